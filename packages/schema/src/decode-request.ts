@@ -1,0 +1,78 @@
+import { safeParse, type GenericSchema } from "valibot";
+import { describeIssues } from "./describe-issues.ts";
+import type { PlainResponse } from "./plain-http.ts";
+import { type ProblemIssue, problemResponse } from "./problem.ts";
+
+/** A value, or the response that says what is wrong with the request. */
+export type Decoded<Value> =
+  | { readonly ok: true; readonly value: Value }
+  | { readonly ok: false; readonly response: PlainResponse };
+
+/** Largest request body, in bytes. */
+export const maxBodyBytes = 1_048_576;
+
+/** Deepest nesting of arrays and objects in a request body. */
+export const maxBodyDepth = 64;
+
+/**
+ * Reads a raw query by a schema. A known parameter may stand once; a broken one is 400 `invalid_request` naming it.
+ */
+export function decodeQuery<Value>(schema: GenericSchema<unknown, Value>, rawQuery: string): Decoded<Value> {
+  const values: Record<string, string> = Object.create(null) as Record<string, string>;
+  for (const [name, value] of new URLSearchParams(rawQuery)) {
+    if (Object.hasOwn(values, name)) return invalid([{ member: name.slice(0, 64), rule: "must be given once" }]);
+    values[name] = value;
+  }
+  return check(schema, values, "query");
+}
+
+/**
+ * Reads a JSON body by a schema.
+ *
+ * Refusals: 415 `unsupported_media_type`, 413 `body_too_large`, 400 `malformed_json`, 400 `invalid_request` naming the
+ * member and the rule.
+ */
+export function decodeBody<Value>(
+  schema: GenericSchema<unknown, Value>,
+  body: Uint8Array | null,
+  contentType: string | undefined,
+): Decoded<Value> {
+  if (!isJsonMediaType(contentType)) return refuse(problemResponse("unsupported_media_type"));
+  if (body !== null && body.byteLength > maxBodyBytes) return refuse(problemResponse("body_too_large"));
+  let value: unknown;
+  try {
+    value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(body ?? new Uint8Array()));
+  } catch {
+    return refuse(problemResponse("malformed_json"));
+  }
+  // Arrays would pass as objects whose members are missing, with a misleading text.
+  if (Array.isArray(value)) return invalid([{ member: "body", rule: "must be an object" }]);
+  if (isDeeperThan(value, maxBodyDepth)) return invalid([{ member: "body", rule: `must nest at most ${maxBodyDepth} deep` }]);
+  return check(schema, value, "body");
+}
+
+/** Whether a media type is JSON; a missing one is taken as JSON, since only JSON is accepted. */
+export function isJsonMediaType(contentType: string | undefined): boolean {
+  if (contentType === undefined) return true;
+  const [mediaType = "", ...parameters] = contentType.toLowerCase().split(";").map((part) => part.trim());
+  if (!/^application\/(?:[a-z0-9!#$&^_.+-]+\+)?json$/.test(mediaType)) return false;
+  return parameters.every((parameter) => !parameter.startsWith("charset=") || /^charset="?utf-?8"?$/.test(parameter));
+}
+
+function check<Value>(schema: GenericSchema<unknown, Value>, input: unknown, root: string): Decoded<Value> {
+  const result = safeParse(schema, input);
+  return result.success ? { ok: true, value: result.output } : invalid(describeIssues(result.issues, root));
+}
+
+function invalid(issues: readonly ProblemIssue[]): { ok: false; response: PlainResponse } {
+  return refuse(problemResponse("invalid_request", { issues }));
+}
+
+function refuse(response: PlainResponse): { ok: false; response: PlainResponse } {
+  return { ok: false, response };
+}
+
+function isDeeperThan(value: unknown, depth: number): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  return depth === 0 || Object.values(value).some((member) => isDeeperThan(member, depth - 1));
+}

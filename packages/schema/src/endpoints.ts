@@ -1,0 +1,146 @@
+import type { GenericSchema } from "valibot";
+import { EnvironmentListSchema, EnvironmentSchema, type Environment, type EnvironmentList } from "./environment.ts";
+import { ListEnvironmentsQuerySchema, type ListEnvironmentsQuery } from "./list-query.ts";
+import {
+  SendMessageBodySchema,
+  SendMessageResponseSchema,
+  type SendMessageBody,
+  type SendMessageResponse,
+} from "./message.ts";
+import type { ProblemCode } from "./problem-definitions.ts";
+import {
+  RegisterRequestSchema,
+  RegisterResponseSchema,
+  type RegisterRequest,
+  type RegisterResponse,
+} from "./register.ts";
+import type { Scope } from "./scope.ts";
+
+/** Names of the operations. */
+export type Operation =
+  | "listEnvironments"
+  | "retrieveEnvironment"
+  | "sendMessage"
+  | "registerEnvironment"
+  | "openDeviceSocket";
+
+/** One endpoint as data. Services route, check, document and call it from this alone. */
+export interface Endpoint<Query = unknown, Body = unknown, Response = unknown> {
+  readonly operation: Operation;
+  readonly method: "GET" | "POST";
+  /** Path template; `{name}` stands for one id. */
+  readonly path: string;
+  readonly summary: string;
+  /** `caller`: an endpoint of the public API. `device`: what a device needs to enrol and to hold its socket. */
+  readonly audience: "caller" | "device";
+  /** The scope a gateway key needs. */
+  readonly scope: Scope;
+  /** Names of the ids in the path, in order. */
+  readonly params: readonly string[];
+  /** Wire query to values; `null` when the endpoint takes none. */
+  readonly query: GenericSchema<unknown, Query> | null;
+  readonly body: GenericSchema<unknown, Body> | null;
+  readonly response: GenericSchema<unknown, Response> | null;
+  /** Status of a success; 101 means that the connection becomes a WebSocket. */
+  readonly successStatus: number;
+  /** The codes of {@link problemDefinitions} that are particular to it. */
+  readonly problems: readonly ProblemCode[];
+}
+
+/** The endpoint table. A new endpoint is one entry here. */
+export interface Endpoints {
+  readonly listEnvironments: Endpoint<ListEnvironmentsQuery, never, EnvironmentList>;
+  readonly retrieveEnvironment: Endpoint<never, never, Environment>;
+  readonly sendMessage: Endpoint<never, SendMessageBody, SendMessageResponse>;
+  readonly registerEnvironment: Endpoint<never, RegisterRequest, RegisterResponse>;
+  readonly openDeviceSocket: Endpoint<never, never, never>;
+}
+
+/** The endpoints of the API, and the two a device uses. */
+export const endpoints: Endpoints = {
+  listEnvironments: {
+    operation: "listEnvironments",
+    method: "GET",
+    path: "/v1/environments",
+    summary: "List environments, ordered by id.",
+    audience: "caller",
+    scope: "list",
+    params: [],
+    query: ListEnvironmentsQuerySchema,
+    body: null,
+    response: EnvironmentListSchema,
+    successStatus: 200,
+    problems: ["invalid_request"],
+  },
+  retrieveEnvironment: {
+    operation: "retrieveEnvironment",
+    method: "GET",
+    path: "/v1/environments/{deviceId}",
+    summary: "Read one environment by its deviceId.",
+    audience: "caller",
+    scope: "read",
+    params: ["deviceId"],
+    query: null,
+    body: null,
+    response: EnvironmentSchema,
+    successStatus: 200,
+    problems: ["invalid_id", "environment_not_found"],
+  },
+  sendMessage: {
+    operation: "sendMessage",
+    method: "POST",
+    path: "/v1/environments/{connectionId}/messages",
+    summary: "Send a message to the device behind a connection.",
+    audience: "caller",
+    scope: "send",
+    params: ["connectionId"],
+    query: null,
+    body: SendMessageBodySchema,
+    response: SendMessageResponseSchema,
+    successStatus: 200,
+    problems: [
+      "malformed_json",
+      "invalid_request",
+      "invalid_id",
+      "connection_not_found",
+      "device_offline",
+      "connection_replaced",
+      "input_rejected",
+      "body_too_large",
+      "unsupported_media_type",
+      "agent_required",
+      "approvals_unsupported",
+      "message_id_reused",
+      "queue_full",
+      "delivery_unknown",
+    ],
+  },
+  registerEnvironment: {
+    operation: "registerEnvironment",
+    method: "POST",
+    path: "/v1/environments/register",
+    summary: "Enrol a device and learn where to open its socket.",
+    audience: "device",
+    scope: "connect",
+    params: [],
+    query: null,
+    body: RegisterRequestSchema,
+    response: RegisterResponseSchema,
+    successStatus: 200,
+    problems: ["malformed_json", "invalid_request", "device_not_allowed", "device_owned_by_another_key"],
+  },
+  openDeviceSocket: {
+    operation: "openDeviceSocket",
+    method: "GET",
+    path: "/v1/environments/{connectionId}/socket",
+    summary: "The device's WebSocket.",
+    audience: "device",
+    scope: "connect",
+    params: ["connectionId"],
+    query: null,
+    body: null,
+    response: null,
+    successStatus: 101,
+    problems: ["invalid_id", "connection_not_found", "connection_replaced", "device_owned_by_another_key", "upgrade_required"],
+  },
+};

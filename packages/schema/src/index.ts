@@ -1,0 +1,66 @@
+export { buildPath } from "./build-path.ts";
+export { type Decoded, decodeBody, decodeQuery, isJsonMediaType, maxBodyBytes, maxBodyDepth } from "./decode-request.ts";
+export { describeIssues } from "./describe-issues.ts";
+export { type Endpoint, type Endpoints, endpoints, type Operation } from "./endpoints.ts";
+export {
+  type Environment,
+  type EnvironmentList,
+  EnvironmentListSchema,
+  type EnvironmentMetadata,
+  EnvironmentMetadataSchema,
+  type EnvironmentMode,
+  environmentModes,
+  EnvironmentSchema,
+  type SelfUpdate,
+  SelfUpdateSchema,
+} from "./environment.ts";
+export { identifierRule, IdentifierSchema, isIdentifier, reservedIdentifiers } from "./identifier.ts";
+export {
+  defaultListLimit,
+  type EnvironmentSource,
+  formatListQuery,
+  type ListEnvironmentsQuery,
+  ListEnvironmentsQuerySchema,
+  type ListEnvironmentsWireQuery,
+  maxListLimit,
+} from "./list-query.ts";
+export { type EndpointMatch, type KnownEndpoint, matchEndpoint } from "./match-endpoint.ts";
+export {
+  type ApprovalDecision,
+  ApprovalDecisionSchema,
+  type ApprovalMessage,
+  ApprovalMessageSchema,
+  isApprovalMessage,
+  maxReferenceLength,
+  type SendMessageBody,
+  SendMessageBodySchema,
+  type SendMessageResponse,
+  SendMessageResponseSchema,
+  type TextPart,
+  TextPartSchema,
+  type ToolReturn,
+  ToolReturnSchema,
+  type UserMessage,
+  UserMessageSchema,
+} from "./message.ts";
+export { type OpenEnum, openEnum } from "./open-enum.ts";
+export { jsonResponse, type PlainHeaders, type PlainRequest, type PlainResponse } from "./plain-http.ts";
+export { isOnline, onlineWindowMs } from "./presence.ts";
+export type { Principal } from "./principal.ts";
+export {
+  type Problem,
+  problemBody,
+  type ProblemIssue,
+  type ProblemOptions,
+  problemResponse,
+  ProblemSchema,
+  problemType,
+} from "./problem.ts";
+export { type ProblemCode, problemCodes, type ProblemDefinition, problemDefinitions } from "./problem-definitions.ts";
+export {
+  type RegisterRequest,
+  RegisterRequestSchema,
+  type RegisterResponse,
+  RegisterResponseSchema,
+} from "./register.ts";
+export { type Scope, scopes } from "./scope.ts";

@@ -1,0 +1,67 @@
+import * as v from "valibot";
+import { IdentifierSchema } from "./identifier.ts";
+
+/** Rows of a page when `limit` is absent. */
+export const defaultListLimit = 50;
+
+/** Largest page a caller may ask for. */
+export const maxListLimit = 100;
+
+/** Where an environment's server runs, as the API names it. */
+export type EnvironmentSource = "local" | "remote";
+
+/** What a caller may ask of the list, as values. */
+export interface ListEnvironmentsQuery {
+  /** `id` of the last row already seen. */
+  after?: string;
+  /** Rows a page, 1 to {@link maxListLimit}. */
+  limit?: number;
+  /** Only devices that can be messaged now. */
+  onlineOnly?: boolean;
+  source?: EnvironmentSource;
+  userId?: string;
+}
+
+/** The same query as it stands in a URL: every value is a string (API text). */
+export interface ListEnvironmentsWireQuery {
+  after?: string;
+  limit?: string;
+  onlineOnly?: string;
+  source?: string;
+  userId?: string;
+}
+
+const limitRule = `must be a whole number from 1 to ${maxListLimit}`;
+
+const WireLimitSchema = v.pipe(
+  v.string(),
+  v.regex(/^[0-9]{1,9}$/, limitRule),
+  v.transform(Number),
+  v.minValue(1, limitRule),
+  v.maxValue(maxListLimit, limitRule),
+);
+
+const WireBooleanSchema = v.pipe(
+  v.picklist(["true", "false"], "must be true or false"),
+  v.transform((value) => value === "true"),
+);
+
+/** Wire strings to values. Unknown members pass, for an upstream that knows more. */
+export const ListEnvironmentsQuerySchema: v.GenericSchema<unknown, ListEnvironmentsQuery> = v.looseObject({
+  after: v.exactOptional(IdentifierSchema),
+  limit: v.exactOptional(WireLimitSchema),
+  onlineOnly: v.exactOptional(WireBooleanSchema),
+  source: v.exactOptional(v.picklist(["local", "remote"], "must be local or remote")),
+  userId: v.exactOptional(v.pipe(v.string(), v.minLength(1, "must not be empty"), v.maxLength(256))),
+});
+
+/** Values to wire strings; absent members stay absent. */
+export function formatListQuery(query: ListEnvironmentsQuery): ListEnvironmentsWireQuery {
+  return {
+    ...(query.after !== undefined && { after: query.after }),
+    ...(query.limit !== undefined && { limit: String(query.limit) }),
+    ...(query.onlineOnly !== undefined && { onlineOnly: String(query.onlineOnly) }),
+    ...(query.source !== undefined && { source: query.source }),
+    ...(query.userId !== undefined && { userId: query.userId }),
+  };
+}

@@ -1,0 +1,154 @@
+import * as v from "valibot";
+
+/** A piece of text in a message. */
+export interface TextPart {
+  text: string;
+  type: "text";
+}
+
+/** A message from a person or a program to the agent on a device. */
+export interface UserMessage {
+  /** Chosen by the caller, once per logical message and kept over retries: a repeated id answers its first result. */
+  client_message_id: string;
+  content: string | TextPart[];
+  role: "user";
+  /** Id under which the message is stored by the agent; a device takes `client_message_id` when it is absent. */
+  otid?: string;
+}
+
+/** The result of a tool that the caller ran itself. */
+export interface ToolReturn {
+  status: "success" | "error";
+  tool_call_id: string;
+  tool_return: string | TextPart[];
+  stderr?: string[] | null;
+  stdout?: string[] | null;
+  type?: "tool";
+}
+
+/** The answer to one request for permission. */
+export interface ApprovalDecision {
+  approve: boolean;
+  tool_call_id: string;
+  reason?: string | null;
+  type?: "approval";
+  /** Replaces the input with which the tool would have run. */
+  updated_input?: Record<string, unknown> | null;
+}
+
+/** Answers to requests for permission; the members of `approvals` are told apart by `approve` and `status`. */
+export interface ApprovalMessage {
+  approvals: (ToolReturn | ApprovalDecision)[];
+  type: "approval";
+}
+
+/** What a caller sends to a connection. */
+export interface SendMessageBody {
+  messages: (UserMessage | ApprovalMessage)[];
+  agentId?: string;
+  /** The agent's own conversation when absent, null or `default`. */
+  conversationId?: string | null;
+}
+
+/** The device has taken the message, or said why not. It says nothing about the turn that follows. */
+export interface SendMessageResponse {
+  message: string;
+  success: boolean;
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** Longest id of a message, an agent or a conversation, in UTF-16 code units. */
+export const maxReferenceLength = 256;
+
+const ReferenceSchema = v.pipe(
+  v.string(),
+  v.minLength(1, "must not be empty"),
+  v.maxLength(maxReferenceLength, `must have at most ${maxReferenceLength} characters`),
+);
+
+/** {@link TextPart}. */
+export const TextPartSchema: v.GenericSchema<unknown, TextPart> = v.looseObject({
+  text: v.string(),
+  type: v.literal("text"),
+});
+
+const TextSchema = v.pipe(v.string(), v.minLength(1, "must not be empty"));
+const TextPartsSchema = v.pipe(v.array(TextPartSchema), v.minLength(1, "must have at least one part"));
+
+// `lazy` picks the one member that the input means, so that an error names its member instead of every alternative.
+const ContentSchema: v.GenericSchema<unknown, string | TextPart[]> = v.lazy((input) =>
+  Array.isArray(input) ? TextPartsSchema : TextSchema,
+);
+
+const ToolTextSchema: v.GenericSchema<unknown, string | TextPart[]> = v.lazy((input) =>
+  Array.isArray(input) ? v.array(TextPartSchema) : v.string(),
+);
+
+/** {@link UserMessage}, strict on known members; unknown ones are kept. */
+export const UserMessageSchema: v.GenericSchema<unknown, UserMessage> = v.looseObject({
+  client_message_id: ReferenceSchema,
+  content: ContentSchema,
+  role: v.literal("user"),
+  otid: v.exactOptional(ReferenceSchema),
+});
+
+/** {@link ToolReturn}, strict on known members. */
+export const ToolReturnSchema: v.GenericSchema<unknown, ToolReturn> = v.looseObject({
+  status: v.picklist(["success", "error"]),
+  tool_call_id: ReferenceSchema,
+  tool_return: ToolTextSchema,
+  stderr: v.exactOptional(v.nullable(v.array(v.string()))),
+  stdout: v.exactOptional(v.nullable(v.array(v.string()))),
+  type: v.exactOptional(v.literal("tool")),
+});
+
+// A record schema alone lets arrays pass.
+const RecordSchema = v.custom<Record<string, unknown>>(isRecord, "must be an object");
+
+/** {@link ApprovalDecision}, strict on known members. */
+export const ApprovalDecisionSchema: v.GenericSchema<unknown, ApprovalDecision> = v.looseObject({
+  approve: v.boolean(),
+  tool_call_id: ReferenceSchema,
+  reason: v.exactOptional(v.nullable(v.string())),
+  type: v.exactOptional(v.literal("approval")),
+  updated_input: v.exactOptional(v.nullable(RecordSchema)),
+});
+
+const ApprovalSchema: v.GenericSchema<unknown, ToolReturn | ApprovalDecision> = v.lazy((input) =>
+  isRecord(input) && "status" in input && !("approve" in input) ? ToolReturnSchema : ApprovalDecisionSchema,
+);
+
+/** {@link ApprovalMessage}, strict on known members. */
+export const ApprovalMessageSchema: v.GenericSchema<unknown, ApprovalMessage> = v.looseObject({
+  approvals: v.pipe(v.array(ApprovalSchema), v.minLength(1, "must have at least one approval")),
+  type: v.literal("approval"),
+});
+
+const MessageSchema: v.GenericSchema<unknown, UserMessage | ApprovalMessage> = v.lazy((input) =>
+  isRecord(input) && ("approvals" in input || input["type"] === "approval") ? ApprovalMessageSchema : UserMessageSchema,
+);
+
+/** {@link SendMessageBody}, strict on known members; unknown ones are kept for an upstream that knows more. */
+export const SendMessageBodySchema: v.GenericSchema<unknown, SendMessageBody> = v.looseObject({
+  messages: v.pipe(v.array(MessageSchema), v.minLength(1, "must have at least one message")),
+  agentId: v.exactOptional(ReferenceSchema),
+  conversationId: v.exactOptional(
+    v.nullable(
+      v.pipe(v.string(), v.maxLength(maxReferenceLength, `must have at most ${maxReferenceLength} characters`)),
+    ),
+  ),
+});
+
+/** {@link SendMessageResponse}, read tolerantly. */
+export const SendMessageResponseSchema: v.GenericSchema<unknown, SendMessageResponse> = v.looseObject({
+  message: v.string(),
+  success: v.boolean(),
+});
+
+/** Tells an approval message from a user message. */
+export function isApprovalMessage(message: UserMessage | ApprovalMessage): message is ApprovalMessage {
+  return "approvals" in message;
+}

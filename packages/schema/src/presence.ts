@@ -1,0 +1,17 @@
+import type { Environment } from "./environment.ts";
+
+/** How long after its last heartbeat a device still counts as online, in milliseconds (the rule of every official client). */
+export const onlineWindowMs = 120_000;
+
+/**
+ * Tells whether a device can be messaged: it has a connection, and its last heartbeat is less than
+ * {@link onlineWindowMs} before `nowMs` (epoch milliseconds).
+ */
+export function isOnline(environment: Pick<Environment, "connectionId" | "lastHeartbeat">, nowMs: number): boolean {
+  return (
+    environment.connectionId !== null &&
+    environment.connectionId !== "" &&
+    environment.lastHeartbeat !== null &&
+    nowMs - environment.lastHeartbeat < onlineWindowMs
+  );
+}

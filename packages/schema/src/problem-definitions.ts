@@ -1,0 +1,129 @@
+/** What is fixed about a problem code. */
+export interface ProblemDefinition {
+  /** HTTP status. */
+  readonly status: number;
+  /** Short summary that never changes between occurrences (RFC 9457 section 3.1.3). */
+  readonly title: string;
+  /** Public text, used when an occurrence has nothing more precise to say. */
+  readonly text: string;
+  /** Whether repeating the same request may succeed without doing anything twice. */
+  readonly retryable: boolean;
+}
+
+function define(status: number, title: string, text: string, retryable: boolean): ProblemDefinition {
+  return { status, title, text, retryable };
+}
+
+/** A stable error code. */
+export type ProblemCode =
+  | "malformed_json"
+  | "invalid_request"
+  | "invalid_id"
+  | "missing_key"
+  | "invalid_key"
+  | "insufficient_scope"
+  | "device_not_allowed"
+  | "device_owned_by_another_key"
+  | "endpoint_not_found"
+  | "environment_not_found"
+  | "connection_not_found"
+  | "method_not_allowed"
+  | "device_offline"
+  | "connection_replaced"
+  | "input_rejected"
+  | "body_too_large"
+  | "unsupported_media_type"
+  | "agent_required"
+  | "approvals_unsupported"
+  | "message_id_reused"
+  | "upgrade_required"
+  | "queue_full"
+  | "internal_error"
+  | "upstream_credential_rejected"
+  | "upstream_error"
+  | "upstream_invalid_response"
+  | "upstream_response_too_large"
+  | "upstream_redirected"
+  | "upstream_unreachable"
+  | "shutting_down"
+  | "delivery_unknown"
+  | "upstream_timeout";
+
+/** Every problem code with its meaning; `docs/problems/` has a page for each. Codes are never renamed. */
+export const problemDefinitions: Readonly<Record<ProblemCode, ProblemDefinition>> = {
+  malformed_json: define(400, "Malformed JSON", "The body is not valid JSON in UTF-8.", false),
+  invalid_request: define(400, "Invalid request", "The request breaks a rule of the API.", false),
+  invalid_id: define(400, "Invalid id", "An id in the path is not allowed.", false),
+  missing_key: define(401, "Missing key", "Send a gateway key as 'Authorization: Bearer <key>'.", false),
+  invalid_key: define(401, "Invalid key", "The gateway key is not valid: unknown, malformed, expired or revoked.", false),
+  insufficient_scope: define(403, "Insufficient scope", "The gateway key lacks the scope for this operation.", false),
+  device_not_allowed: define(403, "Device not allowed", "The gateway key may not enrol this device.", false),
+  device_owned_by_another_key: define(
+    403,
+    "Device owned by another key",
+    "The device was enrolled with another gateway key and belongs to it.",
+    false,
+  ),
+  endpoint_not_found: define(404, "No such endpoint", "There is no endpoint at this path.", false),
+  environment_not_found: define(404, "Environment not found", "There is no environment with this deviceId.", false),
+  connection_not_found: define(404, "Connection not found", "There is no environment with this connectionId.", false),
+  method_not_allowed: define(405, "Method not allowed", "The endpoint does not support this method.", false),
+  device_offline: define(409, "Device offline", "Remote environment is offline; nothing was sent.", false),
+  connection_replaced: define(
+    409,
+    "Connection replaced",
+    "The device has registered again and has a new connectionId; nothing was sent. Retrieve the environment first.",
+    false,
+  ),
+  input_rejected: define(409, "Input rejected", "The device did not accept the message.", false),
+  body_too_large: define(413, "Body too large", "The body is larger than 1 MiB (1,048,576 bytes).", false),
+  unsupported_media_type: define(
+    415,
+    "Unsupported media type",
+    "Send the body as application/json in UTF-8 without a content encoding.",
+    false,
+  ),
+  agent_required: define(422, "Agent required", "agentId is required unless conversationId names a conversation.", false),
+  approvals_unsupported: define(
+    422,
+    "Approvals unsupported",
+    "This server cannot deliver approval messages; nothing was sent.",
+    false,
+  ),
+  message_id_reused: define(
+    422,
+    "Message id reused",
+    "A client_message_id was already used for another body; nothing was sent.",
+    false,
+  ),
+  upgrade_required: define(426, "Upgrade required", "This endpoint speaks WebSocket only.", false),
+  queue_full: define(429, "Queue full", "The conversation has too many waiting messages; nothing was sent.", false),
+  internal_error: define(500, "Internal error", "The service failed; the failure was logged.", false),
+  upstream_credential_rejected: define(
+    502,
+    "Upstream credential rejected",
+    "The upstream refused the gateway's own credential.",
+    false,
+  ),
+  upstream_error: define(502, "Upstream error", "The upstream answered with an error.", false),
+  upstream_invalid_response: define(502, "Invalid upstream response", "The upstream's answer could not be used.", false),
+  upstream_response_too_large: define(
+    502,
+    "Upstream response too large",
+    "The upstream's answer is larger than the gateway accepts.",
+    false,
+  ),
+  upstream_redirected: define(502, "Upstream redirected", "The upstream answered with a redirect; it was not followed.", false),
+  upstream_unreachable: define(502, "Upstream unreachable", "The upstream could not be reached; nothing was sent.", true),
+  shutting_down: define(503, "Shutting down", "The service is stopping; nothing was done.", true),
+  delivery_unknown: define(
+    504,
+    "Delivery unknown",
+    "The message was sent but not acknowledged in time; it may be running. Do not send it again under another id.",
+    false,
+  ),
+  upstream_timeout: define(504, "Upstream timeout", "The upstream did not answer in time.", true),
+};
+
+/** Every {@link ProblemCode}. */
+export const problemCodes: readonly ProblemCode[] = Object.keys(problemDefinitions) as ProblemCode[];

@@ -1,0 +1,105 @@
+import * as v from "valibot";
+import type { PlainHeaders, PlainResponse } from "./plain-http.ts";
+import { type ProblemCode, type ProblemDefinition, problemDefinitions } from "./problem-definitions.ts";
+
+/** One broken rule. */
+export interface ProblemIssue {
+  /** Where: `messages[0].content`, `limit`, `deviceId`, `authorization`. */
+  member: string;
+  /** The rule that was broken, without the value that broke it. */
+  rule: string;
+}
+
+/**
+ * An error body: RFC 9457 problem details that also carry the members every known client of the API reads
+ * (`message` by the official SDKs, `error` and `errorCode` by devices).
+ */
+export interface Problem {
+  /** Stable URI of the problem code. */
+  type: string;
+  title: string;
+  status: number;
+  /** What happened this time. */
+  detail: string;
+  /** The same text as `detail`. */
+  message: string;
+  /** The same text as `title`. */
+  error: string;
+  errorCode: ProblemCode | (string & {});
+  /** The broken rules, when there are several or when one names a member. */
+  errors?: ProblemIssue[];
+}
+
+/** {@link Problem} as a caller may read it: tolerant, since an upstream can have its own members. */
+export const ProblemSchema: v.GenericSchema<unknown, Problem> = v.looseObject({
+  type: v.string(),
+  title: v.string(),
+  status: v.number(),
+  detail: v.string(),
+  message: v.string(),
+  error: v.string(),
+  errorCode: v.string(),
+  errors: v.exactOptional(v.array(v.looseObject({ member: v.string(), rule: v.string() }))),
+});
+
+/** What differs between two occurrences of a problem. */
+export interface ProblemOptions {
+  /** Public text; the code's own text when absent. Never put a secret or a whole input here. */
+  readonly detail?: string;
+  readonly issues?: readonly ProblemIssue[];
+  /** Overrides the code's status, for an upstream's own. */
+  readonly status?: number;
+  /** Overrides whether a repeat is safe and useful. */
+  readonly retryable?: boolean;
+  /** Seconds, sent as `Retry-After`. */
+  readonly retryAfterSeconds?: number;
+  /** More response headers, lower-case. */
+  readonly headers?: PlainHeaders;
+}
+
+/** The stable `type` URI of a code. */
+export function problemType(code: ProblemCode): string {
+  return `urn:letta-environments:problem:${code}`;
+}
+
+/** Builds the body of a problem. */
+export function problemBody(code: ProblemCode, options: ProblemOptions = {}): Problem {
+  const definition: ProblemDefinition = problemDefinitions[code];
+  const detail = options.detail ?? describeIssues(options.issues) ?? definition.text;
+  return {
+    type: problemType(code),
+    title: definition.title,
+    status: options.status ?? definition.status,
+    detail,
+    message: detail,
+    error: definition.title,
+    errorCode: code,
+    ...(options.issues !== undefined && { errors: options.issues.map((issue) => ({ ...issue })) }),
+  };
+}
+
+/**
+ * Builds the response of a problem: `application/problem+json`, never stored by a cache, with `x-should-retry` (which the
+ * official clients obey before anything else) and `Retry-After` where a delay is known.
+ */
+export function problemResponse(code: ProblemCode, options: ProblemOptions = {}): PlainResponse {
+  const body = problemBody(code, options);
+  return {
+    status: body.status,
+    headers: {
+      "content-type": "application/problem+json",
+      "cache-control": "private, no-store",
+      "x-should-retry": String(options.retryable ?? problemDefinitions[code].retryable),
+      ...(options.retryAfterSeconds !== undefined && { "retry-after": String(options.retryAfterSeconds) }),
+      ...options.headers,
+    },
+    body: JSON.stringify(body),
+  };
+}
+
+function describeIssues(issues: readonly ProblemIssue[] | undefined): string | undefined {
+  const first = issues?.[0];
+  if (issues === undefined || first === undefined) return undefined;
+  const more = issues.length > 1 ? ` (and ${issues.length - 1} more)` : "";
+  return `${first.member} ${first.rule}${more}`;
+}

@@ -1,0 +1,41 @@
+import * as v from "valibot";
+import { type EnvironmentMetadata, EnvironmentMetadataSchema } from "./environment.ts";
+import { IdentifierSchema } from "./identifier.ts";
+
+/** What a device sends to enrol; older devices send only `deviceId` and `connectionName`. */
+export interface RegisterRequest {
+  deviceId: string;
+  connectionName: string;
+  /** Tells several listeners on one device apart, stable over restarts. */
+  listenerInstanceId?: string;
+  metadata?: EnvironmentMetadata;
+}
+
+/** Where the device is to open its socket. */
+export interface RegisterResponse {
+  connectionId: string;
+  /** Absolute `ws:` or `wss:` URL; the device keeps its query. */
+  wsUrl: string;
+  supportsSplitStatusChannels?: boolean;
+  supportsPairedListenerGenerations?: boolean;
+}
+
+/** {@link RegisterRequest}, strict on known members; unknown ones are tolerated. */
+export const RegisterRequestSchema: v.GenericSchema<unknown, RegisterRequest> = v.looseObject({
+  deviceId: IdentifierSchema,
+  connectionName: v.pipe(
+    v.string(),
+    v.minLength(1, "must not be empty"),
+    v.maxLength(256, "must have at most 256 characters"),
+  ),
+  listenerInstanceId: v.exactOptional(IdentifierSchema),
+  metadata: v.exactOptional(EnvironmentMetadataSchema),
+});
+
+/** {@link RegisterResponse}. */
+export const RegisterResponseSchema: v.GenericSchema<unknown, RegisterResponse> = v.looseObject({
+  connectionId: v.string(),
+  wsUrl: v.string(),
+  supportsSplitStatusChannels: v.exactOptional(v.boolean()),
+  supportsPairedListenerGenerations: v.exactOptional(v.boolean()),
+});
