@@ -1,0 +1,8 @@
+import { defineConfig, type UserConfig } from "tsdown";
+import { sharedBuild } from "../../tsdown.shared.ts";
+
+const config: UserConfig = defineConfig({
+  ...sharedBuild,
+  entry: { index: "src/index.ts", "node/index": "src/node/index.ts", "bun/index": "src/bun/index.ts" },
+});
+export default config;

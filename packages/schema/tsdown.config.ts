@@ -1,0 +1,5 @@
+import { defineConfig, type UserConfig } from "tsdown";
+import { sharedBuild } from "../../tsdown.shared.ts";
+
+const config: UserConfig = defineConfig({ ...sharedBuild, entry: { index: "src/index.ts" } });
+export default config;

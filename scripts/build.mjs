@@ -1,0 +1,8 @@
+/** `pnpm build`: writes `dist` of every published package. */
+import process from "node:process";
+import { ensureNode } from "./ensure-node.mjs";
+import { ensureInstalled } from "./lib/installation.mjs";
+import { runTasks } from "./lib/turbo.mjs";
+
+await ensureInstalled("full", ensureNode);
+process.exitCode = await runTasks(["build"], process.argv.slice(2));

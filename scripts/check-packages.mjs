@@ -1,0 +1,46 @@
+/** Packs every published package as it would be published and holds the tarball against publint. Build first. */
+import { mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import process from "node:process";
+import { publint } from "publint";
+import { formatMessage } from "publint/utils";
+import { runPnpm } from "./lib/pnpm.mjs";
+import { repositoryRoot } from "./lib/repository-root.mjs";
+import { workspacePackages } from "./lib/workspace.mjs";
+
+/** @param {string} folder @returns {Promise<string[]>} what is wrong with the package */
+async function checkPackage(folder) {
+  const target = mkdtempSync(join(tmpdir(), "check-packages-"));
+  try {
+    const code = await runPnpm(["pack", "--pack-destination", target], {
+      cwd: join(repositoryRoot, folder),
+      quiet: true,
+    });
+    const tarball = readdirSync(target)[0];
+    if (code !== 0 || tarball === undefined) return ["cannot be packed"];
+    const bytes = readFileSync(join(target, tarball));
+    const { messages, pkg } = await publint({ pack: { tarball: new Uint8Array(bytes).buffer }, strict: true });
+    // Strict mode turns warnings into errors; suggestions stay suggestions.
+    const broken = messages.filter(({ type }) => type === "error");
+    const unreplaced = Object.entries(pkg.dependencies ?? {}).filter(([, range]) =>
+      /^(?:workspace|catalog):/.test(range),
+    );
+    return [
+      ...broken.map((message) => formatMessage(message, pkg, { color: false }) ?? message.code),
+      ...unreplaced.map(([name, range]) => `dependency ${name} would be published as ${range}`),
+    ];
+  } finally {
+    rmSync(target, { recursive: true, force: true });
+  }
+}
+
+let failures = 0;
+for (const { folder, manifest } of workspacePackages().filter(({ manifest }) => manifest.private !== true)) {
+  const problems = await checkPackage(folder);
+  failures += problems.length;
+  process.stdout.write(
+    problems.length === 0 ? `${manifest.name}: ok\n` : `${manifest.name}:\n  ${problems.join("\n  ")}\n`,
+  );
+}
+process.exitCode = failures === 0 ? 0 : 1;

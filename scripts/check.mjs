@@ -1,0 +1,44 @@
+/** `pnpm check`: everything but the tests that must hold before a change lands. Runs all steps and names those that failed. */
+import { join } from "node:path";
+import process from "node:process";
+import { ensureNode, findNode } from "./ensure-node.mjs";
+import { ensureInstalled } from "./lib/installation.mjs";
+import { repositoryRoot } from "./lib/repository-root.mjs";
+import { runCommand } from "./lib/run-command.mjs";
+import { runTasks, taskEnvironment } from "./lib/turbo.mjs";
+
+await ensureInstalled("full", ensureNode);
+const env = taskEnvironment();
+const node = findNode() ?? process.execPath;
+
+/** A development tool. @param {string} name @param {readonly string[]} toolArguments */
+const tool = (name, toolArguments) =>
+  runCommand(join(repositoryRoot, "node_modules", ".bin", name), toolArguments, { env });
+/** @param {string} name */
+const script = (name) => runCommand(node, ["--disable-warning=ExperimentalWarning", join("scripts", name)], { env });
+
+/** @type {readonly (readonly [name: string, run: () => Promise<number>])[]} */
+const steps = [
+  ["types", () => runTasks(["typecheck", "typecheck:scripts"])],
+  ["lint", () => tool("oxlint", ["--type-aware", "--deny-warnings"])],
+  ["format", () => tool("oxfmt", ["--check"])],
+  ["boundaries", () => script("check-boundaries.mjs")],
+  ["file sizes", () => script("check-file-sizes.mjs")],
+  ["problem pages", () => script("check-problem-pages.mjs")],
+  ["build", () => runTasks(["build"])],
+  ["packages", () => script("check-packages.mjs")],
+];
+
+/** @type {string[]} */
+const failed = [];
+for (const [name, run] of steps) {
+  process.stdout.write(`\n== ${name}\n`);
+  const startedAt = performance.now();
+  const code = await run();
+  process.stdout.write(
+    `== ${name}: ${code === 0 ? "ok" : "FAILED"} (${Math.round(performance.now() - startedAt)} ms)\n`,
+  );
+  if (code !== 0) failed.push(name);
+}
+process.stdout.write(failed.length === 0 ? "\nAll checks passed\n" : `\nFailed checks: ${failed.join(", ")}\n`);
+process.exitCode = failed.length === 0 ? 0 : 1;

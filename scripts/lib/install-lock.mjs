@@ -1,0 +1,53 @@
+import { mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import process from "node:process";
+import { setTimeout as sleep } from "node:timers/promises";
+
+const pollMs = 200;
+/** How long a lock without a process id may be that of a process which is just about to write it. */
+const graceMs = 5_000;
+
+/** True when the lock's process is gone, as after a kill. @param {string} folder */
+function isAbandoned(folder) {
+  try {
+    const owner = Number(readFileSync(join(folder, "pid"), "utf8"));
+    process.kill(owner, 0);
+    return false;
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? error.code : undefined;
+    if (code === "ESRCH") return true;
+    if (code === "EPERM") return false;
+    const age = Date.now() - (statSync(folder, { throwIfNoEntry: false })?.mtimeMs ?? Date.now());
+    return age > graceMs;
+  }
+}
+
+/** @param {string} folder */
+function tryLock(folder) {
+  try {
+    mkdirSync(folder);
+  } catch {
+    return false;
+  }
+  writeFileSync(join(folder, "pid"), String(process.pid));
+  return true;
+}
+
+/**
+ * Runs the work while no other process of this repository installs: `pnpm start` and `pnpm device` may be typed into two
+ * terminals of a fresh clone at the same moment.
+ *
+ * @param {string} folder the lock, a folder because making one is atomic
+ * @param {() => Promise<void>} work
+ */
+export async function withInstallLock(folder, work) {
+  while (!tryLock(folder)) {
+    if (isAbandoned(folder)) rmSync(folder, { recursive: true, force: true });
+    else await sleep(pollMs);
+  }
+  try {
+    await work();
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,35 @@
+import { expect, test } from "vitest";
+import { exitCodeOf, formatSummary, sumReports } from "./test-summary.mjs";
+
+/** @param {Partial<Record<string, unknown>>} [members] */
+const report = (members) => ({
+  numPassedTests: 0,
+  numFailedTests: 0,
+  numPendingTests: 0,
+  numTodoTests: 0,
+  testResults: [],
+  ...members,
+});
+
+test("the closing line sums every report", () => {
+  const summary = sumReports([
+    report({ numPassedTests: 3, numPendingTests: 1 }),
+    report({ numPassedTests: 4, numFailedTests: 2, numTodoTests: 1 }),
+  ]);
+  expect(formatSummary(summary)).toBe("7 passed, 2 failed, 2 skipped");
+});
+
+test("a missing report, a file that broke before its first test and a run without tests count as failures", () => {
+  const broken = report({ success: false, testResults: [{ status: "failed", assertionResults: [] }] });
+  const empty = report({ success: false });
+  expect(sumReports([undefined, broken, empty])).toEqual({ passed: 0, failed: 3, skipped: 0 });
+});
+
+test("a run passes only when something ran, nothing failed, and nothing was skipped where that is not allowed", () => {
+  expect(exitCodeOf({ passed: 1, failed: 0, skipped: 0 }, 0, false)).toBe(0);
+  expect(exitCodeOf({ passed: 1, failed: 0, skipped: 1 }, 0, true)).toBe(0);
+  expect(exitCodeOf({ passed: 1, failed: 0, skipped: 1 }, 0, false)).toBe(1);
+  expect(exitCodeOf({ passed: 0, failed: 0, skipped: 0 }, 0, true)).toBe(1);
+  expect(exitCodeOf({ passed: 1, failed: 1, skipped: 0 }, 0, true)).toBe(1);
+  expect(exitCodeOf({ passed: 1, failed: 0, skipped: 0 }, 3, true)).toBe(3);
+});

@@ -1,0 +1,30 @@
+import { execFileSync } from "node:child_process";
+import { delimiter, dirname } from "node:path";
+import process from "node:process";
+import { findNode } from "../ensure-node.mjs";
+import { runPnpm } from "./pnpm.mjs";
+
+/** What a task sees: the supported Node first on the PATH, and no telemetry or update check of any tool. */
+export function taskEnvironment() {
+  const node = findNode() ?? process.execPath;
+  return {
+    ...process.env,
+    PATH: `${dirname(node)}${delimiter}${process.env.PATH ?? ""}`,
+    TEST_NODE_VERSION: execFileSync(node, ["--version"], { encoding: "utf8" }).trim(),
+    DO_NOT_TRACK: "1",
+    TURBO_TELEMETRY_DISABLED: "1",
+  };
+}
+
+/**
+ * Runs workspace tasks with turbo, all of them even when one fails, and resolves with its exit code.
+ *
+ * @param {readonly string[]} tasks
+ * @param {readonly string[]} [turboArguments]
+ */
+export function runTasks(tasks, turboArguments = []) {
+  return runPnpm(
+    ["exec", "turbo", "run", ...tasks, "--continue", "--ui=stream", "--output-logs=new-only", ...turboArguments],
+    { env: taskEnvironment() },
+  );
+}

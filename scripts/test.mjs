@@ -1,0 +1,22 @@
+/**
+ * `pnpm test`: installs what is missing, runs every package's tests, and ends with `N passed, N failed, N skipped` summed from
+ * the reports they wrote. Arguments go to turbo: `pnpm test --force` ignores cached results.
+ */
+import process from "node:process";
+import { ensureNode } from "./ensure-node.mjs";
+import { ensureInstalled } from "./lib/installation.mjs";
+import { clearReports, readReports } from "./lib/test-reports.mjs";
+import { exitCodeOf, formatSummary, sumReports } from "./lib/test-summary.mjs";
+import { runTasks } from "./lib/turbo.mjs";
+
+await ensureInstalled("full", ensureNode);
+clearReports();
+const given = process.argv.slice(2);
+const code = await runTasks(["test", "test:scripts"], ["--concurrency=1", ...given]);
+const reports = readReports();
+for (const { folder, report } of reports) {
+  if (report === undefined) process.stderr.write(`No test report in ${folder}\n`);
+}
+const summary = sumReports(reports.map(({ report }) => report));
+process.exitCode = exitCodeOf(summary, code, !process.env.CI);
+process.stdout.write(`\n${formatSummary(summary)}\n`);
