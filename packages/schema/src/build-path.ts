@@ -17,6 +17,7 @@ export function buildPath(
     if (value === undefined || !isIdentifier(value)) throw new RangeError(`${name} must be ${identifierRule}`);
     path = path.replace(`{${name}}`, () => encodeURIComponent(value));
   }
-  if (new URL(path, "http://localhost").pathname !== path) throw new RangeError("the path would be read as another path");
+  if (new URL(path, "http://localhost").pathname !== path)
+    throw new RangeError("the path would be read as another path");
   return path;
 }

@@ -1,5 +1,5 @@
-import { safeParse, type GenericSchema } from "valibot";
-import { describeIssues } from "./describe-issues.ts";
+import type { GenericSchema } from "valibot";
+import { type CheckedValue, checkValue } from "./check-value.ts";
 import type { PlainResponse } from "./plain-http.ts";
 import { type ProblemIssue, problemResponse } from "./problem.ts";
 
@@ -11,6 +11,9 @@ export type Decoded<Value> =
 /** Largest request body, in bytes. */
 export const maxBodyBytes = 1_048_576;
 
+/** A larger body is refused at its first broken rule, so that a megabyte of broken members costs no more than a good one. */
+const maxFullReportBytes = 65_536;
+
 /** Deepest nesting of arrays and objects in a request body. */
 export const maxBodyDepth = 64;
 
@@ -19,11 +22,11 @@ export const maxBodyDepth = 64;
  */
 export function decodeQuery<Value>(schema: GenericSchema<unknown, Value>, rawQuery: string): Decoded<Value> {
   const values: Record<string, string> = Object.create(null) as Record<string, string>;
-  for (const [name, value] of new URLSearchParams(rawQuery)) {
+  for (const [name, value] of new URLSearchParams(`?${rawQuery}`)) {
     if (Object.hasOwn(values, name)) return invalid([{ member: name.slice(0, 64), rule: "must be given once" }]);
     values[name] = value;
   }
-  return check(schema, values, "query");
+  return check(checkValue(schema, values, "query"));
 }
 
 /**
@@ -39,29 +42,33 @@ export function decodeBody<Value>(
 ): Decoded<Value> {
   if (!isJsonMediaType(contentType)) return refuse(problemResponse("unsupported_media_type"));
   if (body !== null && body.byteLength > maxBodyBytes) return refuse(problemResponse("body_too_large"));
+  const bytes = body ?? new Uint8Array();
   let value: unknown;
   try {
-    value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(body ?? new Uint8Array()));
+    value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
   } catch {
     return refuse(problemResponse("malformed_json"));
   }
   // Arrays would pass as objects whose members are missing, with a misleading text.
   if (Array.isArray(value)) return invalid([{ member: "body", rule: "must be an object" }]);
-  if (isDeeperThan(value, maxBodyDepth)) return invalid([{ member: "body", rule: `must nest at most ${maxBodyDepth} deep` }]);
-  return check(schema, value, "body");
+  if (isDeeperThan(value, maxBodyDepth))
+    return invalid([{ member: "body", rule: `must nest at most ${maxBodyDepth} deep` }]);
+  return check(checkValue(schema, value, "body", { firstIssueOnly: bytes.byteLength > maxFullReportBytes }));
 }
 
 /** Whether a media type is JSON; a missing one is taken as JSON, since only JSON is accepted. */
 export function isJsonMediaType(contentType: string | undefined): boolean {
   if (contentType === undefined) return true;
-  const [mediaType = "", ...parameters] = contentType.toLowerCase().split(";").map((part) => part.trim());
+  const [mediaType = "", ...parameters] = contentType
+    .toLowerCase()
+    .split(";")
+    .map((part) => part.trim());
   if (!/^application\/(?:[a-z0-9!#$&^_.+-]+\+)?json$/.test(mediaType)) return false;
   return parameters.every((parameter) => !parameter.startsWith("charset=") || /^charset="?utf-?8"?$/.test(parameter));
 }
 
-function check<Value>(schema: GenericSchema<unknown, Value>, input: unknown, root: string): Decoded<Value> {
-  const result = safeParse(schema, input);
-  return result.success ? { ok: true, value: result.output } : invalid(describeIssues(result.issues, root));
+function check<Value>(checked: CheckedValue<Value>): Decoded<Value> {
+  return checked.ok ? checked : invalid(checked.issues);
 }
 
 function invalid(issues: readonly ProblemIssue[]): { ok: false; response: PlainResponse } {

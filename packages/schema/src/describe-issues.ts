@@ -26,13 +26,21 @@ function memberName(key: unknown): string {
 }
 
 function ruleOf(issue: BaseIssue<unknown>): string {
-  // valibot's own texts repeat what was received; ours, given to each action of a pipe, do not.
-  if (issue.kind === "validation") return issue.message;
+  // valibot's own texts repeat what was received; ours, given to the schemas, do not.
   if (!issue.message.startsWith("Invalid ")) return issue.message;
-  const missing = issue.received === "undefined" && issue.path !== undefined;
-  if (missing) return "is required";
-  const expected = issue.expected ?? "valid";
-  return `must be ${typeNames.get(expected) ?? expected.replace(/^\((.*)\)$/, "$1").replaceAll(" | ", " or ")}`;
+  if (issue.kind === "validation") return "is not valid";
+  if (issue.received === "undefined" && issue.path !== undefined) return "is required";
+  return `must be ${describeExpected(issue.expected)}`;
+}
+
+/** Words for valibot's type expression, such as `("success" | "error")` or `Array`. */
+function describeExpected(expected: string | null): string {
+  const types = (expected ?? "valid").replace(/[()]/g, "").split(" | ");
+  // Where every string is accepted, the known ones are no rule.
+  const rules = types.includes("string") ? types.filter((type) => !type.startsWith('"')) : types;
+  const words = rules.map((type) => typeNames.get(type) ?? type);
+  const last = words.pop() ?? "";
+  return words.length === 0 ? last : `${words.join(", ")} or ${last}`;
 }
 
 const typeNames: ReadonlyMap<string, string> = new Map([

@@ -141,6 +141,12 @@ export const endpoints: Endpoints = {
     body: null,
     response: null,
     successStatus: 101,
-    problems: ["invalid_id", "connection_not_found", "connection_replaced", "device_owned_by_another_key", "upgrade_required"],
+    problems: [
+      "invalid_id",
+      "connection_not_found",
+      "connection_replaced",
+      "device_owned_by_another_key",
+      "upgrade_required",
+    ],
   },
 };

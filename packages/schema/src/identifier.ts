@@ -13,12 +13,13 @@ export const identifierRule: string =
  * Tells whether a value may be used as an id in a path: 1 to 128 of `A-Z a-z 0-9 . _ ~ : -`, neither `.` nor `..` (which URL
  * parsers would resolve into another path), and no word of {@link reservedIdentifiers}.
  */
-export function isIdentifier(value: string): boolean {
+export function isIdentifier(value: unknown): boolean {
+  if (typeof value !== "string") return false;
   return identifierPattern.test(value) && value !== "." && value !== ".." && !reservedIdentifiers.has(value);
 }
 
 /** An id that may stand in a path. */
 export const IdentifierSchema: v.GenericSchema<unknown, string> = v.pipe(
   v.string(),
-  v.check(isIdentifier, `must be ${identifierRule}`),
+  v.check((value) => isIdentifier(value), `must be ${identifierRule}`),
 );

@@ -1,5 +1,13 @@
 export { buildPath } from "./build-path.ts";
-export { type Decoded, decodeBody, decodeQuery, isJsonMediaType, maxBodyBytes, maxBodyDepth } from "./decode-request.ts";
+export { type CheckedValue, checkValue } from "./check-value.ts";
+export {
+  type Decoded,
+  decodeBody,
+  decodeQuery,
+  isJsonMediaType,
+  maxBodyBytes,
+  maxBodyDepth,
+} from "./decode-request.ts";
 export { describeIssues } from "./describe-issues.ts";
 export { type Endpoint, type Endpoints, endpoints, type Operation } from "./endpoints.ts";
 export {

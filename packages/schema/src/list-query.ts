@@ -27,7 +27,7 @@ export interface ListEnvironmentsWireQuery {
   after?: string;
   limit?: string;
   onlineOnly?: string;
-  source?: string;
+  source?: EnvironmentSource;
   userId?: string;
 }
 
@@ -52,7 +52,9 @@ export const ListEnvironmentsQuerySchema: v.GenericSchema<unknown, ListEnvironme
   limit: v.exactOptional(WireLimitSchema),
   onlineOnly: v.exactOptional(WireBooleanSchema),
   source: v.exactOptional(v.picklist(["local", "remote"], "must be local or remote")),
-  userId: v.exactOptional(v.pipe(v.string(), v.minLength(1, "must not be empty"), v.maxLength(256))),
+  userId: v.exactOptional(
+    v.pipe(v.string(), v.minLength(1, "must not be empty"), v.maxLength(256, "must have at most 256 characters")),
+  ),
 });
 
 /** Values to wire strings; absent members stay absent. */

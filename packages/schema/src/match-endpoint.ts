@@ -1,4 +1,4 @@
-import { type Endpoint, endpoints, type Endpoints } from "./endpoints.ts";
+import { endpoints, type Endpoints } from "./endpoints.ts";
 import { identifierRule, isIdentifier, reservedIdentifiers } from "./identifier.ts";
 import type { PlainResponse } from "./plain-http.ts";
 import { problemResponse } from "./problem.ts";

@@ -108,6 +108,8 @@ export const ToolReturnSchema: v.GenericSchema<unknown, ToolReturn> = v.looseObj
 // A record schema alone lets arrays pass.
 const RecordSchema = v.custom<Record<string, unknown>>(isRecord, "must be an object");
 
+const NotAnObjectSchema = v.custom<never>(() => false, "must be an object");
+
 /** {@link ApprovalDecision}, strict on known members. */
 export const ApprovalDecisionSchema: v.GenericSchema<unknown, ApprovalDecision> = v.looseObject({
   approve: v.boolean(),
@@ -117,9 +119,10 @@ export const ApprovalDecisionSchema: v.GenericSchema<unknown, ApprovalDecision> 
   updated_input: v.exactOptional(v.nullable(RecordSchema)),
 });
 
-const ApprovalSchema: v.GenericSchema<unknown, ToolReturn | ApprovalDecision> = v.lazy((input) =>
-  isRecord(input) && "status" in input && !("approve" in input) ? ToolReturnSchema : ApprovalDecisionSchema,
-);
+const ApprovalSchema: v.GenericSchema<unknown, ToolReturn | ApprovalDecision> = v.lazy((input) => {
+  if (!isRecord(input)) return NotAnObjectSchema;
+  return "status" in input && !("approve" in input) ? ToolReturnSchema : ApprovalDecisionSchema;
+});
 
 /** {@link ApprovalMessage}, strict on known members. */
 export const ApprovalMessageSchema: v.GenericSchema<unknown, ApprovalMessage> = v.looseObject({
@@ -127,9 +130,10 @@ export const ApprovalMessageSchema: v.GenericSchema<unknown, ApprovalMessage> = 
   type: v.literal("approval"),
 });
 
-const MessageSchema: v.GenericSchema<unknown, UserMessage | ApprovalMessage> = v.lazy((input) =>
-  isRecord(input) && ("approvals" in input || input["type"] === "approval") ? ApprovalMessageSchema : UserMessageSchema,
-);
+const MessageSchema: v.GenericSchema<unknown, UserMessage | ApprovalMessage> = v.lazy((input) => {
+  if (!isRecord(input)) return NotAnObjectSchema;
+  return "approvals" in input || input["type"] === "approval" ? ApprovalMessageSchema : UserMessageSchema;
+});
 
 /** {@link SendMessageBody}, strict on known members; unknown ones are kept for an upstream that knows more. */
 export const SendMessageBodySchema: v.GenericSchema<unknown, SendMessageBody> = v.looseObject({

@@ -55,7 +55,12 @@ export const problemDefinitions: Readonly<Record<ProblemCode, ProblemDefinition>
   invalid_request: define(400, "Invalid request", "The request breaks a rule of the API.", false),
   invalid_id: define(400, "Invalid id", "An id in the path is not allowed.", false),
   missing_key: define(401, "Missing key", "Send a gateway key as 'Authorization: Bearer <key>'.", false),
-  invalid_key: define(401, "Invalid key", "The gateway key is not valid: unknown, malformed, expired or revoked.", false),
+  invalid_key: define(
+    401,
+    "Invalid key",
+    "The gateway key is not valid: unknown, malformed, expired or revoked.",
+    false,
+  ),
   insufficient_scope: define(403, "Insufficient scope", "The gateway key lacks the scope for this operation.", false),
   device_not_allowed: define(403, "Device not allowed", "The gateway key may not enrol this device.", false),
   device_owned_by_another_key: define(
@@ -83,7 +88,12 @@ export const problemDefinitions: Readonly<Record<ProblemCode, ProblemDefinition>
     "Send the body as application/json in UTF-8 without a content encoding.",
     false,
   ),
-  agent_required: define(422, "Agent required", "agentId is required unless conversationId names a conversation.", false),
+  agent_required: define(
+    422,
+    "Agent required",
+    "agentId is required unless conversationId names a conversation.",
+    false,
+  ),
   approvals_unsupported: define(
     422,
     "Approvals unsupported",
@@ -106,15 +116,30 @@ export const problemDefinitions: Readonly<Record<ProblemCode, ProblemDefinition>
     false,
   ),
   upstream_error: define(502, "Upstream error", "The upstream answered with an error.", false),
-  upstream_invalid_response: define(502, "Invalid upstream response", "The upstream's answer could not be used.", false),
+  upstream_invalid_response: define(
+    502,
+    "Invalid upstream response",
+    "The upstream's answer could not be used.",
+    false,
+  ),
   upstream_response_too_large: define(
     502,
     "Upstream response too large",
     "The upstream's answer is larger than the gateway accepts.",
     false,
   ),
-  upstream_redirected: define(502, "Upstream redirected", "The upstream answered with a redirect; it was not followed.", false),
-  upstream_unreachable: define(502, "Upstream unreachable", "The upstream could not be reached; nothing was sent.", true),
+  upstream_redirected: define(
+    502,
+    "Upstream redirected",
+    "The upstream answered with a redirect; it was not followed.",
+    false,
+  ),
+  upstream_unreachable: define(
+    502,
+    "Upstream unreachable",
+    "The upstream could not be reached; nothing was sent.",
+    true,
+  ),
   shutting_down: define(503, "Shutting down", "The service is stopping; nothing was done.", true),
   delivery_unknown: define(
     504,

@@ -1,0 +1,45 @@
+import { runInNewContext } from "node:vm";
+import { describe, expect, test } from "vitest";
+import { invalidArgument, isLettaEnvironmentsError, LettaEnvironmentsError } from "./error.ts";
+
+describe("LettaEnvironmentsError", () => {
+  test("is an Error whose members default to nothing", () => {
+    const error = new LettaEnvironmentsError({ code: "timeout", message: "late", retryable: true });
+    expect(error).toBeInstanceOf(Error);
+    expect(String(error)).toBe("LettaEnvironmentsError: late");
+    expect("cause" in error).toBe(false);
+    expect(error).toMatchObject({
+      code: "timeout",
+      retryable: true,
+      status: null,
+      retryAfterMs: null,
+      problem: null,
+      issues: [],
+      requestId: null,
+      clientMessageIds: [],
+    });
+  });
+
+  test("is known across realms and copies of the package, and nothing else is", () => {
+    const error = new LettaEnvironmentsError({ code: "aborted", message: "", retryable: false, cause: "why" });
+    const foreign: unknown = runInNewContext(
+      'Object.assign(new Error("x"), { [Symbol.for("letta-environments.error")]: true })',
+    );
+    expect(error.cause).toBe("why");
+    expect(isLettaEnvironmentsError(error)).toBe(true);
+    expect(isLettaEnvironmentsError(foreign)).toBe(true);
+    expect(isLettaEnvironmentsError(new Error("x"))).toBe(false);
+    expect([null, undefined, "x", {}].some((value) => isLettaEnvironmentsError(value))).toBe(false);
+    expect(Object.keys(error)).not.toContain("Symbol(letta-environments.error)");
+  });
+
+  test("an invalid argument names every broken rule", () => {
+    const issues = [
+      { member: "limit", rule: "must be a number" },
+      { member: "after", rule: "is required" },
+    ];
+    const error = invalidArgument(issues);
+    expect(error.message).toBe("limit must be a number; after is required");
+    expect(error).toMatchObject({ code: "invalid_argument", retryable: false, issues });
+  });
+});

@@ -1,0 +1,78 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { isRepeatable, maxRetryAfterMs, readRetryAfterMs, retryDelayMs } from "./retry.ts";
+
+describe("isRepeatable", () => {
+  test.each([
+    ["read", null, null, true],
+    ["read", 408, null, true],
+    ["read", 429, null, true],
+    ["read", 500, null, true],
+    ["read", 503, null, true],
+    ["read", 404, null, false],
+    ["read", 409, null, false],
+    ["read", 503, "false", false],
+    ["read", 400, "true", true],
+    ["deduplicated", null, null, true],
+    ["deduplicated", 429, null, true],
+    ["deduplicated", 429, "false", false],
+    ["deduplicated", 500, null, false],
+    ["deduplicated", 504, null, false],
+    ["deduplicated", 503, "true", true],
+    ["once", null, null, false],
+    ["once", 429, null, true],
+    ["once", 502, null, false],
+    ["once", 502, "true", true],
+    ["read", 500, "maybe", true],
+  ] as const)("%s, status %s, x-should-retry %s: %s", (safety, status, shouldRetry, expected) => {
+    expect(isRepeatable(safety, status, shouldRetry)).toBe(expected);
+  });
+});
+
+describe("retryDelayMs", () => {
+  test("is exponential with full jitter and a cap", () => {
+    const longest = [1, 2, 3, 4, 5, 6, 10].map((attempt) => retryDelayMs(attempt, null, () => 1));
+    expect(longest).toEqual([500, 1_000, 2_000, 4_000, 8_000, 8_000, 8_000]);
+    expect(retryDelayMs(3, null, () => 0)).toBe(0);
+  });
+
+  test("is never less than the server asked for, and never a hot retry after a past date", () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 11 }),
+        fc.nat(maxRetryAfterMs),
+        fc.double({ min: 0, max: 0.999, noNaN: true }),
+        (attempt, asked, random) => {
+          const delayMs = retryDelayMs(attempt, asked, () => random) ?? -1;
+          expect(delayMs).toBeGreaterThanOrEqual(asked);
+          expect(delayMs).toBeLessThanOrEqual(Math.max(asked, 8_000));
+        },
+      ),
+    );
+    expect(retryDelayMs(1, 0, () => 0.5)).toBe(250);
+  });
+
+  test("is no delay at all when the server asks for more than a minute", () => {
+    expect(retryDelayMs(1, maxRetryAfterMs, () => 0)).toBe(60_000);
+    expect(retryDelayMs(1, maxRetryAfterMs + 1, () => 0)).toBeNull();
+  });
+});
+
+describe("readRetryAfterMs", () => {
+  const nowMs = Date.parse("Tue, 24 Nov 2026 12:00:00 GMT");
+
+  test.each<[Record<string, string>, number | null]>([
+    [{}, null],
+    [{ "retry-after": "7" }, 7_000],
+    [{ "retry-after": "0" }, 0],
+    [{ "retry-after-ms": "1500.5", "retry-after": "9" }, 1_500.5],
+    [{ "retry-after-ms": "soon", "retry-after": "9" }, 9_000],
+    [{ "retry-after": "Tue, 24 Nov 2026 12:00:30 GMT" }, 30_000],
+    [{ "retry-after": "Tue, 24 Nov 2026 11:00:00 GMT" }, 0],
+    [{ "retry-after": "-5" }, null],
+    [{ "retry-after": "1e3" }, null],
+    [{ "retry-after": "later" }, null],
+  ])("%j is %s", (headers, expected) => {
+    expect(readRetryAfterMs(new Headers(headers), nowMs)).toBe(expected);
+  });
+});

@@ -1,0 +1,166 @@
+import { problemResponse } from "@letta-environments/schema";
+import { describe, expect, test } from "vitest";
+import { createClient, type SendMessageInput } from "../src/index.ts";
+import { catchError } from "./catch-error.ts";
+import { json, scriptFetch } from "./scripted-fetch.ts";
+
+const key = "lek_s3cr3t-marker";
+const hello: SendMessageInput = { messages: [{ role: "user", content: "hello", client_message_id: "m-1" }] };
+
+function clientOver(answer: () => Response | Error) {
+  const { fetch } = scriptFetch(answer);
+  return createClient({ baseUrl: "http://127.0.0.1:1", apiKey: key, maxRetries: 0, fetch }).environments;
+}
+
+const text = (status: number, body: string, contentType: string) => (): Response =>
+  new Response(body, { status, headers: { "content-type": contentType, "x-request-id": "r-1" } });
+
+describe("an error answer becomes one typed error", () => {
+  test("problem details: code, text, rules, request id", async () => {
+    const issues = [{ member: "messages[0].role", rule: 'must be "user"' }];
+    const { status, headers, body } = problemResponse("invalid_request", {
+      issues,
+      headers: { "x-request-id": "r-1" },
+    });
+    const error = await catchError(
+      clientOver(() => new Response(String(body), { status, headers })).sendMessage("c-1", hello),
+    );
+    expect(error).toMatchObject({
+      code: "invalid_request",
+      message: 'messages[0].role must be "user"',
+      status: 400,
+      retryable: false,
+      retryAfterMs: null,
+      requestId: "r-1",
+      issues,
+      problem: { type: "urn:letta-environments:problem:invalid_request", errorCode: "invalid_request" },
+      clientMessageIds: ["m-1"],
+    });
+  });
+
+  test("an offline device", async () => {
+    const { status, headers, body } = problemResponse("device_offline");
+    const error = await catchError(
+      clientOver(() => new Response(String(body), { status, headers })).sendMessage("c-1", hello),
+    );
+    expect(error).toMatchObject({ code: "device_offline", status: 409, retryable: false });
+  });
+
+  test.each<[string, () => Response, object]>([
+    [
+      "a code that is newer than this client",
+      json(418, { errorCode: "too_hot", message: "Wait." }),
+      { code: "too_hot", message: "Wait." },
+    ],
+    ["only a message", json(404, { message: "Not here" }), { code: "http_error", message: "Not here", problem: null }],
+    ["only a detail", json(404, { detail: "Not here" }), { code: "http_error", message: "Not here" }],
+    ["only an error", json(401, { error: "Unauthorized" }), { code: "http_error", message: "Unauthorized" }],
+    [
+      "details that are no text",
+      json(422, { detail: [{ loc: [] }] }),
+      { code: "http_error", message: "The server answered with status 422." },
+    ],
+    ["HTML", text(502, "<h1>Bad gateway</h1>", "text/html"), { code: "http_error", status: 502, requestId: "r-1" }],
+    [
+      "nothing",
+      () => new Response(null, { status: 500 }),
+      { code: "http_error", message: "The server answered with status 500." },
+    ],
+    ["an array", json(400, ["x"]), { code: "http_error", status: 400 }],
+    ["a client's code", json(400, { errorCode: "aborted", message: "x" }), { code: "http_error", message: "x" }],
+    ["a code that is no code", json(400, { errorCode: "a b\n", message: "x" }), { code: "http_error" }],
+    ["control characters", json(400, { message: "a\r\n\u0000b\u001b[31m" }), { message: "a b [31m" }],
+  ])("%s", async (_case, answer, expected) => {
+    expect(await catchError(clientOver(answer).retrieve("d-1"))).toMatchObject(expected);
+  });
+
+  test("a long text is cut", async () => {
+    const error = await catchError(clientOver(json(400, { message: "x".repeat(10_000) })).list());
+    expect(error.message).toHaveLength(500);
+  });
+
+  test("an error body that breaks off still tells the status", async () => {
+    const torn = (): Response =>
+      new Response(new ReadableStream({ pull: (controller) => controller.error(new Error("torn")) }), { status: 404 });
+    expect(await catchError(clientOver(torn).list())).toMatchObject({ code: "http_error", status: 404 });
+  });
+});
+
+describe("a success that is not what the API promises is a typed error", () => {
+  test.each<[string, () => Response, string]>([
+    ["HTML", text(200, "<html></html>", "text/html"), "The answer is not JSON."],
+    ["text", text(200, "[]", "text/plain"), "The answer is not JSON."],
+    ["malformed JSON", text(200, '{"connections":', "application/json"), "The answer is not valid JSON in UTF-8."],
+    [
+      "JSON that is not UTF-8",
+      () => new Response(Uint8Array.of(0x22, 0xc3, 0x28, 0x22), { headers: { "content-type": "application/json" } }),
+      "The answer is not valid JSON in UTF-8.",
+    ],
+    ["nothing", text(200, "", "application/json"), "The answer is not valid JSON in UTF-8."],
+    [
+      "another shape",
+      json(200, { connections: [{ id: 5 }], hasNextPage: true }),
+      "The answer has another shape: connections[0].id must be a string.",
+    ],
+    ["an array", json(200, []), "The answer has another shape: connections is required."],
+  ])("%s", async (_case, answer, message) => {
+    expect(await catchError(clientOver(answer).list())).toMatchObject({
+      code: "invalid_response",
+      message,
+      status: 200,
+      retryable: false,
+    });
+  });
+
+  test("204", async () => {
+    const error = await catchError(clientOver(() => new Response(null, { status: 204 })).list());
+    expect(error).toMatchObject({ code: "invalid_response", status: 204 });
+  });
+
+  test("of a send, with the ids that may have been used", async () => {
+    const error = await catchError(clientOver(json(200, { ok: true })).sendMessage("c-1", hello));
+    expect(error).toMatchObject({ code: "invalid_response", clientMessageIds: ["m-1"] });
+  });
+});
+
+describe("no error holds the key", () => {
+  const escaped = [...key].map((character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`).join("");
+
+  test.each<[string, () => Response | Error]>([
+    ["a text that repeats it", json(401, { message: `Bad key ${key}`, detail: key, errorCode: key })],
+    ["an escaped one", text(401, `{"message":"${escaped}"}`, "application/json")],
+    [
+      "problem details",
+      () => {
+        const { status, headers, body } = problemResponse("invalid_key", { detail: `Bad key ${key}` });
+        return new Response(String(body), { status, headers });
+      },
+    ],
+    [
+      "problem details with a member of its name",
+      () => {
+        const body = JSON.parse(String(problemResponse("invalid_key").body)) as object;
+        return new Response(JSON.stringify({ ...body, [key]: true }), { status: 401 });
+      },
+    ],
+    ["a broken connection", () => new TypeError("fetch failed")],
+    ["a wrong shape", json(200, { connections: key })],
+    ["malformed JSON", text(200, key, "application/json")],
+  ])("%s", async (_case, answer) => {
+    const error = await catchError(clientOver(answer).list());
+    const everything = [
+      error.message,
+      error.stack,
+      String(error.cause),
+      JSON.stringify(error),
+      JSON.stringify(error.problem),
+    ];
+    expect(everything.join("\n")).not.toContain("s3cr3t");
+  });
+
+  test("and neither does the client", () => {
+    const client = createClient({ baseUrl: "http://127.0.0.1:1", apiKey: key });
+    expect(JSON.stringify(client)).not.toContain("s3cr3t");
+    expect(Object.values(client.environments).every((member) => typeof member === "function")).toBe(true);
+  });
+});

@@ -1,0 +1,165 @@
+import { describe, expect, test } from "vitest";
+import {
+  createClient,
+  createTransport,
+  listEnvironments,
+  type ListEnvironmentsInput,
+  type SendMessageInput,
+} from "../src/index.ts";
+import { catchError } from "./catch-error.ts";
+import { emptyPage, json, scriptFetch, sent } from "./scripted-fetch.ts";
+
+const row = {
+  id: "env-1",
+  connectedAt: null,
+  connectionId: null,
+  connectionName: "box",
+  deviceId: "d-1",
+  firstSeenAt: 1,
+  lastHeartbeat: null,
+  lastSeenAt: 2,
+  organizationId: "org",
+  podId: null,
+  currentMode: "plan",
+  future: { kept: true },
+};
+
+const options = { baseUrl: "https://gateway.example/letta/", apiKey: "lek_test" };
+const hello: SendMessageInput = { messages: [{ role: "user", content: "hello" }], agentId: "agent-1" };
+
+describe("what is sent", () => {
+  test("a list: numbers and booleans as strings, no other header than the two", async () => {
+    const script = scriptFetch(json(200, { connections: [row], hasNextPage: true }));
+    const page = await createClient({ ...options, fetch: script.fetch }).environments.list({
+      limit: 5,
+      onlineOnly: false,
+      after: "env-0",
+      source: undefined,
+    });
+    expect(page).toEqual({ connections: [row], hasNextPage: true });
+    const [request] = script.seen;
+    expect(request?.url).toBe("https://gateway.example/letta/v1/environments?limit=5&onlineOnly=false&after=env-0");
+    expect(request?.init).toEqual({
+      method: "GET",
+      headers: { accept: "application/json", authorization: "Bearer lek_test" },
+      redirect: "manual",
+      signal: expect.any(AbortSignal),
+    });
+  });
+
+  test.each<[ListEnvironmentsInput | null | undefined, string]>([
+    [undefined, ""],
+    [null, ""],
+    [{}, ""],
+    [{ limit: "5", onlineOnly: "true" }, "?limit=5&onlineOnly=true"],
+    [{ userId: "a b" }, "?userId=a%20b"],
+  ])("the query %j is %j", async (query, search) => {
+    const script = scriptFetch(emptyPage);
+    await listEnvironments(createTransport({ ...options, fetch: script.fetch }), query);
+    expect(script.seen[0]?.url).toBe(`https://gateway.example/letta/v1/environments${search}`);
+  });
+
+  test("a retrieve, with the id encoded", async () => {
+    const script = scriptFetch(json(200, row));
+    const environment = await createClient({ ...options, fetch: script.fetch }).environments.retrieve("desktop:1");
+    expect(environment).toEqual(row);
+    expect(script.seen[0]?.url).toBe("https://gateway.example/letta/v1/environments/desktop%3A1");
+  });
+
+  test("a send, with an id that the result gives back", async () => {
+    const script = scriptFetch(sent);
+    const result = await createClient({ ...options, fetch: script.fetch }).environments.sendMessage("c-1", hello);
+    const [request] = script.seen;
+    const [clientMessageId] = result.clientMessageIds;
+    expect(result).toEqual({ success: true, message: "Message sent", clientMessageIds: [expect.any(String)] });
+    expect(request?.url).toBe("https://gateway.example/letta/v1/environments/c-1/messages");
+    expect(request?.init).toMatchObject({
+      method: "POST",
+      headers: { accept: "application/json", authorization: "Bearer lek_test", "content-type": "application/json" },
+    });
+    expect(JSON.parse(String(request?.init.body))).toEqual({
+      messages: [{ role: "user", content: "hello", client_message_id: clientMessageId }],
+      agentId: "agent-1",
+    });
+  });
+
+  test("a send keeps the caller's id and every member of a tool's input", async () => {
+    const script = scriptFetch(sent);
+    const body: SendMessageInput = {
+      messages: [
+        { role: "user", content: [{ type: "text", text: "hi" }], client_message_id: "mine", otid: "other" },
+        { type: "approval", approvals: [{ approve: true, tool_call_id: "t", updated_input: { constructor: "kept" } }] },
+      ],
+      conversationId: null,
+    };
+    const result = await createClient({ ...options, fetch: script.fetch }).environments.sendMessage("c-1", body);
+    expect(result.clientMessageIds).toEqual(["mine"]);
+    expect(JSON.parse(String(script.seen[0]?.init.body))).toEqual(body);
+  });
+});
+
+describe("what breaks a rule makes no request", () => {
+  const script = scriptFetch(emptyPage);
+  const { environments } = createClient({ ...options, fetch: script.fetch });
+
+  test.each([null, undefined, "", ".", "..", "../agents", "a/b", "a%2Fb", "a b", "register", "é", 5])(
+    "the id %j",
+    async (id) => {
+      const retrieve = await catchError(environments.retrieve(id as string));
+      const send = await catchError(environments.sendMessage(id as string, hello));
+      expect(retrieve).toMatchObject({ code: "invalid_argument", issues: [{ member: "deviceId" }] });
+      expect(send).toMatchObject({ code: "invalid_argument", issues: [{ member: "connectionId" }] });
+      expect(script.seen).toEqual([]);
+    },
+  );
+
+  test("an offline device's connectionId, with the reason", async () => {
+    const error = await catchError(environments.sendMessage(row.connectionId as unknown as string, hello));
+    expect(error.message).toBe("connectionId is required; it is null while the device is offline");
+  });
+
+  test.each<[unknown, string]>([
+    [{ limit: 0 }, "limit must be a whole number from 1 to 100"],
+    [{ limit: 1.5 }, "limit must be a whole number from 1 to 100"],
+    [{ onlineOnly: "yes" }, "onlineOnly must be true or false"],
+    [{ source: "both" }, "source must be local or remote"],
+  ])("the query %j", async (query, message) => {
+    const error = await catchError(environments.list(query as ListEnvironmentsInput));
+    expect(error).toMatchObject({ code: "invalid_argument", message });
+    expect(script.seen).toEqual([]);
+  });
+
+  test.each<[unknown, string]>([
+    [null, "body must be an object"],
+    [undefined, "body must be JSON"],
+    [{}, "messages is required"],
+    [{ messages: [] }, "messages must have at least one message"],
+    [{ messages: [null] }, "messages[0] must be an object"],
+    [{ messages: [{ role: "user", content: "" }] }, "messages[0].content must not be empty"],
+    [{ messages: [{ role: "system", content: "x" }] }, 'messages[0].role must be "user"'],
+    [{ messages: [{ role: "user", content: 5n }] }, "body must be JSON"],
+  ])("the body %#", async (body, message) => {
+    const error = await catchError(environments.sendMessage("c-1", body as SendMessageInput));
+    expect(error).toMatchObject({ code: "invalid_argument", message, retryable: false, status: null });
+    expect(script.seen).toEqual([]);
+  });
+
+  test.each<[object, string]>([
+    [{ baseUrl: "gateway.example" }, "baseUrl must be an absolute http or https URL without user, query or fragment"],
+    [{ apiKey: "" }, "apiKey must be a non-empty string of visible ASCII characters"],
+    [{ apiKey: "s3cr3t\r\nx: y" }, "apiKey must be a non-empty string of visible ASCII characters"],
+    [{ apiKey: undefined }, "apiKey must be a non-empty string of visible ASCII characters"],
+    [{ timeoutMs: 0 }, "timeoutMs must be a whole number from 1 to 2147483647"],
+    [{ timeoutMs: Number.POSITIVE_INFINITY }, "timeoutMs must be a whole number from 1 to 2147483647"],
+    [{ maxRetries: -1 }, "maxRetries must be a whole number from 0 to 10"],
+    [{ maxResponseBytes: 0.5 }, "maxResponseBytes must be a whole number from 1 to 2147483647"],
+  ])("the client option %j", (wrong, message) => {
+    expect(() => createClient({ ...options, ...wrong })).toThrow(message);
+  });
+
+  test("a call's option", async () => {
+    const error = await catchError(environments.list({}, { timeoutMs: Number.NaN }));
+    expect(error).toMatchObject({ code: "invalid_argument", issues: [{ member: "timeoutMs" }] });
+    expect(script.seen).toEqual([]);
+  });
+});

@@ -1,0 +1,190 @@
+import { describe, expect, test } from "vitest";
+import { createClient, type RequestOptions, type SendMessageInput, type TransportOptions } from "../src/index.ts";
+import { catchError } from "./catch-error.ts";
+import { createHandClock, type HandClock } from "./hand-clock.ts";
+import { broken, emptyPage, json, type ScriptedFetch, scriptFetch, sent } from "./scripted-fetch.ts";
+
+const hello: SendMessageInput = { messages: [{ role: "user", content: "hello" }] };
+const approval: SendMessageInput = {
+  messages: [{ type: "approval", approvals: [{ approve: true, tool_call_id: "t-1" }] }],
+};
+
+function clientOver(script: ScriptedFetch, clock: HandClock, more: Partial<TransportOptions> = {}) {
+  const options = { baseUrl: "http://127.0.0.1:1", apiKey: "lek_test", random: () => 1, clock, fetch: script.fetch };
+  return createClient({ ...options, ...more }).environments;
+}
+
+describe("reads are repeated", () => {
+  test.each([
+    ["a broken connection", broken],
+    ["429", json(429, {})],
+    ["500", json(500, {})],
+    ["503", json(503, {})],
+    ["a 409 that may be repeated", json(409, {}, { "x-should-retry": "true" })],
+  ])("after %s, with growing waits, at most twice", async (_case, failure) => {
+    const clock = createHandClock();
+    const script = scriptFetch(failure, failure, emptyPage);
+    await expect(clientOver(script, clock).list()).resolves.toEqual({ connections: [], hasNextPage: false });
+    expect(clock.waits).toEqual([500, 1_000]);
+    const failing = scriptFetch(failure);
+    const error = await catchError(clientOver(failing, createHandClock()).list());
+    expect(error.retryable).toBe(true);
+    expect(failing.seen).toHaveLength(3);
+  });
+
+  test.each([
+    ["400", json(400, {})],
+    ["404", json(404, {})],
+    ["409", json(409, {})],
+    ["a 503 that may not be repeated", json(503, {}, { "x-should-retry": "false" })],
+    ["a success of another shape", json(200, { connections: [] })],
+  ])("but not after %s", async (_case, failure) => {
+    const script = scriptFetch(failure);
+    const error = await catchError(clientOver(script, createHandClock()).list());
+    expect(error.retryable).toBe(false);
+    expect(script.seen).toHaveLength(1);
+  });
+
+  test("as often as the call says, or the client", async () => {
+    const counts = await Promise.all(
+      [
+        [0, {}],
+        [4, {}],
+        [4, { maxRetries: 1 }],
+      ].map(async ([maxRetries, options]) => {
+        const script = scriptFetch(broken);
+        const client = clientOver(script, createHandClock(), { maxRetries: maxRetries as number });
+        await catchError(client.list({}, options as RequestOptions));
+        return script.seen.length;
+      }),
+    );
+    expect(counts).toEqual([1, 5, 2]);
+  });
+});
+
+describe("a send is repeated only where that is safe", () => {
+  test("after a broken connection, byte for byte, under the same made-up id", async () => {
+    const script = scriptFetch(broken, broken, sent);
+    const result = await clientOver(script, createHandClock()).sendMessage("c-1", hello);
+    const bodies = script.seen.map(({ init }) => init.body);
+    expect(bodies).toHaveLength(3);
+    expect(new Set(bodies).size).toBe(1);
+    expect(String(bodies[0])).toContain(String(result.clientMessageIds[0]));
+  });
+
+  test("two calls make up two ids", async () => {
+    const client = clientOver(scriptFetch(sent), createHandClock());
+    const first = await client.sendMessage("c-1", hello);
+    const second = await client.sendMessage("c-1", hello);
+    expect(first.clientMessageIds).not.toEqual(second.clientMessageIds);
+  });
+
+  test.each([
+    ["429", json(429, {}), hello],
+    ["a 503 that may be repeated", json(503, {}, { "x-should-retry": "true" }), hello],
+    ["a 502 that may be repeated, with an approval", json(502, {}, { "x-should-retry": "true" }), approval],
+  ])("after %s", async (_case, failure, body) => {
+    const script = scriptFetch(failure, sent);
+    await expect(clientOver(script, createHandClock()).sendMessage("c-1", body)).resolves.toMatchObject({
+      success: true,
+    });
+    expect(script.seen).toHaveLength(2);
+  });
+
+  test.each([
+    ["500", json(500, {}), hello],
+    ["503", json(503, {}), hello],
+    ["504", json(504, {}), hello],
+    ["408", json(408, {}), hello],
+    ["409", json(409, {}), hello],
+    ["a 429 that may not be repeated", json(429, {}, { "x-should-retry": "false" }), hello],
+    ["a broken connection, with an approval", broken, approval],
+    [
+      "a broken connection, with an approval among messages",
+      broken,
+      { messages: [...hello.messages, ...approval.messages] },
+    ],
+  ])("but not after %s; the error gives the ids back", async (_case, failure, body) => {
+    const script = scriptFetch(failure);
+    const error = await catchError(clientOver(script, createHandClock()).sendMessage("c-1", body));
+    expect(error.retryable).toBe(false);
+    expect(script.seen).toHaveLength(1);
+    const users = body.messages.filter((message) => "role" in message);
+    expect(error.clientMessageIds).toHaveLength(users.length);
+    for (const id of error.clientMessageIds) expect(String(script.seen[0]?.init.body)).toContain(id);
+  });
+});
+
+describe("the server's delay", () => {
+  test.each([
+    [{ "retry-after": "7" }, 7_000],
+    [{ "retry-after-ms": "1250", "retry-after": "9" }, 1_250],
+    [{ "retry-after": "60" }, 60_000],
+    [{ "retry-after": "Thu, 01 Jan 1970 00:00:00 GMT" }, 500],
+    [{ "retry-after": "0" }, 500],
+  ])("%j is waited for: %i ms", async (headers, delayMs) => {
+    const clock = createHandClock(120_000);
+    const script = scriptFetch(json(429, {}, headers), emptyPage);
+    await clientOver(script, clock, { timeoutMs: 120_000 }).list();
+    expect(clock.waits).toEqual([delayMs]);
+  });
+
+  test("of more than a minute ends the call at once, and the error tells it", async () => {
+    const clock = createHandClock(2_000_000_000);
+    const script = scriptFetch(json(429, {}, { "retry-after": "3600" }));
+    const error = await catchError(clientOver(script, clock, { timeoutMs: 2_000_000_000 }).list());
+    expect(error).toMatchObject({ status: 429, retryable: true, retryAfterMs: 3_600_000 });
+    expect(clock.waits).toEqual([]);
+  });
+
+  test("that outlives the deadline ends the call at once with the server's answer", async () => {
+    const clock = createHandClock(5_000);
+    const script = scriptFetch(json(503, {}, { "retry-after": "5" }));
+    const error = await catchError(clientOver(script, clock, { timeoutMs: 5_000 }).list());
+    expect(error).toMatchObject({ code: "http_error", status: 503, retryAfterMs: 5_000 });
+    expect(clock.waits).toEqual([]);
+  });
+
+  test("counts against the deadline over all attempts", async () => {
+    const clock = createHandClock(10_000);
+    const script = scriptFetch(json(503, {}, { "retry-after": "4" }));
+    const error = await catchError(clientOver(script, clock, { timeoutMs: 10_000, maxRetries: 10 }).list());
+    expect(error.status).toBe(503);
+    expect(clock.waits).toEqual([4_000, 4_000]);
+  });
+});
+
+describe("a wait ends", () => {
+  test("when the caller aborts", async () => {
+    const controller = new AbortController();
+    const reason = new Error("changed my mind");
+    const clock = createHandClock(60_000, () => controller.abort(reason));
+    const script = scriptFetch(json(429, {}, { "retry-after": "30" }));
+    const error = await catchError(clientOver(script, clock).sendMessage("c-1", hello, { signal: controller.signal }));
+    expect(error).toMatchObject({
+      code: "aborted",
+      retryable: false,
+      cause: reason,
+      clientMessageIds: [expect.any(String)],
+    });
+    expect(script.seen).toHaveLength(1);
+    expect(clock.open()).toBe(0);
+  });
+
+  test("when the deadline passes", async () => {
+    const clock: HandClock = createHandClock(60_000, () => clock.passDeadline());
+    const error = await catchError(clientOver(scriptFetch(broken), clock).list());
+    expect(error).toMatchObject({ code: "timeout", retryable: true });
+    expect(clock.open()).toBe(0);
+  });
+});
+
+test("no call leaves a timer behind, however it ends", async () => {
+  for (const answer of [emptyPage, broken, json(404, {}), json(503, {}), json(200, 5)]) {
+    const clock = createHandClock();
+    await clientOver(scriptFetch(answer), clock)
+      .list()
+      .catch(() => undefined);
+    expect(clock.open()).toBe(0);
+  }
+});

@@ -1,0 +1,29 @@
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { arbitraryIdentifier } from "../test/arbitrary-identifier.ts";
+import { decodeQuery } from "./decode-request.ts";
+import { formatListQuery, ListEnvironmentsQuerySchema, maxListLimit } from "./list-query.ts";
+
+test("every query round-trips through the wire", () => {
+  const query = fc.record(
+    {
+      after: arbitraryIdentifier,
+      limit: fc.integer({ min: 1, max: maxListLimit }),
+      onlineOnly: fc.boolean(),
+      source: fc.constantFrom("local" as const, "remote" as const),
+      userId: fc.string({ minLength: 1, maxLength: 256 }),
+    },
+    { requiredKeys: [], noNullPrototype: true },
+  );
+  fc.assert(
+    fc.property(query, (value) => {
+      const raw = new URLSearchParams({ ...formatListQuery(value) }).toString();
+      expect(decodeQuery(ListEnvironmentsQuerySchema, raw)).toEqual({ ok: true, value });
+    }),
+  );
+});
+
+test("absent members stay absent", () => {
+  expect(formatListQuery({})).toEqual({});
+  expect(formatListQuery({ onlineOnly: false, limit: 5 })).toEqual({ onlineOnly: "false", limit: "5" });
+});

@@ -1,0 +1,79 @@
+import { describe, expect, test } from "vitest";
+import { endpoints } from "./endpoints.ts";
+import { checkValue } from "./check-value.ts";
+import { problemBody, problemResponse, ProblemSchema, problemType } from "./problem.ts";
+import { problemCodes, problemDefinitions } from "./problem-definitions.ts";
+
+describe("problemResponse", () => {
+  test.each(problemCodes)("%s carries what every known client reads", (code) => {
+    const response = problemResponse(code);
+    const { status, title, text, retryable } = problemDefinitions[code];
+    expect(response.status).toBe(status);
+    expect(response.headers).toEqual({
+      "content-type": "application/problem+json",
+      "cache-control": "private, no-store",
+      "x-should-retry": String(retryable),
+    });
+    const body: unknown = JSON.parse(String(response.body));
+    expect(body).toEqual({
+      type: problemType(code),
+      title,
+      status,
+      detail: text,
+      message: text,
+      error: title,
+      errorCode: code,
+    });
+    expect(checkValue(ProblemSchema, body, "body").ok).toBe(true);
+  });
+
+  test("issues become errors, and the first one the text", () => {
+    const issues = [
+      { member: "limit", rule: "must be a whole number" },
+      { member: "after", rule: "must not be empty" },
+    ];
+    expect(problemBody("invalid_request", { issues })).toMatchObject({
+      detail: "limit must be a whole number (and 1 more)",
+      message: "limit must be a whole number (and 1 more)",
+      errors: issues,
+    });
+    expect(problemBody("invalid_request", { issues: [] }).detail).toBe(problemDefinitions.invalid_request.text);
+  });
+
+  test("an occurrence can say more: text, status, delay, headers", () => {
+    const response = problemResponse("upstream_error", {
+      detail: "Too many.",
+      status: 429,
+      retryAfterSeconds: 7,
+      retryable: true,
+      headers: { allow: "GET" },
+    });
+    expect(response.status).toBe(429);
+    expect(response.headers).toMatchObject({ "retry-after": "7", "x-should-retry": "true", allow: "GET" });
+    expect(JSON.parse(String(response.body))).toMatchObject({ status: 429, detail: "Too many.", message: "Too many." });
+  });
+});
+
+describe("problem definitions", () => {
+  test("codes are lower-case words, statuses are errors, texts are sentences", () => {
+    for (const code of problemCodes) {
+      const { status, title, text } = problemDefinitions[code];
+      expect(code).toMatch(/^[a-z]+(?:_[a-z]+)*$/);
+      expect(status).toBeGreaterThanOrEqual(400);
+      expect(status).toBeLessThan(600);
+      expect(title).toMatch(/^[A-Z][^.]*$/);
+      expect(text).toMatch(/^(?:[A-Z]|agentId ).*\.$/);
+    }
+  });
+
+  test("what a device may have done already is never retryable", () => {
+    expect(problemDefinitions.delivery_unknown.retryable).toBe(false);
+    expect(problemDefinitions.device_offline.retryable).toBe(false);
+    expect(problemDefinitions.input_rejected.retryable).toBe(false);
+  });
+
+  test("endpoints name only codes that exist", () => {
+    const named = Object.values({ ...endpoints }).flatMap((endpoint) => [...endpoint.problems]);
+    expect(named.filter((code) => !problemCodes.includes(code))).toEqual([]);
+  });
+});

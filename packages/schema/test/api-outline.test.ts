@@ -1,0 +1,130 @@
+import { describe, expect, test } from "vitest";
+import { endpoints, type Operation } from "../src/index.ts";
+import outline from "./api-outline.json" with { type: "json" };
+import { type FieldMap, outlineFields, type OutlineObject, type OutlineType } from "./outline-fields.ts";
+import { type LazyExamples, schemaFields } from "./schema-fields.ts";
+
+interface Difference {
+  readonly api: string;
+  readonly ours: string;
+  readonly reason: string;
+}
+
+const offline = "null while the device is offline, as the official SDKs and real devices show";
+const sdkNull = "the official SDKs send null";
+const openMode = "a newer mode must not make a whole list unreadable";
+
+const environmentDifferences: Readonly<Record<string, Difference>> = {
+  connectedAt: { api: "required number", ours: "required number | null", reason: offline },
+  connectionId: { api: "required string", ours: "required string | null", reason: offline },
+  lastHeartbeat: { api: "required number", ours: "required number | null", reason: offline },
+  podId: { api: "required string", ours: "required string | null", reason: offline },
+  currentMode: {
+    api: 'optional "default" | "standard" | "acceptEdits" | "bypassPermissions" | "unrestricted"',
+    ours: 'optional "default" | "standard" | "acceptEdits" | "bypassPermissions" | "unrestricted" | string',
+    reason: openMode,
+  },
+};
+
+const approvals = "messages[]<approval>.approvals[]";
+
+/** Every place where the schemas leave the API text on purpose: `operation part` to path to difference. */
+const differences: Readonly<Record<string, Readonly<Record<string, Difference>>>> = {
+  "listEnvironments query": {
+    onlineOnly: {
+      api: "optional string",
+      ours: 'optional "true" | "false"',
+      reason: "any other string would silently mean one of the two",
+    },
+  },
+  "listEnvironments response": Object.fromEntries(
+    Object.entries(environmentDifferences).map(([path, difference]) => [`connections[].${path}`, difference]),
+  ),
+  "retrieveEnvironment response": environmentDifferences,
+  "sendMessage body": {
+    conversationId: { api: "optional string", ours: "optional string | null", reason: sdkNull },
+    [`${approvals}<return>.stderr`]: { api: "optional array", ours: "optional array | null", reason: sdkNull },
+    [`${approvals}<return>.stdout`]: { api: "optional array", ours: "optional array | null", reason: sdkNull },
+    [`${approvals}<decision>.reason`]: { api: "optional string", ours: "optional string | null", reason: sdkNull },
+    [`${approvals}<decision>.updated_input`]: { api: "optional map", ours: "optional map | null", reason: sdkNull },
+  },
+};
+
+const text = { text: "text", parts: [] };
+const lazyExamples: LazyExamples = {
+  "messages[]": { user: { role: "user" }, approval: { type: "approval" } },
+  "messages[]<user>.content": text,
+  [approvals]: { return: { status: "success" }, decision: { approve: true } },
+  [`${approvals}<return>.tool_return`]: text,
+};
+
+const types = outline.types as unknown as Readonly<Record<string, OutlineObject>>;
+const operations = outline.operations as unknown as Readonly<
+  Partial<Record<Operation, Readonly<Record<"query" | "body" | "response", OutlineObject | undefined>>>>
+>;
+
+function findDifferences(api: FieldMap, ours: FieldMap): Record<string, Omit<Difference, "reason">> {
+  const paths = new Set([...api.keys(), ...ours.keys()]);
+  return Object.fromEntries(
+    [...paths]
+      .map((path) => [path, { api: api.get(path) ?? "absent", ours: ours.get(path) ?? "absent" }] as const)
+      .filter(([, difference]) => difference.api !== difference.ours),
+  );
+}
+
+function withoutReasons(listed: Readonly<Record<string, Difference>>): Record<string, Omit<Difference, "reason">> {
+  return Object.fromEntries(Object.entries(listed).map(([path, { api, ours }]) => [path, { api, ours }]));
+}
+
+describe("the schemas hold every field of the API text, and differ only where a reason is listed", () => {
+  const parts = Object.entries(operations).flatMap(([operation, described]) =>
+    (["query", "body", "response"] as const).map((part) => ({ operation: operation as Operation, part, described })),
+  );
+
+  test.each(parts)("$operation $part", ({ operation, part, described }) => {
+    const wanted = described[part];
+    const schema = endpoints[operation][part];
+    expect(schema === null).toBe(wanted === undefined);
+    if (wanted === undefined) return;
+    const type: OutlineType = typeof wanted["type"] === "string" ? { type: wanted["type"] } : { object: wanted };
+    const found = findDifferences(outlineFields(type, types), schemaFields(schema, lazyExamples));
+    expect(found).toEqual(withoutReasons(differences[`${operation} ${part}`] ?? {}));
+  });
+
+  test("every difference has a reason", () => {
+    const all = Object.values(differences).flatMap((listed) => Object.values(listed));
+    expect(all.every(({ reason }) => reason.length > 10)).toBe(true);
+    expect(all).toHaveLength(16);
+  });
+});
+
+test("the endpoint table holds exactly the operations of the API text for callers, at their methods and paths", () => {
+  const ours = Object.values(endpoints)
+    .filter((endpoint) => endpoint.audience === "caller")
+    .map(({ operation, method, path, params }) => ({ operation, method, path, params }));
+  const api = Object.entries(outline.operations).map(([operation, { method, path, params }]) => ({
+    operation,
+    method,
+    path,
+    params,
+  }));
+  expect(ours).toEqual(api);
+});
+
+describe("the comparison itself fails", () => {
+  const outlineOf = (object: OutlineObject): FieldMap => outlineFields({ object }, types);
+
+  test("when the schema lacks a field, has one more, or differs in presence or type", () => {
+    const full = outlineOf({ a: "string", "b?": { enum: ["x"] }, c: { array: "number" } });
+    expect(findDifferences(full, outlineOf({ a: "string", "b?": { enum: ["x"] } }))).toEqual({
+      c: { api: "required array", ours: "absent" },
+      "c[]": { api: "each number", ours: "absent" },
+    });
+    const other = outlineOf({ "a?": "string", "b?": { enum: ["x", "y"] }, c: { array: "string" }, d: "string" });
+    expect(Object.keys(findDifferences(full, other))).toEqual(["a", "b", "c[]", "d"]);
+  });
+
+  test("when a lazy schema has no example inputs", () => {
+    expect(() => schemaFields(endpoints.sendMessage.body)).toThrow("no example inputs");
+  });
+});

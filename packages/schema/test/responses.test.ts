@@ -1,0 +1,70 @@
+import { describe, expect, test } from "vitest";
+import {
+  checkValue,
+  EnvironmentListSchema,
+  EnvironmentSchema,
+  isOnline,
+  SendMessageResponseSchema,
+} from "../src/index.ts";
+import { readFixture, withMember } from "./read-fixture.ts";
+
+describe("responses are read tolerantly and nothing is lost", () => {
+  test("the example of the API text", () => {
+    const body = readFixture("api-example");
+    expect(checkValue(EnvironmentListSchema, body, "body")).toEqual({ ok: true, value: body });
+  });
+
+  test.each(["offline-device", "letta-code-row", "future-row"])("%s", (name) => {
+    const row = readFixture(name);
+    expect(checkValue(EnvironmentSchema, row, "body")).toEqual({ ok: true, value: row });
+  });
+
+  test("one row with a newer mode does not make a list unreadable", () => {
+    const list = { connections: [readFixture("future-row"), readFixture("letta-code-row")], hasNextPage: false };
+    expect(checkValue(EnvironmentListSchema, list, "body")).toEqual({ ok: true, value: list });
+  });
+
+  test("an offline device is offline, a fresh one is online", () => {
+    const offline = checkValue(EnvironmentSchema, readFixture("offline-device"), "body");
+    const online = checkValue(EnvironmentSchema, readFixture("letta-code-row"), "body");
+    if (!offline.ok || !online.ok) throw new Error("fixtures must be readable");
+    expect(isOnline(offline.value, 1_795_000_031_000)).toBe(false);
+    expect(isOnline(online.value, 1_795_000_031_000)).toBe(true);
+  });
+});
+
+describe("a wrong shape is refused, naming the member", () => {
+  const row = readFixture("letta-code-row");
+
+  test.each([
+    [["connectionId"], 5, "connectionId", "must be a string"],
+    [["connectedAt"], "soon", "connectedAt", "must be a number"],
+    [["id"], null, "id", "must be a string"],
+    [["apiKeyOwner"], null, "apiKeyOwner", "must be a string"],
+    [["currentMode"], 7, "currentMode", "must be a string"],
+    [["metadata"], [], "metadata", "must be an object"],
+    [["metadata"], "linux", "metadata", "must be an object"],
+    [["metadata", "self_update"], [], "metadata.self_update.supported", "is required"],
+    [["metadata", "supported_commands", 1], {}, "metadata.supported_commands[1]", "must be a string"],
+  ])("%j = %j", (path, value, member, rule) => {
+    const checked = checkValue(EnvironmentSchema, withMember(row, path, value), "body");
+    expect(checked.ok ? [] : checked.issues).toContainEqual({ member, rule });
+  });
+
+  test.each([
+    [[]],
+    [null],
+    ["<html>"],
+    [{ connections: {}, hasNextPage: true }],
+    [{ connections: [[]], hasNextPage: true }],
+  ])("list %j", (body) => {
+    expect(checkValue(EnvironmentListSchema, body, "body").ok).toBe(false);
+  });
+
+  test("a send answer without success", () => {
+    expect(checkValue(SendMessageResponseSchema, { message: "ok" }, "body")).toEqual({
+      ok: false,
+      issues: [{ member: "success", rule: "is required" }],
+    });
+  });
+});

@@ -1,0 +1,63 @@
+import type {
+  EnvironmentListParams,
+  EnvironmentListResponse,
+  EnvironmentRetrieveResponse,
+  EnvironmentSendMessageParams,
+  EnvironmentSendMessageResponse,
+} from "@letta-ai/letta-client/resources/environments";
+import { expectTypeOf } from "vitest";
+import type {
+  Environment,
+  EnvironmentList,
+  EnvironmentMetadata,
+  ListEnvironmentsQuery,
+  ListEnvironmentsWireQuery,
+  SendMessageBody,
+  SendMessageResponse,
+} from "../src/index.ts";
+
+type SdkConnection = EnvironmentListResponse.Connection;
+type SdkMetadata = EnvironmentListResponse.Connection.Metadata;
+
+/** The members that a type names, without its index signature. */
+type Named<Type> = { [Key in keyof Type as string extends Key ? never : Key]: Type[Key] };
+
+/** Members of a row in which the official SDK's type and ours differ; each is pinned below. */
+type DifferentMembers = "currentMode" | "metadata";
+
+// Everything but the named differences is assignable both ways.
+expectTypeOf<Omit<Environment, DifferentMembers>>().toExtend<Omit<SdkConnection, DifferentMembers>>();
+expectTypeOf<Omit<SdkConnection, DifferentMembers>>().toExtend<Omit<Environment, DifferentMembers>>();
+expectTypeOf<Omit<EnvironmentList, "connections">>().toEqualTypeOf<Omit<EnvironmentListResponse, "connections">>();
+expectTypeOf<keyof Environment>().toEqualTypeOf<keyof SdkConnection>();
+expectTypeOf<EnvironmentRetrieveResponse>().toExtend<SdkConnection>();
+expectTypeOf<SdkConnection>().toExtend<EnvironmentRetrieveResponse>();
+
+// Difference `currentMode`: ours is open, the SDK's is closed, so that theirs fits ours and not the other way round.
+expectTypeOf<NonNullable<SdkConnection["currentMode"]>>().toExtend<NonNullable<Environment["currentMode"]>>();
+expectTypeOf<NonNullable<Environment["currentMode"]>>().not.toExtend<NonNullable<SdkConnection["currentMode"]>>();
+
+// Difference `metadata.self_update` and `metadata.supported_commands`: in the API text, absent from the SDK.
+type MissingInSdk = "self_update" | "supported_commands";
+expectTypeOf<Exclude<keyof EnvironmentMetadata, keyof Named<SdkMetadata>>>().toEqualTypeOf<MissingInSdk>();
+expectTypeOf<Exclude<keyof Named<SdkMetadata>, keyof EnvironmentMetadata>>().toBeNever();
+expectTypeOf<Omit<EnvironmentMetadata, MissingInSdk>>().toExtend<Named<SdkMetadata>>();
+expectTypeOf<Named<SdkMetadata>>().toExtend<Omit<EnvironmentMetadata, MissingInSdk>>();
+
+// Difference `metadata` index signature: the SDK has one, ours names its members so that a typing error is an error.
+expectTypeOf<string>().toExtend<keyof SdkMetadata>();
+expectTypeOf<string>().not.toExtend<keyof EnvironmentMetadata>();
+expectTypeOf<EnvironmentMetadata>().not.toExtend<SdkMetadata>();
+expectTypeOf<{ [Key in keyof EnvironmentMetadata]: EnvironmentMetadata[Key] }>().toExtend<SdkMetadata>();
+
+// The bodies of a send have no difference.
+expectTypeOf<SendMessageBody>().toExtend<EnvironmentSendMessageParams>();
+expectTypeOf<EnvironmentSendMessageParams>().toExtend<SendMessageBody>();
+expectTypeOf<SendMessageResponse>().toEqualTypeOf<EnvironmentSendMessageResponse>();
+
+// The list query has none on the wire; as values, `limit` and `onlineOnly` are a number and a boolean.
+expectTypeOf<ListEnvironmentsWireQuery>().toEqualTypeOf<EnvironmentListParams>();
+type ValueMembers = "limit" | "onlineOnly";
+expectTypeOf<Omit<ListEnvironmentsQuery, ValueMembers>>().toEqualTypeOf<Omit<EnvironmentListParams, ValueMembers>>();
+expectTypeOf<Pick<EnvironmentListParams, ValueMembers>>().toEqualTypeOf<{ limit?: string; onlineOnly?: string }>();
+expectTypeOf<Pick<ListEnvironmentsQuery, ValueMembers>>().toEqualTypeOf<{ limit?: number; onlineOnly?: boolean }>();
