@@ -1,0 +1,23 @@
+export {
+  createEnvironmentServer,
+  type EnvironmentServer,
+  type EnvironmentServerOptions,
+} from "./environment-server.ts";
+export type { DeviceReference, DisconnectReason, EnvironmentServerEvent } from "./events.ts";
+export type { RequestContext } from "./operations/operation-context.ts";
+export type {
+  ConnectionRecord,
+  ConversationScope,
+  Delivery,
+  DeliveryLog,
+  DeliveryOutcome,
+  DeviceStatus,
+  Enrolment,
+  EnrolmentResult,
+  EnvironmentFilter,
+  EnvironmentRow,
+  EnvironmentRows,
+  EnvironmentStore,
+  KnownMessage,
+} from "./ports.ts";
+export type { DeviceSocket, DeviceSocketListener, UpgradeDecision } from "./socket/device-socket.ts";

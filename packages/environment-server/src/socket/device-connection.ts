@@ -1,0 +1,66 @@
+import type { DeviceReference } from "../events.ts";
+import type { ConnectionRecord, DeviceStatus } from "../ports.ts";
+import type { DeviceSocket } from "./device-socket.ts";
+import type { StatusChange } from "./parse-frame.ts";
+import type { QueueLedger } from "./queue-ledger.ts";
+
+/** A device with an open socket. */
+export interface DeviceConnection {
+  readonly device: DeviceReference;
+  readonly generation: number;
+  readonly socket: DeviceSocket;
+  readonly connectedAtMs: number;
+  /** When the socket opened, then the time of each ping; no other frame counts (the rule of the devices). */
+  lastHeartbeatMs: number;
+  lastSeenMs: number;
+  /** The `lastSeenMs` that the store has. */
+  storedLastSeenMs: number;
+  status: DeviceStatus;
+  readonly queues: QueueLedger;
+}
+
+/** What an answer shows of a device that is online. */
+export interface Presence {
+  readonly connectionId: string;
+  readonly connectedAtMs: number;
+  readonly lastHeartbeatMs: number;
+  readonly lastSeenMs: number;
+  readonly status: DeviceStatus;
+}
+
+const noStatus: DeviceStatus = { currentMode: null, workingDirectory: null, gitBranch: null };
+
+/** Starts the record of a socket that has just opened. The status of an earlier process of the device is not its own. */
+export function createDeviceConnection(
+  record: ConnectionRecord,
+  socket: DeviceSocket,
+  queues: QueueLedger,
+  nowMs: number,
+): DeviceConnection {
+  const { environment, connectionId, generation, opened } = record;
+  return {
+    device: { tenant: environment.tenant, environmentId: environment.id, deviceId: environment.deviceId, connectionId },
+    generation,
+    socket,
+    connectedAtMs: nowMs,
+    lastHeartbeatMs: nowMs,
+    lastSeenMs: nowMs,
+    storedLastSeenMs: environment.lastSeenAt,
+    status: opened ? statusOf(environment) : noStatus,
+    queues,
+  };
+}
+
+/** Applies what a frame says to a status; the same object when nothing changes. */
+export function changeStatus(status: DeviceStatus, change: StatusChange): DeviceStatus {
+  const changed = { ...status, ...change };
+  const same =
+    changed.currentMode === status.currentMode &&
+    changed.workingDirectory === status.workingDirectory &&
+    changed.gitBranch === status.gitBranch;
+  return same ? status : changed;
+}
+
+function statusOf({ currentMode, workingDirectory, gitBranch }: DeviceStatus): DeviceStatus {
+  return { currentMode, workingDirectory, gitBranch };
+}

@@ -1,0 +1,134 @@
+import { environmentModes } from "@letta-environments/schema";
+import type { DeviceStatus } from "../ports.ts";
+
+/** The conversation a frame is about; the agent is empty when there is none. */
+export interface FrameRuntime {
+  readonly agentId: string;
+  readonly conversationId: string;
+}
+
+/** The part of a device's status that a frame carries; `null` says that there is nothing to show. */
+export type StatusChange = { -readonly [Name in keyof DeviceStatus]?: DeviceStatus[Name] };
+
+/** A frame from a device, as far as this server reads it. */
+export type DeviceFrame =
+  | { readonly kind: "ping" }
+  | {
+      readonly kind: "input_accepted";
+      readonly requestId: string;
+      readonly accepted: boolean;
+      readonly disposition: string | null;
+      readonly error: string | null;
+    }
+  | { readonly kind: "update_device_status"; readonly change: StatusChange }
+  | {
+      readonly kind: "update_queue";
+      readonly runtime: FrameRuntime;
+      /** Id of each queued item; `null` for one that no caller sent. */
+      readonly messageIds: readonly (string | null)[];
+    }
+  /** A frame of a type that means nothing here. */
+  | { readonly kind: "other"; readonly type: string }
+  | { readonly kind: "invalid"; readonly rule: string };
+
+type Members = Readonly<Record<string, unknown>>;
+
+const maxErrorLength = 500;
+const maxPathLength = 4_096;
+const maxIdLength = 256;
+
+/** Reads a text frame. What is not understood is told, never thrown: a device may be newer than the server. */
+export function parseFrame(text: string): DeviceFrame {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return { kind: "invalid", rule: "must be JSON" };
+  }
+  if (!isMembers(value)) return { kind: "invalid", rule: "must be an object" };
+  const { type } = value;
+  switch (type) {
+    case "ping":
+      return { kind: "ping" };
+    case "input_accepted":
+      return parseAcknowledgement(value);
+    case "update_device_status":
+      return parseStatus(value["device_status"]);
+    case "update_queue":
+      return parseQueue(value);
+    default:
+      return typeof type === "string" && /^[A-Za-z0-9_.:-]{1,64}$/.test(type)
+        ? { kind: "other", type }
+        : { kind: "invalid", rule: "must have a type" };
+  }
+}
+
+function parseAcknowledgement(frame: Members): DeviceFrame {
+  const { request_id: requestId, accepted, disposition, error } = frame;
+  if (typeof requestId !== "string" || requestId.length > maxIdLength || typeof accepted !== "boolean") {
+    return { kind: "invalid", rule: "input_accepted must have request_id and accepted" };
+  }
+  return {
+    kind: "input_accepted",
+    requestId,
+    accepted,
+    disposition: typeof disposition === "string" && /^[a-z_]{1,32}$/.test(disposition) ? disposition : null,
+    error: typeof error === "string" ? toPublicText(error) : null,
+  };
+}
+
+function parseStatus(status: unknown): DeviceFrame {
+  if (!isMembers(status)) return { kind: "invalid", rule: "update_device_status must have device_status" };
+  const change: StatusChange = {};
+  if ("current_permission_mode" in status) change.currentMode = toMode(status["current_permission_mode"]);
+  if ("current_working_directory" in status) change.workingDirectory = toPath(status["current_working_directory"]);
+  if ("git_context" in status) {
+    const context = status["git_context"];
+    change.gitBranch = isMembers(context) ? toPath(context["branch"]) : null;
+  }
+  return { kind: "update_device_status", change };
+}
+
+function parseQueue(frame: Members): DeviceFrame {
+  const { runtime, queue } = frame;
+  if (!isMembers(runtime) || !Array.isArray(queue)) {
+    return { kind: "invalid", rule: "update_queue must have runtime and queue" };
+  }
+  const { agent_id: agentId, conversation_id: conversationId } = runtime;
+  if (typeof conversationId !== "string" || conversationId.length > maxIdLength) {
+    return { kind: "invalid", rule: "runtime must have conversation_id" };
+  }
+  if (typeof agentId === "string" && agentId.length > maxIdLength)
+    return { kind: "invalid", rule: "agent_id is too long" };
+  return {
+    kind: "update_queue",
+    runtime: { agentId: typeof agentId === "string" ? agentId : "", conversationId },
+    messageIds: queue.map((item: unknown) => (isMembers(item) ? toMessageId(item["client_message_id"]) : null)),
+  };
+}
+
+/** A device's mode as the API names it; `strict` and newer ones have no name there and are left out. */
+function toMode(mode: unknown): string | null {
+  return environmentModes.find((known) => known === mode) ?? null;
+}
+
+function toPath(value: unknown): string | null {
+  return typeof value === "string" && value !== "" && value.length <= maxPathLength ? value : null;
+}
+
+function toMessageId(value: unknown): string | null {
+  return typeof value === "string" && value.length <= maxIdLength ? value : null;
+}
+
+/** A device's own words as they may be shown: no control characters, not without end, `null` when nothing is left. */
+function toPublicText(text: string): string | null {
+  const shown = text
+    .slice(0, maxErrorLength)
+    .replaceAll(/\p{Cc}+/gu, " ")
+    .trim();
+  return shown === "" ? null : shown;
+}
+
+function isMembers(value: unknown): value is Members {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,40 @@
+import { expect, test } from "vitest";
+import { createQueueLedger } from "./queue-ledger.ts";
+
+const runtime = { agentId: "agent-1", conversationId: "default" };
+
+test("a message is counted once, whether it is reported, acknowledged, on its way, or several of these", () => {
+  const ledger = createQueueLedger();
+  expect(ledger.count(runtime, ["a", "b"])).toBe(2);
+  ledger.accept(runtime, ["a"]);
+  expect(ledger.count(runtime, ["a", "b"])).toBe(2);
+  ledger.report(runtime, ["a", null]);
+  expect(ledger.count(runtime, ["b"])).toBe(3);
+  ledger.accept(runtime, ["a"]);
+  expect(ledger.count(runtime, ["a", "b"])).toBe(3);
+});
+
+test("a report replaces everything that was known of the conversation", () => {
+  const ledger = createQueueLedger();
+  ledger.accept(runtime, ["a", "b"]);
+  ledger.report(runtime, ["b"]);
+  expect(ledger.count(runtime, [])).toBe(1);
+  ledger.report(runtime, []);
+  expect(ledger.count(runtime, [])).toBe(0);
+  expect(ledger.busy()).toEqual([]);
+});
+
+test("no ids of agent and conversation can be mistaken for others", () => {
+  const ledger = createQueueLedger();
+  ledger.report({ agentId: "a", conversationId: "b,c" }, ["m"]);
+  expect(ledger.count({ agentId: "a,b", conversationId: "c" }, [])).toBe(0);
+  expect(ledger.busy()).toEqual([{ agentId: "a", conversationId: "b,c" }]);
+});
+
+test("a device that reports conversations without end is remembered for the latest 1,000", () => {
+  const ledger = createQueueLedger();
+  for (let index = 0; index <= 1_000; index++) ledger.report({ agentId: "", conversationId: `conv-${index}` }, ["m"]);
+  expect(ledger.busy()).toHaveLength(1_000);
+  expect(ledger.count({ agentId: "", conversationId: "conv-0" }, [])).toBe(0);
+  expect(ledger.count({ agentId: "", conversationId: "conv-1000" }, [])).toBe(1);
+});

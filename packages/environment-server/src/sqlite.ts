@@ -1,0 +1,1 @@
+export { createSqliteEnvironmentStore } from "./sqlite/create-sqlite-environment-store.ts";

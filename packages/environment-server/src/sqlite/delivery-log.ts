@@ -1,0 +1,81 @@
+import type { SqliteDatabase, SqliteRow } from "@letta-environments/platform";
+import { retentionMs } from "../limits.ts";
+import type { Delivery, DeliveryLog, DeliveryOutcome, KnownMessage } from "../ports.ts";
+import { readOptionalText, readText } from "./read-column.ts";
+
+/** Message ids and results in SQLite; see the port for what each method promises. */
+export function createSqliteDeliveryLog(database: SqliteDatabase): DeliveryLog {
+  const findMessages = database.prepare(`
+    SELECT message.message_id, message.delivery_id, delivery.fingerprint, delivery.outcome, delivery.disposition,
+      delivery.error
+    FROM json_each(?) AS wanted
+    JOIN environment_message AS message ON message.message_id = wanted.value
+      AND message.environment_id = ? AND message.agent_id = ? AND message.conversation_id = ?
+    JOIN environment_delivery AS delivery ON delivery.id = message.delivery_id
+    WHERE delivery.reserved_at > ?`);
+  const forgetDeliveries = database.prepare("DELETE FROM environment_delivery WHERE reserved_at <= ?");
+  const insertDelivery = database.prepare(
+    "INSERT INTO environment_delivery (id, environment_id, fingerprint, reserved_at) VALUES (?, ?, ?, ?)",
+  );
+  const insertMessage = database.prepare(`
+    INSERT INTO environment_message (environment_id, agent_id, conversation_id, message_id, delivery_id)
+    VALUES (?, ?, ?, ?, ?)`);
+  const releaseDelivery = database.prepare("DELETE FROM environment_delivery WHERE id = ? AND outcome IS NULL");
+  const settleDelivery = database.prepare(`
+    UPDATE environment_delivery SET outcome = ?, disposition = ?, error = ? WHERE id = ? AND environment_id = ?
+      AND (outcome IS NULL OR (outcome = 'unknown' AND ? <> 'unknown'))`);
+
+  function find({ scope, messageIds }: Pick<Delivery, "scope" | "messageIds">, nowMs: number): KnownMessage[] {
+    const { environmentId, agentId, conversationId } = scope;
+    const wanted = JSON.stringify(messageIds);
+    return findMessages.all(wanted, environmentId, agentId, conversationId, nowMs - retentionMs).map(readMessage);
+  }
+
+  function reserve(delivery: Delivery, nowMs: number): boolean {
+    const { environmentId, agentId, conversationId } = delivery.scope;
+    forgetDeliveries.run(nowMs - retentionMs);
+    if (find(delivery, nowMs).length > 0) return false;
+    insertDelivery.run(delivery.id, environmentId, delivery.fingerprint, nowMs);
+    for (const messageId of delivery.messageIds) {
+      insertMessage.run(environmentId, agentId, conversationId, messageId, delivery.id);
+    }
+    return true;
+  }
+
+  return {
+    findMessages: async (scope, messageIds, nowMs) => find({ scope, messageIds }, nowMs),
+    reserve: async (delivery, nowMs) => database.transaction(() => reserve(delivery, nowMs)),
+    release: async (deliveryId) => void releaseDelivery.run(deliveryId),
+    async settle(deliveryId, environmentId, outcome) {
+      const disposition = outcome.kind === "accepted" ? outcome.disposition : null;
+      const error = outcome.kind === "rejected" ? outcome.error : null;
+      const { kind } = outcome;
+      return settleDelivery.run(kind, disposition, error, deliveryId, environmentId, kind).changes > 0;
+    },
+  };
+}
+
+function readMessage(row: SqliteRow): KnownMessage {
+  return {
+    messageId: readText(row, "message_id"),
+    deliveryId: readText(row, "delivery_id"),
+    fingerprint: readText(row, "fingerprint"),
+    outcome: readOutcome(row),
+  };
+}
+
+function readOutcome(row: SqliteRow): DeliveryOutcome | null {
+  const kind = readOptionalText(row, "outcome");
+  switch (kind) {
+    case null:
+      return null;
+    case "accepted":
+      return { kind, disposition: readOptionalText(row, "disposition") };
+    case "rejected":
+      return { kind, error: readOptionalText(row, "error") };
+    case "unknown":
+      return { kind };
+    default:
+      throw new TypeError("outcome is not one of the known ones");
+  }
+}

@@ -1,0 +1,62 @@
+import type { SqliteDatabase } from "@letta-environments/platform";
+import { maxConnectionsPerEnvironment } from "../limits.ts";
+import type { Enrolment, EnrolmentResult } from "../ports.ts";
+import { readInteger, readOptionalText, readText } from "./read-column.ts";
+
+/** Prepares `enrol`; see the port for what it promises. */
+export function prepareEnrol(database: SqliteDatabase): (enrolment: Enrolment) => EnrolmentResult {
+  const findDevice = database.prepare("SELECT owner_key_id FROM environment_device WHERE tenant = ? AND device_id = ?");
+  const insertDevice = database.prepare(
+    "INSERT INTO environment_device (tenant, device_id, owner_key_id) VALUES (?, ?, ?)",
+  );
+  const findEnvironment = database.prepare(
+    "SELECT id FROM environment WHERE tenant = ? AND device_id = ? AND listener_instance_id = ?",
+  );
+  const countEnvironments = database.prepare("SELECT count(*) AS count FROM environment WHERE tenant = ?");
+  const putEnvironment = database.prepare(`
+    INSERT INTO environment (id, tenant, device_id, listener_instance_id, connection_name, metadata, owner,
+      first_seen_at, last_seen_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (id) DO UPDATE SET connection_name = excluded.connection_name, metadata = excluded.metadata,
+      owner = excluded.owner, last_seen_at = max(last_seen_at, excluded.last_seen_at)`);
+  const findGeneration = database.prepare(
+    "SELECT coalesce(max(generation), 0) AS generation FROM environment_connection WHERE environment_id = ?",
+  );
+  const insertConnection = database.prepare(`
+    INSERT INTO environment_connection (id, environment_id, generation, key_id, registered_at) VALUES (?, ?, ?, ?, ?)`);
+  // The open one stays, however often the device registers beside it.
+  const forgetConnections = database.prepare(`
+    DELETE FROM environment_connection WHERE environment_id = ? AND generation <= ?
+      AND (opened_at IS NULL OR replaced_at IS NOT NULL)`);
+
+  function enrol(enrolment: Enrolment): EnrolmentResult {
+    const { tenant, deviceId, listenerInstanceId, keyId, nowMs } = enrolment;
+    const device = findDevice.get(tenant, deviceId);
+    const ownerKeyId = device === undefined ? null : readOptionalText(device, "owner_key_id");
+    if (ownerKeyId !== null && ownerKeyId !== keyId) return { kind: "owned_by_another_key" };
+    const known = findEnvironment.get(tenant, deviceId, listenerInstanceId);
+    if (known === undefined && readInteger(countEnvironments.get(tenant), "count") >= enrolment.maxEnvironments) {
+      return { kind: "too_many_environments" };
+    }
+    if (device === undefined) insertDevice.run(tenant, deviceId, enrolment.shared ? null : keyId);
+    const environmentId = known === undefined ? enrolment.environmentId : readText(known, "id");
+    const metadata = enrolment.metadata === null ? null : JSON.stringify(enrolment.metadata);
+    const { connectionName, owner } = enrolment;
+    putEnvironment.run(
+      environmentId,
+      tenant,
+      deviceId,
+      listenerInstanceId,
+      connectionName,
+      metadata,
+      owner,
+      nowMs,
+      nowMs,
+    );
+    const generation = readInteger(findGeneration.get(environmentId), "generation") + 1;
+    insertConnection.run(enrolment.connectionId, environmentId, generation, keyId, nowMs);
+    forgetConnections.run(environmentId, generation - maxConnectionsPerEnvironment);
+    return { kind: "enrolled", environmentId };
+  }
+
+  return (enrolment) => database.transaction(() => enrol(enrolment));
+}

@@ -1,0 +1,93 @@
+import { expect, test } from "vitest";
+import { anyone, createHarness, toRequest, userMessage } from "./support/create-harness.ts";
+
+test("closing ends every socket with 1001 and leaves no timer", async () => {
+  const { connect, server, clock } = createHarness();
+  const devices = [await connect("device-1"), await connect("device-2")];
+  await server.close();
+  for (const { socket } of devices) expect(socket.closes).toEqual([{ code: 1001, reason: "Server is shutting down" }]);
+  expect(clock.timerCount).toBe(0);
+});
+
+test("a send under way is answered as unknown and stored before close resolves", async () => {
+  const { connect, send, settle, server, store, clock } = createHarness();
+  const { connectionId } = await connect("device-1");
+  const sent = send(connectionId);
+  await settle();
+  await server.close();
+  expect(await sent).toMatchObject({ status: 504, body: { errorCode: "delivery_unknown" } });
+  const record = await store.findConnection("acme", connectionId);
+  const scope = { environmentId: record?.environment.id ?? "", agentId: "agent-1", conversationId: "default" };
+  expect(await store.findMessages(scope, ["m-1"], clock.now())).toMatchObject([{ outcome: { kind: "unknown" } }]);
+});
+
+test("a send that waits for its turn is refused and nothing of it is stored or sent", async () => {
+  const { connect, send, server, store, clock } = createHarness();
+  const { connectionId, socket } = await connect("device-1");
+  const sends = [send(connectionId), send(connectionId, { messages: [userMessage("m-2")] })];
+  await server.close();
+  for (const answer of await Promise.all(sends)) {
+    expect(answer).toMatchObject({
+      status: 503,
+      headers: { "x-should-retry": "true" },
+      body: { errorCode: "shutting_down" },
+    });
+  }
+  expect(socket.frames).toEqual([]);
+  const record = await store.findConnection("acme", connectionId);
+  const scope = { environmentId: record?.environment.id ?? "", agentId: "agent-1", conversationId: "default" };
+  expect(await store.findMessages(scope, ["m-1", "m-2"], clock.now())).toEqual([]);
+});
+
+test("a closed server refuses requests and upgrades as retryable, and does not take a handshake that ends late", async () => {
+  const { register, call, send, server } = createHarness();
+  const connectionId = await register("device-1");
+  const upgrade = toRequest("GET", `/v1/environments/${connectionId}/socket`);
+  const early = await server.upgrade(upgrade, anyone);
+  await server.close();
+  const refused = { status: 503, headers: { "x-should-retry": "true" }, body: { errorCode: "shutting_down" } };
+  expect(await call("GET", "/v1/environments")).toMatchObject(refused);
+  expect(await send(connectionId)).toMatchObject(refused);
+  expect(await server.upgrade(upgrade, anyone)).toMatchObject({ kind: "refused", response: { status: 503 } });
+  if (early.kind === "refused") throw new Error("refused");
+  const closes: number[] = [];
+  early.attach({ send: () => undefined, close: (code) => void closes.push(code), terminate: () => undefined });
+  expect(closes).toEqual([1001]);
+});
+
+test("a listener that throws changes nothing", async () => {
+  const { connect, send, settle, events } = createHarness();
+  const push = events.push;
+  events.push = () => {
+    throw new Error("log is full");
+  };
+  const { connectionId, socket } = await connect("device-1");
+  const sent = send(connectionId);
+  await settle();
+  socket.acknowledge();
+  expect((await sent).status).toBe(200);
+  events.push = push;
+});
+
+test("events carry ids and no content", async () => {
+  const { connect, send, settle, events } = createHarness();
+  const { connectionId, socket } = await connect("device-1");
+  const sent = send(connectionId, { messages: [userMessage("m-1", "a secret text")] });
+  await settle();
+  socket.acknowledge({ accepted: false, error: "another secret text" });
+  await sent;
+  socket.say({ type: "stream_delta", delta: { text: "a third secret text" } });
+  socket.say("not json, but secret");
+  socket.listener.onClose(1005);
+  expect(events.map((event) => event.type)).toEqual([
+    "device_registered",
+    "device_connected",
+    "message_sent",
+    "frame_received",
+    "message_acknowledged",
+    "frame_received",
+    "frame_ignored",
+    "device_disconnected",
+  ]);
+  expect(JSON.stringify(events)).not.toContain("secret");
+});

@@ -1,0 +1,74 @@
+import { beforeEach, describe, expect, test } from "vitest";
+import type { Delivery, EnvironmentStore } from "../src/index.ts";
+
+const hourMs = 3_600_000;
+
+const scope = { environmentId: "env-1", agentId: "agent-1", conversationId: "default" };
+const delivery: Delivery = { id: "msg-1", scope, messageIds: ["m-1", "m-2"], fingerprint: "f-1" };
+
+/** The promises of a store about message ids and their results. Every adapter passes this suite. */
+export function describeDeliveryLogContract(name: string, createStore: () => EnvironmentStore): void {
+  describe(`message ids and results: ${name}`, () => {
+    let store: EnvironmentStore;
+    beforeEach(() => {
+      store = createStore();
+    });
+
+    test("ids are taken all or none, and are found with their send and its content", async () => {
+      expect(await store.reserve(delivery, 1_000)).toBe(true);
+      expect(await store.reserve({ ...delivery, id: "msg-2", messageIds: ["m-3", "m-2"] }, 1_000)).toBe(false);
+      const known = await store.findMessages(scope, ["m-1", "m-2", "m-3"], 1_000);
+      expect(known.toSorted((left, right) => (left.messageId < right.messageId ? -1 : 1))).toEqual([
+        { messageId: "m-1", deliveryId: "msg-1", fingerprint: "f-1", outcome: null },
+        { messageId: "m-2", deliveryId: "msg-1", fingerprint: "f-1", outcome: null },
+      ]);
+    });
+
+    test("the same id in another row, agent or conversation is another message", async () => {
+      await store.reserve(delivery, 1_000);
+      for (const change of [{ environmentId: "env-2" }, { agentId: "" }, { conversationId: "conv-2" }]) {
+        const other = { ...scope, ...change };
+        expect(await store.findMessages(other, ["m-1"], 1_000)).toEqual([]);
+        expect(await store.reserve({ ...delivery, id: `msg-${JSON.stringify(change)}`, scope: other }, 1_000)).toBe(
+          true,
+        );
+      }
+    });
+
+    test("what the device said stays: unknown never replaces it, and it replaces unknown", async () => {
+      await store.reserve(delivery, 1_000);
+      const outcome = async (): Promise<unknown> => (await store.findMessages(scope, ["m-1"], 1_000))[0]?.outcome;
+      expect(await store.settle("msg-1", "env-1", { kind: "unknown" })).toBe(true);
+      expect(await store.settle("msg-1", "env-1", { kind: "unknown" })).toBe(false);
+      expect(await store.settle("msg-1", "env-1", { kind: "rejected", error: "full" })).toBe(true);
+      expect(await outcome()).toEqual({ kind: "rejected", error: "full" });
+      expect(await store.settle("msg-1", "env-1", { kind: "unknown" })).toBe(false);
+      expect(await store.settle("msg-1", "env-1", { kind: "accepted", disposition: "queued" })).toBe(false);
+      expect(await outcome()).toEqual({ kind: "rejected", error: "full" });
+    });
+
+    test("an outcome is stored for the row it was sent to only", async () => {
+      await store.reserve(delivery, 1_000);
+      expect(await store.settle("msg-1", "env-2", { kind: "accepted", disposition: null })).toBe(false);
+      expect(await store.settle("msg-9", "env-1", { kind: "accepted", disposition: null })).toBe(false);
+      expect(await store.settle("msg-1", "env-1", { kind: "accepted", disposition: "started" })).toBe(true);
+    });
+
+    test("released ids can be taken again, and a send with an outcome is never released", async () => {
+      await store.reserve(delivery, 1_000);
+      await store.release("msg-1");
+      expect(await store.findMessages(scope, ["m-1", "m-2"], 1_000)).toEqual([]);
+      expect(await store.reserve({ ...delivery, id: "msg-2" }, 1_000)).toBe(true);
+      await store.settle("msg-2", "env-1", { kind: "accepted", disposition: null });
+      await store.release("msg-2");
+      expect(await store.findMessages(scope, ["m-1"], 1_000)).toHaveLength(1);
+    });
+
+    test("an id is kept for 24 hours and is free after that, pruned or not", async () => {
+      await store.reserve(delivery, 1_000);
+      expect(await store.findMessages(scope, ["m-1"], 999 + 24 * hourMs)).toHaveLength(1);
+      expect(await store.findMessages(scope, ["m-1"], 1_000 + 24 * hourMs)).toEqual([]);
+      expect(await store.reserve({ ...delivery, id: "msg-2" }, 1_000 + 24 * hourMs)).toBe(true);
+    });
+  });
+}

@@ -1,0 +1,53 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import process from "node:process";
+import { openSqlite } from "@letta-environments/platform/node";
+import { createVirtualClock } from "@letta-environments/testkit";
+import { expect, onTestFinished, test } from "vitest";
+import { createSqliteEnvironmentStore } from "../src/sqlite.ts";
+import { createHarness, userMessage } from "./support/create-harness.ts";
+
+/** Runs a server in a process of its own until it has answered one send and written another, then kills it with SIGKILL. */
+async function runUntilKilled(file: string): Promise<{ connectionId: string; status: number }> {
+  const script = join(import.meta.dirname, "support", "run-until-killed.ts");
+  const child = spawn(process.execPath, [script, file], { stdio: ["ignore", "pipe", "inherit"] });
+  const exited = once(child, "exit");
+  let line = "";
+  for await (const chunk of child.stdout) {
+    line += String(chunk);
+    if (line.includes("\n")) break;
+  }
+  child.kill("SIGKILL");
+  expect(await exited).toEqual([null, "SIGKILL"]);
+  return JSON.parse(line);
+}
+
+test("after kill -9 the row, the told result and the unanswered reservation are there, and nothing is sent twice", async () => {
+  const directory = mkdtempSync(join(tmpdir(), "environment-server-kill-"));
+  onTestFinished(() => rmSync(directory, { recursive: true }));
+  const file = join(directory, "server.sqlite");
+  const { connectionId, status } = await runUntilKilled(file);
+  expect(status).toBe(200);
+
+  const database = openSqlite(file);
+  onTestFinished(() => database.close());
+  const clock = createVirtualClock(Date.now());
+  const { call, open, send } = createHarness({ store: createSqliteEnvironmentStore(database), clock });
+  expect((await call("GET", "/v1/environments/device-1")).body).toMatchObject({
+    deviceId: "device-1",
+    connectionId: null,
+  });
+  const socket = await open(connectionId);
+  expect(await send(connectionId, { messages: [userMessage("acknowledged")] })).toMatchObject({
+    status: 200,
+    headers: { "idempotency-replayed": "true" },
+  });
+  expect(await send(connectionId, { messages: [userMessage("unacknowledged")] })).toMatchObject({
+    status: 504,
+    body: { errorCode: "delivery_unknown" },
+  });
+  expect(socket.frames).toEqual([]);
+});

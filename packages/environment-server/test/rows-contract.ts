@@ -1,0 +1,209 @@
+import { beforeEach, describe, expect, test } from "vitest";
+import type { Enrolment, EnvironmentFilter, EnvironmentStore } from "../src/index.ts";
+
+const hourMs = 3_600_000;
+
+const enrolment: Enrolment = {
+  tenant: "acme",
+  deviceId: "device-1",
+  listenerInstanceId: "default",
+  connectionName: "box",
+  metadata: { os: "linux" },
+  keyId: "key-1",
+  owner: "ada",
+  shared: false,
+  environmentId: "env-1",
+  connectionId: "conn-1",
+  nowMs: 1_000,
+  maxEnvironments: 10,
+};
+
+const everything: EnvironmentFilter = {
+  tenant: "acme",
+  afterId: null,
+  environmentIds: null,
+  deviceIds: null,
+  owner: null,
+  limit: 100,
+};
+
+/** The promises of a store about rows and registrations. Every adapter passes this suite. */
+export function describeRowsContract(name: string, createStore: () => EnvironmentStore): void {
+  describe(`rows and registrations: ${name}`, () => {
+    let store: EnvironmentStore;
+    beforeEach(() => {
+      store = createStore();
+    });
+    const enrol = (change: Partial<Enrolment> = {}): ReturnType<EnvironmentStore["enrol"]> =>
+      store.enrol({ ...enrolment, ...change });
+
+    test("an enrolled device is found by its connectionId, with everything it registered", async () => {
+      expect(await enrol()).toEqual({ kind: "enrolled", environmentId: "env-1" });
+      expect(await store.findConnection("acme", "conn-1")).toEqual({
+        connectionId: "conn-1",
+        generation: 1,
+        keyId: "key-1",
+        opened: false,
+        replaced: false,
+        latest: true,
+        environment: {
+          id: "env-1",
+          tenant: "acme",
+          deviceId: "device-1",
+          listenerInstanceId: "default",
+          connectionName: "box",
+          metadata: { os: "linux" },
+          owner: "ada",
+          firstSeenAt: 1_000,
+          lastSeenAt: 1_000,
+          currentMode: null,
+          workingDirectory: null,
+          gitBranch: null,
+        },
+      });
+    });
+
+    test("a connection of another tenant does not exist", async () => {
+      await enrol();
+      expect(await store.findConnection("other", "conn-1")).toBeNull();
+      expect(await store.listEnvironments({ ...everything, tenant: "other" })).toEqual([]);
+    });
+
+    test("a device that registers again keeps its row and its first-seen time, and takes the newer name and metadata", async () => {
+      await enrol();
+      const again = {
+        connectionId: "conn-2",
+        environmentId: "env-2",
+        connectionName: "renamed",
+        metadata: null,
+        nowMs: 5_000,
+      };
+      expect(await enrol(again)).toEqual({ kind: "enrolled", environmentId: "env-1" });
+      const rows = await store.listEnvironments(everything);
+      expect(rows).toMatchObject([
+        { id: "env-1", connectionName: "renamed", metadata: null, firstSeenAt: 1_000, lastSeenAt: 5_000 },
+      ]);
+    });
+
+    test("the first enrolment of a device decides its owner for every listener of it, and a refused one changes nothing", async () => {
+      await enrol();
+      const foreign = {
+        keyId: "key-2",
+        owner: "bob",
+        connectionId: "conn-2",
+        connectionName: "stolen",
+        environmentId: "env-2",
+      };
+      expect(await enrol(foreign)).toEqual({ kind: "owned_by_another_key" });
+      expect(await enrol({ ...foreign, listenerInstanceId: "second" })).toEqual({ kind: "owned_by_another_key" });
+      expect(await store.findConnection("acme", "conn-2")).toBeNull();
+      expect(await store.listEnvironments(everything)).toMatchObject([
+        { id: "env-1", connectionName: "box", owner: "ada" },
+      ]);
+    });
+
+    test("the same deviceId in another tenant is another device", async () => {
+      await enrol();
+      const elsewhere = { tenant: "other", keyId: "key-2", environmentId: "env-2", connectionId: "conn-2" };
+      expect(await enrol(elsewhere)).toEqual({ kind: "enrolled", environmentId: "env-2" });
+    });
+
+    test("a device first enrolled by a shared key may be enrolled by any key, and a later key does not take it", async () => {
+      await enrol({ shared: true });
+      expect(await enrol({ keyId: "key-2", connectionId: "conn-2" })).toMatchObject({ kind: "enrolled" });
+      expect(await enrol({ keyId: "key-3", connectionId: "conn-3" })).toMatchObject({ kind: "enrolled" });
+    });
+
+    test("a full tenant takes no other row, keeps the known ones going, and the refused device stays nobody's", async () => {
+      await enrol({ maxEnvironments: 1 });
+      const other = { deviceId: "device-2", environmentId: "env-2", connectionId: "conn-2", maxEnvironments: 1 };
+      expect(await enrol(other)).toEqual({ kind: "too_many_environments" });
+      expect(await enrol({ connectionId: "conn-3", maxEnvironments: 1 })).toMatchObject({ kind: "enrolled" });
+      expect(await enrol({ ...other, keyId: "key-2", maxEnvironments: 2 })).toMatchObject({ kind: "enrolled" });
+    });
+
+    test("a registration replaces the earlier ones of its row when its socket opens, and not before", async () => {
+      await enrol();
+      await enrol({ deviceId: "device-2", environmentId: "env-2", connectionId: "conn-other" });
+      await store.openConnection("conn-1", 2_000);
+      await enrol({ connectionId: "conn-2" });
+      expect(await store.findConnection("acme", "conn-1")).toMatchObject({
+        opened: true,
+        replaced: false,
+        latest: false,
+      });
+      expect(await store.findConnection("acme", "conn-2")).toMatchObject({
+        generation: 2,
+        opened: false,
+        latest: true,
+      });
+      await store.openConnection("conn-2", 3_000);
+      expect(await store.findConnection("acme", "conn-1")).toMatchObject({ replaced: true, latest: false });
+      expect(await store.findConnection("acme", "conn-2")).toMatchObject({ opened: true, replaced: false });
+      expect(await store.findConnection("acme", "conn-other")).toMatchObject({ replaced: false, latest: true });
+    });
+
+    test("a status stays over a reconnect and is cleared when another registration opens", async () => {
+      await enrol();
+      await store.openConnection("conn-1", 2_000);
+      const status = { currentMode: "standard", workingDirectory: "/code", gitBranch: "main" };
+      await store.saveStatus("env-1", status);
+      await store.openConnection("conn-1", 3_000);
+      expect(await store.listEnvironments(everything)).toMatchObject([{ ...status, lastSeenAt: 3_000 }]);
+      await enrol({ connectionId: "conn-2" });
+      await store.openConnection("conn-2", 4_000);
+      expect(await store.listEnvironments(everything)).toMatchObject([
+        { currentMode: null, workingDirectory: null, gitBranch: null },
+      ]);
+    });
+
+    test("the time a device was last seen never moves back", async () => {
+      await enrol();
+      await store.saveLastSeen([{ environmentId: "env-1", lastSeenAt: 9_000 }]);
+      await store.saveLastSeen([{ environmentId: "env-1", lastSeenAt: 8_000 }]);
+      expect(await store.listEnvironments(everything)).toMatchObject([{ lastSeenAt: 9_000 }]);
+    });
+
+    test("rows come in the order of their ids and pass every condition of the filter", async () => {
+      for (const number of [3, 1, 2, 4]) {
+        await enrol({
+          deviceId: `device-${number}`,
+          environmentId: `env-${number}`,
+          connectionId: `conn-${number}`,
+          owner: number % 2 === 0 ? "even" : "odd",
+        });
+      }
+      const ids = async (change: Partial<EnvironmentFilter>): Promise<string[]> =>
+        (await store.listEnvironments({ ...everything, ...change })).map((row) => row.id);
+      expect(await ids({})).toEqual(["env-1", "env-2", "env-3", "env-4"]);
+      expect(await ids({ afterId: "env-2" })).toEqual(["env-3", "env-4"]);
+      expect(await ids({ limit: 2 })).toEqual(["env-1", "env-2"]);
+      expect(await ids({ owner: "even" })).toEqual(["env-2", "env-4"]);
+      expect(await ids({ deviceIds: ["device-1", "device-4"] })).toEqual(["env-1", "env-4"]);
+      expect(await ids({ environmentIds: [] })).toEqual([]);
+      expect(await ids({ environmentIds: ["env-2", "env-4"], deviceIds: ["device-4"], owner: "even" })).toEqual([
+        "env-4",
+      ]);
+    });
+
+    test("a replaced connectionId is kept for 24 hours, the present one for good", async () => {
+      await enrol();
+      await enrol({ connectionId: "conn-2" });
+      await store.openConnection("conn-2", 1_000);
+      await store.prune(999 + 24 * hourMs);
+      expect(await store.findConnection("acme", "conn-1")).toMatchObject({ replaced: true });
+      await store.prune(1_000 + 24 * hourMs);
+      expect(await store.findConnection("acme", "conn-1")).toBeNull();
+      expect(await store.findConnection("acme", "conn-2")).toMatchObject({ opened: true });
+    });
+
+    test("a device that registers over and over does not fill the store, and keeps its open connection", async () => {
+      await enrol();
+      await store.openConnection("conn-1", 1_000);
+      for (let number = 2; number <= 150; number++) await enrol({ connectionId: `conn-${number}` });
+      expect(await store.findConnection("acme", "conn-1")).toMatchObject({ opened: true, replaced: false });
+      expect(await store.findConnection("acme", "conn-2")).toBeNull();
+      expect(await store.findConnection("acme", "conn-150")).toMatchObject({ generation: 150, latest: true });
+    });
+  });
+}

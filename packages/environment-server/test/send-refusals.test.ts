@@ -1,0 +1,111 @@
+import { describe, expect, test } from "vitest";
+import { anyone, createHarness, userMessage } from "./support/create-harness.ts";
+
+describe("nothing is sent and nothing is stored", () => {
+  const code = (answer: { body: Record<string, unknown> }): unknown => answer.body["errorCode"];
+
+  test("for an approval, for a body without agent or conversation, and for an id that stands twice", async () => {
+    const { connect, call } = createHarness();
+    const { connectionId, socket } = await connect("device-1");
+    const path = `/v1/environments/${connectionId}/messages`;
+    const approval = { type: "approval", approvals: [{ approve: true, tool_call_id: "t-1" }] };
+    const refusals = [
+      await call("POST", path, { body: { agentId: "a", messages: [userMessage(), approval] } }),
+      await call("POST", path, { body: { messages: [userMessage()] } }),
+      await call("POST", path, { body: { messages: [userMessage()], conversationId: "default" } }),
+      await call("POST", path, { body: { agentId: "a", messages: [userMessage("m-1"), userMessage("m-1", "other")] } }),
+    ];
+    expect(refusals.map(code)).toEqual([
+      "approvals_unsupported",
+      "agent_required",
+      "agent_required",
+      "invalid_request",
+    ]);
+    expect(refusals.map((answer) => answer.status)).toEqual([422, 422, 422, 400]);
+    expect(refusals[1]?.body["errors"]).toMatchObject([{ member: "agentId" }]);
+    expect(refusals[3]?.body["errors"]).toMatchObject([{ member: "messages[1].client_message_id" }]);
+    expect(socket.frames).toEqual([]);
+  });
+
+  test("for an unknown connection, another tenant's and one outside the key's list: the same 404", async () => {
+    const { connect, send } = createHarness();
+    const { connectionId, socket } = await connect("device-1");
+    const answers = [
+      await send("conn-unknown"),
+      await send(connectionId, {}, { principal: { ...anyone, tenant: "other" } }),
+      await send(connectionId, {}, { principal: { ...anyone, deviceIds: ["device-2"] } }),
+    ];
+    for (const answer of answers) expect(answer).toEqual(answers[0]);
+    expect(answers[0]).toMatchObject({ status: 404, body: { errorCode: "connection_not_found" } });
+    expect(socket.frames).toEqual([]);
+  });
+
+  test("for an offline device, which says so at once; the same id goes through later", async () => {
+    const { register, open, send, settle } = createHarness();
+    const connectionId = await register("device-1");
+    const refused = await send(connectionId);
+    expect(refused).toMatchObject({
+      status: 409,
+      headers: { "x-should-retry": "false" },
+      body: { errorCode: "device_offline" },
+    });
+    const socket = await open(connectionId);
+    await settle();
+    expect(socket.frames).toEqual([]);
+    const sent = send(connectionId);
+    await settle();
+    socket.acknowledge();
+    expect((await sent).headers).not.toHaveProperty("idempotency-replayed");
+  });
+
+  test("for a connectionId that the device has left behind, open or not", async () => {
+    const { connect, register, send } = createHarness();
+    const { connectionId, socket } = await connect("device-1");
+    socket.listener.onClose(1005);
+    const secondId = await register("device-1");
+    expect(code(await send(connectionId))).toBe("connection_replaced");
+    expect(code(await send(secondId))).toBe("device_offline");
+    const { socket: third } = await connect("device-1");
+    expect(code(await send(secondId))).toBe("connection_replaced");
+    expect(third.frames).toEqual([]);
+  });
+
+  test("when the caller has gone before its turn; once a frame is written the send goes on without it", async () => {
+    const { connect, send, settle, store } = createHarness();
+    const { connectionId, socket } = await connect("device-1");
+    const gone = AbortSignal.abort(new Error("gone"));
+    const { reserve } = store;
+    Object.assign(store, { reserve: () => expect.unreachable() });
+    await expect(send(connectionId, {}, { signal: gone })).rejects.toThrow("gone");
+    Object.assign(store, { reserve });
+    expect(socket.frames).toEqual([]);
+    const controller = new AbortController();
+    const sent = send(connectionId, {}, { signal: controller.signal });
+    await settle();
+    controller.abort();
+    socket.acknowledge();
+    expect((await sent).status).toBe(200);
+    expect((await send(connectionId)).headers).toMatchObject({ "idempotency-replayed": "true" });
+  });
+
+  test("when the socket closes between the reservation and the frame: the id stays free", async () => {
+    const { connect, send, store, open, settle } = createHarness();
+    const { connectionId, socket } = await connect("device-1");
+    const { reserve } = store;
+    let close: (() => void) | null = () => socket.listener.onClose(1006);
+    const closing: typeof reserve = async (...reservation) => {
+      const reserved = await reserve(...reservation);
+      close?.();
+      close = null;
+      return reserved;
+    };
+    Object.assign(store, { reserve: closing });
+    expect(code(await send(connectionId))).toBe("device_offline");
+    expect(socket.frames).toEqual([]);
+    const second = await open(connectionId);
+    const sent = send(connectionId);
+    await settle();
+    second.acknowledge();
+    expect((await sent).status).toBe(200);
+  });
+});

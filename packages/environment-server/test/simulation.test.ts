@@ -1,0 +1,112 @@
+import { describe, expect, test } from "vitest";
+import { createWorld, messageKey, type SimulatedSend, type World } from "./support/create-world.ts";
+
+const worldCount = 60;
+const stepsPerWorld = 250;
+
+const worlds: readonly World[] = await Promise.all(
+  Array.from({ length: worldCount }, (_, index) => simulate(index + 1)),
+);
+
+async function simulate(seed: number): Promise<World> {
+  const world = createWorld(seed);
+  for (let step = 0; step < stepsPerWorld; step++) await world.step();
+  await world.finish();
+  return world;
+}
+
+/** Keys of all messages that devices were handed, over all their sockets. */
+function handed({ devices }: World): string[] {
+  return devices.flatMap(({ deviceId, sockets }) =>
+    sockets
+      .flatMap((socket) => socket.inputs())
+      .flatMap(({ runtime, payload }) =>
+        payload.messages.map((message) => messageKey(deviceId, runtime.conversation_id, message.client_message_id)),
+      ),
+  );
+}
+
+const codeOf = ({ answer }: SimulatedSend): unknown => answer?.body["errorCode"] ?? answer?.status;
+const isResult = (send: SimulatedSend): boolean => codeOf(send) === 200 || codeOf(send) === "input_rejected";
+
+const allowed: readonly unknown[] = [
+  200,
+  "input_rejected",
+  "delivery_unknown",
+  "device_offline",
+  "connection_replaced",
+  "message_id_reused",
+  "internal_error",
+];
+
+describe(`over ${worldCount} worlds of kills, reconnects, replacements, repeats and a failing store`, () => {
+  test("a message is handed to a device at most once", () => {
+    for (const world of worlds) {
+      const keys = handed(world);
+      expect(keys.length, `seed ${world.seed}`).toBeGreaterThan(5);
+      expect(keys, `seed ${world.seed}`).toEqual([...new Set(keys)]);
+    }
+  });
+
+  test("a device is handed nothing that was meant for another", () => {
+    for (const { devices, seed } of worlds) {
+      for (const { deviceId, sockets } of devices) {
+        const text = JSON.stringify(sockets.map((socket) => socket.inputs()));
+        const foreign = devices.filter((other) => other.deviceId !== deviceId && text.includes(other.deviceId));
+        expect(foreign, `seed ${seed}`).toEqual([]);
+      }
+    }
+  });
+
+  test("success and rejection are told only when the device has said so", () => {
+    for (const { sends, said, seed } of worlds) {
+      const told = sends.filter(isResult);
+      expect(told.length, `seed ${seed}`).toBeGreaterThan(5);
+      for (const send of told) expect(said.get(send.key), `seed ${seed}`).toBe(codeOf(send) === 200);
+    }
+  });
+
+  test("once a result is told, every later request with the id gets the same, or 422 when its body differs", () => {
+    for (const { sends, seed } of worlds) {
+      for (const told of sends.filter(isResult)) {
+        const later = sends.filter(({ key, askedAt }) => key === told.key && askedAt > told.answeredAt);
+        const answered = later.filter((send) => send.answer !== null);
+        const expected = answered.map(({ text }) => (text === told.text ? codeOf(told) : "message_id_reused"));
+        expect(answered.map(codeOf), `seed ${seed}`).toEqual(expected);
+      }
+    }
+  });
+
+  test("a refusal that says 'nothing was sent' is true: the id was not handed over by that request", () => {
+    for (const world of worlds) {
+      const keys = new Set(handed(world));
+      const refused = (send: SimulatedSend): boolean =>
+        ["device_offline", "connection_replaced"].includes(String(codeOf(send)));
+      const onlyRefused = new Set(world.sends.map((send) => send.key));
+      for (const send of world.sends) if (!refused(send)) onlyRefused.delete(send.key);
+      expect(
+        [...onlyRefused].filter((key) => keys.has(key)),
+        `seed ${world.seed}`,
+      ).toEqual([]);
+    }
+  });
+
+  test("every request to a living server is answered, with one of the answers that the API names", () => {
+    for (const { sends, servers, seed } of worlds) {
+      const unanswered = sends.filter((send) => send.answer === null && send.server === servers);
+      expect(unanswered, `seed ${seed}`).toEqual([]);
+      const codes = new Set(sends.filter((send) => send.answer !== null).map(codeOf));
+      expect(allowed, `seed ${seed}`).toEqual(expect.arrayContaining([...codes]));
+    }
+  });
+
+  test("a device that opens another socket has its earlier one told to end, and only that one", () => {
+    for (const { devices, seed } of worlds) {
+      for (const { sockets, socket } of devices) {
+        const untold = sockets.filter(({ closes, terminated }) => closes.length === 0 && !terminated);
+        if (socket !== null) expect(untold.includes(socket) || socket.terminated, `seed ${seed}`).toBe(true);
+        for (const { closes } of sockets) expect(closes.length, `seed ${seed}`).toBeLessThanOrEqual(1);
+      }
+    }
+  });
+});

@@ -1,0 +1,43 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { openSqlite } from "@letta-environments/platform/node";
+import { afterAll, expect, test } from "vitest";
+import { createSqliteEnvironmentStore } from "../src/sqlite.ts";
+import { describeStoreContract } from "./store-contract.ts";
+
+const directory = mkdtempSync(join(tmpdir(), "environment-store-"));
+afterAll(() => rmSync(directory, { recursive: true }));
+let files = 0;
+const newFile = (): string => join(directory, `${(files += 1)}.sqlite`);
+
+describeStoreContract("SQLite in memory", () => createSqliteEnvironmentStore(openSqlite(":memory:")));
+describeStoreContract("SQLite in a file", () => createSqliteEnvironmentStore(openSqlite(newFile())));
+
+test("the tables of a newer program are refused, never changed", () => {
+  const database = openSqlite(":memory:");
+  createSqliteEnvironmentStore(database);
+  database.exec("UPDATE environment_schema SET version = 99");
+  expect(() => createSqliteEnvironmentStore(database)).toThrow("version 99");
+  expect(database.prepare("SELECT version FROM environment_schema").get()).toEqual({ version: 99 });
+});
+
+test("the tables of others in the same file are left alone", () => {
+  const database = openSqlite(":memory:");
+  database.exec("CREATE TABLE gateway_key (id TEXT); INSERT INTO gateway_key VALUES ('k'); PRAGMA user_version = 7");
+  createSqliteEnvironmentStore(database);
+  createSqliteEnvironmentStore(database);
+  expect(database.prepare("SELECT id FROM gateway_key").all()).toEqual([{ id: "k" }]);
+  expect(database.prepare("PRAGMA user_version").get()).toEqual({ user_version: 7 });
+});
+
+test("what is past its time leaves the file when the store is pruned", async () => {
+  const database = openSqlite(":memory:");
+  const store = createSqliteEnvironmentStore(database);
+  const scope = { environmentId: "env-1", agentId: "", conversationId: "conv-1" };
+  await store.reserve({ id: "msg-1", scope, messageIds: ["m-1", "m-2"], fingerprint: "f" }, 1_000);
+  const count = (table: string): unknown => database.prepare(`SELECT count(*) AS count FROM ${table}`).get()?.["count"];
+  expect([count("environment_delivery"), count("environment_message")]).toEqual([1, 2]);
+  await store.prune(1_000 + 24 * 3_600_000);
+  expect([count("environment_delivery"), count("environment_message")]).toEqual([0, 0]);
+});

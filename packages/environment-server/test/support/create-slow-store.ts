@@ -1,0 +1,57 @@
+import type { EnvironmentStore } from "../../src/index.ts";
+import type { Random } from "./create-random.ts";
+
+/** A store whose calls take a random number of turns before and after they act, and that can die with its process. */
+export interface SlowStore {
+  readonly store: EnvironmentStore;
+  /** From now on no call acts and none that is under way resolves. */
+  kill(): void;
+}
+
+/** Wraps a store; `faults` is the probability that a `reserve` fails, half of them after it has acted. */
+export function createSlowStore(inner: EnvironmentStore, random: Random, faults: number = 0): SlowStore {
+  let dead = false;
+  const never = new Promise<never>(() => undefined);
+
+  async function pause(): Promise<void> {
+    for (let turns = random.below(6); turns > 0; turns--) await Promise.resolve();
+    if (dead) await never;
+  }
+
+  function slow<Values extends unknown[], Result>(
+    run: (...values: Values) => Promise<Result>,
+  ): (...values: Values) => Promise<Result> {
+    return async (...values) => {
+      await pause();
+      const result = await run(...values);
+      await pause();
+      return result;
+    };
+  }
+
+  const reserve = slow(inner.reserve);
+  return {
+    store: {
+      enrol: slow(inner.enrol),
+      findConnection: slow(inner.findConnection),
+      openConnection: slow(inner.openConnection),
+      listEnvironments: slow(inner.listEnvironments),
+      saveStatus: slow(inner.saveStatus),
+      saveLastSeen: slow(inner.saveLastSeen),
+      findMessages: slow(inner.findMessages),
+      async reserve(delivery, nowMs) {
+        const fails = random.chance(faults);
+        if (fails && random.chance(0.5)) throw new Error("the store failed before it acted");
+        const reserved = await reserve(delivery, nowMs);
+        if (fails) throw new Error("the store failed after it acted");
+        return reserved;
+      },
+      release: slow(inner.release),
+      settle: slow(inner.settle),
+      prune: slow(inner.prune),
+    },
+    kill() {
+      dead = true;
+    },
+  };
+}

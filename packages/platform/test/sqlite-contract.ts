@@ -1,0 +1,93 @@
+import { beforeEach, describe, expect, test } from "vitest";
+import type { SqliteDatabase } from "../src/index.ts";
+
+/** The promises of the SQLite port. Every driver passes this suite; `openFile` opens the same file each time. */
+export function describeSqliteContract(
+  name: string,
+  openMemory: () => SqliteDatabase,
+  openFile: () => SqliteDatabase,
+): void {
+  describe(`SQLite driver: ${name}`, () => {
+    let database: SqliteDatabase;
+    beforeEach(() => {
+      database = openMemory();
+      database.exec("CREATE TABLE item (id TEXT PRIMARY KEY, value ANY) STRICT");
+    });
+    const ids = (): unknown[] =>
+      database
+        .prepare("SELECT id FROM item ORDER BY id")
+        .all()
+        .map((row) => row["id"]);
+    const insert = (id: string, value: null | number | string | Uint8Array = null): { changes: number } =>
+      database.prepare("INSERT INTO item (id, value) VALUES (?, ?)").run(id, value);
+
+    test("text, numbers, bytes and null come back as they went in", () => {
+      for (const value of ["text \u{1F600}", 1, -1.5, 9_007_199_254_740_991, null, new Uint8Array([0, 255])]) {
+        database.exec("DELETE FROM item");
+        insert("a", value);
+        expect(database.prepare("SELECT value FROM item").get()?.["value"]).toEqual(value);
+      }
+    });
+
+    test("a result without rows is undefined or an empty list", () => {
+      const statement = database.prepare("SELECT id FROM item WHERE id = ?");
+      expect(statement.get("none")).toBeUndefined();
+      expect(statement.all("none")).toEqual([]);
+    });
+
+    test("a statement tells how many rows it wrote", () => {
+      expect(insert("a").changes).toBe(1);
+      insert("b");
+      expect(database.prepare("DELETE FROM item WHERE id >= ?").run("a").changes).toBe(2);
+      expect(database.prepare("DELETE FROM item WHERE id = ?").run("a").changes).toBe(0);
+    });
+
+    test("a transaction is kept when it returns and undone when it throws, and the next one works", () => {
+      const result = database.transaction(() => {
+        insert("kept");
+        return "done";
+      });
+      expect(result).toBe("done");
+      const cause = new Error("no");
+      const failing = (): void =>
+        database.transaction(() => {
+          insert("undone");
+          throw cause;
+        });
+      expect(failing).toThrow(cause);
+      database.transaction(() => insert("next"));
+      expect(ids()).toEqual(["kept", "next"]);
+    });
+
+    test("a broken constraint throws and undoes its transaction", () => {
+      insert("a");
+      const repeat = (): void =>
+        database.transaction(() => {
+          insert("b");
+          insert("a");
+        });
+      expect(repeat).toThrow(/UNIQUE/);
+      expect(ids()).toEqual(["a"]);
+    });
+
+    test("commits are on disk when they return, another process is waited for, and foreign keys are kept", () => {
+      const file = openFile();
+      const pragma = (name: string): unknown => Object.values(file.prepare(`PRAGMA ${name}`).get() ?? {})[0];
+      expect(["journal_mode", "synchronous", "busy_timeout", "foreign_keys"].map(pragma)).toEqual(["wal", 2, 5_000, 1]);
+      file.close();
+    });
+
+    test("a file keeps what was committed, and a second connection sees it at once", () => {
+      const first = openFile();
+      first.exec("CREATE TABLE IF NOT EXISTS kept (id TEXT)");
+      const second = openFile();
+      first.prepare("INSERT INTO kept (id) VALUES (?)").run("a");
+      expect(second.prepare("SELECT id FROM kept").all()).toEqual([{ id: "a" }]);
+      first.close();
+      second.close();
+      const reopened = openFile();
+      expect(reopened.prepare("SELECT id FROM kept").all()).toEqual([{ id: "a" }]);
+      reopened.close();
+    });
+  });
+}

@@ -1,0 +1,101 @@
+import { once } from "node:events";
+import { WebSocket } from "ws";
+import { createFrameLog, type Frame, type FrameLog, parseFrame } from "./create-frame-log.ts";
+
+/** How a scripted device behaves; it registers like the real one. */
+export interface ScriptedDeviceOptions {
+  readonly baseUrl: string;
+  readonly apiKey: string;
+  readonly deviceId: string;
+  readonly connectionName?: string;
+  readonly listenerInstanceId?: string;
+  /** Answers an `input` frame; by default it is acknowledged as started. `null` says nothing. */
+  readonly acknowledge?: (input: Frame) => Frame | null;
+}
+
+/** A device whose every frame a test decides. */
+export interface ScriptedDevice {
+  readonly connectionId: string;
+  readonly wsUrl: string;
+  readonly received: FrameLog;
+  send(frame: Frame): void;
+  /** Closes the socket as a stopping device does, without a status code. */
+  close(): Promise<void>;
+  /** Drops the connection without a closing handshake. */
+  terminate(): Promise<void>;
+  /** Resolves with the close code when the socket is gone. */
+  readonly closed: Promise<number>;
+}
+
+/** Registers a device; resolves with the server's answer, whatever its status. */
+export async function registerDevice(
+  options: ScriptedDeviceOptions,
+): Promise<{ readonly status: number; readonly body: Readonly<Record<string, unknown>> }> {
+  const response = await fetch(`${options.baseUrl}/v1/environments/register`, {
+    method: "POST",
+    headers: { "content-type": "application/json", authorization: `Bearer ${options.apiKey}` },
+    body: JSON.stringify({
+      deviceId: options.deviceId,
+      connectionName: options.connectionName ?? options.deviceId,
+      ...(options.listenerInstanceId !== undefined && { listenerInstanceId: options.listenerInstanceId }),
+      metadata: { os: "linux", environmentMessageProtocol: "v2-input" },
+    }),
+  });
+  return { status: response.status, body: (await response.json()) as Readonly<Record<string, unknown>> };
+}
+
+/** Registers a device and opens its socket. */
+export async function connectScriptedDevice(options: ScriptedDeviceOptions): Promise<ScriptedDevice> {
+  const { status, body } = await registerDevice(options);
+  if (status !== 200) throw new Error(`register answered ${status}: ${JSON.stringify(body)}`);
+  return openDeviceSocket(String(body["connectionId"]), String(body["wsUrl"]), options);
+}
+
+/** Opens the socket of an earlier registration, as a reconnecting device does. */
+export async function openDeviceSocket(
+  connectionId: string,
+  wsUrl: string,
+  options: ScriptedDeviceOptions,
+): Promise<ScriptedDevice> {
+  const url = new URL(wsUrl);
+  url.searchParams.set("deviceId", options.deviceId);
+  url.searchParams.set("connectionName", options.connectionName ?? options.deviceId);
+  const socket = new WebSocket(url, { headers: { authorization: `Bearer ${options.apiKey}` } });
+  const received = createFrameLog();
+  const acknowledge = options.acknowledge ?? acknowledgeAsStarted;
+  socket.on("message", (data) => {
+    const frame = parseFrame(String(data));
+    if (frame === null) return;
+    received.add(frame);
+    const answer = frame.type === "input" ? acknowledge(frame) : null;
+    if (answer !== null) socket.send(JSON.stringify(answer));
+  });
+  const closed = once(socket, "close").then(([code]) => Number(code));
+  await once(socket, "open");
+  return {
+    connectionId,
+    wsUrl,
+    received,
+    send: (frame) => socket.send(JSON.stringify(frame)),
+    async close() {
+      socket.close();
+      await closed;
+    },
+    async terminate() {
+      socket.terminate();
+      await closed;
+    },
+    closed,
+  };
+}
+
+/** The acknowledgement of a device that starts the turn at once. */
+export function acknowledgeAsStarted(input: Frame): Frame {
+  return {
+    type: "input_accepted",
+    request_id: input["request_id"],
+    runtime: input["runtime"],
+    accepted: true,
+    disposition: "started",
+  };
+}

@@ -1,0 +1,87 @@
+/** `pnpm device`: a real Letta Code device against a running proxy, for people who try things out. */
+import { spawn } from "node:child_process";
+import { mkdir } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import process from "node:process";
+import { parseArgs, stripVTControlCharacters } from "node:util";
+import { deviceCommand } from "./device-command.ts";
+import { followConversation } from "./follow-conversation.ts";
+import { conversationFolder, demoAgentId, seedLocalAgent } from "./seed-local-agent.ts";
+
+const defaultHome = resolve(import.meta.dirname, "../../../.data/device");
+
+const usage = `Usage: pnpm device [--name NAME] [--home DIR] [--debug]
+
+Starts a real Letta Code device that needs no model: its agent ${demoAgentId} answers every message with "pong".
+
+  LETTA_API_KEY   a gateway key with scope connect (required)
+  LETTA_BASE_URL  address of the proxy (default http://127.0.0.1:8787)
+  --name NAME     name of the device in lists (default demo)
+  DEVICE_HOME     the same as --home
+  --home DIR      keeps the device's identity and conversations (default .data/device)
+  --debug         prints every frame
+`;
+
+const { values } = parseArgs({
+  options: {
+    name: { type: "string", default: "demo" },
+    home: { type: "string", default: process.env["DEVICE_HOME"] ?? defaultHome },
+    debug: { type: "boolean", default: false },
+    help: { type: "boolean", default: false },
+  },
+});
+const apiKey = process.env["LETTA_API_KEY"];
+if (values.help) {
+  process.stdout.write(usage);
+} else if (apiKey === undefined || apiKey === "") {
+  process.stderr.write(`LETTA_API_KEY is missing: a gateway key with scope connect.\n\n${usage}`);
+  process.exitCode = 2;
+} else {
+  process.exitCode = await runDevice(apiKey);
+}
+
+async function runDevice(key: string): Promise<number> {
+  const home = resolve(values.home);
+  const workingDirectory = join(home, "work");
+  await mkdir(workingDirectory, { recursive: true });
+  await seedLocalAgent(home);
+  const baseUrl = process.env["LETTA_BASE_URL"] ?? "http://127.0.0.1:8787";
+  process.stdout.write(`Connecting to ${baseUrl}\n`);
+  const { command, args, cwd, env } = deviceCommand({
+    baseUrl,
+    apiKey: key,
+    home,
+    workingDirectory,
+    connectionName: values.name,
+    debug: values.debug,
+  });
+  const device = spawn(command, args, {
+    cwd,
+    env: { PATH: process.env["PATH"] ?? "", ...env },
+    stdio: ["ignore", values.debug ? "inherit" : "pipe", "pipe"],
+  });
+  let printed = "";
+  let connected = false;
+  const read = (text: string): void => {
+    printed = (printed + text).slice(-4_000);
+    if (connected || !printed.includes("Awaiting instructions")) return;
+    connected = true;
+    process.stdout.write(`Connected as ${values.name}. Messages to agent ${demoAgentId} are answered with "pong".\n`);
+  };
+  // The program redraws a screen of its own; without --debug only what people need of it is shown.
+  device.stdout?.setEncoding("utf8").on("data", read);
+  device.stderr?.setEncoding("utf8").on("data", (text: string) => {
+    process.stderr.write(text);
+  });
+  const stopFollowing = followConversation(conversationFolder(home), (line) => process.stdout.write(`${line}\n`));
+  // A signal may come more than once (from the terminal and from a package manager): each is passed on, none forces an end.
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => device.kill(signal));
+  return new Promise((done, fail) => {
+    device.once("error", fail);
+    device.once("exit", (code, signal) => {
+      stopFollowing();
+      if (code !== null && code !== 0) process.stderr.write(`${stripVTControlCharacters(printed).trim()}\n`);
+      done(signal === null ? (code ?? 1) : 0);
+    });
+  });
+}
