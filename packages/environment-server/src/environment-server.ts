@@ -9,6 +9,7 @@ import {
 } from "@letta-environments/schema";
 import { createPendingDeliveries } from "./delivery/pending-deliveries.ts";
 import { createEmitter, type EnvironmentServerEvent } from "./events.ts";
+import { defaultSettleMs } from "./limits.ts";
 import { checkScope } from "./operations/check-scope.ts";
 import { decideUpgrade } from "./operations/decide-upgrade.ts";
 import { listEnvironments } from "./operations/list-environments.ts";
@@ -31,6 +32,8 @@ export interface EnvironmentServerOptions {
   readonly podId: string;
   /** Where devices reach the server, such as `https://gateway.example/base`; `null` takes each request's own origin. */
   readonly publicUrl: string | null;
+  /** Milliseconds that a device is left alone after its socket opened, so that it is ready for its first message; 300 when absent. */
+  readonly settleMs?: number;
   /** Takes events for logs and metrics. */
   readonly onEvent?: (event: EnvironmentServerEvent) => void;
 }
@@ -58,6 +61,7 @@ export function createEnvironmentServer(options: EnvironmentServerOptions): Envi
   let closing = false;
   const context: ServerContext = {
     ...options,
+    settleMs: options.settleMs ?? defaultSettleMs,
     emit,
     pending,
     hub,

@@ -1,6 +1,12 @@
 /** How long the server waits for a device to acknowledge a message, in milliseconds. */
 export const acknowledgementTimeoutMs = 10_000;
 
+/**
+ * How long a device is left alone after its socket opened, in milliseconds. A device acknowledges an input that reaches it
+ * before its own open handler has run, but never reports the turn; that happens when a message follows the handshake at once.
+ */
+export const defaultSettleMs = 300;
+
 /** How long a message id is remembered with its result, and a replaced connectionId with its device, in milliseconds. */
 export const retentionMs: number = 24 * 60 * 60 * 1_000;
 

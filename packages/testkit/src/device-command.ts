@@ -13,25 +13,24 @@ export interface DeviceOptions {
   readonly connectionName: string;
   /** Identity of the device; kept in `home` and made up on the first start when absent. */
   readonly deviceId?: string;
-  readonly debug?: boolean;
 }
 
 // The package exports no path to its program; its bin is there in every version seen.
 const program = resolve(import.meta.dirname, "../node_modules/@letta-ai/letta-code/letta.js");
 
+/** What the program prints, with `--debug`, once its socket is open. */
+export const connectedLine = "Connected. Awaiting instructions.";
+
 /**
  * The command of a device that needs no account, no model and no network but its server: the local backend with the
  * deterministic executor, which answers every message with "pong". The server named by the base URL is not the vendor's, which
- * the program accepts only with `IGNORE_SELF_HOSTED_LISTENER_ERROR`.
+ * the program accepts only with `IGNORE_SELF_HOSTED_LISTENER_ERROR`. `--debug` makes it print lines instead of redrawing a
+ * screen, and stop cleanly on a signal. A turn runs `git` and `bash` from PATH.
  */
 export function deviceCommand(options: DeviceOptions): LaunchOptions {
   return {
     command: process.execPath,
-    args: [
-      program,
-      ...["server", "--backend", "local", "--computer-name", options.connectionName],
-      ...(options.debug === true ? ["--debug"] : []),
-    ],
+    args: [program, "server", "--backend", "local", "--computer-name", options.connectionName, "--debug"],
     cwd: options.workingDirectory,
     env: {
       HOME: options.home,

@@ -12,5 +12,11 @@ export {
 } from "./connect-scripted-device.ts";
 export { launchDevice, type LaunchedDevice } from "./launch-device.ts";
 export { type LaunchedProcess, launchProcess, type ProcessExit } from "./launch-process.ts";
-export { launchProxy, type LaunchedProxy, type LaunchProxyOptions, type NewKey, runLettaProxy } from "./launch-proxy.ts";
+export {
+  launchProxy,
+  type LaunchedProxy,
+  type LaunchProxyOptions,
+  type NewKey,
+  runLettaProxy,
+} from "./launch-proxy.ts";
 export { demoAgentId } from "./seed-local-agent.ts";

@@ -43,7 +43,17 @@ export async function launchProxy(options: LaunchProxyOptions = {}): Promise<Lau
   const dataDir = options.dataDir ?? (await mkdtemp(join(tmpdir(), "letta-proxy-")));
   const proxy = launchProcess({
     command: process.execPath,
-    args: [entry, "start", "--port", String(options.port ?? 0), "--log", "json", "--data-dir", dataDir, ...(options.args ?? [])],
+    args: [
+      entry,
+      "start",
+      "--port",
+      String(options.port ?? 0),
+      "--log",
+      "json",
+      "--data-dir",
+      dataDir,
+      ...(options.args ?? []),
+    ],
     ...(options.env !== undefined && { env: options.env }),
   });
   const [, url = ""] = await proxy.waitForOutput(/"event":"listening".*?"url":"([^"]+)"/);

@@ -4,7 +4,7 @@ import { mkdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import process from "node:process";
 import { parseArgs, stripVTControlCharacters } from "node:util";
-import { deviceCommand } from "./device-command.ts";
+import { connectedLine, deviceCommand } from "./device-command.ts";
 import { followConversation } from "./follow-conversation.ts";
 import { conversationFolder, demoAgentId, seedLocalAgent } from "./seed-local-agent.ts";
 
@@ -53,25 +53,25 @@ async function runDevice(key: string): Promise<number> {
     home,
     workingDirectory,
     connectionName: values.name,
-    debug: values.debug,
   });
   const device = spawn(command, args, {
     cwd,
     env: { PATH: process.env["PATH"] ?? "", ...env },
-    stdio: ["ignore", values.debug ? "inherit" : "pipe", "pipe"],
+    stdio: ["ignore", "pipe", "pipe"],
   });
-  let printed = "";
-  let connected = false;
-  const read = (text: string): void => {
-    printed = (printed + text).slice(-4_000);
-    if (connected || !printed.includes("Awaiting instructions")) return;
-    connected = true;
+  let unread = "";
+  let failure = "";
+  // The program prints every frame; without --debug only what people need of it is shown.
+  device.stdout.setEncoding("utf8").on("data", (text: string) => {
+    if (values.debug) process.stdout.write(text);
+    unread = (unread + text).slice(-4_000);
+    if (!unread.includes(connectedLine)) return;
+    unread = "";
     process.stdout.write(`Connected as ${values.name}. Messages to agent ${demoAgentId} are answered with "pong".\n`);
-  };
-  // The program redraws a screen of its own; without --debug only what people need of it is shown.
-  device.stdout?.setEncoding("utf8").on("data", read);
-  device.stderr?.setEncoding("utf8").on("data", (text: string) => {
-    process.stderr.write(text);
+  });
+  device.stderr.setEncoding("utf8").on("data", (text: string) => {
+    if (values.debug) process.stderr.write(text);
+    failure = (failure + text).slice(-4_000);
   });
   const stopFollowing = followConversation(conversationFolder(home), (line) => process.stdout.write(`${line}\n`));
   // A signal may come more than once (from the terminal and from a package manager): each is passed on, none forces an end.
@@ -80,7 +80,7 @@ async function runDevice(key: string): Promise<number> {
     device.once("error", fail);
     device.once("exit", (code, signal) => {
       stopFollowing();
-      if (code !== null && code !== 0) process.stderr.write(`${stripVTControlCharacters(printed).trim()}\n`);
+      if (code !== null && code !== 0) process.stderr.write(`${stripVTControlCharacters(failure).trim()}\n`);
       done(signal === null ? (code ?? 1) : 0);
     });
   });

@@ -14,6 +14,8 @@ export interface ServerContext {
   readonly randomId: RandomId;
   readonly podId: string;
   readonly publicUrl: string | null;
+  /** Milliseconds that a device is left alone after its socket opened. */
+  readonly settleMs: number;
   readonly hub: DeviceHub;
   readonly pending: PendingDeliveries;
   readonly lanes: SerialLanes;

@@ -94,6 +94,7 @@ async function send(
 ): Promise<Dispatch> {
   const { store, pending, hub } = context;
   if (context.isClosing()) return answer(problemResponse("shutting_down"));
+  await waitUntilSettled(context, findOnline(context, record));
   const connection = findOnline(context, record);
   if (connection === null) return answer(notReachable(record));
   const scope = scopeOf(record.environment.id, plan);
@@ -128,6 +129,15 @@ async function send(
 function findOnline({ hub }: ServerContext, { environment, connectionId }: ConnectionRecord): DeviceConnection | null {
   const connection = hub.online(environment.id);
   return connection?.device.connectionId === connectionId ? connection : null;
+}
+
+/** Waits out the settle time of a socket that has just opened; the row's lane keeps later sends behind. */
+async function waitUntilSettled(
+  { clock, settleMs }: ServerContext,
+  connection: DeviceConnection | null,
+): Promise<void> {
+  const waitMs = connection === null ? 0 : connection.connectedAtMs + settleMs - clock.now();
+  if (waitMs > 0) await new Promise<void>((resolve) => void clock.setTimer(waitMs, resolve));
 }
 
 function notReachable({ latest }: ConnectionRecord): PlainResponse {

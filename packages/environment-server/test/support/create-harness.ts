@@ -66,6 +66,8 @@ export function createHarness(
     readonly clock?: VirtualClock;
     readonly randomId?: (prefix: string) => string;
     readonly publicUrl?: string;
+    /** 0 unless told otherwise: sockets can be written to as soon as they are open. */
+    readonly settleMs?: number;
   } = {},
 ): Harness {
   const clock = options.clock ?? createVirtualClock();
@@ -78,6 +80,7 @@ export function createHarness(
     randomId: options.randomId ?? sharedCountingId(clock),
     podId: "pod-1",
     publicUrl: options.publicUrl ?? null,
+    settleMs: options.settleMs ?? 0,
     onEvent: (event) => void events.push(event),
   });
 

@@ -16,6 +16,7 @@ const server = createEnvironmentServer({
   randomId,
   podId: "pod-1",
   publicUrl: "http://127.0.0.1",
+  settleMs: 0,
 });
 const body = { deviceId: "device-1", connectionName: "box" };
 const registered = await server.handle(toRequest("POST", "/v1/environments/register", { body }), anyone, {
