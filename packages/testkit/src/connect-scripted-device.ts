@@ -64,7 +64,7 @@ export async function openDeviceSocket(
   const received = createFrameLog();
   const acknowledge = options.acknowledge ?? acknowledgeAsStarted;
   socket.on("message", (data) => {
-    const frame = parseFrame(String(data));
+    const frame = parseFrame(data);
     if (frame === null) return;
     received.add(frame);
     const answer = frame.type === "input" ? acknowledge(frame) : null;

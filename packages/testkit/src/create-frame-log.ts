@@ -1,3 +1,5 @@
+import type { RawData } from "ws";
+
 /** A frame of a device socket: an object with a `type`, as JSON. */
 export type Frame = Readonly<Record<string, unknown>> & { readonly type?: unknown };
 
@@ -43,10 +45,11 @@ export function createFrameLog(): FrameLog {
   };
 }
 
-/** Reads a text frame; `null` when it is not a JSON object. */
-export function parseFrame(text: string): Frame | null {
+/** Reads a frame; `null` when it is not a JSON object. */
+export function parseFrame(data: RawData): Frame | null {
+  const bytes = Array.isArray(data) ? Buffer.concat(data) : new Uint8Array(data);
   try {
-    const value: unknown = JSON.parse(text);
+    const value: unknown = JSON.parse(new TextDecoder().decode(bytes));
     return typeof value === "object" && value !== null && !Array.isArray(value) ? { ...value } : null;
   } catch {
     return null;

@@ -71,7 +71,7 @@ export async function createRelay(targetUrl: string): Promise<Relay> {
 
 function join(source: WebSocket, target: WebSocket, log: FrameLog): void {
   const pass = (data: RawData, isBinary: boolean): void => {
-    const frame = isBinary ? null : parseFrame(String(data));
+    const frame = isBinary ? null : parseFrame(data);
     if (frame !== null) log.add(frame);
     target.send(data, { binary: isBinary });
   };
