@@ -1,0 +1,32 @@
+import type { EnvironmentServerEvent } from "@letta-environments/environment-server";
+import type { LogFormat } from "../config/config-file-schema.ts";
+import type { ProxyEvent } from "../telemetry-events.ts";
+import { describeCause } from "./describe-cause.ts";
+import { prettyLine } from "./pretty-line.ts";
+
+/** Everything a runtime logs. */
+export type LogEvent =
+  | ProxyEvent
+  | EnvironmentServerEvent
+  | { readonly type: "listening"; readonly url: string }
+  | { readonly type: "stopping"; readonly signal: string }
+  | { readonly type: "stopped" };
+
+/** Writes events as they come, a line each: text for people, or JSON with the name of the event as `event`. */
+export function createConsoleTelemetry(
+  format: LogFormat,
+  write: (line: string) => void,
+  now: () => number,
+): (event: LogEvent) => void {
+  if (format === "json") return (event) => write(`${jsonLine(event, now())}\n`);
+  return (event) => {
+    const line = prettyLine(event);
+    if (line !== null) write(`${new Date(now()).toISOString().slice(11, 19)} ${line}\n`);
+  };
+}
+
+function jsonLine(event: LogEvent, nowMs: number): string {
+  const { type, ...members } = event;
+  const cause = "cause" in event ? { cause: describeCause(event.cause) } : {};
+  return JSON.stringify({ event: type, ...members, ...cause, time: new Date(nowMs).toISOString() });
+}

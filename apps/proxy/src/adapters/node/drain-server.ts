@@ -1,0 +1,54 @@
+import type { Server } from "node:http";
+import type { Duplex } from "node:stream";
+
+/** A server that can be stopped without dropping what it is doing. */
+export interface DrainingServer {
+  /** Accepts no more connections, and resolves when every request is answered or the time is up. */
+  finishRequests(graceMs: number): Promise<void>;
+  /** Drops every connection that is left and resolves when the server is closed. */
+  close(): Promise<void>;
+}
+
+/** Follows a server's requests and sockets, so that it can be stopped in two steps. */
+export function trackServer(server: Server): DrainingServer {
+  const upgraded = new Set<Duplex>();
+  let inFlight = 0;
+  let onIdle: (() => void) | null = null;
+  let closed: Promise<void> | null = null;
+
+  server.on("request", (_incoming, outgoing) => {
+    inFlight += 1;
+    outgoing.once("close", () => {
+      inFlight -= 1;
+      if (inFlight === 0) onIdle?.();
+    });
+  });
+  server.on("upgrade", (_incoming, socket: Duplex) => {
+    upgraded.add(socket);
+    socket.once("close", () => upgraded.delete(socket));
+  });
+
+  function stopAccepting(): Promise<void> {
+    return (closed ??= new Promise((resolve) => void server.close(() => resolve())));
+  }
+
+  return {
+    finishRequests(graceMs) {
+      void stopAccepting();
+      return new Promise((resolve) => {
+        const timer = setTimeout(resolve, graceMs);
+        onIdle = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+        if (inFlight === 0) onIdle();
+      });
+    },
+    close() {
+      const done = stopAccepting();
+      server.closeAllConnections();
+      for (const socket of upgraded) socket.destroy();
+      return done;
+    },
+  };
+}

@@ -1,0 +1,116 @@
+/**
+ * The gateway's pipeline. This is the only place that orders the steps of a request:
+ *
+ * request id -> route match and id allowlist -> authenticate -> authorise -> validate -> upstream -> response headers.
+ */
+import type { UpgradeDecision } from "@letta-environments/environment-server";
+import { type KnownEndpoint, type PlainResponse, type Principal, problemResponse } from "@letta-environments/schema";
+import { createAuthenticate } from "./auth/authenticate.ts";
+import { authoriseBody, authoriseEndpoint } from "./auth/authorise.ts";
+import { finishResponse } from "./finish-response.ts";
+import type { GatewayRequest } from "./gateway-request.ts";
+import { matchRequest } from "./match-request.ts";
+import type { ProxyPorts } from "./ports.ts";
+import type { ProxyConfig } from "./proxy-config.ts";
+import { beginTrace, endTrace, type RequestTrace } from "./request-trace.ts";
+import { buildUpstreamRequest } from "./upstream/build-upstream-request.ts";
+import { createForward } from "./upstream/forward.ts";
+import { createForwardWithinAllowlist } from "./upstream/forward-within-allowlist.ts";
+import { validateRequest } from "./validate-request.ts";
+
+/** The gateway. Neither function rejects. */
+export interface Proxy {
+  handle(request: GatewayRequest): Promise<PlainResponse>;
+  /** Decides on a WebSocket before its handshake. */
+  upgrade(request: GatewayRequest): Promise<UpgradeDecision>;
+}
+
+type Admission =
+  | {
+      readonly kind: "admitted";
+      readonly endpoint: KnownEndpoint;
+      readonly params: Readonly<Record<string, string>>;
+      readonly principal: Principal;
+    }
+  | { readonly kind: "refused"; readonly response: PlainResponse };
+
+/** Composes the gateway from its ports. */
+export function createProxy(ports: ProxyPorts, config: ProxyConfig): Proxy {
+  const authenticate = createAuthenticate(ports);
+  const forward = createForwardWithinAllowlist(createForward(ports, config), config);
+
+  /** The steps that requests and sockets share. */
+  async function admit(request: GatewayRequest, trace: RequestTrace): Promise<Admission> {
+    const match = matchRequest(request.method, request.path, ports.deviceSockets !== null);
+    if (match.kind === "refused") return match;
+    const { endpoint, params } = match;
+    trace.operation = endpoint.operation;
+
+    const authentication = await authenticate(request.header("authorization"));
+    if (authentication.kind === "refused") return authentication;
+    const { principal } = authentication;
+    trace.principal = principal;
+
+    const refusal = authoriseEndpoint(principal, endpoint, params);
+    if (refusal !== null) return { kind: "refused", response: refusal };
+    return { kind: "admitted", endpoint, params, principal };
+  }
+
+  async function answer(request: GatewayRequest, trace: RequestTrace): Promise<PlainResponse> {
+    const admission = await admit(request, trace);
+    if (admission.kind === "refused") return admission.response;
+    const { endpoint, params, principal } = admission;
+    if (endpoint.successStatus === 101)
+      return problemResponse("upgrade_required", { headers: { upgrade: "websocket" } });
+
+    const validation = await validateRequest(request, endpoint);
+    if (validation.kind === "refused") return validation.response;
+    const { query, queryValues, body, bodyValue } = validation.input;
+    const refusal = authoriseBody(principal, endpoint, bodyValue);
+    if (refusal !== null) return refusal;
+
+    const parts = { endpoint, params, query, body, principal, requestId: trace.requestId };
+    const deadline = { atMs: ports.clock.now() + config.upstreamTimeoutMs, signal: request.signal };
+    return forward(endpoint, buildUpstreamRequest(request, parts, config), deadline, { params, queryValues });
+  }
+
+  async function decide(request: GatewayRequest, trace: RequestTrace): Promise<UpgradeDecision> {
+    const admission = await admit(request, trace);
+    if (admission.kind === "refused") return admission;
+    const { endpoint, params, principal } = admission;
+    if (endpoint.successStatus !== 101 || ports.deviceSockets === null) return noSocketHere;
+
+    const query = new URLSearchParams(request.query).toString();
+    const parts = { endpoint, params, query, body: null, principal, requestId: trace.requestId };
+    return ports.deviceSockets.upgrade(buildUpstreamRequest(request, parts, config), principal);
+  }
+
+  function internalError(trace: RequestTrace, cause: unknown): PlainResponse {
+    ports.telemetry({ type: "internal_error", requestId: trace.requestId, cause });
+    return problemResponse("internal_error");
+  }
+
+  return {
+    async handle(request) {
+      const trace = beginTrace(request, ports);
+      const response = await answer(request, trace).catch((cause: unknown) => internalError(trace, cause));
+      endTrace(trace, request.method, response.status, ports);
+      return finishResponse(response, trace.requestId, request.method);
+    },
+    async upgrade(request) {
+      const trace = beginTrace(request, ports);
+      const decision = await decide(request, trace).catch((cause: unknown): UpgradeDecision => ({
+        kind: "refused",
+        response: internalError(trace, cause),
+      }));
+      endTrace(trace, request.method, decision.kind === "refused" ? decision.response.status : 101, ports);
+      if (decision.kind === "accepted") return decision;
+      return { kind: "refused", response: finishResponse(decision.response, trace.requestId, request.method) };
+    },
+  };
+}
+
+const noSocketHere: UpgradeDecision = {
+  kind: "refused",
+  response: problemResponse("endpoint_not_found", { detail: "No WebSocket is served at this path." }),
+};

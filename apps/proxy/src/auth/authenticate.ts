@@ -1,0 +1,83 @@
+/**
+ * Who makes a request.
+ *
+ * A key that was verified before is found by the SHA-256 of what was presented, in a bounded map, without waiting. Any other
+ * is parsed offline, then looked up and verified. Both answers are kept: good ones until a key changes anywhere
+ * ({@link KeyStore.generation}), refusals for a few seconds at most. Expiry is judged by the clock on every request.
+ */
+import type { PlainResponse, Principal } from "@letta-environments/schema";
+import type { ProxyPorts } from "../ports.ts";
+import { readBearerToken } from "./bearer-token.ts";
+import { createBoundedMap } from "./bounded-map.ts";
+import { parseKeyId } from "./key-format.ts";
+import { invalidKey, missingKey } from "./key-refusals.ts";
+import { type VerifiedKey, verifyKey } from "./verify-key.ts";
+
+/** Verified keys kept in memory. */
+const maxVerifiedKeys = 10_000;
+/** Refused keys kept in memory, and for how long. */
+const maxRefusedKeys = 10_000;
+const refusalMs = 5_000;
+
+/** The principal of a request, or the 401 that it gets. */
+export type Authentication =
+  | { readonly kind: "authenticated"; readonly principal: Principal }
+  | { readonly kind: "refused"; readonly response: PlainResponse };
+
+/** Judges the `Authorization` value of a request. */
+export type Authenticate = (authorization: string | null) => Authentication | Promise<Authentication>;
+
+/** Creates an {@link Authenticate} with its own memory of keys. */
+export function createAuthenticate(ports: Pick<ProxyPorts, "clock" | "digests" | "keyStore" | "pepper">): Authenticate {
+  const { clock, digests, keyStore, pepper } = ports;
+  const verified = createBoundedMap<VerifiedKey>(maxVerifiedKeys);
+  const refusedUntil = createBoundedMap<number>(maxRefusedKeys);
+  let generation = keyStore.generation();
+
+  function forgetWhenKeysChanged(): void {
+    const current = keyStore.generation();
+    if (current === generation) return;
+    generation = current;
+    verified.clear();
+    refusedUntil.clear();
+  }
+
+  function judge(key: VerifiedKey): Authentication {
+    const expired = key.expiresAt !== null && clock.now() >= key.expiresAt;
+    return expired ? refused() : { kind: "authenticated", principal: key.principal };
+  }
+
+  async function lookUp(token: string, digest: string, id: string): Promise<Authentication> {
+    const askedIn = generation;
+    const record = await keyStore.find(id);
+    const key = record === null ? null : verifyKey(token, record, pepper, digests);
+    // What was read before a change must not be remembered after it.
+    const current = askedIn === keyStore.generation();
+    if (key === null) {
+      if (current) refusedUntil.set(digest, clock.now() + refusalMs);
+      return refused();
+    }
+    if (current) verified.set(digest, key);
+    return judge(key);
+  }
+
+  return (authorization) => {
+    const credentials = readBearerToken(authorization);
+    if (credentials.kind !== "token") {
+      return { kind: "refused", response: credentials.kind === "absent" ? missingKey() : invalidKey() };
+    }
+    const { token } = credentials;
+    const id = parseKeyId(token);
+    if (id === null) return refused();
+    forgetWhenKeysChanged();
+    const digest = digests.sha256(token);
+    const known = verified.get(digest);
+    if (known !== undefined) return judge(known);
+    if (clock.now() < (refusedUntil.get(digest) ?? 0)) return refused();
+    return lookUp(token, digest, id);
+  };
+}
+
+function refused(): Authentication {
+  return { kind: "refused", response: invalidKey() };
+}

@@ -1,0 +1,39 @@
+import {
+  type Endpoint,
+  isApprovalMessage,
+  type PlainResponse,
+  type Principal,
+  problemResponse,
+  type SendMessageBody,
+} from "@letta-environments/schema";
+import { insufficientScope } from "./key-refusals.ts";
+
+/**
+ * Whether a key may use an endpoint at all: its scope, and the device named in the path. A device outside the key's
+ * allowlist does not exist for it (404, not 403: its existence is no business of this key).
+ */
+export function authoriseEndpoint(
+  principal: Principal,
+  endpoint: Endpoint,
+  params: Readonly<Record<string, string>>,
+): PlainResponse | null {
+  if (!principal.scopes.has(endpoint.scope)) return insufficientScope(endpoint.scope);
+  const deviceId = params["deviceId"];
+  if (deviceId !== undefined && !mayUseDevice(principal, deviceId)) return problemResponse("environment_not_found");
+  return null;
+}
+
+/**
+ * Whether a key may ask for what a decoded body holds: answers to approval requests need a scope of their own.
+ */
+export function authoriseBody(principal: Principal, endpoint: Endpoint, body: unknown): PlainResponse | null {
+  if (endpoint.operation !== "sendMessage" || principal.scopes.has("approve")) return null;
+  // The endpoint's own schema has decoded it.
+  const { messages } = body as SendMessageBody;
+  return messages.some(isApprovalMessage) ? insufficientScope("approve") : null;
+}
+
+/** Whether a device is within a key's allowlist. */
+export function mayUseDevice(principal: Principal, deviceId: string): boolean {
+  return principal.deviceIds === null || principal.deviceIds.includes(deviceId);
+}

@@ -1,0 +1,39 @@
+import type { Principal } from "@letta-environments/schema";
+import type { KeyRecord } from "../keys/key-record.ts";
+import type { Digests, Pepper } from "../ports.ts";
+
+/** A key that was found to be good, and until when. */
+export interface VerifiedKey {
+  readonly principal: Principal;
+  /** Epoch milliseconds; `null` means that it does not end by itself. */
+  readonly expiresAt: number | null;
+}
+
+/**
+ * Holds a presented key against its record: HMAC under the pepper, compared in constant time with every secret, so that the
+ * time tells neither how much of a digest matched nor which secret did. Expiry is for the caller to judge by its clock.
+ */
+export function verifyKey(key: string, record: KeyRecord, pepper: Pepper, digests: Digests): VerifiedKey | null {
+  const presented = digests.hmacSha256(pepper.secret, key);
+  const secret = record.secrets
+    .map((candidate) => ({ candidate, equal: digests.constantTimeEqual(presented, candidate.digest) }))
+    .find(({ candidate, equal }) => equal && candidate.pepperId === pepper.id)?.candidate;
+  if (secret === undefined || record.revokedAt !== null) return null;
+  return { principal: principalOf(record), expiresAt: earlier(record.expiresAt, secret.expiresAt) };
+}
+
+function principalOf(record: KeyRecord): Principal {
+  return {
+    tenant: record.tenant,
+    keyId: record.id,
+    owner: record.owner,
+    scopes: new Set(record.scopes),
+    deviceIds: record.deviceIds,
+    shared: record.shared,
+  };
+}
+
+function earlier(left: number | null, right: number | null): number | null {
+  if (left === null || right === null) return left ?? right;
+  return Math.min(left, right);
+}

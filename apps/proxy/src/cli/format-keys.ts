@@ -1,0 +1,46 @@
+import { keyState } from "../keys/change-key.ts";
+import type { KeyRecord } from "../keys/key-record.ts";
+
+/** The keys as a table for people. */
+export function formatKeyTable(records: readonly KeyRecord[], nowMs: number): string {
+  if (records.length === 0) return "There are no keys.\n";
+  const header = ["ID", "NAME", "TENANT", "SCOPES", "DEVICES", "CREATED", "EXPIRES", "STATE"];
+  const rows = [header, ...records.map((record) => tableRow(record, nowMs))];
+  const widths = header.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  return rows
+    .map(
+      (row) =>
+        `${row
+          .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+          .join("  ")
+          .trimEnd()}\n`,
+    )
+    .join("");
+}
+
+/** The keys as JSON, without their digests. */
+export function formatKeyJson(records: readonly KeyRecord[], nowMs: number): string {
+  const shown = records.map(({ secrets, ...record }) => ({
+    ...record,
+    state: keyState(record, nowMs),
+    secrets: secrets.map(({ createdAt, expiresAt }) => ({ createdAt, expiresAt })),
+  }));
+  return `${JSON.stringify(shown, null, 2)}\n`;
+}
+
+function tableRow(record: KeyRecord, nowMs: number): string[] {
+  return [
+    record.id,
+    record.name,
+    record.tenant,
+    record.scopes.join(","),
+    record.deviceIds?.join(",") ?? "all",
+    day(record.createdAt),
+    record.expiresAt === null ? "never" : day(record.expiresAt),
+    keyState(record, nowMs),
+  ];
+}
+
+function day(timeMs: number): string {
+  return new Date(timeMs).toISOString().slice(0, 10);
+}

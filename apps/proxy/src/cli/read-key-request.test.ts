@@ -1,0 +1,48 @@
+import { expect, test } from "vitest";
+import { parseCommand } from "./parse-command.ts";
+import { readKeyRequest } from "./read-key-request.ts";
+
+const now = 1_800_000_000_000;
+
+function read(...words: string[]): ReturnType<typeof readKeyRequest> {
+  const line = parseCommand(["keys", "create", ...words]);
+  if (line.kind !== "run") throw new Error(line.kind);
+  return readKeyRequest(line.parsed, now);
+}
+
+test("a key may list and read unless told otherwise", () => {
+  expect(read("--name", "n")).toEqual({
+    ok: true,
+    value: { name: "n", tenant: "default", scopes: ["list", "read"], deviceIds: null, shared: false, expiresAt: null },
+  });
+});
+
+test("every option is taken", () => {
+  const words =
+    "--name n --tenant t --scope send --scope list --scope send --device a --device b --device a --expires 1h --shared";
+  expect(read(...words.split(" "))).toEqual({
+    ok: true,
+    value: {
+      name: "n",
+      tenant: "t",
+      scopes: ["list", "send"],
+      deviceIds: ["a", "b"],
+      shared: true,
+      expiresAt: now + 3_600_000,
+    },
+  });
+});
+
+test.each([
+  [[], "--name"],
+  [["--name", " "], "--name"],
+  [["--name", "a\u0007b"], "--name"],
+  [["--name", "x".repeat(129)], "--name"],
+  [["--name", "n", "--tenant", "../x"], "--tenant"],
+  [["--name", "n", "--scope", "root"], "--scope"],
+  [["--name", "n", "--device", ".."], "--device"],
+  [["--name", "n", "--expires", "soon"], "--expires"],
+  [["--name", "n", "--expires", "0s"], "--expires"],
+])("%j is refused by naming %s", (words, option) => {
+  expect(read(...words)).toMatchObject({ ok: false, reason: expect.stringContaining(option) });
+});

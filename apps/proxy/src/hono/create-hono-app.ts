@@ -1,0 +1,48 @@
+import { jsonResponse, type PlainResponse, problemResponse } from "@letta-environments/schema";
+import type { RandomId } from "@letta-environments/platform";
+import { type Context, Hono } from "hono";
+import type { Proxy } from "../app.ts";
+import { finishResponse } from "../finish-response.ts";
+import type { GatewayRequest } from "../gateway-request.ts";
+import { resolveRequestId } from "../request-id.ts";
+import { toResponse } from "./to-response.ts";
+
+/** What hosts the pipeline gives. */
+export interface HonoAppOptions<Bindings extends object> {
+  readonly proxy: Pick<Proxy, "handle">;
+  readonly randomId: RandomId;
+  /** Reads a request as it stood on the wire; `context.req` has normalised its path already. */
+  readonly toGatewayRequest: (context: Context<{ Bindings: Bindings }>) => GatewayRequest;
+  /** The path of the wire, so that routes are matched by it too: `/v1/../livez` is no other name of `/livez`. */
+  readonly toPath: (request: Request, options?: { readonly env?: Bindings }) => string;
+  /** Set once the process is stopping. */
+  readonly isDraining: () => boolean;
+}
+
+/**
+ * The routes, one handler each and no middleware. Health needs no key and never calls the upstream; all else is the
+ * pipeline's, which matches the raw path itself and so has the last word on what exists.
+ */
+export function createHonoApp<Bindings extends object>(
+  options: HonoAppOptions<Bindings>,
+): Hono<{ Bindings: Bindings }> {
+  const { proxy, randomId, toGatewayRequest, toPath, isDraining } = options;
+  type AppContext = Context<{ Bindings: Bindings }>;
+
+  function answer(context: AppContext, response: PlainResponse): Response {
+    const requestId = resolveRequestId(context.req.header("x-request-id") ?? null, randomId);
+    return toResponse(finishResponse(response, requestId, context.req.method));
+  }
+
+  async function pipeline(context: AppContext): Promise<Response> {
+    return toResponse(await proxy.handle(toGatewayRequest(context)));
+  }
+
+  return new Hono<{ Bindings: Bindings }>({ getPath: toPath })
+    .get("/livez", (context) => answer(context, jsonResponse(200, { status: "alive" })))
+    .get("/readyz", (context) =>
+      answer(context, isDraining() ? problemResponse("shutting_down") : jsonResponse(200, { status: "ready" })),
+    )
+    .all("/v1/*", pipeline)
+    .notFound(pipeline);
+}

@@ -1,0 +1,42 @@
+import { expect, test } from "vitest";
+import { testMint } from "../../test/support/test-proxy.ts";
+import { keyState, revokeKey, rotateKey } from "./change-key.ts";
+import { createKey, mintSecret } from "./create-key.ts";
+
+const now = 1_800_000_000_000;
+const hour = 3_600_000;
+const { key, record } = createKey(
+  { name: "n", tenant: "default", scopes: ["list"], deviceIds: null, shared: false, expiresAt: now + hour },
+  now,
+  testMint,
+);
+
+test("a record holds nothing that gives the key away", () => {
+  expect(JSON.stringify(record)).not.toContain(key);
+  expect(JSON.stringify(record)).not.toContain(key.slice(17));
+  expect(record).toMatchObject({ owner: "n", createdAt: now, revokedAt: null });
+  expect(key).toContain(record.id);
+});
+
+test("a rotation keeps id, owner and expiry, and leaves at most two secrets", () => {
+  const [first, second] = [mintSecret(record.id, now, testMint), mintSecret(record.id, now, testMint)];
+  const once = rotateKey(record, first.secret, now, hour);
+  const twice = rotateKey(once, second.secret, now + 1_000, hour);
+  expect(twice.secrets).toEqual([second.secret, { ...first.secret, expiresAt: now + 1_000 + hour }]);
+  expect({ ...twice, secrets: [] }).toEqual({ ...record, secrets: [] });
+});
+
+test("a rotation without overlap ends the old secret at once", () => {
+  const { secret } = mintSecret(record.id, now, testMint);
+  expect(rotateKey(record, secret, now, 0).secrets).toEqual([secret]);
+});
+
+test("a second revocation does not move the date of the first", () => {
+  expect(revokeKey(revokeKey(record, now), now + 5).revokedAt).toBe(now);
+});
+
+test("a key is active, then expired, and revoked above all", () => {
+  expect(keyState(record, now + hour - 1)).toBe("active");
+  expect(keyState(record, now + hour)).toBe("expired");
+  expect(keyState(revokeKey(record, now), now + hour)).toBe("revoked");
+});

@@ -1,0 +1,49 @@
+import type { Scope } from "@letta-environments/schema";
+import { generateKey, generateKeyId } from "../auth/key-format.ts";
+import type { Digests, Pepper, RandomBytes } from "../ports.ts";
+import type { KeyRecord, KeySecret } from "./key-record.ts";
+
+/** What a new key may do and for whom. */
+export interface KeyRequest {
+  readonly name: string;
+  readonly tenant: string;
+  readonly scopes: readonly Scope[];
+  readonly deviceIds: readonly string[] | null;
+  readonly shared: boolean;
+  /** Epoch milliseconds. */
+  readonly expiresAt: number | null;
+}
+
+/** What minting needs from outside. */
+export interface KeyMint {
+  readonly digests: Pick<Digests, "hmacSha256">;
+  readonly pepper: Pepper;
+  readonly randomBytes: RandomBytes;
+}
+
+/** A key in clear, to be shown once, and what is stored of it. */
+export interface MintedKey {
+  readonly key: string;
+  readonly record: KeyRecord;
+}
+
+/** Mints a key. */
+export function createKey(request: KeyRequest, nowMs: number, mint: KeyMint): MintedKey {
+  const id = generateKeyId(mint.randomBytes);
+  const { key, secret } = mintSecret(id, nowMs, mint);
+  return {
+    key,
+    record: { id, owner: request.name, ...request, createdAt: nowMs, revokedAt: null, secrets: [secret] },
+  };
+}
+
+/** Mints one more secret for a public id. */
+export function mintSecret(
+  id: string,
+  nowMs: number,
+  mint: KeyMint,
+): { readonly key: string; readonly secret: KeySecret } {
+  const key = generateKey(id, mint.randomBytes);
+  const digest = mint.digests.hmacSha256(mint.pepper.secret, key);
+  return { key, secret: { digest, pepperId: mint.pepper.id, createdAt: nowMs, expiresAt: null } };
+}

@@ -1,0 +1,34 @@
+import { once } from "node:events";
+import type { Server } from "node:http";
+import { CommandError } from "./command-error.ts";
+
+/**
+ * Opens the server's port and resolves with the URL under which it is reached from this machine.
+ *
+ * @throws CommandError when the port cannot be opened.
+ */
+export async function listen(server: Server, host: string, port: number): Promise<string> {
+  server.listen(port, host);
+  try {
+    await once(server, "listening");
+  } catch (cause) {
+    throw new CommandError(describe(cause, host, port), 1, { cause });
+  }
+  const address = server.address();
+  return `http://${reachableHost(host)}:${typeof address === "object" ? (address?.port ?? port) : port}`;
+}
+
+/** A wildcard address is no address to connect to. */
+function reachableHost(host: string): string {
+  if (host === "0.0.0.0") return "127.0.0.1";
+  if (host === "::") return "[::1]";
+  return host.includes(":") ? `[${host}]` : host;
+}
+
+function describe(cause: unknown, host: string, port: number): string {
+  const code = cause instanceof Error && "code" in cause ? cause.code : undefined;
+  if (code === "EADDRINUSE") return `Port ${port} of ${host} is taken; choose another one with --port.`;
+  if (code === "EACCES") return `Port ${port} may not be opened by this user; choose one above 1023 with --port.`;
+  if (code === "EADDRNOTAVAIL" || code === "ENOTFOUND") return `${host} is no address of this machine; see --host.`;
+  return `Cannot listen on ${host} port ${port} (${String(code ?? cause)}).`;
+}

@@ -1,0 +1,40 @@
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import type { SqliteDatabase } from "@letta-environments/platform";
+import { openSqlite } from "@letta-environments/platform/node";
+import { CommandError } from "./command-error.ts";
+
+/** SQLite's own code for a file that another process is using (SQLITE_BUSY). */
+const busyCode = 5;
+
+const attempts = 100;
+const pauseMs = 50;
+
+/**
+ * Opens a database in the data directory, which is made when there is none, for its owner alone.
+ *
+ * @throws CommandError when the directory or the file cannot be used.
+ */
+export async function openDatabase(dataDir: string, name: string): Promise<SqliteDatabase> {
+  const path = join(dataDir, name);
+  for (let attempt = 1; ; attempt++) {
+    try {
+      mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+      return openSqlite(path);
+    } catch (cause) {
+      if (attempt === attempts || !isBusy(cause)) throw cannotOpen(path, cause);
+    }
+    // Two processes that make a new file at once: SQLite refuses the second one without waiting.
+    await delay(pauseMs);
+  }
+}
+
+function isBusy(cause: unknown): boolean {
+  return cause instanceof Error && "errcode" in cause && cause.errcode === busyCode;
+}
+
+function cannotOpen(path: string, cause: unknown): CommandError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new CommandError(`${path} cannot be opened: ${reason}`, 1, { cause });
+}

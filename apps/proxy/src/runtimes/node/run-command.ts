@@ -1,0 +1,54 @@
+import process from "node:process";
+import type { CommandName } from "../../cli/commands.ts";
+import { helpText } from "../../cli/help-text.ts";
+import { type ParsedCommand, parseCommand } from "../../cli/parse-command.ts";
+import { version } from "../../version.ts";
+import { CommandError } from "./command-error.ts";
+import { createKeyCommand, listKeysCommand, revokeKeyCommand, rotateKeyCommand } from "./key-commands.ts";
+import { loadSettings } from "./load-settings.ts";
+import { startCommand } from "./start.ts";
+
+const run: Readonly<Record<CommandName, (parsed: ParsedCommand) => void | Promise<void>>> = {
+  start: startCommand,
+  "keys create": createKeyCommand,
+  "keys list": listKeysCommand,
+  "keys revoke": revokeKeyCommand,
+  "keys rotate": rotateKeyCommand,
+  "config check": checkConfig,
+};
+
+/** Runs a command line and resolves with the exit code: 0 done, 1 failed, 2 misused. */
+export async function runCommand(words: readonly string[]): Promise<0 | 1 | 2> {
+  const line = parseCommand(words);
+  switch (line.kind) {
+    case "help":
+      process.stdout.write(helpText(line.command));
+      return 0;
+    case "version":
+      process.stdout.write(`${version}\n`);
+      return 0;
+    case "misused":
+      process.stderr.write(`letta-proxy: ${line.reason}\n\n${helpText(line.command)}`);
+      return 2;
+    case "run":
+      return runParsed(line.parsed);
+  }
+}
+
+async function runParsed(parsed: ParsedCommand): Promise<0 | 1 | 2> {
+  try {
+    await run[parsed.command.name](parsed);
+    return 0;
+  } catch (error) {
+    if (!(error instanceof CommandError)) throw error;
+    process.stderr.write(`letta-proxy: ${error.message.replaceAll("\n", "\nletta-proxy: ")}\n`);
+    return error.exitCode;
+  }
+}
+
+/** `config check` */
+function checkConfig(parsed: ParsedCommand): void {
+  const { upstream } = loadSettings(parsed);
+  const behind = upstream.kind === "http" ? upstream.baseUrl.origin : "the embedded environment server";
+  process.stdout.write(`The configuration is valid; the upstream is ${behind}.\n`);
+}

@@ -1,0 +1,73 @@
+import process from "node:process";
+import { constantTimeEqual, hmacSha256Hex, randomId, sha256Hex, systemClock } from "@letta-environments/platform/node";
+import { createConsoleTelemetry } from "../../adapters/console-telemetry.ts";
+import { createHttpServer, defaultServerTimeouts } from "../../adapters/node/create-http-server.ts";
+import { trackServer } from "../../adapters/node/drain-server.ts";
+import { gatewayRequestOf, pathOf } from "../../adapters/node/gateway-request-of.ts";
+import { serveWebSockets } from "../../adapters/node/web-socket-upgrades.ts";
+import { createProxy } from "../../app.ts";
+import type { ParsedCommand } from "../../cli/parse-command.ts";
+import { createHonoApp } from "../../hono/create-hono-app.ts";
+import { version } from "../../version.ts";
+import { composeUpstream } from "./compose-upstream.ts";
+import { createFirstKeys } from "./create-first-keys.ts";
+import { listen } from "./listen.ts";
+import { loadSettings } from "./load-settings.ts";
+import { openKeys } from "./open-keys.ts";
+import { stopOnSignal } from "./stop-on-signal.ts";
+
+/** `start`: composes the proxy on Node and serves until a signal. */
+export async function startCommand(parsed: ParsedCommand): Promise<void> {
+  const settings = loadSettings(parsed);
+  const log = createConsoleTelemetry(settings.log, (line) => void process.stdout.write(line), systemClock.now);
+  // Whoever read the log may leave; the proxy stays.
+  process.stdout.on("error", () => undefined);
+  const keys = await openKeys(settings);
+  const upstream = await composeUpstream(settings, log);
+  const proxy = createProxy(
+    {
+      clock: systemClock,
+      digests: { sha256: sha256Hex, hmacSha256: hmacSha256Hex, constantTimeEqual },
+      keyStore: keys.keyStore,
+      pepper: keys.pepper,
+      randomId,
+      telemetry: log,
+      upstream: upstream.fetch,
+      deviceSockets: upstream.deviceSockets,
+    },
+    {
+      upstream: upstream.config,
+      upstreamTimeoutMs: settings.upstreamTimeoutMs,
+      userAgent: `letta-environments-proxy/${version}`,
+    },
+  );
+  let draining = false;
+  const app = createHonoApp({
+    proxy,
+    randomId,
+    toGatewayRequest: gatewayRequestOf,
+    toPath: pathOf,
+    isDraining: () => draining,
+  });
+  const onFailure = (cause: unknown): void => log({ type: "internal_error", requestId: "-", cause });
+  const server = createHttpServer({ app, randomId, timeouts: defaultServerTimeouts, onFailure });
+  serveWebSockets(server, proxy, onFailure);
+  const connections = trackServer(server);
+
+  const url = await listen(server, settings.host, settings.port);
+  log({ type: "listening", url });
+  if (settings.log === "pretty")
+    await createFirstKeys(keys, upstream.deviceSockets !== null, settings.publicUrl ?? url);
+
+  stopOnSignal({
+    log,
+    // What has begun is finished before devices are let go: a send waits for its device's word.
+    async stop(graceMs) {
+      draining = true;
+      await connections.finishRequests(graceMs);
+      await upstream.close();
+      await connections.close();
+      keys.close();
+    },
+  });
+}

@@ -1,0 +1,29 @@
+import process from "node:process";
+import type { LogEvent } from "../../adapters/console-telemetry.ts";
+
+/** How long requests in flight may take once the process is told to stop, in milliseconds. */
+const graceMs = 10_000;
+
+/** Stops the process in good order on SIGTERM or SIGINT; a second signal ends it at once. */
+export function stopOnSignal(options: {
+  readonly log: (event: LogEvent) => void;
+  readonly stop: (graceMs: number) => Promise<void>;
+}): void {
+  let isStopping = false;
+  const onSignal = (signal: NodeJS.Signals): void => {
+    if (isStopping) process.exit(1);
+    isStopping = true;
+    options.log({ type: "stopping", signal });
+    options.stop(graceMs).then(
+      () => {
+        options.log({ type: "stopped" });
+        process.exit(0);
+      },
+      (cause: unknown) => {
+        options.log({ type: "internal_error", requestId: "-", cause });
+        process.exit(1);
+      },
+    );
+  };
+  process.on("SIGTERM", onSignal).on("SIGINT", onSignal);
+}

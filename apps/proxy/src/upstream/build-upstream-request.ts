@@ -1,0 +1,58 @@
+import { buildPath, type Endpoint, type PlainHeaders, type Principal } from "@letta-environments/schema";
+import type { GatewayRequest } from "../gateway-request.ts";
+import type { UpstreamRequest } from "../ports.ts";
+import type { ProxyConfig } from "../proxy-config.ts";
+
+/** What a request for the upstream is made of. */
+export interface UpstreamRequestParts {
+  readonly endpoint: Endpoint;
+  readonly params: Readonly<Record<string, string>>;
+  readonly query: string;
+  readonly body: Uint8Array | null;
+  readonly principal: Principal;
+  readonly requestId: string;
+}
+
+/** Headers of the caller that go on, with the values that are let through. Everything else stays behind. */
+const passedHeaders: readonly (readonly [name: string, allowed: RegExp])[] = [
+  ["traceparent", /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(?:-[\x21-\x7e]{1,128})?$/],
+  ["tracestate", /^[\x20-\x7e]{1,512}$/],
+  ["idempotency-key", /^[\x20-\x7e]{1,256}$/],
+];
+
+/**
+ * Makes the request that leaves the gateway, from nothing: an allowlist of headers, the gateway's own credential in the place
+ * of the caller's key, and a path built from ids that passed the allowlist.
+ */
+export function buildUpstreamRequest(
+  request: GatewayRequest,
+  parts: UpstreamRequestParts,
+  config: ProxyConfig,
+): UpstreamRequest {
+  return {
+    method: parts.endpoint.method,
+    path: buildPath(parts.endpoint, parts.params),
+    query: parts.query,
+    headers: upstreamHeaders(request, parts, config),
+    body: parts.body,
+    principal: parts.principal,
+    authority: request.authority,
+  };
+}
+
+function upstreamHeaders(request: GatewayRequest, parts: UpstreamRequestParts, config: ProxyConfig): PlainHeaders {
+  const headers: Record<string, string> = {
+    accept: "application/json",
+    "user-agent": config.userAgent,
+    "x-request-id": parts.requestId,
+  };
+  if (parts.body !== null) headers["content-type"] = "application/json";
+  if (config.upstream.kind === "http" && config.upstream.credential !== null) {
+    headers["authorization"] = `Bearer ${config.upstream.credential}`;
+  }
+  for (const [name, allowed] of passedHeaders) {
+    const value = request.header(name);
+    if (value !== null && allowed.test(value)) headers[name] = value;
+  }
+  return headers;
+}

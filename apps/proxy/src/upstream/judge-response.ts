@@ -1,0 +1,33 @@
+import {
+  type Endpoint,
+  isJsonMediaType,
+  type PlainHeaders,
+  type PlainResponse,
+  problemResponse,
+} from "@letta-environments/schema";
+import { parseJsonObject } from "./parse-json-object.ts";
+import { translateError } from "./translate-error.ts";
+
+/**
+ * Turns the answer of a foreign server into what the caller gets: a JSON object on success, a problem otherwise. Only the
+ * status, the body and `Retry-After` come through; every other header is the gateway's own.
+ */
+export function judgeResponse(endpoint: Endpoint, response: PlainResponse, credential: string | null): PlainResponse {
+  const { status } = response;
+  if (status >= 300 && status < 400) return problemResponse("upstream_redirected");
+  if (status === 401 || status === 403) return problemResponse("upstream_credential_rejected");
+  if (status >= 400) return translateError(endpoint, response, credential);
+  const contentType = response.headers["content-type"];
+  if (contentType === undefined || !isJsonMediaType(contentType) || parseJsonObject(response.body) === null) {
+    return problemResponse("upstream_invalid_response");
+  }
+  return { status, headers: passedResponseHeaders(response.headers), body: response.body };
+}
+
+function passedResponseHeaders(headers: PlainHeaders): PlainHeaders {
+  const replayed = headers["idempotency-replayed"];
+  return {
+    "content-type": "application/json",
+    ...(replayed === "true" && { "idempotency-replayed": replayed }),
+  };
+}

@@ -1,0 +1,53 @@
+import {
+  decodeBody,
+  decodeQuery,
+  type Endpoint,
+  maxBodyBytes,
+  type PlainResponse,
+  problemResponse,
+} from "@letta-environments/schema";
+import { callerGone } from "./caller-gone.ts";
+import type { GatewayRequest } from "./gateway-request.ts";
+
+/** A request whose query and body follow the endpoint's rules. */
+export interface ValidRequest {
+  /** Query, written anew so that every reader behind us reads the same; empty when there is none. */
+  readonly query: string;
+  /** Values of the query that the endpoint knows; `null` when it takes none. */
+  readonly queryValues: unknown;
+  /** The body as received: unknown members go on to an upstream that may know them. */
+  readonly body: Uint8Array | null;
+  /** The decoded body; `null` when the endpoint takes none. */
+  readonly bodyValue: unknown;
+}
+
+/** Checks query and body of a request, and reads the body for it. */
+export async function validateRequest(
+  request: GatewayRequest,
+  endpoint: Endpoint,
+): Promise<
+  | { readonly kind: "valid"; readonly input: ValidRequest }
+  | { readonly kind: "refused"; readonly response: PlainResponse }
+> {
+  const query = new URLSearchParams(request.query).toString();
+  let queryValues: unknown = null;
+  if (endpoint.query !== null) {
+    const decoded = decodeQuery(endpoint.query, query);
+    if (!decoded.ok) return { kind: "refused", response: decoded.response };
+    queryValues = decoded.value;
+  }
+  if (endpoint.body === null) return { kind: "valid", input: { query, queryValues, body: null, bodyValue: null } };
+  if (!isIdentityEncoding(request.header("content-encoding"))) {
+    return { kind: "refused", response: problemResponse("unsupported_media_type") };
+  }
+  const body = await request.readBody(maxBodyBytes);
+  if (body === "aborted") return { kind: "refused", response: callerGone };
+  if (body === "too_large") return { kind: "refused", response: problemResponse("body_too_large") };
+  const decoded = decodeBody(endpoint.body, body, request.header("content-type") ?? undefined);
+  if (!decoded.ok) return { kind: "refused", response: decoded.response };
+  return { kind: "valid", input: { query, queryValues, body, bodyValue: decoded.value } };
+}
+
+function isIdentityEncoding(contentEncoding: string | null): boolean {
+  return contentEncoding === null || contentEncoding.toLowerCase() === "identity";
+}

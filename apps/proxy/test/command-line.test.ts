@@ -1,0 +1,297 @@
+/** `letta-proxy` as a user runs it: processes of their own, a data directory, real sockets. */
+import { chmod, mkdtemp, readdir, rm, stat, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Environment, EnvironmentList, Problem } from "@letta-environments/schema";
+import {
+  connectScriptedDevice,
+  createFakeUpstream,
+  launchProcess,
+  launchProxy,
+  type LaunchedProxy,
+  runLettaProxy,
+} from "@letta-environments/testkit";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+
+const entry = join(import.meta.dirname, "../src/runtimes/node.ts");
+// Every test starts several processes, on a machine that may be busy with others.
+vi.setConfig({ testTimeout: 60_000 });
+
+const keyPattern = /lek_[0-9A-Za-z]{12}_[0-9A-Za-z]{49}/g;
+
+let dataDir = "";
+const proxies: LaunchedProxy[] = [];
+
+beforeEach(async () => {
+  dataDir = await mkdtemp(join(tmpdir(), "letta-proxy-"));
+});
+
+afterEach(async () => {
+  for (const proxy of proxies.splice(0)) await proxy.stop();
+  await rm(dataDir, { recursive: true, force: true });
+});
+
+async function start(env: Record<string, string> = {}): Promise<LaunchedProxy> {
+  const proxy = await launchProxy({ dataDir, env });
+  proxies.push(proxy);
+  return proxy;
+}
+
+interface CommandResult {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs a command to its end, whatever its exit code. */
+async function run(words: readonly string[], env: Record<string, string> = {}): Promise<CommandResult> {
+  try {
+    return { code: 0, ...(await runLettaProxy([...words, "--data-dir", dataDir], env)) };
+  } catch (error) {
+    return error as CommandResult;
+  }
+}
+
+async function ask(
+  proxy: LaunchedProxy,
+  key: string,
+  path: string,
+  body?: unknown,
+): Promise<{ status: number; json: unknown; headers: Headers }> {
+  const response = await fetch(proxy.url + path, {
+    headers: { authorization: `Bearer ${key}`, "content-type": "application/json" },
+    ...(body !== undefined && { method: "POST", body: JSON.stringify(body) }),
+  });
+  return { status: response.status, json: await response.json(), headers: response.headers };
+}
+
+function message(id: string): unknown {
+  return { agentId: "a1", messages: [{ role: "user", content: "hello", client_message_id: id }] };
+}
+
+describe("start", () => {
+  test("with --log json tells where it listens, prints no key, and stops on SIGTERM with 0", async () => {
+    const proxy = await start();
+    expect((await fetch(`${proxy.url}/readyz`)).status).toBe(200);
+    expect(await proxy.process.stop()).toEqual({ code: 0, signal: null });
+    const lines = proxy.process
+      .standardOutput()
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line) as { event: string });
+    expect(lines.map(({ event }) => event)).toEqual(["listening", "stopping", "stopped"]);
+    expect((await run(["keys", "list"])).stdout).toBe("There are no keys.\n");
+  });
+
+  test("for people prints two keys the first time, with commands that work when pasted, and none later", async () => {
+    const command = { command: process.execPath, args: [entry, "start", "--port", "0", "--data-dir", dataDir] };
+    const first = launchProcess(command);
+    await first.waitForOutput(/\/messages"\n/);
+    const text = first.standardOutput();
+    expect(new Set(text.match(keyPattern))).toHaveLength(2);
+    const list = launchProcess({
+      command: "sh",
+      args: ["-c", /^ {2}(curl .*\/v1\/environments)$/m.exec(text)?.[1] ?? "exit 9"],
+    });
+    await list.exited;
+    expect(JSON.parse(list.standardOutput())).toEqual({ connections: [], hasNextPage: false });
+    expect(text).toMatch(
+      /LETTA_BASE_URL=http:\/\/127\.0\.0\.1:[0-9]+ LETTA_API_KEY=lek_\w+ node scripts\/device.mjs$/m,
+    );
+    await first.stop();
+    const second = launchProcess(command);
+    await second.waitForOutput(/Listening on/);
+    await second.stop();
+    expect(second.output()).not.toMatch(keyPattern);
+  });
+
+  test("fails clearly on a taken port, a broken file and a bad setting", async () => {
+    const proxy = await start();
+    const taken = await run(["start", "--port", new URL(proxy.url).port]);
+    expect([taken.code, taken.stderr]).toEqual([
+      1,
+      expect.stringMatching(/^letta-proxy: Port [0-9]+ of 127.0.0.1 is taken/),
+    ]);
+    const file = join(dataDir, "broken.json");
+    await writeFile(file, "{");
+    expect(await run(["start", "--config", file])).toMatchObject({
+      code: 1,
+      stderr: `letta-proxy: ${file} is not valid JSON\n`,
+    });
+    expect(await run(["start", "--port", "x"])).toMatchObject({ code: 2 });
+    expect(await run(["start"], { UPSTREAM_URL: "http://10.0.0.1" })).toMatchObject({ code: 1 });
+  });
+
+  test("a second signal ends it at once, while the first waits for what is in flight", async () => {
+    let arrived = (): void => undefined;
+    const calling = new Promise<void>((resolve) => (arrived = resolve));
+    const upstream = await createFakeUpstream(() => arrived());
+    const proxy = await start({ UPSTREAM_URL: upstream.url });
+    const key = await proxy.createKey({ scopes: ["list"] });
+    const dropped = fetch(`${proxy.url}/v1/environments`, { headers: { authorization: `Bearer ${key}` } }).catch(
+      () => "dropped",
+    );
+    await calling;
+    process.kill(proxy.process.pid, "SIGTERM");
+    await proxy.process.waitForOutput(/"event":"stopping"/);
+    expect(await proxy.process.stop()).toEqual({ code: 1, signal: null });
+    expect(await dropped).toBe("dropped");
+    await upstream.close();
+  });
+});
+
+describe("the pepper", () => {
+  test("and the keys are for their owner alone", async () => {
+    await chmod(dataDir, 0o755);
+    const inner = join(dataDir, "new");
+    await runLettaProxy(["keys", "create", "--name", "n", "--data-dir", inner]);
+    expect((await stat(inner)).mode & 0o777).toBe(0o700);
+    for (const name of await readdir(inner)) expect((await stat(join(inner, name))).mode & 0o777).toBe(0o600);
+  });
+
+  test("that has gone missing while keys exist stops every command, and is not made anew", async () => {
+    await run(["keys", "create", "--name", "n"]);
+    await rm(join(dataDir, "pepper"));
+    for (const words of [
+      ["start", "--port", "0"],
+      ["keys", "create", "--name", "m"],
+    ]) {
+      expect(await run(words)).toMatchObject({
+        code: 1,
+        stdout: "",
+        stderr: expect.stringContaining("pepper is missing"),
+      });
+    }
+    expect(await readdir(dataDir)).not.toContain("pepper");
+  });
+
+  test("that is another one than the keys need stops the start", async () => {
+    await run(["keys", "create", "--name", "n"], { KEY_PEPPER: "one" });
+    const other = await run(["start", "--port", "0"], { KEY_PEPPER: "two" });
+    expect([other.code, other.stderr]).toEqual([1, expect.stringContaining("pepper is not the one")]);
+  });
+
+  test("is made once by commands that race for it", async () => {
+    const created = await Promise.all(["a", "b", "c"].map((name) => run(["keys", "create", "--name", name])));
+    expect(created.map(({ stderr }) => stderr)).toEqual(["", "", ""]);
+    const proxy = await start();
+    for (const { stdout } of created) expect((await ask(proxy, stdout.trim(), "/v1/environments")).status).toBe(200);
+  });
+});
+
+describe("keys", () => {
+  test("create prints the key alone; a running proxy takes it at once and drops it when it is revoked or rotated", async () => {
+    const proxy = await start();
+    const { stdout, stderr } = await run(["keys", "create", "--name", "n"]);
+    expect([stdout, stderr]).toEqual([expect.stringMatching(/^lek_[0-9A-Za-z]{12}_[0-9A-Za-z]{49}\n$/), ""]);
+    const key = stdout.trim();
+    const id = key.slice(4, 16);
+    expect((await ask(proxy, key, "/v1/environments")).status).toBe(200);
+
+    const rotated = (await run(["keys", "rotate", id, "--overlap", "0s"])).stdout.trim();
+    expect((await ask(proxy, key, "/v1/environments")).status).toBe(401);
+    expect((await ask(proxy, rotated, "/v1/environments")).status).toBe(200);
+
+    expect((await run(["keys", "revoke", id])).code).toBe(0);
+    expect((await ask(proxy, rotated, "/v1/environments")).status).toBe(401);
+    const [listed] = JSON.parse((await run(["keys", "list", "--json"])).stdout) as unknown[];
+    expect(listed).toMatchObject({ id, name: "n", tenant: "default", scopes: ["list", "read"], state: "revoked" });
+    expect(JSON.stringify(listed)).not.toContain("digest");
+  });
+
+  test("revoke and rotate tell an unknown id and a revoked key", async () => {
+    expect(await run(["keys", "revoke", "unknown"])).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining("no key"),
+    });
+    const id = (await run(["keys", "create", "--name", "n"])).stdout.slice(4, 16);
+    await run(["keys", "revoke", id]);
+    expect(await run(["keys", "rotate", id])).toMatchObject({
+      code: 1,
+      stdout: "",
+      stderr: expect.stringContaining("revoked"),
+    });
+  });
+});
+
+test("help and version are 0, a misuse is 2 with the help on stderr, and config check tells the upstream", async () => {
+  expect((await runLettaProxy(["--version"])).stdout).toMatch(/^[0-9]+\.[0-9]+\.[0-9]+\n$/);
+  expect((await runLettaProxy(["keys", "create", "--help"])).stdout).toContain("--scope");
+  expect(await run(["audit", "verify"])).toMatchObject({
+    code: 2,
+    stdout: "",
+    stderr: expect.stringContaining("unknown command"),
+  });
+  expect((await run(["config", "check"])).stdout).toContain("embedded");
+  const checked = await run(["config", "check"], { UPSTREAM_URL: "https://api.example", LETTA_API_KEY: "sk-secret" });
+  expect(checked.stdout).toContain("https://api.example");
+  expect(checked.stdout + checked.stderr).not.toContain("sk-secret");
+});
+
+/** Asks until the server has heard that the device is gone. */
+async function untilOffline(proxy: LaunchedProxy, key: string, deviceId: string): Promise<void> {
+  const { json } = await ask(proxy, key, `/v1/environments/${deviceId}`);
+  if ((json as Environment).connectionId !== null) await untilOffline(proxy, key, deviceId);
+}
+
+describe("the embedded server", () => {
+  test("lists, reads and messages a device, and tells what cannot be sent", async () => {
+    const proxy = await start();
+    const caller = await proxy.createKey({ scopes: ["list", "read", "send"] });
+    const connect = await proxy.createKey({ scopes: ["connect"] });
+    const device = await connectScriptedDevice({ baseUrl: proxy.url, apiKey: connect, deviceId: "device-1" });
+    expect(device.wsUrl.startsWith(proxy.url.replace("http:", "ws:"))).toBe(true);
+
+    const list = (await ask(proxy, caller, "/v1/environments")).json as EnvironmentList;
+    const row = (await ask(proxy, caller, "/v1/environments/device-1")).json as Environment;
+    expect(list.connections).toEqual([row]);
+    expect(row).toMatchObject({ deviceId: "device-1", connectionId: device.connectionId });
+
+    const path = `/v1/environments/${device.connectionId}/messages`;
+    expect(await ask(proxy, caller, path, message("m1"))).toMatchObject({ status: 200, json: { success: true } });
+    const unknown = await ask(proxy, caller, "/v1/environments/conn-unknown/messages", message("m2"));
+    expect((unknown.json as Problem).errorCode).toBe("connection_not_found");
+    await device.close();
+    await untilOffline(proxy, caller, "device-1");
+    const offline = await ask(proxy, caller, path, message("m3"));
+    expect([offline.status, (offline.json as Problem).errorCode]).toEqual([409, "device_offline"]);
+    expect(offline.headers.get("x-should-retry")).toBe("false");
+  });
+
+  test("has keys, rows and results after kill -9", async () => {
+    const proxy = await start();
+    const caller = await proxy.createKey({ scopes: ["list", "send"] });
+    const connect = await proxy.createKey({ scopes: ["connect"] });
+    const device = await connectScriptedDevice({ baseUrl: proxy.url, apiKey: connect, deviceId: "device-1" });
+    const path = `/v1/environments/${device.connectionId}/messages`;
+    const sent = await ask(proxy, caller, path, message("m1"));
+    expect(await proxy.process.stop("SIGKILL")).toMatchObject({ signal: "SIGKILL" });
+
+    const again = await start();
+    const { connections } = (await ask(again, caller, "/v1/environments")).json as EnvironmentList;
+    expect(connections).toMatchObject([{ deviceId: "device-1", connectionId: null }]);
+    const replayed = await ask(again, caller, path, message("m1"));
+    expect(replayed).toMatchObject({ status: 200, json: sent.json });
+    expect(replayed.headers.get("idempotency-replayed")).toBe("true");
+  });
+});
+
+test("in front of a server elsewhere the credential is swapped and never shown, and devices cannot enrol", async () => {
+  const upstream = await createFakeUpstream((_request, response) => {
+    response.writeHead(200, { "content-type": "application/json" }).end('{"connections":[],"hasNextPage":false}');
+  });
+  const proxy = await start({ UPSTREAM_URL: upstream.url, LETTA_API_KEY: "sk-secret" });
+  const caller = await proxy.createKey({ scopes: ["list", "connect"] });
+  const list = await ask(proxy, caller, "/v1/environments?limit=3");
+  expect(list.status).toBe(200);
+  const [seen] = upstream.seen;
+  expect(seen).toMatchObject({ method: "GET", target: "/v1/environments?limit=3" });
+  expect(seen?.headers["authorization"]).toBe("Bearer sk-secret");
+  expect(JSON.stringify(seen?.headers)).not.toContain(caller);
+  const register = await ask(proxy, caller, "/v1/environments/register", { deviceId: "d", connectionName: "d" });
+  expect((register.json as Problem).errorCode).toBe("endpoint_not_found");
+  await proxy.process.stop();
+  expect(proxy.process.output()).not.toContain("sk-secret");
+  expect(proxy.process.output()).not.toContain(caller);
+  await upstream.close();
+});

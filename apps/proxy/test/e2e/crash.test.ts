@@ -1,0 +1,69 @@
+import { createClient } from "@letta-environments/client";
+import {
+  connectScriptedDevice,
+  demoAgentId,
+  type LaunchedProxy,
+  launchProxy,
+  openDeviceSocket,
+} from "@letta-environments/testkit";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+
+let dataDir: string;
+let proxy: LaunchedProxy;
+
+beforeAll(async () => {
+  dataDir = await mkdtemp(join(tmpdir(), "letta-crash-"));
+  proxy = await launchProxy({ dataDir });
+}, 30_000);
+
+afterAll(async () => {
+  await proxy.stop();
+  await rm(dataDir, { recursive: true, force: true });
+});
+
+test("kill -9 after a 200: the row and the result are there after a restart, and the message does not run again", async () => {
+  const deviceKey = await proxy.createKey({ scopes: ["connect"] });
+  const callerKey = await proxy.createKey({ scopes: ["list", "read", "send"] });
+  const deviceOptions = { baseUrl: proxy.url, apiKey: deviceKey, deviceId: "crash" };
+  const device = await connectScriptedDevice(deviceOptions);
+  const before = createClient({ baseUrl: proxy.url, apiKey: callerKey });
+  const row = await before.environments.retrieve("crash");
+  const body = {
+    agentId: demoAgentId,
+    messages: [{ role: "user" as const, content: "once", client_message_id: "crash-1" }],
+  };
+  const send = (url: string): Promise<Response> =>
+    fetch(`${url}/v1/environments/${device.connectionId}/messages`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${callerKey}`, "content-type": "application/json" },
+      body: JSON.stringify(body),
+    });
+  const first = await send(proxy.url);
+  expect(first.status).toBe(200);
+  const firstBody: unknown = await first.json();
+  await proxy.process.stop("SIGKILL");
+  await device.closed;
+
+  proxy = await launchProxy({ dataDir });
+  const after = createClient({ baseUrl: proxy.url, apiKey: callerKey });
+  expect(await after.environments.retrieve("crash")).toMatchObject({
+    id: row.id,
+    deviceId: "crash",
+    firstSeenAt: row.firstSeenAt,
+    connectionId: null,
+  });
+  const replayOffline = await send(proxy.url);
+  expect([replayOffline.status, replayOffline.headers.get("idempotency-replayed")]).toEqual([200, "true"]);
+  expect(await replayOffline.json()).toEqual(firstBody);
+
+  // The device reconnects with what it has: the wsUrl of before, at the new address.
+  const wsUrl = device.wsUrl.replace(/127\.0\.0\.1:\d+/, new URL(proxy.url).host);
+  const again = await openDeviceSocket(device.connectionId, wsUrl, deviceOptions);
+  expect((await send(proxy.url)).status).toBe(200);
+  expect(await after.environments.retrieve("crash")).toMatchObject({ connectionId: device.connectionId });
+  expect(again.received.frames).toEqual([]);
+  await again.close();
+}, 60_000);

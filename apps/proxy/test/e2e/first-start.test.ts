@@ -1,0 +1,48 @@
+import { launchProcess } from "@letta-environments/testkit";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+
+const repository = resolve(import.meta.dirname, "../../../..");
+let folder: string;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "letta-first-start-"));
+});
+
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+/** The command printed under a heading. */
+function commandAfter(heading: string, output: string): string {
+  return output.split(`${heading}\n`)[1]?.split("\n")[0]?.trim() ?? "";
+}
+
+test("each command that the first start prints works when it is pasted, and the second start prints no key", async () => {
+  const dataDir = join(folder, "data");
+  const env = { HOME: join(folder, "home"), DEVICE_HOME: join(folder, "device") };
+  const entry = join(repository, "apps/proxy/src/runtimes/node.ts");
+  const args = [entry, "start", "--port", "0", "--data-dir", dataDir];
+  const first = launchProcess({ command: process.execPath, args, env });
+  await first.waitForOutput(/Send to the device[^]*\n\n/);
+  const output = first.output();
+  const paste = (heading: string): ReturnType<typeof launchProcess> =>
+    launchProcess({ command: "bash", args: ["-c", commandAfter(heading, output)], cwd: repository, env });
+
+  const device = paste("Connect a device:");
+  await device.waitForOutput(/Connected as demo/, 60_000);
+  const list = paste("List the devices:");
+  expect((await list.exited).code).toBe(0);
+  expect(list.output()).toContain('"connectionName":"demo"');
+  const send = paste("Send to the device that is connected:");
+  expect((await send.exited).code).toBe(0);
+  expect(send.output()).toContain('"success":true');
+  await device.waitForOutput(/assistant: pong/);
+  await device.stop();
+  await first.stop();
+
+  const second = launchProcess({ command: process.execPath, args, env });
+  await second.waitForOutput(/Listening on/);
+  await second.stop();
+  expect(second.output()).not.toContain("lek_");
+}, 120_000);

@@ -1,0 +1,74 @@
+import {
+  createRelay,
+  launchDevice,
+  type LaunchedProxy,
+  launchProxy,
+  registerDevice,
+  runLettaProxy,
+} from "@letta-environments/testkit";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+
+let dataDir: string;
+let proxy: LaunchedProxy;
+
+beforeEach(async () => {
+  dataDir = await mkdtemp(join(tmpdir(), "letta-refused-"));
+  proxy = await launchProxy({ dataDir });
+});
+
+afterEach(async () => {
+  await proxy.stop();
+  await rm(dataDir, { recursive: true, force: true });
+});
+
+test("a real device with a wrong key registers once and stops, and is told why", async () => {
+  const relay = await createRelay(proxy.url);
+  const device = await launchDevice({ baseUrl: relay.url, apiKey: "not-a-key", deviceId: "refused" });
+  const exit = await device.process.exited;
+  expect(exit.code).toBe(1);
+  expect(device.process.output()).toContain("The gateway key is not valid");
+  expect(relay.requests).toEqual([{ method: "POST", path: "/v1/environments/register", status: 401 }]);
+  await device.stop();
+  await relay.close();
+}, 30_000);
+
+test("a real device whose key ended is refused at the upgrade and backs off: 3 attempts take over 2 seconds", async () => {
+  const relay = await createRelay(proxy.url);
+  const deviceKey = await proxy.createKey({ scopes: ["connect"] });
+  const device = await launchDevice({ baseUrl: relay.url, apiKey: deviceKey, deviceId: "ended" });
+  await proxy.process.waitForOutput(/"event":"device_connected"/);
+  const port = Number(new URL(proxy.url).port);
+  await proxy.process.stop("SIGKILL");
+  const { stdout } = await runLettaProxy(["keys", "list", "--json", "--data-dir", dataDir]);
+  const id = /"id":\s*"([^"]+)"/.exec(stdout)?.[1] ?? "";
+  await runLettaProxy(["keys", "revoke", id, "--data-dir", dataDir]);
+  const startedAt = performance.now();
+  proxy = await launchProxy({ dataDir, port });
+  await proxy.process.waitForOutput(/("operation":"openDeviceSocket","status":401[^]*){3}/);
+  const elapsedMs = performance.now() - startedAt;
+  const refusals = relay.requests.filter((request) => request.status === 401);
+  await device.kill();
+  await relay.close();
+  // The device waits 1, 2, 4, 8 ... seconds between refusals, so ten seconds hold at most five of them.
+  expect(refusals.every((request) => request.path.includes("/socket"))).toBe(true);
+  expect(elapsedMs).toBeGreaterThan(2_000);
+}, 60_000);
+
+test("a device belongs to the key that enrolled it: another key is refused at register, its own rotation is not", async () => {
+  const owner = await proxy.createKey({ scopes: ["connect"] });
+  const other = await proxy.createKey({ scopes: ["connect"] });
+  const options = { baseUrl: proxy.url, deviceId: "owned" };
+  expect(await registerDevice({ ...options, apiKey: owner })).toMatchObject({ status: 200 });
+  expect(await registerDevice({ ...options, apiKey: other })).toMatchObject({
+    status: 403,
+    body: { errorCode: "device_owned_by_another_key" },
+  });
+  const { stdout } = await runLettaProxy(["keys", "list", "--json", "--data-dir", dataDir]);
+  const ids = [...stdout.matchAll(/"id":\s*"([^"]+)"/g)].map((match) => match[1] ?? "");
+  const id = ids.find((candidate) => owner.includes(candidate)) ?? "";
+  const rotated = await runLettaProxy(["keys", "rotate", id, "--data-dir", dataDir]);
+  expect(await registerDevice({ ...options, apiKey: rotated.stdout.trim() })).toMatchObject({ status: 200 });
+}, 30_000);

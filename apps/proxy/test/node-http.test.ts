@@ -1,0 +1,263 @@
+/** The pipeline behind Node's own server, over real sockets. */
+import { once } from "node:events";
+import { jsonResponse, type Problem } from "@letta-environments/schema";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { type NodeServerUnderTest, startNodeServer } from "./support/node-server.ts";
+import { openSocket, parseResponse, type RawResponse, readToEnd, requestHead, sendRaw } from "./support/raw-http.ts";
+
+let server: NodeServerUnderTest;
+let key = "";
+
+beforeEach(async () => {
+  server = await startNodeServer(() =>
+    Promise.resolve(jsonResponse(200, { connections: [], hasNextPage: false, success: true })),
+  );
+  ({ key } = await server.issueKey());
+});
+
+afterEach(async () => {
+  await server.connections.close();
+  if (server.failures.length > 0) throw new AggregateError(server.failures, "a failure that no request was told of");
+});
+
+function send(
+  method: string,
+  target: string,
+  headers: Record<string, string> = {},
+  body: string = "",
+): Promise<RawResponse> {
+  return sendRaw(server.url, requestHead(method, target, { authorization: `Bearer ${key}`, ...headers }) + body);
+}
+
+function codeOf({ headers, body }: RawResponse): string {
+  expect(headers["content-type"]).toBe("application/problem+json");
+  expect(headers["x-request-id"]).toBeDefined();
+  return (JSON.parse(body) as Problem).errorCode;
+}
+
+describe("the path is the one of the wire", () => {
+  test.each([
+    "/v1/environments/..%2Fagents",
+    "/v1/environments/%2e%2e%2fagents",
+    "/v1/environments/%2e%2e",
+    "/v1/environments/%2e",
+    "/v1/environments/..",
+    "/v1/environments/.",
+    "/v1/environments/a%00b",
+    "/v1/environments/a%0d%0aX:1",
+    "/v1/environments/..%5Cagents",
+    "/v1/environments/%252e%252e%252f",
+    "/v1/environments/x#y",
+  ])("%s is a bad id", async (target) => {
+    const response = await send("GET", target);
+    expect([response.status, codeOf(response)]).toEqual([400, "invalid_id"]);
+    expect(server.upstreamRequests).toEqual([]);
+  });
+
+  test.each([
+    "/v1/environments/../environments",
+    "/v1/x/../environments",
+    "/v1/environments/",
+    "/v1/../livez",
+    "//livez/..",
+  ])("%s is not resolved into another one", async (target) => {
+    const response = await send("GET", target);
+    expect(response.status === 404 || response.status === 400).toBe(true);
+    expect(response.headers["content-type"]).toBe("application/problem+json");
+    expect(server.upstreamRequests).toEqual([]);
+  });
+
+  test("of an absolute target the path counts, never the host", async () => {
+    const response = await send("GET", "http://evil.example/v1/environments?limit=1");
+    expect(response.status).toBe(200);
+    expect(server.upstreamRequests).toMatchObject([
+      { path: "/v1/environments", query: "limit=1", authority: "http://127.0.0.1" },
+    ]);
+    expect(codeOf(await send("GET", "http://evil.example/v1/environments/%2e%2e"))).toBe("invalid_id");
+  });
+
+  test.each([
+    ["GET", "/v1\\environments"],
+    ["OPTIONS", "*"],
+    ["GET", "ftp://x/v1/environments"],
+  ])("%s %s is a problem, not an empty answer", async (method, target) => {
+    expect(codeOf(await send(method, target))).toBe("invalid_request");
+  });
+
+  test("a host that is none is neither believed nor fatal", async () => {
+    for (const host of ["a b", "x/../y", "user@host", "evil.example:99999999"]) {
+      const response = await send("GET", "/v1/environments", { host });
+      expect([200, 400]).toContain(response.status);
+    }
+    for (const { authority } of server.upstreamRequests) expect(authority).toBeNull();
+  });
+});
+
+describe("keys", () => {
+  test("two Authorization fields are no key, even when one is good", async () => {
+    const twice = `GET /v1/environments HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer ${key}\r\nauthorization: Bearer x\r\n\r\n`;
+    expect(codeOf(await sendRaw(server.url, twice))).toBe("invalid_key");
+  });
+
+  test("a wrong key is 401 with a challenge, and not repeated by clients", async () => {
+    const response = await send("GET", "/v1/environments", { authorization: "Bearer lek_wrong" });
+    expect(response).toMatchObject({ status: 401, headers: { "x-should-retry": "false" } });
+    expect(response.headers["www-authenticate"]).toMatch(/^Bearer realm=/);
+  });
+
+  test("health needs none and calls nothing", async () => {
+    const headers = { authorization: "" };
+    expect(await send("GET", "/livez", headers)).toMatchObject({ status: 200, body: '{"status":"alive"}' });
+    expect(await send("GET", "/readyz", headers)).toMatchObject({ status: 200 });
+    expect(await send("HEAD", "/livez", headers)).toMatchObject({ status: 200, body: "" });
+    expect((await send("POST", "/livez", headers)).status).toBe(404);
+    server.isDraining = true;
+    expect(codeOf(await send("GET", "/readyz", headers))).toBe("shutting_down");
+    expect(server.upstreamRequests).toEqual([]);
+    expect(server.events.filter(({ type }) => type !== "request")).toEqual([]);
+  });
+});
+
+describe("bodies", () => {
+  const target = "/v1/environments/c/messages";
+  const json = JSON.stringify({ agentId: "a", messages: [{ role: "user", content: "é", client_message_id: "m" }] });
+  const padded = json + " ".repeat(1_048_576 - Buffer.byteLength(json));
+  const chunked = (body: string): string => `${Buffer.byteLength(body).toString(16)}\r\n${body}\r\n0\r\n\r\n`;
+
+  test("arrive whole, announced or in chunks", async () => {
+    const announced = await send("POST", target, { "content-length": String(Buffer.byteLength(padded)) }, padded);
+    const streamed = await send("POST", target, { "transfer-encoding": "chunked" }, chunked(padded));
+    expect([announced.status, streamed.status]).toEqual([200, 200]);
+    expect(server.upstreamRequests.map(({ body }) => body?.byteLength)).toEqual([1_048_576, 1_048_576]);
+  });
+
+  test("over 1 MiB are refused, announced or in chunks", async () => {
+    const announced = await send("POST", target, { "content-length": "1048577" }, `${padded} `);
+    const streamed = await send("POST", target, { "transfer-encoding": "chunked" }, chunked(`${padded} `));
+    expect([codeOf(announced), codeOf(streamed)]).toEqual(["body_too_large", "body_too_large"]);
+    expect(server.upstreamRequests).toEqual([]);
+  });
+
+  test("that are announced too large are refused before they come", async () => {
+    const socket = await openSocket(server.url);
+    socket.write(requestHead("POST", target, { authorization: `Bearer ${key}`, "content-length": "9999999" }));
+    const [first] = (await once(socket, "data")) as [Buffer];
+    expect(parseResponse(first.toString("latin1")).status).toBe(413);
+    socket.destroy();
+  });
+
+  test.each(["", "{", '{"messages":', "nonsense", '"\ud800"'])("that are no JSON are 400: %j", async (body) => {
+    const headers = { "content-length": String(Buffer.byteLength(body)) };
+    expect(["malformed_json", "invalid_request"]).toContain(codeOf(await send("POST", target, headers, body)));
+  });
+
+  test("that break off leave no answer, no call and no failure", async () => {
+    const socket = await openSocket(server.url);
+    socket.write(
+      requestHead("POST", target, { authorization: `Bearer ${key}`, "content-length": "100" }) + json.slice(0, 10),
+    );
+    await new Promise((resolve) => server.server.once("request", resolve));
+    socket.destroy();
+    const recorded = await recordedStatus(server);
+    expect(recorded).toBe(499);
+    expect(server.upstreamRequests).toEqual([]);
+  });
+});
+
+describe("what is no request", () => {
+  test.each([
+    ["not HTTP at all", "hello\r\n\r\n"],
+    [
+      "a smuggled length",
+      `POST /v1/environments/c/messages HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n`,
+    ],
+    ["two lengths", "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nx"],
+    ["a header that breaks its line", "GET / HTTP/1.1\r\nhost: x\r\na: b\nc\r\n\r\n"],
+  ])("%s is 400 and closed", async (_what, text) => {
+    const response = await sendRaw(server.url, text);
+    expect([response.status, codeOf(response)]).toEqual([400, "invalid_request"]);
+    expect(response.headers["connection"]).toBe("close");
+  });
+
+  test("headers over the limit are 431", async () => {
+    const response = await sendRaw(server.url, requestHead("GET", "/livez", { a: "x".repeat(20_000) }));
+    expect([response.status, codeOf(response)]).toEqual([431, "invalid_request"]);
+  });
+
+  test("an offer to upgrade to something else than WebSocket is passed over", async () => {
+    const response = await send("GET", "/v1/environments", { connection: "upgrade, close", upgrade: "h2c" });
+    expect(response.status).toBe(200);
+  });
+
+  test("every other method is a problem", async () => {
+    for (const method of ["PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"]) {
+      expect(codeOf(await send(method, "/v1/environments"))).toBe("method_not_allowed");
+    }
+  });
+});
+
+test("a server that stops lets requests in flight finish, and takes no more", async () => {
+  let release = (): void => undefined;
+  const held = new Promise<void>((resolve) => (release = resolve));
+  const slow = await startNodeServer(async () => {
+    await held;
+    return jsonResponse(200, { connections: [], hasNextPage: false });
+  });
+  const { key: slowKey } = await slow.issueKey();
+  const arrived = once(slow.server, "request");
+  const answered = fetch(`${slow.url}/v1/environments`, { headers: { authorization: `Bearer ${slowKey}` } });
+  await arrived;
+  const finished = slow.connections.finishRequests(10_000);
+  await expect(openSocket(slow.url)).rejects.toThrow("ECONNREFUSED");
+  release();
+  expect((await answered).status).toBe(200);
+  await finished;
+  await slow.connections.close();
+});
+
+test("a caller who goes away cancels the upstream call", async () => {
+  let cancelled: Promise<unknown> = Promise.resolve();
+  let arrived = (): void => undefined;
+  const calling = new Promise<void>((resolve) => (arrived = resolve));
+  const waiting = await startNodeServer((_request, signal) => {
+    cancelled = once(signal, "abort");
+    arrived();
+    return new Promise(() => undefined);
+  });
+  const { key: waitingKey } = await waiting.issueKey();
+  const socket = await openSocket(waiting.url);
+  socket.write(requestHead("GET", "/v1/environments", { authorization: `Bearer ${waitingKey}` }));
+  await calling;
+  socket.destroy();
+  await cancelled;
+  expect(await recordedStatus(waiting)).toBe(499);
+  await waiting.connections.close();
+});
+
+describe("a slow caller", () => {
+  test.each([
+    ["with headers that do not end", "GET /livez HTTP/1.1\r\nhost: x\r\n"],
+    ["with a body that does not end", requestHead("POST", "/v1/environments/c/messages", { "content-length": "10" })],
+  ])("%s is answered 408 and let go", async (_how, text) => {
+    const strict = await startNodeServer(undefined, { timeouts: { headersMs: 20, requestMs: 20, checkIntervalMs: 5 } });
+    const { key: strictKey } = await strict.issueKey();
+    const socket = await openSocket(strict.url);
+    socket.write(text.replace("connection: close", `authorization: Bearer ${strictKey}`));
+    const response = parseResponse(await readToEnd(socket));
+    expect([response.status, codeOf(response)]).toEqual([408, "invalid_request"]);
+    expect(strict.upstreamRequests).toEqual([]);
+    await strict.connections.close();
+  });
+});
+
+/** The status of the first request that is recorded. */
+function recordedStatus({ events }: NodeServerUnderTest): Promise<number> {
+  return new Promise((resolve) => {
+    const look = (): void => {
+      const event = events.find(({ type }) => type === "request");
+      if (event?.type === "request") resolve(event.status);
+      else setImmediate(look);
+    };
+    look();
+  });
+}

@@ -1,0 +1,197 @@
+/** Device sockets behind Node's own server: decided before the handshake, refused as plain HTTP. */
+import { once } from "node:events";
+import type { DeviceSocket, DeviceSocketListener, UpgradeDecision } from "@letta-environments/environment-server";
+import { type Problem, problemResponse } from "@letta-environments/schema";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { WebSocket } from "ws";
+import { type NodeServerUnderTest, startNodeServer } from "./support/node-server.ts";
+import { type RawResponse, requestHead, sendRaw } from "./support/raw-http.ts";
+import { emptyUpstream } from "./support/test-proxy.ts";
+
+const path = "/v1/environments/conn-1/socket";
+const handshake = {
+  connection: "Upgrade",
+  upgrade: "websocket",
+  "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
+  "sec-websocket-version": "13",
+};
+
+let server: NodeServerUnderTest;
+let key = "";
+let decision: UpgradeDecision;
+let attached: DeviceSocket[];
+let received: (string | number)[];
+
+beforeEach(async () => {
+  const heard: (string | number)[] = [];
+  const listener: DeviceSocketListener = {
+    onMessage: (text) => void heard.push(text),
+    onClose: (code) => void heard.push(code),
+  };
+  attached = [];
+  received = heard;
+  decision = {
+    kind: "accepted",
+    attach(socket) {
+      attached.push(socket);
+      return listener;
+    },
+  };
+  server = await startNodeServer(emptyUpstream, {
+    ports: { deviceSockets: { upgrade: () => Promise.resolve(decision) } },
+    config: { upstream: { kind: "embedded" } },
+  });
+  ({ key } = await server.issueKey({ scopes: ["connect"] }));
+});
+
+afterEach(async () => {
+  await server.connections.close();
+});
+
+function refused(headers: Record<string, string> = {}, target: string = path): Promise<RawResponse> {
+  return sendRaw(server.url, requestHead("GET", target, { ...handshake, authorization: `Bearer ${key}`, ...headers }));
+}
+
+async function open(): Promise<WebSocket> {
+  const socket = new WebSocket(server.url.replace("http", "ws") + path, {
+    headers: { authorization: `Bearer ${key}` },
+  });
+  await once(socket, "open");
+  return socket;
+}
+
+function codeOf({ headers, body }: RawResponse): string {
+  expect(headers).toMatchObject({ "content-type": "application/problem+json", connection: "close" });
+  expect(headers["content-length"]).toBe(String(Buffer.byteLength(body, "latin1")));
+  return (JSON.parse(body) as Problem).errorCode;
+}
+
+describe("a refusal is plain HTTP, and no handshake has happened", () => {
+  test("for a missing and for a wrong key", async () => {
+    const missing = await refused({ authorization: "" });
+    const wrong = await refused({ authorization: "Bearer lek_wrong" });
+    expect([missing.status, codeOf(missing)]).toEqual([401, "missing_key"]);
+    expect([wrong.status, codeOf(wrong)]).toEqual([401, "invalid_key"]);
+    expect(attached).toEqual([]);
+  });
+
+  test("by the environment server, with its own answer", async () => {
+    decision = { kind: "refused", response: problemResponse("connection_replaced") };
+    const response = await refused();
+    expect([response.status, codeOf(response)]).toEqual([409, "connection_replaced"]);
+  });
+
+  test("for a path that has no socket, and for one that no id may form", async () => {
+    expect(codeOf(await refused({}, "/v1/environments"))).toBe("insufficient_scope");
+    expect(codeOf(await refused({}, "/livez"))).toBe("endpoint_not_found");
+    expect(codeOf(await refused({}, "/v1/environments/..%2f..%2fx/socket"))).toBe("invalid_id");
+    expect(codeOf(await refused({}, "/v1/environments/%2e%2e/socket"))).toBe("invalid_id");
+  });
+
+  test.each([{ "sec-websocket-key": "short" }, { "sec-websocket-version": "7" }])(
+    "for a handshake with %j",
+    async (headers) => {
+      const response = await refused(headers);
+      expect([response.status, codeOf(response)]).toEqual([400, "invalid_request"]);
+      expect(attached).toEqual([]);
+    },
+  );
+});
+
+describe("an open socket", () => {
+  test("carries text both ways and tells its end once", async () => {
+    const socket = await open();
+    socket.send("from the device");
+    attached[0]?.send("to the device");
+    const [message] = (await once(socket, "message")) as [Buffer];
+    expect(message.toString()).toBe("to the device");
+    socket.close(1000);
+    await once(socket, "close");
+    await untilReceived(2);
+    expect(received).toEqual(["from the device", 1000]);
+  });
+
+  test("is closed by the server with a code and a reason the device can read", async () => {
+    const socket = await open();
+    attached[0]?.close(1000, "Replaced by new connection");
+    const [code, reason] = (await once(socket, "close")) as [number, Buffer];
+    expect([code, reason.toString()]).toEqual([1000, "Replaced by new connection"]);
+  });
+
+  test("ends with 1006 when it is dropped, by either side", async () => {
+    const socket = await open();
+    attached[0]?.terminate();
+    expect((await once(socket, "close"))[0]).toBe(1006);
+    const other = await open();
+    other.terminate();
+    await untilReceived(2);
+    expect(received).toEqual([1006, 1006]);
+  });
+
+  test("is closed for a frame over 16 MiB, and binary frames are passed over", async () => {
+    const socket = await open();
+    socket.send(Buffer.from("binary"));
+    socket.send("text");
+    await untilReceived(1);
+    expect(received).toEqual(["text"]);
+    socket.send("x".repeat(16 * 1024 * 1024 + 1));
+    expect((await once(socket, "close"))[0]).toBe(1009);
+  });
+
+  test("offers neither compression nor a sub-protocol", async () => {
+    const socket = new WebSocket(server.url.replace("http", "ws") + path, ["chat"], {
+      headers: { authorization: `Bearer ${key}` },
+      perMessageDeflate: true,
+    });
+    const [error] = (await once(socket, "error")) as [Error];
+    expect(error.message).toBe("Server sent no subprotocol");
+    const plain = await open();
+    expect(plain.extensions).toBe("");
+  });
+});
+
+test("a defect in what serves a device ends its socket alone", async () => {
+  const defect = new Error("defect");
+  const attach = (): DeviceSocketListener => ({
+    onMessage() {
+      throw defect;
+    },
+    onClose: () => undefined,
+  });
+  decision = { kind: "accepted", attach };
+  const socket = await open();
+  socket.send("x");
+  expect((await once(socket, "close"))[0]).toBe(1006);
+  expect(server.failures).toEqual([defect]);
+  expect((await fetch(`${server.url}/livez`)).status).toBe(200);
+});
+
+test("a device that leaves during the decision is heard to have gone", async () => {
+  const accepted = decision;
+  let decide = (): void => undefined;
+  const held = new Promise<UpgradeDecision>((resolve) => (decide = () => resolve(accepted)));
+  const slow = await startNodeServer(emptyUpstream, {
+    ports: { deviceSockets: { upgrade: () => held } },
+    config: { upstream: { kind: "embedded" } },
+  });
+  const { key: slowKey } = await slow.issueKey({ scopes: ["connect"] });
+  const arrived = once(slow.server, "upgrade");
+  const socket = new WebSocket(slow.url.replace("http", "ws") + path, {
+    headers: { authorization: `Bearer ${slowKey}` },
+  });
+  socket.on("error", () => undefined);
+  await arrived;
+  socket.terminate();
+  decide();
+  await untilReceived(1);
+  expect(received).toEqual([1006]);
+  await slow.connections.close();
+});
+
+/** Resolves once the server has heard this many things. */
+function untilReceived(count: number): Promise<void> {
+  return new Promise((resolve) => {
+    const look = (): void => (received.length >= count ? resolve() : void setImmediate(look));
+    look();
+  });
+}

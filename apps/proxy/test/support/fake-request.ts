@@ -1,0 +1,32 @@
+import type { GatewayRequest } from "../../src/gateway-request.ts";
+
+/** What a fake request is made of; a plain list with a body of none unless told otherwise. */
+export interface FakeRequest {
+  readonly method?: string;
+  readonly path?: string;
+  readonly query?: string;
+  readonly key?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string | Uint8Array | null;
+  readonly signal?: AbortSignal;
+}
+
+/** A {@link GatewayRequest} without a server. */
+export function fakeRequest(options: FakeRequest = {}): GatewayRequest {
+  const { method = "GET", path = "/v1/environments", query = "", key, signal = new AbortController().signal } = options;
+  const headers: Readonly<Record<string, string>> = {
+    ...(key !== undefined && { authorization: `Bearer ${key}` }),
+    ...options.headers,
+  };
+  const body = typeof options.body === "string" ? new TextEncoder().encode(options.body) : (options.body ?? null);
+  return {
+    method,
+    path,
+    query,
+    header: (name) => headers[name] ?? null,
+    readBody: (limitBytes) => Promise.resolve(body !== null && body.byteLength > limitBytes ? "too_large" : body),
+    signal,
+    authority: "http://127.0.0.1:8787",
+    clientAddress: "127.0.0.1",
+  };
+}

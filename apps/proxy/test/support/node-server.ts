@@ -1,0 +1,51 @@
+import type { Server } from "node:http";
+import { randomId } from "@letta-environments/platform/node";
+import {
+  createHttpServer,
+  defaultServerTimeouts,
+  type ServerTimeouts,
+} from "../../src/adapters/node/create-http-server.ts";
+import { type DrainingServer, trackServer } from "../../src/adapters/node/drain-server.ts";
+import { gatewayRequestOf, pathOf } from "../../src/adapters/node/gateway-request-of.ts";
+import { serveWebSockets } from "../../src/adapters/node/web-socket-upgrades.ts";
+import { createHonoApp } from "../../src/hono/create-hono-app.ts";
+import type { UpstreamFetch } from "../../src/ports.ts";
+import { listen } from "../../src/runtimes/node/listen.ts";
+import { createTestProxy, type TestProxy } from "./test-proxy.ts";
+
+/** A proxy over fake ports behind Node's own HTTP server, on loopback. */
+export interface NodeServerUnderTest extends TestProxy {
+  readonly url: string;
+  readonly server: Server;
+  readonly connections: DrainingServer;
+  readonly failures: unknown[];
+  isDraining: boolean;
+}
+
+/** Starts a {@link NodeServerUnderTest} on a free port. */
+export async function startNodeServer(
+  upstream?: UpstreamFetch,
+  options: { readonly timeouts?: Partial<ServerTimeouts> } & NonNullable<Parameters<typeof createTestProxy>[1]> = {},
+): Promise<NodeServerUnderTest> {
+  const testProxy = createTestProxy(upstream, options);
+  const failures: unknown[] = [];
+  const app = createHonoApp({
+    proxy: testProxy.proxy,
+    randomId,
+    toGatewayRequest: gatewayRequestOf,
+    toPath: pathOf,
+    isDraining: () => underTest.isDraining,
+  });
+  const onFailure = (cause: unknown): void => void failures.push(cause);
+  const server = createHttpServer({
+    app,
+    randomId,
+    timeouts: { ...defaultServerTimeouts, ...options.timeouts },
+    onFailure,
+  });
+  serveWebSockets(server, testProxy.proxy, onFailure);
+  const connections = trackServer(server);
+  const url = await listen(server, "127.0.0.1", 0);
+  const underTest: NodeServerUnderTest = { ...testProxy, url, server, connections, failures, isDraining: false };
+  return underTest;
+}

@@ -1,0 +1,101 @@
+import { randomBytes } from "node:crypto";
+import type { Clock } from "@letta-environments/platform";
+import { constantTimeEqual, hmacSha256Hex, openSqlite, randomId, sha256Hex } from "@letta-environments/platform/node";
+import { jsonResponse, type PlainResponse, type Problem } from "@letta-environments/schema";
+import { createVirtualClock, type VirtualClock } from "@letta-environments/testkit";
+import { createSqliteKeyStore } from "../../src/adapters/sqlite-key-store.ts";
+import { createProxy, type Proxy } from "../../src/app.ts";
+import { createKey, type KeyMint, type KeyRequest } from "../../src/keys/create-key.ts";
+import type { KeyRecord } from "../../src/keys/key-record.ts";
+import type { Digests, KeyStore, Pepper, ProxyPorts, UpstreamFetch, UpstreamRequest } from "../../src/ports.ts";
+import type { ProxyConfig } from "../../src/proxy-config.ts";
+import type { ProxyEvent } from "../../src/telemetry-events.ts";
+
+export const testPepper: Pepper = { id: "pepper-1", secret: new Uint8Array(32).fill(7) };
+export const testDigests: Digests = { sha256: sha256Hex, hmacSha256: hmacSha256Hex, constantTimeEqual };
+export const testMint: KeyMint = { digests: testDigests, pepper: testPepper, randomBytes };
+
+/** A proxy over fake ports, with everything a test looks at. */
+export interface TestProxy {
+  readonly proxy: Proxy;
+  readonly clock: VirtualClock;
+  readonly keyStore: KeyStore;
+  readonly events: ProxyEvent[];
+  /** What reached the upstream. */
+  readonly upstreamRequests: UpstreamRequest[];
+  issueKey(request?: Partial<KeyRequest>): Promise<{ readonly key: string; readonly record: KeyRecord }>;
+}
+
+export const upstreamCredential = "sk-upstream-credential";
+
+/** An upstream that lists nothing. */
+export const emptyUpstream: UpstreamFetch = () =>
+  Promise.resolve(jsonResponse(200, { connections: [], hasNextPage: false }));
+
+/** Composes a proxy in front of a fake HTTP upstream. */
+export function createTestProxy(
+  upstream: UpstreamFetch = emptyUpstream,
+  overrides: { readonly ports?: Partial<ProxyPorts>; readonly config?: Partial<ProxyConfig> } = {},
+): TestProxy {
+  const clock = createVirtualClock();
+  const keyStore = createSqliteKeyStore(openSqlite(":memory:"), clock);
+  const events: ProxyEvent[] = [];
+  const upstreamRequests: UpstreamRequest[] = [];
+  const ports: ProxyPorts = {
+    clock,
+    digests: testDigests,
+    keyStore,
+    pepper: testPepper,
+    randomId,
+    telemetry: (event) => void events.push(event),
+    upstream(request, signal) {
+      upstreamRequests.push(request);
+      return upstream(request, signal);
+    },
+    deviceSockets: null,
+    ...overrides.ports,
+  };
+  const proxy = createProxy(ports, {
+    upstream: { kind: "http", credential: upstreamCredential },
+    upstreamTimeoutMs: 30_000,
+    userAgent: "test-proxy",
+    ...overrides.config,
+  });
+  const issueKey: TestProxy["issueKey"] = (request) => issueTestKey(keyStore, clock, request);
+  return { proxy, clock, keyStore, events, upstreamRequests, issueKey };
+}
+
+/** Creates a key that may list, read and send unless told otherwise. */
+export async function issueTestKey(
+  keyStore: KeyStore,
+  clock: Pick<Clock, "now">,
+  request: Partial<KeyRequest> = {},
+): Promise<{ readonly key: string; readonly record: KeyRecord }> {
+  const minted = createKey(
+    {
+      name: "test",
+      tenant: "default",
+      scopes: ["list", "read", "send"],
+      deviceIds: null,
+      shared: false,
+      expiresAt: null,
+      ...request,
+    },
+    clock.now(),
+    testMint,
+  );
+  await keyStore.create(minted.record);
+  return minted;
+}
+
+/** The body of a response as JSON. */
+export function bodyOf(response: PlainResponse): unknown {
+  return JSON.parse(
+    typeof response.body === "string" ? response.body : new TextDecoder().decode(response.body ?? undefined),
+  );
+}
+
+/** The problem that a response is. */
+export function problemOf(response: PlainResponse): Problem {
+  return bodyOf(response) as Problem;
+}
