@@ -124,7 +124,9 @@ describe("a success that is not what the API promises is a typed error", () => {
 });
 
 describe("no error holds the key", () => {
-  const escaped = [...key].map((character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`).join("");
+  const escaped = Array.from(key, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`).join(
+    "",
+  );
 
   test.each<[string, () => Response | Error]>([
     ["a text that repeats it", json(401, { message: `Bad key ${key}`, detail: key, errorCode: key })],

@@ -77,7 +77,7 @@ describe("what is sent", () => {
       method: "POST",
       headers: { accept: "application/json", authorization: "Bearer lek_test", "content-type": "application/json" },
     });
-    expect(JSON.parse(String(request?.init.body))).toEqual({
+    expect(JSON.parse(request?.body ?? "")).toEqual({
       messages: [{ role: "user", content: "hello", client_message_id: clientMessageId }],
       agentId: "agent-1",
     });
@@ -94,7 +94,7 @@ describe("what is sent", () => {
     };
     const result = await createClient({ ...options, fetch: script.fetch }).environments.sendMessage("c-1", body);
     expect(result.clientMessageIds).toEqual(["mine"]);
-    expect(JSON.parse(String(script.seen[0]?.init.body))).toEqual(body);
+    expect(JSON.parse(script.seen[0]?.body ?? "")).toEqual(body);
   });
 });
 

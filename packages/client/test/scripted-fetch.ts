@@ -4,6 +4,8 @@ import type { Fetch } from "../src/index.ts";
 export interface SeenRequest {
   readonly url: string;
   readonly init: RequestInit;
+  /** The body as text; empty when there is none. */
+  readonly body: string;
 }
 
 /** A `fetch` that plays answers in order; the last one repeats. An `Error` is thrown. */
@@ -18,7 +20,7 @@ export function scriptFetch(...answers: (() => Response | Error)[]): ScriptedFet
   return {
     seen,
     fetch: (url, init) => {
-      seen.push({ url, init });
+      seen.push({ url, init, body: typeof init.body === "string" ? init.body : "" });
       const answer = answers[Math.min(seen.length, answers.length) - 1]?.() ?? new Error("no answer");
       return answer instanceof Error ? Promise.reject(answer) : Promise.resolve(answer);
     },
