@@ -138,16 +138,21 @@ describe("the answer", () => {
     expect((await send(connectionId)).status).toBe(504);
   });
 
-  test("a socket that fails while it is written to is dropped, and the send is 504", async () => {
-    const { connect, send, settle, call } = createHarness();
+  test("a socket that takes no frame is dropped, the send is offline, and its repeat is sent", async () => {
+    const { connect, open, send, settle, call } = createHarness();
     const { connectionId, socket } = await connect("device-1");
     socket.onFrame = () => {
       throw new Error("EPIPE");
     };
     const answer = await send(connectionId);
     await settle();
-    expect(answer).toMatchObject({ status: 504, body: { errorCode: "delivery_unknown" } });
+    expect(answer).toMatchObject({ status: 409, body: { errorCode: "device_offline" } });
     expect(socket.terminated).toBe(true);
     expect((await call("GET", "/v1/environments/device-1")).body["connectionId"]).toBeNull();
+    const again = await open(connectionId);
+    const repeat = send(connectionId);
+    await settle();
+    again.acknowledge();
+    expect((await repeat).status).toBe(200);
   });
 });

@@ -31,7 +31,8 @@ export interface SqliteDatabase {
  * a power cut), readers do not wait for writers, and another process's write is waited for rather than refused.
  */
 export const openingPragmas: string =
-  "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 5000; PRAGMA foreign_keys = ON;";
+  // The wait comes first: switching to WAL takes a lock that another process may be holding.
+  "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;";
 
 /** Gives {@link SqliteDatabase.transaction} to a driver that has `exec`. */
 export function runInTransaction<Result>(exec: (sql: string) => void, run: () => Result): Result {

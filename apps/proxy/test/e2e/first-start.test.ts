@@ -2,7 +2,7 @@ import { launchProcess } from "@letta-environments/testkit";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 
 const repository = resolve(import.meta.dirname, "../../../..");
 let folder: string;
@@ -23,11 +23,16 @@ test("each command that the first start prints works when it is pasted, and the 
   const env = { HOME: join(folder, "home"), DEVICE_HOME: join(folder, "device") };
   const entry = join(repository, "apps/proxy/src/runtimes/node.ts");
   const args = [entry, "start", "--port", "0", "--data-dir", dataDir];
-  const first = launchProcess({ command: process.execPath, args, env });
+  const launch = (command: string, commandArgs: readonly string[]): ReturnType<typeof launchProcess> => {
+    const launched = launchProcess({ command, args: commandArgs, cwd: repository, env });
+    onTestFinished(() => void launched.stop());
+    return launched;
+  };
+  const first = launch(process.execPath, args);
   await first.waitForOutput(/Send to the device[^]*\n\n/);
   const output = first.output();
   const paste = (heading: string): ReturnType<typeof launchProcess> =>
-    launchProcess({ command: "bash", args: ["-c", commandAfter(heading, output)], cwd: repository, env });
+    launch("bash", ["-c", commandAfter(heading, output)]);
 
   const device = paste("Connect a device:");
   await device.waitForOutput(/Connected as demo/, 60_000);
@@ -41,7 +46,7 @@ test("each command that the first start prints works when it is pasted, and the 
   await device.stop();
   await first.stop();
 
-  const second = launchProcess({ command: process.execPath, args, env });
+  const second = launch(process.execPath, args);
   await second.waitForOutput(/Listening on/);
   await second.stop();
   expect(second.output()).not.toContain("lek_");

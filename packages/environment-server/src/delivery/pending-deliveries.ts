@@ -21,7 +21,7 @@ export interface PendingDeliveries {
   open(delivery: Delivery, device: DeviceReference): PendingDelivery;
   /** Forgets a send of which nothing was written. */
   discard(pending: PendingDelivery): void;
-  /** Starts the wait for the acknowledgement; to be called just before the frame is written. */
+  /** Starts the wait for the acknowledgement of a frame that was just written; it may have come already. */
   markSent(pending: PendingDelivery): void;
   find(environmentId: string, deliveryId: string): PendingDelivery | undefined;
   /** Sends to a row without an outcome. */
@@ -122,7 +122,7 @@ export function createPendingDeliveries(options: {
     discard: remove,
     markSent({ delivery }) {
       const entry = find(delivery.scope.environmentId, delivery.id);
-      if (entry === undefined) return;
+      if (entry?.waiting !== true) return;
       entry.sent = true;
       entry.cancelDeadline = clock.setTimer(acknowledgementTimeoutMs, () => giveUpEntry(entry, "timeout"));
     },

@@ -114,14 +114,14 @@ async function send(
     pending.discard(opened);
     throw cause;
   }
-  if (signal?.aborted === true || findOnline(context, record) !== connection) {
+  const ready = signal?.aborted !== true && findOnline(context, record) === connection;
+  if (!ready || !hub.send(connection, buildInputFrame(delivery.id, plan, plan.messages))) {
     pending.discard(opened);
     await store.release(delivery.id);
     signal?.throwIfAborted();
     return answer(context.isClosing() ? problemResponse("shutting_down") : notReachable(record));
   }
   pending.markSent(opened);
-  hub.send(connection, buildInputFrame(delivery.id, plan, plan.messages));
   context.emit({ type: "message_sent", ...connection.device, deliveryId: delivery.id });
   return { kind: "pending", pending: opened, replayed: false };
 }

@@ -25,8 +25,8 @@ export interface DeviceHub {
   presence(environmentId: string): Presence | null;
   /** Rows of a tenant that can be messaged now. */
   onlineIds(tenant: string): readonly string[];
-  /** Writes a frame. A socket that cannot take it is dropped. */
-  send(connection: DeviceConnection, text: string): void;
+  /** Writes a frame, and tells whether it was written. A socket that cannot take it is dropped. */
+  send(connection: DeviceConnection, text: string): boolean;
   /** Closes every socket with 1001; resolves when everything is stored. */
   close(): Promise<void>;
 }
@@ -138,12 +138,14 @@ export function createDeviceHub(options: DeviceHubOptions): DeviceHub {
     return isOnline({ connectionId, lastHeartbeat: connection.lastHeartbeatMs }, clock.now()) ? connection : null;
   }
 
-  function send(connection: DeviceConnection, text: string): void {
+  function send(connection: DeviceConnection, text: string): boolean {
     try {
       connection.socket.send(text);
+      return true;
     } catch {
       connection.socket.terminate();
       drop(connection, "closed", noClosingHandshake);
+      return false;
     }
   }
 

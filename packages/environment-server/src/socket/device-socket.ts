@@ -2,7 +2,7 @@ import type { PlainResponse } from "@letta-environments/schema";
 
 /** An open WebSocket to a device, as a runtime provides it. */
 export interface DeviceSocket {
-  /** Sends a text frame. May throw or do nothing once the socket is closing. */
+  /** Sends a text frame, and throws only when none of it was written, as on a socket that is closing. */
   send(text: string): void;
   /** Starts the closing handshake (RFC 6455 section 7.1.2). */
   close(code: number, reason: string): void;
