@@ -108,6 +108,8 @@ export const endpoints: Endpoints = {
       "input_rejected",
       "body_too_large",
       "unsupported_media_type",
+      "agent_not_allowed",
+      "mode_not_allowed",
       "agent_required",
       "approvals_unsupported",
       "message_id_reused",

@@ -1,3 +1,12 @@
+export {
+  allowsAgent,
+  allowsDevice,
+  allowsMode,
+  ceilingModes,
+  type DeviceIdentity,
+  matchesNamePattern,
+  presentEnvironment,
+} from "./access.ts";
 export { buildPath } from "./build-path.ts";
 export { type CheckedValue, checkValue } from "./check-value.ts";
 export {

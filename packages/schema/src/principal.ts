@@ -1,3 +1,4 @@
+import type { EnvironmentMode } from "./environment.ts";
 import type { Scope } from "./scope.ts";
 
 /** Who makes a request, decided by the gateway and handed to a service as an argument, never as a header. */
@@ -9,8 +10,16 @@ export interface Principal {
   /** Who holds the key, as shown in `userId` and `apiKeyOwner`. */
   readonly owner: string;
   readonly scopes: ReadonlySet<Scope>;
-  /** The only devices this principal may see, message or enrol; `null` means every device of the tenant. */
+  /**
+   * Devices this principal may see, message or enrol, by id and by patterns of their names (`*` stands for any run of
+   * characters). A device is allowed when either names it; when both are `null`, every device of the tenant is.
+   */
   readonly deviceIds: readonly string[] | null;
+  readonly connectionNames: readonly string[] | null;
+  /** The only agents this principal may send to; `null` means every agent. */
+  readonly agentIds: readonly string[] | null;
+  /** The freest mode in which a device may be when it is sent to; `null` means any, also an unknown one. */
+  readonly maxMode: EnvironmentMode | null;
   /** Devices that this key enrols do not belong to it alone. */
   readonly shared: boolean;
 }

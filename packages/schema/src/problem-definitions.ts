@@ -23,6 +23,8 @@ export type ProblemCode =
   | "invalid_key"
   | "insufficient_scope"
   | "device_not_allowed"
+  | "agent_not_allowed"
+  | "mode_not_allowed"
   | "device_owned_by_another_key"
   | "endpoint_not_found"
   | "environment_not_found"
@@ -63,6 +65,13 @@ export const problemDefinitions: Readonly<Record<ProblemCode, ProblemDefinition>
   ),
   insufficient_scope: define(403, "Insufficient scope", "The gateway key lacks the scope for this operation.", false),
   device_not_allowed: define(403, "Device not allowed", "The gateway key may not enrol this device.", false),
+  agent_not_allowed: define(403, "Agent not allowed", "The gateway key may not send to this agent.", false),
+  mode_not_allowed: define(
+    403,
+    "Mode not allowed",
+    "The device is in a freer mode than the gateway key may send to, or in an unknown one; nothing was sent.",
+    false,
+  ),
   device_owned_by_another_key: define(
     403,
     "Device owned by another key",

@@ -29,7 +29,17 @@ function request(overrides: Partial<UpstreamRequest> = {}): UpstreamRequest {
     query: "",
     headers: { accept: "application/json" },
     body: null,
-    principal: { tenant: "t", keyId: "k", owner: "o", scopes: new Set(), deviceIds: null, shared: false },
+    principal: {
+      tenant: "t",
+      keyId: "k",
+      owner: "o",
+      scopes: new Set(),
+      deviceIds: null,
+      connectionNames: null,
+      agentIds: null,
+      maxMode: null,
+      shared: false,
+    },
     authority: null,
     ...overrides,
   };

@@ -1,5 +1,5 @@
 import type { Clock, SqliteDatabase, SqliteRow } from "@letta-environments/platform";
-import type { KeyRecord } from "../keys/key-record.ts";
+import { type KeyRecord, readKeyRecord } from "../keys/key-record.ts";
 import type { KeyStore } from "../ports.ts";
 
 /** How often another process's changes are looked for, in milliseconds. */
@@ -76,6 +76,5 @@ export function createSqliteKeyStore(database: SqliteDatabase, clock: Clock): Ke
 }
 
 function readRecord(row: SqliteRow): KeyRecord {
-  // Written by this adapter alone, from a record.
-  return JSON.parse(String(row["record"])) as KeyRecord;
+  return readKeyRecord(String(row["record"]));
 }

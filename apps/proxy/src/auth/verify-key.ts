@@ -18,7 +18,7 @@ export function verifyKey(key: string, record: KeyRecord, pepper: Pepper, digest
   const secret = record.secrets
     .map((candidate) => ({ candidate, equal: digests.constantTimeEqual(presented, candidate.digest) }))
     .find(({ candidate, equal }) => equal && candidate.pepperId === pepper.id)?.candidate;
-  if (secret === undefined || record.revokedAt !== null) return null;
+  if (secret === undefined || record.revokedAt !== null || record.disabledAt !== null) return null;
   return { principal: principalOf(record), expiresAt: earlier(record.expiresAt, secret.expiresAt) };
 }
 
@@ -29,6 +29,9 @@ function principalOf(record: KeyRecord): Principal {
     owner: record.owner,
     scopes: new Set(record.scopes),
     deviceIds: record.deviceIds,
+    connectionNames: record.connectionNames,
+    agentIds: record.agentIds,
+    maxMode: record.maxMode,
     shared: record.shared,
   };
 }

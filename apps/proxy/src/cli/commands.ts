@@ -1,4 +1,4 @@
-import { scopes } from "@letta-environments/schema";
+import { ceilingModes, scopes } from "@letta-environments/schema";
 
 /** An option of a command. */
 export interface OptionDefinition {
@@ -56,7 +56,11 @@ export const commands: readonly CommandDefinition[] = [
       option("name", "NAME", "who or what holds the key"),
       option("tenant", "TENANT", "tenant of the key (default 'default')"),
       repeatable("scope", "SCOPE", `${scopes.join(", ")} (default list and read)`),
+      option("description", "TEXT", "what the key is for"),
       repeatable("device", "ID", "a device the key is held to (default every device)"),
+      repeatable("device-name", "PATTERN", "the same by name; * stands for any characters"),
+      repeatable("agent", "ID", "an agent that sends of the key are held to (default every agent)"),
+      option("max-mode", "MODE", `freest mode of a device that the key may send to: ${ceilingModes.join(", ")}`),
       option("expires", "DURATION", "30d, 12h, 15m or 30s (default never)"),
       option("shared", null, "devices enrolled with the key do not belong to it alone"),
       ...common,

@@ -1,4 +1,4 @@
-import { identifierRule, isIdentifier, type Scope, scopes } from "@letta-environments/schema";
+import { ceilingModes, identifierRule, isIdentifier, type Scope, scopes } from "@letta-environments/schema";
 import type { KeyRequest } from "../keys/create-key.ts";
 import { parseDuration } from "../keys/parse-duration.ts";
 import type { ParsedCommand } from "./parse-command.ts";
@@ -21,6 +21,20 @@ export function readKeyRequest(
   if (unknown !== undefined) return mistake(`--scope must be one of ${scopes.join(", ")}`);
   const deviceIds = options.get("device") ?? null;
   if (deviceIds?.some((id) => !isIdentifier(id))) return mistake(`--device must be ${identifierRule}`);
+  const [description = null] = options.get("description") ?? [];
+  if (description !== null && !isPlainText(description)) {
+    return mistake(`--description must be 1 to ${maxNameLength} characters without control characters`);
+  }
+  const connectionNames = options.get("device-name") ?? null;
+  if (connectionNames?.some((pattern) => !isPlainText(pattern))) {
+    return mistake(`--device-name must be 1 to ${maxNameLength} characters without control characters`);
+  }
+  const agentIds = options.get("agent") ?? null;
+  if (agentIds?.some((id) => !isPlainText(id))) return mistake("--agent must be an agent's id");
+  const [maxMode = null] = options.get("max-mode") ?? [];
+  if (maxMode !== null && !ceilingModes.includes(maxMode)) {
+    return mistake(`--max-mode must be one of ${ceilingModes.join(", ")}`);
+  }
   const [expires] = options.get("expires") ?? [];
   const lifetimeMs = expires === undefined ? null : parseDuration(expires);
   if (expires !== undefined && (lifetimeMs === null || lifetimeMs === 0)) {
@@ -32,11 +46,19 @@ export function readKeyRequest(
       name,
       tenant,
       scopes: wanted.length === 0 ? defaultScopes : scopes.filter((scope) => wanted.includes(scope)),
-      deviceIds: deviceIds === null ? null : [...new Set(deviceIds)],
+      description,
+      deviceIds: withoutRepeats(deviceIds),
+      connectionNames: withoutRepeats(connectionNames),
+      agentIds: withoutRepeats(agentIds),
+      maxMode,
       shared: options.has("shared"),
       expiresAt: lifetimeMs === null ? null : nowMs + lifetimeMs,
     },
   };
+}
+
+function withoutRepeats(values: readonly string[] | null): readonly string[] | null {
+  return values === null ? null : [...new Set(values)];
 }
 
 function isPlainText(text: string): boolean {

@@ -1,17 +1,23 @@
-import type { Scope } from "@letta-environments/schema";
+import type { EnvironmentMode, Scope } from "@letta-environments/schema";
 import { generateKey, generateKeyId } from "../auth/key-format.ts";
 import type { Digests, Pepper, RandomBytes } from "../ports.ts";
 import type { KeyRecord, KeySecret } from "./key-record.ts";
 
-/** What a new key may do and for whom. */
+/** What a new key may do and for whom; an absent member restricts nothing. */
 export interface KeyRequest {
   readonly name: string;
+  readonly description?: string | null;
+  /** The key's name when absent. */
+  readonly owner?: string | null;
   readonly tenant: string;
   readonly scopes: readonly Scope[];
-  readonly deviceIds: readonly string[] | null;
-  readonly shared: boolean;
+  readonly deviceIds?: readonly string[] | null;
+  readonly connectionNames?: readonly string[] | null;
+  readonly agentIds?: readonly string[] | null;
+  readonly maxMode?: EnvironmentMode | null;
+  readonly shared?: boolean;
   /** Epoch milliseconds. */
-  readonly expiresAt: number | null;
+  readonly expiresAt?: number | null;
 }
 
 /** What minting needs from outside. */
@@ -31,10 +37,25 @@ export interface MintedKey {
 export function createKey(request: KeyRequest, nowMs: number, mint: KeyMint): MintedKey {
   const id = generateKeyId(mint.randomBytes);
   const { key, secret } = mintSecret(id, nowMs, mint);
-  return {
-    key,
-    record: { id, owner: request.name, ...request, createdAt: nowMs, revokedAt: null, secrets: [secret] },
+  const record: KeyRecord = {
+    id,
+    name: request.name,
+    description: request.description ?? null,
+    owner: request.owner ?? request.name,
+    tenant: request.tenant,
+    scopes: request.scopes,
+    deviceIds: request.deviceIds ?? null,
+    connectionNames: request.connectionNames ?? null,
+    agentIds: request.agentIds ?? null,
+    maxMode: request.maxMode ?? null,
+    shared: request.shared ?? false,
+    createdAt: nowMs,
+    expiresAt: request.expiresAt ?? null,
+    revokedAt: null,
+    disabledAt: null,
+    secrets: [secret],
   };
+  return { key, record };
 }
 
 /** Mints one more secret for a public id. */

@@ -1,21 +1,32 @@
-import type { Scope } from "@letta-environments/schema";
+import type { EnvironmentMode, Scope } from "@letta-environments/schema";
 
 /** A gateway key as it is stored. The key itself is shown once and never kept. Times are epoch milliseconds. */
 export interface KeyRecord {
   /** Public id: the part of the key that may be shown and logged. It stays the same when the key is rotated. */
   readonly id: string;
   readonly name: string;
+  /** What the key is for, in words. */
+  readonly description: string | null;
   /** Who holds the key, as rows of devices show it. */
   readonly owner: string;
   readonly tenant: string;
   readonly scopes: readonly Scope[];
-  /** The only devices the key may see, message or enrol; `null` means every device of the tenant. */
+  /** Devices the key may see, message or enrol, by id; with `connectionNames` both `null`, every device of the tenant. */
   readonly deviceIds: readonly string[] | null;
+  /** The same by patterns of their names, in which `*` stands for any run of characters. */
+  readonly connectionNames: readonly string[] | null;
+  /** The only agents the key may send to; `null` means every agent. */
+  readonly agentIds: readonly string[] | null;
+  /** The freest mode in which a device may be when the key sends to it; `null` means any. */
+  readonly maxMode: EnvironmentMode | null;
   /** Devices enrolled with the key may be enrolled with another one later. */
   readonly shared: boolean;
   readonly createdAt: number;
   readonly expiresAt: number | null;
+  /** Ended for good. */
   readonly revokedAt: number | null;
+  /** Out of use until it is enabled again. */
+  readonly disabledAt: number | null;
   /** The newest first; a second one while a rotation overlaps. */
   readonly secrets: readonly KeySecret[];
 }
@@ -28,4 +39,16 @@ export interface KeySecret {
   readonly pepperId: string;
   readonly createdAt: number;
   readonly expiresAt: number | null;
+}
+
+/** Reads a record from JSON that a store wrote; members that an older version did not have are absent allowances. */
+export function readKeyRecord(json: string): KeyRecord {
+  const older = {
+    description: null,
+    connectionNames: null,
+    agentIds: null,
+    maxMode: null,
+    disabledAt: null,
+  };
+  return { ...older, ...(JSON.parse(json) as KeyRecord) };
 }

@@ -4,7 +4,17 @@ import { fakeRequest } from "../../test/support/fake-request.ts";
 import type { ProxyConfig } from "../proxy-config.ts";
 import { buildUpstreamRequest } from "./build-upstream-request.ts";
 
-const principal: Principal = { tenant: "t", keyId: "k", owner: "o", scopes: new Set(), deviceIds: null, shared: false };
+const principal: Principal = {
+  tenant: "t",
+  keyId: "k",
+  owner: "o",
+  scopes: new Set(),
+  deviceIds: null,
+  connectionNames: null,
+  agentIds: null,
+  maxMode: null,
+  shared: false,
+};
 const parts = {
   endpoint: endpoints.sendMessage,
   params: { connectionId: "conn:1" },

@@ -51,6 +51,9 @@ export const anyone: Principal = {
   owner: "ada",
   scopes: new Set(["list", "read", "send", "connect"] as const),
   deviceIds: null,
+  connectionNames: null,
+  agentIds: null,
+  maxMode: null,
   shared: false,
 };
 
