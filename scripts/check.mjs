@@ -19,12 +19,13 @@ const script = (name) => runCommand(node, ["--disable-warning=ExperimentalWarnin
 
 /** @type {readonly (readonly [name: string, run: () => Promise<number>])[]} */
 const steps = [
-  ["types", () => runTasks(["typecheck", "typecheck:scripts"])],
+  ["types", () => runTasks(["typecheck", "typecheck:scripts", "typecheck:bench"])],
   ["lint", () => tool("oxlint", ["--type-aware", "--deny-warnings"])],
   ["format", () => tool("oxfmt", ["--check"])],
   ["boundaries", () => script("check-boundaries.mjs")],
   ["file sizes", () => script("check-file-sizes.mjs")],
   ["problem pages", () => script("check-problem-pages.mjs")],
+  ["configuration schema", () => script("config-schema.mjs")],
   ["build", () => runTasks(["build"])],
   ["packages", () => script("check-packages.mjs")],
 ];

@@ -1,6 +1,8 @@
 import { jsonResponse, type PlainResponse } from "@letta-environments/schema";
 import { describe, expect, test } from "vitest";
+import { environmentRow } from "../test/support/environment-row.ts";
 import { type FakeRequest, fakeRequest } from "../test/support/fake-request.ts";
+import { knownConnections } from "../test/support/known-connections.ts";
 import { bodyOf, createTestProxy, emptyUpstream, problemOf, type TestProxy } from "../test/support/test-proxy.ts";
 
 const message = { role: "user", content: "hello", client_message_id: "m1" };
@@ -38,10 +40,13 @@ describe("200", () => {
 
   test("a body passes byte for byte, unknown members included", async () => {
     const body = ` {"messages": [${JSON.stringify({ ...message, future: 1 })}], "agentId": "a1", "later": {"x": 1.0}}`;
-    const testProxy = createTestProxy(() => Promise.resolve(jsonResponse(200, { success: true, message: "ok" })));
+    const testProxy = createTestProxy(
+      knownConnections(() => Promise.resolve(jsonResponse(200, { success: true, message: "ok" }))),
+    );
     const response = await send(testProxy, { body });
     expect(response.status).toBe(200);
-    expect(testProxy.upstreamRequests.map(({ body }) => new TextDecoder().decode(body ?? undefined))).toEqual([body]);
+    const sent = testProxy.upstreamRequests.filter(({ method }) => method === "POST");
+    expect(sent.map(({ body }) => new TextDecoder().decode(body ?? undefined))).toEqual([body]);
   });
 
   test("a HEAD is asked as a GET and answered without a body", async () => {
@@ -164,7 +169,8 @@ describe("404", () => {
   });
 
   test("a device outside the key's allowlist does not exist", async () => {
-    const testProxy = createTestProxy();
+    const row = environmentRow("1", { deviceId: "mine" });
+    const testProxy = createTestProxy(() => Promise.resolve(jsonResponse(200, row)));
     const { key } = await testProxy.issueKey({ deviceIds: ["mine"] });
     const response = await testProxy.proxy.handle(fakeRequest({ key, path: "/v1/environments/theirs" }));
     expect(problemOf(response).errorCode).toBe("environment_not_found");

@@ -5,17 +5,19 @@
  */
 import type { UpgradeDecision } from "@letta-environments/environment-server";
 import { type KnownEndpoint, type PlainResponse, type Principal, problemResponse } from "@letta-environments/schema";
-import { createAuthenticate } from "./auth/authenticate.ts";
+import { createAuthenticateCaller } from "./auth/authenticate-caller.ts";
 import { authoriseBody, authoriseEndpoint } from "./auth/authorise.ts";
+import { createCors } from "./cors.ts";
 import { finishResponse } from "./finish-response.ts";
 import type { GatewayRequest } from "./gateway-request.ts";
 import { matchRequest } from "./match-request.ts";
 import type { ProxyPorts } from "./ports.ts";
 import type { ProxyConfig } from "./proxy-config.ts";
 import { beginTrace, endTrace, type RequestTrace } from "./request-trace.ts";
+import { createCredentialChoice } from "./upstream/choose-credential.ts";
 import { buildUpstreamRequest } from "./upstream/build-upstream-request.ts";
 import { createForward } from "./upstream/forward.ts";
-import { createForwardWithinAllowlist } from "./upstream/forward-within-allowlist.ts";
+import { createForwardAuthorised } from "./upstream/forward-authorised.ts";
 import { validateRequest } from "./validate-request.ts";
 
 /** The gateway. Neither function rejects. */
@@ -31,13 +33,17 @@ type Admission =
       readonly endpoint: KnownEndpoint;
       readonly params: Readonly<Record<string, string>>;
       readonly principal: Principal;
+      /** The upstream key that the caller brought along. */
+      readonly ownCredential: string | null;
     }
   | { readonly kind: "refused"; readonly response: PlainResponse };
 
 /** Composes the gateway from its ports. */
 export function createProxy(ports: ProxyPorts, config: ProxyConfig): Proxy {
-  const authenticate = createAuthenticate(ports);
-  const forward = createForwardWithinAllowlist(createForward(ports, config), config);
+  const callers = createAuthenticateCaller(ports, config);
+  const credentials = createCredentialChoice(ports, config, callers);
+  const cors = createCors(config.corsOrigins ?? []);
+  const forward = createForwardAuthorised(createForward(ports, config), ports.clock, config);
 
   /** The steps that requests and sockets share. */
   async function admit(request: GatewayRequest, trace: RequestTrace): Promise<Admission> {
@@ -46,20 +52,24 @@ export function createProxy(ports: ProxyPorts, config: ProxyConfig): Proxy {
     const { endpoint, params } = match;
     trace.operation = endpoint.operation;
 
-    const authentication = await authenticate(request.header("authorization"));
+    const authentication = await callers.authenticate(request.header("authorization"));
     if (authentication.kind === "refused") return authentication;
     const { principal } = authentication;
     trace.principal = principal;
 
     const refusal = authoriseEndpoint(principal, endpoint, params);
     if (refusal !== null) return { kind: "refused", response: refusal };
-    return { kind: "admitted", endpoint, params, principal };
+    return { kind: "admitted", endpoint, params, principal, ownCredential: authentication.ownCredential ?? null };
+  }
+
+  async function respond(request: GatewayRequest, trace: RequestTrace): Promise<PlainResponse> {
+    return cors.preflight(request) ?? answer(request, trace);
   }
 
   async function answer(request: GatewayRequest, trace: RequestTrace): Promise<PlainResponse> {
     const admission = await admit(request, trace);
     if (admission.kind === "refused") return admission.response;
-    const { endpoint, params, principal } = admission;
+    const { endpoint, params, principal, ownCredential } = admission;
     if (endpoint.successStatus === 101)
       return problemResponse("upgrade_required", { headers: { upgrade: "websocket" } });
 
@@ -69,9 +79,14 @@ export function createProxy(ports: ProxyPorts, config: ProxyConfig): Proxy {
     const refusal = authoriseBody(principal, endpoint, bodyValue);
     if (refusal !== null) return refusal;
 
-    const parts = { endpoint, params, query, body, principal, requestId: trace.requestId };
+    const credential = credentials(request, trace.requestId, principal, ownCredential);
+    const parts = { endpoint, params, query, body, principal, requestId: trace.requestId, credential };
     const deadline = { atMs: ports.clock.now() + config.upstreamTimeoutMs, signal: request.signal };
-    return forward(endpoint, buildUpstreamRequest(request, parts, config), deadline, { params, queryValues });
+    return forward(endpoint, buildUpstreamRequest(request, parts, config), deadline, {
+      params,
+      queryValues,
+      bodyValue,
+    });
   }
 
   async function decide(request: GatewayRequest, trace: RequestTrace): Promise<UpgradeDecision> {
@@ -93,9 +108,9 @@ export function createProxy(ports: ProxyPorts, config: ProxyConfig): Proxy {
   return {
     async handle(request) {
       const trace = beginTrace(request, ports);
-      const response = await answer(request, trace).catch((cause: unknown) => internalError(trace, cause));
+      const response = await respond(request, trace).catch((cause: unknown) => internalError(trace, cause));
       endTrace(trace, request.method, response.status, ports);
-      return finishResponse(response, trace.requestId, request.method);
+      return cors.decorate(finishResponse(response, trace.requestId, request.method), request);
     },
     async upgrade(request) {
       const trace = beginTrace(request, ports);

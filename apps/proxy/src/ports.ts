@@ -15,6 +15,8 @@ export interface ProxyPorts {
   readonly upstream: UpstreamFetch;
   /** Device sockets, where the environment server is embedded; `null` hides every endpoint of devices. */
   readonly deviceSockets: DeviceSockets | null;
+  /** Reads the key set of tokens; needed where the configuration accepts tokens. */
+  readonly fetchJwks?: JwksFetch;
 }
 
 /** Hashes of the runtime. They are synchronous: a warm request waits for nothing. */
@@ -44,11 +46,22 @@ export interface KeyStore {
   create(record: KeyRecord): Promise<void>;
   /** Changes a key in one atomic step and resolves with the new record; `null` when there is none. */
   update(id: string, change: (record: KeyRecord) => KeyRecord): Promise<KeyRecord | null>;
+  /** Keeps the latest use of each key. It changes no record and no generation; an unknown key is passed over. */
+  recordUse(uses: readonly KeyUse[]): Promise<void>;
+  /** When each key was used last, in epoch milliseconds by id; a key that was never used is absent. */
+  lastUses(): Promise<ReadonlyMap<string, number>>;
   /**
-   * A number that changes soon (within 50 ms) after any key was changed, by whatever process. Synchronous and cheap: it is
-   * asked on every request.
+   * A number that changes soon after any key was changed, by whatever process: within 50 ms on SQLite, within 5 s elsewhere.
+   * Synchronous and cheap: it is asked on every request.
    */
   generation(): number;
+}
+
+/** That a key was used. */
+export interface KeyUse {
+  readonly id: string;
+  /** Epoch milliseconds. */
+  readonly usedAt: number;
 }
 
 /** A request as it leaves the gateway. An embedded server reads the principal; a server elsewhere reads the headers. */
@@ -56,6 +69,15 @@ export interface UpstreamRequest extends PlainRequest {
   readonly principal: Principal;
   /** Origin under which the gateway was called, such as `http://127.0.0.1:8787`; `null` when unknown. */
   readonly authority: string | null;
+  /** What `authorization` holds, so that answers can be scrubbed of it and a refusal told apart; absent when nothing. */
+  readonly credential?: UpstreamCredential;
+}
+
+/** With what a request authenticates at the upstream. */
+export interface UpstreamCredential {
+  readonly value: string;
+  /** Told of a 401 or 403 of the upstream where the key is the caller's own; absent for the gateway's credential. */
+  readonly onCallerRefused?: (status: 401 | 403) => void;
 }
 
 /** An upstream call without a usable answer. */
@@ -70,6 +92,9 @@ export interface UpstreamFailure {
 
 /** Calls the upstream once. Follows no redirect, retries nothing, and stops when the signal aborts. */
 export type UpstreamFetch = (request: UpstreamRequest, signal: AbortSignal) => Promise<PlainResponse | UpstreamFailure>;
+
+/** Reads a key set (RFC 7517) as text. Follows no redirect; rejects on a failure, and when the signal aborts. */
+export type JwksFetch = (url: string, signal: AbortSignal) => Promise<string>;
 
 /** Opens device sockets at the embedded environment server. */
 export interface DeviceSockets {

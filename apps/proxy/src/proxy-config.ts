@@ -1,3 +1,6 @@
+import type { TenantWay } from "./auth/tenant-gate.ts";
+import type { JwtSettings, TenantSettings } from "./config/settings.ts";
+
 /** What the pipeline is told about the world it runs in. */
 export interface ProxyConfig {
   readonly upstream: UpstreamConfig;
@@ -5,11 +8,25 @@ export interface ProxyConfig {
   readonly upstreamTimeoutMs: number;
   /** The gateway's own `User-Agent` towards the upstream. */
   readonly userAgent: string;
+  /** Tokens that are accepted beside gateway keys; absent: none. */
+  readonly jwt?: JwtSettings | null;
+  /** Whether callers may bring their own key of an HTTP upstream. */
+  readonly passThrough?: boolean;
+  /** What is said of tenants by name. */
+  readonly tenants?: ReadonlyMap<string, TenantSettings>;
+  /** Origins of web pages that may call; absent or empty: none. */
+  readonly corsOrigins?: readonly string[];
 }
 
 /** What stands behind the gateway. */
 export type UpstreamConfig =
   /** The environment server in the same process: it knows the principal and its answers are our own. */
   | { readonly kind: "embedded" }
-  /** A server elsewhere, called with the gateway's credential; its answers are judged before they are passed on. */
-  | { readonly kind: "http"; readonly credential: string | null };
+  /** A server elsewhere, called with the tenant's credential; its answers are judged before they are passed on. */
+  | { readonly kind: "http"; readonly credentialOf: CredentialOf; readonly admitsTenant?: AdmitsTenant };
+
+/** Whether a tenant may call the upstream: not with a credential under which it would see another tenant's devices. */
+export type AdmitsTenant = (tenant: string, via: TenantWay) => boolean | Promise<boolean>;
+
+/** The gateway's credential for a tenant, as it is now: a file may have changed. `null`: there is none. */
+export type CredentialOf = (tenant: string) => string | null;

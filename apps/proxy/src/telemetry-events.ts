@@ -1,6 +1,6 @@
 import type { Operation } from "@letta-environments/schema";
 
-/** Something that happened in the pipeline. Events carry ids only: no key, no message, no address of a caller. */
+/** Something that happened in the pipeline. Events carry ids only: no key, no message; an address only where it must count. */
 export type ProxyEvent =
   | {
       /** A request was answered, or an upgrade was decided. */
@@ -19,6 +19,25 @@ export type ProxyEvent =
       /** A defect: the caller got 500 `internal_error`. */
       readonly type: "internal_error";
       readonly requestId: string;
+      readonly cause: unknown;
+    }
+  | {
+      /** The upstream refused a caller's own key; the address is what repeated guesses are counted by. */
+      readonly type: "pass_through_refused";
+      readonly requestId: string;
+      readonly status: 401 | 403;
+      readonly keyId: string;
+      readonly clientAddress: string | null;
+    }
+  | {
+      /** The key set of tokens could not be read; what was read before stays in use for its time. */
+      readonly type: "jwks_failed";
+      readonly cause: unknown;
+    }
+  | {
+      /** A file with a credential could not be read again; what was read before stays in use. */
+      readonly type: "credential_file_failed";
+      readonly tenant: string;
       readonly cause: unknown;
     }
   | {

@@ -2,27 +2,52 @@ import type { Clock } from "@letta-environments/platform";
 import { createVirtualClock, type VirtualClock } from "@letta-environments/testkit";
 import { describe, expect, test } from "vitest";
 import { revokeKey } from "../src/keys/change-key.ts";
-import { createKey } from "../src/keys/create-key.ts";
-import type { KeyRecord } from "../src/keys/key-record.ts";
 import type { KeyStore } from "../src/ports.ts";
-import { testMint } from "./support/test-proxy.ts";
+import { createTestKeyRecord as newRecord } from "./support/create-test-key-record.ts";
 
-/** How a store is opened: `connect` gives a further view on the same keys, as another process would have one. */
+/** An empty store, and ways to it. */
 export interface KeyStoreUnderTest {
-  connect(clock: Clock): KeyStore;
+  /** A further view on the same keys, as another process would have one. */
+  connect(clock: Clock): Promise<KeyStore>;
+  /** Resolves when every answer that was under way is there. */
+  settle(): Promise<void>;
+}
+
+/** What a store promises. */
+export interface KeyStorePromises {
+  /** Within what time another process's change is told by the generation, in milliseconds. */
+  readonly generationBoundMs: number;
 }
 
 /** What every {@link KeyStore} must do. */
-export function describeKeyStore(name: string, open: () => KeyStoreUnderTest): void {
-  function setUp(): { store: KeyStore; other: KeyStore; clock: VirtualClock } {
+export function describeKeyStore(
+  name: string,
+  { generationBoundMs }: KeyStorePromises,
+  open: () => KeyStoreUnderTest,
+): void {
+  interface Views {
+    readonly store: KeyStore;
+    readonly other: KeyStore;
+    readonly clock: VirtualClock;
+    /** Lets the time of the bound pass. */
+    waitForGeneration(): Promise<void>;
+  }
+
+  async function setUp(): Promise<Views> {
     const clock = createVirtualClock();
     const underTest = open();
-    return { store: underTest.connect(clock), other: underTest.connect(clock), clock };
+    const views = { store: await underTest.connect(clock), other: await underTest.connect(clock), clock };
+    await underTest.settle();
+    const waitForGeneration = async (): Promise<void> => {
+      await clock.advance(generationBoundMs);
+      await underTest.settle();
+    };
+    return { ...views, waitForGeneration };
   }
 
   describe(`the key store ${name}`, () => {
     test("finds a key as it was created, and null for an unknown id", async () => {
-      const { store } = setUp();
+      const { store } = await setUp();
       const record = newRecord({ deviceIds: ["d1"], expiresAt: 5, shared: true, name: "naïve ☂ '\"" });
       await store.create(record);
       expect(await store.find(record.id)).toEqual(record);
@@ -30,7 +55,7 @@ export function describeKeyStore(name: string, open: () => KeyStoreUnderTest): v
     });
 
     test("takes no second key under one id", async () => {
-      const { store } = setUp();
+      const { store } = await setUp();
       const record = newRecord();
       await store.create(record);
       await expect(store.create({ ...record, name: "other" })).rejects.toBeInstanceOf(Error);
@@ -38,7 +63,7 @@ export function describeKeyStore(name: string, open: () => KeyStoreUnderTest): v
     });
 
     test("lists keys by creation, then by id", async () => {
-      const { store } = setUp();
+      const { store } = await setUp();
       const [late, early, same] = [newRecord({}, 20), newRecord({}, 10), newRecord({}, 10)];
       for (const record of [late, early, same]) await store.create(record);
       const byId = [early, same].toSorted((left, right) => (left.id < right.id ? -1 : 1));
@@ -46,7 +71,7 @@ export function describeKeyStore(name: string, open: () => KeyStoreUnderTest): v
     });
 
     test("changes a key in one step and tells the new record", async () => {
-      const { store } = setUp();
+      const { store } = await setUp();
       const record = newRecord();
       await store.create(record);
       const revoked = { ...record, revokedAt: 9 };
@@ -56,7 +81,7 @@ export function describeKeyStore(name: string, open: () => KeyStoreUnderTest): v
     });
 
     test("leaves a key as it was when its change throws", async () => {
-      const { store } = setUp();
+      const { store } = await setUp();
       const record = newRecord();
       await store.create(record);
       const failing = store.update(record.id, () => {
@@ -67,7 +92,7 @@ export function describeKeyStore(name: string, open: () => KeyStoreUnderTest): v
     });
 
     test("tells its own changes by the generation at once", async () => {
-      const { store } = setUp();
+      const { store } = await setUp();
       const before = store.generation();
       const record = newRecord();
       await store.create(record);
@@ -78,30 +103,61 @@ export function describeKeyStore(name: string, open: () => KeyStoreUnderTest): v
       expect(store.generation()).toBe(store.generation());
     });
 
-    test("shows another process's changes, and tells them by the generation within 50 ms", async () => {
-      const { store, other, clock } = setUp();
+    test(`shows another process's changes, and tells them by the generation within ${generationBoundMs} ms`, async () => {
+      const { store, other, waitForGeneration } = await setUp();
       const before = store.generation();
       const record = newRecord();
       await other.create(record);
       expect(await store.find(record.id)).toEqual(record);
-      await clock.advance(50);
+      await waitForGeneration();
       const created = store.generation();
       expect(created).not.toBe(before);
       await other.update(record.id, (current) => revokeKey(current, 9));
-      await clock.advance(50);
+      await waitForGeneration();
       expect(store.generation()).not.toBe(created);
     });
-  });
-}
 
-function newRecord(overrides: Partial<KeyRecord> = {}, createdAt: number = 1): KeyRecord {
-  const request = {
-    name: "n",
-    tenant: "default",
-    scopes: ["list"] as const,
-    deviceIds: null,
-    shared: false,
-    expiresAt: null,
-  };
-  return { ...createKey(request, createdAt, testMint).record, ...overrides };
+    test("loses no change when two processes change one key at once", async () => {
+      const { store, other } = await setUp();
+      const record = newRecord();
+      await store.create(record);
+      await Promise.all([
+        store.update(record.id, (current) => ({ ...current, description: "changed" })),
+        other.update(record.id, (current) => revokeKey(current, 9)),
+        store.update(record.id, (current) => ({ ...current, owner: "somebody" })),
+      ]);
+      expect(await store.find(record.id)).toEqual({
+        ...record,
+        description: "changed",
+        owner: "somebody",
+        revokedAt: 9,
+      });
+    });
+
+    test("keeps the latest use of each key, for every process, and passes over keys that it does not have", async () => {
+      const { store, other } = await setUp();
+      const [used, unused] = [newRecord(), newRecord()];
+      for (const record of [used, unused]) await store.create(record);
+      expect([...(await store.lastUses())]).toEqual([]);
+      await store.recordUse([
+        { id: used.id, usedAt: 20 },
+        { id: "unknown", usedAt: 30 },
+      ]);
+      await other.recordUse([{ id: used.id, usedAt: 10 }]);
+      expect([...(await other.lastUses())]).toEqual([[used.id, 20]]);
+      await store.recordUse([]);
+      expect(await store.find(used.id)).toEqual(used);
+    });
+
+    test("does not tell a use as a change of keys, here or in another process", async () => {
+      const { store, other, waitForGeneration } = await setUp();
+      const record = newRecord();
+      await store.create(record);
+      await waitForGeneration();
+      const before = [store.generation(), other.generation()];
+      await store.recordUse([{ id: record.id, usedAt: 20 }]);
+      await waitForGeneration();
+      expect([store.generation(), other.generation()]).toEqual(before);
+    });
+  });
 }

@@ -20,7 +20,7 @@ import { sendMessage } from "./operations/send-message.ts";
 import type { EnvironmentStore } from "./ports.ts";
 import { createSerialLanes } from "./serial-lanes.ts";
 import { createDeviceHub } from "./socket/device-hub.ts";
-import type { UpgradeDecision } from "./socket/device-socket.ts";
+import type { ConnectedDevice, UpgradeDecision } from "./socket/device-socket.ts";
 
 /** What an environment server needs. */
 export interface EnvironmentServerOptions {
@@ -47,6 +47,13 @@ export interface EnvironmentServer {
   handle(request: PlainRequest, principal: Principal, context: RequestContext): Promise<PlainResponse>;
   /** Decides about a device's upgrade request, before any handshake. */
   upgrade(request: PlainRequest, principal: Principal): Promise<UpgradeDecision>;
+  /** The devices that hold a socket here, for whoever decides whether their keys are still good. */
+  connectedDevices(): readonly ConnectedDevice[];
+  /**
+   * Closes the sockets of the devices that `isEnded` names, with 1008. Call it once their keys are refused at register: a
+   * device registers again at once, and ends when it is told no there.
+   */
+  closeEnded(isEnded: (device: ConnectedDevice) => boolean): void;
   /** Refuses new work, closes the sockets, and resolves when everything that is known is stored. */
   close(): Promise<void>;
 }
@@ -105,6 +112,8 @@ export function createEnvironmentServer(options: EnvironmentServerOptions): Envi
         return { kind: "refused", response: reportFailure("openDeviceSocket", cause) };
       });
     },
+    connectedDevices: hub.connectedDevices,
+    closeEnded: hub.closeEnded,
     async close() {
       closing = true;
       const socketsClosed = hub.close();

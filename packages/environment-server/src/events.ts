@@ -7,7 +7,7 @@ export interface DeviceReference {
 }
 
 /** Why a socket ended: by itself, or by the server. */
-export type DisconnectReason = "closed" | "replaced" | "silent" | "shutdown";
+export type DisconnectReason = "closed" | "replaced" | "silent" | "key_ended" | "shutdown";
 
 /** Something that happened, for logs and metrics. */
 export type EnvironmentServerEvent =

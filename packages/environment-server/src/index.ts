@@ -20,4 +20,4 @@ export type {
   EnvironmentStore,
   KnownMessage,
 } from "./ports.ts";
-export type { DeviceSocket, DeviceSocketListener, UpgradeDecision } from "./socket/device-socket.ts";
+export type { ConnectedDevice, DeviceSocket, DeviceSocketListener, UpgradeDecision } from "./socket/device-socket.ts";

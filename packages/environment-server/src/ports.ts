@@ -48,6 +48,11 @@ export interface Enrolment {
   readonly owner: string;
   /** The device is not to belong to the key, if this is its first enrolment. */
   readonly shared: boolean;
+  /**
+   * Patterns (`matchesNamePattern`). When the device is known and belongs to no key, each name that it has must match one, or
+   * a key could rename a device of others into its own reach; `null` asks nothing.
+   */
+  readonly knownNames: readonly string[] | null;
   /** Id of the row, if it is a new one. */
   readonly environmentId: string;
   readonly connectionId: string;
@@ -59,6 +64,7 @@ export interface Enrolment {
 export type EnrolmentResult =
   | { readonly kind: "enrolled"; readonly environmentId: string }
   | { readonly kind: "owned_by_another_key" }
+  | { readonly kind: "not_allowed" }
   | { readonly kind: "too_many_environments" };
 
 /** Which rows of a tenant a list asks for; `null` restricts nothing. */

@@ -91,3 +91,24 @@ test("events carry ids and no content", async () => {
   ]);
   expect(JSON.stringify(events)).not.toContain("secret");
 });
+
+test("a device whose key ended is closed with 1008, is offline at once, and no other device is touched", async () => {
+  const { connect, server, send, events } = createHarness();
+  const ended = await connect("device-1");
+  const kept = await connect("device-2");
+  const name = "name of device-1";
+  expect(server.connectedDevices()[0]).toEqual({
+    tenant: anyone.tenant,
+    keyId: anyone.keyId,
+    deviceId: "device-1",
+    connectionName: name,
+  });
+  server.closeEnded((device) => device.connectionName === name);
+  expect(ended.socket.closes).toEqual([{ code: 1008, reason: "The gateway key no longer allows this" }]);
+  expect(kept.socket.closes).toEqual([]);
+  expect(server.connectedDevices().map(({ deviceId }) => deviceId)).toEqual(["device-2"]);
+  expect(await send(ended.connectionId)).toMatchObject({ status: 409, body: { errorCode: "device_offline" } });
+  expect(events).toContainEqual(
+    expect.objectContaining({ type: "device_disconnected", code: 1008, reason: "key_ended" }),
+  );
+});

@@ -12,6 +12,7 @@ const enrolment: Enrolment = {
   keyId: "key-1",
   owner: "ada",
   shared: false,
+  knownNames: null,
   environmentId: "env-1",
   connectionId: "conn-1",
   nowMs: 1_000,
@@ -112,6 +113,39 @@ export function describeRowsContract(name: string, createStore: () => Environmen
       await enrol({ shared: true });
       expect(await enrol({ keyId: "key-2", connectionId: "conn-2" })).toMatchObject({ kind: "enrolled" });
       expect(await enrol({ keyId: "key-3", connectionId: "conn-3" })).toMatchObject({ kind: "enrolled" });
+    });
+
+    test("a shared device with a name outside the patterns of a key is not the key's to enrol, whatever it is to be called", async () => {
+      await enrol({ shared: true, connectionName: "prod-1" });
+      await enrol({
+        shared: true,
+        connectionName: "ci-1",
+        listenerInstanceId: "two",
+        environmentId: "env-2",
+        connectionId: "conn-2",
+      });
+      const other = { keyId: "key-2", connectionName: "ci-2", connectionId: "conn-3", environmentId: "env-3" };
+      for (const listenerInstanceId of ["default", "two", "three"]) {
+        expect(await enrol({ ...other, listenerInstanceId, knownNames: ["ci-*"] })).toEqual({ kind: "not_allowed" });
+      }
+      expect(await store.listEnvironments(everything)).toMatchObject([
+        { connectionName: "prod-1" },
+        { connectionName: "ci-1" },
+      ]);
+      expect(await enrol({ ...other, knownNames: ["ci-*", "prod-*"] })).toMatchObject({ kind: "enrolled" });
+    });
+
+    test("patterns do not keep a key from a device of its own, nor from one that is new or another tenant's", async () => {
+      await enrol({ connectionName: "old-1" });
+      const knownNames = ["ci-*"];
+      expect(await enrol({ connectionName: "ci-1", connectionId: "conn-2", knownNames })).toMatchObject({
+        kind: "enrolled",
+      });
+      expect(await enrol({ keyId: "key-2", connectionId: "conn-3", knownNames })).toEqual({
+        kind: "owned_by_another_key",
+      });
+      const elsewhere = { tenant: "other", environmentId: "env-4", connectionId: "conn-4", knownNames };
+      expect(await enrol(elsewhere)).toMatchObject({ kind: "enrolled" });
     });
 
     test("a full tenant takes no other row, keeps the known ones going, and the refused device stays nobody's", async () => {

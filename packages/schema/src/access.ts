@@ -1,14 +1,19 @@
 import type { Environment, EnvironmentMode } from "./environment.ts";
-import type { Principal } from "./principal.ts";
+import type { DeviceAllowlist, Principal } from "./principal.ts";
 
 /** What {@link allowsDevice} looks at. */
 export type DeviceIdentity = Pick<Environment, "deviceId" | "connectionName">;
 
 /** Whether a principal may know of a device of its tenant. One that it may not know of does not exist for it. */
 export function allowsDevice(
-  { deviceIds, connectionNames }: Pick<Principal, "deviceIds" | "connectionNames">,
+  principal: DeviceAllowlist & Pick<Principal, "tenantDevices">,
   device: DeviceIdentity,
 ): boolean {
+  const { tenantDevices = null } = principal;
+  return isListed(principal, device) && (tenantDevices === null || isListed(tenantDevices, device));
+}
+
+function isListed({ deviceIds, connectionNames }: DeviceAllowlist, device: DeviceIdentity): boolean {
   if (deviceIds === null && connectionNames === null) return true;
   if (deviceIds?.includes(device.deviceId) === true) return true;
   return connectionNames?.some((pattern) => matchesNamePattern(pattern, device.connectionName)) === true;
@@ -39,22 +44,51 @@ export function allowsMode({ maxMode }: Pick<Principal, "maxMode">, currentMode:
   return ceiling !== undefined && rank !== undefined && rank <= ceiling;
 }
 
+/** What {@link presentEnvironment} looks at; a row of a newer server may have anything there. */
+export interface PresentableEnvironment {
+  readonly organizationId?: unknown;
+  readonly podId?: unknown;
+  readonly userId?: unknown;
+  readonly apiKeyOwner?: unknown;
+  readonly metadata?: unknown;
+}
+
 /**
- * What a principal is shown of an environment. Without scope `details`, members that say how the service is run or who runs
- * the device are hidden: `podId` is null, `organizationId` is the tenant's public name, and `userId`, `apiKeyOwner` and
- * `metadata.self_update.install_path` are left out.
+ * What a principal is shown of an environment; the same object when it may be shown as it is. Without scope `details`, members
+ * that say how the service is run or who runs the device are hidden: `podId` is null, `organizationId` is the tenant's public
+ * name, and `userId`, `apiKeyOwner` and `metadata.self_update.install_path` are left out.
  */
-export function presentEnvironment<Shown extends Environment>(
-  principal: Pick<Principal, "scopes" | "tenant">,
+export function presentEnvironment<Shown extends PresentableEnvironment>(
+  { scopes, tenant, tenantName = tenant }: Pick<Principal, "scopes" | "tenant" | "tenantName">,
   environment: Shown,
 ): Shown {
-  if (principal.scopes.has("details")) return environment;
-  const { userId: _userId, apiKeyOwner: _apiKeyOwner, ...rest } = environment;
-  const shown = { ...rest, podId: null, organizationId: principal.tenant };
-  const selfUpdate = environment.metadata?.self_update;
-  if (selfUpdate?.install_path === undefined) return shown as unknown as Shown;
-  const { install_path: _installPath, ...selfUpdateRest } = selfUpdate;
-  return { ...shown, metadata: { ...environment.metadata, self_update: selfUpdateRest } } as unknown as Shown;
+  if (scopes.has("details") || !hasHidden(environment, tenantName)) return environment;
+  const { userId: _userId, apiKeyOwner: _apiKeyOwner, metadata, ...rest } = environment;
+  const shown = { ...rest, podId: null, organizationId: tenantName };
+  const presented = metadata === undefined ? shown : { ...shown, metadata: withoutInstallPath(metadata) };
+  // The members that were left out are optional ones, and the ones that were put in keep their types.
+  return presented as unknown as Shown;
+}
+
+function hasHidden(environment: PresentableEnvironment, tenantName: string): boolean {
+  return (
+    environment.podId !== null ||
+    environment.organizationId !== tenantName ||
+    Object.hasOwn(environment, "userId") ||
+    Object.hasOwn(environment, "apiKeyOwner") ||
+    withoutInstallPath(environment.metadata) !== environment.metadata
+  );
+}
+
+/** The same value when there is no such path in it. */
+function withoutInstallPath(metadata: unknown): unknown {
+  if (!isRecord(metadata) || !isRecord(metadata["self_update"])) return metadata;
+  const { install_path: installPath, ...selfUpdate } = metadata["self_update"];
+  return installPath === undefined ? metadata : { ...metadata, self_update: selfUpdate };
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /**

@@ -5,6 +5,7 @@ export {
   ceilingModes,
   type DeviceIdentity,
   matchesNamePattern,
+  type PresentableEnvironment,
   presentEnvironment,
 } from "./access.ts";
 export { buildPath } from "./build-path.ts";
@@ -63,7 +64,7 @@ export {
 export { type OpenEnum, openEnum } from "./open-enum.ts";
 export { jsonResponse, type PlainHeaders, type PlainRequest, type PlainResponse } from "./plain-http.ts";
 export { isOnline, onlineWindowMs } from "./presence.ts";
-export type { Principal } from "./principal.ts";
+export type { DeviceAllowlist, Principal } from "./principal.ts";
 export {
   type Problem,
   problemBody,

@@ -25,6 +25,8 @@ export type ProblemCode =
   | "device_not_allowed"
   | "agent_not_allowed"
   | "mode_not_allowed"
+  | "tenant_not_configured"
+  | "upstream_forbidden"
   | "device_owned_by_another_key"
   | "endpoint_not_found"
   | "environment_not_found"
@@ -48,6 +50,7 @@ export type ProblemCode =
   | "upstream_redirected"
   | "upstream_unreachable"
   | "shutting_down"
+  | "issuer_unavailable"
   | "delivery_unknown"
   | "upstream_timeout";
 
@@ -70,6 +73,18 @@ export const problemDefinitions: Readonly<Record<ProblemCode, ProblemDefinition>
     403,
     "Mode not allowed",
     "The device is in a freer mode than the gateway key may send to, or in an unknown one; nothing was sent.",
+    false,
+  ),
+  tenant_not_configured: define(
+    403,
+    "Tenant not configured",
+    "The gateway has no upstream credential for this tenant alone; its operator must name the tenant.",
+    false,
+  ),
+  upstream_forbidden: define(
+    403,
+    "Upstream forbidden",
+    "The upstream does not allow this with the caller's key.",
     false,
   ),
   device_owned_by_another_key: define(
@@ -147,6 +162,12 @@ export const problemDefinitions: Readonly<Record<ProblemCode, ProblemDefinition>
     502,
     "Upstream unreachable",
     "The upstream could not be reached; nothing was sent.",
+    true,
+  ),
+  issuer_unavailable: define(
+    503,
+    "Issuer unavailable",
+    "The keys of the token's issuer could not be read, so the token could not be checked.",
     true,
   ),
   shutting_down: define(503, "Shutting down", "The service is stopping; nothing was done.", true),

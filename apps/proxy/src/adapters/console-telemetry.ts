@@ -1,5 +1,5 @@
 import type { EnvironmentServerEvent } from "@letta-environments/environment-server";
-import type { LogFormat } from "../config/config-file-schema.ts";
+import type { LogFormat } from "../config/config-file.ts";
 import type { ProxyEvent } from "../telemetry-events.ts";
 import { describeCause } from "./describe-cause.ts";
 import { prettyLine } from "./pretty-line.ts";

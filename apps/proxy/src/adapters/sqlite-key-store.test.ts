@@ -29,9 +29,12 @@ afterEach(() => {
   for (const folder of folders.splice(0)) rmSync(folder, { recursive: true });
 });
 
-describeKeyStore("in a SQLite file", () => {
+describeKeyStore("in a SQLite file", { generationBoundMs: 50 }, () => {
   const path = newFile();
-  return { connect: (clock) => createSqliteKeyStore(open(path), clock) };
+  return {
+    connect: (clock) => Promise.resolve(createSqliteKeyStore(open(path), clock)),
+    settle: () => Promise.resolve(),
+  };
 });
 
 test("keys are there when the file is opened again", async () => {

@@ -11,26 +11,46 @@ const schema = `
     created_at INTEGER NOT NULL,
     record TEXT NOT NULL
   ) STRICT;
+  CREATE TABLE IF NOT EXISTS key_uses (
+    id TEXT PRIMARY KEY,
+    used_at INTEGER NOT NULL
+  ) STRICT;
+  CREATE TABLE IF NOT EXISTS key_changes (count INTEGER NOT NULL) STRICT;
+  INSERT INTO key_changes (count) SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM key_changes);
+  CREATE TRIGGER IF NOT EXISTS key_inserted AFTER INSERT ON keys BEGIN UPDATE key_changes SET count = count + 1; END;
+  CREATE TRIGGER IF NOT EXISTS key_updated AFTER UPDATE ON keys BEGIN UPDATE key_changes SET count = count + 1; END;
+  CREATE TRIGGER IF NOT EXISTS key_deleted AFTER DELETE ON keys BEGIN UPDATE key_changes SET count = count + 1; END;
 `;
 
 /**
  * Keys in SQLite. Several processes may share the file: a command changes a key, and a running proxy sees it by SQLite's
- * `data_version`, which another connection's commit changes.
+ * `data_version`, which another connection's commit changes, and by a count of changes, which uses leave alone.
  */
 export function createSqliteKeyStore(database: SqliteDatabase, clock: Clock): KeyStore {
-  database.exec(schema);
+  database.transaction(() => database.exec(schema));
   const selectOne = database.prepare("SELECT record FROM keys WHERE id = ?");
   const selectAll = database.prepare("SELECT record FROM keys ORDER BY created_at, id");
   const insert = database.prepare("INSERT INTO keys (id, created_at, record) VALUES (?, ?, ?)");
   const replace = database.prepare("UPDATE keys SET record = ? WHERE id = ?");
+  const saveUse = database.prepare(
+    "INSERT INTO key_uses (id, used_at) SELECT id, ? FROM keys WHERE id = ? " +
+      "ON CONFLICT (id) DO UPDATE SET used_at = max(used_at, excluded.used_at)",
+  );
+  const selectUses = database.prepare("SELECT id, used_at FROM key_uses");
   const selectVersion = database.prepare("PRAGMA data_version");
+  const selectChanges = database.prepare("SELECT count FROM key_changes");
 
   let generation = 0;
   let version = readVersion();
+  let changes = readChanges();
   let checkedAt = clock.now();
 
   function readVersion(): unknown {
     return selectVersion.get()?.["data_version"];
+  }
+
+  function readChanges(): unknown {
+    return selectChanges.get()?.["count"];
   }
 
   function readOne(id: string): KeyRecord | null {
@@ -60,6 +80,14 @@ export function createSqliteKeyStore(database: SqliteDatabase, clock: Clock): Ke
       generation += 1;
       return changed;
     },
+    async recordUse(uses) {
+      database.transaction(() => {
+        for (const { id, usedAt } of uses) saveUse.run(usedAt, id);
+      });
+    },
+    async lastUses() {
+      return new Map(selectUses.all().map((row) => [String(row["id"]), Number(row["used_at"])]));
+    },
     generation() {
       const now = clock.now();
       // A clock that was set back must not stop the checks.
@@ -68,7 +96,9 @@ export function createSqliteKeyStore(database: SqliteDatabase, clock: Clock): Ke
       const current = readVersion();
       if (current !== version) {
         version = current;
-        generation += 1;
+        const counted = readChanges();
+        if (counted !== changes) generation += 1;
+        changes = counted;
       }
       return generation;
     },

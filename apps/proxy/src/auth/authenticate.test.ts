@@ -46,6 +46,9 @@ describe("a good key", () => {
         owner: "test",
         scopes: new Set(["send"]),
         deviceIds: ["d1"],
+        connectionNames: null,
+        agentIds: null,
+        maxMode: null,
         shared: true,
       },
     });

@@ -8,14 +8,15 @@ import type { RandomBytes } from "../ports.ts";
 import { encodeBase62, randomBase62 } from "./base62.ts";
 import { crc32 } from "./crc32.ts";
 
-const prefix = "lek_";
+/** How every gateway key begins. */
+export const keyPrefix = "lek_";
 const idLength = 12;
 const secretLength = 43;
 const checksumLength = 6;
 const keyPattern = /^lek_[0-9A-Za-z]{12}_[0-9A-Za-z]{49}$/;
 
 /** Characters of a key. */
-export const keyLength: number = prefix.length + idLength + 1 + secretLength + checksumLength;
+export const keyLength: number = keyPrefix.length + idLength + 1 + secretLength + checksumLength;
 
 /** A new public id. */
 export function generateKeyId(randomBytes: RandomBytes): string {
@@ -24,7 +25,7 @@ export function generateKeyId(randomBytes: RandomBytes): string {
 
 /** A new key for a public id. */
 export function generateKey(id: string, randomBytes: RandomBytes): string {
-  const unchecked = `${prefix}${id}_${randomBase62(secretLength, randomBytes)}`;
+  const unchecked = `${keyPrefix}${id}_${randomBase62(secretLength, randomBytes)}`;
   return unchecked + checksumOf(unchecked);
 }
 
@@ -32,7 +33,7 @@ export function generateKey(id: string, randomBytes: RandomBytes): string {
 export function parseKeyId(key: string): string | null {
   if (key.length !== keyLength || !keyPattern.test(key)) return null;
   if (checksumOf(key.slice(0, -checksumLength)) !== key.slice(-checksumLength)) return null;
-  return key.slice(prefix.length, prefix.length + idLength);
+  return key.slice(keyPrefix.length, keyPrefix.length + idLength);
 }
 
 function checksumOf(text: string): string {

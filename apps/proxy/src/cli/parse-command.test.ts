@@ -36,7 +36,7 @@ describe("a command line that cannot be run says why", () => {
     ["audit verify", "unknown command 'audit verify'"],
     ["--prot 1", "unknown option --prot"],
     ["start --prot 1", "unknown option --prot of 'start'"],
-    ["keys create --max-mode standard", "unknown option --max-mode of 'keys create'"],
+    ["keys create --max-tokens 5", "unknown option --max-tokens of 'keys create'"],
     ["start --port", "--port needs PORT"],
     ["start --port=", "--port needs PORT"],
     ["start --port 1 --port 2", "--port may be given once"],

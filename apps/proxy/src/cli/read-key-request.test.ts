@@ -13,20 +13,36 @@ function read(...words: string[]): ReturnType<typeof readKeyRequest> {
 test("a key may list and read unless told otherwise", () => {
   expect(read("--name", "n")).toEqual({
     ok: true,
-    value: { name: "n", tenant: "default", scopes: ["list", "read"], deviceIds: null, shared: false, expiresAt: null },
+    value: {
+      name: "n",
+      tenant: "default",
+      scopes: ["list", "read"],
+      description: null,
+      deviceIds: null,
+      connectionNames: null,
+      agentIds: null,
+      maxMode: null,
+      shared: false,
+      expiresAt: null,
+    },
   });
 });
 
 test("every option is taken", () => {
   const words =
-    "--name n --tenant t --scope send --scope list --scope send --device a --device b --device a --expires 1h --shared";
+    "--name n --tenant t --scope send --scope list --scope send --device a --device b --device a --expires 1h --shared " +
+    "--description why --device-name lab-* --device-name lab-* --agent agent-1 --max-mode acceptEdits";
   expect(read(...words.split(" "))).toEqual({
     ok: true,
     value: {
       name: "n",
       tenant: "t",
       scopes: ["list", "send"],
+      description: "why",
       deviceIds: ["a", "b"],
+      connectionNames: ["lab-*"],
+      agentIds: ["agent-1"],
+      maxMode: "acceptEdits",
       shared: true,
       expiresAt: now + 3_600_000,
     },
@@ -41,6 +57,10 @@ test.each([
   [["--name", "n", "--tenant", "../x"], "--tenant"],
   [["--name", "n", "--scope", "root"], "--scope"],
   [["--name", "n", "--device", ".."], "--device"],
+  [["--name", "n", "--description", "a\u0007b"], "--description"],
+  [["--name", "n", "--device-name", " "], "--device-name"],
+  [["--name", "n", "--agent", "a\u0007b"], "--agent"],
+  [["--name", "n", "--max-mode", "free"], "--max-mode"],
   [["--name", "n", "--expires", "soon"], "--expires"],
   [["--name", "n", "--expires", "0s"], "--expires"],
 ])("%j is refused by naming %s", (words, option) => {

@@ -23,6 +23,10 @@ test("without anything the proxy listens on loopback and embeds its server", () 
     upstream: { kind: "embedded" },
     upstreamTimeoutMs: 30_000,
     keyPepper: null,
+    jwt: null,
+    passThrough: false,
+    tenants: new Map(),
+    corsOrigins: [],
   });
 });
 
@@ -49,7 +53,7 @@ test("an upstream is taken with its credential, which comes from the environment
     },
   });
   expect(problemsOf({ file: { upstream: { apiKey: "sk-1" } } })).toEqual([
-    { setting: "upstream.apiKey", rule: "is not a setting" },
+    { setting: "upstream.apiKey", rule: expect.stringContaining("if it is a secret, it belongs into the environment") },
   ]);
 });
 

@@ -1,8 +1,12 @@
 import { describeIssues } from "@letta-environments/schema";
 import { safeParse } from "valibot";
 import { parseUpstreamBaseUrl } from "../upstream/upstream-base-url.ts";
-import { type ConfigFile, ConfigFileSchema, logFormats } from "./config-file-schema.ts";
+import { checkOrigins } from "./check-origins.ts";
+import { type ConfigFile, logFormats } from "./config-file.ts";
+import { ConfigFileSchema } from "./config-file-schema.ts";
 import { parsePublicUrl } from "./parse-public-url.ts";
+import { resolveJwt } from "./resolve-jwt.ts";
+import { resolveTenants } from "./resolve-tenants.ts";
 import type { SettingProblem, Settings, UpstreamSettings } from "./settings.ts";
 
 /** Where settings come from. */
@@ -58,6 +62,23 @@ export function resolveSettings({ flags, environment, file }: SettingSources): R
     return otherwise;
   }
 
+  const upstream = check<UpstreamSettings>(
+    choose(null, "UPSTREAM_URL", "upstream.url", config.upstream?.url),
+    (text) => readUpstream(text, config, environment["LETTA_API_KEY"]),
+    { kind: "embedded" },
+  );
+  const isEmbedded = choose(null, "UPSTREAM_URL", "upstream.url", config.upstream?.url) === null;
+  const jwt = config.auth?.jwt === undefined ? null : resolveJwt(config.auth.jwt);
+  const { tenants, problems: tenantProblems } = resolveTenants(config, environment, isEmbedded);
+  const corsOrigins = config.cors?.origins ?? [];
+  problems.push(...(jwt?.problems ?? []), ...tenantProblems, ...checkOrigins(corsOrigins));
+  const passThrough = config.auth?.passThrough ?? false;
+  if (passThrough && isEmbedded) {
+    const rule =
+      "needs an HTTP upstream (upstream.url or UPSTREAM_URL): the embedded server has no keys but the gateway's";
+    problems.push({ setting: "auth.passThrough", rule });
+  }
+
   const settings: Settings = {
     host: check(choose("host", "HOST", "host", config.host), readText, "127.0.0.1"),
     port: check(choose("port", "PORT", "port", config.port?.toString()), readPort, 8787),
@@ -68,13 +89,13 @@ export function resolveSettings({ flags, environment, file }: SettingSources): R
     ),
     dataDir: check(choose("data-dir", "DATA_DIR", "dataDir", config.dataDir), readText, ".data"),
     log: check(choose("log", null, "log", config.log), readLogFormat, "pretty"),
-    upstream: check<UpstreamSettings>(
-      choose(null, "UPSTREAM_URL", "upstream.url", config.upstream?.url),
-      (text) => readUpstream(text, config, environment["LETTA_API_KEY"]),
-      { kind: "embedded" },
-    ),
+    upstream,
     upstreamTimeoutMs: config.upstream?.timeoutMs ?? 30_000,
     keyPepper: environment["KEY_PEPPER"] || null,
+    jwt: jwt?.settings ?? null,
+    passThrough,
+    tenants,
+    corsOrigins,
   };
   return problems.length === 0 ? { ok: true, settings } : { ok: false, problems };
 }

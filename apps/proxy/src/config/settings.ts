@@ -1,5 +1,6 @@
+import type { Scope } from "@letta-environments/schema";
 import type { UpstreamBaseUrl } from "../upstream/upstream-base-url.ts";
-import type { LogFormat } from "./config-file-schema.ts";
+import type { ClaimPath, LogFormat } from "./config-file.ts";
 
 /** Everything a runtime is told, resolved and checked. */
 export interface Settings {
@@ -14,6 +15,13 @@ export interface Settings {
   readonly upstreamTimeoutMs: number;
   /** `KEY_PEPPER`; `null` means the file in the data directory. */
   readonly keyPepper: string | null;
+  /** Tokens that are accepted beside gateway keys; `null` means none. */
+  readonly jwt: JwtSettings | null;
+  /** Whether callers may bring their own key of the upstream. */
+  readonly passThrough: boolean;
+  readonly tenants: ReadonlyMap<string, TenantSettings>;
+  /** Origins of web pages that may call, as browsers write them. */
+  readonly corsOrigins: readonly string[];
 }
 
 /** What stands behind the proxy. */
@@ -26,6 +34,58 @@ export type UpstreamSettings =
       readonly credential: string | null;
       readonly maxResponseBytes: number;
     };
+
+/** What is said of a tenant. */
+export interface TenantSettings {
+  /** `null`: `LETTA_API_KEY`. */
+  readonly credential: CredentialSource | null;
+  /** What callers without scope `details` see as `organizationId`; `null`: the tenant's own name. */
+  readonly publicName: string | null;
+  /** The only devices that any key of the tenant may use, by id and by patterns of names; both `null`: every device. */
+  readonly deviceIds: readonly string[] | null;
+  readonly connectionNames: readonly string[] | null;
+}
+
+/** Where a credential for the upstream is found. */
+export type CredentialSource =
+  | { readonly kind: "environment"; readonly variable: string; readonly value: string }
+  | { readonly kind: "file"; readonly path: string };
+
+/** Which tokens (RFC 7519) are accepted, and who their bearer is. */
+export interface JwtSettings {
+  readonly issuer: string;
+  readonly audience: readonly string[];
+  readonly jwksUrl: string;
+  /** Asymmetric ones only. */
+  readonly algorithms: readonly string[];
+  /** The `typ` that a token must have. */
+  readonly type: string;
+  readonly clockToleranceMs: number;
+  readonly maxTokenBytes: number;
+  /** Age from which the key set is read again, beside the requests. */
+  readonly jwksMaxAgeMs: number;
+  /** Age up to which the key set stays usable while the issuer cannot be reached. */
+  readonly jwksStaleMs: number;
+  /** Shortest time between two reads of the key set, whatever callers send. */
+  readonly jwksCooldownMs: number;
+  readonly jwksTimeoutMs: number;
+  /** Tenant of every token; `null` when a claim tells. */
+  readonly tenant: string | null;
+  readonly claims: ClaimSettings;
+  /** Scopes by what the scopes claim holds; `null`: by their own names, but for `connect` and `admin`. */
+  readonly scopeMap: ReadonlyMap<string, readonly Scope[]> | null;
+}
+
+/** Where in a token the members of the principal are; `null`: not in it. */
+export interface ClaimSettings {
+  readonly tenant: ClaimPath | null;
+  readonly scopes: ClaimPath;
+  readonly owner: ClaimPath;
+  readonly deviceIds: ClaimPath | null;
+  readonly connectionNames: ClaimPath | null;
+  readonly agentIds: ClaimPath | null;
+  readonly maxMode: ClaimPath | null;
+}
 
 /** A setting that breaks a rule. The value is not repeated: it may be a secret. */
 export interface SettingProblem {

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { testMint } from "../../test/support/test-proxy.ts";
-import { keyState, revokeKey, rotateKey } from "./change-key.ts";
+import { disableKey, enableKey, keyState, revokeKey, rotateKey } from "./change-key.ts";
 import { createKey, mintSecret } from "./create-key.ts";
 
 const now = 1_800_000_000_000;
@@ -39,4 +39,12 @@ test("a key is active, then expired, and revoked above all", () => {
   expect(keyState(record, now + hour - 1)).toBe("active");
   expect(keyState(record, now + hour)).toBe("expired");
   expect(keyState(revokeKey(record, now), now + hour)).toBe("revoked");
+});
+
+test("a disabled key is as it was when it is enabled again, and a second disabling does not move the date", () => {
+  const disabled = disableKey(disableKey(record, now), now + 5);
+  expect(disabled.disabledAt).toBe(now);
+  expect(keyState(disabled, now)).toBe("disabled");
+  expect(enableKey(disabled)).toEqual(record);
+  expect(keyState(enableKey(revokeKey(disabled, now)), now)).toBe("revoked");
 });

@@ -5,6 +5,16 @@ export function revokeKey(record: KeyRecord, nowMs: number): KeyRecord {
   return record.revokedAt === null ? { ...record, revokedAt: nowMs } : record;
 }
 
+/** Takes a key out of use until it is enabled again. A key that is disabled already keeps its first date. */
+export function disableKey(record: KeyRecord, nowMs: number): KeyRecord {
+  return record.disabledAt === null ? { ...record, disabledAt: nowMs } : record;
+}
+
+/** Puts a disabled key back into use; an end by expiry or revocation stays. */
+export function enableKey(record: KeyRecord): KeyRecord {
+  return { ...record, disabledAt: null };
+}
+
 /**
  * Puts a new secret in the place of the present one, which stays good for `overlapMs` more so that clients can be changed one
  * by one. Never more than two secrets are good: one that was still on its way out ends now.
@@ -17,10 +27,11 @@ export function rotateKey(record: KeyRecord, secret: KeySecret, nowMs: number, o
 }
 
 /** What a key is good for at a moment. */
-export function keyState(
-  record: Pick<KeyRecord, "revokedAt" | "expiresAt">,
-  nowMs: number,
-): "active" | "expired" | "revoked" {
+export type KeyState = "active" | "disabled" | "expired" | "revoked";
+
+/** The {@link KeyState} of a key: what is for good comes before what can be undone. */
+export function keyState(record: Pick<KeyRecord, "revokedAt" | "expiresAt" | "disabledAt">, nowMs: number): KeyState {
   if (record.revokedAt !== null) return "revoked";
-  return record.expiresAt !== null && nowMs >= record.expiresAt ? "expired" : "active";
+  if (record.expiresAt !== null && nowMs >= record.expiresAt) return "expired";
+  return record.disabledAt === null ? "active" : "disabled";
 }

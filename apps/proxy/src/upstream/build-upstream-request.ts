@@ -1,6 +1,6 @@
 import { buildPath, type Endpoint, type PlainHeaders, type Principal } from "@letta-environments/schema";
 import type { GatewayRequest } from "../gateway-request.ts";
-import type { UpstreamRequest } from "../ports.ts";
+import type { UpstreamCredential, UpstreamRequest } from "../ports.ts";
 import type { ProxyConfig } from "../proxy-config.ts";
 
 /** What a request for the upstream is made of. */
@@ -11,6 +11,8 @@ export interface UpstreamRequestParts {
   readonly body: Uint8Array | null;
   readonly principal: Principal;
   readonly requestId: string;
+  /** With what the request authenticates; absent for nothing. */
+  readonly credential?: UpstreamCredential | undefined;
 }
 
 /** Headers of the caller that go on, with the values that are let through. Everything else stays behind. */
@@ -21,7 +23,7 @@ const passedHeaders: readonly (readonly [name: string, allowed: RegExp])[] = [
 ];
 
 /**
- * Makes the request that leaves the gateway, from nothing: an allowlist of headers, the gateway's own credential in the place
+ * Makes the request that leaves the gateway, from nothing: an allowlist of headers, the upstream's credential in the place
  * of the caller's key, and a path built from ids that passed the allowlist.
  */
 export function buildUpstreamRequest(
@@ -37,6 +39,7 @@ export function buildUpstreamRequest(
     body: parts.body,
     principal: parts.principal,
     authority: request.authority,
+    ...(parts.credential !== undefined && { credential: parts.credential }),
   };
 }
 
@@ -47,9 +50,7 @@ function upstreamHeaders(request: GatewayRequest, parts: UpstreamRequestParts, c
     "x-request-id": parts.requestId,
   };
   if (parts.body !== null) headers["content-type"] = "application/json";
-  if (config.upstream.kind === "http" && config.upstream.credential !== null) {
-    headers["authorization"] = `Bearer ${config.upstream.credential}`;
-  }
+  if (parts.credential !== undefined) headers["authorization"] = `Bearer ${parts.credential.value}`;
   for (const [name, allowed] of passedHeaders) {
     const value = request.header(name);
     if (value !== null && allowed.test(value)) headers[name] = value;

@@ -2,6 +2,7 @@ import { type PlainResponse, type Problem } from "@letta-environments/schema";
 import { describe, expect, test } from "vitest";
 import { fakeRequest } from "../../test/support/fake-request.ts";
 import { createTestProxy, problemOf, upstreamCredential } from "../../test/support/test-proxy.ts";
+import { knownConnections } from "../../test/support/known-connections.ts";
 import type { UpstreamFetch } from "../ports.ts";
 
 const sendBody = JSON.stringify({ agentId: "a", messages: [{ role: "user", content: "x", client_message_id: "m" }] });
@@ -9,7 +10,7 @@ const never: UpstreamFetch = () => new Promise(() => undefined);
 
 /** Answers of a proxy to a read and to a send over the same upstream. */
 async function readAndSend(upstream: UpstreamFetch): Promise<{ read: PlainResponse; send: PlainResponse }> {
-  const { proxy, issueKey } = createTestProxy(upstream);
+  const { proxy, issueKey } = createTestProxy(knownConnections(upstream));
   const { key } = await issueKey();
   return {
     read: await proxy.handle(fakeRequest({ key })),
@@ -31,7 +32,7 @@ describe("a deadline of 30 s", () => {
     ["GET", "/v1/environments", "upstream_timeout", "true"],
     ["POST", "/v1/environments/c/messages", "delivery_unknown", "false"],
   ])("ends a %s with 504 %s", async (method, path, code, retryable) => {
-    const { proxy, issueKey, clock } = createTestProxy(never);
+    const { proxy, issueKey, clock } = createTestProxy(knownConnections(never));
     const { key } = await issueKey();
     let isAnswered = false;
     const answered = proxy
@@ -187,7 +188,7 @@ test("of a success only the body and its replay mark come through", async () => 
     "idempotency-replayed": "true",
     "x-request-id": "theirs",
   };
-  const { read } = await readAndSend(answer(200, { connections: [] }, headers));
+  const { read } = await readAndSend(answer(200, { connections: [], hasNextPage: false }, headers));
   expect(Object.keys(read.headers).toSorted()).toEqual([
     "cache-control",
     "content-type",

@@ -26,7 +26,7 @@ export function createForward(
       ports.telemetry({ type: "upstream_failed", operation: endpoint.operation, ...result });
       return failureResponse(endpoint, result);
     }
-    return config.upstream.kind === "embedded" ? result : judgeResponse(endpoint, result, config.upstream.credential);
+    return config.upstream.kind === "embedded" ? result : judgeResponse(endpoint, result, request.credential);
   };
 }
 

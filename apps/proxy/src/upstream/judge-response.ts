@@ -5,6 +5,8 @@ import {
   type PlainResponse,
   problemResponse,
 } from "@letta-environments/schema";
+import { invalidKey } from "../auth/key-refusals.ts";
+import type { UpstreamCredential } from "../ports.ts";
 import { parseJsonObject } from "./parse-json-object.ts";
 import { translateError } from "./translate-error.ts";
 
@@ -12,16 +14,27 @@ import { translateError } from "./translate-error.ts";
  * Turns the answer of a foreign server into what the caller gets: a JSON object on success, a problem otherwise. Only the
  * status, the body and `Retry-After` come through; every other header is the gateway's own.
  */
-export function judgeResponse(endpoint: Endpoint, response: PlainResponse, credential: string | null): PlainResponse {
+export function judgeResponse(
+  endpoint: Endpoint,
+  response: PlainResponse,
+  credential: UpstreamCredential | undefined,
+): PlainResponse {
   const { status } = response;
   if (status >= 300 && status < 400) return problemResponse("upstream_redirected");
-  if (status === 401 || status === 403) return problemResponse("upstream_credential_rejected");
-  if (status >= 400) return translateError(endpoint, response, credential);
+  if (status === 401 || status === 403) return credentialRefused(status, credential);
+  if (status >= 400) return translateError(endpoint, response, credential?.value ?? null);
   const contentType = response.headers["content-type"];
   if (contentType === undefined || !isJsonMediaType(contentType) || parseJsonObject(response.body) === null) {
     return problemResponse("upstream_invalid_response");
   }
   return { status, headers: passedResponseHeaders(response.headers), body: response.body };
+}
+
+/** A caller's own key is the caller's to mend; the gateway's credential is not. */
+function credentialRefused(status: 401 | 403, credential: UpstreamCredential | undefined): PlainResponse {
+  if (credential?.onCallerRefused === undefined) return problemResponse("upstream_credential_rejected");
+  credential.onCallerRefused(status);
+  return status === 401 ? invalidKey() : problemResponse("upstream_forbidden");
 }
 
 function passedResponseHeaders(headers: PlainHeaders): PlainHeaders {

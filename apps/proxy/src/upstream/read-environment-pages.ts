@@ -1,22 +1,14 @@
-import {
-  buildPath,
-  endpoints,
-  type Environment,
-  EnvironmentListSchema,
-  maxListLimit,
-  type PlainResponse,
-  problemResponse,
-} from "@letta-environments/schema";
-import { safeParse } from "valibot";
+import { endpoints, maxListLimit, type PlainResponse, problemResponse } from "@letta-environments/schema";
 import type { UpstreamRequest } from "../ports.ts";
-import { parseJsonObject } from "./parse-json-object.ts";
+import { readRequest } from "./read-request.ts";
+import { readUpstreamList, type UpstreamRow } from "./upstream-row.ts";
 
 /** Pages read for one request at most: with 100 rows a page, 5,000 rows. */
 export const maxPages = 50;
 
 /** A page of the upstream's list, or why reading ends here. */
 export type EnvironmentPage =
-  | { readonly kind: "rows"; readonly rows: readonly Environment[] }
+  | { readonly kind: "rows"; readonly rows: readonly UpstreamRow[] }
   | {
       readonly kind: "refused";
       readonly response: PlainResponse;
@@ -25,7 +17,7 @@ export type EnvironmentPage =
     };
 
 /**
- * Reads the upstream's list page by page, from the request's own cursor on, until it ends, an answer cannot be used, or
+ * Reads the upstream's list page by page, from the query's own cursor on, until it ends, an answer cannot be used, or
  * {@link maxPages} are read.
  */
 export async function* readEnvironmentPages(
@@ -36,30 +28,17 @@ export async function* readEnvironmentPages(
   const parameters = new URLSearchParams(query);
   parameters.set("limit", String(maxListLimit));
   for (let count = 0; count < maxPages; count++) {
-    const response = await readPage(listRequest(request, parameters));
+    const response = await readPage(readRequest(request, endpoints.listEnvironments, {}, parameters.toString()));
     if (response.status !== 200) return yield { kind: "refused", response, isBound: false };
-    const list = safeParse(EnvironmentListSchema, parseJsonObject(response.body));
-    if (!list.success)
+    const list = readUpstreamList(response.body);
+    if (list === null)
       return yield { kind: "refused", response: problemResponse("upstream_invalid_response"), isBound: false };
-    const { connections, hasNextPage } = list.output;
+    const { connections, hasNextPage } = list;
     yield { kind: "rows", rows: connections };
     const last = connections.at(-1);
     if (!hasNextPage || last === undefined) return;
     parameters.set("after", last.id);
   }
-  const detail = `The upstream lists more rows than are searched for a key with a device allowlist (${maxPages * maxListLimit}).`;
+  const detail = `The upstream lists more rows than are searched for one request (${maxPages * maxListLimit}).`;
   yield { kind: "refused", response: problemResponse("upstream_response_too_large", { detail }), isBound: true };
-}
-
-function listRequest(request: UpstreamRequest, parameters: URLSearchParams): UpstreamRequest {
-  // A read of ours has neither the body nor the idempotency key of the send it prepares.
-  const { "content-type": _contentType, "idempotency-key": _idempotencyKey, ...headers } = request.headers;
-  return {
-    ...request,
-    method: endpoints.listEnvironments.method,
-    path: buildPath(endpoints.listEnvironments),
-    query: parameters.toString(),
-    headers,
-    body: null,
-  };
 }

@@ -10,6 +10,7 @@ import type { KeyRecord } from "../../src/keys/key-record.ts";
 import type { Digests, KeyStore, Pepper, ProxyPorts, UpstreamFetch, UpstreamRequest } from "../../src/ports.ts";
 import type { ProxyConfig } from "../../src/proxy-config.ts";
 import type { ProxyEvent } from "../../src/telemetry-events.ts";
+import { knownConnections } from "./known-connections.ts";
 
 export const testPepper: Pepper = { id: "pepper-1", secret: new Uint8Array(32).fill(7) };
 export const testDigests: Digests = { sha256: sha256Hex, hmacSha256: hmacSha256Hex, constantTimeEqual };
@@ -32,9 +33,9 @@ export const upstreamCredential = "sk-upstream-credential";
 export const emptyUpstream: UpstreamFetch = () =>
   Promise.resolve(jsonResponse(200, { connections: [], hasNextPage: false }));
 
-/** Composes a proxy in front of a fake HTTP upstream. */
+/** Composes a proxy in front of a fake HTTP upstream, unless told otherwise one that lists nothing and takes no send. */
 export function createTestProxy(
-  upstream: UpstreamFetch = emptyUpstream,
+  upstream: UpstreamFetch = knownConnections(emptyUpstream),
   overrides: { readonly ports?: Partial<ProxyPorts>; readonly config?: Partial<ProxyConfig> } = {},
 ): TestProxy {
   const clock = createVirtualClock();
@@ -56,7 +57,7 @@ export function createTestProxy(
     ...overrides.ports,
   };
   const proxy = createProxy(ports, {
-    upstream: { kind: "http", credential: upstreamCredential },
+    upstream: { kind: "http", credentialOf: () => upstreamCredential },
     upstreamTimeoutMs: 30_000,
     userAgent: "test-proxy",
     ...overrides.config,

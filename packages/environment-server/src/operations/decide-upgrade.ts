@@ -1,4 +1,5 @@
 import {
+  allowsDevice,
   matchEndpoint,
   type PlainRequest,
   type PlainResponse,
@@ -7,7 +8,7 @@ import {
 } from "@letta-environments/schema";
 import type { UpgradeDecision } from "../socket/device-socket.ts";
 import { checkScope } from "./check-scope.ts";
-import { mayUseDevice, type ServerContext } from "./operation-context.ts";
+import type { ServerContext } from "./operation-context.ts";
 
 /**
  * Decides about a device's upgrade request. Every refusal is made here, before the handshake: a device backs off after a
@@ -32,7 +33,7 @@ export async function decideUpgrade(
   if (record === null) return refuse(problemResponse("connection_not_found"));
   const { deviceId, id } = record.environment;
   const claimed = new URLSearchParams(request.query).get("deviceId") ?? deviceId;
-  if (claimed !== deviceId || !mayUseDevice(principal, deviceId))
+  if (claimed !== deviceId || !allowsDevice(principal, record.environment))
     return refuse(problemResponse("connection_not_found"));
   if (record.keyId !== principal.keyId) return refuse(problemResponse("device_owned_by_another_key"));
   if (record.replaced || context.hub.generation(id) > record.generation) {

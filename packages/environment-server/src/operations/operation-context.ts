@@ -1,5 +1,4 @@
 import type { Clock, RandomId, Sha256 } from "@letta-environments/platform";
-import type { Principal } from "@letta-environments/schema";
 import type { PendingDeliveries } from "../delivery/pending-deliveries.ts";
 import type { EmitEvent } from "../events.ts";
 import type { EnvironmentStore } from "../ports.ts";
@@ -33,9 +32,4 @@ export interface RequestContext {
   readonly authority: string | null;
   /** Aborted when the caller has gone. A message that was already written to a device is not taken back. */
   readonly signal?: AbortSignal;
-}
-
-/** Whether a principal may see a device of its tenant. */
-export function mayUseDevice(principal: Principal, deviceId: string): boolean {
-  return principal.deviceIds === null || principal.deviceIds.includes(deviceId);
 }

@@ -1,4 +1,5 @@
 import {
+  allowsDevice,
   decodeBody,
   jsonResponse,
   type PlainRequest,
@@ -10,7 +11,7 @@ import {
 } from "@letta-environments/schema";
 import { maxEnvironmentsPerTenant, maxMetadataLength } from "../limits.ts";
 import { buildSocketUrl } from "./build-socket-url.ts";
-import { mayUseDevice, type RequestContext, type ServerContext } from "./operation-context.ts";
+import type { RequestContext, ServerContext } from "./operation-context.ts";
 
 /** The listenerInstanceId of devices that send none. */
 const defaultListenerInstanceId = "default";
@@ -19,8 +20,8 @@ const defaultListenerInstanceId = "default";
  * Enrols a device and tells it where to open its socket. Each registration has a connectionId of its own; it replaces the
  * earlier one when its socket opens.
  *
- * Refusals: 403 `device_not_allowed` (the key's allowlist, or a full tenant) and 403 `device_owned_by_another_key`. They are
- * 403 because a device gives up on it at once, whereas it repeats 429 and 5xx.
+ * Refusals: 403 `device_not_allowed` (the key's allowlist, also for the names that a shared device already has, or a full
+ * tenant) and 403 `device_owned_by_another_key`. They are 403 because a device gives up on it at once, whereas it repeats 429 and 5xx.
  */
 export async function registerEnvironment(
   context: ServerContext,
@@ -35,7 +36,7 @@ export async function registerEnvironment(
     const issues = [{ member: "metadata", rule: `must have at most ${maxMetadataLength} characters as JSON` }];
     return problemResponse("invalid_request", { issues });
   }
-  if (!mayUseDevice(principal, deviceId)) return problemResponse("device_not_allowed");
+  if (!allowsDevice(principal, { deviceId, connectionName })) return problemResponse("device_not_allowed");
   const connectionId = context.randomId("conn");
   const wsUrl = buildSocketUrl(context.publicUrl, authority, connectionId);
   if (wsUrl === null) return problemResponse("internal_error", { detail: "The server does not know its own address." });
@@ -48,6 +49,7 @@ export async function registerEnvironment(
     keyId: principal.keyId,
     owner: principal.owner,
     shared: principal.shared,
+    knownNames: principal.deviceIds?.includes(deviceId) === true ? null : principal.connectionNames,
     environmentId: context.randomId("env"),
     connectionId,
     nowMs: context.clock.now(),
@@ -56,6 +58,8 @@ export async function registerEnvironment(
   switch (result.kind) {
     case "owned_by_another_key":
       return problemResponse("device_owned_by_another_key");
+    case "not_allowed":
+      return problemResponse("device_not_allowed");
     case "too_many_environments":
       return problemResponse("device_not_allowed", {
         detail: `The tenant already has ${maxEnvironmentsPerTenant} environments; no other device can be enrolled.`,

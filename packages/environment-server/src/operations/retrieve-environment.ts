@@ -1,26 +1,28 @@
 import {
+  allowsDevice,
   type Environment,
   jsonResponse,
   type PlainResponse,
+  presentEnvironment,
   type Principal,
   problemResponse,
 } from "@letta-environments/schema";
 import { rowToEnvironment } from "../row-to-environment.ts";
-import { mayUseDevice, type ServerContext } from "./operation-context.ts";
+import type { ServerContext } from "./operation-context.ts";
 
 /** Rows that one device may have: listeners beside each other, each with its listenerInstanceId. */
 const maxListeners = 1_000;
 
 /**
- * Reads a device. Of several rows for one deviceId the online one with the latest heartbeat is shown, else the one that was
- * seen last. A device that the principal may not see is 404, as one that does not exist.
+ * Reads a device. Of several rows for one deviceId, as far as the principal may see them, the online one with the latest
+ * heartbeat is shown, else the one that was seen last. A device that the principal may not see is 404, as one that does not
+ * exist.
  */
 export async function retrieveEnvironment(
   context: ServerContext,
   deviceId: string,
   principal: Principal,
 ): Promise<PlainResponse> {
-  if (!mayUseDevice(principal, deviceId)) return problemResponse("environment_not_found");
   const rows = await context.store.listEnvironments({
     tenant: principal.tenant,
     afterId: null,
@@ -30,9 +32,11 @@ export async function retrieveEnvironment(
     limit: maxListeners,
   });
   const [best] = rows
+    .filter((row) => allowsDevice(principal, row))
     .map((row) => rowToEnvironment(row, context.hub.presence(row.id), context.podId))
     .toSorted(compareLiveliness);
-  return best === undefined ? problemResponse("environment_not_found") : jsonResponse(200, best);
+  if (best === undefined) return problemResponse("environment_not_found");
+  return jsonResponse(200, presentEnvironment(principal, best));
 }
 
 /** Sorts the liveliest row first. */

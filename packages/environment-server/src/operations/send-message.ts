@@ -1,4 +1,7 @@
 import {
+  allowsAgent,
+  allowsDevice,
+  allowsMode,
   decodeBody,
   type PlainRequest,
   type PlainResponse,
@@ -15,7 +18,7 @@ import { maxUnacknowledgedSends, maxWaitingMessages } from "../limits.ts";
 import type { ConnectionRecord, ConversationScope, Delivery } from "../ports.ts";
 import { buildInputFrame } from "../socket/build-frame.ts";
 import type { DeviceConnection } from "../socket/device-connection.ts";
-import { mayUseDevice, type RequestContext, type ServerContext } from "./operation-context.ts";
+import type { RequestContext, ServerContext } from "./operation-context.ts";
 
 /** What became of a request in its lane: an answer, or a send whose outcome is to be waited for. */
 type Dispatch =
@@ -28,6 +31,9 @@ type Dispatch =
  * A message id is sent at most once: it is stored before the frame is written, and a repeat answers the first result, whether
  * the device is still online or not. Frames of one connection leave in the order in which the requests came in.
  *
+ * A key with a ceiling on the mode is held to the mode that the device has when the frame would leave; a repeat sends nothing
+ * and is answered whatever the mode.
+ *
  * Rejects with the reason of `signal` when it is aborted before anything was sent.
  */
 export async function sendMessage(
@@ -39,6 +45,7 @@ export async function sendMessage(
 ): Promise<PlainResponse> {
   const body = decodeBody(SendMessageBodySchema, request.body, request.headers["content-type"]);
   if (!body.ok) return body.response;
+  if (!allowsAgent(principal, body.value.agentId)) return problemResponse("agent_not_allowed");
   const planned = planDelivery(body.value, context.sha256);
   if (planned.kind === "refused") return planned.response;
   const { plan } = planned;
@@ -46,12 +53,15 @@ export async function sendMessage(
   // together, whichever connectionId of the row a request names.
   const dispatch = await context.lanes.run(JSON.stringify([principal.tenant, connectionId]), async () => {
     const record = await context.store.findConnection(principal.tenant, connectionId);
-    if (record === null || !mayUseDevice(principal, record.environment.deviceId)) {
+    if (record === null || !allowsDevice(principal, record.environment)) {
       return answer(problemResponse("connection_not_found"));
     }
     return context.lanes.run(record.environment.id, async () => {
       signal?.throwIfAborted();
-      return (await answerRepeat(context, record, plan, body.value)) ?? (await send(context, record, plan, signal));
+      return (
+        (await answerRepeat(context, record, plan, body.value)) ??
+        (await send(context, record, plan, principal, signal))
+      );
     });
   });
   if (dispatch.kind === "answered") return dispatch.response;
@@ -90,6 +100,7 @@ async function send(
   context: ServerContext,
   record: ConnectionRecord,
   plan: DeliveryPlan,
+  principal: Principal,
   signal: AbortSignal | undefined,
 ): Promise<Dispatch> {
   const { store, pending, hub } = context;
@@ -97,6 +108,7 @@ async function send(
   await waitUntilSettled(context, findOnline(context, record));
   const connection = findOnline(context, record);
   if (connection === null) return answer(notReachable(record));
+  if (!isModeAllowed(principal, connection)) return answer(problemResponse("mode_not_allowed"));
   const scope = scopeOf(record.environment.id, plan);
   const crowded = checkRoom(context, connection, plan);
   if (crowded !== null) return answer(crowded);
@@ -114,12 +126,15 @@ async function send(
     pending.discard(opened);
     throw cause;
   }
-  const ready = signal?.aborted !== true && findOnline(context, record) === connection;
+  // Storing takes time, in which the device can leave or change its mode.
+  const modeAllowed = isModeAllowed(principal, connection);
+  const ready = modeAllowed && signal?.aborted !== true && findOnline(context, record) === connection;
   if (!ready || !hub.send(connection, buildInputFrame(delivery.id, plan, plan.messages))) {
     pending.discard(opened);
     await store.release(delivery.id);
     signal?.throwIfAborted();
-    return answer(context.isClosing() ? problemResponse("shutting_down") : notReachable(record));
+    if (context.isClosing()) return answer(problemResponse("shutting_down"));
+    return answer(modeAllowed ? notReachable(record) : problemResponse("mode_not_allowed"));
   }
   pending.markSent(opened);
   context.emit({ type: "message_sent", ...connection.device, deliveryId: delivery.id });
@@ -129,6 +144,10 @@ async function send(
 function findOnline({ hub }: ServerContext, { environment, connectionId }: ConnectionRecord): DeviceConnection | null {
   const connection = hub.online(environment.id);
   return connection?.device.connectionId === connectionId ? connection : null;
+}
+
+function isModeAllowed(principal: Principal, { toldMode }: DeviceConnection): boolean {
+  return allowsMode(principal, toldMode ?? undefined);
 }
 
 /** Waits out the settle time of a socket that has just opened; the row's lane keeps later sends behind. */

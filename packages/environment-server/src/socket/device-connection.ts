@@ -7,6 +7,9 @@ import type { QueueLedger } from "./queue-ledger.ts";
 /** A device with an open socket. */
 export interface DeviceConnection {
   readonly device: DeviceReference;
+  /** The key that registered, and the name under which the device did. */
+  readonly keyId: string;
+  readonly connectionName: string;
   readonly generation: number;
   readonly socket: DeviceSocket;
   readonly connectedAtMs: number;
@@ -16,6 +19,11 @@ export interface DeviceConnection {
   /** The `lastSeenMs` that the store has. */
   storedLastSeenMs: number;
   status: DeviceStatus;
+  /**
+   * The mode that was told on this socket; `null` before. The status may still have the one from before a reconnect, which is
+   * good enough to be shown, but not to be relied on.
+   */
+  toldMode: string | null;
   readonly queues: QueueLedger;
 }
 
@@ -37,9 +45,11 @@ export function createDeviceConnection(
   queues: QueueLedger,
   nowMs: number,
 ): DeviceConnection {
-  const { environment, connectionId, generation, opened } = record;
+  const { environment, connectionId, generation, opened, keyId } = record;
   return {
     device: { tenant: environment.tenant, environmentId: environment.id, deviceId: environment.deviceId, connectionId },
+    keyId,
+    connectionName: environment.connectionName,
     generation,
     socket,
     connectedAtMs: nowMs,
@@ -47,6 +57,7 @@ export function createDeviceConnection(
     lastSeenMs: nowMs,
     storedLastSeenMs: environment.lastSeenAt,
     status: opened ? statusOf(environment) : noStatus,
+    toldMode: null,
     queues,
   };
 }

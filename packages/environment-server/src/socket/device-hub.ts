@@ -7,7 +7,7 @@ import type { ConnectionRecord, DeviceStatus, EnvironmentStore } from "../ports.
 import { createSerialLanes } from "../serial-lanes.ts";
 import { buildSyncFrame } from "./build-frame.ts";
 import { createDeviceConnection, type DeviceConnection, type Presence } from "./device-connection.ts";
-import type { DeviceSocket, DeviceSocketListener } from "./device-socket.ts";
+import type { ConnectedDevice, DeviceSocket, DeviceSocketListener } from "./device-socket.ts";
 import { receiveFrame } from "./receive-frame.ts";
 import { createQueueLedger, type QueueLedger } from "./queue-ledger.ts";
 
@@ -27,6 +27,10 @@ export interface DeviceHub {
   onlineIds(tenant: string): readonly string[];
   /** Writes a frame, and tells whether it was written. A socket that cannot take it is dropped. */
   send(connection: DeviceConnection, text: string): boolean;
+  /** Devices with a socket, online or silent. */
+  connectedDevices(): readonly ConnectedDevice[];
+  /** Closes the sockets of the devices that `isEnded` names, with 1008. */
+  closeEnded(isEnded: (device: ConnectedDevice) => boolean): void;
   /** Closes every socket with 1001; resolves when everything is stored. */
   close(): Promise<void>;
 }
@@ -41,6 +45,8 @@ export interface DeviceHubOptions {
 }
 
 const replacedClose = { code: 1000, reason: "Replaced by new connection" };
+/** RFC 6455 section 7.4.1: the socket breaks a policy. A device registers again then, and learns there that it may not. */
+const keyEndedClose = { code: 1008, reason: "The gateway key no longer allows this" };
 const shutdownClose = { code: 1001, reason: "Server is shutting down" };
 /** Neither received nor sent (RFC 6455 section 7.4.1): what a runtime reports for a dropped connection. */
 const noClosingHandshake = 1006;
@@ -198,6 +204,14 @@ export function createDeviceHub(options: DeviceHubOptions): DeviceHub {
         .filter((device) => device.tenant === tenant && online(device.environmentId) !== null)
         .map((device) => device.environmentId),
     send,
+    connectedDevices: () => [...connections.values()].map(describeDevice),
+    closeEnded(isEnded) {
+      for (const connection of [...connections.values()]) {
+        if (!isEnded(describeDevice(connection))) continue;
+        drop(connection, "key_ended", keyEndedClose.code);
+        connection.socket.close(keyEndedClose.code, keyEndedClose.reason);
+      }
+    },
     async close() {
       closed = true;
       stopSweep();
@@ -208,4 +222,8 @@ export function createDeviceHub(options: DeviceHubOptions): DeviceHub {
       await Promise.all(runningWrites);
     },
   };
+}
+
+function describeDevice({ device, keyId, connectionName }: DeviceConnection): ConnectedDevice {
+  return { tenant: device.tenant, keyId, deviceId: device.deviceId, connectionName };
 }

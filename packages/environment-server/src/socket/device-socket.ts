@@ -18,6 +18,14 @@ export interface DeviceSocketListener {
   onClose(code: number): void;
 }
 
+/** A device that holds a socket, and the key with which it registered. */
+export interface ConnectedDevice {
+  readonly tenant: string;
+  readonly keyId: string;
+  readonly deviceId: string;
+  readonly connectionName: string;
+}
+
 /** Whether a device may open its socket. A refusal is the answer to the upgrade request, before any handshake. */
 export type UpgradeDecision =
   | { readonly kind: "refused"; readonly response: PlainResponse }

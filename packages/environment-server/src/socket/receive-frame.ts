@@ -34,6 +34,7 @@ export function receiveFrame(text: string, connection: DeviceConnection, context
       context.send(connection, pongFrame);
       break;
     case "update_device_status": {
+      if (frame.change.currentMode !== undefined) connection.toldMode = frame.change.currentMode;
       const status = changeStatus(connection.status, frame.change);
       if (status === connection.status) break;
       connection.status = status;

@@ -1,4 +1,5 @@
 import type { SqliteDatabase } from "@letta-environments/platform";
+import { matchesNamePattern } from "@letta-environments/schema";
 import { maxConnectionsPerEnvironment } from "../limits.ts";
 import type { Enrolment, EnrolmentResult } from "../ports.ts";
 import { readInteger, readOptionalText, readText } from "./read-column.ts";
@@ -12,6 +13,7 @@ export function prepareEnrol(database: SqliteDatabase): (enrolment: Enrolment) =
   const findEnvironment = database.prepare(
     "SELECT id FROM environment WHERE tenant = ? AND device_id = ? AND listener_instance_id = ?",
   );
+  const findNames = database.prepare("SELECT connection_name FROM environment WHERE tenant = ? AND device_id = ?");
   const countEnvironments = database.prepare("SELECT count(*) AS count FROM environment WHERE tenant = ?");
   const putEnvironment = database.prepare(`
     INSERT INTO environment (id, tenant, device_id, listener_instance_id, connection_name, metadata, owner,
@@ -28,11 +30,20 @@ export function prepareEnrol(database: SqliteDatabase): (enrolment: Enrolment) =
     DELETE FROM environment_connection WHERE environment_id = ? AND generation <= ?
       AND (opened_at IS NULL OR replaced_at IS NOT NULL)`);
 
+  function hasOtherName({ tenant, deviceId, knownNames }: Enrolment): boolean {
+    if (knownNames === null) return false;
+    return findNames
+      .all(tenant, deviceId)
+      .map((row) => readText(row, "connection_name"))
+      .some((name) => !knownNames.some((pattern) => matchesNamePattern(pattern, name)));
+  }
+
   function enrol(enrolment: Enrolment): EnrolmentResult {
     const { tenant, deviceId, listenerInstanceId, keyId, nowMs } = enrolment;
     const device = findDevice.get(tenant, deviceId);
     const ownerKeyId = device === undefined ? null : readOptionalText(device, "owner_key_id");
     if (ownerKeyId !== null && ownerKeyId !== keyId) return { kind: "owned_by_another_key" };
+    if (ownerKeyId === null && hasOtherName(enrolment)) return { kind: "not_allowed" };
     const known = findEnvironment.get(tenant, deviceId, listenerInstanceId);
     if (known === undefined && readInteger(countEnvironments.get(tenant), "count") >= enrolment.maxEnvironments) {
       return { kind: "too_many_environments" };

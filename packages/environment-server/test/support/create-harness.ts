@@ -49,7 +49,7 @@ export const anyone: Principal = {
   tenant: "acme",
   keyId: "key-1",
   owner: "ada",
-  scopes: new Set(["list", "read", "send", "connect"] as const),
+  scopes: new Set(["list", "read", "send", "connect", "details"] as const),
   deviceIds: null,
   connectionNames: null,
   agentIds: null,

@@ -5,8 +5,10 @@ import type { LogEvent } from "../../adapters/console-telemetry.ts";
 import { createEmbeddedUpstreamFetch } from "../../adapters/embedded-upstream-fetch.ts";
 import { createHttpUpstreamFetch } from "../../adapters/http-upstream-fetch.ts";
 import type { Settings } from "../../config/settings.ts";
-import type { DeviceSockets, UpstreamFetch } from "../../ports.ts";
+import type { DeviceSockets, KeyStore, UpstreamFetch } from "../../ports.ts";
 import type { UpstreamConfig } from "../../proxy-config.ts";
+import { createTenantAdmission } from "../../tenants/create-tenant-admission.ts";
+import { openCredentials } from "./open-credentials.ts";
 import { openDatabase } from "./open-database.ts";
 
 /** What stands behind the proxy, ready to be called. */
@@ -18,11 +20,19 @@ export interface ComposedUpstream {
 }
 
 /** Starts the embedded environment server, or prepares the calls to a server elsewhere. */
-export async function composeUpstream(settings: Settings, log: (event: LogEvent) => void): Promise<ComposedUpstream> {
-  const { upstream } = settings;
+export async function composeUpstream(
+  settings: Settings,
+  keyStore: KeyStore,
+  log: (event: LogEvent) => void,
+): Promise<ComposedUpstream> {
+  const { upstream, tenants, jwt } = settings;
   if (upstream.kind === "http") {
+    const credentialOf = openCredentials(settings, await keyStore.list(), (tenant, cause) =>
+      log({ type: "credential_file_failed", tenant, cause }),
+    );
+    const admitsTenant = createTenantAdmission({ clock: systemClock, keyStore, tenants, jwt, credentialOf });
     return {
-      config: { kind: "http", credential: upstream.credential },
+      config: { kind: "http", credentialOf, admitsTenant },
       fetch: createHttpUpstreamFetch({ ...upstream, fetch: globalThis.fetch }),
       deviceSockets: null,
       close: () => Promise.resolve(),

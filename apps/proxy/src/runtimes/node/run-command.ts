@@ -3,9 +3,9 @@ import type { CommandName } from "../../cli/commands.ts";
 import { helpText } from "../../cli/help-text.ts";
 import { type ParsedCommand, parseCommand } from "../../cli/parse-command.ts";
 import { version } from "../../version.ts";
+import { checkConfigCommand } from "./check-config.ts";
 import { CommandError } from "./command-error.ts";
 import { createKeyCommand, listKeysCommand, revokeKeyCommand, rotateKeyCommand } from "./key-commands.ts";
-import { loadSettings } from "./load-settings.ts";
 import { startCommand } from "./start.ts";
 
 const run: Readonly<Record<CommandName, (parsed: ParsedCommand) => void | Promise<void>>> = {
@@ -14,7 +14,7 @@ const run: Readonly<Record<CommandName, (parsed: ParsedCommand) => void | Promis
   "keys list": listKeysCommand,
   "keys revoke": revokeKeyCommand,
   "keys rotate": rotateKeyCommand,
-  "config check": checkConfig,
+  "config check": checkConfigCommand,
 };
 
 /** Runs a command line and resolves with the exit code: 0 done, 1 failed, 2 misused. */
@@ -44,11 +44,4 @@ async function runParsed(parsed: ParsedCommand): Promise<0 | 1 | 2> {
     process.stderr.write(`letta-proxy: ${error.message.replaceAll("\n", "\nletta-proxy: ")}\n`);
     return error.exitCode;
   }
-}
-
-/** `config check` */
-function checkConfig(parsed: ParsedCommand): void {
-  const { upstream } = loadSettings(parsed);
-  const behind = upstream.kind === "http" ? upstream.baseUrl.origin : "the embedded environment server";
-  process.stdout.write(`The configuration is valid; the upstream is ${behind}.\n`);
 }

@@ -1,6 +1,7 @@
 import process from "node:process";
 import { constantTimeEqual, hmacSha256Hex, randomId, sha256Hex, systemClock } from "@letta-environments/platform/node";
 import { createConsoleTelemetry } from "../../adapters/console-telemetry.ts";
+import { createHttpJwksFetch } from "../../adapters/http-jwks-fetch.ts";
 import { createHttpServer, defaultServerTimeouts } from "../../adapters/node/create-http-server.ts";
 import { trackServer } from "../../adapters/node/drain-server.ts";
 import { gatewayRequestOf, pathOf } from "../../adapters/node/gateway-request-of.ts";
@@ -23,7 +24,8 @@ export async function startCommand(parsed: ParsedCommand): Promise<void> {
   // Whoever read the log may leave; the proxy stays.
   process.stdout.on("error", () => undefined);
   const keys = await openKeys(settings);
-  const upstream = await composeUpstream(settings, log);
+  const upstream = await composeUpstream(settings, keys.keyStore, log);
+  const userAgent = `letta-environments-proxy/${version}`;
   const proxy = createProxy(
     {
       clock: systemClock,
@@ -34,11 +36,16 @@ export async function startCommand(parsed: ParsedCommand): Promise<void> {
       telemetry: log,
       upstream: upstream.fetch,
       deviceSockets: upstream.deviceSockets,
+      fetchJwks: createHttpJwksFetch(globalThis.fetch, userAgent),
     },
     {
       upstream: upstream.config,
       upstreamTimeoutMs: settings.upstreamTimeoutMs,
-      userAgent: `letta-environments-proxy/${version}`,
+      userAgent,
+      jwt: settings.jwt,
+      passThrough: settings.passThrough,
+      tenants: settings.tenants,
+      corsOrigins: settings.corsOrigins,
     },
   );
   let draining = false;

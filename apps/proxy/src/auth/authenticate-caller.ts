@@ -1,0 +1,52 @@
+/**
+ * Sends a credential to whoever can judge it: a gateway key by its prefix, a signed token by its shape, and, where callers may
+ * bring their own, anything else to the upstream. What begins like a gateway key never leaves the gateway.
+ */
+import type { ProxyPorts } from "../ports.ts";
+import type { ProxyConfig } from "../proxy-config.ts";
+import { type Authentication, createAuthenticate } from "./authenticate.ts";
+import { readBearerToken } from "./bearer-token.ts";
+import { createAuthenticateToken } from "./jwt/authenticate-token.ts";
+import { keyPrefix } from "./key-format.ts";
+import { looksLikeToken } from "./looks-like-token.ts";
+import { createPassThrough } from "./pass-through.ts";
+import { createTenantGate } from "./tenant-gate.ts";
+
+/** Who calls, and the upstream key that they brought along, if any. */
+export type CallerAuthentication = Authentication & { readonly ownCredential?: string };
+
+/** Judges callers. */
+export interface AuthenticateCaller {
+  authenticate(authorization: string | null): CallerAuthentication | Promise<CallerAuthentication>;
+  /** Drops what is remembered of a caller's own upstream key. */
+  forget(ownCredential: string): void;
+}
+
+/** Creates an {@link AuthenticateCaller} from the ways in that the configuration opens. */
+export function createAuthenticateCaller(ports: ProxyPorts, config: ProxyConfig): AuthenticateCaller {
+  const gate = createTenantGate(config);
+  const authenticateKey = createAuthenticate(ports);
+  const authenticateToken = createTokenWay(ports, config);
+  const passThrough = config.passThrough === true && config.upstream.kind === "http" ? createPassThrough(ports) : null;
+
+  function judge(authorization: string | null): CallerAuthentication | Promise<CallerAuthentication> {
+    if (authenticateToken === null && passThrough === null) return gate.admit(authenticateKey(authorization), "key");
+    const credentials = readBearerToken(authorization);
+    if (credentials.kind !== "token" || credentials.token.startsWith(keyPrefix)) {
+      return gate.admit(authenticateKey(authorization), "key");
+    }
+    const { token } = credentials;
+    if (authenticateToken !== null && looksLikeToken(token)) return gate.admit(authenticateToken(token), "token");
+    if (passThrough === null) return authenticateKey(authorization);
+    return { kind: "authenticated", principal: passThrough.principalOf(token), ownCredential: token };
+  }
+
+  return { authenticate: judge, forget: (key) => passThrough?.forget(key) };
+}
+
+function createTokenWay(ports: ProxyPorts, config: ProxyConfig): ReturnType<typeof createAuthenticateToken> | null {
+  const { jwt } = config;
+  if (jwt === undefined || jwt === null) return null;
+  if (ports.fetchJwks === undefined) throw new TypeError("tokens need the port fetchJwks");
+  return createAuthenticateToken({ ...ports, fetchJwks: ports.fetchJwks }, jwt);
+}

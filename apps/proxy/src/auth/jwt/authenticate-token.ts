@@ -1,0 +1,83 @@
+/**
+ * Who bears a signed token (RFC 7519).
+ *
+ * A token that was verified before is found by its SHA-256 in a bounded map, without waiting, until it expires or the keys of
+ * its issuer change. A key id that is not in the key set makes the set be read again, at most once in a cooldown.
+ */
+import { type PlainResponse, type Principal, problemResponse } from "@letta-environments/schema";
+import type { JwtSettings } from "../../config/settings.ts";
+import type { JwksFetch, ProxyPorts } from "../../ports.ts";
+import type { Authentication } from "../authenticate.ts";
+import { createBoundedMap } from "../bounded-map.ts";
+import { invalidKey } from "../key-refusals.ts";
+import { createJwksCache } from "./jwks-cache.ts";
+import type { KeySet } from "./key-set.ts";
+import { principalOfClaims } from "./principal-of-claims.ts";
+import type { TokenVerdict, VerifyToken } from "./verify-token.ts";
+
+/** Verified tokens kept in memory. */
+const maxVerifiedTokens = 10_000;
+
+interface VerifiedToken {
+  readonly principal: Principal;
+  readonly expiresAt: number;
+  readonly version: number;
+}
+
+/** Judges a token. */
+export type AuthenticateToken = (token: string) => Authentication | Promise<Authentication>;
+
+/** Creates an {@link AuthenticateToken}. The library that verifies is loaded with the first token. */
+export function createAuthenticateToken(
+  ports: Pick<ProxyPorts, "clock" | "digests" | "telemetry"> & { readonly fetchJwks: JwksFetch },
+  settings: JwtSettings,
+): AuthenticateToken {
+  const { clock, digests } = ports;
+  const keySets = createJwksCache(ports, settings);
+  const verified = createBoundedMap<VerifiedToken>(maxVerifiedTokens);
+  let verifier: Promise<VerifyToken> | null = null;
+
+  function loadVerifier(): Promise<VerifyToken> {
+    verifier ??= import("./verify-token.ts").then(({ createVerifyToken }) => createVerifyToken(settings));
+    return verifier;
+  }
+
+  async function verify(token: string, digest: string, known: KeySet | null): Promise<Authentication> {
+    let keySet = known ?? (await keySets.refreshed());
+    if (keySet === null) return refused(issuerUnavailable(keySets.retryAfterMs()));
+    const verifyToken = await loadVerifier();
+    let verdict: TokenVerdict = await verifyToken(token, keySet, clock.now());
+    if (verdict.kind === "unknown_key") {
+      const newer = await keySets.refreshed();
+      if (newer !== null && newer.version !== keySet.version) {
+        keySet = newer;
+        verdict = await verifyToken(token, newer, clock.now());
+      }
+    }
+    const principal = verdict.kind === "valid" ? principalOfClaims(verdict.claims, settings, digests) : null;
+    if (verdict.kind !== "valid" || principal === null) return refused(invalidKey());
+    verified.set(digest, { principal, expiresAt: verdict.expiresAt, version: keySet.version });
+    return { kind: "authenticated", principal };
+  }
+
+  return (token) => {
+    if (token.length > settings.maxTokenBytes) return refused(invalidKey());
+    const digest = digests.sha256(token);
+    const keySet = keySets.current();
+    const known = verified.get(digest);
+    if (known !== undefined && known.version === keySet?.version) {
+      if (clock.now() < known.expiresAt) return { kind: "authenticated", principal: known.principal };
+      verified.delete(digest);
+      return refused(invalidKey());
+    }
+    return verify(token, digest, keySet);
+  };
+}
+
+function refused(response: PlainResponse): Authentication {
+  return { kind: "refused", response };
+}
+
+function issuerUnavailable(retryAfterMs: number): PlainResponse {
+  return problemResponse("issuer_unavailable", { retryAfterSeconds: Math.max(1, Math.ceil(retryAfterMs / 1_000)) });
+}

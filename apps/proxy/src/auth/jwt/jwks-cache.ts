@@ -1,0 +1,76 @@
+import type { JwtSettings } from "../../config/settings.ts";
+import type { JwksFetch, ProxyPorts } from "../../ports.ts";
+import { runWithDeadline } from "../../upstream/run-with-deadline.ts";
+import { type KeySet, readKeySet } from "./key-set.ts";
+
+/** What the cache is told. */
+export type JwksSettings = Pick<
+  JwtSettings,
+  "jwksUrl" | "jwksMaxAgeMs" | "jwksStaleMs" | "jwksCooldownMs" | "jwksTimeoutMs"
+>;
+
+/** The keys of an issuer, read when they are needed and kept while the issuer cannot be reached. */
+export interface JwksCache {
+  /** The keys to use now, without waiting; `null` when there are none. Old ones are read again beside the request. */
+  current(): KeySet | null;
+  /** The keys after a read, unless one was begun within the cooldown; then the present ones. */
+  refreshed(): Promise<KeySet | null>;
+  /** Milliseconds until the keys may be read again. */
+  retryAfterMs(): number;
+}
+
+/** Creates a {@link JwksCache}. However often callers ask, the issuer is asked once in a cooldown at most. */
+export function createJwksCache(
+  ports: Pick<ProxyPorts, "clock" | "telemetry"> & { readonly fetchJwks: JwksFetch },
+  settings: JwksSettings,
+): JwksCache {
+  const { clock, telemetry, fetchJwks } = ports;
+  let keySet: KeySet | null = null;
+  let text: string | null = null;
+  let readAt = 0;
+  let attemptedAt: number | null = null;
+  let reading: Promise<void> | null = null;
+
+  async function read(): Promise<void> {
+    const deadline = { atMs: clock.now() + settings.jwksTimeoutMs, signal: new AbortController().signal };
+    const outcome = await runWithDeadline(clock, deadline, (signal) => fetchJwks(settings.jwksUrl, signal));
+    if (outcome.kind !== "finished") throw new Error("the key set was not answered in time");
+    const keys = readKeySet(outcome.result);
+    if (keys === null) throw new Error("the answer is no key set");
+    readAt = clock.now();
+    if (outcome.result === text) return;
+    text = outcome.result;
+    keySet = { keys, version: (keySet?.version ?? 0) + 1 };
+  }
+
+  function retryAfterMs(): number {
+    return attemptedAt === null ? 0 : Math.max(0, attemptedAt + settings.jwksCooldownMs - clock.now());
+  }
+
+  function refresh(): Promise<void> {
+    if (reading !== null) return reading;
+    if (retryAfterMs() > 0) return Promise.resolve();
+    attemptedAt = clock.now();
+    reading = read()
+      .catch((cause: unknown) => telemetry({ type: "jwks_failed", cause }))
+      .finally(() => (reading = null));
+    return reading;
+  }
+
+  function usable(): KeySet | null {
+    return keySet !== null && clock.now() < readAt + settings.jwksStaleMs ? keySet : null;
+  }
+
+  return {
+    current() {
+      // Failures are reported where they happen.
+      if (keySet !== null && clock.now() >= readAt + settings.jwksMaxAgeMs) void refresh();
+      return usable();
+    },
+    async refreshed() {
+      await refresh();
+      return usable();
+    },
+    retryAfterMs,
+  };
+}

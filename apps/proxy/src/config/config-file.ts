@@ -1,0 +1,95 @@
+import type { Scope } from "@letta-environments/schema";
+
+/** What `proxy.config.json` may hold. Secrets are no settings: they come from the environment or from files of their own. */
+export interface ConfigFile {
+  /** For editors; not read. */
+  $schema?: string;
+  host?: string;
+  port?: number;
+  publicUrl?: string;
+  dataDir?: string;
+  log?: LogFormat;
+  upstream?: {
+    /** Absent: the embedded environment server. */
+    url?: string;
+    /** Accept `http:` beyond loopback. */
+    allowInsecure?: boolean;
+    timeoutMs?: number;
+    maxResponseBytes?: number;
+  };
+  auth?: { jwt?: JwtFile; passThrough?: boolean };
+  tenants?: Record<string, TenantFile>;
+  cors?: { origins: string[] };
+}
+
+/** How the log is written: for people, or one JSON object a line. */
+export type LogFormat = "pretty" | "json";
+
+/** Every {@link LogFormat}. */
+export const logFormats: readonly LogFormat[] = ["pretty", "json"];
+
+/** A claim by its name, or by the names that lead to it through nested objects. */
+export type ClaimPath = string | string[];
+
+/** A signature algorithm that a token may have (RFC 7518 section 3.1, RFC 9864). None is symmetric. */
+export type JwtAlgorithm =
+  | "RS256"
+  | "RS384"
+  | "RS512"
+  | "PS256"
+  | "PS384"
+  | "PS512"
+  | "ES256"
+  | "ES384"
+  | "ES512"
+  | "EdDSA"
+  | "Ed25519";
+
+/** Every {@link JwtAlgorithm}. */
+export const jwtAlgorithms: readonly JwtAlgorithm[] = [
+  "RS256",
+  "RS384",
+  "RS512",
+  "PS256",
+  "PS384",
+  "PS512",
+  "ES256",
+  "ES384",
+  "ES512",
+  "EdDSA",
+  "Ed25519",
+];
+
+/** `auth.jwt` of the file. */
+export interface JwtFile {
+  issuer: string;
+  audience: string | string[];
+  jwksUrl: string;
+  algorithms?: JwtAlgorithm[];
+  type?: string;
+  clockToleranceMs?: number;
+  maxTokenBytes?: number;
+  jwksMaxAgeMs?: number;
+  jwksStaleMs?: number;
+  jwksCooldownMs?: number;
+  jwksTimeoutMs?: number;
+  tenant?: string;
+  claims?: {
+    tenant?: ClaimPath;
+    scopes?: ClaimPath;
+    owner?: ClaimPath;
+    deviceIds?: ClaimPath;
+    connectionNames?: ClaimPath;
+    agentIds?: ClaimPath;
+    maxMode?: ClaimPath;
+  };
+  scopeMap?: Record<string, Scope[]>;
+}
+
+/** A member of `tenants` of the file. */
+export interface TenantFile {
+  upstream?: { credentialEnv?: string; credentialFile?: string };
+  publicName?: string;
+  deviceIds?: string[];
+  connectionNames?: string[];
+}

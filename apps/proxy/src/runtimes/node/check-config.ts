@@ -1,0 +1,29 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import process from "node:process";
+import type { ParsedCommand } from "../../cli/parse-command.ts";
+import type { Settings } from "../../config/settings.ts";
+import type { KeyRecord } from "../../keys/key-record.ts";
+import { loadSettings } from "./load-settings.ts";
+import { openCredentials } from "./open-credentials.ts";
+import { openKeys } from "./open-keys.ts";
+
+/** `config check`: everything that would keep a start from succeeding, but for the port. */
+export async function checkConfigCommand(parsed: ParsedCommand): Promise<void> {
+  const settings = loadSettings(parsed);
+  const { upstream } = settings;
+  if (upstream.kind === "http") openCredentials(settings, await readKeys(settings), () => undefined);
+  const behind = upstream.kind === "http" ? upstream.baseUrl.origin : "the embedded environment server";
+  process.stdout.write(`The configuration is valid; the upstream is ${behind}.\n`);
+}
+
+/** The keys there are; a check makes no data directory. */
+async function readKeys(settings: Settings): Promise<readonly KeyRecord[]> {
+  if (!existsSync(join(settings.dataDir, "proxy.sqlite"))) return [];
+  const keys = await openKeys(settings);
+  try {
+    return await keys.keyStore.list();
+  } finally {
+    keys.close();
+  }
+}

@@ -1,0 +1,38 @@
+import type { Principal } from "@letta-environments/schema";
+import type { AuthenticateCaller } from "../auth/authenticate-caller.ts";
+import type { GatewayRequest } from "../gateway-request.ts";
+import type { ProxyPorts, UpstreamCredential } from "../ports.ts";
+import type { ProxyConfig } from "../proxy-config.ts";
+
+/** With what a request authenticates at the upstream; `undefined` for nothing. */
+export type CredentialChoice = (
+  request: Pick<GatewayRequest, "clientAddress">,
+  requestId: string,
+  principal: Principal,
+  ownCredential: string | null,
+) => UpstreamCredential | undefined;
+
+/**
+ * Creates a {@link CredentialChoice}: the caller's own key where they brought one, else the tenant's credential. When the
+ * upstream refuses a caller's own key, what is remembered of it is dropped and the refusal is reported with their address.
+ */
+export function createCredentialChoice(
+  ports: Pick<ProxyPorts, "telemetry">,
+  { upstream }: Pick<ProxyConfig, "upstream">,
+  callers: Pick<AuthenticateCaller, "forget">,
+): CredentialChoice {
+  if (upstream.kind === "embedded") return () => undefined;
+  return ({ clientAddress }, requestId, { tenant, keyId }, ownCredential) => {
+    if (ownCredential === null) {
+      const value = upstream.credentialOf(tenant);
+      return value === null ? undefined : { value };
+    }
+    return {
+      value: ownCredential,
+      onCallerRefused(status) {
+        callers.forget(ownCredential);
+        ports.telemetry({ type: "pass_through_refused", requestId, status, keyId, clientAddress });
+      },
+    };
+  };
+}

@@ -1,0 +1,125 @@
+import type { Clock } from "@letta-environments/platform";
+import {
+  allowsDevice,
+  allowsMode,
+  endpoints,
+  type Endpoint,
+  type ListEnvironmentsQuery,
+  type PlainResponse,
+  type Principal,
+  problemResponse,
+} from "@letta-environments/schema";
+import type { UpstreamRequest } from "../ports.ts";
+import type { ProxyConfig } from "../proxy-config.ts";
+import type { Forward } from "./forward.ts";
+import { listAllowed } from "./list-allowed.ts";
+import { presentListResponse, presentRowResponse } from "./present-response.ts";
+import {
+  type CallUpstream,
+  createResolveConnection,
+  maxRowAgeMs,
+  type ResolveConnection,
+} from "./resolve-connection.ts";
+import type { Deadline } from "./run-with-deadline.ts";
+import { readUpstreamRow } from "./upstream-row.ts";
+
+/** What the request meant, for the decisions that need more than its bytes. */
+export interface RequestMeaning {
+  readonly params: Readonly<Record<string, string>>;
+  /** Decoded query; `null` when the endpoint takes none. */
+  readonly queryValues: unknown;
+  /** Decoded body; `null` when the endpoint takes none. */
+  readonly bodyValue: unknown;
+}
+
+/** {@link Forward} for what a principal may see and do. */
+export type ForwardAuthorised = (
+  endpoint: Endpoint,
+  request: UpstreamRequest,
+  deadline: Deadline,
+  meaning: RequestMeaning,
+) => Promise<PlainResponse>;
+
+/**
+ * Holds a principal to its devices, its mode and what it may be shown, in front of a server that knows nothing of them. The
+ * embedded server does all of this itself, by the principal.
+ */
+export function createForwardAuthorised(
+  forward: Forward,
+  clock: Pick<Clock, "now">,
+  config: Pick<ProxyConfig, "upstream">,
+): ForwardAuthorised {
+  if (config.upstream.kind === "embedded") return forward;
+  const resolve = createResolveConnection(clock);
+  return async (endpoint, request, deadline, meaning) => {
+    const call: CallUpstream = (called, sent) => forward(called, sent, deadline);
+    switch (endpoint.operation) {
+      case "listEnvironments":
+        return list(request, meaning, call);
+      case "retrieveEnvironment":
+        return retrieve(request, call);
+      case "sendMessage": {
+        const refusal = await refuseSend(resolve, request, meaning, call);
+        if (refusal !== null) return refusal;
+        // Nothing was sent yet, which a timeout of the send itself could not say.
+        if (clock.now() >= deadline.atMs) return problemResponse("upstream_timeout");
+        return call(endpoint, judgedRequest(request, meaning));
+      }
+      default:
+        return call(endpoint, request);
+    }
+  };
+}
+
+async function list(request: UpstreamRequest, meaning: RequestMeaning, call: CallUpstream): Promise<PlainResponse> {
+  const { principal } = request;
+  const readPage = (page: UpstreamRequest): Promise<PlainResponse> => call(endpoints.listEnvironments, page);
+  if (!isHeldToDevices(principal)) return presentListResponse(principal, await readPage(request));
+  // The endpoint's own schema has decoded it.
+  return listAllowed(request, meaning.queryValues as ListEnvironmentsQuery, readPage);
+}
+
+async function retrieve(request: UpstreamRequest, call: CallUpstream): Promise<PlainResponse> {
+  const { principal } = request;
+  const response = await call(endpoints.retrieveEnvironment, request);
+  if (isHeldToDevices(principal)) {
+    // A device that is out of bounds and one that does not exist must look alike.
+    if (response.status === 404) return problemResponse("environment_not_found");
+    if (response.status !== 200) return response;
+    const row = readUpstreamRow(response.body);
+    if (row === null) return problemResponse("upstream_invalid_response");
+    if (!allowsDevice(principal, row)) return problemResponse("environment_not_found");
+  }
+  return presentRowResponse(principal, response);
+}
+
+/** Why a send must not go on; `null` when it may. */
+async function refuseSend(
+  resolve: ResolveConnection,
+  request: UpstreamRequest,
+  { params }: RequestMeaning,
+  call: CallUpstream,
+): Promise<PlainResponse | null> {
+  const { principal } = request;
+  // A mode can change at any time: under a ceiling it is read for each send.
+  const maxAgeMs = principal.maxMode === null ? maxRowAgeMs : -1;
+  const resolved = await resolve(params["connectionId"] ?? "", request, call, maxAgeMs);
+  if (resolved.kind === "refused") return resolved.response;
+  const { row } = resolved;
+  if (!allowsDevice(principal, row)) return problemResponse("connection_not_found");
+  const currentMode = typeof row["currentMode"] === "string" ? row["currentMode"] : undefined;
+  return allowsMode(principal, currentMode) ? null : problemResponse("mode_not_allowed");
+}
+
+function isHeldToDevices({ deviceIds, connectionNames, tenantDevices = null }: Principal): boolean {
+  return deviceIds !== null || connectionNames !== null || tenantDevices !== null;
+}
+
+/**
+ * The send as it was judged. Where the agent decides, the body is written anew: of a member that stands twice another reader
+ * could take the other one.
+ */
+function judgedRequest(request: UpstreamRequest, { bodyValue }: RequestMeaning): UpstreamRequest {
+  if (request.principal.agentIds === null) return request;
+  return { ...request, body: new TextEncoder().encode(JSON.stringify(bodyValue)) };
+}

@@ -1,0 +1,30 @@
+import { safeParse } from "valibot";
+import { expect, test } from "vitest";
+import { ConfigFileSchema } from "../src/config/config-file-schema.ts";
+import { configJsonSchema } from "./support/config-json-schema.ts";
+
+type Node = Readonly<Record<string, unknown>>;
+
+/** Every object of a JSON Schema that has members, with where it is. */
+function objectsOf(node: unknown, path = "$"): (readonly [string, Node])[] {
+  if (typeof node !== "object" || node === null) return [];
+  const children = Object.entries(node).flatMap(([name, child]) => objectsOf(child, `${path}.${name}`));
+  return "properties" in node && "type" in node ? [[path, node as Node], ...children] : children;
+}
+
+test("editors are told the same strict members as the proxy checks, each setting with a text", () => {
+  const schema: unknown = JSON.parse(configJsonSchema());
+  const objects = objectsOf(schema);
+  expect(objects.length).toBeGreaterThan(6);
+  for (const [path, object] of objects) {
+    expect([path, object["additionalProperties"]]).toEqual([path, false]);
+    for (const [name, member] of Object.entries(object["properties"] as Readonly<Record<string, Node>>)) {
+      const isDescribed = "description" in member || "properties" in member;
+      expect([path, name, isDescribed]).toEqual([path, name, true]);
+    }
+  }
+});
+
+test("a file may name its schema", () => {
+  expect(safeParse(ConfigFileSchema, { $schema: "./apps/proxy/proxy.config.schema.json" }).success).toBe(true);
+});

@@ -1,0 +1,105 @@
+import { describe, expect, test } from "vitest";
+import { fakeRequest } from "./support/fake-request.ts";
+import { createTestProxy } from "./support/test-proxy.ts";
+
+const page = "https://console.example";
+
+function setUp() {
+  return createTestProxy(undefined, { config: { corsOrigins: [page, "http://localhost:5173"] } });
+}
+
+function preflight(origin: string, path = "/v1/environments/c/messages") {
+  return fakeRequest({
+    method: "OPTIONS",
+    path,
+    headers: {
+      origin,
+      "access-control-request-method": "POST",
+      "access-control-request-headers": "authorization,content-type",
+    },
+  });
+}
+
+function corsHeaders(headers: Readonly<Record<string, string>>): readonly string[] {
+  return Object.keys(headers).filter((name) => name.startsWith("access-control-") || name === "vary");
+}
+
+describe("without origins", () => {
+  test("no answer has anything of CORS, and a preflight is a method that is not allowed", async () => {
+    const { proxy, issueKey } = createTestProxy();
+    const { key } = await issueKey();
+    for (const request of [fakeRequest({ key, headers: { origin: page } }), preflight(page)]) {
+      expect(corsHeaders((await proxy.handle(request)).headers)).toEqual([]);
+    }
+    expect((await proxy.handle(preflight(page))).status).toBe(405);
+  });
+});
+
+describe("with origins", () => {
+  test("a preflight of a listed one is answered without a key, with exactly what may be sent", async () => {
+    const { status, headers, body } = await setUp().proxy.handle(preflight(page));
+    expect({ status, body }).toEqual({ status: 204, body: null });
+    expect(headers).toMatchObject({
+      "access-control-allow-origin": page,
+      "access-control-allow-methods": "GET, POST",
+      "access-control-allow-headers": "authorization, content-type, idempotency-key, x-request-id",
+      vary: "Origin",
+    });
+    expect(headers).not.toHaveProperty("access-control-allow-credentials");
+  });
+
+  test("every answer to a listed one may be read by its page, errors too", async () => {
+    const { proxy, issueKey } = setUp();
+    const { key } = await issueKey();
+    const headers = { origin: page };
+    const requests = [
+      fakeRequest({ key, headers }),
+      fakeRequest({ headers }),
+      fakeRequest({ key: "lek_wrong", headers }),
+      fakeRequest({ key, headers, path: "/v1/nothing" }),
+      fakeRequest({ key, headers, query: "limit=1000" }),
+      fakeRequest({ key, headers, method: "DELETE" }),
+    ];
+    const statuses = [];
+    for (const request of requests) {
+      const answer = await proxy.handle(request);
+      statuses.push(answer.status);
+      expect(answer.headers).toMatchObject({
+        "access-control-allow-origin": page,
+        "access-control-expose-headers": "x-request-id, retry-after, x-should-retry, idempotency-replayed",
+        vary: "Origin",
+      });
+      expect(answer.headers).not.toHaveProperty("access-control-allow-credentials");
+    }
+    expect(statuses).toEqual([200, 401, 401, 404, 400, 405]);
+  });
+
+  test.each([
+    "https://console.example.evil.example",
+    "https://CONSOLE.example",
+    "http://console.example",
+    "https://console.example:8443",
+    "https://console.example/",
+    "null",
+    "*",
+    `${page}, https://evil.example`,
+  ])("%s gets no permission, only Vary", async (origin) => {
+    const { proxy, issueKey } = setUp();
+    const { key } = await issueKey();
+    for (const request of [fakeRequest({ key, headers: { origin } }), preflight(origin)]) {
+      expect(corsHeaders((await proxy.handle(request)).headers)).toEqual(["vary"]);
+    }
+  });
+
+  test("a request without an origin varies by origin too", async () => {
+    const answer = await setUp().proxy.handle(fakeRequest());
+    expect(corsHeaders(answer.headers)).toEqual(["vary"]);
+  });
+
+  test("what is not the API has no CORS", async () => {
+    const { proxy } = setUp();
+    const answer = await proxy.handle(fakeRequest({ path: "/admin/v1/keys", headers: { origin: page } }));
+    expect(corsHeaders(answer.headers)).toEqual([]);
+    expect((await proxy.handle(preflight(page, "/admin/v1/keys"))).status).not.toBe(204);
+  });
+});

@@ -1,0 +1,119 @@
+/** What the configuration says of tenants and ways in, in processes of their own. */
+import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import { once } from "node:events";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createFakeUpstream, launchProxy, runLettaProxy } from "@letta-environments/testkit";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { createTestIssuer, testJwtSettings } from "./support/test-issuer.ts";
+
+vi.setConfig({ testTimeout: 60_000 });
+
+let folder = "";
+let config = "";
+const closers: (() => unknown)[] = [];
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "letta-proxy-"));
+  config = join(folder, "proxy.config.json");
+});
+afterEach(async () => {
+  for (const close of closers.splice(0)) await close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+function run(words: readonly string[]): Promise<string> {
+  const shared = ["--config", config, "--data-dir", join(folder, "data")];
+  return runLettaProxy([...words, ...shared]).then(
+    ({ stdout }) => stdout,
+    (error: { readonly stderr: string }) => error.stderr,
+  );
+}
+
+const upstream = { url: "https://api.example" };
+
+test("config check names every mistake by its path, shows no secret and makes no data directory", async () => {
+  await writeFile(config, JSON.stringify({ upstream: { ...upstream, apiKey: "hunter2" }, cors: { origins: [] } }));
+  const said = await run(["config", "check"]);
+  expect(said).toContain("upstream.apiKey is not a setting");
+  expect(said).toContain("cors.origins must not be empty");
+  expect(said).not.toContain("hunter2");
+  expect(await readdir(folder)).toEqual(["proxy.config.json"]);
+});
+
+test("tenants that share a credential without allowlists are refused by config check and at the start", async () => {
+  await writeFile(config, JSON.stringify({ upstream }));
+  await run(["keys", "create", "--name", "a", "--tenant", "t1"]);
+  expect(await run(["config", "check"])).toContain("The configuration is valid");
+  await run(["keys", "create", "--name", "b", "--tenant", "t2"]);
+  for (const words of [
+    ["config", "check"],
+    ["start", "--port", "0", "--log", "json"],
+  ]) {
+    const said = await run(words);
+    expect(said).toContain("tenants.t1 shares its upstream credential with tenant 't2'");
+    expect(said).toContain("tenants.t2 ");
+  }
+  const tenants = { t1: { deviceIds: ["d1"] }, t2: { connectionNames: ["lab-*"] } };
+  await writeFile(config, JSON.stringify({ upstream, tenants }));
+  expect(await run(["config", "check"])).toContain("The configuration is valid");
+});
+
+test("a token, a page and a tenant's credential file work as they are configured", async () => {
+  const seen: (string | undefined)[] = [];
+  const fake = await createFakeUpstream((request, response) => {
+    seen.push(request.headers["authorization"]);
+    response.writeHead(200, { "content-type": "application/json" }).end('{"connections":[],"hasNextPage":false}');
+  });
+  const issuer = await createTestIssuer();
+  const keys = await issuer.fetchJwks("", new AbortController().signal);
+  const server = createServer((_incoming, outgoing) => outgoing.end(keys)).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const address = server.address();
+  const port = typeof address === "object" ? address?.port : 0;
+  closers.push(
+    () => fake.close(),
+    () => server.close(),
+  );
+  const credentialFile = join(folder, "credential");
+  await writeFile(credentialFile, "sk-first\n");
+  const { issuer: name, audience, algorithms } = testJwtSettings;
+  const jwt = {
+    issuer: name,
+    audience,
+    algorithms,
+    jwksUrl: `http://127.0.0.1:${port}/jwks`,
+    claims: { tenant: "org" },
+  };
+  const file = {
+    upstream: { url: fake.url },
+    auth: { jwt, passThrough: true },
+    tenants: { t1: { upstream: { credentialFile } } },
+    cors: { origins: ["https://console.example"] },
+  };
+  await writeFile(config, JSON.stringify(file));
+  const proxy = await launchProxy({ dataDir: join(folder, "data"), args: ["--config", config] });
+  closers.unshift(() => proxy.stop());
+
+  const ask = (key: string): Promise<Response> =>
+    fetch(`${proxy.url}/v1/environments`, {
+      headers: { authorization: `Bearer ${key}`, origin: "https://console.example" },
+    });
+  const token = await issuer.sign(Date.now());
+  const answer = await ask(token);
+  expect([answer.status, answer.headers.get("access-control-allow-origin")]).toEqual([200, "https://console.example"]);
+  const foreign = await issuer.sign(Date.now(), { claims: { org: "t2" } });
+  expect((await ask(foreign)).status).toBe(403);
+  expect((await ask("sk-own")).status).toBe(200);
+  await writeFile(credentialFile, "sk-second\n");
+  await vi.waitFor(
+    async () => {
+      await ask(token);
+      expect(seen.at(-1)).toBe("Bearer sk-second");
+    },
+    { timeout: 10_000, interval: 200 },
+  );
+  expect(seen.slice(0, 2)).toEqual(["Bearer sk-first", "Bearer sk-own"]);
+  await proxy.process.stop();
+  for (const secret of [token, "sk-first", "sk-second", "sk-own"]) expect(proxy.process.output()).not.toContain(secret);
+});

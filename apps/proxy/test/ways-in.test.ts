@@ -1,0 +1,149 @@
+import { jsonResponse } from "@letta-environments/schema";
+import { describe, expect, test } from "vitest";
+import type { UpstreamFetch } from "../src/ports.ts";
+import type { ProxyConfig } from "../src/proxy-config.ts";
+import { fakeRequest } from "./support/fake-request.ts";
+import { createTestIssuer, testJwtSettings } from "./support/test-issuer.ts";
+import { createTestProxy, emptyUpstream, problemOf, type TestProxy, upstreamCredential } from "./support/test-proxy.ts";
+
+const ownKey = "sk-let-callers-own-key";
+
+function withPassThrough(upstream: UpstreamFetch = emptyUpstream, config: Partial<ProxyConfig> = {}): TestProxy {
+  return createTestProxy(upstream, { config: { passThrough: true, ...config } });
+}
+
+function sentCredentials({ upstreamRequests }: TestProxy): (string | undefined)[] {
+  return upstreamRequests.map(({ headers }) => headers["authorization"]);
+}
+
+describe("a caller's own key of the upstream", () => {
+  test("is refused unless pass-through is on, and reaches nobody", async () => {
+    const proxy = createTestProxy();
+    expect(problemOf(await proxy.proxy.handle(fakeRequest({ key: ownKey }))).errorCode).toBe("invalid_key");
+    expect(proxy.upstreamRequests).toEqual([]);
+  });
+
+  test("is forwarded in the place of the gateway's credential", async () => {
+    const proxy = withPassThrough();
+    const { key } = await proxy.issueKey();
+    expect((await proxy.proxy.handle(fakeRequest({ key: ownKey }))).status).toBe(200);
+    expect((await proxy.proxy.handle(fakeRequest({ key }))).status).toBe(200);
+    expect(sentCredentials(proxy)).toEqual([`Bearer ${ownKey}`, `Bearer ${upstreamCredential}`]);
+  });
+
+  test("is a tenant of its own by a digest, and no event holds the key", async () => {
+    const proxy = withPassThrough();
+    for (const key of [ownKey, ownKey, "sk-let-another"]) await proxy.proxy.handle(fakeRequest({ key }));
+    const tenants = proxy.upstreamRequests.map(({ principal }) => principal.tenant);
+    expect(tenants[0]).toMatch(/^passthrough:[0-9a-f]{32}$/);
+    expect(tenants[1]).toBe(tenants[0]);
+    expect(tenants[2]).not.toBe(tenants[0]);
+    expect(JSON.stringify(proxy.events)).not.toContain("sk-let");
+  });
+
+  test("may neither enrol devices nor administer", async () => {
+    const proxy = withPassThrough();
+    await proxy.proxy.handle(fakeRequest({ key: ownKey }));
+    const scopes = proxy.upstreamRequests[0]?.principal.scopes;
+    expect([scopes?.has("connect"), scopes?.has("admin")]).toEqual([false, false]);
+  });
+
+  test.each([
+    [401, "invalid_key"],
+    [403, "upstream_forbidden"],
+  ] as const)(
+    "that the upstream answers with %d is told so, and the refusal is reported with the address",
+    async (status, code) => {
+      const proxy = withPassThrough(() => Promise.resolve(jsonResponse(status, { message: `no ${ownKey}` })));
+      const answer = await proxy.proxy.handle(fakeRequest({ key: ownKey }));
+      expect(answer.status).toBe(status);
+      expect(problemOf(answer).errorCode).toBe(code);
+      expect(answer.headers["www-authenticate"]).toBe(
+        status === 401 ? 'Bearer realm="letta-environments", error="invalid_token"' : undefined,
+      );
+      expect(proxy.events).toContainEqual(
+        expect.objectContaining({ type: "pass_through_refused", status, clientAddress: "127.0.0.1" }),
+      );
+      expect(JSON.stringify([answer, proxy.events])).not.toContain(ownKey);
+    },
+  );
+
+  test("is scrubbed from the upstream's error texts", async () => {
+    const proxy = withPassThrough(() => Promise.resolve(jsonResponse(429, { message: `slow down, ${ownKey}` })));
+    expect(JSON.stringify(await proxy.proxy.handle(fakeRequest({ key: ownKey })))).not.toContain(ownKey);
+  });
+
+  test("a refusal of the gateway's own credential stays the gateway's matter", async () => {
+    const proxy = withPassThrough(() => Promise.resolve(jsonResponse(401, {})));
+    const { key } = await proxy.issueKey();
+    expect(problemOf(await proxy.proxy.handle(fakeRequest({ key }))).errorCode).toBe("upstream_credential_rejected");
+  });
+
+  test.each(["lek_000000000000_typo", "lek_"])("what begins like a gateway key (%s) never leaves", async (key) => {
+    const proxy = withPassThrough();
+    expect(problemOf(await proxy.proxy.handle(fakeRequest({ key }))).errorCode).toBe("invalid_key");
+    expect(proxy.upstreamRequests).toEqual([]);
+  });
+
+  test("is never taken by the embedded server", async () => {
+    const proxy = withPassThrough(emptyUpstream, { upstream: { kind: "embedded" } });
+    expect(problemOf(await proxy.proxy.handle(fakeRequest({ key: ownKey }))).errorCode).toBe("invalid_key");
+  });
+});
+
+describe("a signed token", () => {
+  async function setUp(config: Partial<ProxyConfig> = {}) {
+    const issuer = await createTestIssuer();
+    const proxy = createTestProxy(emptyUpstream, {
+      ports: { fetchJwks: (url, signal) => issuer.fetchJwks(url, signal) },
+      config: { jwt: testJwtSettings, ...config },
+    });
+    return { ...proxy, issuer };
+  }
+
+  test("is let in beside gateway keys, within its scopes, and the gateway's credential goes on", async () => {
+    const test = await setUp();
+    const { key } = await test.issueKey();
+    const token = await test.issuer.sign(test.clock.now(), { claims: { scope: "list" } });
+    expect((await test.proxy.handle(fakeRequest({ key }))).status).toBe(200);
+    expect((await test.proxy.handle(fakeRequest({ key: token }))).status).toBe(200);
+    expect(sentCredentials(test)).toEqual([`Bearer ${upstreamCredential}`, `Bearer ${upstreamCredential}`]);
+    const read = await test.proxy.handle(fakeRequest({ key: token, path: "/v1/environments/d1" }));
+    expect(read.headers["www-authenticate"]).toContain('error="insufficient_scope"');
+  });
+
+  test("that is bad never goes to the upstream, although callers may bring their own keys", async () => {
+    const test = await setUp({ passThrough: true });
+    const token = await test.issuer.sign(test.clock.now(), { claims: { aud: "other" } });
+    const answer = await test.proxy.handle(fakeRequest({ key: token }));
+    expect(problemOf(answer).errorCode).toBe("invalid_key");
+    expect(test.upstreamRequests).toEqual([]);
+    expect(JSON.stringify([answer, test.events])).not.toContain(token.slice(0, 20));
+  });
+
+  test("in a malformed header is 401 like any key", async () => {
+    const test = await setUp();
+    const token = await test.issuer.sign(test.clock.now());
+    for (const authorization of [
+      `Basic ${token}`,
+      `Bearer ${token}, Bearer ${token}`,
+      `Bearer ${token} x`,
+      `Bearer  `,
+      `Token ${token}`,
+      `Bearer "${token}"`,
+      token,
+    ]) {
+      const answer = await test.proxy.handle(fakeRequest({ headers: { authorization } }));
+      expect(problemOf(answer)).toMatchObject({ status: 401, errorCode: "invalid_key" });
+    }
+    expect(test.upstreamRequests).toEqual([]);
+    expect(test.issuer.fetchCount).toBe(0);
+  });
+
+  test("is looked at only where the configuration accepts tokens", async () => {
+    const test = await setUp({ jwt: null });
+    const answer = await test.proxy.handle(fakeRequest({ key: await test.issuer.sign(test.clock.now()) }));
+    expect(problemOf(answer).errorCode).toBe("invalid_key");
+    expect(test.issuer.fetchCount).toBe(0);
+  });
+});

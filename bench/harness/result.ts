@@ -1,0 +1,33 @@
+/** A table as it is printed and as it stands in the README. */
+export interface Table {
+  readonly caption: string;
+  readonly columns: readonly string[];
+  readonly rows: readonly (readonly string[])[];
+}
+
+/** Something that a benchmark must show; `shown` is the figure that decided. */
+export interface Goal {
+  readonly goal: string;
+  readonly shown: string;
+  readonly met: boolean;
+}
+
+/** What a benchmark found. */
+export interface BenchmarkResult {
+  readonly tables: readonly Table[];
+  readonly goals: readonly Goal[];
+  /** Every figure, for other programs. */
+  readonly data: unknown;
+}
+
+/** Tables and goals as Markdown. */
+export function renderResult({ tables, goals }: Pick<BenchmarkResult, "tables" | "goals">): string {
+  const verdicts = goals.map(({ goal, shown, met }) => `- ${met ? "met" : "**missed**"}: ${goal} (${shown})`);
+  return [...tables.map(renderTable), ...(verdicts.length === 0 ? [] : [verdicts.join("\n")])].join("\n\n");
+}
+
+function renderTable({ caption, columns, rows }: Table): string {
+  const line = (cells: readonly string[]): string => `| ${cells.join(" | ")} |`;
+  const rule = columns.map((_, index) => (index === 0 ? "---" : "---:"));
+  return [caption, "", line(columns), line(rule), ...rows.map(line)].join("\n");
+}

@@ -1,0 +1,51 @@
+/**
+ * `pnpm bench [name] [--save]`: runs one benchmark or all of them. The table goes to standard output, every figure to a JSON file in
+ * `reports/`; with `--save` to `results/`, from which the README's tables are written. Ends with 1 when a goal was missed.
+ */
+import { join } from "node:path";
+import process from "node:process";
+import { measureAuthentication } from "./authentication.ts";
+import { describeEnvironment, renderEnvironment } from "./harness/environment.ts";
+import { type BenchmarkResult, renderResult } from "./harness/result.ts";
+import { saveResult, writeReadme } from "./harness/save-result.ts";
+import { measureRequests } from "./requests.ts";
+import { measureDigestComparison } from "./timing-of-digest-comparison.ts";
+
+const benchmarks: ReadonlyMap<string, () => BenchmarkResult | Promise<BenchmarkResult>> = new Map<
+  string,
+  () => BenchmarkResult | Promise<BenchmarkResult>
+>([
+  ["requests", measureRequests],
+  ["authentication", measureAuthentication],
+  ["digest-comparison", measureDigestComparison],
+]);
+
+const words = process.argv.slice(2);
+const saves = words.includes("--save");
+const named = words.filter((word) => word !== "--save");
+const unknown = named.filter((word) => !benchmarks.has(word));
+
+if (unknown.length > 0) {
+  process.stderr.write(
+    `There is no benchmark ${unknown.join(", ")}; there are: ${[...benchmarks.keys()].join(", ")}\n`,
+  );
+  process.exitCode = 2;
+} else {
+  await runAll(named.length === 0 ? [...benchmarks.keys()] : named);
+}
+
+async function runAll(names: readonly string[]): Promise<void> {
+  for (const name of names) {
+    const environment = describeEnvironment();
+    const result = await benchmarks.get(name)?.();
+    if (result === undefined) continue;
+    const file = await saveResult(join(import.meta.dirname, saves ? "results" : "reports"), {
+      name,
+      environment,
+      ...result,
+    });
+    process.stdout.write(`\n## ${name}\n\n${renderEnvironment(environment)}\n\n${renderResult(result)}\n\n${file}\n`);
+    if (result.goals.some(({ met }) => !met)) process.exitCode = 1;
+  }
+  if (saves) await writeReadme(import.meta.dirname, [...benchmarks.keys()]);
+}

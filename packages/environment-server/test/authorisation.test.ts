@@ -1,0 +1,214 @@
+import { type Environment, type Principal, scopes } from "@letta-environments/schema";
+import { describe, expect, test } from "vitest";
+import { type Answer, anyone, createHarness, type Harness, userMessage } from "./support/create-harness.ts";
+
+const named = (...connectionNames: string[]): Principal => ({ ...anyone, connectionNames });
+const codeOf = ({ status, body }: Answer): unknown => body["errorCode"] ?? status;
+
+async function rows({ call }: Harness, principal: Principal, query = ""): Promise<[string[], unknown]> {
+  const { body } = await call("GET", "/v1/environments", { principal, query });
+  const connections = body["connections"] as Environment[];
+  return [connections.map((row) => row.connectionName), body["hasNextPage"]];
+}
+
+function registration(deviceId: string, connectionName: string, listenerInstanceId = "default"): { body: unknown } {
+  return { body: { deviceId, connectionName, listenerInstanceId } };
+}
+
+async function registerNamed({ call }: Harness, deviceId: string, name: string, instance?: string): Promise<string> {
+  const answer = await call("POST", "/v1/environments/register", registration(deviceId, name, instance));
+  return String(answer.body["connectionId"]);
+}
+
+describe("a key with patterns of names", () => {
+  test("lists the rows that match, with pages that are full and end when no other row matches", async () => {
+    const harness = createHarness();
+    for (let number = 1; number <= 1_201; number++) {
+      await registerNamed(harness, `device-${number}`, `${number % 400 === 1 ? "ci" : "prod"}-${number}`);
+    }
+    expect(await rows(harness, named("ci-*"))).toEqual([["ci-1", "ci-401", "ci-801", "ci-1201"], false]);
+    expect(await rows(harness, named("ci-*"), "limit=3")).toEqual([["ci-1", "ci-401", "ci-801"], true]);
+    expect(await rows(harness, named("ci-*"), "limit=4")).toMatchObject([{ length: 4 }, false]);
+    const { body } = await harness.call("GET", "/v1/environments/device-801");
+    expect(await rows(harness, named("ci-*"), `after=${String(body["id"])}`)).toEqual([["ci-1201"], false]);
+    expect(await rows(harness, named("none"))).toEqual([[], false]);
+    expect(await rows(harness, { ...named("*-1201"), deviceIds: ["device-2"] })).toEqual([
+      ["prod-2", "ci-1201"],
+      false,
+    ]);
+  });
+
+  test("reads the rows of a device that match, and no other device", async () => {
+    const harness = createHarness();
+    await registerNamed(harness, "device-1", "ci-1", "one");
+    await harness.clock.advance(1_000);
+    await registerNamed(harness, "device-1", "prod-1", "two");
+    const read = async (principal: Principal): Promise<unknown> => {
+      const answer = await harness.call("GET", "/v1/environments/device-1", { principal });
+      return answer.body["connectionName"] ?? codeOf(answer);
+    };
+    expect([await read(anyone), await read(named("ci-*")), await read(named("x-*"))]).toEqual([
+      "prod-1",
+      "ci-1",
+      "environment_not_found",
+    ]);
+  });
+
+  test("sends to a device that matches; any other is the same 404 as one that does not exist", async () => {
+    const harness = createHarness();
+    const { connectionId, socket } = await harness.connect("device-1");
+    socket.onFrame = () => queueMicrotask(() => socket.acknowledge());
+    expect(codeOf(await harness.send(connectionId, {}, { principal: named("name of *") }))).toBe(200);
+    const refused = await harness.send(connectionId, {}, { principal: named("other") });
+    expect(refused).toEqual(await harness.send("conn-unknown", {}, { principal: named("other") }));
+    expect(codeOf(refused)).toBe("connection_not_found");
+    expect(socket.inputs()).toHaveLength(1);
+  });
+
+  test("enrols a device under a name that matches, and opens the socket of such a device only", async () => {
+    const { call, register, open } = createHarness();
+    const enrol = async (name: string, principal: Principal): Promise<unknown> =>
+      codeOf(await call("POST", "/v1/environments/register", { ...registration("device-1", name), principal }));
+    expect(await enrol("prod-1", named("ci-*"))).toBe("device_not_allowed");
+    expect(await enrol("ci-1", named("ci-*"))).toBe(200);
+    expect(await enrol("prod-1", { ...named("ci-*"), deviceIds: ["device-1"] })).toBe(200);
+    const connectionId = await register("device-2");
+    await expect(open(connectionId, named("ci-*"))).rejects.toThrow("connection_not_found");
+    await expect(open(connectionId, named("name of *"))).resolves.toBeDefined();
+  });
+
+  test("does not get hold of a shared device of another name by giving it a name of its own", async () => {
+    const harness = createHarness();
+    const shared = { ...registration("device-1", "prod-1"), principal: { ...anyone, shared: true } };
+    await harness.call("POST", "/v1/environments/register", shared);
+    const principal: Principal = { ...named("ci-*"), keyId: "key-2" };
+    const answer = await harness.call("POST", "/v1/environments/register", {
+      ...registration("device-1", "ci-1"),
+      principal,
+    });
+    expect(codeOf(answer)).toBe("device_not_allowed");
+    expect(await rows(harness, principal)).toEqual([[], false]);
+  });
+});
+
+test("a key whose tenant is held to some devices sees none of the others", async () => {
+  const harness = createHarness();
+  await registerNamed(harness, "device-1", "ci-1");
+  await registerNamed(harness, "device-2", "ci-2");
+  const tenantDevices = { deviceIds: ["device-2"], connectionNames: null };
+  expect(await rows(harness, { ...anyone, tenantDevices })).toEqual([["ci-2"], false]);
+  const answer = await harness.call("GET", "/v1/environments/device-1", { principal: { ...anyone, tenantDevices } });
+  expect(codeOf(answer)).toBe("environment_not_found");
+});
+
+test("a key that is held to some agents sends to no other, and not without an agent", async () => {
+  const harness = createHarness();
+  const { connectionId, socket } = await harness.connect("device-1");
+  socket.onFrame = () => queueMicrotask(() => socket.acknowledge());
+  const principal: Principal = { ...anyone, agentIds: ["agent-1"] };
+  const send = async (body: object): Promise<unknown> => codeOf(await harness.send(connectionId, body, { principal }));
+  expect(await send({ agentId: "agent-2" })).toBe("agent_not_allowed");
+  expect(await send({ agentId: undefined, conversationId: "conv-1" })).toBe("agent_not_allowed");
+  expect(socket.inputs()).toHaveLength(0);
+  expect(await send({ agentId: "agent-1" })).toBe(200);
+});
+
+describe("a key with a ceiling on the mode", () => {
+  const principal: Principal = { ...anyone, maxMode: "acceptEdits" };
+  const statusFrame = (mode: string): unknown => ({
+    type: "update_device_status",
+    device_status: { current_permission_mode: mode },
+  });
+
+  async function connected(): Promise<
+    Harness & { connectionId: string; socket: Awaited<ReturnType<Harness["open"]>> }
+  > {
+    const harness = createHarness();
+    const { connectionId, socket } = await harness.connect("device-1");
+    socket.onFrame = () => queueMicrotask(() => socket.acknowledge());
+    return { ...harness, connectionId, socket };
+  }
+
+  test("sends to a device in that mode or a stricter one, and to none in a freer, an untold or an unknown one", async () => {
+    const { connectionId, socket, send } = await connected();
+    const attempt = async (id: string): Promise<unknown> =>
+      codeOf(await send(connectionId, { messages: [userMessage(id)] }, { principal }));
+    expect(await attempt("m-1")).toBe("mode_not_allowed");
+    const expected = {
+      standard: 200,
+      unrestricted: "mode_not_allowed",
+      acceptEdits: 200,
+      newer: "mode_not_allowed",
+      default: 200,
+      bypassPermissions: "mode_not_allowed",
+    };
+    for (const [mode, code] of Object.entries(expected)) {
+      socket.say(statusFrame(mode));
+      expect([mode, await attempt(`m-${mode}`)]).toEqual([mode, code]);
+    }
+    expect(socket.inputs()).toHaveLength(3);
+  });
+
+  test("is held to the mode at the moment of the send, not at that of the request, and the id stays free", async () => {
+    const { connectionId, socket, send, store } = await connected();
+    socket.say(statusFrame("standard"));
+    const { reserve } = store;
+    store.reserve = async (...parameters) => {
+      const reserved = await reserve(...parameters);
+      socket.say(statusFrame("unrestricted"));
+      return reserved;
+    };
+    expect(codeOf(await send(connectionId, {}, { principal }))).toBe("mode_not_allowed");
+    expect(socket.inputs()).toHaveLength(0);
+    store.reserve = reserve;
+    socket.say(statusFrame("standard"));
+    const answer = await send(connectionId, {}, { principal });
+    expect([codeOf(answer), answer.headers["idempotency-replayed"]]).toEqual([200, undefined]);
+  });
+
+  test("waits after a reconnect until the device has told its mode again", async () => {
+    const { connectionId, socket, send, open, settle } = await connected();
+    socket.say(statusFrame("standard"));
+    socket.listener.onClose(1006);
+    await settle();
+    const again = await open(connectionId);
+    again.onFrame = () => queueMicrotask(() => again.acknowledge());
+    expect(codeOf(await send(connectionId, {}, { principal }))).toBe("mode_not_allowed");
+    again.say(statusFrame("standard"));
+    expect(codeOf(await send(connectionId, {}, { principal }))).toBe(200);
+  });
+
+  test("learns the first result of an id it repeats, whatever the mode is by then", async () => {
+    const { connectionId, socket, send } = await connected();
+    socket.say(statusFrame("standard"));
+    await send(connectionId, {}, { principal });
+    socket.say(statusFrame("unrestricted"));
+    expect(codeOf(await send(connectionId, {}, { principal }))).toBe(200);
+    expect(socket.inputs()).toHaveLength(1);
+  });
+});
+
+test("a key without scope details is shown no hidden member by the list or by a read, a key with it all of them", async () => {
+  const harness = createHarness();
+  const metadata = { os: "linux", self_update: { supported: true, writable: true, install_path: "/home/ada/letta" } };
+  const connected = await harness.call("POST", "/v1/environments/register", {
+    body: { deviceId: "device-1", connectionName: "box", metadata },
+  });
+  await harness.open(String(connected.body["connectionId"]));
+  const plainly: Principal = { ...anyone, scopes: new Set(["list", "read"]), tenantName: "Acme Ltd" };
+  const fully: Principal = { ...plainly, scopes: new Set(scopes) };
+  const read = async (principal: Principal): Promise<unknown[]> => {
+    const list = await harness.call("GET", "/v1/environments", { principal });
+    const row = await harness.call("GET", "/v1/environments/device-1", { principal });
+    return [...(list.body["connections"] as unknown[]), row.body];
+  };
+  for (const row of await read(fully)) {
+    expect(row).toMatchObject({ podId: "pod-1", organizationId: "acme", userId: "ada", apiKeyOwner: "ada", metadata });
+  }
+  for (const row of await read(plainly)) {
+    expect(row).toMatchObject({ podId: null, organizationId: "Acme Ltd", connectionId: expect.any(String) });
+    expect(row).not.toHaveProperty("userId");
+    expect(row).not.toHaveProperty("apiKeyOwner");
+    expect(row).toHaveProperty("metadata", { os: "linux", self_update: { supported: true, writable: true } });
+  }
+});
