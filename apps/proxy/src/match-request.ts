@@ -1,10 +1,12 @@
-import { type EndpointMatch, matchEndpoint, problemResponse } from "@letta-environments/schema";
+import { endpoints, type EndpointMatch, matchEndpoint } from "@letta-environments/schema";
 
-/** Finds the endpoint of a request. Where no devices are served here, their endpoints do not exist. */
+const doubledRegisterPath = `/${endpoints.registerEnvironment.path}`;
+
+/**
+ * Finds the endpoint of a request. Where no devices are served here, their endpoints do not exist. A device puts the path
+ * behind its base URL as it is, so that a slash at the end of that URL stands twice.
+ */
 export function matchRequest(method: string, path: string, servesDevices: boolean): EndpointMatch {
-  const match = matchEndpoint(method, path);
-  if (match.kind === "matched" && match.endpoint.audience === "device" && !servesDevices) {
-    return { kind: "refused", response: problemResponse("endpoint_not_found") };
-  }
-  return match;
+  const served = path === doubledRegisterPath ? path.slice(1) : path;
+  return matchEndpoint(method, served, (endpoint) => servesDevices || endpoint.audience !== "device");
 }

@@ -9,6 +9,8 @@ export interface ProxyPorts {
   readonly clock: Clock;
   readonly digests: Digests;
   readonly keyStore: KeyStore;
+  /** Takes note that a key was used; it only writes to memory. Absent where nobody asks for last uses. */
+  readonly noteKeyUse?: (keyId: string) => void;
   readonly pepper: Pepper;
   readonly randomId: RandomId;
   readonly telemetry: Telemetry;

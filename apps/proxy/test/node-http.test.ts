@@ -111,7 +111,7 @@ describe("keys", () => {
     expect(await send("GET", "/livez", headers)).toMatchObject({ status: 200, body: '{"status":"alive"}' });
     expect(await send("GET", "/readyz", headers)).toMatchObject({ status: 200 });
     expect(await send("HEAD", "/livez", headers)).toMatchObject({ status: 200, body: "" });
-    expect((await send("POST", "/livez", headers)).status).toBe(404);
+    expect((await send("POST", "/livez", headers)).status).toBe(405);
     server.isDraining = true;
     expect(codeOf(await send("GET", "/readyz", headers))).toBe("shutting_down");
     expect(server.upstreamRequests).toEqual([]);
@@ -179,6 +179,15 @@ describe("what is no request", () => {
     const response = await sendRaw(server.url, text);
     expect([response.status, codeOf(response)]).toEqual([400, "invalid_request"]);
     expect(response.headers["connection"]).toBe("close");
+  });
+
+  test.each([
+    ["an unknown method", "FOO /v1/environments HTTP/1.1\r\nhost: x\r\n\r\n", 405],
+    ["no Host", "GET /v1/environments HTTP/1.1\r\n\r\n", 400],
+    ["an expectation that nobody knows", "GET /livez HTTP/1.1\r\nhost: x\r\nexpect: foo\r\n\r\n", 417],
+  ])("%s is refused with a problem", async (_what, text, status) => {
+    const response = await sendRaw(server.url, text);
+    expect([response.status, response.headers["content-type"]]).toEqual([status, "application/problem+json"]);
   });
 
   test("headers over the limit are 431", async () => {

@@ -2,11 +2,14 @@ import type { Environment, EnvironmentMetadata } from "@letta-environments/schem
 import type { DeviceStatus, EnvironmentRow } from "./ports.ts";
 import type { Presence } from "./socket/device-connection.ts";
 
+/** An environment with the member that official clients read although the API text does not have it. */
+export type ShownEnvironment = Environment & { readonly listenerInstanceId: string };
+
 /**
  * What the API shows of a row. `presence` is that of the device while it can be messaged, else `null`: then `connectedAt`,
  * `connectionId`, `lastHeartbeat` and `podId` are null, as the official clients read them.
  */
-export function rowToEnvironment(row: EnvironmentRow, presence: Presence | null, podId: string): Environment {
+export function rowToEnvironment(row: EnvironmentRow, presence: Presence | null, podId: string): ShownEnvironment {
   const status = presence?.status ?? row;
   const metadata = mergeMetadata(row.metadata, status);
   return {
@@ -15,6 +18,7 @@ export function rowToEnvironment(row: EnvironmentRow, presence: Presence | null,
     connectionId: presence?.connectionId ?? null,
     connectionName: row.connectionName,
     deviceId: row.deviceId,
+    listenerInstanceId: row.listenerInstanceId,
     firstSeenAt: row.firstSeenAt,
     lastHeartbeat: presence?.lastHeartbeatMs ?? null,
     lastSeenAt: Math.max(row.lastSeenAt, presence?.lastSeenMs ?? 0),

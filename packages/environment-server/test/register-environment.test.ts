@@ -36,8 +36,8 @@ test("a server that does not know its own address says so and enrols nothing", a
   const { call } = createHarness();
   for (const authority of [null, "no url", "file:///etc"]) {
     expect(await call("POST", path, { body, authority })).toMatchObject({
-      status: 500,
-      body: { errorCode: "internal_error" },
+      status: 400,
+      body: { errorCode: "invalid_request", errors: [{ member: "host" }] },
     });
   }
   expect((await call("GET", "/v1/environments")).body).toEqual({ connections: [], hasNextPage: false });

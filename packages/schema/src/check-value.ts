@@ -1,6 +1,6 @@
 import { type GenericSchema, safeParse } from "valibot";
 import { describeIssues } from "./describe-issues.ts";
-import type { ProblemIssue } from "./problem.ts";
+import type { ProblemIssue } from "./problem-definitions.ts";
 
 /** A value that fits its schema, or the rules it breaks. */
 export type CheckedValue<Value> =

@@ -1,7 +1,8 @@
 import type { GenericSchema } from "valibot";
 import { type CheckedValue, checkValue } from "./check-value.ts";
 import type { PlainResponse } from "./plain-http.ts";
-import { type ProblemIssue, problemResponse } from "./problem.ts";
+import { problemResponse } from "./problem.ts";
+import type { ProblemIssue } from "./problem-definitions.ts";
 
 /** A value, or the response that says what is wrong with the request. */
 export type Decoded<Value> =

@@ -1,5 +1,5 @@
 import type { BaseIssue } from "valibot";
-import type { ProblemIssue } from "./problem.ts";
+import type { ProblemIssue } from "./problem-definitions.ts";
 
 /** Most issues shown in one problem. */
 const maxIssues = 16;

@@ -68,13 +68,18 @@ export type { DeviceAllowlist, Principal } from "./principal.ts";
 export {
   type Problem,
   problemBody,
-  type ProblemIssue,
   type ProblemOptions,
   problemResponse,
   ProblemSchema,
   problemType,
 } from "./problem.ts";
-export { type ProblemCode, problemCodes, type ProblemDefinition, problemDefinitions } from "./problem-definitions.ts";
+export {
+  type ProblemCode,
+  problemCodes,
+  type ProblemDefinition,
+  problemDefinitions,
+  type ProblemIssue,
+} from "./problem-definitions.ts";
 export {
   type RegisterRequest,
   RegisterRequestSchema,

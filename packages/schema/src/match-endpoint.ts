@@ -28,11 +28,17 @@ const routes: readonly Route[] = Object.values<KnownEndpoint>({ ...endpoints }).
  * Finds the endpoint for a method and a raw pathname. Segments are compared before anything is decoded; an id is decoded
  * exactly once and must pass the allowlist, so no encoding reaches another path. HEAD matches GET.
  *
+ * @param isServed leaves endpoints out, as if they were not in the table.
+ *
  * Refusals: 404 `endpoint_not_found`, 405 `method_not_allowed` with `Allow`, 400 `invalid_id` naming the member.
  */
-export function matchEndpoint(method: string, path: string): EndpointMatch {
+export function matchEndpoint(
+  method: string,
+  path: string,
+  isServed: (endpoint: KnownEndpoint) => boolean = () => true,
+): EndpointMatch {
   const segments = splitPath(path);
-  const candidates = routes.filter((route) => fits(route, segments));
+  const candidates = routes.filter((route) => isServed(route.endpoint) && fits(route, segments));
   if (candidates.length === 0) return refuse(problemResponse("endpoint_not_found"));
   const wanted = method === "HEAD" ? "GET" : method;
   const route = candidates.find((candidate) => candidate.endpoint.method === wanted);

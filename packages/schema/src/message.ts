@@ -63,8 +63,15 @@ function isRecord(value: unknown): value is Record<string, unknown> {
 /** Longest id of a message, an agent or a conversation, in UTF-16 code units. */
 export const maxReferenceLength = 256;
 
+// An unpaired surrogate has no UTF-8: a store would keep another text, under which a repeat is not found.
+const isWellFormed = v.check(
+  (text: string) => !/\p{Surrogate}/u.test(text),
+  "must be well-formed Unicode, without unpaired surrogates",
+);
+
 const ReferenceSchema = v.pipe(
   v.string(),
+  isWellFormed,
   v.minLength(1, "must not be empty"),
   v.maxLength(maxReferenceLength, `must have at most ${maxReferenceLength} characters`),
 );
@@ -141,7 +148,11 @@ export const SendMessageBodySchema: v.GenericSchema<unknown, SendMessageBody> = 
   agentId: v.exactOptional(ReferenceSchema),
   conversationId: v.exactOptional(
     v.nullable(
-      v.pipe(v.string(), v.maxLength(maxReferenceLength, `must have at most ${maxReferenceLength} characters`)),
+      v.pipe(
+        v.string(),
+        isWellFormed,
+        v.maxLength(maxReferenceLength, `must have at most ${maxReferenceLength} characters`),
+      ),
     ),
   ),
 });

@@ -8,10 +8,26 @@ export interface ProblemDefinition {
   readonly text: string;
   /** Whether repeating the same request may succeed without doing anything twice. */
   readonly retryable: boolean;
+  /** The rule that every occurrence breaks, where there is just one. */
+  readonly issue?: ProblemIssue;
 }
 
-function define(status: number, title: string, text: string, retryable: boolean): ProblemDefinition {
-  return { status, title, text, retryable };
+/** One broken rule. */
+export interface ProblemIssue {
+  /** Where: `messages[0].content`, `limit`, `deviceId`, `authorization`. */
+  readonly member: string;
+  /** The rule that was broken, without the value that broke it. */
+  readonly rule: string;
+}
+
+function define(
+  status: number,
+  title: string,
+  text: string,
+  retryable: boolean,
+  issue?: ProblemIssue,
+): ProblemDefinition {
+  return { status, title, text, retryable, ...(issue !== undefined && { issue }) };
 }
 
 /** A stable error code. */
@@ -56,15 +72,22 @@ export type ProblemCode =
 
 /** Every problem code with its meaning; `docs/problems/` has a page for each. Codes are never renamed. */
 export const problemDefinitions: Readonly<Record<ProblemCode, ProblemDefinition>> = {
-  malformed_json: define(400, "Malformed JSON", "The body is not valid JSON in UTF-8.", false),
+  malformed_json: define(400, "Malformed JSON", "The body is not valid JSON in UTF-8.", false, {
+    member: "body",
+    rule: "must be one JSON value in UTF-8",
+  }),
   invalid_request: define(400, "Invalid request", "The request breaks a rule of the API.", false),
   invalid_id: define(400, "Invalid id", "An id in the path is not allowed.", false),
-  missing_key: define(401, "Missing key", "Send a gateway key as 'Authorization: Bearer <key>'.", false),
+  missing_key: define(401, "Missing key", "Send a gateway key as 'Authorization: Bearer <key>'.", false, {
+    member: "authorization",
+    rule: "is required",
+  }),
   invalid_key: define(
     401,
     "Invalid key",
     "The gateway key is not valid: unknown, malformed, expired or revoked.",
     false,
+    { member: "authorization", rule: "must hold one valid key as a Bearer credential" },
   ),
   insufficient_scope: define(403, "Insufficient scope", "The gateway key lacks the scope for this operation.", false),
   device_not_allowed: define(403, "Device not allowed", "The gateway key may not enrol this device.", false),
@@ -93,10 +116,22 @@ export const problemDefinitions: Readonly<Record<ProblemCode, ProblemDefinition>
     "The device was enrolled with another gateway key and belongs to it.",
     false,
   ),
-  endpoint_not_found: define(404, "No such endpoint", "There is no endpoint at this path.", false),
-  environment_not_found: define(404, "Environment not found", "There is no environment with this deviceId.", false),
-  connection_not_found: define(404, "Connection not found", "There is no environment with this connectionId.", false),
-  method_not_allowed: define(405, "Method not allowed", "The endpoint does not support this method.", false),
+  endpoint_not_found: define(404, "No such endpoint", "There is no endpoint at this path.", false, {
+    member: "path",
+    rule: "must be the path of an endpoint",
+  }),
+  environment_not_found: define(404, "Environment not found", "There is no environment with this deviceId.", false, {
+    member: "deviceId",
+    rule: "must be that of an environment",
+  }),
+  connection_not_found: define(404, "Connection not found", "There is no environment with this connectionId.", false, {
+    member: "connectionId",
+    rule: "must be that of an environment",
+  }),
+  method_not_allowed: define(405, "Method not allowed", "The endpoint does not support this method.", false, {
+    member: "method",
+    rule: "must be one that Allow lists",
+  }),
   device_offline: define(409, "Device offline", "Remote environment is offline; nothing was sent.", false),
   connection_replaced: define(
     409,
@@ -105,12 +140,16 @@ export const problemDefinitions: Readonly<Record<ProblemCode, ProblemDefinition>
     false,
   ),
   input_rejected: define(409, "Input rejected", "The device did not accept the message.", false),
-  body_too_large: define(413, "Body too large", "The body is larger than 1 MiB (1,048,576 bytes).", false),
+  body_too_large: define(413, "Body too large", "The body is larger than 1 MiB (1,048,576 bytes).", false, {
+    member: "body",
+    rule: "must have at most 1,048,576 bytes",
+  }),
   unsupported_media_type: define(
     415,
     "Unsupported media type",
     "Send the body as application/json in UTF-8 without a content encoding.",
     false,
+    { member: "content-type", rule: "must be application/json in UTF-8, without a content encoding" },
   ),
   agent_required: define(
     422,

@@ -7,7 +7,7 @@ import { problemCodes, problemDefinitions } from "./problem-definitions.ts";
 describe("problemResponse", () => {
   test.each(problemCodes)("%s carries what every known client reads", (code) => {
     const response = problemResponse(code);
-    const { status, title, text, retryable } = problemDefinitions[code];
+    const { status, title, text, retryable, issue } = problemDefinitions[code];
     expect(response.status).toBe(status);
     expect(response.headers).toEqual({
       "content-type": "application/problem+json",
@@ -23,6 +23,7 @@ describe("problemResponse", () => {
       message: text,
       error: title,
       errorCode: code,
+      ...(issue !== undefined && { errors: [issue] }),
     });
     expect(checkValue(ProblemSchema, body, "body").ok).toBe(true);
   });

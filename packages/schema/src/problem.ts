@@ -1,14 +1,11 @@
 import * as v from "valibot";
 import type { PlainHeaders, PlainResponse } from "./plain-http.ts";
-import { type ProblemCode, type ProblemDefinition, problemDefinitions } from "./problem-definitions.ts";
-
-/** One broken rule. */
-export interface ProblemIssue {
-  /** Where: `messages[0].content`, `limit`, `deviceId`, `authorization`. */
-  member: string;
-  /** The rule that was broken, without the value that broke it. */
-  rule: string;
-}
+import {
+  type ProblemCode,
+  type ProblemDefinition,
+  problemDefinitions,
+  type ProblemIssue,
+} from "./problem-definitions.ts";
 
 /**
  * An error body: RFC 9457 problem details that also carry the members every known client of the API reads
@@ -65,6 +62,7 @@ export function problemType(code: ProblemCode): string {
 /** Builds the body of a problem. */
 export function problemBody(code: ProblemCode, options: ProblemOptions = {}): Problem {
   const definition: ProblemDefinition = problemDefinitions[code];
+  const issues = options.issues ?? (definition.issue === undefined ? undefined : [definition.issue]);
   const detail = options.detail ?? describeIssues(options.issues) ?? definition.text;
   return {
     type: problemType(code),
@@ -74,7 +72,7 @@ export function problemBody(code: ProblemCode, options: ProblemOptions = {}): Pr
     message: detail,
     error: definition.title,
     errorCode: code,
-    ...(options.issues !== undefined && { errors: options.issues.map((issue) => ({ ...issue })) }),
+    ...(issues !== undefined && { errors: issues.map((issue) => ({ ...issue })) }),
   };
 }
 

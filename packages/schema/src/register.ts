@@ -27,6 +27,7 @@ export const RegisterRequestSchema: v.GenericSchema<unknown, RegisterRequest> = 
     v.string(),
     v.minLength(1, "must not be empty"),
     v.maxLength(256, "must have at most 256 characters"),
+    v.check((text) => !/[\p{Cc}\p{Surrogate}]/u.test(text), "must not have control characters or unpaired surrogates"),
   ),
   listenerInstanceId: v.exactOptional(IdentifierSchema),
   metadata: v.exactOptional(EnvironmentMetadataSchema),

@@ -1,6 +1,13 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { decodeBody, decodeQuery, endpoints, type PlainResponse, type ProblemIssue } from "../src/index.ts";
+import {
+  decodeBody,
+  decodeQuery,
+  endpoints,
+  type PlainResponse,
+  type ProblemIssue,
+  SendMessageBodySchema,
+} from "../src/index.ts";
 import { readFixture, withMember } from "./read-fixture.ts";
 
 const send = endpoints.sendMessage.body;
@@ -158,4 +165,14 @@ describe("no problem ever repeats a value", () => {
     expect(decoded.ok ? "" : String(decoded.response.body)).toContain("malformed_json");
     expect(decoded.ok ? secret : String(decoded.response.body)).not.toContain(secret);
   });
+});
+
+test("an id with an unpaired surrogate is refused: no store would find it again", () => {
+  const encode = (id: string): Uint8Array =>
+    new TextEncoder().encode(`{"agentId":"a","messages":[{"role":"user","content":"x","client_message_id":"${id}"}]}`);
+  const refused = decodeBody(SendMessageBodySchema, encode("\\ud800abc"), "application/json");
+  expect(!refused.ok && JSON.parse(String(refused.response.body)).errors).toMatchObject([
+    { member: "messages[0].client_message_id" },
+  ]);
+  expect(decodeBody(SendMessageBodySchema, encode("\\ud83d\\ude00"), "application/json").ok).toBe(true);
 });

@@ -9,6 +9,8 @@ const unsentCode =
 export function isSurelyUnsent(cause: unknown): boolean {
   for (let error = cause, depth = 0; error instanceof Error && depth < 8; error = error.cause, depth++) {
     if (error instanceof AggregateError && error.errors.length > 0) return error.errors.every(isSurelyUnsent);
+    // A port that `fetch` refuses by itself (Fetch standard section 2.9).
+    if (error.message === "bad port") return true;
     if ("code" in error && typeof error.code === "string") return unsentCode.test(error.code);
   }
   return false;

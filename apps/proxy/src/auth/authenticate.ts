@@ -28,8 +28,10 @@ export type Authentication =
 export type Authenticate = (authorization: string | null) => Authentication | Promise<Authentication>;
 
 /** Creates an {@link Authenticate} with its own memory of keys. */
-export function createAuthenticate(ports: Pick<ProxyPorts, "clock" | "digests" | "keyStore" | "pepper">): Authenticate {
-  const { clock, digests, keyStore, pepper } = ports;
+export function createAuthenticate(
+  ports: Pick<ProxyPorts, "clock" | "digests" | "keyStore" | "noteKeyUse" | "pepper">,
+): Authenticate {
+  const { clock, digests, keyStore, noteKeyUse, pepper } = ports;
   const verified = createBoundedMap<VerifiedKey>(maxVerifiedKeys);
   const refusedUntil = createBoundedMap<number>(maxRefusedKeys);
   let generation = keyStore.generation();
@@ -43,8 +45,9 @@ export function createAuthenticate(ports: Pick<ProxyPorts, "clock" | "digests" |
   }
 
   function judge(key: VerifiedKey): Authentication {
-    const expired = key.expiresAt !== null && clock.now() >= key.expiresAt;
-    return expired ? refused() : { kind: "authenticated", principal: key.principal };
+    if (key.expiresAt !== null && clock.now() >= key.expiresAt) return refused();
+    noteKeyUse?.(key.principal.keyId);
+    return { kind: "authenticated", principal: key.principal };
   }
 
   async function lookUp(token: string, digest: string, id: string): Promise<Authentication> {

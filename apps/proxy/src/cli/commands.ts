@@ -19,7 +19,15 @@ export interface CommandDefinition {
 }
 
 /** Names of the commands. */
-export type CommandName = "start" | "keys create" | "keys list" | "keys revoke" | "keys rotate" | "config check";
+export type CommandName =
+  | "start"
+  | "keys create"
+  | "keys list"
+  | "keys disable"
+  | "keys enable"
+  | "keys revoke"
+  | "keys rotate"
+  | "config check";
 
 function option(name: string, value: string | null, text: string): OptionDefinition {
   return { name, value, isRepeatable: false, text };
@@ -72,6 +80,8 @@ export const commands: readonly CommandDefinition[] = [
     operands: [],
     options: [option("json", null, "as JSON"), ...common],
   },
+  { name: "keys disable", summary: "Take a key out of use.", operands: ["ID"], options: common },
+  { name: "keys enable", summary: "Put a disabled key back into use.", operands: ["ID"], options: common },
   { name: "keys revoke", summary: "End a key for good.", operands: ["ID"], options: common },
   {
     name: "keys rotate",

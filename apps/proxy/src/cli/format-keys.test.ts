@@ -14,8 +14,8 @@ const request = {
 const { record } = createKey({ ...request, expiresAt: now + 86_400_000 }, now, testMint);
 
 test("the table has a line a key, and says so when there is none", () => {
-  const [header, line] = formatKeyTable([record], now).split("\n");
-  expect(header).toMatch(/^ID +NAME +TENANT +SCOPES +DEVICES +CREATED +EXPIRES +STATE$/);
+  const [header, line] = formatKeyTable([record], now, new Map([[record.id, now]])).split("\n");
+  expect(header).toMatch(/^ID +NAME +TENANT +SCOPES +DEVICES +CREATED +EXPIRES +LAST USED +STATE$/);
   expect(line?.split(/ {2,}/)).toEqual([
     record.id,
     "laptop",
@@ -24,6 +24,7 @@ test("the table has a line a key, and says so when there is none", () => {
     "d1",
     "2027-01-15",
     "2027-01-16",
+    "2027-01-15",
     "active",
   ]);
   expect(formatKeyTable([], now)).toBe("There are no keys.\n");
@@ -32,5 +33,10 @@ test("the table has a line a key, and says so when there is none", () => {
 test("the JSON has every member but the digests", () => {
   const [shown] = JSON.parse(formatKeyJson([record], now)) as unknown[];
   const { secrets: _secrets, ...members } = record;
-  expect(shown).toEqual({ ...members, state: "active", secrets: [{ createdAt: now, expiresAt: null }] });
+  expect(shown).toEqual({
+    ...members,
+    state: "active",
+    lastUsedAt: null,
+    secrets: [{ createdAt: now, expiresAt: null }],
+  });
 });

@@ -1,11 +1,14 @@
 import { keyState } from "../keys/change-key.ts";
 import type { KeyRecord } from "../keys/key-record.ts";
 
-/** The keys as a table for people. */
-export function formatKeyTable(records: readonly KeyRecord[], nowMs: number): string {
+/** When each key was used last, in epoch milliseconds by id. */
+type LastUses = ReadonlyMap<string, number>;
+
+/** The keys as a table for people. A use shows up to 30 seconds later. */
+export function formatKeyTable(records: readonly KeyRecord[], nowMs: number, lastUses: LastUses = new Map()): string {
   if (records.length === 0) return "There are no keys.\n";
-  const header = ["ID", "NAME", "TENANT", "SCOPES", "DEVICES", "CREATED", "EXPIRES", "STATE"];
-  const rows = [header, ...records.map((record) => tableRow(record, nowMs))];
+  const header = ["ID", "NAME", "TENANT", "SCOPES", "DEVICES", "CREATED", "EXPIRES", "LAST USED", "STATE"];
+  const rows = [header, ...records.map((record) => tableRow(record, nowMs, lastUses))];
   const widths = header.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
   return rows
     .map(
@@ -19,16 +22,18 @@ export function formatKeyTable(records: readonly KeyRecord[], nowMs: number): st
 }
 
 /** The keys as JSON, without their digests. */
-export function formatKeyJson(records: readonly KeyRecord[], nowMs: number): string {
+export function formatKeyJson(records: readonly KeyRecord[], nowMs: number, lastUses: LastUses = new Map()): string {
   const shown = records.map(({ secrets, ...record }) => ({
     ...record,
     state: keyState(record, nowMs),
+    lastUsedAt: lastUses.get(record.id) ?? null,
     secrets: secrets.map(({ createdAt, expiresAt }) => ({ createdAt, expiresAt })),
   }));
   return `${JSON.stringify(shown, null, 2)}\n`;
 }
 
-function tableRow(record: KeyRecord, nowMs: number): string[] {
+function tableRow(record: KeyRecord, nowMs: number, lastUses: LastUses): string[] {
+  const lastUsedAt = lastUses.get(record.id);
   return [
     record.id,
     record.name,
@@ -37,6 +42,7 @@ function tableRow(record: KeyRecord, nowMs: number): string[] {
     record.deviceIds?.join(",") ?? "all",
     day(record.createdAt),
     record.expiresAt === null ? "never" : day(record.expiresAt),
+    lastUsedAt === undefined ? "never" : day(lastUsedAt),
     keyState(record, nowMs),
   ];
 }

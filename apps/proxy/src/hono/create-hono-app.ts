@@ -38,10 +38,18 @@ export function createHonoApp<Bindings extends object>(
     return toResponse(await proxy.handle(toGatewayRequest(context)));
   }
 
+  function health(context: AppContext, response: PlainResponse): Response {
+    const isRead = context.req.method === "GET" || context.req.method === "HEAD";
+    return answer(
+      context,
+      isRead ? response : problemResponse("method_not_allowed", { headers: { allow: "GET, HEAD" } }),
+    );
+  }
+
   return new Hono<{ Bindings: Bindings }>({ getPath: toPath })
-    .get("/livez", (context) => answer(context, jsonResponse(200, { status: "alive" })))
-    .get("/readyz", (context) =>
-      answer(context, isDraining() ? problemResponse("shutting_down") : jsonResponse(200, { status: "ready" })),
+    .all("/livez", (context) => health(context, jsonResponse(200, { status: "alive" })))
+    .all("/readyz", (context) =>
+      health(context, isDraining() ? problemResponse("shutting_down") : jsonResponse(200, { status: "ready" })),
     )
     .all("/v1/*", pipeline)
     .notFound(pipeline);

@@ -1,4 +1,5 @@
 import {
+  connectScriptedDevice,
   createRelay,
   launchDevice,
   type LaunchedProxy,
@@ -71,4 +72,36 @@ test("a device belongs to the key that enrolled it: another key is refused at re
   const id = ids.find((candidate) => owner.includes(candidate)) ?? "";
   const rotated = await runLettaProxy(["keys", "rotate", id, "--data-dir", dataDir]);
   expect(await registerDevice({ ...options, apiKey: rotated.stdout.trim() })).toMatchObject({ status: 200 });
+}, 30_000);
+
+async function onlyKeyId(): Promise<string> {
+  const { stdout } = await runLettaProxy(["keys", "list", "--json", "--data-dir", dataDir]);
+  return /"id":\s*"([^"]+)"/.exec(stdout)?.[1] ?? "";
+}
+
+test("a real device whose key is revoked while it is connected is let go, registers once, is told why, and stops", async () => {
+  const relay = await createRelay(proxy.url);
+  const deviceKey = await proxy.createKey({ scopes: ["connect"] });
+  const device = await launchDevice({ baseUrl: relay.url, apiKey: deviceKey, deviceId: "revoked" });
+  await proxy.process.waitForOutput(/"event":"device_connected"/);
+  await runLettaProxy(["keys", "revoke", await onlyKeyId(), "--data-dir", dataDir]);
+  expect((await device.process.exited).code).toBe(1);
+  expect(relay.requests.map(({ status }) => status)).toEqual([200, 101, 401]);
+  await device.stop();
+  await relay.close();
+}, 30_000);
+
+test("disabling a key closes its sockets with 1008 and refuses it; enabling it lets the device back in", async () => {
+  const deviceKey = await proxy.createKey({ scopes: ["connect"] });
+  const options = { baseUrl: proxy.url, apiKey: deviceKey, deviceId: "disabled" };
+  const device = await connectScriptedDevice(options);
+  const id = await onlyKeyId();
+  await runLettaProxy(["keys", "disable", id, "--data-dir", dataDir]);
+  expect(await device.closed).toBe(1008);
+  expect((await registerDevice(options)).status).toBe(401);
+  await runLettaProxy(["keys", "enable", id, "--data-dir", dataDir]);
+  const again = await connectScriptedDevice(options);
+  await again.close();
+  // A base URL may end in a slash: a device puts the path behind it as it is.
+  expect((await registerDevice({ ...options, baseUrl: `${proxy.url}/` })).status).toBe(200);
 }, 30_000);

@@ -39,7 +39,10 @@ export async function registerEnvironment(
   if (!allowsDevice(principal, { deviceId, connectionName })) return problemResponse("device_not_allowed");
   const connectionId = context.randomId("conn");
   const wsUrl = buildSocketUrl(context.publicUrl, authority, connectionId);
-  if (wsUrl === null) return problemResponse("internal_error", { detail: "The server does not know its own address." });
+  if (wsUrl === null) {
+    const issues = [{ member: "host", rule: "must be the address of this server, which has no public URL configured" }];
+    return problemResponse("invalid_request", { issues });
+  }
   const result = await context.store.enrol({
     tenant: principal.tenant,
     deviceId,

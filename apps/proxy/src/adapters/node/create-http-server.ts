@@ -58,11 +58,17 @@ export function createHttpServer(options: HttpServerOptions): Server {
       requestTimeout: timeouts.requestMs,
       keepAliveTimeout: timeouts.keepAliveMs,
       connectionsCheckingInterval: timeouts.checkIntervalMs,
+      // A request without Host is refused below, as a problem.
+      requireHostHeader: false,
       // Other upgrades, such as h2c, are offers that a server may pass over (RFC 9110 section 7.8).
       shouldUpgradeCallback: isWebSocketUpgrade,
     },
     (incoming, outgoing) => void listener(incoming, outgoing).catch(onFailure),
   );
+  server.on("checkExpectation", (_incoming, outgoing) => {
+    const { status, headers, body } = finishResponse(unknownExpectation, randomId("req"), "GET");
+    outgoing.writeHead(status, { ...headers, connection: "close" }).end(body);
+  });
   answerClientErrors(server, randomId);
   return server;
 }
@@ -70,6 +76,11 @@ export function createHttpServer(options: HttpServerOptions): Server {
 function isWebSocketUpgrade(incoming: IncomingMessage): boolean {
   return incoming.headers.upgrade?.toLowerCase() === "websocket";
 }
+
+const unknownExpectation = problemResponse("invalid_request", {
+  status: 417,
+  issues: [{ member: "expect", rule: "must be 100-continue" }],
+});
 
 const unreadableRequest = problemResponse("invalid_request", {
   detail: "The request target or the Host header cannot be read.",

@@ -49,3 +49,11 @@ test("has an id that differs between peppers and does not hold the secret", () =
   expect(one.id).not.toBe(other.id);
   expect(loadPepper(folder, "one pepper", false).id).toBe(one.id);
 });
+
+test("is taken away from others when they could read it", () => {
+  const path = join(folder, "pepper");
+  loadPepper(folder, null, false);
+  chmodSync(path, 0o644);
+  loadPepper(folder, null, true);
+  expect(statSync(path).mode & 0o777).toBe(0o600);
+});

@@ -1,5 +1,15 @@
 import { randomBytes } from "node:crypto";
-import { closeSync, fsyncSync, linkSync, openSync, readFileSync, unlinkSync, writeSync } from "node:fs";
+import {
+  chmodSync,
+  closeSync,
+  fsyncSync,
+  linkSync,
+  openSync,
+  readFileSync,
+  statSync,
+  unlinkSync,
+  writeSync,
+} from "node:fs";
 import { join } from "node:path";
 import { hmacSha256Hex } from "@letta-environments/platform/node";
 import type { Pepper } from "../../ports.ts";
@@ -36,6 +46,7 @@ function pepperOf(secret: Uint8Array): Pepper {
 
 function readIfThere(path: string): Uint8Array | null {
   try {
+    if ((statSync(path).mode & 0o077) !== 0) chmodSync(path, 0o600);
     return readFileSync(path);
   } catch (cause) {
     if (isErrorWithCode(cause, "ENOENT")) return null;

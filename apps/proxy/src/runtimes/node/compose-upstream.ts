@@ -5,7 +5,8 @@ import type { LogEvent } from "../../adapters/console-telemetry.ts";
 import { createEmbeddedUpstreamFetch } from "../../adapters/embedded-upstream-fetch.ts";
 import { createHttpUpstreamFetch } from "../../adapters/http-upstream-fetch.ts";
 import type { Settings } from "../../config/settings.ts";
-import type { DeviceSockets, KeyStore, UpstreamFetch } from "../../ports.ts";
+import type { WatchedSockets } from "../../keys/watch-socket-keys.ts";
+import type { KeyStore, UpstreamFetch } from "../../ports.ts";
 import type { UpstreamConfig } from "../../proxy-config.ts";
 import { createTenantAdmission } from "../../tenants/create-tenant-admission.ts";
 import { openCredentials } from "./open-credentials.ts";
@@ -15,7 +16,7 @@ import { openDatabase } from "./open-database.ts";
 export interface ComposedUpstream {
   readonly config: UpstreamConfig;
   readonly fetch: UpstreamFetch;
-  readonly deviceSockets: DeviceSockets | null;
+  readonly deviceSockets: WatchedSockets | null;
   close(): Promise<void>;
 }
 

@@ -3,8 +3,9 @@ import { systemClock } from "@letta-environments/platform/node";
 import { formatKeyJson, formatKeyTable } from "../../cli/format-keys.ts";
 import type { ParsedCommand } from "../../cli/parse-command.ts";
 import { readKeyRequest } from "../../cli/read-key-request.ts";
-import { revokeKey, rotateKey } from "../../keys/change-key.ts";
+import { disableKey, enableKey, keyState, revokeKey, rotateKey } from "../../keys/change-key.ts";
 import { createKey, mintSecret } from "../../keys/create-key.ts";
+import type { KeyRecord } from "../../keys/key-record.ts";
 import { parseDuration } from "../../keys/parse-duration.ts";
 import { CommandError } from "./command-error.ts";
 import { loadSettings } from "./load-settings.ts";
@@ -26,18 +27,24 @@ export function createKeyCommand(parsed: ParsedCommand): Promise<void> {
 export function listKeysCommand(parsed: ParsedCommand): Promise<void> {
   return withKeys(parsed, async ({ keyStore }) => {
     const format = parsed.options.has("json") ? formatKeyJson : formatKeyTable;
-    process.stdout.write(format(await keyStore.list(), systemClock.now()));
+    const [records, lastUses] = await Promise.all([keyStore.list(), keyStore.lastUses()]);
+    process.stdout.write(format(records, systemClock.now(), lastUses));
   });
+}
+
+/** `keys disable ID` */
+export function disableKeyCommand(parsed: ParsedCommand): Promise<void> {
+  return changeKey(parsed, "Disabled", (record) => disableKey(record, systemClock.now()));
+}
+
+/** `keys enable ID` */
+export function enableKeyCommand(parsed: ParsedCommand): Promise<void> {
+  return changeKey(parsed, "Enabled", enableKey);
 }
 
 /** `keys revoke ID` */
 export function revokeKeyCommand(parsed: ParsedCommand): Promise<void> {
-  return withKeys(parsed, async ({ keyStore }) => {
-    const [id = ""] = parsed.operands;
-    const revoked = await keyStore.update(id, (record) => revokeKey(record, systemClock.now()));
-    if (revoked === null) throw unknownKey();
-    process.stdout.write(`Revoked ${id}\n`);
-  });
+  return changeKey(parsed, "Revoked", (record) => revokeKey(record, systemClock.now()));
 }
 
 /** `keys rotate ID`: prints the new key alone on stdout. */
@@ -50,11 +57,21 @@ export function rotateKeyCommand(parsed: ParsedCommand): Promise<void> {
     const now = systemClock.now();
     const { key, secret } = mintSecret(id, now, nodeKeyMint(pepper));
     const rotated = await keyStore.update(id, (record) => {
-      if (record.revokedAt !== null) throw new CommandError("The key is revoked; create a new one.");
+      const state = keyState(record, now);
+      // A new secret of a key that has ended would be as dead as the old one.
+      if (state === "revoked" || state === "expired") throw new CommandError(`The key is ${state}; create a new one.`);
       return rotateKey(record, secret, now, overlapMs);
     });
     if (rotated === null) throw unknownKey();
     process.stdout.write(`${key}\n`);
+  });
+}
+
+function changeKey(parsed: ParsedCommand, done: string, change: (record: KeyRecord) => KeyRecord): Promise<void> {
+  return withKeys(parsed, async ({ keyStore }) => {
+    const [id = ""] = parsed.operands;
+    if ((await keyStore.update(id, change)) === null) throw unknownKey();
+    process.stdout.write(`${done} ${id}\n`);
   });
 }
 

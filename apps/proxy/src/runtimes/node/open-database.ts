@@ -1,4 +1,4 @@
-import { mkdirSync } from "node:fs";
+import { chmodSync, mkdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import type { SqliteDatabase } from "@letta-environments/platform";
@@ -21,6 +21,7 @@ export async function openDatabase(dataDir: string, name: string): Promise<Sqlit
   for (let attempt = 1; ; attempt++) {
     try {
       mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+      closeToOthers(dataDir);
       return openSqlite(path);
     } catch (cause) {
       if (attempt === attempts || !isBusy(cause)) throw cannotOpen(path, cause);
@@ -28,6 +29,13 @@ export async function openDatabase(dataDir: string, name: string): Promise<Sqlit
     // Two processes that make a new file at once: SQLite refuses the second one without waiting.
     await delay(pauseMs);
   }
+}
+
+/** Takes a directory that is there already away from others; one that everybody may write to is never ours. */
+function closeToOthers(dataDir: string): void {
+  const { mode } = statSync(dataDir);
+  if ((mode & 0o002) !== 0) throw new Error("everybody may write to the data directory; use one of your own");
+  if ((mode & 0o077) !== 0) chmodSync(dataDir, 0o700);
 }
 
 function isBusy(cause: unknown): boolean {

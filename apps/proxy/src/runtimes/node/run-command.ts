@@ -5,13 +5,22 @@ import { type ParsedCommand, parseCommand } from "../../cli/parse-command.ts";
 import { version } from "../../version.ts";
 import { checkConfigCommand } from "./check-config.ts";
 import { CommandError } from "./command-error.ts";
-import { createKeyCommand, listKeysCommand, revokeKeyCommand, rotateKeyCommand } from "./key-commands.ts";
+import {
+  createKeyCommand,
+  disableKeyCommand,
+  enableKeyCommand,
+  listKeysCommand,
+  revokeKeyCommand,
+  rotateKeyCommand,
+} from "./key-commands.ts";
 import { startCommand } from "./start.ts";
 
 const run: Readonly<Record<CommandName, (parsed: ParsedCommand) => void | Promise<void>>> = {
   start: startCommand,
   "keys create": createKeyCommand,
   "keys list": listKeysCommand,
+  "keys disable": disableKeyCommand,
+  "keys enable": enableKeyCommand,
   "keys revoke": revokeKeyCommand,
   "keys rotate": rotateKeyCommand,
   "config check": checkConfigCommand,

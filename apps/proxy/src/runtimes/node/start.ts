@@ -9,6 +9,8 @@ import { serveWebSockets } from "../../adapters/node/web-socket-upgrades.ts";
 import { createProxy } from "../../app.ts";
 import type { ParsedCommand } from "../../cli/parse-command.ts";
 import { createHonoApp } from "../../hono/create-hono-app.ts";
+import { createKeyUses } from "../../keys/create-key-uses.ts";
+import { watchSocketKeys } from "../../keys/watch-socket-keys.ts";
 import { version } from "../../version.ts";
 import { composeUpstream } from "./compose-upstream.ts";
 import { createFirstKeys } from "./create-first-keys.ts";
@@ -25,17 +27,24 @@ export async function startCommand(parsed: ParsedCommand): Promise<void> {
   process.stdout.on("error", () => undefined);
   const keys = await openKeys(settings);
   const upstream = await composeUpstream(settings, keys.keyStore, log);
+  const onFailure = (cause: unknown): void => log({ type: "internal_error", requestId: "-", cause });
+  const { keyStore } = keys;
+  const keyUses = createKeyUses({ clock: systemClock, keyStore, onFailure });
   const userAgent = `letta-environments-proxy/${version}`;
   const proxy = createProxy(
     {
       clock: systemClock,
       digests: { sha256: sha256Hex, hmacSha256: hmacSha256Hex, constantTimeEqual },
-      keyStore: keys.keyStore,
+      keyStore,
+      noteKeyUse: keyUses.note,
       pepper: keys.pepper,
       randomId,
       telemetry: log,
       upstream: upstream.fetch,
-      deviceSockets: upstream.deviceSockets,
+      deviceSockets:
+        upstream.deviceSockets === null
+          ? null
+          : watchSocketKeys(upstream.deviceSockets, { clock: systemClock, keyStore, onFailure }),
       fetchJwks: createHttpJwksFetch(globalThis.fetch, userAgent),
     },
     {
@@ -56,7 +65,6 @@ export async function startCommand(parsed: ParsedCommand): Promise<void> {
     toPath: pathOf,
     isDraining: () => draining,
   });
-  const onFailure = (cause: unknown): void => log({ type: "internal_error", requestId: "-", cause });
   const server = createHttpServer({ app, randomId, timeouts: defaultServerTimeouts, onFailure });
   serveWebSockets(server, proxy, onFailure);
   const connections = trackServer(server);
@@ -74,6 +82,7 @@ export async function startCommand(parsed: ParsedCommand): Promise<void> {
       await connections.finishRequests(graceMs);
       await upstream.close();
       await connections.close();
+      await keyUses.flush();
       keys.close();
     },
   });

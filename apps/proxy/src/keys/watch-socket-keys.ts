@@ -1,0 +1,102 @@
+import type { ConnectedDevice } from "@letta-environments/environment-server";
+import type { Clock } from "@letta-environments/platform";
+import { allowsDevice } from "@letta-environments/schema";
+import type { DeviceSockets, KeyStore } from "../ports.ts";
+import { keyState } from "./change-key.ts";
+import type { KeyRecord } from "./key-record.ts";
+
+/** How often the store's generation is looked at while sockets are open, in milliseconds. */
+const checkIntervalMs = 50;
+/** Pause after the store could not be read. */
+const retryMs = 1_000;
+
+/** Device sockets that can be listed and closed. */
+export interface WatchedSockets extends DeviceSockets {
+  connectedDevices(): readonly ConnectedDevice[];
+  closeEnded(isEnded: (device: ConnectedDevice) => boolean): void;
+}
+
+/**
+ * Holds open sockets to what their keys allow now. A socket is admitted once and lives for days, so its key is looked at again
+ * whenever any key changed, when a key of an open socket expires, and once after each socket opened, because the key may have
+ * ended during the handshake. A socket whose key is revoked, disabled, expired, or no longer for connecting that device is
+ * closed with 1008. The pipeline sees the same generation, so the key is refused at register by then.
+ */
+export function watchSocketKeys(
+  sockets: WatchedSockets,
+  { clock, keyStore, onFailure }: { clock: Clock; keyStore: KeyStore; onFailure: (cause: unknown) => void },
+): DeviceSockets {
+  let generation = keyStore.generation();
+  let mustCheck = false;
+  let nextExpiryMs = Infinity;
+  let isTicking = false;
+
+  function start(): void {
+    mustCheck = true;
+    if (isTicking) return;
+    isTicking = true;
+    schedule(checkIntervalMs);
+  }
+
+  function schedule(delayMs: number): void {
+    clock.setTimer(delayMs, () => void tick());
+  }
+
+  async function tick(): Promise<void> {
+    const devices = sockets.connectedDevices();
+    if (devices.length === 0) {
+      isTicking = false;
+      return;
+    }
+    const current = keyStore.generation();
+    if (current === generation && !mustCheck && clock.now() < nextExpiryMs) return schedule(checkIntervalMs);
+    mustCheck = false;
+    try {
+      await check(devices);
+      generation = current;
+      schedule(checkIntervalMs);
+    } catch (cause) {
+      onFailure(cause);
+      mustCheck = true;
+      schedule(retryMs);
+    }
+  }
+
+  async function check(devices: readonly ConnectedDevice[]): Promise<void> {
+    const ids = [...new Set(devices.map(({ keyId }) => keyId))];
+    const records = new Map(await Promise.all(ids.map(async (id) => [id, await keyStore.find(id)] as const)));
+    const nowMs = clock.now();
+    sockets.closeEnded((device) => {
+      const record = records.get(device.keyId);
+      // A socket that opened meanwhile: its opening asked for another check.
+      return record !== undefined && !mayStayConnected(record, device, nowMs);
+    });
+    const ends = [...records.values()].map((record) => record?.expiresAt ?? Infinity).filter((end) => end > nowMs);
+    nextExpiryMs = Math.min(Infinity, ...ends);
+  }
+
+  return {
+    async upgrade(request, principal) {
+      const decision = await sockets.upgrade(request, principal);
+      if (decision.kind === "refused") return decision;
+      return {
+        kind: "accepted",
+        attach(socket) {
+          const listener = decision.attach(socket);
+          start();
+          return listener;
+        },
+      };
+    },
+  };
+}
+
+function mayStayConnected(record: KeyRecord | null, device: ConnectedDevice, nowMs: number): boolean {
+  return (
+    record !== null &&
+    keyState(record, nowMs) === "active" &&
+    record.tenant === device.tenant &&
+    record.scopes.includes("connect") &&
+    allowsDevice(record, device)
+  );
+}
