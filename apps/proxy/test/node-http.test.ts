@@ -183,6 +183,7 @@ describe("what is no request", () => {
 
   test.each([
     ["an unknown method", "FOO /v1/environments HTTP/1.1\r\nhost: x\r\n\r\n", 405],
+    ["a tunnel", "CONNECT example.com:443 HTTP/1.1\r\nhost: example.com\r\n\r\n", 405],
     ["no Host", "GET /v1/environments HTTP/1.1\r\nconnection: close\r\n\r\n", 400],
     ["an expectation that nobody knows", "GET /livez HTTP/1.1\r\nhost: x\r\nexpect: foo\r\n\r\n", 417],
   ])("%s is refused with a problem", async (_what, text, status) => {

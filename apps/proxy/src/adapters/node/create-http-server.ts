@@ -6,6 +6,7 @@ import type { Hono } from "hono";
 import { finishResponse } from "../../finish-response.ts";
 import { toResponse } from "../../hono/to-response.ts";
 import { answerClientErrors } from "./client-error.ts";
+import { writeRawResponse } from "./raw-response.ts";
 
 /** How long a caller may take, in milliseconds. */
 export interface ServerTimeouts {
@@ -69,6 +70,10 @@ export function createHttpServer(options: HttpServerOptions): Server {
     const { status, headers, body } = finishResponse(unknownExpectation, randomId("req"), "GET");
     outgoing.writeHead(status, { ...headers, connection: "close" }).end(body);
   });
+  server.on("connect", (_incoming, socket) => {
+    socket.on("error", () => socket.destroy());
+    writeRawResponse(socket, finishResponse(noTunnel, randomId("req"), "GET"));
+  });
   answerClientErrors(server, randomId);
   return server;
 }
@@ -76,6 +81,11 @@ export function createHttpServer(options: HttpServerOptions): Server {
 function isWebSocketUpgrade(incoming: IncomingMessage): boolean {
   return incoming.headers.upgrade?.toLowerCase() === "websocket";
 }
+
+const noTunnel = problemResponse("method_not_allowed", {
+  detail: "This is no tunnel.",
+  headers: { allow: "GET, HEAD, POST" },
+});
 
 const unknownExpectation = problemResponse("invalid_request", {
   status: 417,
