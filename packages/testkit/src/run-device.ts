@@ -67,18 +67,23 @@ async function runDevice(key: string): Promise<number> {
     unread = (unread + text).slice(-4_000);
     if (!unread.includes(connectedLine)) return;
     unread = "";
+    clearTimeout(hint);
     process.stdout.write(`Connected as ${values.name}. Messages to agent ${demoAgentId} are answered with "pong".\n`);
   });
   device.stderr.setEncoding("utf8").on("data", (text: string) => {
     if (values.debug) process.stderr.write(text);
     failure = (failure + text).slice(-4_000);
   });
+  const hint = setTimeout(() => {
+    process.stdout.write("Not connected yet. Does the proxy run at this address? --debug shows what happens.\n");
+  }, 5_000);
   const stopFollowing = followConversation(conversationFolder(home), (line) => process.stdout.write(`${line}\n`));
   // A signal may come more than once (from the terminal and from a package manager): each is passed on, none forces an end.
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => device.kill(signal));
   return new Promise((done, fail) => {
     device.once("error", fail);
     device.once("exit", (code, signal) => {
+      clearTimeout(hint);
       stopFollowing();
       if (code !== null && code !== 0) process.stderr.write(`${stripVTControlCharacters(failure).trim()}\n`);
       done(signal === null ? (code ?? 1) : 0);

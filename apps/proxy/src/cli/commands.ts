@@ -65,6 +65,7 @@ export const commands: readonly CommandDefinition[] = [
       option("tenant", "TENANT", "tenant of the key (default 'default')"),
       repeatable("scope", "SCOPE", `${scopes.join(", ")} (default list and read)`),
       option("description", "TEXT", "what the key is for"),
+      option("owner", "OWNER", "who holds the key, as rows of devices show it (default its name)"),
       repeatable("device", "ID", "a device the key is held to (default every device)"),
       repeatable("device-name", "PATTERN", "the same by name; * stands for any characters"),
       repeatable("agent", "ID", "an agent that sends of the key are held to (default every agent)"),

@@ -18,6 +18,7 @@ test("a key may list and read unless told otherwise", () => {
       tenant: "default",
       scopes: ["list", "read"],
       description: null,
+      owner: null,
       deviceIds: null,
       connectionNames: null,
       agentIds: null,
@@ -31,7 +32,7 @@ test("a key may list and read unless told otherwise", () => {
 test("every option is taken", () => {
   const words =
     "--name n --tenant t --scope send --scope list --scope send --device a --device b --device a --expires 1h --shared " +
-    "--description why --device-name lab-* --device-name lab-* --agent agent-1 --max-mode acceptEdits";
+    "--description why --owner ada --device-name lab-* --device-name lab-* --agent agent-1 --max-mode acceptEdits";
   expect(read(...words.split(" "))).toEqual({
     ok: true,
     value: {
@@ -39,6 +40,7 @@ test("every option is taken", () => {
       tenant: "t",
       scopes: ["list", "send"],
       description: "why",
+      owner: "ada",
       deviceIds: ["a", "b"],
       connectionNames: ["lab-*"],
       agentIds: ["agent-1"],

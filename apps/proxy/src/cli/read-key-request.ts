@@ -25,6 +25,10 @@ export function readKeyRequest(
   if (description !== null && !isPlainText(description)) {
     return mistake(`--description must be 1 to ${maxNameLength} characters without control characters`);
   }
+  const [owner = null] = options.get("owner") ?? [];
+  if (owner !== null && !isPlainText(owner)) {
+    return mistake(`--owner must be 1 to ${maxNameLength} characters without control characters`);
+  }
   const connectionNames = options.get("device-name") ?? null;
   if (connectionNames?.some((pattern) => !isPlainText(pattern))) {
     return mistake(`--device-name must be 1 to ${maxNameLength} characters without control characters`);
@@ -47,6 +51,7 @@ export function readKeyRequest(
       tenant,
       scopes: wanted.length === 0 ? defaultScopes : scopes.filter((scope) => wanted.includes(scope)),
       description,
+      owner,
       deviceIds: withoutRepeats(deviceIds),
       connectionNames: withoutRepeats(connectionNames),
       agentIds: withoutRepeats(agentIds),
