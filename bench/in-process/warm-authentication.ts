@@ -6,6 +6,7 @@ import { createSqliteKeyStore } from "../../apps/proxy/src/adapters/sqlite-key-s
 import { type Authenticate, createAuthenticate } from "../../apps/proxy/src/auth/authenticate.ts";
 import { authoriseEndpoint } from "../../apps/proxy/src/auth/authorise.ts";
 import { createKey } from "../../apps/proxy/src/keys/create-key.ts";
+import { createKeyUses } from "../../apps/proxy/src/keys/create-key-uses.ts";
 import type { Digests, KeyStore } from "../../apps/proxy/src/ports.ts";
 // Bun has no `node:sqlite`, which the index of platform's Node part imports.
 import { constantTimeEqual } from "../../packages/platform/src/node/constant-time-equal.ts";
@@ -28,7 +29,14 @@ export interface WarmAuthentication {
 export async function createWarmAuthentication(keyCount: number): Promise<WarmAuthentication> {
   const keyStore = createSqliteKeyStore(await openSqlite(), systemClock);
   const pepper = { id: "bench", secret: randomBytes(32) };
-  const authenticate = createAuthenticate({ clock: systemClock, digests, keyStore, pepper });
+  const keyUses = createKeyUses({
+    clock: systemClock,
+    keyStore,
+    onFailure: (cause) => {
+      throw cause;
+    },
+  });
+  const authenticate = createAuthenticate({ clock: systemClock, digests, keyStore, noteKeyUse: keyUses.note, pepper });
   const keys: string[] = [];
   const mint = { digests, pepper, randomBytes };
   for (let index = 0; index < keyCount; index++) {
