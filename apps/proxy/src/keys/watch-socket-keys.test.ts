@@ -14,7 +14,7 @@ const socket = { send: () => undefined, close: () => undefined, terminate: () =>
 const request: PlainRequest = { method: "GET", path: "/", query: "", headers: {}, body: null };
 
 /** A key whose device holds a socket that is watched. */
-async function setUp(more: Partial<KeyRequest> = {}) {
+async function setUp(more: Partial<KeyRequest> = {}, isDown = false) {
   const clock = createVirtualClock();
   const keyStore = createMemoryKeyStore();
   const asked = { name: "k", tenant: "default", scopes: ["connect"] as const, ...more };
@@ -22,7 +22,7 @@ async function setUp(more: Partial<KeyRequest> = {}) {
   await keyStore.create(record);
   const failures: unknown[] = [];
   let reads = 0;
-  const store = { isDown: false };
+  const store = { isDown };
   const watchedStore = {
     ...keyStore,
     async find(id: string) {
@@ -96,6 +96,15 @@ test("a store that fails is asked again, and the end of a key is not missed", as
   expect([failures.length > 0, isOpen()]).toEqual([true, true]);
   store.isDown = false;
   await clock.advance(1_100);
+  expect(isOpen()).toBe(false);
+});
+
+test("a store that fails when a socket opens is asked again, and the key's expiry is not missed", async () => {
+  const { clock, isOpen, store } = await setUp({ expiresAt: createVirtualClock().now() + 10_000 }, true);
+  store.isDown = false;
+  await clock.advance(9_000);
+  expect(isOpen()).toBe(true);
+  await clock.advance(1_000);
   expect(isOpen()).toBe(false);
 });
 
