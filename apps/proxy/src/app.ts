@@ -1,10 +1,17 @@
 /**
  * The gateway's pipeline. This is the only place that orders the steps of a request:
  *
- * request id -> route match and id allowlist -> authenticate -> authorise -> validate -> upstream -> response headers.
+ * request id -> route match and id allowlist -> authenticate -> authorise -> validate -> audit (sends) -> upstream -> response headers.
  */
 import type { UpgradeDecision } from "@letta-environments/environment-server";
-import { type KnownEndpoint, type PlainResponse, type Principal, problemResponse } from "@letta-environments/schema";
+import {
+  type KnownEndpoint,
+  type PlainResponse,
+  type Principal,
+  problemResponse,
+  type SendMessageBody,
+} from "@letta-environments/schema";
+import { type AuditedSend, createAuditSends } from "./audit/audit-sends.ts";
 import { createAuthenticateCaller } from "./auth/authenticate-caller.ts";
 import { authoriseBody, authoriseEndpoint } from "./auth/authorise.ts";
 import { createCors } from "./cors.ts";
@@ -17,7 +24,7 @@ import { beginTrace, endTrace, type RequestTrace } from "./request-trace.ts";
 import { createCredentialChoice } from "./upstream/choose-credential.ts";
 import { buildUpstreamRequest } from "./upstream/build-upstream-request.ts";
 import { createForward } from "./upstream/forward.ts";
-import { createForwardAuthorised } from "./upstream/forward-authorised.ts";
+import { createForwardAuthorised, type RequestMeaning } from "./upstream/forward-authorised.ts";
 import { validateRequest } from "./validate-request.ts";
 
 /** The gateway. Neither function rejects. */
@@ -43,7 +50,11 @@ export function createProxy(ports: ProxyPorts, config: ProxyConfig): Proxy {
   const callers = createAuthenticateCaller(ports, config);
   const credentials = createCredentialChoice(ports, config, callers);
   const cors = createCors(config.corsOrigins ?? []);
-  const forward = createForwardAuthorised(createForward(ports, config), ports.clock, config);
+  const forward = createForwardAuthorised(createForward(ports, config), ports, config);
+  const sends = createAuditSends(ports.audit, {
+    keepContent: config.auditContent === true,
+    onFailure: (requestId, cause) => ports.telemetry({ type: "audit_failed", requestId, cause }),
+  });
 
   /** The steps that requests and sockets share. */
   async function admit(request: GatewayRequest, trace: RequestTrace): Promise<Admission> {
@@ -56,6 +67,7 @@ export function createProxy(ports: ProxyPorts, config: ProxyConfig): Proxy {
     if (authentication.kind === "refused") return authentication;
     const { principal } = authentication;
     trace.principal = principal;
+    if (endpoint.operation === "sendMessage") trace.send = beginSend(trace.requestId, principal, params);
 
     const refusal = authoriseEndpoint(principal, endpoint, params);
     if (refusal !== null) return { kind: "refused", response: refusal };
@@ -76,17 +88,26 @@ export function createProxy(ports: ProxyPorts, config: ProxyConfig): Proxy {
     const validation = await validateRequest(request, endpoint);
     if (validation.kind === "refused") return validation.response;
     const { query, queryValues, body, bodyValue } = validation.input;
+    // The endpoint's own schema has decoded it.
+    if (trace.send !== null) trace.send.body = bodyValue as SendMessageBody;
     const refusal = authoriseBody(principal, endpoint, bodyValue);
     if (refusal !== null) return refusal;
 
     const credential = credentials(request, trace.requestId, principal, ownCredential);
     const parts = { endpoint, params, query, body, principal, requestId: trace.requestId, credential };
     const deadline = { atMs: ports.clock.now() + config.upstreamTimeoutMs, signal: request.signal };
-    return forward(endpoint, buildUpstreamRequest(request, parts, config), deadline, {
-      params,
-      queryValues,
-      bodyValue,
-    });
+    const meaning: RequestMeaning = { params, queryValues, bodyValue, beforeSend };
+    return forward(endpoint, buildUpstreamRequest(request, parts, config), deadline, meaning);
+
+    function beforeSend(deviceId: string | null): Promise<PlainResponse | null> {
+      return trace.send === null ? Promise.resolve(null) : sends.start(trace.send, deviceId);
+    }
+  }
+
+  function beginSend(requestId: string, principal: Principal, params: Readonly<Record<string, string>>): AuditedSend {
+    const connectionId = params["connectionId"] ?? "";
+    const sendId = ports.randomId("send");
+    return { sendId, requestId, principal, connectionId, body: null, deviceId: null, isStarted: false };
   }
 
   async function decide(request: GatewayRequest, trace: RequestTrace): Promise<UpgradeDecision> {
@@ -109,6 +130,7 @@ export function createProxy(ports: ProxyPorts, config: ProxyConfig): Proxy {
     async handle(request) {
       const trace = beginTrace(request, ports);
       const response = await respond(request, trace).catch((cause: unknown) => internalError(trace, cause));
+      if (trace.send !== null) await sends.finish(trace.send, response);
       endTrace(trace, request.method, response.status, ports);
       return cors.decorate(finishResponse(response, trace.requestId, request.method), request);
     },

@@ -1,6 +1,7 @@
 import type { UpgradeDecision } from "@letta-environments/environment-server";
 import type { Clock, HmacSha256, RandomId, Sha256 } from "@letta-environments/platform";
 import type { PlainRequest, PlainResponse, Principal } from "@letta-environments/schema";
+import type { AuditLog } from "./audit/audit-log.ts";
 import type { KeyRecord } from "./keys/key-record.ts";
 import type { ProxyEvent } from "./telemetry-events.ts";
 
@@ -15,6 +16,10 @@ export interface ProxyPorts {
   readonly randomId: RandomId;
   readonly telemetry: Telemetry;
   readonly upstream: UpstreamFetch;
+  /** Takes every send before it leaves; `null` writes nothing down. */
+  readonly audit: AuditLog | null;
+  /** Whose connection it is, where the environment server is embedded; for the audit log. */
+  readonly findDeviceId?: FindDeviceId;
   /** Device sockets, where the environment server is embedded; `null` hides every endpoint of devices. */
   readonly deviceSockets: DeviceSockets | null;
   /** Reads the key set of tokens; needed where the configuration accepts tokens. */
@@ -97,6 +102,9 @@ export type UpstreamFetch = (request: UpstreamRequest, signal: AbortSignal) => P
 
 /** Reads a key set (RFC 7517) as text. Follows no redirect; rejects on a failure, and when the signal aborts. */
 export type JwksFetch = (url: string, signal: AbortSignal) => Promise<string>;
+
+/** The device of a connection of a tenant; `null` when there is none. */
+export type FindDeviceId = (tenant: string, connectionId: string) => Promise<string | null>;
 
 /** Opens device sockets at the embedded environment server. */
 export interface DeviceSockets {

@@ -14,6 +14,8 @@ export interface ProxyConfig {
   readonly passThrough?: boolean;
   /** What is said of tenants by name. */
   readonly tenants?: ReadonlyMap<string, TenantSettings>;
+  /** Whether the audit log keeps what was sent; absent: it does not. */
+  readonly auditContent?: boolean;
   /** Origins of web pages that may call; absent or empty: none. */
   readonly corsOrigins?: readonly string[];
 }

@@ -1,4 +1,5 @@
 import type { Operation, Principal } from "@letta-environments/schema";
+import type { AuditedSend } from "./audit/audit-sends.ts";
 import type { GatewayRequest } from "./gateway-request.ts";
 import type { ProxyPorts } from "./ports.ts";
 import { resolveRequestId } from "./request-id.ts";
@@ -9,12 +10,14 @@ export interface RequestTrace {
   readonly startedAt: number;
   operation: Operation | null;
   principal: Principal | null;
+  /** What the audit log is told of it, once it is the send of a known caller. */
+  send: AuditedSend | null;
 }
 
 /** Begins the trace of a request. */
 export function beginTrace(request: GatewayRequest, ports: Pick<ProxyPorts, "clock" | "randomId">): RequestTrace {
   const requestId = resolveRequestId(request.header("x-request-id"), ports.randomId);
-  return { requestId, startedAt: ports.clock.now(), operation: null, principal: null };
+  return { requestId, startedAt: ports.clock.now(), operation: null, principal: null, send: null };
 }
 
 /** Reports how a request ended. */

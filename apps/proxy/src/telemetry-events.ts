@@ -22,6 +22,13 @@ export type ProxyEvent =
       readonly cause: unknown;
     }
   | {
+      /** An entry could not be written to the audit log. A send was refused for it, unless it had left before. */
+      readonly type: "audit_failed";
+      /** `-` when it concerns no request. */
+      readonly requestId: string;
+      readonly cause: unknown;
+    }
+  | {
       /** The upstream refused a caller's own key; the address is what repeated guesses are counted by. */
       readonly type: "pass_through_refused";
       readonly requestId: string;

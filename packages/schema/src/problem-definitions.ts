@@ -66,6 +66,7 @@ export type ProblemCode =
   | "upstream_redirected"
   | "upstream_unreachable"
   | "shutting_down"
+  | "audit_unavailable"
   | "issuer_unavailable"
   | "delivery_unknown"
   | "upstream_timeout";
@@ -207,6 +208,12 @@ export const problemDefinitions: Readonly<Record<ProblemCode, ProblemDefinition>
     503,
     "Issuer unavailable",
     "The keys of the token's issuer could not be read, so the token could not be checked.",
+    true,
+  ),
+  audit_unavailable: define(
+    503,
+    "Audit log unavailable",
+    "The audit log cannot be written, so nothing was sent and nothing was changed.",
     true,
   ),
   shutting_down: define(503, "Shutting down", "The service is stopping; nothing was done.", true),

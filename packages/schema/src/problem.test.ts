@@ -13,6 +13,7 @@ describe("problemResponse", () => {
       "content-type": "application/problem+json",
       "cache-control": "private, no-store",
       "x-should-retry": String(retryable),
+      ...(status === 503 && retryable && { "retry-after": "1" }),
     });
     const body: unknown = JSON.parse(String(response.body));
     expect(body).toEqual({
@@ -77,4 +78,10 @@ describe("problem definitions", () => {
     const named = Object.values({ ...endpoints }).flatMap((endpoint) => [...endpoint.problems]);
     expect(named.filter((code) => !problemCodes.includes(code))).toEqual([]);
   });
+});
+
+test("a service that is unavailable and may be asked again says when", () => {
+  expect(problemResponse("shutting_down").headers).toMatchObject({ "retry-after": "1", "x-should-retry": "true" });
+  expect(problemResponse("shutting_down", { retryAfterSeconds: 7 }).headers["retry-after"]).toBe("7");
+  expect(problemResponse("upstream_timeout").headers["retry-after"]).toBeUndefined();
 });

@@ -48,7 +48,7 @@ export interface ProblemOptions {
   readonly status?: number;
   /** Overrides whether a repeat is safe and useful. */
   readonly retryable?: boolean;
-  /** Seconds, sent as `Retry-After`. */
+  /** Seconds, sent as `Retry-After`; 1 when absent where the service is unavailable and a repeat is safe. */
   readonly retryAfterSeconds?: number;
   /** More response headers, lower-case. */
   readonly headers?: PlainHeaders;
@@ -82,13 +82,15 @@ export function problemBody(code: ProblemCode, options: ProblemOptions = {}): Pr
  */
 export function problemResponse(code: ProblemCode, options: ProblemOptions = {}): PlainResponse {
   const body = problemBody(code, options);
+  const retryable = options.retryable ?? problemDefinitions[code].retryable;
+  const retryAfterSeconds = options.retryAfterSeconds ?? (body.status === 503 && retryable ? 1 : null);
   return {
     status: body.status,
     headers: {
       "content-type": "application/problem+json",
       "cache-control": "private, no-store",
-      "x-should-retry": String(options.retryable ?? problemDefinitions[code].retryable),
-      ...(options.retryAfterSeconds !== undefined && { "retry-after": String(options.retryAfterSeconds) }),
+      "x-should-retry": String(retryable),
+      ...(retryAfterSeconds !== null && { "retry-after": String(retryAfterSeconds) }),
       ...options.headers,
     },
     body: JSON.stringify(body),

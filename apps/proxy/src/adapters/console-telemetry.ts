@@ -10,7 +10,9 @@ export type LogEvent =
   | EnvironmentServerEvent
   | { readonly type: "listening"; readonly url: string }
   | { readonly type: "stopping"; readonly signal: string }
-  | { readonly type: "stopped" };
+  | { readonly type: "stopped" }
+  /** Where the audit log of this process ends: kept with the log, it proves that nothing before it was taken away. */
+  | { readonly type: "audit_end"; readonly writer: string; readonly sequence: number; readonly hash: string };
 
 /** Writes events as they come, a line each: text for people, or JSON with the name of the event as `event`. */
 export function createConsoleTelemetry(

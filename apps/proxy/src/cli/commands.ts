@@ -27,7 +27,9 @@ export type CommandName =
   | "keys enable"
   | "keys revoke"
   | "keys rotate"
-  | "config check";
+  | "config check"
+  | "audit verify"
+  | "audit list";
 
 function option(name: string, value: string | null, text: string): OptionDefinition {
   return { name, value, isRepeatable: false, text };
@@ -95,5 +97,25 @@ export const commands: readonly CommandDefinition[] = [
     summary: "Check the configuration without starting.",
     operands: [],
     options: common,
+  },
+  {
+    name: "audit verify",
+    summary: "Check that nothing in the audit log was edited, added or taken away.",
+    operands: [],
+    options: [
+      option("against", "FILE", "an earlier report (--json) that must still hold"),
+      option("json", null, "as JSON, with the end of each chain"),
+      ...common,
+    ],
+  },
+  {
+    name: "audit list",
+    summary: "Show the latest records of the audit log.",
+    operands: [],
+    options: [
+      option("limit", "NUMBER", "how many (default 50)"),
+      option("json", null, "as JSON, a record a line"),
+      ...common,
+    ],
   },
 ];

@@ -33,7 +33,7 @@ describe("a command line that cannot be run says why", () => {
     ["", "a command is needed"],
     ["serve", "unknown command 'serve'"],
     ["keys", "unknown command 'keys'"],
-    ["audit verify", "unknown command 'audit verify'"],
+    ["audit delete", "unknown command 'audit delete'"],
     ["--prot 1", "unknown option --prot"],
     ["start --prot 1", "unknown option --prot of 'start'"],
     ["keys create --max-tokens 5", "unknown option --max-tokens of 'keys create'"],

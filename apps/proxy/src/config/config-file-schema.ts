@@ -133,4 +133,9 @@ export const ConfigFileSchema: v.GenericSchema<unknown, ConfigFile> = object({
       origins: setting(list(text(512), 1_000), "Origins of web pages that may call, such as https://console.example."),
     }),
   ),
+  audit: v.exactOptional(
+    object({
+      content: v.exactOptional(setting(v.boolean(), "Keep what was sent in the audit log. Default: false.")),
+    }),
+  ),
 });

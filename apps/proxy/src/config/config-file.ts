@@ -20,6 +20,7 @@ export interface ConfigFile {
   auth?: { jwt?: JwtFile; passThrough?: boolean };
   tenants?: Record<string, TenantFile>;
   cors?: { origins: string[] };
+  audit?: { content?: boolean };
 }
 
 /** How the log is written: for people, or one JSON object a line. */

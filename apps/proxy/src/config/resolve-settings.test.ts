@@ -27,6 +27,7 @@ test("without anything the proxy listens on loopback and embeds its server", () 
     passThrough: false,
     tenants: new Map(),
     corsOrigins: [],
+    auditContent: false,
   });
 });
 

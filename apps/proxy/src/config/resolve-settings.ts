@@ -96,6 +96,7 @@ export function resolveSettings({ flags, environment, file }: SettingSources): R
     passThrough,
     tenants,
     corsOrigins,
+    auditContent: config.audit?.content ?? false,
   };
   return problems.length === 0 ? { ok: true, settings } : { ok: false, problems };
 }

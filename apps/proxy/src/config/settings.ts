@@ -22,6 +22,8 @@ export interface Settings {
   readonly tenants: ReadonlyMap<string, TenantSettings>;
   /** Origins of web pages that may call, as browsers write them. */
   readonly corsOrigins: readonly string[];
+  /** Whether the audit log keeps what was sent. */
+  readonly auditContent: boolean;
 }
 
 /** What stands behind the proxy. */

@@ -1,4 +1,3 @@
-import type { Clock } from "@letta-environments/platform";
 import {
   allowsDevice,
   allowsMode,
@@ -9,7 +8,7 @@ import {
   type Principal,
   problemResponse,
 } from "@letta-environments/schema";
-import type { UpstreamRequest } from "../ports.ts";
+import type { ProxyPorts, UpstreamRequest } from "../ports.ts";
 import type { ProxyConfig } from "../proxy-config.ts";
 import type { Forward } from "./forward.ts";
 import { listAllowed } from "./list-allowed.ts";
@@ -19,6 +18,7 @@ import {
   createResolveConnection,
   maxRowAgeMs,
   type ResolveConnection,
+  type ResolvedConnection,
 } from "./resolve-connection.ts";
 import type { Deadline } from "./run-with-deadline.ts";
 import { readUpstreamRow } from "./upstream-row.ts";
@@ -30,6 +30,8 @@ export interface RequestMeaning {
   readonly queryValues: unknown;
   /** Decoded body; `null` when the endpoint takes none. */
   readonly bodyValue: unknown;
+  /** Called with the device of a send before it leaves; a response goes to the caller in its place. */
+  readonly beforeSend: (deviceId: string | null) => Promise<PlainResponse | null>;
 }
 
 /** {@link Forward} for what a principal may see and do. */
@@ -46,10 +48,10 @@ export type ForwardAuthorised = (
  */
 export function createForwardAuthorised(
   forward: Forward,
-  clock: Pick<Clock, "now">,
+  { clock, findDeviceId }: Pick<ProxyPorts, "clock" | "findDeviceId">,
   config: Pick<ProxyConfig, "upstream">,
 ): ForwardAuthorised {
-  if (config.upstream.kind === "embedded") return forward;
+  if (config.upstream.kind === "embedded") return forwardEmbedded(forward, findDeviceId);
   const resolve = createResolveConnection(clock);
   return async (endpoint, request, deadline, meaning) => {
     const call: CallUpstream = (called, sent) => forward(called, sent, deadline);
@@ -59,8 +61,10 @@ export function createForwardAuthorised(
       case "retrieveEnvironment":
         return retrieve(request, call);
       case "sendMessage": {
-        const refusal = await refuseSend(resolve, request, meaning, call);
-        if (refusal !== null) return refusal;
+        const resolved = await resolveSend(resolve, request, meaning, call);
+        if (resolved.kind === "refused") return resolved.response;
+        const held = await meaning.beforeSend(resolved.row.deviceId);
+        if (held !== null) return held;
         // Nothing was sent yet, which a timeout of the send itself could not say.
         if (clock.now() >= deadline.atMs) return problemResponse("upstream_timeout");
         return call(endpoint, judgedRequest(request, meaning));
@@ -68,6 +72,18 @@ export function createForwardAuthorised(
       default:
         return call(endpoint, request);
     }
+  };
+}
+
+/** The embedded server needs no help but this: nothing reaches it before it is written down. */
+function forwardEmbedded(forward: Forward, findDeviceId: ProxyPorts["findDeviceId"]): ForwardAuthorised {
+  return async (endpoint, request, deadline, { params, beforeSend }) => {
+    if (endpoint.operation === "sendMessage") {
+      const deviceId = (await findDeviceId?.(request.principal.tenant, params["connectionId"] ?? "")) ?? null;
+      const held = await beforeSend(deviceId);
+      if (held !== null) return held;
+    }
+    return forward(endpoint, request, deadline);
   };
 }
 
@@ -93,22 +109,23 @@ async function retrieve(request: UpstreamRequest, call: CallUpstream): Promise<P
   return presentRowResponse(principal, response);
 }
 
-/** Why a send must not go on; `null` when it may. */
-async function refuseSend(
+/** The row of a send that may go on, or what the caller is told instead. */
+async function resolveSend(
   resolve: ResolveConnection,
   request: UpstreamRequest,
   { params }: RequestMeaning,
   call: CallUpstream,
-): Promise<PlainResponse | null> {
+): Promise<ResolvedConnection> {
   const { principal } = request;
   // A mode can change at any time: under a ceiling it is read for each send.
   const maxAgeMs = principal.maxMode === null ? maxRowAgeMs : -1;
   const resolved = await resolve(params["connectionId"] ?? "", request, call, maxAgeMs);
-  if (resolved.kind === "refused") return resolved.response;
+  if (resolved.kind === "refused") return resolved;
   const { row } = resolved;
-  if (!allowsDevice(principal, row)) return problemResponse("connection_not_found");
+  if (!allowsDevice(principal, row)) return { kind: "refused", response: problemResponse("connection_not_found") };
   const currentMode = typeof row["currentMode"] === "string" ? row["currentMode"] : undefined;
-  return allowsMode(principal, currentMode) ? null : problemResponse("mode_not_allowed");
+  if (!allowsMode(principal, currentMode)) return { kind: "refused", response: problemResponse("mode_not_allowed") };
+  return resolved;
 }
 
 function isHeldToDevices({ deviceIds, connectionNames, tenantDevices = null }: Principal): boolean {

@@ -53,6 +53,7 @@ export function createTestProxy(
       upstreamRequests.push(request);
       return upstream(request, signal);
     },
+    audit: null,
     deviceSockets: null,
     ...overrides.ports,
   };

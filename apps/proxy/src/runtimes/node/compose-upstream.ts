@@ -6,7 +6,7 @@ import { createEmbeddedUpstreamFetch } from "../../adapters/embedded-upstream-fe
 import { createHttpUpstreamFetch } from "../../adapters/http-upstream-fetch.ts";
 import type { Settings } from "../../config/settings.ts";
 import type { WatchedSockets } from "../../keys/watch-socket-keys.ts";
-import type { KeyStore, UpstreamFetch } from "../../ports.ts";
+import type { FindDeviceId, KeyStore, UpstreamFetch } from "../../ports.ts";
 import type { UpstreamConfig } from "../../proxy-config.ts";
 import { createTenantAdmission } from "../../tenants/create-tenant-admission.ts";
 import { openCredentials } from "./open-credentials.ts";
@@ -17,6 +17,7 @@ export interface ComposedUpstream {
   readonly config: UpstreamConfig;
   readonly fetch: UpstreamFetch;
   readonly deviceSockets: WatchedSockets | null;
+  readonly findDeviceId?: FindDeviceId;
   close(): Promise<void>;
 }
 
@@ -40,8 +41,9 @@ export async function composeUpstream(
     };
   }
   const database = await openDatabase(settings.dataDir, "environments.sqlite");
+  const store = createSqliteEnvironmentStore(database);
   const server = createEnvironmentServer({
-    store: createSqliteEnvironmentStore(database),
+    store,
     clock: systemClock,
     sha256: sha256Hex,
     randomId,
@@ -53,6 +55,8 @@ export async function composeUpstream(
     config: { kind: "embedded" },
     fetch: createEmbeddedUpstreamFetch(server),
     deviceSockets: server,
+    findDeviceId: async (tenant, connectionId) =>
+      (await store.findConnection(tenant, connectionId))?.environment.deviceId ?? null,
     async close() {
       await server.close();
       database.close();

@@ -1,6 +1,9 @@
+import { userInfo } from "node:os";
 import process from "node:process";
 import { systemClock } from "@letta-environments/platform/node";
+import { auditKeyStore } from "../../audit/audit-key-store.ts";
 import { formatKeyJson, formatKeyTable } from "../../cli/format-keys.ts";
+import { AuditUnavailableError } from "../../audit/audit-log.ts";
 import type { ParsedCommand } from "../../cli/parse-command.ts";
 import { readKeyRequest } from "../../cli/read-key-request.ts";
 import { disableKey, enableKey, keyState, revokeKey, rotateKey } from "../../keys/change-key.ts";
@@ -10,13 +13,14 @@ import { parseDuration } from "../../keys/parse-duration.ts";
 import { CommandError } from "./command-error.ts";
 import { loadSettings } from "./load-settings.ts";
 import { nodeKeyMint } from "./mint-key.ts";
+import { openAudit } from "./open-audit.ts";
 import { type OpenKeys, openKeys } from "./open-keys.ts";
 
 /** `keys create`: prints the key alone on stdout. */
 export function createKeyCommand(parsed: ParsedCommand): Promise<void> {
   const request = readKeyRequest(parsed, systemClock.now());
   if (!request.ok) throw new CommandError(request.reason, 2);
-  return withKeys(parsed, async ({ keyStore, pepper }) => {
+  return withAuditedKeys(parsed, async ({ keyStore, pepper }) => {
     const { key, record } = createKey(request.value, systemClock.now(), nodeKeyMint(pepper));
     await keyStore.create(record);
     process.stdout.write(`${key}\n`);
@@ -52,7 +56,7 @@ export function rotateKeyCommand(parsed: ParsedCommand): Promise<void> {
   const [overlap = "1h"] = parsed.options.get("overlap") ?? [];
   const overlapMs = parseDuration(overlap);
   if (overlapMs === null) throw new CommandError("--overlap must be a duration such as 1h, 15m or 0s", 2);
-  return withKeys(parsed, async ({ keyStore, pepper }) => {
+  return withAuditedKeys(parsed, async ({ keyStore, pepper }) => {
     const [id = ""] = parsed.operands;
     const now = systemClock.now();
     const { key, secret } = mintSecret(id, now, nodeKeyMint(pepper));
@@ -68,11 +72,42 @@ export function rotateKeyCommand(parsed: ParsedCommand): Promise<void> {
 }
 
 function changeKey(parsed: ParsedCommand, done: string, change: (record: KeyRecord) => KeyRecord): Promise<void> {
-  return withKeys(parsed, async ({ keyStore }) => {
+  return withAuditedKeys(parsed, async ({ keyStore }) => {
     const [id = ""] = parsed.operands;
     if ((await keyStore.update(id, change)) === null) throw unknownKey();
     process.stdout.write(`${done} ${id}\n`);
   });
+}
+
+/** Whoever changes keys is written down; a change that cannot be written down is not made. */
+function withAuditedKeys(parsed: ParsedCommand, run: (keys: OpenKeys) => Promise<void>): Promise<void> {
+  return withKeys(parsed, async (keys) => {
+    const audit = await openAudit(loadSettings(parsed), keys.pepper);
+    try {
+      const actor = { kind: "command-line", user: userName() } as const;
+      await run({ ...keys, keyStore: auditKeyStore(keys.keyStore, audit, actor, warn) });
+    } catch (cause) {
+      if (!(cause instanceof AuditUnavailableError)) throw cause;
+      throw new CommandError(`${cause.message}, so nothing was changed: ${String(cause.cause)}`, 1, { cause });
+    } finally {
+      await audit.close().catch(warn);
+    }
+  });
+}
+
+function warn(cause: unknown): void {
+  process.stderr.write(
+    `letta-proxy: the audit log cannot be written, and lacks the result of this change: ${String(cause)}\n`,
+  );
+}
+
+/** A user id without an entry in the system's table has no name. */
+function userName(): string | null {
+  try {
+    return userInfo().username;
+  } catch {
+    return null;
+  }
 }
 
 async function withKeys(parsed: ParsedCommand, run: (keys: OpenKeys) => Promise<void>): Promise<void> {

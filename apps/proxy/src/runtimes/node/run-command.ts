@@ -3,6 +3,7 @@ import type { CommandName } from "../../cli/commands.ts";
 import { helpText } from "../../cli/help-text.ts";
 import { type ParsedCommand, parseCommand } from "../../cli/parse-command.ts";
 import { version } from "../../version.ts";
+import { listAuditCommand, verifyAuditCommand } from "./audit-commands.ts";
 import { checkConfigCommand } from "./check-config.ts";
 import { CommandError } from "./command-error.ts";
 import {
@@ -24,6 +25,8 @@ const run: Readonly<Record<CommandName, (parsed: ParsedCommand) => void | Promis
   "keys revoke": revokeKeyCommand,
   "keys rotate": rotateKeyCommand,
   "config check": checkConfigCommand,
+  "audit verify": verifyAuditCommand,
+  "audit list": listAuditCommand,
 };
 
 /** Runs a command line and resolves with the exit code: 0 done, 1 failed, 2 misused. */

@@ -16,6 +16,7 @@ import { composeUpstream } from "./compose-upstream.ts";
 import { createFirstKeys } from "./create-first-keys.ts";
 import { listen } from "./listen.ts";
 import { loadSettings } from "./load-settings.ts";
+import { openAudit } from "./open-audit.ts";
 import { openKeys } from "./open-keys.ts";
 import { stopOnSignal } from "./stop-on-signal.ts";
 
@@ -26,6 +27,7 @@ export async function startCommand(parsed: ParsedCommand): Promise<void> {
   // Whoever read the log may leave; the proxy stays.
   process.stdout.on("error", () => undefined);
   const keys = await openKeys(settings);
+  const audit = await openAudit(settings, keys.pepper);
   const upstream = await composeUpstream(settings, keys.keyStore, log);
   const onFailure = (cause: unknown): void => log({ type: "internal_error", requestId: "-", cause });
   const { keyStore } = keys;
@@ -41,6 +43,8 @@ export async function startCommand(parsed: ParsedCommand): Promise<void> {
       randomId,
       telemetry: log,
       upstream: upstream.fetch,
+      audit,
+      ...(upstream.findDeviceId !== undefined && { findDeviceId: upstream.findDeviceId }),
       deviceSockets:
         upstream.deviceSockets === null
           ? null
@@ -55,6 +59,7 @@ export async function startCommand(parsed: ParsedCommand): Promise<void> {
       passThrough: settings.passThrough,
       tenants: settings.tenants,
       corsOrigins: settings.corsOrigins,
+      auditContent: settings.auditContent,
     },
   );
   let draining = false;
@@ -72,7 +77,7 @@ export async function startCommand(parsed: ParsedCommand): Promise<void> {
   const url = await listen(server, settings.host, settings.port);
   log({ type: "listening", url });
   if (settings.log === "pretty")
-    await createFirstKeys(keys, upstream.deviceSockets !== null, settings.publicUrl ?? url);
+    await createFirstKeys(keys, audit, upstream.deviceSockets !== null, settings.publicUrl ?? url, onFailure);
 
   stopOnSignal({
     log,
@@ -83,6 +88,9 @@ export async function startCommand(parsed: ParsedCommand): Promise<void> {
       await upstream.close();
       await connections.close();
       await keyUses.flush();
+      await audit.close().catch(onFailure);
+      const { writer, sequence, hash } = audit.end();
+      log({ type: "audit_end", writer, sequence, hash });
       keys.close();
     },
   });

@@ -1,0 +1,127 @@
+import type { SqliteDatabase, SqliteRow } from "@letta-environments/platform";
+import type { AuditDirectory, AuditHead, AuditRecord, AuditStore } from "../audit/audit-store.ts";
+
+/** Records that are in memory at once while all are read. */
+const pageSize = 500;
+
+const schema = `
+  CREATE TABLE IF NOT EXISTS audit_records (
+    writer TEXT NOT NULL,
+    sequence INTEGER NOT NULL,
+    text TEXT NOT NULL,
+    hash TEXT NOT NULL,
+    PRIMARY KEY (writer, sequence)
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE IF NOT EXISTS audit_heads (
+    writer TEXT PRIMARY KEY,
+    ordinal INTEGER NOT NULL,
+    sequence INTEGER NOT NULL,
+    hash TEXT NOT NULL,
+    pepper_id TEXT NOT NULL,
+    seal TEXT NOT NULL
+  ) STRICT;
+  CREATE TABLE IF NOT EXISTS audit_directory (
+    only INTEGER PRIMARY KEY CHECK (only = 1),
+    count INTEGER NOT NULL,
+    pepper_id TEXT NOT NULL,
+    seal TEXT NOT NULL
+  ) STRICT;
+  CREATE TRIGGER IF NOT EXISTS audit_record_changed BEFORE UPDATE ON audit_records
+    BEGIN SELECT RAISE(ABORT, 'audit records are never changed'); END;
+  CREATE TRIGGER IF NOT EXISTS audit_record_deleted BEFORE DELETE ON audit_records
+    BEGIN SELECT RAISE(ABORT, 'audit records are never deleted'); END;
+`;
+
+/**
+ * Audit records in SQLite. Several processes may share the file, each with a chain of its own. The triggers keep mistakes away;
+ * against somebody who can write to the file only the chains and their seals help.
+ */
+export function createSqliteAuditStore(database: SqliteDatabase): AuditStore {
+  database.transaction(() => database.exec(schema));
+  const insertRecord = database.prepare("INSERT INTO audit_records (writer, sequence, text, hash) VALUES (?, ?, ?, ?)");
+  const saveHead = database.prepare(
+    "INSERT OR REPLACE INTO audit_heads (writer, ordinal, sequence, hash, pepper_id, seal) VALUES (?, ?, ?, ?, ?, ?)",
+  );
+  const saveDirectory = database.prepare(
+    "INSERT OR REPLACE INTO audit_directory (only, count, pepper_id, seal) VALUES (1, ?, ?, ?)",
+  );
+  const selectDirectory = database.prepare("SELECT count, pepper_id, seal FROM audit_directory");
+  const selectHead = database.prepare("SELECT * FROM audit_heads WHERE writer = ?");
+  const selectHeads = database.prepare("SELECT * FROM audit_heads ORDER BY ordinal, writer");
+  const countHeads = database.prepare("SELECT count(*) AS count FROM audit_heads");
+  const selectPage = database.prepare(
+    `SELECT * FROM audit_records WHERE (writer, sequence) > (?, ?) ORDER BY writer, sequence LIMIT ${pageSize}`,
+  );
+
+  function insert({ writer, sequence, text, hash }: AuditRecord): void {
+    insertRecord.run(writer, sequence, text, hash);
+  }
+
+  function replaceHead({ writer, ordinal, sequence, hash, pepperId, seal }: AuditHead): void {
+    saveHead.run(writer, ordinal, sequence, hash, pepperId, seal);
+  }
+
+  function readDirectory(): AuditDirectory | null {
+    const row = selectDirectory.get();
+    if (row === undefined) return null;
+    return { count: Number(row["count"]), pepperId: String(row["pepper_id"]), seal: String(row["seal"]) };
+  }
+
+  function* readRecords(): Generator<AuditRecord> {
+    let page = selectPage.all("", Number.MIN_SAFE_INTEGER).map(readRecord);
+    for (let last = page.at(-1); last !== undefined; last = page.at(-1)) {
+      yield* page;
+      page = selectPage.all(last.writer, last.sequence).map(readRecord);
+    }
+  }
+
+  return {
+    async open(begin) {
+      database.transaction(() => {
+        const { record, head, directory } = begin(readDirectory(), Number(countHeads.get()?.["count"]));
+        insert(record);
+        replaceHead(head);
+        saveDirectory.run(directory.count, directory.pepperId, directory.seal);
+      });
+    },
+    async append(records, head) {
+      database.transaction(() => {
+        for (const record of records) insert(record);
+        replaceHead(head);
+      });
+    },
+    async head(writer) {
+      const row = selectHead.get(writer);
+      return row === undefined ? null : readHead(row);
+    },
+    async snapshot(read) {
+      // A reader's transaction: writers go on, and are not seen.
+      database.exec("BEGIN");
+      try {
+        return read({ directory: readDirectory(), heads: selectHeads.all().map(readHead), records: readRecords() });
+      } finally {
+        database.exec("COMMIT");
+      }
+    },
+  };
+}
+
+function readRecord(row: SqliteRow): AuditRecord {
+  return {
+    writer: String(row["writer"]),
+    sequence: Number(row["sequence"]),
+    text: String(row["text"]),
+    hash: String(row["hash"]),
+  };
+}
+
+function readHead(row: SqliteRow): AuditHead {
+  return {
+    writer: String(row["writer"]),
+    ordinal: Number(row["ordinal"]),
+    sequence: Number(row["sequence"]),
+    hash: String(row["hash"]),
+    pepperId: String(row["pepper_id"]),
+    seal: String(row["seal"]),
+  };
+}

@@ -1,0 +1,83 @@
+import { expect, test } from "vitest";
+import { createTestKeyRecord } from "../../test/support/create-test-key-record.ts";
+import { createTestAudit } from "../../test/support/test-audit.ts";
+import { createMemoryKeyStore } from "../adapters/memory-key-store.ts";
+import { disableKey, enableKey, revokeKey, rotateKey } from "../keys/change-key.ts";
+import type { KeyActor } from "../keys/key-actor.ts";
+import type { KeyRecord } from "../keys/key-record.ts";
+import type { KeyStore } from "../ports.ts";
+import type { AuditEntry } from "./audit-entry.ts";
+import { auditKeyStore, describeKeyChange } from "./audit-key-store.ts";
+import { type AuditLog, AuditUnavailableError } from "./audit-log.ts";
+
+const actor: KeyActor = { kind: "command-line", user: "somebody" };
+const secret = { digest: "d2", pepperId: "p", createdAt: 5, expiresAt: null };
+
+async function setUp(): Promise<{ store: KeyStore; plain: KeyStore; entries: () => Promise<AuditEntry[]> }> {
+  const audit = createTestAudit();
+  const log = await audit.openWriter("writer-1");
+  const plain = createMemoryKeyStore();
+  const failures: unknown[] = [];
+  const store = auditKeyStore(plain, log, actor, (cause) => void failures.push(cause));
+  return { store, plain, entries: async () => (await audit.entries()).slice(1) };
+}
+
+test("a change is written down before it is made, and with what it changed, but no secret", async () => {
+  const { store, entries } = await setUp();
+  const record = createTestKeyRecord({ name: "ci" });
+  await store.create(record);
+  await store.update(record.id, (current) => revokeKey(current, 9));
+  const { secrets, ...members } = record;
+  expect(await entries()).toMatchObject([
+    { type: "key_change_started", actor, keyId: record.id },
+    { type: "key_changed", actor, keyId: record.id, tenant: record.tenant, act: "created", members },
+    { type: "key_change_started", actor, keyId: record.id },
+    { type: "key_changed", act: "revoked", members: { revokedAt: 9 } },
+  ]);
+  for (const { digest } of secrets) expect(JSON.stringify(await entries())).not.toContain(digest);
+});
+
+test("a change that was not made is told as such", async () => {
+  const { store, entries } = await setUp();
+  const record = createTestKeyRecord();
+  await store.create(record);
+  expect(await store.update("unknown", (current) => current)).toBeNull();
+  await expect(store.create(record)).rejects.toBeInstanceOf(Error);
+  const refused = store.update(record.id, () => {
+    throw new Error("no");
+  });
+  await expect(refused).rejects.toThrow("no");
+  expect((await entries()).map(({ type }) => type)).toEqual([
+    "key_change_started",
+    "key_changed",
+    ...Array.from({ length: 3 }, () => ["key_change_started", "key_change_abandoned"]).flat(),
+  ]);
+});
+
+test("what cannot be written down is not done; what was done stays done when only its note fails", async () => {
+  const plain = createMemoryKeyStore();
+  let left = 0;
+  const audit: AuditLog = {
+    append: () => (left-- > 0 ? Promise.resolve() : Promise.reject(new AuditUnavailableError("disk full"))),
+  };
+  const failures: unknown[] = [];
+  const store = auditKeyStore(plain, audit, actor, (cause) => void failures.push(cause));
+  const record = createTestKeyRecord();
+  await expect(store.create(record)).rejects.toBeInstanceOf(AuditUnavailableError);
+  expect(await plain.list()).toEqual([]);
+  left = 1;
+  await store.create(record);
+  expect([await plain.find(record.id), failures.length]).toEqual([record, 1]);
+});
+
+test.each<[string, (record: KeyRecord) => KeyRecord, (record: KeyRecord) => KeyRecord]>([
+  ["revoked", (record) => record, (record) => revokeKey(record, 9)],
+  ["disabled", (record) => record, (record) => disableKey(record, 9)],
+  ["enabled", (record) => disableKey(record, 8), enableKey],
+  ["rotated", (record) => record, (record) => rotateKey(record, secret, 9, 0)],
+  ["updated", (record) => record, (record) => ({ ...record, description: "new" })],
+  ["updated", (record) => record, (record) => record],
+])("a key is told to be %s", (act, before, change) => {
+  const record = before(createTestKeyRecord());
+  expect(describeKeyChange({ before: record, after: change(record) }).act).toBe(act);
+});

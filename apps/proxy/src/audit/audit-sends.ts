@@ -1,0 +1,85 @@
+import {
+  isApprovalMessage,
+  type PlainResponse,
+  type Principal,
+  problemResponse,
+  type SendMessageBody,
+} from "@letta-environments/schema";
+import { parseJsonObject } from "../upstream/parse-json-object.ts";
+import type { SendFacts } from "./audit-entry.ts";
+import type { AuditLog } from "./audit-log.ts";
+
+/** A send on its way through the pipeline; the steps fill it in. */
+export interface AuditedSend {
+  readonly sendId: string;
+  readonly requestId: string;
+  readonly principal: Principal;
+  readonly connectionId: string;
+  /** `null` until it was read. */
+  body: SendMessageBody | null;
+  deviceId: string | null;
+  /** Its start is on disk: it may leave. */
+  isStarted: boolean;
+}
+
+/** Writes down what becomes of sends. */
+export interface AuditSends {
+  /** Call before a send leaves. It must not, when this resolves with a response for the caller instead of `null`. */
+  start(send: AuditedSend, deviceId: string | null): Promise<PlainResponse | null>;
+  /** Call with what the caller is told. Its failure changes nothing any more; the log's owner is told. */
+  finish(send: AuditedSend, response: PlainResponse): Promise<void>;
+}
+
+/** Creates {@link AuditSends}; without a log nothing is written and nothing is held up. */
+export function createAuditSends(
+  audit: AuditLog | null,
+  options: { readonly keepContent: boolean; readonly onFailure: (requestId: string, cause: unknown) => void },
+): AuditSends {
+  if (audit === null) return { start: () => Promise.resolve(null), finish: () => Promise.resolve() };
+  const { keepContent, onFailure } = options;
+  return {
+    async start(send, deviceId) {
+      send.deviceId = deviceId;
+      const content = keepContent ? { content: send.body?.messages ?? null } : {};
+      try {
+        await audit.append({ type: "send_started", ...factsOf(send), ...content });
+      } catch (cause) {
+        onFailure(send.requestId, cause);
+        return problemResponse("audit_unavailable");
+      }
+      send.isStarted = true;
+      return null;
+    },
+    async finish(send, response) {
+      const result = { status: response.status, code: codeOf(response) };
+      const replayed = response.headers["idempotency-replayed"] === "true";
+      const entry = send.isStarted
+        ? ({ type: "send_finished", sendId: send.sendId, ...result, replayed } as const)
+        : ({ type: "send_refused", ...factsOf(send), ...result } as const);
+      await audit.append(entry).catch((cause: unknown) => onFailure(send.requestId, cause));
+    },
+  };
+}
+
+function factsOf({ sendId, requestId, principal, connectionId, deviceId, body }: AuditedSend): SendFacts {
+  const messages = body?.messages ?? [];
+  return {
+    sendId,
+    requestId,
+    tenant: principal.tenant,
+    keyId: principal.keyId,
+    owner: principal.owner,
+    connectionId,
+    deviceId,
+    agentId: body?.agentId ?? null,
+    conversationId: body?.conversationId ?? null,
+    messageIds: messages.flatMap((message) => ("client_message_id" in message ? [message.client_message_id] : [])),
+    answersApproval: messages.some(isApprovalMessage),
+  };
+}
+
+function codeOf({ status, body }: PlainResponse): string | null {
+  if (status < 400 || body === null) return null;
+  const problem = parseJsonObject(body);
+  return typeof problem?.["errorCode"] === "string" ? problem["errorCode"] : null;
+}

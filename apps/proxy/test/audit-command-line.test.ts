@@ -1,0 +1,126 @@
+/** The audit log as whoever runs the gateway sees it: processes of their own, kill -9, tampering with the file. */
+import { existsSync } from "node:fs";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { openSqlite } from "@letta-environments/platform/node";
+import { connectScriptedDevice, launchProxy, type LaunchedProxy, runLettaProxy } from "@letta-environments/testkit";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import type { AuditReport } from "../src/audit/verify-audit.ts";
+
+vi.setConfig({ testTimeout: 60_000 });
+
+let dataDir = "";
+const proxies: LaunchedProxy[] = [];
+
+beforeEach(async () => {
+  dataDir = await mkdtemp(join(tmpdir(), "letta-proxy-audit-"));
+});
+
+afterEach(async () => {
+  for (const proxy of proxies.splice(0)) await proxy.stop();
+  await rm(dataDir, { recursive: true, force: true });
+});
+
+async function run(
+  words: readonly string[],
+  env: Record<string, string> = {},
+): Promise<{ code: number; stdout: string; stderr: string }> {
+  try {
+    return { code: 0, ...(await runLettaProxy([...words, "--data-dir", dataDir], env)) };
+  } catch (error) {
+    return error as { code: number; stdout: string; stderr: string };
+  }
+}
+
+async function start(): Promise<LaunchedProxy> {
+  const proxy = await launchProxy({ dataDir, env: {} });
+  proxies.push(proxy);
+  return proxy;
+}
+
+function tamper(sql: string): void {
+  const database = openSqlite(join(dataDir, "audit.sqlite"));
+  database.exec(`DROP TRIGGER IF EXISTS audit_record_changed; DROP TRIGGER IF EXISTS audit_record_deleted; ${sql}`);
+  database.close();
+}
+
+async function records(): Promise<Record<string, unknown>[]> {
+  const { stdout } = await run(["audit", "list", "--json", "--limit", "1000"]);
+  return stdout
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+}
+
+test("acts of the command line and sends to a device are in the log, which outlives kill -9 intact", async () => {
+  const proxy = await start();
+  const caller = await proxy.createKey({ scopes: ["list", "read", "send"], more: ["--owner", "ci"] });
+  const connect = await proxy.createKey({ scopes: ["connect"] });
+  const device = await connectScriptedDevice({ baseUrl: proxy.url, apiKey: connect, deviceId: "device-1" });
+  const send = (connectionId: string, id: string): Promise<Response> =>
+    fetch(`${proxy.url}/v1/environments/${connectionId}/messages`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${caller}`, "content-type": "application/json" },
+      body: JSON.stringify({
+        agentId: "agent-1",
+        messages: [{ role: "user", content: "hello", client_message_id: id }],
+      }),
+    });
+  for (const id of ["m1", "m1"]) expect((await send(device.connectionId, id)).status).toBe(200);
+  expect((await send("conn-unknown", "m2")).status).toBe(404);
+  const keyId = caller.slice(4, 16);
+  await run(["keys", "revoke", keyId]);
+  await run(["keys", "revoke", "unknown"]);
+  await proxy.process.stop("SIGKILL");
+
+  const listed = await records();
+  const sends = listed.filter(({ type }) => String(type).startsWith("send_"));
+  expect(sends).toMatchObject([
+    { type: "send_started", keyId, owner: "ci", deviceId: "device-1", messageIds: ["m1"] },
+    { type: "send_finished", status: 200, replayed: false },
+    { type: "send_started", messageIds: ["m1"] },
+    { type: "send_finished", status: 200, replayed: true },
+    { type: "send_started", deviceId: null, messageIds: ["m2"] },
+    { type: "send_finished", status: 404, code: "connection_not_found" },
+  ]);
+  const changes = listed.filter(({ type }) => type === "key_changed");
+  expect(changes).toMatchObject([{ act: "created" }, { act: "created" }, { act: "revoked", keyId }]);
+  expect(listed.filter(({ type }) => type === "key_change_abandoned")).toMatchObject([{ keyId: "unknown" }]);
+  expect(JSON.stringify(listed)).not.toContain(caller);
+
+  const verified = await run(["audit", "verify"]);
+  expect(verified).toMatchObject({ code: 0, stdout: expect.stringContaining("The audit log is intact") });
+  expect((await run(["audit", "list", "--limit", "1"])).stdout).toMatch(/^\d{4}-.*writer closed\n$/);
+});
+
+test("edits, a cut tail and a contradicted report are found, with exit code 1", async () => {
+  for (const name of ["a", "b", "c"]) await run(["keys", "create", "--name", name]);
+  const report = join(dataDir, "report.json");
+  const { stdout } = await run(["audit", "verify", "--json"]);
+  await writeFile(report, stdout);
+  const { chains } = JSON.parse(stdout) as AuditReport;
+  expect(chains).toMatchObject([{ closed: true }, { closed: true }, { closed: true }]);
+  await run(["keys", "create", "--name", "d"]);
+  expect((await run(["audit", "verify", "--against", report])).code).toBe(0);
+
+  tamper("UPDATE audit_records SET text = replace(text, '\"c\"', '\"x\"')");
+  const edited = await run(["audit", "verify", "--against", report]);
+  expect(edited).toMatchObject({ code: 1, stdout: expect.stringContaining("not the one that was written") });
+
+  tamper(`DELETE FROM audit_records WHERE writer = '${chains[0]?.writer}' AND sequence > 2`);
+  expect((await run(["audit", "verify"])).stdout).toContain("missing at the end");
+  expect((await run(["audit", "verify", "--against", report])).stdout).toContain("earlier report");
+
+  await writeFile(report, "{}");
+  expect(await run(["audit", "verify", "--against", report])).toMatchObject({ code: 1, stdout: "" });
+});
+
+test("without a log, and with another pepper, nothing is called intact", async () => {
+  expect(await run(["audit", "verify"])).toMatchObject({ code: 1, stderr: expect.stringContaining("no audit log") });
+  expect(existsSync(join(dataDir, "audit.sqlite"))).toBe(false);
+  await run(["keys", "create", "--name", "a"]);
+  const other = await run(["audit", "verify"], { KEY_PEPPER: "another pepper, for nothing here" });
+  expect(other).toMatchObject({ code: 1, stdout: expect.stringContaining("seal of this pepper") });
+  expect(await run(["audit", "list", "--limit", "0"])).toMatchObject({ code: 2, stdout: "" });
+});

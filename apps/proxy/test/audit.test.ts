@@ -1,0 +1,171 @@
+/** What the pipeline writes to the audit log, and what it does when it cannot. */
+import { jsonResponse, type PlainResponse } from "@letta-environments/schema";
+import { describe, expect, test } from "vitest";
+import type { AuditEntry } from "../src/audit/audit-entry.ts";
+import { type AuditLog, AuditUnavailableError } from "../src/audit/audit-log.ts";
+import type { UpstreamFetch } from "../src/ports.ts";
+import { environmentRow } from "./support/environment-row.ts";
+import { fakeRequest } from "./support/fake-request.ts";
+import { createTestProxy, problemOf, type TestProxy, upstreamCredential } from "./support/test-proxy.ts";
+
+const upstream: UpstreamFetch = (request) =>
+  Promise.resolve(
+    request.method === "POST"
+      ? jsonResponse(200, { success: true, message: "ok" })
+      : jsonResponse(200, {
+          connections: [environmentRow("1", { deviceId: "device-1", connectionId: "conn-1" })],
+          hasNextPage: false,
+        }),
+  );
+
+function message(id: string): unknown {
+  return {
+    agentId: "agent-1",
+    conversationId: "conv-1",
+    messages: [{ role: "user", content: "rm -rf the secret plan", client_message_id: id }],
+  };
+}
+
+interface Audited extends TestProxy {
+  readonly entries: AuditEntry[];
+  /** Entries of this type are refused. */
+  readonly refuse: Set<AuditEntry["type"]>;
+  /** How many sends had reached the upstream when each entry came. */
+  readonly sentBefore: number[];
+  send(authorization: string, body?: unknown, connectionId?: string): Promise<PlainResponse>;
+}
+
+function setUp(overrides: Parameters<typeof createTestProxy>[1] = {}, behind: UpstreamFetch = upstream): Audited {
+  const entries: AuditEntry[] = [];
+  const refuse = new Set<AuditEntry["type"]>();
+  const sentBefore: number[] = [];
+  const audit: AuditLog = {
+    async append(entry) {
+      if (refuse.has(entry.type)) throw new AuditUnavailableError(new Error("disk full"));
+      sentBefore.push(testProxy.upstreamRequests.filter(({ method }) => method === "POST").length);
+      entries.push(entry);
+    },
+  };
+  const testProxy = createTestProxy(behind, { ...overrides, ports: { audit, ...overrides.ports } });
+  return {
+    ...testProxy,
+    entries,
+    refuse,
+    sentBefore,
+    send: (authorization, body = message("m1"), connectionId = "conn-1") =>
+      testProxy.proxy.handle(
+        fakeRequest({
+          method: "POST",
+          path: `/v1/environments/${connectionId}/messages`,
+          headers: { authorization, "content-type": "application/json" },
+          body: JSON.stringify(body),
+        }),
+      ),
+  };
+}
+
+test("a send is written down before it leaves, and with its result, by whom, to which device and under which message id", async () => {
+  const { send, entries, issueKey, sentBefore } = setUp();
+  const { key, record } = await issueKey({ owner: "somebody" });
+  const response = await send(`Bearer ${key}`);
+  expect(response.status).toBe(200);
+  expect(sentBefore).toEqual([0, 1]);
+  const [started, finished] = entries;
+  expect(started).toEqual({
+    type: "send_started",
+    sendId: expect.any(String),
+    requestId: response.headers["x-request-id"],
+    tenant: "default",
+    keyId: record.id,
+    owner: "somebody",
+    connectionId: "conn-1",
+    deviceId: "device-1",
+    agentId: "agent-1",
+    conversationId: "conv-1",
+    messageIds: ["m1"],
+    answersApproval: false,
+  });
+  expect(finished).toEqual({
+    type: "send_finished",
+    sendId: started !== undefined && "sendId" in started ? started.sendId : "",
+    status: 200,
+    code: null,
+    replayed: false,
+  });
+});
+
+test("neither a key nor a credential nor, unless asked for, what was sent is in the log", async () => {
+  const { send, entries, issueKey } = setUp();
+  const { key } = await issueKey();
+  await send(`Bearer ${key}`);
+  for (const secret of [key, upstreamCredential, "secret plan"]) expect(JSON.stringify(entries)).not.toContain(secret);
+
+  const kept = setUp({ config: { auditContent: true } });
+  await kept.send(`Bearer ${(await kept.issueKey()).key}`);
+  expect(kept.entries[0]).toMatchObject({ content: [{ content: "rm -rf the secret plan" }] });
+});
+
+describe("a log that cannot be written", () => {
+  test("holds the send back, and says that nothing was sent and that a retry is safe", async () => {
+    const { send, refuse, issueKey, upstreamRequests, events, entries } = setUp();
+    refuse.add("send_started");
+    const response = await send(`Bearer ${(await issueKey()).key}`);
+    expect([response.status, problemOf(response).errorCode]).toEqual([503, "audit_unavailable"]);
+    expect(response.headers).toMatchObject({ "x-should-retry": "true", "retry-after": expect.any(String) });
+    expect(upstreamRequests.filter(({ method }) => method === "POST")).toEqual([]);
+    expect(events).toContainEqual(expect.objectContaining({ type: "audit_failed" }));
+    expect(entries).toMatchObject([{ type: "send_refused", status: 503, code: "audit_unavailable" }]);
+  });
+
+  test("does not change the answer of a send that had left", async () => {
+    const { send, refuse, issueKey, events } = setUp();
+    refuse.add("send_finished");
+    expect((await send(`Bearer ${(await issueKey()).key}`)).status).toBe(200);
+    expect(events).toContainEqual(expect.objectContaining({ type: "audit_failed" }));
+  });
+
+  test("does not keep anybody from reading", async () => {
+    const { proxy, refuse, issueKey } = setUp();
+    for (const type of ["send_started", "send_refused", "send_finished"] as const) refuse.add(type);
+    const { key } = await issueKey();
+    const request = fakeRequest({ path: "/v1/environments", headers: { authorization: `Bearer ${key}` } });
+    expect((await proxy.handle(request)).status).toBe(200);
+  });
+});
+
+describe("a refused send is written down with the decision", () => {
+  test("for a scope, a device out of reach, an agent, a body that breaks a rule", async () => {
+    const { send, entries, issueKey, upstreamRequests } = setUp();
+    const bearer = async (request: Parameters<typeof issueKey>[0]): Promise<string> =>
+      `Bearer ${(await issueKey(request)).key}`;
+    await send(await bearer({ scopes: ["read"] }));
+    await send(await bearer({ deviceIds: ["device-2"] }));
+    await send(await bearer({ agentIds: ["agent-2"] }));
+    await send(await bearer({}), { messages: [] });
+    await send(await bearer({}), message("m1"), "conn-unknown");
+    expect(entries.map((entry) => ("code" in entry ? [entry.type, entry.code] : entry.type))).toEqual([
+      ["send_refused", "insufficient_scope"],
+      ["send_refused", "connection_not_found"],
+      ["send_refused", "agent_not_allowed"],
+      ["send_refused", "invalid_request"],
+      ["send_refused", "connection_not_found"],
+    ]);
+    expect(upstreamRequests.filter(({ method }) => method === "POST")).toEqual([]);
+  });
+
+  test("but nobody without a key fills the log", async () => {
+    const { send, entries } = setUp();
+    await send("Bearer lek_nobody");
+    expect(entries).toEqual([]);
+  });
+});
+
+test("an unknown outcome is written down as such", async () => {
+  const broken: UpstreamFetch = (request, signal) =>
+    request.method === "POST"
+      ? Promise.resolve({ reason: "broken", cause: new Error("reset") })
+      : upstream(request, signal);
+  const { send, entries, issueKey } = setUp({}, broken);
+  await send(`Bearer ${(await issueKey()).key}`);
+  expect(entries.at(-1)).toMatchObject({ type: "send_finished", status: 504, code: "delivery_unknown" });
+});
