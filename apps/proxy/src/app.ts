@@ -48,9 +48,12 @@ type Admission =
 /** Composes the gateway from its ports. */
 export function createProxy(ports: ProxyPorts, config: ProxyConfig): Proxy {
   const callers = createAuthenticateCaller(ports, config);
-  const credentials = createCredentialChoice(ports, config, callers);
   const cors = createCors(config.corsOrigins ?? []);
-  const forward = createForwardAuthorised(createForward(ports, config), ports, config);
+  const upstream = createForwardAuthorised(createForward(ports, config), ports, config);
+  const credentials = createCredentialChoice(ports, config, (ownCredential, principal) => {
+    callers.forget(ownCredential);
+    upstream.forget(principal);
+  });
   const sends = createAuditSends(ports.audit, {
     keepContent: config.auditContent === true,
     onFailure: (requestId, cause) => ports.telemetry({ type: "audit_failed", requestId, cause }),
@@ -97,7 +100,7 @@ export function createProxy(ports: ProxyPorts, config: ProxyConfig): Proxy {
     const parts = { endpoint, params, query, body, principal, requestId: trace.requestId, credential };
     const deadline = { atMs: ports.clock.now() + config.upstreamTimeoutMs, signal: request.signal };
     const meaning: RequestMeaning = { params, queryValues, bodyValue, beforeSend };
-    return forward(endpoint, buildUpstreamRequest(request, parts, config), deadline, meaning);
+    return upstream.forward(endpoint, buildUpstreamRequest(request, parts, config), deadline, meaning);
 
     function beforeSend(deviceId: string | null): Promise<PlainResponse | null> {
       return trace.send === null ? Promise.resolve(null) : sends.start(trace.send, deviceId);

@@ -1,8 +1,9 @@
-import { jsonResponse } from "@letta-environments/schema";
+import { jsonResponse, type PlainResponse } from "@letta-environments/schema";
 import { describe, expect, test } from "vitest";
 import type { UpstreamFetch } from "../src/ports.ts";
 import type { ProxyConfig } from "../src/proxy-config.ts";
 import { fakeRequest } from "./support/fake-request.ts";
+import { knownConnections } from "./support/known-connections.ts";
 import { createTestIssuer, testJwtSettings } from "./support/test-issuer.ts";
 import { createTestProxy, emptyUpstream, problemOf, type TestProxy, upstreamCredential } from "./support/test-proxy.ts";
 
@@ -46,6 +47,33 @@ describe("a caller's own key of the upstream", () => {
     await proxy.proxy.handle(fakeRequest({ key: ownKey }));
     const scopes = proxy.upstreamRequests[0]?.principal.scopes;
     expect([scopes?.has("connect"), scopes?.has("admin")]).toEqual([false, false]);
+  });
+
+  test("that the upstream refuses later is forgotten with everything that was learned through it", async () => {
+    let isGood = true;
+    const lists = knownConnections(emptyUpstream);
+    const proxy = withPassThrough((request, signal) =>
+      isGood ? lists(request, signal) : Promise.resolve(jsonResponse(401, {})),
+    );
+    const send = (): Promise<PlainResponse> =>
+      proxy.proxy.handle(
+        fakeRequest({
+          key: ownKey,
+          method: "POST",
+          path: "/v1/environments/conn-1/messages",
+          headers: { "content-type": "application/json" },
+          body: JSON.stringify({ messages: [{ role: "user", content: "x", client_message_id: "m" }] }),
+        }),
+      );
+    const reads = (): number => proxy.upstreamRequests.filter(({ method }) => method === "GET").length;
+    await send();
+    await send();
+    expect(reads()).toBe(1);
+    isGood = false;
+    expect((await proxy.proxy.handle(fakeRequest({ key: ownKey }))).status).toBe(401);
+    isGood = true;
+    await send();
+    expect(reads()).toBe(3);
   });
 
   test.each([

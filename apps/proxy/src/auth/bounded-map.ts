@@ -3,6 +3,8 @@ export interface BoundedMap<Value> {
   get(key: string): Value | undefined;
   set(key: string, value: Value): void;
   delete(key: string): void;
+  /** Takes as long as the map is large: for what is rare. */
+  deleteWhere(isMeant: (key: string) => boolean): void;
   clear(): void;
 }
 
@@ -19,6 +21,9 @@ export function createBoundedMap<Value>(capacity: number): BoundedMap<Value> {
       entries.set(key, value);
     },
     delete: (key) => void entries.delete(key),
+    deleteWhere(isMeant) {
+      for (const key of entries.keys()) if (isMeant(key)) entries.delete(key);
+    },
     clear: () => entries.clear(),
   };
 }

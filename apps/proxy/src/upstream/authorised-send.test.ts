@@ -151,7 +151,7 @@ describe("a connection", () => {
 
 test("resolved connections are remembered up to a bound, and the oldest is forgotten", async () => {
   const clock = createVirtualClock();
-  const resolve = createResolveConnection(clock, 2);
+  const { resolve } = createResolveConnection(clock, 2);
   const calls: string[] = [];
   const rows = ["1", "2", "3"].map((id) => environmentRow(id));
   const request = { principal: { tenant: "t", keyId: "k" }, headers: {} } as unknown as UpstreamRequest;

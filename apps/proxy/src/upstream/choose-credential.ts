@@ -1,5 +1,4 @@
 import type { Principal } from "@letta-environments/schema";
-import type { AuthenticateCaller } from "../auth/authenticate-caller.ts";
 import type { GatewayRequest } from "../gateway-request.ts";
 import type { ProxyPorts, UpstreamCredential } from "../ports.ts";
 import type { ProxyConfig } from "../proxy-config.ts";
@@ -19,19 +18,19 @@ export type CredentialChoice = (
 export function createCredentialChoice(
   ports: Pick<ProxyPorts, "telemetry">,
   { upstream }: Pick<ProxyConfig, "upstream">,
-  callers: Pick<AuthenticateCaller, "forget">,
+  forget: (ownCredential: string, principal: Principal) => void,
 ): CredentialChoice {
   if (upstream.kind === "embedded") return () => undefined;
-  return ({ clientAddress }, requestId, { tenant, keyId }, ownCredential) => {
+  return ({ clientAddress }, requestId, principal, ownCredential) => {
     if (ownCredential === null) {
-      const value = upstream.credentialOf(tenant);
+      const value = upstream.credentialOf(principal.tenant);
       return value === null ? undefined : { value };
     }
     return {
       value: ownCredential,
       onCallerRefused(status) {
-        callers.forget(ownCredential);
-        ports.telemetry({ type: "pass_through_refused", requestId, status, keyId, clientAddress });
+        forget(ownCredential, principal);
+        ports.telemetry({ type: "pass_through_refused", requestId, status, keyId: principal.keyId, clientAddress });
       },
     };
   };

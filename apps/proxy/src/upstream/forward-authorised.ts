@@ -35,12 +35,16 @@ export interface RequestMeaning {
 }
 
 /** {@link Forward} for what a principal may see and do. */
-export type ForwardAuthorised = (
-  endpoint: Endpoint,
-  request: UpstreamRequest,
-  deadline: Deadline,
-  meaning: RequestMeaning,
-) => Promise<PlainResponse>;
+export interface ForwardAuthorised {
+  forward(
+    endpoint: Endpoint,
+    request: UpstreamRequest,
+    deadline: Deadline,
+    meaning: RequestMeaning,
+  ): Promise<PlainResponse>;
+  /** Drops what is remembered for a principal. */
+  forget(principal: Principal): void;
+}
 
 /**
  * Holds a principal to its devices, its mode and what it may be shown, in front of a server that knows nothing of them. The
@@ -52,8 +56,8 @@ export function createForwardAuthorised(
   config: Pick<ProxyConfig, "upstream">,
 ): ForwardAuthorised {
   if (config.upstream.kind === "embedded") return forwardEmbedded(forward, findDeviceId);
-  const resolve = createResolveConnection(clock);
-  return async (endpoint, request, deadline, meaning) => {
+  const connections = createResolveConnection(clock);
+  const forwardHeld: ForwardAuthorised["forward"] = async (endpoint, request, deadline, meaning) => {
     const call: CallUpstream = (called, sent) => forward(called, sent, deadline);
     switch (endpoint.operation) {
       case "listEnvironments":
@@ -61,7 +65,7 @@ export function createForwardAuthorised(
       case "retrieveEnvironment":
         return retrieve(request, call);
       case "sendMessage": {
-        const resolved = await resolveSend(resolve, request, meaning, call);
+        const resolved = await resolveSend(connections, request, meaning, call);
         if (resolved.kind === "refused") return resolved.response;
         const held = await meaning.beforeSend(resolved.row.deviceId);
         if (held !== null) return held;
@@ -73,11 +77,13 @@ export function createForwardAuthorised(
         return call(endpoint, request);
     }
   };
+  return { forward: forwardHeld, forget: connections.forget };
 }
 
 /** The embedded server needs no help but this: nothing reaches it before it is written down. */
 function forwardEmbedded(forward: Forward, findDeviceId: ProxyPorts["findDeviceId"]): ForwardAuthorised {
-  return async (endpoint, request, deadline, { params, beforeSend }) => {
+  const forwardSeen: ForwardAuthorised["forward"] = async (endpoint, request, deadline, meaning) => {
+    const { params, beforeSend } = meaning;
     if (endpoint.operation === "sendMessage") {
       const deviceId = (await findDeviceId?.(request.principal.tenant, params["connectionId"] ?? "")) ?? null;
       const held = await beforeSend(deviceId);
@@ -85,6 +91,7 @@ function forwardEmbedded(forward: Forward, findDeviceId: ProxyPorts["findDeviceI
     }
     return forward(endpoint, request, deadline);
   };
+  return { forward: forwardSeen, forget: () => undefined };
 }
 
 async function list(request: UpstreamRequest, meaning: RequestMeaning, call: CallUpstream): Promise<PlainResponse> {
@@ -111,7 +118,7 @@ async function retrieve(request: UpstreamRequest, call: CallUpstream): Promise<P
 
 /** The row of a send that may go on, or what the caller is told instead. */
 async function resolveSend(
-  resolve: ResolveConnection,
+  connections: ResolveConnection,
   request: UpstreamRequest,
   { params }: RequestMeaning,
   call: CallUpstream,
@@ -119,7 +126,7 @@ async function resolveSend(
   const { principal } = request;
   // A mode can change at any time: under a ceiling it is read for each send.
   const maxAgeMs = principal.maxMode === null ? maxRowAgeMs : -1;
-  const resolved = await resolve(params["connectionId"] ?? "", request, call, maxAgeMs);
+  const resolved = await connections.resolve(params["connectionId"] ?? "", request, call, maxAgeMs);
   if (resolved.kind === "refused") return resolved;
   const { row } = resolved;
   if (!allowsDevice(principal, row)) return { kind: "refused", response: problemResponse("connection_not_found") };

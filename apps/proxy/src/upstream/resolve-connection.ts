@@ -8,6 +8,7 @@ import {
   endpoints,
   isIdentifier,
   type PlainResponse,
+  type Principal,
   problemResponse,
 } from "@letta-environments/schema";
 import { type BoundedMap, createBoundedMap } from "../auth/bounded-map.ts";
@@ -30,13 +31,18 @@ export type ResolvedConnection =
   | { readonly kind: "resolved"; readonly row: UpstreamRow }
   | { readonly kind: "refused"; readonly response: PlainResponse };
 
-/** Finds the row of a connection. With `maxAgeMs` -1 the row is read in any case. */
-export type ResolveConnection = (
-  connectionId: string,
-  request: UpstreamRequest,
-  call: CallUpstream,
-  maxAgeMs: number,
-) => Promise<ResolvedConnection>;
+/** Knows whose connections are whose. */
+export interface ResolveConnection {
+  /** Finds the row of a connection. With `maxAgeMs` -1 the row is read in any case. */
+  resolve(
+    connectionId: string,
+    request: UpstreamRequest,
+    call: CallUpstream,
+    maxAgeMs: number,
+  ): Promise<ResolvedConnection>;
+  /** Drops the rows that a principal has resolved. */
+  forget(principal: Principal): void;
+}
 
 /**
  * Creates a {@link ResolveConnection}. A connection is looked for in the list, page by page ({@link readEnvironmentPages}), and
@@ -48,9 +54,13 @@ export function createResolveConnection(
 ): ResolveConnection {
   const known: BoundedMap<{ readonly row: UpstreamRow; readonly readAtMs: number }> = createBoundedMap(capacity);
 
-  return async (connectionId, request, call, maxAgeMs) => {
-    // Never across keys: what one caller's credential sees says nothing about another's.
-    const key = JSON.stringify([request.principal.tenant, request.principal.keyId, connectionId]);
+  async function resolve(
+    connectionId: string,
+    request: UpstreamRequest,
+    call: CallUpstream,
+    maxAgeMs: number,
+  ): Promise<ResolvedConnection> {
+    const key = startOf(request.principal) + connectionId;
     const isWanted = (row: UpstreamRow): boolean => row.connectionId === connectionId;
     const remember = (row: UpstreamRow, readAtMs: number): ResolvedConnection => {
       known.delete(key);
@@ -78,7 +88,20 @@ export function createResolveConnection(
       nowMs = clock.now();
     }
     return { kind: "refused", response: problemResponse("connection_not_found") };
+  }
+
+  return {
+    resolve,
+    forget(principal) {
+      const start = startOf(principal);
+      known.deleteWhere((key) => key.startsWith(start));
+    },
   };
+}
+
+/** Never across keys: what one caller's credential sees says nothing about another's. */
+function startOf({ tenant, keyId }: Principal): string {
+  return JSON.stringify([tenant, keyId]);
 }
 
 /** The row that the upstream shows of a device; `null` when there is none, or none that can be read. */
