@@ -92,6 +92,8 @@ export interface EnvironmentRows {
    * before, the row's status is cleared: it was that of another process.
    */
   openConnection(connectionId: string, nowMs: number): Promise<void>;
+  /** The rows of a device of a tenant: its listeners, in no order. */
+  findEnvironments(tenant: string, deviceId: string): Promise<readonly EnvironmentRow[]>;
   /** Rows that pass the filter, ordered by id. */
   listEnvironments(filter: EnvironmentFilter): Promise<readonly EnvironmentRow[]>;
   saveStatus(environmentId: string, status: DeviceStatus): Promise<void>;

@@ -70,6 +70,17 @@ export function describeRowsContract(name: string, createStore: () => Environmen
       expect(await store.listEnvironments({ ...everything, tenant: "other" })).toEqual([]);
     });
 
+    test("finds every listener of a device, and nothing of another device or tenant", async () => {
+      await enrol();
+      await enrol({ listenerInstanceId: "second", environmentId: "env-2", connectionId: "conn-2" });
+      await enrol({ deviceId: "another", environmentId: "env-3", connectionId: "conn-3" });
+      const [row] = await store.listEnvironments(everything);
+      const found = await store.findEnvironments("acme", row?.deviceId ?? "");
+      expect(found.map(({ id }) => id).toSorted()).toEqual(["env-1", "env-2"]);
+      expect(found).toContainEqual(row);
+      expect(await store.findEnvironments("other", row?.deviceId ?? "")).toEqual([]);
+    });
+
     test("a device that registers again keeps its row and its first-seen time, and takes the newer name and metadata", async () => {
       await enrol();
       const again = {

@@ -5,7 +5,6 @@ import type { Proxy } from "../app.ts";
 import { finishResponse } from "../finish-response.ts";
 import type { GatewayRequest } from "../gateway-request.ts";
 import { resolveRequestId } from "../request-id.ts";
-import { toResponse } from "./to-response.ts";
 
 /** What hosts the pipeline gives. */
 export interface HonoAppOptions<Bindings extends object> {
@@ -15,6 +14,8 @@ export interface HonoAppOptions<Bindings extends object> {
   readonly toGatewayRequest: (context: Context<{ Bindings: Bindings }>) => GatewayRequest;
   /** The path of the wire, so that routes are matched by it too: `/v1/../livez` is no other name of `/livez`. */
   readonly toPath: (request: Request, options?: { readonly env?: Bindings }) => string;
+  /** Answers: makes the web's `Response`, or writes to what the host has. */
+  readonly toResponse: (response: PlainResponse, context: Context<{ Bindings: Bindings }>) => Response;
   /** Set once the process is stopping. */
   readonly isDraining: () => boolean;
 }
@@ -26,16 +27,16 @@ export interface HonoAppOptions<Bindings extends object> {
 export function createHonoApp<Bindings extends object>(
   options: HonoAppOptions<Bindings>,
 ): Hono<{ Bindings: Bindings }> {
-  const { proxy, randomId, toGatewayRequest, toPath, isDraining } = options;
+  const { proxy, randomId, toGatewayRequest, toPath, toResponse, isDraining } = options;
   type AppContext = Context<{ Bindings: Bindings }>;
 
   function answer(context: AppContext, response: PlainResponse): Response {
     const requestId = resolveRequestId(context.req.header("x-request-id") ?? null, randomId);
-    return toResponse(finishResponse(response, requestId, context.req.method));
+    return toResponse(finishResponse(response, requestId, context.req.method), context);
   }
 
   async function pipeline(context: AppContext): Promise<Response> {
-    return toResponse(await proxy.handle(toGatewayRequest(context)));
+    return toResponse(await proxy.handle(toGatewayRequest(context)), context);
   }
 
   function health(context: AppContext, response: PlainResponse): Response {

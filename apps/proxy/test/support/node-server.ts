@@ -7,6 +7,7 @@ import {
 } from "../../src/adapters/node/create-http-server.ts";
 import { type DrainingServer, trackServer } from "../../src/adapters/node/drain-server.ts";
 import { gatewayRequestOf, pathOf } from "../../src/adapters/node/gateway-request-of.ts";
+import { writeResponse } from "../../src/adapters/node/write-response.ts";
 import { serveWebSockets } from "../../src/adapters/node/web-socket-upgrades.ts";
 import { createHonoApp } from "../../src/hono/create-hono-app.ts";
 import type { UpstreamFetch } from "../../src/ports.ts";
@@ -34,6 +35,7 @@ export async function startNodeServer(
     randomId,
     toGatewayRequest: gatewayRequestOf,
     toPath: pathOf,
+    toResponse: (response, { env }) => writeResponse(response, env.outgoing),
     isDraining: () => underTest.isDraining,
   });
   const onFailure = (cause: unknown): void => void failures.push(cause);

@@ -10,9 +10,6 @@ import {
 import { rowToEnvironment } from "../row-to-environment.ts";
 import type { ServerContext } from "./operation-context.ts";
 
-/** Rows that one device may have: listeners beside each other, each with its listenerInstanceId. */
-const maxListeners = 1_000;
-
 /**
  * Reads a device. Of several rows for one deviceId, as far as the principal may see them, the online one with the latest
  * heartbeat is shown, else the one that was seen last. A device that the principal may not see is 404, as one that does not
@@ -23,14 +20,7 @@ export async function retrieveEnvironment(
   deviceId: string,
   principal: Principal,
 ): Promise<PlainResponse> {
-  const rows = await context.store.listEnvironments({
-    tenant: principal.tenant,
-    afterId: null,
-    environmentIds: null,
-    deviceIds: [deviceId],
-    owner: null,
-    limit: maxListeners,
-  });
+  const rows = await context.store.findEnvironments(principal.tenant, deviceId);
   const [best] = rows
     .filter((row) => allowsDevice(principal, row))
     .map((row) => rowToEnvironment(row, context.hub.presence(row.id), context.podId))

@@ -18,6 +18,9 @@ export function createSqliteEnvironmentRows(database: SqliteDatabase): Environme
   const findOpening = database.prepare(
     "SELECT environment_id, generation, opened_at IS NOT NULL AS opened FROM environment_connection WHERE id = ?",
   );
+  const findDevice = database.prepare(
+    `SELECT ${environmentColumns} FROM environment WHERE tenant = ? AND device_id = ?`,
+  );
   const markOpened = database.prepare("UPDATE environment_connection SET opened_at = ? WHERE id = ?");
   const markReplaced = database.prepare(`
     UPDATE environment_connection SET replaced_at = ?
@@ -52,6 +55,9 @@ export function createSqliteEnvironmentRows(database: SqliteDatabase): Environme
       return row === undefined ? null : readConnection(row);
     },
     openConnection: async (connectionId, nowMs) => database.transaction(() => openConnection(connectionId, nowMs)),
+    async findEnvironments(tenant, deviceId) {
+      return findDevice.all(tenant, deviceId).map(readEnvironment);
+    },
     async listEnvironments(filter) {
       const { sql, values } = buildList(filter);
       return prepareList(sql)

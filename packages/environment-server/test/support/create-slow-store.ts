@@ -35,6 +35,7 @@ export function createSlowStore(inner: EnvironmentStore, random: Random, faults:
       enrol: slow(inner.enrol),
       findConnection: slow(inner.findConnection),
       openConnection: slow(inner.openConnection),
+      findEnvironments: slow(inner.findEnvironments),
       listEnvironments: slow(inner.listEnvironments),
       saveStatus: slow(inner.saveStatus),
       saveLastSeen: slow(inner.saveLastSeen),

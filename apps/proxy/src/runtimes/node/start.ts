@@ -1,10 +1,12 @@
 import process from "node:process";
 import { constantTimeEqual, hmacSha256Hex, randomId, sha256Hex, systemClock } from "@letta-environments/platform/node";
+import { bufferLines } from "../../adapters/buffer-lines.ts";
 import { createConsoleTelemetry } from "../../adapters/console-telemetry.ts";
 import { createHttpJwksFetch } from "../../adapters/http-jwks-fetch.ts";
 import { createHttpServer, defaultServerTimeouts } from "../../adapters/node/create-http-server.ts";
 import { trackServer } from "../../adapters/node/drain-server.ts";
 import { gatewayRequestOf, pathOf } from "../../adapters/node/gateway-request-of.ts";
+import { writeResponse } from "../../adapters/node/write-response.ts";
 import { serveWebSockets } from "../../adapters/node/web-socket-upgrades.ts";
 import { createProxy } from "../../app.ts";
 import type { ParsedCommand } from "../../cli/parse-command.ts";
@@ -23,7 +25,9 @@ import { stopOnSignal } from "./stop-on-signal.ts";
 /** `start`: composes the proxy on Node and serves until a signal. */
 export async function startCommand(parsed: ParsedCommand): Promise<void> {
   const settings = loadSettings(parsed);
-  const log = createConsoleTelemetry(settings.log, (line) => void process.stdout.write(line), systemClock.now);
+  const output = bufferLines((text) => void process.stdout.write(text), setImmediate);
+  const log = createConsoleTelemetry(settings.log, output.write, systemClock.now);
+  process.once("exit", output.flush);
   // Whoever read the log may leave; the proxy stays.
   process.stdout.on("error", () => undefined);
   const keys = await openKeys(settings);
@@ -68,6 +72,7 @@ export async function startCommand(parsed: ParsedCommand): Promise<void> {
     randomId,
     toGatewayRequest: gatewayRequestOf,
     toPath: pathOf,
+    toResponse: (response, { env }) => writeResponse(response, env.outgoing),
     isDraining: () => draining,
   });
   const server = createHttpServer({ app, randomId, timeouts: defaultServerTimeouts, onFailure });
@@ -76,8 +81,10 @@ export async function startCommand(parsed: ParsedCommand): Promise<void> {
 
   const url = await listen(server, settings.host, settings.port);
   log({ type: "listening", url });
-  if (settings.log === "pretty")
+  if (settings.log === "pretty") {
+    output.flush();
     await createFirstKeys(keys, audit, upstream.deviceSockets !== null, settings.publicUrl ?? url, onFailure);
+  }
 
   stopOnSignal({
     log,
