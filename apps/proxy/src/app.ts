@@ -11,6 +11,9 @@ import {
   problemResponse,
   type SendMessageBody,
 } from "@letta-environments/schema";
+import { createAdminister } from "./admin/create-admin.ts";
+import { type AdminGate, createAdminGates } from "./admin/admin-gate.ts";
+import { isAdminPath, matchAdminEndpoint } from "./admin/admin-endpoints.ts";
 import { type AuditedSend, createAuditSends } from "./audit/audit-sends.ts";
 import { createAuthenticateCaller } from "./auth/authenticate-caller.ts";
 import { authoriseBody, authoriseEndpoint } from "./auth/authorise.ts";
@@ -27,9 +30,11 @@ import { createForward } from "./upstream/forward.ts";
 import { createForwardAuthorised, type RequestMeaning } from "./upstream/forward-authorised.ts";
 import { validateRequest } from "./validate-request.ts";
 
-/** The gateway. Neither function rejects. */
+/** The gateway. No function rejects. */
 export interface Proxy {
   handle(request: GatewayRequest): Promise<PlainResponse>;
+  /** Answers on the administration listener, where nothing but the administration of keys exists. */
+  handleAdmin(request: GatewayRequest): Promise<PlainResponse>;
   /** Decides on a WebSocket before its handshake. */
   upgrade(request: GatewayRequest): Promise<UpgradeDecision>;
 }
@@ -58,6 +63,8 @@ export function createProxy(ports: ProxyPorts, config: ProxyConfig): Proxy {
     keepContent: config.auditContent === true,
     onFailure: (requestId, cause) => ports.telemetry({ type: "audit_failed", requestId, cause }),
   });
+  const administer = ports.admin === undefined ? null : createAdminister({ ...ports, ...ports.admin });
+  const adminGates = createAdminGates(ports, callers, config.adminListener ?? null);
 
   /** The steps that requests and sockets share. */
   async function admit(request: GatewayRequest, trace: RequestTrace): Promise<Admission> {
@@ -78,7 +85,32 @@ export function createProxy(ports: ProxyPorts, config: ProxyConfig): Proxy {
   }
 
   async function respond(request: GatewayRequest, trace: RequestTrace): Promise<PlainResponse> {
+    if (isAdminPath(request.path)) return answerAdmin(request, trace, adminGates.main);
     return cors.preflight(request) ?? answer(request, trace);
+  }
+
+  /** The same steps for the administration of keys, which has the key store behind it and no upstream. */
+  async function answerAdmin(
+    request: GatewayRequest,
+    trace: RequestTrace,
+    gate: AdminGate | null,
+  ): Promise<PlainResponse> {
+    if (administer === null || gate === null) return problemResponse("endpoint_not_found");
+    const refusal = gate.guard(request);
+    if (refusal !== null) return refusal;
+    const match = matchAdminEndpoint(request.method, request.path);
+    if (match.kind === "refused") return match.response;
+    trace.operation = match.endpoint.operation;
+
+    const admission = await gate.admit(request);
+    if (admission.kind === "refused") return admission.response;
+    trace.principal = admission.principal;
+
+    const validation = await validateRequest(request, match.endpoint);
+    if (validation.kind === "refused") return validation.response;
+    const verdict = await admission.authority();
+    if (verdict.kind === "refused") return verdict.response;
+    return administer({ ...match, ...validation.input, ifMatch: request.header("if-match") }, verdict.authority);
   }
 
   async function answer(request: GatewayRequest, trace: RequestTrace): Promise<PlainResponse> {
@@ -129,14 +161,20 @@ export function createProxy(ports: ProxyPorts, config: ProxyConfig): Proxy {
     return problemResponse("internal_error");
   }
 
+  async function traced(
+    request: GatewayRequest,
+    work: (trace: RequestTrace) => Promise<PlainResponse>,
+  ): Promise<PlainResponse> {
+    const trace = beginTrace(request, ports);
+    const response = await work(trace).catch((cause: unknown) => internalError(trace, cause));
+    if (trace.send !== null) await sends.finish(trace.send, response);
+    endTrace(trace, request.method, response.status, ports);
+    return finishResponse(response, trace.requestId, request.method);
+  }
+
   return {
-    async handle(request) {
-      const trace = beginTrace(request, ports);
-      const response = await respond(request, trace).catch((cause: unknown) => internalError(trace, cause));
-      if (trace.send !== null) await sends.finish(trace.send, response);
-      endTrace(trace, request.method, response.status, ports);
-      return cors.decorate(finishResponse(response, trace.requestId, request.method), request);
-    },
+    handle: async (request) => cors.decorate(await traced(request, (trace) => respond(request, trace)), request),
+    handleAdmin: (request) => traced(request, (trace) => answerAdmin(request, trace, adminGates.listener)),
     async upgrade(request) {
       const trace = beginTrace(request, ports);
       const decision = await decide(request, trace).catch((cause: unknown): UpgradeDecision => ({

@@ -2,6 +2,7 @@ import type { UpgradeDecision } from "@letta-environments/environment-server";
 import type { Clock, HmacSha256, RandomId, Sha256 } from "@letta-environments/platform";
 import type { PlainRequest, PlainResponse, Principal } from "@letta-environments/schema";
 import type { AuditLog } from "./audit/audit-log.ts";
+import type { KeyActor } from "./keys/key-actor.ts";
 import type { KeyRecord } from "./keys/key-record.ts";
 import type { ProxyEvent } from "./telemetry-events.ts";
 
@@ -24,7 +25,18 @@ export interface ProxyPorts {
   readonly deviceSockets: DeviceSockets | null;
   /** Reads the key set of tokens; needed where the configuration accepts tokens. */
   readonly fetchJwks?: JwksFetch;
+  /** What administering keys needs; absent where keys are not administered over HTTP. */
+  readonly admin?: AdminPorts | undefined;
 }
+
+/** What administering keys needs beside what every request needs. */
+export interface AdminPorts {
+  readonly randomBytes: RandomBytes;
+  readonly keyStoreFor: KeyStoreFor;
+}
+
+/** The store through which an actor changes keys: each change is one call of its `create` or `update`. */
+export type KeyStoreFor = (actor: KeyActor) => KeyStore;
 
 /** Hashes of the runtime. They are synchronous: a warm request waits for nothing. */
 export interface Digests {

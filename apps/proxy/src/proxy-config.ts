@@ -18,6 +18,16 @@ export interface ProxyConfig {
   readonly auditContent?: boolean;
   /** Origins of web pages that may call; absent or empty: none. */
   readonly corsOrigins?: readonly string[];
+  /** The listener of its own on which keys are administered; absent or `null`: on the main one, with keys of scope `admin`. */
+  readonly adminListener?: AdminListenerConfig | null;
+}
+
+/** What the administration listener is told. */
+export interface AdminListenerConfig {
+  /** The operator's token. Never shown. */
+  readonly token: string;
+  /** Names by which it may be called, beside addresses and `localhost`. */
+  readonly hostnames: readonly string[];
 }
 
 /** What stands behind the gateway. */

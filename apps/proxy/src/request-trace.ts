@@ -1,4 +1,5 @@
 import type { Operation, Principal } from "@letta-environments/schema";
+import type { AdminOperation } from "./admin/admin-endpoints.ts";
 import type { AuditedSend } from "./audit/audit-sends.ts";
 import type { GatewayRequest } from "./gateway-request.ts";
 import type { ProxyPorts } from "./ports.ts";
@@ -8,7 +9,7 @@ import { resolveRequestId } from "./request-id.ts";
 export interface RequestTrace {
   readonly requestId: string;
   readonly startedAt: number;
-  operation: Operation | null;
+  operation: Operation | AdminOperation | null;
   principal: Principal | null;
   /** What the audit log is told of it, once it is the send of a known caller. */
   send: AuditedSend | null;

@@ -1,4 +1,5 @@
 import type { Operation } from "@letta-environments/schema";
+import type { AdminOperation } from "./admin/admin-endpoints.ts";
 
 /** Something that happened in the pipeline. Events carry ids only: no key, no message; an address only where it must count. */
 export type ProxyEvent =
@@ -8,7 +9,7 @@ export type ProxyEvent =
       readonly requestId: string;
       readonly method: string;
       /** `null` when no endpoint matched. */
-      readonly operation: Operation | null;
+      readonly operation: Operation | AdminOperation | null;
       /** HTTP status; 101 for an accepted upgrade, 499 when the caller had gone. */
       readonly status: number;
       readonly durationMs: number;

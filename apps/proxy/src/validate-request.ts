@@ -9,6 +9,14 @@ import {
 import { callerGone } from "./caller-gone.ts";
 import type { GatewayRequest } from "./gateway-request.ts";
 
+/** What of an endpoint a query and a body are checked by. */
+export type InputRules = Pick<Endpoint, "query" | "body"> & {
+  /** Whether an absent body stands for an empty object. */
+  readonly mayLackBody?: boolean;
+};
+
+const emptyObject: Uint8Array = new TextEncoder().encode("{}");
+
 /** A request whose query and body follow the endpoint's rules. */
 export interface ValidRequest {
   /** Query, written anew so that every reader behind us reads the same; empty when there is none. */
@@ -24,7 +32,7 @@ export interface ValidRequest {
 /** Checks query and body of a request, and reads the body for it. */
 export async function validateRequest(
   request: GatewayRequest,
-  endpoint: Endpoint,
+  endpoint: InputRules,
 ): Promise<
   | { readonly kind: "valid"; readonly input: ValidRequest }
   | { readonly kind: "refused"; readonly response: PlainResponse }
@@ -43,7 +51,11 @@ export async function validateRequest(
   const body = await request.readBody(maxBodyBytes);
   if (body === "aborted") return { kind: "refused", response: callerGone };
   if (body === "too_large") return { kind: "refused", response: problemResponse("body_too_large") };
-  const decoded = decodeBody(endpoint.body, body, request.header("content-type") ?? undefined);
+  const decoded = decodeBody(
+    endpoint.body,
+    body ?? (endpoint.mayLackBody === true ? emptyObject : null),
+    request.header("content-type") ?? undefined,
+  );
   if (!decoded.ok) return { kind: "refused", response: decoded.response };
   return { kind: "valid", input: { query, queryValues, body, bodyValue: decoded.value } };
 }

@@ -1,12 +1,15 @@
 /** What the pipeline writes to the audit log, and what it does when it cannot. */
+import { randomBytes } from "node:crypto";
 import { jsonResponse, type PlainResponse } from "@letta-environments/schema";
 import { describe, expect, test } from "vitest";
+import { createMemoryKeyStore } from "../src/adapters/memory-key-store.ts";
 import type { AuditEntry } from "../src/audit/audit-entry.ts";
+import { auditKeyStore } from "../src/audit/audit-key-store.ts";
 import { type AuditLog, AuditUnavailableError } from "../src/audit/audit-log.ts";
-import type { UpstreamFetch } from "../src/ports.ts";
+import type { KeyStoreFor, UpstreamFetch } from "../src/ports.ts";
 import { environmentRow } from "./support/environment-row.ts";
 import { fakeRequest } from "./support/fake-request.ts";
-import { createTestProxy, problemOf, type TestProxy, upstreamCredential } from "./support/test-proxy.ts";
+import { createTestProxy, issueTestKey, problemOf, type TestProxy, upstreamCredential } from "./support/test-proxy.ts";
 
 const upstream: UpstreamFetch = (request) =>
   Promise.resolve(
@@ -168,4 +171,43 @@ test("an unknown outcome is written down as such", async () => {
   const { send, entries, issueKey } = setUp({}, broken);
   await send(`Bearer ${(await issueKey()).key}`);
   expect(entries.at(-1)).toMatchObject({ type: "send_finished", status: 504, code: "delivery_unknown" });
+});
+
+describe("the administration over HTTP", () => {
+  test("writes down who changed which key, and changes nothing that cannot be written down", async () => {
+    const entries: AuditEntry[] = [];
+    let isFull = false;
+    const audit: AuditLog = {
+      async append(entry) {
+        if (isFull) throw new AuditUnavailableError(new Error("disk full"));
+        entries.push(entry);
+      },
+    };
+    const plain = createMemoryKeyStore();
+    const keyStoreFor: KeyStoreFor = (actor) => auditKeyStore(plain, audit, actor, () => undefined);
+    const { proxy, clock } = createTestProxy(upstream, {
+      ports: { audit, keyStore: plain, admin: { randomBytes, keyStoreFor } },
+    });
+    const admin = await issueTestKey(plain, clock, { scopes: ["admin"] });
+    const create = (): Promise<PlainResponse> =>
+      proxy.handle(
+        fakeRequest({
+          key: admin.key,
+          method: "POST",
+          path: "/admin/v1/keys",
+          headers: { "content-type": "application/json" },
+          body: JSON.stringify({ name: "made" }),
+        }),
+      );
+    expect((await create()).status).toBe(201);
+    const actor = { kind: "key", keyId: admin.record.id, tenant: "default" };
+    expect(entries).toMatchObject([
+      { type: "key_change_started", actor },
+      { type: "key_changed", actor, act: "created", members: { name: "made" } },
+    ]);
+    isFull = true;
+    const response = await create();
+    expect([response.status, problemOf(response).errorCode]).toEqual([503, "audit_unavailable"]);
+    expect(await plain.list()).toHaveLength(2);
+  });
 });

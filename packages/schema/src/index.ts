@@ -10,6 +10,7 @@ export {
 } from "./access.ts";
 export { buildPath } from "./build-path.ts";
 export { type CheckedValue, checkValue } from "./check-value.ts";
+export { createEndpointMatcher, type MatchRoute, type Routable, type RouteMatch } from "./create-endpoint-matcher.ts";
 export {
   type Decoded,
   decodeBody,
@@ -39,6 +40,7 @@ export {
   formatListQuery,
   type ListEnvironmentsQuery,
   ListEnvironmentsQuerySchema,
+  ListLimitSchema,
   type ListEnvironmentsWireQuery,
   maxListLimit,
 } from "./list-query.ts";

@@ -33,7 +33,8 @@ export interface ListEnvironmentsWireQuery {
 
 const limitRule = `must be a whole number from 1 to ${maxListLimit}`;
 
-const WireLimitSchema = v.pipe(
+/** Rows a page as they stand in a URL: 1 to {@link maxListLimit}. */
+export const ListLimitSchema: v.GenericSchema<unknown, number> = v.pipe(
   v.string(),
   v.regex(/^[0-9]{1,9}$/, limitRule),
   v.transform(Number),
@@ -49,7 +50,7 @@ const WireBooleanSchema = v.pipe(
 /** Wire strings to values. Unknown members pass, for an upstream that knows more. */
 export const ListEnvironmentsQuerySchema: v.GenericSchema<unknown, ListEnvironmentsQuery> = v.looseObject({
   after: v.exactOptional(IdentifierSchema),
-  limit: v.exactOptional(WireLimitSchema),
+  limit: v.exactOptional(ListLimitSchema),
   onlineOnly: v.exactOptional(WireBooleanSchema),
   source: v.exactOptional(v.picklist(["local", "remote"], "must be local or remote")),
   userId: v.exactOptional(

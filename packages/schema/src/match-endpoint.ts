@@ -1,90 +1,13 @@
+import { createEndpointMatcher, type MatchRoute, type RouteMatch } from "./create-endpoint-matcher.ts";
 import { endpoints, type Endpoints } from "./endpoints.ts";
-import { identifierRule, isIdentifier, reservedIdentifiers } from "./identifier.ts";
-import type { PlainResponse } from "./plain-http.ts";
-import { problemResponse } from "./problem.ts";
 
 /** An endpoint of the table. */
 export type KnownEndpoint = Endpoints[keyof Endpoints];
 
 /** What a method and a path mean. */
-export type EndpointMatch =
-  | { readonly kind: "matched"; readonly endpoint: KnownEndpoint; readonly params: Readonly<Record<string, string>> }
-  | { readonly kind: "refused"; readonly response: PlainResponse };
+export type EndpointMatch = RouteMatch<KnownEndpoint>;
 
-interface Route {
-  readonly endpoint: KnownEndpoint;
-  /** Literal segments as strings, ids as `{ param }`. */
-  readonly segments: readonly (string | { readonly param: string })[];
-}
-
-const routes: readonly Route[] = Object.values<KnownEndpoint>({ ...endpoints }).map((endpoint) => ({
-  endpoint,
-  segments: splitPath(endpoint.path).map((segment) =>
-    segment.startsWith("{") ? { param: segment.slice(1, -1) } : segment,
-  ),
-}));
-
-/**
- * Finds the endpoint for a method and a raw pathname. Segments are compared before anything is decoded; an id is decoded
- * exactly once and must pass the allowlist, so no encoding reaches another path. HEAD matches GET.
- *
- * @param isServed leaves endpoints out, as if they were not in the table.
- *
- * Refusals: 404 `endpoint_not_found`, 405 `method_not_allowed` with `Allow`, 400 `invalid_id` naming the member.
- */
-export function matchEndpoint(
-  method: string,
-  path: string,
-  isServed: (endpoint: KnownEndpoint) => boolean = () => true,
-): EndpointMatch {
-  const segments = splitPath(path);
-  const candidates = routes.filter((route) => isServed(route.endpoint) && fits(route, segments));
-  if (candidates.length === 0) return refuse(problemResponse("endpoint_not_found"));
-  const wanted = method === "HEAD" ? "GET" : method;
-  const route = candidates.find((candidate) => candidate.endpoint.method === wanted);
-  if (route === undefined) return refuse(methodNotAllowed(candidates));
-  const params: Record<string, string> = {};
-  for (const [index, segment] of route.segments.entries()) {
-    if (typeof segment === "string") continue;
-    const value = decodeSegment(segments[index] ?? "");
-    if (value === null || !isIdentifier(value)) {
-      const issues = [{ member: segment.param, rule: `must be ${identifierRule}` }];
-      return refuse(problemResponse("invalid_id", { issues }));
-    }
-    params[segment.param] = value;
-  }
-  return { kind: "matched", endpoint: route.endpoint, params };
-}
-
-function splitPath(path: string): string[] {
-  return path.split("/").slice(1);
-}
-
-function fits(route: Route, segments: readonly string[]): boolean {
-  return (
-    route.segments.length === segments.length &&
-    route.segments.every((expected, index) => {
-      const segment = segments[index] ?? "";
-      // An empty or reserved segment is never an id: `/v1/environments/` is not the list and not a device.
-      return typeof expected === "string" ? segment === expected : segment !== "" && !reservedIdentifiers.has(segment);
-    })
-  );
-}
-
-function decodeSegment(segment: string): string | null {
-  try {
-    return decodeURIComponent(segment);
-  } catch {
-    return null;
-  }
-}
-
-function methodNotAllowed(candidates: readonly Route[]): PlainResponse {
-  const allow = candidates.flatMap(({ endpoint }) => (endpoint.method === "GET" ? ["GET", "HEAD"] : [endpoint.method]));
-  const detail = `Use ${allow.join(" or ")}.`;
-  return problemResponse("method_not_allowed", { detail, headers: { allow: allow.join(", ") } });
-}
-
-function refuse(response: PlainResponse): EndpointMatch {
-  return { kind: "refused", response };
-}
+/** Finds the endpoint of the API for a method and a raw pathname, as {@link createEndpointMatcher} tells. */
+export const matchEndpoint: MatchRoute<KnownEndpoint> = createEndpointMatcher(
+  Object.values<KnownEndpoint>({ ...endpoints }),
+);

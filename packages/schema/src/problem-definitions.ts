@@ -44,13 +44,17 @@ export type ProblemCode =
   | "tenant_not_configured"
   | "upstream_forbidden"
   | "device_owned_by_another_key"
+  | "grant_not_allowed"
   | "endpoint_not_found"
   | "environment_not_found"
   | "connection_not_found"
+  | "key_not_found"
   | "method_not_allowed"
   | "device_offline"
   | "connection_replaced"
   | "input_rejected"
+  | "key_revoked"
+  | "precondition_failed"
   | "body_too_large"
   | "unsupported_media_type"
   | "agent_required"
@@ -117,6 +121,12 @@ export const problemDefinitions: Readonly<Record<ProblemCode, ProblemDefinition>
     "The device was enrolled with another gateway key and belongs to it.",
     false,
   ),
+  grant_not_allowed: define(
+    403,
+    "Grant not allowed",
+    "The administering key may not give a key these rights: they exceed its own.",
+    false,
+  ),
   endpoint_not_found: define(404, "No such endpoint", "There is no endpoint at this path.", false, {
     member: "path",
     rule: "must be the path of an endpoint",
@@ -128,6 +138,10 @@ export const problemDefinitions: Readonly<Record<ProblemCode, ProblemDefinition>
   connection_not_found: define(404, "Connection not found", "There is no environment with this connectionId.", false, {
     member: "connectionId",
     rule: "must be that of an environment",
+  }),
+  key_not_found: define(404, "Key not found", "There is no gateway key with this id.", false, {
+    member: "keyId",
+    rule: "must be that of a gateway key",
   }),
   method_not_allowed: define(405, "Method not allowed", "The endpoint does not support this method.", false, {
     member: "method",
@@ -141,6 +155,19 @@ export const problemDefinitions: Readonly<Record<ProblemCode, ProblemDefinition>
     false,
   ),
   input_rejected: define(409, "Input rejected", "The device did not accept the message.", false),
+  key_revoked: define(
+    409,
+    "Key revoked",
+    "The gateway key has ended, by revocation or expiry; nothing was changed. Create a new one.",
+    false,
+  ),
+  precondition_failed: define(
+    412,
+    "Precondition failed",
+    "The gateway key is not the one that If-Match names; nothing was changed. Read it again first.",
+    false,
+    { member: "if-match", rule: "must hold the present entity tag" },
+  ),
   body_too_large: define(413, "Body too large", "The body is larger than 1 MiB (1,048,576 bytes).", false, {
     member: "body",
     rule: "must have at most 1,048,576 bytes",

@@ -9,6 +9,7 @@ export type LogEvent =
   | ProxyEvent
   | EnvironmentServerEvent
   | { readonly type: "listening"; readonly url: string }
+  | { readonly type: "admin_listening"; readonly url: string }
   | { readonly type: "stopping"; readonly signal: string }
   | { readonly type: "stopped" }
   /** Where the audit log of this process ends: kept with the log, it proves that nothing before it was taken away. */

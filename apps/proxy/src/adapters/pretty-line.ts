@@ -12,6 +12,8 @@ export function prettyLine(event: LogEvent): string | null {
       ].join("  ");
     case "listening":
       return `Listening on ${event.url}`;
+    case "admin_listening":
+      return `Administration on ${event.url}/admin/v1/keys`;
     case "stopping":
       return `${event.signal}: finishing what is in flight`;
     case "stopped":

@@ -1,5 +1,6 @@
 import { keyState } from "../keys/change-key.ts";
 import type { KeyRecord } from "../keys/key-record.ts";
+import { showKey } from "../keys/show-key.ts";
 
 /** When each key was used last, in epoch milliseconds by id. */
 type LastUses = ReadonlyMap<string, number>;
@@ -23,12 +24,7 @@ export function formatKeyTable(records: readonly KeyRecord[], nowMs: number, las
 
 /** The keys as JSON, without their digests. */
 export function formatKeyJson(records: readonly KeyRecord[], nowMs: number, lastUses: LastUses = new Map()): string {
-  const shown = records.map(({ secrets, ...record }) => ({
-    ...record,
-    state: keyState(record, nowMs),
-    lastUsedAt: lastUses.get(record.id) ?? null,
-    secrets: secrets.map(({ createdAt, expiresAt }) => ({ createdAt, expiresAt })),
-  }));
+  const shown = records.map((record) => showKey(record, nowMs, lastUses.get(record.id) ?? null));
   return `${JSON.stringify(shown, null, 2)}\n`;
 }
 

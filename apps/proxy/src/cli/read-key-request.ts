@@ -1,73 +1,52 @@
-import { ceilingModes, identifierRule, isIdentifier, type Scope, scopes } from "@letta-environments/schema";
+import { checkValue, type ProblemIssue } from "@letta-environments/schema";
 import type { KeyRequest } from "../keys/create-key.ts";
+import { expiryRule, RequestedKeySchema } from "../keys/key-schemas.ts";
 import { parseDuration } from "../keys/parse-duration.ts";
 import type { ParsedCommand } from "./parse-command.ts";
 
-const defaultScopes: readonly Scope[] = ["list", "read"];
-const maxNameLength = 128;
+/** The option behind each member of a key. */
+const optionsByMember: Readonly<Record<string, string>> = {
+  name: "name",
+  tenant: "tenant",
+  scopes: "scope",
+  description: "description",
+  owner: "owner",
+  deviceIds: "device",
+  connectionNames: "device-name",
+  agentIds: "agent",
+  maxMode: "max-mode",
+  expiresAt: "expires",
+};
 
-/** Reads the options of `keys create`, or says which one is wrong. */
+const repeatable: ReadonlySet<string> = new Set(["scopes", "deviceIds", "connectionNames", "agentIds"]);
+
+/** Reads the options of `keys create`, or says which one is wrong. The rules are those of every way to make a key. */
 export function readKeyRequest(
   { options }: ParsedCommand,
   nowMs: number,
 ): { readonly ok: true; readonly value: KeyRequest } | { readonly ok: false; readonly reason: string } {
-  const [name] = options.get("name") ?? [];
-  if (name === undefined) return mistake("--name is needed");
-  if (!isPlainText(name)) return mistake(`--name must be 1 to ${maxNameLength} characters without control characters`);
-  const [tenant = "default"] = options.get("tenant") ?? [];
-  if (!isIdentifier(tenant)) return mistake(`--tenant must be ${identifierRule}`);
-  const wanted = options.get("scope") ?? [];
-  const unknown = wanted.find((scope) => !scopes.some((known) => known === scope));
-  if (unknown !== undefined) return mistake(`--scope must be one of ${scopes.join(", ")}`);
-  const deviceIds = options.get("device") ?? null;
-  if (deviceIds?.some((id) => !isIdentifier(id))) return mistake(`--device must be ${identifierRule}`);
-  const [description = null] = options.get("description") ?? [];
-  if (description !== null && !isPlainText(description)) {
-    return mistake(`--description must be 1 to ${maxNameLength} characters without control characters`);
-  }
-  const [owner = null] = options.get("owner") ?? [];
-  if (owner !== null && !isPlainText(owner)) {
-    return mistake(`--owner must be 1 to ${maxNameLength} characters without control characters`);
-  }
-  const connectionNames = options.get("device-name") ?? null;
-  if (connectionNames?.some((pattern) => !isPlainText(pattern))) {
-    return mistake(`--device-name must be 1 to ${maxNameLength} characters without control characters`);
-  }
-  const agentIds = options.get("agent") ?? null;
-  if (agentIds?.some((id) => !isPlainText(id))) return mistake("--agent must be an agent's id");
-  const [maxMode = null] = options.get("max-mode") ?? [];
-  if (maxMode !== null && !ceilingModes.includes(maxMode)) {
-    return mistake(`--max-mode must be one of ${ceilingModes.join(", ")}`);
-  }
   const [expires] = options.get("expires") ?? [];
   const lifetimeMs = expires === undefined ? null : parseDuration(expires);
   if (expires !== undefined && (lifetimeMs === null || lifetimeMs === 0)) {
     return mistake("--expires must be a duration such as 30d, 12h, 15m or 30s");
   }
-  return {
-    ok: true,
-    value: {
-      name,
-      tenant,
-      scopes: wanted.length === 0 ? defaultScopes : scopes.filter((scope) => wanted.includes(scope)),
-      description,
-      owner,
-      deviceIds: withoutRepeats(deviceIds),
-      connectionNames: withoutRepeats(connectionNames),
-      agentIds: withoutRepeats(agentIds),
-      maxMode,
-      shared: options.has("shared"),
-      expiresAt: lifetimeMs === null ? null : nowMs + lifetimeMs,
-    },
-  };
+  const expiresAt = lifetimeMs === null ? null : nowMs + lifetimeMs;
+  const given = Object.entries(optionsByMember).flatMap(([member, option]) => {
+    const values = member === "expiresAt" ? undefined : options.get(option);
+    return values === undefined ? [] : [[member, repeatable.has(member) ? values : values[0]] as const];
+  });
+  const input = { ...Object.fromEntries(given), expiresAt, shared: options.has("shared") };
+  const checked = checkValue(RequestedKeySchema, input, "the key", { firstIssueOnly: true });
+  if (!checked.ok) return mistake(describe(checked.issues));
+  const rule = expiryRule(expiresAt, nowMs);
+  if (rule !== null) return mistake(`--expires ${rule}`);
+  return { ok: true, value: { tenant: "default", ...checked.value } };
 }
 
-function withoutRepeats(values: readonly string[] | null): readonly string[] | null {
-  return values === null ? null : [...new Set(values)];
-}
-
-function isPlainText(text: string): boolean {
-  return text.length <= maxNameLength && text.trim() !== "" && !/\p{Cc}/u.test(text);
+function describe([issue]: readonly ProblemIssue[]): string {
+  const [member = ""] = issue?.member.split(/[[.]/) ?? [];
+  const rule = issue?.rule === "is required" ? "is needed" : issue?.rule;
+  return `--${optionsByMember[member] ?? member} ${rule}`;
 }
 
 function mistake(reason: string): { readonly ok: false; readonly reason: string } {

@@ -1,6 +1,7 @@
 import { type Scope, scopes } from "@letta-environments/schema";
 import * as v from "valibot";
 import {
+  type AdminFile,
   type ClaimPath,
   type ConfigFile,
   type JwtFile,
@@ -15,7 +16,12 @@ const ClaimPathSchema: v.GenericSchema<unknown, ClaimPath> = v.union(
   "must be the name of a claim, or a list of names that leads to one",
 );
 
-const ScopeSchema: v.GenericSchema<unknown, Scope> = v.picklist(scopes, `must be one of ${scopes.join(", ")}`);
+/** Keys are administered with gateway keys alone. */
+const tokenScopes = scopes.filter((scope) => scope !== "admin");
+const ScopeSchema: v.GenericSchema<unknown, Scope> = v.picklist(
+  tokenScopes,
+  `must be one of ${tokenScopes.join(", ")}`,
+);
 
 const claim = (what: string): v.GenericSchema<unknown, ClaimPath> =>
   setting(ClaimPathSchema, `Claim with ${what}: its name, or a list of names that leads to it through nested objects.`);
@@ -68,7 +74,7 @@ const JwtSchema: v.GenericSchema<unknown, JwtFile> = object({
   ),
   scopeMap: v.exactOptional(
     setting(
-      record(text(256), list(ScopeSchema, scopes.length)),
+      record(text(256), list(ScopeSchema, tokenScopes.length)),
       "Scopes of the gateway by what the scopes claim holds. Without it, list, read, send, approve and details by their own names.",
     ),
   ),
@@ -96,6 +102,15 @@ const TenantSchema: v.GenericSchema<unknown, TenantFile> = object({
   ),
   connectionNames: v.exactOptional(
     setting(list(text(128), 1_000), "The same by patterns of names; * stands for any run of characters."),
+  ),
+});
+
+const AdminSchema: v.GenericSchema<unknown, AdminFile> = object({
+  host: v.exactOptional(setting(text(), "Address of the administration listener. Default: 127.0.0.1.")),
+  port: setting(number(0, 65_535), "Its port, 0 for any. The main listener then has no administration."),
+  allowRemote: v.exactOptional(setting(v.boolean(), "Accept an address beyond loopback. Default: false.")),
+  hostnames: v.exactOptional(
+    setting(list(text(253), 100), "Names by which it may be called, beside addresses and localhost."),
   ),
 });
 
@@ -128,6 +143,7 @@ export const ConfigFileSchema: v.GenericSchema<unknown, ConfigFile> = object({
     }),
   ),
   tenants: v.exactOptional(setting(record(text(128), TenantSchema), "What is said of tenants, by name.")),
+  admin: v.exactOptional(AdminSchema),
   cors: v.exactOptional(
     object({
       origins: setting(list(text(512), 1_000), "Origins of web pages that may call, such as https://console.example."),

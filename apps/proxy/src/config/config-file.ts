@@ -21,6 +21,17 @@ export interface ConfigFile {
   tenants?: Record<string, TenantFile>;
   cors?: { origins: string[] };
   audit?: { content?: boolean };
+  admin?: AdminFile;
+}
+
+/** `admin` of the file: a listener of its own for the administration of keys. */
+export interface AdminFile {
+  host?: string;
+  port: number;
+  /** Accept a host beyond loopback. */
+  allowRemote?: boolean;
+  /** Names by which the listener may be called, beside addresses and `localhost`. */
+  hostnames?: string[];
 }
 
 /** How the log is written: for people, or one JSON object a line. */

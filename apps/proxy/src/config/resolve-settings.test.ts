@@ -28,6 +28,7 @@ test("without anything the proxy listens on loopback and embeds its server", () 
     tenants: new Map(),
     corsOrigins: [],
     auditContent: false,
+    admin: null,
   });
 });
 

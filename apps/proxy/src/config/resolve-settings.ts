@@ -5,6 +5,7 @@ import { checkOrigins } from "./check-origins.ts";
 import { type ConfigFile, logFormats } from "./config-file.ts";
 import { ConfigFileSchema } from "./config-file-schema.ts";
 import { parsePublicUrl } from "./parse-public-url.ts";
+import { resolveAdmin } from "./resolve-admin.ts";
 import { resolveJwt } from "./resolve-jwt.ts";
 import { resolveTenants } from "./resolve-tenants.ts";
 import type { SettingProblem, Settings, UpstreamSettings } from "./settings.ts";
@@ -69,9 +70,11 @@ export function resolveSettings({ flags, environment, file }: SettingSources): R
   );
   const isEmbedded = choose(null, "UPSTREAM_URL", "upstream.url", config.upstream?.url) === null;
   const jwt = config.auth?.jwt === undefined ? null : resolveJwt(config.auth.jwt);
+  const admin = config.admin === undefined ? null : resolveAdmin(config.admin, environment["ADMIN_TOKEN"]);
   const { tenants, problems: tenantProblems } = resolveTenants(config, environment, isEmbedded);
   const corsOrigins = config.cors?.origins ?? [];
-  problems.push(...(jwt?.problems ?? []), ...tenantProblems, ...checkOrigins(corsOrigins));
+  problems.push(...(jwt?.problems ?? []), ...(admin?.problems ?? []), ...tenantProblems);
+  problems.push(...checkOrigins(corsOrigins));
   const passThrough = config.auth?.passThrough ?? false;
   if (passThrough && isEmbedded) {
     const rule =
@@ -97,6 +100,7 @@ export function resolveSettings({ flags, environment, file }: SettingSources): R
     tenants,
     corsOrigins,
     auditContent: config.audit?.content ?? false,
+    admin: admin?.settings ?? null,
   };
   return problems.length === 0 ? { ok: true, settings } : { ok: false, problems };
 }

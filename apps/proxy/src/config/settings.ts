@@ -24,6 +24,18 @@ export interface Settings {
   readonly corsOrigins: readonly string[];
   /** Whether the audit log keeps what was sent. */
   readonly auditContent: boolean;
+  /** A listener of its own for the administration of keys; `null`: the main one has it. */
+  readonly admin: AdminSettings | null;
+}
+
+/** The administration listener. */
+export interface AdminSettings {
+  readonly host: string;
+  /** 0 lets the system choose. */
+  readonly port: number;
+  readonly hostnames: readonly string[];
+  /** `ADMIN_TOKEN`. Never shown. */
+  readonly token: string;
 }
 
 /** What stands behind the proxy. */
@@ -74,7 +86,7 @@ export interface JwtSettings {
   /** Tenant of every token; `null` when a claim tells. */
   readonly tenant: string | null;
   readonly claims: ClaimSettings;
-  /** Scopes by what the scopes claim holds; `null`: by their own names, but for `connect` and `admin`. */
+  /** Scopes by what the scopes claim holds; `null`: by their own names, but for `connect`. `admin` is never a token's. */
   readonly scopeMap: ReadonlyMap<string, readonly Scope[]> | null;
 }
 

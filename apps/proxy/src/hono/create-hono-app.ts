@@ -16,8 +16,8 @@ export interface HonoAppOptions<Bindings extends object> {
   readonly toPath: (request: Request, options?: { readonly env?: Bindings }) => string;
   /** Answers: makes the web's `Response`, or writes to what the host has. */
   readonly toResponse: (response: PlainResponse, context: Context<{ Bindings: Bindings }>) => Response;
-  /** Set once the process is stopping. */
-  readonly isDraining: () => boolean;
+  /** Set once the process is stopping; `null` where nobody asks whether it is ready. */
+  readonly isDraining: (() => boolean) | null;
 }
 
 /**
@@ -50,7 +50,9 @@ export function createHonoApp<Bindings extends object>(
   return new Hono<{ Bindings: Bindings }>({ getPath: toPath })
     .all("/livez", (context) => health(context, jsonResponse(200, { status: "alive" })))
     .all("/readyz", (context) =>
-      health(context, isDraining() ? problemResponse("shutting_down") : jsonResponse(200, { status: "ready" })),
+      isDraining === null
+        ? pipeline(context)
+        : health(context, isDraining() ? problemResponse("shutting_down") : jsonResponse(200, { status: "ready" })),
     )
     .all("/v1/*", pipeline)
     .notFound(pipeline);

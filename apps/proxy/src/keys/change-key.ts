@@ -1,3 +1,4 @@
+import type { EnvironmentMode, Scope } from "@letta-environments/schema";
 import type { KeyRecord, KeySecret } from "./key-record.ts";
 
 /** Ends a key for good. A key that is revoked already keeps its first date. */
@@ -13,6 +14,30 @@ export function disableKey(record: KeyRecord, nowMs: number): KeyRecord {
 /** Puts a disabled key back into use; an end by expiry or revocation stays. */
 export function enableKey(record: KeyRecord): KeyRecord {
   return { ...record, disabledAt: null };
+}
+
+/** What of a key may be changed; an absent member stays as it is, and `null` takes it away (RFC 7396). */
+export interface KeyPatch {
+  readonly name?: string;
+  readonly description?: string | null;
+  /** `null`: the key's name. */
+  readonly owner?: string | null;
+  readonly scopes?: readonly Scope[];
+  readonly deviceIds?: readonly string[] | null;
+  readonly connectionNames?: readonly string[] | null;
+  readonly agentIds?: readonly string[] | null;
+  readonly maxMode?: EnvironmentMode | null;
+  /** Epoch milliseconds. */
+  readonly expiresAt?: number | null;
+  readonly disabled?: boolean;
+}
+
+/** Changes what a key may do and how it is described; its secrets and its tenant stay. */
+export function patchKey(record: KeyRecord, { disabled, owner, ...members }: KeyPatch, nowMs: number): KeyRecord {
+  const patched = { ...record, ...members };
+  const owned = owner === undefined ? patched : { ...patched, owner: owner ?? patched.name };
+  if (disabled === undefined) return owned;
+  return disabled ? disableKey(owned, nowMs) : enableKey(owned);
 }
 
 /**

@@ -1,7 +1,7 @@
 const unitMs: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
 /** Longest duration: a hundred years, so that an expiry is always a date. */
-const maxDurationMs = 36_525 * 86_400_000;
+export const maxDurationMs: number = 36_525 * 86_400_000;
 
 /** Reads `30d`, `12h`, `15m` or `30s` into milliseconds; `null` for anything else, and for more than a hundred years. */
 export function parseDuration(text: string): number | null {

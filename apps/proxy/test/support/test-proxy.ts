@@ -55,6 +55,7 @@ export function createTestProxy(
     },
     audit: null,
     deviceSockets: null,
+    admin: { randomBytes, keyStoreFor: () => overrides.ports?.keyStore ?? keyStore },
     ...overrides.ports,
   };
   const proxy = createProxy(ports, {

@@ -13,6 +13,9 @@ const maxTextLength = 256;
 /** The strictest ceiling: what a token gets that should name one and does not. */
 const strictestMode = "default";
 
+/** Never a token's: only a key of the gateway's own can be seen and ended by whoever administers. */
+const keyOnlyScope: Scope = "admin";
+
 /** Scopes whose names an issuer may use for something else; they are given by `scopeMap` alone. */
 const mappedScopes: ReadonlySet<Scope> = new Set(["connect", "admin"]);
 
@@ -55,7 +58,7 @@ export function principalOfClaims(
 }
 
 function scopesOf(name: string, { scopeMap }: JwtSettings): readonly Scope[] {
-  if (scopeMap !== null) return scopeMap.get(name) ?? [];
+  if (scopeMap !== null) return (scopeMap.get(name) ?? []).filter((scope) => scope !== keyOnlyScope);
   return scopes.filter((scope) => scope === name && !mappedScopes.has(scope));
 }
 

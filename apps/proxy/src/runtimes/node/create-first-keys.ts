@@ -1,9 +1,8 @@
 import process from "node:process";
 import { systemClock } from "@letta-environments/platform/node";
 import type { Scope } from "@letta-environments/schema";
-import { auditKeyStore } from "../../audit/audit-key-store.ts";
-import type { AuditLog } from "../../audit/audit-log.ts";
 import { createKey } from "../../keys/create-key.ts";
+import type { KeyStoreFor } from "../../ports.ts";
 import { firstStartText } from "./first-start-text.ts";
 import { nodeKeyMint } from "./mint-key.ts";
 import type { OpenKeys } from "./open-keys.ts";
@@ -11,18 +10,16 @@ import type { OpenKeys } from "./open-keys.ts";
 /** Gives somebody who starts the proxy for the first time a key for callers and one for devices, and shows them, once. */
 export async function createFirstKeys(
   { keyStore, pepper }: OpenKeys,
-  audit: AuditLog,
+  keyStoreFor: KeyStoreFor,
   servesDevices: boolean,
   url: string,
-  onFailure: (cause: unknown) => void,
 ): Promise<void> {
   if ((await keyStore.list()).length > 0) return;
-  const audited = auditKeyStore(keyStore, audit, { kind: "start" }, onFailure);
 
   async function create(name: string, scopes: readonly Scope[]): Promise<string> {
     const request = { name, tenant: "default", scopes, deviceIds: null, shared: false, expiresAt: null };
     const { key, record } = createKey(request, systemClock.now(), nodeKeyMint(pepper));
-    await audited.create(record);
+    await keyStoreFor({ kind: "start" }).create(record);
     return key;
   }
 

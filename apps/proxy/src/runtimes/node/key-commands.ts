@@ -9,6 +9,7 @@ import { readKeyRequest } from "../../cli/read-key-request.ts";
 import { disableKey, enableKey, keyState, revokeKey, rotateKey } from "../../keys/change-key.ts";
 import { createKey, mintSecret } from "../../keys/create-key.ts";
 import type { KeyRecord } from "../../keys/key-record.ts";
+import { defaultOverlapMs } from "../../keys/key-schemas.ts";
 import { parseDuration } from "../../keys/parse-duration.ts";
 import { CommandError } from "./command-error.ts";
 import { loadSettings } from "./load-settings.ts";
@@ -53,8 +54,8 @@ export function revokeKeyCommand(parsed: ParsedCommand): Promise<void> {
 
 /** `keys rotate ID`: prints the new key alone on stdout. */
 export function rotateKeyCommand(parsed: ParsedCommand): Promise<void> {
-  const [overlap = "1h"] = parsed.options.get("overlap") ?? [];
-  const overlapMs = parseDuration(overlap);
+  const [overlap] = parsed.options.get("overlap") ?? [];
+  const overlapMs = overlap === undefined ? defaultOverlapMs : parseDuration(overlap);
   if (overlapMs === null) throw new CommandError("--overlap must be a duration such as 1h, 15m or 0s", 2);
   return withAuditedKeys(parsed, async ({ keyStore, pepper }) => {
     const [id = ""] = parsed.operands;

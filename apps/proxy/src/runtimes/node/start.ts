@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import process from "node:process";
 import { constantTimeEqual, hmacSha256Hex, randomId, sha256Hex, systemClock } from "@letta-environments/platform/node";
 import { bufferLines } from "../../adapters/buffer-lines.ts";
@@ -9,10 +10,12 @@ import { gatewayRequestOf, pathOf } from "../../adapters/node/gateway-request-of
 import { writeResponse } from "../../adapters/node/write-response.ts";
 import { serveWebSockets } from "../../adapters/node/web-socket-upgrades.ts";
 import { createProxy } from "../../app.ts";
+import { auditKeyStore } from "../../audit/audit-key-store.ts";
 import type { ParsedCommand } from "../../cli/parse-command.ts";
 import { createHonoApp } from "../../hono/create-hono-app.ts";
 import { createKeyUses } from "../../keys/create-key-uses.ts";
 import { watchSocketKeys } from "../../keys/watch-socket-keys.ts";
+import type { KeyStoreFor } from "../../ports.ts";
 import { version } from "../../version.ts";
 import { composeUpstream } from "./compose-upstream.ts";
 import { createFirstKeys } from "./create-first-keys.ts";
@@ -20,6 +23,7 @@ import { listen } from "./listen.ts";
 import { loadSettings } from "./load-settings.ts";
 import { openAudit } from "./open-audit.ts";
 import { openKeys } from "./open-keys.ts";
+import { startAdminListener } from "./start-admin-listener.ts";
 import { stopOnSignal } from "./stop-on-signal.ts";
 
 /** `start`: composes the proxy on Node and serves until a signal. */
@@ -35,6 +39,7 @@ export async function startCommand(parsed: ParsedCommand): Promise<void> {
   const upstream = await composeUpstream(settings, keys.keyStore, log);
   const onFailure = (cause: unknown): void => log({ type: "internal_error", requestId: "-", cause });
   const { keyStore } = keys;
+  const keyStoreFor: KeyStoreFor = (actor) => auditKeyStore(keyStore, audit, actor, onFailure);
   const keyUses = createKeyUses({ clock: systemClock, keyStore, onFailure });
   const userAgent = `letta-environments-proxy/${version}`;
   const proxy = createProxy(
@@ -54,6 +59,7 @@ export async function startCommand(parsed: ParsedCommand): Promise<void> {
           ? null
           : watchSocketKeys(upstream.deviceSockets, { clock: systemClock, keyStore, onFailure }),
       fetchJwks: createHttpJwksFetch(globalThis.fetch, userAgent),
+      admin: { randomBytes, keyStoreFor },
     },
     {
       upstream: upstream.config,
@@ -64,6 +70,7 @@ export async function startCommand(parsed: ParsedCommand): Promise<void> {
       tenants: settings.tenants,
       corsOrigins: settings.corsOrigins,
       auditContent: settings.auditContent,
+      adminListener: settings.admin,
     },
   );
   let draining = false;
@@ -79,11 +86,17 @@ export async function startCommand(parsed: ParsedCommand): Promise<void> {
   serveWebSockets(server, proxy, onFailure);
   const connections = trackServer(server);
 
-  const url = await listen(server, settings.host, settings.port);
+  const { admin } = settings;
+  const adminListener = admin === null ? null : await startAdminListener(admin, proxy, onFailure);
+  const url = await listen(server, settings.host, settings.port).catch(async (cause: unknown) => {
+    await adminListener?.connections.close();
+    throw cause;
+  });
+  if (adminListener !== null) log({ type: "admin_listening", url: adminListener.url });
   log({ type: "listening", url });
   if (settings.log === "pretty") {
     output.flush();
-    await createFirstKeys(keys, audit, upstream.deviceSockets !== null, settings.publicUrl ?? url, onFailure);
+    await createFirstKeys(keys, keyStoreFor, upstream.deviceSockets !== null, settings.publicUrl ?? url);
   }
 
   stopOnSignal({
@@ -91,9 +104,9 @@ export async function startCommand(parsed: ParsedCommand): Promise<void> {
     // What has begun is finished before devices are let go: a send waits for its device's word.
     async stop(graceMs) {
       draining = true;
-      await connections.finishRequests(graceMs);
+      await Promise.all([connections.finishRequests(graceMs), adminListener?.connections.finishRequests(graceMs)]);
       await upstream.close();
-      await connections.close();
+      await Promise.all([connections.close(), adminListener?.connections.close()]);
       await keyUses.flush();
       await audit.close().catch(onFailure);
       const { writer, sequence, hash } = audit.end();

@@ -1,0 +1,99 @@
+/** Who may administer keys, and through which door. */
+import { type PlainResponse, type Principal, problemResponse } from "@letta-environments/schema";
+import type { AuthenticateCaller } from "../auth/authenticate-caller.ts";
+import { readBearerToken } from "../auth/bearer-token.ts";
+import { insufficientScope } from "../auth/key-refusals.ts";
+import type { GatewayRequest } from "../gateway-request.ts";
+import type { ProxyPorts } from "../ports.ts";
+import type { AdminListenerConfig } from "../proxy-config.ts";
+import { isOwnHost } from "./is-own-host.ts";
+import { type AuthorityVerdict, readKeyAuthority } from "./read-key-authority.ts";
+
+/** Somebody who may ask, so far as is known before the body is read. */
+export type AdminAdmission =
+  | {
+      readonly kind: "admitted";
+      /** `null` for the operator, who is no key. */
+      readonly principal: Principal | null;
+      /** Read when the request is complete: a body can take a minute to arrive, and a key may end meanwhile. */
+      readonly authority: () => Promise<AuthorityVerdict>;
+    }
+  | { readonly kind: "refused"; readonly response: PlainResponse };
+
+/** A door to the administration. */
+export interface AdminGate {
+  /** Refuses what no program of an administrator sends, before anything else is looked at. */
+  guard(request: GatewayRequest): PlainResponse | null;
+  admit(request: GatewayRequest): Promise<AdminAdmission>;
+}
+
+type GatePorts = Pick<ProxyPorts, "clock" | "digests" | "keyStore" | "pepper">;
+
+/** The doors that are open; `null` for one that is not. */
+export interface AdminGates {
+  readonly main: AdminGate | null;
+  readonly listener: AdminGate | null;
+}
+
+/** Opens the door on the main listener, or the one on a listener of its own where there is one; never both. */
+export function createAdminGates(
+  ports: GatePorts,
+  callers: Pick<AuthenticateCaller, "authenticate">,
+  listener: AdminListenerConfig | null,
+): AdminGates {
+  const keyGate = createKeyGate(ports, callers);
+  if (listener === null) return { main: keyGate, listener: null };
+  return { main: null, listener: createListenerGate(ports, keyGate, listener) };
+}
+
+/** The door on the main listener: gateway keys of scope `admin`. Tokens and callers' own upstream keys never have that scope. */
+function createKeyGate(ports: GatePorts, callers: Pick<AuthenticateCaller, "authenticate">): AdminGate {
+  return {
+    guard: refuseOrigin,
+    async admit(request) {
+      const authorization = request.header("authorization");
+      const authentication = await callers.authenticate(authorization);
+      if (authentication.kind === "refused") return authentication;
+      const { principal } = authentication;
+      if (!principal.scopes.has("admin")) return { kind: "refused", response: insufficientScope("admin") };
+      return { kind: "admitted", principal, authority: () => readKeyAuthority(authorization, ports) };
+    },
+  };
+}
+
+/** The door on a listener of its own: the operator's token, or whatever the main door lets in. */
+function createListenerGate(ports: GatePorts, keyGate: AdminGate, config: AdminListenerConfig): AdminGate {
+  const { digests, pepper } = ports;
+  const expected = digests.hmacSha256(pepper.secret, config.token);
+
+  // Digests of the same length are compared, so that the time tells nothing of the token.
+  const isOperator = (token: string): boolean =>
+    digests.constantTimeEqual(digests.hmacSha256(pepper.secret, token), expected);
+
+  return {
+    guard: (request) => (isOwnHost(request.header("host"), config.hostnames) ? refuseOrigin(request) : misdirected),
+    async admit(request) {
+      const credentials = readBearerToken(request.header("authorization"));
+      if (credentials.kind !== "token" || !isOperator(credentials.token)) return keyGate.admit(request);
+      return {
+        kind: "admitted",
+        principal: null,
+        authority: () => Promise.resolve({ kind: "granted", authority: { kind: "operator" } }),
+      };
+    },
+  };
+}
+
+function refuseOrigin(request: GatewayRequest): PlainResponse | null {
+  return request.header("origin") === null ? null : fromPage;
+}
+
+const fromPage: PlainResponse = problemResponse("invalid_request", {
+  status: 403,
+  issues: [{ member: "origin", rule: "must be absent: keys are not administered from web pages" }],
+});
+
+const misdirected: PlainResponse = problemResponse("invalid_request", {
+  status: 421,
+  issues: [{ member: "host", rule: "must be an address, localhost, or a name of the administration listener" }],
+});

@@ -1,0 +1,152 @@
+/** The administration of keys: reads and changes the key store on somebody's authority. */
+import { jsonResponse, type PlainHeaders, type PlainResponse, problemResponse } from "@letta-environments/schema";
+import { AuditUnavailableError } from "../audit/audit-log.ts";
+import type { KeyPatch } from "../keys/change-key.ts";
+import { createKey, type KeyMint, mintSecret } from "../keys/create-key.ts";
+import type { KeyRecord } from "../keys/key-record.ts";
+import type { RequestedKey, Rotation } from "../keys/key-schemas.ts";
+import { showKey } from "../keys/show-key.ts";
+import type { AdminPorts, ProxyPorts } from "../ports.ts";
+import { actorOf, type AdminAuthority, mayKnowKey, tenantOf } from "./admin-authority.ts";
+import { type AdminEndpoint, keysPath, type ListKeysQuery } from "./admin-endpoints.ts";
+import {
+  decideCreate,
+  decidePatch,
+  decideRevoke,
+  decideRotate,
+  type KeyDecision,
+  keyNotFound,
+} from "./decide-change.ts";
+import { entityTag } from "./entity-tag.ts";
+import { pageOfKeys } from "./list-keys.ts";
+
+/** A valid request to the administration. */
+export interface AdminRequest {
+  readonly endpoint: AdminEndpoint;
+  readonly params: Readonly<Record<string, string>>;
+  /** Decoded by the endpoint's own schemas. */
+  readonly queryValues: unknown;
+  readonly bodyValue: unknown;
+  readonly ifMatch: string | null;
+}
+
+/** Administers keys. */
+export type Administer = (request: AdminRequest, authority: AdminAuthority) => Promise<PlainResponse>;
+
+/** What the administration needs from outside. */
+export type AdministerPorts = Pick<ProxyPorts, "clock" | "digests" | "keyStore" | "pepper"> & AdminPorts;
+
+/** Ends a change inside of the store's atomic step, so that nothing is written. */
+class RefusedChange extends Error {
+  override readonly name = "RefusedChange";
+  readonly response: PlainResponse;
+
+  constructor(response: PlainResponse) {
+    super("the change was refused");
+    this.response = response;
+  }
+}
+
+/** Creates an {@link Administer}. Every change goes through the store of its actor. */
+export function createAdminister(ports: AdministerPorts): Administer {
+  const { clock, digests, keyStore, keyStoreFor, pepper, randomBytes } = ports;
+  const mint: KeyMint = { digests, pepper, randomBytes };
+
+  async function answer(
+    record: KeyRecord,
+    status = 200,
+    headers: PlainHeaders = {},
+    key?: string,
+  ): Promise<PlainResponse> {
+    const lastUses = await keyStore.lastUses();
+    const shown = showKey(record, clock.now(), lastUses.get(record.id) ?? null);
+    const body = key === undefined ? shown : { ...shown, key };
+    return jsonResponse(status, body, { etag: entityTag(record, digests), ...headers });
+  }
+
+  async function list(authority: AdminAuthority, query: ListKeysQuery): Promise<PlainResponse> {
+    const [records, lastUses] = await Promise.all([keyStore.list(), keyStore.lastUses()]);
+    const nowMs = clock.now();
+    const page = pageOfKeys(authority, records, query, nowMs);
+    if (page === null) {
+      return problemResponse("invalid_request", { issues: [{ member: "after", rule: "must be the id of a key" }] });
+    }
+    const keys = page.records.map((record) => showKey(record, nowMs, lastUses.get(record.id) ?? null));
+    return jsonResponse(200, { keys, hasNextPage: page.hasNextPage });
+  }
+
+  async function retrieve(authority: AdminAuthority, id: string): Promise<PlainResponse> {
+    const record = await keyStore.find(id);
+    return record === null || !mayKnowKey(authority, record) ? keyNotFound() : answer(record);
+  }
+
+  async function create(authority: AdminAuthority, requested: RequestedKey): Promise<PlainResponse> {
+    const nowMs = clock.now();
+    const { key, record } = createKey({ tenant: tenantOf(authority), ...requested }, nowMs, mint);
+    const decision = decideCreate(authority, record, nowMs);
+    if (decision.kind === "refused") return decision.response;
+    await keyStoreFor(actorOf(authority)).create(record);
+    return answer(record, 201, { location: `${keysPath}/${record.id}` }, key);
+  }
+
+  /** Decides inside of the store's atomic step, on the record that the change will replace. */
+  async function change(
+    authority: AdminAuthority,
+    id: string,
+    decide: (record: KeyRecord) => KeyDecision,
+    key?: string,
+  ): Promise<PlainResponse> {
+    try {
+      const record = await keyStoreFor(actorOf(authority)).update(id, (present) => {
+        const decision = decide(present);
+        if (decision.kind === "refused") throw new RefusedChange(decision.response);
+        return decision.record;
+      });
+      return record === null ? keyNotFound() : await answer(record, 200, {}, key);
+    } catch (error) {
+      if (error instanceof RefusedChange) return error.response;
+      throw error;
+    }
+  }
+
+  function rotate(authority: AdminAuthority, id: string, { overlapMs }: Rotation): Promise<PlainResponse> {
+    const nowMs = clock.now();
+    const { key, secret } = mintSecret(id, nowMs, mint);
+    return change(authority, id, (record) => decideRotate(authority, record, secret, overlapMs, nowMs), key);
+  }
+
+  async function revoke(authority: AdminAuthority, id: string): Promise<PlainResponse> {
+    const present = await keyStore.find(id);
+    // A repeat is no change: nothing is written, and nobody is told of one.
+    if (present !== null && present.revokedAt !== null) return retrieve(authority, id);
+    return change(authority, id, (record) => decideRevoke(authority, record, clock.now()));
+  }
+
+  function administer(request: AdminRequest, authority: AdminAuthority): Promise<PlainResponse> {
+    const { endpoint, params, queryValues, bodyValue, ifMatch } = request;
+    const { keyId = "" } = params;
+    // The endpoint's own schemas have decoded the query and the body.
+    switch (endpoint.operation) {
+      case "listKeys":
+        return list(authority, queryValues as ListKeysQuery);
+      case "createKey":
+        return create(authority, bodyValue as RequestedKey);
+      case "retrieveKey":
+        return retrieve(authority, keyId);
+      case "updateKey":
+        return change(authority, keyId, (record) =>
+          decidePatch(authority, record, bodyValue as KeyPatch, { ifMatch, digests }, clock.now()),
+        );
+      case "rotateKey":
+        return rotate(authority, keyId, bodyValue as Rotation);
+      case "revokeKey":
+        return revoke(authority, keyId);
+    }
+  }
+
+  return (request, authority) =>
+    administer(request, authority).catch((cause: unknown) => {
+      if (cause instanceof AuditUnavailableError) return problemResponse("audit_unavailable");
+      throw cause;
+    });
+}

@@ -1,0 +1,86 @@
+/** What a change makes of a key, or why there is none. */
+import { type PlainResponse, problemResponse } from "@letta-environments/schema";
+import { disableKey, type KeyPatch, keyState, patchKey, revokeKey, rotateKey } from "../keys/change-key.ts";
+import type { KeyRecord, KeySecret } from "../keys/key-record.ts";
+import { expiryRule } from "../keys/key-schemas.ts";
+import { type AdminAuthority, mayKnowKey } from "./admin-authority.ts";
+import { entityTag, matchesEntityTag } from "./entity-tag.ts";
+import { grantIssues } from "./grant-issues.ts";
+import type { Digests } from "../ports.ts";
+
+/** A key as it is to be stored, or the answer to whoever wanted it. */
+export type KeyDecision =
+  | { readonly kind: "changed"; readonly record: KeyRecord }
+  | { readonly kind: "refused"; readonly response: PlainResponse };
+
+/** Judges a key that is to be created. */
+export function decideCreate(authority: AdminAuthority, record: KeyRecord, nowMs: number): KeyDecision {
+  return expiryRefusal(record.expiresAt, nowMs) ?? withinGrants(authority, record);
+}
+
+/** Decides on a change of members. One that only takes the key out of use is open to every administering key of the tenant. */
+export function decidePatch(
+  authority: AdminAuthority,
+  record: KeyRecord,
+  patch: KeyPatch,
+  condition: { readonly ifMatch: string | null; readonly digests: Pick<Digests, "sha256"> },
+  nowMs: number,
+): KeyDecision {
+  const refusal = endRefusal(authority, record, nowMs) ?? expiryRefusal(patch.expiresAt, nowMs);
+  if (refusal !== null) return refusal;
+  if (condition.ifMatch !== null && !matchesEntityTag(condition.ifMatch, entityTag(record, condition.digests))) {
+    return refused(problemResponse("precondition_failed"));
+  }
+  const { disabled, ...members } = patch;
+  if (disabled === true && Object.keys(members).length === 0) return changed(disableKey(record, nowMs));
+  return withinGrants(authority, patchKey(record, patch, nowMs));
+}
+
+/** Decides on a new secret: whoever learns it can do what the key can. */
+export function decideRotate(
+  authority: AdminAuthority,
+  record: KeyRecord,
+  secret: KeySecret,
+  overlapMs: number,
+  nowMs: number,
+): KeyDecision {
+  return endRefusal(authority, record, nowMs) ?? withinGrants(authority, rotateKey(record, secret, nowMs, overlapMs));
+}
+
+/** Decides on an end, which every administering key of the tenant may set. */
+export function decideRevoke(authority: AdminAuthority, record: KeyRecord, nowMs: number): KeyDecision {
+  return mayKnowKey(authority, record) ? changed(revokeKey(record, nowMs)) : refused(keyNotFound());
+}
+
+/** 404 for a key that is not there, or is another tenant's: the answers are the same. */
+export function keyNotFound(): PlainResponse {
+  return problemResponse("key_not_found");
+}
+
+function endRefusal(authority: AdminAuthority, record: KeyRecord, nowMs: number): KeyDecision | null {
+  if (!mayKnowKey(authority, record)) return refused(keyNotFound());
+  const state = keyState(record, nowMs);
+  if (state === "active" || state === "disabled") return null;
+  const detail = `The gateway key is ${state}; nothing was changed. Create a new one.`;
+  return refused(problemResponse("key_revoked", { detail }));
+}
+
+function expiryRefusal(expiresAt: number | null | undefined, nowMs: number): KeyDecision | null {
+  const rule = expiryRule(expiresAt, nowMs);
+  return rule === null
+    ? null
+    : refused(problemResponse("invalid_request", { issues: [{ member: "expiresAt", rule }] }));
+}
+
+function withinGrants(authority: AdminAuthority, record: KeyRecord): KeyDecision {
+  const issues = grantIssues(authority, record);
+  return issues.length === 0 ? changed(record) : refused(problemResponse("grant_not_allowed", { issues }));
+}
+
+function changed(record: KeyRecord): KeyDecision {
+  return { kind: "changed", record };
+}
+
+function refused(response: PlainResponse): { readonly kind: "refused"; readonly response: PlainResponse } {
+  return { kind: "refused", response };
+}

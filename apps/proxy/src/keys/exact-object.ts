@@ -1,0 +1,26 @@
+import * as v from "valibot";
+
+/**
+ * An object without other members. Each unknown one is named, also one that every object inherits (`constructor`), which
+ * valibot's own strict object lets pass.
+ */
+export function exactObject<const Entries extends v.ObjectEntries>(
+  entries: Entries,
+  unknownRule: (name: string) => string,
+): v.GenericSchema<unknown, v.InferOutput<v.ObjectSchema<Entries, undefined>>> {
+  return v.pipe(
+    v.unknown(),
+    v.rawCheck(({ dataset, addIssue }) => {
+      const input: unknown = dataset.value;
+      if (typeof input !== "object" || input === null || Array.isArray(input)) {
+        addIssue({ message: "must be an object" });
+        return;
+      }
+      for (const [key, value] of Object.entries(input)) {
+        if (Object.hasOwn(entries, key)) continue;
+        addIssue({ message: unknownRule(key), path: [{ type: "unknown", origin: "key", input, key, value }] });
+      }
+    }),
+    v.object(entries),
+  );
+}

@@ -1,0 +1,51 @@
+import type { EnvironmentMode, Scope } from "@letta-environments/schema";
+import { type KeyState, keyState } from "./change-key.ts";
+import type { KeyRecord } from "./key-record.ts";
+
+/** What is shown of a key: never a digest, nor the pepper that one was made with. Times are epoch milliseconds. */
+export interface ShownKey {
+  readonly id: string;
+  readonly name: string;
+  readonly description: string | null;
+  readonly owner: string;
+  readonly tenant: string;
+  readonly scopes: readonly Scope[];
+  readonly deviceIds: readonly string[] | null;
+  readonly connectionNames: readonly string[] | null;
+  readonly agentIds: readonly string[] | null;
+  readonly maxMode: EnvironmentMode | null;
+  readonly shared: boolean;
+  readonly createdAt: number;
+  readonly expiresAt: number | null;
+  readonly revokedAt: number | null;
+  readonly disabledAt: number | null;
+  readonly state: KeyState;
+  /** Up to 30 seconds late; `null` when it was never used. */
+  readonly lastUsedAt: number | null;
+  /** The newest first; a second one while a rotation overlaps. */
+  readonly secrets: readonly { readonly createdAt: number; readonly expiresAt: number | null }[];
+}
+
+/** Shows a key. Members are taken one by one, so that what a record gets later is not shown by mistake. */
+export function showKey(record: KeyRecord, nowMs: number, lastUsedAt: number | null): ShownKey {
+  return {
+    id: record.id,
+    name: record.name,
+    description: record.description,
+    owner: record.owner,
+    tenant: record.tenant,
+    scopes: record.scopes,
+    deviceIds: record.deviceIds,
+    connectionNames: record.connectionNames,
+    agentIds: record.agentIds,
+    maxMode: record.maxMode,
+    shared: record.shared,
+    createdAt: record.createdAt,
+    expiresAt: record.expiresAt,
+    revokedAt: record.revokedAt,
+    disabledAt: record.disabledAt,
+    state: keyState(record, nowMs),
+    lastUsedAt,
+    secrets: record.secrets.map(({ createdAt, expiresAt }) => ({ createdAt, expiresAt })),
+  };
+}

@@ -1,0 +1,222 @@
+/** No key comes to more rights than the key that made it, and nothing of another tenant is ever told. */
+import { describe, expect, test } from "vitest";
+import type { KeyRequest } from "../src/keys/create-key.ts";
+import { administer, type AdminAnswer, type AdminCall } from "./support/administer.ts";
+import { createTestProxy, emptyUpstream, type TestProxy } from "./support/test-proxy.ts";
+
+interface Administrator {
+  readonly id: string;
+  readonly key: string;
+  readonly ask: (call?: AdminCall) => Promise<AdminAnswer>;
+}
+
+async function administrator(testProxy: TestProxy, request: Partial<KeyRequest> = {}): Promise<Administrator> {
+  const { key, record } = await testProxy.issueKey({ scopes: ["admin"], ...request });
+  return { id: record.id, key, ask: (call) => administer(testProxy, key, call) };
+}
+
+function refusedMembers({ status, body }: AdminAnswer): unknown {
+  return [status, body.errorCode, (body.errors as { member: string }[]).map(({ member }) => member)];
+}
+
+describe("another tenant's key", () => {
+  test.each([
+    { method: "GET" },
+    { method: "HEAD" },
+    { method: "PATCH", body: { disabled: true } },
+    { method: "POST", path: "/rotate" },
+    { method: "POST", path: "/revoke" },
+  ])("is answered to %j as one that is not there, and stays as it was", async ({ path = "", ...call }) => {
+    const testProxy = createTestProxy();
+    const { ask } = await administrator(testProxy, { tenant: "t1" });
+    const theirs = await testProxy.issueKey({ tenant: "t2", name: "theirs" });
+    const before = await testProxy.keyStore.list();
+    const known = await ask({ ...call, path: `/${theirs.record.id}${path}` });
+    const unknown = await ask({ ...call, path: `/abcdefghijkl${path}` });
+    expect([known.status, known.text]).toEqual([404, unknown.text]);
+    expect(await testProxy.keyStore.list()).toEqual(before);
+    await testProxy.keyStore.update(theirs.record.id, (record) => ({ ...record, revokedAt: 1 }));
+    expect((await ask({ ...call, path: `/${theirs.record.id}${path}` })).text).toBe(unknown.text);
+  });
+
+  test("is absent from lists, and no place to begin a page", async () => {
+    const testProxy = createTestProxy();
+    const theirs = await testProxy.issueKey({ tenant: "t2" });
+    const { id, ask } = await administrator(testProxy, { tenant: "t1" });
+    const listed: unknown = (await ask()).body;
+    expect(listed).toMatchObject({ keys: [{ id }], hasNextPage: false });
+    expect((await ask({ query: "tenant=t2" })).body).toEqual({ keys: [], hasNextPage: false });
+    const refused = await ask({ query: `after=${theirs.record.id}` });
+    expect(refused.text).toBe((await ask({ query: "after=abcdefghijkl" })).text);
+  });
+
+  test("is not made", async () => {
+    const testProxy = createTestProxy();
+    const { ask } = await administrator(testProxy, { tenant: "t1" });
+    expect(refusedMembers(await ask({ body: { name: "n", tenant: "t2" } }))).toEqual([
+      403,
+      "grant_not_allowed",
+      ["tenant"],
+    ]);
+    expect((await ask({ body: { name: "n", tenant: "t1" } })).status).toBe(201);
+  });
+});
+
+const restricted = [
+  ["deviceIds", { deviceIds: ["a", "b"] }, { deviceIds: ["a"] }, { deviceIds: ["a", "c"] }],
+  ["deviceIds", { deviceIds: ["a"] }, { deviceIds: ["a"] }, {}],
+  ["connectionNames", { deviceIds: ["a"] }, { deviceIds: ["a"] }, { deviceIds: ["a"], connectionNames: ["a"] }],
+  [
+    "connectionNames",
+    { connectionNames: ["ci-*"] },
+    { connectionNames: ["ci-1", "ci-*", "ci-*-x"] },
+    { connectionNames: ["*"] },
+  ],
+  ["connectionNames", { connectionNames: ["ci-*"] }, { connectionNames: ["ci-*"] }, {}],
+  ["agentIds", { agentIds: ["a"] }, { agentIds: ["a"] }, { agentIds: ["a", "b"] }],
+  ["agentIds", { agentIds: ["a"] }, { agentIds: ["a"] }, {}],
+  ["maxMode", { maxMode: "acceptEdits" }, { maxMode: "standard" }, { maxMode: "unrestricted" }],
+  ["maxMode", { maxMode: "acceptEdits" }, { maxMode: "acceptEdits" }, {}],
+  ["expiresAt", { expiresAt: 1_900_000_000_000 }, { expiresAt: 1_900_000_000_000 }, { expiresAt: 1_900_000_000_001 }],
+  ["expiresAt", { expiresAt: 1_900_000_000_000 }, { expiresAt: 1_899_999_999_999 }, {}],
+] as const;
+
+describe.each(restricted)("an administering key that is restricted in %s (%j)", (member, own, within, beyond) => {
+  test("makes keys within that, and none beyond", async () => {
+    const { ask } = await administrator(createTestProxy(), own);
+    expect((await ask({ body: { name: "n", scopes: ["send", "admin"], ...within } })).status).toBe(201);
+    const refused = await ask({ body: { name: "n", scopes: ["list"], ...beyond } });
+    expect(refusedMembers(refused)).toEqual([403, "grant_not_allowed", [member]]);
+  });
+
+  test("changes keys, itself included, into nothing beyond that", async () => {
+    const testProxy = createTestProxy();
+    const { id, ask } = await administrator(testProxy, own);
+    const made = (await ask({ body: { name: "n", ...within } })).body.id;
+    const patch = Object.keys(beyond).length === 0 ? { [member]: null } : beyond;
+    for (const target of [made, id]) {
+      const before = await testProxy.keyStore.find(target);
+      const refused = await ask({ method: "PATCH", path: `/${target}`, body: patch });
+      expect([refused.status, refused.body.errorCode]).toEqual([403, "grant_not_allowed"]);
+      expect(await testProxy.keyStore.find(target)).toEqual(before);
+    }
+  });
+
+  test("neither rotates nor enables nor renames a key beyond that, but takes it out of use, ends it, or narrows it", async () => {
+    const testProxy = createTestProxy();
+    const { ask } = await administrator(testProxy, own);
+    const wide = await testProxy.issueKey(beyond);
+    const path = `/${wide.record.id}`;
+    const patch = (body: unknown): Promise<AdminAnswer> => ask({ method: "PATCH", path, body });
+    const rotated = await ask({ path: `${path}/rotate`, method: "POST" });
+    expect(refusedMembers(rotated)).toEqual([403, "grant_not_allowed", [member]]);
+    expect(rotated.text).not.toContain("lek_");
+    expect((await patch({ name: "m" })).status).toBe(403);
+    expect((await patch({ disabled: true, name: "m" })).status).toBe(403);
+    expect((await patch({ disabled: true })).body.state).toBe("disabled");
+    expect((await patch({ disabled: false })).status).toBe(403);
+    const nothing = { deviceIds: null, connectionNames: null, agentIds: null, maxMode: null, expiresAt: null };
+    expect((await patch({ ...nothing, ...within })).status).toBe(200);
+    expect((await ask({ path: `${path}/revoke`, method: "POST" })).status).toBe(200);
+  });
+});
+
+test("an unrestricted administering key gives any scope away, and takes none for itself", async () => {
+  const { id, ask } = await administrator(createTestProxy());
+  const scopes = ["list", "read", "send", "approve", "connect", "details", "admin"];
+  const made = await ask({ body: { name: "n", scopes } });
+  expect(made.body.scopes).toEqual(scopes);
+  const widened = await ask({ method: "PATCH", path: `/${id}`, body: { scopes: ["admin", "send"] } });
+  expect(refusedMembers(widened)).toEqual([403, "grant_not_allowed", ["scopes"]]);
+  expect((await ask({ method: "PATCH", path: `/${id}`, body: { scopes: ["admin"], name: "m" } })).status).toBe(200);
+});
+
+test("an administering key rotates itself with its present secret, and not with one on its way out", async () => {
+  const testProxy = createTestProxy();
+  const { id, key, ask } = await administrator(testProxy);
+  const rotated = await ask({ path: `/${id}/rotate`, method: "POST" });
+  expect(rotated.status).toBe(200);
+  expect((await administer(testProxy, rotated.body.key, { path: `/${id}/rotate`, method: "POST" })).status).toBe(200);
+  // The first secret has ended with the second rotation; the second one is on its way out.
+  expect((await administer(testProxy, key)).status).toBe(401);
+  const retiring = (call: AdminCall): Promise<AdminAnswer> => administer(testProxy, rotated.body.key, call);
+  const again = await retiring({ path: `/${id}/rotate`, method: "POST" });
+  expect(refusedMembers(again)).toEqual([403, "grant_not_allowed", ["expiresAt"]]);
+  expect(refusedMembers(await retiring({ body: { name: "n" } }))).toEqual([403, "grant_not_allowed", ["expiresAt"]]);
+  expect((await retiring({ body: { name: "n", expiresAt: testProxy.clock.now() + 1 } })).status).toBe(201);
+});
+
+describe("the listener of its own", () => {
+  const token = "an-operators-token-of-forty-characters-x";
+  const listener = true;
+  const open = (): TestProxy =>
+    createTestProxy(emptyUpstream, { config: { adminListener: { token, hostnames: ["gateway.internal"] } } });
+  const host = { host: "127.0.0.1:9" };
+
+  test("lets the operator see and change the keys of every tenant, and takes the administration from the main one", async () => {
+    const testProxy = open();
+    const theirs = await testProxy.issueKey({ tenant: "t2", deviceIds: ["d"] });
+    const { key } = await administrator(testProxy);
+    const path = `/${theirs.record.id}`;
+    const ask = (call: AdminCall): Promise<AdminAnswer> =>
+      administer(testProxy, token, { listener, headers: host, ...call });
+    expect((await ask({ path })).body.id).toBe(theirs.record.id);
+    expect((await ask({ body: { name: "n", tenant: "t3" } })).body.tenant).toBe("t3");
+    expect((await ask({ body: { name: "n" } })).body.tenant).toBe("default");
+    expect((await ask({ path: `${path}/rotate`, method: "POST" })).status).toBe(200);
+    expect((await ask({ query: "tenant=t2" })).body).toMatchObject({ keys: [{ id: theirs.record.id }] });
+    expect(testProxy.events.at(-1)).toMatchObject({ operation: "listKeys", tenant: null, keyId: null });
+    expect(JSON.stringify(testProxy.events)).not.toContain(token);
+    for (const caller of [token, key, undefined]) {
+      expect((await administer(testProxy, caller, { path })).body.errorCode).toBe("endpoint_not_found");
+    }
+  });
+
+  test("lets administering keys in too, for their tenants alone, and nobody else", async () => {
+    const testProxy = open();
+    const theirs = await testProxy.issueKey({ tenant: "t2" });
+    const { key } = await administrator(testProxy, { tenant: "t1" });
+    const path = `/${theirs.record.id}`;
+    const ask = (caller: string | undefined): Promise<AdminAnswer> =>
+      administer(testProxy, caller, { path, listener, headers: host });
+    expect((await ask(key)).body.errorCode).toBe("key_not_found");
+    expect((await ask(theirs.key)).body.errorCode).toBe("insufficient_scope");
+    for (const wrong of [`${token}x`, token.slice(1), "x".repeat(40)]) {
+      expect((await ask(wrong)).body.errorCode).toBe("invalid_key");
+    }
+    expect((await ask(undefined)).body.errorCode).toBe("missing_key");
+  });
+
+  test.each([
+    ["evil.example", 421],
+    ["evil.example:9", 421],
+    ["127.0.0.1.evil.example", 421],
+    ["gateway.internal.evil.example", 421],
+    ["localhost.evil.example:80", 421],
+    ["a@127.0.0.1", 421],
+    ["", 421],
+    ["127.0.0.1:9", 200],
+    ["[::1]:9", 200],
+    ["LOCALHOST", 200],
+    ["gateway.internal:9", 200],
+  ])("called as %j answers %d", async (name, status) => {
+    const answer = await administer(open(), token, { listener, headers: { host: name } });
+    expect(answer.status).toBe(status);
+  });
+
+  test("answers no web page and serves nothing but the administration", async () => {
+    const testProxy = open();
+    const fromPage = { ...host, origin: "http://127.0.0.1:9" };
+    expect((await administer(testProxy, token, { listener, headers: fromPage })).status).toBe(403);
+    const { key } = await testProxy.issueKey();
+    const request = { path: "/../../../v1/environments", listener, headers: host };
+    expect((await administer(testProxy, key, request)).status).toBe(404);
+    expect(testProxy.upstreamRequests).toEqual([]);
+  });
+
+  test("is not there unless it is configured", async () => {
+    const testProxy = createTestProxy();
+    const { key } = await administrator(testProxy);
+    expect((await administer(testProxy, key, { listener, headers: host })).status).toBe(404);
+  });
+});

@@ -1,0 +1,343 @@
+/** The administration of keys over HTTP: who may, and what comes of it. */
+import { describe, expect, test } from "vitest";
+import type { KeyActor } from "../src/keys/key-actor.ts";
+import { administer, type AdminAnswer, type AdminCall, withAdmin } from "./support/administer.ts";
+import { fakeRequest } from "./support/fake-request.ts";
+import { createTestIssuer, testJwtSettings } from "./support/test-issuer.ts";
+import { createTestProxy, emptyUpstream } from "./support/test-proxy.ts";
+
+const admin = { scopes: ["admin"] } as const;
+
+const everyEndpoint: readonly AdminCall[] = [
+  {},
+  { body: { name: "n" } },
+  { path: "/abcdefghijkl" },
+  { path: "/abcdefghijkl", method: "PATCH", body: { name: "m" } },
+  { path: "/abcdefghijkl/rotate", method: "POST" },
+  { path: "/abcdefghijkl/revoke", method: "POST" },
+];
+
+describe("who may administer", () => {
+  test.each(everyEndpoint)("nobody without a key or without the scope: %j", async (call) => {
+    const testProxy = createTestProxy();
+    const { key } = await testProxy.issueKey({ scopes: ["list", "read", "send", "approve", "connect", "details"] });
+    expect((await administer(testProxy, undefined, call)).body.errorCode).toBe("missing_key");
+    expect((await administer(testProxy, `${key}x`, call)).body.errorCode).toBe("invalid_key");
+    const refused = await administer(testProxy, key, call);
+    expect([refused.status, refused.body.errorCode]).toEqual([403, "insufficient_scope"]);
+    expect(await testProxy.keyStore.list()).toHaveLength(1);
+  });
+
+  test("no signed token, whatever its issuer says, and no caller's own upstream key", async () => {
+    const issuer = await createTestIssuer();
+    const testProxy = createTestProxy(emptyUpstream, {
+      ports: { fetchJwks: issuer.fetchJwks },
+      config: {
+        passThrough: true,
+        jwt: { ...testJwtSettings, scopeMap: new Map([["root", ["admin", "list"]]]) },
+      },
+    });
+    const token = await issuer.sign(testProxy.clock.now(), { claims: { scope: "root" } });
+    for (const call of everyEndpoint) {
+      for (const key of [token, "sk-callers-own-key"]) {
+        const refused = await administer(testProxy, key, call);
+        expect([refused.status, refused.body.errorCode]).toEqual([403, "insufficient_scope"]);
+      }
+    }
+    expect(testProxy.upstreamRequests).toEqual([]);
+  });
+
+  test("no web page: a request with an origin is refused, and there is no preflight for one", async () => {
+    const origin = "https://console.example";
+    const { ask } = await withAdmin({}, createTestProxy(emptyUpstream, { config: { corsOrigins: [origin] } }));
+    const refused = await ask({ headers: { origin } });
+    expect([refused.status, refused.body.errors]).toEqual([403, [expect.objectContaining({ member: "origin" })]]);
+    const preflight = { origin, "access-control-request-method": "POST" };
+    for (const answer of [refused, await ask({ method: "OPTIONS", headers: preflight })]) {
+      expect(answer.status).toBe(403);
+      expect(Object.keys(answer.headers).filter((name) => name.startsWith("access-control"))).toEqual([]);
+    }
+  });
+
+  test("a key that was revoked, disabled, narrowed or rotated a moment ago gets nothing more done", async () => {
+    for (const [change, code] of [
+      [{ revokedAt: 1 }, "invalid_key"],
+      [{ disabledAt: 1 }, "invalid_key"],
+      [{ secrets: [] }, "invalid_key"],
+      [{ scopes: ["list"] }, "insufficient_scope"],
+    ] as const) {
+      // The pipeline still remembers the key: another process has changed it within the last 50 ms.
+      const inner = createTestProxy();
+      const stale = createTestProxy(emptyUpstream, { ports: { keyStore: { ...inner.keyStore, generation: () => 0 } } });
+      const { key, record } = await inner.issueKey(admin);
+      expect((await administer(stale, key)).status).toBe(200);
+      await inner.keyStore.update(record.id, (present) => ({ ...present, ...change }));
+      expect((await administer(stale, key, { body: { name: "one more" } })).body.errorCode).toBe(code);
+      expect(await inner.keyStore.list()).toHaveLength(1);
+    }
+  });
+
+  test.each(["revoked", "expired"])("a key that is %s while its request still arrives changes nothing", async (how) => {
+    const testProxy = createTestProxy();
+    const { key, record } = await testProxy.issueKey({ ...admin, expiresAt: testProxy.clock.now() + 1_000 });
+    const request = fakeRequest({ method: "POST", path: "/admin/v1/keys", key });
+    const response = await testProxy.proxy.handle({
+      ...request,
+      async readBody() {
+        if (how === "expired") await testProxy.clock.advance(1_000);
+        else await testProxy.keyStore.update(record.id, (present) => ({ ...present, revokedAt: 1 }));
+        return new TextEncoder().encode('{"name":"late"}');
+      },
+    });
+    expect(response.status).toBe(401);
+    expect(await testProxy.keyStore.list()).toHaveLength(1);
+  });
+});
+
+describe("create", () => {
+  test("shows the key once, and the key works", async () => {
+    const { testProxy, ask } = await withAdmin({ tenant: "t1" });
+    const made = await ask({
+      body: { name: "ci", scopes: ["send", "list"], deviceIds: ["d", "d"], description: "why", owner: "ada" },
+    });
+    expect(made.status).toBe(201);
+    expect(made.body).toMatchObject({
+      name: "ci",
+      tenant: "t1",
+      scopes: ["list", "send"],
+      deviceIds: ["d"],
+      description: "why",
+      owner: "ada",
+      state: "active",
+      lastUsedAt: null,
+    });
+    expect(made.headers).toMatchObject({
+      location: `/admin/v1/keys/${made.body.id}`,
+      "cache-control": "private, no-store",
+    });
+    expect(made.text.split(made.body.key)).toHaveLength(2);
+    expect((await testProxy.proxy.handle(fakeRequest({ key: made.body.key }))).status).toBe(200);
+    expect((await ask({ path: `/${made.body.id}` })).text).not.toContain("lek_");
+  });
+
+  test("may list and read unless told otherwise", async () => {
+    const { ask } = await withAdmin();
+    expect((await ask({ body: { name: "n" } })).body).toMatchObject({ scopes: ["list", "read"], tenant: "default" });
+  });
+
+  test("keeps neither the key nor the body in an event", async () => {
+    const { testProxy, adminId, ask } = await withAdmin();
+    const made = await ask({ body: { name: "body-mark" } });
+    await ask({ path: `/${made.body.id}/rotate`, method: "POST" });
+    expect(testProxy.events).toMatchObject([
+      { type: "request", operation: "createKey", status: 201, keyId: adminId, tenant: "default" },
+      { type: "request", operation: "rotateKey", status: 200, keyId: adminId, tenant: "default" },
+    ]);
+    expect(JSON.stringify(testProxy.events)).not.toMatch(/lek_|body-mark/);
+  });
+
+  test.each(["digest", "pepperId", "secretHash", "constructor", "__proto__", "key"])(
+    "refuses the unknown member %s by its name",
+    async (member) => {
+      const { ask } = await withAdmin();
+      const refused = await ask({ body: `{"name":"n","${member}":1}` });
+      expect([refused.status, refused.body.errors]).toEqual([400, [expect.objectContaining({ member })]]);
+    },
+  );
+});
+
+describe("update", () => {
+  test("is a merge patch: what is absent stays, null takes away", async () => {
+    const { ask } = await withAdmin();
+    const body = { name: "n", owner: "ada", description: "d", deviceIds: ["d"], maxMode: "acceptEdits" };
+    const { id } = (await ask({ body })).body;
+    const headers = { "content-type": "application/merge-patch+json" };
+    const patch = { description: null, owner: null, deviceIds: null, agentIds: ["a"], scopes: ["send"], name: "m" };
+    const updated = await ask({ method: "PATCH", path: `/${id}`, headers, body: patch });
+    expect(updated.status).toBe(200);
+    expect(updated.body).toMatchObject({ ...patch, owner: "m", maxMode: "acceptEdits" });
+    expect((await ask({ path: `/${id}` })).body).toEqual(updated.body);
+  });
+
+  test("disables and enables", async () => {
+    const { testProxy, ask } = await withAdmin();
+    const { id, key } = (await ask({ body: { name: "n" } })).body;
+    const patch = (disabled: boolean): AdminCall => ({ method: "PATCH", path: `/${id}`, body: { disabled } });
+    expect((await ask(patch(true))).body.state).toBe("disabled");
+    expect((await testProxy.proxy.handle(fakeRequest({ key }))).status).toBe(401);
+    expect((await ask(patch(false))).body.state).toBe("active");
+    expect((await testProxy.proxy.handle(fakeRequest({ key }))).status).toBe(200);
+  });
+
+  test.each(["id", "tenant", "shared", "createdAt", "revokedAt", "state", "secrets", "unknown"])(
+    "refuses %s by its name and changes nothing",
+    async (member) => {
+      const { testProxy, adminId, ask } = await withAdmin();
+      const before = await testProxy.keyStore.list();
+      const refused = await ask({ method: "PATCH", path: `/${adminId}`, body: { name: "m", [member]: "x" } });
+      expect([refused.status, refused.body.errors]).toEqual([400, [expect.objectContaining({ member })]]);
+      expect(await testProxy.keyStore.list()).toEqual(before);
+    },
+  );
+
+  test("under If-Match changes only the key that was read", async () => {
+    const { ask } = await withAdmin();
+    const made = await ask({ body: { name: "n" } });
+    const path = `/${made.body.id}`;
+    const patch = (etag: string | undefined, name: string): Promise<AdminAnswer> =>
+      ask({ method: "PATCH", path, body: { name }, headers: { "if-match": etag ?? "" } });
+    expect((await ask({ path })).headers["etag"]).toBe(made.headers["etag"]);
+    const first = await patch(made.headers["etag"], "first");
+    expect(first.status).toBe(200);
+    const second = await patch(made.headers["etag"], "second");
+    expect([second.status, second.body.errorCode]).toEqual([412, "precondition_failed"]);
+    expect((await patch(`W/${first.headers["etag"]}`, "weak")).status).toBe(412);
+    expect((await patch(`"x", ${first.headers["etag"]}`, "third")).status).toBe(200);
+    expect((await patch("*", "fourth")).body.name).toBe("fourth");
+  });
+});
+
+describe("rotate", () => {
+  test("gives a new key under the same id, and the old one stays good for the overlap", async () => {
+    const { testProxy, ask } = await withAdmin();
+    const { id, key } = (await ask({ body: { name: "n" } })).body;
+    const rotated = await ask({ path: `/${id}/rotate`, body: { overlapMs: 1_000 } });
+    expect(rotated.body).toMatchObject({
+      id,
+      secrets: [{ expiresAt: null }, { expiresAt: testProxy.clock.now() + 1_000 }],
+    });
+    expect(rotated.text.split(rotated.body.key)).toHaveLength(2);
+    for (const good of [key, rotated.body.key]) {
+      expect((await testProxy.proxy.handle(fakeRequest({ key: good }))).status).toBe(200);
+    }
+    await testProxy.clock.advance(1_000);
+    expect((await testProxy.proxy.handle(fakeRequest({ key }))).status).toBe(401);
+    expect((await testProxy.proxy.handle(fakeRequest({ key: rotated.body.key }))).status).toBe(200);
+  });
+
+  test.each([
+    [undefined, 3_600_000],
+    [{}, 3_600_000],
+    [{ overlapMs: 0 }, null],
+  ])("%j overlaps by %j ms", async (body, overlapMs) => {
+    const { testProxy, ask } = await withAdmin();
+    const { id } = (await ask({ body: { name: "n" } })).body;
+    const { secrets } = (await ask({ path: `/${id}/rotate`, method: "POST", ...(body !== undefined && { body }) }))
+      .body;
+    const ends = overlapMs === null ? [null] : [null, testProxy.clock.now() + overlapMs];
+    expect(secrets.map(({ expiresAt }) => expiresAt)).toEqual(ends);
+  });
+
+  test.each([-1, 0.5, "1h", 3_155_760_000_001, null])("an overlap of %j is refused", async (overlapMs) => {
+    const { adminId, ask } = await withAdmin();
+    const refused = await ask({ path: `/${adminId}/rotate`, body: { overlapMs } });
+    expect([refused.status, refused.body.errors]).toEqual([400, [expect.objectContaining({ member: "overlapMs" })]]);
+  });
+});
+
+describe("revoke", () => {
+  test("ends a key at once and for good; a repeat keeps the date and changes nothing", async () => {
+    const { testProxy, ask } = await withAdmin();
+    const { id, key } = (await ask({ body: { name: "n" } })).body;
+    const revoke: AdminCall = { path: `/${id}/revoke`, method: "POST" };
+    const revoked = await ask(revoke);
+    expect(revoked.body).toMatchObject({ state: "revoked", revokedAt: testProxy.clock.now() });
+    expect((await testProxy.proxy.handle(fakeRequest({ key }))).status).toBe(401);
+    await testProxy.clock.advance(1_000);
+    const generation = testProxy.keyStore.generation();
+    expect((await ask(revoke)).body).toEqual(revoked.body);
+    expect(testProxy.keyStore.generation()).toBe(generation);
+  });
+
+  test("or expiry: an ended key is neither changed nor rotated", async () => {
+    const { testProxy, ask } = await withAdmin();
+    const revoked = (await ask({ body: { name: "n" } })).body.id;
+    await ask({ path: `/${revoked}/revoke`, method: "POST" });
+    const expired = (await ask({ body: { name: "n", expiresAt: testProxy.clock.now() + 1 } })).body.id;
+    await testProxy.clock.advance(1);
+    for (const id of [revoked, expired]) {
+      for (const call of [
+        { method: "PATCH", path: `/${id}`, body: { expiresAt: null } },
+        { method: "POST", path: `/${id}/rotate` },
+      ]) {
+        const refused = await ask(call);
+        expect([refused.status, refused.body.errorCode]).toEqual([409, "key_revoked"]);
+      }
+    }
+  });
+
+  test("an administering key may end itself", async () => {
+    const { adminId, ask } = await withAdmin();
+    expect((await ask({ path: `/${adminId}/revoke`, method: "POST" })).status).toBe(200);
+    expect((await ask()).status).toBe(401);
+  });
+});
+
+describe("list", () => {
+  test("is paged by creation, with the state and the last use of each key", async () => {
+    const { testProxy, adminId, ask } = await withAdmin();
+    for (const name of ["a", "b", "c"]) {
+      await testProxy.clock.advance(1);
+      await ask({ body: { name } });
+    }
+    await testProxy.keyStore.recordUse([{ id: adminId, usedAt: 5 }]);
+    const page = async (query: string): Promise<{ keys: { id: string; name: string }[]; hasNextPage: boolean }> =>
+      (await ask({ query })).body as never;
+    const first = await page("limit=2");
+    expect(first).toMatchObject({ keys: [{ id: adminId, lastUsedAt: 5 }, { name: "a" }], hasNextPage: true });
+    const second = await page(`limit=2&after=${first.keys[1]?.id}`);
+    expect(second).toMatchObject({ keys: [{ name: "b" }, { name: "c" }], hasNextPage: false });
+    await ask({ path: `/${second.keys[0]?.id}/revoke`, method: "POST" });
+    expect(await page(`state=revoked`)).toMatchObject({ keys: [{ name: "b" }], hasNextPage: false });
+    expect(await page(`state=active&after=${second.keys[0]?.id}`)).toMatchObject({ keys: [{ name: "c" }] });
+    expect(await page("tenant=other")).toEqual({ keys: [], hasNextPage: false });
+  });
+
+  test.each([
+    "limit=0",
+    "limit=101",
+    "limit=x",
+    "state=ended",
+    "after=none",
+    "after=..%2F",
+    "tenant=",
+    "stat=active",
+    "limit=1&limit=2",
+  ])("%s is refused by its name", async (query) => {
+    const { ask } = await withAdmin();
+    const refused = await ask({ query });
+    expect([refused.status, refused.body.errorCode]).toEqual([400, "invalid_request"]);
+    expect(refused.body.errors).toMatchObject([{ member: query.split("=")[0] }]);
+  });
+
+  test("holds 50 keys unless told otherwise", async () => {
+    const { testProxy, ask } = await withAdmin();
+    for (let count = 0; count < 50; count++) await testProxy.issueKey();
+    const body: unknown = (await ask()).body;
+    expect(body).toMatchObject({ keys: { length: 50 }, hasNextPage: true });
+  });
+});
+
+test("every change is made under the name of its actor", async () => {
+  const actors: KeyActor[] = [];
+  const inner = createTestProxy();
+  const testProxy = createTestProxy(emptyUpstream, {
+    ports: {
+      keyStore: inner.keyStore,
+      admin: {
+        randomBytes: (length) => crypto.getRandomValues(new Uint8Array(length)),
+        keyStoreFor(actor) {
+          actors.push(actor);
+          return inner.keyStore;
+        },
+      },
+    },
+  });
+  const { key, record } = await inner.issueKey({ ...admin, tenant: "t1" });
+  const { id } = (await administer(testProxy, key, { body: { name: "n" } })).body;
+  await administer(testProxy, key, { method: "PATCH", path: `/${id}`, body: { name: "m" } });
+  await administer(testProxy, key, { method: "POST", path: `/${id}/rotate` });
+  await administer(testProxy, key, { method: "POST", path: `/${id}/revoke` });
+  await administer(testProxy, key, { path: `/${id}` });
+  expect(actors).toEqual(Array.from({ length: 4 }, () => ({ kind: "key", keyId: record.id, tenant: "t1" })));
+});

@@ -1,0 +1,97 @@
+/** A key has the same rules whichever way it is asked for. */
+import { expect, test } from "vitest";
+import { parseCommand } from "../src/cli/parse-command.ts";
+import { readKeyRequest } from "../src/cli/read-key-request.ts";
+import type { KeyRecord } from "../src/keys/key-record.ts";
+import { administer } from "./support/administer.ts";
+import { createTestProxy } from "./support/test-proxy.ts";
+
+const listed = (count: number): string[] => Array.from({ length: count }, (_, index) => `d${index}`);
+const century = 36_525 * 86_400_000;
+
+/** Options of the command line, and the same as members of a body. */
+const bad: readonly (readonly [member: string, words: readonly string[], body: Readonly<Record<string, unknown>>])[] = [
+  ["name", [], { name: undefined }],
+  ["name", ["--name", " "], { name: " " }],
+  ["name", ["--name", "x".repeat(129)], { name: "x".repeat(129) }],
+  ["name", ["--name", "a\u0007b"], { name: "a\u0007b" }],
+  ["name", ["--name", "a\ud800b"], { name: "a\ud800b" }],
+  ["tenant", ["--tenant", "../x"], { tenant: "../x" }],
+  ["tenant", ["--tenant", "passthrough:1"], { tenant: "passthrough:1" }],
+  ["tenant", ["--tenant", "register"], { tenant: "register" }],
+  ["scopes", ["--scope", "root"], { scopes: ["root"] }],
+  ["scopes", ["--scope", "list", "--scope", "List"], { scopes: ["list", "List"] }],
+  ["deviceIds", ["--device", ".."], { deviceIds: [".."] }],
+  ["deviceIds", ["--device", "ok", "--device", "a/b"], { deviceIds: ["ok", "a/b"] }],
+  ["deviceIds", listed(1_001).flatMap((id) => ["--device", id]), { deviceIds: listed(1_001) }],
+  ["connectionNames", ["--device-name", " "], { connectionNames: [" "] }],
+  ["connectionNames", ["--device-name", "*".repeat(129)], { connectionNames: ["*".repeat(129)] }],
+  ["agentIds", ["--agent", "a\nb"], { agentIds: ["a\nb"] }],
+  ["description", ["--description", "x".repeat(129)], { description: "x".repeat(129) }],
+  ["owner", ["--owner", "\t"], { owner: "\t" }],
+  ["maxMode", ["--max-mode", "free"], { maxMode: "free" }],
+  ["expiresAt", ["--expires", "0s"], { expiresAt: 0 }],
+  ["expiresAt", ["--expires", "36526d"], { expiresAt: century + 86_400_000 }],
+];
+
+function read(words: readonly string[], nowMs: number): ReturnType<typeof readKeyRequest> {
+  const named = words.includes("--name") || words.length === 0 ? words : ["--name", "n", ...words];
+  const line = parseCommand(["keys", "create", ...named]);
+  if (line.kind !== "run") throw new Error(line.kind);
+  return readKeyRequest(line.parsed, nowMs);
+}
+
+const options: Readonly<Record<string, string>> = {
+  scopes: "--scope",
+  deviceIds: "--device",
+  connectionNames: "--device-name",
+  agentIds: "--agent",
+  maxMode: "--max-mode",
+  expiresAt: "--expires",
+};
+
+test.each(bad)("a bad %s is refused by the command line and over HTTP", async (member, words, body) => {
+  const testProxy = createTestProxy();
+  const nowMs = testProxy.clock.now();
+  const { key } = await testProxy.issueKey({ scopes: ["admin"] });
+  const { expiresAt } = body;
+  const sent = { name: "n", ...body, ...(typeof expiresAt === "number" && { expiresAt: nowMs + expiresAt }) };
+  const answer = await administer(testProxy, key, { body: sent });
+  const [issue] = answer.body.errors as { member: string; rule: string }[];
+  expect([answer.status, issue?.member.split("[")[0]]).toEqual([400, member]);
+  const result = read(words, nowMs);
+  if (result.ok) throw new Error("the command line takes it");
+  expect(result.reason).toContain(options[member] ?? `--${member}`);
+  // The rule is the same to the letter, but for what a duration is and a name that is not there.
+  if (member !== "expiresAt" && words.length > 0) expect(result.reason).toContain(issue?.rule);
+});
+
+test("a good key is the same key by both ways", async () => {
+  const testProxy = createTestProxy();
+  const nowMs = testProxy.clock.now();
+  const { key } = await testProxy.issueKey({ scopes: ["admin"], tenant: "t" });
+  const words =
+    "--name n --tenant t --scope send --scope list --device a --device b --device a --device-name lab-* --agent x " +
+    "--max-mode acceptEdits --expires 36525d --shared --owner ada --description why";
+  const wanted = read(words.split(" "), nowMs);
+  const members = {
+    name: "n",
+    tenant: "t",
+    scopes: ["send", "list"],
+    deviceIds: ["a", "b", "a"],
+    connectionNames: ["lab-*"],
+    agentIds: ["x"],
+    maxMode: "acceptEdits",
+    expiresAt: nowMs + century,
+    shared: true,
+    owner: "ada",
+    description: "why",
+  };
+  const made = await administer(testProxy, key, { body: members });
+  expect(made.status).toBe(201);
+  const { id, createdAt, revokedAt, disabledAt, secrets, ...stored } = (await testProxy.keyStore.find(
+    made.body.id,
+  )) as KeyRecord;
+  expect([id, createdAt, revokedAt, disabledAt, secrets.length]).toEqual([made.body.id, nowMs, null, null, 1]);
+  expect(wanted).toEqual({ ok: true, value: stored });
+});
