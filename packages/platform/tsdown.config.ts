@@ -3,6 +3,11 @@ import { sharedBuild } from "../../tsdown.shared.ts";
 
 const config: UserConfig = defineConfig({
   ...sharedBuild,
-  entry: { index: "src/index.ts", "node/index": "src/node/index.ts", "bun/index": "src/bun/index.ts" },
+  entry: {
+    index: "src/index.ts",
+    "node/index": "src/node/index.ts",
+    "bun/index": "src/bun/index.ts",
+    "valkey/index": "src/valkey/index.ts",
+  },
 });
 export default config;

@@ -18,7 +18,7 @@ const allowedImports = new Map([
 const allowedInApps = ["schema", "client", "http-cache", "platform", "environment-server"];
 
 /** Packages that only work on one runtime, or that belong at the edge. */
-const edgePackages = new Set(["@hono/node-server", "ioredis", "undici", "ws"]);
+const edgePackages = new Set(["@hono/node-server", "ioredis", "iovalkey", "undici", "ws"]);
 const builtins = new Set(builtinModules.filter((name) => !name.startsWith("_") && !name.includes(":")));
 
 /**

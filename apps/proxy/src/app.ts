@@ -17,9 +17,11 @@ import { isAdminPath, matchAdminEndpoint } from "./admin/admin-endpoints.ts";
 import { type AuditedSend, createAuditSends } from "./audit/audit-sends.ts";
 import { createAuthenticateCaller } from "./auth/authenticate-caller.ts";
 import { authoriseBody, authoriseEndpoint } from "./auth/authorise.ts";
+import { keyStoreUnavailable } from "./auth/key-refusals.ts";
 import { createCors } from "./cors.ts";
 import { finishResponse } from "./finish-response.ts";
 import type { GatewayRequest } from "./gateway-request.ts";
+import { KeyStoreUnavailableError } from "./keys/key-store-unavailable-error.ts";
 import { matchRequest } from "./match-request.ts";
 import type { ProxyPorts } from "./ports.ts";
 import type { ProxyConfig } from "./proxy-config.ts";
@@ -156,8 +158,14 @@ export function createProxy(ports: ProxyPorts, config: ProxyConfig): Proxy {
     return ports.deviceSockets.upgrade(buildUpstreamRequest(request, parts, config), principal);
   }
 
-  function internalError(trace: RequestTrace, cause: unknown): PlainResponse {
-    ports.telemetry({ type: "internal_error", requestId: trace.requestId, cause });
+  /** What a caller is told of a failure. Of a key that could not be looked up nothing is known: 401 would tell a device to give up. */
+  function failure(trace: RequestTrace, cause: unknown): PlainResponse {
+    const { requestId } = trace;
+    if (cause instanceof KeyStoreUnavailableError) {
+      ports.telemetry({ type: "key_store_failed", requestId, cause });
+      return keyStoreUnavailable();
+    }
+    ports.telemetry({ type: "internal_error", requestId, cause });
     return problemResponse("internal_error");
   }
 
@@ -166,7 +174,7 @@ export function createProxy(ports: ProxyPorts, config: ProxyConfig): Proxy {
     work: (trace: RequestTrace) => Promise<PlainResponse>,
   ): Promise<PlainResponse> {
     const trace = beginTrace(request, ports);
-    const response = await work(trace).catch((cause: unknown) => internalError(trace, cause));
+    const response = await work(trace).catch((cause: unknown) => failure(trace, cause));
     if (trace.send !== null) await sends.finish(trace.send, response);
     endTrace(trace, request.method, response.status, ports);
     return finishResponse(response, trace.requestId, request.method);
@@ -179,7 +187,7 @@ export function createProxy(ports: ProxyPorts, config: ProxyConfig): Proxy {
       const trace = beginTrace(request, ports);
       const decision = await decide(request, trace).catch((cause: unknown): UpgradeDecision => ({
         kind: "refused",
-        response: internalError(trace, cause),
+        response: failure(trace, cause),
       }));
       endTrace(trace, request.method, decision.kind === "refused" ? decision.response.status : 101, ports);
       if (decision.kind === "accepted") return decision;

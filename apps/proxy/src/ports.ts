@@ -56,7 +56,10 @@ export interface Pepper {
   readonly secret: Uint8Array;
 }
 
-/** Where gateway keys live. Only digests are stored. */
+/**
+ * Where gateway keys live. Only digests are stored. What resolves rejects with KeyStoreUnavailableError when the store gives no
+ * answer; any other rejection is a defect.
+ */
 export interface KeyStore {
   find(id: string): Promise<KeyRecord | null>;
   /** Every key, ordered by creation, then by id. */
@@ -70,7 +73,8 @@ export interface KeyStore {
   /** When each key was used last, in epoch milliseconds by id; a key that was never used is absent. */
   lastUses(): Promise<ReadonlyMap<string, number>>;
   /**
-   * A number that changes soon after any key was changed, by whatever process: within 50 ms on SQLite, within 5 s elsewhere.
+   * A number that changes soon after any key was changed, by whatever process: within 50 ms on SQLite, within 5 s elsewhere. A
+   * store that has had no answer for a minute changes it with every call, so that nothing remembered is trusted.
    * Synchronous and cheap: it is asked on every request.
    */
   generation(): number;

@@ -30,6 +30,12 @@ export type ProxyEvent =
       readonly cause: unknown;
     }
   | {
+      /** Keys could not be looked up or written. Where a request was waiting, the caller got 503; `-` where none was. */
+      readonly type: "key_store_failed";
+      readonly requestId: string;
+      readonly cause: unknown;
+    }
+  | {
       /** The upstream refused a caller's own key; the address is what repeated guesses are counted by. */
       readonly type: "pass_through_refused";
       readonly requestId: string;

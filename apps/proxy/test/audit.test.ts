@@ -6,6 +6,7 @@ import { createMemoryKeyStore } from "../src/adapters/memory-key-store.ts";
 import type { AuditEntry } from "../src/audit/audit-entry.ts";
 import { auditKeyStore } from "../src/audit/audit-key-store.ts";
 import { type AuditLog, AuditUnavailableError } from "../src/audit/audit-log.ts";
+import { KeyStoreUnavailableError } from "../src/keys/key-store-unavailable-error.ts";
 import type { KeyStoreFor, UpstreamFetch } from "../src/ports.ts";
 import { environmentRow } from "./support/environment-row.ts";
 import { fakeRequest } from "./support/fake-request.ts";
@@ -210,4 +211,18 @@ describe("the administration over HTTP", () => {
     expect([response.status, problemOf(response).errorCode]).toEqual([503, "audit_unavailable"]);
     expect(await plain.list()).toHaveLength(2);
   });
+});
+
+test("a change of which the key store says nothing is told as unknown, and not to be repeated blindly", async () => {
+  const keys = createMemoryKeyStore();
+  const silent = (): Promise<never> => Promise.reject(new KeyStoreUnavailableError(new Error("timeout")));
+  const { proxy, clock } = createTestProxy(upstream, {
+    ports: { keyStore: keys, admin: { randomBytes, keyStoreFor: () => ({ ...keys, update: silent }) } },
+  });
+  const { key, record } = await issueTestKey(keys, clock, { scopes: ["admin"] });
+  const path = `/admin/v1/keys/${record.id}/revoke`;
+  const response = await proxy.handle(fakeRequest({ key, method: "POST", path }));
+  expect([response.status, problemOf(response).errorCode]).toEqual([503, "key_store_unavailable"]);
+  expect(response.headers["x-should-retry"]).toBe("false");
+  expect(problemOf(response).detail).toContain("may have been made");
 });

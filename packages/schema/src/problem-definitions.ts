@@ -72,6 +72,7 @@ export type ProblemCode =
   | "shutting_down"
   | "audit_unavailable"
   | "issuer_unavailable"
+  | "key_store_unavailable"
   | "delivery_unknown"
   | "upstream_timeout";
 
@@ -241,6 +242,12 @@ export const problemDefinitions: Readonly<Record<ProblemCode, ProblemDefinition>
     503,
     "Audit log unavailable",
     "The audit log cannot be written, so nothing was sent and nothing was changed.",
+    true,
+  ),
+  key_store_unavailable: define(
+    503,
+    "Key store unavailable",
+    "The gateway could not look up the key, so the key was not judged; nothing was done.",
     true,
   ),
   shutting_down: define(503, "Shutting down", "The service is stopping; nothing was done.", true),

@@ -19,4 +19,5 @@ export {
   type NewKey,
   runLettaProxy,
 } from "./launch-proxy.ts";
+export { canLaunchValkey, launchValkey, type LaunchedValkey, type LaunchValkeyOptions } from "./launch-valkey.ts";
 export { demoAgentId } from "./seed-local-agent.ts";

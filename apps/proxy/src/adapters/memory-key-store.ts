@@ -1,3 +1,4 @@
+import { byCreation } from "../keys/by-creation.ts";
 import type { KeyRecord } from "../keys/key-record.ts";
 import type { KeyStore } from "../ports.ts";
 
@@ -44,9 +45,4 @@ export function createMemoryKeyStore(maxKeys: number = defaultMaxKeys): KeyStore
     },
     generation: () => generation,
   };
-}
-
-function byCreation(left: KeyRecord, right: KeyRecord): number {
-  if (left.createdAt !== right.createdAt) return left.createdAt - right.createdAt;
-  return left.id < right.id ? -1 : 1;
 }

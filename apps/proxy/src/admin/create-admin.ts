@@ -5,6 +5,7 @@ import type { KeyPatch } from "../keys/change-key.ts";
 import { createKey, type KeyMint, mintSecret } from "../keys/create-key.ts";
 import type { KeyRecord } from "../keys/key-record.ts";
 import type { RequestedKey, Rotation } from "../keys/key-schemas.ts";
+import { KeyStoreUnavailableError } from "../keys/key-store-unavailable-error.ts";
 import { showKey } from "../keys/show-key.ts";
 import type { AdminPorts, ProxyPorts } from "../ports.ts";
 import { actorOf, type AdminAuthority, mayKnowKey, tenantOf } from "./admin-authority.ts";
@@ -46,6 +47,13 @@ class RefusedChange extends Error {
     this.response = response;
   }
 }
+
+/** The store was asked for the change and did not answer. */
+const changeUnknown = problemResponse("key_store_unavailable", {
+  detail:
+    "The key store did not answer; the change may have been made. Read the key, or the list, before repeating it.",
+  retryable: false,
+});
 
 /** Creates an {@link Administer}. Every change goes through the store of its actor. */
 export function createAdminister(ports: AdministerPorts): Administer {
@@ -147,6 +155,7 @@ export function createAdminister(ports: AdministerPorts): Administer {
   return (request, authority) =>
     administer(request, authority).catch((cause: unknown) => {
       if (cause instanceof AuditUnavailableError) return problemResponse("audit_unavailable");
+      if (cause instanceof KeyStoreUnavailableError && request.endpoint.method !== "GET") return changeUnknown;
       throw cause;
     });
 }

@@ -12,6 +12,14 @@ export function invalidKey(): PlainResponse {
   return problemResponse("invalid_key", { headers: { "www-authenticate": `${challenge}, error="invalid_token"` } });
 }
 
+/** Seconds after which a repeat is worth it: a connection that broke is tried again within one. */
+const keyStoreRetrySeconds = 2;
+
+/** 503 for a key that could not be judged, because the store of keys did not answer. */
+export function keyStoreUnavailable(): PlainResponse {
+  return problemResponse("key_store_unavailable", { retryAfterSeconds: keyStoreRetrySeconds });
+}
+
 /** 403 for a valid key without the scope. */
 export function insufficientScope(scope: Scope): PlainResponse {
   return problemResponse("insufficient_scope", {

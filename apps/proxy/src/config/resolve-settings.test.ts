@@ -23,6 +23,7 @@ test("without anything the proxy listens on loopback and embeds its server", () 
     upstream: { kind: "embedded" },
     upstreamTimeoutMs: 30_000,
     keyPepper: null,
+    valkeyUrl: null,
     jwt: null,
     passThrough: false,
     tenants: new Map(),
@@ -89,6 +90,7 @@ describe("a broken setting is named by where it was set, without its value", () 
     [{ file: "text" }, "the configuration file"],
     [{ file: null }, "the configuration file"],
     [{ file: { upstream: [] } }, "upstream"],
+    [{ environment: { VALKEY_URL: "http://:secret@x" } }, "VALKEY_URL"],
     [{ environment: { UPSTREAM_URL: "https://x.example", LETTA_API_KEY: "a\nb" } }, "UPSTREAM_URL"],
   ] as const)("%j", (sources, setting) => {
     const problems = problemsOf(sources);

@@ -1,3 +1,4 @@
+import { parseValkeyUrl } from "@letta-environments/platform";
 import { describeIssues } from "@letta-environments/schema";
 import { safeParse } from "valibot";
 import { parseUpstreamBaseUrl } from "../upstream/upstream-base-url.ts";
@@ -95,6 +96,7 @@ export function resolveSettings({ flags, environment, file }: SettingSources): R
     upstream,
     upstreamTimeoutMs: config.upstream?.timeoutMs ?? 30_000,
     keyPepper: environment["KEY_PEPPER"] || null,
+    valkeyUrl: check<string | null>(choose(null, "VALKEY_URL", "VALKEY_URL", undefined), readValkeyUrl, null),
     jwt: jwt?.settings ?? null,
     passThrough,
     tenants,
@@ -115,6 +117,14 @@ function readPort(text: string): Read<number> {
   const port = Number(text);
   if (/^[0-9]{1,5}$/.test(text) && port <= 65_535) return { ok: true, value: port };
   return { ok: false, rule: "must be a whole number from 0 to 65535" };
+}
+
+function readValkeyUrl(text: string): Read<string> {
+  if (parseValkeyUrl(text) !== null) return { ok: true, value: text };
+  return {
+    ok: false,
+    rule: "must be a valkey:, valkeys:, redis: or rediss: URL, such as valkey://user:password@host:6379/0",
+  };
 }
 
 function readLogFormat(text: string): Read<Settings["log"]> {

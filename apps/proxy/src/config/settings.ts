@@ -15,6 +15,8 @@ export interface Settings {
   readonly upstreamTimeoutMs: number;
   /** `KEY_PEPPER`; `null` means the file in the data directory. */
   readonly keyPepper: string | null;
+  /** `VALKEY_URL`: where keys are kept; `null` means SQLite in the data directory. It may hold a password and is never shown. */
+  readonly valkeyUrl: string | null;
   /** Tokens that are accepted beside gateway keys; `null` means none. */
   readonly jwt: JwtSettings | null;
   /** Whether callers may bring their own key of the upstream. */

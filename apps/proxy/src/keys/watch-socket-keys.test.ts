@@ -17,11 +17,12 @@ const request: PlainRequest = { method: "GET", path: "/", query: "", headers: {}
 async function setUp(more: Partial<KeyRequest> = {}, isDown = false) {
   const clock = createVirtualClock();
   const keyStore = createMemoryKeyStore();
-  const asked = { name: "k", tenant: "default", scopes: ["connect"] as const, ...more };
-  const { record } = createKey(asked, clock.now(), testMint);
+  const wanted = { name: "k", tenant: "default", scopes: ["connect"] as const, ...more };
+  const { record } = createKey(wanted, clock.now(), testMint);
   await keyStore.create(record);
   const failures: unknown[] = [];
   let reads = 0;
+  let asked = 0;
   const store = { isDown };
   const watchedStore = {
     ...keyStore,
@@ -30,6 +31,8 @@ async function setUp(more: Partial<KeyRequest> = {}, isDown = false) {
       if (store.isDown) throw new Error("down");
       return keyStore.find(id);
     },
+    // As a store does that has had no answer for long: nothing that was read before is to be trusted.
+    generation: () => (store.isDown ? 1_000 + (asked += 1) : keyStore.generation()),
   };
   let devices: ConnectedDevice[] = [];
   const sockets = watchSocketKeys(
@@ -105,6 +108,25 @@ test("a store that fails when a socket opens is asked again, and the key's expir
   await clock.advance(9_000);
   expect(isOpen()).toBe(true);
   await clock.advance(1_000);
+  expect(isOpen()).toBe(false);
+});
+
+test("an outage alone closes no socket, however long it lasts", async () => {
+  const { clock, failures, isOpen, store } = await setUp();
+  store.isDown = true;
+  await clock.advance(600_000);
+  expect([failures.length > 0, isOpen()]).toEqual([true, true]);
+  store.isDown = false;
+  await clock.advance(2_000);
+  expect(isOpen()).toBe(true);
+});
+
+test("a key that expires in an outage loses its socket nevertheless", async () => {
+  const { clock, isOpen, store } = await setUp({ expiresAt: createVirtualClock().now() + 10_000 });
+  store.isDown = true;
+  await clock.advance(9_000);
+  expect(isOpen()).toBe(true);
+  await clock.advance(2_000);
   expect(isOpen()).toBe(false);
 });
 

@@ -29,6 +29,8 @@ export function watchSocketKeys(
   let generation = keyStore.generation();
   let mustCheck = false;
   let nextExpiryMs = Infinity;
+  /** When keys end by themselves, by id, as far as it is known. */
+  let expiries: ReadonlyMap<string, number> = new Map();
   let isTicking = false;
 
   function start(): void {
@@ -58,6 +60,9 @@ export function watchSocketKeys(
     } catch (cause) {
       onFailure(cause);
       mustCheck = true;
+      // A failure ends no key, and keeps none alive beyond its time.
+      const nowMs = clock.now();
+      sockets.closeEnded(({ keyId }) => nowMs >= (expiries.get(keyId) ?? Infinity));
       schedule(retryMs);
     }
   }
@@ -71,8 +76,8 @@ export function watchSocketKeys(
       // A socket that opened meanwhile: its opening asked for another check.
       return record !== undefined && !mayStayConnected(record, device, nowMs);
     });
-    const ends = [...records.values()].map((record) => record?.expiresAt ?? Infinity).filter((end) => end > nowMs);
-    nextExpiryMs = Math.min(Infinity, ...ends);
+    expiries = new Map([...records].map(([id, record]) => [id, record?.expiresAt ?? Infinity] as const));
+    nextExpiryMs = Math.min(Infinity, ...[...expiries.values()].filter((end) => end > nowMs));
   }
 
   return {

@@ -6,24 +6,31 @@ import type { Settings } from "../../config/settings.ts";
 import type { KeyRecord } from "../../keys/key-record.ts";
 import { loadSettings } from "./load-settings.ts";
 import { openCredentials } from "./open-credentials.ts";
-import { openKeys } from "./open-keys.ts";
+import { describeKeyStore, openKeyStore } from "./open-key-store.ts";
+import { openPepper } from "./open-keys.ts";
 
 /** `config check`: everything that would keep a start from succeeding, but for the port. */
 export async function checkConfigCommand(parsed: ParsedCommand): Promise<void> {
   const settings = loadSettings(parsed);
   const { upstream } = settings;
-  if (upstream.kind === "http") openCredentials(settings, await readKeys(settings), () => undefined);
+  const records = await readKeys(settings);
+  if (upstream.kind === "http") openCredentials(settings, records, () => undefined);
   const behind = upstream.kind === "http" ? upstream.baseUrl.origin : "the embedded environment server";
-  process.stdout.write(`The configuration is valid; the upstream is ${behind}.\n`);
+  process.stdout.write(
+    `The configuration is valid; the upstream is ${behind}; keys are kept in ${describeKeyStore(settings)}.\n`,
+  );
 }
 
 /** The keys there are; a check makes no data directory. */
 async function readKeys(settings: Settings): Promise<readonly KeyRecord[]> {
-  if (!existsSync(join(settings.dataDir, "proxy.sqlite"))) return [];
-  const keys = await openKeys(settings);
+  if (settings.valkeyUrl === null && !existsSync(join(settings.dataDir, "proxy.sqlite"))) return [];
+  const { keyStore, close } = await openKeyStore(settings, () => undefined);
   try {
-    return await keys.keyStore.list();
+    const records = await keyStore.list();
+    // Without keys any pepper will do, and the start makes one.
+    if (records.length > 0) openPepper(settings, records);
+    return records;
   } finally {
-    keys.close();
+    close();
   }
 }

@@ -20,8 +20,7 @@ export async function openDatabase(dataDir: string, name: string): Promise<Sqlit
   const path = join(dataDir, name);
   for (let attempt = 1; ; attempt++) {
     try {
-      mkdirSync(dataDir, { recursive: true, mode: 0o700 });
-      closeToOthers(dataDir);
+      prepare(dataDir);
       return openSqlite(path);
     } catch (cause) {
       if (attempt === attempts || !isBusy(cause)) throw cannotOpen(path, cause);
@@ -29,6 +28,24 @@ export async function openDatabase(dataDir: string, name: string): Promise<Sqlit
     // Two processes that make a new file at once: SQLite refuses the second one without waiting.
     await delay(pauseMs);
   }
+}
+
+/**
+ * Makes the data directory when there is none, for its owner alone.
+ *
+ * @throws CommandError when it cannot be used.
+ */
+export function makeDataDir(dataDir: string): void {
+  try {
+    prepare(dataDir);
+  } catch (cause) {
+    throw cannotOpen(dataDir, cause);
+  }
+}
+
+function prepare(dataDir: string): void {
+  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+  closeToOthers(dataDir);
 }
 
 /** Takes a directory that is there already away from others; one that everybody may write to is never ours. */

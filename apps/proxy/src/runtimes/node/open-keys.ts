@@ -1,12 +1,13 @@
-import { systemClock } from "@letta-environments/platform/node";
 import { loadPepper, PepperError } from "../../adapters/node/load-pepper.ts";
-import { createSqliteKeyStore } from "../../adapters/sqlite-key-store.ts";
 import type { Settings } from "../../config/settings.ts";
+import type { KeyRecord } from "../../keys/key-record.ts";
+import { KeyStoreUnavailableError } from "../../keys/key-store-unavailable-error.ts";
 import type { KeyStore, Pepper } from "../../ports.ts";
 import { CommandError } from "./command-error.ts";
-import { openDatabase } from "./open-database.ts";
+import { makeDataDir } from "./open-database.ts";
+import { openKeyStore, unavailable } from "./open-key-store.ts";
 
-/** The keys of a data directory, with the pepper that they were made with. */
+/** The keys that the settings name, with the pepper that they were made with. */
 export interface OpenKeys {
   readonly keyStore: KeyStore;
   readonly pepper: Pepper;
@@ -14,23 +15,45 @@ export interface OpenKeys {
 }
 
 /**
- * Opens the keys of a data directory, which is made when there is none, for its owner alone.
+ * Opens the keys, in Valkey or in the data directory, which is made when there is none, for its owner alone. `onFailure` is told
+ * of later failures of the connection to Valkey.
  *
- * @throws CommandError when it cannot be opened, or the pepper is not the one the keys need.
+ * @throws CommandError when they cannot be opened, or the pepper is not the one the keys need.
  */
-export async function openKeys({ dataDir, keyPepper }: Settings): Promise<OpenKeys> {
-  const database = await openDatabase(dataDir, "proxy.sqlite");
-  const keyStore = createSqliteKeyStore(database, systemClock);
-  const records = await keyStore.list();
+export async function openKeys(
+  settings: Settings,
+  onFailure: (cause: unknown) => void = () => undefined,
+): Promise<OpenKeys> {
+  const { keyStore, close } = await openKeyStore(settings, onFailure);
   try {
+    return { keyStore, pepper: openPepper(settings, await keyStore.list()), close };
+  } catch (cause) {
+    close();
+    throw cause instanceof KeyStoreUnavailableError ? unavailable(settings, cause) : cause;
+  }
+}
+
+/**
+ * The pepper of keys.
+ *
+ * @throws CommandError when it is missing, damaged, or not the one that the keys were made with.
+ */
+export function openPepper(settings: Settings, records: readonly KeyRecord[]): Pepper {
+  const { dataDir, keyPepper, valkeyUrl } = settings;
+  try {
+    if (keyPepper === null) makeDataDir(dataDir);
     const pepper = loadPepper(dataDir, keyPepper, records.length > 0);
     const fits =
       records.length === 0 || records.some(({ secrets }) => secrets.some(({ pepperId }) => pepperId === pepper.id));
-    if (!fits) throw new PepperError("The pepper is not the one that the keys in the data directory were made with.");
-    return { keyStore, pepper, close: () => database.close() };
+    if (!fits) {
+      const place = valkeyUrl === null ? "the data directory" : "Valkey";
+      throw new PepperError(`The pepper is not the one that the keys in ${place} were made with.`);
+    }
+    return pepper;
   } catch (cause) {
-    database.close();
-    if (cause instanceof PepperError) throw new CommandError(cause.message, 1, { cause });
-    throw cause;
+    if (!(cause instanceof PepperError)) throw cause;
+    const shared =
+      "\nKeys in Valkey are shared: every gateway and command that uses them needs the same KEY_PEPPER, or a copy of the pepper file of the first one.";
+    throw new CommandError(cause.message + (valkeyUrl === null ? "" : shared), 1, { cause });
   }
 }

@@ -2,6 +2,7 @@ import process from "node:process";
 import type { CommandName } from "../../cli/commands.ts";
 import { helpText } from "../../cli/help-text.ts";
 import { type ParsedCommand, parseCommand } from "../../cli/parse-command.ts";
+import { KeyStoreUnavailableError } from "../../keys/key-store-unavailable-error.ts";
 import { version } from "../../version.ts";
 import { listAuditCommand, verifyAuditCommand } from "./audit-commands.ts";
 import { checkConfigCommand } from "./check-config.ts";
@@ -52,6 +53,12 @@ async function runParsed(parsed: ParsedCommand): Promise<0 | 1 | 2> {
     await run[parsed.command.name](parsed);
     return 0;
   } catch (error) {
+    if (error instanceof KeyStoreUnavailableError) {
+      process.stderr.write(
+        "letta-proxy: Valkey gave no answer; 'letta-proxy keys list' shows whether a change was made.\n",
+      );
+      return 1;
+    }
     if (!(error instanceof CommandError)) throw error;
     process.stderr.write(`letta-proxy: ${error.message.replaceAll("\n", "\nletta-proxy: ")}\n`);
     return error.exitCode;

@@ -34,13 +34,14 @@ export async function startCommand(parsed: ParsedCommand): Promise<void> {
   process.once("exit", output.flush);
   // Whoever read the log may leave; the proxy stays.
   process.stdout.on("error", () => undefined);
-  const keys = await openKeys(settings);
+  const onFailure = (cause: unknown): void => log({ type: "internal_error", requestId: "-", cause });
+  const onKeyStoreFailure = (cause: unknown): void => log({ type: "key_store_failed", requestId: "-", cause });
+  const keys = await openKeys(settings, onKeyStoreFailure);
   const audit = await openAudit(settings, keys.pepper);
   const upstream = await composeUpstream(settings, keys.keyStore, log);
-  const onFailure = (cause: unknown): void => log({ type: "internal_error", requestId: "-", cause });
   const { keyStore } = keys;
   const keyStoreFor: KeyStoreFor = (actor) => auditKeyStore(keyStore, audit, actor, onFailure);
-  const keyUses = createKeyUses({ clock: systemClock, keyStore, onFailure });
+  const keyUses = createKeyUses({ clock: systemClock, keyStore, onFailure: onKeyStoreFailure });
   const userAgent = `letta-environments-proxy/${version}`;
   const proxy = createProxy(
     {
@@ -57,7 +58,7 @@ export async function startCommand(parsed: ParsedCommand): Promise<void> {
       deviceSockets:
         upstream.deviceSockets === null
           ? null
-          : watchSocketKeys(upstream.deviceSockets, { clock: systemClock, keyStore, onFailure }),
+          : watchSocketKeys(upstream.deviceSockets, { clock: systemClock, keyStore, onFailure: onKeyStoreFailure }),
       fetchJwks: createHttpJwksFetch(globalThis.fetch, userAgent),
       admin: { randomBytes, keyStoreFor },
     },

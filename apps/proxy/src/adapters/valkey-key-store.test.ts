@@ -1,0 +1,283 @@
+import { ValkeyError } from "@letta-environments/platform";
+import { connectValkey } from "@letta-environments/platform/valkey";
+import {
+  canLaunchValkey,
+  createVirtualClock,
+  type LaunchedValkey,
+  launchValkey,
+  type VirtualClock,
+} from "@letta-environments/testkit";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { describeKeyStore } from "../../test/key-store-contract.ts";
+import { type CountedConnection, countPending } from "../../test/support/count-pending.ts";
+import { createTestKeyRecord } from "../../test/support/create-test-key-record.ts";
+import { revokeKey } from "../keys/change-key.ts";
+import { KeyStoreUnavailableError } from "../keys/key-store-unavailable-error.ts";
+import { openValkeyKeyStore, type ValkeyKeyStore } from "./valkey-key-store.ts";
+
+let server: LaunchedValkey;
+const stores: ValkeyKeyStore[] = [];
+const connections: CountedConnection[] = [];
+
+function connect(url: string = server.url, timeoutMs = 2_000): CountedConnection {
+  const connection = countPending(connectValkey(url, { timeoutMs, onFailure: () => undefined }));
+  connections.push(connection);
+  return connection;
+}
+
+async function open(connection: CountedConnection, clock: VirtualClock): Promise<ValkeyKeyStore> {
+  const store = await openValkeyKeyStore(connection, clock);
+  stores.push(store);
+  return store;
+}
+
+async function settle(): Promise<void> {
+  for (const connection of connections) await connection.settle();
+}
+
+/** Lets virtual time pass, second by second, so that every look at the server is answered before the next one. */
+async function pass(clock: VirtualClock, durationMs: number): Promise<void> {
+  for (let passedMs = 0; passedMs < durationMs; passedMs += 1_000) {
+    await clock.advance(Math.min(1_000, durationMs - passedMs));
+    await settle();
+  }
+}
+
+/** Asks until the server is used again. */
+async function untilAnswered(connection: CountedConnection): Promise<void> {
+  for (;;) {
+    const answer = await connection.command(["PING"]).catch(() => null);
+    if (answer === "PONG") return;
+    await new Promise((resolve) => void setTimeout(resolve, 10));
+  }
+}
+
+describe.skipIf(!canLaunchValkey())("keys in Valkey", () => {
+  beforeAll(async () => {
+    server = await launchValkey();
+  });
+  beforeEach(async () => {
+    await connect().command(["FLUSHALL"]);
+  });
+  afterEach(async () => {
+    for (const store of stores.splice(0)) store.close();
+    for (const connection of connections.splice(0)) await connection.close();
+  });
+  afterAll(() => server.stop());
+
+  describeKeyStore("in Valkey", { generationBoundMs: 2_000 }, () => ({
+    connect: (clock) => openValkeyKeyStore(connect(), clock),
+    settle,
+  }));
+
+  test("another process's change is told two seconds after it at the latest", async () => {
+    const clock = createVirtualClock();
+    const [store, other] = [await open(connect(), clock), await open(connect(), clock)];
+    const before = store.generation();
+    await other.create(createTestKeyRecord());
+    await pass(clock, 1_000);
+    expect(store.generation()).not.toBe(before);
+  });
+
+  test("a lasting change of one key among many writers is lost by none of them", async () => {
+    const clock = createVirtualClock();
+    const first = await open(connect(), clock);
+    const views = [first, ...(await Promise.all(Array.from({ length: 3 }, () => open(connect(), clock))))];
+    const record = createTestKeyRecord({ description: "" });
+    await first.create(record);
+    const append = (store: ValkeyKeyStore) =>
+      store.update(record.id, (current) => ({ ...current, description: `${current.description}x` }));
+    await Promise.all(views.flatMap((store) => Array.from({ length: 10 }, () => append(store))));
+    expect((await first.find(record.id))?.description).toBe("x".repeat(40));
+  });
+
+  test("more uses than one script writes are all kept", async () => {
+    const store = await open(connect(), createVirtualClock());
+    const records = Array.from({ length: 1_001 }, () => createTestKeyRecord());
+    for (const record of records) await store.create(record);
+    await store.recordUse(records.map(({ id }) => ({ id, usedAt: 7 })));
+    expect((await store.lastUses()).size).toBe(1_001);
+  });
+
+  test("everything lies in one hash slot under one prefix", async () => {
+    const connection = connect();
+    const store = await open(connection, createVirtualClock());
+    const record = createTestKeyRecord();
+    await store.create(record);
+    await store.recordUse([{ id: record.id, usedAt: 1 }]);
+    const names = (await connection.command(["KEYS", "*"])) as readonly string[];
+    expect(names.toSorted()).toEqual(["records", "stamp", "uses"].map((name) => `{letta-environments:keys}:${name}`));
+  });
+
+  test("a closed store looks no more and leaves no timer behind", async () => {
+    const clock = createVirtualClock();
+    const connection = connect();
+    const store = await openValkeyKeyStore(connection, clock);
+    const { asked } = connection;
+    store.close();
+    await pass(clock, 5_000);
+    expect([connection.asked, clock.timerCount]).toEqual([asked, 0]);
+  });
+});
+
+test.skipIf(!canLaunchValkey())(
+  "every script runs on a node of a cluster, where names of two slots are refused",
+  async () => {
+    const node = await launchValkey({ args: ["--cluster-enabled", "yes"] });
+    const connection = connect(node.url);
+    await connection.command(["CLUSTER", "ADDSLOTSRANGE", 0, 16_383]);
+    while (!/cluster_state:ok/.test(String(await connection.command(["CLUSTER", "INFO"])))) {
+      await new Promise((resolve) => void setTimeout(resolve, 10));
+    }
+    const store = await openValkeyKeyStore(connection, createVirtualClock());
+    const record = createTestKeyRecord();
+    await store.create(record);
+    await store.update(record.id, (current) => revokeKey(current, 9));
+    await store.recordUse([{ id: record.id, usedAt: 7 }]);
+    expect([await store.list(), [...(await store.lastUses())]]).toEqual([
+      [{ ...record, revokedAt: 9 }],
+      [[record.id, 7]],
+    ]);
+    store.close();
+    for (const one of connections.splice(0)) await one.close();
+    await node.stop();
+  },
+);
+
+test.skipIf(!canLaunchValkey())("the commands that docs/configuration.md lists are all that a user needs", async () => {
+  const commands = "get set hget hset hsetnx hexists hvals hgetall info eval".split(" ").map((name) => `+${name}`);
+  const limited = await launchValkey({
+    args: ["--user", "gateway", "on", ">pw", "~{letta-environments:keys}:*", ...commands],
+  });
+  const connection = connect(`valkey://gateway:pw@127.0.0.1:${limited.port}`);
+  const store = await openValkeyKeyStore(connection, createVirtualClock());
+  const record = createTestKeyRecord();
+  await store.create(record);
+  await store.update(record.id, (current) => revokeKey(current, 9));
+  await store.recordUse([{ id: record.id, usedAt: 7 }]);
+  expect([(await store.find(record.id))?.revokedAt, [...(await store.lastUses())]]).toEqual([9, [[record.id, 7]]]);
+  store.close();
+  for (const one of connections.splice(0)) await one.close();
+  await limited.stop();
+});
+
+describe.skipIf(!canLaunchValkey())("keys in a Valkey that fails", () => {
+  let failing: LaunchedValkey;
+  let clock: VirtualClock;
+  let connection: CountedConnection;
+  let store: ValkeyKeyStore;
+  const record = createTestKeyRecord();
+
+  beforeEach(async () => {
+    failing = await launchValkey();
+    clock = createVirtualClock();
+    connection = connect(failing.url, 150);
+    await connection.command(["PING"], { timeoutMs: 5_000 });
+    store = await open(connection, clock);
+    await store.create(record);
+  });
+  afterEach(async () => {
+    for (const one of stores.splice(0)) one.close();
+    for (const one of connections.splice(0)) await one.close();
+    await failing.stop();
+  });
+
+  test("a store cannot be opened", async () => {
+    await failing.stop();
+    await expect(openValkeyKeyStore(connect(failing.url, 100), clock)).rejects.toBeInstanceOf(KeyStoreUnavailableError);
+  });
+
+  test.each(["is gone", "hangs"])("a server that %s is an outage for everything that is asked", async (kind) => {
+    if (kind === "is gone") await failing.stop();
+    else failing.pause();
+    const asked = [
+      () => store.find(record.id),
+      () => store.list(),
+      () => store.create(createTestKeyRecord()),
+      () => store.update(record.id, (current) => current),
+      () => store.recordUse([{ id: record.id, usedAt: 1 }]),
+      () => store.lastUses(),
+    ];
+    for (const ask of asked) await expect(ask()).rejects.toBeInstanceOf(KeyStoreUnavailableError);
+  });
+
+  test("what was read stays good for 60 seconds of an outage, and for not one moment longer", async () => {
+    const before = store.generation();
+    await pass(clock, 3_000);
+    await failing.stop();
+    await pass(clock, 60_000);
+    expect(store.generation()).toBe(before);
+    await clock.advance(1);
+    const after = store.generation();
+    expect(after).not.toBe(before);
+    expect(store.generation()).not.toBe(after);
+  });
+
+  test("a clock that is set back does not stretch the 60 seconds", async () => {
+    let setBackMs = 0;
+    const moved = { now: () => clock.now() - setBackMs, setTimer: clock.setTimer };
+    const onMoved = await openValkeyKeyStore(connection, moved);
+    stores.push(onMoved);
+    const before = onMoved.generation();
+    await failing.stop();
+    setBackMs = 3_600_000;
+    expect(onMoved.generation()).toBe(before);
+    await clock.advance(60_000);
+    expect(onMoved.generation()).toBe(before);
+    await clock.advance(1);
+    expect(onMoved.generation()).not.toBe(before);
+  });
+
+  test("after an outage without a change everything that was read is still good", async () => {
+    const before = store.generation();
+    failing.pause();
+    await pass(clock, 5_000);
+    failing.resume();
+    await untilAnswered(connection);
+    await pass(clock, 60_000);
+    await pass(clock, 5_000);
+    expect(store.generation()).toBe(before);
+    expect(await store.find(record.id)).toEqual(record);
+  });
+
+  test("a change during an outage is told when it is over", async () => {
+    const other = await open(connect(failing.url, 5_000), clock);
+    const before = store.generation();
+    failing.pause();
+    const change = other.update(record.id, (current) => revokeKey(current, 9));
+    await clock.advance(1_000);
+    expect(store.generation()).toBe(before);
+    failing.resume();
+    await change;
+    await untilAnswered(connection);
+    await pass(clock, 2_000);
+    expect(store.generation()).not.toBe(before);
+  });
+
+  test("a server that comes back without its data is a change, and its keys are unknown", async () => {
+    const before = store.generation();
+    await failing.stop();
+    await pass(clock, 2_000);
+    failing = await launchValkey({ port: failing.port });
+    await untilAnswered(connection);
+    await pass(clock, 2_000);
+    expect(store.generation()).not.toBe(before);
+    expect(await store.find(record.id)).toBeNull();
+  });
+
+  test("a change of which nobody knows whether it was made drops what was read", async () => {
+    const lossy: CountedConnection = {
+      ...connection,
+      async evaluate(...words) {
+        await connection.evaluate(...words);
+        throw new ValkeyError("timeout", "the answer was lost");
+      },
+    };
+    const late = await open(lossy, clock);
+    const before = late.generation();
+    const change = late.update(record.id, (current) => revokeKey(current, 9));
+    await expect(change).rejects.toBeInstanceOf(KeyStoreUnavailableError);
+    expect(late.generation()).not.toBe(before);
+    expect((await late.find(record.id))?.revokedAt).toBe(9);
+  });
+});

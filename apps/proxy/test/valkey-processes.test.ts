@@ -1,0 +1,186 @@
+/** Gateways that share their keys through Valkey: `letta-proxy` in processes of their own, as a user runs it. */
+import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import {
+  canLaunchValkey,
+  connectScriptedDevice,
+  launchDevice,
+  type LaunchedProxy,
+  type LaunchedValkey,
+  launchProxy,
+  launchValkey,
+  registerDevice,
+  runLettaProxy,
+} from "@letta-environments/testkit";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+
+// Every test starts several processes, on a machine that may be busy with others.
+vi.setConfig({ testTimeout: 60_000 });
+
+const password = "hunter2secret";
+const KEY_PEPPER = "a pepper that all of them are given";
+
+let folder = "";
+let valkey: LaunchedValkey;
+const proxies: LaunchedProxy[] = [];
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "letta-proxy-"));
+});
+afterEach(async () => {
+  for (const proxy of proxies.splice(0)) await proxy.stop();
+  await valkey.stop();
+  await rm(folder, { recursive: true, force: true });
+});
+
+interface CommandResult {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+function environment(more: Readonly<Record<string, string>> = {}): Record<string, string> {
+  return { VALKEY_URL: valkey.url, KEY_PEPPER, ...more };
+}
+
+async function run(words: readonly string[], env = environment(), dataDir = "cli"): Promise<CommandResult> {
+  try {
+    return { code: 0, ...(await runLettaProxy([...words, "--data-dir", join(folder, dataDir)], env)) };
+  } catch (error) {
+    return error as CommandResult;
+  }
+}
+
+async function start(dataDir: string): Promise<LaunchedProxy> {
+  const proxy = await launchProxy({ dataDir: join(folder, dataDir), env: environment() });
+  proxies.push(proxy);
+  return proxy;
+}
+
+async function createKey(...scopes: readonly string[]): Promise<{ readonly key: string; readonly id: string }> {
+  const words = ["keys", "create", "--name", "shared", ...scopes.flatMap((scope) => ["--scope", scope])];
+  const key = (await run(words)).stdout.trim();
+  return { key, id: key.split("_")[1] ?? "" };
+}
+
+async function statusOf(proxy: LaunchedProxy, key: string): Promise<number> {
+  const response = await fetch(`${proxy.url}/v1/environments`, { headers: { authorization: `Bearer ${key}` } });
+  await response.text();
+  return response.status;
+}
+
+/** Asks until the answer is the wanted one; resolves with how long that took, in milliseconds. */
+async function untilStatus(proxy: LaunchedProxy, key: string, wanted: number): Promise<number> {
+  const startedAt = performance.now();
+  while ((await statusOf(proxy, key)) !== wanted) {
+    if (performance.now() - startedAt > 20_000) throw new Error(`never ${wanted}`);
+    await new Promise((resolve) => void setTimeout(resolve, 10));
+  }
+  return performance.now() - startedAt;
+}
+
+describe.skipIf(!canLaunchValkey())("gateways on one Valkey", () => {
+  beforeEach(async () => {
+    valkey = await launchValkey({ password });
+  });
+
+  test("share keys: what one command creates all take, and a revocation reaches all within 5 s", async () => {
+    const [one, two] = [await start("one"), await start("two")];
+    const { key, id } = await createKey("list");
+    expect([await statusOf(one, key), await statusOf(two, key)]).toEqual([200, 200]);
+    expect((await run(["keys", "list"])).stdout).toContain(id);
+    expect((await run(["keys", "revoke", id])).stdout).toBe(`Revoked ${id}\n`);
+    const took = await Promise.all([one, two].map((proxy) => untilStatus(proxy, key, 401)));
+    for (const durationMs of took) expect(durationMs).toBeLessThan(5_000);
+    const files = await Promise.all(["one", "two"].map((name) => readdir(join(folder, name))));
+    for (const names of files) expect(names.filter((name) => /^(?:proxy|pepper)/.test(name))).toEqual([]);
+  });
+
+  test("close the sockets of a revoked key within 5 s, and none because of an outage", async () => {
+    const proxy = await start("one");
+    const [ended, staying] = [await createKey("connect"), await createKey("connect")];
+    const options = { baseUrl: proxy.url, apiKey: ended.key, deviceId: "ended" };
+    const device = await connectScriptedDevice(options);
+    const other = await connectScriptedDevice({ baseUrl: proxy.url, apiKey: staying.key, deviceId: "staying" });
+    let closed: number | null = null;
+    void other.closed.then((code) => (closed = code));
+
+    valkey.pause();
+    await proxy.process.waitForOutput(/"event":"key_store_failed"/);
+    // The environment server's rows are the gateway's own.
+    expect(await registerDevice({ ...options, deviceId: "third" })).toMatchObject({ status: 200 });
+    valkey.resume();
+    expect(closed).toBeNull();
+
+    const startedAt = performance.now();
+    await run(["keys", "revoke", ended.id]);
+    expect(await device.closed).toBe(1008);
+    expect(performance.now() - startedAt).toBeLessThan(5_000);
+    expect(closed).toBeNull();
+    await other.close();
+  });
+
+  test("answer 503 to keys they have not seen while Valkey is away, keep those they have, and recover", async () => {
+    const proxy = await start("one");
+    const [warm, cold] = [await createKey("list"), await createKey("list", "connect")];
+    expect(await statusOf(proxy, warm.key)).toBe(200);
+    valkey.pause();
+    expect(await statusOf(proxy, warm.key)).toBe(200);
+    const register = await registerDevice({ baseUrl: proxy.url, apiKey: cold.key, deviceId: "d" });
+    expect(register).toMatchObject({ status: 503, body: { errorCode: "key_store_unavailable" } });
+    expect(await statusOf(proxy, cold.key)).toBe(503);
+    valkey.resume();
+    await untilStatus(proxy, cold.key, 200);
+    expect(await statusOf(proxy, warm.key)).toBe(200);
+    expect(proxy.process.output()).toContain('"event":"key_store_failed"');
+    expect(proxy.process.output()).not.toContain(password);
+  });
+
+  test("do not make a real device give up: it comes again until Valkey is back", async () => {
+    const proxy = await start("one");
+    const { key } = await createKey("connect");
+    valkey.pause();
+    const device = await launchDevice({ baseUrl: proxy.url, apiKey: key, deviceId: "patient" });
+    await proxy.process.waitForOutput(/"operation":"registerEnvironment","status":503/);
+    valkey.resume();
+    await proxy.process.waitForOutput(/"event":"device_connected"/);
+    expect(device.process.output()).not.toContain("not valid");
+    await device.stop();
+  });
+
+  test("refuse to run with another pepper, and say what every machine needs", async () => {
+    await createKey("list");
+    const { KEY_PEPPER: _, ...without } = environment();
+    const missing = await run(["keys", "list"], without);
+    expect(missing).toMatchObject({ code: 1, stderr: expect.stringContaining("The pepper is missing") });
+    const other = await run(["keys", "list"], environment({ KEY_PEPPER: "another" }));
+    expect(other).toMatchObject({ code: 1, stderr: expect.stringContaining("keys in Valkey were made with") });
+    for (const { stderr } of [missing, other]) expect(stderr).toContain("needs the same KEY_PEPPER");
+  });
+
+  test("config check says where keys are kept, that Valkey does not answer, and makes nothing", async () => {
+    const good = await run(["config", "check"]);
+    expect(good).toMatchObject({ code: 0, stdout: expect.stringContaining(`Valkey at 127.0.0.1:${valkey.port}.`) });
+    await valkey.stop();
+    const bad = await run(["config", "check"]);
+    expect(bad).toMatchObject({ code: 1, stderr: expect.stringContaining("ECONNREFUSED") });
+    expect(await readdir(folder)).toEqual([]);
+  });
+
+  test("a start without an answer of Valkey ends with its host and port, and without the password", async () => {
+    const wrong = environment({ VALKEY_URL: `valkey://:wrong${password}@127.0.0.1:${valkey.port}` });
+    const refused = await run(["start", "--port", "0"], wrong);
+    await valkey.stop();
+    const gone = await run(["start", "--port", "0"]);
+    const malformed = await run(["start"], environment({ VALKEY_URL: `http://:${password}@host` }));
+    expect(refused.stderr).toContain("WRONGPASS");
+    expect(gone.stderr).toContain("ECONNREFUSED");
+    for (const { stderr } of [refused, gone]) expect(stderr).toContain(`Valkey at 127.0.0.1:${valkey.port} cannot be`);
+    expect(malformed.stderr).toContain("VALKEY_URL must be a valkey:, valkeys:, redis: or rediss: URL");
+    for (const { code, stderr, stdout } of [refused, gone, malformed]) {
+      expect(code).toBe(1);
+      expect(stderr + stdout).not.toContain(password);
+    }
+  });
+});

@@ -1,0 +1,1 @@
+export { connectValkey, type ValkeyOptions } from "./connect-valkey.ts";

@@ -1,0 +1,203 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { createServer, type AddressInfo, type Socket } from "node:net";
+import process from "node:process";
+import { inspect } from "node:util";
+import { ValkeyError, type ValkeyConnection } from "@letta-environments/platform";
+import { connectValkey } from "@letta-environments/platform/valkey";
+import { afterEach, describe, expect, test } from "vitest";
+import { canLaunchValkey, launchValkey, type LaunchedValkey, type LaunchValkeyOptions } from "../src/index.ts";
+
+const closers: (() => Promise<void>)[] = [];
+
+afterEach(async () => {
+  for (const close of closers.splice(0).toReversed()) await close();
+});
+
+async function launch(options?: LaunchValkeyOptions): Promise<LaunchedValkey> {
+  const server = await launchValkey(options);
+  closers.push(() => server.stop());
+  return server;
+}
+
+function connect(url: string, timeoutMs = 2_000): { readonly valkey: ValkeyConnection; readonly failures: unknown[] } {
+  const failures: unknown[] = [];
+  const valkey = connectValkey(url, { timeoutMs, onFailure: (cause) => void failures.push(cause) });
+  closers.push(() => valkey.close());
+  return { valkey, failures };
+}
+
+/** Asks until there is an answer, at most for the time of a test. */
+async function untilAnswered(valkey: ValkeyConnection, timeoutMs?: number): Promise<void> {
+  for (;;) {
+    try {
+      await valkey.command(["PING"], timeoutMs === undefined ? {} : { timeoutMs });
+      return;
+    } catch {
+      await new Promise((resolve) => void setTimeout(resolve, 10));
+    }
+  }
+}
+
+async function failureOf(answer: Promise<unknown>): Promise<ValkeyError> {
+  const failure = await answer.then(
+    () => null,
+    (cause: unknown) => cause,
+  );
+  if (!(failure instanceof ValkeyError)) throw new Error(`no ValkeyError: ${inspect(failure)}`);
+  return failure;
+}
+
+describe.skipIf(!canLaunchValkey())("a connection to Valkey", () => {
+  test("answers with texts, numbers, nulls and lists as the server has them", async () => {
+    const { valkey } = connect((await launch()).url);
+    expect(await valkey.command(["SET", "naïve ☂", "a ☂"])).toBe("OK");
+    expect(await valkey.command(["get", "naïve ☂"])).toBe("a ☂");
+    expect(await valkey.command(["GET", "unknown"])).toBeNull();
+    expect(await valkey.command(["INCRBY", "count", 4])).toBe(4);
+    expect(await valkey.command(["HSET", "hash", "a", 1, "b", 2])).toBe(2);
+    expect(await valkey.command(["hgetall", "hash"])).toEqual(["a", "1", "b", "2"]);
+  });
+
+  test("runs a script, also one that the server has not seen or has forgotten", async () => {
+    const { valkey } = connect((await launch()).url);
+    const script = "return {KEYS[1], ARGV[1], redis.call('INCR', KEYS[1])}";
+    expect(await valkey.evaluate(script, ["{a}:count"], ["value"])).toEqual(["{a}:count", "value", 1]);
+    expect(await valkey.evaluate(script, ["{a}:count"], [5])).toEqual(["{a}:count", "5", 2]);
+    await valkey.command(["SCRIPT", "FLUSH"]);
+    expect(await valkey.evaluate(script, ["{a}:count"], ["value"])).toEqual(["{a}:count", "value", 3]);
+  });
+
+  test("runs a script once where the user may not use EVALSHA", async () => {
+    const server = await launch({ args: ["--user", "limited", "on", ">pw", "allkeys", "+@all", "-evalsha"] });
+    const { valkey } = connect(`valkey://limited:pw@127.0.0.1:${server.port}`);
+    for (const count of [1, 2]) expect(await valkey.evaluate("return redis.call('INCR', 'a')", [], [])).toBe(count);
+    expect(await valkey.command(["INFO", "commandstats"])).toMatch(/cmdstat_evalsha:[^\n]*rejected_calls=1/);
+  });
+
+  test("uses the password and the database of the URL", async () => {
+    const { url } = await launch({ password: "p@ss/word" });
+    await connect(`${url}/3`).valkey.command(["SET", "a", "in 3"]);
+    expect(await connect(url).valkey.command(["GET", "a"])).toBeNull();
+    expect(await connect(`${url}/3`).valkey.command(["GET", "a"])).toBe("in 3");
+  });
+
+  test("tells a wrong password at once, and shows neither it nor what was sent", async () => {
+    const { port } = await launch({ password: "right" });
+    const { valkey, failures } = connect(`redis://default:hunter2secret@127.0.0.1:${port}`, 60_000);
+    const failure = await failureOf(valkey.command(["SET", "a", "value"]));
+    expect(failure.code).toBe("refused");
+    expect(failure.message).toContain(`127.0.0.1:${port}`);
+    expect(inspect(failure.cause)).toContain("WRONGPASS");
+    expect(failures).toHaveLength(1);
+    expect(inspect([failure, failures], { depth: 9, showHidden: true })).not.toContain("hunter2secret");
+  });
+
+  test("tells what the server refuses without what was sent", async () => {
+    const { valkey } = connect((await launch()).url);
+    for (const words of [["LPUSHX"], ["NONSENSE", "a-secret-value"], ["INCR", "text"]]) {
+      await valkey.command(["SET", "text", "a-secret-value"]);
+      const failure = await failureOf(valkey.command(words));
+      expect(failure.code).toBe("refused");
+      expect(inspect(failure, { depth: 9, showHidden: true })).not.toContain("a-secret-value");
+    }
+  });
+
+  test("waits for the first connection, and not longer than the timeout", async () => {
+    const { port, stop } = await launch();
+    await stop();
+    const { valkey } = connect(`valkey://127.0.0.1:${port}`, 20_000);
+    const answer = valkey.command(["PING"]);
+    const late = await failureOf(valkey.command(["PING"], { timeoutMs: 60 }));
+    expect(late.code).toBe("unreachable");
+    expect(inspect(late.cause)).toContain("ECONNREFUSED");
+    await launch({ port });
+    expect(await answer).toBe("PONG");
+  });
+
+  test("rejects at once while the server is gone, tells it once, and uses it again when it is back", async () => {
+    const server = await launch();
+    const { valkey, failures } = connect(server.url);
+    await valkey.command(["PING"]);
+    await server.stop();
+    const startedAt = performance.now();
+    for (let attempt = 0; attempt < 100; attempt++) {
+      expect((await failureOf(valkey.command(["PING"]))).code).toBe("unreachable");
+    }
+    expect(performance.now() - startedAt).toBeLessThan(1_000);
+    await launch({ port: server.port });
+    await untilAnswered(valkey);
+    // That the connection was closed, and that no other one could be made.
+    expect(failures.length).toBeGreaterThanOrEqual(1);
+    expect(failures.length).toBeLessThanOrEqual(2);
+  });
+
+  test("a server that hangs is a timeout, a connection that stays silent is given up, and both recover", async () => {
+    const server = await launch();
+    const { valkey } = connect(server.url, 100);
+    await valkey.command(["PING"], { timeoutMs: 5_000 });
+    server.pause();
+    expect((await failureOf(valkey.command(["PING"]))).code).toBe("timeout");
+    const codes = new Set<string>();
+    while (!codes.has("unreachable")) codes.add((await failureOf(valkey.command(["PING"]))).code);
+    server.resume();
+    await untilAnswered(valkey, 2_000);
+  });
+
+  test("an answer that comes too late is not taken for that of another command", async () => {
+    const server = await launch();
+    const { valkey } = connect(server.url, 5_000);
+    await valkey.command(["PING"]);
+    server.pause();
+    expect((await failureOf(valkey.command(["ECHO", "first"], { timeoutMs: 30 }))).code).toBe("timeout");
+    const second = valkey.command(["ECHO", "second"]);
+    server.resume();
+    expect(await second).toBe("second");
+  });
+
+  test("rejects what is under way when it is closed, and everything later", async () => {
+    const server = await launch();
+    const { valkey, failures } = connect(server.url);
+    await valkey.command(["PING"]);
+    server.pause();
+    const underWay = failureOf(valkey.command(["PING"]));
+    await valkey.close();
+    expect((await underWay).code).toBe("unreachable");
+    expect((await failureOf(valkey.command(["PING"]))).code).toBe("unreachable");
+    expect(failures).toEqual([]);
+  });
+
+  test.each(["a server that answers", "no server"])("lets the process end once it is closed, with %s", async (kind) => {
+    const server = await launch();
+    if (kind === "no server") await server.stop();
+    const program = `
+      import { connectValkey } from "@letta-environments/platform/valkey";
+      const valkey = connectValkey(${JSON.stringify(server.url)}, { timeoutMs: 300, onFailure: () => undefined });
+      await valkey.command(["PING"]).catch(() => undefined);
+      await valkey.close();`;
+    const child = spawn(process.execPath, ["--input-type=module", "-e", program], {
+      cwd: import.meta.dirname,
+      stdio: "inherit",
+    });
+    expect(await once(child, "exit")).toEqual([0, null]);
+  });
+});
+
+test("a peer that accepts and never speaks is a timeout within the time of the command", async () => {
+  const sockets: Socket[] = [];
+  const server = createServer((socket) => void sockets.push(socket)).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  closers.push(async () => {
+    for (const socket of sockets) socket.destroy();
+    await new Promise((resolve) => void server.close(resolve));
+  });
+  const { valkey } = connect(`valkey://127.0.0.1:${(server.address() as AddressInfo).port}`, 100);
+  expect(["timeout", "unreachable"]).toContain((await failureOf(valkey.command(["PING"]))).code);
+});
+
+test("a URL of another kind is refused without being repeated", () => {
+  const connectTo = (): unknown =>
+    connectValkey("http://:hunter2secret@host", { timeoutMs: 100, onFailure: () => undefined });
+  expect(connectTo).toThrow("must be a valkey:, valkeys:, redis: or rediss: URL");
+  expect(connectTo).not.toThrow("hunter2secret");
+});
