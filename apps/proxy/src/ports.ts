@@ -73,7 +73,7 @@ export interface KeyStore {
   /** When each key was used last, in epoch milliseconds by id; a key that was never used is absent. */
   lastUses(): Promise<ReadonlyMap<string, number>>;
   /**
-   * A number that changes soon after any key was changed, by whatever process: within 50 ms on SQLite, within 5 s elsewhere. A
+   * A number that changes soon after any key was changed, by whatever process: within 20 ms on SQLite, within 5 s elsewhere. A
    * store that has had no answer for a minute changes it with every call, so that nothing remembered is trusted.
    * Synchronous and cheap: it is asked on every request.
    */

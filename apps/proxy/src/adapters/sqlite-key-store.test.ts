@@ -29,7 +29,7 @@ afterEach(() => {
   for (const folder of folders.splice(0)) rmSync(folder, { recursive: true });
 });
 
-describeKeyStore("in a SQLite file", { generationBoundMs: 50 }, () => {
+describeKeyStore("in a SQLite file", { generationBoundMs: 20 }, () => {
   const path = newFile();
   return {
     connect: (clock) => Promise.resolve(createSqliteKeyStore(open(path), clock)),

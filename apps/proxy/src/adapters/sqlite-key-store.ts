@@ -3,7 +3,7 @@ import { type KeyRecord, readKeyRecord } from "../keys/key-record.ts";
 import type { KeyStore } from "../ports.ts";
 
 /** How often another process's changes are looked for, in milliseconds. */
-const generationCheckMs = 50;
+const generationCheckMs = 20;
 
 const schema = `
   CREATE TABLE IF NOT EXISTS keys (
