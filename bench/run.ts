@@ -8,6 +8,7 @@ import { measureAuthentication } from "./authentication.ts";
 import { describeEnvironment, renderEnvironment } from "./harness/environment.ts";
 import { type BenchmarkResult, renderResult } from "./harness/result.ts";
 import { saveResult, writeReadme } from "./harness/save-result.ts";
+import { measureRateLimits } from "./rate-limits.ts";
 import { measureRequests } from "./requests.ts";
 import { measureDigestComparison } from "./timing-of-digest-comparison.ts";
 
@@ -17,6 +18,7 @@ const benchmarks: ReadonlyMap<string, () => BenchmarkResult | Promise<BenchmarkR
 >([
   ["requests", measureRequests],
   ["authentication", measureAuthentication],
+  ["rate-limits", measureRateLimits],
   ["digest-comparison", measureDigestComparison],
 ]);
 

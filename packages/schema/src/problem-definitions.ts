@@ -10,6 +10,8 @@ export interface ProblemDefinition {
   readonly retryable: boolean;
   /** The rule that every occurrence breaks, where there is just one. */
   readonly issue?: ProblemIssue;
+  /** `type` URI of a problem that is defined elsewhere, for all who speak HTTP; our own when absent. */
+  readonly type?: string;
 }
 
 /** One broken rule. */
@@ -19,6 +21,9 @@ export interface ProblemIssue {
   /** The rule that was broken, without the value that broke it. */
   readonly rule: string;
 }
+
+/** Where draft-ietf-httpapi-ratelimit-headers-11 section 5 has its problem types registered. */
+const registeredTypes = "https://iana.org/assignments/http-problem-types";
 
 function define(
   status: number,
@@ -62,6 +67,7 @@ export type ProblemCode =
   | "message_id_reused"
   | "upgrade_required"
   | "queue_full"
+  | "rate_limited"
   | "internal_error"
   | "upstream_credential_rejected"
   | "upstream_error"
@@ -73,6 +79,7 @@ export type ProblemCode =
   | "audit_unavailable"
   | "issuer_unavailable"
   | "key_store_unavailable"
+  | "limits_unavailable"
   | "delivery_unknown"
   | "upstream_timeout";
 
@@ -200,6 +207,10 @@ export const problemDefinitions: Readonly<Record<ProblemCode, ProblemDefinition>
   ),
   upgrade_required: define(426, "Upgrade required", "This endpoint speaks WebSocket only.", false),
   queue_full: define(429, "Queue full", "The conversation has too many waiting messages; nothing was sent.", false),
+  rate_limited: {
+    ...define(429, "Rate limited", "The request is over a limit of the gateway; nothing was done.", true),
+    type: `${registeredTypes}#quota-exceeded`,
+  },
   internal_error: define(500, "Internal error", "The service failed; the failure was logged.", false),
   upstream_credential_rejected: define(
     502,
@@ -250,6 +261,10 @@ export const problemDefinitions: Readonly<Record<ProblemCode, ProblemDefinition>
     "The gateway could not look up the key, so the key was not judged; nothing was done.",
     true,
   ),
+  limits_unavailable: {
+    ...define(503, "Limits unavailable", "The gateway's limits cannot be counted at present; nothing was done.", true),
+    type: `${registeredTypes}#temporary-reduced-capacity`,
+  },
   shutting_down: define(503, "Shutting down", "The service is stopping; nothing was done.", true),
   delivery_unknown: define(
     504,

@@ -42,6 +42,22 @@ describe("problemResponse", () => {
     expect(problemBody("invalid_request", { issues: [] }).detail).toBe(problemDefinitions.invalid_request.text);
   });
 
+  test("a problem that is registered elsewhere has the type by which others know it", () => {
+    const registry = "https://iana.org/assignments/http-problem-types";
+    expect(problemBody("rate_limited").type).toBe(`${registry}#quota-exceeded`);
+    expect(problemBody("limits_unavailable").type).toBe(`${registry}#temporary-reduced-capacity`);
+    expect(problemBody("queue_full").type).toBe("urn:letta-environments:problem:queue_full");
+  });
+
+  test("an occurrence can have members of its own, which replace none that every client reads", () => {
+    const members = { "violated-policies": ["daily"], errorCode: "mine", status: 200 };
+    expect(problemBody("rate_limited", { members })).toMatchObject({
+      "violated-policies": ["daily"],
+      errorCode: "rate_limited",
+      status: 429,
+    });
+  });
+
   test("an occurrence can say more: text, status, delay, headers", () => {
     const response = problemResponse("upstream_error", {
       detail: "Too many.",

@@ -12,7 +12,7 @@ import {
  * (`message` by the official SDKs, `error` and `errorCode` by devices).
  */
 export interface Problem {
-  /** Stable URI of the problem code. */
+  /** Stable URI of the problem code, ours or that of a registered problem. */
   type: string;
   title: string;
   status: number;
@@ -52,11 +52,14 @@ export interface ProblemOptions {
   readonly retryAfterSeconds?: number;
   /** More response headers, lower-case. */
   readonly headers?: PlainHeaders;
+  /** More members of the body (RFC 9457 section 3.2); they do not replace those of {@link Problem}. */
+  readonly members?: Readonly<Record<string, unknown>>;
 }
 
 /** The stable `type` URI of a code. */
 export function problemType(code: ProblemCode): string {
-  return `urn:letta-environments:problem:${code}`;
+  const definition: ProblemDefinition = problemDefinitions[code];
+  return definition.type ?? `urn:letta-environments:problem:${code}`;
 }
 
 /** Builds the body of a problem. */
@@ -65,6 +68,7 @@ export function problemBody(code: ProblemCode, options: ProblemOptions = {}): Pr
   const issues = options.issues ?? (definition.issue === undefined ? undefined : [definition.issue]);
   const detail = options.detail ?? describeIssues(options.issues) ?? definition.text;
   return {
+    ...options.members,
     type: problemType(code),
     title: definition.title,
     status: options.status ?? definition.status,

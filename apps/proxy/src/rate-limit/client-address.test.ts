@@ -1,0 +1,108 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { clientAddress, groupAddress } from "./client-address.ts";
+
+const none = { peer: null, xForwardedFor: null, forwarded: null };
+
+describe("the client's address", () => {
+  test.each([
+    ["no proxy is trusted", "203.0.113.9, 198.51.100.1", 0, "192.0.2.7"],
+    ["one proxy is trusted", "203.0.113.9, 198.51.100.1", 1, "198.51.100.1"],
+    ["two proxies are trusted", "203.0.113.9, 198.51.100.1", 2, "203.0.113.9"],
+    ["there are fewer hops than trusted proxies", "203.0.113.9", 3, "203.0.113.9"],
+    ["the header is empty", "", 1, "192.0.2.7"],
+    ["elements are empty", ", 203.0.113.9,, ", 1, "203.0.113.9"],
+    ["an element has a port", "203.0.113.9:4711", 1, "203.0.113.9"],
+    ["an element has brackets and a port", "[2001:db8::1]:4711", 1, "2001:db8:0:0::/64"],
+    ["the element that counts is no address", "203.0.113.9, unknown", 1, null],
+  ])("by X-Forwarded-For when %s", (_, xForwardedFor, trustedHops, expected) => {
+    const sources = { ...none, peer: "192.0.2.7", xForwardedFor, forwarded: "for=198.51.100.99" };
+    expect(clientAddress(sources, { trustedHops, header: "x-forwarded-for" })).toBe(expected);
+  });
+
+  test.each([
+    ["for=203.0.113.9;proto=https, for=198.51.100.1", 2, "203.0.113.9"],
+    ['For="[2001:DB8:cafe::17]:4711";by=_x', 1, "2001:db8:cafe:0::/64"],
+    ['proto=http; for="203.0.113.9:80" ;by="a,b;for=1.1.1.1"', 1, "203.0.113.9"],
+    ["for=unknown, for=198.51.100.1", 2, null],
+    ["for=_hidden", 1, null],
+    ["proto=https", 1, null],
+    ["", 1, "192.0.2.7"],
+  ])("by Forwarded (RFC 7239): %s", (forwarded, trustedHops, expected) => {
+    const sources = { ...none, peer: "192.0.2.7", forwarded, xForwardedFor: "198.51.100.99" };
+    expect(clientAddress(sources, { trustedHops, header: "forwarded" })).toBe(expected);
+  });
+
+  test("does not depend on what a caller writes in front of what the proxies add, whatever it is", () => {
+    const honest = "203.0.113.9, 198.51.100.1";
+    fc.assert(
+      fc.property(
+        fc.oneof(
+          fc.string(),
+          fc.array(fc.ipV4()).map((hops) => hops.join(", ")),
+        ),
+        (written) => {
+          const sources = { ...none, peer: "192.0.2.7", xForwardedFor: `${written}, ${honest}` };
+          expect(clientAddress(sources, { trustedHops: 2, header: "x-forwarded-for" })).toBe("203.0.113.9");
+        },
+      ),
+    );
+  });
+
+  test("is one bucket for everything that is no address", () => {
+    for (const text of [
+      null,
+      "",
+      "unknown",
+      "1.2.3",
+      "1.2.3.4.5",
+      "256.1.1.1",
+      "01.2.3.4",
+      "0x7f.1",
+      "1.2.3.4/8",
+      ":",
+      ":::",
+      "1::2::3",
+      "1:2:3:4:5:6:7",
+      "1:2:3:4:5:6:7:8:9",
+      "12345::",
+      "g::",
+      "::1%",
+      "::1.2.3",
+      "1.2.3.4::",
+      "::ffff:1.2.3.4:1",
+      "a".repeat(1_000),
+    ])
+      expect([text, groupAddress(text)]).toEqual([text, null]);
+  });
+
+  test.each([
+    ["1.2.3.4", "1.2.3.4"],
+    ["::ffff:1.2.3.4", "1.2.3.4"],
+    ["::FFFF:102:304", "1.2.3.4"],
+    ["0:0:0:0:0:ffff:0102:0304", "1.2.3.4"],
+    ["::ffff:1.2.3.4%eth0", "1.2.3.4"],
+    ["2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"],
+    ["2001:0DB8:0001:0002::", "2001:db8:1:2::/64"],
+    ["2001:db8:1:2::ffff", "2001:db8:1:2::/64"],
+    ["2001:db8:1:2:3:4:1.2.3.4", "2001:db8:1:2::/64"],
+    ["fe80::1%en0", "fe80:0:0:0::/64"],
+    ["::", "0:0:0:0::/64"],
+    ["::1", "0:0:0:0::/64"],
+    ["1:2:3:4:5:6:7::", "1:2:3:4::/64"],
+  ])("of %s is %s", (text, expected) => {
+    expect(groupAddress(text)).toBe(expected);
+  });
+
+  test("is the same for every way to write one address, and for every address of its /64", () => {
+    fc.assert(
+      fc.property(fc.ipV6(), (text) => {
+        const group = groupAddress(text);
+        expect(group).not.toBeNull();
+        expect(groupAddress(text.toUpperCase())).toBe(group);
+        expect(groupAddress(`${text}%1`)).toBe(group);
+        if (group?.endsWith("::/64") === true) expect(groupAddress(group.replace("::/64", ":9:8:7:6"))).toBe(group);
+      }),
+    );
+  });
+});

@@ -1,0 +1,67 @@
+import { parseAddress } from "./parse-address.ts";
+
+/** Where a request came from, as far as anybody says. */
+export interface ClientAddressSources {
+  /** Address of the peer of the connection; `null` when unknown. */
+  readonly peer: string | null;
+  /** `X-Forwarded-For` as received (fields joined by commas); `null` when absent. */
+  readonly xForwardedFor: string | null;
+  /** `Forwarded` (RFC 7239) as received; `null` when absent. */
+  readonly forwarded: string | null;
+}
+
+/** Which proxies in front of the gateway are believed. */
+export interface TrustedProxies {
+  /** How many of them append to the header; 0: the peer is the client, and headers are not looked at. */
+  readonly trustedHops: number;
+  /** The one header that they append to. The other one is whatever a caller sent, so it is never read. */
+  readonly header: "x-forwarded-for" | "forwarded";
+}
+
+/**
+ * The address by which a client is counted: of the hops `..., client, proxy 1, peer` the one that the outermost trusted proxy
+ * saw. What a caller writes into the header stands left of that and is ignored. IPv4 stands for itself (also when it comes mapped
+ * into IPv6), IPv6 for its /64. `null` when there is no readable address: all of those are one bucket.
+ */
+export function clientAddress(sources: ClientAddressSources, { trustedHops, header }: TrustedProxies): string | null {
+  if (trustedHops === 0) return groupAddress(sources.peer);
+  const named = header === "forwarded" ? readForwarded(sources.forwarded) : readList(sources.xForwardedFor);
+  const hops = [...named, sources.peer];
+  // With fewer hops than trusted proxies all of them were written by trusted ones; the first is the farthest that is known.
+  return groupAddress(hops[Math.max(0, hops.length - 1 - trustedHops)] ?? null);
+}
+
+/** The group of addresses that is counted as one: an IPv4 address, or the /64 of an IPv6 address; `null` for anything else. */
+export function groupAddress(text: string | null): string | null {
+  const address = text === null ? null : parseAddress(text.trim());
+  if (address === null) return null;
+  if (address.version === 4) return address.octets.join(".");
+  return `${address.groups
+    .slice(0, 4)
+    .map((group) => group.toString(16))
+    .join(":")}::/64`;
+}
+
+function readList(value: string | null): readonly string[] {
+  // Empty elements of a list do not count (RFC 9110 section 5.6.1).
+  const elements = (value ?? "").split(",").map((element) => element.trim());
+  return elements.filter((element) => element !== "").map(stripPort);
+}
+
+/** The `for` of each element; an element without a readable one stays in its place, as an empty text. */
+function readForwarded(value: string | null): readonly string[] {
+  const elements = (value ?? "").match(/(?:"(?:[^"\\]|\\.)*"|[^",])+/g) ?? [];
+  return elements
+    .filter((element) => element.trim() !== "")
+    .map((element) => {
+      const match = /(?:^|;)\s*for=(?:"((?:[^"\\]|\\.)*)"|([^";\s]*))\s*(?:;|$)/i.exec(element);
+      return stripPort((match?.[1] ?? match?.[2] ?? "").replaceAll(/\\(.)/g, "$1"));
+    });
+}
+
+/** `[2001:db8::1]:4711`, `[2001:db8::1]` and `192.0.2.1:4711` without brackets and port. */
+function stripPort(text: string): string {
+  const bracketed = /^\[([^\]]*)\](?::\d{1,5})?$/.exec(text);
+  if (bracketed !== null) return bracketed[1] ?? "";
+  return /^[\d.]+:\d{1,5}$/.test(text) ? text.slice(0, text.indexOf(":")) : text;
+}

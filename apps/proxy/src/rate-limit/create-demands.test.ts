@@ -1,0 +1,38 @@
+import { expect, test } from "vitest";
+import { testPolicy } from "../../test/support/test-demand.ts";
+import { createDemands } from "./create-demands.ts";
+import { partitionKey } from "./partition-key.ts";
+import type { RateLimitRule } from "./rate-limit-rule.ts";
+
+const subject = { key: "k1", tenant: "acme", address: "192.0.2.1", route: "send", device: null };
+const plain: RateLimitRule = {
+  policy: testPolicy(),
+  dimensions: ["key"],
+  costs: new Map(),
+  exempt: [],
+  overrides: new Map(),
+};
+
+test("a request falls under every rule, at the cost of its route, in the partition of the rule's dimensions", () => {
+  const perTenant: RateLimitRule = { ...plain, dimensions: ["tenant", "route"], costs: new Map([["send", 5]]) };
+  expect(createDemands([plain, perTenant])(subject)).toEqual([
+    { policy: plain.policy, key: partitionKey(["key"], subject), cost: 1 },
+    { policy: plain.policy, key: partitionKey(["tenant", "route"], subject), cost: 5 },
+  ]);
+  expect(createDemands([perTenant])({ ...subject, route: "list" })).toMatchObject([{ cost: 1 }]);
+});
+
+test("what is exempt does not fall under a rule, and nobody else is exempt", () => {
+  const rule: RateLimitRule = { ...plain, exempt: [{ dimension: "tenant", values: new Set(["acme", "-"]) }] };
+  expect(createDemands([rule, plain])(subject)).toHaveLength(1);
+  expect(createDemands([rule])({ ...subject, tenant: null })).toHaveLength(1);
+  expect(createDemands([rule])({ ...subject, tenant: "globex" })).toHaveLength(1);
+});
+
+test("a key with a policy of its own is held to that one", () => {
+  const own = testPolicy({ limit: 1 });
+  const rule: RateLimitRule = { ...plain, overrides: new Map([["k1", own]]) };
+  expect(createDemands([rule])(subject)).toMatchObject([{ policy: own }]);
+  expect(createDemands([rule])({ ...subject, key: "k2" })).toMatchObject([{ policy: plain.policy }]);
+  expect(createDemands([rule])({ ...subject, key: null })).toMatchObject([{ policy: plain.policy }]);
+});

@@ -1,0 +1,33 @@
+import { createPartitionKeys } from "./create-partition-keys.ts";
+import type { RateLimitSubject } from "./partition-key.ts";
+import type { RateLimitDemand } from "./rate-limit-policy.ts";
+import type { RateLimitRule } from "./rate-limit-rule.ts";
+
+/** Creates what tells for a request what it asks of the rules that it falls under, in their order. */
+export function createDemands(
+  rules: readonly RateLimitRule[],
+): (subject: RateLimitSubject) => readonly RateLimitDemand[] {
+  const prepared = rules.map((rule) => ({ rule, keyOf: createPartitionKeys(rule.dimensions) }));
+  return (subject) => {
+    const demands: RateLimitDemand[] = [];
+    for (const { rule, keyOf } of prepared) {
+      if (rule.exempt.length > 0 && isExempt(rule, subject)) continue;
+      const policy = valueAt(rule.overrides, subject.key) ?? rule.policy;
+      const cost = valueAt(rule.costs, subject.route) ?? 1;
+      demands.push({ policy, key: keyOf(subject), cost });
+    }
+    return demands;
+  };
+}
+
+function isExempt({ exempt }: RateLimitRule, subject: RateLimitSubject): boolean {
+  return exempt.some(({ dimension, values }) => {
+    const value = subject[dimension];
+    return value !== null && values.has(value);
+  });
+}
+
+function valueAt<Value>(values: ReadonlyMap<string, Value>, key: string | null): Value | undefined {
+  // Most maps are empty, and a look-up in an empty one is not free.
+  return key === null || values.size === 0 ? undefined : values.get(key);
+}

@@ -1,0 +1,225 @@
+import { createVirtualClock, type VirtualClock } from "@letta-environments/testkit";
+import { describe, expect, test } from "vitest";
+import { testDemand } from "../../test/support/test-demand.ts";
+import { createMemoryRateLimitStore } from "../adapters/memory-rate-limit-store.ts";
+import { createRateLimiter, type RateLimiter, type RateLimitStoreEvent } from "./create-rate-limiter.ts";
+import type { RateLimitDemand } from "./rate-limit-policy.ts";
+import type { RateLimitOutcome, RateLimitStore } from "./rate-limit-store.ts";
+
+const options = { probe: false, leaseId: null };
+
+interface Subject {
+  readonly clock: VirtualClock;
+  readonly limiter: RateLimiter;
+  readonly events: RateLimitStoreEvent[];
+  /** What the store does with the next calls. */
+  behaviour: "answer" | "hang" | "reject" | "throw";
+  readonly calls: { takes: number; releases: string[] };
+  /** Lets the calls that hang answer. */
+  answerLate(): void;
+}
+
+function setUp(instances = 1): Subject {
+  const clock = createVirtualClock();
+  const shared = createMemoryRateLimitStore(clock);
+  const events: RateLimitStoreEvent[] = [];
+  const late: (() => void)[] = [];
+  const calls = { takes: 0, releases: [] as string[] };
+  const store: RateLimitStore = {
+    take(demands, takeOptions) {
+      calls.takes += 1;
+      if (subject.behaviour === "throw") throw new Error("busy");
+      if (subject.behaviour === "reject") return Promise.reject(new Error("gone"));
+      if (subject.behaviour === "answer") return Promise.resolve(shared.take(demands, takeOptions));
+      return new Promise((resolve) => late.push(() => resolve(shared.take(demands, takeOptions))));
+    },
+    release(leaseId, demands) {
+      calls.releases.push(leaseId);
+      if (subject.behaviour !== "answer") return Promise.reject(new Error("gone"));
+      return shared.release(leaseId, demands);
+    },
+  };
+  const localStore = createMemoryRateLimitStore(clock);
+  const subject: Subject = {
+    clock,
+    limiter: createRateLimiter({ store, localStore, clock, instances, onDegraded: (event) => events.push(event) }),
+    events,
+    behaviour: "answer",
+    calls,
+    answerLate: () => late.splice(0).forEach((answer) => answer()),
+  };
+  return subject;
+}
+
+async function take(subject: Subject, ...demands: readonly RateLimitDemand[]): Promise<RateLimitOutcome> {
+  return subject.limiter.take(demands, options);
+}
+
+describe("a rate limiter", () => {
+  test("answers at once where its store does, and when there is nothing to limit", () => {
+    const clock = createVirtualClock();
+    const store = createMemoryRateLimitStore(clock);
+    const limiter = createRateLimiter({ store, localStore: store, clock, onDegraded: () => undefined });
+    expect(limiter.take([testDemand()], options)).toMatchObject({ admitted: true, degraded: null });
+    expect(limiter.take([], options)).toEqual({ admitted: true, verdicts: [], constrained: null, degraded: null });
+    expect(clock.timerCount).toBe(0);
+  });
+
+  test("leaves no timer behind a store that answers in time", async () => {
+    const subject = setUp();
+    expect(await take(subject, testDemand())).toMatchObject({ admitted: true, degraded: null });
+    expect(subject.clock.timerCount).toBe(0);
+  });
+
+  test("waits for a store that hangs to the deadline and not longer, and for the next second not at all", async () => {
+    const subject = setUp();
+    subject.behaviour = "hang";
+    const first = take(subject, testDemand());
+    await subject.clock.advance(99);
+    expect(await Promise.race([first, Promise.resolve("waiting")])).toBe("waiting");
+    await subject.clock.advance(1);
+    expect(await first).toMatchObject({
+      admitted: true,
+      degraded: "timeout",
+      verdicts: [{ degraded: "local", remaining: 9 }],
+    });
+    await subject.clock.advance(999);
+    expect(await take(subject, testDemand())).toMatchObject({ degraded: "unavailable" });
+    expect(subject.calls.takes).toBe(1);
+  });
+
+  test("sends one request to see whether the store is back, and tells the loss and the return once each", async () => {
+    const subject = setUp();
+    subject.behaviour = "reject";
+    for (let request = 0; request < 5; request++) await take(subject, testDemand());
+    await subject.clock.advance(1_000);
+    await Promise.all(Array.from({ length: 5 }, () => take(subject, testDemand())));
+    expect(subject.calls.takes).toBe(2);
+    subject.behaviour = "answer";
+    await subject.clock.advance(1_000);
+    const outcomes = await Promise.all(Array.from({ length: 3 }, () => take(subject, testDemand())));
+    expect(outcomes.map(({ degraded }) => degraded)).toEqual([null, "unavailable", "unavailable"]);
+    expect(await take(subject, testDemand())).toMatchObject({ degraded: null });
+    expect(subject.events).toMatchObject([
+      { state: "degraded", reason: "error", cause: new Error("gone") },
+      { state: "recovered", durationMs: 2_000 },
+    ]);
+  });
+
+  test.each(["reject", "throw"] as const)(
+    "decides without a store that fails (%s), each policy in its own way",
+    async (behaviour) => {
+      const subject = setUp();
+      subject.behaviour = behaviour;
+      const [local, open, closed] = (["local", "open", "closed"] as const).map((onStoreError) =>
+        testDemand({ name: onStoreError, onStoreError }),
+      );
+      if (local === undefined || open === undefined || closed === undefined) throw new Error("unreachable");
+      expect(await take(subject, local, open)).toMatchObject({
+        admitted: true,
+        degraded: "error",
+        verdicts: [
+          { allowed: true, remaining: 9, degraded: "local" },
+          { allowed: true, remaining: null, degraded: "open" },
+        ],
+      });
+      expect(await take(subject, local, open, closed)).toMatchObject({
+        admitted: false,
+        degraded: "unavailable",
+        constrained: { policy: { name: "closed" }, retryAfterMs: 1_000 },
+        // The closed policy refused, so the local one was not charged.
+        verdicts: [{ remaining: 9 }, { allowed: true }, { allowed: false, degraded: "closed" }],
+      });
+    },
+  );
+
+  test("a closed policy in shadow refuses nothing when the store fails", async () => {
+    const subject = setUp();
+    subject.behaviour = "reject";
+    const shadow = testDemand({ name: "shadow", mode: "shadow", onStoreError: "closed" });
+    expect(await take(subject, shadow)).toMatchObject({ admitted: true, verdicts: [{ allowed: false }] });
+  });
+
+  test("several processes together admit no more than the limit while each decides alone", async () => {
+    const subjects = Array.from({ length: 4 }, () => setUp(4));
+    let admitted = 0;
+    let leases = 0;
+    for (const subject of subjects) {
+      subject.behaviour = "reject";
+      for (let request = 0; request < 20; request++) {
+        if ((await take(subject, testDemand())).admitted) admitted += 1;
+        const lease = testDemand({ name: "leases", unit: "concurrent-requests" });
+        const outcome = await subject.limiter.take([lease], { probe: false, leaseId: `${request}` });
+        if (outcome.admitted) leases += 1;
+      }
+      await subject.clock.advance(1_000);
+      for (let request = 0; request < 20; request++) if ((await take(subject, testDemand())).admitted) admitted += 1;
+    }
+    // A share of 10 is 2; in a second each process regains 2.5 units, of which no more than its burst of 2 can be kept.
+    expect([admitted, leases]).toEqual([16, 8]);
+  });
+
+  test("a request that costs more than the share of a process passes when the share is whole, and then empties it", async () => {
+    const subject = setUp(4);
+    subject.behaviour = "reject";
+    expect((await take(subject, testDemand({}, "somebody", 5))).admitted).toBe(true);
+    expect(await take(subject, testDemand())).toMatchObject({ admitted: false, verdicts: [{ remaining: 0 }] });
+    expect(await take(subject, testDemand({}, "other", 11))).toMatchObject({ verdicts: [{ retryAfterMs: null }] });
+  });
+
+  test("gives back the lease that a late answer brings to a request that was decided without it", async () => {
+    const subject = setUp();
+    const lease = testDemand({ unit: "concurrent-requests", limit: 1 });
+    subject.behaviour = "hang";
+    const decided = subject.limiter.take([lease], { probe: false, leaseId: "late" });
+    await subject.clock.advance(100);
+    expect(await decided).toMatchObject({ admitted: true, degraded: "timeout" });
+    subject.behaviour = "answer";
+    subject.answerLate();
+    await subject.clock.advance(2_000);
+    expect(subject.calls.releases).toEqual(["late"]);
+    expect(await subject.limiter.take([lease], { probe: false, leaseId: "next" })).toMatchObject({ admitted: true });
+  });
+
+  test("gives leases back wherever they were taken, without a word when the store is gone", async () => {
+    const subject = setUp();
+    const lease = testDemand({ unit: "concurrent-requests", limit: 1 });
+    subject.behaviour = "reject";
+    const takeLease = (leaseId: string) => subject.limiter.take([lease], { probe: false, leaseId });
+    expect([(await takeLease("a")).admitted, (await takeLease("b")).admitted]).toEqual([true, false]);
+    subject.limiter.release("a", [lease, testDemand()]);
+    expect((await takeLease("b")).admitted).toBe(true);
+  });
+
+  test("leases that cannot be given back do not keep a store that is back from being asked", async () => {
+    const subject = setUp();
+    const lease = testDemand({ unit: "concurrent-requests" });
+    subject.behaviour = "reject";
+    await take(subject, testDemand());
+    for (let index = 0; index < 20; index++) {
+      subject.limiter.release(`${index}`, [lease]);
+      await subject.clock.advance(50);
+    }
+    subject.behaviour = "answer";
+    expect(await take(subject, testDemand())).toMatchObject({ degraded: null });
+  });
+
+  test("a clock that is set back does not keep the store from being asked", async () => {
+    let nowMs = 1_000_000;
+    const clock = { now: () => nowMs, setTimer: () => () => undefined };
+    const localStore = createMemoryRateLimitStore(clock);
+    let takes = 0;
+    const store: RateLimitStore = {
+      take() {
+        takes += 1;
+        throw new Error("gone");
+      },
+      release: () => undefined,
+    };
+    const limiter = createRateLimiter({ store, localStore, clock, onDegraded: () => undefined });
+    await limiter.take([testDemand()], options);
+    nowMs = 0;
+    await limiter.take([testDemand()], options);
+    expect(takes).toBe(2);
+  });
+});

@@ -1,0 +1,143 @@
+import fc from "fast-check";
+import { isInnerList, parseList } from "structured-headers";
+import { expect, test } from "vitest";
+import { testDemand, testPolicy } from "../../test/support/test-demand.ts";
+import { concurrencyRetryMs, decideRateLimits } from "./decide-rate-limits.ts";
+import { rateLimitHeaders } from "./rate-limit-headers.ts";
+import { describeRateLimitRefusal, rateLimitResponse } from "./rate-limit-refusal.ts";
+import type { RateLimitDemand } from "./rate-limit-policy.ts";
+import type { RateLimitOutcome } from "./rate-limit-store.ts";
+
+const nowUs = 1_800_000_000_000_000;
+
+function decide(demands: readonly RateLimitDemand[], states: readonly number[] = []): RateLimitOutcome {
+  return decideRateLimits(
+    demands,
+    Float64Array.from(demands, (_, index) => states[index] ?? 0),
+    nowUs,
+    false,
+  );
+}
+
+/** A list of Strings with parameters, as an independent reader of RFC 9651 sees it. */
+function read(field: string | undefined): readonly unknown[] {
+  return parseList(field ?? "").map((member) => {
+    if (isInnerList(member)) throw new Error("an inner list");
+    return [member[0], Object.fromEntries(member[1])];
+  });
+}
+
+test("every enforced policy is told with its quota, what is left of it and when all of it is back", () => {
+  const headers = rateLimitHeaders(
+    decide([
+      testDemand({ name: "burst", limit: 100, windowMs: 60_000, burst: 50 }, "x", 3),
+      testDemand({ name: "daily", limit: 1_000, windowMs: 86_400_000, burst: 1_000 }),
+      testDemand({ name: "at once", unit: "concurrent-requests", limit: 4 }),
+      testDemand({ name: "trial", mode: "shadow" }),
+      testDemand({ name: "short", limit: 5, windowMs: 1_500, burst: 5 }),
+    ]),
+  );
+  expect(Object.keys(headers)).toEqual(["ratelimit-policy", "ratelimit"]);
+  expect(read(headers["ratelimit-policy"])).toEqual([
+    ["burst", { q: 100, w: 60 }],
+    ["daily", { q: 1_000, w: 86_400 }],
+    ["at once", { q: 4, qu: "concurrent-requests" }],
+    ["short", { q: 5 }],
+  ]);
+  expect(read(headers["ratelimit"])).toEqual([
+    ["burst", { r: 47, t: 2 }],
+    ["daily", { r: 999, t: 87 }],
+    ["at once", { r: 3 }],
+    ["short", { r: 4, t: 1 }],
+  ]);
+});
+
+test("a refusal says when to repeat it, never before the time that RateLimit tells", () => {
+  const empty = testDemand({ name: "empty", limit: 1, windowMs: 90_000, burst: 1 });
+  const outcome = decide([testDemand(), empty], [0, nowUs + 61_200_000]);
+  const headers = rateLimitHeaders(outcome);
+  expect(headers["retry-after"]).toBe("62");
+  expect(read(headers["ratelimit"])).toEqual([
+    ["test", { r: 10, t: 0 }],
+    ["empty", { r: 0, t: 62 }],
+  ]);
+  expect(describeRateLimitRefusal(outcome)).toEqual({
+    code: "rate_limited",
+    violatedPolicies: ["empty"],
+    retryAfterSeconds: 62,
+  });
+});
+
+test("a refusal for too many requests at once asks for a repeat in a second", () => {
+  const outcome = decide([testDemand({ name: "at once", unit: "concurrent-requests", limit: 4 })], [4]);
+  expect(rateLimitHeaders(outcome)).toMatchObject({ ratelimit: '"at once";r=0;t=1', "retry-after": "1" });
+  expect(concurrencyRetryMs).toBe(1_000);
+});
+
+test("a request that can never pass is not asked to be repeated", () => {
+  const outcome = decide([testDemand({}, "x", 11)]);
+  expect(rateLimitHeaders(outcome)).not.toHaveProperty("retry-after");
+  expect(describeRateLimitRefusal(outcome)).toMatchObject({ code: "rate_limited", retryAfterSeconds: null });
+});
+
+test("policies that are closed because the limits are not known are 503, and what is left of them is not told", () => {
+  const verdict = { policy: testPolicy(), allowed: false, remaining: null, resetMs: 0, retryAfterMs: 1_000 };
+  const verdicts = [{ ...verdict, degraded: "closed" as const }];
+  const outcome = { admitted: false, verdicts, constrained: verdicts[0] ?? null, degraded: "error" as const };
+  expect(rateLimitHeaders(outcome)).toEqual({ "ratelimit-policy": '"test";q=10;w=1', "retry-after": "1" });
+  expect(describeRateLimitRefusal(outcome)).toEqual({
+    code: "limits_unavailable",
+    violatedPolicies: ["test"],
+    retryAfterSeconds: 1,
+  });
+});
+
+test("a refusal is answered with the draft's problem type, the policies that refused and all fields", () => {
+  const response = rateLimitResponse(
+    decide([testDemand(), testDemand({ name: "empty" }, "x", 2)], [0, nowUs + 900_000]),
+  );
+  expect(response).toMatchObject({
+    status: 429,
+    headers: {
+      "content-type": "application/problem+json",
+      "retry-after": "1",
+      "x-should-retry": "true",
+      "ratelimit-policy": '"test";q=10;w=1, "empty";q=10;w=1',
+      ratelimit: '"test";r=10;t=0, "empty";r=1;t=1',
+    },
+  });
+  expect(JSON.parse(String(response?.body))).toMatchObject({
+    type: "https://iana.org/assignments/http-problem-types#quota-exceeded",
+    errorCode: "rate_limited",
+    status: 429,
+    "violated-policies": ["empty"],
+  });
+  expect(rateLimitResponse(decide([testDemand({}, "x", 11)]))?.headers).toMatchObject({ "x-should-retry": "false" });
+  expect(rateLimitResponse(decide([testDemand()]))).toBeNull();
+});
+
+test("what is admitted is no refusal, and without enforced policies no field is sent", () => {
+  expect(describeRateLimitRefusal(decide([testDemand()]))).toBeNull();
+  expect(rateLimitHeaders(decide([testDemand({ mode: "shadow" })]))).toEqual({});
+});
+
+test("whatever a policy is called and whatever is left, the fields can be read back", () => {
+  const printable = fc.string({
+    unit: fc.integer({ min: 0x20, max: 0x7e }).map((code) => String.fromCharCode(code)),
+    minLength: 1,
+    maxLength: 64,
+  });
+  fc.assert(
+    fc.property(
+      printable,
+      fc.integer({ min: 1, max: 1e6 }),
+      fc.integer({ min: 1, max: 1e9 }),
+      fc.nat(2e6),
+      (name, limit, windowMs, cost) => {
+        const headers = rateLimitHeaders(decide([testDemand({ name, limit, windowMs, burst: limit }, "x", cost)]));
+        expect(read(headers["ratelimit-policy"])).toMatchObject([[name, { q: limit }]]);
+        expect(read(headers["ratelimit"])).toMatchObject([[name, { r: cost <= limit ? limit - cost : limit }]]);
+      },
+    ),
+  );
+});

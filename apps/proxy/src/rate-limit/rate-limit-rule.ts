@@ -1,0 +1,15 @@
+import type { RateLimitDimension } from "./partition-key.ts";
+import type { RateLimitPolicy } from "./rate-limit-policy.ts";
+
+/** A policy, and which requests fall under it. Rules and policies live as long as the configuration. */
+export interface RateLimitRule {
+  readonly policy: RateLimitPolicy;
+  /** What is counted apart. */
+  readonly dimensions: readonly RateLimitDimension[];
+  /** Cost by route; a route that is not named costs 1. */
+  readonly costs: ReadonlyMap<string, number>;
+  /** Values of dimensions to which the rule does not apply. */
+  readonly exempt: readonly { readonly dimension: RateLimitDimension; readonly values: ReadonlySet<string> }[];
+  /** Policies of single keys in the place of the rule's own, by key id. They should have its name. */
+  readonly overrides: ReadonlyMap<string, RateLimitPolicy>;
+}

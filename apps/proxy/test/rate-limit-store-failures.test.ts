@@ -1,0 +1,87 @@
+import { setImmediate } from "node:timers/promises";
+import { systemClock } from "@letta-environments/platform/node";
+import { connectValkey } from "@letta-environments/platform/valkey";
+import { canLaunchValkey, launchValkey } from "@letta-environments/testkit";
+import { describe, expect, test } from "vitest";
+import { createMemoryRateLimitStore } from "../src/adapters/memory-rate-limit-store.ts";
+import { createValkeyRateLimitStore } from "../src/adapters/valkey-rate-limit-store.ts";
+import { createRateLimiter, type RateLimitStoreEvent } from "../src/rate-limit/create-rate-limiter.ts";
+import type { RateLimitFailureMode } from "../src/rate-limit/rate-limit-policy.ts";
+import type { RateLimitOutcome } from "../src/rate-limit/rate-limit-store.ts";
+import { testDemand } from "./support/test-demand.ts";
+
+const deadlineMs = 100;
+/** What a busy machine may add. */
+const slackMs = 150;
+/** More than the callers below can use up: none is refused. */
+const demands = (["local", "open"] as const).map((onStoreError) =>
+  testDemand({ name: onStoreError, onStoreError, limit: 1e9, windowMs: 1e6, burst: 1e9 }),
+);
+
+describe.runIf(canLaunchValkey())("under load, with a Valkey that fails", () => {
+  test("no request waits longer than the deadline while the server hangs, comes back, is killed and is started again", async () => {
+    let server = await launchValkey();
+    const connection = connectValkey(server.url, { timeoutMs: 1_000, onFailure: () => undefined });
+    await connection.command(["PING"]);
+    const events: RateLimitStoreEvent[] = [];
+    const limiter = createRateLimiter({
+      store: createValkeyRateLimitStore(connection),
+      localStore: createMemoryRateLimitStore(systemClock),
+      clock: systemClock,
+      deadlineMs,
+      onDegraded: (event) => events.push(event),
+    });
+    let longestMs = 0;
+    let wrong = 0;
+
+    async function ask(): Promise<void> {
+      const startedAt = performance.now();
+      const outcome = await limiter.take(demands, { probe: false, leaseId: null });
+      longestMs = Math.max(longestMs, performance.now() - startedAt);
+      if (!isAsConfigured(outcome)) wrong += 1;
+      await setImmediate();
+    }
+
+    /** Sixteen callers that ask one request after the other, until `isEnough`. */
+    async function loadUntil(isEnough: () => boolean): Promise<void> {
+      const endsAt = performance.now() + 20_000;
+      await Promise.all(
+        Array.from({ length: 16 }, async () => {
+          while (!isEnough() && performance.now() < endsAt) await ask();
+        }),
+      );
+      expect(isEnough()).toBe(true);
+    }
+
+    let asked = 0;
+    await loadUntil(() => ++asked > 500);
+    expect(events).toEqual([]);
+    server.pause();
+    await loadUntil(() => events.length === 1);
+    asked = 0;
+    await loadUntil(() => ++asked > 2_000);
+    server.resume();
+    await loadUntil(() => events.length === 2);
+    await server.stop();
+    await loadUntil(() => events.length === 3);
+    server = await launchValkey({ port: server.port });
+    await loadUntil(() => events.length === 4);
+
+    expect(events).toMatchObject([
+      { state: "degraded", reason: "timeout" },
+      { state: "recovered" },
+      { state: "degraded", reason: "error" },
+      { state: "recovered" },
+    ]);
+    expect(wrong).toBe(0);
+    expect(longestMs).toBeLessThan(deadlineMs + slackMs);
+    await connection.close();
+    await server.stop();
+  }, 90_000);
+});
+
+/** Decided by the store, or each policy in the way that it names. */
+function isAsConfigured({ admitted, degraded, verdicts }: RateLimitOutcome): boolean {
+  const modes: readonly (RateLimitFailureMode | null)[] = degraded === null ? [null, null] : ["local", "open"];
+  return admitted && verdicts.every((verdict, index) => verdict.degraded === modes[index]);
+}

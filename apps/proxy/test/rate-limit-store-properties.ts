@@ -1,0 +1,146 @@
+import type { Clock } from "@letta-environments/platform";
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { intervalUsOf } from "../src/rate-limit/gcra.ts";
+import type { RateLimitDemand } from "../src/rate-limit/rate-limit-policy.ts";
+import type { RateLimitStore } from "../src/rate-limit/rate-limit-store.ts";
+import { createMovableClock } from "./support/create-movable-clock.ts";
+import { createRateLimitModel } from "./support/rate-limit-model.ts";
+import { testDemand } from "./support/test-demand.ts";
+
+/** How a store goes by time. */
+export interface RateLimitStorePromises {
+  /** `elapsed`: a clock that is set back stands still. `wall`: it is believed, and keys are taken for empty at most. */
+  readonly time: "elapsed" | "wall";
+  /** How many generated runs each property is held to. */
+  readonly runs: number;
+}
+
+const leaseIds = ["a", "b", "c"];
+const policies = [
+  { name: "burst", limit: 7, windowMs: 1_000, burst: 3 },
+  { name: "minute", limit: 30, windowMs: 60_000, burst: 45 },
+  { name: "daily", limit: 1_000, windowMs: 86_400_000, burst: 20 },
+  { name: "shadow", limit: 2, windowMs: 1_000, burst: 2, mode: "shadow" },
+  { name: "leases", unit: "concurrent-requests", limit: 2, windowMs: 5_000 },
+] as const;
+
+const demandsArbitrary: fc.Arbitrary<readonly RateLimitDemand[]> = fc
+  .uniqueArray(fc.constantFrom(...policies), { minLength: 1, maxLength: policies.length })
+  .chain((chosen) =>
+    fc.tuple(
+      ...chosen.map((policy) =>
+        fc
+          .tuple(fc.constantFrom("x", "y"), fc.constantFrom(1, 1, 1, 2, 0, 4))
+          .map(([key, cost]) => testDemand(policy, key, cost)),
+      ),
+    ),
+  );
+
+const moveArbitrary: fc.Arbitrary<number> = fc.oneof(
+  { weight: 4, arbitrary: fc.integer({ min: 0, max: 400 }) },
+  { weight: 1, arbitrary: fc.integer({ min: 0, max: 100_000 }) },
+  { weight: 1, arbitrary: fc.integer({ min: -5_000, max: -1 }) },
+  { weight: 1, arbitrary: fc.constantFrom(-86_400_000, 86_400_000) },
+);
+
+const stepArbitrary = fc.oneof(
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      kind: fc.constant("take" as const),
+      moveMs: moveArbitrary,
+      demands: demandsArbitrary,
+      leaseId: fc.constantFrom(...leaseIds),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      kind: fc.constant("probe" as const),
+      moveMs: moveArbitrary,
+      demands: demandsArbitrary,
+      leaseId: fc.constantFrom(...leaseIds),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      kind: fc.constant("release" as const),
+      moveMs: moveArbitrary,
+      demands: demandsArbitrary,
+      leaseId: fc.constantFrom(...leaseIds),
+    }),
+  },
+);
+
+/** What must hold of a store for every course of requests and of the clock. */
+export function describeRateLimitGuarantees(
+  { time, runs }: RateLimitStorePromises,
+  open: (clock: Clock) => RateLimitStore,
+): void {
+  test("decides every course of requests as the reference model does, the clock set back included", async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(stepArbitrary, { maxLength: 40 }), async (steps) => {
+        const clock = createMovableClock();
+        const store = open(clock);
+        const model = createRateLimitModel();
+        let readMs = clock.now();
+        let elapsedMs = 0;
+        for (const { kind, moveMs, demands, leaseId } of steps) {
+          clock.move(moveMs);
+          if (kind === "release") {
+            await store.release(leaseId, demands);
+            model.release(leaseId, demands);
+            continue;
+          }
+          const probe = kind === "probe";
+          elapsedMs += Math.max(0, clock.now() - readMs);
+          readMs = clock.now();
+          const nowUs = (time === "elapsed" ? elapsedMs : clock.now()) * 1_000;
+          const outcome = await store.take(demands, { probe, leaseId });
+          expect({
+            admitted: outcome.admitted,
+            allowed: outcome.verdicts.map(({ allowed }) => allowed),
+            remaining: outcome.verdicts.map(({ remaining }) => remaining),
+          }).toEqual(model.take(demands, nowUs, probe, leaseId));
+        }
+      }),
+      { numRuns: runs },
+    );
+  });
+
+  test("admits in no span more than the burst and what came back in it, and locks nobody out once a unit is back", async () => {
+    const course = fc.array(fc.record({ moveMs: moveArbitrary, cost: fc.integer({ min: 1, max: 3 }) }), {
+      maxLength: 60,
+    });
+    await fc.assert(
+      fc.asyncProperty(fc.constantFrom(...policies.slice(0, 3)), course, async (changes, steps) => {
+        const clock = createMovableClock();
+        const store = open(clock);
+        const options = { probe: false, leaseId: null };
+        const { policy } = testDemand(changes);
+        const intervalUs = intervalUsOf(policy);
+        const admitted: { readonly atUs: number; readonly costUs: number }[] = [];
+        for (const { moveMs, cost } of steps) {
+          clock.move(moveMs);
+          const outcome = await store.take([{ policy, key: "x", cost }], options);
+          if (outcome.admitted) admitted.push({ atUs: clock.forwardMs * 1_000, costUs: cost * intervalUs });
+        }
+        for (const [index, { atUs }] of admitted.entries()) {
+          let spentUs = 0;
+          for (const later of admitted.slice(index)) {
+            spentUs += later.costUs;
+            expect(spentUs).toBeLessThanOrEqual(policy.burst * intervalUs + later.atUs - atUs);
+          }
+        }
+        const demand = { policy, key: "x", cost: 1 };
+        const { constrained } = await store.take([demand], options);
+        clock.move(constrained?.retryAfterMs ?? Infinity);
+        expect(constrained?.retryAfterMs).toBeLessThanOrEqual(Math.ceil(intervalUs / 1_000));
+        expect((await store.take([demand], options)).admitted || constrained?.allowed).toBe(true);
+      }),
+      { numRuns: runs },
+    );
+  });
+}

@@ -1,0 +1,92 @@
+/**
+ * Runs on Node with `--expose-gc` and on Bun: measures what one limit on each of 100,000 active keys holds in memory, with the keys
+ * themselves, and prints bytes a key as JSON. Which limiter is the first argument.
+ */
+import process from "node:process";
+import { MemoryStore } from "hono-rate-limiter";
+import { RateLimiterMemory } from "rate-limiter-flexible";
+import { createMemoryRateLimitStore } from "../../apps/proxy/src/adapters/memory-rate-limit-store.ts";
+import { partitionKey } from "../../apps/proxy/src/rate-limit/partition-key.ts";
+import type { RateLimitPolicy } from "../../apps/proxy/src/rate-limit/rate-limit-policy.ts";
+import { systemClock } from "../../packages/platform/src/node/system-clock.ts";
+
+const keyCount = 100_000;
+const windowMs = 86_400_000;
+const policy: RateLimitPolicy = {
+  name: "daily",
+  unit: "requests",
+  limit: 1_000,
+  windowMs,
+  burst: 1_000,
+  mode: "enforce",
+  onStoreError: "local",
+};
+
+interface Subject {
+  take(key: string): unknown;
+  /** Keys that are held, where the limiter tells. */
+  size(): number | null;
+}
+
+function newStore(): Subject {
+  const store = createMemoryRateLimitStore(systemClock, keyCount);
+  return {
+    take: (key) => store.take([{ policy, key, cost: 1 }], { probe: false, leaseId: null }),
+    size: () => store.size,
+  };
+}
+
+function newFlexible(): Subject {
+  const limiter = new RateLimiterMemory({ points: policy.limit, duration: windowMs / 1_000 });
+  return { take: (key) => limiter.consume(key), size: () => null };
+}
+
+function newHono(): Subject {
+  const store = new MemoryStore();
+  store.init({ windowMs } as Parameters<MemoryStore["init"]>[0]);
+  return { take: (key) => store.increment(key), size: () => null };
+}
+
+const makers = new Map<string, () => Subject>([
+  ["own", newStore],
+  ["rate-limiter-flexible", newFlexible],
+  ["hono-rate-limiter", newHono],
+]);
+
+/** A key as a request brings it: new, with a key id of 12 characters. */
+function keyOf(index: number): string {
+  return partitionKey(["key"], {
+    key: `k${String(index).padStart(11, "0")}`,
+    tenant: null,
+    address: null,
+    route: null,
+    device: null,
+  });
+}
+
+async function bytesHeld(): Promise<number> {
+  const bun = (globalThis as { readonly Bun?: { gc(force: boolean): void } }).Bun;
+  for (let times = 0; times < 3; times++) {
+    if (bun === undefined) globalThis.gc?.();
+    else bun.gc(true);
+    await new Promise((resolve) => void setTimeout(resolve, 20));
+  }
+  const { heapUsed, arrayBuffers, rss } = process.memoryUsage();
+  return bun === undefined ? heapUsed + arrayBuffers : rss;
+}
+
+// The code is compiled before anything is measured.
+const make = makers.get(process.argv[2] ?? "own") ?? newStore;
+const warmUp = make();
+for (let index = 0; index < 1_000; index++) await warmUp.take(keyOf(index));
+const before = await bytesHeld();
+const subject = make();
+for (let index = 0; index < keyCount; index++) await subject.take(keyOf(index));
+const after = await bytesHeld();
+if (subject.size() !== null && subject.size() !== keyCount) throw new Error("Keys were forgotten.");
+// Once more, so that what is measured is alive until here.
+await subject.take(keyOf(0));
+process.stdout.write(
+  `${JSON.stringify({ version: process.versions["bun"] ?? process.version, bytesPerKey: (after - before) / keyCount })}\n`,
+);
+process.exit(0);

@@ -1,0 +1,82 @@
+import { join } from "node:path";
+import { measureSteps, medianNs, runWorker, tableOfSteps, workerRuntimes } from "./harness/measure-steps.ts";
+import type { BenchmarkResult, Goal } from "./harness/result.ts";
+import { type Summary, summarise } from "./harness/statistics.ts";
+
+const stepsWorker = join(import.meta.dirname, "in-process", "rate-limit-worker.ts");
+const memoryWorker = join(import.meta.dirname, "in-process", "rate-limit-memory-worker.ts");
+const wholeStep = "three limits, through the limiter";
+const emptyStep = "empty loop";
+const goalNs = 800;
+const goalBytes = 250;
+const starts = 3;
+const limiters = ["own", "rate-limiter-flexible", "hono-rate-limiter"] as const;
+
+interface MeasuredMemory {
+  readonly runtime: string;
+  readonly limiter: (typeof limiters)[number];
+  readonly bytesPerKey: Summary;
+}
+
+/** What three limits cost a request and what a key holds in memory, beside the limiters that others use; on Node and on Bun. */
+export function measureRateLimits(): BenchmarkResult {
+  const measured = measureSteps(stepsWorker, starts);
+  const memory = measureMemory();
+  const caption =
+    "CPU nanoseconds a request, in process: median (smallest to largest slice). Every row contains the empty loop. The peers " +
+    "decide their three limits one after the other: not all or nothing.";
+  return {
+    tables: [
+      tableOfSteps(measured, caption),
+      {
+        caption:
+          "Bytes a key, of 100,000 active keys with one limit each, the keys themselves included: median (smallest to largest of " +
+          `${starts} starts). On Node heap and buffers after a collection; on Bun, which does not tell them apart, all pages of the process.`,
+        columns: ["limiter", ...workerRuntimes().map(({ name }) => name)],
+        rows: limiters.map((limiter) => [
+          limiter === "own" ? "the memory store" : limiter,
+          ...memory.filter((row) => row.limiter === limiter).map(({ bytesPerKey }) => formatBytes(bytesPerKey)),
+        ]),
+      },
+    ],
+    goals: [
+      ...measured.map((runtime) => judgeCost(runtime.name, medianNs(runtime, wholeStep, emptyStep))),
+      ...judgeMemory(memory),
+    ],
+    data: { steps: measured, memory },
+  };
+}
+
+function measureMemory(): readonly MeasuredMemory[] {
+  return workerRuntimes().flatMap((runtime) =>
+    limiters.map((limiter) => {
+      const samples = Array.from(
+        { length: starts },
+        () => runWorker<{ readonly bytesPerKey: number }>(runtime, memoryWorker, [limiter]).bytesPerKey,
+      );
+      return { runtime: runtime.name, limiter, bytesPerKey: summarise(samples) };
+    }),
+  );
+}
+
+function judgeCost(runtime: string, ns: number): Goal {
+  return {
+    goal: `three limits together cost at most ${goalNs / 1_000} us CPU on ${runtime}`,
+    shown: `${(ns / 1_000).toFixed(2)} us without the loop`,
+    met: ns <= goalNs,
+  };
+}
+
+function judgeMemory(memory: readonly MeasuredMemory[]): readonly Goal[] {
+  return memory
+    .filter(({ runtime, limiter }) => runtime === "Node" && limiter === "own")
+    .map(({ bytesPerKey: { median } }) => ({
+      goal: `100,000 active keys take at most ${goalBytes / 10} MB on Node`,
+      shown: `${(median / 10).toFixed(1)} MB`,
+      met: median <= goalBytes,
+    }));
+}
+
+function formatBytes({ min, median, max }: Summary): string {
+  return `${median.toFixed(0)} (${min.toFixed(0)} to ${max.toFixed(0)})`;
+}
