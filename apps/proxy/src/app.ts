@@ -1,7 +1,7 @@
 /**
  * The gateway's pipeline. This is the only place that orders the steps of a request:
  *
- * request id -> route match and id allowlist -> authenticate -> authorise -> validate -> audit (sends) -> upstream -> response headers.
+ * request id -> route match and id allowlist -> authenticate -> authorise -> rate limit -> validate -> audit (sends) -> upstream -> response headers.
  */
 import type { UpgradeDecision } from "@letta-environments/environment-server";
 import {
@@ -14,17 +14,22 @@ import {
 import { createAdminister } from "./admin/create-admin.ts";
 import { type AdminGate, createAdminGates } from "./admin/admin-gate.ts";
 import { isAdminPath, matchAdminEndpoint } from "./admin/admin-endpoints.ts";
-import { type AuditedSend, createAuditSends } from "./audit/audit-sends.ts";
+import { beginSend, createAuditSends } from "./audit/audit-sends.ts";
 import { createAuthenticateCaller } from "./auth/authenticate-caller.ts";
+import { createAuthenticateRequest } from "./auth/authenticate-request.ts";
 import { authoriseBody, authoriseEndpoint } from "./auth/authorise.ts";
-import { keyStoreUnavailable } from "./auth/key-refusals.ts";
+import type { GatewayPrincipal } from "./auth/gateway-principal.ts";
+import type { LimitedRoute } from "./config/rate-limit-file.ts";
 import { createCors } from "./cors.ts";
+import { failureResponse } from "./failure-response.ts";
 import { finishResponse } from "./finish-response.ts";
 import type { GatewayRequest } from "./gateway-request.ts";
-import { KeyStoreUnavailableError } from "./keys/key-store-unavailable-error.ts";
 import { matchRequest } from "./match-request.ts";
 import type { ProxyPorts } from "./ports.ts";
 import type { ProxyConfig } from "./proxy-config.ts";
+import { answerRateLimit, rateLimitPath, refuseRateLimitMethod } from "./rate-limit/answer-rate-limit.ts";
+import { endLimits, limitRequest } from "./rate-limit/limit-request.ts";
+import { createRequestLimits } from "./rate-limit/request-limits.ts";
 import { beginTrace, endTrace, type RequestTrace } from "./request-trace.ts";
 import { createCredentialChoice } from "./upstream/choose-credential.ts";
 import { buildUpstreamRequest } from "./upstream/build-upstream-request.ts";
@@ -55,18 +60,24 @@ type Admission =
 /** Composes the gateway from its ports. */
 export function createProxy(ports: ProxyPorts, config: ProxyConfig): Proxy {
   const callers = createAuthenticateCaller(ports, config);
+  const limits =
+    ports.rateLimiter === null || config.rateLimits === undefined
+      ? null
+      : createRequestLimits(ports.rateLimiter, config.rateLimits, ports);
+  const authenticate = createAuthenticateRequest(callers, limits);
   const cors = createCors(config.corsOrigins ?? []);
   const upstream = createForwardAuthorised(createForward(ports, config), ports, config);
-  const credentials = createCredentialChoice(ports, config, (ownCredential, principal) => {
+  const credentials = createCredentialChoice(ports, config, (ownCredential, principal, request) => {
     callers.forget(ownCredential);
     upstream.forget(principal);
+    void limits?.countFailure(limits.addressOf(request));
   });
   const sends = createAuditSends(ports.audit, {
     keepContent: config.auditContent === true,
     onFailure: (requestId, cause) => ports.telemetry({ type: "audit_failed", requestId, cause }),
   });
   const administer = ports.admin === undefined ? null : createAdminister({ ...ports, ...ports.admin });
-  const adminGates = createAdminGates(ports, callers, config.adminListener ?? null);
+  const adminGates = createAdminGates(ports, authenticate, config.adminListener ?? null);
 
   /** The steps that requests and sockets share. */
   async function admit(request: GatewayRequest, trace: RequestTrace): Promise<Admission> {
@@ -75,20 +86,45 @@ export function createProxy(ports: ProxyPorts, config: ProxyConfig): Proxy {
     const { endpoint, params } = match;
     trace.operation = endpoint.operation;
 
-    const authentication = await callers.authenticate(request.header("authorization"));
+    const authentication = await authenticate(request);
     if (authentication.kind === "refused") return authentication;
     const { principal } = authentication;
     trace.principal = principal;
-    if (endpoint.operation === "sendMessage") trace.send = beginSend(trace.requestId, principal, params);
+    if (endpoint.operation === "sendMessage") trace.send = await beginSend(ports, trace.requestId, principal, params);
 
-    const refusal = authoriseEndpoint(principal, endpoint, params);
+    const refusal =
+      authoriseEndpoint(principal, endpoint, params) ??
+      (await limit(request, trace, principal, endpoint.operation, deviceOf(trace, params)));
     if (refusal !== null) return { kind: "refused", response: refusal };
     return { kind: "admitted", endpoint, params, principal, ownCredential: authentication.ownCredential ?? null };
   }
 
+  function limit(
+    request: GatewayRequest,
+    trace: RequestTrace,
+    principal: GatewayPrincipal,
+    route: LimitedRoute,
+    device: string | null,
+  ): PlainResponse | null | Promise<PlainResponse | null> {
+    if (limits === null) return null;
+    return limitRequest(limits, trace, principal, route, { address: limits.addressOf(request), device });
+  }
+
   async function respond(request: GatewayRequest, trace: RequestTrace): Promise<PlainResponse> {
     if (isAdminPath(request.path)) return answerAdmin(request, trace, adminGates.main);
+    if (request.path === rateLimitPath) return cors.preflight(request) ?? tellLimits(request, trace);
     return cors.preflight(request) ?? answer(request, trace);
+  }
+
+  /** What is left of the limits, for whoever has a key, whatever its scopes. */
+  async function tellLimits(request: GatewayRequest, trace: RequestTrace): Promise<PlainResponse> {
+    const refusal = refuseRateLimitMethod(request.method);
+    if (refusal !== null) return refusal;
+    trace.operation = "retrieveRateLimit";
+    const authentication = await authenticate(request);
+    if (authentication.kind === "refused") return authentication.response;
+    trace.principal = authentication.principal;
+    return answerRateLimit(request, authentication.principal, limits);
   }
 
   /** The same steps for the administration of keys, which has the key store behind it and no upstream. */
@@ -107,6 +143,9 @@ export function createProxy(ports: ProxyPorts, config: ProxyConfig): Proxy {
     const admission = await gate.admit(request);
     if (admission.kind === "refused") return admission.response;
     trace.principal = admission.principal;
+    const { principal } = admission;
+    const limited = principal === null ? null : await limit(request, trace, principal, "administerKeys", null);
+    if (limited !== null) return limited;
 
     const validation = await validateRequest(request, match.endpoint);
     if (validation.kind === "refused") return validation.response;
@@ -141,12 +180,6 @@ export function createProxy(ports: ProxyPorts, config: ProxyConfig): Proxy {
     }
   }
 
-  function beginSend(requestId: string, principal: Principal, params: Readonly<Record<string, string>>): AuditedSend {
-    const connectionId = params["connectionId"] ?? "";
-    const sendId = ports.randomId("send");
-    return { sendId, requestId, principal, connectionId, body: null, deviceId: null, isStarted: false };
-  }
-
   async function decide(request: GatewayRequest, trace: RequestTrace): Promise<UpgradeDecision> {
     const admission = await admit(request, trace);
     if (admission.kind === "refused") return admission;
@@ -158,15 +191,8 @@ export function createProxy(ports: ProxyPorts, config: ProxyConfig): Proxy {
     return ports.deviceSockets.upgrade(buildUpstreamRequest(request, parts, config), principal);
   }
 
-  /** What a caller is told of a failure. Of a key that could not be looked up nothing is known: 401 would tell a device to give up. */
-  function failure(trace: RequestTrace, cause: unknown): PlainResponse {
-    const { requestId } = trace;
-    if (cause instanceof KeyStoreUnavailableError) {
-      ports.telemetry({ type: "key_store_failed", requestId, cause });
-      return keyStoreUnavailable();
-    }
-    ports.telemetry({ type: "internal_error", requestId, cause });
-    return problemResponse("internal_error");
+  function failure({ requestId }: RequestTrace, cause: unknown): PlainResponse {
+    return failureResponse(requestId, cause, ports.telemetry);
   }
 
   async function traced(
@@ -176,8 +202,9 @@ export function createProxy(ports: ProxyPorts, config: ProxyConfig): Proxy {
     const trace = beginTrace(request, ports);
     const response = await work(trace).catch((cause: unknown) => failure(trace, cause));
     if (trace.send !== null) await sends.finish(trace.send, response);
+    const limited = endLimits(trace, response);
     endTrace(trace, request.method, response.status, ports);
-    return finishResponse(response, trace.requestId, request.method);
+    return finishResponse(limited, trace.requestId, request.method);
   }
 
   return {
@@ -191,9 +218,15 @@ export function createProxy(ports: ProxyPorts, config: ProxyConfig): Proxy {
       }));
       endTrace(trace, request.method, decision.kind === "refused" ? decision.response.status : 101, ports);
       if (decision.kind === "accepted") return decision;
-      return { kind: "refused", response: finishResponse(decision.response, trace.requestId, request.method) };
+      const response = endLimits(trace, decision.response);
+      return { kind: "refused", response: finishResponse(response, trace.requestId, request.method) };
     },
   };
+}
+
+/** The device that a request is about. Where a send's device is not known yet its connection stands for it. */
+function deviceOf({ send }: RequestTrace, params: Readonly<Record<string, string>>): string | null {
+  return send?.deviceId ?? params["deviceId"] ?? params["connectionId"] ?? null;
 }
 
 const noSocketHere: UpgradeDecision = {

@@ -6,7 +6,8 @@ const apiPrefix = "/v1/";
 /** How long a browser may remember a preflight, in seconds. */
 const maxAgeSeconds = 600;
 
-const exposedHeaders = "x-request-id, retry-after, x-should-retry, idempotency-replayed";
+const exposedHeaders =
+  "x-request-id, retry-after, x-should-retry, idempotency-replayed, ratelimit, ratelimit-policy, ratelimit-degraded";
 
 const preflightHeaders: PlainHeaders = {
   "access-control-allow-methods": "GET, POST",

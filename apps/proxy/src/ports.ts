@@ -4,6 +4,7 @@ import type { PlainRequest, PlainResponse, Principal } from "@letta-environments
 import type { AuditLog } from "./audit/audit-log.ts";
 import type { KeyActor } from "./keys/key-actor.ts";
 import type { KeyRecord } from "./keys/key-record.ts";
+import type { RateLimiter } from "./rate-limit/create-rate-limiter.ts";
 import type { ProxyEvent } from "./telemetry-events.ts";
 
 /** Everything the pipeline needs from outside. A runtime chooses the adapters. */
@@ -21,6 +22,8 @@ export interface ProxyPorts {
   readonly audit: AuditLog | null;
   /** Whose connection it is, where the environment server is embedded; for the audit log. */
   readonly findDeviceId?: FindDeviceId;
+  /** Decides rate limits; `null` limits nothing. */
+  readonly rateLimiter: RateLimiter | null;
   /** Device sockets, where the environment server is embedded; `null` hides every endpoint of devices. */
   readonly deviceSockets: DeviceSockets | null;
   /** Reads the key set of tokens; needed where the configuration accepts tokens. */

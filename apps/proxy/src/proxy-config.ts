@@ -1,4 +1,5 @@
 import type { TenantWay } from "./auth/tenant-gate.ts";
+import type { RateLimitSettings } from "./config/rate-limit-settings.ts";
 import type { JwtSettings, TenantSettings } from "./config/settings.ts";
 
 /** What the pipeline is told about the world it runs in. */
@@ -16,6 +17,8 @@ export interface ProxyConfig {
   readonly tenants?: ReadonlyMap<string, TenantSettings>;
   /** Whether the audit log keeps what was sent; absent: it does not. */
   readonly auditContent?: boolean;
+  /** Rate limits and whose address counts; absent: nothing is limited. */
+  readonly rateLimits?: RateLimitSettings;
   /** Origins of web pages that may call; absent or empty: none. */
   readonly corsOrigins?: readonly string[];
   /** The listener of its own on which keys are administered; absent or `null`: on the main one, with keys of scope `admin`. */

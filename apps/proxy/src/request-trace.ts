@@ -1,24 +1,28 @@
-import type { Operation, Principal } from "@letta-environments/schema";
-import type { AdminOperation } from "./admin/admin-endpoints.ts";
+import type { Principal } from "@letta-environments/schema";
 import type { AuditedSend } from "./audit/audit-sends.ts";
 import type { GatewayRequest } from "./gateway-request.ts";
 import type { ProxyPorts } from "./ports.ts";
+import { describeLimits } from "./rate-limit/limit-request.ts";
+import type { LimitedRequest } from "./rate-limit/request-limits.ts";
 import { resolveRequestId } from "./request-id.ts";
+import type { TracedOperation } from "./telemetry-events.ts";
 
 /** What is known of a request so far; the steps of the pipeline fill it in. */
 export interface RequestTrace {
   readonly requestId: string;
   readonly startedAt: number;
-  operation: Operation | AdminOperation | null;
+  operation: TracedOperation | null;
   principal: Principal | null;
   /** What the audit log is told of it, once it is the send of a known caller. */
   send: AuditedSend | null;
+  /** What the rate limits say to it, once they were asked. */
+  limited: LimitedRequest | null;
 }
 
 /** Begins the trace of a request. */
 export function beginTrace(request: GatewayRequest, ports: Pick<ProxyPorts, "clock" | "randomId">): RequestTrace {
   const requestId = resolveRequestId(request.header("x-request-id"), ports.randomId);
-  return { requestId, startedAt: ports.clock.now(), operation: null, principal: null, send: null };
+  return { requestId, startedAt: ports.clock.now(), operation: null, principal: null, send: null, limited: null };
 }
 
 /** Reports how a request ended. */
@@ -37,5 +41,6 @@ export function endTrace(
     durationMs: ports.clock.now() - trace.startedAt,
     tenant: trace.principal?.tenant ?? null,
     keyId: trace.principal?.keyId ?? null,
+    ...describeLimits(trace.limited?.outcome),
   });
 }

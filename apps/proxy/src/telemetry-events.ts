@@ -1,5 +1,9 @@
 import type { Operation } from "@letta-environments/schema";
 import type { AdminOperation } from "./admin/admin-endpoints.ts";
+import type { RateLimitDegradation } from "./rate-limit/rate-limit-store.ts";
+
+/** What a request wants: an operation of the API, of the administration, or the rate limits themselves. */
+export type TracedOperation = Operation | AdminOperation | "retrieveRateLimit";
 
 /** Something that happened in the pipeline. Events carry ids only: no key, no message; an address only where it must count. */
 export type ProxyEvent =
@@ -9,12 +13,31 @@ export type ProxyEvent =
       readonly requestId: string;
       readonly method: string;
       /** `null` when no endpoint matched. */
-      readonly operation: Operation | AdminOperation | null;
+      readonly operation: TracedOperation | null;
       /** HTTP status; 101 for an accepted upgrade, 499 when the caller had gone. */
       readonly status: number;
       readonly durationMs: number;
       readonly tenant: string | null;
       readonly keyId: string | null;
+      /** Policies of rate limits that refused it; absent when none did. */
+      readonly limitedBy?: readonly string[];
+      /** Policies in shadow that would have refused it. */
+      readonly shadowLimitedBy?: readonly string[];
+      /** Why limits were decided without their store. */
+      readonly limitsDegraded?: RateLimitDegradation;
+    }
+  | {
+      /** The store of rate limits is lost: each policy decides in its own way until it is back. */
+      readonly type: "rate_limits_degraded";
+      readonly reason: RateLimitDegradation;
+      readonly cause: unknown;
+    }
+  | {
+      /** The store of rate limits is back. */
+      readonly type: "rate_limits_recovered";
+      readonly durationMs: number;
+      /** Requests that were decided without it. */
+      readonly decisions: number;
     }
   | {
       /** A defect: the caller got 500 `internal_error`. */

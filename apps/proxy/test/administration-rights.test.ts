@@ -164,6 +164,11 @@ describe("the listener of its own", () => {
     expect((await ask({ body: { name: "n", tenant: "t3" } })).body.tenant).toBe("t3");
     expect((await ask({ body: { name: "n" } })).body.tenant).toBe("default");
     expect((await ask({ path: `${path}/rotate`, method: "POST" })).status).toBe(200);
+    const limited = { path, method: "PATCH", body: { rateLimits: { daily: "10/1d", burst: "none" } } } as const;
+    expect((await ask(limited)).body).toMatchObject({ rateLimits: { daily: "10/1d", burst: "none" } });
+    const less = await ask({ ...limited, body: { rateLimits: { burst: null } } });
+    expect(less.body).toMatchObject({ rateLimits: { daily: "10/1d" } });
+    expect((await ask({ ...limited, body: { rateLimits: { daily: "ten" } } })).status).toBe(400);
     expect((await ask({ query: "tenant=t2" })).body).toMatchObject({ keys: [{ id: theirs.record.id }] });
     expect(testProxy.events.at(-1)).toMatchObject({ operation: "listKeys", tenant: null, keyId: null });
     expect(JSON.stringify(testProxy.events)).not.toContain(token);

@@ -66,7 +66,8 @@ describe("with origins", () => {
       statuses.push(answer.status);
       expect(answer.headers).toMatchObject({
         "access-control-allow-origin": page,
-        "access-control-expose-headers": "x-request-id, retry-after, x-should-retry, idempotency-replayed",
+        "access-control-expose-headers":
+          "x-request-id, retry-after, x-should-retry, idempotency-replayed, ratelimit, ratelimit-policy, ratelimit-degraded",
         vary: "Origin",
       });
       expect(answer.headers).not.toHaveProperty("access-control-allow-credentials");

@@ -1,6 +1,6 @@
 /** Who may administer keys, and through which door. */
 import { type PlainResponse, type Principal, problemResponse } from "@letta-environments/schema";
-import type { AuthenticateCaller } from "../auth/authenticate-caller.ts";
+import type { AuthenticateRequest } from "../auth/authenticate-request.ts";
 import { readBearerToken } from "../auth/bearer-token.ts";
 import { insufficientScope } from "../auth/key-refusals.ts";
 import type { GatewayRequest } from "../gateway-request.ts";
@@ -38,25 +38,24 @@ export interface AdminGates {
 /** Opens the door on the main listener, or the one on a listener of its own where there is one; never both. */
 export function createAdminGates(
   ports: GatePorts,
-  callers: Pick<AuthenticateCaller, "authenticate">,
+  authenticate: AuthenticateRequest,
   listener: AdminListenerConfig | null,
 ): AdminGates {
-  const keyGate = createKeyGate(ports, callers);
+  const keyGate = createKeyGate(ports, authenticate);
   if (listener === null) return { main: keyGate, listener: null };
   return { main: null, listener: createListenerGate(ports, keyGate, listener) };
 }
 
 /** The door on the main listener: gateway keys of scope `admin`. Tokens and callers' own upstream keys never have that scope. */
-function createKeyGate(ports: GatePorts, callers: Pick<AuthenticateCaller, "authenticate">): AdminGate {
+function createKeyGate(ports: GatePorts, authenticate: AuthenticateRequest): AdminGate {
   return {
     guard: refuseOrigin,
     async admit(request) {
-      const authorization = request.header("authorization");
-      const authentication = await callers.authenticate(authorization);
+      const authentication = await authenticate(request);
       if (authentication.kind === "refused") return authentication;
       const { principal } = authentication;
       if (!principal.scopes.has("admin")) return { kind: "refused", response: insufficientScope("admin") };
-      return { kind: "admitted", principal, authority: () => readKeyAuthority(authorization, ports) };
+      return { kind: "admitted", principal, authority: () => readKeyAuthority(request.header("authorization"), ports) };
     },
   };
 }

@@ -15,7 +15,7 @@ export type KeyDecision =
 
 /** Judges a key that is to be created. */
 export function decideCreate(authority: AdminAuthority, record: KeyRecord, nowMs: number): KeyDecision {
-  return expiryRefusal(record.expiresAt, nowMs) ?? withinGrants(authority, record);
+  return expiryRefusal(record.expiresAt, nowMs) ?? withinGrants(authority, record, null);
 }
 
 /** Decides on a change of members. One that only takes the key out of use is open to every administering key of the tenant. */
@@ -33,7 +33,7 @@ export function decidePatch(
   }
   const { disabled, ...members } = patch;
   if (disabled === true && Object.keys(members).length === 0) return changed(disableKey(record, nowMs));
-  return withinGrants(authority, patchKey(record, patch, nowMs));
+  return withinGrants(authority, patchKey(record, patch, nowMs), record);
 }
 
 /** Decides on a new secret: whoever learns it can do what the key can. */
@@ -44,7 +44,9 @@ export function decideRotate(
   overlapMs: number,
   nowMs: number,
 ): KeyDecision {
-  return endRefusal(authority, record, nowMs) ?? withinGrants(authority, rotateKey(record, secret, nowMs, overlapMs));
+  return (
+    endRefusal(authority, record, nowMs) ?? withinGrants(authority, rotateKey(record, secret, nowMs, overlapMs), record)
+  );
 }
 
 /** Decides on an end, which every administering key of the tenant may set. */
@@ -72,8 +74,8 @@ function expiryRefusal(expiresAt: number | null | undefined, nowMs: number): Key
     : refused(problemResponse("invalid_request", { issues: [{ member: "expiresAt", rule }] }));
 }
 
-function withinGrants(authority: AdminAuthority, record: KeyRecord): KeyDecision {
-  const issues = grantIssues(authority, record);
+function withinGrants(authority: AdminAuthority, record: KeyRecord, before: KeyRecord | null): KeyDecision {
+  const issues = grantIssues(authority, record, before);
   return issues.length === 0 ? changed(record) : refused(problemResponse("grant_not_allowed", { issues }));
 }
 

@@ -38,6 +38,20 @@ describe("grants of a key", () => {
     expect(membersBeyond(own, grants)).toEqual(members);
   });
 
+  test("hold no rate limits of their own, but for those that the key had before", () => {
+    const record = createTestKeyRecord({ scopes: ["admin"] });
+    const authority = { kind: "key", record, endsAt: null } as const;
+    const limited = createTestKeyRecord({ rateLimits: { daily: "none" } });
+    const membersOf = (before: KeyRecord | null): string[] =>
+      grantIssues(authority, limited, before).map(({ member }) => member);
+    expect([membersOf(null), membersOf(createTestKeyRecord()), membersOf(limited)]).toEqual([
+      ["rateLimits"],
+      ["rateLimits"],
+      [],
+    ]);
+    expect(grantIssues({ kind: "operator" }, limited)).toEqual([]);
+  });
+
   test("end with the secret that is presented, even when the key itself does not", () => {
     expect(membersBeyond({ expiresAt: null }, { expiresAt: 6 }, 5)).toEqual(["expiresAt"]);
     expect(membersBeyond({ expiresAt: null }, { expiresAt: 5 }, 5)).toEqual([]);

@@ -5,7 +5,7 @@ import type { AdminAuthority } from "./admin-authority.ts";
 /** What a key gives to whoever holds it. */
 export type KeyGrants = Pick<
   KeyRecord,
-  "id" | "tenant" | "scopes" | "deviceIds" | "connectionNames" | "agentIds" | "maxMode" | "expiresAt"
+  "id" | "tenant" | "scopes" | "deviceIds" | "connectionNames" | "agentIds" | "maxMode" | "expiresAt" | "rateLimits"
 >;
 
 /**
@@ -14,7 +14,11 @@ export type KeyGrants = Pick<
  * The scope `admin` gives any scope to other keys, `admin` included, since a restriction binds whatever is made under it: devices,
  * agents, the ceiling and the end of the administering key hold for every key that it gives away. It never adds to itself.
  */
-export function grantIssues(authority: AdminAuthority, grants: KeyGrants): readonly ProblemIssue[] {
+export function grantIssues(
+  authority: AdminAuthority,
+  grants: KeyGrants,
+  before: Pick<KeyRecord, "rateLimits"> | null = null,
+): readonly ProblemIssue[] {
   if (authority.kind === "operator") return [];
   const { record, endsAt } = authority;
   const issues: ProblemIssue[] = [];
@@ -34,6 +38,10 @@ export function grantIssues(authority: AdminAuthority, grants: KeyGrants): reado
   }
   if (endsAt !== null && (grants.expiresAt === null || grants.expiresAt > endsAt)) {
     exceeds("expiresAt", "must be no later than the end of the administering key");
+  }
+  // Whoever is limited must not lift limits: not its own, and not by a key that it makes.
+  if (JSON.stringify(grants.rateLimits) !== JSON.stringify(before?.rateLimits ?? null)) {
+    exceeds("rateLimits", "can be set by the command line and the administration listener alone");
   }
   return issues;
 }

@@ -6,6 +6,7 @@ import {
   type SendMessageBody,
 } from "@letta-environments/schema";
 import { parseJsonObject } from "../upstream/parse-json-object.ts";
+import type { ProxyPorts } from "../ports.ts";
 import type { SendFacts } from "./audit-entry.ts";
 import type { AuditLog } from "./audit-log.ts";
 
@@ -30,6 +31,17 @@ export interface AuditSends {
   finish(send: AuditedSend, response: PlainResponse): Promise<void>;
 }
 
+/** Begins to follow a send. Its device is found now where the environment server is embedded. */
+export async function beginSend(
+  { findDeviceId, randomId }: Pick<ProxyPorts, "findDeviceId" | "randomId">,
+  requestId: string,
+  principal: Principal,
+  { connectionId = "" }: Readonly<Record<string, string>>,
+): Promise<AuditedSend> {
+  const deviceId = (await findDeviceId?.(principal.tenant, connectionId)) ?? null;
+  return { sendId: randomId("send"), requestId, principal, connectionId, body: null, deviceId, isStarted: false };
+}
+
 /** Creates {@link AuditSends}; without a log nothing is written and nothing is held up. */
 export function createAuditSends(
   audit: AuditLog | null,
@@ -39,7 +51,7 @@ export function createAuditSends(
   const { keepContent, onFailure } = options;
   return {
     async start(send, deviceId) {
-      send.deviceId = deviceId;
+      send.deviceId = deviceId ?? send.deviceId;
       const content = keepContent ? { content: send.body?.messages ?? null } : {};
       try {
         await audit.append({ type: "send_started", ...factsOf(send), ...content });

@@ -8,6 +8,7 @@ import { type Authentication, createAuthenticate } from "./authenticate.ts";
 import { readBearerToken } from "./bearer-token.ts";
 import { createAuthenticateToken } from "./jwt/authenticate-token.ts";
 import { keyPrefix } from "./key-format.ts";
+import { invalidKey } from "./key-refusals.ts";
 import { looksLikeToken } from "./looks-like-token.ts";
 import { createPassThrough } from "./pass-through.ts";
 import { createTenantGate } from "./tenant-gate.ts";
@@ -17,7 +18,8 @@ export type CallerAuthentication = Authentication & { readonly ownCredential?: s
 
 /** Judges callers. */
 export interface AuthenticateCaller {
-  authenticate(authorization: string | null): CallerAuthentication | Promise<CallerAuthentication>;
+  /** With `onlyKnown` nothing is looked up or verified: only who was before is let in. */
+  authenticate(authorization: string | null, onlyKnown?: boolean): CallerAuthentication | Promise<CallerAuthentication>;
   /** Drops what is remembered of a caller's own upstream key. */
   forget(ownCredential: string): void;
 }
@@ -29,15 +31,22 @@ export function createAuthenticateCaller(ports: ProxyPorts, config: ProxyConfig)
   const authenticateToken = createTokenWay(ports, config);
   const passThrough = config.passThrough === true && config.upstream.kind === "http" ? createPassThrough(ports) : null;
 
-  function judge(authorization: string | null): CallerAuthentication | Promise<CallerAuthentication> {
-    if (authenticateToken === null && passThrough === null) return gate.admit(authenticateKey(authorization), "key");
+  function judge(
+    authorization: string | null,
+    onlyKnown = false,
+  ): CallerAuthentication | Promise<CallerAuthentication> {
+    const byKey = (): Authentication | Promise<Authentication> =>
+      gate.admit(authenticateKey(authorization, onlyKnown), "key");
+    if (authenticateToken === null && passThrough === null) return byKey();
     const credentials = readBearerToken(authorization);
     if (credentials.kind !== "token" || credentials.token.startsWith(keyPrefix)) {
-      return gate.admit(authenticateKey(authorization), "key");
+      return byKey();
     }
     const { token } = credentials;
-    if (authenticateToken !== null && looksLikeToken(token)) return gate.admit(authenticateToken(token), "token");
-    if (passThrough === null) return authenticateKey(authorization);
+    if (authenticateToken !== null && looksLikeToken(token))
+      return gate.admit(authenticateToken(token, onlyKnown), "token");
+    if (passThrough === null) return authenticateKey(authorization, onlyKnown);
+    if (onlyKnown && !passThrough.knows(token)) return { kind: "refused", response: invalidKey() };
     return { kind: "authenticated", principal: passThrough.principalOf(token), ownCredential: token };
   }
 

@@ -5,10 +5,11 @@
  * is parsed offline, then looked up and verified. Both answers are kept: good ones until a key changes anywhere
  * ({@link KeyStore.generation}), refusals for a few seconds at most. Expiry is judged by the clock on every request.
  */
-import type { PlainResponse, Principal } from "@letta-environments/schema";
+import type { PlainResponse } from "@letta-environments/schema";
 import type { ProxyPorts } from "../ports.ts";
 import { readBearerToken } from "./bearer-token.ts";
 import { createBoundedMap } from "./bounded-map.ts";
+import type { GatewayPrincipal } from "./gateway-principal.ts";
 import { parseKeyId } from "./key-format.ts";
 import { invalidKey, missingKey } from "./key-refusals.ts";
 import { type VerifiedKey, verifyKey } from "./verify-key.ts";
@@ -21,11 +22,15 @@ const refusalMs = 5_000;
 
 /** The principal of a request, or the 401 that it gets. */
 export type Authentication =
-  | { readonly kind: "authenticated"; readonly principal: Principal }
+  | { readonly kind: "authenticated"; readonly principal: GatewayPrincipal }
   | { readonly kind: "refused"; readonly response: PlainResponse };
 
 /** Judges the `Authorization` value of a request. */
-export type Authenticate = (authorization: string | null) => Authentication | Promise<Authentication>;
+export type Authenticate = (
+  authorization: string | null,
+  /** Nothing is looked up: only what was verified before is let in, and the answer is there at once. */
+  onlyKnown?: boolean,
+) => Authentication | Promise<Authentication>;
 
 /** Creates an {@link Authenticate} with its own memory of keys. */
 export function createAuthenticate(
@@ -64,7 +69,7 @@ export function createAuthenticate(
     return judge(key);
   }
 
-  return (authorization) => {
+  return (authorization, onlyKnown = false) => {
     const credentials = readBearerToken(authorization);
     if (credentials.kind !== "token") {
       return { kind: "refused", response: credentials.kind === "absent" ? missingKey() : invalidKey() };
@@ -76,7 +81,7 @@ export function createAuthenticate(
     const digest = digests.sha256(token);
     const known = verified.get(digest);
     if (known !== undefined) return judge(known);
-    if (clock.now() < (refusedUntil.get(digest) ?? 0)) return refused();
+    if (onlyKnown || clock.now() < (refusedUntil.get(digest) ?? 0)) return refused();
     return lookUp(token, digest, id);
   };
 }

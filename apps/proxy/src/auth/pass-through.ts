@@ -10,6 +10,8 @@ const maxPrincipals = 10_000;
 /** Callers that bring their own key of the upstream, which is the judge of it. */
 export interface PassThrough {
   principalOf(key: string): Principal;
+  /** Whether the key was seen before, and not refused since. */
+  knows(key: string): boolean;
   /** Drops what is remembered of a key. */
   forget(key: string): void;
 }
@@ -27,6 +29,7 @@ export function createPassThrough({ digests, pepper }: Pick<ProxyPorts, "digests
       known.set(digest, principal);
       return principal;
     },
+    knows: (key) => known.get(digests.sha256(key)) !== undefined,
     forget: (key) => known.delete(digests.sha256(key)),
   };
 }

@@ -1,6 +1,7 @@
-import { type PlainResponse, problemResponse, type Principal } from "@letta-environments/schema";
+import { type PlainResponse, problemResponse } from "@letta-environments/schema";
 import type { ProxyConfig } from "../proxy-config.ts";
 import type { Authentication } from "./authenticate.ts";
+import type { GatewayPrincipal } from "./gateway-principal.ts";
 import type { TenantSettings } from "../config/settings.ts";
 
 /** Holds callers to what the configuration says of their tenant. */
@@ -19,9 +20,9 @@ export function createTenantGate(config: Pick<ProxyConfig, "upstream" | "tenants
   const admitsTenant = config.upstream.kind === "http" ? config.upstream.admitsTenant : undefined;
   const { tenants } = config;
   if (admitsTenant === undefined && (tenants === undefined || tenants.size === 0)) return { admit: (given) => given };
-  const known = new WeakMap<Principal, Authentication>();
+  const known = new WeakMap<GatewayPrincipal, Authentication>();
 
-  async function judge(principal: Principal, via: TenantWay): Promise<Authentication> {
+  async function judge(principal: GatewayPrincipal, via: TenantWay): Promise<Authentication> {
     const isAdmitted = admitsTenant === undefined || (await admitsTenant(principal.tenant, via));
     // Not remembered: keys come and go, and with them what a tenant shares.
     if (!isAdmitted) return { kind: "refused", response: notConfigured };
@@ -44,7 +45,10 @@ export function createTenantGate(config: Pick<ProxyConfig, "upstream" | "tenants
 
 const notConfigured: PlainResponse = problemResponse("tenant_not_configured");
 
-function ofTenant(principal: Principal, { deviceIds, connectionNames, publicName }: TenantSettings): Principal {
+function ofTenant(
+  principal: GatewayPrincipal,
+  { deviceIds, connectionNames, publicName }: TenantSettings,
+): GatewayPrincipal {
   return {
     ...principal,
     ...((deviceIds !== null || connectionNames !== null) && { tenantDevices: { deviceIds, connectionNames } }),

@@ -1,10 +1,10 @@
-import type { Principal } from "@letta-environments/schema";
 import type { KeyRecord } from "../keys/key-record.ts";
+import type { GatewayPrincipal } from "./gateway-principal.ts";
 import type { Digests, Pepper } from "../ports.ts";
 
 /** A key that was found to be good, and until when. */
 export interface VerifiedKey {
-  readonly principal: Principal;
+  readonly principal: GatewayPrincipal;
   /** Epoch milliseconds; `null` means that it does not end by itself. */
   readonly expiresAt: number | null;
 }
@@ -22,7 +22,7 @@ export function verifyKey(key: string, record: KeyRecord, pepper: Pepper, digest
   return { principal: principalOf(record), expiresAt: earlier(record.expiresAt, secret.expiresAt) };
 }
 
-function principalOf(record: KeyRecord): Principal {
+function principalOf(record: KeyRecord): GatewayPrincipal {
   return {
     tenant: record.tenant,
     keyId: record.id,
@@ -33,6 +33,7 @@ function principalOf(record: KeyRecord): Principal {
     agentIds: record.agentIds,
     maxMode: record.maxMode,
     shared: record.shared,
+    ...(record.rateLimits !== null && { rateLimits: record.rateLimits }),
   };
 }
 

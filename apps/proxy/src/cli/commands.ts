@@ -72,6 +72,11 @@ export const commands: readonly CommandDefinition[] = [
       repeatable("device-name", "PATTERN", "the same by name; * stands for any characters"),
       repeatable("agent", "ID", "an agent that sends of the key are held to (default every agent)"),
       option("max-mode", "MODE", `freest mode of a device that the key may send to: ${ceilingModes.join(", ")}`),
+      repeatable(
+        "rate-limit",
+        "POLICY=LIMIT/WINDOW",
+        "the key's own measure of a rate limit, such as 10/1m, 10/1m/20 (burst) or none",
+      ),
       option("expires", "DURATION", "30d, 12h, 15m or 30s (default never)"),
       option("shared", null, "devices enrolled with the key do not belong to it alone"),
       ...common,

@@ -18,6 +18,7 @@ test("a key may list and read unless told otherwise", () => {
       tenant: "default",
       scopes: ["list", "read"],
       shared: false,
+      rateLimits: null,
       expiresAt: null,
     },
   });
@@ -26,7 +27,7 @@ test("a key may list and read unless told otherwise", () => {
 test("every option is taken", () => {
   const words =
     "--name n --tenant t --scope send --scope list --scope send --device a --device b --device a --expires 1h --shared " +
-    "--description why --owner ada --device-name lab-* --device-name lab-* --agent agent-1 --max-mode acceptEdits";
+    "--description why --owner ada --device-name lab-* --device-name lab-* --agent agent-1 --max-mode acceptEdits --rate-limit gateway-sends=10/1m/20 --rate-limit gateway-requests=none";
   expect(read(...words.split(" "))).toEqual({
     ok: true,
     value: {
@@ -38,6 +39,7 @@ test("every option is taken", () => {
       deviceIds: ["a", "b"],
       connectionNames: ["lab-*"],
       agentIds: ["agent-1"],
+      rateLimits: { "gateway-sends": "10/1m/20", "gateway-requests": "none" },
       maxMode: "acceptEdits",
       shared: true,
       expiresAt: now + 3_600_000,

@@ -1,6 +1,7 @@
 import { checkValue, type ProblemIssue } from "@letta-environments/schema";
 import type { KeyRequest } from "../keys/create-key.ts";
 import { expiryRule, RequestedKeySchema } from "../keys/key-schemas.ts";
+import type { KeyRateLimits } from "../keys/key-rate-limit.ts";
 import { parseDuration } from "../keys/parse-duration.ts";
 import type { ParsedCommand } from "./parse-command.ts";
 
@@ -16,7 +17,11 @@ const optionsByMember: Readonly<Record<string, string>> = {
   agentIds: "agent",
   maxMode: "max-mode",
   expiresAt: "expires",
+  rateLimits: "rate-limit",
 };
+
+/** Members whose options are more than a text. */
+const readApart: ReadonlySet<string> = new Set(["expiresAt", "rateLimits"]);
 
 const repeatable: ReadonlySet<string> = new Set(["scopes", "deviceIds", "connectionNames", "agentIds"]);
 
@@ -31,16 +36,26 @@ export function readKeyRequest(
     return mistake("--expires must be a duration such as 30d, 12h, 15m or 30s");
   }
   const expiresAt = lifetimeMs === null ? null : nowMs + lifetimeMs;
+  const rateLimits = readRateLimits(options.get("rate-limit") ?? []);
+  if (rateLimits === undefined) return mistake("--rate-limit must be POLICY=LIMIT/WINDOW, such as gateway-sends=10/1m");
   const given = Object.entries(optionsByMember).flatMap(([member, option]) => {
-    const values = member === "expiresAt" ? undefined : options.get(option);
+    const values = readApart.has(member) ? undefined : options.get(option);
     return values === undefined ? [] : [[member, repeatable.has(member) ? values : values[0]] as const];
   });
-  const input = { ...Object.fromEntries(given), expiresAt, shared: options.has("shared") };
+  const input = { ...Object.fromEntries(given), expiresAt, rateLimits, shared: options.has("shared") };
   const checked = checkValue(RequestedKeySchema, input, "the key", { firstIssueOnly: true });
   if (!checked.ok) return mistake(describe(checked.issues));
   const rule = expiryRule(expiresAt, nowMs);
   if (rule !== null) return mistake(`--expires ${rule}`);
   return { ok: true, value: { tenant: "default", ...checked.value } };
+}
+
+/** Splits `POLICY=MEASURE`; what a measure is, the key's own rules tell. `undefined` when there is nothing to split. */
+function readRateLimits(texts: readonly string[]): KeyRateLimits | null | undefined {
+  if (texts.length === 0) return null;
+  const entries = texts.map((text) => /^(.+)=([^=]+)$/.exec(text)?.slice(1));
+  if (entries.includes(undefined)) return undefined;
+  return Object.fromEntries(entries.flatMap((entry) => (entry === undefined ? [] : [entry])));
 }
 
 function describe([issue]: readonly ProblemIssue[]): string {

@@ -9,6 +9,7 @@ import {
   logFormats,
   type TenantFile,
 } from "./config-file.ts";
+import { RateLimitsSchema } from "./rate-limit-file-schema.ts";
 import { list, number, object, record, setting, text } from "./setting-schemas.ts";
 
 const ClaimPathSchema: v.GenericSchema<unknown, ClaimPath> = v.union(
@@ -149,6 +150,7 @@ export const ConfigFileSchema: v.GenericSchema<unknown, ConfigFile> = object({
       origins: setting(list(text(512), 1_000), "Origins of web pages that may call, such as https://console.example."),
     }),
   ),
+  rateLimits: v.exactOptional(RateLimitsSchema),
   audit: v.exactOptional(
     object({
       content: v.exactOptional(setting(v.boolean(), "Keep what was sent in the audit log. Default: false.")),

@@ -1,3 +1,4 @@
+import type { RateLimitsFile } from "./rate-limit-file.ts";
 import type { Scope } from "@letta-environments/schema";
 
 /** What `proxy.config.json` may hold. Secrets are no settings: they come from the environment or from files of their own. */
@@ -22,6 +23,7 @@ export interface ConfigFile {
   cors?: { origins: string[] };
   audit?: { content?: boolean };
   admin?: AdminFile;
+  rateLimits?: RateLimitsFile;
 }
 
 /** `admin` of the file: a listener of its own for the administration of keys. */

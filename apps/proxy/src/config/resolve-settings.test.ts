@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { resolveRateLimits } from "./resolve-rate-limits.ts";
 import { resolveSettings, type SettingSources } from "./resolve-settings.ts";
 import type { SettingProblem, Settings } from "./settings.ts";
 
@@ -29,6 +30,7 @@ test("without anything the proxy listens on loopback and embeds its server", () 
     tenants: new Map(),
     corsOrigins: [],
     auditContent: false,
+    rateLimits: resolveRateLimits({}, false).settings,
     admin: null,
   });
 });

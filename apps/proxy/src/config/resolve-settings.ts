@@ -8,6 +8,7 @@ import { ConfigFileSchema } from "./config-file-schema.ts";
 import { parsePublicUrl } from "./parse-public-url.ts";
 import { resolveAdmin } from "./resolve-admin.ts";
 import { resolveJwt } from "./resolve-jwt.ts";
+import { resolveRateLimits } from "./resolve-rate-limits.ts";
 import { resolveTenants } from "./resolve-tenants.ts";
 import type { SettingProblem, Settings, UpstreamSettings } from "./settings.ts";
 
@@ -75,7 +76,9 @@ export function resolveSettings({ flags, environment, file }: SettingSources): R
   const { tenants, problems: tenantProblems } = resolveTenants(config, environment, isEmbedded);
   const corsOrigins = config.cors?.origins ?? [];
   problems.push(...(jwt?.problems ?? []), ...(admin?.problems ?? []), ...tenantProblems);
-  problems.push(...checkOrigins(corsOrigins));
+  const valkeyUrl = check<string | null>(choose(null, "VALKEY_URL", "VALKEY_URL", undefined), readValkeyUrl, null);
+  const rateLimits = resolveRateLimits(config.rateLimits ?? {}, valkeyUrl !== null);
+  problems.push(...checkOrigins(corsOrigins), ...rateLimits.problems);
   const passThrough = config.auth?.passThrough ?? false;
   if (passThrough && isEmbedded) {
     const rule =
@@ -96,11 +99,12 @@ export function resolveSettings({ flags, environment, file }: SettingSources): R
     upstream,
     upstreamTimeoutMs: config.upstream?.timeoutMs ?? 30_000,
     keyPepper: environment["KEY_PEPPER"] || null,
-    valkeyUrl: check<string | null>(choose(null, "VALKEY_URL", "VALKEY_URL", undefined), readValkeyUrl, null),
+    valkeyUrl,
     jwt: jwt?.settings ?? null,
     passThrough,
     tenants,
     corsOrigins,
+    rateLimits: rateLimits.settings,
     auditContent: config.audit?.content ?? false,
     admin: admin?.settings ?? null,
   };

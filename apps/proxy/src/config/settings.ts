@@ -1,5 +1,6 @@
 import type { Scope } from "@letta-environments/schema";
 import type { UpstreamBaseUrl } from "../upstream/upstream-base-url.ts";
+import type { RateLimitSettings } from "./rate-limit-settings.ts";
 import type { ClaimPath, LogFormat } from "./config-file.ts";
 
 /** Everything a runtime is told, resolved and checked. */
@@ -26,6 +27,7 @@ export interface Settings {
   readonly corsOrigins: readonly string[];
   /** Whether the audit log keeps what was sent. */
   readonly auditContent: boolean;
+  readonly rateLimits: RateLimitSettings;
   /** A listener of its own for the administration of keys; `null`: the main one has it. */
   readonly admin: AdminSettings | null;
 }

@@ -1,4 +1,5 @@
 import type { EnvironmentMode, Scope } from "@letta-environments/schema";
+import { patchRateLimits } from "./key-rate-limit.ts";
 import type { KeyRecord, KeySecret } from "./key-record.ts";
 
 /** Ends a key for good. A key that is revoked already keeps its first date. */
@@ -29,12 +30,16 @@ export interface KeyPatch {
   readonly maxMode?: EnvironmentMode | null;
   /** Epoch milliseconds. */
   readonly expiresAt?: number | null;
+  readonly rateLimits?: Readonly<Record<string, string | null>> | null;
   readonly disabled?: boolean;
 }
 
 /** Changes what a key may do and how it is described; its secrets and its tenant stay. */
-export function patchKey(record: KeyRecord, { disabled, owner, ...members }: KeyPatch, nowMs: number): KeyRecord {
-  const patched = { ...record, ...members };
+export function patchKey(record: KeyRecord, patch: KeyPatch, nowMs: number): KeyRecord {
+  const { disabled, owner, rateLimits, ...members } = patch;
+  const limited =
+    rateLimits === undefined ? record : { ...record, rateLimits: patchRateLimits(record.rateLimits, rateLimits) };
+  const patched = { ...limited, ...members };
   const owned = owner === undefined ? patched : { ...patched, owner: owner ?? patched.name };
   if (disabled === undefined) return owned;
   return disabled ? disableKey(owned, nowMs) : enableKey(owned);

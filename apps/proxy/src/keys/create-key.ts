@@ -1,6 +1,7 @@
 import type { EnvironmentMode, Scope } from "@letta-environments/schema";
 import { generateKey, generateKeyId } from "../auth/key-format.ts";
 import type { Digests, Pepper, RandomBytes } from "../ports.ts";
+import type { KeyRateLimits } from "./key-rate-limit.ts";
 import type { KeyRecord, KeySecret } from "./key-record.ts";
 
 /** What a new key may do and for whom; an absent member restricts nothing. */
@@ -16,6 +17,7 @@ export interface KeyRequest {
   readonly agentIds?: readonly string[] | null;
   readonly maxMode?: EnvironmentMode | null;
   readonly shared?: boolean;
+  readonly rateLimits?: KeyRateLimits | null;
   /** Epoch milliseconds. */
   readonly expiresAt?: number | null;
 }
@@ -49,6 +51,7 @@ export function createKey(request: KeyRequest, nowMs: number, mint: KeyMint): Mi
     agentIds: request.agentIds ?? null,
     maxMode: request.maxMode ?? null,
     shared: request.shared ?? false,
+    rateLimits: request.rateLimits ?? null,
     createdAt: nowMs,
     expiresAt: request.expiresAt ?? null,
     revokedAt: null,

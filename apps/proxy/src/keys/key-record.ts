@@ -1,3 +1,4 @@
+import type { KeyRateLimits } from "./key-rate-limit.ts";
 import type { EnvironmentMode, Scope } from "@letta-environments/schema";
 
 /** A gateway key as it is stored. The key itself is shown once and never kept. Times are epoch milliseconds. */
@@ -21,6 +22,8 @@ export interface KeyRecord {
   readonly maxMode: EnvironmentMode | null;
   /** Devices enrolled with the key may be enrolled with another one later. */
   readonly shared: boolean;
+  /** The key's own measures of rate limits; `null` means those of the configuration. */
+  readonly rateLimits: KeyRateLimits | null;
   readonly createdAt: number;
   readonly expiresAt: number | null;
   /** Ended for good. */
@@ -49,6 +52,7 @@ export function readKeyRecord(json: string): KeyRecord {
     agentIds: null,
     maxMode: null,
     disabledAt: null,
+    rateLimits: null,
   };
   return { ...older, ...(JSON.parse(json) as KeyRecord) };
 }

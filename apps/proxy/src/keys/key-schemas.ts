@@ -5,11 +5,15 @@ import { isTenantName, tenantRule } from "../config/resolve-jwt.ts";
 import type { KeyPatch } from "./change-key.ts";
 import type { KeyRequest } from "./create-key.ts";
 import { exactObject } from "./exact-object.ts";
+import { measureRule, parseMeasure } from "./key-rate-limit.ts";
 import { maxDurationMs } from "./parse-duration.ts";
 
 const maxTextLength = 128;
 /** Ids or patterns that one key may list. */
 const maxListLength = 1_000;
+
+/** Rate limits of which one key may have a measure of its own. */
+const maxMeasures = 32;
 
 /** Scopes of a key when none are named. */
 const defaultScopes: readonly Scope[] = ["list", "read"];
@@ -55,6 +59,22 @@ function list(item: v.GenericSchema<unknown, string>): v.GenericSchema<unknown, 
   );
 }
 
+const MeasureSchema = v.pipe(
+  v.string(),
+  v.check((text) => parseMeasure(text) !== null, measureRule),
+);
+
+/** Measures by the names of policies; which policies there are is a matter of the configuration. */
+function rateLimits<Measure>(
+  measure: v.GenericSchema<unknown, Measure>,
+): v.GenericSchema<unknown, Readonly<Record<string, Measure>>> {
+  const name = v.pipe(v.string(), v.regex(/^[\x20-\x7e]{1,64}$/, "must be named by a policy"));
+  return v.pipe(
+    v.record(name, measure, "must be an object"),
+    v.check((limits) => Object.keys(limits).length <= maxMeasures, `must have at most ${maxMeasures} entries`),
+  );
+}
+
 const restrictions = {
   deviceIds: v.exactOptional(v.nullable(list(IdentifierSchema))),
   connectionNames: v.exactOptional(v.nullable(list(TextSchema))),
@@ -78,6 +98,7 @@ export const RequestedKeySchema: v.GenericSchema<unknown, RequestedKey> = exactO
     tenant: v.exactOptional(TenantSchema),
     scopes: v.exactOptional(ScopesSchema, defaultScopes),
     shared: v.exactOptional(v.boolean()),
+    rateLimits: v.exactOptional(v.nullable(rateLimits(MeasureSchema))),
     ...texts,
     ...restrictions,
   },
@@ -94,6 +115,7 @@ export const KeyPatchSchema: v.GenericSchema<unknown, KeyPatch> = exactObject(
     name: v.exactOptional(TextSchema),
     scopes: v.exactOptional(ScopesSchema),
     disabled: v.exactOptional(v.boolean()),
+    rateLimits: v.exactOptional(v.nullable(rateLimits(v.nullable(MeasureSchema)))),
     ...texts,
     ...restrictions,
   },

@@ -1,5 +1,6 @@
 import type { EnvironmentMode, Scope } from "@letta-environments/schema";
 import { type KeyState, keyState } from "./change-key.ts";
+import type { KeyRateLimits } from "./key-rate-limit.ts";
 import type { KeyRecord } from "./key-record.ts";
 
 /** What is shown of a key: never a digest, nor the pepper that one was made with. Times are epoch milliseconds. */
@@ -15,6 +16,7 @@ export interface ShownKey {
   readonly agentIds: readonly string[] | null;
   readonly maxMode: EnvironmentMode | null;
   readonly shared: boolean;
+  readonly rateLimits: KeyRateLimits | null;
   readonly createdAt: number;
   readonly expiresAt: number | null;
   readonly revokedAt: number | null;
@@ -40,6 +42,7 @@ export function showKey(record: KeyRecord, nowMs: number, lastUsedAt: number | n
     agentIds: record.agentIds,
     maxMode: record.maxMode,
     shared: record.shared,
+    rateLimits: record.rateLimits,
     createdAt: record.createdAt,
     expiresAt: record.expiresAt,
     revokedAt: record.revokedAt,

@@ -10,7 +10,6 @@ const plain: RateLimitRule = {
   dimensions: ["key"],
   costs: new Map(),
   exempt: [],
-  overrides: new Map(),
 };
 
 test("a request falls under every rule, at the cost of its route, in the partition of the rule's dimensions", () => {
@@ -29,10 +28,10 @@ test("what is exempt does not fall under a rule, and nobody else is exempt", () 
   expect(createDemands([rule])({ ...subject, tenant: "globex" })).toHaveLength(1);
 });
 
-test("a key with a policy of its own is held to that one", () => {
-  const own = testPolicy({ limit: 1 });
-  const rule: RateLimitRule = { ...plain, overrides: new Map([["k1", own]]) };
-  expect(createDemands([rule])(subject)).toMatchObject([{ policy: own }]);
-  expect(createDemands([rule])({ ...subject, key: "k2" })).toMatchObject([{ policy: plain.policy }]);
-  expect(createDemands([rule])({ ...subject, key: null })).toMatchObject([{ policy: plain.policy }]);
+test("a key with a policy of its own is held to that one, or to none", () => {
+  const policy = testPolicy({ limit: 1 });
+  const demands = createDemands([plain]);
+  expect(demands(subject, new Map([[policy.name, policy]]))).toMatchObject([{ policy }]);
+  expect(demands(subject, new Map([[policy.name, null]]))).toEqual([]);
+  expect(demands(subject, new Map([["another", null]]))).toMatchObject([{ policy: plain.policy }]);
 });

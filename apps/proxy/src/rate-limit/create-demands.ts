@@ -1,18 +1,19 @@
 import { createPartitionKeys } from "./create-partition-keys.ts";
 import type { RateLimitSubject } from "./partition-key.ts";
 import type { RateLimitDemand } from "./rate-limit-policy.ts";
-import type { RateLimitRule } from "./rate-limit-rule.ts";
+import type { OwnPolicies, RateLimitRule } from "./rate-limit-rule.ts";
 
 /** Creates what tells for a request what it asks of the rules that it falls under, in their order. */
 export function createDemands(
   rules: readonly RateLimitRule[],
-): (subject: RateLimitSubject) => readonly RateLimitDemand[] {
+): (subject: RateLimitSubject, own?: OwnPolicies) => readonly RateLimitDemand[] {
   const prepared = rules.map((rule) => ({ rule, keyOf: createPartitionKeys(rule.dimensions) }));
-  return (subject) => {
+  return (subject, own) => {
     const demands: RateLimitDemand[] = [];
     for (const { rule, keyOf } of prepared) {
       if (rule.exempt.length > 0 && isExempt(rule, subject)) continue;
-      const policy = valueAt(rule.overrides, subject.key) ?? rule.policy;
+      if (own?.get(rule.policy.name) === null) continue;
+      const policy = own?.get(rule.policy.name) ?? rule.policy;
       const cost = valueAt(rule.costs, subject.route) ?? 1;
       demands.push({ policy, key: keyOf(subject), cost });
     }

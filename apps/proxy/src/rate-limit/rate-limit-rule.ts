@@ -10,6 +10,7 @@ export interface RateLimitRule {
   readonly costs: ReadonlyMap<string, number>;
   /** Values of dimensions to which the rule does not apply. */
   readonly exempt: readonly { readonly dimension: RateLimitDimension; readonly values: ReadonlySet<string> }[];
-  /** Policies of single keys in the place of the rule's own, by key id. They should have its name. */
-  readonly overrides: ReadonlyMap<string, RateLimitPolicy>;
 }
+
+/** Policies of a single key in the place of the rules' own, by their names; `null` frees it of the policy. */
+export type OwnPolicies = ReadonlyMap<string, RateLimitPolicy | null>;

@@ -5,7 +5,7 @@ import type { ProxyConfig } from "../proxy-config.ts";
 
 /** With what a request authenticates at the upstream; `undefined` for nothing. */
 export type CredentialChoice = (
-  request: Pick<GatewayRequest, "clientAddress">,
+  request: GatewayRequest,
   requestId: string,
   principal: Principal,
   ownCredential: string | null,
@@ -18,10 +18,10 @@ export type CredentialChoice = (
 export function createCredentialChoice(
   ports: Pick<ProxyPorts, "telemetry">,
   { upstream }: Pick<ProxyConfig, "upstream">,
-  forget: (ownCredential: string, principal: Principal) => void,
+  onRefused: (ownCredential: string, principal: Principal, request: GatewayRequest) => void,
 ): CredentialChoice {
   if (upstream.kind === "embedded") return () => undefined;
-  return ({ clientAddress }, requestId, principal, ownCredential) => {
+  return (request, requestId, principal, ownCredential) => {
     if (ownCredential === null) {
       const value = upstream.credentialOf(principal.tenant);
       return value === null ? undefined : { value };
@@ -29,8 +29,14 @@ export function createCredentialChoice(
     return {
       value: ownCredential,
       onCallerRefused(status) {
-        forget(ownCredential, principal);
-        ports.telemetry({ type: "pass_through_refused", requestId, status, keyId: principal.keyId, clientAddress });
+        onRefused(ownCredential, principal, request);
+        ports.telemetry({
+          type: "pass_through_refused",
+          requestId,
+          status,
+          keyId: principal.keyId,
+          clientAddress: request.clientAddress,
+        });
       },
     };
   };

@@ -30,7 +30,7 @@ export interface RequestMeaning {
   readonly queryValues: unknown;
   /** Decoded body; `null` when the endpoint takes none. */
   readonly bodyValue: unknown;
-  /** Called with the device of a send before it leaves; a response goes to the caller in its place. */
+  /** Called before a send leaves, with its device where only now it is known; a response goes to the caller in its place. */
   readonly beforeSend: (deviceId: string | null) => Promise<PlainResponse | null>;
 }
 
@@ -52,10 +52,10 @@ export interface ForwardAuthorised {
  */
 export function createForwardAuthorised(
   forward: Forward,
-  { clock, findDeviceId }: Pick<ProxyPorts, "clock" | "findDeviceId">,
+  { clock }: Pick<ProxyPorts, "clock">,
   config: Pick<ProxyConfig, "upstream">,
 ): ForwardAuthorised {
-  if (config.upstream.kind === "embedded") return forwardEmbedded(forward, findDeviceId);
+  if (config.upstream.kind === "embedded") return forwardEmbedded(forward);
   const connections = createResolveConnection(clock);
   const forwardHeld: ForwardAuthorised["forward"] = async (endpoint, request, deadline, meaning) => {
     const call: CallUpstream = (called, sent) => forward(called, sent, deadline);
@@ -81,12 +81,10 @@ export function createForwardAuthorised(
 }
 
 /** The embedded server needs no help but this: nothing reaches it before it is written down. */
-function forwardEmbedded(forward: Forward, findDeviceId: ProxyPorts["findDeviceId"]): ForwardAuthorised {
+function forwardEmbedded(forward: Forward): ForwardAuthorised {
   const forwardSeen: ForwardAuthorised["forward"] = async (endpoint, request, deadline, meaning) => {
-    const { params, beforeSend } = meaning;
     if (endpoint.operation === "sendMessage") {
-      const deviceId = (await findDeviceId?.(request.principal.tenant, params["connectionId"] ?? "")) ?? null;
-      const held = await beforeSend(deviceId);
+      const held = await meaning.beforeSend(null);
       if (held !== null) return held;
     }
     return forward(endpoint, request, deadline);

@@ -6,6 +6,7 @@ import {
   problemResponse,
   problemType,
 } from "@letta-environments/schema";
+import { upstreamLimitFields } from "./upstream-limit-fields.ts";
 import { parseJsonObject } from "./parse-json-object.ts";
 
 /** Longest text of an upstream that is shown. */
@@ -23,7 +24,10 @@ export function translateError(endpoint: Endpoint, response: PlainResponse, cred
     status: response.status,
     detail: publicText(text, credential) ?? `The upstream answered with status ${response.status}.`,
     retryable: isRetryable(endpoint, response),
-    ...(retryAfter !== undefined && isRetryAfter(retryAfter) && { headers: { "retry-after": retryAfter } }),
+    headers: {
+      ...upstreamLimitFields(response.headers),
+      ...(retryAfter !== undefined && isRetryAfter(retryAfter) && { "retry-after": retryAfter }),
+    },
   });
 }
 

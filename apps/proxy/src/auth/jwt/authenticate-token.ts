@@ -25,7 +25,11 @@ interface VerifiedToken {
 }
 
 /** Judges a token. */
-export type AuthenticateToken = (token: string) => Authentication | Promise<Authentication>;
+export type AuthenticateToken = (
+  token: string,
+  /** Nothing is verified: only a token that was before is let in. */
+  onlyKnown?: boolean,
+) => Authentication | Promise<Authentication>;
 
 /** Creates an {@link AuthenticateToken}. The library that verifies is loaded with the first token. */
 export function createAuthenticateToken(
@@ -60,7 +64,7 @@ export function createAuthenticateToken(
     return { kind: "authenticated", principal };
   }
 
-  return (token) => {
+  return (token, onlyKnown = false) => {
     if (token.length > settings.maxTokenBytes) return refused(invalidKey());
     const digest = digests.sha256(token);
     const keySet = keySets.current();
@@ -70,7 +74,7 @@ export function createAuthenticateToken(
       verified.delete(digest);
       return refused(invalidKey());
     }
-    return verify(token, digest, keySet);
+    return onlyKnown ? refused(invalidKey()) : verify(token, digest, keySet);
   };
 }
 

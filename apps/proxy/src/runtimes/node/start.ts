@@ -22,6 +22,7 @@ import { createFirstKeys } from "./create-first-keys.ts";
 import { listen } from "./listen.ts";
 import { loadSettings } from "./load-settings.ts";
 import { openAudit } from "./open-audit.ts";
+import { openRateLimiter } from "./open-rate-limiter.ts";
 import { openKeys } from "./open-keys.ts";
 import { startAdminListener } from "./start-admin-listener.ts";
 import { stopOnSignal } from "./stop-on-signal.ts";
@@ -38,6 +39,7 @@ export async function startCommand(parsed: ParsedCommand): Promise<void> {
   const onKeyStoreFailure = (cause: unknown): void => log({ type: "key_store_failed", requestId: "-", cause });
   const keys = await openKeys(settings, onKeyStoreFailure);
   const audit = await openAudit(settings, keys.pepper);
+  const rateLimits = await openRateLimiter(settings, log);
   const upstream = await composeUpstream(settings, keys.keyStore, log);
   const { keyStore } = keys;
   const keyStoreFor: KeyStoreFor = (actor) => auditKeyStore(keyStore, audit, actor, onFailure);
@@ -54,6 +56,7 @@ export async function startCommand(parsed: ParsedCommand): Promise<void> {
       telemetry: log,
       upstream: upstream.fetch,
       audit,
+      rateLimiter: rateLimits.limiter,
       ...(upstream.findDeviceId !== undefined && { findDeviceId: upstream.findDeviceId }),
       deviceSockets:
         upstream.deviceSockets === null
@@ -71,6 +74,7 @@ export async function startCommand(parsed: ParsedCommand): Promise<void> {
       tenants: settings.tenants,
       corsOrigins: settings.corsOrigins,
       auditContent: settings.auditContent,
+      rateLimits: settings.rateLimits,
       adminListener: settings.admin,
     },
   );
@@ -112,6 +116,7 @@ export async function startCommand(parsed: ParsedCommand): Promise<void> {
       await audit.close().catch(onFailure);
       const { writer, sequence, hash } = audit.end();
       log({ type: "audit_end", writer, sequence, hash });
+      rateLimits.close();
       keys.close();
     },
   });

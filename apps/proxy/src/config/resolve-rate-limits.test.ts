@@ -1,0 +1,74 @@
+import { expect, test } from "vitest";
+import type { RateLimitPolicyFile, RateLimitsFile } from "./rate-limit-file.ts";
+import { resolveRateLimits } from "./resolve-rate-limits.ts";
+
+function problemsOf(file: RateLimitsFile, hasValkey = false): string[] {
+  return resolveRateLimits(file, hasValkey).problems.map(({ setting, rule }) => `${setting} ${rule}`);
+}
+
+function withPolicy(policy: Partial<RateLimitPolicyFile>): RateLimitsFile {
+  return { policies: { mine: { per: ["key"], limit: 10, ...policy } } };
+}
+
+test("without any configuration there are limits, in memory, which count callers, sends, devices and failures", () => {
+  const { settings, problems } = resolveRateLimits({}, false);
+  expect(problems).toEqual([]);
+  expect(settings).toMatchObject({
+    store: "memory",
+    deadlineMs: 100,
+    instances: 1,
+    trustedProxies: { trustedHops: 0 },
+  });
+  expect(settings.limits.map(({ rule }) => rule.policy.name)).toEqual([
+    "gateway-requests",
+    "gateway-sends",
+    "gateway-running-sends",
+    "gateway-devices",
+    "gateway-failed-authentication",
+  ]);
+});
+
+test("a policy says what it leaves out: a minute, a burst of its whole limit, every operation, enforced", () => {
+  const [limit] = resolveRateLimits(withPolicy({}), false).settings.limits;
+  expect(limit?.rule.policy).toEqual({
+    name: "mine",
+    unit: "requests",
+    limit: 10,
+    windowMs: 60_000,
+    burst: 10,
+    mode: "enforce",
+    onStoreError: "local",
+  });
+  expect(limit?.routes.has("failedAuthentication")).toBe(false);
+  expect(limit?.routes.has("openDeviceSocket")).toBe(true);
+});
+
+test("limits that are switched off are none, and what is wrong with them is told still", () => {
+  expect(resolveRateLimits({ enabled: false }, false).settings.limits).toEqual([]);
+  expect(problemsOf({ enabled: false, ...withPolicy({ limit: 10, windowMs: 1, burst: 2 ** 52 }) })).toHaveLength(1);
+});
+
+test("Valkey counts where there is one, and is no choice where there is none", () => {
+  expect(resolveRateLimits({}, true).settings.store).toBe("valkey");
+  expect(resolveRateLimits({ store: "sqlite" }, true).settings.store).toBe("sqlite");
+  expect(problemsOf({ store: "valkey" })).toEqual(["rateLimits.store valkey needs VALKEY_URL"]);
+});
+
+test.each<[string, Partial<RateLimitPolicyFile>, string]>([
+  ["failures by key", { routes: ["failedAuthentication"] }, "must be per address"],
+  ["running requests with a burst", { unit: "concurrent-requests", burst: 2 }, "no burst"],
+  ["running sockets", { unit: "concurrent-requests", routes: ["openDeviceSocket"] }, "cannot hold openDeviceSocket"],
+  ["more than a unit a microsecond", { limit: 2_000, windowMs: 1 }, "one unit a microsecond"],
+])("%s are refused", (_name, policy, rule) => {
+  expect(problemsOf(withPolicy(policy))).toEqual([expect.stringContaining(rule)]);
+});
+
+test("a name that no header can hold is refused, and so is an address that is none", () => {
+  expect(problemsOf({ policies: { naïve: { per: ["key"], limit: 1 } } })).toEqual([
+    expect.stringContaining("printable ASCII"),
+  ]);
+  expect(problemsOf({ exempt: { addresses: ["192.0.2.1", "10.0.0.0/8", "nowhere", "2001:db8::1"] } })).toEqual([
+    "rateLimits.exempt.addresses[1] must be an IPv4 or IPv6 address",
+    "rateLimits.exempt.addresses[2] must be an IPv4 or IPv6 address",
+  ]);
+});

@@ -1,0 +1,90 @@
+import { groupAddress } from "../rate-limit/client-address.ts";
+import { judgeRateLimitPolicy, type RateLimitPolicy } from "../rate-limit/rate-limit-policy.ts";
+import type { RateLimitRule } from "../rate-limit/rate-limit-rule.ts";
+import { defaultRateLimits } from "./default-rate-limits.ts";
+import { limitedRoutes, type RateLimitPolicyFile, type RateLimitsFile } from "./rate-limit-file.ts";
+import type { RateLimitSettings, RoutedRateLimit } from "./rate-limit-settings.ts";
+import type { SettingProblem } from "./settings.ts";
+
+/** Resolves `rateLimits`: defaults, and the rules that no single member can tell. */
+export function resolveRateLimits(
+  file: RateLimitsFile,
+  hasValkey: boolean,
+): { readonly settings: RateLimitSettings; readonly problems: readonly SettingProblem[] } {
+  const problems: SettingProblem[] = [];
+  const exempt = resolveExemptions(file, problems);
+  const limits = Object.entries(file.policies ?? defaultRateLimits).map(([name, policyFile]) => {
+    const limit = resolveLimit(name, policyFile, exempt);
+    const rule = judgeRateLimitPolicy(limit.rule.policy) ?? judgeUse(policyFile, limit);
+    if (rule !== null) problems.push({ setting: `rateLimits.policies.${name.slice(0, 64)}`, rule });
+    return limit;
+  });
+  const store = file.store ?? (hasValkey ? "valkey" : "memory");
+  if (store === "valkey" && !hasValkey) problems.push({ setting: "rateLimits.store", rule: "valkey needs VALKEY_URL" });
+  const settings: RateLimitSettings = {
+    store,
+    deadlineMs: file.deadlineMs ?? 100,
+    instances: file.instances ?? 1,
+    trustedProxies: { trustedHops: file.trustedHops ?? 0, header: file.clientAddressHeader ?? "x-forwarded-for" },
+    limits: file.enabled === false ? [] : limits,
+  };
+  return { settings, problems };
+}
+
+function resolveExemptions({ exempt = {} }: RateLimitsFile, problems: SettingProblem[]): RateLimitRule["exempt"] {
+  const addresses = (exempt.addresses ?? []).map((text, index) => {
+    const group = groupAddress(text);
+    if (group === null) {
+      problems.push({ setting: `rateLimits.exempt.addresses[${index}]`, rule: "must be an IPv4 or IPv6 address" });
+    }
+    return group ?? "";
+  });
+  const lists = [
+    { dimension: "key", values: new Set(exempt.keyIds) },
+    { dimension: "tenant", values: new Set(exempt.tenants) },
+    { dimension: "address", values: new Set(addresses) },
+  ] as const;
+  return lists.filter(({ values }) => values.size > 0);
+}
+
+function resolveLimit(name: string, file: RateLimitPolicyFile, exempt: RateLimitRule["exempt"]): RoutedRateLimit {
+  const policy: RateLimitPolicy = {
+    name,
+    unit: file.unit ?? "requests",
+    limit: file.limit,
+    windowMs: file.windowMs ?? 60_000,
+    burst: file.burst ?? file.limit,
+    mode: file.mode ?? "enforce",
+    onStoreError: file.onStoreError ?? "local",
+  };
+  const usual = limitedRoutes.filter((route) => route !== "failedAuthentication");
+  return {
+    rule: {
+      policy,
+      dimensions: [...new Set(file.per)],
+      costs: new Map(Object.entries(file.costs ?? {})),
+      exempt,
+    },
+    routes: new Set(file.routes ?? (file.unit === concurrent ? usual.filter(isEndingRequest) : usual)),
+  };
+}
+
+const concurrent = "concurrent-requests";
+
+/** A socket and a failure have no end that could give a lease back. */
+function isEndingRequest(route: string): boolean {
+  return route !== "openDeviceSocket" && route !== "failedAuthentication";
+}
+
+/** What a policy cannot be used for: who failed to authenticate has no key. */
+function judgeUse(file: RateLimitPolicyFile, { rule, routes }: RoutedRateLimit): string | null {
+  const isByAddress = rule.dimensions.every((dimension) => dimension === "address" || dimension === "route");
+  if (routes.has("failedAuthentication") && !isByAddress) {
+    return "with route failedAuthentication must be per address: there is no key then";
+  }
+  if (rule.policy.unit !== concurrent) return null;
+  if (file.burst !== undefined || file.costs !== undefined) return `of ${concurrent} has no burst and no costs`;
+  return [...routes].every(isEndingRequest)
+    ? null
+    : `of ${concurrent} cannot hold openDeviceSocket or failedAuthentication`;
+}

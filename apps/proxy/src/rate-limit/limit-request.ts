@@ -1,0 +1,51 @@
+import type { PlainResponse } from "@letta-environments/schema";
+import type { GatewayPrincipal } from "../auth/gateway-principal.ts";
+import type { LimitedRoute } from "../config/rate-limit-file.ts";
+import type { RequestTrace } from "../request-trace.ts";
+import { withLimitHeaders } from "./limited-answer.ts";
+import type { RateLimitOutcome } from "./rate-limit-store.ts";
+import type { RequestLimits, RequestTraits } from "./request-limits.ts";
+
+/** Holds a request to its limits, before it is validated. Resolves with the refusal, or `null` when it may go on. */
+export function limitRequest(
+  limits: RequestLimits,
+  trace: RequestTrace,
+  principal: GatewayPrincipal,
+  route: LimitedRoute,
+  traits: RequestTraits,
+): PlainResponse | null | Promise<PlainResponse | null> {
+  const limited = limits.take(principal, route, traits);
+  if (!(limited instanceof Promise)) {
+    trace.limited = limited;
+    return limited.refusal;
+  }
+  return limited.then((late) => {
+    trace.limited = late;
+    return late.refusal;
+  });
+}
+
+/** Ends what {@link limitRequest} began: the leases go back, and the answer tells what is left. */
+export function endLimits({ limited }: RequestTrace, response: PlainResponse): PlainResponse {
+  if (limited === null) return response;
+  limited.release();
+  return withLimitHeaders(response, limited.outcome);
+}
+
+/** What telemetry is told of the limits; empty when they let the request pass. */
+export function describeLimits(outcome: RateLimitOutcome | undefined): {
+  readonly limitedBy?: readonly string[];
+  readonly shadowLimitedBy?: readonly string[];
+  readonly limitsDegraded?: NonNullable<RateLimitOutcome["degraded"]>;
+} {
+  if (outcome === undefined || (outcome.degraded === null && outcome.verdicts.every(({ allowed }) => allowed)))
+    return {};
+  const refusing = (mode: "enforce" | "shadow"): readonly string[] =>
+    outcome.verdicts.filter(({ policy, allowed }) => policy.mode === mode && !allowed).map(({ policy }) => policy.name);
+  const [enforced, shadow] = [refusing("enforce"), refusing("shadow")];
+  return {
+    ...(enforced.length > 0 && { limitedBy: enforced }),
+    ...(shadow.length > 0 && { shadowLimitedBy: shadow }),
+    ...(outcome.degraded !== null && { limitsDegraded: outcome.degraded }),
+  };
+}

@@ -1,0 +1,54 @@
+import { systemClock } from "@letta-environments/platform/node";
+import type { LogEvent } from "../../adapters/console-telemetry.ts";
+import { createMemoryRateLimitStore } from "../../adapters/memory-rate-limit-store.ts";
+import { createSqliteRateLimitStore } from "../../adapters/sqlite-rate-limit-store.ts";
+import { createValkeyRateLimitStore } from "../../adapters/valkey-rate-limit-store.ts";
+import type { Settings } from "../../config/settings.ts";
+import { createRateLimiter, type RateLimiter } from "../../rate-limit/create-rate-limiter.ts";
+import type { RateLimitStore } from "../../rate-limit/rate-limit-store.ts";
+import { openDatabase } from "./open-database.ts";
+
+/** Rate limits, and the end of what they are counted in. */
+export interface OpenRateLimiter {
+  /** `null` where nothing is limited. */
+  readonly limiter: RateLimiter | null;
+  close(): void;
+}
+
+interface OpenStore {
+  readonly store: RateLimitStore;
+  close(): void;
+}
+
+/**
+ * Opens the store of rate limits that the settings name.
+ *
+ * @throws CommandError when its file cannot be opened. Valkey may be away: the policies say what happens meanwhile.
+ */
+export async function openRateLimiter(settings: Settings, log: (event: LogEvent) => void): Promise<OpenRateLimiter> {
+  const { deadlineMs, instances, limits } = settings.rateLimits;
+  if (limits.length === 0) return { limiter: null, close: () => undefined };
+  const localStore = createMemoryRateLimitStore(systemClock);
+  const { store, close } = (await openStore(settings)) ?? { store: localStore, close: () => undefined };
+  const limiter = createRateLimiter({
+    store,
+    localStore,
+    clock: systemClock,
+    deadlineMs,
+    instances,
+    onDegraded: ({ state, ...event }) => log({ type: `rate_limits_${state}`, ...event } as LogEvent),
+  });
+  return { limiter, close };
+}
+
+async function openStore({ dataDir, valkeyUrl, rateLimits }: Settings): Promise<OpenStore | null> {
+  if (rateLimits.store === "sqlite") {
+    const database = await openDatabase(dataDir, "limits.sqlite");
+    return { store: createSqliteRateLimitStore(database, systemClock), close: () => database.close() };
+  }
+  if (rateLimits.store === "memory" || valkeyUrl === null) return null;
+  const { connectValkey } = await import("@letta-environments/platform/valkey");
+  // A connection of its own: keys are looked up with more patience. Its failures reach the log through the limiter.
+  const connection = connectValkey(valkeyUrl, { timeoutMs: rateLimits.deadlineMs, onFailure: () => undefined });
+  return { store: createValkeyRateLimitStore(connection), close: () => void connection.close() };
+}

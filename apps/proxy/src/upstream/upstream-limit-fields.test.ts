@@ -1,0 +1,22 @@
+import { expect, test } from "vitest";
+import { upstreamLimitFields } from "./upstream-limit-fields.ts";
+
+test.each([
+  { "ratelimit-policy": '"burst";q=100;w=60, "daily";q=1000;w=86400;pk=:cHNsc2s=:' },
+  { ratelimit: '"burst";r=50;t=30' },
+  { "x-ratelimit-remaining": "7", "x-ratelimit-reset": "2026-11-24T00:00:00Z" },
+])("%j passes", (headers) => {
+  expect(upstreamLimitFields(headers)).toEqual(headers);
+});
+
+test.each([
+  { ratelimit: '"unclosed;r=1' },
+  { ratelimit: '"a";r=1,' },
+  { ratelimit: "r=1;;" },
+  { "ratelimit-policy": `"${"a".repeat(2_000)}"` },
+  { "x-ratelimit-remaining": "7\u00ff" },
+  { "x-request-cost": "7" },
+  { "set-cookie": "a=b" },
+])("%j does not", (headers) => {
+  expect(upstreamLimitFields(headers)).toEqual({});
+});

@@ -1,0 +1,25 @@
+import type { PlainHeaders } from "@letta-environments/schema";
+
+/** A list of Strings or Tokens with parameters (RFC 9651), as far as a list that follows ours must be to stay one. */
+const item = String.raw`(?:"(?:[ !#-\[\]-~]|\\["\\])*"|[A-Za-z*][\w!#$%&'*+.^\x60|~:/-]*)`;
+const bare = String.raw`(?:${item}|-?\d{1,15}(?:\.\d{1,3})?|\?[01]|:[A-Za-z0-9+/=]*:)`;
+const member = String.raw`${item}(?: *; *[a-z*][a-z0-9_.*-]*(?:=${bare})?)*`;
+const listPattern = new RegExp(`^${member}(?:[ \\t]*,[ \\t]*${member})*$`);
+const maxLength = 1_024;
+
+/** Older fields, which every vendor writes in its own way: only their characters are checked. */
+const olderName = /^x-ratelimit-[a-z-]{1,32}$/;
+const olderValue = /^[\x21-\x7e][\x20-\x7e]{0,127}$/;
+
+/** What an upstream says of its own limits, as far as it is well-formed: callers see it beside what the gateway says of ours. */
+export function upstreamLimitFields(headers: PlainHeaders): PlainHeaders {
+  const passed: Record<string, string> = {};
+  for (const [name, value] of Object.entries(headers)) {
+    const isList = name === "ratelimit" || name === "ratelimit-policy";
+    const isPassed = isList
+      ? value.length <= maxLength && listPattern.test(value)
+      : olderName.test(name) && olderValue.test(value);
+    if (isPassed) passed[name] = value;
+  }
+  return passed;
+}

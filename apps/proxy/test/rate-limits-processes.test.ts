@@ -1,0 +1,115 @@
+/** Rate limits as users run them: processes of their own, a configuration file, a real Valkey. */
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import {
+  canLaunchValkey,
+  launchProxy,
+  launchValkey,
+  type LaunchedProxy,
+  runLettaProxy,
+} from "@letta-environments/testkit";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import type { RateLimitsFile } from "../src/config/rate-limit-file.ts";
+
+vi.setConfig({ testTimeout: 60_000 });
+
+let folder = "";
+const stops: (() => Promise<unknown>)[] = [];
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "letta-proxy-limits-"));
+});
+
+afterEach(async () => {
+  for (const stop of stops.splice(0).toReversed()) await stop();
+  await rm(folder, { recursive: true, force: true });
+});
+
+async function start(
+  rateLimits: RateLimitsFile,
+  env: Record<string, string> = {},
+  name = "data",
+): Promise<LaunchedProxy> {
+  const config = join(folder, `${name}.json`);
+  await writeFile(config, JSON.stringify({ rateLimits }));
+  const proxy = await launchProxy({ dataDir: join(folder, name), env: { PROXY_CONFIG: config, ...env } });
+  stops.push(() => proxy.stop());
+  return proxy;
+}
+
+function list(proxy: LaunchedProxy, key: string): Promise<Response> {
+  return fetch(`${proxy.url}/v1/environments`, { headers: { authorization: `Bearer ${key}` } });
+}
+
+const ten: RateLimitsFile = { policies: { ten: { per: ["key"], limit: 10, windowMs: 600_000 } } };
+
+test("limits in SQLite outlive a restart, and no request of a burst is let through twice", async () => {
+  const file: RateLimitsFile = { ...ten, store: "sqlite" };
+  const proxy = await start(file);
+  const key = await proxy.createKey({ scopes: ["list"] });
+  const answers = await Promise.all(Array.from({ length: 200 }, () => list(proxy, key)));
+  expect(answers.filter(({ status }) => status === 200)).toHaveLength(10);
+  await proxy.process.stop("SIGKILL");
+  const again = await start(file);
+  const refused = await list(again, key);
+  expect([refused.status, refused.headers.get("ratelimit-policy")]).toEqual([429, '"ten";q=10;w=600']);
+});
+
+test("without configuration there are limits, and a loop meets them", async () => {
+  const proxy = await launchProxy({ dataDir: join(folder, "data"), env: {} });
+  stops.push(() => proxy.stop());
+  const key = await proxy.createKey({ scopes: ["list"] });
+  expect((await list(proxy, key)).headers.get("ratelimit")).toMatch(/^"gateway-requests";r=\d+;t=\d+$/);
+  let limited: Response | null = null;
+  for (let round = 0; round < 100 && limited === null; round++) {
+    const answers = await Promise.all(Array.from({ length: 50 }, () => list(proxy, key)));
+    limited = answers.find(({ status }) => status === 429) ?? null;
+  }
+  expect(limited?.headers.get("retry-after")).toMatch(/^\d+$/);
+});
+
+test("a wrong limit is told by its place, and the proxy does not start", async () => {
+  const config = join(folder, "wrong.json");
+  const policies = {
+    mine: { per: ["key"], limit: 0 },
+    other: { per: ["device"], limit: 1, routes: ["failedAuthentication"] },
+  };
+  await writeFile(config, JSON.stringify({ rateLimits: { policies } }));
+  const check = runLettaProxy(["config", "check", "--config", config]);
+  await expect(check).rejects.toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining("rateLimits.policies.mine.limit"),
+  });
+  await writeFile(config, JSON.stringify({ rateLimits: { store: "valkey", policies: { other: policies.other } } }));
+  await expect(runLettaProxy(["config", "check", "--config", config])).rejects.toMatchObject({
+    stderr: expect.stringMatching(/policies\.other .*per address[\s\S]*rateLimits\.store valkey needs VALKEY_URL/),
+  });
+});
+
+describe.skipIf(!canLaunchValkey())("with Valkey", () => {
+  test("gateways that share it admit exactly 10 of 200 together, and decide alone and visibly while it is away", async () => {
+    const valkey = await launchValkey();
+    stops.push(valkey.stop);
+    const env = { VALKEY_URL: valkey.url, KEY_PEPPER: "the same pepper for both of them" };
+    const gateways = [await start(ten, env, "a"), await start(ten, env, "b")];
+    const [first, second] = gateways;
+    if (first === undefined || second === undefined) throw new Error("expected two gateways");
+    const { stdout } = await runLettaProxy(["keys", "create", "--name", "n", "--data-dir", first.dataDir], env);
+    const key = stdout.trim();
+    const answers = await Promise.all(
+      Array.from({ length: 200 }, (_, index) => list(index % 2 === 0 ? first : second, key)),
+    );
+    expect(answers.filter(({ status }) => status === 200)).toHaveLength(10);
+
+    await valkey.pause();
+    const began = performance.now();
+    const alone = await list(first, key);
+    const waitedMs = performance.now() - began;
+    await valkey.resume();
+    expect([alone.status, alone.headers.get("ratelimit-degraded")]).toEqual([200, '"ten";decided=local']);
+    // 100 ms of deadline; the rest is a busy machine's.
+    expect(waitedMs).toBeLessThan(2_000);
+    await vi.waitFor(async () => expect((await list(first, key)).status).toBe(429), { timeout: 10_000, interval: 100 });
+  });
+});

@@ -1,0 +1,277 @@
+/** Rate limits in the pipeline: where they are asked, what they say, and what they never do. */
+import { jsonResponse, type PlainResponse } from "@letta-environments/schema";
+import { describe, expect, test } from "vitest";
+import { createMemoryRateLimitStore } from "../src/adapters/memory-rate-limit-store.ts";
+import type { RateLimitsFile } from "../src/config/rate-limit-file.ts";
+import { resolveRateLimits } from "../src/config/resolve-rate-limits.ts";
+import type { UpstreamFetch } from "../src/ports.ts";
+import type { ProxyConfig } from "../src/proxy-config.ts";
+import { createRateLimiter } from "../src/rate-limit/create-rate-limiter.ts";
+import type { RateLimitStore } from "../src/rate-limit/rate-limit-store.ts";
+import { fakeRequest } from "./support/fake-request.ts";
+import { knownConnections } from "./support/known-connections.ts";
+import { bodyOf, createTestProxy, emptyUpstream, problemOf, type TestProxy } from "./support/test-proxy.ts";
+
+interface Options {
+  readonly upstream?: UpstreamFetch;
+  readonly store?: RateLimitStore;
+  readonly config?: Partial<ProxyConfig>;
+}
+
+function setUp(file: RateLimitsFile, { upstream, store, config }: Options = {}): TestProxy {
+  // The proxy's own virtual clock is made inside; limits tell time by it.
+  const clock = {
+    now: () => testProxy.clock.now(),
+    setTimer: (...timer: Parameters<TestProxy["clock"]["setTimer"]>) => testProxy.clock.setTimer(...timer),
+  };
+  let limiter: ReturnType<typeof createRateLimiter> | null = null;
+  const rateLimiter: ReturnType<typeof createRateLimiter> = {
+    take: (...taken) => lazy().take(...taken),
+    release: (...released) => lazy().release(...released),
+  };
+  function lazy(): ReturnType<typeof createRateLimiter> {
+    const local = createMemoryRateLimitStore(clock);
+    limiter ??= createRateLimiter({
+      store: store ?? local,
+      localStore: local,
+      clock,
+      onDegraded: ({ state, ...event }) =>
+        void testProxy.events.push({ type: `rate_limits_${state}`, ...event } as never),
+    });
+    return limiter;
+  }
+  const testProxy = createTestProxy(upstream ?? knownConnections(emptyUpstream), {
+    ports: { rateLimiter },
+    config: { rateLimits: resolveRateLimits(file, true).settings, ...config },
+  });
+  return testProxy;
+}
+
+function perKey(limit: number, more: object = {}): RateLimitsFile {
+  return { policies: { mine: { per: ["key"], limit, ...more } } };
+}
+
+const message = JSON.stringify({ messages: [{ role: "user", content: "x", client_message_id: "m" }] });
+
+function send({ proxy }: TestProxy, key: string, connectionId = "conn-1"): Promise<PlainResponse> {
+  const path = `/v1/environments/${connectionId}/messages`;
+  return proxy.handle(
+    fakeRequest({ key, method: "POST", path, headers: { "content-type": "application/json" }, body: message }),
+  );
+}
+
+test("every answer tells what is left, and one too many is refused with the policy's name and nothing else done", async () => {
+  const testProxy = setUp(perKey(2));
+  const { key } = await testProxy.issueKey();
+  const ask = (): Promise<PlainResponse> => testProxy.proxy.handle(fakeRequest({ key }));
+  const first = await ask();
+  expect(first.headers).toMatchObject({ "ratelimit-policy": '"mine";q=2;w=60', ratelimit: '"mine";r=1;t=30' });
+  await ask();
+  const before = testProxy.upstreamRequests.length;
+  const refused = await ask();
+  expect([refused.status, problemOf(refused).errorCode]).toEqual([429, "rate_limited"]);
+  expect(refused.headers).toMatchObject({
+    "retry-after": "30",
+    ratelimit: '"mine";r=0;t=30',
+    "x-should-retry": "true",
+  });
+  expect(testProxy.upstreamRequests).toHaveLength(before);
+  expect(testProxy.events.at(-1)).toMatchObject({ type: "request", status: 429, limitedBy: ["mine"] });
+  await testProxy.clock.advance(30_000);
+  expect((await ask()).status).toBe(200);
+});
+
+test("200 requests at once under a limit of 10 get exactly 10 through", async () => {
+  const testProxy = setUp(perKey(10));
+  const { key } = await testProxy.issueKey();
+  const answers = await Promise.all(Array.from({ length: 200 }, () => testProxy.proxy.handle(fakeRequest({ key }))));
+  expect(answers.filter(({ status }) => status === 200)).toHaveLength(10);
+  expect(testProxy.upstreamRequests).toHaveLength(10);
+});
+
+test("a refusal by authorisation costs nothing, and so does nobody's request", async () => {
+  const testProxy = setUp(perKey(1));
+  const { key } = await testProxy.issueKey({ scopes: ["list"] });
+  for (let count = 0; count < 3; count++) {
+    const read = await testProxy.proxy.handle(fakeRequest({ key, path: "/v1/environments/device-1" }));
+    expect(read.status).toBe(403);
+    expect((await testProxy.proxy.handle(fakeRequest({ path: "/v1/nothing" }))).status).toBe(404);
+  }
+  expect((await testProxy.proxy.handle(fakeRequest({ key }))).status).toBe(200);
+});
+
+test("keys are counted apart, and a key with a measure of its own by that one", async () => {
+  const testProxy = setUp(perKey(1));
+  const keys = [
+    await testProxy.issueKey(),
+    await testProxy.issueKey({ rateLimits: { mine: "3/1m" } }),
+    await testProxy.issueKey({ rateLimits: { mine: "none" } }),
+  ];
+  const passed: number[] = [];
+  for (const { key } of keys) {
+    const answers = await Promise.all(Array.from({ length: 5 }, () => testProxy.proxy.handle(fakeRequest({ key }))));
+    passed.push(answers.filter(({ status }) => status === 200).length);
+  }
+  expect(passed).toEqual([1, 3, 5]);
+});
+
+test("sends are counted by device", async () => {
+  const testProxy = setUp({ policies: { sends: { per: ["key", "device"], limit: 1, routes: ["sendMessage"] } } });
+  const { key } = await testProxy.issueKey();
+  const statuses = [await send(testProxy, key), await send(testProxy, key), await send(testProxy, key, "c")];
+  expect(statuses.map(({ status }) => status === 429)).toEqual([false, true, false]);
+});
+
+test("a request that is over makes room for one that waited outside", async () => {
+  const empty = jsonResponse(200, { connections: [], hasNextPage: false });
+  let finish: () => void = () => undefined;
+  const first = new Promise<PlainResponse>((resolve) => {
+    finish = () => resolve(empty);
+  });
+  let calls = 0;
+  const slow: UpstreamFetch = () => (calls++ === 0 ? first : Promise.resolve(empty));
+  const testProxy = setUp(perKey(1, { unit: "concurrent-requests" }), { upstream: slow });
+  const { key } = await testProxy.issueKey();
+  const running = testProxy.proxy.handle(fakeRequest({ key }));
+  expect((await testProxy.proxy.handle(fakeRequest({ key }))).status).toBe(429);
+  finish();
+  expect((await running).headers["ratelimit-policy"]).toBe('"mine";q=1;qu="concurrent-requests"');
+  expect((await testProxy.proxy.handle(fakeRequest({ key }))).status).toBe(200);
+});
+
+test("a caller cannot hold a lease of another request by its request id", async () => {
+  const never: UpstreamFetch = () => new Promise(() => undefined);
+  const testProxy = setUp(perKey(1, { unit: "concurrent-requests" }), { upstream: never });
+  const { key } = await testProxy.issueKey();
+  const headers = { "x-request-id": "same-for-all" };
+  void testProxy.proxy.handle(fakeRequest({ key, headers }));
+  expect((await testProxy.proxy.handle(fakeRequest({ key, headers }))).status).toBe(429);
+});
+
+test("a policy in shadow refuses nothing, is not shown, and tells telemetry whom it would refuse", async () => {
+  const testProxy = setUp(perKey(1, { mode: "shadow" }));
+  const { key } = await testProxy.issueKey();
+  await testProxy.proxy.handle(fakeRequest({ key }));
+  const second = await testProxy.proxy.handle(fakeRequest({ key }));
+  expect([second.status, second.headers["ratelimit"]]).toEqual([200, undefined]);
+  expect(testProxy.events.at(-1)).toMatchObject({ status: 200, shadowLimitedBy: ["mine"] });
+});
+
+describe("failed authentication", () => {
+  const file: RateLimitsFile = {
+    policies: { failures: { per: ["address"], limit: 3, routes: ["failedAuthentication"] } },
+  };
+  // Well-formed, so that each one is looked up.
+  const guess = async (): Promise<string> => (await createTestProxy().issueKey()).key;
+
+  test("is 401 up to the limit of its address, then 429, and then nothing is looked up for it", async () => {
+    const testProxy = setUp(file);
+    const { key } = await testProxy.issueKey();
+    await testProxy.proxy.handle(fakeRequest({ key }));
+    const statuses: number[] = [];
+    for (let count = 0; count < 6; count++) {
+      statuses.push((await testProxy.proxy.handle(fakeRequest({ key: await guess() }))).status);
+    }
+    expect(statuses).toEqual([401, 401, 401, 429, 429, 429]);
+    // Who was let in before is let in still; a key that would have to be looked up waits.
+    expect((await testProxy.proxy.handle(fakeRequest({ key }))).status).toBe(200);
+    const cold = await testProxy.issueKey();
+    // A change of keys forgets what was verified: now both have to be looked up.
+    expect((await testProxy.proxy.handle(fakeRequest({ key: cold.key }))).status).toBe(429);
+    await testProxy.clock.advance(20_000);
+    expect((await testProxy.proxy.handle(fakeRequest({ key: cold.key }))).status).toBe(200);
+  });
+
+  test("of a caller's own key at the upstream counts against the address too", async () => {
+    const refusing: UpstreamFetch = () => Promise.resolve(jsonResponse(401, {}));
+    const testProxy = setUp(file, { upstream: refusing, config: { passThrough: true } });
+    const statuses: number[] = [];
+    for (let count = 0; count < 6; count++) {
+      statuses.push((await testProxy.proxy.handle(fakeRequest({ key: `sk-guess-${count}` }))).status);
+    }
+    expect(statuses).toEqual([401, 401, 401, 401, 429, 429]);
+    expect(testProxy.upstreamRequests).toHaveLength(4);
+  });
+});
+
+describe("a store that is away", () => {
+  const away: RateLimitStore = {
+    take: () => Promise.reject(new Error("away")),
+    release: () => Promise.reject(new Error("away")),
+  };
+
+  test("is seen in a header, in telemetry and once in the log, and the process decides alone", async () => {
+    const testProxy = setUp(perKey(2), { store: away });
+    const { key } = await testProxy.issueKey();
+    const answers = [];
+    for (let count = 0; count < 3; count++) answers.push(await testProxy.proxy.handle(fakeRequest({ key })));
+    expect(answers.map(({ status }) => status)).toEqual([200, 200, 429]);
+    expect(answers[0]?.headers["ratelimit-degraded"]).toBe('"mine";decided=local');
+    expect(testProxy.events.filter(({ type }) => type === "rate_limits_degraded")).toHaveLength(1);
+    expect(testProxy.events.at(-1)).toMatchObject({ limitsDegraded: "unavailable" });
+  });
+
+  test("refuses with 503 where a policy is closed meanwhile", async () => {
+    const testProxy = setUp(perKey(2, { onStoreError: "closed" }), { store: away });
+    const { key } = await testProxy.issueKey();
+    const answer = await testProxy.proxy.handle(fakeRequest({ key }));
+    expect([answer.status, problemOf(answer).errorCode]).toEqual([503, "limits_unavailable"]);
+    expect(answer.headers["retry-after"]).toBe("1");
+  });
+});
+
+describe("GET /v1/ratelimit", () => {
+  const ask = ({ proxy }: TestProxy, key: string, query = "", method = "GET"): Promise<PlainResponse> =>
+    proxy.handle(fakeRequest({ key, path: "/v1/ratelimit", query, method }));
+
+  test("tells what is left for an operation, and takes nothing", async () => {
+    const testProxy = setUp(perKey(2));
+    const { key } = await testProxy.issueKey({ scopes: ["connect"] });
+    for (let count = 0; count < 5; count++) {
+      const answer = await ask(testProxy, key, "operation=sendMessage&deviceId=device-1");
+      expect([answer.status, answer.headers["ratelimit"]]).toEqual([200, '"mine";r=2;t=0']);
+      expect(bodyOf(answer)).toEqual({
+        operation: "sendMessage",
+        policies: [
+          {
+            name: "mine",
+            unit: "requests",
+            mode: "enforce",
+            limit: 2,
+            windowMs: 60_000,
+            burst: 2,
+            allowed: true,
+            remaining: 2,
+            resetMs: 0,
+            retryAfterMs: 0,
+            degraded: null,
+          },
+        ],
+      });
+    }
+  });
+
+  test("needs a key, names a query that breaks a rule, and is no other method", async () => {
+    const testProxy = setUp(perKey(2));
+    const { key } = await testProxy.issueKey();
+    expect((await ask(testProxy, "lek_nobody")).status).toBe(401);
+    const wrong = await ask(testProxy, key, "operation=everything");
+    expect(problemOf(wrong).errors?.[0]?.member).toBe("operation");
+    expect((await ask(testProxy, key, "", "POST")).headers["allow"]).toBe("GET, HEAD");
+    expect((await ask(testProxy, key, "", "HEAD")).body).toBeNull();
+  });
+
+  test("is there, and empty, where nothing is limited", async () => {
+    const testProxy = createTestProxy();
+    const answer = await ask(testProxy, (await testProxy.issueKey()).key);
+    expect(bodyOf(answer)).toEqual({ operation: "listEnvironments", policies: [] });
+  });
+});
+
+test("what an upstream says of its limits stands behind what the gateway says of its own", async () => {
+  const limited: UpstreamFetch = () =>
+    Promise.resolve(jsonResponse(429, { message: "slow down" }, { ratelimit: '"theirs";r=0;t=9', "retry-after": "9" }));
+  const testProxy = setUp(perKey(100), { upstream: limited });
+  const answer = await testProxy.proxy.handle(fakeRequest({ key: (await testProxy.issueKey()).key }));
+  expect(answer.headers).toMatchObject({ ratelimit: '"mine";r=99;t=1, "theirs";r=0;t=9', "retry-after": "9" });
+});
