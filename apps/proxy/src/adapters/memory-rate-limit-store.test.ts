@@ -83,3 +83,12 @@ test("a refused request pushes no other key out of a full store", () => {
     expect(store.take([demandOf(`refused ${index}`)], options).admitted).toBe(false);
   expect(store.size).toBe(2);
 });
+
+test("a policy on which nothing is charged takes no room, whatever else the request is charged", () => {
+  const store = createMemoryRateLimitStore(createVirtualClock());
+  store.take(
+    [testDemand(), testDemand({ name: "free" }, "x", 0), testDemand({ name: "trial", mode: "shadow" }, "x", 11)],
+    options,
+  );
+  expect(store.size).toBe(1);
+});

@@ -41,7 +41,6 @@ export function decideRateLimits(
 
 function isAllowed({ policy, cost }: RateLimitDemand, state: number, nowUs: number): boolean {
   if (policy.unit === "concurrent-requests") return state < policy.limit;
-  if (cost > policy.burst) return false;
   const intervalUs = intervalUsOf(policy);
   const burstUs = intervalUs * policy.burst;
   return isWithinBurst(arrivalBaseUs(state, nowUs, burstUs) + cost * intervalUs, nowUs, burstUs);

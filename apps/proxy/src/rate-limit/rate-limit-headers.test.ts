@@ -121,6 +121,17 @@ test("what is admitted is no refusal, and without enforced policies no field is 
   expect(rateLimitHeaders(decide([testDemand({ mode: "shadow" })]))).toEqual({});
 });
 
+test("requests that share a policy are each told their own ones", () => {
+  const shared = testDemand({ name: "shared" });
+  for (const name of ["first", "second", "first"]) {
+    expect(rateLimitHeaders(decide([shared, testDemand({ name })]))).toEqual({
+      "ratelimit-policy": `"shared";q=10;w=1, "${name}";q=10;w=1`,
+      ratelimit: `"shared";r=9;t=1, "${name}";r=9;t=1`,
+    });
+  }
+  expect(read(rateLimitHeaders(decide([shared]))["ratelimit-policy"])).toHaveLength(1);
+});
+
 test("whatever a policy is called and whatever is left, the fields can be read back", () => {
   const printable = fc.string({
     unit: fc.integer({ min: 0x20, max: 0x7e }).map((code) => String.fromCharCode(code)),

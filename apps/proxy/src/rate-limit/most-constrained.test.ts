@@ -1,0 +1,29 @@
+import { expect, test } from "vitest";
+import { testPolicy } from "../../test/support/test-demand.ts";
+import { mostConstrained } from "./most-constrained.ts";
+import type { RateLimitPolicy } from "./rate-limit-policy.ts";
+import type { RateLimitVerdict } from "./rate-limit-store.ts";
+
+function allows(name: string, remaining: number | null, changes: Partial<RateLimitPolicy> = {}): RateLimitVerdict {
+  const policy = testPolicy({ name, ...changes });
+  return { policy, allowed: true, remaining, resetMs: 0, retryAfterMs: 0, degraded: null };
+}
+
+function refuses(name: string, retryAfterMs: number | null, changes: Partial<RateLimitPolicy> = {}): RateLimitVerdict {
+  return { ...allows(name, 0, changes), allowed: false, retryAfterMs };
+}
+
+test.each<[string | null, readonly RateLimitVerdict[]]>([
+  [null, []],
+  [null, [allows("a", 0, { mode: "shadow" }), refuses("b", null, { mode: "shadow" })]],
+  ["small", [allows("full", 10), allows("small", 1), allows("half", 5)]],
+  ["big", [allows("small", 5), allows("big", 400, { burst: 1_000 })]],
+  ["leases", [allows("half", 5), allows("leases", 1, { unit: "concurrent-requests", limit: 4, burst: 1 })]],
+  ["known", [allows("open", null), allows("known", 10)]],
+  ["long", [refuses("short", 100), refuses("long", 200), refuses("middle", 150)]],
+  ["never", [refuses("long", 1e9), refuses("never", null), refuses("short", 1)]],
+  ["refused", [allows("empty", 0), refuses("refused", 1), allows("full", 10)]],
+])("the policy that tells a caller most is %s", (name, verdicts) => {
+  expect(mostConstrained(verdicts)?.policy.name ?? null).toBe(name);
+  expect(mostConstrained(verdicts.toReversed())?.policy.name ?? null).toBe(name);
+});
