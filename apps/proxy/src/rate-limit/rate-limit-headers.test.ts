@@ -123,6 +123,7 @@ test("what is admitted is no refusal, and without enforced policies no field is 
 
 test("requests that share a policy are each told their own ones", () => {
   const shared = testDemand({ name: "shared" });
+  expect(rateLimitHeaders(decide([shared]))).toMatchObject({ "ratelimit-policy": '"shared";q=10;w=1' });
   for (const name of ["first", "second", "first"]) {
     expect(rateLimitHeaders(decide([shared, testDemand({ name })]))).toEqual({
       "ratelimit-policy": `"shared";q=10;w=1, "${name}";q=10;w=1`,
