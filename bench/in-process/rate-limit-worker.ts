@@ -38,11 +38,11 @@ const subjects = Array.from({ length: callers }, (_, index) => ({
 }));
 
 function rule(of: RateLimitPolicy, ...dimensions: RateLimitRule["dimensions"]): RateLimitRule {
-  return { policy: of, dimensions, costs: new Map([["send", 5]]), exempt: [], overrides: new Map() };
+  return { policy: of, dimensions, costs: new Map([["send", 5]]), exempt: [] };
 }
 
 const demandsOf = createDemands([rule(perKey, "key"), rule(perAddress, "address"), rule(perTenant, "tenant", "route")]);
-const prepared = subjects.map(demandsOf);
+const prepared = subjects.map((subject) => demandsOf(subject));
 const withLease = prepared.map(([first, second], index): RateLimitDemand[] => [
   ...(first === undefined || second === undefined ? [] : [first, second]),
   { policy: perCaller, key: `caller ${index}`, cost: 1 },

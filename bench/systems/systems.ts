@@ -25,7 +25,8 @@ export const systems: readonly SystemUnderTest[] = [
   {
     name: "proxy with auth, embedded server, one row",
     entry: proxyEntry,
-    words: ["start", "--port", "0", "--log", "json"],
+    // Limits that are never met, but asked.
+    words: ["start", "--port", "0", "--log", "json", "--config", join(import.meta.dirname, "proxy.config.json")],
     key: "issued",
   },
 ];
