@@ -90,7 +90,10 @@ export function createProxy(ports: ProxyPorts, config: ProxyConfig): Proxy {
     if (authentication.kind === "refused") return authentication;
     const { principal } = authentication;
     trace.principal = principal;
-    if (endpoint.operation === "sendMessage") trace.send = await beginSend(ports, trace.requestId, principal, params);
+    if (endpoint.operation === "sendMessage") {
+      const isKnown = authentication.ownCredential === undefined;
+      trace.send = await beginSend(ports, trace.requestId, principal, isKnown, params);
+    }
 
     const refusal =
       authoriseEndpoint(principal, endpoint, params) ??

@@ -116,6 +116,17 @@ test("edits, a cut tail and a contradicted report are found, with exit code 1", 
   expect(await run(["audit", "verify", "--against", report])).toMatchObject({ code: 1, stdout: "" });
 });
 
+test("a log that was emptied, or is no log any more, is not intact, whatever is in its place", async () => {
+  await run(["keys", "create", "--name", "a"]);
+  tamper("DELETE FROM audit_records; DELETE FROM audit_heads; DELETE FROM audit_directory");
+  expect((await run(["audit", "verify"])).code).toBe(1);
+  tamper("INSERT INTO audit_records VALUES ('x', 1152921504606846976, '{}', 'x')");
+  expect(await run(["audit", "verify"])).toMatchObject({ code: 1, stdout: expect.stringContaining("NOT intact") });
+  await writeFile(join(dataDir, "audit.sqlite"), "no database at all, but long enough to be looked at".repeat(100));
+  const ruined = await run(["audit", "verify"]);
+  expect([ruined.code, ruined.stderr.includes("    at ")]).toEqual([1, false]);
+});
+
 test("without a log, and with another pepper, nothing is called intact", async () => {
   expect(await run(["audit", "verify"])).toMatchObject({ code: 1, stderr: expect.stringContaining("no audit log") });
   expect(existsSync(join(dataDir, "audit.sqlite"))).toBe(false);

@@ -157,6 +157,23 @@ describe("a refused send is written down with the decision", () => {
     expect(upstreamRequests.filter(({ method }) => method === "POST")).toEqual([]);
   });
 
+  test("but a caller's own upstream key that nothing is known of fills no log, and a refusal keeps few of many ids", async () => {
+    const refusing: UpstreamFetch = () => Promise.resolve(jsonResponse(401, {}));
+    const stranger = setUp({ config: { passThrough: true } }, refusing);
+    expect((await stranger.send("Bearer sk-invented")).status).toBe(401);
+    expect((await stranger.send("Bearer sk-invented", { messages: [] })).status).toBe(400);
+    expect(stranger.entries).toEqual([]);
+
+    const { send, entries, issueKey } = setUp();
+    const messages = Array.from({ length: 500 }, (_, index) => ({
+      role: "user",
+      content: "x",
+      client_message_id: `${index}`,
+    }));
+    await send(`Bearer ${(await issueKey({ agentIds: ["a"] })).key}`, { agentId: "b", messages });
+    expect(entries).toMatchObject([{ type: "send_refused", messageIds: { length: 20 } }]);
+  });
+
   test("but nobody without a key fills the log", async () => {
     const { send, entries } = setUp();
     await send("Bearer lek_nobody");

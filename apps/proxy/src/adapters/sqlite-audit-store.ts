@@ -18,7 +18,8 @@ const schema = `
     sequence INTEGER NOT NULL,
     hash TEXT NOT NULL,
     pepper_id TEXT NOT NULL,
-    seal TEXT NOT NULL
+    seal TEXT NOT NULL,
+    noted INTEGER NOT NULL DEFAULT 0
   ) STRICT;
   CREATE TABLE IF NOT EXISTS audit_directory (
     only INTEGER PRIMARY KEY CHECK (only = 1),
@@ -40,7 +41,9 @@ export function createSqliteAuditStore(database: SqliteDatabase): AuditStore {
   database.transaction(() => database.exec(schema));
   const insertRecord = database.prepare("INSERT INTO audit_records (writer, sequence, text, hash) VALUES (?, ?, ?, ?)");
   const saveHead = database.prepare(
-    "INSERT OR REPLACE INTO audit_heads (writer, ordinal, sequence, hash, pepper_id, seal) VALUES (?, ?, ?, ?, ?, ?)",
+    "INSERT INTO audit_heads (writer, ordinal, sequence, hash, pepper_id, seal) VALUES (?, ?, ?, ?, ?, ?) " +
+      "ON CONFLICT (writer) DO UPDATE SET ordinal = excluded.ordinal, sequence = excluded.sequence, hash = excluded.hash, " +
+      "pepper_id = excluded.pepper_id, seal = excluded.seal",
   );
   const saveDirectory = database.prepare(
     "INSERT OR REPLACE INTO audit_directory (only, count, pepper_id, seal) VALUES (1, ?, ?, ?)",
@@ -49,6 +52,13 @@ export function createSqliteAuditStore(database: SqliteDatabase): AuditStore {
   const selectHead = database.prepare("SELECT * FROM audit_heads WHERE writer = ?");
   const selectHeads = database.prepare("SELECT * FROM audit_heads ORDER BY ordinal, writer");
   const countHeads = database.prepare("SELECT count(*) AS count FROM audit_heads");
+  // Whoever moves `noted` makes the next chain note less; the seals and the chains stay what they are.
+  const selectUnnoted = database.prepare(
+    "SELECT * FROM audit_heads WHERE sequence > noted ORDER BY ordinal LIMIT 1000",
+  );
+  const markNoted = database.prepare("UPDATE audit_heads SET noted = sequence WHERE writer = ?");
+  const selectHash = database.prepare("SELECT hash FROM audit_records WHERE writer = ? AND sequence = ?");
+  const selectFirstPage = database.prepare(`SELECT * FROM audit_records ORDER BY writer, sequence LIMIT ${pageSize}`);
   const selectPage = database.prepare(
     `SELECT * FROM audit_records WHERE (writer, sequence) > (?, ?) ORDER BY writer, sequence LIMIT ${pageSize}`,
   );
@@ -67,8 +77,13 @@ export function createSqliteAuditStore(database: SqliteDatabase): AuditStore {
     return { count: Number(row["count"]), pepperId: String(row["pepper_id"]), seal: String(row["seal"]) };
   }
 
+  function readHash(writer: string, sequence: number): string | null {
+    const row = selectHash.get(writer, sequence);
+    return row === undefined ? null : String(row["hash"]);
+  }
+
   function* readRecords(): Generator<AuditRecord> {
-    let page = selectPage.all("", Number.MIN_SAFE_INTEGER).map(readRecord);
+    let page = selectFirstPage.all().map(readRecord);
     for (let last = page.at(-1); last !== undefined; last = page.at(-1)) {
       yield* page;
       page = selectPage.all(last.writer, last.sequence).map(readRecord);
@@ -78,7 +93,10 @@ export function createSqliteAuditStore(database: SqliteDatabase): AuditStore {
   return {
     async open(begin) {
       database.transaction(() => {
-        const { record, head, directory } = begin(readDirectory(), Number(countHeads.get()?.["count"]));
+        const unnoted = selectUnnoted.all().map(readHead);
+        const count = Number(countHeads.get()?.["count"]);
+        const { record, head, directory } = begin({ directory: readDirectory(), count, unnoted });
+        for (const { writer } of unnoted) markNoted.run(writer);
         insert(record);
         replaceHead(head);
         saveDirectory.run(directory.count, directory.pepperId, directory.seal);
@@ -98,7 +116,8 @@ export function createSqliteAuditStore(database: SqliteDatabase): AuditStore {
       // A reader's transaction: writers go on, and are not seen.
       database.exec("BEGIN");
       try {
-        return read({ directory: readDirectory(), heads: selectHeads.all().map(readHead), records: readRecords() });
+        const heads = selectHeads.all().map(readHead);
+        return read({ directory: readDirectory(), heads, records: readRecords(), hashAt: readHash });
       } finally {
         database.exec("COMMIT");
       }

@@ -8,6 +8,8 @@ export type WriterEntry =
   | {
       readonly type: "writer_opened";
       readonly version: string;
+      /** Ends of earlier chains, as far as no later chain had noted them: none of them can be cut any more. */
+      readonly ends: readonly { readonly writer: string; readonly sequence: number; readonly hash: string }[];
       /** Whether the list of chains carried a good seal when this one was added. */
       readonly directoryIntact: boolean;
     }
@@ -67,5 +69,14 @@ export type KeyEntry =
       /** Members with their new values, but for secrets; a new key shows all. */
       readonly members: Readonly<Record<string, unknown>>;
     }
-  /** It was not made: there is no such key, a rule forbade it, or the store failed. */
+  /** It was to be made, and the store did not say whether it was. */
+  | {
+      readonly type: "key_change_unknown";
+      readonly actor: KeyActor;
+      readonly keyId: string;
+      readonly tenant: string;
+      readonly act: KeyAct;
+      readonly members: Readonly<Record<string, unknown>>;
+    }
+  /** It was not made: there is no such key, or a rule forbade it. */
   | { readonly type: "key_change_abandoned"; readonly actor: KeyActor; readonly keyId: string };

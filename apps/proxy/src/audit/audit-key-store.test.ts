@@ -4,6 +4,7 @@ import { createTestAudit } from "../../test/support/test-audit.ts";
 import { createMemoryKeyStore } from "../adapters/memory-key-store.ts";
 import { disableKey, enableKey, revokeKey, rotateKey } from "../keys/change-key.ts";
 import type { KeyActor } from "../keys/key-actor.ts";
+import { KeyStoreUnavailableError } from "../keys/key-store-unavailable-error.ts";
 import type { KeyRecord } from "../keys/key-record.ts";
 import type { KeyStore } from "../ports.ts";
 import type { AuditEntry } from "./audit-entry.ts";
@@ -68,6 +69,28 @@ test("what cannot be written down is not done; what was done stays done when onl
   left = 1;
   await store.create(record);
   expect([await plain.find(record.id), failures.length]).toEqual([record, 1]);
+});
+
+test("a change of which the store says nothing is told as unknown, with what it was to be", async () => {
+  const audit = createTestAudit();
+  const plain = createMemoryKeyStore();
+  const silent: KeyStore = {
+    ...plain,
+    create: () => Promise.reject(new KeyStoreUnavailableError()),
+    async update(id, change) {
+      await plain.update(id, change);
+      throw new KeyStoreUnavailableError();
+    },
+  };
+  const store = auditKeyStore(silent, await audit.openWriter("writer-1"), actor, () => undefined);
+  const record = createTestKeyRecord({ name: "ghost" });
+  await expect(store.create(record)).rejects.toBeInstanceOf(KeyStoreUnavailableError);
+  await plain.create(record);
+  await expect(store.update(record.id, (current) => revokeKey(current, 9))).rejects.toBeInstanceOf(Error);
+  expect((await audit.entries()).filter(({ type }) => type === "key_change_unknown")).toMatchObject([
+    { keyId: record.id, act: "created", members: { name: "ghost" } },
+    { keyId: record.id, act: "revoked", members: { revokedAt: 9 } },
+  ]);
 });
 
 test.each<[string, (record: KeyRecord) => KeyRecord, (record: KeyRecord) => KeyRecord]>([

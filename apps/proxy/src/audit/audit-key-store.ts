@@ -1,7 +1,8 @@
 import type { KeyActor } from "../keys/key-actor.ts";
+import { KeyStoreUnavailableError } from "../keys/key-store-unavailable-error.ts";
 import type { KeyRecord } from "../keys/key-record.ts";
 import type { KeyStore } from "../ports.ts";
-import type { KeyAct } from "./audit-entry.ts";
+import type { AuditEntry, KeyAct } from "./audit-entry.ts";
 import type { AuditLog } from "./audit-log.ts";
 
 /**
@@ -14,46 +15,50 @@ export function auditKeyStore(
   actor: KeyActor,
   onFailure: (cause: unknown) => void,
 ): KeyStore {
+  /** `wanted` tells what was made, or was to be made; `null` when it never came to that. */
   async function change<Result>(
     keyId: string,
     run: () => Promise<Result>,
-    result: () => KeyChange | null,
+    wanted: () => KeyChange | null,
   ): Promise<Result> {
     await audit.append({ type: "key_change_started", actor, keyId });
+    const end = (type: "key_changed" | "key_change_unknown"): Promise<void> => {
+      const made = wanted();
+      const entry: AuditEntry =
+        made === null
+          ? { type: "key_change_abandoned", actor, keyId }
+          : { type, actor, keyId, ...describeKeyChange(made) };
+      return audit.append(entry).catch(onFailure);
+    };
+    let result: Result;
     try {
-      return await run();
-    } finally {
-      const changed = result();
-      const entry =
-        changed === null
-          ? ({ type: "key_change_abandoned", actor, keyId } as const)
-          : ({ type: "key_changed", actor, keyId, ...describeKeyChange(changed) } as const);
-      await audit.append(entry).catch(onFailure);
+      result = await run();
+    } catch (cause) {
+      if (cause instanceof KeyStoreUnavailableError) await end("key_change_unknown");
+      else await audit.append({ type: "key_change_abandoned", actor, keyId }).catch(onFailure);
+      throw cause;
     }
+    await end("key_changed");
+    return result;
   }
 
   return {
     ...keyStore,
-    create(record) {
-      let made: KeyChange | null = null;
-      const run = async (): Promise<void> => {
-        await keyStore.create(record);
-        made = { before: null, after: record };
-      };
-      return change(record.id, run, () => made);
-    },
+    create: (record) =>
+      change(
+        record.id,
+        () => keyStore.create(record),
+        () => ({ before: null, after: record }),
+      ),
     update(id, modify) {
-      let made: KeyChange | null = null;
-      const run = async (): Promise<KeyRecord | null> => {
-        let before: KeyRecord | null = null;
-        const after = await keyStore.update(id, (record) => {
-          before = record;
-          return modify(record);
+      let wanted: KeyChange | null = null;
+      const run = (): Promise<KeyRecord | null> =>
+        keyStore.update(id, (before) => {
+          const after = modify(before);
+          wanted = { before, after };
+          return after;
         });
-        if (after !== null) made = { before, after };
-        return after;
-      };
-      return change(id, run, () => made);
+      return change(id, run, () => wanted);
     },
   };
 }

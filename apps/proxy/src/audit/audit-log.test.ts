@@ -22,7 +22,15 @@ test("an entry is stored with its writer, its number and its time, in the order 
   await Promise.all([log.append(finishedSend("a")), log.append(finishedSend("b"))]);
   await log.close();
   expect(await audit.entries()).toEqual([
-    { writer: "writer-1", sequence: 1, time: 5, type: "writer_opened", version: "1.0.0", directoryIntact: true },
+    {
+      writer: "writer-1",
+      sequence: 1,
+      time: 5,
+      type: "writer_opened",
+      version: "1.0.0",
+      directoryIntact: true,
+      ends: [],
+    },
     { writer: "writer-1", sequence: 2, time: 5, ...finishedSend("a") },
     { writer: "writer-1", sequence: 3, time: 5, ...finishedSend("b") },
     { writer: "writer-1", sequence: 4, time: 5, type: "writer_closed" },

@@ -128,13 +128,14 @@ export async function openAuditLog(options: AuditLogOptions): Promise<OpenAuditL
 async function beginChain(options: AuditLogOptions): Promise<ChainEnd> {
   const { store, writer, version, clock } = options;
   let end: ChainEnd | null = null;
-  await store.open((directory, chains) => {
+  await store.open(({ directory, count, unnoted }) => {
     const directoryIntact =
-      directory === null ? chains === 0 : directory.count === chains && isDirectorySealed(directory, options);
+      directory === null ? count === 0 : directory.count === count && isDirectorySealed(directory, options);
+    const ends = unnoted.map(({ writer: earlier, sequence, hash }) => ({ writer: earlier, sequence, hash }));
     // A count that was lowered must not hide that a chain is missing: the next one is numbered behind the highest claim.
-    const ordinal = Math.max(directory?.count ?? 0, chains) + 1;
+    const ordinal = Math.max(directory?.count ?? 0, count) + 1;
     const start = emptyChain(writer, ordinal, options);
-    const record = linkRecord(start, { type: "writer_opened", version, directoryIntact }, clock.now(), options);
+    const record = linkRecord(start, { type: "writer_opened", version, directoryIntact, ends }, clock.now(), options);
     end = { ...start, sequence: record.sequence, hash: record.hash };
     return { record, head: sealHead(end, options), directory: sealDirectory(ordinal, options) };
   });

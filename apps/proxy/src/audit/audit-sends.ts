@@ -10,12 +10,17 @@ import type { ProxyPorts } from "../ports.ts";
 import type { SendFacts } from "./audit-entry.ts";
 import type { AuditLog } from "./audit-log.ts";
 
+/** Message ids that are kept of a refused send. */
+const maxRefusedMessageIds = 20;
+
 /** A send on its way through the pipeline; the steps fill it in. */
 export interface AuditedSend {
   readonly sendId: string;
   readonly requestId: string;
   readonly principal: Principal;
   readonly connectionId: string;
+  /** False for a caller's own upstream key, of which only the upstream can tell whether it is anybody's. */
+  readonly isCallerKnown: boolean;
   /** `null` until it was read. */
   body: SendMessageBody | null;
   deviceId: string | null;
@@ -36,10 +41,12 @@ export async function beginSend(
   { findDeviceId, randomId }: Pick<ProxyPorts, "findDeviceId" | "randomId">,
   requestId: string,
   principal: Principal,
+  isCallerKnown: boolean,
   { connectionId = "" }: Readonly<Record<string, string>>,
 ): Promise<AuditedSend> {
   const deviceId = (await findDeviceId?.(principal.tenant, connectionId)) ?? null;
-  return { sendId: randomId("send"), requestId, principal, connectionId, body: null, deviceId, isStarted: false };
+  const sendId = randomId("send");
+  return { sendId, requestId, principal, connectionId, isCallerKnown, body: null, deviceId, isStarted: false };
 }
 
 /** Creates {@link AuditSends}; without a log nothing is written and nothing is held up. */
@@ -63,11 +70,13 @@ export function createAuditSends(
       return null;
     },
     async finish(send, response) {
+      // Whoever has no key must not be able to fill the disk: nothing has left, and nobody is known to have wanted it.
+      if (!send.isStarted && !send.isCallerKnown) return;
       const result = { status: response.status, code: codeOf(response) };
       const replayed = response.headers["idempotency-replayed"] === "true";
       const entry = send.isStarted
         ? ({ type: "send_finished", sendId: send.sendId, ...result, replayed } as const)
-        : ({ type: "send_refused", ...factsOf(send), ...result } as const);
+        : ({ type: "send_refused", ...refusedFactsOf(send), ...result } as const);
       await audit.append(entry).catch((cause: unknown) => onFailure(send.requestId, cause));
     },
   };
@@ -88,6 +97,12 @@ function factsOf({ sendId, requestId, principal, connectionId, deviceId, body }:
     messageIds: messages.flatMap((message) => ("client_message_id" in message ? [message.client_message_id] : [])),
     answersApproval: messages.some(isApprovalMessage),
   };
+}
+
+/** Of what was not done a few ids are enough: a body may hold thousands. */
+function refusedFactsOf(send: AuditedSend): SendFacts {
+  const facts = factsOf(send);
+  return { ...facts, messageIds: facts.messageIds.slice(0, maxRefusedMessageIds) };
 }
 
 function codeOf({ status, body }: PlainResponse): string | null {

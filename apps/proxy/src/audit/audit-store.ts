@@ -40,12 +40,22 @@ export interface AuditSnapshot {
   readonly heads: readonly AuditHead[];
   /** Every record, by writer, then by sequence. */
   readonly records: Iterable<AuditRecord>;
+  /** The hash of a single record; `null` when it is not there. */
+  hashAt(writer: string, sequence: number): string | null;
+}
+
+/** What there is when a chain is added. */
+export interface PresentChains {
+  readonly directory: AuditDirectory | null;
+  readonly count: number;
+  /** Ends that no chain has noted yet. */
+  readonly unnoted: readonly AuditHead[];
 }
 
 /** Where audit records are kept. Each method is atomic, and durable when its promise resolves; nothing is ever changed. */
 export interface AuditStore {
-  /** Adds a chain: `begin` is given the directory and the number of chains as they are now. */
-  open(begin: (directory: AuditDirectory | null, chains: number) => ChainStart): Promise<void>;
+  /** Adds a chain, which `begin` makes of what is there. The ends that it was given count as noted from then on. */
+  open(begin: (present: PresentChains) => ChainStart): Promise<void>;
   /** Adds records to a chain, with its new head. Rejects, and stores nothing, when one is there already. */
   append(records: readonly AuditRecord[], head: AuditHead): Promise<void>;
   /** The head of a chain. */

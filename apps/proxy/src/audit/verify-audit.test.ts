@@ -24,14 +24,10 @@ test("an untouched log of several writers is intact", async () => {
   expect(await audit.verify()).toMatchObject({ intact: true, records: 706, findings: [] });
 });
 
-test("an empty log is intact", async () => {
-  expect(await createTestAudit().verify()).toEqual({
-    intact: true,
-    records: 0,
-    chains: [],
-    unfinishedSends: [],
-    findings: [],
-  });
+test("an emptied log is not intact: a log has a number of chains from its first record on", async () => {
+  const audit = await filled([3, 2]);
+  audit.database.exec("DELETE FROM audit_records; DELETE FROM audit_heads; DELETE FROM audit_directory");
+  expect(await audit.verify()).toMatchObject({ intact: false, findings: [{ fault: "directory_missing" }] });
 });
 
 test.each([
@@ -45,7 +41,7 @@ test.each([
   ["records of an unknown writer", "INSERT INTO audit_records VALUES ('other', 1, '{}', 'x')", "head_missing"],
   ["a head taken out", "DELETE FROM audit_heads WHERE writer = 'writer-0'", "head_missing"],
   ["a moved head", "UPDATE audit_heads SET sequence = 3 WHERE writer = 'writer-0'", "head_forged"],
-  ["a directory taken out", "DELETE FROM audit_directory", "directory_forged"],
+  ["a directory taken out", "DELETE FROM audit_directory", "directory_missing"],
   ["a lowered count of chains", "UPDATE audit_directory SET count = 1", "directory_forged"],
   ["a repeated number", "UPDATE audit_heads SET ordinal = 1", "head_forged"],
   [
@@ -80,6 +76,34 @@ test("a head set back to a sealed end of its own chain is told by an earlier rep
   expect((await audit.verify(earlier)).findings).toEqual([
     { fault: "report_contradicted", writer: "writer-0", sequence: 2 },
   ]);
+});
+
+test("a head set back to a sealed end of its own chain is found once a later chain has noted the end", async () => {
+  const audit = createTestAudit();
+  const log = await audit.openWriter("writer-0");
+  const old = sealHead(log.end(), testSealing);
+  await log.append(finishedSend("a"));
+  await audit.openWriter("writer-1");
+  audit.database.exec(
+    "DROP TRIGGER audit_record_deleted; DELETE FROM audit_records WHERE writer = 'writer-0' AND sequence = 2",
+  );
+  audit.database
+    .prepare("UPDATE audit_heads SET sequence = ?, hash = ?, seal = ? WHERE writer = 'writer-0'")
+    .run(old.sequence, old.hash, old.seal);
+  expect((await audit.verify()).findings).toEqual([{ fault: "end_contradicted", writer: "writer-0", sequence: 2 }]);
+});
+
+test("a chain notes each end once, and again when it has moved", async () => {
+  const audit = createTestAudit();
+  const first = await audit.openWriter("writer-0");
+  await audit.openWriter("writer-1");
+  await first.append(finishedSend("a"));
+  await audit.openWriter("writer-2");
+  const noted = (await audit.entries()).flatMap((entry) =>
+    entry.type === "writer_opened" ? [entry.ends.map(({ writer, sequence }) => `${writer} ${sequence}`)] : [],
+  );
+  expect(noted).toEqual([[], ["writer-0 1"], ["writer-0 2", "writer-1 1"]]);
+  expect((await audit.verify()).intact).toBe(true);
 });
 
 test("a chain added to a log whose count was lowered does not hide it", async () => {

@@ -16,6 +16,12 @@ export type AuditFault =
   | "head_missing"
   /** The head does not carry the seal of this pepper. */
   | "head_forged"
+  /** An end that a later chain noted is not there: the chain was cut, and its head set back to an older one. */
+  | "end_contradicted"
+  /** The number of chains is not there; a log has one from its first record on. */
+  | "directory_missing"
+  /** What is stored is no log. */
+  | "unreadable"
   /** A whole chain is not there. */
   | "chain_missing"
   /** The number of chains does not carry the seal of this pepper, or did not when a chain was added. */
@@ -74,6 +80,7 @@ export function verifyAudit(snapshot: AuditSnapshot, sealing: Sealing, earlier: 
     }
     records += 1;
     step(walk, record, sealing, unfinishedSends);
+    findings.push(...endsContradicted(record, snapshot));
   }
   endWalk();
 
@@ -133,6 +140,15 @@ function step(walk: ChainWalk, record: AuditRecord, { digests }: Sealing, unfini
   walk.closed = entry.type === "writer_closed";
 }
 
+/** Holds the ends that a chain noted when it began against what is there now. */
+function endsContradicted({ text }: AuditRecord, { hashAt }: AuditSnapshot): readonly AuditFinding[] {
+  const entry = readEntry(text);
+  if (entry?.type !== "writer_opened" || !Array.isArray(entry.ends)) return [];
+  return entry.ends
+    .filter(({ writer, sequence, hash }) => hashAt(String(writer), Number(sequence)) !== hash)
+    .map(({ writer, sequence }) => ({ fault: "end_contradicted", writer: String(writer), sequence: Number(sequence) }));
+}
+
 function endFindings({ end, head, expected }: ChainWalk, sealing: Sealing): readonly AuditFinding[] {
   const { writer } = end;
   const findings: AuditFinding[] = [];
@@ -149,7 +165,7 @@ function endFindings({ end, head, expected }: ChainWalk, sealing: Sealing): read
 
 function directoryFindings({ directory, heads }: AuditSnapshot, sealing: Sealing): readonly AuditFinding[] {
   const whole = { writer: null, sequence: null };
-  if (directory === null) return heads.length === 0 ? [] : [{ fault: "directory_forged", ...whole }];
+  if (directory === null) return [{ fault: "directory_missing", ...whole }];
   const findings: AuditFinding[] = [];
   if (!isDirectorySealed(directory, sealing)) findings.push({ fault: "directory_forged", ...whole });
   const ordinals = new Set(heads.map(({ ordinal }) => ordinal));

@@ -1,3 +1,4 @@
+import { printable } from "./printable.ts";
 import type { AuditFault, AuditFinding, AuditReport } from "../audit/verify-audit.ts";
 
 const faultTexts: Readonly<Record<AuditFault, string>> = {
@@ -6,6 +7,9 @@ const faultTexts: Readonly<Record<AuditFault, string>> = {
   tail_cut: "records are missing at the end",
   tail_added: "records were added behind the sealed end",
   head_missing: "the sealed end is missing",
+  directory_missing: "the number of chains is missing, which every log has",
+  end_contradicted: "the end that a later chain noted is not there",
+  unreadable: "the file cannot be read as a log",
   head_forged: "the end does not carry the seal of this pepper",
   chain_missing: "a whole chain is missing",
   directory_forged: "the number of chains does not carry the seal of this pepper",
@@ -30,7 +34,8 @@ export function formatAuditRecord(text: string): string {
   const { writer: _writer, sequence: _sequence, time, type, ...members } = record;
   const shown = Object.entries(members).filter(([, value]) => value !== null && value !== false);
   const when = typeof time === "number" && Math.abs(time) <= 8.64e15 ? new Date(time).toISOString() : "?";
-  return lines([[when, String(type).replaceAll("_", " "), ...shown.map(memberText)].join("  ")]);
+  const words = [when, String(type).replaceAll("_", " "), ...shown.map(memberText)];
+  return lines([words.map(printable).join("  ")]);
 }
 
 function findingLine({ fault, writer, sequence }: AuditFinding): string {
@@ -42,12 +47,7 @@ function findingLine({ fault, writer, sequence }: AuditFinding): string {
 }
 
 function memberText([name, value]: readonly [string, unknown]): string {
-  return `${name} ${printable(typeof value === "string" ? value : JSON.stringify(value))}`;
-}
-
-/** Names come from callers: nothing of them reaches a terminal as a control character. */
-function printable(text: string): string {
-  return text.replaceAll(/\p{Cc}/gu, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`);
+  return `${name} ${typeof value === "string" ? value : JSON.stringify(value)}`;
 }
 
 function readObject(text: string): Readonly<Record<string, unknown>> | null {

@@ -4,7 +4,7 @@ import process from "node:process";
 import { loadPepper, PepperError } from "../../adapters/node/load-pepper.ts";
 import type { AuditRecord, AuditSnapshot } from "../../audit/audit-store.ts";
 import { readEarlierEnds } from "../../audit/read-earlier-ends.ts";
-import { type EarlierEnds, verifyAudit } from "../../audit/verify-audit.ts";
+import { type AuditReport, type EarlierEnds, verifyAudit } from "../../audit/verify-audit.ts";
 import { formatAuditRecord, formatAuditReport } from "../../cli/format-audit.ts";
 import type { ParsedCommand } from "../../cli/parse-command.ts";
 import type { Pepper } from "../../ports.ts";
@@ -16,11 +16,20 @@ import { auditFile, type OpenAuditStore, openAuditStore } from "./open-audit.ts"
 export async function verifyAuditCommand(parsed: ParsedCommand): Promise<void> {
   const earlier = readEarlierReport(parsed.options.get("against")?.[0]);
   const report = await withAudit(parsed, ({ store, sealing }) =>
-    store.snapshot((snapshot) => verifyAudit(snapshot, sealing, earlier)),
+    // Whoever can write to the file can make it anything: then it is no log, and that is the finding.
+    store.snapshot((snapshot) => verifyAudit(snapshot, sealing, earlier)).catch(() => unreadable),
   );
   process.stdout.write(parsed.options.has("json") ? `${JSON.stringify(report, null, 2)}\n` : formatAuditReport(report));
   if (!report.intact) throw new CommandError("the audit log is not intact");
 }
+
+const unreadable: AuditReport = {
+  intact: false,
+  records: 0,
+  chains: [],
+  unfinishedSends: [],
+  findings: [{ fault: "unreadable", writer: null, sequence: null }],
+};
 
 /** `audit list`: the latest records, in the order of their times. */
 export async function listAuditCommand(parsed: ParsedCommand): Promise<void> {

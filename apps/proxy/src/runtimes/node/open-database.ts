@@ -55,7 +55,8 @@ function closeToOthers(dataDir: string): void {
   if ((mode & 0o077) !== 0) chmodSync(dataDir, 0o700);
 }
 
-function isBusy(cause: unknown): boolean {
+/** Whether SQLite failed because another process holds the file. */
+export function isBusy(cause: unknown): boolean {
   return cause instanceof Error && "errcode" in cause && cause.errcode === busyCode;
 }
 

@@ -59,8 +59,17 @@ async function runParsed(parsed: ParsedCommand): Promise<0 | 1 | 2> {
       );
       return 1;
     }
+    if (isSqliteError(error)) {
+      process.stderr.write(`letta-proxy: the data directory cannot be used: ${error.message}\n`);
+      return 1;
+    }
     if (!(error instanceof CommandError)) throw error;
     process.stderr.write(`letta-proxy: ${error.message.replaceAll("\n", "\nletta-proxy: ")}\n`);
     return error.exitCode;
   }
+}
+
+/** A full disk, a damaged file: no defect of ours, so no stack. */
+function isSqliteError(error: unknown): error is Error {
+  return error instanceof Error && "code" in error && error.code === "ERR_SQLITE_ERROR";
 }
