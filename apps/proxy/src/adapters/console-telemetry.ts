@@ -21,15 +21,37 @@ export function createConsoleTelemetry(
   write: (line: string) => void,
   now: () => number,
 ): (event: LogEvent) => void {
-  if (format === "json") return (event) => write(`${jsonLine(event, now())}\n`);
+  if (format === "json") {
+    const timeOf = createIsoTime();
+    return (event) => write(`${jsonLine(event, timeOf(now()))}\n`);
+  }
   return (event) => {
     const line = prettyLine(event);
     if (line !== null) write(`${new Date(now()).toISOString().slice(11, 19)} ${line}\n`);
   };
 }
 
-function jsonLine(event: LogEvent, nowMs: number): string {
-  const { type, ...members } = event;
-  const cause = "cause" in event ? { cause: describeCause(event.cause) } : {};
-  return JSON.stringify({ event: type, ...members, ...cause, time: new Date(nowMs).toISOString() });
+/** There is a line for every request: nothing is copied that can be written as it is. */
+function jsonLine(event: LogEvent, time: string): string {
+  const told = "cause" in event ? { ...event, cause: describeCause(event.cause) } : event;
+  const text = JSON.stringify(told);
+  const start = '{"type":';
+  if (!text.startsWith(start)) {
+    const { type, ...members } = told;
+    return JSON.stringify({ event: type, ...members, time });
+  }
+  return `{"event":${text.slice(start.length, -1)},"time":"${time}"}`;
+}
+
+/** Writes times in ISO 8601; those of one millisecond once. */
+function createIsoTime(): (timeMs: number) => string {
+  let lastMs = Number.NaN;
+  let text = "";
+  return (timeMs) => {
+    if (timeMs !== lastMs) {
+      text = new Date(timeMs).toISOString();
+      lastMs = timeMs;
+    }
+    return text;
+  };
 }

@@ -5,7 +5,7 @@ import type { GatewayPrincipal } from "../auth/gateway-principal.ts";
 import { type LimitedRoute, limitedRoutes } from "../config/rate-limit-file.ts";
 import type { RateLimitSettings } from "../config/rate-limit-settings.ts";
 import type { GatewayRequest } from "../gateway-request.ts";
-import { clientAddress } from "./client-address.ts";
+import { createAddressOf } from "./create-address-of.ts";
 import { createDemands } from "./create-demands.ts";
 import type { RateLimiter } from "./create-rate-limiter.ts";
 import { createOwnPolicies } from "./own-policies.ts";
@@ -86,15 +86,7 @@ export function createRequestLimits(
   }
 
   return {
-    addressOf: (request) =>
-      clientAddress(
-        {
-          peer: request.clientAddress,
-          xForwardedFor: request.header("x-forwarded-for"),
-          forwarded: request.header("forwarded"),
-        },
-        trustedProxies,
-      ),
+    addressOf: createAddressOf(trustedProxies),
     blockOf(address) {
       const block = blocked.get(address ?? "");
       if (block === undefined) return null;
