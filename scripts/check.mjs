@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import process from "node:process";
 import { ensureNode, findNode } from "./ensure-node.mjs";
+import { ensureBenchInstalled } from "./lib/bench-installation.mjs";
 import { ensureInstalled } from "./lib/installation.mjs";
 import { repositoryRoot } from "./lib/repository-root.mjs";
 import { runCommand } from "./lib/run-command.mjs";
@@ -19,7 +20,14 @@ const script = (name) => runCommand(node, ["--disable-warning=ExperimentalWarnin
 
 /** @type {readonly (readonly [name: string, run: () => Promise<number>])[]} */
 const steps = [
-  ["types", () => runTasks(["typecheck", "typecheck:scripts", "typecheck:bench"])],
+  [
+    "types",
+    async () => {
+      // The benchmarks' own dependencies have types too.
+      await ensureBenchInstalled();
+      return runTasks(["typecheck", "typecheck:scripts", "typecheck:bench"]);
+    },
+  ],
   ["lint", () => tool("oxlint", ["--type-aware", "--deny-warnings"])],
   ["format", () => tool("oxfmt", ["--check"])],
   ["boundaries", () => script("check-boundaries.mjs")],
