@@ -10,7 +10,7 @@ import type { ProxyPorts } from "../ports.ts";
 import { readBearerToken } from "./bearer-token.ts";
 import { createBoundedMap } from "./bounded-map.ts";
 import type { GatewayPrincipal } from "./gateway-principal.ts";
-import { parseKeyId } from "./key-format.ts";
+import { hasKeyLength, parseKeyId } from "./key-format.ts";
 import { invalidKey, missingKey } from "./key-refusals.ts";
 import { type VerifiedKey, verifyKey } from "./verify-key.ts";
 
@@ -75,12 +75,14 @@ export function createAuthenticate(
       return { kind: "refused", response: credentials.kind === "absent" ? missingKey() : invalidKey() };
     }
     const { token } = credentials;
-    const id = parseKeyId(token);
-    if (id === null) return refused();
+    if (!hasKeyLength(token)) return refused();
     forgetWhenKeysChanged();
     const digest = digests.sha256(token);
     const known = verified.get(digest);
     if (known !== undefined) return judge(known);
+    // What was verified once is well-formed: only what is new is looked at closely, still before any store.
+    const id = parseKeyId(token);
+    if (id === null) return refused();
     if (onlyKnown || clock.now() < (refusedUntil.get(digest) ?? 0)) return refused();
     return lookUp(token, digest, id);
   };

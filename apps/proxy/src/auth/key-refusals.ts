@@ -4,13 +4,19 @@ const challenge = 'Bearer realm="letta-environments"';
 
 /** 401 for a request without a key (RFC 6750 section 3: no error code then). */
 export function missingKey(): PlainResponse {
-  return problemResponse("missing_key", { headers: { "www-authenticate": challenge } });
+  return missing;
 }
 
 /** 401 for a key that is not valid. It never says why, so that a guesser learns nothing. */
 export function invalidKey(): PlainResponse {
-  return problemResponse("invalid_key", { headers: { "www-authenticate": `${challenge}, error="invalid_token"` } });
+  return invalid;
 }
+
+// Made once: a flood of guesses must not be worth more work than it takes to refuse it.
+const missing = problemResponse("missing_key", { headers: { "www-authenticate": challenge } });
+const invalid = problemResponse("invalid_key", {
+  headers: { "www-authenticate": `${challenge}, error="invalid_token"` },
+});
 
 /** Seconds after which a repeat is worth it: a connection that broke is tried again within one. */
 const keyStoreRetrySeconds = 2;
