@@ -77,7 +77,8 @@ export function createProxy(ports: ProxyPorts, config: ProxyConfig): Proxy {
     onFailure: (requestId, cause) => ports.telemetry({ type: "audit_failed", requestId, cause }),
   });
   const administer = ports.admin === undefined ? null : createAdminister({ ...ports, ...ports.admin });
-  const adminGates = createAdminGates(ports, authenticate, config.adminListener ?? null);
+  const authenticateKey = createAuthenticateRequest({ authenticate: callers.authenticateKey }, limits);
+  const adminGates = createAdminGates(ports, { authenticate, authenticateKey }, config.adminListener ?? null);
 
   /** The steps that requests and sockets share. */
   async function admit(request: GatewayRequest, trace: RequestTrace): Promise<Admission> {

@@ -1,6 +1,7 @@
 import { type PlainResponse, problemResponse } from "@letta-environments/schema";
 import { keyStoreUnavailable } from "./auth/key-refusals.ts";
 import { KeyStoreUnavailableError } from "./keys/key-store-unavailable-error.ts";
+import { innermostReason } from "./keys/innermost-reason.ts";
 import type { Telemetry } from "./ports.ts";
 
 /**
@@ -9,7 +10,8 @@ import type { Telemetry } from "./ports.ts";
  */
 export function failureResponse(requestId: string, cause: unknown, telemetry: Telemetry): PlainResponse {
   if (cause instanceof KeyStoreUnavailableError) {
-    telemetry({ type: "key_store_failed", requestId, cause });
+    // In short: whoever guesses keys during an outage must not fill the log with stacks.
+    telemetry({ type: "key_store_failed", requestId, reason: innermostReason(cause) });
     return keyStoreUnavailable();
   }
   telemetry({ type: "internal_error", requestId, cause });

@@ -2,6 +2,7 @@ import type { UpgradeDecision } from "@letta-environments/environment-server";
 import type { Clock, HmacSha256, RandomId, Sha256 } from "@letta-environments/platform";
 import type { PlainRequest, PlainResponse, Principal } from "@letta-environments/schema";
 import type { AuditLog } from "./audit/audit-log.ts";
+import type { SettingProblem } from "./config/settings.ts";
 import type { KeyActor } from "./keys/key-actor.ts";
 import type { KeyRecord } from "./keys/key-record.ts";
 import type { RateLimiter } from "./rate-limit/create-rate-limiter.ts";
@@ -36,6 +37,8 @@ export interface ProxyPorts {
 export interface AdminPorts {
   readonly randomBytes: RandomBytes;
   readonly keyStoreFor: KeyStoreFor;
+  /** Tenants that would share an upstream credential by a key that is not stored yet; absent where none can. */
+  readonly findNewSharing?: ((record: KeyRecord) => Promise<readonly SettingProblem[]>) | undefined;
 }
 
 /** The store through which an actor changes keys: each change is one call of its `create` or `update`. */
@@ -64,12 +67,16 @@ export interface Pepper {
  * answer; any other rejection is a defect.
  */
 export interface KeyStore {
+  /** A damaged record is none. */
   find(id: string): Promise<KeyRecord | null>;
-  /** Every key, ordered by creation, then by id. */
+  /** Every key, ordered by creation, then by id; without damaged records. */
   list(): Promise<readonly KeyRecord[]>;
   /** Adds a key. Rejects when the id is taken. */
   create(record: KeyRecord): Promise<void>;
-  /** Changes a key in one atomic step and resolves with the new record; `null` when there is none. */
+  /**
+   * Changes a key in one atomic step and resolves with the new record; `null` when there is none. A damaged record can only be
+   * revoked, by which a readable one takes its place; any other change of it rejects with KeyRecordDamagedError.
+   */
   update(id: string, change: (record: KeyRecord) => KeyRecord): Promise<KeyRecord | null>;
   /** Keeps the latest use of each key. It changes no record and no generation; an unknown key is passed over. */
   recordUse(uses: readonly KeyUse[]): Promise<void>;

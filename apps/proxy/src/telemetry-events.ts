@@ -56,7 +56,15 @@ export type ProxyEvent =
       /** Keys could not be looked up or written. Where a request was waiting, the caller got 503; `-` where none was. */
       readonly type: "key_store_failed";
       readonly requestId: string;
-      readonly cause: unknown;
+      /** In one short text. */
+      readonly reason: string;
+      /** In full; once for each outage. */
+      readonly cause?: unknown;
+    }
+  | {
+      /** The stored record of a key is damaged, so that the key is not valid. Told once for each id. */
+      readonly type: "key_record_damaged";
+      readonly keyId: string;
     }
   | {
       /** The upstream refused a caller's own key; the address is what repeated guesses are counted by. */

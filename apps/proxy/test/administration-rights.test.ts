@@ -2,6 +2,7 @@
 import { describe, expect, test } from "vitest";
 import type { KeyRequest } from "../src/keys/create-key.ts";
 import { administer, type AdminAnswer, type AdminCall } from "./support/administer.ts";
+import { createTestIssuer, testJwtSettings } from "./support/test-issuer.ts";
 import { createTestProxy, emptyUpstream, type TestProxy } from "./support/test-proxy.ts";
 
 interface Administrator {
@@ -141,9 +142,29 @@ test("an administering key rotates itself with its present secret, and not with 
   expect((await administer(testProxy, key)).status).toBe(401);
   const retiring = (call: AdminCall): Promise<AdminAnswer> => administer(testProxy, rotated.body.key, call);
   const again = await retiring({ path: `/${id}/rotate`, method: "POST" });
-  expect(refusedMembers(again)).toEqual([403, "grant_not_allowed", ["expiresAt"]]);
+  expect(refusedMembers(again)).toEqual([403, "grant_not_allowed", ["authorization"]]);
   expect(refusedMembers(await retiring({ body: { name: "n" } }))).toEqual([403, "grant_not_allowed", ["expiresAt"]]);
   expect((await retiring({ body: { name: "n", expiresAt: testProxy.clock.now() + 1 } })).status).toBe(201);
+});
+
+test("a secret on its way out rotates its key no more when the key itself ends before the overlap does", async () => {
+  const testProxy = createTestProxy();
+  const { id, key, ask } = await administrator(testProxy, { expiresAt: testProxy.clock.now() + 600_000 });
+  expect((await ask({ path: `/${id}/rotate`, body: { overlapMs: 3_600_000 } })).status).toBe(200);
+  const before = await testProxy.keyStore.find(id);
+  const again = await administer(testProxy, key, { path: `/${id}/rotate`, body: { overlapMs: 0 } });
+  expect(refusedMembers(again)).toEqual([403, "grant_not_allowed", ["authorization"]]);
+  expect(again.text).not.toContain("lek_");
+  expect(await testProxy.keyStore.find(id)).toEqual(before);
+  const other = await testProxy.issueKey({ expiresAt: testProxy.clock.now() + 600_000 });
+  expect((await administer(testProxy, key, { path: `/${other.record.id}/rotate`, method: "POST" })).status).toBe(200);
+});
+
+test("of two rotations at once by one secret the second finds it on its way out", async () => {
+  const { id, ask } = await administrator(createTestProxy());
+  const call: AdminCall = { path: `/${id}/rotate`, method: "POST" };
+  const answers = await Promise.all([ask(call), ask(call)]);
+  expect(answers.map(({ status }) => status)).toEqual([200, 403]);
 });
 
 describe("the listener of its own", () => {
@@ -190,6 +211,21 @@ describe("the listener of its own", () => {
       expect((await ask(wrong)).body.errorCode).toBe("invalid_key");
     }
     expect((await ask(undefined)).body.errorCode).toBe("missing_key");
+  });
+
+  test("knows neither callers' own upstream keys nor tokens: what is no gateway key is 401 there", async () => {
+    const issuer = await createTestIssuer();
+    const testProxy = createTestProxy(emptyUpstream, {
+      ports: { fetchJwks: issuer.fetchJwks },
+      config: { passThrough: true, jwt: testJwtSettings, adminListener: { token, hostnames: [] } },
+    });
+    const { key } = await administrator(testProxy);
+    const ask = (caller: string): Promise<AdminAnswer> => administer(testProxy, caller, { listener, headers: host });
+    for (const wrong of ["sk-callers-own-key", `${token}x`, await issuer.sign(testProxy.clock.now())]) {
+      const refused = await ask(wrong);
+      expect([refused.status, refused.body.errorCode]).toEqual([401, "invalid_key"]);
+    }
+    expect([(await ask(key)).status, (await ask(token)).status]).toEqual([200, 200]);
   });
 
   test.each([

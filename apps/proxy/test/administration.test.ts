@@ -197,6 +197,36 @@ describe("update", () => {
   });
 });
 
+test.each(["rotate", "revoke"])("%s under If-Match is done only to the key that was read", async (act) => {
+  const { testProxy, ask } = await withAdmin();
+  const made = await ask({ body: { name: "n" } });
+  const path = `/${made.body.id}`;
+  await ask({ method: "PATCH", path, body: { name: "m" } });
+  const before = await testProxy.keyStore.find(made.body.id);
+  const under = (etag: string | undefined): Promise<AdminAnswer> =>
+    ask({ path: `${path}/${act}`, method: "POST", headers: { "if-match": etag ?? "" } });
+  const stale = await under(made.headers["etag"]);
+  expect([stale.status, stale.body.errorCode]).toEqual([412, "precondition_failed"]);
+  expect(await testProxy.keyStore.find(made.body.id)).toEqual(before);
+  expect((await under((await ask({ path })).headers["etag"])).status).toBe(200);
+  expect(await testProxy.keyStore.find(made.body.id)).not.toEqual(before);
+});
+
+test.each([
+  { body: { name: "n" } },
+  { path: "/SELF" },
+  { path: "/SELF", method: "PATCH", body: { name: "n" } },
+  { path: "/SELF/rotate", method: "POST" },
+  { path: "/SELF/revoke", method: "POST" },
+])("%j takes no query: a parameter is refused by its name, and nothing is changed", async (call) => {
+  const { testProxy, adminId, ask } = await withAdmin();
+  const before = await testProxy.keyStore.list();
+  const path = (call.path ?? "").replace("SELF", adminId);
+  const refused = await ask({ ...call, path, query: "tenant=t2" });
+  expect([refused.status, refused.body.errors]).toEqual([400, [expect.objectContaining({ member: "tenant" })]]);
+  expect(await testProxy.keyStore.list()).toEqual(before);
+});
+
 describe("rotate", () => {
   test("gives a new key under the same id, and the old one stays good for the overlap", async () => {
     const { testProxy, ask } = await withAdmin();

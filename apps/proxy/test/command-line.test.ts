@@ -107,11 +107,14 @@ describe("start", () => {
 
   test("fails clearly on a taken port, a broken file and a bad setting", async () => {
     const proxy = await start();
-    const taken = await run(["start", "--port", new URL(proxy.url).port]);
-    expect([taken.code, taken.stderr]).toEqual([
-      1,
-      expect.stringMatching(/^letta-proxy: Port [0-9]+ of 127.0.0.1 is taken/),
-    ]);
+    const other = ["--data-dir", join(dataDir, "other")];
+    const taken = await runLettaProxy(["start", "--port", new URL(proxy.url).port, ...other]).catch(
+      (error: unknown) => error as CommandResult & { code: number },
+    );
+    expect(taken).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/^letta-proxy: Port [0-9]+ of 127.0.0.1 is taken/),
+    });
     const file = join(dataDir, "broken.json");
     await writeFile(file, "{");
     expect(await run(["start", "--config", file])).toMatchObject({
@@ -199,6 +202,33 @@ describe("keys", () => {
     expect(JSON.stringify(listed)).not.toContain("digest");
   });
 
+  test("disable and enable of a key that has ended say so, are 1 and change nothing; a repeated revoke is 0", async () => {
+    const revoked = (await run(["keys", "create", "--name", "n"])).stdout.slice(4, 16);
+    await run(["keys", "revoke", revoked]);
+    const expired = (await run(["keys", "create", "--name", "n", "--expires", "1s"])).stdout.slice(4, 16);
+    const untilExpired = async (): Promise<string> => {
+      const { stdout } = await run(["keys", "list", "--json"]);
+      return (JSON.parse(stdout) as { state: string }[]).some(({ state }) => state === "active")
+        ? untilExpired()
+        : stdout;
+    };
+    const before = await untilExpired();
+    for (const [id, state] of [
+      [revoked, "revoked"],
+      [expired, "expired"],
+    ] as const) {
+      for (const act of ["disable", "enable"]) {
+        expect(await run(["keys", act, id])).toMatchObject({
+          code: 1,
+          stdout: "",
+          stderr: `letta-proxy: The key is ${state}; nothing was changed. Create a new one.\n`,
+        });
+      }
+    }
+    expect((await run(["keys", "revoke", revoked])).code).toBe(0);
+    expect((await run(["keys", "list", "--json"])).stdout).toBe(before);
+  });
+
   test("revoke and rotate tell an unknown id and a revoked key", async () => {
     expect(await run(["keys", "revoke", "unknown"])).toMatchObject({
       code: 1,
@@ -211,6 +241,27 @@ describe("keys", () => {
       stdout: "",
       stderr: expect.stringContaining("revoked"),
     });
+  });
+});
+
+describe("a data directory", () => {
+  test("takes one gateway with an embedded server at a time; a second one fails at once, and commands go on", async () => {
+    const first = await start();
+    const second = await run(["start", "--port", "0", "--log", "json"]);
+    expect([second.code, second.stdout]).toEqual([1, ""]);
+    expect(second.stderr).toBe(
+      `letta-proxy: Another gateway is running with the data directory ${dataDir}: stop it, or choose another directory with --data-dir.\n`,
+    );
+    expect((await run(["keys", "create", "--name", "n"])).code).toBe(0);
+    expect((await run(["audit", "verify"])).code).toBe(0);
+    await first.process.stop("SIGKILL");
+    await (await start()).process.stop();
+    await start();
+  });
+
+  test("takes several gateways in front of a server elsewhere", async () => {
+    const env = { UPSTREAM_URL: "http://127.0.0.1:9" };
+    expect((await start(env)).url).not.toBe((await start(env)).url);
   });
 });
 

@@ -1,14 +1,18 @@
 import type { Clock } from "@letta-environments/platform";
 import { createVirtualClock, type VirtualClock } from "@letta-environments/testkit";
 import { describe, expect, test } from "vitest";
-import { revokeKey } from "../src/keys/change-key.ts";
+import { disableKey, enableKey, revokeKey } from "../src/keys/change-key.ts";
+import { KeyRecordDamagedError } from "../src/keys/key-record-damaged-error.ts";
+import type { KeyRecord } from "../src/keys/key-record.ts";
 import type { KeyStore } from "../src/ports.ts";
 import { createTestKeyRecord as newRecord } from "./support/create-test-key-record.ts";
 
 /** An empty store, and ways to it. */
 export interface KeyStoreUnderTest {
   /** A further view on the same keys, as another process would have one. */
-  connect(clock: Clock): Promise<KeyStore>;
+  connect(clock: Clock, onDamaged?: (id: string) => void): Promise<KeyStore>;
+  /** Puts a text in the place of a stored record; absent where records are not stored as text. */
+  damage?(id: string, text: string): Promise<void>;
   /** Resolves when every answer that was under way is there. */
   settle(): Promise<void>;
 }
@@ -17,12 +21,44 @@ export interface KeyStoreUnderTest {
 export interface KeyStorePromises {
   /** Within what time another process's change is told by the generation, in milliseconds. */
   readonly generationBoundMs: number;
+  /** Whether records are stored as text, which can be damaged. */
+  readonly storesText: boolean;
+}
+
+/** Texts that are no record of a key with this id, made from one that is. */
+function damagedTexts(record: KeyRecord): readonly string[] {
+  const changes: readonly Readonly<Record<string, unknown>>[] = [
+    { secrets: undefined },
+    { secrets: [{}] },
+    { secrets: [{ ...record.secrets[0], expiresAt: "soon" }] },
+    { scopes: undefined },
+    { scopes: "list" },
+    { tenant: null },
+    { revokedAt: false },
+    { expiresAt: undefined },
+    { deviceIds: [1] },
+    { maxMode: "newer" },
+    { shared: "no" },
+    { rateLimits: { daily: 1 } },
+    { id: "abcdefghijkl" },
+  ];
+  const good = JSON.stringify(record);
+  const garbled = good.replace('"pepperId"', 'garbage "pepperId"');
+  return [
+    "",
+    "null",
+    "[]",
+    "7",
+    garbled,
+    good.slice(0, -1),
+    ...changes.map((change) => JSON.stringify({ ...record, ...change })),
+  ];
 }
 
 /** What every {@link KeyStore} must do. */
 export function describeKeyStore(
   name: string,
-  { generationBoundMs }: KeyStorePromises,
+  { generationBoundMs, storesText }: KeyStorePromises,
   open: () => KeyStoreUnderTest,
 ): void {
   interface Views {
@@ -149,6 +185,8 @@ export function describeKeyStore(
       expect(await store.find(used.id)).toEqual(used);
     });
 
+    if (storesText) describeDamage(open);
+
     test("does not tell a use as a change of keys, here or in another process", async () => {
       const { store, other, waitForGeneration } = await setUp();
       const record = newRecord();
@@ -159,5 +197,53 @@ export function describeKeyStore(
       await waitForGeneration();
       expect([store.generation(), other.generation()]).toEqual(before);
     });
+  });
+}
+
+function describeDamage(open: () => KeyStoreUnderTest): void {
+  test("a damaged record is no key, hides no other one, and is told by its id alone", async () => {
+    const underTest = open();
+    const told: string[] = [];
+    const store = await underTest.connect(createVirtualClock(), (id) => void told.push(id));
+    const [damaged, good] = [newRecord({}, 1), newRecord({}, 2)];
+    for (const record of [damaged, good]) await store.create(record);
+    for (const text of damagedTexts(damaged)) {
+      await underTest.damage?.(damaged.id, text);
+      expect([text, await store.find(damaged.id), await store.list()]).toEqual([text, null, [good]]);
+      expect([text, told.splice(0)]).toEqual([text, [damaged.id, damaged.id]]);
+    }
+  });
+
+  test("a damaged record takes no change but its revocation, which takes its place", async () => {
+    const underTest = open();
+    const store = await underTest.connect(createVirtualClock());
+    const record = newRecord({}, 1);
+    await store.create(record);
+    const text = damagedTexts(record).find((one) => one.includes("garbage")) ?? "";
+    await underTest.damage?.(record.id, text);
+    for (const change of [(one: KeyRecord) => one, (one: KeyRecord) => disableKey(one, 9), enableKey]) {
+      const failure = await store.update(record.id, change).catch((cause: unknown) => cause);
+      expect(failure).toBeInstanceOf(KeyRecordDamagedError);
+      expect(failure).toMatchObject({ keyId: record.id, message: expect.stringContaining(record.id) });
+      expect(failure).not.toHaveProperty("cause");
+      expect(String(failure)).not.toContain(record.secrets[0]?.digest);
+    }
+    expect(await store.find(record.id)).toBeNull();
+    const revoked = await store.update(record.id, (one) => revokeKey(one, 9));
+    expect(revoked).toMatchObject({ id: record.id, revokedAt: 9, scopes: [], secrets: [] });
+    expect([await store.find(record.id), await store.list()]).toEqual([revoked, [revoked]]);
+  });
+
+  test("a record of an older version, which lacks what is newer, is not damaged", async () => {
+    const underTest = open();
+    const store = await underTest.connect(createVirtualClock());
+    const record = newRecord();
+    await store.create(record);
+    const newer = ["description", "connectionNames", "agentIds", "maxMode", "disabledAt", "rateLimits"];
+    const older = Object.fromEntries(Object.entries(record).filter(([name]) => !newer.includes(name)));
+    await underTest.damage?.(record.id, JSON.stringify({ ...older, later: { kept: true } }));
+    expect(await store.find(record.id)).toEqual({ ...record, later: { kept: true } });
+    await store.update(record.id, (one) => revokeKey(one, 9));
+    expect(await store.find(record.id)).toEqual({ ...record, later: { kept: true }, revokedAt: 9 });
   });
 }

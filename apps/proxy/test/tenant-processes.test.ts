@@ -4,6 +4,7 @@ import { createServer } from "node:http";
 import { once } from "node:events";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Problem } from "@letta-environments/schema";
 import { createFakeUpstream, launchProxy, runLettaProxy } from "@letta-environments/testkit";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { createTestIssuer, testJwtSettings } from "./support/test-issuer.ts";
@@ -45,7 +46,10 @@ test("tenants that share a credential without allowlists are refused by config c
   await writeFile(config, JSON.stringify({ upstream }));
   await run(["keys", "create", "--name", "a", "--tenant", "t1"]);
   expect(await run(["config", "check"])).toContain("The configuration is valid");
+  // In front of the embedded server tenants share nothing.
+  await writeFile(config, "{}");
   await run(["keys", "create", "--name", "b", "--tenant", "t2"]);
+  await writeFile(config, JSON.stringify({ upstream }));
   for (const words of [
     ["config", "check"],
     ["start", "--port", "0", "--log", "json"],
@@ -56,6 +60,53 @@ test("tenants that share a credential without allowlists are refused by config c
   }
   const tenants = { t1: { deviceIds: ["d1"] }, t2: { connectionNames: ["lab-*"] } };
   await writeFile(config, JSON.stringify({ upstream, tenants }));
+  expect(await run(["config", "check"])).toContain("The configuration is valid");
+});
+
+test("keys create refuses a key whose tenant would share a credential, in the words of config check, and stores nothing", async () => {
+  await writeFile(config, JSON.stringify({ upstream }));
+  await run(["keys", "create", "--name", "a", "--tenant", "t1"]);
+  const said = await run(["keys", "create", "--name", "b", "--tenant", "t2"]);
+  expect(said).toMatch(
+    /^letta-proxy: tenants\.t1 shares its upstream credential with tenant 't2': give it one of its own/,
+  );
+  expect(said).toContain("\nletta-proxy: tenants.t2 shares its upstream credential with tenant 't1'");
+  expect(await run(["keys", "list"])).not.toContain("t2");
+  expect(await run(["config", "check"])).toContain("The configuration is valid");
+  // One more key of the same tenant, and one that calls nothing, share nothing new.
+  expect(await run(["keys", "create", "--name", "c", "--tenant", "t1"])).toMatch(/^lek_/);
+  expect(await run(["keys", "create", "--name", "d", "--tenant", "t2", "--scope", "admin"])).toMatch(/^lek_/);
+});
+
+test("the operator makes no key over HTTP whose tenant would share a credential, and adds no scopes that would", async () => {
+  await writeFile(config, JSON.stringify({ upstream, admin: { port: 0 } }));
+  const token = "operators-token-0123456789abcdef0123";
+  const data = join(folder, "data");
+  const proxy = await launchProxy({ dataDir: data, env: { ADMIN_TOKEN: token }, args: ["--config", config] });
+  closers.push(() => proxy.stop());
+  const [, adminUrl = ""] = await proxy.process.waitForOutput(/"event":"admin_listening","url":"([^"]+)"/);
+  const ask = async (path: string, method: string, body: unknown, bearer = token) => {
+    const headers = { authorization: `Bearer ${bearer}`, "content-type": "application/json" };
+    const response = await fetch(`${adminUrl}/admin/v1/keys${path}`, { method, headers, body: JSON.stringify(body) });
+    const answer = (await response.json()) as Partial<Problem> & { readonly id: string; readonly key: string };
+    return { status: response.status, ...answer };
+  };
+  expect((await ask("", "POST", { name: "a", tenant: "t1" })).status).toBe(201);
+  const refused = await ask("", "POST", { name: "b", tenant: "t2" });
+  expect([refused.status, refused.errorCode]).toEqual([403, "tenant_not_configured"]);
+  expect(refused.errors?.[0]).toMatchObject({
+    member: "tenant",
+    rule: expect.stringMatching(/^tenants\.t1 shares its upstream credential with tenant 't2'/),
+  });
+  const administrator = await ask("", "POST", { name: "c", tenant: "t2", scopes: ["admin"] });
+  expect(administrator.status).toBe(201);
+  const widened = await ask(`/${administrator.id}`, "PATCH", { scopes: ["admin", "list"] });
+  expect([widened.status, widened.errorCode]).toEqual([403, "tenant_not_configured"]);
+  // Whose credential it is, is no business of another tenant's.
+  const told = await ask("", "POST", { name: "d", scopes: ["list"] }, administrator.key);
+  expect([told.errorCode, JSON.stringify(told).includes("t1")]).toEqual(["tenant_not_configured", false]);
+  await writeFile(config, JSON.stringify({ upstream }));
+  expect((await run(["keys", "list", "--json"])).match(/"name"/g)).toHaveLength(2);
   expect(await run(["config", "check"])).toContain("The configuration is valid");
 });
 

@@ -133,7 +133,10 @@ describe.skipIf(!canLaunchValkey())("gateways on one Valkey", () => {
     valkey.resume();
     await untilStatus(proxy, cold.key, 200);
     expect(await statusOf(proxy, warm.key)).toBe(200);
-    expect(proxy.process.output()).toContain('"event":"key_store_failed"');
+    const failures = proxy.process.output().match(/\{"event":"key_store_failed".*/g) ?? [];
+    expect(failures.filter((line) => line.includes('"requestId":"req')).length).toBeGreaterThanOrEqual(2);
+    // The stack is told once, however many keys are tried.
+    expect(failures.filter((line) => line.includes('"cause":'))).toHaveLength(1);
     expect(proxy.process.output()).not.toContain(password);
   });
 

@@ -42,6 +42,17 @@ describe("a caller's own key of the upstream", () => {
     expect(JSON.stringify(proxy.events)).not.toContain("sk-let");
   });
 
+  test("is never the operator's token, sent to the wrong port by mistake", async () => {
+    const token = "an-operators-token-of-forty-characters-x";
+    const proxy = withPassThrough(emptyUpstream, { adminListener: { token, hostnames: [] } });
+    for (const path of ["/v1/environments", "/v1/environments/d1", "/v1/ratelimit"]) {
+      const answer = await proxy.proxy.handle(fakeRequest({ key: token, path }));
+      expect(problemOf(answer)).toMatchObject({ status: 401, errorCode: "invalid_key" });
+    }
+    expect(proxy.upstreamRequests).toEqual([]);
+    expect((await proxy.proxy.handle(fakeRequest({ key: `${token}y` }))).status).toBe(200);
+  });
+
   test("may neither enrol devices nor administer", async () => {
     const proxy = withPassThrough();
     await proxy.proxy.handle(fakeRequest({ key: ownKey }));

@@ -59,6 +59,7 @@ export type ProblemCode =
   | "connection_replaced"
   | "input_rejected"
   | "key_revoked"
+  | "key_damaged"
   | "precondition_failed"
   | "body_too_large"
   | "unsupported_media_type"
@@ -167,6 +168,12 @@ export const problemDefinitions: Readonly<Record<ProblemCode, ProblemDefinition>
     409,
     "Key revoked",
     "The gateway key has ended, by revocation or expiry; nothing was changed. Create a new one.",
+    false,
+  ),
+  key_damaged: define(
+    409,
+    "Key damaged",
+    "The stored record of the gateway key is damaged; nothing was changed. Revoke the key and create a new one.",
     false,
   ),
   precondition_failed: define(

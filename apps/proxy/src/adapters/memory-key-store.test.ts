@@ -3,7 +3,7 @@ import { describeKeyStore } from "../../test/key-store-contract.ts";
 import { createTestKeyRecord } from "../../test/support/create-test-key-record.ts";
 import { createMemoryKeyStore } from "./memory-key-store.ts";
 
-describeKeyStore("in memory", { generationBoundMs: 0 }, () => {
+describeKeyStore("in memory", { generationBoundMs: 0, storesText: false }, () => {
   const store = createMemoryKeyStore();
   return { connect: () => Promise.resolve(store), settle: () => Promise.resolve() };
 });

@@ -1,3 +1,4 @@
+import { printable } from "../cli/printable.ts";
 import type { LogEvent } from "./console-telemetry.ts";
 import { describeCause } from "./describe-cause.ts";
 
@@ -29,5 +30,5 @@ export function prettyLine(event: LogEvent): string | null {
 function memberText([name, value]: readonly [string, unknown]): string[] {
   if (name === "type") return [];
   if (name === "cause") return [describeCause(value) ?? ""].filter((text) => text !== "");
-  return [`${name} ${String(value)}`];
+  return [`${name} ${printable(String(value))}`];
 }

@@ -29,10 +29,13 @@ afterEach(() => {
   for (const folder of folders.splice(0)) rmSync(folder, { recursive: true });
 });
 
-describeKeyStore("in a SQLite file", { generationBoundMs: 20 }, () => {
+describeKeyStore("in a SQLite file", { generationBoundMs: 20, storesText: true }, () => {
   const path = newFile();
   return {
-    connect: (clock) => Promise.resolve(createSqliteKeyStore(open(path), clock)),
+    connect: (clock, onDamaged) => Promise.resolve(createSqliteKeyStore(open(path), clock, onDamaged)),
+    async damage(id, text) {
+      open(path).prepare("UPDATE keys SET record = ? WHERE id = ?").run(text, id);
+    },
     settle: () => Promise.resolve(),
   };
 });

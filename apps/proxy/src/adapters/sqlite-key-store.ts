@@ -1,5 +1,6 @@
 import type { Clock, SqliteDatabase, SqliteRow } from "@letta-environments/platform";
-import { type KeyRecord, readKeyRecord } from "../keys/key-record.ts";
+import type { KeyRecord } from "../keys/key-record.ts";
+import { changeKeyRecord, readKeyRecord } from "../keys/read-key-record.ts";
 import type { KeyStore } from "../ports.ts";
 
 /** How often another process's changes are looked for, in milliseconds. */
@@ -25,11 +26,17 @@ const schema = `
 /**
  * Keys in SQLite. Several processes may share the file: a command changes a key, and a running proxy sees it by SQLite's
  * `data_version`, which another connection's commit changes, and by a count of changes, which uses leave alone.
+ *
+ * @param onDamaged is told the id of each damaged record, whenever it is met.
  */
-export function createSqliteKeyStore(database: SqliteDatabase, clock: Clock): KeyStore {
+export function createSqliteKeyStore(
+  database: SqliteDatabase,
+  clock: Clock,
+  onDamaged: (id: string) => void = () => undefined,
+): KeyStore {
   database.transaction(() => database.exec(schema));
-  const selectOne = database.prepare("SELECT record FROM keys WHERE id = ?");
-  const selectAll = database.prepare("SELECT record FROM keys ORDER BY created_at, id");
+  const selectOne = database.prepare("SELECT id, record FROM keys WHERE id = ?");
+  const selectAll = database.prepare("SELECT id, record FROM keys ORDER BY created_at, id");
   const insert = database.prepare("INSERT INTO keys (id, created_at, record) VALUES (?, ?, ?)");
   const replace = database.prepare("UPDATE keys SET record = ? WHERE id = ?");
   const saveUse = database.prepare(
@@ -53,17 +60,20 @@ export function createSqliteKeyStore(database: SqliteDatabase, clock: Clock): Ke
     return selectChanges.get()?.["count"];
   }
 
-  function readOne(id: string): KeyRecord | null {
-    const row = selectOne.get(id);
-    return row === undefined ? null : readRecord(row);
+  function readRow(row: SqliteRow): KeyRecord | null {
+    const id = String(row["id"]);
+    const record = readKeyRecord(id, String(row["record"]));
+    if (record === null) onDamaged(id);
+    return record;
   }
 
   return {
     async find(id) {
-      return readOne(id);
+      const row = selectOne.get(id);
+      return row === undefined ? null : readRow(row);
     },
     async list() {
-      return selectAll.all().map(readRecord);
+      return selectAll.all().flatMap((row) => readRow(row) ?? []);
     },
     async create(record) {
       insert.run(record.id, record.createdAt, JSON.stringify(record));
@@ -71,9 +81,9 @@ export function createSqliteKeyStore(database: SqliteDatabase, clock: Clock): Ke
     },
     async update(id, change) {
       const changed = database.transaction(() => {
-        const record = readOne(id);
-        if (record === null) return null;
-        const next = change(record);
+        const row = selectOne.get(id);
+        if (row === undefined) return null;
+        const next = changeKeyRecord(id, String(row["record"]), change);
         replace.run(JSON.stringify(next), id);
         return next;
       });
@@ -103,8 +113,4 @@ export function createSqliteKeyStore(database: SqliteDatabase, clock: Clock): Ke
       return generation;
     },
   };
-}
-
-function readRecord(row: SqliteRow): KeyRecord {
-  return readKeyRecord(String(row["record"]));
 }

@@ -65,8 +65,11 @@ describe.skipIf(!canLaunchValkey())("keys in Valkey", () => {
   });
   afterAll(() => server.stop());
 
-  describeKeyStore("in Valkey", { generationBoundMs: 2_000 }, () => ({
-    connect: (clock) => openValkeyKeyStore(connect(), clock),
+  describeKeyStore("in Valkey", { generationBoundMs: 2_000, storesText: true }, () => ({
+    connect: (clock, onDamaged) => openValkeyKeyStore(connect(), clock, onDamaged),
+    async damage(id, text) {
+      await connect().command(["HSET", "{letta-environments:keys}:records", id, text]);
+    },
     settle,
   }));
 
@@ -145,7 +148,7 @@ test.skipIf(!canLaunchValkey())(
 );
 
 test.skipIf(!canLaunchValkey())("the commands that docs/configuration.md lists are all that a user needs", async () => {
-  const commands = "get set hget hset hsetnx hexists hvals hgetall info eval".split(" ").map((name) => `+${name}`);
+  const commands = "get set hget hset hsetnx hexists hgetall info eval".split(" ").map((name) => `+${name}`);
   const limited = await launchValkey({
     args: ["--user", "gateway", "on", ">pw", "~{letta-environments:keys}:*", ...commands],
   });

@@ -1,7 +1,8 @@
 import { type Clock, type ValkeyConnection, ValkeyError, type ValkeyReply } from "@letta-environments/platform";
 import { byCreation } from "../keys/by-creation.ts";
-import { readKeyRecord } from "../keys/key-record.ts";
+import type { KeyRecord } from "../keys/key-record.ts";
 import { KeyStoreUnavailableError } from "../keys/key-store-unavailable-error.ts";
+import { changeKeyRecord, readKeyRecord } from "../keys/read-key-record.ts";
 import type { KeyStore, KeyUse } from "../ports.ts";
 import { watchKeyGeneration } from "./valkey-key-generation.ts";
 import { createScript, recordsName, replaceScript, stampName, usesName, useScript } from "./valkey-key-scripts.ts";
@@ -22,8 +23,14 @@ export interface ValkeyKeyStore extends KeyStore {
  * answers within two. While it does not, what was read stays good for {@link outageBoundMs}, and nothing new is admitted.
  *
  * Rejects with KeyStoreUnavailableError when Valkey does not answer at first.
+ *
+ * @param onDamaged is told the id of each damaged record, whenever it is met.
  */
-export async function openValkeyKeyStore(valkey: ValkeyConnection, clock: Clock): Promise<ValkeyKeyStore> {
+export async function openValkeyKeyStore(
+  valkey: ValkeyConnection,
+  clock: Clock,
+  onDamaged: (id: string) => void = () => undefined,
+): Promise<ValkeyKeyStore> {
   const generation = await answered(watchKeyGeneration(valkey, clock));
 
   async function write(script: string, values: readonly string[]): Promise<boolean> {
@@ -44,14 +51,20 @@ export async function openValkeyKeyStore(valkey: ValkeyConnection, clock: Clock)
     return text === null ? null : String(text);
   }
 
+  function readText(id: string, text: string): KeyRecord | null {
+    const record = readKeyRecord(id, text);
+    if (record === null) onDamaged(id);
+    return record;
+  }
+
   return {
     async find(id) {
       const text = await read(id);
-      return text === null ? null : readKeyRecord(text);
+      return text === null ? null : readText(id, text);
     },
     async list() {
-      const texts = listOf(await answered(valkey.command(["HVALS", recordsName])));
-      return texts.map((text) => readKeyRecord(String(text))).toSorted(byCreation);
+      const texts = pairsOf(await answered(valkey.command(["HGETALL", recordsName])));
+      return texts.flatMap(([id, text]) => readText(id, text) ?? []).toSorted(byCreation);
     },
     async create(record) {
       const isNew = await write(createScript, [record.id, JSON.stringify(record)]);
@@ -61,7 +74,7 @@ export async function openValkeyKeyStore(valkey: ValkeyConnection, clock: Clock)
       for (let attempt = 0; attempt < maxAttempts; attempt++) {
         const before = await read(id);
         if (before === null) return null;
-        const next = change(readKeyRecord(before));
+        const next = changeKeyRecord(id, before, change);
         if (await write(replaceScript, [id, before, JSON.stringify(next)])) return next;
       }
       throw new KeyStoreUnavailableError({ cause: new Error("others kept changing the key") });
@@ -73,10 +86,8 @@ export async function openValkeyKeyStore(valkey: ValkeyConnection, clock: Clock)
       }
     },
     async lastUses() {
-      const reply = listOf(await answered(valkey.command(["HGETALL", usesName])));
-      const uses = new Map<string, number>();
-      for (let index = 0; index < reply.length; index += 2) uses.set(String(reply[index]), Number(reply[index + 1]));
-      return uses;
+      const uses = pairsOf(await answered(valkey.command(["HGETALL", usesName])));
+      return new Map(uses.map(([id, usedAt]) => [id, Number(usedAt)]));
     },
     generation: () => generation.current(),
     close: () => generation.stop(),
@@ -91,6 +102,8 @@ async function answered<Answer>(answer: Promise<Answer>): Promise<Answer> {
   }
 }
 
-function listOf(reply: ValkeyReply): readonly ValkeyReply[] {
-  return Array.isArray(reply) ? reply : [];
+/** Names and values of a hash. */
+function pairsOf(reply: ValkeyReply): readonly (readonly [name: string, value: string])[] {
+  const words = Array.isArray(reply) ? reply.map(String) : [];
+  return words.flatMap((name, index) => (index % 2 === 0 ? [[name, words[index + 1] ?? ""] as const] : []));
 }

@@ -14,6 +14,8 @@ export type AdminAuthority =
        * earlier than the key's own end for the secret on its way out.
        */
       readonly endsAt: number | null;
+      /** Whether the presented secret is on its way out, because a newer one has taken its place. */
+      readonly isOnWayOut: boolean;
     };
 
 /** Whether a key exists for an authority: those of other tenants do not. */

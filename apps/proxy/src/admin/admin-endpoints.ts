@@ -42,21 +42,24 @@ const ListKeysQuerySchema: v.GenericSchema<unknown, ListKeysQuery> = exactObject
   () => "is not a parameter of the list",
 );
 
+/** A query of none, strict, so that a filter on the wrong method is no change of something else. */
+const NoQuerySchema = exactObject({}, () => "is not a parameter of this endpoint");
+
 /** Where the keys are. */
 export const keysPath = "/admin/v1/keys";
 const keyPath = `${keysPath}/{keyId}`;
-const nothing = { query: null, body: null };
+const nothing = { query: NoQuerySchema, body: null };
 
 const adminEndpoints: readonly AdminEndpoint[] = [
   { operation: "listKeys", method: "GET", path: keysPath, query: ListKeysQuerySchema, body: null },
-  { operation: "createKey", method: "POST", path: keysPath, query: null, body: RequestedKeySchema },
+  { operation: "createKey", method: "POST", path: keysPath, query: NoQuerySchema, body: RequestedKeySchema },
   { operation: "retrieveKey", method: "GET", path: keyPath, ...nothing },
-  { operation: "updateKey", method: "PATCH", path: keyPath, query: null, body: KeyPatchSchema },
+  { operation: "updateKey", method: "PATCH", path: keyPath, query: NoQuerySchema, body: KeyPatchSchema },
   {
     operation: "rotateKey",
     method: "POST",
     path: `${keyPath}/rotate`,
-    query: null,
+    query: NoQuerySchema,
     body: RotationSchema,
     mayLackBody: true,
   },

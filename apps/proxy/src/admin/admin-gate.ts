@@ -2,6 +2,7 @@
 import { type PlainResponse, type Principal, problemResponse } from "@letta-environments/schema";
 import type { AuthenticateRequest } from "../auth/authenticate-request.ts";
 import { readBearerToken } from "../auth/bearer-token.ts";
+import { createIsOperatorToken } from "../auth/is-operator-token.ts";
 import { insufficientScope } from "../auth/key-refusals.ts";
 import type { GatewayRequest } from "../gateway-request.ts";
 import type { ProxyPorts } from "../ports.ts";
@@ -35,15 +36,22 @@ export interface AdminGates {
   readonly listener: AdminGate | null;
 }
 
+/** How the doors tell who asks. */
+export interface GateAuthentication {
+  /** By every way into the gateway. */
+  readonly authenticate: AuthenticateRequest;
+  /** By gateway keys alone. */
+  readonly authenticateKey: AuthenticateRequest;
+}
+
 /** Opens the door on the main listener, or the one on a listener of its own where there is one; never both. */
 export function createAdminGates(
   ports: GatePorts,
-  authenticate: AuthenticateRequest,
+  { authenticate, authenticateKey }: GateAuthentication,
   listener: AdminListenerConfig | null,
 ): AdminGates {
-  const keyGate = createKeyGate(ports, authenticate);
-  if (listener === null) return { main: keyGate, listener: null };
-  return { main: null, listener: createListenerGate(ports, keyGate, listener) };
+  if (listener === null) return { main: createKeyGate(ports, authenticate), listener: null };
+  return { main: null, listener: createListenerGate(ports, createKeyGate(ports, authenticateKey), listener) };
 }
 
 /** The door on the main listener: gateway keys of scope `admin`. Tokens and callers' own upstream keys never have that scope. */
@@ -60,14 +68,9 @@ function createKeyGate(ports: GatePorts, authenticate: AuthenticateRequest): Adm
   };
 }
 
-/** The door on a listener of its own: the operator's token, or whatever the main door lets in. */
+/** The door on a listener of its own: the operator's token, or gateway keys of scope `admin`. Nothing else is known there. */
 function createListenerGate(ports: GatePorts, keyGate: AdminGate, config: AdminListenerConfig): AdminGate {
-  const { digests, pepper } = ports;
-  const expected = digests.hmacSha256(pepper.secret, config.token);
-
-  // Digests of the same length are compared, so that the time tells nothing of the token.
-  const isOperator = (token: string): boolean =>
-    digests.constantTimeEqual(digests.hmacSha256(pepper.secret, token), expected);
+  const isOperator = createIsOperatorToken(ports, config.token);
 
   return {
     guard: (request) => (isOwnHost(request.header("host"), config.hostnames) ? refuseOrigin(request) : misdirected),

@@ -1,16 +1,18 @@
 /** The administration of keys: reads and changes the key store on somebody's authority. */
 import { jsonResponse, type PlainHeaders, type PlainResponse, problemResponse } from "@letta-environments/schema";
 import { AuditUnavailableError } from "../audit/audit-log.ts";
-import type { KeyPatch } from "../keys/change-key.ts";
+import { type KeyPatch, patchKey } from "../keys/change-key.ts";
 import { createKey, type KeyMint, mintSecret } from "../keys/create-key.ts";
 import type { KeyRecord } from "../keys/key-record.ts";
 import type { RequestedKey, Rotation } from "../keys/key-schemas.ts";
+import { KeyRecordDamagedError } from "../keys/key-record-damaged-error.ts";
 import { KeyStoreUnavailableError } from "../keys/key-store-unavailable-error.ts";
 import { showKey } from "../keys/show-key.ts";
 import type { AdminPorts, ProxyPorts } from "../ports.ts";
 import { actorOf, type AdminAuthority, mayKnowKey, tenantOf } from "./admin-authority.ts";
 import { type AdminEndpoint, keysPath, type ListKeysQuery } from "./admin-endpoints.ts";
 import {
+  type ChangeCondition,
   decideCreate,
   decidePatch,
   decideRevoke,
@@ -57,7 +59,7 @@ const changeUnknown = problemResponse("key_store_unavailable", {
 
 /** Creates an {@link Administer}. Every change goes through the store of its actor. */
 export function createAdminister(ports: AdministerPorts): Administer {
-  const { clock, digests, keyStore, keyStoreFor, pepper, randomBytes } = ports;
+  const { clock, digests, findNewSharing, keyStore, keyStoreFor, pepper, randomBytes } = ports;
   const mint: KeyMint = { digests, pepper, randomBytes };
 
   async function answer(
@@ -93,8 +95,33 @@ export function createAdminister(ports: AdministerPorts): Administer {
     const { key, record } = createKey({ tenant: tenantOf(authority), ...requested }, nowMs, mint);
     const decision = decideCreate(authority, record, nowMs);
     if (decision.kind === "refused") return decision.response;
+    const refusal = await sharingRefusal(authority, record);
+    if (refusal !== null) return refusal;
     await keyStoreFor(actorOf(authority)).create(record);
     return answer(record, 201, { location: `${keysPath}/${record.id}` }, key);
+  }
+
+  /** With keys of tenants that share an upstream credential the next start would fail. Whose it is only the operator is told. */
+  async function sharingRefusal(authority: AdminAuthority, record: KeyRecord): Promise<PlainResponse | null> {
+    const problems = (await findNewSharing?.(record)) ?? [];
+    if (problems.length === 0) return null;
+    if (authority.kind === "key") return problemResponse("tenant_not_configured");
+    const issues = problems.map(({ setting, rule }) => ({ member: "tenant", rule: `${setting} ${rule}` }));
+    return problemResponse("tenant_not_configured", { issues });
+  }
+
+  async function update(
+    authority: AdminAuthority,
+    id: string,
+    patch: KeyPatch,
+    condition: ChangeCondition,
+  ): Promise<PlainResponse> {
+    const present = patch.scopes === undefined ? null : await keyStore.find(id);
+    if (present !== null && mayKnowKey(authority, present)) {
+      const refusal = await sharingRefusal(authority, patchKey(present, patch, clock.now()));
+      if (refusal !== null) return refusal;
+    }
+    return change(authority, id, (record) => decidePatch(authority, record, patch, condition, clock.now()));
   }
 
   /** Decides inside of the store's atomic step, on the record that the change will replace. */
@@ -117,22 +144,29 @@ export function createAdminister(ports: AdministerPorts): Administer {
     }
   }
 
-  function rotate(authority: AdminAuthority, id: string, { overlapMs }: Rotation): Promise<PlainResponse> {
+  function rotate(
+    authority: AdminAuthority,
+    id: string,
+    { overlapMs }: Rotation,
+    condition: ChangeCondition,
+  ): Promise<PlainResponse> {
     const nowMs = clock.now();
     const { key, secret } = mintSecret(id, nowMs, mint);
-    return change(authority, id, (record) => decideRotate(authority, record, secret, overlapMs, nowMs), key);
+    return change(authority, id, (record) => decideRotate(authority, record, secret, overlapMs, condition, nowMs), key);
   }
 
-  async function revoke(authority: AdminAuthority, id: string): Promise<PlainResponse> {
+  async function revoke(authority: AdminAuthority, id: string, condition: ChangeCondition): Promise<PlainResponse> {
     const present = await keyStore.find(id);
-    // A repeat is no change: nothing is written, and nobody is told of one.
+    // A repeat is no change: nothing is written, and nobody is told of one. It succeeds whatever its condition says (RFC 9110
+    // section 13.1.1), since its own first attempt may have changed the tag.
     if (present !== null && present.revokedAt !== null) return retrieve(authority, id);
-    return change(authority, id, (record) => decideRevoke(authority, record, clock.now()));
+    return change(authority, id, (record) => decideRevoke(authority, record, condition, clock.now()));
   }
 
   function administer(request: AdminRequest, authority: AdminAuthority): Promise<PlainResponse> {
     const { endpoint, params, queryValues, bodyValue, ifMatch } = request;
     const { keyId = "" } = params;
+    const condition: ChangeCondition = { ifMatch, digests };
     // The endpoint's own schemas have decoded the query and the body.
     switch (endpoint.operation) {
       case "listKeys":
@@ -142,20 +176,24 @@ export function createAdminister(ports: AdministerPorts): Administer {
       case "retrieveKey":
         return retrieve(authority, keyId);
       case "updateKey":
-        return change(authority, keyId, (record) =>
-          decidePatch(authority, record, bodyValue as KeyPatch, { ifMatch, digests }, clock.now()),
-        );
+        return update(authority, keyId, bodyValue as KeyPatch, condition);
       case "rotateKey":
-        return rotate(authority, keyId, bodyValue as Rotation);
+        return rotate(authority, keyId, bodyValue as Rotation, condition);
       case "revokeKey":
-        return revoke(authority, keyId);
+        return revoke(authority, keyId, condition);
     }
   }
 
   return (request, authority) =>
     administer(request, authority).catch((cause: unknown) => {
+      if (cause instanceof KeyRecordDamagedError) return keyDamaged(cause);
       if (cause instanceof AuditUnavailableError) return problemResponse("audit_unavailable");
       if (cause instanceof KeyStoreUnavailableError && request.endpoint.method !== "GET") return changeUnknown;
       throw cause;
     });
+}
+
+function keyDamaged({ keyId }: KeyRecordDamagedError): PlainResponse {
+  const detail = `The stored record of the key ${keyId} is damaged; nothing was changed. Revoke the key and create a new one.`;
+  return problemResponse("key_damaged", { detail });
 }

@@ -13,6 +13,12 @@ export type KeyDecision =
   | { readonly kind: "changed"; readonly record: KeyRecord }
   | { readonly kind: "refused"; readonly response: PlainResponse };
 
+/** Under what a change is made: to the key that `If-Match` names, where there is one. */
+export interface ChangeCondition {
+  readonly ifMatch: string | null;
+  readonly digests: Pick<Digests, "sha256">;
+}
+
 /** Judges a key that is to be created. */
 export function decideCreate(authority: AdminAuthority, record: KeyRecord, nowMs: number): KeyDecision {
   return expiryRefusal(record.expiresAt, nowMs) ?? withinGrants(authority, record, null);
@@ -23,14 +29,14 @@ export function decidePatch(
   authority: AdminAuthority,
   record: KeyRecord,
   patch: KeyPatch,
-  condition: { readonly ifMatch: string | null; readonly digests: Pick<Digests, "sha256"> },
+  condition: ChangeCondition,
   nowMs: number,
 ): KeyDecision {
-  const refusal = endRefusal(authority, record, nowMs) ?? expiryRefusal(patch.expiresAt, nowMs);
+  const refusal =
+    endRefusal(authority, record, nowMs) ??
+    expiryRefusal(patch.expiresAt, nowMs) ??
+    conditionRefusal(record, condition);
   if (refusal !== null) return refusal;
-  if (condition.ifMatch !== null && !matchesEntityTag(condition.ifMatch, entityTag(record, condition.digests))) {
-    return refused(problemResponse("precondition_failed"));
-  }
   const { disabled, ...members } = patch;
   if (disabled === true && Object.keys(members).length === 0) return changed(disableKey(record, nowMs));
   return withinGrants(authority, patchKey(record, patch, nowMs), record);
@@ -42,16 +48,26 @@ export function decideRotate(
   record: KeyRecord,
   secret: KeySecret,
   overlapMs: number,
+  condition: ChangeCondition,
   nowMs: number,
 ): KeyDecision {
   return (
-    endRefusal(authority, record, nowMs) ?? withinGrants(authority, rotateKey(record, secret, nowMs, overlapMs), record)
+    endRefusal(authority, record, nowMs) ??
+    conditionRefusal(record, condition) ??
+    wayOutRefusal(authority, record) ??
+    withinGrants(authority, rotateKey(record, secret, nowMs, overlapMs), record)
   );
 }
 
 /** Decides on an end, which every administering key of the tenant may set. */
-export function decideRevoke(authority: AdminAuthority, record: KeyRecord, nowMs: number): KeyDecision {
-  return mayKnowKey(authority, record) ? changed(revokeKey(record, nowMs)) : refused(keyNotFound());
+export function decideRevoke(
+  authority: AdminAuthority,
+  record: KeyRecord,
+  condition: ChangeCondition,
+  nowMs: number,
+): KeyDecision {
+  if (!mayKnowKey(authority, record)) return refused(keyNotFound());
+  return conditionRefusal(record, condition) ?? changed(revokeKey(record, nowMs));
 }
 
 /** 404 for a key that is not there, or is another tenant's: the answers are the same. */
@@ -65,6 +81,21 @@ function endRefusal(authority: AdminAuthority, record: KeyRecord, nowMs: number)
   if (state === "active" || state === "disabled") return null;
   const detail = `The gateway key is ${state}; nothing was changed. Create a new one.`;
   return refused(problemResponse("key_revoked", { detail }));
+}
+
+function conditionRefusal(record: KeyRecord, { ifMatch, digests }: ChangeCondition): KeyDecision | null {
+  if (ifMatch === null || matchesEntityTag(ifMatch, entityTag(record, digests))) return null;
+  return refused(problemResponse("precondition_failed"));
+}
+
+/** Whoever has a secret that is on its way out must not stay by it, whatever the times say. */
+function wayOutRefusal(authority: AdminAuthority, record: KeyRecord): KeyDecision | null {
+  if (authority.kind === "operator" || authority.record.id !== record.id) return null;
+  // Another rotation may have come in between since the authority was read.
+  const isReplaced = record.secrets[0]?.digest !== authority.record.secrets[0]?.digest;
+  if (!authority.isOnWayOut && !isReplaced) return null;
+  const issue = { member: "authorization", rule: "must hold the present secret of the key to rotate it" };
+  return refused(problemResponse("grant_not_allowed", { issues: [issue] }));
 }
 
 function expiryRefusal(expiresAt: number | null | undefined, nowMs: number): KeyDecision | null {

@@ -25,8 +25,8 @@ export async function readKeyAuthority(
   const record = id === null ? null : await keyStore.find(id);
   const verified = record === null ? null : verifyKey(token, record, pepper, digests);
   if (record === null || verified === null) return { kind: "refused", response: invalidKey() };
-  const { expiresAt } = verified;
+  const { expiresAt, isOnWayOut } = verified;
   if (expiresAt !== null && clock.now() >= expiresAt) return { kind: "refused", response: invalidKey() };
   if (!record.scopes.includes("admin")) return { kind: "refused", response: insufficientScope("admin") };
-  return { kind: "granted", authority: { kind: "key", record, endsAt: expiresAt } };
+  return { kind: "granted", authority: { kind: "key", record, endsAt: expiresAt, isOnWayOut } };
 }

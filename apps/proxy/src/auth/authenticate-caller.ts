@@ -6,6 +6,7 @@ import type { ProxyPorts } from "../ports.ts";
 import type { ProxyConfig } from "../proxy-config.ts";
 import { type Authentication, createAuthenticate } from "./authenticate.ts";
 import { readBearerToken } from "./bearer-token.ts";
+import { createIsOperatorToken } from "./is-operator-token.ts";
 import { createAuthenticateToken } from "./jwt/authenticate-token.ts";
 import { keyPrefix } from "./key-format.ts";
 import { invalidKey } from "./key-refusals.ts";
@@ -20,6 +21,8 @@ export type CallerAuthentication = Authentication & { readonly ownCredential?: s
 export interface AuthenticateCaller {
   /** With `onlyKnown` nothing is looked up or verified: only who was before is let in. */
   authenticate(authorization: string | null, onlyKnown?: boolean): CallerAuthentication | Promise<CallerAuthentication>;
+  /** The same by gateway keys alone: nothing else is one, and nothing else is looked at. */
+  authenticateKey(authorization: string | null, onlyKnown?: boolean): Authentication | Promise<Authentication>;
   /** Drops what is remembered of a caller's own upstream key. */
   forget(ownCredential: string): void;
 }
@@ -31,26 +34,36 @@ export function createAuthenticateCaller(ports: ProxyPorts, config: ProxyConfig)
   const authenticateToken = createTokenWay(ports, config);
   const passThrough = config.passThrough === true && config.upstream.kind === "http" ? createPassThrough(ports) : null;
 
+  // Sent to the wrong port by mistake, it must not leave the gateway as somebody's own key.
+  const isOperatorToken =
+    passThrough === null || config.adminListener === undefined || config.adminListener === null
+      ? null
+      : createIsOperatorToken(ports, config.adminListener.token);
+
+  function byKey(authorization: string | null, onlyKnown = false): Authentication | Promise<Authentication> {
+    return gate.admit(authenticateKey(authorization, onlyKnown), "key");
+  }
+
   function judge(
     authorization: string | null,
     onlyKnown = false,
   ): CallerAuthentication | Promise<CallerAuthentication> {
-    const byKey = (): Authentication | Promise<Authentication> =>
-      gate.admit(authenticateKey(authorization, onlyKnown), "key");
-    if (authenticateToken === null && passThrough === null) return byKey();
+    if (authenticateToken === null && passThrough === null) return byKey(authorization, onlyKnown);
     const credentials = readBearerToken(authorization);
     if (credentials.kind !== "token" || credentials.token.startsWith(keyPrefix)) {
-      return byKey();
+      return byKey(authorization, onlyKnown);
     }
     const { token } = credentials;
     if (authenticateToken !== null && looksLikeToken(token))
       return gate.admit(authenticateToken(token, onlyKnown), "token");
     if (passThrough === null) return authenticateKey(authorization, onlyKnown);
-    if (onlyKnown && !passThrough.knows(token)) return { kind: "refused", response: invalidKey() };
+    if (isOperatorToken?.(token) === true || (onlyKnown && !passThrough.knows(token))) {
+      return { kind: "refused", response: invalidKey() };
+    }
     return { kind: "authenticated", principal: passThrough.principalOf(token), ownCredential: token };
   }
 
-  return { authenticate: judge, forget: (key) => passThrough?.forget(key) };
+  return { authenticate: judge, authenticateKey: byKey, forget: (key) => passThrough?.forget(key) };
 }
 
 function createTokenWay(ports: ProxyPorts, config: ProxyConfig): ReturnType<typeof createAuthenticateToken> | null {

@@ -7,6 +7,8 @@ export interface VerifiedKey {
   readonly principal: GatewayPrincipal;
   /** Epoch milliseconds; `null` means that it does not end by itself. */
   readonly expiresAt: number | null;
+  /** Whether a newer secret has taken the place of the presented one, which is good for the overlap of the rotation alone. */
+  readonly isOnWayOut: boolean;
 }
 
 /**
@@ -19,7 +21,8 @@ export function verifyKey(key: string, record: KeyRecord, pepper: Pepper, digest
     .map((candidate) => ({ candidate, equal: digests.constantTimeEqual(presented, candidate.digest) }))
     .find(({ candidate, equal }) => equal && candidate.pepperId === pepper.id)?.candidate;
   if (secret === undefined || record.revokedAt !== null || record.disabledAt !== null) return null;
-  return { principal: principalOf(record), expiresAt: earlier(record.expiresAt, secret.expiresAt) };
+  const expiresAt = earlier(record.expiresAt, secret.expiresAt);
+  return { principal: principalOf(record), expiresAt, isOnWayOut: secret !== record.secrets[0] };
 }
 
 function principalOf(record: KeyRecord): GatewayPrincipal {

@@ -40,3 +40,13 @@ test("the JSON has every member but the digests", () => {
     secrets: [{ createdAt: now, expiresAt: null }],
   });
 });
+
+test("characters that steer a terminal are shown as in a JSON string, in the table and in the JSON", () => {
+  const name = "a\u202eb\u2028c\u009bd\u001be\u{e0001}";
+  const shown = "a\\u202eb\\u2028c\\u009bd\\u001be\\udb40\\udc01";
+  const records = [{ ...record, name }];
+  expect(formatKeyTable(records, now)).toContain(`  ${shown}  `);
+  const json = formatKeyJson(records, now);
+  expect(json).toContain(`"name": "${shown}"`);
+  expect(JSON.parse(json)).toMatchObject([{ name }]);
+});

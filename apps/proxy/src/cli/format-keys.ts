@@ -1,6 +1,7 @@
 import { keyState } from "../keys/change-key.ts";
 import type { KeyRecord } from "../keys/key-record.ts";
 import { showKey } from "../keys/show-key.ts";
+import { printable } from "./printable.ts";
 
 /** When each key was used last, in epoch milliseconds by id. */
 type LastUses = ReadonlyMap<string, number>;
@@ -9,7 +10,7 @@ type LastUses = ReadonlyMap<string, number>;
 export function formatKeyTable(records: readonly KeyRecord[], nowMs: number, lastUses: LastUses = new Map()): string {
   if (records.length === 0) return "There are no keys.\n";
   const header = ["ID", "NAME", "TENANT", "SCOPES", "DEVICES", "CREATED", "EXPIRES", "LAST USED", "STATE"];
-  const rows = [header, ...records.map((record) => tableRow(record, nowMs, lastUses))];
+  const rows = [header, ...records.map((record) => tableRow(record, nowMs, lastUses).map(printable))];
   const widths = header.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
   return rows
     .map(
@@ -25,7 +26,8 @@ export function formatKeyTable(records: readonly KeyRecord[], nowMs: number, las
 /** The keys as JSON, without their digests. */
 export function formatKeyJson(records: readonly KeyRecord[], nowMs: number, lastUses: LastUses = new Map()): string {
   const shown = records.map((record) => showKey(record, nowMs, lastUses.get(record.id) ?? null));
-  return `${JSON.stringify(shown, null, 2)}\n`;
+  const lines = JSON.stringify(shown, null, 2).split("\n");
+  return `${lines.map(printable).join("\n")}\n`;
 }
 
 function tableRow(record: KeyRecord, nowMs: number, lastUses: LastUses): string[] {

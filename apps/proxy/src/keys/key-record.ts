@@ -43,16 +43,3 @@ export interface KeySecret {
   readonly createdAt: number;
   readonly expiresAt: number | null;
 }
-
-/** Reads a record from JSON that a store wrote; members that an older version did not have are absent allowances. */
-export function readKeyRecord(json: string): KeyRecord {
-  const older = {
-    description: null,
-    connectionNames: null,
-    agentIds: null,
-    maxMode: null,
-    disabledAt: null,
-    rateLimits: null,
-  };
-  return { ...older, ...(JSON.parse(json) as KeyRecord) };
-}

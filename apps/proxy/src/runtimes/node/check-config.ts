@@ -7,6 +7,7 @@ import type { KeyRecord } from "../../keys/key-record.ts";
 import { loadSettings } from "./load-settings.ts";
 import { openCredentials } from "./open-credentials.ts";
 import { describeKeyStore, openKeyStore } from "./open-key-store.ts";
+import { warnOfDamaged } from "./warn-of-damaged.ts";
 import { openPepper } from "./open-keys.ts";
 
 /** `config check`: everything that would keep a start from succeeding, but for the port. */
@@ -24,11 +25,11 @@ export async function checkConfigCommand(parsed: ParsedCommand): Promise<void> {
 /** The keys there are; a check makes no data directory. */
 async function readKeys(settings: Settings): Promise<readonly KeyRecord[]> {
   if (settings.valkeyUrl === null && !existsSync(join(settings.dataDir, "proxy.sqlite"))) return [];
-  const { keyStore, close } = await openKeyStore(settings, () => undefined);
+  const { keyStore, damagedIds, close } = await openKeyStore(settings, { onDamaged: warnOfDamaged });
   try {
     const records = await keyStore.list();
     // Without keys any pepper will do, and the start makes one.
-    if (records.length > 0) openPepper(settings, records);
+    if (records.length > 0 || damagedIds.size > 0) openPepper(settings, records, damagedIds.size > 0);
     return records;
   } finally {
     close();

@@ -6,9 +6,10 @@ import { createEmbeddedUpstreamFetch } from "../../adapters/embedded-upstream-fe
 import { createHttpUpstreamFetch } from "../../adapters/http-upstream-fetch.ts";
 import type { Settings } from "../../config/settings.ts";
 import type { WatchedSockets } from "../../keys/watch-socket-keys.ts";
-import type { FindDeviceId, KeyStore, UpstreamFetch } from "../../ports.ts";
+import type { AdminPorts, FindDeviceId, KeyStore, UpstreamFetch } from "../../ports.ts";
 import type { UpstreamConfig } from "../../proxy-config.ts";
 import { createTenantAdmission } from "../../tenants/create-tenant-admission.ts";
+import { findNewSharing } from "../../tenants/find-new-sharing.ts";
 import { openCredentials } from "./open-credentials.ts";
 import { openDatabase } from "./open-database.ts";
 
@@ -18,6 +19,7 @@ export interface ComposedUpstream {
   readonly fetch: UpstreamFetch;
   readonly deviceSockets: WatchedSockets | null;
   readonly findDeviceId?: FindDeviceId;
+  readonly findNewSharing?: AdminPorts["findNewSharing"];
   close(): Promise<void>;
 }
 
@@ -37,6 +39,8 @@ export async function composeUpstream(
       config: { kind: "http", credentialOf, admitsTenant },
       fetch: createHttpUpstreamFetch({ ...upstream, fetch: globalThis.fetch }),
       deviceSockets: null,
+      findNewSharing: async (record) =>
+        findNewSharing({ tenants, jwt, credentialOf }, await keyStore.list(), record, systemClock.now()),
       close: () => Promise.resolve(),
     };
   }

@@ -9,12 +9,12 @@ import type { OpenKeys } from "./open-keys.ts";
 
 /** Gives somebody who starts the proxy for the first time a key for callers and one for devices, and shows them, once. */
 export async function createFirstKeys(
-  { keyStore, pepper }: OpenKeys,
+  { keyStore, damagedIds, pepper }: OpenKeys,
   keyStoreFor: KeyStoreFor,
   servesDevices: boolean,
   url: string,
 ): Promise<void> {
-  if ((await keyStore.list()).length > 0) return;
+  if ((await keyStore.list()).length > 0 || damagedIds.size > 0) return;
 
   async function create(name: string, scopes: readonly Scope[]): Promise<string> {
     const request = { name, tenant: "default", scopes, deviceIds: null, shared: false, expiresAt: null };

@@ -4,18 +4,24 @@ import { systemClock } from "@letta-environments/platform/node";
 import { auditKeyStore } from "../../audit/audit-key-store.ts";
 import { formatKeyJson, formatKeyTable } from "../../cli/format-keys.ts";
 import { AuditUnavailableError } from "../../audit/audit-log.ts";
+import { printable } from "../../cli/printable.ts";
 import type { ParsedCommand } from "../../cli/parse-command.ts";
 import { readKeyRequest } from "../../cli/read-key-request.ts";
+import type { Settings } from "../../config/settings.ts";
 import { disableKey, enableKey, keyState, revokeKey, rotateKey } from "../../keys/change-key.ts";
 import { createKey, mintSecret } from "../../keys/create-key.ts";
+import { KeyRecordDamagedError } from "../../keys/key-record-damaged-error.ts";
 import type { KeyRecord } from "../../keys/key-record.ts";
 import { defaultOverlapMs } from "../../keys/key-schemas.ts";
 import { parseDuration } from "../../keys/parse-duration.ts";
+import { findNewSharing } from "../../tenants/find-new-sharing.ts";
 import { CommandError } from "./command-error.ts";
 import { loadSettings } from "./load-settings.ts";
 import { nodeKeyMint } from "./mint-key.ts";
 import { openAudit } from "./open-audit.ts";
+import { openCredentials, sharedCredentials } from "./open-credentials.ts";
 import { type OpenKeys, openKeys } from "./open-keys.ts";
+import { warnOfDamaged } from "./warn-of-damaged.ts";
 
 /** `keys create`: prints the key alone on stdout. */
 export function createKeyCommand(parsed: ParsedCommand): Promise<void> {
@@ -23,6 +29,7 @@ export function createKeyCommand(parsed: ParsedCommand): Promise<void> {
   if (!request.ok) throw new CommandError(request.reason, 2);
   return withAuditedKeys(parsed, async ({ keyStore, pepper }) => {
     const { key, record } = createKey(request.value, systemClock.now(), nodeKeyMint(pepper));
+    refuseSharing(loadSettings(parsed), await keyStore.list(), record);
     await keyStore.create(record);
     process.stdout.write(`${key}\n`);
   });
@@ -30,21 +37,25 @@ export function createKeyCommand(parsed: ParsedCommand): Promise<void> {
 
 /** `keys list` */
 export function listKeysCommand(parsed: ParsedCommand): Promise<void> {
-  return withKeys(parsed, async ({ keyStore }) => {
-    const format = parsed.options.has("json") ? formatKeyJson : formatKeyTable;
-    const [records, lastUses] = await Promise.all([keyStore.list(), keyStore.lastUses()]);
-    process.stdout.write(format(records, systemClock.now(), lastUses));
-  });
+  return withKeys(
+    parsed,
+    async ({ keyStore }) => {
+      const format = parsed.options.has("json") ? formatKeyJson : formatKeyTable;
+      const [records, lastUses] = await Promise.all([keyStore.list(), keyStore.lastUses()]);
+      process.stdout.write(format(records, systemClock.now(), lastUses));
+    },
+    warnOfDamaged,
+  );
 }
 
 /** `keys disable ID` */
 export function disableKeyCommand(parsed: ParsedCommand): Promise<void> {
-  return changeKey(parsed, "Disabled", (record) => disableKey(record, systemClock.now()));
+  return changeKey(parsed, "Disabled", (record) => disableKey(unended(record), systemClock.now()));
 }
 
 /** `keys enable ID` */
 export function enableKeyCommand(parsed: ParsedCommand): Promise<void> {
-  return changeKey(parsed, "Enabled", enableKey);
+  return changeKey(parsed, "Enabled", (record) => enableKey(unended(record)));
 }
 
 /** `keys revoke ID` */
@@ -72,6 +83,21 @@ export function rotateKeyCommand(parsed: ParsedCommand): Promise<void> {
   });
 }
 
+/** What has ended is neither taken out of use nor put back. */
+function unended(record: KeyRecord): KeyRecord {
+  const state = keyState(record, systemClock.now());
+  if (state === "active" || state === "disabled") return record;
+  throw new CommandError(`The key is ${state}; nothing was changed. Create a new one.`);
+}
+
+/** A key with which the next start would fail, because its tenant would share an upstream credential, is not made. */
+function refuseSharing(settings: Settings, records: readonly KeyRecord[], record: KeyRecord): void {
+  if (settings.upstream.kind !== "http") return;
+  const credentialOf = openCredentials(settings, [], () => undefined);
+  const problems = findNewSharing({ ...settings, credentialOf }, records, record, systemClock.now());
+  if (problems.length > 0) throw sharedCredentials(problems);
+}
+
 function changeKey(parsed: ParsedCommand, done: string, change: (record: KeyRecord) => KeyRecord): Promise<void> {
   return withAuditedKeys(parsed, async ({ keyStore }) => {
     const [id = ""] = parsed.operands;
@@ -88,6 +114,7 @@ function withAuditedKeys(parsed: ParsedCommand, run: (keys: OpenKeys) => Promise
       const actor = { kind: "command-line", user: userName() } as const;
       await run({ ...keys, keyStore: auditKeyStore(keys.keyStore, audit, actor, warn) });
     } catch (cause) {
+      if (cause instanceof KeyRecordDamagedError) throw damagedKey(cause);
       if (!(cause instanceof AuditUnavailableError)) throw cause;
       throw new CommandError(`${cause.message}, so nothing was changed: ${String(cause.cause)}`, 1, { cause });
     } finally {
@@ -111,13 +138,23 @@ function userName(): string | null {
   }
 }
 
-async function withKeys(parsed: ParsedCommand, run: (keys: OpenKeys) => Promise<void>): Promise<void> {
-  const keys = await openKeys(loadSettings(parsed));
+async function withKeys(
+  parsed: ParsedCommand,
+  run: (keys: OpenKeys) => Promise<void>,
+  onDamaged?: (id: string) => void,
+): Promise<void> {
+  const keys = await openKeys(loadSettings(parsed), onDamaged && { onDamaged });
   try {
     await run(keys);
   } finally {
     keys.close();
   }
+}
+
+function damagedKey(cause: KeyRecordDamagedError): CommandError {
+  const id = printable(cause.keyId);
+  const text = `The stored record of the key ${id} is damaged; nothing was changed. 'letta-proxy keys revoke ${id}' replaces it.`;
+  return new CommandError(text, 1, { cause });
 }
 
 function unknownKey(): CommandError {

@@ -1,6 +1,6 @@
 import { systemClock } from "@letta-environments/platform/node";
 import { CredentialFileError, watchCredentialFiles } from "../../adapters/node/watch-credential-files.ts";
-import type { Settings } from "../../config/settings.ts";
+import type { SettingProblem, Settings } from "../../config/settings.ts";
 import type { KeyRecord } from "../../keys/key-record.ts";
 import type { CredentialOf } from "../../proxy-config.ts";
 import { findSharedCredentials } from "../../tenants/find-shared-credentials.ts";
@@ -21,7 +21,7 @@ export function openCredentials(
   const credentialOf = open();
   const live = liveTenants(records, systemClock.now());
   const problems = findSharedCredentials(tenantCredentials(tenants, jwt, live, credentialOf));
-  if (problems.length > 0) throw new CommandError(problems.map(({ setting, rule }) => `${setting} ${rule}`).join("\n"));
+  if (problems.length > 0) throw sharedCredentials(problems);
   return credentialOf;
 
   function open(): CredentialOf {
@@ -33,4 +33,9 @@ export function openCredentials(
       throw cause;
     }
   }
+}
+
+/** What is said where tenants would see each other's devices. */
+export function sharedCredentials(problems: readonly SettingProblem[]): CommandError {
+  return new CommandError(problems.map(({ setting, rule }) => `${setting} ${rule}`).join("\n"));
 }

@@ -55,7 +55,7 @@ function closeToOthers(dataDir: string): void {
   if ((mode & 0o077) !== 0) chmodSync(dataDir, 0o700);
 }
 
-/** Whether SQLite failed because another process holds the file. */
+/** Whether SQLite failed because another process is using the file. */
 export function isBusy(cause: unknown): boolean {
   return cause instanceof Error && "errcode" in cause && cause.errcode === busyCode;
 }

@@ -3,6 +3,7 @@ import { systemClock } from "@letta-environments/platform/node";
 import { createSqliteKeyStore } from "../../adapters/sqlite-key-store.ts";
 import { openValkeyKeyStore } from "../../adapters/valkey-key-store.ts";
 import type { Settings } from "../../config/settings.ts";
+import { innermostReason } from "../../keys/innermost-reason.ts";
 import { KeyStoreUnavailableError } from "../../keys/key-store-unavailable-error.ts";
 import type { KeyStore } from "../../ports.ts";
 import { CommandError } from "./command-error.ts";
@@ -14,7 +15,17 @@ const valkeyTimeoutMs = 2_000;
 /** Where keys are, opened. */
 export interface OpenKeyStore {
   readonly keyStore: KeyStore;
+  /** Ids of damaged records that were met so far. */
+  readonly damagedIds: ReadonlySet<string>;
   close(): void;
+}
+
+/** Who is told of what goes wrong with the store of keys. */
+export interface KeyStoreListener {
+  /** A failure of the connection to Valkey. */
+  readonly onFailure?: (cause: unknown) => void;
+  /** A damaged record, once for each id. */
+  readonly onDamaged?: (id: string) => void;
 }
 
 /** Where the settings say that keys are, in words, without a password. */
@@ -29,19 +40,27 @@ export function describeKeyStore({ dataDir, valkeyUrl }: Pick<Settings, "dataDir
  */
 export async function openKeyStore(
   settings: Pick<Settings, "dataDir" | "valkeyUrl">,
-  onFailure: (cause: unknown) => void,
+  { onFailure = () => undefined, onDamaged = () => undefined }: KeyStoreListener = {},
 ): Promise<OpenKeyStore> {
+  const damagedIds = new Set<string>();
+  const noteDamaged = (id: string): void => {
+    if (damagedIds.has(id)) return;
+    damagedIds.add(id);
+    onDamaged(id);
+  };
   if (settings.valkeyUrl === null) {
     const database = await openDatabase(settings.dataDir, "proxy.sqlite");
-    return { keyStore: createSqliteKeyStore(database, systemClock), close: () => database.close() };
+    const keyStore = createSqliteKeyStore(database, systemClock, noteDamaged);
+    return { keyStore, damagedIds, close: () => database.close() };
   }
   // Whoever keeps keys in SQLite does not load the client.
   const { connectValkey } = await import("@letta-environments/platform/valkey");
   const valkey = connectValkey(settings.valkeyUrl, { timeoutMs: valkeyTimeoutMs, onFailure });
   try {
-    const keyStore = await openValkeyKeyStore(valkey, systemClock);
+    const keyStore = await openValkeyKeyStore(valkey, systemClock, noteDamaged);
     return {
       keyStore,
+      damagedIds,
       close() {
         keyStore.close();
         void valkey.close();
@@ -59,13 +78,8 @@ export function unavailable(
   cause: KeyStoreUnavailableError,
 ): CommandError {
   return new CommandError(
-    `VALKEY_URL: ${describeKeyStore(settings)} cannot be used: ${reasonOf(cause)}. Check the address, the password and that the server runs.`,
+    `VALKEY_URL: ${describeKeyStore(settings)} cannot be used: ${innermostReason(cause)}. Check the address, the password and that the server runs.`,
     1,
     { cause },
   );
-}
-
-/** The innermost cause says most: `connect ECONNREFUSED`, `WRONGPASS`. */
-function reasonOf(cause: Error): string {
-  return cause.cause instanceof Error ? reasonOf(cause.cause) : cause.message;
 }

@@ -2,47 +2,42 @@ import { loadPepper, PepperError } from "../../adapters/node/load-pepper.ts";
 import type { Settings } from "../../config/settings.ts";
 import type { KeyRecord } from "../../keys/key-record.ts";
 import { KeyStoreUnavailableError } from "../../keys/key-store-unavailable-error.ts";
-import type { KeyStore, Pepper } from "../../ports.ts";
+import type { Pepper } from "../../ports.ts";
 import { CommandError } from "./command-error.ts";
 import { makeDataDir } from "./open-database.ts";
-import { openKeyStore, unavailable } from "./open-key-store.ts";
+import { type KeyStoreListener, type OpenKeyStore, openKeyStore, unavailable } from "./open-key-store.ts";
 
 /** The keys that the settings name, with the pepper that they were made with. */
-export interface OpenKeys {
-  readonly keyStore: KeyStore;
+export interface OpenKeys extends OpenKeyStore {
   readonly pepper: Pepper;
-  close(): void;
 }
 
 /**
- * Opens the keys, in Valkey or in the data directory, which is made when there is none, for its owner alone. `onFailure` is told
- * of later failures of the connection to Valkey.
+ * Opens the keys, in Valkey or in the data directory, which is made when there is none, for its owner alone.
  *
  * @throws CommandError when they cannot be opened, or the pepper is not the one the keys need.
  */
-export async function openKeys(
-  settings: Settings,
-  onFailure: (cause: unknown) => void = () => undefined,
-): Promise<OpenKeys> {
-  const { keyStore, close } = await openKeyStore(settings, onFailure);
+export async function openKeys(settings: Settings, listener?: KeyStoreListener): Promise<OpenKeys> {
+  const opened = await openKeyStore(settings, listener);
   try {
-    return { keyStore, pepper: openPepper(settings, await keyStore.list()), close };
+    const records = await opened.keyStore.list();
+    return { ...opened, pepper: openPepper(settings, records, opened.damagedIds.size > 0) };
   } catch (cause) {
-    close();
+    opened.close();
     throw cause instanceof KeyStoreUnavailableError ? unavailable(settings, cause) : cause;
   }
 }
 
 /**
- * The pepper of keys.
+ * The pepper of keys, damaged records included: once those are restored, their keys need it too.
  *
  * @throws CommandError when it is missing, damaged, or not the one that the keys were made with.
  */
-export function openPepper(settings: Settings, records: readonly KeyRecord[]): Pepper {
+export function openPepper(settings: Settings, records: readonly KeyRecord[], hasDamaged: boolean): Pepper {
   const { dataDir, keyPepper, valkeyUrl } = settings;
   try {
     if (keyPepper === null) makeDataDir(dataDir);
-    const pepper = loadPepper(dataDir, keyPepper, records.length > 0);
+    const pepper = loadPepper(dataDir, keyPepper, hasDamaged || records.length > 0);
     const fits =
       records.length === 0 || records.some(({ secrets }) => secrets.some(({ pepperId }) => pepperId === pepper.id));
     if (!fits) {

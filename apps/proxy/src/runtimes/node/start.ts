@@ -14,6 +14,8 @@ import { auditKeyStore } from "../../audit/audit-key-store.ts";
 import type { ParsedCommand } from "../../cli/parse-command.ts";
 import { createHonoApp } from "../../hono/create-hono-app.ts";
 import { createKeyUses } from "../../keys/create-key-uses.ts";
+import { innermostReason } from "../../keys/innermost-reason.ts";
+import { reportOutages } from "../../keys/report-outages.ts";
 import { watchSocketKeys } from "../../keys/watch-socket-keys.ts";
 import type { KeyStoreFor } from "../../ports.ts";
 import { version } from "../../version.ts";
@@ -21,6 +23,7 @@ import { composeUpstream } from "./compose-upstream.ts";
 import { createFirstKeys } from "./create-first-keys.ts";
 import { listen } from "./listen.ts";
 import { loadSettings } from "./load-settings.ts";
+import { lockDataDir } from "./lock-data-dir.ts";
 import { openAudit } from "./open-audit.ts";
 import { openRateLimiter } from "./open-rate-limiter.ts";
 import { openKeys } from "./open-keys.ts";
@@ -36,12 +39,17 @@ export async function startCommand(parsed: ParsedCommand): Promise<void> {
   // Whoever read the log may leave; the proxy stays.
   process.stdout.on("error", () => undefined);
   const onFailure = (cause: unknown): void => log({ type: "internal_error", requestId: "-", cause });
-  const onKeyStoreFailure = (cause: unknown): void => log({ type: "key_store_failed", requestId: "-", cause });
-  const keys = await openKeys(settings, onKeyStoreFailure);
+  const onKeyStoreFailure = (cause: unknown): void =>
+    log({ type: "key_store_failed", requestId: "-", reason: innermostReason(cause) });
+  const lock = settings.upstream.kind === "embedded" ? await lockDataDir(settings.dataDir) : null;
+  const keys = await openKeys(settings, {
+    onFailure: onKeyStoreFailure,
+    onDamaged: (keyId) => log({ type: "key_record_damaged", keyId }),
+  });
   const audit = await openAudit(settings, keys.pepper);
   const rateLimits = await openRateLimiter(settings, log);
-  const upstream = await composeUpstream(settings, keys.keyStore, log);
-  const { keyStore } = keys;
+  const keyStore = reportOutages(keys.keyStore, log);
+  const upstream = await composeUpstream(settings, keyStore, log);
   const keyStoreFor: KeyStoreFor = (actor) => auditKeyStore(keyStore, audit, actor, onFailure);
   const keyUses = createKeyUses({ clock: systemClock, keyStore, onFailure: onKeyStoreFailure });
   const userAgent = `letta-environments-proxy/${version}`;
@@ -63,7 +71,7 @@ export async function startCommand(parsed: ParsedCommand): Promise<void> {
           ? null
           : watchSocketKeys(upstream.deviceSockets, { clock: systemClock, keyStore, onFailure: onKeyStoreFailure }),
       fetchJwks: createHttpJwksFetch(globalThis.fetch, userAgent),
-      admin: { randomBytes, keyStoreFor },
+      admin: { randomBytes, keyStoreFor, findNewSharing: upstream.findNewSharing },
     },
     {
       upstream: upstream.config,
@@ -118,6 +126,7 @@ export async function startCommand(parsed: ParsedCommand): Promise<void> {
       log({ type: "audit_end", writer, sequence, hash });
       rateLimits.close();
       keys.close();
+      lock?.release();
     },
   });
 }

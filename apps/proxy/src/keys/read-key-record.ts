@@ -1,0 +1,84 @@
+/** Records of keys as stores keep them: JSON by id. */
+import { ceilingModes, type EnvironmentMode, type Scope } from "@letta-environments/schema";
+import * as v from "valibot";
+import type { KeyRecord } from "./key-record.ts";
+import { KeyRecordDamagedError } from "./key-record-damaged-error.ts";
+
+const TimeSchema = v.pipe(v.number(), v.finite());
+const EndSchema = v.nullable(TimeSchema);
+const ListSchema = v.nullable(v.array(v.string()));
+
+/** What an older version did not write is an absent allowance, and what a newer one adds is kept. */
+const KeyRecordSchema = v.looseObject({
+  id: v.string(),
+  name: v.string(),
+  description: v.optional(v.nullable(v.string()), null),
+  owner: v.string(),
+  tenant: v.string(),
+  // A scope that this version does not know allows nothing; a ceiling that it does not know could not be kept.
+  scopes: v.array(v.custom<Scope>((scope) => typeof scope === "string")),
+  deviceIds: ListSchema,
+  connectionNames: v.optional(ListSchema, null),
+  agentIds: v.optional(ListSchema, null),
+  maxMode: v.optional(v.nullable(v.picklist<readonly EnvironmentMode[]>(ceilingModes)), null),
+  shared: v.boolean(),
+  rateLimits: v.optional(v.nullable(v.record(v.string(), v.string())), null),
+  createdAt: TimeSchema,
+  expiresAt: EndSchema,
+  revokedAt: EndSchema,
+  disabledAt: v.optional(EndSchema, null),
+  secrets: v.array(
+    v.looseObject({ digest: v.string(), pepperId: v.string(), createdAt: TimeSchema, expiresAt: EndSchema }),
+  ),
+});
+
+/** Reads what a store has under an id; `null` when it is damaged: no JSON, no record of a key, or that of another one. */
+export function readKeyRecord(id: string, json: string): KeyRecord | null {
+  const result = v.safeParse(KeyRecordSchema, parseJson(json));
+  return result.success && result.output.id === id ? result.output : null;
+}
+
+/**
+ * Changes what a store has under an id. A damaged record takes one change, its revocation, which puts a readable one in its
+ * place: of no tenant, without rights and without secrets, since nothing of what was there can be trusted.
+ *
+ * @throws KeyRecordDamagedError at any other change of a damaged record.
+ */
+export function changeKeyRecord(id: string, json: string, change: (record: KeyRecord) => KeyRecord): KeyRecord {
+  const record = readKeyRecord(id, json);
+  if (record !== null) return change(record);
+  const changed = change(damagedRecord(id));
+  if (changed.revokedAt === null) throw new KeyRecordDamagedError(id);
+  return changed;
+}
+
+function damagedRecord(id: string): KeyRecord {
+  return {
+    id,
+    name: "damaged record",
+    description: null,
+    owner: "",
+    tenant: "",
+    scopes: [],
+    deviceIds: [],
+    connectionNames: null,
+    agentIds: [],
+    maxMode: null,
+    shared: false,
+    rateLimits: null,
+    createdAt: 0,
+    expiresAt: null,
+    revokedAt: null,
+    disabledAt: null,
+    secrets: [],
+  };
+}
+
+/** The failure of a parser quotes what it could not parse, so it goes no further. */
+function parseJson(json: string): unknown {
+  try {
+    return JSON.parse(json);
+  } catch {
+    return null;
+  }
+}

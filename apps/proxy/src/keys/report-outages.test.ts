@@ -1,0 +1,34 @@
+import { expect, test } from "vitest";
+import { createMemoryKeyStore } from "../adapters/memory-key-store.ts";
+import type { ProxyEvent } from "../telemetry-events.ts";
+import { KeyStoreUnavailableError } from "./key-store-unavailable-error.ts";
+import { reportOutages } from "./report-outages.ts";
+
+test("an outage is told once, in full, whatever is asked meanwhile, and the next one again", async () => {
+  const events: ProxyEvent[] = [];
+  const memory = createMemoryKeyStore();
+  const cause = new KeyStoreUnavailableError({ cause: new Error("no connection") });
+  let isDown = true;
+  const store = reportOutages(
+    { ...memory, find: (id) => (isDown ? Promise.reject(cause) : memory.find(id)), list: () => Promise.reject(cause) },
+    (event) => void events.push(event),
+  );
+  const told = { type: "key_store_failed", requestId: "-", reason: "no connection", cause };
+  for (const id of ["a", "b", "c"]) await expect(store.find(id)).rejects.toBe(cause);
+  await expect(store.list()).rejects.toBe(cause);
+  expect(events).toEqual([told]);
+  isDown = false;
+  expect(await store.find("a")).toBeNull();
+  await expect(store.list()).rejects.toBe(cause);
+  expect(events).toEqual([told, told]);
+});
+
+test("a defect is no outage", async () => {
+  const events: ProxyEvent[] = [];
+  const store = reportOutages(
+    { ...createMemoryKeyStore(), list: () => Promise.reject(new Error("broken")) },
+    (event) => void events.push(event),
+  );
+  await expect(store.list()).rejects.toThrow("broken");
+  expect(events).toEqual([]);
+});
