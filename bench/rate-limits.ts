@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { measureSteps, medianNs, runWorker, tableOfSteps, workerRuntimes } from "./harness/measure-steps.ts";
+import { measureStores, tableOfStores } from "./harness/measure-stores.ts";
 import type { BenchmarkResult, Goal } from "./harness/result.ts";
 import { type Summary, summarise } from "./harness/statistics.ts";
 
@@ -19,15 +20,17 @@ interface MeasuredMemory {
 }
 
 /** What three limits cost a request and what a key holds in memory, beside the limiters that others use; on Node and on Bun. */
-export function measureRateLimits(): BenchmarkResult {
+export async function measureRateLimits(): Promise<BenchmarkResult> {
   const measured = measureSteps(stepsWorker, starts);
   const memory = measureMemory();
+  const stores = await measureStores();
   const caption =
     "CPU nanoseconds a request, in process: median (smallest to largest slice). Every row contains the empty loop. The peers " +
     "decide their three limits one after the other: not all or nothing.";
   return {
     tables: [
       tableOfSteps(measured, caption),
+      tableOfStores(stores),
       {
         caption:
           "Bytes a key, of 100,000 active keys with one limit each, the keys themselves included: median (smallest to largest of " +
@@ -43,7 +46,7 @@ export function measureRateLimits(): BenchmarkResult {
       ...measured.map((runtime) => judgeCost(runtime.name, medianNs(runtime, wholeStep, emptyStep))),
       ...judgeMemory(memory),
     ],
-    data: { steps: measured, memory },
+    data: { steps: measured, memory, stores },
   };
 }
 

@@ -1,20 +1,17 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type ControlledProcess, startControlled } from "./harness/control.ts";
-import type { LoadCommand, LoadReport } from "./harness/load-generator.ts";
+import { startControlled } from "./harness/control.ts";
+import { connections, measureSlice } from "./harness/measure-slice.ts";
 import { pins } from "./harness/pin.ts";
 import type { BenchmarkResult } from "./harness/result.ts";
 import { type RunningSystem, startSystem } from "./harness/start-system.ts";
 import { summariseRequests, type RequestSample } from "./harness/summarise-requests.ts";
 import { systems } from "./systems/systems.ts";
 
-const connections = 64;
 const rounds = 9;
 const sliceMs = 400;
 const warmUpMs = 1_000;
-/** A bound on the number of requests in a slice, whatever the time. */
-const maxRequests = 100_000;
 const [serverCore, generatorCore] = [0, 1];
 
 /**
@@ -48,18 +45,4 @@ export async function measureRequests(): Promise<BenchmarkResult> {
     await Promise.allSettled([generator.stop(), ...running.map((server) => server.stop())]);
     await rm(dataDir, { recursive: true, force: true });
   }
-}
-
-async function measureSlice(
-  server: RunningSystem,
-  generator: ControlledProcess,
-  durationMs: number,
-): Promise<Omit<RequestSample, "round" | "system">> {
-  const tell = (command: LoadCommand): Promise<unknown> => generator.ask(command);
-  await tell({ kind: "open", port: server.port, request: server.request, connections });
-  const before = await server.cpuUs();
-  const report = (await tell({ kind: "run", durationMs, maxRequests })) as LoadReport;
-  const cpuUs = (await server.cpuUs()) - before;
-  await tell({ kind: "close" });
-  return { requests: report.requests, wallMs: report.wallMs, serverCpuMs: cpuUs / 1_000, generatorCpuMs: report.cpuMs };
 }

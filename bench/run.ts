@@ -9,6 +9,7 @@ import { describeEnvironment, renderEnvironment } from "./harness/environment.ts
 import { type BenchmarkResult, renderResult } from "./harness/result.ts";
 import { saveResult, writeReadme } from "./harness/save-result.ts";
 import { measureRateLimits } from "./rate-limits.ts";
+import { measureRateLimitsHttp } from "./rate-limits-http.ts";
 import { measureRequests } from "./requests.ts";
 import { measureDigestComparison } from "./timing-of-digest-comparison.ts";
 
@@ -19,6 +20,7 @@ const benchmarks: ReadonlyMap<string, () => BenchmarkResult | Promise<BenchmarkR
   ["requests", measureRequests],
   ["authentication", measureAuthentication],
   ["rate-limits", measureRateLimits],
+  ["rate-limits-http", measureRateLimitsHttp],
   ["digest-comparison", measureDigestComparison],
 ]);
 

@@ -82,8 +82,8 @@ async function registerDevice(port: number, key: string): Promise<void> {
   if (answer.status !== 200) throw new Error(`The device could not be registered: ${await answer.text()}`);
 }
 
-/** The same bytes for every server: those without auth read past the key. */
-function requestText(port: number, key: string): string {
+/** The request as bytes of the wire, the same for every server: those without auth read past the key. */
+export function requestText(port: number, key: string): string {
   const lines = [
     `GET ${devicePath} HTTP/1.1`,
     `Host: 127.0.0.1:${port}`,

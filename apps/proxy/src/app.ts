@@ -28,8 +28,9 @@ import { matchRequest } from "./match-request.ts";
 import type { ProxyPorts } from "./ports.ts";
 import type { ProxyConfig } from "./proxy-config.ts";
 import { answerRateLimit, rateLimitPath, refuseRateLimitMethod } from "./rate-limit/answer-rate-limit.ts";
-import { endLimits, limitRequest } from "./rate-limit/limit-request.ts";
+import { endLimits, limitRequest, noteRefused } from "./rate-limit/limit-request.ts";
 import { createRequestLimits } from "./rate-limit/request-limits.ts";
+import { withoutForwarding } from "./rate-limit/without-forwarding.ts";
 import { beginTrace, endTrace, type RequestTrace } from "./request-trace.ts";
 import { createCredentialChoice } from "./upstream/choose-credential.ts";
 import { buildUpstreamRequest } from "./upstream/build-upstream-request.ts";
@@ -67,10 +68,13 @@ export function createProxy(ports: ProxyPorts, config: ProxyConfig): Proxy {
   const authenticate = createAuthenticateRequest(callers, limits);
   const cors = createCors(config.corsOrigins ?? []);
   const upstream = createForwardAuthorised(createForward(ports, config), ports, config);
-  const credentials = createCredentialChoice(ports, config, (ownCredential, principal, request) => {
-    callers.forget(ownCredential);
-    upstream.forget(principal);
-    void limits?.countFailure(limits.addressOf(request));
+  const credentials = createCredentialChoice(ports, config, {
+    onRefused(ownCredential, principal, request) {
+      callers.forget(ownCredential);
+      upstream.forget(principal);
+      void limits?.countFailure(limits.addressOf(request));
+    },
+    onAccepted: callers.confirm,
   });
   const sends = createAuditSends(ports.audit, {
     keepContent: config.auditContent === true,
@@ -88,7 +92,7 @@ export function createProxy(ports: ProxyPorts, config: ProxyConfig): Proxy {
     trace.operation = endpoint.operation;
 
     const authentication = await authenticate(request);
-    if (authentication.kind === "refused") return authentication;
+    if (authentication.kind === "refused") return { ...authentication, response: noteRefused(trace, authentication) };
     const { principal } = authentication;
     trace.principal = principal;
     if (endpoint.operation === "sendMessage") {
@@ -126,7 +130,7 @@ export function createProxy(ports: ProxyPorts, config: ProxyConfig): Proxy {
     if (refusal !== null) return refusal;
     trace.operation = "retrieveRateLimit";
     const authentication = await authenticate(request);
-    if (authentication.kind === "refused") return authentication.response;
+    if (authentication.kind === "refused") return noteRefused(trace, authentication);
     trace.principal = authentication.principal;
     return answerRateLimit(request, authentication.principal, limits);
   }
@@ -145,7 +149,7 @@ export function createProxy(ports: ProxyPorts, config: ProxyConfig): Proxy {
     trace.operation = match.endpoint.operation;
 
     const admission = await gate.admit(request);
-    if (admission.kind === "refused") return admission.response;
+    if (admission.kind === "refused") return noteRefused(trace, admission);
     trace.principal = admission.principal;
     const { principal } = admission;
     const limited = principal === null ? null : await limit(request, trace, principal, "administerKeys", null);
@@ -213,7 +217,10 @@ export function createProxy(ports: ProxyPorts, config: ProxyConfig): Proxy {
 
   return {
     handle: async (request) => cors.decorate(await traced(request, (trace) => respond(request, trace)), request),
-    handleAdmin: (request) => traced(request, (trace) => answerAdmin(request, trace, adminGates.listener)),
+    handleAdmin(given) {
+      const request = withoutForwarding(given);
+      return traced(request, (trace) => answerAdmin(request, trace, adminGates.listener));
+    },
     async upgrade(request) {
       const trace = beginTrace(request, ports);
       const decision = await decide(request, trace).catch((cause: unknown): UpgradeDecision => ({

@@ -111,6 +111,8 @@ export interface UpstreamCredential {
   readonly value: string;
   /** Told of a 401 or 403 of the upstream where the key is the caller's own; absent for the gateway's credential. */
   readonly onCallerRefused?: (status: 401 | 403) => void;
+  /** Told of a success of the upstream where the key is the caller's own. */
+  readonly onCallerAccepted?: () => void;
 }
 
 /** An upstream call without a usable answer. */

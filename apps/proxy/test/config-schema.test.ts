@@ -25,6 +25,16 @@ test("editors are told the same strict members as the proxy checks, each setting
   }
 });
 
+test("a member of a name that no record can hold is refused, not left out", () => {
+  const policy = { per: ["key"], limit: 1 };
+  for (const name of ["__proto__", "prototype", "constructor"]) {
+    const file: unknown = JSON.parse(
+      JSON.stringify({ rateLimits: { policies: { NAME: policy } } }).replace("NAME", name),
+    );
+    expect([name, safeParse(ConfigFileSchema, file).success]).toEqual([name, false]);
+  }
+});
+
 test("a file may name its schema", () => {
   expect(safeParse(ConfigFileSchema, { $schema: "./apps/proxy/proxy.config.schema.json" }).success).toBe(true);
 });

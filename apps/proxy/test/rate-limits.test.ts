@@ -115,6 +115,18 @@ test("keys are counted apart, and a key with a measure of its own by that one", 
   expect(passed).toEqual([1, 3, 5]);
 });
 
+test("a key with a measure of its own is counted apart from its tenant, and its count is nobody else's to cut", async () => {
+  const testProxy = setUp({ policies: { mine: { per: ["tenant"], limit: 2 } } });
+  const [own, plain] = [await testProxy.issueKey({ rateLimits: { mine: "4/1d" } }), await testProxy.issueKey()];
+  const passed = async (key: string): Promise<number> => {
+    const answers = await Promise.all(Array.from({ length: 6 }, () => testProxy.proxy.handle(fakeRequest({ key }))));
+    return answers.filter(({ status }) => status === 200).length;
+  };
+  expect([await passed(own.key), await passed(plain.key)]).toEqual([4, 2]);
+  await testProxy.clock.advance(3_600_000);
+  expect([await passed(own.key), await passed(plain.key)]).toEqual([0, 2]);
+});
+
 test("sends are counted by device", async () => {
   const testProxy = setUp({ policies: { sends: { per: ["key", "device"], limit: 1, routes: ["sendMessage"] } } });
   const { key } = await testProxy.issueKey();
@@ -182,6 +194,36 @@ describe("failed authentication", () => {
     expect((await testProxy.proxy.handle(fakeRequest({ key: cold.key }))).status).toBe(200);
   });
 
+  test("tells what is left, how long it still takes, and in the log who was held up", async () => {
+    const testProxy = setUp(file);
+    const ask = async (): Promise<PlainResponse> => testProxy.proxy.handle(fakeRequest({ key: await guess() }));
+    expect((await ask()).headers).toMatchObject({
+      "ratelimit-policy": '"failures";q=3;w=60',
+      ratelimit: '"failures";r=2;t=20',
+    });
+    expect(testProxy.events.at(-1)).not.toHaveProperty("limitedBy");
+    for (let count = 0; count < 3; count++) await ask();
+    await testProxy.clock.advance(15_000);
+    const blocked = await ask();
+    expect(blocked.status).toBe(429);
+    expect(blocked.headers).toMatchObject({ ratelimit: '"failures";r=0;t=5', "retry-after": "5" });
+    expect(testProxy.events.at(-1)).toMatchObject({ status: 429, limitedBy: ["failures"] });
+    const byAdmin = await testProxy.proxy.handle(fakeRequest({ key: await guess(), path: "/admin/v1/keys" }));
+    expect(byAdmin.headers["retry-after"]).toBe("5");
+    expect(testProxy.events.at(-1)).toMatchObject({ status: 429, limitedBy: ["failures"] });
+  });
+
+  test("under a policy in shadow stays 401, and the log tells whom it would hold up", async () => {
+    const testProxy = setUp({
+      policies: { failures: { per: ["address"], limit: 1, routes: ["failedAuthentication"], mode: "shadow" } },
+    });
+    for (let count = 0; count < 2; count++) {
+      const { status, headers } = await testProxy.proxy.handle(fakeRequest({ key: await guess() }));
+      expect([status, headers["ratelimit"]]).toEqual([401, undefined]);
+    }
+    expect(testProxy.events.at(-1)).toMatchObject({ status: 401, shadowLimitedBy: ["failures"] });
+  });
+
   test("of a caller's own key at the upstream counts against the address too", async () => {
     const refusing: UpstreamFetch = () => Promise.resolve(jsonResponse(401, {}));
     const testProxy = setUp(file, { upstream: refusing, config: { passThrough: true } });
@@ -192,6 +234,44 @@ describe("failed authentication", () => {
     expect(statuses).toEqual([401, 401, 401, 401, 429, 429]);
     expect(testProxy.upstreamRequests).toHaveLength(4);
   });
+
+  test("of keys that were shown before without reaching the upstream is held to the limit all the same", async () => {
+    const accepts = (credential: string | undefined): boolean => credential === "sk-good";
+    const choosy: UpstreamFetch = ({ credential }) =>
+      Promise.resolve(
+        accepts(credential?.value) ? jsonResponse(200, { connections: [], hasNextPage: false }) : jsonResponse(401, {}),
+      );
+    const testProxy = setUp(file, { upstream: choosy, config: { passThrough: true } });
+    const ask = async (key: string): Promise<number> => (await testProxy.proxy.handle(fakeRequest({ key }))).status;
+    const unreadable = { method: "POST", path: "/v1/environments/c/messages", body: "{" };
+    expect(await ask("sk-good")).toBe(200);
+    const guesses = Array.from({ length: 20 }, (_, index) => `sk-guess-${index}`);
+    for (const key of guesses) {
+      const shown = fakeRequest({ key, ...unreadable, headers: { "content-type": "application/json" } });
+      expect((await testProxy.proxy.handle(shown)).status).toBe(400);
+    }
+    const before = testProxy.upstreamRequests.length;
+    for (const key of guesses) await ask(key);
+    expect(testProxy.upstreamRequests.length - before).toBe(4);
+    expect(await ask("sk-good")).toBe(200);
+  });
+});
+
+test("guesses at the administration listener are counted by the peer, whatever they say of their address", async () => {
+  const file: RateLimitsFile = {
+    trustedHops: 1,
+    policies: { failures: { per: ["address"], limit: 3, routes: ["failedAuthentication"] } },
+  };
+  const token = "operator-token-of-forty-three-characters-00";
+  const { proxy } = setUp(file, { config: { adminListener: { token, hostnames: [] } } });
+  const ask = async (key: string, index: number): Promise<number> => {
+    const headers = { host: "127.0.0.1", "x-forwarded-for": `203.0.113.${index}` };
+    return (await proxy.handleAdmin(fakeRequest({ key, path: "/admin/v1/keys", headers }))).status;
+  };
+  const statuses: number[] = [];
+  for (let index = 0; index < 5; index++) statuses.push(await ask(`guess-${index}`, index));
+  expect(statuses).toEqual([401, 401, 401, 429, 429]);
+  expect(await ask(token, 9)).toBe(200);
 });
 
 describe("a store that is away", () => {

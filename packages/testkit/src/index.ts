@@ -1,6 +1,7 @@
 export { createFakeUpstream, type FakeUpstream, type SeenRequest } from "./create-fake-upstream.ts";
 export { createFrameLog, type Frame, type FrameLog } from "./create-frame-log.ts";
 export { createRelay, type Relay } from "./create-relay.ts";
+export { createSlowRelay, type SlowRelay } from "./create-slow-relay.ts";
 export { createVirtualClock, type VirtualClock } from "./create-virtual-clock.ts";
 export {
   acknowledgeAsStarted,

@@ -70,6 +70,17 @@ test("a file that another process holds is given up soon, with an error for the 
   expect(store.take([testDemand()], options).admitted).toBe(true);
 });
 
+test("a file that another process holds is waited for no longer than the deadline", () => {
+  const path = newFile();
+  const holder = open(path);
+  const store = createSqliteRateLimitStore(open(path), createVirtualClock(), 10);
+  holder.transaction(() => {
+    const startedAt = performance.now();
+    expect(() => store.take([testDemand()], options)).toThrow(/locked/);
+    expect(performance.now() - startedAt).toBeLessThan(80);
+  });
+});
+
 test("rows at rest are removed beside other requests", async () => {
   const database = open(":memory:");
   const clock = createVirtualClock();

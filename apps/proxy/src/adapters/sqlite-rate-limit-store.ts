@@ -2,8 +2,8 @@ import type { Clock, SqliteDatabase } from "@letta-environments/platform";
 import { decideRateLimits } from "../rate-limit/decide-rate-limits.ts";
 import type { LocalRateLimitStore } from "../rate-limit/rate-limit-store.ts";
 
-/** How long a request waits for another process's transaction, in milliseconds; then the limiter decides without the store. */
-const busyTimeoutMs = 100;
+/** How long a request waits for another process's transaction unless told otherwise, in milliseconds. */
+const defaultDeadlineMs = 100;
 /** How many takes lie between two removals of what is at rest, and how many rows of a kind one removes: more than the takes add. */
 const takesBetweenPurges = 16;
 const rowsPerPurge = 256;
@@ -12,7 +12,7 @@ const rowsPerPurge = 256;
  * A commit is not forced to the disk: what a power cut may lose is the last moments of counting, and a forced commit would cost each
  * request milliseconds. A crash of the process loses nothing. That is why the store wants a database of its own.
  */
-const pragmas = `PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = ${busyTimeoutMs};`;
+const pragmas = "PRAGMA synchronous = NORMAL;";
 
 const schema = `
   CREATE TABLE IF NOT EXISTS rate_limits (
@@ -29,10 +29,17 @@ const schema = `
 /**
  * Limits in SQLite: they survive a restart, and several processes of one machine may share the file. Times are those of the wall
  * clock. Takes over the settings of its connection, so the database must be its own.
+ *
+ * @param deadlineMs how long a request waits for another process's transaction; then the limiter decides without the store.
  */
-export function createSqliteRateLimitStore(database: SqliteDatabase, clock: Clock): LocalRateLimitStore {
+export function createSqliteRateLimitStore(
+  database: SqliteDatabase,
+  clock: Clock,
+  deadlineMs: number = defaultDeadlineMs,
+): LocalRateLimitStore {
   database.exec(pragmas);
   database.transaction(() => database.exec(schema));
+  database.exec(`PRAGMA busy_timeout = ${deadlineMs};`);
   const selectArrival = database.prepare("SELECT arrival_us FROM rate_limits WHERE policy = ? AND key = ?");
   const saveArrival = database.prepare(
     "INSERT INTO rate_limits (policy, key, arrival_us) VALUES (?, ?, ?) " +

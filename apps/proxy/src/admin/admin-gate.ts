@@ -7,6 +7,7 @@ import { insufficientScope } from "../auth/key-refusals.ts";
 import type { GatewayRequest } from "../gateway-request.ts";
 import type { ProxyPorts } from "../ports.ts";
 import type { AdminListenerConfig } from "../proxy-config.ts";
+import type { LimitedRequest } from "../rate-limit/request-limits.ts";
 import { isOwnHost } from "./is-own-host.ts";
 import { type AuthorityVerdict, readKeyAuthority } from "./read-key-authority.ts";
 
@@ -19,7 +20,12 @@ export type AdminAdmission =
       /** Read when the request is complete: a body can take a minute to arrive, and a key may end meanwhile. */
       readonly authority: () => Promise<AuthorityVerdict>;
     }
-  | { readonly kind: "refused"; readonly response: PlainResponse };
+  | {
+      readonly kind: "refused";
+      readonly response: PlainResponse;
+      /** What the limits say to a failed authentication. */
+      readonly limited?: LimitedRequest;
+    };
 
 /** A door to the administration. */
 export interface AdminGate {

@@ -25,6 +25,8 @@ export interface AuthenticateCaller {
   authenticateKey(authorization: string | null, onlyKnown?: boolean): Authentication | Promise<Authentication>;
   /** Drops what is remembered of a caller's own upstream key. */
   forget(ownCredential: string): void;
+  /** Remembers that the upstream has accepted a caller's own key. */
+  confirm(ownCredential: string): void;
 }
 
 /** Creates an {@link AuthenticateCaller} from the ways in that the configuration opens. */
@@ -63,7 +65,12 @@ export function createAuthenticateCaller(ports: ProxyPorts, config: ProxyConfig)
     return { kind: "authenticated", principal: passThrough.principalOf(token), ownCredential: token };
   }
 
-  return { authenticate: judge, authenticateKey: byKey, forget: (key) => passThrough?.forget(key) };
+  return {
+    authenticate: judge,
+    authenticateKey: byKey,
+    forget: (key) => passThrough?.forget(key),
+    confirm: (key) => passThrough?.confirm(key),
+  };
 }
 
 function createTokenWay(ports: ProxyPorts, config: ProxyConfig): ReturnType<typeof createAuthenticateToken> | null {

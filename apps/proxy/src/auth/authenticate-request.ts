@@ -1,9 +1,14 @@
+import type { PlainResponse } from "@letta-environments/schema";
 import type { GatewayRequest } from "../gateway-request.ts";
-import type { RequestLimits } from "../rate-limit/request-limits.ts";
+import type { LimitedRequest, RequestLimits } from "../rate-limit/request-limits.ts";
 import type { AuthenticateCaller, CallerAuthentication } from "./authenticate-caller.ts";
+import { invalidKey } from "./key-refusals.ts";
+
+/** Who makes a request; of a failure that was counted, what the limits say to it. */
+export type RequestAuthentication = CallerAuthentication & { readonly limited?: LimitedRequest };
 
 /** Judges who makes a request. */
-export type AuthenticateRequest = (request: GatewayRequest) => CallerAuthentication | Promise<CallerAuthentication>;
+export type AuthenticateRequest = (request: GatewayRequest) => RequestAuthentication | Promise<RequestAuthentication>;
 
 /**
  * Creates an {@link AuthenticateRequest} that counts failures by address. From an address with too many, only what was verified before is
@@ -19,13 +24,11 @@ export function createAuthenticateRequest(
   function judge(
     authentication: CallerAuthentication,
     address: string | null,
-  ): CallerAuthentication | Promise<CallerAuthentication> {
+  ): RequestAuthentication | Promise<RequestAuthentication> {
     if (authentication.kind === "authenticated" || authentication.response.status !== 401) return authentication;
-    const refusal = countFailure(address);
-    if (refusal === null) return authentication;
-    return refusal instanceof Promise
-      ? refusal.then((late) => (late === null ? authentication : { kind: "refused", response: late }))
-      : { kind: "refused", response: refusal };
+    const { response } = authentication;
+    const limited = countFailure(address);
+    return limited instanceof Promise ? limited.then((late) => refuse(late, response)) : refuse(limited, response);
   }
 
   return (request) => {
@@ -34,11 +37,16 @@ export function createAuthenticateRequest(
     const block = blockOf(address);
     if (block !== null) {
       const known = callers.authenticate(authorization, true);
-      return known instanceof Promise || known.kind === "refused" ? { kind: "refused", response: block } : known;
+      return known instanceof Promise || known.kind === "refused" ? refuse(block, invalidKey()) : known;
     }
     const authentication = callers.authenticate(authorization);
     return authentication instanceof Promise
       ? authentication.then((late) => judge(late, address))
       : judge(authentication, address);
   };
+}
+
+/** The refusal of the limits, or else that of whoever judged the caller. */
+function refuse(limited: LimitedRequest, response: PlainResponse): RequestAuthentication {
+  return { kind: "refused", response: limited.refusal ?? response, limited };
 }

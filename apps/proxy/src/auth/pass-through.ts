@@ -10,8 +10,10 @@ const maxPrincipals = 10_000;
 /** Callers that bring their own key of the upstream, which is the judge of it. */
 export interface PassThrough {
   principalOf(key: string): Principal;
-  /** Whether the key was seen before, and not refused since. */
+  /** Whether the upstream has accepted the key, and not refused it since. */
   knows(key: string): boolean;
+  /** Remembers that the upstream has accepted a key. */
+  confirm(key: string): void;
   /** Drops what is remembered of a key. */
   forget(key: string): void;
 }
@@ -21,17 +23,29 @@ export interface PassThrough {
  * neither logs nor ids help to guess a key.
  */
 export function createPassThrough({ digests, pepper }: Pick<ProxyPorts, "digests" | "pepper">): PassThrough {
-  const known: BoundedMap<Principal> = createBoundedMap(maxPrincipals);
+  const known: BoundedMap<KnownCaller> = createBoundedMap(maxPrincipals);
   return {
     principalOf(key) {
       const digest = digests.sha256(key);
-      const principal = known.get(digest) ?? principalWith(digests.hmacSha256(pepper.secret, `passthrough\n${key}`));
-      known.set(digest, principal);
-      return principal;
+      const caller = known.get(digest) ?? {
+        principal: principalWith(digests.hmacSha256(pepper.secret, `passthrough\n${key}`)),
+        isAccepted: false,
+      };
+      known.set(digest, caller);
+      return caller.principal;
     },
-    knows: (key) => known.get(digests.sha256(key)) !== undefined,
+    knows: (key) => known.get(digests.sha256(key))?.isAccepted === true,
+    confirm(key) {
+      const caller = known.get(digests.sha256(key));
+      if (caller !== undefined) caller.isAccepted = true;
+    },
     forget: (key) => known.delete(digests.sha256(key)),
   };
+}
+
+interface KnownCaller {
+  readonly principal: Principal;
+  isAccepted: boolean;
 }
 
 function principalWith(digest: string): Principal {

@@ -43,6 +43,11 @@ test("a policy says what it leaves out: a minute, a burst of its whole limit, ev
   expect(limit?.routes.has("openDeviceSocket")).toBe(true);
 });
 
+test("a policy by device applies to what is about a device", () => {
+  const [limit] = resolveRateLimits(withPolicy({ per: ["device"] }), false).settings.limits;
+  expect([...(limit?.routes ?? [])]).toEqual(["retrieveEnvironment", "sendMessage"]);
+});
+
 test("limits that are switched off are none, and what is wrong with them is told still", () => {
   expect(resolveRateLimits({ enabled: false }, false).settings.limits).toEqual([]);
   expect(problemsOf({ enabled: false, ...withPolicy({ limit: 10, windowMs: 1, burst: 2 ** 52 }) })).toHaveLength(1);
@@ -56,6 +61,10 @@ test("Valkey counts where there is one, and is no choice where there is none", (
 
 test.each<[string, Partial<RateLimitPolicyFile>, string]>([
   ["failures by key", { routes: ["failedAuthentication"] }, "must be per address"],
+  ["failures of everybody together", { per: ["route"], routes: ["failedAuthentication"] }, "must be per address"],
+  ["lists by device", { per: ["key", "device"], routes: ["sendMessage", "listEnvironments"] }, "listEnvironments"],
+  ["costs of another route", { routes: ["listEnvironments"], costs: { sendMessage: 2 } }, "does not apply"],
+  ["costs that never pass", { burst: 5, costs: { sendMessage: 6 } }, "costs.sendMessage must be at most the burst (5)"],
   ["running requests with a burst", { unit: "concurrent-requests", burst: 2 }, "no burst"],
   ["running sockets", { unit: "concurrent-requests", routes: ["openDeviceSocket"] }, "cannot hold openDeviceSocket"],
   ["more than a unit a microsecond", { limit: 2_000, windowMs: 1 }, "one unit a microsecond"],

@@ -2,7 +2,7 @@ import { groupAddress } from "../rate-limit/client-address.ts";
 import { judgeRateLimitPolicy, type RateLimitPolicy } from "../rate-limit/rate-limit-policy.ts";
 import type { RateLimitRule } from "../rate-limit/rate-limit-rule.ts";
 import { defaultRateLimits } from "./default-rate-limits.ts";
-import { limitedRoutes, type RateLimitPolicyFile, type RateLimitsFile } from "./rate-limit-file.ts";
+import { type LimitedRoute, limitedRoutes, type RateLimitPolicyFile, type RateLimitsFile } from "./rate-limit-file.ts";
 import type { RateLimitSettings, RoutedRateLimit } from "./rate-limit-settings.ts";
 import type { SettingProblem } from "./settings.ts";
 
@@ -57,7 +57,9 @@ function resolveLimit(name: string, file: RateLimitPolicyFile, exempt: RateLimit
     mode: file.mode ?? "enforce",
     onStoreError: file.onStoreError ?? "local",
   };
-  const usual = limitedRoutes.filter((route) => route !== "failedAuthentication");
+  const usual = file.per.includes("device")
+    ? deviceRoutes
+    : limitedRoutes.filter((route) => route !== "failedAuthentication");
   return {
     rule: {
       policy,
@@ -71,18 +73,32 @@ function resolveLimit(name: string, file: RateLimitPolicyFile, exempt: RateLimit
 
 const concurrent = "concurrent-requests";
 
+/** Where it is known which device a request is about, before its body is read. */
+const deviceRoutes: readonly LimitedRoute[] = ["retrieveEnvironment", "sendMessage"];
+
+const isOfKey: ReadonlySet<string> = new Set(["key", "tenant", "device"]);
+
 /** A socket and a failure have no end that could give a lease back. */
 function isEndingRequest(route: string): boolean {
   return route !== "openDeviceSocket" && route !== "failedAuthentication";
 }
 
-/** What a policy cannot be used for: who failed to authenticate has no key. */
+/** What a policy cannot be used for: who failed to authenticate has no key, and who lists or registers names no device. */
 function judgeUse(file: RateLimitPolicyFile, { rule, routes }: RoutedRateLimit): string | null {
-  const isByAddress = rule.dimensions.every((dimension) => dimension === "address" || dimension === "route");
+  const { dimensions, policy } = rule;
+  const isByAddress = dimensions.includes("address") && !dimensions.some((dimension) => isOfKey.has(dimension));
   if (routes.has("failedAuthentication") && !isByAddress) {
     return "with route failedAuthentication must be per address: there is no key then";
   }
-  if (rule.policy.unit !== concurrent) return null;
+  const withoutDevice = [...routes].find((route) => !deviceRoutes.includes(route));
+  if (dimensions.includes("device") && withoutDevice !== undefined) {
+    return `per device cannot be of route ${withoutDevice}: all devices would be counted as one`;
+  }
+  for (const [route, cost] of rule.costs) {
+    if (![...routes].some((other) => other === route)) return `costs.${route} is of a route that it does not apply to`;
+    if (cost > policy.burst) return `costs.${route} must be at most the burst (${policy.burst}): it would never pass`;
+  }
+  if (policy.unit !== concurrent) return null;
   if (file.burst !== undefined || file.costs !== undefined) return `of ${concurrent} has no burst and no costs`;
   return [...routes].every(isEndingRequest)
     ? null

@@ -24,12 +24,21 @@ export function object<const Entries extends v.ObjectEntries>(
   return v.pipe(v.unknown(), isNotArray, v.strictObject(entries, objectRule));
 }
 
+/** Names that no record can hold: they would be left out without a word. */
+const impossibleNames = ["__proto__", "prototype", "constructor"];
+
+const isNameable = v.check(
+  (value: unknown) =>
+    typeof value !== "object" || value === null || impossibleNames.every((name) => !Object.hasOwn(value, name)),
+  `must have no member of the name ${impossibleNames.join(", ")}`,
+);
+
 /** An object whose members are named by whoever writes it. */
 export function record<Key extends string, Value>(
   key: v.GenericSchema<string, Key>,
   value: v.GenericSchema<unknown, Value>,
 ): v.GenericSchema<unknown, Record<string, Value>> {
-  return v.pipe(v.unknown(), isNotArray, v.record(key, value, "must be an object"));
+  return v.pipe(v.unknown(), isNotArray, isNameable, v.record(key, value, "must be an object"));
 }
 
 /** A text that is not empty. */

@@ -49,6 +49,26 @@ describe("the client's address", () => {
     );
   });
 
+  test("cannot be chosen by a quote that a caller leaves open in Forwarded", () => {
+    const written = ['for=9.9.9.9;x="', 'for="', 'for=9.9.9.9;x="\\', 'for=9.9.9.9, "', 'for=9.9.9.9;x="a", "'];
+    const unit = fc.constantFrom('"', ",", ";", "=", " ", "\\", "for=", "9.9.9.9", "x");
+    for (const left of [...written, ...fc.sample(fc.string({ unit }), 500)]) {
+      const forwarded = `${left}, for="[2001:db8::1]:4711";proto=https`;
+      const sources = { ...none, peer: "192.0.2.7", forwarded };
+      const address = clientAddress(sources, { trustedHops: 1, header: "forwarded" });
+      expect([left, address]).toEqual([left, "2001:db8:0:0::/64"]);
+    }
+  });
+
+  test("is read from the longest Forwarded in no time", () => {
+    const hostile = ["for=a;".repeat(2_700), ",".repeat(16_000), `"${",".repeat(16_000)}`, 'a="'.repeat(5_000)];
+    const startedAt = performance.now();
+    for (const forwarded of hostile) {
+      clientAddress({ ...none, peer: "192.0.2.7", forwarded }, { trustedHops: 1, header: "forwarded" });
+    }
+    expect(performance.now() - startedAt).toBeLessThan(500);
+  });
+
   test("is one bucket for everything that is no address", () => {
     for (const text of [
       null,

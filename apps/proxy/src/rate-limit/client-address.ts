@@ -50,13 +50,37 @@ function readList(value: string | null): readonly string[] {
 
 /** The `for` of each element; an element without a readable one stays in its place, as an empty text. */
 function readForwarded(value: string | null): readonly string[] {
-  const elements = (value ?? "").match(/(?:"(?:[^"\\]|\\.)*"|[^",])+/g) ?? [];
-  return elements
-    .filter((element) => element.trim() !== "")
-    .map((element) => {
-      const match = /(?:^|;)\s*for=(?:"((?:[^"\\]|\\.)*)"|([^";\s]*))\s*(?:;|$)/i.exec(element);
-      return stripPort((match?.[1] ?? match?.[2] ?? "").replaceAll(/\\(.)/g, "$1"));
-    });
+  return splitElements(value ?? "").map((element) => {
+    const [, quoted, plain] = elementPattern.exec(element) ?? [];
+    return stripPort((quoted ?? plain ?? "").replaceAll(/\\(.)/g, "$1"));
+  });
+}
+
+/** A whole element of RFC 7239 section 4: pairs of a name and a token or a quoted string, of which one is `for`. */
+const pair = String.raw`[\w!#$%&'*+.^\x60|~-]+=(?:"(?:[^"\\]|\\.)*"|[^",;\s]*)`;
+const elementPattern = new RegExp(
+  String.raw`^\s*(?:(?!for=)${pair}\s*;\s*)*for=(?:"((?:[^"\\]|\\.)*)"|([^",;\s]*))(?:\s*;\s*${pair})*\s*;?\s*$`,
+  "i",
+);
+
+/**
+ * Elements between the commas that are in no quoted string. Read from the end, because the end is what trusted proxies wrote: a quote
+ * that a caller leaves open would else reach into it.
+ */
+function splitElements(value: string): readonly string[] {
+  const elements: string[] = [];
+  let element: string | null = null;
+  let isQuoted = false;
+  for (const piece of value.split(",").toReversed()) {
+    element = element === null ? piece : `${piece},${element}`;
+    const quotes = piece.replaceAll(/\\./g, "").split('"').length - 1;
+    isQuoted = quotes % 2 === 1 ? !isQuoted : isQuoted;
+    if (isQuoted) continue;
+    if (element.trim() !== "") elements.push(element);
+    element = null;
+  }
+  if (element !== null) elements.push(element);
+  return elements.toReversed();
 }
 
 /** `[2001:db8::1]:4711`, `[2001:db8::1]` and `192.0.2.1:4711` without brackets and port. */

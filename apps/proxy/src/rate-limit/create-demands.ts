@@ -7,15 +7,22 @@ import type { OwnPolicies, RateLimitRule } from "./rate-limit-rule.ts";
 export function createDemands(
   rules: readonly RateLimitRule[],
 ): (subject: RateLimitSubject, own?: OwnPolicies) => readonly RateLimitDemand[] {
-  const prepared = rules.map((rule) => ({ rule, keyOf: createPartitionKeys(rule.dimensions) }));
+  const prepared = rules.map((rule) => {
+    const { dimensions } = rule;
+    const keyOf = createPartitionKeys(dimensions);
+    // A key with a measure of its own is counted apart: under two measures one count would be cut down to the smaller.
+    const ownKeyOf = dimensions.includes("key") ? keyOf : createPartitionKeys([...dimensions, "key"]);
+    return { rule, keyOf, ownKeyOf };
+  });
   return (subject, own) => {
     const demands: RateLimitDemand[] = [];
-    for (const { rule, keyOf } of prepared) {
+    for (const { rule, keyOf, ownKeyOf } of prepared) {
       if (rule.exempt.length > 0 && isExempt(rule, subject)) continue;
-      if (own?.get(rule.policy.name) === null) continue;
-      const policy = own?.get(rule.policy.name) ?? rule.policy;
+      const measured = own?.get(rule.policy.name);
+      if (measured === null) continue;
       const cost = valueAt(rule.costs, subject.route) ?? 1;
-      demands.push({ policy, key: keyOf(subject), cost });
+      if (measured === undefined) demands.push({ policy: rule.policy, key: keyOf(subject), cost });
+      else demands.push({ policy: measured, key: ownKeyOf(subject), cost });
     }
     return demands;
   };

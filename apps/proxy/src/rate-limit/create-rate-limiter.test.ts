@@ -187,8 +187,19 @@ describe("a rate limiter", () => {
     subject.behaviour = "reject";
     const takeLease = (leaseId: string) => subject.limiter.take([lease], { probe: false, leaseId });
     expect([(await takeLease("a")).admitted, (await takeLease("b")).admitted]).toEqual([true, false]);
-    subject.limiter.release("a", [lease, testDemand()]);
+    subject.limiter.release("a", [lease, testDemand()], "error");
     expect((await takeLease("b")).admitted).toBe(true);
+  });
+
+  test("a store that was not asked is not told of leases that it does not hold", async () => {
+    const subject = setUp();
+    const lease = testDemand({ unit: "concurrent-requests" });
+    subject.behaviour = "reject";
+    for (const leaseId of ["asked", "not-asked", "not-asked-either"]) {
+      const { degraded } = await subject.limiter.take([lease], { probe: false, leaseId });
+      subject.limiter.release(leaseId, [lease], degraded);
+    }
+    expect(subject.calls.releases).toEqual(["asked"]);
   });
 
   test("leases that cannot be given back do not keep a store that is back from being asked", async () => {
@@ -197,7 +208,7 @@ describe("a rate limiter", () => {
     subject.behaviour = "reject";
     await take(subject, testDemand());
     for (let index = 0; index < 20; index++) {
-      subject.limiter.release(`${index}`, [lease]);
+      subject.limiter.release(`${index}`, [lease], null);
       await subject.clock.advance(50);
     }
     subject.behaviour = "answer";

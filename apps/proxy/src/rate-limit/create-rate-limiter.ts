@@ -43,8 +43,8 @@ export interface RateLimiter {
     demands: readonly RateLimitDemand[],
     options: RateLimitTakeOptions,
   ): RateLimitOutcome | Promise<RateLimitOutcome>;
-  /** Gives the leases of a request back, in the background. */
-  release(leaseId: string, demands: readonly RateLimitDemand[]): void;
+  /** Gives the leases of a request back, in the background; `degraded` is what the outcome of taking them said. */
+  release(leaseId: string, demands: readonly RateLimitDemand[], degraded: RateLimitDegradation | null): void;
 }
 
 const nothingToLimit: RateLimitOutcome = { admitted: true, verdicts: [], constrained: null, degraded: null };
@@ -134,11 +134,12 @@ export function createRateLimiter(options: RateLimiterOptions): RateLimiter {
         return without(demands, takeOptions, "error");
       }
     },
-    release(leaseId, demands) {
+    release(leaseId, demands, degraded) {
       const leases = demands.filter(isLease);
       if (leases.length === 0) return;
       localStore.release(leaseId, leases);
-      releaseInStore(leaseId, leases);
+      // A store that was not asked holds nothing; one that hangs would have to keep every word that is sent to it.
+      if (degraded !== "unavailable") releaseInStore(leaseId, leases);
     },
   };
 }

@@ -4,7 +4,7 @@ import type { LimitedRoute } from "../config/rate-limit-file.ts";
 import type { RequestTrace } from "../request-trace.ts";
 import { withLimitHeaders } from "./limited-answer.ts";
 import type { RateLimitOutcome } from "./rate-limit-store.ts";
-import type { RequestLimits, RequestTraits } from "./request-limits.ts";
+import type { LimitedRequest, RequestLimits, RequestTraits } from "./request-limits.ts";
 
 /** Holds a request to its limits, before it is validated. Resolves with the refusal, or `null` when it may go on. */
 export function limitRequest(
@@ -23,6 +23,15 @@ export function limitRequest(
     trace.limited = late;
     return late.refusal;
   });
+}
+
+/** Notes what the limits say to a failed authentication; returns its answer. */
+export function noteRefused(
+  trace: RequestTrace,
+  { response, limited }: { readonly response: PlainResponse; readonly limited?: LimitedRequest },
+): PlainResponse {
+  trace.limited = limited ?? null;
+  return response;
 }
 
 /** Ends what {@link limitRequest} began: the leases go back, and the answer tells what is left. */

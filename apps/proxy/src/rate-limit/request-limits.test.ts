@@ -34,9 +34,10 @@ test("a refused request gets the draft's problem with the policies that refused,
   });
 });
 
-test("a request that costs more than ever fits is not to be repeated", async () => {
-  const { limits } = setUp({ policies: { small: { per: ["key"], limit: 2, costs: { sendMessage: 3 } } } });
-  const { refusal } = await limits.take(createTestPrincipal(), "sendMessage", traits);
+test("a request that costs more than a key's own measure ever lets pass is not to be repeated", async () => {
+  const { limits } = setUp({ policies: { small: { per: ["key"], limit: 5, costs: { sendMessage: 3 } } } });
+  const principal = { ...createTestPrincipal(), rateLimits: { small: "2/1m" } };
+  const { refusal } = await limits.take(principal, "sendMessage", traits);
   expect(refusal?.headers).toMatchObject({ "x-should-retry": "false" });
   expect(refusal?.headers["retry-after"]).toBeUndefined();
 });
@@ -66,10 +67,12 @@ test("an address with too many failures is shut out until its limit allows one m
     policies: { failures: { per: ["address"], limit: 2, routes: ["failedAuthentication"] } },
   };
   const { limits, clock } = setUp(file);
-  for (let failure = 0; failure < 2; failure++) expect(await limits.countFailure("192.0.2.1")).toBeNull();
+  for (let failure = 0; failure < 2; failure++) {
+    expect((await limits.countFailure("192.0.2.1")).refusal).toBeNull();
+  }
   expect(limits.blockOf("192.0.2.1")).toBeNull();
-  expect((await limits.countFailure("192.0.2.1"))?.status).toBe(429);
-  expect(limits.blockOf("192.0.2.1")?.status).toBe(429);
+  expect((await limits.countFailure("192.0.2.1")).refusal?.status).toBe(429);
+  expect(limits.blockOf("192.0.2.1")?.refusal?.status).toBe(429);
   expect(limits.blockOf("192.0.2.2")).toBeNull();
   await clock.advance(30_000);
   expect(limits.blockOf("192.0.2.1")).toBeNull();

@@ -5,6 +5,7 @@ import type { GatewayPrincipal } from "../auth/gateway-principal.ts";
 import { type LimitedRoute, limitedRoutes } from "../config/rate-limit-file.ts";
 import type { RateLimitSettings } from "../config/rate-limit-settings.ts";
 import type { GatewayRequest } from "../gateway-request.ts";
+import { afterWaiting } from "./after-waiting.ts";
 import { createAddressOf } from "./create-address-of.ts";
 import { createDemands } from "./create-demands.ts";
 import type { RateLimiter } from "./create-rate-limiter.ts";
@@ -37,9 +38,9 @@ export interface RequestLimits {
   /** The address by which a caller is counted. */
   addressOf(request: GatewayRequest): string | null;
   /** What an address is told for which nothing is looked up at present, because so many authentications failed; else `null`. */
-  blockOf(address: string | null): PlainResponse | null;
-  /** Counts a failed authentication; tells what the caller gets in the place of 401, if anything. */
-  countFailure(address: string | null): PlainResponse | null | Promise<PlainResponse | null>;
+  blockOf(address: string | null): LimitedRequest | null;
+  /** Counts a failed authentication; its refusal is what the caller gets in the place of 401. */
+  countFailure(address: string | null): LimitedRequest | Promise<LimitedRequest>;
   /** Asks all policies of a request at once. Synchronous where the store is. */
   take(
     principal: GatewayPrincipal,
@@ -75,14 +76,13 @@ export function createRequestLimits(
     return routes.get(route)?.demandsOf({ key, tenant, route, address, device }, ownPolicies(principal)) ?? [];
   };
 
-  function judgeFailure(address: string | null, outcome: RateLimitOutcome): PlainResponse | null {
-    const response = rateLimitResponse(outcome);
+  function judgeFailure(address: string | null, outcome: RateLimitOutcome): LimitedRequest {
     const retryAfterMs = outcome.constrained?.retryAfterMs ?? null;
-    if (response !== null && retryAfterMs !== null) {
+    if (!outcome.admitted && retryAfterMs !== null) {
       const nowMs = clock.now();
-      blocked.set(address ?? "", { response, sinceMs: nowMs, untilMs: nowMs + retryAfterMs });
+      blocked.set(address ?? "", { outcome, sinceMs: nowMs, untilMs: nowMs + retryAfterMs });
     }
-    return response;
+    return failureOf(outcome);
   }
 
   return {
@@ -92,7 +92,9 @@ export function createRequestLimits(
       if (block === undefined) return null;
       const nowMs = clock.now();
       // A clock that was set back must not shut anybody out for longer.
-      if (nowMs >= block.sinceMs && nowMs < block.untilMs) return block.response;
+      if (nowMs >= block.sinceMs && nowMs < block.untilMs) {
+        return failureOf(afterWaiting(block.outcome, nowMs - block.sinceMs));
+      }
       blocked.delete(address ?? "");
       return null;
     },
@@ -112,7 +114,7 @@ export function createRequestLimits(
         outcome,
         refusal: rateLimitResponse(outcome),
         release() {
-          if (leaseId !== null) limiter.release(leaseId, demands);
+          if (leaseId !== null) limiter.release(leaseId, demands, outcome.degraded);
         },
       });
       const outcome = limiter.take(demands, { probe: false, leaseId });
@@ -123,8 +125,13 @@ export function createRequestLimits(
   };
 }
 
+/** A failed authentication holds no lease. */
+function failureOf(outcome: RateLimitOutcome): LimitedRequest {
+  return { outcome, refusal: rateLimitResponse(outcome), release: () => undefined };
+}
+
 interface Block {
-  readonly response: PlainResponse;
+  readonly outcome: RateLimitOutcome;
   readonly sinceMs: number;
   readonly untilMs: number;
 }

@@ -18,7 +18,13 @@ export type CredentialChoice = (
 export function createCredentialChoice(
   ports: Pick<ProxyPorts, "telemetry">,
   { upstream }: Pick<ProxyConfig, "upstream">,
-  onRefused: (ownCredential: string, principal: Principal, request: GatewayRequest) => void,
+  {
+    onRefused,
+    onAccepted,
+  }: {
+    readonly onRefused: (ownCredential: string, principal: Principal, request: GatewayRequest) => void;
+    readonly onAccepted: (ownCredential: string) => void;
+  },
 ): CredentialChoice {
   if (upstream.kind === "embedded") return () => undefined;
   return (request, requestId, principal, ownCredential) => {
@@ -28,6 +34,7 @@ export function createCredentialChoice(
     }
     return {
       value: ownCredential,
+      onCallerAccepted: () => onAccepted(ownCredential),
       onCallerRefused(status) {
         onRefused(ownCredential, principal, request);
         ports.telemetry({

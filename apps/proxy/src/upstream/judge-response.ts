@@ -28,6 +28,7 @@ export function judgeResponse(
   if (contentType === undefined || !isJsonMediaType(contentType) || parseJsonObject(response.body) === null) {
     return problemResponse("upstream_invalid_response");
   }
+  credential?.onCallerAccepted?.();
   return { status, headers: passedResponseHeaders(response.headers), body: response.body };
 }
 

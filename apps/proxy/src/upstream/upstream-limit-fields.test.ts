@@ -4,6 +4,7 @@ import { upstreamLimitFields } from "./upstream-limit-fields.ts";
 test.each([
   { "ratelimit-policy": '"burst";q=100;w=60, "daily";q=1000;w=86400;pk=:cHNsc2s=:' },
   { ratelimit: '"burst";r=50;t=30' },
+  { "ratelimit-limit": "100, 100;w=60", "ratelimit-remaining": "7", "ratelimit-reset": "9" },
   { "x-ratelimit-remaining": "7", "x-ratelimit-reset": "2026-11-24T00:00:00Z" },
 ])("%j passes", (headers) => {
   expect(upstreamLimitFields(headers)).toEqual(headers);
@@ -16,6 +17,7 @@ test.each([
   { "ratelimit-policy": `"${"a".repeat(2_000)}"` },
   { "x-ratelimit-remaining": "7\u00ff" },
   { "x-request-cost": "7" },
+  { "ratelimit-degraded": '"mine";decided=open' },
   { "set-cookie": "a=b" },
 ])("%j does not", (headers) => {
   expect(upstreamLimitFields(headers)).toEqual({});

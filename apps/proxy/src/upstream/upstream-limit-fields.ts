@@ -7,8 +7,8 @@ const member = String.raw`${item}(?: *; *[a-z*][a-z0-9_.*-]*(?:=${bare})?)*`;
 const listPattern = new RegExp(`^${member}(?:[ \\t]*,[ \\t]*${member})*$`);
 const maxLength = 1_024;
 
-/** Older fields, which every vendor writes in its own way: only their characters are checked. */
-const olderName = /^x-ratelimit-[a-z-]{1,32}$/;
+/** Older fields, those of earlier drafts and those that every vendor writes in its own way: only their characters are checked. */
+const olderName = /^(?:x-ratelimit-[a-z-]{1,32}|ratelimit-(?:limit|remaining|reset))$/;
 const olderValue = /^[\x21-\x7e][\x20-\x7e]{0,127}$/;
 
 /** What an upstream says of its own limits, as far as it is well-formed: callers see it beside what the gateway says of ours. */

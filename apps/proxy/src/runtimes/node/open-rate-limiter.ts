@@ -15,6 +15,9 @@ export interface OpenRateLimiter {
   close(): void;
 }
 
+/** How long after the deadline an answer of Valkey is still taken note of, in milliseconds. */
+const lateAnswerMs = 10_000;
+
 interface OpenStore {
   readonly store: RateLimitStore;
   close(): void;
@@ -44,11 +47,16 @@ export async function openRateLimiter(settings: Settings, log: (event: LogEvent)
 async function openStore({ dataDir, valkeyUrl, rateLimits }: Settings): Promise<OpenStore | null> {
   if (rateLimits.store === "sqlite") {
     const database = await openDatabase(dataDir, "limits.sqlite");
-    return { store: createSqliteRateLimitStore(database, systemClock), close: () => database.close() };
+    return {
+      store: createSqliteRateLimitStore(database, systemClock, rateLimits.deadlineMs),
+      close: () => database.close(),
+    };
   }
   if (rateLimits.store === "memory" || valkeyUrl === null) return null;
   const { connectValkey } = await import("@letta-environments/platform/valkey");
-  // A connection of its own: keys are looked up with more patience. Its failures reach the log through the limiter.
-  const connection = connectValkey(valkeyUrl, { timeoutMs: rateLimits.deadlineMs, onFailure: () => undefined });
+  // A connection of its own, whose failures reach the log through the limiter. The limiter keeps the deadline; the connection waits
+  // longer, so that the lease of an answer that comes late is given back.
+  const timeoutMs = rateLimits.deadlineMs + lateAnswerMs;
+  const connection = connectValkey(valkeyUrl, { timeoutMs, onFailure: () => undefined });
   return { store: createValkeyRateLimitStore(connection), close: () => void connection.close() };
 }
