@@ -1,0 +1,1 @@
+export { type ContractTest, storeContract } from "./store-contract.ts";
