@@ -5,6 +5,7 @@
 import { join } from "node:path";
 import process from "node:process";
 import { measureAuthentication } from "./authentication.ts";
+import { measureCache } from "./cache.ts";
 import { describeEnvironment, renderEnvironment } from "./harness/environment.ts";
 import { type BenchmarkResult, renderResult } from "./harness/result.ts";
 import { saveResult, writeReadme } from "./harness/save-result.ts";
@@ -21,6 +22,7 @@ const benchmarks: ReadonlyMap<string, () => BenchmarkResult | Promise<BenchmarkR
   ["authentication", measureAuthentication],
   ["rate-limits", measureRateLimits],
   ["rate-limits-http", measureRateLimitsHttp],
+  ["cache", measureCache],
   ["digest-comparison", measureDigestComparison],
 ]);
 

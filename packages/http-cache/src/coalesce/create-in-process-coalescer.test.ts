@@ -22,9 +22,8 @@ function leading(turn: Turn): LeadingFlight {
 
 test("requests of one key wait for the first one, those of other keys do not", () => {
   const coalescer = createInProcessCoalescer({ clock: createVirtualClock() });
-  lead(coalescer);
-  follow(coalescer);
-  lead(coalescer, "other");
+  const roles = ["k", "k", "other", "k"].map((key) => coalescer.enter(key).role);
+  expect(roles).toEqual(["leader", "follower", "leader", "follower"]);
 });
 
 test("once the answer is stored everybody looks it up, and the next request leads again", async () => {
@@ -67,7 +66,7 @@ test("an abandoned flight goes to the next follower that is still there", async 
   gone.leave();
   leader.settle("abandoned");
   leading(await here.turn).settle("stored");
-  lead(coalescer);
+  expect(coalescer.enter("k").role).toBe("leader");
 });
 
 test("keys that are remembered are bounded", () => {

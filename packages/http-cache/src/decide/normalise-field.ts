@@ -1,3 +1,4 @@
+import { remember } from "../fields/remember.ts";
 import { splitList } from "../fields/split-list.ts";
 
 /** Fields whose value is one text and no list: a space in it may matter. */
@@ -15,10 +16,15 @@ const preferenceFields: ReadonlySet<string> = new Set([
  */
 export function normaliseField(name: string, value: string): string {
   if (opaqueFields.has(name)) return value;
-  const members = splitList(value);
-  if (!preferenceFields.has(name) || value.includes('"')) return members.join(",");
-  return members.map(normalisePreference).toSorted().join(",");
+  return preferenceFields.has(name) ? normalisePreferences(value) : normaliseList(value);
 }
+
+const normaliseList: (value: string) => string = remember((value) => splitList(value).join(","));
+
+const normalisePreferences: (value: string) => string = remember((value) => {
+  const members = splitList(value);
+  return value.includes('"') ? members.join(",") : members.map(normalisePreference).toSorted().join(",");
+});
 
 function normalisePreference(member: string): string {
   const [range = "", ...parameters] = member.split(";").map((part) => part.trim());

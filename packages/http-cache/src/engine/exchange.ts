@@ -51,7 +51,9 @@ async function validate<Unread extends UnreadBody>(
     return fetchNew(context, subject, conditionalHeaders(request.headers, {}), flight);
   }
   const stale = errorStatuses.has(answer.status) ? standIn(context, subject, stored, "error-status") : null;
-  return stale ?? answerReceived(context, subject, answer, times, flight);
+  if (stale === null) return answerReceived(context, subject, answer, times, flight);
+  if (!(answer.body instanceof Uint8Array)) answer.body.discard();
+  return stale;
 }
 
 async function fetchNew<Unread extends UnreadBody>(

@@ -6,6 +6,8 @@ export interface UnreadBody {
    * All of it; `null` when it is larger than that, and then the whole body can still be sent on. Rejects when the body breaks off.
    */
   read(maxBytes: number): Promise<Uint8Array | null>;
+  /** Lets go of a body that nobody wants. */
+  discard(): void;
 }
 
 /** An answer from upstream. Where bodies are always read whole, `Unread` is `never`. */

@@ -1,3 +1,4 @@
+import { remember } from "./remember.ts";
 import { splitList } from "./split-list.ts";
 
 /** A cache directive as it was received. */
@@ -17,8 +18,14 @@ const argumentPattern = /^=(?:([!#$%&'*+\-.^_`|~0-9a-z]+)|"((?:[^"\\]|\\.)*)")$/
  * directive stays, marked, so that `no-store` with garbage behind it still forbids.
  */
 export function parseCacheControl(value: string | undefined): ReadonlyMap<string, CacheDirective> {
+  return value === undefined ? nothing : parse(value);
+}
+
+const nothing: ReadonlyMap<string, CacheDirective> = new Map();
+
+const parse: (value: string) => ReadonlyMap<string, CacheDirective> = remember((value) => {
   const directives = new Map<string, CacheDirective>();
-  for (const element of value === undefined ? [] : splitList(value)) {
+  for (const element of splitList(value)) {
     const name = token.exec(element)?.[0];
     if (name === undefined) continue;
     const directive = parseArgument(element.slice(name.length));
@@ -26,7 +33,7 @@ export function parseCacheControl(value: string | undefined): ReadonlyMap<string
     directives.set(name.toLowerCase(), known === undefined ? directive : combine(known, directive));
   }
   return directives;
-}
+});
 
 function parseArgument(rest: string): CacheDirective {
   if (rest === "") return { argument: null, isQuoted: false, isValid: true };

@@ -1,3 +1,4 @@
+import { deepStrictEqual } from "node:assert";
 import { createVirtualClock } from "@letta-environments/testkit";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
@@ -33,9 +34,7 @@ function filled(length: number, byte: number): Uint8Array {
 }
 
 describe("contract", () => {
-  storeContract({ test, equal: (actual, expected) => expect(actual).toEqual(expected) }, () =>
-    createMemoryCacheStore({ clock }),
-  );
+  storeContract({ test, equal: deepStrictEqual }, () => createMemoryCacheStore({ clock }));
 });
 
 test("neither more entries nor more bytes are held than allowed, whatever is put and taken out", () => {

@@ -22,6 +22,10 @@ export function createWebBody(source: ReadableStream<Uint8Array>): WebBody {
         if (length > maxBytes) return null;
       }
     },
+    discard() {
+      // It is of no interest how the body would have ended.
+      void source.cancel().catch(() => undefined);
+    },
     stream() {
       if (reader === null) return source;
       return resume(chunks, reader);

@@ -1,0 +1,154 @@
+import { expect, test } from "vitest";
+import type { CacheRequest } from "../src/index.ts";
+import { createHarness, type Harness, type Reply, reply, textOf } from "./harness.ts";
+
+const minute = { "cache-control": "max-age=60" };
+
+/** Lets the origin answer only when told to. */
+function gate(harness: Harness, ...replies: Reply[]): () => void {
+  let open: () => void = () => undefined;
+  const opened = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  for (const each of replies) {
+    harness.replies.push(async (request) => {
+      await opened;
+      if (each instanceof Error) throw each;
+      return typeof each === "function" ? each(request) : each;
+    });
+  }
+  return open;
+}
+
+function sendMany(harness: Harness, count: number, request: (index: number) => Partial<CacheRequest> = () => ({})) {
+  return Promise.allSettled(Array.from({ length: count }, (_, index) => harness.send(request(index))));
+}
+
+function texts(results: Awaited<ReturnType<typeof sendMany>>): string[] {
+  return results.map((result) => (result.status === "fulfilled" ? textOf(result.value) : "rejected"));
+}
+
+test("50 concurrent misses make one request to the origin", async () => {
+  const harness = createHarness();
+  const open = gate(harness, reply(minute));
+  const all = sendMany(harness, 50);
+  open();
+  expect(texts(await all)).toEqual(Array(50).fill("hello"));
+  expect(harness.requests).toHaveLength(1);
+  const last = (await all).at(-1);
+  expect(last?.status === "fulfilled" && last.value.headers["cache-status"]).toBe(
+    "test; fwd=uri-miss; ttl=60; collapsed",
+  );
+});
+
+test("50 requests for one stale answer make one validation", async () => {
+  const harness = createHarness();
+  harness.replies.push(reply({ ...minute, etag: '"a"' }));
+  await harness.send();
+  await harness.clock.advance(61_000);
+  harness.replies.length = 0;
+  const open = gate(harness, reply({ ...minute, etag: '"a"' }, "", 304));
+  const all = sendMany(harness, 50);
+  open();
+  expect(texts(await all)).toEqual(Array(50).fill("hello"));
+  expect(harness.requests).toHaveLength(2);
+});
+
+test("a failing leader does not poison the followers: one of them takes over", async () => {
+  const harness = createHarness();
+  const open = gate(harness, new Error("reset"), reply(minute));
+  const all = sendMany(harness, 50);
+  open();
+  expect(texts(await all)).toEqual(["rejected", ...Array(49).fill("hello")]);
+  expect(harness.requests).toHaveLength(2);
+});
+
+test("when the second leader fails too the others go by themselves and wait for nobody", async () => {
+  const harness = createHarness();
+  const open = gate(harness, new Error("reset"), new Error("reset"), reply({}, "down", 503));
+  const all = sendMany(harness, 10);
+  open();
+  expect(texts(await all)).toEqual(["rejected", "rejected", ...Array(8).fill("down")]);
+});
+
+test("a leader whose client goes away hands over, without waiting for the origin", async () => {
+  const harness = createHarness();
+  const never = new Promise<never>(() => undefined);
+  harness.replies.push(() => never, reply(minute));
+  const client = new AbortController();
+  void harness.send({}, client.signal);
+  const followers = sendMany(harness, 5);
+  await harness.clock.advance(0);
+  expect(harness.requests).toHaveLength(1);
+  client.abort();
+  expect(texts(await followers)).toEqual(Array(5).fill("hello"));
+  expect(harness.requests).toHaveLength(2);
+});
+
+test("a follower whose client goes away is gone at once, and the others are served", async () => {
+  const harness = createHarness();
+  const open = gate(harness, reply(minute));
+  const leader = harness.send();
+  const client = new AbortController();
+  const gone = harness.send({}, client.signal);
+  const other = harness.send();
+  client.abort(new Error("gone"));
+  await expect(gone).rejects.toThrow("gone");
+  open();
+  expect([textOf(await leader), textOf(await other)]).toEqual(["hello", "hello"]);
+});
+
+test("what may not be shared is given to nobody else", async () => {
+  for (const headers of [
+    { "cache-control": "private, max-age=60" },
+    { "cache-control": "no-store" },
+    { ...minute, vary: "*" },
+    { "cache-control": "no-cache", etag: '"a"' },
+  ]) {
+    const harness = createHarness();
+    const mine: Reply = ({ headers: { "x-user": user = "" } }) => reply(headers, user);
+    const open = gate(harness, mine);
+    const all = sendMany(harness, 20, (index) => ({ headers: { "x-user": `user ${index}` } }));
+    open();
+    expect(texts(await all)).toEqual(Array.from({ length: 20 }, (_, index) => `user ${index}`));
+  }
+});
+
+test("an answer to an authorised request is given to nobody else unless it says that it may be", async () => {
+  for (const [directive, requests] of [
+    ["max-age=60", 20],
+    ["max-age=60, public", 1],
+  ] as const) {
+    const harness = createHarness();
+    const open = gate(harness, ({ headers: { authorization = "" } }) =>
+      reply({ "cache-control": directive }, authorization),
+    );
+    const all = sendMany(harness, 20, (index) => ({ headers: { authorization: `user ${index}` } }));
+    open();
+    expect(new Set(texts(await all)).size).toBe(requests);
+    expect(harness.requests).toHaveLength(requests);
+  }
+});
+
+test("followers that need another variant wait for one of their own, once", async () => {
+  const harness = createHarness();
+  const open = gate(harness, ({ headers: { foo = "" } }) => reply({ ...minute, vary: "foo" }, foo));
+  const all = sendMany(harness, 30, (index) => ({ headers: { foo: String(index % 3) } }));
+  open();
+  expect(texts(await all)).toEqual(Array.from({ length: 30 }, (_, index) => String(index % 3)));
+  expect(harness.requests).toHaveLength(3);
+});
+
+test("partitions do not wait for each other, and neither do ranges and conditions", async () => {
+  const harness = createHarness();
+  const open = gate(harness, reply(minute));
+  const all = sendMany(harness, 4, (index) => {
+    if (index === 0) return { partition: ["a"] };
+    if (index === 1) return { partition: ["b"] };
+    return { headers: index === 2 ? { range: "bytes=0-1" } : { "if-none-match": '"x"' } };
+  });
+  await harness.clock.advance(0);
+  expect(harness.requests).toHaveLength(4);
+  open();
+  await all;
+});

@@ -1,0 +1,172 @@
+import { createVirtualClock } from "@letta-environments/testkit";
+import { expect, test } from "vitest";
+import { createCacheMiddleware, createOriginFetch } from "../src/index.ts";
+
+const url = "https://example.test/a";
+const minute = { "cache-control": "max-age=60" };
+
+function streamOf(...chunks: string[]): ReadableStream<Uint8Array> {
+  return new ReadableStream({
+    start(controller) {
+      for (const chunk of chunks) controller.enqueue(new TextEncoder().encode(chunk));
+      controller.close();
+    },
+  });
+}
+
+test("a Response is stored and sent again, several cookies included", async () => {
+  const cached = createCacheMiddleware();
+  let calls = 0;
+  const next = (): Response => {
+    calls++;
+    const headers = new Headers(minute);
+    headers.append("set-cookie", "a=1; Expires=Fri, 15 Jan 2027 08:00:00 GMT");
+    headers.append("set-cookie", "b=2");
+    return new Response(streamOf("hel", "lo"), { headers });
+  };
+  for (let index = 0; index < 2; index++) {
+    const response = await cached(new Request(url), next);
+    expect(await response.text()).toBe("hello");
+    expect(response.headers.getSetCookie()).toHaveLength(2);
+  }
+  expect(calls).toBe(1);
+});
+
+test("what reads an answer cannot change what is stored", async () => {
+  const cached = createCacheMiddleware();
+  const next = (): Response => new Response("hello", { headers: minute });
+  for (let index = 0; index < 3; index++) {
+    const bytes = new Uint8Array(await (await cached(new Request(url), next)).arrayBuffer());
+    expect(new TextDecoder().decode(bytes)).toBe("hello");
+    bytes.fill(0);
+  }
+});
+
+test("a body that is not stored is streamed, not read", async () => {
+  const cached = createCacheMiddleware();
+  let pulled = 0;
+  const endless = new ReadableStream<Uint8Array>(
+    {
+      pull(controller) {
+        pulled++;
+        controller.enqueue(new Uint8Array(1_000));
+      },
+    },
+    { highWaterMark: 0 },
+  );
+  const response = await cached(new Request(url), () => new Response(endless));
+  expect(pulled).toBe(0);
+  const reader = response.body?.getReader();
+  expect((await reader?.read())?.value).toHaveLength(1_000);
+  await reader?.cancel();
+});
+
+test("a body that turns out too large is passed on whole", async () => {
+  const cached = createCacheMiddleware({ policy: { maxBodyBytes: 5 } });
+  const next = (): Response => new Response(streamOf("abc", "def", "ghi"), { headers: minute });
+  const response = await cached(new Request(url), next);
+  expect(await response.text()).toBe("abcdefghi");
+  expect(response.headers.get("cache-status")).toContain("detail=too-large");
+});
+
+test("a body that breaks off is not stored and not passed on as whole", async () => {
+  const cached = createCacheMiddleware();
+  const broken = new ReadableStream({
+    start(controller) {
+      controller.enqueue(new Uint8Array(1));
+      controller.error(new Error("reset"));
+    },
+  });
+  await expect(cached(new Request(url), () => new Response(broken, { headers: minute }))).rejects.toThrow("reset");
+  const response = await cached(new Request(url), () => new Response("whole", { headers: minute }));
+  expect(await response.text()).toBe("whole");
+});
+
+test("next gets the request itself, body included, unless conditions were added", async () => {
+  const clock = createVirtualClock();
+  const cached = createCacheMiddleware({ clock });
+  const request = new Request(url, { method: "POST", body: "hello" });
+  await cached(request, async (received) => {
+    expect(received).toBe(request);
+    return new Response(await received.text());
+  });
+  const seen: (string | null)[] = [];
+  const next = (received: Request): Response => {
+    seen.push(received.headers.get("if-none-match"));
+    const headers = { ...minute, etag: '"a"' };
+    return seen.length === 1 ? new Response("hello", { headers }) : new Response(null, { status: 304, headers });
+  };
+  await cached(new Request(url), next);
+  await clock.advance(61_000);
+  expect(await (await cached(new Request(url), next)).text()).toBe("hello");
+  expect(seen).toEqual([null, '"a"']);
+});
+
+test("partitions hold answers apart, and a request without one goes past the cache", async () => {
+  const cached = createCacheMiddleware({
+    partition: ({ headers }) => (headers.has("tenant") ? [headers.get("tenant") ?? ""] : null),
+  });
+  let calls = 0;
+  const next = (): Response => new Response(String(calls++), { headers: minute });
+  const ask = async (headers: Record<string, string>): Promise<string> =>
+    (await cached(new Request(url, { headers }), next)).text();
+  expect([
+    await ask({ tenant: "a" }),
+    await ask({ tenant: "b" }),
+    await ask({ tenant: "a" }),
+    await ask({}),
+    await ask({}),
+  ]).toEqual(["0", "1", "0", "2", "3"]);
+});
+
+test("what outlasts the answer is handed to the request's own background", async () => {
+  const clock = createVirtualClock();
+  const cached = createCacheMiddleware({ clock });
+  const next = (): Response =>
+    new Response("x", { headers: { "cache-control": "max-age=1, stale-while-revalidate=60" } });
+  await cached(new Request(url), next);
+  await clock.advance(2_000);
+  const work: Promise<unknown>[] = [];
+  const response = await cached(new Request(url), next, (promise) => void work.push(promise));
+  expect(response.headers.get("cache-status")).toContain("detail=stale-while-revalidate");
+  expect(work).toHaveLength(1);
+  await Promise.all(work);
+  expect((await cached(new Request(url), next)).headers.get("cache-status")).toContain("hit; ttl=1");
+});
+
+test("statuses without a body are answered without one, from the store too", async () => {
+  const cached = createCacheMiddleware();
+  const next = (): Response => new Response(null, { status: 204, headers: minute });
+  for (let index = 0; index < 2; index++)
+    expect(await cached(new Request(url), next)).toMatchObject({ status: 204, body: null });
+});
+
+test("the origin gets path, query and body under its own address, and nothing of the client's connection", async () => {
+  const seen: string[] = [];
+  const fetchOnce = async (input: string | URL | Request, init?: RequestInit): Promise<Response> => {
+    const request = new Request(input, init);
+    seen.push(request.url, await request.text(), String(request.headers.get("keep-alive")), request.redirect);
+    return new Response("plain", { headers: { "content-encoding": "gzip", "content-length": "3" } });
+  };
+  const next = createOriginFetch({ origin: "http://127.0.0.1:1", fetch: fetchOnce });
+  const headers = { "keep-alive": "1" };
+  const response = await next(new Request(`${url}/b%2Fc?x=1`, { method: "POST", body: "sent", headers }));
+  expect(seen).toEqual(["http://127.0.0.1:1/a/b%2Fc?x=1", "sent", "null", "manual"]);
+  expect([response.headers.get("content-encoding"), response.headers.get("content-length")]).toEqual([null, null]);
+});
+
+test("the body of an error that a stale answer stands in for is let go", async () => {
+  const clock = createVirtualClock();
+  const cached = createCacheMiddleware({ clock });
+  const headers = { "cache-control": "max-age=1, stale-if-error=60" };
+  await cached(new Request(url), () => new Response("good", { headers }));
+  await clock.advance(2_000);
+  let isCancelled = false;
+  const body = new ReadableStream<Uint8Array>({
+    cancel() {
+      isCancelled = true;
+    },
+  });
+  const response = await cached(new Request(url), () => new Response(body, { status: 503 }));
+  expect([await response.text(), isCancelled]).toEqual(["good", true]);
+});
