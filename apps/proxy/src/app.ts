@@ -1,7 +1,7 @@
 /**
  * The gateway's pipeline. This is the only place that orders the steps of a request:
  *
- * request id -> route match and id allowlist -> authenticate -> authorise -> rate limit -> validate -> audit (sends) -> upstream -> response headers.
+ * request id -> route match and id allowlist -> authenticate -> authorise -> rate limit -> validate -> cache (reads) or audit (sends) -> upstream -> response headers.
  */
 import type { UpgradeDecision } from "@letta-environments/environment-server";
 import {
@@ -72,6 +72,7 @@ export function createProxy(ports: ProxyPorts, config: ProxyConfig): Proxy {
     onRefused(ownCredential, principal, request) {
       callers.forget(ownCredential);
       upstream.forget(principal);
+      void ports.environmentCache?.invalidate(principal.tenant, { group: "everything" });
       void limits?.countFailure(limits.addressOf(request));
     },
     onAccepted: callers.confirm,
@@ -179,9 +180,21 @@ export function createProxy(ports: ProxyPorts, config: ProxyConfig): Proxy {
 
     const credential = credentials(request, trace.requestId, principal, ownCredential);
     const parts = { endpoint, params, query, body, principal, requestId: trace.requestId, credential };
-    const deadline = { atMs: ports.clock.now() + config.upstreamTimeoutMs, signal: request.signal };
     const meaning: RequestMeaning = { params, queryValues, bodyValue, beforeSend };
-    return upstream.forward(endpoint, buildUpstreamRequest(request, parts, config), deadline, meaning);
+    const forward = (signal: AbortSignal): Promise<PlainResponse> => {
+      const deadline = { atMs: ports.clock.now() + config.upstreamTimeoutMs, signal };
+      return upstream.forward(endpoint, buildUpstreamRequest(request, parts, config), deadline, meaning);
+    };
+    const fetch = (signal = never): Promise<PlainResponse> => forward(signal);
+    const cached = ports.environmentCache?.read({ request, endpoint, params, query, principal, fetch }) ?? null;
+    if (cached !== null) return cached;
+    const response = await forward(request.signal);
+    // Whatever became of it: a send may have changed what its device says of itself.
+    const { send } = trace;
+    if (send?.isStarted === true && send.deviceId !== null) {
+      await ports.environmentCache?.invalidate(principal.tenant, { deviceId: send.deviceId });
+    }
+    return response;
 
     function beforeSend(deviceId: string | null): Promise<PlainResponse | null> {
       return trace.send === null ? Promise.resolve(null) : sends.start(trace.send, deviceId);
@@ -239,6 +252,9 @@ export function createProxy(ports: ProxyPorts, config: ProxyConfig): Proxy {
 function deviceOf({ send }: RequestTrace, params: Readonly<Record<string, string>>): string | null {
   return send?.deviceId ?? params["deviceId"] ?? params["connectionId"] ?? null;
 }
+
+/** The signal of what nobody waits for. */
+const never = new AbortController().signal;
 
 const noSocketHere: UpgradeDecision = {
   kind: "refused",

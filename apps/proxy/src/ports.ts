@@ -3,6 +3,7 @@ import type { Clock, HmacSha256, RandomId, Sha256 } from "@letta-environments/pl
 import type { PlainRequest, PlainResponse, Principal } from "@letta-environments/schema";
 import type { AuditLog } from "./audit/audit-log.ts";
 import type { SettingProblem } from "./config/settings.ts";
+import type { EnvironmentCache } from "./cache/environment-cache.ts";
 import type { KeyActor } from "./keys/key-actor.ts";
 import type { KeyRecord } from "./keys/key-record.ts";
 import type { RateLimiter } from "./rate-limit/create-rate-limiter.ts";
@@ -23,6 +24,8 @@ export interface ProxyPorts {
   readonly audit: AuditLog | null;
   /** Whose connection it is, where the environment server is embedded; for the audit log. */
   readonly findDeviceId?: FindDeviceId;
+  /** Keeps answers with environments for a moment; `null` keeps nothing. */
+  readonly environmentCache: EnvironmentCache | null;
   /** Decides rate limits; `null` limits nothing. */
   readonly rateLimiter: RateLimiter | null;
   /** Device sockets, where the environment server is embedded; `null` hides every endpoint of devices. */

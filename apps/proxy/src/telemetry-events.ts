@@ -40,6 +40,12 @@ export type ProxyEvent =
       readonly decisions: number;
     }
   | {
+      /** The cache of answers failed at something; the caller got the answer all the same. */
+      readonly type: "cache_failed";
+      readonly operation: string;
+      readonly cause: unknown;
+    }
+  | {
       /** A defect: the caller got 500 `internal_error`. */
       readonly type: "internal_error";
       readonly requestId: string;

@@ -19,6 +19,8 @@ export type EnvironmentServerEvent =
       readonly code: number;
       readonly reason: DisconnectReason;
     } & DeviceReference)
+  /** The device said something new of itself: its mode, its directory, its branch. */
+  | ({ readonly type: "device_changed" } & DeviceReference)
   | ({ readonly type: "frame_received"; readonly frameType: string } & DeviceReference)
   | ({ readonly type: "frame_ignored"; readonly rule: string } & DeviceReference)
   | ({ readonly type: "message_sent"; readonly deliveryId: string } & DeviceReference)

@@ -19,6 +19,7 @@ export function prettyLine(event: LogEvent): string | null {
       return `${event.signal}: finishing what is in flight`;
     case "stopped":
       return "Stopped";
+    case "device_changed":
     case "frame_received":
     case "frame_ignored":
       return null;

@@ -9,10 +9,18 @@ import * as v from "valibot";
 import type { KeyState } from "../keys/change-key.ts";
 import { exactObject } from "../keys/exact-object.ts";
 import { KeyPatchSchema, RequestedKeySchema, RotationSchema } from "../keys/key-schemas.ts";
+import { CachePurgeSchema } from "./purge-cache.ts";
 import type { InputRules } from "../validate-request.ts";
 
 /** Names of the operations that administer keys. */
-export type AdminOperation = "listKeys" | "createKey" | "retrieveKey" | "updateKey" | "rotateKey" | "revokeKey";
+export type AdminOperation =
+  | "listKeys"
+  | "createKey"
+  | "retrieveKey"
+  | "updateKey"
+  | "rotateKey"
+  | "revokeKey"
+  | "purgeCache";
 
 /** An endpoint of the administration as data. */
 export interface AdminEndpoint extends InputRules {
@@ -64,6 +72,14 @@ const adminEndpoints: readonly AdminEndpoint[] = [
     mayLackBody: true,
   },
   { operation: "revokeKey", method: "POST", path: `${keyPath}/revoke`, ...nothing },
+  {
+    operation: "purgeCache",
+    method: "POST",
+    path: "/admin/v1/cache/purge",
+    query: NoQuerySchema,
+    body: CachePurgeSchema,
+    mayLackBody: true,
+  },
 ];
 
 /** Finds the endpoint of the administration for a method and a raw pathname. */

@@ -21,6 +21,7 @@ import {
   keyNotFound,
 } from "./decide-change.ts";
 import { entityTag } from "./entity-tag.ts";
+import { type CachePurge, purgeCache } from "./purge-cache.ts";
 import { pageOfKeys } from "./list-keys.ts";
 
 /** A valid request to the administration. */
@@ -37,7 +38,8 @@ export interface AdminRequest {
 export type Administer = (request: AdminRequest, authority: AdminAuthority) => Promise<PlainResponse>;
 
 /** What the administration needs from outside. */
-export type AdministerPorts = Pick<ProxyPorts, "clock" | "digests" | "keyStore" | "pepper"> & AdminPorts;
+export type AdministerPorts = Pick<ProxyPorts, "clock" | "digests" | "environmentCache" | "keyStore" | "pepper"> &
+  AdminPorts;
 
 /** Ends a change inside of the store's atomic step, so that nothing is written. */
 class RefusedChange extends Error {
@@ -181,6 +183,8 @@ export function createAdminister(ports: AdministerPorts): Administer {
         return rotate(authority, keyId, bodyValue as Rotation, condition);
       case "revokeKey":
         return revoke(authority, keyId, condition);
+      case "purgeCache":
+        return purgeCache(ports.environmentCache, authority, bodyValue as CachePurge);
     }
   }
 

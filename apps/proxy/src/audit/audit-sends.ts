@@ -54,7 +54,7 @@ export function createAuditSends(
   audit: AuditLog | null,
   options: { readonly keepContent: boolean; readonly onFailure: (requestId: string, cause: unknown) => void },
 ): AuditSends {
-  if (audit === null) return { start: () => Promise.resolve(null), finish: () => Promise.resolve() };
+  if (audit === null) return withoutLog;
   const { keepContent, onFailure } = options;
   return {
     async start(send, deviceId) {
@@ -81,6 +81,15 @@ export function createAuditSends(
     },
   };
 }
+
+const withoutLog: AuditSends = {
+  start(send, deviceId) {
+    send.deviceId = deviceId ?? send.deviceId;
+    send.isStarted = true;
+    return Promise.resolve(null);
+  },
+  finish: () => Promise.resolve(),
+};
 
 function factsOf({ sendId, requestId, principal, connectionId, deviceId, body }: AuditedSend): SendFacts {
   const messages = body?.messages ?? [];

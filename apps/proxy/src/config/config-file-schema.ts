@@ -1,6 +1,7 @@
 import { type Scope, scopes } from "@letta-environments/schema";
 import * as v from "valibot";
 import {
+  cacheStatusAudiences,
   type AdminFile,
   type ClaimPath,
   type ConfigFile,
@@ -148,6 +149,21 @@ export const ConfigFileSchema: v.GenericSchema<unknown, ConfigFile> = object({
   cors: v.exactOptional(
     object({
       origins: setting(list(text(512), 1_000), "Origins of web pages that may call, such as https://console.example."),
+    }),
+  ),
+  cache: v.exactOptional(
+    object({
+      enabled: v.exactOptional(setting(v.boolean(), "Whether answers to reads are kept for a moment. Default: true.")),
+      maxBytes: v.exactOptional(
+        setting(number(1_048_576, 17_179_869_184), "Memory that kept answers may take. Default: 67108864 (64 MiB)."),
+      ),
+      maxEntries: v.exactOptional(setting(number(1, 10_000_000), "Answers that are kept at most. Default: 100000.")),
+      statusFor: v.exactOptional(
+        setting(
+          v.picklist(cacheStatusAudiences, `must be one of ${cacheStatusAudiences.join(", ")}`),
+          "Who sees Cache-Status: everybody, keys of scope details, or nobody. Default: everybody.",
+        ),
+      ),
     }),
   ),
   rateLimits: v.exactOptional(RateLimitsSchema),

@@ -24,7 +24,23 @@ export interface ConfigFile {
   audit?: { content?: boolean };
   admin?: AdminFile;
   rateLimits?: RateLimitsFile;
+  cache?: CacheFile;
 }
+
+/** `cache` of the file. */
+export interface CacheFile {
+  enabled?: boolean;
+  maxBytes?: number;
+  maxEntries?: number;
+  /** Who sees `Cache-Status`. */
+  statusFor?: CacheStatusAudience;
+}
+
+/** Who sees `Cache-Status`: it tells whether somebody else asked a moment ago. */
+export type CacheStatusAudience = "everybody" | "details" | "nobody";
+
+/** Every {@link CacheStatusAudience}. */
+export const cacheStatusAudiences: readonly CacheStatusAudience[] = ["everybody", "details", "nobody"];
 
 /** `admin` of the file: a listener of its own for the administration of keys. */
 export interface AdminFile {

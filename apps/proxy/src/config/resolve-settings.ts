@@ -105,10 +105,16 @@ export function resolveSettings({ flags, environment, file }: SettingSources): R
     tenants,
     corsOrigins,
     rateLimits: rateLimits.settings,
+    cache: resolveCache(config),
     auditContent: config.audit?.content ?? false,
     admin: admin?.settings ?? null,
   };
   return problems.length === 0 ? { ok: true, settings } : { ok: false, problems };
+}
+
+function resolveCache({ cache = {} }: ConfigFile): Settings["cache"] {
+  const { enabled = true, maxBytes = 67_108_864, maxEntries = 100_000, statusFor = "everybody" } = cache;
+  return enabled ? { maxBytes, maxEntries, statusFor } : null;
 }
 
 type Read<Value> = { readonly ok: true; readonly value: Value } | { readonly ok: false; readonly rule: string };

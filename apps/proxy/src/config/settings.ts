@@ -1,7 +1,7 @@
 import type { Scope } from "@letta-environments/schema";
 import type { UpstreamBaseUrl } from "../upstream/upstream-base-url.ts";
 import type { RateLimitSettings } from "./rate-limit-settings.ts";
-import type { ClaimPath, LogFormat } from "./config-file.ts";
+import type { CacheStatusAudience, ClaimPath, LogFormat } from "./config-file.ts";
 
 /** Everything a runtime is told, resolved and checked. */
 export interface Settings {
@@ -28,8 +28,17 @@ export interface Settings {
   /** Whether the audit log keeps what was sent. */
   readonly auditContent: boolean;
   readonly rateLimits: RateLimitSettings;
+  /** How answers to reads are kept; `null`: not at all. */
+  readonly cache: CacheSettings | null;
   /** A listener of its own for the administration of keys; `null`: the main one has it. */
   readonly admin: AdminSettings | null;
+}
+
+/** How answers to reads are kept. */
+export interface CacheSettings {
+  readonly maxBytes: number;
+  readonly maxEntries: number;
+  readonly statusFor: CacheStatusAudience;
 }
 
 /** The administration listener. */

@@ -52,6 +52,8 @@ function upstreamHeaders(request: GatewayRequest, parts: UpstreamRequestParts, c
   if (parts.body !== null) headers["content-type"] = "application/json";
   if (parts.credential !== undefined) headers["authorization"] = `Bearer ${parts.credential.value}`;
   for (const [name, allowed] of passedHeaders) {
+    // A read is answered to others too: nothing of one caller's goes along but what traces it.
+    if (parts.body === null && name === "idempotency-key") continue;
     const value = request.header(name);
     if (value !== null && allowed.test(value)) headers[name] = value;
   }

@@ -54,6 +54,7 @@ export function createTestProxy(
       return upstream(request, signal);
     },
     audit: null,
+    environmentCache: null,
     rateLimiter: null,
     deviceSockets: null,
     admin: { randomBytes, keyStoreFor: () => overrides.ports?.keyStore ?? keyStore },

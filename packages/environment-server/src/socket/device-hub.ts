@@ -102,6 +102,7 @@ export function createDeviceHub(options: DeviceHubOptions): DeviceHub {
   function saveStatus(connection: DeviceConnection, status: DeviceStatus): void {
     const { environmentId } = connection.device;
     write(environmentId, "saveStatus", () => store.saveStatus(environmentId, status));
+    emit({ type: "device_changed", ...connection.device });
   }
 
   function sweep(): void {

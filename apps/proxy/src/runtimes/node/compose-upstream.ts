@@ -4,6 +4,7 @@ import { randomId, sha256Hex, systemClock } from "@letta-environments/platform/n
 import type { LogEvent } from "../../adapters/console-telemetry.ts";
 import { createEmbeddedUpstreamFetch } from "../../adapters/embedded-upstream-fetch.ts";
 import { createHttpUpstreamFetch } from "../../adapters/http-upstream-fetch.ts";
+import type { EnvironmentCache } from "../../cache/environment-cache.ts";
 import type { Settings } from "../../config/settings.ts";
 import type { WatchedSockets } from "../../keys/watch-socket-keys.ts";
 import type { AdminPorts, FindDeviceId, KeyStore, UpstreamFetch } from "../../ports.ts";
@@ -28,6 +29,7 @@ export async function composeUpstream(
   settings: Settings,
   keyStore: KeyStore,
   log: (event: LogEvent) => void,
+  environmentCache: EnvironmentCache | null,
 ): Promise<ComposedUpstream> {
   const { upstream, tenants, jwt } = settings;
   if (upstream.kind === "http") {
@@ -53,7 +55,13 @@ export async function composeUpstream(
     randomId,
     podId: randomId("pod"),
     publicUrl: settings.publicUrl,
-    onEvent: log,
+    onEvent(event) {
+      log(event);
+      // A heartbeat alone is none of these.
+      if (changesRow.has(event.type) && "deviceId" in event) {
+        void environmentCache?.invalidate(event.tenant, { deviceId: event.deviceId });
+      }
+    },
   });
   return {
     config: { kind: "embedded" },
@@ -67,3 +75,11 @@ export async function composeUpstream(
     },
   };
 }
+
+/** Events of the embedded server after which a row is shown differently. */
+const changesRow: ReadonlySet<string> = new Set([
+  "device_registered",
+  "device_connected",
+  "device_disconnected",
+  "device_changed",
+]);

@@ -26,6 +26,7 @@ import { loadSettings } from "./load-settings.ts";
 import { lockDataDir } from "./lock-data-dir.ts";
 import { openAudit } from "./open-audit.ts";
 import { openRateLimiter } from "./open-rate-limiter.ts";
+import { openEnvironmentCache } from "./open-environment-cache.ts";
 import { openKeys } from "./open-keys.ts";
 import { startAdminListener } from "./start-admin-listener.ts";
 import { stopOnSignal } from "./stop-on-signal.ts";
@@ -49,7 +50,8 @@ export async function startCommand(parsed: ParsedCommand): Promise<void> {
   const audit = await openAudit(settings, keys.pepper);
   const rateLimits = await openRateLimiter(settings, log);
   const keyStore = reportOutages(keys.keyStore, log);
-  const upstream = await composeUpstream(settings, keyStore, log);
+  const environmentCache = openEnvironmentCache(settings, log);
+  const upstream = await composeUpstream(settings, keyStore, log, environmentCache);
   const keyStoreFor: KeyStoreFor = (actor) => auditKeyStore(keyStore, audit, actor, onFailure);
   const keyUses = createKeyUses({ clock: systemClock, keyStore, onFailure: onKeyStoreFailure });
   const userAgent = `letta-environments-proxy/${version}`;
@@ -64,6 +66,7 @@ export async function startCommand(parsed: ParsedCommand): Promise<void> {
       telemetry: log,
       upstream: upstream.fetch,
       audit,
+      environmentCache,
       rateLimiter: rateLimits.limiter,
       ...(upstream.findDeviceId !== undefined && { findDeviceId: upstream.findDeviceId }),
       deviceSockets:

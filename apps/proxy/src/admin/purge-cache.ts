@@ -1,0 +1,43 @@
+import { IdentifierSchema, type PlainResponse, problemResponse } from "@letta-environments/schema";
+import * as v from "valibot";
+import type { EnvironmentCache } from "../cache/environment-cache.ts";
+import { exactObject } from "../keys/exact-object.ts";
+import { type AdminAuthority, mayKnowKey, tenantOf } from "./admin-authority.ts";
+
+/** What is to be forgotten: a device with the lists that show it, the lists alone, or, without either, all of the tenant. */
+export interface CachePurge {
+  readonly tenant?: string;
+  readonly deviceId?: string;
+  readonly group?: "everything" | "lists";
+}
+
+/** {@link CachePurge}, strict. */
+export const CachePurgeSchema: v.GenericSchema<unknown, CachePurge> = v.pipe(
+  exactObject(
+    {
+      tenant: v.exactOptional(IdentifierSchema),
+      deviceId: v.exactOptional(IdentifierSchema),
+      group: v.exactOptional(v.picklist(["everything", "lists"], "must be everything or lists")),
+    },
+    () => "is not a member of a purge",
+  ),
+  v.check(
+    ({ deviceId, group }) => deviceId === undefined || group === undefined,
+    "must have one of deviceId and group",
+  ),
+);
+
+/** Forgets kept answers of a tenant: an administering key's own, or any for the operator. */
+export async function purgeCache(
+  cache: EnvironmentCache | null,
+  authority: AdminAuthority,
+  { tenant = tenantOf(authority), deviceId, group = "everything" }: CachePurge,
+): Promise<PlainResponse> {
+  if (!mayKnowKey(authority, { tenant })) {
+    return problemResponse("grant_not_allowed", {
+      issues: [{ member: "tenant", rule: "must be that of the administering key" }],
+    });
+  }
+  await cache?.invalidate(tenant, deviceId === undefined ? { group } : { deviceId });
+  return { status: 204, headers: {}, body: null };
+}
