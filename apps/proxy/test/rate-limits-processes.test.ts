@@ -92,11 +92,10 @@ describe.skipIf(!canLaunchValkey())("with Valkey", () => {
     const valkey = await launchValkey();
     stops.push(valkey.stop);
     const env = { VALKEY_URL: valkey.url, KEY_PEPPER: "the same pepper for both of them" };
-    const gateways = [await start(ten, env, "a"), await start(ten, env, "b")];
-    const [first, second] = gateways;
-    if (first === undefined || second === undefined) throw new Error("expected two gateways");
-    const { stdout } = await runLettaProxy(["keys", "create", "--name", "n", "--data-dir", first.dataDir], env);
+    // Made before the gateways start: a key that they notice later is looked up anew, which a paused Valkey does not answer.
+    const { stdout } = await runLettaProxy(["keys", "create", "--name", "n", "--data-dir", join(folder, "a")], env);
     const key = stdout.trim();
+    const [first, second] = [await start(ten, env, "a"), await start(ten, env, "b")];
     const answers = await Promise.all(
       Array.from({ length: 200 }, (_, index) => list(index % 2 === 0 ? first : second, key)),
     );

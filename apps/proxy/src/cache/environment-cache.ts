@@ -78,7 +78,7 @@ export function createEnvironmentCache(options: EnvironmentCacheOptions): Enviro
         // Who asks is in the key; the caller's credentials are the gateway's business, not the cache's.
         { ...target, method: "GET", headers: wishesOf(request), isAuthorised: false },
         async ({ signal }) => toUpstreamAnswer(await fetch(signal), windows, groups, sha256),
-        request.signal,
+        { signal: request.signal },
       );
       const shows = showsStatus(principal);
       return answer instanceof Promise
