@@ -15,7 +15,9 @@ export interface ExchangeTimes {
  */
 export function initialAgeMs(headers: HeaderRecord, { requestedAtMs, receivedAtMs }: ExchangeTimes): number {
   const dateMs = parseHttpDate(headers["date"], receivedAtMs);
-  const apparentAgeMs = dateMs === null ? 0 : Math.max(0, receivedAtMs - dateMs);
+  // A date has no parts of a second, so those of the arrival are no age either.
+  const receivedSecondMs = receivedAtMs - (receivedAtMs % 1_000);
+  const apparentAgeMs = dateMs === null ? 0 : Math.max(0, receivedSecondMs - dateMs);
   const ageSeconds = parseDeltaSeconds((headers["age"] ?? "").split(",", 1)[0]?.trim() ?? "") ?? 0;
   const responseDelayMs = Math.max(0, receivedAtMs - requestedAtMs);
   return Math.max(apparentAgeMs, ageSeconds * 1_000 + responseDelayMs);

@@ -72,6 +72,10 @@ test("the initial age is the larger of the apparent age and of Age with the resp
   expect(initialAgeMs({ date: "foo" }, times)).toBe(2_000);
 });
 
+test("parts of a second that a date cannot tell are no age", () => {
+  expect(initialAgeMs({ date: at(0) }, { requestedAtMs: now + 990, receivedAtMs: now + 999 })).toBe(9);
+});
+
 test("of several values of Age the first counts, and an invalid one is ignored", () => {
   expect(initialAgeMs({ age: "7200, 0" }, times)).toBe(7_202_000);
   expect(initialAgeMs({ age: "0, 7200" }, times)).toBe(2_000);

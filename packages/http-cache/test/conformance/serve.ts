@@ -31,8 +31,7 @@ async function answer(incoming: IncomingMessage, outgoing: ServerResponse): Prom
   const response = await proxy(await toRequest(incoming, client.signal));
   const body = Buffer.from(await response.arrayBuffer());
   const cookies = response.headers.getSetCookie();
-  // The length is that of the body; what the origin announced may be another one.
-  const { "content-length": _, ...fields } = Object.fromEntries(response.headers);
+  const fields = Object.fromEntries(response.headers);
   outgoing.writeHead(response.status, cookies.length === 0 ? fields : { ...fields, "set-cookie": cookies });
   outgoing.end(body);
 }

@@ -1,0 +1,136 @@
+import { expect, test } from "vitest";
+import { createHarness, reply, textOf, url } from "./harness.ts";
+
+const minute = { "cache-control": "max-age=60" };
+
+test("an unsafe request that succeeds forgets its target with all variants, an error or a safe one does not", async () => {
+  for (const [method, status, isForgotten] of [
+    ["POST", 200, true],
+    ["PUT", 201, true],
+    ["DELETE", 204, true],
+    ["M-SEARCH", 302, true],
+    ["POST", 400, false],
+    ["POST", 500, false],
+    ["OPTIONS", 200, false],
+  ] as const) {
+    const { replies, send, store } = createHarness();
+    replies.push(reply({ ...minute, vary: "foo" }), reply({ ...minute, vary: "foo" }), reply({}, "", status));
+    await send({ headers: { foo: "1" } });
+    await send({ headers: { foo: "2" } });
+    expect((await send({ method })).headers["cache-status"]).toBe(
+      `test; fwd=method; fwd-status=${status}; detail=method`,
+    );
+    expect(store.entryCount).toBe(isForgotten ? 0 : 2);
+  }
+});
+
+test("Location and Content-Location of the same origin are forgotten too, others are not", async () => {
+  const { replies, send, store } = createHarness();
+  const urls = ["/b", "/c?x=1", "/d"].map((path) => new URL(path, url).href);
+  replies.push(reply(minute));
+  for (const other of [...urls, "https://other.test/e"]) await send({ url: other });
+  replies[0] = reply({ location: "b#top", "content-location": "https://example.test/c?x=1" }, "", 201);
+  await send({ method: "POST" });
+  replies[0] = reply({ location: "https://other.test/e", "content-location": "http://[" }, "", 201);
+  await send({ method: "POST" });
+  expect(store.entryCount).toBe(2);
+});
+
+test("invalidation stays in the partition of the request", async () => {
+  const { replies, send } = createHarness();
+  replies.push(reply(minute), reply(minute), reply({}, "", 200));
+  await send({ partition: ["a"] });
+  await send({ partition: ["b"] });
+  await send({ method: "POST", partition: ["a"] });
+  const outcomes = [await send({ partition: ["b"] }), await send({ partition: ["a"] })].map(
+    ({ report }) => report.outcome,
+  );
+  expect(outcomes).toEqual(["hit", "fetched"]);
+});
+
+test("a group invalidation forgets the group's answers at the same origin, and only on a successful unsafe request", async () => {
+  const { replies, send, store } = createHarness();
+  const grouped = reply({ ...minute, "cache-groups": '"list", "d;1"' });
+  replies.push(grouped);
+  for (const other of [url, "https://example.test/b", "https://other.test/a"]) await send({ url: other });
+  await send({ url: "https://example.test/c", partition: ["t"] });
+  const invalidating = { "cache-group-invalidation": '"list";x=1, "unknown"' };
+  replies[0] = reply(invalidating);
+  await send({ url: "https://example.test/safe" });
+  replies[0] = reply(invalidating, "", 500);
+  await send({ url: "https://example.test/send", method: "POST" });
+  replies[0] = reply({ "cache-group-invalidation": "list" });
+  await send({ url: "https://example.test/send", method: "POST" });
+  expect(store.entryCount).toBe(4);
+  replies[0] = reply(invalidating);
+  await send({ url: "https://example.test/send", method: "POST" });
+  expect(store.entryCount).toBe(2);
+});
+
+test("an answer that left the origin before a change is not stored after it", async () => {
+  const { cache, replies, requests, send, store } = createHarness();
+  let release: () => void = () => undefined;
+  const gate = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  replies.push(
+    async () => {
+      await gate;
+      return reply({ ...minute, "cache-groups": '"g"' }, "old");
+    },
+    reply({}, "", 204),
+  );
+  const slow = send();
+  const other = send({ url: "https://example.test/other" });
+  await other;
+  await cache.invalidate({ url });
+  release();
+  expect((await slow).report.refusal).toBe("outdated");
+  expect([store.entryCount, requests.length]).toEqual([0, 2]);
+});
+
+test("the answer to POST serves GET where it says that it is what GET would get", async () => {
+  const { replies, requests, send } = createHarness();
+  replies.push(reply({ ...minute, "content-location": "/a" }, "made"));
+  expect((await send({ method: "POST" })).headers["cache-status"]).toBe(
+    "test; fwd=method; fwd-status=200; ttl=60; stored",
+  );
+  expect([textOf(await send()), requests.length]).toEqual(["made", 1]);
+});
+
+test("HEAD that goes to the origin freshens what it agrees with", async () => {
+  const { clock, replies, send, requests } = createHarness();
+  replies.push(
+    reply({ ...minute, etag: '"a"', "x-a": "1", "x-b": "1" }),
+    reply({ ...minute, etag: '"a"', "x-a": "2", "content-length": "5" }, ""),
+  );
+  await send();
+  await clock.advance(61_000);
+  await send({ method: "HEAD" });
+  const answer = await send();
+  expect([textOf(answer), answer.headers["x-a"], answer.headers["x-b"], requests.length]).toEqual([
+    "hello",
+    "2",
+    "1",
+    2,
+  ]);
+});
+
+test("HEAD that does not agree ends what is stored; an error does not", async () => {
+  for (const [head, count] of [
+    [reply({ ...minute, etag: '"b"' }, ""), 0],
+    [reply({ ...minute, "content-length": "7" }, ""), 0],
+    [reply({ ...minute, "last-modified": "Fri, 01 Jan 2027 00:00:00 GMT" }, ""), 0],
+    [reply({ "cache-control": "no-store" }, ""), 0],
+    [reply(minute, "", 410), 0],
+    [reply({}, "", 500), 1],
+    [reply({}, "", 403), 1],
+  ] as const) {
+    const { clock, replies, send, store } = createHarness();
+    replies.push(reply({ ...minute, etag: '"a"' }), head);
+    await send();
+    await clock.advance(61_000);
+    await send({ method: "HEAD" });
+    expect(store.entryCount).toBe(count);
+  }
+});

@@ -1,0 +1,189 @@
+import { expect, test } from "vitest";
+import { createHarness, reply, textOf } from "./harness.ts";
+
+const minute = { "cache-control": "max-age=60" };
+
+test("a stale answer is validated; 304 updates its fields, but not what describes its bytes", async () => {
+  const { clock, replies, requests, send, date } = createHarness();
+  replies.push(
+    reply({
+      ...minute,
+      etag: '"a"',
+      "last-modified": date(-600),
+      "x-a": "1",
+      "x-b": "1",
+      "content-type": "text/plain",
+      "content-length": "5",
+    }),
+    reply(
+      {
+        "cache-control": "max-age=90",
+        etag: '"a"',
+        "x-a": "2",
+        "content-type": "text/html",
+        "content-length": "0",
+        age: "10",
+      },
+      "",
+      304,
+    ),
+  );
+  await send();
+  await clock.advance(61_000);
+  const answer = await send({ headers: { range: "bytes=0-0", "if-none-match": '"z"', "x-c": "1" } });
+  expect(requests[1]?.headers).toEqual({ "if-none-match": '"a"', "if-modified-since": date(-661), "x-c": "1" });
+  expect(answer).toMatchObject({ status: 206, report: { outcome: "revalidated", reason: "stale" } });
+  expect(answer.headers["cache-status"]).toBe("test; fwd=stale; fwd-status=304; ttl=80; stored; detail=stale");
+  const next = await send();
+  expect(textOf(next)).toBe("hello");
+  expect(next.headers).toMatchObject({
+    "x-a": "2",
+    "x-b": "1",
+    "content-type": "text/plain",
+    "content-length": "5",
+    age: "10",
+  });
+  expect(requests).toHaveLength(2);
+});
+
+test("a client's condition is judged against what validation brought", async () => {
+  const { clock, replies, send } = createHarness();
+  replies.push(
+    reply({ ...minute, etag: '"a"' }),
+    reply({ ...minute, etag: '"a"' }, "", 304),
+    reply({ ...minute, etag: '"b"' }, "new"),
+  );
+  await send();
+  await clock.advance(61_000);
+  expect((await send({ headers: { "if-none-match": '"a"' } })).status).toBe(304);
+  await clock.advance(61_000);
+  expect((await send({ headers: { "if-none-match": '"b"' } })).status).toBe(304);
+  expect(textOf(await send({ headers: { "if-none-match": '"a"' } }))).toBe("new");
+});
+
+test("a 304 about something else than what is stored is not used: the whole is fetched", async () => {
+  const { clock, replies, requests, send } = createHarness();
+  replies.push(
+    reply({ ...minute, etag: '"a"' }),
+    reply({ etag: '"b"' }, "", 304),
+    reply({ ...minute, etag: '"b"' }, "new"),
+  );
+  await send();
+  await clock.advance(61_000);
+  expect(textOf(await send())).toBe("new");
+  expect(requests[2]?.headers).toEqual({});
+});
+
+test("what 304 forbids to store is not used again", async () => {
+  const { clock, replies, requests, send, store } = createHarness();
+  replies.push(reply({ ...minute, etag: '"a"' }), reply({ "cache-control": "no-store", etag: '"a"' }, "", 304));
+  await send();
+  await clock.advance(61_000);
+  expect((await send()).report).toMatchObject({ outcome: "revalidated", refusal: "no-store" });
+  expect([store.entryCount, requests.length]).toEqual([0, 2]);
+});
+
+test("an answer that may not be stored shows that the one stored before is over", async () => {
+  const { clock, replies, send, store } = createHarness();
+  replies.push(reply({ ...minute, etag: '"a"' }), reply({ "cache-control": "no-store" }, "new"));
+  await send();
+  await clock.advance(61_000);
+  expect(textOf(await send())).toBe("new");
+  expect(store.entryCount).toBe(0);
+});
+
+test("one user's credentials do not end what everybody may use", async () => {
+  const { clock, replies, send, store } = createHarness();
+  replies.push(reply({ ...minute, etag: '"a"' }), reply({ ...minute, etag: '"a"' }, "", 304));
+  await send();
+  await clock.advance(61_000);
+  expect((await send({ headers: { authorization: "x" } })).report.refusal).toBe("authorization");
+  expect(store.entryCount).toBe(1);
+});
+
+test("stale-while-revalidate answers at once and asks behind the answer, once", async () => {
+  const { background, clock, replies, requests, send } = createHarness();
+  replies.push(reply({ "cache-control": "max-age=10, stale-while-revalidate=60", etag: '"a"' }), reply(minute, "new"));
+  await send();
+  await clock.advance(11_000);
+  const answers = await Promise.all([send(), send(), send({ method: "HEAD" })]);
+  expect(answers.map((answer) => answer.report.reason)).toEqual(Array(3).fill("stale-while-revalidate"));
+  expect(answers[0]?.headers["cache-status"]).toBe("test; hit; ttl=-1; detail=stale-while-revalidate");
+  await Promise.all(background);
+  expect(textOf(await send())).toBe("new");
+  expect(requests.map(({ method, signal }) => [method, signal])).toEqual([
+    ["GET", undefined],
+    ["GET", undefined],
+  ]);
+});
+
+test("a background validation that fails changes nothing and is told of", async () => {
+  const { background, clock, replies, send, troubles } = createHarness({ policy: { staleIfUnreachableMs: 0 } });
+  replies.push(
+    reply({ "cache-control": "max-age=10, stale-while-revalidate=60" }),
+    new Error("down"),
+    reply({}, "", 503),
+  );
+  await send();
+  await clock.advance(11_000);
+  for (let index = 0; index < 3; index++) {
+    expect(textOf(await send())).toBe("hello");
+    await Promise.all(background);
+  }
+  expect(troubles).toEqual(["background"]);
+});
+
+test("stale-if-error stands in for 500, 502, 503, 504 and a broken connection, until its window ends", async () => {
+  for (const trouble of [
+    reply({}, "", 500),
+    reply({}, "", 502),
+    reply({}, "", 503),
+    reply({}, "", 504),
+    new Error("reset"),
+  ]) {
+    const { clock, replies, send } = createHarness({ policy: { staleIfUnreachableMs: 0 } });
+    replies.push(reply({ "cache-control": "max-age=10, stale-if-error=60" }), trouble);
+    await send();
+    await clock.advance(69_000);
+    const answer = await send();
+    expect([answer.status, answer.report.outcome, answer.headers["age"]]).toEqual([200, "stale", "69"]);
+    expect(answer.headers["cache-status"]).toBe("test; fwd=stale; ttl=-59; detail=stale-if-error");
+    await clock.advance(1_000);
+    const late = await send().catch(() => null);
+    expect(late?.status ?? null).toBe(trouble instanceof Error ? null : trouble.status);
+  }
+});
+
+test("other errors are passed on, and do not end what is stored", async () => {
+  const { clock, replies, send, store } = createHarness();
+  replies.push(reply({ "cache-control": "max-age=10, stale-if-error=60" }), reply({}, "teapot", 418));
+  await send();
+  await clock.advance(11_000);
+  expect((await send()).status).toBe(418);
+  expect(store.entryCount).toBe(1);
+});
+
+test("without a connection a stale answer is used unless that is forbidden", async () => {
+  for (const [directive, mayUse] of [
+    ["public", true],
+    ["must-revalidate", false],
+    ["proxy-revalidate", false],
+    ["s-maxage=10", false],
+    ["no-cache", false],
+  ] as const) {
+    const { clock, replies, send } = createHarness();
+    replies.push(reply({ "cache-control": `max-age=10, ${directive}`, etag: '"a"' }), new Error("down"));
+    await send();
+    await clock.advance(11_000);
+    expect((await send().catch(() => null))?.report.reason ?? null).toBe(mayUse ? "unreachable" : null);
+  }
+});
+
+test("a request may ask for stale-if-error, and one with no-cache gets nothing stale", async () => {
+  const { clock, replies, send } = createHarness();
+  replies.push(reply({ "cache-control": "max-age=10" }), reply({}, "", 503));
+  await send();
+  await clock.advance(11_000);
+  expect((await send({ headers: { "cache-control": "stale-if-error=60" } })).status).toBe(200);
+  expect((await send({ headers: { "cache-control": "stale-if-error=60, no-cache" } })).status).toBe(503);
+});
