@@ -152,3 +152,18 @@ test("partitions do not wait for each other, and neither do ranges and condition
   open();
   await all;
 });
+
+test("a client that is refused, or that sends credentials, does not end the waiting of the others", async () => {
+  const harness = createHarness();
+  const open = gate(harness, ({ headers }) => {
+    if (headers["x-bad"] !== undefined) return reply({}, "bad", 400);
+    return reply(minute, headers["authorization"] ?? "public");
+  });
+  const all = sendMany(harness, 20, (index) => {
+    if (index === 0) return { headers: { "x-bad": "1" } };
+    return { headers: index === 1 ? { authorization: "mine" } : {} };
+  });
+  open();
+  expect(texts(await all)).toEqual(["bad", "mine", ...Array(18).fill("public")]);
+  expect(harness.requests).toHaveLength(3);
+});

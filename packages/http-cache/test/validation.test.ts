@@ -187,3 +187,25 @@ test("a request may ask for stale-if-error, and one with no-cache gets nothing s
   expect((await send({ headers: { "cache-control": "stale-if-error=60" } })).status).toBe(200);
   expect((await send({ headers: { "cache-control": "stale-if-error=60, no-cache" } })).status).toBe(503);
 });
+
+test("HEAD gets what GET would get when the origin fails", async () => {
+  for (const trouble of [reply({}, "", 503), new Error("down")]) {
+    const { clock, replies, send } = createHarness();
+    replies.push(reply({ "cache-control": "max-age=10, stale-if-error=60" }), trouble);
+    await send();
+    await clock.advance(11_000);
+    expect(await send({ method: "HEAD" })).toMatchObject({
+      status: 200,
+      body: null,
+      report: { reason: "stale-if-error" },
+    });
+  }
+});
+
+test("a request with a precondition for the origin is forwarded as it is, and its answer not stored", async () => {
+  const { replies, requests, send, store } = createHarness();
+  replies.push(reply({ "cache-control": "max-age=60" }));
+  const answer = await send({ headers: { "if-match": '"a"' } });
+  expect(answer.headers["cache-status"]).toBe("test; fwd=bypass; fwd-status=200; detail=precondition");
+  expect([requests[0]?.headers, store.entryCount]).toEqual([{ "if-match": '"a"' }, 0]);
+});

@@ -9,6 +9,7 @@ import { readVary } from "./variant.ts";
 /** Why an answer is not stored. A token, so that it may stand in `Cache-Status`. */
 export type StoreRefusal =
   | "method"
+  | "precondition"
   | "status"
   | "request-no-store"
   | "no-store"
@@ -55,7 +56,8 @@ export function refusalToStore(
   return mayBeStored && isOfUse(head, freshness, directives) ? null : "no-freshness";
 }
 
-function isAuthorised({ isAuthorised: told, headers }: CacheRequest): boolean {
+/** Whether a request carries credentials of its own. */
+export function isAuthorised({ isAuthorised: told, headers }: CacheRequest): boolean {
   return told ?? headers["authorization"] !== undefined;
 }
 

@@ -70,7 +70,8 @@ function asReceived(
   return { ...stored, body: stored.body, headers: { ...stored.headers, ...withoutConnectionFields(headers) } };
 }
 
+/** A refusal of one client, or an error, says nothing of what the next one gets. */
 function outcomeOf({ stored, refusal }: StoreVerdict, status: number): FlightOutcome {
   if (refusal === null && stored !== null && isShareable(stored)) return "stored";
-  return status >= 500 ? "failed" : "unshared";
+  return describesResource(status) ? "unshared" : "failed";
 }

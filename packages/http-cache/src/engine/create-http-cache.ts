@@ -13,7 +13,9 @@ import { type CacheContext, type CacheTrouble, keyOf, readStore } from "./cache-
 import { fetchCoalesced } from "./fetch-coalesced.ts";
 import { createFlightLog } from "./flight-log.ts";
 import { invalidateGroupKey, invalidateKey } from "./invalidate.ts";
-import { passHead, passThrough } from "./pass-through.ts";
+import type { Exchange } from "./exchange-subject.ts";
+import { passHead } from "./pass-head.ts";
+import { passThrough } from "./pass-through.ts";
 import { refreshInBackground } from "./refresh-in-background.ts";
 import { storeAnswer } from "./store-answer.ts";
 import type { Forward, UnreadBody, UpstreamAnswer } from "./upstream.ts";
@@ -80,6 +82,10 @@ export function createHttpCache(options: HttpCacheOptions): HttpCache {
       : decideReuse(request, found, policy, clock.now());
   }
 
+  function ask<Unread extends UnreadBody>(subject: Exchange<Unread>): Promise<CacheAnswer<Unread>> {
+    return subject.request.method === "HEAD" ? passHead(context, subject) : fetchCoalesced(context, subject, lookUp);
+  }
+
   function act<Unread extends UnreadBody>(
     request: CacheRequest,
     decision: Decision,
@@ -97,9 +103,7 @@ export function createHttpCache(options: HttpCacheOptions): HttpCache {
         return answerUnsatisfied(context);
       case "miss":
       case "revalidate":
-        return request.method === "HEAD"
-          ? passHead(context, request, forward, decision, signal)
-          : fetchCoalesced(context, { request, forward, decision, isCollapsed: null, signal }, lookUp);
+        return ask({ request, forward, decision, isCollapsed: null, signal });
     }
   }
 

@@ -1,15 +1,14 @@
-import { currentAgeMs, type ExchangeTimes } from "../decide/age.ts";
-import { readRequestDirectives } from "../decide/request-directives.ts";
-import { errorStatuses, staleOnErrorReason, type UpstreamTrouble } from "../decide/stale-on-error.ts";
+import type { ExchangeTimes } from "../decide/age.ts";
+import { errorStatuses } from "../decide/stale-on-error.ts";
 import type { StoredResponse } from "../decide/stored-response.ts";
 import { conditionalHeaders, validatorsAgree } from "../decide/validation.ts";
 import type { HeaderRecord } from "../fields/header-record.ts";
 import type { Exchange, Exchanged } from "./exchange-subject.ts";
 import { answerReceived } from "./answer-received.ts";
-import { answerStale } from "./answer-stale.ts";
 import { answerValidated } from "./answer-validated.ts";
 import { type CacheContext, keyOf } from "./cache-context.ts";
 import type { LoggedFlight } from "./flight-log.ts";
+import { standIn } from "./stand-in.ts";
 import type { UnreadBody, UpstreamAnswer } from "./upstream.ts";
 
 /**
@@ -74,19 +73,4 @@ async function send<Unread extends UnreadBody>(
   const requestedAtMs = clock.now();
   const answer = await forward({ method: request.method, headers, signal });
   return { answer, times: { requestedAtMs, receivedAtMs: clock.now() } };
-}
-
-function standIn<Unread extends UnreadBody>(
-  context: CacheContext,
-  subject: Exchange<Unread>,
-  stored: StoredResponse,
-  trouble: UpstreamTrouble,
-): Exchanged<Unread> | null {
-  const nowMs = context.clock.now();
-  const wishes = readRequestDirectives(subject.request.headers, context.policy);
-  const ageMs = currentAgeMs(stored, nowMs);
-  const reason = staleOnErrorReason(stored, wishes, ageMs, trouble, context.policy);
-  return reason === null
-    ? null
-    : { answer: answerStale(context, subject, stored, ageMs, nowMs, reason), outcome: "failed" };
 }

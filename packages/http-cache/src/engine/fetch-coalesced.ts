@@ -1,5 +1,6 @@
 import type { CacheRequest } from "../decide/cache-request.ts";
 import type { Decision, Fetch } from "../decide/decision.ts";
+import { isAuthorised } from "../decide/refusal-to-store.ts";
 import { variantOf } from "../decide/variant.ts";
 import { encodeKey } from "../keys/encode-key.ts";
 import type { FollowingFlight, LeadingFlight, MaybePromise, Turn } from "../ports.ts";
@@ -10,10 +11,14 @@ import { exchange } from "./exchange.ts";
 import { type Exchange, forwardReasonOf } from "./exchange-subject.ts";
 import type { UnreadBody } from "./upstream.ts";
 
-/** Requests of one resource and, as far as it is known by what they vary, of one variant, wait for each other. */
+/**
+ * Requests of one resource and, as far as it is known by what they vary, of one variant, wait for each other. Those with credentials wait apart:
+ * their answers are often for one of them alone, and nobody else is to notice that.
+ */
 export function flightKey(request: CacheRequest, decision: Fetch): string {
   const vary = decision.kind === "miss" ? decision.vary : decision.stored.vary;
-  return encodeKey([keyOf(request), ...variantOf(vary, request.headers)]);
+  const credentials = isAuthorised(request) ? "authorised" : "";
+  return encodeKey([keyOf(request), credentials, ...variantOf(vary, request.headers)]);
 }
 
 /** True for a request whose answer can be of use to others: it is for the whole of the resource. */

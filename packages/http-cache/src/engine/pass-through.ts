@@ -1,11 +1,9 @@
 import type { CacheRequest } from "../decide/cache-request.ts";
-import type { BypassReason, Fetch } from "../decide/decision.ts";
+import type { BypassReason } from "../decide/decision.ts";
 import { isUnsafe } from "../decide/invalidated-urls.ts";
 import type { CacheAnswer } from "./cache-answer.ts";
 import { type CacheContext, keyOf } from "./cache-context.ts";
 import { passOn, receivedStatus } from "./answer-received.ts";
-import { forwardReasonOf } from "./exchange-subject.ts";
-import { freshenFromHead } from "./freshen-from-head.ts";
 import { invalidateAfter } from "./invalidate.ts";
 import { storeAnswer, type StoreVerdict } from "./store-answer.ts";
 import type { Forward, UnreadBody } from "./upstream.ts";
@@ -23,7 +21,7 @@ export async function passThrough<Unread extends UnreadBody>(
     const requestedAtMs = context.clock.now();
     const answer = await forward({ method: request.method, headers: request.headers, signal });
     const times = { requestedAtMs, receivedAtMs: context.clock.now() };
-    let verdict: StoreVerdict = { stored: null, refusal: reason === "no-store" ? "request-no-store" : "method" };
+    let verdict: StoreVerdict = { stored: null, refusal: reason === "no-store" ? "request-no-store" : reason };
     if (isUnsafe(request.method)) {
       // A change by another client while this one was on its way still counts, but not the change that this request made.
       const wasOutdated = flight.isOutdated([]);
@@ -34,28 +32,6 @@ export async function passThrough<Unread extends UnreadBody>(
     const { refusal } = verdict;
     const entry = receivedStatus(context, reason === "method" ? "method" : "bypass", answer.status, verdict, null);
     return passOn(answer, entry, { outcome: "bypassed", reason, refusal, isCollapsed: null });
-  } finally {
-    flight.end();
-  }
-}
-
-/** Forwards a HEAD that nothing stored could answer. */
-export async function passHead<Unread extends UnreadBody>(
-  context: CacheContext,
-  request: CacheRequest,
-  forward: Forward<Unread>,
-  decision: Fetch,
-  signal: AbortSignal | undefined,
-): Promise<CacheAnswer<Unread>> {
-  const flight = context.flights.begin(keyOf(request));
-  try {
-    const requestedAtMs = context.clock.now();
-    const answer = await forward({ method: request.method, headers: request.headers, signal });
-    const times = { requestedAtMs, receivedAtMs: context.clock.now() };
-    if (decision.kind === "revalidate") await freshenFromHead(context, request, decision.stored, answer, times, flight);
-    const verdict: StoreVerdict = { stored: null, refusal: "method" };
-    const entry = receivedStatus(context, forwardReasonOf(decision), answer.status, verdict, null);
-    return passOn(answer, entry, { outcome: "fetched", reason: decision.reason, refusal: "method", isCollapsed: null });
   } finally {
     flight.end();
   }
