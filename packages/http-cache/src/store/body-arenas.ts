@@ -3,13 +3,16 @@ export interface BodyPlace {
   arena: BodyArena;
   offset: number;
   length: number;
+  /** Where it stands in its block's list. */
+  index: number;
   isReleased: boolean;
 }
 
 /** A block of memory that bodies are appended to. */
 export interface BodyArena {
   readonly bytes: Uint8Array<ArrayBuffer>;
-  readonly places: BodyPlace[];
+  /** What lies in it; a released place leaves a gap, so that a block holds no entry that is gone. */
+  readonly places: (BodyPlace | null)[];
   usedBytes: number;
   deadBytes: number;
 }
@@ -58,11 +61,14 @@ export function createBodyArenas(): BodyArenas {
   }
 
   function write(body: Uint8Array, place: BodyPlace): void {
+    // An empty body fills no block, so it would stay on the list of one for ever.
+    if (body.length === 0) return;
     const arena = arenaFor(body.length);
     arena.bytes.set(body, arena.usedBytes);
     place.arena = arena;
     place.offset = arena.usedBytes;
     place.length = body.length;
+    place.index = arena.places.length;
     arena.usedBytes += body.length;
     arena.places.push(place);
   }
@@ -72,7 +78,7 @@ export function createBodyArenas(): BodyArenas {
     if (arena === current || arena.deadBytes < arena.usedBytes * deadShare) return;
     const places = arena.places.splice(0);
     allocatedBytes -= arena.bytes.length;
-    for (const place of places) if (!place.isReleased) write(readBody(place), place);
+    for (const place of places) if (place !== null) write(readBody(place), place);
   }
 
   return {
@@ -83,6 +89,8 @@ export function createBodyArenas(): BodyArenas {
     release(place) {
       if (place.isReleased) return;
       place.isReleased = true;
+      if (place.length === 0) return;
+      place.arena.places[place.index] = null;
       place.arena.deadBytes += place.length;
       moveOutIfDead(place.arena);
     },

@@ -35,6 +35,7 @@ export class MemoryEntry implements StoredResponse, EvictionNode, BodyPlace {
   arena: BodyArena = nowhere;
   offset = 0;
   length = 0;
+  index = 0;
   isReleased = false;
 
   constructor(key: string, response: StoredResponse, intern: Intern) {
