@@ -154,6 +154,12 @@ export const ConfigFileSchema: v.GenericSchema<unknown, ConfigFile> = object({
   cache: v.exactOptional(
     object({
       enabled: v.exactOptional(setting(v.boolean(), "Whether answers to reads are kept for a moment. Default: true.")),
+      store: v.exactOptional(
+        setting(
+          v.picklist(["memory", "valkey"], "must be memory or valkey"),
+          "Where they are kept. Default: memory. valkey (VALKEY_URL) shares them between gateways, for a round trip each.",
+        ),
+      ),
       maxBytes: v.exactOptional(
         setting(number(1_048_576, 17_179_869_184), "Memory that kept answers may take. Default: 67108864 (64 MiB)."),
       ),

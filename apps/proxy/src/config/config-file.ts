@@ -30,6 +30,7 @@ export interface ConfigFile {
 /** `cache` of the file. */
 export interface CacheFile {
   enabled?: boolean;
+  store?: "memory" | "valkey";
   maxBytes?: number;
   maxEntries?: number;
   /** Who sees `Cache-Status`. */

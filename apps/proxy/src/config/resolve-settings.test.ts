@@ -30,7 +30,7 @@ test("without anything the proxy listens on loopback and embeds its server", () 
     tenants: new Map(),
     corsOrigins: [],
     auditContent: false,
-    cache: { maxBytes: 67_108_864, maxEntries: 100_000, statusFor: "everybody" },
+    cache: { store: "memory", maxBytes: 67_108_864, maxEntries: 100_000, statusFor: "everybody" },
     rateLimits: resolveRateLimits({}, false).settings,
     admin: null,
   });

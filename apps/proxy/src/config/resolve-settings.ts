@@ -79,6 +79,9 @@ export function resolveSettings({ flags, environment, file }: SettingSources): R
   const valkeyUrl = check<string | null>(choose(null, "VALKEY_URL", "VALKEY_URL", undefined), readValkeyUrl, null);
   const rateLimits = resolveRateLimits(config.rateLimits ?? {}, valkeyUrl !== null);
   problems.push(...checkOrigins(corsOrigins), ...rateLimits.problems);
+  if (config.cache?.store === "valkey" && valkeyUrl === null) {
+    problems.push({ setting: "cache.store", rule: "valkey needs VALKEY_URL" });
+  }
   const passThrough = config.auth?.passThrough ?? false;
   if (passThrough && isEmbedded) {
     const rule =
@@ -113,8 +116,14 @@ export function resolveSettings({ flags, environment, file }: SettingSources): R
 }
 
 function resolveCache({ cache = {} }: ConfigFile): Settings["cache"] {
-  const { enabled = true, maxBytes = 67_108_864, maxEntries = 100_000, statusFor = "everybody" } = cache;
-  return enabled ? { maxBytes, maxEntries, statusFor } : null;
+  const {
+    enabled = true,
+    store = "memory",
+    maxBytes = 67_108_864,
+    maxEntries = 100_000,
+    statusFor = "everybody",
+  } = cache;
+  return enabled ? { store, maxBytes, maxEntries, statusFor } : null;
 }
 
 type Read<Value> = { readonly ok: true; readonly value: Value } | { readonly ok: false; readonly rule: string };

@@ -36,6 +36,7 @@ export interface Settings {
 
 /** How answers to reads are kept. */
 export interface CacheSettings {
+  readonly store: "memory" | "valkey";
   readonly maxBytes: number;
   readonly maxEntries: number;
   readonly statusFor: CacheStatusAudience;

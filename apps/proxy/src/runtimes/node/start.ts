@@ -50,7 +50,8 @@ export async function startCommand(parsed: ParsedCommand): Promise<void> {
   const audit = await openAudit(settings, keys.pepper);
   const rateLimits = await openRateLimiter(settings, log);
   const keyStore = reportOutages(keys.keyStore, log);
-  const environmentCache = openEnvironmentCache(settings, log);
+  const kept = await openEnvironmentCache(settings, log);
+  const environmentCache = kept.cache;
   const upstream = await composeUpstream(settings, keyStore, log, environmentCache);
   const keyStoreFor: KeyStoreFor = (actor) => auditKeyStore(keyStore, audit, actor, onFailure);
   const keyUses = createKeyUses({ clock: systemClock, keyStore, onFailure: onKeyStoreFailure });
@@ -128,6 +129,7 @@ export async function startCommand(parsed: ParsedCommand): Promise<void> {
       const { writer, sequence, hash } = audit.end();
       log({ type: "audit_end", writer, sequence, hash });
       rateLimits.close();
+      kept.close();
       keys.close();
       lock?.release();
     },
