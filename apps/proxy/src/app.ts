@@ -36,6 +36,7 @@ import { createCredentialChoice } from "./upstream/choose-credential.ts";
 import { buildUpstreamRequest } from "./upstream/build-upstream-request.ts";
 import { createForward } from "./upstream/forward.ts";
 import { createForwardAuthorised, type RequestMeaning } from "./upstream/forward-authorised.ts";
+import type { Deadline } from "./upstream/run-with-deadline.ts";
 import { validateRequest } from "./validate-request.ts";
 
 /** The gateway. No function rejects. */
@@ -181,14 +182,19 @@ export function createProxy(ports: ProxyPorts, config: ProxyConfig): Proxy {
     const credential = credentials(request, trace.requestId, principal, ownCredential);
     const parts = { endpoint, params, query, body, principal, requestId: trace.requestId, credential };
     const meaning: RequestMeaning = { params, queryValues, bodyValue, beforeSend };
-    const forward = (signal: AbortSignal): Promise<PlainResponse> => {
-      const deadline = { atMs: ports.clock.now() + config.upstreamTimeoutMs, signal };
+    const atMs = ports.clock.now() + config.upstreamTimeoutMs;
+    const forward = (deadline: Deadline): Promise<PlainResponse> => {
       return upstream.forward(endpoint, buildUpstreamRequest(request, parts, config), deadline, meaning);
     };
-    const fetch = (signal = never): Promise<PlainResponse> => forward(signal);
-    const cached = ports.environmentCache?.read({ request, endpoint, params, query, principal, fetch }) ?? null;
+    // One deadline for all that is done for a request, however often; what is done behind its answer has its own.
+    const fetch = (signal?: AbortSignal): Promise<PlainResponse> =>
+      forward(
+        signal === undefined ? { atMs: ports.clock.now() + config.upstreamTimeoutMs, signal: never } : { atMs, signal },
+      );
+    const read = { request, endpoint, params, query, principal, credential: credential?.value ?? null, fetch };
+    const cached = ports.environmentCache?.read(read) ?? null;
     if (cached !== null) return cached;
-    const response = await forward(request.signal);
+    const response = await forward({ atMs, signal: request.signal });
     // Whatever became of it: a send may have changed what its device says of itself.
     const { send } = trace;
     if (send?.isStarted === true && send.deviceId !== null) {

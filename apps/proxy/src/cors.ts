@@ -7,11 +7,12 @@ const apiPrefix = "/v1/";
 const maxAgeSeconds = 600;
 
 const exposedHeaders =
-  "x-request-id, retry-after, x-should-retry, idempotency-replayed, ratelimit, ratelimit-policy, ratelimit-degraded";
+  "x-request-id, retry-after, x-should-retry, idempotency-replayed, etag, age, cache-status, ratelimit, ratelimit-policy, ratelimit-degraded";
 
 const preflightHeaders: PlainHeaders = {
   "access-control-allow-methods": "GET, POST",
-  "access-control-allow-headers": "authorization, content-type, idempotency-key, x-request-id",
+  "access-control-allow-headers":
+    "authorization, content-type, idempotency-key, x-request-id, if-none-match, cache-control",
   "access-control-max-age": String(maxAgeSeconds),
 };
 

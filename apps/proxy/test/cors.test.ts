@@ -42,7 +42,8 @@ describe("with origins", () => {
     expect(headers).toMatchObject({
       "access-control-allow-origin": page,
       "access-control-allow-methods": "GET, POST",
-      "access-control-allow-headers": "authorization, content-type, idempotency-key, x-request-id",
+      "access-control-allow-headers":
+        "authorization, content-type, idempotency-key, x-request-id, if-none-match, cache-control",
       vary: "Origin",
     });
     expect(headers).not.toHaveProperty("access-control-allow-credentials");
@@ -67,7 +68,7 @@ describe("with origins", () => {
       expect(answer.headers).toMatchObject({
         "access-control-allow-origin": page,
         "access-control-expose-headers":
-          "x-request-id, retry-after, x-should-retry, idempotency-replayed, ratelimit, ratelimit-policy, ratelimit-degraded",
+          "x-request-id, retry-after, x-should-retry, idempotency-replayed, etag, age, cache-status, ratelimit, ratelimit-policy, ratelimit-degraded",
         vary: "Origin",
       });
       expect(answer.headers).not.toHaveProperty("access-control-allow-credentials");

@@ -6,6 +6,8 @@ export interface EnvironmentCacheKey {
   readonly upstream: string;
   readonly tenant: string;
   readonly view: AuthorisationView;
+  /** Digest of the credential with which the upstream is asked: another one may be another account's. */
+  readonly credential: string;
   readonly endpoint: Endpoint;
   readonly params: Readonly<Record<string, string>>;
   /** As it goes on to the upstream, unknown members included. */
@@ -20,7 +22,10 @@ export function toCacheTarget(key: EnvironmentCacheKey): {
   const query = new URLSearchParams(key.query);
   query.sort();
   const resource = `${buildPath(key.endpoint, key.params)}?${query.toString()}`;
-  return { url: `${origin}/${key.view}${resource}`, partition: partitionOf(key.upstream, key.tenant) };
+  return {
+    url: `${origin}/${key.view}/${key.credential}${resource}`,
+    partition: partitionOf(key.upstream, key.tenant),
+  };
 }
 
 /** What every key of a tenant shares. */

@@ -1,4 +1,5 @@
 import {
+  type CacheAnswer,
   type CacheStore,
   createHttpCache,
   createInProcessCoalescer,
@@ -7,10 +8,12 @@ import {
 } from "@letta-environments/http-cache";
 import type { Clock, Sha256 } from "@letta-environments/platform";
 import type { KnownEndpoint, PlainHeaders, PlainResponse, Principal } from "@letta-environments/schema";
+import { createBoundedMap } from "../auth/bounded-map.ts";
+import { callerGone } from "../caller-gone.ts";
 import type { GatewayRequest } from "../gateway-request.ts";
 import { createAuthorisationView } from "./authorisation-view.ts";
 import { cachePlan } from "./cache-plan.ts";
-import { toPlainResponse, toUpstreamAnswer } from "./cached-answer.ts";
+import { notModified, toPlainResponse, toUpstreamAnswer } from "./cached-answer.ts";
 import { origin, partitionOf, toCacheTarget } from "./environment-cache-key.ts";
 
 /** A read that may be answered from what was read before. */
@@ -20,6 +23,8 @@ export interface CachedRead {
   readonly params: Readonly<Record<string, string>>;
   readonly query: string;
   readonly principal: Principal;
+  /** With what the upstream is asked; what was read with another one is not found. `null` for nothing. */
+  readonly credential: string | null;
   /** Reads anew. Called also when nobody waits any longer, and then without a signal. */
   readonly fetch: (signal: AbortSignal | undefined) => Promise<PlainResponse>;
 }
@@ -53,7 +58,7 @@ export function createEnvironmentCache(options: EnvironmentCacheOptions): Enviro
   const cache: HttpCache = createHttpCache({
     store,
     clock,
-    coalescer: createInProcessCoalescer({ clock }),
+    coalescer: createInProcessCoalescer({ clock, soloForMs: 1_000, maxSoloKeys: 1_000 }),
     name: "letta-gateway",
     // What may be kept, and for how long, is said with each answer.
     policy: {
@@ -66,24 +71,54 @@ export function createEnvironmentCache(options: EnvironmentCacheOptions): Enviro
     onTrouble,
   });
   const viewOf = createAuthorisationView(sha256);
+  const digests = createBoundedMap<string>(maxCredentials);
+
+  function digestOf(credential: string | null): string {
+    if (credential === null) return "none";
+    let digest = digests.get(credential);
+    if (digest === undefined) {
+      digest = sha256(credential);
+      digests.set(credential, digest);
+    }
+    return digest;
+  }
 
   return {
-    read({ request, endpoint, params, query, principal, fetch }) {
+    read({ request, endpoint, params, query, principal, credential, fetch }) {
       const windows = cachePlan[endpoint.operation];
       if (windows === undefined) return null;
       const { tenant } = principal;
-      const target = toCacheTarget({ upstream, tenant, view: viewOf(principal), endpoint, params, query });
+      const view = viewOf(principal);
+      const target = toCacheTarget({
+        upstream,
+        tenant,
+        view,
+        credential: digestOf(credential),
+        endpoint,
+        params,
+        query,
+      });
       const groups = groupsOf(params["deviceId"]);
+      let own: PlainResponse | null = null;
       const answer = cache.handle(
         // Who asks is in the key; the caller's credentials are the gateway's business, not the cache's.
         { ...target, method: "GET", headers: wishesOf(request), isAuthorised: false },
-        async ({ signal }) => toUpstreamAnswer(await fetch(signal), windows, groups, sha256),
+        async ({ signal }) => {
+          const response = await fetch(signal);
+          // One that is fetched behind the answer is nobody's own.
+          if (signal !== undefined) own = response;
+          return toUpstreamAnswer(response, windows, groups, sha256);
+        },
         { signal: request.signal },
       );
-      const shows = showsStatus(principal);
-      return answer instanceof Promise
-        ? answer.then((late) => toPlainResponse(late, shows))
-        : toPlainResponse(answer, shows);
+      const ifNoneMatch = request.header("if-none-match");
+      const present = (given: CacheAnswer): PlainResponse =>
+        notModified(toPlainResponse(given, own, showsStatus(principal)), ifNoneMatch);
+      if (!(answer instanceof Promise)) return present(answer);
+      return answer.then(present, (cause: unknown) => {
+        if (request.signal.aborted) return callerGone;
+        throw cause;
+      });
     },
     async invalidate(tenant, what) {
       const target = { url: `${origin}/`, partition: partitionOf(upstream, tenant) };
@@ -92,6 +127,9 @@ export function createEnvironmentCache(options: EnvironmentCacheOptions): Enviro
     },
   };
 }
+
+/** Credentials whose digests are remembered. */
+const maxCredentials = 1_000;
 
 const everything = "everything";
 const lists = "lists";
@@ -104,14 +142,15 @@ function groupsOf(deviceId: string | undefined): readonly string[] {
   return [everything, deviceId === undefined ? lists : deviceGroup(deviceId)];
 }
 
-/** The fields of a request that a cache obeys. */
-const wishes = ["cache-control", "pragma", "if-none-match", "if-modified-since"];
-
+/**
+ * What of a caller's wishes the cache is told: to ask the upstream, or to keep nothing. Conditions are judged on the answer, so that one request
+ * serves those with a tag and those without; whether something is kept (`only-if-cached`) is not theirs to ask.
+ */
 function wishesOf(request: GatewayRequest): PlainHeaders {
-  const headers: Record<string, string> = {};
-  for (const name of wishes) {
-    const value = request.header(name);
-    if (value !== null) headers[name] = value;
-  }
-  return headers;
+  const cacheControl = request.header("cache-control")?.toLowerCase() ?? "";
+  const directives = cacheControl.split(",").map((directive) => directive.trim());
+  const asks = directives.includes("no-cache") || directives.includes("max-age=0");
+  const isPrivate = directives.includes("no-store");
+  if (!asks && !isPrivate) return {};
+  return { "cache-control": [...(asks ? ["no-cache"] : []), ...(isPrivate ? ["no-store"] : [])].join(", ") };
 }

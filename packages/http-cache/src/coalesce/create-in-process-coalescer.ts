@@ -40,8 +40,11 @@ export function createInProcessCoalescer(options: InProcessCoalescerOptions): Co
   function rememberSolo(key: string): void {
     soloUntilMs.delete(key);
     soloUntilMs.set(key, clock.now() + soloForMs);
-    const oldest = soloUntilMs.keys().next();
-    if (soloUntilMs.size > maxSoloKeys && oldest.done !== true) soloUntilMs.delete(oldest.value);
+    // The oldest come first: what is over holds no key any longer than the next one comes.
+    for (const [oldest, untilMs] of soloUntilMs) {
+      if (soloUntilMs.size <= maxSoloKeys && untilMs > clock.now()) break;
+      soloUntilMs.delete(oldest);
+    }
   }
 
   function lead(key: string, flight: Flight): LeadingFlight {

@@ -73,5 +73,7 @@ function asReceived(
 /** A refusal of one client, or an error, says nothing of what the next one gets. */
 function outcomeOf({ stored, refusal }: StoreVerdict, status: number): FlightOutcome {
   if (refusal === null && stored !== null && isShareable(stored)) return "stored";
+  // What changed meanwhile says nothing about whom an answer is for: somebody else asks again.
+  if (refusal === "outdated") return "failed";
   return describesResource(status) ? "unshared" : "failed";
 }

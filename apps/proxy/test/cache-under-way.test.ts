@@ -1,0 +1,144 @@
+/** The cache while things go wrong or change under way. */
+import { createMemoryCacheStore } from "@letta-environments/http-cache";
+import { sha256Hex } from "@letta-environments/platform/node";
+import { jsonResponse, type PlainResponse } from "@letta-environments/schema";
+import { expect, test, vi } from "vitest";
+import { createEnvironmentCache, type EnvironmentCache } from "../src/cache/environment-cache.ts";
+import type { UpstreamFetch } from "../src/ports.ts";
+import type { ProxyConfig } from "../src/proxy-config.ts";
+import { environmentRow } from "./support/environment-row.ts";
+import { type FakeRequest, fakeRequest } from "./support/fake-request.ts";
+import { createTestProxy, problemOf, type TestProxy } from "./support/test-proxy.ts";
+
+const rows = jsonResponse(200, { connections: [environmentRow("1")], hasNextPage: false });
+
+interface Cached extends TestProxy {
+  readonly cache: EnvironmentCache;
+  /** How the upstream answers from now on. */
+  answer: () => Promise<PlainResponse>;
+  asked: number;
+  ask(key: string, request?: FakeRequest): Promise<PlainResponse>;
+}
+
+function setUp(config: Partial<ProxyConfig> = {}, showsStatus = true): Cached {
+  const clock = { now: () => testProxy.clock.now() };
+  const cache = createEnvironmentCache({
+    store: createMemoryCacheStore({ clock }),
+    clock,
+    sha256: sha256Hex,
+    upstream: "https://upstream.example",
+    showsStatus: () => showsStatus,
+    onTrouble: () => undefined,
+  });
+  const upstream: UpstreamFetch = () => {
+    cached.asked += 1;
+    return cached.answer();
+  };
+  const testProxy = createTestProxy(upstream, { ports: { environmentCache: cache }, config });
+  const cached: Cached = {
+    ...testProxy,
+    cache,
+    answer: () => Promise.resolve(rows),
+    asked: 0,
+    ask: (key, request) => testProxy.proxy.handle(fakeRequest({ key, ...request })),
+  };
+  return cached;
+}
+
+test("callers with a tag wait for one request too, and get 304 also when nothing was kept", async () => {
+  const cached = setUp();
+  const { key } = await cached.issueKey();
+  const etag = (await cached.ask(key)).headers["etag"] ?? "";
+  await cached.cache.invalidate("default", { group: "everything" });
+  const headers = { "if-none-match": `"other" , , ${etag}` };
+  const answers = await Promise.all(Array.from({ length: 50 }, () => cached.ask(key, { headers })));
+  expect(answers.every(({ status, body }) => status === 304 && body === null)).toBe(true);
+  expect(cached.asked).toBe(2);
+});
+
+test("a change under way is no reason to ask for everybody apart", async () => {
+  const cached = setUp();
+  const { key } = await cached.issueKey();
+  let finish: (response: PlainResponse) => void = () => undefined;
+  cached.answer = () => new Promise((resolve) => (finish = resolve));
+  const first = cached.ask(key);
+  await vi.waitFor(() => expect(cached.asked).toBe(1));
+  await cached.cache.invalidate("default", { deviceId: "device-1" });
+  finish(rows);
+  expect((await first).status).toBe(200);
+  cached.answer = () => Promise.resolve(rows);
+  await Promise.all(Array.from({ length: 50 }, () => cached.ask(key)));
+  expect(cached.asked).toBe(2);
+});
+
+test("nobody waits longer than one deadline for an upstream that hangs, and who can be answered from before is", async () => {
+  const cached = setUp({ upstreamTimeoutMs: 1_000 });
+  const { key } = await cached.issueKey();
+  await cached.ask(key);
+  await cached.clock.advance(6_000);
+  cached.answer = () => new Promise(() => undefined);
+  const answers = Promise.all(Array.from({ length: 20 }, () => cached.ask(key)));
+  await vi.waitFor(() => expect(cached.asked).toBe(2));
+  await cached.clock.advance(1_000);
+  expect((await answers).map(({ status }) => status)).toEqual(Array.from({ length: 20 }, () => 200));
+});
+
+test("a caller that goes away while it waits for another one's answer is no defect", async () => {
+  const cached = setUp();
+  const { key } = await cached.issueKey();
+  cached.answer = () => new Promise(() => undefined);
+  void cached.ask(key);
+  await vi.waitFor(() => expect(cached.asked).toBe(1));
+  const controller = new AbortController();
+  const second = cached.ask(key, { signal: controller.signal });
+  await new Promise((resolve) => setImmediate(resolve));
+  controller.abort();
+  expect((await second).status).toBe(499);
+  expect(cached.events.filter(({ type }) => type === "internal_error")).toEqual([]);
+});
+
+test("where the status is hidden, neither an age nor a wish tells whether something is kept", async () => {
+  const cached = setUp({}, false);
+  const { key } = await cached.issueKey();
+  const onlyKept = { headers: { "cache-control": "only-if-cached, max-stale=60" } };
+  const fresh = await cached.ask(key, onlyKept);
+  const kept = await cached.ask(key, onlyKept);
+  expect(kept.status).toBe(200);
+  expect(Object.keys(kept.headers).toSorted()).toEqual(Object.keys(fresh.headers).toSorted());
+});
+
+test("a time is no proof that nothing has changed", async () => {
+  const cached = setUp();
+  const { key } = await cached.issueKey();
+  await cached.ask(key);
+  const headers = { "if-modified-since": "Fri, 31 Dec 2100 00:00:00 GMT" };
+  expect((await cached.ask(key, { headers })).status).toBe(200);
+});
+
+test("a refused credential is not hidden by what was read before, and nothing that was read with another one is found", async () => {
+  let credential = "sk-first";
+  const cached = setUp({ upstream: { kind: "http", credentialOf: () => credential } });
+  const { key } = await cached.issueKey();
+  await cached.ask(key);
+  credential = "sk-second";
+  await cached.ask(key);
+  expect(cached.asked).toBe(2);
+  await cached.clock.advance(6_000);
+  cached.answer = () => Promise.resolve(jsonResponse(401, {}));
+  const refused = await cached.ask(key);
+  expect([refused.status, problemOf(refused).errorCode]).toEqual([502, "upstream_credential_rejected"]);
+});
+
+test("what an upstream says of its limits is told to whom it was said, and to nobody later", async () => {
+  const cached = setUp();
+  const { key } = await cached.issueKey();
+  cached.answer = () =>
+    Promise.resolve({
+      ...rows,
+      headers: { ...rows.headers, ratelimit: '"theirs";r=0;t=9', "x-ratelimit-remaining": "0" },
+    });
+  const first = await cached.ask(key);
+  expect(first.headers).toMatchObject({ ratelimit: '"theirs";r=0;t=9', "x-ratelimit-remaining": "0" });
+  const second = await cached.ask(key);
+  expect([second.headers["ratelimit"], second.headers["x-ratelimit-remaining"]]).toEqual([undefined, undefined]);
+});
