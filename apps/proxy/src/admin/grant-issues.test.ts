@@ -81,6 +81,6 @@ describe("grants of a key", () => {
       ),
       { numRuns: 5_000 },
     );
-    expect(covered).toBeGreaterThan(100);
+    expect(covered).toBeGreaterThan(20);
   });
 });
