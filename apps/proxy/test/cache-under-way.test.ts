@@ -83,6 +83,15 @@ test("nobody waits longer than one deadline for an upstream that hangs, and who 
   expect((await answers).map(({ status }) => status)).toEqual(Array.from({ length: 20 }, () => 200));
 });
 
+test("a caller that wants the upstream's own word does not wait for another one's answer", async () => {
+  const cached = setUp();
+  const { key } = await cached.issueKey();
+  cached.answer = () => (cached.asked === 1 ? new Promise(() => undefined) : Promise.resolve(rows));
+  void cached.ask(key);
+  await vi.waitFor(() => expect(cached.asked).toBe(1));
+  expect((await cached.ask(key, { headers: { "cache-control": "no-cache" } })).status).toBe(200);
+});
+
 test("a caller that goes away while it waits for another one's answer is no defect", async () => {
   const cached = setUp();
   const { key } = await cached.issueKey();

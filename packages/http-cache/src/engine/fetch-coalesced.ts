@@ -1,6 +1,8 @@
+import type { CachePolicy } from "../decide/cache-policy.ts";
 import type { CacheRequest } from "../decide/cache-request.ts";
 import type { Decision, Fetch } from "../decide/decision.ts";
 import { isAuthorised } from "../decide/refusal-to-store.ts";
+import { readRequestDirectives } from "../decide/request-directives.ts";
 import { variantOf } from "../decide/variant.ts";
 import { encodeKey } from "../keys/encode-key.ts";
 import type { FollowingFlight, LeadingFlight, MaybePromise, Turn } from "../ports.ts";
@@ -22,8 +24,11 @@ export function flightKey(request: CacheRequest, decision: Fetch): string {
 }
 
 /** True for a request whose answer can be of use to others: it is for the whole of the resource. */
-export function mayCoalesce({ method, headers }: CacheRequest, decision: Fetch): boolean {
+export function mayCoalesce({ method, headers }: CacheRequest, decision: Fetch, policy: CachePolicy): boolean {
   if (method !== "GET") return false;
+  // Who wants the origin's own word is not helped by waiting for an answer to somebody else.
+  const { noCache, maxAgeMs } = readRequestDirectives(headers, policy);
+  if (noCache || maxAgeMs === 0) return false;
   if (decision.kind === "revalidate") return true;
   return ["range", "if-none-match", "if-modified-since"].every((name) => headers[name] === undefined);
 }
@@ -35,7 +40,7 @@ export async function fetchCoalesced<Unread extends UnreadBody>(
   lookUp: (request: CacheRequest) => MaybePromise<Decision>,
 ): Promise<CacheAnswer<Unread>> {
   const { request, decision, signal } = subject;
-  if (!mayCoalesce(request, decision)) return (await exchange(context, subject)).answer;
+  if (!mayCoalesce(request, decision, context.policy)) return (await exchange(context, subject)).answer;
   const flight = context.coalescer.enter(flightKey(request, decision));
   if (flight.role === "solo") return (await exchange(context, subject)).answer;
   if (flight.role === "leader") return lead(context, subject, flight);
