@@ -30,6 +30,11 @@ test("what a device does is shown at once, however fresh the kept answer is, and
   expect((await ask(proxy, caller, "/device-1")).body).toMatchObject({ connectionId: device.connectionId });
   expect((await ask(proxy, caller, "/device-1")).status).toContain("letta-gateway; hit");
 
+  const changed = proxy.process.waitForOutput(/"event":"device_changed"/);
+  device.send({ type: "update_device_status", device_status: { current_permission_mode: "standard" } });
+  await changed;
+  expect((await ask(proxy, caller, "/device-1")).body).toMatchObject({ currentMode: "standard" });
+
   const gone = proxy.process.waitForOutput(/"event":"device_disconnected"/);
   await device.close();
   await gone;

@@ -1,6 +1,6 @@
 /** Rate limits in the pipeline: where they are asked, what they say, and what they never do. */
 import { jsonResponse, type PlainResponse } from "@letta-environments/schema";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { createMemoryRateLimitStore } from "../src/adapters/memory-rate-limit-store.ts";
 import type { RateLimitsFile } from "../src/config/rate-limit-file.ts";
 import { resolveRateLimits } from "../src/config/resolve-rate-limits.ts";
@@ -222,6 +222,17 @@ describe("failed authentication", () => {
       expect([status, headers["ratelimit"]]).toEqual([401, undefined]);
     }
     expect(testProxy.events.at(-1)).toMatchObject({ status: 401, shadowLimitedBy: ["failures"] });
+  });
+
+  test("past the limit asks no store, also for a key that would be good", async () => {
+    const testProxy = setUp(file);
+    const { key } = await testProxy.issueKey();
+    for (let count = 0; count < 4; count++) await testProxy.proxy.handle(fakeRequest({ key: await guess() }));
+    const find = vi.spyOn(testProxy.keyStore, "find");
+    for (const presented of [key, await guess()]) {
+      expect((await testProxy.proxy.handle(fakeRequest({ key: presented }))).status).toBe(429);
+    }
+    expect(find).not.toHaveBeenCalled();
   });
 
   test("of a caller's own key at the upstream counts against the address too", async () => {

@@ -124,7 +124,8 @@ describe.skipIf(!canLaunchValkey())("gateways on one Valkey", () => {
   test("answer 503 to keys they have not seen while Valkey is away, keep those they have, and recover", async () => {
     const proxy = await start("one");
     const [warm, cold] = [await createKey("list"), await createKey("list", "connect")];
-    expect(await statusOf(proxy, warm.key)).toBe(200);
+    // The first look-up finds that keys have changed since the start, and nothing from before a change is remembered.
+    for (let count = 0; count < 2; count++) expect(await statusOf(proxy, warm.key)).toBe(200);
     valkey.pause();
     expect(await statusOf(proxy, warm.key)).toBe(200);
     const register = await registerDevice({ baseUrl: proxy.url, apiKey: cold.key, deviceId: "d" });

@@ -10,6 +10,8 @@ export const outageBoundMs = 60_000;
 export interface KeyGeneration {
   /** Synchronous: what the last look told. It is another one on every call when the last look is too long ago. */
   current(): number;
+  /** Looks now. It never rejects. */
+  look(): Promise<void>;
   /** Notes a change of this process's own; `null` where it is unknown whether it was made. */
   changed(stamp: string | null): void;
   stop(): void;
@@ -25,7 +27,7 @@ export async function watchKeyGeneration(valkey: ValkeyConnection, clock: Clock)
   /** `undefined`: unknown, so that whatever is read next is a change. */
   let stamp: unknown = await valkey.command(["GET", stampName]);
   let isStopped = false;
-  let cancelTimer = clock.setTimer(pollIntervalMs, () => void look());
+  let cancelTimer = clock.setTimer(pollIntervalMs, () => void lookAgain());
 
   async function look(): Promise<void> {
     const askedAt = clock.now();
@@ -37,10 +39,15 @@ export async function watchKeyGeneration(valkey: ValkeyConnection, clock: Clock)
     } catch {
       // The connection reports its failures; what matters here is how long ago the last answer was.
     }
-    if (!isStopped) cancelTimer = clock.setTimer(pollIntervalMs, () => void look());
+  }
+
+  async function lookAgain(): Promise<void> {
+    await look();
+    if (!isStopped) cancelTimer = clock.setTimer(pollIntervalMs, () => void lookAgain());
   }
 
   return {
+    look,
     current() {
       const now = clock.now();
       // A clock that was set back must not stretch the bound by as much.

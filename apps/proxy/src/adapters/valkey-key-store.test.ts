@@ -82,6 +82,17 @@ describe.skipIf(!canLaunchValkey())("keys in Valkey", () => {
     expect(store.generation()).not.toBe(before);
   });
 
+  test("whoever has read a changed key trusts nothing older: its change is told with it", async () => {
+    const clock = createVirtualClock();
+    const [store, other] = [await open(connect(), clock), await open(connect(), clock)];
+    const record = createTestKeyRecord();
+    await store.create(record);
+    await other.update(record.id, (current) => revokeKey(current, 9));
+    const before = store.generation();
+    expect((await store.find(record.id))?.revokedAt).toBe(9);
+    expect(store.generation()).not.toBe(before);
+  });
+
   test("a lasting change of one key among many writers is lost by none of them", async () => {
     const clock = createVirtualClock();
     const first = await open(connect(), clock);

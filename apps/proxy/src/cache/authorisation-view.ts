@@ -17,11 +17,10 @@ export function createAuthorisationView(sha256: Sha256): (principal: Principal) 
   };
 }
 
-/** Everything that decides which rows a principal sees and what of them; a member of a principal that is added later belongs here, or not. */
-function viewOf({ tenant, deviceIds, connectionNames, tenantDevices, tenantName, scopes }: Principal): unknown {
+/** Everything but the tenant, which is the partition, that decides which rows a principal sees and what of them; a member of a principal that is added later belongs here, or not. */
+function viewOf({ deviceIds, connectionNames, tenantDevices, tenantName, scopes }: Principal): unknown {
   const sorted = (values: readonly string[] | null | undefined): readonly string[] | null => values?.toSorted() ?? null;
   return [
-    tenant,
     sorted(deviceIds),
     sorted(connectionNames),
     sorted(tenantDevices?.deviceIds),

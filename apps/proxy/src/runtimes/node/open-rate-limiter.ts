@@ -39,7 +39,10 @@ export async function openRateLimiter(settings: Settings, log: (event: LogEvent)
     clock: systemClock,
     deadlineMs,
     instances,
-    onDegraded: ({ state, ...event }) => log({ type: `rate_limits_${state}`, ...event } as LogEvent),
+    onDegraded(event) {
+      if (event.state === "degraded") log({ type: "rate_limits_degraded", reason: event.reason, cause: event.cause });
+      else log({ type: "rate_limits_recovered", durationMs: event.durationMs, decisions: event.decisions });
+    },
   });
   return { limiter, close };
 }
