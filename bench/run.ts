@@ -12,6 +12,7 @@ import { saveResult, writeReadme } from "./harness/save-result.ts";
 import { measureRateLimits } from "./rate-limits.ts";
 import { measureRateLimitsHttp } from "./rate-limits-http.ts";
 import { measureRequests } from "./requests.ts";
+import { measureRevocation } from "./revocation.ts";
 import { measureDigestComparison } from "./timing-of-digest-comparison.ts";
 
 const benchmarks: ReadonlyMap<string, () => BenchmarkResult | Promise<BenchmarkResult>> = new Map<
@@ -23,6 +24,7 @@ const benchmarks: ReadonlyMap<string, () => BenchmarkResult | Promise<BenchmarkR
   ["rate-limits", measureRateLimits],
   ["rate-limits-http", measureRateLimitsHttp],
   ["cache", measureCache],
+  ["revocation", measureRevocation],
   ["digest-comparison", measureDigestComparison],
 ]);
 
