@@ -7,6 +7,7 @@ const config: UserConfig = defineConfig({
     index: "src/index.ts",
     "node/index": "src/node/index.ts",
     "bun/index": "src/bun/index.ts",
+    "cloudflare/index": "src/cloudflare/index.ts",
     "valkey/index": "src/valkey/index.ts",
   },
 });

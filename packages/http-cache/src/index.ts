@@ -1,5 +1,9 @@
 export { webClock } from "./adapters/web-clock.ts";
-export { createInProcessCoalescer, type InProcessCoalescerOptions } from "./coalesce/create-in-process-coalescer.ts";
+export {
+  createInProcessCoalescer,
+  type InProcessCoalescer,
+  type InProcessCoalescerOptions,
+} from "./coalesce/create-in-process-coalescer.ts";
 export { noCoalescing } from "./coalesce/no-coalescing.ts";
 export { currentAgeMs, type ExchangeTimes, initialAgeMs, isClockBehind } from "./decide/age.ts";
 export { groupsOf, invalidatedGroups } from "./decide/cache-groups.ts";

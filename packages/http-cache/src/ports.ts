@@ -56,9 +56,13 @@ export interface SoloFlight {
 
 /**
  * Makes one request of many that miss at the same time. It hands over no answer, only turns: followers find what may be shared in the store,
- * by the same decision as everybody else, so what may not be shared cannot reach them. One whose promises must not cross requests
- * (Cloudflare Workers) uses `noCoalescing`.
+ * by the same decision as everybody else, so what may not be shared cannot reach them. Where a promise must not cross requests
+ * (Cloudflare Workers) the turns come from elsewhere, by a promise of each request's own; or `noCoalescing` is used.
  */
 export interface Coalescer {
-  enter(key: string): LeadingFlight | FollowingFlight | SoloFlight;
+  /**
+   * Enters a request that is to go to the origin. Who becomes a leader by a promise looks into the cache once more: the flight that it would have
+   * followed may have ended meanwhile. No promise of a coalescer rejects: one that cannot tell lets the request go by itself.
+   */
+  enter(key: string): MaybePromise<LeadingFlight | FollowingFlight | SoloFlight>;
 }

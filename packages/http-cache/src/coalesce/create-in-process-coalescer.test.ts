@@ -1,15 +1,15 @@
 import { createVirtualClock } from "@letta-environments/testkit";
 import { expect, test } from "vitest";
-import type { Coalescer, FollowingFlight, LeadingFlight, Turn } from "../ports.ts";
-import { createInProcessCoalescer } from "./create-in-process-coalescer.ts";
+import type { FollowingFlight, LeadingFlight, Turn } from "../ports.ts";
+import { createInProcessCoalescer, type InProcessCoalescer } from "./create-in-process-coalescer.ts";
 
-function lead(coalescer: Coalescer, key = "k"): LeadingFlight {
+function lead(coalescer: InProcessCoalescer, key = "k"): LeadingFlight {
   const flight = coalescer.enter(key);
   if (flight.role !== "leader") throw new Error(`It is a ${flight.role}.`);
   return flight;
 }
 
-function follow(coalescer: Coalescer, key = "k"): FollowingFlight {
+function follow(coalescer: InProcessCoalescer, key = "k"): FollowingFlight {
   const flight = coalescer.enter(key);
   if (flight.role !== "follower") throw new Error(`It is a ${flight.role}.`);
   return flight;

@@ -1,4 +1,4 @@
-import type { Clock, Coalescer, FlightOutcome, FollowingFlight, LeadingFlight, Turn } from "../ports.ts";
+import type { Clock, Coalescer, FlightOutcome, FollowingFlight, LeadingFlight, SoloFlight, Turn } from "../ports.ts";
 
 /** How an in-process coalescer is set. */
 export interface InProcessCoalescerOptions {
@@ -7,6 +7,11 @@ export interface InProcessCoalescerOptions {
   readonly soloForMs?: number;
   /** Keys that are remembered for it. Default: 10,000. */
   readonly maxSoloKeys?: number;
+}
+
+/** A {@link Coalescer} that answers at once. */
+export interface InProcessCoalescer extends Coalescer {
+  enter(key: string): LeadingFlight | FollowingFlight | SoloFlight;
 }
 
 interface Waiting {
@@ -23,7 +28,7 @@ interface Flight {
  * away, one follower takes the lead; when a second leader fails, the others go by themselves. When the answer is for nobody else they do so
  * at once, and so does every request of that key for a while.
  */
-export function createInProcessCoalescer(options: InProcessCoalescerOptions): Coalescer {
+export function createInProcessCoalescer(options: InProcessCoalescerOptions): InProcessCoalescer {
   const { clock, soloForMs = 10_000, maxSoloKeys = 10_000 } = options;
   const flights = new Map<string, Flight>();
   const soloUntilMs = new Map<string, number>();

@@ -41,9 +41,13 @@ export async function fetchCoalesced<Unread extends UnreadBody>(
 ): Promise<CacheAnswer<Unread>> {
   const { request, decision, signal } = subject;
   if (!mayCoalesce(request, decision, context.policy)) return (await exchange(context, subject)).answer;
-  const flight = context.coalescer.enter(flightKey(request, decision));
+  const entered = context.coalescer.enter(flightKey(request, decision));
+  const flight = entered instanceof Promise ? await entered : entered;
   if (flight.role === "solo") return (await exchange(context, subject)).answer;
-  if (flight.role === "leader") return lead(context, subject, flight);
+  if (flight.role === "leader")
+    return entered instanceof Promise
+      ? leadUnlessAnswered(context, subject, flight, lookUp)
+      : lead(context, subject, flight);
 
   const turn = await waitForTurn(flight, signal);
   const collapsed: Exchange<Unread> = { ...subject, isCollapsed: false };
@@ -57,6 +61,27 @@ export async function fetchCoalesced<Unread extends UnreadBody>(
   // Waiting once more is for those who have learnt only now by what the answers vary.
   const isOtherVariant = flightKey(request, next) !== flightKey(request, decision) && subject.isCollapsed === null;
   return isOtherVariant ? fetchCoalesced(context, again, lookUp) : (await exchange(context, again)).answer;
+}
+
+/** While a place was asked for, the flight before may have ended, and its answer may lie in the cache. */
+async function leadUnlessAnswered<Unread extends UnreadBody>(
+  context: CacheContext,
+  subject: Exchange<Unread>,
+  flight: LeadingFlight,
+  lookUp: (request: CacheRequest) => MaybePromise<Decision>,
+): Promise<CacheAnswer<Unread>> {
+  const { request, decision, signal } = subject;
+  if (signal?.aborted === true) {
+    flight.settle("abandoned");
+    throw signal.reason;
+  }
+  const next = await lookUp(request);
+  if (next.kind === "hit") {
+    flight.settle("stored");
+    return answerCollapsed(context, request, next, forwardReasonOf(decision), context.clock.now());
+  }
+  const isSameFlight = next.kind === "miss" || next.kind === "revalidate";
+  return lead(context, isSameFlight ? { ...subject, decision: next } : subject, flight);
 }
 
 async function lead<Unread extends UnreadBody>(
