@@ -26,7 +26,7 @@ function setUp(config: Partial<ProxyConfig> = {}, showsStatus = true): Cached {
     store: createMemoryCacheStore({ clock }),
     clock,
     sha256: sha256Hex,
-    upstream: "https://upstream.example",
+    upstream: () => "https://upstream.example",
     showsStatus: () => showsStatus,
     onTrouble: () => undefined,
   });

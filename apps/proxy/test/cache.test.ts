@@ -39,7 +39,7 @@ function setUp(
     store: createMemoryCacheStore({ clock }),
     clock,
     sha256: sha256Hex,
-    upstream: "https://upstream.example",
+    upstream: () => "https://upstream.example",
     showsStatus,
     onTrouble: (operation, cause) => void testProxy.events.push({ type: "cache_failed", operation, cause }),
   });

@@ -1,5 +1,6 @@
 import type { EnvironmentServerEvent } from "@letta-environments/environment-server";
 import type { LogFormat } from "../config/config-file.ts";
+import type { ReloadEvent } from "../reload/create-reloader.ts";
 import type { ProxyEvent } from "../telemetry-events.ts";
 import { describeCause } from "./describe-cause.ts";
 import { prettyLine } from "./pretty-line.ts";
@@ -8,6 +9,7 @@ import { prettyLine } from "./pretty-line.ts";
 export type LogEvent =
   | ProxyEvent
   | EnvironmentServerEvent
+  | ReloadEvent
   | { readonly type: "listening"; readonly url: string }
   | { readonly type: "admin_listening"; readonly url: string }
   | { readonly type: "stopping"; readonly signal: string }

@@ -45,8 +45,8 @@ export interface EnvironmentCacheOptions {
   readonly store: CacheStore;
   readonly clock: Pick<Clock, "now">;
   readonly sha256: Sha256;
-  /** Names the upstream, so that answers of another one are never found. */
-  readonly upstream: string;
+  /** Names the upstream as it is now, so that answers of another one are never found. */
+  readonly upstream: () => string;
   /** Whether `Cache-Status` is shown to a principal. */
   readonly showsStatus: (principal: Principal) => boolean;
   readonly onTrouble: (operation: string, cause: unknown) => void;
@@ -90,7 +90,7 @@ export function createEnvironmentCache(options: EnvironmentCacheOptions): Enviro
       const { tenant } = principal;
       const view = viewOf(principal);
       const target = toCacheTarget({
-        upstream,
+        upstream: upstream(),
         tenant,
         view,
         credential: digestOf(credential),
@@ -121,7 +121,7 @@ export function createEnvironmentCache(options: EnvironmentCacheOptions): Enviro
       });
     },
     async invalidate(tenant, what) {
-      const target = { url: `${origin}/`, partition: partitionOf(upstream, tenant) };
+      const target = { url: `${origin}/`, partition: partitionOf(upstream(), tenant) };
       const groups = "group" in what ? [what.group] : [lists, deviceGroup(what.deviceId)];
       await Promise.all(groups.map((group) => cache.invalidateGroup(target, group)));
     },

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import process from "node:process";
 import type { ParsedCommand } from "../../cli/parse-command.ts";
-import { resolveSettings } from "../../config/resolve-settings.ts";
+import { type ResolvedSettings, resolveSettings } from "../../config/resolve-settings.ts";
 import type { Settings } from "../../config/settings.ts";
 import { CommandError } from "./command-error.ts";
 
@@ -12,25 +12,48 @@ const defaultConfigFile = "proxy.config.json";
  *
  * @throws CommandError that names every setting that breaks a rule.
  */
-export function loadSettings({ options }: ParsedCommand): Settings {
-  const flags = Object.fromEntries([...options].map(([name, values]) => [name, values.at(-1)]));
-  const named = flags["config"] ?? (process.env["PROXY_CONFIG"] || undefined);
-  const resolved = resolveSettings({ flags, environment: process.env, file: readConfigFile(named) });
+export function loadSettings(parsed: ParsedCommand): Settings {
+  const resolved = readSettings(parsed);
   if (resolved.ok) return resolved.settings;
   const lines = resolved.problems.map(({ setting, rule }) => `${setting} ${rule}`);
   const isMisuse = resolved.problems.every(({ setting }) => setting.startsWith("--"));
   throw new CommandError(lines.join("\n"), isMisuse ? 2 : 1);
 }
 
-/** A file that was asked for must be there; the default one may be absent. */
-function readConfigFile(named: string | undefined): unknown {
-  const path = named ?? defaultConfigFile;
+/**
+ * The settings of a command, or the rules they break.
+ *
+ * @throws CommandError when the configuration file cannot be read.
+ */
+export function readSettings(parsed: ParsedCommand): ResolvedSettings {
+  const file = configFileOf(parsed);
+  return resolveSettings({ flags: flagsOf(parsed), environment: process.env, file: readConfigFile(file) });
+}
+
+/** The configuration file of a command. */
+export interface ConfigFilePath {
+  readonly path: string;
+  /** Whether it was asked for and so must be there; the default one may be absent. */
+  readonly isNamed: boolean;
+}
+
+/** Which configuration file a command reads. */
+export function configFileOf(parsed: ParsedCommand): ConfigFilePath {
+  const named = flagsOf(parsed)["config"] ?? (process.env["PROXY_CONFIG"] || undefined);
+  return { path: named ?? defaultConfigFile, isNamed: named !== undefined };
+}
+
+function flagsOf({ options }: ParsedCommand): Readonly<Record<string, string | undefined>> {
+  return Object.fromEntries([...options].map(([name, values]) => [name, values.at(-1)]));
+}
+
+function readConfigFile({ path, isNamed }: ConfigFilePath): unknown {
   let text: string;
   try {
     text = readFileSync(path, "utf8");
   } catch (cause) {
     const isAbsent = cause instanceof Error && "code" in cause && cause.code === "ENOENT";
-    if (named === undefined && isAbsent) return undefined;
+    if (!isNamed && isAbsent) return undefined;
     throw new CommandError(`${path} cannot be read${isAbsent ? ": there is no such file" : ""}`, 1, { cause });
   }
   try {

@@ -3,7 +3,7 @@ import { sha256Hex, systemClock } from "@letta-environments/platform/node";
 import type { LogEvent } from "../../adapters/console-telemetry.ts";
 import { createValkeyCacheStore } from "../../adapters/valkey-cache-store.ts";
 import { createEnvironmentCache, type EnvironmentCache } from "../../cache/environment-cache.ts";
-import type { CacheSettings, Settings } from "../../config/settings.ts";
+import type { CacheSettings, Settings, UpstreamSettings } from "../../config/settings.ts";
 
 /** How long a read waits for Valkey, in milliseconds, before it is a miss. */
 const valkeyTimeoutMs = 100;
@@ -15,24 +15,33 @@ export interface OpenEnvironmentCache {
   close(): void;
 }
 
-/** Opens the cache of answers that the settings ask for. Valkey may be away: then everything is a miss. */
+/**
+ * Opens the cache of answers that the settings ask for at the start. Valkey may be away: then everything is a miss. What may change
+ * while the gateway runs, the upstream and who is shown `Cache-Status`, is asked of `settings` each time.
+ */
 export async function openEnvironmentCache(
-  settings: Pick<Settings, "cache" | "upstream" | "valkeyUrl">,
+  settings: () => Pick<Settings, "cache" | "upstream" | "valkeyUrl">,
   log: (event: LogEvent) => void,
 ): Promise<OpenEnvironmentCache> {
-  const { cache, upstream } = settings;
+  const { cache, valkeyUrl } = settings();
   if (cache === null) return { cache: null, close: () => undefined };
-  const { statusFor } = cache;
-  const { store, close } = await openStore(cache, settings.valkeyUrl);
+  const { store, close } = await openStore(cache, valkeyUrl);
   const environmentCache = createEnvironmentCache({
     store,
     clock: systemClock,
     sha256: sha256Hex,
-    upstream: upstream.kind === "http" ? `${upstream.baseUrl.origin}${upstream.baseUrl.basePath}` : "embedded",
-    showsStatus: ({ scopes }) => statusFor === "everybody" || (statusFor === "details" && scopes.has("details")),
+    upstream: () => nameOf(settings().upstream),
+    showsStatus({ scopes }) {
+      const statusFor = settings().cache?.statusFor;
+      return statusFor === "everybody" || (statusFor === "details" && scopes.has("details"));
+    },
     onTrouble: (operation, cause) => log({ type: "cache_failed", operation, cause }),
   });
   return { cache: environmentCache, close };
+}
+
+function nameOf(upstream: UpstreamSettings): string {
+  return upstream.kind === "http" ? `${upstream.baseUrl.origin}${upstream.baseUrl.basePath}` : "embedded";
 }
 
 async function openStore(

@@ -8,10 +8,10 @@ import { createRateLimiter, type RateLimiter } from "../../rate-limit/create-rat
 import type { RateLimitStore } from "../../rate-limit/rate-limit-store.ts";
 import { openDatabase } from "./open-database.ts";
 
-/** Rate limits, and the end of what they are counted in. */
-export interface OpenRateLimiter {
-  /** `null` where nothing is limited. */
-  readonly limiter: RateLimiter | null;
+/** Where rate limits are counted, and the end of it. */
+export interface OpenRateLimits {
+  /** A limiter as the settings say; `null` where nothing is limited. All of them count in the same store. */
+  limiterFor(settings: Settings): RateLimiter | null;
   close(): void;
 }
 
@@ -28,23 +28,27 @@ interface OpenStore {
  *
  * @throws CommandError when its file cannot be opened. Valkey may be away: the policies say what happens meanwhile.
  */
-export async function openRateLimiter(settings: Settings, log: (event: LogEvent) => void): Promise<OpenRateLimiter> {
-  const { deadlineMs, instances, limits } = settings.rateLimits;
-  if (limits.length === 0) return { limiter: null, close: () => undefined };
+export async function openRateLimits(settings: Settings, log: (event: LogEvent) => void): Promise<OpenRateLimits> {
   const localStore = createMemoryRateLimitStore(systemClock);
   const { store, close } = (await openStore(settings)) ?? { store: localStore, close: () => undefined };
-  const limiter = createRateLimiter({
-    store,
-    localStore,
-    clock: systemClock,
-    deadlineMs,
-    instances,
-    onDegraded(event) {
-      if (event.state === "degraded") log({ type: "rate_limits_degraded", reason: event.reason, cause: event.cause });
-      else log({ type: "rate_limits_recovered", durationMs: event.durationMs, decisions: event.decisions });
+  return {
+    limiterFor({ rateLimits: { deadlineMs, instances, limits } }) {
+      if (limits.length === 0) return null;
+      return createRateLimiter({
+        store,
+        localStore,
+        clock: systemClock,
+        deadlineMs,
+        instances,
+        onDegraded(event) {
+          if (event.state === "degraded")
+            log({ type: "rate_limits_degraded", reason: event.reason, cause: event.cause });
+          else log({ type: "rate_limits_recovered", durationMs: event.durationMs, decisions: event.decisions });
+        },
+      });
     },
-  });
-  return { limiter, close };
+    close,
+  };
 }
 
 async function openStore({ dataDir, valkeyUrl, rateLimits }: Settings): Promise<OpenStore | null> {
