@@ -19,6 +19,8 @@ export interface ScriptedDevice {
   readonly wsUrl: string;
   readonly received: FrameLog;
   send(frame: Frame): void;
+  /** Sends a ping (RFC 6455 section 5.5.2) and resolves with the pong. */
+  ping(): Promise<void>;
   /** Closes the socket as a stopping device does, without a status code. */
   close(): Promise<void>;
   /** Drops the connection without a closing handshake. */
@@ -77,6 +79,11 @@ export async function openDeviceSocket(
     wsUrl,
     received,
     send: (frame) => socket.send(JSON.stringify(frame)),
+    async ping() {
+      const pong = once(socket, "pong");
+      socket.ping();
+      await pong;
+    },
     async close() {
       socket.close();
       await closed;

@@ -1,4 +1,4 @@
-import type { Server, ServerResponse } from "node:http";
+import { METHODS, type Server, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { RandomId } from "@letta-environments/platform";
 import { type PlainResponse, problemResponse } from "@letta-environments/schema";
@@ -17,9 +17,12 @@ export function answerClientErrors(server: Server, randomId: RandomId): void {
   });
 }
 
-/** Whether what was refused for its method would be a request with another one. */
-function isRequestLine(rawPacket: Uint8Array | undefined): boolean {
-  return /^[A-Za-z]+ \/\S* HTTP\/1\.[01]\r\n/.test(new TextDecoder("latin1").decode(rawPacket?.subarray(0, 1_024)));
+/** Whether what was refused would be a request with another method. Deno's parser does not tell what it refused. */
+function hasUnknownMethod(code: string | undefined, rawPacket: Uint8Array | undefined): boolean {
+  if (code !== "HPE_INVALID_METHOD" && code !== "HPE_ERROR") return false;
+  const start = new TextDecoder("latin1").decode(rawPacket?.subarray(0, 1_024));
+  const method = /^([A-Za-z]+) \/\S* HTTP\/1\.[01]\r\n/.exec(start)?.[1];
+  return method !== undefined && !METHODS.includes(method);
 }
 
 function describe(code: string | undefined, rawPacket: Uint8Array | undefined): PlainResponse {
@@ -29,7 +32,7 @@ function describe(code: string | undefined, rawPacket: Uint8Array | undefined): 
   if (code === "ERR_HTTP_REQUEST_TIMEOUT") {
     return problemResponse("invalid_request", { status: 408, detail: "The request did not arrive in time." });
   }
-  if (code === "HPE_INVALID_METHOD" && isRequestLine(rawPacket)) {
+  if (hasUnknownMethod(code, rawPacket)) {
     return problemResponse("method_not_allowed", {
       detail: "The method is not known.",
       headers: { allow: "GET, HEAD, POST" },

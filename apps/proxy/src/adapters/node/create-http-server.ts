@@ -1,11 +1,12 @@
-import { createServer, type IncomingMessage, type Server } from "node:http";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { getRequestListener, type HttpBindings, RequestError } from "@hono/node-server";
 import type { RandomId } from "@letta-environments/platform";
-import { problemResponse } from "@letta-environments/schema";
+import { type PlainResponse, problemResponse } from "@letta-environments/schema";
 import type { Hono } from "hono";
 import { finishResponse } from "../../finish-response.ts";
 import { toResponse } from "../../hono/to-response.ts";
 import { answerClientErrors } from "./client-error.ts";
+import { hasSeveralHosts } from "./incoming-request.ts";
 import { writeRawResponse } from "./raw-response.ts";
 
 /** How long a caller may take, in milliseconds. */
@@ -41,6 +42,11 @@ export interface HttpServerOptions {
 export function createHttpServer(options: HttpServerOptions): Server {
   const { app, randomId, timeouts, onFailure } = options;
 
+  function refuse(outgoing: ServerResponse, response: PlainResponse): void {
+    const { status, headers, body } = finishResponse(response, randomId("req"), "GET");
+    outgoing.writeHead(status, { ...headers, connection: "close" }).end(body);
+  }
+
   function answerFailure(cause: unknown): Response {
     const isRequestError = cause instanceof RequestError;
     if (!isRequestError) onFailure(cause);
@@ -64,12 +70,12 @@ export function createHttpServer(options: HttpServerOptions): Server {
       // Other upgrades, such as h2c, are offers that a server may pass over (RFC 9110 section 7.8).
       shouldUpgradeCallback: isWebSocketUpgrade,
     },
-    (incoming, outgoing) => void listener(incoming, outgoing).catch(onFailure),
+    (incoming, outgoing) => {
+      if (hasSeveralHosts(incoming)) refuse(outgoing, severalHosts);
+      else void listener(incoming, outgoing).catch(onFailure);
+    },
   );
-  server.on("checkExpectation", (_incoming, outgoing) => {
-    const { status, headers, body } = finishResponse(unknownExpectation, randomId("req"), "GET");
-    outgoing.writeHead(status, { ...headers, connection: "close" }).end(body);
-  });
+  server.on("checkExpectation", (_incoming, outgoing) => refuse(outgoing, unknownExpectation));
   server.on("connect", (_incoming, socket) => {
     socket.on("error", () => socket.destroy());
     writeRawResponse(socket, finishResponse(noTunnel, randomId("req"), "GET"));
@@ -85,6 +91,10 @@ function isWebSocketUpgrade(incoming: IncomingMessage): boolean {
 const noTunnel = problemResponse("method_not_allowed", {
   detail: "This is no tunnel.",
   headers: { allow: "GET, HEAD, POST" },
+});
+
+const severalHosts = problemResponse("invalid_request", {
+  issues: [{ member: "host", rule: "must be there once" }],
 });
 
 const unknownExpectation = problemResponse("invalid_request", {

@@ -29,6 +29,16 @@ export function incomingRequest(incoming: IncomingMessage, openSignal: () => Abo
   };
 }
 
+/** Whether there is more than one `Host`, which is answered 400 (RFC 9112 section 3.2): those in front may have believed another one. */
+export function hasSeveralHosts({ rawHeaders }: Pick<IncomingMessage, "rawHeaders">): boolean {
+  let count = 0;
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    const name = rawHeaders[index] ?? "";
+    if (name.length === 4 && name.toLowerCase() === "host") count += 1;
+  }
+  return count > 1;
+}
+
 /** Node's own `headers` keeps the first of two `Authorization` fields; here both are seen. */
 function joinedHeader(rawHeaders: readonly string[], name: string): string | null {
   let joined: string | null = null;

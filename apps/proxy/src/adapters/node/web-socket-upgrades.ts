@@ -4,7 +4,7 @@ import type { DeviceSocket, DeviceSocketListener } from "@letta-environments/env
 import { problemResponse } from "@letta-environments/schema";
 import { type WebSocket, WebSocketServer } from "ws";
 import type { Proxy } from "../../app.ts";
-import { incomingRequest } from "./incoming-request.ts";
+import { hasSeveralHosts, incomingRequest } from "./incoming-request.ts";
 import { writeRawResponse } from "./raw-response.ts";
 
 /** Largest frame a device may send, in bytes. */
@@ -31,6 +31,7 @@ export function serveWebSockets(
   webSockets.on("wsClientError", (_error, socket) => writeRawResponse(socket, badHandshake));
   server.on("upgrade", (incoming: IncomingMessage, socket: Duplex, head: Buffer) => {
     socket.on("error", () => socket.destroy());
+    if (hasSeveralHosts(incoming)) return writeRawResponse(socket, badHandshake);
     const request = incomingRequest(incoming, () => closeSignal(socket));
     // A defect in what serves one device ends that device's socket, not the process.
     const fail = (cause: unknown): void => {

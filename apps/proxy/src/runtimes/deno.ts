@@ -1,0 +1,7 @@
+#!/usr/bin/env -S deno run --allow-net --allow-env --allow-read --allow-write --allow-sys
+/** `letta-proxy` on Deno: its `node:` modules carry the same server as on Node, see docs/decisions/0010-runtimes.md. */
+import process from "node:process";
+import { runCommand } from "./node/run-command.ts";
+
+process.umask(0o077);
+process.exitCode = await runCommand(process.argv.slice(2));

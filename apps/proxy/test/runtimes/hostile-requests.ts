@@ -1,0 +1,185 @@
+/** Requests that are no honest caller's, byte by byte, and what the gateway answers to each on every runtime. */
+
+/** What a request is answered. */
+export interface HostileAnswer {
+  /** Statuses of which one is answered; `closed`: the connection ends without an answer. */
+  readonly status: readonly (number | "closed")[];
+  /** Whether the answer is a problem (RFC 9457) with a request id; what a runtime refuses before the gateway sees it may be none. */
+  readonly isProblem: boolean;
+}
+
+/** A hostile request. */
+export interface HostileRequest {
+  readonly name: string;
+  /** What is written to the socket, in Latin-1. `key` may list and read. */
+  readonly bytes: (key: string) => string;
+  readonly answer: HostileAnswer;
+}
+
+const problem = (...status: number[]): HostileAnswer => ({ status, isProblem: true });
+
+/** A whole request with `Connection: close`. */
+function request(line: string, lines: readonly string[] = [], body: string = ""): string {
+  return [line, "Host: gateway.example", "Connection: close", ...lines, "", body].join("\r\n");
+}
+
+/** A read of a target with a good key. */
+function read(target: string): (key: string) => string {
+  return (key) => request(`GET ${target} HTTP/1.1`, [`Authorization: Bearer ${key}`]);
+}
+
+/** A post with a good key, whose framing is what `lines` say. */
+function post(lines: readonly string[], body: string): (key: string) => string {
+  return (key) =>
+    request("POST /v1/environments/conn-1/messages HTTP/1.1", [`Authorization: Bearer ${key}`, ...lines], body);
+}
+
+const ok: HostileAnswer = { status: [200], isProblem: false };
+
+/** Paths: nothing is resolved, decoded twice, or taken for another path. */
+const paths: readonly HostileRequest[] = [
+  { name: "path: dot segments", bytes: read("/v1/../livez"), answer: problem(404) },
+  { name: "path: encoded dot segments", bytes: read("/v1/%2e%2e/livez"), answer: problem(404) },
+  { name: "path: dot segments as an id", bytes: read("/v1/environments/.."), answer: problem(400) },
+  { name: "path: encoded dot segments as an id", bytes: read("/v1/environments/%2E%2e"), answer: problem(400) },
+  { name: "path: dots encoded twice", bytes: read("/v1/environments/%252e%252e"), answer: problem(400) },
+  { name: "path: dot segments that lead back", bytes: read("/v1/x/../environments"), answer: problem(404) },
+  { name: "path: a doubled slash", bytes: read("//v1/environments"), answer: problem(404) },
+  { name: "path: a doubled slash inside", bytes: read("/v1//environments"), answer: problem(404) },
+  { name: "path: a slash at the end", bytes: read("/v1/environments/"), answer: problem(404) },
+  { name: "path: an encoded slash", bytes: read("/v1/environments/a%2f..%2fagents"), answer: problem(400) },
+  { name: "path: a path parameter", bytes: read("/v1/environments;x=1"), answer: problem(404) },
+  { name: "path: a path parameter in an id", bytes: read("/v1/environments/device-1;x"), answer: problem(400) },
+  { name: "path: a backslash", bytes: read("/v1\\environments"), answer: problem(400, 404) },
+  { name: "path: an encoded backslash", bytes: read("/v1/environments/..%5Cagents"), answer: problem(400) },
+  { name: "path: an encoded NUL", bytes: read("/v1/environments/a%00b"), answer: problem(400) },
+  { name: "path: a NUL", bytes: read("/v1/environments/a\0b"), answer: problem(400) },
+  { name: "path: encoded line breaks", bytes: read("/v1/environments/a%0d%0aX:1"), answer: problem(400) },
+  { name: "path: overlong UTF-8", bytes: read("/v1/environments/%c0%ae%c0%ae"), answer: problem(400) },
+  { name: "path: bytes over 127", bytes: read("/v1/environments/\xe9"), answer: problem(400) },
+  { name: "path: a broken escape", bytes: read("/v1/environments/%zz"), answer: problem(400) },
+  { name: "path: a fragment", bytes: read("/v1/environments/device-1#x"), answer: problem(400) },
+  { name: "path: an id over its length", bytes: read(`/v1/environments/${"a".repeat(129)}`), answer: problem(400) },
+  { name: "path: another letter case", bytes: read("/V1/environments"), answer: problem(404) },
+  { name: "path: absolute, with another host", bytes: read("http://evil.example/v1/environments"), answer: ok },
+  { name: "path: absolute, with dot segments", bytes: read("http://evil.example/v1/../livez"), answer: problem(404) },
+  {
+    name: "path: absolute, of another scheme",
+    bytes: read("ftp://evil.example/v1/environments"),
+    answer: problem(400, 404),
+  },
+  { name: "path: an asterisk", bytes: () => request("OPTIONS * HTTP/1.1"), answer: problem(400, 404) },
+];
+
+/** Methods and versions. */
+const lines: readonly HostileRequest[] = [
+  {
+    name: "method: in lower case",
+    bytes: (key) => request("get /v1/environments HTTP/1.1", [`Authorization: Bearer ${key}`]),
+    answer: problem(405),
+  },
+  {
+    name: "method: one that nobody knows",
+    bytes: (key) => request("FOO /v1/environments HTTP/1.1", [`Authorization: Bearer ${key}`]),
+    answer: problem(405),
+  },
+  { name: "method: TRACE", bytes: () => request("TRACE /v1/environments HTTP/1.1"), answer: problem(405) },
+  {
+    name: "method: a tunnel",
+    bytes: () => "CONNECT evil.example:443 HTTP/1.1\r\nHost: evil.example\r\n\r\n",
+    answer: problem(405),
+  },
+  { name: "no HTTP at all", bytes: () => "hello\r\n\r\n", answer: problem(400) },
+  {
+    name: "lines without CR",
+    bytes: () => "GET /v1/environments HTTP/1.1\nHost: x\nConnection: close\n\n",
+    answer: problem(400),
+  },
+];
+
+/** Header fields that stand twice, or are none. */
+const headers: readonly HostileRequest[] = [
+  {
+    name: "Authorization twice, the first one good",
+    bytes: (key) =>
+      request("GET /v1/environments HTTP/1.1", [`Authorization: Bearer ${key}`, "Authorization: Bearer x"]),
+    answer: problem(401),
+  },
+  {
+    name: "Authorization twice, the second one good",
+    bytes: (key) =>
+      request("GET /v1/environments HTTP/1.1", ["Authorization: Bearer x", `Authorization: Bearer ${key}`]),
+    answer: problem(401),
+  },
+  {
+    name: "Host twice",
+    bytes: (key) => request("GET /v1/environments HTTP/1.1", ["Host: evil.example", `Authorization: Bearer ${key}`]),
+    answer: problem(400),
+  },
+  {
+    name: "no Host",
+    bytes: (key) => `GET /v1/environments HTTP/1.1\r\nConnection: close\r\nAuthorization: Bearer ${key}\r\n\r\n`,
+    answer: problem(400),
+  },
+  {
+    name: "a Host that is a path",
+    bytes: (key) =>
+      `GET /v1/environments HTTP/1.1\r\nHost: x/../y\r\nConnection: close\r\nAuthorization: Bearer ${key}\r\n\r\n`,
+    answer: problem(400),
+  },
+  {
+    name: "a folded field",
+    bytes: (key) => request("GET /v1/environments HTTP/1.1", [`Authorization: Bearer ${key}`, "X-A: 1", " 2"]),
+    answer: problem(400),
+  },
+  {
+    name: "a space before the colon",
+    bytes: (key) => request("GET /v1/environments HTTP/1.1", [`Authorization : Bearer ${key}`]),
+    answer: problem(400),
+  },
+  {
+    name: "a NUL in a field",
+    bytes: (key) => request("GET /v1/environments HTTP/1.1", [`Authorization: Bearer ${key}`, "X-A: a\0b"]),
+    answer: problem(400),
+  },
+  {
+    name: "a field over 16 KiB",
+    bytes: (key) => request("GET /livez HTTP/1.1", [`Authorization: Bearer ${key}`, `X-A: ${"x".repeat(20_000)}`]),
+    answer: problem(431),
+  },
+  { name: "a target over 16 KiB", bytes: read(`/v1/environments?x=${"x".repeat(20_000)}`), answer: problem(431) },
+  {
+    name: "an expectation that nobody knows",
+    bytes: () => request("GET /livez HTTP/1.1", ["Expect: foo"]),
+    answer: problem(417),
+  },
+];
+
+const body = "0\r\n\r\n";
+
+/** The length of a body told twice, or in two ways: the ways by which a second request is smuggled in. */
+const framing: readonly HostileRequest[] = [
+  { name: "two lengths", bytes: post(["Content-Length: 1", "Content-Length: 2"], "x"), answer: problem(400) },
+  { name: "the same length twice", bytes: post(["Content-Length: 1", "Content-Length: 1"], "x"), answer: problem(400) },
+  {
+    name: "a length and chunks",
+    bytes: post(["Content-Length: 5", "Transfer-Encoding: chunked"], body),
+    answer: problem(400),
+  },
+  {
+    name: "chunks and a length",
+    bytes: post(["Transfer-Encoding: chunked", "Content-Length: 5"], body),
+    answer: problem(400),
+  },
+  { name: "a length with a sign", bytes: post(["Content-Length: +1"], "x"), answer: problem(400) },
+  { name: "an encoding that is none", bytes: post(["Transfer-Encoding: xchunked"], body), answer: problem(400) },
+  {
+    name: "chunks under another encoding",
+    bytes: post(["Transfer-Encoding: gzip, chunked"], body),
+    answer: problem(400),
+  },
+  { name: "a chunk without a length", bytes: post(["Transfer-Encoding: chunked"], "zz\r\n\r\n"), answer: problem(400) },
+];
+
+/** Every hostile request. */
+export const hostileRequests: readonly HostileRequest[] = [...paths, ...lines, ...headers, ...framing];

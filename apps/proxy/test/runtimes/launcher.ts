@@ -1,0 +1,47 @@
+/** What the application suite needs of a runtime: a launcher that starts the built gateway on it. */
+import type { Scope } from "@letta-environments/schema";
+
+/** A runtime that the suite runs on. */
+export type RuntimeName = "node" | "bun" | "deno" | "workerd";
+
+/** How the gateway is to be started. */
+export interface LaunchRequest {
+  /** What stands in `proxy.config.json`, or in the binding that stands for it. */
+  readonly config: Readonly<Record<string, unknown>>;
+  /** Environment variables or bindings: `UPSTREAM_URL` and `LETTA_API_KEY`; without `UPSTREAM_URL` the server is embedded. */
+  readonly environment: Readonly<Record<string, string>>;
+}
+
+/** What a test asks of a key. */
+export interface KeyWish {
+  readonly scopes: readonly Scope[];
+  /** The only devices it may use; absent: all. */
+  readonly deviceIds?: readonly string[];
+}
+
+/** A key that was made. */
+export interface IssuedKey {
+  readonly id: string;
+  /** What a caller presents. */
+  readonly key: string;
+}
+
+/** A gateway that runs, with stores of its own that are gone when it stops. */
+export interface LaunchedGateway {
+  /** Such as `http://127.0.0.1:41234`. */
+  readonly url: string;
+  createKey(wish: KeyWish): Promise<IssuedKey>;
+  /** Ends a key. The suite waits until the gateway refuses it, as long as the runtime's stores may take. */
+  revokeKey(id: string): Promise<void>;
+  /** Tells it to stop, as its platform does; resolves when it has. */
+  stop(): Promise<void>;
+}
+
+/** A runtime with the built gateway. */
+export interface RuntimeLauncher {
+  readonly name: RuntimeName;
+  /** The version that really runs, such as `1.4.5`. */
+  readonly version: string;
+  /** Starts the built artefact and resolves when it accepts requests. */
+  launch(request: LaunchRequest): Promise<LaunchedGateway>;
+}

@@ -1,0 +1,43 @@
+import { expect, test } from "vitest";
+import type { GatewayUnderTest } from "../use-gateway.ts";
+import { message } from "./sending.ts";
+
+/** What is kept of reads, and what ends it. */
+export function describeCaching(gateway: GatewayUnderTest): void {
+  const path = "/v1/environments/device-1";
+
+  test("a read is a miss, the next one a hit with the same answer, and says so", async () => {
+    // A query of its own, so that no other test has asked it before.
+    const key = await gateway.keyFor("list", "read", "send");
+    const first = await gateway.ask("/v1/environments?limit=7", { key });
+    const second = await gateway.ask("/v1/environments?limit=7", { key });
+    expect(first.headers.get("cache-status")).toContain("fwd=uri-miss");
+    expect(second.headers.get("cache-status")).toContain("hit");
+    expect(second.text).toBe(first.text);
+  });
+
+  test("an unchanged answer is 304 to its entity tag, without a body", async () => {
+    const key = await gateway.keyFor("list", "read", "send");
+    const first = await gateway.ask(path, { key });
+    const etag = first.headers.get("etag") ?? "";
+    expect(etag).toMatch(/^W\/"/);
+    const again = await gateway.ask(path, { key, headers: { "if-none-match": etag } });
+    expect([again.status, again.text]).toEqual([304, ""]);
+    expect(again.headers.get("etag")).toBe(etag);
+  });
+
+  test("a send ends what is kept of its device", async () => {
+    const key = await gateway.keyFor("list", "read", "send");
+    await gateway.ask(path, { key });
+    expect((await gateway.ask(path, { key })).headers.get("cache-status")).toContain("hit");
+    const sent = await gateway.ask("/v1/environments/conn-1/messages", { key, body: message("ends-the-cache") });
+    expect(sent.status).toBe(200);
+    expect((await gateway.ask(path, { key })).headers.get("cache-status")).not.toContain("hit");
+  });
+
+  test("a key without the right gets nothing of what is kept for others", async () => {
+    await gateway.ask(path, { key: await gateway.keyFor("list", "read", "send") });
+    expect((await gateway.ask(path)).status).toBe(401);
+    expect((await gateway.ask(path, { key: await gateway.keyFor("list") })).status).toBe(403);
+  });
+}

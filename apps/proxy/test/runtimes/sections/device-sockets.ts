@@ -1,0 +1,142 @@
+import {
+  acknowledgeAsStarted,
+  connectScriptedDevice,
+  registerDevice,
+  type ScriptedDeviceOptions,
+} from "@letta-environments/testkit";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { openSocket, parseResponse, readToEnd, requestHead, sendRaw } from "../../support/raw-http.ts";
+import type { LaunchedGateway, RuntimeLauncher } from "../launcher.ts";
+import { ask } from "../use-gateway.ts";
+import { message } from "./sending.ts";
+
+const handshake = {
+  connection: "Upgrade",
+  upgrade: "websocket",
+  "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
+  "sec-websocket-version": "13",
+};
+
+/** Devices of the embedded environment server: registration, sockets, sends, and refusals before any handshake. */
+export function describeDeviceSockets(launcher: RuntimeLauncher): void {
+  let gateway: LaunchedGateway;
+  let deviceKey = "";
+  let callerKey = "";
+
+  beforeAll(async () => {
+    gateway = await launcher.launch({ config: {}, environment: {} });
+    ({ key: deviceKey } = await gateway.createKey({ scopes: ["connect"] }));
+    ({ key: callerKey } = await gateway.createKey({ scopes: ["list", "read", "send"] }));
+  }, 60_000);
+  afterAll(() => gateway.stop());
+
+  const device = (deviceId: string, apiKey: string = deviceKey): ScriptedDeviceOptions => ({
+    baseUrl: gateway.url,
+    apiKey,
+    deviceId,
+  });
+
+  test("a send reaches the device, and its acknowledgement is the answer", async () => {
+    const box = await connectScriptedDevice(device("box"));
+    const answer = await ask(gateway.url, `/v1/environments/${box.connectionId}/messages`, {
+      key: callerKey,
+      body: message("s-1", "é \u{1f600}"),
+    });
+    expect([answer.status, answer.json]).toMatchObject([200, { success: true, disposition: "started" }]);
+    const input = await box.received.waitFor((frame) => frame.type === "input");
+    expect(JSON.stringify(input)).toContain("é \u{1f600}");
+    const shown = await ask(gateway.url, "/v1/environments/box", { key: callerKey });
+    expect(shown.json["connectionId"]).toBe(box.connectionId);
+    await box.close();
+  });
+
+  test("a message of a megabyte reaches the device whole", async () => {
+    const box = await connectScriptedDevice(device("large"));
+    const content = "x".repeat(1_000_000);
+    const target = `/v1/environments/${box.connectionId}/messages`;
+    const answer = await ask(gateway.url, target, { key: callerKey, body: message("s-2", content) });
+    expect(answer.status).toBe(200);
+    const input = await box.received.waitFor((frame) => frame.type === "input");
+    expect(JSON.stringify(input)).toContain(content);
+    await box.close();
+  });
+
+  test("a device that registers again replaces its socket, and one that leaves is offline at once", async () => {
+    const first = await connectScriptedDevice(device("again"));
+    const second = await connectScriptedDevice(device("again"));
+    expect(await first.closed).toBe(1000);
+    await second.terminate();
+    const answer = await ask(gateway.url, `/v1/environments/${second.connectionId}/messages`, {
+      key: callerKey,
+      body: message("s-3"),
+    });
+    expect([answer.status, answer.json["errorCode"]]).toEqual([409, "device_offline"]);
+  });
+
+  test("a refusal at the upgrade is plain HTTP with a problem, and no handshake has happened", async () => {
+    const { body } = await registerDevice(device("refused"));
+    const target = `/v1/environments/${String(body["connectionId"])}/socket`;
+    const { key: otherKey } = await gateway.createKey({ scopes: ["connect"] });
+    const cases = [
+      ["no key", "", 401],
+      ["a wrong key", "Bearer lek_wrong", 401],
+      ["a key without the scope", `Bearer ${callerKey}`, 403],
+      ["the key of another device", `Bearer ${otherKey}`, 403],
+    ] as const;
+    for (const [what, authorization, status] of cases) {
+      const head = requestHead("GET", target, { ...handshake, authorization });
+      const answer = await sendRaw(gateway.url, head);
+      expect([what, answer.status, answer.headers["content-type"]]).toEqual([what, status, "application/problem+json"]);
+    }
+  });
+
+  test("the connection of an earlier registration cannot open its socket any more", async () => {
+    const { body } = await registerDevice(device("earlier"));
+    const later = await connectScriptedDevice(device("earlier"));
+    const target = `/v1/environments/${String(body["connectionId"])}/socket`;
+    const authorization = `Bearer ${deviceKey}`;
+    const answer = await sendRaw(gateway.url, requestHead("GET", target, { ...handshake, authorization }));
+    expect([answer.status, answer.headers["content-type"]]).toEqual([409, "application/problem+json"]);
+    await later.close();
+  });
+
+  test("a ping is answered with a pong, and a frame that is too large ends its socket alone", async () => {
+    const box = await connectScriptedDevice(device("pings"));
+    await box.ping();
+    const large = await connectScriptedDevice(device("too-large"));
+    large.send({ type: "x".repeat(16 * 1024 * 1024 + 1) });
+    expect([1006, 1009]).toContain(await large.closed);
+    await box.ping();
+    await box.close();
+  });
+
+  test("a stop closes device sockets with 1001, when what has begun is done", async () => {
+    const own = await launcher.launch({ config: {}, environment: {} });
+    const [device1, caller] = [await own.createKey({ scopes: ["connect"] }), await own.createKey({ scopes: ["send"] })];
+    const box = await connectScriptedDevice({
+      ...device("stopping", device1.key),
+      baseUrl: own.url,
+      acknowledge: () => null,
+    });
+    const sending = ask(own.url, `/v1/environments/${box.connectionId}/messages`, {
+      key: caller.key,
+      body: message("s-4"),
+    });
+    const input = await box.received.waitFor((frame) => frame.type === "input");
+    const stopped = own.stop();
+    box.send(acknowledgeAsStarted(input));
+    expect((await sending).status).toBe(200);
+    expect(await box.closed).toBe(1001);
+    await stopped;
+  });
+
+  test("a handshake of another version is refused with a problem", async () => {
+    const { body } = await registerDevice(device("old"));
+    const target = `/v1/environments/${String(body["connectionId"])}/socket`;
+    const socket = await openSocket(gateway.url);
+    const authorization = `Bearer ${deviceKey}`;
+    socket.write(requestHead("GET", target, { ...handshake, "sec-websocket-version": "7", authorization }));
+    const answer = parseResponse(await readToEnd(socket));
+    expect([answer.status, answer.headers["content-type"]]).toEqual([400, "application/problem+json"]);
+  });
+}

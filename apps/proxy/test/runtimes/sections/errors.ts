@@ -1,0 +1,49 @@
+import { expect, test } from "vitest";
+import type { GatewayUnderTest } from "../use-gateway.ts";
+
+/** What every answer carries, health, and the form of errors. */
+export function describeErrors(gateway: GatewayUnderTest): void {
+  test.each([
+    ["GET", "/", 404],
+    ["GET", "/v1/nothing", 404],
+    ["GET", "/v1/environments/", 404],
+    ["POST", "/v1/environments/register", 404],
+    ["DELETE", "/v1/environments", 405],
+    ["PUT", "/v1/environments/device-1", 405],
+    ["POST", "/livez", 405],
+    ["GET", "/admin/v1/nothing", 404],
+  ])("%s %s is a problem with status %d", async (method, path, status) => {
+    const key = await gateway.keyFor("list", "read", "send");
+    const answer = await gateway.ask(path, { method, key });
+    expect(answer.status).toBe(status);
+    expect(answer.headers.get("content-type")).toBe("application/problem+json");
+    expect(answer.json).toMatchObject({ status, type: expect.any(String), errorCode: expect.any(String) });
+  });
+
+  test("every answer has a request id, the caller's where it is safe, and may not be stored by others", async () => {
+    const own = await gateway.ask("/v1/environments", { headers: { "x-request-id": "mine-1" } });
+    const unsafe = await gateway.ask("/livez", { headers: { "x-request-id": "a b" } });
+    expect(own.headers.get("x-request-id")).toBe("mine-1");
+    expect(unsafe.headers.get("x-request-id")).toMatch(/^req-/);
+    for (const { headers } of [own, unsafe]) {
+      expect(headers.get("cache-control")).toBe("private, no-store");
+      expect(headers.get("x-content-type-options")).toBe("nosniff");
+    }
+  });
+
+  test("health needs no key and does not call the upstream", async () => {
+    const before = gateway.upstream.seen.length;
+    expect((await gateway.ask("/livez")).json).toEqual({ status: "alive" });
+    expect((await gateway.ask("/readyz")).json).toEqual({ status: "ready" });
+    const head = await gateway.ask("/livez", { method: "HEAD" });
+    expect([head.status, head.text]).toEqual([200, ""]);
+    expect(gateway.upstream.seen).toHaveLength(before);
+  });
+
+  test("a query that breaks a rule is 400, by member", async () => {
+    const key = await gateway.keyFor("list", "read", "send");
+    const answer = await gateway.ask("/v1/environments?limit=0", { key });
+    expect([answer.status, answer.json["errorCode"]]).toEqual([400, "invalid_request"]);
+    expect(answer.text).toContain("limit");
+  });
+}

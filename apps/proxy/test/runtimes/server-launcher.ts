@@ -1,0 +1,59 @@
+import { execFile } from "node:child_process";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import process from "node:process";
+import { promisify } from "node:util";
+import { launchProcess } from "@letta-environments/testkit";
+import type { IssuedKey, KeyWish, LaunchedGateway, LaunchRequest, RuntimeLauncher } from "./launcher.ts";
+import { gatewayCommand, runtimeVersion, type ServerRuntime } from "./runtime-commands.ts";
+
+/** Starts the built gateway as a process of a runtime; its keys are made by the same build's command line. */
+export function createServerLauncher(runtime: ServerRuntime): RuntimeLauncher {
+  return {
+    name: runtime,
+    version: runtimeVersion(runtime),
+    launch: (request) => launch(runtime, request),
+  };
+}
+
+async function launch(runtime: ServerRuntime, { config, environment }: LaunchRequest): Promise<LaunchedGateway> {
+  const [program, ...words] = gatewayCommand(runtime);
+  const folder = await mkdtemp(join(tmpdir(), `letta-proxy-${runtime}-`));
+  const configFile = join(folder, "proxy.config.json");
+  await writeFile(configFile, JSON.stringify(config));
+  const where = ["--data-dir", join(folder, "data"), "--config", configFile];
+  const env = { HOME: folder, ...environment };
+  const gateway = launchProcess({
+    command: program,
+    args: [...words, "start", "--port", "0", "--log", "json", ...where],
+    cwd: folder,
+    env,
+  });
+
+  async function run(...command: readonly string[]): Promise<string> {
+    const options = { cwd: folder, env: { PATH: process.env["PATH"] ?? "", ...env } };
+    return (await promisify(execFile)(program, [...words, ...command, ...where], options)).stdout.trim();
+  }
+
+  const [, url = ""] = await gateway.waitForOutput(/"event":"listening".*?"url":"([^"]+)"/);
+  return {
+    url,
+    async createKey({ scopes, deviceIds = [] }: KeyWish): Promise<IssuedKey> {
+      const key = await run(
+        ...["keys", "create", "--name", "suite"],
+        ...scopes.flatMap((scope) => ["--scope", scope]),
+        ...deviceIds.flatMap((deviceId) => ["--device", deviceId]),
+      );
+      return { id: key.split("_")[1] ?? "", key };
+    },
+    async revokeKey(id) {
+      await run("keys", "revoke", id);
+    },
+    async stop() {
+      const { code } = await gateway.stop();
+      await rm(folder, { recursive: true, force: true });
+      if (code !== 0) throw new Error(`The gateway ended with ${code}:\n${gateway.output().slice(-2_000)}`);
+    },
+  };
+}

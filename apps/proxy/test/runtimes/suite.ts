@@ -1,0 +1,62 @@
+/** The application suite: what the built gateway does, the same on every runtime. */
+import { describe, vi } from "vitest";
+import type { RuntimeLauncher } from "./launcher.ts";
+import { recordResults } from "./record-results.ts";
+import { describeAuthentication } from "./sections/authentication.ts";
+import { describeBodies } from "./sections/bodies.ts";
+import { describeCaching } from "./sections/caching.ts";
+import { describeDeviceSockets } from "./sections/device-sockets.ts";
+import { describeErrors } from "./sections/errors.ts";
+import { describeHostileRequests } from "./sections/hostile.ts";
+import { describeLimits, fewRequests } from "./sections/limits.ts";
+import { describeSending } from "./sections/sending.ts";
+import { describeWebPages, listedOrigin } from "./sections/web-pages.ts";
+import { useGateway } from "./use-gateway.ts";
+
+/** Declares the suite for one runtime. Its titles are the rows of the table in README. */
+export function describeRuntime(launcher: RuntimeLauncher): void {
+  // Processes start, on a machine that may be busy with others.
+  vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
+  recordResults(launcher);
+
+  describe("in front of another server", () => {
+    const gateway = useGateway(launcher, { cors: { origins: [listedOrigin] } });
+    describe("authentication and scopes", () => {
+      describeAuthentication(gateway);
+    });
+    describe("sends", () => {
+      describeSending(gateway);
+    });
+    describe("cache", () => {
+      describeCaching(gateway);
+    });
+    describe("errors, health, request ids", () => {
+      describeErrors(gateway);
+    });
+    describe("web pages (CORS)", () => {
+      describeWebPages(gateway);
+    });
+    describe("bodies", () => {
+      describeBodies(gateway);
+    });
+    describe("hostile requests", () => {
+      describeHostileRequests(launcher, gateway);
+    });
+  });
+
+  describe("with limits", () => {
+    const gateway = useGateway(launcher, fewRequests);
+    describe("rate limits", () => {
+      describeLimits(gateway);
+    });
+  });
+}
+
+/** Declares what holds where the environment server runs in the same process, behind {@link describeRuntime}. */
+export function describeEmbeddedServer(launcher: RuntimeLauncher): void {
+  describe("with the environment server inside", () => {
+    describe("device sockets", () => {
+      describeDeviceSockets(launcher);
+    });
+  });
+}

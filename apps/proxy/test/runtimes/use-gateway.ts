@@ -1,0 +1,124 @@
+import { createFakeUpstream, type FakeUpstream, type SeenRequest } from "@letta-environments/testkit";
+import { afterAll, beforeAll } from "vitest";
+import { environmentRow } from "../support/environment-row.ts";
+import type { IssuedKey, KeyWish, LaunchedGateway, RuntimeLauncher } from "./launcher.ts";
+
+/** A gateway in front of a fake upstream, for the tests of a section. */
+export interface GatewayUnderTest {
+  readonly url: string;
+  readonly gateway: LaunchedGateway;
+  readonly upstream: FakeUpstream;
+  /** Calls the gateway; an object as body is sent as JSON. */
+  ask(path: string, request?: AskedRequest): Promise<Answer>;
+  /** The key of a wish; the same one for equal wishes. */
+  keyFor(...scopes: KeyWish["scopes"]): Promise<string>;
+  /** A new key. */
+  createKey(wish: KeyWish): Promise<IssuedKey>;
+}
+
+/** What a test sends. */
+export interface AskedRequest {
+  readonly method?: string;
+  readonly key?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string | object;
+  readonly signal?: AbortSignal;
+}
+
+/** What came back, read to its end. */
+export interface Answer {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly text: string;
+  /** The body as JSON; an empty object where it is none. */
+  readonly json: Readonly<Record<string, unknown>>;
+}
+
+/** The credential with which the gateway calls the fake upstream. */
+export const upstreamCredential = "sk-of-the-upstream";
+
+/** The one row that the fake upstream has. */
+export const upstreamRow = environmentRow("1");
+
+/** Starts a gateway in front of a fake upstream before the tests of the describe block, and stops both behind them. */
+export function useGateway(
+  launcher: RuntimeLauncher,
+  config: Readonly<Record<string, unknown>> = {},
+): GatewayUnderTest {
+  let upstream: FakeUpstream;
+  let gateway: LaunchedGateway;
+  const keys = new Map<string, Promise<string>>();
+
+  beforeAll(async () => {
+    upstream = await createFakeUpstream(answerAsUpstream);
+    gateway = await launcher.launch({
+      config,
+      environment: { UPSTREAM_URL: upstream.url, LETTA_API_KEY: upstreamCredential },
+    });
+  }, 60_000);
+
+  afterAll(async () => {
+    await gateway.stop();
+    await upstream.close();
+  });
+
+  return {
+    get url() {
+      return gateway.url;
+    },
+    get gateway() {
+      return gateway;
+    },
+    get upstream() {
+      return upstream;
+    },
+    ask: (path, request) => ask(gateway.url, path, request),
+    createKey: (wish) => gateway.createKey(wish),
+    keyFor(...scopes) {
+      const name = scopes.join(" ");
+      const key = keys.get(name) ?? gateway.createKey({ scopes }).then((issued) => issued.key);
+      keys.set(name, key);
+      return key;
+    },
+  };
+}
+
+/** Calls a server and reads the answer to its end. */
+export async function ask(url: string, path: string, request: AskedRequest = {}): Promise<Answer> {
+  const { key, body, headers, method, signal } = request;
+  const response = await fetch(`${url}${path}`, {
+    method: method ?? (body === undefined ? "GET" : "POST"),
+    headers: {
+      ...(key !== undefined && { authorization: `Bearer ${key}` }),
+      ...(body !== undefined && { "content-type": "application/json" }),
+      ...headers,
+    },
+    ...(body !== undefined && { body: typeof body === "string" ? body : JSON.stringify(body) }),
+    ...(signal !== undefined && { signal }),
+    redirect: "manual",
+  });
+  const text = await response.text();
+  return { status: response.status, headers: response.headers, text, json: parse(text) };
+}
+
+function parse(text: string): Readonly<Record<string, unknown>> {
+  try {
+    return JSON.parse(text) as Readonly<Record<string, unknown>>;
+  } catch {
+    return {};
+  }
+}
+
+function answerAsUpstream(
+  { method, target }: SeenRequest,
+  response: Parameters<Parameters<typeof createFakeUpstream>[0]>[1],
+): void {
+  const path = target.split("?")[0] ?? "";
+  const send = (status: number, body: unknown): void => {
+    response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
+  };
+  if (method === "POST") return send(200, { success: true, message: "Message sent." });
+  if (path === "/v1/environments") return send(200, { connections: [upstreamRow], hasNextPage: false });
+  if (path.endsWith(`/${upstreamRow.deviceId}`)) return send(200, upstreamRow);
+  return send(404, { message: "There is no such environment." });
+}

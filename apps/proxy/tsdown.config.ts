@@ -1,0 +1,26 @@
+import { defineConfig, type UserConfig } from "tsdown";
+
+/**
+ * One file for each runtime with every dependency in it, to be copied to a server or into an image and run as it is. What ws would load
+ * for speed alone, if it were installed, stays outside.
+ */
+const config: UserConfig[] = defineConfig(
+  ["node", "bun", "deno"].map((runtime): UserConfig => ({
+    entry: { [runtime]: `src/runtimes/${runtime}.ts` },
+    format: "esm",
+    platform: "node",
+    target: "es2024",
+    tsconfig: "tsconfig.json",
+    dts: false,
+    sourcemap: false,
+    fixedExtension: false,
+    clean: [`dist/${runtime}.js`],
+    outputOptions: { codeSplitting: false },
+    deps: {
+      alwaysBundle: [/.*/],
+      neverBundle: [/^(?:node|bun|cloudflare):/, "bufferutil", "utf-8-validate"],
+      onlyBundle: false,
+    },
+  })),
+);
+export default config;
