@@ -34,6 +34,7 @@ const steps = [
   ["file sizes", () => script("check-file-sizes.mjs")],
   ["problem pages", () => script("check-problem-pages.mjs")],
   ["configuration schema", () => script("config-schema.mjs")],
+  ["generated files", () => script("../packages/schema/scripts/generate.ts")],
   ["build", () => runTasks(["build"])],
   ["packages", () => script("check-packages.mjs")],
 ];

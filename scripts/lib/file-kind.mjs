@@ -3,8 +3,9 @@ export function isTestFile(path) {
   return /\.test(?:-d)?\.m?ts$|\.test\.mjs$/.test(path) || /^(?:packages|apps)\/[^/]+\/test\//.test(path);
 }
 
-/** True for the configuration of a tool. @param {string} path */
+/** True for the configuration of a tool, and for what a package runs to make its own files. @param {string} path */
 export function isToolConfig(path) {
+  if (/^(?:packages|apps)\/[^/]+\/scripts\//.test(path)) return true;
   return /(?:^|\/)[^/]+\.(?:config|shared)\.m?[jt]s$/.test(path);
 }
 

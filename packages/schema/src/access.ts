@@ -1,4 +1,5 @@
 import type { Environment, EnvironmentMode } from "./environment.ts";
+import { isRecord } from "./is-record.ts";
 import type { DeviceAllowlist, Principal } from "./principal.ts";
 
 /** What {@link allowsDevice} looks at. */
@@ -85,10 +86,6 @@ function withoutInstallPath(metadata: unknown): unknown {
   if (!isRecord(metadata) || !isRecord(metadata["self_update"])) return metadata;
   const { install_path: installPath, ...selfUpdate } = metadata["self_update"];
   return installPath === undefined ? metadata : { ...metadata, self_update: selfUpdate };
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /**

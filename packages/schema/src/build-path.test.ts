@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { arbitraryIdentifier } from "../test/arbitrary-identifier.ts";
 import { buildPath } from "./build-path.ts";
 import { endpoints } from "./endpoints.ts";
-import { isIdentifier } from "./identifier.ts";
+import { isIdentifier } from "./is-identifier.ts";
 import { matchEndpoint } from "./match-endpoint.ts";
 
 const all = Object.values({ ...endpoints });

@@ -1,5 +1,5 @@
 import type { Endpoint } from "./endpoints.ts";
-import { identifierRule, isIdentifier } from "./identifier.ts";
+import { identifierRule, isIdentifier } from "./is-identifier.ts";
 
 /**
  * Fills an endpoint's path template. The result is asserted to be what a URL parser makes of it, so that no id can lead to

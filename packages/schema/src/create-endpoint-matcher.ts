@@ -1,4 +1,4 @@
-import { identifierRule, isIdentifier, reservedIdentifiers } from "./identifier.ts";
+import { identifierRule, isIdentifier, reservedIdentifiers } from "./is-identifier.ts";
 import type { PlainResponse } from "./plain-http.ts";
 import { problemResponse } from "./problem.ts";
 

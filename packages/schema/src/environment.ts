@@ -1,5 +1,6 @@
 import * as v from "valibot";
 import { type OpenEnum, openEnum } from "./open-enum.ts";
+import { wireObject } from "./wire-object.ts";
 
 /** Permission modes named by the API text; a row may carry a newer one. */
 export const environmentModes = ["default", "standard", "acceptEdits", "bypassPermissions", "unrestricted"] as const;
@@ -71,11 +72,8 @@ export interface EnvironmentList {
   hasNextPage: boolean;
 }
 
-// Arrays pass valibot's object schemas when every entry is optional; a row never carries one there.
-const isNotArray = v.check((value: unknown) => !Array.isArray(value), "must be an object");
-
 /** {@link SelfUpdate}; unknown members are kept. */
-export const SelfUpdateSchema: v.GenericSchema<unknown, SelfUpdate> = v.looseObject({
+export const SelfUpdateSchema: v.GenericSchema<unknown, SelfUpdate> = wireObject({
   supported: v.boolean(),
   writable: v.boolean(),
   install_path: v.exactOptional(v.string()),
@@ -84,22 +82,18 @@ export const SelfUpdateSchema: v.GenericSchema<unknown, SelfUpdate> = v.looseObj
 });
 
 /** {@link EnvironmentMetadata}; unknown members are kept. */
-export const EnvironmentMetadataSchema: v.GenericSchema<unknown, EnvironmentMetadata> = v.pipe(
-  v.unknown(),
-  isNotArray,
-  v.looseObject({
-    gitBranch: v.exactOptional(v.string()),
-    lettaCodeVersion: v.exactOptional(v.string()),
-    nodeVersion: v.exactOptional(v.string()),
-    os: v.exactOptional(v.string()),
-    self_update: v.exactOptional(SelfUpdateSchema),
-    supported_commands: v.exactOptional(v.array(v.string())),
-    workingDirectory: v.exactOptional(v.string()),
-  }),
-);
+export const EnvironmentMetadataSchema: v.GenericSchema<unknown, EnvironmentMetadata> = wireObject({
+  gitBranch: v.exactOptional(v.string()),
+  lettaCodeVersion: v.exactOptional(v.string()),
+  nodeVersion: v.exactOptional(v.string()),
+  os: v.exactOptional(v.string()),
+  self_update: v.exactOptional(SelfUpdateSchema),
+  supported_commands: v.exactOptional(v.array(v.string())),
+  workingDirectory: v.exactOptional(v.string()),
+});
 
 /** {@link Environment}, read tolerantly: unknown members and unknown modes are kept. */
-export const EnvironmentSchema: v.GenericSchema<unknown, Environment> = v.looseObject({
+export const EnvironmentSchema: v.GenericSchema<unknown, Environment> = wireObject({
   id: v.string(),
   connectedAt: v.nullable(v.number()),
   connectionId: v.nullable(v.string()),
@@ -117,7 +111,7 @@ export const EnvironmentSchema: v.GenericSchema<unknown, Environment> = v.looseO
 });
 
 /** {@link EnvironmentList}, read tolerantly. */
-export const EnvironmentListSchema: v.GenericSchema<unknown, EnvironmentList> = v.looseObject({
+export const EnvironmentListSchema: v.GenericSchema<unknown, EnvironmentList> = wireObject({
   connections: v.array(EnvironmentSchema),
   hasNextPage: v.boolean(),
 });

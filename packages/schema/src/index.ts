@@ -33,16 +33,15 @@ export {
   type SelfUpdate,
   SelfUpdateSchema,
 } from "./environment.ts";
-export { identifierRule, IdentifierSchema, isIdentifier, reservedIdentifiers } from "./identifier.ts";
+export { IdentifierSchema } from "./identifier.ts";
+export { identifierRule, isIdentifier, reservedIdentifiers } from "./is-identifier.ts";
 export {
-  defaultListLimit,
   type EnvironmentSource,
   formatListQuery,
   type ListEnvironmentsQuery,
   ListEnvironmentsQuerySchema,
   ListLimitSchema,
   type ListEnvironmentsWireQuery,
-  maxListLimit,
 } from "./list-query.ts";
 export { type EndpointMatch, type KnownEndpoint, matchEndpoint } from "./match-endpoint.ts";
 export {
@@ -89,3 +88,4 @@ export {
   RegisterResponseSchema,
 } from "./register.ts";
 export { type Scope, scopes } from "./scope.ts";
+export { defaultListLimit, maxListLimit } from "./wire-rules.ts";

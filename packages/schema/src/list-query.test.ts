@@ -2,7 +2,8 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { arbitraryIdentifier } from "../test/arbitrary-identifier.ts";
 import { decodeQuery } from "./decode-request.ts";
-import { formatListQuery, ListEnvironmentsQuerySchema, maxListLimit } from "./list-query.ts";
+import { formatListQuery, ListEnvironmentsQuerySchema } from "./list-query.ts";
+import { maxListLimit } from "./wire-rules.ts";
 
 test("every query round-trips through the wire", () => {
   const query = fc.record(

@@ -1,11 +1,7 @@
 import * as v from "valibot";
 import { IdentifierSchema } from "./identifier.ts";
-
-/** Rows of a page when `limit` is absent. */
-export const defaultListLimit = 50;
-
-/** Largest page a caller may ask for. */
-export const maxListLimit = 100;
+import { wireObject } from "./wire-object.ts";
+import { isListLimit, maxListLimit } from "./wire-rules.ts";
 
 /** Where an environment's server runs, as the API names it. */
 export type EnvironmentSource = "local" | "remote";
@@ -36,10 +32,8 @@ const limitRule = `must be a whole number from 1 to ${maxListLimit}`;
 /** Rows a page as they stand in a URL: 1 to {@link maxListLimit}. */
 export const ListLimitSchema: v.GenericSchema<unknown, number> = v.pipe(
   v.string(),
-  v.regex(/^[0-9]{1,9}$/, limitRule),
+  v.check(isListLimit, limitRule),
   v.transform(Number),
-  v.minValue(1, limitRule),
-  v.maxValue(maxListLimit, limitRule),
 );
 
 const WireBooleanSchema = v.pipe(
@@ -48,7 +42,7 @@ const WireBooleanSchema = v.pipe(
 );
 
 /** Wire strings to values. Unknown members pass, for an upstream that knows more. */
-export const ListEnvironmentsQuerySchema: v.GenericSchema<unknown, ListEnvironmentsQuery> = v.looseObject({
+export const ListEnvironmentsQuerySchema: v.GenericSchema<unknown, ListEnvironmentsQuery> = wireObject({
   after: v.exactOptional(IdentifierSchema),
   limit: v.exactOptional(ListLimitSchema),
   onlineOnly: v.exactOptional(WireBooleanSchema),

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { endpoints } from "./endpoints.ts";
-import { isIdentifier } from "./identifier.ts";
+import { isIdentifier } from "./is-identifier.ts";
 import { matchEndpoint } from "./match-endpoint.ts";
 
 function codeOf(method: string, path: string): unknown {

@@ -1,4 +1,8 @@
 import * as v from "valibot";
+import { either } from "./either.ts";
+import { isRecord } from "./is-record.ts";
+import { wireObject } from "./wire-object.ts";
+import { isMeantAsApproval, isMeantAsToolReturn, isWellFormed } from "./wire-rules.ts";
 
 /** A piece of text in a message. */
 export interface TextPart {
@@ -56,28 +60,20 @@ export interface SendMessageResponse {
   success: boolean;
 }
 
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
 /** Longest id of a message, an agent or a conversation, in UTF-16 code units. */
 export const maxReferenceLength = 256;
 
-// An unpaired surrogate has no UTF-8: a store would keep another text, under which a repeat is not found.
-const isWellFormed = v.check(
-  (text: string) => !/\p{Surrogate}/u.test(text),
-  "must be well-formed Unicode, without unpaired surrogates",
-);
+const wellFormed = v.check(isWellFormed, "must be well-formed Unicode, without unpaired surrogates");
 
 const ReferenceSchema = v.pipe(
   v.string(),
-  isWellFormed,
+  wellFormed,
   v.minLength(1, "must not be empty"),
   v.maxLength(maxReferenceLength, `must have at most ${maxReferenceLength} characters`),
 );
 
 /** {@link TextPart}. */
-export const TextPartSchema: v.GenericSchema<unknown, TextPart> = v.looseObject({
+export const TextPartSchema: v.GenericSchema<unknown, TextPart> = wireObject({
   text: v.string(),
   type: v.literal("text"),
 });
@@ -85,17 +81,12 @@ export const TextPartSchema: v.GenericSchema<unknown, TextPart> = v.looseObject(
 const TextSchema = v.pipe(v.string(), v.minLength(1, "must not be empty"));
 const TextPartsSchema = v.pipe(v.array(TextPartSchema), v.minLength(1, "must have at least one part"));
 
-// `lazy` picks the one member that the input means, so that an error names its member instead of every alternative.
-const ContentSchema: v.GenericSchema<unknown, string | TextPart[]> = v.lazy((input) =>
-  Array.isArray(input) ? TextPartsSchema : TextSchema,
-);
+const ContentSchema = either(Array.isArray, TextPartsSchema, TextSchema);
 
-const ToolTextSchema: v.GenericSchema<unknown, string | TextPart[]> = v.lazy((input) =>
-  Array.isArray(input) ? v.array(TextPartSchema) : v.string(),
-);
+const ToolTextSchema = either(Array.isArray, v.array(TextPartSchema), v.string());
 
 /** {@link UserMessage}, strict on known members; unknown ones are kept. */
-export const UserMessageSchema: v.GenericSchema<unknown, UserMessage> = v.looseObject({
+export const UserMessageSchema: v.GenericSchema<unknown, UserMessage> = wireObject({
   client_message_id: ReferenceSchema,
   content: ContentSchema,
   role: v.literal("user"),
@@ -103,7 +94,7 @@ export const UserMessageSchema: v.GenericSchema<unknown, UserMessage> = v.looseO
 });
 
 /** {@link ToolReturn}, strict on known members. */
-export const ToolReturnSchema: v.GenericSchema<unknown, ToolReturn> = v.looseObject({
+export const ToolReturnSchema: v.GenericSchema<unknown, ToolReturn> = wireObject({
   status: v.picklist(["success", "error"]),
   tool_call_id: ReferenceSchema,
   tool_return: ToolTextSchema,
@@ -112,13 +103,11 @@ export const ToolReturnSchema: v.GenericSchema<unknown, ToolReturn> = v.looseObj
   type: v.exactOptional(v.literal("tool")),
 });
 
-// A record schema alone lets arrays pass.
+// A record schema of valibot's own lets arrays pass.
 const RecordSchema = v.custom<Record<string, unknown>>(isRecord, "must be an object");
 
-const NotAnObjectSchema = v.custom<never>(() => false, "must be an object");
-
 /** {@link ApprovalDecision}, strict on known members. */
-export const ApprovalDecisionSchema: v.GenericSchema<unknown, ApprovalDecision> = v.looseObject({
+export const ApprovalDecisionSchema: v.GenericSchema<unknown, ApprovalDecision> = wireObject({
   approve: v.boolean(),
   tool_call_id: ReferenceSchema,
   reason: v.exactOptional(v.nullable(v.string())),
@@ -126,31 +115,25 @@ export const ApprovalDecisionSchema: v.GenericSchema<unknown, ApprovalDecision> 
   updated_input: v.exactOptional(v.nullable(RecordSchema)),
 });
 
-const ApprovalSchema: v.GenericSchema<unknown, ToolReturn | ApprovalDecision> = v.lazy((input) => {
-  if (!isRecord(input)) return NotAnObjectSchema;
-  return "status" in input && !("approve" in input) ? ToolReturnSchema : ApprovalDecisionSchema;
-});
+const ApprovalSchema = either(isMeantAsToolReturn, ToolReturnSchema, ApprovalDecisionSchema);
 
 /** {@link ApprovalMessage}, strict on known members. */
-export const ApprovalMessageSchema: v.GenericSchema<unknown, ApprovalMessage> = v.looseObject({
+export const ApprovalMessageSchema: v.GenericSchema<unknown, ApprovalMessage> = wireObject({
   approvals: v.pipe(v.array(ApprovalSchema), v.minLength(1, "must have at least one approval")),
   type: v.literal("approval"),
 });
 
-const MessageSchema: v.GenericSchema<unknown, UserMessage | ApprovalMessage> = v.lazy((input) => {
-  if (!isRecord(input)) return NotAnObjectSchema;
-  return "approvals" in input || input["type"] === "approval" ? ApprovalMessageSchema : UserMessageSchema;
-});
+const MessageSchema = either(isMeantAsApproval, ApprovalMessageSchema, UserMessageSchema);
 
 /** {@link SendMessageBody}, strict on known members; unknown ones are kept for an upstream that knows more. */
-export const SendMessageBodySchema: v.GenericSchema<unknown, SendMessageBody> = v.looseObject({
+export const SendMessageBodySchema: v.GenericSchema<unknown, SendMessageBody> = wireObject({
   messages: v.pipe(v.array(MessageSchema), v.minLength(1, "must have at least one message")),
   agentId: v.exactOptional(ReferenceSchema),
   conversationId: v.exactOptional(
     v.nullable(
       v.pipe(
         v.string(),
-        isWellFormed,
+        wellFormed,
         v.maxLength(maxReferenceLength, `must have at most ${maxReferenceLength} characters`),
       ),
     ),
@@ -158,7 +141,7 @@ export const SendMessageBodySchema: v.GenericSchema<unknown, SendMessageBody> = 
 });
 
 /** {@link SendMessageResponse}, read tolerantly. */
-export const SendMessageResponseSchema: v.GenericSchema<unknown, SendMessageResponse> = v.looseObject({
+export const SendMessageResponseSchema: v.GenericSchema<unknown, SendMessageResponse> = wireObject({
   message: v.string(),
   success: v.boolean(),
 });

@@ -6,6 +6,7 @@ import {
   problemDefinitions,
   type ProblemIssue,
 } from "./problem-definitions.ts";
+import { wireObject } from "./wire-object.ts";
 
 /**
  * An error body: RFC 9457 problem details that also carry the members every known client of the API reads
@@ -28,7 +29,7 @@ export interface Problem {
 }
 
 /** {@link Problem} as a caller may read it: tolerant, since an upstream can have its own members. */
-export const ProblemSchema: v.GenericSchema<unknown, Problem> = v.looseObject({
+export const ProblemSchema: v.GenericSchema<unknown, Problem> = wireObject({
   type: v.string(),
   title: v.string(),
   status: v.number(),
@@ -36,7 +37,7 @@ export const ProblemSchema: v.GenericSchema<unknown, Problem> = v.looseObject({
   message: v.string(),
   error: v.string(),
   errorCode: v.string(),
-  errors: v.exactOptional(v.array(v.looseObject({ member: v.string(), rule: v.string() }))),
+  errors: v.exactOptional(v.array(wireObject({ member: v.string(), rule: v.string() }))),
 });
 
 /** What differs between two occurrences of a problem. */

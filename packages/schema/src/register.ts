@@ -1,6 +1,8 @@
 import * as v from "valibot";
 import { type EnvironmentMetadata, EnvironmentMetadataSchema } from "./environment.ts";
 import { IdentifierSchema } from "./identifier.ts";
+import { wireObject } from "./wire-object.ts";
+import { isDisplayable } from "./wire-rules.ts";
 
 /** What a device sends to enrol; older devices send only `deviceId` and `connectionName`. */
 export interface RegisterRequest {
@@ -21,20 +23,20 @@ export interface RegisterResponse {
 }
 
 /** {@link RegisterRequest}, strict on known members; unknown ones are tolerated. */
-export const RegisterRequestSchema: v.GenericSchema<unknown, RegisterRequest> = v.looseObject({
+export const RegisterRequestSchema: v.GenericSchema<unknown, RegisterRequest> = wireObject({
   deviceId: IdentifierSchema,
   connectionName: v.pipe(
     v.string(),
     v.minLength(1, "must not be empty"),
     v.maxLength(256, "must have at most 256 characters"),
-    v.check((text) => !/[\p{Cc}\p{Surrogate}]/u.test(text), "must not have control characters or unpaired surrogates"),
+    v.check(isDisplayable, "must not have control characters or unpaired surrogates"),
   ),
   listenerInstanceId: v.exactOptional(IdentifierSchema),
   metadata: v.exactOptional(EnvironmentMetadataSchema),
 });
 
 /** {@link RegisterResponse}. */
-export const RegisterResponseSchema: v.GenericSchema<unknown, RegisterResponse> = v.looseObject({
+export const RegisterResponseSchema: v.GenericSchema<unknown, RegisterResponse> = wireObject({
   connectionId: v.string(),
   wsUrl: v.string(),
   supportsSplitStatusChannels: v.exactOptional(v.boolean()),

@@ -44,7 +44,7 @@ describe("a wrong shape is refused, naming the member", () => {
     [["currentMode"], 7, "currentMode", "must be a string"],
     [["metadata"], [], "metadata", "must be an object"],
     [["metadata"], "linux", "metadata", "must be an object"],
-    [["metadata", "self_update"], [], "metadata.self_update.supported", "is required"],
+    [["metadata", "self_update"], [], "metadata.self_update", "must be an object"],
     [["metadata", "supported_commands", 1], {}, "metadata.supported_commands[1]", "must be a string"],
   ])("%j = %j", (path, value, member, rule) => {
     const checked = checkValue(EnvironmentSchema, withMember(row, path, value), "body");

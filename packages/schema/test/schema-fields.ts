@@ -8,10 +8,12 @@ interface RuntimeSchema {
   readonly wrapped?: RuntimeSchema;
   readonly item?: RuntimeSchema;
   readonly literal?: unknown;
-  /** Values of a picklist, members of a union. */
+  /** Values of a picklist. */
   readonly options?: readonly unknown[];
   readonly pipe?: readonly RuntimeSchema[];
   readonly getter?: (input: unknown) => RuntimeSchema;
+  /** Known values of an open enum. */
+  readonly known?: readonly string[];
 }
 
 /** Inputs that make a `lazy` schema choose each of its members: path to member name to input. */
@@ -45,12 +47,12 @@ export function schemaFields(schema: unknown, examples: LazyExamples = {}): Fiel
   }
 }
 
-/** A pipe is what it reads from the wire: its first schema, or the one behind a check of an unknown value. */
+/** A pipe is what it reads from the wire: its first schema, or the one behind the check that it is an object. */
 function wireSchemaOf(schema: RuntimeSchema): RuntimeSchema {
   const schemas = (schema.pipe ?? []).filter((item) => item.kind === "schema");
   const first = schemas[0];
   if (first === undefined) return schema;
-  return wireSchemaOf(first.type === "unknown" ? read(schemas[1]) : first);
+  return wireSchemaOf(first.type === "custom" ? read(schemas[1]) : first);
 }
 
 function nameOf(schema: RuntimeSchema): string {
@@ -61,12 +63,10 @@ function nameOf(schema: RuntimeSchema): string {
       return JSON.stringify(schema.literal);
     case "picklist":
       return (schema.options ?? []).map((option) => JSON.stringify(option)).join(" | ");
-    case "union":
-      return (schema.options ?? []).map((option) => nameOf(option as RuntimeSchema)).join(" | ");
     case "custom":
       return "map";
     default:
-      return schema.type;
+      return [...(schema.known ?? []).map((value) => JSON.stringify(value)), schema.type].join(" | ");
   }
 }
 

@@ -1,0 +1,92 @@
+import type { Rule, Shape, TextRule } from "./shape.ts";
+
+/** What the code of the guards refers to, gathered while it is written. */
+export interface GuardContext {
+  readonly rules: Map<string, Rule>;
+  /** Helper functions by name. */
+  readonly helpers: Map<string, string>;
+}
+
+/** An expression that is true when `access` fits the shape; without the path of what does not. */
+export function guardExpression(shape: Shape, access: string, context: GuardContext): string {
+  switch (shape.kind) {
+    case "text":
+      return call(textHelper(shape.rules, context), access);
+    case "number":
+      return call("isNumber", access);
+    case "boolean":
+      return call("isFlag", access);
+    case "values":
+      return alternatives(shape.values.map((value) => `${access} === ${JSON.stringify(value)}`));
+    case "record":
+      return call("isRecord", access);
+    case "object":
+      return call(`is${shape.name}`, access);
+    case "nullable":
+      return orEmpty(shape.inner, access, "null", context);
+    case "array": {
+      const item = guardExpression(shape.item, "item", context);
+      const check = /^(\w+)\(item\)$/.exec(item)?.[1] ?? `(item) => ${item}`;
+      return `isEach(${access}, ${check})${shape.minLength > 0 ? ` && ${access}.length >= ${shape.minLength}` : ""}`;
+    }
+    case "either": {
+      const [first, second] = [shape.first, shape.second].map((chosen) => guardExpression(chosen, access, context));
+      return `(${callRule(shape.isFirst, access, context)} ? ${first} : ${second})`;
+    }
+  }
+}
+
+/** The same for a member that may be absent. */
+export function optionalExpression(shape: Shape, access: string, context: GuardContext): string {
+  return orEmpty(shape, access, "undefined", context);
+}
+
+/** A call of a function of the package, which is thereby imported. */
+export function callRule(rule: Rule, access: string, { rules }: GuardContext): string {
+  rules.set(rule.name, rule);
+  return call(rule.name, access);
+}
+
+/** True where a mismatch can only be the whole, not a part of it. */
+export function isFlat(shape: Shape): boolean {
+  return shape.kind === "nullable" ? isFlat(shape.inner) : !["object", "array", "either"].includes(shape.kind);
+}
+
+function orEmpty(shape: Shape, access: string, empty: "null" | "undefined", context: GuardContext): string {
+  const inner = guardExpression(shape, access, context);
+  const name = /^(is(?:Text|Number))\(/.exec(inner)?.[1];
+  if (name === undefined) return alternatives([`${access} === ${empty}`, inner]);
+  const helper = `${name}Or${empty === "null" ? "Null" : "Absent"}`;
+  context.helpers.set(helper, arrow(helper, `value === ${empty} || ${call(name, "value")}`));
+  return call(helper, access);
+}
+
+function textHelper(rules: readonly TextRule[], context: GuardContext): string {
+  if (rules.length === 0) return "isText";
+  const name = `isText${rules.map(nameOfRule).join("")}`;
+  const conditions = rules.map((rule) => conditionOf(rule, context));
+  context.helpers.set(name, arrow(name, ["isText(value)", ...conditions].join(" && ")));
+  return name;
+}
+
+function nameOfRule(rule: TextRule): string {
+  if (rule.kind === "rule") return rule.rule.name.replace(/^is/, "");
+  return `${rule.kind === "minLength" ? "From" : "To"}${rule.length}`;
+}
+
+function conditionOf(rule: TextRule, context: GuardContext): string {
+  if (rule.kind === "rule") return callRule(rule.rule, "value", context);
+  return `value.length ${rule.kind === "minLength" ? ">=" : "<="} ${rule.length}`;
+}
+
+function arrow(name: string, body: string): string {
+  return `const ${name} = (value: unknown): boolean => ${body};`;
+}
+
+function call(name: string, access: string): string {
+  return `${name}(${access})`;
+}
+
+function alternatives(conditions: readonly string[]): string {
+  return `(${conditions.join(" || ")})`;
+}

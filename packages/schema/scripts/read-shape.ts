@@ -1,0 +1,119 @@
+import * as identifierRules from "../src/is-identifier.ts";
+import * as recordRules from "../src/is-record.ts";
+import * as wireRules from "../src/wire-rules.ts";
+import type { Rule, Shape, TextRule } from "./shape.ts";
+
+/** The members of valibot's schemas and actions that are read here; the exported types hide them. */
+interface RuntimeSchema {
+  readonly kind: string;
+  readonly type: string;
+  readonly entries?: Readonly<Record<string, RuntimeSchema>>;
+  readonly wrapped?: RuntimeSchema;
+  readonly item?: RuntimeSchema;
+  readonly literal?: string;
+  readonly options?: readonly string[];
+  readonly pipe?: readonly RuntimeSchema[];
+  readonly requirement?: unknown;
+  readonly check?: unknown;
+  /** Of an open enum. */
+  readonly known?: readonly string[];
+  /** Of a choice, see `either`. */
+  readonly isFirst?: unknown;
+  readonly first?: RuntimeSchema;
+  readonly second?: RuntimeSchema;
+}
+
+/** Finds the name of an object's type; `path` is where it stands. */
+export type NameOf = (schema: unknown, path: string) => string;
+
+const rules: ReadonlyMap<unknown, Rule> = new Map<unknown, Rule>([
+  [Array.isArray, { name: "Array.isArray", module: null }],
+  ...rulesOf(identifierRules, "is-identifier.ts"),
+  ...rulesOf(recordRules, "is-record.ts"),
+  ...rulesOf(wireRules, "wire-rules.ts"),
+]);
+
+function rulesOf(exported: object, module: string): [unknown, Rule][] {
+  return Object.entries(exported).map(([name, value]) => [value, { name, module }]);
+}
+
+/**
+ * Reads a valibot schema. A transform is left out, since what is read is the wire.
+ * @throws Error naming the place when the schema has a construct that the generators do not know.
+ */
+export function readShape(given: unknown, nameOf: NameOf, path = ""): Shape {
+  return read(given as RuntimeSchema, path);
+
+  function read(schema: RuntimeSchema, at: string): Shape {
+    if (schema.first !== undefined && schema.second !== undefined) {
+      return {
+        kind: "either",
+        isFirst: ruleOf(schema.isFirst, at),
+        first: read(schema.first, at),
+        second: read(schema.second, at),
+      };
+    }
+    if (schema.pipe !== undefined) return readPipe(schema, schema.pipe, at);
+    switch (schema.type) {
+      case "string":
+        return { kind: "text", rules: [], known: schema.known ?? [] };
+      case "number":
+      case "boolean":
+        return { kind: schema.type };
+      case "literal":
+        return { kind: "values", values: [schema.literal ?? ""] };
+      case "picklist":
+        return { kind: "values", values: schema.options ?? [] };
+      case "nullable":
+        return { kind: "nullable", inner: read(present(schema.wrapped, at), at) };
+      case "array":
+        return { kind: "array", item: read(present(schema.item, at), `${at}[]`), minLength: 0 };
+      case "custom":
+        if (schema.check === recordRules.isRecord) return { kind: "record" };
+    }
+    throw new Error(`the generators do not know ${schema.type} at "${at}"`);
+  }
+
+  function readPipe(schema: RuntimeSchema, [head, ...rest]: readonly RuntimeSchema[], at: string): Shape {
+    const [object] = rest;
+    if (object?.type === "loose_object" && present(head, at).check === recordRules.isRecord) {
+      return { kind: "object", name: nameOf(schema, at), members: membersOf(present(object.entries, at), at) };
+    }
+    return rest.reduce<Shape>((shape, action) => withAction(shape, action, at), read(present(head, at), at));
+  }
+
+  function membersOf(entries: Readonly<Record<string, RuntimeSchema>>, at: string) {
+    return Object.entries(entries).map(([name, entry]) => {
+      const optional = entry.type === "exact_optional";
+      const inner = `${at}${at === "" ? "" : "."}${name}`;
+      return { name, optional, shape: read(optional ? present(entry.wrapped, inner) : entry, inner) };
+    });
+  }
+}
+
+function withAction(shape: Shape, action: RuntimeSchema, at: string): Shape {
+  if (action.kind === "transformation" || action.kind === "metadata") return shape;
+  if (shape.kind === "array" && action.type === "min_length")
+    return { ...shape, minLength: Number(action.requirement) };
+  const rule = shape.kind === "text" ? textRuleOf(action, at) : undefined;
+  if (shape.kind !== "text" || rule === undefined)
+    throw new Error(`the generators do not know ${action.type} at "${at}"`);
+  return { ...shape, rules: [...shape.rules, rule] };
+}
+
+function textRuleOf(action: RuntimeSchema, at: string): TextRule | undefined {
+  if (action.type === "min_length") return { kind: "minLength", length: Number(action.requirement) };
+  if (action.type === "max_length") return { kind: "maxLength", length: Number(action.requirement) };
+  return action.type === "check" ? { kind: "rule", rule: ruleOf(action.requirement, at) } : undefined;
+}
+
+function ruleOf(judge: unknown, at: string): Rule {
+  const rule = rules.get(judge);
+  if (rule === undefined) throw new Error(`the function at "${at}" must be exported by a module of rules`);
+  return rule;
+}
+
+function present<Value>(value: Value | undefined, at: string): Value {
+  if (value === undefined) throw new Error(`the schema at "${at}" lacks a part`);
+  return value;
+}

@@ -1,0 +1,48 @@
+/** What the generators know of a wire type: the part of a valibot schema that JSON can show. */
+export type Shape =
+  | { readonly kind: "text"; readonly rules: readonly TextRule[]; readonly known: readonly string[] }
+  | { readonly kind: "number" }
+  | { readonly kind: "boolean" }
+  | { readonly kind: "values"; readonly values: readonly string[] }
+  /** An object of any members. */
+  | { readonly kind: "record" }
+  | { readonly kind: "nullable"; readonly inner: Shape }
+  | { readonly kind: "array"; readonly item: Shape; readonly minLength: number }
+  | { readonly kind: "object"; readonly name: string; readonly members: readonly Member[] }
+  | { readonly kind: "either"; readonly isFirst: Rule; readonly first: Shape; readonly second: Shape };
+
+/** A rule of a text beyond being one. */
+export type TextRule =
+  | { readonly kind: "minLength"; readonly length: number }
+  | { readonly kind: "maxLength"; readonly length: number }
+  | { readonly kind: "rule"; readonly rule: Rule };
+
+/** A function of the package that judges a value. */
+export interface Rule {
+  readonly name: string;
+  /** Module that exports it, relative to `src`; `null` for a built-in. */
+  readonly module: string | null;
+}
+
+/** A member of an object. */
+export interface Member {
+  readonly name: string;
+  readonly optional: boolean;
+  readonly shape: Shape;
+}
+
+/** Every object in a shape, innermost first, each name once. */
+export function objectsOf(shape: Shape): readonly Extract<Shape, { kind: "object" }>[] {
+  switch (shape.kind) {
+    case "nullable":
+      return objectsOf(shape.inner);
+    case "array":
+      return objectsOf(shape.item);
+    case "either":
+      return [...objectsOf(shape.first), ...objectsOf(shape.second)];
+    case "object":
+      return [...shape.members.flatMap((member) => objectsOf(member.shape)), shape];
+    default:
+      return [];
+  }
+}
