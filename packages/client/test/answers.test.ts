@@ -102,7 +102,7 @@ describe("a success that is not what the API promises is a typed error", () => {
       json(200, { connections: [{ id: 5 }], hasNextPage: true }),
       "The answer has another shape: connections[0].id must be a string.",
     ],
-    ["an array", json(200, []), "The answer has another shape: connections is required."],
+    ["an array", json(200, []), "The answer has another shape: body must be an object."],
   ])("%s", async (_case, answer, message) => {
     expect(await catchError(clientOver(answer).list())).toMatchObject({
       code: "invalid_response",
