@@ -15,6 +15,11 @@ const config: UserConfig[] = defineConfig(
     sourcemap: false,
     fixedExtension: false,
     clean: [`dist/${runtime}.js`],
+    // As the runtime itself would resolve it: `@letta-environments/platform/sqlite` is Bun's own driver on Bun.
+    inputOptions: (options) => ({
+      ...options,
+      resolve: { ...options.resolve, conditionNames: [...(runtime === "bun" ? ["bun"] : []), "node", "import"] },
+    }),
     outputOptions: { codeSplitting: false },
     deps: {
       alwaysBundle: [/.*/],

@@ -1,4 +1,4 @@
-#!/usr/bin/env -S deno run --allow-net --allow-env --allow-read --allow-write --allow-sys
+#!/usr/bin/env -S deno run --allow-net --allow-env --allow-sys --allow-read --allow-write
 /** `letta-proxy` on Deno: its `node:` modules carry the same server as on Node, see docs/decisions/0010-runtimes.md. */
 import process from "node:process";
 import { runCommand } from "./node/run-command.ts";

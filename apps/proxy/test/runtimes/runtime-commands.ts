@@ -1,6 +1,6 @@
 /** How the built gateway is started on each of the runtimes that run it as a process. */
 import { execFileSync } from "node:child_process";
-import { existsSync } from "node:fs";
+import { copyFileSync, existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import process from "node:process";
@@ -11,13 +11,13 @@ export type ServerRuntime = "node" | "bun" | "deno";
 
 const { resolve } = createRequire(import.meta.url);
 
-/** What Deno lets the gateway do; the guide and the image name the same. */
+/** What Deno lets the gateway do, in the folder in which it runs. Each permission is needed: `--allow-sys` for the umask. */
 export const denoPermissions: readonly string[] = [
   "--allow-net",
   "--allow-env",
-  "--allow-read",
-  "--allow-write",
   "--allow-sys",
+  "--allow-read=.",
+  "--allow-write=.",
 ];
 
 /**
@@ -33,13 +33,15 @@ export function runtimeProgram(runtime: ServerRuntime): string {
   return program;
 }
 
-/** The command that runs the built gateway, to which the words of a `letta-proxy` command are added. */
-export function gatewayCommand(runtime: ServerRuntime): readonly [program: string, ...words: string[]] {
+/**
+ * Copies the built gateway into a folder that has nothing else, as one would to a server, and returns the command that runs it there; the
+ * words of a `letta-proxy` command are added to it.
+ */
+export function installGateway(runtime: ServerRuntime, folder: string): readonly [program: string, ...words: string[]] {
+  const file = `${runtime}.js`;
+  copyFileSync(builtArtefact(file), join(folder, file));
   const program = runtimeProgram(runtime);
-  const artefact = builtArtefact(`${runtime}.js`);
-  if (runtime === "deno")
-    return [program, "run", "--no-config", "--no-lock", "--no-prompt", ...denoPermissions, artefact];
-  return [program, artefact];
+  return runtime === "deno" ? [program, "run", "--no-prompt", ...denoPermissions, file] : [program, file];
 }
 
 /** The version of a runtime's program. */

@@ -6,7 +6,7 @@ import process from "node:process";
 import { promisify } from "node:util";
 import { launchProcess } from "@letta-environments/testkit";
 import type { IssuedKey, KeyWish, LaunchedGateway, LaunchRequest, RuntimeLauncher } from "./launcher.ts";
-import { gatewayCommand, runtimeVersion, type ServerRuntime } from "./runtime-commands.ts";
+import { installGateway, runtimeVersion, type ServerRuntime } from "./runtime-commands.ts";
 
 /** Starts the built gateway as a process of a runtime; its keys are made by the same build's command line. */
 export function createServerLauncher(runtime: ServerRuntime): RuntimeLauncher {
@@ -18,8 +18,8 @@ export function createServerLauncher(runtime: ServerRuntime): RuntimeLauncher {
 }
 
 async function launch(runtime: ServerRuntime, { config, environment }: LaunchRequest): Promise<LaunchedGateway> {
-  const [program, ...words] = gatewayCommand(runtime);
   const folder = await mkdtemp(join(tmpdir(), `letta-proxy-${runtime}-`));
+  const [program, ...words] = installGateway(runtime, folder);
   const configFile = join(folder, "proxy.config.json");
   await writeFile(configFile, JSON.stringify(config));
   const where = ["--data-dir", join(folder, "data"), "--config", configFile];

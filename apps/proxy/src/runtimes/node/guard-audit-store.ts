@@ -1,7 +1,7 @@
 import { statSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
+import { isSqliteBusy } from "@letta-environments/platform";
 import type { AuditStore } from "../../audit/audit-store.ts";
-import { isBusy } from "./open-database.ts";
 
 /** How long another process may hold the file, and how often it is tried meanwhile, in milliseconds. */
 const patienceMs = 5_000;
@@ -21,7 +21,7 @@ export function guardAuditStore(store: AuditStore, path: string, now: () => numb
       try {
         return await run();
       } catch (cause) {
-        if (!isBusy(cause) || now() >= until) throw cause;
+        if (!isSqliteBusy(cause) || now() >= until) throw cause;
       }
       await delay(pauseMs);
     }

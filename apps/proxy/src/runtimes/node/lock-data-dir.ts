@@ -1,6 +1,6 @@
-import type { SqliteDatabase } from "@letta-environments/platform";
+import { isSqliteBusy, type SqliteDatabase } from "@letta-environments/platform";
 import { CommandError } from "./command-error.ts";
-import { isBusy, openDatabase } from "./open-database.ts";
+import { openDatabase } from "./open-database.ts";
 
 /** How long a process that is just ending may take to let go, in milliseconds. */
 const waitMs = 200;
@@ -22,7 +22,7 @@ export async function lockDataDir(dataDir: string): Promise<DataDirLock> {
     take(database);
   } catch (cause) {
     database.close();
-    if (!isBusy(cause)) throw cause;
+    if (!isSqliteBusy(cause)) throw cause;
     throw new CommandError(
       `Another gateway is running with the data directory ${dataDir}: stop it, or choose another directory with --data-dir.`,
       1,

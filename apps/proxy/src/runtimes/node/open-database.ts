@@ -1,12 +1,9 @@
 import { chmodSync, mkdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import type { SqliteDatabase } from "@letta-environments/platform";
-import { openSqlite } from "@letta-environments/platform/node";
+import { isSqliteBusy, type SqliteDatabase } from "@letta-environments/platform";
+import { openSqlite } from "@letta-environments/platform/sqlite";
 import { CommandError } from "./command-error.ts";
-
-/** SQLite's own code for a file that another process is using (SQLITE_BUSY). */
-const busyCode = 5;
 
 const attempts = 100;
 const pauseMs = 50;
@@ -23,7 +20,7 @@ export async function openDatabase(dataDir: string, name: string): Promise<Sqlit
       prepare(dataDir);
       return openSqlite(path);
     } catch (cause) {
-      if (attempt === attempts || !isBusy(cause)) throw cannotOpen(path, cause);
+      if (attempt === attempts || !isSqliteBusy(cause)) throw cannotOpen(path, cause);
     }
     // Two processes that make a new file at once: SQLite refuses the second one without waiting.
     await delay(pauseMs);
@@ -53,11 +50,6 @@ function closeToOthers(dataDir: string): void {
   const { mode } = statSync(dataDir);
   if ((mode & 0o002) !== 0) throw new Error("everybody may write to the data directory; use one of your own");
   if ((mode & 0o077) !== 0) chmodSync(dataDir, 0o700);
-}
-
-/** Whether SQLite failed because another process is using the file. */
-export function isBusy(cause: unknown): boolean {
-  return cause instanceof Error && "errcode" in cause && cause.errcode === busyCode;
 }
 
 function cannotOpen(path: string, cause: unknown): CommandError {

@@ -1,4 +1,5 @@
 import process from "node:process";
+import { isSqliteError } from "@letta-environments/platform";
 import type { CommandName } from "../../cli/commands.ts";
 import { helpText } from "../../cli/help-text.ts";
 import { type ParsedCommand, parseCommand } from "../../cli/parse-command.ts";
@@ -59,6 +60,7 @@ async function runParsed(parsed: ParsedCommand): Promise<0 | 1 | 2> {
       );
       return 1;
     }
+    // A full disk, a damaged file: no defect of ours, so no stack.
     if (isSqliteError(error)) {
       process.stderr.write(`letta-proxy: the data directory cannot be used: ${error.message}\n`);
       return 1;
@@ -67,9 +69,4 @@ async function runParsed(parsed: ParsedCommand): Promise<0 | 1 | 2> {
     process.stderr.write(`letta-proxy: ${error.message.replaceAll("\n", "\nletta-proxy: ")}\n`);
     return error.exitCode;
   }
-}
-
-/** A full disk, a damaged file: no defect of ours, so no stack. */
-function isSqliteError(error: unknown): error is Error {
-  return error instanceof Error && "code" in error && error.code === "ERR_SQLITE_ERROR";
 }

@@ -1,0 +1,80 @@
+/** The commands of the built gateway, the same on Node, Bun and Deno. */
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { launchProcess } from "@letta-environments/testkit";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { type CommandResult, runBuilt } from "./run-built.ts";
+import { installGateway, type ServerRuntime } from "./runtime-commands.ts";
+
+vi.setConfig({ testTimeout: 60_000 });
+
+let folder = "";
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "letta-proxy-built-"));
+});
+afterEach(async () => {
+  await rm(folder, { recursive: true, force: true });
+});
+
+describe.each(["node", "bun", "deno"] as const)("on %s", (runtime: ServerRuntime) => {
+  const run = (...words: readonly string[]): Promise<CommandResult> => runBuilt(runtime, words, { folder });
+
+  test("keys are made, listed, rotated, disabled and revoked, and the audit log tells all of it", async () => {
+    const created = await run("keys", "create", "--name", "ci", "--scope", "list", "--expires", "30d");
+    expect(created).toMatchObject({ code: 0, stderr: "", stdout: expect.stringMatching(/^lek_\w+\n$/) });
+    const id = created.stdout.split("_")[1] ?? "";
+    expect((await run("keys", "rotate", id, "--overlap", "1h")).stdout).toMatch(/^lek_\w+\n$/);
+    expect((await run("keys", "disable", id)).stdout).toBe(`Disabled ${id}\n`);
+    expect((await run("keys", "enable", id)).stdout).toBe(`Enabled ${id}\n`);
+    expect((await run("keys", "revoke", id)).stdout).toBe(`Revoked ${id}\n`);
+    const listed = await run("keys", "list", "--json");
+    expect(listed.stdout).toContain(id);
+    expect(listed.stdout).not.toContain(created.stdout.trim());
+    expect(await run("audit", "verify")).toMatchObject({ code: 0, stderr: "" });
+    expect((await run("audit", "list")).stdout).toContain(id);
+  });
+
+  test("a configuration is checked, and what is wrong is named", async () => {
+    expect(await run("config", "check")).toMatchObject({ code: 0, stdout: expect.stringContaining("valid") });
+    await writeFile(join(folder, "proxy.config.json"), '{"prot":1}');
+    expect(await run("config", "check")).toMatchObject({ code: 1, stderr: expect.stringContaining("prot") });
+    expect(await run("config", "chekc")).toMatchObject({ code: 2, stderr: expect.stringContaining("Usage") });
+    expect(await run("--version")).toMatchObject({ code: 0, stderr: "" });
+  });
+
+  test("a data directory is one gateway's own, and free again once that was killed", async () => {
+    const start = ["start", "--port", "0", "--log", "json"];
+    const [program, ...before] = installGateway(runtime, folder);
+    const launch = (): ReturnType<typeof launchProcess> =>
+      launchProcess({ command: program, args: [...before, ...start], cwd: folder, env: { HOME: folder } });
+    const first = launch();
+    await first.waitForOutput(/"event":"listening"/);
+    const second = await run(...start);
+    expect(second).toMatchObject({ code: 1, stderr: expect.stringContaining("Another gateway is running") });
+    await first.stop("SIGKILL");
+    const third = launch();
+    await third.waitForOutput(/"event":"listening"/);
+    expect(await third.stop()).toEqual({ code: 0, signal: null });
+  });
+
+  test("a file that is no database is told without a stack", async () => {
+    await writeFile(join(folder, "notes"), "");
+    const made = await run("keys", "create", "--name", "n", "--data-dir", "data");
+    expect(made.code).toBe(0);
+    await writeFile(join(folder, "data", "proxy.sqlite"), "these are my notes ".repeat(400));
+    const broken = await run("keys", "list", "--data-dir", "data");
+    expect(broken).toMatchObject({ code: 1, stderr: expect.stringContaining("not a database") });
+    expect(broken.stderr).not.toMatch(/\n\s+at /);
+  });
+
+  test("a port that is taken is told by name", async () => {
+    const [program, ...before] = installGateway(runtime, folder);
+    const args = [...before, "start", "--port", "0", "--log", "json", "--data-dir", "one"];
+    const first = launchProcess({ command: program, args, cwd: folder, env: { HOME: folder } });
+    const [, port = ""] = await first.waitForOutput(/"event":"listening".*?:(\d+)"/);
+    const taken = await run("start", "--port", port, "--log", "json", "--data-dir", "two");
+    expect(taken).toMatchObject({ code: 1, stderr: expect.stringContaining(`Port ${port} of 127.0.0.1 is taken`) });
+    await first.stop();
+  });
+});

@@ -1,0 +1,48 @@
+/** The SQLite drivers of Bun and Deno, in the real programs. */
+import { spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import process from "node:process";
+import { describe, expect, test } from "vitest";
+
+const { resolve } = createRequire(import.meta.url);
+const folder = join(import.meta.dirname, "other-runtimes");
+
+/** What lies in `.bin` are wrappers; the programs themselves are started. */
+function program(name: "bun" | "deno"): string {
+  const root = dirname(resolve(`${name}/package.json`));
+  const path = name === "bun" ? join(root, "bin", "bun.exe") : join(root, "deno");
+  if (!existsSync(path)) throw new Error(`${path} is missing: 'pnpm install' puts it in place.`);
+  return path;
+}
+
+function run(command: string, args: readonly string[]): { readonly status: number | null; readonly output: string } {
+  const env = { PATH: process.env["PATH"] ?? "", DENO_NO_UPDATE_CHECK: "1", DO_NOT_TRACK: "1" };
+  const { status, stdout, stderr } = spawnSync(command, args, { encoding: "utf8", cwd: join(folder, "../.."), env });
+  return { status, output: stdout + stderr };
+}
+
+test("bun:sqlite passes the contract of SQLite drivers", () => {
+  const { status, output } = run(program("bun"), ["test", "./test/other-runtimes/bun-contract.ts"]);
+  expect(output).toMatch(/ [1-9]\d* pass\n 0 fail/);
+  expect(status).toBe(0);
+}, 30_000);
+
+describe.each([
+  ["Node.js", process.execPath, []],
+  ["Bun", program("bun"), []],
+  ["Deno", program("deno"), ["run", "-A", "--no-lock", "--quiet"]],
+] as const)("on %s", (_name, command, words) => {
+  test("a file in use is told from a broken constraint, a file that is no database, and what is none of SQLite's", () => {
+    const { output } = run(command, [...words, join(folder, "sqlite-failures.ts")]);
+    const [line = ""] = output.split("\n").filter((text) => text.startsWith("{"));
+    expect(JSON.parse(line || "null"), output).toEqual({
+      busy: [true, true],
+      repeated: [true, false],
+      noDatabase: [true, false],
+      ours: [false, false],
+      row: { id: "a" },
+    });
+  });
+});

@@ -1,0 +1,14 @@
+/** Run by `bun test`, which answers for `vitest`: the contract of SQLite drivers on `bun:sqlite`. */
+import { mkdtempSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { openSqlite } from "@letta-environments/platform/sqlite";
+import { describeSqliteContract } from "../sqlite-contract.ts";
+
+const directory = mkdtempSync(join(tmpdir(), "platform-sqlite-bun-"));
+
+describeSqliteContract(
+  "bun:sqlite",
+  () => openSqlite(":memory:"),
+  () => openSqlite(join(directory, "test.sqlite")),
+);
