@@ -84,7 +84,7 @@ export function createProxy(ports: ProxyPorts, config: ProxyConfig): Proxy {
   });
   const administer = ports.admin === undefined ? null : createAdminister({ ...ports, ...ports.admin });
   const authenticateKey = createAuthenticateRequest({ authenticate: callers.authenticateKey }, limits);
-  const adminGates = createAdminGates(ports, { authenticate, authenticateKey }, config.adminListener ?? null);
+  const adminGates = createAdminGates(ports, { authenticate, authenticateKey }, config);
 
   /** The steps that requests and sockets share. */
   async function admit(request: GatewayRequest, trace: RequestTrace): Promise<Admission> {

@@ -1,5 +1,6 @@
 import type { EnvironmentServerEvent } from "@letta-environments/environment-server";
 import type { LogFormat } from "../config/config-file.ts";
+import type { SettingProblem } from "../config/settings.ts";
 import type { ReloadEvent } from "../reload/create-reloader.ts";
 import type { ProxyEvent } from "../telemetry-events.ts";
 import { describeCause } from "./describe-cause.ts";
@@ -14,6 +15,8 @@ export type LogEvent =
   | { readonly type: "admin_listening"; readonly url: string }
   | { readonly type: "stopping"; readonly signal: string }
   | { readonly type: "stopped" }
+  /** Settings break rules, so that nothing is served (Workers). The values are not repeated. */
+  | { readonly type: "not_configured"; readonly problems: readonly SettingProblem[] }
   /** Where the audit log of this process ends: kept with the log, it proves that nothing before it was taken away. */
   | { readonly type: "audit_end"; readonly writer: string; readonly sequence: number; readonly hash: string };
 

@@ -2,26 +2,10 @@ import type { Clock, SqliteDatabase, SqliteRow } from "@letta-environments/platf
 import type { KeyRecord } from "../keys/key-record.ts";
 import { changeKeyRecord, readKeyRecord } from "../keys/read-key-record.ts";
 import type { KeyStore } from "../ports.ts";
+import { keyTables } from "./sqlite-key-tables.ts";
 
 /** How often another process's changes are looked for, in milliseconds. */
 const generationCheckMs = 20;
-
-const schema = `
-  CREATE TABLE IF NOT EXISTS keys (
-    id TEXT PRIMARY KEY,
-    created_at INTEGER NOT NULL,
-    record TEXT NOT NULL
-  ) STRICT;
-  CREATE TABLE IF NOT EXISTS key_uses (
-    id TEXT PRIMARY KEY,
-    used_at INTEGER NOT NULL
-  ) STRICT;
-  CREATE TABLE IF NOT EXISTS key_changes (count INTEGER NOT NULL) STRICT;
-  INSERT INTO key_changes (count) SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM key_changes);
-  CREATE TRIGGER IF NOT EXISTS key_inserted AFTER INSERT ON keys BEGIN UPDATE key_changes SET count = count + 1; END;
-  CREATE TRIGGER IF NOT EXISTS key_updated AFTER UPDATE ON keys BEGIN UPDATE key_changes SET count = count + 1; END;
-  CREATE TRIGGER IF NOT EXISTS key_deleted AFTER DELETE ON keys BEGIN UPDATE key_changes SET count = count + 1; END;
-`;
 
 /**
  * Keys in SQLite. Several processes may share the file: a command changes a key, and a running proxy sees it by SQLite's
@@ -34,7 +18,7 @@ export function createSqliteKeyStore(
   clock: Clock,
   onDamaged: (id: string) => void = () => undefined,
 ): KeyStore {
-  database.transaction(() => database.exec(schema));
+  database.transaction(() => database.exec(keyTables));
   const selectOne = database.prepare("SELECT id, record FROM keys WHERE id = ?");
   const selectAll = database.prepare("SELECT id, record FROM keys ORDER BY created_at, id");
   const insert = database.prepare("INSERT INTO keys (id, created_at, record) VALUES (?, ?, ?)");

@@ -30,16 +30,17 @@ const schema = `
  * Limits in SQLite: they survive a restart, and several processes of one machine may share the file. Times are those of the wall
  * clock. Takes over the settings of its connection, so the database must be its own.
  *
- * @param deadlineMs how long a request waits for another process's transaction; then the limiter decides without the store.
+ * @param deadlineMs how long a request waits for another process's transaction; then the limiter decides without the store. `null` where
+ * there is one connection and its settings are not ours to make, as in a Durable Object.
  */
 export function createSqliteRateLimitStore(
   database: SqliteDatabase,
   clock: Clock,
-  deadlineMs: number = defaultDeadlineMs,
+  deadlineMs: number | null = defaultDeadlineMs,
 ): LocalRateLimitStore {
-  database.exec(pragmas);
+  if (deadlineMs !== null) database.exec(pragmas);
   database.transaction(() => database.exec(schema));
-  database.exec(`PRAGMA busy_timeout = ${deadlineMs};`);
+  if (deadlineMs !== null) database.exec(`PRAGMA busy_timeout = ${deadlineMs};`);
   const selectArrival = database.prepare("SELECT arrival_us FROM rate_limits WHERE policy = ? AND key = ?");
   const saveArrival = database.prepare(
     "INSERT INTO rate_limits (policy, key, arrival_us) VALUES (?, ?, ?) " +

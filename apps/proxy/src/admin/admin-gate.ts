@@ -6,7 +6,7 @@ import { createIsOperatorToken } from "../auth/is-operator-token.ts";
 import { insufficientScope } from "../auth/key-refusals.ts";
 import type { GatewayRequest } from "../gateway-request.ts";
 import type { ProxyPorts } from "../ports.ts";
-import type { AdminListenerConfig } from "../proxy-config.ts";
+import type { AdminListenerConfig, ProxyConfig } from "../proxy-config.ts";
 import type { LimitedRequest } from "../rate-limit/request-limits.ts";
 import { isOwnHost } from "./is-own-host.ts";
 import { type AuthorityVerdict, readKeyAuthority } from "./read-key-authority.ts";
@@ -54,10 +54,15 @@ export interface GateAuthentication {
 export function createAdminGates(
   ports: GatePorts,
   { authenticate, authenticateKey }: GateAuthentication,
-  listener: AdminListenerConfig | null,
+  { adminListener = null, operatorToken = null }: Pick<ProxyConfig, "adminListener" | "operatorToken">,
 ): AdminGates {
-  if (listener === null) return { main: createKeyGate(ports, authenticate), listener: null };
-  return { main: null, listener: createListenerGate(ports, createKeyGate(ports, authenticateKey), listener) };
+  if (adminListener !== null) {
+    const gate = withOperator(ports, createKeyGate(ports, authenticateKey), adminListener.token);
+    return { main: null, listener: withOwnHost(gate, adminListener) };
+  }
+  if (operatorToken === null) return { main: createKeyGate(ports, authenticate), listener: null };
+  // A token that is wrong counts as a failed authentication: nothing but gateway keys is looked at beside it.
+  return { main: withOperator(ports, createKeyGate(ports, authenticateKey), operatorToken), listener: null };
 }
 
 /** The door on the main listener: gateway keys of scope `admin`. Tokens and callers' own upstream keys never have that scope. */
@@ -74,12 +79,12 @@ function createKeyGate(ports: GatePorts, authenticate: AuthenticateRequest): Adm
   };
 }
 
-/** The door on a listener of its own: the operator's token, or gateway keys of scope `admin`. Nothing else is known there. */
-function createListenerGate(ports: GatePorts, keyGate: AdminGate, config: AdminListenerConfig): AdminGate {
-  const isOperator = createIsOperatorToken(ports, config.token);
+/** The operator's token beside gateway keys of scope `admin`. Nothing else is known there. */
+function withOperator(ports: GatePorts, keyGate: AdminGate, operatorToken: string): AdminGate {
+  const isOperator = createIsOperatorToken(ports, operatorToken);
 
   return {
-    guard: (request) => (isOwnHost(request.header("host"), config.hostnames) ? refuseOrigin(request) : misdirected),
+    guard: keyGate.guard,
     async admit(request) {
       const credentials = readBearerToken(request.header("authorization"));
       if (credentials.kind !== "token" || !isOperator(credentials.token)) return keyGate.admit(request);
@@ -89,6 +94,14 @@ function createListenerGate(ports: GatePorts, keyGate: AdminGate, config: AdminL
         authority: () => Promise.resolve({ kind: "granted", authority: { kind: "operator" } }),
       };
     },
+  };
+}
+
+/** The door on a listener of its own, which is not called by just any name. */
+function withOwnHost(gate: AdminGate, { hostnames }: AdminListenerConfig): AdminGate {
+  return {
+    ...gate,
+    guard: (request) => (isOwnHost(request.header("host"), hostnames) ? gate.guard(request) : misdirected),
   };
 }
 

@@ -37,10 +37,9 @@ export function createAuthenticateCaller(ports: ProxyPorts, config: ProxyConfig)
   const passThrough = config.passThrough === true && config.upstream.kind === "http" ? createPassThrough(ports) : null;
 
   // Sent to the wrong port by mistake, it must not leave the gateway as somebody's own key.
+  const operatorToken = config.adminListener?.token ?? config.operatorToken ?? null;
   const isOperatorToken =
-    passThrough === null || config.adminListener === undefined || config.adminListener === null
-      ? null
-      : createIsOperatorToken(ports, config.adminListener.token);
+    passThrough === null || operatorToken === null ? null : createIsOperatorToken(ports, operatorToken);
 
   function byKey(authorization: string | null, onlyKnown = false): Authentication | Promise<Authentication> {
     return gate.admit(authenticateKey(authorization, onlyKnown), "key");

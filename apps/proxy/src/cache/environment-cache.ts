@@ -1,6 +1,8 @@
 import {
+  type Background,
   type CacheAnswer,
   type CacheStore,
+  type Coalescer,
   createHttpCache,
   createInProcessCoalescer,
   type HttpCache,
@@ -50,15 +52,21 @@ export interface EnvironmentCacheOptions {
   /** Whether `Cache-Status` is shown to a principal. */
   readonly showsStatus: (principal: Principal) => boolean;
   readonly onTrouble: (operation: string, cause: unknown) => void;
+  /** Makes one upstream request of many at once; absent: within this process. */
+  readonly coalescer?: Coalescer;
+  /** Keeps work alive that outlasts an answer; absent: it is left to run. */
+  readonly background?: Background;
 }
 
 /** Creates an {@link EnvironmentCache}. */
 export function createEnvironmentCache(options: EnvironmentCacheOptions): EnvironmentCache {
   const { store, clock, sha256, upstream, showsStatus, onTrouble } = options;
+  const coalescer = options.coalescer ?? createInProcessCoalescer({ clock, soloForMs: 1_000, maxSoloKeys: 1_000 });
   const cache: HttpCache = createHttpCache({
     store,
     clock,
-    coalescer: createInProcessCoalescer({ clock, soloForMs: 1_000, maxSoloKeys: 1_000 }),
+    coalescer,
+    ...(options.background !== undefined && { background: options.background }),
     name: "letta-gateway",
     // What may be kept, and for how long, is said with each answer.
     policy: {

@@ -1,6 +1,7 @@
-import { jsonResponse, type PlainResponse, problemResponse } from "@letta-environments/schema";
+import type { PlainResponse } from "@letta-environments/schema";
 import type { RandomId } from "@letta-environments/platform";
 import { type Context, Hono } from "hono";
+import { answerHealth } from "../answer-health.ts";
 import type { Proxy } from "../app.ts";
 import { finishResponse } from "../finish-response.ts";
 import type { GatewayRequest } from "../gateway-request.ts";
@@ -30,30 +31,21 @@ export function createHonoApp<Bindings extends object>(
   const { proxy, randomId, toGatewayRequest, toPath, toResponse, isDraining } = options;
   type AppContext = Context<{ Bindings: Bindings }>;
 
-  function answer(context: AppContext, response: PlainResponse): Response {
-    const requestId = resolveRequestId(context.req.header("x-request-id") ?? null, randomId);
-    return toResponse(finishResponse(response, requestId, context.req.method), context);
-  }
-
   async function pipeline(context: AppContext): Promise<Response> {
     return toResponse(await proxy.handle(toGatewayRequest(context)), context);
   }
 
-  function health(context: AppContext, response: PlainResponse): Response {
-    const isRead = context.req.method === "GET" || context.req.method === "HEAD";
-    return answer(
-      context,
-      isRead ? response : problemResponse("method_not_allowed", { headers: { allow: "GET, HEAD" } }),
-    );
+  function health(context: AppContext): Response | Promise<Response> {
+    const { method, path } = context.req;
+    const response = answerHealth(method, path, isDraining);
+    if (response === null) return pipeline(context);
+    const requestId = resolveRequestId(context.req.header("x-request-id") ?? null, randomId);
+    return toResponse(finishResponse(response, requestId, method), context);
   }
 
   return new Hono<{ Bindings: Bindings }>({ getPath: toPath })
-    .all("/livez", (context) => health(context, jsonResponse(200, { status: "alive" })))
-    .all("/readyz", (context) =>
-      isDraining === null
-        ? pipeline(context)
-        : health(context, isDraining() ? problemResponse("shutting_down") : jsonResponse(200, { status: "ready" })),
-    )
+    .all("/livez", health)
+    .all("/readyz", health)
     .all("/v1/*", pipeline)
     .notFound(pipeline);
 }

@@ -6,5 +6,5 @@ export type KeyActor =
   | { readonly kind: "command-line"; readonly user: string | null }
   /** The gateway itself, at its first start. */
   | { readonly kind: "start" }
-  /** The operator behind the separate listener. */
+  /** The operator, by `ADMIN_TOKEN`: behind the separate listener, or on Workers behind the only one. */
   | { readonly kind: "admin-listener" };

@@ -15,8 +15,8 @@ const plain: RateLimitRule = {
 test("a request falls under every rule, at the cost of its route, in the partition of the rule's dimensions", () => {
   const perTenant: RateLimitRule = { ...plain, dimensions: ["tenant", "route"], costs: new Map([["send", 5]]) };
   expect(createDemands([plain, perTenant])(subject)).toEqual([
-    { policy: plain.policy, key: partitionKey(["key"], subject), cost: 1 },
-    { policy: plain.policy, key: partitionKey(["tenant", "route"], subject), cost: 5 },
+    { policy: plain.policy, key: partitionKey(["key"], subject), cost: 1, shard: null },
+    { policy: plain.policy, key: partitionKey(["tenant", "route"], subject), cost: 5, shard: null },
   ]);
   expect(createDemands([perTenant])({ ...subject, route: "list" })).toMatchObject([{ cost: 1 }]);
 });

@@ -21,8 +21,9 @@ export function createDemands(
       const measured = own?.get(rule.policy.name);
       if (measured === null) continue;
       const cost = valueAt(rule.costs, subject.route) ?? 1;
-      if (measured === undefined) demands.push({ policy: rule.policy, key: keyOf(subject), cost });
-      else demands.push({ policy: measured, key: ownKeyOf(subject), cost });
+      const shard = rule.shardBy === undefined || rule.shardBy === null ? null : subject[rule.shardBy];
+      if (measured === undefined) demands.push({ policy: rule.policy, key: keyOf(subject), cost, shard });
+      else demands.push({ policy: measured, key: ownKeyOf(subject), cost, shard });
     }
     return demands;
   };

@@ -25,6 +25,8 @@ export interface RateLimitDemand {
   readonly key: string;
   /** Whole units, 0 or more; a concurrent request is one lease whatever it costs. */
   readonly cost: number;
+  /** Names the part of a divided store that counts it, the same for all demands of a request; absent or `null` for the only one. */
+  readonly shard?: string | null;
 }
 
 /** Microseconds of debt that a policy may hold: 71 years, so that sums stay exact in float64. */

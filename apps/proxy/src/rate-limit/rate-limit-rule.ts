@@ -8,6 +8,8 @@ export interface RateLimitRule {
   readonly dimensions: readonly RateLimitDimension[];
   /** Cost by route; a route that is not named costs 1. */
   readonly costs: ReadonlyMap<string, number>;
+  /** By what a divided store divides its counts; absent or `null`: all of them are in one part. From `chooseShards`. */
+  readonly shardBy?: "tenant" | "address" | null;
   /** Values of dimensions to which the rule does not apply. */
   readonly exempt: readonly { readonly dimension: RateLimitDimension; readonly values: ReadonlySet<string> }[];
 }

@@ -13,6 +13,7 @@ import {
 import { join } from "node:path";
 import { hmacSha256Hex } from "@letta-environments/platform/node";
 import type { Pepper } from "../../ports.ts";
+import { pepperOf } from "../pepper-of.ts";
 
 const pepperBytes = 32;
 
@@ -27,21 +28,17 @@ export class PepperError extends Error {
  * @throws PepperError when the file is missing although keys exist (a new one would silently void them all), or is damaged.
  */
 export function loadPepper(dataDir: string, text: string | null, keysExist: boolean): Pepper {
-  if (text !== null) return pepperOf(new TextEncoder().encode(text));
+  if (text !== null) return pepperOf(text, hmacSha256Hex);
   const path = join(dataDir, "pepper");
   const existing = readIfThere(path);
-  if (existing !== null) return pepperOf(checkLength(existing, path));
+  if (existing !== null) return pepperOf(checkLength(existing, path), hmacSha256Hex);
   if (keysExist) {
     throw new PepperError(
       `The pepper is missing: ${path} is not there, but keys were made with it. Restore it, or set KEY_PEPPER.`,
     );
   }
   createExclusively(path);
-  return pepperOf(checkLength(readFileSync(path), path));
-}
-
-function pepperOf(secret: Uint8Array): Pepper {
-  return { id: hmacSha256Hex(secret, "pepper id").slice(0, 12), secret };
+  return pepperOf(checkLength(readFileSync(path), path), hmacSha256Hex);
 }
 
 function readIfThere(path: string): Uint8Array | null {

@@ -1,0 +1,17 @@
+/** The part of the runtime's own module that is used; `test/cloudflare/runtime-types.test-d.ts` holds it against Cloudflare's types. */
+declare module "cloudflare:workers" {
+  /** What every Durable Object is. */
+  export abstract class DurableObject<Env = unknown> {
+    protected readonly ctx: DurableObjectContext;
+    protected readonly env: Env;
+    constructor(ctx: DurableObjectContext, env: Env);
+  }
+
+  /** What a Durable Object is given of its place. */
+  export interface DurableObjectContext {
+    readonly storage: import("@letta-environments/platform/cloudflare").DurableStorage;
+  }
+
+  /** Keeps the context of the present request alive until a promise settles. */
+  export function waitUntil(promise: Promise<unknown>): void;
+}

@@ -1,0 +1,15 @@
+import { type AuditLog, AuditUnavailableError } from "../../audit/audit-log.ts";
+import type { AuditObjectStub } from "./audit-object.ts";
+
+/** The audit log in a Durable Object; `audit` is asked anew for each entry. */
+export function createDurableAuditLog(audit: () => AuditObjectStub): AuditLog {
+  return {
+    async append(entry) {
+      try {
+        await audit().append(entry);
+      } catch (cause) {
+        throw new AuditUnavailableError(cause);
+      }
+    },
+  };
+}

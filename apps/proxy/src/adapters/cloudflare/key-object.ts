@@ -1,0 +1,83 @@
+import { DurableObject, type DurableObjectContext } from "cloudflare:workers";
+import { openDurableSqlite } from "@letta-environments/platform/cloudflare";
+import type { KeyUse } from "../../ports.ts";
+import { keyTables } from "../sqlite-key-tables.ts";
+
+/** What a read found, and how many changes there had been by then: never an older count than the record. */
+export interface KeyAnswer<Value> {
+  readonly value: Value;
+  readonly changes: number;
+}
+
+/** A record by its id, as text. */
+export type KeyText = readonly [id: string, text: string];
+
+/** What the gateway asks of {@link KeyObject}, as it is called from elsewhere. */
+export interface KeyObjectStub {
+  find(id: string): Promise<KeyAnswer<string | null>>;
+  list(): Promise<KeyAnswer<readonly KeyText[]>>;
+  /** False when the id is taken. */
+  insert(id: string, createdAt: number, text: string): Promise<KeyAnswer<boolean>>;
+  /** False when the record is not `before` any more. */
+  replace(id: string, before: string, text: string): Promise<KeyAnswer<boolean>>;
+  recordUse(uses: readonly KeyUse[]): Promise<void>;
+  lastUses(): Promise<readonly (readonly [id: string, usedAt: number])[]>;
+  changes(): Promise<number>;
+}
+
+/**
+ * The Durable Object that has the gateway keys: one for all, so that every change is in one order. Only digests lie in it. It keeps records as
+ * text and judges none of them; whoever reads one does.
+ */
+export class KeyObject extends DurableObject {
+  readonly #database: ReturnType<typeof openDurableSqlite>;
+
+  constructor(ctx: DurableObjectContext, env: unknown) {
+    super(ctx, env);
+    this.#database = openDurableSqlite(ctx.storage);
+    this.#database.transaction(() => this.#database.exec(keyTables));
+  }
+
+  find(id: string): KeyAnswer<string | null> {
+    const row = this.#database.prepare("SELECT record FROM keys WHERE id = ?").get(id);
+    return this.#answer(row === undefined ? null : String(row["record"]));
+  }
+
+  list(): KeyAnswer<readonly KeyText[]> {
+    const rows = this.#database.prepare("SELECT id, record FROM keys ORDER BY created_at, id").all();
+    return this.#answer(rows.map((row) => [String(row["id"]), String(row["record"])] as const));
+  }
+
+  insert(id: string, createdAt: number, text: string): KeyAnswer<boolean> {
+    const sql = "INSERT INTO keys (id, created_at, record) VALUES (?, ?, ?) ON CONFLICT (id) DO NOTHING";
+    return this.#answer(this.#database.prepare(sql).run(id, createdAt, text).changes > 0);
+  }
+
+  replace(id: string, before: string, text: string): KeyAnswer<boolean> {
+    const sql = "UPDATE keys SET record = ? WHERE id = ? AND record = ?";
+    return this.#answer(this.#database.prepare(sql).run(text, id, before).changes > 0);
+  }
+
+  recordUse(uses: readonly KeyUse[]): void {
+    const save = this.#database.prepare(
+      "INSERT INTO key_uses (id, used_at) SELECT id, ? FROM keys WHERE id = ? " +
+        "ON CONFLICT (id) DO UPDATE SET used_at = max(used_at, excluded.used_at)",
+    );
+    this.#database.transaction(() => {
+      for (const { id, usedAt } of uses) save.run(usedAt, id);
+    });
+  }
+
+  lastUses(): readonly (readonly [id: string, usedAt: number])[] {
+    const rows = this.#database.prepare("SELECT id, used_at FROM key_uses").all();
+    return rows.map((row) => [String(row["id"]), Number(row["used_at"])] as const);
+  }
+
+  changes(): number {
+    return Number(this.#database.prepare("SELECT count FROM key_changes").get()?.["count"] ?? 0);
+  }
+
+  #answer<Value>(value: Value): KeyAnswer<Value> {
+    return { value, changes: this.changes() };
+  }
+}

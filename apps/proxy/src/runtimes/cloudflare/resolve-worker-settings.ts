@@ -1,0 +1,95 @@
+import { isOperatorTokenText, tokenRule } from "../../config/resolve-admin.ts";
+import { resolveSettings } from "../../config/resolve-settings.ts";
+import type { SettingProblem, Settings } from "../../config/settings.ts";
+import { credentialsFromSettings } from "../../tenants/credentials-from-settings.ts";
+import { findSharedCredentials } from "../../tenants/find-shared-credentials.ts";
+import { tenantCredentials } from "../../tenants/tenant-credentials.ts";
+
+/** Settings of a Worker. */
+export interface WorkerSettings extends Settings {
+  /** `KEY_PEPPER`. Never shown. */
+  readonly keyPepper: string;
+  /** `ADMIN_TOKEN`, with which the operator administers keys; `null`: only gateway keys of scope `admin` do. Never shown. */
+  readonly operatorToken: string | null;
+}
+
+/** Settings, or every rule that was broken. */
+export type ResolvedWorkerSettings =
+  | { readonly ok: true; readonly settings: WorkerSettings }
+  | { readonly ok: false; readonly problems: readonly SettingProblem[] };
+
+/** Shortest pepper, in characters. */
+const minPepperLength = 32;
+/** How long a request waits for the object that counts its limits unless told otherwise, in milliseconds: it may be on another continent. */
+const deadlineMs = 1_000;
+
+/** Resolves the settings of a Worker from its bindings: variables, secrets, and in `PROXY_CONFIG` what the file says elsewhere, as JSON. */
+export function resolveWorkerSettings(bindings: Readonly<Record<string, unknown>>): ResolvedWorkerSettings {
+  const file = readConfig(bindings["PROXY_CONFIG"]);
+  if (file === unreadable) return { ok: false, problems: [{ setting: "PROXY_CONFIG", rule: "must be JSON" }] };
+  const environment = Object.fromEntries(
+    Object.entries(bindings).flatMap(([name, value]) => (typeof value === "string" ? [[name, value]] : [])),
+  );
+  const resolved = resolveSettings({ flags: {}, environment, file: withDeadline(file) });
+  if (!resolved.ok) return resolved;
+  const { settings } = resolved;
+  const { keyPepper } = settings;
+  const operatorToken = environment["ADMIN_TOKEN"] || null;
+  const problems = [...workerProblems(settings, operatorToken)];
+  if (keyPepper === null || keyPepper.length < minPepperLength) {
+    problems.push({ setting: "KEY_PEPPER", rule: `must be a secret of at least ${minPepperLength} characters` });
+    return { ok: false, problems };
+  }
+  return problems.length === 0
+    ? { ok: true, settings: { ...settings, keyPepper, operatorToken } }
+    : { ok: false, problems };
+}
+
+function* workerProblems(settings: Settings, operatorToken: string | null): Generator<SettingProblem> {
+  const { upstream, valkeyUrl, rateLimits, admin, tenants, jwt } = settings;
+  if (upstream.kind === "embedded") {
+    yield { setting: "UPSTREAM_URL", rule: "must be set: there is no embedded environment server on Workers" };
+  }
+  if (operatorToken !== null && !isOperatorTokenText(operatorToken)) {
+    yield { setting: "ADMIN_TOKEN", rule: `must be ${tokenRule}` };
+  }
+  if (valkeyUrl !== null)
+    yield { setting: "VALKEY_URL", rule: "cannot be used on Workers: Durable Objects take its place" };
+  if (rateLimits.store === "sqlite") {
+    yield { setting: "rateLimits.store", rule: "must be absent on Workers: limits are counted in Durable Objects" };
+  }
+  if (admin !== null) {
+    yield { setting: "admin", rule: "must be absent on Workers, which have one listener: set the secret ADMIN_TOKEN" };
+  }
+  for (const [tenant, { credential }] of tenants) {
+    if (credential?.kind !== "file") continue;
+    yield { setting: `tenants.${tenant}.upstream`, rule: "must use credentialEnv: Workers have no files" };
+  }
+  const credentials = tenantCredentials(tenants, jwt, new Set(), credentialsFromSettings(settings));
+  yield* findSharedCredentials(credentials);
+}
+
+const unreadable: unique symbol = Symbol("unreadable");
+
+/** A variable is text or, where `wrangler.jsonc` writes it as one, an object. */
+function readConfig(value: unknown): unknown {
+  if (value === undefined || value === "") return undefined;
+  if (typeof value !== "string") return value;
+  try {
+    return JSON.parse(value);
+  } catch {
+    return unreadable;
+  }
+}
+
+/** What is no object is left as it is, and refused with its rule. */
+function withDeadline(file: unknown): unknown {
+  if (file === undefined) return { rateLimits: { deadlineMs } };
+  if (!isObject(file)) return file;
+  const { rateLimits = {} } = file;
+  return isObject(rateLimits) ? { ...file, rateLimits: { deadlineMs, ...rateLimits } } : file;
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
