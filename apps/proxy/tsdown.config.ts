@@ -4,28 +4,46 @@ import { defineConfig, type UserConfig } from "tsdown";
  * One file for each runtime with every dependency in it, to be copied to a server or into an image and run as it is. What ws would load
  * for speed alone, if it were installed, stays outside.
  */
-const config: UserConfig[] = defineConfig(
-  ["node", "bun", "deno"].map((runtime): UserConfig => ({
-    entry: { [runtime]: `src/runtimes/${runtime}.ts` },
-    format: "esm",
-    platform: "node",
-    target: "es2024",
-    tsconfig: "tsconfig.json",
-    dts: false,
-    sourcemap: false,
-    fixedExtension: false,
-    clean: [`dist/${runtime}.js`],
-    // As the runtime itself would resolve it: `@letta-environments/platform/sqlite` is Bun's own driver on Bun.
-    inputOptions: (options) => ({
-      ...options,
-      resolve: { ...options.resolve, conditionNames: [...(runtime === "bun" ? ["bun"] : []), "node", "import"] },
-    }),
-    outputOptions: { codeSplitting: false },
-    deps: {
-      alwaysBundle: [/.*/],
-      neverBundle: [/^(?:node|bun|cloudflare):/, "bufferutil", "utf-8-validate"],
-      onlyBundle: false,
-    },
-  })),
-);
+const servers: readonly UserConfig[] = ["node", "bun", "deno"].map((runtime): UserConfig => ({
+  entry: { [runtime]: `src/runtimes/${runtime}.ts` },
+  format: "esm",
+  platform: "node",
+  target: "es2024",
+  tsconfig: "tsconfig.json",
+  dts: false,
+  sourcemap: false,
+  fixedExtension: false,
+  clean: [`dist/${runtime}.js`],
+  // As the runtime itself would resolve it: `@letta-environments/platform/sqlite` is Bun's own driver on Bun.
+  inputOptions: (options) => ({
+    ...options,
+    resolve: { ...options.resolve, conditionNames: [...(runtime === "bun" ? ["bun"] : []), "node", "import"] },
+  }),
+  outputOptions: { codeSplitting: false },
+  deps: {
+    alwaysBundle: [/.*/],
+    neverBundle: [/^(?:node|bun|cloudflare):/, "bufferutil", "utf-8-validate"],
+    onlyBundle: false,
+  },
+}));
+
+/**
+ * The Worker, as small as it gets: a module that every isolate loads, and beside it what is loaded with the first use alone, so that what a
+ * gateway without tokens pays for them is their upload.
+ */
+const worker: UserConfig = {
+  entry: { cloudflare: "src/runtimes/cloudflare.ts" },
+  outDir: "dist/worker",
+  format: "esm",
+  platform: "neutral",
+  target: "es2024",
+  tsconfig: "tsconfig.json",
+  dts: false,
+  sourcemap: false,
+  fixedExtension: false,
+  minify: true,
+  deps: { alwaysBundle: [/.*/], neverBundle: [/^(?:node|cloudflare):/], onlyBundle: false },
+};
+
+const config: UserConfig[] = defineConfig([...servers, worker]);
 export default config;

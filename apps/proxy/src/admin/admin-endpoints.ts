@@ -84,8 +84,3 @@ const adminEndpoints: readonly AdminEndpoint[] = [
 
 /** Finds the endpoint of the administration for a method and a raw pathname. */
 export const matchAdminEndpoint: MatchRoute<AdminEndpoint> = createEndpointMatcher(adminEndpoints);
-
-/** Whether a path is one of the administration, or would be if there were such an endpoint. */
-export function isAdminPath(path: string): boolean {
-  return path.startsWith("/admin/");
-}

@@ -1,6 +1,6 @@
 /** The administration of keys: reads and changes the key store on somebody's authority. */
 import { jsonResponse, type PlainHeaders, type PlainResponse, problemResponse } from "@letta-environments/schema";
-import { AuditUnavailableError } from "../audit/audit-log.ts";
+import { AuditUnavailableError } from "../audit/audit-unavailable-error.ts";
 import { type KeyPatch, patchKey } from "../keys/change-key.ts";
 import { createKey, type KeyMint, mintSecret } from "../keys/create-key.ts";
 import type { KeyRecord } from "../keys/key-record.ts";

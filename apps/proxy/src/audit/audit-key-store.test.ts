@@ -9,7 +9,8 @@ import type { KeyRecord } from "../keys/key-record.ts";
 import type { KeyStore } from "../ports.ts";
 import type { AuditEntry } from "./audit-entry.ts";
 import { auditKeyStore, describeKeyChange } from "./audit-key-store.ts";
-import { type AuditLog, AuditUnavailableError } from "./audit-log.ts";
+import type { AuditLog } from "./audit-log.ts";
+import { AuditUnavailableError } from "./audit-unavailable-error.ts";
 
 const actor: KeyActor = { kind: "command-line", user: "somebody" };
 const secret = { digest: "d2", pepperId: "p", createdAt: 5, expiresAt: null };

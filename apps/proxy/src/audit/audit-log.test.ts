@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { createTestAudit, finishedSend } from "../../test/support/test-audit.ts";
-import { AuditUnavailableError } from "./audit-log.ts";
+import { AuditUnavailableError } from "./audit-unavailable-error.ts";
 import type { AuditStore } from "./audit-store.ts";
 
 /** A store that fails as told: before it commits, or after. */

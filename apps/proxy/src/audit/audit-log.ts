@@ -5,6 +5,7 @@
 import type { Clock } from "@letta-environments/platform";
 import type { AuditEntry } from "./audit-entry.ts";
 import type { AuditRecord, AuditStore } from "./audit-store.ts";
+import { AuditUnavailableError } from "./audit-unavailable-error.ts";
 import {
   type ChainEnd,
   emptyChain,
@@ -14,15 +15,6 @@ import {
   sealHead,
   type Sealing,
 } from "./chain.ts";
-
-/** An entry could not be stored. */
-export class AuditUnavailableError extends Error {
-  override readonly name = "AuditUnavailableError";
-
-  constructor(cause: unknown) {
-    super("the audit log cannot be written", { cause });
-  }
-}
 
 /** Takes entries. */
 export interface AuditLog {

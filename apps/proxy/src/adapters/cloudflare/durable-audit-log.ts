@@ -1,4 +1,5 @@
-import { type AuditLog, AuditUnavailableError } from "../../audit/audit-log.ts";
+import type { AuditLog } from "../../audit/audit-log.ts";
+import { AuditUnavailableError } from "../../audit/audit-unavailable-error.ts";
 import type { AuditObjectStub } from "./audit-object.ts";
 
 /** The audit log in a Durable Object; `audit` is asked anew for each entry. */

@@ -19,6 +19,7 @@ export function composeCache(
 ): EnvironmentCache | null {
   if (cache === null || upstream.kind !== "http") return null;
   const { statusFor } = cache;
+  const upstreamName = `${upstream.baseUrl.origin}${upstream.baseUrl.basePath}`;
   return createEnvironmentCache({
     store: createCacheApiStore({
       openCache: () => caches.open(cacheName),
@@ -28,7 +29,7 @@ export function composeCache(
     }),
     clock: systemClock,
     sha256: sha256Hex,
-    upstream: `${upstream.baseUrl.origin}${upstream.baseUrl.basePath}`,
+    upstream: () => upstreamName,
     showsStatus: ({ scopes }) => statusFor === "everybody" || (statusFor === "details" && scopes.has("details")),
     onTrouble: (operation, cause) => log({ type: "cache_failed", operation, cause }),
     coalescer: createDurableCoalescer({

@@ -3,7 +3,7 @@ import process from "node:process";
 import { systemClock } from "@letta-environments/platform/node";
 import { auditKeyStore } from "../../audit/audit-key-store.ts";
 import { formatKeyJson, formatKeyTable } from "../../cli/format-keys.ts";
-import { AuditUnavailableError } from "../../audit/audit-log.ts";
+import { AuditUnavailableError } from "../../audit/audit-unavailable-error.ts";
 import { printable } from "../../cli/printable.ts";
 import type { ParsedCommand } from "../../cli/parse-command.ts";
 import { readKeyRequest } from "../../cli/read-key-request.ts";
