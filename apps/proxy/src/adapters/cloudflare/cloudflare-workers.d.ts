@@ -1,5 +1,7 @@
 /** The part of the runtime's own module that is used; `test/cloudflare/runtime-types.test-d.ts` holds it against Cloudflare's types. */
 declare module "cloudflare:workers" {
+  import type { DurableStorage } from "@letta-environments/platform/cloudflare";
+
   /** What every Durable Object is. */
   export abstract class DurableObject<Env = unknown> {
     protected readonly ctx: DurableObjectContext;
@@ -9,7 +11,7 @@ declare module "cloudflare:workers" {
 
   /** What a Durable Object is given of its place. */
   export interface DurableObjectContext {
-    readonly storage: import("@letta-environments/platform/cloudflare").DurableStorage;
+    readonly storage: DurableStorage;
   }
 
   /** Keeps the context of the present request alive until a promise settles. */
