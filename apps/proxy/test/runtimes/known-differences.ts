@@ -11,5 +11,45 @@ export interface KnownDifference {
   readonly reason: string;
 }
 
+/** Why workerd answers otherwise. In front of a Worker in production stands the edge of Cloudflare, which refuses more of this. */
+const resolved =
+  "Workers are given a URL, in which dot segments, backslashes and fragments are resolved already. The gateway judges the path that is left, and builds the upstream's own from it.";
+const refusedByHost = "workerd refuses it before any Worker sees it, in words of its own.";
+const readByHost = "workerd reads it as HTTP allows; the gateway sees an honest request and judges it as one.";
+
+function workerd(request: string, status: number, reason: string, isProblem = false): KnownDifference {
+  return { request, runtimes: ["workerd"], answer: { status: [status], isProblem }, reason };
+}
+
 /** Every difference between the runtimes; what is not here is the same on all of them. */
-export const knownDifferences: readonly KnownDifference[] = [];
+export const knownDifferences: readonly KnownDifference[] = [
+  workerd("path: dot segments", 200, resolved),
+  workerd("path: encoded dot segments", 200, resolved),
+  workerd("path: dot segments that lead back", 200, resolved),
+  workerd("path: absolute, with dot segments", 200, resolved),
+  workerd("path: absolute, of another scheme", 200, resolved),
+  workerd("path: a backslash", 200, resolved),
+  workerd("path: a fragment", 200, resolved),
+  workerd("path: dot segments as an id", 404, resolved, true),
+  workerd("path: encoded dot segments as an id", 404, resolved, true),
+  workerd("a Host that is a path", 404, resolved, true),
+  workerd("path: a NUL", 400, refusedByHost),
+  workerd("path: bytes over 127", 400, refusedByHost),
+  workerd("no HTTP at all", 400, refusedByHost),
+  workerd("no Host", 400, refusedByHost),
+  workerd("a folded field", 400, refusedByHost),
+  workerd("a space before the colon", 400, refusedByHost),
+  workerd("a NUL in a field", 400, refusedByHost),
+  workerd("two lengths", 400, refusedByHost),
+  workerd("a length with a sign", 400, refusedByHost),
+  workerd("an encoding that is none", 400, refusedByHost),
+  workerd("method: in lower case", 501, refusedByHost),
+  workerd("method: one that nobody knows", 501, refusedByHost),
+  workerd("path: an asterisk", 500, refusedByHost),
+  workerd("method: a tunnel", 500, refusedByHost),
+  workerd("Host twice", 500, refusedByHost),
+  workerd("a chunk without a length", 500, refusedByHost),
+  workerd("lines without CR", 401, readByHost, true),
+  workerd("a field over 16 KiB", 200, readByHost),
+  workerd("an expectation that nobody knows", 200, readByHost),
+];

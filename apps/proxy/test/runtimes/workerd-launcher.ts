@@ -1,0 +1,70 @@
+import { createRequire } from "node:module";
+import { resolve } from "node:path";
+import process from "node:process";
+import type { IssuedKey, KeyWish, LaunchedGateway, LaunchRequest, RuntimeLauncher } from "./launcher.ts";
+
+/** Secrets of a Worker under test. */
+export const workerSecrets = {
+  KEY_PEPPER: "pepper of a test, which is long enough",
+  ADMIN_TOKEN: "the-token-of-an-operator-in-a-test",
+  LETTA_API_KEY: "sk-upstream-of-a-test",
+} as const;
+
+/** Settings of wrangler that keep it quiet: it looks nobody up. They are read when it is loaded. */
+export const quietWrangler = {
+  DO_NOT_TRACK: "1",
+  WRANGLER_SEND_METRICS: "false",
+  CLOUDFLARE_CF_FETCH_ENABLED: "false",
+  WRANGLER_HIDE_BANNER: "true",
+} as const;
+
+/** The folder of the app, with `wrangler.jsonc`. */
+export const appFolder: string = resolve(import.meta.dirname, "../..");
+
+/** Starts the built Worker in workerd through wrangler; its keys are made over `/admin/v1`, as there is no other way. */
+export function createWorkerdLauncher(): RuntimeLauncher {
+  const wrangler = createRequire(createRequire(import.meta.url).resolve("wrangler"));
+  const { version } = wrangler("workerd/package.json") as { readonly version: string };
+  return { name: "workerd", version, launch };
+}
+
+async function launch({ config, environment }: LaunchRequest): Promise<LaunchedGateway> {
+  Object.assign(process.env, quietWrangler);
+  const { createTestHarness } = await import("wrangler");
+  const server = createTestHarness({
+    root: appFolder,
+    workers: [
+      {
+        configPath: "./wrangler.jsonc",
+        prebuiltWorkerDir: "./dist/worker",
+        vars: { ...workerSecrets, ...environment, PROXY_CONFIG: JSON.stringify(config) },
+      },
+    ],
+  });
+  const { url } = await server.listen();
+  return { url: url.origin, ...administerKeys(url.origin), stop: () => server.close() };
+}
+
+/** Makes and ends keys with the operator's token. */
+export function administerKeys(url: string): Pick<LaunchedGateway, "createKey" | "revokeKey"> {
+  async function post(path: string, body?: unknown): Promise<unknown> {
+    const response = await fetch(`${url}/admin/v1/keys${path}`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${workerSecrets.ADMIN_TOKEN}`, "content-type": "application/json" },
+      ...(body !== undefined && { body: JSON.stringify(body) }),
+    });
+    if (!response.ok) throw new Error(`The administration answered ${response.status}: ${await response.text()}`);
+    return response.json();
+  }
+
+  return {
+    async createKey({ scopes, deviceIds }: KeyWish): Promise<IssuedKey> {
+      const wish = { name: "suite", scopes, ...(deviceIds !== undefined && { deviceIds }) };
+      const { id, key } = (await post("", wish)) as IssuedKey;
+      return { id, key };
+    },
+    async revokeKey(id) {
+      await post(`/${id}/revoke`);
+    },
+  };
+}
