@@ -17,6 +17,8 @@ describe("LettaEnvironmentsError", () => {
       issues: [],
       requestId: null,
       clientMessageIds: [],
+      outcome: null,
+      environments: [],
     });
   });
 
@@ -33,13 +35,10 @@ describe("LettaEnvironmentsError", () => {
     expect(Object.keys(error)).not.toContain("Symbol(letta-environments.error)");
   });
 
-  test("an invalid argument names every broken rule", () => {
-    const issues = [
-      { member: "limit", rule: "must be a number" },
-      { member: "after", rule: "is required" },
-    ];
-    const error = invalidArgument(issues);
-    expect(error.message).toBe("limit must be a number; after is required");
+  test("an invalid argument names the broken rule", () => {
+    const error = invalidArgument("limit", "must be a number");
+    expect(error.message).toBe("limit must be a number");
+    const issues = [{ member: "limit", rule: "must be a number" }];
     expect(error).toMatchObject({ code: "invalid_argument", retryable: false, issues });
   });
 });

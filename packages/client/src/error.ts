@@ -1,89 +1,90 @@
-import type { OpenEnum, Problem, ProblemCode, ProblemIssue } from "@letta-environments/schema";
-
-/** Codes of failures that the client itself finds. */
-export type ClientErrorCode =
-  /** An argument breaks a rule of the API; no request was made. */
-  | "invalid_argument"
-  /** No answer: the server could not be reached, or the connection broke. */
-  | "connection_failed"
-  /** No complete answer before the deadline. */
-  | "timeout"
-  /** The caller's signal ended the call. */
-  | "aborted"
-  /** The server answered with a redirect, which is never followed. */
-  | "redirected"
-  /** A success whose body is not what the API promises. */
-  | "invalid_response"
-  /** An answer larger than `maxResponseBytes`. */
-  | "response_too_large"
-  /** An error status without a problem code. */
-  | "http_error";
-
-/** What went wrong: a problem code of the server, or one of the client. A newer server may send a code that is not listed. */
-export type ErrorCode = OpenEnum<ProblemCode | ClientErrorCode>;
+import type { Environment, Problem, ProblemIssue } from "@letta-environments/schema";
+import type { ClientErrorCode, EnvironmentsError, ErrorCode } from "./error-codes.ts";
 
 /** What a {@link LettaEnvironmentsError} is made of. */
 export interface ErrorDetails {
   readonly code: ErrorCode;
   readonly message: string;
-  readonly retryable: boolean;
-  readonly status?: number;
-  readonly retryAfterMs?: number;
-  readonly problem?: Problem;
+  readonly retryable?: boolean;
+  readonly status?: number | null;
+  readonly retryAfterMs?: number | null;
+  readonly problem?: Problem | null;
   readonly issues?: readonly ProblemIssue[];
-  readonly requestId?: string;
+  readonly requestId?: string | null;
   readonly clientMessageIds?: readonly string[];
+  readonly outcome?: "refused" | "unknown" | null;
+  readonly environments?: readonly Environment[];
   readonly cause?: unknown;
 }
 
+/** The texts of what the client itself finds. */
+export const errorTexts: Readonly<Record<ClientErrorCode, string>> = {
+  invalid_argument: "",
+  connection_failed: "No connection, or it broke",
+  timeout: "No complete answer in time",
+  aborted: "The caller ended the call",
+  redirected: "A redirect was refused",
+  invalid_response: "The answer is not what the API promises",
+  response_too_large: "The answer is too large",
+  http_error: "The server answered with an error",
+  ambiguous_device: "Several devices fit; nothing was sent",
+};
+
 const marker = Symbol.for("letta-environments.error");
+
+const blank = {
+  name: "LettaEnvironmentsError",
+  retryable: false,
+  status: null,
+  retryAfterMs: null,
+  problem: null,
+  issues: [],
+  requestId: null,
+  clientMessageIds: [],
+  outcome: null,
+  environments: [],
+  [marker]: true,
+};
 
 /** The one error of this package; tell failures apart by `code`. It never holds the key. */
 export class LettaEnvironmentsError extends Error {
-  override readonly name: string = "LettaEnvironmentsError";
-  readonly code: ErrorCode;
+  declare readonly code: ErrorCode;
   /** Whether the same call with the same message ids may succeed and does nothing twice. */
-  readonly retryable: boolean;
+  declare readonly retryable: boolean;
   /** HTTP status; `null` when there was no answer. */
-  readonly status: number | null;
+  declare readonly status: number | null;
   /** How long the server asked to wait, in milliseconds. */
-  readonly retryAfterMs: number | null;
+  declare readonly retryAfterMs: number | null;
   /** The error body, when the server sent problem details. */
-  readonly problem: Problem | null;
+  declare readonly problem: Problem | null;
   /** The broken rules, each with the member it concerns. */
-  readonly issues: readonly ProblemIssue[];
+  declare readonly issues: readonly ProblemIssue[];
   /** `X-Request-Id` of the answer. */
-  readonly requestId: string | null;
+  declare readonly requestId: string | null;
   /** The `client_message_id` of each user message of a send; use them again to repeat it. */
-  readonly clientMessageIds: readonly string[];
+  declare readonly clientMessageIds: readonly string[];
+  /** Of a send: `refused` when nothing was done, `unknown` when the message may be running; `null` of anything else. */
+  declare readonly outcome: "refused" | "unknown" | null;
+  /** The rows that the error is about: the device that is offline, or those that a name fits equally. */
+  declare readonly environments: readonly Environment[];
 
   constructor(details: ErrorDetails) {
-    super(details.message, "cause" in details ? { cause: details.cause } : undefined);
-    this.code = details.code;
-    this.retryable = details.retryable;
-    this.status = details.status ?? null;
-    this.retryAfterMs = details.retryAfterMs ?? null;
-    this.problem = details.problem ?? null;
-    this.issues = details.issues ?? [];
-    this.requestId = details.requestId ?? null;
-    this.clientMessageIds = details.clientMessageIds ?? [];
-    Object.defineProperty(this, marker, { value: true });
+    super(details.message, details);
+    Object.assign(this, blank, details);
   }
 }
 
 /** Tells this package's errors from others, also across realms and copies of the package. */
-export function isLettaEnvironmentsError(value: unknown): value is LettaEnvironmentsError {
-  return typeof value === "object" && value !== null && (value as { [marker]?: unknown })[marker] === true;
+export function isLettaEnvironmentsError(value: unknown): value is EnvironmentsError {
+  return Object(value)[marker] === true;
 }
 
-/** An `invalid_argument` error for broken rules. */
-export function invalidArgument(issues: readonly ProblemIssue[], cause?: unknown): LettaEnvironmentsError {
-  const message = issues.map(({ member, rule }) => `${member} ${rule}`).join("; ");
+/** An `invalid_argument` error for a broken rule. */
+export function invalidArgument(member: string, rule: string, cause?: unknown): LettaEnvironmentsError {
   return new LettaEnvironmentsError({
     code: "invalid_argument",
-    message,
-    retryable: false,
-    issues,
+    message: `${member} ${rule}`,
+    issues: [{ member, rule }],
     ...(cause !== undefined && { cause }),
   });
 }

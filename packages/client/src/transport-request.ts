@@ -1,21 +1,30 @@
+import type { Operation } from "@letta-environments/schema";
 import type { RepeatSafety } from "./retry.ts";
 
 /** One request of an operation. */
-export interface TransportRequest {
+export interface TransportRequest<Value> {
+  readonly operation: Operation;
   readonly method: "GET" | "POST";
-  /** Percent-encoded pathname below the base URL. */
-  readonly path: string;
-  readonly query: Readonly<Record<string, string>>;
-  /** JSON text, the same for every attempt; `null` when there is none. */
-  readonly body: string | null;
+  /** Percent-encoded pathname below the base URL, and the query. */
+  readonly path: `/${string}`;
+  /** Lower-case names. */
+  readonly headers?: Readonly<Record<string, string>>;
+  /** JSON text, the same for every attempt. */
+  readonly body?: string;
   readonly repeatSafety: RepeatSafety;
   /** Ids by which the server recognises a repeated send; they are given back with an error. */
-  readonly clientMessageIds: readonly string[];
+  readonly clientMessageIds?: readonly string[];
+  /** Whether a caller can do anything with an answer: the little that holds whatever the response policy is. */
+  readonly isUsable: (value: unknown) => value is Value;
+  /** Path of the first member that is not as promised. */
+  readonly findMismatch: (value: unknown) => string | null;
+  /** An answer that the caller has already; it is given again when the server says 304. */
+  readonly known?: { readonly etag: string; readonly data: Value } | undefined;
 }
 
-/** A success: the parsed JSON body, not yet checked. */
-export interface TransportResponse {
-  readonly status: number;
-  readonly headers: Headers;
-  readonly value: unknown;
+/** A success. */
+export interface TransportResponse<Value> {
+  readonly data: Value;
+  /** Its body is read already. Header fields tell of the request (`x-request-id`), of caches (`cache-status`) and of limits (`ratelimit`). */
+  readonly response: Response;
 }

@@ -1,15 +1,15 @@
 import { problemResponse } from "@letta-environments/schema";
 import { describe, expect, test } from "vitest";
-import { createClient, type SendMessageInput } from "../src/index.ts";
+import { createClient, type SendMessageInput, type TransportOptions } from "../src/index.ts";
 import { catchError } from "./catch-error.ts";
 import { json, scriptFetch } from "./scripted-fetch.ts";
 
 const key = "lek_s3cr3t-marker";
 const hello: SendMessageInput = { messages: [{ role: "user", content: "hello", client_message_id: "m-1" }] };
 
-function clientOver(answer: () => Response | Error) {
+function clientOver(answer: () => Response | Error, more: Partial<TransportOptions> = {}) {
   const { fetch } = scriptFetch(answer);
-  return createClient({ baseUrl: "http://127.0.0.1:1", apiKey: key, maxRetries: 0, fetch }).environments;
+  return createClient({ baseUrl: "http://127.0.0.1:1", apiKey: key, maxRetries: 0, fetch, ...more }).environments;
 }
 
 const text = (status: number, body: string, contentType: string) => (): Response =>
@@ -58,13 +58,13 @@ describe("an error answer becomes one typed error", () => {
     [
       "details that are no text",
       json(422, { detail: [{ loc: [] }] }),
-      { code: "http_error", message: "The server answered with status 422." },
+      { code: "http_error", message: "The server answered with an error" },
     ],
     ["HTML", text(502, "<h1>Bad gateway</h1>", "text/html"), { code: "http_error", status: 502, requestId: "r-1" }],
     [
       "nothing",
       () => new Response(null, { status: 500 }),
-      { code: "http_error", message: "The server answered with status 500." },
+      { code: "http_error", message: "The server answered with an error" },
     ],
     ["an array", json(400, ["x"]), { code: "http_error", status: 400 }],
     ["a client's code", json(400, { errorCode: "aborted", message: "x" }), { code: "http_error", message: "x" }],
@@ -88,23 +88,23 @@ describe("an error answer becomes one typed error", () => {
 
 describe("a success that is not what the API promises is a typed error", () => {
   test.each<[string, () => Response, string]>([
-    ["HTML", text(200, "<html></html>", "text/html"), "The answer is not JSON."],
-    ["text", text(200, "[]", "text/plain"), "The answer is not JSON."],
-    ["malformed JSON", text(200, '{"connections":', "application/json"), "The answer is not valid JSON in UTF-8."],
+    ["HTML", text(200, "<html></html>", "text/html"), "The answer is not JSON"],
+    ["text", text(200, "[]", "text/plain"), "The answer is not JSON"],
+    ["malformed JSON", text(200, '{"connections":', "application/json"), "The answer is not valid JSON in UTF-8"],
     [
       "JSON that is not UTF-8",
       () => new Response(Uint8Array.of(0x22, 0xc3, 0x28, 0x22), { headers: { "content-type": "application/json" } }),
-      "The answer is not valid JSON in UTF-8.",
+      "The answer is not valid JSON in UTF-8",
     ],
-    ["nothing", text(200, "", "application/json"), "The answer is not valid JSON in UTF-8."],
+    ["nothing", text(200, "", "application/json"), "The answer is not valid JSON in UTF-8"],
     [
       "another shape",
       json(200, { connections: [{ id: 5 }], hasNextPage: true }),
-      "The answer has another shape: connections[0].id must be a string.",
+      "The answer's connections[0].id is not what the API promises",
     ],
-    ["an array", json(200, []), "The answer has another shape: body must be an object."],
+    ["an array", json(200, []), "The answer is not what the API promises"],
   ])("%s", async (_case, answer, message) => {
-    expect(await catchError(clientOver(answer).list())).toMatchObject({
+    expect(await catchError(clientOver(answer, { validate: "throw" }).list())).toMatchObject({
       code: "invalid_response",
       message,
       status: 200,

@@ -7,6 +7,7 @@ import type {
 import type { VirtualClock } from "@letta-environments/testkit";
 import { expectTypeOf } from "vitest";
 import {
+  type AmbiguousDeviceError,
   type Client,
   type ClientOptions,
   type Clock,
@@ -14,15 +15,20 @@ import {
   createTransport,
   type Environment,
   type EnvironmentList,
+  type EnvironmentsError,
   type ErrorCode,
+  type HttpRequest,
   listEnvironments,
   type ListEnvironmentsInput,
   retrieveEnvironment,
-  type RequestOptions,
+  type Middleware,
+  type Next,
+  type PendingCall,
   type SendMessageBody,
   type SendMessageInput,
   sendMessage,
   type SendMessageResult,
+  type SendToDeviceResult,
   type Transport,
 } from "../src/index.ts";
 
@@ -36,23 +42,35 @@ expectTypeOf(createTransport).toBeCallableWith({ baseUrl: "http://127.0.0.1", ap
 
 // Methods and functions take and give the same.
 type Methods = Client["environments"];
-expectTypeOf<ReturnType<Methods["list"]>>().toEqualTypeOf<Promise<EnvironmentList>>();
-expectTypeOf<ReturnType<Methods["retrieve"]>>().toEqualTypeOf<Promise<Environment>>();
-expectTypeOf<ReturnType<Methods["sendMessage"]>>().toEqualTypeOf<Promise<SendMessageResult>>();
+expectTypeOf<ReturnType<Methods["list"]>>().toEqualTypeOf<PendingCall<EnvironmentList>>();
+expectTypeOf<ReturnType<Methods["retrieve"]>>().toEqualTypeOf<PendingCall<Environment>>();
+expectTypeOf<ReturnType<Methods["sendMessage"]>>().toEqualTypeOf<PendingCall<SendMessageResult>>();
+expectTypeOf<ReturnType<Methods["sendToDevice"]>>().toEqualTypeOf<PendingCall<SendToDeviceResult>>();
 expectTypeOf(listEnvironments).parameters.toEqualTypeOf<[transport: Transport, ...Parameters<Methods["list"]>]>();
 expectTypeOf(retrieveEnvironment).parameters.toEqualTypeOf<
   [transport: Transport, ...Parameters<Methods["retrieve"]>]
 >();
 expectTypeOf(sendMessage).parameters.toEqualTypeOf<[transport: Transport, ...Parameters<Methods["sendMessage"]>]>();
-expectTypeOf<Parameters<Methods["sendMessage"]>[2]>().toEqualTypeOf<RequestOptions | undefined>();
 
-// What a caller of the official SDK passes is accepted, by methods of the same names.
-expectTypeOf<keyof Client["environments"]>().toEqualTypeOf<"list" | "retrieve" | "sendMessage">();
-expectTypeOf<keyof Client["environments"]>().toExtend<keyof Letta["environments"]>();
+// Who comes from the official SDK changes the import and the constructor: its methods, their arguments, what they give and
+// how the response is asked for are the same.
+type Official = Pick<Letta["environments"], "list" | "retrieve" | "sendMessage">;
+type OfficialOptions = { signal?: AbortSignal; timeout?: number; maxRetries?: number; idempotencyKey?: string };
+expectTypeOf<keyof Official>().toExtend<keyof Methods>();
 expectTypeOf<EnvironmentListParams>().toExtend<ListEnvironmentsInput>();
 expectTypeOf<EnvironmentSendMessageParams>().toExtend<SendMessageInput>();
+expectTypeOf<OfficialOptions>().toExtend<NonNullable<Parameters<Official["sendMessage"]>[2]>>();
+expectTypeOf<OfficialOptions>().toExtend<NonNullable<Parameters<Methods["sendMessage"]>[2]>>();
+expectTypeOf<Omit<OfficialOptions, "idempotencyKey">>().toExtend<NonNullable<Parameters<Methods["list"]>[1]>>();
 expectTypeOf<SendMessageResult>().toExtend<EnvironmentSendMessageResponse>();
 expectTypeOf<SendMessageBody>().toExtend<SendMessageInput>();
+expectTypeOf<Awaited<ReturnType<ReturnType<Methods["list"]>["withResponse"]>>>().toExtend<{
+  data: EnvironmentList;
+  response: Response;
+}>();
+export function moved(environments: Official | Methods): Promise<{ connections: { deviceId: string }[] }> {
+  return environments.list({ limit: "5", onlineOnly: "true" }, { timeout: 1_000, maxRetries: 0 });
+}
 
 // Only the ids of user messages may be left out.
 type Message = SendMessageInput["messages"][number];
@@ -67,7 +85,30 @@ expectTypeOf<Environment["connectionId"]>().not.toExtend<Parameters<Methods["sen
 // The clock is the one of the other packages.
 expectTypeOf<VirtualClock>().toExtend<Clock>();
 
-// Known codes are suggested, newer ones accepted.
-expectTypeOf<"timeout">().toExtend<ErrorCode>();
-expectTypeOf<"device_offline">().toExtend<ErrorCode>();
-expectTypeOf<string>().toExtend<ErrorCode>();
+// The code tells the errors apart, and what each has.
+expectTypeOf<"timeout" | "device_offline">().toExtend<ErrorCode>();
+export function describe(error: EnvironmentsError): string {
+  switch (error.code) {
+    case "timeout":
+      expectTypeOf(error.status).toEqualTypeOf<null>();
+      return error.message;
+    case "device_offline":
+      expectTypeOf(error.status).toEqualTypeOf<number | null>();
+      return error.environments.map((environment) => environment.connectionName).join();
+    case "ambiguous_device":
+      expectTypeOf(error).toEqualTypeOf<AmbiguousDeviceError>();
+      return error.message;
+    case "rate_limited":
+      expectTypeOf(error.status).toEqualTypeOf<number>();
+      return String(error.retryAfterMs);
+    // @ts-expect-error: no such code
+    case "no_such_code":
+      return "";
+    default:
+      return error.code;
+  }
+}
+
+// Middleware stands between the client and fetch; its request is what fetch takes.
+expectTypeOf<HttpRequest>().toExtend<RequestInit>();
+expectTypeOf<(request: HttpRequest, next: Next) => Promise<Response>>().toExtend<Middleware>();

@@ -176,7 +176,7 @@ describe("the size of an answer is limited", () => {
     });
     expect(await catchError(list(server, limits))).toMatchObject({
       code: "response_too_large",
-      message: "The answer is larger than 1000 bytes.",
+      message: "The answer is too large",
     });
   });
 

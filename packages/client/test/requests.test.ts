@@ -39,7 +39,7 @@ describe("what is sent", () => {
     expect(page).toEqual({ connections: [row], hasNextPage: true });
     const [request] = script.seen;
     expect(request?.url).toBe("https://gateway.example/letta/v1/environments?limit=5&onlineOnly=false&after=env-0");
-    expect(request?.init).toEqual({
+    expect(request?.init).toMatchObject({
       method: "GET",
       headers: { accept: "application/json", authorization: "Bearer lek_test" },
       redirect: "manual",
@@ -71,14 +71,20 @@ describe("what is sent", () => {
     const result = await createClient({ ...options, fetch: script.fetch }).environments.sendMessage("c-1", hello);
     const [request] = script.seen;
     const [clientMessageId] = result.clientMessageIds;
-    expect(result).toEqual({ success: true, message: "Message sent", clientMessageIds: [expect.any(String)] });
+    expect(result).toEqual({
+      success: true,
+      message: "Message sent",
+      outcome: "accepted",
+      clientMessageIds: [expect.any(String)],
+      otids: [clientMessageId],
+    });
     expect(request?.url).toBe("https://gateway.example/letta/v1/environments/c-1/messages");
     expect(request?.init).toMatchObject({
       method: "POST",
       headers: { accept: "application/json", authorization: "Bearer lek_test", "content-type": "application/json" },
     });
     expect(JSON.parse(request?.body ?? "")).toEqual({
-      messages: [{ role: "user", content: "hello", client_message_id: clientMessageId }],
+      messages: [{ role: "user", content: "hello", client_message_id: clientMessageId, otid: clientMessageId }],
       agentId: "agent-1",
     });
   });
@@ -119,10 +125,16 @@ describe("what breaks a rule makes no request", () => {
   });
 
   test.each<[unknown, string]>([
-    [{ limit: 0 }, "limit must be a whole number from 1 to 100"],
-    [{ limit: 1.5 }, "limit must be a whole number from 1 to 100"],
-    [{ onlineOnly: "yes" }, "onlineOnly must be true or false"],
-    [{ source: "both" }, "source must be local or remote"],
+    [{ limit: 0 }, "limit must match /^([1-9]\\d?|100)$/"],
+    [{ limit: 1.5 }, "limit must match /^([1-9]\\d?|100)$/"],
+    [{ limit: Number.NaN }, "limit must match /^([1-9]\\d?|100)$/"],
+    [{ limit: [5] }, "limit must match /^([1-9]\\d?|100)$/"],
+    [{ onlineOnly: "yes" }, "onlineOnly must match /^(true|false)$/"],
+    [{ onlineOnly: 1 }, "onlineOnly must match /^(true|false)$/"],
+    [{ source: "both" }, "source must match /^(local|remote)$/"],
+    [{ source: null }, "source must match /^(local|remote)$/"],
+    [{ after: "../x" }, "after must match /^[\\w.~:-]{1,128}$/"],
+    [{ userId: "" }, "userId must match /^[^]{1,256}$/"],
   ])("the query %j", async (query, message) => {
     const error = await catchError(environments.list(query as ListEnvironmentsInput));
     expect(error).toMatchObject({ code: "invalid_argument", message });
@@ -130,13 +142,21 @@ describe("what breaks a rule makes no request", () => {
   });
 
   test.each<[unknown, string]>([
-    [null, "body must be an object"],
+    [null, "body is not as the API asks"],
+    ["text", "body is not as the API asks"],
+    [[], "body is not as the API asks"],
     [undefined, "body must be JSON"],
-    [{}, "messages is required"],
-    [{ messages: [] }, "messages must have at least one message"],
-    [{ messages: [null] }, "messages[0] must be an object"],
-    [{ messages: [{ role: "user", content: "" }] }, "messages[0].content must not be empty"],
-    [{ messages: [{ role: "system", content: "x" }] }, 'messages[0].role must be "user"'],
+    [{}, "messages is not as the API asks"],
+    [{ messages: [] }, "messages is not as the API asks"],
+    [{ messages: "hello" }, "messages is not as the API asks"],
+    [{ messages: [null] }, "messages[0] is not as the API asks"],
+    [{ messages: [{ role: "user", content: "" }] }, "messages[0].content is not as the API asks"],
+    [{ messages: [{ role: "user", content: 5 }] }, "messages[0].content is not as the API asks"],
+    [{ messages: [{ role: "system", content: "x" }] }, "messages[0].role is not as the API asks"],
+    [{ messages: [{ type: "approval", approvals: [] }] }, "messages[0].approvals is not as the API asks"],
+    [{ ...hello, agentId: 5 }, "agentId is not as the API asks"],
+    [{ messages: [{ role: "user", content: "x".repeat(1_048_576) }] }, "body must have at most 1,048,576 bytes"],
+    [{ messages: [{ role: "user", content: "é".repeat(524_288) }] }, "body must have at most 1,048,576 bytes"],
     [{ messages: [{ role: "user", content: 5n }] }, "body must be JSON"],
   ])("the body %#", async (body, message) => {
     const error = await catchError(environments.sendMessage("c-1", body as SendMessageInput));
@@ -146,13 +166,15 @@ describe("what breaks a rule makes no request", () => {
 
   test.each<[object, string]>([
     [{ baseUrl: "gateway.example" }, "baseUrl must be an absolute http or https URL without user, query or fragment"],
-    [{ apiKey: "" }, "apiKey must be a non-empty string of visible ASCII characters"],
-    [{ apiKey: "s3cr3t\r\nx: y" }, "apiKey must be a non-empty string of visible ASCII characters"],
-    [{ apiKey: undefined }, "apiKey must be a non-empty string of visible ASCII characters"],
-    [{ timeoutMs: 0 }, "timeoutMs must be a whole number from 1 to 2147483647"],
-    [{ timeoutMs: Number.POSITIVE_INFINITY }, "timeoutMs must be a whole number from 1 to 2147483647"],
-    [{ maxRetries: -1 }, "maxRetries must be a whole number from 0 to 10"],
-    [{ maxResponseBytes: 0.5 }, "maxResponseBytes must be a whole number from 1 to 2147483647"],
+    [{ baseUrl: "https://key@gateway.example" }, "baseUrl must be an absolute http or https URL without user, query or fragment"],
+    [{ apiKey: "" }, "apiKey must be visible ASCII characters"],
+    [{ apiKey: "s3cr3t\r\nx: y" }, "apiKey must be visible ASCII characters"],
+    [{ apiKey: undefined }, "apiKey must be visible ASCII characters"],
+    [{ timeoutMs: -1 }, "timeoutMs must be a whole number from 0 to 2147483647"],
+    [{ timeoutMs: Number.POSITIVE_INFINITY }, "timeoutMs must be a whole number from 0 to 2147483647"],
+    [{ maxRetries: 0.5 }, "maxRetries must be a whole number from 0 to 2147483647"],
+    [{ retryBudget: -1 }, "retryBudget must be a whole number from 0 to 2147483647"],
+    [{ maxResponseBytes: 0.5 }, "maxResponseBytes must be a whole number from 0 to 2147483647"],
   ])("the client option %j", (wrong, message) => {
     expect(() => createClient({ ...options, ...wrong })).toThrow(message);
   });

@@ -37,7 +37,7 @@ describe("reads are repeated", () => {
     ["404", json(404, {})],
     ["409", json(409, {})],
     ["a 503 that may not be repeated", json(503, {}, { "x-should-retry": "false" })],
-    ["a success of another shape", json(200, { connections: [] })],
+    ["a success of another shape", json(200, { connections: 5 })],
   ])("but not after %s", async (_case, failure) => {
     const script = scriptFetch(failure);
     const error = await catchError(clientOver(script, createHandClock()).list());

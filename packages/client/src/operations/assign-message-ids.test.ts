@@ -12,17 +12,17 @@ test("only user messages without an id get one, each its own, and the input stay
       { role: "user" as const, content: "a" },
       { role: "user" as const, content: "b", client_message_id: "mine" },
       approval,
-      { role: "user" as const, content: "c", client_message_id: undefined },
+      { role: "user" as const, content: "c", client_message_id: undefined, otid: "mine" },
     ],
   };
   const before = structuredClone(input);
   expect(assignMessageIds(input, () => `id-${(count += 1)}`)).toEqual({
     agentId: "agent-1",
     messages: [
-      { role: "user", content: "a", client_message_id: "id-1" },
+      { role: "user", content: "a", client_message_id: "id-1", otid: "id-1" },
       { role: "user", content: "b", client_message_id: "mine" },
       approval,
-      { role: "user", content: "c", client_message_id: "id-2" },
+      { role: "user", content: "c", client_message_id: "id-2", otid: "mine" },
     ],
   });
   expect(input).toEqual(before);

@@ -1,9 +1,10 @@
 import type { ApprovalMessage, SendMessageBody, UserMessage } from "@letta-environments/schema";
 import { randomUuid } from "../adapters/web-random.ts";
+import { isRecord } from "../is-record.ts";
 
 /** A {@link UserMessage} whose id may be left to the client. */
 export interface UserMessageInput extends Omit<UserMessage, "client_message_id"> {
-  /** Chosen once per logical message; an absent one is made up. */
+  /** Chosen once per logical message; an absent one is made up, and `otid` with it. */
   client_message_id?: string | undefined;
 }
 
@@ -16,23 +17,24 @@ export interface SendMessageInput {
 }
 
 /**
- * Gives every user message without a `client_message_id` a new one. Store the result before sending it, and a message can be
- * repeated safely even after a crash.
+ * Gives every user message without a `client_message_id` a new one, which is also its `otid` where it has none. Store the
+ * result before sending it, and a message can be repeated safely even after a crash.
  */
 export function assignMessageIds(input: SendMessageInput, newId: () => string = randomUuid): SendMessageBody {
   const { agentId, conversationId, ...rest } = input;
   return {
     ...rest,
-    messages: input.messages.map((message) =>
-      needsId(message) ? { ...message, client_message_id: newId() } : message,
-    ),
+    messages: input.messages.map((message) => (needsId(message) ? withId(message, newId()) : message)),
     ...(agentId !== undefined && { agentId }),
     ...(conversationId !== undefined && { conversationId }),
   };
 }
 
-function needsId(message: unknown): message is UserMessageInput {
-  if (typeof message !== "object" || message === null || Array.isArray(message) || "approvals" in message) return false;
-  const { type, client_message_id: id } = message as { type?: unknown; client_message_id?: unknown };
-  return type !== "approval" && id === undefined;
+function withId(message: UserMessageInput, id: string): UserMessage {
+  return { ...message, client_message_id: id, otid: message.otid ?? id };
+}
+
+function needsId(message: UserMessageInput | ApprovalMessage): message is UserMessageInput {
+  if (!isRecord(message) || "approvals" in message) return false;
+  return message["type"] !== "approval" && message["client_message_id"] === undefined;
 }

@@ -1,16 +1,11 @@
-import {
-  buildPath,
-  checkValue,
-  endpoints,
-  type EnvironmentList,
-  type EnvironmentSource,
-  ListEnvironmentsQuerySchema,
-} from "@letta-environments/schema";
+import type { EnvironmentList, EnvironmentSource } from "@letta-environments/schema";
 import { invalidArgument } from "../error.ts";
-import type { RequestOptions } from "../settings.ts";
+import { isRecord } from "../is-record.ts";
+import { type PendingCall, pendingCall } from "../pending-call.ts";
+import { findEnvironmentListMismatch } from "../schema-guards.ts";
 import type { Transport } from "../transport.ts";
-import type { TransportRequest } from "../transport-request.ts";
-import { readAnswer } from "./read-answer.ts";
+import type { RequestOptions } from "../transport-options.ts";
+import type { TransportRequest, TransportResponse } from "../transport-request.ts";
 
 /** What to list. Numbers and booleans may also be given as the strings that the official SDK takes. */
 export interface ListEnvironmentsInput {
@@ -28,27 +23,58 @@ export interface ListEnvironmentsInput {
  * Lists environments, one page at a time: while `hasNextPage`, ask again with `after` set to the last row's `id`.
  * Rejects with a `LettaEnvironmentsError`.
  */
-export async function listEnvironments(
+export function listEnvironments(
   transport: Transport,
   query?: ListEnvironmentsInput | null,
   options?: RequestOptions,
-): Promise<EnvironmentList> {
-  const endpoint = endpoints.listEnvironments;
-  const request: TransportRequest = {
-    method: endpoint.method,
-    path: buildPath(endpoint),
-    query: wireQuery(query ?? {}),
-    body: null,
-    repeatSafety: "read",
-    clientMessageIds: [],
-  };
-  return readAnswer(endpoint, request, await transport.send(request, options));
+): PendingCall<EnvironmentList> {
+  return pendingCall(fetchPage(transport, query, options));
 }
 
-function wireQuery(query: ListEnvironmentsInput): Record<string, string> {
-  const given = Object.entries(query).filter(([, value]) => value !== undefined);
-  const wire = Object.fromEntries(given.map(([name, value]) => [name, String(value)]));
-  const checked = checkValue(ListEnvironmentsQuerySchema, wire, "query");
-  if (!checked.ok) throw invalidArgument(checked.issues);
-  return wire;
+/** One page with its response. @param known An earlier answer with its entity tag, given again when nothing has changed. */
+export async function fetchPage(
+  transport: Transport,
+  query?: ListEnvironmentsInput | null,
+  options?: RequestOptions,
+  known?: TransportRequest<EnvironmentList>["known"],
+): Promise<TransportResponse<EnvironmentList>> {
+  return transport.send(
+    {
+      operation: "listEnvironments",
+      method: "GET",
+      path: `/v1/environments${formatQuery(query ?? {})}`,
+      repeatSafety: "read",
+      isUsable,
+      findMismatch: findEnvironmentListMismatch,
+      known,
+    },
+    options,
+  );
+}
+
+function isUsable(value: unknown): value is EnvironmentList {
+  return isRecord(value) && Array.isArray(value["connections"]) && value["connections"].every(isRecord);
+}
+
+const identifier = /^[\w.~:-]{1,128}$/;
+const rules: Readonly<Record<string, RegExp>> = {
+  after: identifier,
+  limit: /^([1-9]\d?|100)$/,
+  onlineOnly: /^(true|false)$/,
+  source: /^(local|remote)$/,
+  userId: /^[^]{1,256}$/,
+};
+
+/** The query as it stands in a URL. @throws LettaEnvironmentsError `invalid_argument` naming the member. */
+function formatQuery(query: ListEnvironmentsInput): string {
+  const wire = new URLSearchParams();
+  for (const [name, value] of Object.entries(query)) {
+    if (value === undefined) continue;
+    // An object is no text, though it can be made one.
+    if (value === Object(value) || rules[name]?.test(String(value)) === false)
+      throw invalidArgument(name, `must match ${rules[name]}`);
+    wire.set(name, String(value));
+  }
+  // Percent encoding for spaces, as the official SDKs do: a plus sign is not a space in every server.
+  return wire.size > 0 ? `?${wire}`.replaceAll("+", "%20") : "";
 }

@@ -1,25 +1,39 @@
-import { buildPath, endpoints, type Environment } from "@letta-environments/schema";
-import type { RequestOptions } from "../settings.ts";
+import type { Environment } from "@letta-environments/schema";
+import { isRecord } from "../is-record.ts";
+import { type PendingCall, pendingCall } from "../pending-call.ts";
+import { findEnvironmentMismatch } from "../schema-guards.ts";
 import type { Transport } from "../transport.ts";
-import type { TransportRequest } from "../transport-request.ts";
-import { checkIdentifier } from "./check-identifier.ts";
-import { readAnswer } from "./read-answer.ts";
+import type { RequestOptions } from "../transport-options.ts";
+import type { TransportResponse } from "../transport-request.ts";
+import { encodeIdentifier } from "./encode-identifier.ts";
 
 /** Reads one environment by its `deviceId`. Rejects with a `LettaEnvironmentsError`. */
-export async function retrieveEnvironment(
+export function retrieveEnvironment(
   transport: Transport,
   deviceId: string,
   options?: RequestOptions,
-): Promise<Environment> {
-  checkIdentifier("deviceId", deviceId);
-  const endpoint = endpoints.retrieveEnvironment;
-  const request: TransportRequest = {
-    method: endpoint.method,
-    path: buildPath(endpoint, { deviceId }),
-    query: {},
-    body: null,
-    repeatSafety: "read",
-    clientMessageIds: [],
-  };
-  return readAnswer(endpoint, request, await transport.send(request, options));
+): PendingCall<Environment> {
+  return pendingCall(retrieve(transport, deviceId, options));
+}
+
+async function retrieve(
+  transport: Transport,
+  deviceId: string,
+  options?: RequestOptions,
+): Promise<TransportResponse<Environment>> {
+  return transport.send(
+    {
+      operation: "retrieveEnvironment",
+      method: "GET",
+      path: `/v1/environments/${encodeIdentifier("deviceId", deviceId)}`,
+      repeatSafety: "read",
+      isUsable,
+      findMismatch: findEnvironmentMismatch,
+    },
+    options,
+  );
+}
+
+function isUsable(value: unknown): value is Environment {
+  return isRecord(value);
 }

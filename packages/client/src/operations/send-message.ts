@@ -1,24 +1,33 @@
-import {
-  buildPath,
-  checkValue,
-  endpoints,
-  isApprovalMessage,
-  type SendMessageBody,
-  SendMessageBodySchema,
-  type SendMessageResponse,
-} from "@letta-environments/schema";
-import { invalidArgument } from "../error.ts";
-import type { RequestOptions } from "../settings.ts";
+import type { SendMessageResponse } from "@letta-environments/schema";
+import { isRecord } from "../is-record.ts";
+import { type PendingCall, pendingCall } from "../pending-call.ts";
+import { findSendMessageResponseMismatch } from "../schema-guards.ts";
 import type { Transport } from "../transport.ts";
-import type { TransportRequest } from "../transport-request.ts";
-import { assignMessageIds, type SendMessageInput } from "./assign-message-ids.ts";
-import { checkIdentifier } from "./check-identifier.ts";
-import { readAnswer } from "./read-answer.ts";
+import type { RequestOptions } from "../transport-options.ts";
+import type { TransportResponse } from "../transport-request.ts";
+import type { SendMessageInput } from "./assign-message-ids.ts";
+import { encodeIdentifier } from "./encode-identifier.ts";
+import { type EncodedMessages, encodeMessages } from "./encode-messages.ts";
 
-/** The server's answer, and the ids under which it knows the messages. */
+/**
+ * What became of a send that was answered. `started`: the device runs it. `queued`: it waits behind others. `accepted`: the
+ * device took it and did not say which. `duplicate`: the ids were known; nothing was done again. `refused`: it was not taken.
+ */
+export type SendOutcome = "started" | "queued" | "accepted" | "duplicate" | "refused";
+
+/** The server's answer, what it means, and the ids under which it knows the messages. */
 export interface SendMessageResult extends SendMessageResponse {
+  readonly outcome: SendOutcome;
   /** The `client_message_id` of each user message, in order: the caller's, or the one that was made up. */
-  clientMessageIds: readonly string[];
+  readonly clientMessageIds: readonly string[];
+  /** The id under which the agent stores each user message. */
+  readonly otids: readonly string[];
+}
+
+/** What a single send may set. */
+export interface SendOptions extends RequestOptions {
+  /** Sent as `Idempotency-Key`, the same for every attempt; `true` takes the first message's id. */
+  readonly idempotencyKey?: string | boolean | undefined;
 }
 
 /**
@@ -26,47 +35,53 @@ export interface SendMessageResult extends SendMessageResponse {
  *
  * A user message without `client_message_id` gets one, which stays the same over retries. A send is retried where the server
  * says so, after 429, and after a broken connection when every message has such an id, since the server recognises it;
- * approval messages have none. Rejects with a `LettaEnvironmentsError`, which carries the ids too.
+ * approval messages have none. Rejects with a `LettaEnvironmentsError`, which carries the ids too, and in `outcome` whether the message may be running.
  */
-export async function sendMessage(
+export function sendMessage(
   transport: Transport,
   connectionId: string,
   body: SendMessageInput,
-  options?: RequestOptions,
-): Promise<SendMessageResult> {
-  checkIdentifier("connectionId", connectionId);
-  const { text, value } = encodeBody(body);
-  const clientMessageIds = value.messages.flatMap((message) =>
-    isApprovalMessage(message) ? [] : [message.client_message_id],
+  options?: SendOptions,
+): PendingCall<SendMessageResult> {
+  return pendingCall((async () => postMessages(transport, connectionId, encodeMessages(body), options))());
+}
+
+/** Sends what is encoded already. */
+export async function postMessages(
+  transport: Transport,
+  connectionId: string,
+  { text, clientMessageIds, otids, repeatSafety }: EncodedMessages,
+  { idempotencyKey, ...options }: SendOptions = {},
+): Promise<TransportResponse<SendMessageResult>> {
+  const key = idempotencyKey === true ? clientMessageIds[0] : idempotencyKey;
+  const answer = await transport.send(
+    {
+      operation: "sendMessage",
+      method: "POST",
+      path: `/v1/environments/${encodeIdentifier("connectionId", connectionId)}/messages`,
+      body: text,
+      ...(key && { headers: { "idempotency-key": key } }),
+      repeatSafety,
+      clientMessageIds,
+      isUsable,
+      findMismatch: findSendMessageResponseMismatch,
+    },
+    options,
   );
-  const endpoint = endpoints.sendMessage;
-  const request: TransportRequest = {
-    method: endpoint.method,
-    path: buildPath(endpoint, { connectionId }),
-    query: {},
-    body: text,
-    repeatSafety: clientMessageIds.length === value.messages.length ? "deduplicated" : "once",
-    clientMessageIds,
-  };
-  const answer = readAnswer(endpoint, request, await transport.send(request, options));
-  return { ...answer, clientMessageIds };
+  const { data, response } = answer;
+  return { ...answer, data: { ...data, outcome: outcomeOf(data, response), clientMessageIds, otids } };
 }
 
-/** The JSON text of every attempt, and what it means. */
-function encodeBody(body: SendMessageInput): { text: string; value: SendMessageBody } {
-  let text: string;
-  let parsed: unknown;
-  try {
-    text = JSON.stringify(hasMessages(body) ? assignMessageIds(body) : body);
-    parsed = JSON.parse(text);
-  } catch (cause) {
-    throw invalidArgument([{ member: "body", rule: "must be JSON" }], cause);
-  }
-  const checked = checkValue(SendMessageBodySchema, parsed, "body");
-  if (!checked.ok) throw invalidArgument(checked.issues);
-  return { text, value: checked.value };
+interface DeviceAnswer extends SendMessageResponse {
+  readonly disposition?: unknown;
 }
 
-function hasMessages(body: unknown): body is SendMessageInput {
-  return typeof body === "object" && body !== null && Array.isArray((body as { messages?: unknown }).messages);
+function isUsable(value: unknown): value is DeviceAnswer {
+  return isRecord(value) && typeof value["success"] === "boolean";
+}
+
+function outcomeOf({ success, disposition }: DeviceAnswer, { headers }: Response): SendOutcome {
+  if (!success) return "refused";
+  if (headers.get("idempotency-replayed") === "true") return "duplicate";
+  return disposition === "started" || disposition === "queued" ? disposition : "accepted";
 }

@@ -1,0 +1,42 @@
+import type { SendMessageBody } from "@letta-environments/schema";
+import { invalidArgument } from "../error.ts";
+import { isRecord } from "../is-record.ts";
+import type { RepeatSafety } from "../retry.ts";
+import { findSendMessageBodyMismatch } from "../schema-guards.ts";
+import { assignMessageIds, type SendMessageInput } from "./assign-message-ids.ts";
+
+/** A body as every attempt sends it, and what it means. */
+export interface EncodedMessages {
+  readonly text: string;
+  readonly clientMessageIds: readonly string[];
+  readonly otids: readonly string[];
+  readonly repeatSafety: RepeatSafety;
+}
+
+/** Largest body that the API takes, in bytes. */
+const maxBodyBytes = 1_048_576;
+
+/** Gives the messages their ids and encodes them. @throws LettaEnvironmentsError `invalid_argument` naming the member. */
+export function encodeMessages(input: SendMessageInput): EncodedMessages {
+  let text: string;
+  let body: SendMessageBody;
+  try {
+    text = JSON.stringify(isRecord(input) && Array.isArray(input.messages) ? assignMessageIds(input) : input);
+    // What is sent is what the text says, whatever `toJSON` made of the input.
+    body = JSON.parse(text) as SendMessageBody;
+  } catch (cause) {
+    throw invalidArgument("body", "must be JSON", cause);
+  }
+  const member = findSendMessageBodyMismatch(body);
+  if (member !== null) throw invalidArgument(member || "body", "is not as the API asks");
+  if (text.length * 3 > maxBodyBytes && new TextEncoder().encode(text).length > maxBodyBytes) {
+    throw invalidArgument("body", "must have at most 1,048,576 bytes");
+  }
+  const users = body.messages.flatMap((message) => ("approvals" in message ? [] : [message]));
+  return {
+    text,
+    clientMessageIds: users.map((message) => message.client_message_id),
+    otids: users.map((message) => message.otid ?? message.client_message_id),
+    repeatSafety: users.length === body.messages.length ? "deduplicated" : "once",
+  };
+}

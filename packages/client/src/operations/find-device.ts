@@ -1,0 +1,77 @@
+import { type Environment, isOnline } from "@letta-environments/schema";
+import { type ErrorDetails, errorTexts, LettaEnvironmentsError } from "../error.ts";
+import { serverTimeMs } from "../server-time.ts";
+import type { Transport } from "../transport.ts";
+import type { RequestOptions } from "../transport-options.ts";
+import { fetchPage } from "./list-environments.ts";
+import { retrieveEnvironment } from "./retrieve-environment.ts";
+
+/** Which device is meant: by `deviceId` (also as a plain string), by the name people gave it, or by any rule. */
+export type DeviceSelector =
+  | string
+  | { readonly deviceId: string }
+  | { readonly name: string }
+  | ((environment: Environment) => boolean);
+
+/** A device as it is now. */
+export interface FoundDevice {
+  readonly environment: Environment;
+  /** Where to send; `null` while the device is offline. */
+  readonly connectionId: string | null;
+}
+
+/**
+ * Finds one device. Of several rows of a device the one with the latest heartbeat counts; a name or a rule that fits several
+ * devices means the one that is online.
+ *
+ * Rejects with a `LettaEnvironmentsError`: `environment_not_found`, or `ambiguous_device` when several are online.
+ */
+export async function findDevice(
+  transport: Transport,
+  device: DeviceSelector,
+  options?: RequestOptions,
+): Promise<FoundDevice> {
+  const { clock } = transport;
+  if (typeof device === "string" || "deviceId" in device) {
+    const deviceId = typeof device === "string" ? device : device.deviceId;
+    const { data, response } = await retrieveEnvironment(transport, deviceId, options).withResponse();
+    return describe(data, serverTimeMs(clock, response));
+  }
+  const fits =
+    typeof device === "function" ? device : ({ connectionName }: Environment) => connectionName === device.name;
+  const found: FoundDevice[] = [];
+  let after: string | undefined;
+  do {
+    const { data, response } = await fetchPage(transport, { limit: 100, after }, options);
+    const nowMs = serverTimeMs(clock, response);
+    found.push(...data.connections.filter((row) => fits(row)).map((row) => describe(row, nowMs)));
+    const last = data.connections.at(-1)?.id;
+    after = data.hasNextPage && last !== after ? last : undefined;
+  } while (after !== undefined);
+  found.sort((left, right) => heartbeatOf(right) - heartbeatOf(left));
+  const online = found.filter(({ connectionId }) => connectionId !== null);
+  const [best] = online.length > 0 ? online : found;
+  const environments = online.map(({ environment }) => environment);
+  if (best === undefined) throw deviceError("environment_not_found", "No environment fits; nothing was sent.", []);
+  if (environments.some(({ deviceId }) => deviceId !== best.environment.deviceId))
+    throw deviceError("ambiguous_device", errorTexts.ambiguous_device, environments);
+  return best;
+}
+
+/** An error about devices that the client finds before anything is sent. */
+export function deviceError(
+  code: "environment_not_found" | "ambiguous_device" | "device_offline",
+  message: string,
+  environments: readonly Environment[],
+): LettaEnvironmentsError {
+  const details: ErrorDetails = { code, message, environments };
+  return new LettaEnvironmentsError(details);
+}
+
+function describe(environment: Environment, nowMs: number): FoundDevice {
+  return { environment, connectionId: isOnline(environment, nowMs) ? environment.connectionId : null };
+}
+
+function heartbeatOf({ environment }: FoundDevice): number {
+  return environment.lastHeartbeat ?? environment.lastSeenAt;
+}

@@ -1,0 +1,14 @@
+import type { Environment } from "@letta-environments/schema";
+import type { Transport } from "../transport.ts";
+import type { RequestOptions } from "../transport-options.ts";
+import { listEnvironmentPages } from "./list-environment-pages.ts";
+import type { ListEnvironmentsInput } from "./list-environments.ts";
+
+/** Lists environments one by one, over all pages. Throws a `LettaEnvironmentsError`. */
+export async function* listAllEnvironments(
+  transport: Transport,
+  query?: ListEnvironmentsInput | null,
+  options?: RequestOptions,
+): AsyncGenerator<Environment, void, undefined> {
+  for await (const { connections } of listEnvironmentPages(transport, query, options)) yield* connections;
+}

@@ -1,0 +1,93 @@
+import type { Environment } from "@letta-environments/schema";
+import { isLettaEnvironmentsError } from "../error.ts";
+import { checkWholeNumber } from "../check-whole-number.ts";
+import { type PendingCall, pendingCall } from "../pending-call.ts";
+import { sleep } from "../sleep.ts";
+import type { Transport } from "../transport.ts";
+import type { TransportResponse } from "../transport-request.ts";
+import type { SendMessageInput } from "./assign-message-ids.ts";
+import { encodeMessages } from "./encode-messages.ts";
+import { deviceError, type DeviceSelector, findDevice, type FoundDevice } from "./find-device.ts";
+import { postMessages, type SendMessageResult, type SendOptions } from "./send-message.ts";
+
+/** What a send to a device may set. `timeoutMs` holds for each of its requests. */
+export interface SendToDeviceOptions extends SendOptions {
+  /** How long to wait for an offline device, in milliseconds. Default 0: it is refused at once. */
+  readonly waitUntilOnlineMs?: number | undefined;
+  /** How often to look meanwhile, in milliseconds. Default 2,000. */
+  readonly intervalMs?: number | undefined;
+}
+
+/** The result of a send, and the row of the device that took it. */
+export interface SendToDeviceResult extends SendMessageResult {
+  readonly environment: Environment;
+}
+
+/**
+ * Sends messages to a device by what it is, not by its present connection. An offline device is refused with `device_offline`
+ * before anything is sent, or waited for. When the connection turns out to be gone, the device is looked up once more
+ * and the same messages go to its new connection, under the same ids.
+ *
+ * Rejects with a `LettaEnvironmentsError`.
+ */
+export function sendToDevice(
+  transport: Transport,
+  device: DeviceSelector,
+  body: SendMessageInput,
+  options: SendToDeviceOptions = {},
+): PendingCall<SendToDeviceResult> {
+  return pendingCall(send(transport, device, body, options));
+}
+
+async function send(
+  transport: Transport,
+  device: DeviceSelector,
+  body: SendMessageInput,
+  { waitUntilOnlineMs = 0, intervalMs = 2_000, ...options }: SendToDeviceOptions,
+): Promise<TransportResponse<SendToDeviceResult>> {
+  const messages = encodeMessages(body);
+  const everyMs = checkWholeNumber("intervalMs", intervalMs);
+  const endsAtMs = transport.clock.now() + checkWholeNumber("waitUntilOnlineMs", waitUntilOnlineMs);
+  const resolve = async (): Promise<FoundDevice & { readonly connectionId: string }> => {
+    try {
+      return await waitForDevice(transport, device, options, endsAtMs, everyMs);
+    } catch (error) {
+      const { clientMessageIds } = messages;
+      throw isLettaEnvironmentsError(error) ? Object.assign(error, { clientMessageIds, outcome: "refused" }) : error;
+    }
+  };
+  const post = async ({
+    connectionId,
+    environment,
+  }: FoundDevice & { readonly connectionId: string }): Promise<TransportResponse<SendToDeviceResult>> => {
+    const answer = await postMessages(transport, connectionId, messages, options);
+    return { ...answer, data: { ...answer.data, environment } };
+  };
+  const first = await resolve();
+  try {
+    return await post(first);
+  } catch (error) {
+    if (!isLettaEnvironmentsError(error) || !/^(connection_(not_found|replaced)|device_offline)$/.test(error.code))
+      throw error;
+    const second = await resolve();
+    if (second.connectionId === first.connectionId) throw error;
+    return await post(second);
+  }
+}
+
+async function waitForDevice(
+  transport: Transport,
+  device: DeviceSelector,
+  options: SendOptions,
+  endsAtMs: number,
+  everyMs: number,
+): Promise<FoundDevice & { readonly connectionId: string }> {
+  const { clock, random } = transport;
+  for (;;) {
+    const { environment, connectionId } = await findDevice(transport, device, options);
+    if (connectionId !== null) return { environment, connectionId };
+    const leftMs = endsAtMs - clock.now();
+    if (leftMs <= 0) throw deviceError("device_offline", "The device is offline; nothing was sent.", [environment]);
+    await sleep(clock, Math.min(leftMs, everyMs * (0.75 + random() / 2)), options.signal);
+  }
+}
