@@ -35,5 +35,5 @@ async function retrieve(
 }
 
 function isUsable(value: unknown): value is Environment {
-  return isRecord(value);
+  return isRecord(value) && "deviceId" in value;
 }

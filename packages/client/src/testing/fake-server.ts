@@ -1,0 +1,138 @@
+import type { Environment, ProblemCode, SendMessageBody } from "@letta-environments/schema";
+import { webClock } from "../adapters/web-clock.ts";
+import type { Fetch } from "../http-request.ts";
+import { exampleEnvironment } from "./example-environment.ts";
+import { jsonAnswer, problemAnswer } from "./json-answer.ts";
+import { seeRequest, type SeenRequest } from "./script-fetch.ts";
+
+/** A send that a fake device took. */
+export interface TakenSend {
+  readonly deviceId: string;
+  readonly connectionId: string;
+  readonly body: SendMessageBody;
+}
+
+/** An environment server in memory, reached through its `fetch`. */
+export interface FakeServer {
+  readonly fetch: Fetch;
+  /** Every request so far. */
+  readonly requests: readonly SeenRequest[];
+  /** Every send that a device took, in order; a repeated `client_message_id` is taken once. */
+  readonly taken: readonly TakenSend[];
+  /** Adds a device, or changes members of its row. */
+  put(members: Partial<Environment> & { readonly deviceId: string }): Environment;
+  /** Lets a device connect under a new `connectionId`, which is returned. */
+  connect(deviceId: string): string;
+  /** A sign of life: the row's `lastHeartbeat` is now. */
+  heartbeat(deviceId: string): void;
+  disconnect(deviceId: string): void;
+  remove(deviceId: string): void;
+  /** Answers the next requests with these instead, one each; an `Error` is thrown. */
+  interrupt(...answers: readonly (() => Response | Error)[]): void;
+}
+
+/** How a fake server behaves. */
+export interface FakeServerOptions {
+  /** Epoch milliseconds; default: the platform's clock. */
+  readonly now?: () => number;
+  /** What devices say of a message they take. Default `started`. */
+  readonly disposition?: "started" | "queued";
+}
+
+/**
+ * Makes a {@link FakeServer}: lists (pages, `onlineOnly`, entity tags), single devices, and sends with the errors of the real
+ * one (`connection_not_found`, `connection_replaced`, `device_offline`). It checks neither keys nor bodies.
+ */
+export function createFakeServer(options: FakeServerOptions = {}): FakeServer {
+  const now = options.now ?? webClock.now;
+  const rows = new Map<string, Environment>();
+  const deviceOf = new Map<string, string>();
+  const requests: SeenRequest[] = [];
+  const taken: TakenSend[] = [];
+  const interruptions: (() => Response | Error)[] = [];
+  let connections = 0;
+
+  function put(members: Partial<Environment> & { readonly deviceId: string }): Environment {
+    const row = { ...(rows.get(members.deviceId) ?? exampleEnvironment(members)), ...members };
+    rows.set(row.deviceId, row);
+    return row;
+  }
+
+  function list(query: URLSearchParams, etag: string | null): Response {
+    const after = query.get("after") ?? "";
+    const limit = Number(query.get("limit") ?? 50);
+    const all = [...rows.values()]
+      .filter((row) => row.id > after && (query.get("onlineOnly") !== "true" || row.connectionId !== null))
+      .sort((left, right) => (left.id < right.id ? -1 : 1));
+    return tagged({ connections: all.slice(0, limit), hasNextPage: all.length > limit }, etag);
+  }
+
+  function send(connectionId: string, body: SendMessageBody): Response {
+    const deviceId = deviceOf.get(connectionId);
+    const row = deviceId === undefined ? undefined : rows.get(deviceId);
+    const fail = (code: ProblemCode): Response => problemAnswer(code)();
+    if (row === undefined) return fail("connection_not_found");
+    const ids = idsOf(body);
+    const isRepeat = ids.length > 0 && taken.some((earlier) => idsOf(earlier.body).some((id) => ids.includes(id)));
+    const { disposition = "started" } = options;
+    const answer = { success: true, message: `Message accepted by the device (${disposition}).`, disposition };
+    if (isRepeat) return jsonAnswer(200, answer, { "idempotency-replayed": "true" })();
+    if (row.connectionId === null) return fail("device_offline");
+    if (row.connectionId !== connectionId) return fail("connection_replaced");
+    taken.push({ deviceId: row.deviceId, connectionId, body });
+    return jsonAnswer(200, answer)();
+  }
+
+  function answer(url: URL, init: RequestInit): Response {
+    const [, id, tail] = /\/v1\/environments(?:\/([^/]+))?(\/messages)?$/.exec(url.pathname) ?? [];
+    const etag = new Headers(init.headers).get("if-none-match");
+    if (init.method === "POST" && tail !== undefined && id !== undefined && typeof init.body === "string")
+      return send(decodeURIComponent(id), JSON.parse(init.body));
+    if (init.method !== "GET" || tail !== undefined) return problemAnswer("endpoint_not_found")();
+    if (id === undefined) return list(url.searchParams, etag);
+    const row = rows.get(decodeURIComponent(id));
+    return row === undefined ? problemAnswer("environment_not_found")() : tagged(row, etag);
+  }
+
+  return {
+    requests,
+    taken,
+    put,
+    async fetch(url, init) {
+      init.signal?.throwIfAborted();
+      requests.push(seeRequest(url, init));
+      const interruption = interruptions.shift();
+      const response = interruption === undefined ? answer(new URL(url), init) : interruption();
+      if (response instanceof Error) throw response;
+      return response;
+    },
+    connect(deviceId) {
+      const connectionId = `conn-${(connections += 1)}`;
+      deviceOf.set(connectionId, deviceId);
+      put({ deviceId, connectionId, podId: "pod-1", connectedAt: now(), lastHeartbeat: now(), lastSeenAt: now() });
+      return connectionId;
+    },
+    heartbeat: (deviceId) => void put({ deviceId, lastHeartbeat: now(), lastSeenAt: now() }),
+    disconnect: (deviceId) =>
+      void put({ deviceId, connectionId: null, podId: null, connectedAt: null, lastHeartbeat: null }),
+    remove: (deviceId) => void rows.delete(deviceId),
+    interrupt: (...answers) => void interruptions.push(...answers),
+  };
+}
+
+function idsOf({ messages }: SendMessageBody): readonly string[] {
+  return messages.flatMap((message) => ("approvals" in message ? [] : [message.client_message_id]));
+}
+
+/** An answer with an entity tag, or 304 when the caller has it already. Heartbeats alone change no tag. */
+function tagged(value: unknown, known: string | null): Response {
+  const text = JSON.stringify(value, (name, member: unknown) =>
+    name === "lastHeartbeat" || name === "lastSeenAt" ? member !== null : member,
+  );
+  let hash = 5381;
+  for (const character of text) hash = (hash * 33 + (character.codePointAt(0) ?? 0)) % 4_294_967_296;
+  const etag = `W/"${hash.toString(36)}"`;
+  return known === etag
+    ? new Response(null, { status: 304, headers: { etag } })
+    : jsonAnswer(200, value, { etag })();
+}

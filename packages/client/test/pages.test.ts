@@ -1,0 +1,55 @@
+import { expect, test } from "vitest";
+import { createClient } from "../src/index.ts";
+import { createFakeServer, exampleEnvironment, jsonAnswer, scriptFetch } from "../src/testing/index.ts";
+import { catchError } from "./catch-error.ts";
+
+const options = { baseUrl: "http://127.0.0.1:1", apiKey: "lek_test" };
+
+function serverWith(count: number) {
+  const server = createFakeServer();
+  for (let index = 1; index <= count; index += 1) server.put({ deviceId: `d-${index}` });
+  return { server, environments: createClient({ ...options, fetch: server.fetch }).environments };
+}
+
+test("all rows of all pages come one by one, each once, a page at a time and only when it is wanted", async () => {
+  const { server, environments } = serverWith(5);
+  const seen: string[] = [];
+  for await (const { deviceId } of environments.listAll({ limit: 2 })) {
+    seen.push(deviceId);
+    expect(server.requests).toHaveLength(Math.ceil(seen.length / 2));
+  }
+  expect(seen).toEqual(["d-1", "d-2", "d-3", "d-4", "d-5"]);
+});
+
+test("pages keep the query; who leaves early asks for no more", async () => {
+  const { server, environments } = serverWith(5);
+  for await (const page of environments.listPages({ limit: 2, after: "env-d-1" })) {
+    expect(page.connections.map(({ deviceId }) => deviceId)).toEqual(["d-2", "d-3"]);
+    break;
+  }
+  expect(server.requests.map(({ url }) => new URL(url).search)).toEqual(["?limit=2&after=env-d-1"]);
+});
+
+test("a server that gives the same page again ends the iteration", async () => {
+  const page = { connections: [exampleEnvironment({ deviceId: "d-1" })], hasNextPage: true };
+  const script = scriptFetch(jsonAnswer(200, page));
+  const { environments } = createClient({ ...options, fetch: script.fetch });
+  const rows = [];
+  for await (const row of environments.listAll()) rows.push(row);
+  expect(rows).toHaveLength(2);
+  expect(script.seen).toHaveLength(2);
+});
+
+test("a failure ends the iteration with the typed error", async () => {
+  const { server, environments } = serverWith(3);
+  const pages = environments.listPages({ limit: 2 });
+  await pages.next();
+  server.interrupt(jsonAnswer(403, { errorCode: "insufficient_scope", message: "No." }));
+  expect(await catchError(pages.next())).toMatchObject({ code: "insufficient_scope", status: 403 });
+});
+
+test("a broken rule in the query throws before any request", async () => {
+  const { server, environments } = serverWith(1);
+  expect(await catchError(environments.listAll({ limit: 0 }).next())).toMatchObject({ code: "invalid_argument" });
+  expect(server.requests).toEqual([]);
+});

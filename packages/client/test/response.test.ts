@@ -1,0 +1,240 @@
+import { describe, expect, test } from "vitest";
+import {
+  type AnswerMismatch,
+  createClient,
+  createTransport,
+  listEnvironments,
+  type Middleware,
+  type TransportEvent,
+  type TransportOptions,
+} from "../src/index.ts";
+import { exampleEnvironment, jsonAnswer, scriptFetch } from "../src/testing/index.ts";
+import { catchError } from "./catch-error.ts";
+import { createHandClock } from "./hand-clock.ts";
+import { broken, emptyPage, sent } from "./scripted-fetch.ts";
+
+const base = { baseUrl: "http://127.0.0.1:1", apiKey: "lek_test", random: () => 1 };
+const page = { connections: [], hasNextPage: false };
+const hello = { messages: [{ role: "user" as const, content: "hello" }] };
+
+function clientOver(script: ReturnType<typeof scriptFetch>, more: Partial<TransportOptions> = {}) {
+  return createClient({ ...base, clock: createHandClock(), fetch: script.fetch, ...more }).environments;
+}
+
+describe("withResponse", () => {
+  test("gives the value and the response: status, limits, caches, request id", async () => {
+    const headers = { "x-request-id": "r-1", "cache-status": "letta-gateway; hit", ratelimit: '"reads";r=5;t=60' };
+    const { data, response } = await clientOver(scriptFetch(jsonAnswer(200, page, headers))).list().withResponse();
+    expect(data).toEqual(page);
+    expect(response.status).toBe(200);
+    for (const [name, value] of Object.entries(headers)) expect(response.headers.get(name)).toBe(value);
+  });
+
+  test("of a failed call rejects, and nothing else is left unhandled", async () => {
+    const error = await catchError(clientOver(scriptFetch(jsonAnswer(404, {}))).retrieve("d-1").withResponse());
+    expect(error.status).toBe(404);
+  });
+});
+
+describe("the outcome of a send", () => {
+  test.each<[string, object, Record<string, string>, string]>([
+    ["started", { success: true, message: "ok", disposition: "started" }, {}, "started"],
+    ["queued", { success: true, message: "ok", disposition: "queued" }, {}, "queued"],
+    ["taken by a server that says no more", { success: true, message: "ok" }, {}, "accepted"],
+    ["an unknown disposition", { success: true, message: "ok", disposition: "parked" }, {}, "accepted"],
+    ["known already", { success: true, message: "ok", disposition: "started" }, { "idempotency-replayed": "true" }, "duplicate"],
+    ["not taken", { success: false, message: "no" }, {}, "refused"],
+  ])("%s", async (_case, body, headers, outcome) => {
+    const result = await clientOver(scriptFetch(jsonAnswer(200, body, headers))).sendMessage("c-1", hello);
+    expect(result).toMatchObject({ ...body, outcome });
+  });
+
+  test.each<[string, () => Response | Error, string | null]>([
+    ["a broken connection", broken, "unknown"],
+    ["no acknowledgement", jsonAnswer(504, { errorCode: "delivery_unknown" }, { "x-should-retry": "false" }), "unknown"],
+    ["500", jsonAnswer(500, {}), "unknown"],
+    ["a success that cannot be read", jsonAnswer(200, { ok: 1 }), "unknown"],
+    ["409", jsonAnswer(409, { errorCode: "device_offline" }), "refused"],
+    ["429", jsonAnswer(429, {}), "refused"],
+    ["a 503 that says that nothing was done", jsonAnswer(503, {}, { "x-should-retry": "true" }), "refused"],
+  ])("of an error tells whether the message may be running: %s", async (_case, answer, outcome) => {
+    const environments = clientOver(scriptFetch(answer), { maxRetries: 0 });
+    expect(await catchError(environments.sendMessage("c-1", hello))).toMatchObject({ outcome });
+    expect(await catchError(environments.retrieve("d-1"))).toMatchObject({ outcome: null });
+  });
+
+  test("is refused when the call was ended before anything was sent", async () => {
+    const environments = clientOver(scriptFetch(sent));
+    const error = await catchError(environments.sendMessage("c-1", hello, { signal: AbortSignal.abort() }));
+    expect(error).toMatchObject({ code: "aborted", outcome: "refused" });
+  });
+});
+
+describe("Idempotency-Key is sent on request, the same for every attempt", () => {
+  test.each([
+    [true, (id: string | undefined) => id],
+    ["mine", () => "mine"],
+    [undefined, () => undefined],
+    [false, () => undefined],
+  ])("%j", async (idempotencyKey, expected) => {
+    const script = scriptFetch(broken, sent);
+    const result = await clientOver(script).sendMessage("c-1", hello, { idempotencyKey });
+    const keys = script.seen.map(({ init }) => new Headers(init.headers).get("idempotency-key") ?? undefined);
+    expect(keys).toEqual([expected(result.clientMessageIds[0]), expected(result.clientMessageIds[0])]);
+  });
+});
+
+describe("the response policy", () => {
+  const odd = { connections: [{ ...exampleEnvironment({ deviceId: "d-1" }), lastSeenAt: "now" }], hasNextPage: false };
+
+  test("report, the default: the mismatch is told and the value is given", async () => {
+    const told: AnswerMismatch[] = [];
+    const script = scriptFetch(jsonAnswer(200, odd));
+    const value = await clientOver(script, { onMismatch: (mismatch) => void told.push(mismatch) }).list();
+    expect(value).toEqual(odd);
+    expect(told).toMatchObject([{ operation: "listEnvironments", path: "connections[0].lastSeenAt" }]);
+  });
+
+  test("throw: a typed error that names the member", async () => {
+    const error = await catchError(clientOver(scriptFetch(jsonAnswer(200, odd)), { validate: "throw" }).list());
+    expect(error).toMatchObject({ code: "invalid_response", message: expect.stringContaining("connections[0].lastSeenAt") });
+  });
+
+  test("off: nobody looks", async () => {
+    const told: AnswerMismatch[] = [];
+    const script = scriptFetch(jsonAnswer(200, odd));
+    const environments = clientOver(script, { validate: "off", onMismatch: (mismatch) => void told.push(mismatch) });
+    await expect(environments.list()).resolves.toEqual(odd);
+    expect(told).toEqual([]);
+  });
+
+  test.each(["report", "throw", "off"] as const)("%s: what nobody can use is an error", async (validate) => {
+    const rows = { connections: [null], hasNextPage: false };
+    for (const value of [5, null, [], { connections: 5 }, rows]) {
+      const error = await catchError(clientOver(scriptFetch(jsonAnswer(200, value)), { validate }).list());
+      expect(error).toMatchObject({ code: "invalid_response", retryable: false });
+    }
+  });
+
+  test("what a hook throws does not turn a good answer into an error", async () => {
+    const fail = (): never => {
+      throw new Error("a broken log");
+    };
+    const hooks = { onMismatch: fail, onDrift: fail, onEvent: fail };
+    await expect(clientOver(scriptFetch(jsonAnswer(200, odd)), hooks).list()).resolves.toEqual(odd);
+  });
+});
+
+describe("middleware", () => {
+  test("stands around every attempt, the first outermost, and may change the request", async () => {
+    const order: string[] = [];
+    const named =
+      (name: string): Middleware =>
+      (request, next) => {
+        order.push(`${name}${request.attempt}`);
+        return next({ ...request, headers: { ...request.headers, [name]: "1" } });
+      };
+    const script = scriptFetch(broken, emptyPage);
+    await clientOver(script, { middleware: [named("outer"), named("inner")] }).list();
+    expect(order).toEqual(["outer1", "inner1", "outer2", "inner2"]);
+    expect(script.seen[1]?.init.headers).toMatchObject({ outer: "1", inner: "1", authorization: "Bearer lek_test" });
+  });
+
+  test("may ask twice, as for a fresh token, or answer by itself", async () => {
+    const script = scriptFetch(jsonAnswer(401, {}), emptyPage);
+    const refresh: Middleware = async (request, next) => {
+      const response = await next(request);
+      if (response.status !== 401) return response;
+      return next({ ...request, headers: { ...request.headers, authorization: "Bearer fresh" } });
+    };
+    await clientOver(script, { middleware: refresh }).list();
+    expect(script.seen[1]?.init.headers).toMatchObject({ authorization: "Bearer fresh" });
+    const own = scriptFetch(broken);
+    await expect(clientOver(own, { middleware: async () => emptyPage() }).list()).resolves.toEqual(page);
+    expect(own.seen).toEqual([]);
+  });
+
+  test("that throws, also at once, is a typed error with its cause", async () => {
+    const cause = new Error("no token");
+    const middleware: Middleware = () => {
+      throw cause;
+    };
+    const error = await catchError(clientOver(scriptFetch(emptyPage), { middleware, maxRetries: 0 }).list());
+    expect(error).toMatchObject({ code: "connection_failed", cause });
+  });
+});
+
+test("events tell of a call from its start over its retries to its end, all with the same call", async () => {
+  const events: TransportEvent[] = [];
+  const script = scriptFetch(broken, emptyPage);
+  await clientOver(script, { onEvent: (event) => void events.push(event) }).list({ limit: 5 });
+  const url = "http://127.0.0.1:1/v1/environments?limit=5";
+  expect(events).toMatchObject([
+    { type: "start", call: { operation: "listEnvironments", method: "GET", url } },
+    { type: "retry", attempt: 1, delayMs: 500, error: { code: "connection_failed" } },
+    { type: "end", attempts: 2, error: null, response: { status: 200 } },
+  ]);
+  expect(new Set(events.map(({ call }) => call)).size).toBe(1);
+});
+
+test("an aborted call ends once, whatever its attempt does later", async () => {
+  const events: TransportEvent[] = [];
+  const controller = new AbortController();
+  let answer = (_response: Response): void => undefined;
+  const fetch = (): Promise<Response> => {
+    queueMicrotask(() => controller.abort());
+    return new Promise((resolve) => void (answer = resolve));
+  };
+  const environments = createClient({ ...base, fetch, onEvent: (event) => void events.push(event) }).environments;
+  const error = await catchError(environments.list({}, { signal: controller.signal }));
+  answer(emptyPage());
+  await new Promise((resolve) => void setImmediate(resolve));
+  expect(error.code).toBe("aborted");
+  expect(events.map(({ type }) => type)).toEqual(["start", "end"]);
+});
+
+describe("the retry budget", () => {
+  test("bounds what all calls of a transport repeat, so that a failing server is not multiplied", async () => {
+    const script = scriptFetch(jsonAnswer(503, {}));
+    const transport = createTransport({ ...base, clock: createHandClock(), fetch: script.fetch, retryBudget: 3 });
+    for (let call = 0; call < 10; call += 1) await catchError(listEnvironments(transport));
+    expect(script.seen).toHaveLength(10 + 3);
+  });
+
+  test("grows by one for ten successes, up to its size", async () => {
+    const failures: (() => Response)[] = Array.from({ length: 4 }, () => jsonAnswer(503, {}));
+    const successes: (() => Response)[] = Array.from({ length: 30 }, () => emptyPage);
+    const script = scriptFetch(...failures, ...successes, jsonAnswer(503, {}));
+    const transport = createTransport({ ...base, clock: createHandClock(), fetch: script.fetch, retryBudget: 1 });
+    // One retry is in reserve, then none.
+    await catchError(listEnvironments(transport));
+    await catchError(listEnvironments(transport));
+    await catchError(listEnvironments(transport));
+    expect(script.seen).toHaveLength(4);
+    for (let call = 0; call < 30; call += 1) await listEnvironments(transport);
+    await catchError(listEnvironments(transport));
+    await catchError(listEnvironments(transport));
+    expect(script.seen).toHaveLength(34 + 2 + 1);
+  });
+});
+
+test("a client's and a call's header fields go along, and none of them replaces the key", async () => {
+  const script = scriptFetch(emptyPage);
+  const headers = { "x-project": "a", authorization: "Bearer other" };
+  await clientOver(script, { headers }).list({}, { headers: { traceparent: "00-1-2-01" } });
+  expect(script.seen[0]?.init.headers).toEqual({
+    "x-project": "a",
+    traceparent: "00-1-2-01",
+    accept: "application/json",
+    authorization: "Bearer lek_test",
+  });
+});
+
+test("the official SDK's name of the time limit works, and ours goes first", async () => {
+  const timers: number[] = [];
+  const clock = { now: () => 0, setTimer: (delayMs: number) => (timers.push(delayMs), () => undefined) };
+  const environments = clientOver(scriptFetch(emptyPage), { clock });
+  await environments.list({}, { timeout: 1_000 });
+  await environments.list({}, { timeout: 1_000, timeoutMs: 2_000 });
+  expect(timers).toEqual([1_000, 2_000]);
+});
