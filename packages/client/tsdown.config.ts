@@ -1,5 +1,8 @@
 import { defineConfig, type UserConfig } from "tsdown";
 import { sharedBuild } from "../../tsdown.shared.ts";
 
-const config: UserConfig = defineConfig({ ...sharedBuild, entry: { index: "src/index.ts" } });
+const config: UserConfig = defineConfig({
+  ...sharedBuild,
+  entry: { index: "src/index.ts", testing: "src/testing/index.ts" },
+});
 export default config;

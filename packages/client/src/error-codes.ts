@@ -74,8 +74,9 @@ export interface DeviceError extends LettaEnvironmentsError {
 }
 
 /** What the server says with a code of its own. */
-export interface ProblemError<Code extends ProblemCode = Exclude<ProblemCode, DeviceError["code"]>>
-  extends LettaEnvironmentsError {
+export interface ProblemError<
+  Code extends ProblemCode = Exclude<ProblemCode, DeviceError["code"]>,
+> extends LettaEnvironmentsError {
   readonly code: Code;
   readonly status: number;
   readonly problem: Problem | null;

@@ -43,7 +43,7 @@ describe("retryDelayMs", () => {
         fc.nat(maxRetryAfterMs),
         fc.double({ min: 0, max: 0.999, noNaN: true }),
         (attempt, asked, random) => {
-          const delayMs = retryDelayMs(attempt, asked, () => random) ;
+          const delayMs = retryDelayMs(attempt, asked, () => random);
           expect(delayMs).toBeGreaterThanOrEqual(asked);
           expect(delayMs).toBeLessThanOrEqual(Math.max(asked, 8_000));
         },

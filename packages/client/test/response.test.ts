@@ -24,14 +24,20 @@ function clientOver(script: ReturnType<typeof scriptFetch>, more: Partial<Transp
 describe("withResponse", () => {
   test("gives the value and the response: status, limits, caches, request id", async () => {
     const headers = { "x-request-id": "r-1", "cache-status": "letta-gateway; hit", ratelimit: '"reads";r=5;t=60' };
-    const { data, response } = await clientOver(scriptFetch(jsonAnswer(200, page, headers))).list().withResponse();
+    const { data, response } = await clientOver(scriptFetch(jsonAnswer(200, page, headers)))
+      .list()
+      .withResponse();
     expect(data).toEqual(page);
     expect(response.status).toBe(200);
     for (const [name, value] of Object.entries(headers)) expect(response.headers.get(name)).toBe(value);
   });
 
   test("of a failed call rejects, and nothing else is left unhandled", async () => {
-    const error = await catchError(clientOver(scriptFetch(jsonAnswer(404, {}))).retrieve("d-1").withResponse());
+    const error = await catchError(
+      clientOver(scriptFetch(jsonAnswer(404, {})))
+        .retrieve("d-1")
+        .withResponse(),
+    );
     expect(error.status).toBe(404);
   });
 });
@@ -42,7 +48,12 @@ describe("the outcome of a send", () => {
     ["queued", { success: true, message: "ok", disposition: "queued" }, {}, "queued"],
     ["taken by a server that says no more", { success: true, message: "ok" }, {}, "accepted"],
     ["an unknown disposition", { success: true, message: "ok", disposition: "parked" }, {}, "accepted"],
-    ["known already", { success: true, message: "ok", disposition: "started" }, { "idempotency-replayed": "true" }, "duplicate"],
+    [
+      "known already",
+      { success: true, message: "ok", disposition: "started" },
+      { "idempotency-replayed": "true" },
+      "duplicate",
+    ],
     ["not taken", { success: false, message: "no" }, {}, "refused"],
   ])("%s", async (_case, body, headers, outcome) => {
     const result = await clientOver(scriptFetch(jsonAnswer(200, body, headers))).sendMessage("c-1", hello);
@@ -51,7 +62,11 @@ describe("the outcome of a send", () => {
 
   test.each<[string, () => Response | Error, string | null]>([
     ["a broken connection", broken, "unknown"],
-    ["no acknowledgement", jsonAnswer(504, { errorCode: "delivery_unknown" }, { "x-should-retry": "false" }), "unknown"],
+    [
+      "no acknowledgement",
+      jsonAnswer(504, { errorCode: "delivery_unknown" }, { "x-should-retry": "false" }),
+      "unknown",
+    ],
     ["500", jsonAnswer(500, {}), "unknown"],
     ["a success that cannot be read", jsonAnswer(200, { ok: 1 }), "unknown"],
     ["409", jsonAnswer(409, { errorCode: "device_offline" }), "refused"],
@@ -97,7 +112,10 @@ describe("the response policy", () => {
 
   test("throw: a typed error that names the member", async () => {
     const error = await catchError(clientOver(scriptFetch(jsonAnswer(200, odd)), { validate: "throw" }).list());
-    expect(error).toMatchObject({ code: "invalid_response", message: expect.stringContaining("connections[0].lastSeenAt") });
+    expect(error).toMatchObject({
+      code: "invalid_response",
+      message: expect.stringContaining("connections[0].lastSeenAt"),
+    });
   });
 
   test("off: nobody looks", async () => {

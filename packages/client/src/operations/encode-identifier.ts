@@ -5,5 +5,8 @@ import { invalidArgument } from "../error.ts";
 export function encodeIdentifier(member: string, value: string): string {
   if (isIdentifier(value)) return encodeURIComponent(value);
   const isOffline = value === null && member === "connectionId";
-  throw invalidArgument(member, isOffline ? "is required; it is null while the device is offline" : `must be ${identifierRule}`);
+  throw invalidArgument(
+    member,
+    isOffline ? "is required; it is null while the device is offline" : `must be ${identifierRule}`,
+  );
 }

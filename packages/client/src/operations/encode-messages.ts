@@ -2,7 +2,7 @@ import type { SendMessageBody } from "@letta-environments/schema";
 import { invalidArgument } from "../error.ts";
 import { isRecord } from "../is-record.ts";
 import type { RepeatSafety } from "../retry.ts";
-import { findSendMessageBodyMismatch } from "../schema-guards.ts";
+import { findSendMessageBodyMismatch } from "@letta-environments/schema/guards";
 import { assignMessageIds, type SendMessageInput } from "./assign-message-ids.ts";
 
 /** A body as every attempt sends it, and what it means. */

@@ -2,7 +2,7 @@ import type { EnvironmentList, EnvironmentSource } from "@letta-environments/sch
 import { invalidArgument } from "../error.ts";
 import { isRecord } from "../is-record.ts";
 import { type PendingCall, pendingCall } from "../pending-call.ts";
-import { findEnvironmentListMismatch } from "../schema-guards.ts";
+import { findEnvironmentListMismatch } from "@letta-environments/schema/guards";
 import type { Transport } from "../transport.ts";
 import type { RequestOptions } from "../transport-options.ts";
 import type { TransportRequest, TransportResponse } from "../transport-request.ts";

@@ -1,7 +1,7 @@
 import type { SendMessageResponse } from "@letta-environments/schema";
 import { isRecord } from "../is-record.ts";
 import { type PendingCall, pendingCall } from "../pending-call.ts";
-import { findSendMessageResponseMismatch } from "../schema-guards.ts";
+import { findSendMessageResponseMismatch } from "@letta-environments/schema/guards";
 import type { Transport } from "../transport.ts";
 import type { RequestOptions } from "../transport-options.ts";
 import type { TransportResponse } from "../transport-request.ts";

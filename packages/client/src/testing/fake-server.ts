@@ -132,7 +132,5 @@ function tagged(value: unknown, known: string | null): Response {
   let hash = 5381;
   for (const character of text) hash = (hash * 33 + (character.codePointAt(0) ?? 0)) % 4_294_967_296;
   const etag = `W/"${hash.toString(36)}"`;
-  return known === etag
-    ? new Response(null, { status: 304, headers: { etag } })
-    : jsonAnswer(200, value, { etag })();
+  return known === etag ? new Response(null, { status: 304, headers: { etag } }) : jsonAnswer(200, value, { etag })();
 }
