@@ -39,7 +39,7 @@ export interface FlightDesk {
 export function createFlightDesk(clock: Clock): FlightDesk {
   const coalescer = createInProcessCoalescer({ clock, soloForMs, maxSoloKeys });
   const leaders = new Map<string, { readonly flight: LeadingFlight; readonly cancelTimer: () => void }>();
-  const followers = new Map<string, FollowingFlight>();
+  const followers = new Map<string, { readonly flight: FollowingFlight; readonly turn: Promise<FlightTurn> }>();
 
   function lead(flightId: string, flight: LeadingFlight): void {
     const cancelTimer = clock.setTimer(leadMs, () => settle(flightId, "abandoned"));
@@ -54,28 +54,35 @@ export function createFlightDesk(clock: Clock): FlightDesk {
     leader.flight.settle(outcome);
   }
 
+  function follow(flightId: string, flight: FollowingFlight): void {
+    const turn = flight.turn.then((told): FlightTurn => {
+      // One that never asks is forgotten in the time of a leader; if it was given the lead, that ends then too.
+      clock.setTimer(leadMs, () => followers.delete(flightId));
+      if (typeof told === "string") return told;
+      lead(flightId, told);
+      return "lead";
+    });
+    followers.set(flightId, { flight, turn });
+  }
+
   return {
     enter(key, flightId) {
       if (leaders.size + followers.size >= maxFlights) return "solo";
       const flight = coalescer.enter(key);
       if (flight.role === "leader") lead(flightId, flight);
-      if (flight.role === "follower") followers.set(flightId, flight);
+      if (flight.role === "follower") follow(flightId, flight);
       return flight.role;
     },
     async turn(flightId) {
-      const follower = followers.get(flightId);
-      if (follower === undefined) return "go-alone";
-      const turn = await follower.turn;
+      const told = (await followers.get(flightId)?.turn) ?? "go-alone";
       followers.delete(flightId);
-      if (typeof turn === "string") return turn;
-      lead(flightId, turn);
-      return "lead";
+      return told;
     },
     settle,
     leave(flightId) {
       const follower = followers.get(flightId);
       followers.delete(flightId);
-      follower?.leave();
+      follower?.flight.leave();
       settle(flightId, "abandoned");
     },
   };

@@ -1,0 +1,72 @@
+/** A Worker in which the contracts of stores are held: the cache's in workerd itself, those of the objects from outside. */
+import type { DurableObjectContext } from "cloudflare:workers";
+import { storeContract } from "@letta-environments/http-cache/testing";
+import { randomId, sha256Hex, systemClock } from "@letta-environments/platform/cloudflare";
+import { createCacheApiStore } from "../../../src/adapters/cloudflare/cache-api-store.ts";
+import { RateLimitObject } from "../../../src/adapters/cloudflare/rate-limit-object.ts";
+import type { RateLimitDemand } from "../../../src/rate-limit/rate-limit-policy.ts";
+import type { RateLimitOutcome, RateLimitTakeOptions } from "../../../src/rate-limit/rate-limit-store.ts";
+
+export { KeyObject } from "../../../src/adapters/cloudflare/key-object.ts";
+
+/** Counts by the clock of whoever asks. */
+export class ClockedRateLimitObject extends RateLimitObject {
+  readonly #clock: { nowMs: number };
+
+  constructor(ctx: DurableObjectContext, env: unknown) {
+    const clock = { nowMs: 0 };
+    super(ctx, env, { ...systemClock, now: () => clock.nowMs });
+    this.#clock = clock;
+  }
+
+  takeAt(nowMs: number, demands: readonly RateLimitDemand[], options: RateLimitTakeOptions): RateLimitOutcome {
+    this.#clock.nowMs = nowMs;
+    return this.take(demands, options);
+  }
+}
+
+/** How a test of the contract ended: `null` when it held. */
+type ContractResults = Readonly<Record<string, string | null>>;
+
+async function runCacheContract(): Promise<ContractResults> {
+  const tests = new Map<string, () => Promise<void>>();
+  storeContract(
+    {
+      test: (title, run) => void tests.set(title, run),
+      equal(actual, expected) {
+        const [left, right] = [canonical(actual), canonical(expected)];
+        if (left !== right) throw new Error(`${left} is not ${right}`);
+      },
+    },
+    () => {
+      const name = randomId("cache");
+      const openCache = () => caches.open(name);
+      return createCacheApiStore({ openCache, clock: systemClock, sha256: sha256Hex, newStamp: () => randomId("s") });
+    },
+  );
+  const results: Record<string, string | null> = {};
+  for (const [title, run] of tests) {
+    results[title] = await run().then(
+      () => null,
+      (cause: unknown) => String(cause),
+    );
+  }
+  return results;
+}
+
+/** A text that is the same for what is equal, bytes and the order of members included. */
+function canonical(value: unknown): string {
+  return JSON.stringify(value, (_name, member: unknown) => {
+    if (member instanceof Uint8Array) return { bytes: [...member] };
+    if (typeof member !== "object" || member === null || Array.isArray(member)) return member;
+    return Object.fromEntries(Object.entries(member).toSorted(([left], [right]) => (left < right ? -1 : 1)));
+  });
+}
+
+const worker = {
+  async fetch(): Promise<Response> {
+    return Response.json(await runCacheContract());
+  },
+};
+// oxlint-disable-next-line import/no-default-export -- what a Worker is
+export default worker;

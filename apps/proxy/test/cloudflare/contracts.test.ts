@@ -1,0 +1,79 @@
+/** The stores of Workers against the contracts of their ports, in real workerd. */
+import { resolve } from "node:path";
+import process from "node:process";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import type { TestHarness } from "wrangler";
+import { createDurableKeyStore } from "../../src/adapters/cloudflare/durable-key-store.ts";
+import { createDurableRateLimitStore } from "../../src/adapters/cloudflare/durable-rate-limit-store.ts";
+import type { KeyObjectStub } from "../../src/adapters/cloudflare/key-object.ts";
+import type { ObjectNamespace } from "../../src/adapters/cloudflare/object-namespace.ts";
+import type { RateLimitObjectStub } from "../../src/adapters/cloudflare/rate-limit-object.ts";
+import { describeKeyStore } from "../key-store-contract.ts";
+import { describeRateLimitStore } from "../rate-limit-store-contract.ts";
+import { quietWrangler } from "../runtimes/workerd-launcher.ts";
+
+interface ClockedStub extends RateLimitObjectStub {
+  takeAt(nowMs: number, ...take: Parameters<RateLimitObjectStub["take"]>): ReturnType<RateLimitObjectStub["take"]>;
+}
+
+interface ContractBindings {
+  readonly KEYS: ObjectNamespace<KeyObjectStub>;
+  readonly LIMITS: ObjectNamespace<ClockedStub>;
+}
+
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 60_000 });
+let server: TestHarness;
+let bindings: ContractBindings;
+let count = 0;
+
+beforeAll(async () => {
+  Object.assign(process.env, quietWrangler);
+  const { createTestHarness } = await import("wrangler");
+  const root = resolve(import.meta.dirname, "contract-worker");
+  server = createTestHarness({ root, workers: [{ configPath: "./wrangler.jsonc" }] });
+  await server.listen();
+  bindings = (await server.getWorker().getEnv()) as unknown as ContractBindings;
+});
+afterAll(() => server.close());
+
+test("the store over the Cache API holds every test of the contract of cache stores", async () => {
+  const results = (await (await server.fetch("/")).json()) as Readonly<Record<string, string | null>>;
+  expect(Object.keys(results).length).toBeGreaterThan(8);
+  expect(Object.entries(results).filter(([, failure]) => failure !== null)).toEqual([]);
+});
+
+describeKeyStore("in a Durable Object", { generationBoundMs: 5_000, storesText: true }, () => {
+  const name = `keys ${count++}`;
+  const pending = new Set<Promise<unknown>>();
+  const background = (work: Promise<unknown>): void => {
+    pending.add(work);
+    void work.finally(() => pending.delete(work));
+  };
+  return {
+    connect: async (clock, onDamaged = () => undefined) =>
+      createDurableKeyStore({ keys: () => bindings.KEYS.getByName(name), clock, background, onDamaged }),
+    async damage(id, text) {
+      const sql = await server.getWorker().getDurableObjectStorage("KEYS", { name });
+      await sql.exec("UPDATE keys SET record = ? WHERE id = ?", text, id);
+    },
+    async settle() {
+      await Promise.all(pending);
+    },
+  };
+});
+
+describeRateLimitStore("in a Durable Object", { time: "wall", runs: 15 }, (clock) => {
+  const prefix = `limits ${count++}`;
+  return createDurableRateLimitStore(
+    {
+      getByName(name): RateLimitObjectStub {
+        const stub = bindings.LIMITS.getByName(`${prefix} ${name}`);
+        return {
+          take: (demands, options) => stub.takeAt(clock.now(), demands, options),
+          release: (leaseId, demands) => stub.release(leaseId, demands),
+        };
+      },
+    },
+    () => undefined,
+  );
+});
