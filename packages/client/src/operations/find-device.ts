@@ -1,5 +1,6 @@
 import { type Environment, isOnline } from "@letta-environments/schema";
 import { type ErrorDetails, errorTexts, LettaEnvironmentsError } from "../error.ts";
+import { isRecord } from "../is-record.ts";
 import { serverTimeMs } from "../server-time.ts";
 import type { Transport } from "../transport.ts";
 import type { RequestOptions } from "../transport-options.ts";
@@ -32,8 +33,8 @@ export async function findDevice(
   options?: RequestOptions,
 ): Promise<FoundDevice> {
   const { clock } = transport;
-  if (typeof device === "string" || "deviceId" in device) {
-    const deviceId = typeof device === "string" ? device : device.deviceId;
+  if (typeof device !== "function" && !isName(device)) {
+    const deviceId = isRecord(device) ? device.deviceId : device;
     const { data, response } = await retrieveEnvironment(transport, deviceId, options).withResponse();
     return describe(data, serverTimeMs(clock, response));
   }
@@ -66,6 +67,10 @@ export function deviceError(
 ): LettaEnvironmentsError {
   const details: ErrorDetails = { code, message, environments };
   return new LettaEnvironmentsError(details);
+}
+
+function isName(device: DeviceSelector): device is { readonly name: string } {
+  return isRecord(device) && "name" in device;
 }
 
 function describe(environment: Environment, nowMs: number): FoundDevice {

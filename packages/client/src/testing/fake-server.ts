@@ -15,8 +15,8 @@ export interface TakenSend {
 /** An environment server in memory, reached through its `fetch`. */
 export interface FakeServer {
   readonly fetch: Fetch;
-  /** Every request so far. */
-  readonly requests: readonly SeenRequest[];
+  /** Every request so far; a test may empty it. */
+  readonly requests: SeenRequest[];
   /** Every send that a device took, in order; a repeated `client_message_id` is taken once. */
   readonly taken: readonly TakenSend[];
   /** Adds a device, or changes members of its row. */

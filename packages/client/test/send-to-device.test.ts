@@ -1,0 +1,255 @@
+import { createVirtualClock } from "@letta-environments/testkit";
+import { describe, expect, test } from "vitest";
+import { createClient, type SendToDeviceOptions } from "../src/index.ts";
+import { createFakeServer, jsonAnswer, problemAnswer } from "../src/testing/index.ts";
+import { catchError } from "./catch-error.ts";
+
+const hello = { agentId: "agent-1", messages: [{ role: "user" as const, content: "hello" }] };
+
+function setUp() {
+  const clock = createVirtualClock();
+  const server = createFakeServer({ now: clock.now });
+  const options = { baseUrl: "http://127.0.0.1:1", apiKey: "lek_test", fetch: server.fetch, random: () => 0.5 };
+  return { clock, server, environments: createClient({ ...options, clock }).environments };
+}
+
+const posts = (server: ReturnType<typeof createFakeServer>): number =>
+  server.requests.filter(({ init }) => init.method === "POST").length;
+
+describe("a device is found", () => {
+  test.each([
+    ["its id", "d-1"],
+    ["its id as a selector", { deviceId: "d-1" }],
+    ["its name", { name: "box" }],
+    ["a rule", (environment: { deviceId: string }) => environment.deviceId.endsWith("1")],
+  ])("by %s, and the send goes to its live connection", async (_case, device) => {
+    const { server, environments } = setUp();
+    server.put({ deviceId: "d-0" });
+    server.put({ deviceId: "d-1", connectionName: "box" });
+    const connectionId = server.connect("d-1");
+    const result = await environments.sendToDevice(device, hello);
+    expect(result).toMatchObject({ outcome: "started", environment: { deviceId: "d-1", connectionId } });
+    expect(server.taken).toMatchObject([{ deviceId: "d-1", connectionId }]);
+  });
+
+  test("by a name that stands on a later page", async () => {
+    const { server, environments } = setUp();
+    for (let index = 100; index < 250; index += 1)
+      server.put({ deviceId: `d-${index}`, connectionName: `box-${index}` });
+    server.connect("d-249");
+    await environments.sendToDevice({ name: "box-249" }, hello);
+    expect(server.requests).toHaveLength(3);
+  });
+
+  test("of several of one name the one that is online", async () => {
+    const { server, environments } = setUp();
+    for (const deviceId of ["d-1", "d-2"]) server.put({ deviceId, connectionName: "box" });
+    server.connect("d-2");
+    await expect(environments.sendToDevice({ name: "box" }, hello)).resolves.toMatchObject({
+      environment: { deviceId: "d-2" },
+    });
+  });
+
+  test("not, when several of one name are online: a typed error with their rows, and nothing is sent", async () => {
+    const { server, environments } = setUp();
+    for (const deviceId of ["d-1", "d-2"]) {
+      server.put({ deviceId, connectionName: "box" });
+      server.connect(deviceId);
+    }
+    const error = await catchError(environments.sendToDevice({ name: "box" }, hello));
+    expect(error).toMatchObject({ code: "ambiguous_device", outcome: "refused", retryable: false });
+    expect(error.environments.map(({ deviceId }) => deviceId).sort()).toEqual(["d-1", "d-2"]);
+    expect(posts(server)).toBe(0);
+  });
+
+  test.each([
+    ["none of this id", "d-9"],
+    ["none of this name", { name: "nobody" }],
+  ])("not, when there is %s", async (_case, device) => {
+    const { server, environments } = setUp();
+    const error = await catchError(environments.sendToDevice(device, hello));
+    expect(error).toMatchObject({
+      code: "environment_not_found",
+      outcome: "refused",
+      clientMessageIds: [expect.any(String)],
+    });
+    expect(posts(server)).toBe(0);
+  });
+
+  test("not by what is no id, and nothing is asked; nor with a body that breaks a rule", async () => {
+    const { server, environments } = setUp();
+    for (const device of ["", "..", "a/b", null, { deviceId: "x y" }])
+      expect(await catchError(environments.sendToDevice(device as string, hello))).toMatchObject({
+        code: "invalid_argument",
+      });
+    expect(await catchError(environments.sendToDevice("d-1", { messages: [] }))).toMatchObject({
+      code: "invalid_argument",
+    });
+    expect(server.requests).toEqual([]);
+  });
+});
+
+describe("an offline device", () => {
+  test("is refused before anything is sent, with its row and the ids", async () => {
+    const { server, environments } = setUp();
+    server.put({ deviceId: "d-1" });
+    const error = await catchError(environments.sendToDevice("d-1", hello));
+    expect(error).toMatchObject({
+      code: "device_offline",
+      status: null,
+      outcome: "refused",
+      environments: [{ deviceId: "d-1" }],
+      clientMessageIds: [expect.any(String)],
+    });
+    expect(posts(server)).toBe(0);
+  });
+
+  test("is one whose last heartbeat is 120 seconds old, though the row has a connection", async () => {
+    const { clock, server, environments } = setUp();
+    server.connect("d-1");
+    await clock.advance(119_999);
+    await expect(environments.sendToDevice("d-1", hello)).resolves.toMatchObject({ success: true });
+    await clock.advance(1);
+    expect(await catchError(environments.sendToDevice("d-1", hello))).toMatchObject({ code: "device_offline" });
+  });
+
+  test("is judged by the server's clock where its answer tells it, since this machine's may be wrong", async () => {
+    const { clock, server, environments } = setUp();
+    server.connect("d-1");
+    const [row] = [server.put({ deviceId: "d-1" })];
+    const date = new Date(clock.now()).toUTCString();
+    await clock.advance(600_000);
+    server.interrupt(jsonAnswer(200, row, { date }));
+    await expect(environments.sendToDevice("d-1", hello)).resolves.toMatchObject({ success: true });
+  });
+
+  test("is waited for, and the send goes out when it is there", async () => {
+    const { clock, server, environments } = setUp();
+    server.put({ deviceId: "d-1" });
+    const call = environments.sendToDevice("d-1", hello, { waitUntilOnlineMs: 60_000 });
+    await clock.advance(10_000);
+    expect(posts(server)).toBe(0);
+    server.connect("d-1");
+    await clock.advance(2_000);
+    await expect(call).resolves.toMatchObject({ outcome: "started" });
+    expect(clock.timerCount).toBe(0);
+  });
+
+  test("that stays away is refused when the wait is over", async () => {
+    const { clock, server, environments } = setUp();
+    server.put({ deviceId: "d-1" });
+    const call = catchError(environments.sendToDevice("d-1", hello, { waitUntilOnlineMs: 5_000 }));
+    await clock.advance(5_000);
+    expect(await call).toMatchObject({ code: "device_offline", outcome: "refused" });
+    expect(clock.timerCount).toBe(0);
+  });
+
+  test("is waited for no longer than the caller's signal allows; no timer is left", async () => {
+    const { clock, server, environments } = setUp();
+    server.put({ deviceId: "d-1" });
+    const controller = new AbortController();
+    const options: SendToDeviceOptions = { waitUntilOnlineMs: 60_000, signal: controller.signal };
+    const call = catchError(environments.sendToDevice("d-1", hello, options));
+    await clock.advance(3_000);
+    controller.abort();
+    expect(await call).toMatchObject({ code: "aborted", outcome: "refused" });
+    expect(clock.timerCount).toBe(0);
+  });
+});
+
+describe("when the connection has rotated", () => {
+  test.each(["connection_not_found", "connection_replaced", "device_offline"] as const)(
+    "%s: the device is looked up once more and the same message goes to its new connection under the same ids",
+    async (code) => {
+      const { server, environments } = setUp();
+      server.connect("d-1");
+      server.interrupt(
+        () => jsonAnswer(200, server.put({ deviceId: "d-1" }))(),
+        () => {
+          server.connect("d-1");
+          return problemAnswer(code)();
+        },
+      );
+      const result = await environments.sendToDevice("d-1", hello);
+      const bodies = server.requests.filter(({ init }) => init.method === "POST").map(({ body }) => body);
+      expect(bodies).toHaveLength(2);
+      expect(new Set(bodies).size).toBe(1);
+      expect(server.taken).toMatchObject([{ connectionId: "conn-2" }]);
+      expect(result.environment.connectionId).toBe("conn-2");
+    },
+  );
+
+  test("again, the second refusal is the caller's: it is looked up exactly once", async () => {
+    const { server, environments } = setUp();
+    server.connect("d-1");
+    const row = () => jsonAnswer(200, server.put({ deviceId: "d-1" }))();
+    const rotate = () => {
+      server.connect("d-1");
+      return problemAnswer("connection_replaced")();
+    };
+    server.interrupt(row, rotate, row, rotate);
+    expect(await catchError(environments.sendToDevice("d-1", hello))).toMatchObject({ code: "connection_replaced" });
+    expect(posts(server)).toBe(2);
+  });
+
+  test.each(["input_rejected", "rate_limited", "delivery_unknown"] as const)("but not after %s", async (code) => {
+    const { server, environments } = setUp();
+    server.connect("d-1");
+    const row = () => jsonAnswer(200, server.put({ deviceId: "d-1" }))();
+    server.interrupt(row, problemAnswer(code, { retryable: false }));
+    expect(await catchError(environments.sendToDevice("d-1", hello))).toMatchObject({ code });
+    expect(server.requests).toHaveLength(2);
+  });
+
+  test("not where the server's refusal is of the connection that it still has", async () => {
+    const { server, environments } = setUp();
+    server.connect("d-1");
+    const row = () => jsonAnswer(200, server.put({ deviceId: "d-1" }))();
+    server.interrupt(row, problemAnswer("device_offline"));
+    expect(await catchError(environments.sendToDevice("d-1", hello))).toMatchObject({
+      code: "device_offline",
+      status: 409,
+    });
+    expect(posts(server)).toBe(1);
+  });
+});
+
+describe("answers to requests for permission", () => {
+  test("approve lets tool calls run, with another input where one is given", async () => {
+    const { server, environments } = setUp();
+    server.connect("d-1");
+    await environments.approve("d-1", "call-1", { agentId: "agent-1", updatedInput: { path: "/tmp" } });
+    expect(server.taken[0]?.body).toEqual({
+      agentId: "agent-1",
+      messages: [
+        {
+          type: "approval",
+          approvals: [{ type: "approval", approve: true, tool_call_id: "call-1", updated_input: { path: "/tmp" } }],
+        },
+      ],
+    });
+  });
+
+  test("deny refuses several at once and says why; it is never repeated blindly", async () => {
+    const { server, environments } = setUp();
+    server.connect("d-1");
+    const row = () => jsonAnswer(200, server.put({ deviceId: "d-1" }))();
+    server.interrupt(row, () => new TypeError("fetch failed"));
+    const error = await catchError(environments.deny("d-1", ["call-1", "call-2"], { reason: "No." }));
+    expect(error).toMatchObject({ code: "connection_failed", retryable: false, outcome: "unknown" });
+    const [body] = server.requests
+      .filter(({ init }) => init.method === "POST")
+      .map((request) => JSON.parse(request.body));
+    expect(body.messages[0].approvals).toEqual([
+      { type: "approval", approve: false, tool_call_id: "call-1", reason: "No." },
+      { type: "approval", approve: false, tool_call_id: "call-2", reason: "No." },
+    ]);
+    expect(posts(server)).toBe(1);
+  });
+
+  test("none at all is a broken rule, and nothing is sent", async () => {
+    const { server, environments } = setUp();
+    expect(await catchError(environments.approve("d-1", []))).toMatchObject({ code: "invalid_argument" });
+    expect(server.requests).toEqual([]);
+  });
+});

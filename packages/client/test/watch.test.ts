@@ -1,0 +1,192 @@
+import { createVirtualClock } from "@letta-environments/testkit";
+import { expect, test } from "vitest";
+import { createClient, type EnvironmentEvent, type ListEnvironmentsInput, type WatchOptions } from "../src/index.ts";
+import { createFakeServer, problemAnswer } from "../src/testing/index.ts";
+import { catchError } from "./catch-error.ts";
+
+function setUp(options: WatchOptions = {}, query: ListEnvironmentsInput = {}) {
+  const clock = createVirtualClock();
+  const server = createFakeServer({ now: clock.now });
+  const settings = { baseUrl: "http://127.0.0.1:1", apiKey: "lek_test", fetch: server.fetch, random: () => 0.5, clock };
+  const watch = () => createClient(settings).environments.watch(query, options);
+  return { clock, server, watch };
+}
+
+/** Reads what a watcher says, as it comes. */
+function follow(events: AsyncIterable<EnvironmentEvent>) {
+  const seen: string[] = [];
+  const ended = (async () => {
+    for await (const { type, environment } of events) seen.push(`${environment.deviceId} ${type}`);
+  })();
+  return { ended, take: () => seen.splice(0) };
+}
+
+test("every row appears first, then what changes is told, once", async () => {
+  const { clock, server, watch } = setUp();
+  server.put({ deviceId: "d-1" });
+  server.connect("d-2");
+  const events = watch();
+  const { take, ended } = follow(events);
+  await clock.advance(0);
+  expect(take()).toEqual(["d-1 appeared", "d-2 appeared"]);
+  server.connect("d-1");
+  await clock.advance(5_000);
+  expect(take()).toEqual(["d-1 online"]);
+  server.put({ deviceId: "d-1", connectionName: "box" });
+  server.put({ deviceId: "d-3" });
+  await clock.advance(5_000);
+  expect(take()).toEqual(["d-1 changed", "d-3 appeared"]);
+  server.disconnect("d-2");
+  server.remove("d-3");
+  await clock.advance(5_000);
+  expect(take()).toEqual(["d-2 offline", "d-3 gone"]);
+  await clock.advance(60_000);
+  expect(take()).toEqual([]);
+  await events.return();
+  await ended;
+});
+
+test("a heartbeat is no change", async () => {
+  const { clock, server, watch } = setUp();
+  server.connect("d-1");
+  const events = watch();
+  const { take } = follow(events);
+  await clock.advance(0);
+  take();
+  await clock.advance(60_000);
+  server.heartbeat("d-1");
+  await clock.advance(10_000);
+  expect(take()).toEqual([]);
+  await events.return();
+});
+
+test("what has not changed is 304: the entity tag of each page goes along", async () => {
+  const { clock, server, watch } = setUp({}, { limit: 2 });
+  for (const deviceId of ["d-1", "d-2", "d-3"]) server.put({ deviceId });
+  const events = watch();
+  const { take } = follow(events);
+  await clock.advance(0);
+  expect(take()).toHaveLength(3);
+  const tags = () => server.requests.splice(0).map(({ init }) => new Headers(init.headers).get("if-none-match"));
+  expect(tags()).toEqual([null, null]);
+  await clock.advance(5_000);
+  expect(tags()).toEqual([expect.stringMatching(/^W\//), expect.stringMatching(/^W\//)]);
+  server.put({ deviceId: "d-3", connectionName: "box" });
+  await clock.advance(5_000);
+  expect(take()).toEqual(["d-3 changed"]);
+  await events.return();
+});
+
+test("a device goes offline 120 seconds after its last heartbeat, though every answer is 304", async () => {
+  const { clock, server, watch } = setUp();
+  server.connect("d-1");
+  const events = watch();
+  const { take } = follow(events);
+  await clock.advance(115_000);
+  expect(take()).toEqual(["d-1 appeared"]);
+  await clock.advance(5_000);
+  expect(take()).toEqual(["d-1 offline"]);
+  await events.return();
+});
+
+test("waits vary by a fifth around the interval", async () => {
+  for (const [random, expected] of [
+    [0, 8_000],
+    [0.999, 12_000],
+  ] as const) {
+    const waits: number[] = [];
+    const clock = createVirtualClock();
+    const server = createFakeServer({ now: clock.now });
+    const timed = {
+      now: clock.now,
+      setTimer: (ms: number, run: () => void) => (waits.push(ms), clock.setTimer(ms, run)),
+    };
+    const options = {
+      baseUrl: "http://127.0.0.1:1",
+      apiKey: "k",
+      fetch: server.fetch,
+      random: () => random,
+      clock: timed,
+    };
+    const events = createClient(options).environments.watch({}, { intervalMs: 10_000 });
+    follow(events);
+    await clock.advance(0);
+    const wait = waits.filter((ms) => ms < 60_000).at(-1) ?? 0;
+    expect(Math.abs(wait - expected)).toBeLessThan(10);
+    await events.return();
+  }
+});
+
+test("failures that may pass are waited out, at least as long as Retry-After says", async () => {
+  const { clock, server, watch } = setUp();
+  server.put({ deviceId: "d-1" });
+  const events = watch();
+  const { take } = follow(events);
+  await clock.advance(0);
+  take();
+  server.interrupt(
+    problemAnswer("rate_limited", { retryAfterSeconds: 30 }),
+    () => new TypeError("fetch failed"),
+    problemAnswer("shutting_down"),
+  );
+  server.put({ deviceId: "d-2" });
+  await clock.advance(5_000);
+  const before = server.requests.length;
+  await clock.advance(29_000);
+  expect(server.requests).toHaveLength(before);
+  await clock.advance(120_000);
+  expect(take()).toEqual(["d-2 appeared"]);
+  await events.return();
+});
+
+test("a failure that does not pass is thrown, and nothing is left", async () => {
+  const { clock, server, watch } = setUp();
+  server.interrupt(problemAnswer("invalid_key"));
+  expect(await catchError(watch().next())).toMatchObject({ code: "invalid_key" });
+  expect(clock.timerCount).toBe(0);
+});
+
+test("it ends when the caller aborts in the middle of a wait; no timer and no listener is left", async () => {
+  const controller = new AbortController();
+  let listeners = 0;
+  for (const [name, step] of [
+    ["addEventListener", 1],
+    ["removeEventListener", -1],
+  ] as const) {
+    const original = controller.signal[name].bind(controller.signal);
+    controller.signal[name] = (...parameters: Parameters<AbortSignal["addEventListener"]>) => {
+      listeners += step;
+      original(...parameters);
+    };
+  }
+  const { clock, watch } = setUp({ signal: controller.signal });
+  const { ended } = follow(watch());
+  await clock.advance(12_000);
+  expect(listeners).toBe(1);
+  controller.abort();
+  await ended;
+  expect([clock.timerCount, listeners]).toEqual([0, 0]);
+});
+
+test("it ends when the iteration is left, also by return() in the middle of a wait or of a request", async () => {
+  const { clock, server, watch } = setUp();
+  server.put({ deviceId: "d-1" });
+  for await (const event of watch()) {
+    expect(event).toMatchObject({ type: "appeared", online: false });
+    break;
+  }
+  expect(clock.timerCount).toBe(0);
+  const waiting = watch();
+  await waiting.next();
+  const next = waiting.next();
+  await clock.advance(1_000);
+  await waiting.return();
+  expect(await next).toEqual({ done: true, value: undefined });
+  expect(clock.timerCount).toBe(0);
+});
+
+test("a signal that is aborted already ends it before any request", async () => {
+  const { server, watch } = setUp({ signal: AbortSignal.abort() });
+  expect(await watch().next()).toEqual({ done: true, value: undefined });
+  expect(server.requests).toEqual([]);
+});
