@@ -9,6 +9,7 @@ import { describeDeviceSockets } from "./sections/device-sockets.ts";
 import { describeErrors } from "./sections/errors.ts";
 import { describeHostileRequests } from "./sections/hostile.ts";
 import { describeLimits, fewRequests } from "./sections/limits.ts";
+import { describeRealDevice } from "./sections/real-device.ts";
 import { describeSending } from "./sections/sending.ts";
 import { describeWebPages, listedOrigin } from "./sections/web-pages.ts";
 import { useGateway } from "./use-gateway.ts";
@@ -55,6 +56,9 @@ export function describeRuntime(launcher: RuntimeLauncher): void {
 /** Declares what holds where the environment server runs in the same process, behind {@link describeRuntime}. */
 export function describeEmbeddedServer(launcher: RuntimeLauncher): void {
   describe("with the environment server inside", () => {
+    describe("the real device", () => {
+      describeRealDevice(launcher);
+    });
     describe("device sockets", () => {
       describeDeviceSockets(launcher);
     });
