@@ -4,7 +4,7 @@ import { defineConfig, type UserConfig } from "tsdown";
  * One file for each runtime with every dependency in it, to be copied to a server or into an image and run as it is. What ws would load
  * for speed alone, if it were installed, stays outside.
  */
-const servers: readonly UserConfig[] = ["node", "bun", "deno"].map((runtime): UserConfig => ({
+const servers: readonly UserConfig[] = ["node", "bun", "deno", "fetch"].map((runtime): UserConfig => ({
   entry: { [runtime]: `src/runtimes/${runtime}.ts` },
   format: "esm",
   platform: "node",

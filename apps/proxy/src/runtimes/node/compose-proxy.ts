@@ -2,10 +2,23 @@ import { randomBytes } from "node:crypto";
 import { constantTimeEqual, hmacSha256Hex, randomId, sha256Hex, systemClock } from "@letta-environments/platform/node";
 import { createHttpJwksFetch } from "../../adapters/http-jwks-fetch.ts";
 import { createProxy, type Proxy } from "../../app.ts";
+import type { AuditLog } from "../../audit/audit-log.ts";
 import type { Settings } from "../../config/settings.ts";
+import type { KeyStoreFor } from "../../ports.ts";
 import { version } from "../../version.ts";
 import { composeUpstream } from "./compose-upstream.ts";
 import type { Foundations } from "./open-foundations.ts";
+
+/** What the pipeline stands on. `null` as `audit` or `keyStoreFor`: nothing is written down, and keys are not administered over HTTP. */
+export interface ProxyFoundations extends Pick<
+  Foundations,
+  "deviceSockets" | "embedded" | "environmentCache" | "keyStore" | "log" | "rateLimits"
+> {
+  readonly audit: AuditLog | null;
+  readonly keys: Pick<Foundations["keys"], "pepper">;
+  readonly keyStoreFor: KeyStoreFor | null;
+  readonly keyUses: Pick<Foundations["keyUses"], "note">;
+}
 
 /**
  * Makes the pipeline of the settings over what the start has opened. It opens nothing, so one that is replaced needs no end: what it
@@ -13,7 +26,7 @@ import type { Foundations } from "./open-foundations.ts";
  *
  * @throws CommandError when a file that the settings name cannot be used.
  */
-export async function composeProxy(settings: Settings, foundations: Foundations): Promise<Proxy> {
+export async function composeProxy(settings: Settings, foundations: ProxyFoundations): Promise<Proxy> {
   const { audit, deviceSockets, embedded, environmentCache, keys, keyStore, keyStoreFor, keyUses, log, rateLimits } =
     foundations;
   const upstream = await composeUpstream(settings, keyStore, log, embedded);
@@ -34,7 +47,7 @@ export async function composeProxy(settings: Settings, foundations: Foundations)
       ...(upstream.findDeviceId !== undefined && { findDeviceId: upstream.findDeviceId }),
       deviceSockets,
       fetchJwks: createHttpJwksFetch(globalThis.fetch, userAgent),
-      admin: { randomBytes, keyStoreFor, findNewSharing: upstream.findNewSharing },
+      admin: keyStoreFor === null ? undefined : { randomBytes, keyStoreFor, findNewSharing: upstream.findNewSharing },
     },
     {
       upstream: upstream.config,

@@ -1,0 +1,55 @@
+/** The gateway as a function from the web's `Request` to its `Response`, for hosts that take one. It imports nothing at once but code. */
+import process from "node:process";
+import { randomId, systemClock } from "@letta-environments/platform/node";
+import { createConsoleTelemetry } from "../adapters/console-telemetry.ts";
+import { webGatewayRequest } from "../adapters/web/web-gateway-request.ts";
+import { webRequestTarget } from "../adapters/web/web-request-target.ts";
+import { failureResponse } from "../failure-response.ts";
+import { finishResponse } from "../finish-response.ts";
+import { createHonoApp } from "../hono/create-hono-app.ts";
+import { toResponse } from "../hono/to-response.ts";
+import { openFetchProxy } from "./fetch/open-fetch-proxy.ts";
+import { type FetchSettingSources, resolveFetchSettings } from "./fetch/resolve-fetch-settings.ts";
+
+/** What the host knows beside the request. */
+export interface FetchContext {
+  /** Address of the caller, from whoever is sure of it; never from a header that callers can set. */
+  readonly clientAddress?: string | null | undefined;
+}
+
+/** Answers a request; it never rejects. */
+export type FetchHandler = (request: Request, context?: FetchContext) => Promise<Response>;
+
+/**
+ * Makes the handler of an environment (`UPSTREAM_URL`, `LETTA_API_KEY`, `VALKEY_URL`, `KEY_PEPPER`) and of a configuration as it would stand in
+ * `proxy.config.json`. Stores are opened with the first request, and again after a failure.
+ *
+ * @throws TypeError that names every setting that breaks a rule.
+ */
+export function createFetchHandler(sources: FetchSettingSources): FetchHandler {
+  const settings = resolveFetchSettings(sources);
+  const log = createConsoleTelemetry("json", (line) => void process.stdout.write(line), systemClock.now);
+  let opening: ReturnType<typeof open> | null = null;
+
+  async function open() {
+    return createHonoApp<FetchContext>({
+      proxy: await openFetchProxy(settings, log),
+      randomId,
+      toGatewayRequest: ({ req, env }) => webGatewayRequest(req.raw, env.clientAddress ?? null),
+      toPath: (request) => webRequestTarget(request.url).path,
+      toResponse,
+      isDraining: () => false,
+    });
+  }
+
+  return async (request, { clientAddress } = {}) => {
+    try {
+      const app = await (opening ??= open());
+      return await app.fetch(request, { clientAddress });
+    } catch (cause) {
+      opening = null;
+      const requestId = randomId("req");
+      return toResponse(finishResponse(failureResponse(requestId, cause, log), requestId, request.method));
+    }
+  };
+}

@@ -1,0 +1,48 @@
+import { randomBytes } from "node:crypto";
+import { systemClock } from "@letta-environments/platform/node";
+import type { LogEvent } from "../../adapters/console-telemetry.ts";
+import { createMemoryKeyStore } from "../../adapters/memory-key-store.ts";
+import { loadPepper } from "../../adapters/node/load-pepper.ts";
+import type { Proxy } from "../../app.ts";
+import type { Settings } from "../../config/settings.ts";
+import { createKeyUses } from "../../keys/create-key-uses.ts";
+import { innermostReason } from "../../keys/innermost-reason.ts";
+import { reportOutages } from "../../keys/report-outages.ts";
+import type { KeyStore } from "../../ports.ts";
+import { composeProxy } from "../node/compose-proxy.ts";
+import { openEnvironmentCache } from "../node/open-environment-cache.ts";
+import { openKeyStore } from "../node/open-key-store.ts";
+import { openRateLimits } from "../node/open-rate-limits.ts";
+
+/**
+ * Opens the stores of a fetch handler and composes the pipeline over them. Keys are in Valkey or nowhere: without it callers come with tokens or
+ * with keys of their own. Nothing is written to a disk, so there is no audit log, and keys are not administered here.
+ */
+export async function openFetchProxy(settings: Settings, log: (event: LogEvent) => void): Promise<Proxy> {
+  const onFailure = (cause: unknown): void =>
+    log({ type: "key_store_failed", requestId: "-", reason: innermostReason(cause) });
+  const keyStore = reportOutages(await openKeys(settings, log, onFailure), log);
+  const pepper = loadPepper("", settings.keyPepper ?? randomBytes(32).toString("hex"), false);
+  return composeProxy(settings, {
+    keys: { pepper },
+    keyStore,
+    keyStoreFor: null,
+    keyUses: createKeyUses({ clock: systemClock, keyStore, onFailure }),
+    audit: null,
+    rateLimits: await openRateLimits(settings, log),
+    environmentCache: (await openEnvironmentCache(() => settings, log)).cache,
+    embedded: null,
+    deviceSockets: null,
+    log,
+  });
+}
+
+async function openKeys(
+  settings: Settings,
+  log: (event: LogEvent) => void,
+  onFailure: (cause: unknown) => void,
+): Promise<KeyStore> {
+  if (settings.valkeyUrl === null) return createMemoryKeyStore();
+  const onDamaged = (keyId: string): void => log({ type: "key_record_damaged", keyId });
+  return (await openKeyStore(settings, { onFailure, onDamaged })).keyStore;
+}
