@@ -35,6 +35,7 @@ const steps = [
   ["problem pages", () => script("check-problem-pages.mjs")],
   ["configuration schema", () => script("config-schema.mjs")],
   ["generated files", () => script("../packages/schema/scripts/generate.ts")],
+  ["runtimes", () => script("runtime-matrix.mjs")],
   ["build", () => runTasks(["build"])],
   ["packages", () => script("check-packages.mjs")],
 ];

@@ -7,8 +7,10 @@ import type { Proxy } from "../../app.ts";
 import type { Settings } from "../../config/settings.ts";
 import { createKeyUses } from "../../keys/create-key-uses.ts";
 import { innermostReason } from "../../keys/innermost-reason.ts";
+import { KeyStoreUnavailableError } from "../../keys/key-store-unavailable-error.ts";
 import { reportOutages } from "../../keys/report-outages.ts";
 import type { KeyStore } from "../../ports.ts";
+import { CommandError } from "../node/command-error.ts";
 import { composeProxy } from "../node/compose-proxy.ts";
 import { openEnvironmentCache } from "../node/open-environment-cache.ts";
 import { openKeyStore } from "../node/open-key-store.ts";
@@ -44,5 +46,10 @@ async function openKeys(
 ): Promise<KeyStore> {
   if (settings.valkeyUrl === null) return createMemoryKeyStore();
   const onDamaged = (keyId: string): void => log({ type: "key_record_damaged", keyId });
-  return (await openKeyStore(settings, { onFailure, onDamaged })).keyStore;
+  try {
+    return (await openKeyStore(settings, { onFailure, onDamaged })).keyStore;
+  } catch (cause) {
+    // Callers are told that they may come again; the words are for whoever starts a process.
+    throw cause instanceof CommandError && cause.cause instanceof KeyStoreUnavailableError ? cause.cause : cause;
+  }
 }

@@ -1,0 +1,153 @@
+/** The built fetch handler, as the examples hand it to hosts that take one. */
+import { execFileSync } from "node:child_process";
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import process from "node:process";
+import { pathToFileURL } from "node:url";
+import { canLaunchValkey, createFakeUpstream, type FakeUpstream, launchValkey } from "@letta-environments/testkit";
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
+import type { FetchHandler } from "../../src/runtimes/fetch.ts";
+import { environmentRow } from "../support/environment-row.ts";
+import { builtArtefact } from "./built-artefact.ts";
+import { runBuilt } from "./run-built.ts";
+
+type BuiltModule = typeof import("../../src/runtimes/fetch.ts");
+
+const pepper = "a pepper that all of them are given";
+let folder = "";
+let upstream: FakeUpstream;
+let built: BuiltModule;
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), "letta-proxy-fetch-"));
+  copyFileSync(builtArtefact("fetch.js"), join(folder, "fetch.js"));
+  built = (await import(pathToFileURL(join(folder, "fetch.js")).href)) as BuiltModule;
+  upstream = await createFakeUpstream((_request, response) => {
+    const body = JSON.stringify({ connections: [environmentRow("1")], hasNextPage: false });
+    response.writeHead(200, { "content-type": "application/json" }).end(body);
+  });
+});
+afterAll(async () => {
+  await upstream.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+afterEach(() => vi.unstubAllEnvs());
+
+const get = (path: string, headers: Record<string, string> = {}): Request =>
+  new Request(`https://gateway.example${path}`, { headers });
+
+async function codeOf(answer: Response | Promise<Response>): Promise<unknown> {
+  const response = await answer;
+  expect(response.headers.get("content-type")).toBe("application/problem+json");
+  expect(response.headers.get("cache-control")).toBe("private, no-store");
+  return ((await response.json()) as Record<string, unknown>)["errorCode"];
+}
+
+/** Callers bring their own key of the upstream: nothing is stored. */
+function withoutStores(config: object = {}): FetchHandler {
+  const environment = { UPSTREAM_URL: upstream.url };
+  return built.createFetchHandler({ environment, config: { auth: { passThrough: true }, ...config } });
+}
+
+test("importing it starts no timer, draws no random number and fetches nothing", () => {
+  const traps = pathToFileURL(join(import.meta.dirname, "import-traps.mjs")).href;
+  const options = { cwd: folder, encoding: "utf8" } as const;
+  const text = `import ${JSON.stringify(traps)}; console.log(Object.keys(await import("./fetch.js")).join())`;
+  const words = ["--disable-warning=ExperimentalWarning", "--input-type=module", "--eval", text];
+  expect(execFileSync(process.execPath, words, options)).toBe("createFetchHandler\n");
+});
+
+describe("without stores", () => {
+  test("health needs no key, and everything else one", async () => {
+    const handle = withoutStores();
+    expect((await handle(get("/livez"))).status).toBe(200);
+    expect(await codeOf(handle(get("/v1/environments")))).toBe("missing_key");
+    expect(await codeOf(handle(get("/v1/nothing")))).toBe("endpoint_not_found");
+    expect(await codeOf(handle(get("/v1/environments/%2fx", { authorization: "Bearer sk-1" })))).toBe("invalid_id");
+    expect(await codeOf(handle(get("/admin/v1/keys", { authorization: "Bearer sk-1" })))).toBe("endpoint_not_found");
+  });
+
+  test("a caller's own key reaches the upstream, and limits count by the address that the host tells", async () => {
+    const policies = { failures: { per: ["address"], limit: 2, windowMs: 600_000, routes: ["failedAuthentication"] } };
+    const handle = withoutStores({ rateLimits: { policies } });
+    const answer = await handle(get("/v1/environments", { authorization: "Bearer sk-own" }));
+    expect(answer.status).toBe(200);
+    expect(upstream.seen.at(-1)?.headers.authorization).toBe("Bearer sk-own");
+    const statusFrom = async (clientAddress: string): Promise<number> =>
+      (await handle(get("/v1/environments"), { clientAddress })).status;
+    const statuses = [];
+    for (let count = 0; count < 3; count++) statuses.push(await statusFrom("192.0.2.1"));
+    expect([...statuses, await statusFrom("192.0.2.2")]).toEqual([401, 401, 429, 401]);
+  });
+
+  test("settings that need a machine of their own are refused by name, and no value is repeated", () => {
+    const create = (environment: Record<string, string>, config: object = {}): (() => unknown) => {
+      return () => built.createFetchHandler({ environment, config });
+    };
+    expect(create({})).toThrow("UPSTREAM_URL is required");
+    const valkey = { UPSTREAM_URL: "https://upstream.example", VALKEY_URL: "valkey://:hunter2@127.0.0.1" };
+    expect(create(valkey)).toThrow("KEY_PEPPER is required");
+    expect(create(valkey)).not.toThrow("hunter2");
+    expect(create({ UPSTREAM_URL: "https://u.example" }, { rateLimits: { store: "sqlite" } })).toThrow("no disk");
+  });
+});
+
+describe.skipIf(!canLaunchValkey())(
+  "with Valkey",
+  () => {
+    test("a key of the command line is good here, and an outage is 503 until it is over", async () => {
+      const valkey = await launchValkey();
+      const env = { VALKEY_URL: valkey.url, KEY_PEPPER: pepper };
+      const { stdout } = await runBuilt("node", ["keys", "create", "--name", "f", "--scope", "list"], { folder, env });
+      const authorization = { authorization: `Bearer ${stdout.trim()}` };
+      const environment = { ...env, UPSTREAM_URL: upstream.url, LETTA_API_KEY: "sk-of-the-upstream" };
+      const handle = built.createFetchHandler({ environment });
+      expect((await handle(get("/v1/environments", authorization))).status).toBe(200);
+      expect(upstream.seen.at(-1)?.headers.authorization).toBe("Bearer sk-of-the-upstream");
+      await valkey.stop();
+
+      const late = built.createFetchHandler({ environment });
+      expect(await codeOf(late(get("/v1/environments", authorization)))).toBe("key_store_unavailable");
+      const again = await launchValkey({ port: valkey.port });
+      // What the first server held is gone: the key is unknown now, and the handler has opened its store anew.
+      await vi.waitFor(async () => expect((await late(get("/v1/environments", authorization))).status).toBe(401), {
+        timeout: 10_000,
+        interval: 100,
+      });
+      await again.stop();
+    });
+  },
+  60_000,
+);
+
+describe("the examples", () => {
+  const examples = resolve(import.meta.dirname, "../../../../examples/fetch-hosts");
+
+  async function load(name: string): Promise<Record<string, unknown>> {
+    vi.stubEnv("UPSTREAM_URL", upstream.url);
+    const path = join(folder, name);
+    copyFileSync(join(examples, name), path);
+    return (await import(pathToFileURL(path).href)) as Record<string, unknown>;
+  }
+
+  test("Vercel's and Netlify's handlers answer", async () => {
+    const vercel = (await load("vercel.mjs"))["default"] as { fetch: (request: Request) => Promise<Response> };
+    const netlify = (await load("netlify.mjs"))["default"] as (request: Request, context: object) => Promise<Response>;
+    expect(await codeOf(vercel.fetch(get("/v1/environments")))).toBe("missing_key");
+    expect(await codeOf(netlify(get("/v1/environments"), { ip: "192.0.2.1" }))).toBe("missing_key");
+  });
+
+  test("AWS Lambda's handler answers an event of an HTTP API", async () => {
+    const hono = resolve(import.meta.dirname, "../../node_modules/hono");
+    mkdirSync(join(folder, "node_modules"));
+    symlinkSync(hono, join(folder, "node_modules", "hono"));
+    const handler = (await load("aws-lambda.mjs"))["handler"] as (event: object) => Promise<Record<string, unknown>>;
+    const http = { method: "GET", path: "/v1/environments", sourceIp: "192.0.2.1" };
+    const requestContext = { domainName: "gateway.example", http };
+    const headers = { host: "gateway.example" };
+    const event = { version: "2.0", rawPath: http.path, rawQueryString: "", headers, requestContext };
+    const answer = await handler({ ...event, isBase64Encoded: false });
+    expect([answer["statusCode"], String(answer["body"])]).toEqual([401, expect.stringContaining("missing_key")]);
+  });
+});
