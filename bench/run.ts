@@ -13,6 +13,8 @@ import { measureRateLimits } from "./rate-limits.ts";
 import { measureRateLimitsHttp } from "./rate-limits-http.ts";
 import { measureRequests } from "./requests.ts";
 import { measureRevocation } from "./revocation.ts";
+import { measureHosts } from "./hosts.ts";
+import { measureStart } from "./start.ts";
 import { measureDigestComparison } from "./timing-of-digest-comparison.ts";
 
 const benchmarks: ReadonlyMap<string, () => BenchmarkResult | Promise<BenchmarkResult>> = new Map<
@@ -25,6 +27,8 @@ const benchmarks: ReadonlyMap<string, () => BenchmarkResult | Promise<BenchmarkR
   ["rate-limits-http", measureRateLimitsHttp],
   ["cache", measureCache],
   ["revocation", measureRevocation],
+  ["start", measureStart],
+  ["hosts", measureHosts],
   ["digest-comparison", measureDigestComparison],
 ]);
 

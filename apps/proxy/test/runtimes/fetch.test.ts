@@ -7,12 +7,14 @@ import process from "node:process";
 import { pathToFileURL } from "node:url";
 import { canLaunchValkey, createFakeUpstream, type FakeUpstream, launchValkey } from "@letta-environments/testkit";
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
-import type { FetchHandler } from "../../src/runtimes/fetch.ts";
+import type { createFetchHandler, FetchHandler } from "../../src/runtimes/fetch.ts";
 import { environmentRow } from "../support/environment-row.ts";
 import { builtArtefact } from "./built-artefact.ts";
 import { runBuilt } from "./run-built.ts";
 
-type BuiltModule = typeof import("../../src/runtimes/fetch.ts");
+interface BuiltModule {
+  readonly createFetchHandler: typeof createFetchHandler;
+}
 
 const pepper = "a pepper that all of them are given";
 let folder = "";
