@@ -1,6 +1,7 @@
 import { createRequire } from "node:module";
 import { resolve } from "node:path";
 import process from "node:process";
+import type { TestHarness } from "wrangler";
 import type { IssuedKey, KeyWish, LaunchedGateway, LaunchRequest, RuntimeLauncher } from "./launcher.ts";
 
 /** Secrets of a Worker under test. */
@@ -29,6 +30,14 @@ export function createWorkerdLauncher(): RuntimeLauncher {
 }
 
 async function launch({ config, environment }: LaunchRequest): Promise<LaunchedGateway> {
+  const { server, url } = await launchWorker({ ...environment, PROXY_CONFIG: JSON.stringify(config) });
+  return { url, ...administerKeys(url), stop: () => server.close() };
+}
+
+/** Starts the built Worker with these variables and {@link workerSecrets}. */
+export async function launchWorker(
+  variables: Readonly<Record<string, string>>,
+): Promise<{ readonly server: TestHarness; readonly url: string }> {
   Object.assign(process.env, quietWrangler);
   const { createTestHarness } = await import("wrangler");
   const server = createTestHarness({
@@ -37,12 +46,12 @@ async function launch({ config, environment }: LaunchRequest): Promise<LaunchedG
       {
         configPath: "./wrangler.jsonc",
         prebuiltWorkerDir: "./dist/worker",
-        vars: { ...workerSecrets, ...environment, PROXY_CONFIG: JSON.stringify(config) },
+        vars: { ...workerSecrets, ...variables },
       },
     ],
   });
   const { url } = await server.listen();
-  return { url: url.origin, ...administerKeys(url.origin), stop: () => server.close() };
+  return { server, url: url.origin };
 }
 
 /** Makes and ends keys with the operator's token. */

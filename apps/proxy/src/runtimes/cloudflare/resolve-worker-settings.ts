@@ -31,27 +31,29 @@ export function resolveWorkerSettings(bindings: Readonly<Record<string, unknown>
     Object.entries(bindings).flatMap(([name, value]) => (typeof value === "string" ? [[name, value]] : [])),
   );
   const resolved = resolveSettings({ flags: {}, environment, file: withDeadline(file) });
-  if (!resolved.ok) return resolved;
-  const { settings } = resolved;
-  const { keyPepper } = settings;
+  const keyPepper = environment["KEY_PEPPER"] ?? "";
   const operatorToken = environment["ADMIN_TOKEN"] || null;
-  const problems = [...workerProblems(settings, operatorToken)];
-  if (keyPepper === null || keyPepper.length < minPepperLength) {
-    problems.push({ setting: "KEY_PEPPER", rule: `must be a secret of at least ${minPepperLength} characters` });
-    return { ok: false, problems };
-  }
+  const problems = [...secretProblems(keyPepper, operatorToken)];
+  if (!resolved.ok) return { ok: false, problems: [...resolved.problems, ...problems] };
+  problems.push(...workerProblems(resolved.settings));
   return problems.length === 0
-    ? { ok: true, settings: { ...settings, keyPepper, operatorToken } }
+    ? { ok: true, settings: { ...resolved.settings, keyPepper, operatorToken } }
     : { ok: false, problems };
 }
 
-function* workerProblems(settings: Settings, operatorToken: string | null): Generator<SettingProblem> {
-  const { upstream, valkeyUrl, rateLimits, admin, tenants, jwt } = settings;
-  if (upstream.kind === "embedded") {
-    yield { setting: "UPSTREAM_URL", rule: "must be set: there is no embedded environment server on Workers" };
+function* secretProblems(keyPepper: string, operatorToken: string | null): Generator<SettingProblem> {
+  if (keyPepper.length < minPepperLength) {
+    yield { setting: "KEY_PEPPER", rule: `must be a secret of at least ${minPepperLength} characters` };
   }
   if (operatorToken !== null && !isOperatorTokenText(operatorToken)) {
     yield { setting: "ADMIN_TOKEN", rule: `must be ${tokenRule}` };
+  }
+}
+
+function* workerProblems(settings: Settings): Generator<SettingProblem> {
+  const { upstream, valkeyUrl, rateLimits, admin, tenants, jwt } = settings;
+  if (upstream.kind === "embedded") {
+    yield { setting: "UPSTREAM_URL", rule: "must be set: there is no embedded environment server on Workers" };
   }
   if (valkeyUrl !== null)
     yield { setting: "VALKEY_URL", rule: "cannot be used on Workers: Durable Objects take its place" };

@@ -1,0 +1,39 @@
+import { expect, test } from "vitest";
+import { resolveWorkerSettings } from "./resolve-worker-settings.ts";
+
+const good = { UPSTREAM_URL: "https://api.example", KEY_PEPPER: "p".repeat(32) };
+
+function brokenSettings(bindings: Readonly<Record<string, unknown>>): readonly string[] {
+  const resolved = resolveWorkerSettings({ ...good, ...bindings });
+  return resolved.ok ? [] : resolved.problems.map(({ setting }) => setting);
+}
+
+test("an upstream and a pepper are enough, and what is bound beside text is no setting", () => {
+  const resolved = resolveWorkerSettings({ ...good, KEYS: { getByName: () => null } });
+  expect(resolved).toMatchObject({ ok: true, settings: { operatorToken: null, rateLimits: { deadlineMs: 1_000 } } });
+});
+
+test("the configuration is JSON text or an object, and a deadline of its own is kept", () => {
+  const config = { rateLimits: { deadlineMs: 50 }, upstream: { timeoutMs: 1_000 } };
+  for (const PROXY_CONFIG of [config, JSON.stringify(config)]) {
+    expect(resolveWorkerSettings({ ...good, PROXY_CONFIG })).toMatchObject({
+      ok: true,
+      settings: { upstreamTimeoutMs: 1_000, rateLimits: { deadlineMs: 50 } },
+    });
+  }
+});
+
+test("what has no place on Workers is refused by name, and no value is repeated", () => {
+  expect(brokenSettings({ UPSTREAM_URL: "" })).toEqual(["UPSTREAM_URL"]);
+  expect(brokenSettings({ KEY_PEPPER: "short" })).toEqual(["KEY_PEPPER"]);
+  expect(brokenSettings({ ADMIN_TOKEN: "short" })).toEqual(["ADMIN_TOKEN"]);
+  expect(brokenSettings({ VALKEY_URL: "valkey://h:1" })).toEqual(["VALKEY_URL"]);
+  expect(brokenSettings({ PROXY_CONFIG: "{" })).toEqual(["PROXY_CONFIG"]);
+  expect(brokenSettings({ PROXY_CONFIG: '{"rateLimits":{"store":"sqlite"}}' })).toEqual(["rateLimits.store"]);
+  const admin = { PROXY_CONFIG: '{"admin":{"port":1}}', ADMIN_TOKEN: "t".repeat(32) };
+  expect(brokenSettings(admin)).toEqual(["admin"]);
+  const file = '{"tenants":{"acme":{"upstream":{"credentialFile":"/run/acme"}}}}';
+  expect(brokenSettings({ PROXY_CONFIG: file })).toEqual(["tenants.acme.upstream"]);
+  const said = JSON.stringify(resolveWorkerSettings({ ...good, KEY_PEPPER: "short-secret", ADMIN_TOKEN: "secret-2" }));
+  expect(said).not.toMatch(/short-secret|secret-2/);
+});

@@ -1,0 +1,181 @@
+/** What only Workers have to prove: objects that are evicted, isolates that share nothing, one listener, bindings in the place of a file. */
+import { createFakeUpstream, type FakeUpstream } from "@letta-environments/testkit";
+import { hmacSha256Hex, sha256Hex, constantTimeEqual } from "@letta-environments/platform/node";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import type { TestHarness } from "wrangler";
+import { pepperOf } from "../../src/adapters/pepper-of.ts";
+import { linkHash } from "../../src/audit/chain.ts";
+import { ask } from "../runtimes/use-gateway.ts";
+import { administerKeys, launchWorker, workerSecrets } from "../runtimes/workerd-launcher.ts";
+
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
+
+const row = {
+  id: "env-1",
+  deviceId: "device-1",
+  connectionId: "conn-1",
+  connectionName: "box",
+  organizationId: "org",
+  podId: "pod",
+  connectedAt: 1,
+  lastHeartbeat: 1,
+  firstSeenAt: 1,
+  lastSeenAt: 1,
+  metadata: {},
+};
+let upstream: FakeUpstream;
+let server: TestHarness;
+let url: string;
+let answerAfterMs = 0;
+
+beforeAll(async () => {
+  upstream = await createFakeUpstream((request, response) => {
+    const body =
+      request.method === "POST"
+        ? { success: true, message: "Message sent." }
+        : request.target.startsWith("/v1/environments?") || request.target === "/v1/environments"
+          ? { connections: [row], hasNextPage: false }
+          : row;
+    setTimeout(() => {
+      response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(body));
+    }, answerAfterMs);
+  });
+  const config = {
+    rateLimits: { policies: { daily: { per: ["tenant"], limit: 1_000, windowMs: 86_400_000 } } },
+  };
+  ({ server, url } = await launchWorker({ UPSTREAM_URL: upstream.url, PROXY_CONFIG: JSON.stringify(config) }));
+});
+afterAll(async () => {
+  await server?.close();
+  await upstream?.close();
+});
+
+function left(headers: Headers): number {
+  return Number(/;r=(\d+)/.exec(headers.get("ratelimit") ?? "")?.[1]);
+}
+
+test("50 reads that miss at once make one request to the upstream, and the next read is a hit", async () => {
+  const { key } = await administerKeys(url).createKey({ scopes: ["list"] });
+  await ask(url, "/v1/environments?limit=1", { key });
+  const before = upstream.seen.length;
+  answerAfterMs = 200;
+  const answers = await Promise.all(Array.from({ length: 50 }, () => ask(url, "/v1/environments?limit=9", { key })));
+  answerAfterMs = 0;
+  expect(answers.map(({ status }) => status)).toEqual(Array(50).fill(200));
+  expect(upstream.seen.length - before).toBe(1);
+  expect((await ask(url, "/v1/environments?limit=9", { key })).headers.get("cache-status")).toContain("hit");
+});
+
+test("a revoked key is refused within five seconds, also by an isolate that only ever knew it as good", async () => {
+  const keys = administerKeys(url);
+  const { id, key } = await keys.createKey({ scopes: ["list"] });
+  expect((await ask(url, "/v1/environments", { key })).status).toBe(200);
+  // Past the gateway: no isolate is told.
+  const sql = await server.getWorker().getDurableObjectStorage("KEYS", { name: "keys" });
+  await sql.exec("UPDATE keys SET record = json_set(record, '$.revokedAt', 1) WHERE id = ?", id);
+  const revokedAt = performance.now();
+  await vi.waitUntil(async () => (await ask(url, "/v1/environments", { key })).status === 401, {
+    timeout: 10_000,
+    interval: 50,
+  });
+  expect(performance.now() - revokedAt).toBeLessThan(5_000);
+});
+
+test("objects that are evicted come back with keys, limits and the audit log", async () => {
+  const { key } = await administerKeys(url).createKey({ scopes: ["list", "send"] });
+  const first = await ask(url, "/v1/environments", { key });
+  const send = {
+    key,
+    body: { agentId: "agent-1", messages: [{ role: "user", content: "hi", client_message_id: "m" }] },
+  };
+  expect((await ask(url, "/v1/environments/conn-1/messages", send)).status).toBe(200);
+  const worker = server.getWorker();
+  await worker.evictDurableObject("KEYS", { name: "keys" });
+  await worker.evictDurableObject("LIMITS", { name: "shard default" });
+  await worker.evictDurableObject("AUDIT", { name: "audit" });
+  const after = await ask(url, "/v1/environments", { key });
+  expect(after.status).toBe(200);
+  expect(left(after.headers)).toBe(left(first.headers) - 2);
+  expect((await ask(url, "/v1/environments/conn-1/messages", send)).status).toBe(200);
+  const sql = await worker.getDurableObjectStorage("AUDIT", { name: "audit" });
+  const writers = await sql.exec("SELECT count(*) AS count FROM audit_heads");
+  expect(writers).toEqual([{ count: 2 }]);
+});
+
+test("every send is in the audit log, whose chain holds and is sealed under the pepper", async () => {
+  const { key, id } = await administerKeys(url).createKey({ scopes: ["send"] });
+  const send = {
+    key,
+    body: { agentId: "agent-1", messages: [{ role: "user", content: "hi", client_message_id: "m" }] },
+  };
+  const { headers } = await ask(url, "/v1/environments/conn-1/messages", send);
+  const sql = await server.getWorker().getDurableObjectStorage("AUDIT", { name: "audit" });
+  const rows = (await sql.exec("SELECT * FROM audit_records ORDER BY writer, sequence")) as Record<string, unknown>[];
+  const entries = rows.map(({ text }) => JSON.parse(String(text)) as Record<string, unknown>);
+  const requestId = headers.get("x-request-id");
+  const started = entries.find((entry) => entry["type"] === "send_started" && entry["requestId"] === requestId);
+  expect(started).toMatchObject({ keyId: id });
+  const finished = entries.find(
+    (entry) => entry["sendId"] === started?.["sendId"] && entry["type"] === "send_finished",
+  );
+  expect(finished).toMatchObject({ status: 200 });
+  for (const [index, { writer, hash, text }] of rows.entries()) {
+    const previous = rows[index - 1];
+    if (previous === undefined || previous["writer"] !== writer) continue;
+    expect(linkHash(String(previous["hash"]), String(text), { sha256: sha256Hex })).toBe(hash);
+  }
+  const heads = (await sql.exec("SELECT pepper_id FROM audit_heads")) as Record<string, unknown>[];
+  const pepper = pepperOf(workerSecrets.KEY_PEPPER, hmacSha256Hex);
+  expect(heads.every((head) => constantTimeEqual(String(head["pepper_id"]), pepper.id))).toBe(true);
+});
+
+test("a send is refused while the audit log cannot be written, and nothing leaves", async () => {
+  const { key } = await administerKeys(url).createKey({ scopes: ["send"] });
+  const sql = await server.getWorker().getDurableObjectStorage("AUDIT", { name: "audit" });
+  await sql.exec("CREATE TRIGGER full BEFORE INSERT ON audit_records BEGIN SELECT RAISE(ABORT, 'disk full'); END");
+  const before = upstream.seen.filter(({ method }) => method === "POST").length;
+  const send = {
+    key,
+    body: { agentId: "agent-1", messages: [{ role: "user", content: "hi", client_message_id: "m" }] },
+  };
+  const answer = await ask(url, "/v1/environments/conn-1/messages", send);
+  await sql.exec("DROP TRIGGER full");
+  expect([answer.status, answer.json["errorCode"]]).toEqual([503, "audit_unavailable"]);
+  expect(upstream.seen.filter(({ method }) => method === "POST")).toHaveLength(before);
+  expect((await ask(url, "/v1/environments/conn-1/messages", send)).status).toBe(200);
+});
+
+test("the operator's token administers keys and nothing else, and a wrong one counts as a failed authentication", async () => {
+  const operator = workerSecrets.ADMIN_TOKEN;
+  expect((await ask(url, "/admin/v1/keys", { key: operator })).status).toBe(200);
+  expect((await ask(url, "/v1/environments", { key: operator })).status).toBe(401);
+  expect((await ask(url, "/admin/v1/keys", { key: `${operator}x` })).status).toBe(401);
+  expect((await ask(url, "/admin/v1/keys", { key: operator, headers: { origin: url } })).status).toBe(403);
+  const { key } = await administerKeys(url).createKey({ scopes: ["list"] });
+  expect((await ask(url, "/admin/v1/keys", { key })).status).toBe(403);
+});
+
+test("a purge ends what is kept at once", async () => {
+  const { key } = await administerKeys(url).createKey({ scopes: ["list"] });
+  await ask(url, "/v1/environments?limit=5", { key });
+  const purge = { key: workerSecrets.ADMIN_TOKEN, body: { tenant: "default" } };
+  expect((await ask(url, "/admin/v1/cache/purge", purge)).status).toBe(204);
+  expect((await ask(url, "/v1/environments?limit=5", { key })).headers.get("cache-status")).toContain("fwd=uri-miss");
+});
+
+test("a Worker whose settings break a rule serves nothing, and tells the rules to its log without a value", async () => {
+  const { server: broken, url: brokenUrl } = await launchWorker({
+    UPSTREAM_URL: "ftp://upstream.example",
+    KEY_PEPPER: "too-short-a-pepper",
+  });
+  const answer = await ask(brokenUrl, "/livez");
+  expect([answer.status, answer.json["errorCode"]]).toEqual([500, "internal_error"]);
+  const log = JSON.stringify(broken.getLogs());
+  await broken.close();
+  for (const name of ["not_configured", "UPSTREAM_URL", "KEY_PEPPER"]) {
+    expect([name, log.includes(name)]).toEqual([name, true]);
+  }
+  for (const secret of ["too-short-a-pepper", workerSecrets.ADMIN_TOKEN]) {
+    expect(log + answer.text).not.toContain(secret);
+  }
+});
