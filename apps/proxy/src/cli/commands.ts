@@ -44,6 +44,12 @@ const common: readonly OptionDefinition[] = [
   option("config", "FILE", "configuration file (default proxy.config.json, where there is one)"),
 ];
 
+/** Of the commands for keys, which may be those of a gateway elsewhere. */
+const ofKeys: readonly OptionDefinition[] = [
+  option("url", "URL", "a gateway elsewhere, administered with ADMIN_TOKEN from the environment"),
+  ...common,
+];
+
 /** Every command, in the order of the help. */
 export const commands: readonly CommandDefinition[] = [
   {
@@ -79,23 +85,23 @@ export const commands: readonly CommandDefinition[] = [
       ),
       option("expires", "DURATION", "30d, 12h, 15m or 30s (default never)"),
       option("shared", null, "devices enrolled with the key do not belong to it alone"),
-      ...common,
+      ...ofKeys,
     ],
   },
   {
     name: "keys list",
     summary: "List the keys.",
     operands: [],
-    options: [option("json", null, "as JSON"), ...common],
+    options: [option("json", null, "as JSON"), ...ofKeys],
   },
-  { name: "keys disable", summary: "Take a key out of use.", operands: ["ID"], options: common },
-  { name: "keys enable", summary: "Put a disabled key back into use.", operands: ["ID"], options: common },
-  { name: "keys revoke", summary: "End a key for good.", operands: ["ID"], options: common },
+  { name: "keys disable", summary: "Take a key out of use.", operands: ["ID"], options: ofKeys },
+  { name: "keys enable", summary: "Put a disabled key back into use.", operands: ["ID"], options: ofKeys },
+  { name: "keys revoke", summary: "End a key for good.", operands: ["ID"], options: ofKeys },
   {
     name: "keys rotate",
     summary: "Give a key a new secret and print it, once.",
     operands: ["ID"],
-    options: [option("overlap", "DURATION", "how long the old one stays good (default 1h)"), ...common],
+    options: [option("overlap", "DURATION", "how long the old one stays good (default 1h)"), ...ofKeys],
   },
   {
     name: "config check",

@@ -6,8 +6,14 @@ import { printable } from "./printable.ts";
 /** When each key was used last, in epoch milliseconds by id. */
 type LastUses = ReadonlyMap<string, number>;
 
+/** What of a key stands in the table. */
+export type TableKey = Pick<
+  KeyRecord,
+  "id" | "name" | "tenant" | "scopes" | "deviceIds" | "createdAt" | "expiresAt" | "revokedAt" | "disabledAt"
+>;
+
 /** The keys as a table for people. A use shows up to 30 seconds later. */
-export function formatKeyTable(records: readonly KeyRecord[], nowMs: number, lastUses: LastUses = new Map()): string {
+export function formatKeyTable(records: readonly TableKey[], nowMs: number, lastUses: LastUses = new Map()): string {
   if (records.length === 0) return "There are no keys.\n";
   const header = ["ID", "NAME", "TENANT", "SCOPES", "DEVICES", "CREATED", "EXPIRES", "LAST USED", "STATE"];
   const rows = [header, ...records.map((record) => tableRow(record, nowMs, lastUses).map(printable))];
@@ -30,7 +36,7 @@ export function formatKeyJson(records: readonly KeyRecord[], nowMs: number, last
   return `${lines.map(printable).join("\n")}\n`;
 }
 
-function tableRow(record: KeyRecord, nowMs: number, lastUses: LastUses): string[] {
+function tableRow(record: TableKey, nowMs: number, lastUses: LastUses): string[] {
   const lastUsedAt = lastUses.get(record.id);
   return [
     record.id,

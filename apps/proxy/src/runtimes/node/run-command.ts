@@ -16,6 +16,7 @@ import {
   revokeKeyCommand,
   rotateKeyCommand,
 } from "./key-commands.ts";
+import { remoteKeyCommand } from "./remote-key-commands.ts";
 import { startCommand } from "./start.ts";
 
 const run: Readonly<Record<CommandName, (parsed: ParsedCommand) => void | Promise<void>>> = {
@@ -51,7 +52,7 @@ export async function runCommand(words: readonly string[]): Promise<0 | 1 | 2> {
 
 async function runParsed(parsed: ParsedCommand): Promise<0 | 1 | 2> {
   try {
-    await run[parsed.command.name](parsed);
+    await (parsed.options.has("url") ? remoteKeyCommand : run[parsed.command.name])(parsed);
     return 0;
   } catch (error) {
     if (error instanceof KeyStoreUnavailableError) {

@@ -1,0 +1,55 @@
+/** `letta-proxy keys ... --url`: keys of a gateway elsewhere, by its administration. */
+import { type LaunchedProxy, launchProxy, runLettaProxy } from "@letta-environments/testkit";
+import { afterAll, beforeAll, expect, test } from "vitest";
+
+let proxy: LaunchedProxy;
+let adminKey: string;
+
+beforeAll(async () => {
+  proxy = await launchProxy();
+  adminKey = await proxy.createKey({ scopes: ["admin"] });
+}, 60_000);
+afterAll(() => proxy?.stop());
+
+function keys(...words: readonly string[]): Promise<{ readonly stdout: string; readonly stderr: string }> {
+  return runLettaProxy(["keys", ...words, "--url", proxy.url], { ADMIN_TOKEN: adminKey });
+}
+
+function statusOf(key: string): Promise<number> {
+  return fetch(`${proxy.url}/v1/environments`, { headers: { authorization: `Bearer ${key}` } }).then(
+    ({ status }) => status,
+  );
+}
+
+test("a key is created, listed, taken out of use, put back, rotated and revoked at a gateway elsewhere", async () => {
+  const key = (await keys("create", "--name", "far", "--scope", "list")).stdout.trim();
+  const id = key.split("_")[1] ?? "";
+  expect(await statusOf(key)).toBe(200);
+  expect((await keys("list")).stdout).toMatch(new RegExp(`${id} +far +default +list .* active`));
+  expect((await keys("disable", id)).stdout).toBe(`Disabled ${id}\n`);
+  expect(await statusOf(key)).toBe(401);
+  await keys("enable", id);
+  const rotated = (await keys("rotate", id, "--overlap", "0s")).stdout.trim();
+  expect([await statusOf(key), await statusOf(rotated)]).toEqual([401, 200]);
+  await keys("revoke", id);
+  expect(await statusOf(rotated)).toBe(401);
+  const listed = JSON.parse((await keys("list", "--json")).stdout) as readonly Record<string, unknown>[];
+  expect(listed.find((one) => one["id"] === id)).toMatchObject({ name: "far", state: "revoked" });
+});
+
+test("a refusal tells the rule, and neither a token nor a key", async () => {
+  const wrong = "lek_wrong-token-of-somebody";
+  const failed = runLettaProxy(["keys", "list", "--url", proxy.url], { ADMIN_TOKEN: wrong });
+  await expect(failed).rejects.toMatchObject({ code: 1, stdout: "", stderr: expect.stringContaining("answered 401") });
+  await expect(failed).rejects.not.toMatchObject({ stderr: expect.stringContaining(wrong) });
+  const tenant = keys("create", "--name", "x", "--tenant", "another");
+  await expect(tenant).rejects.toMatchObject({ code: 1, stderr: expect.stringContaining("administering key") });
+});
+
+test("without a token, with a data directory, or with a plain URL elsewhere nothing is asked", async () => {
+  const nowhere = ["keys", "list", "--url"];
+  await expect(runLettaProxy([...nowhere, proxy.url])).rejects.toMatchObject({ code: 1 });
+  const env = { ADMIN_TOKEN: adminKey };
+  await expect(runLettaProxy([...nowhere, proxy.url, "--data-dir", "d"], env)).rejects.toMatchObject({ code: 2 });
+  await expect(runLettaProxy([...nowhere, "http://gateway.example"], env)).rejects.toMatchObject({ code: 2 });
+});
