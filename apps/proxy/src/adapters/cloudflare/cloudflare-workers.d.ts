@@ -1,4 +1,4 @@
-/** The part of the runtime's own module that is used; `test/cloudflare/runtime-types.test-d.ts` holds it against Cloudflare's types. */
+/** The part of the runtime's own module that is used; `test/cloudflare/runtime-types.test.ts` holds it against Cloudflare's types. */
 declare module "cloudflare:workers" {
   import type { DurableStorage } from "@letta-environments/platform/cloudflare";
 

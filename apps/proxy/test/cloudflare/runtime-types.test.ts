@@ -1,0 +1,11 @@
+import type { Cache, DurableObjectNamespace, DurableObjectStorage } from "@cloudflare/workers-types";
+import type { DurableStorage } from "@letta-environments/platform/cloudflare";
+import { expectTypeOf, test } from "vitest";
+import type { ObjectNamespace } from "../../src/adapters/cloudflare/object-namespace.ts";
+
+test("what is declared here of the runtime is what Cloudflare's own types say", () => {
+  expectTypeOf<DurableObjectStorage["transactionSync"]>().toExtend<DurableStorage["transactionSync"]>();
+  expectTypeOf<DurableObjectStorage["sql"]["exec"]>().toBeCallableWith("SELECT ?", 1, "a", null, new ArrayBuffer(1));
+  expectTypeOf<DurableObjectNamespace>().toExtend<ObjectNamespace<object>>();
+  expectTypeOf<Cache["delete"]>().toBeCallableWith("https://a.invalid/");
+});
