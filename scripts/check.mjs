@@ -36,6 +36,7 @@ const steps = [
   ["configuration schema", () => script("config-schema.mjs")],
   ["generated files", () => script("../packages/schema/scripts/generate.ts")],
   ["runtimes", () => script("runtime-matrix.mjs")],
+  ["bundle budgets", () => script("check-budgets.mjs")],
   ["build", () => runTasks(["build"])],
   ["packages", () => script("check-packages.mjs")],
 ];

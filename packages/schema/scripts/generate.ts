@@ -5,10 +5,14 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
+import { emitDrift } from "./emit-drift.ts";
 import { emitGuards } from "./emit-guards.ts";
 import { wireTypes } from "./wire-types.ts";
 
-const files: readonly (readonly [name: string, text: string])[] = [["src/guards.gen.ts", emitGuards(wireTypes)]];
+const files: readonly (readonly [name: string, text: string])[] = [
+  ["src/guards.gen.ts", emitGuards(wireTypes)],
+  ["src/drift.gen.ts", emitDrift(wireTypes)],
+];
 
 const folder = join(import.meta.dirname, "..");
 for (const [name, text] of files) {

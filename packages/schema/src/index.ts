@@ -37,7 +37,6 @@ export { IdentifierSchema } from "./identifier.ts";
 export { identifierRule, isIdentifier, reservedIdentifiers } from "./is-identifier.ts";
 export {
   type EnvironmentSource,
-  formatListQuery,
   type ListEnvironmentsQuery,
   ListEnvironmentsQuerySchema,
   ListLimitSchema,
@@ -49,12 +48,10 @@ export {
   ApprovalDecisionSchema,
   type ApprovalMessage,
   ApprovalMessageSchema,
-  isApprovalMessage,
   maxReferenceLength,
   type SendMessageBody,
   SendMessageBodySchema,
   type SendMessageResponse,
-  SendMessageResponseSchema,
   type TextPart,
   TextPartSchema,
   type ToolReturn,
@@ -66,14 +63,7 @@ export { type OpenEnum, openEnum } from "./open-enum.ts";
 export { jsonResponse, type PlainHeaders, type PlainRequest, type PlainResponse } from "./plain-http.ts";
 export { isOnline, onlineWindowMs } from "./presence.ts";
 export type { DeviceAllowlist, Principal } from "./principal.ts";
-export {
-  type Problem,
-  problemBody,
-  type ProblemOptions,
-  problemResponse,
-  ProblemSchema,
-  problemType,
-} from "./problem.ts";
+export { type Problem, problemBody, type ProblemOptions, problemResponse, problemType } from "./problem.ts";
 export {
   type ProblemCode,
   problemCodes,
@@ -81,11 +71,11 @@ export {
   problemDefinitions,
   type ProblemIssue,
 } from "./problem-definitions.ts";
-export {
-  type RegisterRequest,
-  RegisterRequestSchema,
-  type RegisterResponse,
-  RegisterResponseSchema,
-} from "./register.ts";
+export { type RegisterRequest, RegisterRequestSchema, type RegisterResponse } from "./register.ts";
 export { type Scope, scopes } from "./scope.ts";
 export { defaultListLimit, maxListLimit } from "./wire-rules.ts";
+export { isApprovalMessage } from "./is-approval-message.ts";
+export { SendMessageResponseSchema } from "./send-message-response-schema.ts";
+export { RegisterResponseSchema } from "./register-response-schema.ts";
+export { ProblemSchema } from "./problem-schema.ts";
+export { formatListQuery } from "./format-list-query.ts";

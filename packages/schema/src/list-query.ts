@@ -52,13 +52,4 @@ export const ListEnvironmentsQuerySchema: v.GenericSchema<unknown, ListEnvironme
   ),
 });
 
-/** Values to wire strings; absent members stay absent. */
-export function formatListQuery(query: ListEnvironmentsQuery): ListEnvironmentsWireQuery {
-  return {
-    ...(query.after !== undefined && { after: query.after }),
-    ...(query.limit !== undefined && { limit: String(query.limit) }),
-    ...(query.onlineOnly !== undefined && { onlineOnly: String(query.onlineOnly) }),
-    ...(query.source !== undefined && { source: query.source }),
-    ...(query.userId !== undefined && { userId: query.userId }),
-  };
-}
+export { formatListQuery } from "./format-list-query.ts";

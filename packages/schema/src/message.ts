@@ -140,13 +140,6 @@ export const SendMessageBodySchema: v.GenericSchema<unknown, SendMessageBody> = 
   ),
 });
 
-/** {@link SendMessageResponse}, read tolerantly. */
-export const SendMessageResponseSchema: v.GenericSchema<unknown, SendMessageResponse> = wireObject({
-  message: v.string(),
-  success: v.boolean(),
-});
+export { SendMessageResponseSchema } from "./send-message-response-schema.ts";
 
-/** Tells an approval message from a user message. */
-export function isApprovalMessage(message: UserMessage | ApprovalMessage): message is ApprovalMessage {
-  return "approvals" in message;
-}
+export { isApprovalMessage } from "./is-approval-message.ts";

@@ -25,6 +25,7 @@ export interface ProblemIssue {
 /** Where draft-ietf-httpapi-ratelimit-headers-11 section 5 has its problem types registered. */
 const registeredTypes = "https://iana.org/assignments/http-problem-types";
 
+// @__NO_SIDE_EFFECTS__
 function define(
   status: number,
   title: string,
@@ -283,4 +284,4 @@ export const problemDefinitions: Readonly<Record<ProblemCode, ProblemDefinition>
 };
 
 /** Every {@link ProblemCode}. */
-export const problemCodes: readonly ProblemCode[] = Object.keys(problemDefinitions) as ProblemCode[];
+export const problemCodes: readonly ProblemCode[] = /* @__PURE__ */ Object.keys(problemDefinitions) as ProblemCode[];

@@ -1,4 +1,3 @@
-import * as v from "valibot";
 import type { PlainHeaders, PlainResponse } from "./plain-http.ts";
 import {
   type ProblemCode,
@@ -6,7 +5,6 @@ import {
   problemDefinitions,
   type ProblemIssue,
 } from "./problem-definitions.ts";
-import { wireObject } from "./wire-object.ts";
 
 /**
  * An error body: RFC 9457 problem details that also carry the members every known client of the API reads
@@ -28,17 +26,7 @@ export interface Problem {
   errors?: ProblemIssue[];
 }
 
-/** {@link Problem} as a caller may read it: tolerant, since an upstream can have its own members. */
-export const ProblemSchema: v.GenericSchema<unknown, Problem> = wireObject({
-  type: v.string(),
-  title: v.string(),
-  status: v.number(),
-  detail: v.string(),
-  message: v.string(),
-  error: v.string(),
-  errorCode: v.string(),
-  errors: v.exactOptional(v.array(wireObject({ member: v.string(), rule: v.string() }))),
-});
+export { ProblemSchema } from "./problem-schema.ts";
 
 /** What differs between two occurrences of a problem. */
 export interface ProblemOptions {

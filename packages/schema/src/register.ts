@@ -35,10 +35,4 @@ export const RegisterRequestSchema: v.GenericSchema<unknown, RegisterRequest> = 
   metadata: v.exactOptional(EnvironmentMetadataSchema),
 });
 
-/** {@link RegisterResponse}. */
-export const RegisterResponseSchema: v.GenericSchema<unknown, RegisterResponse> = wireObject({
-  connectionId: v.string(),
-  wsUrl: v.string(),
-  supportsSplitStatusChannels: v.exactOptional(v.boolean()),
-  supportsPairedListenerGenerations: v.exactOptional(v.boolean()),
-});
+export { RegisterResponseSchema } from "./register-response-schema.ts";

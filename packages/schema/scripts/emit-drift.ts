@@ -1,0 +1,77 @@
+import { objectsOf, type Shape } from "./shape.ts";
+import type { WireType } from "./wire-types.ts";
+
+type ObjectShape = Extract<Shape, { kind: "object" }>;
+
+/** TypeScript of the drift finders: one pass over an accepted answer, with the names that are known as lists. */
+export function emitDrift(types: readonly WireType[]): string {
+  const responses = types.filter(({ isResponse }) => isResponse);
+  const objects = new Map(responses.flatMap(({ shape }) => objectsOf(shape)).map((object) => [object.name, object]));
+  const modules = new Set(responses.map(({ module }) => module));
+  const imports = [...modules].map((module) => {
+    const names = responses.filter((type) => type.module === module).map(({ name }) => name);
+    return `import type { ${names.sort().join(", ")} } from "./${module}";`;
+  });
+  const helpers = 'import { createPlace, type Drift, type DriftReport, lookAtMembers, lookAtValue } from "./drift.ts";';
+  return [
+    "// Written by scripts/generate.ts from the schemas; never edited.",
+    ...[...imports, helpers].sort(),
+    "",
+    'export type { Drift } from "./drift.ts";',
+    "",
+    ...[...objects.values()].map(({ name, members }) => {
+      const names = members.map((member) => member.name);
+      return `const ${namesOf(name)}: readonly string[] = ${JSON.stringify(names)};\n`;
+    }),
+    ...responses.map(emitFinder),
+  ].join("\n");
+}
+
+function emitFinder({ name, shape }: WireType): string {
+  const places: string[] = [];
+  if (shape.kind !== "object") throw new Error(`${name} is no object`);
+  const body = emitLook(shape, "value", "", places);
+  return [
+    `/** What a {@link ${name}} holds beyond this package: unknown members, and unknown values of open enums. */`,
+    `export const find${name}Drift = (value: ${name}): Drift[] => {`,
+    ...indent(["const report: DriftReport = new Map();", ...places, ...body, "return [...report.values()];"]),
+    "};",
+    "",
+  ].join("\n");
+}
+
+/** Statements that look at `access`, whose members stand below `path`; they name the places they need. */
+function emitLook(object: ObjectShape, access: string, path: string, places: string[]): string[] {
+  const place = addPlace(path, namesOf(object.name), places);
+  const members = object.members.flatMap(({ name, optional, shape }) => {
+    const inner = emitMember(shape, `${access}.${name}`, path + name, places);
+    return inner.length === 0 || !optional || shape.kind === "text"
+      ? inner
+      : [`if (${access}.${name} !== undefined) {`, ...indent(inner), "}"];
+  });
+  return [`lookAtMembers(${place}, ${access});`, ...members];
+}
+
+function emitMember(shape: Shape, access: string, path: string, places: string[]): string[] {
+  if (shape.kind === "object") return emitLook(shape, access, `${path}.`, places);
+  if (shape.kind === "text" && shape.known.length > 0) {
+    return [`lookAtValue(${addPlace(path, JSON.stringify(shape.known), places)}, ${access});`];
+  }
+  if (shape.kind !== "array") return [];
+  const inner = emitMember(shape.item, "item", `${path}[]`, places);
+  return inner.length === 0 ? [] : [`for (const item of ${access}) {`, ...indent(inner), "}"];
+}
+
+function addPlace(path: string, known: string, places: string[]): string {
+  const name = `place${places.length}`;
+  places.push(`const ${name} = createPlace(${JSON.stringify(path)}, ${known}, report);`);
+  return name;
+}
+
+function namesOf(object: string): string {
+  return `${object.charAt(0).toLowerCase()}${object.slice(1)}Members`;
+}
+
+function indent(lines: readonly string[]): string[] {
+  return lines.map((line) => `  ${line}`);
+}

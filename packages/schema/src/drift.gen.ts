@@ -1,0 +1,94 @@
+// Written by scripts/generate.ts from the schemas; never edited.
+import type { Environment, EnvironmentList } from "./environment.ts";
+import type { Problem } from "./problem.ts";
+import type { RegisterResponse } from "./register.ts";
+import type { SendMessageResponse } from "./message.ts";
+import { createPlace, type Drift, type DriftReport, lookAtMembers, lookAtValue } from "./drift.ts";
+
+export type { Drift } from "./drift.ts";
+
+const selfUpdateMembers: readonly string[] = ["supported","writable","install_path","manual_command","reason"];
+
+const environmentMetadataMembers: readonly string[] = ["gitBranch","lettaCodeVersion","nodeVersion","os","self_update","supported_commands","workingDirectory"];
+
+const environmentMembers: readonly string[] = ["id","connectedAt","connectionId","connectionName","deviceId","firstSeenAt","lastHeartbeat","lastSeenAt","organizationId","podId","apiKeyOwner","currentMode","metadata","userId"];
+
+const environmentListMembers: readonly string[] = ["connections","hasNextPage"];
+
+const sendMessageResponseMembers: readonly string[] = ["message","success"];
+
+const registerResponseMembers: readonly string[] = ["connectionId","wsUrl","supportsSplitStatusChannels","supportsPairedListenerGenerations"];
+
+const errorsMembers: readonly string[] = ["member","rule"];
+
+const problemMembers: readonly string[] = ["type","title","status","detail","message","error","errorCode","errors"];
+
+/** What a {@link Environment} holds beyond this package: unknown members, and unknown values of open enums. */
+export const findEnvironmentDrift = (value: Environment): Drift[] => {
+  const report: DriftReport = new Map();
+  const place0 = createPlace("", environmentMembers, report);
+  const place1 = createPlace("currentMode", ["default","standard","acceptEdits","bypassPermissions","unrestricted"], report);
+  const place2 = createPlace("metadata.", environmentMetadataMembers, report);
+  const place3 = createPlace("metadata.self_update.", selfUpdateMembers, report);
+  lookAtMembers(place0, value);
+  lookAtValue(place1, value.currentMode);
+  if (value.metadata !== undefined) {
+    lookAtMembers(place2, value.metadata);
+    if (value.metadata.self_update !== undefined) {
+      lookAtMembers(place3, value.metadata.self_update);
+    }
+  }
+  return [...report.values()];
+};
+
+/** What a {@link EnvironmentList} holds beyond this package: unknown members, and unknown values of open enums. */
+export const findEnvironmentListDrift = (value: EnvironmentList): Drift[] => {
+  const report: DriftReport = new Map();
+  const place0 = createPlace("", environmentListMembers, report);
+  const place1 = createPlace("connections[].", environmentMembers, report);
+  const place2 = createPlace("connections[].currentMode", ["default","standard","acceptEdits","bypassPermissions","unrestricted"], report);
+  const place3 = createPlace("connections[].metadata.", environmentMetadataMembers, report);
+  const place4 = createPlace("connections[].metadata.self_update.", selfUpdateMembers, report);
+  lookAtMembers(place0, value);
+  for (const item of value.connections) {
+    lookAtMembers(place1, item);
+    lookAtValue(place2, item.currentMode);
+    if (item.metadata !== undefined) {
+      lookAtMembers(place3, item.metadata);
+      if (item.metadata.self_update !== undefined) {
+        lookAtMembers(place4, item.metadata.self_update);
+      }
+    }
+  }
+  return [...report.values()];
+};
+
+/** What a {@link SendMessageResponse} holds beyond this package: unknown members, and unknown values of open enums. */
+export const findSendMessageResponseDrift = (value: SendMessageResponse): Drift[] => {
+  const report: DriftReport = new Map();
+  const place0 = createPlace("", sendMessageResponseMembers, report);
+  lookAtMembers(place0, value);
+  return [...report.values()];
+};
+
+/** What a {@link RegisterResponse} holds beyond this package: unknown members, and unknown values of open enums. */
+export const findRegisterResponseDrift = (value: RegisterResponse): Drift[] => {
+  const report: DriftReport = new Map();
+  const place0 = createPlace("", registerResponseMembers, report);
+  lookAtMembers(place0, value);
+  return [...report.values()];
+};
+
+/** What a {@link Problem} holds beyond this package: unknown members, and unknown values of open enums. */
+export const findProblemDrift = (value: Problem): Drift[] => {
+  const report: DriftReport = new Map();
+  const place0 = createPlace("", problemMembers, report);
+  const place1 = createPlace("errors[].", errorsMembers, report);
+  lookAtMembers(place0, value);
+  if (value.errors !== undefined) {
+    for (const item of value.errors) {
+      lookAtMembers(place1, item);
+    }
+  }
+  return [...report.values()];
+};
