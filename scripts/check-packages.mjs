@@ -1,13 +1,37 @@
-/** Packs every published package as it would be published and holds the tarball against publint. Build first. */
+/** Packs every published package as it would be published and holds the tarball against publint and are-the-types-wrong. Build first. */
+import { execFile } from "node:child_process";
 import { mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
+import { promisify } from "node:util";
 import { publint } from "publint";
 import { formatMessage } from "publint/utils";
 import { runPnpm } from "./lib/pnpm.mjs";
 import { repositoryRoot } from "./lib/repository-root.mjs";
 import { workspacePackages } from "./lib/workspace.mjs";
+
+/**
+ * What types resolve to, for those who import: the packages have no CommonJS.
+ *
+ * @param {string} tarball @returns {Promise<string[]>} what is wrong
+ */
+async function checkTypes(tarball) {
+  const attw = join(repositoryRoot, "node_modules", ".bin", "attw");
+  const run = promisify(execFile)(attw, [
+    tarball,
+    "--profile",
+    "esm-only",
+    "--format",
+    "ascii",
+    "--no-emoji",
+    "--no-color",
+  ]);
+  return run.then(
+    () => [],
+    (/** @type {{ stdout?: string, message: string }} */ { stdout, message }) => [`types: ${stdout || message}`],
+  );
+}
 
 /** @param {string} folder @returns {Promise<string[]>} what is wrong with the package */
 async function checkPackage(folder) {
@@ -27,6 +51,7 @@ async function checkPackage(folder) {
       /^(?:workspace|catalog):/.test(range),
     );
     return [
+      ...(await checkTypes(join(target, tarball))),
       ...broken.map((message) => formatMessage(message, pkg, { color: false }) ?? message.code),
       ...unreplaced.map(([name, range]) => `dependency ${name} would be published as ${range}`),
     ];
