@@ -1,0 +1,38 @@
+/** The known word that was probably meant, or `null`: at most two slips away, and closer than half of the word. */
+export function suggestWord(word: string, known: readonly string[]): string | null {
+  let best: string | null = null;
+  let least = Math.min(2, Math.ceil(word.length / 2) - 1);
+  for (const candidate of known) {
+    const slips = editDistance(word.toLowerCase(), candidate.toLowerCase());
+    if (slips < least || (slips === least && best === null)) {
+      best = candidate;
+      least = slips;
+    }
+  }
+  return best;
+}
+
+/** Letters to add, drop, replace or swap with their neighbour (optimal string alignment). */
+function editDistance(from: string, to: string): number {
+  // A long word is no slip of a short one, and need not be compared.
+  if (Math.abs(from.length - to.length) > 2) return 3;
+  let beforeLast: number[] = [];
+  let last = Array.from({ length: to.length + 1 }, (_, index) => index);
+  for (let row = 1; row <= from.length; row += 1) {
+    const current = [row];
+    for (let column = 1; column <= to.length; column += 1) {
+      const same = from[row - 1] === to[column - 1];
+      let cost = Math.min(at(last, column) + 1, at(current, column - 1) + 1, at(last, column - 1) + (same ? 0 : 1));
+      const swapped = row > 1 && column > 1 && from[row - 1] === to[column - 2] && from[row - 2] === to[column - 1];
+      if (swapped) cost = Math.min(cost, at(beforeLast, column - 2) + 1);
+      current.push(cost);
+    }
+    beforeLast = last;
+    last = current;
+  }
+  return at(last, to.length);
+}
+
+function at(row: readonly number[], index: number): number {
+  return row[index] ?? Number.POSITIVE_INFINITY;
+}

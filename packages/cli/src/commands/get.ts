@@ -1,0 +1,17 @@
+import { type ExitCode, exitCodes } from "../exit-code.ts";
+import { formatEnvironmentDetails, formatEnvironmentMembers } from "../format/format-environment.ts";
+import { formatJson } from "../format/format-json.ts";
+import { resolveDevice } from "../resolve-device.ts";
+import type { CommandContext } from "./command-context.ts";
+
+/** `letta-env get DEVICE`. */
+export async function getCommand(context: CommandContext): Promise<ExitCode> {
+  const { host, parsed, paint, isJson } = context;
+  const environment = await resolveDevice(await context.connect(), parsed.operands[0] ?? "", host.clock.now());
+  const nowMs = host.clock.now();
+  const plain = host.stdout.isTerminal
+    ? () => formatEnvironmentDetails(environment, nowMs, paint)
+    : () => formatEnvironmentMembers(environment, nowMs);
+  await host.stdout.write(isJson ? formatJson(environment) : plain());
+  return exitCodes.done;
+}

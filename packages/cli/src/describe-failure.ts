@@ -1,0 +1,79 @@
+import { isLettaEnvironmentsError, type LettaEnvironmentsError } from "@letta-environments/client";
+import { CommandError } from "./command-error.ts";
+import type { ParsedCommand } from "./command-line/parse-command-line.ts";
+import { type ExitCode, exitCodes } from "./exit-code.ts";
+import { exitCodeOf } from "./exit-code-of.ts";
+import type { DeliveryReport } from "./format/format-delivery.ts";
+import type { Host } from "./host.ts";
+
+/** What was being done. */
+export interface FailureContext {
+  readonly host: Host;
+  readonly parsed: ParsedCommand;
+  /** The message that was on its way, where there was one. */
+  readonly sent?: DeliveryReport;
+}
+
+/** Turns what was thrown into what is printed. Rethrows what is a defect of this program. */
+export function describeFailure(error: unknown, { host, parsed, sent }: FailureContext): CommandError {
+  if (error instanceof CommandError) return error;
+  if (host.interrupted.aborted) return interrupted(host, parsed, sent);
+  if (!isLettaEnvironmentsError(error)) throw error;
+  const exitCode = exitCodeOf(error, sent !== undefined);
+  const wait = error.retryAfterMs === null ? "" : `; try again in ${Math.ceil(error.retryAfterMs / 1_000)} s`;
+  return new CommandError(exitCode, `${messageOf(error)}${wait}`, [
+    ...(exitCode === exitCodes.unknown ? [repeatHint(sent)] : []),
+    ...(parsed.options.has("verbose") ? verboseLines(error) : []),
+  ]);
+}
+
+function interrupted(
+  { interrupted: { reason } }: Host,
+  { command }: ParsedCommand,
+  sent?: DeliveryReport,
+): CommandError {
+  const exitCode: ExitCode = reason === "SIGTERM" ? exitCodes.terminated : exitCodes.interrupted;
+  if (sent !== undefined) {
+    return new CommandError(exitCode, "ended while the message was on its way; it is not known whether it was taken", [
+      repeatHint(sent),
+    ]);
+  }
+  const isSend = command.name === "send" || command.name === "approve" || command.name === "deny";
+  return new CommandError(exitCode, isSend ? "ended; nothing was sent" : "ended");
+}
+
+function repeatHint(sent: DeliveryReport | undefined): string {
+  const messageId = sent?.messageId ?? null;
+  if (messageId === null)
+    return "A decision has no id to repeat it by: see what the device did before you send it again.";
+  return `Repeat the same command with --message-id ${messageId} to learn the outcome; the message runs once.`;
+}
+
+function messageOf(error: LettaEnvironmentsError): string {
+  const rules = error.code === "invalid_argument" ? [] : error.issues.map(({ member, rule }) => `${member} ${rule}`);
+  const reason = error.status === null ? causeCode(error) : null;
+  const details = [...rules, ...(reason === null ? [] : [reason])].join("; ");
+  return `${error.code}: ${error.message.replace(/\.$/, "")}${details === "" ? "" : ` (${details})`}`;
+}
+
+/** The code that the system gave to a broken connection: `ECONNREFUSED`, `DEPTH_ZERO_SELF_SIGNED_CERT`. */
+function causeCode(error: Error): string | null {
+  for (
+    let cause: unknown = error.cause, depth = 0;
+    cause instanceof Error && depth < 5;
+    cause = cause.cause, depth += 1
+  ) {
+    if ("code" in cause && typeof cause.code === "string" && /^\w{1,60}$/.test(cause.code)) return cause.code;
+  }
+  return null;
+}
+
+function verboseLines({ status, requestId, cause, retryable }: LettaEnvironmentsError): string[] {
+  const rows: readonly (readonly [string, unknown])[] = [
+    ["status", status],
+    ["request id", requestId],
+    ["may be repeated", retryable ? "yes" : "no"],
+    ["cause", cause instanceof Error ? cause.message.slice(0, 300) : null],
+  ];
+  return rows.flatMap(([name, value]) => (value === null ? [] : [`  ${name}: ${String(value)}`]));
+}

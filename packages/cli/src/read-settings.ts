@@ -1,0 +1,60 @@
+import { misuse } from "./command-error.ts";
+import { parseDuration } from "./command-line/parse-duration.ts";
+import type { Host } from "./host.ts";
+
+/** How to reach a server. */
+export interface Settings {
+  readonly baseUrl: string;
+  readonly apiKey: string;
+  readonly timeoutMs: number | undefined;
+}
+
+const loopbackHost = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/;
+const maxKeyBytes = 16_384;
+
+/** Reads address, key and time limit from options and environment. Rejects with a `CommandError` that names what is wrong. */
+export async function readSettings(host: Host, option: (name: string) => string | undefined): Promise<Settings> {
+  const timeout = option("timeout");
+  const timeoutMs = timeout === undefined ? undefined : parseDuration("--timeout", timeout);
+  const baseUrl = readBaseUrl(host, option);
+  return { baseUrl, apiKey: await readKey(host, option("api-key-file")), timeoutMs };
+}
+
+function readBaseUrl(host: Host, option: (name: string) => string | undefined): string {
+  const given = option("base-url");
+  const text = given ?? host.variable("LETTA_BASE_URL") ?? "";
+  const name = given === undefined ? "LETTA_BASE_URL" : "--base-url";
+  if (text === "") {
+    throw misuse(
+      "LETTA_BASE_URL is not set: the address of the gateway, such as http://127.0.0.1:8787 (or --base-url URL)",
+    );
+  }
+  const url = URL.canParse(text) ? new URL(text) : null;
+  const isUsable = url !== null && /^https?:$/.test(url.protocol) && url.username + url.password === "";
+  if (!isUsable || /[?#]/.test(text)) {
+    throw misuse(`${name} must be an absolute http or https URL without user, query or fragment`);
+  }
+  if (url.protocol === "http:" && !loopbackHost.test(url.hostname) && option("allow-insecure") === undefined) {
+    throw misuse(
+      `${name} must be https: (http: is for loopback, or with --allow-insecure), or the key would cross the network in clear`,
+    );
+  }
+  return text;
+}
+
+async function readKey(host: Host, path: string | undefined): Promise<string> {
+  const key = path === undefined ? (host.variable("LETTA_API_KEY") ?? "") : await readKeyFile(host, path);
+  const name = path === undefined ? "LETTA_API_KEY" : "the file of --api-key-file";
+  if (key === "" && path === undefined) throw misuse("LETTA_API_KEY is not set: your key (or --api-key-file FILE)");
+  if (!/^[\x21-\x7e]+$/.test(key)) throw misuse(`${name} must hold one key: visible ASCII characters, without spaces`);
+  return key;
+}
+
+async function readKeyFile(host: Host, path: string): Promise<string> {
+  try {
+    return (await host.readFile(path, maxKeyBytes)).trim();
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? String(error.code) : "unknown reason";
+    throw misuse(`the file of --api-key-file cannot be read (${code})`);
+  }
+}

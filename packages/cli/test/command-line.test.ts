@@ -1,0 +1,440 @@
+/** `letta-env` as a user runs it: a process of its own, a real gateway, scripted devices. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, open, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
+import type { EnvironmentList } from "@letta-environments/client";
+import {
+  connectScriptedDevice,
+  createFakeUpstream,
+  registerDevice,
+  type ScriptedDevice,
+} from "@letta-environments/testkit";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { type Gateway, launchGateway } from "./support/gateway.ts";
+import { entry, runCli, startCli } from "./support/run-cli.ts";
+
+// Every test starts a process, on a machine that may be busy with others.
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
+
+let gateway: Gateway;
+let laptop: ScriptedDevice;
+let silent: ScriptedDevice;
+let folder = "";
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "letta-env-"));
+  gateway = await launchGateway();
+  const options = { baseUrl: gateway.proxy.url, apiKey: gateway.deviceKey };
+  laptop = await connectScriptedDevice({ ...options, deviceId: "device-1", connectionName: "laptop" });
+  silent = await connectScriptedDevice({
+    ...options,
+    deviceId: "device-2",
+    connectionName: "silent",
+    acknowledge: () => null,
+  });
+  await connectScriptedDevice({
+    ...options,
+    deviceId: "device-3",
+    connectionName: "grumpy",
+    acknowledge: (input) => ({
+      type: "input_accepted",
+      request_id: input["request_id"],
+      runtime: input["runtime"],
+      accepted: false,
+      error: "No such agent\u001b[2J",
+    }),
+  });
+  await registerDevice({ ...options, deviceId: "device-4", connectionName: "asleep" });
+  await registerDevice({ ...options, deviceId: "twin-1", connectionName: "twin" });
+  await registerDevice({ ...options, deviceId: "twin-2", connectionName: "twin" });
+});
+
+afterAll(async () => {
+  await laptop?.terminate();
+  await silent?.terminate();
+  await gateway?.proxy.stop();
+  await rm(folder, { recursive: true, force: true });
+});
+
+const run = (args: readonly string[], input?: string | Uint8Array) =>
+  runCli(args, { env: gateway.env, ...(input !== undefined && { input }) });
+
+/** What the device was given as the text of its latest message. */
+function latestInput(device: ScriptedDevice): string {
+  return JSON.stringify(device.received.frames.findLast((frame) => frame.type === "input"));
+}
+
+/** Resolves when the gateway has answered one more request for a device than by now. */
+function nextRetrieval(): Promise<unknown> {
+  const count = (): number => gateway.proxy.process.output().split("retrieveEnvironment").length;
+  const before = count();
+  return vi.waitUntil(() => count() > before, { timeout: 20_000 });
+}
+
+describe("list", () => {
+  test("in a pipe is a line a device in columns separated by tabs, without colours", async () => {
+    const { code, stdout, stderr } = await run(["list"]);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    const rows = stdout
+      .split("\n")
+      .slice(0, -1)
+      .map((line) => line.split("\t"));
+    expect(rows.map(([deviceId, name, status]) => [deviceId, name, status]).sort()).toEqual([
+      ["device-1", "laptop", "online"],
+      ["device-2", "silent", "online"],
+      ["device-3", "grumpy", "online"],
+      ["device-4", "asleep", "offline"],
+      ["twin-1", "twin", "offline"],
+      ["twin-2", "twin", "offline"],
+    ]);
+    for (const columns of rows) {
+      expect(columns).toHaveLength(6);
+      expect(columns[4]).toMatch(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/);
+    }
+    expect(rows.find(([deviceId]) => deviceId === "device-1")?.[5]).toBe(laptop.connectionId);
+  });
+
+  test("--json is one document as the API answers", async () => {
+    const { code, stdout } = await run(["list", "--json"]);
+    expect(code).toBe(0);
+    const { connections, hasNextPage } = JSON.parse(stdout) as EnvironmentList;
+    expect(hasNextPage).toBe(false);
+    expect(connections).toHaveLength(6);
+  });
+
+  test("--online, --limit and --all choose the devices; what is left is told in the JSON", async () => {
+    const online = await run(["list", "--online"]);
+    expect(online.stdout.match(/^device-[123]\t/gm)).toHaveLength(3);
+    expect(online.stdout.trimEnd().split("\n")).toHaveLength(3);
+    const limited = JSON.parse((await run(["list", "--limit", "2", "--json"])).stdout) as EnvironmentList;
+    expect([limited.connections.length, limited.hasNextPage]).toEqual([2, true]);
+    const all = JSON.parse((await run(["list", "--all", "--json"])).stdout) as EnvironmentList;
+    expect([all.connections.length, all.hasNextPage]).toEqual([6, false]);
+    expect((await run(["list", "--source", "remote"])).stdout).toBe("");
+    expect((await run(["list", "--user", "nobody"])).stdout).toBe("");
+  });
+
+  test("a reader that goes away is no failure and says nothing", async () => {
+    const child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", entry, "list"], {
+      env: { PATH: process.env["PATH"] ?? "", ...gateway.env },
+    });
+    child.stdout.destroy();
+    const [stderr, [code]] = await Promise.all([text(child.stderr), once(child, "close")]);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+  });
+
+  test("an output that cannot be written is a failure", async () => {
+    const full = await open("/dev/full", "w");
+    const child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", entry, "list"], {
+      env: { PATH: process.env["PATH"] ?? "", ...gateway.env },
+      stdio: ["ignore", full.fd, "pipe"],
+    });
+    const ended = once(child, "close");
+    const stderr = child.stderr === null ? "" : await text(child.stderr);
+    const [code] = await ended;
+    await full.close();
+    expect({ code, stderr }).toEqual({
+      code: 1,
+      stderr: "letta-env: standard output cannot be written (ENOSPC)\n",
+    });
+  });
+});
+
+describe("get", () => {
+  test("takes a deviceId or a name that one device has; a line a member in a pipe, or JSON", async () => {
+    const byId = await run(["get", "device-1"]);
+    expect(byId.code).toBe(0);
+    expect(byId.stdout).toContain("deviceId\tdevice-1\n");
+    expect(byId.stdout).toContain("connectionName\tlaptop\n");
+    expect(byId.stdout).toContain("metadata.os\tlinux\n");
+    expect(byId.stdout).toContain("status\tonline\n");
+    expect((await run(["get", "laptop"])).stdout).toBe(byId.stdout);
+    expect(JSON.parse((await run(["get", "laptop", "--json"])).stdout)).toMatchObject({ deviceId: "device-1" });
+  });
+
+  test("a name that several devices have is refused, with the candidates", async () => {
+    const { code, stdout, stderr } = await run(["get", "twin"]);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
+    expect(stderr).toMatch(
+      /^letta-env: 2 devices have this name; use the deviceId of one of them:\n {2}twin-1 {2}offline, seen .*\n {2}twin-2 {2}offline, seen .*\n$/,
+    );
+  });
+
+  test("a device that is not there is exit code 6, and a slip is recognised", async () => {
+    expect(await run(["get", "lapto"])).toEqual({
+      code: 6,
+      stdout: "",
+      stderr: "letta-env: there is no device with this id or name; did you mean laptop?\n",
+    });
+    expect((await run(["get", "a/../b"])).code).toBe(6);
+  });
+
+  test("a key that may read and not list finds devices by id; one that may list and not read finds them too", async () => {
+    for (const [scope, device, code] of [
+      ["read", "device-1", 0],
+      ["read", "laptop", 6],
+      ["list", "device-1", 0],
+      ["list", "laptop", 0],
+    ] as const) {
+      const key = await gateway.proxy.createKey({ scopes: [scope] });
+      expect((await runCli(["get", device], { env: { ...gateway.env, LETTA_API_KEY: key } })).code).toBe(code);
+    }
+  });
+});
+
+describe("send", () => {
+  test("hands the message to the agent on the device, waits for its word, and prints outcome and id", async () => {
+    const { code, stdout, stderr } = await run(["send", "laptop", "--agent", "a1", "--message-id", "m-1", "hello"]);
+    expect({ code, stdout, stderr }).toEqual({ code: 0, stdout: "accepted\tm-1\tdevice-1\n", stderr: "" });
+    expect(latestInput(laptop)).toContain('"hello"');
+    expect(latestInput(laptop)).toContain('"a1"');
+  });
+
+  test("the same message id runs once", async () => {
+    const words = ["send", "laptop", "--agent", "a1", "--message-id", "m-2", "once"];
+    expect((await run(words)).code).toBe(0);
+    const before = laptop.received.frames.length;
+    expect((await run(words)).code).toBe(0);
+    expect(laptop.received.frames).toHaveLength(before);
+    const other = await run(["send", "laptop", "--agent", "a1", "--message-id", "m-2", "another text"]);
+    expect(other.code).toBe(2);
+    expect(other.stderr).toMatch(/^letta-env: message_id_reused: /);
+  });
+
+  test("a message without an id gets a new one", async () => {
+    const first = await run(["send", "laptop", "--agent", "a1", "hi"]);
+    const second = await run(["send", "laptop", "--agent", "a1", "hi"]);
+    expect(first.stdout).toMatch(/^accepted\t[0-9a-f-]{36}\tdevice-1\n$/);
+    expect(second.stdout).not.toBe(first.stdout);
+  });
+
+  test("the message comes from standard input, by itself or for a dash, without the last line end", async () => {
+    for (const words of [
+      ["send", "laptop", "--agent", "a1"],
+      ["send", "laptop", "-", "--agent", "a1"],
+    ]) {
+      expect((await run(words, "two\nlines — ünïcode\n")).code).toBe(0);
+      expect(latestInput(laptop)).toContain(JSON.stringify("two\nlines — ünïcode"));
+    }
+  });
+
+  test("--connection sends to that connection; --conversation and --json are as they say", async () => {
+    const words = ["send", "--connection", laptop.connectionId, "--agent", "a1", "--conversation", "c1", "--json"];
+    const { code, stdout } = await run([...words, "--message-id", "m-3", "to a connection"]);
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout)).toEqual({
+      outcome: "accepted",
+      messageId: "m-3",
+      deviceId: null,
+      connectionId: laptop.connectionId,
+    });
+    expect(latestInput(laptop)).toContain('"c1"');
+  });
+
+  test("an offline device is exit code 3 and nothing is sent", async () => {
+    const { code, stdout, stderr } = await run(["send", "asleep", "--agent", "a1", "hello"]);
+    expect({ code, stdout }).toEqual({ code: 3, stdout: "" });
+    expect(stderr).toMatch(/asleep is offline .*; nothing was sent\n--wait-online waits for it\.\n$/);
+  });
+
+  test("--wait-online gives up in time, silently in a pipe until then", async () => {
+    const { code, stderr } = await run(["send", "asleep", "--wait-online", "10ms", "--agent", "a1", "hello"]);
+    expect(code).toBe(3);
+    expect(stderr).toMatch(/^letta-env: asleep is offline and did not come back in time/);
+  });
+
+  test("--wait-online sends once the device has come online", async () => {
+    const retrieved = nextRetrieval();
+    const waiting = startCli(["send", "device-4", "--wait-online", "--agent", "a1", "hello"], { env: gateway.env });
+    await retrieved;
+    const options = { baseUrl: gateway.proxy.url, apiKey: gateway.deviceKey, deviceId: "device-4" };
+    const device = await connectScriptedDevice({ ...options, connectionName: "asleep" });
+    const { code, stdout, stderr } = await waiting.result;
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    expect(stdout).toMatch(/^accepted\t[0-9a-f-]{36}\tdevice-4\n$/);
+    expect(latestInput(device)).toContain('"hello"');
+    await device.close();
+  });
+
+  test("a device that does not accept is exit code 4, with its reason made harmless", async () => {
+    const { code, stdout, stderr } = await run(["send", "grumpy", "--agent", "a1", "hello"]);
+    expect({ code, stdout }).toEqual({ code: 4, stdout: "" });
+    expect(stderr).toMatch(/^letta-env: input_rejected: .*No such agent/);
+    expect(stderr).not.toContain("\u001b");
+  });
+
+  test("no word of the device is exit code 5, tells the id, and the same id learns the outcome later", async () => {
+    const words = ["send", "silent", "--agent", "a1", "--message-id", "m-5", "hello"];
+    const { code, stdout, stderr } = await run(words);
+    expect({ code, stdout }).toEqual({ code: 5, stdout: "unknown\tm-5\tdevice-2\n" });
+    expect(stderr).toMatch(/^letta-env: delivery_unknown: /);
+    expect(stderr).toContain("--message-id m-5");
+    const input = silent.received.frames.find((frame) => frame.type === "input") ?? { type: "none" };
+    silent.send({ type: "input_accepted", request_id: input["request_id"], runtime: input["runtime"], accepted: true });
+    await expect.poll(async () => (await run(words)).stdout, { timeout: 20_000 }).toBe("accepted\tm-5\tdevice-2\n");
+  });
+
+  test("SIGINT while a message is on its way ends with 130 and tells how to learn the outcome", async () => {
+    const received = silent.received.frames.length;
+    const sending = startCli(["send", "silent", "--agent", "a1", "--message-id", "m-6", "hello"], { env: gateway.env });
+    await silent.received.waitFor(
+      (frame) => frame.type === "input" && silent.received.frames.indexOf(frame) >= received,
+    );
+    sending.signal("SIGINT");
+    const { code, stderr } = await sending.result;
+    expect(code).toBe(130);
+    expect(stderr).toContain("it is not known whether it was taken");
+    expect(stderr).toContain("--message-id m-6");
+  });
+
+  test("SIGTERM while a device is waited for ends with 143, and nothing was sent", async () => {
+    const retrieved = nextRetrieval();
+    const waiting = startCli(["send", "twin-1", "--wait-online", "--agent", "a1", "hello"], { env: gateway.env });
+    await retrieved;
+    waiting.signal("SIGTERM");
+    expect(await waiting.result).toEqual({ code: 143, stdout: "", stderr: "letta-env: ended; nothing was sent\n" });
+  });
+});
+
+describe("approve and deny", () => {
+  test("tell that the embedded server cannot deliver decisions yet", async () => {
+    for (const command of ["approve", "deny"]) {
+      const { code, stderr } = await run([command, "laptop", "--agent", "a1", "--request", "call-1"]);
+      expect(code).toBe(4);
+      expect(stderr).toMatch(/^letta-env: approvals_unsupported: /);
+    }
+  });
+});
+
+describe("what is refused before any request", () => {
+  test.each([
+    [["list", "--limit", "0"], "--limit must be a whole number from 1"],
+    [["list", "--limit", "5", "--all"], "--limit and --all exclude each other"],
+    [["list", "--source", "moon"], "--source must be local or remote"],
+    [["list", "--timeout", "soon"], "--timeout must be a duration from 1ms to 24d, such as 30s, 5m or 2h"],
+    [
+      ["list", "--base-url", "ftp://x"],
+      "--base-url must be an absolute http or https URL without user, query or fragment",
+    ],
+    [
+      ["list", "--base-url", "http://u:hunter2@localhost"],
+      "--base-url must be an absolute http or https URL without user, query or fragment",
+    ],
+    [["list", "--api-key-file", "/nonexistent"], "the file of --api-key-file cannot be read (ENOENT)"],
+    [["send", "laptop", "hi"], "'send' needs --agent ID"],
+    [["send", "--agent", "a"], "'send' needs DEVICE, or --connection ID"],
+    [["send", "laptop", "--agent", "a", ""], "MESSAGE must not be empty"],
+    [["send", "laptop", "--agent", "a"], "MESSAGE must not be empty"],
+    [["send", "laptop", "--agent", "a".repeat(300), "hi"], "--agent must have at most 256 characters"],
+    [
+      ["send", "laptop", "--agent", "a", "--message-id", "m".repeat(300), "hi"],
+      "--message-id must have at most 256 characters",
+    ],
+    [
+      ["send", "laptop", "--agent", "a", "--idempotency-key", "ä", "hi"],
+      "--idempotency-key must be 1 to 255 visible ASCII characters",
+    ],
+    [
+      ["send", "laptop", "--agent", "a", "--wait-online=long", "hi"],
+      "--wait-online must be a duration from 1ms to 24d, such as 30s, 5m or 2h",
+    ],
+    [["send", "--connection", "..", "--agent", "a", "hi"], "--connection must be 1 to 128 of A-Z a-z 0-9 . _ ~ : -"],
+    [["send", "--connection", "c", "laptop", "hi", "--agent", "a"], "DEVICE and --connection exclude each other"],
+    [
+      ["send", "--connection", "c", "--wait-online", "--agent", "a", "hi"],
+      "--wait-online needs DEVICE: a connectionId is never online again",
+    ],
+    [["approve", "laptop", "--agent", "a"], "'approve' needs --request ID"],
+    [["deny", "--agent", "a", "--request", "r"], "'deny' needs DEVICE, or --connection ID"],
+  ])("%j: %s", async (words, reason) => {
+    // Nothing listens there: a request would be another exit code.
+    const env = { LETTA_BASE_URL: "http://127.0.0.1:9", LETTA_API_KEY: "k" };
+    expect(await runCli(words, { env })).toEqual({ code: 2, stdout: "", stderr: `letta-env: ${reason}\n` });
+  });
+
+  test("a message that is no text, or too long, is refused", async () => {
+    const words = ["send", "laptop", "--agent", "a"];
+    expect((await run(words, new Uint8Array([0xff, 0xfe]))).stderr).toBe("letta-env: MESSAGE must be text in UTF-8\n");
+    expect((await run(words, "x".repeat(1_100_000))).stderr).toBe(
+      "letta-env: MESSAGE must have at most 1,048,576 bytes\n",
+    );
+  });
+
+  test("an address or a key that is missing is named", async () => {
+    const without = (env: Record<string, string>) => runCli(["list"], { env });
+    expect((await without({ LETTA_API_KEY: "k" })).stderr).toMatch(/^letta-env: LETTA_BASE_URL is not set/);
+    expect((await without({ LETTA_BASE_URL: gateway.proxy.url })).stderr).toMatch(
+      /^letta-env: LETTA_API_KEY is not set/,
+    );
+  });
+
+  test("http: beyond loopback would show the key to the network, unless it is allowed", async () => {
+    const env = { LETTA_BASE_URL: "http://gateway.invalid", LETTA_API_KEY: "k" };
+    const refused = await runCli(["list"], { env });
+    expect(refused.code).toBe(2);
+    expect(refused.stderr).toMatch(/^letta-env: LETTA_BASE_URL must be https: /);
+    const allowed = await runCli(["list", "--allow-insecure", "--timeout", "2s"], { env });
+    expect(allowed.code).toBe(7);
+  });
+});
+
+describe("failures", () => {
+  test("a key that is not valid is exit code 4 and never repeated", async () => {
+    const key = "lek_AAAAAAAAAAAA_not_a_key";
+    const { code, stdout, stderr } = await runCli(["list", "--verbose"], {
+      env: { ...gateway.env, LETTA_API_KEY: key },
+    });
+    expect({ code, stdout }).toEqual({ code: 4, stdout: "" });
+    expect(stderr).toMatch(/^letta-env: invalid_key: .*\n {2}status: 401\n {2}request id: \S+\n/);
+    expect(stderr).not.toContain("not_a_key");
+  });
+
+  test("without --verbose there is one line", async () => {
+    const { stderr } = await runCli(["list"], { env: { ...gateway.env, LETTA_API_KEY: "wrong" } });
+    expect(stderr.trimEnd().split("\n")).toHaveLength(1);
+  });
+
+  test("a key that may not send is exit code 4", async () => {
+    const key = await gateway.proxy.createKey({ scopes: ["list", "read"] });
+    const env = { ...gateway.env, LETTA_API_KEY: key };
+    const { code, stderr } = await runCli(["send", "laptop", "--agent", "a", "hi"], { env });
+    expect(code).toBe(4);
+    expect(stderr).toMatch(/^letta-env: insufficient_scope: /);
+  });
+
+  test("a server that cannot be reached is exit code 7 and says why", async () => {
+    const closed = await createFakeUpstream(() => undefined);
+    await closed.close();
+    const env = { LETTA_BASE_URL: closed.url, LETTA_API_KEY: "k" };
+    const { code, stderr } = await runCli(["list"], { env });
+    expect(code).toBe(7);
+    expect(stderr).toMatch(/^letta-env: connection_failed: .*\(ECONNREFUSED\)/);
+  });
+
+  test("the key may lie in a file, whose last line end does not count", async () => {
+    const file = join(folder, "key");
+    await writeFile(file, `${gateway.callerKey}\n`);
+    const env = { LETTA_BASE_URL: gateway.proxy.url };
+    expect((await runCli(["list", "--api-key-file", file], { env })).code).toBe(0);
+    await writeFile(file, "two\nlines\n");
+    const { code, stderr } = await runCli(["list", "--api-key-file", file], { env });
+    expect(code).toBe(2);
+    expect(stderr).toBe(
+      "letta-env: the file of --api-key-file must hold one key: visible ASCII characters, without spaces\n",
+    );
+  });
+});
+
+test("help and version are on standard output; a slip is told on standard error", async () => {
+  const env = {};
+  expect(await runCli(["--version"], { env })).toEqual({ code: 0, stdout: "0.0.0\n", stderr: "" });
+  expect(await runCli(["help", "send"], { env })).toMatchObject({ code: 0, stderr: "" });
+  expect(await runCli(["lst"], { env })).toEqual({
+    code: 2,
+    stdout: "",
+    stderr: "letta-env: unknown command 'lst'; did you mean list?\n'letta-env help' tells how it is used.\n",
+  });
+});
