@@ -11,6 +11,7 @@ const allowedImports = new Map([
   ["http-cache", []],
   ["platform", []],
   ["client", ["schema"]],
+  ["cli", ["client", "schema"]],
   ["environment-server", ["schema", "platform"]],
   ["testkit", ["schema", "platform"]],
 ]);
@@ -44,6 +45,7 @@ function isEdge(path, place) {
 /** True where built-in modules and packages of one runtime may be imported. @param {string} path @param {Place} place */
 function mayImportPlatform(path, place) {
   if (place.folder === "packages/platform" || place.folder === "packages/testkit") return true;
+  if (place.folder === "packages/cli") return isEdge(path, place) || path === `${place.folder}/src/bin.ts`;
   return place.group === "apps" && isEdge(path, place);
 }
 
@@ -87,6 +89,8 @@ function judgeRelativeImport(path, place, specifier) {
   if (isTestFile(target)) return "source imports a test";
   const from = path.slice(place.folder.length + 1);
   const to = target.slice(place.folder.length + 1);
+  if (place.folder === "packages/cli" && to.startsWith("src/adapters/") && !/^src\/(?:adapters\/|bin\.ts$)/.test(from))
+    return "only bin.ts imports adapters";
   if (place.group !== "apps") return undefined;
   const fromRuntime = from.startsWith("src/runtimes/");
   if (to.startsWith("src/runtimes/") && !fromRuntime) return "only runtimes import runtimes";

@@ -29,6 +29,8 @@ describe("allowed imports pass", () => {
     ["apps/proxy/src/adapters/memory.test.ts", 'import { memory } from "./memory.ts";'],
     ["apps/proxy/src/app.ts", 'import type { UpgradeDecision } from "@letta-environments/environment-server";'],
     ["packages/schema/vitest.config.ts", 'import { sharedConfig } from "../../vitest.shared.ts";'],
+    ["packages/cli/src/bin.ts", 'import process from "node:process";\nimport { host } from "./adapters/node-host.ts";'],
+    ["packages/cli/src/adapters/node-host.ts", 'import { open } from "node:fs/promises";'],
     ["scripts/anything.mjs", 'import "node:fs"; process.exit();'],
   ])("%s: %s", (path, source) => {
     expect(violations(path, source)).toEqual([]);
@@ -56,6 +58,13 @@ describe("forbidden imports are reported", () => {
     ["packages/client/src/a.ts", 'const x = require("node:fs");', "touch the platform"],
     ["packages/client/src/adapters/a.ts", 'import { x } from "node:fs";', "touch the platform"],
     ["packages/environment-server/src/a.ts", 'import { WebSocket } from "ws";', "touch the platform"],
+    ["packages/cli/src/run-command.ts", 'import { x } from "node:fs";', "touch the platform"],
+    [
+      "packages/cli/src/run-command.ts",
+      'import { host } from "./adapters/node-host.ts";',
+      "only bin.ts imports adapters",
+    ],
+    ["packages/cli/src/run-command.ts", 'import { x } from "@letta-environments/platform";', "may not import"],
     ["apps/proxy/src/app.ts", 'import { memory } from "./adapters/memory.ts";', "only runtimes import adapters"],
     ["apps/proxy/src/adapters/a.ts", 'import { main } from "../runtimes/node.ts";', "only runtimes import runtimes"],
     ["apps/proxy/src/app.ts", 'import "@letta-environments/environment-server";', "compose the environment server"],

@@ -1,4 +1,10 @@
-import type { ApprovalMessage, Environment, SendMessageBody, UserMessage } from "@letta-environments/client";
+import {
+  type ApprovalMessage,
+  type Environment,
+  isLettaEnvironmentsError,
+  type SendMessageBody,
+  type UserMessage,
+} from "@letta-environments/client";
 import { checkSendBody } from "./check-send-body.ts";
 import type { CommandContext } from "./commands/command-context.ts";
 import { describeFailure } from "./describe-failure.ts";
@@ -48,7 +54,7 @@ export async function deliver(
     () => `waiting for ${environment?.connectionName ?? "the device"} to take the message…`,
   );
   try {
-    await operations.send(connectionId, body, idempotencyKey);
+    await sendToNewest(operations, connectionId, environment, (id) => operations.send(id, body, idempotencyKey));
   } catch (error) {
     await stop();
     const failure = describeFailure(error, { host, parsed, sent: report });
@@ -62,6 +68,24 @@ export async function deliver(
     await host.stdout.write(
       formatDelivery(shown, context.isJson ? "json" : host.stdout.isTerminal ? "text" : "columns"),
     );
+  }
+}
+
+/** Sends once more when the device turns out to have a new connection: nothing went to the old one. */
+async function sendToNewest(
+  operations: EnvironmentOperations,
+  connectionId: string,
+  environment: Environment | null,
+  send: (connectionId: string) => Promise<void>,
+): Promise<void> {
+  try {
+    await send(connectionId);
+  } catch (error) {
+    const isReplaced = isLettaEnvironmentsError(error) && /^connection_(?:replaced|not_found)$/.test(error.code);
+    if (!isReplaced || environment === null) throw error;
+    const latest = await operations.retrieve(environment.deviceId);
+    if (latest.connectionId === null || latest.connectionId === connectionId) throw error;
+    await send(latest.connectionId);
   }
 }
 

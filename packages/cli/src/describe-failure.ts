@@ -69,11 +69,11 @@ function causeCode(error: Error): string | null {
 }
 
 function verboseLines({ status, requestId, cause, retryable }: LettaEnvironmentsError): string[] {
-  const rows: readonly (readonly [string, unknown])[] = [
+  const rows: readonly (readonly [string, string | number | null])[] = [
     ["status", status],
     ["request id", requestId],
     ["may be repeated", retryable ? "yes" : "no"],
     ["cause", cause instanceof Error ? cause.message.slice(0, 300) : null],
   ];
-  return rows.flatMap(([name, value]) => (value === null ? [] : [`  ${name}: ${String(value)}`]));
+  return rows.flatMap(([name, value]) => (value === null ? [] : [`  ${name}: ${value}`]));
 }

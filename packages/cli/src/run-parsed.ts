@@ -7,6 +7,7 @@ import { decideCommand } from "./commands/decide.ts";
 import { getCommand } from "./commands/get.ts";
 import { listCommand } from "./commands/list.ts";
 import { sendCommand } from "./commands/send.ts";
+import { watchCommand } from "./commands/watch.ts";
 import { describeFailure } from "./describe-failure.ts";
 import { type ExitCode, exitCodes } from "./exit-code.ts";
 import { printable } from "./format/printable.ts";
@@ -18,6 +19,7 @@ const run: Readonly<Record<Exclude<CommandName, "help">, Run>> = {
   list: listCommand,
   get: getCommand,
   send: sendCommand,
+  watch: watchCommand,
   approve: (context) => decideCommand(context, true),
   deny: (context) => decideCommand(context, false),
 };
@@ -30,6 +32,8 @@ export async function runParsed(host: Host, parsed: ParsedCommand): Promise<Exit
     return await run[name](createContext(host, parsed));
   } catch (error) {
     const failure = error instanceof CommandError ? error : describeFailure(error, { host, parsed });
+    // Ctrl-C is how a watch ends: there is nothing to tell.
+    if (name === "watch" && host.interrupted.aborted) return failure.exitCode;
     const [first, ...more] = [failure.message, ...failure.details].map(printable);
     await host.stderr.write([`letta-env: ${first}\n`, ...more.map((line) => `${line}\n`)].join(""));
     return failure.exitCode;

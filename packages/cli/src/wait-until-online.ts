@@ -4,6 +4,7 @@ import type { EnvironmentOperations } from "./environment-operations.ts";
 import { exitCodes } from "./exit-code.ts";
 import { formatAge } from "./format/format-age.ts";
 import type { Host } from "./host.ts";
+import { sleep } from "./sleep.ts";
 import { startProgress } from "./start-progress.ts";
 
 const pollMs = 2_000;
@@ -44,20 +45,4 @@ export async function waitUntilOnline(
     `${connectionName} is offline${waited} (last seen ${seen}); nothing was sent`,
     waitMs === null ? ["--wait-online waits for it."] : [],
   );
-}
-
-/** Waits, unless the user ends the program. */
-function sleep({ clock, interrupted }: Host, delayMs: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const end = (): void => {
-      cancel();
-      reject(new Error("interrupted"));
-    };
-    const cancel = clock.setTimer(delayMs, () => {
-      interrupted.removeEventListener("abort", end);
-      resolve();
-    });
-    if (interrupted.aborted) end();
-    else interrupted.addEventListener("abort", end, { once: true });
-  });
 }

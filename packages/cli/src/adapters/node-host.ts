@@ -6,6 +6,9 @@ import { createOutput } from "./node-output.ts";
 
 /** The machine as Node.js, Bun and Deno show it. */
 export function createNodeHost(): Host {
+  const interrupted = listenForSignals();
+  // Who waits for the end of standard input hears of the signal by its end.
+  interrupted.addEventListener("abort", () => process.stdin.destroy(), { once: true });
   return {
     args: process.argv.slice(2),
     variable: (name) => process.env[name],
@@ -21,7 +24,7 @@ export function createNodeHost(): Host {
       },
     },
     newId: () => randomUUID(),
-    interrupted: listenForSignals(),
+    interrupted,
   };
 }
 

@@ -20,7 +20,7 @@ export interface CommandDefinition {
 }
 
 /** Names of the commands. */
-export type CommandName = "list" | "get" | "send" | "approve" | "deny" | "help";
+export type CommandName = "list" | "get" | "send" | "watch" | "approve" | "deny" | "help";
 
 /** Options that every command takes. */
 export const commonOptions: readonly OptionDefinition[] = [
@@ -105,6 +105,19 @@ export const commands: readonly CommandDefinition[] = [
       "Without MESSAGE, or with -, the message is read from standard input.",
       "-- ends the options, for a MESSAGE that starts with a dash.",
     ],
+  },
+  {
+    name: "watch",
+    summary: "Print what happens to devices, until it is ended.",
+    operands: [],
+    options: [
+      online,
+      source,
+      user,
+      { name: "interval", value: "DURATION", text: "time between two looks (default 2s)" },
+      { ...json, text: "print a JSON document a line" },
+    ],
+    notes: ["In a pipe an event is a line of columns separated by tabs: time, event, deviceId, name."],
   },
   {
     name: "approve",

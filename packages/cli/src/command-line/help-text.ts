@@ -8,7 +8,7 @@ export function helpText(command: CommandDefinition | null): string {
 
 function programHelp(): string[] {
   return [
-    "Lists and messages the devices of the Letta Code Environments API.",
+    "Lists, watches and messages the devices of the Letta Code Environments API.",
     "",
     "Usage: letta-env COMMAND [options]",
     "",

@@ -1,0 +1,63 @@
+/** `letta-env` on a pseudo-terminal, as a person sees it. */
+import { connectScriptedDevice, registerDevice, type ScriptedDevice } from "@letta-environments/testkit";
+import { stripVTControlCharacters } from "node:util";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { displayWidth } from "../src/format/display-width.ts";
+import { type Gateway, launchGateway } from "./support/gateway.ts";
+import { canOpenTerminal, runInTerminal } from "./support/run-in-terminal.ts";
+
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
+
+describe.runIf(canOpenTerminal())("on a terminal", () => {
+  let gateway: Gateway;
+  let laptop: ScriptedDevice;
+
+  beforeAll(async () => {
+    gateway = await launchGateway();
+    const options = { baseUrl: gateway.proxy.url, apiKey: gateway.deviceKey };
+    laptop = await connectScriptedDevice({ ...options, deviceId: "d1", connectionName: "日本語 laptop" });
+    await registerDevice({ ...options, deviceId: "d2", connectionName: "asleep" });
+  });
+  afterAll(async () => {
+    await laptop?.terminate();
+    await gateway?.proxy.stop();
+  });
+  const run = (args: readonly string[], columns = 80, env: Record<string, string> = {}) =>
+    runInTerminal(args, { env: { ...gateway.env, ...env }, columns });
+
+  test("list is a coloured table with a header, aligned and no wider than the terminal", async () => {
+    for (const columns of [20, 40, 80]) {
+      const { code, shown } = await run(["list"], columns).result;
+      expect(code).toBe(0);
+      expect(shown).toContain("\u001b[1mNAME");
+      const lines = stripVTControlCharacters(shown).trimEnd().split(/\r?\n/);
+      expect(lines).toHaveLength(3);
+      for (const line of lines) expect(displayWidth(line)).toBeLessThanOrEqual(columns);
+    }
+  });
+
+  test("NO_COLOR takes the colours away, --json too", async () => {
+    expect((await run(["list"], 80, { NO_COLOR: "1" }).result).shown).not.toContain("\u001b");
+    expect((await run(["list", "--json"]).result).shown).not.toContain("\u001b");
+  });
+
+  test("send tells in words which device took the message", async () => {
+    const { code, shown } = await run(["send", "d1", "--agent", "a1", "--message-id", "m1", "hello"]).result;
+    expect({ code, shown }).toEqual({ code: 0, shown: "Taken by 日本語 laptop.  Message id: m1\r\n" });
+  });
+
+  test("a message that is left out is asked for at once: nobody waits for a hidden prompt", async () => {
+    const { code, shown } = await run(["send", "d1", "--agent", "a1"]).result;
+    expect(code).toBe(2);
+    expect(shown).toContain("a MESSAGE is needed");
+  });
+
+  test("what is waited for is shown, and taken away when Ctrl-C ends the wait", async () => {
+    const waiting = run(["send", "asleep", "--wait-online", "--agent", "a1", "hello"], 60);
+    await waiting.shows(/waiting for asleep to come online…/);
+    waiting.press("\u0003");
+    const { code, shown } = await waiting.result;
+    expect(code).toBe(130);
+    expect(shown.endsWith("\r\u001b[Kletta-env: ended; nothing was sent\r\n")).toBe(true);
+  });
+});
