@@ -3,9 +3,11 @@ import {
   type Environment,
   isLettaEnvironmentsError,
   type SendMessageBody,
+  type SendOutcome,
   type UserMessage,
 } from "@letta-environments/client";
 import { checkSendBody } from "./check-send-body.ts";
+import { CommandError } from "./command-error.ts";
 import type { CommandContext } from "./commands/command-context.ts";
 import { describeFailure } from "./describe-failure.ts";
 import type { EnvironmentOperations } from "./environment-operations.ts";
@@ -53,8 +55,11 @@ export async function deliver(
     host,
     () => `waiting for ${environment?.connectionName ?? "the device"} to take the message…`,
   );
+  let outcome: SendOutcome;
   try {
-    await sendToNewest(operations, connectionId, environment, (id) => operations.send(id, body, idempotencyKey));
+    outcome = await sendToNewest(operations, connectionId, environment, (id) =>
+      operations.send(id, body, idempotencyKey),
+    );
   } catch (error) {
     await stop();
     const failure = describeFailure(error, { host, parsed, sent: report });
@@ -62,7 +67,8 @@ export async function deliver(
     throw failure;
   }
   await stop();
-  await print(report);
+  if (outcome === "refused") throw new CommandError(exitCodes.refused, "the device did not take the message");
+  await print({ ...report, outcome });
 
   async function print(shown: DeliveryReport): Promise<void> {
     await host.stdout.write(
@@ -76,16 +82,16 @@ async function sendToNewest(
   operations: EnvironmentOperations,
   connectionId: string,
   environment: Environment | null,
-  send: (connectionId: string) => Promise<void>,
-): Promise<void> {
+  send: (connectionId: string) => Promise<SendOutcome>,
+): Promise<SendOutcome> {
   try {
-    await send(connectionId);
+    return await send(connectionId);
   } catch (error) {
     const isReplaced = isLettaEnvironmentsError(error) && /^connection_(?:replaced|not_found)$/.test(error.code);
     if (!isReplaced || environment === null) throw error;
     const latest = await operations.retrieve(environment.deviceId);
     if (latest.connectionId === null || latest.connectionId === connectionId) throw error;
-    await send(latest.connectionId);
+    return await send(latest.connectionId);
   }
 }
 

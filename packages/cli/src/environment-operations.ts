@@ -1,13 +1,15 @@
 import {
   createTransport,
   type Environment,
+  type EnvironmentEvent,
   type EnvironmentList,
   type ListEnvironmentsInput,
   listEnvironments,
   retrieveEnvironment,
   type SendMessageBody,
   sendMessage,
-  type Transport,
+  type SendOutcome,
+  watchEnvironments,
 } from "@letta-environments/client";
 import type { Host } from "./host.ts";
 import type { Settings } from "./read-settings.ts";
@@ -16,32 +18,24 @@ import type { Settings } from "./read-settings.ts";
 export interface EnvironmentOperations {
   list(query: ListEnvironmentsInput): Promise<EnvironmentList>;
   retrieve(deviceId: string): Promise<Environment>;
-  /** Resolves when the device has taken the messages. */
-  send(connectionId: string, body: SendMessageBody, idempotencyKey: string | undefined): Promise<void>;
+  /** Resolves with what became of the messages. */
+  send(connectionId: string, body: SendMessageBody, idempotencyKey: string | undefined): Promise<SendOutcome>;
+  /** Ends when the user ends the program; failures that may pass are waited out. */
+  watch(query: ListEnvironmentsInput, intervalMs: number): AsyncIterable<EnvironmentEvent>;
 }
 
 /** The operations of a server; all end when the user ends the program. */
 export function createEnvironmentOperations(host: Host, settings: Settings): EnvironmentOperations {
-  const transport = createTransport({ ...settings, clock: host.clock });
+  // What is printed has to be there.
+  const transport = createTransport({ ...settings, clock: host.clock, validate: "throw" });
   const options = { signal: host.interrupted };
-  const transportOf = (idempotencyKey: string | undefined): Transport =>
-    idempotencyKey === undefined
-      ? transport
-      : createTransport({ ...settings, clock: host.clock, fetch: withHeader("idempotency-key", idempotencyKey) });
   return {
-    list: (query) => listEnvironments(transport, query, options),
-    retrieve: (deviceId) => retrieveEnvironment(transport, deviceId, options),
+    list: async (query) => listEnvironments(transport, query, options),
+    retrieve: async (deviceId) => retrieveEnvironment(transport, deviceId, options),
     async send(connectionId, body, idempotencyKey) {
-      await sendMessage(transportOf(idempotencyKey), connectionId, body, options);
+      const { outcome } = await sendMessage(transport, connectionId, body, { ...options, idempotencyKey });
+      return outcome;
     },
-  };
-}
-
-/** A `fetch` that sends one more field with every request. */
-function withHeader(name: string, value: string): (url: string, init: RequestInit) => Promise<Response> {
-  return (url, init) => {
-    const headers = new Headers(init.headers);
-    headers.set(name, value);
-    return fetch(url, { ...init, headers });
+    watch: (query, intervalMs) => watchEnvironments(transport, query, { ...options, intervalMs }),
   };
 }

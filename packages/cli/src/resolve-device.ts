@@ -18,8 +18,16 @@ export async function resolveDevice(
   nowMs: number,
 ): Promise<Environment> {
   if (text === "") throw misuse("DEVICE must not be empty");
-  const refusal = isIdentifier(text) ? await operations.retrieve(text).catch(keepRefusal) : null;
-  if (refusal !== null && !isLettaEnvironmentsError(refusal)) return refusal;
+  let refusal: LettaEnvironmentsError | null = null;
+  if (isIdentifier(text)) {
+    try {
+      return await operations.retrieve(text);
+    } catch (error) {
+      // The name is looked for where the id is unknown, or where the key may not read single devices.
+      if (!isLettaEnvironmentsError(error) || !(isUnknownDevice(error) || isRefused(error))) throw error;
+      refusal = error;
+    }
+  }
   const { connections } = await collectEnvironments(operations, {}, null).catch((error: unknown) => {
     // A key that may read and not list knows devices by their ids alone.
     if (isRefused(error)) throw refusal ?? error;
@@ -31,12 +39,6 @@ export async function resolveDevice(
   if (found === undefined) throw notFound(text, connections);
   if (others.length > 0) throw ambiguous([found, ...others], nowMs);
   return found;
-}
-
-/** Lets the name be looked for where the id is unknown, or where the key may not read single devices. */
-function keepRefusal(error: unknown): LettaEnvironmentsError {
-  if (isLettaEnvironmentsError(error) && (isUnknownDevice(error) || isRefused(error))) return error;
-  throw error;
 }
 
 function isUnknownDevice({ status, code }: LettaEnvironmentsError): boolean {

@@ -25,7 +25,7 @@ afterAll(async () => {
 test("a message sent by the device's name runs on it, and its agent answers", async () => {
   const { code, stdout } = await runCli(["send", "real box", "--agent", demoAgentId, "ping"], { env: gateway.env });
   expect(code).toBe(0);
-  expect(stdout).toMatch(/^accepted\t[0-9a-f-]{36}\tdevice-cli\n$/);
+  expect(stdout).toMatch(/^started\t[0-9a-f-]{36}\tdevice-cli\n$/);
   await relay.fromDevice.waitFor(({ type }) => type === "turn_finished");
   const answer = relay.fromDevice.frames.filter(({ type }) => type === "stream_delta");
   expect(JSON.stringify(answer)).toContain("pong");

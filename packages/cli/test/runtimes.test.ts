@@ -38,7 +38,7 @@ describe.each(runtimes)("%s", (name, [command, ...args]) => {
     expect([listed.code, listed.stderr]).toEqual([0, ""]);
     expect(listed.stdout).toContain(`on-${name}\t`);
     const sent = await run(["send", `on-${name}`, "--agent", "a1", "--message-id", `m-${name}`], "from a pipe\n");
-    expect(sent).toEqual({ code: 0, stdout: `accepted\tm-${name}\ton-${name}\n`, stderr: "" });
+    expect(sent).toEqual({ code: 0, stdout: `started\tm-${name}\ton-${name}\n`, stderr: "" });
     expect(JSON.stringify(device.received.frames.findLast(({ type }) => type === "input"))).toContain('"from a pipe"');
     expect((await run(["get", "nobody"])).code).toBe(6);
     expect((await run(["list", "--onlin"])).code).toBe(2);

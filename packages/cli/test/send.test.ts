@@ -68,7 +68,7 @@ function nextRetrieval(): Promise<unknown> {
 describe("send", () => {
   test("hands the message to the agent on the device, waits for its word, and prints outcome and id", async () => {
     const { code, stdout, stderr } = await run(["send", "laptop", "--agent", "a1", "--message-id", "m-1", "hello"]);
-    expect({ code, stdout, stderr }).toEqual({ code: 0, stdout: "accepted\tm-1\tdevice-1\n", stderr: "" });
+    expect({ code, stdout, stderr }).toEqual({ code: 0, stdout: "started\tm-1\tdevice-1\n", stderr: "" });
     expect(latestInput(laptop)).toContain('"hello"');
     expect(latestInput(laptop)).toContain('"a1"');
   });
@@ -87,7 +87,7 @@ describe("send", () => {
   test("a message without an id gets a new one", async () => {
     const first = await run(["send", "laptop", "--agent", "a1", "hi"]);
     const second = await run(["send", "laptop", "--agent", "a1", "hi"]);
-    expect(first.stdout).toMatch(/^accepted\t[0-9a-f-]{36}\tdevice-1\n$/);
+    expect(first.stdout).toMatch(/^started\t[0-9a-f-]{36}\tdevice-1\n$/);
     expect(second.stdout).not.toBe(first.stdout);
   });
 
@@ -106,7 +106,7 @@ describe("send", () => {
     const { code, stdout } = await run([...words, "--message-id", "m-3", "to a connection"]);
     expect(code).toBe(0);
     expect(JSON.parse(stdout)).toEqual({
-      outcome: "accepted",
+      outcome: "started",
       messageId: "m-3",
       deviceId: null,
       connectionId: laptop.connectionId,
@@ -134,7 +134,7 @@ describe("send", () => {
     const device = await connectScriptedDevice({ ...options, connectionName: "asleep" });
     const { code, stdout, stderr } = await waiting.result;
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
-    expect(stdout).toMatch(/^accepted\t[0-9a-f-]{36}\tdevice-4\n$/);
+    expect(stdout).toMatch(/^started\t[0-9a-f-]{36}\tdevice-4\n$/);
     expect(latestInput(device)).toContain('"hello"');
     await device.close();
   });
@@ -154,7 +154,7 @@ describe("send", () => {
     expect(stderr).toContain("--message-id m-5");
     const input = silent.received.frames.find((frame) => frame.type === "input") ?? { type: "none" };
     silent.send({ type: "input_accepted", request_id: input["request_id"], runtime: input["runtime"], accepted: true });
-    await expect.poll(async () => (await run(words)).stdout, { timeout: 20_000 }).toBe("accepted\tm-5\tdevice-2\n");
+    await expect.poll(async () => (await run(words)).stdout, { timeout: 20_000 }).toBe("duplicate\tm-5\tdevice-2\n");
   });
 
   test("SIGINT while a message is on its way ends with 130 and tells how to learn the outcome", async () => {

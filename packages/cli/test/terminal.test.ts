@@ -43,7 +43,7 @@ describe.runIf(canOpenTerminal())("on a terminal", () => {
 
   test("send tells in words which device took the message", async () => {
     const { code, shown } = await run(["send", "d1", "--agent", "a1", "--message-id", "m1", "hello"]).result;
-    expect({ code, shown }).toEqual({ code: 0, shown: "Taken by 日本語 laptop.  Message id: m1\r\n" });
+    expect({ code, shown }).toEqual({ code: 0, shown: "Started by 日本語 laptop.  Message id: m1\r\n" });
   });
 
   test("a message that is left out is asked for at once: nobody waits for a hidden prompt", async () => {

@@ -4,7 +4,8 @@ import { printable } from "./printable.ts";
 
 /** What became of a message. */
 export interface DeliveryReport {
-  readonly outcome: "accepted" | "unknown";
+  /** What the device said; `duplicate`: the message id was known, and nothing was done again. */
+  readonly outcome: "started" | "queued" | "accepted" | "duplicate" | "unknown";
   /** `null` for a decision, which has no id. */
   readonly messageId: string | null;
   readonly connectionId: string;
@@ -13,6 +14,14 @@ export interface DeliveryReport {
   readonly connectionName: string | null;
 }
 
+const sentences: Readonly<Record<DeliveryReport["outcome"], (device: string) => string>> = {
+  started: (device) => `Started by ${device}.`,
+  queued: (device) => `Queued by ${device}.`,
+  accepted: (device) => `Taken by ${device}.`,
+  duplicate: (device) => `Taken by ${device} before; nothing was done again.`,
+  unknown: (device) => `Unknown whether ${device} took it.`,
+};
+
 /** The outcome of a send: for people, as columns (outcome, message id, deviceId), or as JSON. */
 export function formatDelivery(report: DeliveryReport, format: "text" | "columns" | "json"): string {
   const { outcome, messageId, connectionId, deviceId, connectionName } = report;
@@ -20,5 +29,5 @@ export function formatDelivery(report: DeliveryReport, format: "text" | "columns
   if (format === "columns") return formatColumns([outcome, messageId ?? "", deviceId ?? ""]);
   const device = printable(connectionName ?? connectionId);
   const id = messageId === null ? "" : `  Message id: ${printable(messageId)}`;
-  return outcome === "accepted" ? `Taken by ${device}.${id}\n` : `Unknown whether ${device} took it.${id}\n`;
+  return `${sentences[outcome](device)}${id}\n`;
 }

@@ -1,4 +1,4 @@
-import type { EnvironmentEvent } from "../compare-environments.ts";
+import type { EnvironmentEvent } from "@letta-environments/client";
 import { displayWidth, truncate } from "./display-width.ts";
 import { formatTime } from "./format-age.ts";
 import { formatColumns } from "./format-columns.ts";
