@@ -1,16 +1,25 @@
 /** The built fetch handler, as the examples hand it to hosts that take one. */
 import { execFileSync } from "node:child_process";
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
+import { once } from "node:events";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import process from "node:process";
 import { pathToFileURL } from "node:url";
-import { canLaunchValkey, createFakeUpstream, type FakeUpstream, launchValkey } from "@letta-environments/testkit";
+import {
+  canLaunchValkey,
+  createFakeUpstream,
+  type FakeUpstream,
+  launchProcess,
+  launchValkey,
+} from "@letta-environments/testkit";
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import type { createFetchHandler, FetchHandler } from "../../src/runtimes/fetch.ts";
 import { environmentRow } from "../support/environment-row.ts";
 import { builtArtefact } from "./built-artefact.ts";
 import { runBuilt } from "./run-built.ts";
+import { runtimeProgram } from "./runtime-commands.ts";
 
 interface BuiltModule {
   readonly createFetchHandler: typeof createFetchHandler;
@@ -152,4 +161,28 @@ describe("the examples", () => {
     const answer = await handler({ ...event, isBase64Encoded: false });
     expect([answer["statusCode"], String(answer["body"])]).toEqual([401, expect.stringContaining("missing_key")]);
   });
+
+  test.each([
+    ["deno", ["serve.mjs"], ["run", "--no-prompt", "--allow-net", "--allow-env", "--allow-sys", "--allow-read=."]],
+    ["bun", ["serve.mjs"], []],
+  ] as const)("the servers of Deno and Bun take it as it is: %s", async (runtime, file, words) => {
+    copyFileSync(join(examples, `${runtime}-serve.mjs`), join(folder, "serve.mjs"));
+    const port = await freePort();
+    const env = { UPSTREAM_URL: upstream.url, PORT: port, DENO_SERVE_ADDRESS: `tcp:127.0.0.1:${port}` };
+    const options = { command: runtimeProgram(runtime), args: [...words, ...file], cwd: folder, env };
+    const server = launchProcess(options);
+    const url = `http://127.0.0.1:${port}`;
+    await vi.waitFor(async () => expect((await fetch(`${url}/livez`)).status).toBe(200), { timeout: 20_000 });
+    expect(await codeOf(fetch(`${url}/v1/environments`))).toBe("missing_key");
+    await server.stop("SIGKILL");
+  });
 });
+
+async function freePort(): Promise<string> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const address = server.address();
+  server.close();
+  await once(server, "close");
+  return typeof address === "object" && address !== null ? String(address.port) : "";
+}

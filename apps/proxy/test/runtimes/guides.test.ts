@@ -1,0 +1,34 @@
+/** The guides of docs/deploy say what the tests run. */
+import { existsSync, globSync, readFileSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { expect, test } from "vitest";
+import { parseCommand } from "../../src/cli/parse-command.ts";
+import { denoPermissions } from "./runtime-commands.ts";
+
+const folder = resolve(import.meta.dirname, "../../../../docs/deploy");
+const guides = globSync("*.md", { cwd: folder }).map(
+  (name) => [name, readFileSync(join(folder, name), "utf8")] as const,
+);
+const guide = (name: string): string => guides.find(([other]) => other === name)?.[1] ?? "";
+
+test("Deno's permissions are those that the suite runs with", () => {
+  expect(guide("deno.md")).toContain(`deno run --no-prompt ${denoPermissions.join(" ")} deno.js`);
+});
+
+test.each([
+  ["node.md", /^node node\.js (.+)$/gm],
+  ["bun.md", /^bun bun\.js (.+)$/gm],
+  ["deno.md", /^letta-proxy (.+)$/gm],
+  ["docker.md", /^docker .*exec \w+ node node\.js (.+)$/gm],
+  ["fetch.md", /^node node\.js (.+)$/gm],
+])("every command in %s is one", (name, pattern) => {
+  const commands = [...guide(name).matchAll(pattern)].map(([, words = ""]) => words);
+  expect(commands.length).toBeGreaterThan(0);
+  for (const words of commands) expect([words, parseCommand(words.split(" ")).kind]).toEqual([words, "run"]);
+});
+
+test.each(guides)("every file that %s points to is there", (name, text) => {
+  const targets = [...text.matchAll(/\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)/g)].map(([, target = ""]) => target);
+  const missing = targets.filter((target) => !existsSync(resolve(dirname(join(folder, name)), target)));
+  expect(missing).toEqual([]);
+});
