@@ -183,3 +183,9 @@ const framing: readonly HostileRequest[] = [
 
 /** Every hostile request. */
 export const hostileRequests: readonly HostileRequest[] = [...paths, ...lines, ...headers, ...framing];
+
+/** Requests that never come to an end, where the gateway itself listens; a platform in front of a Worker has timeouts of its own. */
+export const endlessRequests: readonly HostileRequest[] = [
+  { name: "headers that do not end", bytes: () => "GET /livez HTTP/1.1\r\nHost: x\r\n", answer: problem(408) },
+  { name: "a connection on which nothing is sent", bytes: () => "", answer: problem(408) },
+];

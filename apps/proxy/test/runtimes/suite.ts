@@ -11,6 +11,7 @@ import { describeHostileRequests } from "./sections/hostile.ts";
 import { describeLimits, fewRequests } from "./sections/limits.ts";
 import { describeRealDevice } from "./sections/real-device.ts";
 import { describeSending } from "./sections/sending.ts";
+import { describeSlowCallers } from "./sections/slow-callers.ts";
 import { describeWebPages, listedOrigin } from "./sections/web-pages.ts";
 import { useGateway } from "./use-gateway.ts";
 
@@ -53,8 +54,15 @@ export function describeRuntime(launcher: RuntimeLauncher): void {
   });
 }
 
-/** Declares what holds where the environment server runs in the same process, behind {@link describeRuntime}. */
+/** Declares what holds where the gateway is a process that listens itself, with the environment server inside; behind {@link describeRuntime}. */
 export function describeEmbeddedServer(launcher: RuntimeLauncher): void {
+  describe("as a process", () => {
+    const gateway = useGateway(launcher);
+    describe("slow callers", () => {
+      describeSlowCallers(launcher, gateway);
+    });
+  });
+
   describe("with the environment server inside", () => {
     describe("the real device", () => {
       describeRealDevice(launcher);

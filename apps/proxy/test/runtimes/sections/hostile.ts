@@ -1,19 +1,17 @@
-import { once } from "node:events";
 import { afterAll, expect, test } from "vitest";
-import { openSocket, parseResponse } from "../../support/raw-http.ts";
-import { type HostileAnswer, type HostileRequest, hostileRequests } from "../hostile-requests.ts";
-import { knownDifferences } from "../known-differences.ts";
+import { answerTo, expectedAnswer } from "../answer-to.ts";
+import { hostileRequests } from "../hostile-requests.ts";
 import type { RuntimeLauncher } from "../launcher.ts";
 import type { GatewayUnderTest } from "../use-gateway.ts";
 
-/** Longest time in which an answer to a hostile request begins, in milliseconds. */
+/** Longest time in which an answer to a hostile request is there, in milliseconds. */
 const patienceMs = 5_000;
 
 /** Hostile requests over bare sockets: each has the decision of `hostile-requests.ts`, or a listed difference with its reason. */
 export function describeHostileRequests(launcher: RuntimeLauncher, gateway: GatewayUnderTest): void {
   test.each(hostileRequests.map((request) => [request.name, request] as const))("%s", async (_name, request) => {
     const key = await gateway.keyFor("list", "read", "send");
-    const seen = await answerTo(gateway.url, request.bytes(key));
+    const seen = await answerTo(gateway.url, request.bytes(key), patienceMs);
     const expected = expectedAnswer(launcher, request);
     expect(expected.status).toContain(seen.status);
     if (seen.status === "closed") return;
@@ -31,27 +29,4 @@ export function describeHostileRequests(launcher: RuntimeLauncher, gateway: Gate
     ];
     expect([...targets].filter((target) => !built.includes(target))).toEqual([]);
   });
-}
-
-function expectedAnswer({ name }: RuntimeLauncher, request: HostileRequest): HostileAnswer {
-  const difference = knownDifferences.find((known) => known.request === request.name && known.runtimes.includes(name));
-  return difference?.answer ?? request.answer;
-}
-
-/** Sends bytes and reads the answer until the connection ends, or until it is whole on a connection that stays open. */
-async function answerTo(
-  url: string,
-  bytes: string,
-): Promise<{ readonly status: number | "closed"; readonly isProblem: boolean }> {
-  const socket = await openSocket(url);
-  let text = "";
-  socket.setEncoding("latin1").on("data", (chunk: string) => (text += chunk));
-  socket.on("error", () => undefined);
-  socket.write(bytes, "latin1");
-  const silent = setTimeout(() => socket.destroy(new Error("no answer")), patienceMs);
-  await once(socket, "close");
-  clearTimeout(silent);
-  if (text === "") return { status: "closed", isProblem: false };
-  const { status, headers } = parseResponse(text);
-  return { status, isProblem: headers["content-type"] === "application/problem+json" && "x-request-id" in headers };
 }

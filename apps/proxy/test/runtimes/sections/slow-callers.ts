@@ -1,0 +1,21 @@
+import { expect, test } from "vitest";
+import { answerTo, expectedAnswer } from "../answer-to.ts";
+import { endlessRequests } from "../hostile-requests.ts";
+import type { RuntimeLauncher } from "../launcher.ts";
+import type { GatewayUnderTest } from "../use-gateway.ts";
+
+/** 15 s for headers, looked at every 5 s, and what a busy machine needs. */
+const patienceMs = 40_000;
+
+/** Callers that never finish: they hold a connection for a while, and no longer. */
+export function describeSlowCallers(launcher: RuntimeLauncher, gateway: GatewayUnderTest): void {
+  test("whoever sends no whole request head is told so, and let go", async () => {
+    const seen = await Promise.all(endlessRequests.map(({ bytes }) => answerTo(gateway.url, bytes(""), patienceMs)));
+    for (const [index, request] of endlessRequests.entries()) {
+      const expected = expectedAnswer(launcher, request);
+      expect([request.name, expected.status]).toEqual([request.name, [seen[index]?.status]]);
+      expect(seen[index]?.isProblem).toBe(expected.isProblem);
+    }
+    expect((await gateway.ask("/livez")).status).toBe(200);
+  });
+}
