@@ -38,6 +38,7 @@ const steps = [
   ["runtimes", () => script("runtime-matrix.mjs")],
   ["bundle budgets", () => script("check-budgets.mjs")],
   ["build", () => runTasks(["build"])],
+  ["worker size", () => script("check-worker-size.mjs")],
   ["packages", () => script("check-packages.mjs")],
 ];
 

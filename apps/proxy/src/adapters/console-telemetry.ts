@@ -3,7 +3,7 @@ import type { LogFormat } from "../config/config-file.ts";
 import type { SettingProblem } from "../config/settings.ts";
 import type { ReloadEvent } from "../reload/create-reloader.ts";
 import type { ProxyEvent } from "../telemetry-events.ts";
-import { describeCause } from "./describe-cause.ts";
+import { createJsonTelemetry } from "./create-json-telemetry.ts";
 import { prettyLine } from "./pretty-line.ts";
 
 /** Everything a runtime logs. */
@@ -26,37 +26,9 @@ export function createConsoleTelemetry(
   write: (line: string) => void,
   now: () => number,
 ): (event: LogEvent) => void {
-  if (format === "json") {
-    const timeOf = createIsoTime();
-    return (event) => write(`${jsonLine(event, timeOf(now()))}\n`);
-  }
+  if (format === "json") return createJsonTelemetry(write, now);
   return (event) => {
     const line = prettyLine(event);
     if (line !== null) write(`${new Date(now()).toISOString().slice(11, 19)} ${line}\n`);
-  };
-}
-
-/** There is a line for every request: nothing is copied that can be written as it is. */
-function jsonLine(event: LogEvent, time: string): string {
-  const told = "cause" in event ? { ...event, cause: describeCause(event.cause) } : event;
-  const text = JSON.stringify(told);
-  const start = '{"type":';
-  if (!text.startsWith(start)) {
-    const { type, ...members } = told;
-    return JSON.stringify({ event: type, ...members, time });
-  }
-  return `{"event":${text.slice(start.length, -1)},"time":"${time}"}`;
-}
-
-/** Writes times in ISO 8601; those of one millisecond once. */
-function createIsoTime(): (timeMs: number) => string {
-  let lastMs = Number.NaN;
-  let text = "";
-  return (timeMs) => {
-    if (timeMs !== lastMs) {
-      text = new Date(timeMs).toISOString();
-      lastMs = timeMs;
-    }
-    return text;
   };
 }

@@ -7,7 +7,8 @@ import type { ProxyConfig } from "../proxy-config.ts";
 import { type Authentication, createAuthenticate } from "./authenticate.ts";
 import { readBearerToken } from "./bearer-token.ts";
 import { createIsOperatorToken } from "./is-operator-token.ts";
-import { createAuthenticateToken } from "./jwt/authenticate-token.ts";
+import type { AuthenticateToken } from "./jwt/authenticate-token.ts";
+import { createTokenWayLoader } from "./jwt/load-token-way.ts";
 import { keyPrefix } from "./key-format.ts";
 import { invalidKey } from "./key-refusals.ts";
 import { looksLikeToken } from "./looks-like-token.ts";
@@ -72,9 +73,9 @@ export function createAuthenticateCaller(ports: ProxyPorts, config: ProxyConfig)
   };
 }
 
-function createTokenWay(ports: ProxyPorts, config: ProxyConfig): ReturnType<typeof createAuthenticateToken> | null {
+function createTokenWay(ports: ProxyPorts, config: ProxyConfig): AuthenticateToken | null {
   const { jwt } = config;
   if (jwt === undefined || jwt === null) return null;
   if (ports.fetchJwks === undefined) throw new TypeError("tokens need the port fetchJwks");
-  return createAuthenticateToken({ ...ports, fetchJwks: ports.fetchJwks }, jwt);
+  return createTokenWayLoader({ ...ports, fetchJwks: ports.fetchJwks }, jwt);
 }

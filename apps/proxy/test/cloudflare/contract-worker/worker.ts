@@ -19,7 +19,7 @@ export class ClockedRateLimitObject extends RateLimitObject {
     this.#clock = clock;
   }
 
-  takeAt(nowMs: number, demands: readonly RateLimitDemand[], options: RateLimitTakeOptions): RateLimitOutcome {
+  takeAt(nowMs: number, demands: readonly RateLimitDemand[], options: RateLimitTakeOptions): Promise<RateLimitOutcome> {
     this.#clock.nowMs = nowMs;
     return this.take(demands, options);
   }
