@@ -6,12 +6,16 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { emitDrift } from "./emit-drift.ts";
+import { emitJsonSchema } from "./emit-json-schema.ts";
+import { emitOpenApi } from "./emit-openapi.ts";
 import { emitGuards } from "./emit-guards.ts";
 import { wireTypes } from "./wire-types.ts";
 
 const files: readonly (readonly [name: string, text: string])[] = [
   ["src/guards.gen.ts", emitGuards(wireTypes)],
   ["src/drift.gen.ts", emitDrift(wireTypes)],
+  ["openapi.json", emitOpenApi(wireTypes)],
+  ...wireTypes.map((type) => [`json-schema/${type.name}.json`, emitJsonSchema(type)] as const),
 ];
 
 const folder = join(import.meta.dirname, "..");

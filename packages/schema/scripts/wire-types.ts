@@ -32,8 +32,13 @@ function nameOf(schema: unknown, path: string): string {
   );
 }
 
+/** The shape of an exported schema. */
+export function shapeOf(schema: unknown): Shape {
+  return readShape(schema, nameOf);
+}
+
 function wireType(schema: unknown, module: string, isResponse: boolean): WireType {
-  return { name: nameOf(schema, ""), module, isResponse, shape: readShape(schema, nameOf) };
+  return { name: nameOf(schema, ""), module, isResponse, shape: shapeOf(schema) };
 }
 
 /** Every type that stands on the wire as a whole. A new one is an entry here. */

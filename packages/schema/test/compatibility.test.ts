@@ -1,6 +1,9 @@
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { expect, test } from "vitest";
+import { checkValue } from "../src/index.ts";
+import { guardedTypes } from "./guarded-types.ts";
+import { readFixture } from "./read-fixture.ts";
 
 /** Bodies that were valid once, with digests of their bytes: lines are added, never changed or taken away. */
 const manifest = new URL("./fixtures/MANIFEST.sha256", import.meta.url);
@@ -24,4 +27,20 @@ test("every fixture is in the manifest", () => {
   const present = readdirSync(new URL("./fixtures/", import.meta.url)).filter((name) => name.endsWith(".json"));
   const missing = present.filter((name) => !listed.some(([, other]) => other === name));
   expect(missing.map((name) => `add to MANIFEST.sha256: ${digestOf(name)}  ${name}`)).toEqual([]);
+});
+
+/** The type of a fixture by its name; the others are rows. */
+const typeOf = new Map([
+  ["api-example", "EnvironmentList"],
+  ["approval-send", "SendMessageBody"],
+  ["letta-code-send", "SendMessageBody"],
+  ["letta-code-register", "RegisterRequest"],
+]);
+
+test.each(listed.map(([, name = ""]) => name.replace(".json", "")))("%s is accepted by schema and guard", (name) => {
+  const type = guardedTypes.find((guarded) => guarded.name === (typeOf.get(name) ?? "Environment"));
+  if (type === undefined) throw new Error(`no type for ${name}`);
+  const body = readFixture(name);
+  expect(checkValue(type.schema, body, "body")).toEqual({ ok: true, value: body });
+  expect(type.findMismatch(body)).toBeNull();
 });

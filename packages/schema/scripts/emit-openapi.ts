@@ -1,0 +1,114 @@
+import { readFileSync } from "node:fs";
+import { endpoints, type Endpoint, problemBody, type ProblemCode, problemDefinitions } from "../src/index.ts";
+import { type JsonSchema, jsonSchemaOf, objectSchemaOf } from "./json-schema-of.ts";
+import { objectsOf, type Shape } from "./shape.ts";
+import { shapeOf, type WireType } from "./wire-types.ts";
+
+const prefix = "#/components/schemas/";
+
+/** What every endpoint behind a key may answer besides its own problems. */
+const commonProblems: readonly ProblemCode[] = [
+  "missing_key",
+  "invalid_key",
+  "insufficient_scope",
+  "rate_limited",
+  "internal_error",
+  "shutting_down",
+];
+
+/** Real bodies, by the interface they are of. */
+const examples: ReadonlyMap<string, string> = new Map([
+  ["Environment", "letta-code-row"],
+  ["EnvironmentList", "api-example"],
+  ["SendMessageBody", "letta-code-send"],
+  ["RegisterRequest", "letta-code-register"],
+]);
+
+/** The OpenAPI 3.1 document of the endpoint table. */
+export function emitOpenApi(types: readonly WireType[]): string {
+  const objects = types
+    .filter(({ name }) => name !== "ListEnvironmentsWireQuery")
+    .flatMap(({ shape }) => objectsOf(shape));
+  const paths: Record<string, Record<string, unknown>> = {};
+  for (const endpoint of Object.values<Endpoint>({ ...endpoints })) {
+    paths[endpoint.path] = { ...paths[endpoint.path], [endpoint.method.toLowerCase()]: operationOf(endpoint) };
+  }
+  const document = {
+    openapi: "3.1.1",
+    info: {
+      title: "Letta Code Environments API",
+      version: "1.0.0",
+      description:
+        "Lists, reads and messages the devices that Letta Code runs on. Members beyond the described ones may be added at any time.",
+      license: { name: "Apache-2.0", identifier: "Apache-2.0" },
+    },
+    servers: [{ url: "/" }],
+    security: [{ key: [] }],
+    paths,
+    components: {
+      securitySchemes: { key: { type: "http", scheme: "bearer", description: "A gateway key." } },
+      schemas: Object.fromEntries(objects.map((object) => [object.name, objectSchemaOf(object, prefix)])),
+    },
+  };
+  return `${JSON.stringify(document, null, 2)}\n`;
+}
+
+function operationOf(endpoint: Endpoint): JsonSchema {
+  return {
+    operationId: endpoint.operation,
+    summary: endpoint.summary,
+    tags: [endpoint.audience],
+    "x-scope": endpoint.scope,
+    parameters: [
+      ...endpoint.params.map((name) => ({ name, in: "path", required: true, schema: identifier })),
+      ...queryParameters(endpoint),
+    ],
+    ...(endpoint.body !== null && { requestBody: { required: true, content: contentOf(endpoint.body) } }),
+    responses: responsesOf(endpoint),
+  };
+}
+
+const identifier = jsonSchemaOf(
+  { kind: "text", known: [], rules: [{ kind: "rule", rule: { name: "isIdentifier", module: null } }] },
+  prefix,
+);
+
+function queryParameters({ query }: Endpoint): JsonSchema[] {
+  if (query === null) return [];
+  const shape: Shape = shapeOf(query);
+  if (shape.kind !== "object") return [];
+  return shape.members.map(({ name, optional, shape: member }) => ({
+    name,
+    in: "query",
+    required: !optional,
+    schema:
+      name === "limit" ? { type: "integer", minimum: 1, maximum: 100, default: 50 } : jsonSchemaOf(member, prefix),
+  }));
+}
+
+function contentOf(schema: unknown): JsonSchema {
+  const shape = shapeOf(schema);
+  const fixture = shape.kind === "object" ? examples.get(shape.name) : undefined;
+  const example = fixture === undefined ? {} : { example: readFixture(fixture) };
+  return { "application/json": { schema: jsonSchemaOf(shape, prefix), ...example } };
+}
+
+function responsesOf(endpoint: Endpoint): JsonSchema {
+  const success = {
+    description: endpoint.successStatus === 101 ? "The connection is a WebSocket." : "Success.",
+    ...(endpoint.response !== null && { content: contentOf(endpoint.response) }),
+  };
+  const codes = [...new Set([...endpoint.problems, ...commonProblems])];
+  const statuses = [...new Set(codes.map((code) => problemDefinitions[code].status))].sort();
+  const problems = statuses.map((status) => {
+    const ofStatus = codes.filter((code) => problemDefinitions[code].status === status);
+    const shown = Object.fromEntries(ofStatus.map((code) => [code, { value: problemBody(code) }]));
+    const content = { "application/problem+json": { schema: { $ref: `${prefix}Problem` }, examples: shown } };
+    return [status, { description: ofStatus.map((code) => problemDefinitions[code].title).join("; "), content }];
+  });
+  return { [endpoint.successStatus]: success, ...Object.fromEntries(problems) };
+}
+
+function readFixture(name: string): unknown {
+  return JSON.parse(readFileSync(new URL(`../test/fixtures/${name}.json`, import.meta.url), "utf8"));
+}
