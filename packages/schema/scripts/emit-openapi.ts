@@ -99,7 +99,9 @@ function responsesOf(endpoint: Endpoint): JsonSchema {
     ...(endpoint.response !== null && { content: contentOf(endpoint.response) }),
   };
   const codes = [...new Set([...endpoint.problems, ...commonProblems])];
-  const statuses = [...new Set(codes.map((code) => problemDefinitions[code].status))].sort();
+  const statuses = [...new Set(codes.map((code) => problemDefinitions[code].status))].sort(
+    (left, right) => left - right,
+  );
   const problems = statuses.map((status) => {
     const ofStatus = codes.filter((code) => problemDefinitions[code].status === status);
     const shown = Object.fromEntries(ofStatus.map((code) => [code, { value: problemBody(code) }]));

@@ -35,7 +35,7 @@ describe("the OpenAPI document", () => {
 
   test("names no path beyond the table", () => {
     const paths = new Set(Object.values(endpoints).map(({ path }) => path));
-    expect(Object.keys(document.paths).toSorted()).toEqual([...paths].toSorted());
+    expect(new Set(Object.keys(document.paths))).toEqual(paths);
   });
 });
 
