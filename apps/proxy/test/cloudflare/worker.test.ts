@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import type { TestHarness } from "wrangler";
 import { pepperOf } from "../../src/adapters/pepper-of.ts";
 import { linkHash } from "../../src/audit/chain.ts";
+import { leadMs } from "../../src/cache/create-flight-desk.ts";
 import { ask } from "../runtimes/use-gateway.ts";
 import { administerKeys, launchWorker, workerSecrets } from "../runtimes/workerd-launcher.ts";
 
@@ -64,6 +65,26 @@ test("50 reads that miss at once make one request to the upstream, and the next 
   expect(answers.map(({ status }) => status)).toEqual(Array(50).fill(200));
   expect(upstream.seen.length - before).toBe(1);
   expect((await ask(url, "/v1/environments?limit=9", { key })).headers.get("cache-status")).toContain("hit");
+});
+
+test("a caller that leads and goes away holds nobody up: those who wait with it get their answer", async () => {
+  const { key } = await administerKeys(url).createKey({ scopes: ["list"] });
+  const path = "/v1/environments?limit=11";
+  answerAfterMs = 500;
+  const before = upstream.seen.length;
+  const client = new AbortController();
+  const gone = ask(url, path, { key, signal: client.signal }).catch(() => "gone");
+  await vi.waitUntil(() => upstream.seen.length > before);
+  const waiting = Array.from({ length: 5 }, () => ask(url, path, { key }));
+  client.abort();
+  const startedAt = performance.now();
+  const answers = await Promise.all(waiting);
+  answerAfterMs = 0;
+  expect(await gone).toBe("gone");
+  expect(answers.map(({ status }) => status)).toEqual(Array(5).fill(200));
+  // Well before anybody is taken for gone because it said nothing.
+  expect(performance.now() - startedAt).toBeLessThan(leadMs / 2);
+  expect(upstream.seen.length - before).toBeLessThanOrEqual(2);
 });
 
 test("a revoked key is refused within five seconds, also by an isolate that only ever knew it as good", async () => {
