@@ -26,6 +26,19 @@ let server: TestHarness;
 let bindings: ContractBindings;
 let count = 0;
 
+/** One stub for each name, kept: the harness forgets a stub that was collected, and with it a call of that stub that is under way. */
+function keepStubs<Stub>(namespace: () => ObjectNamespace<Stub>): (name: string) => Stub {
+  const kept = new Map<string, Stub>();
+  return (name) => {
+    const stub = kept.get(name) ?? namespace().getByName(name);
+    kept.set(name, stub);
+    return stub;
+  };
+}
+
+const keyObject = keepStubs(() => bindings.KEYS);
+const limitObject = keepStubs(() => bindings.LIMITS);
+
 beforeAll(async () => {
   Object.assign(process.env, quietWrangler);
   const { createTestHarness } = await import("wrangler");
@@ -51,7 +64,7 @@ describeKeyStore("in a Durable Object", { generationBoundMs: 5_000, storesText: 
   };
   return {
     connect: async (clock, onDamaged = () => undefined) =>
-      createDurableKeyStore({ keys: () => bindings.KEYS.getByName(name), clock, background, onDamaged }),
+      createDurableKeyStore({ keys: () => keyObject(name), clock, background, onDamaged }),
     async damage(id, text) {
       const sql = await server.getWorker().getDurableObjectStorage("KEYS", { name });
       await sql.exec("UPDATE keys SET record = ? WHERE id = ?", text, id);
@@ -67,7 +80,7 @@ describeRateLimitStore("in a Durable Object", { time: "wall", runs: 15 }, (clock
   return createDurableRateLimitStore(
     {
       getByName(name): RateLimitObjectStub {
-        const stub = bindings.LIMITS.getByName(`${prefix} ${name}`);
+        const stub = limitObject(`${prefix} ${name}`);
         return {
           take: (demands, options) => stub.takeAt(clock.now(), demands, options),
           release: (leaseId, demands) => stub.release(leaseId, demands),
