@@ -2,6 +2,7 @@ import type { PlainResponse } from "@letta-environments/schema";
 import type { RandomId } from "@letta-environments/platform";
 import { type Context, Hono } from "hono";
 import { answerHealth } from "../answer-health.ts";
+import { answerOpenApi, type OpenApiSource } from "../answer-open-api.ts";
 import type { Proxy } from "../app.ts";
 import { finishResponse } from "../finish-response.ts";
 import type { GatewayRequest } from "../gateway-request.ts";
@@ -19,6 +20,8 @@ export interface HonoAppOptions<Bindings extends object> {
   readonly toResponse: (response: PlainResponse, context: Context<{ Bindings: Bindings }>) => Response;
   /** Set once the process is stopping; `null` where nobody asks whether it is ready. */
   readonly isDraining: (() => boolean) | null;
+  /** What is told at `/openapi.json`; absent where that is not served. */
+  readonly openApi?: OpenApiSource;
 }
 
 /**
@@ -28,7 +31,7 @@ export interface HonoAppOptions<Bindings extends object> {
 export function createHonoApp<Bindings extends object>(
   options: HonoAppOptions<Bindings>,
 ): Hono<{ Bindings: Bindings }> {
-  const { proxy, randomId, toGatewayRequest, toPath, toResponse, isDraining } = options;
+  const { proxy, randomId, toGatewayRequest, toPath, toResponse, isDraining, openApi } = options;
   type AppContext = Context<{ Bindings: Bindings }>;
 
   async function pipeline(context: AppContext): Promise<Response> {
@@ -43,9 +46,21 @@ export function createHonoApp<Bindings extends object>(
     return toResponse(finishResponse(response, requestId, method), context);
   }
 
+  async function description(context: AppContext): Promise<Response> {
+    if (openApi === undefined) return pipeline(context);
+    const { method } = context.req;
+    const response = await answerOpenApi(method, context.req.header("if-none-match") ?? null, openApi);
+    const requestId = resolveRequestId(context.req.header("x-request-id") ?? null, randomId);
+    const finished = finishResponse(response, requestId, method);
+    // The same for everybody, and newer with each release only.
+    const caching = response.status < 400 ? { "cache-control": "public, max-age=300" } : {};
+    return toResponse({ ...finished, headers: { ...finished.headers, ...caching } }, context);
+  }
+
   return new Hono<{ Bindings: Bindings }>({ getPath: toPath })
     .all("/livez", health)
     .all("/readyz", health)
+    .all("/openapi.json", description)
     .all("/v1/*", pipeline)
     .notFound(pipeline);
 }

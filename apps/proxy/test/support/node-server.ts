@@ -1,3 +1,4 @@
+import { loadOpenApi } from "../../src/adapters/load-open-api.ts";
 import type { Server } from "node:http";
 import { randomId } from "@letta-environments/platform/node";
 import {
@@ -37,6 +38,7 @@ export async function startNodeServer(
     toPath: pathOf,
     toResponse: (response, { env }) => writeResponse(response, env.outgoing),
     isDraining: () => underTest.isDraining,
+    openApi: loadOpenApi,
   });
   const onFailure = (cause: unknown): void => void failures.push(cause);
   const server = createHttpServer({

@@ -1,3 +1,4 @@
+import { loadOpenApi } from "../../adapters/load-open-api.ts";
 import process from "node:process";
 import { randomId, systemClock } from "@letta-environments/platform/node";
 import { bufferLines } from "../../adapters/buffer-lines.ts";
@@ -43,6 +44,7 @@ export async function startCommand(parsed: ParsedCommand): Promise<void> {
     toPath: pathOf,
     toResponse: (response, { env }) => writeResponse(response, env.outgoing),
     isDraining: () => draining,
+    openApi: loadOpenApi,
   });
   const server = createHttpServer({ app, randomId, timeouts: defaultServerTimeouts, onFailure });
   serveWebSockets(server, proxy, onFailure);
