@@ -32,6 +32,7 @@ const steps = [
   ["format", () => tool("oxfmt", ["--check"])],
   ["boundaries", () => script("check-boundaries.mjs")],
   ["file sizes", () => script("check-file-sizes.mjs")],
+  ["unused code", () => tool("knip", [])],
   ["problem pages", () => script("check-problem-pages.mjs")],
   ["configuration schema", () => script("config-schema.mjs")],
   ["generated files", () => script("../packages/schema/scripts/generate.ts")],

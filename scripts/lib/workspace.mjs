@@ -10,7 +10,7 @@ import { repositoryRoot } from "./repository-root.mjs";
 
 /** Every package and app of the workspace, ordered by folder. @returns {WorkspacePackage[]} */
 export function workspacePackages() {
-  return ["apps", "packages"].flatMap((group) => {
+  return ["apps", "examples", "packages"].flatMap((group) => {
     const groupFolder = join(repositoryRoot, group);
     if (!existsSync(groupFolder)) return [];
     return readdirSync(groupFolder)
