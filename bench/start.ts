@@ -3,43 +3,52 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { launchProcess } from "../packages/testkit/src/launch-process.ts";
 import { installGateway, runtimeVersion, type ServerRuntime } from "../apps/proxy/test/runtimes/runtime-commands.ts";
+import { createWorkerdLauncher } from "../apps/proxy/test/runtimes/workerd-launcher.ts";
 import { firstAnswer, freePort } from "./harness/first-answer.ts";
 import type { BenchmarkResult } from "./harness/result.ts";
 import { type Summary, summarise } from "./harness/statistics.ts";
 
 const starts = 15;
-/** Goals of the reference figures in milliseconds; a machine that others use is slower. */
-const goalsMs: Readonly<Record<ServerRuntime, number>> = { node: 250, bun: 250, deno: 250 };
+const servers: readonly ServerRuntime[] = ["node", "bun", "deno"];
+/** Beyond this a start is broken, on any machine, in milliseconds. */
+const goalMs = 500;
 
 interface Measured {
   readonly runtime: string;
   readonly startMs: Summary;
 }
 
-/** How long after its process was started the built gateway, with the embedded server and SQLite, gives its first 200. */
+/**
+ * How long after its process was started the built gateway gives its first 200: on Node, Bun and Deno with the embedded server and SQLite, and the
+ * Worker in workerd, where wrangler's own work on the way is counted too.
+ */
 export async function measureStart(): Promise<BenchmarkResult> {
-  const runtimes: readonly ServerRuntime[] = ["node", "bun", "deno"];
-  const times = new Map(runtimes.map((runtime) => [runtime, [] as number[]]));
+  const workerd = createWorkerdLauncher();
+  const systems: readonly System[] = [
+    ...servers.map((name): System => ({
+      runtime: `${name} ${runtimeVersion(name)}`,
+      start: (folder) => startServer(name, folder),
+    })),
+    { runtime: `workerd ${workerd.version}, through wrangler`, start: () => startWorker(workerd) },
+  ];
+  const times = new Map(systems.map(({ runtime }) => [runtime, [] as number[]]));
   const folder = mkdtempSync(join(tmpdir(), "letta-bench-start-"));
   try {
-    // The first round makes data directories and is not counted; rounds interleave the runtimes.
+    // The first round makes data directories and loads wrangler, and is not counted; rounds interleave the runtimes.
     for (let round = 0; round <= starts; round++) {
-      for (const runtime of runtimes) {
-        const ms = await startOnce(runtime, folder);
+      for (const { runtime, start } of systems) {
+        const ms = await start(folder);
         if (round > 0) times.get(runtime)?.push(ms);
       }
     }
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
-  const measured = runtimes.map((runtime): Measured => ({
-    runtime: `${runtime} ${runtimeVersion(runtime)}`,
-    startMs: summarise(times.get(runtime) ?? []),
-  }));
+  const measured = systems.map(({ runtime }): Measured => ({ runtime, startMs: summarise(times.get(runtime) ?? []) }));
   return {
     tables: [
       {
-        caption: `Milliseconds from the start of the process to the first 200 of /livez, ${starts} starts each with an existing data directory: median (smallest to largest).`,
+        caption: `Milliseconds from the start to the first 200 of /livez, ${starts} starts each with an existing data directory: median (smallest to largest).`,
         columns: ["runtime", "start to first 200"],
         rows: measured.map(({ runtime, startMs: { median, min, max } }) => [
           runtime,
@@ -47,20 +56,33 @@ export async function measureStart(): Promise<BenchmarkResult> {
         ]),
       },
     ],
-    goals: runtimes.map((runtime, index) => {
-      const median = measured[index]?.startMs.median ?? Infinity;
-      const goal = goalsMs[runtime];
-      return {
-        goal: `the built gateway answers within ${goal} ms on ${runtime}`,
-        shown: `${median.toFixed(0)} ms`,
-        met: median <= goal,
-      };
-    }),
+    goals: measured.slice(0, servers.length).map(({ runtime, startMs: { median } }) => ({
+      goal: `the built gateway answers within ${goalMs} ms on ${runtime}`,
+      shown: `${median.toFixed(0)} ms`,
+      met: median <= goalMs,
+    })),
     data: measured,
   };
 }
 
-async function startOnce(runtime: ServerRuntime, folder: string): Promise<number> {
+interface System {
+  readonly runtime: string;
+  /** Starts it, waits for its first 200, stops it, and resolves with how long the first two took, in milliseconds. */
+  start(folder: string): Promise<number>;
+}
+
+async function startWorker(workerd: ReturnType<typeof createWorkerdLauncher>): Promise<number> {
+  const startedAt = performance.now();
+  const gateway = await workerd.launch({ config: {}, environment: { UPSTREAM_URL: "https://upstream.example" } });
+  try {
+    await firstAnswer(Number(new URL(gateway.url).port), "/livez");
+    return performance.now() - startedAt;
+  } finally {
+    await gateway.stop();
+  }
+}
+
+async function startServer(runtime: ServerRuntime, folder: string): Promise<number> {
   const [command, ...words] = installGateway(runtime, folder);
   const port = await freePort();
   const args = [...words, "start", "--port", String(port), "--log", "json", "--data-dir", `data-${runtime}`];
