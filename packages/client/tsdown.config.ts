@@ -3,6 +3,11 @@ import { sharedBuild } from "../../tsdown.shared.ts";
 
 const config: UserConfig = defineConfig({
   ...sharedBuild,
-  entry: { index: "src/index.ts", opentelemetry: "src/opentelemetry/index.ts", testing: "src/testing/index.ts" },
+  entry: {
+    index: "src/index.ts",
+    drift: "src/drift/index.ts",
+    opentelemetry: "src/opentelemetry/index.ts",
+    testing: "src/testing/index.ts",
+  },
 });
 export default config;

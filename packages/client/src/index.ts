@@ -30,21 +30,21 @@ export { createTransport, type Transport } from "./transport.ts";
 export type { Answer, AnswerMismatch, TransportEvent } from "./transport-event.ts";
 export type { RequestOptions, TransportOptions } from "./transport-options.ts";
 export type { TransportRequest, TransportResponse } from "./transport-request.ts";
-export {
-  type ApprovalDecision,
-  type ApprovalMessage,
-  type Environment,
-  type EnvironmentList,
-  type EnvironmentMetadata,
-  type EnvironmentMode,
-  isOnline,
-  type Problem,
-  type ProblemCode,
-  type ProblemIssue,
-  type SelfUpdate,
-  type SendMessageBody,
-  type SendMessageResponse,
-  type TextPart,
-  type ToolReturn,
-  type UserMessage,
+export type {
+  ApprovalDecision,
+  ApprovalMessage,
+  Environment,
+  EnvironmentList,
+  EnvironmentMetadata,
+  EnvironmentMode,
+  Problem,
+  ProblemCode,
+  ProblemIssue,
+  SelfUpdate,
+  SendMessageBody,
+  SendMessageResponse,
+  TextPart,
+  ToolReturn,
+  UserMessage,
 } from "@letta-environments/schema";
+export { isOnline } from "@letta-environments/schema/presence";

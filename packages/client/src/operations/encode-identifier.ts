@@ -1,4 +1,4 @@
-import { identifierRule, isIdentifier } from "@letta-environments/schema";
+import { identifierRule, isIdentifier } from "@letta-environments/schema/identifier";
 import { invalidArgument } from "../error.ts";
 
 /** The value, encoded for a path. @throws LettaEnvironmentsError `invalid_argument` unless it may stand in one. */

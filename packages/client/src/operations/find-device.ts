@@ -1,4 +1,5 @@
-import { type Environment, isOnline } from "@letta-environments/schema";
+import type { Environment } from "@letta-environments/schema";
+import { isOnline } from "@letta-environments/schema/presence";
 import { type ErrorDetails, errorTexts, LettaEnvironmentsError } from "../error.ts";
 import { isRecord } from "../is-record.ts";
 import { serverTimeMs } from "../server-time.ts";

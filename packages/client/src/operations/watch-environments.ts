@@ -1,4 +1,5 @@
-import { type Environment, type EnvironmentList, isOnline } from "@letta-environments/schema";
+import type { Environment, EnvironmentList } from "@letta-environments/schema";
+import { isOnline } from "@letta-environments/schema/presence";
 import { checkWholeNumber } from "../check-whole-number.ts";
 import { isLettaEnvironmentsError } from "../error.ts";
 import { serverTimeMs } from "../server-time.ts";

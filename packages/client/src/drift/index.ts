@@ -1,0 +1,1 @@
+export { createDriftReporter, type Drift } from "./create-drift-reporter.ts";
