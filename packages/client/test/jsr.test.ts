@@ -1,0 +1,72 @@
+import { execFile } from "node:child_process";
+import { cp, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { dirname, join, resolve } from "node:path";
+import process from "node:process";
+import { promisify } from "node:util";
+import { afterEach, expect, test } from "vitest";
+
+const folders: string[] = [];
+afterEach(() => Promise.all(folders.splice(0).map((folder) => rm(folder, { recursive: true, force: true }))));
+
+const deno = join(dirname(createRequire(import.meta.url).resolve("deno/package.json")), "deno");
+const schema = resolve(import.meta.dirname, "../../schema/src");
+
+/** What JSR would check before it takes the package: `deno publish --dry-run`, without a network. */
+async function dryRun(added = ""): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), "client-jsr-"));
+  folders.push(folder);
+  await cp(resolve(import.meta.dirname, "../src"), join(folder, "src"), {
+    recursive: true,
+    filter: (path) => !path.endsWith(".test.ts"),
+  });
+  await cp(schema, join(folder, "schema"), { recursive: true, filter: (path) => !/\.test(-d)?\.ts$/.test(path) });
+  if (added !== "") await writeFile(join(folder, "src", "testing", "index.ts"), added);
+  const subpaths: Readonly<Record<string, string>> = {
+    "@letta-environments/schema": "./schema/index.ts",
+    "@letta-environments/schema/guards": "./schema/guards.gen.ts",
+    "@letta-environments/schema/drift": "./schema/drift.gen.ts",
+    "@letta-environments/schema/presence": "./schema/presence.ts",
+    "@letta-environments/schema/identifier": "./schema/is-identifier.ts",
+    "@opentelemetry/api": "./elsewhere.ts",
+    valibot: "./elsewhere.ts",
+  };
+  // What comes from npm is not what is judged, and asking for it would need a network.
+  await writeFile(join(folder, "elsewhere.ts"), "export {};\n");
+  const entries = await readdir(join(folder, "src"), { withFileTypes: true });
+  const exports = entries
+    .filter((entry) => entry.isDirectory() && ["drift", "opentelemetry", "testing"].includes(entry.name))
+    .map(({ name }) => [`./${name}`, `./src/${name}/index.ts`]);
+  const config = {
+    name: "@letta-environments/client",
+    version: "0.0.0",
+    license: "Apache-2.0",
+    exports: { ".": "./src/index.ts", ...Object.fromEntries(exports) },
+    imports: subpaths,
+  };
+  await writeFile(join(folder, "deno.json"), JSON.stringify(config));
+  const env = {
+    PATH: process.env["PATH"] ?? "",
+    HOME: folder,
+    DENO_DIR: folder,
+    DENO_NO_UPDATE_CHECK: "1",
+    NO_COLOR: "1",
+  };
+  // Types are checked by tsc; without its packages Deno cannot check them here.
+  const words = ["publish", "--dry-run", "--allow-dirty", "--no-check"];
+  return promisify(execFile)(deno, words, { cwd: folder, env, timeout: 60_000 }).then(
+    ({ stderr }) => stderr,
+    (error: { readonly stderr?: string }) => error.stderr ?? String(error),
+  );
+}
+
+test("JSR's dry run takes the package: no slow types, every import has its extension", async () => {
+  expect(await dryRun()).toContain("Dry run complete");
+}, 60_000);
+
+test("and it would notice an export without a type", async () => {
+  const output = await dryRun("const make = () => ({ a: new Map() });\nexport const slow = make();\n");
+  expect(output).not.toContain("Dry run complete");
+  expect(output).toContain("missing-explicit-type");
+}, 60_000);
