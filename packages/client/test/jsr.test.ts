@@ -57,7 +57,7 @@ async function dryRun(added = ""): Promise<string> {
   const words = ["publish", "--dry-run", "--allow-dirty", "--no-check"];
   return promisify(execFile)(deno, words, { cwd: folder, env, timeout: 60_000 }).then(
     ({ stderr }) => stderr,
-    (error: { readonly stderr?: string }) => error.stderr ?? String(error),
+    (error: { readonly stderr?: string }) => error.stderr ?? "it could not be started",
   );
 }
 
