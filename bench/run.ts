@@ -11,6 +11,7 @@ import { measureClient } from "./client.ts";
 import { describeEnvironment, renderEnvironment } from "./harness/environment.ts";
 import { type BenchmarkResult, renderResult } from "./harness/result.ts";
 import { saveResult, writeReadme } from "./harness/save-result.ts";
+import { measureGuards } from "./guards.ts";
 import { measureRateLimits } from "./rate-limits.ts";
 import { measureRateLimitsHttp } from "./rate-limits-http.ts";
 import { measureRequests } from "./requests.ts";
@@ -31,6 +32,7 @@ const benchmarks: ReadonlyMap<string, () => BenchmarkResult | Promise<BenchmarkR
   ["revocation", measureRevocation],
   ["start", measureStart],
   ["hosts", measureHosts],
+  ["guards", measureGuards],
   ["digest-comparison", measureDigestComparison],
   ["client", measureClient],
   ["client-behaviour", measureClientBehaviour],

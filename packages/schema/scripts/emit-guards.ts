@@ -7,7 +7,7 @@ type ObjectShape = Extract<Shape, { kind: "object" }>;
 const head = `// Written by scripts/generate.ts from the schemas; never edited. Reads what JSON can hold: a member that is undefined is absent.`;
 
 const basics = `const isText = (value: unknown): value is string => typeof value === "string";
-const isNumber = (value: unknown): boolean => typeof value === "number" && value === value;
+const isNumber = (value: unknown): boolean => typeof value === "number";
 const isFlag = (value: unknown): boolean => typeof value === "boolean";
 const isEach = (value: unknown, check: (item: unknown) => boolean): value is readonly unknown[] => {
   if (!Array.isArray(value)) return false;
@@ -15,6 +15,8 @@ const isEach = (value: unknown, check: (item: unknown) => boolean): value is rea
   for (let index = 0; index < value.length; index++) if (!check(value[index])) return false;
   return true;
 };
+// Not by isEach: engines inline a check into a loop that knows only that one.
+const isTextsOrAbsent = (value: unknown = []): boolean => Array.isArray(value) && value.every((item) => isText(item));
 const join = (name: string, path: string): string => (path === "" ? name : \`\${name}.\${path}\`);`;
 
 /**

@@ -38,7 +38,9 @@ export function guardExpression(shape: Shape, access: string, context: GuardCont
 
 /** The same for a member that may be absent. */
 export function optionalExpression(shape: Shape, access: string, context: GuardContext): string {
-  return orEmpty(shape, access, "undefined", context);
+  const isTexts =
+    shape.kind === "array" && shape.minLength === 0 && guardExpression(shape.item, "item", context) === "isText(item)";
+  return isTexts ? call("isTextsOrAbsent", access) : orEmpty(shape, access, "undefined", context);
 }
 
 /** A call of a function of the package, which is thereby imported. */

@@ -9,7 +9,7 @@ import { isIdentifier } from "./is-identifier.ts";
 import { isRecord } from "./is-record.ts";
 
 const isText = (value: unknown): value is string => typeof value === "string";
-const isNumber = (value: unknown): boolean => typeof value === "number" && value === value;
+const isNumber = (value: unknown): boolean => typeof value === "number";
 const isFlag = (value: unknown): boolean => typeof value === "boolean";
 const isEach = (value: unknown, check: (item: unknown) => boolean): value is readonly unknown[] => {
   if (!Array.isArray(value)) return false;
@@ -17,6 +17,8 @@ const isEach = (value: unknown, check: (item: unknown) => boolean): value is rea
   for (let index = 0; index < value.length; index++) if (!check(value[index])) return false;
   return true;
 };
+// Not by isEach: engines inline a check into a loop that knows only that one.
+const isTextsOrAbsent = (value: unknown = []): boolean => Array.isArray(value) && value.every((item) => isText(item));
 const join = (name: string, path: string): string => (path === "" ? name : `${name}.${path}`);
 const isTextOrAbsent = (value: unknown): boolean => value === undefined || isText(value);
 const isNumberOrNull = (value: unknown): boolean => value === null || isNumber(value);
@@ -54,7 +56,7 @@ const isEnvironmentMetadata = (value: unknown): boolean =>
   isTextOrAbsent(value["nodeVersion"]) &&
   isTextOrAbsent(value["os"]) &&
   (value["self_update"] === undefined || isSelfUpdate(value["self_update"])) &&
-  (value["supported_commands"] === undefined || isEach(value["supported_commands"], isText)) &&
+  isTextsOrAbsent(value["supported_commands"]) &&
   isTextOrAbsent(value["workingDirectory"]);
 
 const findEnvironmentMetadataMismatch = (value: unknown): string | null => {

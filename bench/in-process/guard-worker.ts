@@ -1,0 +1,48 @@
+import { findEnvironmentListDrift } from "@letta-environments/schema/drift";
+import { findEnvironmentListMismatch, isEnvironmentList } from "@letta-environments/schema/guards";
+
+/** A list of 100 connections of about 79 KB with every known member, as it comes out of JSON. */
+function makeList(): unknown {
+  const connections = Array.from({ length: 100 }, (_, index) => ({
+    id: `env-${index}-7c1d`,
+    connectedAt: index % 3 === 0 ? null : 1_795_000_000_000,
+    connectionId: index % 3 === 0 ? null : `conn-2b7e-${index}`,
+    connectionName: `my-box-${index}`,
+    deviceId: "9b0f8a1e-3c64-4c5e-8d55-3f1f7d1f8f0a",
+    firstSeenAt: 1_794_900_000_000,
+    lastHeartbeat: index % 3 === 0 ? null : 1_795_000_030_000,
+    lastSeenAt: 1_795_000_030_000,
+    organizationId: "org-1",
+    podId: index % 3 === 0 ? null : "pod-1",
+    apiKeyOwner: "user-1",
+    currentMode: "standard",
+    metadata: {
+      gitBranch: "main",
+      lettaCodeVersion: "0.32.18",
+      nodeVersion: "v24.21.0",
+      os: "linux",
+      self_update: {
+        supported: false,
+        writable: false,
+        reason: "Not installed by a package manager",
+        manual_command: "npm install",
+      },
+      supported_commands: ["clear", "doctor", "init", "compact", "reload", "context-limit", "channels"],
+      workingDirectory: "/home/user/project",
+    },
+    userId: "user-1",
+  }));
+  return JSON.parse(JSON.stringify({ connections, hasNextPage: true }));
+}
+
+const value = makeList();
+const steps: Readonly<Record<string, () => boolean>> = {
+  guard: () => isEnvironmentList(value),
+  mismatch: () => findEnvironmentListMismatch(value) === null,
+  drift: () => isEnvironmentList(value) && findEnvironmentListDrift(value).length === 0,
+};
+
+/** Runs a step so many times; the caller measures, since not every runtime has a clock that runs meanwhile. */
+export function runStep(step: string, calls: number): void {
+  for (let call = 0; call < calls; call++) if (steps[step]?.() !== true) throw new Error(`${step} must accept`);
+}
