@@ -1,21 +1,19 @@
 import {
   type ApprovalMessage,
-  type Environment,
   isLettaEnvironmentsError,
   type SendMessageBody,
-  type SendOutcome,
   type UserMessage,
 } from "@letta-environments/client";
 import { checkSendBody } from "./check-send-body.ts";
 import { CommandError } from "./command-error.ts";
 import type { CommandContext } from "./commands/command-context.ts";
 import { describeFailure } from "./describe-failure.ts";
-import type { EnvironmentOperations } from "./environment-operations.ts";
+import type { EnvironmentOperations, SendSettings, Sent } from "./environment-operations.ts";
 import { exitCodes } from "./exit-code.ts";
+import { formatAge } from "./format/format-age.ts";
 import { type DeliveryReport, formatDelivery } from "./format/format-delivery.ts";
-import { resolveDevice } from "./resolve-device.ts";
+import { type ResolvedDevice, resolveDevice } from "./resolve-device.ts";
 import { startProgress } from "./start-progress.ts";
-import { waitUntilOnline } from "./wait-until-online.ts";
 
 /** Where messages go. */
 export type Target =
@@ -46,29 +44,34 @@ export async function deliver(
     ...(conversationId !== undefined && { conversationId }),
   };
   checkSendBody(body);
-  const environment =
-    target.kind === "device" ? await resolveDevice(operations, target.device, host.clock.now()) : null;
-  const online = environment === null ? null : await waitUntilOnline(host, operations, environment, waitMs);
-  const connectionId = target.kind === "connection" ? target.connectionId : (online?.connectionId ?? "");
-  const report = reportOf(message, connectionId, environment);
-  const stop = startProgress(
-    host,
-    () => `waiting for ${environment?.connectionName ?? "the device"} to take the message…`,
-  );
-  let outcome: SendOutcome;
+  const found = target.kind === "device" ? await resolveDevice(operations, target.device) : null;
+  let isSent = false;
+  const settings: SendSettings = { idempotencyKey, waitMs: waitMs ?? 0, onSend: () => void (isSent = true) };
+  const stop = startProgress(host, (elapsedMs) => {
+    const leftMs = isSent || waitMs === null ? null : Math.max(0, waitMs - elapsedMs);
+    return describeWait(found?.environment.connectionName ?? "the device", leftMs);
+  });
+  let sent: Sent;
   try {
-    outcome = await sendToNewest(operations, connectionId, environment, (id) =>
-      operations.send(id, body, idempotencyKey),
-    );
+    sent =
+      target.kind === "connection"
+        ? await operations.send(target.connectionId, body, settings)
+        : await operations.sendToDevice(found?.selector ?? target.device, body, settings);
   } catch (error) {
     await stop();
-    const failure = describeFailure(error, { host, parsed, sent: report });
+    if (found !== null) refuseOffline(error, found, waitMs, operations.now());
+    // Of a message that left, an interruption alone tells nothing: whether it was refused is known only from an answer.
+    const isUnknown = isSent && isLettaEnvironmentsError(error) && error.outcome !== "refused";
+    const connectionId = target.kind === "connection" ? target.connectionId : (found?.environment.connectionId ?? "");
+    const report = reportOf(message, connectionId, found);
+    const failure = describeFailure(error, { host, parsed, ...(isUnknown ? { sent: report } : {}) });
     if (failure.exitCode === exitCodes.unknown) await print({ ...report, outcome: "unknown" });
     throw failure;
   }
   await stop();
+  const { outcome, connectionId } = sent;
   if (outcome === "refused") throw new CommandError(exitCodes.refused, "the device did not take the message");
-  await print({ ...report, outcome });
+  await print({ ...reportOf(message, connectionId, found), outcome });
 
   async function print(shown: DeliveryReport): Promise<void> {
     await host.stdout.write(
@@ -77,34 +80,34 @@ export async function deliver(
   }
 }
 
-/** Sends once more when the device turns out to have a new connection: nothing went to the old one. */
-async function sendToNewest(
-  operations: EnvironmentOperations,
-  connectionId: string,
-  environment: Environment | null,
-  send: (connectionId: string) => Promise<SendOutcome>,
-): Promise<SendOutcome> {
-  try {
-    return await send(connectionId);
-  } catch (error) {
-    const isReplaced = isLettaEnvironmentsError(error) && /^connection_(?:replaced|not_found)$/.test(error.code);
-    if (!isReplaced || environment === null) throw error;
-    const latest = await operations.retrieve(environment.deviceId);
-    if (latest.connectionId === null || latest.connectionId === connectionId) throw error;
-    return await send(latest.connectionId);
-  }
+/** @param leftMs How much longer the device is waited for; `null` while the message is on its way. */
+function describeWait(name: string, leftMs: number | null): string {
+  if (leftMs === null) return `waiting for ${name} to take the message…`;
+  return `waiting for ${name} to come online… ${Math.round(leftMs / 1_000)}s left`;
+}
+
+/** @throws CommandError when the error is that the client saw the device offline, and sent nothing. */
+function refuseOffline(error: unknown, { environment }: ResolvedDevice, waitMs: number | null, nowMs: number): void {
+  if (!isLettaEnvironmentsError(error) || error.code !== "device_offline" || error.status !== null) return;
+  const [{ connectionName, lastSeenAt } = environment] = error.environments;
+  const waited = waitMs === null ? "" : " and did not come back in time";
+  throw new CommandError(
+    exitCodes.offline,
+    `${connectionName} is offline${waited} (last seen ${formatAge(lastSeenAt, nowMs)}); nothing was sent`,
+    waitMs === null ? ["--wait-online waits for it."] : [],
+  );
 }
 
 function reportOf(
   message: UserMessage | ApprovalMessage,
   connectionId: string,
-  environment: Environment | null,
+  found: ResolvedDevice | null,
 ): DeliveryReport {
   return {
     outcome: "accepted",
     messageId: "approvals" in message ? null : message.client_message_id,
     connectionId,
-    deviceId: environment?.deviceId ?? null,
-    connectionName: environment?.connectionName ?? null,
+    deviceId: found?.environment.deviceId ?? null,
+    connectionName: found?.environment.connectionName ?? null,
   };
 }

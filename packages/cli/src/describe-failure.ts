@@ -10,7 +10,7 @@ import type { Host } from "./host.ts";
 export interface FailureContext {
   readonly host: Host;
   readonly parsed: ParsedCommand;
-  /** The message that was on its way, where there was one. */
+  /** The message that may have been taken, where there is one. */
   readonly sent?: DeliveryReport;
 }
 
@@ -51,7 +51,8 @@ function repeatHint(sent: DeliveryReport | undefined): string {
 
 function messageOf(error: LettaEnvironmentsError): string {
   const rules = error.code === "invalid_argument" ? [] : error.issues.map(({ member, rule }) => `${member} ${rule}`);
-  const reason = error.status === null ? causeCode(error) : null;
+  const status = error.code === "http_error" ? `HTTP ${error.status}` : null;
+  const reason = error.status === null ? causeCode(error) : status;
   const details = [...rules, ...(reason === null ? [] : [reason])].join("; ");
   return `${error.code}: ${error.message.replace(/\.$/, "")}${details === "" ? "" : ` (${details})`}`;
 }

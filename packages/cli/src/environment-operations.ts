@@ -1,5 +1,6 @@
 import {
   createTransport,
+  type DeviceSelector,
   type Environment,
   type EnvironmentEvent,
   type EnvironmentList,
@@ -9,33 +10,71 @@ import {
   type SendMessageBody,
   sendMessage,
   type SendOutcome,
+  sendToDevice,
+  type TransportEvent,
   watchEnvironments,
 } from "@letta-environments/client";
 import type { Host } from "./host.ts";
 import type { Settings } from "./read-settings.ts";
+import { createServerClock } from "./server-clock.ts";
+
+/** How a message is sent. */
+export interface SendSettings {
+  readonly idempotencyKey: string | undefined;
+  /** How long an offline device is waited for, in milliseconds. */
+  readonly waitMs: number;
+  /** Called when the message leaves, and not before. */
+  onSend(): void;
+}
+
+/** What became of a message, and the connection that it went to. */
+export interface Sent {
+  readonly outcome: SendOutcome;
+  readonly connectionId: string;
+}
 
 /** What the commands ask of a server: the one place that knows the client. All reject with a `LettaEnvironmentsError`. */
 export interface EnvironmentOperations {
   list(query: ListEnvironmentsInput): Promise<EnvironmentList>;
   retrieve(deviceId: string): Promise<Environment>;
-  /** Resolves with what became of the messages. */
-  send(connectionId: string, body: SendMessageBody, idempotencyKey: string | undefined): Promise<SendOutcome>;
+  send(connectionId: string, body: SendMessageBody, settings: SendSettings): Promise<Sent>;
+  /** Sends to the connection that the device has by then; `device_offline` when it has none in time. */
+  sendToDevice(device: DeviceSelector, body: SendMessageBody, settings: SendSettings): Promise<Sent>;
   /** Ends when the user ends the program; failures that may pass are waited out. */
   watch(query: ListEnvironmentsInput, intervalMs: number): AsyncIterable<EnvironmentEvent>;
+  /** Epoch milliseconds by the clock of the server, as far as it has told. */
+  now(): number;
 }
 
 /** The operations of a server; all end when the user ends the program. */
 export function createEnvironmentOperations(host: Host, settings: Settings): EnvironmentOperations {
+  const { clock, interrupted: signal } = host;
+  const serverClock = createServerClock(clock);
   // What is printed has to be there.
-  const transport = createTransport({ ...settings, clock: host.clock, validate: "throw" });
-  const options = { signal: host.interrupted };
+  const transport = createTransport({ ...settings, clock, validate: "throw", onEvent: serverClock.onEvent });
+  // A message that was taken is not to be called unknown because the answer says less than promised.
+  const sender = (onSend: () => void) =>
+    createTransport({
+      ...settings,
+      clock,
+      onEvent(event: TransportEvent) {
+        serverClock.onEvent(event);
+        if (event.type === "start" && event.call.operation === "sendMessage") onSend();
+      },
+    });
   return {
-    list: async (query) => listEnvironments(transport, query, options),
-    retrieve: async (deviceId) => retrieveEnvironment(transport, deviceId, options),
-    async send(connectionId, body, idempotencyKey) {
-      const { outcome } = await sendMessage(transport, connectionId, body, { ...options, idempotencyKey });
-      return outcome;
+    list: async (query) => listEnvironments(transport, query, { signal }),
+    retrieve: async (deviceId) => retrieveEnvironment(transport, deviceId, { signal }),
+    async send(connectionId, body, { idempotencyKey, onSend }) {
+      const { outcome } = await sendMessage(sender(onSend), connectionId, body, { signal, idempotencyKey });
+      return { outcome, connectionId };
     },
-    watch: (query, intervalMs) => watchEnvironments(transport, query, { ...options, intervalMs }),
+    async sendToDevice(device, body, { idempotencyKey, waitMs, onSend }) {
+      const options = { signal, idempotencyKey, waitUntilOnlineMs: waitMs };
+      const { outcome, environment } = await sendToDevice(sender(onSend), device, body, options);
+      return { outcome, connectionId: environment.connectionId ?? "" };
+    },
+    watch: (query, intervalMs) => watchEnvironments(transport, query, { signal, intervalMs }),
+    now: serverClock.now,
   };
 }

@@ -31,15 +31,17 @@ const byStatus: Readonly<Record<number, ExitCode>> = {
   429: exitCodes.later,
 };
 
-/** The exit code for a failed request. @param isSend Whether it carried a message, which may have been taken all the same. */
+/** Statuses of a read that a server, or a gateway before it, gives while it cannot answer. */
+const passing: ReadonlySet<number | null> = new Set([null, 408, 502, 503, 504]);
+
+/** The exit code for a failed request. @param mayBeTaken Whether it carried a message that the device may have taken all the same. */
 export function exitCodeOf(
   { code, status }: Pick<LettaEnvironmentsError, "code" | "status">,
-  isSend: boolean,
+  mayBeTaken: boolean,
 ): ExitCode {
   const known = byCode[code] ?? byStatus[status ?? 0];
   if (known !== undefined) return known;
-  const isAnswered = status !== null && status >= 300 && status < 500 && status !== 408;
-  // No answer, an answer that cannot be read, or a failure behind a gateway: the message may be with the device.
-  if (isSend && !isAnswered) return exitCodes.unknown;
-  return status === null || status === 408 || status === 503 ? exitCodes.later : exitCodes.failed;
+  // No answer, an answer that cannot be read, or a failure behind a gateway.
+  if (mayBeTaken) return exitCodes.unknown;
+  return passing.has(status) ? exitCodes.later : exitCodes.failed;
 }

@@ -1,4 +1,9 @@
-import { type Environment, isLettaEnvironmentsError, type LettaEnvironmentsError } from "@letta-environments/client";
+import {
+  type DeviceSelector,
+  type Environment,
+  isLettaEnvironmentsError,
+  type LettaEnvironmentsError,
+} from "@letta-environments/client";
 import { isIdentifier } from "@letta-environments/schema";
 import { collectEnvironments } from "./collect-environments.ts";
 import { CommandError, misuse } from "./command-error.ts";
@@ -8,20 +13,26 @@ import { exitCodes } from "./exit-code.ts";
 import { describePresence } from "./format/describe-environment.ts";
 import { formatAge } from "./format/format-age.ts";
 
+/** A device as it was found. */
+export interface ResolvedDevice {
+  readonly environment: Environment;
+  /** How it can be looked up again. */
+  readonly selector: DeviceSelector;
+}
+
 /**
  * Finds the device that is meant by a deviceId or, where no device has that id, by a name that just one device has. An id
  * comes first, so that nobody takes a device's place by taking its id for a name.
  */
 export async function resolveDevice(
-  operations: Pick<EnvironmentOperations, "list" | "retrieve">,
+  operations: Pick<EnvironmentOperations, "list" | "retrieve" | "now">,
   text: string,
-  nowMs: number,
-): Promise<Environment> {
+): Promise<ResolvedDevice> {
   if (text === "") throw misuse("DEVICE must not be empty");
   let refusal: LettaEnvironmentsError | null = null;
   if (isIdentifier(text)) {
     try {
-      return await operations.retrieve(text);
+      return { environment: await operations.retrieve(text), selector: { deviceId: text } };
     } catch (error) {
       // The name is looked for where the id is unknown, or where the key may not read single devices.
       if (!isLettaEnvironmentsError(error) || !(isUnknownDevice(error) || isRefused(error))) throw error;
@@ -33,12 +44,28 @@ export async function resolveDevice(
     if (isRefused(error)) throw refusal ?? error;
     throw error;
   });
-  const [found, ...others] = connections.filter(({ deviceId, connectionName }) =>
-    [deviceId, connectionName].includes(text),
-  );
-  if (found === undefined) throw notFound(text, connections);
-  if (others.length > 0) throw ambiguous([found, ...others], nowMs);
-  return found;
+  const found = newestRows(connections.filter((row) => [row.deviceId, row.connectionName].includes(text)));
+  const [environment, ...others] = found;
+  if (environment === undefined) throw notFound(text, connections);
+  if (others.length > 0) throw ambiguous(found, operations.now());
+  const { deviceId } = environment;
+  // A key that may list and not read sees a single device in the list alone.
+  const isListed = refusal !== null && isRefused(refusal);
+  return { environment, selector: isListed ? (row) => row.deviceId === deviceId : { deviceId } };
+}
+
+/** Of several rows of a device the live one with the latest heartbeat, as the API answers for its id. */
+function newestRows(rows: readonly Environment[]): Environment[] {
+  const newest = new Map<string, Environment>();
+  for (const row of rows) {
+    const other = newest.get(row.deviceId);
+    if (other === undefined || freshness(row) > freshness(other)) newest.set(row.deviceId, row);
+  }
+  return [...newest.values()];
+}
+
+function freshness({ connectionId, lastHeartbeat, lastSeenAt }: Environment): number {
+  return connectionId === null ? lastSeenAt - Number.MAX_SAFE_INTEGER : (lastHeartbeat ?? lastSeenAt);
 }
 
 function isUnknownDevice({ status, code }: LettaEnvironmentsError): boolean {

@@ -135,6 +135,25 @@ describe("an offline device", () => {
     expect(clock.timerCount).toBe(0);
   });
 
+  test("is waited for through failures that may pass, and no longer than was said", async () => {
+    const { clock, server, environments } = setUp();
+    const options: SendToDeviceOptions = { waitUntilOnlineMs: 10_000, maxRetries: 0 };
+    server.put({ deviceId: "d-1" });
+    const patient = environments.sendToDevice("d-1", hello, options);
+    await clock.advance(1_000);
+    server.connect("d-1");
+    server.interrupt(() => new Error("restarting"));
+    await clock.advance(4_000);
+    await expect(patient).resolves.toMatchObject({ outcome: "started" });
+    server.put({ deviceId: "d-1", connectionId: null });
+    const vain = catchError(environments.sendToDevice("d-1", hello, options));
+    await clock.advance(1_000);
+    server.interrupt(...Array.from({ length: 9 }, () => () => new Error("gone")));
+    await clock.advance(10_000);
+    expect(await vain).toMatchObject({ code: "connection_failed", outcome: "refused" });
+    expect(clock.timerCount).toBe(0);
+  });
+
   test("that stays away is refused when the wait is over", async () => {
     const { clock, server, environments } = setUp();
     server.put({ deviceId: "d-1" });

@@ -1,3 +1,4 @@
+import type { ApprovalDecision } from "@letta-environments/client";
 import { misuse } from "../command-error.ts";
 import { deliver } from "../deliver.ts";
 import { type ExitCode, exitCodes } from "../exit-code.ts";
@@ -11,7 +12,12 @@ export async function decideCommand(context: CommandContext, approve: boolean): 
   const request = option("request");
   if (request === undefined) throw misuse(`'${parsed.command.name}' needs --request ID`);
   const reason = option("reason");
-  const decision = { approve, tool_call_id: request, ...(reason !== undefined && { reason }) };
+  const decision: ApprovalDecision = {
+    type: "approval",
+    approve,
+    tool_call_id: request,
+    ...(reason !== undefined && { reason }),
+  };
   await deliver(context, await context.connect(), {
     target,
     message: { type: "approval", approvals: [decision] },

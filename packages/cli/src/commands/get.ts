@@ -7,8 +7,9 @@ import type { CommandContext } from "./command-context.ts";
 /** `letta-env get DEVICE`. */
 export async function getCommand(context: CommandContext): Promise<ExitCode> {
   const { host, parsed, paint, isJson } = context;
-  const environment = await resolveDevice(await context.connect(), parsed.operands[0] ?? "", host.clock.now());
-  const nowMs = host.clock.now();
+  const operations = await context.connect();
+  const { environment } = await resolveDevice(operations, parsed.operands[0] ?? "");
+  const nowMs = operations.now();
   const plain = host.stdout.isTerminal
     ? () => formatEnvironmentDetails(environment, nowMs, paint)
     : () => formatEnvironmentMembers(environment, nowMs);

@@ -17,15 +17,16 @@ export async function listCommand(context: CommandContext): Promise<ExitCode> {
   const query: ListEnvironmentsInput = readFilter(option);
   const operations = await context.connect();
   const { connections, hasNextPage } = await collectEnvironments(operations, query, limit);
-  await host.stdout.write(context.isJson ? formatJson({ connections, hasNextPage }) : formatRows(context, connections));
+  const nowMs = operations.now();
+  const rows = (): string => formatRows(context, connections, nowMs);
+  await host.stdout.write(context.isJson ? formatJson({ connections, hasNextPage }) : rows());
   if (hasNextPage && !context.isJson && host.stderr.isTerminal) {
     await host.stderr.write(`There are more than these ${connections.length}; --all shows every device.\n`);
   }
   return exitCodes.done;
 }
 
-function formatRows({ host, paint }: CommandContext, connections: readonly Environment[]): string {
-  const nowMs = host.clock.now();
+function formatRows({ host, paint }: CommandContext, connections: readonly Environment[], nowMs: number): string {
   if (!host.stdout.isTerminal) return formatEnvironmentLines(connections, nowMs);
   if (connections.length === 0) return "There are no devices.\n";
   return formatEnvironmentTable(connections, nowMs, host.stdout.columns(), paint);

@@ -12,7 +12,10 @@ import { postMessages, type SendMessageResult, type SendOptions } from "./send-m
 
 /** What a send to a device may set. `timeoutMs` holds for each of its requests. */
 export interface SendToDeviceOptions extends SendOptions {
-  /** How long to wait for an offline device, in milliseconds. Default 0: it is refused at once. */
+  /**
+   * How long to wait for an offline device, in milliseconds. Default 0: it is refused at once. Failures that may pass are waited
+   * out once the device has been seen.
+   */
   readonly waitUntilOnlineMs?: number | undefined;
   /** How often to look meanwhile, in milliseconds. Default 2,000. */
   readonly intervalMs?: number | undefined;
@@ -83,11 +86,20 @@ async function waitForDevice(
   everyMs: number,
 ): Promise<FoundDevice & { readonly connectionId: string }> {
   const { clock, random } = transport;
+  let isSeen = false;
   for (;;) {
-    const { environment, connectionId } = await findDevice(transport, device, options);
-    if (connectionId !== null) return { environment, connectionId };
+    let waitMs = everyMs * (0.75 + random() / 2);
     const leftMs = endsAtMs - clock.now();
-    if (leftMs <= 0) throw deviceError("device_offline", "The device is offline; nothing was sent.", [environment]);
-    await sleep(clock, Math.min(leftMs, everyMs * (0.75 + random() / 2)), options.signal);
+    try {
+      const { environment, connectionId } = await findDevice(transport, device, options);
+      if (connectionId !== null) return { environment, connectionId };
+      if (leftMs <= 0) throw deviceError("device_offline", "The device is offline; nothing was sent.", [environment]);
+      isSeen = true;
+    } catch (error) {
+      // A server that restarts is no reason to give up a device that is waited for.
+      if (!isSeen || leftMs <= 0 || !isLettaEnvironmentsError(error) || !error.retryable) throw error;
+      waitMs = Math.max(waitMs, error.retryAfterMs ?? 0);
+    }
+    await sleep(clock, Math.min(Math.max(0, endsAtMs - clock.now()), waitMs), options.signal);
   }
 }

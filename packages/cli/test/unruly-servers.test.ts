@@ -1,0 +1,156 @@
+/** `letta-env` in front of servers and devices that change under it, answer less than promised, or have another clock. */
+import type { ServerResponse } from "node:http";
+import { createFakeUpstream, type FakeUpstream, type SeenRequest } from "@letta-environments/testkit";
+import { afterEach, expect, test, vi } from "vitest";
+import { runCli } from "./support/run-cli.ts";
+
+vi.setConfig({ testTimeout: 60_000 });
+
+let server: FakeUpstream | undefined;
+afterEach(async () => {
+  await server?.close();
+});
+
+const hourMs = 3_600_000;
+const send = ["send", "d1", "--agent", "a1", "--message-id", "m1", "hi"];
+
+function row(connectionId: string | null, more: object = {}): object {
+  return {
+    ...{ id: "e1", deviceId: "d1", connectionId, connectionName: "laptop", organizationId: "o", podId: null },
+    ...{ connectedAt: 1, firstSeenAt: 1, lastHeartbeat: Date.now(), lastSeenAt: Date.now(), ...more },
+  };
+}
+
+function reply(response: ServerResponse, status: number, body: unknown, header: Record<string, string> = {}): void {
+  response.writeHead(status, { "content-type": "application/json", ...header }).end(JSON.stringify(body));
+}
+
+async function start(
+  answer: (request: SeenRequest, response: ServerResponse) => void,
+): Promise<Record<string, string>> {
+  server = await createFakeUpstream(answer);
+  return { LETTA_BASE_URL: server.url, LETTA_API_KEY: "key-1" };
+}
+
+const posts = (): string[] =>
+  (server?.seen ?? []).filter(({ method }) => method === "POST").map(({ target }) => target.split("/")[3] ?? "");
+
+test.each([-1, 1])("a clock that is %d h off the server's takes nobody offline", async (hours) => {
+  const env = await start(({ method, target }, response) => {
+    const nowMs = Date.now() + hours * hourMs;
+    const header = { date: new Date(nowMs).toUTCString() };
+    const device = row("c1", { lastHeartbeat: nowMs, lastSeenAt: nowMs });
+    if (method === "POST") reply(response, 200, { success: true, message: "ok", disposition: "started" }, header);
+    else if (target.includes("/d1")) reply(response, 200, device, header);
+    else reply(response, 200, { connections: [device], hasNextPage: false }, header);
+  });
+  expect((await runCli(["list"], { env })).stdout).toMatch(/^d1\tlaptop\tonline\t/);
+  expect((await runCli(["get", "d1"], { env })).stdout).toContain("\nstatus\tonline\n");
+  expect(await runCli(send, { env })).toMatchObject({ code: 0, stdout: "started\tm1\td1\n" });
+});
+
+test("a device that has not been seen for an hour is offline, though this machine's clock runs an hour late", async () => {
+  const env = await start((_request, response) => {
+    const header = { date: new Date(Date.now() + hourMs).toUTCString() };
+    reply(response, 200, row("c1"), header);
+  });
+  const { code, stderr } = await runCli(send, { env });
+  expect(code).toBe(3);
+  // `Date` has whole seconds.
+  expect(stderr).toMatch(
+    /^letta-env: laptop is offline \(last seen (?:59m|1h) ago\); nothing was sent\n--wait-online waits for it\.\n$/,
+  );
+});
+
+test.each(["connection_replaced", "connection_not_found", "device_offline"])(
+  "%s: the message goes to the connection that the device has now, and that one is told",
+  async (errorCode) => {
+    let connectionId = "old";
+    const env = await start(({ method, target }, response) => {
+      if (method === "GET") reply(response, 200, row(connectionId));
+      else if (target.includes("/old/")) {
+        connectionId = "new";
+        reply(response, 409, { errorCode, message: "gone" });
+      } else reply(response, 200, { success: true, message: "ok", disposition: "queued" });
+    });
+    const { code, stdout } = await runCli([...send, "--json"], { env });
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout)).toEqual({ outcome: "queued", messageId: "m1", deviceId: "d1", connectionId: "new" });
+  },
+);
+
+test("when nothing was sent to the old connection and the new one cannot be found, nothing is unknown", async () => {
+  let isLost = false;
+  const env = await start(({ method }, response) => {
+    if (method === "POST") {
+      isLost = true;
+      reply(response, 409, { errorCode: "connection_replaced", message: "replaced" });
+    } else if (isLost) reply(response, 503, {}, { "retry-after": "100" });
+    else reply(response, 200, row("old"));
+  });
+  const { code, stdout, stderr } = await runCli(send, { env });
+  expect({ code, stdout }).toEqual({ code: 7, stdout: "" });
+  expect(stderr).toMatch(/^letta-env: http_error: .*503.*\n$/);
+});
+
+test("--wait-online outlasts a server that fails for a while", async () => {
+  let looks = 0;
+  const env = await start(({ method }, response) => {
+    if (method === "POST") return reply(response, 200, { success: true, message: "ok" });
+    looks += 1;
+    if (looks > 2 && looks < 6) return void response.socket?.destroy();
+    reply(response, 200, row(looks < 3 ? null : "c1"));
+  });
+  expect(await runCli([...send, "--wait-online"], { env })).toMatchObject({ code: 0, stdout: "accepted\tm1\td1\n" });
+});
+
+test("a success that says less than promised is a success; one that says no is a refusal", async () => {
+  let answer: object = { success: true };
+  const env = await start(({ method }, response) => reply(response, 200, method === "GET" ? row("c1") : answer));
+  expect(await runCli(send, { env })).toEqual({ code: 0, stdout: "accepted\tm1\td1\n", stderr: "" });
+  answer = { success: false };
+  expect(await runCli(send, { env })).toMatchObject({ code: 4, stdout: "" });
+});
+
+test("two rows of one device are one device: a name fits it once, and its live connection counts", async () => {
+  const rows = [
+    row(null, { connectionName: "my box", lastHeartbeat: null }),
+    row("c2", { id: "e2", connectionName: "my box" }),
+  ];
+  const env = await start(({ method, target }, response) => {
+    if (method === "POST") reply(response, 200, { success: true, message: "ok" });
+    else if (target.includes("/d1")) reply(response, 200, rows[1]);
+    else reply(response, 200, { connections: rows, hasNextPage: false });
+  });
+  expect((await runCli(["get", "my box"], { env })).stdout).toContain("connectionId\tc2\n");
+  expect((await runCli(["send", "my box", "--agent", "a1", "hi"], { env })).code).toBe(0);
+  expect(posts()).toEqual(["c2"]);
+});
+
+test("a key that may list and send, and read no single device, sends to a device by name and by id", async () => {
+  const env = await start(({ method, target }, response) => {
+    if (method === "POST") reply(response, 200, { success: true, message: "ok" });
+    else if (/environments\/./.test(target)) reply(response, 403, { errorCode: "insufficient_scope", message: "no" });
+    else reply(response, 200, { connections: [row("c1")], hasNextPage: false });
+  });
+  for (const device of ["d1", "laptop"]) {
+    expect((await runCli(["send", device, "--agent", "a1", "hi"], { env })).code).toBe(0);
+  }
+});
+
+test.each([
+  [502, "text/html", 7],
+  [504, "text/html", 7],
+  [500, "text/html", 1],
+  [404, "text/html", 1],
+  [403, "text/html", 4],
+])("%d without a problem code tells the status", async (status, type, code) => {
+  const env = await start((_request, response) => {
+    response.writeHead(status, { "content-type": type, "retry-after": "100" }).end("<html>secret page</html>");
+  });
+  const result = await runCli(["list"], { env });
+  expect(result.code).toBe(code);
+  expect(result.stderr).toMatch(
+    new RegExp(`^letta-env: http_error: The server answered with an error \\(HTTP ${status}\\)`),
+  );
+});
