@@ -83,6 +83,8 @@ const worker: UserConfig = {
   sourcemap: false,
   fixedExtension: false,
   minify: true,
+  // Served by the platform beside the Worker, which carries nothing of it.
+  copy: [{ from: "../../packages/schema/openapi.json", to: "dist/worker-assets" }],
   plugins: withoutDocumentation,
   // What every isolate loads is one module: many small ones compress worse.
   outputOptions: { codeSplitting: { groups: [{ name: "gateway", test: (id) => !loadedLater.test(id) }] } },

@@ -1,7 +1,10 @@
 import type { Clock, RandomId, Sha256 } from "@letta-environments/platform";
 import {
   type EndpointMatch,
+  answerOpenApi,
   matchEndpoint,
+  openApiPath,
+  type OpenApiSource,
   type PlainRequest,
   type PlainResponse,
   type Principal,
@@ -34,6 +37,8 @@ export interface EnvironmentServerOptions {
   readonly publicUrl: string | null;
   /** Milliseconds that a device is left alone after its socket opened, so that it is ready for its first message; 300 when absent. */
   readonly settleMs?: number;
+  /** What is told at `/openapi.json`, to whoever asks; absent where that is not served. */
+  readonly openApi?: OpenApiSource;
   /** Takes events for logs and metrics. */
   readonly onEvent?: (event: EnvironmentServerEvent) => void;
 }
@@ -95,6 +100,8 @@ export function createEnvironmentServer(options: EnvironmentServerOptions): Envi
   return {
     async handle(request, principal, requestContext) {
       if (closing) return problemResponse("shutting_down");
+      if (options.openApi !== undefined && request.path === openApiPath)
+        return describeApi(request, options.openApi, reportFailure);
       const match = matchEndpoint(request.method, request.path);
       if (match.kind === "refused") return match.response;
       const denied = checkScope(match.endpoint, principal);
@@ -122,6 +129,16 @@ export function createEnvironmentServer(options: EnvironmentServerOptions): Envi
       await socketsClosed;
     },
   };
+}
+
+async function describeApi(
+  { method, headers }: PlainRequest,
+  source: OpenApiSource,
+  reportFailure: (operation: string, cause: unknown) => PlainResponse,
+): Promise<PlainResponse> {
+  const answer = answerOpenApi(method, headers["if-none-match"] ?? null, source);
+  const response = await answer.catch((cause: unknown) => reportFailure("describeApi", cause));
+  return method === "HEAD" ? { ...response, body: null } : response;
 }
 
 function operate(

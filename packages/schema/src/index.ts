@@ -8,6 +8,7 @@ export {
   type PresentableEnvironment,
   presentEnvironment,
 } from "./access.ts";
+export { answerOpenApi, type OpenApiDocument, openApiPath, type OpenApiSource } from "./answer-open-api.ts";
 export { buildPath } from "./build-path.ts";
 export { type CheckedValue, checkValue } from "./check-value.ts";
 export { createEndpointMatcher, type MatchRoute, type Routable, type RouteMatch } from "./create-endpoint-matcher.ts";

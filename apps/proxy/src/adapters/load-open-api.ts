@@ -1,4 +1,4 @@
-import type { OpenApiDocument } from "../answer-open-api.ts";
+import type { OpenApiDocument } from "@letta-environments/schema";
 
 let loaded: Promise<OpenApiDocument> | null = null;
 

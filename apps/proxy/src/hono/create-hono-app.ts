@@ -1,8 +1,8 @@
 import type { PlainResponse } from "@letta-environments/schema";
+import { answerOpenApi, openApiPath, type OpenApiSource } from "@letta-environments/schema";
 import type { RandomId } from "@letta-environments/platform";
 import { type Context, Hono } from "hono";
 import { answerHealth } from "../answer-health.ts";
-import { answerOpenApi, type OpenApiSource } from "../answer-open-api.ts";
 import type { Proxy } from "../app.ts";
 import { finishResponse } from "../finish-response.ts";
 import type { GatewayRequest } from "../gateway-request.ts";
@@ -60,7 +60,7 @@ export function createHonoApp<Bindings extends object>(
   return new Hono<{ Bindings: Bindings }>({ getPath: toPath })
     .all("/livez", health)
     .all("/readyz", health)
-    .all("/openapi.json", description)
+    .all(openApiPath, description)
     .all("/v1/*", pipeline)
     .notFound(pipeline);
 }

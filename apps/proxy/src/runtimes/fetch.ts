@@ -1,6 +1,7 @@
 /** The gateway as a function from the web's `Request` to its `Response`, for hosts that take one. It imports nothing at once but code. */
 import process from "node:process";
 import { randomId, systemClock } from "@letta-environments/platform/node";
+import { loadOpenApi } from "../adapters/load-open-api.ts";
 import { createConsoleTelemetry } from "../adapters/console-telemetry.ts";
 import { webGatewayRequest } from "../adapters/web/web-gateway-request.ts";
 import { webRequestTarget } from "../adapters/web/web-request-target.ts";
@@ -39,6 +40,7 @@ export function createFetchHandler(sources: FetchSettingSources): FetchHandler {
       toPath: (request) => webRequestTarget(request.url).path,
       toResponse,
       isDraining: () => false,
+      openApi: loadOpenApi,
     });
   }
 

@@ -40,6 +40,16 @@ export function describeErrors(gateway: GatewayUnderTest): void {
     expect(gateway.upstream.seen).toHaveLength(before);
   });
 
+  test("what the API is stands at /openapi.json for everybody, and who has it gets 304", async () => {
+    const answer = await gateway.ask("/openapi.json");
+    expect(answer.status).toBe(200);
+    expect(answer.headers.get("content-type")).toMatch(/^application\/json/);
+    expect(answer.json).toMatchObject({ openapi: "3.1.1", paths: { "/v1/environments": { get: {} } } });
+    const entityTag = answer.headers.get("etag") ?? "";
+    const again = await gateway.ask("/openapi.json", { headers: { "if-none-match": entityTag } });
+    expect([again.status, again.text]).toEqual([304, ""]);
+  });
+
   test("a query that breaks a rule is 400, by member", async () => {
     const key = await gateway.keyFor("list", "read", "send");
     const answer = await gateway.ask("/v1/environments?limit=0", { key });

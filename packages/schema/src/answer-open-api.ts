@@ -1,4 +1,8 @@
-import { type PlainResponse, problemResponse } from "@letta-environments/schema";
+import type { PlainResponse } from "./plain-http.ts";
+import { problemResponse } from "./problem.ts";
+
+/** Where a server tells what the API is. */
+export const openApiPath = "/openapi.json";
 
 /** The description of the API, as it is sent. */
 export interface OpenApiDocument {
@@ -7,7 +11,7 @@ export interface OpenApiDocument {
   readonly entityTag: string;
 }
 
-/** Reads the {@link OpenApiDocument}, when the first one asks; the Workers bundle does without. */
+/** Reads the {@link OpenApiDocument}, when the first one asks: `openapi.json` of this package, as text. */
 export type OpenApiSource = () => Promise<OpenApiDocument>;
 
 /** The public description at `/openapi.json`, which needs no key: it says what the API is, not what is behind it. */
