@@ -1,7 +1,12 @@
 import { expect, test } from "vitest";
 import { resolveWorkerSettings } from "./resolve-worker-settings.ts";
 
-const good = { UPSTREAM_URL: "https://api.example", KEY_PEPPER: "p".repeat(32) };
+const objects = { getByName: () => null };
+const good = {
+  UPSTREAM_URL: "https://api.example",
+  KEY_PEPPER: "p".repeat(32),
+  ...{ KEYS: objects, LIMITS: objects, FLIGHTS: objects, AUDIT: objects },
+};
 
 function brokenSettings(bindings: Readonly<Record<string, unknown>>): readonly string[] {
   const resolved = resolveWorkerSettings({ ...good, ...bindings });
@@ -9,7 +14,7 @@ function brokenSettings(bindings: Readonly<Record<string, unknown>>): readonly s
 }
 
 test("an upstream and a pepper are enough, and what is bound beside text is no setting", () => {
-  const resolved = resolveWorkerSettings({ ...good, KEYS: { getByName: () => null } });
+  const resolved = resolveWorkerSettings({ ...good, OTHER: { get: () => null } });
   expect(resolved).toMatchObject({ ok: true, settings: { operatorToken: null, rateLimits: { deadlineMs: 1_000 } } });
 });
 
@@ -29,11 +34,25 @@ test("what has no place on Workers is refused by name, and no value is repeated"
   expect(brokenSettings({ ADMIN_TOKEN: "short" })).toEqual(["ADMIN_TOKEN"]);
   expect(brokenSettings({ VALKEY_URL: "valkey://h:1" })).toEqual(["VALKEY_URL"]);
   expect(brokenSettings({ PROXY_CONFIG: "{" })).toEqual(["PROXY_CONFIG"]);
-  expect(brokenSettings({ PROXY_CONFIG: '{"rateLimits":{"store":"sqlite"}}' })).toEqual(["rateLimits.store"]);
+  for (const store of ["memory", "sqlite", "valkey"]) {
+    const PROXY_CONFIG = { rateLimits: { store }, cache: { store } };
+    expect(brokenSettings({ PROXY_CONFIG })).toEqual(["rateLimits.store", "cache.store"]);
+  }
+  expect(brokenSettings({ PROXY_CONFIG: '{"admin":{"port":1}}' })).toEqual(["admin"]);
   const admin = { PROXY_CONFIG: '{"admin":{"port":1}}', ADMIN_TOKEN: "t".repeat(32) };
   expect(brokenSettings(admin)).toEqual(["admin"]);
   const file = '{"tenants":{"acme":{"upstream":{"credentialFile":"/run/acme"}}}}';
   expect(brokenSettings({ PROXY_CONFIG: file })).toEqual(["tenants.acme.upstream"]);
   const said = JSON.stringify(resolveWorkerSettings({ ...good, KEY_PEPPER: "short-secret", ADMIN_TOKEN: "secret-2" }));
   expect(said).not.toMatch(/short-secret|secret-2/);
+});
+
+test("an object that is not bound, and a secret that is bound as something else than text, are named", () => {
+  for (const name of ["KEYS", "LIMITS", "FLIGHTS", "AUDIT"]) {
+    expect(brokenSettings({ [name]: undefined })).toEqual([name]);
+    expect(brokenSettings({ [name]: "text" })).toEqual([name]);
+  }
+  for (const name of ["UPSTREAM_URL", "KEY_PEPPER", "ADMIN_TOKEN", "LETTA_API_KEY"]) {
+    expect(brokenSettings({ [name]: { get: () => "a secret of a store" } })).toEqual([name]);
+  }
 });

@@ -27,6 +27,8 @@ const deadlineMs = 1_000;
 export function resolveWorkerSettings(bindings: Readonly<Record<string, unknown>>): ResolvedWorkerSettings {
   const file = readConfig(bindings["PROXY_CONFIG"]);
   if (file === unreadable) return { ok: false, problems: [{ setting: "PROXY_CONFIG", rule: "must be JSON" }] };
+  const misplaced = [...bindingProblems(bindings), ...fileProblems(file)];
+  if (misplaced.length > 0) return { ok: false, problems: misplaced };
   const environment = Object.fromEntries(
     Object.entries(bindings).flatMap(([name, value]) => (typeof value === "string" ? [[name, value]] : [])),
   );
@@ -41,6 +43,28 @@ export function resolveWorkerSettings(bindings: Readonly<Record<string, unknown>
     : { ok: false, problems };
 }
 
+/** A secret that is bound as something else than text, and an object that is not bound, would be missed only when they are asked for. */
+function* bindingProblems(bindings: Readonly<Record<string, unknown>>): Generator<SettingProblem> {
+  for (const setting of ["UPSTREAM_URL", "KEY_PEPPER", "ADMIN_TOKEN", "LETTA_API_KEY", "VALKEY_URL"]) {
+    if (typeof (bindings[setting] ?? "") !== "string") yield { setting, rule: "must be bound as text" };
+  }
+  for (const setting of ["KEYS", "LIMITS", "FLIGHTS", "AUDIT"]) {
+    if (!isObject(bindings[setting])) yield { setting, rule: "must be bound to its Durable Object" };
+  }
+}
+
+/** What the file says of stores and listeners that a Worker has not got, whatever it is: it would be passed over in silence. */
+function* fileProblems(file: unknown): Generator<SettingProblem> {
+  if (!isObject(file)) return;
+  for (const member of ["rateLimits", "cache"]) {
+    const part = file[member];
+    if (!isObject(part) || part["store"] === undefined) continue;
+    yield { setting: `${member}.store`, rule: "must be absent on Workers, which have stores of their own" };
+  }
+  if (file["admin"] === undefined) return;
+  yield { setting: "admin", rule: "must be absent on Workers, which have one listener: set the secret ADMIN_TOKEN" };
+}
+
 function* secretProblems(keyPepper: string, operatorToken: string | null): Generator<SettingProblem> {
   if (keyPepper.length < minPepperLength) {
     yield { setting: "KEY_PEPPER", rule: `must be a secret of at least ${minPepperLength} characters` };
@@ -51,18 +75,12 @@ function* secretProblems(keyPepper: string, operatorToken: string | null): Gener
 }
 
 function* workerProblems(settings: Settings): Generator<SettingProblem> {
-  const { upstream, valkeyUrl, rateLimits, admin, tenants, jwt } = settings;
+  const { upstream, valkeyUrl, tenants, jwt } = settings;
   if (upstream.kind === "embedded") {
     yield { setting: "UPSTREAM_URL", rule: "must be set: there is no embedded environment server on Workers" };
   }
   if (valkeyUrl !== null)
     yield { setting: "VALKEY_URL", rule: "cannot be used on Workers: Durable Objects take its place" };
-  if (rateLimits.store === "sqlite") {
-    yield { setting: "rateLimits.store", rule: "must be absent on Workers: limits are counted in Durable Objects" };
-  }
-  if (admin !== null) {
-    yield { setting: "admin", rule: "must be absent on Workers, which have one listener: set the secret ADMIN_TOKEN" };
-  }
   for (const [tenant, { credential }] of tenants) {
     if (credential?.kind !== "file") continue;
     yield { setting: `tenants.${tenant}.upstream`, rule: "must use credentialEnv: Workers have no files" };
