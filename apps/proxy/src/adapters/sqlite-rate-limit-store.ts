@@ -26,6 +26,12 @@ const schema = `
   CREATE INDEX IF NOT EXISTS rate_limit_leases_by_expiry ON rate_limit_leases (expires_us);
 `;
 
+/** Limits in SQLite, which can be asked to remove what counts no more. */
+export interface SqliteRateLimitStore extends LocalRateLimitStore {
+  /** Removes all that is at rest, and tells when the last of what is left will be, in epoch milliseconds; `null` when nothing is left. */
+  sweep(): number | null;
+}
+
 /**
  * Limits in SQLite: they survive a restart, and several processes of one machine may share the file. Times are those of the wall
  * clock. Takes over the settings of its connection, so the database must be its own.
@@ -37,7 +43,7 @@ export function createSqliteRateLimitStore(
   database: SqliteDatabase,
   clock: Clock,
   deadlineMs: number | null = defaultDeadlineMs,
-): LocalRateLimitStore {
+): SqliteRateLimitStore {
   if (deadlineMs !== null) database.exec(pragmas);
   database.transaction(() => database.exec(schema));
   if (deadlineMs !== null) database.exec(`PRAGMA busy_timeout = ${deadlineMs};`);
@@ -67,6 +73,9 @@ export function createSqliteRateLimitStore(
     "DELETE FROM rate_limit_leases WHERE (policy, key, lease_id) IN " +
       "(SELECT policy, key, lease_id FROM rate_limit_leases WHERE expires_us <= ? LIMIT ?)",
   ].map((sql) => database.prepare(sql));
+  const selectLast = database.prepare(
+    "SELECT max(end_us) AS last FROM (SELECT max(arrival_us) AS end_us FROM rate_limits UNION ALL SELECT max(expires_us) FROM rate_limit_leases)",
+  );
   let takes = 0;
 
   function readState(policy: string, key: string): number {
@@ -101,6 +110,13 @@ export function createSqliteRateLimitStore(
         takes += 1;
         if (takes % takesBetweenPurges === 0) for (const purge of purges) purge.run(nowUs, rowsPerPurge);
         return outcome;
+      });
+    },
+    sweep() {
+      return database.transaction(() => {
+        for (const purge of purges) purge.run(Math.floor(clock.now() * 1_000), -1);
+        const last = selectLast.get()?.["last"] ?? null;
+        return last === null ? null : Number(last) / 1_000;
       });
     },
     release(leaseId, demands) {

@@ -10,9 +10,12 @@ import type { ObjectNamespace } from "../../src/adapters/cloudflare/object-names
 import type { RateLimitObjectStub } from "../../src/adapters/cloudflare/rate-limit-object.ts";
 import { describeKeyStore } from "../key-store-contract.ts";
 import { describeRateLimitStore } from "../rate-limit-store-contract.ts";
+import { testDemand } from "../support/test-demand.ts";
 import { quietWrangler } from "../runtimes/workerd-launcher.ts";
 
 interface ClockedStub extends RateLimitObjectStub {
+  ringAt(nowMs: number): Promise<void>;
+  alarmAt(): Promise<number | null>;
   takeAt(nowMs: number, ...take: Parameters<RateLimitObjectStub["take"]>): ReturnType<RateLimitObjectStub["take"]>;
 }
 
@@ -89,4 +92,29 @@ describeRateLimitStore("in a Durable Object", { time: "wall", runs: 15 }, (clock
     },
     () => undefined,
   );
+});
+
+test("an object of limits that is not asked again removes what counts no more, and at last all that it has", async () => {
+  const name = "limits of somebody who left";
+  const stub = limitObject(name);
+  const demand = (policy: string, windowMs: number) => testDemand({ name: policy, limit: 1, burst: 1, windowMs });
+  const startMs = 1_800_000_000_000;
+  const take = (atMs: number) =>
+    stub.takeAt(atMs, [demand("short", 60_000), demand("long", 7_200_000)], { probe: false, leaseId: null });
+  const tables = async (): Promise<unknown> => {
+    const sql = await server.getWorker().getDurableObjectStorage("LIMITS", { name });
+    return sql.exec("SELECT name FROM sqlite_master WHERE name LIKE 'rate_limit%' AND type = 'table' ORDER BY name");
+  };
+  expect((await take(startMs)).admitted).toBe(true);
+  const firstAlarm = await stub.alarmAt();
+  expect(firstAlarm).toBeGreaterThan(Date.now());
+  await stub.ringAt(startMs + 3_600_000);
+  const sql = await server.getWorker().getDurableObjectStorage("LIMITS", { name });
+  expect(await sql.exec("SELECT policy FROM rate_limits")).toMatchObject([{ policy: "long" }]);
+  expect(await stub.alarmAt()).toBeGreaterThan(Date.now());
+  await stub.ringAt(startMs + 7_200_000);
+  expect([await tables(), await stub.alarmAt()]).toEqual([[], null]);
+  expect((await take(startMs + 7_200_001)).admitted).toBe(true);
+  expect((await take(startMs + 7_200_002)).admitted).toBe(false);
+  expect(await stub.alarmAt()).toBeGreaterThan(Date.now());
 });

@@ -6,6 +6,8 @@ import type { ObjectNamespace } from "../../src/adapters/cloudflare/object-names
 test("what is declared here of the runtime is what Cloudflare's own types say", () => {
   expectTypeOf<DurableObjectStorage["transactionSync"]>().toExtend<DurableStorage["transactionSync"]>();
   expectTypeOf<DurableObjectStorage["sql"]["exec"]>().toBeCallableWith("SELECT ?", 1, "a", null, new ArrayBuffer(1));
+  expectTypeOf<DurableObjectStorage["setAlarm"]>().toExtend<(atMs: number) => Promise<void>>();
+  expectTypeOf<DurableObjectStorage["deleteAll"]>().toExtend<() => Promise<void>>();
   expectTypeOf<DurableObjectNamespace>().toExtend<ObjectNamespace<object>>();
   expectTypeOf<Cache["delete"]>().toBeCallableWith("https://a.invalid/");
 });

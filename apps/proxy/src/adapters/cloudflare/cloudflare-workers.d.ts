@@ -11,7 +11,12 @@ declare module "cloudflare:workers" {
 
   /** What a Durable Object is given of its place. */
   export interface DurableObjectContext {
-    readonly storage: DurableStorage;
+    readonly storage: DurableStorage & {
+      /** In epoch milliseconds; one at a time. */
+      setAlarm(atMs: number): Promise<void>;
+      /** Takes the alarm away too. */
+      deleteAll(): Promise<void>;
+    };
   }
 
   /** Keeps the context of the present request alive until a promise settles. */

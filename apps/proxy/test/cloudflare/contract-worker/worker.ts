@@ -1,4 +1,5 @@
 /** A Worker in which the contracts of stores are held: the cache's in workerd itself, those of the objects from outside. */
+import type { DurableObjectStorage } from "@cloudflare/workers-types";
 import type { DurableObjectContext } from "cloudflare:workers";
 import { storeContract } from "@letta-environments/http-cache/testing";
 import { randomId, sha256Hex, systemClock } from "@letta-environments/platform/cloudflare";
@@ -12,16 +13,28 @@ export { KeyObject } from "../../../src/adapters/cloudflare/key-object.ts";
 /** Counts by the clock of whoever asks. */
 export class ClockedRateLimitObject extends RateLimitObject {
   readonly #clock: { nowMs: number };
+  readonly #storage: Pick<DurableObjectStorage, "getAlarm">;
 
   constructor(ctx: DurableObjectContext, env: unknown) {
     const clock = { nowMs: 0 };
     super(ctx, env, { ...systemClock, now: () => clock.nowMs });
     this.#clock = clock;
+    this.#storage = this.ctx.storage as unknown as DurableObjectStorage;
   }
 
   takeAt(nowMs: number, demands: readonly RateLimitDemand[], options: RateLimitTakeOptions): Promise<RateLimitOutcome> {
     this.#clock.nowMs = nowMs;
     return this.take(demands, options);
+  }
+
+  /** What the platform does when the alarm goes off. */
+  ringAt(nowMs: number): Promise<void> {
+    this.#clock.nowMs = nowMs;
+    return this.alarm();
+  }
+
+  alarmAt(): Promise<number | null> {
+    return this.#storage.getAlarm();
   }
 }
 
