@@ -130,3 +130,22 @@ test("a send that is under way when the file changes is answered by its device",
   expect((await sent).status).toBe(200);
   await device.close();
 });
+
+test("a device that its tenant may not have any more is let go, and the others stay", async () => {
+  await start({});
+  const key = await proxy.createKey({ scopes: ["list", "connect"] });
+  const [kept, gone] = await Promise.all(
+    ["laptop", "phone"].map((deviceId) => connectScriptedDevice({ baseUrl: proxy.url, apiKey: key, deviceId })),
+  );
+  write({ tenants: { default: { deviceIds: ["laptop"] } } });
+  reloadNow();
+  await proxy.process.waitForOutput(/"event":"device_disconnected"[^\n]*"deviceId":"phone"/);
+  write({ tenants: { default: { deviceIds: ["laptop", "tablet"] } } });
+  reloadNow();
+  await proxy.process.waitForOutput(/("configuration_reloaded"[^]*){2}/);
+  const list = await fetch(`${proxy.url}/v1/environments?onlineOnly=true`, {
+    headers: { authorization: `Bearer ${key}` },
+  });
+  expect(await list.json()).toMatchObject({ connections: [{ deviceId: "laptop" }] });
+  await Promise.all([kept?.close(), gone?.close()]);
+});

@@ -1,5 +1,5 @@
 import type { ConnectedDevice, DeviceSocketListener } from "@letta-environments/environment-server";
-import type { PlainRequest, Principal } from "@letta-environments/schema";
+import type { DeviceAllowlist, PlainRequest, Principal } from "@letta-environments/schema";
 import { createVirtualClock } from "@letta-environments/testkit";
 import { expect, test } from "vitest";
 import { testMint } from "../../test/support/test-proxy.ts";
@@ -35,6 +35,7 @@ async function setUp(more: Partial<KeyRequest> = {}, isDown = false) {
     generation: () => (store.isDown ? 1_000 + (asked += 1) : keyStore.generation()),
   };
   let devices: ConnectedDevice[] = [];
+  let tenants: ReadonlyMap<string, DeviceAllowlist> = new Map();
   const sockets = watchSocketKeys(
     {
       upgrade: () => Promise.resolve({ kind: "accepted", attach: () => listener }),
@@ -43,7 +44,7 @@ async function setUp(more: Partial<KeyRequest> = {}, isDown = false) {
         devices = devices.filter((device) => !isEnded(device));
       },
     },
-    { clock, keyStore: watchedStore, onFailure: (cause) => void failures.push(cause) },
+    { clock, keyStore: watchedStore, tenants: () => tenants, onFailure: (cause) => void failures.push(cause) },
   );
   const decision = await sockets.upgrade(request, {} as Principal);
   devices = [{ tenant: "default", keyId: record.id, deviceId: "device-1", connectionName: "one" }];
@@ -56,6 +57,7 @@ async function setUp(more: Partial<KeyRequest> = {}, isDown = false) {
     record,
     reads: () => reads,
     isOpen: () => devices.length === 1,
+    holdTenants: (held: typeof tenants) => void (tenants = held),
     change: (edit: (before: KeyRecord) => KeyRecord) => keyStore.update(record.id, edit),
   };
 }
@@ -69,6 +71,16 @@ test.each<[string, (record: KeyRecord) => KeyRecord]>([
   const { clock, change, isOpen } = await setUp();
   expect(isOpen()).toBe(true);
   await change(edit);
+  await clock.advance(100);
+  expect(isOpen()).toBe(false);
+});
+
+test("a socket is closed within 100 ms after its tenant is held to other devices, and not before", async () => {
+  const { clock, holdTenants, isOpen } = await setUp();
+  holdTenants(new Map([["default", { deviceIds: ["device-1"], connectionNames: null }]]));
+  await clock.advance(100);
+  expect(isOpen()).toBe(true);
+  holdTenants(new Map([["default", { deviceIds: ["device-2"], connectionNames: null }]]));
   await clock.advance(100);
   expect(isOpen()).toBe(false);
 });

@@ -1,6 +1,6 @@
 import type { ConnectedDevice } from "@letta-environments/environment-server";
 import type { Clock } from "@letta-environments/platform";
-import { allowsDevice } from "@letta-environments/schema";
+import { allowsDevice, type DeviceAllowlist } from "@letta-environments/schema";
 import type { DeviceSockets, KeyStore } from "../ports.ts";
 import { keyState } from "./change-key.ts";
 import type { KeyRecord } from "./key-record.ts";
@@ -16,17 +16,27 @@ export interface WatchedSockets extends DeviceSockets {
   closeEnded(isEnded: (device: ConnectedDevice) => boolean): void;
 }
 
+/** What the sockets are held to. */
+export interface SocketRules {
+  readonly clock: Clock;
+  readonly keyStore: KeyStore;
+  /** The devices that tenants are held to, by tenant; another map when they have changed. */
+  readonly tenants: () => ReadonlyMap<string, DeviceAllowlist>;
+  readonly onFailure: (cause: unknown) => void;
+}
+
 /**
  * Holds open sockets to what their keys allow now. A socket is admitted once and lives for days, so its key is looked at again
- * whenever any key changed, when a key of an open socket expires, and once after each socket opened, because the key may have
+ * whenever any key or what holds a tenant changed, when a key of an open socket expires, and once after each socket opened, because the key may have
  * ended during the handshake. A socket whose key is revoked, disabled, expired, or no longer for connecting that device is
  * closed with 1008. The pipeline sees the same generation, so the key is refused at register by then.
  */
 export function watchSocketKeys(
   sockets: WatchedSockets,
-  { clock, keyStore, onFailure }: { clock: Clock; keyStore: KeyStore; onFailure: (cause: unknown) => void },
+  { clock, keyStore, tenants, onFailure }: SocketRules,
 ): DeviceSockets {
   let generation = keyStore.generation();
+  let held = tenants();
   let mustCheck = false;
   let nextExpiryMs = Infinity;
   /** When keys end by themselves, by id, as far as it is known. */
@@ -51,11 +61,14 @@ export function watchSocketKeys(
       return;
     }
     const current = keyStore.generation();
-    if (current === generation && !mustCheck && clock.now() < nextExpiryMs) return schedule(checkIntervalMs);
+    const holding = tenants();
+    const isUnchanged = current === generation && holding === held;
+    if (isUnchanged && !mustCheck && clock.now() < nextExpiryMs) return schedule(checkIntervalMs);
     mustCheck = false;
     try {
-      await check(devices);
+      await check(devices, holding);
       generation = current;
+      held = holding;
       schedule(checkIntervalMs);
     } catch (cause) {
       onFailure(cause);
@@ -67,14 +80,14 @@ export function watchSocketKeys(
     }
   }
 
-  async function check(devices: readonly ConnectedDevice[]): Promise<void> {
+  async function check(devices: readonly ConnectedDevice[], holding: typeof held): Promise<void> {
     const ids = [...new Set(devices.map(({ keyId }) => keyId))];
     const records = new Map(await Promise.all(ids.map(async (id) => [id, await keyStore.find(id)] as const)));
     const nowMs = clock.now();
     sockets.closeEnded((device) => {
       const record = records.get(device.keyId);
       // A socket that opened meanwhile: its opening asked for another check.
-      return record !== undefined && !mayStayConnected(record, device, nowMs);
+      return record !== undefined && !mayStayConnected(record, holding.get(device.tenant), device, nowMs);
     });
     expiries = new Map([...records].map(([id, record]) => [id, record?.expiresAt ?? Infinity] as const));
     nextExpiryMs = Math.min(Infinity, ...[...expiries.values()].filter((end) => end > nowMs));
@@ -96,12 +109,17 @@ export function watchSocketKeys(
   };
 }
 
-function mayStayConnected(record: KeyRecord | null, device: ConnectedDevice, nowMs: number): boolean {
+function mayStayConnected(
+  record: KeyRecord | null,
+  tenantDevices: DeviceAllowlist | undefined,
+  device: ConnectedDevice,
+  nowMs: number,
+): boolean {
   return (
     record !== null &&
     keyState(record, nowMs) === "active" &&
     record.tenant === device.tenant &&
     record.scopes.includes("connect") &&
-    allowsDevice(record, device)
+    allowsDevice({ ...record, tenantDevices: tenantDevices ?? null }, device)
   );
 }

@@ -71,7 +71,12 @@ export async function openFoundations(settings: () => Settings, log: (event: Log
     embedded,
     deviceSockets:
       embedded &&
-      watchSocketKeys(embedded.deviceSockets, { clock: systemClock, keyStore, onFailure: onKeyStoreFailure }),
+      watchSocketKeys(embedded.deviceSockets, {
+        clock: systemClock,
+        keyStore,
+        tenants: () => settings().tenants,
+        onFailure: onKeyStoreFailure,
+      }),
     log,
     async closeDevices() {
       await embedded?.close();
