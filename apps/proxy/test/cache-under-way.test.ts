@@ -26,10 +26,8 @@ function setUp(config: Partial<ProxyConfig> = {}, showsStatus = true): Cached {
     store: createMemoryCacheStore({ clock }),
     clock,
     sha256: sha256Hex,
-    upstream: () => "https://upstream.example",
-    showsStatus: () => showsStatus,
     onTrouble: () => undefined,
-  });
+  })({ upstream: "https://upstream.example", showsStatus: () => showsStatus });
   const upstream: UpstreamFetch = () => {
     cached.asked += 1;
     return cached.answer();

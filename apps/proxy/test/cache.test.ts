@@ -39,10 +39,8 @@ function setUp(
     store: createMemoryCacheStore({ clock }),
     clock,
     sha256: sha256Hex,
-    upstream: () => "https://upstream.example",
-    showsStatus,
     onTrouble: (operation, cause) => void testProxy.events.push({ type: "cache_failed", operation, cause }),
-  });
+  })({ upstream: "https://upstream.example", showsStatus });
   const testProxy = createTestProxy(upstream, { ports: { environmentCache: cache }, config });
   return {
     ...testProxy,

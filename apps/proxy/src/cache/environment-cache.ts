@@ -47,10 +47,6 @@ export interface EnvironmentCacheOptions {
   readonly store: CacheStore;
   readonly clock: Pick<Clock, "now">;
   readonly sha256: Sha256;
-  /** Names the upstream as it is now, so that answers of another one are never found. */
-  readonly upstream: () => string;
-  /** Whether `Cache-Status` is shown to a principal. */
-  readonly showsStatus: (principal: Principal) => boolean;
   readonly onTrouble: (operation: string, cause: unknown) => void;
   /** Makes one upstream request of many at once; absent: within this process. */
   readonly coalescer?: Coalescer;
@@ -58,9 +54,19 @@ export interface EnvironmentCacheOptions {
   readonly background?: Background;
 }
 
-/** Creates an {@link EnvironmentCache}. */
-export function createEnvironmentCache(options: EnvironmentCacheOptions): EnvironmentCache {
-  const { store, clock, sha256, upstream, showsStatus, onTrouble } = options;
+/** For whom the cache is asked. What was begun under other settings keeps those. */
+export interface EnvironmentCacheUse {
+  /** Names the upstream that is read, so that answers of another one are never found. */
+  readonly upstream: string;
+  /** Whether `Cache-Status` is shown to a principal. */
+  readonly showsStatus: (principal: Principal) => boolean;
+}
+
+/** Creates what gives an {@link EnvironmentCache} for each gateway that is composed; all of them keep their answers together. */
+export function createEnvironmentCache(
+  options: EnvironmentCacheOptions,
+): (use: EnvironmentCacheUse) => EnvironmentCache {
+  const { store, clock, sha256, onTrouble } = options;
   const coalescer = options.coalescer ?? createInProcessCoalescer({ clock, soloForMs: 1_000, maxSoloKeys: 1_000 });
   const cache: HttpCache = createHttpCache({
     store,
@@ -91,14 +97,14 @@ export function createEnvironmentCache(options: EnvironmentCacheOptions): Enviro
     return digest;
   }
 
-  return {
+  return ({ upstream, showsStatus }) => ({
     read({ request, endpoint, params, query, principal, credential, fetch }) {
       const windows = cachePlan[endpoint.operation];
       if (windows === undefined) return null;
       const { tenant } = principal;
       const view = viewOf(principal);
       const target = toCacheTarget({
-        upstream: upstream(),
+        upstream,
         tenant,
         view,
         credential: digestOf(credential),
@@ -129,11 +135,11 @@ export function createEnvironmentCache(options: EnvironmentCacheOptions): Enviro
       });
     },
     async invalidate(tenant, what) {
-      const target = { url: `${origin}/`, partition: partitionOf(upstream(), tenant) };
+      const target = { url: `${origin}/`, partition: partitionOf(upstream, tenant) };
       const groups = "group" in what ? [what.group] : [lists, deviceGroup(what.deviceId)];
       await Promise.all(groups.map((group) => cache.invalidateGroup(target, group)));
     },
-  };
+  });
 }
 
 /** Credentials whose digests are remembered. */

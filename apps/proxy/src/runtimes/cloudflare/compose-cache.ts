@@ -19,7 +19,6 @@ export function composeCache(
 ): EnvironmentCache | null {
   if (cache === null || upstream.kind !== "http") return null;
   const { statusFor } = cache;
-  const upstreamName = `${upstream.baseUrl.origin}${upstream.baseUrl.basePath}`;
   return createEnvironmentCache({
     store: createCacheApiStore({
       openCache: () => caches.open(cacheName),
@@ -29,8 +28,6 @@ export function composeCache(
     }),
     clock: systemClock,
     sha256: sha256Hex,
-    upstream: () => upstreamName,
-    showsStatus: ({ scopes }) => statusFor === "everybody" || (statusFor === "details" && scopes.has("details")),
     onTrouble: (operation, cause) => log({ type: "cache_failed", operation, cause }),
     coalescer: createDurableCoalescer({
       // The first digit of a digest: sixteen objects in a data centre share the keys.
@@ -39,5 +36,8 @@ export function composeCache(
       background: waitUntil,
     }),
     background: waitUntil,
+  })({
+    upstream: `${upstream.baseUrl.origin}${upstream.baseUrl.basePath}`,
+    showsStatus: ({ scopes }) => statusFor === "everybody" || (statusFor === "details" && scopes.has("details")),
   });
 }

@@ -32,7 +32,7 @@ export async function openFetchProxy(settings: Settings, log: (event: LogEvent) 
     keyUses: createKeyUses({ clock: systemClock, keyStore, onFailure }),
     audit: null,
     rateLimits: await openRateLimits(settings, log),
-    environmentCache: (await openEnvironmentCache(() => settings, log)).cache,
+    environmentCache: await openEnvironmentCache(settings, log),
     embedded: null,
     deviceSockets: null,
     log,

@@ -42,7 +42,7 @@ export async function composeProxy(settings: Settings, foundations: ProxyFoundat
       telemetry: log,
       upstream: upstream.fetch,
       audit,
-      environmentCache,
+      environmentCache: environmentCache.cacheFor(settings),
       rateLimiter: rateLimits.limiterFor(settings),
       ...(upstream.findDeviceId !== undefined && { findDeviceId: upstream.findDeviceId }),
       deviceSockets,

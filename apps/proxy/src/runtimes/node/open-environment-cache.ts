@@ -10,34 +10,37 @@ const valkeyTimeoutMs = 100;
 
 /** The cache of answers, and the end of what it is kept in. */
 export interface OpenEnvironmentCache {
-  /** `null` where nothing is kept. */
-  readonly cache: EnvironmentCache | null;
+  /** The cache for a gateway with these settings; `null` where nothing is kept. All of them keep their answers in the same store. */
+  cacheFor(settings: Pick<Settings, "cache" | "upstream">): EnvironmentCache | null;
   close(): void;
 }
 
 /**
  * Opens the cache of answers that the settings ask for at the start. Valkey may be away: then everything is a miss. What may change
- * while the gateway runs, the upstream and who is shown `Cache-Status`, is asked of `settings` each time.
+ * while the gateway runs, the upstream and who is shown `Cache-Status`, is told for each gateway that is composed.
  */
 export async function openEnvironmentCache(
-  settings: () => Pick<Settings, "cache" | "upstream" | "valkeyUrl">,
+  { cache, valkeyUrl }: Pick<Settings, "cache" | "valkeyUrl">,
   log: (event: LogEvent) => void,
 ): Promise<OpenEnvironmentCache> {
-  const { cache, valkeyUrl } = settings();
-  if (cache === null) return { cache: null, close: () => undefined };
+  if (cache === null) return { cacheFor: () => null, close: () => undefined };
   const { store, close } = await openStore(cache, valkeyUrl);
-  const environmentCache = createEnvironmentCache({
+  const cacheOf = createEnvironmentCache({
     store,
     clock: systemClock,
     sha256: sha256Hex,
-    upstream: () => nameOf(settings().upstream),
-    showsStatus({ scopes }) {
-      const statusFor = settings().cache?.statusFor;
-      return statusFor === "everybody" || (statusFor === "details" && scopes.has("details"));
-    },
     onTrouble: (operation, cause) => log({ type: "cache_failed", operation, cause }),
   });
-  return { cache: environmentCache, close };
+  return {
+    cacheFor(settings) {
+      const statusFor = settings.cache?.statusFor;
+      return cacheOf({
+        upstream: nameOf(settings.upstream),
+        showsStatus: ({ scopes }) => statusFor === "everybody" || (statusFor === "details" && scopes.has("details")),
+      });
+    },
+    close,
+  };
 }
 
 function nameOf(upstream: UpstreamSettings): string {

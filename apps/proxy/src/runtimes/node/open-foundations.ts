@@ -2,7 +2,6 @@ import { systemClock } from "@letta-environments/platform/node";
 import type { LogEvent } from "../../adapters/console-telemetry.ts";
 import type { OpenAuditLog } from "../../audit/audit-log.ts";
 import { auditKeyStore } from "../../audit/audit-key-store.ts";
-import type { EnvironmentCache } from "../../cache/environment-cache.ts";
 import type { Settings } from "../../config/settings.ts";
 import { createKeyUses, type KeyUses } from "../../keys/create-key-uses.ts";
 import { innermostReason } from "../../keys/innermost-reason.ts";
@@ -12,7 +11,7 @@ import type { DeviceSockets, KeyStore, KeyStoreFor } from "../../ports.ts";
 import { lockDataDir } from "./lock-data-dir.ts";
 import { openAudit } from "./open-audit.ts";
 import { type EmbeddedServer, openEmbeddedServer } from "./open-embedded-server.ts";
-import { openEnvironmentCache } from "./open-environment-cache.ts";
+import { openEnvironmentCache, type OpenEnvironmentCache } from "./open-environment-cache.ts";
 import { openKeys, type OpenKeys } from "./open-keys.ts";
 import { openRateLimits, type OpenRateLimits } from "./open-rate-limits.ts";
 
@@ -25,7 +24,7 @@ export interface Foundations {
   readonly keyUses: KeyUses;
   readonly audit: OpenAuditLog;
   readonly rateLimits: OpenRateLimits;
-  readonly environmentCache: EnvironmentCache | null;
+  readonly environmentCache: Pick<OpenEnvironmentCache, "cacheFor">;
   /** `null` where the upstream is elsewhere. */
   readonly embedded: EmbeddedServer | null;
   /** The sockets of the embedded server, held to their keys. */
@@ -57,8 +56,8 @@ export async function openFoundations(settings: () => Settings, log: (event: Log
   const audit = await openAudit(started, keys.pepper);
   const rateLimits = await openRateLimits(started, log);
   const keyStore = reportOutages(keys.keyStore, log);
-  const kept = await openEnvironmentCache(settings, log);
-  const embedded = isEmbedded ? await openEmbeddedServer(started, log, kept.cache) : null;
+  const kept = await openEnvironmentCache(started, log);
+  const embedded = isEmbedded ? await openEmbeddedServer(started, log, kept.cacheFor(started)) : null;
   const keyUses = createKeyUses({ clock: systemClock, keyStore, onFailure: onKeyStoreFailure });
   return {
     keys,
@@ -67,7 +66,7 @@ export async function openFoundations(settings: () => Settings, log: (event: Log
     keyUses,
     audit,
     rateLimits,
-    environmentCache: kept.cache,
+    environmentCache: kept,
     embedded,
     deviceSockets:
       embedded &&
