@@ -28,8 +28,15 @@ export function watchFile(path: string, clock: Clock, onChange: () => void): () 
   return () => cancel();
 }
 
-/** Changes with the content; "absent" for a file that cannot be looked at. A link is followed, so that a swapped link is a change. */
+/**
+ * Changes with the content and with who may read it; "absent" for a file that cannot be looked at. A link is followed, so that a swapped link is a
+ * change.
+ */
 function stampOf(path: string): string {
-  const stats = statSync(path, { throwIfNoEntry: false, bigint: true });
-  return stats === undefined ? "absent" : `${stats.mtimeNs}:${stats.size}:${stats.ino}`;
+  try {
+    const { mtimeNs, ctimeNs, size, ino } = statSync(path, { bigint: true });
+    return `${mtimeNs}:${ctimeNs}:${size}:${ino}`;
+  } catch {
+    return "absent";
+  }
 }
