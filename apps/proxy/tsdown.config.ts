@@ -86,8 +86,12 @@ const worker: UserConfig = {
   // Served by the platform beside the Worker, which carries nothing of it.
   copy: [{ from: "../../packages/schema/openapi.json", to: "dist/worker-assets" }],
   plugins: withoutDocumentation,
-  // What every isolate loads is one module: many small ones compress worse.
-  outputOptions: { codeSplitting: { groups: [{ name: "gateway", test: (id) => !loadedLater.test(id) }] } },
+  outputOptions: {
+    // Nothing bundles it again.
+    comments: { annotation: false },
+    // What every isolate loads is one module: many small ones compress worse.
+    codeSplitting: { groups: [{ name: "gateway", test: (id) => !loadedLater.test(id) }] },
+  },
   deps: { alwaysBundle: [/.*/], neverBundle: [/^(?:node|cloudflare):/], onlyBundle: false },
 };
 
