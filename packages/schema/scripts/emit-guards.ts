@@ -17,11 +17,30 @@ const isEach = (value: unknown, check: (item: unknown) => boolean): value is rea
 };
 // Not by isEach: engines inline a check into a loop that knows only that one.
 const isTextsOrAbsent = (value: unknown = []): boolean => Array.isArray(value) && value.every((item) => isText(item));
-const join = (name: string, path: string): string => (path === "" ? name : \`\${name}.\${path}\`);`;
+/** Whether a value fits; where only a part of it does not, the path of that part: \`.os\`, \`[3].os\`. */
+type Finding = boolean | string;
+type Check = (value: unknown) => Finding;
+const inMembers = (value: unknown, checks: Readonly<Record<string, Check>>): Finding => {
+  if (!isRecord(value)) return false;
+  for (const name of Object.keys(checks)) {
+    const finding = checks[name]?.(value[name]);
+    if (finding !== true) return \`.\${name}\${finding || ""}\`;
+  }
+  return true;
+};
+const inItems = (value: unknown, check: Check, minLength = 0): Finding => {
+  if (!Array.isArray(value) || value.length < minLength) return false;
+  for (let index = 0; index < value.length; index++) {
+    const finding = check(value[index]);
+    if (finding !== true) return \`[\${index}]\${finding || ""}\`;
+  }
+  return true;
+};
+const pathOf = (finding: Finding): string | null => (finding === true ? null : finding ? finding.slice(1) : "");`;
 
 /**
- * TypeScript of the guards: for each object a predicate, and a function that gives the path of the first mismatch in the order
- * of the schema. A predicate is an expression in which each name stands once, since it is what bundles are weighed by.
+ * TypeScript of the guards: for each object a predicate, made to be fast, and a table of its members, made to be small, by which
+ * the path of the first mismatch is found in the order of the schema. In both each name stands once.
  */
 export function emitGuards(types: readonly WireType[]): string {
   const objects = new Map(types.flatMap(({ shape }) => objectsOf(shape)).map((object) => [object.name, object]));
@@ -65,66 +84,59 @@ function emitPredicate({ name, members }: ObjectShape, isExported: boolean, cont
 }
 
 function emitFinder({ name, members }: ObjectShape, isExported: boolean, context: GuardContext): string {
-  const lines = members.flatMap(({ name: member, optional, shape }) => {
-    const access = accessOf(member);
-    if (isFlat(shape)) {
-      const fits = (optional ? optionalExpression : guardExpression)(shape, access, context);
-      return [`if (!${fits}) return ${JSON.stringify(member)};`];
-    }
-    const body = [`const member = ${access};`, ...emitDeep(shape, "member", member, context)];
-    return [optional ? `if (${access} !== undefined) {` : "{", ...indent(body), "}"];
+  const checks = members.map(({ name: member, optional, shape }) => {
+    const expression = optional ? orAbsent(shape, context) : findingOf(shape, context);
+    return `  ${member}: ${checkOf(expression)},`;
   });
-  const doc = [
+  const finder = [
     `/** Path of the first member that is not as in {@link ${name}}: \`messages[0].role\`; \`""\` for the whole, \`null\` when all fits. */`,
+    `export const find${name}Mismatch = (value: unknown): string | null => pathOf(inMembers(value, ${tableOf(name)}));`,
+    "",
   ];
   return [
-    ...(isExported ? doc : []),
-    `${isExported ? "export " : ""}const find${name}Mismatch = (value: unknown): string | null => {`,
-    ...indent(['if (!isRecord(value)) return "";', ...lines, "return null;"]),
+    `const ${tableOf(name)}: Readonly<Record<string, Check>> = {`,
+    ...checks,
     "};",
     "",
+    ...(isExported ? finder : []),
   ].join("\n");
 }
 
-/** Statements that return the path of a mismatch inside `access`, which stands at the path `at` (part of a template). */
-function emitDeep(shape: Shape, access: string, at: string, context: GuardContext): string[] {
-  if (isFlat(shape)) return [`if (!${guardExpression(shape, access, context)}) return ${quote(at)};`];
+/** An expression of what is found in `value`. */
+function findingOf(shape: Shape, context: GuardContext): string {
+  if (isFlat(shape)) return guardExpression(shape, "value", context);
   switch (shape.kind) {
     case "object":
-      return [
-        `const path = find${shape.name}Mismatch(${access});`,
-        `if (path !== null) return join(${quote(at)}, path);`,
-      ];
+      return `inMembers(value, ${tableOf(shape.name)})`;
     case "nullable":
-      return [`if (${access} !== null) {`, ...indent(emitDeep(shape.inner, access, at, context)), "}"];
+      return `(value === null || ${findingOf(shape.inner, context)})`;
     case "array": {
-      const item = emitDeep(shape.item, "item", `${at}[\${index}]`, context);
-      const isShort = shape.minLength > 0 ? ` || ${access}.length < ${shape.minLength}` : "";
-      return [
-        `if (!Array.isArray(${access})${isShort}) return ${quote(at)};`,
-        `for (let index = 0; index < ${access}.length; index++) {`,
-        ...indent([`const item: unknown = ${access}[index];`, ...item]),
-        "}",
-      ];
+      const minLength = shape.minLength > 0 ? `, ${shape.minLength}` : "";
+      return `inItems(value, ${checkOf(findingOf(shape.item, context))}${minLength})`;
     }
     case "either": {
-      const first = indent(emitDeep(shape.first, access, at, context));
-      const second = indent(emitDeep(shape.second, access, at, context));
-      return [`if (${callRule(shape.isFirst, access, context)}) {`, ...first, "} else {", ...second, "}"];
+      const [first, second] = [findingOf(shape.first, context), findingOf(shape.second, context)];
+      return `(${callRule(shape.isFirst, "value", context)} ? ${first} : ${second})`;
     }
     default:
       throw new Error(`no code for ${shape.kind}`);
   }
 }
 
+function orAbsent(shape: Shape, context: GuardContext): string {
+  if (isFlat(shape)) return optionalExpression(shape, "value", context);
+  return `value === undefined || ${findingOf(shape, context)}`;
+}
+
+/** A function of an expression of `value`; one that only calls another is that one. */
+function checkOf(expression: string): string {
+  return /^(\w+)\(value\)$/.exec(expression)?.[1] ?? `(value) => ${expression}`;
+}
+
+function tableOf(name: string): string {
+  return `membersOf${name}`;
+}
+
 function accessOf(member: string): string {
   return `value[${JSON.stringify(member)}]`;
-}
-
-function quote(template: string): string {
-  return template.includes("${") ? `\`${template}\`` : JSON.stringify(template);
-}
-
-function indent(lines: readonly string[]): string[] {
-  return lines.map((line) => `  ${line}`);
 }

@@ -19,7 +19,26 @@ const isEach = (value: unknown, check: (item: unknown) => boolean): value is rea
 };
 // Not by isEach: engines inline a check into a loop that knows only that one.
 const isTextsOrAbsent = (value: unknown = []): boolean => Array.isArray(value) && value.every((item) => isText(item));
-const join = (name: string, path: string): string => (path === "" ? name : `${name}.${path}`);
+/** Whether a value fits; where only a part of it does not, the path of that part: `.os`, `[3].os`. */
+type Finding = boolean | string;
+type Check = (value: unknown) => Finding;
+const inMembers = (value: unknown, checks: Readonly<Record<string, Check>>): Finding => {
+  if (!isRecord(value)) return false;
+  for (const name of Object.keys(checks)) {
+    const finding = checks[name]?.(value[name]);
+    if (finding !== true) return `.${name}${finding || ""}`;
+  }
+  return true;
+};
+const inItems = (value: unknown, check: Check, minLength = 0): Finding => {
+  if (!Array.isArray(value) || value.length < minLength) return false;
+  for (let index = 0; index < value.length; index++) {
+    const finding = check(value[index]);
+    if (finding !== true) return `[${index}]${finding || ""}`;
+  }
+  return true;
+};
+const pathOf = (finding: Finding): string | null => (finding === true ? null : finding ? finding.slice(1) : "");
 const isTextOrAbsent = (value: unknown): boolean => value === undefined || isText(value);
 const isNumberOrNull = (value: unknown): boolean => value === null || isNumber(value);
 const isTextOrNull = (value: unknown): boolean => value === null || isText(value);
@@ -39,14 +58,12 @@ const isSelfUpdate = (value: unknown): boolean =>
   isTextOrAbsent(value["manual_command"]) &&
   isTextOrAbsent(value["reason"]);
 
-const findSelfUpdateMismatch = (value: unknown): string | null => {
-  if (!isRecord(value)) return "";
-  if (!isFlag(value["supported"])) return "supported";
-  if (!isFlag(value["writable"])) return "writable";
-  if (!isTextOrAbsent(value["install_path"])) return "install_path";
-  if (!isTextOrAbsent(value["manual_command"])) return "manual_command";
-  if (!isTextOrAbsent(value["reason"])) return "reason";
-  return null;
+const membersOfSelfUpdate: Readonly<Record<string, Check>> = {
+  supported: isFlag,
+  writable: isFlag,
+  install_path: isTextOrAbsent,
+  manual_command: isTextOrAbsent,
+  reason: isTextOrAbsent,
 };
 
 const isEnvironmentMetadata = (value: unknown): boolean =>
@@ -59,27 +76,14 @@ const isEnvironmentMetadata = (value: unknown): boolean =>
   isTextsOrAbsent(value["supported_commands"]) &&
   isTextOrAbsent(value["workingDirectory"]);
 
-const findEnvironmentMetadataMismatch = (value: unknown): string | null => {
-  if (!isRecord(value)) return "";
-  if (!isTextOrAbsent(value["gitBranch"])) return "gitBranch";
-  if (!isTextOrAbsent(value["lettaCodeVersion"])) return "lettaCodeVersion";
-  if (!isTextOrAbsent(value["nodeVersion"])) return "nodeVersion";
-  if (!isTextOrAbsent(value["os"])) return "os";
-  if (value["self_update"] !== undefined) {
-    const member = value["self_update"];
-    const path = findSelfUpdateMismatch(member);
-    if (path !== null) return join("self_update", path);
-  }
-  if (value["supported_commands"] !== undefined) {
-    const member = value["supported_commands"];
-    if (!Array.isArray(member)) return "supported_commands";
-    for (let index = 0; index < member.length; index++) {
-      const item: unknown = member[index];
-      if (!isText(item)) return `supported_commands[${index}]`;
-    }
-  }
-  if (!isTextOrAbsent(value["workingDirectory"])) return "workingDirectory";
-  return null;
+const membersOfEnvironmentMetadata: Readonly<Record<string, Check>> = {
+  gitBranch: isTextOrAbsent,
+  lettaCodeVersion: isTextOrAbsent,
+  nodeVersion: isTextOrAbsent,
+  os: isTextOrAbsent,
+  self_update: (value) => value === undefined || inMembers(value, membersOfSelfUpdate),
+  supported_commands: (value) => value === undefined || inItems(value, isText),
+  workingDirectory: isTextOrAbsent,
 };
 
 /** Whether a value is as in {@link Environment}. */
@@ -100,29 +104,25 @@ export const isEnvironment = (value: unknown): value is Environment =>
   (value["metadata"] === undefined || isEnvironmentMetadata(value["metadata"])) &&
   isTextOrAbsent(value["userId"]);
 
-/** Path of the first member that is not as in {@link Environment}: `messages[0].role`; `""` for the whole, `null` when all fits. */
-export const findEnvironmentMismatch = (value: unknown): string | null => {
-  if (!isRecord(value)) return "";
-  if (!isText(value["id"])) return "id";
-  if (!isNumberOrNull(value["connectedAt"])) return "connectedAt";
-  if (!isTextOrNull(value["connectionId"])) return "connectionId";
-  if (!isText(value["connectionName"])) return "connectionName";
-  if (!isText(value["deviceId"])) return "deviceId";
-  if (!isNumber(value["firstSeenAt"])) return "firstSeenAt";
-  if (!isNumberOrNull(value["lastHeartbeat"])) return "lastHeartbeat";
-  if (!isNumber(value["lastSeenAt"])) return "lastSeenAt";
-  if (!isText(value["organizationId"])) return "organizationId";
-  if (!isTextOrNull(value["podId"])) return "podId";
-  if (!isTextOrAbsent(value["apiKeyOwner"])) return "apiKeyOwner";
-  if (!isTextOrAbsent(value["currentMode"])) return "currentMode";
-  if (value["metadata"] !== undefined) {
-    const member = value["metadata"];
-    const path = findEnvironmentMetadataMismatch(member);
-    if (path !== null) return join("metadata", path);
-  }
-  if (!isTextOrAbsent(value["userId"])) return "userId";
-  return null;
+const membersOfEnvironment: Readonly<Record<string, Check>> = {
+  id: isText,
+  connectedAt: isNumberOrNull,
+  connectionId: isTextOrNull,
+  connectionName: isText,
+  deviceId: isText,
+  firstSeenAt: isNumber,
+  lastHeartbeat: isNumberOrNull,
+  lastSeenAt: isNumber,
+  organizationId: isText,
+  podId: isTextOrNull,
+  apiKeyOwner: isTextOrAbsent,
+  currentMode: isTextOrAbsent,
+  metadata: (value) => value === undefined || inMembers(value, membersOfEnvironmentMetadata),
+  userId: isTextOrAbsent,
 };
+
+/** Path of the first member that is not as in {@link Environment}: `messages[0].role`; `""` for the whole, `null` when all fits. */
+export const findEnvironmentMismatch = (value: unknown): string | null => pathOf(inMembers(value, membersOfEnvironment));
 
 /** Whether a value is as in {@link EnvironmentList}. */
 export const isEnvironmentList = (value: unknown): value is EnvironmentList =>
@@ -130,21 +130,13 @@ export const isEnvironmentList = (value: unknown): value is EnvironmentList =>
   isEach(value["connections"], isEnvironment) &&
   isFlag(value["hasNextPage"]);
 
-/** Path of the first member that is not as in {@link EnvironmentList}: `messages[0].role`; `""` for the whole, `null` when all fits. */
-export const findEnvironmentListMismatch = (value: unknown): string | null => {
-  if (!isRecord(value)) return "";
-  {
-    const member = value["connections"];
-    if (!Array.isArray(member)) return "connections";
-    for (let index = 0; index < member.length; index++) {
-      const item: unknown = member[index];
-      const path = findEnvironmentMismatch(item);
-      if (path !== null) return join(`connections[${index}]`, path);
-    }
-  }
-  if (!isFlag(value["hasNextPage"])) return "hasNextPage";
-  return null;
+const membersOfEnvironmentList: Readonly<Record<string, Check>> = {
+  connections: (value) => inItems(value, (value) => inMembers(value, membersOfEnvironment)),
+  hasNextPage: isFlag,
 };
+
+/** Path of the first member that is not as in {@link EnvironmentList}: `messages[0].role`; `""` for the whole, `null` when all fits. */
+export const findEnvironmentListMismatch = (value: unknown): string | null => pathOf(inMembers(value, membersOfEnvironmentList));
 
 /** Whether a value is as in {@link ListEnvironmentsWireQuery}. */
 export const isListEnvironmentsWireQuery = (value: unknown): value is ListEnvironmentsWireQuery =>
@@ -155,27 +147,25 @@ export const isListEnvironmentsWireQuery = (value: unknown): value is ListEnviro
   (value["source"] === undefined || (value["source"] === "local" || value["source"] === "remote")) &&
   (value["userId"] === undefined || isTextFrom1To256(value["userId"]));
 
-/** Path of the first member that is not as in {@link ListEnvironmentsWireQuery}: `messages[0].role`; `""` for the whole, `null` when all fits. */
-export const findListEnvironmentsWireQueryMismatch = (value: unknown): string | null => {
-  if (!isRecord(value)) return "";
-  if (!(value["after"] === undefined || isTextIdentifier(value["after"]))) return "after";
-  if (!(value["limit"] === undefined || isTextListLimit(value["limit"]))) return "limit";
-  if (!(value["onlineOnly"] === undefined || (value["onlineOnly"] === "true" || value["onlineOnly"] === "false"))) return "onlineOnly";
-  if (!(value["source"] === undefined || (value["source"] === "local" || value["source"] === "remote"))) return "source";
-  if (!(value["userId"] === undefined || isTextFrom1To256(value["userId"]))) return "userId";
-  return null;
+const membersOfListEnvironmentsWireQuery: Readonly<Record<string, Check>> = {
+  after: (value) => (value === undefined || isTextIdentifier(value)),
+  limit: (value) => (value === undefined || isTextListLimit(value)),
+  onlineOnly: (value) => (value === undefined || (value === "true" || value === "false")),
+  source: (value) => (value === undefined || (value === "local" || value === "remote")),
+  userId: (value) => (value === undefined || isTextFrom1To256(value)),
 };
+
+/** Path of the first member that is not as in {@link ListEnvironmentsWireQuery}: `messages[0].role`; `""` for the whole, `null` when all fits. */
+export const findListEnvironmentsWireQueryMismatch = (value: unknown): string | null => pathOf(inMembers(value, membersOfListEnvironmentsWireQuery));
 
 const isTextPart = (value: unknown): boolean =>
   isRecord(value) &&
   isText(value["text"]) &&
   (value["type"] === "text");
 
-const findTextPartMismatch = (value: unknown): string | null => {
-  if (!isRecord(value)) return "";
-  if (!isText(value["text"])) return "text";
-  if (!(value["type"] === "text")) return "type";
-  return null;
+const membersOfTextPart: Readonly<Record<string, Check>> = {
+  text: isText,
+  type: (value) => (value === "text"),
 };
 
 const isToolReturn = (value: unknown): boolean =>
@@ -187,45 +177,13 @@ const isToolReturn = (value: unknown): boolean =>
   (value["stdout"] === undefined || (value["stdout"] === null || isEach(value["stdout"], isText))) &&
   (value["type"] === undefined || (value["type"] === "tool"));
 
-const findToolReturnMismatch = (value: unknown): string | null => {
-  if (!isRecord(value)) return "";
-  if (!(value["status"] === "success" || value["status"] === "error")) return "status";
-  if (!isTextWellFormedFrom1To256(value["tool_call_id"])) return "tool_call_id";
-  {
-    const member = value["tool_return"];
-    if (Array.isArray(member)) {
-      if (!Array.isArray(member)) return "tool_return";
-      for (let index = 0; index < member.length; index++) {
-        const item: unknown = member[index];
-        const path = findTextPartMismatch(item);
-        if (path !== null) return join(`tool_return[${index}]`, path);
-      }
-    } else {
-      if (!isText(member)) return "tool_return";
-    }
-  }
-  if (value["stderr"] !== undefined) {
-    const member = value["stderr"];
-    if (member !== null) {
-      if (!Array.isArray(member)) return "stderr";
-      for (let index = 0; index < member.length; index++) {
-        const item: unknown = member[index];
-        if (!isText(item)) return `stderr[${index}]`;
-      }
-    }
-  }
-  if (value["stdout"] !== undefined) {
-    const member = value["stdout"];
-    if (member !== null) {
-      if (!Array.isArray(member)) return "stdout";
-      for (let index = 0; index < member.length; index++) {
-        const item: unknown = member[index];
-        if (!isText(item)) return `stdout[${index}]`;
-      }
-    }
-  }
-  if (!(value["type"] === undefined || (value["type"] === "tool"))) return "type";
-  return null;
+const membersOfToolReturn: Readonly<Record<string, Check>> = {
+  status: (value) => (value === "success" || value === "error"),
+  tool_call_id: isTextWellFormedFrom1To256,
+  tool_return: (value) => (Array.isArray(value) ? inItems(value, (value) => inMembers(value, membersOfTextPart)) : isText(value)),
+  stderr: (value) => value === undefined || (value === null || inItems(value, isText)),
+  stdout: (value) => value === undefined || (value === null || inItems(value, isText)),
+  type: (value) => (value === undefined || (value === "tool")),
 };
 
 const isApprovalDecision = (value: unknown): boolean =>
@@ -236,14 +194,12 @@ const isApprovalDecision = (value: unknown): boolean =>
   (value["type"] === undefined || (value["type"] === "approval")) &&
   (value["updated_input"] === undefined || (value["updated_input"] === null || isRecord(value["updated_input"])));
 
-const findApprovalDecisionMismatch = (value: unknown): string | null => {
-  if (!isRecord(value)) return "";
-  if (!isFlag(value["approve"])) return "approve";
-  if (!isTextWellFormedFrom1To256(value["tool_call_id"])) return "tool_call_id";
-  if (!(value["reason"] === undefined || isTextOrNull(value["reason"]))) return "reason";
-  if (!(value["type"] === undefined || (value["type"] === "approval"))) return "type";
-  if (!(value["updated_input"] === undefined || (value["updated_input"] === null || isRecord(value["updated_input"])))) return "updated_input";
-  return null;
+const membersOfApprovalDecision: Readonly<Record<string, Check>> = {
+  approve: isFlag,
+  tool_call_id: isTextWellFormedFrom1To256,
+  reason: (value) => (value === undefined || isTextOrNull(value)),
+  type: (value) => (value === undefined || (value === "approval")),
+  updated_input: (value) => (value === undefined || (value === null || isRecord(value))),
 };
 
 const isApprovalMessage = (value: unknown): boolean =>
@@ -251,24 +207,9 @@ const isApprovalMessage = (value: unknown): boolean =>
   isEach(value["approvals"], (item) => (isMeantAsToolReturn(item) ? isToolReturn(item) : isApprovalDecision(item))) && value["approvals"].length >= 1 &&
   (value["type"] === "approval");
 
-const findApprovalMessageMismatch = (value: unknown): string | null => {
-  if (!isRecord(value)) return "";
-  {
-    const member = value["approvals"];
-    if (!Array.isArray(member) || member.length < 1) return "approvals";
-    for (let index = 0; index < member.length; index++) {
-      const item: unknown = member[index];
-      if (isMeantAsToolReturn(item)) {
-        const path = findToolReturnMismatch(item);
-        if (path !== null) return join(`approvals[${index}]`, path);
-      } else {
-        const path = findApprovalDecisionMismatch(item);
-        if (path !== null) return join(`approvals[${index}]`, path);
-      }
-    }
-  }
-  if (!(value["type"] === "approval")) return "type";
-  return null;
+const membersOfApprovalMessage: Readonly<Record<string, Check>> = {
+  approvals: (value) => inItems(value, (value) => (isMeantAsToolReturn(value) ? inMembers(value, membersOfToolReturn) : inMembers(value, membersOfApprovalDecision)), 1),
+  type: (value) => (value === "approval"),
 };
 
 const isUserMessage = (value: unknown): boolean =>
@@ -278,25 +219,11 @@ const isUserMessage = (value: unknown): boolean =>
   (value["role"] === "user") &&
   (value["otid"] === undefined || isTextWellFormedFrom1To256(value["otid"]));
 
-const findUserMessageMismatch = (value: unknown): string | null => {
-  if (!isRecord(value)) return "";
-  if (!isTextWellFormedFrom1To256(value["client_message_id"])) return "client_message_id";
-  {
-    const member = value["content"];
-    if (Array.isArray(member)) {
-      if (!Array.isArray(member) || member.length < 1) return "content";
-      for (let index = 0; index < member.length; index++) {
-        const item: unknown = member[index];
-        const path = findTextPartMismatch(item);
-        if (path !== null) return join(`content[${index}]`, path);
-      }
-    } else {
-      if (!isTextFrom1(member)) return "content";
-    }
-  }
-  if (!(value["role"] === "user")) return "role";
-  if (!(value["otid"] === undefined || isTextWellFormedFrom1To256(value["otid"]))) return "otid";
-  return null;
+const membersOfUserMessage: Readonly<Record<string, Check>> = {
+  client_message_id: isTextWellFormedFrom1To256,
+  content: (value) => (Array.isArray(value) ? inItems(value, (value) => inMembers(value, membersOfTextPart), 1) : isTextFrom1(value)),
+  role: (value) => (value === "user"),
+  otid: (value) => (value === undefined || isTextWellFormedFrom1To256(value)),
 };
 
 /** Whether a value is as in {@link SendMessageBody}. */
@@ -306,27 +233,14 @@ export const isSendMessageBody = (value: unknown): value is SendMessageBody =>
   (value["agentId"] === undefined || isTextWellFormedFrom1To256(value["agentId"])) &&
   (value["conversationId"] === undefined || (value["conversationId"] === null || isTextWellFormedTo256(value["conversationId"])));
 
-/** Path of the first member that is not as in {@link SendMessageBody}: `messages[0].role`; `""` for the whole, `null` when all fits. */
-export const findSendMessageBodyMismatch = (value: unknown): string | null => {
-  if (!isRecord(value)) return "";
-  {
-    const member = value["messages"];
-    if (!Array.isArray(member) || member.length < 1) return "messages";
-    for (let index = 0; index < member.length; index++) {
-      const item: unknown = member[index];
-      if (isMeantAsApproval(item)) {
-        const path = findApprovalMessageMismatch(item);
-        if (path !== null) return join(`messages[${index}]`, path);
-      } else {
-        const path = findUserMessageMismatch(item);
-        if (path !== null) return join(`messages[${index}]`, path);
-      }
-    }
-  }
-  if (!(value["agentId"] === undefined || isTextWellFormedFrom1To256(value["agentId"]))) return "agentId";
-  if (!(value["conversationId"] === undefined || (value["conversationId"] === null || isTextWellFormedTo256(value["conversationId"])))) return "conversationId";
-  return null;
+const membersOfSendMessageBody: Readonly<Record<string, Check>> = {
+  messages: (value) => inItems(value, (value) => (isMeantAsApproval(value) ? inMembers(value, membersOfApprovalMessage) : inMembers(value, membersOfUserMessage)), 1),
+  agentId: (value) => (value === undefined || isTextWellFormedFrom1To256(value)),
+  conversationId: (value) => (value === undefined || (value === null || isTextWellFormedTo256(value))),
 };
+
+/** Path of the first member that is not as in {@link SendMessageBody}: `messages[0].role`; `""` for the whole, `null` when all fits. */
+export const findSendMessageBodyMismatch = (value: unknown): string | null => pathOf(inMembers(value, membersOfSendMessageBody));
 
 /** Whether a value is as in {@link SendMessageResponse}. */
 export const isSendMessageResponse = (value: unknown): value is SendMessageResponse =>
@@ -334,13 +248,13 @@ export const isSendMessageResponse = (value: unknown): value is SendMessageRespo
   isText(value["message"]) &&
   isFlag(value["success"]);
 
-/** Path of the first member that is not as in {@link SendMessageResponse}: `messages[0].role`; `""` for the whole, `null` when all fits. */
-export const findSendMessageResponseMismatch = (value: unknown): string | null => {
-  if (!isRecord(value)) return "";
-  if (!isText(value["message"])) return "message";
-  if (!isFlag(value["success"])) return "success";
-  return null;
+const membersOfSendMessageResponse: Readonly<Record<string, Check>> = {
+  message: isText,
+  success: isFlag,
 };
+
+/** Path of the first member that is not as in {@link SendMessageResponse}: `messages[0].role`; `""` for the whole, `null` when all fits. */
+export const findSendMessageResponseMismatch = (value: unknown): string | null => pathOf(inMembers(value, membersOfSendMessageResponse));
 
 /** Whether a value is as in {@link RegisterRequest}. */
 export const isRegisterRequest = (value: unknown): value is RegisterRequest =>
@@ -350,19 +264,15 @@ export const isRegisterRequest = (value: unknown): value is RegisterRequest =>
   (value["listenerInstanceId"] === undefined || isTextIdentifier(value["listenerInstanceId"])) &&
   (value["metadata"] === undefined || isEnvironmentMetadata(value["metadata"]));
 
-/** Path of the first member that is not as in {@link RegisterRequest}: `messages[0].role`; `""` for the whole, `null` when all fits. */
-export const findRegisterRequestMismatch = (value: unknown): string | null => {
-  if (!isRecord(value)) return "";
-  if (!isTextIdentifier(value["deviceId"])) return "deviceId";
-  if (!isTextFrom1To256Displayable(value["connectionName"])) return "connectionName";
-  if (!(value["listenerInstanceId"] === undefined || isTextIdentifier(value["listenerInstanceId"]))) return "listenerInstanceId";
-  if (value["metadata"] !== undefined) {
-    const member = value["metadata"];
-    const path = findEnvironmentMetadataMismatch(member);
-    if (path !== null) return join("metadata", path);
-  }
-  return null;
+const membersOfRegisterRequest: Readonly<Record<string, Check>> = {
+  deviceId: isTextIdentifier,
+  connectionName: isTextFrom1To256Displayable,
+  listenerInstanceId: (value) => (value === undefined || isTextIdentifier(value)),
+  metadata: (value) => value === undefined || inMembers(value, membersOfEnvironmentMetadata),
 };
+
+/** Path of the first member that is not as in {@link RegisterRequest}: `messages[0].role`; `""` for the whole, `null` when all fits. */
+export const findRegisterRequestMismatch = (value: unknown): string | null => pathOf(inMembers(value, membersOfRegisterRequest));
 
 /** Whether a value is as in {@link RegisterResponse}. */
 export const isRegisterResponse = (value: unknown): value is RegisterResponse =>
@@ -372,26 +282,24 @@ export const isRegisterResponse = (value: unknown): value is RegisterResponse =>
   (value["supportsSplitStatusChannels"] === undefined || isFlag(value["supportsSplitStatusChannels"])) &&
   (value["supportsPairedListenerGenerations"] === undefined || isFlag(value["supportsPairedListenerGenerations"]));
 
-/** Path of the first member that is not as in {@link RegisterResponse}: `messages[0].role`; `""` for the whole, `null` when all fits. */
-export const findRegisterResponseMismatch = (value: unknown): string | null => {
-  if (!isRecord(value)) return "";
-  if (!isText(value["connectionId"])) return "connectionId";
-  if (!isText(value["wsUrl"])) return "wsUrl";
-  if (!(value["supportsSplitStatusChannels"] === undefined || isFlag(value["supportsSplitStatusChannels"]))) return "supportsSplitStatusChannels";
-  if (!(value["supportsPairedListenerGenerations"] === undefined || isFlag(value["supportsPairedListenerGenerations"]))) return "supportsPairedListenerGenerations";
-  return null;
+const membersOfRegisterResponse: Readonly<Record<string, Check>> = {
+  connectionId: isText,
+  wsUrl: isText,
+  supportsSplitStatusChannels: (value) => (value === undefined || isFlag(value)),
+  supportsPairedListenerGenerations: (value) => (value === undefined || isFlag(value)),
 };
+
+/** Path of the first member that is not as in {@link RegisterResponse}: `messages[0].role`; `""` for the whole, `null` when all fits. */
+export const findRegisterResponseMismatch = (value: unknown): string | null => pathOf(inMembers(value, membersOfRegisterResponse));
 
 const isErrors = (value: unknown): boolean =>
   isRecord(value) &&
   isText(value["member"]) &&
   isText(value["rule"]);
 
-const findErrorsMismatch = (value: unknown): string | null => {
-  if (!isRecord(value)) return "";
-  if (!isText(value["member"])) return "member";
-  if (!isText(value["rule"])) return "rule";
-  return null;
+const membersOfErrors: Readonly<Record<string, Check>> = {
+  member: isText,
+  rule: isText,
 };
 
 /** Whether a value is as in {@link Problem}. */
@@ -406,24 +314,16 @@ export const isProblem = (value: unknown): value is Problem =>
   isText(value["errorCode"]) &&
   (value["errors"] === undefined || isEach(value["errors"], isErrors));
 
-/** Path of the first member that is not as in {@link Problem}: `messages[0].role`; `""` for the whole, `null` when all fits. */
-export const findProblemMismatch = (value: unknown): string | null => {
-  if (!isRecord(value)) return "";
-  if (!isText(value["type"])) return "type";
-  if (!isText(value["title"])) return "title";
-  if (!isNumber(value["status"])) return "status";
-  if (!isText(value["detail"])) return "detail";
-  if (!isText(value["message"])) return "message";
-  if (!isText(value["error"])) return "error";
-  if (!isText(value["errorCode"])) return "errorCode";
-  if (value["errors"] !== undefined) {
-    const member = value["errors"];
-    if (!Array.isArray(member)) return "errors";
-    for (let index = 0; index < member.length; index++) {
-      const item: unknown = member[index];
-      const path = findErrorsMismatch(item);
-      if (path !== null) return join(`errors[${index}]`, path);
-    }
-  }
-  return null;
+const membersOfProblem: Readonly<Record<string, Check>> = {
+  type: isText,
+  title: isText,
+  status: isNumber,
+  detail: isText,
+  message: isText,
+  error: isText,
+  errorCode: isText,
+  errors: (value) => value === undefined || inItems(value, (value) => inMembers(value, membersOfErrors)),
 };
+
+/** Path of the first member that is not as in {@link Problem}: `messages[0].role`; `""` for the whole, `null` when all fits. */
+export const findProblemMismatch = (value: unknown): string | null => pathOf(inMembers(value, membersOfProblem));
