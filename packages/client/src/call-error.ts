@@ -1,10 +1,10 @@
 import type { ClientErrorCode, EnvironmentsError } from "./error-codes.ts";
-import { type ErrorDetails, errorTexts, LettaEnvironmentsError } from "./error.ts";
+import { type ErrorDetails, LettaEnvironmentsError } from "./error.ts";
 import { isRepeatable } from "./retry.ts";
 import type { TransportRequest } from "./transport-request.ts";
 
 /** The request that an error belongs to. */
-export type FailedRequest = Pick<TransportRequest<unknown>, "method" | "repeatSafety" | "clientMessageIds">;
+export type FailedRequest = Pick<TransportRequest<unknown>, "repeatSafety" | "describeError">;
 
 /**
  * The error of a call, with what it means for its request: whether a repeat is safe and, of a send, whether the message may
@@ -13,29 +13,24 @@ export type FailedRequest = Pick<TransportRequest<unknown>, "method" | "repeatSa
  * @param details What is known beyond the code.
  */
 export function callError(
-  { method, repeatSafety, clientMessageIds = [] }: FailedRequest,
+  { repeatSafety, describeError }: FailedRequest,
   code: ClientErrorCode,
   response: Response | null,
   details?: Partial<ErrorDetails>,
 ): EnvironmentsError {
   const status = response?.status ?? null;
   const retryable =
-    (response === null ? code !== "aborted" : response.status >= 400) &&
+    code !== "aborted" &&
+    (status ?? 500) >= 400 &&
     isRepeatable(repeatSafety, status, response?.headers.get("x-should-retry"));
   // The members of the union differ in types alone.
   return new LettaEnvironmentsError({
     code,
-    message: errorTexts[code],
+    message: code.replaceAll("_", " "),
     retryable,
     status,
     requestId: response?.headers.get("x-request-id") ?? null,
-    clientMessageIds,
-    outcome:
-      method === "GET"
-        ? null
-        : response && response.status >= 300 && (response.status < 500 || retryable)
-          ? "refused"
-          : "unknown",
+    ...describeError?.(status, retryable),
     ...details,
   }) as EnvironmentsError;
 }

@@ -1,5 +1,5 @@
 import type { Environment, Problem, ProblemIssue } from "@letta-environments/schema";
-import type { ClientErrorCode, EnvironmentsError, ErrorCode } from "./error-codes.ts";
+import type { EnvironmentsError, ErrorCode } from "./error-codes.ts";
 
 /** What a {@link LettaEnvironmentsError} is made of. */
 export interface ErrorDetails {
@@ -16,19 +16,6 @@ export interface ErrorDetails {
   readonly environments?: readonly Environment[];
   readonly cause?: unknown;
 }
-
-/** The texts of what the client itself finds. */
-export const errorTexts: Readonly<Record<ClientErrorCode, string>> = {
-  invalid_argument: "",
-  connection_failed: "No connection, or it broke",
-  timeout: "No complete answer in time",
-  aborted: "The caller ended the call",
-  redirected: "A redirect was refused",
-  invalid_response: "The answer is not what the API promises",
-  response_too_large: "The answer is too large",
-  http_error: "The server answered with an error",
-  ambiguous_device: "Several devices fit; nothing was sent",
-};
 
 const marker = Symbol.for("letta-environments.error");
 
@@ -80,11 +67,10 @@ export function isLettaEnvironmentsError(value: unknown): value is EnvironmentsE
 }
 
 /** An `invalid_argument` error for a broken rule. */
-export function invalidArgument(member: string, rule: string, cause?: unknown): LettaEnvironmentsError {
+export function invalidArgument(member: string, rule: string): LettaEnvironmentsError {
   return new LettaEnvironmentsError({
     code: "invalid_argument",
     message: `${member} ${rule}`,
     issues: [{ member, rule }],
-    ...(cause !== undefined && { cause }),
   });
 }

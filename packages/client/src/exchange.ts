@@ -27,6 +27,8 @@ export async function exchange<Value>(
     giveUp();
     return callError(request, code, response, details);
   };
+  const unusable = (what: string): EnvironmentsError =>
+    fail("invalid_response", { message: `invalid response: ${what}` });
   hold(giveUp);
   // A `fetch` that does not know signals may still answer; nobody will read that.
   if (attempt.signal.aborted) throw fail("aborted");
@@ -34,33 +36,30 @@ export async function exchange<Value>(
     giveUp();
     return { data: known.data, response };
   }
-  // A browser hides the status of a redirect that it does not follow.
-  if (response.type === "opaqueredirect" || (status >= 300 && status < 400)) throw fail("redirected");
-  if (ok && !/^application\/([\w!#$&^.+-]+\+)?json *(;|$)/i.test(headers.get("content-type") ?? "application/json"))
-    throw fail("invalid_response", { message: "The answer is not JSON" });
+  // A browser hides the status of a redirect that it does not follow: it says 0.
+  if (!ok && status < 400) throw fail("redirected");
+  if (ok && !/^application\/([^;]+\+)?json *(;|$)/i.test(headers.get("content-type") ?? "application/json"))
+    throw unusable("not JSON");
 
   const pieces: Uint8Array[] = [];
   let left = settings.maxResponseBytes - Number(headers.get("content-length"));
   if (left >= 0) left = settings.maxResponseBytes;
+  let isComplete = false;
+  let value: unknown;
   try {
     while (reader) {
       if (left < 0) throw fail("response_too_large");
-      const { done, value } = await reader.read();
+      const { done, value: piece } = await reader.read();
       if (done) break;
-      left -= value.length;
-      pieces.push(value);
+      left -= piece.length;
+      pieces.push(piece);
     }
-  } catch (cause) {
-    // The status of an error is worth more than its text.
-    if (ok) throw cause;
-  }
-  let value: unknown;
-  try {
+    isComplete = true;
     const decoder = new TextDecoder("utf-8", { fatal: ok });
     value = JSON.parse(pieces.map((piece) => decoder.decode(piece, { stream: true })).join("") + decoder.decode());
-  } catch {
-    // The parser's own error repeats a part of the text.
-    if (ok) throw fail("invalid_response", { message: "The answer is not valid JSON in UTF-8" });
+  } catch (cause) {
+    // The status of an error is worth more than its text. The parser's own error repeats a part of what it read.
+    if (ok) throw isComplete ? unusable("not JSON") : cause;
   }
   if (!ok)
     throw fail("http_error", {
@@ -71,7 +70,7 @@ export async function exchange<Value>(
   const path = settings.validate === "off" ? null : request.findMismatch(value);
   if (path !== null) tell(settings.onMismatch, { operation, path, response });
   if ((path !== null && settings.validate === "throw") || !request.isUsable(value))
-    throw fail("invalid_response", path ? { message: `The answer's ${path} is not what the API promises` } : {});
+    throw unusable(path || "another shape");
   tell(settings.onDrift, { operation, value, response });
   return { data: value, response };
 }

@@ -8,5 +8,5 @@ import { invalidArgument } from "./error.ts";
 export function parseBaseUrl(text: string): string {
   // The pattern first: a number or an object would be turned into a text.
   if (/^https?:\/\/[^@?#]+$/i.test(text) && URL.canParse(text)) return new URL(text).href.replace(/\/+$/, "");
-  throw invalidArgument("baseUrl", "must be an absolute http or https URL without user, query or fragment");
+  throw invalidArgument("baseUrl", "must be an http(s) URL without user, query or fragment");
 }

@@ -1,5 +1,5 @@
 import type { Problem } from "@letta-environments/schema";
-import { type ErrorDetails, errorTexts } from "./error.ts";
+import type { ErrorDetails } from "./error.ts";
 
 /**
  * What the body of an error answer says: problem details where the server sent them, its text else.
@@ -18,9 +18,13 @@ export function readProblem(value: unknown, secret: string): Partial<ErrorDetail
   };
 }
 
+/** Every `ClientErrorCode`. */
+const clientCodes =
+  /^(invalid_argument|connection_failed|timeout|aborted|redirected|invalid_response|response_too_large|http_error|ambiguous_device)$/;
+
 /** A server must not speak for the client. */
 function isServerCode(code: unknown): code is ErrorDetails["code"] {
-  return typeof code === "string" && /^[\w.-]{1,64}$/.test(code) && !(code in errorTexts);
+  return typeof code === "string" && /^[\w.-]{1,64}$/.test(code) && !clientCodes.test(code);
 }
 
 function isProblem(body: Partial<Problem>): body is Problem {

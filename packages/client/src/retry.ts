@@ -13,7 +13,7 @@ export const maxRetryAfterMs = 60_000;
  * @param status HTTP status; `null` when there was no complete answer.
  */
 export function isRepeatable(safety: RepeatSafety, status: number | null, shouldRetry?: string | null): boolean {
-  if (/^(true|false)$/.test(shouldRetry ?? "")) return shouldRetry === "true";
+  if (shouldRetry === "true" || shouldRetry === "false") return shouldRetry === "true";
   if (status === null) return safety !== "once";
   return status === 429 || (safety === "read" && (status === 408 || status >= 500));
 }

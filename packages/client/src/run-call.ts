@@ -1,8 +1,8 @@
 import { callError } from "./call-error.ts";
-import { checkWholeNumber } from "./check-whole-number.ts";
 import type { EnvironmentsError } from "./error-codes.ts";
 import { isLettaEnvironmentsError } from "./error.ts";
 import { exchange } from "./exchange.ts";
+import { readLimits } from "./read-limits.ts";
 import { retryDelayMs } from "./retry.ts";
 import type { Settings } from "./settings.ts";
 import { tell } from "./tell.ts";
@@ -20,10 +20,10 @@ export function runCall<Value>(
 ): Promise<TransportResponse<Value>> {
   return new Promise((resolve, reject) => {
     const { clock, onEvent } = settings;
-    const { operation, method, path, body, known } = request;
-    const { signal, timeoutMs = options.timeout ?? settings.timeoutMs, maxRetries = settings.maxRetries } = options;
-    const endsAtMs = clock.now() + checkWholeNumber("timeoutMs", timeoutMs);
-    checkWholeNumber("maxRetries", maxRetries);
+    const { operation, method, path, body } = request;
+    const { signal } = options;
+    const { timeoutMs, maxRetries } = readLimits(options, settings);
+    const endsAtMs = clock.now() + timeoutMs;
     const call = { operation, method, url: settings.baseUrl + path };
     const controller = new AbortController();
     let attempt = 0;
@@ -40,7 +40,7 @@ export function runCall<Value>(
       else reject(error);
     };
     const stop = (code: "aborted" | "timeout", cause: unknown): void => {
-      finish(callError(request, code, null, { cause, ...(attempt < 1 && body && { outcome: "refused" }) }));
+      finish(callError(request, code, null, { cause, ...(attempt < 1 && request.describeError?.(0, true)) }));
       controller.abort();
       letGo();
     };
@@ -70,8 +70,6 @@ export function runCall<Value>(
                 ...request.headers,
                 accept: "application/json",
                 authorization: `Bearer ${settings.apiKey}`,
-                ...(body && { "content-type": "application/json" }),
-                ...(known && { "if-none-match": known.etag }),
               },
               ...(body && { body }),
             },

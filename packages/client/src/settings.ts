@@ -4,10 +4,11 @@ import { checkWholeNumber } from "./check-whole-number.ts";
 import { invalidArgument } from "./error.ts";
 import type { HttpRequest, Next } from "./http-request.ts";
 import { parseBaseUrl } from "./parse-base-url.ts";
+import { type Limits, readLimits } from "./read-limits.ts";
 import type { TransportOptions } from "./transport-options.ts";
 
 /** Checked options, with every default filled in. */
-export interface Settings extends Pick<TransportOptions, "apiKey" | "headers" | "validate"> {
+export interface Settings extends Limits, Pick<TransportOptions, "apiKey" | "headers" | "validate"> {
   readonly onEvent?: TransportOptions["onEvent"];
   readonly onMismatch?: TransportOptions["onMismatch"];
   readonly onDrift?: TransportOptions["onDrift"];
@@ -15,8 +16,6 @@ export interface Settings extends Pick<TransportOptions, "apiKey" | "headers" | 
   readonly baseUrl: string;
   /** The middleware, and `fetch` behind it. */
   readonly next: Next;
-  readonly timeoutMs: number;
-  readonly maxRetries: number;
   readonly maxResponseBytes: number;
   readonly clock: NonNullable<TransportOptions["clock"]>;
   readonly random: () => number;
@@ -27,8 +26,8 @@ export interface Settings extends Pick<TransportOptions, "apiKey" | "headers" | 
 
 /** Checks options. @throws LettaEnvironmentsError `invalid_argument` naming the option; the key is never repeated. */
 export function resolveSettings(options: TransportOptions): Settings {
-  const { apiKey, middleware = [], clock = webClock, random = webRandom, retryBudget = 10 } = options;
-  const { timeoutMs = 60_000, maxRetries = 2, maxResponseBytes = 8_388_608 } = options;
+  const { apiKey, middleware = [], clock = webClock, random = webRandom } = options;
+  const { retryBudget = 10, maxResponseBytes = 8_388_608 } = options;
   if (!/^[!-~]+$/.test(apiKey ?? "")) throw invalidArgument("apiKey", "must be visible ASCII characters");
   return {
     ...options,
@@ -40,8 +39,7 @@ export function resolveSettings(options: TransportOptions): Settings {
       (next, step) => (request) => step(request, next),
       (request: HttpRequest) => (options.fetch ?? fetch)(request.url, request),
     ),
-    timeoutMs: checkWholeNumber("timeoutMs", timeoutMs),
-    maxRetries: checkWholeNumber("maxRetries", maxRetries),
+    ...readLimits(options, { timeoutMs: 60_000, maxRetries: 2 }),
     maxResponseBytes: checkWholeNumber("maxResponseBytes", maxResponseBytes),
     tokens: checkWholeNumber("retryBudget", retryBudget),
     retryBudget,

@@ -1,6 +1,6 @@
 import { problemResponse } from "@letta-environments/schema";
 import { describe, expect, test } from "vitest";
-import { createClient, type SendMessageInput, type TransportOptions } from "../src/index.ts";
+import { type ClientErrorCode, createClient, type SendMessageInput, type TransportOptions } from "../src/index.ts";
 import { catchError } from "./catch-error.ts";
 import { json, scriptFetch } from "./scripted-fetch.ts";
 
@@ -58,13 +58,13 @@ describe("an error answer becomes one typed error", () => {
     [
       "details that are no text",
       json(422, { detail: [{ loc: [] }] }),
-      { code: "http_error", message: "The server answered with an error" },
+      { code: "http_error", message: "http error" },
     ],
     ["HTML", text(502, "<h1>Bad gateway</h1>", "text/html"), { code: "http_error", status: 502, requestId: "r-1" }],
     [
       "nothing",
       () => new Response(null, { status: 500 }),
-      { code: "http_error", message: "The server answered with an error" },
+      { code: "http_error", message: "http error" },
     ],
     ["an array", json(400, ["x"]), { code: "http_error", status: 400 }],
     ["a client's code", json(400, { errorCode: "aborted", message: "x" }), { code: "http_error", message: "x" }],
@@ -72,6 +72,22 @@ describe("an error answer becomes one typed error", () => {
     ["control characters", json(400, { message: "a\r\n\u0000b\u001b[31m" }), { message: "a b [31m" }],
   ])("%s", async (_case, answer, expected) => {
     expect(await catchError(clientOver(answer).retrieve("d-1"))).toMatchObject(expected);
+  });
+
+  const clientCodes: Record<ClientErrorCode, null> = {
+    invalid_argument: null,
+    connection_failed: null,
+    timeout: null,
+    aborted: null,
+    redirected: null,
+    invalid_response: null,
+    response_too_large: null,
+    http_error: null,
+    ambiguous_device: null,
+  };
+  test.each(Object.keys(clientCodes))("a server does not speak for the client: %s", async (errorCode) => {
+    const error = await catchError(clientOver(json(400, { errorCode, message: "x" })).list());
+    expect(error).toMatchObject({ code: "http_error", message: "x" });
   });
 
   test("a long text is cut", async () => {
@@ -88,21 +104,21 @@ describe("an error answer becomes one typed error", () => {
 
 describe("a success that is not what the API promises is a typed error", () => {
   test.each<[string, () => Response, string]>([
-    ["HTML", text(200, "<html></html>", "text/html"), "The answer is not JSON"],
-    ["text", text(200, "[]", "text/plain"), "The answer is not JSON"],
-    ["malformed JSON", text(200, '{"connections":', "application/json"), "The answer is not valid JSON in UTF-8"],
+    ["HTML", text(200, "<html></html>", "text/html"), "invalid response: not JSON"],
+    ["text", text(200, "[]", "text/plain"), "invalid response: not JSON"],
+    ["malformed JSON", text(200, '{"connections":', "application/json"), "invalid response: not JSON"],
     [
       "JSON that is not UTF-8",
       () => new Response(Uint8Array.of(0x22, 0xc3, 0x28, 0x22), { headers: { "content-type": "application/json" } }),
-      "The answer is not valid JSON in UTF-8",
+      "invalid response: not JSON",
     ],
-    ["nothing", text(200, "", "application/json"), "The answer is not valid JSON in UTF-8"],
+    ["nothing", text(200, "", "application/json"), "invalid response: not JSON"],
     [
       "another shape",
       json(200, { connections: [{ id: 5 }], hasNextPage: true }),
-      "The answer's connections[0].id is not what the API promises",
+      "invalid response: connections[0].id",
     ],
-    ["an array", json(200, []), "The answer is not what the API promises"],
+    ["an array", json(200, []), "invalid response: another shape"],
   ])("%s", async (_case, answer, message) => {
     expect(await catchError(clientOver(answer, { validate: "throw" }).list())).toMatchObject({
       code: "invalid_response",

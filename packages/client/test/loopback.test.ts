@@ -176,7 +176,7 @@ describe("the size of an answer is limited", () => {
     });
     expect(await catchError(list(server, limits))).toMatchObject({
       code: "response_too_large",
-      message: "The answer is too large",
+      message: "response too large",
     });
   });
 

@@ -165,17 +165,20 @@ describe("what breaks a rule makes no request", () => {
   });
 
   test.each<[object, string]>([
-    [{ baseUrl: "gateway.example" }, "baseUrl must be an absolute http or https URL without user, query or fragment"],
+    [{ baseUrl: "gateway.example" }, "baseUrl must be an http(s) URL without user, query or fragment"],
     [
       { baseUrl: "https://key@gateway.example" },
-      "baseUrl must be an absolute http or https URL without user, query or fragment",
+      "baseUrl must be an http(s) URL without user, query or fragment",
     ],
     [{ apiKey: "" }, "apiKey must be visible ASCII characters"],
     [{ apiKey: "s3cr3t\r\nx: y" }, "apiKey must be visible ASCII characters"],
     [{ apiKey: undefined }, "apiKey must be visible ASCII characters"],
-    [{ timeoutMs: -1 }, "timeoutMs must be a whole number from 0 to 2147483647"],
-    [{ timeoutMs: Number.POSITIVE_INFINITY }, "timeoutMs must be a whole number from 0 to 2147483647"],
-    [{ maxRetries: 0.5 }, "maxRetries must be a whole number from 0 to 2147483647"],
+    [{ timeoutMs: -1 }, "timeoutMs must be a whole number from 1 to 2147483647"],
+    [{ timeoutMs: Number.POSITIVE_INFINITY }, "timeoutMs must be a whole number from 1 to 2147483647"],
+    [{ timeoutMs: 0 }, "timeoutMs must be a whole number from 1 to 2147483647"],
+    [{ timeoutMs: null }, "timeoutMs must be a whole number from 1 to 2147483647"],
+    [{ maxRetries: 0.5 }, "maxRetries must be a whole number from 0 to 10"],
+    [{ maxRetries: 11 }, "maxRetries must be a whole number from 0 to 10"],
     [{ retryBudget: -1 }, "retryBudget must be a whole number from 0 to 2147483647"],
     [{ maxResponseBytes: 0.5 }, "maxResponseBytes must be a whole number from 0 to 2147483647"],
   ])("the client option %j", (wrong, message) => {

@@ -25,7 +25,7 @@ export function encodeMessages(input: SendMessageInput): EncodedMessages {
     // What is sent is what the text says, whatever `toJSON` made of the input.
     body = JSON.parse(text) as SendMessageBody;
   } catch (cause) {
-    throw invalidArgument("body", "must be JSON", cause);
+    throw Object.assign(invalidArgument("body", "must be JSON"), { cause });
   }
   const member = findSendMessageBodyMismatch(body);
   if (member !== null) throw invalidArgument(member || "body", "is not as the API asks");

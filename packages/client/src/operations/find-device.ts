@@ -1,11 +1,11 @@
 import type { Environment } from "@letta-environments/schema";
 import { isOnline } from "@letta-environments/schema/presence";
-import { type ErrorDetails, errorTexts, LettaEnvironmentsError } from "../error.ts";
+import { type ErrorDetails, LettaEnvironmentsError } from "../error.ts";
 import { isRecord } from "../is-record.ts";
 import { serverTimeMs } from "../server-time.ts";
 import type { Transport } from "../transport.ts";
 import type { RequestOptions } from "../transport-options.ts";
-import { fetchPage } from "./list-environments.ts";
+import { readPages } from "./read-pages.ts";
 import { retrieveEnvironment } from "./retrieve-environment.ts";
 
 /** Which device is meant: by `deviceId` (also as a plain string), by the name people gave it, or by any rule. */
@@ -33,30 +33,24 @@ export async function findDevice(
   device: DeviceSelector,
   options?: RequestOptions,
 ): Promise<FoundDevice> {
-  const { clock } = transport;
   if (typeof device !== "function" && !isName(device)) {
     const deviceId = isRecord(device) ? device.deviceId : device;
     const { data, response } = await retrieveEnvironment(transport, deviceId, options).withResponse();
-    return describe(data, serverTimeMs(clock, response));
+    return describe(data, serverTimeMs(transport.clock, response));
   }
   const fits =
     typeof device === "function" ? device : ({ connectionName }: Environment) => connectionName === device.name;
   const found: FoundDevice[] = [];
-  let after: string | undefined;
-  do {
-    const { data, response } = await fetchPage(transport, { limit: 100, after }, options);
-    const nowMs = serverTimeMs(clock, response);
+  for await (const { data, nowMs } of readPages(transport, { limit: 100 }, options)) {
     found.push(...data.connections.filter((row) => fits(row)).map((row) => describe(row, nowMs)));
-    const last = data.connections.at(-1)?.id;
-    after = data.hasNextPage && last !== after ? last : undefined;
-  } while (after !== undefined);
+  }
   found.sort((left, right) => heartbeatOf(right) - heartbeatOf(left));
   const online = found.filter(({ connectionId }) => connectionId !== null);
   const [best] = online.length > 0 ? online : found;
   const environments = online.map(({ environment }) => environment);
   if (best === undefined) throw deviceError("environment_not_found", "No environment fits; nothing was sent.", []);
   if (environments.some(({ deviceId }) => deviceId !== best.environment.deviceId))
-    throw deviceError("ambiguous_device", errorTexts.ambiguous_device, environments);
+    throw deviceError("ambiguous_device", "Several devices fit; nothing was sent.", environments);
   return best;
 }
 

@@ -47,6 +47,7 @@ export async function fetchPage(
       isUsable,
       findMismatch: findEnvironmentListMismatch,
       known,
+      headers: known && { "if-none-match": known.etag },
     },
     options,
   );
@@ -56,9 +57,8 @@ function isUsable(value: unknown): value is EnvironmentList {
   return isRecord(value) && Array.isArray(value["connections"]) && value["connections"].every(isRecord);
 }
 
-const identifier = /^[\w.~:-]{1,128}$/;
 const rules: Readonly<Record<string, RegExp>> = {
-  after: identifier,
+  after: /^[\w.~:-]{1,128}$/,
   limit: /^([1-9]\d?|100)$/,
   onlineOnly: /^(true|false)$/,
   source: /^(local|remote)$/,

@@ -1,13 +1,12 @@
-import type { Environment, EnvironmentList } from "@letta-environments/schema";
+import type { Environment } from "@letta-environments/schema";
 import { isOnline } from "@letta-environments/schema/presence";
 import { checkWholeNumber } from "../check-whole-number.ts";
 import { isLettaEnvironmentsError } from "../error.ts";
-import { serverTimeMs } from "../server-time.ts";
 import { sleep } from "../sleep.ts";
 import type { Transport } from "../transport.ts";
 import type { RequestOptions } from "../transport-options.ts";
-import type { TransportRequest } from "../transport-request.ts";
-import { fetchPage, type ListEnvironmentsInput } from "./list-environments.ts";
+import type { ListEnvironmentsInput } from "./list-environments.ts";
+import { type KnownPage, type KnownPages, readPages } from "./read-pages.ts";
 
 /** What a watcher sees. The first look tells of every row as `appeared`. */
 export interface EnvironmentEvent {
@@ -32,8 +31,6 @@ interface Known {
   readonly online: boolean;
   readonly text: string;
 }
-
-type KnownPages = Map<string | undefined, TransportRequest<EnvironmentList>["known"]>;
 
 /**
  * Watches environments by asking again with the entity tag of the last answer, which costs next to nothing while nothing
@@ -101,21 +98,16 @@ async function readRows(
   known: KnownPages,
 ): Promise<{ readonly rows: ReadonlyMap<string, Known>; readonly pages: KnownPages }> {
   const rows = new Map<string, Known>();
-  const pages: KnownPages = new Map();
-  let after = query?.after;
-  for (;;) {
-    const { data, response } = await fetchPage(transport, { limit: 100, ...query, after }, options, known.get(after));
-    const etag = response.headers.get("etag") ?? known.get(after)?.etag;
+  const pages = new Map<string | undefined, KnownPage>();
+  const read = readPages(transport, { limit: 100, ...query }, options, known);
+  for await (const { after, data, nowMs, etag = known.get(after)?.etag } of read) {
     if (etag !== undefined) pages.set(after, { etag, data });
-    const nowMs = serverTimeMs(transport.clock, response);
     for (const environment of data.connections) {
       const { lastHeartbeat: _heartbeat, lastSeenAt: _seen, ...lasting } = environment;
       rows.set(environment.id, { environment, online: isOnline(environment, nowMs), text: JSON.stringify(lasting) });
     }
-    const last = data.connections.at(-1)?.id;
-    if (!data.hasNextPage || last === undefined || last === after) return { rows, pages };
-    after = last;
   }
+  return { rows, pages };
 }
 
 function* compare(
