@@ -54,7 +54,10 @@ function messageOf(error: LettaEnvironmentsError): string {
   const status = error.code === "http_error" ? `HTTP ${error.status}` : null;
   const reason = error.status === null ? causeCode(error) : status;
   const details = [...rules, ...(reason === null ? [] : [reason])].join("; ");
-  return `${error.code}: ${error.message.replace(/\.$/, "")}${details === "" ? "" : ` (${details})`}`;
+  const text = error.message.replace(/\.$/, "");
+  // The client's own failures are mostly their code in words.
+  const what = text === error.code.replaceAll("_", " ") ? error.code : `${error.code}: ${text}`;
+  return `${what}${details === "" ? "" : ` (${details})`}`;
 }
 
 /** The code that the system gave to a broken connection: `ECONNREFUSED`, `DEPTH_ZERO_SELF_SIGNED_CERT`. */

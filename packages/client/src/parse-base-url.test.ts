@@ -26,8 +26,6 @@ describe("parseBaseUrl", () => {
     "https://",
     "https://a b",
   ])("%j is refused without being repeated", (text) => {
-    expect(() => parseBaseUrl(text)).toThrow(
-      /^baseUrl must be an http\(s\) URL without user, query or fragment$/,
-    );
+    expect(() => parseBaseUrl(text)).toThrow(/^baseUrl must be an http\(s\) URL without user, query or fragment$/);
   });
 });

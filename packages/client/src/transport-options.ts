@@ -10,9 +10,9 @@ export interface TransportOptions {
   readonly apiKey: string;
   /** Default: the platform's `fetch`. */
   readonly fetch?: Fetch | undefined;
-  /** Longest a call may take, with its retries and the body, in milliseconds. Default 60,000. */
+  /** Longest a call may take, with its retries and the body, in milliseconds from 1. Default 60,000. */
   readonly timeoutMs?: number | undefined;
-  /** How often a call may be repeated. Default 2. */
+  /** How often a call may be repeated, 0 to 10. Default 2. */
   readonly maxRetries?: number | undefined;
   /** Retries that all calls together have in reserve; one in ten successes gives one back. Default 10. */
   readonly retryBudget?: number | undefined;

@@ -166,10 +166,7 @@ describe("what breaks a rule makes no request", () => {
 
   test.each<[object, string]>([
     [{ baseUrl: "gateway.example" }, "baseUrl must be an http(s) URL without user, query or fragment"],
-    [
-      { baseUrl: "https://key@gateway.example" },
-      "baseUrl must be an http(s) URL without user, query or fragment",
-    ],
+    [{ baseUrl: "https://key@gateway.example" }, "baseUrl must be an http(s) URL without user, query or fragment"],
     [{ apiKey: "" }, "apiKey must be visible ASCII characters"],
     [{ apiKey: "s3cr3t\r\nx: y" }, "apiKey must be visible ASCII characters"],
     [{ apiKey: undefined }, "apiKey must be visible ASCII characters"],

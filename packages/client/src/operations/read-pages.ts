@@ -30,7 +30,12 @@ export async function* readPages(
   let after = query?.after;
   for (;;) {
     const { data, response } = await fetchPage(transport, { ...query, after }, options, known?.get(after));
-    yield { after, data, etag: response.headers.get("etag") ?? undefined, nowMs: serverTimeMs(transport.clock, response) };
+    yield {
+      after,
+      data,
+      etag: response.headers.get("etag") ?? undefined,
+      nowMs: serverTimeMs(transport.clock, response),
+    };
     const last = data.connections.at(-1)?.id;
     // A server that gives the same page again would hold the caller forever.
     if (!data.hasNextPage || last === undefined || last === after) return;
