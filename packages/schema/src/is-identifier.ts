@@ -1,4 +1,4 @@
-const identifierPattern = /^[A-Za-z0-9._~:-]{1,128}$/;
+const identifierPattern = /^[\w.~:-]{1,128}$/;
 
 /** Words that stand where an id could stand in a path and therefore never are one. */
 export const reservedIdentifiers: ReadonlySet<string> = new Set(["register", "events", "runtimes"]);

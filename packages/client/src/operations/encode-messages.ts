@@ -29,7 +29,7 @@ export function encodeMessages(input: SendMessageInput): EncodedMessages {
   }
   const member = findSendMessageBodyMismatch(body);
   if (member !== null) throw invalidArgument(member || "body", "is not as the API asks");
-  if (text.length * 3 > maxBodyBytes && new TextEncoder().encode(text).length > maxBodyBytes) {
+  if (new TextEncoder().encode(text).length > maxBodyBytes) {
     throw invalidArgument("body", "must have at most 1,048,576 bytes");
   }
   const users = body.messages.flatMap((message) => ("approvals" in message ? [] : [message]));

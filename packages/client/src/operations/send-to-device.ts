@@ -1,4 +1,5 @@
 import type { Environment } from "@letta-environments/schema";
+import type { EnvironmentsError } from "../error-codes.ts";
 import { isLettaEnvironmentsError } from "../error.ts";
 import { checkWholeNumber } from "../check-whole-number.ts";
 import { type PendingCall, pendingCall } from "../pending-call.ts";
@@ -59,22 +60,19 @@ async function send(
       throw isLettaEnvironmentsError(error) ? Object.assign(error, { clientMessageIds, outcome: "refused" }) : error;
     }
   };
-  const post = async ({
-    connectionId,
-    environment,
-  }: FoundDevice & { readonly connectionId: string }): Promise<TransportResponse<SendToDeviceResult>> => {
-    const answer = await postMessages(transport, connectionId, messages, options);
-    return { ...answer, data: { ...answer.data, environment } };
-  };
-  const first = await resolve();
-  try {
-    return await post(first);
-  } catch (error) {
-    if (!isLettaEnvironmentsError(error) || !/^(connection_(not_found|replaced)|device_offline)$/.test(error.code))
-      throw error;
-    const second = await resolve();
-    if (second.connectionId === first.connectionId) throw error;
-    return await post(second);
+  let lost: { readonly connectionId: string; readonly error: EnvironmentsError } | undefined;
+  for (;;) {
+    const { connectionId, environment } = await resolve();
+    if (connectionId === lost?.connectionId) throw lost.error;
+    try {
+      const answer = await postMessages(transport, connectionId, messages, options);
+      return { ...answer, data: { ...answer.data, environment } };
+    } catch (error) {
+      const isLost =
+        isLettaEnvironmentsError(error) && /^(connection_(not_found|replaced)|device_offline)$/.test(error.code);
+      if (lost || !isLost) throw error;
+      lost = { connectionId, error };
+    }
   }
 }
 
