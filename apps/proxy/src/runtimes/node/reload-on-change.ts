@@ -8,37 +8,49 @@ import { createReloader, type ReloadEvent } from "../../reload/create-reloader.t
 import { CommandError } from "./command-error.ts";
 import { configFileOf, readSettings } from "./load-settings.ts";
 
-/**
- * Reads the configuration file again when it has changed, and on SIGHUP, and puts what it says into force.
- *
- * @param apply puts settings into force, wholly or not at all
- * @returns ends the watch
- */
-export function reloadOnChange(
-  parsed: ParsedCommand,
-  settings: Settings,
-  apply: (settings: Settings) => Promise<void>,
-  report: (event: ReloadEvent) => void,
-): () => void {
+/** Watches the configuration file from before it is first read. */
+export interface ConfigurationChanges {
+  /**
+   * Puts into force what the file says, now if it has changed since the watch began and whenever it changes, or on SIGHUP.
+   *
+   * @param apply puts settings into force, wholly or not at all
+   */
+  begin(settings: Settings, apply: (settings: Settings) => Promise<void>, report: (event: ReloadEvent) => void): void;
+  /** Ends the watch. SIGHUP stays caught: uncaught it ends the process, and with it what a stop waits for. */
+  end(): void;
+}
+
+/** Reads the configuration file again when it has changed, and on SIGHUP. Called before the settings are first read, so that no change is missed. */
+export function reloadOnChange(parsed: ParsedCommand): ConfigurationChanges {
   const { path } = configFileOf(parsed);
   let wasThere = existsSync(path);
-  const reloader = createReloader({
-    settings,
-    read() {
-      // A file that is gone is more likely lost than meant: all its settings would fall back to defaults.
-      if (wasThere && !existsSync(path)) throw new CommandError(`${path} is no longer there`);
-      wasThere = existsSync(path);
-      return readSettings(parsed);
+  let isAsked = false;
+  let reload = (): void => {
+    isAsked = true;
+  };
+  const unwatch = watchFile(path, systemClock, () => reload());
+
+  return {
+    begin(settings, apply, report) {
+      const reloader = createReloader({
+        settings,
+        read() {
+          // A file that is gone is more likely lost than meant: all its settings would fall back to defaults.
+          if (wasThere && !existsSync(path)) throw new CommandError(`${path} is no longer there`);
+          wasThere = existsSync(path);
+          return readSettings(parsed);
+        },
+        apply,
+        describe: (cause) => (cause instanceof CommandError ? cause.message : "the settings cannot be put into force"),
+        report,
+      });
+      reload = () => void reloader.reload();
+      process.on("SIGHUP", () => reload());
+      if (isAsked) reload();
     },
-    apply,
-    describe: (cause) => (cause instanceof CommandError ? cause.message : "the settings cannot be put into force"),
-    report,
-  });
-  const reload = (): void => void reloader.reload();
-  process.on("SIGHUP", reload);
-  const unwatch = watchFile(path, systemClock, reload);
-  return () => {
-    process.off("SIGHUP", reload);
-    unwatch();
+    end() {
+      reload = () => undefined;
+      unwatch();
+    },
   };
 }

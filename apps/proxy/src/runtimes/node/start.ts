@@ -22,6 +22,7 @@ import { stopOnSignal } from "./stop-on-signal.ts";
 
 /** `start`: composes the proxy on Node and serves until a signal. */
 export async function startCommand(parsed: ParsedCommand): Promise<void> {
+  const changes = reloadOnChange(parsed);
   let settings = loadSettings(parsed);
   const output = bufferLines((text) => void process.stdout.write(text), setImmediate);
   const log = createConsoleTelemetry(settings.log, output.write, systemClock.now);
@@ -63,8 +64,7 @@ export async function startCommand(parsed: ParsedCommand): Promise<void> {
     const { keys, keyStoreFor, deviceSockets } = foundations;
     await createFirstKeys(keys, keyStoreFor, deviceSockets !== null, settings.publicUrl ?? url);
   }
-  const stopReloading = reloadOnChange(
-    parsed,
+  changes.begin(
     settings,
     async (next) => {
       current = await composeProxy(next, foundations);
@@ -78,7 +78,7 @@ export async function startCommand(parsed: ParsedCommand): Promise<void> {
     // What has begun is finished before devices are let go: a send waits for its device's word.
     async stop(graceMs) {
       draining = true;
-      stopReloading();
+      changes.end();
       await Promise.all([connections.finishRequests(graceMs), adminListener?.connections.finishRequests(graceMs)]);
       await foundations.closeDevices();
       await Promise.all([connections.close(), adminListener?.connections.close()]);
