@@ -125,6 +125,16 @@ describe("an answer that cannot be used", () => {
   });
 });
 
+test.each([600, 999])(
+  "status %d, which is none of HTTP and which not every runtime can pass on, is 502",
+  async (status) => {
+    const { read, send } = await readAndSend(answer(status, {}));
+    for (const response of [read, send]) {
+      expect(problemOf(response)).toMatchObject({ status: 502, errorCode: "upstream_invalid_response" });
+    }
+  },
+);
+
 describe("an error of the upstream", () => {
   test.each([
     [400, "false", "false"],

@@ -21,6 +21,8 @@ export function judgeResponse(
   credential: UpstreamCredential | undefined,
 ): PlainResponse {
   const { status } = response;
+  // RFC 9110 section 15: nothing above 599 is a status, and a Response of the web cannot be made of it.
+  if (status > 599) return problemResponse("upstream_invalid_response");
   if (status >= 300 && status < 400) return problemResponse("upstream_redirected");
   if (status === 401 || status === 403) return credentialRefused(status, credential);
   if (status >= 400) return translateError(endpoint, response, credential?.value ?? null);
