@@ -1,4 +1,7 @@
-/** Bundles the entries that budgets.json names, minified for browsers, and fails when one is larger than its budget. */
+/**
+ * Bundles the entries that budgets.json names, minified for browsers, and fails when one is larger than its budget. What is
+ * bundled is what `pnpm build` wrote and npm would install: a bundler sees other files there than in the sources.
+ */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
@@ -17,6 +20,20 @@ import { repositoryRoot } from "./lib/repository-root.mjs";
 /** @type {{ bundles: BundleBudget[] }} */
 const budgets = JSON.parse(readFileSync(join(repositoryRoot, "budgets.json"), "utf8"));
 
+/** @type {import("esbuild").Plugin} Resolves packages of this repository as their published `exports` do. */
+const asPublished = {
+  name: "as-published",
+  setup({ onResolve }) {
+    onResolve({ filter: /^@letta-environments\// }, ({ path }) => {
+      const [, name = "", ...below] = path.split("/");
+      const folder = join(repositoryRoot, "packages", name);
+      const { publishConfig } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
+      const file = publishConfig.exports[[".", ...below].join("/")].default;
+      return { path: join(folder, file), sideEffects: false };
+    });
+  },
+};
+
 /** @param {BundleBudget} budget @returns {Promise<number>} bytes after gzip */
 async function measure({ code, from }) {
   const { outputFiles } = await build({
@@ -27,6 +44,7 @@ async function measure({ code, from }) {
     platform: "browser",
     target: "es2023",
     write: false,
+    plugins: [asPublished],
   });
   return gzipSync(outputFiles[0]?.contents ?? new Uint8Array(), { level: 9 }).byteLength;
 }

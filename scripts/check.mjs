@@ -37,8 +37,8 @@ const steps = [
   ["configuration schema", () => script("config-schema.mjs")],
   ["generated files", () => script("../packages/schema/scripts/generate.ts")],
   ["runtimes", () => script("runtime-matrix.mjs")],
-  ["bundle budgets", () => script("check-budgets.mjs")],
   ["build", () => runTasks(["build"])],
+  ["bundle budgets", () => script("check-budgets.mjs")],
   ["worker size", () => script("check-worker-size.mjs")],
   ["packages", () => script("check-packages.mjs")],
 ];

@@ -3,6 +3,8 @@ import { sharedBuild } from "../../tsdown.shared.ts";
 
 const config: UserConfig = defineConfig({
   ...sharedBuild,
+  // A file for each source file: bundlers leave out whole files more readily than parts of one.
+  unbundle: true,
   entry: {
     index: "src/index.ts",
     drift: "src/drift.gen.ts",

@@ -16,7 +16,7 @@ const isEach = (value: unknown, check: (item: unknown) => boolean): value is rea
   return true;
 };
 // Not by isEach: engines inline a check into a loop that knows only that one.
-const isTextsOrAbsent = (value: unknown = []): boolean => Array.isArray(value) && value.every((item) => isText(item));
+const isTextsOrAbsent = (value: unknown): boolean => value === undefined || (Array.isArray(value) && value.every((item) => isText(item)));
 /** Whether a value fits; where only a part of it does not, the path of that part: \`.os\`, \`[3].os\`. */
 type Finding = boolean | string;
 type Check = (value: unknown) => Finding;

@@ -29,7 +29,8 @@ export function jsonSchemaOf(shape: Shape, prefix: string): JsonSchema {
     case "values":
       return shape.values.length === 1 ? { const: shape.values[0] } : { type: "string", enum: shape.values };
     case "record":
-      return { type: "object" };
+      // Said aloud, since generators of types take silence for an object without members.
+      return { type: "object", additionalProperties: true };
     case "nullable":
       return { anyOf: [jsonSchemaOf(shape.inner, prefix), { type: "null" }] };
     case "array":

@@ -26,16 +26,17 @@ export function allowsAgent({ agentIds }: Pick<Principal, "agentIds">, agentId: 
 }
 
 // Legacy names stand beside the ones that devices use today.
-const modeRanks: ReadonlyMap<string, number> = new Map([
+const rankedModes: readonly (readonly [mode: string, rank: number])[] = [
   ["default", 0],
   ["standard", 0],
   ["acceptEdits", 1],
   ["bypassPermissions", 2],
   ["unrestricted", 2],
-]);
+];
+const modeRanks: ReadonlyMap<string, number> = /* @__PURE__ */ new Map(rankedModes);
 
 /** Modes that can be a ceiling, from the strictest to the freest. */
-export const ceilingModes: readonly EnvironmentMode[] = [...modeRanks.keys()];
+export const ceilingModes: readonly EnvironmentMode[] = /* @__PURE__ */ rankedModes.map(([mode]) => mode);
 
 /** Whether a principal may send to a device in this mode. Under a ceiling an unknown or untold mode is refused. */
 export function allowsMode({ maxMode }: Pick<Principal, "maxMode">, currentMode: string | undefined): boolean {

@@ -129,7 +129,14 @@ export const endpoints: Endpoints = {
     body: RegisterRequestSchema,
     response: RegisterResponseSchema,
     successStatus: 200,
-    problems: ["malformed_json", "invalid_request", "device_not_allowed", "device_owned_by_another_key"],
+    problems: [
+      "malformed_json",
+      "invalid_request",
+      "body_too_large",
+      "unsupported_media_type",
+      "device_not_allowed",
+      "device_owned_by_another_key",
+    ],
   },
   openDeviceSocket: {
     operation: "openDeviceSocket",

@@ -11,6 +11,9 @@ function readJson(name: string): unknown {
 }
 
 interface OpenApi {
+  readonly components: {
+    readonly schemas: Readonly<Record<string, { readonly properties: Readonly<Record<string, unknown>> }>>;
+  };
   readonly paths: Readonly<
     Record<string, Readonly<Record<string, { readonly responses: Readonly<Record<string, unknown>> }>>>
   >;
@@ -32,6 +35,19 @@ describe("the OpenAPI document", () => {
       expect(Object.keys(operation?.responses ?? {})).toEqual(expect.arrayContaining(statuses));
     },
   );
+
+  test.each(Object.values<Endpoint>({ ...endpoints }).filter(({ body }) => body !== null))(
+    "says of $operation that a body can be too large, or of another type",
+    (endpoint) => {
+      expect(endpoint.problems).toEqual(expect.arrayContaining(["body_too_large", "unsupported_media_type"]));
+    },
+  );
+
+  test("says of a record that it may have members, which generators of types would else deny", () => {
+    const { ApprovalDecision } = document.components.schemas;
+    const record = { type: "object", additionalProperties: true };
+    expect(ApprovalDecision?.properties["updated_input"]).toEqual({ anyOf: [record, { type: "null" }] });
+  });
 
   test("names no path beyond the table", () => {
     const paths = new Set(Object.values(endpoints).map(({ path }) => path));
