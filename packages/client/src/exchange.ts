@@ -38,8 +38,6 @@ export async function exchange<Value>(
   }
   // A browser hides the status of a redirect that it does not follow: it says 0.
   if (!ok && status < 400) throw fail("redirected");
-  if (ok && !/^application\/([^;]+\+)?json *(;|$)/i.test(headers.get("content-type") ?? "application/json"))
-    throw unusable("not JSON");
 
   const pieces: Uint8Array[] = [];
   let left = settings.maxResponseBytes - Number(headers.get("content-length"));

@@ -97,7 +97,7 @@ describe("an error answer becomes one typed error", () => {
 describe("a success that is not what the API promises is a typed error", () => {
   test.each<[string, () => Response, string]>([
     ["HTML", text(200, "<html></html>", "text/html"), "invalid response: not JSON"],
-    ["text", text(200, "[]", "text/plain"), "invalid response: not JSON"],
+    ["text", text(200, "ok", "text/plain"), "invalid response: not JSON"],
     ["malformed JSON", text(200, '{"connections":', "application/json"), "invalid response: not JSON"],
     [
       "JSON that is not UTF-8",
@@ -118,6 +118,11 @@ describe("a success that is not what the API promises is a typed error", () => {
       status: 200,
       retryable: false,
     });
+  });
+
+  test("what is JSON of the promised shape is taken whatever the server calls it", async () => {
+    const page = { connections: [], hasNextPage: false };
+    expect(await clientOver(text(200, JSON.stringify(page), "text/plain")).list()).toEqual(page);
   });
 
   test("204", async () => {

@@ -48,12 +48,10 @@ function answer(
   { reason, updatedInput, ...target }: ApprovalDetails = {},
   options?: SendToDeviceOptions,
 ): PendingCall<SendToDeviceResult> {
-  const approvals = [toolCallIds].flat().map((id): ApprovalDecision => ({
-    type: "approval",
-    approve: isApproved,
-    tool_call_id: id,
-    ...(reason !== undefined && { reason }),
-    ...(updatedInput !== undefined && { updated_input: updatedInput }),
-  }));
+  const approvals = [toolCallIds].flat().map((id) => {
+    const decision = { type: "approval", approve: isApproved, tool_call_id: id, reason, updated_input: updatedInput };
+    // A member that is undefined is absent, as it is in JSON.
+    return decision as ApprovalDecision;
+  });
   return sendToDevice(transport, device, { messages: [{ type: "approval", approvals }], ...target }, options);
 }

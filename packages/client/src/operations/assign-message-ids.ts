@@ -21,13 +21,9 @@ export interface SendMessageInput {
  * result before sending it, and a message can be repeated safely even after a crash.
  */
 export function assignMessageIds(input: SendMessageInput, newId: () => string = randomUuid): SendMessageBody {
-  const { agentId, conversationId, ...rest } = input;
-  return {
-    ...rest,
-    messages: input.messages.map((message) => (needsId(message) ? withId(message, newId()) : message)),
-    ...(agentId !== undefined && { agentId }),
-    ...(conversationId !== undefined && { conversationId }),
-  };
+  const messages = input.messages.map((message) => (needsId(message) ? withId(message, newId()) : message));
+  // A member that is undefined is absent, as it is in JSON.
+  return { ...input, messages } as SendMessageBody;
 }
 
 function withId(message: UserMessageInput, id: string): UserMessage {
