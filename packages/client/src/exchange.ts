@@ -41,7 +41,8 @@ export async function exchange<Value>(
 
   const pieces: Uint8Array[] = [];
   let left = settings.maxResponseBytes - Number(headers.get("content-length"));
-  if (left >= 0) left = settings.maxResponseBytes;
+  // Not a number where the header is none: that must not lift the limit.
+  if (!(left < 0)) left = settings.maxResponseBytes;
   let isComplete = false;
   let value: unknown;
   try {

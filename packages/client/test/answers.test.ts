@@ -15,6 +15,13 @@ function clientOver(answer: () => Response | Error, more: Partial<TransportOptio
 const text = (status: number, body: string, contentType: string) => (): Response =>
   new Response(body, { status, headers: { "content-type": contentType, "x-request-id": "r-1" } });
 
+test("a Content-Length that is no number does not lift the limit of an answer", async () => {
+  const headers = { "content-type": "application/json", "content-length": "5, 5" };
+  const page = JSON.stringify({ connections: [], hasNextPage: false, padding: "x".repeat(500) });
+  const environments = clientOver(() => new Response(page, { headers }), { maxResponseBytes: 100 });
+  expect((await catchError(environments.list())).code).toBe("response_too_large");
+});
+
 describe("an error answer becomes one typed error", () => {
   test("problem details: code, text, rules, request id", async () => {
     const issues = [{ member: "messages[0].role", rule: 'must be "user"' }];

@@ -27,6 +27,16 @@ const row = {
 const options = { baseUrl: "https://gateway.example/letta/", apiKey: "lek_test" };
 const hello: SendMessageInput = { messages: [{ role: "user", content: "hello" }], agentId: "agent-1" };
 
+test.each(["a\nb", "\u00fc\u20ac"])(
+  "an idempotency key that no header can hold, %j, is refused before the wire",
+  async (key) => {
+    const script = scriptFetch(sent);
+    const { environments } = createClient({ ...options, fetch: script.fetch });
+    const error = await catchError(environments.sendMessage("conn-1", hello, { idempotencyKey: key }));
+    expect([error.code, error.outcome, script.seen.length]).toEqual(["invalid_argument", null, 0]);
+  },
+);
+
 describe("what is sent", () => {
   test("a list: numbers and booleans as strings, no other header than the two", async () => {
     const script = scriptFetch(json(200, { connections: [row], hasNextPage: true }));

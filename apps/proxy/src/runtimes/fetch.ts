@@ -44,12 +44,17 @@ export function createFetchHandler(sources: FetchSettingSources): FetchHandler {
     });
   }
 
-  return async (request, { clientAddress } = {}) => {
+  return async (request, context) => {
+    const opened = (opening ??= open());
+    // Whatever a host hands over as the context, only a text can be an address.
+    const clientAddress = typeof context?.clientAddress === "string" ? context.clientAddress : null;
     try {
-      const app = await (opening ??= open());
-      return await app.fetch(request, { clientAddress });
+      return await (await opened).fetch(request, { clientAddress });
     } catch (cause) {
-      opening = null;
+      // A request that fails must not cost the open stores, nor an opening that began after this one.
+      await opened.catch(() => {
+        if (opening === opened) opening = null;
+      });
       const requestId = randomId("req");
       return toResponse(finishResponse(failureResponse(requestId, cause, log), requestId, request.method));
     }

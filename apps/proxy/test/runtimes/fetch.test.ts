@@ -15,7 +15,7 @@ import {
   launchValkey,
 } from "@letta-environments/testkit";
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
-import type { createFetchHandler, FetchHandler } from "../../src/runtimes/fetch.ts";
+import type { createFetchHandler, FetchContext, FetchHandler } from "../../src/runtimes/fetch.ts";
 import { environmentRow } from "../support/environment-row.ts";
 import { builtArtefact } from "./built-artefact.ts";
 import { runBuilt } from "./run-built.ts";
@@ -91,6 +91,14 @@ describe("without stores", () => {
     for (let count = 0; count < 3; count++) statuses.push(await statusFrom("192.0.2.1"));
     expect([...statuses, await statusFrom("192.0.2.2")]).toEqual([401, 401, 429, 401]);
   });
+
+  test.each([[null], [5], [{ clientAddress: { hostname: "192.0.2.1" } }]])(
+    "a host's context of another shape, %j, is an unknown address and no failure",
+    async (context) => {
+      const answer = withoutStores()(get("/v1/environments"), context as unknown as FetchContext);
+      expect(await codeOf(answer)).toBe("missing_key");
+    },
+  );
 
   test("settings that need a machine of their own are refused by name, and no value is repeated", () => {
     const create = (environment: Record<string, string>, config: object = {}): (() => unknown) => {

@@ -1,4 +1,5 @@
 import type { SendMessageResponse } from "@letta-environments/schema";
+import { invalidArgument } from "../error.ts";
 import { isRecord } from "../is-record.ts";
 import { type PendingCall, pendingCall } from "../pending-call.ts";
 import { findSendMessageResponseMismatch } from "@letta-environments/schema/guards";
@@ -54,6 +55,7 @@ export async function postMessages(
   { idempotencyKey, ...options }: SendOptions = {},
 ): Promise<TransportResponse<SendMessageResult>> {
   const key = idempotencyKey === true ? clientMessageIds[0] : idempotencyKey;
+  if (key && !/^[!-~]+$/.test(key)) throw invalidArgument("idempotencyKey", "must be visible ASCII characters");
   const answer = await transport.send(
     {
       operation: "sendMessage",

@@ -41,7 +41,8 @@ export interface FakeServerOptions {
 
 /**
  * Makes a {@link FakeServer}: lists (pages, `onlineOnly`, entity tags), single devices, and sends with the errors of the real
- * one (`connection_not_found`, `connection_replaced`, `device_offline`). It checks neither keys nor bodies.
+ * one (`connection_not_found`, `connection_replaced`, `device_offline`, `agent_required`, `message_id_reused`). It checks
+ * neither keys nor the shape of bodies.
  */
 export function createFakeServer(options: FakeServerOptions = {}): FakeServer {
   const now = options.now ?? webClock.now;
@@ -71,12 +72,18 @@ export function createFakeServer(options: FakeServerOptions = {}): FakeServer {
     const deviceId = deviceOf.get(connectionId);
     const row = deviceId === undefined ? undefined : rows.get(deviceId);
     const fail = (code: ProblemCode): Response => problemAnswer(code)();
+    const isDefault = (body.conversationId ?? "default") === "default" || body.conversationId === "";
+    if (!body.agentId && isDefault) return fail("agent_required");
     if (row === undefined) return fail("connection_not_found");
     const ids = idsOf(body);
-    const isRepeat = ids.length > 0 && taken.some((earlier) => idsOf(earlier.body).some((id) => ids.includes(id)));
+    const repeated = taken.find(
+      (earlier) => earlier.deviceId === deviceId && idsOf(earlier.body).some((id) => ids.includes(id)),
+    );
+    if (repeated !== undefined && JSON.stringify(repeated.body.messages) !== JSON.stringify(body.messages))
+      return fail("message_id_reused");
     const { disposition = "started" } = options;
     const answer = { success: true, message: `Message accepted by the device (${disposition}).`, disposition };
-    if (isRepeat) return jsonAnswer(200, answer, { "idempotency-replayed": "true" })();
+    if (repeated !== undefined) return jsonAnswer(200, answer, { "idempotency-replayed": "true" })();
     if (row.connectionId === null) return fail("device_offline");
     if (row.connectionId !== connectionId) return fail("connection_replaced");
     taken.push({ deviceId: row.deviceId, connectionId, body });
