@@ -1,7 +1,7 @@
 import { isLettaEnvironmentsError, type LettaEnvironmentsError } from "@letta-environments/client";
 import { CommandError } from "./command-error.ts";
 import type { ParsedCommand } from "./command-line/parse-command-line.ts";
-import { type ExitCode, exitCodes } from "./exit-code.ts";
+import { exitCodeOfSignal, exitCodes } from "./exit-code.ts";
 import { exitCodeOf } from "./exit-code-of.ts";
 import type { DeliveryReport } from "./format/format-delivery.ts";
 import type { Host } from "./host.ts";
@@ -32,7 +32,7 @@ function interrupted(
   { command }: ParsedCommand,
   sent?: DeliveryReport,
 ): CommandError {
-  const exitCode: ExitCode = reason === "SIGTERM" ? exitCodes.terminated : exitCodes.interrupted;
+  const exitCode = exitCodeOfSignal(reason);
   if (sent !== undefined) {
     return new CommandError(exitCode, "ended while the message was on its way; it is not known whether it was taken", [
       repeatHint(sent),
@@ -53,7 +53,11 @@ function messageOf(error: LettaEnvironmentsError): string {
   const rules = error.code === "invalid_argument" ? [] : error.issues.map(({ member, rule }) => `${member} ${rule}`);
   const status = error.code === "http_error" ? `HTTP ${error.status}` : null;
   const reason = error.status === null ? causeCode(error) : status;
-  const details = [...rules, ...(reason === null ? [] : [reason])].join("; ");
+  // A single rule is often the whole text.
+  const details = [
+    ...rules.filter((rule) => !error.message.startsWith(rule)),
+    ...(reason === null ? [] : [reason]),
+  ].join("; ");
   const text = error.message.replace(/\.$/, "");
   // The client's own failures are mostly their code in words.
   const what = text === error.code.replaceAll("_", " ") ? error.code : `${error.code}: ${text}`;

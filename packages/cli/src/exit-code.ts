@@ -13,9 +13,17 @@ export const exitCodes = {
   notFound: 6,
   /** Nothing was done; the same command may succeed later. */
   later: 7,
+  hungUp: 129,
   interrupted: 130,
   terminated: 143,
 } as const;
 
 /** What the process ends with. */
 export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
+
+const ofSignals: Readonly<Record<string, ExitCode>> = { SIGHUP: exitCodes.hungUp, SIGTERM: exitCodes.terminated };
+
+/** What the process ends with when the user ends it by a signal: 128 and its number, as shells say it. */
+export function exitCodeOfSignal(name: unknown): ExitCode {
+  return ofSignals[String(name)] ?? exitCodes.interrupted;
+}

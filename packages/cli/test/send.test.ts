@@ -81,7 +81,7 @@ describe("send", () => {
     expect(laptop.received.frames).toHaveLength(before);
     const other = await run(["send", "laptop", "--agent", "a1", "--message-id", "m-2", "another text"]);
     expect(other.code).toBe(2);
-    expect(other.stderr).toMatch(/^letta-env: message_id_reused: /);
+    expect(other.stderr).toMatch(/^letta-env: message_id_reused: [^()]*\n$/);
   });
 
   test("a message without an id gets a new one", async () => {
@@ -168,6 +168,14 @@ describe("send", () => {
     expect(code).toBe(130);
     expect(stderr).toContain("it is not known whether it was taken");
     expect(stderr).toContain("--message-id m-6");
+  });
+
+  test("SIGHUP while a device is waited for ends with 129, and nothing was sent", async () => {
+    const retrieved = nextRetrieval();
+    const waiting = startCli(["send", "twin-2", "--wait-online", "--agent", "a1", "hello"], { env: gateway.env });
+    await retrieved;
+    waiting.signal("SIGHUP");
+    expect(await waiting.result).toEqual({ code: 129, stdout: "", stderr: "letta-env: ended; nothing was sent\n" });
   });
 
   test("SIGTERM while a device is waited for ends with 143, and nothing was sent", async () => {

@@ -34,7 +34,7 @@ function programHelp(): string[] {
       ["5", "it is not known whether the message was taken; repeat it with its --message-id"],
       ["6", "there is no such device"],
       ["7", "nothing was done: unreachable or overloaded; try again later"],
-      ["130, 143", "ended by Ctrl-C or SIGTERM"],
+      ["129, 130, 143", "ended by SIGHUP, Ctrl-C or SIGTERM"],
     ]),
     "",
     "letta-env help COMMAND shows the options of a command; letta-env --version shows the version.",

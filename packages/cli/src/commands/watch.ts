@@ -1,5 +1,5 @@
 import { parseDuration } from "../command-line/parse-duration.ts";
-import { type ExitCode, exitCodes } from "../exit-code.ts";
+import { type ExitCode, exitCodeOfSignal, exitCodes } from "../exit-code.ts";
 import { formatEventForPeople, formatEventForPrograms } from "../format/format-event.ts";
 import type { CommandContext } from "./command-context.ts";
 import { readFilter } from "./read-filter.ts";
@@ -23,5 +23,5 @@ export async function watchCommand(context: CommandContext): Promise<ExitCode> {
         : formatEventForPeople(event, nowMs, host.stdout.columns(), paint);
     if (!(await host.stdout.write(line))) return exitCodes.done;
   }
-  return host.interrupted.reason === "SIGTERM" ? exitCodes.terminated : exitCodes.interrupted;
+  return exitCodeOfSignal(host.interrupted.reason);
 }
