@@ -1,4 +1,4 @@
-import { callRule, guardExpression, type GuardContext, isFlat, optionalExpression } from "./guard-expression.ts";
+import { guardExpression, type GuardContext, optionalExpression } from "./guard-expression.ts";
 import { objectsOf, type Rule, type Shape } from "./shape.ts";
 import type { WireType } from "./wire-types.ts";
 
@@ -16,31 +16,11 @@ const isEach = (value: unknown, check: (item: unknown) => boolean): value is rea
   return true;
 };
 // Not by isEach: engines inline a check into a loop that knows only that one.
-const isTextsOrAbsent = (value: unknown): boolean => value === undefined || (Array.isArray(value) && value.every((item) => isText(item)));
-/** Whether a value fits; where only a part of it does not, the path of that part: \`.os\`, \`[3].os\`. */
-type Finding = boolean | string;
-type Check = (value: unknown) => Finding;
-const inMembers = (value: unknown, checks: Readonly<Record<string, Check>>): Finding => {
-  if (!isRecord(value)) return false;
-  for (const name of Object.keys(checks)) {
-    const finding = checks[name]?.(value[name]);
-    if (finding !== true) return \`.\${name}\${finding || ""}\`;
-  }
-  return true;
-};
-const inItems = (value: unknown, check: Check, minLength = 0): Finding => {
-  if (!Array.isArray(value) || value.length < minLength) return false;
-  for (let index = 0; index < value.length; index++) {
-    const finding = check(value[index]);
-    if (finding !== true) return \`[\${index}]\${finding || ""}\`;
-  }
-  return true;
-};
-const pathOf = (finding: Finding): string | null => (finding === true ? null : finding ? finding.slice(1) : "");`;
+const isTextsOrAbsent = (value: unknown): boolean => value === undefined || (Array.isArray(value) && value.every((item) => isText(item)));`;
 
 /**
- * TypeScript of the guards: for each object a predicate, made to be fast, and a table of its members, made to be small, by which
- * the path of the first mismatch is found in the order of the schema. In both each name stands once.
+ * TypeScript of the guards: for each object a predicate that reads its members in the order of the schema, so that what it read last tells
+ * where a value does not fit. Each name stands once.
  */
 export function emitGuards(types: readonly WireType[]): string {
   const objects = new Map(types.flatMap(({ shape }) => objectsOf(shape)).map((object) => [object.name, object]));
@@ -48,7 +28,7 @@ export function emitGuards(types: readonly WireType[]): string {
   const context: GuardContext = { rules: new Map(), helpers: new Map() };
   const functions = [...objects.values()].flatMap((object) => [
     emitPredicate(object, exported.has(object.name), context),
-    emitFinder(object, exported.has(object.name), context),
+    ...(exported.has(object.name) ? [emitFinder(object.name)] : []),
   ]);
   return [head, ...emitImports(types, context.rules), "", basics, ...context.helpers.values(), "", ...functions].join(
     "\n",
@@ -57,7 +37,11 @@ export function emitGuards(types: readonly WireType[]): string {
 
 function emitImports(types: readonly WireType[], rules: ReadonlyMap<string, Rule>): string[] {
   const interfaces = groupNames(types).map(([module, names]) => `import type { ${names} } from "./${module}";`);
-  const judges = [{ name: "isRecord", module: "is-record.ts" }, ...rules.values()];
+  const judges = [
+    { name: "findMismatch", module: "find-mismatch.ts" },
+    { name: "isRecord", module: "is-record.ts" },
+    ...rules.values(),
+  ];
   const functions = groupNames(judges).map(([module, names]) => `import { ${names} } from "./${module}";`);
   return [...interfaces, ...functions].sort();
 }
@@ -83,58 +67,12 @@ function emitPredicate({ name, members }: ObjectShape, isExported: boolean, cont
   ].join("\n");
 }
 
-function emitFinder({ name, members }: ObjectShape, isExported: boolean, context: GuardContext): string {
-  const checks = members.map(({ name: member, optional, shape }) => {
-    const expression = optional ? orAbsent(shape, context) : findingOf(shape, context);
-    return `  ${member}: ${checkOf(expression)},`;
-  });
-  const finder = [
-    `/** Path of the first member that is not as in {@link ${name}}: \`messages[0].role\`; \`""\` for the whole, \`null\` when all fits. */`,
-    `export const find${name}Mismatch = (value: unknown): string | null => pathOf(inMembers(value, ${tableOf(name)}));`,
-    "",
-  ];
+function emitFinder(name: string): string {
   return [
-    `const ${tableOf(name)}: Readonly<Record<string, Check>> = {`,
-    ...checks,
-    "};",
+    `/** Path of the first member that is not as in {@link ${name}}: \`messages[0].role\`; \`""\` for the whole, \`null\` when all fits. */`,
+    `export const find${name}Mismatch = (value: unknown): string | null => findMismatch(is${name}, value);`,
     "",
-    ...(isExported ? finder : []),
   ].join("\n");
-}
-
-/** An expression of what is found in `value`. */
-function findingOf(shape: Shape, context: GuardContext): string {
-  if (isFlat(shape)) return guardExpression(shape, "value", context);
-  switch (shape.kind) {
-    case "object":
-      return `inMembers(value, ${tableOf(shape.name)})`;
-    case "nullable":
-      return `(value === null || ${findingOf(shape.inner, context)})`;
-    case "array": {
-      const minLength = shape.minLength > 0 ? `, ${shape.minLength}` : "";
-      return `inItems(value, ${checkOf(findingOf(shape.item, context))}${minLength})`;
-    }
-    case "either": {
-      const [first, second] = [findingOf(shape.first, context), findingOf(shape.second, context)];
-      return `(${callRule(shape.isFirst, "value", context)} ? ${first} : ${second})`;
-    }
-    default:
-      throw new Error(`no code for ${shape.kind}`);
-  }
-}
-
-function orAbsent(shape: Shape, context: GuardContext): string {
-  if (isFlat(shape)) return optionalExpression(shape, "value", context);
-  return `value === undefined || ${findingOf(shape, context)}`;
-}
-
-/** A function of an expression of `value`; one that only calls another is that one. */
-function checkOf(expression: string): string {
-  return /^(\w+)\(value\)$/.exec(expression)?.[1] ?? `(value) => ${expression}`;
-}
-
-function tableOf(name: string): string {
-  return `membersOf${name}`;
 }
 
 function accessOf(member: string): string {

@@ -44,14 +44,9 @@ export function optionalExpression(shape: Shape, access: string, context: GuardC
 }
 
 /** A call of a function of the package, which is thereby imported. */
-export function callRule(rule: Rule, access: string, { rules }: GuardContext): string {
+function callRule(rule: Rule, access: string, { rules }: GuardContext): string {
   rules.set(rule.name, rule);
   return call(rule.name, access);
-}
-
-/** True where a mismatch can only be the whole, not a part of it. */
-export function isFlat(shape: Shape): boolean {
-  return shape.kind === "nullable" ? isFlat(shape.inner) : !["object", "array", "either"].includes(shape.kind);
 }
 
 function orEmpty(shape: Shape, access: string, empty: "null" | "undefined", context: GuardContext): string {
