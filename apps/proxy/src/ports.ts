@@ -2,7 +2,8 @@ import type { UpgradeDecision } from "@letta-environments/environment-server";
 import type { Clock, HmacSha256, RandomId, Sha256 } from "@letta-environments/platform";
 import type { PlainRequest, PlainResponse, Principal } from "@letta-environments/schema";
 import type { AuditLog } from "./audit/audit-log.ts";
-import type { SettingProblem } from "./config/settings.ts";
+import type { AuthenticateToken } from "./auth/jwt/authenticate-token.ts";
+import type { JwtSettings, SettingProblem } from "./config/settings.ts";
 import type { EnvironmentCache } from "./cache/environment-cache.ts";
 import type { KeyActor } from "./keys/key-actor.ts";
 import type { KeyRecord } from "./keys/key-record.ts";
@@ -32,6 +33,8 @@ export interface ProxyPorts {
   readonly deviceSockets: DeviceSockets | null;
   /** Reads the key set of tokens; needed where the configuration accepts tokens. */
   readonly fetchJwks?: JwksFetch;
+  /** What judges the tokens of these settings, where it outlives this gateway; absent: made for it, with {@link fetchJwks}. */
+  readonly tokenWayFor?: ((settings: JwtSettings) => AuthenticateToken) | undefined;
   /** What administering keys needs; absent where keys are not administered over HTTP. */
   readonly admin?: AdminPorts | undefined;
 }

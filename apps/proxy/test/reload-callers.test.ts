@@ -18,6 +18,7 @@ let keySetUrl = "";
 /** Requests for the key set that wait for their answer, while {@link areKeySetsHeld}. */
 let waiting: ServerResponse[];
 let areKeySetsHeld = false;
+let isIssuerAway = false;
 let proxy: LaunchedProxy;
 let reloads = 0;
 
@@ -25,11 +26,13 @@ beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), "reload-"));
   reloads = 0;
   areKeySetsHeld = false;
+  isIssuerAway = false;
   waiting = [];
   issuer = await createTestIssuer();
   upstreams = [await fakeUpstream("old"), await fakeUpstream("new")];
   keySets = createServer((_request, response) => {
-    if (areKeySetsHeld) waiting.push(response);
+    if (isIssuerAway) response.writeHead(503).end();
+    else if (areKeySetsHeld) waiting.push(response);
     else tellKeySet(response);
   });
   keySets.listen(0, "127.0.0.1");
@@ -115,4 +118,14 @@ test("a read that began under the upstream before is answered by it, and nobody 
   for (const response of waiting) tellKeySet(response);
   expect(await begun).toEqual([200, "device-old"]);
   expect(await list(token)).toEqual([200, "device-new"]);
+});
+
+test("a reload of something else needs no issuer: tokens are accepted as before, new ones too", async () => {
+  await start();
+  const token = await issuer.sign(Date.now());
+  expect(await list(token)).toEqual([200, "device-old"]);
+  isIssuerAway = true;
+  await reload({ upstream: 1 });
+  expect(await list(token)).toEqual([200, "device-new"]);
+  expect(await list(await issuer.sign(Date.now(), { claims: { sub: "user-2" } }))).toEqual([200, "device-new"]);
 });

@@ -76,6 +76,7 @@ export function createAuthenticateCaller(ports: ProxyPorts, config: ProxyConfig)
 function createTokenWay(ports: ProxyPorts, config: ProxyConfig): AuthenticateToken | null {
   const { jwt } = config;
   if (jwt === undefined || jwt === null) return null;
+  if (ports.tokenWayFor !== undefined) return ports.tokenWayFor(jwt);
   if (ports.fetchJwks === undefined) throw new TypeError("tokens need the port fetchJwks");
   return createTokenWayLoader({ ...ports, fetchJwks: ports.fetchJwks }, jwt);
 }

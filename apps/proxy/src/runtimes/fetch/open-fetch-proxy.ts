@@ -14,6 +14,7 @@ import { CommandError } from "../node/command-error.ts";
 import { composeProxy } from "../node/compose-proxy.ts";
 import { openEnvironmentCache } from "../node/open-environment-cache.ts";
 import { openKeyStore } from "../node/open-key-store.ts";
+import { openTokenWay } from "../node/open-token-way.ts";
 import { openRateLimits } from "../node/open-rate-limits.ts";
 
 /**
@@ -33,6 +34,7 @@ export async function openFetchProxy(settings: Settings, log: (event: LogEvent) 
     audit: null,
     rateLimits: await openRateLimits(settings, log),
     environmentCache: await openEnvironmentCache(settings, log),
+    tokenWayFor: openTokenWay(log),
     embedded: null,
     deviceSockets: null,
     log,

@@ -1,6 +1,5 @@
 import { randomBytes } from "node:crypto";
 import { constantTimeEqual, hmacSha256Hex, randomId, sha256Hex, systemClock } from "@letta-environments/platform/node";
-import { createHttpJwksFetch } from "../../adapters/http-jwks-fetch.ts";
 import { createProxy, type Proxy } from "../../app.ts";
 import type { AuditLog } from "../../audit/audit-log.ts";
 import type { Settings } from "../../config/settings.ts";
@@ -12,7 +11,7 @@ import type { Foundations } from "./open-foundations.ts";
 /** What the pipeline stands on. `null` as `audit` or `keyStoreFor`: nothing is written down, and keys are not administered over HTTP. */
 export interface ProxyFoundations extends Pick<
   Foundations,
-  "deviceSockets" | "embedded" | "environmentCache" | "keyStore" | "log" | "rateLimits"
+  "deviceSockets" | "embedded" | "environmentCache" | "keyStore" | "log" | "rateLimits" | "tokenWayFor"
 > {
   readonly audit: AuditLog | null;
   readonly keys: Pick<Foundations["keys"], "pepper">;
@@ -46,7 +45,7 @@ export async function composeProxy(settings: Settings, foundations: ProxyFoundat
       rateLimiter: rateLimits.limiterFor(settings),
       ...(upstream.findDeviceId !== undefined && { findDeviceId: upstream.findDeviceId }),
       deviceSockets,
-      fetchJwks: createHttpJwksFetch(globalThis.fetch, userAgent),
+      tokenWayFor: foundations.tokenWayFor,
       admin: keyStoreFor === null ? undefined : { randomBytes, keyStoreFor, findNewSharing: upstream.findNewSharing },
     },
     {

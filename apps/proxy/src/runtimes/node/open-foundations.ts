@@ -2,7 +2,8 @@ import { systemClock } from "@letta-environments/platform/node";
 import type { LogEvent } from "../../adapters/console-telemetry.ts";
 import type { OpenAuditLog } from "../../audit/audit-log.ts";
 import { auditKeyStore } from "../../audit/audit-key-store.ts";
-import type { Settings } from "../../config/settings.ts";
+import type { AuthenticateToken } from "../../auth/jwt/authenticate-token.ts";
+import type { JwtSettings, Settings } from "../../config/settings.ts";
 import { createKeyUses, type KeyUses } from "../../keys/create-key-uses.ts";
 import { innermostReason } from "../../keys/innermost-reason.ts";
 import { reportOutages } from "../../keys/report-outages.ts";
@@ -13,6 +14,7 @@ import { openAudit } from "./open-audit.ts";
 import { type EmbeddedServer, openEmbeddedServer } from "./open-embedded-server.ts";
 import { openEnvironmentCache, type OpenEnvironmentCache } from "./open-environment-cache.ts";
 import { openKeys, type OpenKeys } from "./open-keys.ts";
+import { openTokenWay } from "./open-token-way.ts";
 import { openRateLimits, type OpenRateLimits } from "./open-rate-limits.ts";
 
 /** What a start opens and the process keeps until it stops, whatever is reloaded meanwhile. */
@@ -25,6 +27,8 @@ export interface Foundations {
   readonly audit: OpenAuditLog;
   readonly rateLimits: OpenRateLimits;
   readonly environmentCache: Pick<OpenEnvironmentCache, "cacheFor">;
+  /** What judges tokens, while their settings stay the same. */
+  readonly tokenWayFor: (settings: JwtSettings) => AuthenticateToken;
   /** `null` where the upstream is elsewhere. */
   readonly embedded: EmbeddedServer | null;
   /** The sockets of the embedded server, held to their keys. */
@@ -67,6 +71,7 @@ export async function openFoundations(settings: () => Settings, log: (event: Log
     audit,
     rateLimits,
     environmentCache: kept,
+    tokenWayFor: openTokenWay(log),
     embedded,
     deviceSockets:
       embedded &&
