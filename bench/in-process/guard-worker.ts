@@ -35,11 +35,26 @@ function makeList(): unknown {
   return JSON.parse(JSON.stringify({ connections, hasNextPage: true }));
 }
 
+/** The same list, every other row of which lacks some members and has others in another order, as devices of two releases do. */
+function makeAlternatingList(): unknown {
+  const { connections, hasNextPage } = makeList() as { connections: Record<string, unknown>[]; hasNextPage: boolean };
+  const rows = connections.map((row, index) => {
+    if (index % 2 === 0) return row;
+    const { apiKeyOwner: _owner, currentMode: _mode, metadata, ...rest } = row;
+    const { gitBranch: _branch, self_update: _update, ...others } = metadata as Record<string, unknown>;
+    const changed = { ...others, self_update: { writable: true, supported: true } };
+    return { ...rest, currentMode: "acceptEdits", metadata: changed };
+  });
+  return JSON.parse(JSON.stringify({ connections: rows, hasNextPage }));
+}
+
 const value = makeList();
+const alternating = makeAlternatingList();
 const steps: Readonly<Record<string, () => boolean>> = {
   guard: () => isEnvironmentList(value),
   mismatch: () => findEnvironmentListMismatch(value) === null,
   drift: () => isEnvironmentList(value) && findEnvironmentListDrift(value).length === 0,
+  alternating: () => isEnvironmentList(alternating) && findEnvironmentListDrift(alternating).length === 0,
 };
 
 /** Runs a step so many times; the caller measures, since not every runtime has a clock that runs meanwhile. */

@@ -7,7 +7,7 @@ export type Drift =
 /** What was found so far; the keys keep it to one of each. */
 export type DriftReport = Map<string, Drift>;
 
-/** A place in an answer: where it is, what is known there, and what was seen there last. */
+/** A place in an answer: where it is, what is known there, and what was seen there last: of members, two names for each position. */
 export interface DriftPlace {
   readonly path: string;
   /** Names of members, or values of an open enum. */
@@ -29,15 +29,15 @@ export const createPlace = (path: string, known: readonly string[], report: Drif
 });
 
 /**
- * Looks for unknown members. Objects of one server have the same names in the same order, so that a name which stood there
- * before was judged before.
+ * Looks for unknown members. Objects of one server have the same names in the same order, mostly in one or two variants, so
+ * that a name which stood there in either was judged before.
  */
 export const lookAtMembers = (place: DriftPlace, value: object): void => {
   const { seen } = place;
   let index = 0;
   for (const name in value) {
-    if (seen[index] !== name) judgeMember(place, name, index);
-    index++;
+    if (seen[index] !== name && seen[index + 1] !== name) judgeMember(place, name, index);
+    index += 2;
   }
 };
 
@@ -52,6 +52,7 @@ export const lookAtValue = (place: DriftPlace, value: string | undefined): void 
 };
 
 const judgeMember = (place: DriftPlace, name: string, index: number): void => {
+  place.seen[index + 1] = place.seen[index];
   place.seen[index] = name;
   if (!place.known.includes(name)) {
     tell(place.report, { kind: "unknown_member", path: place.path + name.slice(0, maxCharacters) });
