@@ -33,6 +33,26 @@ async function checkTypes(tarball) {
   );
 }
 
+/**
+ * A declaration file may be of another module than the code beside it, where two modules want one name.
+ *
+ * @param {string} folder @param {Record<string, unknown>} published @returns {string[]} what is wrong
+ */
+function checkNames(folder, published) {
+  return Object.entries(published).flatMap(([subpath, target]) => {
+    if (typeof target !== "object" || target === null || !("types" in target) || !("default" in target)) return [];
+    const [types, code] = [target.types, target.default].map((file) =>
+      readFileSync(join(repositoryRoot, folder, String(file)), "utf8"),
+    );
+    const names = [...(code ?? "").matchAll(/^export \{([^}]*)\}/gm)]
+      .flatMap(([, list = ""]) => list.split(","))
+      .map((name) => name.replace(/^.* as /, "").trim());
+    return names
+      .filter((name) => !new RegExp(`(?<![\\w$])${name.replaceAll("$", "\\$")}(?![\\w$])`).test(types ?? ""))
+      .map((name) => `${subpath} exports ${name}, of which its types know nothing`);
+  });
+}
+
 /** @param {string} folder @returns {Promise<string[]>} what is wrong with the package */
 async function checkPackage(folder) {
   const target = mkdtempSync(join(tmpdir(), "check-packages-"));
@@ -52,6 +72,7 @@ async function checkPackage(folder) {
     );
     return [
       ...(await checkTypes(join(target, tarball))),
+      ...checkNames(folder, pkg["exports"] ?? {}),
       ...broken.map((message) => formatMessage(message, pkg, { color: false }) ?? message.code),
       ...unreplaced.map(([name, range]) => `dependency ${name} would be published as ${range}`),
     ];

@@ -3,21 +3,21 @@ import { sharedBuild } from "../../tsdown.shared.ts";
 
 const config: UserConfig = defineConfig({
   ...sharedBuild,
-  // A file for each source file: bundlers leave out whole files more readily than parts of one.
+  // A file for each source file, of the same name: bundlers leave out whole files more readily than parts of one.
   unbundle: true,
-  entry: {
-    index: "src/index.ts",
-    drift: "src/drift.gen.ts",
-    endpoints: "src/endpoints.ts",
-    environment: "src/environment.ts",
-    guards: "src/guards.gen.ts",
-    identifier: "src/is-identifier.ts",
-    "list-query": "src/list-query.ts",
-    message: "src/message.ts",
-    presence: "src/presence.ts",
-    problem: "src/problem.ts",
-    "problem-codes": "src/problem-definitions.ts",
-    register: "src/register.ts",
-  },
+  entry: [
+    "src/index.ts",
+    "src/drift.gen.ts",
+    "src/endpoints.ts",
+    "src/environment.ts",
+    "src/guards.gen.ts",
+    "src/is-identifier.ts",
+    "src/list-query.ts",
+    "src/message.ts",
+    "src/presence.ts",
+    "src/problem.ts",
+    "src/problem-definitions.ts",
+    "src/register.ts",
+  ],
 });
 export default config;
