@@ -6,12 +6,14 @@ import type { ParsedCommand } from "../../cli/parse-command.ts";
 import type { Settings } from "../../config/settings.ts";
 import { createReloader, type ReloadEvent } from "../../reload/create-reloader.ts";
 import { CommandError } from "./command-error.ts";
+import { isInTerminal } from "./is-in-terminal.ts";
 import { configFileOf, readSettings } from "./load-settings.ts";
 
 /** Watches the configuration file from before it is first read. */
 export interface ConfigurationChanges {
   /**
-   * Puts into force what the file says, now if it has changed since the watch began and whenever it changes, or on SIGHUP.
+   * Puts into force what the file says, now if it has changed since the watch began and whenever it changes, or on SIGHUP; in a terminal that
+   * signal says that the terminal was closed, and is `stopOnSignal`'s.
    *
    * @param apply puts settings into force, wholly or not at all
    */
@@ -45,7 +47,7 @@ export function reloadOnChange(parsed: ParsedCommand): ConfigurationChanges {
         report,
       });
       reload = () => void reloader.reload();
-      process.on("SIGHUP", () => reload());
+      if (!isInTerminal()) process.on("SIGHUP", () => reload());
       if (isAsked) reload();
     },
     end() {

@@ -1,10 +1,11 @@
 import process from "node:process";
 import type { LogEvent } from "../../adapters/console-telemetry.ts";
+import { isInTerminal } from "./is-in-terminal.ts";
 
 /** How long requests in flight may take once the process is told to stop, in milliseconds. */
 const graceMs = 10_000;
 
-/** Stops the process in good order on SIGTERM or SIGINT; a second signal ends it at once. */
+/** Stops the process in good order on SIGTERM or SIGINT, or when its terminal is closed; a second signal ends it at once. */
 export function stopOnSignal(options: {
   readonly log: (event: LogEvent) => void;
   readonly stop: (graceMs: number) => Promise<void>;
@@ -26,4 +27,5 @@ export function stopOnSignal(options: {
     );
   };
   process.on("SIGTERM", onSignal).on("SIGINT", onSignal);
+  if (isInTerminal()) process.on("SIGHUP", onSignal);
 }
