@@ -5,7 +5,7 @@ import { catchError } from "./catch-error.ts";
 
 const message = { role: "user" as const, content: "hello", client_message_id: "m-1" };
 
-test("the fake refuses what the real server refuses: a send without an agent, an id with another text", async () => {
+test("the fake refuses what the real server refuses: a send without an agent, an id that stands twice, one with another text", async () => {
   const server = createFakeServer();
   server.put({ deviceId: "d-1", connectionName: "box" });
   server.connect("d-1");
@@ -14,6 +14,7 @@ test("the fake refuses what the real server refuses: a send without an agent, an
     (await catchError(environments.sendToDevice("d-1", body))).code;
 
   expect(await codeOf({ messages: [message] })).toBe("agent_required");
+  expect(await codeOf({ agentId: "a", messages: [message, message] })).toBe("invalid_request");
   expect(await environments.sendToDevice("d-1", { agentId: "a", messages: [message] })).toMatchObject({
     outcome: "started",
   });

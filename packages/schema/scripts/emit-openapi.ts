@@ -14,6 +14,21 @@ const commonProblems: readonly ProblemCode[] = [
   "rate_limited",
   "internal_error",
   "shutting_down",
+  "key_store_unavailable",
+  "limits_unavailable",
+];
+
+/** What else a gateway answers in front of another server. */
+const upstreamProblems: readonly ProblemCode[] = [
+  "tenant_not_configured",
+  "upstream_forbidden",
+  "upstream_credential_rejected",
+  "upstream_error",
+  "upstream_invalid_response",
+  "upstream_response_too_large",
+  "upstream_redirected",
+  "upstream_unreachable",
+  "upstream_timeout",
 ];
 
 /** Real bodies, by the interface they are of. */
@@ -98,7 +113,11 @@ function responsesOf(endpoint: Endpoint): JsonSchema {
     description: endpoint.successStatus === 101 ? "The connection is a WebSocket." : "Success.",
     ...(endpoint.response !== null && { content: contentOf(endpoint.response) }),
   };
-  const codes = [...new Set([...endpoint.problems, ...commonProblems])];
+  const gatewayProblems: readonly ProblemCode[] = [
+    ...(endpoint.audience === "caller" ? upstreamProblems : []),
+    ...(endpoint.operation === "sendMessage" ? (["audit_unavailable"] as const) : []),
+  ];
+  const codes = [...new Set([...endpoint.problems, ...commonProblems, ...gatewayProblems])];
   const statuses = [...new Set(codes.map((code) => problemDefinitions[code].status))].sort(
     (left, right) => left - right,
   );

@@ -49,6 +49,13 @@ describe("the OpenAPI document", () => {
     expect(ApprovalDecision?.properties["updated_input"]).toEqual({ anyOf: [record, { type: "null" }] });
   });
 
+  test("tells callers what a gateway answers when the server behind it fails, and devices nothing of that", () => {
+    const statusesOf = (path: string, method: string): string[] =>
+      Object.keys(document.paths[path]?.[method]?.responses ?? {});
+    expect(statusesOf("/v1/environments", "get")).toEqual(expect.arrayContaining(["502", "503", "504"]));
+    expect(statusesOf("/v1/environments/register", "post")).not.toContain("502");
+  });
+
   test("names no path beyond the table", () => {
     const paths = new Set(Object.values(endpoints).map(({ path }) => path));
     expect(new Set(Object.keys(document.paths))).toEqual(paths);

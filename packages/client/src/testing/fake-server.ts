@@ -72,10 +72,11 @@ export function createFakeServer(options: FakeServerOptions = {}): FakeServer {
     const deviceId = deviceOf.get(connectionId);
     const row = deviceId === undefined ? undefined : rows.get(deviceId);
     const fail = (code: ProblemCode): Response => problemAnswer(code)();
+    const ids = idsOf(body);
+    if (new Set(ids).size < ids.length) return fail("invalid_request");
     const isDefault = (body.conversationId ?? "default") === "default" || body.conversationId === "";
     if (!body.agentId && isDefault) return fail("agent_required");
     if (row === undefined) return fail("connection_not_found");
-    const ids = idsOf(body);
     const repeated = taken.find(
       (earlier) => earlier.deviceId === deviceId && idsOf(earlier.body).some((id) => ids.includes(id)),
     );
