@@ -1,66 +1,26 @@
 /** `letta-env` as a user runs it: a process of its own, a real gateway, scripted devices. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, open, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { open, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import type { EnvironmentList } from "@letta-environments/client";
-import {
-  connectScriptedDevice,
-  createFakeUpstream,
-  registerDevice,
-  type ScriptedDevice,
-} from "@letta-environments/testkit";
+import { createFakeUpstream } from "@letta-environments/testkit";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
-import { type Gateway, launchGateway } from "./support/gateway.ts";
+import { type Fleet, launchFleet } from "./support/launch-fleet.ts";
 import { entry, runCli } from "./support/run-cli.ts";
 
 // Every test starts a process, on a machine that may be busy with others.
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
-let gateway: Gateway;
-let laptop: ScriptedDevice;
-let silent: ScriptedDevice;
-let folder = "";
-
+let fleet: Fleet;
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), "letta-env-"));
-  gateway = await launchGateway();
-  const options = { baseUrl: gateway.proxy.url, apiKey: gateway.deviceKey };
-  laptop = await connectScriptedDevice({ ...options, deviceId: "device-1", connectionName: "laptop" });
-  silent = await connectScriptedDevice({
-    ...options,
-    deviceId: "device-2",
-    connectionName: "silent",
-    acknowledge: () => null,
-  });
-  await connectScriptedDevice({
-    ...options,
-    deviceId: "device-3",
-    connectionName: "grumpy",
-    acknowledge: (input) => ({
-      type: "input_accepted",
-      request_id: input["request_id"],
-      runtime: input["runtime"],
-      accepted: false,
-      error: "No such agent\u001b[2J",
-    }),
-  });
-  await registerDevice({ ...options, deviceId: "device-4", connectionName: "asleep" });
-  await registerDevice({ ...options, deviceId: "twin-1", connectionName: "twin" });
-  await registerDevice({ ...options, deviceId: "twin-2", connectionName: "twin" });
+  fleet = await launchFleet();
 });
-
-afterAll(async () => {
-  await laptop?.terminate();
-  await silent?.terminate();
-  await gateway?.proxy.stop();
-  await rm(folder, { recursive: true, force: true });
-});
+afterAll(() => fleet.stop());
 
 const run = (args: readonly string[], input?: string | Uint8Array) =>
-  runCli(args, { env: gateway.env, ...(input !== undefined && { input }) });
+  runCli(args, { env: fleet.gateway.env, ...(input !== undefined && { input }) });
 
 describe("list", () => {
   test("in a pipe is a line a device in columns separated by tabs, without colours", async () => {
@@ -86,7 +46,7 @@ describe("list", () => {
       expect(columns).toHaveLength(6);
       expect(columns[4]).toMatch(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/);
     }
-    expect(rows.find(([deviceId]) => deviceId === "device-1")?.[5]).toBe(laptop.connectionId);
+    expect(rows.find(([deviceId]) => deviceId === "device-1")?.[5]).toBe(fleet.laptop.connectionId);
   });
 
   test("--json is one document as the API answers", async () => {
@@ -111,7 +71,7 @@ describe("list", () => {
 
   test("a reader that goes away is no failure and says nothing", async () => {
     const child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", entry, "list"], {
-      env: { PATH: process.env["PATH"] ?? "", ...gateway.env },
+      env: { PATH: process.env["PATH"] ?? "", ...fleet.gateway.env },
     });
     child.stdout.destroy();
     const [stderr, [code]] = await Promise.all([text(child.stderr), once(child, "close")]);
@@ -121,7 +81,7 @@ describe("list", () => {
   test("an output that cannot be written is a failure", async () => {
     const full = await open("/dev/full", "w");
     const child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", entry, "list"], {
-      env: { PATH: process.env["PATH"] ?? "", ...gateway.env },
+      env: { PATH: process.env["PATH"] ?? "", ...fleet.gateway.env },
       stdio: ["ignore", full.fd, "pipe"],
     });
     const ended = once(child, "close");
@@ -171,8 +131,8 @@ describe("get", () => {
       ["list", "device-1", 0],
       ["list", "laptop", 0],
     ] as const) {
-      const key = await gateway.proxy.createKey({ scopes: [scope] });
-      expect((await runCli(["get", device], { env: { ...gateway.env, LETTA_API_KEY: key } })).code).toBe(code);
+      const key = await fleet.gateway.proxy.createKey({ scopes: [scope] });
+      expect((await runCli(["get", device], { env: { ...fleet.gateway.env, LETTA_API_KEY: key } })).code).toBe(code);
     }
   });
 });
@@ -234,7 +194,7 @@ describe("what is refused before any request", () => {
   test("an address or a key that is missing is named", async () => {
     const without = (env: Record<string, string>) => runCli(["list"], { env });
     expect((await without({ LETTA_API_KEY: "k" })).stderr).toMatch(/^letta-env: LETTA_BASE_URL is not set/);
-    expect((await without({ LETTA_BASE_URL: gateway.proxy.url })).stderr).toMatch(
+    expect((await without({ LETTA_BASE_URL: fleet.gateway.proxy.url })).stderr).toMatch(
       /^letta-env: LETTA_API_KEY is not set/,
     );
   });
@@ -253,7 +213,7 @@ describe("failures", () => {
   test("a key that is not valid is exit code 4 and never repeated", async () => {
     const key = "lek_AAAAAAAAAAAA_not_a_key";
     const { code, stdout, stderr } = await runCli(["list", "--verbose"], {
-      env: { ...gateway.env, LETTA_API_KEY: key },
+      env: { ...fleet.gateway.env, LETTA_API_KEY: key },
     });
     expect({ code, stdout }).toEqual({ code: 4, stdout: "" });
     expect(stderr).toMatch(/^letta-env: invalid_key: .*\n {2}status: 401\n {2}request id: \S+\n/);
@@ -261,13 +221,13 @@ describe("failures", () => {
   });
 
   test("without --verbose there is one line", async () => {
-    const { stderr } = await runCli(["list"], { env: { ...gateway.env, LETTA_API_KEY: "wrong" } });
+    const { stderr } = await runCli(["list"], { env: { ...fleet.gateway.env, LETTA_API_KEY: "wrong" } });
     expect(stderr.trimEnd().split("\n")).toHaveLength(1);
   });
 
   test("a key that may not send is exit code 4", async () => {
-    const key = await gateway.proxy.createKey({ scopes: ["list", "read"] });
-    const env = { ...gateway.env, LETTA_API_KEY: key };
+    const key = await fleet.gateway.proxy.createKey({ scopes: ["list", "read"] });
+    const env = { ...fleet.gateway.env, LETTA_API_KEY: key };
     const { code, stderr } = await runCli(["send", "laptop", "--agent", "a", "hi"], { env });
     expect(code).toBe(4);
     expect(stderr).toMatch(/^letta-env: insufficient_scope: /);
@@ -283,9 +243,9 @@ describe("failures", () => {
   });
 
   test("the key may lie in a file, whose last line end does not count", async () => {
-    const file = join(folder, "key");
-    await writeFile(file, `${gateway.callerKey}\n`);
-    const env = { LETTA_BASE_URL: gateway.proxy.url };
+    const file = join(fleet.folder, "key");
+    await writeFile(file, `${fleet.gateway.callerKey}\n`);
+    const env = { LETTA_BASE_URL: fleet.gateway.proxy.url };
     expect((await runCli(["list", "--api-key-file", file], { env })).code).toBe(0);
     await writeFile(file, "two\nlines\n");
     const { code, stderr } = await runCli(["list", "--api-key-file", file], { env });

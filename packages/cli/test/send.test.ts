@@ -1,57 +1,20 @@
 /** `letta-env send` as a user runs it: a process of its own, a real gateway, scripted devices. */
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { connectScriptedDevice, registerDevice, type ScriptedDevice } from "@letta-environments/testkit";
+import { connectScriptedDevice, type ScriptedDevice } from "@letta-environments/testkit";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
-import { type Gateway, launchGateway } from "./support/gateway.ts";
+import { type Fleet, launchFleet } from "./support/launch-fleet.ts";
 import { runCli, startCli } from "./support/run-cli.ts";
 
 // Every test starts a process, on a machine that may be busy with others.
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
-let gateway: Gateway;
-let laptop: ScriptedDevice;
-let silent: ScriptedDevice;
-let folder = "";
-
+let fleet: Fleet;
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), "letta-env-"));
-  gateway = await launchGateway();
-  const options = { baseUrl: gateway.proxy.url, apiKey: gateway.deviceKey };
-  laptop = await connectScriptedDevice({ ...options, deviceId: "device-1", connectionName: "laptop" });
-  silent = await connectScriptedDevice({
-    ...options,
-    deviceId: "device-2",
-    connectionName: "silent",
-    acknowledge: () => null,
-  });
-  await connectScriptedDevice({
-    ...options,
-    deviceId: "device-3",
-    connectionName: "grumpy",
-    acknowledge: (input) => ({
-      type: "input_accepted",
-      request_id: input["request_id"],
-      runtime: input["runtime"],
-      accepted: false,
-      error: "No such agent\u001b[2J",
-    }),
-  });
-  await registerDevice({ ...options, deviceId: "device-4", connectionName: "asleep" });
-  await registerDevice({ ...options, deviceId: "twin-1", connectionName: "twin" });
-  await registerDevice({ ...options, deviceId: "twin-2", connectionName: "twin" });
+  fleet = await launchFleet();
 });
-
-afterAll(async () => {
-  await laptop?.terminate();
-  await silent?.terminate();
-  await gateway?.proxy.stop();
-  await rm(folder, { recursive: true, force: true });
-});
+afterAll(() => fleet.stop());
 
 const run = (args: readonly string[], input?: string | Uint8Array) =>
-  runCli(args, { env: gateway.env, ...(input !== undefined && { input }) });
+  runCli(args, { env: fleet.gateway.env, ...(input !== undefined && { input }) });
 
 /** What the device was given as the text of its latest message. */
 function latestInput(device: ScriptedDevice): string {
@@ -60,7 +23,7 @@ function latestInput(device: ScriptedDevice): string {
 
 /** Resolves when the gateway has answered one more request for a device than by now. */
 function nextRetrieval(): Promise<unknown> {
-  const count = (): number => gateway.proxy.process.output().split("retrieveEnvironment").length;
+  const count = (): number => fleet.gateway.proxy.process.output().split("retrieveEnvironment").length;
   const before = count();
   return vi.waitUntil(() => count() > before, { timeout: 20_000 });
 }
@@ -69,16 +32,16 @@ describe("send", () => {
   test("hands the message to the agent on the device, waits for its word, and prints outcome and id", async () => {
     const { code, stdout, stderr } = await run(["send", "laptop", "--agent", "a1", "--message-id", "m-1", "hello"]);
     expect({ code, stdout, stderr }).toEqual({ code: 0, stdout: "started\tm-1\tdevice-1\n", stderr: "" });
-    expect(latestInput(laptop)).toContain('"hello"');
-    expect(latestInput(laptop)).toContain('"a1"');
+    expect(latestInput(fleet.laptop)).toContain('"hello"');
+    expect(latestInput(fleet.laptop)).toContain('"a1"');
   });
 
   test("the same message id runs once", async () => {
     const words = ["send", "laptop", "--agent", "a1", "--message-id", "m-2", "once"];
     expect((await run(words)).code).toBe(0);
-    const before = laptop.received.frames.length;
+    const before = fleet.laptop.received.frames.length;
     expect((await run(words)).code).toBe(0);
-    expect(laptop.received.frames).toHaveLength(before);
+    expect(fleet.laptop.received.frames).toHaveLength(before);
     const other = await run(["send", "laptop", "--agent", "a1", "--message-id", "m-2", "another text"]);
     expect(other.code).toBe(2);
     expect(other.stderr).toMatch(/^letta-env: message_id_reused: [^()]*\n$/);
@@ -97,21 +60,30 @@ describe("send", () => {
       ["send", "laptop", "-", "--agent", "a1"],
     ]) {
       expect((await run(words, "two\nlines — ünïcode\n")).code).toBe(0);
-      expect(latestInput(laptop)).toContain(JSON.stringify("two\nlines — ünïcode"));
+      expect(latestInput(fleet.laptop)).toContain(JSON.stringify("two\nlines — ünïcode"));
     }
   });
 
   test("--connection sends to that connection; --conversation and --json are as they say", async () => {
-    const words = ["send", "--connection", laptop.connectionId, "--agent", "a1", "--conversation", "c1", "--json"];
+    const words = [
+      "send",
+      "--connection",
+      fleet.laptop.connectionId,
+      "--agent",
+      "a1",
+      "--conversation",
+      "c1",
+      "--json",
+    ];
     const { code, stdout } = await run([...words, "--message-id", "m-3", "to a connection"]);
     expect(code).toBe(0);
     expect(JSON.parse(stdout)).toEqual({
       outcome: "started",
       messageId: "m-3",
       deviceId: null,
-      connectionId: laptop.connectionId,
+      connectionId: fleet.laptop.connectionId,
     });
-    expect(latestInput(laptop)).toContain('"c1"');
+    expect(latestInput(fleet.laptop)).toContain('"c1"');
   });
 
   test("an offline device is exit code 3 and nothing is sent", async () => {
@@ -128,9 +100,11 @@ describe("send", () => {
 
   test("--wait-online sends once the device has come online", async () => {
     const retrieved = nextRetrieval();
-    const waiting = startCli(["send", "device-4", "--wait-online", "--agent", "a1", "hello"], { env: gateway.env });
+    const waiting = startCli(["send", "device-4", "--wait-online", "--agent", "a1", "hello"], {
+      env: fleet.gateway.env,
+    });
     await retrieved;
-    const options = { baseUrl: gateway.proxy.url, apiKey: gateway.deviceKey, deviceId: "device-4" };
+    const options = { baseUrl: fleet.gateway.proxy.url, apiKey: fleet.gateway.deviceKey, deviceId: "device-4" };
     const device = await connectScriptedDevice({ ...options, connectionName: "asleep" });
     const { code, stdout, stderr } = await waiting.result;
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
@@ -152,16 +126,23 @@ describe("send", () => {
     expect({ code, stdout }).toEqual({ code: 5, stdout: "unknown\tm-5\tdevice-2\n" });
     expect(stderr).toMatch(/^letta-env: delivery_unknown: /);
     expect(stderr).toContain("--message-id m-5");
-    const input = silent.received.frames.find((frame) => frame.type === "input") ?? { type: "none" };
-    silent.send({ type: "input_accepted", request_id: input["request_id"], runtime: input["runtime"], accepted: true });
+    const input = fleet.silent.received.frames.find((frame) => frame.type === "input") ?? { type: "none" };
+    fleet.silent.send({
+      type: "input_accepted",
+      request_id: input["request_id"],
+      runtime: input["runtime"],
+      accepted: true,
+    });
     await expect.poll(async () => (await run(words)).stdout, { timeout: 20_000 }).toBe("duplicate\tm-5\tdevice-2\n");
   });
 
   test("SIGINT while a message is on its way ends with 130 and tells how to learn the outcome", async () => {
-    const received = silent.received.frames.length;
-    const sending = startCli(["send", "silent", "--agent", "a1", "--message-id", "m-6", "hello"], { env: gateway.env });
-    await silent.received.waitFor(
-      (frame) => frame.type === "input" && silent.received.frames.indexOf(frame) >= received,
+    const received = fleet.silent.received.frames.length;
+    const sending = startCli(["send", "silent", "--agent", "a1", "--message-id", "m-6", "hello"], {
+      env: fleet.gateway.env,
+    });
+    await fleet.silent.received.waitFor(
+      (frame) => frame.type === "input" && fleet.silent.received.frames.indexOf(frame) >= received,
     );
     sending.signal("SIGINT");
     const { code, stderr } = await sending.result;
@@ -172,7 +153,7 @@ describe("send", () => {
 
   test("SIGHUP while a device is waited for ends with 129, and nothing was sent", async () => {
     const retrieved = nextRetrieval();
-    const waiting = startCli(["send", "twin-2", "--wait-online", "--agent", "a1", "hello"], { env: gateway.env });
+    const waiting = startCli(["send", "twin-2", "--wait-online", "--agent", "a1", "hello"], { env: fleet.gateway.env });
     await retrieved;
     waiting.signal("SIGHUP");
     expect(await waiting.result).toEqual({ code: 129, stdout: "", stderr: "letta-env: ended; nothing was sent\n" });
@@ -180,7 +161,7 @@ describe("send", () => {
 
   test("SIGTERM while a device is waited for ends with 143, and nothing was sent", async () => {
     const retrieved = nextRetrieval();
-    const waiting = startCli(["send", "twin-1", "--wait-online", "--agent", "a1", "hello"], { env: gateway.env });
+    const waiting = startCli(["send", "twin-1", "--wait-online", "--agent", "a1", "hello"], { env: fleet.gateway.env });
     await retrieved;
     waiting.signal("SIGTERM");
     expect(await waiting.result).toEqual({ code: 143, stdout: "", stderr: "letta-env: ended; nothing was sent\n" });

@@ -2,6 +2,7 @@ import type { PlainHeaders } from "@letta-environments/schema";
 import type { UpstreamFailure, UpstreamFetch } from "../ports.ts";
 import { type UpstreamBaseUrl, upstreamUrl } from "../upstream/upstream-base-url.ts";
 import { isSurelyUnsent } from "./is-surely-unsent.ts";
+import { concatenate } from "./web/concatenate.ts";
 
 /** What the adapter is told. */
 export interface HttpUpstreamOptions {
@@ -49,18 +50,6 @@ async function readBody(response: Response, limitBytes: number): Promise<Uint8Ar
     return { reason: "broken", cause };
   }
   return concatenate(chunks, length);
-}
-
-function concatenate(chunks: readonly Uint8Array[], length: number): Uint8Array {
-  const [only] = chunks;
-  if (only !== undefined && chunks.length === 1) return only;
-  const whole = new Uint8Array(length);
-  let offset = 0;
-  for (const chunk of chunks) {
-    whole.set(chunk, offset);
-    offset += chunk.byteLength;
-  }
-  return whole;
 }
 
 /** Some runtimes hide a redirect that is not followed behind status 0. */

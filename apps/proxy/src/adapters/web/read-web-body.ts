@@ -1,3 +1,5 @@
+import { concatenate } from "./concatenate.ts";
+
 /**
  * Reads the body of a web request up to a limit. An announced length over the limit is refused unread; a body without one is counted as it
  * comes, and given up once it is too long.
@@ -29,16 +31,4 @@ export async function readWebBody(
     return "aborted";
   }
   return length === 0 ? null : concatenate(chunks, length);
-}
-
-function concatenate(chunks: readonly Uint8Array[], length: number): Uint8Array {
-  const [only] = chunks;
-  if (only !== undefined && chunks.length === 1) return only;
-  const whole = new Uint8Array(length);
-  let offset = 0;
-  for (const chunk of chunks) {
-    whole.set(chunk, offset);
-    offset += chunk.byteLength;
-  }
-  return whole;
 }
