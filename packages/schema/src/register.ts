@@ -1,8 +1,4 @@
-import * as v from "valibot";
-import { type EnvironmentMetadata, EnvironmentMetadataSchema } from "./environment.ts";
-import { IdentifierSchema } from "./identifier.ts";
-import { wireObject } from "./wire-object.ts";
-import { isDisplayable } from "./wire-rules.ts";
+import type { EnvironmentMetadata } from "./environment.ts";
 
 /** What a device sends to enrol; older devices send only `deviceId` and `connectionName`. */
 export interface RegisterRequest {
@@ -22,17 +18,6 @@ export interface RegisterResponse {
   supportsPairedListenerGenerations?: boolean;
 }
 
-/** {@link RegisterRequest}, strict on known members; unknown ones are tolerated. */
-export const RegisterRequestSchema: v.GenericSchema<unknown, RegisterRequest> = wireObject({
-  deviceId: IdentifierSchema,
-  connectionName: v.pipe(
-    v.string(),
-    v.minLength(1, "must not be empty"),
-    v.maxLength(256, "must have at most 256 characters"),
-    v.check(isDisplayable, "must not have control characters or unpaired surrogates"),
-  ),
-  listenerInstanceId: v.exactOptional(IdentifierSchema),
-  metadata: v.exactOptional(EnvironmentMetadataSchema),
-});
+export { RegisterRequestSchema } from "./register-request-schema.ts";
 
 export { RegisterResponseSchema } from "./register-response-schema.ts";

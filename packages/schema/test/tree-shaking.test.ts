@@ -28,6 +28,20 @@ test.each([
   ["EnvironmentListSchema", ["environment", "is-record", "open-enum", "valibot", "wire-object"]],
   ["SendMessageResponseSchema", ["is-record", "send-message-response-schema", "valibot", "wire-object"]],
   ["RegisterResponseSchema", ["is-record", "register-response-schema", "valibot", "wire-object"]],
+  ["TextPartSchema", ["is-record", "text-part-schema", "valibot", "wire-object"]],
+  [
+    "UserMessageSchema",
+    [
+      "either",
+      "is-record",
+      "reference-schema",
+      "text-part-schema",
+      "user-message-schema",
+      "valibot",
+      "wire-object",
+      "wire-rules",
+    ],
+  ],
   ["ProblemSchema", ["is-record", "problem-schema", "valibot", "wire-object"]],
 ])("importing %s costs nothing else", async (name, modules) => {
   expect(await bundledModules(`export { ${name} } from "../src/index.ts";`)).toEqual(modules);
