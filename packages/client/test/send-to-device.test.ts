@@ -13,6 +13,16 @@ function setUp() {
   return { clock, server, environments: createClient({ ...options, clock }).environments };
 }
 
+test("a name that is no text is refused before any request", async () => {
+  const server = createFakeServer();
+  const { environments } = createClient({ baseUrl: "http://fake", apiKey: "key", fetch: server.fetch });
+  const name = 5 as unknown as string;
+  const error = await catchError(
+    environments.sendToDevice({ name }, { agentId: "a", messages: [{ role: "user", content: "x" }] }),
+  );
+  expect([error.code, server.requests.length]).toEqual(["invalid_argument", 0]);
+});
+
 const posts = (server: ReturnType<typeof createFakeServer>): number =>
   server.requests.filter(({ init }) => init.method === "POST").length;
 

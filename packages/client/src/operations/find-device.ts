@@ -64,8 +64,8 @@ export function deviceError(
   return new LettaEnvironmentsError(details);
 }
 
-function isName(device: DeviceSelector): device is { readonly name: string } {
-  return isRecord(device) && "name" in device;
+function isName(device: unknown): device is { readonly name: string } {
+  return isRecord(device) && typeof device["name"] === "string";
 }
 
 function describe(environment: Environment, nowMs: number): FoundDevice {
