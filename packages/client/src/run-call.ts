@@ -8,6 +8,7 @@ import type { Settings } from "./settings.ts";
 import { tell } from "./tell.ts";
 import type { RequestOptions } from "./transport-options.ts";
 import type { TransportRequest, TransportResponse } from "./transport-request.ts";
+import { joinHeaders } from "./join-headers.ts";
 
 /**
  * One call: attempts and waits under one deadline. As soon as that passes or the caller aborts it rejects, whatever an
@@ -64,13 +65,10 @@ export function runCall<Value>(
               attempt,
               signal: controller.signal,
               redirect: "manual",
-              headers: {
-                ...settings.headers,
-                ...options.headers,
-                ...request.headers,
+              headers: joinHeaders(settings.headers, options.headers, request.headers, {
                 accept: "application/json",
                 authorization: `Bearer ${settings.apiKey}`,
-              },
+              }),
               ...(body && { body }),
             },
             (held) => void (letGo = held),

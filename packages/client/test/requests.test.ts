@@ -37,7 +37,26 @@ test.each(["a\nb", "\u00fc\u20ac"])(
   },
 );
 
+test("a pause of nothing between two looks is refused: it would ask without end", async () => {
+  const script = scriptFetch();
+  const { environments } = createClient({ ...options, fetch: script.fetch });
+  const error = await catchError(environments.watch({}, { intervalMs: 0 }).next());
+  expect([error.code, script.seen.length]).toEqual(["invalid_argument", 0]);
+});
+
 describe("what is sent", () => {
+  test("the client's key, whatever a caller's own fields say in whatever case, and a caller's later field", async () => {
+    const script = scriptFetch(json(200, { connections: [], hasNextPage: false }));
+    const headers = { Authorization: "Bearer other", "X-Trace": "client" };
+    const { environments } = createClient({ ...options, headers, fetch: script.fetch });
+    await environments.list({}, { headers: { "x-trace": "call" } });
+    expect(script.seen[0]?.init.headers).toEqual({
+      accept: "application/json",
+      authorization: "Bearer lek_test",
+      "x-trace": "call",
+    });
+  });
+
   test("a list: numbers and booleans as strings, no other header than the two", async () => {
     const script = scriptFetch(json(200, { connections: [row], hasNextPage: true }));
     const page = await createClient({ ...options, fetch: script.fetch }).environments.list({

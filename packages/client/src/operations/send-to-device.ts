@@ -50,7 +50,7 @@ async function send(
   { waitUntilOnlineMs = 0, intervalMs = 2_000, ...options }: SendToDeviceOptions,
 ): Promise<TransportResponse<SendToDeviceResult>> {
   const messages = encodeMessages(body);
-  const everyMs = checkWholeNumber("intervalMs", intervalMs);
+  const everyMs = checkWholeNumber("intervalMs", intervalMs, 1);
   const endsAtMs = transport.clock.now() + checkWholeNumber("waitUntilOnlineMs", waitUntilOnlineMs);
   const resolve = async (): Promise<FoundDevice & { readonly connectionId: string }> => {
     try {

@@ -61,7 +61,7 @@ async function* look(
   ending: AbortController,
 ): AsyncGenerator<EnvironmentEvent, void, undefined> {
   const { clock, random } = transport;
-  const everyMs = checkWholeNumber("intervalMs", intervalMs);
+  const everyMs = checkWholeNumber("intervalMs", intervalMs, 1);
   const { signal } = ending;
   const onAbort = (): void => ending.abort();
   callerSignal?.addEventListener("abort", onAbort);
