@@ -55,6 +55,19 @@ async function codeOf(answer: Response | Promise<Response>): Promise<unknown> {
   return ((await response.json()) as Record<string, unknown>)["errorCode"];
 }
 
+test("a handler whose store is away is alive and not ready, and one without settings is refused with the names of what is missing", async () => {
+  const environment = { UPSTREAM_URL: upstream.url, VALKEY_URL: "valkey://127.0.0.1:1", KEY_PEPPER: pepper };
+  const handler = built.createFetchHandler({ environment });
+  const alive = await handler(get("/livez", { "x-request-id": "mine-1" }));
+  expect([alive.status, alive.headers.get("x-request-id"), await alive.json()]).toEqual([
+    200,
+    "mine-1",
+    { status: "alive" },
+  ]);
+  expect((await handler(get("/readyz"))).status).toBe(503);
+  expect(() => built.createFetchHandler({})).toThrow("UPSTREAM_URL is required");
+});
+
 /** Callers bring their own key of the upstream: nothing is stored. */
 function withoutStores(config: object = {}): FetchHandler {
   const environment = { UPSTREAM_URL: upstream.url };

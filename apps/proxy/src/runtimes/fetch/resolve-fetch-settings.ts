@@ -3,8 +3,8 @@ import type { Settings } from "../../config/settings.ts";
 
 /** Where the settings of a fetch handler come from. */
 export interface FetchSettingSources {
-  /** Such as `process.env`. */
-  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Such as `process.env`; absent: nothing is set. */
+  readonly environment?: Readonly<Record<string, string | undefined>>;
   /** What would stand in `proxy.config.json`; absent: nothing. */
   readonly config?: unknown;
 }
@@ -14,7 +14,7 @@ export interface FetchSettingSources {
  *
  * @throws TypeError that names every setting that breaks a rule. It repeats no value.
  */
-export function resolveFetchSettings({ environment, config }: FetchSettingSources): Settings {
+export function resolveFetchSettings({ environment = {}, config }: FetchSettingSources): Settings {
   const resolved = resolveSettings({ flags: {}, environment, file: config });
   if (!resolved.ok) {
     throw new TypeError(resolved.problems.map(({ setting, rule }) => `${setting} ${rule}`).join("\n"));
