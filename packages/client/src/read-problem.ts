@@ -8,7 +8,13 @@ import type { ErrorDetails } from "./error.ts";
 export function readProblem(value: unknown, secret: string): Partial<ErrorDetails> {
   // As JSON text there is one way to write the secret, in names and in values.
   const text = JSON.stringify(Object(value)).replaceAll(JSON.stringify(secret).slice(1, -1), "[redacted]");
-  const body: Partial<Record<string, unknown>> & Partial<Problem> = JSON.parse(text);
+  let body: Partial<Record<string, unknown>> & Partial<Problem>;
+  try {
+    body = JSON.parse(text);
+  } catch {
+    // What stands for a key by mistake, such as "null" or "401", stands in JSON outside of texts too.
+    return {};
+  }
   const { errorCode: code } = body;
   const message = [body.message, body.detail, body.error, body.title].find((part) => part && typeof part === "string");
   return {

@@ -2,13 +2,13 @@ import { callError } from "./call-error.ts";
 import type { EnvironmentsError } from "./error-codes.ts";
 import { isLettaEnvironmentsError } from "./error.ts";
 import { exchange } from "./exchange.ts";
+import { joinHeaders } from "./join-headers.ts";
 import { readLimits } from "./read-limits.ts";
 import { retryDelayMs } from "./retry.ts";
 import type { Settings } from "./settings.ts";
 import { tell } from "./tell.ts";
 import type { RequestOptions } from "./transport-options.ts";
 import type { TransportRequest, TransportResponse } from "./transport-request.ts";
-import { joinHeaders } from "./join-headers.ts";
 
 /**
  * One call: attempts and waits under one deadline. As soon as that passes or the caller aborts it rejects, whatever an
@@ -26,6 +26,10 @@ export function runCall<Value>(
     const { timeoutMs, maxRetries } = readLimits(options, settings);
     const endsAtMs = clock.now() + timeoutMs;
     const call = { operation, method, url: settings.baseUrl + path };
+    const headers = joinHeaders(settings.headers, options.headers, request.headers, {
+      accept: "application/json",
+      authorization: `Bearer ${settings.apiKey}`,
+    });
     const controller = new AbortController();
     let attempt = 0;
     // What the present attempt holds: a body that is being read, or the timer of a wait.
@@ -65,10 +69,7 @@ export function runCall<Value>(
               attempt,
               signal: controller.signal,
               redirect: "manual",
-              headers: joinHeaders(settings.headers, options.headers, request.headers, {
-                accept: "application/json",
-                authorization: `Bearer ${settings.apiKey}`,
-              }),
+              headers,
               ...(body && { body }),
             },
             (held) => void (letGo = held),

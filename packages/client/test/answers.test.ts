@@ -186,3 +186,13 @@ describe("no error holds the key", () => {
     expect(Object.values(client.environments).every((member) => typeof member === "function")).toBe(true);
   });
 });
+
+test.each(["null", "401", "true"])(
+  "an error answer is told as one under the key %j, which stands in its JSON outside of texts",
+  async (apiKey) => {
+    const script = scriptFetch(json(401, { errorCode: "invalid_key", status: 401, retryable: true, detail: null }));
+    const { environments } = createClient({ baseUrl: "https://gateway.example", apiKey, fetch: script.fetch });
+    const error = await catchError(environments.list());
+    expect([error.status, error.retryable, script.seen.length]).toEqual([401, false, 1]);
+  },
+);
