@@ -34,6 +34,8 @@ for (const name of /** @type {const} */ (["loaded by every isolate", "all module
   if (isOver) failures++;
   process.stdout.write(`${sizes[name]} of ${budgets[name]} B  Worker, ${name}${isOver ? "  OVER BUDGET" : ""}\n`);
 }
+for (const name of modules.filter((name) => !closure("cloudflare.js", new Set()).has(name)).sort())
+  process.stdout.write(`${sizeOf([name])} B  with its first use: ${name}\n`);
 if (modules.some((name) => /openapi/i.test(read(name)))) {
   process.stdout.write("The Worker has code of the API description in it.\n");
   failures++;

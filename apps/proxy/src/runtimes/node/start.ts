@@ -1,8 +1,8 @@
-import { loadOpenApi } from "../../adapters/load-open-api.ts";
 import process from "node:process";
 import { randomId, systemClock } from "@letta-environments/platform/node";
 import { bufferLines } from "../../adapters/buffer-lines.ts";
 import { createConsoleTelemetry } from "../../adapters/console-telemetry.ts";
+import { loadOpenApi } from "../../adapters/load-open-api.ts";
 import { createHttpServer, defaultServerTimeouts } from "../../adapters/node/create-http-server.ts";
 import { trackServer } from "../../adapters/node/drain-server.ts";
 import { gatewayRequestOf, pathOf } from "../../adapters/node/gateway-request-of.ts";
