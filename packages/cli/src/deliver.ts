@@ -88,8 +88,8 @@ function describeWait(name: string, leftMs: number | null): string {
 
 /** @throws CommandError when the error is that the client saw the device offline, and sent nothing. */
 function refuseOffline(error: unknown, { environment }: ResolvedDevice, waitMs: number | null, nowMs: number): void {
-  if (!isLettaEnvironmentsError(error) || error.code !== "device_offline" || error.status !== null) return;
-  const [{ connectionName, lastSeenAt } = environment] = error.environments;
+  if (!isLettaEnvironmentsError(error) || error.code !== "device_offline" || error.status !== undefined) return;
+  const [{ connectionName, lastSeenAt } = environment] = error.environments ?? [];
   const waited = waitMs === null ? "" : " and did not come back in time";
   throw new CommandError(
     exitCodes.offline,

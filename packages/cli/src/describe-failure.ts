@@ -20,7 +20,8 @@ export function describeFailure(error: unknown, { host, parsed, sent }: FailureC
   if (host.interrupted.aborted) return interrupted(host, parsed, sent);
   if (!isLettaEnvironmentsError(error)) throw error;
   const exitCode = exitCodeOf(error, sent !== undefined);
-  const wait = error.retryAfterMs === null ? "" : `; try again in ${Math.ceil(error.retryAfterMs / 1_000)} s`;
+  const { retryAfterMs } = error;
+  const wait = retryAfterMs === undefined ? "" : `; try again in ${Math.ceil(retryAfterMs / 1_000)} s`;
   return new CommandError(exitCode, `${messageOf(error)}${wait}`, [
     ...(exitCode === exitCodes.unknown ? [repeatHint(sent)] : []),
     ...(parsed.options.has("verbose") ? verboseLines(error) : []),
@@ -50,9 +51,10 @@ function repeatHint(sent: DeliveryReport | undefined): string {
 }
 
 function messageOf(error: LettaEnvironmentsError): string {
-  const rules = error.code === "invalid_argument" ? [] : error.issues.map(({ member, rule }) => `${member} ${rule}`);
+  const rules =
+    error.code === "invalid_argument" ? [] : (error.issues ?? []).map(({ member, rule }) => `${member} ${rule}`);
   const status = error.code === "http_error" ? `HTTP ${error.status}` : null;
-  const reason = error.status === null ? causeCode(error) : status;
+  const reason = error.status === undefined ? causeCode(error) : status;
   // A single rule is often the whole text.
   const details = [
     ...rules.filter((rule) => !error.message.startsWith(rule)),
@@ -77,11 +79,11 @@ function causeCode(error: Error): string | null {
 }
 
 function verboseLines({ status, requestId, cause, retryable }: LettaEnvironmentsError): string[] {
-  const rows: readonly (readonly [string, string | number | null])[] = [
+  const rows: readonly (readonly [string, string | number | null | undefined])[] = [
     ["status", status],
     ["request id", requestId],
     ["may be repeated", retryable ? "yes" : "no"],
     ["cause", cause instanceof Error ? cause.message.slice(0, 300) : null],
   ];
-  return rows.flatMap(([name, value]) => (value === null ? [] : [`  ${name}: ${value}`]));
+  return rows.flatMap(([name, value]) => ((value ?? null) === null ? [] : [`  ${name}: ${value}`]));
 }

@@ -49,16 +49,16 @@ export interface EnvironmentOperations {
 /** The operations of a server; all end when the user ends the program. */
 export function createEnvironmentOperations(host: Host, settings: Settings): EnvironmentOperations {
   const { clock, interrupted: signal } = host;
-  const serverClock = createServerClock(clock);
+  const { now, middleware } = createServerClock(clock);
   // What is printed has to be there.
-  const transport = createTransport({ ...settings, clock, validate: "throw", onEvent: serverClock.onEvent });
+  const transport = createTransport({ ...settings, clock, middleware, validate: "throw" });
   // A message that was taken is not to be called unknown because the answer says less than promised.
   const sender = (onSend: () => void) =>
     createTransport({
       ...settings,
       clock,
+      middleware,
       onEvent(event: TransportEvent) {
-        serverClock.onEvent(event);
         if (event.type === "start" && event.call.operation === "sendMessage") onSend();
       },
     });
@@ -75,6 +75,6 @@ export function createEnvironmentOperations(host: Host, settings: Settings): Env
       return { outcome, connectionId: environment.connectionId ?? "" };
     },
     watch: (query, intervalMs) => watchEnvironments(transport, query, { signal, intervalMs }),
-    now: serverClock.now,
+    now,
   };
 }

@@ -32,7 +32,7 @@ const byStatus: Readonly<Record<number, ExitCode>> = {
 };
 
 /** Statuses of a read that a server, or a gateway before it, gives while it cannot answer. */
-const passing: ReadonlySet<number | null> = new Set([null, 408, 502, 503, 504]);
+const passing: ReadonlySet<number | undefined> = new Set([undefined, 408, 502, 503, 504]);
 
 /** The exit code for a failed request. @param mayBeTaken Whether it carried a message that the device may have taken all the same. */
 export function exitCodeOf(

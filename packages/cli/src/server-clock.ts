@@ -1,10 +1,11 @@
-import type { Clock, TransportEvent } from "@letta-environments/client";
+import type { Clock, Middleware } from "@letta-environments/client";
 
 /** The clock of a server, learned from its answers. */
 export interface ServerClock {
   /** Epoch milliseconds; by the local clock until there was an answer. */
   now(): number;
-  onEvent(event: TransportEvent): void;
+  /** Looks at every answer that passes. */
+  readonly middleware: Middleware;
 }
 
 /** `Date` has whole seconds, and an answer takes its time: a smaller difference tells nothing. */
@@ -18,13 +19,15 @@ export function createServerClock(clock: Pick<Clock, "now">): ServerClock {
   let differenceMs = 0;
   return {
     now: () => clock.now() + differenceMs,
-    onEvent(event) {
-      if (event.type !== "end" || event.response === null) return;
-      const { headers } = event.response;
+    async middleware(request, next) {
+      const response = await next(request);
+      const { headers } = response;
       const timeMs = Date.parse(headers.get("date") ?? "") + (Number(headers.get("age")) || 0) * 1_000;
-      if (Number.isNaN(timeMs)) return;
-      const seenMs = timeMs - clock.now();
-      differenceMs = Math.abs(seenMs) < leastDifferenceMs ? 0 : seenMs;
+      if (!Number.isNaN(timeMs)) {
+        const seenMs = timeMs - clock.now();
+        differenceMs = Math.abs(seenMs) < leastDifferenceMs ? 0 : seenMs;
+      }
+      return response;
     },
   };
 }

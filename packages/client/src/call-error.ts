@@ -1,36 +1,26 @@
-import type { ClientErrorCode, EnvironmentsError } from "./error-codes.ts";
+import type { EnvironmentsError, ErrorCode } from "./error-codes.ts";
 import { type ErrorDetails, LettaEnvironmentsError } from "./error.ts";
-import { isRepeatable } from "./retry.ts";
-import type { TransportRequest } from "./transport-request.ts";
-
-/** The request that an error belongs to. */
-export type FailedRequest = Pick<TransportRequest<unknown>, "repeatSafety" | "describeError">;
+import { isRepeatable, type RepeatSafety } from "./retry.ts";
 
 /**
- * The error of a call, with what it means for its request: whether a repeat is safe and, of a send, whether the message may
- * be running.
- * @param response `null` when there was none, or none that is complete.
+ * The error of a call, with what it means for its request: whether a repeat is safe.
  * @param details What is known beyond the code.
+ * @param response Absent when there was none, or none that is complete.
  */
 export function callError(
-  { repeatSafety, describeError }: FailedRequest,
-  code: ClientErrorCode,
-  response: Response | null,
+  safety: RepeatSafety,
+  code: ErrorCode,
   details?: Partial<ErrorDetails>,
+  response?: Response,
 ): EnvironmentsError {
-  const status = response?.status ?? null;
-  const retryable =
-    code !== "aborted" &&
-    (status ?? 500) >= 400 &&
-    isRepeatable(repeatSafety, status, response?.headers.get("x-should-retry"));
+  const { status, headers } = response ?? {};
   // The members of the union differ in types alone.
   return new LettaEnvironmentsError({
     code,
     message: code.replaceAll("_", " "),
-    retryable,
+    retryable: code !== "aborted" && isRepeatable(safety, status, headers?.get("x-should-retry")),
     status,
-    requestId: response?.headers.get("x-request-id") ?? null,
-    ...describeError?.(status, retryable),
+    requestId: headers?.get("x-request-id"),
     ...details,
   }) as EnvironmentsError;
 }

@@ -1,4 +1,4 @@
-import type { Problem, ProblemCode } from "@letta-environments/schema";
+import type { ProblemCode } from "@letta-environments/schema";
 import type { LettaEnvironmentsError } from "./error.ts";
 
 /** Codes of failures that the client itself finds. */
@@ -31,23 +31,23 @@ export type ErrorCode = ProblemCode | ClientErrorCode;
 /** An error without any answer. */
 export interface NoAnswerError extends LettaEnvironmentsError {
   readonly code: "connection_failed" | "timeout" | "aborted";
-  readonly status: null;
-  readonly problem: null;
+  readonly status?: undefined;
+  readonly problem?: never;
 }
 
 /** A broken rule, found before any request; `issues` names each. */
 export interface InvalidArgumentError extends LettaEnvironmentsError {
   readonly code: "invalid_argument";
-  readonly status: null;
-  readonly problem: null;
+  readonly status?: undefined;
+  readonly problem?: never;
   readonly retryable: false;
 }
 
 /** Several devices fit; `environments` has their rows. */
 export interface AmbiguousDeviceError extends LettaEnvironmentsError {
   readonly code: "ambiguous_device";
-  readonly status: null;
-  readonly problem: null;
+  readonly status?: undefined;
+  readonly problem?: never;
   readonly retryable: false;
 }
 
@@ -55,7 +55,7 @@ export interface AmbiguousDeviceError extends LettaEnvironmentsError {
 export interface UnusableAnswerError extends LettaEnvironmentsError {
   readonly code: "redirected" | "invalid_response" | "response_too_large";
   readonly status: number;
-  readonly problem: null;
+  readonly problem?: never;
   readonly retryable: false;
 }
 
@@ -66,7 +66,7 @@ export interface PlainHttpError extends LettaEnvironmentsError {
 }
 
 /**
- * A device that cannot be reached, or is not there. `status` is `null` where the client saw it before it sent anything;
+ * A device that cannot be reached, or is not there. `status` is absent where the client saw it before it sent anything;
  * `environments` then has the row.
  */
 export interface DeviceError extends LettaEnvironmentsError {
@@ -79,7 +79,6 @@ export interface ProblemError<
 > extends LettaEnvironmentsError {
   readonly code: Code;
   readonly status: number;
-  readonly problem: Problem | null;
 }
 
 /** Every error of this package, as a union that `switch (error.code)` narrows. */

@@ -6,64 +6,50 @@ export interface ErrorDetails {
   readonly code: ErrorCode;
   readonly message: string;
   readonly retryable?: boolean;
-  readonly status?: number | null;
-  readonly retryAfterMs?: number | null;
-  readonly problem?: Problem | null;
+  readonly status?: number | undefined;
+  readonly retryAfterMs?: number | undefined;
+  readonly problem?: Problem;
   readonly issues?: readonly ProblemIssue[];
-  readonly requestId?: string | null;
+  readonly requestId?: string | null | undefined;
   readonly clientMessageIds?: readonly string[];
-  readonly outcome?: "refused" | "unknown" | null;
+  readonly outcome?: "refused" | "unknown";
   readonly environments?: readonly Environment[];
   readonly cause?: unknown;
 }
 
-const marker = Symbol.for("letta-environments.error");
-
-const blank = {
-  name: "LettaEnvironmentsError",
-  retryable: false,
-  status: null,
-  retryAfterMs: null,
-  problem: null,
-  issues: [],
-  requestId: null,
-  clientMessageIds: [],
-  outcome: null,
-  environments: [],
-  [marker]: true,
-};
-
 /** The one error of this package; tell failures apart by `code`. It never holds the key. */
 export class LettaEnvironmentsError extends Error {
+  /** Tells this package's errors from others, across realms and copies of the package. */
+  override readonly name: string = "LettaEnvironmentsError";
   declare readonly code: ErrorCode;
   /** Whether the same call with the same message ids may succeed and does nothing twice. */
-  declare readonly retryable: boolean;
-  /** HTTP status; `null` when there was no answer. */
-  declare readonly status: number | null;
+  readonly retryable: boolean = false;
+  /** HTTP status; absent when there was no answer. */
+  declare readonly status?: number | undefined;
   /** How long the server asked to wait, in milliseconds. */
-  declare readonly retryAfterMs: number | null;
+  declare readonly retryAfterMs?: number | undefined;
   /** The error body, when the server sent problem details. */
-  declare readonly problem: Problem | null;
+  declare readonly problem?: Problem;
   /** The broken rules, each with the member it concerns. */
-  declare readonly issues: readonly ProblemIssue[];
+  declare readonly issues?: readonly ProblemIssue[];
   /** `X-Request-Id` of the answer. */
-  declare readonly requestId: string | null;
-  /** The `client_message_id` of each user message of a send; use them again to repeat it. */
-  declare readonly clientMessageIds: readonly string[];
-  /** Of a send: `refused` when nothing was done, `unknown` when the message may be running; `null` of anything else. */
-  declare readonly outcome: "refused" | "unknown" | null;
+  declare readonly requestId?: string | null | undefined;
+  /** Of a send: the `client_message_id` of each user message; use them again to repeat it. */
+  declare readonly clientMessageIds?: readonly string[];
+  /** Of a send: `refused` when nothing was done, `unknown` when the message may be running. */
+  declare readonly outcome?: "refused" | "unknown";
   /** The rows that the error is about: the device that is offline, or those that a name fits equally. */
-  declare readonly environments: readonly Environment[];
+  declare readonly environments?: readonly Environment[];
 
   constructor(details: ErrorDetails) {
     super(details.message, details);
-    Object.assign(this, blank, details);
+    Object.assign(this, details);
   }
 }
 
 /** Tells this package's errors from others, also across realms and copies of the package. */
 export function isLettaEnvironmentsError(value: unknown): value is EnvironmentsError {
-  return Object(value)[marker] === true;
+  return (value as Partial<Error> | null | undefined)?.name === "LettaEnvironmentsError";
 }
 
 /** An `invalid_argument` error for a broken rule. */

@@ -6,14 +6,10 @@ export interface PendingCall<Value> extends Promise<Value> {
   withResponse(): Promise<TransportResponse<Value>>;
 }
 
-/** Makes a {@link PendingCall} of what a transport gives. */
-export function pendingCall<Value>(answer: Promise<TransportResponse<Value>>): PendingCall<Value> {
+/** Makes a {@link PendingCall} of what a transport gives. A broken rule that `call` throws is a failure of the call too. */
+export function pendingCall<Value>(call: () => Promise<TransportResponse<Value>>): PendingCall<Value> {
+  const answer = call();
   const value = answer.then(({ data }) => data);
-  return Object.assign(value, {
-    withResponse() {
-      // Who asks for the answer hears of a failure there.
-      value.catch(() => undefined);
-      return answer;
-    },
-  });
+  // Who asks for the answer hears of a failure there.
+  return Object.assign(value, { withResponse: () => (value.catch(() => undefined), answer) });
 }

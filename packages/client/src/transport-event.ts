@@ -1,4 +1,3 @@
-import type { Operation } from "@letta-environments/schema";
 import type { EnvironmentsError } from "./error-codes.ts";
 import type { Call } from "./http-request.ts";
 
@@ -15,26 +14,22 @@ export type TransportEvent =
       readonly delayMs: number;
       readonly error: EnvironmentsError;
     }
-  /** A call ended: with a response, or with an error. */
+  /** A call ended; without an error it succeeded. */
   | {
       readonly type: "end";
       readonly call: Call;
       readonly attempts: number;
-      readonly error: EnvironmentsError | null;
-      readonly response: Response | null;
+      readonly error: EnvironmentsError | undefined;
     };
-
-/** An answer that has another shape than the API promises. */
-export interface AnswerMismatch {
-  readonly operation: Operation;
-  /** The first member that differs, such as `connections[3].lastSeenAt`; never its value. */
-  readonly path: string;
-  readonly response: Response;
-}
 
 /** A successful answer, for whoever looks for drift in it. */
 export interface Answer {
-  readonly operation: Operation;
-  readonly value: unknown;
+  readonly data: unknown;
   readonly response: Response;
+}
+
+/** An answer that has another shape than the API promises. */
+export interface AnswerMismatch extends Answer {
+  /** The first member that differs, such as `connections[3].lastSeenAt`; `""` when the whole does. */
+  readonly path: string;
 }

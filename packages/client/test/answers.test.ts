@@ -15,7 +15,7 @@ function clientOver(answer: () => Response | Error, more: Partial<TransportOptio
 const text = (status: number, body: string, contentType: string) => (): Response =>
   new Response(body, { status, headers: { "content-type": contentType, "x-request-id": "r-1" } });
 
-test("a Content-Length that is no number does not lift the limit of an answer", async () => {
+test("the limit of an answer holds whatever its Content-Length says", async () => {
   const headers = { "content-type": "application/json", "content-length": "5, 5" };
   const page = JSON.stringify({ connections: [], hasNextPage: false, padding: "x".repeat(500) });
   const environments = clientOver(() => new Response(page, { headers }), { maxResponseBytes: 100 });
@@ -37,7 +37,6 @@ describe("an error answer becomes one typed error", () => {
       message: 'messages[0].role must be "user"',
       status: 400,
       retryable: false,
-      retryAfterMs: null,
       requestId: "r-1",
       issues,
       problem: { type: "urn:letta-environments:problem:invalid_request", errorCode: "invalid_request" },
@@ -59,7 +58,7 @@ describe("an error answer becomes one typed error", () => {
       json(418, { errorCode: "too_hot", message: "Wait." }),
       { code: "too_hot", message: "Wait." },
     ],
-    ["only a message", json(404, { message: "Not here" }), { code: "http_error", message: "Not here", problem: null }],
+    ["only a message", json(404, { message: "Not here" }), { code: "http_error", message: "Not here" }],
     ["only a detail", json(404, { detail: "Not here" }), { code: "http_error", message: "Not here" }],
     ["only an error", json(401, { error: "Unauthorized" }), { code: "http_error", message: "Unauthorized" }],
     ["details that are no text", json(422, { detail: [{ loc: [] }] }), { code: "http_error", message: "http error" }],
@@ -68,7 +67,7 @@ describe("an error answer becomes one typed error", () => {
     ["an array", json(400, ["x"]), { code: "http_error", status: 400 }],
     ["a client's code", json(400, { errorCode: "aborted", message: "x" }), { code: "http_error", message: "x" }],
     ["a code that is no code", json(400, { errorCode: "a b\n", message: "x" }), { code: "http_error" }],
-    ["control characters", json(400, { message: "a\r\n\u0000b\u001b[31m" }), { message: "a b [31m" }],
+    ["several lines", json(400, { message: "a b\r\n\u0000c\u001b[31m" }), { message: "a b" }],
   ])("%s", async (_case, answer, expected) => {
     expect(await catchError(clientOver(answer).retrieve("d-1"))).toMatchObject(expected);
   });
@@ -103,21 +102,16 @@ describe("an error answer becomes one typed error", () => {
 
 describe("a success that is not what the API promises is a typed error", () => {
   test.each<[string, () => Response, string]>([
-    ["HTML", text(200, "<html></html>", "text/html"), "invalid response: not JSON"],
-    ["text", text(200, "ok", "text/plain"), "invalid response: not JSON"],
-    ["malformed JSON", text(200, '{"connections":', "application/json"), "invalid response: not JSON"],
-    [
-      "JSON that is not UTF-8",
-      () => new Response(Uint8Array.of(0x22, 0xc3, 0x28, 0x22), { headers: { "content-type": "application/json" } }),
-      "invalid response: not JSON",
-    ],
-    ["nothing", text(200, "", "application/json"), "invalid response: not JSON"],
+    ["HTML", text(200, "<html></html>", "text/html"), "invalid response"],
+    ["text", text(200, "ok", "text/plain"), "invalid response"],
+    ["malformed JSON", text(200, '{"connections":', "application/json"), "invalid response"],
+    ["nothing", text(200, "", "application/json"), "invalid response"],
     [
       "another shape",
       json(200, { connections: [{ id: 5 }], hasNextPage: true }),
       "invalid response: connections[0].id",
     ],
-    ["an array", json(200, []), "invalid response: another shape"],
+    ["an array", json(200, []), "invalid response"],
   ])("%s", async (_case, answer, message) => {
     expect(await catchError(clientOver(answer, { validate: "throw" }).list())).toMatchObject({
       code: "invalid_response",

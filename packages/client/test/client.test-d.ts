@@ -90,11 +90,11 @@ expectTypeOf<"timeout" | "device_offline">().toExtend<ErrorCode>();
 export function describe(error: EnvironmentsError): string {
   switch (error.code) {
     case "timeout":
-      expectTypeOf(error.status).toEqualTypeOf<null>();
+      expectTypeOf(error.status).toEqualTypeOf<undefined>();
       return error.message;
     case "device_offline":
-      expectTypeOf(error.status).toEqualTypeOf<number | null>();
-      return error.environments.map((environment) => environment.connectionName).join();
+      expectTypeOf(error.status).toEqualTypeOf<number | undefined>();
+      return String(error.environments?.map((environment) => environment.connectionName));
     case "ambiguous_device":
       expectTypeOf(error).toEqualTypeOf<AmbiguousDeviceError>();
       return error.message;

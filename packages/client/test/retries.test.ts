@@ -100,6 +100,11 @@ describe("a send is repeated only where that is safe", () => {
     ["a 429 that may not be repeated", json(429, {}, { "x-should-retry": "false" }), hello],
     ["a broken connection, with an approval", broken, approval],
     [
+      "a broken connection, with an approval that says that it is a user's message",
+      broken,
+      { messages: approval.messages.map((message) => ({ ...message, role: "user" })) } as SendMessageInput,
+    ],
+    [
       "a broken connection, with an approval among messages",
       broken,
       { messages: [...hello.messages, ...approval.messages] },
@@ -109,9 +114,9 @@ describe("a send is repeated only where that is safe", () => {
     const error = await catchError(clientOver(script, createHandClock()).sendMessage("c-1", body));
     expect(error.retryable).toBe(false);
     expect(script.seen).toHaveLength(1);
-    const users = body.messages.filter((message) => "role" in message);
+    const users = body.messages.filter((message) => !("approvals" in message));
     expect(error.clientMessageIds).toHaveLength(users.length);
-    for (const id of error.clientMessageIds) expect(script.seen[0]?.body).toContain(id);
+    for (const id of error.clientMessageIds ?? []) expect(script.seen[0]?.body).toContain(id);
   });
 });
 
@@ -130,9 +135,9 @@ describe("the server's delay", () => {
   });
 
   test("of more than a minute ends the call at once, and the error tells it", async () => {
-    const clock = createHandClock(2_000_000_000);
+    const clock = createHandClock(900_000_000);
     const script = scriptFetch(json(429, {}, { "retry-after": "3600" }));
-    const error = await catchError(clientOver(script, clock, { timeoutMs: 2_000_000_000 }).list());
+    const error = await catchError(clientOver(script, clock, { timeoutMs: 900_000_000 }).list());
     expect(error).toMatchObject({ status: 429, retryable: true, retryAfterMs: 3_600_000 });
     expect(clock.waits).toEqual([]);
   });
@@ -148,7 +153,7 @@ describe("the server's delay", () => {
   test("counts against the deadline over all attempts", async () => {
     const clock = createHandClock(10_000);
     const script = scriptFetch(json(503, {}, { "retry-after": "4" }));
-    const error = await catchError(clientOver(script, clock, { timeoutMs: 10_000, maxRetries: 10 }).list());
+    const error = await catchError(clientOver(script, clock, { timeoutMs: 10_000, maxRetries: 9 }).list());
     expect(error.status).toBe(503);
     expect(clock.waits).toEqual([4_000, 4_000]);
   });

@@ -6,17 +6,17 @@ type ObjectShape = Extract<Shape, { kind: "object" }>;
 
 const head = `// Written by scripts/generate.ts from the schemas; never edited. Reads what JSON can hold: a member that is undefined is absent.`;
 
-const basics = `const isText = (value: unknown): value is string => typeof value === "string";
+const basics = `export { isRecord };
+/** Whether a value is a text. */
+export const isText = (value: unknown): value is string => typeof value === "string";
 const isNumber = (value: unknown): boolean => typeof value === "number";
 const isFlag = (value: unknown): boolean => typeof value === "boolean";
-const isEach = (value: unknown, check: (item: unknown) => boolean): value is readonly unknown[] => {
-  if (!Array.isArray(value)) return false;
-  // An index is faster than an iterator on every engine but V8.
-  for (let index = 0; index < value.length; index++) if (!check(value[index])) return false;
-  return true;
-};
+/** Whether a value is a list whose items all pass a check. */
+export const isEach = (value: unknown, check: (item: unknown) => boolean): value is readonly unknown[] =>
+  Array.isArray(value) && value.every(check);
 // Not by isEach: engines inline a check into a loop that knows only that one.
-const isTextsOrAbsent = (value: unknown): boolean => value === undefined || (Array.isArray(value) && value.every((item) => isText(item)));`;
+const isTextsOrAbsent = (value: unknown): boolean =>
+  value === undefined || (Array.isArray(value) && value.every((item) => isText(item)));`;
 
 /**
  * TypeScript of the guards: for each object a predicate that reads its members in the order of the schema, so that what it read last tells

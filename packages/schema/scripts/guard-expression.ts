@@ -38,9 +38,16 @@ export function guardExpression(shape: Shape, access: string, context: GuardCont
 
 /** The same for a member that may be absent. */
 export function optionalExpression(shape: Shape, access: string, context: GuardContext): string {
-  const isTexts =
-    shape.kind === "array" && shape.minLength === 0 && guardExpression(shape.item, "item", context) === "isText(item)";
-  return isTexts ? call("isTextsOrAbsent", access) : orEmpty(shape, access, "undefined", context);
+  if (
+    shape.kind === "array" &&
+    shape.minLength === 0 &&
+    guardExpression(shape.item, "item", context) === "isText(item)"
+  )
+    return call("isTextsOrAbsent", access);
+  const isTextOrNumber = (inner: Shape): boolean => inner.kind === "text" || inner.kind === "number";
+  if (shape.kind === "nullable" && !isTextOrNumber(shape.inner))
+    return alternatives([`${access} == null`, guardExpression(shape.inner, access, context)]);
+  return orEmpty(shape, access, "undefined", context);
 }
 
 /** A call of a function of the package, which is thereby imported. */

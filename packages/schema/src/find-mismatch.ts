@@ -7,19 +7,17 @@
 export function findMismatch(fits: (value: unknown) => boolean, value: unknown): string | null {
   if (fits(value)) return null;
   let path = "";
-  function watch(part: unknown, at: string): unknown {
-    if (typeof part !== "object" || part === null) return part;
-    const isArray = Array.isArray(part);
-    // A copy, since the members of a frozen object could not be watched in their turn.
-    return new Proxy<object>(isArray ? [...part] : { ...part }, {
-      get(target, name) {
-        const text = String(name);
-        // What arrays have beside their items tells of the array itself.
-        path = !isArray ? `${at}.${text}` : /\D/.test(text) ? at : `${at}[${text}]`;
-        return watch(Reflect.get(target, name), path);
-      },
-    });
-  }
+  // A copy, since the members of a frozen object could not be watched in their turn.
+  const watch = (part: unknown, at: string): unknown =>
+    typeof part !== "object" || part === null
+      ? part
+      : new Proxy<object>(Array.isArray(part) ? [...part] : { ...part }, {
+          get(target: Readonly<Record<string, unknown>>, name: string) {
+            // What arrays have beside their items tells of the array itself.
+            path = !Array.isArray(target) ? `${at}.${name}` : /\D/.test(name) ? at : `${at}[${name}]`;
+            return watch(target[name], path);
+          },
+        });
   fits(watch(value, ""));
   return path.slice(1);
 }

@@ -7,11 +7,9 @@ export const onlineWindowMs = 120_000;
  * Tells whether a device can be messaged: it has a connection, and its last heartbeat is less than
  * {@link onlineWindowMs} before `nowMs` (epoch milliseconds).
  */
-export function isOnline(environment: Pick<Environment, "connectionId" | "lastHeartbeat">, nowMs: number): boolean {
-  return (
-    environment.connectionId !== null &&
-    environment.connectionId !== "" &&
-    environment.lastHeartbeat !== null &&
-    nowMs - environment.lastHeartbeat < onlineWindowMs
-  );
+export function isOnline(
+  { connectionId, lastHeartbeat }: Pick<Environment, "connectionId" | "lastHeartbeat">,
+  nowMs: number,
+): boolean {
+  return Boolean(connectionId) && lastHeartbeat !== null && nowMs - lastHeartbeat < onlineWindowMs;
 }

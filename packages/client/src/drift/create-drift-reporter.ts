@@ -15,7 +15,7 @@ export type { Drift } from "@letta-environments/schema/drift";
  */
 export function createDriftReporter(tell: (drift: Drift, answer: Answer) => void): (answer: Answer) => void {
   return (answer) => {
-    for (const drift of findDrift(answer.value)) tell(drift, answer);
+    for (const drift of findDrift(answer.data)) tell(drift, answer);
   };
 }
 

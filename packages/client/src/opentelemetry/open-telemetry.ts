@@ -32,7 +32,7 @@ export function openTelemetry(options: OpenTelemetryOptions = {}): OpenTelemetry
         const { attempt, delayMs, error } = event;
         return void span?.addEvent("retry", { attempt, "delay.ms": delayMs, "error.type": error.code });
       }
-      if (event.error !== null) markFailed(span, event.error.code);
+      if (event.error) markFailed(span, event.error.code);
       span?.end();
     },
     async middleware(request, next) {

@@ -1,6 +1,6 @@
 import type { ApprovalMessage, SendMessageBody, UserMessage } from "@letta-environments/schema";
-import { randomUuid } from "../adapters/web-random.ts";
-import { isRecord } from "../is-record.ts";
+import { isRecord } from "@letta-environments/schema/guards";
+import { randomId } from "../adapters/web-random.ts";
 
 /** A {@link UserMessage} whose id may be left to the client. */
 export interface UserMessageInput extends Omit<UserMessage, "client_message_id"> {
@@ -20,17 +20,12 @@ export interface SendMessageInput {
  * Gives every user message without a `client_message_id` a new one, which is also its `otid` where it has none. Store the
  * result before sending it, and a message can be repeated safely even after a crash.
  */
-export function assignMessageIds(input: SendMessageInput, newId: () => string = randomUuid): SendMessageBody {
-  const messages = input.messages.map((message) => (needsId(message) ? withId(message, newId()) : message));
+export function assignMessageIds(input: SendMessageInput, newId: () => string = randomId): SendMessageBody {
+  const messages = input.messages.map((message) => {
+    if (!isRecord(message) || "approvals" in message || message["client_message_id"] !== undefined) return message;
+    const id = newId();
+    return { ...message, client_message_id: id, otid: message["otid"] ?? id };
+  });
   // A member that is undefined is absent, as it is in JSON.
   return { ...input, messages } as SendMessageBody;
-}
-
-function withId(message: UserMessageInput, id: string): UserMessage {
-  return { ...message, client_message_id: id, otid: message.otid ?? id };
-}
-
-function needsId(message: UserMessageInput | ApprovalMessage): message is UserMessageInput {
-  if (!isRecord(message) || "approvals" in message) return false;
-  return message["type"] !== "approval" && message["client_message_id"] === undefined;
 }

@@ -1,12 +1,8 @@
-import { identifierRule, isIdentifier } from "@letta-environments/schema/identifier";
+import { identifierPattern, isIdentifier } from "@letta-environments/schema/identifier";
 import { invalidArgument } from "../error.ts";
 
 /** The value, encoded for a path. @throws LettaEnvironmentsError `invalid_argument` unless it may stand in one. */
 export function encodeIdentifier(member: string, value: string): string {
   if (isIdentifier(value)) return encodeURIComponent(value);
-  const isOffline = value === null && member === "connectionId";
-  throw invalidArgument(
-    member,
-    isOffline ? "is required; it is null while the device is offline" : `must be ${identifierRule}`,
-  );
+  throw invalidArgument(member, `must match ${identifierPattern}`);
 }

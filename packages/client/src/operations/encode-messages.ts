@@ -1,6 +1,5 @@
-import type { SendMessageBody } from "@letta-environments/schema";
+import type { SendMessageBody, UserMessage } from "@letta-environments/schema";
 import { invalidArgument } from "../error.ts";
-import { isRecord } from "../is-record.ts";
 import type { RepeatSafety } from "../retry.ts";
 import { findSendMessageBodyMismatch } from "@letta-environments/schema/guards";
 import { assignMessageIds, type SendMessageInput } from "./assign-message-ids.ts";
@@ -10,7 +9,7 @@ export interface EncodedMessages {
   readonly text: string;
   readonly clientMessageIds: readonly string[];
   readonly otids: readonly string[];
-  readonly repeatSafety: RepeatSafety;
+  readonly safety: RepeatSafety;
 }
 
 /** Largest body that the API takes, in bytes. */
@@ -21,7 +20,7 @@ export function encodeMessages(input: SendMessageInput): EncodedMessages {
   let text: string;
   let body: SendMessageBody;
   try {
-    text = JSON.stringify(isRecord(input) && Array.isArray(input.messages) ? assignMessageIds(input) : input);
+    text = JSON.stringify(Array.isArray(input?.messages) ? assignMessageIds(input) : input);
     // What is sent is what the text says, whatever `toJSON` made of the input.
     body = JSON.parse(text) as SendMessageBody;
   } catch (cause) {
@@ -29,14 +28,12 @@ export function encodeMessages(input: SendMessageInput): EncodedMessages {
   }
   const member = findSendMessageBodyMismatch(body);
   if (member !== null) throw invalidArgument(member || "body", "is not as the API asks");
-  if (new TextEncoder().encode(text).length > maxBodyBytes) {
-    throw invalidArgument("body", "must have at most 1,048,576 bytes");
-  }
-  const users = body.messages.flatMap((message) => ("approvals" in message ? [] : [message]));
+  if (new TextEncoder().encode(text).length > maxBodyBytes) throw invalidArgument("body", "must have at most 1 MiB");
+  const users = body.messages.filter((message): message is UserMessage => !("approvals" in message));
   return {
     text,
     clientMessageIds: users.map((message) => message.client_message_id),
     otids: users.map((message) => message.otid ?? message.client_message_id),
-    repeatSafety: users.length === body.messages.length ? "deduplicated" : "once",
+    safety: users.length === body.messages.length ? "deduplicated" : "once",
   };
 }

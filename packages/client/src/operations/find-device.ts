@@ -1,7 +1,7 @@
 import type { Environment } from "@letta-environments/schema";
+import { isText } from "@letta-environments/schema/guards";
 import { isOnline } from "@letta-environments/schema/presence";
-import { type ErrorDetails, LettaEnvironmentsError } from "../error.ts";
-import { isRecord } from "../is-record.ts";
+import { callError } from "../call-error.ts";
 import { serverTimeMs } from "../server-time.ts";
 import type { Transport } from "../transport.ts";
 import type { RequestOptions } from "../transport-options.ts";
@@ -18,8 +18,8 @@ export type DeviceSelector =
 /** A device as it is now. */
 export interface FoundDevice {
   readonly environment: Environment;
-  /** Where to send; `null` while the device is offline. */
-  readonly connectionId: string | null;
+  /** Where to send; absent while the device is offline. */
+  readonly connectionId?: string | null | undefined;
 }
 
 /**
@@ -33,45 +33,33 @@ export async function findDevice(
   device: DeviceSelector,
   options?: RequestOptions,
 ): Promise<FoundDevice> {
-  if (typeof device !== "function" && !isName(device)) {
-    const deviceId = isRecord(device) ? device.deviceId : device;
-    const { data, response } = await retrieveEnvironment(transport, deviceId, options).withResponse();
-    return describe(data, serverTimeMs(transport.clock, response));
+  const rows: Environment[] = [];
+  let nowMs = 0;
+  const fits = ruleOf(device);
+  if (fits) {
+    for await (const { data, response } of readPages(transport, { limit: 100 }, options)) {
+      rows.push(...data.connections.filter((row) => fits(row)));
+      nowMs = serverTimeMs(transport.clock, response);
+    }
+  } else {
+    // Whatever it is: what is no id is refused there.
+    const { deviceId = device }: Partial<Record<string, unknown>> = Object(device);
+    const { data, response } = await retrieveEnvironment(transport, deviceId as string, options).withResponse();
+    rows.push(data);
+    nowMs = serverTimeMs(transport.clock, response);
   }
-  const fits =
-    typeof device === "function" ? device : ({ connectionName }: Environment) => connectionName === device.name;
-  const found: FoundDevice[] = [];
-  for await (const { data, nowMs } of readPages(transport, { limit: 100 }, options)) {
-    found.push(...data.connections.filter((row) => fits(row)).map((row) => describe(row, nowMs)));
-  }
-  found.sort((left, right) => heartbeatOf(right) - heartbeatOf(left));
-  const online = found.filter(({ connectionId }) => connectionId !== null);
-  const [best] = online.length > 0 ? online : found;
-  const environments = online.map(({ environment }) => environment);
-  if (best === undefined) throw deviceError("environment_not_found", "No environment fits; nothing was sent.", []);
-  if (environments.some(({ deviceId }) => deviceId !== best.environment.deviceId))
-    throw deviceError("ambiguous_device", "Several devices fit; nothing was sent.", environments);
-  return best;
+  rows.sort((left, right) => Number(right.lastHeartbeat) - Number(left.lastHeartbeat));
+  const online = rows.filter((row) => isOnline(row, nowMs));
+  const [environment = rows[0]] = online;
+  if (!environment) throw callError("once", "environment_not_found");
+  if (online.some(({ deviceId }) => deviceId !== environment.deviceId))
+    throw callError("once", "ambiguous_device", { environments: online });
+  return { environment, connectionId: online[0]?.connectionId };
 }
 
-/** An error about devices that the client finds before anything is sent. */
-export function deviceError(
-  code: "environment_not_found" | "ambiguous_device" | "device_offline",
-  message: string,
-  environments: readonly Environment[],
-): LettaEnvironmentsError {
-  const details: ErrorDetails = { code, message, environments };
-  return new LettaEnvironmentsError(details);
-}
-
-function isName(device: unknown): device is { readonly name: string } {
-  return isRecord(device) && typeof device["name"] === "string";
-}
-
-function describe(environment: Environment, nowMs: number): FoundDevice {
-  return { environment, connectionId: isOnline(environment, nowMs) ? environment.connectionId : null };
-}
-
-function heartbeatOf({ environment }: FoundDevice): number {
-  return environment.lastHeartbeat ?? environment.lastSeenAt;
+/** The rule by which rows are chosen from the list; a device that is named by its id is read alone. */
+function ruleOf(device: DeviceSelector): ((environment: Environment) => boolean) | null {
+  if (typeof device === "function") return device as (environment: Environment) => boolean;
+  const { name }: Partial<Record<string, unknown>> = Object(device);
+  return isText(name) ? ({ connectionName }) => connectionName === name : null;
 }

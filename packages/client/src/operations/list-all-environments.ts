@@ -1,8 +1,8 @@
 import type { Environment } from "@letta-environments/schema";
 import type { Transport } from "../transport.ts";
 import type { RequestOptions } from "../transport-options.ts";
-import { listEnvironmentPages } from "./list-environment-pages.ts";
 import type { ListEnvironmentsInput } from "./list-environments.ts";
+import { readPages } from "./read-pages.ts";
 
 /** Lists environments one by one, over all pages. Throws a `LettaEnvironmentsError`. */
 export async function* listAllEnvironments(
@@ -10,5 +10,5 @@ export async function* listAllEnvironments(
   query?: ListEnvironmentsInput | null,
   options?: RequestOptions,
 ): AsyncGenerator<Environment, void, undefined> {
-  for await (const { connections } of listEnvironmentPages(transport, query, options)) yield* connections;
+  for await (const { data } of readPages(transport, query, options)) yield* data.connections;
 }

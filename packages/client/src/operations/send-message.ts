@@ -1,8 +1,9 @@
 import type { SendMessageResponse } from "@letta-environments/schema";
-import { invalidArgument } from "../error.ts";
-import { isRecord } from "../is-record.ts";
+import { checkValue } from "../check-value.ts";
+import type { EnvironmentsError } from "../error-codes.ts";
+import { isLettaEnvironmentsError } from "../error.ts";
 import { type PendingCall, pendingCall } from "../pending-call.ts";
-import { findSendMessageResponseMismatch } from "@letta-environments/schema/guards";
+import { findSendMessageResponseMismatch, isRecord } from "@letta-environments/schema/guards";
 import type { Transport } from "../transport.ts";
 import type { RequestOptions } from "../transport-options.ts";
 import type { TransportResponse } from "../transport-request.ts";
@@ -44,49 +45,61 @@ export function sendMessage(
   body: SendMessageInput,
   options?: SendOptions,
 ): PendingCall<SendMessageResult> {
-  return pendingCall((async () => postMessages(transport, connectionId, encodeMessages(body), options))());
+  return pendingCall(async () => postMessages(transport, connectionId, encodeMessages(body), options));
 }
 
 /** Sends what is encoded already. */
 export async function postMessages(
   transport: Transport,
   connectionId: string,
-  { text, clientMessageIds, otids, repeatSafety }: EncodedMessages,
+  { text, safety, ...ids }: EncodedMessages,
   { idempotencyKey, ...options }: SendOptions = {},
 ): Promise<TransportResponse<SendMessageResult>> {
-  const key = idempotencyKey === true ? clientMessageIds[0] : idempotencyKey;
-  if (key && !/^[!-~]+$/.test(key)) throw invalidArgument("idempotencyKey", "must be visible ASCII characters");
-  const answer = await transport.send(
-    {
-      operation: "sendMessage",
-      method: "POST",
-      path: `/v1/environments/${encodeIdentifier("connectionId", connectionId)}/messages`,
-      body: text,
-      headers: { "content-type": "application/json", ...(key && { "idempotency-key": key }) },
-      repeatSafety,
-      describeError: (status, isRetryable) => ({
-        clientMessageIds,
-        outcome: status === 0 || ((status ?? 0) >= 300 && (isRetryable || (status ?? 0) < 500)) ? "refused" : "unknown",
-      }),
-      isUsable,
-      findMismatch: findSendMessageResponseMismatch,
-    },
-    options,
-  );
-  const { data, response } = answer;
-  return { ...answer, data: { ...data, outcome: outcomeOf(data, response), clientMessageIds, otids } };
+  const path = `/v1/environments/${encodeIdentifier("connectionId", connectionId)}/messages` as const;
+  const key = idempotencyKey === true ? ids.clientMessageIds[0] : idempotencyKey;
+  if (key) checkValue("idempotencyKey", key, /^"[!#-[\]-~]+"$/);
+  const isOver = options.signal?.aborted;
+  try {
+    const { data, response } = await transport.send<DeviceAnswer>(
+      {
+        operation: "sendMessage",
+        path,
+        body: text,
+        headers: { "content-type": "application/json", ...(key && { "idempotency-key": key }) },
+        safety,
+        isUsable: (value): value is DeviceAnswer => isRecord(value) && typeof value["success"] === "boolean",
+        findMismatch: findSendMessageResponseMismatch,
+      },
+      options,
+    );
+    return { response, data: { ...data, ...ids, outcome: outcomeOf(data, response) } };
+  } catch (error) {
+    throw isLettaEnvironmentsError(error)
+      ? withIds(error, ids, isOver || isUndone(error) ? "refused" : "unknown")
+      : error;
+  }
 }
 
 interface DeviceAnswer extends SendMessageResponse {
   readonly disposition?: unknown;
 }
 
-function isUsable(value: unknown): value is DeviceAnswer {
-  return isRecord(value) && typeof value["success"] === "boolean";
-}
-
 function outcomeOf({ success, disposition }: DeviceAnswer, { headers }: Response): SendOutcome {
   if (!success) return "refused";
   if (headers.get("idempotency-replayed") === "true") return "duplicate";
   return disposition === "started" || disposition === "queued" ? disposition : "accepted";
+}
+
+/** Whether the server says that nothing was done. */
+function isUndone({ status, retryable }: EnvironmentsError): boolean {
+  return status !== undefined && status >= 300 && (retryable || status < 500);
+}
+
+/** What an error of a send tells besides what is told of each: the ids, and whether the message may be running. */
+export function withIds(
+  error: EnvironmentsError,
+  { clientMessageIds }: Pick<EncodedMessages, "clientMessageIds">,
+  outcome: "refused" | "unknown",
+): EnvironmentsError {
+  return Object.assign(error, { clientMessageIds, outcome });
 }

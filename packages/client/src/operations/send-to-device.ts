@@ -1,15 +1,15 @@
 import type { Environment } from "@letta-environments/schema";
-import type { EnvironmentsError } from "../error-codes.ts";
+import { callError } from "../call-error.ts";
+import { checkValue } from "../check-value.ts";
 import { isLettaEnvironmentsError } from "../error.ts";
-import { checkWholeNumber } from "../check-whole-number.ts";
 import { type PendingCall, pendingCall } from "../pending-call.ts";
 import { sleep } from "../sleep.ts";
 import type { Transport } from "../transport.ts";
 import type { TransportResponse } from "../transport-request.ts";
 import type { SendMessageInput } from "./assign-message-ids.ts";
 import { encodeMessages } from "./encode-messages.ts";
-import { deviceError, type DeviceSelector, findDevice, type FoundDevice } from "./find-device.ts";
-import { postMessages, type SendMessageResult, type SendOptions } from "./send-message.ts";
+import { type DeviceSelector, findDevice, type FoundDevice } from "./find-device.ts";
+import { postMessages, type SendMessageResult, type SendOptions, withIds } from "./send-message.ts";
 
 /** What a send to a device may set. `timeoutMs` holds for each of its requests. */
 export interface SendToDeviceOptions extends SendOptions {
@@ -40,7 +40,7 @@ export function sendToDevice(
   body: SendMessageInput,
   options: SendToDeviceOptions = {},
 ): PendingCall<SendToDeviceResult> {
-  return pendingCall(send(transport, device, body, options));
+  return pendingCall(() => send(transport, device, body, options));
 }
 
 async function send(
@@ -49,55 +49,48 @@ async function send(
   body: SendMessageInput,
   { waitUntilOnlineMs = 0, intervalMs = 2_000, ...options }: SendToDeviceOptions,
 ): Promise<TransportResponse<SendToDeviceResult>> {
+  const { clock } = transport;
   const messages = encodeMessages(body);
-  const everyMs = checkWholeNumber("intervalMs", intervalMs, 1);
-  const endsAtMs = transport.clock.now() + checkWholeNumber("waitUntilOnlineMs", waitUntilOnlineMs);
-  const resolve = async (): Promise<FoundDevice & { readonly connectionId: string }> => {
-    try {
-      return await waitForDevice(transport, device, options, endsAtMs, everyMs);
-    } catch (error) {
-      const { clientMessageIds } = messages;
-      throw isLettaEnvironmentsError(error) ? Object.assign(error, { clientMessageIds, outcome: "refused" }) : error;
+  const everyMs = checkValue("intervalMs", intervalMs, /^[1-9]\d{0,8}$/);
+  const endsAtMs = clock.now() + checkValue("waitUntilOnlineMs", waitUntilOnlineMs, /^\d{1,9}$/);
+
+  const findOnline = async (): Promise<FoundDevice & { readonly connectionId: string }> => {
+    let isSeen = false;
+    for (;;) {
+      const leftMs = endsAtMs - clock.now();
+      let waitMs = everyMs;
+      try {
+        const { environment, connectionId } = await findDevice(transport, device, options);
+        if (connectionId) return { environment, connectionId };
+        if (leftMs <= 0) throw callError("once", "device_offline", { environments: [environment] });
+        isSeen = true;
+      } catch (error) {
+        if (!isLettaEnvironmentsError(error)) throw error;
+        // A server that restarts is no reason to give up a device that is waited for.
+        if (!isSeen || leftMs <= 0 || !error.retryable) throw withIds(error, messages, "refused");
+        waitMs = Math.max(waitMs, error.retryAfterMs ?? 0);
+      }
+      await sleep(clock, Math.min(leftMs, waitMs), options.signal);
     }
   };
-  let lost: { readonly connectionId: string; readonly error: EnvironmentsError } | undefined;
-  for (;;) {
-    const { connectionId, environment } = await resolve();
-    if (connectionId === lost?.connectionId) throw lost.error;
-    try {
-      const answer = await postMessages(transport, connectionId, messages, options);
-      return { ...answer, data: { ...answer.data, environment } };
-    } catch (error) {
-      const isLost =
-        isLettaEnvironmentsError(error) && /^(connection_(not_found|replaced)|device_offline)$/.test(error.code);
-      if (lost || !isLost) throw error;
-      lost = { connectionId, error };
-    }
+  const deliver = async (
+    connectionId: string,
+    environment: Environment,
+  ): Promise<TransportResponse<SendToDeviceResult>> => {
+    const { data, response } = await postMessages(transport, connectionId, messages, options);
+    return { data: { ...data, environment }, response };
+  };
+
+  const found = await findOnline();
+  try {
+    return await deliver(found.connectionId, found.environment);
+  } catch (error) {
+    if (!isLettaEnvironmentsError(error) || !lostConnection.test(error.code)) throw error;
+    const again = await findOnline();
+    if (again.connectionId === found.connectionId) throw error;
+    return deliver(again.connectionId, again.environment);
   }
 }
 
-async function waitForDevice(
-  transport: Transport,
-  device: DeviceSelector,
-  options: SendOptions,
-  endsAtMs: number,
-  everyMs: number,
-): Promise<FoundDevice & { readonly connectionId: string }> {
-  const { clock, random } = transport;
-  let isSeen = false;
-  for (;;) {
-    let waitMs = everyMs * (0.75 + random() / 2);
-    const leftMs = endsAtMs - clock.now();
-    try {
-      const { environment, connectionId } = await findDevice(transport, device, options);
-      if (connectionId !== null) return { environment, connectionId };
-      if (leftMs <= 0) throw deviceError("device_offline", "The device is offline; nothing was sent.", [environment]);
-      isSeen = true;
-    } catch (error) {
-      // A server that restarts is no reason to give up a device that is waited for.
-      if (!isSeen || leftMs <= 0 || !isLettaEnvironmentsError(error) || !error.retryable) throw error;
-      waitMs = Math.max(waitMs, error.retryAfterMs ?? 0);
-    }
-    await sleep(clock, Math.min(Math.max(0, endsAtMs - clock.now()), waitMs), options.signal);
-  }
-}
+/** Codes of a send that found nobody at its connection. */
+const lostConnection = /^(connection_(not_found|replaced)|device_offline)$/;

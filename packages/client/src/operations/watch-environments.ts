@@ -1,12 +1,13 @@
 import type { Environment } from "@letta-environments/schema";
 import { isOnline } from "@letta-environments/schema/presence";
-import { checkWholeNumber } from "../check-whole-number.ts";
+import { checkValue } from "../check-value.ts";
 import { isLettaEnvironmentsError } from "../error.ts";
+import { serverTimeMs } from "../server-time.ts";
 import { sleep } from "../sleep.ts";
 import type { Transport } from "../transport.ts";
 import type { RequestOptions } from "../transport-options.ts";
 import type { ListEnvironmentsInput } from "./list-environments.ts";
-import { type KnownPage, type KnownPages, readPages } from "./read-pages.ts";
+import { type KnownPages, readPages } from "./read-pages.ts";
 
 /** What a watcher sees. The first look tells of every row as `appeared`. */
 export interface EnvironmentEvent {
@@ -24,12 +25,6 @@ export interface EnvironmentEvent {
 export interface WatchOptions extends Omit<RequestOptions, "maxRetries"> {
   /** How often to look, in milliseconds; each wait varies by a fifth. Default 5,000. */
   readonly intervalMs?: number | undefined;
-}
-
-interface Known {
-  readonly environment: Environment;
-  readonly online: boolean;
-  readonly text: string;
 }
 
 /**
@@ -61,21 +56,47 @@ async function* look(
   ending: AbortController,
 ): AsyncGenerator<EnvironmentEvent, void, undefined> {
   const { clock, random } = transport;
-  const everyMs = checkWholeNumber("intervalMs", intervalMs, 1);
+  const everyMs = checkValue("intervalMs", intervalMs, /^[1-9]\d{0,8}$/);
   const { signal } = ending;
   const onAbort = (): void => ending.abort();
   callerSignal?.addEventListener("abort", onAbort);
   if (callerSignal?.aborted) onAbort();
-  let rows: ReadonlyMap<string, Known> = new Map();
+  const rows = new Map<string, { readonly event: EnvironmentEvent; readonly text: string }>();
   let pages: KnownPages = new Map();
   let failures = 0;
   try {
     while (!signal.aborted) {
       let waitMs = everyMs;
       try {
-        const seen = await readRows(transport, query, { ...options, signal, maxRetries: 0 }, pages);
-        yield* compare(rows, seen.rows);
-        ({ rows, pages } = seen);
+        const found: KnownPages = new Map();
+        const gone = new Set(rows.keys());
+        const read = readPages(
+          transport,
+          { limit: 100, ...query },
+          { ...options, signal, maxRetries: 0 },
+          pages,
+          found,
+        );
+        for await (const { data, response } of read) {
+          const nowMs = serverTimeMs(clock, response);
+          for (const environment of data.connections) {
+            const { id } = environment;
+            const online = isOnline(environment, nowMs);
+            const text = JSON.stringify({ ...environment, lastHeartbeat: 0, lastSeenAt: 0 });
+            const old = rows.get(id);
+            const type = !old ? "appeared" : old.event.online !== online ? (online ? "online" : "offline") : "changed";
+            const event: EnvironmentEvent = { type, environment, online };
+            rows.set(id, { event, text });
+            gone.delete(id);
+            if (type !== "changed" || old?.text !== text) yield event;
+          }
+        }
+        for (const id of gone) {
+          const row = rows.get(id);
+          rows.delete(id);
+          if (row) yield { ...row.event, type: "gone", online: false };
+        }
+        pages = found;
         failures = 0;
       } catch (error) {
         if (signal.aborted) return;
@@ -83,44 +104,9 @@ async function* look(
         failures += 1;
         waitMs = Math.max(error.retryAfterMs ?? 0, Math.min(60_000, everyMs * 2 ** failures));
       }
-      await sleep(clock, waitMs * (failures === 0 ? 0.8 + random() * 0.4 : 1 + random() * 0.2), signal);
+      await sleep(clock, waitMs * (1 + random() / 5), signal);
     }
   } finally {
     callerSignal?.removeEventListener("abort", onAbort);
-  }
-}
-
-/** All pages as they are now. */
-async function readRows(
-  transport: Transport,
-  query: ListEnvironmentsInput | null | undefined,
-  options: RequestOptions,
-  known: KnownPages,
-): Promise<{ readonly rows: ReadonlyMap<string, Known>; readonly pages: KnownPages }> {
-  const rows = new Map<string, Known>();
-  const pages = new Map<string | undefined, KnownPage>();
-  const read = readPages(transport, { limit: 100, ...query }, options, known);
-  for await (const { after, data, nowMs, etag = known.get(after)?.etag } of read) {
-    if (etag !== undefined) pages.set(after, { etag, data });
-    for (const environment of data.connections) {
-      const { lastHeartbeat: _heartbeat, lastSeenAt: _seen, ...lasting } = environment;
-      rows.set(environment.id, { environment, online: isOnline(environment, nowMs), text: JSON.stringify(lasting) });
-    }
-  }
-  return { rows, pages };
-}
-
-function* compare(
-  before: ReadonlyMap<string, Known>,
-  now: ReadonlyMap<string, Known>,
-): Generator<EnvironmentEvent, void, undefined> {
-  for (const [id, { environment, online, text }] of now) {
-    const old = before.get(id);
-    if (old === undefined) yield { type: "appeared", environment, online };
-    else if (old.online !== online) yield { type: online ? "online" : "offline", environment, online };
-    else if (old.text !== text) yield { type: "changed", environment, online };
-  }
-  for (const [id, { environment }] of before) {
-    if (!now.has(id)) yield { type: "gone", environment, online: false };
   }
 }
