@@ -105,7 +105,7 @@ export function createTransport(options: TransportOptions): Transport {
     const { signal: callerSignal } = callOptions;
     const { timeoutMs, maxRetries } = readLimits(callOptions, limits);
     const endsAtMs = clock.now() + timeoutMs;
-    const call: Call = { operation, method: body ? "POST" : "GET", url: String(baseUrl).replace(/\/+$/, "") + path };
+    const call: Call = { operation, method: body ? "POST" : "GET", url: baseUrl.replace(/\/+$/, "") + path };
     const headers: Record<string, string> = {};
     // Of two whose names differ in nothing but case the later one counts (RFC 9110 section 5.1), so that none is sent twice.
     for (const fields of [

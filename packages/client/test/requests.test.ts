@@ -157,6 +157,7 @@ describe("what breaks a rule makes no request", () => {
     [{ onlineOnly: 1 }, 'onlineOnly must match /^"?(true|false)"?$/'],
     [{ source: "both" }, 'source must match /^"(local|remote)"$/'],
     [{ source: null }, 'source must match /^"(local|remote)"$/'],
+    [{ after: new Date(0) }, 'after must match /^"[\\w.~:-]{1,128}"$/'],
     [{ after: "../x" }, 'after must match /^"[\\w.~:-]{1,128}"$/'],
     [{ userId: "" }, 'userId must match /^".{1,256}"$/'],
   ])("the query %j", async (query, message) => {
@@ -194,6 +195,7 @@ describe("what breaks a rule makes no request", () => {
     [{ baseUrl: "ftp://gateway.example" }, 'baseUrl must match /^"https?:\\/\\/[^@?#]+"$/i'],
     [{ baseUrl: "https://gateway.example?x=1" }, 'baseUrl must match /^"https?:\\/\\/[^@?#]+"$/i'],
     [{ baseUrl: "https://a b" }, 'baseUrl must match /^"https?:\\/\\/[^@?#]+"$/i'],
+    [{ baseUrl: new URL("https://gateway.example") }, 'baseUrl must match /^"https?:\\/\\/[^@?#]+"$/i'],
     [{ baseUrl: 5 }, 'baseUrl must match /^"https?:\\/\\/[^@?#]+"$/i'],
     [{ baseUrl: "https://key@gateway.example" }, 'baseUrl must match /^"https?:\\/\\/[^@?#]+"$/i'],
     [{ apiKey: "" }, 'apiKey must match /^"[!#-[\\]-~]+"$/'],

@@ -45,9 +45,10 @@ function answer(
   transport: Transport,
   device: DeviceSelector,
   toolCallIds: string | readonly string[],
-  { reason, updatedInput, ...target }: ApprovalDetails = {},
+  details?: ApprovalDetails,
   options?: SendToDeviceOptions,
 ): PendingCall<SendToDeviceResult> {
+  const { reason, updatedInput, ...target } = details ?? {};
   const approvals = [toolCallIds].flat().map((id) => {
     const decision = { type: "approval", approve: isApproved, tool_call_id: id, reason, updated_input: updatedInput };
     // A member that is undefined is absent, as it is in JSON.
