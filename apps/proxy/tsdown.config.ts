@@ -28,22 +28,23 @@ const servers: readonly UserConfig[] = ["node", "bun", "deno", "fetch"].map((run
   },
 }));
 
-/** Texts that editors show for settings, and members of the manifest but the version: the Worker has no use for them. */
-const withoutDocumentation: NonNullable<UserConfig["plugins"]> = {
-  name: "without-documentation",
+/**
+ * What the Worker has no use for: texts that editors show for settings, members of the manifest but the version, and the texts of failures of
+ * jose, which nobody is told: whatever is wrong with a token, the answer is the same.
+ */
+const withoutTexts: NonNullable<UserConfig["plugins"]> = {
+  name: "without-texts",
   load(id) {
     if (!id.endsWith("/apps/proxy/package.json")) return null;
     const { version } = JSON.parse(readFileSync(id, "utf8")) as { readonly version: string };
     return { code: `export default { version: ${JSON.stringify(version)} };`, moduleType: "js" };
   },
   transform(code, id) {
-    if (!/\/src\/config\/[a-z-]+-schema\.ts$/.test(id)) return null;
+    const textOf = /\/src\/config\/[a-z-]+-schema\.ts$/.test(id) ? description : /\/jose\//.test(id) ? failureText : null;
+    if (textOf === null) return null;
     const cuts: { readonly start: number; readonly end: number }[] = [];
-    const tree: unknown = this.parse(code, { lang: "ts" });
-    visit(tree, (node) => {
-      const { callee, arguments: given } = node;
-      if (node["type"] !== "CallExpression" || !isNode(callee) || callee["name"] !== "setting") return;
-      const text: unknown = Array.isArray(given) ? given[1] : null;
+    visit(this.parse(code, { lang: "ts" }), (node) => {
+      const text = textOf(node);
       if (isNode(text)) cuts.push({ start: Number(text["start"]), end: Number(text["end"]) });
     });
     let rest = code;
@@ -54,11 +55,26 @@ const withoutDocumentation: NonNullable<UserConfig["plugins"]> = {
   },
 };
 
-function isNode(value: unknown): value is Readonly<Record<string, unknown>> {
+/** The text in `setting(schema, text)`. */
+function description({ type, callee, arguments: given }: Node): unknown {
+  return type === "CallExpression" && isNode(callee) && callee["name"] === "setting" && Array.isArray(given) && given[1];
+}
+
+/** The text in `throw new SomeError(text, ...)`. */
+function failureText({ type, argument }: Node): unknown {
+  if (type !== "ThrowStatement" || !isNode(argument) || argument["type"] !== "NewExpression") return null;
+  const [text]: readonly unknown[] = Array.isArray(argument["arguments"]) ? argument["arguments"] : [];
+  if (!isNode(text)) return null;
+  return text["type"] === "TemplateLiteral" || (text["type"] === "Literal" && typeof text["value"] === "string") ? text : null;
+}
+
+type Node = Readonly<Record<string, unknown>>;
+
+function isNode(value: unknown): value is Node {
   return typeof value === "object" && value !== null;
 }
 
-function visit(value: unknown, see: (node: Readonly<Record<string, unknown>>) => void): void {
+function visit(value: unknown, see: (node: Node) => void): void {
   if (!isNode(value)) return;
   see(value);
   for (const member of Object.values(value)) visit(member, see);
@@ -85,7 +101,7 @@ const worker: UserConfig = {
   minify: true,
   // Served by the platform beside the Worker, which carries nothing of it.
   copy: [{ from: "../../packages/schema/openapi.json", to: "dist/worker-assets" }],
-  plugins: withoutDocumentation,
+  plugins: withoutTexts,
   outputOptions: {
     // Nothing bundles it again.
     comments: { annotation: false },
