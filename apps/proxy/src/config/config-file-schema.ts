@@ -25,8 +25,8 @@ const ScopeSchema: v.GenericSchema<unknown, Scope> = v.picklist(
   `must be one of ${tokenScopes.join(", ")}`,
 );
 
-const claim = (what: string): v.GenericSchema<unknown, ClaimPath> =>
-  setting(ClaimPathSchema, `Claim with ${what}: its name, or a list of names that leads to it through nested objects.`);
+const claim = (what: string): string =>
+  `Claim with ${what}: its name, or a list of names that leads to it through nested objects.`;
 
 const JwtSchema: v.GenericSchema<unknown, JwtFile> = object({
   issuer: setting(text(512), "What `iss` must be, character for character."),
@@ -65,13 +65,13 @@ const JwtSchema: v.GenericSchema<unknown, JwtFile> = object({
   tenant: v.exactOptional(setting(text(128), "Tenant of every token; instead of claims.tenant.")),
   claims: v.exactOptional(
     object({
-      tenant: v.exactOptional(claim("the tenant")),
-      scopes: v.exactOptional(claim("the scopes, in a text separated by spaces or in a list (default scope)")),
-      owner: v.exactOptional(claim("the owner's name (default sub)")),
-      deviceIds: v.exactOptional(claim("the ids of the devices that the bearer is held to")),
-      connectionNames: v.exactOptional(claim("patterns of the names of those devices")),
-      agentIds: v.exactOptional(claim("the ids of the agents that the bearer is held to")),
-      maxMode: v.exactOptional(claim("the freest mode of a device that the bearer may send to")),
+      tenant: v.exactOptional(setting(ClaimPathSchema, claim("the tenant"))),
+      scopes: v.exactOptional(setting(ClaimPathSchema, claim("the scopes, in a text separated by spaces or in a list (default scope)"))),
+      owner: v.exactOptional(setting(ClaimPathSchema, claim("the owner's name (default sub)"))),
+      deviceIds: v.exactOptional(setting(ClaimPathSchema, claim("the ids of the devices that the bearer is held to"))),
+      connectionNames: v.exactOptional(setting(ClaimPathSchema, claim("patterns of the names of those devices"))),
+      agentIds: v.exactOptional(setting(ClaimPathSchema, claim("the ids of the agents that the bearer is held to"))),
+      maxMode: v.exactOptional(setting(ClaimPathSchema, claim("the freest mode of a device that the bearer may send to"))),
     }),
   ),
   scopeMap: v.exactOptional(
