@@ -30,7 +30,7 @@ const servers: readonly UserConfig[] = ["node", "bun", "deno", "fetch"].map((run
 
 /** Modules of the Worker that are loaded with their first use. */
 const loadedLater =
-  /\/(?:jose|auth\/jwt)\/|\/admin\/(?:admin-endpoints|create-admin|decide-change|entity-tag|grant-issues|list-keys|purge-cache)\.ts|\/keys\/(?:key-schemas|show-key|create-key|exact-object)\.ts|\/open-object-audit-log\.ts|\/audit\/(?:audit-log|chain)\.ts|\/sqlite-(?:audit|rate-limit)-store\.ts/;
+  /\/(?:jose|auth\/jwt)\/|\/admin\/(?:admin-endpoints|create-admin|decide-change|entity-tag|grant-issues|list-keys|purge-cache)\.ts|\/keys\/(?:key-schemas|show-key|create-key|exact-object)\.ts|\/open-object-audit-log\.ts|\/audit\/(?:audit-log|chain)\.ts|\/sqlite-(?:audit-chains|rate-limit-store)\.ts/;
 
 /**
  * The Worker, as small as it gets: a module that every isolate loads, and beside it what is loaded with the first use alone, so that what a

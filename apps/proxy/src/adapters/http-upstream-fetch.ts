@@ -1,7 +1,6 @@
 import type { PlainHeaders } from "@letta-environments/schema";
 import type { UpstreamFailure, UpstreamFetch } from "../ports.ts";
 import { type UpstreamBaseUrl, upstreamUrl } from "../upstream/upstream-base-url.ts";
-import { isSurelyUnsent } from "./is-surely-unsent.ts";
 import { concatenate } from "./web/concatenate.ts";
 
 /** What the adapter is told. */
@@ -11,6 +10,8 @@ export interface HttpUpstreamOptions {
   readonly maxResponseBytes: number;
   /** The runtime's `fetch`. */
   readonly fetch: typeof globalThis.fetch;
+  /** Whether a failure of that `fetch` tells that nothing of the request left. */
+  readonly isSurelyUnsent: (cause: unknown) => boolean;
 }
 
 /** Calls a server elsewhere with the web's `fetch`, the same on every runtime. */
@@ -27,7 +28,7 @@ export function createHttpUpstreamFetch(options: HttpUpstreamOptions): UpstreamF
         signal,
       });
     } catch (cause) {
-      return { reason: isSurelyUnsent(cause) ? "unreachable" : "broken", cause };
+      return { reason: options.isSurelyUnsent(cause) ? "unreachable" : "broken", cause };
     }
     const body = await readBody(response, options.maxResponseBytes);
     return body instanceof Uint8Array ? { status: statusOf(response), headers: headersOf(response), body } : body;

@@ -1,6 +1,7 @@
 /** Records of keys as stores keep them: JSON by id. */
 import { ceilingModes, type EnvironmentMode, type Scope } from "@letta-environments/schema";
 import * as v from "valibot";
+import { parseJson } from "../parse-json.ts";
 import type { KeyRecord } from "./key-record.ts";
 import { KeyRecordDamagedError } from "./key-record-damaged-error.ts";
 
@@ -72,13 +73,4 @@ function damagedRecord(id: string): KeyRecord {
     disabledAt: null,
     secrets: [],
   };
-}
-
-/** The failure of a parser quotes what it could not parse, so it goes no further. */
-function parseJson(json: string): unknown {
-  try {
-    return JSON.parse(json);
-  } catch {
-    return null;
-  }
 }
