@@ -22,7 +22,7 @@ export class ClockedRateLimitObject extends RateLimitObject {
     this.#storage = this.ctx.storage as unknown as DurableObjectStorage;
   }
 
-  takeAt(nowMs: number, demands: readonly RateLimitDemand[], options: RateLimitTakeOptions): Promise<RateLimitOutcome> {
+  takeAt(nowMs: number, demands: readonly RateLimitDemand[], options: RateLimitTakeOptions): RateLimitOutcome {
     this.#clock.nowMs = nowMs;
     return this.take(demands, options);
   }
