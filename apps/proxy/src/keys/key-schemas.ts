@@ -68,7 +68,10 @@ const MeasureSchema = v.pipe(
 function rateLimits<Measure>(
   measure: v.GenericSchema<unknown, Measure>,
 ): v.GenericSchema<unknown, Readonly<Record<string, Measure>>> {
-  const name = v.pipe(v.string(), v.regex(/^[\x20-\x7e]{1,64}$/, "must be named by a policy"));
+  const name = v.pipe(
+    v.string(),
+    v.check((text) => /^[\x20-\x7e]{1,64}$/.test(text), "must be named by a policy"),
+  );
   return v.pipe(
     v.record(name, measure, "must be an object"),
     v.check((limits) => Object.keys(limits).length <= maxMeasures, `must have at most ${maxMeasures} entries`),
@@ -134,8 +137,8 @@ export const RotationSchema: v.GenericSchema<unknown, Rotation> = exactObject(
     overlapMs: v.exactOptional(
       v.pipe(
         whole("must be whole milliseconds"),
-        v.minValue(0, "must not be negative"),
-        v.maxValue(maxDurationMs, "must be at most a hundred years"),
+        v.check((value) => value >= 0, "must not be negative"),
+        v.check((value) => value <= maxDurationMs, "must be at most a hundred years"),
       ),
       defaultOverlapMs,
     ),
