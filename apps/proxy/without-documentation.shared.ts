@@ -68,11 +68,21 @@ function describingMembersOf({ type, properties }: Node): readonly Range[] {
   });
 }
 
-/** Of `throw new SomeError("text", ...)` the text between its quotes. */
-function failureTextsOf({ type, argument }: Node): readonly Range[] {
-  if (type !== "ThrowStatement" || !isNode(argument) || argument["type"] !== "NewExpression") return [];
-  const [text] = nodesOf(argument["arguments"]);
-  if (text === undefined || (text["type"] !== "TemplateLiteral" && typeof text["value"] !== "string")) return [];
+/** Of `throw new SomeError("text", ...)`, `new TypeError(message(...))` and `message = "text"` the text. */
+function failureTextsOf({ type, argument, callee, arguments: given, left, right }: Node): readonly Range[] {
+  if (type === "ThrowStatement" && isNode(argument) && argument["type"] === "NewExpression") {
+    return insideOf(nodesOf(argument["arguments"])[0]);
+  }
+  if (type === "AssignmentPattern" && isNode(left) && left["name"] === "message") return insideOf(right);
+  if (type !== "NewExpression" || !isNode(callee) || callee["name"] !== "TypeError") return [];
+  const [text] = nodesOf(given);
+  const isMade = isNode(text?.["callee"]) && text["callee"]["name"] === "message";
+  return text !== undefined && isMade ? [rangeOf(text)] : [];
+}
+
+/** What stands between the quotes of a text. */
+function insideOf(text: unknown): readonly Range[] {
+  if (!isNode(text) || (text["type"] !== "TemplateLiteral" && typeof text["value"] !== "string")) return [];
   const { start, end } = rangeOf(text);
   return [{ start: start + 1, end: end - 1 }];
 }
