@@ -43,6 +43,8 @@ const worker: UserConfig = {
   sourcemap: false,
   fixedExtension: false,
   minify: true,
+  // What is read and not used is left out: no getter does anything but give.
+  treeshake: { propertyReadSideEffects: false },
   // Served by the platform beside the Worker, which carries nothing of it.
   copy: [{ from: "../../packages/schema/openapi.json", to: "dist/worker-assets" }],
   plugins: withoutDocumentation,
