@@ -28,10 +28,10 @@ const servers: readonly UserConfig[] = ["node", "bun", "deno", "fetch"].map((run
   },
 }));
 
-/** What verifies tokens is loaded with the first one: most gateways are never shown any. */
-const loadedLater = /\/jose\/|\/auth\/jwt\/verify-token\.ts$/;
-
-/** The Worker, as small as it gets: a module that every isolate loads, and one beside it. Each module more costs what gzip cannot share. */
+/**
+ * The Worker, as small as it gets: a module that every isolate loads, and beside it what verifies tokens (`verify-token.ts`), which most gateways
+ * are never shown. Each module more costs what gzip cannot share.
+ */
 const worker: UserConfig = {
   entry: { cloudflare: "src/runtimes/cloudflare.ts" },
   outDir: "dist/worker",
@@ -51,12 +51,6 @@ const worker: UserConfig = {
   outputOptions: {
     // Nothing bundles it again.
     comments: { annotation: false },
-    codeSplitting: {
-      groups: [
-        { name: "gateway", test: (id) => !loadedLater.test(id) },
-        { name: "tokens", test: loadedLater },
-      ],
-    },
   },
   deps: { alwaysBundle: [/.*/], neverBundle: [/^(?:node|cloudflare):/], onlyBundle: false },
 };
