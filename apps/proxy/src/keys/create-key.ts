@@ -35,25 +35,27 @@ export interface MintedKey {
   readonly record: KeyRecord;
 }
 
+const unrestricted = {
+  description: null,
+  deviceIds: null,
+  connectionNames: null,
+  agentIds: null,
+  maxMode: null,
+  shared: false,
+  rateLimits: null,
+  expiresAt: null,
+};
+
 /** Mints a key. */
 export function createKey(request: KeyRequest, nowMs: number, mint: KeyMint): MintedKey {
   const id = generateKeyId(mint.randomBytes);
   const { key, secret } = mintSecret(id, nowMs, mint);
   const record: KeyRecord = {
+    ...unrestricted,
+    ...request,
     id,
-    name: request.name,
-    description: request.description ?? null,
     owner: request.owner ?? request.name,
-    tenant: request.tenant,
-    scopes: request.scopes,
-    deviceIds: request.deviceIds ?? null,
-    connectionNames: request.connectionNames ?? null,
-    agentIds: request.agentIds ?? null,
-    maxMode: request.maxMode ?? null,
-    shared: request.shared ?? false,
-    rateLimits: request.rateLimits ?? null,
     createdAt: nowMs,
-    expiresAt: request.expiresAt ?? null,
     revokedAt: null,
     disabledAt: null,
     secrets: [secret],

@@ -56,6 +56,7 @@ async function runCacheContract(): Promise<ContractResults> {
       const openCache = () => caches.open(name);
       return createCacheApiStore({ openCache, clock: systemClock, sha256: sha256Hex, newStamp: () => randomId("s") });
     },
+    false,
   );
   const results: Record<string, string | null> = {};
   for (const [title, run] of tests) {
