@@ -1,5 +1,6 @@
 import { type Scope, scopes } from "@letta-environments/schema";
 import * as v from "valibot";
+import { oneOf } from "../one-of.ts";
 import {
   cacheStatusAudiences,
   type AdminFile,
@@ -20,10 +21,7 @@ const ClaimPathSchema: v.GenericSchema<unknown, ClaimPath> = v.union(
 
 /** Keys are administered with gateway keys alone. */
 const tokenScopes = scopes.filter((scope) => scope !== "admin");
-const ScopeSchema: v.GenericSchema<unknown, Scope> = v.picklist(
-  tokenScopes,
-  `must be one of ${tokenScopes.join(", ")}`,
-);
+const ScopeSchema: v.GenericSchema<unknown, Scope> = oneOf(tokenScopes);
 
 const claim = (what: string): string =>
   `Claim with ${what}: its name, or a list of names that leads to it through nested objects.`;
@@ -40,7 +38,7 @@ const JwtSchema: v.GenericSchema<unknown, JwtFile> = object({
   ),
   algorithms: v.exactOptional(
     setting(
-      list(v.picklist(jwtAlgorithms, `must be one of ${jwtAlgorithms.join(", ")}`), jwtAlgorithms.length),
+      list(oneOf(jwtAlgorithms), jwtAlgorithms.length),
       "Signature algorithms that are accepted. Default: RS256, PS256, ES256, EdDSA, Ed25519.",
     ),
   ),
@@ -166,7 +164,7 @@ export const ConfigFileSchema: v.GenericSchema<unknown, ConfigFile> = object({
       maxEntries: v.exactOptional(setting(number(1, 10_000_000), "Answers that are kept at most. Default: 100000.")),
       statusFor: v.exactOptional(
         setting(
-          v.picklist(cacheStatusAudiences, `must be one of ${cacheStatusAudiences.join(", ")}`),
+          oneOf(cacheStatusAudiences),
           "Who sees Cache-Status: everybody, keys of scope details, or nobody. Default: everybody.",
         ),
       ),

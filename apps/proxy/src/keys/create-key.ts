@@ -2,7 +2,7 @@ import type { EnvironmentMode, Scope } from "@letta-environments/schema";
 import { generateKey, generateKeyId } from "../auth/key-format.ts";
 import type { Digests, Pepper, RandomBytes } from "../ports.ts";
 import type { KeyRateLimits } from "./key-rate-limit.ts";
-import type { KeyRecord, KeySecret } from "./key-record.ts";
+import { type KeyRecord, type KeySecret, unrestricted } from "./key-record.ts";
 
 /** What a new key may do and for whom; an absent member restricts nothing. */
 export interface KeyRequest {
@@ -34,17 +34,6 @@ export interface MintedKey {
   readonly key: string;
   readonly record: KeyRecord;
 }
-
-const unrestricted = {
-  description: null,
-  deviceIds: null,
-  connectionNames: null,
-  agentIds: null,
-  maxMode: null,
-  shared: false,
-  rateLimits: null,
-  expiresAt: null,
-};
 
 /** Mints a key. */
 export function createKey(request: KeyRequest, nowMs: number, mint: KeyMint): MintedKey {

@@ -2,7 +2,7 @@
 import { ceilingModes, type EnvironmentMode, type Scope } from "@letta-environments/schema";
 import * as v from "valibot";
 import { parseJson } from "../parse-json.ts";
-import type { KeyRecord } from "./key-record.ts";
+import { type KeyRecord, unrestricted } from "./key-record.ts";
 import { KeyRecordDamagedError } from "./key-record-damaged-error.ts";
 
 const TimeSchema = v.pipe(v.number(), v.check((time: number) => Number.isFinite(time)));
@@ -55,20 +55,15 @@ export function changeKeyRecord(id: string, json: string, change: (record: KeyRe
 
 function damagedRecord(id: string): KeyRecord {
   return {
+    ...unrestricted,
     id,
     name: "damaged record",
-    description: null,
     owner: "",
     tenant: "",
     scopes: [],
     deviceIds: [],
-    connectionNames: null,
     agentIds: [],
-    maxMode: null,
-    shared: false,
-    rateLimits: null,
     createdAt: 0,
-    expiresAt: null,
     revokedAt: null,
     disabledAt: null,
     secrets: [],
