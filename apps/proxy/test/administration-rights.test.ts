@@ -172,7 +172,9 @@ describe("the listener of its own", () => {
   const token = "an-operators-token-of-forty-characters-x";
   const listener = true;
   const open = (): TestProxy =>
-    createTestProxy(emptyUpstream, { config: { adminListener: { token, guard: createOwnHostGuard(["gateway.internal"]) } } });
+    createTestProxy(emptyUpstream, {
+      config: { adminListener: { token, guard: createOwnHostGuard(["gateway.internal"]) } },
+    });
   const host = { host: "127.0.0.1:9" };
 
   test("lets the operator see and change the keys of every tenant, and takes the administration from the main one", async () => {

@@ -128,11 +128,7 @@ function deviceGroup(deviceId: string): string {
   return `device ${deviceId}`;
 }
 
-function groupsOf(
-  upstream: string,
-  tenant: string,
-  { deviceId }: Readonly<Record<string, string>>,
-): readonly string[] {
+function groupsOf(upstream: string, tenant: string, { deviceId }: Readonly<Record<string, string>>): readonly string[] {
   const groups = [everything, deviceId === undefined ? lists : deviceGroup(deviceId)];
   return groups.map((group) => groupKeyOf(upstream, tenant, group));
 }

@@ -64,12 +64,16 @@ const JwtSchema: v.GenericSchema<unknown, JwtFile> = object({
   claims: v.exactOptional(
     object({
       tenant: v.exactOptional(setting(ClaimPathSchema, claim("the tenant"))),
-      scopes: v.exactOptional(setting(ClaimPathSchema, claim("the scopes, in a text separated by spaces or in a list (default scope)"))),
+      scopes: v.exactOptional(
+        setting(ClaimPathSchema, claim("the scopes, in a text separated by spaces or in a list (default scope)")),
+      ),
       owner: v.exactOptional(setting(ClaimPathSchema, claim("the owner's name (default sub)"))),
       deviceIds: v.exactOptional(setting(ClaimPathSchema, claim("the ids of the devices that the bearer is held to"))),
       connectionNames: v.exactOptional(setting(ClaimPathSchema, claim("patterns of the names of those devices"))),
       agentIds: v.exactOptional(setting(ClaimPathSchema, claim("the ids of the agents that the bearer is held to"))),
-      maxMode: v.exactOptional(setting(ClaimPathSchema, claim("the freest mode of a device that the bearer may send to"))),
+      maxMode: v.exactOptional(
+        setting(ClaimPathSchema, claim("the freest mode of a device that the bearer may send to")),
+      ),
     }),
   ),
   scopeMap: v.exactOptional(

@@ -5,7 +5,10 @@ import { parseJson } from "../parse-json.ts";
 import { type KeyRecord, unrestricted } from "./key-record.ts";
 import { KeyRecordDamagedError } from "./key-record-damaged-error.ts";
 
-const TimeSchema = v.pipe(v.number(), v.check((time: number) => Number.isFinite(time)));
+const TimeSchema = v.pipe(
+  v.number(),
+  v.check((time: number) => Number.isFinite(time)),
+);
 const EndSchema = v.nullable(TimeSchema);
 const ListSchema = v.nullable(v.array(v.string()));
 

@@ -51,7 +51,9 @@ export async function fetchCoalesced<Unread extends UnreadBody>(
         const next = await lookUp(request);
         if (next.kind === "hit")
           return { answer: answerCollapsed(context, request, next, forwardReasonOf(decision), context.clock.now()) };
-        return { subject: next.kind === "miss" || next.kind === "revalidate" ? { ...waiting, decision: next } : waiting };
+        return {
+          subject: next.kind === "miss" || next.kind === "revalidate" ? { ...waiting, decision: next } : waiting,
+        };
       },
     },
     subject,

@@ -110,7 +110,11 @@ test("whatever a token claims, jose judges it the same", async () => {
         () => true,
         () => false,
       );
-      expect([claims, header, readClaims({ header, payload }, settings, nowMs) !== null]).toEqual([claims, header, isGood]);
+      expect([claims, header, readClaims({ header, payload }, settings, nowMs) !== null]).toEqual([
+        claims,
+        header,
+        isGood,
+      ]);
     }),
     { numRuns: 500 },
   );
