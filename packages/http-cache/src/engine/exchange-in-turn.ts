@@ -15,8 +15,8 @@ export interface Settled<Answer> {
 
 /** What requests do that take turns. */
 export interface TurnWork<Subject extends TurnSubject, Answer> {
-  /** Requests of the same key wait for each other. */
-  keyOf(subject: Subject): string;
+  /** Requests of the same key wait for each other; one of `null` waits for nobody. */
+  keyOf(subject: Subject): string | null;
   /** Looks into the store again: the answer, or what is left to be asked for. */
   lookAgain(subject: Subject): Promise<{ readonly answer: Answer } | { readonly subject: Subject }>;
   exchange(subject: Subject): Promise<Settled<Answer>>;
@@ -29,7 +29,9 @@ export async function exchangeInTurn<Subject extends TurnSubject, Answer>(
   subject: Subject,
 ): Promise<Answer> {
   const { signal } = subject;
-  const entered = coalescer.enter(work.keyOf(subject));
+  const key = work.keyOf(subject);
+  if (key === null) return (await work.exchange(subject)).answer;
+  const entered = coalescer.enter(key);
   const flight = entered instanceof Promise ? await entered : entered;
   if (flight.role === "solo") return (await work.exchange(subject)).answer;
   if (flight.role === "leader")
@@ -42,7 +44,7 @@ export async function exchangeInTurn<Subject extends TurnSubject, Answer>(
   const found = await work.lookAgain(collapsed);
   if ("answer" in found) return found.answer;
   // Waiting once more is for those who have learnt only now by what the answers vary.
-  const isOtherFlight = subject.isCollapsed === null && work.keyOf(found.subject) !== work.keyOf(subject);
+  const isOtherFlight = subject.isCollapsed === null && work.keyOf(found.subject) !== key;
   return isOtherFlight ? exchangeInTurn(coalescer, work, found.subject) : (await work.exchange(found.subject)).answer;
 }
 

@@ -40,11 +40,11 @@ export async function fetchCoalesced<Unread extends UnreadBody>(
   subject: Exchange<Unread>,
   lookUp: (request: CacheRequest) => MaybePromise<Decision>,
 ): Promise<CacheAnswer<Unread>> {
-  if (!mayCoalesce(subject.request, subject.decision, context.policy)) return (await exchange(context, subject)).answer;
   return exchangeInTurn<Exchange<Unread>, CacheAnswer<Unread>>(
     context.coalescer,
     {
-      keyOf: ({ request, decision }) => flightKey(request, decision),
+      keyOf: ({ request, decision }) =>
+        mayCoalesce(request, decision, context.policy) ? flightKey(request, decision) : null,
       exchange: (asked) => exchange(context, asked),
       async lookAgain(waiting) {
         const { request, decision } = waiting;
