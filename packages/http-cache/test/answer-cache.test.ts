@@ -253,6 +253,10 @@ test("a store that fails fails no read", async () => {
   expect(harness.troubles).toEqual(["store-get", "store-put", "store-delete"]);
 });
 
+test("a name that is no token is refused, as it would break the fields that it stands in", () => {
+  expect(() => createHarness({ name: "two words" })).toThrow(new TypeError("No token: two words"));
+});
+
 test("who is given the lead from elsewhere looks once more before it asks", async () => {
   const harness = createHarness();
   const coalescer: Coalescer = {

@@ -2,6 +2,7 @@ import { noCoalescing } from "../coalesce/no-coalescing.ts";
 import { currentAgeMs, type ExchangeTimes, isClockBehind } from "../decide/age.ts";
 import type { StoredResponse } from "../decide/stored-response.ts";
 import { formatCacheStatus, type ForwardReason } from "../fields/cache-status.ts";
+import { checkToken } from "../fields/check-token.ts";
 import type { MaybePromise } from "../ports.ts";
 import type { AnswerCache, Ask, AskedAnswer, GivenAnswer, KeptAnswer, ReadOptions } from "./answer-cache.ts";
 import { changeStore, type FlightContext, readStore } from "./cache-context.ts";
@@ -42,12 +43,15 @@ interface Reading<Value> extends TurnSubject {
 /**
  * Creates an {@link AnswerCache}: with the store, the turns and the rules for changes under way of the HTTP cache, and without its reading of
  * requests and answers. For an application's own answers, of which it knows how long they hold.
+ *
+ * @throws TypeError when the name is no token
  */
 export function createAnswerCache<Value extends { readonly status: number }>(
   options: AnswerCacheOptions,
 ): AnswerCache<Value> {
   const { store, clock, coalescer = noCoalescing, name = "http-cache", maxBodyBytes = 1_048_576 } = options;
   const { background = () => undefined, onTrouble = () => undefined } = options;
+  checkToken(name);
   const context: FlightContext = { store, coalescer, flights: createFlightLog(), onTrouble };
 
   function lookUp(key: string): MaybePromise<Found | null> {
