@@ -1,5 +1,5 @@
-import { readFileSync } from "node:fs";
 import { defineConfig, type UserConfig } from "tsdown";
+import { withoutDocumentation } from "./without-documentation.shared.ts";
 
 /**
  * One file for each runtime with every dependency in it, to be copied to a server or into an image and run as it is. What ws would load
@@ -28,49 +28,9 @@ const servers: readonly UserConfig[] = ["node", "bun", "deno", "fetch"].map((run
   },
 }));
 
-/** Texts that editors show for settings, and members of the manifest but the version: the Worker has no use for them. */
-const withoutDocumentation: NonNullable<UserConfig["plugins"]> = {
-  name: "without-documentation",
-  load(id) {
-    if (!id.endsWith("/apps/proxy/package.json")) return null;
-    const { version } = JSON.parse(readFileSync(id, "utf8")) as { readonly version: string };
-    return { code: `export default { version: ${JSON.stringify(version)} };`, moduleType: "js" };
-  },
-  transform(code, id) {
-    if (!/\/src\/config\/[a-z-]+-schema\.ts$/.test(id)) return null;
-    const cuts: { readonly start: number; readonly end: number }[] = [];
-    const tree: unknown = this.parse(code, { lang: "ts" });
-    visit(tree, (node) => {
-      const { callee, arguments: given } = node;
-      if (node["type"] !== "CallExpression" || !isNode(callee) || callee["name"] !== "setting") return;
-      const text: unknown = Array.isArray(given) ? given[1] : null;
-      if (isNode(text)) cuts.push({ start: Number(text["start"]), end: Number(text["end"]) });
-    });
-    let rest = code;
-    for (const { start, end } of cuts.toSorted((left, right) => right.start - left.start)) {
-      rest = `${rest.slice(0, start)}""${rest.slice(end)}`;
-    }
-    return { code: rest };
-  },
-};
-
-function isNode(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null;
-}
-
-function visit(value: unknown, see: (node: Readonly<Record<string, unknown>>) => void): void {
-  if (!isNode(value)) return;
-  see(value);
-  for (const member of Object.values(value)) visit(member, see);
-}
-
-/** Modules of the Worker that are loaded with their first use. */
-const loadedLater =
-  /\/(?:jose|auth\/jwt)\/|\/admin\/(?:admin-endpoints|create-admin|decide-change|entity-tag|grant-issues|list-keys|purge-cache)\.ts|\/keys\/(?:key-schemas|show-key|create-key|exact-object)\.ts|\/open-object-audit-log\.ts|\/audit\/(?:audit-log|chain)\.ts|\/sqlite-(?:audit|rate-limit)-store\.ts/;
-
 /**
- * The Worker, as small as it gets: a module that every isolate loads, and beside it what is loaded with the first use alone, so that what a
- * gateway without tokens pays for them is their upload.
+ * The Worker, as small as it gets: a module that every isolate loads, and beside it what verifies tokens (`verify-token.ts`), which most gateways
+ * are never shown. Each module more costs what gzip cannot share.
  */
 const worker: UserConfig = {
   entry: { cloudflare: "src/runtimes/cloudflare.ts" },
@@ -83,14 +43,14 @@ const worker: UserConfig = {
   sourcemap: false,
   fixedExtension: false,
   minify: true,
+  // What is read and not used is left out: no getter does anything but give.
+  treeshake: { propertyReadSideEffects: false },
   // Served by the platform beside the Worker, which carries nothing of it.
   copy: [{ from: "../../packages/schema/openapi.json", to: "dist/worker-assets" }],
   plugins: withoutDocumentation,
   outputOptions: {
     // Nothing bundles it again.
     comments: { annotation: false },
-    // What every isolate loads is one module: many small ones compress worse.
-    codeSplitting: { groups: [{ name: "gateway", test: (id) => !loadedLater.test(id) }] },
   },
   deps: { alwaysBundle: [/.*/], neverBundle: [/^(?:node|cloudflare):/], onlyBundle: false },
 };

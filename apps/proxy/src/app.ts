@@ -13,7 +13,8 @@ import {
 } from "@letta-environments/schema";
 import { type AdminGate, createAdminGates } from "./admin/admin-gate.ts";
 import { isAdminPath } from "./admin/is-admin-path.ts";
-import { createAdministrationLoader } from "./admin/load-administration.ts";
+import { matchAdminEndpoint } from "./admin/admin-endpoints.ts";
+import { createAdminister } from "./admin/create-admin.ts";
 import { beginSend, createAuditSends } from "./audit/audit-sends.ts";
 import { createAuthenticateCaller } from "./auth/authenticate-caller.ts";
 import { createAuthenticateRequest } from "./auth/authenticate-request.ts";
@@ -82,7 +83,7 @@ export function createProxy(ports: ProxyPorts, config: ProxyConfig): Proxy {
     keepContent: config.auditContent === true,
     onFailure: (requestId, cause) => ports.telemetry({ type: "audit_failed", requestId, cause }),
   });
-  const administration = ports.admin === undefined ? null : createAdministrationLoader({ ...ports, ...ports.admin });
+  const administer = ports.admin === undefined ? null : createAdminister({ ...ports, ...ports.admin });
   const authenticateKey = createAuthenticateRequest({ authenticate: callers.authenticateKey }, limits);
   const adminGates = createAdminGates(ports, { authenticate, authenticateKey }, config);
 
@@ -143,11 +144,10 @@ export function createProxy(ports: ProxyPorts, config: ProxyConfig): Proxy {
     trace: RequestTrace,
     gate: AdminGate | null,
   ): Promise<PlainResponse> {
-    if (administration === null || gate === null) return problemResponse("endpoint_not_found");
+    if (administer === null || gate === null) return problemResponse("endpoint_not_found");
     const refusal = gate.guard(request);
     if (refusal !== null) return refusal;
-    const { match: matchEndpoint, administer } = await administration();
-    const match = matchEndpoint(request.method, request.path);
+    const match = matchAdminEndpoint(request.method, request.path);
     if (match.kind === "refused") return match.response;
     trace.operation = match.endpoint.operation;
 

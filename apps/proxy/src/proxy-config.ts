@@ -1,6 +1,8 @@
+import type { PlainResponse } from "@letta-environments/schema";
 import type { TenantWay } from "./auth/tenant-gate.ts";
 import type { RateLimitSettings } from "./config/rate-limit-settings.ts";
 import type { JwtSettings, TenantSettings } from "./config/settings.ts";
+import type { GatewayRequest } from "./gateway-request.ts";
 
 /** What the pipeline is told about the world it runs in. */
 export interface ProxyConfig {
@@ -34,8 +36,8 @@ export interface ProxyConfig {
 export interface AdminListenerConfig {
   /** The operator's token. Never shown. */
   readonly token: string;
-  /** Names by which it may be called, beside addresses and `localhost`. */
-  readonly hostnames: readonly string[];
+  /** Refuses, before anything else is looked at, what does not call it by a name of its own. */
+  readonly guard: (request: GatewayRequest) => PlainResponse | null;
 }
 
 /** What stands behind the gateway. */

@@ -1,5 +1,6 @@
 /** No key comes to more rights than the key that made it, and nothing of another tenant is ever told. */
 import { describe, expect, test } from "vitest";
+import { createOwnHostGuard } from "../src/admin/create-own-host-guard.ts";
 import type { KeyRequest } from "../src/keys/create-key.ts";
 import { administer, type AdminAnswer, type AdminCall } from "./support/administer.ts";
 import { createTestIssuer, testJwtSettings } from "./support/test-issuer.ts";
@@ -171,7 +172,9 @@ describe("the listener of its own", () => {
   const token = "an-operators-token-of-forty-characters-x";
   const listener = true;
   const open = (): TestProxy =>
-    createTestProxy(emptyUpstream, { config: { adminListener: { token, hostnames: ["gateway.internal"] } } });
+    createTestProxy(emptyUpstream, {
+      config: { adminListener: { token, guard: createOwnHostGuard(["gateway.internal"]) } },
+    });
   const host = { host: "127.0.0.1:9" };
 
   test("lets the operator see and change the keys of every tenant, and takes the administration from the main one", async () => {
@@ -217,7 +220,7 @@ describe("the listener of its own", () => {
     const issuer = await createTestIssuer();
     const testProxy = createTestProxy(emptyUpstream, {
       ports: { fetchJwks: issuer.fetchJwks },
-      config: { passThrough: true, jwt: testJwtSettings, adminListener: { token, hostnames: [] } },
+      config: { passThrough: true, jwt: testJwtSettings, adminListener: { token, guard: createOwnHostGuard([]) } },
     });
     const { key } = await administrator(testProxy);
     const ask = (caller: string): Promise<AdminAnswer> => administer(testProxy, caller, { listener, headers: host });

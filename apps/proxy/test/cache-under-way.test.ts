@@ -136,6 +136,23 @@ test("a refused credential is not hidden by what was read before, and nothing th
   expect([refused.status, problemOf(refused).errorCode]).toEqual([502, "upstream_credential_rejected"]);
 });
 
+test("who wants nothing kept is told all that the upstream said, a refused credential included", async () => {
+  const cached = setUp();
+  const { key } = await cached.issueKey();
+  const noStore = { headers: { "cache-control": "no-store" } };
+  cached.answer = () => Promise.resolve({ ...rows, headers: { ...rows.headers, "x-ratelimit-remaining": "0" } });
+  expect((await cached.ask(key, noStore)).headers).toMatchObject({
+    "x-ratelimit-remaining": "0",
+    "cache-status": "letta-gateway; fwd=bypass; fwd-status=200; detail=request-no-store",
+  });
+  cached.answer = () => Promise.resolve(jsonResponse(401, {}));
+  const refused = await cached.ask(key, noStore);
+  expect([refused.status, refused.headers["content-type"]]).toEqual([502, "application/problem+json"]);
+  expect(problemOf(refused).errorCode).toBe("upstream_credential_rejected");
+  await cached.ask(key);
+  expect(cached.asked).toBe(3);
+});
+
 test("what an upstream says of its limits is told to whom it was said, and to nobody later", async () => {
   const cached = setUp();
   const { key } = await cached.issueKey();

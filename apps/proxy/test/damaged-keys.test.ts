@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { openSqlite } from "@letta-environments/platform/node";
 import { createVirtualClock, launchProxy, runLettaProxy } from "@letta-environments/testkit";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { createOwnHostGuard } from "../src/admin/create-own-host-guard.ts";
 import { createSqliteKeyStore } from "../src/adapters/sqlite-key-store.ts";
 import type { ShownKey } from "../src/keys/show-key.ts";
 import { administer, type AdminAnswer, type AdminCall } from "./support/administer.ts";
@@ -24,7 +25,7 @@ describe("over HTTP", () => {
     const keyStore = createSqliteKeyStore(database, clock);
     const testProxy = createTestProxy(emptyUpstream, {
       ports: { clock, keyStore },
-      config: { adminListener: { token, hostnames: [] } },
+      config: { adminListener: { token, guard: createOwnHostGuard([]) } },
     });
     const [damaged, good] = [await issueTestKey(keyStore, clock), await issueTestKey(keyStore, clock)];
     const administrator = await issueTestKey(keyStore, clock, { scopes: ["admin"] });

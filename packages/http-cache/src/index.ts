@@ -24,8 +24,10 @@ export { isSameVariant, type StoredResponse } from "./decide/stored-response.ts"
 export { toStoredResponse } from "./decide/to-stored-response.ts";
 export { conditionalHeaders, headAgrees, mergeHeaders, validatorsAgree } from "./decide/validation.ts";
 export { readVary, variantOf } from "./decide/variant.ts";
+export type { AnswerCache, Ask, AskedAnswer, GivenAnswer, KeptAnswer, ReadOptions } from "./engine/answer-cache.ts";
 export type { CacheAnswer, CacheReport } from "./engine/cache-answer.ts";
 export type { CacheTrouble } from "./engine/cache-context.ts";
+export { type AnswerCacheOptions, createAnswerCache } from "./engine/create-answer-cache.ts";
 export {
   createHttpCache,
   type HandleOptions,

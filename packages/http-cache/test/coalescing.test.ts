@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { CacheRequest } from "../src/index.ts";
+import type { CacheRequest, CacheStore } from "../src/index.ts";
 import { createHarness, type Harness, type Reply, reply, textOf } from "./harness.ts";
 
 const minute = { "cache-control": "max-age=60" };
@@ -137,6 +137,31 @@ test("followers that need another variant wait for one of their own, once", asyn
   open();
   expect(texts(await all)).toEqual(Array.from({ length: 30 }, (_, index) => String(index % 3)));
   expect(harness.requests).toHaveLength(3);
+});
+
+test("a follower with a condition that finds another variant than it waited for asks by itself", async () => {
+  const { clock, store: memory } = createHarness();
+  const store: CacheStore = {
+    ...memory,
+    // As a store that keeps the last answer of a resource alone.
+    put(key, response) {
+      memory.delete(key);
+      memory.put(key, response);
+    },
+  };
+  const harness = createHarness({ clock, store });
+  harness.replies.push(reply({ ...minute, etag: '"a"' }));
+  await harness.send();
+  await clock.advance(61_000);
+  harness.replies.length = 0;
+  const open = gate(harness, reply({ ...minute, vary: "accept-language" }, "german"));
+  harness.replies.push(() => new Promise<never>(() => undefined));
+  const german = harness.send({ headers: { "accept-language": "de" } });
+  void sendMany(harness, 2, () => ({ headers: { "accept-language": "en", "if-none-match": '"mine"' } }));
+  open();
+  expect(textOf(await german)).toBe("german");
+  await clock.advance(0);
+  expect(harness.requests).toHaveLength(4);
 });
 
 test("partitions do not wait for each other, and neither do ranges and conditions", async () => {

@@ -1,4 +1,5 @@
 import type { JwksFetch } from "../ports.ts";
+import { readStream } from "./web/read-stream.ts";
 
 /** Largest key set that is read, in bytes, after decompression. */
 const maxBytes = 262_144;
@@ -15,20 +16,8 @@ export function createHttpJwksFetch(fetch: typeof globalThis.fetch, userAgent: s
       await response.body?.cancel();
       throw new Error(`the issuer answered the key set with status ${response.status}`);
     }
-    return readText(response);
+    const bytes = await readStream(response.body, maxBytes);
+    if (bytes === null) throw new Error(`the key set is larger than ${maxBytes} bytes`);
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   };
-}
-
-/** Reads no further than the limit: a length that is announced can lie, and a compressed answer grows. */
-async function readText(response: Response): Promise<string> {
-  if (response.body === null) return "";
-  const decoder = new TextDecoder("utf-8", { fatal: true });
-  let text = "";
-  let length = 0;
-  for await (const chunk of response.body) {
-    length += chunk.byteLength;
-    if (length > maxBytes) throw new Error(`the key set is larger than ${maxBytes} bytes`);
-    text += decoder.decode(chunk, { stream: true });
-  }
-  return text + decoder.decode();
 }

@@ -5,6 +5,7 @@ import { gzipSync } from "node:zlib";
 import { afterEach, expect, test } from "vitest";
 import type { UpstreamFailure, UpstreamRequest } from "../ports.ts";
 import { createHttpUpstreamFetch } from "./http-upstream-fetch.ts";
+import { isSurelyUnsent } from "./is-surely-unsent.ts";
 
 const servers: Server[] = [];
 
@@ -46,7 +47,8 @@ function request(overrides: Partial<UpstreamRequest> = {}): UpstreamRequest {
 }
 
 function call(origin: string, overrides: Partial<UpstreamRequest> = {}, signal = new AbortController().signal) {
-  const options = { baseUrl: { origin, basePath: "/base" }, maxResponseBytes: 1_000, fetch: globalThis.fetch };
+  const baseUrl = { origin, basePath: "/base" };
+  const options = { baseUrl, maxResponseBytes: 1_000, fetch: globalThis.fetch, isSurelyUnsent };
   return createHttpUpstreamFetch(options)(request(overrides), signal);
 }
 

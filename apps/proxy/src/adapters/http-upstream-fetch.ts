@@ -1,8 +1,7 @@
 import type { PlainHeaders } from "@letta-environments/schema";
-import type { UpstreamFailure, UpstreamFetch } from "../ports.ts";
+import type { UpstreamFetch } from "../ports.ts";
 import { type UpstreamBaseUrl, upstreamUrl } from "../upstream/upstream-base-url.ts";
-import { isSurelyUnsent } from "./is-surely-unsent.ts";
-import { concatenate } from "./web/concatenate.ts";
+import { readStream } from "./web/read-stream.ts";
 
 /** What the adapter is told. */
 export interface HttpUpstreamOptions {
@@ -11,6 +10,8 @@ export interface HttpUpstreamOptions {
   readonly maxResponseBytes: number;
   /** The runtime's `fetch`. */
   readonly fetch: typeof globalThis.fetch;
+  /** Whether a failure of that `fetch` tells that nothing of the request left. */
+  readonly isSurelyUnsent: (cause: unknown) => boolean;
 }
 
 /** Calls a server elsewhere with the web's `fetch`, the same on every runtime. */
@@ -27,29 +28,16 @@ export function createHttpUpstreamFetch(options: HttpUpstreamOptions): UpstreamF
         signal,
       });
     } catch (cause) {
-      return { reason: isSurelyUnsent(cause) ? "unreachable" : "broken", cause };
+      return { reason: options.isSurelyUnsent(cause) ? "unreachable" : "broken", cause };
     }
-    const body = await readBody(response, options.maxResponseBytes);
-    return body instanceof Uint8Array ? { status: statusOf(response), headers: headersOf(response), body } : body;
+    try {
+      const body = await readStream(response.body, options.maxResponseBytes);
+      if (body === null) return { reason: "too_large", cause: null };
+      return { status: statusOf(response), headers: headersOf(response), body };
+    } catch (cause) {
+      return { reason: "broken", cause };
+    }
   };
-}
-
-/** Reads no further than the limit: a length that is announced can lie, and a compressed answer grows. */
-async function readBody(response: Response, limitBytes: number): Promise<Uint8Array | UpstreamFailure> {
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  try {
-    if (response.body === null) return new Uint8Array();
-    // Leaving the loop early cancels the stream, and with it the connection.
-    for await (const chunk of response.body) {
-      length += chunk.byteLength;
-      if (length > limitBytes) return { reason: "too_large", cause: null };
-      chunks.push(chunk);
-    }
-  } catch (cause) {
-    return { reason: "broken", cause };
-  }
-  return concatenate(chunks, length);
 }
 
 /** Some runtimes hide a redirect that is not followed behind status 0. */

@@ -6,6 +6,7 @@ import {
   type MatchRoute,
 } from "@letta-environments/schema";
 import * as v from "valibot";
+import { oneOf } from "../one-of.ts";
 import type { KeyState } from "../keys/change-key.ts";
 import { exactObject } from "../keys/exact-object.ts";
 import { KeyPatchSchema, RequestedKeySchema, RotationSchema } from "../keys/key-schemas.ts";
@@ -45,7 +46,7 @@ const ListKeysQuerySchema: v.GenericSchema<unknown, ListKeysQuery> = exactObject
     limit: v.exactOptional(ListLimitSchema, String(defaultListLimit)),
     after: v.exactOptional(IdentifierSchema),
     tenant: v.exactOptional(IdentifierSchema),
-    state: v.exactOptional(v.picklist(keyStates, `must be one of ${keyStates.join(", ")}`)),
+    state: v.exactOptional(oneOf(keyStates)),
   },
   () => "is not a parameter of the list",
 );

@@ -6,9 +6,8 @@ import { createIsOperatorToken } from "../auth/is-operator-token.ts";
 import { insufficientScope } from "../auth/key-refusals.ts";
 import type { GatewayRequest } from "../gateway-request.ts";
 import type { ProxyPorts } from "../ports.ts";
-import type { AdminListenerConfig, ProxyConfig } from "../proxy-config.ts";
+import type { ProxyConfig } from "../proxy-config.ts";
 import type { LimitedRequest } from "../rate-limit/request-limits.ts";
-import { isOwnHost } from "./is-own-host.ts";
 import { type AuthorityVerdict, readKeyAuthority } from "./read-key-authority.ts";
 
 /** Somebody who may ask, so far as is known before the body is read. */
@@ -58,7 +57,8 @@ export function createAdminGates(
 ): AdminGates {
   if (adminListener !== null) {
     const gate = withOperator(ports, createKeyGate(ports, authenticateKey), adminListener.token);
-    return { main: null, listener: withOwnHost(gate, adminListener) };
+    const guard: AdminGate["guard"] = (request) => adminListener.guard(request) ?? gate.guard(request);
+    return { main: null, listener: { ...gate, guard } };
   }
   if (operatorToken === null) return { main: createKeyGate(ports, authenticate), listener: null };
   // A token that is wrong counts as a failed authentication: nothing but gateway keys is looked at beside it.
@@ -97,14 +97,6 @@ function withOperator(ports: GatePorts, keyGate: AdminGate, operatorToken: strin
   };
 }
 
-/** The door on a listener of its own, which is not called by just any name. */
-function withOwnHost(gate: AdminGate, { hostnames }: AdminListenerConfig): AdminGate {
-  return {
-    ...gate,
-    guard: (request) => (isOwnHost(request.header("host"), hostnames) ? gate.guard(request) : misdirected),
-  };
-}
-
 function refuseOrigin(request: GatewayRequest): PlainResponse | null {
   return request.header("origin") === null ? null : fromPage;
 }
@@ -112,9 +104,4 @@ function refuseOrigin(request: GatewayRequest): PlainResponse | null {
 const fromPage: PlainResponse = problemResponse("invalid_request", {
   status: 403,
   issues: [{ member: "origin", rule: "must be absent: keys are not administered from web pages" }],
-});
-
-const misdirected: PlainResponse = problemResponse("invalid_request", {
-  status: 421,
-  issues: [{ member: "host", rule: "must be an address, localhost, or a name of the administration listener" }],
 });

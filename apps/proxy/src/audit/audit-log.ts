@@ -4,7 +4,7 @@
  */
 import type { Clock } from "@letta-environments/platform";
 import type { AuditEntry } from "./audit-entry.ts";
-import type { AuditRecord, AuditStore } from "./audit-store.ts";
+import type { AuditChains, AuditRecord } from "./audit-store.ts";
 import { AuditUnavailableError } from "./audit-unavailable-error.ts";
 import {
   type ChainEnd,
@@ -32,7 +32,7 @@ export interface OpenAuditLog extends AuditLog {
 
 /** What a log needs. */
 export interface AuditLogOptions extends Sealing {
-  readonly store: AuditStore;
+  readonly store: AuditChains;
   readonly clock: Pick<Clock, "now">;
   /** Name of this process, never used before. */
   readonly writer: string;

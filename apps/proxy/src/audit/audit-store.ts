@@ -52,14 +52,18 @@ export interface PresentChains {
   readonly unnoted: readonly AuditHead[];
 }
 
-/** Where audit records are kept. Each method is atomic, and durable when its promise resolves; nothing is ever changed. */
-export interface AuditStore {
+/** Where audit records are written. Each method is atomic, and durable when its promise resolves; nothing is ever changed. */
+export interface AuditChains {
   /** Adds a chain, which `begin` makes of what is there. The ends that it was given count as noted from then on. */
   open(begin: (present: PresentChains) => ChainStart): Promise<void>;
   /** Adds records to a chain, with its new head. Rejects, and stores nothing, when one is there already. */
   append(records: readonly AuditRecord[], head: AuditHead): Promise<void>;
   /** The head of a chain. */
   head(writer: string): Promise<AuditHead | null>;
+}
+
+/** Where audit records are kept, to be read again. */
+export interface AuditStore extends AuditChains {
   /** Gives `read` everything as it is now, however long it takes. */
   snapshot<Result>(read: (snapshot: AuditSnapshot) => Result): Promise<Result>;
 }

@@ -1,4 +1,5 @@
 import * as v from "valibot";
+import { parseJson } from "../parse-json.ts";
 import type { EarlierEnds } from "./verify-audit.ts";
 
 const ReportSchema = v.object({
@@ -7,13 +8,7 @@ const ReportSchema = v.object({
 
 /** Reads the ends of chains from the JSON of an earlier report; `null` when it is none. */
 export function readEarlierEnds(json: string): EarlierEnds | null {
-  let value: unknown;
-  try {
-    value = JSON.parse(json);
-  } catch {
-    return null;
-  }
-  const report = v.safeParse(ReportSchema, value);
+  const report = v.safeParse(ReportSchema, parseJson(json));
   if (!report.success) return null;
   return new Map(report.output.chains.map(({ writer, sequence, hash }) => [writer, { sequence, hash }]));
 }

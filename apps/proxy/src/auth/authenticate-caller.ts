@@ -7,8 +7,7 @@ import type { ProxyConfig } from "../proxy-config.ts";
 import { type Authentication, createAuthenticate } from "./authenticate.ts";
 import { readBearerToken } from "./bearer-token.ts";
 import { createIsOperatorToken } from "./is-operator-token.ts";
-import type { AuthenticateToken } from "./jwt/authenticate-token.ts";
-import { createTokenWayLoader } from "./jwt/load-token-way.ts";
+import { type AuthenticateToken, createAuthenticateToken } from "./jwt/authenticate-token.ts";
 import { keyPrefix } from "./key-format.ts";
 import { invalidKey } from "./key-refusals.ts";
 import { looksLikeToken } from "./looks-like-token.ts";
@@ -78,5 +77,5 @@ function createTokenWay(ports: ProxyPorts, config: ProxyConfig): AuthenticateTok
   if (jwt === undefined || jwt === null) return null;
   if (ports.tokenWayFor !== undefined) return ports.tokenWayFor(jwt);
   if (ports.fetchJwks === undefined) throw new TypeError("tokens need the port fetchJwks");
-  return createTokenWayLoader({ ...ports, fetchJwks: ports.fetchJwks }, jwt);
+  return createAuthenticateToken({ ...ports, fetchJwks: ports.fetchJwks }, jwt);
 }

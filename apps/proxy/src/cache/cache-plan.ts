@@ -1,14 +1,8 @@
+import type { KeptAnswer } from "@letta-environments/http-cache";
 import type { Operation } from "@letta-environments/schema";
 
-/** For how long an answer is used. All times are in seconds, as HTTP tells them. */
-export interface CacheWindow {
-  /** Used as it is. */
-  readonly freshSeconds: number;
-  /** Used once more while a newer one is fetched beside it (RFC 5861, section 3). */
-  readonly staleWhileRevalidateSeconds: number;
-  /** Used when the upstream fails (RFC 5861, section 4). */
-  readonly staleIfErrorSeconds: number;
-}
+/** For how long an answer is used, in milliseconds: as it is, once more while a newer one is fetched beside it, and when the upstream fails. */
+export type CacheWindow = Pick<KeptAnswer, "freshForMs" | "staleWhileRevalidateMs" | "staleIfErrorMs">;
 
 /** The windows of an operation by the status of the answer; what is not here is not stored. */
 export type CacheWindows = ReadonlyMap<number, CacheWindow>;
@@ -24,9 +18,9 @@ export type CacheWindows = ReadonlyMap<number, CacheWindow>;
  * - Sends, registrations and sockets are never answered from a store.
  */
 export const cachePlan: Readonly<Partial<Record<Operation, CacheWindows>>> = {
-  listEnvironments: new Map([[200, { freshSeconds: 2, staleWhileRevalidateSeconds: 3, staleIfErrorSeconds: 60 }]]),
+  listEnvironments: new Map([[200, { freshForMs: 2_000, staleWhileRevalidateMs: 3_000, staleIfErrorMs: 60_000 }]]),
   retrieveEnvironment: new Map([
-    [200, { freshSeconds: 2, staleWhileRevalidateSeconds: 3, staleIfErrorSeconds: 60 }],
-    [404, { freshSeconds: 1, staleWhileRevalidateSeconds: 0, staleIfErrorSeconds: 0 }],
+    [200, { freshForMs: 2_000, staleWhileRevalidateMs: 3_000, staleIfErrorMs: 60_000 }],
+    [404, { freshForMs: 1_000, staleWhileRevalidateMs: 0, staleIfErrorMs: 0 }],
   ]),
 };

@@ -1,59 +1,46 @@
-import type { CacheAnswer, UpstreamAnswer } from "@letta-environments/http-cache";
+import type { AskedAnswer, GivenAnswer } from "@letta-environments/http-cache";
 import type { Sha256 } from "@letta-environments/platform";
 import type { PlainHeaders, PlainResponse } from "@letta-environments/schema";
 import { revalidated } from "../finish-response.ts";
 import { parseJsonObject } from "../upstream/parse-json-object.ts";
-import type { CacheWindow, CacheWindows } from "./cache-plan.ts";
+import type { CacheWindows } from "./cache-plan.ts";
 import { weakEntityTag } from "./weak-entity-tag.ts";
 
-/** An answer of the gateway as the cache is to see it: its windows, its groups, its tag. */
-export function toUpstreamAnswer(
+/** An answer of the upstream with its tag, and what of it is kept for how long. */
+export function toAskedAnswer(
   response: PlainResponse,
   windows: CacheWindows,
   groups: readonly string[],
   sha256: Sha256,
-): UpstreamAnswer {
-  const { status, headers } = response;
+): AskedAnswer<PlainResponse> {
+  const window = windows.get(response.status);
+  if (window === undefined) return { value: response, kept: null, isFailure: isFailure(response) };
   const body = typeof response.body === "string" ? new TextEncoder().encode(response.body) : (response.body ?? nothing);
-  const window = windows.get(status);
-  if (window === undefined) {
-    const told = isFault(response) ? notTransient : status;
-    return { status: told, headers: { "cache-control": "no-store" }, body };
-  }
-  const value = status === 200 ? parseJsonObject(body) : null;
+  const object = response.status === 200 ? parseJsonObject(body) : null;
+  const tag = object === null ? {} : { etag: weakEntityTag(object, sha256) };
   return {
-    status,
-    headers: {
-      ...withoutOwnFields(headers),
-      "cache-control": cacheControl(window),
-      "cache-groups": groups.map((group) => `"${group}"`).join(", "),
-      ...(value !== null && { etag: weakEntityTag(value, sha256) }),
-    },
-    body,
+    value: { ...response, headers: { ...response.headers, ...tag } },
+    kept: { ...window, headers: { ...withoutOwnFields(response.headers), ...tag }, body, groups },
+    isFailure: false,
   };
 }
 
 /** An answer of the cache as the caller is to see it. A browser may keep it, if it asks each time; nothing in between may. */
-export function toPlainResponse(
-  { status: keptStatus, headers, body: keptBody, report }: CacheAnswer,
-  own: PlainResponse | null,
-  showsStatus: boolean,
-): PlainResponse {
-  const { "cache-groups": _groups, "cache-status": cacheStatus, age, date, ...shown } = headers;
-  // What was fetched for this request is told with all that the upstream said to it.
-  const isOwn = report.outcome === "fetched" && own !== null;
-  const { status, body } = isOwn ? own : { status: keptStatus, body: keptBody };
-  const isReusable = shown["etag"] !== undefined && status === 200;
+export function toPlainResponse(given: GivenAnswer<PlainResponse>, showsStatus: boolean): PlainResponse {
+  // What was asked for now is told with all that the upstream said.
+  const { status, headers, body } = given.kind === "asked" ? given.value : given.stored;
+  const { date, ...shown } = headers;
   return {
     status,
     headers: {
       ...shown,
-      ...(isOwn && own.headers),
+      "cache-control": shown["etag"] !== undefined && status === 200 ? revalidated : "private, no-store",
       // An age, and a date of before, tell as much as the status: that somebody has asked already.
-      ...(showsStatus && age !== undefined && { age }),
-      ...(showsStatus && date !== undefined && { date }),
-      "cache-control": isReusable ? revalidated : "private, no-store",
-      ...(showsStatus && cacheStatus !== undefined && { "cache-status": cacheStatus }),
+      ...(showsStatus && {
+        ...(date !== undefined && { date }),
+        ...(given.kind === "stored" && { age: String(Math.floor(given.ageMs / 1_000)) }),
+        "cache-status": given.cacheStatus,
+      }),
     },
     body,
   };
@@ -75,8 +62,8 @@ function opaque(tag: string): string {
   return tag.startsWith("W/") ? tag.slice(2) : tag;
 }
 
-/** In the place of a status for which an older answer would stand in. */
-const notTransient = 424;
+/** Failures that an older answer may hide for a while (RFC 5861, section 4). */
+const failures: ReadonlySet<number> = new Set([500, 502, 503, 504]);
 
 /** Failures that somebody has to mend, and that no older answer must hide: least of all one that was read with another credential. */
 const faults: ReadonlySet<unknown> = new Set([
@@ -86,8 +73,8 @@ const faults: ReadonlySet<unknown> = new Set([
   "upstream_invalid_response",
 ]);
 
-function isFault({ status, body }: PlainResponse): boolean {
-  return status >= 500 && faults.has(parseJsonObject(body)?.["errorCode"]);
+function isFailure({ status, body }: PlainResponse): boolean {
+  return failures.has(status) && !faults.has(parseJsonObject(body)?.["errorCode"]);
 }
 
 /** Fields that speak of one request to the upstream, and are wrong in an answer to another. */
@@ -96,13 +83,6 @@ function withoutOwnFields(headers: PlainHeaders): PlainHeaders {
     Object.entries(headers).filter(
       ([name]) => !/^(?:ratelimit|x-ratelimit|retry-after|idempotency-replayed)/.test(name),
     ),
-  );
-}
-
-function cacheControl({ freshSeconds, staleWhileRevalidateSeconds, staleIfErrorSeconds }: CacheWindow): string {
-  return (
-    `max-age=${freshSeconds}, stale-while-revalidate=${staleWhileRevalidateSeconds}, ` +
-    `stale-if-error=${staleIfErrorSeconds}`
   );
 }
 

@@ -1,3 +1,4 @@
+import { encodeKey } from "@letta-environments/http-cache";
 import { buildPath, type Endpoint } from "@letta-environments/schema";
 import type { AuthorisationView } from "./authorisation-view.ts";
 
@@ -14,24 +15,15 @@ export interface EnvironmentCacheKey {
   readonly query: string;
 }
 
-/** A key as the cache takes it: the partition is the tenant at its upstream, so that a group reaches every view of it. */
-export function toCacheTarget(key: EnvironmentCacheKey): {
-  readonly url: string;
-  readonly partition: readonly string[];
-} {
+/** A key as the cache takes it. */
+export function cacheKeyOf(key: EnvironmentCacheKey): string {
   const query = new URLSearchParams(key.query);
   query.sort();
   const resource = `${buildPath(key.endpoint, key.params)}?${query.toString()}`;
-  return {
-    url: `${origin}/${key.view}/${key.credential}${resource}`,
-    partition: partitionOf(key.upstream, key.tenant),
-  };
+  return encodeKey([key.upstream, key.tenant, key.view, key.credential, resource]);
 }
 
-/** What every key of a tenant shares. */
-export function partitionOf(upstream: string, tenant: string): readonly string[] {
-  return [upstream, tenant];
+/** A group of a tenant's answers: it reaches every view of them. */
+export function groupKeyOf(upstream: string, tenant: string, group: string): string {
+  return encodeKey([upstream, tenant, group]);
 }
-
-/** Nobody's: keys are no addresses. */
-export const origin = "https://cache.invalid";

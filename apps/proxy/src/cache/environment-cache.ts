@@ -1,22 +1,22 @@
 import {
+  type AnswerCache,
   type Background,
-  type CacheAnswer,
   type CacheStore,
   type Coalescer,
-  createHttpCache,
+  createAnswerCache,
   createInProcessCoalescer,
-  type HttpCache,
+  type GivenAnswer,
   type MaybePromise,
 } from "@letta-environments/http-cache";
 import type { Clock, Sha256 } from "@letta-environments/platform";
-import type { KnownEndpoint, PlainHeaders, PlainResponse, Principal } from "@letta-environments/schema";
+import type { KnownEndpoint, PlainResponse, Principal } from "@letta-environments/schema";
 import { createBoundedMap } from "../auth/bounded-map.ts";
 import { callerGone } from "../caller-gone.ts";
 import type { GatewayRequest } from "../gateway-request.ts";
 import { createAuthorisationView } from "./authorisation-view.ts";
 import { cachePlan } from "./cache-plan.ts";
-import { notModified, toPlainResponse, toUpstreamAnswer } from "./cached-answer.ts";
-import { origin, partitionOf, toCacheTarget } from "./environment-cache-key.ts";
+import { notModified, toAskedAnswer, toPlainResponse } from "./cached-answer.ts";
+import { cacheKeyOf, groupKeyOf } from "./environment-cache-key.ts";
 
 /** A read that may be answered from what was read before. */
 export interface CachedRead {
@@ -68,20 +68,13 @@ export function createEnvironmentCache(
 ): (use: EnvironmentCacheUse) => EnvironmentCache {
   const { store, clock, sha256, onTrouble } = options;
   const coalescer = options.coalescer ?? createInProcessCoalescer({ clock, soloForMs: 1_000, maxSoloKeys: 1_000 });
-  const cache: HttpCache = createHttpCache({
+  const cache: AnswerCache<PlainResponse> = createAnswerCache({
     store,
     clock,
     coalescer,
     ...(options.background !== undefined && { background: options.background }),
     name: "letta-gateway",
-    // What may be kept, and for how long, is said with each answer.
-    policy: {
-      heuristicFraction: 0,
-      staleIfUnreachableMs: 0,
-      keepStaleMs: 0,
-      targetedFields: [],
-      maxBodyBytes: 8_388_608,
-    },
+    maxBodyBytes: 8_388_608,
     onTrouble,
   });
   const viewOf = createAuthorisationView(sha256);
@@ -103,31 +96,15 @@ export function createEnvironmentCache(
       if (windows === undefined) return null;
       const { tenant } = principal;
       const view = viewOf(principal);
-      const target = toCacheTarget({
-        upstream,
-        tenant,
-        view,
-        credential: digestOf(credential),
-        endpoint,
-        params,
-        query,
-      });
-      const groups = groupsOf(params["deviceId"]);
-      let own: PlainResponse | null = null;
-      const answer = cache.handle(
-        // Who asks is in the key; the caller's credentials are the gateway's business, not the cache's.
-        { ...target, method: "GET", headers: wishesOf(request), isAuthorised: false },
-        async ({ signal }) => {
-          const response = await fetch(signal);
-          // One that is fetched behind the answer is nobody's own.
-          if (signal !== undefined) own = response;
-          return toUpstreamAnswer(response, windows, groups, sha256);
-        },
-        { signal: request.signal },
+      const key = cacheKeyOf({ upstream, tenant, view, credential: digestOf(credential), endpoint, params, query });
+      const answer = cache.read(
+        key,
+        async (signal) => toAskedAnswer(await fetch(signal), windows, groupsOf(upstream, tenant, params), sha256),
+        { signal: request.signal, wish: wishOf(request) },
       );
       const ifNoneMatch = request.header("if-none-match");
-      const present = (given: CacheAnswer): PlainResponse =>
-        notModified(toPlainResponse(given, own, showsStatus(principal)), ifNoneMatch);
+      const present = (given: GivenAnswer<PlainResponse>): PlainResponse =>
+        notModified(toPlainResponse(given, showsStatus(principal)), ifNoneMatch);
       if (!(answer instanceof Promise)) return present(answer);
       return answer.then(present, (cause: unknown) => {
         if (request.signal.aborted) return callerGone;
@@ -135,9 +112,8 @@ export function createEnvironmentCache(
       });
     },
     async invalidate(tenant, what) {
-      const target = { url: `${origin}/`, partition: partitionOf(upstream, tenant) };
       const groups = "group" in what ? [what.group] : [lists, deviceGroup(what.deviceId)];
-      await Promise.all(groups.map((group) => cache.invalidateGroup(target, group)));
+      await Promise.all(groups.map((group) => cache.invalidateGroup(groupKeyOf(upstream, tenant, group))));
     },
   });
 }
@@ -152,19 +128,18 @@ function deviceGroup(deviceId: string): string {
   return `device ${deviceId}`;
 }
 
-function groupsOf(deviceId: string | undefined): readonly string[] {
-  return [everything, deviceId === undefined ? lists : deviceGroup(deviceId)];
+function groupsOf(upstream: string, tenant: string, { deviceId }: Readonly<Record<string, string>>): readonly string[] {
+  const groups = [everything, deviceId === undefined ? lists : deviceGroup(deviceId)];
+  return groups.map((group) => groupKeyOf(upstream, tenant, group));
 }
 
 /**
  * What of a caller's wishes the cache is told: to ask the upstream, or to keep nothing. Conditions are judged on the answer, so that one request
  * serves those with a tag and those without; whether something is kept (`only-if-cached`) is not theirs to ask.
  */
-function wishesOf(request: GatewayRequest): PlainHeaders {
+function wishOf(request: GatewayRequest): "no-cache" | "no-store" | null {
   const cacheControl = request.header("cache-control")?.toLowerCase() ?? "";
   const directives = cacheControl.split(",").map((directive) => directive.trim());
-  const asks = directives.includes("no-cache") || directives.includes("max-age=0");
-  const isPrivate = directives.includes("no-store");
-  if (!asks && !isPrivate) return {};
-  return { "cache-control": [...(asks ? ["no-cache"] : []), ...(isPrivate ? ["no-store"] : [])].join(", ") };
+  if (directives.includes("no-store")) return "no-store";
+  return directives.includes("no-cache") || directives.includes("max-age=0") ? "no-cache" : null;
 }

@@ -1,5 +1,6 @@
 import { type Scope, scopes } from "@letta-environments/schema";
 import * as v from "valibot";
+import { oneOf } from "../one-of.ts";
 import {
   cacheStatusAudiences,
   type AdminFile,
@@ -20,13 +21,10 @@ const ClaimPathSchema: v.GenericSchema<unknown, ClaimPath> = v.union(
 
 /** Keys are administered with gateway keys alone. */
 const tokenScopes = scopes.filter((scope) => scope !== "admin");
-const ScopeSchema: v.GenericSchema<unknown, Scope> = v.picklist(
-  tokenScopes,
-  `must be one of ${tokenScopes.join(", ")}`,
-);
+const ScopeSchema: v.GenericSchema<unknown, Scope> = oneOf(tokenScopes);
 
-const claim = (what: string): v.GenericSchema<unknown, ClaimPath> =>
-  setting(ClaimPathSchema, `Claim with ${what}: its name, or a list of names that leads to it through nested objects.`);
+const claim = (what: string): string =>
+  `Claim with ${what}: its name, or a list of names that leads to it through nested objects.`;
 
 const JwtSchema: v.GenericSchema<unknown, JwtFile> = object({
   issuer: setting(text(512), "What `iss` must be, character for character."),
@@ -40,7 +38,7 @@ const JwtSchema: v.GenericSchema<unknown, JwtFile> = object({
   ),
   algorithms: v.exactOptional(
     setting(
-      list(v.picklist(jwtAlgorithms, `must be one of ${jwtAlgorithms.join(", ")}`), jwtAlgorithms.length),
+      list(oneOf(jwtAlgorithms), jwtAlgorithms.length),
       "Signature algorithms that are accepted. Default: RS256, PS256, ES256, EdDSA, Ed25519.",
     ),
   ),
@@ -65,13 +63,17 @@ const JwtSchema: v.GenericSchema<unknown, JwtFile> = object({
   tenant: v.exactOptional(setting(text(128), "Tenant of every token; instead of claims.tenant.")),
   claims: v.exactOptional(
     object({
-      tenant: v.exactOptional(claim("the tenant")),
-      scopes: v.exactOptional(claim("the scopes, in a text separated by spaces or in a list (default scope)")),
-      owner: v.exactOptional(claim("the owner's name (default sub)")),
-      deviceIds: v.exactOptional(claim("the ids of the devices that the bearer is held to")),
-      connectionNames: v.exactOptional(claim("patterns of the names of those devices")),
-      agentIds: v.exactOptional(claim("the ids of the agents that the bearer is held to")),
-      maxMode: v.exactOptional(claim("the freest mode of a device that the bearer may send to")),
+      tenant: v.exactOptional(setting(ClaimPathSchema, claim("the tenant"))),
+      scopes: v.exactOptional(
+        setting(ClaimPathSchema, claim("the scopes, in a text separated by spaces or in a list (default scope)")),
+      ),
+      owner: v.exactOptional(setting(ClaimPathSchema, claim("the owner's name (default sub)"))),
+      deviceIds: v.exactOptional(setting(ClaimPathSchema, claim("the ids of the devices that the bearer is held to"))),
+      connectionNames: v.exactOptional(setting(ClaimPathSchema, claim("patterns of the names of those devices"))),
+      agentIds: v.exactOptional(setting(ClaimPathSchema, claim("the ids of the agents that the bearer is held to"))),
+      maxMode: v.exactOptional(
+        setting(ClaimPathSchema, claim("the freest mode of a device that the bearer may send to")),
+      ),
     }),
   ),
   scopeMap: v.exactOptional(
@@ -166,7 +168,7 @@ export const ConfigFileSchema: v.GenericSchema<unknown, ConfigFile> = object({
       maxEntries: v.exactOptional(setting(number(1, 10_000_000), "Answers that are kept at most. Default: 100000.")),
       statusFor: v.exactOptional(
         setting(
-          v.picklist(cacheStatusAudiences, `must be one of ${cacheStatusAudiences.join(", ")}`),
+          oneOf(cacheStatusAudiences),
           "Who sees Cache-Status: everybody, keys of scope details, or nobody. Default: everybody.",
         ),
       ),

@@ -1,6 +1,5 @@
 import * as v from "valibot";
-import type { RateLimitDimension } from "../rate-limit/partition-key.ts";
-import type { RateLimitFailureMode } from "../rate-limit/rate-limit-policy.ts";
+import { oneOf } from "../one-of.ts";
 import {
   type LimitedRoute,
   limitedRoutes,
@@ -11,21 +10,6 @@ import {
   rateLimitStoreNames,
 } from "./rate-limit-file.ts";
 import { list, number, object, record, setting, text } from "./setting-schemas.ts";
-
-const RouteSchema: v.GenericSchema<unknown, LimitedRoute> = v.picklist(
-  limitedRoutes,
-  `must be one of ${limitedRoutes.join(", ")}`,
-);
-
-const DimensionSchema: v.GenericSchema<unknown, RateLimitDimension> = v.picklist(
-  rateLimitDimensions,
-  `must be one of ${rateLimitDimensions.join(", ")}`,
-);
-
-const FailureModeSchema: v.GenericSchema<unknown, RateLimitFailureMode> = v.picklist(
-  rateLimitFailureModes,
-  `must be one of ${rateLimitFailureModes.join(", ")}`,
-);
 
 const costs = Object.fromEntries(
   limitedRoutes.map((route) => [
@@ -38,7 +22,7 @@ const costs = Object.fromEntries(
 
 const PolicySchema: v.GenericSchema<unknown, RateLimitPolicyFile> = object({
   per: setting(
-    list(DimensionSchema, 5),
+    list(oneOf(rateLimitDimensions), 5),
     "What is counted apart: key, tenant, address, route, device; all of them together.",
   ),
   limit: setting(
@@ -62,7 +46,7 @@ const PolicySchema: v.GenericSchema<unknown, RateLimitPolicyFile> = object({
   ),
   routes: v.exactOptional(
     setting(
-      list(RouteSchema, limitedRoutes.length),
+      list(oneOf(limitedRoutes), limitedRoutes.length),
       "What it applies to. Default: every operation, but not failedAuthentication.",
     ),
   ),
@@ -75,7 +59,7 @@ const PolicySchema: v.GenericSchema<unknown, RateLimitPolicyFile> = object({
   ),
   onStoreError: v.exactOptional(
     setting(
-      FailureModeSchema,
+      oneOf(rateLimitFailureModes),
       "While the store cannot be asked: decide by this process alone, let pass, or refuse. Default: local.",
     ),
   ),
@@ -86,7 +70,7 @@ export const RateLimitsSchema: v.GenericSchema<unknown, RateLimitsFile> = object
   enabled: v.exactOptional(setting(v.boolean(), "Whether there are limits at all. Default: true.")),
   store: v.exactOptional(
     setting(
-      v.picklist(rateLimitStoreNames, `must be one of ${rateLimitStoreNames.join(", ")}`),
+      oneOf(rateLimitStoreNames),
       "Where limits are counted. Default: valkey where VALKEY_URL is set, else memory.",
     ),
   ),

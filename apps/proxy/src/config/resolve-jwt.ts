@@ -4,7 +4,27 @@ import { parseUpstreamBaseUrl } from "../upstream/upstream-base-url.ts";
 import type { JwtFile } from "./config-file.ts";
 import type { JwtSettings, SettingProblem } from "./settings.ts";
 
-const defaultAlgorithms = ["RS256", "PS256", "ES256", "EdDSA", "Ed25519"];
+const defaults = {
+  algorithms: ["RS256", "PS256", "ES256", "EdDSA", "Ed25519"],
+  type: "at+jwt",
+  clockToleranceMs: 5_000,
+  maxTokenBytes: 8_192,
+  jwksMaxAgeMs: 600_000,
+  jwksStaleMs: 86_400_000,
+  jwksCooldownMs: 30_000,
+  jwksTimeoutMs: 5_000,
+  tenant: null,
+};
+
+const defaultClaims = {
+  tenant: null,
+  scopes: "scope",
+  owner: "sub",
+  deviceIds: null,
+  connectionNames: null,
+  agentIds: null,
+  maxMode: null,
+};
 
 /** Resolves `auth.jwt`: defaults, and the rules that no single member can tell. */
 export function resolveJwt(jwt: JwtFile): {
@@ -12,8 +32,14 @@ export function resolveJwt(jwt: JwtFile): {
   readonly problems: readonly SettingProblem[];
 } {
   const problems: SettingProblem[] = [];
-  const { claims = {}, jwksMaxAgeMs = 600_000, jwksStaleMs = 86_400_000 } = jwt;
-
+  const { audience, claims = {}, scopeMap } = jwt;
+  const settings: JwtSettings = {
+    ...defaults,
+    ...jwt,
+    audience: typeof audience === "string" ? [audience] : audience,
+    claims: { ...defaultClaims, ...claims },
+    scopeMap: scopeMap === undefined ? null : new Map(Object.entries(scopeMap)),
+  };
   const urlRule = jwksUrlRule(jwt.jwksUrl);
   if (urlRule !== null) problems.push({ setting: "auth.jwt.jwksUrl", rule: urlRule });
   if ((jwt.tenant === undefined) === (claims.tenant === undefined)) {
@@ -23,33 +49,9 @@ export function resolveJwt(jwt: JwtFile): {
   if (jwt.tenant !== undefined && !isTenantName(jwt.tenant)) {
     problems.push({ setting: "auth.jwt.tenant", rule: tenantRule });
   }
-  if (jwksStaleMs < jwksMaxAgeMs) {
+  if (settings.jwksStaleMs < settings.jwksMaxAgeMs) {
     problems.push({ setting: "auth.jwt.jwksStaleMs", rule: "must not be less than jwksMaxAgeMs" });
   }
-  const settings: JwtSettings = {
-    issuer: jwt.issuer,
-    audience: typeof jwt.audience === "string" ? [jwt.audience] : jwt.audience,
-    jwksUrl: jwt.jwksUrl,
-    algorithms: jwt.algorithms ?? defaultAlgorithms,
-    type: jwt.type ?? "at+jwt",
-    clockToleranceMs: jwt.clockToleranceMs ?? 5_000,
-    maxTokenBytes: jwt.maxTokenBytes ?? 8_192,
-    jwksMaxAgeMs,
-    jwksStaleMs,
-    jwksCooldownMs: jwt.jwksCooldownMs ?? 30_000,
-    jwksTimeoutMs: jwt.jwksTimeoutMs ?? 5_000,
-    tenant: jwt.tenant ?? null,
-    claims: {
-      tenant: claims.tenant ?? null,
-      scopes: claims.scopes ?? "scope",
-      owner: claims.owner ?? "sub",
-      deviceIds: claims.deviceIds ?? null,
-      connectionNames: claims.connectionNames ?? null,
-      agentIds: claims.agentIds ?? null,
-      maxMode: claims.maxMode ?? null,
-    },
-    scopeMap: jwt.scopeMap === undefined ? null : new Map(Object.entries(jwt.scopeMap)),
-  };
   return { settings, problems };
 }
 

@@ -48,28 +48,23 @@ function resolveExemptions({ exempt = {} }: RateLimitsFile, problems: SettingPro
 }
 
 function resolveLimit(name: string, file: RateLimitPolicyFile, exempt: RateLimitRule["exempt"]): RoutedRateLimit {
-  const policy: RateLimitPolicy = {
-    name,
-    unit: file.unit ?? "requests",
-    limit: file.limit,
-    windowMs: file.windowMs ?? 60_000,
-    burst: file.burst ?? file.limit,
-    mode: file.mode ?? "enforce",
-    onStoreError: file.onStoreError ?? "local",
-  };
-  const usual = file.per.includes("device")
+  const { per, routes, costs = {}, ...measures } = file;
+  const policy: RateLimitPolicy = { name, ...defaultMeasures, burst: measures.limit, ...measures };
+  const usual = per.includes("device")
     ? deviceRoutes
     : limitedRoutes.filter((route) => route !== "failedAuthentication");
   return {
     rule: {
       policy,
-      dimensions: [...new Set(file.per)],
-      costs: new Map(Object.entries(file.costs ?? {})),
+      dimensions: [...new Set(per)],
+      costs: new Map(Object.entries(costs)),
       exempt,
     },
-    routes: new Set(file.routes ?? (file.unit === concurrent ? usual.filter(isEndingRequest) : usual)),
+    routes: new Set(routes ?? (policy.unit === concurrent ? usual.filter(isEndingRequest) : usual)),
   };
 }
+
+const defaultMeasures = { unit: "requests", windowMs: 60_000, mode: "enforce", onStoreError: "local" } as const;
 
 const concurrent = "concurrent-requests";
 

@@ -1,16 +1,10 @@
 import { parseValkeyUrl } from "@letta-environments/platform";
-import { describeIssues } from "@letta-environments/schema";
-import { safeParse } from "valibot";
-import { parseUpstreamBaseUrl } from "../upstream/upstream-base-url.ts";
-import { checkOrigins } from "./check-origins.ts";
-import { type ConfigFile, logFormats } from "./config-file.ts";
-import { ConfigFileSchema } from "./config-file-schema.ts";
+import { logFormats } from "./config-file.ts";
+import { parseConfigFile } from "./parse-config-file.ts";
 import { parsePublicUrl } from "./parse-public-url.ts";
 import { resolveAdmin } from "./resolve-admin.ts";
-import { resolveJwt } from "./resolve-jwt.ts";
-import { resolveRateLimits } from "./resolve-rate-limits.ts";
-import { resolveTenants } from "./resolve-tenants.ts";
-import type { SettingProblem, Settings, UpstreamSettings } from "./settings.ts";
+import { resolveGatewaySettings } from "./resolve-gateway-settings.ts";
+import type { SettingProblem, Settings } from "./settings.ts";
 
 /** Where settings come from. */
 export interface SettingSources {
@@ -31,14 +25,11 @@ interface Choice {
   readonly setting: string;
 }
 
-/** Resolves the settings: command line, then environment, then file, then defaults. */
+/** Resolves the settings of a process: command line, then environment, then file, then defaults. */
 export function resolveSettings({ flags, environment, file }: SettingSources): ResolvedSettings {
-  const parsed = safeParse(ConfigFileSchema, file === undefined ? {} : file);
-  if (!parsed.success) {
-    const issues = describeIssues(parsed.issues, "the configuration file");
-    return { ok: false, problems: issues.map(({ member, rule }) => ({ setting: member, rule })) };
-  }
-  const config = parsed.output;
+  const parsed = parseConfigFile(file);
+  if (!parsed.ok) return parsed;
+  const { config } = parsed;
   const problems: SettingProblem[] = [];
 
   function choose(
@@ -65,31 +56,16 @@ export function resolveSettings({ flags, environment, file }: SettingSources): R
     return otherwise;
   }
 
-  const upstream = check<UpstreamSettings>(
-    choose(null, "UPSTREAM_URL", "upstream.url", config.upstream?.url),
-    (text) => readUpstream(text, config, environment["LETTA_API_KEY"]),
-    { kind: "embedded" },
-  );
-  const isEmbedded = choose(null, "UPSTREAM_URL", "upstream.url", config.upstream?.url) === null;
-  const jwt = config.auth?.jwt === undefined ? null : resolveJwt(config.auth.jwt);
-  const admin = config.admin === undefined ? null : resolveAdmin(config.admin, environment["ADMIN_TOKEN"]);
-  const { tenants, problems: tenantProblems } = resolveTenants(config, environment, isEmbedded);
-  const corsOrigins = config.cors?.origins ?? [];
-  problems.push(...(jwt?.problems ?? []), ...(admin?.problems ?? []), ...tenantProblems);
   const valkeyUrl = check<string | null>(choose(null, "VALKEY_URL", "VALKEY_URL", undefined), readValkeyUrl, null);
-  const rateLimits = resolveRateLimits(config.rateLimits ?? {}, valkeyUrl !== null);
-  problems.push(...checkOrigins(corsOrigins), ...rateLimits.problems);
+  const gateway = resolveGatewaySettings(config, environment, valkeyUrl !== null);
+  const admin = config.admin === undefined ? null : resolveAdmin(config.admin, environment["ADMIN_TOKEN"]);
+  problems.push(...gateway.problems, ...(admin?.problems ?? []));
   if (config.cache?.store === "valkey" && valkeyUrl === null) {
     problems.push({ setting: "cache.store", rule: "valkey needs VALKEY_URL" });
   }
-  const passThrough = config.auth?.passThrough ?? false;
-  if (passThrough && isEmbedded) {
-    const rule =
-      "needs an HTTP upstream (upstream.url or UPSTREAM_URL): the embedded server has no keys but the gateway's";
-    problems.push({ setting: "auth.passThrough", rule });
-  }
 
   const settings: Settings = {
+    ...gateway.settings,
     host: check(choose("host", "HOST", "host", config.host), readText, "127.0.0.1"),
     port: check(choose("port", "PORT", "port", config.port?.toString()), readPort, 8787),
     publicUrl: check<string | null>(
@@ -99,31 +75,11 @@ export function resolveSettings({ flags, environment, file }: SettingSources): R
     ),
     dataDir: check(choose("data-dir", "DATA_DIR", "dataDir", config.dataDir), readText, ".data"),
     log: check(choose("log", null, "log", config.log), readLogFormat, "pretty"),
-    upstream,
-    upstreamTimeoutMs: config.upstream?.timeoutMs ?? 30_000,
     keyPepper: environment["KEY_PEPPER"] || null,
     valkeyUrl,
-    jwt: jwt?.settings ?? null,
-    passThrough,
-    tenants,
-    corsOrigins,
-    rateLimits: rateLimits.settings,
-    cache: resolveCache(config),
-    auditContent: config.audit?.content ?? false,
     admin: admin?.settings ?? null,
   };
   return problems.length === 0 ? { ok: true, settings } : { ok: false, problems };
-}
-
-function resolveCache({ cache = {} }: ConfigFile): Settings["cache"] {
-  const {
-    enabled = true,
-    store = "memory",
-    maxBytes = 67_108_864,
-    maxEntries = 100_000,
-    statusFor = "everybody",
-  } = cache;
-  return enabled ? { store, maxBytes, maxEntries, statusFor } : null;
 }
 
 type Read<Value> = { readonly ok: true; readonly value: Value } | { readonly ok: false; readonly rule: string };
@@ -149,15 +105,4 @@ function readValkeyUrl(text: string): Read<string> {
 function readLogFormat(text: string): Read<Settings["log"]> {
   const format = logFormats.find((known) => known === text);
   return format === undefined ? { ok: false, rule: "must be pretty or json" } : { ok: true, value: format };
-}
-
-function readUpstream(text: string, config: ConfigFile, apiKey: string | undefined): Read<UpstreamSettings> {
-  const baseUrl = parseUpstreamBaseUrl(text, config.upstream?.allowInsecure ?? false);
-  if (!baseUrl.ok) return baseUrl;
-  const credential = apiKey || null;
-  if (credential !== null && !/^[\x21-\x7e]+$/.test(credential)) {
-    return { ok: false, rule: "needs a LETTA_API_KEY of visible ASCII characters" };
-  }
-  const maxResponseBytes = config.upstream?.maxResponseBytes ?? 8_388_608;
-  return { ok: true, value: { kind: "http", baseUrl: baseUrl.value, credential, maxResponseBytes } };
 }

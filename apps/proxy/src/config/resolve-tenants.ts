@@ -25,25 +25,21 @@ export function resolveTenants(
         rule: "needs an HTTP upstream; the embedded server takes no credential",
       });
     }
-    const credential = readSource(tenant, environment);
+    const { upstream = {}, ...rest } = tenant;
+    const credential = readSource(upstream, environment);
     if (typeof credential === "string") problems.push({ setting: `${setting}.upstream`, rule: credential });
-    const settings: TenantSettings = {
-      credential: typeof credential === "string" ? null : credential,
-      publicName: tenant.publicName ?? null,
-      deviceIds: tenant.deviceIds ?? null,
-      connectionNames: tenant.connectionNames ?? null,
-    };
-    return [name, settings];
+    return [name, { ...defaults, ...rest, credential: typeof credential === "string" ? null : credential }];
   });
   return { tenants: new Map(resolved), problems };
 }
 
+const defaults = { publicName: null, deviceIds: null, connectionNames: null };
+
 /** Where the credential is, or the rule that is broken. */
 function readSource(
-  { upstream }: TenantFile,
+  { credentialEnv: variable, credentialFile: path }: NonNullable<TenantFile["upstream"]>,
   environment: Readonly<Record<string, string | undefined>>,
 ): CredentialSource | string | null {
-  const { credentialEnv: variable, credentialFile: path } = upstream ?? {};
   if (variable !== undefined && path !== undefined) return "must have one of credentialEnv and credentialFile";
   if (path !== undefined) return { kind: "file", path };
   if (variable === undefined) return null;

@@ -62,10 +62,13 @@ export function list<Item>(
   );
 }
 
-/** A whole number within bounds. */
+/** A whole number within bounds, which the check has as members: the JSON Schema for editors tells them too. */
 export function number(minimum: number, maximum: number): v.GenericSchema<unknown, number> {
-  const rule = `must be a whole number from ${minimum} to ${maximum}`;
-  return v.pipe(v.number(), v.integer(rule), v.minValue(minimum, rule), v.maxValue(maximum, rule));
+  const check = v.check(
+    (value: number) => Number.isInteger(value) && value >= minimum && value <= maximum,
+    `must be a whole number from ${minimum} to ${maximum}`,
+  );
+  return v.pipe(v.number(), Object.assign(check, { minimum, maximum }));
 }
 
 /** A schema with the text that editors show. */

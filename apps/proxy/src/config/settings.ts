@@ -3,21 +3,10 @@ import type { UpstreamBaseUrl } from "../upstream/upstream-base-url.ts";
 import type { RateLimitSettings } from "./rate-limit-settings.ts";
 import type { CacheStatusAudience, ClaimPath, LogFormat } from "./config-file.ts";
 
-/** Everything a runtime is told, resolved and checked. */
-export interface Settings {
-  readonly host: string;
-  /** 0 lets the system choose. */
-  readonly port: number;
-  /** Origin and path under which devices and callers reach the proxy; `null` when each request tells. */
-  readonly publicUrl: string | null;
-  readonly dataDir: string;
-  readonly log: LogFormat;
+/** What every gateway is told, wherever it runs, resolved and checked. */
+export interface GatewaySettings {
   readonly upstream: UpstreamSettings;
   readonly upstreamTimeoutMs: number;
-  /** `KEY_PEPPER`; `null` means the file in the data directory. */
-  readonly keyPepper: string | null;
-  /** `VALKEY_URL`: where keys are kept; `null` means SQLite in the data directory. It may hold a password and is never shown. */
-  readonly valkeyUrl: string | null;
   /** Tokens that are accepted beside gateway keys; `null` means none. */
   readonly jwt: JwtSettings | null;
   /** Whether callers may bring their own key of the upstream. */
@@ -30,6 +19,21 @@ export interface Settings {
   readonly rateLimits: RateLimitSettings;
   /** How answers to reads are kept; `null`: not at all. */
   readonly cache: CacheSettings | null;
+}
+
+/** Everything a process is told: what every gateway is, and what needs a machine. */
+export interface Settings extends GatewaySettings {
+  readonly host: string;
+  /** 0 lets the system choose. */
+  readonly port: number;
+  /** Origin and path under which devices and callers reach the proxy; `null` when each request tells. */
+  readonly publicUrl: string | null;
+  readonly dataDir: string;
+  readonly log: LogFormat;
+  /** `KEY_PEPPER`; `null` means the file in the data directory. */
+  readonly keyPepper: string | null;
+  /** `VALKEY_URL`: where keys are kept; `null` means SQLite in the data directory. It may hold a password and is never shown. */
+  readonly valkeyUrl: string | null;
   /** A listener of its own for the administration of keys; `null`: the main one has it. */
   readonly admin: AdminSettings | null;
 }

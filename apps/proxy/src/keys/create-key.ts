@@ -2,7 +2,7 @@ import type { EnvironmentMode, Scope } from "@letta-environments/schema";
 import { generateKey, generateKeyId } from "../auth/key-format.ts";
 import type { Digests, Pepper, RandomBytes } from "../ports.ts";
 import type { KeyRateLimits } from "./key-rate-limit.ts";
-import type { KeyRecord, KeySecret } from "./key-record.ts";
+import { type KeyRecord, type KeySecret, unrestricted } from "./key-record.ts";
 
 /** What a new key may do and for whom; an absent member restricts nothing. */
 export interface KeyRequest {
@@ -40,20 +40,11 @@ export function createKey(request: KeyRequest, nowMs: number, mint: KeyMint): Mi
   const id = generateKeyId(mint.randomBytes);
   const { key, secret } = mintSecret(id, nowMs, mint);
   const record: KeyRecord = {
+    ...unrestricted,
+    ...request,
     id,
-    name: request.name,
-    description: request.description ?? null,
     owner: request.owner ?? request.name,
-    tenant: request.tenant,
-    scopes: request.scopes,
-    deviceIds: request.deviceIds ?? null,
-    connectionNames: request.connectionNames ?? null,
-    agentIds: request.agentIds ?? null,
-    maxMode: request.maxMode ?? null,
-    shared: request.shared ?? false,
-    rateLimits: request.rateLimits ?? null,
     createdAt: nowMs,
-    expiresAt: request.expiresAt ?? null,
     revokedAt: null,
     disabledAt: null,
     secrets: [secret],

@@ -21,6 +21,6 @@ export function exactObject<const Entries extends v.ObjectEntries>(
         addIssue({ message: unknownRule(key), path: [{ type: "unknown", origin: "key", input, key, value }] });
       }
     }),
-    v.object(entries),
+    v.looseObject(entries),
   );
 }

@@ -43,3 +43,18 @@ export interface KeySecret {
   readonly createdAt: number;
   readonly expiresAt: number | null;
 }
+
+/** The members of a key that restrict it or describe it further, where none of them does. */
+export const unrestricted: Pick<
+  KeyRecord,
+  "description" | "deviceIds" | "connectionNames" | "agentIds" | "maxMode" | "shared" | "rateLimits" | "expiresAt"
+> = {
+  description: null,
+  deviceIds: null,
+  connectionNames: null,
+  agentIds: null,
+  maxMode: null,
+  shared: false,
+  rateLimits: null,
+  expiresAt: null,
+};

@@ -1,6 +1,7 @@
 /** The rules for what stands in a key, wherever it is asked for: on the command line or over HTTP. */
 import { ceilingModes, type EnvironmentMode, IdentifierSchema, type Scope, scopes } from "@letta-environments/schema";
 import * as v from "valibot";
+import { oneOf } from "../one-of.ts";
 import { isTenantName, tenantRule } from "../config/resolve-jwt.ts";
 import type { KeyPatch } from "./change-key.ts";
 import type { KeyRequest } from "./create-key.ts";
@@ -33,15 +34,12 @@ const TextSchema = v.pipe(
 const TenantSchema = v.pipe(v.string(), v.check(isTenantName, `${tenantRule}: 1 to 128 of A-Z a-z 0-9 . _ ~ : -`));
 
 const ScopesSchema: v.GenericSchema<unknown, readonly Scope[]> = v.pipe(
-  v.array(v.picklist(scopes, `must be one of ${scopes.join(", ")}`)),
+  v.array(oneOf(scopes)),
   v.minLength(1, "must not be empty"),
   v.transform((wanted) => scopes.filter((scope) => wanted.includes(scope))),
 );
 
-const ModeSchema: v.GenericSchema<unknown, EnvironmentMode> = v.picklist(
-  ceilingModes,
-  `must be one of ${ceilingModes.join(", ")}`,
-);
+const ModeSchema: v.GenericSchema<unknown, EnvironmentMode> = oneOf(ceilingModes);
 
 function whole(rule: string): v.GenericSchema<number, number> {
   return v.pipe(
@@ -68,7 +66,10 @@ const MeasureSchema = v.pipe(
 function rateLimits<Measure>(
   measure: v.GenericSchema<unknown, Measure>,
 ): v.GenericSchema<unknown, Readonly<Record<string, Measure>>> {
-  const name = v.pipe(v.string(), v.regex(/^[\x20-\x7e]{1,64}$/, "must be named by a policy"));
+  const name = v.pipe(
+    v.string(),
+    v.check((text) => /^[\x20-\x7e]{1,64}$/.test(text), "must be named by a policy"),
+  );
   return v.pipe(
     v.record(name, measure, "must be an object"),
     v.check((limits) => Object.keys(limits).length <= maxMeasures, `must have at most ${maxMeasures} entries`),
@@ -134,8 +135,8 @@ export const RotationSchema: v.GenericSchema<unknown, Rotation> = exactObject(
     overlapMs: v.exactOptional(
       v.pipe(
         whole("must be whole milliseconds"),
-        v.minValue(0, "must not be negative"),
-        v.maxValue(maxDurationMs, "must be at most a hundred years"),
+        v.check((value) => value >= 0, "must not be negative"),
+        v.check((value) => value <= maxDurationMs, "must be at most a hundred years"),
       ),
       defaultOverlapMs,
     ),

@@ -1,10 +1,14 @@
 /** Records of keys as stores keep them: JSON by id. */
 import { ceilingModes, type EnvironmentMode, type Scope } from "@letta-environments/schema";
 import * as v from "valibot";
-import type { KeyRecord } from "./key-record.ts";
+import { parseJson } from "../parse-json.ts";
+import { type KeyRecord, unrestricted } from "./key-record.ts";
 import { KeyRecordDamagedError } from "./key-record-damaged-error.ts";
 
-const TimeSchema = v.pipe(v.number(), v.finite());
+const TimeSchema = v.pipe(
+  v.number(),
+  v.check((time: number) => Number.isFinite(time)),
+);
 const EndSchema = v.nullable(TimeSchema);
 const ListSchema = v.nullable(v.array(v.string()));
 
@@ -12,21 +16,21 @@ const ListSchema = v.nullable(v.array(v.string()));
 const KeyRecordSchema = v.looseObject({
   id: v.string(),
   name: v.string(),
-  description: v.optional(v.nullable(v.string()), null),
+  description: v.exactOptional(v.nullable(v.string()), null),
   owner: v.string(),
   tenant: v.string(),
   // A scope that this version does not know allows nothing; a ceiling that it does not know could not be kept.
   scopes: v.array(v.custom<Scope>((scope) => typeof scope === "string")),
   deviceIds: ListSchema,
-  connectionNames: v.optional(ListSchema, null),
-  agentIds: v.optional(ListSchema, null),
-  maxMode: v.optional(v.nullable(v.picklist<readonly EnvironmentMode[]>(ceilingModes)), null),
+  connectionNames: v.exactOptional(ListSchema, null),
+  agentIds: v.exactOptional(ListSchema, null),
+  maxMode: v.exactOptional(v.nullable(v.picklist<readonly EnvironmentMode[]>(ceilingModes)), null),
   shared: v.boolean(),
-  rateLimits: v.optional(v.nullable(v.record(v.string(), v.string())), null),
+  rateLimits: v.exactOptional(v.nullable(v.record(v.string(), v.string())), null),
   createdAt: TimeSchema,
   expiresAt: EndSchema,
   revokedAt: EndSchema,
-  disabledAt: v.optional(EndSchema, null),
+  disabledAt: v.exactOptional(EndSchema, null),
   secrets: v.array(
     v.looseObject({ digest: v.string(), pepperId: v.string(), createdAt: TimeSchema, expiresAt: EndSchema }),
   ),
@@ -54,31 +58,17 @@ export function changeKeyRecord(id: string, json: string, change: (record: KeyRe
 
 function damagedRecord(id: string): KeyRecord {
   return {
+    ...unrestricted,
     id,
     name: "damaged record",
-    description: null,
     owner: "",
     tenant: "",
     scopes: [],
     deviceIds: [],
-    connectionNames: null,
     agentIds: [],
-    maxMode: null,
-    shared: false,
-    rateLimits: null,
     createdAt: 0,
-    expiresAt: null,
     revokedAt: null,
     disabledAt: null,
     secrets: [],
   };
-}
-
-/** The failure of a parser quotes what it could not parse, so it goes no further. */
-function parseJson(json: string): unknown {
-  try {
-    return JSON.parse(json);
-  } catch {
-    return null;
-  }
 }

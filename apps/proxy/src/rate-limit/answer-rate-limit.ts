@@ -6,6 +6,7 @@ import {
   problemResponse,
 } from "@letta-environments/schema";
 import * as v from "valibot";
+import { oneOf } from "../one-of.ts";
 import type { GatewayPrincipal } from "../auth/gateway-principal.ts";
 import type { GatewayRequest } from "../gateway-request.ts";
 import { exactObject } from "../keys/exact-object.ts";
@@ -26,7 +27,7 @@ const askable = [
 
 const QuerySchema = exactObject(
   {
-    operation: v.exactOptional(v.picklist(askable, `must be one of ${askable.join(", ")}`), "listEnvironments"),
+    operation: v.exactOptional(oneOf(askable), "listEnvironments"),
     deviceId: v.exactOptional(IdentifierSchema),
   },
   () => "is not a parameter of the rate limits",

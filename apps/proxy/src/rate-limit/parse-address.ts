@@ -30,30 +30,15 @@ function parseIpv4(text: string): readonly number[] | null {
   return octets.every((octet) => octet <= 255) ? octets : null;
 }
 
+/** Which texts are addresses is the URL parser's to tell, which writes them in one form (RFC 5952). */
 function parseIpv6(text: string): readonly number[] | null {
-  const zone = text.indexOf("%");
-  if (zone === text.length - 1 && zone !== -1) return null;
-  const halves = (zone === -1 ? text : text.slice(0, zone)).split("::");
-  if (halves.length > 2) return null;
-  const isCompressed = halves.length === 2;
-  const head = readGroups(halves[0] ?? "", !isCompressed);
-  const tail = readGroups(halves[1] ?? "", true);
-  if (head === null || tail === null) return null;
-  const missing = 8 - head.length - tail.length;
-  if (isCompressed ? missing < 1 : missing !== 0) return null;
-  return [...head, ...Array.from({ length: missing }, () => 0), ...tail];
+  const [, address] = /^([0-9a-f:.]+)(?:%.+)?$/is.exec(text) ?? [];
+  const host = address === undefined ? undefined : URL.parse(`http://[${address}]`)?.hostname;
+  if (host === undefined) return null;
+  const [head = [], tail = []] = host.slice(1, -1).split("::").map(readGroups);
+  return [...head, ...Array.from({ length: 8 - head.length - tail.length }, () => 0), ...tail];
 }
 
-/** Groups between colons; the last ones may be written as an IPv4 address where `mayEndDotted`. */
-function readGroups(text: string, mayEndDotted: boolean): readonly number[] | null {
-  if (text === "") return [];
-  const parts = text.split(":");
-  const last = parts.at(-1) ?? "";
-  const octets = mayEndDotted ? parseIpv4(last) : null;
-  const hex = octets === null ? parts : parts.slice(0, -1);
-  if (hex.some((part) => !/^[0-9a-f]{1,4}$/i.test(part))) return null;
-  const groups = hex.map((part) => Number.parseInt(part, 16));
-  if (octets === null) return groups;
-  const [first = 0, second = 0, third = 0, fourth = 0] = octets;
-  return [...groups, first * 256 + second, third * 256 + fourth];
+function readGroups(text: string): readonly number[] {
+  return text === "" ? [] : text.split(":").map((group) => Number.parseInt(group, 16));
 }

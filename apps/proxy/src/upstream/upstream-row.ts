@@ -23,7 +23,7 @@ const UpstreamRowSchema = v.looseObject({
   id: v.string(),
   deviceId: v.string(),
   connectionName: v.string(),
-  connectionId: v.optional(v.nullable(v.string())),
+  connectionId: v.exactOptional(v.nullable(v.string())),
 });
 
 const UpstreamListSchema = v.looseObject({

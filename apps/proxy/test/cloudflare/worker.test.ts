@@ -8,6 +8,7 @@ import { linkHash } from "../../src/audit/chain.ts";
 import { leadMs } from "../../src/cache/create-flight-desk.ts";
 import { ask } from "../runtimes/use-gateway.ts";
 import { administerKeys, launchWorker, workerSecrets } from "../runtimes/workerd-launcher.ts";
+import { createTestIssuer, type TestIssuer, testJwtSettings } from "../support/test-issuer.ts";
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
@@ -28,20 +29,27 @@ let upstream: FakeUpstream;
 let server: TestHarness;
 let url: string;
 let answerAfterMs = 0;
+let issuer: TestIssuer;
 
 beforeAll(async () => {
+  issuer = await createTestIssuer();
+  const keySet: unknown = JSON.parse(await issuer.fetchJwks("", new AbortController().signal));
   upstream = await createFakeUpstream((request, response) => {
     const body =
-      request.method === "POST"
-        ? { success: true, message: "Message sent." }
-        : request.target.startsWith("/v1/environments?") || request.target === "/v1/environments"
-          ? { connections: [row], hasNextPage: false }
-          : row;
+      request.target === "/jwks"
+        ? keySet
+        : request.method === "POST"
+          ? { success: true, message: "Message sent." }
+          : request.target.startsWith("/v1/environments?") || request.target === "/v1/environments"
+            ? { connections: [row], hasNextPage: false }
+            : row;
     setTimeout(() => {
       response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(body));
     }, answerAfterMs);
   });
+  const { issuer: name, audience, algorithms } = testJwtSettings;
   const config = {
+    auth: { jwt: { issuer: name, audience, algorithms, jwksUrl: `${upstream.url}/jwks`, tenant: "default" } },
     rateLimits: { policies: { daily: { per: ["tenant"], limit: 1_000, windowMs: 86_400_000 } } },
   };
   ({ server, url } = await launchWorker({ UPSTREAM_URL: upstream.url, PROXY_CONFIG: JSON.stringify(config) }));
@@ -85,6 +93,20 @@ test("a caller that leads and goes away holds nobody up: those who wait with it 
   // Well before anybody is taken for gone because it said nothing.
   expect(performance.now() - startedAt).toBeLessThan(leadMs / 2);
   expect(upstream.seen.length - before).toBeLessThanOrEqual(2);
+});
+
+test("a signed token is accepted with what verifies it as it was built, and a forged or expired one is refused", async () => {
+  const nowMs = Date.now();
+  const token = await issuer.sign(nowMs);
+  expect((await ask(url, "/v1/environments", { key: token })).status).toBe(200);
+  const [header = "", , signature = ""] = token.split(".");
+  const claims = Buffer.from(JSON.stringify({ sub: "other" })).toString("base64url");
+  const foreign = await (await createTestIssuer()).sign(nowMs);
+  const expired = await issuer.sign(nowMs, { claims: { exp: Math.floor(nowMs / 1_000) - 60 } });
+  for (const key of [`${header}.${claims}.${signature}`, `${token.slice(0, -8)}AAAAAAAA`, foreign, expired]) {
+    const refused = await ask(url, "/v1/environments", { key });
+    expect([refused.status, refused.json]).toMatchObject([401, { errorCode: "invalid_key" }]);
+  }
 });
 
 test("a revoked key is refused within five seconds, also by an isolate that only ever knew it as good", async () => {

@@ -1,15 +1,15 @@
 import type { ExchangeTimes } from "../decide/age.ts";
 import { prepareAnswer } from "../decide/prepare-answer.ts";
 import type { StoredResponse } from "../decide/stored-response.ts";
-import { appendCacheStatus, type ForwardReason, formatCacheStatus } from "../fields/cache-status.ts";
+import { appendCacheStatus } from "../fields/cache-status.ts";
 import { withoutConnectionFields } from "../fields/connection-fields.ts";
-import type { FlightOutcome } from "../ports.ts";
 import type { CacheAnswer, CacheReport } from "./cache-answer.ts";
 import { type CacheContext, changeStore, keyOf } from "./cache-context.ts";
 import { type Exchange, type Exchanged, forwardReasonOf } from "./exchange-subject.ts";
 import type { LoggedFlight } from "./flight-log.ts";
-import { describesResource, isShareable, spoilsStored } from "./judge-outcome.ts";
-import { storeAnswer, type StoreVerdict } from "./store-answer.ts";
+import { describesResource, outcomeOf, spoilsStored } from "./judge-outcome.ts";
+import { receivedStatus } from "./received-status.ts";
+import { storeAnswer } from "./store-answer.ts";
 import type { UnreadBody, UpstreamAnswer } from "./upstream.ts";
 
 /** An answer that came in full. It is stored if it may be; else it shows, as a success does, that the one stored before is over. */
@@ -28,7 +28,7 @@ export async function answerReceived<Unread extends UnreadBody>(
     await changeStore(context, "store-delete", () => context.store.delete(keyOf(request)));
 
   const isRevalidation = decision.kind === "revalidate";
-  const entry = receivedStatus(context, forwardReasonOf(decision), received.status, verdict, isCollapsed);
+  const entry = receivedStatus(context.name, forwardReasonOf(decision), received.status, verdict, isCollapsed);
   const report: CacheReport = { outcome: "fetched", reason: decision.reason, refusal, isCollapsed };
   // The client's own conditions and range did not travel where something stored was asked about, so they are judged here.
   const answer =
@@ -36,19 +36,6 @@ export async function answerReceived<Unread extends UnreadBody>(
       ? { ...prepareAnswer(request, asReceived(stored, received), null, times.receivedAtMs, entry), report }
       : passOn(received, entry, report);
   return { answer, outcome: outcomeOf(verdict, received.status) };
-}
-
-/** Our entry for an answer of the upstream. */
-export function receivedStatus(
-  { name }: CacheContext,
-  forward: ForwardReason,
-  forwardStatus: number,
-  { stored, refusal }: StoreVerdict,
-  isCollapsed: boolean | null,
-): string {
-  const isStored = stored !== null && refusal === null;
-  const ttlSeconds = isStored ? Math.floor((stored.freshForMs - stored.initialAgeMs) / 1_000) : null;
-  return formatCacheStatus(name, { forward, forwardStatus, ttlSeconds, isStored, isCollapsed, detail: refusal });
 }
 
 /** An answer as it came, but for what belonged to the connection to the upstream. */
@@ -68,12 +55,4 @@ function asReceived(
   { headers }: { readonly headers: UpstreamAnswer["headers"] },
 ): StoredResponse {
   return { ...stored, body: stored.body, headers: { ...stored.headers, ...withoutConnectionFields(headers) } };
-}
-
-/** A refusal of one client, or an error, says nothing of what the next one gets. */
-function outcomeOf({ stored, refusal }: StoreVerdict, status: number): FlightOutcome {
-  if (refusal === null && stored !== null && isShareable(stored)) return "stored";
-  // What changed meanwhile says nothing about whom an answer is for: somebody else asks again.
-  if (refusal === "outdated") return "failed";
-  return describesResource(status) ? "unshared" : "failed";
 }

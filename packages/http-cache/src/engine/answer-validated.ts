@@ -12,7 +12,7 @@ import { type CacheContext, changeStore, keyOf } from "./cache-context.ts";
 import { type Exchange, type Exchanged, forwardReasonOf } from "./exchange-subject.ts";
 import type { LoggedFlight } from "./flight-log.ts";
 import { isShareable, spoilsStored } from "./judge-outcome.ts";
-import { putUnlessOutdated } from "./store-answer.ts";
+import { putUnlessOutdated } from "./put-unless-outdated.ts";
 import type { UnreadBody } from "./upstream.ts";
 
 /** The stored answer, freshened by a 304 (RFC 9111, 4.3.4). It is stored anew if it still may be. */
@@ -30,7 +30,7 @@ export async function answerValidated<Unread extends UnreadBody>(
   const freshness = freshnessOf(head, directives, policy, times.receivedAtMs);
   const updated = toStoredResponse(request, head, stored.body, directives, freshness, times, policy);
   let refusal: StoreRefusal | null = refusalToStore(request, head, directives, freshness, policy);
-  if (refusal === null) refusal = await putUnlessOutdated(context, request, updated, flight);
+  if (refusal === null) refusal = await putUnlessOutdated(context, keyOf(request), updated, flight);
   else if (spoilsStored(refusal))
     await changeStore(context, "store-delete", () => context.store.delete(keyOf(request)));
 

@@ -8,16 +8,24 @@ import type { FlightLog } from "./flight-log.ts";
 /** What went wrong beside the answer, which the client gets all the same. */
 export type CacheTrouble = "store-get" | "store-put" | "store-delete" | "background";
 
+/** What changes of a store need. */
+export interface StoreContext {
+  readonly store: CacheStore;
+  readonly onTrouble: (trouble: CacheTrouble, cause: unknown) => void;
+}
+
+/** What every cache over a store shares. */
+export interface FlightContext extends StoreContext {
+  readonly coalescer: Coalescer;
+  readonly flights: FlightLog;
+}
+
 /** Everything that the steps of a cache share. */
-export interface CacheContext {
+export interface CacheContext extends FlightContext {
   readonly name: string;
   readonly policy: CachePolicy;
-  readonly store: CacheStore;
   readonly clock: Clock;
-  readonly coalescer: Coalescer;
   readonly background: Background;
-  readonly flights: FlightLog;
-  readonly onTrouble: (trouble: CacheTrouble, cause: unknown) => void;
 }
 
 /** The key of a request's resource. */
@@ -28,7 +36,7 @@ export function keyOf(request: CacheRequest): string {
 const nothing: readonly StoredResponse[] = [];
 
 /** What is stored under a key; nothing when the store fails, since a cache that cannot remember still answers. */
-export function readStore({ store, onTrouble }: CacheContext, key: string): MaybePromise<readonly StoredResponse[]> {
+export function readStore({ store, onTrouble }: StoreContext, key: string): MaybePromise<readonly StoredResponse[]> {
   const fail = (cause: unknown): readonly StoredResponse[] => {
     onTrouble("store-get", cause);
     return nothing;
@@ -43,7 +51,7 @@ export function readStore({ store, onTrouble }: CacheContext, key: string): Mayb
 
 /** Changes the store; false when it fails. */
 export async function changeStore(
-  { onTrouble }: CacheContext,
+  { onTrouble }: Pick<StoreContext, "onTrouble">,
   trouble: CacheTrouble,
   change: () => MaybePromise<void>,
 ): Promise<boolean> {

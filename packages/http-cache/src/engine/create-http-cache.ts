@@ -7,6 +7,7 @@ import type { StoreRefusal } from "../decide/refusal-to-store.ts";
 import { type CacheTarget, cacheKey, groupKey } from "../keys/cache-key.ts";
 import type { Background, CacheStore, Clock, Coalescer, MaybePromise } from "../ports.ts";
 import { noCoalescing } from "../coalesce/no-coalescing.ts";
+import { checkToken } from "../fields/check-token.ts";
 import { answerHit, answerUnsatisfied } from "./answer-hit.ts";
 import type { CacheAnswer } from "./cache-answer.ts";
 import { type CacheContext, type CacheTrouble, keyOf, readStore } from "./cache-context.ts";
@@ -130,7 +131,7 @@ export function createHttpCache(options: HttpCacheOptions): HttpCache {
 
 function createContext(options: HttpCacheOptions): CacheContext {
   const { store, clock, coalescer = noCoalescing, name = "http-cache" } = options;
-  if (!/^[A-Za-z*][!#$%&'*+\-.^_`|~0-9A-Za-z:/]*$/.test(name)) throw new TypeError(`No token: ${name}`);
+  checkToken(name);
   return {
     name,
     policy: createPolicy(options.policy),

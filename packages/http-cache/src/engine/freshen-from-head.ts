@@ -9,7 +9,7 @@ import { headAgrees, mergeHeaders } from "../decide/validation.ts";
 import { type CacheContext, changeStore, keyOf } from "./cache-context.ts";
 import type { LoggedFlight } from "./flight-log.ts";
 import { describesResource, spoilsStored } from "./judge-outcome.ts";
-import { putUnlessOutdated } from "./store-answer.ts";
+import { putUnlessOutdated } from "./put-unless-outdated.ts";
 
 /**
  * Updates what is stored for GET by the answer to a HEAD that went upstream, or forgets it when the two do not agree (RFC 9111, 4.3.5). An error tells
@@ -36,5 +36,5 @@ export async function freshenFromHead(
     return;
   }
   const updated = toStoredResponse(asGet, head, stored.body, directives, freshness, times, policy);
-  await putUnlessOutdated(context, request, updated, flight);
+  await putUnlessOutdated(context, keyOf(request), updated, flight);
 }

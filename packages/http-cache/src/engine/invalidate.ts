@@ -2,16 +2,16 @@ import { invalidatedGroups } from "../decide/cache-groups.ts";
 import type { CacheRequest, ResponseHead } from "../decide/cache-request.ts";
 import { invalidatedUrls } from "../decide/invalidated-urls.ts";
 import { cacheKey } from "../keys/cache-key.ts";
-import { type CacheContext, changeStore, keyOf } from "./cache-context.ts";
+import { type CacheContext, changeStore, type FlightContext, keyOf } from "./cache-context.ts";
 
 /** Forgets a resource, also for the requests that are with the origin now. */
-export async function invalidateKey(context: CacheContext, key: string): Promise<void> {
+export async function invalidateKey(context: FlightContext, key: string): Promise<void> {
   context.flights.invalidateKey(key);
   await changeStore(context, "store-delete", () => context.store.delete(key));
 }
 
 /** Forgets the answers of a group, also those that are on their way. */
-export async function invalidateGroupKey(context: CacheContext, group: string): Promise<void> {
+export async function invalidateGroupKey(context: FlightContext, group: string): Promise<void> {
   context.flights.invalidateGroup(group);
   await changeStore(context, "store-delete", () => context.store.deleteGroup(group));
 }

@@ -1,9 +1,10 @@
 import { errorStatuses } from "../decide/stale-on-error.ts";
-import { passOn, receivedStatus } from "./answer-received.ts";
+import { passOn } from "./answer-received.ts";
 import type { CacheAnswer } from "./cache-answer.ts";
 import { type CacheContext, keyOf } from "./cache-context.ts";
 import { type Exchange, forwardReasonOf } from "./exchange-subject.ts";
 import { freshenFromHead } from "./freshen-from-head.ts";
+import { receivedStatus } from "./received-status.ts";
 import { standIn } from "./stand-in.ts";
 import type { UnreadBody, UpstreamAnswer } from "./upstream.ts";
 
@@ -33,7 +34,7 @@ export async function passHead<Unread extends UnreadBody>(
     const times = { requestedAtMs, receivedAtMs: context.clock.now() };
     if (stored !== null) await freshenFromHead(context, request, stored, answer, times, flight);
     const status = receivedStatus(
-      context,
+      context.name,
       forwardReasonOf(decision),
       answer.status,
       { stored: null, refusal: "method" },

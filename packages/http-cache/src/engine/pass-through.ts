@@ -3,8 +3,9 @@ import type { BypassReason } from "../decide/decision.ts";
 import { isUnsafe } from "../decide/invalidated-urls.ts";
 import type { CacheAnswer } from "./cache-answer.ts";
 import { type CacheContext, keyOf } from "./cache-context.ts";
-import { passOn, receivedStatus } from "./answer-received.ts";
+import { passOn } from "./answer-received.ts";
 import { invalidateAfter } from "./invalidate.ts";
+import { receivedStatus } from "./received-status.ts";
 import { storeAnswer, type StoreVerdict } from "./store-answer.ts";
 import type { Forward, UnreadBody } from "./upstream.ts";
 
@@ -30,7 +31,7 @@ export async function passThrough<Unread extends UnreadBody>(
         verdict = await storeAnswer(context, request, answer, times, { isOutdated: () => false, end: () => undefined });
     }
     const { refusal } = verdict;
-    const entry = receivedStatus(context, reason === "method" ? "method" : "bypass", answer.status, verdict, null);
+    const entry = receivedStatus(context.name, reason === "method" ? "method" : "bypass", answer.status, verdict, null);
     return passOn(answer, entry, { outcome: "bypassed", reason, refusal, isCollapsed: null });
   } finally {
     flight.end();

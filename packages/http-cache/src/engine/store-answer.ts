@@ -5,8 +5,9 @@ import { readResponseDirectives } from "../decide/response-directives.ts";
 import { refusalToStore, type StoreRefusal } from "../decide/refusal-to-store.ts";
 import type { StoredResponse } from "../decide/stored-response.ts";
 import { toStoredResponse } from "../decide/to-stored-response.ts";
-import { type CacheContext, changeStore, keyOf } from "./cache-context.ts";
+import { type CacheContext, keyOf } from "./cache-context.ts";
 import type { LoggedFlight } from "./flight-log.ts";
+import { putUnlessOutdated } from "./put-unless-outdated.ts";
 import type { UnreadBody, UpstreamAnswer } from "./upstream.ts";
 
 /** What became of an answer that might be stored. */
@@ -35,23 +36,7 @@ export async function storeAnswer<Unread extends UnreadBody>(
   if (body === null || body.length > policy.maxBodyBytes) return { stored: null, refusal: "too-large" };
   const stored = toStoredResponse(request, answer, body, directives, freshness, times, policy);
   if (isIncomplete(answer, body)) return { stored, refusal: "incomplete" };
-  return { stored, refusal: await putUnlessOutdated(context, request, stored, flight) };
-}
-
-/** Puts what may be stored, unless a change came in between. */
-export async function putUnlessOutdated(
-  context: CacheContext,
-  request: CacheRequest,
-  stored: StoredResponse,
-  flight: LoggedFlight,
-): Promise<StoreRefusal | null> {
-  if (flight.isOutdated(stored.groups)) return "outdated";
-  const key = keyOf(request);
-  if (!(await changeStore(context, "store-put", () => context.store.put(key, stored)))) return "store-failed";
-  // A change that came while a store elsewhere was writing would be undone by it.
-  if (!flight.isOutdated(stored.groups)) return null;
-  await changeStore(context, "store-delete", () => context.store.delete(key));
-  return "outdated";
+  return { stored, refusal: await putUnlessOutdated(context, keyOf(request), stored, flight) };
 }
 
 function refusalByLength({ headers }: ResponseHead, maxBodyBytes: number): StoreRefusal | null {

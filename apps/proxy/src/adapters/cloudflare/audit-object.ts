@@ -1,6 +1,7 @@
 import { DurableObject, type DurableObjectContext } from "cloudflare:workers";
 import type { AuditEntry } from "../../audit/audit-entry.ts";
 import type { OpenAuditLog } from "../../audit/audit-log.ts";
+import { openObjectAuditLog } from "./open-object-audit-log.ts";
 
 /** What the gateway asks of {@link AuditObject}, as it is called from elsewhere. */
 export interface AuditObjectStub {
@@ -34,7 +35,6 @@ export class AuditObject extends DurableObject<AuditObjectBindings> {
 
   async #open(): Promise<OpenAuditLog> {
     try {
-      const { openObjectAuditLog } = await import("./open-object-audit-log.ts");
       return await openObjectAuditLog(this.#context.storage, this.env.KEY_PEPPER ?? "");
     } catch (cause) {
       this.#opening = null;

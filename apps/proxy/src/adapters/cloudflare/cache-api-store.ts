@@ -1,6 +1,6 @@
-import { type CacheStore, encodeKey, isSameVariant, type StoredResponse } from "@letta-environments/http-cache";
+import { type CacheStore, encodeKey, type StoredResponse } from "@letta-environments/http-cache";
 import type { Clock, Sha256 } from "@letta-environments/platform";
-import { decodeEntry, encodeEntry, type StampedResponse } from "./cache-entry.ts";
+import { decodeEntry, encodeEntry } from "./cache-entry.ts";
 
 /** What is used of a cache of the Cache API; `caches.open(...)` gives one. */
 export interface WebCache {
@@ -21,8 +21,6 @@ export interface CacheApiStoreOptions {
 
 /** Under this host nobody can be asked for anything (RFC 6761 section 6.4). */
 const origin = "https://letta-gateway.invalid";
-/** Variants of one resource; one more forgets the oldest. */
-const maxVariants = 32;
 /** Longest time that anything is kept, in seconds: a year, and for stamps a day, since without its stamps an answer is of no use. */
 const maxKeepSeconds = 31_536_000;
 const stampSeconds = 86_400;
@@ -30,11 +28,12 @@ const stampSeconds = 86_400;
 /**
  * Answers in the Cache API of a Cloudflare data centre. There is no way to delete a group in it, so each resource and each group has a stamp, an
  * entry of its own, and an answer holds the stamps of its time: forgetting a group takes its stamp away, and an answer whose stamp is gone or another
- * is none. That holds at once in the data centre where it was asked for; elsewhere answers end with their own time.
+ * is none. That holds at once in the data centre where it was asked for; elsewhere answers end with their own time. Of a resource the last answer is
+ * kept, whatever it varies by.
  */
 export function createCacheApiStore(options: CacheApiStoreOptions): CacheStore {
   const { openCache, clock, sha256, newStamp } = options;
-  const answersUrl = (key: string): string => `${origin}/answers/${sha256(key)}`;
+  const answerUrl = (key: string): string => `${origin}/answers/${sha256(key)}`;
   const resourceStampUrl = (key: string): string => `${origin}/stamps/${sha256(encodeKey(["resource", key]))}`;
   const groupStampUrl = (group: string): string => `${origin}/stamps/${sha256(encodeKey(["group", group]))}`;
   const stampUrls = (key: string, { groups }: StoredResponse): readonly string[] => [
@@ -47,21 +46,6 @@ export function createCacheApiStore(options: CacheApiStoreOptions): CacheStore {
     return found === undefined ? null : found.text();
   }
 
-  /** Answers whose stamps are what they were, and whose time is not over. Each stamp is read once. */
-  async function readLiving(cache: WebCache, key: string): Promise<readonly StampedResponse[]> {
-    const found = await cache.match(answersUrl(key));
-    if (found === undefined) return [];
-    const nowMs = clock.now();
-    const answers = decodeEntry(new Uint8Array(await found.arrayBuffer())).filter(
-      ({ response }) => response.keepUntilMs > nowMs,
-    );
-    const urls = [...new Set(answers.flatMap(({ response }) => stampUrls(key, response)))];
-    const stamps = new Map(await Promise.all(urls.map(async (url) => [url, await readStamp(cache, url)] as const)));
-    return answers.filter(({ response, stamps: own }) =>
-      stampUrls(key, response).every((url, index) => own[index] !== undefined && stamps.get(url) === own[index]),
-    );
-  }
-
   async function stampOf(cache: WebCache, url: string): Promise<string> {
     const present = await readStamp(cache, url);
     if (present !== null) return present;
@@ -72,24 +56,27 @@ export function createCacheApiStore(options: CacheApiStoreOptions): CacheStore {
 
   return {
     async get(key) {
-      return (await readLiving(await openCache(), key)).map(({ response }) => response);
+      const cache = await openCache();
+      const found = await cache.match(answerUrl(key));
+      if (found === undefined) return [];
+      const { response, stamps } = decodeEntry(new Uint8Array(await found.arrayBuffer()));
+      if (!(response.keepUntilMs > clock.now())) return [];
+      const present = await Promise.all(stampUrls(key, response).map((url) => readStamp(cache, url)));
+      return present.every((stamp, index) => stamp !== null && stamp === stamps[index]) ? [response] : [];
     },
     async put(key, response) {
       const cache = await openCache();
       // The stamps first: what is forgotten from here on takes this answer with it.
       const stamps = await Promise.all(stampUrls(key, response).map((url) => stampOf(cache, url)));
-      const others = (await readLiving(cache, key)).filter((other) => !isSameVariant(other.response, response));
-      const answers = [...others.slice(-(maxVariants - 1)), { response, stamps }];
-      const untilMs = Math.max(...answers.map((answer) => answer.response.keepUntilMs));
-      const keepSeconds = Math.ceil((untilMs - clock.now()) / 1_000);
+      const keepSeconds = Math.ceil((response.keepUntilMs - clock.now()) / 1_000);
       if (keepSeconds <= 0) return;
       const headers = { "cache-control": `max-age=${Math.min(keepSeconds, maxKeepSeconds)}` };
-      await cache.put(answersUrl(key), new Response(encodeEntry(answers), { headers }));
+      await cache.put(answerUrl(key), new Response(encodeEntry({ response, stamps }), { headers }));
     },
     async delete(key) {
       const cache = await openCache();
       // The stamp too: a put that is under way has read what is deleted here.
-      await Promise.all([cache.delete(resourceStampUrl(key)), cache.delete(answersUrl(key))]);
+      await Promise.all([cache.delete(resourceStampUrl(key)), cache.delete(answerUrl(key))]);
     },
     async deleteGroup(group) {
       await (await openCache()).delete(groupStampUrl(group));

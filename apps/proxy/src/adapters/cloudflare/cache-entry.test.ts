@@ -22,7 +22,7 @@ function answer(body: Uint8Array, name: string): StoredResponse {
   };
 }
 
-test("what is read is what was written, with every byte of every body", () => {
+test("what is read is what was written, with every byte of the body", () => {
   const answers = [
     {
       response: answer(
@@ -34,8 +34,11 @@ test("what is read is what was written, with every byte of every body", () => {
     { response: answer(new Uint8Array(), "empty"), stamps: [] },
     { response: answer(new TextEncoder().encode("last"), "last"), stamps: ["c"] },
   ];
-  const read = decodeEntry(encodeEntry(answers));
-  expect(read.map(({ response, stamps }) => ({ response: { ...response, body: [...response.body] }, stamps }))).toEqual(
-    answers.map(({ response, stamps }) => ({ response: { ...response, body: [...response.body] }, stamps })),
-  );
+  for (const { response, stamps } of answers) {
+    const read = decodeEntry(encodeEntry({ response, stamps }));
+    expect({ ...read, response: { ...read.response, body: [...read.response.body] } }).toEqual({
+      response: { ...response, body: [...response.body] },
+      stamps,
+    });
+  }
 });

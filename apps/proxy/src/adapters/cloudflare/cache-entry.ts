@@ -7,37 +7,27 @@ export interface StampedResponse {
   readonly stamps: readonly string[];
 }
 
-type Wire = Omit<StoredResponse, "body"> & { readonly bodyBytes: number; readonly stamps: readonly string[] };
+type Wire = Omit<StoredResponse, "body"> & { readonly stamps: readonly string[] };
 
 /** Bytes in front that tell the length of the text. */
 const lengthBytes = 4;
 
-/** Writes the answers of a resource as one block: the length of a JSON text, the text, and the bodies as they are. */
-export function encodeEntry(answers: readonly StampedResponse[]): Uint8Array<ArrayBuffer> {
-  const wires = answers.map(({ response: { body, ...rest }, stamps }): Wire => {
-    return { ...rest, bodyBytes: body.byteLength, stamps };
-  });
-  const text = new TextEncoder().encode(JSON.stringify(wires));
-  const bodies = answers.map(({ response }) => response.body);
-  const block = new Uint8Array(bodies.reduce((sum, body) => sum + body.byteLength, lengthBytes + text.byteLength));
+/** Writes an answer as one block: the length of a JSON text, the text, and the body as it is. */
+export function encodeEntry({ response: { body, ...rest }, stamps }: StampedResponse): Uint8Array<ArrayBuffer> {
+  const wire: Wire = { ...rest, stamps };
+  const text = new TextEncoder().encode(JSON.stringify(wire));
+  const bodyOffset = lengthBytes + text.byteLength;
+  const block = new Uint8Array(bodyOffset + body.byteLength);
   new DataView(block.buffer).setUint32(0, text.byteLength);
   block.set(text, lengthBytes);
-  let offset = lengthBytes + text.byteLength;
-  for (const body of bodies) {
-    block.set(body, offset);
-    offset += body.byteLength;
-  }
+  block.set(body, bodyOffset);
   return block;
 }
 
-/** Reads what {@link encodeEntry} wrote. The bodies are views of the block. Throws on anything else. */
-export function decodeEntry(block: Uint8Array): readonly StampedResponse[] {
-  const textBytes = new DataView(block.buffer, block.byteOffset, block.byteLength).getUint32(0);
-  let offset = lengthBytes + textBytes;
-  const wires = JSON.parse(new TextDecoder().decode(block.subarray(lengthBytes, offset))) as readonly Wire[];
-  return wires.map(({ bodyBytes, stamps, ...rest }) => {
-    const body = block.subarray(offset, offset + bodyBytes);
-    offset += bodyBytes;
-    return { response: { ...rest, body }, stamps };
-  });
+/** Reads what {@link encodeEntry} wrote. The body is a view of the block. Throws on anything else. */
+export function decodeEntry(block: Uint8Array): StampedResponse {
+  const bodyOffset = lengthBytes + new DataView(block.buffer, block.byteOffset, block.byteLength).getUint32(0);
+  const text = new TextDecoder().decode(block.subarray(lengthBytes, bodyOffset));
+  const { stamps, ...rest } = JSON.parse(text) as Wire;
+  return { response: { ...rest, body: block.subarray(bodyOffset) }, stamps };
 }

@@ -10,12 +10,12 @@ import {
 import { type OpenAuditLog, openAuditLog } from "../../audit/audit-log.ts";
 import { version } from "../../version.ts";
 import { pepperOf } from "../pepper-of.ts";
-import { createSqliteAuditStore } from "../sqlite-audit-store.ts";
+import { createSqliteAuditChains } from "../sqlite-audit-chains.ts";
 
 /** Begins a chain of the audit log in the storage of a Durable Object. */
 export function openObjectAuditLog(storage: DurableStorage, keyPepper: string): Promise<OpenAuditLog> {
   return openAuditLog({
-    store: createSqliteAuditStore(openDurableSqlite(storage)),
+    store: createSqliteAuditChains(openDurableSqlite(storage)),
     clock: systemClock,
     writer: randomId("writer"),
     version,

@@ -3,7 +3,7 @@ import type { Clock } from "@letta-environments/platform";
 import { openDurableSqlite, systemClock } from "@letta-environments/platform/cloudflare";
 import type { RateLimitDemand } from "../../rate-limit/rate-limit-policy.ts";
 import type { RateLimitOutcome, RateLimitTakeOptions } from "../../rate-limit/rate-limit-store.ts";
-import type { SqliteRateLimitStore } from "../sqlite-rate-limit-store.ts";
+import { createSqliteRateLimitStore, type SqliteRateLimitStore } from "../sqlite-rate-limit-store.ts";
 
 /** What the gateway asks of {@link RateLimitObject}, as it is called from elsewhere. */
 export interface RateLimitObjectStub {
@@ -29,34 +29,27 @@ export class RateLimitObject extends DurableObject {
     this.#clock = clock;
   }
 
-  async take(demands: readonly RateLimitDemand[], options: RateLimitTakeOptions): Promise<RateLimitOutcome> {
-    const store = await this.#open();
-    return store().take(demands, options);
+  take(demands: readonly RateLimitDemand[], options: RateLimitTakeOptions): RateLimitOutcome {
+    return this.#open().take(demands, options);
   }
 
-  async release(leaseId: string, demands: readonly RateLimitDemand[]): Promise<void> {
-    const store = await this.#open();
-    store().release(leaseId, demands);
+  release(leaseId: string, demands: readonly RateLimitDemand[]): void {
+    this.#open().release(leaseId, demands);
   }
 
   async alarm(): Promise<void> {
-    const store = await this.#open();
-    const lastMs = store().sweep();
+    const lastMs = this.#open().sweep();
     if (lastMs !== null) return this.#sweepAfter(lastMs - this.#clock.now());
     // Tables, the alarm and the object itself: the next request makes them anew.
     this.#store = null;
     await this.#storage.deleteAll();
   }
 
-  /** What counts is loaded in objects alone: an isolate that only serves callers has no use for it. What this gives must be called at once. */
-  async #open(): Promise<() => SqliteRateLimitStore> {
-    const { createSqliteRateLimitStore } = await import("../sqlite-rate-limit-store.ts");
-    return () => {
-      if (this.#store !== null) return this.#store;
-      this.#store = createSqliteRateLimitStore(openDurableSqlite(this.#storage), this.#clock, null);
-      void this.#sweepAfter(sweepAfterMs);
-      return this.#store;
-    };
+  #open(): SqliteRateLimitStore {
+    if (this.#store !== null) return this.#store;
+    this.#store = createSqliteRateLimitStore(openDurableSqlite(this.#storage), this.#clock, null);
+    void this.#sweepAfter(sweepAfterMs);
+    return this.#store;
   }
 
   /** By the platform's clock, which is whose alarm it is. */

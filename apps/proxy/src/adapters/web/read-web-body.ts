@@ -1,4 +1,4 @@
-import { concatenate } from "./concatenate.ts";
+import { readStream } from "./read-stream.ts";
 
 /**
  * Reads the body of a web request up to a limit. An announced length over the limit is refused unread; a body without one is counted as it
@@ -13,22 +13,11 @@ export async function readWebBody(
     await body.cancel().catch(() => undefined);
     return "too_large";
   }
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  const reader = body.getReader();
   try {
-    for (;;) {
-      const { done, value } = await reader.read();
-      if (done) break;
-      length += value.byteLength;
-      if (length > limitBytes) {
-        await reader.cancel().catch(() => undefined);
-        return "too_large";
-      }
-      chunks.push(value);
-    }
+    const bytes = await readStream(body, limitBytes);
+    if (bytes === null) return "too_large";
+    return bytes.byteLength === 0 ? null : bytes;
   } catch {
     return "aborted";
   }
-  return length === 0 ? null : concatenate(chunks, length);
 }

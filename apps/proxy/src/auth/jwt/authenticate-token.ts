@@ -13,6 +13,7 @@ import { invalidKey } from "../key-refusals.ts";
 import { createJwksCache } from "./jwks-cache.ts";
 import type { KeySet } from "./key-set.ts";
 import { principalOfClaims } from "./principal-of-claims.ts";
+import { readClaims } from "./read-claims.ts";
 import type { TokenVerdict, VerifyToken } from "./verify-token.ts";
 
 /** Verified tokens kept in memory. */
@@ -50,17 +51,18 @@ export function createAuthenticateToken(
     let keySet = known ?? (await keySets.refreshed());
     if (keySet === null) return refused(issuerUnavailable(keySets.retryAfterMs()));
     const verifyToken = await loadVerifier();
-    let verdict: TokenVerdict = await verifyToken(token, keySet, clock.now());
+    let verdict: TokenVerdict = await verifyToken(token, keySet);
     if (verdict.kind === "unknown_key") {
       const newer = await keySets.refreshed();
       if (newer !== null && newer.version !== keySet.version) {
         keySet = newer;
-        verdict = await verifyToken(token, newer, clock.now());
+        verdict = await verifyToken(token, newer);
       }
     }
-    const principal = verdict.kind === "valid" ? principalOfClaims(verdict.claims, settings, digests) : null;
-    if (verdict.kind !== "valid" || principal === null) return refused(invalidKey());
-    verified.set(digest, { principal, expiresAt: verdict.expiresAt, version: keySet.version });
+    const read = verdict.kind === "signed" ? readClaims(verdict.token, settings, clock.now()) : null;
+    const principal = read === null ? null : principalOfClaims(read.claims, settings, digests);
+    if (read === null || principal === null) return refused(invalidKey());
+    verified.set(digest, { principal, expiresAt: read.expiresAt, version: keySet.version });
     return { kind: "authenticated", principal };
   }
 

@@ -1,4 +1,6 @@
 import type { JSONWebKeySet } from "jose";
+import { isJsonObject } from "../../is-json-object.ts";
+import { parseJson } from "../../parse-json.ts";
 
 /** The public keys of an issuer, as they were read at a time. */
 export interface KeySet {
@@ -12,25 +14,13 @@ const maxKeys = 100;
 
 /** Reads a key set (RFC 7517 section 5), or `null` when the text is none. Whether a key fits is judged when it is used. */
 export function readKeySet(text: string): JSONWebKeySet | null {
-  const value = parse(text);
-  if (!isObject(value) || !Array.isArray(value["keys"])) return null;
+  const value = parseJson(text);
+  if (!isJsonObject(value) || !Array.isArray(value["keys"])) return null;
   const keys: readonly unknown[] = value["keys"];
   if (keys.length > maxKeys || !keys.every(isKey)) return null;
   return { keys: [...keys] };
 }
 
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
-}
-
 function isKey(value: unknown): value is JSONWebKeySet["keys"][number] {
-  return isObject(value) && typeof value["kty"] === "string";
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
+  return isJsonObject(value) && typeof value["kty"] === "string";
 }

@@ -65,7 +65,8 @@ export function composeWorker(
       pepper: pepperOf(settings.keyPepper, hmacSha256Hex),
       randomId,
       telemetry: log,
-      upstream: createHttpUpstreamFetch({ ...upstream, fetch: webFetch }),
+      // Failures have no codes here that would tell.
+      upstream: createHttpUpstreamFetch({ ...upstream, fetch: webFetch, isSurelyUnsent: () => false }),
       audit,
       environmentCache: composeCache(settings, bindings.FLIGHTS, place, log),
       rateLimiter: rateLimits.limiter,

@@ -1,12 +1,15 @@
 import { isOperatorTokenText, tokenRule } from "../../config/resolve-admin.ts";
-import { resolveSettings } from "../../config/resolve-settings.ts";
-import type { SettingProblem, Settings } from "../../config/settings.ts";
+import { parseConfigFile } from "../../config/parse-config-file.ts";
+import { resolveGatewaySettings } from "../../config/resolve-gateway-settings.ts";
+import type { GatewaySettings, SettingProblem } from "../../config/settings.ts";
+import { isJsonObject } from "../../is-json-object.ts";
+import { parseJson } from "../../parse-json.ts";
 import { credentialsFromSettings } from "../../tenants/credentials-from-settings.ts";
 import { findSharedCredentials } from "../../tenants/find-shared-credentials.ts";
 import { tenantCredentials } from "../../tenants/tenant-credentials.ts";
 
 /** Settings of a Worker. */
-export interface WorkerSettings extends Settings {
+export interface WorkerSettings extends GatewaySettings {
   /** `KEY_PEPPER`. Never shown. */
   readonly keyPepper: string;
   /** `ADMIN_TOKEN`, with which the operator administers keys; `null`: only gateway keys of scope `admin` do. Never shown. */
@@ -26,39 +29,46 @@ const deadlineMs = 1_000;
 /** Resolves the settings of a Worker from its bindings: variables, secrets, and in `PROXY_CONFIG` what the file says elsewhere, as JSON. */
 export function resolveWorkerSettings(bindings: Readonly<Record<string, unknown>>): ResolvedWorkerSettings {
   const file = readConfig(bindings["PROXY_CONFIG"]);
-  if (file === unreadable) return { ok: false, problems: [{ setting: "PROXY_CONFIG", rule: "must be JSON" }] };
+  if (file === undefined) return { ok: false, problems: [{ setting: "PROXY_CONFIG", rule: "must be JSON" }] };
   const misplaced = [...bindingProblems(bindings), ...fileProblems(file)];
   if (misplaced.length > 0) return { ok: false, problems: misplaced };
   const environment = Object.fromEntries(
     Object.entries(bindings).flatMap(([name, value]) => (typeof value === "string" ? [[name, value]] : [])),
   );
-  const resolved = resolveSettings({ flags: {}, environment, file: withDeadline(file) });
+  const parsed = parseConfigFile(withDeadline(file));
   const keyPepper = environment["KEY_PEPPER"] ?? "";
   const operatorToken = environment["ADMIN_TOKEN"] || null;
   const problems = [...secretProblems(keyPepper, operatorToken)];
-  if (!resolved.ok) return { ok: false, problems: [...resolved.problems, ...problems] };
-  problems.push(...workerProblems(resolved.settings));
+  if (!parsed.ok) return { ok: false, problems: [...parsed.problems, ...problems] };
+  const resolved = resolveGatewaySettings(parsed.config, environment, false);
+  problems.unshift(...resolved.problems);
+  if (resolved.problems.length === 0) problems.push(...workerProblems(resolved.settings));
   return problems.length === 0
     ? { ok: true, settings: { ...resolved.settings, keyPepper, operatorToken } }
     : { ok: false, problems };
 }
 
-/** A secret that is bound as something else than text, and an object that is not bound, would be missed only when they are asked for. */
+/**
+ * A secret that is bound as something else than text, and an object that is not bound, would be missed only when they are asked for; a store that is
+ * not used, never.
+ */
 function* bindingProblems(bindings: Readonly<Record<string, unknown>>): Generator<SettingProblem> {
-  for (const setting of ["UPSTREAM_URL", "KEY_PEPPER", "ADMIN_TOKEN", "LETTA_API_KEY", "VALKEY_URL"]) {
+  for (const setting of ["UPSTREAM_URL", "KEY_PEPPER", "ADMIN_TOKEN", "LETTA_API_KEY"]) {
     if (typeof (bindings[setting] ?? "") !== "string") yield { setting, rule: "must be bound as text" };
   }
   for (const setting of ["KEYS", "LIMITS", "FLIGHTS", "AUDIT"]) {
-    if (!isObject(bindings[setting])) yield { setting, rule: "must be bound to its Durable Object" };
+    if (!isJsonObject(bindings[setting])) yield { setting, rule: "must be bound to its Durable Object" };
   }
+  if ((bindings["VALKEY_URL"] ?? "") === "") return;
+  yield { setting: "VALKEY_URL", rule: "cannot be used on Workers: Durable Objects take its place" };
 }
 
 /** What the file says of stores and listeners that a Worker has not got, whatever it is: it would be passed over in silence. */
 function* fileProblems(file: unknown): Generator<SettingProblem> {
-  if (!isObject(file)) return;
+  if (!isJsonObject(file)) return;
   for (const member of ["rateLimits", "cache"]) {
     const part = file[member];
-    if (!isObject(part) || part["store"] === undefined) continue;
+    if (!isJsonObject(part) || part["store"] === undefined) continue;
     yield { setting: `${member}.store`, rule: "must be absent on Workers, which have stores of their own" };
   }
   if (file["admin"] === undefined) return;
@@ -74,13 +84,11 @@ function* secretProblems(keyPepper: string, operatorToken: string | null): Gener
   }
 }
 
-function* workerProblems(settings: Settings): Generator<SettingProblem> {
-  const { upstream, valkeyUrl, tenants, jwt } = settings;
+function* workerProblems(settings: GatewaySettings): Generator<SettingProblem> {
+  const { upstream, tenants, jwt } = settings;
   if (upstream.kind === "embedded") {
     yield { setting: "UPSTREAM_URL", rule: "must be set: there is no embedded environment server on Workers" };
   }
-  if (valkeyUrl !== null)
-    yield { setting: "VALKEY_URL", rule: "cannot be used on Workers: Durable Objects take its place" };
   for (const [tenant, { credential }] of tenants) {
     if (credential?.kind !== "file") continue;
     yield { setting: `tenants.${tenant}.upstream`, rule: "must use credentialEnv: Workers have no files" };
@@ -89,27 +97,15 @@ function* workerProblems(settings: Settings): Generator<SettingProblem> {
   yield* findSharedCredentials(credentials);
 }
 
-const unreadable: unique symbol = Symbol("unreadable");
-
-/** A variable is text or, where `wrangler.jsonc` writes it as one, an object. */
-function readConfig(value: unknown): unknown {
-  if (value === undefined || value === "") return undefined;
-  if (typeof value !== "string") return value;
-  try {
-    return JSON.parse(value);
-  } catch {
-    return unreadable;
-  }
+/** A variable is text or, where `wrangler.jsonc` writes it as one, an object; `undefined` for text that is no JSON. */
+function readConfig(value: unknown = ""): unknown {
+  if (value === "") return {};
+  return typeof value === "string" ? parseJson(value) : value;
 }
 
 /** What is no object is left as it is, and refused with its rule. */
 function withDeadline(file: unknown): unknown {
-  if (file === undefined) return { rateLimits: { deadlineMs } };
-  if (!isObject(file)) return file;
+  if (!isJsonObject(file)) return file;
   const { rateLimits = {} } = file;
-  return isObject(rateLimits) ? { ...file, rateLimits: { deadlineMs, ...rateLimits } } : file;
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
+  return isJsonObject(rateLimits) ? { ...file, rateLimits: { deadlineMs, ...rateLimits } } : file;
 }

@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { constantTimeEqual, hmacSha256Hex, randomId, sha256Hex, systemClock } from "@letta-environments/platform/node";
+import { createOwnHostGuard } from "../../admin/create-own-host-guard.ts";
 import { createProxy, type Proxy } from "../../app.ts";
 import type { AuditLog } from "../../audit/audit-log.ts";
 import type { Settings } from "../../config/settings.ts";
@@ -58,7 +59,10 @@ export async function composeProxy(settings: Settings, foundations: ProxyFoundat
       corsOrigins: settings.corsOrigins,
       auditContent: settings.auditContent,
       rateLimits: settings.rateLimits,
-      adminListener: settings.admin,
+      adminListener:
+        settings.admin === null
+          ? null
+          : { token: settings.admin.token, guard: createOwnHostGuard(settings.admin.hostnames) },
     },
   );
 }

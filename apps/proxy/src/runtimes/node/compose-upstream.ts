@@ -1,6 +1,7 @@
 import { systemClock } from "@letta-environments/platform/node";
 import type { LogEvent } from "../../adapters/console-telemetry.ts";
 import { createHttpUpstreamFetch } from "../../adapters/http-upstream-fetch.ts";
+import { isSurelyUnsent } from "../../adapters/is-surely-unsent.ts";
 import type { Settings } from "../../config/settings.ts";
 import type { AdminPorts, FindDeviceId, KeyStore, UpstreamFetch } from "../../ports.ts";
 import type { UpstreamConfig } from "../../proxy-config.ts";
@@ -39,7 +40,7 @@ export async function composeUpstream(
   const admitsTenant = createTenantAdmission({ clock: systemClock, keyStore, tenants, jwt, credentialOf });
   return {
     config: { kind: "http", credentialOf, admitsTenant },
-    fetch: createHttpUpstreamFetch({ ...upstream, fetch: globalThis.fetch }),
+    fetch: createHttpUpstreamFetch({ ...upstream, fetch: globalThis.fetch, isSurelyUnsent }),
     findNewSharing: async (record) =>
       findNewSharing({ tenants, jwt, credentialOf }, await keyStore.list(), record, systemClock.now()),
   };

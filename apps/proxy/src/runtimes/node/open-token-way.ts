@@ -1,9 +1,8 @@
 import { constantTimeEqual, hmacSha256Hex, sha256Hex, systemClock } from "@letta-environments/platform/node";
 import type { LogEvent } from "../../adapters/console-telemetry.ts";
 import { createHttpJwksFetch } from "../../adapters/http-jwks-fetch.ts";
-import type { AuthenticateToken } from "../../auth/jwt/authenticate-token.ts";
+import { type AuthenticateToken, createAuthenticateToken } from "../../auth/jwt/authenticate-token.ts";
 import { keepTokenWay } from "../../auth/jwt/keep-token-way.ts";
-import { createTokenWayLoader } from "../../auth/jwt/load-token-way.ts";
 import type { JwtSettings } from "../../config/settings.ts";
 import { version } from "../../version.ts";
 
@@ -15,5 +14,5 @@ export function openTokenWay(log: (event: LogEvent) => void): (settings: JwtSett
     telemetry: log,
     fetchJwks: createHttpJwksFetch(globalThis.fetch, `letta-environments-proxy/${version}`),
   };
-  return keepTokenWay((settings) => createTokenWayLoader(ports, settings));
+  return keepTokenWay((settings) => createAuthenticateToken(ports, settings));
 }

@@ -22,7 +22,7 @@ export class ClockedRateLimitObject extends RateLimitObject {
     this.#storage = this.ctx.storage as unknown as DurableObjectStorage;
   }
 
-  takeAt(nowMs: number, demands: readonly RateLimitDemand[], options: RateLimitTakeOptions): Promise<RateLimitOutcome> {
+  takeAt(nowMs: number, demands: readonly RateLimitDemand[], options: RateLimitTakeOptions): RateLimitOutcome {
     this.#clock.nowMs = nowMs;
     return this.take(demands, options);
   }
@@ -56,6 +56,7 @@ async function runCacheContract(): Promise<ContractResults> {
       const openCache = () => caches.open(name);
       return createCacheApiStore({ openCache, clock: systemClock, sha256: sha256Hex, newStamp: () => randomId("s") });
     },
+    false,
   );
   const results: Record<string, string | null> = {};
   for (const [title, run] of tests) {
