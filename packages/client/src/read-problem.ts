@@ -11,7 +11,7 @@ export function readProblem(value: unknown): Partial<ErrorDetails> {
   return {
     ...(isText(code) && /^[\w.-]{1,64}$/.test(code) && !clientCodes.test(code) && { code: code as ErrorCode }),
     ...(text && { message: text }),
-    ...([body.type, title, detail, code].every(isText) && { problem: body as Problem, issues: body.errors ?? [] }),
+    ...([title, detail, code].every(isText) && { problem: body as Problem, issues: body.errors ?? [] }),
   };
 }
 

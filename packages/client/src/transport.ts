@@ -1,4 +1,5 @@
 import { webClock } from "./adapters/web-clock.ts";
+import { webRandom } from "./adapters/web-random.ts";
 import { callError } from "./call-error.ts";
 import { checkValue } from "./check-value.ts";
 import type { Clock } from "./clock.ts";
@@ -32,7 +33,7 @@ interface Limits {
  * @throws LettaEnvironmentsError `invalid_argument` when an option is not usable; the key is never repeated.
  */
 export function createTransport(options: TransportOptions): Transport {
-  const { apiKey, baseUrl, middleware = [], clock = webClock, random = Math.random } = options;
+  const { apiKey, baseUrl, middleware = [], clock = webClock, random = webRandom } = options;
   const { retryBudget = 10, maxResponseBytes = 2 ** 23, validate, onEvent, onMismatch, onDrift } = options;
   // Neither a quote nor a backslash, which JSON would write in another way: so an answer that repeats the key is recognised.
   checkValue("apiKey", apiKey, /^"[!#-[\]-~]+"$/);
@@ -77,7 +78,7 @@ export function createTransport(options: TransportOptions): Transport {
           text += decoder.decode(piece, { stream: true });
         }
         // Written anew there is one way to write the key, in names and in values.
-        value = JSON.parse(ok ? text : JSON.stringify(JSON.parse(text)).replaceAll(apiKey, "[redacted]"));
+        value = JSON.parse(ok ? text : JSON.stringify(JSON.parse(text)).replaceAll(apiKey, "***"));
       } catch (cause) {
         // The status of an error is worth more than its text. What is no JSON has no shape.
         if (ok && !(cause instanceof SyntaxError)) throw cause;
