@@ -1,87 +1,9 @@
-import { createVirtualClock, type VirtualClock } from "@letta-environments/testkit";
 import { expect, test, vi } from "vitest";
-import {
-  type AnswerCache,
-  type AnswerCacheOptions,
-  type AskedAnswer,
-  type Coalescer,
-  createAnswerCache,
-  createInProcessCoalescer,
-  createMemoryCacheStore,
-  type GivenAnswer,
-  type KeptAnswer,
-  type ReadOptions,
-} from "../src/index.ts";
-
-interface Value {
-  readonly status: number;
-  readonly text: string;
-}
-
-const encoder = new TextEncoder();
-
-function asked(text: string, windows: Partial<KeptAnswer> = {}, status = 200): AskedAnswer<Value> {
-  const kept = { freshForMs: 2_000, staleWhileRevalidateMs: 3_000, staleIfErrorMs: 60_000, groups: ["g"], ...windows };
-  return {
-    value: { status, text },
-    kept: { headers: { "x-text": text }, body: encoder.encode(text), ...kept },
-    isFailure: false,
-  };
-}
-
-const failure: AskedAnswer<Value> = { value: { status: 502, text: "down" }, kept: null, isFailure: true };
-
-interface Harness {
-  readonly clock: VirtualClock;
-  readonly cache: AnswerCache<Value>;
-  readonly troubles: string[];
-  /** What is told next; the last one again and again. */
-  replies: (AskedAnswer<Value> | Promise<AskedAnswer<Value>> | Error)[];
-  askedCount: number;
-  read(options?: ReadOptions, key?: string): Promise<GivenAnswer<Value>>;
-  status(options?: ReadOptions): Promise<string>;
-}
-
-function createHarness(options: Partial<AnswerCacheOptions> = {}): Harness {
-  const clock = createVirtualClock();
-  const troubles: string[] = [];
-  const cache = createAnswerCache<Value>({
-    store: createMemoryCacheStore({ clock }),
-    clock,
-    coalescer: createInProcessCoalescer({ clock }),
-    name: "test",
-    onTrouble: (trouble) => void troubles.push(trouble),
-    ...options,
-  });
-  const harness: Harness = {
-    clock,
-    cache,
-    troubles,
-    replies: [asked("one")],
-    askedCount: 0,
-    async read(readOptions, key = "key") {
-      return cache.read(
-        key,
-        async () => {
-          harness.askedCount += 1;
-          const next = harness.replies.length > 1 ? harness.replies.shift() : harness.replies[0];
-          if (next === undefined || next instanceof Error) throw next ?? new Error("nothing is told");
-          return next;
-        },
-        readOptions,
-      );
-    },
-    status: async (readOptions) => (await harness.read(readOptions)).cacheStatus,
-  };
-  return harness;
-}
-
-function textOf(given: GivenAnswer<Value>): string {
-  return given.kind === "asked" ? given.value.text : new TextDecoder().decode(given.stored.body);
-}
+import { type AskedAnswer, type Coalescer, createMemoryCacheStore } from "../src/index.ts";
+import { asked, createAnswerHarness, failure, textOf, type Value } from "./answer-harness.ts";
 
 test("an answer is given as it is to whoever asked, and as it was kept to the others, with its date and age", async () => {
-  const harness = createHarness();
+  const harness = createAnswerHarness();
   expect(await harness.read()).toEqual({
     kind: "asked",
     value: { status: 200, text: "one" },
@@ -96,13 +18,13 @@ test("an answer is given as it is to whoever asked, and as it was kept to the ot
 });
 
 test("a hit in a synchronous store is there at once", async () => {
-  const harness = createHarness();
+  const harness = createAnswerHarness();
   await harness.read();
   expect(harness.cache.read("key", () => Promise.reject(new Error("not asked")))).not.toBeInstanceOf(Promise);
 });
 
 test("a stale answer is given once more while a newer one is asked for, once, and then no longer", async () => {
-  const harness = createHarness();
+  const harness = createAnswerHarness();
   await harness.read();
   await harness.clock.advance(2_500);
   harness.replies = [asked("two")];
@@ -117,7 +39,7 @@ test("a stale answer is given once more while a newer one is asked for, once, an
 
 test("a failure behind a stale answer changes nothing and is told", async () => {
   const background = vi.fn<(work: Promise<unknown>) => void>();
-  const harness = createHarness({ background });
+  const harness = createAnswerHarness({ background });
   harness.replies = [asked("one", { staleIfErrorMs: 0 }), new Error("reset")];
   await harness.read();
   await harness.clock.advance(2_500);
@@ -129,7 +51,7 @@ test("a failure behind a stale answer changes nothing and is told", async () => 
 test.each([["a failure", failure] as const, ["no answer", new Error("reset")] as const])(
   "the last answer stands in for %s while it may, and then no longer",
   async (_what, reply) => {
-    const harness = createHarness();
+    const harness = createAnswerHarness();
     await harness.read();
     harness.replies = [reply];
     await harness.clock.advance(30_000);
@@ -145,7 +67,7 @@ test.each([["a failure", failure] as const, ["no answer", new Error("reset")] as
 );
 
 test("an error that is no failure is told, and what was kept before stands in for later ones still", async () => {
-  const harness = createHarness();
+  const harness = createAnswerHarness();
   await harness.read();
   await harness.clock.advance(6_000);
   harness.replies = [{ ...failure, isFailure: false }, failure];
@@ -154,7 +76,7 @@ test("an error that is no failure is told, and what was kept before stands in fo
 });
 
 test("a success that is not kept ends what was kept before", async () => {
-  const harness = createHarness();
+  const harness = createAnswerHarness();
   await harness.read();
   await harness.clock.advance(6_000);
   harness.replies = [{ ...asked("gone", {}, 404), kept: null }, failure];
@@ -163,7 +85,7 @@ test("a success that is not kept ends what was kept before", async () => {
 });
 
 test("who wants the origin's own word gets it or its failure, and what it says is kept for the others", async () => {
-  const harness = createHarness();
+  const harness = createAnswerHarness();
   expect(await harness.status({ wish: "no-cache" })).toBe("test; fwd=uri-miss; fwd-status=200; ttl=2; stored");
   harness.replies = [asked("two"), failure];
   expect(await harness.status({ wish: "no-cache" })).toBe("test; fwd=request; fwd-status=200; ttl=2; stored");
@@ -172,7 +94,7 @@ test("who wants the origin's own word gets it or its failure, and what it says i
 });
 
 test("who wants nothing kept leaves nothing behind, and takes nothing away", async () => {
-  const harness = createHarness();
+  const harness = createAnswerHarness();
   const kept = "test; fwd=bypass; fwd-status=200; detail=request-no-store";
   expect(await harness.status({ wish: "no-store" })).toBe(kept);
   expect(await harness.status()).toContain("uri-miss");
@@ -182,14 +104,14 @@ test("who wants nothing kept leaves nothing behind, and takes nothing away", asy
 });
 
 test("50 reads at once ask once", async () => {
-  const harness = createHarness();
+  const harness = createAnswerHarness();
   const given = await Promise.all(Array.from({ length: 50 }, () => harness.read()));
   expect([new Set(given.map(textOf)), harness.askedCount]).toEqual([new Set(["one"]), 1]);
   expect(given[1]?.cacheStatus).toBe("test; fwd=uri-miss; ttl=2; collapsed");
 });
 
 test("a reader that goes away hands over, and rejects with its reason", async () => {
-  const harness = createHarness();
+  const harness = createAnswerHarness();
   const controller = new AbortController();
   harness.replies = [new Promise(() => undefined), asked("two")];
   void harness.read({ signal: controller.signal });
@@ -204,7 +126,7 @@ test("a reader that goes away hands over, and rejects with its reason", async ()
 });
 
 test("an answer from before a change is not kept after it", async () => {
-  const harness = createHarness();
+  const harness = createAnswerHarness();
   let finish: (reply: AskedAnswer<Value>) => void = () => undefined;
   harness.replies = [new Promise((resolve) => (finish = resolve)), asked("after")];
   const before = harness.read();
@@ -216,7 +138,7 @@ test("an answer from before a change is not kept after it", async () => {
 });
 
 test("a group ends its answers and no others", async () => {
-  const harness = createHarness();
+  const harness = createAnswerHarness();
   harness.replies = [asked("one", { groups: ["g", "h"] }), asked("two", { groups: ["h"] }), asked("three")];
   await harness.read({}, "a");
   await harness.read({}, "b");
@@ -225,7 +147,7 @@ test("a group ends its answers and no others", async () => {
 });
 
 test("a body that is too large is given and not kept, and nobody waits for the next one", async () => {
-  const harness = createHarness({ maxBodyBytes: 3 });
+  const harness = createAnswerHarness({ maxBodyBytes: 3 });
   harness.replies = [asked("large")];
   expect(await harness.status()).toBe("test; fwd=uri-miss; fwd-status=200; detail=too-large");
   const given = await Promise.all([harness.read(), harness.read()]);
@@ -233,10 +155,10 @@ test("a body that is too large is given and not kept, and nobody waits for the n
 });
 
 test("a clock that was set back trusts nothing that came later", async () => {
-  const harness = createHarness();
+  const harness = createAnswerHarness();
   let offsetMs = 0;
   const clock = { now: () => harness.clock.now() + offsetMs };
-  const { read, replies } = createHarness({ clock });
+  const { read, replies } = createAnswerHarness({ clock });
   await read();
   offsetMs = -60_000;
   replies[0] = asked("two");
@@ -247,18 +169,18 @@ test("a store that fails fails no read", async () => {
   const fail = (): never => {
     throw new Error("away");
   };
-  const harness = createHarness({ store: { get: fail, put: fail, delete: fail, deleteGroup: fail } });
+  const harness = createAnswerHarness({ store: { get: fail, put: fail, delete: fail, deleteGroup: fail } });
   expect(await harness.status()).toBe("test; fwd=uri-miss; fwd-status=200; detail=store-failed");
   await harness.cache.invalidateGroup("g");
   expect(harness.troubles).toEqual(["store-get", "store-put", "store-delete"]);
 });
 
 test("a name that is no token is refused, as it would break the fields that it stands in", () => {
-  expect(() => createHarness({ name: "two words" })).toThrow(new TypeError("No token: two words"));
+  expect(() => createAnswerHarness({ name: "two words" })).toThrow(new TypeError("No token: two words"));
 });
 
 test("who is given the lead from elsewhere looks once more before it asks", async () => {
-  const harness = createHarness();
+  const harness = createAnswerHarness();
   const coalescer: Coalescer = {
     enter: async () => {
       await shared.read();
@@ -267,8 +189,8 @@ test("who is given the lead from elsewhere looks once more before it asks", asyn
   };
   const clock = harness.clock;
   const store = createMemoryCacheStore({ clock });
-  const shared = createHarness({ clock, store });
-  const second = createHarness({ clock, store, coalescer });
+  const shared = createAnswerHarness({ clock, store });
+  const second = createAnswerHarness({ clock, store, coalescer });
   expect(await second.status()).toBe("test; fwd=uri-miss; ttl=2; collapsed");
   expect([shared.askedCount, second.askedCount]).toEqual([1, 0]);
 });

@@ -1,5 +1,6 @@
-import type { SqliteDatabase, SqliteRow } from "@letta-environments/platform";
+import type { SqliteDatabase } from "@letta-environments/platform";
 import type { AuditChains, AuditDirectory, AuditHead, AuditRecord } from "../audit/audit-store.ts";
+import { readSqliteAuditHead } from "./read-sqlite-audit-head.ts";
 
 const schema = `
   CREATE TABLE IF NOT EXISTS audit_records (
@@ -76,7 +77,7 @@ export function createSqliteAuditChains(database: SqliteDatabase): SqliteAuditCh
   return {
     async open(begin) {
       database.transaction(() => {
-        const unnoted = selectUnnoted.all().map(readHead);
+        const unnoted = selectUnnoted.all().map(readSqliteAuditHead);
         const count = Number(countHeads.get()?.["count"]);
         const { record, head, directory: next } = begin({ directory: directory(), count, unnoted });
         for (const { writer } of unnoted) markNoted.run(writer);
@@ -93,20 +94,8 @@ export function createSqliteAuditChains(database: SqliteDatabase): SqliteAuditCh
     },
     async head(writer) {
       const row = selectHead.get(writer);
-      return row === undefined ? null : readHead(row);
+      return row === undefined ? null : readSqliteAuditHead(row);
     },
     directory,
-  };
-}
-
-/** A row of `audit_heads`. */
-export function readHead(row: SqliteRow): AuditHead {
-  return {
-    writer: String(row["writer"]),
-    ordinal: Number(row["ordinal"]),
-    sequence: Number(row["sequence"]),
-    hash: String(row["hash"]),
-    pepperId: String(row["pepper_id"]),
-    seal: String(row["seal"]),
   };
 }

@@ -1,6 +1,7 @@
 import type { SqliteDatabase, SqliteRow } from "@letta-environments/platform";
 import type { AuditRecord, AuditStore } from "../audit/audit-store.ts";
-import { createSqliteAuditChains, readHead } from "./sqlite-audit-chains.ts";
+import { readSqliteAuditHead } from "./read-sqlite-audit-head.ts";
+import { createSqliteAuditChains } from "./sqlite-audit-chains.ts";
 
 /** Records that are in memory at once while all are read. */
 const pageSize = 500;
@@ -34,7 +35,7 @@ export function createSqliteAuditStore(database: SqliteDatabase): AuditStore {
       // A reader's transaction: writers go on, and are not seen.
       database.exec("BEGIN");
       try {
-        const heads = selectHeads.all().map(readHead);
+        const heads = selectHeads.all().map(readSqliteAuditHead);
         return read({ directory: chains.directory(), heads, records: readRecords(), hashAt: readHash });
       } finally {
         database.exec("COMMIT");

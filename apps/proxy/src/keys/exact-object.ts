@@ -2,7 +2,7 @@ import * as v from "valibot";
 
 /**
  * An object without other members. Each unknown one is named, also one that every object inherits (`constructor`), which
- * valibot's own strict object lets pass.
+ * valibot's own strict object lets pass. What is left for valibot is members that are known, so its loose object is as strict.
  */
 export function exactObject<const Entries extends v.ObjectEntries>(
   entries: Entries,

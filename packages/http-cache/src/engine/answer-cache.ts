@@ -2,7 +2,7 @@ import type { StoredResponse } from "../decide/stored-response.ts";
 import type { HeaderRecord } from "../fields/header-record.ts";
 import type { MaybePromise } from "../ports.ts";
 
-/** What is stored of an answer, and for how long it is used. Times are in milliseconds. */
+/** What is stored of an answer, and for how long it is used. Times are finite, in milliseconds. */
 export interface KeptAnswer {
   /** `date`, the time of arrival, is added. */
   readonly headers: HeaderRecord;

@@ -86,7 +86,11 @@ describe("what does not hold:", () => {
 test("whatever a token claims, jose judges it the same", async () => {
   const { publicKey, privateKey } = await generateKeyPair("ES256");
   const texts = fc.constantFrom<unknown>(good.iss, good.aud, "other", "", null, undefined, 1, ["other", good.aud], []);
-  const times = fc.oneof(fc.integer({ min: now - 8, max: now + 8 }), fc.constantFrom<unknown>(undefined, null, "1", 0));
+  const times = fc.oneof(
+    fc.integer({ min: now - 8, max: now + 8 }),
+    fc.double({ min: now - 8, max: now + 8, noNaN: true }),
+    fc.constantFrom<unknown>(undefined, null, "1", 0, -1, 1e300, -1e300, [now], true),
+  );
   const types = fc.constantFrom("at+jwt", "AT+JWT", "application/at+jwt", "jwt", "x/at+jwt", undefined);
   const tokens = fc.record({ iss: texts, aud: texts, sub: texts, exp: times, nbf: times, iat: times, typ: types });
   // Most are good but for one or two members, or the wrong ones would hide each other.

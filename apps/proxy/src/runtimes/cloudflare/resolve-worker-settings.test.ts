@@ -47,6 +47,13 @@ test("what has no place on Workers is refused by name, and no value is repeated"
   expect(said).not.toMatch(/short-secret|secret-2/);
 });
 
+test("what only a process has is not read, so that its configuration serves both, and nothing of it is a setting", () => {
+  const PROXY_CONFIG = { host: "h", port: 1, publicUrl: "none", dataDir: "/d", log: "json" };
+  const resolved = resolveWorkerSettings({ ...good, PROXY_CONFIG, HOST: "h", PORT: "none", PUBLIC_URL: "none" });
+  expect(resolved.ok).toBe(true);
+  expect(resolved).not.toHaveProperty("settings.publicUrl");
+});
+
 test("an object that is not bound, and a secret that is bound as something else than text, are named", () => {
   for (const name of ["KEYS", "LIMITS", "FLIGHTS", "AUDIT"]) {
     expect(brokenSettings({ [name]: undefined })).toEqual([name]);
