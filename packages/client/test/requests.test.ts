@@ -218,6 +218,8 @@ describe("what breaks a rule makes no request", () => {
   test("a call's option", async () => {
     const error = await catchError(environments.list({}, { timeoutMs: Number.NaN }));
     expect(error).toMatchObject({ code: "invalid_argument", issues: [{ member: "timeoutMs" }] });
+    const send = await catchError(environments.sendMessage("c-1", hello, { maxRetries: 11 }));
+    expect(send).toMatchObject({ code: "invalid_argument", outcome: "refused", issues: [{ member: "maxRetries" }] });
     expect(script.seen).toEqual([]);
   });
 });

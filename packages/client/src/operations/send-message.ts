@@ -90,9 +90,9 @@ function outcomeOf({ success, disposition }: DeviceAnswer, { headers }: Response
   return disposition === "started" || disposition === "queued" ? disposition : "accepted";
 }
 
-/** Whether the server says that nothing was done. */
-function isUndone({ status, retryable }: EnvironmentsError): boolean {
-  return status !== undefined && status >= 300 && (retryable || status < 500);
+/** Whether nothing was done: there was no request, or the server says so. */
+function isUndone({ code, status = 0, retryable }: EnvironmentsError): boolean {
+  return code === "invalid_argument" || (status >= 300 && (retryable || status < 500));
 }
 
 /** What an error of a send tells besides what is told of each: the ids, and whether the message may be running. */

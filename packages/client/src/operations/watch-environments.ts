@@ -23,7 +23,7 @@ export interface EnvironmentEvent {
 
 /** How to watch. */
 export interface WatchOptions extends Omit<RequestOptions, "maxRetries"> {
-  /** How often to look, in milliseconds; each wait varies by a fifth. Default 5,000. */
+  /** How often to look, in milliseconds; each wait is up to a fifth longer. Default 5,000. */
   readonly intervalMs?: number | undefined;
 }
 
