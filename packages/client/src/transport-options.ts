@@ -6,13 +6,13 @@ import type { Answer, AnswerMismatch, TransportEvent } from "./transport-event.t
 export interface TransportOptions {
   /** Absolute URL of the gateway or server; its path is kept (`https://example.com/letta` gives `/letta/v1/...`). */
   readonly baseUrl: string;
-  /** Sent as `Authorization: Bearer`, to `baseUrl` only. */
+  /** Sent as `Authorization: Bearer`, to `baseUrl` only. Visible ASCII characters without `"` and `\`. */
   readonly apiKey: string;
   /** Default: the platform's `fetch`. */
   readonly fetch?: Fetch | undefined;
-  /** Longest a call may take, with its retries and the body, in milliseconds from 1. Default 60,000. */
+  /** Longest a call may take, with its retries and the body, in milliseconds from 1 to 999,999,999. Default 60,000. */
   readonly timeoutMs?: number | undefined;
-  /** How often a call may be repeated, 0 to 10. Default 2. */
+  /** How often a call may be repeated, 0 to 9. Default 2. */
   readonly maxRetries?: number | undefined;
   /** Retries that all calls together have in reserve; one in ten successes gives one back. Default 10. */
   readonly retryBudget?: number | undefined;
