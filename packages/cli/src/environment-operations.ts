@@ -48,15 +48,14 @@ export interface EnvironmentOperations {
 
 /** The operations of a server; all end when the user ends the program. */
 export function createEnvironmentOperations(host: Host, settings: Settings): EnvironmentOperations {
-  const { clock, interrupted: signal } = host;
-  const { now, middleware } = createServerClock(clock);
+  const { interrupted: signal } = host;
+  const { now, middleware } = createServerClock(host.clock);
   // What is printed has to be there.
-  const transport = createTransport({ ...settings, clock, middleware, validate: "throw" });
+  const transport = createTransport({ ...settings, middleware, validate: "throw" });
   // A message that was taken is not to be called unknown because the answer says less than promised.
   const sender = (onSend: () => void) =>
     createTransport({
       ...settings,
-      clock,
       middleware,
       onEvent(event: TransportEvent) {
         if (event.type === "start" && event.call.operation === "sendMessage") onSend();

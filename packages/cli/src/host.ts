@@ -1,4 +1,4 @@
-import type { Clock } from "@letta-environments/client";
+import type { Clock } from "./clock.ts";
 
 /** Where a command writes. */
 export interface Output {

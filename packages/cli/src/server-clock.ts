@@ -1,4 +1,5 @@
-import type { Clock, Middleware } from "@letta-environments/client";
+import type { Middleware } from "@letta-environments/client";
+import type { Clock } from "./clock.ts";
 
 /** The clock of a server, learned from its answers. */
 export interface ServerClock {

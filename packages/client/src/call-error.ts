@@ -7,13 +7,12 @@ import { isRepeatable, type RepeatSafety } from "./retry.ts";
  * @param details What is known beyond the code.
  * @param response Absent when there was none, or none that is complete.
  */
-export function callError(
+export const callError = (
   safety: RepeatSafety,
   code: ErrorCode,
-  details?: Partial<ErrorDetails>,
-  response?: Response,
-): EnvironmentsError {
-  const { status, headers } = response ?? {};
+  details?: Partial<ErrorDetails> | "",
+  { status, headers }: Partial<Response> = {},
+): EnvironmentsError => {
   // The members of the union differ in types alone.
   return new LettaEnvironmentsError({
     code,
@@ -23,4 +22,8 @@ export function callError(
     requestId: headers?.get("x-request-id"),
     ...details,
   }) as EnvironmentsError;
-}
+};
+
+/** An `invalid_argument` error for a broken rule. */
+export const invalidArgument = (member: string, rule: string, cause?: unknown): EnvironmentsError =>
+  callError("once", "invalid_argument", { message: `${member} ${rule}`, issues: [{ member, rule }], cause });

@@ -1,11 +1,14 @@
-import { invalidArgument } from "./error.ts";
+import { isRecord } from "@letta-environments/schema/guards";
+import { invalidArgument } from "./call-error.ts";
 
 /**
- * The value, when it is no object and its JSON fits the pattern: so one pattern says of what type it is (a text stands in quotes) and of what form.
+ * The value, when its JSON fits the pattern: so one pattern says of what type it is (a text stands in quotes) and of what form. An
+ * object fits none; a list does.
  *
+ * @param pattern Default: a whole number from 1 to 999,999,999.
  * @throws LettaEnvironmentsError `invalid_argument` naming the member and the pattern; the value is never repeated.
  */
-export function checkValue<Value>(member: string, value: Value, pattern: RegExp): Value {
-  if (typeof value !== "object" && pattern.test(JSON.stringify(value))) return value;
+export const checkValue = <Value>(member: string, value: Value, pattern: RegExp = /^[1-9]\d{0,8}$/): Value => {
+  if (pattern.test(isRecord(value) ? "" : JSON.stringify(value))) return value;
   throw invalidArgument(member, `must match ${pattern}`);
-}
+};

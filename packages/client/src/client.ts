@@ -49,7 +49,7 @@ export interface Client {
  *
  * @throws LettaEnvironmentsError `invalid_argument` when an option is not usable.
  */
-export function createClient(options: ClientOptions): Client {
+export const createClient = (options: ClientOptions): Client => {
   const transport = createTransport(options);
   const bind =
     <Rest extends readonly unknown[], Result>(operation: (transport: Transport, ...rest: Rest) => Result) =>
@@ -68,4 +68,4 @@ export function createClient(options: ClientOptions): Client {
       watch: bind(watchEnvironments),
     },
   };
-}
+};

@@ -5,7 +5,7 @@ import type { EnvironmentsError, ErrorCode } from "./error-codes.ts";
 export interface ErrorDetails {
   readonly code: ErrorCode;
   readonly message: string;
-  readonly retryable?: boolean;
+  readonly retryable: boolean;
   readonly status?: number | undefined;
   readonly retryAfterMs?: number | undefined;
   readonly problem?: Problem;
@@ -23,7 +23,7 @@ export class LettaEnvironmentsError extends Error {
   override readonly name: string = "LettaEnvironmentsError";
   declare readonly code: ErrorCode;
   /** Whether the same call with the same message ids may succeed and does nothing twice. */
-  readonly retryable: boolean = false;
+  declare readonly retryable: boolean;
   /** HTTP status; absent when there was no answer. */
   declare readonly status?: number | undefined;
   /** How long the server asked to wait, in milliseconds. */
@@ -48,15 +48,5 @@ export class LettaEnvironmentsError extends Error {
 }
 
 /** Tells this package's errors from others, also across realms and copies of the package. */
-export function isLettaEnvironmentsError(value: unknown): value is EnvironmentsError {
-  return (value as Partial<Error> | null | undefined)?.name === "LettaEnvironmentsError";
-}
-
-/** An `invalid_argument` error for a broken rule. */
-export function invalidArgument(member: string, rule: string): LettaEnvironmentsError {
-  return new LettaEnvironmentsError({
-    code: "invalid_argument",
-    message: `${member} ${rule}`,
-    issues: [{ member, rule }],
-  });
-}
+export const isLettaEnvironmentsError = (value: unknown): value is EnvironmentsError =>
+  (value as Partial<Error> | null | undefined)?.name === "LettaEnvironmentsError";

@@ -1,5 +1,4 @@
 export { type Client, type ClientOptions, createClient, type EnvironmentsResource } from "./client.ts";
-export type { Clock } from "./clock.ts";
 export type {
   AmbiguousDeviceError,
   ClientErrorCode,

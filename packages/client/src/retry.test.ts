@@ -1,6 +1,5 @@
-import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { isRepeatable, maxRetryAfterMs, readRetryAfterMs, retryDelayMs } from "./retry.ts";
+import { isRepeatable, readRetryAfterMs } from "./retry.ts";
 
 describe("isRepeatable", () => {
   test.each([
@@ -27,30 +26,6 @@ describe("isRepeatable", () => {
     ["read", 500, "maybe", false],
   ] as const)("%s, status %s, x-should-retry %s: %s", (safety, status, shouldRetry, expected) => {
     expect(isRepeatable(safety, status, shouldRetry)).toBe(expected);
-  });
-});
-
-describe("retryDelayMs", () => {
-  test("is exponential with full jitter and a cap", () => {
-    const longest = [1, 2, 3, 4, 5, 6, 10].map((attempt) => retryDelayMs(attempt, undefined, () => 1));
-    expect(longest).toEqual([500, 1_000, 2_000, 4_000, 8_000, 8_000, 8_000]);
-    expect(retryDelayMs(3, undefined, () => 0)).toBe(0);
-  });
-
-  test("is never less than the server asked for, and never a hot retry after a past date", () => {
-    fc.assert(
-      fc.property(
-        fc.integer({ min: 1, max: 11 }),
-        fc.nat(maxRetryAfterMs),
-        fc.double({ min: 0, max: 0.999, noNaN: true }),
-        (attempt, asked, random) => {
-          const delayMs = retryDelayMs(attempt, asked, () => random);
-          expect(delayMs).toBeGreaterThanOrEqual(asked);
-          expect(delayMs).toBeLessThanOrEqual(Math.max(asked, 8_000));
-        },
-      ),
-    );
-    expect(retryDelayMs(1, 0, () => 0.5)).toBe(250);
   });
 });
 

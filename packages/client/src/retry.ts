@@ -12,27 +12,18 @@ export const maxRetryAfterMs = 60_000;
  * only after 429, when nothing was done, and after a broken connection, when its message ids keep it from running twice.
  * @param status HTTP status; absent when there was no complete answer.
  */
-export function isRepeatable(safety: RepeatSafety, status?: number, shouldRetry?: string | null): boolean {
+export const isRepeatable = (safety: RepeatSafety, status?: number, shouldRetry?: string | null): boolean => {
   if (shouldRetry) return shouldRetry === "true";
   if (!status) return safety !== "once";
   return status === 429 || (safety === "read" && (status === 408 || status >= 500));
-}
-
-/**
- * Milliseconds before the next attempt: exponential back-off with full jitter (500 ms, doubled up to 8 s), and never less than
- * the server asked for.
- * @param attempt The attempt that failed, from 1.
- */
-export function retryDelayMs(attempt: number, retryAfterMs: number | undefined, random: () => number): number {
-  return Math.max(random() * Math.min(8_000, 250 * 2 ** attempt), retryAfterMs ?? 0);
-}
+};
 
 /**
  * Reads `retry-after-ms`, else `Retry-After` (RFC 9110 section 10.2.3: seconds or a date), in milliseconds; `undefined` when neither asks
  * to wait.
  */
-export function readRetryAfterMs(headers: Headers, nowMs: number): number | undefined {
+export const readRetryAfterMs = (headers: Headers, nowMs: number): number | undefined => {
   const text = headers.get("retry-after") ?? "";
   const askedMs = Number(headers.get("retry-after-ms")) || Number(text) * 1_000 || Date.parse(text) - nowMs;
   return askedMs > 0 ? askedMs : undefined;
-}
+};

@@ -1,9 +1,7 @@
-import type { Clock } from "./clock.ts";
+import { now } from "./adapters/time.ts";
 
 /**
  * Epoch milliseconds by the server's clock, as far as its answer tells (`Date`, which a browser may hide): whether a heartbeat is
  * recent must not depend on this machine's clock being right.
  */
-export function serverTimeMs(clock: Clock, { headers }: Response): number {
-  return Date.parse(headers.get("date") ?? "") || clock.now();
-}
+export const serverTimeMs = ({ headers }: Response): number => Date.parse(headers.get("date") ?? "") || now();

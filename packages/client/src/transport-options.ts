@@ -1,8 +1,7 @@
-import type { Clock } from "./clock.ts";
 import type { Fetch, Middleware } from "./http-request.ts";
 import type { Answer, AnswerMismatch, TransportEvent } from "./transport-event.ts";
 
-/** How to reach a server. What a hook (`on...`) throws is ignored. */
+/** How to reach a server. Numbers are whole, up to 999,999,999. What a hook (`on...`) throws is ignored. */
 export interface TransportOptions {
   /** Absolute URL of the gateway or server; its path is kept (`https://example.com/letta` gives `/letta/v1/...`). */
   readonly baseUrl: string;
@@ -10,12 +9,13 @@ export interface TransportOptions {
   readonly apiKey: string;
   /** Default: the platform's `fetch`. */
   readonly fetch?: Fetch | undefined;
-  /** Longest a call may take, with its retries and the body, in milliseconds from 1 to 999,999,999. Default 60,000. */
+  /** Longest a call may take, with its retries and the body, in milliseconds. Default 60,000. */
   readonly timeoutMs?: number | undefined;
-  /** How often a call may be repeated, 0 to 9. Default 2. */
+  /**
+   * How often a call may be repeated, 0 to 9. Default 2. All calls of a transport together have ten repeats in reserve, and ten successes give one
+   * back, so that a failing server is not multiplied.
+   */
   readonly maxRetries?: number | undefined;
-  /** Retries that all calls together have in reserve; one in ten successes gives one back. Default 10. */
-  readonly retryBudget?: number | undefined;
   /** Largest answer to read, in bytes. Default 8 MiB. */
   readonly maxResponseBytes?: number | undefined;
   /** More request header fields, lower-case; in a browser the server has to allow each. */
@@ -24,17 +24,13 @@ export interface TransportOptions {
   readonly middleware?: Middleware | readonly Middleware[] | undefined;
   /**
    * What becomes of an answer that has another shape than promised. `report` (the default) tells `onMismatch` and returns it,
-   * `throw` is an `invalid_response` error, `off` does not look. An answer that nobody can use is an error under each.
+   * `throw` is an `invalid_response` error, `off` tells nobody. An answer that nobody can use is an error under each.
    */
   readonly validate?: "report" | "throw" | "off" | undefined;
   readonly onMismatch?: ((mismatch: AnswerMismatch) => void) | undefined;
   /** Is given every answer; `createDriftReporter` makes one that looks for what is newer than this package. */
   readonly onDrift?: ((answer: Answer) => void) | undefined;
   readonly onEvent?: ((event: TransportEvent) => void) | undefined;
-  /** Default: the platform's clock. */
-  readonly clock?: Clock | undefined;
-  /** Source of jitter, from 0 up to and without 1. */
-  readonly random?: (() => number) | undefined;
 }
 
 /** What a single call may set. */

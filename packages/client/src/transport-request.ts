@@ -11,12 +11,10 @@ export interface TransportRequest<Value> {
   /** JSON text, the same for every attempt. A request that has one is a POST. */
   readonly body?: string;
   readonly safety: RepeatSafety;
-  /** Whether a caller can do anything with an answer: the little that holds whatever the response policy is. */
-  readonly isUsable: (value: unknown) => value is Value;
   /** Path of the first member that is not as promised. */
   readonly findMismatch: (value: unknown) => string | null;
-  /** An answer that the caller has already; it is given again when the server says 304 to its entity tag. */
-  readonly known?: { readonly etag: string; readonly data: Value } | undefined;
+  /** An answer that the caller has already; it is given again when the server says 304 to its entity tag in `headers`. */
+  readonly known?: Value | undefined;
 }
 
 /** A success. */

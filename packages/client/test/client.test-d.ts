@@ -4,13 +4,11 @@ import type {
   EnvironmentSendMessageParams,
   EnvironmentSendMessageResponse,
 } from "@letta-ai/letta-client/resources/environments";
-import type { VirtualClock } from "@letta-environments/testkit";
 import { expectTypeOf } from "vitest";
 import {
   type AmbiguousDeviceError,
   type Client,
   type ClientOptions,
-  type Clock,
   createClient,
   createTransport,
   type Environment,
@@ -81,9 +79,6 @@ expectTypeOf<{ type: "approval"; approvals: [] }>().toExtend<Message>();
 
 // An offline device's connection is caught by the compiler.
 expectTypeOf<Environment["connectionId"]>().not.toExtend<Parameters<Methods["sendMessage"]>[0]>();
-
-// The clock is the one of the other packages.
-expectTypeOf<VirtualClock>().toExtend<Clock>();
 
 // The code tells the errors apart, and what each has.
 expectTypeOf<"timeout" | "device_offline">().toExtend<ErrorCode>();

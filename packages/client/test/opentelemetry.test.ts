@@ -5,6 +5,7 @@ import { openTelemetry } from "../src/opentelemetry/index.ts";
 import { problemAnswer, scriptFetch } from "../src/testing/index.ts";
 import { catchError } from "./catch-error.ts";
 import { createHandClock } from "./hand-clock.ts";
+import { installChance } from "./install-clock.ts";
 import { emptyPage } from "./scripted-fetch.ts";
 
 interface Recorded {
@@ -46,12 +47,14 @@ function recordingTracer(): { readonly tracer: Tracer; readonly spans: Recorded[
 
 afterEach(() => propagation.disable());
 
-const base = { baseUrl: "http://gateway.example:8787", apiKey: "lek_s3cr3t", random: () => 1 };
+const base = { baseUrl: "http://gateway.example:8787", apiKey: "lek_s3cr3t" };
 
 test("a call is a span with its retries; each attempt is a client span below it", async () => {
   const { tracer, spans } = recordingTracer();
   const script = scriptFetch(problemAnswer("shutting_down", { retryAfterSeconds: 0 }), emptyPage);
-  const client = createClient({ ...base, clock: createHandClock(), fetch: script.fetch, ...openTelemetry({ tracer }) });
+  createHandClock();
+  installChance(1);
+  const client = createClient({ ...base, fetch: script.fetch, ...openTelemetry({ tracer }) });
   await client.environments.list();
   const common = {
     "http.request.method": "GET",

@@ -81,18 +81,18 @@ describe("what is sent", () => {
     [null, ""],
     [{}, ""],
     [{ limit: "5", onlineOnly: "true" }, "?limit=5&onlineOnly=true"],
-    [{ userId: "a b" }, "?userId=a%20b"],
+    [{ userId: "a b" }, "?userId=a+b"],
   ])("the query %j is %j", async (query, search) => {
     const script = scriptFetch(emptyPage);
     await listEnvironments(createTransport({ ...options, fetch: script.fetch }), query);
     expect(script.seen[0]?.url).toBe(`https://gateway.example/letta/v1/environments${search}`);
   });
 
-  test("a retrieve, with the id encoded", async () => {
+  test("a retrieve", async () => {
     const script = scriptFetch(json(200, row));
     const environment = await createClient({ ...options, fetch: script.fetch }).environments.retrieve("desktop:1");
     expect(environment).toEqual(row);
-    expect(script.seen[0]?.url).toBe("https://gateway.example/letta/v1/environments/desktop%3A1");
+    expect(script.seen[0]?.url).toBe("https://gateway.example/letta/v1/environments/desktop:1");
   });
 
   test("a send, with an id that the result gives back", async () => {
@@ -157,9 +157,11 @@ describe("what breaks a rule makes no request", () => {
     [{ onlineOnly: 1 }, 'onlineOnly must match /^"?(true|false)"?$/'],
     [{ source: "both" }, 'source must match /^"(local|remote)"$/'],
     [{ source: null }, 'source must match /^"(local|remote)"$/'],
-    [{ after: new Date(0) }, 'after must match /^"[\\w.~:-]{1,128}"$/'],
-    [{ after: "../x" }, 'after must match /^"[\\w.~:-]{1,128}"$/'],
-    [{ userId: "" }, 'userId must match /^".{1,256}"$/'],
+    [{ after: new Date(0) }, 'after must match /^"(?!(\\.\\.?|register|events|runtimes)")[\\w.~:-]{1,128}"$/'],
+    [{ after: "../x" }, 'after must match /^"(?!(\\.\\.?|register|events|runtimes)")[\\w.~:-]{1,128}"$/'],
+    [{ userId: "" }, 'userId must match /^"[^"]/'],
+    [{ userId: 5 }, 'userId must match /^"[^"]/'],
+    [{ future: {} }, 'future must match /^"[^"]/'],
   ])("the query %j", async (query, message) => {
     const error = await catchError(environments.list(query as ListEnvironmentsInput));
     expect(error).toMatchObject({ code: "invalid_argument", message });
@@ -167,22 +169,46 @@ describe("what breaks a rule makes no request", () => {
   });
 
   test.each<[unknown, string]>([
-    [null, "body is not as the API asks"],
-    ["text", "body is not as the API asks"],
-    [[], "body is not as the API asks"],
-    [undefined, "body must be JSON"],
-    [{}, "messages is not as the API asks"],
-    [{ messages: [] }, "messages is not as the API asks"],
-    [{ messages: "hello" }, "messages is not as the API asks"],
-    [{ messages: [null] }, "messages[0] is not as the API asks"],
-    [{ messages: [{ role: "user", content: "" }] }, "messages[0].content is not as the API asks"],
-    [{ messages: [{ role: "user", content: 5 }] }, "messages[0].content is not as the API asks"],
-    [{ messages: [{ role: "system", content: "x" }] }, "messages[0].role is not as the API asks"],
-    [{ messages: [{ type: "approval", approvals: [] }] }, "messages[0].approvals is not as the API asks"],
-    [{ ...hello, agentId: 5 }, "agentId is not as the API asks"],
-    [{ messages: [{ role: "user", content: "x".repeat(1_048_576) }] }, "body must have at most 1 MiB"],
-    [{ messages: [{ role: "user", content: "é".repeat(524_288) }] }, "body must have at most 1 MiB"],
-    [{ messages: [{ role: "user", content: 5n }] }, "body must be JSON"],
+    [null, "body must be JSON with messages"],
+    ["text", "body must be JSON with messages"],
+    [[], "body must be JSON with messages"],
+    [undefined, "body must be JSON with messages"],
+    [{}, "body must be JSON with messages"],
+    [{ messages: [] }, "messages must match /^\\[\\{/"],
+    [{ messages: "hello" }, "body must be JSON with messages"],
+    [{ messages: [null] }, 'messages[0].role must match /^"user"$/'],
+    [{ messages: ["hello"] }, 'messages[0].role must match /^"user"$/'],
+    [{ messages: [{ role: "user", content: "" }] }, 'messages[0].content must match /^("[^"]|\\[\\{)/'],
+    [{ messages: [{ role: "user", content: 5 }] }, 'messages[0].content must match /^("[^"]|\\[\\{)/'],
+    [{ messages: [{ role: "user", content: {} }] }, 'messages[0].content must match /^("[^"]|\\[\\{)/'],
+    [{ messages: [{ role: "user" }] }, 'messages[0].content must match /^("[^"]|\\[\\{)/'],
+    [{ messages: [{ role: "system", content: "x" }] }, 'messages[0].role must match /^"user"$/'],
+    [
+      { messages: [{ role: "user", content: "x", client_message_id: 5 }] },
+      'messages[0].client_message_id must match /^("[^"]|undefined)/',
+    ],
+    [{ messages: [{ role: "user", content: "x", otid: "" }] }, 'messages[0].otid must match /^("[^"]|undefined)/'],
+    [{ messages: [{ type: "approval", approvals: [] }] }, "messages[0].approvals must match /^\\[\\{/"],
+    [{ messages: [{ type: "approval", approvals: null }] }, "messages[0].approvals must match /^\\[\\{/"],
+    [
+      { messages: [{ ...hello.messages[0], approvals: [{ approve: true, tool_call_id: "t" }] }] },
+      'messages[0].type must match /^"approval"$/',
+    ],
+    [
+      { messages: [{ type: "approval", approvals: [{ approve: "yes", tool_call_id: "t" }] }] },
+      "messages[0].approvals[0].approve must match /^(true|false|undefined)/",
+    ],
+    [
+      { messages: [{ type: "approval", approvals: [{ approve: true, tool_call_id: "t" }, { approve: true }] }] },
+      'messages[0].approvals[1].tool_call_id must match /^"[^"]/',
+    ],
+    [{ ...hello, agentId: 5 }, 'agentId must match /^("[^"]|undefined)/'],
+    [{ ...hello, agentId: null }, 'agentId must match /^("[^"]|undefined)/'],
+    [{ ...hello, agentId: "" }, 'agentId must match /^("[^"]|undefined)/'],
+    [{ ...hello, conversationId: 5 }, 'conversationId must match /^("|null|undefined)/'],
+    [{ messages: [{ role: "user", content: "x".repeat(1_048_576) }] }, "body must be at most 1 MiB"],
+    [{ messages: [{ role: "user", content: "é".repeat(524_288) }] }, "body must be at most 1 MiB"],
+    [{ messages: [{ role: "user", content: 5n }] }, "body must be JSON with messages"],
   ])("the body %#", async (body, message) => {
     const error = await catchError(environments.sendMessage("c-1", body as SendMessageInput));
     expect(error).toMatchObject({ code: "invalid_argument", message, retryable: false });
@@ -209,8 +235,7 @@ describe("what breaks a rule makes no request", () => {
     [{ timeoutMs: null }, "timeoutMs must match /^[1-9]\\d{0,8}$/"],
     [{ maxRetries: 0.5 }, "maxRetries must match /^\\d$/"],
     [{ maxRetries: 11 }, "maxRetries must match /^\\d$/"],
-    [{ retryBudget: -1 }, "retryBudget must match /^\\d+$/"],
-    [{ maxResponseBytes: 0.5 }, "maxResponseBytes must match /^\\d+$/"],
+    [{ maxResponseBytes: 0.5 }, "maxResponseBytes must match /^[1-9]\\d{0,8}$/"],
   ])("the client option %j", (wrong, message) => {
     expect(() => createClient({ ...options, ...wrong })).toThrow(message);
   });

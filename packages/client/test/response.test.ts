@@ -1,4 +1,4 @@
-import { describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import {
   type AnswerMismatch,
   createClient,
@@ -11,14 +11,20 @@ import {
 import { exampleEnvironment, jsonAnswer, scriptFetch } from "../src/testing/index.ts";
 import { catchError } from "./catch-error.ts";
 import { createHandClock } from "./hand-clock.ts";
+import { installChance, installClock } from "./install-clock.ts";
 import { broken, emptyPage, sent } from "./scripted-fetch.ts";
 
-const base = { baseUrl: "http://127.0.0.1:1", apiKey: "lek_test", random: () => 1 };
+const base = { baseUrl: "http://127.0.0.1:1", apiKey: "lek_test" };
 const page = { connections: [], hasNextPage: false };
 const hello = { messages: [{ role: "user" as const, content: "hello" }] };
 
+beforeEach(() => {
+  createHandClock();
+  installChance(1);
+});
+
 function clientOver(script: ReturnType<typeof scriptFetch>, more: Partial<TransportOptions> = {}) {
-  return createClient({ ...base, clock: createHandClock(), fetch: script.fetch, ...more }).environments;
+  return createClient({ ...base, fetch: script.fetch, ...more }).environments;
 }
 
 describe("withResponse", () => {
@@ -118,7 +124,7 @@ describe("the response policy", () => {
     });
   });
 
-  test("off: nobody looks", async () => {
+  test("off: nobody is told", async () => {
     const told: AnswerMismatch[] = [];
     const script = scriptFetch(jsonAnswer(200, odd));
     const environments = clientOver(script, { validate: "off", onMismatch: (mismatch) => void told.push(mismatch) });
@@ -214,25 +220,34 @@ test("an aborted call ends once, whatever its attempt does later", async () => {
 describe("the retry budget", () => {
   test("bounds what all calls of a transport repeat, so that a failing server is not multiplied", async () => {
     const script = scriptFetch(jsonAnswer(503, {}));
-    const transport = createTransport({ ...base, clock: createHandClock(), fetch: script.fetch, retryBudget: 3 });
-    for (let call = 0; call < 10; call += 1) await catchError(listEnvironments(transport));
-    expect(script.seen).toHaveLength(10 + 3);
+    const transport = createTransport({ ...base, fetch: script.fetch });
+    for (let call = 0; call < 20; call += 1) await catchError(listEnvironments(transport));
+    expect(script.seen).toHaveLength(20 + 10);
   });
 
   test("grows by one for ten successes, up to its size", async () => {
-    const failures: (() => Response)[] = Array.from({ length: 4 }, () => jsonAnswer(503, {}));
-    const successes: (() => Response)[] = Array.from({ length: 30 }, () => emptyPage);
-    const script = scriptFetch(...failures, ...successes, jsonAnswer(503, {}));
-    const transport = createTransport({ ...base, clock: createHandClock(), fetch: script.fetch, retryBudget: 1 });
-    // One retry is in reserve, then none.
-    await catchError(listEnvironments(transport));
-    await catchError(listEnvironments(transport));
-    await catchError(listEnvironments(transport));
-    expect(script.seen).toHaveLength(4);
-    for (let call = 0; call < 30; call += 1) await listEnvironments(transport);
-    await catchError(listEnvironments(transport));
-    await catchError(listEnvironments(transport));
-    expect(script.seen).toHaveLength(34 + 2 + 1);
+    let isFailing = true;
+    let requests = 0;
+    const fetch = async (): Promise<Response> => {
+      requests += 1;
+      return isFailing ? jsonAnswer(503, {})() : emptyPage();
+    };
+    const transport = createTransport({ ...base, fetch });
+    const fail = async (calls: number): Promise<number> => {
+      isFailing = true;
+      const before = requests;
+      for (let call = 0; call < calls; call += 1) await catchError(listEnvironments(transport));
+      return requests - before - calls;
+    };
+    const succeed = async (calls: number): Promise<void> => {
+      isFailing = false;
+      for (let call = 0; call < calls; call += 1) await listEnvironments(transport);
+    };
+    expect(await fail(20)).toBe(10);
+    await succeed(25);
+    expect(await fail(20)).toBe(2);
+    await succeed(300);
+    expect(await fail(20)).toBe(10);
   });
 });
 
@@ -250,8 +265,8 @@ test("a client's and a call's header fields go along, and none of them replaces 
 
 test("the official SDK's name of the time limit works, and ours goes first", async () => {
   const timers: number[] = [];
-  const clock = { now: () => 0, setTimer: (delayMs: number) => (timers.push(delayMs), () => undefined) };
-  const environments = clientOver(scriptFetch(emptyPage), { clock });
+  installClock({ now: () => 0, setTimer: (delayMs) => (timers.push(delayMs), () => undefined) });
+  const environments = clientOver(scriptFetch(emptyPage));
   await environments.list({}, { timeout: 1_000 });
   await environments.list({}, { timeout: 1_000, timeoutMs: 2_000 });
   expect(timers).toEqual([1_000, 2_000]);

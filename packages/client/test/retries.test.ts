@@ -1,7 +1,8 @@
-import { describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { createClient, type RequestOptions, type SendMessageInput, type TransportOptions } from "../src/index.ts";
 import { catchError } from "./catch-error.ts";
 import { createHandClock, type HandClock } from "./hand-clock.ts";
+import { installChance } from "./install-clock.ts";
 import { broken, emptyPage, json, type ScriptedFetch, scriptFetch, sent } from "./scripted-fetch.ts";
 
 const hello: SendMessageInput = { messages: [{ role: "user", content: "hello" }] };
@@ -9,10 +10,16 @@ const approval: SendMessageInput = {
   messages: [{ type: "approval", approvals: [{ approve: true, tool_call_id: "t-1" }] }],
 };
 
-function clientOver(script: ScriptedFetch, clock: HandClock, more: Partial<TransportOptions> = {}) {
-  const options = { baseUrl: "http://127.0.0.1:1", apiKey: "lek_test", random: () => 1, clock, fetch: script.fetch };
+function clientOver(script: ScriptedFetch, more: Partial<TransportOptions> = {}) {
+  const options = { baseUrl: "http://127.0.0.1:1", apiKey: "lek_test", fetch: script.fetch };
   return createClient({ ...options, ...more }).environments;
 }
+
+let clock: HandClock;
+beforeEach(() => {
+  clock = createHandClock();
+  installChance(1);
+});
 
 describe("reads are repeated", () => {
   test.each([
@@ -22,12 +29,11 @@ describe("reads are repeated", () => {
     ["503", json(503, {})],
     ["a 409 that may be repeated", json(409, {}, { "x-should-retry": "true" })],
   ])("after %s, with growing waits, at most twice", async (_case, failure) => {
-    const clock = createHandClock();
     const script = scriptFetch(failure, failure, emptyPage);
-    await expect(clientOver(script, clock).list()).resolves.toEqual({ connections: [], hasNextPage: false });
+    await expect(clientOver(script).list()).resolves.toEqual({ connections: [], hasNextPage: false });
     expect(clock.waits).toEqual([500, 1_000]);
     const failing = scriptFetch(failure);
-    const error = await catchError(clientOver(failing, createHandClock()).list());
+    const error = await catchError(clientOver(failing).list());
     expect(error.retryable).toBe(true);
     expect(failing.seen).toHaveLength(3);
   });
@@ -40,7 +46,7 @@ describe("reads are repeated", () => {
     ["a success of another shape", json(200, { connections: 5 })],
   ])("but not after %s", async (_case, failure) => {
     const script = scriptFetch(failure);
-    const error = await catchError(clientOver(script, createHandClock()).list());
+    const error = await catchError(clientOver(script).list());
     expect(error.retryable).toBe(false);
     expect(script.seen).toHaveLength(1);
   });
@@ -53,7 +59,7 @@ describe("reads are repeated", () => {
         [4, { maxRetries: 1 }],
       ].map(async ([maxRetries, options]) => {
         const script = scriptFetch(broken);
-        const client = clientOver(script, createHandClock(), { maxRetries: maxRetries as number });
+        const client = clientOver(script, { maxRetries: maxRetries as number });
         await catchError(client.list({}, options as RequestOptions));
         return script.seen.length;
       }),
@@ -65,7 +71,7 @@ describe("reads are repeated", () => {
 describe("a send is repeated only where that is safe", () => {
   test("after a broken connection, byte for byte, under the same made-up id", async () => {
     const script = scriptFetch(broken, broken, sent);
-    const result = await clientOver(script, createHandClock()).sendMessage("c-1", hello);
+    const result = await clientOver(script).sendMessage("c-1", hello);
     const bodies = script.seen.map(({ body }) => body);
     expect(bodies).toHaveLength(3);
     expect(new Set(bodies).size).toBe(1);
@@ -73,7 +79,7 @@ describe("a send is repeated only where that is safe", () => {
   });
 
   test("two calls make up two ids", async () => {
-    const client = clientOver(scriptFetch(sent), createHandClock());
+    const client = clientOver(scriptFetch(sent));
     const first = await client.sendMessage("c-1", hello);
     const second = await client.sendMessage("c-1", hello);
     expect(first.clientMessageIds).not.toEqual(second.clientMessageIds);
@@ -85,7 +91,7 @@ describe("a send is repeated only where that is safe", () => {
     ["a 502 that may be repeated, with an approval", json(502, {}, { "x-should-retry": "true" }), approval],
   ])("after %s", async (_case, failure, body) => {
     const script = scriptFetch(failure, sent);
-    await expect(clientOver(script, createHandClock()).sendMessage("c-1", body)).resolves.toMatchObject({
+    await expect(clientOver(script).sendMessage("c-1", body)).resolves.toMatchObject({
       success: true,
     });
     expect(script.seen).toHaveLength(2);
@@ -111,7 +117,7 @@ describe("a send is repeated only where that is safe", () => {
     ],
   ])("but not after %s; the error gives the ids back", async (_case, failure, body) => {
     const script = scriptFetch(failure);
-    const error = await catchError(clientOver(script, createHandClock()).sendMessage("c-1", body));
+    const error = await catchError(clientOver(script).sendMessage("c-1", body));
     expect(error.retryable).toBe(false);
     expect(script.seen).toHaveLength(1);
     const users = body.messages.filter((message) => !("approvals" in message));
@@ -128,32 +134,32 @@ describe("the server's delay", () => {
     [{ "retry-after": "Thu, 01 Jan 1970 00:00:00 GMT" }, 500],
     [{ "retry-after": "0" }, 500],
   ])("%j is waited for: %i ms", async (headers, delayMs) => {
-    const clock = createHandClock(120_000);
+    clock = createHandClock(120_000);
     const script = scriptFetch(json(429, {}, headers), emptyPage);
-    await clientOver(script, clock, { timeoutMs: 120_000 }).list();
+    await clientOver(script, { timeoutMs: 120_000 }).list();
     expect(clock.waits).toEqual([delayMs]);
   });
 
   test("of more than a minute ends the call at once, and the error tells it", async () => {
-    const clock = createHandClock(900_000_000);
+    clock = createHandClock(900_000_000);
     const script = scriptFetch(json(429, {}, { "retry-after": "3600" }));
-    const error = await catchError(clientOver(script, clock, { timeoutMs: 900_000_000 }).list());
+    const error = await catchError(clientOver(script, { timeoutMs: 900_000_000 }).list());
     expect(error).toMatchObject({ status: 429, retryable: true, retryAfterMs: 3_600_000 });
     expect(clock.waits).toEqual([]);
   });
 
   test("that outlives the deadline ends the call at once with the server's answer", async () => {
-    const clock = createHandClock(5_000);
+    clock = createHandClock(5_000);
     const script = scriptFetch(json(503, {}, { "retry-after": "5" }));
-    const error = await catchError(clientOver(script, clock, { timeoutMs: 5_000 }).list());
+    const error = await catchError(clientOver(script, { timeoutMs: 5_000 }).list());
     expect(error).toMatchObject({ code: "http_error", status: 503, retryAfterMs: 5_000 });
     expect(clock.waits).toEqual([]);
   });
 
   test("counts against the deadline over all attempts", async () => {
-    const clock = createHandClock(10_000);
+    clock = createHandClock(10_000);
     const script = scriptFetch(json(503, {}, { "retry-after": "4" }));
-    const error = await catchError(clientOver(script, clock, { timeoutMs: 10_000, maxRetries: 9 }).list());
+    const error = await catchError(clientOver(script, { timeoutMs: 10_000, maxRetries: 9 }).list());
     expect(error.status).toBe(503);
     expect(clock.waits).toEqual([4_000, 4_000]);
   });
@@ -163,9 +169,9 @@ describe("a wait ends", () => {
   test("when the caller aborts", async () => {
     const controller = new AbortController();
     const reason = new Error("changed my mind");
-    const clock = createHandClock(60_000, () => controller.abort(reason));
+    clock = createHandClock(60_000, () => controller.abort(reason));
     const script = scriptFetch(json(429, {}, { "retry-after": "30" }));
-    const error = await catchError(clientOver(script, clock).sendMessage("c-1", hello, { signal: controller.signal }));
+    const error = await catchError(clientOver(script).sendMessage("c-1", hello, { signal: controller.signal }));
     expect(error).toMatchObject({
       code: "aborted",
       retryable: false,
@@ -177,8 +183,8 @@ describe("a wait ends", () => {
   });
 
   test("when the deadline passes", async () => {
-    const clock: HandClock = createHandClock(60_000, () => clock.passDeadline());
-    const error = await catchError(clientOver(scriptFetch(broken), clock).list());
+    clock = createHandClock(60_000, () => clock.passDeadline());
+    const error = await catchError(clientOver(scriptFetch(broken)).list());
     expect(error).toMatchObject({ code: "timeout", retryable: true });
     expect(clock.open()).toBe(0);
   });
@@ -186,8 +192,7 @@ describe("a wait ends", () => {
 
 test("no call leaves a timer behind, however it ends", async () => {
   for (const answer of [emptyPage, broken, json(404, {}), json(503, {}), json(200, 5)]) {
-    const clock = createHandClock();
-    await clientOver(scriptFetch(answer), clock)
+    await clientOver(scriptFetch(answer))
       .list()
       .catch(() => undefined);
     expect(clock.open()).toBe(0);

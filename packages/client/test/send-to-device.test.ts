@@ -3,14 +3,17 @@ import { describe, expect, test } from "vitest";
 import { createClient, type SendToDeviceOptions } from "../src/index.ts";
 import { createFakeServer, jsonAnswer, problemAnswer } from "../src/testing/index.ts";
 import { catchError } from "./catch-error.ts";
+import { installChance, installClock } from "./install-clock.ts";
 
 const hello = { agentId: "agent-1", messages: [{ role: "user" as const, content: "hello" }] };
 
 function setUp() {
   const clock = createVirtualClock();
+  installClock(clock);
+  installChance(0.5);
   const server = createFakeServer({ now: clock.now });
-  const options = { baseUrl: "http://127.0.0.1:1", apiKey: "lek_test", fetch: server.fetch, random: () => 0.5 };
-  return { clock, server, environments: createClient({ ...options, clock }).environments };
+  const options = { baseUrl: "http://127.0.0.1:1", apiKey: "lek_test", fetch: server.fetch };
+  return { clock, server, environments: createClient(options).environments };
 }
 
 test("a name that is no text is refused before any request", async () => {
@@ -220,7 +223,7 @@ describe("when the connection has rotated", () => {
     expect(posts(server)).toBe(2);
   });
 
-  test.each(["input_rejected", "rate_limited", "delivery_unknown"] as const)("but not after %s", async (code) => {
+  test.each(["agent_not_allowed", "rate_limited", "delivery_unknown"] as const)("but not after %s", async (code) => {
     const { server, environments } = setUp();
     server.connect("d-1");
     const row = () => jsonAnswer(200, server.put({ deviceId: "d-1" }))();

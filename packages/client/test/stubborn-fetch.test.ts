@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { createClient, type Fetch, type RequestOptions } from "../src/index.ts";
 import { catchError } from "./catch-error.ts";
 import { createGate } from "./gate.ts";
-import { createHandClock, type HandClock } from "./hand-clock.ts";
+import { createHandClock } from "./hand-clock.ts";
 import { scriptFetch } from "./scripted-fetch.ts";
 
 /** A body that never ends and knows no signal; it says when it is read and when it is given up. */
@@ -13,8 +13,8 @@ function stalledAnswer(status: number, onRead: () => void, onCancel: () => void)
   return new Response(body, { status, headers: { "content-type": "application/json" } });
 }
 
-function list(fetch: Fetch, clock: HandClock, options: RequestOptions = {}): Promise<unknown> {
-  const client = createClient({ baseUrl: "http://127.0.0.1:1", apiKey: "lek_test", fetch, clock });
+function list(fetch: Fetch, options: RequestOptions = {}): Promise<unknown> {
+  const client = createClient({ baseUrl: "http://127.0.0.1:1", apiKey: "lek_test", fetch });
   return client.environments.list({}, options);
 }
 
@@ -23,7 +23,7 @@ describe("a fetch that knows no signals holds no call", () => {
     const clock = createHandClock();
     const given = createGate();
     const script = scriptFetch(() => stalledAnswer(status, () => clock.passDeadline(), given.open));
-    const error = await catchError(list(script.fetch, clock));
+    const error = await catchError(list(script.fetch));
     expect(error).toMatchObject({ code: "timeout" });
     await given.passed;
     expect(script.seen).toHaveLength(1);
@@ -38,14 +38,14 @@ describe("a fetch that knows no signals holds no call", () => {
       await late.passed;
       return stalledAnswer(200, () => undefined, given.open);
     };
-    expect((await catchError(list(fetch, clock))).code).toBe("timeout");
+    expect((await catchError(list(fetch))).code).toBe("timeout");
     late.open();
     await given.passed;
   });
 
   test("when the signal is aborted already: nothing is sent", async () => {
     const script = scriptFetch(() => new Error("must not be called"));
-    const error = await catchError(list(script.fetch, createHandClock(), { signal: AbortSignal.abort() }));
+    const error = await catchError(list(script.fetch, { signal: AbortSignal.abort() }));
     expect(error.code).toBe("aborted");
     expect(script.seen).toEqual([]);
   });

@@ -12,7 +12,7 @@ export const isText = (value: unknown): value is string => typeof value === "str
 const isNumber = (value: unknown): boolean => typeof value === "number";
 const isFlag = (value: unknown): boolean => typeof value === "boolean";
 /** Whether a value is a list whose items all pass a check. */
-export const isEach = (value: unknown, check: (item: unknown) => boolean): value is readonly unknown[] =>
+const isEach = (value: unknown, check: (item: unknown) => boolean): value is readonly unknown[] =>
   Array.isArray(value) && value.every(check);
 // Not by isEach: engines inline a check into a loop that knows only that one.
 const isTextsOrAbsent = (value: unknown): boolean =>

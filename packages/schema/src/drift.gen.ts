@@ -15,7 +15,7 @@ const environmentMembers: readonly string[] = ["id","connectedAt","connectionId"
 
 const environmentListMembers: readonly string[] = ["connections","hasNextPage"];
 
-const sendMessageResponseMembers: readonly string[] = ["message","success"];
+const sendMessageResponseMembers: readonly string[] = ["success","message"];
 
 const registerResponseMembers: readonly string[] = ["connectionId","wsUrl","supportsSplitStatusChannels","supportsPairedListenerGenerations"];
 

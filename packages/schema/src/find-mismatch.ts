@@ -9,15 +9,15 @@ export function findMismatch(fits: (value: unknown) => boolean, value: unknown):
   let path = "";
   // A copy, since the members of a frozen object could not be watched in their turn.
   const watch = (part: unknown, at: string): unknown =>
-    typeof part !== "object" || part === null
-      ? part
-      : new Proxy<object>(Array.isArray(part) ? [...part] : { ...part }, {
+    typeof part === "object" && part
+      ? new Proxy<object>(Array.isArray(part) ? [...part] : { ...part }, {
           get(target: Readonly<Record<string, unknown>>, name: string) {
             // What arrays have beside their items tells of the array itself.
             path = !Array.isArray(target) ? `${at}.${name}` : /\D/.test(name) ? at : `${at}[${name}]`;
             return watch(target[name], path);
           },
-        });
+        })
+      : part;
   fits(watch(value, ""));
   return path.slice(1);
 }

@@ -15,7 +15,7 @@ export const isText = (value: unknown): value is string => typeof value === "str
 const isNumber = (value: unknown): boolean => typeof value === "number";
 const isFlag = (value: unknown): boolean => typeof value === "boolean";
 /** Whether a value is a list whose items all pass a check. */
-export const isEach = (value: unknown, check: (item: unknown) => boolean): value is readonly unknown[] =>
+const isEach = (value: unknown, check: (item: unknown) => boolean): value is readonly unknown[] =>
   Array.isArray(value) && value.every(check);
 // Not by isEach: engines inline a check into a loop that knows only that one.
 const isTextsOrAbsent = (value: unknown): boolean =>
@@ -138,8 +138,8 @@ export const findSendMessageBodyMismatch = (value: unknown): string | null => fi
 /** Whether a value is as in {@link SendMessageResponse}. */
 export const isSendMessageResponse = (value: unknown): value is SendMessageResponse =>
   isRecord(value) &&
-  isText(value["message"]) &&
-  isFlag(value["success"]);
+  isFlag(value["success"]) &&
+  isText(value["message"]);
 
 /** Path of the first member that is not as in {@link SendMessageResponse}: `messages[0].role`; `""` for the whole, `null` when all fits. */
 export const findSendMessageResponseMismatch = (value: unknown): string | null => findMismatch(isSendMessageResponse, value);

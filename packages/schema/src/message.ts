@@ -50,8 +50,8 @@ export interface SendMessageBody {
 
 /** The device has taken the message, or said why not. It says nothing about the turn that follows. */
 export interface SendMessageResponse {
-  message: string;
   success: boolean;
+  message: string;
 }
 
 export { ApprovalDecisionSchema, ApprovalMessageSchema, ToolReturnSchema } from "./approval-message-schema.ts";

@@ -11,5 +11,6 @@ export function isOnline(
   { connectionId, lastHeartbeat }: Pick<Environment, "connectionId" | "lastHeartbeat">,
   nowMs: number,
 ): boolean {
-  return Boolean(connectionId) && lastHeartbeat !== null && nowMs - lastHeartbeat < onlineWindowMs;
+  // Without a heartbeat the last one was in 1970.
+  return Boolean(connectionId) && nowMs - Number(lastHeartbeat) < onlineWindowMs;
 }

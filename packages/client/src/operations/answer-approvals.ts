@@ -15,44 +15,49 @@ export interface ApprovalDetails {
   readonly updatedInput?: Record<string, unknown> | undefined;
 }
 
+/** Answers requests for permission of a device. */
+export type AnswerApprovals = (
+  transport: Transport,
+  device: DeviceSelector,
+  toolCallIds: string | readonly string[],
+  details?: ApprovalDetails,
+  options?: SendToDeviceOptions,
+) => PendingCall<SendToDeviceResult>;
+
+// @__NO_SIDE_EFFECTS__
+const answerWith =
+  (isApproved: boolean): AnswerApprovals =>
+  (transport, device, toolCallIds, { reason, updatedInput, ...target } = {}, options) =>
+    sendToDevice(
+      transport,
+      device,
+      {
+        messages: [
+          {
+            type: "approval",
+            approvals: [toolCallIds].flat().map(
+              (id) =>
+                // A member that is undefined is absent, as it is in JSON.
+                ({
+                  type: "approval",
+                  approve: isApproved,
+                  tool_call_id: id,
+                  reason,
+                  updated_input: updatedInput,
+                }) as ApprovalDecision,
+            ),
+          },
+        ],
+        ...target,
+      },
+      options,
+    );
+
 /**
  * Lets a device run the tool calls for which it asked permission. It is never repeated after a broken connection: an answer
  * has no id by which a server would recognise it. Rejects with a `LettaEnvironmentsError`.
  */
-export function approve(
-  transport: Transport,
-  device: DeviceSelector,
-  toolCallIds: string | readonly string[],
-  details?: ApprovalDetails,
-  options?: SendToDeviceOptions,
-): PendingCall<SendToDeviceResult> {
-  return answer(true, transport, device, toolCallIds, details, options);
-}
+export const approve: AnswerApprovals = answerWith(true);
 
 /** Refuses tool calls for which a device asked permission; see {@link approve}. */
-export function deny(
-  transport: Transport,
-  device: DeviceSelector,
-  toolCallIds: string | readonly string[],
-  details?: ApprovalDetails,
-  options?: SendToDeviceOptions,
-): PendingCall<SendToDeviceResult> {
-  return answer(false, transport, device, toolCallIds, details, options);
-}
-
-function answer(
-  isApproved: boolean,
-  transport: Transport,
-  device: DeviceSelector,
-  toolCallIds: string | readonly string[],
-  details?: ApprovalDetails,
-  options?: SendToDeviceOptions,
-): PendingCall<SendToDeviceResult> {
-  const { reason, updatedInput, ...target } = details ?? {};
-  const approvals = [toolCallIds].flat().map((id) => {
-    const decision = { type: "approval", approve: isApproved, tool_call_id: id, reason, updated_input: updatedInput };
-    // A member that is undefined is absent, as it is in JSON.
-    return decision as ApprovalDecision;
-  });
-  return sendToDevice(transport, device, { messages: [{ type: "approval", approvals }], ...target }, options);
-}
+export const deny: AnswerApprovals = answerWith(false);

@@ -1,8 +1,7 @@
 import { expect, test } from "vitest";
 import { assignMessageIds } from "./assign-message-ids.ts";
 
-test("only user messages without an id get one, each its own, and the input stays as it is", () => {
-  let count = 0;
+test("only user messages get ids, where they have none, each its own, and the input stays as it is", () => {
   const approval = { type: "approval" as const, approvals: [{ approve: true, tool_call_id: "call-1" }] };
   const input = {
     agentId: "agent-1",
@@ -14,15 +13,19 @@ test("only user messages without an id get one, each its own, and the input stay
     ],
   };
   const before = structuredClone(input);
-  expect(assignMessageIds(input, () => `id-${(count += 1)}`)).toEqual({
-    agentId: "agent-1",
-    messages: [
-      { role: "user", content: "a", client_message_id: "id-1", otid: "id-1" },
-      { role: "user", content: "b", client_message_id: "mine" },
-      approval,
-      { role: "user", content: "c", client_message_id: "id-2", otid: "mine" },
-    ],
+  const { agentId, messages } = assignMessageIds(input);
+  const [first, second, third, fourth] = messages as unknown as Record<string, string>[];
+  expect(agentId).toBe("agent-1");
+  expect(first).toEqual({
+    role: "user",
+    content: "a",
+    client_message_id: expect.any(String),
+    otid: first?.["client_message_id"],
   });
+  expect(second).toEqual({ role: "user", content: "b", client_message_id: "mine", otid: "mine" });
+  expect(third).toBe(approval);
+  expect(fourth).toEqual({ role: "user", content: "c", client_message_id: expect.any(String), otid: "mine" });
+  expect(fourth?.["client_message_id"]).not.toBe(first?.["client_message_id"]);
   expect(input).toEqual(before);
 });
 

@@ -1,6 +1,5 @@
 import type { ApprovalMessage, SendMessageBody, UserMessage } from "@letta-environments/schema";
-import { isRecord } from "@letta-environments/schema/guards";
-import { randomId } from "../adapters/web-random.ts";
+import { randomId } from "../adapters/chance.ts";
 
 /** A {@link UserMessage} whose id may be left to the client. */
 export interface UserMessageInput extends Omit<UserMessage, "client_message_id"> {
@@ -17,15 +16,20 @@ export interface SendMessageInput {
 }
 
 /**
- * Gives every user message without a `client_message_id` a new one, which is also its `otid` where it has none. Store the
+ * Gives every user message a `client_message_id` where it has none, and an `otid` where it has none: the same. Store the
  * result before sending it, and a message can be repeated safely even after a crash.
  */
-export function assignMessageIds(input: SendMessageInput, newId: () => string = randomId): SendMessageBody {
-  const messages = input.messages.map((message) => {
-    if (!isRecord(message) || "approvals" in message || message["client_message_id"] !== undefined) return message;
-    const id = newId();
-    return { ...message, client_message_id: id, otid: message["otid"] ?? id };
-  });
-  // A member that is undefined is absent, as it is in JSON.
-  return { ...input, messages } as SendMessageBody;
-}
+export const assignMessageIds = (input: SendMessageInput): SendMessageBody =>
+  ({
+    ...input,
+    messages: input.messages.map((message) => {
+      if (isApproval(message)) return message;
+      const id = message?.client_message_id ?? randomId();
+      return { ...message, client_message_id: id, otid: message?.otid ?? id };
+    }),
+    // A member that is undefined is absent, as it is in JSON.
+  }) as SendMessageBody;
+
+/** Whether a message answers requests for permission. */
+export const isApproval = <Message extends object>(message: Message | ApprovalMessage): message is ApprovalMessage =>
+  (message as Partial<ApprovalMessage> | null)?.approvals !== undefined;

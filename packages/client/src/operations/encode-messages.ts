@@ -1,8 +1,8 @@
-import type { SendMessageBody, UserMessage } from "@letta-environments/schema";
-import { invalidArgument } from "../error.ts";
+import type { SendMessageBody } from "@letta-environments/schema";
+import { invalidArgument } from "../call-error.ts";
 import type { RepeatSafety } from "../retry.ts";
-import { findSendMessageBodyMismatch } from "@letta-environments/schema/guards";
 import { assignMessageIds, type SendMessageInput } from "./assign-message-ids.ts";
+import { checkBody } from "./check-body.ts";
 
 /** A body as every attempt sends it, and what it means. */
 export interface EncodedMessages {
@@ -12,28 +12,22 @@ export interface EncodedMessages {
   readonly safety: RepeatSafety;
 }
 
-/** Largest body that the API takes, in bytes. */
-const maxBodyBytes = 1_048_576;
-
 /** Gives the messages their ids and encodes them. @throws LettaEnvironmentsError `invalid_argument` naming the member. */
-export function encodeMessages(input: SendMessageInput): EncodedMessages {
+export const encodeMessages = (input: SendMessageInput): EncodedMessages => {
   let text: string;
-  let body: SendMessageBody;
   try {
-    text = JSON.stringify(Array.isArray(input?.messages) ? assignMessageIds(input) : input);
-    // What is sent is what the text says, whatever `toJSON` made of the input.
-    body = JSON.parse(text) as SendMessageBody;
+    text = JSON.stringify(assignMessageIds(input));
   } catch (cause) {
-    throw Object.assign(invalidArgument("body", "must be JSON"), { cause });
+    throw invalidArgument("body", "must be JSON with messages", cause);
   }
-  const member = findSendMessageBodyMismatch(body);
-  if (member !== null) throw invalidArgument(member || "body", "is not as the API asks");
-  if (new TextEncoder().encode(text).length > maxBodyBytes) throw invalidArgument("body", "must have at most 1 MiB");
-  const users = body.messages.filter((message): message is UserMessage => !("approvals" in message));
+  if (new Blob([text]).size > 1_048_576) throw invalidArgument("body", "must be at most 1 MiB");
+  // What is sent is what the text says, whatever `toJSON` made of the input.
+  const body = JSON.parse(text) as SendMessageBody;
+  const users = checkBody(body);
   return {
     text,
     clientMessageIds: users.map((message) => message.client_message_id),
-    otids: users.map((message) => message.otid ?? message.client_message_id),
+    otids: users.map((message) => message.otid as string),
     safety: users.length === body.messages.length ? "deduplicated" : "once",
   };
-}
+};

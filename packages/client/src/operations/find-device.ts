@@ -15,51 +15,50 @@ export type DeviceSelector =
   | { readonly name: string }
   | ((environment: Environment) => boolean);
 
-/** A device as it is now. */
-export interface FoundDevice {
-  readonly environment: Environment;
-  /** Where to send; absent while the device is offline. */
-  readonly connectionId?: string | null | undefined;
+/** A device that is online, and where to send to it. */
+export interface FoundDevice extends Environment {
+  readonly connectionId: string;
+  readonly lastHeartbeat: number;
 }
 
 /**
  * Finds one device. Of several rows of a device the one with the latest heartbeat counts; a name or a rule that fits several
  * devices means the one that is online.
  *
- * Rejects with a `LettaEnvironmentsError`: `environment_not_found`, or `ambiguous_device` when several are online.
+ * Rejects with a `LettaEnvironmentsError`: `environment_not_found`, `device_offline`, or `ambiguous_device` when several are online.
  */
-export async function findDevice(
+export const findDevice = async (
   transport: Transport,
   device: DeviceSelector,
   options?: RequestOptions,
-): Promise<FoundDevice> {
+): Promise<FoundDevice> => {
   const rows: Environment[] = [];
   let nowMs = 0;
-  const fits = ruleOf(device);
-  if (fits) {
+  // Whatever it is: what is neither a name nor a rule nor an id is refused as an id.
+  const { name, deviceId = device }: Partial<Record<string, unknown>> = Object(device);
+  const fits =
+    typeof device === "function"
+      ? device
+      : isText(name) && (({ connectionName }: Environment) => connectionName === name);
+  if (fits)
     for await (const { data, response } of readPages(transport, { limit: 100 }, options)) {
       rows.push(...data.connections.filter((row) => fits(row)));
-      nowMs = serverTimeMs(transport.clock, response);
+      nowMs = serverTimeMs(response);
     }
-  } else {
-    // Whatever it is: what is no id is refused there.
-    const { deviceId = device }: Partial<Record<string, unknown>> = Object(device);
+  else {
     const { data, response } = await retrieveEnvironment(transport, deviceId as string, options).withResponse();
     rows.push(data);
-    nowMs = serverTimeMs(transport.clock, response);
+    nowMs = serverTimeMs(response);
   }
-  rows.sort((left, right) => Number(right.lastHeartbeat) - Number(left.lastHeartbeat));
-  const online = rows.filter((row) => isOnline(row, nowMs));
-  const [environment = rows[0]] = online;
-  if (!environment) throw callError("once", "environment_not_found");
-  if (online.some(({ deviceId }) => deviceId !== environment.deviceId))
+  const online = rows
+    .filter((row): row is FoundDevice => isOnline(row, nowMs))
+    .sort((left, right) => right.lastHeartbeat - left.lastHeartbeat);
+  const [environment] = online;
+  if (!environment)
+    throw callError(rows[0] ? "read" : "once", rows[0] ? "device_offline" : "environment_not_found", {
+      environments: rows,
+    });
+  if (online.some(({ deviceId: id }) => id !== environment.deviceId))
     throw callError("once", "ambiguous_device", { environments: online });
-  return { environment, connectionId: online[0]?.connectionId };
-}
-
-/** The rule by which rows are chosen from the list; a device that is named by its id is read alone. */
-function ruleOf(device: DeviceSelector): ((environment: Environment) => boolean) | null {
-  if (typeof device === "function") return device as (environment: Environment) => boolean;
-  const { name }: Partial<Record<string, unknown>> = Object(device);
-  return isText(name) ? ({ connectionName }) => connectionName === name : null;
-}
+  return environment;
+};

@@ -1,7 +1,8 @@
 import type { EnvironmentList, EnvironmentSource } from "@letta-environments/schema";
 import { checkValue } from "../check-value.ts";
+import { identifierJson } from "../identifier-json.ts";
 import { type PendingCall, pendingCall } from "../pending-call.ts";
-import { findEnvironmentListMismatch, isEach, isRecord } from "@letta-environments/schema/guards";
+import { findEnvironmentListMismatch } from "@letta-environments/schema/guards";
 import type { Transport } from "../transport.ts";
 import type { RequestOptions } from "../transport-options.ts";
 import type { TransportRequest } from "../transport-request.ts";
@@ -22,38 +23,30 @@ export interface ListEnvironmentsInput {
  * Lists environments, one page at a time: while `hasNextPage`, ask again with `after` set to the last row's `id`.
  * Rejects with a `LettaEnvironmentsError`.
  */
-export function listEnvironments(
+export const listEnvironments = (
   transport: Transport,
   query?: ListEnvironmentsInput | null,
   options?: RequestOptions,
-): PendingCall<EnvironmentList> {
-  return pendingCall(async () => transport.send(listRequest(query), options));
-}
+): PendingCall<EnvironmentList> => pendingCall(async () => transport.send(listRequest(query), options));
 
 /** The request for one page. @throws LettaEnvironmentsError `invalid_argument` naming a member of the query. */
-export function listRequest(query?: ListEnvironmentsInput | null): TransportRequest<EnvironmentList> {
+export const listRequest = (query?: ListEnvironmentsInput | null): TransportRequest<EnvironmentList> => {
+  const wire = new URLSearchParams();
+  const members = query as Readonly<Record<string, string | undefined>>;
+  for (const name in members)
+    // A text is left to the server, also one that this package does not know.
+    if (members[name] !== undefined) wire.set(name, checkValue(name, members[name], rules[name] ?? /^"[^"]/));
   return {
     operation: "listEnvironments",
-    path: `/v1/environments${formatQuery(query)}`,
+    path: `/v1/environments${wire.size > 0 ? `?${wire}` : ""}`,
     safety: "read",
-    isUsable: (value): value is EnvironmentList => isRecord(value) && isEach(value["connections"], isRecord),
     findMismatch: findEnvironmentListMismatch,
   };
-}
+};
 
 const rules: Readonly<Record<string, RegExp>> = {
-  after: /^"[\w.~:-]{1,128}"$/,
+  after: identifierJson,
   limit: /^"?([1-9]\d?|100)"?$/,
   onlineOnly: /^"?(true|false)"?$/,
   source: /^"(local|remote)"$/,
-  userId: /^".{1,256}"$/,
 };
-
-function formatQuery(query?: ListEnvironmentsInput | null): string {
-  const wire = new URLSearchParams();
-  for (const [name, value] of Object.entries({ ...query }))
-    // A member that this package does not know is left to the server.
-    if (value !== undefined) wire.set(name, checkValue(name, value, rules[name] ?? /^/) as string);
-  // Percent encoding for spaces, as the official SDKs do: a plus sign is not a space in every server.
-  return wire.size > 0 ? `?${wire}`.replaceAll("+", "%20") : "";
-}

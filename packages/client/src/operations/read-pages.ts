@@ -1,11 +1,14 @@
 import type { EnvironmentList } from "@letta-environments/schema";
 import type { Transport } from "../transport.ts";
 import type { RequestOptions } from "../transport-options.ts";
-import type { TransportResponse } from "../transport-request.ts";
+import type { TransportRequest, TransportResponse } from "../transport-request.ts";
 import { listRequest, type ListEnvironmentsInput } from "./list-environments.ts";
 
-/** Pages that are known, each with its entity tag, by the `after` that asks for them. */
-export type KnownPages = Map<string | undefined, { readonly data: EnvironmentList; readonly etag: string }>;
+/** Pages that are known, each with the header field that asks for it anew, by the `after` that asks for them. */
+export type KnownPages = Map<
+  string | undefined,
+  Required<Pick<TransportRequest<EnvironmentList>, "known" | "headers">>
+>;
 
 /**
  * Reads page by page, each when it is wanted. Throws a `LettaEnvironmentsError`.
@@ -21,14 +24,11 @@ export async function* readPages(
 ): AsyncGenerator<TransportResponse<EnvironmentList>, void, undefined> {
   let after = query?.after;
   for (;;) {
-    const page = known?.get(after);
-    const { data, response } = await transport.send(
-      { ...listRequest({ ...query, after }), known: page, headers: page && { "if-none-match": page.etag } },
-      options,
-    );
-    const etag = response.headers.get("etag") ?? page?.etag;
-    if (etag) found?.set(after, { data, etag });
-    yield { data, response };
+    const page = await transport.send({ ...listRequest({ ...query, after }), ...known?.get(after) }, options);
+    const { data, response } = page;
+    const etag = response.headers.get("etag");
+    if (etag) found?.set(after, { known: data, headers: { "if-none-match": etag } });
+    yield page;
     const last = data.connections.at(-1)?.id;
     // A server that gives the same page again would hold the caller forever.
     if (!data.hasNextPage || last === undefined || last === after) return;

@@ -3,13 +3,13 @@ import { checkValue } from "../check-value.ts";
 import type { EnvironmentsError } from "../error-codes.ts";
 import { isLettaEnvironmentsError } from "../error.ts";
 import { type PendingCall, pendingCall } from "../pending-call.ts";
-import { findSendMessageResponseMismatch, isRecord } from "@letta-environments/schema/guards";
+import { findSendMessageResponseMismatch } from "@letta-environments/schema/guards";
 import type { Transport } from "../transport.ts";
 import type { RequestOptions } from "../transport-options.ts";
 import type { TransportResponse } from "../transport-request.ts";
 import type { SendMessageInput } from "./assign-message-ids.ts";
-import { encodeIdentifier } from "./encode-identifier.ts";
 import { type EncodedMessages, encodeMessages } from "./encode-messages.ts";
+import { pathOfEnvironment } from "./path-of-environment.ts";
 
 /**
  * What became of a send that was answered. `started`: the device runs it. `queued`: it waits behind others. `accepted`: the
@@ -39,23 +39,22 @@ export interface SendOptions extends RequestOptions {
  * says so, after 429, and after a broken connection when every message has such an id, since the server recognises it;
  * approval messages have none. Rejects with a `LettaEnvironmentsError`, which carries the ids too, and in `outcome` whether the message may be running.
  */
-export function sendMessage(
+export const sendMessage = (
   transport: Transport,
   connectionId: string,
   body: SendMessageInput,
   options?: SendOptions,
-): PendingCall<SendMessageResult> {
-  return pendingCall(async () => postMessages(transport, connectionId, encodeMessages(body), options));
-}
+): PendingCall<SendMessageResult> =>
+  pendingCall(async () => postMessages(transport, connectionId, encodeMessages(body), options));
 
 /** Sends what is encoded already. */
-export async function postMessages(
+export const postMessages = async (
   transport: Transport,
   connectionId: string,
   { text, safety, ...ids }: EncodedMessages,
   { idempotencyKey, ...options }: SendOptions = {},
-): Promise<TransportResponse<SendMessageResult>> {
-  const path = `/v1/environments/${encodeIdentifier("connectionId", connectionId)}/messages` as const;
+): Promise<TransportResponse<SendMessageResult>> => {
+  const path = `${pathOfEnvironment("connectionId", connectionId)}/messages` as const;
   const key = idempotencyKey === true ? ids.clientMessageIds[0] : idempotencyKey;
   if (key) checkValue("idempotencyKey", key, /^"[!#-[\]-~]+"$/);
   const isOver = options.signal?.aborted;
@@ -67,39 +66,30 @@ export async function postMessages(
         body: text,
         headers: { "content-type": "application/json", ...(key && { "idempotency-key": key }) },
         safety,
-        isUsable: (value): value is DeviceAnswer => isRecord(value) && typeof value["success"] === "boolean",
         findMismatch: findSendMessageResponseMismatch,
       },
       options,
     );
-    return { response, data: { ...data, ...ids, outcome: outcomeOf(data, response) } };
+    const { success, disposition } = data;
+    const isRepeated = response.headers.get("idempotency-replayed") === "true";
+    const isTold = disposition === "started" || disposition === "queued";
+    const outcome = !success ? "refused" : isRepeated ? "duplicate" : isTold ? disposition : "accepted";
+    return { response, data: { ...data, ...ids, outcome } };
   } catch (error) {
-    throw isLettaEnvironmentsError(error)
-      ? withIds(error, ids, isOver || isUndone(error) ? "refused" : "unknown")
-      : error;
+    // There was no request, or the server says that nothing was done.
+    const { code, status = 0, retryable } = error as EnvironmentsError;
+    const isUndone = isOver || code === "invalid_argument" || (status >= 300 && (retryable || status < 500));
+    throw withIds(error, ids, isUndone ? "refused" : "unknown");
   }
-}
+};
 
 interface DeviceAnswer extends SendMessageResponse {
   readonly disposition?: unknown;
 }
 
-function outcomeOf({ success, disposition }: DeviceAnswer, { headers }: Response): SendOutcome {
-  if (!success) return "refused";
-  if (headers.get("idempotency-replayed") === "true") return "duplicate";
-  return disposition === "started" || disposition === "queued" ? disposition : "accepted";
-}
-
-/** Whether nothing was done: there was no request, or the server says so. */
-function isUndone({ code, status = 0, retryable }: EnvironmentsError): boolean {
-  return code === "invalid_argument" || (status >= 300 && (retryable || status < 500));
-}
-
-/** What an error of a send tells besides what is told of each: the ids, and whether the message may be running. */
-export function withIds(
-  error: EnvironmentsError,
+/** The error, with what it tells of a send: the ids, and whether the message may be running. What is none of ours stays as it is. */
+export const withIds = (
+  error: unknown,
   { clientMessageIds }: Pick<EncodedMessages, "clientMessageIds">,
   outcome: "refused" | "unknown",
-): EnvironmentsError {
-  return Object.assign(error, { clientMessageIds, outcome });
-}
+): unknown => (isLettaEnvironmentsError(error) ? Object.assign(error, { clientMessageIds, outcome }) : error);

@@ -1,14 +1,12 @@
 import type { Environment } from "@letta-environments/schema";
-import { callError } from "../call-error.ts";
+import { now, sleep } from "../adapters/time.ts";
 import { checkValue } from "../check-value.ts";
-import { isLettaEnvironmentsError } from "../error.ts";
+import type { EnvironmentsError } from "../error-codes.ts";
 import { type PendingCall, pendingCall } from "../pending-call.ts";
-import { sleep } from "../sleep.ts";
 import type { Transport } from "../transport.ts";
-import type { TransportResponse } from "../transport-request.ts";
 import type { SendMessageInput } from "./assign-message-ids.ts";
 import { encodeMessages } from "./encode-messages.ts";
-import { type DeviceSelector, findDevice, type FoundDevice } from "./find-device.ts";
+import { type DeviceSelector, findDevice } from "./find-device.ts";
 import { postMessages, type SendMessageResult, type SendOptions, withIds } from "./send-message.ts";
 
 /** What a send to a device may set. `timeoutMs` holds for each of its requests. */
@@ -34,63 +32,36 @@ export interface SendToDeviceResult extends SendMessageResult {
  *
  * Rejects with a `LettaEnvironmentsError`.
  */
-export function sendToDevice(
+export const sendToDevice = (
   transport: Transport,
   device: DeviceSelector,
   body: SendMessageInput,
-  options: SendToDeviceOptions = {},
-): PendingCall<SendToDeviceResult> {
-  return pendingCall(() => send(transport, device, body, options));
-}
-
-async function send(
-  transport: Transport,
-  device: DeviceSelector,
-  body: SendMessageInput,
-  { waitUntilOnlineMs = 0, intervalMs = 2_000, ...options }: SendToDeviceOptions,
-): Promise<TransportResponse<SendToDeviceResult>> {
-  const { clock } = transport;
-  const messages = encodeMessages(body);
-  const everyMs = checkValue("intervalMs", intervalMs, /^[1-9]\d{0,8}$/);
-  const endsAtMs = clock.now() + checkValue("waitUntilOnlineMs", waitUntilOnlineMs, /^\d{1,9}$/);
-
-  const findOnline = async (): Promise<FoundDevice & { readonly connectionId: string }> => {
-    let isSeen = false;
+  { waitUntilOnlineMs = 0, intervalMs = 2_000, ...options }: SendToDeviceOptions = {},
+): PendingCall<SendToDeviceResult> =>
+  pendingCall(async () => {
+    const messages = encodeMessages(body);
+    checkValue("intervalMs", intervalMs);
+    const endsAtMs = now() + checkValue("waitUntilOnlineMs", waitUntilOnlineMs, /^\d+$/);
+    /** Where the messages went, and how that failed. */
+    let connectionId: string | undefined;
+    let lost: EnvironmentsError | undefined;
     for (;;) {
-      const leftMs = endsAtMs - clock.now();
-      let waitMs = everyMs;
+      const leftMs = endsAtMs - now();
       try {
-        const { environment, connectionId } = await findDevice(transport, device, options);
-        if (connectionId) return { environment, connectionId };
-        if (leftMs <= 0) throw callError("once", "device_offline", { environments: [environment] });
-        isSeen = true;
+        const environment = await findDevice(transport, device, options);
+        if (environment.connectionId === connectionId) throw lost;
+        ({ connectionId } = environment);
+        const { data, response } = await postMessages(transport, connectionId, messages, options);
+        return { data: { ...data, environment }, response };
       } catch (error) {
-        if (!isLettaEnvironmentsError(error)) throw error;
-        // A server that restarts is no reason to give up a device that is waited for.
-        if (!isSeen || leftMs <= 0 || !error.retryable) throw withIds(error, messages, "refused");
-        waitMs = Math.max(waitMs, error.retryAfterMs ?? 0);
+        const { outcome, status, retryable, retryAfterMs = 0 } = error as EnvironmentsError;
+        // Nobody may be at the connection any more (404, 409): the device may have another one.
+        if (!lost && (status === 404 || status === 409) && outcome) lost = error as EnvironmentsError;
+        else {
+          // What was sent is not sent again.
+          if (outcome || leftMs <= 0 || !retryable) throw withIds(error, messages, outcome ?? "refused");
+          await sleep(Math.min(leftMs, Math.max(intervalMs, retryAfterMs)), options.signal);
+        }
       }
-      await sleep(clock, Math.min(leftMs, waitMs), options.signal);
     }
-  };
-  const deliver = async (
-    connectionId: string,
-    environment: Environment,
-  ): Promise<TransportResponse<SendToDeviceResult>> => {
-    const { data, response } = await postMessages(transport, connectionId, messages, options);
-    return { data: { ...data, environment }, response };
-  };
-
-  const found = await findOnline();
-  try {
-    return await deliver(found.connectionId, found.environment);
-  } catch (error) {
-    if (!isLettaEnvironmentsError(error) || !lostConnection.test(error.code)) throw error;
-    const again = await findOnline();
-    if (again.connectionId === found.connectionId) throw error;
-    return deliver(again.connectionId, again.environment);
-  }
-}
-
-/** Codes of a send that found nobody at its connection. */
-const lostConnection = /^(connection_(not_found|replaced)|device_offline)$/;
+  });

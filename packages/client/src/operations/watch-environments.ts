@@ -1,9 +1,10 @@
 import type { Environment } from "@letta-environments/schema";
 import { isOnline } from "@letta-environments/schema/presence";
+import { random } from "../adapters/chance.ts";
+import { sleep } from "../adapters/time.ts";
 import { checkValue } from "../check-value.ts";
-import { isLettaEnvironmentsError } from "../error.ts";
+import type { EnvironmentsError } from "../error-codes.ts";
 import { serverTimeMs } from "../server-time.ts";
-import { sleep } from "../sleep.ts";
 import type { Transport } from "../transport.ts";
 import type { RequestOptions } from "../transport-options.ts";
 import type { ListEnvironmentsInput } from "./list-environments.ts";
@@ -33,13 +34,14 @@ export interface WatchOptions extends Omit<RequestOptions, "maxRetries"> {
  * least as long as `Retry-After` says; others are thrown as `LettaEnvironmentsError`. It ends when `signal` is aborted or the
  * iteration is left, also in the middle of a wait.
  */
-export function watchEnvironments(
+export const watchEnvironments = (
   transport: Transport,
   query?: ListEnvironmentsInput | null,
   options: WatchOptions = {},
-): AsyncGenerator<EnvironmentEvent, void, undefined> {
+): AsyncGenerator<EnvironmentEvent, void, undefined> => {
   const ending = new AbortController();
-  const events = look(transport, query, options, ending);
+  const either = AbortSignal.any([ending.signal, options.signal ?? ending.signal]);
+  const events = look(transport, query, options, either);
   // Of its own accord a generator hears of the end only after its present wait.
   const end = events.return.bind(events);
   events.return = (value) => {
@@ -47,66 +49,55 @@ export function watchEnvironments(
     return end(value);
   };
   return events;
-}
+};
 
 async function* look(
   transport: Transport,
   query: ListEnvironmentsInput | null | undefined,
-  { intervalMs = 5_000, signal: callerSignal, ...options }: WatchOptions,
-  ending: AbortController,
+  { intervalMs = 5_000, ...options }: WatchOptions,
+  signal: AbortSignal,
 ): AsyncGenerator<EnvironmentEvent, void, undefined> {
-  const { clock, random } = transport;
-  const everyMs = checkValue("intervalMs", intervalMs, /^[1-9]\d{0,8}$/);
-  const { signal } = ending;
-  const onAbort = (): void => ending.abort();
-  callerSignal?.addEventListener("abort", onAbort);
-  if (callerSignal?.aborted) onAbort();
-  const rows = new Map<string, { readonly event: EnvironmentEvent; readonly text: string }>();
-  let pages: KnownPages = new Map();
-  let failures = 0;
-  try {
-    while (!signal.aborted) {
-      let waitMs = everyMs;
-      try {
-        const found: KnownPages = new Map();
-        const gone = new Set(rows.keys());
-        const read = readPages(
-          transport,
-          { limit: 100, ...query },
-          { ...options, signal, maxRetries: 0 },
-          pages,
-          found,
-        );
-        for await (const { data, response } of read) {
-          const nowMs = serverTimeMs(clock, response);
-          for (const environment of data.connections) {
-            const { id } = environment;
-            const online = isOnline(environment, nowMs);
-            const text = JSON.stringify({ ...environment, lastHeartbeat: 0, lastSeenAt: 0 });
-            const old = rows.get(id);
-            const type = !old ? "appeared" : old.event.online !== online ? (online ? "online" : "offline") : "changed";
-            const event: EnvironmentEvent = { type, environment, online };
-            rows.set(id, { event, text });
-            gone.delete(id);
-            if (type !== "changed" || old?.text !== text) yield event;
-          }
+  let waitMs = checkValue("intervalMs", intervalMs);
+  /** By id; `found` tells in which pass a row was seen last. */
+  const rows = new Map<
+    string,
+    Omit<EnvironmentEvent, "type"> & { readonly text: string; readonly found: KnownPages }
+  >();
+  let pages: KnownPages | undefined;
+  while (!signal.aborted) {
+    try {
+      const found: KnownPages = new Map();
+      const read = readPages(transport, { limit: 100, ...query }, { ...options, signal, maxRetries: 0 }, pages, found);
+      for await (const { data, response } of read) {
+        for (const environment of data.connections) {
+          const { id } = environment;
+          const online = isOnline(environment, serverTimeMs(response));
+          const text = JSON.stringify({ ...environment, lastHeartbeat: 0, lastSeenAt: 0 });
+          const old = rows.get(id);
+          rows.set(id, { environment, online, text, found });
+          const type = !old
+            ? "appeared"
+            : old.online !== online
+              ? online
+                ? "online"
+                : "offline"
+              : old.text !== text && "changed";
+          if (type) yield { type, environment, online };
         }
-        for (const id of gone) {
-          const row = rows.get(id);
-          rows.delete(id);
-          if (row) yield { ...row.event, type: "gone", online: false };
-        }
-        pages = found;
-        failures = 0;
-      } catch (error) {
-        if (signal.aborted) return;
-        if (!isLettaEnvironmentsError(error) || !error.retryable) throw error;
-        failures += 1;
-        waitMs = Math.max(error.retryAfterMs ?? 0, Math.min(60_000, everyMs * 2 ** failures));
       }
-      await sleep(clock, waitMs * (1 + random() / 5), signal);
+      for (const [id, row] of rows)
+        if (row.found !== found) {
+          rows.delete(id);
+          yield { type: "gone", environment: row.environment, online: false };
+        }
+      pages = found;
+      waitMs = intervalMs;
+    } catch (error) {
+      if (signal.aborted) return;
+      const { retryable, retryAfterMs = 0 } = error as EnvironmentsError;
+      if (!retryable) throw error;
+      waitMs = Math.max(retryAfterMs, Math.min(60_000, waitMs * 2));
     }
-  } finally {
-    callerSignal?.removeEventListener("abort", onAbort);
+    await sleep(waitMs * (1 + random() / 5), signal);
   }
 }

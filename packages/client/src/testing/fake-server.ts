@@ -1,5 +1,5 @@
 import type { Environment, ProblemCode, SendMessageBody } from "@letta-environments/schema";
-import { webClock } from "../adapters/web-clock.ts";
+import { now as platformNow } from "../adapters/time.ts";
 import type { Fetch } from "../http-request.ts";
 import { exampleEnvironment } from "./example-environment.ts";
 import { jsonAnswer, problemAnswer } from "./json-answer.ts";
@@ -45,7 +45,7 @@ export interface FakeServerOptions {
  * neither keys nor the shape of bodies.
  */
 export function createFakeServer(options: FakeServerOptions = {}): FakeServer {
-  const now = options.now ?? webClock.now;
+  const now = options.now ?? platformNow;
   const rows = new Map<string, Environment>();
   const deviceOf = new Map<string, string>();
   const requests: SeenRequest[] = [];

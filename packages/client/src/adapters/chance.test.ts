@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { randomId } from "./web-random.ts";
+import { randomId } from "./chance.ts";
 
 test("ids are long, of few characters, and each another, without what only a secure context has", () => {
   const ids = Array.from({ length: 1_000 }, () => randomId());

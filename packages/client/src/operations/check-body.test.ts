@@ -1,0 +1,75 @@
+import { checkValue, SendMessageBodySchema } from "@letta-environments/schema";
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { checkBody } from "./check-body.ts";
+
+/** Whatever JSON holds, texts that break rules of length or of Unicode included. */
+const odd = fc.oneof(
+  fc.jsonValue({ maxDepth: 2 }),
+  fc.constantFrom("", "x", "\ud800", "\u2028", '"', "\\", "x".repeat(256), "x".repeat(257)),
+);
+const id = fc.string({ minLength: 1, maxLength: 20, unit: "grapheme" });
+/** A value as the API asks, and now and then another one, or none. */
+const or = (value: fc.Arbitrary<unknown>): fc.Arbitrary<unknown> =>
+  fc.oneof({ weight: 30, arbitrary: value }, { weight: 1, arbitrary: odd });
+const members = (all: Record<string, fc.Arbitrary<unknown>>, requiredKeys: string[]): fc.Arbitrary<unknown> => {
+  const model: Record<string, fc.Arbitrary<unknown>> = { future: odd };
+  for (const [name, value] of Object.entries(all)) model[name] = or(value);
+  return or(fc.record(model, { requiredKeys }));
+};
+const part = members({ type: fc.constant("text"), text: fc.string() }, ["type", "text"]);
+const parts = fc.array(part, { minLength: 1, maxLength: 3 });
+const texts = fc.option(fc.array(fc.string(), { maxLength: 2 }));
+const user = members({ client_message_id: id, role: fc.constant("user"), content: fc.oneof(id, parts), otid: id }, [
+  "client_message_id",
+  "role",
+  "content",
+]);
+const decision = members(
+  { approve: fc.boolean(), tool_call_id: id, reason: fc.option(fc.string()), updated_input: fc.option(fc.object()) },
+  ["approve", "tool_call_id"],
+);
+const result = members(
+  { status: fc.constant("success"), tool_call_id: id, tool_return: fc.string(), stdout: texts, stderr: texts },
+  ["status", "tool_call_id", "tool_return"],
+);
+const approval = members(
+  { type: fc.constant("approval"), approvals: fc.array(fc.oneof(decision, result), { minLength: 1, maxLength: 3 }) },
+  ["type", "approvals"],
+);
+const body = fc.record(
+  {
+    messages: or(fc.array(fc.oneof(user, approval), { minLength: 1, maxLength: 3 })),
+    agentId: or(id),
+    conversationId: or(fc.option(fc.string({ maxLength: 20 }))),
+  },
+  { requiredKeys: ["messages"] },
+);
+
+test("a body that the API takes is never refused, and what is let through has members of the types that are asked for", () => {
+  let taken = 0;
+  let refused = 0;
+  fc.assert(
+    fc.property(body, (value) => {
+      // As it is checked: what JSON holds.
+      const sent = JSON.parse(JSON.stringify(value));
+      const isTaken = checkValue(SendMessageBodySchema, sent, "body").ok;
+      let users: readonly unknown[] | undefined;
+      try {
+        users = checkBody(sent);
+      } catch {
+        refused += 1;
+        expect(isTaken).toBe(false);
+        return;
+      }
+      if (isTaken) taken += 1;
+      expect(users).toEqual(sent.messages.filter((message: object) => !("approvals" in message)));
+      for (const { client_message_id: clientMessageId, role } of users as Record<string, unknown>[])
+        expect([typeof clientMessageId, role]).toEqual(["string", "user"]);
+    }),
+    { numRuns: 5_000 },
+  );
+  // A comparison in which nothing is taken, or everything, says little.
+  expect(taken).toBeGreaterThan(500);
+  expect(refused).toBeGreaterThan(500);
+}, 30_000);

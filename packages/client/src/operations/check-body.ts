@@ -1,0 +1,43 @@
+import type { SendMessageBody, UserMessage } from "@letta-environments/schema";
+import { checkValue } from "../check-value.ts";
+import { isApproval } from "./assign-message-ids.ts";
+
+/**
+ * The user messages of a body, which is checked for what no server takes: members of a wrong type, and empty ids. Lengths, and what is
+ * in a list of parts, are left to the server, which tells every rule that is broken.
+ *
+ * @param body As JSON holds it.
+ * @throws LettaEnvironmentsError `invalid_argument` naming the first member that is wrong.
+ */
+export const checkBody = (body: SendMessageBody): readonly UserMessage[] => {
+  checkMembers("", body, { messages: /^\[\{/, agentId: idOrAbsent, conversationId: /^("|null|undefined)/ });
+  return body.messages.filter((message, index): message is UserMessage => {
+    const path = `messages[${index}].`;
+    const isUser = !isApproval(message);
+    if (isUser)
+      checkMembers(path, message, {
+        client_message_id: idOrAbsent,
+        otid: idOrAbsent,
+        role: /^"user"$/,
+        content: /^("[^"]|\[\{)/,
+      });
+    else {
+      checkMembers(path, message, { type: /^"approval"$/, approvals: /^\[\{/ });
+      message.approvals.forEach((approval, at) =>
+        // `approve` is absent in the result of a tool.
+        checkMembers(`${path}approvals[${at}].`, approval, {
+          tool_call_id: /^"[^"]/,
+          approve: /^(true|false|undefined)/,
+        }),
+      );
+    }
+    return isUser;
+  });
+};
+
+const idOrAbsent = /^("[^"]|undefined)/;
+
+const checkMembers = (path: string, value: unknown, patterns: Readonly<Record<string, RegExp>>): void => {
+  const members = value as Readonly<Record<string, unknown>> | null;
+  for (const name in patterns) checkValue(path + name, members?.[name], patterns[name]);
+};
