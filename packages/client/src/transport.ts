@@ -125,15 +125,14 @@ export const createTransport = (options: TransportOptions): Transport => {
     const { signal } = controller;
     let attempt = 0;
     let error: EnvironmentsError | undefined;
-    let cancelAlarm: (() => void) | undefined;
-    tell(onEvent, { type: "start", call });
     const stopped = new Promise<never>((_resolve, reject) => {
-      cancelAlarm = startAlarm(timeoutMs, callerSignal, () => {
-        const code = callerSignal?.aborted ? "aborted" : "timeout";
-        reject(callError(safety, code, { cause: callerSignal?.reason }));
-        controller.abort();
-      });
+      signal.addEventListener("abort", () => reject(signal.reason));
     });
+    const cancelAlarm = startAlarm(timeoutMs, callerSignal, () => {
+      const code = callerSignal?.aborted ? "aborted" : "timeout";
+      controller.abort(callError(safety, code, { cause: callerSignal?.reason }));
+    });
+    tell(onEvent, { type: "start", call });
     try {
       for (;;) {
         try {
@@ -168,7 +167,7 @@ export const createTransport = (options: TransportOptions): Transport => {
         await sleep(delayMs, signal);
       }
     } finally {
-      cancelAlarm?.();
+      cancelAlarm();
       tell(onEvent, { type: "end", call, attempts: attempt, error });
     }
   };

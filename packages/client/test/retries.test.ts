@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test, vi } from "vitest";
 import { createClient, type RequestOptions, type SendMessageInput, type TransportOptions } from "../src/index.ts";
 import { catchError } from "./catch-error.ts";
 import { createHandClock, type HandClock } from "./hand-clock.ts";
@@ -188,6 +188,23 @@ describe("a wait ends", () => {
     expect(error).toMatchObject({ code: "timeout", retryable: true });
     expect(clock.open()).toBe(0);
   });
+});
+
+test("the fake timers of a test runner drive a call", async () => {
+  vi.unstubAllGlobals();
+  vi.restoreAllMocks();
+  vi.useFakeTimers();
+  try {
+    const script = scriptFetch(json(429, {}, { "retry-after": "30" }), emptyPage);
+    const call = clientOver(script).list();
+    await vi.advanceTimersByTimeAsync(29_999);
+    expect(script.seen).toHaveLength(1);
+    await vi.advanceTimersByTimeAsync(1);
+    await expect(call).resolves.toMatchObject({ hasNextPage: false });
+    expect(vi.getTimerCount()).toBe(0);
+  } finally {
+    vi.useRealTimers();
+  }
 });
 
 test("no call leaves a timer behind, however it ends", async () => {

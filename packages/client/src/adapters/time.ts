@@ -14,8 +14,8 @@ export const startAlarm = (delayMs: number, signal: AbortSignal | null | undefin
     cancel();
     ring();
   };
-  const timer = setTimeout(wake, delayMs);
   signal?.addEventListener("abort", wake);
+  const timer = setTimeout(wake, delayMs);
   if (signal?.aborted) wake();
   return cancel;
 };
