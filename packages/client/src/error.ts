@@ -8,8 +8,8 @@ export interface ErrorDetails {
   readonly retryable: boolean;
   readonly status?: number | undefined;
   readonly retryAfterMs?: number | undefined;
-  readonly problem?: Problem;
-  readonly issues?: readonly ProblemIssue[];
+  readonly problem?: Partial<Problem>;
+  readonly issues?: readonly ProblemIssue[] | undefined;
   readonly requestId?: string | null | undefined;
   readonly clientMessageIds?: readonly string[];
   readonly outcome?: "refused" | "unknown";
@@ -29,9 +29,9 @@ export class LettaEnvironmentsError extends Error {
   /** How long the server asked to wait, in milliseconds. */
   declare readonly retryAfterMs?: number | undefined;
   /** The error body, when the server sent problem details. */
-  declare readonly problem?: Problem;
+  declare readonly problem?: Partial<Problem>;
   /** The broken rules, each with the member it concerns. */
-  declare readonly issues?: readonly ProblemIssue[];
+  declare readonly issues?: readonly ProblemIssue[] | undefined;
   /** `X-Request-Id` of the answer. */
   declare readonly requestId?: string | null | undefined;
   /** Of a send: the `client_message_id` of each user message; use them again to repeat it. */

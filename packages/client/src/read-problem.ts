@@ -15,6 +15,6 @@ export const readProblem = (value: unknown): Partial<ErrorDetails> => {
         code: code as ErrorCode,
       }),
     ...(text && { message: text }),
-    ...(isText(title) && { problem: body as Problem, issues: body.errors ?? [] }),
+    ...(isText(title) && { problem: body, issues: body.errors }),
   };
 };

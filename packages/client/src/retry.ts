@@ -14,7 +14,7 @@ export const maxRetryAfterMs = 60_000;
  */
 export const isRepeatable = (safety: RepeatSafety, status?: number, shouldRetry?: string | null): boolean => {
   if (shouldRetry) return shouldRetry === "true";
-  if (!status) return safety !== "once";
+  if (status === undefined) return safety !== "once";
   return status === 429 || (safety === "read" && (status === 408 || status >= 500));
 };
 
@@ -23,7 +23,8 @@ export const isRepeatable = (safety: RepeatSafety, status?: number, shouldRetry?
  * to wait.
  */
 export const readRetryAfterMs = (headers: Headers, nowMs: number): number | undefined => {
-  const text = headers.get("retry-after") ?? "";
+  // Absent it is neither a number nor a date.
+  const text = headers.get("retry-after") as string;
   const askedMs = Number(headers.get("retry-after-ms")) || Number(text) * 1_000 || Date.parse(text) - nowMs;
   return askedMs > 0 ? askedMs : undefined;
 };

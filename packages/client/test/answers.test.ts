@@ -67,6 +67,8 @@ describe("an error answer becomes one typed error", () => {
     ["an array", json(400, ["x"]), { code: "http_error", status: 400 }],
     ["a client's code", json(400, { errorCode: "aborted", message: "x" }), { code: "http_error", message: "x" }],
     ["a code that is no code", json(400, { errorCode: "a b\n", message: "x" }), { code: "http_error" }],
+    ["a code of two words", json(400, { errorCode: "a b", message: "x" }), { code: "http_error" }],
+    ["a code that is too long", json(400, { errorCode: "x".repeat(65), message: "x" }), { code: "http_error" }],
     ["several lines", json(400, { message: "a b\r\n\u0000c\u001b[31m" }), { message: "a b" }],
   ])("%s", async (_case, answer, expected) => {
     expect(await catchError(clientOver(answer).retrieve("d-1"))).toMatchObject(expected);
@@ -82,6 +84,11 @@ describe("an error answer becomes one typed error", () => {
   test.each(clientCodes)("a server does not speak for what a client finds without an answer: %s", async (errorCode) => {
     const error = await catchError(clientOver(json(400, { errorCode, message: "x" })).list());
     expect(error).toMatchObject({ code: "http_error", message: "x" });
+  });
+
+  test("what has no title is no problem", async () => {
+    const error = await catchError(clientOver(json(404, { message: "Not here" })).list());
+    expect(error).not.toHaveProperty("problem");
   });
 
   test("a long text is cut", async () => {
@@ -117,9 +124,38 @@ describe("a success that is not what the API promises is a typed error", () => {
     });
   });
 
+  test("but not a character that comes in two pieces", async () => {
+    const bytes = new TextEncoder().encode(JSON.stringify({ success: true, message: "é" }));
+    const middle = bytes.indexOf(0xc3) + 1;
+    const start = (stream: ReadableStreamDefaultController<Uint8Array>): void => {
+      stream.enqueue(bytes.slice(0, middle));
+      stream.enqueue(bytes.slice(middle));
+      stream.close();
+    };
+    const environments = clientOver(() => new Response(new ReadableStream({ start })));
+    expect(await environments.sendMessage("c-1", hello)).toMatchObject({ message: "é" });
+  });
+
   test("what is JSON of the promised shape is taken whatever the server calls it", async () => {
     const page = { connections: [], hasNextPage: false };
     expect(await clientOver(text(200, JSON.stringify(page), "text/plain")).list()).toEqual(page);
+  });
+
+  test("304 that nobody asked for", async () => {
+    const error = await catchError(clientOver(() => new Response(null, { status: 304 })).list());
+    expect(error).toMatchObject({ code: "redirected", status: 304 });
+  });
+
+  test("a redirect that a browser hides, without a status: it is not repeated", async () => {
+    let requests = 0;
+    const members = { status: { value: 0 }, ok: { value: false } };
+    const fetch = async (): Promise<Response> => {
+      requests += 1;
+      return Object.defineProperties(new Response(null, { status: 204 }), members);
+    };
+    const { environments } = createClient({ baseUrl: "http://127.0.0.1:1", apiKey: key, fetch });
+    expect(await catchError(environments.list())).toMatchObject({ code: "redirected", status: 0, retryable: false });
+    expect(requests).toBe(1);
   });
 
   test("204", async () => {

@@ -118,6 +118,13 @@ describe("what is sent", () => {
     });
   });
 
+  test("a send's own type of content, whatever a call's header fields say", async () => {
+    const script = scriptFetch(sent);
+    const headers = { "Content-Type": "text/plain" };
+    await createClient({ ...options, fetch: script.fetch }).environments.sendMessage("c-1", hello, { headers });
+    expect(script.seen[0]?.init.headers).toMatchObject({ "content-type": "application/json" });
+  });
+
   test("a send keeps the caller's id and every member of a tool's input", async () => {
     const script = scriptFetch(sent);
     const body: SendMessageInput = {
@@ -185,9 +192,9 @@ describe("what breaks a rule makes no request", () => {
     [{ messages: [{ role: "system", content: "x" }] }, 'messages[0].role must match /^"user"$/'],
     [
       { messages: [{ role: "user", content: "x", client_message_id: 5 }] },
-      'messages[0].client_message_id must match /^("[^"]|undefined)/',
+      'messages[0].client_message_id must match /^"[^"]/',
     ],
-    [{ messages: [{ role: "user", content: "x", otid: "" }] }, 'messages[0].otid must match /^("[^"]|undefined)/'],
+    [{ messages: [{ role: "user", content: "x", otid: "" }] }, 'messages[0].otid must match /^"[^"]/'],
     [{ messages: [{ type: "approval", approvals: [] }] }, "messages[0].approvals must match /^\\[\\{/"],
     [{ messages: [{ type: "approval", approvals: null }] }, "messages[0].approvals must match /^\\[\\{/"],
     [
@@ -215,15 +222,44 @@ describe("what breaks a rule makes no request", () => {
     expect(script.seen).toEqual([]);
   });
 
+  test.each<[string, () => unknown, string]>([
+    ["leaves ids out", () => ({ messages: hello.messages }), 'messages[0].client_message_id must match /^"[^"]/'],
+    ["is nothing", () => undefined, "body must be JSON with messages"],
+    ["has no messages", () => ({}), "messages must match /^\\[\\{/"],
+  ])("a body whose JSON %s", async (_case, toJSON, message) => {
+    const error = await catchError(environments.sendMessage("c-1", { ...hello, toJSON } as SendMessageInput));
+    expect(error).toMatchObject({ code: "invalid_argument", message });
+    expect(script.seen).toEqual([]);
+  });
+
+  test("what is no JSON, and why", async () => {
+    const messages = [{ role: "user" as const, content: 5n as unknown as string }];
+    const error = await catchError(environments.sendMessage("c-1", { messages }));
+    expect(error).toMatchObject({ code: "invalid_argument", cause: expect.any(TypeError) });
+  });
+
+  test("an empty message id, which is not replaced by another one", async () => {
+    const messages = [{ role: "user" as const, content: "hello", client_message_id: "" }];
+    const error = await catchError(environments.sendMessage("c-1", { messages }));
+    expect(error).toMatchObject({ code: "invalid_argument", issues: [{ member: "messages[0].client_message_id" }] });
+    expect(script.seen).toEqual([]);
+  });
+
+  test("what is no signal", async () => {
+    const signal = new AbortController() as unknown as AbortSignal;
+    await expect(environments.sendMessage("c-1", hello, { signal })).rejects.toThrow("addEventListener");
+    expect(script.seen).toEqual([]);
+  });
+
   test.each<[object, string]>([
-    [{ baseUrl: "gateway.example" }, 'baseUrl must match /^"https?:\\/\\/[^@?#]+"$/i'],
-    [{ baseUrl: "/v1" }, 'baseUrl must match /^"https?:\\/\\/[^@?#]+"$/i'],
-    [{ baseUrl: "ftp://gateway.example" }, 'baseUrl must match /^"https?:\\/\\/[^@?#]+"$/i'],
-    [{ baseUrl: "https://gateway.example?x=1" }, 'baseUrl must match /^"https?:\\/\\/[^@?#]+"$/i'],
-    [{ baseUrl: "https://a b" }, 'baseUrl must match /^"https?:\\/\\/[^@?#]+"$/i'],
-    [{ baseUrl: new URL("https://gateway.example") }, 'baseUrl must match /^"https?:\\/\\/[^@?#]+"$/i'],
-    [{ baseUrl: 5 }, 'baseUrl must match /^"https?:\\/\\/[^@?#]+"$/i'],
-    [{ baseUrl: "https://key@gateway.example" }, 'baseUrl must match /^"https?:\\/\\/[^@?#]+"$/i'],
+    [{ baseUrl: "gateway.example" }, 'baseUrl must match /^"https?:\\/\\/[^\\s"\\\\@?#]+"$/i'],
+    [{ baseUrl: "/v1" }, 'baseUrl must match /^"https?:\\/\\/[^\\s"\\\\@?#]+"$/i'],
+    [{ baseUrl: "ftp://gateway.example" }, 'baseUrl must match /^"https?:\\/\\/[^\\s"\\\\@?#]+"$/i'],
+    [{ baseUrl: "https://gateway.example?x=1" }, 'baseUrl must match /^"https?:\\/\\/[^\\s"\\\\@?#]+"$/i'],
+    [{ baseUrl: "https://a b" }, 'baseUrl must match /^"https?:\\/\\/[^\\s"\\\\@?#]+"$/i'],
+    [{ baseUrl: new URL("https://gateway.example") }, 'baseUrl must match /^"https?:\\/\\/[^\\s"\\\\@?#]+"$/i'],
+    [{ baseUrl: 5 }, 'baseUrl must match /^"https?:\\/\\/[^\\s"\\\\@?#]+"$/i'],
+    [{ baseUrl: "https://key@gateway.example" }, 'baseUrl must match /^"https?:\\/\\/[^\\s"\\\\@?#]+"$/i'],
     [{ apiKey: "" }, 'apiKey must match /^"[!#-[\\]-~]+"$/'],
     [{ apiKey: "s3cr3t\r\nx: y" }, 'apiKey must match /^"[!#-[\\]-~]+"$/'],
     [{ apiKey: undefined }, 'apiKey must match /^"[!#-[\\]-~]+"$/'],

@@ -1,3 +1,4 @@
+import { createVirtualClock } from "@letta-environments/testkit";
 import { beforeEach, describe, expect, test } from "vitest";
 import {
   type AnswerMismatch,
@@ -199,6 +200,19 @@ test("events tell of a call from its start over its retries to its end, all with
     { type: "end", attempts: 2, error: undefined },
   ]);
   expect(new Set(events.map(({ call }) => call)).size).toBe(1);
+});
+
+test("the deadline of a call that has a signal too is no abort, and no retry is told after it", async () => {
+  const clock = createVirtualClock();
+  // The clock of the wall may stand still meanwhile.
+  installClock({ now: () => 0, setTimer: clock.setTimer });
+  const told: string[] = [];
+  const fetch = (): Promise<Response> => new Promise(() => undefined);
+  const { environments } = createClient({ ...base, fetch, onEvent: ({ type }) => void told.push(type) });
+  const call = catchError(environments.list({}, { timeoutMs: 1_000, signal: new AbortController().signal }));
+  await clock.advance(1_000);
+  expect(await call).toMatchObject({ code: "timeout", retryable: true });
+  expect(told).toEqual(["start", "end"]);
 });
 
 test("an aborted call ends once, whatever its attempt does later", async () => {

@@ -165,6 +165,13 @@ describe("the server's delay", () => {
   });
 });
 
+test("back-off doubles up to eight seconds, and chance shortens it", async () => {
+  clock = createHandClock(900_000);
+  installChance(0.5);
+  await catchError(clientOver(scriptFetch(broken), { maxRetries: 7, timeoutMs: 900_000 }).list());
+  expect(clock.waits).toEqual([250, 500, 1_000, 2_000, 4_000, 4_000, 4_000]);
+});
+
 describe("a wait ends", () => {
   test("when the caller aborts", async () => {
     const controller = new AbortController();

@@ -1,7 +1,7 @@
 import { createVirtualClock } from "@letta-environments/testkit";
 import { expect, test } from "vitest";
 import { createClient, type EnvironmentEvent, type ListEnvironmentsInput, type WatchOptions } from "../src/index.ts";
-import { createFakeServer, problemAnswer } from "../src/testing/index.ts";
+import { createFakeServer, exampleEnvironment, jsonAnswer, problemAnswer } from "../src/testing/index.ts";
 import { catchError } from "./catch-error.ts";
 import { installChance, installClock } from "./install-clock.ts";
 
@@ -73,11 +73,26 @@ test("what has not changed is 304: the entity tag of each page goes along", asyn
   const tags = () => server.requests.splice(0).map(({ init }) => new Headers(init.headers).get("if-none-match"));
   expect(tags()).toEqual([null, null]);
   await clock.advance(5_000);
-  expect(tags()).toEqual([expect.stringMatching(/^W\//), expect.stringMatching(/^W\//)]);
+  const [first, second] = tags();
+  expect([first, second]).toEqual([expect.stringMatching(/^W\//), expect.stringMatching(/^W\//)]);
+  expect(first).not.toBe(second);
   server.put({ deviceId: "d-3", connectionName: "box" });
   await clock.advance(5_000);
   expect(take()).toEqual(["d-3 changed"]);
   await events.return();
+});
+
+test("a server without entity tags is asked without them", async () => {
+  const { clock, server, watch } = setUp();
+  const page = jsonAnswer(200, { connections: [], hasNextPage: false });
+  server.interrupt(page, page);
+  const events = watch();
+  const next = events.next();
+  await clock.advance(5_000);
+  for (const { init } of server.requests) expect(init.headers).not.toHaveProperty("if-none-match");
+  expect(server.requests).toHaveLength(2);
+  await events.return();
+  await next;
 });
 
 test("a device goes offline 120 seconds after its last heartbeat, though every answer is 304", async () => {
@@ -176,6 +191,67 @@ test("it ends when the iteration is left, also by return() in the middle of a wa
   await waiting.return();
   expect(await next).toEqual({ done: true, value: undefined });
   expect(clock.timerCount).toBe(0);
+});
+
+test("it ends by return() in the middle of a request", async () => {
+  const fetch = (): Promise<Response> => new Promise(() => undefined);
+  const { environments } = createClient({ baseUrl: "http://127.0.0.1:1", apiKey: "lek_test", fetch });
+  const events = environments.watch();
+  const next = events.next();
+  await new Promise((resolve) => void setImmediate(resolve));
+  await events.return();
+  expect(await next).toEqual({ done: true, value: undefined });
+});
+
+test("a delay that is longer than timers take does not make it ask without end", async () => {
+  const { clock, server, watch } = setUp();
+  const delays: number[] = [];
+  installClock({ now: clock.now, setTimer: (ms, run) => (delays.push(ms), clock.setTimer(ms, run)) });
+  server.interrupt(problemAnswer("rate_limited", { retryAfterSeconds: 2_592_000 }));
+  const events = watch();
+  const next = events.next();
+  await clock.advance(60_000);
+  expect(server.requests).toHaveLength(1);
+  expect(Math.max(...delays)).toBe(2_000_000_000);
+  await events.return();
+  await next;
+});
+
+test("a pass that fails halfway tells nothing twice, loses nothing, and takes nobody away", async () => {
+  const row = (id: string, lastSeenAt = 1) => exampleEnvironment({ id, deviceId: id, lastSeenAt });
+  const page = (rows: object[], hasNextPage = false) => jsonAnswer(200, { connections: rows, hasNextPage });
+  const { clock, server, watch } = setUp();
+  server.interrupt(
+    ...[page([row("a")], true), page([row("b")])],
+    ...[page([row("a"), row("c")], true), jsonAnswer(503, {})],
+    ...[page([row("a", 9)], true), page([row("b")])],
+    page([]),
+  );
+  const events = watch();
+  const { take, ended } = follow(events);
+  await clock.advance(0);
+  expect(take()).toEqual(["a appeared", "b appeared"]);
+  await clock.advance(5_000);
+  expect(take()).toEqual(["c appeared"]);
+  expect(server.requests).toHaveLength(4);
+  await clock.advance(10_000);
+  expect(take()).toEqual(["c gone"]);
+  await clock.advance(5_000);
+  expect(take()).toEqual(["a gone", "b gone"]);
+  await events.return();
+  await ended;
+});
+
+test("a row that is gone is not online, whatever it was", async () => {
+  const { clock, server, watch } = setUp();
+  server.connect("d-1");
+  const events = watch();
+  await events.next();
+  server.remove("d-1");
+  const next = events.next();
+  await clock.advance(5_000);
+  expect((await next).value).toMatchObject({ type: "gone", online: false });
+  await events.return();
 });
 
 test("a signal that is aborted already ends it before any request", async () => {

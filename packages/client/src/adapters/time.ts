@@ -15,7 +15,8 @@ export const startAlarm = (delayMs: number, signal: AbortSignal | null | undefin
     ring();
   };
   signal?.addEventListener("abort", wake);
-  const timer = setTimeout(wake, delayMs);
+  // A longer delay than platforms take would ring at once.
+  const timer = setTimeout(wake, Math.min(delayMs, 2e9));
   if (signal?.aborted) wake();
   return cancel;
 };

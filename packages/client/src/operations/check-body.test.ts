@@ -24,6 +24,7 @@ const user = members({ client_message_id: id, role: fc.constant("user"), content
   "client_message_id",
   "role",
   "content",
+  "otid",
 ]);
 const decision = members(
   { approve: fc.boolean(), tool_call_id: id, reason: fc.option(fc.string()), updated_input: fc.option(fc.object()) },

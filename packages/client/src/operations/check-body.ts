@@ -6,18 +6,18 @@ import { isApproval } from "./assign-message-ids.ts";
  * The user messages of a body, which is checked for what no server takes: members of a wrong type, and empty ids. Lengths, and what is
  * in a list of parts, are left to the server, which tells every rule that is broken.
  *
- * @param body As JSON holds it.
+ * @param body As JSON holds it, with its ids.
  * @throws LettaEnvironmentsError `invalid_argument` naming the first member that is wrong.
  */
 export const checkBody = (body: SendMessageBody): readonly UserMessage[] => {
-  checkMembers("", body, { messages: /^\[\{/, agentId: idOrAbsent, conversationId: /^("|null|undefined)/ });
+  checkMembers("", body, { messages: /^\[\{/, agentId: /^("[^"]|undefined)/, conversationId: /^("|null|undefined)/ });
   return body.messages.filter((message, index): message is UserMessage => {
     const path = `messages[${index}].`;
     const isUser = !isApproval(message);
     if (isUser)
       checkMembers(path, message, {
-        client_message_id: idOrAbsent,
-        otid: idOrAbsent,
+        client_message_id: /^"[^"]/,
+        otid: /^"[^"]/,
         role: /^"user"$/,
         content: /^("[^"]|\[\{)/,
       });
@@ -34,8 +34,6 @@ export const checkBody = (body: SendMessageBody): readonly UserMessage[] => {
     return isUser;
   });
 };
-
-const idOrAbsent = /^("[^"]|undefined)/;
 
 const checkMembers = (path: string, value: unknown, patterns: Readonly<Record<string, RegExp>>): void => {
   const members = value as Readonly<Record<string, unknown>> | null;

@@ -15,14 +15,15 @@ export interface EncodedMessages {
 /** Gives the messages their ids and encodes them. @throws LettaEnvironmentsError `invalid_argument` naming the member. */
 export const encodeMessages = (input: SendMessageInput): EncodedMessages => {
   let text: string;
+  let body: SendMessageBody;
   try {
     text = JSON.stringify(assignMessageIds(input));
+    // What is sent is what the text says, whatever `toJSON` made of the input.
+    body = JSON.parse(text);
   } catch (cause) {
     throw invalidArgument("body", "must be JSON with messages", cause);
   }
   if (new Blob([text]).size > 1_048_576) throw invalidArgument("body", "must be at most 1 MiB");
-  // What is sent is what the text says, whatever `toJSON` made of the input.
-  const body = JSON.parse(text) as SendMessageBody;
   const users = checkBody(body);
   return {
     text,

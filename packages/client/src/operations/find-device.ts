@@ -18,7 +18,6 @@ export type DeviceSelector =
 /** A device that is online, and where to send to it. */
 export interface FoundDevice extends Environment {
   readonly connectionId: string;
-  readonly lastHeartbeat: number;
 }
 
 /**
@@ -41,7 +40,7 @@ export const findDevice = async (
       ? device
       : isText(name) && (({ connectionName }: Environment) => connectionName === name);
   if (fits)
-    for await (const { data, response } of readPages(transport, { limit: 100 }, options)) {
+    for await (const { data, response } of readPages(transport, {}, options)) {
       rows.push(...data.connections.filter((row) => fits(row)));
       nowMs = serverTimeMs(response);
     }
@@ -51,8 +50,8 @@ export const findDevice = async (
     nowMs = serverTimeMs(response);
   }
   const online = rows
-    .filter((row): row is FoundDevice => isOnline(row, nowMs))
-    .sort((left, right) => right.lastHeartbeat - left.lastHeartbeat);
+    .sort((left, right) => Number(right.lastHeartbeat) - Number(left.lastHeartbeat))
+    .filter((row): row is FoundDevice => isOnline(row, nowMs));
   const [environment] = online;
   if (!environment)
     throw callError(rows[0] ? "read" : "once", rows[0] ? "device_offline" : "environment_not_found", {

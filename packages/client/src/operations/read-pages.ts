@@ -11,7 +11,7 @@ export type KnownPages = Map<
 >;
 
 /**
- * Reads page by page, each when it is wanted. Throws a `LettaEnvironmentsError`.
+ * Reads page by page, each when it is wanted, and as large as the API allows unless the query says otherwise. Throws a `LettaEnvironmentsError`.
  * @param known Pages of an earlier pass, which are given again where the server says that they have not changed.
  * @param found Is given the pages of this pass.
  */
@@ -24,7 +24,10 @@ export async function* readPages(
 ): AsyncGenerator<TransportResponse<EnvironmentList>, void, undefined> {
   let after = query?.after;
   for (;;) {
-    const page = await transport.send({ ...listRequest({ ...query, after }), ...known?.get(after) }, options);
+    const page = await transport.send(
+      { ...listRequest({ limit: 100, ...query, after }), ...known?.get(after) },
+      options,
+    );
     const { data, response } = page;
     const etag = response.headers.get("etag");
     if (etag) found?.set(after, { known: data, headers: { "if-none-match": etag } });

@@ -2,6 +2,7 @@ import type { Environment } from "@letta-environments/schema";
 import { now, sleep } from "../adapters/time.ts";
 import { checkValue } from "../check-value.ts";
 import type { EnvironmentsError } from "../error-codes.ts";
+import { isLettaEnvironmentsError } from "../error.ts";
 import { type PendingCall, pendingCall } from "../pending-call.ts";
 import type { Transport } from "../transport.ts";
 import type { SendMessageInput } from "./assign-message-ids.ts";
@@ -13,7 +14,7 @@ import { postMessages, type SendMessageResult, type SendOptions, withIds } from 
 export interface SendToDeviceOptions extends SendOptions {
   /**
    * How long to wait for an offline device, in milliseconds. Default 0: it is refused at once. Failures that may pass are waited
-   * out once the device has been seen.
+   * out too.
    */
   readonly waitUntilOnlineMs?: number | undefined;
   /** How often to look meanwhile, in milliseconds. Default 2,000. */
@@ -54,9 +55,11 @@ export const sendToDevice = (
         const { data, response } = await postMessages(transport, connectionId, messages, options);
         return { data: { ...data, environment }, response };
       } catch (error) {
-        const { outcome, status, retryable, retryAfterMs = 0 } = error as EnvironmentsError;
+        // Of what is none of ours nobody knows whether it is safe to go on.
+        if (!isLettaEnvironmentsError(error)) throw error;
+        const { outcome, status, retryable, retryAfterMs = 0 } = error;
         // Nobody may be at the connection any more (404, 409): the device may have another one.
-        if (!lost && (status === 404 || status === 409) && outcome) lost = error as EnvironmentsError;
+        if (!lost && (status === 404 || status === 409) && outcome) lost = error;
         else {
           // What was sent is not sent again.
           if (outcome || leftMs <= 0 || !retryable) throw withIds(error, messages, outcome ?? "refused");

@@ -3,7 +3,7 @@ import { isOnline } from "@letta-environments/schema/presence";
 import { random } from "../adapters/chance.ts";
 import { sleep } from "../adapters/time.ts";
 import { checkValue } from "../check-value.ts";
-import type { EnvironmentsError } from "../error-codes.ts";
+import { isLettaEnvironmentsError } from "../error.ts";
 import { serverTimeMs } from "../server-time.ts";
 import type { Transport } from "../transport.ts";
 import type { RequestOptions } from "../transport-options.ts";
@@ -67,7 +67,7 @@ async function* look(
   while (!signal.aborted) {
     try {
       const found: KnownPages = new Map();
-      const read = readPages(transport, { limit: 100, ...query }, { ...options, signal, maxRetries: 0 }, pages, found);
+      const read = readPages(transport, query, { ...options, signal, maxRetries: 0 }, pages, found);
       for await (const { data, response } of read) {
         for (const environment of data.connections) {
           const { id } = environment;
@@ -94,9 +94,8 @@ async function* look(
       waitMs = intervalMs;
     } catch (error) {
       if (signal.aborted) return;
-      const { retryable, retryAfterMs = 0 } = error as EnvironmentsError;
-      if (!retryable) throw error;
-      waitMs = Math.max(retryAfterMs, Math.min(60_000, waitMs * 2));
+      if (!isLettaEnvironmentsError(error) || !error.retryable) throw error;
+      waitMs = Math.max(error.retryAfterMs ?? 0, Math.min(60_000, waitMs * 2));
     }
     await sleep(waitMs * (1 + random() / 5), signal);
   }

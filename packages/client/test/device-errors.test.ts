@@ -1,0 +1,158 @@
+import { createVirtualClock } from "@letta-environments/testkit";
+import { beforeEach, expect, test } from "vitest";
+import {
+  createTransport,
+  type SendToDeviceOptions,
+  sendToDevice,
+  type Transport,
+  type TransportRequest,
+} from "../src/index.ts";
+import { createFakeServer, jsonAnswer, problemAnswer, scriptFetch } from "../src/testing/index.ts";
+import { catchError } from "./catch-error.ts";
+import { installChance, installClock } from "./install-clock.ts";
+import { sent } from "./scripted-fetch.ts";
+
+const base = { baseUrl: "http://127.0.0.1:1", apiKey: "lek_test" };
+const hello = { agentId: "agent-1", messages: [{ role: "user" as const, content: "hello" }] };
+const approval = {
+  agentId: "agent-1",
+  messages: [{ type: "approval" as const, approvals: [{ approve: true, tool_call_id: "call-1" }] }],
+};
+
+let clock: ReturnType<typeof createVirtualClock>;
+beforeEach(() => {
+  clock = createVirtualClock();
+  installClock(clock);
+  installChance(0);
+});
+
+function setUp() {
+  const server = createFakeServer({ now: clock.now });
+  server.connect("d-1");
+  const transport = createTransport({ ...base, maxRetries: 0, fetch: server.fetch });
+  const posts = () => server.requests.filter(({ init }) => init.method === "POST").length;
+  const row = () => jsonAnswer(200, server.put({ deviceId: "d-1" }))();
+  return { server, transport, posts, row };
+}
+
+const row = (id: string, connectionId: string | null, lastHeartbeat: number) => ({
+  id,
+  connectedAt: null,
+  connectionId,
+  connectionName: "box",
+  deviceId: "d-1",
+  firstSeenAt: 1,
+  lastHeartbeat,
+  lastSeenAt: lastHeartbeat,
+  organizationId: "org",
+  podId: null,
+});
+
+test("an error that is none of ours ends a send at once, however it calls itself: what may be running is not sent again", async () => {
+  const { server, transport } = setUp();
+  const broken = Object.assign(new Error("the log store is down"), { retryable: true });
+  const logged: Transport = {
+    async send<Value>(request: TransportRequest<Value>) {
+      const answer = await transport.send(request);
+      if (request.operation !== "sendMessage") return answer;
+      server.connect("d-1");
+      throw broken;
+    },
+  };
+  const options: SendToDeviceOptions = { waitUntilOnlineMs: 10_000, intervalMs: 1_000 };
+  const ended = sendToDevice(logged, "d-1", approval, options).catch((error: unknown) => error);
+  await clock.advance(20_000);
+  expect(await ended).toBe(broken);
+  expect(broken).not.toHaveProperty("outcome");
+  expect(server.taken).toHaveLength(1);
+});
+
+test.each([undefined, null, "no", Object.assign(new Error("no"), { retryable: true })])(
+  "what a rule throws, %s, is the caller's, and ends the send at once",
+  async (thrown) => {
+    const { server, transport } = setUp();
+    const rule = (): never => {
+      throw thrown;
+    };
+    const ended = sendToDevice(transport, rule, hello, { waitUntilOnlineMs: 10_000 }).then(
+      () => "sent",
+      (error: unknown) => [error],
+    );
+    await clock.advance(20_000);
+    expect(await ended).toEqual([thrown]);
+    expect(server.requests).toHaveLength(1);
+  },
+);
+
+test("a second send whose outcome is unknown is the last, though there is time left to wait", async () => {
+  const { server, transport, posts, row: present } = setUp();
+  const rotate = (answer: () => Response | Error) => () => {
+    server.connect("d-1");
+    return answer();
+  };
+  server.interrupt(
+    present,
+    rotate(problemAnswer("connection_replaced")),
+    present,
+    rotate(() => new TypeError("fetch failed")),
+  );
+  const call = catchError(sendToDevice(transport, "d-1", hello, { waitUntilOnlineMs: 60_000 }));
+  await clock.advance(60_000);
+  expect(await call).toMatchObject({ code: "connection_failed", outcome: "unknown" });
+  expect(posts()).toBe(2);
+});
+
+test("a device that is not there is told at once, by its id and by its name, and no option is lost on the way", async () => {
+  const { server, transport } = setUp();
+  const options: SendToDeviceOptions = { waitUntilOnlineMs: 60_000, headers: { "x-project": "a" } };
+  const byId = await catchError(sendToDevice(transport, "d-9", hello, options));
+  expect(byId).toMatchObject({ code: "environment_not_found", status: 404, outcome: "refused", retryable: false });
+  const byName = await catchError(sendToDevice(transport, { name: "nobody" }, hello, options));
+  expect(byName).toMatchObject({ code: "environment_not_found", outcome: "refused", retryable: false });
+  expect(server.requests).toHaveLength(2);
+  for (const { init } of server.requests) expect(init.headers).toMatchObject({ "x-project": "a" });
+});
+
+test("a look-up waits as long as the server asked for", async () => {
+  const { server, transport } = setUp();
+  server.interrupt(problemAnswer("rate_limited", { retryAfterSeconds: 9 }));
+  const options: SendToDeviceOptions = { waitUntilOnlineMs: 60_000, intervalMs: 1_000 };
+  const call = sendToDevice(transport, "d-1", hello, options);
+  await clock.advance(8_999);
+  expect(server.requests).toHaveLength(1);
+  await clock.advance(1);
+  await expect(call).resolves.toMatchObject({ outcome: "started" });
+});
+
+test.each<[SendToDeviceOptions, string]>([
+  [{ intervalMs: 0 }, "intervalMs"],
+  [{ waitUntilOnlineMs: -1 }, "waitUntilOnlineMs"],
+  [{ waitUntilOnlineMs: "5" as unknown as number }, "waitUntilOnlineMs"],
+])("the options %j are refused before any request", async (options, member) => {
+  const { server, transport } = setUp();
+  const error = await catchError(sendToDevice(transport, "d-1", hello, options));
+  expect(error).toMatchObject({ code: "invalid_argument", issues: [{ member }] });
+  expect(server.requests).toEqual([]);
+});
+
+test("of several rows of a device the one with the latest heartbeat counts, also of those that are offline", async () => {
+  const nowMs = clock.now();
+  const rows = [row("1", "c-1", nowMs - 9_000), row("2", "c-2", nowMs)];
+  const script = scriptFetch(jsonAnswer(200, { connections: rows, hasNextPage: false }), sent);
+  await sendToDevice(createTransport({ ...base, fetch: script.fetch }), { name: "box" }, hello);
+  expect(script.seen[1]?.url).toContain("c-2");
+  const gone = scriptFetch(
+    jsonAnswer(200, { connections: [row("1", null, 1), row("2", null, 2)], hasNextPage: false }),
+  );
+  const error = await catchError(sendToDevice(createTransport({ ...base, fetch: gone.fetch }), { name: "box" }, hello));
+  expect(error).toMatchObject({ code: "device_offline", retryable: true, environments: [{ id: "2" }, { id: "1" }] });
+});
+
+test("a device that is found by its name is judged by the server's clock too", async () => {
+  const { server, transport } = setUp();
+  const page = { connections: [server.put({ deviceId: "d-1", connectionName: "box" })], hasNextPage: false };
+  const date = new Date(clock.now()).toUTCString();
+  await clock.advance(600_000);
+  server.interrupt(jsonAnswer(200, page, { date }));
+  await expect(sendToDevice(transport, { name: "box" }, hello)).resolves.toMatchObject({ outcome: "started" });
+});
