@@ -106,8 +106,11 @@ export const createTransport = (options: TransportOptions): Transport => {
     callOptions: RequestOptions = {},
   ): Promise<TransportResponse<Value>> => {
     const { operation, path, body = null, safety } = request;
-    const { signal: callerSignal } = callOptions;
-    const { timeoutMs = callOptions.timeout ?? usualTimeoutMs, maxRetries = usualRetries } = callOptions;
+    const {
+      signal: callerSignal,
+      timeoutMs = callOptions.timeout ?? usualTimeoutMs,
+      maxRetries = usualRetries,
+    } = callOptions;
     checkValue("timeoutMs", timeoutMs);
     checkValue("maxRetries", maxRetries, /^\d$/);
     const endsAtMs = now() + timeoutMs;
@@ -123,6 +126,7 @@ export const createTransport = (options: TransportOptions): Transport => {
       for (const name in fields) headers[name.toLowerCase()] = fields[name] as string;
     const controller = new AbortController();
     const { signal } = controller;
+    let outcome: "refused" | "unknown" = "refused";
     let attempt = 0;
     let error: EnvironmentsError | undefined;
     const stopped = new Promise<never>((_resolve, reject) => {
@@ -156,15 +160,19 @@ export const createTransport = (options: TransportOptions): Transport => {
           return answer;
         } catch (cause) {
           error = isLettaEnvironmentsError(cause) ? cause : callError(safety, "connection_failed", { cause });
+          const { status = 0, retryable } = error;
+          // An attempt has no answer, or one that does not say that nothing was done.
+          if (attempt && (status < 300 || (status >= 500 && !retryable))) outcome = "unknown";
+          if (safety !== "read") Object.assign(error, { outcome });
+          // Exponential back-off with full jitter, and never less than the server asked for.
+          const delayMs = Math.max(random() * Math.min(8_000, 250 * 2 ** attempt), error.retryAfterMs ?? 0);
+          if (!retryable || signal.aborted || attempt > maxRetries || tokens < 1) throw error;
+          // A wait that outlives the deadline would only hide what the server said.
+          if (delayMs > maxRetryAfterMs || delayMs >= endsAtMs - now()) throw error;
+          tokens -= 1;
+          tell(onEvent, { type: "retry", call, attempt, delayMs, error });
+          await sleep(delayMs, signal);
         }
-        // Exponential back-off with full jitter, and never less than the server asked for.
-        const delayMs = Math.max(random() * Math.min(8_000, 250 * 2 ** attempt), error.retryAfterMs ?? 0);
-        if (!error.retryable || signal.aborted || attempt > maxRetries || tokens < 1) throw error;
-        // A wait that outlives the deadline would only hide what the server said.
-        if (delayMs > maxRetryAfterMs || delayMs >= endsAtMs - now()) throw error;
-        tokens -= 1;
-        tell(onEvent, { type: "retry", call, attempt, delayMs, error });
-        await sleep(delayMs, signal);
       }
     } finally {
       cancelAlarm();

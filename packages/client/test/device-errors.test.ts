@@ -102,6 +102,23 @@ test("a second send whose outcome is unknown is the last, though there is time l
   expect(posts()).toBe(2);
 });
 
+test("what may be running is not sent to another connection, though the server does not know the first one any more", async () => {
+  const { server, posts, row: present } = setUp();
+  const transport = createTransport({ ...base, maxRetries: 1, fetch: server.fetch });
+  server.interrupt(
+    present,
+    () => new TypeError("fetch failed"),
+    () => {
+      server.connect("d-1");
+      return problemAnswer("connection_not_found")();
+    },
+  );
+  const call = catchError(sendToDevice(transport, "d-1", hello));
+  await clock.advance(1_000);
+  expect(await call).toMatchObject({ code: "connection_not_found", outcome: "unknown" });
+  expect(posts()).toBe(2);
+});
+
 test("a device that is not there is told at once, by its id and by its name, and no option is lost on the way", async () => {
   const { server, transport } = setUp();
   const options: SendToDeviceOptions = { waitUntilOnlineMs: 60_000, headers: { "x-project": "a" } };

@@ -85,6 +85,14 @@ describe("the outcome of a send", () => {
     expect(await catchError(environments.retrieve("d-1"))).not.toHaveProperty("outcome");
   });
 
+  test("stays unknown when an attempt had no answer, whatever the server says of the next one", async () => {
+    const script = scriptFetch(broken, jsonAnswer(403, {}));
+    const error = await catchError(clientOver(script).sendMessage("c-1", hello));
+    expect(error).toMatchObject({ status: 403, outcome: "unknown" });
+    const limited = scriptFetch(jsonAnswer(429, {}), jsonAnswer(403, {}));
+    expect(await catchError(clientOver(limited).sendMessage("c-1", hello))).toMatchObject({ outcome: "refused" });
+  });
+
   test("is refused when the call was ended before anything was sent", async () => {
     const environments = clientOver(scriptFetch(sent));
     const error = await catchError(environments.sendMessage("c-1", hello, { signal: AbortSignal.abort() }));

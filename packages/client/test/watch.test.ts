@@ -107,10 +107,10 @@ test("a device goes offline 120 seconds after its last heartbeat, though every a
   await events.return();
 });
 
-test("waits are the interval and up to a fifth more, so that watchers do not ask together", async () => {
+test("waits are the interval and up to a second more, so that watchers do not ask together", async () => {
   for (const [chance, expected] of [
     [0, 10_000],
-    [0.999, 12_000],
+    [0.999, 11_000],
   ] as const) {
     const waits: number[] = [];
     const { clock, watch } = setUp({ intervalMs: 10_000 });

@@ -22,7 +22,7 @@ export const checkBody = (body: SendMessageBody): readonly UserMessage[] => {
         content: /^("[^"]|\[\{)/,
       });
     else {
-      checkMembers(path, message, { type: /^"approval"$/, approvals: /^\[\{/ });
+      checkMembers(path, message, { approvals: /^\[\{/ });
       message.approvals.forEach((approval, at) =>
         // `approve` is absent in the result of a tool.
         checkMembers(`${path}approvals[${at}].`, approval, {

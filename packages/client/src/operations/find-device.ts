@@ -50,7 +50,8 @@ export const findDevice = async (
     nowMs = serverTimeMs(response);
   }
   const online = rows
-    .sort((left, right) => Number(right.lastHeartbeat) - Number(left.lastHeartbeat))
+    // No heartbeat counts as the oldest.
+    .sort((left, right) => (right.lastHeartbeat as number) - (left.lastHeartbeat as number))
     .filter((row): row is FoundDevice => isOnline(row, nowMs));
   const [environment] = online;
   if (!environment)

@@ -57,7 +57,6 @@ export const postMessages = async (
   const path = `${pathOfEnvironment("connectionId", connectionId)}/messages` as const;
   const key = idempotencyKey === true ? ids.clientMessageIds[0] : idempotencyKey;
   if (key) checkValue("idempotencyKey", key, /^"[!#-[\]-~]+"$/);
-  const isOver = options.signal?.aborted;
   try {
     const { data, response } = await transport.send<DeviceAnswer>(
       {
@@ -76,10 +75,7 @@ export const postMessages = async (
     const outcome = !success ? "refused" : isRepeated ? "duplicate" : isTold ? disposition : "accepted";
     return { response, data: { ...data, ...ids, outcome } };
   } catch (error) {
-    // There was no request, or the server says that nothing was done.
-    const { code, status = 0, retryable } = error as EnvironmentsError;
-    const isUndone = isOver || code === "invalid_argument" || (status >= 300 && (retryable || status < 500));
-    throw withIds(error, ids, isUndone ? "refused" : "unknown");
+    throw withIds(error, ids);
   }
 };
 
@@ -87,9 +83,9 @@ interface DeviceAnswer extends SendMessageResponse {
   readonly disposition?: unknown;
 }
 
-/** The error, with what it tells of a send: the ids, and whether the message may be running. What is none of ours stays as it is. */
-export const withIds = (
-  error: unknown,
-  { clientMessageIds }: Pick<EncodedMessages, "clientMessageIds">,
-  outcome: "refused" | "unknown",
-): unknown => (isLettaEnvironmentsError(error) ? Object.assign(error, { clientMessageIds, outcome }) : error);
+/**
+ * The error, with what it tells of a send: the ids, and whether the message may be running, which a transport says of what it sent. What is none
+ * of ours stays as it is.
+ */
+export const withIds = (error: unknown, { clientMessageIds }: Pick<EncodedMessages, "clientMessageIds">): unknown =>
+  isLettaEnvironmentsError(error) ? Object.assign(error, { outcome: "refused", ...error, clientMessageIds }) : error;

@@ -59,10 +59,10 @@ export const sendToDevice = (
         if (!isLettaEnvironmentsError(error)) throw error;
         const { outcome, status, retryable, retryAfterMs = 0 } = error;
         // Nobody may be at the connection any more (404, 409): the device may have another one.
-        if (!lost && (status === 404 || status === 409) && outcome) lost = error;
+        if (!lost && (status === 404 || status === 409) && outcome === "refused") lost = error;
         else {
           // What was sent is not sent again.
-          if (outcome || leftMs <= 0 || !retryable) throw withIds(error, messages, outcome ?? "refused");
+          if (outcome || leftMs <= 0 || !retryable) throw withIds(error, messages);
           await sleep(Math.min(leftMs, Math.max(intervalMs, retryAfterMs)), options.signal);
         }
       }

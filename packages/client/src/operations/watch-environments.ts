@@ -24,7 +24,7 @@ export interface EnvironmentEvent {
 
 /** How to watch. */
 export interface WatchOptions extends Omit<RequestOptions, "maxRetries"> {
-  /** How often to look, in milliseconds; each wait is up to a fifth longer. Default 5,000. */
+  /** How often to look, in milliseconds; each wait is up to a second longer. Default 5,000. */
   readonly intervalMs?: number | undefined;
 }
 
@@ -97,6 +97,6 @@ async function* look(
       if (!isLettaEnvironmentsError(error) || !error.retryable) throw error;
       waitMs = Math.max(error.retryAfterMs ?? 0, Math.min(60_000, waitMs * 2));
     }
-    await sleep(waitMs * (1 + random() / 5), signal);
+    await sleep(waitMs + random() * 1_000, signal);
   }
 }
