@@ -13,7 +13,7 @@ import type { TransportRequest, TransportResponse } from "./transport-request.ts
 
 /** Carries requests to a server. Operations are functions over it, so that it can be wrapped or replaced. */
 export interface Transport {
-  /** Rejects with a `LettaEnvironmentsError`. */
+  /** Rejects with a `LettaEnvironmentsError`. One of a request that is no `read` has its `outcome`; without one nothing was sent. */
   send<Value>(request: TransportRequest<Value>, options?: RequestOptions): Promise<TransportResponse<Value>>;
 }
 

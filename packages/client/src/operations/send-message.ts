@@ -1,6 +1,5 @@
 import type { SendMessageResponse } from "@letta-environments/schema";
 import { checkValue } from "../check-value.ts";
-import type { EnvironmentsError } from "../error-codes.ts";
 import { isLettaEnvironmentsError } from "../error.ts";
 import { type PendingCall, pendingCall } from "../pending-call.ts";
 import { findSendMessageResponseMismatch } from "@letta-environments/schema/guards";
