@@ -1,4 +1,4 @@
-import { isLettaEnvironmentsError, type LettaEnvironmentsError } from "@letta-environments/client";
+import { isLettaEnvironmentsError, type LettaEnvironmentsError, type ProblemIssue } from "@letta-environments/client";
 import { CommandError } from "./command-error.ts";
 import type { ParsedCommand } from "./command-line/parse-command-line.ts";
 import { exitCodeOfSignal, exitCodes } from "./exit-code.ts";
@@ -51,8 +51,10 @@ function repeatHint(sent: DeliveryReport | undefined): string {
 }
 
 function messageOf(error: LettaEnvironmentsError): string {
-  const rules =
-    error.code === "invalid_argument" ? [] : (error.issues ?? []).map(({ member, rule }) => `${member} ${rule}`);
+  // They are as the server sent them, which may be in another form.
+  const issues: readonly unknown[] =
+    error.code !== "invalid_argument" && Array.isArray(error.issues) ? error.issues : [];
+  const rules = issues.filter(isProblemIssue).map(({ member, rule }) => `${member} ${rule}`);
   const status = error.code === "http_error" ? `HTTP ${error.status}` : null;
   const reason = error.status === undefined ? causeCode(error) : status;
   // A single rule is often the whole text.
@@ -86,4 +88,9 @@ function verboseLines({ status, requestId, cause, retryable }: LettaEnvironments
     ["cause", cause instanceof Error ? cause.message.slice(0, 300) : null],
   ];
   return rows.flatMap(([name, value]) => ((value ?? null) === null ? [] : [`  ${name}: ${value}`]));
+}
+
+function isProblemIssue(issue: unknown): issue is ProblemIssue {
+  const { member, rule }: Partial<Record<string, unknown>> = Object(issue);
+  return typeof member === "string" && typeof rule === "string";
 }

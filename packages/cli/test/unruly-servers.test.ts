@@ -62,6 +62,17 @@ test("a device that has not been seen for an hour is offline, though this machin
   );
 });
 
+test.each([{ Name: ["is odd"] }, ["is odd", null, { field: "name" }], "odd"])(
+  "broken rules in a form of the server's own, %j, are left out of the text of an error",
+  async (errors) => {
+    const env = await start((_request, response) =>
+      reply(response, 400, { title: "Bad request", detail: "Odd.", errors }),
+    );
+    const { code, stderr } = await runCli(["list"], { env });
+    expect([code, stderr]).toEqual([2, "letta-env: http_error: Odd (HTTP 400)\n"]);
+  },
+);
+
 test.each(["connection_replaced", "connection_not_found", "device_offline"])(
   "%s: the message goes to the connection that the device has now, and that one is told",
   async (errorCode) => {

@@ -11,19 +11,19 @@ export const callError = (
   safety: RepeatSafety,
   code: ErrorCode,
   details?: Partial<ErrorDetails> | "",
-  { status, headers }: Partial<Response> = {},
+  response?: Response,
 ): EnvironmentsError => {
   // The members of the union differ in types alone.
   return new LettaEnvironmentsError({
     code,
     message: code.replaceAll("_", " "),
-    retryable: code !== "aborted" && isRepeatable(safety, status, headers?.get("x-should-retry")),
-    status,
-    requestId: headers?.get("x-request-id"),
+    retryable: code !== "aborted" && isRepeatable(safety, response?.status, response?.headers.get("x-should-retry")),
+    status: response?.status,
+    requestId: response?.headers.get("x-request-id"),
     ...details,
   }) as EnvironmentsError;
 };
 
 /** An `invalid_argument` error for a broken rule. */
-export const invalidArgument = (member: string, rule: string, cause?: unknown): EnvironmentsError =>
-  callError("once", "invalid_argument", { message: `${member} ${rule}`, issues: [{ member, rule }], cause });
+export const invalidArgument = (member: string, rule: string): EnvironmentsError =>
+  callError("once", "invalid_argument", { message: `${member} ${rule}`, issues: [{ member, rule }] });

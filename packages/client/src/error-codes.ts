@@ -3,7 +3,7 @@ import type { LettaEnvironmentsError } from "./error.ts";
 
 /** Codes of failures that the client itself finds. */
 export type ClientErrorCode =
-  /** An argument breaks a rule of the API; no request was made. */
+  /** An argument breaks a rule of the API; nothing was sent to a device. */
   | "invalid_argument"
   /** No answer: the server could not be reached, or the connection broke. */
   | "connection_failed"
@@ -28,35 +28,32 @@ export type ClientErrorCode =
  */
 export type ErrorCode = ProblemCode | ClientErrorCode;
 
-/** An error without any answer. */
-export interface NoAnswerError extends LettaEnvironmentsError {
-  readonly code: "connection_failed" | "timeout" | "aborted";
+/** The caller's signal ended the call; the one code that no server can send. */
+export interface AbortedError extends LettaEnvironmentsError {
+  readonly code: "aborted";
   readonly status?: undefined;
   readonly problem?: never;
 }
 
-/** A broken rule, found before any request; `issues` names each. */
+/** No answer; `status` is there when a server says so with this code. */
+export interface NoAnswerError extends LettaEnvironmentsError {
+  readonly code: "connection_failed" | "timeout";
+}
+
+/** A broken rule, found before anything is sent to a device; `issues` names it. */
 export interface InvalidArgumentError extends LettaEnvironmentsError {
   readonly code: "invalid_argument";
-  readonly status?: undefined;
-  readonly problem?: never;
-  readonly retryable: false;
 }
 
 /** Several devices fit; `environments` has their rows. */
 export interface AmbiguousDeviceError extends LettaEnvironmentsError {
   readonly code: "ambiguous_device";
-  readonly status?: undefined;
-  readonly problem?: never;
-  readonly retryable: false;
 }
 
 /** An answer that cannot be used. */
 export interface UnusableAnswerError extends LettaEnvironmentsError {
   readonly code: "redirected" | "invalid_response" | "response_too_large";
   readonly status: number;
-  readonly problem?: never;
-  readonly retryable: false;
 }
 
 /** An error status without a problem code. */
@@ -67,7 +64,7 @@ export interface PlainHttpError extends LettaEnvironmentsError {
 
 /**
  * A device that cannot be reached, or is not there. `status` is absent where the client saw it before it sent anything;
- * `environments` then has the row.
+ * `environments` then has the rows, that of the latest heartbeat first.
  */
 export interface DeviceError extends LettaEnvironmentsError {
   readonly code: "device_offline" | "environment_not_found";
@@ -83,6 +80,7 @@ export interface ProblemError<
 
 /** Every error of this package, as a union that `switch (error.code)` narrows. */
 export type EnvironmentsError =
+  | AbortedError
   | NoAnswerError
   | InvalidArgumentError
   | AmbiguousDeviceError

@@ -30,7 +30,7 @@ export class LettaEnvironmentsError extends Error {
   declare readonly retryAfterMs?: number | undefined;
   /** The error body, when the server sent problem details. */
   declare readonly problem?: Partial<Problem>;
-  /** The broken rules, each with the member it concerns. */
+  /** The broken rules, each with the member it concerns; those of an answer as the server sent them. */
   declare readonly issues?: readonly ProblemIssue[] | undefined;
   /** `X-Request-Id` of the answer. */
   declare readonly requestId?: string | null | undefined;

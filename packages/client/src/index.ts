@@ -1,5 +1,6 @@
 export { type Client, type ClientOptions, createClient, type EnvironmentsResource } from "./client.ts";
 export type {
+  AbortedError,
   AmbiguousDeviceError,
   ClientErrorCode,
   DeviceError,

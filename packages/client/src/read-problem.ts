@@ -9,9 +9,9 @@ export const readProblem = (value: unknown): Partial<ErrorDetails> => {
   const { errorCode: code, message, detail, error, title } = body;
   const text = [message, detail, error, title].find(isText)?.match(/^\P{Cc}{1,500}/u)?.[0];
   return {
-    // No code of what the client finds without an answer: a server must not speak for it.
+    // Not the code by which callers know what they ended themselves: a server must not speak for them.
     ...(isText(code) &&
-      /^(?!(invalid_argument|connection_failed|timeout|aborted|ambiguous_device)$)[\w.-]{1,64}$/.test(code) && {
+      /^(?!aborted$)[\w.-]{1,64}$/.test(code) && {
         code: code as ErrorCode,
       }),
     ...(text && { message: text }),

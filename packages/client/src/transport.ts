@@ -3,7 +3,7 @@ import { random } from "./adapters/chance.ts";
 import { callError } from "./call-error.ts";
 import { checkValue } from "./check-value.ts";
 import type { ClientErrorCode, EnvironmentsError } from "./error-codes.ts";
-import { type ErrorDetails, isLettaEnvironmentsError } from "./error.ts";
+import type { ErrorDetails } from "./error.ts";
 import type { Call, HttpRequest, Next } from "./http-request.ts";
 import { readProblem } from "./read-problem.ts";
 import { maxRetryAfterMs, readRetryAfterMs } from "./retry.ts";
@@ -37,7 +37,7 @@ export const createTransport = (options: TransportOptions): Transport => {
   } = options;
   // Neither a quote nor a backslash, which JSON would write in another way: so an answer that repeats the key is recognised.
   checkValue("apiKey", apiKey, /^"[!#-[\]-~]+"$/);
-  checkValue("baseUrl", baseUrl, /^"https?:\/\/[^\s"\\@?#]+"$/i);
+  checkValue("baseUrl", URL.canParse(baseUrl) && baseUrl, /^"https?:\/\/[^@?#]+"$/i);
   checkValue("timeoutMs", usualTimeoutMs);
   checkValue("maxRetries", usualRetries, /^\d$/);
   checkValue("maxResponseBytes", maxResponseBytes);
@@ -49,11 +49,11 @@ export const createTransport = (options: TransportOptions): Transport => {
   /** Retries that all calls together may still make; a success gives a tenth back. */
   let tokens = 10;
 
-  /** One attempt: request, answer, body, check. Rejects with a `LettaEnvironmentsError`, or with whatever broke the connection. */
+  /** One attempt: request, answer, body, check. Gives the error of an answer that is none to be used; rejects with whatever broke the connection. */
   const exchange = async <Value>(
     { safety, known, findMismatch }: TransportRequest<Value>,
     attempt: HttpRequest,
-  ): Promise<TransportResponse<Value>> => {
+  ): Promise<TransportResponse<Value> | EnvironmentsError> => {
     const response = await next(attempt);
     const { status, headers, ok } = response;
     const reader = response.body?.getReader();
@@ -65,7 +65,7 @@ export const createTransport = (options: TransportOptions): Transport => {
     try {
       if (status === 304 && known) return { data: known, response };
       // A browser hides the status of a redirect that it does not follow: it says 0.
-      if (!ok && status < 400) throw fail("redirected");
+      if (!ok && status < 400) return fail("redirected");
       const decoder = new TextDecoder();
       let value: unknown;
       let text = "";
@@ -75,23 +75,27 @@ export const createTransport = (options: TransportOptions): Transport => {
           const { done, value: piece } = await reader.read();
           if (done) break;
           left -= piece.length;
-          if (left < 0) throw fail("response_too_large");
+          if (left < 0) {
+            if (ok) return fail("response_too_large");
+            // The status of an error is worth more than its text.
+            break;
+          }
           text += decoder.decode(piece, { stream: true });
         }
         // Written anew there is one way to write the key, in names and in values.
         value = JSON.parse(ok ? text : JSON.stringify(JSON.parse(text)).replaceAll(apiKey, "***"));
       } catch (cause) {
-        // The status of an error is worth more than its text. What is no JSON has no shape.
+        // Here too; and what is no JSON has no shape.
         if (ok && !(cause instanceof SyntaxError)) throw cause;
       }
-      if (!ok) throw fail("http_error", { retryAfterMs: readRetryAfterMs(headers, now()), ...readProblem(value) });
+      if (!ok) return fail("http_error", { retryAfterMs: readRetryAfterMs(headers, now()), ...readProblem(value) });
       const answer = { data: value as Value, response };
       const path = findMismatch(value);
       if (path !== null) {
         if (validate !== "off") tell(onMismatch, { ...answer, path });
         // Nobody can use an answer without the whole, the rows of a list, the id of a row, or whether a send succeeded.
         if (validate === "throw" || /^(connections(\[\d+])?|id|success)?$/.test(path))
-          throw fail("invalid_response", path && { message: `invalid response: ${path}` });
+          return fail("invalid_response", path && { message: `invalid response: ${path}` });
       }
       tell(onDrift, answer);
       return answer;
@@ -129,50 +133,47 @@ export const createTransport = (options: TransportOptions): Transport => {
     let outcome: "refused" | "unknown" = "refused";
     let attempt = 0;
     let error: EnvironmentsError | undefined;
-    const stopped = new Promise<never>((_resolve, reject) => {
-      signal.addEventListener("abort", () => reject(signal.reason));
-    });
+    let stop: EnvironmentsError | undefined;
+    const stopped = new Promise<never>((_resolve, reject) => signal.addEventListener("abort", reject));
     const cancelAlarm = startAlarm(timeoutMs, callerSignal, () => {
       const code = callerSignal?.aborted ? "aborted" : "timeout";
-      controller.abort(callError(safety, code, { cause: callerSignal?.reason }));
+      stop = callError(safety, code, { cause: callerSignal?.reason });
+      controller.abort();
     });
     tell(onEvent, { type: "start", call });
     try {
       for (;;) {
+        // Nothing is sent for a call that was stopped before, or while it waited.
+        const isSent = !stop;
         try {
           const answer = await Promise.race([
             stopped,
-            // Nothing is sent for a call that was stopped before, or while it waited.
-            signal.aborted
-              ? stopped
-              : exchange(request, {
-                  ...call,
-                  call,
-                  attempt: ++attempt,
-                  signal,
-                  redirect: "manual",
-                  headers,
-                  body,
-                }),
+            isSent
+              ? exchange(request, { ...call, call, attempt: ++attempt, signal, redirect: "manual", headers, body })
+              : stopped,
           ]);
-          tokens = Math.min(10, tokens + 0.1);
-          error = undefined;
-          return answer;
+          if (!(answer instanceof Error)) {
+            tokens = Math.min(10, tokens + 0.1);
+            error = undefined;
+            return answer;
+          }
+          error = answer;
         } catch (cause) {
-          error = isLettaEnvironmentsError(cause) ? cause : callError(safety, "connection_failed", { cause });
-          const { status = 0, retryable } = error;
-          // An attempt has no answer, or one that does not say that nothing was done.
-          if (attempt && (status < 300 || (status >= 500 && !retryable))) outcome = "unknown";
-          if (safety !== "read") Object.assign(error, { outcome });
-          // Exponential back-off with full jitter, and never less than the server asked for.
-          const delayMs = Math.max(random() * Math.min(8_000, 250 * 2 ** attempt), error.retryAfterMs ?? 0);
-          if (!retryable || signal.aborted || attempt > maxRetries || tokens < 1) throw error;
-          // A wait that outlives the deadline would only hide what the server said.
-          if (delayMs > maxRetryAfterMs || delayMs >= endsAtMs - now()) throw error;
-          tokens -= 1;
-          tell(onEvent, { type: "retry", call, attempt, delayMs, error });
-          await sleep(delayMs, signal);
+          // Whoever threw it: an error of ours that comes from elsewhere says nothing of this request.
+          error = stop ?? callError(safety, "connection_failed", { cause });
         }
+        const { status = 0, retryable } = error;
+        // An attempt has no answer, or one that does not say that nothing was done.
+        if (isSent && (status < 300 || (status >= 500 && !retryable))) outcome = "unknown";
+        if (safety !== "read") Object.assign(error, { outcome });
+        // Exponential back-off with full jitter, and never less than the server asked for.
+        const delayMs = Math.max(random() * Math.min(8_000, 250 * 2 ** attempt), error.retryAfterMs ?? 0);
+        if (!retryable || stop || attempt > maxRetries || tokens < 1) throw error;
+        // A wait that outlives the deadline would only hide what the server said.
+        if (delayMs > maxRetryAfterMs || delayMs >= endsAtMs - now()) throw error;
+        tokens -= 1;
+        tell(onEvent, { type: "retry", call, attempt, delayMs, error });
+        await sleep(delayMs, signal);
       }
     } finally {
       cancelAlarm();

@@ -84,7 +84,7 @@ expectTypeOf<Environment["connectionId"]>().not.toExtend<Parameters<Methods["sen
 expectTypeOf<"timeout" | "device_offline">().toExtend<ErrorCode>();
 export function describe(error: EnvironmentsError): string {
   switch (error.code) {
-    case "timeout":
+    case "aborted":
       expectTypeOf(error.status).toEqualTypeOf<undefined>();
       return error.message;
     case "device_offline":

@@ -158,6 +158,12 @@ test("of several rows of a device the one with the latest heartbeat counts, also
   const script = scriptFetch(jsonAnswer(200, { connections: rows, hasNextPage: false }), sent);
   await sendToDevice(createTransport({ ...base, fetch: script.fetch }), { name: "box" }, hello);
   expect(script.seen[1]?.url).toContain("c-2");
+  const unheard: Partial<ReturnType<typeof row>> = row("3", "c-3", nowMs);
+  delete unheard.lastHeartbeat;
+  const odd = [row("1", "c-1", nowMs - 9_000), unheard, row("2", "c-2", nowMs)];
+  const oddly = scriptFetch(jsonAnswer(200, { connections: odd, hasNextPage: false }), sent);
+  await sendToDevice(createTransport({ ...base, fetch: oddly.fetch }), { name: "box" }, hello);
+  expect(oddly.seen[1]?.url).toContain("c-2");
   const gone = scriptFetch(
     jsonAnswer(200, { connections: [row("1", null, 1), row("2", null, 2)], hasNextPage: false }),
   );

@@ -228,12 +228,6 @@ describe("what breaks a rule makes no request", () => {
     expect(script.seen).toEqual([]);
   });
 
-  test("what is no JSON, and why", async () => {
-    const messages = [{ role: "user" as const, content: 5n as unknown as string }];
-    const error = await catchError(environments.sendMessage("c-1", { messages }));
-    expect(error).toMatchObject({ code: "invalid_argument", cause: expect.any(TypeError) });
-  });
-
   test("an empty message id, which is not replaced by another one", async () => {
     const messages = [{ role: "user" as const, content: "hello", client_message_id: "" }];
     const error = await catchError(environments.sendMessage("c-1", { messages }));
@@ -248,14 +242,16 @@ describe("what breaks a rule makes no request", () => {
   });
 
   test.each<[object, string]>([
-    [{ baseUrl: "gateway.example" }, 'baseUrl must match /^"https?:\\/\\/[^\\s"\\\\@?#]+"$/i'],
-    [{ baseUrl: "/v1" }, 'baseUrl must match /^"https?:\\/\\/[^\\s"\\\\@?#]+"$/i'],
-    [{ baseUrl: "ftp://gateway.example" }, 'baseUrl must match /^"https?:\\/\\/[^\\s"\\\\@?#]+"$/i'],
-    [{ baseUrl: "https://gateway.example?x=1" }, 'baseUrl must match /^"https?:\\/\\/[^\\s"\\\\@?#]+"$/i'],
-    [{ baseUrl: "https://a b" }, 'baseUrl must match /^"https?:\\/\\/[^\\s"\\\\@?#]+"$/i'],
-    [{ baseUrl: new URL("https://gateway.example") }, 'baseUrl must match /^"https?:\\/\\/[^\\s"\\\\@?#]+"$/i'],
-    [{ baseUrl: 5 }, 'baseUrl must match /^"https?:\\/\\/[^\\s"\\\\@?#]+"$/i'],
-    [{ baseUrl: "https://key@gateway.example" }, 'baseUrl must match /^"https?:\\/\\/[^\\s"\\\\@?#]+"$/i'],
+    [{ baseUrl: "gateway.example" }, 'baseUrl must match /^"https?:\\/\\/[^@?#]+"$/i'],
+    [{ baseUrl: "/v1" }, 'baseUrl must match /^"https?:\\/\\/[^@?#]+"$/i'],
+    [{ baseUrl: "ftp://gateway.example" }, 'baseUrl must match /^"https?:\\/\\/[^@?#]+"$/i'],
+    [{ baseUrl: "https://gateway.example?x=1" }, 'baseUrl must match /^"https?:\\/\\/[^@?#]+"$/i'],
+    [{ baseUrl: "https://a b" }, 'baseUrl must match /^"https?:\\/\\/[^@?#]+"$/i'],
+    [{ baseUrl: new URL("https://gateway.example") }, 'baseUrl must match /^"https?:\\/\\/[^@?#]+"$/i'],
+    [{ baseUrl: 5 }, 'baseUrl must match /^"https?:\\/\\/[^@?#]+"$/i'],
+    [{ baseUrl: "https:///" }, 'baseUrl must match /^"https?:\\/\\/[^@?#]+"$/i'],
+    [{ baseUrl: "https://a:99999" }, 'baseUrl must match /^"https?:\\/\\/[^@?#]+"$/i'],
+    [{ baseUrl: "https://key@gateway.example" }, 'baseUrl must match /^"https?:\\/\\/[^@?#]+"$/i'],
     [{ apiKey: "" }, 'apiKey must match /^"[!#-[\\]-~]+"$/'],
     [{ apiKey: "s3cr3t\r\nx: y" }, 'apiKey must match /^"[!#-[\\]-~]+"$/'],
     [{ apiKey: undefined }, 'apiKey must match /^"[!#-[\\]-~]+"$/'],

@@ -4,6 +4,7 @@ import {
   type AnswerMismatch,
   createClient,
   createTransport,
+  LettaEnvironmentsError,
   listEnvironments,
   type Middleware,
   type TransportEvent,
@@ -11,7 +12,7 @@ import {
 } from "../src/index.ts";
 import { exampleEnvironment, jsonAnswer, scriptFetch } from "../src/testing/index.ts";
 import { catchError } from "./catch-error.ts";
-import { createHandClock } from "./hand-clock.ts";
+import { createHandClock, type HandClock } from "./hand-clock.ts";
 import { installChance, installClock } from "./install-clock.ts";
 import { broken, emptyPage, sent } from "./scripted-fetch.ts";
 
@@ -91,6 +92,17 @@ describe("the outcome of a send", () => {
     expect(error).toMatchObject({ status: 403, outcome: "unknown" });
     const limited = scriptFetch(jsonAnswer(429, {}), jsonAnswer(403, {}));
     expect(await catchError(clientOver(limited).sendMessage("c-1", hello))).toMatchObject({ outcome: "refused" });
+  });
+
+  test.each(["aborted", "timeout"] as const)("stays refused when the wait after a 429 ends by %s", async (code) => {
+    const controller = new AbortController();
+    const clock: HandClock = createHandClock(60_000, () =>
+      code === "aborted" ? controller.abort() : clock.passDeadline(),
+    );
+    const script = scriptFetch(jsonAnswer(429, {}));
+    const error = await catchError(clientOver(script).sendMessage("c-1", hello, { signal: controller.signal }));
+    expect(error).toMatchObject({ code, outcome: "refused" });
+    expect(script.seen).toHaveLength(1);
   });
 
   test("is refused when the call was ended before anything was sent", async () => {
@@ -185,6 +197,32 @@ describe("middleware", () => {
     const own = scriptFetch(broken);
     await expect(clientOver(own, { middleware: async () => emptyPage() }).list()).resolves.toEqual(page);
     expect(own.seen).toEqual([]);
+  });
+
+  test("that throws an error of this package does not speak for the server: what was sent is not sent again", async () => {
+    const cause = new LettaEnvironmentsError({ code: "http_error", message: "log", retryable: true, status: 503 });
+    const middleware: Middleware = async (request, next) => {
+      await next(request);
+      throw Object.freeze(cause);
+    };
+    const script = scriptFetch(sent);
+    const approval = { messages: [{ type: "approval" as const, approvals: [{ approve: true, tool_call_id: "t" }] }] };
+    const error = await catchError(clientOver(script, { middleware }).sendMessage("c-1", approval));
+    expect(error).toMatchObject({ code: "connection_failed", outcome: "unknown", retryable: false, cause });
+    expect(script.seen).toHaveLength(1);
+  });
+
+  test("and fetch are told of the end of a call by the platform's AbortError", async () => {
+    const controller = new AbortController();
+    let reason: unknown;
+    const middleware: Middleware = ({ signal }) =>
+      new Promise((_resolve, reject) => {
+        signal.addEventListener("abort", () => reject((reason = signal.reason)));
+        controller.abort();
+      });
+    const call = clientOver(scriptFetch(emptyPage), { middleware }).list({}, { signal: controller.signal });
+    expect(await catchError(call)).toMatchObject({ code: "aborted" });
+    expect(reason).toMatchObject({ name: "AbortError" });
   });
 
   test("that throws, also at once, is a typed error with its cause", async () => {

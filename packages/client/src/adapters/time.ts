@@ -2,7 +2,7 @@
 export const now = (): number => Date.now();
 
 /**
- * Rings once: after `delayMs` milliseconds, or when the signal is aborted, at once when it is already. Then neither a timer nor a listener is
+ * Rings once: after `delayMs` milliseconds, at most 2,000,000,000, or when the signal is aborted, at once when it is already. Then neither a timer nor a listener is
  * left, and neither after a call of what it gives back, which cancels it.
  */
 export const startAlarm = (delayMs: number, signal: AbortSignal | null | undefined, ring: () => void): (() => void) => {

@@ -3,8 +3,8 @@ import { checkValue } from "../check-value.ts";
 import { isApproval } from "./assign-message-ids.ts";
 
 /**
- * The user messages of a body, which is checked for what no server takes: members of a wrong type, and empty ids. Lengths, and what is
- * in a list of parts, are left to the server, which tells every rule that is broken.
+ * The user messages of a body, which is checked for members of a wrong type and for empty ids; of an approval for those that say which
+ * tool call runs. Lengths and the rest are left to the server, which tells every rule that is broken.
  *
  * @param body As JSON holds it, with its ids.
  * @throws LettaEnvironmentsError `invalid_argument` naming the first member that is wrong.

@@ -20,8 +20,8 @@ export const encodeMessages = (input: SendMessageInput): EncodedMessages => {
     text = JSON.stringify(assignMessageIds(input));
     // What is sent is what the text says, whatever `toJSON` made of the input.
     body = JSON.parse(text);
-  } catch (cause) {
-    throw invalidArgument("body", "must be JSON with messages", cause);
+  } catch {
+    throw invalidArgument("body", "must be JSON with messages");
   }
   if (new Blob([text]).size > 1_048_576) throw invalidArgument("body", "must be at most 1 MiB");
   const users = checkBody(body);

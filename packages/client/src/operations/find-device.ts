@@ -50,8 +50,7 @@ export const findDevice = async (
     nowMs = serverTimeMs(response);
   }
   const online = rows
-    // No heartbeat counts as the oldest.
-    .sort((left, right) => (right.lastHeartbeat as number) - (left.lastHeartbeat as number))
+    .sort((left, right) => (right.lastHeartbeat ?? 0) - (left.lastHeartbeat ?? 0))
     .filter((row): row is FoundDevice => isOnline(row, nowMs));
   const [environment] = online;
   if (!environment)

@@ -13,8 +13,8 @@ import { postMessages, type SendMessageResult, type SendOptions, withIds } from 
 /** What a send to a device may set. `timeoutMs` holds for each of its requests. */
 export interface SendToDeviceOptions extends SendOptions {
   /**
-   * How long to wait for an offline device, in milliseconds. Default 0: it is refused at once. Failures that may pass are waited
-   * out too.
+   * How long to wait for an offline device, in milliseconds. Default 0: it is refused at once. Failures of the
+   * look-up that may pass are waited out too.
    */
   readonly waitUntilOnlineMs?: number | undefined;
   /** How often to look meanwhile, in milliseconds. Default 2,000. */
@@ -28,10 +28,10 @@ export interface SendToDeviceResult extends SendMessageResult {
 
 /**
  * Sends messages to a device by what it is, not by its present connection. An offline device is refused with `device_offline`
- * before anything is sent, or waited for. When the connection turns out to be gone, the device is looked up once more
- * and the same messages go to its new connection, under the same ids.
+ * before anything is sent, or waited for. When the send is refused with 404 or 409, its connection may be gone:
+ * the device is looked up once more and the same messages go to its new connection, if it has one, under the same ids.
  *
- * Rejects with a `LettaEnvironmentsError`.
+ * Rejects with a `LettaEnvironmentsError`, or with what a rule throws.
  */
 export const sendToDevice = (
   transport: Transport,
