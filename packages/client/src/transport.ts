@@ -136,8 +136,7 @@ export const createTransport = (options: TransportOptions): Transport => {
     let stop: EnvironmentsError | undefined;
     const stopped = new Promise<never>((_resolve, reject) => signal.addEventListener("abort", reject));
     const cancelAlarm = startAlarm(timeoutMs, callerSignal, () => {
-      const code = callerSignal?.aborted ? "aborted" : "timeout";
-      stop = callError(safety, code, { cause: callerSignal?.reason });
+      stop = callError(safety, callerSignal?.aborted ? "aborted" : "timeout", { cause: callerSignal?.reason });
       controller.abort();
     });
     tell(onEvent, { type: "start", call });
