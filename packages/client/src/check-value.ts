@@ -9,6 +9,10 @@ import { invalidArgument } from "./call-error.ts";
  * @throws LettaEnvironmentsError `invalid_argument` naming the member and the pattern; the value is never repeated.
  */
 export const checkValue = <Value>(member: string, value: Value, pattern: RegExp = /^[1-9]\d{0,8}$/): Value => {
-  if (pattern.test(isRecord(value) ? "" : JSON.stringify(value))) return value;
+  try {
+    if (pattern.test(isRecord(value) ? "" : JSON.stringify(value))) return value;
+  } catch {
+    // What has no JSON fits no pattern.
+  }
   throw invalidArgument(member, `must match ${pattern}`);
 };

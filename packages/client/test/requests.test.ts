@@ -235,6 +235,25 @@ describe("what breaks a rule makes no request", () => {
     expect(script.seen).toEqual([]);
   });
 
+  const circle: unknown[] = [];
+  circle.push(circle);
+  test.each<[string, unknown]>([
+    ["a bigint", 5n],
+    ["a list that holds itself", circle],
+    ["a symbol", Symbol("x")],
+    ["a function", () => 5],
+  ])("%s, which has no JSON, wherever it stands", async (_case, odd) => {
+    const { limit, deviceId, timeoutMs } = { limit: odd, deviceId: odd, timeoutMs: odd } as unknown as Record<
+      string,
+      never
+    >;
+    expect(await catchError(environments.list({ limit }))).toMatchObject({ code: "invalid_argument" });
+    expect(await catchError(environments.list({}, { timeoutMs }))).toMatchObject({ code: "invalid_argument" });
+    expect(await catchError(environments.retrieve(deviceId as never))).toMatchObject({ code: "invalid_argument" });
+    expect(() => createClient({ ...options, timeoutMs })).toThrow("timeoutMs must match");
+    expect(script.seen).toEqual([]);
+  });
+
   test("what is no signal", async () => {
     const signal = new AbortController() as unknown as AbortSignal;
     await expect(environments.sendMessage("c-1", hello, { signal })).rejects.toThrow("addEventListener");
