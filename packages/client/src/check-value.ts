@@ -3,14 +3,15 @@ import { invalidArgument } from "./call-error.ts";
 
 /**
  * The value, when its JSON fits the pattern: so one pattern says of what type it is (a text stands in quotes) and of what form. An
- * object fits none; a list does.
+ * object fits none; of a list counts how it begins.
  *
  * @param pattern Default: a whole number from 1 to 999,999,999.
  * @throws LettaEnvironmentsError `invalid_argument` naming the member and the pattern; the value is never repeated.
  */
 export const checkValue = <Value>(member: string, value: Value, pattern: RegExp = /^[1-9]\d{0,8}$/): Value => {
   try {
-    if (pattern.test(isRecord(value) ? "" : JSON.stringify(value))) return value;
+    // No member of an item: a list may be large.
+    if (pattern.test(isRecord(value) ? "" : JSON.stringify(value, []))) return value;
   } catch {
     // What has no JSON fits no pattern.
   }

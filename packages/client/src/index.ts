@@ -14,7 +14,7 @@ export type {
 } from "./error-codes.ts";
 export { type ErrorDetails, isLettaEnvironmentsError, LettaEnvironmentsError } from "./error.ts";
 export type { Call, Fetch, HttpRequest, Middleware, Next } from "./http-request.ts";
-export { approve, type ApprovalDetails, deny } from "./operations/answer-approvals.ts";
+export { type AnswerApprovals, approve, type ApprovalDetails, deny } from "./operations/answer-approvals.ts";
 export { assignMessageIds, type SendMessageInput, type UserMessageInput } from "./operations/assign-message-ids.ts";
 export type { DeviceSelector } from "./operations/find-device.ts";
 export { listAllEnvironments } from "./operations/list-all-environments.ts";

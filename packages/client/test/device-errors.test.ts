@@ -130,6 +130,13 @@ test("a device that is not there is told at once, by its id and by its name, and
   for (const { init } of server.requests) expect(init.headers).toMatchObject({ "x-project": "a" });
 });
 
+test("a rule is given the row alone, so that a function with more parameters can be one", async () => {
+  const { transport } = setUp();
+  const matches = (environment: { deviceId: string }, isStrict = true): boolean =>
+    isStrict && environment.deviceId === "d-1";
+  await expect(sendToDevice(transport, matches, hello)).resolves.toMatchObject({ outcome: "started" });
+});
+
 test("a look-up waits as long as the server asked for", async () => {
   const { server, transport } = setUp();
   server.interrupt(problemAnswer("rate_limited", { retryAfterSeconds: 9 }));

@@ -150,7 +150,12 @@ describe("what breaks a rule makes no request", () => {
       const retrieve = await catchError(environments.retrieve(id as string));
       const send = await catchError(environments.sendMessage(id as string, hello));
       expect(retrieve).toMatchObject({ code: "invalid_argument", issues: [{ member: "deviceId" }] });
-      expect(send).toMatchObject({ code: "invalid_argument", issues: [{ member: "connectionId" }] });
+      expect(send).toMatchObject({
+        code: "invalid_argument",
+        issues: [{ member: "connectionId" }],
+        outcome: "refused",
+      });
+      expect(send.clientMessageIds).toHaveLength(1);
       expect(script.seen).toEqual([]);
     },
   );

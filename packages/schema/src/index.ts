@@ -35,7 +35,7 @@ export {
   SelfUpdateSchema,
 } from "./environment.ts";
 export { IdentifierSchema } from "./identifier.ts";
-export { identifierPattern, identifierRule, isIdentifier, reservedIdentifiers } from "./is-identifier.ts";
+export { identifierRule, isIdentifier, reservedIdentifiers } from "./is-identifier.ts";
 export {
   type EnvironmentSource,
   type ListEnvironmentsQuery,

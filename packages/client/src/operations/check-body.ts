@@ -10,7 +10,7 @@ import { isApproval } from "./assign-message-ids.ts";
  * @throws LettaEnvironmentsError `invalid_argument` naming the first member that is wrong.
  */
 export const checkBody = (body: SendMessageBody): readonly UserMessage[] => {
-  checkMembers("", body, { messages: /^\[\{/, agentId: /^("[^"]|undefined)/, conversationId: /^("|null|undefined)/ });
+  checkMembers("", body, { messages: /^\[\{/, conversationId: /^("|null|undefined)/, agentId: /^("[^"]|undefined)/ });
   return body.messages.filter((message, index): message is UserMessage => {
     const path = `messages[${index}].`;
     const isUser = !isApproval(message);

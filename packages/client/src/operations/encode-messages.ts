@@ -23,7 +23,7 @@ export const encodeMessages = (input: SendMessageInput): EncodedMessages => {
   } catch {
     throw invalidArgument("body", "must be JSON with messages");
   }
-  if (new Blob([text]).size > 2 ** 20) throw invalidArgument("body", "must be at most 1 MiB");
+  if (new TextEncoder().encode(text).length > 2 ** 20) throw invalidArgument("body", "must be at most 1 MiB");
   const users = checkBody(body);
   return {
     text,

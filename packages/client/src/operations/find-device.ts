@@ -36,9 +36,7 @@ export const findDevice = async (
   // Whatever it is: what is neither a name nor a rule nor an id is refused as an id.
   const { name, deviceId = device }: Partial<Record<string, unknown>> = Object(device);
   const fits =
-    typeof device === "function"
-      ? device
-      : isText(name) && (({ connectionName }: Environment) => connectionName === name);
+    typeof device === "function" ? device : isText(name) && ((row: Environment) => row.connectionName === name);
   if (fits)
     for await (const { data, response } of readPages(transport, {}, options)) {
       rows.push(...data.connections.filter((row) => fits(row)));
@@ -57,7 +55,7 @@ export const findDevice = async (
     throw callError(rows[0] ? "read" : "once", rows[0] ? "device_offline" : "environment_not_found", {
       environments: rows,
     });
-  if (online.some(({ deviceId: id }) => id !== environment.deviceId))
+  if (online.some((row) => row.deviceId !== environment.deviceId))
     throw callError("once", "ambiguous_device", { environments: online });
   return environment;
 };

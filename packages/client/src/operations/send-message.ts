@@ -53,14 +53,13 @@ export const postMessages = async (
   { text, safety, ...ids }: EncodedMessages,
   { idempotencyKey, ...options }: SendOptions = {},
 ): Promise<TransportResponse<SendMessageResult>> => {
-  const path = `${pathOfEnvironment("connectionId", connectionId)}/messages` as const;
   const key = idempotencyKey === true ? ids.clientMessageIds[0] : idempotencyKey;
   if (key) checkValue("idempotencyKey", key, /^"[!#-[\]-~]+"$/);
   try {
     const { data, response } = await transport.send<DeviceAnswer>(
       {
         operation: "sendMessage",
-        path,
+        path: `${pathOfEnvironment("connectionId", connectionId)}/messages`,
         body: text,
         headers: { "content-type": "application/json", ...(key && { "idempotency-key": key }) },
         safety,

@@ -50,7 +50,7 @@ export const sendToDevice = (
       const leftMs = endsAtMs - now();
       try {
         const environment = await findDevice(transport, device, options);
-        if (environment.connectionId === connectionId) throw lost;
+        if (connectionId === environment.connectionId) throw lost;
         ({ connectionId } = environment);
         const { data, response } = await postMessages(transport, connectionId, messages, options);
         return { data: { ...data, environment }, response };

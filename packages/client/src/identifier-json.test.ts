@@ -1,0 +1,30 @@
+import { isIdentifier } from "@letta-environments/schema/identifier";
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { identifierJson } from "./identifier-json.ts";
+
+test("ids are the same here as in the schema package", () => {
+  const characters = fc.constantFrom(..."aZ09_.~:-", "/", "%", " ", '"', "\\", "\n", "é");
+  const texts = fc.oneof(
+    fc.string({ unit: characters, maxLength: 8 }),
+    fc.constantFrom(
+      "",
+      ".",
+      "..",
+      "...",
+      "register",
+      "events",
+      "runtimes",
+      "register1",
+      "x".repeat(128),
+      "x".repeat(129),
+    ),
+    fc.constantFrom("a\n", "runtimes\n", "\nregister", '"register"'),
+  );
+  fc.assert(
+    fc.property(texts, (text) => {
+      expect([text, identifierJson.test(JSON.stringify(text))]).toEqual([text, isIdentifier(text)]);
+    }),
+    { numRuns: 2_000 },
+  );
+});
