@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import { identifierJson } from "./identifier-json.ts";
 
 test("ids are the same here as in the schema package", () => {
-  const characters = fc.constantFrom(..."aZ09_.~:-", "/", "%", " ", '"', "\\", "\n", "é");
+  const characters = fc.constantFrom(...Array.from('aZ09_.~:-/% "\\\né'));
   const texts = fc.oneof(
     fc.string({ unit: characters, maxLength: 8 }),
     fc.constantFrom(
