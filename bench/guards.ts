@@ -10,9 +10,9 @@ import { launchProcess } from "../packages/testkit/src/launch-process.ts";
 import { firstAnswer, freePort } from "./harness/first-answer.ts";
 import type { BenchmarkResult } from "./harness/result.ts";
 
-const goalsUs = { guard: 3, mismatch: Infinity, drift: 12, alternating: Infinity } as const;
+const goalsUs = { guard: 3, mismatch: Infinity, drift: 12, newer: Infinity, alternating: Infinity } as const;
 type Step = keyof typeof goalsUs;
-const steps: readonly Step[] = ["guard", "mismatch", "drift", "alternating"];
+const steps: readonly Step[] = ["guard", "mismatch", "drift", "newer", "alternating"];
 const samples = 40;
 const calls = 1_000;
 
@@ -40,6 +40,7 @@ export async function measureGuards(): Promise<BenchmarkResult> {
           "guard",
           "path of a mismatch, if any",
           "guard and drift",
+          "... rows with three newer members",
           "... rows of two shapes in turn",
         ],
         rows: measured.map(([name, us]) => [name, ...steps.map((step) => us[step].toFixed(2))]),
@@ -102,7 +103,7 @@ const config :Workerd.Config = (
   const server = launchProcess({ command: program, args: ["serve", "config.capnp"], cwd: folder });
   try {
     await firstAnswer(port, "/?step=guard&calls=1");
-    const us: Record<Step, number> = { guard: 0, mismatch: 0, drift: 0, alternating: 0 };
+    const us: Record<Step, number> = { guard: 0, mismatch: 0, drift: 0, newer: 0, alternating: 0 };
     for (const step of steps) {
       const [empty, full] = [
         await smallestMs(`${url}?step=${step}&calls=0`),

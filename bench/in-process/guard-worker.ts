@@ -48,12 +48,24 @@ function makeAlternatingList(): unknown {
   return JSON.parse(JSON.stringify({ connections: rows, hasNextPage }));
 }
 
+/** The same list, each row of which has three members that are newer than the schemas, as those of Letta Code 0.32 have. */
+function makeNewerList(): unknown {
+  const { connections, hasNextPage } = makeList() as { connections: Record<string, unknown>[]; hasNextPage: boolean };
+  const rows = connections.map(({ metadata, ...row }) => {
+    const newer = { environmentMessageProtocol: 1, supportsPairedListenerGenerations: true };
+    return { ...row, metadata: { ...(metadata as object), ...newer }, listenerInstanceId: "9b0f8a1e" };
+  });
+  return JSON.parse(JSON.stringify({ connections: rows, hasNextPage }));
+}
+
 const value = makeList();
+const newer = makeNewerList();
 const alternating = makeAlternatingList();
 const steps: Readonly<Record<string, () => boolean>> = {
   guard: () => isEnvironmentList(value),
   mismatch: () => findEnvironmentListMismatch(value) === null,
   drift: () => isEnvironmentList(value) && findEnvironmentListDrift(value).length === 0,
+  newer: () => isEnvironmentList(newer) && findEnvironmentListDrift(newer).length === 3,
   alternating: () => isEnvironmentList(alternating) && findEnvironmentListDrift(alternating).length === 0,
 };
 

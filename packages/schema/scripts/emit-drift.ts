@@ -49,7 +49,14 @@ function emitLook(object: ObjectShape, access: string, path: string, places: str
       ? inner
       : [`if (${access}.${name} !== undefined) {`, ...indent(inner), "}"];
   });
-  return [`lookAtMembers(${place}, ${access});`, ...members];
+  return [`lookAtMembers(${place}, ${access}, ${countOf(object, access)});`, ...members];
+}
+
+/** How many of the known members an accepted object has: those that must be there, and of the others those that are. */
+function countOf({ members }: ObjectShape, access: string): string {
+  const optional = members.filter((member) => member.optional);
+  const present = optional.map(({ name }) => `(${access}.${name} === undefined ? 0 : 1)`);
+  return [members.length - optional.length, ...present].join(" + ");
 }
 
 function emitMember(shape: Shape, access: string, path: string, places: string[]): string[] {

@@ -7,12 +7,13 @@ export type Drift =
 /** What was found so far; the keys keep it to one of each. */
 export type DriftReport = Map<string, Drift>;
 
-/** A place in an answer: where it is, what is known there, and what was seen there last: of members, two names for each position. */
+/** A place in an answer: where it is, what is known there, and what was found there already. */
 export interface DriftPlace {
   readonly path: string;
   /** Names of members, or values of an open enum. */
   readonly known: readonly string[];
-  readonly seen: unknown[];
+  /** Unknown names that were told, or the value that was judged last. */
+  readonly found: string[];
   readonly report: DriftReport;
 }
 
@@ -24,38 +25,31 @@ const maxCharacters = 64;
 export const createPlace = (path: string, known: readonly string[], report: DriftReport): DriftPlace => ({
   path,
   known,
-  seen: [],
+  found: [],
   report,
 });
 
 /**
- * Looks for unknown members. Objects of one server have the same names in the same order, mostly in one or two variants, so
- * that a name which stood there in either was judged before.
+ * Looks for unknown members. Names are read only where there are more than those that are known or told already: engines know
+ * how many names an object has, and reading them costs most.
+ *
+ * @param count how many of the known members the object has
  */
-export const lookAtMembers = (place: DriftPlace, value: object): void => {
-  const { seen } = place;
-  let index = 0;
-  for (const name in value) {
-    if (seen[index] !== name && seen[index + 1] !== name) judgeMember(place, name, index);
-    index += 2;
-  }
+export const lookAtMembers = ({ path, known, found, report }: DriftPlace, value: object, count: number): void => {
+  for (const name of found) if (Object.hasOwn(value, name)) count++;
+  if (Object.keys(value).length === count) return;
+  for (const name in value)
+    if (!known.includes(name) && !found.includes(name)) {
+      if (found.length < maxDrifts) found.push(name);
+      tell(report, { kind: "unknown_member", path: path + name.slice(0, maxCharacters) });
+    }
 };
 
 /** Looks whether a value is one of the known ones. */
-export const lookAtValue = (place: DriftPlace, value: string | undefined): void => {
-  if (value !== undefined && place.seen[0] !== value) {
-    place.seen[0] = value;
-    if (!place.known.includes(value)) {
-      tell(place.report, { kind: "unknown_value", path: place.path, value: value.slice(0, maxCharacters) });
-    }
-  }
-};
-
-const judgeMember = (place: DriftPlace, name: string, index: number): void => {
-  place.seen[index + 1] = place.seen[index];
-  place.seen[index] = name;
-  if (!place.known.includes(name)) {
-    tell(place.report, { kind: "unknown_member", path: place.path + name.slice(0, maxCharacters) });
+export const lookAtValue = ({ path, known, found, report }: DriftPlace, value: string | undefined): void => {
+  if (value !== undefined && found[0] !== value) {
+    found[0] = value;
+    if (!known.includes(value)) tell(report, { kind: "unknown_value", path, value: value.slice(0, maxCharacters) });
   }
 };
 

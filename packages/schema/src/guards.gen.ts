@@ -20,9 +20,9 @@ const isEach = (value: unknown, check: (item: unknown) => boolean): value is rea
 // Not by isEach: engines inline a check into a loop that knows only that one.
 const isTextsOrAbsent = (value: unknown): boolean =>
   value === undefined || (Array.isArray(value) && value.every((item) => isText(item)));
-const isTextOrAbsent = (value: unknown): boolean => value === undefined || isText(value);
-const isNumberOrNull = (value: unknown): boolean => value === null || isNumber(value);
-const isTextOrNull = (value: unknown): boolean => value === null || isText(value);
+const isTextOrAbsent = (value: unknown): boolean => isText(value) || value === undefined;
+const isNumberOrNull = (value: unknown): boolean => isNumber(value) || value === null;
+const isTextOrNull = (value: unknown): boolean => isText(value) || value === null;
 const isTextIdentifier = (value: unknown): boolean => isText(value) && isIdentifier(value);
 const isTextListLimit = (value: unknown): boolean => isText(value) && isListLimit(value);
 const isTextFrom1To256 = (value: unknown): boolean => isText(value) && value.length >= 1 && value.length <= 256;

@@ -1,3 +1,4 @@
+import fc from "fast-check";
 import { expect, test } from "vitest";
 import * as drift from "../src/drift.gen.ts";
 import { isEnvironmentList } from "../src/guards.gen.ts";
@@ -26,6 +27,59 @@ test("unknown members and values are told once, by their place, whatever the num
     { kind: "unknown_member", path: "connections[].metadata.environmentMessageProtocol" },
     { kind: "unknown_member", path: "connections[].metadata.supportsPairedListenerGenerations" },
   ]);
+});
+
+test("no unknown member is missed, whatever members rows have and lack", () => {
+  const selfUpdate = { supported: true, writable: true, install_path: "/", manual_command: "c", reason: "r" };
+  const metadata = {
+    gitBranch: "b",
+    lettaCodeVersion: "v",
+    nodeVersion: "v",
+    os: "o",
+    self_update: selfUpdate,
+    supported_commands: ["c"],
+    workingDirectory: "/",
+  };
+  const [plain] = readList("offline-device").connections;
+  const environment = { ...plain, apiKeyOwner: "u", currentMode: "default", metadata, userId: "u" };
+  const strange = fc.constantFrom("a", "b", "c", "constructor", "__proto__", "toString", "0", "id ", "Os");
+  /** A copy that lacks some of the optional members, and has some unknown ones before or behind the others. */
+  const vary = (known: object, optional: readonly string[]): fc.Arbitrary<Record<string, unknown>> =>
+    fc
+      .tuple(fc.subarray([...optional]), fc.uniqueArray(strange, { maxLength: 2 }), fc.boolean())
+      .map(([absent, names, isFirst]) => {
+        const kept = Object.entries(known).filter(([name]) => !absent.includes(name));
+        const added = names.map((name) => [name, 1] as const);
+        return Object.fromEntries(isFirst ? [...added, ...kept] : [...kept, ...added]);
+      });
+  const row = fc
+    .tuple(
+      vary(environment, ["apiKeyOwner", "currentMode", "metadata", "userId"]),
+      vary(metadata, Object.keys(metadata)),
+      vary(selfUpdate, ["install_path", "manual_command", "reason"]),
+    )
+    .map(([outer, middle, inner]) => {
+      if (middle["self_update"] !== undefined) middle["self_update"] = inner;
+      return outer["metadata"] === undefined ? outer : { ...outer, metadata: middle };
+    });
+  const unknownIn = (value: object | undefined, known: object, path: string): string[] =>
+    Object.keys(value ?? {})
+      .filter((name) => !Object.hasOwn(known, name))
+      .map((name) => path + name);
+  fc.assert(
+    fc.property(fc.array(row, { maxLength: 6 }), (rows) => {
+      const list: unknown = JSON.parse(JSON.stringify({ connections: rows, hasNextPage: true }));
+      if (!isEnvironmentList(list)) throw new Error("rows must be readable");
+      const expected = list.connections.flatMap((found) => [
+        ...unknownIn(found, environment, "connections[]."),
+        ...unknownIn(found.metadata, metadata, "connections[].metadata."),
+        ...unknownIn(found.metadata?.self_update, selfUpdate, "connections[].metadata.self_update."),
+      ]);
+      const paths = drift.findEnvironmentListDrift(list).map(({ path }) => path);
+      expect(paths.sort()).toEqual([...new Set(expected)].sort());
+    }),
+    { numRuns: 2_000 },
+  );
 });
 
 test("names that every object has are unknown members too", () => {
