@@ -26,4 +26,4 @@ export const callError = (
 
 /** An `invalid_argument` error for a broken rule. */
 export const invalidArgument = (member: string, rule: string): EnvironmentsError =>
-  callError("once", "invalid_argument", { message: `${member} ${rule}`, issues: [{ member, rule }] });
+  callError("once", "invalid_argument", { issues: [{ member, rule }], message: `${member} ${rule}` });

@@ -9,7 +9,8 @@ export interface PendingCall<Value> extends Promise<Value> {
 /** Makes a {@link PendingCall} of what a transport gives. A broken rule that `call` throws is a failure of the call too. */
 export const pendingCall = <Value>(call: () => Promise<TransportResponse<Value>>): PendingCall<Value> => {
   const answer = call();
-  const value = answer.then(({ data }) => data);
+  const value = answer.then(({ data }) => data) as PendingCall<Value>;
   // Who asks for the answer hears of a failure there.
-  return Object.assign(value, { withResponse: () => (value.catch(() => undefined), answer) });
+  value.withResponse = () => (value.catch(() => undefined), answer);
+  return value;
 };

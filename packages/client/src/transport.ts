@@ -36,8 +36,8 @@ export const createTransport = (options: TransportOptions): Transport => {
     onDrift,
   } = options;
   // Neither a quote nor a backslash, which JSON would write in another way: so an answer that repeats the key is recognised.
-  checkValue("apiKey", apiKey, /^"[!#-[\]-~]+"$/);
-  checkValue("baseUrl", URL.canParse(baseUrl) && baseUrl, /^"https?:\/\/[^@?#]+"$/i);
+  checkValue("apiKey", apiKey, /^"[!#-[\]-~]+$/);
+  checkValue("baseUrl", URL.canParse(baseUrl) && baseUrl, /^"https?:\/\/[^@?#]+$/i);
   checkValue("timeoutMs", usualTimeoutMs);
   checkValue("maxRetries", usualRetries, /^\d$/);
   checkValue("maxResponseBytes", maxResponseBytes);

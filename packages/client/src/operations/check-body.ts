@@ -10,23 +10,23 @@ import { isApproval } from "./assign-message-ids.ts";
  * @throws LettaEnvironmentsError `invalid_argument` naming the first member that is wrong.
  */
 export const checkBody = (body: SendMessageBody): readonly UserMessage[] => {
-  checkMembers("", body, { messages: /^\[\{/, conversationId: /^("|null|undefined)/, agentId: /^("[^"]|undefined)/ });
+  checkMembers("", body, { messages: /^\[\{/, conversationId: /^("|null|undefined)/, agentId: /^("[^]|undefined)/ });
   return body.messages.filter((message, index): message is UserMessage => {
     const path = `messages[${index}].`;
     const isUser = !isApproval(message);
     if (isUser)
       checkMembers(path, message, {
-        client_message_id: /^"[^"]/,
-        otid: /^"[^"]/,
-        role: /^"user"$/,
-        content: /^("[^"]|\[\{)/,
+        client_message_id: /^"[^]/,
+        otid: /^"[^]/,
+        role: /^"user$/,
+        content: /^("[^]|\[\{)/,
       });
     else {
       checkMembers(path, message, { approvals: /^\[\{/ });
       message.approvals.forEach((approval, at) =>
         // `approve` is absent in the result of a tool.
         checkMembers(`${path}approvals[${at}].`, approval, {
-          tool_call_id: /^"[^"]/,
+          tool_call_id: /^"[^]/,
           approve: /^(true|false|undefined)/,
         }),
       );
@@ -36,6 +36,6 @@ export const checkBody = (body: SendMessageBody): readonly UserMessage[] => {
 };
 
 const checkMembers = (path: string, value: unknown, patterns: Readonly<Record<string, RegExp>>): void => {
-  const members = value as Readonly<Record<string, unknown>> | null;
-  for (const name in patterns) checkValue(path + name, members?.[name], patterns[name]);
+  for (const name in patterns)
+    checkValue(path + name, (value as Readonly<Record<string, unknown>> | null)?.[name], patterns[name]);
 };

@@ -23,7 +23,9 @@ export const encodeMessages = (input: SendMessageInput): EncodedMessages => {
   } catch {
     throw invalidArgument("body", "must be JSON with messages");
   }
-  if (new TextEncoder().encode(text).length > 2 ** 20) throw invalidArgument("body", "must be at most 1 MiB");
+  // A character has three bytes at most.
+  if (text.length > 2 ** 18 && new TextEncoder().encode(text).length > 2 ** 20)
+    throw invalidArgument("body", "must be at most 1 MiB");
   const users = checkBody(body);
   return {
     text,

@@ -1,6 +1,6 @@
 import type { EnvironmentList, EnvironmentSource } from "@letta-environments/schema";
 import { checkValue } from "../check-value.ts";
-import { identifierJson } from "../identifier-json.ts";
+import { identifierPattern } from "../identifier-pattern.ts";
 import { type PendingCall, pendingCall } from "../pending-call.ts";
 import { findEnvironmentListMismatch } from "@letta-environments/schema/guards";
 import type { Transport } from "../transport.ts";
@@ -35,7 +35,7 @@ export const listRequest = (query?: ListEnvironmentsInput | null): TransportRequ
   const members = query as Readonly<Record<string, string | undefined>>;
   for (const name in members)
     // A text is left to the server, also one that this package does not know.
-    if (members[name] !== undefined) wire.set(name, checkValue(name, members[name], rules[name] ?? /^"[^"]/));
+    if (members[name] !== undefined) wire.set(name, checkValue(name, members[name], rules[name] ?? /^"[^]/));
   return {
     operation: "listEnvironments",
     path: `/v1/environments${wire.size > 0 ? `?${wire}` : ""}`,
@@ -45,8 +45,8 @@ export const listRequest = (query?: ListEnvironmentsInput | null): TransportRequ
 };
 
 const rules: Readonly<Record<string, RegExp>> = {
-  after: identifierJson,
-  limit: /^"?([1-9]\d?|100)"?$/,
-  onlineOnly: /^"?(true|false)"?$/,
-  source: /^"(local|remote)"$/,
+  after: identifierPattern,
+  limit: /^"?([1-9]\d?|100)$/,
+  onlineOnly: /^"?(true|false)$/,
+  source: /^"(local|remote)$/,
 };

@@ -1,5 +1,5 @@
 import { checkValue } from "../check-value.ts";
-import { identifierJson } from "../identifier-json.ts";
+import { identifierPattern } from "../identifier-pattern.ts";
 
 /**
  * Where an environment is, by its device or by its connection: ids need no encoding, since they have only characters that a path may hold.
@@ -7,4 +7,4 @@ import { identifierJson } from "../identifier-json.ts";
  * @throws LettaEnvironmentsError `invalid_argument` unless the id may stand in a path (`isIdentifier` in the schema package).
  */
 export const pathOfEnvironment = (member: "deviceId" | "connectionId", id: string): `/${string}` =>
-  `/v1/environments/${checkValue(member, id, identifierJson)}`;
+  `/v1/environments/${checkValue(member, id, identifierPattern)}`;

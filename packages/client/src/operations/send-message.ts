@@ -54,7 +54,7 @@ export const postMessages = async (
   { idempotencyKey, ...options }: SendOptions = {},
 ): Promise<TransportResponse<SendMessageResult>> => {
   const key = idempotencyKey === true ? ids.clientMessageIds[0] : idempotencyKey;
-  if (key) checkValue("idempotencyKey", key, /^"[!#-[\]-~]+"$/);
+  if (key) checkValue("idempotencyKey", key, /^"[!#-[\]-~]+$/);
   try {
     const { data, response } = await transport.send<DeviceAnswer>(
       {
