@@ -174,9 +174,14 @@ describe("what breaks a rule makes no request", () => {
     [{ userId: "" }, 'userId must match /^"[^]/'],
     [{ userId: 5 }, 'userId must match /^"[^]/'],
     [{ future: {} }, 'future must match /^"[^]/'],
+    ["my-box", "0 must match /^$/"],
+    [["my-box"], "0 must match /^$/"],
   ])("the query %j", async (query, message) => {
     const error = await catchError(environments.list(query as ListEnvironmentsInput));
     expect(error).toMatchObject({ code: "invalid_argument", message });
+    await expect(environments.listAll(query as ListEnvironmentsInput).next()).rejects.toMatchObject({
+      code: "invalid_argument",
+    });
     expect(script.seen).toEqual([]);
   });
 

@@ -56,7 +56,8 @@ function emitLook(object: ObjectShape, access: string, path: string, places: str
 function countOf({ members }: ObjectShape, access: string): string {
   const optional = members.filter((member) => member.optional);
   const present = optional.map(({ name }) => `(${access}.${name} === undefined ? 0 : 1)`);
-  return [members.length - optional.length, ...present].join(" + ");
+  const required = members.length - optional.length;
+  return [...(required > 0 ? [required] : []), ...present].join(" + ");
 }
 
 function emitMember(shape: Shape, access: string, path: string, places: string[]): string[] {

@@ -33,7 +33,7 @@ export const findEnvironmentDrift = (value: Environment): Drift[] => {
   lookAtMembers(place0, value, 10 + (value.apiKeyOwner === undefined ? 0 : 1) + (value.currentMode === undefined ? 0 : 1) + (value.metadata === undefined ? 0 : 1) + (value.userId === undefined ? 0 : 1));
   lookAtValue(place1, value.currentMode);
   if (value.metadata !== undefined) {
-    lookAtMembers(place2, value.metadata, 0 + (value.metadata.gitBranch === undefined ? 0 : 1) + (value.metadata.lettaCodeVersion === undefined ? 0 : 1) + (value.metadata.nodeVersion === undefined ? 0 : 1) + (value.metadata.os === undefined ? 0 : 1) + (value.metadata.self_update === undefined ? 0 : 1) + (value.metadata.supported_commands === undefined ? 0 : 1) + (value.metadata.workingDirectory === undefined ? 0 : 1));
+    lookAtMembers(place2, value.metadata, (value.metadata.gitBranch === undefined ? 0 : 1) + (value.metadata.lettaCodeVersion === undefined ? 0 : 1) + (value.metadata.nodeVersion === undefined ? 0 : 1) + (value.metadata.os === undefined ? 0 : 1) + (value.metadata.self_update === undefined ? 0 : 1) + (value.metadata.supported_commands === undefined ? 0 : 1) + (value.metadata.workingDirectory === undefined ? 0 : 1));
     if (value.metadata.self_update !== undefined) {
       lookAtMembers(place3, value.metadata.self_update, 2 + (value.metadata.self_update.install_path === undefined ? 0 : 1) + (value.metadata.self_update.manual_command === undefined ? 0 : 1) + (value.metadata.self_update.reason === undefined ? 0 : 1));
     }
@@ -54,7 +54,7 @@ export const findEnvironmentListDrift = (value: EnvironmentList): Drift[] => {
     lookAtMembers(place1, item, 10 + (item.apiKeyOwner === undefined ? 0 : 1) + (item.currentMode === undefined ? 0 : 1) + (item.metadata === undefined ? 0 : 1) + (item.userId === undefined ? 0 : 1));
     lookAtValue(place2, item.currentMode);
     if (item.metadata !== undefined) {
-      lookAtMembers(place3, item.metadata, 0 + (item.metadata.gitBranch === undefined ? 0 : 1) + (item.metadata.lettaCodeVersion === undefined ? 0 : 1) + (item.metadata.nodeVersion === undefined ? 0 : 1) + (item.metadata.os === undefined ? 0 : 1) + (item.metadata.self_update === undefined ? 0 : 1) + (item.metadata.supported_commands === undefined ? 0 : 1) + (item.metadata.workingDirectory === undefined ? 0 : 1));
+      lookAtMembers(place3, item.metadata, (item.metadata.gitBranch === undefined ? 0 : 1) + (item.metadata.lettaCodeVersion === undefined ? 0 : 1) + (item.metadata.nodeVersion === undefined ? 0 : 1) + (item.metadata.os === undefined ? 0 : 1) + (item.metadata.self_update === undefined ? 0 : 1) + (item.metadata.supported_commands === undefined ? 0 : 1) + (item.metadata.workingDirectory === undefined ? 0 : 1));
       if (item.metadata.self_update !== undefined) {
         lookAtMembers(place4, item.metadata.self_update, 2 + (item.metadata.self_update.install_path === undefined ? 0 : 1) + (item.metadata.self_update.manual_command === undefined ? 0 : 1) + (item.metadata.self_update.reason === undefined ? 0 : 1));
       }

@@ -23,7 +23,7 @@ export const encodeMessages = (input: SendMessageInput): EncodedMessages => {
   } catch {
     throw invalidArgument("body", "must be JSON with messages");
   }
-  // A character has three bytes at most.
+  // What has at most three bytes for each unit of its length need not be encoded to know that it is small enough.
   if (text.length > 2 ** 18 && new TextEncoder().encode(text).length > 2 ** 20)
     throw invalidArgument("body", "must be at most 1 MiB");
   const users = checkBody(body);

@@ -49,4 +49,6 @@ const rules: Readonly<Record<string, RegExp>> = {
   limit: /^"?([1-9]\d?|100)$/,
   onlineOnly: /^"?(true|false)$/,
   source: /^"(local|remote)$/,
+  // The first of a text or of a list in the place of a query: nothing fits.
+  0: /^$/,
 };
