@@ -20,14 +20,13 @@ import { createAuthenticateCaller } from "./auth/authenticate-caller.ts";
 import { createAuthenticateRequest } from "./auth/authenticate-request.ts";
 import { authoriseBody, authoriseEndpoint } from "./auth/authorise.ts";
 import type { GatewayPrincipal } from "./auth/gateway-principal.ts";
-import type { LimitedRoute } from "./config/rate-limit-file.ts";
+import type { LimitedRoute } from "./limits/settings.ts";
 import { createCors } from "./cors.ts";
 import { failureResponse } from "./failure-response.ts";
 import { finishResponse } from "./finish-response.ts";
 import type { GatewayRequest } from "./gateway-request.ts";
 import { matchRequest } from "./match-request.ts";
-import type { ProxyPorts } from "./ports.ts";
-import type { ProxyConfig } from "./proxy-config.ts";
+import type { GatewayConfig, GatewayServices } from "./services.ts";
 import { answerRateLimit, rateLimitPath, refuseRateLimitMethod } from "./rate-limit/answer-rate-limit.ts";
 import { endLimits, limitRequest, noteRefused } from "./rate-limit/limit-request.ts";
 import { createRequestLimits } from "./rate-limit/request-limits.ts";
@@ -61,8 +60,15 @@ type Admission =
   | { readonly kind: "refused"; readonly response: PlainResponse };
 
 /** Composes the gateway from its ports. */
-export function createProxy(ports: ProxyPorts, config: ProxyConfig): Proxy {
-  const callers = createAuthenticateCaller(ports, config);
+export function createProxy(ports: GatewayServices, config: GatewayConfig): Proxy {
+  const { upstream: upstreamConfig } = config;
+  const callers = createAuthenticateCaller(ports, {
+    jwt: config.jwt ?? null,
+    passThrough: config.passThrough === true && upstreamConfig.kind === "http",
+    tenants: config.tenants ?? new Map(),
+    admitsTenant: upstreamConfig.kind === "http" ? upstreamConfig.admitsTenant : undefined,
+    operatorToken: config.adminListener?.token ?? config.operatorToken ?? null,
+  });
   const limits =
     ports.rateLimiter === null || config.rateLimits === undefined
       ? null

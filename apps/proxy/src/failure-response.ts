@@ -2,7 +2,7 @@ import { type PlainResponse, problemResponse } from "@letta-environments/schema"
 import { keyStoreUnavailable } from "./auth/key-refusals.ts";
 import { KeyStoreUnavailableError } from "./keys/key-store-unavailable-error.ts";
 import { innermostReason } from "./keys/innermost-reason.ts";
-import type { Telemetry } from "./ports.ts";
+import type { Telemetry } from "./telemetry.ts";
 
 /**
  * What a caller is told of a failure, which telemetry is told in full. Of a key that could not be looked up nothing is known: 401 would

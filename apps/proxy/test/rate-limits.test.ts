@@ -6,7 +6,7 @@ import { createMemoryRateLimitStore } from "../src/adapters/memory-rate-limit-st
 import type { RateLimitsFile } from "../src/config/rate-limit-file.ts";
 import { resolveRateLimits } from "../src/config/resolve-rate-limits.ts";
 import type { UpstreamFetch } from "../src/ports.ts";
-import type { ProxyConfig } from "../src/proxy-config.ts";
+import type { GatewayConfig } from "../src/services.ts";
 import { createRateLimiter } from "../src/rate-limit/create-rate-limiter.ts";
 import type { RateLimitStore } from "../src/rate-limit/rate-limit-store.ts";
 import { fakeRequest } from "./support/fake-request.ts";
@@ -16,7 +16,7 @@ import { bodyOf, createTestProxy, emptyUpstream, problemOf, type TestProxy } fro
 interface Options {
   readonly upstream?: UpstreamFetch;
   readonly store?: RateLimitStore;
-  readonly config?: Partial<ProxyConfig>;
+  readonly config?: Partial<GatewayConfig>;
 }
 
 function setUp(file: RateLimitsFile, { upstream, store, config }: Options = {}): TestProxy {

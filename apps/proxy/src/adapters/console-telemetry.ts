@@ -1,8 +1,8 @@
 import type { EnvironmentServerEvent } from "@letta-environments/environment-server";
 import type { LogFormat } from "../config/config-file.ts";
-import type { SettingProblem } from "../config/settings.ts";
+import type { SettingProblem } from "../lib/setting-problem.ts";
 import type { ReloadEvent } from "../reload/create-reloader.ts";
-import type { ProxyEvent } from "../telemetry-events.ts";
+import type { ProxyEvent } from "../telemetry.ts";
 import { createJsonTelemetry } from "./create-json-telemetry.ts";
 import { prettyLine } from "./pretty-line.ts";
 

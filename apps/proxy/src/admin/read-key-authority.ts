@@ -3,7 +3,7 @@ import { readBearerToken } from "../auth/bearer-token.ts";
 import { parseKeyId } from "../auth/key-format.ts";
 import { insufficientScope, invalidKey } from "../auth/key-refusals.ts";
 import { verifyKey } from "../auth/verify-key.ts";
-import type { ProxyPorts } from "../ports.ts";
+import type { GatewayPorts } from "../ports.ts";
 import type { AdminAuthority } from "./admin-authority.ts";
 
 /** An authority, or the answer to whoever has none. */
@@ -17,7 +17,7 @@ export type AuthorityVerdict =
  */
 export async function readKeyAuthority(
   authorization: string | null,
-  { clock, digests, keyStore, pepper }: Pick<ProxyPorts, "clock" | "digests" | "keyStore" | "pepper">,
+  { clock, digests, keyStore, pepper }: Pick<GatewayPorts, "clock" | "digests" | "keyStore" | "pepper">,
 ): Promise<AuthorityVerdict> {
   const credentials = readBearerToken(authorization);
   const token = credentials.kind === "token" ? credentials.token : "";

@@ -6,7 +6,7 @@
  * ({@link KeyStore.generation}), refusals for a few seconds at most. Expiry is judged by the clock on every request.
  */
 import type { PlainResponse } from "@letta-environments/schema";
-import type { ProxyPorts } from "../ports.ts";
+import type { GatewayPorts } from "../ports.ts";
 import { readBearerToken } from "./bearer-token.ts";
 import { createBoundedMap } from "./bounded-map.ts";
 import type { GatewayPrincipal } from "./gateway-principal.ts";
@@ -34,7 +34,7 @@ export type Authenticate = (
 
 /** Creates an {@link Authenticate} with its own memory of keys. */
 export function createAuthenticate(
-  ports: Pick<ProxyPorts, "clock" | "digests" | "keyStore" | "noteKeyUse" | "pepper">,
+  ports: Pick<GatewayPorts, "clock" | "digests" | "keyStore" | "noteKeyUse" | "pepper">,
 ): Authenticate {
   const { clock, digests, keyStore, noteKeyUse, pepper } = ports;
   const verified = createBoundedMap<VerifiedKey>(maxVerifiedKeys);

@@ -1,4 +1,4 @@
-import type { SettingProblem } from "./settings.ts";
+import type { SettingProblem } from "../lib/setting-problem.ts";
 
 /** Holds each origin of `cors.origins` against the form in which browsers write it: nothing else could ever match. */
 export function checkOrigins(origins: readonly string[]): readonly SettingProblem[] {

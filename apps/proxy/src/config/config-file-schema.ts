@@ -1,16 +1,9 @@
 import { type Scope, scopes } from "@letta-environments/schema";
 import * as v from "valibot";
 import { oneOf } from "../one-of.ts";
-import {
-  cacheStatusAudiences,
-  type AdminFile,
-  type ClaimPath,
-  type ConfigFile,
-  type JwtFile,
-  jwtAlgorithms,
-  logFormats,
-  type TenantFile,
-} from "./config-file.ts";
+import { cacheStatusAudiences } from "../cache/settings.ts";
+import { type AdminFile, type ConfigFile, type JwtFile, logFormats, type TenantFile } from "./config-file.ts";
+import { type ClaimPath, jwtAlgorithms } from "../auth/jwt-settings.ts";
 import { RateLimitsSchema } from "./rate-limit-file-schema.ts";
 import { list, number, object, record, setting, text } from "./setting-schemas.ts";
 

@@ -1,3 +1,5 @@
+import type { ClaimPath, JwtAlgorithm } from "../auth/jwt-settings.ts";
+import type { CacheStatusAudience } from "../cache/settings.ts";
 import type { RateLimitsFile } from "./rate-limit-file.ts";
 import type { Scope } from "@letta-environments/schema";
 
@@ -37,12 +39,6 @@ export interface CacheFile {
   statusFor?: CacheStatusAudience;
 }
 
-/** Who sees `Cache-Status`: it tells whether somebody else asked a moment ago. */
-export type CacheStatusAudience = "everybody" | "details" | "nobody";
-
-/** Every {@link CacheStatusAudience}. */
-export const cacheStatusAudiences: readonly CacheStatusAudience[] = ["everybody", "details", "nobody"];
-
 /** `admin` of the file: a listener of its own for the administration of keys. */
 export interface AdminFile {
   host?: string;
@@ -58,38 +54,6 @@ export type LogFormat = "pretty" | "json";
 
 /** Every {@link LogFormat}. */
 export const logFormats: readonly LogFormat[] = ["pretty", "json"];
-
-/** A claim by its name, or by the names that lead to it through nested objects. */
-export type ClaimPath = string | string[];
-
-/** A signature algorithm that a token may have (RFC 7518 section 3.1, RFC 9864). None is symmetric. */
-export type JwtAlgorithm =
-  | "RS256"
-  | "RS384"
-  | "RS512"
-  | "PS256"
-  | "PS384"
-  | "PS512"
-  | "ES256"
-  | "ES384"
-  | "ES512"
-  | "EdDSA"
-  | "Ed25519";
-
-/** Every {@link JwtAlgorithm}. */
-export const jwtAlgorithms: readonly JwtAlgorithm[] = [
-  "RS256",
-  "RS384",
-  "RS512",
-  "PS256",
-  "PS384",
-  "PS512",
-  "ES256",
-  "ES384",
-  "ES512",
-  "EdDSA",
-  "Ed25519",
-];
 
 /** `auth.jwt` of the file. */
 export interface JwtFile {

@@ -2,7 +2,7 @@ import { describeIssues } from "@letta-environments/schema";
 import { safeParse } from "valibot";
 import type { ConfigFile } from "./config-file.ts";
 import { ConfigFileSchema } from "./config-file-schema.ts";
-import type { SettingProblem } from "./settings.ts";
+import type { SettingProblem } from "../lib/setting-problem.ts";
 
 /** Checks a parsed configuration file, `undefined` for none, member by member. */
 export function parseConfigFile(

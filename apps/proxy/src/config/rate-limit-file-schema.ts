@@ -1,14 +1,7 @@
 import * as v from "valibot";
 import { oneOf } from "../one-of.ts";
-import {
-  type LimitedRoute,
-  limitedRoutes,
-  rateLimitDimensions,
-  rateLimitFailureModes,
-  type RateLimitPolicyFile,
-  type RateLimitsFile,
-  rateLimitStoreNames,
-} from "./rate-limit-file.ts";
+import { type LimitedRoute, limitedRoutes, rateLimitDimensions, rateLimitFailureModes, rateLimitStoreNames } from "../limits/settings.ts";
+import { type RateLimitPolicyFile, type RateLimitsFile } from "./rate-limit-file.ts";
 import { list, number, object, record, setting, text } from "./setting-schemas.ts";
 
 const costs = Object.fromEntries(

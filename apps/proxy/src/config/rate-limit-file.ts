@@ -1,38 +1,7 @@
+import type { RateLimitStoreName } from "../limits/settings.ts";
+import type { LimitedRoute } from "../limits/settings.ts";
 import type { RateLimitDimension } from "../rate-limit/partition-key.ts";
 import type { RateLimitFailureMode } from "../rate-limit/rate-limit-policy.ts";
-
-/** What requests are limited by: the operations of the API, all of the administration as one, and failed authentication. */
-export type LimitedRoute =
-  | "listEnvironments"
-  | "retrieveEnvironment"
-  | "sendMessage"
-  | "registerEnvironment"
-  | "openDeviceSocket"
-  | "administerKeys"
-  | "failedAuthentication";
-
-/** Every {@link LimitedRoute}. */
-export const limitedRoutes: readonly LimitedRoute[] = [
-  "listEnvironments",
-  "retrieveEnvironment",
-  "sendMessage",
-  "registerEnvironment",
-  "openDeviceSocket",
-  "administerKeys",
-  "failedAuthentication",
-];
-
-/** Every {@link RateLimitDimension}. */
-export const rateLimitDimensions: readonly RateLimitDimension[] = ["key", "tenant", "address", "route", "device"];
-
-/** Every {@link RateLimitFailureMode}. */
-export const rateLimitFailureModes: readonly RateLimitFailureMode[] = ["local", "open", "closed"];
-
-/** Where limits are counted. */
-export type RateLimitStoreName = "memory" | "sqlite" | "valkey";
-
-/** Every {@link RateLimitStoreName}. */
-export const rateLimitStoreNames: readonly RateLimitStoreName[] = ["memory", "sqlite", "valkey"];
 
 /** A policy of `rateLimits.policies`. */
 export interface RateLimitPolicyFile {

@@ -1,5 +1,6 @@
 import type { AdminFile } from "./config-file.ts";
-import type { AdminSettings, SettingProblem } from "./settings.ts";
+import type { AdminSettings } from "../admin/settings.ts";
+import type { SettingProblem } from "../lib/setting-problem.ts";
 
 /** Shortest token of an operator, in characters. */
 const minTokenLength = 32;

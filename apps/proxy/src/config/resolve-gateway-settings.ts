@@ -1,10 +1,12 @@
+import type { UpstreamSettings } from "../upstream/settings.ts";
 import { parseUpstreamBaseUrl } from "../upstream/upstream-base-url.ts";
 import { checkOrigins } from "./check-origins.ts";
 import type { ConfigFile } from "./config-file.ts";
 import { resolveJwt } from "./resolve-jwt.ts";
 import { resolveRateLimits } from "./resolve-rate-limits.ts";
 import { resolveTenants } from "./resolve-tenants.ts";
-import type { GatewaySettings, SettingProblem, UpstreamSettings } from "./settings.ts";
+import type { GatewaySettings } from "./settings.ts";
+import type { SettingProblem } from "../lib/setting-problem.ts";
 
 /**
  * Resolves what every gateway is told, wherever it runs: environment, then file, then defaults.

@@ -2,7 +2,8 @@ import { isIdentifier } from "@letta-environments/schema";
 import { passThroughTenantPrefix } from "../auth/pass-through.ts";
 import { parseUpstreamBaseUrl } from "../upstream/upstream-base-url.ts";
 import type { JwtFile } from "./config-file.ts";
-import type { JwtSettings, SettingProblem } from "./settings.ts";
+import type { JwtSettings } from "../auth/jwt-settings.ts";
+import type { SettingProblem } from "../lib/setting-problem.ts";
 
 const defaults = {
   algorithms: ["RS256", "PS256", "ES256", "EdDSA", "Ed25519"],

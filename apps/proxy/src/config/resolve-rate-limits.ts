@@ -2,9 +2,10 @@ import { groupAddress } from "../rate-limit/client-address.ts";
 import { judgeRateLimitPolicy, type RateLimitPolicy } from "../rate-limit/rate-limit-policy.ts";
 import type { RateLimitRule } from "../rate-limit/rate-limit-rule.ts";
 import { defaultRateLimits } from "./default-rate-limits.ts";
-import { type LimitedRoute, limitedRoutes, type RateLimitPolicyFile, type RateLimitsFile } from "./rate-limit-file.ts";
-import type { RateLimitSettings, RoutedRateLimit } from "./rate-limit-settings.ts";
-import type { SettingProblem } from "./settings.ts";
+import { type LimitedRoute, limitedRoutes } from "../limits/settings.ts";
+import { type RateLimitPolicyFile, type RateLimitsFile } from "./rate-limit-file.ts";
+import type { RateLimitSettings, RoutedRateLimit } from "../limits/settings.ts";
+import type { SettingProblem } from "../lib/setting-problem.ts";
 
 /** Resolves `rateLimits`: defaults, and the rules that no single member can tell. */
 export function resolveRateLimits(

@@ -4,7 +4,8 @@ import { parseConfigFile } from "./parse-config-file.ts";
 import { parsePublicUrl } from "./parse-public-url.ts";
 import { resolveAdmin } from "./resolve-admin.ts";
 import { resolveGatewaySettings } from "./resolve-gateway-settings.ts";
-import type { SettingProblem, Settings } from "./settings.ts";
+import type { SettingProblem } from "../lib/setting-problem.ts";
+import type { Settings } from "./settings.ts";
 
 /** Where settings come from. */
 export interface SettingSources {

@@ -1,7 +1,8 @@
 import { isIdentifier } from "@letta-environments/schema";
 import { type ConfigFile, type TenantFile } from "./config-file.ts";
 import { isTenantName, tenantRule } from "./resolve-jwt.ts";
-import type { CredentialSource, SettingProblem, TenantSettings } from "./settings.ts";
+import type { CredentialSource, TenantSettings } from "../tenants/settings.ts";
+import type { SettingProblem } from "../lib/setting-problem.ts";
 
 /** A credential as it can stand in a header. */
 const credentialPattern = /^[\x21-\x7e]{1,4096}$/;

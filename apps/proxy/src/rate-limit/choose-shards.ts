@@ -1,4 +1,4 @@
-import type { RoutedRateLimit } from "../config/rate-limit-settings.ts";
+import type { RoutedRateLimit } from "../limits/settings.ts";
 import type { RateLimitDimension } from "./partition-key.ts";
 
 /**

@@ -1,15 +1,19 @@
 import type { PlainResponse } from "@letta-environments/schema";
 import type { GatewayPrincipal } from "../auth/gateway-principal.ts";
-import type { LimitedRoute } from "../config/rate-limit-file.ts";
-import type { RequestTrace } from "../request-trace.ts";
+import type { LimitedRoute } from "../limits/settings.ts";
 import { withLimitHeaders } from "./limited-answer.ts";
 import type { RateLimitOutcome } from "./rate-limit-store.ts";
 import type { LimitedRequest, RequestLimits, RequestTraits } from "./request-limits.ts";
 
+/** The part of a request trace in which the limits record their decision. */
+export interface LimitedTrace {
+  limited: LimitedRequest | null;
+}
+
 /** Holds a request to its limits, before it is validated. Resolves with the refusal, or `null` when it may go on. */
 export function limitRequest(
   limits: RequestLimits,
-  trace: RequestTrace,
+  trace: LimitedTrace,
   principal: GatewayPrincipal,
   route: LimitedRoute,
   traits: RequestTraits,
@@ -27,7 +31,7 @@ export function limitRequest(
 
 /** Notes what the limits say to a failed authentication; returns its answer. */
 export function noteRefused(
-  trace: RequestTrace,
+  trace: LimitedTrace,
   { response, limited }: { readonly response: PlainResponse; readonly limited?: LimitedRequest },
 ): PlainResponse {
   trace.limited = limited ?? null;
@@ -35,7 +39,7 @@ export function noteRefused(
 }
 
 /** Ends what {@link limitRequest} began: the leases go back, and the answer tells what is left. */
-export function endLimits({ limited }: RequestTrace, response: PlainResponse): PlainResponse {
+export function endLimits({ limited }: LimitedTrace, response: PlainResponse): PlainResponse {
   if (limited === null) return response;
   limited.release();
   return withLimitHeaders(response, limited.outcome);

@@ -5,7 +5,8 @@ import { createTestPrincipal } from "../../test/support/create-test-principal.ts
 import { fakeRequest } from "../../test/support/fake-request.ts";
 import { problemOf } from "../../test/support/test-proxy.ts";
 import { createMemoryRateLimitStore } from "../adapters/memory-rate-limit-store.ts";
-import type { LimitedRoute, RateLimitsFile } from "../config/rate-limit-file.ts";
+import type { LimitedRoute } from "../limits/settings.ts";
+import type { RateLimitsFile } from "../config/rate-limit-file.ts";
 import { resolveRateLimits } from "../config/resolve-rate-limits.ts";
 import { createRateLimiter } from "./create-rate-limiter.ts";
 import { createRequestLimits, type RequestLimits } from "./request-limits.ts";

@@ -1,4 +1,5 @@
-import type { SettingProblem, Settings } from "../config/settings.ts";
+import type { SettingProblem } from "../lib/setting-problem.ts";
+import type { Settings } from "../config/settings.ts";
 import { isSameValue } from "./is-same-value.ts";
 
 /** What becomes of settings that were read while the gateway runs. */

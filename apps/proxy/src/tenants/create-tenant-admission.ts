@@ -1,8 +1,9 @@
+import type { CredentialKind } from "./settings.ts";
 import type { Clock } from "@letta-environments/platform";
-import type { TenantWay } from "../auth/tenant-gate.ts";
-import type { JwtSettings, TenantSettings } from "../config/settings.ts";
+import type { JwtSettings } from "../auth/jwt-settings.ts";
+import type { TenantSettings } from "./settings.ts";
 import type { KeyStore } from "../ports.ts";
-import type { AdmitsTenant, CredentialOf } from "../proxy-config.ts";
+import type { AdmitsTenant, CredentialOf } from "./settings.ts";
 import { findSharedCredentials } from "./find-shared-credentials.ts";
 import { liveTenants } from "./live-tenants.ts";
 import { tenantCredentials } from "./tenant-credentials.ts";
@@ -32,7 +33,7 @@ export function createTenantAdmission(options: TenantAdmissionOptions): AdmitsTe
     return sole === tenant;
   }
 
-  return (tenant: string, via: TenantWay) => {
+  return (tenant: string, via: CredentialKind) => {
     if (tenants.has(tenant) || tenant === jwt?.tenant) return true;
     if (sole !== null) return sole === tenant;
     // Tokens name tenants of which no list exists.

@@ -1,5 +1,5 @@
 import type { Settings } from "../config/settings.ts";
-import type { CredentialOf } from "../proxy-config.ts";
+import type { CredentialOf } from "./settings.ts";
 
 /** The credentials of tenants at the upstream where none of them lies in a file. */
 export function credentialsFromSettings({ tenants, upstream }: Pick<Settings, "tenants" | "upstream">): CredentialOf {

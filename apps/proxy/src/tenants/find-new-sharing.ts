@@ -1,6 +1,8 @@
-import type { JwtSettings, SettingProblem, TenantSettings } from "../config/settings.ts";
+import type { JwtSettings } from "../auth/jwt-settings.ts";
+import type { SettingProblem } from "../lib/setting-problem.ts";
+import type { TenantSettings } from "./settings.ts";
 import type { KeyRecord } from "../keys/key-record.ts";
-import type { CredentialOf } from "../proxy-config.ts";
+import type { CredentialOf } from "./settings.ts";
 import { findSharedCredentials } from "./find-shared-credentials.ts";
 import { liveTenants } from "./live-tenants.ts";
 import { tenantCredentials } from "./tenant-credentials.ts";
@@ -13,7 +15,7 @@ export interface TenantSharing {
 }
 
 /** Tenants that would see each other's devices once a key is there, and do not without it: with it the next start would fail. */
-export function findNewSharing(
+export function findCredentialConflicts(
   { tenants, jwt, credentialOf }: TenantSharing,
   records: readonly KeyRecord[],
   added: KeyRecord,

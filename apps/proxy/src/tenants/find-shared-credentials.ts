@@ -1,5 +1,5 @@
 import type { DeviceAllowlist } from "@letta-environments/schema";
-import type { SettingProblem } from "../config/settings.ts";
+import type { SettingProblem } from "../lib/setting-problem.ts";
 
 /** A tenant with what its requests authenticate with at the upstream. */
 export interface TenantCredential extends DeviceAllowlist {

@@ -1,5 +1,6 @@
-import type { JwtSettings, TenantSettings } from "../config/settings.ts";
-import type { CredentialOf } from "../proxy-config.ts";
+import type { JwtSettings } from "../auth/jwt-settings.ts";
+import type { TenantSettings } from "./settings.ts";
+import type { CredentialOf } from "./settings.ts";
 import type { TenantCredential } from "./find-shared-credentials.ts";
 
 /** Every tenant that calls the upstream, configured or known by its keys, with its credential. */

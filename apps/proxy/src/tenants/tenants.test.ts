@@ -7,7 +7,7 @@ import { fakeRequest } from "../../test/support/fake-request.ts";
 import { environmentRow } from "../../test/support/environment-row.ts";
 import { bodyOf, createTestProxy, issueTestKey, problemOf } from "../../test/support/test-proxy.ts";
 import { createSqliteKeyStore } from "../adapters/sqlite-key-store.ts";
-import type { TenantSettings } from "../config/settings.ts";
+import type { TenantSettings } from "./settings.ts";
 import { revokeKey } from "../keys/change-key.ts";
 import { createTenantAdmission } from "./create-tenant-admission.ts";
 import { findSharedCredentials, type TenantCredential } from "./find-shared-credentials.ts";

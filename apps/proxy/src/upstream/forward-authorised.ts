@@ -8,8 +8,8 @@ import {
   type Principal,
   problemResponse,
 } from "@letta-environments/schema";
-import type { ProxyPorts, UpstreamRequest } from "../ports.ts";
-import type { ProxyConfig } from "../proxy-config.ts";
+import type { GatewayPorts, UpstreamRequest } from "../ports.ts";
+import type { UpstreamOptions } from "./settings.ts";
 import type { Forward } from "./forward.ts";
 import { listAllowed } from "./list-allowed.ts";
 import { presentListResponse, presentRowResponse } from "./present-response.ts";
@@ -52,8 +52,8 @@ export interface ForwardAuthorised {
  */
 export function createForwardAuthorised(
   forward: Forward,
-  { clock }: Pick<ProxyPorts, "clock">,
-  config: Pick<ProxyConfig, "upstream">,
+  { clock }: Pick<GatewayPorts, "clock">,
+  config: Pick<UpstreamOptions, "upstream">,
 ): ForwardAuthorised {
   if (config.upstream.kind === "embedded") return forwardEmbedded(forward);
   const connections = createResolveConnection(clock);

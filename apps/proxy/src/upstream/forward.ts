@@ -1,7 +1,7 @@
 import { type Endpoint, type PlainResponse, problemResponse } from "@letta-environments/schema";
 import { callerGone } from "../caller-gone.ts";
-import type { ProxyPorts, UpstreamFailure, UpstreamRequest } from "../ports.ts";
-import type { ProxyConfig } from "../proxy-config.ts";
+import type { GatewayPorts, UpstreamFetch, UpstreamFailure, UpstreamRequest } from "../ports.ts";
+import type { UpstreamOptions } from "./settings.ts";
 import { judgeResponse } from "./judge-response.ts";
 import { type Deadline, runWithDeadline } from "./run-with-deadline.ts";
 
@@ -10,8 +10,8 @@ export type Forward = (endpoint: Endpoint, request: UpstreamRequest, deadline: D
 
 /** Creates a {@link Forward}: one call, one deadline, and a problem for each way in which the call can fail. */
 export function createForward(
-  ports: Pick<ProxyPorts, "clock" | "telemetry" | "upstream">,
-  config: ProxyConfig,
+  ports: Pick<GatewayPorts, "clock" | "telemetry"> & { readonly upstream: UpstreamFetch },
+  config: UpstreamOptions,
 ): Forward {
   return async (endpoint, request, deadline) => {
     const outcome = await runWithDeadline(ports.clock, deadline, (signal) => ports.upstream(request, signal));

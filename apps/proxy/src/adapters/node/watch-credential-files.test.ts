@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createVirtualClock } from "@letta-environments/testkit";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import type { CredentialSource, TenantSettings } from "../../config/settings.ts";
+import type { CredentialSource, TenantSettings } from "../../tenants/settings.ts";
 import { watchCredentialFiles } from "./watch-credential-files.ts";
 
 let folder: string;

@@ -1,7 +1,7 @@
 import { readFileSync, statSync } from "node:fs";
 import type { Clock } from "@letta-environments/platform";
-import type { TenantSettings } from "../../config/settings.ts";
-import type { CredentialOf } from "../../proxy-config.ts";
+import type { TenantSettings } from "../../tenants/settings.ts";
+import type { CredentialOf } from "../../tenants/settings.ts";
 
 /** How often a file is looked at, in milliseconds. */
 const checkMs = 1_000;

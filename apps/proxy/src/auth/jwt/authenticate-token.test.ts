@@ -2,8 +2,8 @@ import { createVirtualClock } from "@letta-environments/testkit";
 import { describe, expect, test } from "vitest";
 import { createTestIssuer, testJwtSettings, type TokenOverrides } from "../../../test/support/test-issuer.ts";
 import { problemOf, testDigests } from "../../../test/support/test-proxy.ts";
-import type { JwtSettings } from "../../config/settings.ts";
-import type { ProxyEvent } from "../../telemetry-events.ts";
+import type { JwtSettings } from "../jwt-settings.ts";
+import type { ProxyEvent } from "../../telemetry.ts";
 import type { Authentication } from "../authenticate.ts";
 import { createAuthenticateToken } from "./authenticate-token.ts";
 

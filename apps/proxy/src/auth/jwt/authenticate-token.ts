@@ -5,8 +5,8 @@
  * its issuer change. A key id that is not in the key set makes the set be read again, at most once in a cooldown.
  */
 import { type PlainResponse, type Principal, problemResponse } from "@letta-environments/schema";
-import type { JwtSettings } from "../../config/settings.ts";
-import type { JwksFetch, ProxyPorts } from "../../ports.ts";
+import type { JwtSettings } from "../jwt-settings.ts";
+import type { JwksFetch, GatewayPorts } from "../../ports.ts";
 import type { Authentication } from "../authenticate.ts";
 import { createBoundedMap } from "../bounded-map.ts";
 import { invalidKey } from "../key-refusals.ts";
@@ -34,7 +34,7 @@ export type AuthenticateToken = (
 
 /** Creates an {@link AuthenticateToken}. The library that verifies is loaded with the first token. */
 export function createAuthenticateToken(
-  ports: Pick<ProxyPorts, "clock" | "digests" | "telemetry"> & { readonly fetchJwks: JwksFetch },
+  ports: Pick<GatewayPorts, "clock" | "digests" | "telemetry"> & { readonly fetchJwks: JwksFetch },
   settings: JwtSettings,
 ): AuthenticateToken {
   const { clock, digests } = ports;

@@ -1,5 +1,5 @@
-import type { JwtSettings } from "../../config/settings.ts";
-import type { JwksFetch, ProxyPorts } from "../../ports.ts";
+import type { JwtSettings } from "../jwt-settings.ts";
+import type { JwksFetch, GatewayPorts } from "../../ports.ts";
 import { runWithDeadline } from "../../upstream/run-with-deadline.ts";
 import { type KeySet, readKeySet } from "./key-set.ts";
 
@@ -21,7 +21,7 @@ export interface JwksCache {
 
 /** Creates a {@link JwksCache}. However often callers ask, the issuer is asked once in a cooldown at most. */
 export function createJwksCache(
-  ports: Pick<ProxyPorts, "clock" | "telemetry"> & { readonly fetchJwks: JwksFetch },
+  ports: Pick<GatewayPorts, "clock" | "telemetry"> & { readonly fetchJwks: JwksFetch },
   settings: JwksSettings,
 ): JwksCache {
   const { clock, telemetry, fetchJwks } = ports;

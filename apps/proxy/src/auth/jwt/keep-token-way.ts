@@ -1,4 +1,4 @@
-import type { JwtSettings } from "../../config/settings.ts";
+import type { JwtSettings } from "../jwt-settings.ts";
 import { isSameValue } from "../../reload/is-same-value.ts";
 import type { AuthenticateToken } from "./authenticate-token.ts";
 

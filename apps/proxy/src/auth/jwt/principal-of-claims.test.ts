@@ -2,7 +2,7 @@ import type { Principal } from "@letta-environments/schema";
 import { describe, expect, test } from "vitest";
 import { testJwtSettings } from "../../../test/support/test-issuer.ts";
 import { testDigests } from "../../../test/support/test-proxy.ts";
-import type { ClaimSettings, JwtSettings } from "../../config/settings.ts";
+import type { ClaimSettings, JwtSettings } from "../jwt-settings.ts";
 import { principalOfClaims } from "./principal-of-claims.ts";
 
 function principalOf(

@@ -1,6 +1,6 @@
 import { isIdentifier, type Principal, type Scope, scopes } from "@letta-environments/schema";
-import type { ClaimPath } from "../../config/config-file.ts";
-import type { JwtSettings } from "../../config/settings.ts";
+import type { ClaimPath } from "../jwt-settings.ts";
+import type { JwtSettings } from "../jwt-settings.ts";
 import type { Digests } from "../../ports.ts";
 import { passThroughTenantPrefix } from "../pass-through.ts";
 import { readClaim } from "./read-claim.ts";

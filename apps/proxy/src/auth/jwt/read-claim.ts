@@ -1,4 +1,4 @@
-import type { ClaimPath } from "../../config/config-file.ts";
+import type { ClaimPath } from "../jwt-settings.ts";
 
 /** The claim at a path; `undefined` when there is none. */
 export function readClaim(claims: Readonly<Record<string, unknown>>, path: ClaimPath): unknown {

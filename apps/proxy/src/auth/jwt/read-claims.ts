@@ -1,4 +1,4 @@
-import type { JwtSettings } from "../../config/settings.ts";
+import type { JwtSettings } from "../jwt-settings.ts";
 import { isJsonObject, type JsonObject } from "../../is-json-object.ts";
 import { parseJson } from "../../parse-json.ts";
 

@@ -2,7 +2,7 @@
 import { JOSEError, JWKSNoMatchingKey } from "jose/errors";
 import { createLocalJWKSet } from "jose/jwks/local";
 import { compactVerify } from "jose/jws/compact/verify";
-import type { JwtSettings } from "../../config/settings.ts";
+import type { JwtSettings } from "../jwt-settings.ts";
 import type { KeySet } from "./key-set.ts";
 import type { SignedToken } from "./read-claims.ts";
 

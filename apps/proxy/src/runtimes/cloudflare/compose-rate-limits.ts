@@ -3,7 +3,7 @@ import { systemClock } from "@letta-environments/platform/cloudflare";
 import { createDurableRateLimitStore } from "../../adapters/cloudflare/durable-rate-limit-store.ts";
 import type { LogEvent } from "../../adapters/console-telemetry.ts";
 import { createMemoryRateLimitStore } from "../../adapters/memory-rate-limit-store.ts";
-import type { RateLimitSettings } from "../../config/rate-limit-settings.ts";
+import type { RateLimitSettings } from "../../limits/settings.ts";
 import { chooseShards } from "../../rate-limit/choose-shards.ts";
 import { createRateLimiter, type RateLimiter } from "../../rate-limit/create-rate-limiter.ts";
 import type { WorkerBindings } from "./worker-bindings.ts";

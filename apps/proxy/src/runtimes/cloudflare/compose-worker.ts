@@ -21,7 +21,7 @@ import { reportOutages } from "../../keys/report-outages.ts";
 import type { JwksFetch } from "../../ports.ts";
 import { createTenantAdmission } from "../../tenants/create-tenant-admission.ts";
 import { credentialsFromSettings } from "../../tenants/credentials-from-settings.ts";
-import { findNewSharing } from "../../tenants/find-new-sharing.ts";
+import { findCredentialConflicts } from "../../tenants/find-new-sharing.ts";
 import { version } from "../../version.ts";
 import { composeCache } from "./compose-cache.ts";
 import { composeRateLimits } from "./compose-rate-limits.ts";
@@ -75,8 +75,8 @@ export function composeWorker(
       admin: {
         randomBytes,
         keyStoreFor: (actor) => auditKeyStore(keyStore, audit, actor, onFailure),
-        findNewSharing: async (record) =>
-          findNewSharing({ tenants, jwt, credentialOf }, await keyStore.list(), record, clock.now()),
+        findCredentialConflicts: async (record) =>
+          findCredentialConflicts({ tenants, jwt, credentialOf }, await keyStore.list(), record, clock.now()),
       },
     },
     {

@@ -1,7 +1,8 @@
 import { isOperatorTokenText, tokenRule } from "../../config/resolve-admin.ts";
 import { parseConfigFile } from "../../config/parse-config-file.ts";
 import { resolveGatewaySettings } from "../../config/resolve-gateway-settings.ts";
-import type { GatewaySettings, SettingProblem } from "../../config/settings.ts";
+import type { GatewaySettings } from "../../config/settings.ts";
+import type { SettingProblem } from "../../lib/setting-problem.ts";
 import { isJsonObject } from "../../is-json-object.ts";
 import { parseJson } from "../../parse-json.ts";
 import { credentialsFromSettings } from "../../tenants/credentials-from-settings.ts";

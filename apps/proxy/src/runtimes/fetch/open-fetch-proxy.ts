@@ -34,7 +34,7 @@ export async function openFetchProxy(settings: Settings, log: (event: LogEvent) 
     audit: null,
     rateLimits: await openRateLimits(settings, log),
     environmentCache: await openEnvironmentCache(settings, log),
-    tokenWayFor: openTokenWay(log),
+    tokenAuthenticatorFor: openTokenWay(log),
     embedded: null,
     deviceSockets: null,
     log,

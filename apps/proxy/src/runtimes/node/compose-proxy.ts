@@ -12,7 +12,7 @@ import type { Foundations } from "./open-foundations.ts";
 /** What the pipeline stands on. `null` as `audit` or `keyStoreFor`: nothing is written down, and keys are not administered over HTTP. */
 export interface ProxyFoundations extends Pick<
   Foundations,
-  "deviceSockets" | "embedded" | "environmentCache" | "keyStore" | "log" | "rateLimits" | "tokenWayFor"
+  "deviceSockets" | "embedded" | "environmentCache" | "keyStore" | "log" | "rateLimits" | "tokenAuthenticatorFor"
 > {
   readonly audit: AuditLog | null;
   readonly keys: Pick<Foundations["keys"], "pepper">;
@@ -46,8 +46,8 @@ export async function composeProxy(settings: Settings, foundations: ProxyFoundat
       rateLimiter: rateLimits.limiterFor(settings),
       ...(upstream.findDeviceId !== undefined && { findDeviceId: upstream.findDeviceId }),
       deviceSockets,
-      tokenWayFor: foundations.tokenWayFor,
-      admin: keyStoreFor === null ? undefined : { randomBytes, keyStoreFor, findNewSharing: upstream.findNewSharing },
+      tokenAuthenticatorFor: foundations.tokenAuthenticatorFor,
+      admin: keyStoreFor === null ? undefined : { randomBytes, keyStoreFor, findCredentialConflicts: upstream.findCredentialConflicts },
     },
     {
       upstream: upstream.config,

@@ -3,10 +3,11 @@ import type { LogEvent } from "../../adapters/console-telemetry.ts";
 import { createHttpUpstreamFetch } from "../../adapters/http-upstream-fetch.ts";
 import { isSurelyUnsent } from "../../adapters/is-surely-unsent.ts";
 import type { Settings } from "../../config/settings.ts";
-import type { AdminPorts, FindDeviceId, KeyStore, UpstreamFetch } from "../../ports.ts";
-import type { UpstreamConfig } from "../../proxy-config.ts";
+import type { AdminServices } from "../../services.ts";
+import type { FindDeviceId, KeyStore, UpstreamFetch } from "../../ports.ts";
+import type { UpstreamConfig } from "../../upstream/settings.ts";
 import { createTenantAdmission } from "../../tenants/create-tenant-admission.ts";
-import { findNewSharing } from "../../tenants/find-new-sharing.ts";
+import { findCredentialConflicts } from "../../tenants/find-new-sharing.ts";
 import type { EmbeddedServer } from "./open-embedded-server.ts";
 import { openCredentials } from "./open-credentials.ts";
 
@@ -15,7 +16,7 @@ export interface ComposedUpstream {
   readonly config: UpstreamConfig;
   readonly fetch: UpstreamFetch;
   readonly findDeviceId?: FindDeviceId;
-  readonly findNewSharing?: AdminPorts["findNewSharing"];
+  readonly findCredentialConflicts?: AdminServices["findCredentialConflicts"];
 }
 
 /**
@@ -41,7 +42,7 @@ export async function composeUpstream(
   return {
     config: { kind: "http", credentialOf, admitsTenant },
     fetch: createHttpUpstreamFetch({ ...upstream, fetch: globalThis.fetch, isSurelyUnsent }),
-    findNewSharing: async (record) =>
-      findNewSharing({ tenants, jwt, credentialOf }, await keyStore.list(), record, systemClock.now()),
+    findCredentialConflicts: async (record) =>
+      findCredentialConflicts({ tenants, jwt, credentialOf }, await keyStore.list(), record, systemClock.now()),
   };
 }

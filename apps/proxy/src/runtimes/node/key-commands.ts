@@ -14,7 +14,7 @@ import { KeyRecordDamagedError } from "../../keys/key-record-damaged-error.ts";
 import type { KeyRecord } from "../../keys/key-record.ts";
 import { defaultOverlapMs } from "../../keys/key-schemas.ts";
 import { parseDuration } from "../../keys/parse-duration.ts";
-import { findNewSharing } from "../../tenants/find-new-sharing.ts";
+import { findCredentialConflicts } from "../../tenants/find-new-sharing.ts";
 import { CommandError } from "./command-error.ts";
 import { loadSettings } from "./load-settings.ts";
 import { nodeKeyMint } from "./mint-key.ts";
@@ -94,7 +94,7 @@ function unended(record: KeyRecord): KeyRecord {
 function refuseSharing(settings: Settings, records: readonly KeyRecord[], record: KeyRecord): void {
   if (settings.upstream.kind !== "http") return;
   const credentialOf = openCredentials(settings, [], () => undefined);
-  const problems = findNewSharing({ ...settings, credentialOf }, records, record, systemClock.now());
+  const problems = findCredentialConflicts({ ...settings, credentialOf }, records, record, systemClock.now());
   if (problems.length > 0) throw sharedCredentials(problems);
 }
 

@@ -1,8 +1,9 @@
 import { systemClock } from "@letta-environments/platform/node";
 import { CredentialFileError, watchCredentialFiles } from "../../adapters/node/watch-credential-files.ts";
-import type { SettingProblem, Settings } from "../../config/settings.ts";
+import type { SettingProblem } from "../../lib/setting-problem.ts";
+import type { Settings } from "../../config/settings.ts";
 import type { KeyRecord } from "../../keys/key-record.ts";
-import type { CredentialOf } from "../../proxy-config.ts";
+import type { CredentialOf } from "../../tenants/settings.ts";
 import { findSharedCredentials } from "../../tenants/find-shared-credentials.ts";
 import { liveTenants } from "../../tenants/live-tenants.ts";
 import { tenantCredentials } from "../../tenants/tenant-credentials.ts";

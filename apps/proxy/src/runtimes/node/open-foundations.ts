@@ -3,12 +3,14 @@ import type { LogEvent } from "../../adapters/console-telemetry.ts";
 import type { OpenAuditLog } from "../../audit/audit-log.ts";
 import { auditKeyStore } from "../../audit/audit-key-store.ts";
 import type { AuthenticateToken } from "../../auth/jwt/authenticate-token.ts";
-import type { JwtSettings, Settings } from "../../config/settings.ts";
+import type { JwtSettings } from "../../auth/jwt-settings.ts";
+import type { Settings } from "../../config/settings.ts";
 import { createKeyUses, type KeyUses } from "../../keys/create-key-uses.ts";
 import { innermostReason } from "../../keys/innermost-reason.ts";
 import { reportOutages } from "../../keys/report-outages.ts";
 import { watchSocketKeys } from "../../keys/watch-socket-keys.ts";
-import type { DeviceSockets, KeyStore, KeyStoreFor } from "../../ports.ts";
+import type { DeviceSockets } from "../../services.ts";
+import type { KeyStore, KeyStoreFor } from "../../ports.ts";
 import { lockDataDir } from "./lock-data-dir.ts";
 import { openAudit } from "./open-audit.ts";
 import { type EmbeddedServer, openEmbeddedServer } from "./open-embedded-server.ts";
@@ -28,7 +30,7 @@ export interface Foundations {
   readonly rateLimits: OpenRateLimits;
   readonly environmentCache: Pick<OpenEnvironmentCache, "cacheFor">;
   /** What judges tokens, while their settings stay the same. */
-  readonly tokenWayFor: (settings: JwtSettings) => AuthenticateToken;
+  readonly tokenAuthenticatorFor: (settings: JwtSettings) => AuthenticateToken;
   /** `null` where the upstream is elsewhere. */
   readonly embedded: EmbeddedServer | null;
   /** The sockets of the embedded server, held to their keys. */
@@ -71,7 +73,7 @@ export async function openFoundations(settings: () => Settings, log: (event: Log
     audit,
     rateLimits,
     environmentCache: kept,
-    tokenWayFor: openTokenWay(log),
+    tokenAuthenticatorFor: openTokenWay(log),
     embedded,
     deviceSockets:
       embedded &&

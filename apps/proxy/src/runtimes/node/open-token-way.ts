@@ -3,7 +3,7 @@ import type { LogEvent } from "../../adapters/console-telemetry.ts";
 import { createHttpJwksFetch } from "../../adapters/http-jwks-fetch.ts";
 import { type AuthenticateToken, createAuthenticateToken } from "../../auth/jwt/authenticate-token.ts";
 import { keepTokenWay } from "../../auth/jwt/keep-token-way.ts";
-import type { JwtSettings } from "../../config/settings.ts";
+import type { JwtSettings } from "../../auth/jwt-settings.ts";
 import { version } from "../../version.ts";
 
 /** What judges the tokens of all gateways that this process composes, one after the other. */

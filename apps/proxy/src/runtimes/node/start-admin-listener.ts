@@ -6,7 +6,7 @@ import { gatewayRequestOf, pathOf } from "../../adapters/node/gateway-request-of
 import { writeResponse } from "../../adapters/node/write-response.ts";
 import { serveWebSockets } from "../../adapters/node/web-socket-upgrades.ts";
 import type { Proxy } from "../../app.ts";
-import type { AdminSettings } from "../../config/settings.ts";
+import type { AdminSettings } from "../../admin/settings.ts";
 import { finishResponse } from "../../finish-response.ts";
 import { createHonoApp } from "../../hono/create-hono-app.ts";
 import { listen } from "./listen.ts";

@@ -1,11 +1,9 @@
-import type { Operation } from "@letta-environments/schema";
-import type { AdminOperation } from "./admin/admin-endpoints.ts";
-import type { RateLimitDegradation } from "./rate-limit/rate-limit-store.ts";
+/**
+ * Events that the gateway reports: one for every request, and one for every failure that an operator should know of.
+ * They carry ids only, never a key or a message, and a client address only where failures are counted by it.
+ */
 
-/** What a request wants: an operation of the API, of the administration, or the rate limits themselves. */
-export type TracedOperation = Operation | AdminOperation | "retrieveRateLimit";
-
-/** Something that happened in the pipeline. Events carry ids only: no key, no message; an address only where it must count. */
+/** Something that happened in the pipeline. */
 export type ProxyEvent =
   | {
       /** A request was answered, or an upgrade was decided. */
@@ -13,7 +11,7 @@ export type ProxyEvent =
       readonly requestId: string;
       readonly method: string;
       /** `null` when no endpoint matched. */
-      readonly operation: TracedOperation | null;
+      readonly operation: string | null;
       /** HTTP status; 101 for an accepted upgrade, 499 when the caller had gone. */
       readonly status: number;
       readonly durationMs: number;
@@ -24,12 +22,12 @@ export type ProxyEvent =
       /** Policies in shadow that would have refused it. */
       readonly shadowLimitedBy?: readonly string[];
       /** Why limits were decided without their store. */
-      readonly limitsDegraded?: RateLimitDegradation;
+      readonly limitsDegraded?: "timeout" | "error" | "unavailable";
     }
   | {
       /** The store of rate limits is lost: each policy decides in its own way until it is back. */
       readonly type: "rate_limits_degraded";
-      readonly reason: RateLimitDegradation;
+      readonly reason: "timeout" | "error" | "unavailable";
       readonly cause: unknown;
     }
   | {
@@ -94,7 +92,10 @@ export type ProxyEvent =
   | {
       /** The upstream could not be used; the caller got a problem. */
       readonly type: "upstream_failed";
-      readonly operation: Operation;
+      readonly operation: string;
       readonly reason: string;
       readonly cause: unknown;
     };
+
+/** Receives events. It never throws. */
+export type Telemetry = (event: ProxyEvent) => void;
