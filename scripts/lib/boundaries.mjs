@@ -39,7 +39,7 @@ function placeOf(path) {
 
 /** True in the folders that stand between a port and its runtime. @param {string} path @param {Place} place */
 function isEdge(path, place) {
-  return /^src\/(?:adapters|runtimes)\//.test(path.slice(place.folder.length + 1));
+  return /^src\/(?:adapters|host|runtimes)\//.test(path.slice(place.folder.length + 1));
 }
 
 /** True where built-in modules and packages of one runtime may be imported. @param {string} path @param {Place} place */

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { fakeRequest } from "../test/support/fake-request.ts";
 import { createTestProxy, emptyUpstream, problemOf, type TestProxy } from "../test/support/test-proxy.ts";
-import type { DeviceSockets } from "./services.ts";
+import type { DeviceSockets } from "./ports.ts";
 
 const accepting: DeviceSockets = {
   upgrade: () =>

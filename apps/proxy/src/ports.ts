@@ -2,6 +2,7 @@
  * The ports of the gateway: small interfaces between its decisions and the outside world. Adapters implement them and a
  * runtime chooses the adapters. This file imports no feature but the key record, which is the value that key stores hold.
  */
+import type { UpgradeDecision } from "@letta-environments/environment-server";
 import type { Clock, HmacSha256, RandomId, Sha256 } from "@letta-environments/platform";
 import type { PlainRequest, PlainResponse, Principal } from "@letta-environments/schema";
 import type { KeyActor } from "./keys/key-actor.ts";
@@ -112,3 +113,8 @@ export type JwksFetch = (url: string, signal: AbortSignal) => Promise<string>;
 
 /** The device of a connection of a tenant; `null` when there is none. */
 export type FindDeviceId = (tenant: string, connectionId: string) => Promise<string | null>;
+
+/** Opens device sockets at the embedded environment server. */
+export interface DeviceSockets {
+  upgrade(request: PlainRequest, principal: Principal): Promise<UpgradeDecision>;
+}

@@ -1,10 +1,10 @@
 import type { Principal } from "@letta-environments/schema";
 import type { AuditedSend } from "./audit/audit-sends.ts";
-import type { GatewayRequest } from "./gateway-request.ts";
+import type { GatewayRequest } from "./http/gateway-request.ts";
 import type { GatewayPorts } from "./ports.ts";
-import { describeLimits } from "./rate-limit/limit-request.ts";
-import type { LimitedRequest } from "./rate-limit/request-limits.ts";
-import { resolveRequestId } from "./request-id.ts";
+import { describeLimits } from "./limits/response.ts";
+import type { LimitedRequest } from "./limits/response.ts";
+import { resolveRequestId } from "./http/gateway-request.ts";
 
 /** What is known of a request so far; the steps of the pipeline fill it in. */
 export interface RequestTrace {

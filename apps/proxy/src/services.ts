@@ -1,18 +1,17 @@
 /** The services that the pipeline is composed of. Runtimes open them; the pipeline only calls them. */
+import type { DeviceSockets } from "./ports.ts";
 import type { AdminListenerConfig } from "./admin/settings.ts";
 import type { RateLimitSettings } from "./limits/settings.ts";
 import type { TenantSettings } from "./tenants/settings.ts";
 import type { UpstreamOptions } from "./upstream/settings.ts";
-import type { UpgradeDecision } from "@letta-environments/environment-server";
-import type { PlainRequest, Principal } from "@letta-environments/schema";
 import type { AuditLog } from "./audit/audit-log.ts";
-import type { AuthenticateToken } from "./auth/jwt/authenticate-token.ts";
+import type { AuthenticateToken } from "./auth/jwt.ts";
 import type { JwtSettings } from "./auth/jwt-settings.ts";
 import type { EnvironmentCache } from "./cache/environment-cache.ts";
 import type { KeyRecord } from "./keys/key-record.ts";
 import type { SettingProblem } from "./lib/setting-problem.ts";
 import type { FindDeviceId, GatewayPorts, JwksFetch, KeyStoreFor, RandomBytes, UpstreamFetch } from "./ports.ts";
-import type { RateLimiter } from "./rate-limit/create-rate-limiter.ts";
+import type { RateLimiter } from "./rate-limit/limiter.ts";
 
 /** Everything that the pipeline needs from a runtime. */
 export interface GatewayServices extends GatewayPorts {
@@ -41,11 +40,6 @@ export interface AdminServices {
   readonly keyStoreFor: KeyStoreFor;
   /** Returns the conflicts that a new key would cause because two tenants would share an upstream credential; absent where none can. */
   readonly findCredentialConflicts?: ((record: KeyRecord) => Promise<readonly SettingProblem[]>) | undefined;
-}
-
-/** Opens device sockets at the embedded environment server. */
-export interface DeviceSockets {
-  upgrade(request: PlainRequest, principal: Principal): Promise<UpgradeDecision>;
 }
 
 /** How the pipeline is configured. */

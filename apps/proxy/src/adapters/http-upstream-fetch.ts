@@ -1,7 +1,7 @@
 import type { PlainHeaders } from "@letta-environments/schema";
 import type { UpstreamFetch } from "../ports.ts";
 import { type UpstreamBaseUrl, upstreamUrl } from "../upstream/upstream-base-url.ts";
-import { readStream } from "./web/read-stream.ts";
+import { readStream } from "../lib/read-stream.ts";
 
 /** What the adapter is told. */
 export interface HttpUpstreamOptions {

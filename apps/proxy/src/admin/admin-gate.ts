@@ -1,13 +1,13 @@
 /** Who may administer keys, and through which door. */
 import { type PlainResponse, type Principal, problemResponse } from "@letta-environments/schema";
-import type { AuthenticateRequest } from "../auth/authenticate-request.ts";
+import type { AuthenticateRequest } from "../limits/authentication.ts";
 import { readBearerToken } from "../auth/bearer-token.ts";
-import { createIsOperatorToken } from "../auth/is-operator-token.ts";
-import { insufficientScope } from "../auth/key-refusals.ts";
-import type { GatewayRequest } from "../gateway-request.ts";
+import { createIsOperatorToken } from "../auth/bearer-token.ts";
+import { insufficientScope } from "../auth/authentication.ts";
+import type { GatewayRequest } from "../http/gateway-request.ts";
 import type { GatewayPorts } from "../ports.ts";
 import type { AdminListenerConfig } from "./settings.ts";
-import type { LimitedRequest } from "../rate-limit/request-limits.ts";
+import type { LimitedRequest } from "../limits/response.ts";
 import { type AuthorityVerdict, readKeyAuthority } from "./read-key-authority.ts";
 
 /** Somebody who may ask, so far as is known before the body is read. */

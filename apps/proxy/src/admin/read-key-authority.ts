@@ -1,8 +1,8 @@
 import type { PlainResponse } from "@letta-environments/schema";
 import { readBearerToken } from "../auth/bearer-token.ts";
-import { parseKeyId } from "../auth/key-format.ts";
-import { insufficientScope, invalidKey } from "../auth/key-refusals.ts";
-import { verifyKey } from "../auth/verify-key.ts";
+import { parseKeyId } from "../keys/key-format.ts";
+import { insufficientScope, invalidKey } from "../auth/authentication.ts";
+import { verifyKey } from "../auth/gateway-key.ts";
 import type { GatewayPorts } from "../ports.ts";
 import type { AdminAuthority } from "./admin-authority.ts";
 

@@ -1,5 +1,5 @@
 import type { PlainResponse } from "@letta-environments/schema";
-import type { GatewayRequest } from "../gateway-request.ts";
+import type { GatewayRequest } from "../http/gateway-request.ts";
 
 /** The administration listener. */
 export interface AdminSettings {

@@ -1,19 +1,18 @@
+import { keyPrefix } from "../keys/key-format.ts";
+import type { GatewayPorts, JwksFetch } from "../ports.ts";
+import type { AdmitsTenant, TenantSettings } from "../tenants/settings.ts";
+import { invalidKey } from "./authentication.ts";
+import { createIsOperatorToken, readBearerToken } from "./bearer-token.ts";
+import { type Authentication, createAuthenticate } from "./gateway-key.ts";
+import type { JwtSettings } from "./jwt-settings.ts";
+import { type AuthenticateToken, createAuthenticateToken } from "./jwt.ts";
+import { createPassThrough } from "./pass-through.ts";
+import { createTenantGate } from "./tenant-guard.ts";
+
 /**
  * Sends a credential to whoever can judge it: a gateway key by its prefix, a signed token by its shape, and, where callers may
  * bring their own, anything else to the upstream. What begins like a gateway key never leaves the gateway.
  */
-import type { GatewayPorts, JwksFetch } from "../ports.ts";
-import type { AdmitsTenant, TenantSettings } from "../tenants/settings.ts";
-import type { JwtSettings } from "./jwt-settings.ts";
-import { type Authentication, createAuthenticate } from "./authenticate.ts";
-import { readBearerToken } from "./bearer-token.ts";
-import { createIsOperatorToken } from "./is-operator-token.ts";
-import { type AuthenticateToken, createAuthenticateToken } from "./jwt/authenticate-token.ts";
-import { keyPrefix } from "./key-format.ts";
-import { invalidKey } from "./key-refusals.ts";
-import { looksLikeToken } from "./looks-like-token.ts";
-import { createPassThrough } from "./pass-through.ts";
-import { createTenantGate } from "./tenant-gate.ts";
 
 /** Who calls, and the upstream key that they brought along, if any. */
 export type CallerAuthentication = Authentication & { readonly ownCredential?: string };
@@ -100,4 +99,11 @@ function createTokenAuthenticator(ports: CallerPorts, { jwt }: CallerConfig): Au
   if (ports.tokenAuthenticatorFor !== undefined) return ports.tokenAuthenticatorFor(jwt);
   if (ports.fetchJwks === undefined) throw new TypeError("tokens need the port fetchJwks");
   return createAuthenticateToken({ ...ports, fetchJwks: ports.fetchJwks }, jwt);
+}
+
+const tokenPattern = /^eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*$/;
+
+/** Whether a credential has the shape of a signed token (RFC 7515 section 7.1): a JSON header and two more parts. */
+export function looksLikeToken(credential: string): boolean {
+  return tokenPattern.test(credential);
 }

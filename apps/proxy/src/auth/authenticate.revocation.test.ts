@@ -12,7 +12,7 @@ import { openValkeyKeyStore } from "../adapters/valkey-key-store.ts";
 import { revokeKey } from "../keys/change-key.ts";
 import { KeyStoreUnavailableError } from "../keys/key-store-unavailable-error.ts";
 import type { KeyStore } from "../ports.ts";
-import { createAuthenticate } from "./authenticate.ts";
+import { createAuthenticate } from "./gateway-key.ts";
 
 const closers: (() => unknown)[] = [];
 afterEach(async () => {

@@ -7,8 +7,8 @@ import { createSqliteKeyStore } from "../adapters/sqlite-key-store.ts";
 import { revokeKey, rotateKey } from "../keys/change-key.ts";
 import { mintSecret } from "../keys/create-key.ts";
 import type { KeyStore } from "../ports.ts";
-import { type Authentication, createAuthenticate } from "./authenticate.ts";
-import { generateKey, generateKeyId } from "./key-format.ts";
+import { type Authentication, createAuthenticate } from "./gateway-key.ts";
+import { generateKey, generateKeyId } from "../keys/key-format.ts";
 
 function setUp() {
   const clock = createVirtualClock();

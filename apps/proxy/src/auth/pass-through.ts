@@ -1,6 +1,6 @@
 import type { Principal } from "@letta-environments/schema";
 import type { GatewayPorts } from "../ports.ts";
-import { type BoundedMap, createBoundedMap } from "./bounded-map.ts";
+import { type BoundedMap, createBoundedMap } from "../lib/bounded-map.ts";
 
 /** How the tenants of callers with their own upstream keys begin. No other tenant may. */
 export const passThroughTenantPrefix = "passthrough:";

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { resolveRateLimits } from "./resolve-rate-limits.ts";
-import { resolveSettings, type SettingSources } from "./resolve-settings.ts";
+import { resolveSettings, type SettingSources } from "./resolve.ts";
 import type { SettingProblem } from "../lib/setting-problem.ts";
 import type { Settings } from "./settings.ts";
 

@@ -3,7 +3,7 @@ import type { JwtSettings } from "../auth/jwt-settings.ts";
 import type { CacheSettings } from "../cache/settings.ts";
 import type { TenantSettings } from "../tenants/settings.ts";
 import type { UpstreamSettings } from "../upstream/settings.ts";
-import type { LogFormat } from "./config-file.ts";
+import type { LogFormat } from "./file.ts";
 import type { RateLimitSettings } from "../limits/settings.ts";
 
 /** What every gateway is told, wherever it runs, resolved and checked. */

@@ -1,7 +1,7 @@
 /** Records of keys as stores keep them: JSON by id. */
 import { ceilingModes, type EnvironmentMode, type Scope } from "@letta-environments/schema";
 import * as v from "valibot";
-import { parseJson } from "../parse-json.ts";
+import { parseJson } from "../lib/json.ts";
 import { type KeyRecord, unrestricted } from "./key-record.ts";
 import { KeyRecordDamagedError } from "./key-record-damaged-error.ts";
 

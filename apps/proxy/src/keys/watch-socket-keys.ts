@@ -1,7 +1,7 @@
 import type { ConnectedDevice } from "@letta-environments/environment-server";
 import type { Clock } from "@letta-environments/platform";
 import { allowsDevice, type DeviceAllowlist } from "@letta-environments/schema";
-import type { DeviceSockets } from "../services.ts";
+import type { DeviceSockets } from "../ports.ts";
 import type { KeyStore } from "../ports.ts";
 import { keyState } from "./change-key.ts";
 import type { KeyRecord } from "./key-record.ts";

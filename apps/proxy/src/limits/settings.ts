@@ -1,7 +1,7 @@
-import type { TrustedProxies } from "../rate-limit/client-address.ts";
+import type { TrustedProxies } from "./client-address.ts";
 import type { RateLimitDimension } from "../rate-limit/partition-key.ts";
-import type { RateLimitFailureMode } from "../rate-limit/rate-limit-policy.ts";
-import type { RateLimitRule } from "../rate-limit/rate-limit-rule.ts";
+import type { RateLimitFailureMode } from "../rate-limit/policy.ts";
+import type { RateLimitRule } from "../rate-limit/policy.ts";
 
 /** What requests are limited by: the operations of the API, all of the administration as one, and failed authentication. */
 export type LimitedRoute =

@@ -1,10 +1,10 @@
 import { createVirtualClock, type VirtualClock } from "@letta-environments/testkit";
 import { describe, expect, test } from "vitest";
 import { testDemand } from "../../test/support/test-demand.ts";
-import { createMemoryRateLimitStore } from "../adapters/memory-rate-limit-store.ts";
-import { createRateLimiter, type RateLimiter, type RateLimitStoreEvent } from "./create-rate-limiter.ts";
-import type { RateLimitDemand } from "./rate-limit-policy.ts";
-import type { RateLimitOutcome, RateLimitStore } from "./rate-limit-store.ts";
+import { createMemoryRateLimitStore } from "../adapters/memory/rate-limit-store.ts";
+import { createRateLimiter, type RateLimiter, type RateLimitStoreEvent } from "./limiter.ts";
+import type { RateLimitDemand } from "./policy.ts";
+import type { RateLimitOutcome, RateLimitStore } from "./store.ts";
 
 const options = { probe: false, leaseId: null };
 

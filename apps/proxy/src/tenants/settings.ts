@@ -22,3 +22,8 @@ export type AdmitsTenant = (tenant: string, via: CredentialKind) => boolean | Pr
 
 /** The gateway's credential for a tenant, as it is now: a file may have changed. `null`: there is none. */
 export type CredentialOf = (tenant: string) => string | null;
+
+/** The tenant of every JWT, as far as the configuration names it; `null`: a claim names it. */
+export interface TokenTenant {
+  readonly tenant: string | null;
+}

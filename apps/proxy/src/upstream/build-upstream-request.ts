@@ -1,5 +1,5 @@
 import { buildPath, type Endpoint, type PlainHeaders, type Principal } from "@letta-environments/schema";
-import type { GatewayRequest } from "../gateway-request.ts";
+import type { GatewayRequest } from "../http/gateway-request.ts";
 import type { UpstreamCredential, UpstreamRequest } from "../ports.ts";
 import type { UpstreamOptions } from "./settings.ts";
 

@@ -1,5 +1,5 @@
 import type { Principal } from "@letta-environments/schema";
-import type { GatewayRequest } from "../gateway-request.ts";
+import type { GatewayRequest } from "../http/gateway-request.ts";
 import type { GatewayPorts, UpstreamCredential } from "../ports.ts";
 import type { UpstreamOptions } from "./settings.ts";
 

@@ -20,7 +20,7 @@ import {
   type ResolveConnection,
   type ResolvedConnection,
 } from "./resolve-connection.ts";
-import type { Deadline } from "./run-with-deadline.ts";
+import type { Deadline } from "../lib/deadline.ts";
 import { readUpstreamRow } from "./upstream-row.ts";
 
 /** What the request meant, for the decisions that need more than its bytes. */

@@ -1,9 +1,9 @@
 import { type Endpoint, type PlainResponse, problemResponse } from "@letta-environments/schema";
-import { callerGone } from "../caller-gone.ts";
+import { callerGone } from "../http/gateway-request.ts";
 import type { GatewayPorts, UpstreamFetch, UpstreamFailure, UpstreamRequest } from "../ports.ts";
 import type { UpstreamOptions } from "./settings.ts";
 import { judgeResponse } from "./judge-response.ts";
-import { type Deadline, runWithDeadline } from "./run-with-deadline.ts";
+import { type Deadline, runWithDeadline } from "../lib/deadline.ts";
 
 /** Calls the upstream for an endpoint and resolves with what the caller is told. */
 export type Forward = (endpoint: Endpoint, request: UpstreamRequest, deadline: Deadline) => Promise<PlainResponse>;

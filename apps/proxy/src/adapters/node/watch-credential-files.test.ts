@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { createVirtualClock } from "@letta-environments/testkit";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { CredentialSource, TenantSettings } from "../../tenants/settings.ts";
-import { watchCredentialFiles } from "./watch-credential-files.ts";
+import { watchCredentialFiles } from "./credential-files.ts";
 
 let folder: string;
 let path: string;

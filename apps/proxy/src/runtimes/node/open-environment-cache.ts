@@ -1,7 +1,7 @@
 import type { UpstreamSettings } from "../../upstream/settings.ts";
 import { type CacheStore, createMemoryCacheStore } from "@letta-environments/http-cache";
 import { sha256Hex, systemClock } from "@letta-environments/platform/node";
-import type { LogEvent } from "../../adapters/console-telemetry.ts";
+import type { LogEvent } from "../../adapters/log.ts";
 import { createValkeyCacheStore } from "../../adapters/valkey-cache-store.ts";
 import { createEnvironmentCache, type EnvironmentCache } from "../../cache/environment-cache.ts";
 import type { CacheSettings } from "../../cache/settings.ts";
