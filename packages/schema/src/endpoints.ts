@@ -31,6 +31,8 @@ export interface Endpoint<Query = unknown, Body = unknown, Response = unknown, P
   /** Path template; `{name}` stands for one id. */
   readonly path: string;
   readonly summary: string;
+  /** Rules that the schemas and `scope` do not express, for the published documentation. */
+  readonly description?: string;
   /** `caller`: an endpoint of the public API. `device`: what a device needs to enrol and to hold its socket. */
   readonly audience: "caller" | "device";
   /** The scope a gateway key needs. */
@@ -110,6 +112,9 @@ export const endpoints: Endpoints = {
     method: "POST",
     path: "/v1/environments/{connectionId}/messages",
     summary: "Send a message to the device behind a connection.",
+    description:
+      "A body with approvals also requires the scope `approve`. The environment server delivers approval decisions " +
+      "(`approve`) to the device. It refuses results of tools (`tool_return`) with 422 `approvals_unsupported`.",
     audience: "caller",
     scope: "send",
     params: ["connectionId"],
