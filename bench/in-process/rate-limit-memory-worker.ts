@@ -8,7 +8,7 @@ import { RateLimiterMemory } from "rate-limiter-flexible";
 import { createMemoryRateLimitStore } from "../../apps/proxy/src/adapters/memory/rate-limit-store.ts";
 import { partitionKey } from "../../apps/proxy/src/rate-limit/partition-key.ts";
 import type { RateLimitPolicy } from "../../apps/proxy/src/rate-limit/policy.ts";
-import { systemClock } from "../../packages/platform/src/node/system-clock.ts";
+import { systemClock } from "../../packages/platform/src/node/index.ts";
 
 const keyCount = 100_000;
 const windowMs = 86_400_000;

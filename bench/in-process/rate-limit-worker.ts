@@ -14,7 +14,7 @@ import type { RateLimitDemand, RateLimitPolicy } from "../../apps/proxy/src/rate
 import type { RateLimitRule } from "../../apps/proxy/src/rate-limit/policy.ts";
 import type { RateLimitOutcome } from "../../apps/proxy/src/rate-limit/store.ts";
 // Bun has no `node:sqlite`, which the index of platform's Node part imports.
-import { systemClock } from "../../packages/platform/src/node/system-clock.ts";
+import { systemClock } from "../../packages/platform/src/node/index.ts";
 
 const callers = 1_024;
 const callsInSlice = 20_000;

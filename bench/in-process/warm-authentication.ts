@@ -8,10 +8,13 @@ import { authoriseEndpoint } from "../../apps/proxy/src/auth/authorise.ts";
 import { createKey } from "../../apps/proxy/src/keys/create-key.ts";
 import { createKeyUses } from "../../apps/proxy/src/keys/create-key-uses.ts";
 import type { Digests, KeyStore } from "../../apps/proxy/src/ports.ts";
-// Bun has no `node:sqlite`, which the index of platform's Node part imports.
-import { constantTimeEqual } from "../../packages/platform/src/node/constant-time-equal.ts";
-import { hmacSha256Hex, sha256Hex } from "../../packages/platform/src/node/digests.ts";
-import { systemClock } from "../../packages/platform/src/node/system-clock.ts";
+// Not the index, which imports `node:sqlite`: Bun does not have it.
+import {
+  constantTimeEqual,
+  hmacSha256Hex,
+  sha256Hex,
+  systemClock,
+} from "../../packages/platform/src/node/primitives.ts";
 
 /** The runtime's own hashes. */
 export const digests: Digests = { sha256: sha256Hex, hmacSha256: hmacSha256Hex, constantTimeEqual };

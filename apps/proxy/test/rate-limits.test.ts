@@ -23,6 +23,7 @@ function setUp(file: RateLimitsFile, { upstream, store, config }: Options = {}):
   // The proxy's own virtual clock is made inside; limits tell time by it.
   const clock = {
     now: () => testProxy.clock.now(),
+    monotonic: () => testProxy.clock.monotonic(),
     setTimer: (...timer: Parameters<TestProxy["clock"]["setTimer"]>) => testProxy.clock.setTimer(...timer),
   };
   let limiter: ReturnType<typeof createRateLimiter> | null = null;

@@ -217,7 +217,7 @@ describe("a rate limiter", () => {
 
   test("a clock that is set back does not keep the store from being asked", async () => {
     let nowMs = 1_000_000;
-    const clock = { now: () => nowMs, setTimer: () => () => undefined };
+    const clock = { now: () => nowMs, monotonic: () => nowMs, setTimer: () => () => undefined };
     const localStore = createMemoryRateLimitStore(clock);
     let takes = 0;
     const store: RateLimitStore = {

@@ -2,9 +2,9 @@ import { DatabaseSync } from "node:sqlite";
 import { openingPragmas, runInTransaction, type SqliteDatabase } from "../sqlite.ts";
 
 /**
- * Opens or creates a SQLite database with `node:sqlite` (Node.js and Deno); `:memory:` is a private one in memory.
+ * Opens or creates a SQLite database with `node:sqlite` (Node.js and Deno). The path `:memory:` creates a private database in memory.
  *
- * @throws Error when the file cannot be opened or is no database.
+ * @throws Error when the file cannot be opened or is not a database.
  */
 export function openSqlite(path: string): SqliteDatabase {
   const database = new DatabaseSync(path);

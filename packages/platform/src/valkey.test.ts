@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
-import { parseValkeyUrl } from "./parse-valkey-url.ts";
+import { parseValkeyUrl } from "./valkey.ts";
 
-test("an address is read with its defaults", () => {
+test("parseValkeyUrl fills in defaults", () => {
   expect(parseValkeyUrl("valkey://keys.example")).toEqual({
     host: "keys.example",
     port: 6_379,
@@ -13,7 +13,7 @@ test("an address is read with its defaults", () => {
   });
 });
 
-test("user, password, port and database are read, whatever they hold", () => {
+test("parseValkeyUrl reads user, password, port and database, percent-encoded characters included", () => {
   expect(parseValkeyUrl("rediss://proxy:p%40ss%2Fword@[::1]:7000/3")).toEqual({
     host: "::1",
     port: 7_000,
@@ -26,7 +26,7 @@ test("user, password, port and database are read, whatever they hold", () => {
   expect(parseValkeyUrl("redis://:secret@h/")).toMatchObject({ username: null, password: "secret", database: 0 });
 });
 
-test("only valkeys: and rediss: use TLS, and the label that is shown holds no password", () => {
+test("only valkeys: and rediss: use TLS, and the label contains no password", () => {
   const schemes: readonly (readonly [string, boolean])[] = [
     ["valkey", false],
     ["redis", false],
@@ -38,7 +38,7 @@ test("only valkeys: and rediss: use TLS, and the label that is shown holds no pa
   }
 });
 
-test("everything else is no address", () => {
+test("parseValkeyUrl returns null for anything that is not a Valkey URL", () => {
   const texts = ["", "h:6379", "http://h", "valkey:", "valkey://", "valkey:///0", "valkey://h/x", "valkey://h/0?db=1"];
   for (const text of [...texts, "valkey://h/0#x", "valkey://h:70000", "valkey://u:%ff@h"]) {
     expect(parseValkeyUrl(text)).toBeNull();

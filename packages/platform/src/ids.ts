@@ -1,15 +1,23 @@
-/** Crockford's base 32 in lower case: it sorts like the number it writes, and has no letter that reads as a digit. */
+/**
+ * Ids that are hard to guess and sort by time: a prefix and a ULID (github.com/ulid/spec) in lower case. Tables that are
+ * ordered by such an id grow only at their end.
+ */
+
+/** Creates an id of the form `<prefix>-<26 characters>`. Ids sort by the millisecond in which they were created. */
+export type RandomId = (prefix: string) => string;
+
+/** Crockford's base 32 in lower case: it sorts like the number it encodes and has no letter that looks like a digit. */
 const alphabet = "0123456789abcdefghjkmnpqrstvwxyz";
 
-/** Random bytes that {@link formatUlid} takes. */
+/** Number of random bytes in a ULID. */
 export const ulidRandomBytes = 10;
 
 const largestTime = 2 ** 48 - 1;
 
 /**
- * Writes a ULID in lower case: 10 characters of time and 16 of randomness (ULID specification, github.com/ulid/spec).
+ * Formats a ULID in lower case: 10 characters of time and 16 of randomness.
  *
- * @throws RangeError when the time is no epoch millisecond of 48 bits or the bytes are not {@link ulidRandomBytes} long.
+ * @throws RangeError when `timeMs` is not an integer of 48 bits or `random` is not {@link ulidRandomBytes} long.
  */
 export function formatUlid(timeMs: number, random: Uint8Array): string {
   if (!Number.isInteger(timeMs) || timeMs < 0 || timeMs > largestTime) throw new RangeError("time must fit in 48 bits");

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
-import { createVirtualClock } from "./create-virtual-clock.ts";
+import { createVirtualClock } from "./virtual-clock.ts";
 
-test("timers run in order of time, then of setting, and see the time at which they fall due", async () => {
+test("timers run by due time, then in the order in which they were set, and see their due time as the current time", async () => {
   const clock = createVirtualClock(1_000);
   const seen: [string, number][] = [];
   clock.setTimer(20, () => seen.push(["late", clock.now()]));
@@ -17,7 +17,7 @@ test("timers run in order of time, then of setting, and see the time at which th
   expect(seen.at(-1)).toEqual(["late", 1_020]);
 });
 
-test("a timer set while time moves runs in the same move when it falls due in it", async () => {
+test("a timer that is set during advance() runs in the same call when it becomes due", async () => {
   const clock = createVirtualClock(0);
   const seen: number[] = [];
   const tick = (): void => {
@@ -40,7 +40,7 @@ test("a cancelled timer never runs", async () => {
   expect([runs, clock.timerCount]).toEqual([0, 0]);
 });
 
-test("promises that a timer resolves go on before the next timer runs", async () => {
+test("promises that a timer resolves continue before the next timer runs", async () => {
   const clock = createVirtualClock(0);
   const seen: string[] = [];
   const gate = new Promise<void>((resolve) => void clock.setTimer(1, resolve));
@@ -48,4 +48,15 @@ test("promises that a timer resolves go on before the next timer runs", async ()
   clock.setTimer(2, () => seen.push("next timer"));
   await clock.advance(2);
   expect(seen).toEqual(["continued", "next timer"]);
+});
+
+test("shiftWallTime moves only wall time, in both directions, and leaves timers alone", async () => {
+  const clock = createVirtualClock(1_000);
+  const seen: number[] = [];
+  clock.setTimer(10, () => seen.push(clock.now()));
+  clock.shiftWallTime(-500);
+  expect([clock.now(), clock.monotonic()]).toEqual([500, 0]);
+  await clock.advance(10);
+  clock.shiftWallTime(2_000);
+  expect([clock.now(), clock.monotonic(), seen]).toEqual([2_510, 10, [510]]);
 });

@@ -1,6 +1,6 @@
 import type { SqliteDatabase, SqliteRow, SqliteStatement, SqliteValue } from "../sqlite.ts";
 
-/** What is used of a Durable Object's storage; `DurableObjectStorage` of Cloudflare's types fits. */
+/** The part of a Durable Object's storage that is used here. Cloudflare's `DurableObjectStorage` is assignable to it. */
 export interface DurableStorage {
   readonly sql: {
     exec(
@@ -14,12 +14,12 @@ export interface DurableStorage {
   transactionSync<Result>(run: () => Result): Result;
 }
 
-/** A value as the SQL of a Durable Object takes and gives it. */
+/** A value in the SQL API of a Durable Object. */
 export type DurableSqlValue = ArrayBuffer | string | number | null;
 
 /**
- * The database of a Durable Object of class `new_sqlite_classes`. It has one connection, and what was written is confirmed before anybody
- * outside hears of it, so the pragmas of the other drivers have no place here. `changes` counts the rows of indices too.
+ * Opens the database of a Durable Object that is listed in `new_sqlite_classes`. It has one connection, and writes are confirmed
+ * before any response leaves, so it needs none of the pragmas of the other drivers. `changes` also counts index rows.
  */
 export function openDurableSqlite(storage: DurableStorage): SqliteDatabase {
   function prepare(sql: string): SqliteStatement {
