@@ -71,7 +71,7 @@ export function composeWorker(
       randomId,
       telemetry: log,
       // Failures have no codes here that would tell.
-      upstream: createHttpUpstreamFetch({ ...upstream, fetch: webFetch, isSurelyUnsent: () => false }),
+      upstream: createHttpUpstreamFetch({ ...upstream, fetch: webFetch, failedBeforeSend: () => false }),
       audit,
       environmentCache: composeCache(settings, bindings.FLIGHTS, place, log),
       rateLimiter: rateLimits.limiter,

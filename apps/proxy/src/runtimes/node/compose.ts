@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { constantTimeEqual, hmacSha256Hex, randomId, sha256Hex, systemClock } from "@letta-environments/platform/node";
 import { createHttpUpstreamFetch } from "../../adapters/http-upstream-fetch.ts";
-import { isSurelyUnsent } from "../../adapters/is-surely-unsent.ts";
+import { failedBeforeSend } from "../../adapters/failed-before-send.ts";
 import type { LogEvent } from "../../adapters/log.ts";
 import { createOwnHostGuard } from "../../admin/create-own-host-guard.ts";
 import { createProxy, type Proxy } from "../../app.ts";
@@ -108,7 +108,7 @@ export async function composeUpstream(
   const admitsTenant = createTenantAdmission({ clock: systemClock, keyStore, tenants, jwt, credentialOf });
   return {
     config: { kind: "http", credentialOf, admitsTenant },
-    fetch: createHttpUpstreamFetch({ ...upstream, fetch: globalThis.fetch, isSurelyUnsent }),
+    fetch: createHttpUpstreamFetch({ ...upstream, fetch: globalThis.fetch, failedBeforeSend }),
     findCredentialConflicts: async (record) =>
       findCredentialConflicts({ tenants, jwt, credentialOf }, await keyStore.list(), record, systemClock.now()),
   };

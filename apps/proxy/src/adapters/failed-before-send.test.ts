@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { isSurelyUnsent } from "./is-surely-unsent.ts";
+import { failedBeforeSend } from "./failed-before-send.ts";
 
 /** A failure as `fetch` reports it: a TypeError with the reason as its cause. */
 function fetchFailure(code: string): Error {
@@ -13,26 +13,26 @@ test.each([
   "UND_ERR_CONNECT_TIMEOUT",
   "CERT_HAS_EXPIRED",
   "ERR_TLS_CERT_ALTNAME_INVALID",
-])("%s happens before anything is sent", (code) => {
-  expect(isSurelyUnsent(fetchFailure(code))).toBe(true);
+])("%s is a failure before anything was sent", (code) => {
+  expect(failedBeforeSend(fetchFailure(code))).toBe(true);
 });
 
 test.each(["ECONNRESET", "EPIPE", "UND_ERR_SOCKET", "UND_ERR_HEADERS_TIMEOUT", "ETIMEDOUT", "anything"])(
-  "%s may happen after something was sent",
+  "%s counts as sent",
   (code) => {
-    expect(isSurelyUnsent(fetchFailure(code))).toBe(false);
+    expect(failedBeforeSend(fetchFailure(code))).toBe(false);
   },
 );
 
-test("several addresses must all have been unreachable", () => {
+test("a failure on several addresses is before the send only if no address accepted a connection", () => {
   const refused = Object.assign(new Error("a"), { code: "ECONNREFUSED" });
   const reset = Object.assign(new Error("b"), { code: "ECONNRESET" });
-  expect(isSurelyUnsent(new TypeError("fetch failed", { cause: new AggregateError([refused, refused]) }))).toBe(true);
-  expect(isSurelyUnsent(new TypeError("fetch failed", { cause: new AggregateError([refused, reset]) }))).toBe(false);
+  expect(failedBeforeSend(new TypeError("fetch failed", { cause: new AggregateError([refused, refused]) }))).toBe(true);
+  expect(failedBeforeSend(new TypeError("fetch failed", { cause: new AggregateError([refused, reset]) }))).toBe(false);
 });
 
-test("what is no error with a code counts as sent", () => {
+test("a value that is not an error with a code counts as sent", () => {
   for (const cause of [undefined, null, "ECONNREFUSED", new Error("x"), { code: "ECONNREFUSED" }]) {
-    expect(isSurelyUnsent(cause)).toBe(false);
+    expect(failedBeforeSend(cause)).toBe(false);
   }
 });
