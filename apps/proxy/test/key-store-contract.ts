@@ -1,11 +1,16 @@
+import type { ConnectedDevice } from "@letta-environments/environment-server";
 import type { Clock } from "@letta-environments/platform";
 import { createVirtualClock, type VirtualClock } from "@letta-environments/testkit";
 import { describe, expect, test } from "vitest";
-import { disableKey, enableKey, revokeKey } from "../src/keys/change-key.ts";
+import { disableKey, enableKey, revokeKey, rotateKey } from "../src/keys/change-key.ts";
+import { mintSecret } from "../src/keys/create-key.ts";
 import { KeyRecordDamagedError } from "../src/keys/key-record-damaged-error.ts";
-import type { KeyRecord } from "../src/keys/key-record.ts";
+import { credentialIdOf, type KeyRecord } from "../src/keys/key-record.ts";
+import { watchSocketKeys } from "../src/keys/watch-socket-keys.ts";
 import type { KeyStore } from "../src/ports.ts";
 import { createTestKeyRecord as newRecord } from "./support/create-test-key-record.ts";
+import { fakeSockets } from "./support/fake-sockets.ts";
+import { testMint } from "./support/test-proxy.ts";
 
 /** An empty store, and ways to it. */
 export interface KeyStoreUnderTest {
@@ -65,6 +70,7 @@ export function describeKeyStore(
     readonly store: KeyStore;
     readonly other: KeyStore;
     readonly clock: VirtualClock;
+    settle(): Promise<void>;
     /** Lets the time of the bound pass. */
     waitForGeneration(): Promise<void>;
   }
@@ -78,7 +84,7 @@ export function describeKeyStore(
       await clock.advance(generationBoundMs);
       await underTest.settle();
     };
-    return { ...views, waitForGeneration };
+    return { ...views, settle: () => underTest.settle(), waitForGeneration };
   }
 
   describe(`the key store ${name}`, () => {
@@ -183,6 +189,47 @@ export function describeKeyStore(
       expect([...(await other.lastUses())]).toEqual([[used.id, 20]]);
       await store.recordUse([]);
       expect(await store.find(used.id)).toEqual(used);
+    });
+
+    test("a rotation without an overlap in another process closes the socket of the old secret, and no other one", async () => {
+      const { store, other, clock, settle } = await setUp();
+      const record = newRecord({ scopes: ["connect"] });
+      await store.create(record);
+      const newer = mintSecret(record.id, clock.now(), testMint).secret;
+      await store.update(record.id, (current) => rotateKey(current, newer, clock.now(), 3_600_000));
+      const connected = [...record.secrets, newer].map((secret): ConnectedDevice => ({
+        tenant: record.tenant,
+        keyId: record.id,
+        credentialId: credentialIdOf(secret),
+        deviceId: credentialIdOf(secret),
+        connectionName: "device",
+      }));
+      const sockets = fakeSockets(connected);
+      const failures: unknown[] = [];
+      const onFailure = (cause: unknown): void => void failures.push(cause);
+      const reads = new Set<Promise<unknown>>();
+      const keyStore: KeyStore = {
+        ...store,
+        find(id) {
+          const read = store.find(id);
+          reads.add(read);
+          return read;
+        },
+      };
+      await sockets.open(watchSocketKeys(sockets, { clock, keyStore, tenants: () => new Map(), onFailure }));
+      const pass = async (durationMs: number): Promise<void> => {
+        for (let passedMs = 0; passedMs < durationMs; passedMs += 50) {
+          await clock.advance(50);
+          await Promise.all([settle(), ...reads]);
+        }
+      };
+      await pass(200);
+      expect(sockets.connectedDevices()).toEqual(connected);
+      await other.update(record.id, (current) => ({ ...current, secrets: [newer] }));
+      await pass(generationBoundMs + 200);
+      expect([sockets.connectedDevices(), failures]).toEqual([connected.slice(1), []]);
+      sockets.closeEnded(() => true);
+      await pass(100);
     });
 
     if (storesText) describeDamage(open);

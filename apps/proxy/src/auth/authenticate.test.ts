@@ -8,6 +8,7 @@ import { revokeKey, rotateKey } from "../keys/change-key.ts";
 import { mintSecret } from "../keys/create-key.ts";
 import type { KeyStore } from "../ports.ts";
 import { type Authentication, createAuthenticate } from "./authenticate.ts";
+import type { GatewayPrincipal } from "./gateway-principal.ts";
 import { generateKey, generateKeyId } from "./key-format.ts";
 
 function setUp() {
@@ -29,6 +30,13 @@ function codeOf(authentication: Authentication): string | undefined {
   return authentication.kind === "refused" ? problemOf(authentication.response).errorCode : undefined;
 }
 
+/** The principal of a key that must be good. */
+async function principalOf(authentication: Promise<Authentication>): Promise<GatewayPrincipal> {
+  const result = await authentication;
+  if (result.kind === "refused") throw new Error("the key was refused");
+  return result.principal;
+}
+
 describe("a good key", () => {
   test("gives the principal of its record", async () => {
     const { store, clock, present } = setUp();
@@ -43,6 +51,7 @@ describe("a good key", () => {
       principal: {
         tenant: "t1",
         keyId: record.id,
+        credentialId: record.secrets[0]?.digest.slice(0, 16),
         owner: "test",
         scopes: new Set(["send"]),
         deviceIds: ["d1"],
@@ -84,7 +93,9 @@ describe("a good key", () => {
     const { key, record } = await issueTestKey(store, clock);
     const rotated = mintSecret(record.id, clock.now(), testMint);
     await store.update(record.id, (current) => rotateKey(current, rotated.secret, clock.now(), 60_000));
-    expect(await present(key)).toEqual(await present(rotated.key));
+    const [old, newer] = [await principalOf(present(key)), await principalOf(present(rotated.key))];
+    expect({ ...old, credentialId: newer.credentialId }).toEqual(newer);
+    expect(old.credentialId).not.toBe(newer.credentialId);
     await clock.advance(60_000);
     expect(codeOf(await present(key))).toBe("invalid_key");
     expect(codeOf(await present(rotated.key))).toBeUndefined();

@@ -1,4 +1,4 @@
-import type { KeyRecord } from "../keys/key-record.ts";
+import { credentialIdOf, type KeyRecord } from "../keys/key-record.ts";
 import type { GatewayPrincipal } from "./gateway-principal.ts";
 import type { Digests, Pepper } from "../ports.ts";
 
@@ -22,13 +22,18 @@ export function verifyKey(key: string, record: KeyRecord, pepper: Pepper, digest
     .find(({ candidate, equal }) => equal && candidate.pepperId === pepper.id)?.candidate;
   if (secret === undefined || record.revokedAt !== null || record.disabledAt !== null) return null;
   const expiresAt = earlier(record.expiresAt, secret.expiresAt);
-  return { principal: principalOf(record), expiresAt, isOnWayOut: secret !== record.secrets[0] };
+  return {
+    principal: principalOf(record, credentialIdOf(secret)),
+    expiresAt,
+    isOnWayOut: secret !== record.secrets[0],
+  };
 }
 
-function principalOf(record: KeyRecord): GatewayPrincipal {
+function principalOf(record: KeyRecord, credentialId: string): GatewayPrincipal {
   return {
     tenant: record.tenant,
     keyId: record.id,
+    credentialId,
     owner: record.owner,
     scopes: new Set(record.scopes),
     deviceIds: record.deviceIds,

@@ -44,6 +44,11 @@ export interface KeySecret {
   readonly expiresAt: number | null;
 }
 
+/** Identifies a secret of a key in memory and in logs: the first 64 bits of its digest, which do not reveal the rest. */
+export function credentialIdOf(secret: Pick<KeySecret, "digest">): string {
+  return secret.digest.slice(0, 16);
+}
+
 /** The members of a key that restrict it or describe it further, where none of them does. */
 export const unrestricted: Pick<
   KeyRecord,
