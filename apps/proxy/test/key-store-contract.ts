@@ -2,7 +2,7 @@ import type { ConnectedDevice } from "@letta-environments/environment-server";
 import type { Clock } from "@letta-environments/platform";
 import { createVirtualClock, type VirtualClock } from "@letta-environments/testkit";
 import { describe, expect, test } from "vitest";
-import { disableKey, enableKey, revokeKey, rotateKey } from "../src/keys/change-key.ts";
+import { disableKey, enableKey, patchKey, revokeKey, rotateKey } from "../src/keys/change-key.ts";
 import { mintSecret } from "../src/keys/create-key.ts";
 import { KeyRecordDamagedError } from "../src/keys/key-record-damaged-error.ts";
 import { credentialIdOf, type KeyRecord } from "../src/keys/key-record.ts";
@@ -45,6 +45,8 @@ function damagedTexts(record: KeyRecord): readonly string[] {
     { maxMode: "newer" },
     { shared: "no" },
     { rateLimits: { daily: 1 } },
+    { requires: "hours" },
+    { requires: [1] },
     { id: "abcdefghijkl" },
   ];
   const good = JSON.stringify(record);
@@ -191,6 +193,25 @@ export function describeKeyStore(
       expect(await store.find(used.id)).toEqual(used);
     });
 
+    test("keeps what a newer version wrote through every change that this version makes", async () => {
+      const { store, clock } = await setUp();
+      const record = newRecord();
+      await store.create(record);
+      const future = fromTheFuture(record);
+      await store.update(record.id, () => future);
+      expect(await store.find(record.id)).toEqual(future);
+      const newer = mintSecret(record.id, clock.now(), testMint).secret;
+      await store.update(record.id, (current) => patchKey(current, { name: "renamed" }, clock.now()));
+      await store.update(record.id, (current) => disableKey(current, 7));
+      await store.update(record.id, enableKey);
+      await store.update(record.id, (current) => rotateKey(current, newer, 8, 1_000));
+      await store.update(record.id, (current) => revokeKey(current, 9));
+      const [old] = future.secrets;
+      const secrets = [newer, { ...old, expiresAt: 1_008 }];
+      const changed = { ...future, name: "renamed", revokedAt: 9, secrets };
+      expect([await store.find(record.id), await store.list()]).toEqual([changed, [changed]]);
+    });
+
     test("a rotation without an overlap in another process closes the socket of the old secret, and no other one", async () => {
       const { store, other, clock, settle } = await setUp();
       const record = newRecord({ scopes: ["connect"] });
@@ -251,6 +272,13 @@ export function describeKeyStore(
   });
 }
 
+/** Members that a newer version might write, in the record and in its secret, with a feature that it requires. */
+function fromTheFuture(record: KeyRecord): KeyRecord {
+  const secrets = record.secrets.map((secret) => ({ ...secret, boundTo: "tpm" }));
+  const future = { ...record, secrets, requires: ["hours"], hours: { from: 8, to: 18 } };
+  return future;
+}
+
 function describeDamage(open: () => KeyStoreUnderTest): void {
   test("a damaged record is no key, hides no other one, and is told by its id alone", async () => {
     const underTest = open();
@@ -290,7 +318,7 @@ function describeDamage(open: () => KeyStoreUnderTest): void {
     const store = await underTest.connect(createVirtualClock());
     const record = newRecord();
     await store.create(record);
-    const newer = ["description", "connectionNames", "agentIds", "maxMode", "disabledAt", "rateLimits"];
+    const newer = ["description", "connectionNames", "agentIds", "maxMode", "disabledAt", "rateLimits", "requires"];
     const older = Object.fromEntries(Object.entries(record).filter(([name]) => !newer.includes(name)));
     await underTest.damage?.(record.id, JSON.stringify({ ...older, later: { kept: true } }));
     expect(await store.find(record.id)).toEqual({ ...record, later: { kept: true } });

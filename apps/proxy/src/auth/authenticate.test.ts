@@ -7,6 +7,7 @@ import { createSqliteKeyStore } from "../adapters/sqlite-key-store.ts";
 import { revokeKey, rotateKey } from "../keys/change-key.ts";
 import { mintSecret } from "../keys/create-key.ts";
 import type { KeyStore } from "../ports.ts";
+import type { ProxyEvent } from "../telemetry-events.ts";
 import { type Authentication, createAuthenticate } from "./authenticate.ts";
 import type { GatewayPrincipal } from "./gateway-principal.ts";
 import { generateKey, generateKeyId } from "./key-format.ts";
@@ -22,8 +23,10 @@ function setUp() {
       return store.find(id);
     },
   };
-  const authenticate = createAuthenticate({ clock, digests: testDigests, keyStore, pepper: testPepper });
-  return { clock, store, found, authenticate, present: async (key: string) => authenticate(`Bearer ${key}`) };
+  const events: ProxyEvent[] = [];
+  const telemetry = (event: ProxyEvent): void => void events.push(event);
+  const authenticate = createAuthenticate({ clock, digests: testDigests, keyStore, pepper: testPepper, telemetry });
+  return { clock, store, found, events, authenticate, present: async (key: string) => authenticate(`Bearer ${key}`) };
 }
 
 function codeOf(authentication: Authentication): string | undefined {
@@ -111,6 +114,18 @@ describe("a bad key", () => {
     expect(found).toEqual([]);
   });
 
+  test("that requires a feature this version does not support is 401, and the log says which", async () => {
+    const { store, clock, events, present } = setUp();
+    const { key, record } = await issueTestKey(store, clock);
+    expect(codeOf(await present(key))).toBeUndefined();
+    await store.update(record.id, (current) => ({ ...current, requires: ["from-the-future"] }));
+    expect(codeOf(await present(key))).toBe("invalid_key");
+    expect(codeOf(await present(key))).toBe("invalid_key");
+    expect(events).toEqual([{ type: "key_unsupported", keyId: record.id, features: ["from-the-future"] }]);
+    expect(codeOf(await present(generateKey(record.id, randomBytes)))).toBe("invalid_key");
+    expect(events).toHaveLength(1);
+  });
+
   test("that is unknown is asked for once in five seconds, and found as soon as it exists", async () => {
     const { store, clock, found, present } = setUp();
     const key = generateKey(generateKeyId(randomBytes), randomBytes);
@@ -135,7 +150,13 @@ describe("a bad key", () => {
     const { store, clock } = setUp();
     const { key } = await issueTestKey(store, clock);
     const pepper = { id: "pepper-2", secret: new Uint8Array(32).fill(8) };
-    const authenticate = createAuthenticate({ clock, digests: testDigests, keyStore: store, pepper });
+    const authenticate = createAuthenticate({
+      clock,
+      digests: testDigests,
+      keyStore: store,
+      pepper,
+      telemetry: () => undefined,
+    });
     expect(codeOf(await authenticate(`Bearer ${key}`))).toBe("invalid_key");
   });
 
@@ -168,7 +189,13 @@ test("a revocation that happens during a look-up is not overwritten by what was 
       return read;
     },
   };
-  const authenticate = createAuthenticate({ clock, digests: testDigests, keyStore: slow, pepper: testPepper });
+  const authenticate = createAuthenticate({
+    clock,
+    digests: testDigests,
+    keyStore: slow,
+    pepper: testPepper,
+    telemetry: () => undefined,
+  });
   const first = authenticate(`Bearer ${key}`);
   await store.update(record.id, (current) => revokeKey(current, clock.now()));
   release();

@@ -59,6 +59,7 @@ async function setUp(more: Partial<KeyRequest> = {}, isDown = false) {
 test.each<[string, (record: KeyRecord) => KeyRecord]>([
   ["is revoked", (record) => revokeKey(record, 1)],
   ["is disabled", (record) => disableKey(record, 1)],
+  ["requires a feature that this version does not support", (record) => ({ ...record, requires: ["new"] })],
   ["may no longer connect", (record) => ({ ...record, scopes: ["list"] })],
   ["is held to other devices", (record) => ({ ...record, deviceIds: ["device-2"] })],
 ])("a socket is closed within 100 ms after its key %s", async (_what, edit) => {
