@@ -3,6 +3,7 @@
  * breaks (RFC 9110 section 9.2.2 allows it for idempotent methods alone); Deno's `fetch` repeats a POST whose body it still has.
  */
 import { execFile } from "node:child_process";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { promisify } from "node:util";
@@ -18,7 +19,8 @@ async function runProcess(program: "node" | "bun" | "deno", origin: string): Pro
   const words = program === "deno" ? ["run", "--no-prompt", "--no-config", "--no-lock", "--allow-net"] : [];
   const args = [...words, join(folder, "process.ts"), origin];
   // An empty environment: nothing of the machine, such as a proxy, comes between.
-  const options = { cwd: folder, env: { HOME: folder, PATH: process.env["PATH"] ?? "" } };
+  const env = { DENO_DIR: join(tmpdir(), "letta-environments-deno"), PATH: process.env["PATH"] ?? "" };
+  const options = { cwd: folder, env };
   return (await promisify(execFile)(runtimeProgram(program), args, options)).stdout;
 }
 
