@@ -8,8 +8,8 @@ import { promisify } from "node:util";
 import { publint } from "publint";
 import { formatMessage } from "publint/utils";
 import { runPnpm } from "./lib/pnpm.mjs";
-import { repositoryRoot } from "./lib/repository-root.mjs";
-import { workspacePackages } from "./lib/workspace.mjs";
+import { repositoryRoot } from "./lib/repository.mjs";
+import { workspacePackages } from "./lib/repository.mjs";
 
 /**
  * What types resolve to, for those who import: the packages have no CommonJS.

@@ -2,7 +2,7 @@
 import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
-import { repositoryRoot } from "./lib/repository-root.mjs";
+import { repositoryRoot } from "./lib/repository.mjs";
 import { problemDefinitions } from "../packages/schema/src/index.ts";
 
 const folder = join(repositoryRoot, "docs", "problems");

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { gzipSync } from "node:zlib";
-import { repositoryRoot } from "./lib/repository-root.mjs";
+import { repositoryRoot } from "./lib/repository.mjs";
 
 const folder = join(repositoryRoot, "apps/proxy/dist/worker");
 const entry = "cloudflare.js";

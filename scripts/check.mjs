@@ -4,7 +4,7 @@ import process from "node:process";
 import { ensureNode, findNode } from "./ensure-node.mjs";
 import { ensureBenchInstalled } from "./lib/bench-installation.mjs";
 import { ensureInstalled } from "./lib/installation.mjs";
-import { repositoryRoot } from "./lib/repository-root.mjs";
+import { repositoryRoot } from "./lib/repository.mjs";
 import { runCommand } from "./lib/run-command.mjs";
 import { runTasks, taskEnvironment } from "./lib/turbo.mjs";
 
@@ -30,8 +30,7 @@ const steps = [
   ],
   ["lint", () => tool("oxlint", ["--type-aware", "--deny-warnings"])],
   ["format", () => tool("oxfmt", ["--check"])],
-  ["boundaries", () => script("check-boundaries.mjs")],
-  ["file sizes", () => script("check-file-sizes.mjs")],
+  ["structure", () => script("check-structure.mjs")],
   ["unused code", () => tool("knip", [])],
   ["problem pages", () => script("check-problem-pages.mjs")],
   ["configuration schema", () => script("config-schema.mjs")],

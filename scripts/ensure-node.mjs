@@ -8,7 +8,7 @@ import { dirname, join, relative } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { runPnpm } from "./lib/pnpm.mjs";
-import { repositoryRoot } from "./lib/repository-root.mjs";
+import { repositoryRoot } from "./lib/repository.mjs";
 
 const nodeVersion = "26.10.0";
 

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { renderDifferences, renderMatrix, replaceBetween } from "./lib/runtime-matrix.mjs";
 import { readRuntimeResults } from "./lib/runtime-results.mjs";
-import { repositoryRoot } from "./lib/repository-root.mjs";
+import { repositoryRoot } from "./lib/repository.mjs";
 import { knownDifferences } from "../apps/proxy/test/runtimes/known-differences.ts";
 
 const writes = process.argv.includes("--write");

@@ -3,7 +3,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { runPnpm } from "./pnpm.mjs";
-import { repositoryRoot } from "./repository-root.mjs";
+import { repositoryRoot } from "./repository.mjs";
 
 const folder = join(repositoryRoot, "bench");
 const stampFile = join(folder, "node_modules", ".installed");

@@ -4,8 +4,8 @@ import { join } from "node:path";
 import process from "node:process";
 import { withInstallLock } from "./install-lock.mjs";
 import { runPnpm } from "./pnpm.mjs";
-import { repositoryRoot } from "./repository-root.mjs";
-import { workspacePackages } from "./workspace.mjs";
+import { repositoryRoot } from "./repository.mjs";
+import { workspacePackages } from "./repository.mjs";
 
 /**
  * What is installed: `production` is what the proxy needs to run, `full` is everything and serves both.

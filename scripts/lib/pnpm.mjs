@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { basename, delimiter, join } from "node:path";
-import { repositoryRoot } from "./repository-root.mjs";
+import { repositoryRoot } from "./repository.mjs";
 import { runCommand } from "./run-command.mjs";
 
 /** The pnpm this repository is tested with, from the `packageManager` pin: `pnpm@1.2.3`. */

@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { repositoryRoot } from "./repository-root.mjs";
+import { repositoryRoot } from "./repository.mjs";
 
 /**
  * Runs a command and resolves with its exit code; a signal counts as 128 plus its number, as shells do.

@@ -5,7 +5,7 @@ import process from "node:process";
 import { ensureNode } from "../ensure-node.mjs";
 import { ensureInstalled } from "./installation.mjs";
 import { onNpxEnd } from "./npx-ancestor.mjs";
-import { repositoryRoot } from "./repository-root.mjs";
+import { repositoryRoot } from "./repository.mjs";
 
 /**
  * Sends SIGTERM, SIGINT and SIGHUP on to the child, once each. pnpm relays signals to the whole process group, so the child can see

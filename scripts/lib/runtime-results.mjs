@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { repositoryRoot } from "./repository-root.mjs";
+import { repositoryRoot } from "./repository.mjs";
 
 const folder = join(repositoryRoot, "apps", "proxy", "reports", "runtimes");
 const order = ["node", "bun", "deno", "workerd"];

@@ -1,7 +1,7 @@
 import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { repositoryRoot } from "./repository-root.mjs";
-import { workspacePackages } from "./workspace.mjs";
+import { repositoryRoot } from "./repository.mjs";
+import { workspacePackages } from "./repository.mjs";
 
 /** Folders whose tests are run: every package with a `test` script, and the root for the scripts' own. */
 function testedFolders() {
