@@ -32,6 +32,7 @@ const steps = [
   ["format", () => tool("oxfmt", ["--check"])],
   ["structure", () => script("check-structure.mjs")],
   ["unused code", () => tool("knip", [])],
+  ["Markdown", () => script("check-markdown.mjs")],
   ["problem pages", () => script("check-problem-pages.mjs")],
   ["configuration schema", () => script("config-schema.mjs")],
   ["generated files", () => script("../packages/schema/scripts/generate.ts")],
