@@ -7,9 +7,8 @@ import process from "node:process";
 import { promisify } from "node:util";
 import { publint } from "publint";
 import { formatMessage } from "publint/utils";
-import { runPnpm } from "./lib/pnpm.mjs";
-import { repositoryRoot } from "./lib/repository.mjs";
-import { workspacePackages } from "./lib/repository.mjs";
+import { runPnpm } from "./lib/run-command.mjs";
+import { repositoryRoot, workspacePackages } from "./lib/repository.mjs";
 
 /**
  * What types resolve to, for those who import: the packages have no CommonJS.

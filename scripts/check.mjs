@@ -1,9 +1,8 @@
 /** `pnpm check`: everything but the tests that must hold before a change lands. Runs all steps and names those that failed. */
 import { join } from "node:path";
 import process from "node:process";
-import { ensureNode, findNode } from "./ensure-node.mjs";
-import { ensureBenchInstalled } from "./lib/bench-installation.mjs";
-import { ensureInstalled } from "./lib/installation.mjs";
+import { ensureNode, findNode } from "./lib/supported-node.mjs";
+import { ensureBenchInstalled, ensureInstalled } from "./lib/installation.mjs";
 import { repositoryRoot } from "./lib/repository.mjs";
 import { runCommand } from "./lib/run-command.mjs";
 import { runTasks, taskEnvironment } from "./lib/turbo.mjs";
@@ -38,8 +37,7 @@ const steps = [
   ["generated files", () => script("../packages/schema/scripts/generate.ts")],
   ["runtimes", () => script("runtime-matrix.mjs")],
   ["build", () => runTasks(["build"])],
-  ["bundle budgets", () => script("check-budgets.mjs")],
-  ["worker size", () => script("check-worker-size.mjs")],
+  ["byte budgets", () => script("check-budgets.mjs")],
   ["packages", () => script("check-packages.mjs")],
 ];
 

@@ -5,8 +5,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
-import { renderDifferences, renderMatrix, replaceBetween } from "./lib/runtime-matrix.mjs";
-import { readRuntimeResults } from "./lib/runtime-results.mjs";
+import { readRuntimeResults, renderDifferences, renderMatrix, replaceBetween } from "./lib/runtime-matrix.mjs";
 import { repositoryRoot } from "./lib/repository.mjs";
 import { knownDifferences } from "../apps/proxy/test/runtimes/known-differences.ts";
 

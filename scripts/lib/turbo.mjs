@@ -1,8 +1,8 @@
 import { execFileSync } from "node:child_process";
 import { delimiter, dirname } from "node:path";
 import process from "node:process";
-import { findNode } from "../ensure-node.mjs";
-import { runPnpm } from "./pnpm.mjs";
+import { findNode } from "./supported-node.mjs";
+import { runPnpm } from "./run-command.mjs";
 
 /** What a task sees: the supported Node first on the PATH, and no telemetry or update check of any tool. */
 export function taskEnvironment() {
