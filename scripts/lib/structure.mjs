@@ -72,6 +72,45 @@ export function findCycles(graph) {
   return cycles;
 }
 
+/**
+ * Finds folders of `src` that import each other. A folder counts with its subfolders, and a file directly in `src` as a folder;
+ * a pair of two such files is an import cycle, not a folder pair.
+ *
+ * @param {readonly Module[]} modules @returns {string[]} `left <-> right`
+ */
+export function findFolderPairs(modules) {
+  /** @param {string} path */
+  const folderOf = (path) => /^.*?\/src\/[^/]+/.exec(path)?.[0] ?? path;
+  const edges = new Set(
+    [...importGraph(modules)].flatMap(([path, targets]) =>
+      [...targets].map((target) => `${folderOf(path)} <-> ${folderOf(target)}`),
+    ),
+  );
+  return [...edges].filter((edge) => {
+    const [from = "", to = ""] = edge.split(" <-> ");
+    return from < to && !(from.endsWith(".ts") && to.endsWith(".ts")) && edges.has(`${to} <-> ${from}`);
+  });
+}
+
+/**
+ * Summarises file lengths; percentiles are nearest-rank.
+ *
+ * @param {readonly number[]} lines of each file
+ */
+export function summariseLines(lines) {
+  const sorted = lines.toSorted((left, right) => left - right);
+  /** @param {number} fraction */
+  const percentile = (fraction) => sorted[Math.max(0, Math.ceil(fraction * sorted.length) - 1)] ?? 0;
+  return {
+    files: sorted.length,
+    lines: sorted.reduce((sum, count) => sum + count, 0),
+    median: percentile(0.5),
+    p90: percentile(0.9),
+    max: sorted.at(-1) ?? 0,
+    small: sorted.filter((count) => count <= limits.smallFileLines).length,
+  };
+}
+
 /** @param {string} path @returns {{ base: string, order: readonly string[] } | undefined} */
 function orderOf(path) {
   for (const [base, order] of folderOrder) if (path.startsWith(`${base}/`)) return { base, order };

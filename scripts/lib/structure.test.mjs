@@ -1,6 +1,12 @@
 import { expect, test } from "vitest";
 import { parseModule } from "./parse-module.mjs";
-import { compareWithExceptions, findCycles, findStructureViolations } from "./structure.mjs";
+import {
+  compareWithExceptions,
+  findCycles,
+  findFolderPairs,
+  findStructureViolations,
+  summariseLines,
+} from "./structure.mjs";
 
 /** `rule: key` of every violation in a set of modules. @param {Readonly<Record<string, string>>} sources by path */
 const violations = (sources) =>
@@ -134,4 +140,23 @@ test("a listed exception is allowed, and reported once it no longer occurs", () 
   expect(compareWithExceptions([], { sizes: ["a.ts"] })).toEqual([
     "sizes: a.ts: no longer occurs; remove it from structure-exceptions.json",
   ]);
+});
+
+test("folders that import each other are counted once, with their subfolders and files beside them", () => {
+  const modules = Object.entries({
+    "apps/proxy/src/auth/jwt/a.ts": 'import type { B } from "../../keys/b.ts"; import "../../ports.ts";',
+    "apps/proxy/src/keys/b.ts": 'import "../auth/c.ts";',
+    "apps/proxy/src/auth/c.ts": 'import "./jwt/a.ts";',
+    "apps/proxy/src/ports.ts": 'import "./auth/c.ts"; import "./json.ts";',
+    "apps/proxy/src/json.ts": 'import "./ports.ts";',
+  }).map(([path, source]) => parseModule(path, source));
+  expect(findFolderPairs(modules)).toEqual([
+    "apps/proxy/src/auth <-> apps/proxy/src/keys",
+    "apps/proxy/src/auth <-> apps/proxy/src/ports.ts",
+  ]);
+});
+
+test("percentiles of file lengths are nearest-rank, and zero without files", () => {
+  expect(summariseLines([4, 100, 3, 2])).toEqual({ files: 4, lines: 109, median: 3, p90: 100, max: 100, small: 3 });
+  expect(summariseLines([])).toEqual({ files: 0, lines: 0, median: 0, p90: 0, max: 0, small: 0 });
 });
