@@ -1,4 +1,4 @@
-/** `pnpm bench [name] [--save]`: runs the benchmarks of bench/, whose own dependencies are installed there when they are missing. */
+/** `pnpm bench [name] [--save]`: installs the dependencies of bench/ if they are missing and runs the benchmarks. */
 import process from "node:process";
 import { ensureNode } from "./lib/supported-node.mjs";
 import { ensureBenchInstalled, ensureInstalled } from "./lib/installation.mjs";

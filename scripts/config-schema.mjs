@@ -1,6 +1,6 @@
 /**
- * The JSON Schema of proxy.config.json, for editors: fails when the file is not what the settings give, and writes it with
- * `--write`. Needs a Node that runs TypeScript.
+ * Checks that the JSON Schema of proxy.config.json, which editors use, matches the settings; `--write` updates it. Needs a Node that
+ * runs TypeScript.
  */
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -1,6 +1,6 @@
 /**
- * `pnpm measure-structure [--json]`: how the sources are structured, and how many files a single request runs through. Prints tables;
- * nothing is saved. Needs a Node that runs TypeScript.
+ * `pnpm measure-structure [--json]`: measures the sizes, cycles and folder pairs of each package, and how many source files run for a
+ * single request. Prints the figures and saves nothing. Needs a Node that runs TypeScript.
  */
 import process from "node:process";
 import { startCoverage } from "./lib/coverage.mjs";
@@ -57,7 +57,7 @@ async function launchMeasuredProxy(env = {}) {
   return { ...proxy, take };
 }
 
-/** A cached list in front of another server, and the client that asks for it. */
+/** The files that run for a cached list in front of a remote upstream: in the gateway, and in the client that requests it. */
 async function measureList() {
   const upstream = await createFakeUpstream((_request, response) => {
     response.setHeader("content-type", "application/json");
@@ -82,7 +82,7 @@ async function measureList() {
   }
 }
 
-/** A message to a device of the embedded environment server, which acknowledges it. */
+/** The files that run in the gateway for a message to a device of the embedded environment server, until its acknowledgement. */
 async function measureSend() {
   const proxy = await launchMeasuredProxy();
   try {

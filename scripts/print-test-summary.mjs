@@ -1,4 +1,4 @@
-/** Prints the closing line of the last test run again, from its reports: CI runs more after the tests and ends with it. */
+/** Prints the summary line of the last test run again. CI ends with it, after the checks that follow the tests. */
 import process from "node:process";
 import { exitCodeOf, formatSummary, readReports, sumReports } from "./lib/test-summary.mjs";
 

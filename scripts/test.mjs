@@ -1,6 +1,6 @@
 /**
- * `pnpm test`: installs what is missing, runs every package's tests, and ends with `N passed, N failed, N skipped` summed from
- * the reports they wrote. Arguments go to turbo: `pnpm test --force` ignores cached results.
+ * `pnpm test`: installs missing dependencies, runs the tests of every package, and prints `N passed, N failed, N skipped` as the last
+ * line. Arguments are passed to turbo: `pnpm test --force` ignores cached results.
  */
 import process from "node:process";
 import { ensureNode } from "./lib/supported-node.mjs";

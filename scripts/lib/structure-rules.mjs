@@ -1,6 +1,6 @@
 /**
  * The structure of the repository as data: which package may import which, in which order the folders of a package depend on
- * each other, how large files and functions may be, and which names are retired. `check-structure.mjs` enforces all of it;
+ * each other, how large files and functions may be, and which names are retired. `check/structure.mjs` enforces all of it;
  * `structure-exceptions.json` lists the violations that are still allowed.
  */
 

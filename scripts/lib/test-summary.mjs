@@ -45,7 +45,7 @@ export function exitCodeOf(summary, runnerCode, allowSkipped) {
   return summary.failed > 0 || ran === 0 || (summary.skipped > 0 && !allowSkipped) ? 1 : 0;
 }
 
-/** The closing line. @param {TestSummary} summary */
+/** The summary line. @param {TestSummary} summary */
 export function formatSummary(summary) {
   return `${summary.passed} passed, ${summary.failed} failed, ${summary.skipped} skipped`;
 }

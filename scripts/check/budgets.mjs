@@ -7,7 +7,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
-import { repositoryRoot } from "./lib/repository.mjs";
+import { repositoryRoot } from "../lib/repository.mjs";
 
 /**
  * @typedef {object} BundleBudget

@@ -5,10 +5,10 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
-import { findBoundaryViolations } from "./lib/boundaries.mjs";
-import { parseModule } from "./lib/parse-module.mjs";
-import { isModule, readText, repositoryFiles, repositoryRoot } from "./lib/repository.mjs";
-import { compareWithExceptions, findStructureViolations } from "./lib/structure.mjs";
+import { findBoundaryViolations } from "../lib/boundaries.mjs";
+import { parseModule } from "../lib/parse-module.mjs";
+import { isModule, readText, repositoryFiles, repositoryRoot } from "../lib/repository.mjs";
+import { compareWithExceptions, findStructureViolations } from "../lib/structure.mjs";
 
 const exceptionsFile = "scripts/structure-exceptions.json";
 const modules = repositoryFiles()
