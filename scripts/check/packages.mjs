@@ -1,4 +1,4 @@
-/** Packs every published package as it would be published and holds the tarball against publint and are-the-types-wrong. Build first. */
+/** Packs every published package and checks the tarball with publint and are-the-types-wrong. Needs `pnpm build` first. */
 import { execFile } from "node:child_process";
 import { mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -7,14 +7,13 @@ import process from "node:process";
 import { promisify } from "node:util";
 import { publint } from "publint";
 import { formatMessage } from "publint/utils";
-import { runPnpm } from "./lib/pnpm.mjs";
-import { repositoryRoot } from "./lib/repository-root.mjs";
-import { workspacePackages } from "./lib/workspace.mjs";
+import { runPnpm } from "../lib/run-command.mjs";
+import { repositoryRoot, workspacePackages } from "../lib/repository.mjs";
 
 /**
- * What types resolve to, for those who import: the packages have no CommonJS.
+ * Checks that types resolve for importers. The packages are ESM only.
  *
- * @param {string} tarball @returns {Promise<string[]>} what is wrong
+ * @param {string} tarball @returns {Promise<string[]>} problems
  */
 async function checkTypes(tarball) {
   const attw = join(repositoryRoot, "node_modules", ".bin", "attw");
@@ -34,9 +33,10 @@ async function checkTypes(tarball) {
 }
 
 /**
- * A declaration file may be of another module than the code beside it, where two modules want one name.
+ * Checks that the types declare every exported name. When two modules want the same file name, a build can pair code with the
+ * declarations of the other module.
  *
- * @param {string} folder @param {Record<string, unknown>} published @returns {string[]} what is wrong
+ * @param {string} folder @param {Record<string, unknown>} published @returns {string[]} problems
  */
 function checkNames(folder, published) {
   return Object.entries(published).flatMap(([subpath, target]) => {
@@ -49,11 +49,11 @@ function checkNames(folder, published) {
       .map((name) => name.replace(/^.* as /, "").trim());
     return names
       .filter((name) => !new RegExp(`(?<![\\w$])${name.replaceAll("$", "\\$")}(?![\\w$])`).test(types ?? ""))
-      .map((name) => `${subpath} exports ${name}, of which its types know nothing`);
+      .map((name) => `${subpath} exports ${name}, but its types do not declare it`);
   });
 }
 
-/** @param {string} folder @returns {Promise<string[]>} what is wrong with the package */
+/** @param {string} folder @returns {Promise<string[]>} problems of the package */
 async function checkPackage(folder) {
   const target = mkdtempSync(join(tmpdir(), "check-packages-"));
   try {
@@ -65,7 +65,7 @@ async function checkPackage(folder) {
     if (code !== 0 || tarball === undefined) return ["cannot be packed"];
     const bytes = readFileSync(join(target, tarball));
     const { messages, pkg } = await publint({ pack: { tarball: new Uint8Array(bytes).buffer }, strict: true });
-    // Strict mode turns warnings into errors; suggestions stay suggestions.
+    // Strict mode turns warnings into errors, but not suggestions.
     const broken = messages.filter(({ type }) => type === "error");
     const unreplaced = Object.entries(pkg.dependencies ?? {}).filter(([, range]) =>
       /^(?:workspace|catalog):/.test(range),

@@ -1,9 +1,9 @@
-/** Fails when a problem code has no page in docs/problems, or a page no code. Needs a Node that runs TypeScript. */
+/** Checks that every problem code has a page in docs/problems, and every page a code. Needs a Node that runs TypeScript. */
 import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
-import { repositoryRoot } from "./lib/repository-root.mjs";
-import { problemDefinitions } from "../packages/schema/src/index.ts";
+import { repositoryRoot } from "../lib/repository.mjs";
+import { problemDefinitions } from "../../packages/schema/src/index.ts";
 
 const folder = join(repositoryRoot, "docs", "problems");
 const codes = Object.keys(problemDefinitions);
@@ -15,7 +15,7 @@ const problems = [
   ...codes.filter((code) => !pages.includes(`${code}.md`)).map((code) => `docs/problems/${code}.md is missing`),
   ...pages
     .filter((page) => !codes.includes(page.slice(0, -".md".length)))
-    .map((page) => `docs/problems/${page} is of no code`),
+    .map((page) => `docs/problems/${page} belongs to no problem code`),
   ...pages
     .filter((page) => !readFileSync(join(folder, page), "utf8").includes(page.slice(0, -".md".length)))
     .map((page) => `docs/problems/${page} does not name its code`),
