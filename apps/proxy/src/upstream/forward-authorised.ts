@@ -73,8 +73,10 @@ export function createForwardAuthorised(
         if (clock.now() >= deadline.atMs) return problemResponse("upstream_timeout");
         return call(endpoint, judgedRequest(request, meaning));
       }
-      default:
-        return call(endpoint, request);
+      case "registerEnvironment":
+      case "openDeviceSocket":
+        // A remote server gets its devices by itself.
+        return problemResponse("endpoint_not_found");
     }
   };
   return { forward: forwardHeld, forget: connections.forget };
