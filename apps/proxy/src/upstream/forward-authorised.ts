@@ -71,7 +71,7 @@ export function createForwardAuthorised(
         if (held !== null) return held;
         // Nothing was sent yet, which a timeout of the send itself could not say.
         if (clock.now() >= deadline.atMs) return problemResponse("upstream_timeout");
-        return call(endpoint, judgedRequest(request, meaning));
+        return call(endpoint, request);
       }
       case "registerEnvironment":
       case "openDeviceSocket":
@@ -137,13 +137,4 @@ async function resolveSend(
 
 function isHeldToDevices({ deviceIds, connectionNames, tenantDevices = null }: Principal): boolean {
   return deviceIds !== null || connectionNames !== null || tenantDevices !== null;
-}
-
-/**
- * The send as it was judged. Where the agent decides, the body is written anew: of a member that stands twice another reader
- * could take the other one.
- */
-function judgedRequest(request: UpstreamRequest, { bodyValue }: RequestMeaning): UpstreamRequest {
-  if (request.principal.agentIds === null) return request;
-  return { ...request, body: new TextEncoder().encode(JSON.stringify(bodyValue)) };
 }

@@ -7,7 +7,7 @@ import {
 } from "@letta-environments/schema";
 import { invalidKey } from "../auth/authentication.ts";
 import type { UpstreamCredential } from "../ports.ts";
-import { upstreamLimitFields } from "./upstream-limit-fields.ts";
+import { passedFields } from "./upstream-limit-fields.ts";
 import { parseJsonObject } from "./parse-json-object.ts";
 import { translateError } from "./translate-error.ts";
 
@@ -45,7 +45,7 @@ function credentialRefused(status: 401 | 403, credential: UpstreamCredential | u
 function passedResponseHeaders(headers: PlainHeaders): PlainHeaders {
   const replayed = headers["idempotency-replayed"];
   return {
-    ...upstreamLimitFields(headers),
+    ...passedFields(headers),
     "content-type": "application/json",
     ...(replayed === "true" && { "idempotency-replayed": replayed }),
   };
