@@ -34,7 +34,7 @@ describe.each([
   ["Bun", program("bun"), []],
   ["Deno", program("deno"), ["run", "-A", "--no-lock", "--quiet"]],
 ] as const)("on %s", (_name, command, words) => {
-  test("a file in use is told from a broken constraint, a file that is no database, and what is none of SQLite's", () => {
+  test("errors of SQLite are classified, and a file is backed up before a migration", () => {
     const { output } = run(command, [...words, join(folder, "sqlite-failures.ts")]);
     const [line = ""] = output.split("\n").filter((text) => text.startsWith("{"));
     expect(JSON.parse(line || "null")).toEqual({
@@ -43,6 +43,9 @@ describe.each([
       noDatabase: [true, false],
       ours: [false, false],
       row: { id: "a" },
+      backups: ["m.sqlite.before-v2.backup"],
+      backedUp: { id: "kept" },
+      migrated: { id: "kept", colour: null },
     });
   });
 });
