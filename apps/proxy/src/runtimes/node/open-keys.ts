@@ -1,3 +1,4 @@
+import { openStore } from "./data-dir.ts";
 import { parseValkeyUrl } from "@letta-environments/platform";
 import { systemClock } from "@letta-environments/platform/node";
 import { loadPepper, PepperError } from "../../adapters/node/pepper.ts";
@@ -9,7 +10,7 @@ import type { KeyRecord } from "../../keys/key-record.ts";
 import { KeyStoreUnavailableError } from "../../keys/key-store-unavailable-error.ts";
 import type { KeyStore, Pepper } from "../../ports.ts";
 import { CommandError } from "./command-error.ts";
-import { makeDataDir, openDatabase } from "./data-dir.ts";
+import { makeDataDir } from "./data-dir.ts";
 
 /** The keys that the settings name, with the pepper that they were made with. */
 export interface OpenKeys extends OpenKeyStore {
@@ -97,9 +98,10 @@ export async function openKeyStore(
     onDamaged(id);
   };
   if (settings.valkeyUrl === null) {
-    const database = await openDatabase(settings.dataDir, "proxy.sqlite");
-    const keyStore = createSqliteKeyStore(database, systemClock, noteDamaged);
-    return { keyStore, damagedIds, close: () => database.close() };
+    const { store, database } = await openStore(settings.dataDir, "proxy.sqlite", (opened) =>
+      createSqliteKeyStore(opened, systemClock, noteDamaged),
+    );
+    return { keyStore: store, damagedIds, close: () => database.close() };
   }
   // Whoever keeps keys in SQLite does not load the client.
   const { connectValkey } = await import("@letta-environments/platform/valkey");
