@@ -3,15 +3,18 @@ import process from "node:process";
 import type { SqliteDatabase } from "@letta-environments/platform";
 import { type KnownEndpoint, matchEndpoint } from "@letta-environments/schema";
 import { createSqliteKeyStore } from "../../apps/proxy/src/adapters/sqlite-key-store.ts";
-import { type Authenticate, createAuthenticate } from "../../apps/proxy/src/auth/authenticate.ts";
+import { type Authenticate, createAuthenticate } from "../../apps/proxy/src/auth/gateway-key.ts";
 import { authoriseEndpoint } from "../../apps/proxy/src/auth/authorise.ts";
 import { createKey } from "../../apps/proxy/src/keys/create-key.ts";
 import { createKeyUses } from "../../apps/proxy/src/keys/create-key-uses.ts";
 import type { Digests, KeyStore } from "../../apps/proxy/src/ports.ts";
-// Bun has no `node:sqlite`, which the index of platform's Node part imports.
-import { constantTimeEqual } from "../../packages/platform/src/node/constant-time-equal.ts";
-import { hmacSha256Hex, sha256Hex } from "../../packages/platform/src/node/digests.ts";
-import { systemClock } from "../../packages/platform/src/node/system-clock.ts";
+// Not the index, which imports `node:sqlite`: Bun does not have it.
+import {
+  constantTimeEqual,
+  hmacSha256Hex,
+  sha256Hex,
+  systemClock,
+} from "../../packages/platform/src/node/primitives.ts";
 
 /** The runtime's own hashes. */
 export const digests: Digests = { sha256: sha256Hex, hmacSha256: hmacSha256Hex, constantTimeEqual };

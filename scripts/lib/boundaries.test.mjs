@@ -11,7 +11,7 @@ describe("allowed imports pass", () => {
     ["packages/environment-server/src/server.ts", 'import type { Clock } from "@letta-environments/platform";'],
     ["packages/environment-server/src/server.ts", 'export * from "./rows.ts";\nexport type { Row } from "./rows.ts";'],
     [
-      "packages/platform/src/node/open-sqlite.ts",
+      "packages/platform/src/node/sqlite.ts",
       'import { DatabaseSync } from "node:sqlite";\nsetInterval(() => Date.now(), 1);',
     ],
     ["packages/platform/src/bun/index.ts", 'import { Database } from "bun:sqlite";'],

@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import { fakeRequest } from "../test/support/fake-request.ts";
 import { createTestProxy, emptyUpstream, issueTestKey, problemOf } from "../test/support/test-proxy.ts";
 import { createMemoryKeyStore } from "./adapters/memory-key-store.ts";
-import type { GatewayRequest } from "./gateway-request.ts";
+import type { GatewayRequest } from "./http/gateway-request.ts";
 import { revokeKey } from "./keys/change-key.ts";
 import { KeyStoreUnavailableError } from "./keys/key-store-unavailable-error.ts";
 import type { KeyStore } from "./ports.ts";

@@ -17,28 +17,28 @@ import { matchAdminEndpoint } from "./admin/admin-endpoints.ts";
 import { createAdminister } from "./admin/create-admin.ts";
 import { beginSend, createAuditSends } from "./audit/audit-sends.ts";
 import { createAuthenticateCaller } from "./auth/authenticate-caller.ts";
-import { createAuthenticateRequest } from "./auth/authenticate-request.ts";
+import { createAuthenticateRequest } from "./limits/authentication.ts";
 import { authoriseBody, authoriseEndpoint } from "./auth/authorise.ts";
-import type { GatewayPrincipal } from "./auth/gateway-principal.ts";
-import type { LimitedRoute } from "./config/rate-limit-file.ts";
-import { createCors } from "./cors.ts";
-import { failureResponse } from "./failure-response.ts";
-import { finishResponse } from "./finish-response.ts";
-import type { GatewayRequest } from "./gateway-request.ts";
-import { matchRequest } from "./match-request.ts";
-import type { ProxyPorts } from "./ports.ts";
-import type { ProxyConfig } from "./proxy-config.ts";
-import { answerRateLimit, rateLimitPath, refuseRateLimitMethod } from "./rate-limit/answer-rate-limit.ts";
-import { endLimits, limitRequest, noteRefused } from "./rate-limit/limit-request.ts";
-import { createRequestLimits } from "./rate-limit/request-limits.ts";
-import { withoutForwarding } from "./rate-limit/without-forwarding.ts";
+import type { GatewayPrincipal } from "./auth/authentication.ts";
+import type { LimitedRoute } from "./limits/settings.ts";
+import { createCors } from "./http/cors.ts";
+import { failureResponse } from "./http/response.ts";
+import { finishResponse } from "./http/response.ts";
+import type { GatewayRequest } from "./http/gateway-request.ts";
+import { matchRequest } from "./http/validate-request.ts";
+import type { GatewayConfig, GatewayServices } from "./services.ts";
+import { answerRateLimit, rateLimitPath, refuseRateLimitMethod } from "./limits/endpoint.ts";
+import { endLimits, noteRefused } from "./limits/response.ts";
+import { limitRequest } from "./limits/request-limits.ts";
+import { createRequestLimits } from "./limits/request-limits.ts";
+import { withoutForwarding } from "./http/gateway-request.ts";
 import { beginTrace, endTrace, type RequestTrace } from "./request-trace.ts";
 import { createCredentialChoice } from "./upstream/choose-credential.ts";
 import { buildUpstreamRequest } from "./upstream/build-upstream-request.ts";
 import { createForward } from "./upstream/forward.ts";
 import { createForwardAuthorised, type RequestMeaning } from "./upstream/forward-authorised.ts";
-import type { Deadline } from "./upstream/run-with-deadline.ts";
-import { validateRequest } from "./validate-request.ts";
+import type { Deadline } from "./lib/deadline.ts";
+import { validateRequest } from "./http/validate-request.ts";
 
 /** The gateway. No function rejects. */
 export interface Proxy {
@@ -61,8 +61,15 @@ type Admission =
   | { readonly kind: "refused"; readonly response: PlainResponse };
 
 /** Composes the gateway from its ports. */
-export function createProxy(ports: ProxyPorts, config: ProxyConfig): Proxy {
-  const callers = createAuthenticateCaller(ports, config);
+export function createProxy(ports: GatewayServices, config: GatewayConfig): Proxy {
+  const { upstream: upstreamConfig } = config;
+  const callers = createAuthenticateCaller(ports, {
+    jwt: config.jwt ?? null,
+    passThrough: config.passThrough === true && upstreamConfig.kind === "http",
+    tenants: config.tenants ?? new Map(),
+    admitsTenant: upstreamConfig.kind === "http" ? upstreamConfig.admitsTenant : undefined,
+    operatorToken: config.adminListener?.token ?? config.operatorToken ?? null,
+  });
   const limits =
     ports.rateLimiter === null || config.rateLimits === undefined
       ? null

@@ -1,50 +1,24 @@
+/**
+ * The ports of the gateway: small interfaces between its decisions and the outside world. Adapters implement them and a
+ * runtime chooses the adapters. This file imports no feature but the key record, which is the value that key stores hold.
+ */
 import type { UpgradeDecision } from "@letta-environments/environment-server";
 import type { Clock, HmacSha256, RandomId, Sha256 } from "@letta-environments/platform";
 import type { PlainRequest, PlainResponse, Principal } from "@letta-environments/schema";
-import type { AuditLog } from "./audit/audit-log.ts";
-import type { AuthenticateToken } from "./auth/jwt/authenticate-token.ts";
-import type { JwtSettings, SettingProblem } from "./config/settings.ts";
-import type { EnvironmentCache } from "./cache/environment-cache.ts";
 import type { KeyActor } from "./keys/key-actor.ts";
 import type { KeyRecord } from "./keys/key-record.ts";
-import type { RateLimiter } from "./rate-limit/create-rate-limiter.ts";
-import type { ProxyEvent } from "./telemetry-events.ts";
+import type { Telemetry } from "./telemetry.ts";
 
-/** Everything the pipeline needs from outside. A runtime chooses the adapters. */
-export interface ProxyPorts {
+/** The ports that most features share. */
+export interface GatewayPorts {
   readonly clock: Clock;
   readonly digests: Digests;
   readonly keyStore: KeyStore;
-  /** Takes note that a key was used; it only writes to memory. Absent where nobody asks for last uses. */
+  /** Records in memory that a key was used; absent where last uses are not recorded. */
   readonly noteKeyUse?: (keyId: string) => void;
   readonly pepper: Pepper;
   readonly randomId: RandomId;
   readonly telemetry: Telemetry;
-  readonly upstream: UpstreamFetch;
-  /** Takes every send before it leaves; `null` writes nothing down. */
-  readonly audit: AuditLog | null;
-  /** Whose connection it is, where the environment server is embedded; for the audit log. */
-  readonly findDeviceId?: FindDeviceId;
-  /** Keeps answers with environments for a moment; `null` keeps nothing. */
-  readonly environmentCache: EnvironmentCache | null;
-  /** Decides rate limits; `null` limits nothing. */
-  readonly rateLimiter: RateLimiter | null;
-  /** Device sockets, where the environment server is embedded; `null` hides every endpoint of devices. */
-  readonly deviceSockets: DeviceSockets | null;
-  /** Reads the key set of tokens; needed where the configuration accepts tokens. */
-  readonly fetchJwks?: JwksFetch;
-  /** What judges the tokens of these settings, where it outlives this gateway; absent: made for it, with {@link fetchJwks}. */
-  readonly tokenWayFor?: ((settings: JwtSettings) => AuthenticateToken) | undefined;
-  /** What administering keys needs; absent where keys are not administered over HTTP. */
-  readonly admin?: AdminPorts | undefined;
-}
-
-/** What administering keys needs beside what every request needs. */
-export interface AdminPorts {
-  readonly randomBytes: RandomBytes;
-  readonly keyStoreFor: KeyStoreFor;
-  /** Tenants that would share an upstream credential by a key that is not stored yet; absent where none can. */
-  readonly findNewSharing?: ((record: KeyRecord) => Promise<readonly SettingProblem[]>) | undefined;
 }
 
 /** The store through which an actor changes keys: each change is one call of its `create` or `update`. */
@@ -144,6 +118,3 @@ export type FindDeviceId = (tenant: string, connectionId: string) => Promise<str
 export interface DeviceSockets {
   upgrade(request: PlainRequest, principal: Principal): Promise<UpgradeDecision>;
 }
-
-/** Takes what happened. It never throws. */
-export type Telemetry = (event: ProxyEvent) => void;

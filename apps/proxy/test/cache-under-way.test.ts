@@ -5,7 +5,7 @@ import { jsonResponse, type PlainResponse } from "@letta-environments/schema";
 import { expect, test, vi } from "vitest";
 import { createEnvironmentCache, type EnvironmentCache } from "../src/cache/environment-cache.ts";
 import type { UpstreamFetch } from "../src/ports.ts";
-import type { ProxyConfig } from "../src/proxy-config.ts";
+import type { GatewayConfig } from "../src/services.ts";
 import { environmentRow } from "./support/environment-row.ts";
 import { type FakeRequest, fakeRequest } from "./support/fake-request.ts";
 import { createTestProxy, problemOf, type TestProxy } from "./support/test-proxy.ts";
@@ -20,7 +20,7 @@ interface Cached extends TestProxy {
   ask(key: string, request?: FakeRequest): Promise<PlainResponse>;
 }
 
-function setUp(config: Partial<ProxyConfig> = {}, showsStatus = true): Cached {
+function setUp(config: Partial<GatewayConfig> = {}, showsStatus = true): Cached {
   const clock = { now: () => testProxy.clock.now() };
   const cache = createEnvironmentCache({
     store: createMemoryCacheStore({ clock }),

@@ -2,7 +2,7 @@ import { jsonResponse, type PlainResponse } from "@letta-environments/schema";
 import { describe, expect, test } from "vitest";
 import { createOwnHostGuard } from "../src/admin/create-own-host-guard.ts";
 import type { UpstreamFetch } from "../src/ports.ts";
-import type { ProxyConfig } from "../src/proxy-config.ts";
+import type { GatewayConfig } from "../src/services.ts";
 import { fakeRequest } from "./support/fake-request.ts";
 import { knownConnections } from "./support/known-connections.ts";
 import { createTestIssuer, testJwtSettings } from "./support/test-issuer.ts";
@@ -10,7 +10,7 @@ import { createTestProxy, emptyUpstream, problemOf, type TestProxy, upstreamCred
 
 const ownKey = "sk-let-callers-own-key";
 
-function withPassThrough(upstream: UpstreamFetch = emptyUpstream, config: Partial<ProxyConfig> = {}): TestProxy {
+function withPassThrough(upstream: UpstreamFetch = emptyUpstream, config: Partial<GatewayConfig> = {}): TestProxy {
   return createTestProxy(upstream, { config: { passThrough: true, ...config } });
 }
 
@@ -132,7 +132,7 @@ describe("a caller's own key of the upstream", () => {
 });
 
 describe("a signed token", () => {
-  async function setUp(config: Partial<ProxyConfig> = {}) {
+  async function setUp(config: Partial<GatewayConfig> = {}) {
     const issuer = await createTestIssuer();
     const proxy = createTestProxy(emptyUpstream, {
       ports: { fetchJwks: (url, signal) => issuer.fetchJwks(url, signal) },

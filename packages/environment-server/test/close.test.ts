@@ -93,13 +93,15 @@ test("events carry ids and no content", async () => {
 });
 
 test("a device whose key ended is closed with 1008, is offline at once, and no other device is touched", async () => {
-  const { connect, server, send, events } = createHarness();
-  const ended = await connect("device-1");
+  const { connect, open, register, server, send, events } = createHarness();
+  const connectionId = await register("device-1");
+  const ended = { connectionId, socket: await open(connectionId, { ...anyone, credentialId: "secret-1" }) };
   const kept = await connect("device-2");
   const name = "name of device-1";
   expect(server.connectedDevices()[0]).toEqual({
     tenant: anyone.tenant,
     keyId: anyone.keyId,
+    credentialId: "secret-1",
     deviceId: "device-1",
     connectionName: name,
   });

@@ -1,5 +1,12 @@
 import { readFileSync } from "node:fs";
-import { endpoints, type Endpoint, problemBody, type ProblemCode, problemDefinitions } from "../src/index.ts";
+import {
+  endpoints,
+  type Endpoint,
+  messageDeduplicationHeader,
+  problemBody,
+  type ProblemCode,
+  problemDefinitions,
+} from "../src/index.ts";
 import { type JsonSchema, jsonSchemaOf, objectSchemaOf } from "./json-schema-of.ts";
 import { objectsOf, type Shape } from "./shape.ts";
 import { shapeOf, type WireType } from "./wire-types.ts";
@@ -72,6 +79,7 @@ function operationOf(endpoint: Endpoint): JsonSchema {
   return {
     operationId: endpoint.operation,
     summary: endpoint.summary,
+    ...(endpoint.description !== undefined && { description: endpoint.description }),
     tags: [endpoint.audience],
     "x-scope": endpoint.scope,
     parameters: [
@@ -111,6 +119,7 @@ function contentOf(schema: unknown): JsonSchema {
 function responsesOf(endpoint: Endpoint): JsonSchema {
   const success = {
     description: endpoint.successStatus === 101 ? "The connection is a WebSocket." : "Success.",
+    ...(endpoint.audience === "caller" && { headers: deduplicationHeader }),
     ...(endpoint.response !== null && { content: contentOf(endpoint.response) }),
   };
   const gatewayProblems: readonly ProblemCode[] = [
@@ -129,6 +138,15 @@ function responsesOf(endpoint: Endpoint): JsonSchema {
   });
   return { [endpoint.successStatus]: success, ...Object.fromEntries(problems) };
 }
+
+const deduplicationHeader: JsonSchema = {
+  [messageDeduplicationHeader]: {
+    description:
+      "Present if the server deduplicates messages: the number of seconds for which it remembers a `client_message_id`.",
+    schema: { type: "integer", minimum: 1 },
+    example: 86_400,
+  },
+};
 
 function readFixture(name: string): unknown {
   return JSON.parse(readFileSync(new URL(`../test/fixtures/${name}.json`, import.meta.url), "utf8"));

@@ -203,8 +203,8 @@ export const problemDefinitions: Readonly<Record<ProblemCode, ProblemDefinition>
   ),
   approvals_unsupported: define(
     422,
-    "Approvals unsupported",
-    "This server cannot deliver approval messages; nothing was sent.",
+    "Tool returns unsupported",
+    "This server delivers approval decisions but not the results of tools. Nothing was sent.",
     false,
   ),
   message_id_reused: define(

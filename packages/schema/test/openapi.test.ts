@@ -15,7 +15,10 @@ interface OpenApi {
     readonly schemas: Readonly<Record<string, { readonly properties: Readonly<Record<string, unknown>> }>>;
   };
   readonly paths: Readonly<
-    Record<string, Readonly<Record<string, { readonly responses: Readonly<Record<string, unknown>> }>>>
+    Record<
+      string,
+      Readonly<Record<string, { readonly description?: string; readonly responses: Readonly<Record<string, unknown>> }>>
+    >
   >;
 }
 
@@ -54,6 +57,12 @@ describe("the OpenAPI document", () => {
       Object.keys(document.paths[path]?.[method]?.responses ?? {});
     expect(statusesOf("/v1/environments", "get")).toEqual(expect.arrayContaining(["502", "503", "504"]));
     expect(statusesOf("/v1/environments/register", "post")).not.toContain("502");
+  });
+
+  test("says that approvals require a scope of their own, and that tool returns are refused", () => {
+    const { description } = document.paths[endpoints.sendMessage.path]?.["post"] ?? {};
+    expect(description).toContain("requires the scope `approve`");
+    expect(description).toContain("`approvals_unsupported`");
   });
 
   test("names no path beyond the table", () => {

@@ -2,7 +2,7 @@ export { createFakeUpstream, type FakeUpstream, type SeenRequest } from "./creat
 export { createFrameLog, type Frame, type FrameLog } from "./create-frame-log.ts";
 export { createRelay, type Relay } from "./create-relay.ts";
 export { createSlowRelay, type SlowRelay } from "./create-slow-relay.ts";
-export { createVirtualClock, type VirtualClock } from "./create-virtual-clock.ts";
+export { createVirtualClock, type VirtualClock } from "./virtual-clock.ts";
 export {
   acknowledgeAsStarted,
   connectScriptedDevice,

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { bufferLines } from "./buffer-lines.ts";
+import { bufferLines } from "./log.ts";
 
 test("lines of one turn leave in one write, in order, and those of the next in another", () => {
   const written: string[] = [];

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { createConsoleTelemetry, type LogEvent } from "./console-telemetry.ts";
+import { createConsoleTelemetry, type LogEvent } from "./log.ts";
 
 const now = Date.UTC(2027, 0, 15, 8, 30, 5);
 const request: LogEvent = {

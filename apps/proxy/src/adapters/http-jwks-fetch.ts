@@ -1,5 +1,5 @@
 import type { JwksFetch } from "../ports.ts";
-import { readStream } from "./web/read-stream.ts";
+import { readStream } from "../lib/read-stream.ts";
 
 /** Largest key set that is read, in bytes, after decompression. */
 const maxBytes = 262_144;

@@ -3,9 +3,9 @@ import { createServer, type IncomingMessage, type RequestListener, type Server }
 import type { AddressInfo } from "node:net";
 import { gzipSync } from "node:zlib";
 import { afterEach, expect, test } from "vitest";
-import type { UpstreamFailure, UpstreamRequest } from "../ports.ts";
+import type { UpstreamRequest } from "../ports.ts";
 import { createHttpUpstreamFetch } from "./http-upstream-fetch.ts";
-import { isSurelyUnsent } from "./is-surely-unsent.ts";
+import { failedBeforeSend } from "./failed-before-send.ts";
 
 const servers: Server[] = [];
 
@@ -48,7 +48,7 @@ function request(overrides: Partial<UpstreamRequest> = {}): UpstreamRequest {
 
 function call(origin: string, overrides: Partial<UpstreamRequest> = {}, signal = new AbortController().signal) {
   const baseUrl = { origin, basePath: "/base" };
-  const options = { baseUrl, maxResponseBytes: 1_000, fetch: globalThis.fetch, isSurelyUnsent };
+  const options = { baseUrl, maxResponseBytes: 1_000, fetch: globalThis.fetch, failedBeforeSend };
   return createHttpUpstreamFetch(options)(request(overrides), signal);
 }
 
@@ -72,6 +72,16 @@ test("a request arrives as it was built, and its answer comes back whole", async
   expect(text).toBe('{"b":"☂"}');
   expect(response).toMatchObject({ status: 201, headers: { "content-type": "application/json" } });
   expect("body" in response && new TextDecoder().decode(response.body as Uint8Array)).toBe('{"a":"é"}');
+});
+
+test("a POST carries its length, and is sent once although its status 421 invites a repeat on another connection", async () => {
+  const lengths: (string | undefined)[] = [];
+  const origin = await serve((incoming, outgoing) => {
+    lengths.push(incoming.headers["content-length"]);
+    incoming.resume().on("end", () => outgoing.writeHead(421).end());
+  });
+  expect(await call(origin, { method: "POST", body: new Uint8Array(70_000) })).toMatchObject({ status: 421 });
+  expect(lengths).toEqual(["70000"]);
 });
 
 test("a redirect is handed back, not followed", async () => {
@@ -127,7 +137,8 @@ test("a connection that nobody accepts has sent nothing", async () => {
   const origin = await serve(() => undefined);
   const [server] = servers.splice(0);
   await new Promise((resolve) => server?.close(resolve));
-  expect(((await call(origin)) as UpstreamFailure).reason).toBe("unreachable");
+  expect(await call(origin)).toMatchObject({ reason: "unreachable" });
+  expect(await call(origin, { method: "POST", body: new Uint8Array([1]) })).toMatchObject({ reason: "unreachable" });
 });
 
 test("a connection that is dropped without an answer, or within one, may have been acted upon", async () => {

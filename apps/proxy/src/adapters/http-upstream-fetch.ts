@@ -1,20 +1,23 @@
 import type { PlainHeaders } from "@letta-environments/schema";
 import type { UpstreamFetch } from "../ports.ts";
 import { type UpstreamBaseUrl, upstreamUrl } from "../upstream/upstream-base-url.ts";
-import { readStream } from "./web/read-stream.ts";
+import { readStream } from "../lib/read-stream.ts";
 
-/** What the adapter is told. */
+/** Settings of the adapter. */
 export interface HttpUpstreamOptions {
   readonly baseUrl: UpstreamBaseUrl;
-  /** Largest answer that is read, in bytes, after decompression. */
+  /** Maximum size of a response body, in bytes, after decompression. */
   readonly maxResponseBytes: number;
   /** The runtime's `fetch`. */
   readonly fetch: typeof globalThis.fetch;
-  /** Whether a failure of that `fetch` tells that nothing of the request left. */
-  readonly isSurelyUnsent: (cause: unknown) => boolean;
+  /** Whether that `fetch` failed before it sent anything. */
+  readonly failedBeforeSend: (cause: unknown) => boolean;
 }
 
-/** Calls a server elsewhere with the web's `fetch`, the same on every runtime. */
+/** Members of a `RequestInit` that go together. `duplex` must be `half` for a stream (Fetch standard section 5.4). */
+type OneShotBody = Required<Pick<RequestInit, "headers" | "body">> & { readonly duplex: "half" };
+
+/** Creates an {@link UpstreamFetch} that calls a remote server with the runtime's `fetch`. It sends every request at most once. */
 export function createHttpUpstreamFetch(options: HttpUpstreamOptions): UpstreamFetch {
   return async (request, signal) => {
     const url = upstreamUrl(options.baseUrl, request.path, request.query);
@@ -22,13 +25,12 @@ export function createHttpUpstreamFetch(options: HttpUpstreamOptions): UpstreamF
     try {
       response = await options.fetch(url, {
         method: request.method,
-        headers: request.headers,
-        body: request.body === null ? null : Uint8Array.from(request.body),
         redirect: "manual",
+        ...(request.body === null ? { headers: request.headers } : oneShotBody(request.headers, request.body)),
         signal,
       });
     } catch (cause) {
-      return { reason: options.isSurelyUnsent(cause) ? "unreachable" : "broken", cause };
+      return { reason: options.failedBeforeSend(cause) ? "unreachable" : "broken", cause };
     }
     try {
       const body = await readStream(response.body, options.maxResponseBytes);
@@ -40,7 +42,22 @@ export function createHttpUpstreamFetch(options: HttpUpstreamOptions): UpstreamF
   };
 }
 
-/** Some runtimes hide a redirect that is not followed behind status 0. */
+/**
+ * A body that can be read once, so that no `fetch` can repeat the request: Deno repeats a POST when a reused connection breaks, and the Fetch
+ * standard repeats one after a 421, both only if they still have the body. With the length as a header, Node.js, Bun and workerd send
+ * `Content-Length`; Deno ignores it and sends the body chunked, which every HTTP/1.1 server must accept (RFC 9112 section 7.1).
+ */
+function oneShotBody(headers: PlainHeaders, bytes: Uint8Array): OneShotBody {
+  const body = new ReadableStream<Uint8Array>({
+    start(controller) {
+      controller.enqueue(bytes);
+      controller.close();
+    },
+  });
+  return { headers: { ...headers, "content-length": String(bytes.byteLength) }, body, duplex: "half" };
+}
+
+/** Some runtimes report a redirect that is not followed as status 0. */
 function statusOf(response: Response): number {
   return response.type === "opaqueredirect" ? 302 : response.status;
 }

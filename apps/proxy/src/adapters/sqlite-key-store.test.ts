@@ -52,7 +52,11 @@ test("keys are there when the file is opened again", async () => {
 test("a clock that is set back does not blind a process to another one's changes", async () => {
   const path = newFile();
   const times = [1_000_000, 1_000_000, 10, 70];
-  const store = createSqliteKeyStore(open(path), { now: () => times.shift() ?? 140, setTimer: () => () => undefined });
+  const store = createSqliteKeyStore(open(path), {
+    now: () => times.shift() ?? 140,
+    monotonic: () => 0,
+    setTimer: () => () => undefined,
+  });
   const before = store.generation();
   await issueTestKey(createSqliteKeyStore(open(path), createVirtualClock()), createVirtualClock());
   expect(store.generation()).not.toBe(before);

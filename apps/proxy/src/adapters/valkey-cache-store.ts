@@ -1,7 +1,7 @@
 import type { CacheStore, StoredResponse } from "@letta-environments/http-cache";
 import { encodeKey } from "@letta-environments/http-cache";
 import type { Clock, Sha256, ValkeyConnection, ValkeyReply } from "@letta-environments/platform";
-import { createBreaker } from "../rate-limit/create-breaker.ts";
+import { createBreaker } from "../rate-limit/limiter.ts";
 import { deleteGroupScript, putScript } from "./valkey-cache-script.ts";
 
 /** Variants of one resource; one more forgets the others. */

@@ -6,12 +6,12 @@ import {
   type MatchRoute,
 } from "@letta-environments/schema";
 import * as v from "valibot";
-import { oneOf } from "../one-of.ts";
+import { oneOf } from "../lib/strict-schemas.ts";
 import type { KeyState } from "../keys/change-key.ts";
-import { exactObject } from "../keys/exact-object.ts";
+import { exactObject } from "../lib/strict-schemas.ts";
 import { KeyPatchSchema, RequestedKeySchema, RotationSchema } from "../keys/key-schemas.ts";
 import { CachePurgeSchema } from "./purge-cache.ts";
-import type { InputRules } from "../validate-request.ts";
+import type { InputRules } from "../http/validate-request.ts";
 
 /** Names of the operations that administer keys. */
 export type AdminOperation =
@@ -39,7 +39,7 @@ export interface ListKeysQuery {
   readonly state?: KeyState;
 }
 
-const keyStates: readonly KeyState[] = ["active", "disabled", "expired", "revoked"];
+const keyStates: readonly KeyState[] = ["active", "disabled", "expired", "revoked", "unsupported"];
 
 const ListKeysQuerySchema: v.GenericSchema<unknown, ListKeysQuery> = exactObject(
   {

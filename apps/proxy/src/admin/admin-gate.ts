@@ -1,13 +1,13 @@
 /** Who may administer keys, and through which door. */
 import { type PlainResponse, type Principal, problemResponse } from "@letta-environments/schema";
-import type { AuthenticateRequest } from "../auth/authenticate-request.ts";
+import type { AuthenticateRequest } from "../limits/authentication.ts";
 import { readBearerToken } from "../auth/bearer-token.ts";
-import { createIsOperatorToken } from "../auth/is-operator-token.ts";
-import { insufficientScope } from "../auth/key-refusals.ts";
-import type { GatewayRequest } from "../gateway-request.ts";
-import type { ProxyPorts } from "../ports.ts";
-import type { ProxyConfig } from "../proxy-config.ts";
-import type { LimitedRequest } from "../rate-limit/request-limits.ts";
+import { createIsOperatorToken } from "../auth/bearer-token.ts";
+import { insufficientScope } from "../auth/authentication.ts";
+import type { GatewayRequest } from "../http/gateway-request.ts";
+import type { GatewayPorts } from "../ports.ts";
+import type { AdminListenerConfig } from "./settings.ts";
+import type { LimitedRequest } from "../limits/response.ts";
 import { type AuthorityVerdict, readKeyAuthority } from "./read-key-authority.ts";
 
 /** Somebody who may ask, so far as is known before the body is read. */
@@ -33,12 +33,18 @@ export interface AdminGate {
   admit(request: GatewayRequest): Promise<AdminAdmission>;
 }
 
-type GatePorts = Pick<ProxyPorts, "clock" | "digests" | "keyStore" | "pepper">;
+type GatePorts = Pick<GatewayPorts, "clock" | "digests" | "keyStore" | "pepper">;
 
 /** The doors that are open; `null` for one that is not. */
 export interface AdminGates {
   readonly main: AdminGate | null;
   readonly listener: AdminGate | null;
+}
+
+/** Where keys are administered. */
+export interface AdminConfig {
+  readonly adminListener?: AdminListenerConfig | null;
+  readonly operatorToken?: string | null;
 }
 
 /** How the doors tell who asks. */
@@ -53,7 +59,7 @@ export interface GateAuthentication {
 export function createAdminGates(
   ports: GatePorts,
   { authenticate, authenticateKey }: GateAuthentication,
-  { adminListener = null, operatorToken = null }: Pick<ProxyConfig, "adminListener" | "operatorToken">,
+  { adminListener = null, operatorToken = null }: AdminConfig,
 ): AdminGates {
   if (adminListener !== null) {
     const gate = withOperator(ports, createKeyGate(ports, authenticateKey), adminListener.token);

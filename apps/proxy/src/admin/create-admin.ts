@@ -3,12 +3,14 @@ import { jsonResponse, type PlainHeaders, type PlainResponse, problemResponse } 
 import { AuditUnavailableError } from "../audit/audit-unavailable-error.ts";
 import { type KeyPatch, patchKey } from "../keys/change-key.ts";
 import { createKey, type KeyMint, mintSecret } from "../keys/create-key.ts";
-import type { KeyRecord } from "../keys/key-record.ts";
 import type { RequestedKey, Rotation } from "../keys/key-schemas.ts";
 import { KeyRecordDamagedError } from "../keys/key-record-damaged-error.ts";
 import { KeyStoreUnavailableError } from "../keys/key-store-unavailable-error.ts";
 import { showKey } from "../keys/show-key.ts";
-import type { AdminPorts, ProxyPorts } from "../ports.ts";
+import type { EnvironmentCache } from "../cache/environment-cache.ts";
+import type { KeyRecord } from "../keys/key-record.ts";
+import type { SettingProblem } from "../lib/setting-problem.ts";
+import type { GatewayPorts, KeyStoreFor, RandomBytes } from "../ports.ts";
 import { actorOf, type AdminAuthority, mayKnowKey, tenantOf } from "./admin-authority.ts";
 import { type AdminEndpoint, keysPath, type ListKeysQuery } from "./admin-endpoints.ts";
 import {
@@ -38,8 +40,12 @@ export interface AdminRequest {
 export type Administer = (request: AdminRequest, authority: AdminAuthority) => Promise<PlainResponse>;
 
 /** What the administration needs from outside. */
-export type AdministerPorts = Pick<ProxyPorts, "clock" | "digests" | "environmentCache" | "keyStore" | "pepper"> &
-  AdminPorts;
+export interface AdministerPorts extends Pick<GatewayPorts, "clock" | "digests" | "keyStore" | "pepper"> {
+  readonly randomBytes: RandomBytes;
+  readonly keyStoreFor: KeyStoreFor;
+  readonly environmentCache: EnvironmentCache | null;
+  readonly findCredentialConflicts?: ((record: KeyRecord) => Promise<readonly SettingProblem[]>) | undefined;
+}
 
 /** Ends a change inside of the store's atomic step, so that nothing is written. */
 class RefusedChange extends Error {
@@ -61,7 +67,7 @@ const changeUnknown = problemResponse("key_store_unavailable", {
 
 /** Creates an {@link Administer}. Every change goes through the store of its actor. */
 export function createAdminister(ports: AdministerPorts): Administer {
-  const { clock, digests, findNewSharing, keyStore, keyStoreFor, pepper, randomBytes } = ports;
+  const { clock, digests, findCredentialConflicts, keyStore, keyStoreFor, pepper, randomBytes } = ports;
   const mint: KeyMint = { digests, pepper, randomBytes };
 
   async function answer(
@@ -105,7 +111,7 @@ export function createAdminister(ports: AdministerPorts): Administer {
 
   /** With keys of tenants that share an upstream credential the next start would fail. Whose it is only the operator is told. */
   async function sharingRefusal(authority: AdminAuthority, record: KeyRecord): Promise<PlainResponse | null> {
-    const problems = (await findNewSharing?.(record)) ?? [];
+    const problems = (await findCredentialConflicts?.(record)) ?? [];
     if (problems.length === 0) return null;
     if (authority.kind === "key") return problemResponse("tenant_not_configured");
     const issues = problems.map(({ setting, rule }) => ({ member: "tenant", rule: `${setting} ${rule}` }));

@@ -1,5 +1,5 @@
 import { type PlainResponse, problemResponse } from "@letta-environments/schema";
-import type { GatewayRequest } from "../gateway-request.ts";
+import type { GatewayRequest } from "../http/gateway-request.ts";
 
 const hostPattern = /^(?:([A-Za-z0-9.-]+)|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?$/;
 const ipv4Pattern = /^[0-9]{1,3}(?:\.[0-9]{1,3}){3}$/;

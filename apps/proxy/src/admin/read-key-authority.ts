@@ -1,9 +1,9 @@
 import type { PlainResponse } from "@letta-environments/schema";
 import { readBearerToken } from "../auth/bearer-token.ts";
-import { parseKeyId } from "../auth/key-format.ts";
-import { insufficientScope, invalidKey } from "../auth/key-refusals.ts";
-import { verifyKey } from "../auth/verify-key.ts";
-import type { ProxyPorts } from "../ports.ts";
+import { parseKeyId } from "../keys/key-format.ts";
+import { insufficientScope, invalidKey } from "../auth/authentication.ts";
+import { verifyKey } from "../auth/gateway-key.ts";
+import type { GatewayPorts } from "../ports.ts";
 import type { AdminAuthority } from "./admin-authority.ts";
 
 /** An authority, or the answer to whoever has none. */
@@ -17,14 +17,14 @@ export type AuthorityVerdict =
  */
 export async function readKeyAuthority(
   authorization: string | null,
-  { clock, digests, keyStore, pepper }: Pick<ProxyPorts, "clock" | "digests" | "keyStore" | "pepper">,
+  { clock, digests, keyStore, pepper }: Pick<GatewayPorts, "clock" | "digests" | "keyStore" | "pepper">,
 ): Promise<AuthorityVerdict> {
   const credentials = readBearerToken(authorization);
   const token = credentials.kind === "token" ? credentials.token : "";
   const id = parseKeyId(token);
   const record = id === null ? null : await keyStore.find(id);
   const verified = record === null ? null : verifyKey(token, record, pepper, digests);
-  if (record === null || verified === null) return { kind: "refused", response: invalidKey() };
+  if (record === null || verified?.kind !== "valid") return { kind: "refused", response: invalidKey() };
   const { expiresAt, isOnWayOut } = verified;
   if (expiresAt !== null && clock.now() >= expiresAt) return { kind: "refused", response: invalidKey() };
   if (!record.scopes.includes("admin")) return { kind: "refused", response: insufficientScope("admin") };

@@ -6,7 +6,7 @@ import {
   type SendMessageBody,
 } from "@letta-environments/schema";
 import { parseJsonObject } from "../upstream/parse-json-object.ts";
-import type { ProxyPorts } from "../ports.ts";
+import type { FindDeviceId, GatewayPorts } from "../ports.ts";
 import type { SendFacts } from "./audit-entry.ts";
 import type { AuditLog } from "./audit-log.ts";
 
@@ -38,7 +38,7 @@ export interface AuditSends {
 
 /** Begins to follow a send. Its device is found now where the environment server is embedded. */
 export async function beginSend(
-  { findDeviceId, randomId }: Pick<ProxyPorts, "findDeviceId" | "randomId">,
+  { findDeviceId, randomId }: Pick<GatewayPorts, "randomId"> & { readonly findDeviceId?: FindDeviceId },
   requestId: string,
   principal: Principal,
   isCallerKnown: boolean,

@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { parseJson } from "../parse-json.ts";
+import { parseJson } from "../lib/json.ts";
 import type { EarlierEnds } from "./verify-audit.ts";
 
 const ReportSchema = v.object({

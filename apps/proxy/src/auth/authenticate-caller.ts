@@ -1,18 +1,18 @@
+import { keyPrefix } from "../keys/key-format.ts";
+import type { GatewayPorts, JwksFetch } from "../ports.ts";
+import type { AdmitsTenant, TenantSettings } from "../tenants/settings.ts";
+import { invalidKey } from "./authentication.ts";
+import { createIsOperatorToken, readBearerToken } from "./bearer-token.ts";
+import { type Authentication, createAuthenticate } from "./gateway-key.ts";
+import type { JwtSettings } from "./jwt-settings.ts";
+import { type AuthenticateToken, createAuthenticateToken } from "./jwt.ts";
+import { createPassThrough } from "./pass-through.ts";
+import { createTenantGate } from "./tenant-guard.ts";
+
 /**
  * Sends a credential to whoever can judge it: a gateway key by its prefix, a signed token by its shape, and, where callers may
  * bring their own, anything else to the upstream. What begins like a gateway key never leaves the gateway.
  */
-import type { ProxyPorts } from "../ports.ts";
-import type { ProxyConfig } from "../proxy-config.ts";
-import { type Authentication, createAuthenticate } from "./authenticate.ts";
-import { readBearerToken } from "./bearer-token.ts";
-import { createIsOperatorToken } from "./is-operator-token.ts";
-import { type AuthenticateToken, createAuthenticateToken } from "./jwt/authenticate-token.ts";
-import { keyPrefix } from "./key-format.ts";
-import { invalidKey } from "./key-refusals.ts";
-import { looksLikeToken } from "./looks-like-token.ts";
-import { createPassThrough } from "./pass-through.ts";
-import { createTenantGate } from "./tenant-gate.ts";
 
 /** Who calls, and the upstream key that they brought along, if any. */
 export type CallerAuthentication = Authentication & { readonly ownCredential?: string };
@@ -29,15 +29,37 @@ export interface AuthenticateCaller {
   confirm(ownCredential: string): void;
 }
 
+/** The ports that authenticate callers. */
+export interface CallerPorts extends Pick<
+  GatewayPorts,
+  "clock" | "digests" | "keyStore" | "noteKeyUse" | "pepper" | "telemetry"
+> {
+  readonly fetchJwks?: JwksFetch;
+  readonly tokenAuthenticatorFor?: ((settings: JwtSettings) => AuthenticateToken) | undefined;
+}
+
+/** Which authentication methods are open. */
+export interface CallerConfig {
+  /** Accepted JWTs; `null`: none. */
+  readonly jwt: JwtSettings | null;
+  /** Whether callers may send their own upstream key. */
+  readonly passThrough: boolean;
+  readonly tenants: ReadonlyMap<string, TenantSettings>;
+  /** Whether a tenant may call the upstream; absent where every tenant may. */
+  readonly admitsTenant?: AdmitsTenant | undefined;
+  /** The operator's token, which must never be forwarded as a caller's own key; `null`: there is none. */
+  readonly operatorToken: string | null;
+}
+
 /** Creates an {@link AuthenticateCaller} from the ways in that the configuration opens. */
-export function createAuthenticateCaller(ports: ProxyPorts, config: ProxyConfig): AuthenticateCaller {
+export function createAuthenticateCaller(ports: CallerPorts, config: CallerConfig): AuthenticateCaller {
   const gate = createTenantGate(config);
   const authenticateKey = createAuthenticate(ports);
-  const authenticateToken = createTokenWay(ports, config);
-  const passThrough = config.passThrough === true && config.upstream.kind === "http" ? createPassThrough(ports) : null;
+  const authenticateToken = createTokenAuthenticator(ports, config);
+  const passThrough = config.passThrough ? createPassThrough(ports) : null;
 
   // Sent to the wrong port by mistake, it must not leave the gateway as somebody's own key.
-  const operatorToken = config.adminListener?.token ?? config.operatorToken ?? null;
+  const { operatorToken } = config;
   const isOperatorToken =
     passThrough === null || operatorToken === null ? null : createIsOperatorToken(ports, operatorToken);
 
@@ -72,10 +94,16 @@ export function createAuthenticateCaller(ports: ProxyPorts, config: ProxyConfig)
   };
 }
 
-function createTokenWay(ports: ProxyPorts, config: ProxyConfig): AuthenticateToken | null {
-  const { jwt } = config;
-  if (jwt === undefined || jwt === null) return null;
-  if (ports.tokenWayFor !== undefined) return ports.tokenWayFor(jwt);
+function createTokenAuthenticator(ports: CallerPorts, { jwt }: CallerConfig): AuthenticateToken | null {
+  if (jwt === null) return null;
+  if (ports.tokenAuthenticatorFor !== undefined) return ports.tokenAuthenticatorFor(jwt);
   if (ports.fetchJwks === undefined) throw new TypeError("tokens need the port fetchJwks");
   return createAuthenticateToken({ ...ports, fetchJwks: ports.fetchJwks }, jwt);
+}
+
+const tokenPattern = /^eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*$/;
+
+/** Whether a credential has the shape of a signed token (RFC 7515 section 7.1): a JSON header and two more parts. */
+export function looksLikeToken(credential: string): boolean {
+  return tokenPattern.test(credential);
 }

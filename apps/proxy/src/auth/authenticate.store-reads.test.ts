@@ -4,8 +4,8 @@ import { openSqlite, systemClock } from "@letta-environments/platform/node";
 import { expect, test } from "vitest";
 import { issueTestKey, testDigests, testPepper } from "../../test/support/test-proxy.ts";
 import { createSqliteKeyStore } from "../adapters/sqlite-key-store.ts";
-import { createAuthenticate } from "./authenticate.ts";
-import { generateKey, generateKeyId, keyLength } from "./key-format.ts";
+import { createAuthenticate } from "./gateway-key.ts";
+import { generateKey, generateKeyId, keyLength } from "../keys/key-format.ts";
 
 /** A database that notes every statement which reads keys, whatever the store above it does. */
 function countingDatabase(): { readonly database: SqliteDatabase; readonly reads: string[] } {
@@ -37,7 +37,13 @@ function countingDatabase(): { readonly database: SqliteDatabase; readonly reads
 async function setUp() {
   const { database, reads } = countingDatabase();
   const keyStore = createSqliteKeyStore(database, systemClock);
-  const authenticate = createAuthenticate({ clock: systemClock, digests: testDigests, keyStore, pepper: testPepper });
+  const authenticate = createAuthenticate({
+    clock: systemClock,
+    digests: testDigests,
+    keyStore,
+    pepper: testPepper,
+    telemetry: () => undefined,
+  });
   const { key } = await issueTestKey(keyStore, systemClock);
   reads.length = 0;
   return { authenticate, key, reads };

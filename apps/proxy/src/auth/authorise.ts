@@ -7,7 +7,7 @@ import {
   problemResponse,
   type SendMessageBody,
 } from "@letta-environments/schema";
-import { insufficientScope } from "./key-refusals.ts";
+import { insufficientScope } from "./authentication.ts";
 
 /**
  * Whether a key may use an endpoint at all: its scope, and the device named in the path where its id alone decides. A device

@@ -1,6 +1,6 @@
 import type { Principal } from "@letta-environments/schema";
-import type { ProxyPorts } from "../ports.ts";
-import { type BoundedMap, createBoundedMap } from "./bounded-map.ts";
+import type { GatewayPorts } from "../ports.ts";
+import { type BoundedMap, createBoundedMap } from "../lib/bounded-map.ts";
 
 /** How the tenants of callers with their own upstream keys begin. No other tenant may. */
 export const passThroughTenantPrefix = "passthrough:";
@@ -22,7 +22,7 @@ export interface PassThrough {
  * Creates a {@link PassThrough}. The principal is told by a digest under the pepper: two keys never share a tenant, and
  * neither logs nor ids help to guess a key.
  */
-export function createPassThrough({ digests, pepper }: Pick<ProxyPorts, "digests" | "pepper">): PassThrough {
+export function createPassThrough({ digests, pepper }: Pick<GatewayPorts, "digests" | "pepper">): PassThrough {
   const known: BoundedMap<KnownCaller> = createBoundedMap(maxPrincipals);
   return {
     principalOf(key) {

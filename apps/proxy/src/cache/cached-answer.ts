@@ -1,7 +1,7 @@
 import type { AskedAnswer, GivenAnswer } from "@letta-environments/http-cache";
 import type { Sha256 } from "@letta-environments/platform";
 import type { PlainHeaders, PlainResponse } from "@letta-environments/schema";
-import { revalidated } from "../finish-response.ts";
+import { revalidated } from "../http/response.ts";
 import { parseJsonObject } from "../upstream/parse-json-object.ts";
 import type { CacheWindows } from "./cache-plan.ts";
 import { weakEntityTag } from "./weak-entity-tag.ts";

@@ -10,9 +10,9 @@ import {
 } from "@letta-environments/http-cache";
 import type { Clock, Sha256 } from "@letta-environments/platform";
 import type { KnownEndpoint, PlainResponse, Principal } from "@letta-environments/schema";
-import { createBoundedMap } from "../auth/bounded-map.ts";
-import { callerGone } from "../caller-gone.ts";
-import type { GatewayRequest } from "../gateway-request.ts";
+import { createBoundedMap } from "../lib/bounded-map.ts";
+import { callerGone } from "../http/gateway-request.ts";
+import type { GatewayRequest } from "../http/gateway-request.ts";
 import { createAuthorisationView } from "./authorisation-view.ts";
 import { cachePlan } from "./cache-plan.ts";
 import { notModified, toAskedAnswer, toPlainResponse } from "./cached-answer.ts";

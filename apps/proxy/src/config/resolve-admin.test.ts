@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { resolveSettings } from "./resolve-settings.ts";
+import { resolveSettings } from "./resolve.ts";
 
 const token = "0123456789abcdef0123456789abcdef";
 

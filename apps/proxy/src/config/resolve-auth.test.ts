@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { resolveSettings } from "./resolve-settings.ts";
+import { resolveSettings } from "./resolve.ts";
 import type { Settings } from "./settings.ts";
 
 const jwt = {

@@ -1,10 +1,8 @@
-import { groupAddress } from "../rate-limit/client-address.ts";
-import { judgeRateLimitPolicy, type RateLimitPolicy } from "../rate-limit/rate-limit-policy.ts";
-import type { RateLimitRule } from "../rate-limit/rate-limit-rule.ts";
-import { defaultRateLimits } from "./default-rate-limits.ts";
-import { type LimitedRoute, limitedRoutes, type RateLimitPolicyFile, type RateLimitsFile } from "./rate-limit-file.ts";
-import type { RateLimitSettings, RoutedRateLimit } from "./rate-limit-settings.ts";
-import type { SettingProblem } from "./settings.ts";
+import type { SettingProblem } from "../lib/setting-problem.ts";
+import { groupAddress } from "../limits/client-address.ts";
+import { type LimitedRoute, limitedRoutes, type RateLimitSettings, type RoutedRateLimit } from "../limits/settings.ts";
+import { judgeRateLimitPolicy, type RateLimitPolicy, type RateLimitRule } from "../rate-limit/policy.ts";
+import type { RateLimitPolicyFile, RateLimitsFile } from "./file.ts";
 
 /** Resolves `rateLimits`: defaults, and the rules that no single member can tell. */
 export function resolveRateLimits(
@@ -99,3 +97,39 @@ function judgeUse(file: RateLimitPolicyFile, { rule, routes }: RoutedRateLimit):
     ? null
     : `of ${concurrent} cannot hold openDeviceSocket or failedAuthentication`;
 }
+
+/**
+ * The limits without any configuration: a person and a script of theirs never meet them, a loop does within a second. A fleet whose devices
+ * share one key may come back at once after a restart of the gateway.
+ */
+export const defaultRateLimits: Readonly<Record<string, RateLimitPolicyFile>> = {
+  "gateway-requests": {
+    per: ["key"],
+    limit: 6_000,
+    windowMs: 60_000,
+    burst: 1_000,
+    routes: ["listEnvironments", "retrieveEnvironment", "sendMessage", "administerKeys"],
+  },
+  "gateway-sends": { per: ["key", "device"], limit: 600, windowMs: 60_000, burst: 300, routes: ["sendMessage"] },
+  "gateway-running-sends": {
+    per: ["key"],
+    unit: "concurrent-requests",
+    limit: 100,
+    windowMs: 60_000,
+    routes: ["sendMessage"],
+  },
+  "gateway-devices": {
+    per: ["key"],
+    limit: 2_400,
+    windowMs: 60_000,
+    burst: 2_400,
+    routes: ["registerEnvironment", "openDeviceSocket"],
+  },
+  "gateway-failed-authentication": {
+    per: ["address"],
+    limit: 60,
+    windowMs: 60_000,
+    burst: 60,
+    routes: ["failedAuthentication"],
+  },
+};

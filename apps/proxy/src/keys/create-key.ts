@@ -1,5 +1,5 @@
 import type { EnvironmentMode, Scope } from "@letta-environments/schema";
-import { generateKey, generateKeyId } from "../auth/key-format.ts";
+import { generateKey, generateKeyId } from "./key-format.ts";
 import type { Digests, Pepper, RandomBytes } from "../ports.ts";
 import type { KeyRateLimits } from "./key-rate-limit.ts";
 import { type KeyRecord, type KeySecret, unrestricted } from "./key-record.ts";

@@ -1,4 +1,4 @@
-import { judgeRateLimitPolicy } from "../rate-limit/rate-limit-policy.ts";
+import { judgeRateLimitPolicy } from "../rate-limit/policy.ts";
 import { parseDuration } from "./parse-duration.ts";
 
 /**

@@ -1,11 +1,11 @@
 /** The rules for what stands in a key, wherever it is asked for: on the command line or over HTTP. */
 import { ceilingModes, type EnvironmentMode, IdentifierSchema, type Scope, scopes } from "@letta-environments/schema";
 import * as v from "valibot";
-import { oneOf } from "../one-of.ts";
-import { isTenantName, tenantRule } from "../config/resolve-jwt.ts";
+import { oneOf } from "../lib/strict-schemas.ts";
+import { isTenantName, tenantRule } from "../config/resolve-auth.ts";
 import type { KeyPatch } from "./change-key.ts";
 import type { KeyRequest } from "./create-key.ts";
-import { exactObject } from "./exact-object.ts";
+import { exactObject } from "../lib/strict-schemas.ts";
 import { measureRule, parseMeasure } from "./key-rate-limit.ts";
 import { maxDurationMs } from "./parse-duration.ts";
 

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { createMemoryKeyStore } from "../adapters/memory-key-store.ts";
-import type { ProxyEvent } from "../telemetry-events.ts";
+import type { ProxyEvent } from "../telemetry.ts";
 import { KeyStoreUnavailableError } from "./key-store-unavailable-error.ts";
 import { reportOutages } from "./report-outages.ts";
 

@@ -1,4 +1,5 @@
-import type { KeyStore, Telemetry } from "../ports.ts";
+import type { KeyStore } from "../ports.ts";
+import type { Telemetry } from "../telemetry.ts";
 import { innermostReason } from "./innermost-reason.ts";
 import { KeyStoreUnavailableError } from "./key-store-unavailable-error.ts";
 

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { testPolicy } from "../../test/support/test-demand.ts";
-import { judgeRateLimitPolicy } from "./rate-limit-policy.ts";
+import { judgeRateLimitPolicy } from "./policy.ts";
 
 test.each([
   [{}, null],

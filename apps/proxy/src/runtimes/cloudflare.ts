@@ -1,16 +1,16 @@
 /** `letta-proxy` on Cloudflare Workers. Everything is composed with the first request: before it there is neither a clock nor randomness. */
 import { randomId } from "@letta-environments/platform/cloudflare";
-import { createWebHandler } from "../adapters/web/create-web-handler.ts";
-import { composeWorker } from "./cloudflare/compose-worker.ts";
+import { createWebHandler } from "../host/web/handler.ts";
+import { composeWorker } from "./cloudflare/compose.ts";
 import { log } from "./cloudflare/log.ts";
-import { notConfigured } from "./cloudflare/not-configured.ts";
-import { resolveWorkerSettings } from "./cloudflare/resolve-worker-settings.ts";
-import type { WorkerBindings } from "./cloudflare/worker-bindings.ts";
+import { notConfigured } from "./cloudflare/log.ts";
+import { resolveWorkerSettings } from "./cloudflare/settings.ts";
+import type { WorkerBindings } from "./cloudflare/settings.ts";
 
 export { AuditObject } from "../adapters/cloudflare/audit-object.ts";
 export { FlightObject } from "../adapters/cloudflare/flight-object.ts";
 export { KeyObject } from "../adapters/cloudflare/key-object.ts";
-export { RateLimitObject } from "../adapters/cloudflare/rate-limit-object.ts";
+export { RateLimitObject } from "../adapters/cloudflare/rate-limit-store.ts";
 
 /** A request as the platform gives it. */
 type WorkerRequest = Request & { readonly cf?: { readonly colo?: string } };

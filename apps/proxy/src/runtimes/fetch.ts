@@ -1,15 +1,15 @@
 /** The gateway as a function from the web's `Request` to its `Response`, for hosts that take one. It imports nothing at once but code. */
 import process from "node:process";
 import { randomId, systemClock } from "@letta-environments/platform/node";
-import { createConsoleTelemetry } from "../adapters/console-telemetry.ts";
-import { failureResponse } from "../failure-response.ts";
-import { finishResponse } from "../finish-response.ts";
-import { toResponse } from "../hono/to-response.ts";
-import { answerLiveness } from "./fetch/answer-liveness.ts";
-import { type FetchContext, openFetchApp } from "./fetch/open-fetch-app.ts";
-import { type FetchSettingSources, resolveFetchSettings } from "./fetch/resolve-fetch-settings.ts";
+import { createConsoleTelemetry } from "../adapters/log.ts";
+import { failureResponse } from "../http/response.ts";
+import { finishResponse } from "../http/response.ts";
+import { toResponse } from "../host/hono-app.ts";
+import { answerLiveness } from "./fetch/compose.ts";
+import { type FetchContext, openFetchApp } from "./fetch/compose.ts";
+import { type FetchSettingSources, resolveFetchSettings } from "./fetch/compose.ts";
 
-export type { FetchContext } from "./fetch/open-fetch-app.ts";
+export type { FetchContext } from "./fetch/compose.ts";
 
 /** Answers a request; it never rejects. */
 export type FetchHandler = (request: Request, context?: FetchContext) => Promise<Response>;

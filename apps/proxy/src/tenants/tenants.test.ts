@@ -7,10 +7,10 @@ import { fakeRequest } from "../../test/support/fake-request.ts";
 import { environmentRow } from "../../test/support/environment-row.ts";
 import { bodyOf, createTestProxy, issueTestKey, problemOf } from "../../test/support/test-proxy.ts";
 import { createSqliteKeyStore } from "../adapters/sqlite-key-store.ts";
-import type { TenantSettings } from "../config/settings.ts";
+import type { TenantSettings } from "./settings.ts";
 import { revokeKey } from "../keys/change-key.ts";
-import { createTenantAdmission } from "./create-tenant-admission.ts";
-import { findSharedCredentials, type TenantCredential } from "./find-shared-credentials.ts";
+import { createTenantAdmission } from "./admission.ts";
+import { findSharedCredentials, type TenantCredential } from "./credentials.ts";
 
 function tenant(name: string, credential: string | null, deviceIds: readonly string[] | null = null): TenantCredential {
   return { tenant: name, credential, deviceIds, connectionNames: null };

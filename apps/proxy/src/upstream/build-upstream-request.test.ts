@@ -1,7 +1,7 @@
 import { endpoints, type Principal } from "@letta-environments/schema";
 import { expect, test } from "vitest";
 import { fakeRequest } from "../../test/support/fake-request.ts";
-import type { ProxyConfig } from "../proxy-config.ts";
+import type { UpstreamOptions } from "./settings.ts";
 import { buildUpstreamRequest } from "./build-upstream-request.ts";
 
 const principal: Principal = {
@@ -24,7 +24,7 @@ const parts = {
   requestId: "r1",
   credential: { value: "sk-upstream" },
 };
-const config: ProxyConfig = {
+const config: UpstreamOptions = {
   upstream: { kind: "http", credentialOf: () => "sk-upstream" },
   upstreamTimeoutMs: 1,
   userAgent: "proxy/1",

@@ -1,7 +1,7 @@
 import { buildPath, type Endpoint, type PlainHeaders, type Principal } from "@letta-environments/schema";
-import type { GatewayRequest } from "../gateway-request.ts";
+import type { GatewayRequest } from "../http/gateway-request.ts";
 import type { UpstreamCredential, UpstreamRequest } from "../ports.ts";
-import type { ProxyConfig } from "../proxy-config.ts";
+import type { UpstreamOptions } from "./settings.ts";
 
 /** What a request for the upstream is made of. */
 export interface UpstreamRequestParts {
@@ -29,7 +29,7 @@ const passedHeaders: readonly (readonly [name: string, allowed: RegExp])[] = [
 export function buildUpstreamRequest(
   request: GatewayRequest,
   parts: UpstreamRequestParts,
-  config: ProxyConfig,
+  config: UpstreamOptions,
 ): UpstreamRequest {
   return {
     method: parts.endpoint.method,
@@ -43,7 +43,7 @@ export function buildUpstreamRequest(
   };
 }
 
-function upstreamHeaders(request: GatewayRequest, parts: UpstreamRequestParts, config: ProxyConfig): PlainHeaders {
+function upstreamHeaders(request: GatewayRequest, parts: UpstreamRequestParts, config: UpstreamOptions): PlainHeaders {
   const headers: Record<string, string> = {
     accept: "application/json",
     "user-agent": config.userAgent,

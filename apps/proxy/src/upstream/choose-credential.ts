@@ -1,7 +1,7 @@
 import type { Principal } from "@letta-environments/schema";
-import type { GatewayRequest } from "../gateway-request.ts";
-import type { ProxyPorts, UpstreamCredential } from "../ports.ts";
-import type { ProxyConfig } from "../proxy-config.ts";
+import type { GatewayRequest } from "../http/gateway-request.ts";
+import type { GatewayPorts, UpstreamCredential } from "../ports.ts";
+import type { UpstreamOptions } from "./settings.ts";
 
 /** With what a request authenticates at the upstream; `undefined` for nothing. */
 export type CredentialChoice = (
@@ -16,8 +16,8 @@ export type CredentialChoice = (
  * upstream refuses a caller's own key, what is remembered of it is dropped and the refusal is reported with their address.
  */
 export function createCredentialChoice(
-  ports: Pick<ProxyPorts, "telemetry">,
-  { upstream }: Pick<ProxyConfig, "upstream">,
+  ports: Pick<GatewayPorts, "telemetry">,
+  { upstream }: Pick<UpstreamOptions, "upstream">,
   {
     onRefused,
     onAccepted,

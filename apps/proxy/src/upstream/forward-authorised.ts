@@ -8,8 +8,8 @@ import {
   type Principal,
   problemResponse,
 } from "@letta-environments/schema";
-import type { ProxyPorts, UpstreamRequest } from "../ports.ts";
-import type { ProxyConfig } from "../proxy-config.ts";
+import type { GatewayPorts, UpstreamRequest } from "../ports.ts";
+import type { UpstreamOptions } from "./settings.ts";
 import type { Forward } from "./forward.ts";
 import { listAllowed } from "./list-allowed.ts";
 import { presentListResponse, presentRowResponse } from "./present-response.ts";
@@ -20,7 +20,7 @@ import {
   type ResolveConnection,
   type ResolvedConnection,
 } from "./resolve-connection.ts";
-import type { Deadline } from "./run-with-deadline.ts";
+import type { Deadline } from "../lib/deadline.ts";
 import { readUpstreamRow } from "./upstream-row.ts";
 
 /** What the request meant, for the decisions that need more than its bytes. */
@@ -52,8 +52,8 @@ export interface ForwardAuthorised {
  */
 export function createForwardAuthorised(
   forward: Forward,
-  { clock }: Pick<ProxyPorts, "clock">,
-  config: Pick<ProxyConfig, "upstream">,
+  { clock }: Pick<GatewayPorts, "clock">,
+  config: Pick<UpstreamOptions, "upstream">,
 ): ForwardAuthorised {
   if (config.upstream.kind === "embedded") return forwardEmbedded(forward);
   const connections = createResolveConnection(clock);

@@ -1,17 +1,17 @@
 import { type Endpoint, type PlainResponse, problemResponse } from "@letta-environments/schema";
-import { callerGone } from "../caller-gone.ts";
-import type { ProxyPorts, UpstreamFailure, UpstreamRequest } from "../ports.ts";
-import type { ProxyConfig } from "../proxy-config.ts";
+import { callerGone } from "../http/gateway-request.ts";
+import type { GatewayPorts, UpstreamFetch, UpstreamFailure, UpstreamRequest } from "../ports.ts";
+import type { UpstreamOptions } from "./settings.ts";
 import { judgeResponse } from "./judge-response.ts";
-import { type Deadline, runWithDeadline } from "./run-with-deadline.ts";
+import { type Deadline, runWithDeadline } from "../lib/deadline.ts";
 
 /** Calls the upstream for an endpoint and resolves with what the caller is told. */
 export type Forward = (endpoint: Endpoint, request: UpstreamRequest, deadline: Deadline) => Promise<PlainResponse>;
 
 /** Creates a {@link Forward}: one call, one deadline, and a problem for each way in which the call can fail. */
 export function createForward(
-  ports: Pick<ProxyPorts, "clock" | "telemetry" | "upstream">,
-  config: ProxyConfig,
+  ports: Pick<GatewayPorts, "clock" | "telemetry"> & { readonly upstream: UpstreamFetch },
+  config: UpstreamOptions,
 ): Forward {
   return async (endpoint, request, deadline) => {
     const outcome = await runWithDeadline(ports.clock, deadline, (signal) => ports.upstream(request, signal));

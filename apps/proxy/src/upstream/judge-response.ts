@@ -5,7 +5,7 @@ import {
   type PlainResponse,
   problemResponse,
 } from "@letta-environments/schema";
-import { invalidKey } from "../auth/key-refusals.ts";
+import { invalidKey } from "../auth/authentication.ts";
 import type { UpstreamCredential } from "../ports.ts";
 import { upstreamLimitFields } from "./upstream-limit-fields.ts";
 import { parseJsonObject } from "./parse-json-object.ts";

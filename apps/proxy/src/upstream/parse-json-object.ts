@@ -1,6 +1,6 @@
 import type { PlainResponse } from "@letta-environments/schema";
-import { isJsonObject, type JsonObject } from "../is-json-object.ts";
-import { parseJson } from "../parse-json.ts";
+import { isJsonObject, type JsonObject } from "../lib/json.ts";
+import { parseJson } from "../lib/json.ts";
 
 /** Bodies that several steps read are parsed once; what is parsed is never changed. */
 const parsed = new WeakMap<Uint8Array, JsonObject | null>();

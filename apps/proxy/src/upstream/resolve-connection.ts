@@ -11,7 +11,7 @@ import {
   type Principal,
   problemResponse,
 } from "@letta-environments/schema";
-import { type BoundedMap, createBoundedMap } from "../auth/bounded-map.ts";
+import { type BoundedMap, createBoundedMap } from "../lib/bounded-map.ts";
 import type { UpstreamRequest } from "../ports.ts";
 import { readEnvironmentPages } from "./read-environment-pages.ts";
 import { readRequest } from "./read-request.ts";

@@ -7,9 +7,10 @@ import { createSqliteKeyStore } from "../../src/adapters/sqlite-key-store.ts";
 import { createProxy, type Proxy } from "../../src/app.ts";
 import { createKey, type KeyMint, type KeyRequest } from "../../src/keys/create-key.ts";
 import type { KeyRecord } from "../../src/keys/key-record.ts";
-import type { Digests, KeyStore, Pepper, ProxyPorts, UpstreamFetch, UpstreamRequest } from "../../src/ports.ts";
-import type { ProxyConfig } from "../../src/proxy-config.ts";
-import type { ProxyEvent } from "../../src/telemetry-events.ts";
+import type { Digests, KeyStore, Pepper, UpstreamFetch, UpstreamRequest } from "../../src/ports.ts";
+import type { GatewayServices } from "../../src/services.ts";
+import type { GatewayConfig } from "../../src/services.ts";
+import type { ProxyEvent } from "../../src/telemetry.ts";
 import { knownConnections } from "./known-connections.ts";
 
 export const testPepper: Pepper = { id: "pepper-1", secret: new Uint8Array(32).fill(7) };
@@ -36,13 +37,13 @@ export const emptyUpstream: UpstreamFetch = () =>
 /** Composes a proxy in front of a fake HTTP upstream, unless told otherwise one that lists nothing and takes no send. */
 export function createTestProxy(
   upstream: UpstreamFetch = knownConnections(emptyUpstream),
-  overrides: { readonly ports?: Partial<ProxyPorts>; readonly config?: Partial<ProxyConfig> } = {},
+  overrides: { readonly ports?: Partial<GatewayServices>; readonly config?: Partial<GatewayConfig> } = {},
 ): TestProxy {
   const clock = createVirtualClock();
   const keyStore = createSqliteKeyStore(openSqlite(":memory:"), clock);
   const events: ProxyEvent[] = [];
   const upstreamRequests: UpstreamRequest[] = [];
-  const ports: ProxyPorts = {
+  const ports: GatewayServices = {
     clock,
     digests: testDigests,
     keyStore,

@@ -9,6 +9,8 @@ export interface DeviceConnection {
   readonly device: DeviceReference;
   /** The key that registered, and the name under which the device did. */
   readonly keyId: string;
+  /** `credentialId` of the principal that opened the socket; `null` where it has none. */
+  readonly credentialId: string | null;
   readonly connectionName: string;
   readonly generation: number;
   readonly socket: DeviceSocket;
@@ -41,6 +43,7 @@ const noStatus: DeviceStatus = { currentMode: null, workingDirectory: null, gitB
 /** Starts the record of a socket that has just opened. The status of an earlier process of the device is not its own. */
 export function createDeviceConnection(
   record: ConnectionRecord,
+  credentialId: string | null,
   socket: DeviceSocket,
   queues: QueueLedger,
   nowMs: number,
@@ -49,6 +52,7 @@ export function createDeviceConnection(
   return {
     device: { tenant: environment.tenant, environmentId: environment.id, deviceId: environment.deviceId, connectionId },
     keyId,
+    credentialId,
     connectionName: environment.connectionName,
     generation,
     socket,

@@ -16,8 +16,10 @@ export interface DeviceHub {
   /**
    * Takes an open socket. It replaces the row's socket, which is closed with 1000 "Replaced by new connection" (a device ends
    * its process then), unless a later registration already holds the row: then it is itself replaced.
+   *
+   * @param credentialId the `credentialId` of the principal that opens the socket
    */
-  attach(record: ConnectionRecord, socket: DeviceSocket): DeviceSocketListener;
+  attach(record: ConnectionRecord, credentialId: string | null, socket: DeviceSocket): DeviceSocketListener;
   /** The row's socket, when the device can be messaged now. */
   online(environmentId: string): DeviceConnection | null;
   /** The registration that holds the row's socket, online or silent; 0 when there is no socket. */
@@ -157,7 +159,7 @@ export function createDeviceHub(options: DeviceHubOptions): DeviceHub {
   }
 
   return {
-    attach(record, socket) {
+    attach(record, credentialId, socket) {
       const { environment, connectionId } = record;
       const previous = connections.get(environment.id);
       if (closed || (previous !== undefined && previous.generation > record.generation)) {
@@ -171,7 +173,7 @@ export function createDeviceHub(options: DeviceHubOptions): DeviceHub {
       }
       const nowMs = clock.now();
       const queues = takeQueues(environment.id, connectionId);
-      const connection = createDeviceConnection(record, socket, queues, nowMs);
+      const connection = createDeviceConnection(record, credentialId, socket, queues, nowMs);
       connections.set(environment.id, connection);
       write(environment.id, "openConnection", () => store.openConnection(connectionId, nowMs));
       emit({ type: "device_connected", ...connection.device });
@@ -225,6 +227,6 @@ export function createDeviceHub(options: DeviceHubOptions): DeviceHub {
   };
 }
 
-function describeDevice({ device, keyId, connectionName }: DeviceConnection): ConnectedDevice {
-  return { tenant: device.tenant, keyId, deviceId: device.deviceId, connectionName };
+function describeDevice({ device, keyId, credentialId, connectionName }: DeviceConnection): ConnectedDevice {
+  return { tenant: device.tenant, keyId, credentialId, deviceId: device.deviceId, connectionName };
 }

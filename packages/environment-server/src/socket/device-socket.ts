@@ -18,10 +18,12 @@ export interface DeviceSocketListener {
   onClose(code: number): void;
 }
 
-/** A device that holds a socket, and the key with which it registered. */
+/** A device with an open socket, and the credential that opened it. */
 export interface ConnectedDevice {
   readonly tenant: string;
   readonly keyId: string;
+  /** `credentialId` of the principal that opened the socket; `null` where it has none. */
+  readonly credentialId: string | null;
   readonly deviceId: string;
   readonly connectionName: string;
 }

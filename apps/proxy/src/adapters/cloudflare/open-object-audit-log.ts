@@ -9,7 +9,7 @@ import {
 } from "@letta-environments/platform/cloudflare";
 import { type OpenAuditLog, openAuditLog } from "../../audit/audit-log.ts";
 import { version } from "../../version.ts";
-import { pepperOf } from "../pepper-of.ts";
+import { pepperOf } from "../node/pepper.ts";
 import { createSqliteAuditChains } from "../sqlite-audit-chains.ts";
 
 /** Begins a chain of the audit log in the storage of a Durable Object. */

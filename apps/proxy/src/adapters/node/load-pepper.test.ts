@@ -2,7 +2,7 @@ import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, wr
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { loadPepper, PepperError } from "./load-pepper.ts";
+import { loadPepper, PepperError } from "./pepper.ts";
 
 let folder = "";
 

@@ -3,8 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createVirtualClock } from "@letta-environments/testkit";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import type { CredentialSource, TenantSettings } from "../../config/settings.ts";
-import { watchCredentialFiles } from "./watch-credential-files.ts";
+import type { CredentialSource, TenantSettings } from "../../tenants/settings.ts";
+import { watchCredentialFiles } from "./credential-files.ts";
 
 let folder: string;
 let path: string;

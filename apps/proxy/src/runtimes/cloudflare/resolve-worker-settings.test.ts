@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { resolveWorkerSettings } from "./resolve-worker-settings.ts";
+import { resolveWorkerSettings } from "./settings.ts";
 
 const objects = { getByName: () => null };
 const good = {

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
-import { loadPepper, PepperError } from "../../adapters/node/load-pepper.ts";
+import { loadPepper, PepperError } from "../../adapters/node/pepper.ts";
 import type { AuditRecord, AuditSnapshot } from "../../audit/audit-store.ts";
 import { readEarlierEnds } from "../../audit/read-earlier-ends.ts";
 import { type AuditReport, type EarlierEnds, verifyAudit } from "../../audit/verify-audit.ts";
@@ -9,7 +9,7 @@ import { formatAuditRecord, formatAuditReport } from "../../cli/format-audit.ts"
 import type { ParsedCommand } from "../../cli/parse-command.ts";
 import type { Pepper } from "../../ports.ts";
 import { CommandError } from "./command-error.ts";
-import { loadSettings } from "./load-settings.ts";
+import { loadSettings } from "./settings.ts";
 import { auditFile, type OpenAuditStore, openAuditStore } from "./open-audit.ts";
 
 /** `audit verify`: exit code 1 when anything is wrong. */

@@ -4,9 +4,9 @@ import process from "node:process";
 import type { ParsedCommand } from "../../cli/parse-command.ts";
 import type { Settings } from "../../config/settings.ts";
 import type { KeyRecord } from "../../keys/key-record.ts";
-import { loadSettings } from "./load-settings.ts";
+import { loadSettings } from "./settings.ts";
 import { openCredentials } from "./open-credentials.ts";
-import { describeKeyStore, openKeyStore } from "./open-key-store.ts";
+import { describeKeyStore, openKeyStore } from "./open-keys.ts";
 import { warnOfDamaged } from "./warn-of-damaged.ts";
 import { openPepper } from "./open-keys.ts";
 

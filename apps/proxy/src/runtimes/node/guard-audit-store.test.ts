@@ -6,7 +6,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { finishedSend, testSealing } from "../../../test/support/test-audit.ts";
 import { createSqliteAuditStore } from "../../adapters/sqlite-audit-store.ts";
 import { type OpenAuditLog, openAuditLog } from "../../audit/audit-log.ts";
-import { guardAuditStore } from "./guard-audit-store.ts";
+import { guardAuditStore } from "./open-audit.ts";
 
 let folder = "";
 let path = "";

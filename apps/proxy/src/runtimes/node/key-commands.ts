@@ -14,9 +14,9 @@ import { KeyRecordDamagedError } from "../../keys/key-record-damaged-error.ts";
 import type { KeyRecord } from "../../keys/key-record.ts";
 import { defaultOverlapMs } from "../../keys/key-schemas.ts";
 import { parseDuration } from "../../keys/parse-duration.ts";
-import { findNewSharing } from "../../tenants/find-new-sharing.ts";
+import { findCredentialConflicts } from "../../tenants/credentials.ts";
 import { CommandError } from "./command-error.ts";
-import { loadSettings } from "./load-settings.ts";
+import { loadSettings } from "./settings.ts";
 import { nodeKeyMint } from "./mint-key.ts";
 import { openAudit } from "./open-audit.ts";
 import { openCredentials, sharedCredentials } from "./open-credentials.ts";
@@ -86,7 +86,7 @@ export function rotateKeyCommand(parsed: ParsedCommand): Promise<void> {
 /** What has ended is neither taken out of use nor put back. */
 function unended(record: KeyRecord): KeyRecord {
   const state = keyState(record, systemClock.now());
-  if (state === "active" || state === "disabled") return record;
+  if (state !== "revoked" && state !== "expired") return record;
   throw new CommandError(`The key is ${state}; nothing was changed. Create a new one.`);
 }
 
@@ -94,7 +94,7 @@ function unended(record: KeyRecord): KeyRecord {
 function refuseSharing(settings: Settings, records: readonly KeyRecord[], record: KeyRecord): void {
   if (settings.upstream.kind !== "http") return;
   const credentialOf = openCredentials(settings, [], () => undefined);
-  const problems = findNewSharing({ ...settings, credentialOf }, records, record, systemClock.now());
+  const problems = findCredentialConflicts({ ...settings, credentialOf }, records, record, systemClock.now());
   if (problems.length > 0) throw sharedCredentials(problems);
 }
 

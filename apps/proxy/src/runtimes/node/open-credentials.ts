@@ -1,11 +1,15 @@
-import { systemClock } from "@letta-environments/platform/node";
-import { CredentialFileError, watchCredentialFiles } from "../../adapters/node/watch-credential-files.ts";
-import type { SettingProblem, Settings } from "../../config/settings.ts";
+import { constantTimeEqual, hmacSha256Hex, sha256Hex, systemClock } from "@letta-environments/platform/node";
+import { createHttpJwksFetch } from "../../adapters/http-jwks-fetch.ts";
+import type { LogEvent } from "../../adapters/log.ts";
+import { CredentialFileError, watchCredentialFiles } from "../../adapters/node/credential-files.ts";
+import type { JwtSettings } from "../../auth/jwt-settings.ts";
+import { type AuthenticateToken, createAuthenticateToken, keepTokenWay } from "../../auth/jwt.ts";
+import type { Settings } from "../../config/settings.ts";
 import type { KeyRecord } from "../../keys/key-record.ts";
-import type { CredentialOf } from "../../proxy-config.ts";
-import { findSharedCredentials } from "../../tenants/find-shared-credentials.ts";
-import { liveTenants } from "../../tenants/live-tenants.ts";
-import { tenantCredentials } from "../../tenants/tenant-credentials.ts";
+import type { SettingProblem } from "../../lib/setting-problem.ts";
+import { findSharedCredentials, liveTenants, tenantCredentials } from "../../tenants/credentials.ts";
+import type { CredentialOf } from "../../tenants/settings.ts";
+import { version } from "../../version.ts";
 import { CommandError } from "./command-error.ts";
 
 /**
@@ -38,4 +42,15 @@ export function openCredentials(
 /** What is said where tenants would see each other's devices. */
 export function sharedCredentials(problems: readonly SettingProblem[]): CommandError {
   return new CommandError(problems.map(({ setting, rule }) => `${setting} ${rule}`).join("\n"));
+}
+
+/** What judges the tokens of all gateways that this process composes, one after the other. */
+export function openTokenWay(log: (event: LogEvent) => void): (settings: JwtSettings) => AuthenticateToken {
+  const ports = {
+    clock: systemClock,
+    digests: { sha256: sha256Hex, hmacSha256: hmacSha256Hex, constantTimeEqual },
+    telemetry: log,
+    fetchJwks: createHttpJwksFetch(globalThis.fetch, `letta-environments-proxy/${version}`),
+  };
+  return keepTokenWay((settings) => createAuthenticateToken(ports, settings));
 }

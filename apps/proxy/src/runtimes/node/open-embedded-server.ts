@@ -1,13 +1,13 @@
 import { createEnvironmentServer } from "@letta-environments/environment-server";
 import { createSqliteEnvironmentStore } from "@letta-environments/environment-server/sqlite";
 import { randomId, sha256Hex, systemClock } from "@letta-environments/platform/node";
-import type { LogEvent } from "../../adapters/console-telemetry.ts";
+import type { LogEvent } from "../../adapters/log.ts";
 import { createEmbeddedUpstreamFetch } from "../../adapters/embedded-upstream-fetch.ts";
 import type { EnvironmentCache } from "../../cache/environment-cache.ts";
 import type { Settings } from "../../config/settings.ts";
 import type { WatchedSockets } from "../../keys/watch-socket-keys.ts";
 import type { FindDeviceId, UpstreamFetch } from "../../ports.ts";
-import { openDatabase } from "./open-database.ts";
+import { openDatabase } from "./data-dir.ts";
 
 /** The environment server of this process. It stays the same for as long as the process runs. */
 export interface EmbeddedServer {

@@ -1,12 +1,12 @@
 import { systemClock } from "@letta-environments/platform/node";
-import type { LogEvent } from "../../adapters/console-telemetry.ts";
-import { createMemoryRateLimitStore } from "../../adapters/memory-rate-limit-store.ts";
-import { createSqliteRateLimitStore } from "../../adapters/sqlite-rate-limit-store.ts";
-import { createValkeyRateLimitStore } from "../../adapters/valkey-rate-limit-store.ts";
+import type { LogEvent } from "../../adapters/log.ts";
+import { createMemoryRateLimitStore } from "../../adapters/memory/rate-limit-store.ts";
+import { createSqliteRateLimitStore } from "../../adapters/sqlite/rate-limit-store.ts";
+import { createValkeyRateLimitStore } from "../../adapters/valkey/rate-limit-store.ts";
 import type { Settings } from "../../config/settings.ts";
-import { createRateLimiter, type RateLimiter } from "../../rate-limit/create-rate-limiter.ts";
-import type { RateLimitStore } from "../../rate-limit/rate-limit-store.ts";
-import { openDatabase } from "./open-database.ts";
+import { createRateLimiter, type RateLimiter } from "../../rate-limit/limiter.ts";
+import type { RateLimitStore } from "../../rate-limit/store.ts";
+import { openDatabase } from "./data-dir.ts";
 
 /** Where rate limits are counted, and the end of it. */
 export interface OpenRateLimits {

@@ -4,9 +4,9 @@ import { join } from "node:path";
 import process from "node:process";
 import { expect, test, vi } from "vitest";
 import { parseCommand } from "../../cli/parse-command.ts";
-import type { ReloadEvent } from "../../reload/create-reloader.ts";
-import { loadSettings } from "./load-settings.ts";
-import { reloadOnChange } from "./reload-on-change.ts";
+import type { ReloadEvent } from "../../config/reload.ts";
+import { loadSettings } from "./settings.ts";
+import { reloadOnChange } from "./settings.ts";
 
 vi.setConfig({ testTimeout: 20_000 });
 

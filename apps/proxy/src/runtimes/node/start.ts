@@ -1,24 +1,24 @@
 import process from "node:process";
 import { randomId, systemClock } from "@letta-environments/platform/node";
-import { bufferLines } from "../../adapters/buffer-lines.ts";
-import { createConsoleTelemetry } from "../../adapters/console-telemetry.ts";
-import { loadOpenApi } from "../../adapters/load-open-api.ts";
-import { createHttpServer, defaultServerTimeouts } from "../../adapters/node/create-http-server.ts";
-import { trackServer } from "../../adapters/node/drain-server.ts";
-import { gatewayRequestOf, pathOf } from "../../adapters/node/gateway-request-of.ts";
-import { writeResponse } from "../../adapters/node/write-response.ts";
-import { serveWebSockets } from "../../adapters/node/web-socket-upgrades.ts";
+import { bufferLines } from "../../adapters/log.ts";
+import { createConsoleTelemetry } from "../../adapters/log.ts";
+import { loadOpenApi } from "../../adapters/open-api.ts";
+import { createHttpServer, defaultServerTimeouts } from "../../host/node/http-server.ts";
+import { trackServer } from "../../host/node/drain.ts";
+import { gatewayRequestOf, pathOf } from "../../host/node/request.ts";
+import { writeResponse } from "../../host/node/request.ts";
+import { serveWebSockets } from "../../host/node/web-sockets.ts";
 import type { Proxy } from "../../app.ts";
 import type { ParsedCommand } from "../../cli/parse-command.ts";
-import { createHonoApp } from "../../hono/create-hono-app.ts";
-import { composeProxy } from "./compose-proxy.ts";
+import { createHonoApp } from "../../host/hono-app.ts";
+import { composeProxy } from "./compose.ts";
 import { createFirstKeys } from "./create-first-keys.ts";
 import { listen } from "./listen.ts";
-import { loadSettings } from "./load-settings.ts";
-import { openFoundations } from "./open-foundations.ts";
-import { reloadOnChange } from "./reload-on-change.ts";
-import { startAdminListener } from "./start-admin-listener.ts";
-import { stopOnSignal } from "./stop-on-signal.ts";
+import { loadSettings } from "./settings.ts";
+import { openFoundations } from "./resources.ts";
+import { reloadOnChange } from "./settings.ts";
+import { startAdminListener } from "./listen.ts";
+import { stopOnSignal } from "./listen.ts";
 
 /** `start`: composes the proxy on Node and serves until a signal. */
 export async function startCommand(parsed: ParsedCommand): Promise<void> {

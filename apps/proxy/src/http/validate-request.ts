@@ -1,0 +1,78 @@
+import {
+  decodeBody,
+  decodeQuery,
+  type Endpoint,
+  type EndpointMatch,
+  endpoints,
+  matchEndpoint,
+  maxBodyBytes,
+  type PlainResponse,
+  problemResponse,
+} from "@letta-environments/schema";
+import { callerGone, type GatewayRequest } from "./gateway-request.ts";
+
+/** What of an endpoint a query and a body are checked by. */
+export type InputRules = Pick<Endpoint, "query" | "body"> & {
+  /** Whether an absent body stands for an empty object. */
+  readonly mayLackBody?: boolean;
+};
+
+const emptyObject: Uint8Array = new TextEncoder().encode("{}");
+
+/** A request whose query and body follow the endpoint's rules. */
+export interface ValidRequest {
+  /** Query, written anew so that every reader behind us reads the same; empty when there is none. */
+  readonly query: string;
+  /** Values of the query that the endpoint knows; `null` when it takes none. */
+  readonly queryValues: unknown;
+  /** The body as received: unknown members go on to an upstream that may know them. */
+  readonly body: Uint8Array | null;
+  /** The decoded body; `null` when the endpoint takes none. */
+  readonly bodyValue: unknown;
+}
+
+/** Checks query and body of a request, and reads the body for it. */
+export async function validateRequest(
+  request: GatewayRequest,
+  endpoint: InputRules,
+): Promise<
+  | { readonly kind: "valid"; readonly input: ValidRequest }
+  | { readonly kind: "refused"; readonly response: PlainResponse }
+> {
+  const query = new URLSearchParams(request.query).toString();
+  let queryValues: unknown = null;
+  if (endpoint.query !== null) {
+    const decoded = decodeQuery(endpoint.query, query);
+    if (!decoded.ok) return { kind: "refused", response: decoded.response };
+    queryValues = decoded.value;
+  }
+  if (endpoint.body === null) return { kind: "valid", input: { query, queryValues, body: null, bodyValue: null } };
+  if (!isIdentityEncoding(request.header("content-encoding"))) {
+    return { kind: "refused", response: problemResponse("unsupported_media_type") };
+  }
+  const body = await request.readBody(maxBodyBytes);
+  if (body === "aborted") return { kind: "refused", response: callerGone };
+  if (body === "too_large") return { kind: "refused", response: problemResponse("body_too_large") };
+  const decoded = decodeBody(
+    endpoint.body,
+    body ?? (endpoint.mayLackBody === true ? emptyObject : null),
+    request.header("content-type") ?? undefined,
+  );
+  if (!decoded.ok) return { kind: "refused", response: decoded.response };
+  return { kind: "valid", input: { query, queryValues, body, bodyValue: decoded.value } };
+}
+
+function isIdentityEncoding(contentEncoding: string | null): boolean {
+  return contentEncoding === null || contentEncoding.toLowerCase() === "identity";
+}
+
+const doubledRegisterPath = `/${endpoints.registerEnvironment.path}`;
+
+/**
+ * Finds the endpoint of a request. Where no devices are served here, their endpoints do not exist. A device puts the path
+ * behind its base URL as it is, so that a slash at the end of that URL stands twice.
+ */
+export function matchRequest(method: string, path: string, servesDevices: boolean): EndpointMatch {
+  const served = path === doubledRegisterPath ? path.slice(1) : path;
+  return matchEndpoint(method, served, (endpoint) => servesDevices || endpoint.audience !== "device");
+}

@@ -1,0 +1,115 @@
+import { randomBytes } from "node:crypto";
+import { constantTimeEqual, hmacSha256Hex, randomId, sha256Hex, systemClock } from "@letta-environments/platform/node";
+import { createHttpUpstreamFetch } from "../../adapters/http-upstream-fetch.ts";
+import { failedBeforeSend } from "../../adapters/failed-before-send.ts";
+import type { LogEvent } from "../../adapters/log.ts";
+import { createOwnHostGuard } from "../../admin/create-own-host-guard.ts";
+import { createProxy, type Proxy } from "../../app.ts";
+import type { AuditLog } from "../../audit/audit-log.ts";
+import type { Settings } from "../../config/settings.ts";
+import type { FindDeviceId, KeyStore, KeyStoreFor, UpstreamFetch } from "../../ports.ts";
+import type { AdminServices } from "../../services.ts";
+import { createTenantAdmission } from "../../tenants/admission.ts";
+import { findCredentialConflicts } from "../../tenants/credentials.ts";
+import type { UpstreamConfig } from "../../upstream/settings.ts";
+import { version } from "../../version.ts";
+import { openCredentials } from "./open-credentials.ts";
+import type { EmbeddedServer } from "./open-embedded-server.ts";
+import type { Foundations } from "./resources.ts";
+
+/** What the pipeline stands on. `null` as `audit` or `keyStoreFor`: nothing is written down, and keys are not administered over HTTP. */
+export interface ProxyFoundations extends Pick<
+  Foundations,
+  "deviceSockets" | "embedded" | "environmentCache" | "keyStore" | "log" | "rateLimits" | "tokenAuthenticatorFor"
+> {
+  readonly audit: AuditLog | null;
+  readonly keys: Pick<Foundations["keys"], "pepper">;
+  readonly keyStoreFor: KeyStoreFor | null;
+  readonly keyUses: Pick<Foundations["keyUses"], "note">;
+}
+
+/**
+ * Makes the pipeline of the settings over what the start has opened. It opens nothing, so one that is replaced needs no end: what it
+ * has begun it finishes.
+ *
+ * @throws CommandError when a file that the settings name cannot be used.
+ */
+export async function composeProxy(settings: Settings, foundations: ProxyFoundations): Promise<Proxy> {
+  const { audit, deviceSockets, embedded, environmentCache, keys, keyStore, keyStoreFor, keyUses, log, rateLimits } =
+    foundations;
+  const upstream = await composeUpstream(settings, keyStore, log, embedded);
+  const userAgent = `letta-environments-proxy/${version}`;
+  return createProxy(
+    {
+      clock: systemClock,
+      digests: { sha256: sha256Hex, hmacSha256: hmacSha256Hex, constantTimeEqual },
+      keyStore,
+      noteKeyUse: keyUses.note,
+      pepper: keys.pepper,
+      randomId,
+      telemetry: log,
+      upstream: upstream.fetch,
+      audit,
+      environmentCache: environmentCache.cacheFor(settings),
+      rateLimiter: rateLimits.limiterFor(settings),
+      ...(upstream.findDeviceId !== undefined && { findDeviceId: upstream.findDeviceId }),
+      deviceSockets,
+      tokenAuthenticatorFor: foundations.tokenAuthenticatorFor,
+      admin:
+        keyStoreFor === null
+          ? undefined
+          : { randomBytes, keyStoreFor, findCredentialConflicts: upstream.findCredentialConflicts },
+    },
+    {
+      upstream: upstream.config,
+      upstreamTimeoutMs: settings.upstreamTimeoutMs,
+      userAgent,
+      jwt: settings.jwt,
+      passThrough: settings.passThrough,
+      tenants: settings.tenants,
+      corsOrigins: settings.corsOrigins,
+      auditContent: settings.auditContent,
+      rateLimits: settings.rateLimits,
+      adminListener:
+        settings.admin === null
+          ? null
+          : { token: settings.admin.token, guard: createOwnHostGuard(settings.admin.hostnames) },
+    },
+  );
+}
+
+/** What stands behind the proxy, ready to be called. It has nothing to close. */
+export interface ComposedUpstream {
+  readonly config: UpstreamConfig;
+  readonly fetch: UpstreamFetch;
+  readonly findDeviceId?: FindDeviceId;
+  readonly findCredentialConflicts?: AdminServices["findCredentialConflicts"];
+}
+
+/**
+ * Prepares the calls to the embedded environment server, or to a server elsewhere.
+ *
+ * @throws CommandError when a credential cannot be read, or tenants share one without being held to devices.
+ */
+export async function composeUpstream(
+  settings: Settings,
+  keyStore: KeyStore,
+  log: (event: LogEvent) => void,
+  embedded: EmbeddedServer | null,
+): Promise<ComposedUpstream> {
+  const { upstream, tenants, jwt } = settings;
+  if (embedded !== null) {
+    return { config: { kind: "embedded" }, fetch: embedded.fetch, findDeviceId: embedded.findDeviceId };
+  }
+  if (upstream.kind !== "http") throw new TypeError("an upstream elsewhere needs its settings");
+  const credentialOf = openCredentials(settings, await keyStore.list(), (tenant, cause) =>
+    log({ type: "credential_file_failed", tenant, cause }),
+  );
+  const admitsTenant = createTenantAdmission({ clock: systemClock, keyStore, tenants, jwt, credentialOf });
+  return {
+    config: { kind: "http", credentialOf, admitsTenant },
+    fetch: createHttpUpstreamFetch({ ...upstream, fetch: globalThis.fetch, failedBeforeSend }),
+    findCredentialConflicts: async (record) =>
+      findCredentialConflicts({ tenants, jwt, credentialOf }, await keyStore.list(), record, systemClock.now()),
+  };
+}

@@ -1,0 +1,25 @@
+import { DatabaseSync } from "node:sqlite";
+import { openingPragmas, runInTransaction, type SqliteDatabase } from "../sqlite.ts";
+
+/**
+ * Opens or creates a SQLite database with `node:sqlite` (Node.js and Deno). The path `:memory:` creates a private database in memory.
+ *
+ * @throws Error when the file cannot be opened or is not a database.
+ */
+export function openSqlite(path: string): SqliteDatabase {
+  const database = new DatabaseSync(path);
+  database.exec(openingPragmas);
+  return {
+    exec: (sql) => database.exec(sql),
+    prepare(sql) {
+      const statement = database.prepare(sql);
+      return {
+        run: (...values) => ({ changes: Number(statement.run(...values).changes) }),
+        get: (...values) => statement.get(...values),
+        all: (...values) => statement.all(...values),
+      };
+    },
+    transaction: (run) => runInTransaction((sql) => database.exec(sql), run),
+    close: () => database.close(),
+  };
+}
