@@ -27,6 +27,19 @@ async function get(testProxy: TestProxy, request: FakeRequest): Promise<PlainRes
   return testProxy.proxy.handle(fakeRequest({ key, ...request }));
 }
 
+/** The value of the body that reaches the upstream; its text is exactly the JSON of that value. */
+async function forwardedBody(body: string): Promise<unknown> {
+  const testProxy = createTestProxy(
+    knownConnections(() => Promise.resolve(jsonResponse(200, { success: true, message: "ok" }))),
+  );
+  expect((await send(testProxy, { body })).status).toBe(200);
+  const [sent] = testProxy.upstreamRequests.filter(({ method }) => method === "POST");
+  const text = new TextDecoder("utf-8", { ignoreBOM: true }).decode(sent?.body ?? undefined);
+  const value: unknown = JSON.parse(text);
+  expect(text).toBe(JSON.stringify(value));
+  return value;
+}
+
 describe("200", () => {
   test("a list passes through, with the query written anew", async () => {
     const testProxy = createTestProxy();
@@ -38,15 +51,21 @@ describe("200", () => {
     ]);
   });
 
-  test("a body passes byte for byte, unknown members included", async () => {
-    const body = ` {"messages": [${JSON.stringify({ ...message, future: 1 })}], "agentId": "a1", "later": {"x": 1.0}}`;
-    const testProxy = createTestProxy(
-      knownConnections(() => Promise.resolve(jsonResponse(200, { success: true, message: "ok" }))),
-    );
-    const response = await send(testProxy, { body });
-    expect(response.status).toBe(200);
-    const sent = testProxy.upstreamRequests.filter(({ method }) => method === "POST");
-    expect(sent.map(({ body }) => new TextDecoder().decode(body ?? undefined))).toEqual([body]);
+  test("a body is forwarded as it was validated, with unknown members", async () => {
+    const sent = { messages: [{ ...message, future: 1 }], agentId: "a1", later: { x: 1.5, y: [9007199254740991] } };
+    expect(await forwardedBody(`\ufeff ${JSON.stringify(sent, null, 2)} `)).toEqual(sent);
+  });
+
+  test("of a duplicate member the copy that was validated is forwarded", async () => {
+    // The key of the test may not approve, so a body with this copy alone is refused.
+    const approval = JSON.stringify([{ type: "approval", approvals: [{ approve: true, tool_call_id: "t" }] }]);
+    const body = `{"messages":${approval},"agentId":"other","messages":${JSON.stringify([message])},"agentId":"a1"}`;
+    expect(await forwardedBody(body)).toEqual({ messages: [message], agentId: "a1" });
+  });
+
+  test("a __proto__ member of a known object is not forwarded", async () => {
+    const body = `{"__proto__":{"agentId":"other"},"messages":[{"__proto__":{"x":1},${JSON.stringify(message).slice(1)}]}`;
+    expect(await forwardedBody(body)).toStrictEqual({ messages: [message] });
   });
 
   test("a HEAD is asked as a GET and answered without a body", async () => {
@@ -77,6 +96,17 @@ describe("200", () => {
 });
 
 describe("400", () => {
+  test.each(["9007199254740993", "-12345678901234567890", "1e20", "1e400", '[{"x":-1e999}]'])(
+    "the number %s, which would not arrive as it was sent",
+    async (number) => {
+      const testProxy = createTestProxy();
+      const response = await send(testProxy, { body: `${sendBody.slice(0, -1)},"later":${number}}` });
+      expect(problemOf(response)).toMatchObject({ status: 400, errorCode: "invalid_request" });
+      expect(problemOf(response).errors?.[0]?.rule).toContain("send them as strings");
+      expect(testProxy.upstreamRequests).toEqual([]);
+    },
+  );
+
   test("malformed JSON", async () => {
     const response = await send(createTestProxy(), { body: '{"messages": [' });
     expect(problemOf(response)).toMatchObject({ status: 400, errorCode: "malformed_json" });

@@ -7,7 +7,7 @@ const apiPrefix = "/v1/";
 const maxAgeSeconds = 600;
 
 const exposedHeaders =
-  "x-request-id, retry-after, x-should-retry, idempotency-replayed, etag, age, cache-status, ratelimit, ratelimit-policy, ratelimit-degraded";
+  "x-request-id, retry-after, x-should-retry, idempotency-replayed, x-message-deduplication, etag, age, cache-status, ratelimit, ratelimit-policy, ratelimit-degraded";
 
 const preflightHeaders: PlainHeaders = {
   "access-control-allow-methods": "GET, POST",

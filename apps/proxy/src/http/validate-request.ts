@@ -17,7 +17,8 @@ export type InputRules = Pick<Endpoint, "query" | "body"> & {
   readonly mayLackBody?: boolean;
 };
 
-const emptyObject: Uint8Array = new TextEncoder().encode("{}");
+const encoder = new TextEncoder();
+const emptyObject: Uint8Array = encoder.encode("{}");
 
 /** A request whose query and body follow the endpoint's rules. */
 export interface ValidRequest {
@@ -25,7 +26,10 @@ export interface ValidRequest {
   readonly query: string;
   /** Values of the query that the endpoint knows; `null` when it takes none. */
   readonly queryValues: unknown;
-  /** The body as received: unknown members go on to an upstream that may know them. */
+  /**
+   * The decoded body, serialised again, so that the upstream reads what was checked: no byte order mark and no duplicate members. Unknown
+   * members are kept for an upstream that knows them. `null` when the endpoint takes no body.
+   */
   readonly body: Uint8Array | null;
   /** The decoded body; `null` when the endpoint takes none. */
   readonly bodyValue: unknown;
@@ -59,7 +63,25 @@ export async function validateRequest(
     request.header("content-type") ?? undefined,
   );
   if (!decoded.ok) return { kind: "refused", response: decoded.response };
-  return { kind: "valid", input: { query, queryValues, body, bodyValue: decoded.value } };
+  const bodyValue = decoded.value;
+  if (hasInexactNumber(bodyValue)) {
+    return { kind: "refused", response: problemResponse("invalid_request", { issues: [inexactNumber] }) };
+  }
+  return { kind: "valid", input: { query, queryValues, body: encoder.encode(JSON.stringify(bodyValue)), bodyValue } };
+}
+
+/** I-JSON (RFC 7493 section 2.2): such a number cannot be relied on to arrive as it was sent; in a string it can. */
+const inexactNumber = {
+  member: "body",
+  rule: "must not have integers beyond 9007199254740991 or numbers beyond the range of a double; send them as strings",
+};
+
+/** Whether parsing has changed a number, or may have: JSON has integers of any size, JavaScript has doubles. */
+function hasInexactNumber(value: unknown): boolean {
+  if (typeof value === "number") {
+    return !Number.isFinite(value) || (Number.isInteger(value) && !Number.isSafeInteger(value));
+  }
+  return typeof value === "object" && value !== null && Object.values(value).some(hasInexactNumber);
 }
 
 function isIdentityEncoding(contentEncoding: string | null): boolean {

@@ -71,10 +71,12 @@ export function createForwardAuthorised(
         if (held !== null) return held;
         // Nothing was sent yet, which a timeout of the send itself could not say.
         if (clock.now() >= deadline.atMs) return problemResponse("upstream_timeout");
-        return call(endpoint, judgedRequest(request, meaning));
-      }
-      default:
         return call(endpoint, request);
+      }
+      case "registerEnvironment":
+      case "openDeviceSocket":
+        // A remote server gets its devices by itself.
+        return problemResponse("endpoint_not_found");
     }
   };
   return { forward: forwardHeld, forget: connections.forget };
@@ -135,13 +137,4 @@ async function resolveSend(
 
 function isHeldToDevices({ deviceIds, connectionNames, tenantDevices = null }: Principal): boolean {
   return deviceIds !== null || connectionNames !== null || tenantDevices !== null;
-}
-
-/**
- * The send as it was judged. Where the agent decides, the body is written anew: of a member that stands twice another reader
- * could take the other one.
- */
-function judgedRequest(request: UpstreamRequest, { bodyValue }: RequestMeaning): UpstreamRequest {
-  if (request.principal.agentIds === null) return request;
-  return { ...request, body: new TextEncoder().encode(JSON.stringify(bodyValue)) };
 }

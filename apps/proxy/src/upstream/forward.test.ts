@@ -190,6 +190,30 @@ describe("an error of the upstream", () => {
   });
 });
 
+describe("the message deduplication of an upstream", () => {
+  const headers = (seconds: string) => ({ "x-message-deduplication": seconds });
+
+  test.each(["86400", "0", "999999999"])("is passed on with every response: %s", async (seconds) => {
+    const list = { connections: [], hasNextPage: false };
+    const good = await readAndSend(answer(200, list, headers(seconds)));
+    const bad = await readAndSend(answer(409, { message: "no" }, headers(seconds)));
+    for (const response of [good.read, good.send, bad.read, bad.send]) {
+      expect(response.headers).toMatchObject(headers(seconds));
+    }
+    const { proxy, issueKey } = createTestProxy(answer(200, list, headers(seconds)));
+    const { key } = await issueKey({ deviceIds: ["d1"] });
+    expect((await proxy.handle(fakeRequest({ key }))).headers).toMatchObject(headers(seconds));
+  });
+
+  test.each(["", "-1", "1.5", "1234567890", "1, 2", "yes"])(
+    "is dropped when it is not 1 to 9 digits: %j",
+    async (seconds) => {
+      const { read } = await readAndSend(answer(200, { connections: [], hasNextPage: false }, headers(seconds)));
+      expect(read.headers).not.toHaveProperty("x-message-deduplication");
+    },
+  );
+});
+
 test("of a success only the body and its replay mark come through", async () => {
   const headers = {
     "set-cookie": "a=b",

@@ -7,13 +7,14 @@ import {
 } from "@letta-environments/schema";
 import { invalidKey } from "../auth/authentication.ts";
 import type { UpstreamCredential } from "../ports.ts";
-import { upstreamLimitFields } from "./upstream-limit-fields.ts";
+import { passedFields } from "./upstream-limit-fields.ts";
 import { parseJsonObject } from "./parse-json-object.ts";
 import { translateError } from "./translate-error.ts";
 
 /**
- * Turns the answer of a foreign server into what the caller gets: a JSON object on success, a problem otherwise. Only the
- * status, the body and `Retry-After` come through; every other header is the gateway's own.
+ * Turns a remote server's response into the client's response. A success has the endpoint's success status and a JSON object; anything else
+ * becomes a problem, because authorisation and presentation read a body only on success. Only the status, the body and listed headers are
+ * passed on.
  */
 export function judgeResponse(
   endpoint: Endpoint,
@@ -21,11 +22,11 @@ export function judgeResponse(
   credential: UpstreamCredential | undefined,
 ): PlainResponse {
   const { status } = response;
-  // RFC 9110 section 15: nothing above 599 is a status, and a Response of the web cannot be made of it.
-  if (status > 599) return problemResponse("upstream_invalid_response");
   if (status >= 300 && status < 400) return problemResponse("upstream_redirected");
   if (status === 401 || status === 403) return credentialRefused(status, credential);
-  if (status >= 400) return translateError(endpoint, response, credential?.value ?? null);
+  // RFC 9110 section 15 defines no status above 599.
+  if (status >= 400 && status < 600) return translateError(endpoint, response, credential?.value ?? null);
+  if (status !== endpoint.successStatus) return problemResponse("upstream_invalid_response");
   const contentType = response.headers["content-type"];
   if (contentType === undefined || !isJsonMediaType(contentType) || parseJsonObject(response.body) === null) {
     return problemResponse("upstream_invalid_response");
@@ -44,7 +45,7 @@ function credentialRefused(status: 401 | 403, credential: UpstreamCredential | u
 function passedResponseHeaders(headers: PlainHeaders): PlainHeaders {
   const replayed = headers["idempotency-replayed"];
   return {
-    ...upstreamLimitFields(headers),
+    ...passedFields(headers),
     "content-type": "application/json",
     ...(replayed === "true" && { "idempotency-replayed": replayed }),
   };

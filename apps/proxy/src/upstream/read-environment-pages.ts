@@ -1,4 +1,10 @@
-import { endpoints, maxListLimit, type PlainResponse, problemResponse } from "@letta-environments/schema";
+import {
+  endpoints,
+  maxListLimit,
+  type PlainHeaders,
+  type PlainResponse,
+  problemResponse,
+} from "@letta-environments/schema";
 import type { UpstreamRequest } from "../ports.ts";
 import { readRequest } from "./read-request.ts";
 import { readUpstreamList, type UpstreamRow } from "./upstream-row.ts";
@@ -8,7 +14,7 @@ export const maxPages = 50;
 
 /** A page of the upstream's list, or why reading ends here. */
 export type EnvironmentPage =
-  | { readonly kind: "rows"; readonly rows: readonly UpstreamRow[] }
+  | { readonly kind: "rows"; readonly rows: readonly UpstreamRow[]; readonly headers: PlainHeaders }
   | {
       readonly kind: "refused";
       readonly response: PlainResponse;
@@ -29,12 +35,13 @@ export async function* readEnvironmentPages(
   parameters.set("limit", String(maxListLimit));
   for (let count = 0; count < maxPages; count++) {
     const response = await readPage(readRequest(request, endpoints.listEnvironments, {}, parameters.toString()));
-    if (response.status !== 200) return yield { kind: "refused", response, isBound: false };
+    if (response.status !== endpoints.listEnvironments.successStatus)
+      return yield { kind: "refused", response, isBound: false };
     const list = readUpstreamList(response.body);
     if (list === null)
       return yield { kind: "refused", response: problemResponse("upstream_invalid_response"), isBound: false };
     const { connections, hasNextPage } = list;
-    yield { kind: "rows", rows: connections };
+    yield { kind: "rows", rows: connections, headers: response.headers };
     const last = connections.at(-1);
     if (!hasNextPage || last === undefined) return;
     parameters.set("after", last.id);

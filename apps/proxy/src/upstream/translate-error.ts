@@ -6,7 +6,7 @@ import {
   problemResponse,
   problemType,
 } from "@letta-environments/schema";
-import { upstreamLimitFields } from "./upstream-limit-fields.ts";
+import { passedFields } from "./upstream-limit-fields.ts";
 import { parseJsonObject } from "./parse-json-object.ts";
 
 /** Longest text of an upstream that is shown. */
@@ -25,7 +25,7 @@ export function translateError(endpoint: Endpoint, response: PlainResponse, cred
     detail: publicText(text, credential) ?? `The upstream answered with status ${response.status}.`,
     retryable: isRetryable(endpoint, response),
     headers: {
-      ...upstreamLimitFields(response.headers),
+      ...passedFields(response.headers),
       ...(retryAfter !== undefined && isRetryAfter(retryAfter) && { "retry-after": retryAfter }),
     },
   });

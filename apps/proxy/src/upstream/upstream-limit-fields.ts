@@ -11,7 +11,21 @@ const maxLength = 1_024;
 const olderName = /^(?:x-ratelimit-[a-z-]{1,32}|ratelimit-(?:limit|remaining|reset))$/;
 const olderValue = /^[\x21-\x7e][\x20-\x7e]{0,127}$/;
 
-/** What an upstream says of its own limits, as far as it is well-formed: callers see it beside what the gateway says of ours. */
+/** For how many seconds a server of ours recognises a repeated message id. */
+const deduplication = "x-message-deduplication";
+
+/** The header fields of an upstream that every response passes on, if they are well-formed: its rate limits and its deduplication. */
+export function passedFields(headers: PlainHeaders): PlainHeaders {
+  return { ...upstreamLimitFields(headers), ...deduplicationField(headers) };
+}
+
+/** The deduplication of an upstream, if it is well-formed. */
+export function deduplicationField(headers: PlainHeaders): PlainHeaders {
+  const seconds = headers[deduplication];
+  return seconds !== undefined && /^[0-9]{1,9}$/.test(seconds) ? { [deduplication]: seconds } : {};
+}
+
+/** The rate limits of an upstream, if they are well-formed. Callers see them beside those of the gateway. */
 export function upstreamLimitFields(headers: PlainHeaders): PlainHeaders {
   const passed: Record<string, string> = {};
   for (const [name, value] of Object.entries(headers)) {
