@@ -9,7 +9,7 @@ import { createKey, type KeyRequest } from "./create-key.ts";
 import type { KeyRecord } from "./key-record.ts";
 import { watchSocketKeys } from "./watch-socket-keys.ts";
 
-const listener: DeviceSocketListener = { onMessage: () => undefined, onClose: () => undefined };
+const listener: DeviceSocketListener = { maxFrameBytes: 0, onMessage: () => undefined, onClose: () => undefined };
 const socket = { send: () => undefined, close: () => undefined, terminate: () => undefined };
 const request: PlainRequest = { method: "GET", path: "/", query: "", headers: {}, body: null };
 
