@@ -26,7 +26,7 @@ async function setUp() {
     upgrade: () =>
       Promise.resolve({
         kind: "accepted" as const,
-        attach: () => ({ onMessage: () => undefined, onClose: () => undefined }),
+        attach: () => ({ maxFrameBytes: 0, onMessage: () => undefined, onClose: () => undefined }),
       }),
   };
   const testProxy = createTestProxy(emptyUpstream, {

@@ -5,7 +5,10 @@ import type { DeviceSockets } from "./ports.ts";
 
 const accepting: DeviceSockets = {
   upgrade: () =>
-    Promise.resolve({ kind: "accepted", attach: () => ({ onMessage: () => undefined, onClose: () => undefined }) }),
+    Promise.resolve({
+      kind: "accepted",
+      attach: () => ({ maxFrameBytes: 0, onMessage: () => undefined, onClose: () => undefined }),
+    }),
 };
 const socketPath = "/v1/environments/conn-1/socket";
 

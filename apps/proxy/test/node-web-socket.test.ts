@@ -21,10 +21,15 @@ let key = "";
 let decision: UpgradeDecision;
 let attached: DeviceSocket[];
 let received: (string | number)[];
+let maxFrameBytes: number;
 
 beforeEach(async () => {
   const heard: (string | number)[] = [];
+  maxFrameBytes = 16 * 1_048_576;
   const listener: DeviceSocketListener = {
+    get maxFrameBytes() {
+      return maxFrameBytes;
+    },
     onMessage: (text) => void heard.push(text),
     onClose: (code) => void heard.push(code),
   };
@@ -153,6 +158,7 @@ describe("an open socket", () => {
 test("a defect in what serves a device ends its socket alone", async () => {
   const defect = new Error("defect");
   const attach = (): DeviceSocketListener => ({
+    maxFrameBytes,
     onMessage() {
       throw defect;
     },

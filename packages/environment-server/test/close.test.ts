@@ -83,9 +83,7 @@ test("events carry ids and no content", async () => {
     "device_registered",
     "device_connected",
     "message_sent",
-    "frame_received",
     "message_acknowledged",
-    "frame_received",
     "frame_ignored",
     "device_disconnected",
   ]);

@@ -1,16 +1,18 @@
 import { describe, expect, test } from "vitest";
-import { anyone, createHarness, userMessage } from "./support/create-harness.ts";
+import { anyone, createHarness, userMessage, withApprove } from "./support/create-harness.ts";
 
 describe("nothing is sent and nothing is stored", () => {
   const code = (answer: { body: Record<string, unknown> }): unknown => answer.body["errorCode"];
 
-  test("for an approval, for a body without agent or conversation, and for an id that stands twice", async () => {
+  test("for the result of a tool, for a body without agent or conversation, and for an id that occurs twice", async () => {
     const { connect, call } = createHarness();
     const { connectionId, socket } = await connect("device-1");
     const path = `/v1/environments/${connectionId}/messages`;
-    const approval = { type: "approval", approvals: [{ approve: true, tool_call_id: "t-1" }] };
+    const toolReturn = { status: "success", tool_call_id: "t-1", tool_return: "done" };
+    const approval = { type: "approval", approvals: [toolReturn] };
+    const principal = withApprove;
     const refusals = [
-      await call("POST", path, { body: { agentId: "a", messages: [userMessage(), approval] } }),
+      await call("POST", path, { principal, body: { agentId: "a", messages: [userMessage(), approval] } }),
       await call("POST", path, { body: { messages: [userMessage()] } }),
       await call("POST", path, { body: { messages: [userMessage()], conversationId: "default" } }),
       await call("POST", path, { body: { agentId: "a", messages: [userMessage("m-1"), userMessage("m-1", "other")] } }),
@@ -22,6 +24,7 @@ describe("nothing is sent and nothing is stored", () => {
       "invalid_request",
     ]);
     expect(refusals.map((answer) => answer.status)).toEqual([422, 422, 422, 400]);
+    expect(refusals[0]?.body["errors"]).toMatchObject([{ member: "messages[1].approvals[0]" }]);
     expect(refusals[1]?.body["errors"]).toMatchObject([{ member: "agentId" }]);
     expect(refusals[3]?.body["errors"]).toMatchObject([{ member: "messages[1].client_message_id" }]);
     expect(socket.frames).toEqual([]);

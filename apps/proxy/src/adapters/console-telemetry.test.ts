@@ -48,9 +48,9 @@ describe("pretty", () => {
     expect(linesOf("pretty", { ...request, operation: null, keyId: null })).toEqual(["08:30:05 GET - 200 3 ms  r1\n"]);
   });
 
-  test("frames are too many for people", () => {
+  test("omits events about frames", () => {
     const device = { tenant: "t", environmentId: "e", deviceId: "d", connectionId: "c" };
-    expect(linesOf("pretty", { type: "frame_received", frameType: "ping", ...device })).toEqual([]);
+    expect(linesOf("pretty", { type: "frame_ignored", rule: "must be JSON", ...device })).toEqual([]);
     expect(linesOf("pretty", { type: "device_connected", ...device })).toEqual([
       "08:30:05 device connected  tenant t  environmentId e  deviceId d  connectionId c\n",
     ]);

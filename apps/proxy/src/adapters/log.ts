@@ -81,7 +81,6 @@ export function prettyLine(event: LogEvent): string | null {
     case "stopped":
       return "Stopped";
     case "device_changed":
-    case "frame_received":
     case "frame_ignored":
       return null;
     default:

@@ -7,7 +7,11 @@ export interface InputFrame {
   readonly type: "input";
   readonly request_id: string;
   readonly runtime: { readonly agent_id: string | null; readonly conversation_id: string };
-  readonly payload: { readonly kind: string; readonly messages: readonly { readonly client_message_id: string }[] };
+  readonly payload: {
+    readonly kind: string;
+    /** Of `create_message`. */
+    readonly messages: readonly { readonly client_message_id: string }[];
+  };
 }
 
 /** The device's end of a socket: what the server did to it, and what the device says. */
@@ -37,7 +41,7 @@ export function createFakeSocket(): FakeSocket {
     closes,
     terminated: false,
     onFrame: () => undefined,
-    listener: { onMessage: unattached, onClose: unattached },
+    listener: { maxFrameBytes: 0, onMessage: unattached, onClose: unattached },
     send(text) {
       const frame: Frame = JSON.parse(text);
       frames.push(frame);

@@ -57,6 +57,9 @@ export const anyone: Principal = {
   shared: false,
 };
 
+/** {@link anyone} with the scope that approval messages need. */
+export const withApprove: Principal = { ...anyone, scopes: new Set([...anyone.scopes, "approve"] as const) };
+
 /** A message with an id and a text. */
 export function userMessage(id: string = "m-1", content: string = "hello"): SendMessageBody["messages"][number] {
   return { client_message_id: id, content, role: "user" };

@@ -1,15 +1,15 @@
 import { expect, test } from "vitest";
-import { parseFrame } from "./parse-frame.ts";
+import { parseFrame } from "./frames.ts";
 
 const parse = (frame: unknown): ReturnType<typeof parseFrame> => parseFrame(JSON.stringify(frame));
 const runtime = { agent_id: "agent-1", conversation_id: "default" };
 
-test("what is no JSON object with a type is invalid, never an exception", () => {
+test("parseFrame returns invalid, and never throws, for anything but a JSON object with a type", () => {
   const texts = ["", "{", "null", "[]", "1", '"ping"', "{}", '{"type":1}', '{"type":null}', '{"type":"a b"}', "\u0000"];
   expect(texts.map((text) => parseFrame(text).kind)).toEqual(texts.map(() => "invalid"));
 });
 
-test("a known type with broken members is invalid, never an exception", () => {
+test("parseFrame returns invalid, and never throws, for a known type with broken members", () => {
   const broken = [
     { type: "input_accepted" },
     { type: "input_accepted", request_id: "r" },
@@ -27,12 +27,12 @@ test("a known type with broken members is invalid, never an exception", () => {
   expect(broken.map((frame) => parse(frame).kind)).toEqual(broken.map(() => "invalid"));
 });
 
-test("a type that means nothing here is told by its name, which is short and plain", () => {
+test("parseFrame returns the name of an unknown type when it is a short word", () => {
   expect(parse({ type: "stream_delta", delta: {} })).toEqual({ kind: "other", type: "stream_delta" });
   expect(parse({ type: "x".repeat(65) }).kind).toBe("invalid");
 });
 
-test("an acknowledgement keeps its disposition when it is a plain word, and its error as a plain line", () => {
+test("parseFrame keeps the disposition of an acknowledgement when it is a word, and its error as one line of plain text", () => {
   const accepted = { type: "input_accepted", request_id: "r", accepted: true };
   expect(parse({ ...accepted, disposition: "queued" })).toEqual({
     kind: "input_accepted",
@@ -46,7 +46,7 @@ test("an acknowledgement keeps its disposition when it is a plain word, and its 
   expect(parse({ ...accepted, error: "a\r\n\tb\u009b" })).toMatchObject({ error: "a b" });
 });
 
-test("the modes of devices are those of the API, but 'strict', which has no name there", () => {
+test("parseFrame maps the modes of devices to those of the API, and 'strict' and unknown ones to null", () => {
   const mode = (current_permission_mode: unknown): unknown =>
     parse({ type: "update_device_status", device_status: { current_permission_mode } });
   const shown = (currentMode: string | null): unknown => ({ kind: "update_device_status", change: { currentMode } });
@@ -54,7 +54,7 @@ test("the modes of devices are those of the API, but 'strict', which has no name
   for (const other of ["strict", "newer", null, 1]) expect(mode(other)).toEqual(shown(null));
 });
 
-test("a status changes only what it names", () => {
+test("a status frame changes only the members that it contains", () => {
   const change = (device_status: unknown): unknown => parse({ type: "update_device_status", device_status });
   expect(change({})).toEqual({ kind: "update_device_status", change: {} });
   expect(change({ current_working_directory: "/code", git_context: null })).toEqual({
@@ -66,7 +66,7 @@ test("a status changes only what it names", () => {
   });
 });
 
-test("a queue is as long as the device says, whoever sent its items", () => {
+test("a queue report counts every item, also those that no caller sent", () => {
   const queue = [{ client_message_id: "m-1" }, { kind: "task" }, null];
   expect(parse({ type: "update_queue", runtime: { ...runtime, agent_id: null }, queue })).toEqual({
     kind: "update_queue",

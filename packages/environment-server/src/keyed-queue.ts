@@ -1,11 +1,11 @@
-/** Runs tasks of one key one after the other, in the order in which they were given; tasks of different keys overlap. */
-export interface SerialLanes {
-  /** Resolves or rejects as the task does. A failed task does not stop the ones behind it. */
+/** Runs tasks with the same key one after the other, in the order in which they were added. Tasks of different keys overlap. */
+export interface KeyedQueue {
+  /** Resolves or rejects with the task's result. A task that fails does not stop the next one. */
   run<Result>(key: string, task: () => Promise<Result>): Promise<Result>;
 }
 
-/** Creates {@link SerialLanes}. A lane takes no memory once its last task has ended. */
-export function createSerialLanes(): SerialLanes {
+/** Creates a {@link KeyedQueue}. A key uses no memory after its last task has ended. */
+export function createKeyedQueue(): KeyedQueue {
   const tails = new Map<string, Promise<unknown>>();
   return {
     run(key, task) {

@@ -1,37 +1,35 @@
 import {
   allowsDevice,
-  decodeBody,
+  buildPath,
+  endpoints,
   jsonResponse,
-  type PlainRequest,
+  type OperationInput,
   type PlainResponse,
   type Principal,
   problemResponse,
-  RegisterRequestSchema,
   type RegisterResponse,
 } from "@letta-environments/schema";
 import { maxEnvironmentsPerTenant, maxMetadataLength } from "../limits.ts";
-import { buildSocketUrl } from "./build-socket-url.ts";
-import type { RequestContext, ServerContext } from "./operation-context.ts";
+import type { RequestContext, ServerContext } from "./context.ts";
 
 /** The listenerInstanceId of devices that send none. */
 const defaultListenerInstanceId = "default";
 
 /**
- * Enrols a device and tells it where to open its socket. Each registration has a connectionId of its own; it replaces the
- * earlier one when its socket opens.
+ * Enrols a device and returns the URL of its socket. Each registration has its own connectionId, which replaces the earlier
+ * one when its socket opens.
  *
  * Refusals: 403 `device_not_allowed` (the key's allowlist, also for the names that a shared device already has, or a full
- * tenant) and 403 `device_owned_by_another_key`. They are 403 because a device gives up on it at once, whereas it repeats 429 and 5xx.
+ * tenant) and 403 `device_owned_by_another_key`. The status is 403 because a device gives up on it at once, whereas it
+ * repeats the request after 429 and 5xx.
  */
 export async function registerEnvironment(
   context: ServerContext,
-  request: PlainRequest,
+  { body }: OperationInput<"registerEnvironment">,
   principal: Principal,
   { authority }: RequestContext,
 ): Promise<PlainResponse> {
-  const body = decodeBody(RegisterRequestSchema, request.body, request.headers["content-type"]);
-  if (!body.ok) return body.response;
-  const { deviceId, connectionName, listenerInstanceId = defaultListenerInstanceId, metadata = null } = body.value;
+  const { deviceId, connectionName, listenerInstanceId = defaultListenerInstanceId, metadata = null } = body;
   if (metadata !== null && JSON.stringify(metadata).length > maxMetadataLength) {
     const issues = [{ member: "metadata", rule: `must have at most ${maxMetadataLength} characters as JSON` }];
     return problemResponse("invalid_request", { issues });
@@ -74,4 +72,19 @@ export async function registerEnvironment(
       return jsonResponse(200, { connectionId, wsUrl } satisfies RegisterResponse);
     }
   }
+}
+
+/** Builds the URL of a device's socket below the public URL, else below the request's origin. `null` when neither is http(s). */
+function buildSocketUrl(publicUrl: string | null, authority: string | null, connectionId: string): string | null {
+  const base = parseHttpUrl(publicUrl) ?? parseHttpUrl(authority);
+  if (base === null) return null;
+  const scheme = base.protocol === "https:" ? "wss:" : "ws:";
+  // Only a configured URL may contain a path. Of the request's origin, only host and port are used.
+  const basePath = publicUrl === null ? "" : base.pathname.replace(/\/+$/, "");
+  return `${scheme}//${base.host}${basePath}${buildPath(endpoints.openDeviceSocket, { connectionId })}`;
+}
+
+function parseHttpUrl(text: string | null): URL | null {
+  const url = text === null ? null : URL.parse(text);
+  return url !== null && (url.protocol === "http:" || url.protocol === "https:") ? url : null;
 }

@@ -1,16 +1,20 @@
-import { environmentModes } from "@letta-environments/schema";
+/**
+ * Frames of the device protocol (v2): JSON texts over one WebSocket. This server understands four types from a device and
+ * sends three; everything else is ignored.
+ */
+import { environmentModes, type UserMessage } from "@letta-environments/schema";
 import type { DeviceStatus } from "../ports.ts";
 
-/** The conversation a frame is about; the agent is empty when there is none. */
+/** The conversation of a frame. The agent is empty for a conversation without one. */
 export interface FrameRuntime {
   readonly agentId: string;
   readonly conversationId: string;
 }
 
-/** The part of a device's status that a frame carries; `null` says that there is nothing to show. */
+/** The members of a device's status that a frame changes. `null` removes a value. */
 export type StatusChange = { -readonly [Name in keyof DeviceStatus]?: DeviceStatus[Name] };
 
-/** A frame from a device, as far as this server reads it. */
+/** A parsed frame from a device. */
 export type DeviceFrame =
   | { readonly kind: "ping" }
   | {
@@ -24,20 +28,14 @@ export type DeviceFrame =
   | {
       readonly kind: "update_queue";
       readonly runtime: FrameRuntime;
-      /** Id of each queued item; `null` for one that no caller sent. */
+      /** Id of each queued item; `null` for an item that no caller sent. */
       readonly messageIds: readonly (string | null)[];
     }
-  /** A frame of a type that means nothing here. */
+  /** A well-formed frame of another type. */
   | { readonly kind: "other"; readonly type: string }
   | { readonly kind: "invalid"; readonly rule: string };
 
-type Members = Readonly<Record<string, unknown>>;
-
-const maxErrorLength = 500;
-const maxPathLength = 4_096;
-const maxIdLength = 256;
-
-/** Reads a text frame. What is not understood is told, never thrown: a device may be newer than the server. */
+/** Parses a text frame. It never throws: a device may be newer than the server. */
 export function parseFrame(text: string): DeviceFrame {
   let value: unknown;
   try {
@@ -62,6 +60,51 @@ export function parseFrame(text: string): DeviceFrame {
         : { kind: "invalid", rule: "must have a type" };
   }
 }
+
+/** Response to a device's `{"type":"ping"}`. A device drops its socket when four of its pings have no response. */
+export const pongFrame: string = JSON.stringify({ type: "pong" });
+
+/** The payload of an `input` frame. */
+export type InputPayload =
+  | { readonly kind: "create_message"; readonly messages: readonly UserMessage[] }
+  | { readonly kind: "approval_response"; readonly request_id: string; readonly decision: ApprovalResponse };
+
+/** The response to a request for permission to use a tool. A device requires a message with a denial. */
+export type ApprovalResponse =
+  | {
+      readonly behavior: "allow";
+      readonly message?: string;
+      readonly updated_input?: Readonly<Record<string, unknown>>;
+    }
+  | { readonly behavior: "deny"; readonly message: string };
+
+/** Builds the frame that delivers messages or a decision. The device acknowledges it with `input_accepted`. */
+export function buildInputFrame(requestId: string, runtime: FrameRuntime, payload: InputPayload): string {
+  return JSON.stringify({ type: "input", request_id: requestId, runtime: toWireRuntime(runtime), payload });
+}
+
+/** Builds the frame that makes a device report the state of a conversation, including its queue. */
+export function buildSyncFrame(requestId: string, runtime: FrameRuntime): string {
+  return JSON.stringify({
+    type: "sync",
+    request_id: requestId,
+    runtime: toWireRuntime(runtime),
+    recover_approvals: false,
+  });
+}
+
+function toWireRuntime({ agentId, conversationId }: FrameRuntime): {
+  agent_id: string | null;
+  conversation_id: string;
+} {
+  return { agent_id: agentId === "" ? null : agentId, conversation_id: conversationId };
+}
+
+type Members = Readonly<Record<string, unknown>>;
+
+const maxErrorLength = 500;
+const maxPathLength = 4_096;
+const maxIdLength = 256;
 
 function parseAcknowledgement(frame: Members): DeviceFrame {
   const { request_id: requestId, accepted, disposition, error } = frame;
@@ -107,7 +150,7 @@ function parseQueue(frame: Members): DeviceFrame {
   };
 }
 
-/** A device's mode as the API names it; `strict` and newer ones have no name there and are left out. */
+/** Maps a device's mode to the API's name; `null` for `strict` and newer modes, which have no name in the API. */
 function toMode(mode: unknown): string | null {
   return environmentModes.find((known) => known === mode) ?? null;
 }
@@ -120,7 +163,7 @@ function toMessageId(value: unknown): string | null {
   return typeof value === "string" && value.length <= maxIdLength ? value : null;
 }
 
-/** A device's own words as they may be shown: no control characters, not without end, `null` when nothing is left. */
+/** Makes a device's text safe to return: no control characters, limited length; `null` when nothing is left. */
 function toPublicText(text: string): string | null {
   const shown = text
     .slice(0, maxErrorLength)

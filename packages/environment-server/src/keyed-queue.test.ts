@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
-import { createSerialLanes } from "./serial-lanes.ts";
+import { createKeyedQueue } from "./keyed-queue.ts";
 
-test("tasks of one key run one after the other, those of different keys beside each other", async () => {
-  const lanes = createSerialLanes();
+test("tasks with one key run one after the other, tasks with different keys overlap", async () => {
+  const queue = createKeyedQueue();
   const seen: string[] = [];
   const task = (name: string) => async () => {
     seen.push(`${name} starts`);
@@ -12,9 +12,9 @@ test("tasks of one key run one after the other, those of different keys beside e
     return name;
   };
   const results = await Promise.all([
-    lanes.run("a", task("a1")),
-    lanes.run("a", task("a2")),
-    lanes.run("b", task("b1")),
+    queue.run("a", task("a1")),
+    queue.run("a", task("a2")),
+    queue.run("b", task("b1")),
   ]);
   expect(results).toEqual(["a1", "a2", "b1"]);
   expect(seen.filter((event) => event.startsWith("a"))).toEqual(["a1 starts", "a1 ends", "a2 starts", "a2 ends"]);
@@ -22,9 +22,9 @@ test("tasks of one key run one after the other, those of different keys beside e
 });
 
 test("a task that fails rejects its own promise and lets the next one run", async () => {
-  const lanes = createSerialLanes();
-  const failed = lanes.run("a", () => Promise.reject(new Error("broken")));
-  const next = lanes.run("a", () => Promise.resolve("ran"));
+  const queue = createKeyedQueue();
+  const failed = queue.run("a", () => Promise.reject(new Error("broken")));
+  const next = queue.run("a", () => Promise.resolve("ran"));
   await expect(failed).rejects.toThrow("broken");
   await expect(next).resolves.toBe("ran");
 });

@@ -1,14 +1,14 @@
 import { expect, test } from "vitest";
-import { canonicalJson } from "./canonical-json.ts";
+import { canonicalJson } from "./plan.ts";
 
-test("equal values give equal texts, whatever the order of their members", () => {
+test("canonicalJson returns equal texts for equal values, regardless of the order of members", () => {
   const left = JSON.parse('{"b":[1,{"d":null,"c":"x"}],"a":1.0}');
   const right = JSON.parse('{"a":1e0,"b":[1,{"c":"\\u0078","d":null}]}');
   expect(canonicalJson(left)).toBe('{"a":1,"b":[1,{"c":"x","d":null}]}');
   expect(canonicalJson(right)).toBe(canonicalJson(left));
 });
 
-test("different values give different texts", () => {
+test("canonicalJson returns different texts for different values", () => {
   const values = [
     null,
     "null",
@@ -28,7 +28,7 @@ test("different values give different texts", () => {
   expect(new Set(values.map(canonicalJson)).size).toBe(values.length);
 });
 
-test("members are sorted by UTF-16 code units, as in the example of RFC 8785 section 3.2.3", () => {
+test("canonicalJson sorts members by UTF-16 code units, as in the example of RFC 8785 section 3.2.3", () => {
   const names = ["\u20ac", "\r", "\ufb33", "1", "\ud83d\ude00", "\u0080", "\u00f6"];
   const value = Object.fromEntries(names.map((name) => [name, 0]));
   const sorted = ["\r", "1", "\u0080", "\u00f6", "\u20ac", "\ud83d\ude00", "\ufb33"];
