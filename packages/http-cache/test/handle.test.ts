@@ -112,12 +112,12 @@ test("a store that fails fails no request", async () => {
     delete: () => Promise.reject(new Error("delete")),
     deleteGroup: () => undefined,
   };
-  const { replies, send, troubles } = createHarness({ store: broken });
+  const { replies, send, failures } = createHarness({ store: broken });
   replies.push(reply(minute));
   const answer = await send();
   expect([textOf(answer), answer.report.refusal]).toEqual(["hello", "store-failed"]);
   await send({ method: "DELETE" });
-  expect(troubles).toEqual(["store-get", "store-put", "store-delete"]);
+  expect(failures).toEqual(["store-get", "store-put", "store-delete"]);
 });
 
 test("a name that is no token is refused, since it would break Cache-Status", () => {

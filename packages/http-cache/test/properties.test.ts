@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { createMemoryCacheStore, type HeaderRecord, type UpstreamAnswer } from "../src/index.ts";
+import { createMemoryCacheStore, type HeaderRecord } from "../src/index.ts";
+import type { UpstreamResponse } from "../src/rfc9111/index.ts";
 import { createHarness, reply, textOf } from "./harness.ts";
 
 const keyed = fc.constantFrom("1", "2", "3");
@@ -113,7 +114,7 @@ test("nothing that stands beside it makes an unstorable answer stored", async ()
         // The one directive that allows it where it is understood.
         if (joined["cache-control"]?.includes("must-understand") === true) return;
         const { replies, send, store } = createHarness();
-        const answer: UpstreamAnswer = { status, headers: joined, body: new Uint8Array(1) };
+        const answer: UpstreamResponse = { status, headers: joined, body: new Uint8Array(1) };
         replies.push(answer);
         await send({ headers: requestHeaders });
         expect(store.entryCount).toBe(0);

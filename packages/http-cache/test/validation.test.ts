@@ -118,7 +118,7 @@ test("stale-while-revalidate answers at once and asks behind the answer, once", 
 });
 
 test("a background validation that fails changes nothing and is told of", async () => {
-  const { background, clock, replies, send, troubles } = createHarness({ policy: { staleIfUnreachableMs: 0 } });
+  const { background, clock, replies, send, failures } = createHarness({ policy: { staleIfUnreachableMs: 0 } });
   replies.push(
     reply({ "cache-control": "max-age=10, stale-while-revalidate=60" }),
     new Error("down"),
@@ -130,7 +130,7 @@ test("a background validation that fails changes nothing and is told of", async 
     expect(textOf(await send())).toBe("hello");
     await Promise.all(background);
   }
-  expect(troubles).toEqual(["background"]);
+  expect(failures).toEqual(["background"]);
 });
 
 test("stale-if-error stands in for 500, 502, 503, 504 and a broken connection, until its window ends", async () => {

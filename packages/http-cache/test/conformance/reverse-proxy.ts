@@ -1,4 +1,4 @@
-import { createCacheMiddleware, createOriginFetch } from "../../src/index.ts";
+import { createCacheMiddleware, createOriginFetch } from "../../src/rfc9111/index.ts";
 
 /** The cache alone in front of an origin, with nothing but defaults. An origin that does not answer is 502, as in any gateway. */
 export function createReverseProxy(
