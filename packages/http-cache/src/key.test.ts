@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { cacheKey, encodeKey, groupKey } from "./key.ts";
 
-test("no two different keys collide", () => {
+test("different lists of key parts never encode to the same key", () => {
   const part = fc.oneof(fc.string(), fc.constantFrom("", "1:a", "0:", "a1:", "group"));
   const parts = fc.array(part, { maxLength: 4 });
   fc.assert(
@@ -13,13 +13,13 @@ test("no two different keys collide", () => {
   );
 });
 
-test("a fragment is not part of a key; a partition is", () => {
+test("the cache key ignores the fragment and includes the partition", () => {
   const url = "https://a.test/x";
   expect(cacheKey({ url: `${url}#top` })).toBe(cacheKey({ url, partition: [] }));
   expect(cacheKey({ url, partition: ["t"] })).not.toBe(cacheKey({ url }));
 });
 
-test("a group of the same name at another origin or in another partition is another group", () => {
+test("groups with the same name differ by origin and partition", () => {
   const keys = [
     groupKey({ url: "https://a.test/x" }, "g"),
     groupKey({ url: "https://b.test/x" }, "g"),

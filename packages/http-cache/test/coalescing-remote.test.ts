@@ -4,8 +4,8 @@ import { createHarness, reply, textOf } from "./harness.ts";
 
 const minute = { "cache-control": "max-age=60" };
 
-/** A coalescer that is asked by a message, as one in another process is; `delayed` requests reach it late. */
-function elsewhere(opensAfter: (index: number) => Promise<void>): Coalescer {
+/** A coalescer that returns promises, as one in another process does. `opensAfter` delays single requests. */
+function createRemoteCoalescer(opensAfter: (index: number) => Promise<void>): Coalescer {
   const coalescer = createInProcessCoalescer({ clock: { now: () => 0 } });
   let count = 0;
   return {
@@ -16,35 +16,39 @@ function elsewhere(opensAfter: (index: number) => Promise<void>): Coalescer {
   };
 }
 
-test("50 concurrent misses make one request to the origin when turns are handed out elsewhere", async () => {
-  const harness = createHarness({ coalescer: elsewhere(() => Promise.resolve()) });
+test("50 concurrent misses make one request to the origin with a remote coalescer", async () => {
+  const harness = createHarness({ coalescer: createRemoteCoalescer(() => Promise.resolve()) });
   harness.replies.push(reply(minute));
-  const answers = await Promise.all(Array.from({ length: 50 }, () => harness.send()));
-  expect(answers.map(textOf)).toEqual(Array(50).fill("hello"));
+  const responses = await Promise.all(Array.from({ length: 50 }, () => harness.send()));
+  expect(responses.map(textOf)).toEqual(Array(50).fill("hello"));
   expect(harness.requests).toHaveLength(1);
 });
 
-test("who is told to lead only after the flight before has ended finds its answer and does not ask again", async () => {
+test("a request that becomes leader after the previous fetch ended uses its stored response", async () => {
   let open: () => void = () => undefined;
   const opened = new Promise<void>((resolve) => {
     open = resolve;
   });
-  const harness = createHarness({ coalescer: elsewhere((index) => (index === 1 ? opened : Promise.resolve())) });
+  const harness = createHarness({
+    coalescer: createRemoteCoalescer((index) => (index === 1 ? opened : Promise.resolve())),
+  });
   harness.replies.push(reply(minute));
   const [first, late] = [harness.send(), harness.send()];
   await first;
   open();
-  const answer = await late;
-  expect([textOf(answer), answer.report.reason]).toEqual(["hello", "collapsed"]);
+  const response = await late;
+  expect([textOf(response), response.report.reason]).toEqual(["hello", "collapsed"]);
   expect(harness.requests).toHaveLength(1);
 });
 
-test("a late leader whose client has gone away hands over", async () => {
+test("a late leader whose client went away hands over", async () => {
   let open: () => void = () => undefined;
   const opened = new Promise<void>((resolve) => {
     open = resolve;
   });
-  const harness = createHarness({ coalescer: elsewhere((index) => (index === 0 ? opened : Promise.resolve())) });
+  const harness = createHarness({
+    coalescer: createRemoteCoalescer((index) => (index === 0 ? opened : Promise.resolve())),
+  });
   harness.replies.push(reply(minute));
   const client = new AbortController();
   const gone = harness.send({}, client.signal);
@@ -55,8 +59,8 @@ test("a late leader whose client has gone away hands over", async () => {
   expect(harness.requests).toHaveLength(1);
 });
 
-test("a stale answer is refreshed once behind the answers that turns elsewhere allow", async () => {
-  const harness = createHarness({ coalescer: elsewhere(() => Promise.resolve()) });
+test("a stale response is revalidated once in the background with a remote coalescer", async () => {
+  const harness = createHarness({ coalescer: createRemoteCoalescer(() => Promise.resolve()) });
   harness.replies.push(reply({ "cache-control": "max-age=1, stale-while-revalidate=60", etag: '"a"' }));
   await harness.send();
   await harness.clock.advance(2_000);

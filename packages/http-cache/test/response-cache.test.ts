@@ -2,7 +2,7 @@ import { expect, test, vi } from "vitest";
 import { type Coalescer, createMemoryCacheStore, type FetchedResponse } from "../src/index.ts";
 import { createResponseHarness, failure, fetched, textOf, type Value } from "./response-harness.ts";
 
-test("an answer is given as it is to whoever asked, and as it was kept to the others, with its date and age", async () => {
+test("the caller that fetched gets the value unchanged; others get the stored response with its date and age", async () => {
   const harness = createResponseHarness();
   expect(await harness.read()).toEqual({
     kind: "fetched",
@@ -11,33 +11,33 @@ test("an answer is given as it is to whoever asked, and as it was kept to the ot
   });
   const date = new Date(harness.clock.now()).toUTCString();
   await harness.clock.advance(1_500);
-  const given = await harness.read();
-  expect(given).toMatchObject({ kind: "stored", ageMs: 1_500, cacheStatus: "test; hit; ttl=0" });
-  expect(given).toMatchObject({ entry: { status: 200, headers: { "x-text": "one", date } } });
-  expect([textOf(given), harness.fetchCount]).toEqual(["one", 1]);
+  const result = await harness.read();
+  expect(result).toMatchObject({ kind: "stored", ageMs: 1_500, cacheStatus: "test; hit; ttl=0" });
+  expect(result).toMatchObject({ entry: { status: 200, headers: { "x-text": "one", date } } });
+  expect([textOf(result), harness.fetchCount]).toEqual(["one", 1]);
 });
 
-test("a hit in a synchronous store is there at once", async () => {
+test("a hit in a synchronous store returns a plain value, not a promise", async () => {
   const harness = createResponseHarness();
   await harness.read();
   expect(harness.cache.read("key", () => Promise.reject(new Error("not fetched")))).not.toBeInstanceOf(Promise);
 });
 
-test("a stale answer is given once more while a newer one is asked for, once, and then no longer", async () => {
+test("a stale response is used within staleWhileRevalidateMs while one background fetch replaces it", async () => {
   const harness = createResponseHarness();
   await harness.read();
   await harness.clock.advance(2_500);
   harness.replies = [fetched("two")];
-  const given = await Promise.all([harness.read(), harness.read()]);
-  expect(given.map(textOf)).toEqual(["one", "one"]);
-  expect(given[0]?.cacheStatus).toBe("test; hit; ttl=-1; detail=stale-while-revalidate");
+  const result = await Promise.all([harness.read(), harness.read()]);
+  expect(result.map(textOf)).toEqual(["one", "one"]);
+  expect(result[0]?.cacheStatus).toBe("test; hit; ttl=-1; detail=stale-while-revalidate");
   await harness.clock.advance(0);
   expect([textOf(await harness.read()), harness.fetchCount]).toEqual(["two", 2]);
   await harness.clock.advance(5_001);
   expect(await harness.status()).toBe("test; fwd=stale; fwd-status=200; ttl=2; stored");
 });
 
-test("a failure behind a stale answer changes nothing and is told", async () => {
+test("a failed background fetch changes nothing and is reported", async () => {
   const background = vi.fn<(work: Promise<unknown>) => void>();
   const harness = createResponseHarness({ background });
   harness.replies = [fetched("one", { staleIfErrorMs: 0 }), new Error("reset")];
@@ -48,8 +48,8 @@ test("a failure behind a stale answer changes nothing and is told", async () => 
   expect([textOf(await harness.read()), harness.failures]).toEqual(["one", ["background"]]);
 });
 
-test.each([["a failure", failure] as const, ["no answer", new Error("reset")] as const])(
-  "the last answer stands in for %s while it may, and then no longer",
+test.each([["an error response", failure] as const, ["no response", new Error("reset")] as const])(
+  "a stale response is served within staleIfErrorMs instead of %s",
   async (_what, reply) => {
     const harness = createResponseHarness();
     await harness.read();
@@ -66,7 +66,7 @@ test.each([["a failure", failure] as const, ["no answer", new Error("reset")] as
   },
 );
 
-test("an error that is no failure is told, and what was kept before stands in for later ones still", async () => {
+test("a response with isError false is returned, and the stored response is still served for later errors", async () => {
   const harness = createResponseHarness();
   await harness.read();
   await harness.clock.advance(6_000);
@@ -75,7 +75,7 @@ test("an error that is no failure is told, and what was kept before stands in fo
   expect(textOf(await harness.read())).toBe("one");
 });
 
-test("a success that is not kept ends what was kept before", async () => {
+test("a successful response that is not stored invalidates the stored one", async () => {
   const harness = createResponseHarness();
   await harness.read();
   await harness.clock.advance(6_000);
@@ -84,7 +84,7 @@ test("a success that is not kept ends what was kept before", async () => {
   expect(textOf(await harness.read())).toBe("down");
 });
 
-test("who wants the origin's own word gets it or its failure, and what it says is kept for the others", async () => {
+test("no-cache always fetches, never serves stale, and stores the response for others", async () => {
   const harness = createResponseHarness();
   expect(await harness.status({ cacheMode: "no-cache" })).toBe("test; fwd=uri-miss; fwd-status=200; ttl=2; stored");
   harness.replies = [fetched("two"), failure];
@@ -93,24 +93,24 @@ test("who wants the origin's own word gets it or its failure, and what it says i
   expect(textOf(await harness.read({ cacheMode: "no-cache" }))).toBe("down");
 });
 
-test("who wants nothing kept leaves nothing behind, and takes nothing away", async () => {
+test("no-store neither stores the response nor deletes the stored one", async () => {
   const harness = createResponseHarness();
-  const kept = "test; fwd=bypass; fwd-status=200; detail=request-no-store";
-  expect(await harness.status({ cacheMode: "no-store" })).toBe(kept);
+  const noStore = "test; fwd=bypass; fwd-status=200; detail=request-no-store";
+  expect(await harness.status({ cacheMode: "no-store" })).toBe(noStore);
   expect(await harness.status()).toContain("uri-miss");
   harness.replies = [fetched("two")];
-  expect(await harness.status({ cacheMode: "no-store" })).toBe(kept);
+  expect(await harness.status({ cacheMode: "no-store" })).toBe(noStore);
   expect(textOf(await harness.read())).toBe("one");
 });
 
-test("50 reads at once ask once", async () => {
+test("50 concurrent reads fetch once", async () => {
   const harness = createResponseHarness();
-  const given = await Promise.all(Array.from({ length: 50 }, () => harness.read()));
-  expect([new Set(given.map(textOf)), harness.fetchCount]).toEqual([new Set(["one"]), 1]);
-  expect(given[1]?.cacheStatus).toBe("test; fwd=uri-miss; ttl=2; collapsed");
+  const result = await Promise.all(Array.from({ length: 50 }, () => harness.read()));
+  expect([new Set(result.map(textOf)), harness.fetchCount]).toEqual([new Set(["one"]), 1]);
+  expect(result[1]?.cacheStatus).toBe("test; fwd=uri-miss; ttl=2; collapsed");
 });
 
-test("a reader that goes away hands over, and rejects with its reason", async () => {
+test("a reader whose signal aborts hands over and rejects with the signal's reason", async () => {
   const harness = createResponseHarness();
   const controller = new AbortController();
   harness.replies = [new Promise(() => undefined), fetched("two")];
@@ -125,7 +125,7 @@ test("a reader that goes away hands over, and rejects with its reason", async ()
   expect(textOf(await second)).toBe("two");
 });
 
-test("an answer from before a change is not kept after it", async () => {
+test("a response from before an invalidation is not stored after it", async () => {
   const harness = createResponseHarness();
   let finish: (reply: FetchedResponse<Value>) => void = () => undefined;
   harness.replies = [new Promise((resolve) => (finish = resolve)), fetched("after")];
@@ -137,7 +137,7 @@ test("an answer from before a change is not kept after it", async () => {
   expect(textOf(await harness.read())).toBe("after");
 });
 
-test("a group ends its answers and no others", async () => {
+test("invalidateGroup deletes the responses of the group and no others", async () => {
   const harness = createResponseHarness();
   harness.replies = [fetched("one", { groups: ["g", "h"] }), fetched("two", { groups: ["h"] }), fetched("three")];
   await harness.read({}, "a");
@@ -146,15 +146,15 @@ test("a group ends its answers and no others", async () => {
   expect([textOf(await harness.read({}, "a")), textOf(await harness.read({}, "b"))]).toEqual(["three", "two"]);
 });
 
-test("a body that is too large is given and not kept, and nobody waits for the next one", async () => {
+test("a body that is too large is returned but not stored, and later reads do not wait for each other", async () => {
   const harness = createResponseHarness({ maxBodyBytes: 3 });
   harness.replies = [fetched("large")];
   expect(await harness.status()).toBe("test; fwd=uri-miss; fwd-status=200; detail=too-large");
-  const given = await Promise.all([harness.read(), harness.read()]);
-  expect([given.map(textOf), harness.fetchCount]).toEqual([["large", "large"], 3]);
+  const result = await Promise.all([harness.read(), harness.read()]);
+  expect([result.map(textOf), harness.fetchCount]).toEqual([["large", "large"], 3]);
 });
 
-test("a clock that was set back trusts nothing that came later", async () => {
+test("a response from after a clock was set back is not used", async () => {
   const harness = createResponseHarness();
   let offsetMs = 0;
   const clock = { now: () => harness.clock.now() + offsetMs };
@@ -165,7 +165,7 @@ test("a clock that was set back trusts nothing that came later", async () => {
   expect(textOf(await read())).toBe("two");
 });
 
-test("a store that fails fails no read", async () => {
+test("a failing store does not fail reads", async () => {
   const fail = (): never => {
     throw new Error("away");
   };
@@ -175,11 +175,11 @@ test("a store that fails fails no read", async () => {
   expect(harness.failures).toEqual(["store-get", "store-put", "store-delete"]);
 });
 
-test("a name that is no token is refused, as it would break the fields that it stands in", () => {
+test("a cache name that is not a token throws, since it would break Cache-Status", () => {
   expect(() => createResponseHarness({ name: "two words" })).toThrow(new TypeError("name must be a token: two words"));
 });
 
-test("who is given the lead from elsewhere looks once more before it asks", async () => {
+test("a read that becomes leader by a promise looks in the store again before it fetches", async () => {
   const harness = createResponseHarness();
   const coalescer: Coalescer = {
     enter: async () => {

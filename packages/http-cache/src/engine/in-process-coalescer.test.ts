@@ -20,13 +20,13 @@ function leading(action: FollowerAction): Leader {
   return action;
 }
 
-test("requests of one key wait for the first one, those of other keys do not", () => {
+test("requests for one key follow the first; requests for other keys do not", () => {
   const coalescer = createInProcessCoalescer({ clock: createVirtualClock() });
   const roles = ["k", "k", "other", "k"].map((key) => coalescer.enter(key).role);
   expect(roles).toEqual(["leader", "follower", "leader", "follower"]);
 });
 
-test("once the answer is stored everybody looks it up, and the next request leads again", async () => {
+test("after the response is stored, followers look it up and the next request leads again", async () => {
   const coalescer = createInProcessCoalescer({ clock: createVirtualClock() });
   const leader = lead(coalescer);
   const followers = [follow(coalescer), follow(coalescer)];
@@ -35,7 +35,7 @@ test("once the answer is stored everybody looks it up, and the next request lead
   lead(coalescer);
 });
 
-test("an answer for nobody else sends everybody on alone, and nobody waits for that key for a while", async () => {
+test("after an unshared response, followers fetch alone and later requests for the key do not wait for a while", async () => {
   const clock = createVirtualClock();
   const coalescer = createInProcessCoalescer({ clock, soloForMs: 1_000 });
   const leader = lead(coalescer);
@@ -47,7 +47,7 @@ test("an answer for nobody else sends everybody on alone, and nobody waits for t
   lead(coalescer);
 });
 
-test("a failed leader hands over once; when the second fails too, the rest go alone", async () => {
+test("a failed leader hands over once; after a second failure the remaining followers fetch alone", async () => {
   const coalescer = createInProcessCoalescer({ clock: createVirtualClock() });
   const leader = lead(coalescer);
   const [second, third] = [follow(coalescer), follow(coalescer)];
@@ -59,7 +59,7 @@ test("a failed leader hands over once; when the second fails too, the rest go al
   expect(await Promise.all([third.action, late.action])).toEqual(["fetch-alone", "fetch-alone"]);
 });
 
-test("an abandoned flight goes to the next follower that is still there", async () => {
+test("after a leader is abandoned, the next follower that is still waiting leads", async () => {
   const coalescer = createInProcessCoalescer({ clock: createVirtualClock() });
   const leader = lead(coalescer);
   const [gone, here] = [follow(coalescer), follow(coalescer)];
@@ -69,7 +69,7 @@ test("an abandoned flight goes to the next follower that is still there", async 
   expect(coalescer.enter("k").role).toBe("leader");
 });
 
-test("keys that are remembered are bounded", () => {
+test("the number of remembered solo keys is limited", () => {
   const coalescer = createInProcessCoalescer({ clock: createVirtualClock(), maxSoloKeys: 2 });
   for (const key of ["a", "b", "c"]) lead(coalescer, key).settle("unshared");
   expect(["b", "c"].map((key) => coalescer.enter(key).role)).toEqual(["solo", "solo"]);

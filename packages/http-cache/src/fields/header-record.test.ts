@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { fieldOf, withoutConnectionFields } from "./header-record.ts";
 
-test("fields of the connection and those that Connection names are taken out", () => {
+test("connection fields and the fields that Connection names are removed", () => {
   const headers = {
     connection: "A, x-b",
     a: "1",
@@ -14,6 +14,6 @@ test("fields of the connection and those that Connection names are taken out", (
   expect(withoutConnectionFields(headers)).toEqual({ c: "3" });
 });
 
-test("a field name that is a member of every object reads as absent", () => {
+test("a field name that is an Object.prototype member reads as absent", () => {
   expect(fieldOf({}, "constructor")).toBeUndefined();
 });

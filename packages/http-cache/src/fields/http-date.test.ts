@@ -10,11 +10,11 @@ test.each([
   "Sunday, 06-Nov-94 08:49:37 GMT",
   "Sun Nov  6 08:49:37 1994",
   "SUN, 06 nov 1994 08:49:37 gMt",
-])("all three formats are read, in any case: %s", (text) => {
+])("parses all three HTTP date formats in any letter case: %s", (text) => {
   expect(parseHttpDate(text, now)).toBe(expected);
 });
 
-test("a year of two digits is at most 50 years ahead", () => {
+test("a two-digit year is at most 50 years in the future", () => {
   expect(parseHttpDate("Thursday, 18-Aug-50 02:01:18 GMT", now)).toBe(Date.UTC(2050, 7, 18, 2, 1, 18));
   expect(parseHttpDate("Tuesday, 18-Aug-76 02:01:18 GMT", now)).toBe(Date.UTC(2076, 7, 18, 2, 1, 18));
   expect(parseHttpDate("Thursday, 18-Aug-77 02:01:18 GMT", now)).toBe(Date.UTC(1977, 7, 18, 2, 1, 18));
@@ -34,7 +34,7 @@ test.each([
   "Thu, 18 Aug 2050 24:01:18 GMT",
   "Thu, 18 Aug 2050 02:60:18 GMT",
   "2050-08-18T02:01:18Z",
-])("anything else is no date: %j", (text) => {
+])("anything else is not a date: %j", (text) => {
   expect(parseHttpDate(text, now)).toBeNull();
 });
 
@@ -43,7 +43,7 @@ test("a leap second and the years before 100 are dates", () => {
   expect(parseHttpDate("Sat, 01 Jan 0050 00:00:00 GMT", now)).toBe(Date.parse("0050-01-01T00:00:00Z"));
 });
 
-test("every date that is written is read back", () => {
+test("every formatted date parses to the same time", () => {
   const date = fc.date({
     min: new Date("0001-01-01T00:00:00Z"),
     max: new Date("9999-12-31T23:59:59Z"),

@@ -1,11 +1,11 @@
 import { expect, test } from "vitest";
 import { remember, splitList } from "./list.ts";
 
-test("commas in quoted strings do not separate, empty elements are none", () => {
+test("commas in quoted strings do not separate elements, and empty elements are dropped", () => {
   expect(splitList('a, "b, \\"c", ,\td')).toEqual(["a", '"b, \\"c"', "d"]);
 });
 
-test("a result is computed once for a short text and each time for a long one", () => {
+test("remember computes a short text once and a long text each time", () => {
   const computed: string[] = [];
   const measure = remember((text) => {
     computed.push(text);
@@ -16,7 +16,7 @@ test("a result is computed once for a short text and each time for a long one", 
   expect(computed).toEqual(["a", long, long]);
 });
 
-test("what is remembered is bounded: it starts again when there are too many texts", () => {
+test("remember clears its memory when there are too many texts", () => {
   let count = 0;
   const counted = remember(() => ++count);
   for (let index = 0; index < 512; index++) counted(String(index));

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { parseDictionary, parseItems } from "./structured-field.ts";
 
-test("a dictionary's members are read, the last of a name counts, parameters are left out", () => {
+test("parses dictionary members; the last of a name wins and parameters are dropped", () => {
   const members = parseDictionary(
     'max-age=10;x="y", no-store, private="a, b" ,\tq=0.5, list=(1 "b";p), no-store=?0, bytes=:aGk=:',
   );
@@ -29,11 +29,11 @@ test.each([
   "a=(1",
   "a=?2",
   "a;=1",
-])("what does not parse is no dictionary: %j", (text) => {
+])("a malformed dictionary is null: %j", (text) => {
   expect(parseDictionary(text)).toBeNull();
 });
 
-test("a list of strings is read, escapes undone", () => {
+test("parses a list of strings and decodes escapes", () => {
   expect(parseItems(' "a", "b\\"c";p=1 , token ')).toEqual([
     { kind: "string", value: "a" },
     { kind: "string", value: 'b"c' },

@@ -29,31 +29,31 @@ function prepare(headers: HeaderRecord, stored: Partial<CacheEntry> = {}, method
   return { ...response, text: response.body === null ? null : new TextDecoder().decode(response.body) };
 }
 
-test("a used answer carries its age in whole seconds and its own Date", () => {
+test("a stored response is sent with its age in whole seconds and its own Date", () => {
   expect(prepare({}).headers).toMatchObject({ age: "3", date: at(0), "cache-status": "test; hit" });
 });
 
-test("our Cache-Status stands behind those of caches nearer to the origin", () => {
+test("the Cache-Status entry follows those of caches nearer to the origin", () => {
   expect(prepare({}, { headers: { "cache-status": "up; hit" } }).headers["cache-status"]).toBe("up; hit, test; hit");
 });
 
-test("HEAD gets the fields and no body", () => {
+test("HEAD gets the header fields and no body", () => {
   expect(prepare({}, {}, "HEAD")).toMatchObject({ status: 200, body: null, headers: { "content-length": "10" } });
 });
 
-test("a client that has the answer gets 304, without what describes the body", () => {
+test("a client that has the response gets 304 without representation fields", () => {
   const { status, headers, body } = prepare({ "if-none-match": '"x", W/"a"' });
   expect([status, body]).toEqual([304, null]);
   expect(headers).toEqual({ etag: '"a"', date: at(0), "x-a": "1", age: "3", "cache-status": "test; hit" });
 });
 
-test("If-None-Match counts before If-Modified-Since", () => {
+test("If-None-Match takes precedence over If-Modified-Since", () => {
   const headers = { ...base.headers, "last-modified": at(-60) };
   expect(prepare({ "if-none-match": '"b"', "if-modified-since": at(0) }, { headers }).status).toBe(200);
   expect(prepare({ "if-none-match": '"a"', "if-modified-since": at(-600) }, { headers }).status).toBe(304);
 });
 
-test("If-Modified-Since is judged by Last-Modified, else by Date, and an invalid one is ignored", () => {
+test("If-Modified-Since is compared with Last-Modified, else Date, and an invalid one is ignored", () => {
   const modified = { headers: { ...base.headers, "last-modified": at(-60) } };
   expect(prepare({ "if-modified-since": at(-60) }, modified).status).toBe(304);
   expect(prepare({ "if-modified-since": at(-61) }, modified).status).toBe(200);
@@ -62,7 +62,7 @@ test("If-Modified-Since is judged by Last-Modified, else by Date, and an invalid
   expect(prepare({ "if-modified-since": "yesterday" }, modified).status).toBe(200);
 });
 
-test("conditions are judged for successful answers alone", () => {
+test("conditions are evaluated for 200 responses only", () => {
   expect(prepare({ "if-none-match": '"a"' }, { status: 404 }).status).toBe(404);
 });
 
@@ -73,13 +73,13 @@ test.each([
   ["bytes=10-", 416, null, "bytes */10"],
   ["bytes=0-1,3-4", 200, "0123456789", undefined],
   ["lines=1-2", 200, "0123456789", undefined],
-])("a range is cut from the whole: %s", (range, status, text, contentRange) => {
+])("a byte range is served from the whole body: %s", (range, status, text, contentRange) => {
   const response = prepare({ range });
   expect([response.status, response.text, response.headers["content-range"]]).toEqual([status, text, contentRange]);
   expect(Number(response.headers["content-length"])).toBe(text?.length ?? 0);
 });
 
-test("a range counts only where If-Range names what is stored, strongly", () => {
+test("a range applies only if If-Range strongly matches the stored response", () => {
   const range = "bytes=0-0";
   expect(prepare({ range, "if-range": '"a"' }).status).toBe(206);
   expect(prepare({ range, "if-range": '"b"' }).status).toBe(200);
@@ -92,7 +92,7 @@ test("a range counts only where If-Range names what is stored, strongly", () => 
   expect(prepare({ range, "if-range": at(0) }, justNow).status).toBe(200);
 });
 
-test("ranges are for GET and for 200 alone, and a matching condition comes first", () => {
+test("ranges apply to GET and 200 only, and a matching condition takes precedence", () => {
   expect(prepare({ range: "bytes=0-0" }, {}, "HEAD").status).toBe(200);
   expect(prepare({ range: "bytes=0-0" }, { status: 404 }).status).toBe(404);
   expect(prepare({ range: "bytes=0-0", "if-none-match": '"a"' }).status).toBe(304);
@@ -112,6 +112,6 @@ test.each([
   ["bytes=a-b", null],
   ["bytes=0-1,3-4", null],
   ["items=0-1", null],
-])("Range %j of ten bytes", (range, expected) => {
+])("parses Range %j for a body of ten bytes", (range, expected) => {
   expect(parseRange(range, 10)).toEqual(expected);
 });

@@ -30,7 +30,7 @@ function decide(
 
 const minute = { "cache-control": "max-age=60" };
 
-test("a fresh answer is used, a stale one is asked about, and freshness ends exactly when age reaches it", () => {
+test("a fresh response is used and a stale one validated; freshness ends exactly when the age reaches the lifetime", () => {
   expect([0, 59.999, 60, 61].map((seconds) => decide(stored(minute), seconds))).toEqual([
     "hit fresh",
     "hit fresh",
@@ -39,42 +39,42 @@ test("a fresh answer is used, a stale one is asked about, and freshness ends exa
   ]);
 });
 
-test("the age that an answer came with counts", () => {
+test("the age on arrival counts", () => {
   expect(decide(stored({ ...minute, age: "50" }), 9)).toBe("hit fresh");
   expect(decide(stored({ ...minute, age: "50" }), 11)).toBe("revalidate stale");
 });
 
-test("no-cache of the answer asks the origin each time; for named fields it only keeps those out", () => {
+test("response no-cache validates each use; with field names it only excludes those fields from storage", () => {
   expect(decide(stored({ "cache-control": "max-age=60, No-CaChE" }), 1)).toBe("revalidate no-cache");
   const partly = stored({ "cache-control": 'max-age=60, no-cache="a, B"', a: "1", b: "2", c: "3" });
   expect(decide(partly, 1)).toBe("hit fresh");
   expect(Object.keys(partly.headers).toSorted()).toEqual(["c", "cache-control", "date"]);
 });
 
-test("private for named fields keeps those out of a shared cache", () => {
+test("private with field names excludes those fields from a shared cache", () => {
   expect(stored({ "cache-control": 'max-age=60, private="a"', a: "1" }).headers).not.toHaveProperty("a");
 });
 
-test("when the clock went back behind the arrival the origin is asked", () => {
+test("a clock set back before the arrival forces validation", () => {
   expect(decide(stored(minute), -0.5)).toBe("hit fresh");
   expect(decide(stored(minute), -3_600)).toBe("revalidate clock");
 });
 
-test("stale-while-revalidate lets a stale answer be used until its window ends", () => {
-  const answer = stored({ "cache-control": "max-age=60, stale-while-revalidate=10" });
-  expect([60, 69.9, 70].map((seconds) => decide(answer, seconds))).toEqual([
+test("stale-while-revalidate allows a stale response until its time is over", () => {
+  const response = stored({ "cache-control": "max-age=60, stale-while-revalidate=10" });
+  expect([60, 69.9, 70].map((seconds) => decide(response, seconds))).toEqual([
     "hit stale-while-revalidate",
     "hit stale-while-revalidate",
     "revalidate stale",
   ]);
 });
 
-test("must-revalidate, proxy-revalidate and s-maxage forbid stale use, whatever the client accepts", () => {
+test("must-revalidate, proxy-revalidate and s-maxage forbid stale responses, even with max-stale", () => {
   for (const directive of ["must-revalidate", "proxy-revalidate", "s-maxage=60"]) {
-    const answer = stored({ "cache-control": `max-age=60, stale-while-revalidate=100, ${directive}` });
-    expect(decide(answer, 61)).toBe("revalidate stale");
-    expect(decide(answer, 61, { "cache-control": "max-stale" })).toBe("revalidate stale");
-    expect(decide(answer, 59)).toBe("hit fresh");
+    const response = stored({ "cache-control": `max-age=60, stale-while-revalidate=100, ${directive}` });
+    expect(decide(response, 61)).toBe("revalidate stale");
+    expect(decide(response, 61, { "cache-control": "max-stale" })).toBe("revalidate stale");
+    expect(decide(response, 59)).toBe("hit fresh");
   }
 });
 
@@ -94,17 +94,17 @@ test.each([
   ["only-if-cached", 61, "unsatisfied only-if-cached"],
   ["only-if-cached, max-stale", 61, "hit max-stale"],
   ["unknown=1", 1, "hit fresh"],
-])("a request with Cache-Control %j after %d seconds", (value, seconds, expected) => {
+])("request Cache-Control %j after %d seconds", (value, seconds, expected) => {
   expect(decide(stored(minute), seconds, { "cache-control": value })).toBe(expected);
 });
 
-test("Pragma: no-cache counts only where the request has no Cache-Control", () => {
+test("Pragma: no-cache applies only without Cache-Control", () => {
   expect(decide(stored(minute), 1, { pragma: "no-cache" })).toBe("revalidate request-no-cache");
   expect(decide(stored(minute), 1, { pragma: "no-cache", "cache-control": "foo" })).toBe("hit fresh");
   expect(decide(stored(minute), 1, { pragma: "foo" })).toBe("hit fresh");
 });
 
-test("where clients may not ask for validation, only their limits to storing and forwarding count", () => {
+test("without honoursRequestDirectives only no-store and only-if-cached apply", () => {
   const options = { honoursRequestDirectives: false };
   expect(decide(stored(minute), 1, { "cache-control": "no-cache, max-age=0" }, options)).toBe("hit fresh");
   expect(decide(stored(minute), 61, { "cache-control": "only-if-cached, max-stale" }, options)).toBe(
@@ -115,14 +115,14 @@ test("where clients may not ask for validation, only their limits to storing and
   );
 });
 
-test("a reload does not ask about what is immutable and fresh; no-cache does", () => {
-  const answer = stored({ "cache-control": "max-age=60, immutable", etag: '"a"' });
-  expect(decide(answer, 30, { "cache-control": "max-age=0" })).toBe("hit fresh");
-  expect(decide(answer, 30, { "cache-control": "no-cache" })).toBe("revalidate request-no-cache");
-  expect(decide(answer, 61, { "cache-control": "max-age=0" })).toBe("revalidate request-max-age");
+test("a reload does not validate a fresh immutable response; no-cache does", () => {
+  const response = stored({ "cache-control": "max-age=60, immutable", etag: '"a"' });
+  expect(decide(response, 30, { "cache-control": "max-age=0" })).toBe("hit fresh");
+  expect(decide(response, 30, { "cache-control": "no-cache" })).toBe("revalidate request-no-cache");
+  expect(decide(response, 61, { "cache-control": "max-age=0" })).toBe("revalidate request-max-age");
 });
 
-test("of the fitting answers the newest is used, and none when none fits", () => {
+test("the newest matching variant is used, and none if none matches", () => {
   const varied = { ...minute, vary: "Foo" };
   const one = stored(varied, { foo: "1" });
   expect(decide(one, 1, { foo: "1" })).toBe("hit fresh");
@@ -139,7 +139,7 @@ test("of the fitting answers the newest is used, and none when none fits", () =>
   expect(decision).toMatchObject({ kind: "hit", stored: { receivedAtMs: start } });
 });
 
-test("an absent field differs from an empty one, and from members of every object", () => {
+test("for Vary, an absent field differs from an empty one and from Object.prototype members", () => {
   const varied = { ...minute, vary: "constructor, foo" };
   expect(decide(stored(varied), 1)).toBe("hit fresh");
   expect(decide(stored(varied), 1, { foo: "" })).toBe("miss vary-miss");
@@ -157,24 +157,24 @@ test.each([
   ["accept", "text/html;level=1, */*;q=0.1", "*/*;q=0.1, Text/HTML;level=1", true],
   ["accept", "text/html;a=X", "text/html;a=x", false],
   ["cookie", "a=1,2", "a=1, 2", false],
-])("%s %j and %j are the same variant: %s", (name, left, right, same) => {
-  const answer = stored({ ...minute, vary: name }, { [name]: left });
-  expect(decide(answer, 1, { [name]: right })).toBe(same ? "hit fresh" : "miss vary-miss");
+])("%s: %j and %j are the same variant: %s", (name, left, right, same) => {
+  const response = stored({ ...minute, vary: name }, { [name]: left });
+  expect(decide(response, 1, { [name]: right })).toBe(same ? "hit fresh" : "miss vary-miss");
 });
 
-test("an answer in the one language that is preferred fits, unless told not to", () => {
-  const answer = stored(
+test("a response in the most preferred language matches, unless matchesContentLanguage is off", () => {
+  const response = stored(
     { ...minute, vary: "Accept-Language", "content-language": "de" },
     { "accept-language": "en, de" },
   );
   const prefers = { "accept-language": "fr;q=0.5, de;q=1.0" };
-  expect(decide(answer, 1, prefers)).toBe("hit fresh");
-  expect(decide(answer, 1, prefers, { matchesContentLanguage: false })).toBe("miss vary-miss");
+  expect(decide(response, 1, prefers)).toBe("hit fresh");
+  expect(decide(response, 1, prefers, { matchesContentLanguage: false })).toBe("miss vary-miss");
   for (const other of ["de, fr", "fr, de;q=0.5", "*", "de;q=x"])
-    expect(decide(answer, 1, { "accept-language": other })).toBe("miss vary-miss");
+    expect(decide(response, 1, { "accept-language": other })).toBe("miss vary-miss");
 });
 
-test("only GET and HEAD are looked up, and preconditions that the origin alone can judge pass", () => {
+test("only GET and HEAD are looked up, and If-Match and If-Unmodified-Since go to the origin", () => {
   const bypass = (method: string, headers: HeaderRecord = {}) => bypassReason({ method, url, headers }, createPolicy());
   expect([bypass("GET"), bypass("HEAD"), bypass("POST"), bypass("get")]).toEqual([null, null, "method", "method"]);
   expect(bypass("GET", { "if-match": '"a"' })).toBe("precondition");

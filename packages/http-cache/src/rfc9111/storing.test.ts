@@ -30,20 +30,20 @@ function refusal(
 const fresh = { "cache-control": "max-age=60" };
 const authorised = { headers: { authorization: "Bearer x" } };
 
-test("an answer with explicit freshness is stored whatever its final status", () => {
+test("a response with explicit freshness is stored with any final status", () => {
   for (const status of [200, 203, 204, 299, 302, 307, 400, 404, 499, 500, 503, 599])
     expect(refusal(fresh, {}, status)).toBeNull();
 });
 
-test("interim answers, 206 and 304 are never stored", () => {
+test("interim responses, 206 and 304 are never stored", () => {
   for (const status of [100, 103, 199, 206, 304, 600]) expect(refusal(fresh, {}, status)).toBe("status");
 });
 
-test("only answers to GET are stored", () => {
+test("only responses to GET are stored", () => {
   for (const method of ["HEAD", "PUT", "DELETE", "OPTIONS", "get"]) expect(refusal(fresh, { method })).toBe("method");
 });
 
-test("an answer to POST is stored for GET only with explicit freshness and the target as Content-Location", () => {
+test("a POST response is stored for GET only with explicit freshness and the target as Content-Location", () => {
   const post = { method: "POST" };
   expect(refusal({ ...fresh, "content-location": "/x" }, post)).toBeNull();
   expect(refusal({ ...fresh, "content-location": "/y" }, post)).toBe("method");
@@ -52,22 +52,22 @@ test("an answer to POST is stored for GET only with explicit freshness and the t
   expect(refusal({ ...fresh, "content-location": url }, post, 201)).toBe("method");
 });
 
-test("no-store of the answer forbids, in any case and with garbage behind it", () => {
+test("response no-store prevents storing, in any letter case and with garbage after it", () => {
   for (const value of ["no-store", "No-StOrE, max-age=9", "max-age=9, no-store=foo", 'max-age=9, no-store ="x"'])
     expect(refusal({ "cache-control": value })).toBe("no-store");
 });
 
-test("no-store of the request forbids", () => {
+test("request no-store prevents storing", () => {
   expect(refusal(fresh, { headers: { "cache-control": "no-store" } })).toBe("request-no-store");
 });
 
-test("must-understand overrides no-store where the status is understood, and forbids where it is not", () => {
+test("must-understand overrides no-store for an understood status and prevents storing for another", () => {
   const headers = { "cache-control": "max-age=60, no-store, must-understand" };
   expect(refusal(headers)).toBeNull();
   expect(refusal(headers, {}, 599)).toBe("status");
 });
 
-test("private forbids a shared cache and not a private one", () => {
+test("private prevents storing in a shared cache but not in a private one", () => {
   const headers = { "cache-control": "private, max-age=60" };
   expect(refusal(headers)).toBe("private");
   expect(refusal(headers, {}, 200, { mode: "private" })).toBeNull();
@@ -76,7 +76,7 @@ test("private forbids a shared cache and not a private one", () => {
   expect(refusal({ "cache-control": 'private="x", max-age=60' })).toBeNull();
 });
 
-test("an authorised request's answer is stored only where public, must-revalidate or s-maxage allows it", () => {
+test("a response to a request with credentials is stored only if public, must-revalidate or s-maxage allows it", () => {
   expect(refusal(fresh, authorised)).toBe("authorization");
   expect(refusal({ "cache-control": "max-age=60, proxy-revalidate" }, authorised)).toBe("authorization");
   for (const value of ["max-age=60, public", "max-age=60, must-revalidate", "s-maxage=60"])
@@ -84,16 +84,16 @@ test("an authorised request's answer is stored only where public, must-revalidat
   expect(refusal(fresh, authorised, 200, { mode: "private" })).toBeNull();
 });
 
-test("whether a request is authorised may be told, since credentials are added and taken away on the way", () => {
+test("isAuthorised overrides the presence of an Authorization field", () => {
   expect(refusal(fresh, { ...authorised, isAuthorised: false })).toBeNull();
   expect(refusal(fresh, { isAuthorised: true })).toBe("authorization");
 });
 
-test("Vary with an asterisk anywhere forbids", () => {
+test("an asterisk anywhere in Vary prevents storing", () => {
   for (const vary of ["*", "*, *", ", *", "Foo, *"]) expect(refusal({ ...fresh, vary })).toBe("vary-star");
 });
 
-test("without explicit freshness only statuses that may be cached by default are stored, or what is public", () => {
+test("without explicit freshness only heuristically cacheable statuses and public responses are stored", () => {
   const headers = { "last-modified": "Thu, 14 Jan 2027 00:00:00 GMT" };
   for (const status of [200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501])
     expect(refusal(headers, {}, status)).toBeNull();
@@ -102,20 +102,20 @@ test("without explicit freshness only statuses that may be cached by default are
   expect(refusal({ ...headers, "cache-control": "public" }, {}, 599)).toBeNull();
 });
 
-test("what could never be used is not stored", () => {
+test("a response that could never be used is not stored", () => {
   for (const value of ["max-age=0", "no-cache", "no-cache, max-age=60"])
     expect(refusal({ "cache-control": value })).toBe("no-freshness");
   expect(refusal({ "cache-control": "no-cache", etag: '"a"' })).toBeNull();
   expect(refusal({ "cache-control": "max-age=0, stale-if-error=60" })).toBeNull();
 });
 
-test("Set-Cookie does not forbid by itself, but a policy may", () => {
+test("Set-Cookie prevents storing only if the policy says so", () => {
   const headers = { ...fresh, "set-cookie": "a=b" };
   expect(refusal(headers)).toBeNull();
   expect(refusal(headers, {}, 200, { setCookie: "refuse" })).toBe("set-cookie");
 });
 
-test("a targeted field decides in the place of Cache-Control, in its configured order", () => {
+test("the first targeted field of the policy replaces Cache-Control", () => {
   expect(refusal({ "cache-control": "no-store", "cdn-cache-control": "max-age=60" })).toBeNull();
   expect(refusal({ "cache-control": "max-age=60", "cdn-cache-control": "no-store" })).toBe("no-store");
   expect(refusal({ "cache-control": "max-age=60", "cdn-cache-control": "private" })).toBe("private");
@@ -123,7 +123,7 @@ test("a targeted field decides in the place of Cache-Control, in its configured 
   expect(refusal({ "own-cache-control": "max-age=1", "cdn-cache-control": "no-store" }, {}, 200, own)).toBeNull();
 });
 
-test("a targeted field that is empty, malformed or of a wrong type is ignored as a whole", () => {
+test("an empty, malformed or wrongly typed targeted field is ignored as a whole", () => {
   for (const targeted of ["", "max-age=10, &&&&&", 'max-age="10"', "MaX-aGe=10"])
     expect(refusal({ "cache-control": "no-store", "cdn-cache-control": targeted })).toBe("no-store");
 });

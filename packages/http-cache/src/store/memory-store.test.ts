@@ -37,7 +37,7 @@ describe("contract", () => {
   storeContract({ test, equal: deepStrictEqual }, () => createMemoryCacheStore({ clock }));
 });
 
-test("neither more entries nor more bytes are held than allowed, whatever is put and taken out", () => {
+test("the store never exceeds its limits of entries, bytes and variants, whatever is put and removed", () => {
   const operation = fc.record({
     key: fc.integer({ min: 0, max: 40 }),
     length: fc.oneof(fc.integer({ min: 0, max: 3_000 }), fc.integer({ min: 30_000, max: 60_000 })),
@@ -70,7 +70,7 @@ test("neither more entries nor more bytes are held than allowed, whatever is put
   );
 });
 
-test("a body that was read stays what it is while everything around it is replaced", () => {
+test("a body that was read does not change while other entries are replaced", () => {
   const store = createMemoryCacheStore({ clock, maxBytes: 2_000_000 });
   for (let index = 0; index < 200; index++) store.put(`k${index}`, entry(filled(1_000, index)));
   const [read] = store.get("k7");
@@ -81,14 +81,14 @@ test("a body that was read stays what it is while everything around it is replac
   expect(read?.body.every((byte) => byte === 7)).toBe(true);
 });
 
-test("what is larger than the store is not stored, and the answer that it replaces is gone", () => {
+test("an entry larger than the store is not stored, and the entry it replaces is removed", () => {
   const store = createMemoryCacheStore({ clock, maxBytes: 10_000 });
   store.put("a", entry(filled(10, 1)));
   store.put("a", entry(filled(20_000, 2)));
   expect([store.get("a"), store.entryCount, store.byteCount]).toEqual([[], 0, 0]);
 });
 
-test("what was used survives a scan of what is used once", () => {
+test("used entries survive a scan of entries that are used once", () => {
   const store = createMemoryCacheStore({ clock, maxEntries: 100 });
   for (let index = 0; index < 50; index++) {
     store.put(`hot${index}`, entry(filled(1, 1)));
@@ -98,7 +98,7 @@ test("what was used survives a scan of what is used once", () => {
   for (let index = 0; index < 50; index++) expect(store.get(`hot${index}`)).toHaveLength(1);
 });
 
-test("what can serve nobody any longer goes first, however much it was used", async () => {
+test("expired entries are evicted first, however often they were used", async () => {
   const store = createMemoryCacheStore({ clock, maxEntries: 2 });
   store.put("dead", entry(filled(1, 1), { keepUntilMs: clock.now() + 1 }));
   for (let index = 0; index < 5; index++) store.get("dead");
@@ -109,7 +109,7 @@ test("what can serve nobody any longer goes first, however much it was used", as
   expect(store.get("b")).toHaveLength(1);
 });
 
-test("the variants of one resource are bounded: the oldest goes", () => {
+test("the number of variants of a resource is limited, and the oldest is evicted", () => {
   const store = createMemoryCacheStore({ clock, maxVariants: 3 });
   for (let index = 0; index < 10; index++)
     store.put("k", entry(filled(1, index), { vary: ["v"], variant: [`=${index}`] }));
