@@ -1,12 +1,8 @@
 /** Runs on Node and on Bun: prints how many bytes an answer of 0.8 KB holds when 100,000 of them are stored, as JSON. */
 import process from "node:process";
-import {
-  cacheKey,
-  createHttpCache,
-  createMemoryCacheStore,
-  type MemoryCacheStore,
-  webClock,
-} from "../../packages/http-cache/src/index.ts";
+import { cacheKey } from "../../packages/http-cache/src/key.ts";
+import { createHttpCache } from "../../packages/http-cache/src/rfc9111/http-cache.ts";
+import { createMemoryCacheStore, type MemoryCacheStore, webClock } from "../../packages/http-cache/src/index.ts";
 
 const answers = 100_000;
 const maxBytes = 268_435_456;

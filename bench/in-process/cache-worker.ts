@@ -3,14 +3,11 @@
  * samples a step.
  */
 import process from "node:process";
-import {
-  cacheKey,
-  type CacheRequest,
-  createCacheMiddleware,
-  createHttpCache,
-  createMemoryCacheStore,
-  webClock,
-} from "../../packages/http-cache/src/index.ts";
+import { cacheKey } from "../../packages/http-cache/src/key.ts";
+import { type CacheRequest } from "../../packages/http-cache/src/rfc9111/messages.ts";
+import { createCacheMiddleware } from "../../packages/http-cache/src/web/middleware.ts";
+import { createHttpCache } from "../../packages/http-cache/src/rfc9111/http-cache.ts";
+import { createMemoryCacheStore, webClock } from "../../packages/http-cache/src/index.ts";
 
 const callsInSlice = 20_000;
 const warmUpRounds = 4;

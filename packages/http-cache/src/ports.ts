@@ -1,68 +1,124 @@
-import type { StoredResponse } from "./decide/stored-response.ts";
+import type { HeaderRecord } from "./fields/header-record.ts";
 
-/** What is there at once where it can be, so that a hit in memory waits for nothing. */
+/** A value, or a promise of it. A memory store returns plain values, so a cache hit needs no promise. */
 export type MaybePromise<Value> = Value | Promise<Value>;
 
-/** Time as a port. */
+/** The current time. */
 export interface Clock {
-  /** Epoch milliseconds. It may jump; see `isClockBehind`. */
+  /** Epoch milliseconds. The clock may jump; see `isClockBehind`. */
   now(): number;
 }
 
-/** Keeps work alive that outlasts the answer; `context.waitUntil` where there is one. The work never rejects. */
+/** Keeps work alive after the response was sent, such as `context.waitUntil`. The promise never rejects. */
 export type Background = (work: Promise<unknown>) => void;
 
+/** A stored response: plain data that a store may serialise. All times are in milliseconds. */
+export interface CacheEntry {
+  readonly status: number;
+  /** Without `age`, which is computed, and without the fields of one connection. */
+  readonly headers: HeaderRecord;
+  /** The whole body. Do not write to it: it may be a view of memory that other readers share. */
+  readonly body: Uint8Array;
+  /** Lower-case field names from `Vary`; empty if the response depends on the key only. */
+  readonly vary: readonly string[];
+  /** The normalised request values of the fields in `vary`, in the same order. */
+  readonly variant: readonly string[];
+  /** When the response arrived, in epoch milliseconds. */
+  readonly receivedAtMs: number;
+  /** The age of the response on arrival (RFC 9111, 4.2.3: corrected initial age). */
+  readonly initialAgeMs: number;
+  /** The freshness lifetime (RFC 9111, 4.2.1). */
+  readonly freshForMs: number;
+  /** How long after `freshForMs` the response may be used while a newer one is fetched (RFC 5861, 3). */
+  readonly staleWhileRevalidateMs: number;
+  /** How long after `freshForMs` the response may replace an error (RFC 5861, 4). */
+  readonly staleIfErrorMs: number;
+  /** True for `no-cache`: each use must be validated. */
+  readonly validatesAlways: boolean;
+  /** True if the response must not be used stale: `must-revalidate`, in a shared cache also `proxy-revalidate` and `s-maxage`. */
+  readonly isNeverStale: boolean;
+  /** True for `immutable` (RFC 8246). */
+  readonly isImmutable: boolean;
+  /** A store may drop the entry from this time on, in epoch milliseconds. */
+  readonly keepUntilMs: number;
+  /** Keys of the groups by which the entry can be invalidated. */
+  readonly groups: readonly string[];
+}
+
 /**
- * Where answers are kept. Under a key lie the variants of one resource. What is given back is what was put, the body byte for byte, and it
- * does not change afterwards. A store may forget anything at any time; it must not answer `delete` before the deleted is out of reach.
- * `storeContract` of `./testing` holds a store to this.
+ * Stores responses. A key holds one entry for each variant of a resource. `get` returns exactly what was put, and the returned values
+ * never change afterwards. A store may drop any entry at any time. When `delete` or `deleteGroup` resolves, the entries must no longer be
+ * returned. Test an implementation with `storeContract` from `./testing`.
  */
 export interface CacheStore {
-  /** Everything stored under a key; empty when there is nothing. */
-  get(key: string): MaybePromise<readonly StoredResponse[]>;
-  /** Stores an answer in the place of the same variant (`isSameVariant`). The body is copied or will not be written to by anybody. */
-  put(key: string, response: StoredResponse): MaybePromise<void>;
-  /** Forgets all variants of a resource. */
+  /** Returns all entries under a key; an empty list if there are none. */
+  get(key: string): MaybePromise<readonly CacheEntry[]>;
+  /** Stores an entry and replaces the entry of the same variant (`isSameVariant`). The body is copied, or nobody writes to it later. */
+  put(key: string, entry: CacheEntry): MaybePromise<void>;
+  /** Deletes all variants of a resource. */
   delete(key: string): MaybePromise<void>;
-  /** Forgets every answer that belongs to a group. */
+  /** Deletes every entry of a group. */
   deleteGroup(group: string): MaybePromise<void>;
 }
 
-/** How a flight ended: `stored` for the others to use, `unshared` when its answer is for nobody else, `failed`, or `abandoned` by its client. */
-export type FlightOutcome = "stored" | "unshared" | "failed" | "abandoned";
+/**
+ * How a leader's fetch ended: `stored` if followers can use the stored response, `unshared` if the response is for this request only, `failed`,
+ * or `abandoned` if the client went away.
+ */
+export type FetchOutcome = "stored" | "unshared" | "failed" | "abandoned";
 
-/** What a follower does next: look into the cache again, go to the origin by itself, or take the lead. */
-export type Turn = "look-up" | "go-alone" | LeadingFlight;
+/** What a follower does next: look in the store again, fetch without coordination, or lead (the leader's handle). */
+export type FollowerAction = "look-up" | "fetch-alone" | Leader;
 
-/** One request that goes to the origin while others of the same key wait. */
-export interface LeadingFlight {
+/** The one request for a key that goes to the origin while the others wait. */
+export interface Leader {
   readonly role: "leader";
-  /** To be called once; later calls do nothing. */
-  settle(outcome: FlightOutcome): void;
+  /** Call this once. Later calls have no effect. */
+  settle(outcome: FetchOutcome): void;
 }
 
-/** A request that waits for another one. */
-export interface FollowingFlight {
+/** A request that waits for the leader of its key. */
+export interface Follower {
   readonly role: "follower";
-  readonly turn: Promise<Turn>;
-  /** For a request that does not wait any longer. */
+  readonly action: Promise<FollowerAction>;
+  /** Stops waiting. */
   leave(): void;
 }
 
-/** A request for which waiting was in vain lately. */
-export interface SoloFlight {
+/** A request that fetches without coordination, because recent responses for its key could not be shared. */
+export interface Solo {
   readonly role: "solo";
 }
 
 /**
- * Makes one request of many that miss at the same time. It hands over no answer, only turns: followers find what may be shared in the store,
- * by the same decision as everybody else, so what may not be shared cannot reach them. Where a promise must not cross requests
- * (Cloudflare Workers) the turns come from elsewhere, by a promise of each request's own; or `noCoalescing` is used.
+ * Turns concurrent misses of one key into one request to the origin. A coalescer never passes on a response. It only tells followers what to do
+ * next, and they read the store like any other request, so a response that must not be shared never reaches them. On Cloudflare
+ * Workers, where a promise must not cross requests, use a coalescer that gives each request its own promise, or `noCoalescing`.
  */
 export interface Coalescer {
   /**
-   * Enters a request that is to go to the origin. Who becomes a leader by a promise looks into the cache once more: the flight that it would have
-   * followed may have ended meanwhile. No promise of a coalescer rejects: one that cannot tell lets the request go by itself.
+   * Registers a request that is about to go to the origin. A leader that got its role by a promise checks the store again, because the
+   * previous leader may have finished in the meantime. The promises of a coalescer never reject: a coalescer that fails returns a solo role.
    */
-  enter(key: string): MaybePromise<LeadingFlight | FollowingFlight | SoloFlight>;
+  enter(key: string): MaybePromise<Leader | Follower | Solo>;
+}
+
+/** True if two entries are variants for the same requests, so that one replaces the other. */
+export function isSameVariant(left: CacheEntry, right: CacheEntry): boolean {
+  return haveSameItems(left.vary, right.vary) && haveSameItems(left.variant, right.variant);
+}
+
+function haveSameItems(left: readonly string[], right: readonly string[]): boolean {
+  if (left === right) return true;
+  return left.length === right.length && left.every((item, index) => item === right[index]);
+}
+
+/** The current age of a stored response, in milliseconds (RFC 9111, 4.2.3). */
+export function currentAgeMs({ initialAgeMs, receivedAtMs }: CacheEntry, nowMs: number): number {
+  return initialAgeMs + Math.max(0, nowMs - receivedAtMs);
+}
+
+/** True if the clock is more than a second behind the arrival of the response. Its age is then unknown, so it must be validated. */
+export function isClockBehind({ receivedAtMs }: CacheEntry, nowMs: number): boolean {
+  return nowMs < receivedAtMs - 1_000;
 }

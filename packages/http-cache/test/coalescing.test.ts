@@ -1,10 +1,11 @@
 import { expect, test } from "vitest";
-import type { CacheRequest, CacheStore } from "../src/index.ts";
+import type { CacheStore } from "../src/index.ts";
+import type { CacheRequest } from "../src/rfc9111/index.ts";
 import { createHarness, type Harness, type Reply, reply, textOf } from "./harness.ts";
 
 const minute = { "cache-control": "max-age=60" };
 
-/** Lets the origin answer only when told to. */
+/** Makes the origin wait until the returned function is called. */
 function gate(harness: Harness, ...replies: Reply[]): () => void {
   let open: () => void = () => undefined;
   const opened = new Promise<void>((resolve) => {
@@ -41,7 +42,7 @@ test("50 concurrent misses make one request to the origin", async () => {
   );
 });
 
-test("50 requests for one stale answer make one validation", async () => {
+test("50 requests for one stale response make one validation", async () => {
   const harness = createHarness();
   harness.replies.push(reply({ ...minute, etag: '"a"' }));
   await harness.send();
@@ -54,7 +55,7 @@ test("50 requests for one stale answer make one validation", async () => {
   expect(harness.requests).toHaveLength(2);
 });
 
-test("a failing leader does not poison the followers: one of them takes over", async () => {
+test("a failed leader does not fail its followers: one of them takes over", async () => {
   const harness = createHarness();
   const open = gate(harness, new Error("reset"), reply(minute));
   const all = sendMany(harness, 50);
@@ -63,7 +64,7 @@ test("a failing leader does not poison the followers: one of them takes over", a
   expect(harness.requests).toHaveLength(2);
 });
 
-test("when the second leader fails too the others go by themselves and wait for nobody", async () => {
+test("after a second leader fails, the remaining requests fetch by themselves without waiting", async () => {
   const harness = createHarness();
   const open = gate(harness, new Error("reset"), new Error("reset"), reply({}, "down", 503));
   const all = sendMany(harness, 10);
@@ -71,7 +72,7 @@ test("when the second leader fails too the others go by themselves and wait for 
   expect(texts(await all)).toEqual(["rejected", "rejected", ...Array(8).fill("down")]);
 });
 
-test("a leader whose client goes away hands over, without waiting for the origin", async () => {
+test("a leader whose client goes away hands over without waiting for the origin", async () => {
   const harness = createHarness();
   const never = new Promise<never>(() => undefined);
   harness.replies.push(() => never, reply(minute));
@@ -85,7 +86,7 @@ test("a leader whose client goes away hands over, without waiting for the origin
   expect(harness.requests).toHaveLength(2);
 });
 
-test("a follower whose client goes away is gone at once, and the others are served", async () => {
+test("a follower whose client goes away rejects at once, and the others are served", async () => {
   const harness = createHarness();
   const open = gate(harness, reply(minute));
   const leader = harness.send();
@@ -98,7 +99,7 @@ test("a follower whose client goes away is gone at once, and the others are serv
   expect([textOf(await leader), textOf(await other)]).toEqual(["hello", "hello"]);
 });
 
-test("what may not be shared is given to nobody else", async () => {
+test("a response that must not be shared reaches only the client that requested it", async () => {
   for (const headers of [
     { "cache-control": "private, max-age=60" },
     { "cache-control": "no-store" },
@@ -114,7 +115,7 @@ test("what may not be shared is given to nobody else", async () => {
   }
 });
 
-test("an answer to an authorised request is given to nobody else unless it says that it may be", async () => {
+test("a response to a request with credentials is shared only if it is marked as shareable", async () => {
   for (const [directive, requests] of [
     ["max-age=60", 20],
     ["max-age=60, public", 1],
@@ -130,7 +131,7 @@ test("an answer to an authorised request is given to nobody else unless it says 
   }
 });
 
-test("followers that need another variant wait for one of their own, once", async () => {
+test("followers that need another variant wait once more, for that variant", async () => {
   const harness = createHarness();
   const open = gate(harness, ({ headers: { foo = "" } }) => reply({ ...minute, vary: "foo" }, foo));
   const all = sendMany(harness, 30, (index) => ({ headers: { foo: String(index % 3) } }));
@@ -139,11 +140,11 @@ test("followers that need another variant wait for one of their own, once", asyn
   expect(harness.requests).toHaveLength(3);
 });
 
-test("a follower with a condition that finds another variant than it waited for asks by itself", async () => {
+test("a conditional follower that finds another variant fetches by itself", async () => {
   const { clock, store: memory } = createHarness();
   const store: CacheStore = {
     ...memory,
-    // As a store that keeps the last answer of a resource alone.
+    // Like a store that keeps only the last variant of a resource.
     put(key, response) {
       memory.delete(key);
       memory.put(key, response);
@@ -164,7 +165,7 @@ test("a follower with a condition that finds another variant than it waited for 
   expect(harness.requests).toHaveLength(4);
 });
 
-test("partitions do not wait for each other, and neither do ranges and conditions", async () => {
+test("requests of different partitions, with ranges or with conditions do not wait for each other", async () => {
   const harness = createHarness();
   const open = gate(harness, reply(minute));
   const all = sendMany(harness, 4, (index) => {
@@ -178,7 +179,7 @@ test("partitions do not wait for each other, and neither do ranges and condition
   await all;
 });
 
-test("a client that is refused, or that sends credentials, does not end the waiting of the others", async () => {
+test("a client that is refused or sends credentials does not end the waiting of others", async () => {
   const harness = createHarness();
   const open = gate(harness, ({ headers }) => {
     if (headers["x-bad"] !== undefined) return reply({}, "bad", 400);

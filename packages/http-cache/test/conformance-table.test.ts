@@ -6,7 +6,7 @@ const folder = join(import.meta.dirname, "..");
 const table = readFileSync(join(folder, "docs", "conformance.md"), "utf8");
 const rows = table.split("\n").filter((line) => line.startsWith("| RFC"));
 
-test("every test that the conformance table names exists, and every clause names one", () => {
+test("every clause of the conformance table names tests that exist", () => {
   const missing: string[] = [];
   for (const row of rows) {
     const named = [...row.matchAll(/`([^`]+\.test\.ts)`: ([^<|]+)/g)];

@@ -4,7 +4,7 @@ import { createHarness, reply, textOf, url } from "./harness.ts";
 
 const minute = { "cache-control": "max-age=60" };
 
-test("a miss is fetched and stored, and the next request is answered without the origin", async () => {
+test("a miss is fetched and stored, and the next request is served from the store", async () => {
   const { replies, requests, send } = createHarness();
   replies.push(reply(minute));
   const first = await send();
@@ -14,15 +14,15 @@ test("a miss is fetched and stored, and the next request is answered without the
   expect(second.headers).toMatchObject({ "cache-status": "test; hit; ttl=60", age: "0" });
 });
 
-test("with a store in memory a hit is there at once, not as a promise", async () => {
+test("a hit in a memory store returns a plain value, not a promise", async () => {
   const { cache, replies, send } = createHarness();
   replies.push(reply(minute));
   await send();
-  const answer = cache.handle({ method: "GET", url, headers: {} }, () => Promise.reject(new Error("asked")));
-  expect(answer).toMatchObject({ status: 200, report: { outcome: "hit" } });
+  const response = cache.handle({ method: "GET", url, headers: {} }, () => Promise.reject(new Error("forwarded")));
+  expect(response).toMatchObject({ status: 200, report: { outcome: "hit" } });
 });
 
-test("HEAD is answered from what GET stored", async () => {
+test("HEAD is served from the stored GET response", async () => {
   const { replies, requests, send } = createHarness();
   replies.push(reply(minute));
   await send();
@@ -30,7 +30,7 @@ test("HEAD is answered from what GET stored", async () => {
   expect(requests).toHaveLength(1);
 });
 
-test("fields of a connection are neither stored nor passed on", async () => {
+test("connection fields are neither stored nor passed on", async () => {
   const { replies, send } = createHarness();
   replies.push(reply({ ...minute, connection: "a, keep-alive", a: "1", "transfer-encoding": "chunked", b: "2" }));
   for (const { headers } of [await send(), await send()]) {
@@ -41,14 +41,14 @@ test("fields of a connection are neither stored nor passed on", async () => {
   }
 });
 
-test("fields that private names reach who asked, and nobody else", async () => {
+test("fields named by private reach only the client that requested them", async () => {
   const { replies, send } = createHarness();
   replies.push(reply({ "cache-control": 'max-age=60, private="x-user"', "x-user": "ann" }));
   expect((await send()).headers["x-user"]).toBe("ann");
   expect((await send()).headers).not.toHaveProperty("x-user");
 });
 
-test("cookies are stored as they came, or left out where the policy says so", async () => {
+test("cookies are stored unchanged, or omitted if the policy says so", async () => {
   for (const [setCookie, expected] of [
     ["store", "a=1\nb=2"],
     ["omit", undefined],
@@ -60,21 +60,21 @@ test("cookies are stored as they came, or left out where the policy says so", as
   }
 });
 
-test("only-if-cached without anything stored is 504 and asks nobody", async () => {
+test("only-if-cached without a stored response is 504 and sends nothing to the origin", async () => {
   const { requests, send } = createHarness();
-  const answer = await send({ headers: { "cache-control": "only-if-cached" } });
-  expect([answer.status, answer.headers["cache-status"], requests.length]).toEqual([
+  const response = await send({ headers: { "cache-control": "only-if-cached" } });
+  expect([response.status, response.headers["cache-status"], requests.length]).toEqual([
     504,
     "test; detail=only-if-cached",
     0,
   ]);
 });
 
-test("a request with no-store is neither answered from the store nor stored", async () => {
+test("a request with no-store is neither served from the store nor stored", async () => {
   const { replies, requests, send, store } = createHarness();
   replies.push(reply(minute));
-  const answer = await send({ headers: { "cache-control": "no-store" } });
-  expect(answer.headers["cache-status"]).toBe("test; fwd=bypass; fwd-status=200; detail=request-no-store");
+  const response = await send({ headers: { "cache-control": "no-store" } });
+  expect(response.headers["cache-status"]).toBe("test; fwd=bypass; fwd-status=200; detail=request-no-store");
   expect([store.entryCount, requests.length]).toEqual([0, 1]);
 });
 
@@ -87,8 +87,8 @@ test("a body that is shorter or longer than announced, or too large, is passed o
   ] as const) {
     const { replies, send } = createHarness();
     replies.push(reply(headers));
-    const answer = await send();
-    expect([textOf(answer), answer.report.refusal]).toEqual(["hello", refusal]);
+    const response = await send();
+    expect([textOf(response), response.report.refusal]).toEqual(["hello", refusal]);
   }
   const { replies, send } = createHarness({ policy: { maxBodyBytes: 4 } });
   replies.push(reply(minute));
@@ -103,7 +103,7 @@ test("206 and a client's own 304 are passed on and not stored", async () => {
   expect(store.entryCount).toBe(0);
 });
 
-test("a store that fails fails no request", async () => {
+test("a failing store does not fail requests", async () => {
   const broken: CacheStore = {
     get: () => {
       throw new Error("get");
@@ -112,14 +112,14 @@ test("a store that fails fails no request", async () => {
     delete: () => Promise.reject(new Error("delete")),
     deleteGroup: () => undefined,
   };
-  const { replies, send, troubles } = createHarness({ store: broken });
+  const { replies, send, failures } = createHarness({ store: broken });
   replies.push(reply(minute));
-  const answer = await send();
-  expect([textOf(answer), answer.report.refusal]).toEqual(["hello", "store-failed"]);
+  const response = await send();
+  expect([textOf(response), response.report.refusal]).toEqual(["hello", "store-failed"]);
   await send({ method: "DELETE" });
-  expect(troubles).toEqual(["store-get", "store-put", "store-delete"]);
+  expect(failures).toEqual(["store-get", "store-put", "store-delete"]);
 });
 
-test("a name that is no token is refused, since it would break Cache-Status", () => {
+test("a cache name that is not a token throws, since it would break Cache-Status", () => {
   expect(() => createHarness({ name: "my cache" })).toThrow(TypeError);
 });

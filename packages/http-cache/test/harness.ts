@@ -1,41 +1,46 @@
 import { createVirtualClock, type VirtualClock } from "@letta-environments/testkit";
 import {
-  type CacheAnswer,
-  type CacheRequest,
-  createHttpCache,
   createInProcessCoalescer,
   createMemoryCacheStore,
-  type ForwardedRequest,
   type HeaderRecord,
+  type MemoryCacheStore,
+} from "../src/index.ts";
+import {
+  type CacheRequest,
+  type CacheResponse,
+  createHttpCache,
+  type ForwardedRequest,
   type HttpCache,
   type HttpCacheOptions,
-  type MemoryCacheStore,
-  type UpstreamAnswer,
-} from "../src/index.ts";
+  type UpstreamResponse,
+} from "../src/rfc9111/index.ts";
 
 export const url = "https://example.test/a";
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
-/** An answer of the origin. */
-export function reply(headers: HeaderRecord = {}, body = "hello", status = 200): UpstreamAnswer {
+/** A response of the origin. */
+export function reply(headers: HeaderRecord = {}, body = "hello", status = 200): UpstreamResponse {
   return { status, headers, body: encoder.encode(body) };
 }
 
-export type Reply = UpstreamAnswer | Error | ((request: ForwardedRequest) => UpstreamAnswer | Promise<UpstreamAnswer>);
+export type Reply =
+  | UpstreamResponse
+  | Error
+  | ((request: ForwardedRequest) => UpstreamResponse | Promise<UpstreamResponse>);
 
 export interface Harness {
   readonly clock: VirtualClock;
   readonly store: MemoryCacheStore;
   readonly cache: HttpCache;
-  /** What reached the origin. */
+  /** The requests that reached the origin. */
   readonly requests: ForwardedRequest[];
-  readonly troubles: string[];
-  /** What the origin answers next; the last one again and again. */
+  readonly failures: string[];
+  /** The next responses of the origin; the last one is repeated. */
   readonly replies: Reply[];
-  /** Work that outlasts answers. */
+  /** Work that continues after the response. */
   readonly background: Promise<unknown>[];
-  send(request?: Partial<CacheRequest>, signal?: AbortSignal): Promise<CacheAnswer>;
+  send(request?: Partial<CacheRequest>, signal?: AbortSignal): Promise<CacheResponse>;
   date(offsetSeconds?: number): string;
 }
 
@@ -43,7 +48,7 @@ export interface Harness {
 export function createHarness(options: Partial<HttpCacheOptions> = {}): Harness {
   const clock = createVirtualClock();
   const store = createMemoryCacheStore({ clock });
-  const troubles: string[] = [];
+  const failures: string[] = [];
   const background: Promise<unknown>[] = [];
   const cache = createHttpCache({
     store,
@@ -51,15 +56,15 @@ export function createHarness(options: Partial<HttpCacheOptions> = {}): Harness 
     coalescer: createInProcessCoalescer({ clock }),
     background: (work) => void background.push(work),
     name: "test",
-    onTrouble: (trouble) => void troubles.push(trouble),
+    onError: (failure) => void failures.push(failure),
     ...options,
   });
   const requests: ForwardedRequest[] = [];
   const replies: Reply[] = [];
-  const forward = async (request: ForwardedRequest): Promise<UpstreamAnswer> => {
+  const forward = async (request: ForwardedRequest): Promise<UpstreamResponse> => {
     requests.push(request);
     const next = replies.length > 1 ? replies.shift() : replies[0];
-    if (next === undefined) throw new Error("The origin has no answer.");
+    if (next === undefined) throw new Error("The origin has no response.");
     if (next instanceof Error) throw next;
     return typeof next === "function" ? next(request) : next;
   };
@@ -68,7 +73,7 @@ export function createHarness(options: Partial<HttpCacheOptions> = {}): Harness 
     store,
     cache,
     requests,
-    troubles,
+    failures,
     replies,
     background,
     async send(request = {}, signal) {
@@ -78,7 +83,7 @@ export function createHarness(options: Partial<HttpCacheOptions> = {}): Harness 
   };
 }
 
-/** The text of an answer's body. */
-export function textOf({ body }: CacheAnswer): string {
+/** The text of a response body. */
+export function textOf({ body }: CacheResponse): string {
   return body === null ? "" : decoder.decode(body);
 }

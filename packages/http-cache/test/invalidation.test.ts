@@ -3,7 +3,7 @@ import { createHarness, reply, textOf, url } from "./harness.ts";
 
 const minute = { "cache-control": "max-age=60" };
 
-test("an unsafe request that succeeds forgets its target with all variants, an error or a safe one does not", async () => {
+test("a successful unsafe request invalidates all variants of its target; an error or a safe request does not", async () => {
   for (const [method, status, isForgotten] of [
     ["POST", 200, true],
     ["PUT", 201, true],
@@ -24,7 +24,7 @@ test("an unsafe request that succeeds forgets its target with all variants, an e
   }
 });
 
-test("Location and Content-Location of the same origin are forgotten too, others are not", async () => {
+test("Location and Content-Location are invalidated at the same origin only", async () => {
   const { replies, send, store } = createHarness();
   const urls = ["/b", "/c?x=1", "/d"].map((path) => new URL(path, url).href);
   replies.push(reply(minute));
@@ -48,7 +48,7 @@ test("invalidation stays in the partition of the request", async () => {
   expect(outcomes).toEqual(["hit", "fetched"]);
 });
 
-test("a group invalidation forgets the group's answers at the same origin, and only on a successful unsafe request", async () => {
+test("Cache-Group-Invalidation deletes the group's responses at the same origin, and only after a successful unsafe request", async () => {
   const { replies, send, store } = createHarness();
   const grouped = reply({ ...minute, "cache-groups": '"list", "d;1"' });
   replies.push(grouped);
@@ -67,7 +67,7 @@ test("a group invalidation forgets the group's answers at the same origin, and o
   expect(store.entryCount).toBe(2);
 });
 
-test("an answer that left the origin before a change is not stored after it", async () => {
+test("a response from before an invalidation is not stored after it", async () => {
   const { cache, replies, requests, send, store } = createHarness();
   let release: () => void = () => undefined;
   const gate = new Promise<void>((resolve) => {
@@ -89,7 +89,7 @@ test("an answer that left the origin before a change is not stored after it", as
   expect([store.entryCount, requests.length]).toEqual([0, 2]);
 });
 
-test("the answer to POST serves GET where it says that it is what GET would get", async () => {
+test("a POST response with the target as Content-Location serves GET", async () => {
   const { replies, requests, send } = createHarness();
   replies.push(reply({ ...minute, "content-location": "/a" }, "made"));
   expect((await send({ method: "POST" })).headers["cache-status"]).toBe(
@@ -98,7 +98,7 @@ test("the answer to POST serves GET where it says that it is what GET would get"
   expect([textOf(await send()), requests.length]).toEqual(["made", 1]);
 });
 
-test("HEAD that goes to the origin freshens what it agrees with", async () => {
+test("a HEAD response updates the stored GET response that it agrees with", async () => {
   const { clock, replies, send, requests } = createHarness();
   replies.push(
     reply({ ...minute, etag: '"a"', "x-a": "1", "x-b": "1" }),
@@ -107,8 +107,8 @@ test("HEAD that goes to the origin freshens what it agrees with", async () => {
   await send();
   await clock.advance(61_000);
   await send({ method: "HEAD" });
-  const answer = await send();
-  expect([textOf(answer), answer.headers["x-a"], answer.headers["x-b"], requests.length]).toEqual([
+  const response = await send();
+  expect([textOf(response), response.headers["x-a"], response.headers["x-b"], requests.length]).toEqual([
     "hello",
     "2",
     "1",
@@ -116,7 +116,7 @@ test("HEAD that goes to the origin freshens what it agrees with", async () => {
   ]);
 });
 
-test("HEAD that does not agree ends what is stored; an error does not", async () => {
+test("a HEAD response that disagrees invalidates the stored GET response; an error does not", async () => {
   for (const [head, count] of [
     [reply({ ...minute, etag: '"b"' }, ""), 0],
     [reply({ ...minute, "content-length": "7" }, ""), 0],

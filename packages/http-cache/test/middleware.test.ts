@@ -1,6 +1,6 @@
 import { createVirtualClock } from "@letta-environments/testkit";
 import { expect, test } from "vitest";
-import { createCacheMiddleware, createOriginFetch } from "../src/index.ts";
+import { createCacheMiddleware, createOriginFetch } from "../src/rfc9111/index.ts";
 
 const url = "https://example.test/a";
 const minute = { "cache-control": "max-age=60" };
@@ -14,7 +14,7 @@ function streamOf(...chunks: string[]): ReadableStream<Uint8Array> {
   });
 }
 
-test("a Response is stored and sent again, several cookies included", async () => {
+test("a Response is stored and sent again, including several cookies", async () => {
   const cached = createCacheMiddleware();
   let calls = 0;
   const next = (): Response => {
@@ -32,7 +32,7 @@ test("a Response is stored and sent again, several cookies included", async () =
   expect(calls).toBe(1);
 });
 
-test("what reads an answer cannot change what is stored", async () => {
+test("a reader of a response cannot change the stored bytes", async () => {
   const cached = createCacheMiddleware();
   const next = (): Response => new Response("hello", { headers: minute });
   for (let index = 0; index < 3; index++) {
@@ -42,7 +42,7 @@ test("what reads an answer cannot change what is stored", async () => {
   }
 });
 
-test("a body that is not stored is streamed, not read", async () => {
+test("a body that is not stored is streamed", async () => {
   const cached = createCacheMiddleware();
   let pulled = 0;
   const endless = new ReadableStream<Uint8Array>(
@@ -61,7 +61,7 @@ test("a body that is not stored is streamed, not read", async () => {
   await reader?.cancel();
 });
 
-test("a body that turns out too large is passed on whole", async () => {
+test("a body that turns out to be too large is passed on whole", async () => {
   const cached = createCacheMiddleware({ policy: { maxBodyBytes: 5 } });
   const next = (): Response => new Response(streamOf("abc", "def", "ghi"), { headers: minute });
   const response = await cached(new Request(url), next);
@@ -69,7 +69,7 @@ test("a body that turns out too large is passed on whole", async () => {
   expect(response.headers.get("cache-status")).toContain("detail=too-large");
 });
 
-test("a body that breaks off is not stored and not passed on as whole", async () => {
+test("a truncated body is neither stored nor passed on as complete", async () => {
   const cached = createCacheMiddleware();
   const broken = new ReadableStream({
     start(controller) {
@@ -82,7 +82,7 @@ test("a body that breaks off is not stored and not passed on as whole", async ()
   expect(await response.text()).toBe("whole");
 });
 
-test("next gets the request itself, body included, unless conditions were added", async () => {
+test("next receives the original request with its body, unless conditions were added", async () => {
   const clock = createVirtualClock();
   const cached = createCacheMiddleware({ clock });
   const request = new Request(url, { method: "POST", body: "hello" });
@@ -102,7 +102,7 @@ test("next gets the request itself, body included, unless conditions were added"
   expect(seen).toEqual([null, '"a"']);
 });
 
-test("partitions hold answers apart, and a request without one goes past the cache", async () => {
+test("partitions separate responses, and a request without a partition bypasses the cache", async () => {
   const cached = createCacheMiddleware({
     partition: ({ headers }) => (headers.has("tenant") ? [headers.get("tenant") ?? ""] : null),
   });
@@ -119,7 +119,7 @@ test("partitions hold answers apart, and a request without one goes past the cac
   ]).toEqual(["0", "1", "0", "2", "3"]);
 });
 
-test("what outlasts the answer is handed to the request's own background", async () => {
+test("background work is passed to the request's own background function", async () => {
   const clock = createVirtualClock();
   const cached = createCacheMiddleware({ clock });
   const next = (): Response =>
@@ -134,14 +134,14 @@ test("what outlasts the answer is handed to the request's own background", async
   expect((await cached(new Request(url), next)).headers.get("cache-status")).toContain("hit; ttl=1");
 });
 
-test("statuses without a body are answered without one, from the store too", async () => {
+test("statuses without a body are sent without one, also from the store", async () => {
   const cached = createCacheMiddleware();
   const next = (): Response => new Response(null, { status: 204, headers: minute });
   for (let index = 0; index < 2; index++)
     expect(await cached(new Request(url), next)).toMatchObject({ status: 204, body: null });
 });
 
-test("the origin gets path, query and body under its own address, and nothing of the client's connection", async () => {
+test("the origin receives path, query and body, but no fields of the client's connection", async () => {
   const seen: string[] = [];
   const fetchOnce = async (input: string | URL | Request, init?: RequestInit): Promise<Response> => {
     const request = new Request(input, init);
@@ -155,7 +155,7 @@ test("the origin gets path, query and body under its own address, and nothing of
   expect([response.headers.get("content-encoding"), response.headers.get("content-length")]).toEqual([null, null]);
 });
 
-test("the body of an error that a stale answer stands in for is let go", async () => {
+test("the body of an error is cancelled when a stale response is served instead", async () => {
   const clock = createVirtualClock();
   const cached = createCacheMiddleware({ clock });
   const headers = { "cache-control": "max-age=1, stale-if-error=60" };

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { createMemoryCacheStore, type HeaderRecord, type UpstreamAnswer } from "../src/index.ts";
+import { createMemoryCacheStore, type HeaderRecord } from "../src/index.ts";
+import type { UpstreamResponse } from "../src/rfc9111/index.ts";
 import { createHarness, reply, textOf } from "./harness.ts";
 
 const keyed = fc.constantFrom("1", "2", "3");
@@ -21,11 +22,11 @@ test("unkeyed input never changes the bytes that another partition or variant ge
       const { replies, send } = createHarness();
       for (const { tenant, path, foo, unkeyed, method } of requests) {
         const owner = `${tenant} ${path.split("#")[0]} ${foo}`;
-        // The origin answers by what is keyed alone; whatever else a request says must not reach what others get.
+        // The origin uses keyed input only. Other request fields must not affect the responses of others.
         replies[0] = () => reply({ "cache-control": "max-age=60", vary: "foo" }, owner);
         const url = `https://example.test${path}`;
-        const answer = await send({ method, url, partition: [tenant], headers: { ...unkeyed, foo } });
-        if (method === "GET") expect(textOf(answer)).toBe(owner);
+        const response = await send({ method, url, partition: [tenant], headers: { ...unkeyed, foo } });
+        if (method === "GET") expect(textOf(response)).toBe(owner);
       }
     }),
     { numRuns: 200 },
@@ -71,7 +72,7 @@ const anyHeaders = fc.dictionary(
   fc.array(directive, { maxLength: 4 }).map((parts) => parts.join(",")),
 );
 
-test("no field of an answer, whatever it holds, makes the cache throw", async () => {
+test("no response field value makes the cache throw", async () => {
   const method = fc.constantFrom("GET", "HEAD", "POST");
   const status = fc.constantFrom(200, 204, 206, 304, 404, 500);
   await fc.assert(
@@ -97,7 +98,7 @@ const forbidding: fc.Arbitrary<readonly [HeaderRecord, HeaderRecord, number]> = 
   [{}, { "cache-control": "no-store" }, 200],
 );
 
-test("nothing that stands beside it makes an unstorable answer stored", async () => {
+test("no other field or directive makes an unstorable response stored", async () => {
   await fc.assert(
     fc.asyncProperty(
       forbidding,
@@ -110,11 +111,11 @@ test("nothing that stands beside it makes an unstorable answer stored", async ()
           const other = name in noise && name !== "vary" ? noise[name] : undefined;
           joined[name] = other === undefined ? value : isBefore ? `${other}, ${value}` : `${value}, ${other}`;
         }
-        // The one directive that allows it where it is understood.
+        // The one directive that overrides no-store.
         if (joined["cache-control"]?.includes("must-understand") === true) return;
         const { replies, send, store } = createHarness();
-        const answer: UpstreamAnswer = { status, headers: joined, body: new Uint8Array(1) };
-        replies.push(answer);
+        const response: UpstreamResponse = { status, headers: joined, body: new Uint8Array(1) };
+        replies.push(response);
         await send({ headers: requestHeaders });
         expect(store.entryCount).toBe(0);
       },
@@ -123,7 +124,7 @@ test("nothing that stands beside it makes an unstorable answer stored", async ()
   );
 });
 
-test("whatever is stored comes back byte for byte until it is forgotten, on every path", async () => {
+test("a stored body is returned byte for byte until it is evicted", async () => {
   const bytes = fc.uint8Array({ maxLength: 3_000 });
   await fc.assert(
     fc.asyncProperty(fc.array(bytes, { minLength: 1, maxLength: 30 }), async (bodies) => {
@@ -135,8 +136,8 @@ test("whatever is stored comes back byte for byte until it is forgotten, on ever
         await send({ url: `https://example.test/${index}` });
         for (let earlier = 0; earlier <= index; earlier++) {
           replies[0] = { status: 404, headers: {}, body: new Uint8Array() };
-          const answer = await send({ url: `https://example.test/${earlier}` });
-          if (answer.status === 200) expect(answer.body).toEqual(bodies[earlier]);
+          const response = await send({ url: `https://example.test/${earlier}` });
+          if (response.status === 200) expect(response.body).toEqual(bodies[earlier]);
         }
       }
     }),

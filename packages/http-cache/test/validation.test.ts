@@ -3,7 +3,7 @@ import { createHarness, reply, textOf } from "./harness.ts";
 
 const minute = { "cache-control": "max-age=60" };
 
-test("a stale answer is validated; 304 updates its fields, but not what describes its bytes", async () => {
+test("a stale response is validated; 304 updates its fields except those that describe its bytes", async () => {
   const { clock, replies, requests, send, date } = createHarness();
   replies.push(
     reply({
@@ -30,10 +30,10 @@ test("a stale answer is validated; 304 updates its fields, but not what describe
   );
   await send();
   await clock.advance(61_000);
-  const answer = await send({ headers: { range: "bytes=0-0", "if-none-match": '"z"', "x-c": "1" } });
+  const response = await send({ headers: { range: "bytes=0-0", "if-none-match": '"z"', "x-c": "1" } });
   expect(requests[1]?.headers).toEqual({ "if-none-match": '"a"', "if-modified-since": date(-661), "x-c": "1" });
-  expect(answer).toMatchObject({ status: 206, report: { outcome: "revalidated", reason: "stale" } });
-  expect(answer.headers["cache-status"]).toBe("test; fwd=stale; fwd-status=304; ttl=80; stored; detail=stale");
+  expect(response).toMatchObject({ status: 206, report: { outcome: "revalidated", reason: "stale" } });
+  expect(response.headers["cache-status"]).toBe("test; fwd=stale; fwd-status=304; ttl=80; stored; detail=stale");
   const next = await send();
   expect(textOf(next)).toBe("hello");
   expect(next.headers).toMatchObject({
@@ -46,7 +46,7 @@ test("a stale answer is validated; 304 updates its fields, but not what describe
   expect(requests).toHaveLength(2);
 });
 
-test("a client's condition is judged against what validation brought", async () => {
+test("a client's condition is evaluated against the validated response", async () => {
   const { clock, replies, send } = createHarness();
   replies.push(
     reply({ ...minute, etag: '"a"' }),
@@ -61,7 +61,7 @@ test("a client's condition is judged against what validation brought", async () 
   expect(textOf(await send({ headers: { "if-none-match": '"a"' } }))).toBe("new");
 });
 
-test("a 304 about something else than what is stored is not used: the whole is fetched", async () => {
+test("a 304 about another response is not used: the whole response is fetched", async () => {
   const { clock, replies, requests, send } = createHarness();
   replies.push(
     reply({ ...minute, etag: '"a"' }),
@@ -74,7 +74,7 @@ test("a 304 about something else than what is stored is not used: the whole is f
   expect(requests[2]?.headers).toEqual({});
 });
 
-test("what 304 forbids to store is not used again", async () => {
+test("a response whose 304 forbids storing is not used again", async () => {
   const { clock, replies, requests, send, store } = createHarness();
   replies.push(reply({ ...minute, etag: '"a"' }), reply({ "cache-control": "no-store", etag: '"a"' }, "", 304));
   await send();
@@ -83,7 +83,7 @@ test("what 304 forbids to store is not used again", async () => {
   expect([store.entryCount, requests.length]).toEqual([0, 2]);
 });
 
-test("an answer that may not be stored shows that the one stored before is over", async () => {
+test("a response that must not be stored invalidates the stored one", async () => {
   const { clock, replies, send, store } = createHarness();
   replies.push(reply({ ...minute, etag: '"a"' }), reply({ "cache-control": "no-store" }, "new"));
   await send();
@@ -92,7 +92,7 @@ test("an answer that may not be stored shows that the one stored before is over"
   expect(store.entryCount).toBe(0);
 });
 
-test("one user's credentials do not end what everybody may use", async () => {
+test("a response to one user's credentials does not invalidate the shared response", async () => {
   const { clock, replies, send, store } = createHarness();
   replies.push(reply({ ...minute, etag: '"a"' }), reply({ ...minute, etag: '"a"' }, "", 304));
   await send();
@@ -101,14 +101,14 @@ test("one user's credentials do not end what everybody may use", async () => {
   expect(store.entryCount).toBe(1);
 });
 
-test("stale-while-revalidate answers at once and asks behind the answer, once", async () => {
+test("stale-while-revalidate responds at once and revalidates once in the background", async () => {
   const { background, clock, replies, requests, send } = createHarness();
   replies.push(reply({ "cache-control": "max-age=10, stale-while-revalidate=60", etag: '"a"' }), reply(minute, "new"));
   await send();
   await clock.advance(11_000);
-  const answers = await Promise.all([send(), send(), send({ method: "HEAD" })]);
-  expect(answers.map((answer) => answer.report.reason)).toEqual(Array(3).fill("stale-while-revalidate"));
-  expect(answers[0]?.headers["cache-status"]).toBe("test; hit; ttl=-1; detail=stale-while-revalidate");
+  const responses = await Promise.all([send(), send(), send({ method: "HEAD" })]);
+  expect(responses.map((response) => response.report.reason)).toEqual(Array(3).fill("stale-while-revalidate"));
+  expect(responses[0]?.headers["cache-status"]).toBe("test; hit; ttl=-1; detail=stale-while-revalidate");
   await Promise.all(background);
   expect(textOf(await send())).toBe("new");
   expect(requests.map(({ method, signal }) => [method, signal])).toEqual([
@@ -117,8 +117,8 @@ test("stale-while-revalidate answers at once and asks behind the answer, once", 
   ]);
 });
 
-test("a background validation that fails changes nothing and is told of", async () => {
-  const { background, clock, replies, send, troubles } = createHarness({ policy: { staleIfUnreachableMs: 0 } });
+test("a failed background validation changes nothing and is reported", async () => {
+  const { background, clock, replies, send, failures } = createHarness({ policy: { staleIfUnreachableMs: 0 } });
   replies.push(
     reply({ "cache-control": "max-age=10, stale-while-revalidate=60" }),
     new Error("down"),
@@ -130,11 +130,11 @@ test("a background validation that fails changes nothing and is told of", async 
     expect(textOf(await send())).toBe("hello");
     await Promise.all(background);
   }
-  expect(troubles).toEqual(["background"]);
+  expect(failures).toEqual(["background"]);
 });
 
-test("stale-if-error stands in for 500, 502, 503, 504 and a broken connection, until its window ends", async () => {
-  for (const trouble of [
+test("stale-if-error serves stale for 500, 502, 503, 504 and a broken connection until its time is over", async () => {
+  for (const failure of [
     reply({}, "", 500),
     reply({}, "", 502),
     reply({}, "", 503),
@@ -142,19 +142,19 @@ test("stale-if-error stands in for 500, 502, 503, 504 and a broken connection, u
     new Error("reset"),
   ]) {
     const { clock, replies, send } = createHarness({ policy: { staleIfUnreachableMs: 0 } });
-    replies.push(reply({ "cache-control": "max-age=10, stale-if-error=60" }), trouble);
+    replies.push(reply({ "cache-control": "max-age=10, stale-if-error=60" }), failure);
     await send();
     await clock.advance(69_000);
-    const answer = await send();
-    expect([answer.status, answer.report.outcome, answer.headers["age"]]).toEqual([200, "stale", "69"]);
-    expect(answer.headers["cache-status"]).toBe("test; fwd=stale; ttl=-59; detail=stale-if-error");
+    const response = await send();
+    expect([response.status, response.report.outcome, response.headers["age"]]).toEqual([200, "stale", "69"]);
+    expect(response.headers["cache-status"]).toBe("test; fwd=stale; ttl=-59; detail=stale-if-error");
     await clock.advance(1_000);
     const late = await send().catch(() => null);
-    expect(late?.status ?? null).toBe(trouble instanceof Error ? null : trouble.status);
+    expect(late?.status ?? null).toBe(failure instanceof Error ? null : failure.status);
   }
 });
 
-test("other errors are passed on, and do not end what is stored", async () => {
+test("other errors are passed on and do not invalidate the stored response", async () => {
   const { clock, replies, send, store } = createHarness();
   replies.push(reply({ "cache-control": "max-age=10, stale-if-error=60" }), reply({}, "teapot", 418));
   await send();
@@ -163,7 +163,7 @@ test("other errors are passed on, and do not end what is stored", async () => {
   expect(store.entryCount).toBe(1);
 });
 
-test("without a connection a stale answer is used unless that is forbidden", async () => {
+test("without a connection a stale response is used unless forbidden", async () => {
   for (const [directive, mayUse] of [
     ["public", true],
     ["must-revalidate", false],
@@ -179,7 +179,7 @@ test("without a connection a stale answer is used unless that is forbidden", asy
   }
 });
 
-test("a request may ask for stale-if-error, and one with no-cache gets nothing stale", async () => {
+test("request stale-if-error is honoured, and a request with no-cache never gets a stale response", async () => {
   const { clock, replies, send } = createHarness();
   replies.push(reply({ "cache-control": "max-age=10" }), reply({}, "", 503));
   await send();
@@ -188,10 +188,10 @@ test("a request may ask for stale-if-error, and one with no-cache gets nothing s
   expect((await send({ headers: { "cache-control": "stale-if-error=60, no-cache" } })).status).toBe(503);
 });
 
-test("HEAD gets what GET would get when the origin fails", async () => {
-  for (const trouble of [reply({}, "", 503), new Error("down")]) {
+test("HEAD gets the same stale response as GET when the origin fails", async () => {
+  for (const failure of [reply({}, "", 503), new Error("down")]) {
     const { clock, replies, send } = createHarness();
-    replies.push(reply({ "cache-control": "max-age=10, stale-if-error=60" }), trouble);
+    replies.push(reply({ "cache-control": "max-age=10, stale-if-error=60" }), failure);
     await send();
     await clock.advance(11_000);
     expect(await send({ method: "HEAD" })).toMatchObject({
@@ -202,10 +202,10 @@ test("HEAD gets what GET would get when the origin fails", async () => {
   }
 });
 
-test("a request with a precondition for the origin is forwarded as it is, and its answer not stored", async () => {
+test("a request with If-Match is forwarded unchanged and its response is not stored", async () => {
   const { replies, requests, send, store } = createHarness();
   replies.push(reply({ "cache-control": "max-age=60" }));
-  const answer = await send({ headers: { "if-match": '"a"' } });
-  expect(answer.headers["cache-status"]).toBe("test; fwd=bypass; fwd-status=200; detail=precondition");
+  const response = await send({ headers: { "if-match": '"a"' } });
+  expect(response.headers["cache-status"]).toBe("test; fwd=bypass; fwd-status=200; detail=precondition");
   expect([requests[0]?.headers, store.entryCount]).toEqual([{ "if-match": '"a"' }, 0]);
 });

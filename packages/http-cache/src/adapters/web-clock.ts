@@ -1,4 +1,4 @@
 import type { Clock } from "../ports.ts";
 
-/** The clock of every web platform runtime. */
+/** The system clock. */
 export const webClock: Clock = { now: () => Date.now() };

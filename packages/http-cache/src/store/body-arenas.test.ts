@@ -8,7 +8,7 @@ function newPlace(): BodyPlace {
   return { arena: nowhere, offset: 0, length: 0, index: 0, isReleased: false };
 }
 
-test("what is written is read back, however much is released and moved around it", () => {
+test("bodies keep their bytes while others are released and moved", () => {
   const operation = fc.record({ length: fc.integer({ min: 0, max: 40_000 }), release: fc.nat(), value: fc.nat(255) });
   fc.assert(
     fc.property(fc.array(operation, { minLength: 20, maxLength: 150 }), (operations) => {
@@ -25,7 +25,7 @@ test("what is written is read back, however much is released and moved around it
           if (gone !== undefined) arenas.release(gone.place);
           liveBytes -= gone?.length ?? 0;
         }
-        // Beside the block that is being filled, what its successor left at its end, and what is dead.
+        // The current block, the unused end of full blocks, and dead bytes come on top of the live bytes.
         expect(arenas.allocatedBytes).toBeLessThanOrEqual(2 * arenaBytes + liveBytes * arenaOverhead * 1.15 + 40_000);
       }
       for (const { place, value, length } of alive) {
@@ -37,7 +37,7 @@ test("what is written is read back, however much is released and moved around it
   );
 });
 
-test("a view that was taken before a release keeps its bytes", () => {
+test("a view keeps its bytes after its place is released", () => {
   const arenas = createBodyArenas();
   const first = newPlace();
   arenas.write(new Uint8Array(1_000).fill(7), first);
@@ -52,7 +52,7 @@ test("a view that was taken before a release keeps its bytes", () => {
   expect(arenas.allocatedBytes).toBeLessThanOrEqual(2 * arenaBytes);
 });
 
-test("no block holds on to places that were released, nor to empty ones", () => {
+test("no block keeps released or empty places", () => {
   const arenas = createBodyArenas();
   const seen = new Set<BodyArena>();
   for (let index = 0; index < 10_000; index++) {

@@ -1,42 +1,42 @@
-/** Where a body lies. Its bytes are written once and never again, so a view of them stays right whatever becomes of the entry. */
+/** Where a body is stored. Its bytes are never overwritten, so a view of them stays valid even after the entry is removed. */
 export interface BodyPlace {
   arena: BodyArena;
   offset: number;
   length: number;
-  /** Where it stands in its block's list. */
+  /** Its index in the arena's list of places. */
   index: number;
   isReleased: boolean;
 }
 
-/** A block of memory that bodies are appended to. */
+/** A block of memory to which bodies are appended. */
 export interface BodyArena {
   readonly bytes: Uint8Array<ArrayBuffer>;
-  /** What lies in it; a released place leaves a gap, so that a block holds no entry that is gone. */
+  /** The places in this block. A released place becomes `null`, so that the block does not keep removed entries alive. */
   readonly places: (BodyPlace | null)[];
   usedBytes: number;
   deadBytes: number;
 }
 
-/** Packs bodies into large blocks: an array of its own costs each body some hundred bytes more. */
+/** Packs bodies into large blocks. A separate array would cost about a hundred bytes more for each body. */
 export interface BodyArenas {
-  /** Bytes of all blocks, what is dead in them included. */
+  /** Bytes of all blocks, including the dead ones in them. */
   readonly allocatedBytes: number;
-  /** Copies a body and says in `place` where it lies. */
+  /** Copies a body and writes its location into `place`. */
   write(body: Uint8Array, place: BodyPlace): void;
   release(place: BodyPlace): void;
 }
 
 const arenaBytes = 262_144;
 const largestPackedBytes = 32_768;
-/** Part of a block that may be dead before what lives in it is moved elsewhere. */
+/** The share of a block that may be dead before its live bodies are moved to another block. */
 const deadShare = 0.25;
-/** What a live byte can cost at most, beside the block that is being filled. */
+/** The largest number of bytes that one live byte can occupy, not counting the block that is being filled. */
 export const arenaOverhead: number = 1 / (1 - deadShare);
 
-/** A place that holds nothing. */
+/** The arena of a place without a body. */
 export const nowhere: BodyArena = createArena(0);
 
-/** The bytes of a place, not copied. */
+/** A view of the bytes of a place. */
 export function readBody({ arena, offset, length }: BodyPlace): Uint8Array<ArrayBuffer> {
   return new Uint8Array(arena.bytes.buffer, offset, length);
 }
@@ -61,7 +61,7 @@ export function createBodyArenas(): BodyArenas {
   }
 
   function write(body: Uint8Array, place: BodyPlace): void {
-    // An empty body fills no block, so it would stay on the list of one for ever.
+    // An empty body never fills a block, so a block would keep its place forever.
     if (body.length === 0) return;
     const arena = arenaFor(body.length);
     arena.bytes.set(body, arena.usedBytes);
@@ -73,7 +73,7 @@ export function createBodyArenas(): BodyArenas {
     arena.places.push(place);
   }
 
-  /** A block is never emptied to be filled again: whoever reads it keeps it, and the collector takes it when nobody does. */
+  /** Moves the live bodies of a mostly dead block. The block is not reused, because readers may hold views of it; it is garbage collected later. */
   function moveOutIfDead(arena: BodyArena): void {
     if (arena === current || arena.deadBytes < arena.usedBytes * deadShare) return;
     const places = arena.places.splice(0);

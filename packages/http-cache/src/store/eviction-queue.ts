@@ -1,19 +1,24 @@
-import { keyHash } from "./key-hash.ts";
-import { createLinkedQueue, type QueueNode } from "./linked-queue.ts";
+/** A node of a queue. Its links are in the node itself, which needs the least memory. */
+export interface QueueNode {
+  previous: QueueNode | null;
+  next: QueueNode | null;
+  /** Bytes. */
+  weight: number;
+}
 
-/** What the policy keeps about an entry. */
+/** The eviction state of an entry. */
 export interface EvictionNode extends QueueNode {
   readonly key: string;
-  /** Uses since it was looked at last, 0 to 3. */
+  /** Uses since the entry was last considered for eviction, 0 to 3. */
   uses: number;
   isProven: boolean;
 }
 
-/** Decides what is forgotten first. Telling it of a use costs one addition. */
+/** Decides which entry is evicted next. Recording a use costs one addition. */
 export interface EvictionQueue<Node extends EvictionNode> {
   add(node: Node): void;
   remove(node: Node): void;
-  /** Takes out the entry that is missed least; `null` when there is none. */
+  /** Removes and returns the least useful entry; `null` if there is none. */
   evict(): Node | null;
 }
 
@@ -21,14 +26,14 @@ const trialShare = 0.1;
 export const maximumUses = 3;
 
 /**
- * Two queues. A new key is on trial in a tenth of the space and is gone at its end unless it was used there, so a scan passes without taking
- * what is in use. A proven key goes round in the rest for as many rounds as it was used. A key that was evicted lately is proven at
- * once; that is remembered as one 32-bit hash a key in a table in which newer ones overwrite older ones.
+ * Creates an S3-FIFO-like policy with two queues. A new key is on trial in a tenth of the space, and is evicted at the end unless it was used, so a
+ * scan does not displace entries in use. A proven key stays in the rest for as many rounds as it was used. A key that was
+ * evicted recently is proven at once. Evicted keys are remembered as 32-bit hashes in a table where newer ones overwrite older ones.
  *
- * @param isUseless true for an entry that can serve nobody any longer: it goes as soon as it is seen
+ * @param isExpired true for an entry that cannot be used any more: it is evicted regardless of its uses
  */
 export function createEvictionQueue<Node extends EvictionNode>(
-  isUseless: (node: Node) => boolean,
+  isExpired: (node: Node) => boolean,
 ): EvictionQueue<Node> {
   const trial = createLinkedQueue<Node>();
   const proven = createLinkedQueue<Node>();
@@ -37,12 +42,12 @@ export function createEvictionQueue<Node extends EvictionNode>(
 
   function remember(key: string): void {
     if (evicted.length < count) evicted = grown(evicted);
-    const hash = keyHash(key);
+    const hash = hashKey(key);
     evicted[hash & (evicted.length - 1)] = hash;
   }
 
   function wasEvicted(key: string): boolean {
-    const hash = keyHash(key);
+    const hash = hashKey(key);
     return hash !== 0 && evicted[hash & (evicted.length - 1)] === hash;
   }
 
@@ -51,9 +56,9 @@ export function createEvictionQueue<Node extends EvictionNode>(
     count--;
   }
 
-  /** One step: evicts the oldest of a queue, or lets it stay for what it was used. */
-  function judgeOldest(node: Node): boolean {
-    if (node.uses > 0 && !isUseless(node)) {
+  /** Evicts the oldest node of a queue and returns true, or gives it another round if it was used. */
+  function evictUnlessUsed(node: Node): boolean {
+    if (node.uses > 0 && !isExpired(node)) {
       (node.isProven ? proven : trial).remove(node);
       node.uses = node.isProven ? node.uses - 1 : 0;
       node.isProven = true;
@@ -77,7 +82,7 @@ export function createEvictionQueue<Node extends EvictionNode>(
       for (;;) {
         const isTrialFull = trial.weight > trialShare * (trial.weight + proven.weight);
         const node = (isTrialFull ? trial.oldest() : proven.oldest()) ?? trial.oldest() ?? proven.oldest();
-        if (node === null || judgeOldest(node)) return node;
+        if (node === null || evictUnlessUsed(node)) return node;
       }
     },
   };
@@ -87,4 +92,49 @@ function grown(table: Int32Array<ArrayBuffer>): Int32Array<ArrayBuffer> {
   const larger = new Int32Array(table.length * 2);
   for (const hash of table) if (hash !== 0) larger[hash & (larger.length - 1)] = hash;
   return larger;
+}
+
+/** A 32-bit FNV-1a hash. */
+function hashKey(key: string): number {
+  let hash = 0x811c9dc5;
+  for (let index = 0; index < key.length; index++) hash = Math.imul(hash ^ key.charCodeAt(index), 0x01000193);
+  return hash;
+}
+
+/** A first-in first-out queue from which any node can be removed. */
+interface LinkedQueue<Node extends QueueNode> {
+  readonly weight: number;
+  /** The node that was added first; `null` if the queue is empty. */
+  oldest(): Node | null;
+  add(node: Node): void;
+  remove(node: Node): void;
+}
+
+function createLinkedQueue<Node extends QueueNode>(): LinkedQueue<Node> {
+  let head: Node | null = null;
+  let tail: Node | null = null;
+  let weight = 0;
+  return {
+    get weight() {
+      return weight;
+    },
+    oldest: () => head,
+    add(node) {
+      node.previous = tail;
+      node.next = null;
+      if (tail === null) head = node;
+      else tail.next = node;
+      tail = node;
+      weight += node.weight;
+    },
+    remove(node) {
+      if (node.previous === null) head = node.next as Node | null;
+      else node.previous.next = node.next;
+      if (node.next === null) tail = node.previous as Node | null;
+      else node.next.previous = node.previous;
+      node.previous = null;
+      node.next = null;
+      weight -= node.weight;
+    },
+  };
 }

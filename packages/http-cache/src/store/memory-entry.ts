@@ -1,15 +1,13 @@
-import type { StoredResponse } from "../decide/stored-response.ts";
 import type { HeaderRecord } from "../fields/header-record.ts";
+import type { CacheEntry } from "../ports.ts";
 import { arenaOverhead, type BodyArena, type BodyPlace, nowhere, readBody } from "./body-arenas.ts";
-import type { EvictionNode } from "./eviction-queue.ts";
-import type { Intern } from "./interner.ts";
-import type { QueueNode } from "./linked-queue.ts";
+import type { EvictionNode, QueueNode } from "./eviction-queue.ts";
 
-/** Objects, links and table slots of an entry, as measured on Node. */
+/** Bytes of an entry's objects, links and table slots, measured on Node.js. */
 const entryBytes = 480;
 
-/** An answer in the memory store; one object is the answer, its place and its node in the queue, which is the smallest. */
-export class MemoryEntry implements StoredResponse, EvictionNode, BodyPlace {
+/** An entry of the memory store. One object is the response, the place of its body and its queue node, because that needs the least memory. */
+export class MemoryEntry implements CacheEntry, EvictionNode, BodyPlace {
   readonly key: string;
   readonly status: number;
   readonly headers: HeaderRecord;
@@ -38,23 +36,23 @@ export class MemoryEntry implements StoredResponse, EvictionNode, BodyPlace {
   index = 0;
   isReleased = false;
 
-  constructor(key: string, response: StoredResponse, intern: Intern) {
+  constructor(key: string, entry: CacheEntry, intern: Intern) {
     this.key = key;
-    this.status = response.status;
-    this.headers = internHeaders(response.headers, intern);
-    this.vary = response.vary;
-    this.variant = response.variant;
-    this.receivedAtMs = response.receivedAtMs;
-    this.initialAgeMs = response.initialAgeMs;
-    this.freshForMs = response.freshForMs;
-    this.staleWhileRevalidateMs = response.staleWhileRevalidateMs;
-    this.staleIfErrorMs = response.staleIfErrorMs;
-    this.validatesAlways = response.validatesAlways;
-    this.isNeverStale = response.isNeverStale;
-    this.isImmutable = response.isImmutable;
-    this.keepUntilMs = response.keepUntilMs;
-    this.groups = response.groups;
-    this.weight = weigh(key, response);
+    this.status = entry.status;
+    this.headers = internHeaders(entry.headers, intern);
+    this.vary = entry.vary;
+    this.variant = entry.variant;
+    this.receivedAtMs = entry.receivedAtMs;
+    this.initialAgeMs = entry.initialAgeMs;
+    this.freshForMs = entry.freshForMs;
+    this.staleWhileRevalidateMs = entry.staleWhileRevalidateMs;
+    this.staleIfErrorMs = entry.staleIfErrorMs;
+    this.validatesAlways = entry.validatesAlways;
+    this.isNeverStale = entry.isNeverStale;
+    this.isImmutable = entry.isImmutable;
+    this.keepUntilMs = entry.keepUntilMs;
+    this.groups = entry.groups;
+    this.weight = weigh(key, entry);
   }
 
   get body(): Uint8Array {
@@ -62,22 +60,38 @@ export class MemoryEntry implements StoredResponse, EvictionNode, BodyPlace {
   }
 }
 
-/** Rebuilt by the names in order, so that the objects of like answers have one shape. */
+/** Copies the fields in their order, so that similar responses share one object shape. */
 function internHeaders(headers: HeaderRecord, intern: Intern): HeaderRecord {
   const interned: Record<string, string> = {};
   for (const [name, value] of Object.entries(headers)) {
-    // An assignment would set the prototype, not a field.
+    // Assigning `__proto__` would set the prototype instead of a field.
     if (name === "__proto__") return headers;
     interned[intern(name)] = intern(value);
   }
   return interned;
 }
 
-/** Bytes that an entry is counted with. */
-function weigh(key: string, { headers, body, variant, groups }: StoredResponse): number {
+/** The bytes that an entry counts for. */
+function weigh(key: string, { headers, body, variant, groups }: CacheEntry): number {
   let characters = key.length;
   for (const [name, value] of Object.entries(headers)) characters += name.length + value.length;
   for (const text of variant) characters += text.length;
   for (const text of groups) characters += text.length + 64;
   return Math.ceil(body.length * arenaOverhead) + characters + entryBytes;
+}
+
+/** Returns one shared object for equal strings, so that a thousand responses of one type hold their type once. */
+type Intern = (text: string) => string;
+
+/** Creates an {@link Intern} for short strings. It forgets all of them when there are too many. */
+export function createInterner(maximumTexts = 4_096, maximumLength = 128): Intern {
+  const known = new Map<string, string>();
+  return (text) => {
+    if (text.length > maximumLength) return text;
+    const same = known.get(text);
+    if (same !== undefined) return same;
+    if (known.size >= maximumTexts) known.clear();
+    known.set(text, text);
+    return text;
+  };
 }

@@ -1,6 +1,6 @@
-import { createCacheMiddleware, createOriginFetch } from "../../src/index.ts";
+import { createCacheMiddleware, createOriginFetch } from "../../src/rfc9111/index.ts";
 
-/** The cache alone in front of an origin, with nothing but defaults. An origin that does not answer is 502, as in any gateway. */
+/** The cache with its default options in front of an origin. If the origin does not respond, the client gets 502. */
 export function createReverseProxy(
   origin: string,
   fetch: typeof globalThis.fetch,

@@ -1,6 +1,6 @@
 /**
  * `conformance --suite DIR [--json FILE] [--id TEST]`: runs the public suite (http-tests/cache-tests, checked out and installed in DIR) against
- * the cache in this process, and prints what passed. Ends with 1 below the goals.
+ * the cache in this process, and prints the results. Exits with 1 if a goal is missed.
  */
 import { writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
@@ -14,13 +14,13 @@ import { createReverseProxy } from "./reverse-proxy.ts";
 import { type SuiteTests, summarise } from "./summarise.ts";
 
 const goals = { required: 159, optimal: 96 };
-/** All tests at once: each of them sleeps for most of its time. */
+/** Runs all tests at once, because each of them sleeps most of the time. */
 const testsAtOnce = 400;
 
 const { values } = parseArgs({
   options: { suite: { type: "string" }, json: { type: "string" }, id: { type: "string" } },
 });
-if (values.suite === undefined) throw new Error("--suite DIR is missing: a checkout of http-tests/cache-tests.");
+if (values.suite === undefined) throw new Error("--suite DIR is required: a checkout of http-tests/cache-tests");
 const suite = resolve(values.suite);
 
 async function load<Module>(path: string): Promise<Module> {

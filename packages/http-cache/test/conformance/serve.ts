@@ -1,6 +1,5 @@
 /**
- * `conformance:serve --origin URL --port N`: the cache alone as a reverse proxy on loopback, so that the suite's own command line can be run
- * against it.
+ * `conformance:serve --origin URL --port N`: runs the cache as a reverse proxy on loopback, for the suite's own command line.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import process from "node:process";
@@ -8,7 +7,7 @@ import { parseArgs } from "node:util";
 import { createReverseProxy } from "./reverse-proxy.ts";
 
 const { values } = parseArgs({ options: { origin: { type: "string" }, port: { type: "string" } } });
-if (values.origin === undefined || values.port === undefined) throw new Error("--origin URL and --port N are needed.");
+if (values.origin === undefined || values.port === undefined) throw new Error("--origin URL and --port N are required");
 const port = Number(values.port);
 const proxy = createReverseProxy(values.origin.replace(/\/$/, ""), globalThis.fetch);
 
@@ -25,7 +24,7 @@ async function toRequest(incoming: IncomingMessage, signal: AbortSignal): Promis
   return new Request(url, { method, headers, signal, body: hasBody ? Buffer.concat(chunks) : null });
 }
 
-async function answer(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
+async function respond(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
   const client = new AbortController();
   outgoing.on("close", () => void (outgoing.writableFinished || client.abort()));
   const response = await proxy(await toRequest(incoming, client.signal));
@@ -37,5 +36,5 @@ async function answer(incoming: IncomingMessage, outgoing: ServerResponse): Prom
 }
 
 createServer((incoming, outgoing) => {
-  answer(incoming, outgoing).catch(() => outgoing.destroy());
+  respond(incoming, outgoing).catch(() => outgoing.destroy());
 }).listen(port, "127.0.0.1", () => process.stdout.write(`listening on http://127.0.0.1:${port}\n`));

@@ -1,4 +1,4 @@
-/** The suite's own description of its tests. */
+/** The suite's description of its tests. */
 export type SuiteTests = readonly {
   readonly tests: readonly {
     readonly id: string;
@@ -8,10 +8,10 @@ export type SuiteTests = readonly {
   }[];
 }[];
 
-/** `check` asks how a cache behaves; neither answer is wrong. */
+/** A `check` test describes behaviour; no result of it is wrong. */
 export type SuiteKind = "required" | "optimal" | "check";
 
-/** What passed, by kind, and which of the others did not. */
+/** The number of passed tests by kind, and the tests that failed. */
 export interface SuiteSummary {
   readonly passed: Readonly<Record<SuiteKind, number>>;
   readonly total: Readonly<Record<SuiteKind, number>>;
@@ -21,7 +21,7 @@ export interface SuiteSummary {
 /**
  * Counts results as the suite does.
  *
- * @param resultOf the suite's symbol for a test's result, failed dependencies included
+ * @param resultOf returns the suite's symbol for a test's result, including failed dependencies
  */
 export function summarise(suite: SuiteTests, resultOf: (id: string) => string): SuiteSummary {
   const passed = { required: 0, optimal: 0, check: 0 };

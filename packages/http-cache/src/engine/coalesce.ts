@@ -1,0 +1,144 @@
+import type { Background, Coalescer, FetchOutcome, Follower, FollowerAction, Leader, Solo } from "../ports.ts";
+import type { CacheCall, FetchDecision } from "./strategy.ts";
+
+/**
+ * Coalescing: of all calls that need the same response at the same time, one fetches it and the others wait. A waiting call never receives
+ * the response directly. It reads the store again, and fetches by itself if nothing there is for it.
+ */
+
+/** A call that has to fetch. */
+export interface PendingFetch<Call extends CacheCall> {
+  readonly call: Call;
+  readonly decision: FetchDecision;
+  /** See `Forwarded.isCollapsed`. */
+  readonly isCollapsed: boolean | null;
+}
+
+/** The result of a fetch, and what to tell the calls that waited for it. */
+export interface Exchanged<Result> {
+  readonly result: Result;
+  readonly outcome: FetchOutcome;
+}
+
+/** The steps of a cache that coalescing puts in order. */
+export interface CoalescingSteps<Call extends CacheCall, Result> {
+  /** Calls with the same key wait for each other; a call with `null` does not wait. */
+  keyOf(pending: PendingFetch<Call>): string | null;
+  /** Reads the store again: the result, or what has to be fetched now. */
+  lookAgain(
+    pending: PendingFetch<Call>,
+  ): Promise<{ readonly result: Result } | { readonly pending: PendingFetch<Call> }>;
+  exchange(pending: PendingFetch<Call>): Promise<Exchanged<Result>>;
+}
+
+/** Fetches once for all calls that need the same response at the same time. */
+export async function coalesce<Call extends CacheCall, Result>(
+  coalescer: Coalescer,
+  steps: CoalescingSteps<Call, Result>,
+  pending: PendingFetch<Call>,
+): Promise<Result> {
+  const key = steps.keyOf(pending);
+  if (key === null) return (await steps.exchange(pending)).result;
+  const entered = coalescer.enter(key);
+  const role = entered instanceof Promise ? await entered : entered;
+  if (role.role === "solo") return (await steps.exchange(pending)).result;
+  if (role.role === "leader")
+    return entered instanceof Promise ? leadUnlessStored(steps, pending, role) : lead(steps, pending, role);
+
+  const action = await waitForAction(role, pending.call.signal);
+  const waited = { ...pending, isCollapsed: false };
+  if (typeof action === "object") return lead(steps, waited, action);
+  if (action === "fetch-alone") return (await steps.exchange(waited)).result;
+  const found = await steps.lookAgain(waited);
+  if ("result" in found) return found.result;
+  // Wait a second time only if the stored response revealed that this call needs another variant.
+  const needsOtherVariant = pending.isCollapsed === null && steps.keyOf(found.pending) !== key;
+  return needsOtherVariant ? coalesce(coalescer, steps, found.pending) : (await steps.exchange(found.pending)).result;
+}
+
+/**
+ * Fetches in the background, after a stale response was sent (RFC 5861, 3), unless a call with the same key is in flight. A failure is
+ * reported and changes nothing.
+ */
+export function revalidateOnce(
+  coalescer: Coalescer,
+  key: string,
+  exchange: () => Promise<Exchanged<unknown>>,
+  background: Background,
+  onError: (cause: unknown) => void,
+): void {
+  const revalidate = (role: Leader | Follower | Solo): Promise<void> | null => {
+    if (role.role === "follower") {
+      role.leave();
+      return null;
+    }
+    const settle = role.role === "leader" ? role.settle : () => undefined;
+    return exchange().then(
+      ({ outcome }) => settle(outcome),
+      (cause: unknown) => {
+        settle("failed");
+        onError(cause);
+      },
+    );
+  };
+  const entered = coalescer.enter(key);
+  const work = entered instanceof Promise ? entered.then(revalidate) : revalidate(entered);
+  if (work !== null) background(work);
+}
+
+/** The previous leader may have finished while this call waited for its role, so the response may already be stored. */
+async function leadUnlessStored<Call extends CacheCall, Result>(
+  steps: CoalescingSteps<Call, Result>,
+  pending: PendingFetch<Call>,
+  leader: Leader,
+): Promise<Result> {
+  const { signal } = pending.call;
+  if (signal?.aborted === true) {
+    leader.settle("abandoned");
+    throw signal.reason;
+  }
+  const found = await steps.lookAgain(pending);
+  if ("pending" in found) return lead(steps, found.pending, leader);
+  leader.settle("stored");
+  return found.result;
+}
+
+async function lead<Call extends CacheCall, Result>(
+  steps: CoalescingSteps<Call, Result>,
+  pending: PendingFetch<Call>,
+  leader: Leader,
+): Promise<Result> {
+  const { signal } = pending.call;
+  // Followers do not wait until the origin notices that this client went away.
+  const abandon = (): void => leader.settle("abandoned");
+  signal?.addEventListener("abort", abandon, { once: true });
+  try {
+    const { result, outcome } = await steps.exchange(pending);
+    leader.settle(outcome);
+    return result;
+  } catch (cause) {
+    leader.settle(signal?.aborted === true ? "abandoned" : "failed");
+    throw cause;
+  } finally {
+    signal?.removeEventListener("abort", abandon);
+  }
+}
+
+/** Rejects with the signal's reason if the client goes away while it waits. */
+async function waitForAction(follower: Follower, signal: AbortSignal | undefined): Promise<FollowerAction> {
+  if (signal === undefined) return follower.action;
+  let stop: () => void = () => undefined;
+  const aborted = new Promise<never>((_, reject) => {
+    stop = () => {
+      follower.leave();
+      reject(signal.reason as Error);
+    };
+    if (signal.aborted) stop();
+    else signal.addEventListener("abort", stop, { once: true });
+  });
+  try {
+    return await Promise.race([follower.action, aborted]);
+  } finally {
+    signal.removeEventListener("abort", stop);
+  }
+}

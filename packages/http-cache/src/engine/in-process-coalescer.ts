@@ -1,0 +1,119 @@
+import type { Clock, Coalescer, FetchOutcome, Follower, FollowerAction, Leader, Solo } from "../ports.ts";
+
+/** The options of an in-process coalescer. */
+export interface InProcessCoalescerOptions {
+  readonly clock: Clock;
+  /** How long requests for a key do not wait after a response could not be shared. Default: 10 s. */
+  readonly soloForMs?: number;
+  /** The number of keys for which this is remembered. Default: 10,000. */
+  readonly maxSoloKeys?: number;
+}
+
+/** A {@link Coalescer} without promises. */
+export interface InProcessCoalescer extends Coalescer {
+  enter(key: string): Leader | Follower | Solo;
+}
+
+/** Makes every request fetch by itself. Use it where one request must not wait for another. */
+export const noCoalescing: Coalescer = { enter: () => ({ role: "solo" }) };
+
+interface Waiting {
+  readonly resolve: (action: FollowerAction) => void;
+}
+
+/** The requests of one key: the leader and those that wait for it. */
+interface Group {
+  readonly followers: Set<Waiting>;
+  hasFailed: boolean;
+}
+
+/**
+ * Coalesces the requests of one process. When the leader has stored its response, its followers read the store. When it fails or its client
+ * goes away, one follower becomes the leader; when a second leader fails, the others fetch by themselves. When the response cannot
+ * be shared, they fetch by themselves at once, and so do later requests for that key for `soloForMs`.
+ */
+export function createInProcessCoalescer(options: InProcessCoalescerOptions): InProcessCoalescer {
+  const { clock, soloForMs = 10_000, maxSoloKeys = 10_000 } = options;
+  const groups = new Map<string, Group>();
+  const soloUntilMs = new Map<string, number>();
+
+  function isSolo(key: string): boolean {
+    const untilMs = soloUntilMs.get(key);
+    if (untilMs === undefined) return false;
+    const nowMs = clock.now();
+    if (nowMs < untilMs && untilMs - nowMs <= soloForMs) return true;
+    soloUntilMs.delete(key);
+    return false;
+  }
+
+  function rememberSolo(key: string): void {
+    soloUntilMs.delete(key);
+    soloUntilMs.set(key, clock.now() + soloForMs);
+    // The oldest keys come first. Removing them here keeps expired keys from staying in memory.
+    for (const [oldest, untilMs] of soloUntilMs) {
+      if (soloUntilMs.size <= maxSoloKeys && untilMs > clock.now()) break;
+      soloUntilMs.delete(oldest);
+    }
+  }
+
+  function lead(key: string, group: Group): Leader {
+    let isSettled = false;
+    return {
+      role: "leader",
+      settle(outcome) {
+        if (isSettled) return;
+        isSettled = true;
+        end(key, group, outcome);
+      },
+    };
+  }
+
+  function end(key: string, group: Group, outcome: FetchOutcome): void {
+    if (outcome === "unshared") rememberSolo(key);
+    const canHandOver = outcome === "abandoned" || (outcome === "failed" && !group.hasFailed);
+    const [next] = group.followers;
+    if (canHandOver && next !== undefined) {
+      group.hasFailed ||= outcome === "failed";
+      group.followers.delete(next);
+      next.resolve(lead(key, group));
+      return;
+    }
+    groups.delete(key);
+    for (const follower of group.followers) follower.resolve(outcome === "stored" ? "look-up" : "fetch-alone");
+  }
+
+  return {
+    enter(key) {
+      if (isSolo(key)) return { role: "solo" };
+      const group = groups.get(key);
+      if (group !== undefined) return follow(group);
+      const started: Group = { followers: new Set(), hasFailed: false };
+      groups.set(key, started);
+      return lead(key, started);
+    },
+  };
+}
+
+function follow(group: Group): Follower {
+  let resolve: (action: FollowerAction) => void = () => undefined;
+  const promise = new Promise<FollowerAction>((resolvePromise) => {
+    resolve = resolvePromise;
+  });
+  let hasLeft = false;
+  const waiting: Waiting = {
+    resolve(action) {
+      // A follower that became the leader just as it left passes the role on.
+      if (hasLeft && typeof action === "object") action.settle("abandoned");
+      resolve(action);
+    },
+  };
+  group.followers.add(waiting);
+  return {
+    role: "follower",
+    action: promise,
+    leave() {
+      hasLeft = true;
+      group.followers.delete(waiting);
+    },
+  };
+}

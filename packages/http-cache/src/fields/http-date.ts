@@ -1,0 +1,43 @@
+const months = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
+const month = `(${months.join("|")})`;
+const time = "([0-9]{2}):([0-9]{2}):([0-9]{2})";
+const fixdate = new RegExp(`^(?:mon|tue|wed|thu|fri|sat|sun), ([0-9]{2}) ${month} ([0-9]{4}) ${time} gmt$`, "i");
+const rfc850 = new RegExp(
+  `^(?:mon|tues|wednes|thurs|fri|satur|sun)day, ([0-9]{2})-${month}-([0-9]{2}) ${time} gmt$`,
+  "i",
+);
+const asctime = new RegExp(`^(?:mon|tue|wed|thu|fri|sat|sun) ${month} ([0-9]{2}| [0-9]) ${time} ([0-9]{4})$`, "i");
+
+/**
+ * Parses an HTTP date in any of its three formats and any letter case (RFC 9110, 5.6.7).
+ *
+ * @param nowMs decides the century of a two-digit year: a date more than 50 years in the future is in the past.
+ * @returns epoch milliseconds; `null` for anything else, including time zones other than GMT
+ */
+export function parseHttpDate(value: string | undefined, nowMs: number): number | null {
+  if (value === undefined) return null;
+  const usual = fixdate.exec(value);
+  if (usual !== null) return dateOf(usual[3], usual[2], usual[1], usual.slice(4, 7));
+  const ansi = asctime.exec(value);
+  if (ansi !== null) return dateOf(ansi[6], ansi[1], ansi[2], ansi.slice(3, 6));
+  const old = rfc850.exec(value);
+  if (old === null) return null;
+  const thisYear = new Date(nowMs).getUTCFullYear();
+  const year = thisYear - (thisYear % 100) + Number(old[3]);
+  return dateOf(String(year > thisYear + 50 ? year - 100 : year), old[2], old[1], old.slice(4, 7));
+}
+
+function dateOf(
+  year: string | undefined,
+  monthName: string | undefined,
+  day: string | undefined,
+  clock: readonly string[],
+): number | null {
+  const [hour = 0, minute = 0, second = 0] = clock.map(Number);
+  const monthIndex = months.indexOf((monthName ?? "").toLowerCase());
+  const midnight = new Date(0);
+  midnight.setUTCFullYear(Number(year), monthIndex, Number(day));
+  // 60 is a leap second.
+  if (midnight.getUTCDate() !== Number(day) || hour > 23 || minute > 59 || second > 60) return null;
+  return midnight.getTime() + ((hour * 60 + minute) * 60 + second) * 1_000;
+}

@@ -1,0 +1,64 @@
+/**
+ * Splits a comma-separated field value into trimmed elements, without the empty ones (RFC 9110, 5.6.1). Commas in quoted strings do not
+ * separate. A quote that is never closed is an ordinary character, so it cannot hide the elements after it.
+ */
+export function splitList(value: string): string[] {
+  const elements: string[] = [];
+  let start = 0;
+  for (let index = 0; index <= value.length; index++) {
+    if (value.charCodeAt(index) === quote) {
+      index = closingQuote(value, index);
+    } else if (index === value.length || value.charCodeAt(index) === comma) {
+      const element = trimWhitespace(value.slice(start, index));
+      if (element !== "") elements.push(element);
+      start = index + 1;
+    }
+  }
+  return elements;
+}
+
+const quote = 0x22;
+const comma = 0x2c;
+const backslash = 0x5c;
+
+/** Removes spaces and tabs at both ends: the only white space around HTTP values. */
+function trimWhitespace(value: string): string {
+  let [start, end] = [0, value.length];
+  while (start < end && isWhitespace(value.charCodeAt(start))) start++;
+  while (end > start && isWhitespace(value.charCodeAt(end - 1))) end--;
+  return value.slice(start, end);
+}
+
+/** The end of the quoted string that starts here; its own start if it is never closed. */
+function closingQuote(value: string, start: number): number {
+  for (let index = start + 1; index < value.length; index++) {
+    const code = value.charCodeAt(index);
+    if (code === backslash) index++;
+    else if (code === quote) return index;
+  }
+  return start;
+}
+
+function isWhitespace(code: number): boolean {
+  return code === 0x20 || code === 0x09;
+}
+
+const maximumTexts = 512;
+const maximumLength = 256;
+
+/**
+ * Memoises a pure function for short texts. Clients send few different field values, again and again. When there are too many, the memory is
+ * cleared, so it is bounded whatever clients send.
+ */
+export function remember<Result>(compute: (text: string) => Result): (text: string) => Result {
+  const known = new Map<string, { readonly result: Result }>();
+  return (text) => {
+    const found = known.get(text);
+    if (found !== undefined) return found.result;
+    const result = compute(text);
+    if (text.length > maximumLength) return result;
+    if (known.size >= maximumTexts) known.clear();
+    known.set(text, { result });
+    return result;
+  };
+}

@@ -1,0 +1,44 @@
+import { expect, test } from "vitest";
+import { parseDictionary, parseItems } from "./structured-field.ts";
+
+test("parses dictionary members; the last of a name wins and parameters are dropped", () => {
+  const members = parseDictionary(
+    'max-age=10;x="y", no-store, private="a, b" ,\tq=0.5, list=(1 "b";p), no-store=?0, bytes=:aGk=:',
+  );
+  expect([...(members ?? [])].map(([name, { value }]) => [name, value])).toEqual([
+    ["max-age", 10],
+    ["private", "a, b"],
+    ["q", 0.5],
+    ["list", ""],
+    ["no-store", false],
+    ["bytes", ":aGk=:"],
+  ]);
+});
+
+test.each([
+  "max-age=10, &&&&&",
+  "MaX-aGe=1",
+  "a=1,",
+  "a=",
+  "a =1",
+  "a= 1",
+  'a="unclosed',
+  'a="\u00e9"',
+  "a=1234567890123456",
+  "a=1.2345",
+  "a=(1",
+  "a=?2",
+  "a;=1",
+])("a malformed dictionary is null: %j", (text) => {
+  expect(parseDictionary(text)).toBeNull();
+});
+
+test("parses a list of strings and decodes escapes", () => {
+  expect(parseItems(' "a", "b\\"c";p=1 , token ')).toEqual([
+    { kind: "string", value: "a" },
+    { kind: "string", value: 'b"c' },
+    { kind: "token", value: "token" },
+  ]);
+  expect(parseItems('"a" "b"')).toBeNull();
+  expect(parseItems("")).toEqual([]);
+});

@@ -1,0 +1,31 @@
+/** What distinguishes one cached resource from another. */
+export interface CacheTarget {
+  /** Absolute URL. A fragment is not part of the key. */
+  readonly url: string;
+  /** Who may share responses, such as `["tenant-1"]`. Requests never see responses of another partition. Default: no partition. */
+  readonly partition?: readonly string[];
+}
+
+/**
+ * Joins several strings into one key. Each string is preceded by its length, so two different lists never produce the same key, whatever
+ * the strings contain.
+ */
+export function encodeKey(parts: readonly string[]): string {
+  let key = "";
+  for (const part of parts) key += `${part.length}:${part}`;
+  return key;
+}
+
+/** The primary key of a resource (RFC 9111, 2). */
+export function cacheKey({ url, partition }: CacheTarget): string {
+  const hash = url.indexOf("#");
+  const resource = hash === -1 ? url : url.slice(0, hash);
+  return partition === undefined || partition.length === 0
+    ? encodeKey([resource])
+    : encodeKey([...partition, resource]);
+}
+
+/** The key of a group. A group name is local to its origin and partition (RFC 9875, 2.1). */
+export function groupKey({ url, partition = [] }: CacheTarget, group: string): string {
+  return encodeKey(["group", ...partition, new URL(url).origin, group]);
+}

@@ -1,0 +1,159 @@
+import { fetchedStatus, storedStatus } from "./engine/cache-status.ts";
+import { type CacheOptions, createCacheEngine, defaultName } from "./engine/engine.ts";
+import { type CacheCall, type CacheStrategy, type Candidate, describesResource, type Miss } from "./engine/strategy.ts";
+import { type CacheEntry, currentAgeMs, isClockBehind, type MaybePromise } from "./ports.ts";
+
+/**
+ * A cache for responses whose lifetime the caller knows. Lifetimes and groups are data; no header field is interpreted. Entries are found by
+ * key and invalidated by group.
+ */
+export interface ResponseCache<Value extends { readonly status: number }> {
+  /**
+   * Returns the stored response of a key, or fetches it. Rejects as `fetch` does, or with the signal's reason. Returns a plain value for a hit
+   * in a synchronous store.
+   */
+  read(key: string, fetch: FetchResponse<Value>, options?: ReadOptions): MaybePromise<CacheResult<Value>>;
+  /** Deletes the responses of a group. Responses that are being fetched now are not stored. */
+  invalidateGroup(group: string): Promise<void>;
+}
+
+/** The options of a {@link ResponseCache}. */
+export interface ResponseCacheOptions extends CacheOptions {
+  /** Larger bodies are not stored. Default: 1 MiB. */
+  readonly maxBodyBytes?: number;
+}
+
+/** Fetches a response. Without a signal when it refreshes a stale response in the background. */
+export type FetchResponse<Value> = (signal: AbortSignal | undefined) => Promise<FetchedResponse<Value>>;
+
+/** A fetched response. */
+export interface FetchedResponse<Value> {
+  /** Returned unchanged to the caller that fetched it, and to nobody else. */
+  readonly value: Value;
+  /** What to store; `null` to store nothing. A `date` field with the time of arrival is added. All times are finite, in milliseconds. */
+  readonly storable: Pick<
+    CacheEntry,
+    "headers" | "body" | "freshForMs" | "staleWhileRevalidateMs" | "staleIfErrorMs" | "groups"
+  > | null;
+  /** True if a stored response may be served instead, within its `staleIfErrorMs`. */
+  readonly isError: boolean;
+}
+
+/** A response that was fetched now, or one that was stored before. `cacheStatus` is an entry of `Cache-Status` (RFC 9211). */
+export type CacheResult<Value> =
+  | { readonly kind: "fetched"; readonly value: Value; readonly cacheStatus: string }
+  | { readonly kind: "stored"; readonly entry: CacheEntry; readonly ageMs: number; readonly cacheStatus: string };
+
+/** The options of one {@link ResponseCache.read}. */
+export interface ReadOptions {
+  /** Aborts when the client goes away. */
+  readonly signal?: AbortSignal;
+  /** `no-cache` always fetches; `no-store` fetches and stores nothing. Default: `null`. */
+  readonly cacheMode?: "no-cache" | "no-store" | null;
+}
+
+interface Read<Value> extends CacheCall {
+  readonly fetchResponse: FetchResponse<Value>;
+  readonly cacheMode: ReadOptions["cacheMode"];
+}
+
+type TimedResponse<Value> = FetchedResponse<Value> & { readonly requestedAtMs: number; readonly receivedAtMs: number };
+
+/**
+ * Creates a {@link ResponseCache}.
+ *
+ * @throws TypeError if the name is not a token
+ */
+export function createResponseCache<Value extends { readonly status: number }>(
+  options: ResponseCacheOptions,
+): ResponseCache<Value> {
+  const engine = createCacheEngine(options, createStrategy<Value>(options));
+  return {
+    read(key, fetchResponse, { signal, cacheMode = null } = {}) {
+      const call: Read<Value> = { key, fetchResponse, signal, cacheMode };
+      const decision = engine.lookUp(call);
+      return decision instanceof Promise
+        ? decision.then((decided) => engine.proceed(call, decided))
+        : engine.proceed(call, decision);
+    },
+    invalidateGroup: (group) => engine.invalidate({ groups: [group] }),
+  };
+}
+
+const none: readonly string[] = [];
+const miss: Miss = { kind: "miss", reason: "uri-miss", vary: none };
+
+function createStrategy<Value extends { readonly status: number }>({
+  clock,
+  name = defaultName,
+  maxBodyBytes = 1_048_576,
+}: ResponseCacheOptions): CacheStrategy<Read<Value>, TimedResponse<Value>, CacheResult<Value>> {
+  return {
+    bypassReason: ({ cacheMode }) => (cacheMode === "no-store" ? "no-store" : null),
+    decide({ cacheMode }, [stored], nowMs) {
+      if (stored === undefined) return miss;
+      const ageMs = currentAgeMs(stored, nowMs);
+      const ttlMs = stored.freshForMs - ageMs;
+      if (cacheMode === "no-cache") return { kind: "revalidate", reason: "request-no-cache", stored, ageMs, ttlMs };
+      if (isClockBehind(stored, nowMs)) return { kind: "revalidate", reason: "clock", stored, ageMs, ttlMs };
+      if (ttlMs > 0) return { kind: "hit", reason: "fresh", stored, ageMs, ttlMs };
+      return ttlMs + stored.staleWhileRevalidateMs > 0
+        ? { kind: "hit", reason: "stale-while-revalidate", stored, ageMs, ttlMs }
+        : { kind: "revalidate", reason: "stale", stored, ageMs, ttlMs };
+    },
+    // A caller that wants a new response must not get one that was requested before its own call.
+    coalescingKey: ({ key, cacheMode }) => (cacheMode === null ? key : null),
+    toRevalidation: (read) => ({ ...read, signal: undefined }),
+    async fetch({ fetchResponse, signal }) {
+      const requestedAtMs = clock.now();
+      const fetched = await fetchResponse(signal);
+      return { ...fetched, requestedAtMs, receivedAtMs: clock.now() };
+    },
+    isError: ({ isError }) => isError,
+    staleOnErrorReason(_, { reason, stored }, ageMs) {
+      if (reason === "request-no-cache") return null;
+      return Math.max(0, ageMs - stored.freshForMs) < stored.staleIfErrorMs ? "stale-if-error" : null;
+    },
+    toCandidate: ({ cacheMode }, _, fetched) =>
+      toCandidate(fetched, cacheMode === "no-store" ? "request-no-store" : null, maxBodyBytes),
+    fromStored: (_, use, forwarded) => ({
+      kind: "stored",
+      entry: use.stored,
+      ageMs: use.ageMs,
+      cacheStatus: storedStatus(name, use, forwarded),
+    }),
+    fromFetched: (_, _decision, { value }, storage, forwarded) => ({
+      kind: "fetched",
+      value,
+      cacheStatus: fetchedStatus(name, forwarded, value.status, storage),
+    }),
+  };
+}
+
+function toCandidate<Value extends { readonly status: number }>(
+  { value: { status }, storable, requestedAtMs, receivedAtMs }: TimedResponse<Value>,
+  forbidden: "request-no-store" | null,
+  maxBodyBytes: number,
+): Candidate {
+  const candidate = { describesResource: describesResource(status), entry: null };
+  if (forbidden !== null) return { ...candidate, refusal: forbidden };
+  if (storable === null) return { ...candidate, refusal: "no-store" };
+  if (storable.body.length > maxBodyBytes) return { ...candidate, refusal: "too-large" };
+  const { headers, ...stored } = storable;
+  const initialAgeMs = Math.max(0, receivedAtMs - requestedAtMs);
+  const keepStaleMs = Math.max(stored.staleWhileRevalidateMs, stored.staleIfErrorMs);
+  const entry: CacheEntry = {
+    status,
+    headers: { ...headers, date: new Date(receivedAtMs).toUTCString() },
+    ...stored,
+    vary: none,
+    variant: none,
+    receivedAtMs,
+    initialAgeMs,
+    validatesAlways: false,
+    isNeverStale: false,
+    isImmutable: false,
+    keepUntilMs: receivedAtMs + Math.max(0, stored.freshForMs - initialAgeMs) + keepStaleMs,
+  };
+  return { ...candidate, entry, refusal: null };
+}

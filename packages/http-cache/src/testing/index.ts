@@ -1,1 +1,0 @@
-export { type ContractTest, storeContract } from "./store-contract.ts";

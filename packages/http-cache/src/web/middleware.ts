@@ -1,0 +1,126 @@
+import { webClock } from "../adapters/web-clock.ts";
+import { createInProcessCoalescer } from "../engine/in-process-coalescer.ts";
+import { withoutConnectionFields } from "../fields/header-record.ts";
+import type { Background, CacheStore, Clock, MaybePromise } from "../ports.ts";
+import { createHttpCache, type HttpCacheOptions } from "../rfc9111/http-cache.ts";
+import type { CacheRequest, CacheResponse, ForwardedRequest, UpstreamResponse } from "../rfc9111/messages.ts";
+import { createMemoryCacheStore } from "../store/memory-store.ts";
+import { createWebBody, toHeaderRecord, toHeaders, type WebBody } from "./web-message.ts";
+
+/** The options of a middleware. By default, everything is in the memory of this process. */
+export interface CacheMiddlewareOptions extends Omit<HttpCacheOptions, "store" | "clock"> {
+  readonly store?: CacheStore;
+  readonly clock?: Clock;
+  /** Who shares responses: key parts in addition to the URL. Return `null` to bypass the cache. Default: everyone shares. */
+  readonly partition?: (request: Request) => readonly string[] | null;
+  /** Whether the client sent credentials. Default: the request has `Authorization`. */
+  readonly isAuthorised?: (request: Request) => boolean;
+}
+
+/** Sends a request to the origin: an application, a router or `fetch`. Rejects if there is no response. */
+export type Next = (request: Request) => MaybePromise<Response>;
+
+/**
+ * Responds from the cache or from `next`, and rejects as `next` does. `next` may be called after the response was sent, to validate a stale
+ * response. `background` (`context.waitUntil`) keeps that work alive.
+ */
+export type CacheMiddleware = (request: Request, next: Next, background?: Background) => Promise<Response>;
+
+/** Creates an HTTP cache for `Request` and `Response`. */
+export function createCacheMiddleware(options: CacheMiddlewareOptions = {}): CacheMiddleware {
+  const clock = options.clock ?? webClock;
+  const cache = createHttpCache({
+    ...options,
+    clock,
+    store: options.store ?? createMemoryCacheStore({ clock }),
+    coalescer: options.coalescer ?? createInProcessCoalescer({ clock }),
+  });
+  return async (request, next, background) => {
+    const plain = toPlainRequest(request, options);
+    if (plain === null) return next(request);
+    const forward = async (forwarded: ForwardedRequest): Promise<UpstreamResponse<WebBody>> =>
+      toPlainResponse(await next(toWebRequest(request, plain, forwarded)));
+    return toWebResponse(await cache.handle<WebBody>(plain, forward, { signal: request.signal, background }));
+  };
+}
+
+/** Where an origin server is. */
+export interface OriginFetchOptions {
+  /** Such as `http://127.0.0.1:8000`. Path and query come from the request. */
+  readonly origin: string;
+  /** Default: the `fetch` of the runtime. */
+  readonly fetch?: typeof globalThis.fetch;
+}
+
+/**
+ * Creates a {@link Next} that sends requests to one origin server with `fetch`. It does not follow redirects, and removes the fields of the client's
+ * connection. It also removes `Content-Encoding` and `Content-Length` if `fetch` has decoded the body.
+ */
+export function createOriginFetch(options: OriginFetchOptions): Next {
+  const call = options.fetch ?? globalThis.fetch;
+  return async (request) => {
+    const { pathname, search } = new URL(request.url);
+    const { host: _, ...headers } = withoutConnectionFields(toHeaderRecord(request.headers));
+    const body = request.body === null ? null : new Uint8Array(await request.arrayBuffer());
+    const response = await call(new URL(options.origin + pathname + search), {
+      method: request.method,
+      headers: toHeaders(headers),
+      body,
+      redirect: "manual",
+      signal: request.signal,
+    });
+    return withoutDecodedCodings(response);
+  };
+}
+
+/** Codings that `fetch` decodes but leaves in the headers. */
+const decodedCodings: ReadonlySet<string> = new Set(["br", "deflate", "gzip", "x-gzip", "zstd"]);
+
+function withoutDecodedCodings(response: Response): Response {
+  const codings = response.headers.get("content-encoding")?.toLowerCase().split(",") ?? [];
+  if (codings.length === 0 || !codings.every((coding) => decodedCodings.has(coding.trim()))) return response;
+  const headers = new Headers(response.headers);
+  headers.delete("content-encoding");
+  headers.delete("content-length");
+  return new Response(response.body, { status: response.status, headers });
+}
+
+function toPlainRequest(request: Request, options: CacheMiddlewareOptions): CacheRequest | null {
+  const partition = options.partition === undefined ? [] : options.partition(request);
+  if (partition === null) return null;
+  const { method, url } = request;
+  const plain: CacheRequest = { method, url, headers: toHeaderRecord(request.headers), partition };
+  return options.isAuthorised === undefined ? plain : { ...plain, isAuthorised: options.isAuthorised(request) };
+}
+
+/** Returns the request itself, which may have a body, if nothing was changed. */
+function toWebRequest(request: Request, plain: CacheRequest, { method, headers, signal }: ForwardedRequest): Request {
+  if (headers === plain.headers && method === request.method && signal !== undefined) return request;
+  const { credentials, redirect } = request;
+  return new Request(request.url, {
+    method,
+    headers: toHeaders(headers),
+    redirect,
+    // Workers have no credentials mode.
+    ...(credentials === undefined ? {} : { credentials }),
+    ...(signal === undefined ? {} : { signal }),
+  });
+}
+
+function toPlainResponse(response: Response): UpstreamResponse<WebBody> {
+  const { status, headers, body } = response;
+  return {
+    status,
+    headers: toHeaderRecord(headers),
+    body: body === null ? new Uint8Array() : createWebBody(body),
+  };
+}
+
+const bodilessStatuses: ReadonlySet<number> = new Set([101, 103, 204, 205, 304]);
+
+function toWebResponse({ status, headers, body }: CacheResponse<WebBody>): Response {
+  const init: ResponseInit = { status, headers: toHeaders(headers) };
+  if (body === null || bodilessStatuses.has(status)) return new Response(null, init);
+  // `Response` copies the bytes, so readers cannot change the memory of the store.
+  return new Response(body instanceof Uint8Array ? (body as Uint8Array<ArrayBuffer>) : body.stream(), init);
+}

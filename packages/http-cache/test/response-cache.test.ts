@@ -1,0 +1,196 @@
+import { expect, test, vi } from "vitest";
+import { type Coalescer, createMemoryCacheStore, type FetchedResponse } from "../src/index.ts";
+import { createResponseHarness, failure, fetched, textOf, type Value } from "./response-harness.ts";
+
+test("the caller that fetched gets the value unchanged; others get the stored response with its date and age", async () => {
+  const harness = createResponseHarness();
+  expect(await harness.read()).toEqual({
+    kind: "fetched",
+    value: { status: 200, text: "one" },
+    cacheStatus: "test; fwd=uri-miss; fwd-status=200; ttl=2; stored",
+  });
+  const date = new Date(harness.clock.now()).toUTCString();
+  await harness.clock.advance(1_500);
+  const result = await harness.read();
+  expect(result).toMatchObject({ kind: "stored", ageMs: 1_500, cacheStatus: "test; hit; ttl=0" });
+  expect(result).toMatchObject({ entry: { status: 200, headers: { "x-text": "one", date } } });
+  expect([textOf(result), harness.fetchCount]).toEqual(["one", 1]);
+});
+
+test("a hit in a synchronous store returns a plain value, not a promise", async () => {
+  const harness = createResponseHarness();
+  await harness.read();
+  expect(harness.cache.read("key", () => Promise.reject(new Error("not fetched")))).not.toBeInstanceOf(Promise);
+});
+
+test("a stale response is used within staleWhileRevalidateMs while one background fetch replaces it", async () => {
+  const harness = createResponseHarness();
+  await harness.read();
+  await harness.clock.advance(2_500);
+  harness.replies = [fetched("two")];
+  const result = await Promise.all([harness.read(), harness.read()]);
+  expect(result.map(textOf)).toEqual(["one", "one"]);
+  expect(result[0]?.cacheStatus).toBe("test; hit; ttl=-1; detail=stale-while-revalidate");
+  await harness.clock.advance(0);
+  expect([textOf(await harness.read()), harness.fetchCount]).toEqual(["two", 2]);
+  await harness.clock.advance(5_001);
+  expect(await harness.status()).toBe("test; fwd=stale; fwd-status=200; ttl=2; stored");
+});
+
+test("a failed background fetch changes nothing and is reported", async () => {
+  const background = vi.fn<(work: Promise<unknown>) => void>();
+  const harness = createResponseHarness({ background });
+  harness.replies = [fetched("one", { staleIfErrorMs: 0 }), new Error("reset")];
+  await harness.read();
+  await harness.clock.advance(2_500);
+  expect(textOf(await harness.read())).toBe("one");
+  await background.mock.calls[0]?.[0];
+  expect([textOf(await harness.read()), harness.failures]).toEqual(["one", ["background"]]);
+});
+
+test.each([["an error response", failure] as const, ["no response", new Error("reset")] as const])(
+  "a stale response is served within staleIfErrorMs instead of %s",
+  async (_what, reply) => {
+    const harness = createResponseHarness();
+    await harness.read();
+    harness.replies = [reply];
+    await harness.clock.advance(30_000);
+    expect(await harness.read()).toMatchObject({
+      kind: "stored",
+      ageMs: 30_000,
+      cacheStatus: "test; fwd=stale; ttl=-28; detail=stale-if-error",
+    });
+    await harness.clock.advance(32_000);
+    const outcome = await harness.read().then(textOf, ({ message }: Error) => message);
+    expect(outcome).toBe(reply instanceof Error ? "reset" : "down");
+  },
+);
+
+test("a response with isError false is returned, and the stored response is still served for later errors", async () => {
+  const harness = createResponseHarness();
+  await harness.read();
+  await harness.clock.advance(6_000);
+  harness.replies = [{ ...failure, isError: false }, failure];
+  expect(await harness.status()).toBe("test; fwd=stale; fwd-status=502; detail=no-store");
+  expect(textOf(await harness.read())).toBe("one");
+});
+
+test("a successful response that is not stored invalidates the stored one", async () => {
+  const harness = createResponseHarness();
+  await harness.read();
+  await harness.clock.advance(6_000);
+  harness.replies = [{ ...fetched("gone", {}, 404), storable: null }, failure];
+  expect(textOf(await harness.read())).toBe("gone");
+  expect(textOf(await harness.read())).toBe("down");
+});
+
+test("no-cache always fetches, never serves stale, and stores the response for others", async () => {
+  const harness = createResponseHarness();
+  expect(await harness.status({ cacheMode: "no-cache" })).toBe("test; fwd=uri-miss; fwd-status=200; ttl=2; stored");
+  harness.replies = [fetched("two"), failure];
+  expect(await harness.status({ cacheMode: "no-cache" })).toBe("test; fwd=request; fwd-status=200; ttl=2; stored");
+  expect(textOf(await harness.read())).toBe("two");
+  expect(textOf(await harness.read({ cacheMode: "no-cache" }))).toBe("down");
+});
+
+test("no-store neither stores the response nor deletes the stored one", async () => {
+  const harness = createResponseHarness();
+  const noStore = "test; fwd=bypass; fwd-status=200; detail=request-no-store";
+  expect(await harness.status({ cacheMode: "no-store" })).toBe(noStore);
+  expect(await harness.status()).toContain("uri-miss");
+  harness.replies = [fetched("two")];
+  expect(await harness.status({ cacheMode: "no-store" })).toBe(noStore);
+  expect(textOf(await harness.read())).toBe("one");
+});
+
+test("50 concurrent reads fetch once", async () => {
+  const harness = createResponseHarness();
+  const result = await Promise.all(Array.from({ length: 50 }, () => harness.read()));
+  expect([new Set(result.map(textOf)), harness.fetchCount]).toEqual([new Set(["one"]), 1]);
+  expect(result[1]?.cacheStatus).toBe("test; fwd=uri-miss; ttl=2; collapsed");
+});
+
+test("a reader whose signal aborts hands over and rejects with the signal's reason", async () => {
+  const harness = createResponseHarness();
+  const controller = new AbortController();
+  harness.replies = [new Promise(() => undefined), fetched("two")];
+  void harness.read({ signal: controller.signal });
+  const second = harness.read({ signal: new AbortController().signal });
+  const leaving = new AbortController();
+  const third = harness.read({ signal: leaving.signal });
+  await vi.waitFor(() => expect(harness.fetchCount).toBe(1));
+  leaving.abort(new Error("gone"));
+  await expect(third).rejects.toThrow("gone");
+  controller.abort();
+  expect(textOf(await second)).toBe("two");
+});
+
+test("a response from before an invalidation is not stored after it", async () => {
+  const harness = createResponseHarness();
+  let finish: (reply: FetchedResponse<Value>) => void = () => undefined;
+  harness.replies = [new Promise((resolve) => (finish = resolve)), fetched("after")];
+  const before = harness.read();
+  await vi.waitFor(() => expect(harness.fetchCount).toBe(1));
+  await harness.cache.invalidateGroup("g");
+  finish(fetched("before"));
+  expect((await before).cacheStatus).toBe("test; fwd=uri-miss; fwd-status=200; detail=outdated");
+  expect(textOf(await harness.read())).toBe("after");
+});
+
+test("invalidateGroup deletes the responses of the group and no others", async () => {
+  const harness = createResponseHarness();
+  harness.replies = [fetched("one", { groups: ["g", "h"] }), fetched("two", { groups: ["h"] }), fetched("three")];
+  await harness.read({}, "a");
+  await harness.read({}, "b");
+  await harness.cache.invalidateGroup("g");
+  expect([textOf(await harness.read({}, "a")), textOf(await harness.read({}, "b"))]).toEqual(["three", "two"]);
+});
+
+test("a body that is too large is returned but not stored, and later reads do not wait for each other", async () => {
+  const harness = createResponseHarness({ maxBodyBytes: 3 });
+  harness.replies = [fetched("large")];
+  expect(await harness.status()).toBe("test; fwd=uri-miss; fwd-status=200; detail=too-large");
+  const result = await Promise.all([harness.read(), harness.read()]);
+  expect([result.map(textOf), harness.fetchCount]).toEqual([["large", "large"], 3]);
+});
+
+test("a response from after a clock was set back is not used", async () => {
+  const harness = createResponseHarness();
+  let offsetMs = 0;
+  const clock = { now: () => harness.clock.now() + offsetMs };
+  const { read, replies } = createResponseHarness({ clock });
+  await read();
+  offsetMs = -60_000;
+  replies[0] = fetched("two");
+  expect(textOf(await read())).toBe("two");
+});
+
+test("a failing store does not fail reads", async () => {
+  const fail = (): never => {
+    throw new Error("away");
+  };
+  const harness = createResponseHarness({ store: { get: fail, put: fail, delete: fail, deleteGroup: fail } });
+  expect(await harness.status()).toBe("test; fwd=uri-miss; fwd-status=200; detail=store-failed");
+  await harness.cache.invalidateGroup("g");
+  expect(harness.failures).toEqual(["store-get", "store-put", "store-delete"]);
+});
+
+test("a cache name that is not a token throws, since it would break Cache-Status", () => {
+  expect(() => createResponseHarness({ name: "two words" })).toThrow(new TypeError("name must be a token: two words"));
+});
+
+test("a read that becomes leader by a promise looks in the store again before it fetches", async () => {
+  const harness = createResponseHarness();
+  const coalescer: Coalescer = {
+    enter: async () => {
+      await shared.read();
+      return { role: "leader", settle: () => undefined };
+    },
+  };
+  const clock = harness.clock;
+  const store = createMemoryCacheStore({ clock });
+  const shared = createResponseHarness({ clock, store });
+  const second = createResponseHarness({ clock, store, coalescer });
+  expect(await second.status()).toBe("test; fwd=uri-miss; ttl=2; collapsed");
+  expect([shared.fetchCount, second.fetchCount]).toEqual([1, 0]);
+});
