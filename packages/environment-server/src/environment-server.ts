@@ -1,7 +1,7 @@
 import type { Clock, RandomId, Sha256 } from "@letta-environments/platform";
 import {
   type EndpointMatch,
-  answerOpenApi,
+  openApiResponse,
   matchEndpoint,
   openApiPath,
   type OpenApiSource,
@@ -136,7 +136,7 @@ async function describeApi(
   source: OpenApiSource,
   reportFailure: (operation: string, cause: unknown) => PlainResponse,
 ): Promise<PlainResponse> {
-  const answer = answerOpenApi(method, headers["if-none-match"] ?? null, source);
+  const answer = openApiResponse(method, headers["if-none-match"] ?? null, source);
   const response = await answer.catch((cause: unknown) => reportFailure("describeApi", cause));
   return method === "HEAD" ? { ...response, body: null } : response;
 }

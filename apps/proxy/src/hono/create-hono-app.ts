@@ -1,5 +1,5 @@
 import type { PlainResponse } from "@letta-environments/schema";
-import { answerOpenApi, openApiPath, type OpenApiSource } from "@letta-environments/schema";
+import { openApiResponse, openApiPath, type OpenApiSource } from "@letta-environments/schema";
 import type { RandomId } from "@letta-environments/platform";
 import { type Context, Hono } from "hono";
 import { answerHealth } from "../answer-health.ts";
@@ -49,7 +49,7 @@ export function createHonoApp<Bindings extends object>(
   async function description(context: AppContext): Promise<Response> {
     if (openApi === undefined) return pipeline(context);
     const { method } = context.req;
-    const response = await answerOpenApi(method, context.req.header("if-none-match") ?? null, openApi);
+    const response = await openApiResponse(method, context.req.header("if-none-match") ?? null, openApi);
     const requestId = resolveRequestId(context.req.header("x-request-id") ?? null, randomId);
     const finished = finishResponse(response, requestId, method);
     // The same for everybody, and newer with each release only.
