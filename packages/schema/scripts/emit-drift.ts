@@ -12,7 +12,8 @@ export function emitDrift(types: readonly WireType[]): string {
     const names = responses.filter((type) => type.module === module).map(({ name }) => name);
     return `import type { ${names.sort().join(", ")} } from "./${module}";`;
   });
-  const helpers = 'import { createPlace, type Drift, type DriftReport, findUnknownMembers, findUnknownValue } from "./drift.ts";';
+  const helpers =
+    'import { createPlace, type Drift, type DriftReport, findUnknownMembers, findUnknownValue } from "./drift.ts";';
   return [
     "// Written by scripts/generate.ts from the schemas; never edited.",
     ...[...imports, helpers].sort(),
