@@ -28,7 +28,7 @@ async function dryRun(added = ""): Promise<string> {
     "@letta-environments/schema/guards": "./schema/guards.gen.ts",
     "@letta-environments/schema/drift": "./schema/drift.gen.ts",
     "@letta-environments/schema/presence": "./schema/presence.ts",
-    "@letta-environments/schema/identifier": "./schema/is-identifier.ts",
+    "@letta-environments/schema/identifier": "./schema/identifier.ts",
     "@opentelemetry/api": "./elsewhere.ts",
     valibot: "./elsewhere.ts",
   };

@@ -1,6 +1,6 @@
 import type { Clock, RandomId, Sha256 } from "@letta-environments/platform";
 import {
-  answerOpenApi,
+  openApiResponse,
   decodeRequest,
   type Decoded,
   type DecodedRequest,
@@ -228,7 +228,7 @@ function describeApi(
   { method, headers }: PlainRequest,
   source: OpenApiSource,
 ): Promise<PlainResponse> {
-  return answerOpenApi(method, headers["if-none-match"] ?? null, source).catch((cause: unknown) =>
+  return openApiResponse(method, headers["if-none-match"] ?? null, source).catch((cause: unknown) =>
     reportFailure(server, "describeApi", cause),
   );
 }

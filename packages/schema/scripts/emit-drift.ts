@@ -12,7 +12,8 @@ export function emitDrift(types: readonly WireType[]): string {
     const names = responses.filter((type) => type.module === module).map(({ name }) => name);
     return `import type { ${names.sort().join(", ")} } from "./${module}";`;
   });
-  const helpers = 'import { createPlace, type Drift, type DriftReport, lookAtMembers, lookAtValue } from "./drift.ts";';
+  const helpers =
+    'import { createPlace, type Drift, type DriftReport, findUnknownMembers, findUnknownValue } from "./drift.ts";';
   return [
     "// Written by scripts/generate.ts from the schemas; never edited.",
     ...[...imports, helpers].sort(),
@@ -30,7 +31,7 @@ export function emitDrift(types: readonly WireType[]): string {
 function emitFinder({ name, shape }: WireType): string {
   const places: string[] = [];
   if (shape.kind !== "object") throw new Error(`${name} is no object`);
-  const body = emitLook(shape, "value", "", places);
+  const body = emitSearch(shape, "value", "", places);
   return [
     `/** What a {@link ${name}} holds beyond this package: unknown members, and unknown values of open enums. */`,
     `export const find${name}Drift = (value: ${name}): Drift[] => {`,
@@ -41,7 +42,7 @@ function emitFinder({ name, shape }: WireType): string {
 }
 
 /** Statements that look at `access`, whose members stand below `path`; they name the places they need. */
-function emitLook(object: ObjectShape, access: string, path: string, places: string[]): string[] {
+function emitSearch(object: ObjectShape, access: string, path: string, places: string[]): string[] {
   const place = addPlace(path, namesOf(object.name), places);
   const members = object.members.flatMap(({ name, optional, shape }) => {
     const inner = emitMember(shape, `${access}.${name}`, path + name, places);
@@ -49,7 +50,7 @@ function emitLook(object: ObjectShape, access: string, path: string, places: str
       ? inner
       : [`if (${access}.${name} !== undefined) {`, ...indent(inner), "}"];
   });
-  return [`lookAtMembers(${place}, ${access}, ${countOf(object, access)});`, ...members];
+  return [`findUnknownMembers(${place}, ${access}, ${countOf(object, access)});`, ...members];
 }
 
 /** How many of the known members an accepted object has: those that must be there, and of the others those that are. */
@@ -61,9 +62,9 @@ function countOf({ members }: ObjectShape, access: string): string {
 }
 
 function emitMember(shape: Shape, access: string, path: string, places: string[]): string[] {
-  if (shape.kind === "object") return emitLook(shape, access, `${path}.`, places);
+  if (shape.kind === "object") return emitSearch(shape, access, `${path}.`, places);
   if (shape.kind === "text" && shape.known.length > 0) {
-    return [`lookAtValue(${addPlace(path, JSON.stringify(shape.known), places)}, ${access});`];
+    return [`findUnknownValue(${addPlace(path, JSON.stringify(shape.known), places)}, ${access});`];
   }
   if (shape.kind !== "array") return [];
   const inner = emitMember(shape.item, "item", `${path}[]`, places);

@@ -39,7 +39,7 @@ function emitImports(types: readonly WireType[], rules: ReadonlyMap<string, Rule
   const interfaces = groupNames(types).map(([module, names]) => `import type { ${names} } from "./${module}";`);
   const judges = [
     { name: "findMismatch", module: "find-mismatch.ts" },
-    { name: "isRecord", module: "is-record.ts" },
+    { name: "isRecord", module: "rules.ts" },
     ...rules.values(),
   ];
   const functions = groupNames(judges).map(([module, names]) => `import { ${names} } from "./${module}";`);

@@ -1,6 +1,5 @@
-import * as identifierRules from "../src/is-identifier.ts";
-import * as recordRules from "../src/is-record.ts";
-import * as wireRules from "../src/wire-rules.ts";
+import * as identifierRules from "../src/identifier.ts";
+import * as wireRules from "../src/rules.ts";
 import type { Rule, Shape, TextRule } from "./shape.ts";
 
 /** The members of valibot's schemas and actions that are read here; the exported types hide them. */
@@ -28,9 +27,8 @@ export type NameOf = (schema: unknown, path: string) => string;
 
 const rules: ReadonlyMap<unknown, Rule> = new Map<unknown, Rule>([
   [Array.isArray, { name: "Array.isArray", module: null }],
-  ...rulesOf(identifierRules, "is-identifier.ts"),
-  ...rulesOf(recordRules, "is-record.ts"),
-  ...rulesOf(wireRules, "wire-rules.ts"),
+  ...rulesOf(identifierRules, "identifier.ts"),
+  ...rulesOf(wireRules, "rules.ts"),
 ]);
 
 function rulesOf(exported: object, module: string): [unknown, Rule][] {
@@ -53,7 +51,7 @@ export function readShape(given: unknown, nameOf: NameOf, path = ""): Shape {
         second: read(schema.second, at),
       };
     }
-    if (schema.pipe !== undefined) return readPipe(schema, schema.pipe, at);
+    if (schema.pipe !== undefined) return readPipe(schema.pipe, at);
     switch (schema.type) {
       case "string":
         return { kind: "text", rules: [], known: schema.known ?? [] };
@@ -64,21 +62,19 @@ export function readShape(given: unknown, nameOf: NameOf, path = ""): Shape {
         return { kind: "values", values: [schema.literal ?? ""] };
       case "picklist":
         return { kind: "values", values: schema.options ?? [] };
+      case "loose_object":
+        return { kind: "object", name: nameOf(schema, at), members: membersOf(present(schema.entries, at), at) };
       case "nullable":
         return { kind: "nullable", inner: read(present(schema.wrapped, at), at) };
       case "array":
         return { kind: "array", item: read(present(schema.item, at), `${at}[]`), minLength: 0 };
       case "custom":
-        if (schema.check === recordRules.isRecord) return { kind: "record" };
+        if (schema.check === wireRules.isRecord) return { kind: "record" };
     }
     throw new Error(`the generators do not know ${schema.type} at "${at}"`);
   }
 
-  function readPipe(schema: RuntimeSchema, [head, ...rest]: readonly RuntimeSchema[], at: string): Shape {
-    const [object] = rest;
-    if (object?.type === "loose_object" && present(head, at).check === recordRules.isRecord) {
-      return { kind: "object", name: nameOf(schema, at), members: membersOf(present(object.entries, at), at) };
-    }
+  function readPipe([head, ...rest]: readonly RuntimeSchema[], at: string): Shape {
     return rest.reduce<Shape>((shape, action) => withAction(shape, action, at), read(present(head, at), at));
   }
 

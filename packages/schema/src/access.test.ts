@@ -9,7 +9,7 @@ import {
   presentEnvironment,
 } from "./access.ts";
 import type { Environment } from "./environment.ts";
-import { scopes } from "./scope.ts";
+import { scopes } from "./principal.ts";
 
 const fewLetters = fc.string({ unit: fc.constantFrom("a", "b", "*", ".", "[", "\\"), maxLength: 12 });
 

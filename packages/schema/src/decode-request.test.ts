@@ -8,7 +8,7 @@ import {
   maxBodyDepth,
 } from "./decode-request.ts";
 import { ListEnvironmentsQuerySchema } from "./list-query.ts";
-import { matchEndpoint } from "./match-endpoint.ts";
+import { matchEndpoint } from "./routing.ts";
 import { SendMessageBodySchema } from "./message.ts";
 
 const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
@@ -79,7 +79,9 @@ describe("decodeBody", () => {
   test("refuses deep nesting without running out of stack", () => {
     const nested = (depth: number): string => `{"x":${"[".repeat(depth - 1)}${"]".repeat(depth - 1)},${good.slice(1)}`;
     expect(send(nested(maxBodyDepth)).ok).toBe(true);
-    expect(refusal(send(nested(maxBodyDepth + 1)))).toBe("400 invalid_request: body must nest at most 64 deep");
+    expect(refusal(send(nested(maxBodyDepth + 1)))).toBe(
+      "400 invalid_request: body must have at most 64 levels of nesting",
+    );
     expect(refusal(send(nested(250_000)))).toMatch(/^400 (?:invalid_request|malformed_json)/);
   });
 
@@ -117,13 +119,13 @@ describe("decodeQuery", () => {
   });
 
   test.each([
-    ["limit=0", "limit must be a whole number from 1 to 100"],
-    ["limit=101", "limit must be a whole number from 1 to 100"],
-    ["limit=", "limit must be a whole number from 1 to 100"],
-    ["limit=1.5", "limit must be a whole number from 1 to 100"],
-    ["limit=1e1", "limit must be a whole number from 1 to 100"],
-    ["limit=%2B5", "limit must be a whole number from 1 to 100"],
-    ["limit=99999999999999999999", "limit must be a whole number from 1 to 100"],
+    ["limit=0", "limit must be an integer from 1 to 100"],
+    ["limit=101", "limit must be an integer from 1 to 100"],
+    ["limit=", "limit must be an integer from 1 to 100"],
+    ["limit=1.5", "limit must be an integer from 1 to 100"],
+    ["limit=1e1", "limit must be an integer from 1 to 100"],
+    ["limit=%2B5", "limit must be an integer from 1 to 100"],
+    ["limit=99999999999999999999", "limit must be an integer from 1 to 100"],
     ["onlineOnly=1", "onlineOnly must be true or false"],
     ["onlineOnly", "onlineOnly must be true or false"],
     ["source=both", "source must be local or remote"],

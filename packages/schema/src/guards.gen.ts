@@ -5,9 +5,8 @@ import type { Problem } from "./problem.ts";
 import type { RegisterRequest, RegisterResponse } from "./register.ts";
 import type { SendMessageBody, SendMessageResponse } from "./message.ts";
 import { findMismatch } from "./find-mismatch.ts";
-import { isDisplayable, isListLimit, isMeantAsApproval, isMeantAsToolReturn, isWellFormed } from "./wire-rules.ts";
-import { isIdentifier } from "./is-identifier.ts";
-import { isRecord } from "./is-record.ts";
+import { isDisplayable, isListLimit, isRecord, isWellFormed, looksLikeApproval, looksLikeToolReturn } from "./rules.ts";
+import { isIdentifier } from "./identifier.ts";
 
 export { isRecord };
 /** Whether a value is a text. */
@@ -115,7 +114,7 @@ const isApprovalDecision = (value: unknown): boolean =>
 
 const isApprovalMessage = (value: unknown): boolean =>
   isRecord(value) &&
-  isEach(value["approvals"], (item) => (isMeantAsToolReturn(item) ? isToolReturn(item) : isApprovalDecision(item))) && value["approvals"].length >= 1 &&
+  isEach(value["approvals"], (item) => (looksLikeToolReturn(item) ? isToolReturn(item) : isApprovalDecision(item))) && value["approvals"].length >= 1 &&
   (value["type"] === "approval");
 
 const isUserMessage = (value: unknown): boolean =>
@@ -128,7 +127,7 @@ const isUserMessage = (value: unknown): boolean =>
 /** Whether a value is as in {@link SendMessageBody}. */
 export const isSendMessageBody = (value: unknown): value is SendMessageBody =>
   isRecord(value) &&
-  isEach(value["messages"], (item) => (isMeantAsApproval(item) ? isApprovalMessage(item) : isUserMessage(item))) && value["messages"].length >= 1 &&
+  isEach(value["messages"], (item) => (looksLikeApproval(item) ? isApprovalMessage(item) : isUserMessage(item))) && value["messages"].length >= 1 &&
   (value["agentId"] === undefined || isTextWellFormedFrom1To256(value["agentId"])) &&
   (value["conversationId"] === undefined || (value["conversationId"] === null || isTextWellFormedTo256(value["conversationId"])));
 

@@ -8,10 +8,7 @@ export {
   type PresentableEnvironment,
   presentEnvironment,
 } from "./access.ts";
-export { answerOpenApi, type OpenApiDocument, openApiPath, type OpenApiSource } from "./answer-open-api.ts";
-export { buildPath } from "./build-path.ts";
-export { type CheckedValue, checkValue } from "./check-value.ts";
-export { createEndpointMatcher, type MatchRoute, type Routable, type RouteMatch } from "./create-endpoint-matcher.ts";
+export { type CheckedValue, checkValue, describeIssues } from "./check-value.ts";
 export {
   type Decoded,
   decodeBody,
@@ -22,7 +19,6 @@ export {
   maxBodyDepth,
   type RawInput,
 } from "./decode-request.ts";
-export { describeIssues } from "./describe-issues.ts";
 export {
   type DecodedRequest,
   type Endpoint,
@@ -44,26 +40,27 @@ export {
   type SelfUpdate,
   SelfUpdateSchema,
 } from "./environment.ts";
-export { IdentifierSchema } from "./identifier.ts";
-export { identifierRule, isIdentifier, reservedIdentifiers } from "./is-identifier.ts";
+export { identifierRule, isIdentifier, reservedIdentifiers } from "./identifier.ts";
 export {
   type EnvironmentSource,
+  formatListQuery,
   type ListEnvironmentsQuery,
   ListEnvironmentsQuerySchema,
   ListLimitSchema,
   type ListEnvironmentsWireQuery,
 } from "./list-query.ts";
-export { type EndpointMatch, matchEndpoint } from "./match-endpoint.ts";
 export {
   type ApprovalDecision,
   ApprovalDecisionSchema,
   type ApprovalMessage,
   ApprovalMessageSchema,
+  isApprovalMessage,
   maxReferenceLength,
   messageDeduplicationHeader,
   type SendMessageBody,
   SendMessageBodySchema,
   type SendMessageResponse,
+  SendMessageResponseSchema,
   type TextPart,
   TextPartSchema,
   type ToolReturn,
@@ -71,11 +68,18 @@ export {
   type UserMessage,
   UserMessageSchema,
 } from "./message.ts";
-export { type OpenEnum, openEnum } from "./open-enum.ts";
+export { type OpenApiDocument, openApiPath, openApiResponse, type OpenApiSource } from "./open-api.ts";
 export { jsonResponse, type PlainHeaders, type PlainRequest, type PlainResponse } from "./plain-http.ts";
 export { isOnline, onlineWindowMs } from "./presence.ts";
-export type { DeviceAllowlist, Principal } from "./principal.ts";
-export { type Problem, problemBody, type ProblemOptions, problemResponse, problemType } from "./problem.ts";
+export { type DeviceAllowlist, type Principal, type Scope, scopes } from "./principal.ts";
+export {
+  type Problem,
+  problemBody,
+  type ProblemOptions,
+  problemResponse,
+  ProblemSchema,
+  problemType,
+} from "./problem.ts";
 export {
   type ProblemCode,
   problemCodes,
@@ -83,11 +87,20 @@ export {
   problemDefinitions,
   type ProblemIssue,
 } from "./problem-definitions.ts";
-export { type RegisterRequest, RegisterRequestSchema, type RegisterResponse } from "./register.ts";
-export { type Scope, scopes } from "./scope.ts";
-export { defaultListLimit, maxListLimit } from "./wire-rules.ts";
-export { isApprovalMessage } from "./is-approval-message.ts";
-export { SendMessageResponseSchema } from "./send-message-response-schema.ts";
-export { RegisterResponseSchema } from "./register-response-schema.ts";
-export { ProblemSchema } from "./problem-schema.ts";
-export { formatListQuery } from "./format-list-query.ts";
+export {
+  type RegisterRequest,
+  RegisterRequestSchema,
+  type RegisterResponse,
+  RegisterResponseSchema,
+} from "./register.ts";
+export {
+  buildPath,
+  createEndpointMatcher,
+  type EndpointMatch,
+  matchEndpoint,
+  type MatchRoute,
+  type Routable,
+  type RouteMatch,
+} from "./routing.ts";
+export { defaultListLimit, maxListLimit } from "./rules.ts";
+export { IdentifierSchema, type OpenEnum, openEnum, type WireEntries, type WireObjectSchema } from "./wire-schema.ts";

@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { arbitraryIdentifier } from "../test/arbitrary-identifier.ts";
 import { decodeQuery } from "./decode-request.ts";
 import { formatListQuery, ListEnvironmentsQuerySchema } from "./list-query.ts";
-import { maxListLimit } from "./wire-rules.ts";
+import { maxListLimit } from "./rules.ts";
 
 test("every query round-trips through the wire", () => {
   const query = fc.record(

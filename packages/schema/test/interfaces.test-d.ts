@@ -1,5 +1,6 @@
 import { expectTypeOf } from "vitest";
-import type { InferOutput } from "valibot";
+import { type InferInput, type InferOutput, looseObject, number, omit, partial, pick } from "valibot";
+import { EnvironmentSchema } from "../src/index.ts";
 import type {
   ApprovalDecision,
   ApprovalDecisionSchema,
@@ -13,10 +14,10 @@ import type {
   EnvironmentListSchema,
   EnvironmentMetadata,
   EnvironmentMetadataSchema,
-  EnvironmentSchema,
   KnownEndpoint,
   ListEnvironmentsQuery,
   ListEnvironmentsQuerySchema,
+  ListEnvironmentsWireQuery,
   Operation,
   OperationInput,
   Problem,
@@ -37,8 +38,7 @@ import type {
   UserMessageSchema,
 } from "../src/index.ts";
 
-// What a schema gives is exactly the documented interface. That the schema behind the annotation has the same members is
-// held by interfaces.test.ts.
+// The output of a schema is exactly the documented interface.
 expectTypeOf<InferOutput<typeof ApprovalDecisionSchema>>().toEqualTypeOf<ApprovalDecision>();
 expectTypeOf<InferOutput<typeof ApprovalMessageSchema>>().toEqualTypeOf<ApprovalMessage>();
 expectTypeOf<InferOutput<typeof EnvironmentListSchema>>().toEqualTypeOf<EnvironmentList>();
@@ -57,12 +57,27 @@ expectTypeOf<InferOutput<typeof UserMessageSchema>>().toEqualTypeOf<UserMessage>
 // A typing error in a member's name is an error.
 expectTypeOf<"conectionName">().not.toExtend<keyof Environment>();
 
+// The input of a schema has the same members as the output, and those of a query are strings.
+expectTypeOf<InferInput<typeof EnvironmentSchema>>().toEqualTypeOf<Environment>();
+expectTypeOf<InferInput<typeof ListEnvironmentsQuerySchema>>().toEqualTypeOf<ListEnvironmentsWireQuery>();
+
+// The entries of a schema keep their types when they are picked, omitted, made optional or extended.
+const picked = pick(EnvironmentSchema, ["id", "currentMode"]);
+const omitted = omit(EnvironmentSchema, ["id"]);
+const changed = partial(EnvironmentSchema, ["connectionName"]);
+const extended = looseObject({ ...EnvironmentSchema.entries, region: number() });
+type Open<Type> = Type & { [name: string]: unknown };
+expectTypeOf<InferOutput<typeof picked>>().toExtend<Open<Pick<Environment, "id" | "currentMode">>>();
+expectTypeOf<keyof (typeof picked)["entries"]>().toEqualTypeOf<"id" | "currentMode">();
+expectTypeOf<InferOutput<typeof omitted>>().toExtend<Open<Omit<Environment, "id">>>();
+expectTypeOf<keyof (typeof omitted)["entries"]>().toEqualTypeOf<Exclude<keyof Environment, "id">>();
+expectTypeOf<InferOutput<typeof changed>["connectionName"]>().toEqualTypeOf<string | undefined>();
+expectTypeOf<InferOutput<typeof extended>>().toExtend<Environment & { region: number }>();
+
 // Every entry of the table is an endpoint, and keeps its own types.
 expectTypeOf<KnownEndpoint>().toExtend<Endpoint>();
-expectTypeOf<NonNullable<(typeof endpoints.sendMessage)["body"]>>().toEqualTypeOf<typeof SendMessageBodySchema>();
-expectTypeOf<NonNullable<(typeof endpoints.listEnvironments)["response"]>>().toEqualTypeOf<
-  typeof EnvironmentListSchema
->();
+expectTypeOf<InferOutput<NonNullable<typeof endpoints.sendMessage.body>>>().toEqualTypeOf<SendMessageBody>();
+expectTypeOf<InferOutput<NonNullable<typeof endpoints.listEnvironments.response>>>().toEqualTypeOf<EnvironmentList>();
 
 // The input of an operation has exactly the ids of its path, and null where the endpoint takes no query or body.
 type None = Readonly<Record<never, string>>;

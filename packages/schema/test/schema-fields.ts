@@ -47,12 +47,10 @@ export function schemaFields(schema: unknown, examples: LazyExamples = {}): Fiel
   }
 }
 
-/** A pipe is what it reads from the wire: its first schema, or the one behind the check that it is an object. */
+/** The schema that reads the input: the first one of a pipe. */
 function wireSchemaOf(schema: RuntimeSchema): RuntimeSchema {
-  const schemas = (schema.pipe ?? []).filter((item) => item.kind === "schema");
-  const first = schemas[0];
-  if (first === undefined) return schema;
-  return wireSchemaOf(first.type === "custom" ? read(schemas[1]) : first);
+  const first = schema.pipe?.[0];
+  return first === undefined ? schema : wireSchemaOf(first);
 }
 
 function nameOf(schema: RuntimeSchema): string {

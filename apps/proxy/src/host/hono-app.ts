@@ -1,6 +1,6 @@
 import type { RandomId } from "@letta-environments/platform";
 import {
-  answerOpenApi,
+  openApiResponse,
   jsonResponse,
   openApiPath,
   type OpenApiSource,
@@ -53,7 +53,7 @@ export function createHonoApp<Bindings extends object>(
   async function description(context: AppContext): Promise<Response> {
     if (openApi === undefined) return pipeline(context);
     const { method } = context.req;
-    const response = await answerOpenApi(method, context.req.header("if-none-match") ?? null, openApi);
+    const response = await openApiResponse(method, context.req.header("if-none-match") ?? null, openApi);
     const requestId = resolveRequestId(context.req.header("x-request-id") ?? null, randomId);
     const finished = finishResponse(response, requestId, method);
     // The same for everybody, and newer with each release only.

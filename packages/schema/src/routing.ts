@@ -1,15 +1,20 @@
-import { identifierRule, isIdentifier, reservedIdentifiers } from "./is-identifier.ts";
+/**
+ * Conversion between URL paths and endpoints. Matching compares segments before it decodes anything. Each id is decoded once
+ * and must pass the allowlist of {@link isIdentifier}, so no encoding of an id reaches another path.
+ */
+import { type Endpoint, endpoints, type KnownEndpoint } from "./endpoints.ts";
+import { identifierRule, isIdentifier, reservedIdentifiers } from "./identifier.ts";
 import type { PlainResponse } from "./plain-http.ts";
 import { problemResponse } from "./problem.ts";
 
-/** What routing looks at. */
+/** The members of an endpoint that routing uses. */
 export interface Routable {
   readonly method: string;
-  /** Path template; `{name}` stands for one id. */
+  /** Path template; `{name}` is replaced by one id. */
   readonly path: string;
 }
 
-/** What a method and a path mean in a table of endpoints. */
+/** The endpoint for a method and a path, or the response that refuses the request. */
 export type RouteMatch<Known extends Routable> =
   | { readonly kind: "matched"; readonly endpoint: Known; readonly params: Readonly<Record<string, string>> }
   | { readonly kind: "refused"; readonly response: PlainResponse };
@@ -18,9 +23,20 @@ export type RouteMatch<Known extends Routable> =
 export type MatchRoute<Known extends Routable> = (
   method: string,
   path: string,
-  /** Leaves endpoints out, as if they were not in the table. */
+  /** Returns whether an endpoint is served here; other endpoints are treated as unknown. */
   isServed?: (endpoint: Known) => boolean,
 ) => RouteMatch<Known>;
+
+/** A {@link RouteMatch} in the table of the API. */
+export type EndpointMatch = RouteMatch<KnownEndpoint>;
+
+/** Finds the endpoint of the API for a method and a raw pathname, see {@link createEndpointMatcher}. */
+export const matchEndpoint: MatchRoute<KnownEndpoint> = /* @__PURE__ */ createKnownMatcher();
+
+// Bundlers treat a spread at the top level as a side effect, and would keep the whole table in every bundle.
+function createKnownMatcher(): MatchRoute<KnownEndpoint> {
+  return createEndpointMatcher(Object.values<KnownEndpoint>({ ...endpoints }));
+}
 
 interface Route<Known> {
   readonly endpoint: Known;
@@ -29,8 +45,7 @@ interface Route<Known> {
 }
 
 /**
- * Creates a {@link MatchRoute} for a table. Segments are compared before anything is decoded; an id is decoded exactly once and
- * must pass the allowlist, so no encoding reaches another path. HEAD matches GET.
+ * Creates a {@link MatchRoute} for a table of endpoints. HEAD matches GET.
  *
  * Refusals: 404 `endpoint_not_found`, 405 `method_not_allowed` with `Allow`, 400 `invalid_id` naming the member.
  */
@@ -44,10 +59,10 @@ export function createEndpointMatcher<Known extends Routable>(table: readonly Kn
 
   return (method, path, isServed = () => true) => {
     const segments = splitPath(path);
-    const candidates = routes.filter((route) => isServed(route.endpoint) && fits(route, segments));
+    const candidates = routes.filter((route) => isServed(route.endpoint) && matchesSegments(route, segments));
     if (candidates.length === 0) return refuse(problemResponse("endpoint_not_found"));
-    const wanted = method === "HEAD" ? "GET" : method;
-    const route = candidates.find((candidate) => candidate.endpoint.method === wanted);
+    const requested = method === "HEAD" ? "GET" : method;
+    const route = candidates.find((candidate) => candidate.endpoint.method === requested);
     if (route === undefined) return refuse(methodNotAllowed(candidates));
     const params: Record<string, string> = {};
     for (const [index, segment] of route.segments.entries()) {
@@ -67,12 +82,12 @@ function splitPath(path: string): string[] {
   return path.split("/").slice(1);
 }
 
-function fits({ segments: expectedSegments }: Route<unknown>, segments: readonly string[]): boolean {
+function matchesSegments({ segments: expectedSegments }: Route<unknown>, segments: readonly string[]): boolean {
   return (
     expectedSegments.length === segments.length &&
     expectedSegments.every((expected, index) => {
       const segment = segments[index] ?? "";
-      // An empty or reserved segment is never an id: `/v1/environments/` is not the list and not a device.
+      // An empty or reserved segment is never an id: `/v1/environments/` is neither the list nor a device.
       return typeof expected === "string" ? segment === expected : segment !== "" && !reservedIdentifiers.has(segment);
     })
   );
@@ -94,4 +109,24 @@ function methodNotAllowed(candidates: readonly Route<Routable>[]): PlainResponse
 
 function refuse(response: PlainResponse): { readonly kind: "refused"; readonly response: PlainResponse } {
   return { kind: "refused", response };
+}
+
+/**
+ * Fills the path template of an endpoint. A URL parser does not change the result, so no id leads to another path.
+ *
+ * @throws RangeError if an id is missing or not an identifier, or if a URL parser would change the path.
+ */
+export function buildPath(
+  endpoint: Pick<Endpoint, "path" | "params">,
+  params: Readonly<Record<string, string>> = {},
+): string {
+  let path = endpoint.path;
+  for (const name of endpoint.params) {
+    const value = params[name];
+    if (value === undefined || !isIdentifier(value)) throw new RangeError(`${name} must be ${identifierRule}`);
+    path = path.replace(`{${name}}`, () => encodeURIComponent(value));
+  }
+  if (new URL(path, "http://localhost").pathname !== path)
+    throw new RangeError(`${path} must be a path that URL parsers leave unchanged`);
+  return path;
 }

@@ -1,21 +1,25 @@
+/** Serves the OpenAPI document of this package at `/openapi.json`. It needs no key: it describes the API and holds no data. */
 import type { PlainResponse } from "./plain-http.ts";
 import { problemResponse } from "./problem.ts";
 
-/** Where a server tells what the API is. */
+/** Path of the OpenAPI document. */
 export const openApiPath = "/openapi.json";
 
-/** The description of the API, as it is sent. */
+/** The OpenAPI document, ready to be sent. */
 export interface OpenApiDocument {
   readonly text: string;
-  /** Strong entity tag of the text, in its quotes. */
+  /** Strong entity tag of the text, with its quotes (RFC 9110 section 8.8.3). */
   readonly entityTag: string;
 }
 
-/** Reads the {@link OpenApiDocument}, when the first one asks: `openapi.json` of this package, as text. */
+/** Loads the document when it is first requested: `openapi.json` of this package, as text. */
 export type OpenApiSource = () => Promise<OpenApiDocument>;
 
-/** The public description at `/openapi.json`, which needs no key: it says what the API is, not what is behind it. */
-export async function answerOpenApi(
+/**
+ * Builds the response to a request for the document: 200, 304 if `If-None-Match` has its entity tag, or 405 for a method
+ * other than GET and HEAD.
+ */
+export async function openApiResponse(
   method: string,
   ifNoneMatch: string | null,
   source: OpenApiSource,

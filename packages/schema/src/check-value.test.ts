@@ -1,7 +1,7 @@
 import * as v from "valibot";
 import { describe, expect, test } from "vitest";
-import { describeIssues } from "./describe-issues.ts";
-import { openEnum } from "./open-enum.ts";
+import { describeIssues } from "./check-value.ts";
+import { openEnum } from "./wire-schema.ts";
 
 function texts(schema: v.GenericSchema, input: unknown): string[] {
   const result = v.safeParse(schema, input);

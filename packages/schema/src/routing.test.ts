@@ -1,8 +1,11 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { arbitraryIdentifier } from "../test/arbitrary-identifier.ts";
 import { endpoints } from "./endpoints.ts";
-import { isIdentifier } from "./is-identifier.ts";
-import { matchEndpoint } from "./match-endpoint.ts";
+import { isIdentifier } from "./identifier.ts";
+import { buildPath, matchEndpoint } from "./routing.ts";
+
+const all = Object.values({ ...endpoints });
 
 function codeOf(method: string, path: string): unknown {
   const match = matchEndpoint(method, path);
@@ -19,7 +22,7 @@ describe("matchEndpoint", () => {
     ["POST", "/v1/environments/c-1/messages", "sendMessage"],
     ["POST", "/v1/environments/register", "registerEnvironment"],
     ["GET", "/v1/environments/c-1/socket", "openDeviceSocket"],
-  ])("%s %s is %s", (method, path, operation) => {
+  ])("%s %s matches %s", (method, path, operation) => {
     expect(codeOf(method, path)).toBe(operation);
   });
 
@@ -39,7 +42,7 @@ describe("matchEndpoint", () => {
     ["POST", "/v1/environments/runtimes/messages"],
     ["POST", "/v1/environments/c-1/messages/x"],
     ["GET", "/v1/agents"],
-  ])("%s %s is no endpoint", (method, path) => {
+  ])("%s %s is 404 endpoint_not_found", (method, path) => {
     expect(codeOf(method, path)).toBe("endpoint_not_found");
   });
 
@@ -50,7 +53,7 @@ describe("matchEndpoint", () => {
     ["GET", "/v1/environments/c-1/messages", "POST"],
     ["get", "/v1/environments", "GET, HEAD"],
     ["POST", "/v1/environments/../messages", null],
-  ])("%s %s is refused and Allow says %s", (method, path, allow) => {
+  ])("%s %s is refused, and Allow is %s", (method, path, allow) => {
     const match = matchEndpoint(method, path);
     const response = match.kind === "refused" ? match.response : null;
     expect(response?.status).toBe(allow === null ? 400 : 405);
@@ -73,20 +76,20 @@ describe("matchEndpoint", () => {
     "a%20b",
     "%252e",
     "x".repeat(129),
-  ])("the id %s is refused, naming the member", (id) => {
+  ])("the id %s is 400 invalid_id, and the problem names the member", (id) => {
     const match = matchEndpoint("GET", `/v1/environments/${id}`);
     const body = match.kind === "refused" ? JSON.parse(String(match.response.body)) : null;
     expect(body).toMatchObject({ status: 400, errorCode: "invalid_id", errors: [{ member: "deviceId" }] });
   });
 
-  test("no spelling of an id leads to another path", () => {
-    const spelled = fc.array(
+  test("no encoding of an id reaches another path", () => {
+    const encodedIds = fc.array(
       fc.constantFrom("%2f", "%2F", "/", "..", ".", "%2e", "%25", "%5c", "\\", "a", ":", "?", "#", "%00"),
     );
     fc.assert(
       fc.property(
         fc.constantFrom("GET", "POST"),
-        spelled,
+        encodedIds,
         fc.constantFrom("", "/messages", "/socket"),
         (method, parts, tail) => {
           const match = matchEndpoint(method, `/v1/environments/${parts.join("")}${tail}`);
@@ -97,15 +100,54 @@ describe("matchEndpoint", () => {
     );
   });
 
-  test("a refused id is not repeated", () => {
+  test("the problem for a refused id does not repeat it", () => {
     const match = matchEndpoint("GET", "/v1/environments/s3cr3t%2Fmarker");
     expect(match.kind === "refused" ? String(match.response.body) : "s3cr3t").not.toContain("s3cr3t");
   });
 
-  test("every endpoint of the table is found at its own path", () => {
-    for (const endpoint of Object.values({ ...endpoints })) {
+  test("finds every endpoint of the table at its own path", () => {
+    for (const endpoint of all) {
       const path = endpoint.path.replace(/\{\w+\}/, "id-1");
       expect(matchEndpoint(endpoint.method, path)).toMatchObject({ kind: "matched", endpoint });
     }
+  });
+});
+
+describe("buildPath", () => {
+  test("matchEndpoint returns every id that buildPath put into a path, on every endpoint", () => {
+    fc.assert(
+      fc.property(fc.constantFrom(...all), arbitraryIdentifier, (endpoint, id) => {
+        const params = Object.fromEntries(endpoint.params.map((name) => [name, id]));
+        expect(matchEndpoint(endpoint.method, buildPath(endpoint, params))).toEqual({
+          kind: "matched",
+          endpoint,
+          params,
+        });
+      }),
+    );
+  });
+
+  test("throws a RangeError for a text that is not an id", () => {
+    const notAnId = fc
+      .oneof(fc.string({ unit: "binary" }), fc.constantFrom("..", ".", "%2e%2e", "a/../b", "\ud800", "register"))
+      .filter((text) => !isIdentifier(text));
+    fc.assert(
+      fc.property(notAnId, (deviceId) => {
+        expect(() => buildPath(endpoints.retrieveEnvironment, { deviceId })).toThrow(RangeError);
+      }),
+    );
+  });
+
+  test("throws a RangeError that names a missing id", () => {
+    expect(() => buildPath(endpoints.sendMessage)).toThrow(/^connectionId must be 1 to 128 of /);
+  });
+
+  test("does not interpret replacement patterns in a template or an id", () => {
+    expect(buildPath({ path: "/v1/{a}/{b}", params: ["a", "b"] }, { a: "x", b: "y" })).toBe("/v1/x/y");
+    expect(() => buildPath({ path: "/v1/{a}", params: ["a"] }, { a: "$&" })).toThrow(RangeError);
+  });
+
+  test("throws a RangeError for a template that a URL parser would change", () => {
+    expect(() => buildPath({ path: "/v1/../{a}", params: ["a"] }, { a: "x" })).toThrow(RangeError);
   });
 });

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { isIdentifier, reservedIdentifiers } from "./is-identifier.ts";
+import { isIdentifier, reservedIdentifiers } from "./identifier.ts";
 
 describe("an id", () => {
   test.each([
