@@ -1,22 +1,72 @@
+import type { ErrorCode } from "./error-codes.ts";
+
 /**
- * What happens when a request reaches the server twice.
- * `read`: nothing. `deduplicated`: the server recognises the message ids. `once`: it may be done twice.
+ * Effect of the same request reaching the server twice. `read`: none. `deduplicated`: none, on a server that recognises message
+ * ids. `once`: it may run twice, on any server.
  */
 export type RepeatSafety = "read" | "deduplicated" | "once";
 
-/** Longest delay that is waited for on a server's word, in milliseconds. */
-export const maxRetryAfterMs = 60_000;
+/** A failed attempt, as far as the decision to repeat it depends on it. */
+export interface FailedAttempt {
+  readonly safety: RepeatSafety;
+  /** HTTP status; absent without a complete response. */
+  readonly status?: number | undefined;
+  readonly code?: ErrorCode | undefined;
+  /** Response header `x-should-retry`. */
+  readonly shouldRetry?: string | null | undefined;
+  /** Whether the server has shown that it deduplicates messages. */
+  readonly deduplicates: boolean;
+}
 
 /**
- * Tells whether a failed request may be repeated. `x-should-retry` decides where the server sent it. Else a send is repeated
- * only after 429, when nothing was done, and after a broken connection, when its message ids keep it from running twice.
- * @param status HTTP status; absent when there was no complete answer.
+ * Response header of a server that recognises message ids: for how many seconds it remembers one. Same name as in the schema
+ * package.
  */
-export const isRepeatable = (safety: RepeatSafety, status?: number, shouldRetry?: string | null): boolean => {
-  if (shouldRetry) return shouldRetry === "true";
-  if (status === undefined) return safety !== "once";
-  return status === 429 || (safety === "read" && (status === 408 || status >= 500));
+export const messageDeduplicationHeader = "x-message-deduplication";
+
+/** Longest `Retry-After` that the client waits for, in milliseconds. */
+export const maxRetryAfterMs = 60_000;
+
+/** Problem codes which say that the request was refused before anything was sent to a device. */
+const undeliveredCodes: readonly ErrorCode[] = [
+  "audit_unavailable",
+  "issuer_unavailable",
+  "key_store_unavailable",
+  "limits_unavailable",
+  "rate_limited",
+  "shutting_down",
+  "upstream_unreachable",
+];
+
+/** Whether response headers show that the server deduplicates messages. */
+export const showsDeduplication = (headers: Headers): boolean => {
+  const seconds = headers.get(messageDeduplicationHeader) ?? "";
+  return /^\d+$/.test(seconds) && Number(seconds) > 0;
 };
+
+/**
+ * Whether a failed attempt may be repeated. A send is repeated only when nothing was sent, which the problem code has to say, or
+ * when the server deduplicates. `x-should-retry: true` of any other server does not change that.
+ */
+export const isRepeatable = ({ safety, status, code, shouldRetry, deduplicates }: FailedAttempt): boolean => {
+  if (shouldRetry && shouldRetry !== "true") return false;
+  if (safety !== "read" && !deduplicates) return isUndeliveredCode(code);
+  if (shouldRetry) return true;
+  if (status === undefined) return safety !== "once";
+  return status === 429 || (safety === "read" ? status === 408 || status >= 500 : isUndeliveredCode(code));
+};
+
+/** Whether a failed send reached no device, as far as the response shows. Without a complete response it may have. */
+export const isUndelivered = (attempt: FailedAttempt): boolean => {
+  const { status = 0, code, deduplicates } = attempt;
+  if (status < 300) return false;
+  // 429 and 5xx also come from servers behind the one that took the message.
+  const isRefusal = status < 500 && (status !== 429 || deduplicates);
+  return isRefusal || code === "queue_full" || isUndeliveredCode(code) || isRepeatable(attempt);
+};
+
+const isUndeliveredCode = (code: ErrorCode | undefined): boolean =>
+  code !== undefined && undeliveredCodes.includes(code);
 
 /**
  * Reads `retry-after-ms`, else `Retry-After` (RFC 9110 section 10.2.3: seconds or a date), in milliseconds; `undefined` when neither asks

@@ -2,11 +2,19 @@ import { now, sleep, startAlarm } from "./adapters/time.ts";
 import { random } from "./adapters/chance.ts";
 import { callError } from "./call-error.ts";
 import { checkValue } from "./check-value.ts";
-import type { ClientErrorCode, EnvironmentsError } from "./error-codes.ts";
+import type { ClientErrorCode, EnvironmentsError, ErrorCode } from "./error-codes.ts";
 import type { ErrorDetails } from "./error.ts";
 import type { Call, HttpRequest, Next } from "./http-request.ts";
 import { readProblem } from "./read-problem.ts";
-import { maxRetryAfterMs, readRetryAfterMs } from "./retry.ts";
+import {
+  type FailedAttempt,
+  type RepeatSafety,
+  isRepeatable,
+  isUndelivered,
+  maxRetryAfterMs,
+  readRetryAfterMs,
+  showsDeduplication,
+} from "./retry.ts";
 import { tell } from "./tell.ts";
 import type { RequestOptions, TransportOptions } from "./transport-options.ts";
 import type { TransportRequest, TransportResponse } from "./transport-request.ts";
@@ -15,6 +23,13 @@ import type { TransportRequest, TransportResponse } from "./transport-request.ts
 export interface Transport {
   /** Rejects with a `LettaEnvironmentsError`. One of a request that is no `read` has its `outcome`; without one nothing was sent. */
   send<Value>(request: TransportRequest<Value>, options?: RequestOptions): Promise<TransportResponse<Value>>;
+}
+
+/** A failed attempt or call. */
+interface Failure {
+  readonly error: EnvironmentsError;
+  /** Whether the response shows that no device received anything. */
+  readonly isUndelivered: boolean;
 }
 
 /**
@@ -48,18 +63,46 @@ export const createTransport = (options: TransportOptions): Transport => {
   );
   /** Retries that all calls together may still make; a success gives a tenth back. */
   let tokens = 10;
+  /** Whether a response has shown that the server deduplicates messages. */
+  let deduplicates = false;
+
+  /** The error of an attempt, and whether it shows that nothing was delivered. */
+  const failure = (
+    safety: RepeatSafety,
+    code: ErrorCode,
+    details?: Partial<ErrorDetails> | "",
+    response?: Response,
+  ): Failure => {
+    const attempt: FailedAttempt = {
+      safety,
+      status: response?.status,
+      code: (details && details.code) || code,
+      shouldRetry: response?.headers.get("x-should-retry"),
+      deduplicates,
+    };
+    return {
+      error: callError(code, {
+        retryable: code !== "aborted" && isRepeatable(attempt),
+        status: response?.status,
+        requestId: response?.headers.get("x-request-id"),
+        ...(details || {}),
+      }),
+      isUndelivered: isUndelivered(attempt),
+    };
+  };
 
   /** One attempt: request, answer, body, check. Gives the error of an answer that is none to be used; rejects with whatever broke the connection. */
   const exchange = async <Value>(
     { safety, known, findMismatch }: TransportRequest<Value>,
     attempt: HttpRequest,
-  ): Promise<TransportResponse<Value> | EnvironmentsError> => {
+  ): Promise<TransportResponse<Value> | Failure> => {
     const response = await next(attempt);
     const { status, headers, ok } = response;
+    deduplicates ||= showsDeduplication(headers);
     const reader = response.body?.getReader();
     const giveUp = (): void => void reader?.cancel().catch(() => undefined);
-    const fail = (code: ClientErrorCode, details?: Partial<ErrorDetails> | ""): EnvironmentsError =>
-      callError(safety, code, details, response);
+    const fail = (code: ClientErrorCode, details?: Partial<ErrorDetails> | ""): Failure =>
+      failure(safety, code, details, response);
     // For a `fetch` that knows no signals: its body is given up with the call.
     attempt.signal.addEventListener("abort", giveUp);
     try {
@@ -133,15 +176,17 @@ export const createTransport = (options: TransportOptions): Transport => {
     let outcome: "refused" | "unknown" = "refused";
     let attempt = 0;
     let error: EnvironmentsError | undefined;
-    let stop: EnvironmentsError | undefined;
+    let stop: Failure | undefined;
     const stopped = new Promise<never>((_resolve, reject) => signal.addEventListener("abort", reject));
     const cancelAlarm = startAlarm(timeoutMs, callerSignal, () => {
-      stop = callError(safety, callerSignal?.aborted ? "aborted" : "timeout", { cause: callerSignal?.reason });
+      const code = callerSignal?.aborted ? "aborted" : "timeout";
+      stop = failure(safety, code, { cause: callerSignal?.reason });
       controller.abort();
     });
     tell(onEvent, { type: "start", call });
     try {
       for (;;) {
+        let failed: Failure;
         // Nothing is sent for a call that was stopped before, or while it waited.
         const isSent = !stop;
         try {
@@ -151,19 +196,19 @@ export const createTransport = (options: TransportOptions): Transport => {
               ? exchange(request, { ...call, call, attempt: ++attempt, signal, redirect: "manual", headers, body })
               : stopped,
           ]);
-          if (!(answer instanceof Error)) {
+          if (!("error" in answer)) {
             tokens = Math.min(10, tokens + 0.1);
             error = undefined;
             return answer;
           }
-          error = answer;
+          failed = answer;
         } catch (cause) {
           // Whoever threw it: an error of ours that comes from elsewhere says nothing of this request.
-          error = stop ?? callError(safety, "connection_failed", { cause });
+          failed = stop ?? failure(safety, "connection_failed", { cause });
         }
-        const { status = 0, retryable } = error;
-        // An attempt has no answer, or one that does not say that nothing was done.
-        if (isSent && (status < 300 || (status >= 500 && !retryable))) outcome = "unknown";
+        ({ error } = failed);
+        const { retryable } = error;
+        if (isSent && !failed.isUndelivered) outcome = "unknown";
         if (safety !== "read") Object.assign(error, { outcome });
         // Exponential back-off with full jitter, and never less than the server asked for.
         const delayMs = Math.max(random() * Math.min(8_000, 250 * 2 ** attempt), error.retryAfterMs ?? 0);

@@ -2,6 +2,7 @@ import { createVirtualClock } from "@letta-environments/testkit";
 import { beforeEach, expect, test } from "vitest";
 import {
   createTransport,
+  listEnvironments,
   type SendToDeviceOptions,
   sendToDevice,
   type Transport,
@@ -105,6 +106,7 @@ test("a second send whose outcome is unknown is the last, though there is time l
 test("what may be running is not sent to another connection, though the server does not know the first one any more", async () => {
   const { server, posts, row: present } = setUp();
   const transport = createTransport({ ...base, maxRetries: 1, fetch: server.fetch });
+  await listEnvironments(transport);
   server.interrupt(
     present,
     () => new TypeError("fetch failed"),

@@ -14,7 +14,7 @@ import { exampleEnvironment, jsonAnswer, scriptFetch } from "../src/testing/inde
 import { catchError } from "./catch-error.ts";
 import { createHandClock, type HandClock } from "./hand-clock.ts";
 import { installChance, installClock } from "./install-clock.ts";
-import { broken, emptyPage, sent } from "./scripted-fetch.ts";
+import { broken, deduplicatingClient, emptyPage, sent } from "./scripted-fetch.ts";
 
 const base = { baseUrl: "http://127.0.0.1:1", apiKey: "lek_test" };
 const page = { connections: [], hasNextPage: false };
@@ -81,17 +81,17 @@ describe("the outcome of a send", () => {
     ["429", jsonAnswer(429, {}), "refused"],
     ["a 503 that says that nothing was done", jsonAnswer(503, {}, { "x-should-retry": "true" }), "refused"],
   ])("of an error tells whether the message may be running: %s", async (_case, answer, outcome) => {
-    const environments = clientOver(scriptFetch(answer), { maxRetries: 0 });
+    const environments = await deduplicatingClient(scriptFetch(answer), { maxRetries: 0 });
     expect(await catchError(environments.sendMessage("c-1", hello))).toMatchObject({ outcome });
     expect(await catchError(environments.retrieve("d-1"))).not.toHaveProperty("outcome");
   });
 
   test("stays unknown when an attempt had no answer, whatever the server says of the next one", async () => {
     const script = scriptFetch(broken, jsonAnswer(403, {}));
-    const error = await catchError(clientOver(script).sendMessage("c-1", hello));
+    const error = await catchError((await deduplicatingClient(script)).sendMessage("c-1", hello));
     expect(error).toMatchObject({ status: 403, outcome: "unknown" });
-    const limited = scriptFetch(jsonAnswer(429, {}), jsonAnswer(403, {}));
-    expect(await catchError(clientOver(limited).sendMessage("c-1", hello))).toMatchObject({ outcome: "refused" });
+    const limited = await deduplicatingClient(scriptFetch(jsonAnswer(429, {}), jsonAnswer(403, {})));
+    expect(await catchError(limited.sendMessage("c-1", hello))).toMatchObject({ outcome: "refused" });
   });
 
   test.each(["aborted", "timeout"] as const)("stays refused when the wait after a 429 ends by %s", async (code) => {
@@ -100,7 +100,8 @@ describe("the outcome of a send", () => {
       code === "aborted" ? controller.abort() : clock.passDeadline(),
     );
     const script = scriptFetch(jsonAnswer(429, {}));
-    const error = await catchError(clientOver(script).sendMessage("c-1", hello, { signal: controller.signal }));
+    const environments = await deduplicatingClient(script);
+    const error = await catchError(environments.sendMessage("c-1", hello, { signal: controller.signal }));
     expect(error).toMatchObject({ code, outcome: "refused" });
     expect(script.seen).toHaveLength(1);
   });
@@ -120,7 +121,7 @@ describe("Idempotency-Key is sent on request, the same for every attempt", () =>
     [false, () => undefined],
   ])("%j", async (idempotencyKey, expected) => {
     const script = scriptFetch(broken, sent);
-    const result = await clientOver(script).sendMessage("c-1", hello, { idempotencyKey });
+    const result = await (await deduplicatingClient(script)).sendMessage("c-1", hello, { idempotencyKey });
     const keys = script.seen.map(({ init }) => new Headers(init.headers).get("idempotency-key") ?? undefined);
     expect(keys).toEqual([expected(result.clientMessageIds[0]), expected(result.clientMessageIds[0])]);
   });

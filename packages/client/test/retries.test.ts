@@ -3,7 +3,15 @@ import { createClient, type RequestOptions, type SendMessageInput, type Transpor
 import { catchError } from "./catch-error.ts";
 import { createHandClock, type HandClock } from "./hand-clock.ts";
 import { installChance } from "./install-clock.ts";
-import { broken, emptyPage, json, type ScriptedFetch, scriptFetch, sent } from "./scripted-fetch.ts";
+import {
+  broken,
+  deduplicatingClient,
+  emptyPage,
+  json,
+  type ScriptedFetch,
+  scriptFetch,
+  sent,
+} from "./scripted-fetch.ts";
 
 const hello: SendMessageInput = { messages: [{ role: "user", content: "hello" }] };
 const approval: SendMessageInput = {
@@ -68,10 +76,10 @@ describe("reads are repeated", () => {
   });
 });
 
-describe("a send is repeated only where that is safe", () => {
+describe("a send to a server that deduplicates is repeated", () => {
   test("after a broken connection, byte for byte, under the same made-up id", async () => {
     const script = scriptFetch(broken, broken, sent);
-    const result = await clientOver(script).sendMessage("c-1", hello);
+    const result = await (await deduplicatingClient(script)).sendMessage("c-1", hello);
     const bodies = script.seen.map(({ body }) => body);
     expect(bodies).toHaveLength(3);
     expect(new Set(bodies).size).toBe(1);
@@ -91,7 +99,7 @@ describe("a send is repeated only where that is safe", () => {
     ["a 502 that may be repeated, with an approval", json(502, {}, { "x-should-retry": "true" }), approval],
   ])("after %s", async (_case, failure, body) => {
     const script = scriptFetch(failure, sent);
-    await expect(clientOver(script).sendMessage("c-1", body)).resolves.toMatchObject({
+    await expect((await deduplicatingClient(script)).sendMessage("c-1", body)).resolves.toMatchObject({
       success: true,
     });
     expect(script.seen).toHaveLength(2);
@@ -115,9 +123,9 @@ describe("a send is repeated only where that is safe", () => {
       broken,
       { messages: [...hello.messages, ...approval.messages] },
     ],
-  ])("but not after %s; the error gives the ids back", async (_case, failure, body) => {
+  ])("not after %s; the error gives the ids back", async (_case, failure, body) => {
     const script = scriptFetch(failure);
-    const error = await catchError(clientOver(script).sendMessage("c-1", body));
+    const error = await catchError((await deduplicatingClient(script)).sendMessage("c-1", body));
     expect(error.retryable).toBe(false);
     expect(script.seen).toHaveLength(1);
     const users = body.messages.filter((message) => !("approvals" in message));
@@ -178,7 +186,8 @@ describe("a wait ends", () => {
     const reason = new Error("changed my mind");
     clock = createHandClock(60_000, () => controller.abort(reason));
     const script = scriptFetch(json(429, {}, { "retry-after": "30" }));
-    const error = await catchError(clientOver(script).sendMessage("c-1", hello, { signal: controller.signal }));
+    const environments = await deduplicatingClient(script);
+    const error = await catchError(environments.sendMessage("c-1", hello, { signal: controller.signal }));
     expect(error).toMatchObject({
       code: "aborted",
       retryable: false,

@@ -52,10 +52,11 @@ export const findDevice = async (
     .filter((row): row is FoundDevice => isOnline(row, nowMs));
   const [environment] = online;
   if (!environment)
-    throw callError(rows[0] ? "read" : "once", rows[0] ? "device_offline" : "environment_not_found", {
+    throw callError(rows[0] ? "device_offline" : "environment_not_found", {
+      retryable: rows.length > 0,
       environments: rows,
     });
   if (online.some((row) => row.deviceId !== environment.deviceId))
-    throw callError("once", "ambiguous_device", { environments: online });
+    throw callError("ambiguous_device", { environments: online });
   return environment;
 };

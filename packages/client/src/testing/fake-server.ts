@@ -1,6 +1,7 @@
 import type { Environment, ProblemCode, SendMessageBody } from "@letta-environments/schema";
 import { now as platformNow } from "../adapters/time.ts";
 import type { Fetch } from "../http-request.ts";
+import { messageDeduplicationHeader } from "../retry.ts";
 import { exampleEnvironment } from "./example-environment.ts";
 import { jsonAnswer, problemAnswer } from "./json-answer.ts";
 import { seeRequest, type SeenRequest } from "./script-fetch.ts";
@@ -37,6 +38,8 @@ export interface FakeServerOptions {
   readonly now?: () => number;
   /** What devices say of a message they take. Default `started`. */
   readonly disposition?: "started" | "queued";
+  /** Whether a repeated message id runs once; responses then carry `x-message-deduplication`. Default `true`. */
+  readonly deduplicates?: boolean;
 }
 
 /**
@@ -45,7 +48,7 @@ export interface FakeServerOptions {
  * neither keys nor the shape of bodies.
  */
 export function createFakeServer(options: FakeServerOptions = {}): FakeServer {
-  const now = options.now ?? platformNow;
+  const { now = platformNow, deduplicates = true, disposition = "started" } = options;
   const rows = new Map<string, Environment>();
   const deviceOf = new Map<string, string>();
   const requests: SeenRequest[] = [];
@@ -78,11 +81,10 @@ export function createFakeServer(options: FakeServerOptions = {}): FakeServer {
     if (!body.agentId && isDefault) return fail("agent_required");
     if (row === undefined) return fail("connection_not_found");
     const repeated = taken.find(
-      (earlier) => earlier.deviceId === deviceId && idsOf(earlier.body).some((id) => ids.includes(id)),
+      (earlier) => deduplicates && earlier.deviceId === deviceId && idsOf(earlier.body).some((id) => ids.includes(id)),
     );
     if (repeated !== undefined && JSON.stringify(repeated.body.messages) !== JSON.stringify(body.messages))
       return fail("message_id_reused");
-    const { disposition = "started" } = options;
     const answer = { success: true, message: `Message accepted by the device (${disposition}).`, disposition };
     if (repeated !== undefined) return jsonAnswer(200, answer, { "idempotency-replayed": "true" })();
     if (row.connectionId === null) return fail("device_offline");
@@ -112,6 +114,7 @@ export function createFakeServer(options: FakeServerOptions = {}): FakeServer {
       const interruption = interruptions.shift();
       const response = interruption === undefined ? answer(new URL(url), init) : interruption();
       if (response instanceof Error) throw response;
+      if (deduplicates && interruption === undefined) response.headers.set(messageDeduplicationHeader, "86400");
       return response;
     },
     connect(deviceId) {
