@@ -10,13 +10,14 @@ const allowedImports = new Map([
   ["schema", []],
   ["http-cache", []],
   ["platform", []],
+  ["command-line", []],
   ["client", ["schema"]],
-  ["cli", ["client", "schema"]],
+  ["cli", ["client", "command-line", "schema"]],
   ["environment-server", ["schema", "platform"]],
   ["testkit", ["schema", "platform"]],
 ]);
 /** What an app may import; it composes, so the list is the same for all of them. */
-const allowedInApps = ["schema", "client", "http-cache", "platform", "environment-server"];
+const allowedInApps = ["schema", "client", "command-line", "http-cache", "platform", "environment-server"];
 
 /** Packages that only work on one runtime, or that belong at the edge. */
 const edgePackages = new Set(["@hono/node-server", "ioredis", "iovalkey", "undici", "ws"]);
