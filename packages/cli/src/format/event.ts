@@ -1,10 +1,14 @@
 import type { EnvironmentEvent } from "@letta-environments/client";
-import { displayWidth, truncate } from "./display-width.ts";
-import { formatTime } from "./format-age.ts";
-import { formatColumns } from "./format-columns.ts";
-import { formatJson } from "./format-json.ts";
-import { printable } from "./printable.ts";
-import type { Paint, Style } from "./style.ts";
+import {
+  displayWidth,
+  formatColumns,
+  formatJson,
+  formatTime,
+  type Paint,
+  printable,
+  type Style,
+  truncate,
+} from "@letta-environments/command-line";
 
 const styles: Readonly<Record<EnvironmentEvent["type"], Style | null>> = {
   appeared: null,
@@ -14,7 +18,7 @@ const styles: Readonly<Record<EnvironmentEvent["type"], Style | null>> = {
   gone: "red",
 };
 
-/** An event as a line of columns (time, event, deviceId, name), or as a JSON document in a line. */
+/** An event as a line of columns (time, event, deviceId, name), or as one JSON document on a line. */
 export function formatEventForPrograms(
   { type, environment, online }: EnvironmentEvent,
   nowMs: number,

@@ -1,17 +1,20 @@
 import type { Environment, ListEnvironmentsInput } from "@letta-environments/client";
-import { collectEnvironments } from "../collect-environments.ts";
-import { misuse } from "../command-error.ts";
-import { type ExitCode, exitCodes } from "../exit-code.ts";
-import { formatEnvironmentLines } from "../format/format-environment-lines.ts";
-import { formatEnvironmentTable } from "../format/format-environment-table.ts";
-import { formatJson } from "../format/format-json.ts";
-import type { CommandContext } from "./command-context.ts";
-import { readFilter } from "./read-filter.ts";
+import { formatJson, misuse } from "@letta-environments/command-line";
+import { findDevice } from "../device.ts";
+import { exitCodes } from "../exit-code.ts";
+import {
+  formatEnvironmentDetails,
+  formatEnvironmentLines,
+  formatEnvironmentMembers,
+  formatEnvironmentTable,
+} from "../format/environment.ts";
+import { collectEnvironments } from "../operations.ts";
+import { type CommandContext, readFilter } from "../context.ts";
 
 const defaultLimit = 50;
 
 /** `letta-env list`. */
-export async function listCommand(context: CommandContext): Promise<ExitCode> {
+export async function listCommand(context: CommandContext): Promise<number> {
   const { host, option } = context;
   const limit = readLimit(option("limit"), option("all") !== undefined);
   const query: ListEnvironmentsInput = readFilter(option);
@@ -21,8 +24,21 @@ export async function listCommand(context: CommandContext): Promise<ExitCode> {
   const rows = (): string => formatRows(context, connections, nowMs);
   await host.stdout.write(context.isJson ? formatJson({ connections, hasNextPage }) : rows());
   if (hasNextPage && !context.isJson && host.stderr.isTerminal) {
-    await host.stderr.write(`There are more than these ${connections.length}; --all shows every device.\n`);
+    await host.stderr.write(`There are more devices than these ${connections.length}; --all shows every device.\n`);
   }
+  return exitCodes.done;
+}
+
+/** `letta-env get DEVICE`. */
+export async function getCommand(context: CommandContext): Promise<number> {
+  const { host, parsed, paint, isJson } = context;
+  const operations = await context.connect();
+  const { environment } = await findDevice(operations, parsed.operands[0] ?? "", "any");
+  const nowMs = operations.now();
+  const plain = host.stdout.isTerminal
+    ? () => formatEnvironmentDetails(environment, nowMs, host.stdout.columns(), paint)
+    : () => formatEnvironmentMembers(environment, nowMs);
+  await host.stdout.write(isJson ? formatJson(environment) : plain());
   return exitCodes.done;
 }
 

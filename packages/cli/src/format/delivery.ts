@@ -1,15 +1,13 @@
-import { formatColumns } from "./format-columns.ts";
-import { formatJson } from "./format-json.ts";
-import { printable } from "./printable.ts";
+import { formatColumns, formatJson, printable } from "@letta-environments/command-line";
 
-/** What became of a message. */
+/** The outcome of a message. */
 export interface DeliveryReport {
-  /** What the device said; `duplicate`: the message id was known, and nothing was done again. */
+  /** As the device reported it; `duplicate`: the message id was known, and nothing ran again. */
   readonly outcome: "started" | "queued" | "accepted" | "duplicate" | "unknown";
   /** `null` for a decision, which has no id. */
   readonly messageId: string | null;
   readonly connectionId: string;
-  /** `null` when the message went to a connectionId. */
+  /** `null` if the message was sent to a connectionId. */
   readonly deviceId: string | null;
   readonly connectionName: string | null;
 }
@@ -17,9 +15,9 @@ export interface DeliveryReport {
 const sentences: Readonly<Record<DeliveryReport["outcome"], (device: string) => string>> = {
   started: (device) => `Started by ${device}.`,
   queued: (device) => `Queued by ${device}.`,
-  accepted: (device) => `Taken by ${device}.`,
-  duplicate: (device) => `Taken by ${device} before; nothing was done again.`,
-  unknown: (device) => `Unknown whether ${device} took it.`,
+  accepted: (device) => `Accepted by ${device}.`,
+  duplicate: (device) => `Accepted by ${device} before; nothing ran again.`,
+  unknown: (device) => `It is unknown whether ${device} received it.`,
 };
 
 /** The outcome of a send: for people, as columns (outcome, message id, deviceId), or as JSON. */

@@ -1,26 +1,25 @@
-import { truncate } from "./format/display-width.ts";
-import { printable } from "./format/printable.ts";
+import { printable, truncate } from "@letta-environments/command-line";
 import type { Host } from "./host.ts";
 
 const frames = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
 const frameMs = 100;
-/** What takes less time needs no line. */
+/** Anything faster needs no progress line. */
 const patienceMs = 300;
 
-/**
- * Shows on a terminal, on standard error, what is waited for; silent elsewhere. The result takes the line away again, and
- * resolves when it is gone.
- */
+/** The control sequence that clears the progress line. */
+export const clearLine = "\r\u001b[K";
+
+/** Shows on a terminal, on standard error, what the program waits for. Returns a function that removes the line, and resolves once it is gone. */
 export function startProgress(host: Host, describe: (elapsedMs: number) => string): () => Promise<void> {
   const { stderr, clock } = host;
   if (!stderr.isTerminal) return () => Promise.resolve();
   const isDumb = host.variable("TERM") === "dumb";
-  const startedMs = clock.now();
+  const startedMs = clock.monotonic();
   let cancel = clock.setTimer(patienceMs, () => draw(0));
   let isShown = false;
 
   function draw(frame: number): void {
-    const text = truncate(printable(describe(clock.now() - startedMs)), (stderr.columns() ?? 80) - 3);
+    const text = truncate(printable(describe(clock.monotonic() - startedMs)), (stderr.columns() ?? 80) - 3);
     isShown = !isDumb;
     if (isDumb) {
       void stderr.write(`${text}\n`);
@@ -32,6 +31,6 @@ export function startProgress(host: Host, describe: (elapsedMs: number) => strin
 
   return async () => {
     cancel();
-    if (isShown) await stderr.write("\r\u001b[K");
+    if (isShown) await stderr.write(clearLine);
   };
 }
