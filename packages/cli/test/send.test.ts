@@ -147,7 +147,7 @@ describe("send", () => {
     sending.signal("SIGINT");
     const { code, stderr } = await sending.result;
     expect(code).toBe(130);
-    expect(stderr).toContain("it is not known whether it was taken");
+    expect(stderr).toContain("it is not known whether the device received it");
     expect(stderr).toContain("--message-id m-6");
   });
 
