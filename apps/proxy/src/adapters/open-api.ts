@@ -1,16 +1,18 @@
+/** The API description that the schema package contains, as hosts serve it. */
 import type { OpenApiDocument } from "@letta-environments/schema";
 
 let loaded: Promise<OpenApiDocument> | null = null;
 
-/** Reads the description of the API that the schema package carries, once. */
+/** Loads the API description on the first call. */
 export function loadOpenApi(): Promise<OpenApiDocument> {
-  loaded ??= read();
+  loaded ??= import("@letta-environments/schema/openapi.json", { with: { type: "json" } }).then(
+    ({ default: document }) => describeDocument(JSON.stringify(document)),
+  );
   return loaded;
 }
 
-async function read(): Promise<OpenApiDocument> {
-  const { default: document } = await import("@letta-environments/schema/openapi.json", { with: { type: "json" } });
-  const text = JSON.stringify(document);
+/** Adds the entity tag of a text: half of its SHA-256. */
+export async function describeDocument(text: string): Promise<OpenApiDocument> {
   const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
   const hex = Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");
   return { text, entityTag: `"${hex.slice(0, 32)}"` };

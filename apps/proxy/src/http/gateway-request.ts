@@ -34,7 +34,7 @@ export const callerGone: PlainResponse = { status: 499, headers: {}, body: null 
 const forwardingFields: ReadonlySet<string> = new Set(["x-forwarded-for", "forwarded"]);
 
 /** The request as its peer sent it, for a listener that no trusted proxy stands before: what it says of others is not heard. */
-export function withoutForwarding(request: GatewayRequest): GatewayRequest {
+export function ignoreForwardedHeaders(request: GatewayRequest): GatewayRequest {
   return {
     method: request.method,
     path: request.path,

@@ -4,14 +4,28 @@ import { innermostReason } from "../keys/innermost-reason.ts";
 import { KeyStoreUnavailableError } from "../keys/key-store-unavailable-error.ts";
 import type { Telemetry } from "../telemetry.ts";
 
-/** For answers with an entity tag: the caller's own cache may keep them, if it asks each time. */
+/** A response whose body has a certain type. */
+export interface ResponseWith<Body> extends Omit<PlainResponse, "body"> {
+  readonly body: Body;
+}
+
+/** A response of the gateway. Its body may be a stream, which the host sends chunk by chunk. */
+export type GatewayResponse = ResponseWith<PlainResponse["body"] | ReadableStream<Uint8Array>>;
+
+/** `Cache-Control` of responses with an entity tag: the client may store them but must revalidate. */
 export const revalidated = "private, no-cache";
 
 /**
- * Adds what every answer carries: its request id, no storing by caches in front (an answer depends on the key), and no
- * guessing of the media type. A HEAD gets no body.
+ * Adds the headers of every response: the request id, no storage by shared caches (a response depends on the key), and no
+ * media type sniffing. The response to a HEAD request has no body.
  */
-export function finishResponse(response: PlainResponse, requestId: string, method: string): PlainResponse {
+export function finishResponse<Body extends GatewayResponse["body"]>(
+  response: ResponseWith<Body>,
+  requestId: string,
+  method: string,
+): ResponseWith<Body | null> {
+  // Nobody reads the stream of a HEAD, so its source must end.
+  if (method === "HEAD" && response.body instanceof ReadableStream) void response.body.cancel().catch(() => undefined);
   return {
     status: response.status,
     headers: {
@@ -25,12 +39,12 @@ export function finishResponse(response: PlainResponse, requestId: string, metho
 }
 
 /**
- * What a caller is told of a failure, which telemetry is told in full. Of a key that could not be looked up nothing is known: 401 would
- * tell a device to give up.
+ * Reports a failure and returns the response for the caller, which has no details of it. A key that could not be looked up is
+ * 503: a 401 would make a device give up.
  */
 export function failureResponse(requestId: string, cause: unknown, telemetry: Telemetry): PlainResponse {
   if (cause instanceof KeyStoreUnavailableError) {
-    // In short: whoever guesses keys during an outage must not fill the log with stacks.
+    // Without the stack: callers with wrong keys must not fill the log during an outage.
     telemetry({ type: "key_store_failed", requestId, reason: innermostReason(cause) });
     return keyStoreUnavailable();
   }

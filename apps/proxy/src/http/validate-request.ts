@@ -9,6 +9,7 @@ import {
   type PlainResponse,
   problemResponse,
 } from "@letta-environments/schema";
+import type { MaybePromise } from "../lib/steps.ts";
 import { callerGone, type GatewayRequest } from "./gateway-request.ts";
 
 /** What of an endpoint a query and a body are checked by. */
@@ -35,14 +36,13 @@ export interface ValidRequest {
   readonly bodyValue: unknown;
 }
 
-/** Checks query and body of a request, and reads the body for it. */
-export async function validateRequest(
-  request: GatewayRequest,
-  endpoint: InputRules,
-): Promise<
+/** The result of {@link validateRequest}. */
+export type Validation =
   | { readonly kind: "valid"; readonly input: ValidRequest }
-  | { readonly kind: "refused"; readonly response: PlainResponse }
-> {
+  | { readonly kind: "refused"; readonly response: PlainResponse };
+
+/** Validates the query and the body of a request. Synchronous for an endpoint that takes no body. */
+export function validateRequest(request: GatewayRequest, endpoint: InputRules): MaybePromise<Validation> {
   const query = new URLSearchParams(request.query).toString();
   let queryValues: unknown = null;
   if (endpoint.query !== null) {
@@ -51,6 +51,14 @@ export async function validateRequest(
     queryValues = decoded.value;
   }
   if (endpoint.body === null) return { kind: "valid", input: { query, queryValues, body: null, bodyValue: null } };
+  return validateBody(request, { query, queryValues }, { ...endpoint, body: endpoint.body });
+}
+
+async function validateBody(
+  request: GatewayRequest,
+  decodedQuery: Pick<ValidRequest, "query" | "queryValues">,
+  { body: schema, mayLackBody = false }: InputRules & { readonly body: NonNullable<Endpoint["body"]> },
+): Promise<Validation> {
   if (!isIdentityEncoding(request.header("content-encoding"))) {
     return { kind: "refused", response: problemResponse("unsupported_media_type") };
   }
@@ -58,8 +66,8 @@ export async function validateRequest(
   if (body === "aborted") return { kind: "refused", response: callerGone };
   if (body === "too_large") return { kind: "refused", response: problemResponse("body_too_large") };
   const decoded = decodeBody(
-    endpoint.body,
-    body ?? (endpoint.mayLackBody === true ? emptyObject : null),
+    schema,
+    body ?? (mayLackBody ? emptyObject : null),
     request.header("content-type") ?? undefined,
   );
   if (!decoded.ok) return { kind: "refused", response: decoded.response };
@@ -67,7 +75,7 @@ export async function validateRequest(
   if (hasInexactNumber(bodyValue)) {
     return { kind: "refused", response: problemResponse("invalid_request", { issues: [inexactNumber] }) };
   }
-  return { kind: "valid", input: { query, queryValues, body: encoder.encode(JSON.stringify(bodyValue)), bodyValue } };
+  return { kind: "valid", input: { ...decodedQuery, body: encoder.encode(JSON.stringify(bodyValue)), bodyValue } };
 }
 
 /** I-JSON (RFC 7493 section 2.2): such a number cannot be relied on to arrive as it was sent; in a string it can. */

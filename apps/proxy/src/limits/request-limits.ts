@@ -1,4 +1,5 @@
 import type { LimitedTrace } from "./response.ts";
+import { mapMaybe, type MaybePromise } from "../lib/steps.ts";
 import type { LimitedRequest } from "./response.ts";
 import type { Clock, RandomId } from "@letta-environments/platform";
 import type { PlainResponse } from "@letta-environments/schema";
@@ -18,7 +19,7 @@ import { type LimitedRoute, limitedRoutes, type RateLimitSettings } from "./sett
 const maxBlockedAddresses = 10_000;
 
 /** What of a request its key does not tell. */
-export interface RequestTraits {
+export interface RateLimitContext {
   /** From {@link RequestLimits.addressOf}. */
   readonly address: string | null;
   /** The device that is read or sent to, or what stands for it; `null` where there is none. */
@@ -37,13 +38,13 @@ export interface RequestLimits {
   take(
     principal: GatewayPrincipal,
     route: LimitedRoute,
-    traits: RequestTraits,
+    traits: RateLimitContext,
   ): LimitedRequest | Promise<LimitedRequest>;
   /** What is left, without taking anything. */
   probe(
     principal: GatewayPrincipal,
     route: LimitedRoute,
-    traits: RequestTraits,
+    traits: RateLimitContext,
   ): RateLimitOutcome | Promise<RateLimitOutcome>;
 }
 
@@ -63,7 +64,11 @@ export function createRequestLimits(
   const ownPolicies = createOwnPolicies(limits.map(({ rule }) => rule.policy));
   const blocked = createBoundedMap<Block>(maxBlockedAddresses);
 
-  const demandsOfPrincipal = (principal: GatewayPrincipal, route: LimitedRoute, { address, device }: RequestTraits) => {
+  const demandsOfPrincipal = (
+    principal: GatewayPrincipal,
+    route: LimitedRoute,
+    { address, device }: RateLimitContext,
+  ) => {
     const { keyId: key, tenant } = principal;
     return routes.get(route)?.demandsOf({ key, tenant, route, address, device }, ownPolicies(principal)) ?? [];
   };
@@ -138,21 +143,22 @@ export function afterWaiting(outcome: RateLimitOutcome, waitedMs: number): RateL
   return { ...outcome, verdicts, constrained: mostConstrained(verdicts) };
 }
 
-/** Holds a request to its limits, before it is validated. Resolves with the refusal, or `null` when it may go on. */
+/**
+ * Takes a request from its limits and records the outcome in the trace. Returns the refusal, or `null` when the request may
+ * pass. Synchronous where the store is.
+ */
 export function limitRequest(
-  limits: RequestLimits,
+  limits: RequestLimits | null,
+  request: GatewayRequest,
   trace: LimitedTrace,
   principal: GatewayPrincipal,
   route: LimitedRoute,
-  traits: RequestTraits,
-): PlainResponse | null | Promise<PlainResponse | null> {
-  const limited = limits.take(principal, route, traits);
-  if (!(limited instanceof Promise)) {
+  device: string | null,
+): MaybePromise<PlainResponse | null> {
+  if (limits === null) return null;
+  const context = { address: limits.addressOf(request), device };
+  return mapMaybe(limits.take(principal, route, context), (limited) => {
     trace.limited = limited;
     return limited.refusal;
-  }
-  return limited.then((late) => {
-    trace.limited = late;
-    return late.refusal;
   });
 }

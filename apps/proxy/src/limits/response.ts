@@ -78,13 +78,13 @@ export interface LimitedTrace {
   limited: LimitedRequest | null;
 }
 
-/** Notes what the limits say to a failed authentication; returns its answer. */
+/** Records how the limits counted a failed authentication, and refuses the request. */
 export function noteRefused(
   trace: LimitedTrace,
   { response, limited }: { readonly response: PlainResponse; readonly limited?: LimitedRequest },
-): PlainResponse {
+): { readonly kind: "refused"; readonly response: PlainResponse } {
   trace.limited = limited ?? null;
-  return response;
+  return { kind: "refused", response };
 }
 
 /** Ends what {@link limitRequest} began: the leases go back, and the answer tells what is left. */

@@ -4,7 +4,7 @@ import { randomId, systemClock } from "@letta-environments/platform/node";
 import { createConsoleTelemetry } from "../adapters/log.ts";
 import { failureResponse } from "../http/response.ts";
 import { finishResponse } from "../http/response.ts";
-import { toResponse } from "../host/hono-app.ts";
+import { toWebResponse } from "../host/gateway.ts";
 import { answerLiveness } from "./fetch/compose.ts";
 import { type FetchContext, openFetchApp } from "./fetch/compose.ts";
 import { type FetchSettingSources, resolveFetchSettings } from "./fetch/compose.ts";
@@ -26,7 +26,7 @@ export function createFetchHandler(sources: FetchSettingSources): FetchHandler {
   let opening: ReturnType<typeof openFetchApp> | null = null;
 
   return async (request, context) => {
-    const liveness = answerLiveness(request);
+    const liveness = await answerLiveness(request);
     if (liveness !== null) return liveness;
     const opened = (opening ??= openFetchApp(settings, log));
     // Whatever a host hands over as the context, only a text can be an address.
@@ -39,7 +39,7 @@ export function createFetchHandler(sources: FetchSettingSources): FetchHandler {
         if (opening === opened) opening = null;
       });
       const requestId = randomId("req");
-      return toResponse(finishResponse(failureResponse(requestId, cause, log), requestId, request.method));
+      return toWebResponse(finishResponse(failureResponse(requestId, cause, log), requestId, request.method));
     }
   };
 }

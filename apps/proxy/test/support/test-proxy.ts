@@ -4,10 +4,11 @@ import { constantTimeEqual, hmacSha256Hex, openSqlite, randomId, sha256Hex } fro
 import { jsonResponse, type PlainResponse, type Problem } from "@letta-environments/schema";
 import { createVirtualClock, type VirtualClock } from "@letta-environments/testkit";
 import { createSqliteKeyStore } from "../../src/adapters/sqlite-key-store.ts";
-import { createProxy, type Proxy } from "../../src/app.ts";
+import { createPipeline, type Pipeline } from "../../src/pipeline.ts";
 import { createKey, type KeyMint, type KeyRequest } from "../../src/keys/create-key.ts";
 import type { KeyRecord } from "../../src/keys/key-record.ts";
 import type { Digests, KeyStore, Pepper, UpstreamFetch, UpstreamRequest } from "../../src/ports.ts";
+import type { GatewayRequest } from "../../src/http/gateway-request.ts";
 import type { GatewayServices } from "../../src/services.ts";
 import type { GatewayConfig } from "../../src/services.ts";
 import type { ProxyEvent } from "../../src/telemetry.ts";
@@ -17,9 +18,14 @@ export const testPepper: Pepper = { id: "pepper-1", secret: new Uint8Array(32).f
 export const testDigests: Digests = { sha256: sha256Hex, hmacSha256: hmacSha256Hex, constantTimeEqual };
 export const testMint: KeyMint = { digests: testDigests, pepper: testPepper, randomBytes };
 
+/** A pipeline whose functions always return a promise. */
+export type AsyncPipeline = {
+  readonly [Name in keyof Pipeline]: (request: GatewayRequest) => Promise<Awaited<ReturnType<Pipeline[Name]>>>;
+};
+
 /** A proxy over fake ports, with everything a test looks at. */
 export interface TestProxy {
-  readonly proxy: Proxy;
+  readonly proxy: AsyncPipeline;
   readonly clock: VirtualClock;
   readonly keyStore: KeyStore;
   readonly events: ProxyEvent[];
@@ -61,12 +67,17 @@ export function createTestProxy(
     admin: { randomBytes, keyStoreFor: () => overrides.ports?.keyStore ?? keyStore },
     ...overrides.ports,
   };
-  const proxy = createProxy(ports, {
+  const pipeline = createPipeline(ports, {
     upstream: { kind: "http", credentialOf: () => upstreamCredential },
     upstreamTimeoutMs: 30_000,
     userAgent: "test-proxy",
     ...overrides.config,
   });
+  const proxy: AsyncPipeline = {
+    handle: async (request) => pipeline.handle(request),
+    handleAdmin: async (request) => pipeline.handleAdmin(request),
+    upgrade: async (request) => pipeline.upgrade(request),
+  };
   const issueKey: TestProxy["issueKey"] = (request) => issueTestKey(keyStore, clock, request);
   return { proxy, clock, keyStore, events, upstreamRequests, issueKey };
 }

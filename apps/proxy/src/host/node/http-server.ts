@@ -6,7 +6,7 @@ import type { RandomId } from "@letta-environments/platform";
 import { type PlainResponse, problemResponse } from "@letta-environments/schema";
 import type { Hono } from "hono";
 import { finishResponse } from "../../http/response.ts";
-import { toResponse } from "../hono-app.ts";
+import { toWebResponse } from "../gateway.ts";
 import { hasSeveralHosts } from "./request.ts";
 
 /** How long a caller may take, in milliseconds. */
@@ -51,7 +51,7 @@ export function createHttpServer(options: HttpServerOptions): Server {
     const isRequestError = cause instanceof RequestError;
     if (!isRequestError) onFailure(cause);
     const response = isRequestError ? unreadableRequest : problemResponse("internal_error");
-    return toResponse(finishResponse(response, randomId("req"), "GET"));
+    return toWebResponse(finishResponse(response, randomId("req"), "GET"));
   }
 
   const listener = getRequestListener((request, bindings) => app.fetch(request, bindings), {

@@ -1,8 +1,9 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { HttpBindings } from "@hono/node-server";
 import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
-import type { PlainResponse } from "@letta-environments/schema";
 import type { GatewayRequest } from "../../http/gateway-request.ts";
+import type { GatewayResponse } from "../../http/response.ts";
+import { type GatewayOptions, toWebResponse } from "../gateway.ts";
 
 const plainHost = /^(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?$/;
 
@@ -52,17 +53,14 @@ function joinedHeader(rawHeaders: readonly string[], name: string): string | nul
   return joined;
 }
 
-/** The request behind Hono's context on Node. */
-export function gatewayRequestOf({ env }: { readonly env: HttpBindings }): GatewayRequest {
-  return incomingRequest(env.incoming, () => unfinishedSignal(env.outgoing));
-}
+/** Connects `createGateway` to Node's server: requests as they were on the wire, responses without a detour. */
+export const nodeHost: Required<Pick<GatewayOptions<HttpBindings>, "toGatewayRequest" | "toPath" | "toResponse">> = {
+  toGatewayRequest: ({ env }) => incomingRequest(env.incoming, () => unfinishedSignal(env.outgoing)),
+  toPath: (_request, options) => requestTarget(options?.env?.incoming.url ?? "").path,
+  toResponse: (response, { env }) => writeResponse(response, env.outgoing),
+};
 
-/** The path of the wire, for Hono's router. */
-export function pathOf(_request: Request, options?: { readonly env?: HttpBindings }): string {
-  return requestTarget(options?.env?.incoming.url ?? "").path;
-}
-
-/** Aborts when the connection closes before the answer is complete. */
+/** Aborts when the connection closes before the response is complete. */
 function unfinishedSignal(outgoing: ServerResponse): AbortSignal {
   const controller = new AbortController();
   const abortIfUnfinished = (): void => {
@@ -114,10 +112,12 @@ export function readIncomingBody(
 }
 
 /**
- * Writes an answer to Node's own response: the web's `Response`, its headers and its stream in between cost more than the rest of a
- * request. What is returned tells node-server that it is done.
+ * Writes a response to Node's own response object, because a `Response` with its headers and stream would cost more than the
+ * rest of the request. Returns the marker that tells node-server so. A body that is a stream is left to node-server.
  */
-export function writeResponse({ status, headers, body }: PlainResponse, outgoing: ServerResponse): Response {
+function writeResponse(response: GatewayResponse, outgoing: ServerResponse): Response {
+  const { status, headers, body } = response;
+  if (body instanceof ReadableStream) return toWebResponse(response);
   if (outgoing.destroyed) return RESPONSE_ALREADY_SENT;
   if (body === null) outgoing.writeHead(status, headers).end();
   else {

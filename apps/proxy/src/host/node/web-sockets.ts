@@ -3,7 +3,7 @@ import type { Duplex } from "node:stream";
 import type { DeviceSocket, DeviceSocketListener } from "@letta-environments/environment-server";
 import { problemResponse } from "@letta-environments/schema";
 import { type WebSocket, WebSocketServer } from "ws";
-import type { Proxy } from "../../app.ts";
+import type { Pipeline } from "../../pipeline.ts";
 import { writeRawResponse } from "./http-server.ts";
 import { hasSeveralHosts, incomingRequest } from "./request.ts";
 
@@ -19,7 +19,7 @@ const maxBufferedBytes = 64 * 1024 * 1024;
  */
 export function serveWebSockets(
   server: Server,
-  proxy: Pick<Proxy, "upgrade">,
+  proxy: Pick<Pipeline, "upgrade">,
   onFailure: (cause: unknown) => void,
 ): void {
   const webSockets = new WebSocketServer({
@@ -38,14 +38,13 @@ export function serveWebSockets(
       onFailure(cause);
       socket.destroy();
     };
-    proxy
-      .upgrade(request)
-      .then((decision) => {
-        if (decision.kind === "refused") return writeRawResponse(socket, decision.response);
-        if (socket.destroyed) return;
-        webSockets.handleUpgrade(incoming, socket, head, (webSocket) => connect(webSocket, decision.attach, fail));
-      })
-      .catch(fail);
+    const decide = async (): Promise<void> => {
+      const decision = await proxy.upgrade(request);
+      if (decision.kind === "refused") return writeRawResponse(socket, decision.response);
+      if (socket.destroyed) return;
+      webSockets.handleUpgrade(incoming, socket, head, (webSocket) => connect(webSocket, decision.attach, fail));
+    };
+    decide().catch(fail);
   });
 }
 

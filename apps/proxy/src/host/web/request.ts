@@ -2,13 +2,17 @@ import type { GatewayRequest } from "../../http/gateway-request.ts";
 import { readStream } from "../../lib/read-stream.ts";
 
 /**
- * A {@link GatewayRequest} over the web's `Request`. Path and query are as its URL tells them: a runtime that resolves dot segments has done so
- * before anybody sees them.
+ * Wraps the web's `Request` as a {@link GatewayRequest}. Path and query are those of its URL, in which the runtime may have
+ * resolved dot segments already.
  *
- * @param clientAddress of the peer, from whoever is sure of it; never from a header that callers can set.
+ * @param clientAddress address of the peer, from a source that callers cannot forge
+ * @param basePath path under which the gateway is mounted, such as `/letta`; it is not part of the request's path
  */
-export function webGatewayRequest(request: Request, clientAddress: string | null): GatewayRequest {
-  const { authority, path, query } = webRequestTarget(request.url);
+export function webGatewayRequest(request: Request, clientAddress: string | null, basePath = "/"): GatewayRequest {
+  const target = webRequestTarget(request.url);
+  const { authority, query } = target;
+  const prefix = basePath.replace(/\/\*?$/, "");
+  const path = target.path.startsWith(`${prefix}/`) ? target.path.slice(prefix.length) : target.path;
   return {
     method: request.method,
     path,

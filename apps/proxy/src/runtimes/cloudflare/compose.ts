@@ -18,7 +18,7 @@ import { createHttpUpstreamFetch } from "../../adapters/http-upstream-fetch.ts";
 import type { LogEvent } from "../../adapters/log.ts";
 import { createMemoryRateLimitStore } from "../../adapters/memory/rate-limit-store.ts";
 import { pepperOf } from "../../adapters/node/pepper.ts";
-import { createProxy, type Proxy } from "../../app.ts";
+import { createPipeline, type Pipeline } from "../../pipeline.ts";
 import { auditKeyStore } from "../../audit/audit-key-store.ts";
 import { createEnvironmentCache, type EnvironmentCache } from "../../cache/environment-cache.ts";
 import type { Settings } from "../../config/settings.ts";
@@ -40,7 +40,7 @@ export function composeWorker(
   /** Name of the data centre, which the isolate never leaves. */
   place: string,
   log: (event: LogEvent) => void,
-): Proxy {
+): Pipeline {
   const { upstream, tenants, jwt } = settings;
   if (upstream.kind !== "http") throw new TypeError("Workers need an upstream elsewhere");
   const clock = systemClock;
@@ -61,7 +61,7 @@ export function composeWorker(
   // The runtime's own must not be called as a method of something else.
   const webFetch: typeof fetch = (input, init) => fetch(input, init);
 
-  return createProxy(
+  return createPipeline(
     {
       clock,
       digests: { sha256: sha256Hex, hmacSha256: hmacSha256Hex, constantTimeEqual },

@@ -1,7 +1,7 @@
 import { randomId, systemClock } from "@letta-environments/platform/cloudflare";
 import { problemResponse } from "@letta-environments/schema";
 import { createJsonTelemetry, type LogEvent } from "../../adapters/log.ts";
-import { toResponse } from "../../host/hono-app.ts";
+import { toWebResponse } from "../../host/gateway.ts";
 import { finishResponse } from "../../http/response.ts";
 
 /** Writes events as JSON, a line each, to the log of Workers. */
@@ -14,5 +14,5 @@ export const log: (event: LogEvent) => void = createJsonTelemetry(
 /** The answer to everything while the settings break a rule. Which one is told to the log alone. */
 export function notConfigured({ method }: Pick<Request, "method">): Response {
   const response = problemResponse("internal_error", { detail: "The gateway is not configured. Its log says why." });
-  return toResponse(finishResponse(response, randomId("req"), method));
+  return toWebResponse(finishResponse(response, randomId("req"), method));
 }

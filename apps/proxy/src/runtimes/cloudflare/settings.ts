@@ -62,6 +62,7 @@ function* bindingProblems(bindings: Readonly<Record<string, unknown>>): Generato
   for (const setting of ["KEYS", "LIMITS", "FLIGHTS", "AUDIT"]) {
     if (!isJsonObject(bindings[setting])) yield { setting, rule: "must be bound to its Durable Object" };
   }
+  if (!isJsonObject(bindings["ASSETS"])) yield { setting: "ASSETS", rule: "must be bound to the static assets" };
   if ((bindings["VALKEY_URL"] ?? "") === "") return;
   yield { setting: "VALKEY_URL", rule: "cannot be used on Workers: Durable Objects take its place" };
 }
@@ -124,4 +125,6 @@ export interface WorkerBindings {
   readonly LIMITS: ObjectNamespace<RateLimitObjectStub>;
   readonly FLIGHTS: ObjectNamespace<FlightObjectStub>;
   readonly AUDIT: ObjectNamespace<AuditObjectStub>;
+  /** The static assets: the API description. */
+  readonly ASSETS: { fetch(url: string): Promise<Response> };
 }

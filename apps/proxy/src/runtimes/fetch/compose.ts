@@ -5,13 +5,12 @@ import type { LogEvent } from "../../adapters/log.ts";
 import { createMemoryKeyStore } from "../../adapters/memory-key-store.ts";
 import { loadPepper } from "../../adapters/node/pepper.ts";
 import { loadOpenApi } from "../../adapters/open-api.ts";
-import type { Proxy } from "../../app.ts";
+import type { Pipeline } from "../../pipeline.ts";
 import { resolveSettings } from "../../config/resolve.ts";
 import type { Settings } from "../../config/settings.ts";
-import { answerHealth, createHonoApp, toResponse } from "../../host/hono-app.ts";
-import { webGatewayRequest, webRequestTarget } from "../../host/web/request.ts";
-import { resolveRequestId } from "../../http/gateway-request.ts";
-import { finishResponse } from "../../http/response.ts";
+import { createGateway, toWebResponse } from "../../host/gateway.ts";
+import { createHostRoutes } from "../../host/routes.ts";
+import { webGatewayRequest } from "../../host/web/request.ts";
 import { createKeyUses } from "../../keys/create-key-uses.ts";
 import { innermostReason } from "../../keys/innermost-reason.ts";
 import { KeyStoreUnavailableError } from "../../keys/key-store-unavailable-error.ts";
@@ -35,14 +34,10 @@ export async function openFetchApp(
   settings: Settings,
   log: (event: LogEvent) => void,
 ): Promise<Hono<{ Bindings: FetchContext }>> {
-  return createHonoApp<FetchContext>({
-    proxy: await openFetchProxy(settings, log),
-    randomId,
-    toGatewayRequest: ({ req, env }) => webGatewayRequest(req.raw, env.clientAddress ?? null),
-    toPath: (request) => webRequestTarget(request.url).path,
-    toResponse,
-    isDraining: () => false,
-    openApi: loadOpenApi,
+  const routes = createHostRoutes({ randomId, isDraining: () => false, openApi: loadOpenApi });
+  return createGateway<FetchContext>(await openFetchPipeline(settings, log), {
+    routes,
+    clientAddressOf: ({ env }) => env.clientAddress ?? null,
   });
 }
 
@@ -50,7 +45,7 @@ export async function openFetchApp(
  * Opens the stores of a fetch handler and composes the pipeline over them. Keys are in Valkey or nowhere: without it callers come with tokens or
  * with keys of their own. Nothing is written to a disk, so there is no audit log, and keys are not administered here.
  */
-export async function openFetchProxy(settings: Settings, log: (event: LogEvent) => void): Promise<Proxy> {
+export async function openFetchPipeline(settings: Settings, log: (event: LogEvent) => void): Promise<Pipeline> {
   const onFailure = (cause: unknown): void =>
     log({ type: "key_store_failed", requestId: "-", reason: innermostReason(cause) });
   const keyStore = reportOutages(await openKeys(settings, log, onFailure), log);
@@ -85,13 +80,13 @@ async function openKeys(
   }
 }
 
-/** The answer of `/livez`, which waits for no store; `null` for every other path. Whether requests can be served is what `/readyz` tells. */
-export function answerLiveness({ method, url, headers }: Request): Response | null {
-  const { path } = webRequestTarget(url);
-  const health = path === "/livez" ? answerHealth(method, path, null) : null;
-  if (health === null) return null;
-  const requestId = resolveRequestId(headers.get("x-request-id"), randomId);
-  return toResponse(finishResponse(health, requestId, method));
+const liveness = createHostRoutes({ randomId });
+
+/** The response of `/livez`, which waits for no store; `null` for every other path. `/readyz` reports whether requests can be served. */
+export async function answerLiveness(request: Request): Promise<Response | null> {
+  const gatewayRequest = webGatewayRequest(request, null);
+  const route = liveness.find(({ path }) => path === gatewayRequest.path);
+  return route === undefined ? null : toWebResponse(await route.respond(gatewayRequest));
 }
 
 /** Where the settings of a fetch handler come from. */

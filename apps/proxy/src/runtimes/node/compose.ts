@@ -4,7 +4,7 @@ import { createHttpUpstreamFetch } from "../../adapters/http-upstream-fetch.ts";
 import { failedBeforeSend } from "../../adapters/failed-before-send.ts";
 import type { LogEvent } from "../../adapters/log.ts";
 import { createOwnHostGuard } from "../../admin/create-own-host-guard.ts";
-import { createProxy, type Proxy } from "../../app.ts";
+import { createPipeline, type Pipeline } from "../../pipeline.ts";
 import type { AuditLog } from "../../audit/audit-log.ts";
 import type { Settings } from "../../config/settings.ts";
 import type { FindDeviceId, KeyStore, KeyStoreFor, UpstreamFetch } from "../../ports.ts";
@@ -34,12 +34,12 @@ export interface ProxyFoundations extends Pick<
  *
  * @throws CommandError when a file that the settings name cannot be used.
  */
-export async function composeProxy(settings: Settings, foundations: ProxyFoundations): Promise<Proxy> {
+export async function composeProxy(settings: Settings, foundations: ProxyFoundations): Promise<Pipeline> {
   const { audit, deviceSockets, embedded, environmentCache, keys, keyStore, keyStoreFor, keyUses, log, rateLimits } =
     foundations;
   const upstream = await composeUpstream(settings, keyStore, log, embedded);
   const userAgent = `letta-environments-proxy/${version}`;
-  return createProxy(
+  return createPipeline(
     {
       clock: systemClock,
       digests: { sha256: sha256Hex, hmacSha256: hmacSha256Hex, constantTimeEqual },

@@ -5,11 +5,12 @@ import { randomId } from "@letta-environments/platform/node";
 import { problemResponse } from "@letta-environments/schema";
 import type { LogEvent } from "../../adapters/log.ts";
 import type { AdminSettings } from "../../admin/settings.ts";
-import type { Proxy } from "../../app.ts";
-import { createHonoApp } from "../../host/hono-app.ts";
+import type { Pipeline } from "../../pipeline.ts";
+import { createGateway } from "../../host/gateway.ts";
+import { createHostRoutes } from "../../host/routes.ts";
 import { type DrainingServer, trackServer } from "../../host/node/drain.ts";
 import { createHttpServer, defaultServerTimeouts } from "../../host/node/http-server.ts";
-import { gatewayRequestOf, pathOf, writeResponse } from "../../host/node/request.ts";
+import { nodeHost } from "../../host/node/request.ts";
 import { serveWebSockets } from "../../host/node/web-sockets.ts";
 import { finishResponse } from "../../http/response.ts";
 import { CommandError } from "./command-error.ts";
@@ -100,19 +101,12 @@ export interface AdminListener {
  */
 export async function startAdminListener(
   { host, port }: AdminSettings,
-  proxy: Proxy,
+  proxy: Pipeline,
   onFailure: (cause: unknown) => void,
 ): Promise<AdminListener> {
-  const app = createHonoApp({
-    proxy: { handle: proxy.handleAdmin },
-    randomId,
-    toGatewayRequest: gatewayRequestOf,
-    toPath: pathOf,
-    toResponse: (response, { env }) => writeResponse(response, env.outgoing),
-    isDraining: null,
-  });
+  const app = createGateway({ handle: proxy.handleAdmin }, { routes: createHostRoutes({ randomId }), ...nodeHost });
   const server = createHttpServer({ app, randomId, timeouts: defaultServerTimeouts, onFailure });
-  const upgrade: Proxy["upgrade"] = () =>
+  const upgrade: Pipeline["upgrade"] = () =>
     Promise.resolve({ kind: "refused", response: finishResponse(noSocketHere, randomId("req"), "GET") });
   serveWebSockets(server, { upgrade }, onFailure);
   const connections = trackServer(server);

@@ -5,12 +5,12 @@ import { createConsoleTelemetry } from "../../adapters/log.ts";
 import { loadOpenApi } from "../../adapters/open-api.ts";
 import { createHttpServer, defaultServerTimeouts } from "../../host/node/http-server.ts";
 import { trackServer } from "../../host/node/drain.ts";
-import { gatewayRequestOf, pathOf } from "../../host/node/request.ts";
-import { writeResponse } from "../../host/node/request.ts";
+import { nodeHost } from "../../host/node/request.ts";
 import { serveWebSockets } from "../../host/node/web-sockets.ts";
-import type { Proxy } from "../../app.ts";
+import type { Pipeline } from "../../pipeline.ts";
 import type { ParsedCommand } from "../../cli/parse-command.ts";
-import { createHonoApp } from "../../host/hono-app.ts";
+import { createGateway } from "../../host/gateway.ts";
+import { createHostRoutes } from "../../host/routes.ts";
 import { composeProxy } from "./compose.ts";
 import { createFirstKeys } from "./create-first-keys.ts";
 import { listen } from "./listen.ts";
@@ -32,21 +32,14 @@ export async function startCommand(parsed: ParsedCommand): Promise<void> {
   const onFailure = (cause: unknown): void => log({ type: "internal_error", requestId: "-", cause });
   const foundations = await openFoundations(() => settings, log);
   let current = await composeProxy(settings, foundations);
-  const proxy: Proxy = {
+  const proxy: Pipeline = {
     handle: (request) => current.handle(request),
     handleAdmin: (request) => current.handleAdmin(request),
     upgrade: (request) => current.upgrade(request),
   };
   let draining = false;
-  const app = createHonoApp({
-    proxy,
-    randomId,
-    toGatewayRequest: gatewayRequestOf,
-    toPath: pathOf,
-    toResponse: (response, { env }) => writeResponse(response, env.outgoing),
-    isDraining: () => draining,
-    openApi: loadOpenApi,
-  });
+  const routes = createHostRoutes({ randomId, isDraining: () => draining, openApi: loadOpenApi });
+  const app = createGateway(proxy, { routes, ...nodeHost });
   const server = createHttpServer({ app, randomId, timeouts: defaultServerTimeouts, onFailure });
   serveWebSockets(server, proxy, onFailure);
   const connections = trackServer(server);

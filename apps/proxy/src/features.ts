@@ -1,0 +1,66 @@
+/** The features that the steps of the pipeline call, created from the services of a runtime and the configuration. */
+import { type AdminGates, createAdminGates } from "./admin/admin-gate.ts";
+import { type Administer, createAdminister } from "./admin/create-admin.ts";
+import { type AuditSends, createAuditSends } from "./audit/audit-sends.ts";
+import { createAuthenticateCaller } from "./auth/authenticate-caller.ts";
+import { type Cors, createCors } from "./http/cors.ts";
+import { type AuthenticateRequest, createAuthenticateRequest } from "./limits/authentication.ts";
+import { createRequestLimits, type RequestLimits } from "./limits/request-limits.ts";
+import type { GatewayConfig, GatewayServices } from "./services.ts";
+import { createUpstreamCalls, type UpstreamCalls } from "./upstream/calls.ts";
+import { createCredentialChoice } from "./upstream/choose-credential.ts";
+import { createForward } from "./upstream/forward.ts";
+import { createForwardAuthorised } from "./upstream/forward-authorised.ts";
+
+/** See {@link createFeatures}. */
+export interface Features {
+  readonly authenticate: AuthenticateRequest;
+  /** `null` where nothing is limited. */
+  readonly limits: RequestLimits | null;
+  readonly cors: Cors;
+  readonly upstreamCalls: UpstreamCalls;
+  readonly sends: AuditSends;
+  readonly adminGates: AdminGates;
+  /** `null` where keys are not administered over HTTP. */
+  readonly administer: Administer | null;
+}
+
+/** Creates the features of one gateway. They open nothing, so a gateway that is replaced after a reload needs no end. */
+export function createFeatures(services: GatewayServices, config: GatewayConfig): Features {
+  const { upstream: upstreamConfig } = config;
+  const callers = createAuthenticateCaller(services, {
+    jwt: config.jwt ?? null,
+    passThrough: config.passThrough === true && upstreamConfig.kind === "http",
+    tenants: config.tenants ?? new Map(),
+    admitsTenant: upstreamConfig.kind === "http" ? upstreamConfig.admitsTenant : undefined,
+    operatorToken: config.adminListener?.token ?? config.operatorToken ?? null,
+  });
+  const limits =
+    services.rateLimiter === null || config.rateLimits === undefined
+      ? null
+      : createRequestLimits(services.rateLimiter, config.rateLimits, services);
+  const upstream = createForwardAuthorised(createForward(services, config), services, config);
+  const authenticate = createAuthenticateRequest(callers, limits);
+  const authenticateKey = createAuthenticateRequest({ authenticate: callers.authenticateKey }, limits);
+  const credentials = createCredentialChoice(services, config, {
+    onRefused(ownCredential, principal, request) {
+      callers.forget(ownCredential);
+      upstream.forget(principal);
+      void services.environmentCache?.invalidate(principal.tenant, { group: "everything" });
+      void limits?.countFailure(limits.addressOf(request));
+    },
+    onAccepted: callers.confirm,
+  });
+  return {
+    authenticate,
+    limits,
+    cors: createCors(config.corsOrigins ?? []),
+    upstreamCalls: createUpstreamCalls(services, config, upstream, credentials),
+    sends: createAuditSends(services.audit, {
+      keepContent: config.auditContent === true,
+      onFailure: (requestId, cause) => services.telemetry({ type: "audit_failed", requestId, cause }),
+    }),
+    adminGates: createAdminGates(services, { authenticate, authenticateKey }, config),
+    administer: services.admin === undefined ? null : createAdminister({ ...services, ...services.admin }),
+  };
+}
