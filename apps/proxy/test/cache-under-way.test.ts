@@ -26,7 +26,7 @@ function setUp(config: Partial<GatewayConfig> = {}, showsStatus = true): Cached 
     store: createMemoryCacheStore({ clock }),
     clock,
     sha256: sha256Hex,
-    onTrouble: () => undefined,
+    onError: () => undefined,
   })({ upstream: "https://upstream.example", showsStatus: () => showsStatus });
   const upstream: UpstreamFetch = () => {
     cached.asked += 1;

@@ -39,7 +39,7 @@ function setUp(
     store: createMemoryCacheStore({ clock }),
     clock,
     sha256: sha256Hex,
-    onTrouble: (operation, cause) => void testProxy.events.push({ type: "cache_failed", operation, cause }),
+    onError: (operation, cause) => void testProxy.events.push({ type: "cache_failed", operation, cause }),
   })({ upstream: "https://upstream.example", showsStatus });
   const testProxy = createTestProxy(upstream, { ports: { environmentCache: cache }, config });
   return {

@@ -26,6 +26,7 @@ export {
   type Solo,
 } from "./ports.ts";
 export {
+  type CacheMode,
   type CacheResult,
   createResponseCache,
   type FetchedResponse,

@@ -44,17 +44,20 @@ export type CacheResult<Value> =
   | { readonly kind: "fetched"; readonly value: Value; readonly cacheStatus: string }
   | { readonly kind: "stored"; readonly entry: CacheEntry; readonly ageMs: number; readonly cacheStatus: string };
 
+/** `no-cache` always fetches; `no-store` fetches and stores nothing. */
+export type CacheMode = "no-cache" | "no-store";
+
 /** The options of one {@link ResponseCache.read}. */
 export interface ReadOptions {
   /** Aborts when the client goes away. */
   readonly signal?: AbortSignal;
-  /** `no-cache` always fetches; `no-store` fetches and stores nothing. Default: `null`. */
-  readonly cacheMode?: "no-cache" | "no-store" | null;
+  /** Default: `null`, which uses the cache. */
+  readonly cacheMode?: CacheMode | null;
 }
 
 interface Read<Value> extends CacheCall {
   readonly fetchResponse: FetchResponse<Value>;
-  readonly cacheMode: ReadOptions["cacheMode"];
+  readonly cacheMode: CacheMode | null;
 }
 
 type TimedResponse<Value> = FetchedResponse<Value> & { readonly requestedAtMs: number; readonly receivedAtMs: number };

@@ -1,6 +1,6 @@
 /**
- * Puts an answer: KEYS are the resource and its groups; ARGV the variant, the value, until when it is kept (epoch milliseconds), and how many
- * variants there may be. A group is a sorted set of `resource variant` by the end of each, so that what has ended can be dropped.
+ * Stores an entry. KEYS are the resource and its groups; ARGV the variant, the value, the expiry in epoch milliseconds, and the largest number of
+ * variants. A group is a sorted set of `resource variant` by expiry, so that expired members can be removed.
  */
 export const putScript = `
   local time = redis.call('TIME')
@@ -23,8 +23,8 @@ export const putScript = `
 `;
 
 /**
- * Forgets the answers of a group: KEYS is the group, ARGV its name as the first line of each value tells it. An answer that was replaced since by
- * one of other groups stays. All keys are in the slot of the group, by their common hash tag.
+ * Deletes the entries of a group. KEYS is the group, ARGV its name as in the first line of each value. An entry that was replaced by one of other
+ * groups is kept. All keys are in the slot of the group, because they share a hash tag.
  */
 export const deleteGroupScript = `
   for _, member in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do

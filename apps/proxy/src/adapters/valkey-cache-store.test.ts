@@ -1,5 +1,6 @@
 import { deepStrictEqual } from "node:assert";
-import { type CacheStore, createHttpCache } from "@letta-environments/http-cache";
+import type { CacheStore } from "@letta-environments/http-cache";
+import { createHttpCache } from "@letta-environments/http-cache/rfc9111";
 import { storeContract } from "@letta-environments/http-cache/testing";
 import { sha256Hex, systemClock } from "@letta-environments/platform/node";
 import { connectValkey } from "@letta-environments/platform/valkey";
@@ -29,7 +30,7 @@ describe.runIf(canLaunchValkey())("the cache store in Valkey", () => {
 
   storeContract({ test, equal: deepStrictEqual }, open);
 
-  test("what one process puts another one finds, and forgets for both", async () => {
+  test("an entry stored by one process is found by another, and invalidated for both", async () => {
     const first = createHttpCache({ store: await open(), clock: systemClock });
     const connection = connectValkey(server.url, { timeoutMs: 5_000, onFailure: () => undefined });
     closes.push(() => connection.close());
@@ -37,20 +38,20 @@ describe.runIf(canLaunchValkey())("the cache store in Valkey", () => {
     const second = createHttpCache({ store, clock: systemClock });
     const request = { method: "GET", url: "https://cache.invalid/a", headers: {}, partition: ["t"] };
     const headers = { "cache-control": "max-age=60", "cache-groups": '"g"' };
-    const answer = { status: 200, headers, body: new TextEncoder().encode("hello") };
-    let asked = 0;
-    const forward = (): Promise<typeof answer> => {
-      asked += 1;
-      return Promise.resolve(answer);
+    const response = { status: 200, headers, body: new TextEncoder().encode("hello") };
+    let forwarded = 0;
+    const forward = (): Promise<typeof response> => {
+      forwarded += 1;
+      return Promise.resolve(response);
     };
     await first.handle(request, forward);
     expect((await second.handle(request, forward)).report.outcome).toBe("hit");
     await second.invalidateGroup(request, "g");
     expect((await first.handle(request, forward)).report.outcome).toBe("fetched");
-    expect(asked).toBe(2);
+    expect(forwarded).toBe(2);
   });
 
-  test("nothing is kept for ever: every key ends", async () => {
+  test("every key expires", async () => {
     const store = await open();
     const connection = connectValkey(server.url, { timeoutMs: 5_000, onFailure: () => undefined });
     closes.push(() => connection.close());
@@ -67,10 +68,10 @@ describe.runIf(canLaunchValkey())("the cache store in Valkey", () => {
     }
   });
 
-  test("a server that hangs is a miss, once slowly and then at once", async () => {
+  test("a server that hangs is a miss: the first lookup times out, later ones fail at once", async () => {
     const store = await open(50);
-    const troubles: string[] = [];
-    const cache = createHttpCache({ store, clock: systemClock, onTrouble: (trouble) => void troubles.push(trouble) });
+    const failures: string[] = [];
+    const cache = createHttpCache({ store, clock: systemClock, onError: (failure) => void failures.push(failure) });
     const forward = () => Promise.resolve({ status: 200, headers: {}, body: new Uint8Array() });
     server.pause();
     try {
@@ -79,6 +80,6 @@ describe.runIf(canLaunchValkey())("the cache store in Valkey", () => {
     } finally {
       server.resume();
     }
-    expect(troubles).toContain("store-get");
+    expect(failures).toContain("store-get");
   });
 });

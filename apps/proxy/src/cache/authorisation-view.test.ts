@@ -2,14 +2,14 @@ import { sha256Hex } from "@letta-environments/platform/node";
 import type { Principal } from "@letta-environments/schema";
 import { expect, test } from "vitest";
 import { createTestPrincipal } from "../../test/support/create-test-principal.ts";
-import { createAuthorisationView } from "./authorisation-view.ts";
+import { createVisibilityKey } from "./authorisation-view.ts";
 
-const viewOf = createAuthorisationView(sha256Hex);
+const visibilityKeyOf = createVisibilityKey(sha256Hex);
 
-test("keys that are shown the same share a view, whatever else tells them apart", () => {
+test("principals that see the same rows and members have the same visibility key", () => {
   const own = { deviceIds: ["a", "b"], connectionNames: ["x*"] };
   const same = { deviceIds: ["b", "a"], connectionNames: ["x*"], keyId: "other", owner: "other", maxMode: "standard" };
-  expect(viewOf(createTestPrincipal(same))).toBe(viewOf(createTestPrincipal(own)));
+  expect(visibilityKeyOf(createTestPrincipal(same))).toBe(visibilityKeyOf(createTestPrincipal(own)));
 });
 
 test.each<Partial<Principal>>([
@@ -21,6 +21,6 @@ test.each<Partial<Principal>>([
   { tenantDevices: { deviceIds: null, connectionNames: ["a"] } },
   { tenantName: "Acme" },
   { scopes: new Set(["list", "read", "send", "details"]) },
-])("a principal with %j has a view of its own", (difference) => {
-  expect(viewOf(createTestPrincipal(difference))).not.toBe(viewOf(createTestPrincipal()));
+])("a principal with %j has a different visibility key", (difference) => {
+  expect(visibilityKeyOf(createTestPrincipal(difference))).not.toBe(visibilityKeyOf(createTestPrincipal()));
 });

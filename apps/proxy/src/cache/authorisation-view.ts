@@ -1,24 +1,27 @@
 import type { Sha256 } from "@letta-environments/platform";
 import type { Principal } from "@letta-environments/schema";
 
-/** What of a tenant a principal is shown: keys with the same view may share answers, and no others. */
-export type AuthorisationView = string & { readonly brand: "AuthorisationView" };
+/** Identifies what a principal can see of its tenant. Only principals with the same visibility key share cached responses. */
+export type VisibilityKey = string & { readonly brand: "VisibilityKey" };
 
-/** Creates what tells the view of a principal; made once for each. */
-export function createAuthorisationView(sha256: Sha256): (principal: Principal) => AuthorisationView {
-  const known = new WeakMap<Principal, AuthorisationView>();
+/** Returns a function that computes the {@link VisibilityKey} of a principal, once for each principal object. */
+export function createVisibilityKey(sha256: Sha256): (principal: Principal) => VisibilityKey {
+  const known = new WeakMap<Principal, VisibilityKey>();
   return (principal) => {
-    let view = known.get(principal);
-    if (view === undefined) {
-      view = sha256(JSON.stringify(viewOf(principal))) as AuthorisationView;
-      known.set(principal, view);
+    let key = known.get(principal);
+    if (key === undefined) {
+      key = sha256(JSON.stringify(visibilityOf(principal))) as VisibilityKey;
+      known.set(principal, key);
     }
-    return view;
+    return key;
   };
 }
 
-/** Everything but the tenant, which is the partition, that decides which rows a principal sees and what of them; a member of a principal that is added later belongs here, or not. */
-function viewOf({ deviceIds, connectionNames, tenantDevices, tenantName, scopes }: Principal): unknown {
+/**
+ * Everything that decides which rows a principal sees and which members of them, except the tenant, which is a separate part of the cache key. When
+ * `Principal` gets a new member, decide whether it belongs here.
+ */
+function visibilityOf({ deviceIds, connectionNames, tenantDevices, tenantName, scopes }: Principal): unknown {
   const sorted = (values: readonly string[] | null | undefined): readonly string[] | null => values?.toSorted() ?? null;
   return [
     sorted(deviceIds),

@@ -1,23 +1,23 @@
-import type { KeptAnswer } from "@letta-environments/http-cache";
+import type { CacheEntry } from "@letta-environments/http-cache";
 import type { Operation } from "@letta-environments/schema";
 
-/** For how long an answer is used, in milliseconds: as it is, once more while a newer one is fetched beside it, and when the upstream fails. */
-export type CacheWindow = Pick<KeptAnswer, "freshForMs" | "staleWhileRevalidateMs" | "staleIfErrorMs">;
+/** How long a response is used, in milliseconds: fresh, stale while a newer one is fetched, and stale when the upstream fails. */
+export type CacheTtls = Pick<CacheEntry, "freshForMs" | "staleWhileRevalidateMs" | "staleIfErrorMs">;
 
-/** The windows of an operation by the status of the answer; what is not here is not stored. */
-export type CacheWindows = ReadonlyMap<number, CacheWindow>;
+/** The TTLs of an operation by response status. Responses with another status are not stored. */
+export type TtlsByStatus = ReadonlyMap<number, CacheTtls>;
 
 /**
- * Every cache of answers that the gateway has, and why its windows are what they are. Authentication, limits and the log come before each of
- * them. With the embedded server a change of a row ends what shows it at once, so that the windows bound only how old a heartbeat is.
+ * Every response that the gateway caches, with the reasons for its TTLs. Authentication, rate limits and the request log run before the cache.
+ * With the embedded server, a change of a row invalidates the responses that show it at once, so the TTLs only limit how old a heartbeat can be.
  *
- * - A list and a device are fresh for 2 seconds: pages and scripts poll every few seconds and in step, and a device goes offline 120 seconds after
- *   its last heartbeat, so that 2 more change nothing. For 3 seconds more callers get the older answer at once, while a newer one is fetched.
- * - When the upstream fails, the last answer of at most a minute ago says more than an error; a send does not rely on it.
- * - A device that is not there is asked for again and again by whoever waits for it: 1 second bounds that, and its registration ends it at once.
- * - Sends, registrations and sockets are never answered from a store.
+ * - Lists and devices are fresh for 2 seconds. Pages and scripts poll every few seconds, and a device goes offline 120 seconds after its last
+ *   heartbeat, so 2 more seconds do not matter. For another 3 seconds callers get the stale response at once while a newer one is fetched.
+ * - When the upstream fails, a response from the last minute is more useful than an error. A send does not depend on it.
+ * - Callers that wait for a missing device request it again and again. One second limits these requests, and a registration invalidates the 404 at once.
+ * - Sends, registrations and sockets are never cached.
  */
-export const cachePlan: Readonly<Partial<Record<Operation, CacheWindows>>> = {
+export const cacheTtls: Readonly<Partial<Record<Operation, TtlsByStatus>>> = {
   listEnvironments: new Map([[200, { freshForMs: 2_000, staleWhileRevalidateMs: 3_000, staleIfErrorMs: 60_000 }]]),
   retrieveEnvironment: new Map([
     [200, { freshForMs: 2_000, staleWhileRevalidateMs: 3_000, staleIfErrorMs: 60_000 }],

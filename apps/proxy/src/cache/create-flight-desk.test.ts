@@ -1,66 +1,66 @@
 import { createVirtualClock } from "@letta-environments/testkit";
 import { expect, test } from "vitest";
-import { createFlightDesk, leadMs } from "./create-flight-desk.ts";
+import { createCoalescingCoordinator, leadMs } from "./create-flight-desk.ts";
 
-test("of many that enter one leads, the others follow and look when it has stored its answer", async () => {
-  const desk = createFlightDesk(createVirtualClock());
-  expect(["a", "b", "c"].map((id) => desk.enter("key", id))).toEqual(["leader", "follower", "follower"]);
-  expect(desk.enter("other", "d")).toBe("leader");
-  const turns = Promise.all([desk.turn("b"), desk.turn("c")]);
-  desk.settle("a", "stored");
-  expect(await turns).toEqual(["look-up", "look-up"]);
-  expect(desk.enter("key", "e")).toBe("leader");
+test("the first request for a key leads; the others follow and look in the store after it has stored its response", async () => {
+  const coordinator = createCoalescingCoordinator(createVirtualClock());
+  expect(["a", "b", "c"].map((id) => coordinator.enter("key", id))).toEqual(["leader", "follower", "follower"]);
+  expect(coordinator.enter("other", "d")).toBe("leader");
+  const actions = Promise.all([coordinator.actionOf("b"), coordinator.actionOf("c")]);
+  coordinator.settle("a", "stored");
+  expect(await actions).toEqual(["look-up", "look-up"]);
+  expect(coordinator.enter("key", "e")).toBe("leader");
 });
 
-test("a leader that fails hands over, and only who leads can settle", async () => {
-  const desk = createFlightDesk(createVirtualClock());
-  for (const id of ["a", "b", "c"]) desk.enter("key", id);
-  const [second, third] = [desk.turn("b"), desk.turn("c")];
-  desk.settle("c", "stored");
-  desk.settle("a", "failed");
+test("a failed leader hands over, and only the leader can settle", async () => {
+  const coordinator = createCoalescingCoordinator(createVirtualClock());
+  for (const id of ["a", "b", "c"]) coordinator.enter("key", id);
+  const [second, third] = [coordinator.actionOf("b"), coordinator.actionOf("c")];
+  coordinator.settle("c", "stored");
+  coordinator.settle("a", "failed");
   expect(await second).toBe("lead");
-  desk.settle("b", "stored");
+  coordinator.settle("b", "stored");
   expect(await third).toBe("look-up");
 });
 
-test("a leader that says nothing for its time is taken for gone, and what it says later changes nothing", async () => {
+test("a leader that takes too long counts as gone, and settling later has no effect", async () => {
   const clock = createVirtualClock();
-  const desk = createFlightDesk(clock);
-  for (const id of ["a", "b", "c"]) desk.enter("key", id);
-  const [second, third] = [desk.turn("b"), desk.turn("c")];
+  const coordinator = createCoalescingCoordinator(clock);
+  for (const id of ["a", "b", "c"]) coordinator.enter("key", id);
+  const [second, third] = [coordinator.actionOf("b"), coordinator.actionOf("c")];
   await clock.advance(leadMs);
   expect(await second).toBe("lead");
-  desk.settle("a", "stored");
+  coordinator.settle("a", "stored");
   await clock.advance(leadMs);
   expect(await third).toBe("lead");
 });
 
-test("a follower that leaves is passed over, and one that nobody knows goes alone", async () => {
-  const desk = createFlightDesk(createVirtualClock());
-  for (const id of ["a", "b", "c"]) desk.enter("key", id);
-  const third = desk.turn("c");
-  desk.leave("b");
-  desk.settle("a", "abandoned");
+test("a follower that left does not lead, and an unknown request fetches alone", async () => {
+  const coordinator = createCoalescingCoordinator(createVirtualClock());
+  for (const id of ["a", "b", "c"]) coordinator.enter("key", id);
+  const third = coordinator.actionOf("c");
+  coordinator.leave("b");
+  coordinator.settle("a", "abandoned");
   expect(await third).toBe("lead");
-  expect(await desk.turn("unknown")).toBe("go-alone");
+  expect(await coordinator.actionOf("unknown")).toBe("fetch-alone");
 });
 
-test("a follower that leaves just as it is given the lead passes it on", async () => {
-  const desk = createFlightDesk(createVirtualClock());
-  for (const id of ["a", "b", "c"]) desk.enter("key", id);
-  const [second, third] = [desk.turn("b"), desk.turn("c")];
-  desk.settle("a", "abandoned");
+test("a follower that leaves just as it becomes the leader hands over", async () => {
+  const coordinator = createCoalescingCoordinator(createVirtualClock());
+  for (const id of ["a", "b", "c"]) coordinator.enter("key", id);
+  const [second, third] = [coordinator.actionOf("b"), coordinator.actionOf("c")];
+  coordinator.settle("a", "abandoned");
   expect(await second).toBe("lead");
-  desk.leave("b");
+  coordinator.leave("b");
   expect(await third).toBe("lead");
 });
 
-test("a follower that never asks for its turn does not hold up the others for longer than a leader's time", async () => {
+test("a follower that never collects its action delays the others by at most the time of a leader", async () => {
   const clock = createVirtualClock();
-  const desk = createFlightDesk(clock);
-  for (const id of ["a", "gone", "c"]) desk.enter("key", id);
-  const third = desk.turn("c");
-  desk.settle("a", "abandoned");
+  const coordinator = createCoalescingCoordinator(clock);
+  for (const id of ["a", "gone", "c"]) coordinator.enter("key", id);
+  const third = coordinator.actionOf("c");
+  coordinator.settle("a", "abandoned");
   await clock.advance(leadMs);
   expect(await third).toBe("lead");
 });

@@ -1,89 +1,89 @@
 import {
   createInProcessCoalescer,
-  type FlightOutcome,
-  type FollowingFlight,
-  type LeadingFlight,
+  type FetchOutcome,
+  type Follower,
+  type Leader,
 } from "@letta-environments/http-cache";
 import type { Clock } from "@letta-environments/platform";
 
-/** What a request is told that enters. */
-export type FlightPlace = "leader" | "follower" | "solo";
+/** The role of a request: it fetches, waits for the leader, or fetches without coordination. */
+export type CoordinatedRole = "leader" | "follower" | "solo";
 
-/** What a follower is told. */
-export type FlightTurn = "look-up" | "go-alone" | "lead";
+/** What a follower does next: look in the store, fetch without coordination, or lead. */
+export type CoordinatedAction = "look-up" | "fetch-alone" | "lead";
 
-/** How long somebody may lead without a word, in milliseconds; then the next one does. */
+/** How long a leader may take, in milliseconds. Then it counts as gone and a follower leads. */
 export const leadMs = 10_000;
-/** How long nobody waits for an answer that was for one request only, in milliseconds, and for how many keys that is remembered. */
+/** After a response that could not be shared, requests for its key do not wait for this time, in milliseconds, for at most so many keys. */
 const soloForMs = 1_000;
 const maxSoloKeys = 1_000;
-/** Requests that are kept track of; one more goes by itself. */
-const maxFlights = 10_000;
+/** The number of requests that are tracked at a time. Further requests fetch without coordination. */
+const maxRequests = 10_000;
 
-/** Hands out turns by name, so that whoever asks may be in another process. */
-export interface FlightDesk {
-  /** @param flightId names this request, and no other ever. */
-  enter(key: string, flightId: string): FlightPlace;
-  /** Waits for the turn of a follower; `go-alone` for one that is not known. */
-  turn(flightId: string): Promise<FlightTurn>;
-  /** Ends a leader's flight. Whoever is not leading any more changes nothing. */
-  settle(flightId: string, outcome: FlightOutcome): void;
-  /** Ends the waiting of a follower, and the lead if it was just given to it. */
-  leave(flightId: string): void;
+/** Coordinates requests by id, so that they can be in other processes. */
+export interface CoalescingCoordinator {
+  /** @param requestId identifies this request and is never used again */
+  enter(key: string, requestId: string): CoordinatedRole;
+  /** Waits for the action of a follower; `fetch-alone` for an unknown request. */
+  actionOf(requestId: string): Promise<CoordinatedAction>;
+  /** Ends the fetch of a leader. No effect for a request that does not lead. */
+  settle(requestId: string, outcome: FetchOutcome): void;
+  /** Removes a follower, and ends its lead if it was just given one. */
+  leave(requestId: string): void;
 }
 
 /**
- * Creates a {@link FlightDesk} over the coalescer of one process. A leader that fails or goes away hands over, and one that says nothing for
- * {@link leadMs} is taken for gone.
+ * Creates a {@link CoalescingCoordinator} over the coalescer of one process. A leader that fails or goes away hands over to a follower, and so does
+ * one that takes longer than {@link leadMs}.
  */
-export function createFlightDesk(clock: Clock): FlightDesk {
+export function createCoalescingCoordinator(clock: Clock): CoalescingCoordinator {
   const coalescer = createInProcessCoalescer({ clock, soloForMs, maxSoloKeys });
-  const leaders = new Map<string, { readonly flight: LeadingFlight; readonly cancelTimer: () => void }>();
-  const followers = new Map<string, { readonly flight: FollowingFlight; readonly turn: Promise<FlightTurn> }>();
+  const leaders = new Map<string, { readonly leader: Leader; readonly cancelTimer: () => void }>();
+  const followers = new Map<string, { readonly follower: Follower; readonly action: Promise<CoordinatedAction> }>();
 
-  function lead(flightId: string, flight: LeadingFlight): void {
-    const cancelTimer = clock.setTimer(leadMs, () => settle(flightId, "abandoned"));
-    leaders.set(flightId, { flight, cancelTimer });
+  function lead(requestId: string, leader: Leader): void {
+    const cancelTimer = clock.setTimer(leadMs, () => settle(requestId, "abandoned"));
+    leaders.set(requestId, { leader, cancelTimer });
   }
 
-  function settle(flightId: string, outcome: FlightOutcome): void {
-    const leader = leaders.get(flightId);
-    if (leader === undefined) return;
-    leaders.delete(flightId);
-    leader.cancelTimer();
-    leader.flight.settle(outcome);
+  function settle(requestId: string, outcome: FetchOutcome): void {
+    const found = leaders.get(requestId);
+    if (found === undefined) return;
+    leaders.delete(requestId);
+    found.cancelTimer();
+    found.leader.settle(outcome);
   }
 
-  function follow(flightId: string, flight: FollowingFlight): void {
-    const turn = flight.turn.then((told): FlightTurn => {
-      // One that never asks is forgotten in the time of a leader; if it was given the lead, that ends then too.
-      clock.setTimer(leadMs, () => followers.delete(flightId));
-      if (typeof told === "string") return told;
-      lead(flightId, told);
+  function follow(requestId: string, follower: Follower): void {
+    const action = follower.action.then((next): CoordinatedAction => {
+      // A follower that never collects its action is forgotten after the time of a leader. If it should lead, its lead ends then too.
+      clock.setTimer(leadMs, () => followers.delete(requestId));
+      if (typeof next === "string") return next;
+      lead(requestId, next);
       return "lead";
     });
-    followers.set(flightId, { flight, turn });
+    followers.set(requestId, { follower, action });
   }
 
   return {
-    enter(key, flightId) {
-      if (leaders.size + followers.size >= maxFlights) return "solo";
-      const flight = coalescer.enter(key);
-      if (flight.role === "leader") lead(flightId, flight);
-      if (flight.role === "follower") follow(flightId, flight);
-      return flight.role;
+    enter(key, requestId) {
+      if (leaders.size + followers.size >= maxRequests) return "solo";
+      const entered = coalescer.enter(key);
+      if (entered.role === "leader") lead(requestId, entered);
+      if (entered.role === "follower") follow(requestId, entered);
+      return entered.role;
     },
-    async turn(flightId) {
-      const told = (await followers.get(flightId)?.turn) ?? "go-alone";
-      followers.delete(flightId);
-      return told;
+    async actionOf(requestId) {
+      const action = (await followers.get(requestId)?.action) ?? "fetch-alone";
+      followers.delete(requestId);
+      return action;
     },
     settle,
-    leave(flightId) {
-      const follower = followers.get(flightId);
-      followers.delete(flightId);
-      follower?.flight.leave();
-      settle(flightId, "abandoned");
+    leave(requestId) {
+      const found = followers.get(requestId);
+      followers.delete(requestId);
+      found?.follower.leave();
+      settle(requestId, "abandoned");
     },
   };
 }

@@ -1,83 +1,84 @@
 import {
-  type AnswerCache,
   type Background,
+  type CacheFailure,
+  type CacheMode,
+  type CacheResult,
   type CacheStore,
   type Coalescer,
-  createAnswerCache,
   createInProcessCoalescer,
-  type GivenAnswer,
+  createResponseCache,
   type MaybePromise,
 } from "@letta-environments/http-cache";
 import type { Clock, Sha256 } from "@letta-environments/platform";
 import type { KnownEndpoint, PlainResponse, Principal } from "@letta-environments/schema";
 import { createBoundedMap } from "../lib/bounded-map.ts";
-import { callerGone } from "../http/gateway-request.ts";
-import type { GatewayRequest } from "../http/gateway-request.ts";
-import { createAuthorisationView } from "./authorisation-view.ts";
-import { cachePlan } from "./cache-plan.ts";
-import { notModified, toAskedAnswer, toPlainResponse } from "./cached-answer.ts";
+import { callerGone, type GatewayRequest } from "../http/gateway-request.ts";
+import { createVisibilityKey } from "./authorisation-view.ts";
+import { cacheTtls } from "./cache-plan.ts";
+import { notModified, toClientResponse, toFetchedResponse } from "./cached-answer.ts";
 import { cacheKeyOf, groupKeyOf } from "./environment-cache-key.ts";
 
-/** A read that may be answered from what was read before. */
+/** A read that the cache may respond to. */
 export interface CachedRead {
   readonly request: GatewayRequest;
   readonly endpoint: KnownEndpoint;
   readonly params: Readonly<Record<string, string>>;
   readonly query: string;
   readonly principal: Principal;
-  /** With what the upstream is asked; what was read with another one is not found. `null` for nothing. */
+  /** The upstream credential, `null` for none. Responses that were fetched with another credential are not used. */
   readonly credential: string | null;
-  /** Reads anew. Called also when nobody waits any longer, and then without a signal. */
+  /** Fetches from the upstream. Without a signal in the background, after the caller got a stale response. */
   readonly fetch: (signal: AbortSignal | undefined) => Promise<PlainResponse>;
 }
 
-/** Answers with environments, kept for a moment. */
+/** A short-lived cache of list and device responses. */
 export interface EnvironmentCache {
-  /** `null` for what is never kept. Synchronous for a hit in a synchronous store. */
+  /** Returns `null` for operations that are never cached, and a plain value for a hit in a synchronous store. */
   read(read: CachedRead): MaybePromise<PlainResponse> | null;
-  /** Ends what shows a device, or a group of answers of a tenant, whoever they were kept for. */
-  invalidate(tenant: string, what: InvalidatedAnswers): Promise<void>;
+  /** Invalidates the responses that show a device, or a group of a tenant's responses, for all callers. */
+  invalidate(tenant: string, target: InvalidationTarget): Promise<void>;
 }
 
-/** A device with the lists that show it, the lists alone, or everything of a tenant. */
-export type InvalidatedAnswers = { readonly deviceId: string } | { readonly group: "everything" | "lists" };
+/** A device together with all lists, the lists alone, or every response of a tenant. */
+export type InvalidationTarget = { readonly deviceId: string } | { readonly group: "everything" | "lists" };
 
-/** What an {@link EnvironmentCache} is made of. */
+/** The dependencies of an {@link EnvironmentCache}. */
 export interface EnvironmentCacheOptions {
   readonly store: CacheStore;
   readonly clock: Pick<Clock, "now">;
   readonly sha256: Sha256;
-  readonly onTrouble: (operation: string, cause: unknown) => void;
-  /** Makes one upstream request of many at once; absent: within this process. */
+  /** Receives failures that do not affect responses. */
+  readonly onError: (failure: CacheFailure, cause: unknown) => void;
+  /** Turns concurrent misses into one upstream request. Default: within this process. */
   readonly coalescer?: Coalescer;
-  /** Keeps work alive that outlasts an answer; absent: it is left to run. */
+  /** Keeps work alive after the response was sent. Default: the work runs without being kept alive. */
   readonly background?: Background;
 }
 
-/** For whom the cache is asked. What was begun under other settings keeps those. */
-export interface EnvironmentCacheUse {
-  /** Names the upstream that is read, so that answers of another one are never found. */
+/** The settings of one gateway over the cache. Requests that are in flight keep the settings they started with. */
+export interface EnvironmentCacheScope {
+  /** Identifies the upstream, so that responses of another one are never used. */
   readonly upstream: string;
-  /** Whether `Cache-Status` is shown to a principal. */
+  /** Whether a principal gets `Cache-Status`. */
   readonly showsStatus: (principal: Principal) => boolean;
 }
 
-/** Creates what gives an {@link EnvironmentCache} for each gateway that is composed; all of them keep their answers together. */
+/** Creates the cache, and returns a function that gives each gateway its view of it. All gateways share the stored responses. */
 export function createEnvironmentCache(
   options: EnvironmentCacheOptions,
-): (use: EnvironmentCacheUse) => EnvironmentCache {
-  const { store, clock, sha256, onTrouble } = options;
+): (scope: EnvironmentCacheScope) => EnvironmentCache {
+  const { store, clock, sha256, onError } = options;
   const coalescer = options.coalescer ?? createInProcessCoalescer({ clock, soloForMs: 1_000, maxSoloKeys: 1_000 });
-  const cache: AnswerCache<PlainResponse> = createAnswerCache({
+  const cache = createResponseCache<PlainResponse>({
     store,
     clock,
     coalescer,
     ...(options.background !== undefined && { background: options.background }),
     name: "letta-gateway",
     maxBodyBytes: 8_388_608,
-    onTrouble,
+    onError,
   });
-  const viewOf = createAuthorisationView(sha256);
+  const visibilityKeyOf = createVisibilityKey(sha256);
   const digests = createBoundedMap<string>(maxCredentials);
 
   function digestOf(credential: string | null): string {
@@ -92,33 +93,34 @@ export function createEnvironmentCache(
 
   return ({ upstream, showsStatus }) => ({
     read({ request, endpoint, params, query, principal, credential, fetch }) {
-      const windows = cachePlan[endpoint.operation];
-      if (windows === undefined) return null;
+      const ttls = cacheTtls[endpoint.operation];
+      if (ttls === undefined) return null;
       const { tenant } = principal;
-      const view = viewOf(principal);
-      const key = cacheKeyOf({ upstream, tenant, view, credential: digestOf(credential), endpoint, params, query });
-      const answer = cache.read(
+      const visibility = visibilityKeyOf(principal);
+      const digest = digestOf(credential);
+      const key = cacheKeyOf({ upstream, tenant, visibility, credential: digest, endpoint, params, query });
+      const result = cache.read(
         key,
-        async (signal) => toAskedAnswer(await fetch(signal), windows, groupsOf(upstream, tenant, params), sha256),
-        { signal: request.signal, wish: wishOf(request) },
+        async (signal) => toFetchedResponse(await fetch(signal), ttls, groupsOf(upstream, tenant, params), sha256),
+        { signal: request.signal, cacheMode: cacheModeOf(request) },
       );
       const ifNoneMatch = request.header("if-none-match");
-      const present = (given: GivenAnswer<PlainResponse>): PlainResponse =>
-        notModified(toPlainResponse(given, showsStatus(principal)), ifNoneMatch);
-      if (!(answer instanceof Promise)) return present(answer);
-      return answer.then(present, (cause: unknown) => {
+      const present = (settled: CacheResult<PlainResponse>): PlainResponse =>
+        notModified(toClientResponse(settled, showsStatus(principal)), ifNoneMatch);
+      if (!(result instanceof Promise)) return present(result);
+      return result.then(present, (cause: unknown) => {
         if (request.signal.aborted) return callerGone;
         throw cause;
       });
     },
-    async invalidate(tenant, what) {
-      const groups = "group" in what ? [what.group] : [lists, deviceGroup(what.deviceId)];
+    async invalidate(tenant, target) {
+      const groups = "group" in target ? [target.group] : [lists, deviceGroup(target.deviceId)];
       await Promise.all(groups.map((group) => cache.invalidateGroup(groupKeyOf(upstream, tenant, group))));
     },
   });
 }
 
-/** Credentials whose digests are remembered. */
+/** The number of credentials whose digests are remembered. */
 const maxCredentials = 1_000;
 
 const everything = "everything";
@@ -134,10 +136,10 @@ function groupsOf(upstream: string, tenant: string, { deviceId }: Readonly<Recor
 }
 
 /**
- * What of a caller's wishes the cache is told: to ask the upstream, or to keep nothing. Conditions are judged on the answer, so that one request
- * serves those with a tag and those without; whether something is kept (`only-if-cached`) is not theirs to ask.
+ * Reads the request's `Cache-Control`: `no-cache` and `max-age=0` force a fetch, `no-store` stores nothing. Conditions are evaluated on the response
+ * instead, so that callers with and without a tag share one fetch. `only-if-cached` is ignored, because it would reveal what is cached.
  */
-function wishOf(request: GatewayRequest): "no-cache" | "no-store" | null {
+function cacheModeOf(request: GatewayRequest): CacheMode | null {
   const cacheControl = request.header("cache-control")?.toLowerCase() ?? "";
   const directives = cacheControl.split(",").map((directive) => directive.trim());
   if (directives.includes("no-store")) return "no-store";

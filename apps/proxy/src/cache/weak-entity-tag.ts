@@ -1,11 +1,11 @@
 import type { Sha256 } from "@letta-environments/platform";
 
-/** Times of heartbeats count in steps of this length, in milliseconds: a heartbeat alone is no change that anybody has to load. */
+/** Heartbeat times are rounded down to this step, in milliseconds, so that a heartbeat alone rarely changes the tag. */
 const heartbeatStepMs = 30_000;
 
 const heartbeatMembers: ReadonlySet<string> = new Set(["lastHeartbeat", "lastSeenAt"]);
 
-/** The weak entity tag (RFC 9110, section 8.8.3) of an answer with environments. */
+/** Computes the weak entity tag (RFC 9110, section 8.8.3) of a response body with environments. */
 export function weakEntityTag(value: unknown, sha256: Sha256): string {
   const text = JSON.stringify(value, (name, member: unknown) =>
     typeof member === "number" && heartbeatMembers.has(name) ? member - (member % heartbeatStepMs) : member,

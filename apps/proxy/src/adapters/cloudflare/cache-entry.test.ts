@@ -1,8 +1,8 @@
-import type { StoredResponse } from "@letta-environments/http-cache";
+import type { CacheEntry } from "@letta-environments/http-cache";
 import { expect, test } from "vitest";
 import { decodeEntry, encodeEntry } from "./cache-entry.ts";
 
-function answer(body: Uint8Array, name: string): StoredResponse {
+function entryOf(body: Uint8Array, name: string): CacheEntry {
   return {
     status: 200,
     headers: { "x-name": name },
@@ -22,22 +22,22 @@ function answer(body: Uint8Array, name: string): StoredResponse {
   };
 }
 
-test("what is read is what was written, with every byte of the body", () => {
-  const answers = [
+test("decoding returns the encoded entry, including every byte of the body", () => {
+  const entries = [
     {
-      response: answer(
+      entry: entryOf(
         Uint8Array.from({ length: 256 }, (_, index) => index),
         "naïve ☂",
       ),
       stamps: ["a", "b"],
     },
-    { response: answer(new Uint8Array(), "empty"), stamps: [] },
-    { response: answer(new TextEncoder().encode("last"), "last"), stamps: ["c"] },
+    { entry: entryOf(new Uint8Array(), "empty"), stamps: [] },
+    { entry: entryOf(new TextEncoder().encode("last"), "last"), stamps: ["c"] },
   ];
-  for (const { response, stamps } of answers) {
-    const read = decodeEntry(encodeEntry({ response, stamps }));
-    expect({ ...read, response: { ...read.response, body: [...read.response.body] } }).toEqual({
-      response: { ...response, body: [...response.body] },
+  for (const { entry, stamps } of entries) {
+    const read = decodeEntry(encodeEntry({ entry, stamps }));
+    expect({ ...read, entry: { ...read.entry, body: [...read.entry.body] } }).toEqual({
+      entry: { ...entry, body: [...entry.body] },
       stamps,
     });
   }

@@ -1,22 +1,22 @@
-import type { Coalescer, FollowingFlight, LeadingFlight, Turn } from "@letta-environments/http-cache";
+import type { Coalescer, Follower, FollowerAction, Leader } from "@letta-environments/http-cache";
 import type { RandomId } from "@letta-environments/platform";
 import type { FlightObjectStub } from "./flight-object.ts";
 
-/** What the coalescer is made of. */
+/** The dependencies of the coalescer. */
 export interface DurableCoalescerOptions {
-  /** The object that hands out the turns of a key. */
-  readonly flightsOf: (key: string) => FlightObjectStub;
+  /** The object that coordinates the requests of a key. */
+  readonly coordinatorOf: (key: string) => FlightObjectStub;
   readonly randomId: RandomId;
-  /** Keeps work alive that outlasts the answer to the request at hand. */
+  /** Keeps work alive after the response was sent. */
   readonly background: (work: Promise<unknown>) => void;
 }
 
 /**
- * Coalesces the requests of many isolates by turns from a Durable Object. No promise crosses a request: each waits for an answer of its own. A
- * leader is kept alive until it settles, also when its client goes away. When the object cannot be asked every request goes by itself.
+ * Coalesces the requests of many isolates through a Durable Object. No promise crosses requests: each request waits for its own call to the object. A
+ * leader is kept alive until it settles, even if its client goes away. When the object is unavailable, every request fetches by itself.
  */
-export function createDurableCoalescer({ flightsOf, randomId, background }: DurableCoalescerOptions): Coalescer {
-  function lead(key: string, flightId: string): LeadingFlight {
+export function createDurableCoalescer({ coordinatorOf, randomId, background }: DurableCoalescerOptions): Coalescer {
+  function lead(key: string, requestId: string): Leader {
     let end: () => void = () => undefined;
     background(
       new Promise<void>((resolve) => {
@@ -29,38 +29,38 @@ export function createDurableCoalescer({ flightsOf, randomId, background }: Dura
       settle(outcome) {
         if (isSettled) return;
         isSettled = true;
-        background(unlessAway(flightsOf(key).settle(flightId, outcome)));
+        background(ignoreUnavailable(coordinatorOf(key).settle(requestId, outcome)));
         end();
       },
     };
   }
 
-  async function waitForTurn(key: string, flightId: string): Promise<Turn> {
+  async function waitForAction(key: string, requestId: string): Promise<FollowerAction> {
     try {
-      const told = await flightsOf(key).turn(flightId);
-      return told === "lead" ? lead(key, flightId) : told;
+      const action = await coordinatorOf(key).actionOf(requestId);
+      return action === "lead" ? lead(key, requestId) : action;
     } catch {
-      return "go-alone";
+      return "fetch-alone";
     }
   }
 
-  function follow(key: string, flightId: string): FollowingFlight {
+  function follow(key: string, requestId: string): Follower {
     return {
       role: "follower",
-      turn: waitForTurn(key, flightId),
+      action: waitForAction(key, requestId),
       leave() {
-        background(unlessAway(flightsOf(key).leave(flightId)));
+        background(ignoreUnavailable(coordinatorOf(key).leave(requestId)));
       },
     };
   }
 
   return {
     async enter(key) {
-      const flightId = randomId("flight");
+      const requestId = randomId("flight");
       try {
-        const place = await flightsOf(key).enter(key, flightId);
-        if (place === "leader") return lead(key, flightId);
-        return place === "follower" ? follow(key, flightId) : { role: "solo" };
+        const role = await coordinatorOf(key).enter(key, requestId);
+        if (role === "leader") return lead(key, requestId);
+        return role === "follower" ? follow(key, requestId) : { role: "solo" };
       } catch {
         return { role: "solo" };
       }
@@ -68,11 +68,10 @@ export function createDurableCoalescer({ flightsOf, randomId, background }: Dura
   };
 }
 
-/** An object that is away has forgotten its flights. */
-async function unlessAway(work: Promise<unknown>): Promise<void> {
+async function ignoreUnavailable(work: Promise<unknown>): Promise<void> {
   try {
     await work;
   } catch {
-    // So nobody waits for what it says.
+    // An unavailable object has lost its state, so no request waits for this message.
   }
 }

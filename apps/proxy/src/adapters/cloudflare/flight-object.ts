@@ -1,46 +1,46 @@
 import { DurableObject, type DurableObjectContext } from "cloudflare:workers";
 import {
-  createFlightDesk,
-  type FlightDesk,
-  type FlightPlace,
-  type FlightTurn,
+  type CoalescingCoordinator,
+  type CoordinatedAction,
+  type CoordinatedRole,
+  createCoalescingCoordinator,
 } from "../../cache/create-flight-desk.ts";
 import { systemClock } from "@letta-environments/platform/cloudflare";
-import type { FlightOutcome } from "@letta-environments/http-cache";
+import type { FetchOutcome } from "@letta-environments/http-cache";
 
-/** What the gateway asks of {@link FlightObject}, as it is called from elsewhere. */
+/** The remote methods of {@link FlightObject}. */
 export interface FlightObjectStub {
-  enter(key: string, flightId: string): Promise<FlightPlace>;
-  turn(flightId: string): Promise<FlightTurn>;
-  settle(flightId: string, outcome: FlightOutcome): Promise<void>;
-  leave(flightId: string): Promise<void>;
+  enter(key: string, requestId: string): Promise<CoordinatedRole>;
+  actionOf(requestId: string): Promise<CoordinatedAction>;
+  settle(requestId: string, outcome: FetchOutcome): Promise<void>;
+  leave(requestId: string): Promise<void>;
 }
 
 /**
- * A Durable Object that hands out turns to requests that miss the same answer at the same time. It stores nothing: whoever waits for one that was
- * evicted goes by itself.
+ * A Durable Object that coordinates concurrent misses of many isolates. It stores nothing: if it is evicted, the requests that wait for it fetch by
+ * themselves.
  */
 export class FlightObject extends DurableObject {
-  readonly #desk: FlightDesk;
+  readonly #coordinator: CoalescingCoordinator;
 
   constructor(ctx: DurableObjectContext, env: unknown) {
     super(ctx, env);
-    this.#desk = createFlightDesk(systemClock);
+    this.#coordinator = createCoalescingCoordinator(systemClock);
   }
 
-  enter(key: string, flightId: string): FlightPlace {
-    return this.#desk.enter(key, flightId);
+  enter(key: string, requestId: string): CoordinatedRole {
+    return this.#coordinator.enter(key, requestId);
   }
 
-  turn(flightId: string): Promise<FlightTurn> {
-    return this.#desk.turn(flightId);
+  actionOf(requestId: string): Promise<CoordinatedAction> {
+    return this.#coordinator.actionOf(requestId);
   }
 
-  settle(flightId: string, outcome: FlightOutcome): void {
-    this.#desk.settle(flightId, outcome);
+  settle(requestId: string, outcome: FetchOutcome): void {
+    this.#coordinator.settle(requestId, outcome);
   }
 
-  leave(flightId: string): void {
-    this.#desk.leave(flightId);
+  leave(requestId: string): void {
+    this.#coordinator.leave(requestId);
   }
 }

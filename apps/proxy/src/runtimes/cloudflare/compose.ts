@@ -133,10 +133,10 @@ export function composeCache(
     }),
     clock: systemClock,
     sha256: sha256Hex,
-    onTrouble: (operation, cause) => log({ type: "cache_failed", operation, cause }),
+    onError: (operation, cause) => log({ type: "cache_failed", operation, cause }),
     coalescer: createDurableCoalescer({
       // The first digit of a digest: sixteen objects in a data centre share the keys.
-      flightsOf: (key) => flights.getByName(`${place} ${sha256Hex(key).charAt(0)}`),
+      coordinatorOf: (key) => flights.getByName(`${place} ${sha256Hex(key).charAt(0)}`),
       randomId,
       background: waitUntil,
     }),

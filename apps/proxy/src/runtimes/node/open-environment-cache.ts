@@ -31,7 +31,7 @@ export async function openEnvironmentCache(
     store,
     clock: systemClock,
     sha256: sha256Hex,
-    onTrouble: (operation, cause) => log({ type: "cache_failed", operation, cause }),
+    onError: (operation, cause) => log({ type: "cache_failed", operation, cause }),
   });
   return {
     cacheFor(settings) {
