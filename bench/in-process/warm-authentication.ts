@@ -3,7 +3,7 @@ import process from "node:process";
 import type { SqliteDatabase } from "@letta-environments/platform";
 import { type KnownEndpoint, matchEndpoint } from "@letta-environments/schema";
 import { createSqliteKeyStore } from "../../apps/proxy/src/adapters/sqlite-key-store.ts";
-import { type Authenticate, createAuthenticate } from "../../apps/proxy/src/auth/gateway-key.ts";
+import { type Authenticate, createKeyAuthenticator } from "../../apps/proxy/src/auth/gateway-key.ts";
 import { authoriseEndpoint } from "../../apps/proxy/src/auth/authorise.ts";
 import { createKey } from "../../apps/proxy/src/keys/create-key.ts";
 import { createKeyUses } from "../../apps/proxy/src/keys/create-key-uses.ts";
@@ -39,7 +39,7 @@ export async function createWarmAuthentication(keyCount: number): Promise<WarmAu
       throw cause;
     },
   });
-  const authenticate = createAuthenticate({
+  const authenticate = createKeyAuthenticator({
     clock: systemClock,
     digests,
     keyStore,

@@ -2,7 +2,7 @@
 import { type AdminGates, createAdminGates } from "./admin/admin-gate.ts";
 import { type Administer, createAdminister } from "./admin/create-admin.ts";
 import { type AuditSends, createAuditSends } from "./audit/audit-sends.ts";
-import { createAuthenticateCaller } from "./auth/authenticate-caller.ts";
+import { createCallerAuthenticator } from "./auth/caller.ts";
 import { type Cors, createCors } from "./http/cors.ts";
 import { type AuthenticateRequest, createAuthenticateRequest } from "./limits/authentication.ts";
 import { createRequestLimits, type RequestLimits } from "./limits/request-limits.ts";
@@ -28,7 +28,7 @@ export interface Features {
 /** Creates the features of one gateway. They open nothing, so a gateway that is replaced after a reload needs no end. */
 export function createFeatures(services: GatewayServices, config: GatewayConfig): Features {
   const { upstream: upstreamConfig } = config;
-  const callers = createAuthenticateCaller(services, {
+  const callers = createCallerAuthenticator(services, {
     jwt: config.jwt ?? null,
     passThrough: config.passThrough === true && upstreamConfig.kind === "http",
     tenants: config.tenants ?? new Map(),

@@ -21,7 +21,7 @@ export interface RequestTrace {
 /** Begins the trace of a request. */
 export function beginTrace(request: GatewayRequest, ports: Pick<GatewayPorts, "clock" | "randomId">): RequestTrace {
   const requestId = resolveRequestId(request.header("x-request-id"), ports.randomId);
-  return { requestId, startedAt: ports.clock.now(), operation: null, principal: null, send: null, limited: null };
+  return { requestId, startedAt: ports.clock.monotonic(), operation: null, principal: null, send: null, limited: null };
 }
 
 /** Reports how a request ended. */
@@ -37,7 +37,7 @@ export function endTrace(
     method,
     operation: trace.operation,
     status,
-    durationMs: ports.clock.now() - trace.startedAt,
+    durationMs: ports.clock.monotonic() - trace.startedAt,
     tenant: trace.principal?.tenant ?? null,
     keyId: trace.principal?.keyId ?? null,
     ...describeLimits(trace.limited?.outcome),

@@ -5,7 +5,7 @@ import type { RateLimitSettings } from "./limits/settings.ts";
 import type { TenantSettings } from "./tenants/settings.ts";
 import type { UpstreamOptions } from "./upstream/settings.ts";
 import type { AuditLog } from "./audit/audit-log.ts";
-import type { AuthenticateToken } from "./auth/jwt.ts";
+import type { TokenAuthenticator } from "./auth/jwt.ts";
 import type { JwtSettings } from "./auth/jwt-settings.ts";
 import type { EnvironmentCache } from "./cache/environment-cache.ts";
 import type { KeyRecord } from "./keys/key-record.ts";
@@ -29,7 +29,7 @@ export interface GatewayServices extends GatewayPorts {
   /** Reads the JWKS of the token issuer; required where the configuration accepts tokens. */
   readonly fetchJwks?: JwksFetch;
   /** Returns the token authenticator for these settings, where it outlives this gateway; absent: created with {@link fetchJwks}. */
-  readonly tokenAuthenticatorFor?: ((settings: JwtSettings) => AuthenticateToken) | undefined;
+  readonly tokenAuthenticatorFor?: ((settings: JwtSettings) => TokenAuthenticator) | undefined;
   /** Services for the administration of keys; absent where keys are not administered over HTTP. */
   readonly admin?: AdminServices | undefined;
 }

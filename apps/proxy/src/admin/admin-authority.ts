@@ -15,7 +15,7 @@ export type AdminAuthority =
        */
       readonly endsAt: number | null;
       /** Whether the presented secret is on its way out, because a newer one has taken its place. */
-      readonly isOnWayOut: boolean;
+      readonly isSuperseded: boolean;
     };
 
 /** Whether a key exists for an authority: those of other tenants do not. */

@@ -93,7 +93,7 @@ function wayOutRefusal(authority: AdminAuthority, record: KeyRecord): KeyDecisio
   if (authority.kind === "operator" || authority.record.id !== record.id) return null;
   // Another rotation may have come in between since the authority was read.
   const isReplaced = record.secrets[0]?.digest !== authority.record.secrets[0]?.digest;
-  if (!authority.isOnWayOut && !isReplaced) return null;
+  if (!authority.isSuperseded && !isReplaced) return null;
   const issue = { member: "authorization", rule: "must hold the present secret of the key to rotate it" };
   return refused(problemResponse("grant_not_allowed", { issues: [issue] }));
 }

@@ -7,7 +7,7 @@ import { grantIssues, type KeyGrants } from "./grant-issues.ts";
 
 function membersBeyond(own: Partial<KeyRecord>, grants: Partial<KeyGrants>, endsAt: number | null = null): string[] {
   const record = createTestKeyRecord({ scopes: ["admin"], ...own });
-  return grantIssues({ kind: "key", record, endsAt, isOnWayOut: false }, createTestKeyRecord(grants)).map(
+  return grantIssues({ kind: "key", record, endsAt, isSuperseded: false }, createTestKeyRecord(grants)).map(
     ({ member }) => member,
   );
 }
@@ -42,7 +42,7 @@ describe("grants of a key", () => {
 
   test("hold no rate limits of their own, but for those that the key had before", () => {
     const record = createTestKeyRecord({ scopes: ["admin"] });
-    const authority = { kind: "key", record, endsAt: null, isOnWayOut: false } as const;
+    const authority = { kind: "key", record, endsAt: null, isSuperseded: false } as const;
     const limited = createTestKeyRecord({ rateLimits: { daily: "none" } });
     const membersOf = (before: KeyRecord | null): string[] =>
       grantIssues(authority, limited, before).map(({ member }) => member);

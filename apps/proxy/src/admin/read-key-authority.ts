@@ -25,8 +25,8 @@ export async function readKeyAuthority(
   const record = id === null ? null : await keyStore.find(id);
   const verified = record === null ? null : verifyKey(token, record, pepper, digests);
   if (record === null || verified?.kind !== "valid") return { kind: "refused", response: invalidKey() };
-  const { expiresAt, isOnWayOut } = verified;
+  const { expiresAt, isSuperseded } = verified;
   if (expiresAt !== null && clock.now() >= expiresAt) return { kind: "refused", response: invalidKey() };
   if (!record.scopes.includes("admin")) return { kind: "refused", response: insufficientScope("admin") };
-  return { kind: "granted", authority: { kind: "key", record, endsAt: expiresAt, isOnWayOut } };
+  return { kind: "granted", authority: { kind: "key", record, endsAt: expiresAt, isSuperseded } };
 }

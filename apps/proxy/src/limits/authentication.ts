@@ -1,5 +1,5 @@
 import type { PlainResponse } from "@letta-environments/schema";
-import type { AuthenticateCaller, CallerAuthentication } from "../auth/authenticate-caller.ts";
+import type { CallerAuthenticator, CallerAuthentication } from "../auth/caller.ts";
 import { invalidKey } from "../auth/authentication.ts";
 import type { GatewayRequest } from "../http/gateway-request.ts";
 import type { LimitedRequest } from "./response.ts";
@@ -16,7 +16,7 @@ export type AuthenticateRequest = (request: GatewayRequest) => RequestAuthentica
  * let in: nothing is looked up for it, hashed or asked of anybody.
  */
 export function createAuthenticateRequest(
-  callers: Pick<AuthenticateCaller, "authenticate">,
+  callers: Pick<CallerAuthenticator, "authenticate">,
   limits: RequestLimits | null,
 ): AuthenticateRequest {
   if (limits === null) return (request) => callers.authenticate(request.header("authorization"));

@@ -59,7 +59,7 @@ export function createUpstreamCalls(
       const credential = chooseCredential(request, requestId, principal, ownCredential);
       const parts = { endpoint, params, query, body, principal, requestId, credential };
       const decoded = { params, queryValues, bodyValue, beforeSend };
-      const newDeadline = (): number => clock.now() + config.upstreamTimeoutMs;
+      const newDeadline = (): number => clock.monotonic() + config.upstreamTimeoutMs;
       const requestDeadlineMs = newDeadline();
       return {
         request,

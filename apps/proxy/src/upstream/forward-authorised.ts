@@ -70,7 +70,7 @@ export function createForwardAuthorised(
         const held = await meaning.beforeSend(resolved.row.deviceId);
         if (held !== null) return held;
         // Nothing was sent yet, which a timeout of the send itself could not say.
-        if (clock.now() >= deadline.atMs) return problemResponse("upstream_timeout");
+        if (clock.monotonic() >= deadline.atMs) return problemResponse("upstream_timeout");
         return call(endpoint, request);
       }
       case "registerEnvironment":

@@ -18,7 +18,7 @@ import { reportOutages } from "../../keys/report-outages.ts";
 import type { KeyStore } from "../../ports.ts";
 import { CommandError } from "../node/command-error.ts";
 import { composeProxy } from "../node/compose.ts";
-import { openTokenWay } from "../node/open-credentials.ts";
+import { openTokenAuthenticator } from "../node/open-credentials.ts";
 import { openEnvironmentCache } from "../node/open-environment-cache.ts";
 import { openKeyStore } from "../node/open-keys.ts";
 import { openRateLimits } from "../node/open-rate-limits.ts";
@@ -58,7 +58,7 @@ export async function openFetchPipeline(settings: Settings, log: (event: LogEven
     audit: null,
     rateLimits: await openRateLimits(settings, log),
     environmentCache: await openEnvironmentCache(settings, log),
-    tokenAuthenticatorFor: openTokenWay(log),
+    tokenAuthenticatorFor: openTokenAuthenticator(log),
     embedded: null,
     deviceSockets: null,
     log,

@@ -3,7 +3,7 @@ import type { LogEvent } from "../../adapters/log.ts";
 import { auditKeyStore } from "../../audit/audit-key-store.ts";
 import type { OpenAuditLog } from "../../audit/audit-log.ts";
 import type { JwtSettings } from "../../auth/jwt-settings.ts";
-import type { AuthenticateToken } from "../../auth/jwt.ts";
+import type { TokenAuthenticator } from "../../auth/jwt.ts";
 import type { Settings } from "../../config/settings.ts";
 import { createKeyUses, type KeyUses } from "../../keys/create-key-uses.ts";
 import { innermostReason } from "../../keys/innermost-reason.ts";
@@ -13,7 +13,7 @@ import type { KeyStore, KeyStoreFor } from "../../ports.ts";
 import type { DeviceSockets } from "../../ports.ts";
 import { lockDataDir } from "./data-dir.ts";
 import { openAudit } from "./open-audit.ts";
-import { openTokenWay } from "./open-credentials.ts";
+import { openTokenAuthenticator } from "./open-credentials.ts";
 import { type EmbeddedServer, openEmbeddedServer } from "./open-embedded-server.ts";
 import { openEnvironmentCache, type OpenEnvironmentCache } from "./open-environment-cache.ts";
 import { openKeys, type OpenKeys } from "./open-keys.ts";
@@ -30,7 +30,7 @@ export interface Foundations {
   readonly rateLimits: OpenRateLimits;
   readonly environmentCache: Pick<OpenEnvironmentCache, "cacheFor">;
   /** What judges tokens, while their settings stay the same. */
-  readonly tokenAuthenticatorFor: (settings: JwtSettings) => AuthenticateToken;
+  readonly tokenAuthenticatorFor: (settings: JwtSettings) => TokenAuthenticator;
   /** `null` where the upstream is elsewhere. */
   readonly embedded: EmbeddedServer | null;
   /** The sockets of the embedded server, held to their keys. */
@@ -73,7 +73,7 @@ export async function openFoundations(settings: () => Settings, log: (event: Log
     audit,
     rateLimits,
     environmentCache: kept,
-    tokenAuthenticatorFor: openTokenWay(log),
+    tokenAuthenticatorFor: openTokenAuthenticator(log),
     embedded,
     deviceSockets:
       embedded &&

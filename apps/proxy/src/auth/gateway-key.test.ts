@@ -1,3 +1,4 @@
+import type { Authentication } from "./authentication.ts";
 import { randomBytes } from "node:crypto";
 import { openSqlite } from "@letta-environments/platform/node";
 import { createVirtualClock } from "@letta-environments/testkit";
@@ -7,7 +8,7 @@ import { createSqliteKeyStore } from "../adapters/sqlite-key-store.ts";
 import { revokeKey, rotateKey } from "../keys/change-key.ts";
 import { mintSecret } from "../keys/create-key.ts";
 import type { KeyStore } from "../ports.ts";
-import { type Authentication, createAuthenticate } from "./gateway-key.ts";
+import { createKeyAuthenticator } from "./gateway-key.ts";
 import { generateKey, generateKeyId } from "../keys/key-format.ts";
 import type { ProxyEvent } from "../telemetry.ts";
 import type { GatewayPrincipal } from "./authentication.ts";
@@ -25,7 +26,7 @@ function setUp() {
   };
   const events: ProxyEvent[] = [];
   const telemetry = (event: ProxyEvent): void => void events.push(event);
-  const authenticate = createAuthenticate({ clock, digests: testDigests, keyStore, pepper: testPepper, telemetry });
+  const authenticate = createKeyAuthenticator({ clock, digests: testDigests, keyStore, pepper: testPepper, telemetry });
   return { clock, store, found, events, authenticate, present: async (key: string) => authenticate(`Bearer ${key}`) };
 }
 
@@ -150,7 +151,7 @@ describe("a bad key", () => {
     const { store, clock } = setUp();
     const { key } = await issueTestKey(store, clock);
     const pepper = { id: "pepper-2", secret: new Uint8Array(32).fill(8) };
-    const authenticate = createAuthenticate({
+    const authenticate = createKeyAuthenticator({
       clock,
       digests: testDigests,
       keyStore: store,
@@ -189,7 +190,7 @@ test("a revocation that happens during a look-up is not overwritten by what was 
       return read;
     },
   };
-  const authenticate = createAuthenticate({
+  const authenticate = createKeyAuthenticator({
     clock,
     digests: testDigests,
     keyStore: slow,

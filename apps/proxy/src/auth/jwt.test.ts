@@ -1,17 +1,17 @@
+import type { Authentication } from "./authentication.ts";
 import { createVirtualClock } from "@letta-environments/testkit";
 import { describe, expect, test } from "vitest";
 import { createTestIssuer, testJwtSettings, type TokenOverrides } from "../../test/support/test-issuer.ts";
 import { problemOf, testDigests } from "../../test/support/test-proxy.ts";
 import type { JwtSettings } from "./jwt-settings.ts";
 import type { ProxyEvent } from "../telemetry.ts";
-import type { Authentication } from "./gateway-key.ts";
-import { createAuthenticateToken } from "./jwt.ts";
+import { createTokenAuthenticator } from "./jwt.ts";
 
 async function setUp(settings: Partial<JwtSettings> = {}) {
   const clock = createVirtualClock();
   const issuer = await createTestIssuer();
   const events: ProxyEvent[] = [];
-  const authenticate = createAuthenticateToken(
+  const authenticate = createTokenAuthenticator(
     {
       clock,
       digests: testDigests,
@@ -191,7 +191,7 @@ describe("the issuer's keys", () => {
   test("that never come are given up after their time", async () => {
     const clock = createVirtualClock();
     const aborted: boolean[] = [];
-    const authenticate = createAuthenticateToken(
+    const authenticate = createTokenAuthenticator(
       {
         clock,
         digests: testDigests,

@@ -12,7 +12,7 @@ import { openValkeyKeyStore } from "../adapters/valkey-key-store.ts";
 import { revokeKey } from "../keys/change-key.ts";
 import { KeyStoreUnavailableError } from "../keys/key-store-unavailable-error.ts";
 import type { KeyStore } from "../ports.ts";
-import { createAuthenticate } from "./gateway-key.ts";
+import { createKeyAuthenticator } from "./gateway-key.ts";
 
 const closers: (() => unknown)[] = [];
 afterEach(async () => {
@@ -63,7 +63,7 @@ async function kindsAround(
   boundMs: number,
 ): Promise<readonly string[]> {
   const { key, record } = await issueTestKey(command, clock);
-  const ask = createAuthenticate({
+  const ask = createKeyAuthenticator({
     clock,
     digests: testDigests,
     keyStore: running,
@@ -96,7 +96,7 @@ test.skipIf(!canLaunchValkey())(
     const clock = createVirtualClock();
     const { running, settle, takeAway } = await onValkey(clock);
     const { key } = await issueTestKey(running, clock);
-    const ask = createAuthenticate({
+    const ask = createKeyAuthenticator({
       clock,
       digests: testDigests,
       keyStore: running,

@@ -4,7 +4,7 @@ import { openSqlite, systemClock } from "@letta-environments/platform/node";
 import { expect, test } from "vitest";
 import { issueTestKey, testDigests, testPepper } from "../../test/support/test-proxy.ts";
 import { createSqliteKeyStore } from "../adapters/sqlite-key-store.ts";
-import { createAuthenticate } from "./gateway-key.ts";
+import { createKeyAuthenticator } from "./gateway-key.ts";
 import { generateKey, generateKeyId, keyLength } from "../keys/key-format.ts";
 
 /** A database that notes every statement which reads keys, whatever the store above it does. */
@@ -37,7 +37,7 @@ function countingDatabase(): { readonly database: SqliteDatabase; readonly reads
 async function setUp() {
   const { database, reads } = countingDatabase();
   const keyStore = createSqliteKeyStore(database, systemClock);
-  const authenticate = createAuthenticate({
+  const authenticate = createKeyAuthenticator({
     clock: systemClock,
     digests: testDigests,
     keyStore,
