@@ -90,6 +90,10 @@ describe("problem definitions", () => {
     expect(problemDefinitions.input_rejected.retryable).toBe(false);
   });
 
+  test("the text of device_offline contains the words that official clients search for", () => {
+    expect(problemDefinitions.device_offline.text).toContain("Remote environment is offline");
+  });
+
   test("endpoints name only codes that exist", () => {
     const named = Object.values({ ...endpoints }).flatMap((endpoint) => [...endpoint.problems]);
     expect(named.filter((code) => !problemCodes.includes(code))).toEqual([]);
