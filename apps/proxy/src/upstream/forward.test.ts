@@ -179,7 +179,7 @@ describe("an error of the upstream", () => {
     const ours: Partial<Problem> = {
       type: "urn:letta-environments:problem:device_offline",
       errorCode: "device_offline",
-      message: "Remote environment is offline; nothing was sent.",
+      message: "Remote environment is offline. Nothing was sent.",
     };
     expect(problemOf((await readAndSend(answer(409, ours))).send).errorCode).toBe("device_offline");
     expect(problemOf((await readAndSend(answer(400, ours))).send).errorCode).toBe("upstream_error");

@@ -1,21 +1,35 @@
-import type { Rule, Shape, TextRule } from "./shape.ts";
+/** JSON Schema (draft 2020-12) of shapes: in a document of its own for each type, and as components of the OpenAPI document. */
+import { objectsOf, type Rule, type Shape, type TextRule } from "./shape.ts";
+import type { WireType } from "./wire-types.ts";
 
-/** A JSON Schema of draft 2020-12. */
 export type JsonSchema = Readonly<Record<string, unknown>>;
 
-/** What JSON Schema can tell of a rule that is a function. */
+/** Returns the JSON Schema document of a type, with the objects in it under `$defs`. */
+export function emitJsonSchema({ name, shape }: WireType): string {
+  const prefix = "#/$defs/";
+  const definitions = objectsOf(shape).map((object) => [object.name, objectSchemaOf(object, prefix)] as const);
+  const document = {
+    $schema: "https://json-schema.org/draft/2020-12/schema",
+    title: name,
+    $ref: `${prefix}${name}`,
+    $defs: Object.fromEntries(definitions),
+  };
+  return `${JSON.stringify(document, null, 2)}\n`;
+}
+
+/** JSON Schema of the rules that are functions. */
 const ruleSchemas: ReadonlyMap<string, JsonSchema> = new Map<string, JsonSchema>([
   [
     "isIdentifier",
     { pattern: "^[A-Za-z0-9._~:-]{1,128}$", not: { enum: [".", "..", "register", "events", "runtimes"] } },
   ],
   ["isListLimit", { pattern: "^0{0,8}([1-9][0-9]?|100)$" }],
-  // That a text has no unpaired surrogates follows from its being sent as UTF-8.
+  // Text in UTF-8 has no unpaired surrogates.
   ["isWellFormed", {}],
   ["isDisplayable", { pattern: "^[^\\u0000-\\u001f\\u007f-\\u009f]*$" }],
 ]);
 
-/** The JSON Schema of a shape; objects are referred to as `prefix` and their name. */
+/** Returns the JSON Schema of a shape. It refers to objects by `prefix` and their name. */
 export function jsonSchemaOf(shape: Shape, prefix: string): JsonSchema {
   switch (shape.kind) {
     case "text": {
@@ -29,7 +43,7 @@ export function jsonSchemaOf(shape: Shape, prefix: string): JsonSchema {
     case "values":
       return shape.values.length === 1 ? { const: shape.values[0] } : { type: "string", enum: shape.values };
     case "record":
-      // Said aloud, since generators of types take silence for an object without members.
+      // Type generators treat an object without this as one that has no members.
       return { type: "object", additionalProperties: true };
     case "nullable":
       return { anyOf: [jsonSchemaOf(shape.inner, prefix), { type: "null" }] };
@@ -46,7 +60,7 @@ export function jsonSchemaOf(shape: Shape, prefix: string): JsonSchema {
   }
 }
 
-/** The JSON Schema of an object itself. Members beyond the known ones are always allowed. */
+/** Returns the JSON Schema of an object, which allows unknown members. */
 export function objectSchemaOf({ name, members }: Extract<Shape, { kind: "object" }>, prefix: string): JsonSchema {
   return {
     title: name,
@@ -63,6 +77,6 @@ function ruleSchema(rule: TextRule): JsonSchema {
 
 function known(rule: Rule): JsonSchema {
   const schema = ruleSchemas.get(rule.name);
-  if (schema === undefined) throw new Error(`${rule.name} has no JSON Schema in json-schema-of.ts`);
+  if (schema === undefined) throw new Error(`${rule.name} has no JSON Schema in json-schema.ts`);
   return schema;
 }
