@@ -1,7 +1,6 @@
 import { runInNewContext } from "node:vm";
 import { describe, expect, test } from "vitest";
-import { invalidArgument } from "./call-error.ts";
-import { isLettaEnvironmentsError, LettaEnvironmentsError } from "./error.ts";
+import { invalidArgument, isLettaEnvironmentsError, LettaEnvironmentsError } from "./error.ts";
 
 describe("LettaEnvironmentsError", () => {
   test("is an Error with what is known of the failure, and no member beside it", () => {

@@ -1,6 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { isRepeatable, isUndelivered, readRetryAfterMs } from "./retry.ts";
 
+const failed = { code: "http_error" } as const;
+
 describe("isRepeatable", () => {
   test.each([
     ["read", undefined, null, true],
@@ -16,7 +18,7 @@ describe("isRepeatable", () => {
     ["read", 500, "maybe", false],
   ] as const)("%s, status %s, x-should-retry %s: %s, on every server", (safety, status, shouldRetry, expected) => {
     for (const deduplicates of [true, false])
-      expect(isRepeatable({ safety, status, shouldRetry, deduplicates })).toBe(expected);
+      expect(isRepeatable({ ...failed, safety, status, shouldRetry, deduplicates })).toBe(expected);
   });
 
   test.each([
@@ -33,8 +35,8 @@ describe("isRepeatable", () => {
   ] as const)(
     "%s, status %s, x-should-retry %s: %s on a server that deduplicates, never on another one",
     (safety, status, shouldRetry, expected) => {
-      expect(isRepeatable({ safety, status, shouldRetry, deduplicates: true })).toBe(expected);
-      expect(isRepeatable({ safety, status, shouldRetry, deduplicates: false })).toBe(false);
+      expect(isRepeatable({ ...failed, safety, status, shouldRetry, deduplicates: true })).toBe(expected);
+      expect(isRepeatable({ ...failed, safety, status, shouldRetry, deduplicates: false })).toBe(false);
     },
   );
 
@@ -62,7 +64,7 @@ describe("isUndelivered", () => {
   ] as const)(
     "status %s, x-should-retry %s: %s on a server that deduplicates, %s on another one",
     (status, shouldRetry, expected, expectedElsewhere) => {
-      const attempt = { safety: "deduplicated", status, shouldRetry } as const;
+      const attempt = { ...failed, safety: "deduplicated", status, shouldRetry } as const;
       expect(isUndelivered({ ...attempt, deduplicates: true })).toBe(expected);
       expect(isUndelivered({ ...attempt, deduplicates: false })).toBe(expectedElsewhere);
     },

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { createClient } from "../src/index.ts";
-import { createDriftReporter, type Drift } from "../src/drift/index.ts";
+import { createDriftReporter, type Drift } from "../src/drift.ts";
 import { exampleEnvironment, jsonAnswer, scriptFetch } from "../src/testing/index.ts";
 
 test("members and modes that are newer than this package are told as data, and the answer is given as it is", async () => {

@@ -9,7 +9,7 @@ test("the fake refuses what the real server refuses: a send without an agent, an
   const server = createFakeServer();
   server.put({ deviceId: "d-1", connectionName: "box" });
   server.connect("d-1");
-  const { environments } = createClient({ baseUrl: "http://fake", apiKey: "key", fetch: server.fetch });
+  const { environments } = createClient({ baseUrl: "https://fake.example", apiKey: "key", fetch: server.fetch });
   const codeOf = async (body: Parameters<typeof environments.sendToDevice>[1]): Promise<string> =>
     (await catchError(environments.sendToDevice("d-1", body))).code;
 

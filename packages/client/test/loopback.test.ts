@@ -70,7 +70,8 @@ describe("the deadline covers", () => {
     const clock = installDeadline();
     const server = await start(() => clock.passDeadline());
     const error = await catchError(list(server));
-    expect(error).toMatchObject({ code: "timeout", retryable: true });
+    const message = `no complete response from ${server.url} within 60000 ms`;
+    expect(error).toMatchObject({ code: "timeout", message, retryable: true });
     expect(clock.open()).toBe(0);
   });
 
@@ -201,7 +202,7 @@ test("a connection that breaks in the middle of a body is repeated", async () =>
   expect(server.requests()).toBe(3);
 });
 
-test("nobody listens: a connection error with its cause, after the retries", async () => {
+test("a connection failure names the address and the reason, and keeps its cause", async () => {
   const server = await startLoopbackServer(() => undefined);
   await server.close();
   const attempts: number[] = [];
@@ -209,6 +210,7 @@ test("nobody listens: a connection error with its cause, after the retries", asy
   const error = await catchError(list(server, { onEvent }));
   expect(error).toMatchObject({
     code: "connection_failed",
+    message: `cannot reach ${server.url}: connection refused`,
     retryable: true,
     cause: expect.any(TypeError),
   });

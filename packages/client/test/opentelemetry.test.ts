@@ -1,7 +1,7 @@
 import { propagation, type Context, type Span, type SpanOptions, trace, type Tracer } from "@opentelemetry/api";
 import { afterEach, expect, test } from "vitest";
 import { createClient } from "../src/index.ts";
-import { openTelemetry } from "../src/opentelemetry/index.ts";
+import { openTelemetry } from "../src/opentelemetry.ts";
 import { problemAnswer, scriptFetch } from "../src/testing/index.ts";
 import { catchError } from "./catch-error.ts";
 import { createHandClock } from "./hand-clock.ts";
@@ -47,7 +47,7 @@ function recordingTracer(): { readonly tracer: Tracer; readonly spans: Recorded[
 
 afterEach(() => propagation.disable());
 
-const base = { baseUrl: "http://gateway.example:8787", apiKey: "lek_s3cr3t" };
+const base = { baseUrl: "https://gateway.example:8787", apiKey: "lek_s3cr3t" };
 
 test("a call is a span with its retries; each attempt is a client span below it", async () => {
   const { tracer, spans } = recordingTracer();
@@ -58,7 +58,7 @@ test("a call is a span with its retries; each attempt is a client span below it"
   await client.environments.list();
   const common = {
     "http.request.method": "GET",
-    "url.full": "http://gateway.example:8787/v1/environments",
+    "url.full": "https://gateway.example:8787/v1/environments",
     "server.address": "gateway.example",
     "server.port": 8787,
   };

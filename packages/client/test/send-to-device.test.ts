@@ -18,7 +18,7 @@ function setUp() {
 
 test("a name that is no text is refused before any request", async () => {
   const server = createFakeServer();
-  const { environments } = createClient({ baseUrl: "http://fake", apiKey: "key", fetch: server.fetch });
+  const { environments } = createClient({ baseUrl: "https://fake.example", apiKey: "key", fetch: server.fetch });
   const name = 5 as unknown as string;
   const error = await catchError(
     environments.sendToDevice({ name }, { agentId: "a", messages: [{ role: "user", content: "x" }] }),

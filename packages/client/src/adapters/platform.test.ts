@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { sleep, startAlarm } from "./time.ts";
+import { randomId, sleep, startAlarm } from "./platform.ts";
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
@@ -54,4 +54,11 @@ test("a sleep needs no signal", async () => {
   const slept = sleep(1_000, undefined);
   vi.advanceTimersByTime(1_000);
   await expect(slept).resolves.toBeUndefined();
+});
+
+test("ids are long, consist of digits and hyphens, differ from each other and need no secure context", () => {
+  const ids = Array.from({ length: 1_000 }, () => randomId());
+  expect(new Set(ids).size).toBe(1_000);
+  expect(ids.every((id) => /^\d{1,10}(-\d{1,10}){3}$/.test(id))).toBe(true);
+  expect(randomId.toString()).not.toContain("randomUUID");
 });
