@@ -1,6 +1,14 @@
 import { describe, expect, test } from "vitest";
-import { decodeBody, decodeQuery, isJsonMediaType, maxBodyBytes, maxBodyDepth } from "./decode-request.ts";
+import {
+  decodeBody,
+  decodeQuery,
+  decodeRequest,
+  isJsonMediaType,
+  maxBodyBytes,
+  maxBodyDepth,
+} from "./decode-request.ts";
 import { ListEnvironmentsQuerySchema } from "./list-query.ts";
+import { matchEndpoint } from "./match-endpoint.ts";
 import { SendMessageBodySchema } from "./message.ts";
 
 const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
@@ -139,5 +147,36 @@ describe("decodeQuery", () => {
     const decoded = list("__proto__=x&constructor=y");
     expect(decoded).toEqual({ ok: true, value: {} });
     expect(Object.getPrototypeOf(decoded.ok ? decoded.value : null)).toBe(Object.prototype);
+  });
+});
+
+describe("decodeRequest", () => {
+  const decode = (method: string, path: string, query: string, body: string | null) => {
+    const match = matchEndpoint(method, path);
+    if (match.kind === "refused") throw new Error("the path must be that of an endpoint");
+    return decodeRequest(match, { query, body: body === null ? null : encode(body), contentType: "application/json" });
+  };
+
+  test("returns the operation with its ids and decoded values", () => {
+    expect(decode("GET", "/v1/environments", "limit=5", null)).toEqual({
+      ok: true,
+      value: { operation: "listEnvironments", params: {}, query: { limit: 5 }, body: null },
+    });
+    expect(decode("POST", "/v1/environments/conn-1/messages", "", good)).toEqual({
+      ok: true,
+      value: { operation: "sendMessage", params: { connectionId: "conn-1" }, query: null, body: JSON.parse(good) },
+    });
+  });
+
+  test("ignores a query and a body that the endpoint does not take", () => {
+    expect(decode("GET", "/v1/environments/device-1", "limit=0", "{")).toEqual({
+      ok: true,
+      value: { operation: "retrieveEnvironment", params: { deviceId: "device-1" }, query: null, body: null },
+    });
+  });
+
+  test("refuses a query and a body that break a rule", () => {
+    expect(refusal(decode("GET", "/v1/environments", "limit=0", null))).toMatch(/^400 invalid_request: limit /);
+    expect(refusal(decode("POST", "/v1/environments/conn-1/messages", "", "{"))).toMatch(/^400 malformed_json: /);
   });
 });

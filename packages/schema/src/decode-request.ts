@@ -1,4 +1,5 @@
 import type { GenericSchema } from "valibot";
+import type { DecodedRequest, KnownEndpoint } from "./endpoints.ts";
 import { type CheckedValue, checkValue } from "./check-value.ts";
 import type { PlainResponse } from "./plain-http.ts";
 import { problemResponse } from "./problem.ts";
@@ -17,6 +18,35 @@ const maxFullReportBytes = 65_536;
 
 /** Deepest nesting of arrays and objects in a request body. */
 export const maxBodyDepth = 64;
+
+/** A request's query and body as received. */
+export interface RawInput {
+  /** Query without the leading `?`; empty when there is none. */
+  readonly query: string;
+  readonly body: Uint8Array | null;
+  /** Value of `Content-Type`; `undefined` when the header is missing. */
+  readonly contentType: string | undefined;
+}
+
+/**
+ * Decodes the query and the body of a matched request. An endpoint without a query or a body ignores the one it receives.
+ *
+ * Refusals: those of {@link decodeQuery} and {@link decodeBody}.
+ */
+export function decodeRequest(
+  { endpoint, params }: { readonly endpoint: KnownEndpoint; readonly params: Readonly<Record<string, string>> },
+  { query: rawQuery, body: rawBody, contentType }: RawInput,
+): Decoded<DecodedRequest> {
+  const query = endpoint.query === null ? none : decodeQuery<unknown>(endpoint.query, rawQuery);
+  if (!query.ok) return query;
+  const body = endpoint.body === null ? none : decodeBody<unknown>(endpoint.body, rawBody, contentType);
+  if (!body.ok) return body;
+  const request = { operation: endpoint.operation, params, query: query.value, body: body.value };
+  // The matcher filled every id of the endpoint's path, and its own schemas decoded the rest.
+  return { ok: true, value: request as DecodedRequest };
+}
+
+const none = { ok: true, value: null } as const;
 
 /**
  * Reads a raw query by a schema. A known parameter may stand once; a broken one is 400 `invalid_request` naming it.

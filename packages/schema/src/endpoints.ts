@@ -25,7 +25,7 @@ export type Operation =
   | "openDeviceSocket";
 
 /** One endpoint as data. Services route, check, document and call it from this alone. */
-export interface Endpoint<Query = unknown, Body = unknown, Response = unknown> {
+export interface Endpoint<Query = unknown, Body = unknown, Response = unknown, Param extends string = string> {
   readonly operation: Operation;
   readonly method: "GET" | "POST";
   /** Path template; `{name}` stands for one id. */
@@ -36,7 +36,7 @@ export interface Endpoint<Query = unknown, Body = unknown, Response = unknown> {
   /** The scope a gateway key needs. */
   readonly scope: Scope;
   /** Names of the ids in the path, in order. */
-  readonly params: readonly string[];
+  readonly params: readonly Param[];
   /** Wire query to values; `null` when the endpoint takes none. */
   readonly query: GenericSchema<unknown, Query> | null;
   readonly body: GenericSchema<unknown, Body> | null;
@@ -47,14 +47,33 @@ export interface Endpoint<Query = unknown, Body = unknown, Response = unknown> {
   readonly problems: readonly ProblemCode[];
 }
 
-/** The endpoint table. A new endpoint is one entry here. */
+/** The endpoint table. A new endpoint is one entry here. `never` marks an input that the endpoint does not take. */
 export interface Endpoints {
-  readonly listEnvironments: Endpoint<ListEnvironmentsQuery, never, EnvironmentList>;
-  readonly retrieveEnvironment: Endpoint<never, never, Environment>;
-  readonly sendMessage: Endpoint<never, SendMessageBody, SendMessageResponse>;
-  readonly registerEnvironment: Endpoint<never, RegisterRequest, RegisterResponse>;
-  readonly openDeviceSocket: Endpoint<never, never, never>;
+  readonly listEnvironments: Endpoint<ListEnvironmentsQuery, never, EnvironmentList, never>;
+  readonly retrieveEnvironment: Endpoint<never, never, Environment, "deviceId">;
+  readonly sendMessage: Endpoint<never, SendMessageBody, SendMessageResponse, "connectionId">;
+  readonly registerEnvironment: Endpoint<never, RegisterRequest, RegisterResponse, never>;
+  readonly openDeviceSocket: Endpoint<never, never, never, "connectionId">;
 }
+
+/** An endpoint of the table. */
+export type KnownEndpoint = Endpoints[Operation];
+
+/** The decoded input of one operation. `query` and `body` are `null` when the endpoint takes none. */
+export interface OperationInput<Name extends Operation> {
+  /** The ids in the path, by the names in the endpoint's `params`. */
+  readonly params: Readonly<Record<Endpoints[Name]["params"][number], string>>;
+  readonly query: DecodedBy<Endpoints[Name]["query"]>;
+  readonly body: DecodedBy<Endpoints[Name]["body"]>;
+}
+
+type DecodedBy<Schema extends GenericSchema | null> =
+  NonNullable<Schema> extends GenericSchema<unknown, infer Value> ? ([Value] extends [never] ? null : Value) : never;
+
+/** The operation and decoded input of a request. A `switch` on `operation` narrows `params`, `query` and `body`. */
+export type DecodedRequest = {
+  [Name in Operation]: { readonly operation: Name } & OperationInput<Name>;
+}[Operation];
 
 /** The endpoints of the API, and the two a device uses. */
 export const endpoints: Endpoints = {

@@ -16,12 +16,22 @@ export {
   type Decoded,
   decodeBody,
   decodeQuery,
+  decodeRequest,
   isJsonMediaType,
   maxBodyBytes,
   maxBodyDepth,
+  type RawInput,
 } from "./decode-request.ts";
 export { describeIssues } from "./describe-issues.ts";
-export { type Endpoint, type Endpoints, endpoints, type Operation } from "./endpoints.ts";
+export {
+  type DecodedRequest,
+  type Endpoint,
+  type Endpoints,
+  endpoints,
+  type KnownEndpoint,
+  type Operation,
+  type OperationInput,
+} from "./endpoints.ts";
 export {
   type Environment,
   type EnvironmentList,
@@ -43,13 +53,14 @@ export {
   ListLimitSchema,
   type ListEnvironmentsWireQuery,
 } from "./list-query.ts";
-export { type EndpointMatch, type KnownEndpoint, matchEndpoint } from "./match-endpoint.ts";
+export { type EndpointMatch, matchEndpoint } from "./match-endpoint.ts";
 export {
   type ApprovalDecision,
   ApprovalDecisionSchema,
   type ApprovalMessage,
   ApprovalMessageSchema,
   maxReferenceLength,
+  messageDeduplicationHeader,
   type SendMessageBody,
   SendMessageBodySchema,
   type SendMessageResponse,

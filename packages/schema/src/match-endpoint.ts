@@ -1,8 +1,5 @@
 import { createEndpointMatcher, type MatchRoute, type RouteMatch } from "./create-endpoint-matcher.ts";
-import { endpoints, type Endpoints } from "./endpoints.ts";
-
-/** An endpoint of the table. */
-export type KnownEndpoint = Endpoints[keyof Endpoints];
+import { endpoints, type KnownEndpoint } from "./endpoints.ts";
 
 /** What a method and a path mean. */
 export type EndpointMatch = RouteMatch<KnownEndpoint>;

@@ -1,3 +1,10 @@
+/**
+ * Name of the response header by which a server declares that it deduplicates messages. Its value is the number of seconds
+ * for which the server remembers a `client_message_id`, such as `86400`. While an id is remembered, a client may repeat a
+ * send with an unknown outcome: the server returns the first result and does not run the message again.
+ */
+export const messageDeduplicationHeader = "x-message-deduplication";
+
 /** A piece of text in a message. */
 export interface TextPart {
   text: string;

@@ -5,6 +5,7 @@ import type {
   ApprovalDecisionSchema,
   ApprovalMessage,
   ApprovalMessageSchema,
+  DecodedRequest,
   Endpoint,
   endpoints,
   Environment,
@@ -16,6 +17,8 @@ import type {
   KnownEndpoint,
   ListEnvironmentsQuery,
   ListEnvironmentsQuerySchema,
+  Operation,
+  OperationInput,
   Problem,
   ProblemSchema,
   RegisterRequest,
@@ -60,3 +63,20 @@ expectTypeOf<NonNullable<(typeof endpoints.sendMessage)["body"]>>().toEqualTypeO
 expectTypeOf<NonNullable<(typeof endpoints.listEnvironments)["response"]>>().toEqualTypeOf<
   typeof EnvironmentListSchema
 >();
+
+// The input of an operation has exactly the ids of its path, and null where the endpoint takes no query or body.
+type None = Readonly<Record<never, string>>;
+type Input<Params, Query, Body> = { readonly params: Params; readonly query: Query; readonly body: Body };
+type DeviceId = { readonly deviceId: string };
+type ConnectionId = { readonly connectionId: string };
+expectTypeOf<OperationInput<"listEnvironments">>().toEqualTypeOf<Input<None, ListEnvironmentsQuery, null>>();
+expectTypeOf<OperationInput<"retrieveEnvironment">>().toEqualTypeOf<Input<DeviceId, null, null>>();
+expectTypeOf<OperationInput<"sendMessage">>().toEqualTypeOf<Input<ConnectionId, null, SendMessageBody>>();
+expectTypeOf<OperationInput<"registerEnvironment">>().toEqualTypeOf<Input<None, null, RegisterRequest>>();
+expectTypeOf<OperationInput<"openDeviceSocket">>().toEqualTypeOf<Input<ConnectionId, null, null>>();
+
+// The operation selects the input, and every operation is there.
+type Send = Extract<DecodedRequest, { operation: "sendMessage" }>;
+expectTypeOf<DecodedRequest["operation"]>().toEqualTypeOf<Operation>();
+expectTypeOf<Send["params"]>().toEqualTypeOf<ConnectionId>();
+expectTypeOf<Send["body"]>().toEqualTypeOf<SendMessageBody>();
