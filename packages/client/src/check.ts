@@ -42,6 +42,11 @@ export function checkFlag(member: string, value: unknown): void {
   check(member, typeof value === "boolean", "must be true or false");
 }
 
+/** Checks a function. */
+export function checkFunction(member: string, value: unknown): void {
+  check(member, typeof value === "function", "must be a function");
+}
+
 /** Checks an object with named members; a list is not one. */
 export function checkRecord(member: string, value: unknown): void {
   check(member, isRecord(value), "must be an object");

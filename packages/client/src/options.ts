@@ -3,7 +3,7 @@
  * `invalid_argument` error before anything is sent.
  */
 import { isText } from "@letta-environments/schema/guards";
-import { check, checkFlag, checkInteger, checkRecord, checkToken } from "./check.ts";
+import { check, checkFlag, checkFunction, checkInteger, checkRecord, checkToken } from "./check.ts";
 import { type EnvironmentsError, invalidArgument } from "./error.ts";
 import type { Call, Fetch, Middleware } from "./request.ts";
 
@@ -93,76 +93,50 @@ export interface AnswerMismatch extends Answer {
   readonly path: string;
 }
 
-/** Checked options of a transport, with their defaults. */
-export interface TransportSettings extends Pick<
-  TransportOptions,
-  "apiKey" | "fetch" | "validate" | "onMismatch" | "onDrift" | "onEvent"
-> {
-  /** Without a slash at its end. */
-  readonly baseUrl: string;
+/** Checked options of a transport, with their defaults. `baseUrl` has no slash at its end, and headers have lower-case names. */
+export interface TransportSettings extends TransportOptions {
   readonly timeoutMs: number;
   readonly maxRetries: number;
   readonly maxResponseBytes: number;
   readonly middleware: readonly Middleware[];
-  /** By lower-case name. */
   readonly headers: Readonly<Record<string, string>>;
 }
 
 /** Checks the options of a transport. @throws LettaEnvironmentsError `invalid_argument` */
 export function readTransportOptions(options: TransportOptions): TransportSettings {
   checkRecord("options", options);
-  const { apiKey, allowInsecure = false, timeoutMs = 60_000, maxRetries = 2, maxResponseBytes = 2 ** 23 } = options;
-  const { fetch, validate = "report", onEvent, onMismatch, onDrift } = options;
+  const { apiKey, allowInsecure = false, maxResponseBytes = 2 ** 23, validate = "report" } = options;
+  const { fetch, onEvent, onMismatch, onDrift } = options;
   const middleware = [options.middleware ?? []].flat();
   checkToken("apiKey", apiKey);
   checkFlag("allowInsecure", allowInsecure);
   checkInteger("maxResponseBytes", maxResponseBytes);
-  checkLimits(timeoutMs, maxRetries);
   check("validate", ["report", "throw", "off"].includes(validate), 'must be "report", "throw" or "off"');
   for (const [name, value] of Object.entries({ fetch, onEvent, onMismatch, onDrift }))
-    check(name, value === undefined || typeof value === "function", "must be a function");
-  for (const step of middleware)
-    check("middleware", typeof step === "function", "must be a function or a list of functions");
-  return {
-    apiKey,
-    baseUrl: readBaseUrl(options.baseUrl, allowInsecure),
-    timeoutMs,
-    maxRetries,
-    maxResponseBytes,
-    middleware,
-    headers: readHeaders(options.headers),
-    fetch,
-    validate,
-    onEvent,
-    onMismatch,
-    onDrift,
-  };
+    if (value !== undefined) checkFunction(name, value);
+  for (const step of middleware) checkFunction("middleware", step);
+  const baseUrl = readBaseUrl(options.baseUrl, allowInsecure);
+  const defaults = { timeoutMs: 60_000, maxRetries: 2, headers: {} };
+  return { ...options, baseUrl, maxResponseBytes, middleware, ...readRequestOptions(defaults, options) };
 }
 
-/** Checks the options of a call and adds those of its transport. @throws LettaEnvironmentsError `invalid_argument` */
+/** Checks the options of a call and fills in those of its transport. @throws LettaEnvironmentsError `invalid_argument` */
 export function readRequestOptions(
-  settings: TransportSettings,
+  defaults: Pick<TransportSettings, "timeoutMs" | "maxRetries" | "headers">,
   options: RequestOptions,
 ): Pick<TransportSettings, "timeoutMs" | "maxRetries" | "headers"> & Pick<RequestOptions, "signal"> {
   checkRecord("options", options);
-  const { signal, maxRetries = settings.maxRetries, timeoutMs = options.timeout ?? settings.timeoutMs } = options;
-  checkLimits(timeoutMs, maxRetries);
+  const { signal, maxRetries = defaults.maxRetries, timeoutMs = options.timeout ?? defaults.timeoutMs } = options;
+  checkInteger("timeoutMs", timeoutMs);
+  checkInteger("maxRetries", maxRetries, 0, 9);
   checkSignal(signal);
-  const headers =
-    options.headers === undefined ? settings.headers : { ...settings.headers, ...readHeaders(options.headers) };
-  return { signal, timeoutMs, maxRetries, headers };
+  return { signal, timeoutMs, maxRetries, headers: { ...defaults.headers, ...readHeaders(options.headers) } };
 }
 
 /** @throws LettaEnvironmentsError `invalid_argument` unless the value is an `AbortSignal`, `null` or absent. */
 export function checkSignal(signal: AbortSignal | null | undefined): void {
-  // By its members: a signal may come from another realm or a polyfill.
-  const isSignal = typeof signal?.aborted === "boolean" && typeof signal.addEventListener === "function";
-  check("signal", isSignal || (signal ?? null) === null, "must be an AbortSignal");
-}
-
-function checkLimits(timeoutMs: number, maxRetries: number): void {
-  checkInteger("timeoutMs", timeoutMs);
-  checkInteger("maxRetries", maxRetries, 0, 9);
+  // By a member: a signal may come from another realm or a polyfill.
+  check("signal", typeof (signal ?? { aborted: false }).aborted === "boolean", "must be an AbortSignal");
 }
 
 /** Addresses of this machine, where nobody can read along (RFC 1122 section 3.2.1.3, RFC 4291 section 2.5.3). */
@@ -181,7 +155,8 @@ function readBaseUrl(text: string, allowInsecure: boolean): string {
   return url.href.replace(/\/+$/, "");
 }
 
-function readHeaders(headers: HeadersInput = {}): Readonly<Record<string, string>> {
+function readHeaders(headers: HeadersInput | undefined): Readonly<Record<string, string>> {
+  if (headers === undefined) return {};
   try {
     return Object.fromEntries(new Headers(headers as HeadersInit));
   } catch {

@@ -86,12 +86,8 @@ const failureReasons: readonly (readonly [RegExp, string])[] = [
 
 /** Describes a failed connection: `cannot reach http://127.0.0.1:8787: connection refused`. Texts of errors are never repeated. */
 export function describeConnectionFailure(url: string, cause: unknown): string {
-  const texts: string[] = [];
-  let error = cause;
-  for (let depth = 0; error instanceof Error && depth < 5; depth += 1) {
-    texts.push(error.message, "code" in error ? String(error.code) : "");
-    error = error.cause;
-  }
-  const [, reason = "no response"] = failureReasons.find(([pattern]) => pattern.test(texts.join(" "))) ?? [];
+  // `fetch` of Node.js puts the reason into the cause of its error.
+  const texts = [cause, Object(cause).cause].map((error) => `${error} ${Object(error).code}`).join(" ");
+  const [, reason = "no response"] = failureReasons.find(([pattern]) => pattern.test(texts)) ?? [];
   return `cannot reach ${new URL(url).origin}: ${reason}`;
 }

@@ -1,5 +1,10 @@
+import { messageDeduplicationHeader as headerOfSchema } from "@letta-environments/schema";
 import { describe, expect, test } from "vitest";
-import { isRepeatable, isUndelivered, readRetryAfterMs } from "./retry.ts";
+import { isRepeatable, isUndelivered, messageDeduplicationHeader, readRetryAfterMs } from "./retry.ts";
+
+test("the deduplication header has the name that the schema package gives it", () => {
+  expect(messageDeduplicationHeader).toBe(headerOfSchema);
+});
 
 const failed = { code: "http_error" } as const;
 

@@ -54,7 +54,10 @@ const undeliveredCodes: readonly ErrorCode[] = [
   "upstream_unreachable",
 ];
 
-/** Response header of a server that recognises message ids; its value is the number of seconds for which it remembers one. */
+/**
+ * Response header of a server that recognises message ids; its value is the number of seconds for which it remembers one. Also
+ * exported by the schema package, but from a module that loads valibot, which clients do without.
+ */
 export const messageDeduplicationHeader = "x-message-deduplication";
 
 /** Whether response headers show that the server deduplicates messages. */

@@ -407,7 +407,7 @@ describe("what breaks a rule makes no request", () => {
     [{ fetch: {} }, "fetch must be a function"],
     [{ onEvent: "log" }, "onEvent must be a function"],
     [{ onDrift: null }, "onDrift must be a function"],
-    [{ middleware: ["log"] }, "middleware must be a function or a list of functions"],
+    [{ middleware: ["log"] }, "middleware must be a function"],
     [{ headers: { "x y": "1" } }, headersRule],
     [{ headers: { "x-note": "a\nb" } }, headersRule],
     [{ headers: null }, headersRule],

@@ -84,10 +84,15 @@ export async function* readPages(
   }
 }
 
+/** @throws LettaEnvironmentsError `invalid_argument` naming a member of the query. */
 function listRequest(query?: ListEnvironmentsInput | null): TransportRequest<EnvironmentList> {
   checkQuery(query);
   const wire = new URLSearchParams();
-  for (const [name, value] of Object.entries(query ?? {})) if (value !== undefined) wire.set(name, String(value));
+  for (const [name, value] of Object.entries(query ?? {}))
+    if (value !== undefined) {
+      checkMember(name, value);
+      wire.set(name, String(value));
+    }
   return {
     operation: "listEnvironments",
     path: `/v1/environments${wire.size > 0 ? `?${wire}` : ""}`,
@@ -96,11 +101,8 @@ function listRequest(query?: ListEnvironmentsInput | null): TransportRequest<Env
   };
 }
 
-/** @throws LettaEnvironmentsError `invalid_argument` naming a member of the query. */
 function checkQuery(query: unknown): void {
-  if (query === undefined || query === null) return;
-  checkRecord("query", query);
-  for (const [name, value] of Object.entries(query)) if (value !== undefined) checkMember(name, value);
+  checkRecord("query", query ?? {});
 }
 
 function checkMember(name: string, value: unknown): void {
