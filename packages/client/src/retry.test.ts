@@ -97,7 +97,7 @@ describe("readRetryAfterMs", () => {
     [{ "retry-after": "-5" }, undefined],
     [{ "retry-after-ms": "0", "retry-after": "2" }, 2_000],
     [{ "retry-after": "later" }, undefined],
-  ])("%j is %s", (headers, expected) => {
+  ])("%j is %s ms", (headers, expected) => {
     expect(readRetryAfterMs(new Headers(headers), nowMs)).toBe(expected);
   });
 });

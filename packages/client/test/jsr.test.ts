@@ -19,7 +19,7 @@ async function exportsOf(packageFolder: string): Promise<Readonly<Record<string,
   return Object.fromEntries(Object.entries<string>(exports).filter(([, file]) => file.endsWith(".ts")));
 }
 
-/** What JSR would check before it takes the package: `deno publish --dry-run`, without a network. */
+/** Runs JSR's checks before publication, `deno publish --dry-run`, without a network. */
 async function dryRun(added = ""): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), "client-jsr-"));
   folders.push(folder);
@@ -55,7 +55,7 @@ async function dryRun(added = ""): Promise<string> {
     DENO_NO_UPDATE_CHECK: "1",
     NO_COLOR: "1",
   };
-  // Types are checked by tsc; without its packages Deno cannot check them here.
+  // tsc checks the types. Deno cannot, without the packages from npm.
   const words = ["publish", "--dry-run", "--allow-dirty", "--no-check"];
   return promisify(execFile)(deno, words, { cwd: folder, env, timeout: 60_000 }).then(
     ({ stderr }) => stderr,
@@ -63,11 +63,11 @@ async function dryRun(added = ""): Promise<string> {
   );
 }
 
-test("JSR's dry run takes the package: no slow types, every import has its extension", async () => {
+test("JSR's dry run accepts the package: no slow types, every import has its extension", async () => {
   expect(await dryRun()).toContain("Dry run complete");
 }, 60_000);
 
-test("and it would notice an export without a type", async () => {
+test("JSR's dry run refuses an export without an explicit type", async () => {
   const output = await dryRun("const make = () => ({ a: new Map() });\nexport const slow = make();\n");
   expect(output).not.toContain("Dry run complete");
   expect(output).toContain("missing-explicit-type");

@@ -29,7 +29,7 @@ const options = { baseUrl: "https://gateway.example/letta/", apiKey: "lek_test" 
 const hello: SendMessageInput = { messages: [{ role: "user", content: "hello" }], agentId: "agent-1" };
 
 test.each(["a\nb", "\u00fc\u20ac"])(
-  "an idempotency key that no header can hold, %j, is refused before the wire",
+  "an idempotency key that cannot be a header value, %j, is refused before any request",
   async (key) => {
     const script = scriptFetch(sent);
     const { environments } = createClient({ ...options, fetch: script.fetch });
@@ -38,15 +38,15 @@ test.each(["a\nb", "\u00fc\u20ac"])(
   },
 );
 
-test("a pause of nothing between two looks is refused: it would ask without end", async () => {
+test("an interval of 0 between polls is refused, because it would request without end", async () => {
   const script = scriptFetch();
   const { environments } = createClient({ ...options, fetch: script.fetch });
   const error = await catchError(environments.watch({}, { intervalMs: 0 }).next());
   expect([error.code, script.seen.length]).toEqual(["invalid_argument", 0]);
 });
 
-describe("what is sent", () => {
-  test("the client's key, whatever a caller's own fields say in whatever case, and a caller's later field", async () => {
+describe("a request", () => {
+  test("has the client's key, whatever authorization header the caller sets, and the call's header over the client's", async () => {
     const script = scriptFetch(json(200, { connections: [], hasNextPage: false }));
     const headers = { Authorization: "Bearer other", "X-Trace": "client" };
     const { environments } = createClient({ ...options, headers, fetch: script.fetch });
@@ -58,7 +58,7 @@ describe("what is sent", () => {
     });
   });
 
-  test("a list: numbers and booleans as strings, no other header than the two", async () => {
+  test("of a list has numbers and booleans as strings and no other headers than two", async () => {
     const script = scriptFetch(json(200, { connections: [row], hasNextPage: true }));
     const page = await createClient({ ...options, fetch: script.fetch }).environments.list({
       limit: 5,
@@ -83,20 +83,20 @@ describe("what is sent", () => {
     [{}, ""],
     [{ limit: "5", onlineOnly: "true" }, "?limit=5&onlineOnly=true"],
     [{ userId: "a b" }, "?userId=a+b"],
-  ])("the query %j is %j", async (query, search) => {
+  ])("of a list with the query %j has the search %j", async (query, search) => {
     const script = scriptFetch(emptyPage);
     await listEnvironments(createTransport({ ...options, fetch: script.fetch }), query);
     expect(script.seen[0]?.url).toBe(`https://gateway.example/letta/v1/environments${search}`);
   });
 
-  test("a retrieve", async () => {
+  test("of a retrieve has the id in its path", async () => {
     const script = scriptFetch(json(200, row));
     const environment = await createClient({ ...options, fetch: script.fetch }).environments.retrieve("desktop:1");
     expect(environment).toEqual(row);
     expect(script.seen[0]?.url).toBe("https://gateway.example/letta/v1/environments/desktop:1");
   });
 
-  test("a send, with an id that the result gives back", async () => {
+  test("of a send has a generated message id, which the result returns", async () => {
     const script = scriptFetch(sent);
     const result = await createClient({ ...options, fetch: script.fetch }).environments.sendMessage("c-1", hello);
     const [request] = script.seen;
@@ -119,14 +119,14 @@ describe("what is sent", () => {
     });
   });
 
-  test("a send's own type of content, whatever a call's header fields say", async () => {
+  test("of a send has the content type JSON, whatever the call's headers say", async () => {
     const script = scriptFetch(sent);
     const headers = { "Content-Type": "text/plain" };
     await createClient({ ...options, fetch: script.fetch }).environments.sendMessage("c-1", hello, { headers });
     expect(script.seen[0]?.init.headers).toMatchObject({ "content-type": "application/json" });
   });
 
-  test("a send keeps the caller's id and every member of a tool's input", async () => {
+  test("of a send keeps the caller's message id and every member of a tool's input", async () => {
     const script = scriptFetch(sent);
     const body: SendMessageInput = {
       messages: [
@@ -173,7 +173,7 @@ test("a Headers object is accepted for a client and for a call, and the call's h
   });
 });
 
-test("a call's header with a line break is refused before the wire", async () => {
+test("a call's header with a line break is refused before any request", async () => {
   const script = scriptFetch(emptyPage);
   const { environments } = createClient({ ...options, fetch: script.fetch });
   const error = await catchError(environments.list({}, { headers: { "x-note": "a\r\nb" } }));
@@ -181,7 +181,7 @@ test("a call's header with a line break is refused before the wire", async () =>
   expect(script.seen).toEqual([]);
 });
 
-describe("what breaks a rule makes no request", () => {
+describe("an argument that breaks a rule is refused in words before any request", () => {
   const script = scriptFetch(emptyPage);
   const { environments } = createClient({ ...options, fetch: script.fetch });
 
@@ -284,11 +284,11 @@ describe("what breaks a rule makes no request", () => {
 
   test.each<[string, () => unknown, string]>([
     [
-      "leaves ids out",
+      "has no message ids",
       () => ({ messages: hello.messages }),
       "messages[0].client_message_id must be a non-empty string",
     ],
-    ["is nothing", () => undefined, "body must be serialisable as JSON"],
+    ["is undefined", () => undefined, "body must be serialisable as JSON"],
     ["has no messages", () => ({}), "messages must be a non-empty list"],
   ])("a body whose JSON %s", async (_case, toJSON, message) => {
     const error = await catchError(environments.sendMessage("c-1", { ...hello, toJSON } as SendMessageInput));
@@ -296,7 +296,7 @@ describe("what breaks a rule makes no request", () => {
     expect(script.seen).toEqual([]);
   });
 
-  test("an empty message id, which is not replaced by another one", async () => {
+  test("an empty message id, which is not replaced by a generated one", async () => {
     const messages = [{ role: "user" as const, content: "hello", client_message_id: "" }];
     const error = await catchError(environments.sendMessage("c-1", { messages }));
     expect(error).toMatchObject({ code: "invalid_argument", issues: [{ member: "messages[0].client_message_id" }] });
@@ -307,10 +307,10 @@ describe("what breaks a rule makes no request", () => {
   circle.push(circle);
   test.each<[string, unknown]>([
     ["a bigint", 5n],
-    ["a list that holds itself", circle],
+    ["a circular list", circle],
     ["a symbol", Symbol("x")],
     ["a function", () => 5],
-  ])("%s, which has no JSON, wherever it stands", async (_case, odd) => {
+  ])("%s, which JSON cannot represent, as query, id or option", async (_case, odd) => {
     const { limit, deviceId, timeoutMs } = { limit: odd, deviceId: odd, timeoutMs: odd } as unknown as Record<
       string,
       never
@@ -428,7 +428,7 @@ describe("what breaks a rule makes no request", () => {
     expect(() => createClient({ ...options, ...wrong })).toThrow(message);
   });
 
-  test("a call's option", async () => {
+  test("a time limit or number of retries of a call", async () => {
     const error = await catchError(environments.list({}, { timeoutMs: Number.NaN }));
     expect(error).toMatchObject({ code: "invalid_argument", issues: [{ member: "timeoutMs" }] });
     const send = await catchError(environments.sendMessage("c-1", hello, { maxRetries: 11 }));
