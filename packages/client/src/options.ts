@@ -145,21 +145,19 @@ const loopbackHost = /^(localhost|127(\.\d+){3}|\[::1\])$/;
 function readBaseUrl(text: string, allowInsecure: boolean): string {
   const url = isText(text) && URL.canParse(text) ? new URL(text) : null;
   const isAllowedHttp = url?.protocol === "http:" && (allowInsecure || loopbackHost.test(url.hostname));
-  if (url === null || !(url.protocol === "https:" || isAllowedHttp))
-    throw invalidArgument(
-      "baseUrl",
-      "must be an https: URL (http: is allowed for loopback addresses, or with allowInsecure: true)",
-    );
-  check("baseUrl", url.username + url.password === "", "must not contain credentials");
-  check("baseUrl", !/[?#]/.test(text), "must not contain a query or a fragment");
+  if (url === null || !(url.protocol === "https:" || isAllowedHttp) || url.username + url.password || /[?#]/.test(text))
+    throw invalidArgument("baseUrl", baseUrlRule);
   return url.href.replace(/\/+$/, "");
 }
+
+const baseUrlRule =
+  "must be an https: URL (http: is allowed for loopback addresses, or with allowInsecure: true) without credentials, query or fragment";
 
 function readHeaders(headers: HeadersInput | undefined): Readonly<Record<string, string>> {
   if (headers === undefined) return {};
   try {
     return Object.fromEntries(new Headers(headers as HeadersInit));
   } catch {
-    throw invalidArgument("headers", "must be a Headers object, or an object of valid header names and string values");
+    throw invalidArgument("headers", "must be a Headers object or an object of valid header names and values");
   }
 }

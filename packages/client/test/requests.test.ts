@@ -144,8 +144,8 @@ describe("a request", () => {
 const tokenRule =
   "apiKey must be a non-empty string without spaces or control characters (visible ASCII, no quotes or backslashes)";
 const baseUrlRule =
-  "baseUrl must be an https: URL (http: is allowed for loopback addresses, or with allowInsecure: true)";
-const headersRule = "headers must be a Headers object, or an object of valid header names and string values";
+  "baseUrl must be an https: URL (http: is allowed for loopback addresses, or with allowInsecure: true) without credentials, query or fragment";
+const headersRule = "headers must be a Headers object or an object of valid header names and values";
 
 test.each([
   ["http://127.0.0.1:8787", {}],
@@ -387,16 +387,16 @@ describe("an argument that breaks a rule is refused in words before any request"
     [{ baseUrl: "gateway.example" }, baseUrlRule],
     [{ baseUrl: "/v1" }, baseUrlRule],
     [{ baseUrl: "ftp://gateway.example" }, baseUrlRule],
-    [{ baseUrl: "https://gateway.example?x=1" }, "baseUrl must not contain a query or a fragment"],
-    [{ baseUrl: "https://gateway.example?" }, "baseUrl must not contain a query or a fragment"],
-    [{ baseUrl: "https://gateway.example/#top" }, "baseUrl must not contain a query or a fragment"],
+    [{ baseUrl: "https://gateway.example?x=1" }, baseUrlRule],
+    [{ baseUrl: "https://gateway.example?" }, baseUrlRule],
+    [{ baseUrl: "https://gateway.example/#top" }, baseUrlRule],
     [{ baseUrl: "https://a b" }, baseUrlRule],
     [{ baseUrl: new URL("https://gateway.example") }, baseUrlRule],
     [{ baseUrl: 5 }, baseUrlRule],
     [{ baseUrl: "https:///" }, baseUrlRule],
     [{ baseUrl: "https://a:99999" }, baseUrlRule],
-    [{ baseUrl: "https://key@gateway.example" }, "baseUrl must not contain credentials"],
-    [{ baseUrl: "https://:key@gateway.example" }, "baseUrl must not contain credentials"],
+    [{ baseUrl: "https://key@gateway.example" }, baseUrlRule],
+    [{ baseUrl: "https://:key@gateway.example" }, baseUrlRule],
     [{ baseUrl: "http://gateway.example" }, baseUrlRule],
     [{ baseUrl: "http://127.0.0.1.example" }, baseUrlRule],
     [{ baseUrl: "http://localhost.example" }, baseUrlRule],
