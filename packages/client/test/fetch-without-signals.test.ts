@@ -5,10 +5,10 @@ import { createGate } from "./gate.ts";
 import { createHandClock } from "./hand-clock.ts";
 import { scriptFetch } from "./scripted-fetch.ts";
 
-/** A body that never ends and knows no signal; it says when it is read and when it is given up. */
+/** A response whose body never ends and ignores signals. It reports when it is read and when it is cancelled. */
 function stalledAnswer(status: number, onRead: () => void, onCancel: () => void): Response {
   const source = { pull: () => new Promise<void>(() => onRead()), cancel: () => onCancel() };
-  // Without a queue nothing is pulled before somebody reads.
+  // Without a queue nothing is pulled before the body is read.
   const body = new ReadableStream(source, { highWaterMark: 0 });
   return new Response(body, { status, headers: { "content-type": "application/json" } });
 }
@@ -18,8 +18,8 @@ function list(fetch: Fetch, options: RequestOptions = {}): Promise<unknown> {
   return client.environments.list({}, options);
 }
 
-describe("a fetch that knows no signals holds no call", () => {
-  test.each([200, 404])("when the body of a %i stalls, and the body is given up", async (status) => {
+describe("a fetch that ignores signals does not keep a call open", () => {
+  test.each([200, 404])("when the body of a %i response stalls: the body is cancelled", async (status) => {
     const clock = createHandClock();
     const given = createGate();
     const script = scriptFetch(() => stalledAnswer(status, () => clock.passDeadline(), given.open));
@@ -29,7 +29,7 @@ describe("a fetch that knows no signals holds no call", () => {
     expect(script.seen).toHaveLength(1);
   });
 
-  test("when the answer comes too late, and the late answer is given up", async () => {
+  test("when the response comes too late: its body is cancelled", async () => {
     const clock = createHandClock();
     const given = createGate();
     const late = createGate();
@@ -43,7 +43,7 @@ describe("a fetch that knows no signals holds no call", () => {
     await given.passed;
   });
 
-  test("when the signal is aborted already: nothing is sent", async () => {
+  test("when the signal is already aborted: nothing is sent", async () => {
     const script = scriptFetch(() => new Error("must not be called"));
     const error = await catchError(list(script.fetch, { signal: AbortSignal.abort() }));
     expect(error.code).toBe("aborted");
@@ -51,7 +51,7 @@ describe("a fetch that knows no signals holds no call", () => {
   });
 });
 
-test("an answer that grows too large is given up", async () => {
+test("the body of a response that is too large is cancelled", async () => {
   const given = createGate();
   const endless = (): Response =>
     new Response(

@@ -1,25 +1,25 @@
 import { context, propagation, type Span, SpanKind, SpanStatusCode, trace, type Tracer } from "@opentelemetry/api";
-import type { Call, Middleware } from "../http-request.ts";
-import type { TransportEvent } from "../transport-event.ts";
+import type { TransportEvent } from "./options.ts";
+import type { Call, Middleware } from "./request.ts";
 
-/** How calls are traced. */
+/** Options of {@link openTelemetry}. */
 export interface OpenTelemetryOptions {
   /** Default: the global provider's tracer `@letta-environments/client`. */
   readonly tracer?: Tracer | undefined;
-  /** Sends the trace along (`traceparent`); in a browser the server has to allow that header field. Default `false`. */
+  /** Sends the `traceparent` header; in a browser the server has to allow it. Default `false`. */
   readonly propagate?: boolean | undefined;
 }
 
-/** The options of a client that trace its calls. */
+/** Client options that trace its calls. */
 export interface OpenTelemetryHooks {
   readonly middleware: Middleware;
   readonly onEvent: (event: TransportEvent) => void;
 }
 
 /**
- * Traces calls with OpenTelemetry: `createClient({ baseUrl, apiKey, ...openTelemetry() })`. A call is a span named by its operation,
- * with an event for each retry; each attempt is a client span of its own below it, by the HTTP semantic conventions. No
- * key, body or message id gets into a span.
+ * Traces calls with OpenTelemetry: `createClient({ baseUrl, apiKey, ...openTelemetry() })`. Each call is a span named after its
+ * operation, with an event for each retry. Each attempt is a client span below it that follows the HTTP semantic conventions.
+ * Spans contain no key, body or message id.
  */
 export function openTelemetry(options: OpenTelemetryOptions = {}): OpenTelemetryHooks {
   const tracer = options.tracer ?? trace.getTracer("@letta-environments/client");

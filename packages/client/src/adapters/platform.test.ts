@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { sleep, startAlarm } from "./time.ts";
+import { randomId, sleep, startAlarm } from "./platform.ts";
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
@@ -22,7 +22,7 @@ function createCountedSignal() {
 test.each([
   ["the delay passes", (_controller: AbortController) => vi.advanceTimersByTime(1_000)],
   ["the signal is aborted", (controller: AbortController) => controller.abort()],
-])("an alarm rings once when %s, and leaves neither timer nor listener", (_case, happen) => {
+])("an alarm rings once when %s, and leaves no timer or listener", (_case, happen) => {
   const { controller, signal, listeners } = createCountedSignal();
   const ring = vi.fn<() => void>();
   startAlarm(1_000, signal, ring);
@@ -33,7 +33,7 @@ test.each([
   expect([ring.mock.calls.length, listeners.size, vi.getTimerCount()]).toEqual([1, 0, 0]);
 });
 
-test("an alarm on a signal that is aborted already rings at once, and leaves nothing", () => {
+test("an alarm on an aborted signal rings at once, and leaves no timer or listener", () => {
   const { controller, signal, listeners } = createCountedSignal();
   controller.abort();
   const ring = vi.fn<() => void>();
@@ -41,7 +41,7 @@ test("an alarm on a signal that is aborted already rings at once, and leaves not
   expect([ring.mock.calls.length, listeners.size, vi.getTimerCount()]).toEqual([1, 0, 0]);
 });
 
-test("an alarm that is cancelled never rings, and leaves nothing", () => {
+test("a cancelled alarm never rings, and leaves no timer or listener", () => {
   const { controller, signal, listeners } = createCountedSignal();
   const ring = vi.fn<() => void>();
   startAlarm(1_000, signal, ring)();
@@ -50,8 +50,15 @@ test("an alarm that is cancelled never rings, and leaves nothing", () => {
   expect([ring.mock.calls.length, listeners.size, vi.getTimerCount()]).toEqual([0, 0, 0]);
 });
 
-test("a sleep needs no signal", async () => {
+test("sleep works without a signal", async () => {
   const slept = sleep(1_000, undefined);
   vi.advanceTimersByTime(1_000);
   await expect(slept).resolves.toBeUndefined();
+});
+
+test("ids are long, consist of digits and hyphens, differ from each other and need no secure context", () => {
+  const ids = Array.from({ length: 1_000 }, () => randomId());
+  expect(new Set(ids).size).toBe(1_000);
+  expect(ids.every((id) => /^\d{1,10}(-\d{1,10}){3}$/.test(id))).toBe(true);
+  expect(randomId.toString()).not.toContain("randomUUID");
 });

@@ -13,7 +13,7 @@ import {
 import { exampleEnvironment, jsonAnswer, scriptFetch } from "../src/testing/index.ts";
 import { catchError } from "./catch-error.ts";
 import { createHandClock, type HandClock } from "./hand-clock.ts";
-import { installChance, installClock } from "./install-clock.ts";
+import { installRandom, installClock } from "./install-clock.ts";
 import { broken, deduplicatingClient, emptyPage, sent } from "./scripted-fetch.ts";
 
 const base = { baseUrl: "http://127.0.0.1:1", apiKey: "lek_test" };
@@ -22,7 +22,7 @@ const hello = { messages: [{ role: "user" as const, content: "hello" }] };
 
 beforeEach(() => {
   createHandClock();
-  installChance(1);
+  installRandom(1);
 });
 
 function clientOver(script: ReturnType<typeof scriptFetch>, more: Partial<TransportOptions> = {}) {
@@ -30,7 +30,7 @@ function clientOver(script: ReturnType<typeof scriptFetch>, more: Partial<Transp
 }
 
 describe("withResponse", () => {
-  test("gives the value and the response: status, limits, caches, request id", async () => {
+  test("resolves to the value and the response with its status and headers", async () => {
     const headers = { "x-request-id": "r-1", "cache-status": "letta-gateway; hit", ratelimit: '"reads";r=5;t=60' };
     const { data, response } = await clientOver(scriptFetch(jsonAnswer(200, page, headers)))
       .list()
@@ -40,7 +40,7 @@ describe("withResponse", () => {
     for (const [name, value] of Object.entries(headers)) expect(response.headers.get(name)).toBe(value);
   });
 
-  test("of a failed call rejects, and nothing else is left unhandled", async () => {
+  test("rejects for a failed call, without another unhandled rejection", async () => {
     const error = await catchError(
       clientOver(scriptFetch(jsonAnswer(404, {})))
         .retrieve("d-1")
@@ -80,13 +80,13 @@ describe("the outcome of a send", () => {
     ["409", jsonAnswer(409, { errorCode: "device_offline" }), "refused"],
     ["429", jsonAnswer(429, {}), "refused"],
     ["a 503 that says that nothing was done", jsonAnswer(503, {}, { "x-should-retry": "true" }), "refused"],
-  ])("of an error tells whether the message may be running: %s", async (_case, answer, outcome) => {
+  ])("of an error says whether the message may be running: %s", async (_case, answer, outcome) => {
     const environments = await deduplicatingClient(scriptFetch(answer), { maxRetries: 0 });
     expect(await catchError(environments.sendMessage("c-1", hello))).toMatchObject({ outcome });
     expect(await catchError(environments.retrieve("d-1"))).not.toHaveProperty("outcome");
   });
 
-  test("stays unknown when an attempt had no answer, whatever the server says of the next one", async () => {
+  test("stays unknown if an attempt had no response, whatever the next response says", async () => {
     const script = scriptFetch(broken, jsonAnswer(403, {}));
     const error = await catchError((await deduplicatingClient(script)).sendMessage("c-1", hello));
     expect(error).toMatchObject({ status: 403, outcome: "unknown" });
@@ -106,14 +106,14 @@ describe("the outcome of a send", () => {
     expect(script.seen).toHaveLength(1);
   });
 
-  test("is refused when the call was ended before anything was sent", async () => {
+  test("is refused if the call was ended before anything was sent", async () => {
     const environments = clientOver(scriptFetch(sent));
     const error = await catchError(environments.sendMessage("c-1", hello, { signal: AbortSignal.abort() }));
     expect(error).toMatchObject({ code: "aborted", outcome: "refused" });
   });
 });
 
-describe("Idempotency-Key is sent on request, the same for every attempt", () => {
+describe("the option idempotencyKey sends the same Idempotency-Key with every attempt", () => {
   test.each([
     [true, (id: string | undefined) => id],
     ["mine", () => "mine"],
@@ -127,10 +127,10 @@ describe("Idempotency-Key is sent on request, the same for every attempt", () =>
   });
 });
 
-describe("the response policy", () => {
+describe("the option validate", () => {
   const odd = { connections: [{ ...exampleEnvironment({ deviceId: "d-1" }), lastSeenAt: "now" }], hasNextPage: false };
 
-  test("report, the default: the mismatch is told and the value is given", async () => {
+  test("report, the default, calls onMismatch and returns the value", async () => {
     const told: AnswerMismatch[] = [];
     const script = scriptFetch(jsonAnswer(200, odd));
     const value = await clientOver(script, { onMismatch: (mismatch) => void told.push(mismatch) }).list();
@@ -138,7 +138,7 @@ describe("the response policy", () => {
     expect(told).toMatchObject([{ path: "connections[0].lastSeenAt", response: { status: 200 } }]);
   });
 
-  test("throw: a typed error that names the member", async () => {
+  test("throw makes a mismatch a typed error that names the member", async () => {
     const error = await catchError(clientOver(scriptFetch(jsonAnswer(200, odd)), { validate: "throw" }).list());
     expect(error).toMatchObject({
       code: "invalid_response",
@@ -146,7 +146,7 @@ describe("the response policy", () => {
     });
   });
 
-  test("off: nobody is told", async () => {
+  test("off does not call onMismatch", async () => {
     const told: AnswerMismatch[] = [];
     const script = scriptFetch(jsonAnswer(200, odd));
     const environments = clientOver(script, { validate: "off", onMismatch: (mismatch) => void told.push(mismatch) });
@@ -154,7 +154,7 @@ describe("the response policy", () => {
     expect(told).toEqual([]);
   });
 
-  test.each(["report", "throw", "off"] as const)("%s: what nobody can use is an error", async (validate) => {
+  test.each(["report", "throw", "off"] as const)("%s makes an unusable response an error", async (validate) => {
     const rows = { connections: [null], hasNextPage: false };
     for (const value of [5, null, [], { connections: 5 }, rows]) {
       const error = await catchError(clientOver(scriptFetch(jsonAnswer(200, value)), { validate }).list());
@@ -162,7 +162,7 @@ describe("the response policy", () => {
     }
   });
 
-  test("what a hook throws does not turn a good answer into an error", async () => {
+  test("an exception of a hook does not turn a good response into an error", async () => {
     const fail = (): never => {
       throw new Error("a broken log");
     };
@@ -172,7 +172,7 @@ describe("the response policy", () => {
 });
 
 describe("middleware", () => {
-  test("stands around every attempt, the first outermost, and may change the request", async () => {
+  test("runs around every attempt, the first outermost, and can change the request", async () => {
     const order: string[] = [];
     const named =
       (name: string): Middleware =>
@@ -186,7 +186,7 @@ describe("middleware", () => {
     expect(script.seen[1]?.init.headers).toMatchObject({ outer: "1", inner: "1", authorization: "Bearer lek_test" });
   });
 
-  test("may ask twice, as for a fresh token, or answer by itself", async () => {
+  test("can send a request twice, as for a fresh token, or respond by itself", async () => {
     const script = scriptFetch(jsonAnswer(401, {}), emptyPage);
     const refresh: Middleware = async (request, next) => {
       const response = await next(request);
@@ -200,7 +200,7 @@ describe("middleware", () => {
     expect(own.seen).toEqual([]);
   });
 
-  test("that throws an error of this package does not speak for the server: what was sent is not sent again", async () => {
+  test("that throws an error of this package does not cause a second send", async () => {
     const cause = new LettaEnvironmentsError({ code: "http_error", message: "log", retryable: true, status: 503 });
     const middleware: Middleware = async (request, next) => {
       await next(request);
@@ -213,7 +213,7 @@ describe("middleware", () => {
     expect(script.seen).toHaveLength(1);
   });
 
-  test("and fetch are told of the end of a call by the platform's AbortError", async () => {
+  test("and fetch see the platform's AbortError when a call ends", async () => {
     const controller = new AbortController();
     let reason: unknown;
     const middleware: Middleware = ({ signal }) =>
@@ -226,7 +226,7 @@ describe("middleware", () => {
     expect(reason).toMatchObject({ name: "AbortError" });
   });
 
-  test("that throws, also at once, is a typed error with its cause", async () => {
+  test("that throws synchronously causes a typed error with its cause", async () => {
     const cause = new Error("no token");
     const middleware: Middleware = () => {
       throw cause;
@@ -236,7 +236,7 @@ describe("middleware", () => {
   });
 });
 
-test("events tell of a call from its start over its retries to its end, all with the same call", async () => {
+test("a call has the events start, retry and end, all with the same call object", async () => {
   const events: TransportEvent[] = [];
   const script = scriptFetch(broken, emptyPage);
   await clientOver(script, { onEvent: (event) => void events.push(event) }).list({ limit: 5 });
@@ -249,9 +249,9 @@ test("events tell of a call from its start over its retries to its end, all with
   expect(new Set(events.map(({ call }) => call)).size).toBe(1);
 });
 
-test("the deadline of a call that has a signal too is no abort, and no retry is told after it", async () => {
+test("the deadline of a call with a signal is a timeout, not an abort, and no retry event follows it", async () => {
   const clock = createVirtualClock();
-  // The clock of the wall may stand still meanwhile.
+  // The wall clock may stand still meanwhile.
   installClock({ now: () => 0, setTimer: clock.setTimer });
   const told: string[] = [];
   const fetch = (): Promise<Response> => new Promise(() => undefined);
@@ -262,7 +262,7 @@ test("the deadline of a call that has a signal too is no abort, and no retry is 
   expect(told).toEqual(["start", "end"]);
 });
 
-test("an aborted call ends once, whatever its attempt does later", async () => {
+test("an aborted call ends once, even if its attempt succeeds later", async () => {
   const events: TransportEvent[] = [];
   const controller = new AbortController();
   let answer = (_response: Response): void => undefined;
@@ -279,14 +279,14 @@ test("an aborted call ends once, whatever its attempt does later", async () => {
 });
 
 describe("the retry budget", () => {
-  test("bounds what all calls of a transport repeat, so that a failing server is not multiplied", async () => {
+  test("limits the repeats of all calls of a transport, so that load on a failing server is not multiplied", async () => {
     const script = scriptFetch(jsonAnswer(503, {}));
     const transport = createTransport({ ...base, fetch: script.fetch });
     for (let call = 0; call < 20; call += 1) await catchError(listEnvironments(transport));
     expect(script.seen).toHaveLength(20 + 10);
   });
 
-  test("grows by one for ten successes, up to its size", async () => {
+  test("grows by one for every ten successes, up to its size", async () => {
     let isFailing = true;
     let requests = 0;
     const fetch = async (): Promise<Response> => {
@@ -312,7 +312,7 @@ describe("the retry budget", () => {
   });
 });
 
-test("a client's and a call's header fields go along, and none of them replaces the key", async () => {
+test("headers of the client and of the call are sent, and none of them replaces the key", async () => {
   const script = scriptFetch(emptyPage);
   const headers = { "x-project": "a", authorization: "Bearer other" };
   await clientOver(script, { headers }).list({}, { headers: { traceparent: "00-1-2-01" } });
@@ -324,7 +324,7 @@ test("a client's and a call's header fields go along, and none of them replaces 
   });
 });
 
-test("the official SDK's name of the time limit works, and ours goes first", async () => {
+test("timeout, the official SDK's name, works, and timeoutMs takes precedence", async () => {
   const timers: number[] = [];
   installClock({ now: () => 0, setTimer: (delayMs) => (timers.push(delayMs), () => undefined) });
   const environments = clientOver(scriptFetch(emptyPage));

@@ -1,3 +1,4 @@
+/** Reports members and enum values of responses that are newer than this package. */
 import {
   type Drift,
   findEnvironmentDrift,
@@ -5,17 +6,17 @@ import {
   findSendMessageResponseDrift,
 } from "@letta-environments/schema/drift";
 import { isEnvironment, isEnvironmentList, isSendMessageResponse } from "@letta-environments/schema/guards";
-import type { Answer } from "../transport-event.ts";
+import type { Answer } from "./options.ts";
 
 export type { Drift } from "@letta-environments/schema/drift";
 
 /**
- * Makes an `onDrift` hook that looks for members and enum values which are newer than this package and tells each by its path. An
- * answer of another shape is left to `onMismatch`.
+ * Creates an `onDrift` hook that calls `report` for each unknown member and each unknown enum value of a response. Responses
+ * of another shape than documented are left to `onMismatch`.
  */
-export function createDriftReporter(tell: (drift: Drift, answer: Answer) => void): (answer: Answer) => void {
+export function createDriftReporter(report: (drift: Drift, answer: Answer) => void): (answer: Answer) => void {
   return (answer) => {
-    for (const drift of findDrift(answer.data)) tell(drift, answer);
+    for (const drift of findDrift(answer.data)) report(drift, answer);
   };
 }
 

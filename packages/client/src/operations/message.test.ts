@@ -1,15 +1,15 @@
 import { checkValue, SendMessageBodySchema } from "@letta-environments/schema";
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { checkBody } from "./check-body.ts";
+import { assignMessageIds, checkBody } from "./message.ts";
 
-/** Whatever JSON holds, texts that break rules of length or of Unicode included. */
+/** Any JSON value, including texts that break rules of length or of Unicode. */
 const odd = fc.oneof(
   fc.jsonValue({ maxDepth: 2 }),
   fc.constantFrom("", "x", "\ud800", "\u2028", '"', "\\", "x".repeat(256), "x".repeat(257)),
 );
 const id = fc.string({ minLength: 1, maxLength: 20, unit: "grapheme" });
-/** A value as the API asks, and now and then another one, or none. */
+/** Mostly a valid value, and sometimes any other one. */
 const or = (value: fc.Arbitrary<unknown>): fc.Arbitrary<unknown> =>
   fc.oneof({ weight: 30, arbitrary: value }, { weight: 1, arbitrary: odd });
 const members = (all: Record<string, fc.Arbitrary<unknown>>, requiredKeys: string[]): fc.Arbitrary<unknown> => {
@@ -47,12 +47,12 @@ const body = fc.record(
   { requiredKeys: ["messages"] },
 );
 
-test("a body that the API takes is never refused, and what is let through has members of the types that are asked for", () => {
+test("checkBody never refuses a body that the schema accepts, and returns user messages with ids and roles", () => {
   let taken = 0;
   let refused = 0;
   fc.assert(
     fc.property(body, (value) => {
-      // As it is checked: what JSON holds.
+      // The check sees values parsed from JSON.
       const sent = JSON.parse(JSON.stringify(value));
       const isTaken = checkValue(SendMessageBodySchema, sent, "body").ok;
       let users: readonly unknown[] | undefined;
@@ -70,7 +70,42 @@ test("a body that the API takes is never refused, and what is let through has me
     }),
     { numRuns: 5_000 },
   );
-  // A comparison in which nothing is taken, or everything, says little.
+  // Both outcomes have to be frequent for the comparison to mean something.
   expect(taken).toBeGreaterThan(500);
   expect(refused).toBeGreaterThan(500);
 }, 30_000);
+
+test("assignMessageIds gives ids to user messages without one, each its own, and leaves the input unchanged", () => {
+  const approval = { type: "approval" as const, approvals: [{ approve: true, tool_call_id: "call-1" }] };
+  const input = {
+    agentId: "agent-1",
+    messages: [
+      { role: "user" as const, content: "a" },
+      { role: "user" as const, content: "b", client_message_id: "mine" },
+      approval,
+      { role: "user" as const, content: "c", client_message_id: undefined, otid: "mine" },
+    ],
+  };
+  const before = structuredClone(input);
+  const { agentId, messages } = assignMessageIds(input);
+  const [first, second, third, fourth] = messages as unknown as Record<string, string>[];
+  expect(agentId).toBe("agent-1");
+  expect(first).toEqual({
+    role: "user",
+    content: "a",
+    client_message_id: expect.any(String),
+    otid: first?.["client_message_id"],
+  });
+  expect(second).toEqual({ role: "user", content: "b", client_message_id: "mine", otid: "mine" });
+  expect(third).toBe(approval);
+  expect(fourth).toEqual({ role: "user", content: "c", client_message_id: expect.any(String), otid: "mine" });
+  expect(fourth?.["client_message_id"]).not.toBe(first?.["client_message_id"]);
+  expect(input).toEqual(before);
+});
+
+test("assignMessageIds makes random ids, and returns a body that has all ids unchanged", () => {
+  const once = assignMessageIds({ messages: [{ role: "user", content: "a" }], conversationId: null });
+  const [message] = once.messages;
+  expect(message).toMatchObject({ client_message_id: expect.stringMatching(/^[\d-]{7,}$/) });
+  expect(assignMessageIds(once)).toEqual(once);
+});

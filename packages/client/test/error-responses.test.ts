@@ -15,15 +15,15 @@ function clientOver(answer: () => Response | Error, more: Partial<TransportOptio
 const text = (status: number, body: string, contentType: string) => (): Response =>
   new Response(body, { status, headers: { "content-type": contentType, "x-request-id": "r-1" } });
 
-test("the limit of an answer holds whatever its Content-Length says", async () => {
+test("the size limit of a response applies whatever its Content-Length says", async () => {
   const headers = { "content-type": "application/json", "content-length": "5, 5" };
   const page = JSON.stringify({ connections: [], hasNextPage: false, padding: "x".repeat(500) });
   const environments = clientOver(() => new Response(page, { headers }), { maxResponseBytes: 100 });
   expect((await catchError(environments.list())).code).toBe("response_too_large");
 });
 
-describe("an error answer becomes one typed error", () => {
-  test("problem details: code, text, rules, request id", async () => {
+describe("an error response becomes one typed error", () => {
+  test("problem details give the code, text, rules and request id", async () => {
     const issues = [{ member: "messages[0].role", rule: 'must be "user"' }];
     const { status, headers, body } = problemResponse("invalid_request", {
       issues,
@@ -44,7 +44,7 @@ describe("an error answer becomes one typed error", () => {
     });
   });
 
-  test("an offline device", async () => {
+  test("a device_offline problem keeps its code and status", async () => {
     const { status, headers, body } = problemResponse("device_offline");
     const error = await catchError(
       clientOver(() => new Response(String(body), { status, headers })).sendMessage("c-1", hello),
@@ -74,29 +74,29 @@ describe("an error answer becomes one typed error", () => {
     expect(await catchError(clientOver(answer).retrieve("d-1"))).toMatchObject(expected);
   });
 
-  test("a server does not speak for the caller, who alone aborts", async () => {
+  test("a server cannot send the code aborted, which only the caller's signal produces", async () => {
     const error = await catchError(clientOver(json(400, { errorCode: "aborted", message: "x" })).list());
     expect(error).toMatchObject({ code: "http_error", message: "x" });
   });
 
-  test("what has no title is no problem", async () => {
+  test("a body without a title is not exposed as problem details", async () => {
     const error = await catchError(clientOver(json(404, { message: "Not here" })).list());
     expect(error).not.toHaveProperty("problem");
   });
 
-  test("a long text is cut", async () => {
+  test("a long error text is cut to 500 characters", async () => {
     const error = await catchError(clientOver(json(400, { message: "x".repeat(10_000) })).list());
     expect(error.message).toHaveLength(500);
   });
 
-  test("an error body that breaks off still tells the status", async () => {
+  test("an error whose body breaks off keeps its status", async () => {
     const torn = (): Response =>
       new Response(new ReadableStream({ pull: (controller) => controller.error(new Error("torn")) }), { status: 404 });
     expect(await catchError(clientOver(torn).list())).toMatchObject({ code: "http_error", status: 404 });
   });
 });
 
-describe("a success that is not what the API promises is a typed error", () => {
+describe("a success response that differs from the documented shape is a typed error", () => {
   test.each<[string, () => Response, string]>([
     ["HTML", text(200, "<html></html>", "text/html"), "invalid response"],
     ["text", text(200, "ok", "text/plain"), "invalid response"],
@@ -117,7 +117,7 @@ describe("a success that is not what the API promises is a typed error", () => {
     });
   });
 
-  test("but not a character that comes in two pieces", async () => {
+  test("a character split over two chunks is decoded correctly", async () => {
     const bytes = new TextEncoder().encode(JSON.stringify({ success: true, message: "é" }));
     const middle = bytes.indexOf(0xc3) + 1;
     const start = (stream: ReadableStreamDefaultController<Uint8Array>): void => {
@@ -129,17 +129,17 @@ describe("a success that is not what the API promises is a typed error", () => {
     expect(await environments.sendMessage("c-1", hello)).toMatchObject({ message: "é" });
   });
 
-  test("what is JSON of the promised shape is taken whatever the server calls it", async () => {
+  test("JSON of the documented shape is accepted under any content type", async () => {
     const page = { connections: [], hasNextPage: false };
     expect(await clientOver(text(200, JSON.stringify(page), "text/plain")).list()).toEqual(page);
   });
 
-  test("304 that nobody asked for", async () => {
+  test("304 without a conditional request is an error", async () => {
     const error = await catchError(clientOver(() => new Response(null, { status: 304 })).list());
     expect(error).toMatchObject({ code: "redirected", status: 304 });
   });
 
-  test("a redirect that a browser hides, without a status: it is not repeated", async () => {
+  test("a redirect that a browser hides behind status 0 is not repeated", async () => {
     let requests = 0;
     const members = { status: { value: 0 }, ok: { value: false } };
     const fetch = async (): Promise<Response> => {
@@ -151,18 +151,18 @@ describe("a success that is not what the API promises is a typed error", () => {
     expect(requests).toBe(1);
   });
 
-  test("204", async () => {
+  test("204 without a body is an error", async () => {
     const error = await catchError(clientOver(() => new Response(null, { status: 204 })).list());
     expect(error).toMatchObject({ code: "invalid_response", status: 204 });
   });
 
-  test("of a send, with the ids that may have been used", async () => {
+  test("the error of a send contains the message ids", async () => {
     const error = await catchError(clientOver(json(200, { ok: true })).sendMessage("c-1", hello));
     expect(error).toMatchObject({ code: "invalid_response", clientMessageIds: ["m-1"] });
   });
 });
 
-describe("no error holds the key", () => {
+describe("no error contains the API key", () => {
   const escaped = Array.from(key, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`).join(
     "",
   );
@@ -199,7 +199,7 @@ describe("no error holds the key", () => {
     expect(everything.join("\n")).not.toContain("s3cr3t");
   });
 
-  test("and neither does the client", () => {
+  test("the client object does not expose the API key", () => {
     const client = createClient({ baseUrl: "http://127.0.0.1:1", apiKey: key });
     expect(JSON.stringify(client)).not.toContain("s3cr3t");
     expect(Object.values(client.environments).every((member) => typeof member === "function")).toBe(true);
@@ -207,7 +207,7 @@ describe("no error holds the key", () => {
 });
 
 test.each(["null", "401", "true"])(
-  "an error answer is told as one under the key %j, which stands in its JSON outside of texts",
+  "an error response is reported as one even if the API key is %j, which also occurs outside of JSON strings",
   async (apiKey) => {
     const script = scriptFetch(json(401, { errorCode: "invalid_key", status: 401, retryable: true, detail: null }));
     const { environments } = createClient({ baseUrl: "https://gateway.example", apiKey, fetch: script.fetch });
