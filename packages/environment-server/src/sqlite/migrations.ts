@@ -1,9 +1,9 @@
 import type { SqliteDatabase } from "@letta-environments/platform";
-import { readInteger } from "./read-column.ts";
+import { readInteger } from "./columns.ts";
 
 /**
- * Every version of the tables, oldest first; a released one is never edited. Names start with `environment`, so that the file
- * may hold tables of others. Times are epoch milliseconds.
+ * Every version of the tables, oldest first. A released migration is never edited. Table names start with `environment`, so
+ * that the file can also contain other tables. Times are epoch milliseconds.
  */
 const migrations: readonly string[] = [
   `
@@ -67,7 +67,7 @@ const migrations: readonly string[] = [
 ];
 
 /**
- * Brings the tables to the newest version, in one transaction.
+ * Migrates the tables to the newest version, in one transaction.
  *
  * @throws Error when a newer program has written the database.
  */
