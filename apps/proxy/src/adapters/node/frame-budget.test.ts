@@ -48,11 +48,13 @@ test("drops the socket with the largest unfinished frame when all together excee
 });
 
 test("bytes of completed frames and of closed sockets do not count", () => {
+  const dropped: number[] = [];
   const budget = createFrameBudget(1_000);
-  for (let socketNumber = 0; socketNumber < 10; socketNumber++) {
-    const socket = budget.open(never);
+  for (let index = 0; index < 10; index++) {
+    const socket = budget.open(() => void dropped.push(index));
     socket.received(700);
-    if (socketNumber % 2 === 0) socket.completed(694);
-    socket.close();
+    if (index % 2 === 0) socket.completed(694);
+    else socket.close();
   }
+  expect(dropped).toEqual([]);
 });
