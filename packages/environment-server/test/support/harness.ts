@@ -8,16 +8,16 @@ import {
   type EnvironmentStore,
 } from "../../src/index.ts";
 import { createSqliteEnvironmentStore } from "../../src/sqlite.ts";
-import { createFakeSocket, type FakeSocket } from "./create-fake-socket.ts";
+import { createFakeSocket, type FakeSocket } from "./fake-socket.ts";
 
-/** A response with its body read. */
+/** A response with its parsed body. */
 export interface Answer {
   readonly status: number;
   readonly headers: PlainResponse["headers"];
   readonly body: Record<string, unknown>;
 }
 
-/** What a request may differ in. */
+/** Options of a request. */
 export interface CallOptions {
   readonly principal?: Principal;
   readonly body?: unknown;
@@ -26,21 +26,21 @@ export interface CallOptions {
   readonly authority?: string | null;
 }
 
-/** A server over an in-memory database and a virtual clock, with the moves that tests make. */
+/** A server over an in-memory database and a virtual clock, with helpers for requests and devices. */
 export interface Harness {
   readonly clock: VirtualClock;
   readonly store: EnvironmentStore;
   readonly server: EnvironmentServer;
   readonly events: EnvironmentServerEvent[];
   call(method: string, path: string, options?: CallOptions): Promise<Answer>;
-  /** Registers a device and answers its connectionId. */
+  /** Registers a device and returns its connectionId. */
   register(deviceId: string, options?: CallOptions & { readonly instance?: string }): Promise<string>;
   /** Opens the socket of a connection; throws when the upgrade is refused. */
   open(connectionId: string, principal?: Principal): Promise<FakeSocket>;
   /** Registers and opens. */
   connect(deviceId: string): Promise<{ readonly connectionId: string; readonly socket: FakeSocket }>;
   send(connectionId: string, body?: Partial<SendMessageBody>, options?: CallOptions): Promise<Answer>;
-  /** Lets everything run that does not wait for time or for a device. */
+  /** Runs everything that does not wait for time or for a device. */
   settle(): Promise<void>;
 }
 
@@ -72,7 +72,7 @@ export function createHarness(
     readonly clock?: VirtualClock;
     readonly randomId?: (prefix: string) => string;
     readonly publicUrl?: string;
-    /** 0 unless told otherwise: sockets can be written to as soon as they are open. */
+    /** Default: 0, so that sockets can be written to as soon as they are open. */
     readonly settleMs?: number;
   } = {},
 ): Harness {
@@ -144,13 +144,13 @@ export function toRequest(method: string, path: string, { body, query = "" }: Ca
   return { method, path, query, headers: { "content-type": "application/json" }, body: bytes };
 }
 
-/** Reads the JSON body of a response; an empty one is an empty object. */
+/** Parses the JSON body of a response. A missing body is an empty object. */
 export function toAnswer({ status, headers, body }: PlainResponse): Answer {
   const text = body instanceof Uint8Array ? new TextDecoder().decode(body) : body;
   return { status, headers, body: text === null || text === "" ? {} : JSON.parse(text) };
 }
 
-/** Mints ids that sort by minting: `conn-000001`. */
+/** Returns a function that creates ids in ascending order, such as `conn-000001`. */
 export function createCountingId(): (prefix: string) => string {
   let count = 0;
   return (prefix) => `${prefix}-${String((count += 1)).padStart(6, "0")}`;
@@ -158,7 +158,7 @@ export function createCountingId(): (prefix: string) => string {
 
 const countingIds = new WeakMap<VirtualClock, (prefix: string) => string>();
 
-/** One counter for all servers that share a clock, so that a restarted one does not mint an id again. */
+/** Shares one counter between the servers of a clock, so that a restarted server does not create an id again. */
 function sharedCountingId(clock: VirtualClock): (prefix: string) => string {
   const countingId = countingIds.get(clock) ?? createCountingId();
   countingIds.set(clock, countingId);

@@ -1,10 +1,10 @@
 import { expect, test } from "vitest";
-import { describeEntry } from "./follow-conversation.ts";
+import { describeEntry } from "./local-conversation.ts";
 
 const entry = (role: string, content: unknown): string =>
   JSON.stringify({ type: "message", message: { role, content } });
 
-test("what people and agents say is shown, without what the device told the agent about itself", () => {
+test("describeEntry returns the text of messages without the device's system reminders", () => {
   expect(describeEntry(entry("assistant", [{ type: "text", text: "pong" }]))).toBe("assistant: pong");
   const parts = [
     { type: "text", text: "<system-reminder>\nabout you\n</system-reminder>" },
@@ -18,6 +18,6 @@ test.each([
   ["the head of the file", JSON.stringify({ type: "session" })],
   ["a tool's result", entry("tool", "done")],
   ["an empty message", entry("user", [])],
-])("%s is not shown", (_, line) => {
+])("describeEntry returns null for %s", (_, line) => {
   expect(describeEntry(line)).toBeNull();
 });

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 
-/** A request as the fake upstream got it. */
+/** A request that the fake upstream received. */
 export interface SeenRequest {
   readonly method: string;
   /** The raw target: path and query. */
@@ -11,23 +11,23 @@ export interface SeenRequest {
   readonly body: string;
 }
 
-/** An HTTP server that plays the environment server of somebody else. */
+/** An HTTP server that stands for the environment server of another vendor. */
 export interface FakeUpstream {
   readonly url: string;
   readonly seen: readonly SeenRequest[];
   close(): Promise<void>;
 }
 
-/** Starts a fake upstream on loopback; `answer` writes each response, or leaves it open. */
+/** Starts a fake upstream on loopback. `respond` writes each response, or leaves it open. */
 export async function createFakeUpstream(
-  answer: (request: SeenRequest, response: ServerResponse) => void,
+  respond: (request: SeenRequest, response: ServerResponse) => void,
 ): Promise<FakeUpstream> {
   const seen: SeenRequest[] = [];
   const server = createServer((incoming, response) => {
     void readText(incoming).then((body) => {
       const request = { method: incoming.method ?? "", target: incoming.url ?? "", headers: incoming.headers, body };
       seen.push(request);
-      answer(request, response);
+      respond(request, response);
     });
   });
   server.listen(0, "127.0.0.1");

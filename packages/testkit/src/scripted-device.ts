@@ -1,19 +1,19 @@
 import { once } from "node:events";
 import { WebSocket } from "ws";
-import { createFrameLog, type Frame, type FrameLog, parseFrame } from "./create-frame-log.ts";
+import { createFrameLog, type Frame, type FrameLog, parseFrame } from "./frame-log.ts";
 
-/** How a scripted device behaves; it registers like the real one. */
+/** Options of a scripted device. It registers like a real one. */
 export interface ScriptedDeviceOptions {
   readonly baseUrl: string;
   readonly apiKey: string;
   readonly deviceId: string;
   readonly connectionName?: string;
   readonly listenerInstanceId?: string;
-  /** Answers an `input` frame; by default it is acknowledged as started. `null` says nothing. */
+  /** Returns the response to an `input` frame; `null` sends none. Default: {@link acknowledgeAsStarted}. */
   readonly acknowledge?: (input: Frame) => Frame | null;
 }
 
-/** A device whose every frame a test decides. */
+/** A device that sends the frames of a test. */
 export interface ScriptedDevice {
   readonly connectionId: string;
   readonly wsUrl: string;
@@ -21,15 +21,15 @@ export interface ScriptedDevice {
   send(frame: Frame): void;
   /** Sends a ping (RFC 6455 section 5.5.2) and resolves with the pong. */
   ping(): Promise<void>;
-  /** Closes the socket as a stopping device does, without a status code. */
+  /** Closes the socket without a status code, as a stopping device does. */
   close(): Promise<void>;
   /** Drops the connection without a closing handshake. */
   terminate(): Promise<void>;
-  /** Resolves with the close code when the socket is gone. */
+  /** Resolves with the close code when the socket is closed. */
   readonly closed: Promise<number>;
 }
 
-/** Registers a device; resolves with the server's answer, whatever its status. */
+/** Registers a device and resolves with the response, regardless of its status. */
 export async function registerDevice(
   options: ScriptedDeviceOptions,
 ): Promise<{ readonly status: number; readonly body: Readonly<Record<string, unknown>> }> {
@@ -49,7 +49,7 @@ export async function registerDevice(
 /** Registers a device and opens its socket. */
 export async function connectScriptedDevice(options: ScriptedDeviceOptions): Promise<ScriptedDevice> {
   const { status, body } = await registerDevice(options);
-  if (status !== 200) throw new Error(`register answered ${status}: ${JSON.stringify(body)}`);
+  if (status !== 200) throw new Error(`registration failed with ${status}: ${JSON.stringify(body)}`);
   return openDeviceSocket(String(body["connectionId"]), String(body["wsUrl"]), options);
 }
 
@@ -69,8 +69,8 @@ export async function openDeviceSocket(
     const frame = parseFrame(data);
     if (frame === null) return;
     received.add(frame);
-    const answer = frame.type === "input" ? acknowledge(frame) : null;
-    if (answer !== null) socket.send(JSON.stringify(answer));
+    const response = frame.type === "input" ? acknowledge(frame) : null;
+    if (response !== null) socket.send(JSON.stringify(response));
   });
   const closed = once(socket, "close").then(([code]) => Number(code));
   await once(socket, "open");
@@ -96,7 +96,7 @@ export async function openDeviceSocket(
   };
 }
 
-/** The acknowledgement of a device that starts the turn at once. */
+/** Returns the acknowledgement of a device that starts the turn at once. */
 export function acknowledgeAsStarted(input: Frame): Frame {
   return {
     type: "input_accepted",

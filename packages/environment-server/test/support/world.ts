@@ -1,10 +1,10 @@
 import { openSqlite } from "@letta-environments/platform/node";
 import { createVirtualClock, type VirtualClock } from "@letta-environments/testkit";
 import { createSqliteEnvironmentStore } from "../../src/sqlite.ts";
-import type { FakeSocket, InputFrame } from "./create-fake-socket.ts";
-import { type Answer, createCountingId, createHarness, type Harness, userMessage } from "./create-harness.ts";
-import { createRandom } from "./create-random.ts";
-import { createSlowStore } from "./create-slow-store.ts";
+import type { FakeSocket, InputFrame } from "./fake-socket.ts";
+import { type Answer, createCountingId, createHarness, type Harness, userMessage } from "./harness.ts";
+import { createRandom } from "./random.ts";
+import { createSlowStore } from "./slow-store.ts";
 
 /** A device of the simulation. */
 export interface SimulatedDevice {
@@ -13,7 +13,7 @@ export interface SimulatedDevice {
   readonly connectionIds: string[];
   /** Every socket it ever opened. */
   readonly sockets: FakeSocket[];
-  /** The open one, as the device sees it. */
+  /** The open socket, as far as the device knows. */
   socket: FakeSocket | null;
 }
 
@@ -21,37 +21,37 @@ export interface SimulatedDevice {
 export interface SimulatedSend {
   /** Device, conversation and id of the message. */
   readonly key: string;
-  /** Mostly the device's id; at times another one under the same message id. */
+  /** Mostly the device's id; sometimes another text under the same message id. */
   readonly text: string;
-  /** The server that was asked; a killed one never answers. */
+  /** Number of the server that received the request. A killed server never responds. */
   readonly server: number;
-  /** When it was asked and answered, counted in events. */
+  /** When the request was sent and answered, counted in events. */
   readonly askedAt: number;
   answeredAt: number;
   answer: Answer | null;
 }
 
-/** Devices, callers and a server that is killed now and then, over a store that is slow in random ways and fails at times. */
+/** Devices, callers and a server that is sometimes killed, over a store with random delays and failures. */
 export interface World {
   readonly seed: number;
   readonly devices: readonly SimulatedDevice[];
   readonly sends: readonly SimulatedSend[];
-  /** What devices said about each message that they were handed, by key. */
+  /** Whether devices accepted each message that they received, by key. */
   readonly said: ReadonlyMap<string, boolean>;
-  /** Servers so far, the present one included. */
+  /** Number of servers so far, including the present one. */
   readonly servers: number;
-  /** Does one random thing. */
+  /** Performs one random action. */
   step(): Promise<void>;
   /** Lets every wait of the present server end. */
   finish(): Promise<void>;
 }
 
-/** Names a message by the device it was for, its conversation and its id. */
+/** Returns a key from the device, the conversation and the id of a message. */
 export function messageKey(deviceId: string, conversationId: string, messageId: string): string {
   return `${deviceId}/${conversationId}/${messageId}`;
 }
 
-/** Creates a {@link World} in which every choice comes from the seed. */
+/** Creates a {@link World} whose choices all come from the seed. */
 export function createWorld(seed: number): World {
   const random = createRandom(seed);
   const clock = createVirtualClock();
@@ -160,7 +160,7 @@ export function createWorld(seed: number): World {
   };
 }
 
-/** A clock whose timers end with their process. */
+/** Creates a clock whose timers stop with their process. */
 function createMortalClock(clock: VirtualClock): { clock: VirtualClock; kill: () => void } {
   let dead = false;
   const mortal: VirtualClock = {

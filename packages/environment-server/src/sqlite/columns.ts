@@ -1,10 +1,10 @@
+/** The columns of an environment, and typed access to the columns of a row. */
 import type { SqliteRow } from "@letta-environments/platform";
 import { EnvironmentMetadataSchema, type EnvironmentMetadata } from "@letta-environments/schema";
 import { parse } from "valibot";
 import type { EnvironmentRow } from "../ports.ts";
-import { readInteger, readOptionalText, readText } from "./read-column.ts";
 
-/** The columns of {@link readEnvironment}. */
+/** The columns that {@link readEnvironment} needs. */
 export const environmentColumns: string = [
   "id",
   "tenant",
@@ -22,7 +22,7 @@ export const environmentColumns: string = [
   .map((column) => `environment.${column}`)
   .join(", ");
 
-/** Reads a row that has {@link environmentColumns}. */
+/** Converts a row with {@link environmentColumns}. */
 export function readEnvironment(row: SqliteRow): EnvironmentRow {
   return {
     id: readText(row, "id"),
@@ -42,4 +42,23 @@ export function readEnvironment(row: SqliteRow): EnvironmentRow {
 
 function readMetadata(json: string | null): EnvironmentMetadata | null {
   return json === null ? null : parse(EnvironmentMetadataSchema, JSON.parse(json));
+}
+
+/** Returns a text column. @throws TypeError when it is not text. */
+export function readText(row: SqliteRow | undefined, column: string): string {
+  const value = row?.[column];
+  if (typeof value !== "string") throw new TypeError(`${column} is not text`);
+  return value;
+}
+
+/** Returns a text column or `null`. @throws TypeError when it is neither text nor null. */
+export function readOptionalText(row: SqliteRow | undefined, column: string): string | null {
+  return row?.[column] === null ? null : readText(row, column);
+}
+
+/** Returns an integer column. @throws TypeError when it is not an integer that JavaScript can represent. */
+export function readInteger(row: SqliteRow | undefined, column: string): number {
+  const value = Number(row?.[column] ?? Number.NaN);
+  if (!Number.isSafeInteger(value)) throw new TypeError(`${column} is not an integer`);
+  return value;
 }

@@ -1,4 +1,4 @@
-/** A seeded source of choices: the same seed makes the same choices. */
+/** A seeded random generator: the same seed gives the same choices. */
 export interface Random {
   /** A whole number from 0 to below `bound`. */
   below(bound: number): number;

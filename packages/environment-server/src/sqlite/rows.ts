@@ -1,10 +1,9 @@
 import type { SqliteDatabase, SqliteRow, SqliteStatement, SqliteValue } from "@letta-environments/platform";
 import type { ConnectionRecord, EnvironmentFilter, EnvironmentRows } from "../ports.ts";
 import { prepareEnrol } from "./enrol.ts";
-import { environmentColumns, readEnvironment } from "./environment-columns.ts";
-import { readInteger, readText } from "./read-column.ts";
+import { environmentColumns, readEnvironment, readInteger, readText } from "./columns.ts";
 
-/** Rows and registrations in SQLite; see the port for what each method promises. */
+/** {@link EnvironmentRows} in SQLite. */
 export function createSqliteEnvironmentRows(database: SqliteDatabase): EnvironmentRows {
   const enrol = prepareEnrol(database);
   const findConnection = database.prepare(`
@@ -75,7 +74,7 @@ export function createSqliteEnvironmentRows(database: SqliteDatabase): Environme
   };
 }
 
-/** Only the conditions that are asked for, so that the statement can use its index; there are eight such statements. */
+/** Builds a list statement with only the conditions of the filter, so that it can use its index. There are eight of them. */
 function buildList(filter: EnvironmentFilter): { sql: string; values: SqliteValue[] } {
   const conditions = ["tenant = ?", "id > ?"];
   const values: SqliteValue[] = [filter.tenant, filter.afterId ?? ""];

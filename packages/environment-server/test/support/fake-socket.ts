@@ -2,7 +2,7 @@ import type { DeviceSocket, DeviceSocketListener } from "../../src/index.ts";
 
 type Frame = Record<string, unknown>;
 
-/** An `input` frame as a device sees it. */
+/** An `input` frame as a device receives it. */
 export interface InputFrame {
   readonly type: "input";
   readonly request_id: string;
@@ -14,7 +14,7 @@ export interface InputFrame {
   };
 }
 
-/** The device's end of a socket: what the server did to it, and what the device says. */
+/** The device's end of a socket. It records what the server does and sends frames for the device. */
 export interface FakeSocket extends DeviceSocket {
   readonly frames: readonly Frame[];
   readonly closes: readonly { readonly code: number; readonly reason: string }[];
@@ -25,7 +25,7 @@ export interface FakeSocket extends DeviceSocket {
   listener: DeviceSocketListener;
   inputs(): InputFrame[];
   say(frame: unknown): void;
-  /** Acknowledges an input; the last one unless told otherwise. */
+  /** Acknowledges an input, by default the last one. */
   acknowledge(answer?: Record<string, unknown>, requestId?: string): void;
 }
 

@@ -1,14 +1,14 @@
 import type { EnvironmentStore } from "../../src/index.ts";
-import type { Random } from "./create-random.ts";
+import type { Random } from "./random.ts";
 
-/** A store whose calls take a random number of turns before and after they act, and that can die with its process. */
+/** A store with random delays before and after each effect. It can stop like a killed process. */
 export interface SlowStore {
   readonly store: EnvironmentStore;
-  /** From now on no call acts and none that is under way resolves. */
+  /** From now on no call has an effect and no pending call resolves. */
   kill(): void;
 }
 
-/** Wraps a store; `faults` is the probability that a `reserve` fails, half of them after it has acted. */
+/** Wraps a store. `faults` is the probability that `reserve` fails, in half of the cases after its effect. */
 export function createSlowStore(inner: EnvironmentStore, random: Random, faults: number = 0): SlowStore {
   let dead = false;
   const never = new Promise<never>(() => undefined);

@@ -1,9 +1,9 @@
 import { migrateSqlite, type SqliteDatabase, type SqliteVersionStore } from "@letta-environments/platform";
-import { readInteger } from "./read-column.ts";
+import { readInteger } from "./columns.ts";
 
 /**
- * Every version of the tables, oldest first; a released one is never edited. Names start with `environment`, so that the file
- * may hold tables of others. Times are epoch milliseconds.
+ * Every version of the tables, oldest first. A released migration is never edited. Table names start with `environment`, so
+ * that the file can also contain other tables. Times are epoch milliseconds.
  */
 const migrations: readonly string[] = [
   `
@@ -66,7 +66,7 @@ const migrations: readonly string[] = [
   `,
 ];
 
-/** Records the version in a table, since the file may hold tables of others. */
+/** Stores the version in a table, because the file can also contain other tables. */
 const versionTable: SqliteVersionStore = {
   read(database) {
     database.exec("CREATE TABLE IF NOT EXISTS environment_schema (version INTEGER NOT NULL) STRICT");

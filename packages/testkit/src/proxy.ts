@@ -5,11 +5,11 @@ import { join, resolve } from "node:path";
 import process from "node:process";
 import { promisify } from "node:util";
 import type { Scope } from "@letta-environments/schema";
-import { type LaunchedProcess, launchProcess } from "./launch-process.ts";
+import { type LaunchedProcess, launchProcess } from "./process.ts";
 
 const entry = resolve(import.meta.dirname, "../../../apps/proxy/src/runtimes/node.ts");
 
-/** What a test asks of `letta-proxy keys create`. */
+/** Options for `letta-proxy keys create`. */
 export interface NewKey {
   readonly scopes: readonly Scope[];
   readonly tenant?: string;
@@ -17,22 +17,22 @@ export interface NewKey {
   readonly more?: readonly string[];
 }
 
-/** A proxy started as a user starts it: `letta-proxy start` in a process of its own. */
+/** A proxy started as a user starts it, with `letta-proxy start` in its own process. */
 export interface LaunchedProxy {
   readonly url: string;
   readonly dataDir: string;
   readonly process: LaunchedProcess;
   /** Runs `letta-proxy keys create` on the same data directory and returns the key. */
   createKey(key: NewKey): Promise<string>;
-  /** Stops the process and removes the data directory, unless the test brought its own. */
+  /** Stops the process and removes the data directory, unless the test provided it. */
   stop(): Promise<void>;
 }
 
-/** How to start a proxy. */
+/** Options of a proxy. */
 export interface LaunchProxyOptions {
-  /** Kept after the stop; a temporary one is made and removed when absent. */
+  /** Kept after the stop. By default a temporary directory is created and removed. */
   readonly dataDir?: string;
-  /** 0, the default, takes a free one. */
+  /** Default: 0, which selects a free port. */
   readonly port?: number;
   readonly args?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
@@ -69,7 +69,7 @@ export async function launchProxy(options: LaunchProxyOptions = {}): Promise<Lau
   };
 }
 
-/** Runs a `letta-proxy` command to its end and returns what it printed. Rejects when it fails. */
+/** Runs a `letta-proxy` command and resolves with its output. Rejects when it fails. */
 export async function runLettaProxy(
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},

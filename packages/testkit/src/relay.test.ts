@@ -1,15 +1,15 @@
 import { once } from "node:events";
 import { afterEach, expect, test } from "vitest";
 import { WebSocket, WebSocketServer } from "ws";
-import { createFakeUpstream } from "./create-fake-upstream.ts";
-import { createRelay } from "./create-relay.ts";
+import { createFakeUpstream } from "./fake-upstream.ts";
+import { createRelay } from "./relay.ts";
 
 const closers: (() => unknown)[] = [];
 afterEach(async () => {
   for (const close of closers.splice(0).toReversed()) await close();
 });
 
-test("requests pass with the relay's own authority, and are recorded with their status", async () => {
+test("requests are forwarded with the relay's own authority and recorded with their status", async () => {
   const upstream = await createFakeUpstream((_, response) => response.writeHead(418).end("short"));
   const relay = await createRelay(upstream.url);
   closers.push(upstream.close, relay.close);
@@ -20,7 +20,7 @@ test("requests pass with the relay's own authority, and are recorded with their 
   expect(relay.requests).toEqual([{ method: "POST", path: "/a%2Fb?c=d", status: 418 }]);
 });
 
-test("frames pass both ways, are recorded, and the close code reaches the other side", async () => {
+test("frames are forwarded both ways and recorded, and the close code reaches the other side", async () => {
   const server = new WebSocketServer({ port: 0, host: "127.0.0.1" });
   await once(server, "listening");
   closers.push(() => server.close());
@@ -42,7 +42,7 @@ test("frames pass both ways, are recorded, and the close code reaches the other 
   expect([relay.fromDevice.frames, relay.fromServer.frames]).toEqual([[{ type: "question" }], [{ type: "answer" }]]);
 });
 
-test("a refused upgrade stays refused, with its status", async () => {
+test("a refused upgrade is refused with the same status", async () => {
   const upstream = await createFakeUpstream((_, response) => response.writeHead(401).end());
   const relay = await createRelay(upstream.url);
   closers.push(upstream.close, relay.close);

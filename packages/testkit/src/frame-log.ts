@@ -3,13 +3,13 @@ import type { RawData } from "ws";
 /** A frame of a device socket: an object with a `type`, as JSON. */
 export type Frame = Readonly<Record<string, unknown>> & { readonly type?: unknown };
 
-/** Frames in the order in which they passed, and a way to wait for one. */
+/** Frames in their order of arrival, with a way to wait for one. */
 export interface FrameLog {
   readonly frames: readonly Frame[];
   add(frame: Frame): void;
   /**
-   * Resolves with the first frame, past or future, for which `test` holds.
-   * @throws Error naming the frame types seen when the time is over before.
+   * Resolves with the first frame, past or future, for which `test` returns true.
+   * @throws Error with the frame types seen when there is none in time.
    */
   waitFor(test: (frame: Frame) => boolean, timeoutMs?: number): Promise<Frame>;
 }

@@ -4,26 +4,26 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import process from "node:process";
-import { type LaunchedProcess, launchProcess } from "./launch-process.ts";
+import { type LaunchedProcess, launchProcess } from "./process.ts";
 
-/** A Valkey server of the test's own, on loopback. It keeps its data in memory alone. */
+/** A Valkey server for one test, on loopback, with its data in memory only. */
 export interface LaunchedValkey {
-  /** With the password, where there is one. */
+  /** Includes the password, if there is one. */
   readonly url: string;
   readonly port: number;
-  /** Stops the whole process: connections stay open and nothing is answered, as when a machine hangs. */
+  /** Suspends the process: connections stay open without replies, as when a machine hangs. */
   pause(): void;
   resume(): void;
-  /** Kills the server; what it held is lost. */
+  /** Kills the server. Its data is lost. */
   stop(): Promise<void>;
 }
 
-/** How to start a server. */
+/** Options of a server. */
 export interface LaunchValkeyOptions {
-  /** A free one when absent; name that of a stopped server to have one "come back". */
+  /** Default: a free port. Use the port of a stopped server to restart it. */
   readonly port?: number;
   readonly password?: string;
-  /** Further options of the server, such as `["--user", "..."]`. */
+  /** More options of the server, such as `["--user", "..."]`. */
   readonly args?: readonly string[];
 }
 
@@ -40,7 +40,7 @@ export async function launchValkey(options: LaunchValkeyOptions = {}): Promise<L
     pause: () => void process.kill(server.pid, "SIGSTOP"),
     resume: () => void process.kill(server.pid, "SIGCONT"),
     async stop() {
-      // A paused process takes no other signal.
+      // A suspended process handles no other signal.
       await server.stop("SIGKILL");
       await rm(directory, { recursive: true, force: true });
     },
@@ -48,16 +48,16 @@ export async function launchValkey(options: LaunchValkeyOptions = {}): Promise<L
 }
 
 const missingServer = "Neither valkey-server nor redis-server is on the PATH";
-let isSkipSaid = false;
+let isSkipReported = false;
 
 /**
- * Whether tests that need a server can run. Where `CI` is set it is always true, so that a missing server fails them; elsewhere
- * a missing one is said on standard error and its tests are skipped.
+ * Returns whether tests that need a server can run. With `CI` set it is always true, so that they fail without a server.
+ * Otherwise a missing server is reported on standard error and its tests are skipped.
  */
 export function canLaunchValkey(): boolean {
   if (process.env["CI"] || findServer() !== null) return true;
-  if (!isSkipSaid) process.stderr.write(`\nSKIPPED: tests against Valkey. ${missingServer}\n\n`);
-  isSkipSaid = true;
+  if (!isSkipReported) process.stderr.write(`\nSKIPPED: tests against Valkey. ${missingServer}\n\n`);
+  isSkipReported = true;
   return false;
 }
 
@@ -67,7 +67,7 @@ function findServer(): string | null {
   return paths.find((path) => existsSync(path)) ?? null;
 }
 
-/** A free port may be taken by somebody else before the server has it; then another one is tried. */
+/** Another process may take a free port before the server does. Then another one is tried. */
 async function startOn(
   command: string,
   directory: string,
@@ -98,6 +98,6 @@ async function freePort(): Promise<number> {
   await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
   const address = server.address();
   await new Promise((resolve) => void server.close(resolve));
-  if (address === null || typeof address === "string") throw new Error("the system gave no port");
+  if (address === null || typeof address === "string") throw new Error("the system assigned no port");
   return address.port;
 }

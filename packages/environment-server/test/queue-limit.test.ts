@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import { createHarness, type Harness, userMessage } from "./support/create-harness.ts";
-import type { FakeSocket } from "./support/create-fake-socket.ts";
+import { createHarness, type Harness, userMessage } from "./support/harness.ts";
+import type { FakeSocket } from "./support/fake-socket.ts";
 
 const full = { status: 429, headers: { "x-should-retry": "false" }, body: { errorCode: "queue_full" } };
 const runtime = { agent_id: "agent-1", conversation_id: "default" };
@@ -24,7 +24,7 @@ async function sendNow(
   return (await sent).status;
 }
 
-test("a conversation with 100 waiting messages takes no other, since the device would drop its oldest", async () => {
+test("a conversation with 100 waiting messages is full, because the device would drop its oldest", async () => {
   const harness = createHarness();
   const { connectionId, socket } = await harness.connect("device-1");
   reportQueue(socket, 100);
@@ -35,7 +35,7 @@ test("a conversation with 100 waiting messages takes no other, since the device 
   expect(await harness.send(connectionId, { messages: [userMessage("m-2")] })).toMatchObject(full);
 });
 
-test("a refused message is not stored: its id goes through once there is room", async () => {
+test("a refused message is not stored, so its id can be sent once there is room", async () => {
   const harness = createHarness();
   const { connectionId, socket } = await harness.connect("device-1");
   reportQueue(socket, 100);
@@ -44,7 +44,7 @@ test("a refused message is not stored: its id goes through once there is room", 
   expect(await sendNow(harness, connectionId, socket, "m-1", "started")).toBe(200);
 });
 
-test("the queue of one conversation leaves the others alone", async () => {
+test("the queue of one conversation does not limit the others", async () => {
   const harness = createHarness();
   const { connectionId, socket } = await harness.connect("device-1");
   reportQueue(socket, 100, { agent_id: "agent-1", conversation_id: "conv-2" });
@@ -63,7 +63,7 @@ test("messages that were acknowledged as queued count until the device reports i
   expect(await sendNow(harness, connectionId, socket, "one-more", "queued")).toBe(200);
 });
 
-test("messages of a batch count one by one, sent or not yet acknowledged", async () => {
+test("each message of a batch counts, also before it is acknowledged", async () => {
   const harness = createHarness();
   const { connectionId, socket } = await harness.connect("device-1");
   const batch = (name: string, size: number): ReturnType<typeof userMessage>[] =>
@@ -77,7 +77,7 @@ test("messages of a batch count one by one, sent or not yet acknowledged", async
   expect([(await sent).status, (await fits).status]).toEqual([200, 200]);
 });
 
-test("a device with 64 sends to acknowledge takes no other, in whichever conversation", async () => {
+test("a device with 64 unacknowledged sends accepts no other, in any conversation", async () => {
   const harness = createHarness();
   const { connectionId, socket } = await harness.connect("device-1");
   const sends = Array.from({ length: 64 }, (_, index) =>
@@ -91,7 +91,7 @@ test("a device with 64 sends to acknowledge takes no other, in whichever convers
   expect(await sendNow(harness, connectionId, socket, "m-2", "started")).toBe(200);
 });
 
-test("a device that reconnects keeps its queue and is asked for it", async () => {
+test("the queue of a device that reconnects is remembered, and the device is asked to report it", async () => {
   const harness = createHarness();
   const { connectionId, socket } = await harness.connect("device-1");
   reportQueue(socket, 100);

@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import process from "node:process";
 
-/** How a process ended. */
+/** Exit status of a process. */
 export interface ProcessExit {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
@@ -17,20 +17,20 @@ export interface LaunchedProcess {
   standardOutput(): string;
   /**
    * Resolves with the first match in {@link output}, past or future.
-   * @throws Error with the output's tail when the process ends or the time is over before.
+   * @throws Error with the end of the output when the process ends or the time is over first.
    */
   waitForOutput(pattern: RegExp, timeoutMs?: number): Promise<RegExpMatchArray>;
   readonly exited: Promise<ProcessExit>;
-  /** Sends a signal, kills after ten seconds, and resolves when the process is gone. */
+  /** Sends a signal, kills the process after ten seconds, and resolves when it has ended. */
   stop(signal?: NodeJS.Signals): Promise<ProcessExit>;
 }
 
-/** What to run, and where. */
+/** A command and its environment. */
 export interface LaunchOptions {
   readonly command: string;
   readonly args: readonly string[];
   readonly cwd?: string;
-  /** The whole environment of the process but for PATH, so that nothing of the machine leaks in. */
+  /** The environment of the process, to which only PATH is added. */
   readonly env?: Readonly<Record<string, string>>;
 }
 
@@ -39,7 +39,7 @@ process.once("exit", () => {
   for (const pid of running) killGroup(pid, "SIGKILL");
 });
 
-/** Starts a process in a group of its own; what is still running when the test process ends is killed with it. */
+/** Starts a process in its own group. It is killed when the test process ends. */
 export function launchProcess(options: LaunchOptions): LaunchedProcess {
   const child = spawn(options.command, options.args, {
     cwd: options.cwd,
@@ -109,6 +109,6 @@ function killGroup(pid: number, signal: NodeJS.Signals): void {
   try {
     process.kill(-pid, signal);
   } catch {
-    // It is gone already.
+    // It has ended already.
   }
 }

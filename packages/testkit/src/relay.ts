@@ -2,9 +2,9 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage, request as sendRequest, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { type RawData, WebSocket, WebSocketServer } from "ws";
-import { createFrameLog, type FrameLog, parseFrame } from "./create-frame-log.ts";
+import { createFrameLog, type FrameLog, parseFrame } from "./frame-log.ts";
 
-/** A recording relay between a device and a server: the device is given its address in place of the server's. */
+/** A recording relay between a device and a server. The device connects to the relay's address. */
 export interface Relay {
   readonly url: string;
   /** Method, path and status of every HTTP request and refused upgrade, in order. */
@@ -15,8 +15,8 @@ export interface Relay {
 }
 
 /**
- * Starts a relay on loopback. It passes the request's own authority on, so that a server without a public URL tells the device
- * to open its socket through the relay.
+ * Starts a relay on loopback. It forwards the request's own `Host`, so that a server without a public URL returns a socket URL
+ * that leads through the relay.
  */
 export async function createRelay(targetUrl: string): Promise<Relay> {
   const requests: { method: string; path: string; status: number }[] = [];
@@ -36,7 +36,7 @@ export async function createRelay(targetUrl: string): Promise<Relay> {
     );
   });
   server.on("upgrade", (request, socket, head) => {
-    // A peer that is killed resets its connection; the other side is told by the close that follows.
+    // A peer that is killed resets its connection. The close event that follows informs the other side.
     socket.on("error", () => socket.destroy());
     const url = new URL(request.url ?? "/", targetUrl.replace(/^http/, "ws"));
     const upstream = new WebSocket(url, { headers: passedHeaders(request), perMessageDeflate: false });
@@ -77,7 +77,7 @@ function join(source: WebSocket, target: WebSocket, log: FrameLog): void {
   };
   source.on("message", pass);
   source.once("close", (code, reason) => {
-    // 1005 and 1006 say that there was no code; they cannot be sent on.
+    // 1005 and 1006 mean that there was no code; they cannot be sent.
     if (code === 1006) target.terminate();
     else if (code === 1005) target.close();
     else target.close(code, reason);
