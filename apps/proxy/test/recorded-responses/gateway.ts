@@ -9,18 +9,20 @@ import { openSqlite, sha256Hex } from "@letta-environments/platform/node";
 import type { PlainResponse } from "@letta-environments/schema";
 import { createVirtualClock, type VirtualClock } from "@letta-environments/testkit";
 import { createEmbeddedUpstreamFetch } from "../../src/adapters/embedded-upstream-fetch.ts";
-import { createMemoryRateLimitStore } from "../../src/adapters/memory-rate-limit-store.ts";
-import { loadOpenApi } from "../../src/adapters/load-open-api.ts";
+import { createMemoryRateLimitStore } from "../../src/adapters/memory/rate-limit-store.ts";
+import { loadOpenApi } from "../../src/adapters/open-api.ts";
 import { createOwnHostGuard } from "../../src/admin/create-own-host-guard.ts";
 import { createEnvironmentCache } from "../../src/cache/environment-cache.ts";
-import type { RateLimitsFile } from "../../src/config/rate-limit-file.ts";
+import type { RateLimitsFile } from "../../src/config/file.ts";
 import { resolveRateLimits } from "../../src/config/resolve-rate-limits.ts";
-import type { TenantSettings } from "../../src/config/settings.ts";
-import type { GatewayRequest } from "../../src/gateway-request.ts";
-import { createHonoApp } from "../../src/hono/create-hono-app.ts";
+import type { TenantSettings } from "../../src/tenants/settings.ts";
+import { createGateway } from "../../src/host/gateway.ts";
+import { createHostRoutes } from "../../src/host/routes.ts";
+import type { GatewayRequest } from "../../src/http/gateway-request.ts";
+import type { GatewayResponse } from "../../src/http/response.ts";
 import { createKey, type KeyRequest } from "../../src/keys/create-key.ts";
 import type { UpstreamFetch } from "../../src/ports.ts";
-import { createRateLimiter } from "../../src/rate-limit/create-rate-limiter.ts";
+import { createRateLimiter } from "../../src/rate-limit/limiter.ts";
 import { createTestIssuer, type TestIssuer, testJwtSettings } from "../support/test-issuer.ts";
 import { createTestProxy, testMint } from "../support/test-proxy.ts";
 
@@ -47,7 +49,7 @@ export interface RecordedGateway {
   readonly clock: VirtualClock;
   issueKey(request: Partial<KeyRequest>): Promise<{ readonly key: string; readonly record: { readonly id: string } }>;
   readonly issuer: TestIssuer;
-  handle(request: GatewayRequest): Promise<PlainResponse>;
+  handle(request: GatewayRequest): Promise<GatewayResponse>;
   handleAdmin(request: GatewayRequest): Promise<PlainResponse>;
   /** The response of a refused upgrade. An accepted one is 101, and its socket belongs to {@link device}. */
   upgrade(request: GatewayRequest): Promise<PlainResponse>;
@@ -88,7 +90,7 @@ export async function openGateway(options: GatewayOptions): Promise<RecordedGate
     store: createMemoryCacheStore({ clock }),
     clock,
     sha256: sha256Hex,
-    onTrouble: (_operation, cause) => {
+    onError: (_operation, cause) => {
       throw cause;
     },
   })({ upstream: "upstream", showsStatus: ({ scopes }) => scopes.has("details") });
@@ -134,14 +136,7 @@ export async function openGateway(options: GatewayOptions): Promise<RecordedGate
     },
     async handle(request) {
       const host: HostBindings = { request, response: null };
-      const headers = {
-        "x-request-id": request.header("x-request-id") ?? "",
-        "if-none-match": request.header("if-none-match") ?? "",
-      };
-      await app.fetch(
-        new Request("http://gateway.example/", { method: request.method, headers: nonEmpty(headers) }),
-        host,
-      );
+      await app.fetch(new Request("http://gateway.example/", { method: request.method }), host);
       if (host.response === null) throw new Error("the gateway did not respond");
       return host.response;
     },
@@ -153,28 +148,21 @@ export async function openGateway(options: GatewayOptions): Promise<RecordedGate
       return { status: 101, headers: {}, body: null };
     },
   };
-  const app = createHonoApp<HostBindings>({
-    proxy: testProxy.proxy,
-    randomId,
+  const app = createGateway<HostBindings>(testProxy.proxy, {
+    routes: createHostRoutes({ randomId, isDraining: () => gateway.isDraining, openApi: loadOpenApi }),
     toGatewayRequest: ({ env }) => env.request,
     toPath: (_request, context) => context?.env?.request.path ?? "",
     toResponse(response, { env }) {
       env.response = response;
       return new Response(null);
     },
-    isDraining: () => gateway.isDraining,
-    openApi: loadOpenApi,
   });
   return gateway;
 }
 
 interface HostBindings {
   readonly request: GatewayRequest;
-  response: PlainResponse | null;
-}
-
-function nonEmpty(headers: Readonly<Record<string, string>>): Record<string, string> {
-  return Object.fromEntries(Object.entries(headers).filter(([, value]) => /^[\x21-\x7e][\x20-\x7e]*$/.test(value)));
+  response: GatewayResponse | null;
 }
 
 /** Ids that tell their kind and their number. */

@@ -33,6 +33,12 @@ const acknowledges =
   };
 const accepts = acknowledges({ accepted: true, disposition: "started" });
 
+/** Closes the device's socket, and waits until that is stored. */
+const leaves = async ({ device, clock }: RecordedGateway): Promise<void> => {
+  device.close();
+  await clock.advance(0);
+};
+
 const registrations: readonly (readonly [title: string, body: unknown])[] = [
   ["no members", {}],
   ["a malformed device id", { ...laptop, deviceId: "a/b" }],
@@ -193,7 +199,7 @@ export const embedded: Topic = {
       title: "a device that has left",
       as: "everything",
       path: "/v1/environments/laptop",
-      before: ({ device }) => device.close(),
+      before: leaves,
     },
     { title: "a send to a device that has left", as: "everything", ...send(first, messageBody("m-20")) },
     { title: "a repeat to a device that has left", as: "everything", ...send(first, messageBody("m-1")) },
