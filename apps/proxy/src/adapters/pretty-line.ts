@@ -1,4 +1,4 @@
-import { printable } from "../cli/printable.ts";
+import { printable } from "@letta-environments/command-line";
 import type { LogEvent } from "./console-telemetry.ts";
 import { describeCause } from "./describe-cause.ts";
 

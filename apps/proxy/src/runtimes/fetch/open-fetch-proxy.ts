@@ -10,7 +10,7 @@ import { innermostReason } from "../../keys/innermost-reason.ts";
 import { KeyStoreUnavailableError } from "../../keys/key-store-unavailable-error.ts";
 import { reportOutages } from "../../keys/report-outages.ts";
 import type { KeyStore } from "../../ports.ts";
-import { CommandError } from "../node/command-error.ts";
+import { CommandError } from "@letta-environments/command-line";
 import { composeProxy } from "../node/compose-proxy.ts";
 import { openEnvironmentCache } from "../node/open-environment-cache.ts";
 import { openKeyStore } from "../node/open-key-store.ts";

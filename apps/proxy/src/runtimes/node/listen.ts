@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import type { Server } from "node:http";
-import { CommandError } from "./command-error.ts";
+import { CommandError } from "@letta-environments/command-line";
 
 /**
  * Opens the server's port and resolves with the URL under which it is reached from this machine.

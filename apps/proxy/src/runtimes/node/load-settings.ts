@@ -1,9 +1,10 @@
 import { readFileSync } from "node:fs";
 import process from "node:process";
-import type { ParsedCommand } from "../../cli/parse-command.ts";
+import type { ParsedLine } from "../../commands/program.ts";
+import { findJsonSyntaxError } from "../../config/json-syntax.ts";
 import { type ResolvedSettings, resolveSettings } from "../../config/resolve-settings.ts";
 import type { Settings } from "../../config/settings.ts";
-import { CommandError } from "./command-error.ts";
+import { CommandError } from "@letta-environments/command-line";
 
 const defaultConfigFile = "proxy.config.json";
 
@@ -12,7 +13,7 @@ const defaultConfigFile = "proxy.config.json";
  *
  * @throws CommandError that names every setting that breaks a rule.
  */
-export function loadSettings(parsed: ParsedCommand): Settings {
+export function loadSettings(parsed: ParsedLine): Settings {
   const resolved = readSettings(parsed);
   if (resolved.ok) return resolved.settings;
   const lines = resolved.problems.map(({ setting, rule }) => `${setting} ${rule}`);
@@ -25,7 +26,7 @@ export function loadSettings(parsed: ParsedCommand): Settings {
  *
  * @throws CommandError when the configuration file cannot be read.
  */
-export function readSettings(parsed: ParsedCommand): ResolvedSettings {
+export function readSettings(parsed: ParsedLine): ResolvedSettings {
   const file = configFileOf(parsed);
   return resolveSettings({ flags: flagsOf(parsed), environment: process.env, file: readConfigFile(file) });
 }
@@ -38,12 +39,12 @@ export interface ConfigFilePath {
 }
 
 /** Which configuration file a command reads. */
-export function configFileOf(parsed: ParsedCommand): ConfigFilePath {
+export function configFileOf(parsed: ParsedLine): ConfigFilePath {
   const named = flagsOf(parsed)["config"] ?? (process.env["PROXY_CONFIG"] || undefined);
   return { path: named ?? defaultConfigFile, isNamed: named !== undefined };
 }
 
-function flagsOf({ options }: ParsedCommand): Readonly<Record<string, string | undefined>> {
+function flagsOf({ options }: ParsedLine): Readonly<Record<string, string | undefined>> {
   return Object.fromEntries([...options].map(([name, values]) => [name, values.at(-1)]));
 }
 
@@ -59,6 +60,8 @@ function readConfigFile({ path, isNamed }: ConfigFilePath): unknown {
   try {
     return JSON.parse(text);
   } catch (cause) {
-    throw new CommandError(`${path} is not valid JSON`, 1, { cause });
+    const error = findJsonSyntaxError(text);
+    const reason = error === null ? "" : `: line ${error.line}, column ${error.column}: ${error.reason}`;
+    throw new CommandError(`${path} is not valid JSON${reason}`, 1, { cause });
   }
 }

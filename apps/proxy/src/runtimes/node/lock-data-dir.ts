@@ -1,5 +1,5 @@
 import { isSqliteBusy, type SqliteDatabase } from "@letta-environments/platform";
-import { CommandError } from "./command-error.ts";
+import { CommandError } from "@letta-environments/command-line";
 import { openDatabase } from "./open-database.ts";
 
 /** How long a process that is just ending may take to let go, in milliseconds. */

@@ -7,7 +7,7 @@ import type { Sealing } from "../../audit/chain.ts";
 import type { Settings } from "../../config/settings.ts";
 import type { Pepper } from "../../ports.ts";
 import { version } from "../../version.ts";
-import { CommandError } from "./command-error.ts";
+import { CommandError } from "@letta-environments/command-line";
 import { guardAuditStore } from "./guard-audit-store.ts";
 import { openDatabase } from "./open-database.ts";
 

@@ -6,7 +6,7 @@ import type { CredentialOf } from "../../proxy-config.ts";
 import { findSharedCredentials } from "../../tenants/find-shared-credentials.ts";
 import { liveTenants } from "../../tenants/live-tenants.ts";
 import { tenantCredentials } from "../../tenants/tenant-credentials.ts";
-import { CommandError } from "./command-error.ts";
+import { CommandError } from "@letta-environments/command-line";
 
 /**
  * The credentials of tenants at an HTTP upstream, once it is certain that no two tenants see each other's devices.

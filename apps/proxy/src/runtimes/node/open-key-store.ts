@@ -6,7 +6,7 @@ import type { Settings } from "../../config/settings.ts";
 import { innermostReason } from "../../keys/innermost-reason.ts";
 import { KeyStoreUnavailableError } from "../../keys/key-store-unavailable-error.ts";
 import type { KeyStore } from "../../ports.ts";
-import { CommandError } from "./command-error.ts";
+import { CommandError } from "@letta-environments/command-line";
 import { openDatabase } from "./open-database.ts";
 
 /** Longest wait for an answer of Valkey, in milliseconds. */

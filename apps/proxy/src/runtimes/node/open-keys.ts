@@ -1,9 +1,12 @@
+import { randomBytes } from "node:crypto";
+import { hmacSha256Hex } from "@letta-environments/platform/node";
 import { loadPepper, PepperError } from "../../adapters/node/load-pepper.ts";
 import type { Settings } from "../../config/settings.ts";
+import type { KeyMint } from "../../keys/create-key.ts";
 import type { KeyRecord } from "../../keys/key-record.ts";
 import { KeyStoreUnavailableError } from "../../keys/key-store-unavailable-error.ts";
 import type { Pepper } from "../../ports.ts";
-import { CommandError } from "./command-error.ts";
+import { CommandError } from "@letta-environments/command-line";
 import { makeDataDir } from "./open-database.ts";
 import { type KeyStoreListener, type OpenKeyStore, openKeyStore, unavailable } from "./open-key-store.ts";
 
@@ -51,4 +54,9 @@ export function openPepper(settings: Settings, records: readonly KeyRecord[], ha
       "\nKeys in Valkey are shared: every gateway and command that uses them needs the same KEY_PEPPER, or a copy of the pepper file of the first one.";
     throw new CommandError(cause.message + (valkeyUrl === null ? "" : shared), 1, { cause });
   }
+}
+
+/** Creates keys with Node's own randomness. */
+export function nodeKeyMint(pepper: Pepper): KeyMint {
+  return { digests: { hmacSha256: hmacSha256Hex }, pepper, randomBytes };
 }

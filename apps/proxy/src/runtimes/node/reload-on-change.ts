@@ -2,12 +2,12 @@ import { existsSync } from "node:fs";
 import process from "node:process";
 import { systemClock } from "@letta-environments/platform/node";
 import { watchFile } from "../../adapters/node/watch-file.ts";
-import type { ParsedCommand } from "../../cli/parse-command.ts";
+import type { ParsedLine } from "../../commands/program.ts";
 import type { Settings } from "../../config/settings.ts";
 import { createReloader, type ReloadEvent } from "../../reload/create-reloader.ts";
-import { CommandError } from "./command-error.ts";
-import { isInTerminal } from "./is-in-terminal.ts";
+import { CommandError } from "@letta-environments/command-line";
 import { configFileOf, readSettings } from "./load-settings.ts";
+import { isInTerminal } from "./stop-on-signal.ts";
 
 /** Watches the configuration file from before it is first read. */
 export interface ConfigurationChanges {
@@ -23,7 +23,7 @@ export interface ConfigurationChanges {
 }
 
 /** Reads the configuration file again when it has changed, and on SIGHUP. Called before the settings are first read, so that no change is missed. */
-export function reloadOnChange(parsed: ParsedCommand): ConfigurationChanges {
+export function reloadOnChange(parsed: ParsedLine): ConfigurationChanges {
   const { path } = configFileOf(parsed);
   let wasThere = existsSync(path);
   let isAsked = false;

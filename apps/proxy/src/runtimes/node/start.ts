@@ -9,10 +9,10 @@ import { gatewayRequestOf, pathOf } from "../../adapters/node/gateway-request-of
 import { writeResponse } from "../../adapters/node/write-response.ts";
 import { serveWebSockets } from "../../adapters/node/web-socket-upgrades.ts";
 import type { Proxy } from "../../app.ts";
-import type { ParsedCommand } from "../../cli/parse-command.ts";
+import type { ParsedLine } from "../../commands/program.ts";
 import { createHonoApp } from "../../hono/create-hono-app.ts";
 import { composeProxy } from "./compose-proxy.ts";
-import { createFirstKeys } from "./create-first-keys.ts";
+import { printNextSteps } from "./first-start.ts";
 import { listen } from "./listen.ts";
 import { loadSettings } from "./load-settings.ts";
 import { openFoundations } from "./open-foundations.ts";
@@ -21,7 +21,7 @@ import { startAdminListener } from "./start-admin-listener.ts";
 import { stopOnSignal } from "./stop-on-signal.ts";
 
 /** `start`: composes the proxy on Node and serves until a signal. */
-export async function startCommand(parsed: ParsedCommand): Promise<void> {
+export async function startCommand(parsed: ParsedLine): Promise<void> {
   const changes = reloadOnChange(parsed);
   let settings = loadSettings(parsed);
   const output = bufferLines((text) => void process.stdout.write(text), setImmediate);
@@ -62,7 +62,11 @@ export async function startCommand(parsed: ParsedCommand): Promise<void> {
   if (settings.log === "pretty") {
     output.flush();
     const { keys, keyStoreFor, deviceSockets } = foundations;
-    await createFirstKeys(keys, keyStoreFor, deviceSockets !== null, settings.publicUrl ?? url);
+    await printNextSteps(keys, keyStoreFor, {
+      url: settings.publicUrl ?? url,
+      servesDevices: deviceSockets !== null,
+      dataDir: settings.dataDir,
+    });
   }
   changes.begin(
     settings,

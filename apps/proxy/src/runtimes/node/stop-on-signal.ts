@@ -1,6 +1,5 @@
 import process from "node:process";
 import type { LogEvent } from "../../adapters/console-telemetry.ts";
-import { isInTerminal } from "./is-in-terminal.ts";
 
 /** How long requests in flight may take once the process is told to stop, in milliseconds. */
 const graceMs = 10_000;
@@ -28,4 +27,9 @@ export function stopOnSignal(options: {
   };
   process.on("SIGTERM", onSignal).on("SIGINT", onSignal);
   if (isInTerminal()) process.on("SIGHUP", onSignal);
+}
+
+/** Whether somebody started the process in a terminal, which sends SIGHUP when it is closed. */
+export function isInTerminal(): boolean {
+  return process.stdin.isTTY === true;
 }
