@@ -91,7 +91,20 @@ test("acts of the command line and sends to a device are in the log, which outli
 
   const verified = await run(["audit", "verify"]);
   expect(verified).toMatchObject({ code: 0, stdout: expect.stringContaining("The audit log is intact") });
-  expect((await run(["audit", "list", "--limit", "1"])).stdout).toMatch(/^\d{4}-.*writer closed\n$/);
+  expect((await run(["audit", "list", "--limit", "1"])).stdout).toMatch(/^TIME .*DETAILS\n\d{4}-.*writer closed\n$/);
+  const filtered = async (...words: readonly string[]): Promise<string[]> =>
+    (await run(["audit", "list", ...words])).stdout.trimEnd().split("\n").slice(1);
+  expect(await filtered("--event", "send", "--outcome", "failed", "--since", "1h")).toEqual([
+    expect.stringMatching(new RegExp(`send finished +failed +${keyId} .*connection_not_found`)),
+  ]);
+  expect(await filtered("--key", keyId, "--action", "revoked")).toEqual([expect.stringMatching(/key revoked +ok/)]);
+  expect(await filtered("--device", "device-1", "--event", "send_finished")).toHaveLength(2);
+  expect((await run(["audit", "list", "--until", "1h"])).stdout).toBe("There are no such records.\n");
+  expect(await run(["audit", "list", "--event", "sned"])).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining("did you mean send?"),
+  });
+  expect(await run(["audit", "list", "--since", "soon"])).toMatchObject({ code: 2, stdout: "" });
 });
 
 test("edits, a cut tail and a contradicted report are found, with exit code 1", async () => {

@@ -16,7 +16,7 @@ import { innermostReason } from "../../keys/innermost-reason.ts";
 import { KeyStoreUnavailableError } from "../../keys/key-store-unavailable-error.ts";
 import { reportOutages } from "../../keys/report-outages.ts";
 import type { KeyStore } from "../../ports.ts";
-import { CommandError } from "../node/command-error.ts";
+import { CommandError } from "@letta-environments/command-line";
 import { composeProxy } from "../node/compose.ts";
 import { openTokenAuthenticator } from "../node/open-credentials.ts";
 import { openEnvironmentCache } from "../node/open-environment-cache.ts";

@@ -10,7 +10,7 @@ import type { Sealing } from "../../audit/chain.ts";
 import type { Settings } from "../../config/settings.ts";
 import type { Pepper } from "../../ports.ts";
 import { version } from "../../version.ts";
-import { CommandError } from "./command-error.ts";
+import { CommandError } from "@letta-environments/command-line";
 import { openStore } from "./data-dir.ts";
 
 /** Where the audit log lies in the data directory. */

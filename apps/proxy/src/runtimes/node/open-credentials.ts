@@ -10,7 +10,7 @@ import type { SettingProblem } from "../../lib/setting-problem.ts";
 import { findSharedCredentials, liveTenants, tenantCredentials } from "../../tenants/credentials.ts";
 import type { CredentialOf } from "../../tenants/settings.ts";
 import { version } from "../../version.ts";
-import { CommandError } from "./command-error.ts";
+import { CommandError } from "@letta-environments/command-line";
 
 /**
  * The credentials of tenants at an HTTP upstream, once it is certain that no two tenants see each other's devices.

@@ -1,6 +1,6 @@
-import { openStore } from "./data-dir.ts";
+import { openStore, makeDataDir } from "./data-dir.ts";
 import { parseValkeyUrl } from "@letta-environments/platform";
-import { systemClock } from "@letta-environments/platform/node";
+import { systemClock, hmacSha256Hex } from "@letta-environments/platform/node";
 import { loadPepper, PepperError } from "../../adapters/node/pepper.ts";
 import { createSqliteKeyStore } from "../../adapters/sqlite-key-store.ts";
 import { openValkeyKeyStore } from "../../adapters/valkey-key-store.ts";
@@ -9,8 +9,9 @@ import { innermostReason } from "../../keys/innermost-reason.ts";
 import type { KeyRecord } from "../../keys/key-record.ts";
 import { KeyStoreUnavailableError } from "../../keys/key-store-unavailable-error.ts";
 import type { KeyStore, Pepper } from "../../ports.ts";
-import { CommandError } from "./command-error.ts";
-import { makeDataDir } from "./data-dir.ts";
+import { CommandError } from "@letta-environments/command-line";
+import { randomBytes } from "node:crypto";
+import type { KeyMint } from "../../keys/create-key.ts";
 
 /** The keys that the settings name, with the pepper that they were made with. */
 export interface OpenKeys extends OpenKeyStore {
@@ -132,4 +133,9 @@ export function unavailable(
     1,
     { cause },
   );
+}
+
+/** Creates keys with Node's own randomness. */
+export function nodeKeyMint(pepper: Pepper): KeyMint {
+  return { digests: { hmacSha256: hmacSha256Hex }, pepper, randomBytes };
 }

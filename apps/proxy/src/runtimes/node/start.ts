@@ -1,18 +1,17 @@
 import process from "node:process";
 import { randomId, systemClock } from "@letta-environments/platform/node";
-import { bufferLines } from "../../adapters/log.ts";
-import { createConsoleTelemetry } from "../../adapters/log.ts";
+import { bufferLines, createConsoleTelemetry } from "../../adapters/log.ts";
 import { loadOpenApi } from "../../adapters/open-api.ts";
 import { createHttpServer, defaultServerTimeouts } from "../../host/node/http-server.ts";
 import { trackServer } from "../../host/node/drain.ts";
 import { nodeHost } from "../../host/node/request.ts";
 import { serveWebSockets } from "../../host/node/web-sockets.ts";
 import type { Pipeline } from "../../pipeline.ts";
-import type { ParsedCommand } from "../../cli/parse-command.ts";
+import type { ParsedLine } from "../../commands/program.ts";
 import { createGateway } from "../../host/gateway.ts";
 import { createHostRoutes } from "../../host/routes.ts";
 import { composeProxy } from "./compose.ts";
-import { createFirstKeys } from "./create-first-keys.ts";
+import { printNextSteps } from "./first-start.ts";
 import { listen } from "./listen.ts";
 import { loadSettings } from "./settings.ts";
 import { openFoundations } from "./resources.ts";
@@ -21,7 +20,7 @@ import { startAdminListener } from "./listen.ts";
 import { stopOnSignal } from "./listen.ts";
 
 /** `start`: composes the proxy on Node and serves until a signal. */
-export async function startCommand(parsed: ParsedCommand): Promise<void> {
+export async function startCommand(parsed: ParsedLine): Promise<void> {
   const changes = reloadOnChange(parsed);
   let settings = loadSettings(parsed);
   const output = bufferLines((text) => void process.stdout.write(text), setImmediate);
@@ -55,7 +54,11 @@ export async function startCommand(parsed: ParsedCommand): Promise<void> {
   if (settings.log === "pretty") {
     output.flush();
     const { keys, keyStoreFor, deviceSockets } = foundations;
-    await createFirstKeys(keys, keyStoreFor, deviceSockets !== null, settings.publicUrl ?? url);
+    await printNextSteps(keys, keyStoreFor, {
+      url: settings.publicUrl ?? url,
+      servesDevices: deviceSockets !== null,
+      dataDir: settings.dataDir,
+    });
   }
   changes.begin(
     settings,
