@@ -1,4 +1,4 @@
-import { judgeRateLimitPolicy } from "../rate-limit/policy.ts";
+import { validateRateLimitPolicy } from "../rate-limit/policy.ts";
 import { parseDuration } from "./parse-duration.ts";
 
 /**
@@ -26,7 +26,7 @@ export function parseMeasure(text: string): RateLimitMeasure | "none" | null {
   if (limitText === undefined) return null;
   const measure = { limit: Number(limitText), windowMs: parseDuration(window) ?? 0, burst: Number(burstText) };
   const rest = { name: "own", unit: "requests", mode: "enforce", onStoreError: "local" } as const;
-  return judgeRateLimitPolicy({ ...rest, ...measure }) === null ? measure : null;
+  return validateRateLimitPolicy({ ...rest, ...measure }) === null ? measure : null;
 }
 
 /** The measures with those of a patch (RFC 7396): `null` takes one away. `null` when none is left. */

@@ -38,7 +38,7 @@ const largestBurstUs = 2 ** 51;
  * What makes a policy unusable, as a rule such as `limit must be ...`; `null` when nothing does. The bounds keep every sum of the
  * arithmetic a whole number below 2^53 microseconds, which JavaScript, SQLite and Lua all compute alike.
  */
-export function judgeRateLimitPolicy(policy: RateLimitPolicy): string | null {
+export function validateRateLimitPolicy(policy: RateLimitPolicy): string | null {
   if (!/^[\x20-\x7e]{1,64}$/.test(policy.name)) return "name must be 1 to 64 printable ASCII characters";
   for (const member of ["limit", "windowMs", "burst"] as const) {
     if (!Number.isSafeInteger(policy[member]) || policy[member] < 1) return `${member} must be a whole number from 1`;
