@@ -60,7 +60,7 @@ test("an upstream is taken with its credential, which comes from the environment
     },
   });
   expect(problemsOf({ file: { upstream: { apiKey: "sk-1" } } })).toEqual([
-    { setting: "upstream.apiKey", rule: expect.stringContaining("if it is a secret, it belongs into the environment") },
+    { setting: "upstream.apiKey", rule: expect.stringContaining("if it is a secret, put it into the environment") },
   ]);
 });
 

@@ -17,7 +17,7 @@ import { KeyStoreUnavailableError } from "../../keys/key-store-unavailable-error
 import { reportOutages } from "../../keys/report-outages.ts";
 import type { KeyStore } from "../../ports.ts";
 import { CommandError } from "@letta-environments/command-line";
-import { composeProxy } from "../node/compose.ts";
+import { composePipeline } from "../node/compose.ts";
 import { openTokenAuthenticator } from "../node/open-credentials.ts";
 import { openEnvironmentCache } from "../node/open-environment-cache.ts";
 import { openKeyStore } from "../node/open-keys.ts";
@@ -50,7 +50,7 @@ export async function openFetchPipeline(settings: Settings, log: (event: LogEven
     log({ type: "key_store_failed", requestId: "-", reason: innermostReason(cause) });
   const keyStore = reportOutages(await openKeys(settings, log, onFailure), log);
   const pepper = loadPepper("", settings.keyPepper ?? randomBytes(32).toString("hex"), false);
-  return composeProxy(settings, {
+  return composePipeline(settings, {
     keys: { pepper },
     keyStore,
     keyStoreFor: null,

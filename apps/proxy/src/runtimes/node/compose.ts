@@ -15,17 +15,17 @@ import type { UpstreamConfig } from "../../upstream/settings.ts";
 import { version } from "../../version.ts";
 import { openCredentials } from "./open-credentials.ts";
 import type { EmbeddedServer } from "./open-embedded-server.ts";
-import type { Foundations } from "./resources.ts";
+import type { Resources } from "./resources.ts";
 
 /** What the pipeline stands on. `null` as `audit` or `keyStoreFor`: nothing is written down, and keys are not administered over HTTP. */
-export interface ProxyFoundations extends Pick<
-  Foundations,
+export interface GatewayResources extends Pick<
+  Resources,
   "deviceSockets" | "embedded" | "environmentCache" | "keyStore" | "log" | "rateLimits" | "tokenAuthenticatorFor"
 > {
   readonly audit: AuditLog | null;
-  readonly keys: Pick<Foundations["keys"], "pepper">;
+  readonly keys: Pick<Resources["keys"], "pepper">;
   readonly keyStoreFor: KeyStoreFor | null;
-  readonly keyUses: Pick<Foundations["keyUses"], "note">;
+  readonly keyUses: Pick<Resources["keyUses"], "note">;
 }
 
 /**
@@ -34,9 +34,9 @@ export interface ProxyFoundations extends Pick<
  *
  * @throws CommandError when a file that the settings name cannot be used.
  */
-export async function composeProxy(settings: Settings, foundations: ProxyFoundations): Promise<Pipeline> {
+export async function composePipeline(settings: Settings, resources: GatewayResources): Promise<Pipeline> {
   const { audit, deviceSockets, embedded, environmentCache, keys, keyStore, keyStoreFor, keyUses, log, rateLimits } =
-    foundations;
+    resources;
   const upstream = await composeUpstream(settings, keyStore, log, embedded);
   const userAgent = `letta-environments-proxy/${version}`;
   return createPipeline(
@@ -54,7 +54,7 @@ export async function composeProxy(settings: Settings, foundations: ProxyFoundat
       rateLimiter: rateLimits.limiterFor(settings),
       ...(upstream.findDeviceId !== undefined && { findDeviceId: upstream.findDeviceId }),
       deviceSockets,
-      tokenAuthenticatorFor: foundations.tokenAuthenticatorFor,
+      tokenAuthenticatorFor: resources.tokenAuthenticatorFor,
       admin:
         keyStoreFor === null
           ? undefined

@@ -20,7 +20,7 @@ import { openKeys, type OpenKeys } from "./open-keys.ts";
 import { openRateLimits, type OpenRateLimits } from "./open-rate-limits.ts";
 
 /** What a start opens and the process keeps until it stops, whatever is reloaded meanwhile. */
-export interface Foundations {
+export interface Resources {
   readonly keys: OpenKeys;
   /** The keys, with outages told. */
   readonly keyStore: KeyStore;
@@ -48,7 +48,7 @@ export interface Foundations {
  * @param settings those in force now, also after a reload
  * @throws CommandError when something cannot be opened.
  */
-export async function openFoundations(settings: () => Settings, log: (event: LogEvent) => void): Promise<Foundations> {
+export async function openResources(settings: () => Settings, log: (event: LogEvent) => void): Promise<Resources> {
   const started = settings();
   const isEmbedded = started.upstream.kind === "embedded";
   const onFailure = (cause: unknown): void => log({ type: "internal_error", requestId: "-", cause });

@@ -10,11 +10,11 @@ import type { Pipeline } from "../../pipeline.ts";
 import type { ParsedLine } from "../../commands/program.ts";
 import { createGateway } from "../../host/gateway.ts";
 import { createHostRoutes } from "../../host/routes.ts";
-import { composeProxy } from "./compose.ts";
+import { composePipeline } from "./compose.ts";
 import { printNextSteps } from "./first-start.ts";
 import { listen } from "./listen.ts";
 import { loadSettings } from "./settings.ts";
-import { openFoundations } from "./resources.ts";
+import { openResources } from "./resources.ts";
 import { reloadOnChange } from "./settings.ts";
 import { startAdminListener } from "./listen.ts";
 import { stopOnSignal } from "./listen.ts";
@@ -29,8 +29,8 @@ export async function startCommand(parsed: ParsedLine): Promise<void> {
   // Whoever read the log may leave; the proxy stays.
   process.stdout.on("error", () => undefined);
   const onFailure = (cause: unknown): void => log({ type: "internal_error", requestId: "-", cause });
-  const foundations = await openFoundations(() => settings, log);
-  let current = await composeProxy(settings, foundations);
+  const resources = await openResources(() => settings, log);
+  let current = await composePipeline(settings, resources);
   const proxy: Pipeline = {
     handle: (request) => current.handle(request),
     handleAdmin: (request) => current.handleAdmin(request),
@@ -53,7 +53,7 @@ export async function startCommand(parsed: ParsedLine): Promise<void> {
   log({ type: "listening", url });
   if (settings.log === "pretty") {
     output.flush();
-    const { keys, keyStoreFor, deviceSockets } = foundations;
+    const { keys, keyStoreFor, deviceSockets } = resources;
     await printNextSteps(keys, keyStoreFor, {
       url: settings.publicUrl ?? url,
       servesDevices: deviceSockets !== null,
@@ -63,7 +63,7 @@ export async function startCommand(parsed: ParsedLine): Promise<void> {
   changes.begin(
     settings,
     async (next) => {
-      current = await composeProxy(next, foundations);
+      current = await composePipeline(next, resources);
       settings = next;
     },
     log,
@@ -76,9 +76,9 @@ export async function startCommand(parsed: ParsedLine): Promise<void> {
       draining = true;
       changes.end();
       await Promise.all([connections.finishRequests(graceMs), adminListener?.connections.finishRequests(graceMs)]);
-      await foundations.closeDevices();
+      await resources.closeDevices();
       await Promise.all([connections.close(), adminListener?.connections.close()]);
-      await foundations.close();
+      await resources.close();
     },
   });
 }
