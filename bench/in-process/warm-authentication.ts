@@ -36,7 +36,14 @@ export async function createWarmAuthentication(keyCount: number): Promise<WarmAu
       throw cause;
     },
   });
-  const authenticate = createAuthenticate({ clock: systemClock, digests, keyStore, noteKeyUse: keyUses.note, pepper });
+  const authenticate = createAuthenticate({
+    clock: systemClock,
+    digests,
+    keyStore,
+    noteKeyUse: keyUses.note,
+    pepper,
+    telemetry: () => undefined,
+  });
   const keys: string[] = [];
   const mint = { digests, pepper, randomBytes };
   for (let index = 0; index < keyCount; index++) {
