@@ -6,7 +6,7 @@ import { launchProxy, runLettaProxy } from "../packages/testkit/src/launch-proxy
 import { canLaunchValkey, launchValkey } from "../packages/testkit/src/launch-valkey.ts";
 import { createSqliteKeyStore } from "../apps/proxy/src/adapters/sqlite-key-store.ts";
 import { openValkeyKeyStore } from "../apps/proxy/src/adapters/valkey-key-store.ts";
-import { revokeKey } from "../apps/proxy/src/keys/change-key.ts";
+import { revokeKey } from "../apps/proxy/src/keys/key-lifecycle.ts";
 import type { KeyStore } from "../apps/proxy/src/ports.ts";
 import type { BenchmarkResult } from "./harness/result.ts";
 import { type Summary, summarise } from "./harness/statistics.ts";

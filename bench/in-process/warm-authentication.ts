@@ -5,8 +5,8 @@ import { type KnownEndpoint, matchEndpoint } from "@letta-environments/schema";
 import { createSqliteKeyStore } from "../../apps/proxy/src/adapters/sqlite-key-store.ts";
 import { type Authenticate, createAuthenticate } from "../../apps/proxy/src/auth/authenticate.ts";
 import { authoriseEndpoint } from "../../apps/proxy/src/auth/authorise.ts";
-import { createKey } from "../../apps/proxy/src/keys/create-key.ts";
-import { createKeyUses } from "../../apps/proxy/src/keys/create-key-uses.ts";
+import { createKey } from "../../apps/proxy/src/keys/key-lifecycle.ts";
+import { createKeyUses } from "../../apps/proxy/src/keys/key-uses.ts";
 import type { Digests, KeyStore } from "../../apps/proxy/src/ports.ts";
 // Bun has no `node:sqlite`, which the index of platform's Node part imports.
 import { constantTimeEqual } from "../../packages/platform/src/node/constant-time-equal.ts";

@@ -1,7 +1,6 @@
 import { type PlainResponse, problemResponse } from "@letta-environments/schema";
 import { keyStoreUnavailable } from "./auth/key-refusals.ts";
-import { KeyStoreUnavailableError } from "./keys/key-store-unavailable-error.ts";
-import { innermostReason } from "./keys/innermost-reason.ts";
+import { KeyStoreUnavailableError, rootCauseMessage } from "./keys/key-store-outages.ts";
 import type { Telemetry } from "./ports.ts";
 
 /**
@@ -11,7 +10,7 @@ import type { Telemetry } from "./ports.ts";
 export function failureResponse(requestId: string, cause: unknown, telemetry: Telemetry): PlainResponse {
   if (cause instanceof KeyStoreUnavailableError) {
     // In short: whoever guesses keys during an outage must not fill the log with stacks.
-    telemetry({ type: "key_store_failed", requestId, reason: innermostReason(cause) });
+    telemetry({ type: "key_store_failed", requestId, reason: rootCauseMessage(cause) });
     return keyStoreUnavailable();
   }
   telemetry({ type: "internal_error", requestId, cause });

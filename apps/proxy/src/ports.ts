@@ -5,7 +5,7 @@ import type { AuditLog } from "./audit/audit-log.ts";
 import type { AuthenticateToken } from "./auth/jwt/authenticate-token.ts";
 import type { JwtSettings, SettingProblem } from "./config/settings.ts";
 import type { EnvironmentCache } from "./cache/environment-cache.ts";
-import type { KeyActor } from "./keys/key-actor.ts";
+import type { KeyActor } from "./keys/key-lifecycle.ts";
 import type { KeyRecord } from "./keys/key-record.ts";
 import type { RateLimiter } from "./rate-limit/create-rate-limiter.ts";
 import type { ProxyEvent } from "./telemetry-events.ts";

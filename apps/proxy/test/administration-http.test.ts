@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connectScriptedDevice, launchProxy, type LaunchedProxy, runLettaProxy } from "@letta-environments/testkit";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import type { ShownKey } from "../src/keys/show-key.ts";
+import type { ShownKey } from "../src/keys/key-view.ts";
 import { openSocket, readToEnd, requestHead, sendRaw } from "./support/raw-http.ts";
 
 vi.setConfig({ testTimeout: 60_000 });

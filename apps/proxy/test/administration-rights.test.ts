@@ -1,7 +1,7 @@
 /** No key comes to more rights than the key that made it, and nothing of another tenant is ever told. */
 import { describe, expect, test } from "vitest";
 import { createOwnHostGuard } from "../src/admin/create-own-host-guard.ts";
-import type { KeyRequest } from "../src/keys/create-key.ts";
+import type { KeyRequest } from "../src/keys/key-lifecycle.ts";
 import { administer, type AdminAnswer, type AdminCall } from "./support/administer.ts";
 import { createTestIssuer, testJwtSettings } from "./support/test-issuer.ts";
 import { createTestProxy, emptyUpstream, type TestProxy } from "./support/test-proxy.ts";

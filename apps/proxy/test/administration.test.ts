@@ -1,7 +1,7 @@
 /** The administration of keys over HTTP: who may, and what comes of it. */
 import { describe, expect, test } from "vitest";
-import type { KeyActor } from "../src/keys/key-actor.ts";
-import type { ShownKey } from "../src/keys/show-key.ts";
+import type { KeyActor } from "../src/keys/key-lifecycle.ts";
+import type { ShownKey } from "../src/keys/key-view.ts";
 import { administer, type AdminAnswer, type AdminCall, withAdmin } from "./support/administer.ts";
 import { fakeRequest } from "./support/fake-request.ts";
 import { createTestIssuer, testJwtSettings } from "./support/test-issuer.ts";

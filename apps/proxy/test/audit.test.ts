@@ -7,7 +7,7 @@ import type { AuditEntry } from "../src/audit/audit-entry.ts";
 import { auditKeyStore } from "../src/audit/audit-key-store.ts";
 import type { AuditLog } from "../src/audit/audit-log.ts";
 import { AuditUnavailableError } from "../src/audit/audit-unavailable-error.ts";
-import { KeyStoreUnavailableError } from "../src/keys/key-store-unavailable-error.ts";
+import { KeyStoreUnavailableError } from "../src/keys/key-store-outages.ts";
 import type { KeyStoreFor, UpstreamFetch } from "../src/ports.ts";
 import { environmentRow } from "./support/environment-row.ts";
 import { fakeRequest } from "./support/fake-request.ts";

@@ -7,7 +7,7 @@ import { createVirtualClock, launchProxy, runLettaProxy } from "@letta-environme
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { createOwnHostGuard } from "../src/admin/create-own-host-guard.ts";
 import { createSqliteKeyStore } from "../src/adapters/sqlite-key-store.ts";
-import type { ShownKey } from "../src/keys/show-key.ts";
+import type { ShownKey } from "../src/keys/key-view.ts";
 import { administer, type AdminAnswer, type AdminCall } from "./support/administer.ts";
 import { fakeRequest } from "./support/fake-request.ts";
 import { createTestProxy, emptyUpstream, issueTestKey, testPepper } from "./support/test-proxy.ts";

@@ -1,5 +1,4 @@
-import { byCreation } from "../keys/by-creation.ts";
-import type { KeyRecord } from "../keys/key-record.ts";
+import { byCreation, type KeyRecord } from "../keys/key-record.ts";
 import type { KeyStore } from "../ports.ts";
 
 /** Keys that a store in memory takes unless told otherwise. */

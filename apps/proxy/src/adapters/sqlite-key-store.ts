@@ -1,6 +1,5 @@
 import { type Clock, migrateSqlite, type SqliteDatabase, type SqliteRow } from "@letta-environments/platform";
-import type { KeyRecord } from "../keys/key-record.ts";
-import { changeKeyRecord, readKeyRecord } from "../keys/read-key-record.ts";
+import { changeKeyRecord, type KeyRecord, readKeyRecord } from "../keys/key-record.ts";
 import type { KeyStore } from "../ports.ts";
 import { keyTables } from "./sqlite-key-tables.ts";
 

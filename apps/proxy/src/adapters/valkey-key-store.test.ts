@@ -11,8 +11,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { describeKeyStore } from "../../test/key-store-contract.ts";
 import { type CountedConnection, countPending } from "../../test/support/count-pending.ts";
 import { createTestKeyRecord } from "../../test/support/create-test-key-record.ts";
-import { revokeKey } from "../keys/change-key.ts";
-import { KeyStoreUnavailableError } from "../keys/key-store-unavailable-error.ts";
+import { revokeKey } from "../keys/key-lifecycle.ts";
+import { KeyStoreUnavailableError } from "../keys/key-store-outages.ts";
 import { openValkeyKeyStore, type ValkeyKeyStore } from "./valkey-key-store.ts";
 
 let server: LaunchedValkey;

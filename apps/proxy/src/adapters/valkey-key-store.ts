@@ -1,8 +1,6 @@
 import { type Clock, type ValkeyConnection, ValkeyError, type ValkeyReply } from "@letta-environments/platform";
-import { byCreation } from "../keys/by-creation.ts";
-import type { KeyRecord } from "../keys/key-record.ts";
-import { KeyStoreUnavailableError } from "../keys/key-store-unavailable-error.ts";
-import { changeKeyRecord, readKeyRecord } from "../keys/read-key-record.ts";
+import { byCreation, changeKeyRecord, type KeyRecord, readKeyRecord } from "../keys/key-record.ts";
+import { KeyStoreUnavailableError } from "../keys/key-store-outages.ts";
 import type { KeyStore, KeyUse } from "../ports.ts";
 import { watchKeyGeneration } from "./valkey-key-generation.ts";
 import { createScript, recordsName, replaceScript, stampName, usesName, useScript } from "./valkey-key-scripts.ts";

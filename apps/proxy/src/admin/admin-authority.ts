@@ -1,4 +1,4 @@
-import type { KeyActor } from "../keys/key-actor.ts";
+import type { KeyActor } from "../keys/key-lifecycle.ts";
 import type { KeyRecord } from "../keys/key-record.ts";
 
 /** On whose authority keys are administered. */

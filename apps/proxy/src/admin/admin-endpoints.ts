@@ -7,9 +7,8 @@ import {
 } from "@letta-environments/schema";
 import * as v from "valibot";
 import { oneOf } from "../one-of.ts";
-import type { KeyState } from "../keys/change-key.ts";
-import { exactObject } from "../keys/exact-object.ts";
-import { KeyPatchSchema, RequestedKeySchema, RotationSchema } from "../keys/key-schemas.ts";
+import type { KeyState } from "../keys/key-lifecycle.ts";
+import { exactObject, KeyPatchSchema, RequestedKeySchema, RotationSchema } from "../keys/key-schemas.ts";
 import { CachePurgeSchema } from "./purge-cache.ts";
 import type { InputRules } from "../validate-request.ts";
 

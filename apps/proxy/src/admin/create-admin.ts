@@ -1,13 +1,11 @@
 /** The administration of keys: reads and changes the key store on somebody's authority. */
 import { jsonResponse, type PlainHeaders, type PlainResponse, problemResponse } from "@letta-environments/schema";
 import { AuditUnavailableError } from "../audit/audit-unavailable-error.ts";
-import { type KeyPatch, patchKey } from "../keys/change-key.ts";
-import { createKey, type KeyMint, mintSecret } from "../keys/create-key.ts";
-import type { KeyRecord } from "../keys/key-record.ts";
+import { createKey, type KeyMint, type KeyPatch, mintSecret, patchKey } from "../keys/key-lifecycle.ts";
+import { type KeyRecord, KeyRecordDamagedError } from "../keys/key-record.ts";
 import type { RequestedKey, Rotation } from "../keys/key-schemas.ts";
-import { KeyRecordDamagedError } from "../keys/key-record-damaged-error.ts";
-import { KeyStoreUnavailableError } from "../keys/key-store-unavailable-error.ts";
-import { showKey } from "../keys/show-key.ts";
+import { KeyStoreUnavailableError } from "../keys/key-store-outages.ts";
+import { showKey } from "../keys/key-view.ts";
 import type { AdminPorts, ProxyPorts } from "../ports.ts";
 import { actorOf, type AdminAuthority, mayKnowKey, tenantOf } from "./admin-authority.ts";
 import { type AdminEndpoint, keysPath, type ListKeysQuery } from "./admin-endpoints.ts";

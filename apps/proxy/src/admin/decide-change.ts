@@ -1,6 +1,6 @@
 /** What a change makes of a key, or why there is none. */
 import { type PlainResponse, problemResponse } from "@letta-environments/schema";
-import { disableKey, type KeyPatch, keyState, patchKey, revokeKey, rotateKey } from "../keys/change-key.ts";
+import { disableKey, type KeyPatch, keyState, patchKey, revokeKey, rotateKey } from "../keys/key-lifecycle.ts";
 import type { KeyRecord, KeySecret } from "../keys/key-record.ts";
 import { expiryRule } from "../keys/key-schemas.ts";
 import { type AdminAuthority, mayKnowKey } from "./admin-authority.ts";

@@ -1,5 +1,5 @@
 import type { KeyRecord } from "../keys/key-record.ts";
-import { showKey } from "../keys/show-key.ts";
+import { showKey } from "../keys/key-view.ts";
 import type { Digests } from "../ports.ts";
 
 /**

@@ -1,4 +1,4 @@
-import { keyState } from "../keys/change-key.ts";
+import { keyState } from "../keys/key-lifecycle.ts";
 import type { KeyRecord } from "../keys/key-record.ts";
 import { type AdminAuthority, mayKnowKey } from "./admin-authority.ts";
 import type { ListKeysQuery } from "./admin-endpoints.ts";

@@ -1,7 +1,7 @@
 import { IdentifierSchema, type PlainResponse, problemResponse } from "@letta-environments/schema";
 import * as v from "valibot";
 import type { EnvironmentCache } from "../cache/environment-cache.ts";
-import { exactObject } from "../keys/exact-object.ts";
+import { exactObject } from "../keys/key-schemas.ts";
 import { type AdminAuthority, mayKnowKey, tenantOf } from "./admin-authority.ts";
 
 /** What is to be forgotten: a device with the lists that show it, the lists alone, or, without either, all of the tenant. */

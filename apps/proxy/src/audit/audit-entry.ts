@@ -1,4 +1,4 @@
-import type { KeyActor } from "../keys/key-actor.ts";
+import type { KeyActor } from "../keys/key-lifecycle.ts";
 
 /** What is written to the audit log. No entry holds a key, and none but `send_started` may hold what was said. */
 export type AuditEntry = WriterEntry | SendEntry | KeyEntry;

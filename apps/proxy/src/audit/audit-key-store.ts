@@ -1,5 +1,5 @@
-import type { KeyActor } from "../keys/key-actor.ts";
-import { KeyStoreUnavailableError } from "../keys/key-store-unavailable-error.ts";
+import type { KeyActor } from "../keys/key-lifecycle.ts";
+import { KeyStoreUnavailableError } from "../keys/key-store-outages.ts";
 import type { KeyRecord } from "../keys/key-record.ts";
 import type { KeyStore } from "../ports.ts";
 import type { AuditEntry, KeyAct } from "./audit-entry.ts";

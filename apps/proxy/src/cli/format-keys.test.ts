@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { testMint } from "../../test/support/test-proxy.ts";
-import { createKey } from "../keys/create-key.ts";
+import { createKey } from "../keys/key-lifecycle.ts";
 import { formatKeyJson, formatKeyTable } from "./format-keys.ts";
 
 const now = Date.UTC(2027, 0, 15);

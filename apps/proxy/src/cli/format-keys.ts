@@ -1,6 +1,6 @@
-import { keyState, type KeyStateMembers } from "../keys/change-key.ts";
+import { keyState, type KeyStateMembers } from "../keys/key-lifecycle.ts";
 import type { KeyRecord } from "../keys/key-record.ts";
-import { showKey } from "../keys/show-key.ts";
+import { showKey } from "../keys/key-view.ts";
 import { printable } from "./printable.ts";
 
 /** When each key was used last, in epoch milliseconds by id. */

@@ -1,8 +1,7 @@
 import { checkValue, type ProblemIssue } from "@letta-environments/schema";
-import type { KeyRequest } from "../keys/create-key.ts";
+import type { KeyRequest } from "../keys/key-lifecycle.ts";
 import { expiryRule, RequestedKeySchema } from "../keys/key-schemas.ts";
-import type { KeyRateLimits } from "../keys/key-rate-limit.ts";
-import { parseDuration } from "../keys/parse-duration.ts";
+import { type KeyRateLimits, parseDuration } from "../keys/key-rate-limit.ts";
 import type { ParsedCommand } from "./parse-command.ts";
 
 /** The option behind each member of a key. */

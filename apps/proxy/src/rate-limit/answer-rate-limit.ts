@@ -9,7 +9,7 @@ import * as v from "valibot";
 import { oneOf } from "../one-of.ts";
 import type { GatewayPrincipal } from "../auth/gateway-principal.ts";
 import type { GatewayRequest } from "../gateway-request.ts";
-import { exactObject } from "../keys/exact-object.ts";
+import { exactObject } from "../keys/key-schemas.ts";
 import { withLimitHeaders } from "./limited-answer.ts";
 import type { RateLimitVerdict } from "./rate-limit-store.ts";
 import type { RequestLimits } from "./request-limits.ts";

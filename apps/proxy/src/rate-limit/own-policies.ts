@@ -1,5 +1,5 @@
 import type { GatewayPrincipal } from "../auth/gateway-principal.ts";
-import { parseMeasure } from "../keys/key-rate-limit.ts";
+import { parsePolicyOverride } from "../keys/key-rate-limit.ts";
 import type { RateLimitPolicy } from "./rate-limit-policy.ts";
 import type { OwnPolicies } from "./rate-limit-rule.ts";
 
@@ -16,7 +16,7 @@ export function createOwnPolicies(
       own = new Map(
         policies.flatMap((policy): [string, RateLimitPolicy | null][] => {
           if (!Object.hasOwn(rateLimits, policy.name)) return [];
-          const measure = parseMeasure(rateLimits[policy.name] ?? "");
+          const measure = parsePolicyOverride(rateLimits[policy.name] ?? "");
           // What cannot be read, though it was checked when it was stored, changes nothing.
           if (measure === null) return [];
           return [[policy.name, measure === "none" ? null : { ...policy, ...measure }]];

@@ -8,7 +8,7 @@ import { environmentRow } from "../../test/support/environment-row.ts";
 import { bodyOf, createTestProxy, issueTestKey, problemOf } from "../../test/support/test-proxy.ts";
 import { createSqliteKeyStore } from "../adapters/sqlite-key-store.ts";
 import type { TenantSettings } from "../config/settings.ts";
-import { revokeKey } from "../keys/change-key.ts";
+import { revokeKey } from "../keys/key-lifecycle.ts";
 import { createTenantAdmission } from "./create-tenant-admission.ts";
 import { findSharedCredentials, type TenantCredential } from "./find-shared-credentials.ts";
 

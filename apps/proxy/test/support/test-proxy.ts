@@ -5,7 +5,7 @@ import { jsonResponse, type PlainResponse, type Problem } from "@letta-environme
 import { createVirtualClock, type VirtualClock } from "@letta-environments/testkit";
 import { createSqliteKeyStore } from "../../src/adapters/sqlite-key-store.ts";
 import { createProxy, type Proxy } from "../../src/app.ts";
-import { createKey, type KeyMint, type KeyRequest } from "../../src/keys/create-key.ts";
+import { createKey, type KeyMint, type KeyRequest } from "../../src/keys/key-lifecycle.ts";
 import type { KeyRecord } from "../../src/keys/key-record.ts";
 import type { Digests, KeyStore, Pepper, ProxyPorts, UpstreamFetch, UpstreamRequest } from "../../src/ports.ts";
 import type { ProxyConfig } from "../../src/proxy-config.ts";

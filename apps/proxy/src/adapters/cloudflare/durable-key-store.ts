@@ -1,7 +1,6 @@
 import type { Clock } from "@letta-environments/platform";
-import type { KeyRecord } from "../../keys/key-record.ts";
-import { KeyStoreUnavailableError } from "../../keys/key-store-unavailable-error.ts";
-import { changeKeyRecord, readKeyRecord } from "../../keys/read-key-record.ts";
+import { changeKeyRecord, type KeyRecord, readKeyRecord } from "../../keys/key-record.ts";
+import { KeyStoreUnavailableError } from "../../keys/key-store-outages.ts";
 import type { KeyStore } from "../../ports.ts";
 import { createDurableKeyGeneration } from "./durable-key-generation.ts";
 import type { KeyAnswer, KeyObjectStub } from "./key-object.ts";

@@ -1,6 +1,6 @@
 import { createVirtualClock } from "@letta-environments/testkit";
 import { expect, test } from "vitest";
-import { useFlushMs } from "../../keys/create-key-uses.ts";
+import { useFlushMs } from "../../keys/key-uses.ts";
 import type { KeyUse } from "../../ports.ts";
 import { createDurableKeyUses } from "./durable-key-uses.ts";
 

@@ -1,7 +1,6 @@
 import type { Clock } from "@letta-environments/platform";
 import type { KeyStore } from "../../ports.ts";
-import { useFlushMs } from "../../keys/create-key-uses.ts";
-import { createUseBatch } from "../../keys/create-use-batch.ts";
+import { createUseBatch, useFlushMs } from "../../keys/key-uses.ts";
 
 /** What notes uses of keys works with. */
 export interface DurableKeyUsesOptions {

@@ -16,8 +16,7 @@ import { createHttpUpstreamFetch } from "../../adapters/http-upstream-fetch.ts";
 import { pepperOf } from "../../adapters/pepper-of.ts";
 import { createProxy, type Proxy } from "../../app.ts";
 import { auditKeyStore } from "../../audit/audit-key-store.ts";
-import { innermostReason } from "../../keys/innermost-reason.ts";
-import { reportOutages } from "../../keys/report-outages.ts";
+import { reportOutages, rootCauseMessage } from "../../keys/key-store-outages.ts";
 import type { JwksFetch } from "../../ports.ts";
 import { createTenantAdmission } from "../../tenants/create-tenant-admission.ts";
 import { credentialsFromSettings } from "../../tenants/credentials-from-settings.ts";
@@ -41,7 +40,7 @@ export function composeWorker(
   const clock = systemClock;
   const onFailure = (cause: unknown): void => log({ type: "internal_error", requestId: "-", cause });
   const onKeyStoreFailure = (cause: unknown): void =>
-    log({ type: "key_store_failed", requestId: "-", reason: innermostReason(cause) });
+    log({ type: "key_store_failed", requestId: "-", reason: rootCauseMessage(cause) });
   const keys = createDurableKeyStore({
     keys: () => bindings.KEYS.getByName("keys"),
     clock,

@@ -5,10 +5,8 @@ import { createMemoryKeyStore } from "../../adapters/memory-key-store.ts";
 import { loadPepper } from "../../adapters/node/load-pepper.ts";
 import type { Proxy } from "../../app.ts";
 import type { Settings } from "../../config/settings.ts";
-import { createKeyUses } from "../../keys/create-key-uses.ts";
-import { innermostReason } from "../../keys/innermost-reason.ts";
-import { KeyStoreUnavailableError } from "../../keys/key-store-unavailable-error.ts";
-import { reportOutages } from "../../keys/report-outages.ts";
+import { createKeyUses } from "../../keys/key-uses.ts";
+import { KeyStoreUnavailableError, reportOutages, rootCauseMessage } from "../../keys/key-store-outages.ts";
 import type { KeyStore } from "../../ports.ts";
 import { CommandError } from "../node/command-error.ts";
 import { composeProxy } from "../node/compose-proxy.ts";
@@ -23,7 +21,7 @@ import { openRateLimits } from "../node/open-rate-limits.ts";
  */
 export async function openFetchProxy(settings: Settings, log: (event: LogEvent) => void): Promise<Proxy> {
   const onFailure = (cause: unknown): void =>
-    log({ type: "key_store_failed", requestId: "-", reason: innermostReason(cause) });
+    log({ type: "key_store_failed", requestId: "-", reason: rootCauseMessage(cause) });
   const keyStore = reportOutages(await openKeys(settings, log, onFailure), log);
   const pepper = loadPepper("", settings.keyPepper ?? randomBytes(32).toString("hex"), false);
   return composeProxy(settings, {

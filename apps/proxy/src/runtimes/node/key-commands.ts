@@ -8,12 +8,18 @@ import { printable } from "../../cli/printable.ts";
 import type { ParsedCommand } from "../../cli/parse-command.ts";
 import { readKeyRequest } from "../../cli/read-key-request.ts";
 import type { Settings } from "../../config/settings.ts";
-import { disableKey, enableKey, keyState, revokeKey, rotateKey } from "../../keys/change-key.ts";
-import { createKey, mintSecret } from "../../keys/create-key.ts";
-import { KeyRecordDamagedError } from "../../keys/key-record-damaged-error.ts";
-import type { KeyRecord } from "../../keys/key-record.ts";
+import {
+  createKey,
+  disableKey,
+  enableKey,
+  keyState,
+  mintSecret,
+  revokeKey,
+  rotateKey,
+} from "../../keys/key-lifecycle.ts";
+import { type KeyRecord, KeyRecordDamagedError } from "../../keys/key-record.ts";
 import { defaultOverlapMs } from "../../keys/key-schemas.ts";
-import { parseDuration } from "../../keys/parse-duration.ts";
+import { parseDuration } from "../../keys/key-rate-limit.ts";
 import { findNewSharing } from "../../tenants/find-new-sharing.ts";
 import { CommandError } from "./command-error.ts";
 import { loadSettings } from "./load-settings.ts";

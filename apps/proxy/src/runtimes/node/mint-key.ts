@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { hmacSha256Hex } from "@letta-environments/platform/node";
-import type { KeyMint } from "../../keys/create-key.ts";
+import type { KeyMint } from "../../keys/key-lifecycle.ts";
 import type { Pepper } from "../../ports.ts";
 
 /** Mints keys with Node's own randomness. */

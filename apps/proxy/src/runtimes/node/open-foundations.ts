@@ -4,10 +4,9 @@ import type { OpenAuditLog } from "../../audit/audit-log.ts";
 import { auditKeyStore } from "../../audit/audit-key-store.ts";
 import type { AuthenticateToken } from "../../auth/jwt/authenticate-token.ts";
 import type { JwtSettings, Settings } from "../../config/settings.ts";
-import { createKeyUses, type KeyUses } from "../../keys/create-key-uses.ts";
-import { innermostReason } from "../../keys/innermost-reason.ts";
-import { reportOutages } from "../../keys/report-outages.ts";
-import { watchSocketKeys } from "../../keys/watch-socket-keys.ts";
+import { createKeyUses, type KeyUses } from "../../keys/key-uses.ts";
+import { reportOutages, rootCauseMessage } from "../../keys/key-store-outages.ts";
+import { watchSocketKeys } from "../../keys/socket-key-watch.ts";
 import type { DeviceSockets, KeyStore, KeyStoreFor } from "../../ports.ts";
 import { lockDataDir } from "./lock-data-dir.ts";
 import { openAudit } from "./open-audit.ts";
@@ -51,7 +50,7 @@ export async function openFoundations(settings: () => Settings, log: (event: Log
   const isEmbedded = started.upstream.kind === "embedded";
   const onFailure = (cause: unknown): void => log({ type: "internal_error", requestId: "-", cause });
   const onKeyStoreFailure = (cause: unknown): void =>
-    log({ type: "key_store_failed", requestId: "-", reason: innermostReason(cause) });
+    log({ type: "key_store_failed", requestId: "-", reason: rootCauseMessage(cause) });
   const lock = isEmbedded ? await lockDataDir(started.dataDir) : null;
   const keys = await openKeys(started, {
     onFailure: onKeyStoreFailure,

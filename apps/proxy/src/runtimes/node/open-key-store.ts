@@ -3,8 +3,7 @@ import { systemClock } from "@letta-environments/platform/node";
 import { createSqliteKeyStore } from "../../adapters/sqlite-key-store.ts";
 import { openValkeyKeyStore } from "../../adapters/valkey-key-store.ts";
 import type { Settings } from "../../config/settings.ts";
-import { innermostReason } from "../../keys/innermost-reason.ts";
-import { KeyStoreUnavailableError } from "../../keys/key-store-unavailable-error.ts";
+import { KeyStoreUnavailableError, rootCauseMessage } from "../../keys/key-store-outages.ts";
 import type { KeyStore } from "../../ports.ts";
 import { CommandError } from "./command-error.ts";
 import { openStore } from "./open-database.ts";
@@ -79,7 +78,7 @@ export function unavailable(
   cause: KeyStoreUnavailableError,
 ): CommandError {
   return new CommandError(
-    `VALKEY_URL: ${describeKeyStore(settings)} cannot be used: ${innermostReason(cause)}. Check the address, the password and that the server runs.`,
+    `VALKEY_URL: ${describeKeyStore(settings)} cannot be used: ${rootCauseMessage(cause)}. Check the address, the password and that the server runs.`,
     1,
     { cause },
   );

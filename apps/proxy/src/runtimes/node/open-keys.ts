@@ -1,7 +1,7 @@
 import { loadPepper, PepperError } from "../../adapters/node/load-pepper.ts";
 import type { Settings } from "../../config/settings.ts";
 import type { KeyRecord } from "../../keys/key-record.ts";
-import { KeyStoreUnavailableError } from "../../keys/key-store-unavailable-error.ts";
+import { KeyStoreUnavailableError } from "../../keys/key-store-outages.ts";
 import type { Pepper } from "../../ports.ts";
 import { CommandError } from "./command-error.ts";
 import { makeDataDir } from "./open-database.ts";

@@ -7,8 +7,8 @@ import type { ParsedCommand } from "../../cli/parse-command.ts";
 import { printable } from "../../cli/printable.ts";
 import { readKeyRequest } from "../../cli/read-key-request.ts";
 import { defaultOverlapMs } from "../../keys/key-schemas.ts";
-import { parseDuration } from "../../keys/parse-duration.ts";
-import type { ShownKey } from "../../keys/show-key.ts";
+import { parseDuration } from "../../keys/key-rate-limit.ts";
+import type { ShownKey } from "../../keys/key-view.ts";
 import { parseUpstreamBaseUrl } from "../../upstream/upstream-base-url.ts";
 import { CommandError } from "./command-error.ts";
 

@@ -3,7 +3,7 @@ import { isSqliteError } from "@letta-environments/platform";
 import type { CommandName } from "../../cli/commands.ts";
 import { helpText } from "../../cli/help-text.ts";
 import { type ParsedCommand, parseCommand } from "../../cli/parse-command.ts";
-import { KeyStoreUnavailableError } from "../../keys/key-store-unavailable-error.ts";
+import { KeyStoreUnavailableError } from "../../keys/key-store-outages.ts";
 import { version } from "../../version.ts";
 import { listAuditCommand, verifyAuditCommand } from "./audit-commands.ts";
 import { checkConfigCommand } from "./check-config.ts";

@@ -1,9 +1,10 @@
+/** The public view of a key, for lists and for the administration. */
 import type { EnvironmentMode, Scope } from "@letta-environments/schema";
-import { type KeyState, keyState } from "./change-key.ts";
+import { type KeyState, keyState } from "./key-lifecycle.ts";
 import type { KeyRateLimits } from "./key-rate-limit.ts";
 import type { KeyRecord } from "./key-record.ts";
 
-/** What is shown of a key: never a digest, nor the pepper that one was made with. Times are epoch milliseconds. */
+/** A key as it is shown: without digests and the names of their peppers. Times are epoch milliseconds. */
 export interface ShownKey {
   readonly id: string;
   readonly name: string;
@@ -23,13 +24,13 @@ export interface ShownKey {
   readonly revokedAt: number | null;
   readonly disabledAt: number | null;
   readonly state: KeyState;
-  /** Up to 30 seconds late; `null` when it was never used. */
+  /** Up to 30 seconds late; `null` when the key was never used. */
   readonly lastUsedAt: number | null;
   /** The newest first; a second one while a rotation overlaps. */
   readonly secrets: readonly { readonly createdAt: number; readonly expiresAt: number | null }[];
 }
 
-/** Shows a key. Members are taken one by one, so that what a record gets later is not shown by mistake. */
+/** Returns the view of a key. It copies members one by one, so that a member that records get later is not shown by mistake. */
 export function showKey(record: KeyRecord, nowMs: number, lastUsedAt: number | null): ShownKey {
   return {
     id: record.id,

@@ -1,10 +1,9 @@
 import { expect, test } from "vitest";
 import { createMemoryKeyStore } from "../adapters/memory-key-store.ts";
 import type { ProxyEvent } from "../telemetry-events.ts";
-import { KeyStoreUnavailableError } from "./key-store-unavailable-error.ts";
-import { reportOutages } from "./report-outages.ts";
+import { KeyStoreUnavailableError, reportOutages } from "./key-store-outages.ts";
 
-test("an outage is told once, in full, whatever is asked meanwhile, and the next one again", async () => {
+test("each outage of the key store is reported once, with its cause, however many calls fail", async () => {
   const events: ProxyEvent[] = [];
   const memory = createMemoryKeyStore();
   const cause = new KeyStoreUnavailableError({ cause: new Error("no connection") });
@@ -23,7 +22,7 @@ test("an outage is told once, in full, whatever is asked meanwhile, and the next
   expect(events).toEqual([told, told]);
 });
 
-test("a defect is no outage", async () => {
+test("an error other than KeyStoreUnavailableError is not reported as an outage", async () => {
   const events: ProxyEvent[] = [];
   const store = reportOutages(
     { ...createMemoryKeyStore(), list: () => Promise.reject(new Error("broken")) },

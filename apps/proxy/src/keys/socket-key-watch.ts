@@ -2,12 +2,12 @@ import type { ConnectedDevice } from "@letta-environments/environment-server";
 import type { Clock } from "@letta-environments/platform";
 import { allowsDevice, type DeviceAllowlist } from "@letta-environments/schema";
 import type { DeviceSockets, KeyStore } from "../ports.ts";
-import { keyState } from "./change-key.ts";
+import { keyState } from "./key-lifecycle.ts";
 import { credentialIdOf, type KeyRecord, type KeySecret } from "./key-record.ts";
 
-/** How often the store's generation is looked at while sockets are open, in milliseconds. */
+/** How often the watch compares the store's generation while sockets are open, in milliseconds. */
 const checkIntervalMs = 50;
-/** Pause after the store could not be read. */
+/** The pause after the store could not be read, in milliseconds. */
 const retryMs = 1_000;
 
 /** Device sockets that can be listed and closed. */
@@ -16,11 +16,11 @@ export interface WatchedSockets extends DeviceSockets {
   closeEnded(isEnded: (device: ConnectedDevice) => boolean): void;
 }
 
-/** What the sockets are held to. */
+/** The sources of the rules for open sockets. */
 export interface SocketRules {
   readonly clock: Clock;
   readonly keyStore: KeyStore;
-  /** The devices that tenants are held to, by tenant; another map when they have changed. */
+  /** The devices that tenants are restricted to, by tenant. A change of them is another map. */
   readonly tenants: () => ReadonlyMap<string, DeviceAllowlist>;
   readonly onFailure: (cause: unknown) => void;
 }
@@ -39,7 +39,7 @@ export function watchSocketKeys(
   { clock, keyStore, tenants, onFailure }: SocketRules,
 ): DeviceSockets {
   let generation = keyStore.generation();
-  let held = tenants();
+  let checkedTenants = tenants();
   let mustCheck = false;
   let nextExpiryMs = Infinity;
   /** When the credential of each open socket expires, by {@link credentialOf}, as of the last successful check. */
@@ -64,33 +64,33 @@ export function watchSocketKeys(
       return;
     }
     const current = keyStore.generation();
-    const holding = tenants();
-    const isUnchanged = current === generation && holding === held;
+    const currentTenants = tenants();
+    const isUnchanged = current === generation && currentTenants === checkedTenants;
     if (isUnchanged && !mustCheck && clock.now() < nextExpiryMs) return schedule(checkIntervalMs);
     mustCheck = false;
     try {
-      await check(devices, holding);
+      await check(devices, currentTenants);
       generation = current;
-      held = holding;
+      checkedTenants = currentTenants;
       schedule(checkIntervalMs);
     } catch (cause) {
       onFailure(cause);
       mustCheck = true;
-      // A failure ends no key, and keeps none alive beyond its time.
+      // A failure ends no key, and extends none.
       const nowMs = clock.now();
       sockets.closeEnded((device) => nowMs >= (expiries.get(credentialOf(device)) ?? Infinity));
       schedule(retryMs);
     }
   }
 
-  async function check(devices: readonly ConnectedDevice[], holding: typeof held): Promise<void> {
+  async function check(devices: readonly ConnectedDevice[], tenantDevices: typeof checkedTenants): Promise<void> {
     const ids = [...new Set(devices.map(({ keyId }) => keyId))];
     const records = new Map(await Promise.all(ids.map(async (id) => [id, await keyStore.find(id)] as const)));
     const nowMs = clock.now();
     sockets.closeEnded((device) => {
       const record = records.get(device.keyId);
-      // A socket that opened meanwhile: its opening asked for another check.
-      return record !== undefined && !mayStayConnected(record, holding.get(device.tenant), device, nowMs);
+      // A socket without a record opened during the check, and has scheduled another one.
+      return record !== undefined && !mayStayConnected(record, tenantDevices.get(device.tenant), device, nowMs);
     });
     expiries = new Map(devices.map((device) => [credentialOf(device), expiryOf(records.get(device.keyId), device)]));
     nextExpiryMs = Math.min(Infinity, ...[...expiries.values()].filter((end) => end > nowMs));

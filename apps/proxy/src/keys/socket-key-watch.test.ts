@@ -4,10 +4,9 @@ import { expect, test } from "vitest";
 import { fakeSockets } from "../../test/support/fake-sockets.ts";
 import { testMint } from "../../test/support/test-proxy.ts";
 import { createMemoryKeyStore } from "../adapters/memory-key-store.ts";
-import { disableKey, revokeKey, rotateKey } from "./change-key.ts";
-import { createKey, type KeyRequest, mintSecret } from "./create-key.ts";
+import { createKey, disableKey, type KeyRequest, mintSecret, revokeKey, rotateKey } from "./key-lifecycle.ts";
 import { credentialIdOf, type KeyRecord } from "./key-record.ts";
-import { watchSocketKeys } from "./watch-socket-keys.ts";
+import { watchSocketKeys } from "./socket-key-watch.ts";
 
 /** A key whose device holds a socket that is watched. */
 async function setUp(more: Partial<KeyRequest> = {}, isDown = false) {
@@ -51,7 +50,7 @@ async function setUp(more: Partial<KeyRequest> = {}, isDown = false) {
     record,
     reads: () => reads,
     isOpen: () => sockets.connectedDevices().length === 1,
-    holdTenants: (held: typeof tenants) => void (tenants = held),
+    restrictTenants: (restricted: typeof tenants) => void (tenants = restricted),
     change: (edit: (before: KeyRecord) => KeyRecord) => keyStore.update(record.id, edit),
   };
 }
@@ -61,7 +60,7 @@ test.each<[string, (record: KeyRecord) => KeyRecord]>([
   ["is disabled", (record) => disableKey(record, 1)],
   ["requires a feature that this version does not support", (record) => ({ ...record, requires: ["new"] })],
   ["may no longer connect", (record) => ({ ...record, scopes: ["list"] })],
-  ["is held to other devices", (record) => ({ ...record, deviceIds: ["device-2"] })],
+  ["is restricted to other devices", (record) => ({ ...record, deviceIds: ["device-2"] })],
 ])("a socket is closed within 100 ms after its key %s", async (_what, edit) => {
   const { clock, change, isOpen } = await setUp();
   expect(isOpen()).toBe(true);
@@ -111,17 +110,17 @@ test("a socket of the old secret is closed at the end of the overlap while the k
   expect(isOpen()).toBe(false);
 });
 
-test("a socket is closed within 100 ms after its tenant is held to other devices, and not before", async () => {
-  const { clock, holdTenants, isOpen } = await setUp();
-  holdTenants(new Map([["default", { deviceIds: ["device-1"], connectionNames: null }]]));
+test("a socket is closed within 100 ms after its tenant is restricted to other devices, and stays open before", async () => {
+  const { clock, restrictTenants, isOpen } = await setUp();
+  restrictTenants(new Map([["default", { deviceIds: ["device-1"], connectionNames: null }]]));
   await clock.advance(100);
   expect(isOpen()).toBe(true);
-  holdTenants(new Map([["default", { deviceIds: ["device-2"], connectionNames: null }]]));
+  restrictTenants(new Map([["default", { deviceIds: ["device-2"], connectionNames: null }]]));
   await clock.advance(100);
   expect(isOpen()).toBe(false);
 });
 
-test("a socket is closed when its key expires, although nobody changes anything", async () => {
+test("a socket is closed when its key expires, without any change of keys", async () => {
   const { clock, isOpen } = await setUp({ expiresAt: createVirtualClock().now() + 10_000 });
   await clock.advance(9_000);
   expect(isOpen()).toBe(true);
@@ -129,7 +128,7 @@ test("a socket is closed when its key expires, although nobody changes anything"
   expect(isOpen()).toBe(false);
 });
 
-test("a change that leaves the key good leaves the socket open, and an idle store is not read", async () => {
+test("a change that leaves the key valid leaves its socket open, and an unchanged store is not read", async () => {
   const { clock, change, isOpen, reads } = await setUp();
   await change((record) => ({ ...record, description: "same" }));
   await clock.advance(1_000);
@@ -139,7 +138,7 @@ test("a change that leaves the key good leaves the socket open, and an idle stor
   expect(reads()).toBe(before);
 });
 
-test("a store that fails is asked again, and the end of a key is not missed", async () => {
+test("a failed read of the store is repeated, and the socket of a revoked key is closed", async () => {
   const { clock, change, failures, isOpen, store } = await setUp();
   store.isDown = true;
   await change((record) => revokeKey(record, 1));
@@ -150,7 +149,7 @@ test("a store that fails is asked again, and the end of a key is not missed", as
   expect(isOpen()).toBe(false);
 });
 
-test("a store that fails when a socket opens is asked again, and the key's expiry is not missed", async () => {
+test("a failed read of the store when a socket opens is repeated, and the socket is closed when its key expires", async () => {
   const { clock, isOpen, store } = await setUp({ expiresAt: createVirtualClock().now() + 10_000 }, true);
   store.isDown = false;
   await clock.advance(9_000);
@@ -159,7 +158,7 @@ test("a store that fails when a socket opens is asked again, and the key's expir
   expect(isOpen()).toBe(false);
 });
 
-test("an outage alone closes no socket, however long it lasts", async () => {
+test("an outage of the store closes no socket, however long it lasts", async () => {
   const { clock, failures, isOpen, store } = await setUp();
   store.isDown = true;
   await clock.advance(600_000);
@@ -169,7 +168,7 @@ test("an outage alone closes no socket, however long it lasts", async () => {
   expect(isOpen()).toBe(true);
 });
 
-test("a key that expires in an outage loses its socket nevertheless", async () => {
+test("a key that expires during an outage loses its socket", async () => {
   const { clock, isOpen, store } = await setUp({ expiresAt: createVirtualClock().now() + 10_000 });
   store.isDown = true;
   await clock.advance(9_000);
@@ -178,7 +177,7 @@ test("a key that expires in an outage loses its socket nevertheless", async () =
   expect(isOpen()).toBe(false);
 });
 
-test("nothing is watched once no socket is open", async () => {
+test("the watch stops once no socket is open", async () => {
   const { clock, change, isOpen } = await setUp();
   await change((record) => revokeKey(record, 1));
   await clock.advance(1_000);

@@ -1,8 +1,7 @@
 import { expect, test } from "vitest";
 import { testMint } from "../../test/support/test-proxy.ts";
 import { createTestKeyRecord } from "../../test/support/create-test-key-record.ts";
-import { disableKey, enableKey, keyState, revokeKey, rotateKey } from "./change-key.ts";
-import { createKey, mintSecret } from "./create-key.ts";
+import { createKey, disableKey, enableKey, keyState, mintSecret, revokeKey, rotateKey } from "./key-lifecycle.ts";
 
 const now = 1_800_000_000_000;
 const hour = 3_600_000;
@@ -12,7 +11,7 @@ const { key, record } = createKey(
   testMint,
 );
 
-test("a record holds nothing that gives the key away", () => {
+test("a record contains nothing that reveals the key", () => {
   expect(JSON.stringify(record)).not.toContain(key);
   expect(JSON.stringify(record)).not.toContain(key.slice(17));
   expect(record).toMatchObject({ owner: "n", createdAt: now, revokedAt: null });
@@ -32,17 +31,17 @@ test("a rotation without overlap ends the old secret at once", () => {
   expect(rotateKey(record, secret, now, 0).secrets).toEqual([secret]);
 });
 
-test("a second revocation does not move the date of the first", () => {
+test("a second revocation keeps the date of the first", () => {
   expect(revokeKey(revokeKey(record, now), now + 5).revokedAt).toBe(now);
 });
 
-test("a key is active, then expired, and revoked above all", () => {
+test("a key is active until it expires, and a revoked key is revoked whether or not it has expired", () => {
   expect(keyState(record, now + hour - 1)).toBe("active");
   expect(keyState(record, now + hour)).toBe("expired");
   expect(keyState(revokeKey(record, now), now + hour)).toBe("revoked");
 });
 
-test("a disabled key is as it was when it is enabled again, and a second disabling does not move the date", () => {
+test("enabling a disabled key restores it, and disabling it twice keeps the first date", () => {
   const disabled = disableKey(disableKey(record, now), now + 5);
   expect(disabled.disabledAt).toBe(now);
   expect(keyState(disabled, now)).toBe("disabled");

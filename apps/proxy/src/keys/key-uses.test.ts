@@ -1,7 +1,7 @@
 import { createVirtualClock } from "@letta-environments/testkit";
 import { expect, test } from "vitest";
 import type { KeyUse } from "../ports.ts";
-import { createKeyUses, useFlushMs } from "./create-key-uses.ts";
+import { createKeyUses, useFlushMs } from "./key-uses.ts";
 
 function setUp() {
   const clock = createVirtualClock();
@@ -21,7 +21,7 @@ function setUp() {
   return { clock, batches, failures, store, uses };
 }
 
-test("many uses of many keys are one write, at most every 30 s, with the latest time of each", async () => {
+test("uses of many keys are written together, at most every 30 s, with the latest time of each key", async () => {
   const { clock, batches, uses } = setUp();
   const start = clock.now();
   uses.note("a");
@@ -39,7 +39,7 @@ test("many uses of many keys are one write, at most every 30 s, with the latest 
   ]);
 });
 
-test("nothing waits and nothing is written while no key is used", async () => {
+test("no timer runs and nothing is written while no key is used", async () => {
   const { clock, batches, uses } = setUp();
   uses.note("a");
   await clock.advance(useFlushMs);
@@ -49,7 +49,7 @@ test("nothing waits and nothing is written while no key is used", async () => {
   expect(batches).toHaveLength(1);
 });
 
-test("a flush at the end writes what waits", async () => {
+test("a flush writes the waiting uses", async () => {
   const { clock, batches, uses } = setUp();
   uses.note("a");
   await uses.flush();
@@ -57,7 +57,7 @@ test("a flush at the end writes what waits", async () => {
   expect(clock.timerCount).toBe(0);
 });
 
-test("uses that could not be written are written later, unless they were overtaken", async () => {
+test("uses that could not be written are written later, unless a later use replaced them", async () => {
   const { clock, batches, failures, store, uses } = setUp();
   const start = clock.now();
   store.isDown = true;
@@ -76,7 +76,7 @@ test("uses that could not be written are written later, unless they were overtak
   ]);
 });
 
-test("however many keys are used, memory holds a bounded number of them", async () => {
+test("the number of keys whose uses wait in memory is bounded", async () => {
   const { clock, batches, uses } = setUp();
   for (let index = 0; index < 10_001; index++) uses.note(`key-${index}`);
   await clock.advance(0);
