@@ -11,11 +11,10 @@ import {
   problemResponse,
   type SendMessageBody,
 } from "@letta-environments/schema";
-import { type AdminGate, createAdminGates } from "./admin/admin-gate.ts";
-import { isAdminPath } from "./admin/is-admin-path.ts";
-import { matchAdminEndpoint } from "./admin/admin-endpoints.ts";
-import { createAdminister } from "./admin/create-admin.ts";
-import { beginSend, createAuditSends } from "./audit/audit-sends.ts";
+import { type AdminGuard, createAdminGuards } from "./admin/admission.ts";
+import { isAdminPath, matchAdminEndpoint } from "./admin/endpoints.ts";
+import { createAdminister } from "./admin/handler.ts";
+import { beginSend, createAuditSends } from "./audit/sends.ts";
 import { createAuthenticateCaller } from "./auth/authenticate-caller.ts";
 import { createAuthenticateRequest } from "./auth/authenticate-request.ts";
 import { authoriseBody, authoriseEndpoint } from "./auth/authorise.ts";
@@ -85,7 +84,7 @@ export function createProxy(ports: ProxyPorts, config: ProxyConfig): Proxy {
   });
   const administer = ports.admin === undefined ? null : createAdminister({ ...ports, ...ports.admin });
   const authenticateKey = createAuthenticateRequest({ authenticate: callers.authenticateKey }, limits);
-  const adminGates = createAdminGates(ports, { authenticate, authenticateKey }, config);
+  const adminGuards = createAdminGuards(ports, { authenticate, authenticateKey }, config);
 
   /** The steps that requests and sockets share. */
   async function admit(request: GatewayRequest, trace: RequestTrace): Promise<Admission> {
@@ -122,7 +121,7 @@ export function createProxy(ports: ProxyPorts, config: ProxyConfig): Proxy {
   }
 
   async function respond(request: GatewayRequest, trace: RequestTrace): Promise<PlainResponse> {
-    if (isAdminPath(request.path)) return answerAdmin(request, trace, adminGates.main);
+    if (isAdminPath(request.path)) return answerAdmin(request, trace, adminGuards.main);
     if (request.path === rateLimitPath) return cors.preflight(request) ?? tellLimits(request, trace);
     return cors.preflight(request) ?? answer(request, trace);
   }
@@ -142,16 +141,16 @@ export function createProxy(ports: ProxyPorts, config: ProxyConfig): Proxy {
   async function answerAdmin(
     request: GatewayRequest,
     trace: RequestTrace,
-    gate: AdminGate | null,
+    guard: AdminGuard | null,
   ): Promise<PlainResponse> {
-    if (administer === null || gate === null) return problemResponse("endpoint_not_found");
-    const refusal = gate.guard(request);
+    if (administer === null || guard === null) return problemResponse("endpoint_not_found");
+    const refusal = guard.refuse(request);
     if (refusal !== null) return refusal;
     const match = matchAdminEndpoint(request.method, request.path);
     if (match.kind === "refused") return match.response;
     trace.operation = match.endpoint.operation;
 
-    const admission = await gate.admit(request);
+    const admission = await guard.admit(request);
     if (admission.kind === "refused") return noteRefused(trace, admission);
     trace.principal = admission.principal;
     const { principal } = admission;
@@ -239,7 +238,7 @@ export function createProxy(ports: ProxyPorts, config: ProxyConfig): Proxy {
     handle: async (request) => cors.decorate(await traced(request, (trace) => respond(request, trace)), request),
     handleAdmin(given) {
       const request = withoutForwarding(given);
-      return traced(request, (trace) => answerAdmin(request, trace, adminGates.listener));
+      return traced(request, (trace) => answerAdmin(request, trace, adminGuards.listener));
     },
     async upgrade(request) {
       const trace = beginTrace(request, ports);

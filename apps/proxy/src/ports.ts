@@ -1,7 +1,7 @@
 import type { UpgradeDecision } from "@letta-environments/environment-server";
 import type { Clock, HmacSha256, RandomId, Sha256 } from "@letta-environments/platform";
 import type { PlainRequest, PlainResponse, Principal } from "@letta-environments/schema";
-import type { AuditLog } from "./audit/audit-log.ts";
+import type { AuditLog } from "./audit/log.ts";
 import type { AuthenticateToken } from "./auth/jwt/authenticate-token.ts";
 import type { JwtSettings, SettingProblem } from "./config/settings.ts";
 import type { EnvironmentCache } from "./cache/environment-cache.ts";
@@ -44,7 +44,7 @@ export interface AdminPorts {
   readonly randomBytes: RandomBytes;
   readonly keyStoreFor: KeyStoreFor;
   /** Tenants that would share an upstream credential by a key that is not stored yet; absent where none can. */
-  readonly findNewSharing?: ((record: KeyRecord) => Promise<readonly SettingProblem[]>) | undefined;
+  readonly findCredentialConflicts?: ((record: KeyRecord) => Promise<readonly SettingProblem[]>) | undefined;
 }
 
 /** The store through which an actor changes keys: each change is one call of its `create` or `update`. */

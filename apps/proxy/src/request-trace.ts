@@ -1,5 +1,5 @@
 import type { Principal } from "@letta-environments/schema";
-import type { AuditedSend } from "./audit/audit-sends.ts";
+import type { AuditedSend } from "./audit/sends.ts";
 import type { GatewayRequest } from "./gateway-request.ts";
 import type { ProxyPorts } from "./ports.ts";
 import { describeLimits } from "./rate-limit/limit-request.ts";

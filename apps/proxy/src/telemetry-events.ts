@@ -1,5 +1,5 @@
 import type { Operation } from "@letta-environments/schema";
-import type { AdminOperation } from "./admin/admin-endpoints.ts";
+import type { AdminOperation } from "./admin/endpoints.ts";
 import type { RateLimitDegradation } from "./rate-limit/rate-limit-store.ts";
 
 /** What a request wants: an operation of the API, of the administration, or the rate limits themselves. */

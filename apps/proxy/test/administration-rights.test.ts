@@ -1,6 +1,6 @@
 /** No key comes to more rights than the key that made it, and nothing of another tenant is ever told. */
 import { describe, expect, test } from "vitest";
-import { createOwnHostGuard } from "../src/admin/create-own-host-guard.ts";
+import { createHostGuard } from "../src/admin/admission.ts";
 import type { KeyRequest } from "../src/keys/key-lifecycle.ts";
 import { administer, type AdminAnswer, type AdminCall } from "./support/administer.ts";
 import { createTestIssuer, testJwtSettings } from "./support/test-issuer.ts";
@@ -173,7 +173,7 @@ describe("the listener of its own", () => {
   const listener = true;
   const open = (): TestProxy =>
     createTestProxy(emptyUpstream, {
-      config: { adminListener: { token, guard: createOwnHostGuard(["gateway.internal"]) } },
+      config: { adminListener: { token, guard: createHostGuard(["gateway.internal"]) } },
     });
   const host = { host: "127.0.0.1:9" };
 
@@ -220,7 +220,7 @@ describe("the listener of its own", () => {
     const issuer = await createTestIssuer();
     const testProxy = createTestProxy(emptyUpstream, {
       ports: { fetchJwks: issuer.fetchJwks },
-      config: { passThrough: true, jwt: testJwtSettings, adminListener: { token, guard: createOwnHostGuard([]) } },
+      config: { passThrough: true, jwt: testJwtSettings, adminListener: { token, guard: createHostGuard([]) } },
     });
     const { key } = await administrator(testProxy);
     const ask = (caller: string): Promise<AdminAnswer> => administer(testProxy, caller, { listener, headers: host });

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { openSqlite } from "@letta-environments/platform/node";
 import { connectScriptedDevice, launchProxy, type LaunchedProxy, runLettaProxy } from "@letta-environments/testkit";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import type { AuditReport } from "../src/audit/verify-audit.ts";
+import type { AuditReport } from "../src/audit/verify.ts";
 
 vi.setConfig({ testTimeout: 60_000 });
 

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { openSqlite } from "@letta-environments/platform/node";
 import { createVirtualClock, launchProxy, runLettaProxy } from "@letta-environments/testkit";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { createOwnHostGuard } from "../src/admin/create-own-host-guard.ts";
+import { createHostGuard } from "../src/admin/admission.ts";
 import { createSqliteKeyStore } from "../src/adapters/sqlite-key-store.ts";
 import type { ShownKey } from "../src/keys/key-view.ts";
 import { administer, type AdminAnswer, type AdminCall } from "./support/administer.ts";
@@ -25,7 +25,7 @@ describe("over HTTP", () => {
     const keyStore = createSqliteKeyStore(database, clock);
     const testProxy = createTestProxy(emptyUpstream, {
       ports: { clock, keyStore },
-      config: { adminListener: { token, guard: createOwnHostGuard([]) } },
+      config: { adminListener: { token, guard: createHostGuard([]) } },
     });
     const [damaged, good] = [await issueTestKey(keyStore, clock), await issueTestKey(keyStore, clock)];
     const administrator = await issueTestKey(keyStore, clock, { scopes: ["admin"] });

@@ -1,5 +1,5 @@
 import type { SqliteRow } from "@letta-environments/platform";
-import type { AuditHead } from "../audit/audit-store.ts";
+import type { AuditHead } from "../audit/store.ts";
 
 /** Reads a row of `audit_heads`, for those who write chains and those who read them. */
 export function readSqliteAuditHead(row: SqliteRow): AuditHead {

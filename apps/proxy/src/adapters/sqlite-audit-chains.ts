@@ -1,5 +1,5 @@
 import type { SqliteDatabase } from "@letta-environments/platform";
-import type { AuditChains, AuditDirectory, AuditHead, AuditRecord } from "../audit/audit-store.ts";
+import type { AuditChains, AuditDirectory, AuditHead, AuditRecord } from "../audit/store.ts";
 import { readSqliteAuditHead } from "./read-sqlite-audit-head.ts";
 
 /** The tables of audit records in SQLite. */

@@ -1,5 +1,5 @@
 import { migrateSqlite, type SqliteDatabase, type SqliteRow } from "@letta-environments/platform";
-import type { AuditRecord, AuditStore } from "../audit/audit-store.ts";
+import type { AuditRecord, AuditStore } from "../audit/store.ts";
 import { readSqliteAuditHead } from "./read-sqlite-audit-head.ts";
 import { auditTables, createSqliteAuditChains } from "./sqlite-audit-chains.ts";
 

@@ -1,5 +1,5 @@
 import { printable } from "./printable.ts";
-import type { AuditFault, AuditFinding, AuditReport } from "../audit/verify-audit.ts";
+import type { AuditFault, AuditFinding, AuditReport } from "../audit/verify.ts";
 
 const faultTexts: Readonly<Record<AuditFault, string>> = {
   record_edited: "a record is not the one that was written",

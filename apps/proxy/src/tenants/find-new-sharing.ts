@@ -12,8 +12,8 @@ export interface TenantSharing {
   readonly credentialOf: CredentialOf;
 }
 
-/** Tenants that would see each other's devices once a key is there, and do not without it: with it the next start would fail. */
-export function findNewSharing(
+/** Returns the tenants that would share an upstream credential because of an added key. The next start would fail with it. */
+export function findCredentialConflicts(
   { tenants, jwt, credentialOf }: TenantSharing,
   records: readonly KeyRecord[],
   added: KeyRecord,

@@ -1,6 +1,6 @@
 import { DurableObject, type DurableObjectContext } from "cloudflare:workers";
-import type { AuditEntry } from "../../audit/audit-entry.ts";
-import type { OpenAuditLog } from "../../audit/audit-log.ts";
+import type { AuditEntry } from "../../audit/entry.ts";
+import type { OpenAuditLog } from "../../audit/log.ts";
 import { openObjectAuditLog } from "./open-object-audit-log.ts";
 
 /** What the gateway asks of {@link AuditObject}, as it is called from elsewhere. */

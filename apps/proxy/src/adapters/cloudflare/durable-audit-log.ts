@@ -1,5 +1,5 @@
-import type { AuditLog } from "../../audit/audit-log.ts";
-import { AuditUnavailableError } from "../../audit/audit-unavailable-error.ts";
+import type { AuditLog } from "../../audit/log.ts";
+import { AuditUnavailableError } from "../../audit/store.ts";
 import type { AuditObjectStub } from "./audit-object.ts";
 
 /** The audit log in a Durable Object; `audit` is asked anew for each entry. */

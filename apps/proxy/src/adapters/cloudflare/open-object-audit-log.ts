@@ -7,7 +7,7 @@ import {
   sha256Hex,
   systemClock,
 } from "@letta-environments/platform/cloudflare";
-import { type OpenAuditLog, openAuditLog } from "../../audit/audit-log.ts";
+import { type OpenAuditLog, openAuditLog } from "../../audit/log.ts";
 import { version } from "../../version.ts";
 import { pepperOf } from "../pepper-of.ts";
 import { auditTables, createSqliteAuditChains } from "../sqlite-audit-chains.ts";

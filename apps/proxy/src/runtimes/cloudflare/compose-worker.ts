@@ -15,12 +15,12 @@ import { createHttpJwksFetch } from "../../adapters/http-jwks-fetch.ts";
 import { createHttpUpstreamFetch } from "../../adapters/http-upstream-fetch.ts";
 import { pepperOf } from "../../adapters/pepper-of.ts";
 import { createProxy, type Proxy } from "../../app.ts";
-import { auditKeyStore } from "../../audit/audit-key-store.ts";
+import { auditKeyStore } from "../../audit/key-changes.ts";
 import { reportOutages, rootCauseMessage } from "../../keys/key-store-outages.ts";
 import type { JwksFetch } from "../../ports.ts";
 import { createTenantAdmission } from "../../tenants/create-tenant-admission.ts";
 import { credentialsFromSettings } from "../../tenants/credentials-from-settings.ts";
-import { findNewSharing } from "../../tenants/find-new-sharing.ts";
+import { findCredentialConflicts } from "../../tenants/find-new-sharing.ts";
 import { version } from "../../version.ts";
 import { composeCache } from "./compose-cache.ts";
 import { composeRateLimits } from "./compose-rate-limits.ts";
@@ -74,8 +74,8 @@ export function composeWorker(
       admin: {
         randomBytes,
         keyStoreFor: (actor) => auditKeyStore(keyStore, audit, actor, onFailure),
-        findNewSharing: async (record) =>
-          findNewSharing({ tenants, jwt, credentialOf }, await keyStore.list(), record, clock.now()),
+        findCredentialConflicts: async (record) =>
+          findCredentialConflicts({ tenants, jwt, credentialOf }, await keyStore.list(), record, clock.now()),
       },
     },
     {

@@ -2,9 +2,8 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { loadPepper, PepperError } from "../../adapters/node/load-pepper.ts";
-import type { AuditRecord, AuditSnapshot } from "../../audit/audit-store.ts";
-import { readEarlierEnds } from "../../audit/read-earlier-ends.ts";
-import { type AuditReport, type EarlierEnds, verifyAudit } from "../../audit/verify-audit.ts";
+import type { AuditRecord, AuditSnapshot } from "../../audit/store.ts";
+import { type AuditCheckpoints, type AuditReport, readCheckpoints, verifyAudit } from "../../audit/verify.ts";
 import { formatAuditRecord, formatAuditReport } from "../../cli/format-audit.ts";
 import type { ParsedCommand } from "../../cli/parse-command.ts";
 import type { Pepper } from "../../ports.ts";
@@ -90,7 +89,7 @@ function readPepper(dataDir: string, text: string | null): Pepper {
   }
 }
 
-function readEarlierReport(path: string | undefined): EarlierEnds {
+function readEarlierReport(path: string | undefined): AuditCheckpoints {
   if (path === undefined) return new Map();
   let text: string;
   try {
@@ -98,7 +97,7 @@ function readEarlierReport(path: string | undefined): EarlierEnds {
   } catch (cause) {
     throw new CommandError(`${path} cannot be read`, 1, { cause });
   }
-  const ends = readEarlierEnds(text);
+  const ends = readCheckpoints(text);
   if (ends === null) throw new CommandError(`${path} is not a report of 'audit verify --json'`);
   return ends;
 }

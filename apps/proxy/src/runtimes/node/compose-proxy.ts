@@ -1,8 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { constantTimeEqual, hmacSha256Hex, randomId, sha256Hex, systemClock } from "@letta-environments/platform/node";
-import { createOwnHostGuard } from "../../admin/create-own-host-guard.ts";
+import { createHostGuard } from "../../admin/admission.ts";
 import { createProxy, type Proxy } from "../../app.ts";
-import type { AuditLog } from "../../audit/audit-log.ts";
+import type { AuditLog } from "../../audit/log.ts";
 import type { Settings } from "../../config/settings.ts";
 import type { KeyStoreFor } from "../../ports.ts";
 import { version } from "../../version.ts";
@@ -47,7 +47,10 @@ export async function composeProxy(settings: Settings, foundations: ProxyFoundat
       ...(upstream.findDeviceId !== undefined && { findDeviceId: upstream.findDeviceId }),
       deviceSockets,
       tokenWayFor: foundations.tokenWayFor,
-      admin: keyStoreFor === null ? undefined : { randomBytes, keyStoreFor, findNewSharing: upstream.findNewSharing },
+      admin:
+        keyStoreFor === null
+          ? undefined
+          : { randomBytes, keyStoreFor, findCredentialConflicts: upstream.findCredentialConflicts },
     },
     {
       upstream: upstream.config,
@@ -62,7 +65,7 @@ export async function composeProxy(settings: Settings, foundations: ProxyFoundat
       adminListener:
         settings.admin === null
           ? null
-          : { token: settings.admin.token, guard: createOwnHostGuard(settings.admin.hostnames) },
+          : { token: settings.admin.token, guard: createHostGuard(settings.admin.hostnames) },
     },
   );
 }

@@ -6,7 +6,7 @@ import type { Settings } from "../../config/settings.ts";
 import type { AdminPorts, FindDeviceId, KeyStore, UpstreamFetch } from "../../ports.ts";
 import type { UpstreamConfig } from "../../proxy-config.ts";
 import { createTenantAdmission } from "../../tenants/create-tenant-admission.ts";
-import { findNewSharing } from "../../tenants/find-new-sharing.ts";
+import { findCredentialConflicts } from "../../tenants/find-new-sharing.ts";
 import type { EmbeddedServer } from "./open-embedded-server.ts";
 import { openCredentials } from "./open-credentials.ts";
 
@@ -15,7 +15,7 @@ export interface ComposedUpstream {
   readonly config: UpstreamConfig;
   readonly fetch: UpstreamFetch;
   readonly findDeviceId?: FindDeviceId;
-  readonly findNewSharing?: AdminPorts["findNewSharing"];
+  readonly findCredentialConflicts?: AdminPorts["findCredentialConflicts"];
 }
 
 /**
@@ -41,7 +41,7 @@ export async function composeUpstream(
   return {
     config: { kind: "http", credentialOf, admitsTenant },
     fetch: createHttpUpstreamFetch({ ...upstream, fetch: globalThis.fetch, isSurelyUnsent }),
-    findNewSharing: async (record) =>
-      findNewSharing({ tenants, jwt, credentialOf }, await keyStore.list(), record, systemClock.now()),
+    findCredentialConflicts: async (record) =>
+      findCredentialConflicts({ tenants, jwt, credentialOf }, await keyStore.list(), record, systemClock.now()),
   };
 }

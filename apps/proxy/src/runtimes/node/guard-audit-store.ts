@@ -1,7 +1,7 @@
 import { statSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { isSqliteBusy } from "@letta-environments/platform";
-import type { AuditStore } from "../../audit/audit-store.ts";
+import type { AuditStore } from "../../audit/store.ts";
 
 /** How long another process may hold the file, and how often it is tried meanwhile, in milliseconds. */
 const patienceMs = 5_000;

@@ -1,9 +1,9 @@
 import { userInfo } from "node:os";
 import process from "node:process";
 import { systemClock } from "@letta-environments/platform/node";
-import { auditKeyStore } from "../../audit/audit-key-store.ts";
+import { auditKeyStore } from "../../audit/key-changes.ts";
 import { formatKeyJson, formatKeyTable } from "../../cli/format-keys.ts";
-import { AuditUnavailableError } from "../../audit/audit-unavailable-error.ts";
+import { AuditUnavailableError } from "../../audit/store.ts";
 import { printable } from "../../cli/printable.ts";
 import type { ParsedCommand } from "../../cli/parse-command.ts";
 import { readKeyRequest } from "../../cli/read-key-request.ts";
@@ -20,7 +20,7 @@ import {
 import { type KeyRecord, KeyRecordDamagedError } from "../../keys/key-record.ts";
 import { defaultOverlapMs } from "../../keys/key-schemas.ts";
 import { parseDuration } from "../../keys/key-rate-limit.ts";
-import { findNewSharing } from "../../tenants/find-new-sharing.ts";
+import { findCredentialConflicts } from "../../tenants/find-new-sharing.ts";
 import { CommandError } from "./command-error.ts";
 import { loadSettings } from "./load-settings.ts";
 import { nodeKeyMint } from "./mint-key.ts";
@@ -100,7 +100,7 @@ function unended(record: KeyRecord): KeyRecord {
 function refuseSharing(settings: Settings, records: readonly KeyRecord[], record: KeyRecord): void {
   if (settings.upstream.kind !== "http") return;
   const credentialOf = openCredentials(settings, [], () => undefined);
-  const problems = findNewSharing({ ...settings, credentialOf }, records, record, systemClock.now());
+  const problems = findCredentialConflicts({ ...settings, credentialOf }, records, record, systemClock.now());
   if (problems.length > 0) throw sharedCredentials(problems);
 }
 

@@ -1,7 +1,7 @@
 import { systemClock } from "@letta-environments/platform/node";
 import type { LogEvent } from "../../adapters/console-telemetry.ts";
-import type { OpenAuditLog } from "../../audit/audit-log.ts";
-import { auditKeyStore } from "../../audit/audit-key-store.ts";
+import type { OpenAuditLog } from "../../audit/log.ts";
+import { auditKeyStore } from "../../audit/key-changes.ts";
 import type { AuthenticateToken } from "../../auth/jwt/authenticate-token.ts";
 import type { JwtSettings, Settings } from "../../config/settings.ts";
 import { createKeyUses, type KeyUses } from "../../keys/key-uses.ts";

@@ -1,7 +1,7 @@
 /** `letta-proxy keys ... --url`: the same commands over the administration of a gateway elsewhere. */
 import process from "node:process";
 import { systemClock } from "@letta-environments/platform/node";
-import { keysPath } from "../../admin/admin-endpoints.ts";
+import { keysPath } from "../../admin/endpoints.ts";
 import { formatKeyTable } from "../../cli/format-keys.ts";
 import type { ParsedCommand } from "../../cli/parse-command.ts";
 import { printable } from "../../cli/printable.ts";

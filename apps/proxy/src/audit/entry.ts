@@ -1,6 +1,10 @@
+/**
+ * The entries of the audit log: the life of each writer, every send, and every change of a key. Stored entries are never changed,
+ * so neither are the members here.
+ */
 import type { KeyActor } from "../keys/key-lifecycle.ts";
 
-/** What is written to the audit log. No entry holds a key, and none but `send_started` may hold what was said. */
+/** An entry of the audit log. No entry contains a key, and only `send_started` may contain message content. */
 export type AuditEntry = WriterEntry | SendEntry | KeyEntry;
 
 /** The life of a writer: one process that appends to a chain of its own. */
@@ -8,19 +12,19 @@ export type WriterEntry =
   | {
       readonly type: "writer_opened";
       readonly version: string;
-      /** Ends of earlier chains, as far as no later chain had noted them: none of them can be cut any more. */
+      /** Checkpoints of earlier chains that no later chain has noted. A noted chain cannot be cut unnoticed. */
       readonly ends: readonly { readonly writer: string; readonly sequence: number; readonly hash: string }[];
-      /** Whether the list of chains carried a good seal when this one was added. */
+      /** Whether the directory of chains had a valid seal when this chain was added. */
       readonly directoryIntact: boolean;
     }
-  /** The writer ended in order; without this entry its process was killed, or is still running. */
+  /** The writer stopped in order. Without this entry its process was killed, or is still running. */
   | { readonly type: "writer_closed" };
 
-/** Who sends what to which device. */
+/** The sender, the target and the messages of a send. */
 export interface SendFacts {
-  /** Ties the entries of one send together. */
+  /** Joins the entries of one send. */
   readonly sendId: string;
-  /** `x-request-id` of the answer. Callers may choose it. */
+  /** `x-request-id` of the response. Callers may choose it. */
   readonly requestId: string;
   readonly tenant: string;
   readonly keyId: string;
@@ -32,15 +36,15 @@ export interface SendFacts {
   readonly conversationId: string | null;
   /** `client_message_id` of each message. */
   readonly messageIds: readonly string[];
-  /** The body answers requests for approval. */
+  /** The body answers approval requests. */
   readonly answersApproval: boolean;
 }
 
-/** A send. Every one that leaves has `send_started` on disk before it does, and `send_finished` once its result is known. */
+/** A send. `send_started` is on disk before the send leaves, and `send_finished` follows once its result is known. */
 export type SendEntry =
   | ({
       readonly type: "send_started";
-      /** The messages themselves; only when the configuration asks for them. */
+      /** The messages themselves, only when the configuration says so. */
       readonly content?: unknown;
     } & SendFacts)
   | ({ readonly type: "send_refused"; readonly status: number; readonly code: string | null } & SendFacts)
@@ -50,14 +54,14 @@ export type SendEntry =
       readonly status: number;
       /** `errorCode` of a problem; `null` for a success. */
       readonly code: string | null;
-      /** The result is that of an earlier send with the same message id. */
+      /** The result of an earlier send with the same message id was returned. */
       readonly replayed: boolean;
     };
 
-/** What was done to a key. */
+/** The kind of a change of a key. */
 export type KeyAct = "created" | "updated" | "rotated" | "disabled" | "enabled" | "revoked";
 
-/** A change of a key. Every one has `key_change_started` on disk before it is made. */
+/** A change of a key. `key_change_started` is on disk before the change is made. */
 export type KeyEntry =
   | { readonly type: "key_change_started"; readonly actor: KeyActor; readonly keyId: string }
   | {
@@ -66,10 +70,10 @@ export type KeyEntry =
       readonly keyId: string;
       readonly tenant: string;
       readonly act: KeyAct;
-      /** Members with their new values, but for secrets; a new key shows all. */
+      /** The changed members with their new values, without secrets; all members of a new key. */
       readonly members: Readonly<Record<string, unknown>>;
     }
-  /** It was to be made, and the store did not say whether it was. */
+  /** The store did not respond, so it is unknown whether the change was made. */
   | {
       readonly type: "key_change_unknown";
       readonly actor: KeyActor;
@@ -78,5 +82,5 @@ export type KeyEntry =
       readonly act: KeyAct;
       readonly members: Readonly<Record<string, unknown>>;
     }
-  /** It was not made: there is no such key, or a rule forbade it. */
+  /** The change was not made: the key does not exist, or a rule forbids the change. */
   | { readonly type: "key_change_abandoned"; readonly actor: KeyActor; readonly keyId: string };

@@ -1,3 +1,7 @@
+/**
+ * The endpoints of the administration as data: paths, methods, and the schemas of their input. All of them are under `/admin/`,
+ * apart from the API of environments.
+ */
 import {
   createEndpointMatcher,
   defaultListLimit,
@@ -29,10 +33,10 @@ export interface AdminEndpoint extends InputRules {
   readonly path: string;
 }
 
-/** What a list of keys may ask for. */
+/** The query of a list of keys. */
 export interface ListKeysQuery {
   readonly limit: number;
-  /** Id of the last key already seen. */
+  /** Id of the last key of the page before. */
   readonly after?: string;
   readonly tenant?: string;
   readonly state?: KeyState;
@@ -50,10 +54,10 @@ const ListKeysQuerySchema: v.GenericSchema<unknown, ListKeysQuery> = exactObject
   () => "is not a parameter of the list",
 );
 
-/** A query of none, strict, so that a filter on the wrong method is no change of something else. */
+/** Accepts no parameter, so that a misplaced filter is an error and not ignored. */
 const NoQuerySchema = exactObject({}, () => "is not a parameter of this endpoint");
 
-/** Where the keys are. */
+/** The path of the collection of keys. */
 export const keysPath = "/admin/v1/keys";
 const keyPath = `${keysPath}/{keyId}`;
 const nothing = { query: NoQuerySchema, body: null };
@@ -84,3 +88,8 @@ const adminEndpoints: readonly AdminEndpoint[] = [
 
 /** Finds the endpoint of the administration for a method and a raw pathname. */
 export const matchAdminEndpoint: MatchRoute<AdminEndpoint> = createEndpointMatcher(adminEndpoints);
+
+/** Whether a path belongs to the administration, even where no endpoint has it. */
+export function isAdminPath(path: string): boolean {
+  return path.startsWith("/admin/");
+}

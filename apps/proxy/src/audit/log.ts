@@ -1,13 +1,12 @@
 /**
- * The audit log of one process: a chain of its own, in which every record carries the hash of the one before, and whose end is
- * sealed under the pepper. Records that come together are committed together.
+ * The audit log of one process: a hash chain of its own, whose end is sealed under the pepper. Entries that arrive together are
+ * committed together.
  */
 import type { Clock } from "@letta-environments/platform";
-import type { AuditEntry } from "./audit-entry.ts";
-import type { AuditChains, AuditRecord } from "./audit-store.ts";
-import { AuditUnavailableError } from "./audit-unavailable-error.ts";
+import type { AuditEntry } from "./entry.ts";
+import { type AuditChains, type AuditRecord, AuditUnavailableError } from "./store.ts";
 import {
-  type ChainEnd,
+  type AuditCheckpoint,
   emptyChain,
   isDirectorySealed,
   linkRecord,
@@ -16,28 +15,28 @@ import {
   type Sealing,
 } from "./chain.ts";
 
-/** Takes entries. */
+/** An audit log that accepts entries. */
 export interface AuditLog {
   /** Resolves when the entry is durable; rejects with {@link AuditUnavailableError} when it could not be stored. */
   append(entry: AuditEntry): Promise<void>;
 }
 
-/** An {@link AuditLog} with its own end. */
+/** An {@link AuditLog} of this process. */
 export interface OpenAuditLog extends AuditLog {
-  /** Where the chain ends now. Kept elsewhere, it proves later that nothing before it was taken away. */
-  end(): ChainEnd;
-  /** Stores what waits and the note that the writer ended in order. Nothing can be appended any more. */
+  /** The end of the chain now. Stored elsewhere, it later proves that no record before it was removed. */
+  end(): AuditCheckpoint;
+  /** Stores the waiting entries and `writer_closed`. Later entries are rejected. */
   close(): Promise<void>;
 }
 
-/** What a log needs. */
+/** Options of {@link openAuditLog}. */
 export interface AuditLogOptions extends Sealing {
   readonly store: AuditChains;
   readonly clock: Pick<Clock, "now">;
-  /** Name of this process, never used before. */
+  /** The unique name of this process. */
   readonly writer: string;
   readonly version: string;
-  /** Runs something once what is ready now has run: entries that come until then share a commit. */
+  /** Schedules a function after the work that is ready now. Entries that arrive until then share a commit. */
   readonly defer: (run: () => void) => void;
 }
 
@@ -47,13 +46,13 @@ interface Waiting {
   readonly reject: (cause: unknown) => void;
 }
 
-/** Opens a chain. Rejects when it cannot be stored. */
+/** Begins a chain. Rejects when it cannot be stored. */
 export async function openAuditLog(options: AuditLogOptions): Promise<OpenAuditLog> {
   const { store, clock, defer } = options;
   let end = await beginChain(options);
   let waiting: Waiting[] = [];
   let isScheduled = false;
-  let lastFailed: ChainEnd | null = null;
+  let lastFailed: AuditCheckpoint | null = null;
   let running: Promise<void> = Promise.resolve();
   let isClosed = false;
 
@@ -89,12 +88,13 @@ export async function openAuditLog(options: AuditLogOptions): Promise<OpenAuditL
     }
   }
 
-  /** After a failure it is not known whether the commit was made: the stored head tells. */
+  /** After a failed commit, reads the stored head to learn whether the commit was made. */
   async function recover(): Promise<void> {
     if (lastFailed === null) return;
     const stored = await store.head(end.writer);
     if (stored?.hash === lastFailed.hash) end = lastFailed;
-    else if (stored?.hash !== end.hash) throw new Error("the audit chain of this process was changed by somebody else");
+    else if (stored?.hash !== end.hash)
+      throw new Error("the audit chain of this process was changed by another process");
     lastFailed = null;
   }
 
@@ -117,14 +117,14 @@ export async function openAuditLog(options: AuditLogOptions): Promise<OpenAuditL
   };
 }
 
-async function beginChain(options: AuditLogOptions): Promise<ChainEnd> {
+async function beginChain(options: AuditLogOptions): Promise<AuditCheckpoint> {
   const { store, writer, version, clock } = options;
-  let end: ChainEnd | null = null;
+  let end: AuditCheckpoint | null = null;
   await store.open(({ directory, count, unnoted }) => {
     const directoryIntact =
       directory === null ? count === 0 : directory.count === count && isDirectorySealed(directory, options);
     const ends = unnoted.map(({ writer: earlier, sequence, hash }) => ({ writer: earlier, sequence, hash }));
-    // A count that was lowered must not hide that a chain is missing: the next one is numbered behind the highest claim.
+    // A lowered count must not hide a missing chain, so the new chain gets a number above both counts.
     const ordinal = Math.max(directory?.count ?? 0, count) + 1;
     const start = emptyChain(writer, ordinal, options);
     const record = linkRecord(start, { type: "writer_opened", version, directoryIntact, ends }, clock.now(), options);

@@ -1,9 +1,8 @@
 import { expect, test } from "vitest";
 import { createTestAudit, finishedSend } from "../../test/support/test-audit.ts";
-import { AuditUnavailableError } from "./audit-unavailable-error.ts";
-import type { AuditStore } from "./audit-store.ts";
+import { type AuditStore, AuditUnavailableError } from "./store.ts";
 
-/** A store that fails as told: before it commits, or after. */
+/** A store whose appends fail in the given order: before the commit, or after it. */
 function failing(store: AuditStore, faults: ("before" | "after")[]): AuditStore {
   return {
     ...store,
@@ -16,7 +15,7 @@ function failing(store: AuditStore, faults: ("before" | "after")[]): AuditStore 
   };
 }
 
-test("an entry is stored with its writer, its number and its time, in the order in which entries came", async () => {
+test("an entry is stored with its writer, sequence and time, in the order of arrival", async () => {
   const audit = createTestAudit({ now: () => 5 });
   const log = await audit.openWriter("writer-1");
   await Promise.all([log.append(finishedSend("a")), log.append(finishedSend("b"))]);
@@ -38,7 +37,7 @@ test("an entry is stored with its writer, its number and its time, in the order 
   expect(await audit.verify()).toMatchObject({ intact: true, records: 4, chains: [{ sequence: 4, closed: true }] });
 });
 
-test("entries that come together share a commit", async () => {
+test("entries that arrive together share a commit", async () => {
   const audit = createTestAudit();
   let commits = 0;
   const log = await audit.openWriter("writer-1", {
@@ -53,7 +52,7 @@ test("entries that come together share a commit", async () => {
   expect(log.end().sequence).toBe(51);
 });
 
-test("an entry that could not be stored is refused, and the next one continues the chain", async () => {
+test("an entry that could not be stored is rejected, and the next one continues the chain", async () => {
   const audit = createTestAudit();
   const log = await audit.openWriter("writer-1", failing(audit.store, ["before"]));
   await expect(log.append(finishedSend("lost"))).rejects.toBeInstanceOf(AuditUnavailableError);
@@ -61,7 +60,7 @@ test("an entry that could not be stored is refused, and the next one continues t
   expect(await audit.verify()).toMatchObject({ intact: true, records: 2 });
 });
 
-test("a commit whose success was not told is found again, and the chain goes on behind it", async () => {
+test("a commit whose success was not reported is found in the store, and the chain continues after it", async () => {
   const audit = createTestAudit();
   const log = await audit.openWriter("writer-1", failing(audit.store, ["after"]));
   await expect(log.append(finishedSend("untold"))).rejects.toBeInstanceOf(AuditUnavailableError);
@@ -69,7 +68,7 @@ test("a commit whose success was not told is found again, and the chain goes on 
   expect(await audit.verify()).toMatchObject({ intact: true, records: 3 });
 });
 
-test("a chain that somebody else moved meanwhile takes nothing more", async () => {
+test("a chain that another process changed accepts no more entries", async () => {
   const audit = createTestAudit();
   const log = await audit.openWriter("writer-1", failing(audit.store, ["before"]));
   await expect(log.append(finishedSend("a"))).rejects.toBeInstanceOf(AuditUnavailableError);
@@ -77,14 +76,14 @@ test("a chain that somebody else moved meanwhile takes nothing more", async () =
   await expect(log.append(finishedSend("b"))).rejects.toMatchObject({ cause: expect.any(Error) });
 });
 
-test("a closed log takes nothing", async () => {
+test("a closed log accepts no entries", async () => {
   const audit = createTestAudit();
   const log = await audit.openWriter("writer-1");
   await log.close();
   await expect(log.append(finishedSend("late"))).rejects.toBeInstanceOf(AuditUnavailableError);
 });
 
-test("two writers have chains of their own, and a name is used once", async () => {
+test("each writer has its own chain, and a writer name is accepted once", async () => {
   const audit = createTestAudit();
   const [first, second] = [await audit.openWriter("writer-1"), await audit.openWriter("writer-2")];
   await Promise.all([first.append(finishedSend("a")), second.append(finishedSend("b"))]);

@@ -1,3 +1,4 @@
+/** Audit entries of sends. A send is written to the log before it leaves, and its result once it is known. */
 import {
   isApprovalMessage,
   type PlainResponse,
@@ -7,36 +8,36 @@ import {
 } from "@letta-environments/schema";
 import { parseJsonObject } from "../upstream/parse-json-object.ts";
 import type { ProxyPorts } from "../ports.ts";
-import type { SendFacts } from "./audit-entry.ts";
-import type { AuditLog } from "./audit-log.ts";
+import type { SendFacts } from "./entry.ts";
+import type { AuditLog } from "./log.ts";
 
-/** Message ids that are kept of a refused send. */
+/** The most message ids that the entry of a refused send contains. */
 const maxRefusedMessageIds = 20;
 
-/** A send on its way through the pipeline; the steps fill it in. */
+/** A send in the pipeline. Its steps fill in the mutable members. */
 export interface AuditedSend {
   readonly sendId: string;
   readonly requestId: string;
   readonly principal: Principal;
   readonly connectionId: string;
-  /** False for a caller's own upstream key, of which only the upstream can tell whether it is anybody's. */
+  /** False for a caller's own upstream key, which only the upstream can verify. */
   readonly isCallerKnown: boolean;
-  /** `null` until it was read. */
+  /** `null` until the body is read. */
   body: SendMessageBody | null;
   deviceId: string | null;
-  /** Its start is on disk: it may leave. */
+  /** Whether `send_started` is on disk, so that the send may leave. */
   isStarted: boolean;
 }
 
-/** Writes down what becomes of sends. */
+/** Writes the entries of sends. */
 export interface AuditSends {
-  /** Call before a send leaves. It must not, when this resolves with a response for the caller instead of `null`. */
+  /** Records that a send is about to leave. When it resolves with a response instead of `null`, the send must not leave. */
   start(send: AuditedSend, deviceId: string | null): Promise<PlainResponse | null>;
-  /** Call with what the caller is told. Its failure changes nothing any more; the log's owner is told. */
+  /** Records the response to a send. It never rejects: `onFailure` receives a failure. */
   finish(send: AuditedSend, response: PlainResponse): Promise<void>;
 }
 
-/** Begins to follow a send. Its device is found now where the environment server is embedded. */
+/** Begins a send. An embedded environment server already knows its device. */
 export async function beginSend(
   { findDeviceId, randomId }: Pick<ProxyPorts, "findDeviceId" | "randomId">,
   requestId: string,
@@ -49,7 +50,7 @@ export async function beginSend(
   return { sendId, requestId, principal, connectionId, isCallerKnown, body: null, deviceId, isStarted: false };
 }
 
-/** Creates {@link AuditSends}; without a log nothing is written and nothing is held up. */
+/** Creates {@link AuditSends}. Without a log nothing is written, and sends leave at once. */
 export function createAuditSends(
   audit: AuditLog | null,
   options: { readonly keepContent: boolean; readonly onFailure: (requestId: string, cause: unknown) => void },
@@ -70,7 +71,7 @@ export function createAuditSends(
       return null;
     },
     async finish(send, response) {
-      // Whoever has no key must not be able to fill the disk: nothing has left, and nobody is known to have wanted it.
+      // Callers without a verified key must not be able to fill the disk. Their refused sends did not leave.
       if (!send.isStarted && !send.isCallerKnown) return;
       const result = { status: response.status, code: codeOf(response) };
       const replayed = response.headers["idempotency-replayed"] === "true";
@@ -108,7 +109,7 @@ function factsOf({ sendId, requestId, principal, connectionId, deviceId, body }:
   };
 }
 
-/** Of what was not done a few ids are enough: a body may hold thousands. */
+/** A refused send is recorded with few message ids: a body may contain thousands. */
 function refusedFactsOf(send: AuditedSend): SendFacts {
   const facts = factsOf(send);
   return { ...facts, messageIds: facts.messageIds.slice(0, maxRefusedMessageIds) };

@@ -3,17 +3,17 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { createTestKeyRecord } from "../../test/support/create-test-key-record.ts";
 import type { KeyRecord } from "../keys/key-record.ts";
-import { grantIssues, type KeyGrants } from "./grant-issues.ts";
+import { grantIssues, type KeyGrants } from "./key-changes.ts";
 
 function membersBeyond(own: Partial<KeyRecord>, grants: Partial<KeyGrants>, endsAt: number | null = null): string[] {
   const record = createTestKeyRecord({ scopes: ["admin"], ...own });
-  return grantIssues({ kind: "key", record, endsAt, isOnWayOut: false }, createTestKeyRecord(grants)).map(
+  return grantIssues({ kind: "key", record, endsAt, isReplaced: false }, createTestKeyRecord(grants)).map(
     ({ member }) => member,
   );
 }
 
-describe("grants of a key", () => {
-  test("are all named that exceed the administering key's", () => {
+describe("grantIssues", () => {
+  test("names every member that exceeds the rights of the administering key", () => {
     const own = { deviceIds: ["a"], agentIds: ["a"], maxMode: "standard", expiresAt: 5 };
     expect(membersBeyond(own, { tenant: "other" }, 5)).toEqual([
       "tenant",
@@ -36,13 +36,13 @@ describe("grants of a key", () => {
     [{ maxMode: "unrestricted" }, { maxMode: "bypassPermissions" }, []],
     [{ maxMode: "acceptEdits" }, { maxMode: "newer" }, ["maxMode"]],
     [{ maxMode: "newer" }, { maxMode: "standard" }, ["maxMode"]],
-  ])("of %j cover %j but for %j", (own, grants, members) => {
+  ])("allows a key of %j to grant %j, except %j", (own, grants, members) => {
     expect(membersBeyond(own, grants)).toEqual(members);
   });
 
-  test("hold no rate limits of their own, but for those that the key had before", () => {
+  test("refuses new policy overrides, and accepts those that the key had before", () => {
     const record = createTestKeyRecord({ scopes: ["admin"] });
-    const authority = { kind: "key", record, endsAt: null, isOnWayOut: false } as const;
+    const authority = { kind: "key", record, endsAt: null, isReplaced: false } as const;
     const limited = createTestKeyRecord({ rateLimits: { daily: "none" } });
     const membersOf = (before: KeyRecord | null): string[] =>
       grantIssues(authority, limited, before).map(({ member }) => member);
@@ -54,16 +54,16 @@ describe("grants of a key", () => {
     expect(grantIssues({ kind: "operator" }, limited)).toEqual([]);
   });
 
-  test("end with the secret that is presented, even when the key itself does not", () => {
+  test("limits the expiry to that of the presented secret, even when the administering key does not expire", () => {
     expect(membersBeyond({ expiresAt: null }, { expiresAt: 6 }, 5)).toEqual(["expiresAt"]);
     expect(membersBeyond({ expiresAt: null }, { expiresAt: 5 }, 5)).toEqual([]);
   });
 
-  test("are no question to the operator", () => {
+  test("allows the operator everything", () => {
     expect(grantIssues({ kind: "operator" }, createTestKeyRecord({ tenant: "any", scopes: ["admin"] }))).toEqual([]);
   });
 
-  test("by a pattern match no name that the administering key's patterns do not match", () => {
+  test("grants no pattern that matches a name which the administering key's patterns do not match", () => {
     const part = fc.constantFrom("a", "b", "*", "**", "ab");
     const text = fc.array(part, { maxLength: 6 }).map((parts) => parts.join(""));
     let covered = 0;

@@ -2,9 +2,9 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { createTestAudit, finishedSend, type TestAudit, testSealing } from "../../test/support/test-audit.ts";
 import { sealDirectory, sealHead } from "./chain.ts";
-import { verifyAudit } from "./verify-audit.ts";
+import { verifyAudit } from "./verify.ts";
 
-/** A log of several writers, with its guards against mistakes taken off. */
+/** A log of several writers, without the triggers that guard against mistakes. */
 async function filled(lengths: readonly number[]): Promise<TestAudit> {
   const audit = createTestAudit();
   for (const [index, length] of lengths.entries()) {
@@ -24,7 +24,7 @@ test("an untouched log of several writers is intact", async () => {
   expect(await audit.verify()).toMatchObject({ intact: true, records: 706, findings: [] });
 });
 
-test("an emptied log is not intact: a log has a number of chains from its first record on", async () => {
+test("an emptied log is not intact: every log has a directory from its first record on", async () => {
   const audit = await filled([3, 2]);
   audit.database.exec("DELETE FROM audit_records; DELETE FROM audit_heads; DELETE FROM audit_directory");
   expect(await audit.verify()).toMatchObject({ intact: false, findings: [{ fault: "directory_missing" }] });
@@ -33,24 +33,24 @@ test("an emptied log is not intact: a log has a number of chains from its first 
 test.each([
   ["an edit", "UPDATE audit_records SET text = replace(text, '200', '201') WHERE sequence = 2", "record_edited"],
   ["an edit of the last record", "UPDATE audit_records SET text = text || ' ' WHERE sequence = 4", "record_edited"],
-  ["a record taken out", "DELETE FROM audit_records WHERE sequence = 2", "record_missing"],
-  ["a first record taken out", "DELETE FROM audit_records WHERE sequence = 1", "record_missing"],
+  ["a removed record", "DELETE FROM audit_records WHERE sequence = 2", "record_missing"],
+  ["a removed first record", "DELETE FROM audit_records WHERE sequence = 1", "record_missing"],
   ["a cut tail", "DELETE FROM audit_records WHERE sequence >= 3", "tail_cut"],
   ["a chain without records", "DELETE FROM audit_records WHERE writer = 'writer-0'", "tail_cut"],
   ["a record behind the end", "INSERT INTO audit_records VALUES ('writer-0', 5, '{}', 'x')", "tail_added"],
   ["records of an unknown writer", "INSERT INTO audit_records VALUES ('other', 1, '{}', 'x')", "head_missing"],
-  ["a head taken out", "DELETE FROM audit_heads WHERE writer = 'writer-0'", "head_missing"],
+  ["a removed head", "DELETE FROM audit_heads WHERE writer = 'writer-0'", "head_missing"],
   ["a moved head", "UPDATE audit_heads SET sequence = 3 WHERE writer = 'writer-0'", "head_forged"],
-  ["a directory taken out", "DELETE FROM audit_directory", "directory_missing"],
+  ["a removed directory", "DELETE FROM audit_directory", "directory_missing"],
   ["a lowered count of chains", "UPDATE audit_directory SET count = 1", "directory_forged"],
   ["a repeated number", "UPDATE audit_heads SET ordinal = 1", "head_forged"],
   [
-    "the last chain taken out whole",
+    "the removal of the whole last chain",
     "DELETE FROM audit_records WHERE writer = 'writer-1'; DELETE FROM audit_heads WHERE writer = 'writer-1'",
     "chain_missing",
   ],
   [
-    "the first chain taken out whole",
+    "the removal of the whole first chain",
     "DELETE FROM audit_records WHERE writer = 'writer-0'; DELETE FROM audit_heads WHERE writer = 'writer-0'",
     "chain_missing",
   ],
@@ -60,7 +60,7 @@ test.each([
   expect(await faults(audit)).toContain(fault);
 });
 
-test("a head set back to a sealed end of its own chain is told by an earlier report", async () => {
+test("a head set back to an older sealed end is found with an earlier report", async () => {
   const audit = createTestAudit();
   const log = await audit.openWriter("writer-0");
   const old = sealHead(log.end(), testSealing);
@@ -70,7 +70,7 @@ test("a head set back to a sealed end of its own chain is told by an earlier rep
   audit.database
     .prepare("UPDATE audit_heads SET sequence = ?, hash = ?, seal = ?")
     .run(old.sequence, old.hash, old.seal);
-  // Somebody who kept a copy of the file can put it back: only what was kept elsewhere tells.
+  // An attacker with a copy of the file can restore it. Only checkpoints stored elsewhere reveal that.
   expect(await faults(audit)).toEqual([]);
   const earlier = new Map(chains.map(({ writer, sequence, hash }) => [writer, { sequence, hash }]));
   expect((await audit.verify(earlier)).findings).toEqual([
@@ -78,7 +78,7 @@ test("a head set back to a sealed end of its own chain is told by an earlier rep
   ]);
 });
 
-test("a head set back to a sealed end of its own chain is found once a later chain has noted the end", async () => {
+test("a head set back to an older sealed end is found once a later chain has noted the newer end", async () => {
   const audit = createTestAudit();
   const log = await audit.openWriter("writer-0");
   const old = sealHead(log.end(), testSealing);
@@ -93,7 +93,7 @@ test("a head set back to a sealed end of its own chain is found once a later cha
   expect((await audit.verify()).findings).toEqual([{ fault: "end_contradicted", writer: "writer-0", sequence: 2 }]);
 });
 
-test("a chain notes each end once, and again when it has moved", async () => {
+test("a chain notes each earlier end once, and again after it has moved", async () => {
   const audit = createTestAudit();
   const first = await audit.openWriter("writer-0");
   await audit.openWriter("writer-1");
@@ -106,7 +106,7 @@ test("a chain notes each end once, and again when it has moved", async () => {
   expect((await audit.verify()).intact).toBe(true);
 });
 
-test("a chain added to a log whose count was lowered does not hide it", async () => {
+test("a chain added to a log whose count was lowered does not hide the lowering", async () => {
   const audit = await filled([1, 1]);
   audit.database.exec("DELETE FROM audit_records WHERE writer = 'writer-1'; DELETE FROM audit_heads WHERE ordinal = 2");
   audit.database.exec("UPDATE audit_directory SET count = 1");
@@ -114,14 +114,14 @@ test("a chain added to a log whose count was lowered does not hide it", async ()
   expect(await faults(audit)).toContain("directory_forged");
 });
 
-test("a log of another pepper is never called intact", async () => {
+test("a log of another pepper is not intact", async () => {
   const audit = await filled([2]);
   const pepper = { id: "pepper-2", secret: new Uint8Array(32).fill(9) };
   const report = await audit.store.snapshot((snapshot) => verifyAudit(snapshot, { ...testSealing, pepper }));
   expect(report.findings.map(({ fault }) => fault)).toEqual(["head_forged", "directory_forged"]);
 });
 
-test("an earlier report of a log that only grew holds", async () => {
+test("an earlier report matches a log that only grew", async () => {
   const audit = await filled([2, 1]);
   const { chains } = await audit.verify();
   await audit.openWriter("writer-later");
@@ -129,7 +129,7 @@ test("an earlier report of a log that only grew holds", async () => {
   expect((await audit.verify(earlier)).findings).toEqual([]);
 });
 
-test("whatever single change is made to the stored rows, it is found", async () => {
+test("every single change of a stored row is found", async () => {
   const columns = fc.constantFrom(
     ["audit_records", "text"],
     ["audit_records", "hash"],
@@ -179,7 +179,7 @@ test("a directory sealed for fewer chains, and one sealed for more, are both fou
   }
 });
 
-test("sends without a result are told, and those of a refusal are none", async () => {
+test("sends without a result are reported, and refused sends are not among them", async () => {
   const audit = createTestAudit();
   const log = await audit.openWriter("writer-0");
   const facts = {

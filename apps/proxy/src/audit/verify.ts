@@ -1,64 +1,74 @@
-import type { AuditEntry } from "./audit-entry.ts";
-import type { AuditHead, AuditRecord, AuditSnapshot } from "./audit-store.ts";
-import { type ChainEnd, emptyChain, isDirectorySealed, isHeadSealed, linkHash, type Sealing } from "./chain.ts";
+/**
+ * Verification of the audit log. It compares every record with its chain, every chain with its sealed head, all chains with the
+ * sealed directory, and all of them with the checkpoints of an earlier report.
+ */
+import * as v from "valibot";
+import { parseJson } from "../parse-json.ts";
+import type { AuditEntry } from "./entry.ts";
+import type { AuditHead, AuditRecord, AuditSnapshot } from "./store.ts";
+import { type AuditCheckpoint, emptyChain, isDirectorySealed, isHeadSealed, linkHash, type Sealing } from "./chain.ts";
 
-/** What is wrong with a log. */
+/** A kind of damage to the log. */
 export type AuditFault =
-  /** A record is not the one that was written, or stands where none was written. */
+  /** A record differs from the one that was written, or none was written at its position. */
   | "record_edited"
-  /** A record is not there, and later ones are. */
+  /** A record is missing, and later ones exist. */
   | "record_missing"
   /** The chain is shorter than its head says. */
   | "tail_cut"
   /** The chain is longer than its head says. */
   | "tail_added"
-  /** The head is not there. */
+  /** The head of a chain is missing. */
   | "head_missing"
-  /** The head does not carry the seal of this pepper. */
+  /** The head has no valid seal of this pepper. */
   | "head_forged"
-  /** An end that a later chain noted is not there: the chain was cut, and its head set back to an older one. */
+  /** A checkpoint that a later chain noted does not exist: the chain was cut, and its head set back to an older one. */
   | "end_contradicted"
-  /** The number of chains is not there; a log has one from its first record on. */
+  /** The directory is missing, which every log has from its first record on. */
   | "directory_missing"
-  /** What is stored is no log. */
+  /** The stored data cannot be read as a log. */
   | "unreadable"
-  /** A whole chain is not there. */
+  /** A whole chain is missing. */
   | "chain_missing"
-  /** The number of chains does not carry the seal of this pepper, or did not when a chain was added. */
+  /** The directory has no valid seal of this pepper, or had none when a chain was added. */
   | "directory_forged"
-  /** The log does not hold what an earlier report says. */
+  /** The log lacks a record that an earlier report contains. */
   | "report_contradicted";
 
-/** One {@link AuditFault} and its place. */
+/** An {@link AuditFault} and its position. */
 export interface AuditFinding {
   readonly fault: AuditFault;
-  /** `null` when it concerns the log as a whole. */
+  /** `null` when the fault concerns the whole log. */
   readonly writer: string | null;
-  /** The first record concerned; `null` when it is no matter of one. */
+  /** The first record concerned; `null` when no single record is. */
   readonly sequence: number | null;
 }
 
-/** A chain as it was found. */
-export interface VerifiedChain extends Pick<ChainEnd, "writer" | "ordinal" | "sequence" | "hash"> {
-  /** The writer ended in order. */
+/** A chain that was found, with its end. */
+export interface VerifiedChain extends AuditCheckpoint {
+  /** The writer stopped in order. */
   readonly closed: boolean;
 }
 
-/** What a verification found. */
+/** The result of a verification. */
 export interface AuditReport {
   readonly intact: boolean;
   readonly records: number;
   readonly chains: readonly VerifiedChain[];
-  /** Sends whose result is not written down: their process was killed, or they are under way. */
+  /** Sends without a recorded result: their process was killed, or they are in flight. */
   readonly unfinishedSends: readonly string[];
   readonly findings: readonly AuditFinding[];
 }
 
-/** Ends of chains by writer, from an earlier report. */
-export type EarlierEnds = ReadonlyMap<string, Pick<ChainEnd, "sequence" | "hash">>;
+/** Checkpoints of chains by writer, from an earlier report. */
+export type AuditCheckpoints = ReadonlyMap<string, Pick<AuditCheckpoint, "sequence" | "hash">>;
 
-/** Holds every record against its chain, every chain against its seal, and all of them against an earlier report, if there is one. */
-export function verifyAudit(snapshot: AuditSnapshot, sealing: Sealing, earlier: EarlierEnds = new Map()): AuditReport {
+/** Verifies a log, also against the checkpoints of an earlier report when they are given. */
+export function verifyAudit(
+  snapshot: AuditSnapshot,
+  sealing: Sealing,
+  earlier: AuditCheckpoints = new Map(),
+): AuditReport {
   const findings: AuditFinding[] = [];
   const heads = new Map(snapshot.heads.map((head) => [head.writer, head]));
   const chains = new Map<string, VerifiedChain>();
@@ -80,7 +90,7 @@ export function verifyAudit(snapshot: AuditSnapshot, sealing: Sealing, earlier: 
     }
     records += 1;
     step(walk, record, sealing, unfinishedSends);
-    findings.push(...endsContradicted(record, snapshot));
+    findings.push(...contradictedCheckpoints(record, snapshot));
   }
   endWalk();
 
@@ -105,15 +115,26 @@ export function verifyAudit(snapshot: AuditSnapshot, sealing: Sealing, earlier: 
   };
 }
 
+/** Parses the JSON of an earlier report and returns its checkpoints; `null` for any other text. */
+export function readCheckpoints(json: string): AuditCheckpoints | null {
+  const report = v.safeParse(ReportSchema, parseJson(json));
+  if (!report.success) return null;
+  return new Map(report.output.chains.map(({ writer, sequence, hash }) => [writer, { sequence, hash }]));
+}
+
+const ReportSchema = v.object({
+  chains: v.array(v.object({ writer: v.string(), sequence: v.number(), hash: v.string() })),
+});
+
 interface ChainWalk {
-  end: ChainEnd;
+  end: AuditCheckpoint;
   readonly head: AuditHead | null;
-  readonly expected: Pick<ChainEnd, "sequence" | "hash"> | null;
+  readonly expected: Pick<AuditCheckpoint, "sequence" | "hash"> | null;
   readonly findings: AuditFinding[];
   closed: boolean;
 }
 
-function beginWalk(writer: string, head: AuditHead | null, earlier: EarlierEnds, sealing: Sealing): ChainWalk {
+function beginWalk(writer: string, head: AuditHead | null, earlier: AuditCheckpoints, sealing: Sealing): ChainWalk {
   const end = emptyChain(writer, head?.ordinal ?? 0, sealing);
   return { end, head, expected: earlier.get(writer) ?? null, findings: [], closed: false };
 }
@@ -123,7 +144,7 @@ function step(walk: ChainWalk, record: AuditRecord, { digests }: Sealing, unfini
   if (sequence !== walk.end.sequence + 1) {
     walk.findings.push({ fault: "record_missing", writer, sequence: walk.end.sequence + 1 });
   } else if (walk.head !== null && linkHash(walk.end.hash, record.text, digests) !== hash) {
-    // Without its head the number of a chain is not known, and with it the first hash.
+    // Without its head, the number of the chain is unknown, and so is the hash before its first record.
     walk.findings.push({ fault: "record_edited", writer, sequence });
   }
   if (walk.expected?.sequence === sequence && walk.expected.hash !== hash) {
@@ -140,8 +161,8 @@ function step(walk: ChainWalk, record: AuditRecord, { digests }: Sealing, unfini
   walk.closed = entry.type === "writer_closed";
 }
 
-/** Holds the ends that a chain noted when it began against what is there now. */
-function endsContradicted({ text }: AuditRecord, { hashAt }: AuditSnapshot): readonly AuditFinding[] {
+/** Compares the checkpoints that a chain noted when it began with the log now. */
+function contradictedCheckpoints({ text }: AuditRecord, { hashAt }: AuditSnapshot): readonly AuditFinding[] {
   const entry = readEntry(text);
   if (entry?.type !== "writer_opened" || !Array.isArray(entry.ends)) return [];
   return entry.ends
@@ -177,12 +198,8 @@ function hasGap(ordinals: ReadonlySet<number>): boolean {
   return [...ordinals].some((ordinal) => ordinal !== 1 && !ordinals.has(ordinal - 1));
 }
 
-/** Reads an entry without trusting it: an edited one may be anything. */
+/** Parses an entry without trusting it: an edited entry may be anything. */
 function readEntry(text: string): AuditEntry | null {
-  try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === "object" && value !== null ? (value as AuditEntry) : null;
-  } catch {
-    return null;
-  }
+  const value = parseJson(text);
+  return typeof value === "object" && value !== null ? (value as AuditEntry) : null;
 }

@@ -6,10 +6,10 @@ import { disableKey, enableKey, type KeyActor, revokeKey, rotateKey } from "../k
 import { KeyStoreUnavailableError } from "../keys/key-store-outages.ts";
 import type { KeyRecord } from "../keys/key-record.ts";
 import type { KeyStore } from "../ports.ts";
-import type { AuditEntry } from "./audit-entry.ts";
-import { auditKeyStore, describeKeyChange } from "./audit-key-store.ts";
-import type { AuditLog } from "./audit-log.ts";
-import { AuditUnavailableError } from "./audit-unavailable-error.ts";
+import type { AuditEntry } from "./entry.ts";
+import { auditKeyStore, describeKeyChange } from "./key-changes.ts";
+import type { AuditLog } from "./log.ts";
+import { AuditUnavailableError } from "./store.ts";
 
 const actor: KeyActor = { kind: "command-line", user: "somebody" };
 const secret = { digest: "d2", pepperId: "p", createdAt: 5, expiresAt: null };
@@ -23,7 +23,7 @@ async function setUp(): Promise<{ store: KeyStore; plain: KeyStore; entries: () 
   return { store, plain, entries: async () => (await audit.entries()).slice(1) };
 }
 
-test("a change is written down before it is made, and with what it changed, but no secret", async () => {
+test("a change is audited before it is made, and its result with the changed members but no secret", async () => {
   const { store, entries } = await setUp();
   const record = createTestKeyRecord({ name: "ci" });
   await store.create(record);
@@ -38,7 +38,7 @@ test("a change is written down before it is made, and with what it changed, but 
   for (const { digest } of secrets) expect(JSON.stringify(await entries())).not.toContain(digest);
 });
 
-test("a change that was not made is told as such", async () => {
+test("a change that was not made is recorded as abandoned", async () => {
   const { store, entries } = await setUp();
   const record = createTestKeyRecord();
   await store.create(record);
@@ -55,7 +55,7 @@ test("a change that was not made is told as such", async () => {
   ]);
 });
 
-test("what cannot be written down is not done; what was done stays done when only its note fails", async () => {
+test("a change that cannot be audited is not made, and one whose result cannot be audited stays made", async () => {
   const plain = createMemoryKeyStore();
   let left = 0;
   const audit: AuditLog = {
@@ -71,7 +71,7 @@ test("what cannot be written down is not done; what was done stays done when onl
   expect([await plain.find(record.id), failures.length]).toEqual([record, 1]);
 });
 
-test("a change of which the store says nothing is told as unknown, with what it was to be", async () => {
+test("a change whose response from the store is lost is recorded as unknown, with the attempted members", async () => {
   const audit = createTestAudit();
   const plain = createMemoryKeyStore();
   const silent: KeyStore = {
@@ -100,7 +100,7 @@ test.each<[string, (record: KeyRecord) => KeyRecord, (record: KeyRecord) => KeyR
   ["rotated", (record) => record, (record) => rotateKey(record, secret, 9, 0)],
   ["updated", (record) => record, (record) => ({ ...record, description: "new" })],
   ["updated", (record) => record, (record) => record],
-])("a key is told to be %s", (act, before, change) => {
+])("a change is recorded as %s", (act, before, change) => {
   const record = before(createTestKeyRecord());
   expect(describeKeyChange({ before: record, after: change(record) }).act).toBe(act);
 });

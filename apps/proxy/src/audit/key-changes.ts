@@ -1,13 +1,14 @@
+/** Audit entries of key changes. A change is written to the log before it is made, and its result afterwards. */
 import type { KeyActor } from "../keys/key-lifecycle.ts";
 import { KeyStoreUnavailableError } from "../keys/key-store-outages.ts";
 import type { KeyRecord } from "../keys/key-record.ts";
 import type { KeyStore } from "../ports.ts";
-import type { AuditEntry, KeyAct } from "./audit-entry.ts";
-import type { AuditLog } from "./audit-log.ts";
+import type { AuditEntry, KeyAct } from "./entry.ts";
+import type { AuditLog } from "./log.ts";
 
 /**
- * A key store whose changes are written down, before and after. A change that cannot be written down is not made; one that was
- * made stays made when the note of its result fails, which `onFailure` is told.
+ * Wraps a key store and audits its changes. A change that cannot be written to the log is not made. When only its result cannot be
+ * written, the change stays and `onFailure` receives the failure.
  */
 export function auditKeyStore(
   keyStore: KeyStore,
@@ -15,7 +16,7 @@ export function auditKeyStore(
   actor: KeyActor,
   onFailure: (cause: unknown) => void,
 ): KeyStore {
-  /** `wanted` tells what was made, or was to be made; `null` when it never came to that. */
+  /** `wanted` returns the change that was attempted; `null` when the store never applied it. */
   async function change<Result>(
     keyId: string,
     run: () => Promise<Result>,
@@ -68,7 +69,7 @@ interface KeyChange {
   readonly after: KeyRecord;
 }
 
-/** What was done to a key, and the members that it changed, without their secrets. */
+/** Describes a change for the log: its kind, and the changed members without secrets. */
 export function describeKeyChange({ before, after }: KeyChange): {
   readonly tenant: string;
   readonly act: KeyAct;
