@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import process from "node:process";
 import type { SqliteDatabase } from "@letta-environments/platform";
 import { type KnownEndpoint, matchEndpoint } from "@letta-environments/schema";
-import { createSqliteKeyStore } from "../../apps/proxy/src/adapters/sqlite-key-store.ts";
+import { createSqliteKeyStore } from "../../apps/proxy/src/adapters/sqlite/key-store.ts";
 import { type Authenticate, createAuthenticate } from "../../apps/proxy/src/auth/authenticate.ts";
 import { authoriseEndpoint } from "../../apps/proxy/src/auth/authorise.ts";
 import { createKey } from "../../apps/proxy/src/keys/key-lifecycle.ts";

@@ -3,7 +3,7 @@ import { createVirtualClock } from "@letta-environments/testkit";
 import { expect, test } from "vitest";
 import { fakeRequest } from "../test/support/fake-request.ts";
 import { createTestProxy, emptyUpstream, issueTestKey, problemOf } from "../test/support/test-proxy.ts";
-import { createMemoryKeyStore } from "./adapters/memory-key-store.ts";
+import { createMemoryKeyStore } from "./adapters/memory/key-store.ts";
 import type { GatewayRequest } from "./gateway-request.ts";
 import { revokeKey } from "./keys/key-lifecycle.ts";
 import { KeyStoreUnavailableError } from "./keys/key-store-outages.ts";

@@ -2,7 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { jsonResponse, type PlainResponse } from "@letta-environments/schema";
 import { describe, expect, test } from "vitest";
-import { createMemoryKeyStore } from "../src/adapters/memory-key-store.ts";
+import { createMemoryKeyStore } from "../src/adapters/memory/key-store.ts";
 import type { AuditEntry } from "../src/audit/entry.ts";
 import { auditKeyStore } from "../src/audit/key-changes.ts";
 import type { AuditLog } from "../src/audit/log.ts";

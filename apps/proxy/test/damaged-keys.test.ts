@@ -6,7 +6,7 @@ import { openSqlite } from "@letta-environments/platform/node";
 import { createVirtualClock, launchProxy, runLettaProxy } from "@letta-environments/testkit";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { createHostGuard } from "../src/admin/admission.ts";
-import { createSqliteKeyStore } from "../src/adapters/sqlite-key-store.ts";
+import { createSqliteKeyStore } from "../src/adapters/sqlite/key-store.ts";
 import type { ShownKey } from "../src/keys/key-view.ts";
 import { administer, type AdminAnswer, type AdminCall } from "./support/administer.ts";
 import { fakeRequest } from "./support/fake-request.ts";

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { createTestKeyRecord } from "../../test/support/create-test-key-record.ts";
 import { createTestAudit } from "../../test/support/test-audit.ts";
-import { createMemoryKeyStore } from "../adapters/memory-key-store.ts";
+import { createMemoryKeyStore } from "../adapters/memory/key-store.ts";
 import { disableKey, enableKey, type KeyActor, revokeKey, rotateKey } from "../keys/key-lifecycle.ts";
 import { KeyStoreUnavailableError } from "../keys/key-store-outages.ts";
 import type { KeyRecord } from "../keys/key-record.ts";

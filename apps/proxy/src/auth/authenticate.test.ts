@@ -3,7 +3,7 @@ import { openSqlite } from "@letta-environments/platform/node";
 import { createVirtualClock } from "@letta-environments/testkit";
 import { describe, expect, test } from "vitest";
 import { issueTestKey, problemOf, testDigests, testMint, testPepper } from "../../test/support/test-proxy.ts";
-import { createSqliteKeyStore } from "../adapters/sqlite-key-store.ts";
+import { createSqliteKeyStore } from "../adapters/sqlite/key-store.ts";
 import { mintSecret, revokeKey, rotateKey } from "../keys/key-lifecycle.ts";
 import type { KeyStore } from "../ports.ts";
 import type { ProxyEvent } from "../telemetry-events.ts";

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { createMemoryKeyStore } from "../adapters/memory-key-store.ts";
+import { createMemoryKeyStore } from "../adapters/memory/key-store.ts";
 import type { ProxyEvent } from "../telemetry-events.ts";
 import { KeyStoreUnavailableError, reportOutages } from "./key-store-outages.ts";
 

@@ -7,7 +7,7 @@ import { notConfigured } from "./cloudflare/not-configured.ts";
 import { resolveWorkerSettings } from "./cloudflare/resolve-worker-settings.ts";
 import type { WorkerBindings } from "./cloudflare/worker-bindings.ts";
 
-export { AuditObject } from "../adapters/cloudflare/audit-object.ts";
+export { AuditObject } from "../adapters/cloudflare/audit-log.ts";
 export { FlightObject } from "../adapters/cloudflare/flight-object.ts";
 export { KeyObject } from "../adapters/cloudflare/key-object.ts";
 export { RateLimitObject } from "../adapters/cloudflare/rate-limit-object.ts";

@@ -6,7 +6,7 @@ import { openSqlite } from "@letta-environments/platform/node";
 import { fakeRequest } from "../../test/support/fake-request.ts";
 import { environmentRow } from "../../test/support/environment-row.ts";
 import { bodyOf, createTestProxy, issueTestKey, problemOf } from "../../test/support/test-proxy.ts";
-import { createSqliteKeyStore } from "../adapters/sqlite-key-store.ts";
+import { createSqliteKeyStore } from "../adapters/sqlite/key-store.ts";
 import type { TenantSettings } from "../config/settings.ts";
 import { revokeKey } from "../keys/key-lifecycle.ts";
 import { createTenantAdmission } from "./create-tenant-admission.ts";

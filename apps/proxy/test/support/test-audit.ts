@@ -1,7 +1,7 @@
 import type { Clock, SqliteDatabase } from "@letta-environments/platform";
 import { openSqlite } from "@letta-environments/platform/node";
 import { createVirtualClock } from "@letta-environments/testkit";
-import { createSqliteAuditStore } from "../../src/adapters/sqlite-audit-store.ts";
+import { createSqliteAuditStore } from "../../src/adapters/sqlite/audit-store.ts";
 import type { AuditEntry } from "../../src/audit/entry.ts";
 import { type OpenAuditLog, openAuditLog } from "../../src/audit/log.ts";
 import type { AuditStore } from "../../src/audit/store.ts";

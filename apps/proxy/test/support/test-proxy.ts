@@ -3,7 +3,7 @@ import type { Clock } from "@letta-environments/platform";
 import { constantTimeEqual, hmacSha256Hex, openSqlite, randomId, sha256Hex } from "@letta-environments/platform/node";
 import { jsonResponse, type PlainResponse, type Problem } from "@letta-environments/schema";
 import { createVirtualClock, type VirtualClock } from "@letta-environments/testkit";
-import { createSqliteKeyStore } from "../../src/adapters/sqlite-key-store.ts";
+import { createSqliteKeyStore } from "../../src/adapters/sqlite/key-store.ts";
 import { createProxy, type Proxy } from "../../src/app.ts";
 import { createKey, type KeyMint, type KeyRequest } from "../../src/keys/key-lifecycle.ts";
 import type { KeyRecord } from "../../src/keys/key-record.ts";

@@ -7,9 +7,8 @@ import {
   sha256Hex,
   systemClock,
 } from "@letta-environments/platform/cloudflare";
-import { createDurableAuditLog } from "../../adapters/cloudflare/durable-audit-log.ts";
-import { createDurableKeyStore } from "../../adapters/cloudflare/durable-key-store.ts";
-import { createDurableKeyUses } from "../../adapters/cloudflare/durable-key-uses.ts";
+import { createDurableAuditLog } from "../../adapters/cloudflare/audit-log.ts";
+import { createDurableKeyStore, createDurableKeyUses } from "../../adapters/cloudflare/key-store.ts";
 import type { LogEvent } from "../../adapters/console-telemetry.ts";
 import { createHttpJwksFetch } from "../../adapters/http-jwks-fetch.ts";
 import { createHttpUpstreamFetch } from "../../adapters/http-upstream-fetch.ts";

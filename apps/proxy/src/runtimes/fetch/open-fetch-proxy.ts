@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { systemClock } from "@letta-environments/platform/node";
 import type { LogEvent } from "../../adapters/console-telemetry.ts";
-import { createMemoryKeyStore } from "../../adapters/memory-key-store.ts";
+import { createMemoryKeyStore } from "../../adapters/memory/key-store.ts";
 import { loadPepper } from "../../adapters/node/load-pepper.ts";
 import type { Proxy } from "../../app.ts";
 import type { Settings } from "../../config/settings.ts";

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { constantTimeEqual, hmacSha256Hex, randomId, sha256Hex, systemClock } from "@letta-environments/platform/node";
-import { createSqliteAuditStore } from "../../adapters/sqlite-audit-store.ts";
+import { createSqliteAuditStore } from "../../adapters/sqlite/audit-store.ts";
 import { type OpenAuditLog, openAuditLog } from "../../audit/log.ts";
 import type { AuditStore } from "../../audit/store.ts";
 import type { Sealing } from "../../audit/chain.ts";

@@ -1,7 +1,7 @@
 import { parseValkeyUrl } from "@letta-environments/platform";
 import { systemClock } from "@letta-environments/platform/node";
-import { createSqliteKeyStore } from "../../adapters/sqlite-key-store.ts";
-import { openValkeyKeyStore } from "../../adapters/valkey-key-store.ts";
+import { createSqliteKeyStore } from "../../adapters/sqlite/key-store.ts";
+import { openValkeyKeyStore } from "../../adapters/valkey/key-store.ts";
 import type { Settings } from "../../config/settings.ts";
 import { KeyStoreUnavailableError, rootCauseMessage } from "../../keys/key-store-outages.ts";
 import type { KeyStore } from "../../ports.ts";

@@ -8,12 +8,12 @@ import {
   type VirtualClock,
 } from "@letta-environments/testkit";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { describeKeyStore } from "../../test/key-store-contract.ts";
-import { type CountedConnection, countPending } from "../../test/support/count-pending.ts";
-import { createTestKeyRecord } from "../../test/support/create-test-key-record.ts";
-import { revokeKey } from "../keys/key-lifecycle.ts";
-import { KeyStoreUnavailableError } from "../keys/key-store-outages.ts";
-import { openValkeyKeyStore, type ValkeyKeyStore } from "./valkey-key-store.ts";
+import { describeKeyStore } from "../../../test/key-store-contract.ts";
+import { type CountedConnection, countPending } from "../../../test/support/count-pending.ts";
+import { createTestKeyRecord } from "../../../test/support/create-test-key-record.ts";
+import { revokeKey } from "../../keys/key-lifecycle.ts";
+import { KeyStoreUnavailableError } from "../../keys/key-store-outages.ts";
+import { openValkeyKeyStore, type ValkeyKeyStore } from "./key-store.ts";
 
 let server: LaunchedValkey;
 const stores: ValkeyKeyStore[] = [];

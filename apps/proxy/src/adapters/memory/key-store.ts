@@ -1,12 +1,12 @@
-import { byCreation, type KeyRecord } from "../keys/key-record.ts";
-import type { KeyStore } from "../ports.ts";
+import { byCreation, type KeyRecord } from "../../keys/key-record.ts";
+import type { KeyStore } from "../../ports.ts";
 
-/** Keys that a store in memory takes unless told otherwise. */
+/** The default limit of keys. */
 const defaultMaxKeys = 10_000;
 
 /**
- * Keys in memory, for tests and for a proxy inside another program. They end with the process, and there are at most `maxKeys`
- * of them: one more is refused, since forgetting an old one would lock somebody out.
+ * Creates a key store in memory, for tests and for a gateway inside another program. The keys end with the process. A full store
+ * refuses another key: removing an old one would lock out its holder.
  */
 export function createMemoryKeyStore(maxKeys: number = defaultMaxKeys): KeyStore {
   const records = new Map<string, KeyRecord>();

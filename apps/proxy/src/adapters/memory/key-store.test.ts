@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
-import { describeKeyStore } from "../../test/key-store-contract.ts";
-import { createTestKeyRecord } from "../../test/support/create-test-key-record.ts";
-import { createMemoryKeyStore } from "./memory-key-store.ts";
+import { describeKeyStore } from "../../../test/key-store-contract.ts";
+import { createTestKeyRecord } from "../../../test/support/create-test-key-record.ts";
+import { createMemoryKeyStore } from "./key-store.ts";
 
 describeKeyStore("in memory", { generationBoundMs: 0, storesText: false }, () => {
   const store = createMemoryKeyStore();

@@ -1,9 +1,12 @@
-import type { SqliteDatabase } from "@letta-environments/platform";
-import type { AuditChains, AuditDirectory, AuditHead, AuditRecord } from "../audit/store.ts";
-import { readSqliteAuditHead } from "./read-sqlite-audit-head.ts";
+/**
+ * Audit storage in a SQLite file. Several processes may share the file, each with a chain of its own. Triggers keep mistakes away;
+ * against an attacker who can write to the file only the chains and their seals help.
+ */
+import { migrateSqlite, type SqliteDatabase, type SqliteRow } from "@letta-environments/platform";
+import type { AuditChains, AuditDirectory, AuditHead, AuditRecord, AuditStore } from "../../audit/store.ts";
 
-/** The tables of audit records in SQLite. */
-export const auditTables: string = `
+/** The tables of audit records. */
+export const auditTables = `
   CREATE TABLE IF NOT EXISTS audit_records (
     writer TEXT NOT NULL,
     sequence INTEGER NOT NULL,
@@ -32,17 +35,54 @@ export const auditTables: string = `
     BEGIN SELECT RAISE(ABORT, 'audit records are never deleted'); END;
 `;
 
-/** What a file of SQLite tells of its chains. */
+/** Records in memory at once while all are read. */
+const pageSize = 500;
+
+/** Creates audit storage over a database, and migrates its tables. */
+export function createSqliteAuditStore(database: SqliteDatabase): AuditStore {
+  migrateSqlite(database, [auditTables]);
+  const chains = createSqliteAuditChains(database);
+  const selectHeads = database.prepare("SELECT * FROM audit_heads ORDER BY ordinal, writer");
+  const selectHash = database.prepare("SELECT hash FROM audit_records WHERE writer = ? AND sequence = ?");
+  const selectFirstPage = database.prepare(`SELECT * FROM audit_records ORDER BY writer, sequence LIMIT ${pageSize}`);
+  const selectPage = database.prepare(
+    `SELECT * FROM audit_records WHERE (writer, sequence) > (?, ?) ORDER BY writer, sequence LIMIT ${pageSize}`,
+  );
+
+  function readHash(writer: string, sequence: number): string | null {
+    const row = selectHash.get(writer, sequence);
+    return row === undefined ? null : String(row["hash"]);
+  }
+
+  function* readRecords(): Generator<AuditRecord> {
+    let page = selectFirstPage.all().map(readRecord);
+    for (let last = page.at(-1); last !== undefined; last = page.at(-1)) {
+      yield* page;
+      page = selectPage.all(last.writer, last.sequence).map(readRecord);
+    }
+  }
+
+  return {
+    ...chains,
+    async snapshot(read) {
+      // In a reader's transaction, writers continue and are not seen.
+      database.exec("BEGIN");
+      try {
+        const heads = selectHeads.all().map(readHead);
+        return read({ directory: chains.directory(), heads, records: readRecords(), hashAt: readHash });
+      } finally {
+        database.exec("COMMIT");
+      }
+    },
+  };
+}
+
+/** The writing side of audit storage in SQLite, which can also read the directory. */
 export interface SqliteAuditChains extends AuditChains {
   directory(): AuditDirectory | null;
 }
 
-/**
- * The writing side of audit records in SQLite. Several processes may share the file, each with a chain of its own. The triggers keep mistakes
- * away; against somebody who can write to the file only the chains and their seals help.
- *
- * @param database one that has the {@link auditTables}
- */
+/** Creates the writing side over a database that has the {@link auditTables}. */
 export function createSqliteAuditChains(database: SqliteDatabase): SqliteAuditChains {
   const insertRecord = database.prepare("INSERT INTO audit_records (writer, sequence, text, hash) VALUES (?, ?, ?, ?)");
   const saveHead = database.prepare(
@@ -56,7 +96,7 @@ export function createSqliteAuditChains(database: SqliteDatabase): SqliteAuditCh
   const selectDirectory = database.prepare("SELECT count, pepper_id, seal FROM audit_directory");
   const selectHead = database.prepare("SELECT * FROM audit_heads WHERE writer = ?");
   const countHeads = database.prepare("SELECT count(*) AS count FROM audit_heads");
-  // Whoever moves `noted` makes the next chain note less; the seals and the chains stay what they are.
+  // An attacker who changes `noted` makes the next chain note fewer heads; it does not change the seals and the chains.
   const selectUnnoted = database.prepare(
     "SELECT * FROM audit_heads WHERE sequence > noted ORDER BY ordinal LIMIT 1000",
   );
@@ -79,7 +119,7 @@ export function createSqliteAuditChains(database: SqliteDatabase): SqliteAuditCh
   return {
     async open(begin) {
       database.transaction(() => {
-        const unnoted = selectUnnoted.all().map(readSqliteAuditHead);
+        const unnoted = selectUnnoted.all().map(readHead);
         const count = Number(countHeads.get()?.["count"]);
         const { record, head, directory: next } = begin({ directory: directory(), count, unnoted });
         for (const { writer } of unnoted) markNoted.run(writer);
@@ -96,8 +136,28 @@ export function createSqliteAuditChains(database: SqliteDatabase): SqliteAuditCh
     },
     async head(writer) {
       const row = selectHead.get(writer);
-      return row === undefined ? null : readSqliteAuditHead(row);
+      return row === undefined ? null : readHead(row);
     },
     directory,
+  };
+}
+
+function readHead(row: SqliteRow): AuditHead {
+  return {
+    writer: String(row["writer"]),
+    ordinal: Number(row["ordinal"]),
+    sequence: Number(row["sequence"]),
+    hash: String(row["hash"]),
+    pepperId: String(row["pepper_id"]),
+    seal: String(row["seal"]),
+  };
+}
+
+function readRecord(row: SqliteRow): AuditRecord {
+  return {
+    writer: String(row["writer"]),
+    sequence: Number(row["sequence"]),
+    text: String(row["text"]),
+    hash: String(row["hash"]),
   };
 }

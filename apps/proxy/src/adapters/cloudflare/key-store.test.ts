@@ -1,6 +1,9 @@
 import { createMovableClock } from "../../../test/support/create-movable-clock.ts";
 import { expect, test } from "vitest";
-import { createDurableKeyGeneration, lookAfterMs, trustMs } from "./durable-key-generation.ts";
+import { createVirtualClock } from "@letta-environments/testkit";
+import { useFlushMs } from "../../keys/key-uses.ts";
+import type { KeyUse } from "../../ports.ts";
+import { createDurableKeyGeneration, createDurableKeyUses, lookAfterMs, trustMs } from "./key-store.ts";
 
 function setUp() {
   const clock = createMovableClock();
@@ -9,7 +12,7 @@ function setUp() {
   return { clock, generation, looks: () => looks };
 }
 
-test("nothing is trusted before the first answer, and what was read with it is", () => {
+test("the generation changes with every call before the first response, and stays after it", () => {
   const { clock, generation } = setUp();
   const before = generation.current();
   expect(generation.current()).not.toBe(before);
@@ -18,7 +21,7 @@ test("nothing is trusted before the first answer, and what was read with it is",
   expect([generation.current(), generation.current()]).toEqual([asked, asked]);
 });
 
-test("a change that an answer tells is another generation, and the same count is none", () => {
+test("a response with another number of changes is a new generation, and one with the same number is not", () => {
   const { clock, generation } = setUp();
   generation.heard(3, clock.now());
   const first = generation.current();
@@ -28,7 +31,7 @@ test("a change that an answer tells is another generation, and the same count is
   expect(generation.current()).not.toBe(first);
 });
 
-test("one request in a while asks beside itself, and without an answer nothing is trusted after four seconds", () => {
+test("one request a second asks for changes, and without a response the generation changes with every call after four seconds", () => {
   const { clock, generation, looks } = setUp();
   generation.heard(3, clock.now());
   const trusted = generation.current();
@@ -44,7 +47,7 @@ test("one request in a while asks beside itself, and without an answer nothing i
   expect([late === trusted, generation.current() === late]).toEqual([false, false]);
 });
 
-test("a clock that is set back stretches no bound", () => {
+test("a clock that is set back does not extend the bounds", () => {
   const { clock, generation } = setUp();
   generation.heard(3, clock.now());
   const trusted = generation.current();
@@ -54,7 +57,7 @@ test("a clock that is set back stretches no bound", () => {
   expect(generation.current()).not.toBe(trusted);
 });
 
-test("a change of one's own is another generation at once, and one of which nothing is known ends all trust", () => {
+test("an own change is a new generation at once, and after one with an unknown result the generation changes with every call", () => {
   const { clock, generation } = setUp();
   generation.heard(3, clock.now());
   const first = generation.current();
@@ -63,4 +66,44 @@ test("a change of one's own is another generation at once, and one of which noth
   expect([second === first, generation.current() === second]).toEqual([false, true]);
   generation.changed(null, clock.now());
   expect(generation.current()).not.toBe(generation.current());
+});
+
+test("the first use is written at once, later ones together after 30 s, and those that failed with the next write", async () => {
+  const clock = createVirtualClock();
+  const batches: (readonly KeyUse[])[] = [];
+  const failures: unknown[] = [];
+  const work: Promise<unknown>[] = [];
+  let isDown = false;
+  const note = createDurableKeyUses({
+    clock,
+    keyStore: {
+      async recordUse(batch) {
+        if (isDown) throw new Error("down");
+        batches.push(batch);
+      },
+    },
+    background: (promise) => void work.push(promise),
+    onFailure: (cause) => void failures.push(cause),
+  });
+  const startedAt = clock.now();
+  note("a");
+  await Promise.all(work);
+  expect(batches).toEqual([[{ id: "a", usedAt: startedAt }]]);
+
+  await clock.advance(1_000);
+  note("b");
+  await clock.advance(useFlushMs - 1_001);
+  note("b");
+  expect(work).toHaveLength(1);
+  isDown = true;
+  await clock.advance(1);
+  note("c");
+  await Promise.all(work);
+  expect([batches.length, failures.length]).toEqual([1, 1]);
+
+  isDown = false;
+  await clock.advance(useFlushMs);
+  note("d");
+  await Promise.all(work);
+  expect(batches[1]?.map(({ id }) => id).toSorted()).toEqual(["b", "c", "d"]);
 });

@@ -5,9 +5,9 @@ import type { SqliteDatabase } from "@letta-environments/platform";
 import { openSqlite } from "@letta-environments/platform/node";
 import { createVirtualClock } from "@letta-environments/testkit";
 import { afterEach, expect, test } from "vitest";
-import { describeKeyStore } from "../../test/key-store-contract.ts";
-import { issueTestKey } from "../../test/support/test-proxy.ts";
-import { createSqliteKeyStore } from "./sqlite-key-store.ts";
+import { describeKeyStore } from "../../../test/key-store-contract.ts";
+import { issueTestKey } from "../../../test/support/test-proxy.ts";
+import { createSqliteKeyStore } from "./key-store.ts";
 
 const folders: string[] = [];
 const databases: SqliteDatabase[] = [];
