@@ -82,7 +82,7 @@ export function decideRevoke(
   return conditionRefusal(record, condition) ?? changed(revokeKey(record, nowMs));
 }
 
-/** Returns the 404 for a key that does not exist or belongs to another tenant. The two cannot be told apart. */
+/** Returns the 404 for a key that does not exist or belongs to another tenant. Both get the same response. */
 export function keyNotFound(): PlainResponse {
   return problemResponse("key_not_found");
 }

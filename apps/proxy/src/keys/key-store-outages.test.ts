@@ -12,14 +12,14 @@ test("each outage of the key store is reported once, with its cause, however man
     { ...memory, find: (id) => (isDown ? Promise.reject(cause) : memory.find(id)), list: () => Promise.reject(cause) },
     (event) => void events.push(event),
   );
-  const told = { type: "key_store_failed", requestId: "-", reason: "no connection", cause };
+  const event = { type: "key_store_failed", requestId: "-", reason: "no connection", cause };
   for (const id of ["a", "b", "c"]) await expect(store.find(id)).rejects.toBe(cause);
   await expect(store.list()).rejects.toBe(cause);
-  expect(events).toEqual([told]);
+  expect(events).toEqual([event]);
   isDown = false;
   expect(await store.find("a")).toBeNull();
   await expect(store.list()).rejects.toBe(cause);
-  expect(events).toEqual([told, told]);
+  expect(events).toEqual([event, event]);
 });
 
 test("an error other than KeyStoreUnavailableError is not reported as an outage", async () => {

@@ -17,7 +17,7 @@ async function setUp(more: Partial<KeyRequest> = {}, isDown = false) {
   await keyStore.create(record);
   const failures: unknown[] = [];
   let reads = 0;
-  let asked = 0;
+  let calls = 0;
   const store = { isDown };
   const watchedStore = {
     ...keyStore,
@@ -27,7 +27,7 @@ async function setUp(more: Partial<KeyRequest> = {}, isDown = false) {
       return keyStore.find(id);
     },
     // As a store does that has had no answer for long: nothing that was read before is to be trusted.
-    generation: () => (store.isDown ? 1_000 + (asked += 1) : keyStore.generation()),
+    generation: () => (store.isDown ? 1_000 + (calls += 1) : keyStore.generation()),
   };
   const [secret] = record.secrets;
   const credentialId = secret === undefined ? null : credentialIdOf(secret);

@@ -16,9 +16,9 @@ test("the generation changes with every call before the first response, and stay
   const { clock, generation } = setUp();
   const before = generation.current();
   expect(generation.current()).not.toBe(before);
-  const asked = generation.current();
+  const last = generation.current();
   generation.heard(3, clock.now());
-  expect([generation.current(), generation.current()]).toEqual([asked, asked]);
+  expect([generation.current(), generation.current()]).toEqual([last, last]);
 });
 
 test("a response with another number of changes is a new generation, and one with the same number is not", () => {

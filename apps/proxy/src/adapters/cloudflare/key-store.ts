@@ -45,17 +45,17 @@ export function createDurableKeyStore(options: DurableKeyStoreOptions): KeyStore
     }
   }
 
-  async function read<Value>(ask: (stub: KeyObjectStub) => Promise<KeyAnswer<Value>>): Promise<Value> {
+  async function read<Value>(call: (stub: KeyObjectStub) => Promise<KeyAnswer<Value>>): Promise<Value> {
     const askedAt = clock.now();
-    const { value, changes } = await translateFailure(ask(keys()));
+    const { value, changes } = await translateFailure(call(keys()));
     generation.heard(changes, askedAt);
     return value;
   }
 
-  async function write(ask: (stub: KeyObjectStub) => Promise<KeyAnswer<boolean>>): Promise<boolean> {
+  async function write(call: (stub: KeyObjectStub) => Promise<KeyAnswer<boolean>>): Promise<boolean> {
     const askedAt = clock.now();
     try {
-      const { value, changes } = await translateFailure(ask(keys()));
+      const { value, changes } = await translateFailure(call(keys()));
       if (value) generation.changed(changes, askedAt);
       else generation.heard(changes, askedAt);
       return value;

@@ -40,7 +40,7 @@ describeKeyStore("in a SQLite file", { generationBoundMs: 20, storesText: true }
   };
 });
 
-test("keys are there when the file is opened again", async () => {
+test("keys are still stored when the file is opened again", async () => {
   const path = newFile();
   const clock = createVirtualClock();
   const database = openSqlite(path);
@@ -49,7 +49,7 @@ test("keys are there when the file is opened again", async () => {
   expect(await createSqliteKeyStore(open(path), clock).find(record.id)).toEqual(record);
 });
 
-test("a clock that is set back does not blind a process to another one's changes", async () => {
+test("a process notices the changes of another one although its clock was set back", async () => {
   const path = newFile();
   const times = [1_000_000, 1_000_000, 10, 70];
   const store = createSqliteKeyStore(open(path), { now: () => times.shift() ?? 140, setTimer: () => () => undefined });

@@ -43,7 +43,7 @@ async function pass(clock: VirtualClock, durationMs: number): Promise<void> {
   }
 }
 
-/** Asks until the server is used again. */
+/** Sends PING until the server responds again. */
 async function untilAnswered(connection: CountedConnection): Promise<void> {
   for (;;) {
     const answer = await connection.command(["PING"]).catch(() => null);
@@ -73,7 +73,7 @@ describe.skipIf(!canLaunchValkey())("keys in Valkey", () => {
     settle,
   }));
 
-  test("another process's change is told two seconds after it at the latest", async () => {
+  test("a change of another process changes the generation within two seconds", async () => {
     const clock = createVirtualClock();
     const [store, other] = [await open(connect(), clock), await open(connect(), clock)];
     const before = store.generation();
@@ -82,7 +82,7 @@ describe.skipIf(!canLaunchValkey())("keys in Valkey", () => {
     expect(store.generation()).not.toBe(before);
   });
 
-  test("whoever has read a changed key trusts nothing older: its change is told with it", async () => {
+  test("a read of a changed key changes the generation, so that the reader trusts nothing older", async () => {
     const clock = createVirtualClock();
     const [store, other] = [await open(connect(), clock), await open(connect(), clock)];
     const record = createTestKeyRecord();
@@ -93,7 +93,7 @@ describe.skipIf(!canLaunchValkey())("keys in Valkey", () => {
     expect(store.generation()).not.toBe(before);
   });
 
-  test("a lasting change of one key among many writers is lost by none of them", async () => {
+  test("no change is lost when many writers change one key", async () => {
     const clock = createVirtualClock();
     const first = await open(connect(), clock);
     const views = [first, ...(await Promise.all(Array.from({ length: 3 }, () => open(connect(), clock))))];
@@ -105,7 +105,7 @@ describe.skipIf(!canLaunchValkey())("keys in Valkey", () => {
     expect((await first.find(record.id))?.description).toBe("x".repeat(40));
   });
 
-  test("more uses than one script writes are all kept", async () => {
+  test("all uses are stored when there are more than one script writes", async () => {
     const store = await open(connect(), createVirtualClock());
     const records = Array.from({ length: 1_001 }, () => createTestKeyRecord());
     for (const record of records) await store.create(record);
@@ -113,7 +113,7 @@ describe.skipIf(!canLaunchValkey())("keys in Valkey", () => {
     expect((await store.lastUses()).size).toBe(1_001);
   });
 
-  test("everything lies in one hash slot under one prefix", async () => {
+  test("all names have one prefix and are in one hash slot", async () => {
     const connection = connect();
     const store = await open(connection, createVirtualClock());
     const record = createTestKeyRecord();
@@ -123,7 +123,7 @@ describe.skipIf(!canLaunchValkey())("keys in Valkey", () => {
     expect(names.toSorted()).toEqual(["records", "stamp", "uses"].map((name) => `{letta-environments:keys}:${name}`));
   });
 
-  test("a closed store looks no more and leaves no timer behind", async () => {
+  test("a closed store stops polling and leaves no timer", async () => {
     const clock = createVirtualClock();
     const connection = connect();
     const store = await openValkeyKeyStore(connection, clock);
@@ -134,46 +134,46 @@ describe.skipIf(!canLaunchValkey())("keys in Valkey", () => {
   });
 });
 
-test.skipIf(!canLaunchValkey())(
-  "every script runs on a node of a cluster, where names of two slots are refused",
-  async () => {
-    const node = await launchValkey({ args: ["--cluster-enabled", "yes"] });
-    const connection = connect(node.url);
-    await connection.command(["CLUSTER", "ADDSLOTSRANGE", 0, 16_383]);
-    while (!/cluster_state:ok/.test(String(await connection.command(["CLUSTER", "INFO"])))) {
-      await new Promise((resolve) => void setTimeout(resolve, 10));
-    }
-    const store = await openValkeyKeyStore(connection, createVirtualClock());
-    const record = createTestKeyRecord();
-    await store.create(record);
-    await store.update(record.id, (current) => revokeKey(current, 9));
-    await store.recordUse([{ id: record.id, usedAt: 7 }]);
-    expect([await store.list(), [...(await store.lastUses())]]).toEqual([
-      [{ ...record, revokedAt: 9 }],
-      [[record.id, 7]],
-    ]);
-    store.close();
-    for (const one of connections.splice(0)) await one.close();
-    await node.stop();
-  },
-);
-
-test.skipIf(!canLaunchValkey())("the commands that docs/configuration.md lists are all that a user needs", async () => {
-  const commands = "get set hget hset hsetnx hexists hgetall info eval".split(" ").map((name) => `+${name}`);
-  const limited = await launchValkey({
-    args: ["--user", "gateway", "on", ">pw", "~{letta-environments:keys}:*", ...commands],
-  });
-  const connection = connect(`valkey://gateway:pw@127.0.0.1:${limited.port}`);
+test.skipIf(!canLaunchValkey())("every script runs on a cluster node, which refuses names of two slots", async () => {
+  const node = await launchValkey({ args: ["--cluster-enabled", "yes"] });
+  const connection = connect(node.url);
+  await connection.command(["CLUSTER", "ADDSLOTSRANGE", 0, 16_383]);
+  while (!/cluster_state:ok/.test(String(await connection.command(["CLUSTER", "INFO"])))) {
+    await new Promise((resolve) => void setTimeout(resolve, 10));
+  }
   const store = await openValkeyKeyStore(connection, createVirtualClock());
   const record = createTestKeyRecord();
   await store.create(record);
   await store.update(record.id, (current) => revokeKey(current, 9));
   await store.recordUse([{ id: record.id, usedAt: 7 }]);
-  expect([(await store.find(record.id))?.revokedAt, [...(await store.lastUses())]]).toEqual([9, [[record.id, 7]]]);
+  expect([await store.list(), [...(await store.lastUses())]]).toEqual([
+    [{ ...record, revokedAt: 9 }],
+    [[record.id, 7]],
+  ]);
   store.close();
   for (const one of connections.splice(0)) await one.close();
-  await limited.stop();
+  await node.stop();
 });
+
+test.skipIf(!canLaunchValkey())(
+  "a Valkey user with only the commands that docs/configuration.md lists is sufficient",
+  async () => {
+    const commands = "get set hget hset hsetnx hexists hgetall info eval".split(" ").map((name) => `+${name}`);
+    const limited = await launchValkey({
+      args: ["--user", "gateway", "on", ">pw", "~{letta-environments:keys}:*", ...commands],
+    });
+    const connection = connect(`valkey://gateway:pw@127.0.0.1:${limited.port}`);
+    const store = await openValkeyKeyStore(connection, createVirtualClock());
+    const record = createTestKeyRecord();
+    await store.create(record);
+    await store.update(record.id, (current) => revokeKey(current, 9));
+    await store.recordUse([{ id: record.id, usedAt: 7 }]);
+    expect([(await store.find(record.id))?.revokedAt, [...(await store.lastUses())]]).toEqual([9, [[record.id, 7]]]);
+    store.close();
+    for (const one of connections.splice(0)) await one.close();
+    await limited.stop();
+  },
+);
 
 describe.skipIf(!canLaunchValkey())("keys in a Valkey that fails", () => {
   let failing: LaunchedValkey;
@@ -196,26 +196,29 @@ describe.skipIf(!canLaunchValkey())("keys in a Valkey that fails", () => {
     await failing.stop();
   });
 
-  test("a store cannot be opened", async () => {
+  test("a store cannot be opened on a stopped server", async () => {
     await failing.stop();
     await expect(openValkeyKeyStore(connect(failing.url, 100), clock)).rejects.toBeInstanceOf(KeyStoreUnavailableError);
   });
 
-  test.each(["is gone", "hangs"])("a server that %s is an outage for everything that is asked", async (kind) => {
-    if (kind === "is gone") await failing.stop();
-    else failing.pause();
-    const asked = [
-      () => store.find(record.id),
-      () => store.list(),
-      () => store.create(createTestKeyRecord()),
-      () => store.update(record.id, (current) => current),
-      () => store.recordUse([{ id: record.id, usedAt: 1 }]),
-      () => store.lastUses(),
-    ];
-    for (const ask of asked) await expect(ask()).rejects.toBeInstanceOf(KeyStoreUnavailableError);
-  });
+  test.each(["is gone", "hangs"])(
+    "every call rejects with KeyStoreUnavailableError when the server %s",
+    async (kind) => {
+      if (kind === "is gone") await failing.stop();
+      else failing.pause();
+      const calls = [
+        () => store.find(record.id),
+        () => store.list(),
+        () => store.create(createTestKeyRecord()),
+        () => store.update(record.id, (current) => current),
+        () => store.recordUse([{ id: record.id, usedAt: 1 }]),
+        () => store.lastUses(),
+      ];
+      for (const call of calls) await expect(call()).rejects.toBeInstanceOf(KeyStoreUnavailableError);
+    },
+  );
 
-  test("what was read stays good for 60 seconds of an outage, and for not one moment longer", async () => {
+  test("reads stay valid for exactly 60 seconds of an outage", async () => {
     const before = store.generation();
     await pass(clock, 3_000);
     await failing.stop();
@@ -227,7 +230,7 @@ describe.skipIf(!canLaunchValkey())("keys in a Valkey that fails", () => {
     expect(store.generation()).not.toBe(after);
   });
 
-  test("a clock that is set back does not stretch the 60 seconds", async () => {
+  test("a clock that is set back does not extend the 60 seconds", async () => {
     let setBackMs = 0;
     const moved = { now: () => clock.now() - setBackMs, setTimer: clock.setTimer };
     const onMoved = await openValkeyKeyStore(connection, moved);
@@ -242,7 +245,7 @@ describe.skipIf(!canLaunchValkey())("keys in a Valkey that fails", () => {
     expect(onMoved.generation()).not.toBe(before);
   });
 
-  test("after an outage without a change everything that was read is still good", async () => {
+  test("reads stay valid after an outage without a change", async () => {
     const before = store.generation();
     failing.pause();
     await pass(clock, 5_000);
@@ -254,7 +257,7 @@ describe.skipIf(!canLaunchValkey())("keys in a Valkey that fails", () => {
     expect(await store.find(record.id)).toEqual(record);
   });
 
-  test("a change during an outage is told when it is over", async () => {
+  test("a change during an outage changes the generation when the outage is over", async () => {
     const other = await open(connect(failing.url, 5_000), clock);
     const before = store.generation();
     failing.pause();
@@ -268,7 +271,7 @@ describe.skipIf(!canLaunchValkey())("keys in a Valkey that fails", () => {
     expect(store.generation()).not.toBe(before);
   });
 
-  test("a server that comes back without its data is a change, and its keys are unknown", async () => {
+  test("a server that restarts without its data changes the generation, and its keys are unknown", async () => {
     const before = store.generation();
     await failing.stop();
     await pass(clock, 2_000);
@@ -279,7 +282,7 @@ describe.skipIf(!canLaunchValkey())("keys in a Valkey that fails", () => {
     expect(await store.find(record.id)).toBeNull();
   });
 
-  test("a change of which nobody knows whether it was made drops what was read", async () => {
+  test("a change with an unknown result invalidates earlier reads", async () => {
     const lossy: CountedConnection = {
       ...connection,
       async evaluate(...words) {
