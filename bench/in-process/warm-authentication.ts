@@ -2,11 +2,11 @@ import { randomBytes } from "node:crypto";
 import process from "node:process";
 import type { SqliteDatabase } from "@letta-environments/platform";
 import { type KnownEndpoint, matchEndpoint } from "@letta-environments/schema";
-import { createSqliteKeyStore } from "../../apps/proxy/src/adapters/sqlite-key-store.ts";
+import { createSqliteKeyStore } from "../../apps/proxy/src/adapters/sqlite/key-store.ts";
 import { type Authenticate, createKeyAuthenticator } from "../../apps/proxy/src/auth/gateway-key.ts";
 import { authoriseEndpoint } from "../../apps/proxy/src/auth/authorise.ts";
-import { createKey } from "../../apps/proxy/src/keys/create-key.ts";
-import { createKeyUses } from "../../apps/proxy/src/keys/create-key-uses.ts";
+import { createKey } from "../../apps/proxy/src/keys/key-lifecycle.ts";
+import { createKeyUses } from "../../apps/proxy/src/keys/key-uses.ts";
 import type { Digests, KeyStore } from "../../apps/proxy/src/ports.ts";
 // Not the index, which imports `node:sqlite`: Bun does not have it.
 import {

@@ -1,7 +1,7 @@
 /** The features that the steps of the pipeline call, created from the services of a runtime and the configuration. */
-import { type AdminGates, createAdminGates } from "./admin/admin-gate.ts";
-import { type Administer, createAdminister } from "./admin/create-admin.ts";
-import { type AuditSends, createAuditSends } from "./audit/audit-sends.ts";
+import { type AdminGuards, createAdminGuards } from "./admin/admission.ts";
+import { type Administer, createAdminister } from "./admin/handler.ts";
+import { type AuditSends, createAuditSends } from "./audit/sends.ts";
 import { createCallerAuthenticator } from "./auth/caller.ts";
 import { type Cors, createCors } from "./http/cors.ts";
 import { type AuthenticateRequest, createAuthenticateRequest } from "./limits/authentication.ts";
@@ -20,7 +20,7 @@ export interface Features {
   readonly cors: Cors;
   readonly upstreamCalls: UpstreamCalls;
   readonly sends: AuditSends;
-  readonly adminGates: AdminGates;
+  readonly adminGuards: AdminGuards;
   /** `null` where keys are not administered over HTTP. */
   readonly administer: Administer | null;
 }
@@ -60,7 +60,7 @@ export function createFeatures(services: GatewayServices, config: GatewayConfig)
       keepContent: config.auditContent === true,
       onFailure: (requestId, cause) => services.telemetry({ type: "audit_failed", requestId, cause }),
     }),
-    adminGates: createAdminGates(services, { authenticate, authenticateKey }, config),
+    adminGuards: createAdminGuards(services, { authenticate, authenticateKey }, config),
     administer: services.admin === undefined ? null : createAdminister({ ...services, ...services.admin }),
   };
 }

@@ -3,10 +3,10 @@ import { createVirtualClock } from "@letta-environments/testkit";
 import { expect, test } from "vitest";
 import { fakeRequest } from "../test/support/fake-request.ts";
 import { createTestProxy, emptyUpstream, issueTestKey, problemOf } from "../test/support/test-proxy.ts";
-import { createMemoryKeyStore } from "./adapters/memory-key-store.ts";
+import { createMemoryKeyStore } from "./adapters/memory/key-store.ts";
 import type { GatewayRequest } from "./http/gateway-request.ts";
-import { revokeKey } from "./keys/change-key.ts";
-import { KeyStoreUnavailableError } from "./keys/key-store-unavailable-error.ts";
+import { revokeKey } from "./keys/key-lifecycle.ts";
+import { KeyStoreUnavailableError } from "./keys/key-store-outages.ts";
 import type { KeyStore } from "./ports.ts";
 
 /** A proxy over a store that can be taken away. */

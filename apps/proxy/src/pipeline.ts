@@ -4,10 +4,10 @@
  */
 import type { UpgradeDecision } from "@letta-environments/environment-server";
 import { type PlainResponse, problemResponse, type SendMessageBody } from "@letta-environments/schema";
-import { matchAdminEndpoint } from "./admin/admin-endpoints.ts";
-import type { AdminGate } from "./admin/admin-gate.ts";
-import { isAdminPath } from "./admin/is-admin-path.ts";
-import { beginSend } from "./audit/audit-sends.ts";
+import { matchAdminEndpoint } from "./admin/endpoints.ts";
+import type { AdminGuard } from "./admin/admission.ts";
+import { isAdminPath } from "./admin/endpoints.ts";
+import { beginSend } from "./audit/sends.ts";
 import { authoriseBody, authoriseEndpoint } from "./auth/authorise.ts";
 import { createFeatures, type Features } from "./features.ts";
 import { type GatewayRequest, ignoreForwardedHeaders } from "./http/gateway-request.ts";
@@ -41,8 +41,10 @@ export function createPipeline(services: GatewayServices, config: GatewayConfig)
   const features = createFeatures(services, config);
   const { api, socket } = createApiSteps(services, features);
   const rateLimit = createRateLimitSteps(features);
-  const adminGates = features.adminGates;
-  const [admin, adminListener] = [adminGates.main, adminGates.listener].map((gate) => createAdminSteps(features, gate));
+  const { adminGuards } = features;
+  const [admin, adminListener] = [adminGuards.main, adminGuards.listener].map((guard) =>
+    createAdminSteps(features, guard),
+  );
   const { cors, sends } = features;
 
   function route(received: Received): MaybePromise<PlainResponse> {
@@ -184,17 +186,17 @@ function createRateLimitSteps({ authenticate, limits }: Features) {
 }
 
 /** The steps of the administration of keys, which has the key store behind it and no upstream; `null` where it is not served. */
-function createAdminSteps({ administer, limits }: Features, gate: AdminGate | null) {
-  if (administer === null || gate === null) return null;
+function createAdminSteps({ administer, limits }: Features, guard: AdminGuard | null) {
+  if (administer === null || guard === null) return null;
   return startSteps<Received>()
-    .check("guard the listener", ({ request }) => gate.guard(request))
+    .check("guard the listener", ({ request }) => guard.refuse(request))
     .add("match the endpoint", ({ request, trace }) => {
       const match = matchAdminEndpoint(request.method, request.path);
       if (match.kind === "matched") trace.operation = match.endpoint.operation;
       return match;
     })
     .add("authenticate", ({ request, trace }) =>
-      mapMaybe(gate.admit(request), (admission) => {
+      mapMaybe(guard.admit(request), (admission) => {
         if (admission.kind === "refused") return noteRefused(trace, admission);
         trace.principal = admission.principal;
         return { principal: admission.principal, readAuthority: admission.authority };

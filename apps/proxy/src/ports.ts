@@ -5,8 +5,7 @@
 import type { UpgradeDecision } from "@letta-environments/environment-server";
 import type { Clock, HmacSha256, RandomId, Sha256 } from "@letta-environments/platform";
 import type { PlainRequest, PlainResponse, Principal } from "@letta-environments/schema";
-import type { KeyActor } from "./keys/key-actor.ts";
-import type { KeyRecord } from "./keys/key-record.ts";
+import type { KeyActor, KeyRecord } from "./keys/key-record.ts";
 import type { Telemetry } from "./telemetry.ts";
 
 /** The ports that most features share. */

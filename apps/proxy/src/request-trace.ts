@@ -1,5 +1,5 @@
 import type { Principal } from "@letta-environments/schema";
-import type { AuditedSend } from "./audit/audit-sends.ts";
+import type { AuditedSend } from "./audit/sends.ts";
 import type { GatewayRequest } from "./http/gateway-request.ts";
 import type { GatewayPorts } from "./ports.ts";
 import { describeLimits } from "./limits/response.ts";

@@ -4,7 +4,7 @@ import type { AdminListenerConfig } from "./admin/settings.ts";
 import type { RateLimitSettings } from "./limits/settings.ts";
 import type { TenantSettings } from "./tenants/settings.ts";
 import type { UpstreamOptions } from "./upstream/settings.ts";
-import type { AuditLog } from "./audit/audit-log.ts";
+import type { AuditLog } from "./audit/log.ts";
 import type { TokenAuthenticator } from "./auth/jwt.ts";
 import type { JwtSettings } from "./auth/jwt-settings.ts";
 import type { EnvironmentCache } from "./cache/environment-cache.ts";

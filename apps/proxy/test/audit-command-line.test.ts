@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { openSqlite } from "@letta-environments/platform/node";
 import { connectScriptedDevice, launchProxy, type LaunchedProxy, runLettaProxy } from "@letta-environments/testkit";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import type { AuditReport } from "../src/audit/verify-audit.ts";
+import type { AuditReport } from "../src/audit/verify.ts";
 
 vi.setConfig({ testTimeout: 60_000 });
 
@@ -53,7 +53,7 @@ async function records(): Promise<Record<string, unknown>[]> {
     .map((line) => JSON.parse(line) as Record<string, unknown>);
 }
 
-test("acts of the command line and sends to a device are in the log, which outlives kill -9 intact", async () => {
+test("changes by the command line and sends are in the log, which is intact after kill -9", async () => {
   const proxy = await start();
   const caller = await proxy.createKey({ scopes: ["list", "read", "send"], more: ["--owner", "ci"] });
   const connect = await proxy.createKey({ scopes: ["connect"] });
@@ -107,7 +107,7 @@ test("acts of the command line and sends to a device are in the log, which outli
   expect(await run(["audit", "list", "--since", "soon"])).toMatchObject({ code: 2, stdout: "" });
 });
 
-test("edits, a cut tail and a contradicted report are found, with exit code 1", async () => {
+test("audit verify finds edits, a cut tail and a contradicted report, and exits with 1", async () => {
   for (const name of ["a", "b", "c"]) await run(["keys", "create", "--name", name]);
   const report = join(dataDir, "report.json");
   const { stdout } = await run(["audit", "verify", "--json"]);
@@ -129,7 +129,7 @@ test("edits, a cut tail and a contradicted report are found, with exit code 1", 
   expect(await run(["audit", "verify", "--against", report])).toMatchObject({ code: 1, stdout: "" });
 });
 
-test("a log that was emptied, or is no log any more, is not intact, whatever is in its place", async () => {
+test("a log that was emptied or replaced is not intact", async () => {
   await run(["keys", "create", "--name", "a"]);
   tamper("DELETE FROM audit_records; DELETE FROM audit_heads; DELETE FROM audit_directory");
   expect((await run(["audit", "verify"])).code).toBe(1);
@@ -140,7 +140,7 @@ test("a log that was emptied, or is no log any more, is not intact, whatever is 
   expect([ruined.code, ruined.stderr.includes("    at ")]).toEqual([1, false]);
 });
 
-test("without a log, and with another pepper, nothing is called intact", async () => {
+test("audit verify reports nothing as intact without a log or with another pepper", async () => {
   expect(await run(["audit", "verify"])).toMatchObject({ code: 1, stderr: expect.stringContaining("no audit log") });
   expect(existsSync(join(dataDir, "audit.sqlite"))).toBe(false);
   await run(["keys", "create", "--name", "a"]);

@@ -72,7 +72,7 @@ test.each(bad)("a bad %s is refused by the command line and over HTTP", async (m
   if (member !== "expiresAt" && words.length > 0) expect(result.message).toContain(issue?.rule);
 });
 
-test("a good key is the same key by both ways", async () => {
+test("the command line and HTTP create the same record from the same input", async () => {
   const testProxy = createTestProxy();
   const nowMs = testProxy.clock.now();
   const { key } = await testProxy.issueKey({ scopes: ["admin"], tenant: "t" });

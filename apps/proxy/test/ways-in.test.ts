@@ -1,6 +1,6 @@
 import { jsonResponse, type PlainResponse } from "@letta-environments/schema";
 import { describe, expect, test } from "vitest";
-import { createOwnHostGuard } from "../src/admin/create-own-host-guard.ts";
+import { createHostGuard } from "../src/admin/admission.ts";
 import type { UpstreamFetch } from "../src/ports.ts";
 import type { GatewayConfig } from "../src/services.ts";
 import { fakeRequest } from "./support/fake-request.ts";
@@ -45,7 +45,7 @@ describe("a caller's own key of the upstream", () => {
 
   test("is never the operator's token, sent to the wrong port by mistake", async () => {
     const token = "an-operators-token-of-forty-characters-x";
-    const proxy = withPassThrough(emptyUpstream, { adminListener: { token, guard: createOwnHostGuard([]) } });
+    const proxy = withPassThrough(emptyUpstream, { adminListener: { token, guard: createHostGuard([]) } });
     for (const path of ["/v1/environments", "/v1/environments/d1", "/v1/ratelimit"]) {
       const answer = await proxy.proxy.handle(fakeRequest({ key: token, path }));
       expect(problemOf(answer)).toMatchObject({ status: 401, errorCode: "invalid_key" });

@@ -7,10 +7,10 @@ import { canLaunchValkey, createVirtualClock, launchValkey, type VirtualClock } 
 import { afterEach, expect, test } from "vitest";
 import { countPending } from "../../test/support/count-pending.ts";
 import { issueTestKey, testDigests, testPepper } from "../../test/support/test-proxy.ts";
-import { createSqliteKeyStore } from "../adapters/sqlite-key-store.ts";
-import { openValkeyKeyStore } from "../adapters/valkey-key-store.ts";
-import { revokeKey } from "../keys/change-key.ts";
-import { KeyStoreUnavailableError } from "../keys/key-store-unavailable-error.ts";
+import { createSqliteKeyStore } from "../adapters/sqlite/key-store.ts";
+import { openValkeyKeyStore } from "../adapters/valkey/key-store.ts";
+import { revokeKey } from "../keys/key-lifecycle.ts";
+import { KeyStoreUnavailableError } from "../keys/key-store-outages.ts";
 import type { KeyStore } from "../ports.ts";
 import { createKeyAuthenticator } from "./gateway-key.ts";
 

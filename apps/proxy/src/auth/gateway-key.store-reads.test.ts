@@ -3,7 +3,7 @@ import type { SqliteDatabase } from "@letta-environments/platform";
 import { openSqlite, systemClock } from "@letta-environments/platform/node";
 import { expect, test } from "vitest";
 import { issueTestKey, testDigests, testPepper } from "../../test/support/test-proxy.ts";
-import { createSqliteKeyStore } from "../adapters/sqlite-key-store.ts";
+import { createSqliteKeyStore } from "../adapters/sqlite/key-store.ts";
 import { createKeyAuthenticator } from "./gateway-key.ts";
 import { generateKey, generateKeyId, keyLength } from "../keys/key-format.ts";
 

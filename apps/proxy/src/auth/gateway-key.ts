@@ -87,7 +87,7 @@ export interface VerifiedKey {
   /** Epoch milliseconds; `null`: it does not expire. */
   readonly expiresAt: number | null;
   /** Whether the presented secret was replaced by a rotation and is valid for the overlap only. */
-  readonly isSuperseded: boolean;
+  readonly isReplaced: boolean;
 }
 
 /** The result of {@link verifyKey}. */
@@ -113,7 +113,7 @@ export function verifyKey(key: string, record: KeyRecord, pepper: Pepper, digest
     kind: "valid",
     principal: principalOf(record, credentialIdOf(secret)),
     expiresAt: earlier(record.expiresAt, secret.expiresAt),
-    isSuperseded: secret !== record.secrets[0],
+    isReplaced: secret !== record.secrets[0],
   };
 }
 

@@ -1,8 +1,8 @@
 /** Maps the claims of a verified token to a principal, as the configuration says. */
-import { isIdentifier, type Principal, type Scope, scopes } from "@letta-environments/schema";
+import { type Principal, type Scope, scopes } from "@letta-environments/schema";
 import type { Digests } from "../ports.ts";
 import type { ClaimPath, JwtSettings } from "./jwt-settings.ts";
-import { passThroughTenantPrefix } from "./pass-through.ts";
+import { isTenantName } from "../lib/tenant-name.ts";
 
 type Claims = Readonly<Record<string, unknown>>;
 
@@ -32,7 +32,7 @@ export function principalOfClaims(
     settings.tenant ?? readText(settings.claims.tenant === null ? null : readClaim(claims, settings.claims.tenant));
   const owner = readText(readClaim(claims, settings.claims.owner));
   if (subject === null || tenant === null || owner === null) return null;
-  if (!isIdentifier(tenant) || tenant.startsWith(passThroughTenantPrefix)) return null;
+  if (!isTenantName(tenant)) return null;
 
   const granted = readNames(readClaim(claims, settings.claims.scopes));
   const deviceIds = readAllowlist(claims, settings.claims.deviceIds);

@@ -1,10 +1,8 @@
 /** Callers that send their own upstream key. The upstream decides whether such a key is valid. */
 import type { Principal } from "@letta-environments/schema";
 import { createBoundedMap } from "../lib/bounded-map.ts";
+import { passThroughTenantPrefix } from "../lib/tenant-name.ts";
 import type { GatewayPorts } from "../ports.ts";
-
-/** Prefix of the tenants of these callers. No other tenant may start with it. */
-export const passThroughTenantPrefix = "passthrough:";
 
 const maxCallers = 10_000;
 

@@ -4,8 +4,8 @@
  */
 import { misuse, parseTime, suggestWord, timeForms } from "@letta-environments/command-line";
 import { checkValue, type ProblemIssue } from "@letta-environments/schema";
-import type { KeyPatch } from "../keys/change-key.ts";
-import type { KeyRequest } from "../keys/create-key.ts";
+import type { KeyPatch } from "../keys/key-lifecycle.ts";
+import type { KeyRequest } from "../keys/key-lifecycle.ts";
 import { expiryRule, KeyPatchSchema, RequestedKeySchema } from "../keys/key-schemas.ts";
 
 /** The given options of a command. */

@@ -1,8 +1,8 @@
 import { choosePaint, displayWidth, formatJson } from "@letta-environments/command-line";
 import { expect, test } from "vitest";
 import { testMint } from "../../test/support/test-proxy.ts";
-import { createKey, type KeyRequest } from "../keys/create-key.ts";
-import { showKey } from "../keys/show-key.ts";
+import { createKey, type KeyRequest } from "../keys/key-lifecycle.ts";
+import { showKey } from "../keys/key-view.ts";
 import { formatKeyDetails, formatKeyTable } from "./key-text.ts";
 
 const now = Date.UTC(2027, 0, 15);

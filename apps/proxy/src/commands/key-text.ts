@@ -9,8 +9,8 @@ import {
   type Paint,
   type Style,
 } from "@letta-environments/command-line";
-import type { KeyState } from "../keys/change-key.ts";
-import type { ShownKey } from "../keys/show-key.ts";
+import type { KeyState } from "../keys/key-lifecycle.ts";
+import type { ShownKey } from "../keys/key-view.ts";
 
 // No column may be shortened except the name: every restriction and the state stay readable.
 const columns: readonly Column[] = [

@@ -1,7 +1,7 @@
 import { isIdentifier } from "@letta-environments/schema";
 import type { AdminSettings } from "../admin/settings.ts";
 import type { JwtSettings } from "../auth/jwt-settings.ts";
-import { passThroughTenantPrefix } from "../auth/pass-through.ts";
+import { isTenantName, tenantRule } from "../lib/tenant-name.ts";
 import type { SettingProblem } from "../lib/setting-problem.ts";
 import type { CredentialSource, TenantSettings } from "../tenants/settings.ts";
 import { parseUpstreamBaseUrl } from "../upstream/upstream-base-url.ts";
@@ -56,14 +56,6 @@ export function resolveJwt(jwt: JwtFile): {
     problems.push({ setting: "auth.jwt.jwksStaleMs", rule: "must not be less than jwksMaxAgeMs" });
   }
   return { settings, problems };
-}
-
-/** The rule for tenant names, in words. */
-export const tenantRule: string = `must be an id, and not begin with '${passThroughTenantPrefix}'`;
-
-/** Whether a text can be the name of a tenant. */
-export function isTenantName(name: string): boolean {
-  return isIdentifier(name) && !name.startsWith(passThroughTenantPrefix);
 }
 
 /** As for an upstream, but a query is common in such URLs. */

@@ -6,9 +6,9 @@ import { openSqlite } from "@letta-environments/platform/node";
 import { fakeRequest } from "../../test/support/fake-request.ts";
 import { environmentRow } from "../../test/support/environment-row.ts";
 import { bodyOf, createTestProxy, issueTestKey, problemOf } from "../../test/support/test-proxy.ts";
-import { createSqliteKeyStore } from "../adapters/sqlite-key-store.ts";
+import { createSqliteKeyStore } from "../adapters/sqlite/key-store.ts";
 import type { TenantSettings } from "./settings.ts";
-import { revokeKey } from "../keys/change-key.ts";
+import { revokeKey } from "../keys/key-lifecycle.ts";
 import { createTenantAdmission } from "./admission.ts";
 import { findSharedCredentials, type TenantCredential } from "./credentials.ts";
 

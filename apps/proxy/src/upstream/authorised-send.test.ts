@@ -5,7 +5,7 @@ import { describe, expect, test } from "vitest";
 import { environmentRow } from "../../test/support/environment-row.ts";
 import { fakeRequest } from "../../test/support/fake-request.ts";
 import { bodyOf, createTestProxy, problemOf, type TestProxy } from "../../test/support/test-proxy.ts";
-import type { KeyRequest } from "../keys/create-key.ts";
+import type { KeyRequest } from "../keys/key-lifecycle.ts";
 import type { UpstreamRequest } from "../ports.ts";
 import { maxPages } from "./read-environment-pages.ts";
 import { createResolveConnection } from "./resolve-connection.ts";

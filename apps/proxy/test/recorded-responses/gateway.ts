@@ -11,7 +11,7 @@ import { createVirtualClock, type VirtualClock } from "@letta-environments/testk
 import { createEmbeddedUpstreamFetch } from "../../src/adapters/embedded-upstream-fetch.ts";
 import { createMemoryRateLimitStore } from "../../src/adapters/memory/rate-limit-store.ts";
 import { loadOpenApi } from "../../src/adapters/open-api.ts";
-import { createOwnHostGuard } from "../../src/admin/create-own-host-guard.ts";
+import { createHostGuard } from "../../src/admin/admission.ts";
 import { createEnvironmentCache } from "../../src/cache/environment-cache.ts";
 import type { RateLimitsFile } from "../../src/config/file.ts";
 import { resolveRateLimits } from "../../src/config/resolve-rate-limits.ts";
@@ -20,7 +20,7 @@ import { createGateway } from "../../src/host/gateway.ts";
 import { createHostRoutes } from "../../src/host/routes.ts";
 import type { GatewayRequest } from "../../src/http/gateway-request.ts";
 import type { GatewayResponse } from "../../src/http/response.ts";
-import { createKey, type KeyRequest } from "../../src/keys/create-key.ts";
+import { createKey, type KeyRequest } from "../../src/keys/key-lifecycle.ts";
 import type { UpstreamFetch } from "../../src/ports.ts";
 import { createRateLimiter } from "../../src/rate-limit/limiter.ts";
 import { createTestIssuer, type TestIssuer, testJwtSettings } from "../support/test-issuer.ts";
@@ -114,7 +114,7 @@ export async function openGateway(options: GatewayOptions): Promise<RecordedGate
       ...(options.tenants !== undefined && { tenants: options.tenants }),
       ...(options.rateLimits !== undefined && { rateLimits: resolveRateLimits(options.rateLimits, false).settings }),
       ...(options.adminListener === true && {
-        adminListener: { token: operatorToken, guard: createOwnHostGuard(["admin.example"]) },
+        adminListener: { token: operatorToken, guard: createHostGuard(["admin.example"]) },
       }),
       ...(options.mainOperator === true && { operatorToken }),
       upstreamTimeoutMs: options.upstreamTimeoutMs ?? 30_000,

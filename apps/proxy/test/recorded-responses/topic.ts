@@ -1,6 +1,6 @@
 /** A topic: requests to one gateway, in order, whose responses are recorded in one file. */
 import { fakeRequest } from "../support/fake-request.ts";
-import type { KeyRequest } from "../../src/keys/create-key.ts";
+import type { KeyRequest } from "../../src/keys/key-lifecycle.ts";
 import { type GatewayOptions, openGateway, operatorToken, type RecordedGateway } from "./gateway.ts";
 
 /** One request. */

@@ -1,4 +1,4 @@
-import type { AuditObjectStub } from "../../adapters/cloudflare/audit-object.ts";
+import type { AuditObjectStub } from "../../adapters/cloudflare/audit-log.ts";
 import type { FlightObjectStub } from "../../adapters/cloudflare/flight-object.ts";
 import type { KeyObjectStub } from "../../adapters/cloudflare/key-object.ts";
 import type { ObjectNamespace } from "../../adapters/cloudflare/object-namespace.ts";

@@ -3,9 +3,9 @@ import { constantTimeEqual, hmacSha256Hex, randomId, sha256Hex, systemClock } fr
 import { createHttpUpstreamFetch } from "../../adapters/http-upstream-fetch.ts";
 import { failedBeforeSend } from "../../adapters/failed-before-send.ts";
 import type { LogEvent } from "../../adapters/log.ts";
-import { createOwnHostGuard } from "../../admin/create-own-host-guard.ts";
+import { createHostGuard } from "../../admin/admission.ts";
 import { createPipeline, type Pipeline } from "../../pipeline.ts";
-import type { AuditLog } from "../../audit/audit-log.ts";
+import type { AuditLog } from "../../audit/log.ts";
 import type { Settings } from "../../config/settings.ts";
 import type { FindDeviceId, KeyStore, KeyStoreFor, UpstreamFetch } from "../../ports.ts";
 import type { AdminServices } from "../../services.ts";
@@ -73,7 +73,7 @@ export async function composePipeline(settings: Settings, resources: GatewayReso
       adminListener:
         settings.admin === null
           ? null
-          : { token: settings.admin.token, guard: createOwnHostGuard(settings.admin.hostnames) },
+          : { token: settings.admin.token, guard: createHostGuard(settings.admin.hostnames) },
     },
   );
 }

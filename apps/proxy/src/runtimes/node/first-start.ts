@@ -5,7 +5,7 @@
 import process from "node:process";
 import { systemClock } from "@letta-environments/platform/node";
 import type { Scope } from "@letta-environments/schema";
-import { createKey } from "../../keys/create-key.ts";
+import { createKey } from "../../keys/key-lifecycle.ts";
 import type { KeyStoreFor } from "../../ports.ts";
 import { nodeKeyMint, type OpenKeys } from "./open-keys.ts";
 

@@ -5,7 +5,7 @@ import type { LogEvent } from "../../adapters/log.ts";
 import { createEmbeddedUpstreamFetch } from "../../adapters/embedded-upstream-fetch.ts";
 import type { EnvironmentCache } from "../../cache/environment-cache.ts";
 import type { Settings } from "../../config/settings.ts";
-import type { WatchedSockets } from "../../keys/watch-socket-keys.ts";
+import type { WatchedSockets } from "../../keys/socket-key-watch.ts";
 import type { FindDeviceId, UpstreamFetch } from "../../ports.ts";
 import { openStore } from "./data-dir.ts";
 

@@ -2,16 +2,16 @@ import { openStore, makeDataDir } from "./data-dir.ts";
 import { parseValkeyUrl } from "@letta-environments/platform";
 import { systemClock, hmacSha256Hex } from "@letta-environments/platform/node";
 import { loadPepper, PepperError } from "../../adapters/node/pepper.ts";
-import { createSqliteKeyStore } from "../../adapters/sqlite-key-store.ts";
-import { openValkeyKeyStore } from "../../adapters/valkey-key-store.ts";
+import { createSqliteKeyStore } from "../../adapters/sqlite/key-store.ts";
+import { openValkeyKeyStore } from "../../adapters/valkey/key-store.ts";
 import type { Settings } from "../../config/settings.ts";
-import { innermostReason } from "../../keys/innermost-reason.ts";
+import { rootCauseMessage } from "../../keys/key-store-outages.ts";
 import type { KeyRecord } from "../../keys/key-record.ts";
-import { KeyStoreUnavailableError } from "../../keys/key-store-unavailable-error.ts";
+import { KeyStoreUnavailableError } from "../../keys/key-store-outages.ts";
 import type { KeyStore, Pepper } from "../../ports.ts";
 import { CommandError } from "@letta-environments/command-line";
 import { randomBytes } from "node:crypto";
-import type { KeyMint } from "../../keys/create-key.ts";
+import type { KeyMint } from "../../keys/key-lifecycle.ts";
 
 /** The keys that the settings name, with the pepper that they were made with. */
 export interface OpenKeys extends OpenKeyStore {
@@ -129,7 +129,7 @@ export function unavailable(
   cause: KeyStoreUnavailableError,
 ): CommandError {
   return new CommandError(
-    `VALKEY_URL: ${describeKeyStore(settings)} cannot be used: ${innermostReason(cause)}. Check the address, the password and that the server runs.`,
+    `VALKEY_URL: ${describeKeyStore(settings)} cannot be used: ${rootCauseMessage(cause)}. Check the address, the password and that the server runs.`,
     1,
     { cause },
   );

@@ -1,14 +1,14 @@
 import { systemClock } from "@letta-environments/platform/node";
 import type { LogEvent } from "../../adapters/log.ts";
-import { auditKeyStore } from "../../audit/audit-key-store.ts";
-import type { OpenAuditLog } from "../../audit/audit-log.ts";
+import { auditKeyStore } from "../../audit/key-changes.ts";
+import type { OpenAuditLog } from "../../audit/log.ts";
 import type { JwtSettings } from "../../auth/jwt-settings.ts";
 import type { TokenAuthenticator } from "../../auth/jwt.ts";
 import type { Settings } from "../../config/settings.ts";
-import { createKeyUses, type KeyUses } from "../../keys/create-key-uses.ts";
-import { innermostReason } from "../../keys/innermost-reason.ts";
-import { reportOutages } from "../../keys/report-outages.ts";
-import { watchSocketKeys } from "../../keys/watch-socket-keys.ts";
+import { createKeyUses, type KeyUses } from "../../keys/key-uses.ts";
+import { rootCauseMessage } from "../../keys/key-store-outages.ts";
+import { reportOutages } from "../../keys/key-store-outages.ts";
+import { watchSocketKeys } from "../../keys/socket-key-watch.ts";
 import type { KeyStore, KeyStoreFor } from "../../ports.ts";
 import type { DeviceSockets } from "../../ports.ts";
 import { lockDataDir } from "./data-dir.ts";
@@ -53,7 +53,7 @@ export async function openResources(settings: () => Settings, log: (event: LogEv
   const isEmbedded = started.upstream.kind === "embedded";
   const onFailure = (cause: unknown): void => log({ type: "internal_error", requestId: "-", cause });
   const onKeyStoreFailure = (cause: unknown): void =>
-    log({ type: "key_store_failed", requestId: "-", reason: innermostReason(cause) });
+    log({ type: "key_store_failed", requestId: "-", reason: rootCauseMessage(cause) });
   const lock = isEmbedded ? await lockDataDir(started.dataDir) : null;
   const keys = await openKeys(started, {
     onFailure: onKeyStoreFailure,

@@ -1,7 +1,7 @@
 /** What several topics share: a remote server with a few devices, bodies of sends, and a key of every kind. */
 import { type Environment, jsonResponse, type PlainResponse } from "@letta-environments/schema";
 import type { UpstreamFetch } from "../../../src/ports.ts";
-import type { KeyRequest } from "../../../src/keys/create-key.ts";
+import type { KeyRequest } from "../../../src/keys/key-lifecycle.ts";
 import { environmentRow } from "../../support/environment-row.ts";
 import type { RecordedRequest } from "../topic.ts";
 

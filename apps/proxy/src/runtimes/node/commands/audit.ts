@@ -3,9 +3,9 @@ import { join } from "node:path";
 import { CommandError, misuse, parseTime, printable, suggestWord, timeForms } from "@letta-environments/command-line";
 import { systemClock } from "@letta-environments/platform/node";
 import { loadPepper, PepperError } from "../../../adapters/node/pepper.ts";
-import type { AuditSnapshot } from "../../../audit/audit-store.ts";
-import { readEarlierEnds } from "../../../audit/read-earlier-ends.ts";
-import { type AuditReport, type EarlierEnds, verifyAudit } from "../../../audit/verify-audit.ts";
+import type { AuditSnapshot } from "../../../audit/store.ts";
+import { type AuditReport, verifyAudit } from "../../../audit/verify.ts";
+import { type AuditCheckpoints, readCheckpoints } from "../../../audit/verify.ts";
 import {
   actions,
   type AuditFacts,
@@ -143,7 +143,7 @@ function readPepper(dataDir: string, text: string | null): Pepper {
   }
 }
 
-function readEarlierReport(path: string | undefined): EarlierEnds {
+function readEarlierReport(path: string | undefined): AuditCheckpoints {
   if (path === undefined) return new Map();
   let text: string;
   try {
@@ -151,7 +151,7 @@ function readEarlierReport(path: string | undefined): EarlierEnds {
   } catch (cause) {
     throw new CommandError(`${path} cannot be read`, 1, { cause });
   }
-  const ends = readEarlierEnds(text);
-  if (ends === null) throw new CommandError(`${path} is not a report of 'audit verify --json'`);
-  return ends;
+  const checkpoints = readCheckpoints(text);
+  if (checkpoints === null) throw new CommandError(`${path} is not a report of 'audit verify --json'`);
+  return checkpoints;
 }

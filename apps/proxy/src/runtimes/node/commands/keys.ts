@@ -3,11 +3,11 @@ import { formatJson, misuse, parseDuration } from "@letta-environments/command-l
 import { systemClock } from "@letta-environments/platform/node";
 import { findDoubtfulDeviceIds, readKeyPatch, readKeyRequest } from "../../../commands/key-options.ts";
 import { formatKeyDetails, formatKeyTable } from "../../../commands/key-text.ts";
-import type { KeyPatch } from "../../../keys/change-key.ts";
-import type { KeyRequest } from "../../../keys/create-key.ts";
+import type { KeyPatch } from "../../../keys/key-lifecycle.ts";
+import type { KeyRequest } from "../../../keys/key-lifecycle.ts";
 import { defaultOverlapMs } from "../../../keys/key-schemas.ts";
-import { maxDurationMs } from "../../../keys/parse-duration.ts";
-import type { ShownKey } from "../../../keys/show-key.ts";
+import { maxDurationMs } from "../../../keys/key-rate-limit.ts";
+import type { ShownKey } from "../../../keys/key-view.ts";
 import { type CommandContext, print, warn } from "./context.ts";
 import { administerLocalKeys } from "./local-keys.ts";
 import { administerRemoteKeys } from "./remote-keys.ts";

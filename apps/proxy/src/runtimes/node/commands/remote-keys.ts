@@ -1,8 +1,8 @@
 /** Keys of a gateway elsewhere, by its administration over HTTP. */
 import process from "node:process";
 import { CommandError, misuse } from "@letta-environments/command-line";
-import { keysPath } from "../../../admin/admin-endpoints.ts";
-import type { ShownKey } from "../../../keys/show-key.ts";
+import { keysPath } from "../../../admin/endpoints.ts";
+import type { ShownKey } from "../../../keys/key-view.ts";
 import { parseUpstreamBaseUrl } from "../../../upstream/upstream-base-url.ts";
 import type { CommandContext } from "./context.ts";
 import type { KeyAdministration } from "./keys.ts";

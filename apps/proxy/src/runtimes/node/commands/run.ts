@@ -2,7 +2,7 @@ import process from "node:process";
 import { CommandError, completionScript, parseCommandLine, printable } from "@letta-environments/command-line";
 import { isSqliteError } from "@letta-environments/platform";
 import { type CommandName, type ParsedLine, program } from "../../../commands/program.ts";
-import { KeyStoreUnavailableError } from "../../../keys/key-store-unavailable-error.ts";
+import { KeyStoreUnavailableError } from "../../../keys/key-store-outages.ts";
 import { version } from "../../../version.ts";
 import { startCommand } from "../start.ts";
 import { listAuditCommand, verifyAuditCommand } from "./audit.ts";
