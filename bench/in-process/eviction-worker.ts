@@ -1,11 +1,11 @@
 /** Prints the share of requests that each eviction policy answers, on each trace and for two sizes, as JSON. */
 import process from "node:process";
-import type { StoredResponse } from "../../packages/http-cache/src/index.ts";
+import type { CacheEntry } from "../../packages/http-cache/src/index.ts";
 import { createMemoryCacheStore } from "../../packages/http-cache/src/index.ts";
 import { createFifo, createLru, createS3Fifo, createSieve, type Policy } from "./eviction-peers.ts";
 import { createTraces } from "./eviction-traces.ts";
 
-const answer: StoredResponse = {
+const answer: CacheEntry = {
   status: 200,
   headers: {},
   body: new Uint8Array(8),

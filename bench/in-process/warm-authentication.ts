@@ -3,7 +3,7 @@ import process from "node:process";
 import type { SqliteDatabase } from "@letta-environments/platform";
 import { type KnownEndpoint, matchEndpoint } from "@letta-environments/schema";
 import { createSqliteKeyStore } from "../../apps/proxy/src/adapters/sqlite/key-store.ts";
-import { type Authenticate, createKeyAuthenticator } from "../../apps/proxy/src/auth/gateway-key.ts";
+import { type KeyAuthenticator, createKeyAuthenticator } from "../../apps/proxy/src/auth/gateway-key.ts";
 import { authoriseEndpoint } from "../../apps/proxy/src/auth/authorise.ts";
 import { createKey } from "../../apps/proxy/src/keys/key-lifecycle.ts";
 import { createKeyUses } from "../../apps/proxy/src/keys/key-uses.ts";
@@ -21,7 +21,7 @@ export const digests: Digests = { sha256: sha256Hex, hmacSha256: hmacSha256Hex, 
 
 /** The proxy's own authentication and authorisation, over SQLite in memory, with keys that it knows. */
 export interface WarmAuthentication {
-  readonly authenticate: Authenticate;
+  readonly authenticate: KeyAuthenticator;
   readonly keyStore: KeyStore;
   readonly keys: readonly string[];
   /** Whether the bearer of an `Authorization` value may read a device. Throws when it had to wait: then it was not warm. */
