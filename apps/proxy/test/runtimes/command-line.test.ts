@@ -1,4 +1,6 @@
 /** The commands of the built gateway, the same on Node, Bun and Deno. */
+import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -80,4 +82,17 @@ describe.each(["node", "bun", "deno"] as const)("on %s", (runtime: ServerRuntime
     expect(taken).toMatchObject({ code: 1, stderr: expect.stringContaining(`Port ${port} of 127.0.0.1 is taken`) });
     await first.stop();
   });
+});
+
+test("a Node.js that is too old gets one clear line, since the built file loads node:sqlite on use only", async () => {
+  const [program, ...words] = installGateway("node", folder);
+  // Import declarations are linked before any code runs, so one of a missing module would hide the line.
+  expect(readFileSync(join(folder, "node.js"), "utf8")).not.toMatch(/^import .*"node:sqlite";$/m);
+  const pretend = `data:text/javascript,Object.defineProperty(process, "versions", { value: { ...process.versions, node: "20.20.2" } })`;
+  const old = spawnSync(program, ["--import", pretend, ...words, "keys", "list"], { cwd: folder, encoding: "utf8" });
+  expect([old.status, old.stdout, old.stderr]).toEqual([
+    1,
+    "",
+    "letta-proxy: Node.js 22.18 or later is needed; this is 20.20.2\n",
+  ]);
 });
