@@ -1,4 +1,4 @@
-/** The audit log as whoever runs the gateway sees it: processes of their own, kill -9, tampering with the file. */
+/** The audit log as an operator sees it: separate processes, kill -9, tampering with the file. */
 import { existsSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";

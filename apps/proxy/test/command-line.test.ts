@@ -70,7 +70,7 @@ function message(id: string): unknown {
 }
 
 describe("start", () => {
-  test("with --log json tells where it listens, prints no key, and stops on SIGTERM with 0", async () => {
+  test("with --log json prints where it listens and no key, and stops on SIGTERM with 0", async () => {
     const proxy = await start();
     expect((await fetch(`${proxy.url}/readyz`)).status).toBe(200);
     expect(await proxy.process.stop()).toEqual({ code: 0, signal: null });
@@ -233,7 +233,7 @@ async function untilOffline(proxy: LaunchedProxy, key: string, deviceId: string)
 }
 
 describe("the embedded server", () => {
-  test("lists, reads and messages a device, and tells what cannot be sent", async () => {
+  test("lists, reads and messages a device, and reports messages that cannot be delivered", async () => {
     const proxy = await start();
     const caller = await proxy.createKey({ scopes: ["list", "read", "send"] });
     const connect = await proxy.createKey({ scopes: ["connect"] });

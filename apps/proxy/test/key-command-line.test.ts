@@ -156,7 +156,7 @@ describe("keys", () => {
     );
   });
 
-  test("revoke and rotate tell an unknown id and a revoked key", async () => {
+  test("revoke and rotate report an unknown id and a revoked key", async () => {
     expect(await run(["keys", "revoke", "unknown"])).toMatchObject({
       code: 1,
       stderr: expect.stringContaining("no key"),

@@ -46,7 +46,7 @@ test("a key is created, listed, disabled, enabled, rotated, updated, shown and r
   });
 });
 
-test("a refusal tells the rule, and neither a token nor a key", async () => {
+test("a refusal names the rule, and never a token or a key", async () => {
   const wrong = "lek_wrong-token-of-somebody";
   const failed = runLettaProxy(["keys", "list", "--url", proxy.url], { ADMIN_TOKEN: wrong });
   await expect(failed).rejects.toMatchObject({

@@ -21,14 +21,7 @@ Starts a real Letta Code device that needs no model: its agent ${demoAgentId} re
   --debug         prints every frame
 `;
 
-const { values } = parseArgs({
-  options: {
-    name: { type: "string", default: "demo" },
-    home: { type: "string", default: process.env["DEVICE_HOME"] ?? defaultHome },
-    debug: { type: "boolean", default: false },
-    help: { type: "boolean", default: false },
-  },
-});
+const values = readOptions();
 const apiKey = process.env["LETTA_API_KEY"];
 if (values.help) {
   process.stdout.write(usage);
@@ -37,6 +30,30 @@ if (values.help) {
   process.exitCode = 2;
 } else {
   process.exitCode = await runDevice(apiKey);
+}
+
+/** Reads the options; a mistake ends the process with one line. */
+function readOptions(): {
+  readonly name: string;
+  readonly home: string;
+  readonly debug: boolean;
+  readonly help: boolean;
+} {
+  try {
+    return parseArgs({
+      options: {
+        name: { type: "string", default: "demo" },
+        home: { type: "string", default: process.env["DEVICE_HOME"] ?? defaultHome },
+        debug: { type: "boolean", default: false },
+        help: { type: "boolean", default: false },
+      },
+    }).values;
+  } catch (error) {
+    // Node's text goes on with advice about words that start with a dash.
+    const [reason] = String(error instanceof Error ? error.message : error).split(/\.? To specify|\n/);
+    process.stderr.write(`device: ${reason}; --help shows the options\n`);
+    return process.exit(2);
+  }
 }
 
 async function runDevice(key: string): Promise<number> {

@@ -35,7 +35,7 @@ const restrictions = [
   ...["gateway-sends 10/1m", "gateway-requests unlimited", "shared devices"],
 ];
 
-test("the table has a line a key, and says so when there is none", () => {
+test("the table has one line for each key, and an empty store is said in words", () => {
   const [header, line] = formatKeyTable([key], null, plain).split("\n");
   expect(header).toMatch(/^ID +NAME +TENANT +SCOPES +RESTRICTIONS +CREATED +EXPIRES +LAST USED +STATE$/);
   expect(line?.split(/ {2,}/)).toEqual([

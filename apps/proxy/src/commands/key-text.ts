@@ -88,7 +88,7 @@ export function formatKeyDetails(key: ShownKey, width: number | null, paint: Pai
   );
 }
 
-/** What a key must not do, each in a few words; empty if nothing restricts it. */
+/** The restrictions of a key, each in a few words; empty if there are none. */
 function restrictionsOf(key: ShownKey): string[] {
   return [
     ...(key.deviceIds === null ? [] : [`devices ${key.deviceIds.join(", ")}`]),

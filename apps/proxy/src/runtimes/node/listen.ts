@@ -59,10 +59,10 @@ function describe(
   return `Cannot listen on ${host} port ${port} (${String(code ?? cause)}).`;
 }
 
-/** How long requests in flight may take once the process is told to stop, in milliseconds. */
+/** The longest time for requests in flight after the first signal, in milliseconds. */
 const graceMs = 10_000;
 
-/** Stops the process in good order on SIGTERM or SIGINT, or when its terminal is closed; a second signal ends it at once. */
+/** Stops the process gracefully on SIGTERM or SIGINT, or when its terminal is closed; a second signal ends it at once. */
 export function stopOnSignal(options: {
   readonly log: (event: LogEvent) => void;
   readonly stop: (graceMs: number) => Promise<void>;

@@ -38,7 +38,7 @@ export function readSettings(parsed: ParsedLine): ResolvedSettings {
 /** The configuration file of a command. */
 export interface ConfigFilePath {
   readonly path: string;
-  /** Whether it was asked for and so must be there; the default one may be absent. */
+  /** Whether the user named it, so that it must exist; the default one can be missing. */
   readonly isNamed: boolean;
 }
 

@@ -1,11 +1,11 @@
-/** What every command of `letta-proxy` works with: its options, the settings, and the process's outputs. */
+/** The tools of every command of `letta-proxy`: its options, the settings, and the outputs of the process. */
 import process from "node:process";
 import { choosePaint, type Paint, printable } from "@letta-environments/command-line";
 import type { ParsedLine } from "../../../commands/program.ts";
 import type { Settings } from "../../../config/settings.ts";
 import { loadSettings } from "../settings.ts";
 
-/** What a command works with. */
+/** The tools of one command. */
 export interface CommandContext {
   readonly parsed: ParsedLine;
   /** The only or last value of an option; undefined if it is not given. */
