@@ -1,3 +1,4 @@
+import type { ConnectionRecord } from "@letta-environments/environment-server";
 import {
   isApprovalMessage,
   type PlainResponse,
@@ -5,8 +6,7 @@ import {
   problemResponse,
   type SendMessageBody,
 } from "@letta-environments/schema";
-import { parseJsonObject } from "../upstream/parse-json-object.ts";
-import type { FindDeviceId, GatewayPorts } from "../ports.ts";
+import { parseJsonObject } from "../lib/json.ts";
 import type { SendFacts } from "./audit-entry.ts";
 import type { AuditLog } from "./audit-log.ts";
 
@@ -26,27 +26,23 @@ export interface AuditedSend {
   deviceId: string | null;
   /** Its start is on disk: it may leave. */
   isStarted: boolean;
+  /** The connection, where it has been looked up; `null` when it does not exist. */
+  readonly connection: ConnectionRecord | null | undefined;
 }
 
 /** Writes down what becomes of sends. */
 export interface AuditSends {
   /** Call before a send leaves. It must not, when this resolves with a response for the caller instead of `null`. */
-  start(send: AuditedSend, deviceId: string | null): Promise<PlainResponse | null>;
+  start(send: AuditedSend, deviceId: string): Promise<PlainResponse | null>;
   /** Call with what the caller is told. Its failure changes nothing any more; the log's owner is told. */
   finish(send: AuditedSend, response: PlainResponse): Promise<void>;
 }
 
-/** Begins to follow a send. Its device is found now where the environment server is embedded. */
-export async function beginSend(
-  { findDeviceId, randomId }: Pick<GatewayPorts, "randomId"> & { readonly findDeviceId?: FindDeviceId },
-  requestId: string,
-  principal: Principal,
-  isCallerKnown: boolean,
-  { connectionId = "" }: Readonly<Record<string, string>>,
-): Promise<AuditedSend> {
-  const deviceId = (await findDeviceId?.(principal.tenant, connectionId)) ?? null;
-  const sendId = randomId("send");
-  return { sendId, requestId, principal, connectionId, isCallerKnown, body: null, deviceId, isStarted: false };
+/** Begins to follow a send. Its device is known already where its connection was looked up. */
+export function beginSend(
+  send: Pick<AuditedSend, "sendId" | "requestId" | "principal" | "connectionId" | "isCallerKnown" | "connection">,
+): AuditedSend {
+  return { ...send, body: null, deviceId: send.connection?.environment.deviceId ?? null, isStarted: false };
 }
 
 /** Creates {@link AuditSends}; without a log nothing is written and nothing is held up. */
@@ -58,7 +54,7 @@ export function createAuditSends(
   const { keepContent, onFailure } = options;
   return {
     async start(send, deviceId) {
-      send.deviceId = deviceId ?? send.deviceId;
+      send.deviceId = deviceId;
       const content = keepContent ? { content: send.body?.messages ?? null } : {};
       try {
         await audit.append({ type: "send_started", ...factsOf(send), ...content });
@@ -84,7 +80,7 @@ export function createAuditSends(
 
 const withoutLog: AuditSends = {
   start(send, deviceId) {
-    send.deviceId = deviceId ?? send.deviceId;
+    send.deviceId = deviceId;
     send.isStarted = true;
     return Promise.resolve(null);
   },
