@@ -19,6 +19,7 @@ import { limitRequest } from "./limits/request-limits.ts";
 import { endLimits, noteRefused } from "./limits/response.ts";
 import { beginTrace, endTrace, type RequestTrace } from "./request-trace.ts";
 import type { GatewayConfig, GatewayServices } from "./services.ts";
+import { deviceSocketRequest } from "./upstream/embedded.ts";
 
 /** The gateway behind its hosts. No function throws, and no promise rejects. */
 export interface Pipeline {
@@ -103,7 +104,7 @@ export function createPipeline(services: GatewayServices, config: GatewayConfig)
 }
 
 /** The steps of the API. Requests and the sockets of devices share the steps up to the rate limits. */
-function createApiSteps(services: GatewayServices, { authenticate, limits, upstreamCalls, sends }: Features) {
+function createApiSteps(services: GatewayServices, { authenticate, limits, upstream, prepareCall, sends }: Features) {
   const { deviceSockets, environmentCache } = services;
 
   const admission = startSteps<Received>()
@@ -122,8 +123,10 @@ function createApiSteps(services: GatewayServices, { authenticate, limits, upstr
     )
     .check("open the audit record of a send", ({ endpoint, params, principal, ownCredential, trace }) => {
       if (endpoint.operation !== "sendMessage") return null;
-      return beginSend(services, trace.requestId, principal, ownCredential === null, params).then((send) => {
-        trace.send = send;
+      const { connectionId = "" } = params;
+      return upstream.findConnection(principal.tenant, connectionId).then((connection) => {
+        const ids = { sendId: services.randomId("send"), requestId: trace.requestId, connectionId };
+        trace.send = beginSend({ ...ids, principal, isCallerKnown: ownCredential === null, connection });
         return null;
       });
     })
@@ -146,9 +149,10 @@ function createApiSteps(services: GatewayServices, { authenticate, limits, upstr
     })
     .add("prepare the upstream call", (exchange) => {
       const { send } = exchange.trace;
-      const beforeSend = (deviceId: string | null): Promise<PlainResponse | null> =>
+      const { requestId } = exchange.trace;
+      const beforeSend = (deviceId: string): Promise<PlainResponse | null> =>
         send === null ? Promise.resolve(null) : sends.start(send, deviceId);
-      return { call: upstreamCalls.prepare({ ...exchange, requestId: exchange.trace.requestId, beforeSend }) };
+      return { call: prepareCall({ ...exchange, requestId, connection: send?.connection, beforeSend }) };
     })
     .check("read through the cache", ({ call }) => environmentCache?.read(call) ?? null)
     .end("call the upstream", async ({ call, request, principal, trace }) => {
@@ -163,8 +167,8 @@ function createApiSteps(services: GatewayServices, { authenticate, limits, upstr
 
   const socket = admission.end("open the device socket", (exchange): MaybePromise<UpgradeDecision | PlainResponse> => {
     if (exchange.endpoint.successStatus !== 101 || deviceSockets === null) return noSocketHere;
-    const request = upstreamCalls.socketRequest({ ...exchange, requestId: exchange.trace.requestId });
-    return deviceSockets.upgrade(request, exchange.principal);
+    const { endpoint, params, request, principal } = exchange;
+    return deviceSockets.upgrade(deviceSocketRequest(endpoint, params, request.query), principal);
   });
 
   return { api, socket };

@@ -4,6 +4,7 @@ import type { DeviceSocket, DeviceSocketListener, UpgradeDecision } from "@letta
 import { type Problem, problemResponse } from "@letta-environments/schema";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { WebSocket } from "ws";
+import { emptyEmbeddedUpstream } from "./support/embedded-upstream.ts";
 import { type NodeServerUnderTest, startNodeServer } from "./support/node-server.ts";
 import { type RawResponse, requestHead, sendRaw } from "./support/raw-http.ts";
 import { emptyUpstream } from "./support/test-proxy.ts";
@@ -43,8 +44,7 @@ beforeEach(async () => {
     },
   };
   server = await startNodeServer(emptyUpstream, {
-    ports: { deviceSockets: { upgrade: () => Promise.resolve(decision) } },
-    config: { upstream: { kind: "embedded" } },
+    ports: { deviceSockets: { upgrade: () => Promise.resolve(decision) }, upstream: emptyEmbeddedUpstream },
   });
   ({ key } = await server.issueKey({ scopes: ["connect"] }));
 });
@@ -209,8 +209,7 @@ test("a device that leaves during the decision is heard to have gone", async () 
   let decide = (): void => undefined;
   const held = new Promise<UpgradeDecision>((resolve) => (decide = () => resolve(accepted)));
   const slow = await startNodeServer(emptyUpstream, {
-    ports: { deviceSockets: { upgrade: () => held } },
-    config: { upstream: { kind: "embedded" } },
+    ports: { deviceSockets: { upgrade: () => held }, upstream: emptyEmbeddedUpstream },
   });
   const { key: slowKey } = await slow.issueKey({ scopes: ["connect"] });
   const arrived = once(slow.server, "upgrade");

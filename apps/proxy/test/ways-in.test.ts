@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import { createHostGuard } from "../src/admin/admission.ts";
 import type { UpstreamFetch } from "../src/ports.ts";
 import type { GatewayConfig } from "../src/services.ts";
+import { emptyEmbeddedUpstream } from "./support/embedded-upstream.ts";
 import { fakeRequest } from "./support/fake-request.ts";
 import { knownConnections } from "./support/known-connections.ts";
 import { createTestIssuer, testJwtSettings } from "./support/test-issuer.ts";
@@ -126,7 +127,8 @@ describe("a caller's own key of the upstream", () => {
   });
 
   test("is never taken by the embedded server", async () => {
-    const proxy = withPassThrough(emptyUpstream, { upstream: { kind: "embedded" } });
+    const ports = { upstream: emptyEmbeddedUpstream };
+    const proxy = createTestProxy(emptyUpstream, { ports, config: { passThrough: true } });
     expect(problemOf(await proxy.proxy.handle(fakeRequest({ key: ownKey }))).errorCode).toBe("invalid_key");
   });
 });

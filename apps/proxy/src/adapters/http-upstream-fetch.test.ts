@@ -41,7 +41,6 @@ function request(overrides: Partial<UpstreamRequest> = {}): UpstreamRequest {
       maxMode: null,
       shared: false,
     },
-    authority: null,
     ...overrides,
   };
 }

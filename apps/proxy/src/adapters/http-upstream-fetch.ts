@@ -1,6 +1,6 @@
 import type { PlainHeaders } from "@letta-environments/schema";
 import type { UpstreamFetch } from "../ports.ts";
-import { type UpstreamBaseUrl, upstreamUrl } from "../upstream/upstream-base-url.ts";
+import { type UpstreamBaseUrl, upstreamUrl } from "../upstream/base-url.ts";
 import { readStream } from "../lib/read-stream.ts";
 
 /** Settings of the adapter. */

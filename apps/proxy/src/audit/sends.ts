@@ -1,4 +1,5 @@
 /** Audit entries of sends. A send is written to the log before it leaves, and its result once it is known. */
+import type { ConnectionRecord } from "@letta-environments/environment-server";
 import {
   isApprovalMessage,
   type PlainResponse,
@@ -6,8 +7,7 @@ import {
   problemResponse,
   type SendMessageBody,
 } from "@letta-environments/schema";
-import { parseJsonObject } from "../upstream/parse-json-object.ts";
-import type { FindDeviceId, GatewayPorts } from "../ports.ts";
+import { parseJsonObject } from "../lib/json.ts";
 import type { SendFacts } from "./entry.ts";
 import type { AuditLog } from "./log.ts";
 
@@ -27,27 +27,23 @@ export interface AuditedSend {
   deviceId: string | null;
   /** Whether `send_started` is on disk, so that the send may leave. */
   isStarted: boolean;
+  /** The connection, where it has been looked up; `null` when it does not exist. */
+  readonly connection: ConnectionRecord | null | undefined;
 }
 
 /** Writes the entries of sends. */
 export interface AuditSends {
   /** Records that a send is about to leave. When it resolves with a response instead of `null`, the send must not leave. */
-  start(send: AuditedSend, deviceId: string | null): Promise<PlainResponse | null>;
+  start(send: AuditedSend, deviceId: string): Promise<PlainResponse | null>;
   /** Records the response to a send. It never rejects: `onFailure` receives a failure. */
   finish(send: AuditedSend, response: PlainResponse): Promise<void>;
 }
 
-/** Begins a send. An embedded environment server already knows its device. */
-export async function beginSend(
-  { findDeviceId, randomId }: Pick<GatewayPorts, "randomId"> & { readonly findDeviceId?: FindDeviceId },
-  requestId: string,
-  principal: Principal,
-  isCallerKnown: boolean,
-  { connectionId = "" }: Readonly<Record<string, string>>,
-): Promise<AuditedSend> {
-  const deviceId = (await findDeviceId?.(principal.tenant, connectionId)) ?? null;
-  const sendId = randomId("send");
-  return { sendId, requestId, principal, connectionId, isCallerKnown, body: null, deviceId, isStarted: false };
+/** Begins a send. Its device is known already where its connection has been looked up. */
+export function beginSend(
+  send: Pick<AuditedSend, "sendId" | "requestId" | "principal" | "connectionId" | "isCallerKnown" | "connection">,
+): AuditedSend {
+  return { ...send, body: null, deviceId: send.connection?.environment.deviceId ?? null, isStarted: false };
 }
 
 /** Creates {@link AuditSends}. Without a log nothing is written, and sends leave at once. */
@@ -59,7 +55,7 @@ export function createAuditSends(
   const { keepContent, onFailure } = options;
   return {
     async start(send, deviceId) {
-      send.deviceId = deviceId ?? send.deviceId;
+      send.deviceId = deviceId;
       const content = keepContent ? { content: send.body?.messages ?? null } : {};
       try {
         await audit.append({ type: "send_started", ...factsOf(send), ...content });
@@ -85,7 +81,7 @@ export function createAuditSends(
 
 const withoutLog: AuditSends = {
   start(send, deviceId) {
-    send.deviceId = deviceId ?? send.deviceId;
+    send.deviceId = deviceId;
     send.isStarted = true;
     return Promise.resolve(null);
   },

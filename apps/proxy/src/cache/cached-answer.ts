@@ -2,7 +2,7 @@ import type { CacheResult, FetchedResponse } from "@letta-environments/http-cach
 import type { Sha256 } from "@letta-environments/platform";
 import type { PlainHeaders, PlainResponse } from "@letta-environments/schema";
 import { revalidated } from "../http/response.ts";
-import { parseJsonObject } from "../upstream/parse-json-object.ts";
+import { parseJsonObject } from "../lib/json.ts";
 import type { TtlsByStatus } from "./cache-plan.ts";
 import { weakEntityTag } from "./weak-entity-tag.ts";
 

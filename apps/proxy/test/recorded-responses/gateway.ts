@@ -8,7 +8,6 @@ import { createMemoryCacheStore } from "@letta-environments/http-cache";
 import { openSqlite, sha256Hex } from "@letta-environments/platform/node";
 import type { PlainResponse } from "@letta-environments/schema";
 import { createVirtualClock, type VirtualClock } from "@letta-environments/testkit";
-import { createEmbeddedUpstreamFetch } from "../../src/adapters/embedded-upstream-fetch.ts";
 import { createMemoryRateLimitStore } from "../../src/adapters/memory/rate-limit-store.ts";
 import { loadOpenApi } from "../../src/adapters/open-api.ts";
 import { createHostGuard } from "../../src/admin/admission.ts";
@@ -85,7 +84,6 @@ export async function openGateway(options: GatewayOptions): Promise<RecordedGate
     settleMs: 0,
   });
   const isEmbedded = options.upstream === "embedded";
-  const upstream = options.upstream === "embedded" ? createEmbeddedUpstreamFetch(server) : options.upstream;
   const cache = createEnvironmentCache({
     store: createMemoryCacheStore({ clock }),
     clock,
@@ -96,8 +94,9 @@ export async function openGateway(options: GatewayOptions): Promise<RecordedGate
   })({ upstream: "upstream", showsStatus: ({ scopes }) => scopes.has("details") });
   const store = createMemoryRateLimitStore(clock);
   const limiter = createRateLimiter({ store, localStore: store, clock, onDegraded: () => undefined });
-  const testProxy = createTestProxy(upstream, {
+  const testProxy = createTestProxy(options.upstream === "embedded" ? undefined : options.upstream, {
     ports: {
+      ...(isEmbedded && { upstream: { kind: "embedded", server } }),
       clock,
       randomId,
       environmentCache: options.cache === true ? cache : null,
@@ -107,7 +106,6 @@ export async function openGateway(options: GatewayOptions): Promise<RecordedGate
       admin: { randomBytes, keyStoreFor: () => testProxy.keyStore },
     },
     config: {
-      ...(isEmbedded && { upstream: { kind: "embedded" } }),
       ...(options.jwt === true && { jwt: testJwtSettings }),
       passThrough: options.passThrough === true,
       corsOrigins: options.corsOrigins ?? [],
@@ -129,8 +127,8 @@ export async function openGateway(options: GatewayOptions): Promise<RecordedGate
     async issueKey(request) {
       // Keys are listed by the time of their creation.
       await clock.advance(1);
-      const wish = { name: "test", tenant: "default", scopes: ["list", "read", "send"], ...request } as const;
-      const minted = createKey(wish, clock.now(), { ...testMint, randomBytes });
+      const keyRequest = { name: "test", tenant: "default", scopes: ["list", "read", "send"], ...request } as const;
+      const minted = createKey(keyRequest, clock.now(), { ...testMint, randomBytes });
       await testProxy.keyStore.create(minted.record);
       return minted;
     },

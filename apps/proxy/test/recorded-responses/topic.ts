@@ -57,8 +57,8 @@ export async function runTopic(topic: Topic): Promise<Readonly<Record<string, Re
   const gateway = await openGateway(topic.gateway);
   const credentials = new Map<string, string>([["operator", operatorToken]]);
   const masks = new Map<string, string>();
-  for (const [name, wish] of Object.entries(topic.keys)) {
-    const { key, record } = await gateway.issueKey({ name, ...wish });
+  for (const [name, keyRequest] of Object.entries(topic.keys)) {
+    const { key, record } = await gateway.issueKey({ name, ...keyRequest });
     credentials.set(name, key);
     masks.set(key, `<key ${name}>`).set(record.id, `<id ${name}>`);
   }

@@ -43,6 +43,5 @@ function request(method: string, body: Uint8Array | null): UpstreamRequest {
       maxMode: null,
       shared: false,
     },
-    authority: null,
   };
 }

@@ -70,8 +70,13 @@ export function composeWorker(
       pepper: pepperOf(settings.keyPepper, hmacSha256Hex),
       randomId,
       telemetry: log,
-      // Failures have no codes here that would tell.
-      upstream: createHttpUpstreamFetch({ ...upstream, fetch: webFetch, failedBeforeSend: () => false }),
+      upstream: {
+        kind: "remote",
+        // The errors of this runtime have no codes, so every failure may have happened after the request was sent.
+        fetch: createHttpUpstreamFetch({ ...upstream, fetch: webFetch, failedBeforeSend: () => false }),
+        credentialOf,
+        admitsTenant: createTenantAdmission({ clock, keyStore, tenants, jwt, credentialOf }),
+      },
       audit,
       environmentCache: composeCache(settings, bindings.FLIGHTS, place, log),
       rateLimiter: rateLimits.limiter,
@@ -85,11 +90,6 @@ export function composeWorker(
       },
     },
     {
-      upstream: {
-        kind: "http",
-        credentialOf,
-        admitsTenant: createTenantAdmission({ clock, keyStore, tenants, jwt, credentialOf }),
-      },
       upstreamTimeoutMs: settings.upstreamTimeoutMs,
       userAgent,
       jwt,

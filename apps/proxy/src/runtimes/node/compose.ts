@@ -7,11 +7,11 @@ import { createHostGuard } from "../../admin/admission.ts";
 import { createPipeline, type Pipeline } from "../../pipeline.ts";
 import type { AuditLog } from "../../audit/log.ts";
 import type { Settings } from "../../config/settings.ts";
-import type { FindDeviceId, KeyStore, KeyStoreFor, UpstreamFetch } from "../../ports.ts";
+import type { KeyStore, KeyStoreFor } from "../../ports.ts";
 import type { AdminServices } from "../../services.ts";
 import { createTenantAdmission } from "../../tenants/admission.ts";
 import { findCredentialConflicts } from "../../tenants/credentials.ts";
-import type { UpstreamConfig } from "../../upstream/settings.ts";
+import type { UpstreamServer } from "../../upstream/settings.ts";
 import { version } from "../../version.ts";
 import { openCredentials } from "./open-credentials.ts";
 import type { EmbeddedServer } from "./open-embedded-server.ts";
@@ -48,11 +48,10 @@ export async function composePipeline(settings: Settings, resources: GatewayReso
       pepper: keys.pepper,
       randomId,
       telemetry: log,
-      upstream: upstream.fetch,
+      upstream: upstream.server,
       audit,
       environmentCache: environmentCache.cacheFor(settings),
       rateLimiter: rateLimits.limiterFor(settings),
-      ...(upstream.findDeviceId !== undefined && { findDeviceId: upstream.findDeviceId }),
       deviceSockets,
       tokenAuthenticatorFor: resources.tokenAuthenticatorFor,
       admin:
@@ -61,7 +60,6 @@ export async function composePipeline(settings: Settings, resources: GatewayReso
           : { randomBytes, keyStoreFor, findCredentialConflicts: upstream.findCredentialConflicts },
     },
     {
-      upstream: upstream.config,
       upstreamTimeoutMs: settings.upstreamTimeoutMs,
       userAgent,
       jwt: settings.jwt,
@@ -80,9 +78,7 @@ export async function composePipeline(settings: Settings, resources: GatewayReso
 
 /** What stands behind the proxy, ready to be called. It has nothing to close. */
 export interface ComposedUpstream {
-  readonly config: UpstreamConfig;
-  readonly fetch: UpstreamFetch;
-  readonly findDeviceId?: FindDeviceId;
+  readonly server: UpstreamServer;
   readonly findCredentialConflicts?: AdminServices["findCredentialConflicts"];
 }
 
@@ -98,17 +94,19 @@ export async function composeUpstream(
   embedded: EmbeddedServer | null,
 ): Promise<ComposedUpstream> {
   const { upstream, tenants, jwt } = settings;
-  if (embedded !== null) {
-    return { config: { kind: "embedded" }, fetch: embedded.fetch, findDeviceId: embedded.findDeviceId };
-  }
+  if (embedded !== null) return { server: { kind: "embedded", server: embedded.server } };
   if (upstream.kind !== "http") throw new TypeError("an upstream elsewhere needs its settings");
   const credentialOf = openCredentials(settings, await keyStore.list(), (tenant, cause) =>
     log({ type: "credential_file_failed", tenant, cause }),
   );
   const admitsTenant = createTenantAdmission({ clock: systemClock, keyStore, tenants, jwt, credentialOf });
   return {
-    config: { kind: "http", credentialOf, admitsTenant },
-    fetch: createHttpUpstreamFetch({ ...upstream, fetch: globalThis.fetch, failedBeforeSend }),
+    server: {
+      kind: "remote",
+      fetch: createHttpUpstreamFetch({ ...upstream, fetch: globalThis.fetch, failedBeforeSend }),
+      credentialOf,
+      admitsTenant,
+    },
     findCredentialConflicts: async (record) =>
       findCredentialConflicts({ tenants, jwt, credentialOf }, await keyStore.list(), record, systemClock.now()),
   };

@@ -1,10 +1,10 @@
 import type { Principal } from "@letta-environments/schema";
 import type { GatewayRequest } from "../http/gateway-request.ts";
 import type { GatewayPorts, UpstreamCredential } from "../ports.ts";
-import type { UpstreamOptions } from "./settings.ts";
+import type { CredentialOf } from "../tenants/settings.ts";
 
-/** With what a request authenticates at the upstream; `undefined` for nothing. */
-export type CredentialChoice = (
+/** Chooses the credential with which a request authenticates at the upstream; `undefined` for none. */
+export type ChooseCredential = (
   request: GatewayRequest,
   requestId: string,
   principal: Principal,
@@ -12,12 +12,12 @@ export type CredentialChoice = (
 ) => UpstreamCredential | undefined;
 
 /**
- * Creates a {@link CredentialChoice}: the caller's own key where they brought one, else the tenant's credential. When the
- * upstream refuses a caller's own key, what is remembered of it is dropped and the refusal is reported with their address.
+ * Creates a {@link ChooseCredential} for a remote server: the caller's own key if the caller sent one, otherwise the tenant's credential. When the upstream
+ * refuses a caller's own key, the refusal is reported with the caller's address.
  */
-export function createCredentialChoice(
-  ports: Pick<GatewayPorts, "telemetry">,
-  { upstream }: Pick<UpstreamOptions, "upstream">,
+export function createChooseCredential(
+  { telemetry }: Pick<GatewayPorts, "telemetry">,
+  credentialOf: CredentialOf,
   {
     onRefused,
     onAccepted,
@@ -25,11 +25,10 @@ export function createCredentialChoice(
     readonly onRefused: (ownCredential: string, principal: Principal, request: GatewayRequest) => void;
     readonly onAccepted: (ownCredential: string) => void;
   },
-): CredentialChoice {
-  if (upstream.kind === "embedded") return () => undefined;
+): ChooseCredential {
   return (request, requestId, principal, ownCredential) => {
     if (ownCredential === null) {
-      const value = upstream.credentialOf(principal.tenant);
+      const value = credentialOf(principal.tenant);
       return value === null ? undefined : { value };
     }
     return {
@@ -37,13 +36,8 @@ export function createCredentialChoice(
       onCallerAccepted: () => onAccepted(ownCredential),
       onCallerRefused(status) {
         onRefused(ownCredential, principal, request);
-        ports.telemetry({
-          type: "pass_through_refused",
-          requestId,
-          status,
-          keyId: principal.keyId,
-          clientAddress: request.clientAddress,
-        });
+        const { keyId } = principal;
+        telemetry({ type: "pass_through_refused", requestId, status, keyId, clientAddress: request.clientAddress });
       },
     };
   };

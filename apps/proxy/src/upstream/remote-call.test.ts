@@ -1,8 +1,7 @@
 import { endpoints, type Principal } from "@letta-environments/schema";
 import { expect, test } from "vitest";
 import { fakeRequest } from "../../test/support/fake-request.ts";
-import type { UpstreamOptions } from "./settings.ts";
-import { buildUpstreamRequest } from "./build-upstream-request.ts";
+import { buildRemoteRequest } from "./remote-call.ts";
 
 const principal: Principal = {
   tenant: "t",
@@ -15,23 +14,19 @@ const principal: Principal = {
   maxMode: null,
   shared: false,
 };
-const parts = {
+const call = {
+  request: fakeRequest(),
   endpoint: endpoints.sendMessage,
-  params: { connectionId: "conn:1" },
+  decoded: { params: { connectionId: "conn:1" } },
   query: "",
   body: new Uint8Array([1]),
   principal,
   requestId: "r1",
   credential: { value: "sk-upstream" },
 };
-const config: UpstreamOptions = {
-  upstream: { kind: "http", credentialOf: () => "sk-upstream" },
-  upstreamTimeoutMs: 1,
-  userAgent: "proxy/1",
-};
 const traceparent = `00-${"a".repeat(32)}-${"b".repeat(16)}-01`;
 
-test("only the allowlist goes on, with the gateway's credential in the place of the caller's key", () => {
+test("a remote request has only the listed headers, and the gateway's credential instead of the caller's key", () => {
   const headers = {
     authorization: "Bearer lek_caller",
     cookie: "a=b",
@@ -46,7 +41,7 @@ test("only the allowlist goes on, with the gateway's credential in the place of 
     tracestate: "a=1",
     traceparent,
   };
-  const request = buildUpstreamRequest(fakeRequest({ headers }), parts, config);
+  const request = buildRemoteRequest({ ...call, request: fakeRequest({ headers }) }, "proxy/1");
   expect(request.headers).toEqual({
     accept: "application/json",
     authorization: "Bearer sk-upstream",
@@ -60,20 +55,19 @@ test("only the allowlist goes on, with the gateway's credential in the place of 
   expect(request).toMatchObject({ method: "POST", path: "/v1/environments/conn%3A1/messages", principal });
 });
 
-test("values that are no plain text of their kind stay behind", () => {
+test("header values that are malformed are not forwarded", () => {
   const headers = { traceparent: "00-zz", tracestate: "a\r\nb", "idempotency-key": "x".repeat(257) };
-  const request = buildUpstreamRequest(fakeRequest({ headers }), { ...parts, body: null }, config);
+  const request = buildRemoteRequest({ ...call, request: fakeRequest({ headers }), body: null }, "proxy/1");
   expect(Object.keys(request.headers).toSorted()).toEqual(["accept", "authorization", "user-agent", "x-request-id"]);
 });
 
-test("without a credential there is no Authorization", () => {
-  const bare = { ...parts, credential: undefined };
-  const request = buildUpstreamRequest(fakeRequest({ key: "lek_caller" }), bare, config);
+test("a remote request without a credential has no Authorization", () => {
+  const bare = { ...call, request: fakeRequest({ key: "lek_caller" }), credential: undefined };
+  const request = buildRemoteRequest(bare, "proxy/1");
   expect(request.headers).not.toHaveProperty("authorization");
 });
 
-test("an id that is none makes no request", () => {
-  expect(() => buildUpstreamRequest(fakeRequest(), { ...parts, params: { connectionId: ".." } }, config)).toThrow(
-    RangeError,
-  );
+test("a malformed id makes no request", () => {
+  const malformed = { ...call, decoded: { params: { connectionId: ".." } } };
+  expect(() => buildRemoteRequest(malformed, "proxy/1")).toThrow(RangeError);
 });

@@ -4,7 +4,7 @@ import { environmentRow } from "../../test/support/environment-row.ts";
 import { fakeRequest } from "../../test/support/fake-request.ts";
 import { bodyOf, createTestProxy, problemOf } from "../../test/support/test-proxy.ts";
 import type { UpstreamFetch } from "../ports.ts";
-import { maxPages } from "./read-environment-pages.ts";
+import { maxPages } from "./environments.ts";
 
 const sendBody = JSON.stringify({ agentId: "a", messages: [{ role: "user", content: "x", client_message_id: "m" }] });
 

@@ -6,9 +6,10 @@ import { environmentRow } from "../../test/support/environment-row.ts";
 import { fakeRequest } from "../../test/support/fake-request.ts";
 import { bodyOf, createTestProxy, problemOf, type TestProxy } from "../../test/support/test-proxy.ts";
 import type { KeyRequest } from "../keys/key-lifecycle.ts";
-import type { UpstreamRequest } from "../ports.ts";
-import { maxPages } from "./read-environment-pages.ts";
-import { createResolveConnection } from "./resolve-connection.ts";
+import { maxPages } from "./environments.ts";
+import { createTestPrincipal } from "../../test/support/create-test-principal.ts";
+import { createConnectionLookup } from "./connections.ts";
+import type { ReadRemote } from "./remote-call.ts";
 
 interface World extends TestProxy {
   readonly rows: Environment[];
@@ -151,21 +152,16 @@ describe("a connection", () => {
 
 test("resolved connections are remembered up to a bound, and the oldest is forgotten", async () => {
   const clock = createVirtualClock();
-  const { resolve } = createResolveConnection(clock, 2);
+  const lookup = createConnectionLookup(clock, 2);
   const calls: string[] = [];
   const rows = ["1", "2", "3"].map((id) => environmentRow(id));
-  const request = { principal: { tenant: "t", keyId: "k" }, headers: {} } as unknown as UpstreamRequest;
   const find = async (connectionId: string): Promise<number> => {
     calls.length = 0;
-    await resolve(
-      connectionId,
-      request,
-      (_endpoint, { path }) => {
-        calls.push(path);
-        return Promise.resolve(jsonResponse(200, { connections: rows, hasNextPage: false }));
-      },
-      5_000,
-    );
+    const read: ReadRemote = ({ operation }) => {
+      calls.push(operation);
+      return Promise.resolve(jsonResponse(200, { connections: rows, hasNextPage: false }));
+    };
+    await lookup.find(createTestPrincipal(), connectionId, read, 5_000);
     return calls.length;
   };
   for (const id of ["conn-1", "conn-2", "conn-3"]) await find(id);
