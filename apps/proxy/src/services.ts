@@ -9,7 +9,7 @@ import type { TokenAuthenticator } from "./auth/jwt.ts";
 import type { JwtSettings } from "./auth/jwt-settings.ts";
 import type { EnvironmentCache } from "./cache/environment-cache.ts";
 import type { KeyRecord } from "./keys/key-record.ts";
-import type { SettingProblem } from "./lib/setting-problem.ts";
+import type { SettingProblem } from "./lib/setting-rules.ts";
 import type { GatewayPorts, JwksFetch, KeyStoreFor, RandomBytes } from "./ports.ts";
 import type { RateLimiter } from "./rate-limit/limiter.ts";
 

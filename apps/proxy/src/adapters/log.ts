@@ -2,7 +2,7 @@ import type { EnvironmentServerEvent } from "@letta-environments/environment-ser
 import { printable } from "@letta-environments/command-line";
 import type { LogFormat } from "../config/file.ts";
 import type { ReloadEvent } from "../config/reload.ts";
-import type { SettingProblem } from "../lib/setting-problem.ts";
+import type { SettingProblem } from "../lib/setting-rules.ts";
 import type { ProxyEvent } from "../telemetry.ts";
 
 /** Everything a runtime logs. */

@@ -10,7 +10,7 @@ import type { RequestedKey, Rotation } from "../keys/key-schemas.ts";
 import { KeyStoreUnavailableError } from "../keys/key-store-outages.ts";
 import { showKey } from "../keys/key-view.ts";
 import type { EnvironmentCache } from "../cache/environment-cache.ts";
-import type { SettingProblem } from "../lib/setting-problem.ts";
+import type { SettingProblem } from "../lib/setting-rules.ts";
 import type { GatewayPorts, KeyStoreFor, RandomBytes } from "../ports.ts";
 import { actorOf, type AdminAuthority, mayKnowKey, tenantOf } from "./admission.ts";
 import { type AdminEndpoint, keysPath, type ListKeysQuery } from "./endpoints.ts";

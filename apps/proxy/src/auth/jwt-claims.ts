@@ -2,7 +2,7 @@
 import { type Principal, type Scope, scopes } from "@letta-environments/schema";
 import type { Digests } from "../ports.ts";
 import type { ClaimPath, JwtSettings } from "./jwt-settings.ts";
-import { isTenantName } from "../lib/tenant-name.ts";
+import { isTenantName } from "../lib/setting-rules.ts";
 
 type Claims = Readonly<Record<string, unknown>>;
 

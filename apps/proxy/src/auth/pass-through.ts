@@ -1,7 +1,7 @@
 /** Callers that send their own upstream key. The upstream decides whether such a key is valid. */
 import type { Principal } from "@letta-environments/schema";
 import { createBoundedMap } from "../lib/bounded-map.ts";
-import { passThroughTenantPrefix } from "../lib/tenant-name.ts";
+import { passThroughTenantPrefix } from "../lib/setting-rules.ts";
 import type { GatewayPorts } from "../ports.ts";
 
 const maxCallers = 10_000;

@@ -1,6 +1,6 @@
 /** Applies changed settings while the gateway runs: decides which of them take effect now, and applies them all or none. */
 import { isSameValue } from "../lib/same-value.ts";
-import type { SettingProblem } from "../lib/setting-problem.ts";
+import type { SettingProblem } from "../lib/setting-rules.ts";
 import type { ResolvedSettings } from "./resolve.ts";
 import type { Settings } from "./settings.ts";
 

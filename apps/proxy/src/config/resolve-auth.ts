@@ -1,8 +1,8 @@
 import { isIdentifier } from "@letta-environments/schema";
 import type { AdminSettings } from "../admin/settings.ts";
 import type { JwtSettings } from "../auth/jwt-settings.ts";
-import { isTenantName, tenantRule } from "../lib/tenant-name.ts";
-import type { SettingProblem } from "../lib/setting-problem.ts";
+import { isTenantName, tenantRule } from "../lib/setting-rules.ts";
+import type { SettingProblem } from "../lib/setting-rules.ts";
 import type { CredentialSource, TenantSettings } from "../tenants/settings.ts";
 import { parseUpstreamBaseUrl } from "../upstream/base-url.ts";
 import type { AdminFile, ConfigFile, JwtFile, TenantFile } from "./file.ts";

@@ -1,4 +1,4 @@
-import type { SettingProblem } from "../lib/setting-problem.ts";
+import type { SettingProblem } from "../lib/setting-rules.ts";
 import type { UpstreamSettings } from "../upstream/settings.ts";
 import { parseUpstreamBaseUrl } from "../upstream/base-url.ts";
 import type { ConfigFile } from "./file.ts";

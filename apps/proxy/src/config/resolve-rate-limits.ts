@@ -1,4 +1,4 @@
-import type { SettingProblem } from "../lib/setting-problem.ts";
+import type { SettingProblem } from "../lib/setting-rules.ts";
 import { groupAddress } from "../limits/client-address.ts";
 import { type LimitedRoute, limitedRoutes, type RateLimitSettings, type RoutedRateLimit } from "../limits/settings.ts";
 import { validateRateLimitPolicy, type RateLimitPolicy, type RateLimitRule } from "../rate-limit/policy.ts";

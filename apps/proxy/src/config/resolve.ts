@@ -1,7 +1,7 @@
 import { parseValkeyUrl } from "@letta-environments/platform";
 import { describeIssues } from "@letta-environments/schema";
 import { safeParse } from "valibot";
-import type { SettingProblem } from "../lib/setting-problem.ts";
+import type { SettingProblem } from "../lib/setting-rules.ts";
 import { ConfigFileSchema } from "./file-schema.ts";
 import { type ConfigFile, logFormats } from "./file.ts";
 import { resolveAdmin } from "./resolve-auth.ts";

@@ -6,7 +6,7 @@ import { ceilingModes, type EnvironmentMode, IdentifierSchema, type Scope, scope
 import * as v from "valibot";
 import { oneOf } from "../lib/strict-schemas.ts";
 import { exactObject } from "../lib/strict-schemas.ts";
-import { isTenantName, tenantRule } from "../lib/tenant-name.ts";
+import { isTenantName, tenantRule } from "../lib/setting-rules.ts";
 import type { KeyPatch, KeyRequest } from "./key-lifecycle.ts";
 import { maxDurationMs, parsePolicyOverride, policyOverrideRule } from "./key-rate-limit.ts";
 

@@ -1,6 +1,6 @@
 import type { DeviceAllowlist, Scope } from "@letta-environments/schema";
 import type { KeyRecord } from "../keys/key-record.ts";
-import type { SettingProblem } from "../lib/setting-problem.ts";
+import type { SettingProblem } from "../lib/setting-rules.ts";
 import type { CredentialOf, TenantSettings, TokenTenant } from "./settings.ts";
 
 /** The credentials of tenants at the upstream where none of them lies in a file. */

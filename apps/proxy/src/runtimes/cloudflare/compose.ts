@@ -7,14 +7,14 @@ import {
   systemClock,
 } from "@letta-environments/platform/cloudflare";
 import { waitUntil } from "cloudflare:workers";
-import { createCacheApiStore } from "../../adapters/cloudflare/cache-api-store.ts";
+import { createCacheApiStore } from "../../adapters/cloudflare/cache-store.ts";
 import { createDurableAuditLog } from "../../adapters/cloudflare/audit-log.ts";
-import { createDurableCoalescer } from "../../adapters/cloudflare/durable-coalescer.ts";
+import { createDurableCoalescer } from "../../adapters/cloudflare/coalescer.ts";
 import { createDurableKeyStore } from "../../adapters/cloudflare/key-store.ts";
 import { createDurableKeyUses } from "../../adapters/cloudflare/key-store.ts";
 import { createDurableRateLimitStore } from "../../adapters/cloudflare/rate-limit-store.ts";
-import { createHttpJwksFetch } from "../../adapters/http-jwks-fetch.ts";
-import { createHttpUpstreamFetch } from "../../adapters/http-upstream-fetch.ts";
+import { createHttpJwksFetch } from "../../adapters/http-jwks.ts";
+import { createHttpUpstreamFetch } from "../../adapters/http-upstream.ts";
 import type { LogEvent } from "../../adapters/log.ts";
 import { createMemoryRateLimitStore } from "../../adapters/memory/rate-limit-store.ts";
 import { pepperOf } from "../../adapters/node/pepper.ts";

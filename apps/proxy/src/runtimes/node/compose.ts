@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { constantTimeEqual, hmacSha256Hex, randomId, sha256Hex, systemClock } from "@letta-environments/platform/node";
-import { createHttpUpstreamFetch } from "../../adapters/http-upstream-fetch.ts";
-import { failedBeforeSend } from "../../adapters/failed-before-send.ts";
+import { createHttpUpstreamFetch } from "../../adapters/http-upstream.ts";
+import { failedBeforeSend } from "../../adapters/http-upstream.ts";
 import type { LogEvent } from "../../adapters/log.ts";
 import { createHostGuard } from "../../admin/admission.ts";
 import { createPipeline, type Pipeline } from "../../pipeline.ts";

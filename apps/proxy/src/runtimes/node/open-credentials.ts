@@ -1,12 +1,12 @@
 import { constantTimeEqual, hmacSha256Hex, sha256Hex, systemClock } from "@letta-environments/platform/node";
-import { createHttpJwksFetch } from "../../adapters/http-jwks-fetch.ts";
+import { createHttpJwksFetch } from "../../adapters/http-jwks.ts";
 import type { LogEvent } from "../../adapters/log.ts";
 import { CredentialFileError, watchCredentialFiles } from "../../adapters/node/credential-files.ts";
 import type { JwtSettings } from "../../auth/jwt-settings.ts";
 import { type TokenAuthenticator, createTokenAuthenticator, reuseTokenAuthenticator } from "../../auth/jwt.ts";
 import type { Settings } from "../../config/settings.ts";
 import type { KeyRecord } from "../../keys/key-record.ts";
-import type { SettingProblem } from "../../lib/setting-problem.ts";
+import type { SettingProblem } from "../../lib/setting-rules.ts";
 import { findSharedCredentials, liveTenants, tenantCredentials } from "../../tenants/credentials.ts";
 import type { CredentialOf } from "../../tenants/settings.ts";
 import { version } from "../../version.ts";

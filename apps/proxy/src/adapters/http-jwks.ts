@@ -1,5 +1,5 @@
-import type { JwksFetch } from "../ports.ts";
 import { readStream } from "../lib/read-stream.ts";
+import type { JwksFetch } from "../ports.ts";
 
 /** Largest key set that is read, in bytes, after decompression. */
 const maxBytes = 262_144;

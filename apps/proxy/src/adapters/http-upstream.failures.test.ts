@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { failedBeforeSend } from "./failed-before-send.ts";
+import { failedBeforeSend } from "./http-upstream.ts";
 
 /** A failure as `fetch` reports it: a TypeError with the reason as its cause. */
 function fetchFailure(code: string): Error {

@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { createServer, type RequestListener, type Server } from "node:http";
 import { afterEach, expect, test } from "vitest";
-import { createHttpJwksFetch } from "./http-jwks-fetch.ts";
+import { createHttpJwksFetch } from "./http-jwks.ts";
 
 let server: Server | null = null;
 afterEach(() => {

@@ -6,7 +6,7 @@ import { sha256Hex, systemClock } from "@letta-environments/platform/node";
 import { connectValkey } from "@letta-environments/platform/valkey";
 import { canLaunchValkey, type LaunchedValkey, launchValkey } from "@letta-environments/testkit";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { createValkeyCacheStore } from "./valkey-cache-store.ts";
+import { createValkeyCacheStore } from "./cache-store.ts";
 
 describe.runIf(canLaunchValkey())("the cache store in Valkey", () => {
   let server: LaunchedValkey;

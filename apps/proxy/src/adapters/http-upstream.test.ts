@@ -4,8 +4,8 @@ import type { AddressInfo } from "node:net";
 import { gzipSync } from "node:zlib";
 import { afterEach, expect, test } from "vitest";
 import type { UpstreamRequest } from "../ports.ts";
-import { createHttpUpstreamFetch } from "./http-upstream-fetch.ts";
-import { failedBeforeSend } from "./failed-before-send.ts";
+import { createHttpUpstreamFetch } from "./http-upstream.ts";
+import { failedBeforeSend } from "./http-upstream.ts";
 
 const servers: Server[] = [];
 

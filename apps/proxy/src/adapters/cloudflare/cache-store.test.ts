@@ -1,6 +1,6 @@
 import type { CacheEntry } from "@letta-environments/http-cache";
 import { expect, test } from "vitest";
-import { decodeEntry, encodeEntry } from "./cache-entry.ts";
+import { decodeEntry, encodeEntry } from "./cache-store.ts";
 
 function entryOf(body: Uint8Array, name: string): CacheEntry {
   return {

@@ -2,7 +2,7 @@ import { sha256Hex } from "@letta-environments/platform/node";
 import type { Principal } from "@letta-environments/schema";
 import { expect, test } from "vitest";
 import { createTestPrincipal } from "../../test/support/create-test-principal.ts";
-import { createVisibilityKey } from "./authorisation-view.ts";
+import { createVisibilityKey } from "./environment-cache.ts";
 
 const visibilityKeyOf = createVisibilityKey(sha256Hex);
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { resolveRateLimits } from "./resolve-rate-limits.ts";
 import { resolveSettings, type SettingSources } from "./resolve.ts";
-import type { SettingProblem } from "../lib/setting-problem.ts";
+import type { SettingProblem } from "../lib/setting-rules.ts";
 import type { Settings } from "./settings.ts";
 
 function resolve(sources: Partial<SettingSources>): Settings {
