@@ -32,12 +32,11 @@ async function start(count: number): Promise<number> {
     clock: systemClock,
     onDegraded: () => undefined,
   });
-  const { url } = await startNodeServer(undefined, {
+  const { url } = await startNodeServer(() => Promise.resolve(answer), {
     ports: {
       clock: systemClock,
       keyStore,
       telemetry: () => undefined,
-      upstream: () => Promise.resolve(answer),
       rateLimiter: count === 0 ? null : rateLimiter,
     },
     ...(count > 0 && { config: { rateLimits: settings } }),

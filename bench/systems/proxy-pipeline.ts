@@ -10,6 +10,6 @@ const keyStore = createSqliteKeyStore(openSqlite(":memory:"), systemClock);
 const { key } = await issueTestKey(keyStore, systemClock);
 const answer = { status: 200, headers: { "content-type": "application/json" }, body: fixedBody };
 process.send?.({ key });
-await startNodeServer(undefined, {
-  ports: { clock: systemClock, keyStore, telemetry: () => undefined, upstream: () => Promise.resolve(answer) },
+await startNodeServer(() => Promise.resolve(answer), {
+  ports: { clock: systemClock, keyStore, telemetry: () => undefined },
 });

@@ -51,6 +51,7 @@ export const folderOrder = new Map([
       "keys/",
       "ports.ts",
       "keys/key-record.ts",
+      "keys/key-rate-limit.ts",
       "telemetry.ts",
       "rate-limit/",
       "lib/",
@@ -67,6 +68,7 @@ export const folderOrder = new Map([
     "packages/http-cache/src",
     [
       "index.ts",
+      "rfc9111/index.ts",
       "testing/",
       "web/",
       "rfc9111/",

@@ -108,7 +108,7 @@ test("a device goes offline 120 seconds after its last heartbeat, even if every 
 });
 
 test("waits are the interval and up to a second more, so that watchers spread their requests", async () => {
-  for (const [chance, expected] of [
+  for (const [randomValue, expected] of [
     [0, 10_000],
     [0.999, 11_000],
   ] as const) {
@@ -116,7 +116,7 @@ test("waits are the interval and up to a second more, so that watchers spread th
     const { clock, watch } = setUp({ intervalMs: 10_000 });
     const setTimer = (ms: number, run: () => void) => (waits.push(ms), clock.setTimer(ms, run));
     installClock({ now: clock.now, setTimer });
-    installRandom(chance);
+    installRandom(randomValue);
     const events = watch();
     follow(events);
     await clock.advance(0);

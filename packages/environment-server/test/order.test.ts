@@ -14,7 +14,7 @@ test.each(Array.from({ length: 40 }, (_, index) => index + 1))(
     const devices = [await connect("device-1"), await connect("device-2")];
     for (const { socket } of devices) {
       socket.onFrame = (frame) =>
-        void (random.chance(0.5) && socket.acknowledge({ accepted: true }, String(frame["request_id"])));
+        void (random.random(0.5) && socket.acknowledge({ accepted: true }, String(frame["request_id"])));
     }
     const asked = new Map(devices.map(({ socket }) => [socket, new Array<string>()]));
     for (let number = 0; number < 30; number++) {

@@ -2,7 +2,7 @@
 export interface Random {
   /** A whole number from 0 to below `bound`. */
   below(bound: number): number;
-  chance(probability: number): boolean;
+  random(probability: number): boolean;
   pick<Item>(items: readonly Item[]): Item;
 }
 
@@ -18,7 +18,7 @@ export function createRandom(seed: number): Random {
   const below = (bound: number): number => Math.floor(next() * bound);
   return {
     below,
-    chance: (probability) => next() < probability,
+    random: (probability) => next() < probability,
     pick(items) {
       const item = items[below(items.length)];
       if (item === undefined) throw new RangeError("nothing to pick from");

@@ -41,8 +41,8 @@ export function createSlowStore(inner: EnvironmentStore, random: Random, faults:
       saveLastSeen: slow(inner.saveLastSeen),
       findMessages: slow(inner.findMessages),
       async reserve(delivery, nowMs) {
-        const fails = random.chance(faults);
-        if (fails && random.chance(0.5)) throw new Error("the store failed before it acted");
+        const fails = random.random(faults);
+        if (fails && random.random(0.5)) throw new Error("the store failed before it acted");
         const reserved = await reserve(delivery, nowMs);
         if (fails) throw new Error("the store failed after it acted");
         return reserved;

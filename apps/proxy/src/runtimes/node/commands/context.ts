@@ -1,4 +1,7 @@
 /** The tools of every command of `letta-proxy`: its options, the settings, and the outputs of the process. */
+import type { KeyPatch } from "../../../keys/key-lifecycle.ts";
+import type { ShownKey } from "../../../keys/key-view.ts";
+import type { KeyRequest } from "../../../keys/key-lifecycle.ts";
 import process from "node:process";
 import { choosePaint, type Paint, printable } from "@letta-environments/command-line";
 import type { ParsedLine } from "../../../commands/program.ts";
@@ -45,4 +48,16 @@ export function warnOfDamaged(id: string): void {
   warn(
     `the stored record of the key ${id} is damaged: the key is not valid, and 'letta-proxy keys revoke ${id}' replaces the record.`,
   );
+}
+
+/** The operations on keys, wherever they are. All reject with a `CommandError`, also for an unknown id. */
+export interface KeyAdministration {
+  /** Resolves with the key itself, which is shown once. */
+  create(request: KeyRequest): Promise<string>;
+  list(): Promise<readonly ShownKey[]>;
+  retrieve(id: string): Promise<ShownKey>;
+  update(id: string, patch: KeyPatch): Promise<void>;
+  /** Resolves with the key in its new form. */
+  rotate(id: string, overlapMs: number): Promise<string>;
+  revoke(id: string): Promise<void>;
 }

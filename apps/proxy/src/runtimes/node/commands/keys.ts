@@ -1,28 +1,14 @@
 /** The commands for keys. They do the same to the keys of this machine and, with `--url`, to those of a gateway elsewhere. */
+import type { KeyAdministration } from "./context.ts";
 import { formatJson, misuse, parseDuration } from "@letta-environments/command-line";
 import { systemClock } from "@letta-environments/platform/node";
 import { findDoubtfulDeviceIds, readKeyPatch, readKeyRequest } from "../../../commands/key-options.ts";
 import { formatKeyDetails, formatKeyTable } from "../../../commands/key-text.ts";
-import type { KeyPatch } from "../../../keys/key-lifecycle.ts";
-import type { KeyRequest } from "../../../keys/key-lifecycle.ts";
 import { defaultOverlapMs } from "../../../keys/key-schemas.ts";
 import { maxDurationMs } from "../../../keys/key-rate-limit.ts";
-import type { ShownKey } from "../../../keys/key-view.ts";
 import { type CommandContext, print, warn } from "./context.ts";
 import { administerLocalKeys } from "./local-keys.ts";
 import { administerRemoteKeys } from "./remote-keys.ts";
-
-/** The operations on keys, wherever they are. All reject with a `CommandError`, also for an unknown id. */
-export interface KeyAdministration {
-  /** Resolves with the key itself, which is shown once. */
-  create(request: KeyRequest): Promise<string>;
-  list(): Promise<readonly ShownKey[]>;
-  retrieve(id: string): Promise<ShownKey>;
-  update(id: string, patch: KeyPatch): Promise<void>;
-  /** Resolves with the key in its new form. */
-  rotate(id: string, overlapMs: number): Promise<string>;
-  revoke(id: string): Promise<void>;
-}
 
 /** `keys create`: prints the key alone on standard output. */
 export async function createKeyCommand(context: CommandContext): Promise<void> {

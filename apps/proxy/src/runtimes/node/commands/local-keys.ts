@@ -15,7 +15,7 @@ import { openAudit } from "../open-audit.ts";
 import { openCredentials, sharedCredentials } from "../open-credentials.ts";
 import { nodeKeyMint, type OpenKeys, openKeys } from "../open-keys.ts";
 import { type CommandContext, warn, warnOfDamaged } from "./context.ts";
-import type { KeyAdministration } from "./keys.ts";
+import type { KeyAdministration } from "./context.ts";
 
 /** Returns the operations on the keys that the settings of a command name. */
 export function administerLocalKeys(context: CommandContext): KeyAdministration {

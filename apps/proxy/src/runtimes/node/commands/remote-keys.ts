@@ -5,7 +5,7 @@ import { keysPath } from "../../../admin/endpoints.ts";
 import type { ShownKey } from "../../../keys/key-view.ts";
 import { parseUpstreamBaseUrl } from "../../../upstream/base-url.ts";
 import type { CommandContext } from "./context.ts";
-import type { KeyAdministration } from "./keys.ts";
+import type { KeyAdministration } from "./context.ts";
 
 /** The longest wait for a response, in milliseconds. */
 const timeoutMs = 30_000;
