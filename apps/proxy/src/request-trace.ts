@@ -6,15 +6,15 @@ import { describeLimits } from "./limits/response.ts";
 import type { LimitedRequest } from "./limits/response.ts";
 import { resolveRequestId } from "./http/gateway-request.ts";
 
-/** What is known of a request so far; the steps of the pipeline fill it in. */
+/** The facts about a request that the log, the limits and the audit need at its end. The steps of the pipeline fill it in. */
 export interface RequestTrace {
   readonly requestId: string;
   readonly startedAt: number;
   operation: string | null;
   principal: Principal | null;
-  /** What the audit log is told of it, once it is the send of a known caller. */
+  /** The audit record, for a send. */
   send: AuditedSend | null;
-  /** What the rate limits say to it, once they were asked. */
+  /** The decision of the rate limits, once they have decided. */
   limited: LimitedRequest | null;
 }
 
