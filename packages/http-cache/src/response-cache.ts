@@ -93,7 +93,8 @@ function createStrategy<Value extends { readonly status: number }>({
 }: ResponseCacheOptions): CacheStrategy<Read<Value>, TimedResponse<Value>, CacheResult<Value>> {
   return {
     bypassReason: ({ cacheMode }) => (cacheMode === "no-store" ? "no-store" : null),
-    decide({ cacheMode }, [stored], nowMs) {
+    decide({ cacheMode }, entries, nowMs) {
+      const stored = entries[0];
       if (stored === undefined) return miss;
       const ageMs = currentAgeMs(stored, nowMs);
       const ttlMs = stored.freshForMs - ageMs;

@@ -42,6 +42,11 @@ export function createGuardedStore(
 ): GuardedStore {
   const inFlight = new Set<InFlightState>();
 
+  function failGet(cause: unknown): readonly CacheEntry[] {
+    onError("store-get", cause);
+    return nothing;
+  }
+
   async function change(failure: CacheFailure, run: () => MaybePromise<void>): Promise<boolean> {
     try {
       await run();
@@ -92,15 +97,11 @@ export function createGuardedStore(
 
   return {
     get(key) {
-      const fail = (cause: unknown): readonly CacheEntry[] => {
-        onError("store-get", cause);
-        return nothing;
-      };
       try {
         const found = store.get(key);
-        return found instanceof Promise ? found.catch(fail) : found;
+        return found instanceof Promise ? found.catch(failGet) : found;
       } catch (cause) {
-        return fail(cause);
+        return failGet(cause);
       }
     },
     delete: remove,
