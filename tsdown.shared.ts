@@ -1,6 +1,6 @@
 import type { UserConfig } from "tsdown";
 
-/** The build that every published package shares; each names its own entries. */
+/** Build settings that every published package shares. Each package adds its entries. */
 export const sharedBuild: UserConfig = {
   format: "esm",
   platform: "neutral",

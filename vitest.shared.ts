@@ -1,6 +1,6 @@
 import type { ViteUserConfig } from "vitest/config";
 
-/** What the tests of every package share: where they lie, and the JSON report that the summary is summed from. */
+/** Test settings of every package: where tests are, and the JSON report that `pnpm test` sums. */
 export const sharedConfig: ViteUserConfig = {
   test: {
     include: ["src/**/*.test.ts", "test/**/*.test.ts"],

@@ -1,8 +1,8 @@
 import { randomBytes, randomInt } from "node:crypto";
 import process from "node:process";
-import { createKey } from "../apps/proxy/src/keys/create-key.ts";
+import { createKey } from "../apps/proxy/src/keys/key-lifecycle.ts";
 import type { Digests } from "../apps/proxy/src/ports.ts";
-import { verifyKey } from "../apps/proxy/src/auth/verify-key.ts";
+import { verifyKey } from "../apps/proxy/src/auth/gateway-key.ts";
 import type { BenchmarkResult } from "./harness/result.ts";
 import { quantile, welchT } from "./harness/statistics.ts";
 import { digests } from "./in-process/warm-authentication.ts";

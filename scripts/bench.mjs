@@ -1,8 +1,7 @@
-/** `pnpm bench [name] [--save]`: runs the benchmarks of bench/, whose own dependencies are installed there when they are missing. */
+/** `pnpm bench [name] [--save]`: installs the dependencies of bench/ if they are missing and runs the benchmarks. */
 import process from "node:process";
-import { ensureNode } from "./ensure-node.mjs";
-import { ensureBenchInstalled } from "./lib/bench-installation.mjs";
-import { ensureInstalled } from "./lib/installation.mjs";
+import { ensureNode } from "./lib/supported-node.mjs";
+import { ensureBenchInstalled, ensureInstalled } from "./lib/installation.mjs";
 import { runEntry } from "./lib/run-entry.mjs";
 
 await ensureInstalled("full", ensureNode);

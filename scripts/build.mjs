@@ -1,6 +1,6 @@
-/** `pnpm build`: writes `dist` of every published package. */
+/** `pnpm build`: writes `dist` of every published package and of the gateway. */
 import process from "node:process";
-import { ensureNode } from "./ensure-node.mjs";
+import { ensureNode } from "./lib/supported-node.mjs";
 import { ensureInstalled } from "./lib/installation.mjs";
 import { runTasks } from "./lib/turbo.mjs";
 

@@ -1,10 +1,9 @@
-/** `pnpm check`: everything but the tests that must hold before a change lands. Runs all steps and names those that failed. */
+/** `pnpm check`: runs every check except the tests, and lists the checks that failed. */
 import { join } from "node:path";
 import process from "node:process";
-import { ensureNode, findNode } from "./ensure-node.mjs";
-import { ensureBenchInstalled } from "./lib/bench-installation.mjs";
-import { ensureInstalled } from "./lib/installation.mjs";
-import { repositoryRoot } from "./lib/repository-root.mjs";
+import { ensureNode, findNode } from "./lib/supported-node.mjs";
+import { ensureBenchInstalled, ensureInstalled } from "./lib/installation.mjs";
+import { repositoryRoot } from "./lib/repository.mjs";
 import { runCommand } from "./lib/run-command.mjs";
 import { runTasks, taskEnvironment } from "./lib/turbo.mjs";
 
@@ -12,7 +11,7 @@ await ensureInstalled("full", ensureNode);
 const env = taskEnvironment();
 const node = findNode() ?? process.execPath;
 
-/** A development tool. @param {string} name @param {readonly string[]} toolArguments */
+/** Runs a development tool. @param {string} name @param {readonly string[]} toolArguments */
 const tool = (name, toolArguments) =>
   runCommand(join(repositoryRoot, "node_modules", ".bin", name), toolArguments, { env });
 /** @param {string} name */
@@ -23,24 +22,23 @@ const steps = [
   [
     "types",
     async () => {
-      // The benchmarks' own dependencies have types too.
+      // The benchmarks are type-checked against dependencies of their own.
       await ensureBenchInstalled();
       return runTasks(["typecheck", "typecheck:scripts", "typecheck:bench"]);
     },
   ],
   ["lint", () => tool("oxlint", ["--type-aware", "--deny-warnings"])],
   ["format", () => tool("oxfmt", ["--check"])],
-  ["boundaries", () => script("check-boundaries.mjs")],
-  ["file sizes", () => script("check-file-sizes.mjs")],
+  ["structure", () => script("check/structure.mjs")],
   ["unused code", () => tool("knip", [])],
-  ["problem pages", () => script("check-problem-pages.mjs")],
+  ["Markdown", () => script("check/markdown.mjs")],
+  ["problem pages", () => script("check/problem-pages.mjs")],
   ["configuration schema", () => script("config-schema.mjs")],
   ["generated files", () => script("../packages/schema/scripts/generate.ts")],
   ["runtimes", () => script("runtime-matrix.mjs")],
   ["build", () => runTasks(["build"])],
-  ["bundle budgets", () => script("check-budgets.mjs")],
-  ["worker size", () => script("check-worker-size.mjs")],
-  ["packages", () => script("check-packages.mjs")],
+  ["byte budgets", () => script("check/budgets.mjs")],
+  ["packages", () => script("check/packages.mjs")],
 ];
 
 /** @type {string[]} */

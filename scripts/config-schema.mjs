@@ -1,11 +1,11 @@
 /**
- * The JSON Schema of proxy.config.json, for editors: fails when the file is not what the settings give, and writes it with
- * `--write`. Needs a Node that runs TypeScript.
+ * Checks that the JSON Schema of proxy.config.json, which editors use, matches the settings; `--write` updates it. Needs a Node that
+ * runs TypeScript.
  */
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
-import { repositoryRoot } from "./lib/repository-root.mjs";
+import { repositoryRoot } from "./lib/repository.mjs";
 import { configJsonSchema } from "../apps/proxy/test/support/config-json-schema.ts";
 
 const name = "apps/proxy/proxy.config.schema.json";

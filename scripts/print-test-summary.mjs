@@ -1,7 +1,6 @@
-/** Prints the closing line of the last test run again, from its reports: CI runs more after the tests and ends with it. */
+/** Prints the summary line of the last test run again. CI ends with it, after the checks that follow the tests. */
 import process from "node:process";
-import { readReports } from "./lib/test-reports.mjs";
-import { exitCodeOf, formatSummary, sumReports } from "./lib/test-summary.mjs";
+import { exitCodeOf, formatSummary, readReports, sumReports } from "./lib/test-summary.mjs";
 
 const summary = sumReports(readReports().map(({ report }) => report));
 process.exitCode = exitCodeOf(summary, 0, !process.env.CI);

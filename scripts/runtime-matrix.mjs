@@ -1,13 +1,12 @@
 /**
- * The tables of what holds on which runtime, in README.md and docs/runtimes.md: fails when they are not what the application suite found last,
- * and writes them with `--write`. Needs a Node that runs TypeScript, and `pnpm test` before.
+ * Checks that the tables of runtimes in README.md and docs/runtimes.md match the last results of the application suite; `--write`
+ * updates them. Needs a Node that runs TypeScript, and `pnpm test` first.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
-import { renderDifferences, renderMatrix, replaceBetween } from "./lib/runtime-matrix.mjs";
-import { readRuntimeResults } from "./lib/runtime-results.mjs";
-import { repositoryRoot } from "./lib/repository-root.mjs";
+import { readRuntimeResults, renderDifferences, renderMatrix, replaceBetween } from "./lib/runtime-matrix.mjs";
+import { repositoryRoot } from "./lib/repository.mjs";
 import { knownDifferences } from "../apps/proxy/test/runtimes/known-differences.ts";
 
 const writes = process.argv.includes("--write");
@@ -16,18 +15,18 @@ const results = readRuntimeResults();
 const problems = [];
 
 /** @param {string} name @param {string} mark @param {string} table */
-function hold(name, mark, table) {
+function checkTable(name, mark, table) {
   const path = join(repositoryRoot, name);
   const before = readFileSync(path, "utf8");
   const after = replaceBetween(before, mark, table);
-  if (after === null) problems.push(`${name} has lost its marks '${mark}'`);
+  if (after === null) problems.push(`${name} has no marks '${mark}'`);
   else if (after !== before && writes) writeFileSync(path, after);
   else if (after !== before) problems.push(`${name} is stale: run 'pnpm test' and 'pnpm runtime-matrix'`);
 }
 
-hold("docs/runtimes.md", "known differences", renderDifferences(knownDifferences));
-if (results.length > 0) hold("README.md", "runtime matrix", renderMatrix(results));
-else if (process.env.CI) problems.push("the application suite has left no results: 'pnpm test' comes first");
+checkTable("docs/runtimes.md", "known differences", renderDifferences(knownDifferences));
+if (results.length > 0) checkTable("README.md", "runtime matrix", renderMatrix(results));
+else if (process.env.CI) problems.push("there are no results of the application suite: run 'pnpm test' first");
 else process.stdout.write("no results of the application suite yet; 'pnpm test' writes them\n");
 for (const { runtime, sections } of results) {
   if (Object.values(sections).some(({ failed }) => failed > 0)) problems.push(`the suite failed on ${runtime}`);

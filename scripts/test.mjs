@@ -1,12 +1,11 @@
 /**
- * `pnpm test`: installs what is missing, runs every package's tests, and ends with `N passed, N failed, N skipped` summed from
- * the reports they wrote. Arguments go to turbo: `pnpm test --force` ignores cached results.
+ * `pnpm test`: installs missing dependencies, runs the tests of every package, and prints `N passed, N failed, N skipped` as the last
+ * line. Arguments are passed to turbo: `pnpm test --force` ignores cached results.
  */
 import process from "node:process";
-import { ensureNode } from "./ensure-node.mjs";
+import { ensureNode } from "./lib/supported-node.mjs";
 import { ensureInstalled } from "./lib/installation.mjs";
-import { clearReports, readReports } from "./lib/test-reports.mjs";
-import { exitCodeOf, formatSummary, sumReports } from "./lib/test-summary.mjs";
+import { clearReports, exitCodeOf, formatSummary, readReports, sumReports } from "./lib/test-summary.mjs";
 import { runTasks } from "./lib/turbo.mjs";
 
 await ensureInstalled("full", ensureNode);

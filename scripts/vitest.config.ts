@@ -1,6 +1,6 @@
 import { defineConfig, type ViteUserConfig } from "vitest/config";
 
-/** The tests of the repository's own scripts and of the benchmarks' arithmetic. */
+/** Tests of the scripts and of the statistics in bench/. */
 const config: ViteUserConfig = defineConfig({
   root: import.meta.dirname,
   test: {

@@ -1,9 +1,8 @@
 import { defineConfig, type UserConfig } from "tsdown";
-import { withoutDocumentation } from "./without-documentation.shared.ts";
 
 /**
- * One file for each runtime with every dependency in it, to be copied to a server or into an image and run as it is. What ws would load
- * for speed alone, if it were installed, stays outside.
+ * One self-contained file per runtime, ready to be copied to a server or into an image. The native modules that ws uses only for speed,
+ * and only if they are installed, stay external.
  */
 const servers: readonly UserConfig[] = ["node", "bun", "deno", "fetch"].map((runtime): UserConfig => ({
   entry: { [runtime]: `src/runtimes/${runtime}.ts` },
@@ -15,7 +14,7 @@ const servers: readonly UserConfig[] = ["node", "bun", "deno", "fetch"].map((run
   sourcemap: false,
   fixedExtension: false,
   clean: [`dist/${runtime}.js`],
-  // As the runtime itself would resolve it: `@letta-environments/platform/sqlite` is Bun's own driver on Bun.
+  // Resolve packages as the runtime does: `@letta-environments/platform/sqlite` is Bun's own driver on Bun.
   inputOptions: (options) => ({
     ...options,
     resolve: { ...options.resolve, conditionNames: [...(runtime === "bun" ? ["bun"] : []), "node", "import"] },
@@ -29,8 +28,8 @@ const servers: readonly UserConfig[] = ["node", "bun", "deno", "fetch"].map((run
 }));
 
 /**
- * The Worker, as small as it gets: a module that every isolate loads, and beside it what verifies tokens (`verify-token.ts`), which most gateways
- * are never shown. Each module more costs what gzip cannot share.
+ * The Worker: one module that every isolate loads, and a second one that verifies tokens (`verify-token.ts`) and is loaded with the
+ * first token.
  */
 const worker: UserConfig = {
   entry: { cloudflare: "src/runtimes/cloudflare.ts" },
@@ -43,15 +42,12 @@ const worker: UserConfig = {
   sourcemap: false,
   fixedExtension: false,
   minify: true,
-  // What is read and not used is left out: no getter does anything but give.
+  // No getter in this code has side effects, so unused property reads can be removed.
   treeshake: { propertyReadSideEffects: false },
-  // Served by the platform beside the Worker, which carries nothing of it.
+  // The API description is a static asset that the platform serves; the Worker does not contain it.
   copy: [{ from: "../../packages/schema/openapi.json", to: "dist/worker-assets" }],
-  plugins: withoutDocumentation,
-  outputOptions: {
-    // Nothing bundles it again.
-    comments: { annotation: false },
-  },
+  // Annotations help only a second bundler, and there is none.
+  outputOptions: { comments: { annotation: false } },
   deps: { alwaysBundle: [/.*/], neverBundle: [/^(?:node|cloudflare):/], onlyBundle: false },
 };
 

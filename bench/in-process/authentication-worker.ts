@@ -4,7 +4,7 @@
  */
 import process from "node:process";
 import { readBearerToken } from "../../apps/proxy/src/auth/bearer-token.ts";
-import { parseKeyId } from "../../apps/proxy/src/auth/key-format.ts";
+import { parseKeyId } from "../../apps/proxy/src/keys/key-format.ts";
 import { createWarmAuthentication, digests } from "./warm-authentication.ts";
 
 const keyCount = 64;

@@ -4,10 +4,10 @@
  */
 import process from "node:process";
 import { join } from "node:path";
-import { createSqliteRateLimitStore } from "../../apps/proxy/src/adapters/sqlite-rate-limit-store.ts";
-import { createValkeyRateLimitStore } from "../../apps/proxy/src/adapters/valkey-rate-limit-store.ts";
-import type { RateLimitDemand, RateLimitPolicy } from "../../apps/proxy/src/rate-limit/rate-limit-policy.ts";
-import type { RateLimitStore } from "../../apps/proxy/src/rate-limit/rate-limit-store.ts";
+import { createSqliteRateLimitStore } from "../../apps/proxy/src/adapters/sqlite/rate-limit-store.ts";
+import { createValkeyRateLimitStore } from "../../apps/proxy/src/adapters/valkey/rate-limit-store.ts";
+import type { RateLimitDemand, RateLimitPolicy } from "../../apps/proxy/src/rate-limit/policy.ts";
+import type { RateLimitStore } from "../../apps/proxy/src/rate-limit/store.ts";
 import { openSqlite, systemClock } from "../../packages/platform/src/node/index.ts";
 import { connectValkey } from "../../packages/platform/src/valkey/index.ts";
 

@@ -6,15 +6,15 @@ import process from "node:process";
 import { Hono } from "hono";
 import { MemoryStore, rateLimiter } from "hono-rate-limiter";
 import { RateLimiterMemory } from "rate-limiter-flexible";
-import { createMemoryRateLimitStore } from "../../apps/proxy/src/adapters/memory-rate-limit-store.ts";
-import { createDemands } from "../../apps/proxy/src/rate-limit/create-demands.ts";
-import { createRateLimiter } from "../../apps/proxy/src/rate-limit/create-rate-limiter.ts";
-import { rateLimitHeaders } from "../../apps/proxy/src/rate-limit/rate-limit-headers.ts";
-import type { RateLimitDemand, RateLimitPolicy } from "../../apps/proxy/src/rate-limit/rate-limit-policy.ts";
-import type { RateLimitRule } from "../../apps/proxy/src/rate-limit/rate-limit-rule.ts";
-import type { RateLimitOutcome } from "../../apps/proxy/src/rate-limit/rate-limit-store.ts";
+import { createMemoryRateLimitStore } from "../../apps/proxy/src/adapters/memory/rate-limit-store.ts";
+import { createDemands } from "../../apps/proxy/src/rate-limit/checks.ts";
+import { createRateLimiter } from "../../apps/proxy/src/rate-limit/limiter.ts";
+import { rateLimitHeaders } from "../../apps/proxy/src/rate-limit/headers.ts";
+import type { RateLimitDemand, RateLimitPolicy } from "../../apps/proxy/src/rate-limit/policy.ts";
+import type { RateLimitRule } from "../../apps/proxy/src/rate-limit/policy.ts";
+import type { RateLimitOutcome } from "../../apps/proxy/src/rate-limit/store.ts";
 // Bun has no `node:sqlite`, which the index of platform's Node part imports.
-import { systemClock } from "../../packages/platform/src/node/system-clock.ts";
+import { systemClock } from "../../packages/platform/src/node/index.ts";
 
 const callers = 1_024;
 const callsInSlice = 20_000;

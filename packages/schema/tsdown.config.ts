@@ -11,7 +11,7 @@ const config: UserConfig = defineConfig({
     "src/endpoints.ts",
     "src/environment.ts",
     "src/guards.gen.ts",
-    "src/is-identifier.ts",
+    "src/identifier.ts",
     "src/list-query.ts",
     "src/message.ts",
     "src/presence.ts",

@@ -4,10 +4,10 @@ import process from "node:process";
 import { setTimeout as sleep } from "node:timers/promises";
 
 const pollMs = 200;
-/** How long a lock without a process id may be that of a process which is just about to write it. */
+/** How long a lock may lack a process id, because its owner has not written it yet. */
 const graceMs = 5_000;
 
-/** True when the lock's process is gone, as after a kill. @param {string} folder */
+/** True when the process that holds the lock has ended, for example after a kill. @param {string} folder */
 function isAbandoned(folder) {
   try {
     const owner = Number(readFileSync(join(folder, "pid"), "utf8"));
@@ -34,10 +34,10 @@ function tryLock(folder) {
 }
 
 /**
- * Runs the work while no other process of this repository installs: `pnpm start` and `pnpm device` may be typed into two
- * terminals of a fresh clone at the same moment.
+ * Runs the work while no other process installs in this repository. `pnpm start` and `pnpm device` may run at the same time in two
+ * terminals of a fresh clone.
  *
- * @param {string} folder the lock, a folder because making one is atomic
+ * @param {string} folder the lock; a folder, because creating one is atomic
  * @param {() => Promise<void>} work
  */
 export async function withInstallLock(folder, work) {

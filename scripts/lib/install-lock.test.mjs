@@ -26,7 +26,7 @@ test("two installs never run at the same time", async () => {
   expect(events).toEqual(["first begins", "first ends", "second begins", "second ends"]);
 });
 
-test("the lock of a process that was killed is taken over", async () => {
+test("the lock of a killed process is taken over", async () => {
   const lock = join(folder, "lock");
   mkdirSync(lock);
   writeFileSync(join(lock, "pid"), "2147483646");
@@ -37,7 +37,7 @@ test("the lock of a process that was killed is taken over", async () => {
   expect(ran).toBe(true);
 });
 
-test("a failed install gives the lock back", async () => {
+test("a failed install releases the lock", async () => {
   const lock = join(folder, "lock");
   await expect(withInstallLock(lock, () => Promise.reject(new Error("no disk")))).rejects.toThrow("no disk");
   let ran = false;

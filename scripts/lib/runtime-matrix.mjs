@@ -1,4 +1,30 @@
-/** Names of runtimes in tables; of Node no version is told, since the suite runs on whichever the machine has. */
+/** The tables in README.md and docs/runtimes.md that show what the application suite found on each runtime. */
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { repositoryRoot } from "./repository.mjs";
+
+const folder = join(repositoryRoot, "apps", "proxy", "reports", "runtimes");
+const order = ["node", "bun", "deno", "workerd"];
+
+/**
+ * Results of the application suite on one runtime.
+ *
+ * @typedef {object} RuntimeResult
+ * @property {string} runtime
+ * @property {string} version
+ * @property {Record<string, { passed: number, failed: number }>} sections
+ * @property {number} differences
+ */
+
+/** Reads the results of the last test run, in the order of the table. @returns {RuntimeResult[]} */
+export function readRuntimeResults() {
+  return order
+    .map((name) => join(folder, `${name}.json`))
+    .filter((path) => existsSync(path))
+    .map((path) => JSON.parse(readFileSync(path, "utf8")));
+}
+
+/** Names of runtimes in tables. Node.js has no version, because the suite runs on the Node of the machine. */
 const names = new Map([
   ["node", () => "Node.js"],
   ["bun", (/** @type {string} */ version) => `Bun ${version}`],
@@ -10,9 +36,10 @@ const names = new Map([
 const row = (cells) => `| ${cells.join(" | ")} |`;
 
 /**
- * A row for each section of the suite, a column for each runtime: how many tests passed, `-` where the build does not have it.
+ * Renders how many tests passed, with a row per section of the suite and a column per runtime. `-` means that the build for that
+ * runtime does not have the section.
  *
- * @param {readonly import("./runtime-results.mjs").RuntimeResult[]} results
+ * @param {readonly RuntimeResult[]} results
  */
 export function renderMatrix(results) {
   const sections = [...new Set(results.flatMap((result) => Object.keys(result.sections)))];
@@ -32,12 +59,12 @@ export function renderMatrix(results) {
 }
 
 /**
- * The differences between runtimes with their reasons.
+ * Renders the known differences between runtimes with their reasons.
  *
  * @param {readonly { request: string, runtimes: readonly string[], answer: { status: readonly (number | string)[], isProblem: boolean }, reason: string }[]} differences
  */
 export function renderDifferences(differences) {
-  if (differences.length === 0) return "None is known.";
+  if (differences.length === 0) return "No difference is known.";
   return [
     row(["request", "runtimes", "answer there", "reason"]),
     row(["---", "---", "---", "---"]),
@@ -54,7 +81,7 @@ function escapeCell(text) {
 }
 
 /**
- * A text with what stands between two marks replaced; `null` when the marks are not there.
+ * Replaces the text between two marks. Returns `null` if the marks are missing.
  *
  * @param {string} text @param {string} mark @param {string} table
  */

@@ -11,7 +11,7 @@ const result = (
   differences: 0,
 });
 
-test("a section that a runtime does not have is no success, and a failure is told", () => {
+test("a section that a runtime lacks is shown as a dash, and a failed test as a failure", () => {
   const table = renderMatrix([
     result("node", { limits: { passed: 2, failed: 0 }, sockets: { passed: 7, failed: 1 } }),
     result("workerd", { limits: { passed: 2, failed: 0 } }),
@@ -25,13 +25,13 @@ test("a section that a runtime does not have is no success, and a failure is tol
   ]);
 });
 
-test("a difference is listed with its reason", () => {
+test("a known difference is listed with its reason", () => {
   const answer = { status: [400, "closed"], isProblem: false };
   const text = renderDifferences([{ request: "a|b", runtimes: ["bun"], answer, reason: "because" }]);
   expect(text.split("\n").at(-1)).toBe("| a\\|b | bun | 400 or closed, no problem body | because |");
 });
 
-test("only what stands between the marks is replaced, and a text without them is told", () => {
+test("only the text between the marks is replaced, and missing marks give null", () => {
   const text = "a\n<!-- m: written by `pnpm runtime-matrix` -->\nold\n<!-- end of m -->\nb";
   const replaced = replaceBetween(text, "m", "new");
   expect(replaced).toBe("a\n<!-- m: written by `pnpm runtime-matrix` -->\n\nnew\n\n<!-- end of m -->\nb");

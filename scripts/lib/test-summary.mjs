@@ -1,3 +1,8 @@
+/** Reads the reports that vitest leaves in each package and sums them to `N passed, N failed, N skipped`. */
+import { readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { repositoryRoot, workspacePackages } from "./repository.mjs";
+
 /**
  * @typedef {object} TestSummary
  * @property {number} passed
@@ -5,18 +10,11 @@
  * @property {number} skipped
  */
 
-/** Failures that are no failed test: files that broke before their first one. @param {Record<string, any>} report */
-function brokenFiles(report) {
-  const files = report.testResults ?? [];
-  return files.filter((/** @type {any} */ file) => file.status === "failed" && file.assertionResults.length === 0)
-    .length;
-}
-
 /**
- * Sums vitest's JSON reports. A file that broke before its first test counts as one failure, and so does a report that is
- * missing or tells of a failed run without saying where: none of them may look like success.
+ * Sums vitest's JSON reports. A file that failed before its first test counts as one failure. So does a missing report, and a
+ * failed run that names no failed test.
  *
- * @param {readonly (Record<string, any> | undefined)[]} reports one a package, undefined where none was written
+ * @param {readonly (Record<string, any> | undefined)[]} reports one per package, undefined where none was written
  * @returns {TestSummary}
  */
 export function sumReports(reports) {
@@ -35,7 +33,7 @@ export function sumReports(reports) {
 }
 
 /**
- * The exit code of a run: not even a green run passes when it ran nothing, or skipped something where that is not allowed.
+ * Returns the exit code of a run. A run without tests fails, and so does a skipped test where skipping is not allowed.
  *
  * @param {TestSummary} summary
  * @param {number} runnerCode exit code of the test runner
@@ -47,7 +45,44 @@ export function exitCodeOf(summary, runnerCode, allowSkipped) {
   return summary.failed > 0 || ran === 0 || (summary.skipped > 0 && !allowSkipped) ? 1 : 0;
 }
 
-/** The closing line. @param {TestSummary} summary */
+/** The summary line. @param {TestSummary} summary */
 export function formatSummary(summary) {
   return `${summary.passed} passed, ${summary.failed} failed, ${summary.skipped} skipped`;
+}
+
+/** Counts files that failed before their first test. @param {Record<string, any>} report */
+function brokenFiles(report) {
+  const files = report.testResults ?? [];
+  return files.filter((/** @type {any} */ file) => file.status === "failed" && file.assertionResults.length === 0)
+    .length;
+}
+
+/** Removes the reports of earlier runs, so that they are not counted again. */
+export function clearReports() {
+  for (const folder of testedFolders())
+    rmSync(join(repositoryRoot, folder, "reports"), { recursive: true, force: true });
+}
+
+/** Reads the report of each folder with tests; undefined where none was written. @returns {{ folder: string, report: Record<string, any> | undefined }[]} */
+export function readReports() {
+  return testedFolders().map((folder) => {
+    try {
+      return {
+        folder,
+        report: JSON.parse(readFileSync(join(repositoryRoot, folder, "reports", "vitest.json"), "utf8")),
+      };
+    } catch {
+      return { folder, report: undefined };
+    }
+  });
+}
+
+/** Folders with tests: every package with a `test` script, and the root for the tests of the scripts. */
+function testedFolders() {
+  return [
+    ".",
+    ...workspacePackages()
+      .filter(({ manifest }) => manifest.scripts?.test !== undefined)
+      .map(({ folder }) => folder),
+  ];
 }

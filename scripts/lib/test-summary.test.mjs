@@ -11,7 +11,7 @@ const report = (members) => ({
   ...members,
 });
 
-test("the closing line sums every report", () => {
+test("the summary line sums every report", () => {
   const summary = sumReports([
     report({ numPassedTests: 3, numPendingTests: 1 }),
     report({ numPassedTests: 4, numFailedTests: 2, numTodoTests: 1 }),
@@ -19,13 +19,13 @@ test("the closing line sums every report", () => {
   expect(formatSummary(summary)).toBe("7 passed, 2 failed, 2 skipped");
 });
 
-test("a missing report, a file that broke before its first test and a run without tests count as failures", () => {
+test("a missing report, a file that failed before its first test and a failed run without tests each count as a failure", () => {
   const broken = report({ success: false, testResults: [{ status: "failed", assertionResults: [] }] });
   const empty = report({ success: false });
   expect(sumReports([undefined, broken, empty])).toEqual({ passed: 0, failed: 3, skipped: 0 });
 });
 
-test("a run passes only when something ran, nothing failed, and nothing was skipped where that is not allowed", () => {
+test("a run passes only if a test ran, none failed, and none was skipped where skipping is not allowed", () => {
   expect(exitCodeOf({ passed: 1, failed: 0, skipped: 0 }, 0, false)).toBe(0);
   expect(exitCodeOf({ passed: 1, failed: 0, skipped: 1 }, 0, true)).toBe(0);
   expect(exitCodeOf({ passed: 1, failed: 0, skipped: 1 }, 0, false)).toBe(1);

@@ -1,10 +1,10 @@
 import { execFileSync } from "node:child_process";
 import { delimiter, dirname } from "node:path";
 import process from "node:process";
-import { findNode } from "../ensure-node.mjs";
-import { runPnpm } from "./pnpm.mjs";
+import { findNode } from "./supported-node.mjs";
+import { runPnpm } from "./run-command.mjs";
 
-/** What a task sees: the supported Node first on the PATH, and no telemetry or update check of any tool. */
+/** The environment of tasks: a supported Node first on the PATH, and no telemetry or update checks. */
 export function taskEnvironment() {
   const node = findNode() ?? process.execPath;
   return {
@@ -17,7 +17,7 @@ export function taskEnvironment() {
 }
 
 /**
- * Runs workspace tasks with turbo, all of them even when one fails, and resolves with its exit code.
+ * Runs workspace tasks with turbo and resolves with its exit code. A failed task does not stop the others.
  *
  * @param {readonly string[]} tasks
  * @param {readonly string[]} [turboArguments]

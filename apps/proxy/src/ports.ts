@@ -1,50 +1,23 @@
-import type { UpgradeDecision } from "@letta-environments/environment-server";
+/**
+ * The ports of the gateway: small interfaces between its decisions and the outside world. Adapters implement them and a
+ * runtime chooses the adapters. This file imports no feature but the key record, which is the value that key stores hold.
+ */
+import type { EnvironmentServer, UpgradeDecision } from "@letta-environments/environment-server";
 import type { Clock, HmacSha256, RandomId, Sha256 } from "@letta-environments/platform";
 import type { PlainRequest, PlainResponse, Principal } from "@letta-environments/schema";
-import type { AuditLog } from "./audit/audit-log.ts";
-import type { AuthenticateToken } from "./auth/jwt/authenticate-token.ts";
-import type { JwtSettings, SettingProblem } from "./config/settings.ts";
-import type { EnvironmentCache } from "./cache/environment-cache.ts";
-import type { KeyActor } from "./keys/key-actor.ts";
-import type { KeyRecord } from "./keys/key-record.ts";
-import type { RateLimiter } from "./rate-limit/create-rate-limiter.ts";
-import type { ProxyEvent } from "./telemetry-events.ts";
+import type { KeyActor, KeyRecord } from "./keys/key-record.ts";
+import type { Telemetry } from "./telemetry.ts";
 
-/** Everything the pipeline needs from outside. A runtime chooses the adapters. */
-export interface ProxyPorts {
+/** The ports that most features share. */
+export interface GatewayPorts {
   readonly clock: Clock;
   readonly digests: Digests;
   readonly keyStore: KeyStore;
-  /** Takes note that a key was used; it only writes to memory. Absent where nobody asks for last uses. */
+  /** Records in memory that a key was used; absent where last uses are not recorded. */
   readonly noteKeyUse?: (keyId: string) => void;
   readonly pepper: Pepper;
   readonly randomId: RandomId;
   readonly telemetry: Telemetry;
-  readonly upstream: UpstreamFetch;
-  /** Takes every send before it leaves; `null` writes nothing down. */
-  readonly audit: AuditLog | null;
-  /** Whose connection it is, where the environment server is embedded; for the audit log. */
-  readonly findDeviceId?: FindDeviceId;
-  /** Keeps answers with environments for a moment; `null` keeps nothing. */
-  readonly environmentCache: EnvironmentCache | null;
-  /** Decides rate limits; `null` limits nothing. */
-  readonly rateLimiter: RateLimiter | null;
-  /** Device sockets, where the environment server is embedded; `null` hides every endpoint of devices. */
-  readonly deviceSockets: DeviceSockets | null;
-  /** Reads the key set of tokens; needed where the configuration accepts tokens. */
-  readonly fetchJwks?: JwksFetch;
-  /** What judges the tokens of these settings, where it outlives this gateway; absent: made for it, with {@link fetchJwks}. */
-  readonly tokenWayFor?: ((settings: JwtSettings) => AuthenticateToken) | undefined;
-  /** What administering keys needs; absent where keys are not administered over HTTP. */
-  readonly admin?: AdminPorts | undefined;
-}
-
-/** What administering keys needs beside what every request needs. */
-export interface AdminPorts {
-  readonly randomBytes: RandomBytes;
-  readonly keyStoreFor: KeyStoreFor;
-  /** Tenants that would share an upstream credential by a key that is not stored yet; absent where none can. */
-  readonly findNewSharing?: ((record: KeyRecord) => Promise<readonly SettingProblem[]>) | undefined;
 }
 
 /** The store through which an actor changes keys: each change is one call of its `create` or `update`. */
@@ -103,47 +76,43 @@ export interface KeyUse {
   readonly usedAt: number;
 }
 
-/** A request as it leaves the gateway. An embedded server reads the principal; a server elsewhere reads the headers. */
+/** A request to a remote upstream. */
 export interface UpstreamRequest extends PlainRequest {
+  /** The caller for whom the request is made. It is not sent. */
   readonly principal: Principal;
-  /** Origin under which the gateway was called, such as `http://127.0.0.1:8787`; `null` when unknown. */
-  readonly authority: string | null;
-  /** What `authorization` holds, so that answers can be scrubbed of it and a refusal told apart; absent when nothing. */
+  /** The credential in `authorization`; absent for none. */
   readonly credential?: UpstreamCredential;
 }
 
-/** With what a request authenticates at the upstream. */
+/** The credential with which a request authenticates at a remote upstream. */
 export interface UpstreamCredential {
   readonly value: string;
-  /** Told of a 401 or 403 of the upstream where the key is the caller's own; absent for the gateway's credential. */
+  /** Called when the upstream refuses the caller's own key with 401 or 403; absent for the gateway's credential. */
   readonly onCallerRefused?: (status: 401 | 403) => void;
-  /** Told of a success of the upstream where the key is the caller's own. */
+  /** Called when the upstream accepts the caller's own key; absent for the gateway's credential. */
   readonly onCallerAccepted?: () => void;
 }
 
-/** An upstream call without a usable answer. */
+/** An upstream call without a usable response. */
 export interface UpstreamFailure {
   /**
-   * `unreachable`: no byte of the request has left. `broken`: the connection failed, and the upstream may have acted.
-   * `too_large`: the answer is larger than the gateway accepts.
+   * `unreachable`: no byte of the request was sent. `broken`: the connection failed, and the upstream may have acted.
+   * `too_large`: the response is larger than the gateway accepts.
    */
   readonly reason: "unreachable" | "broken" | "too_large";
   readonly cause: unknown;
 }
 
-/** Calls the upstream once. Follows no redirect, retries nothing, and stops when the signal aborts. */
+/** Calls a remote upstream once. Follows no redirect, never repeats a request, and stops when the signal aborts. */
 export type UpstreamFetch = (request: UpstreamRequest, signal: AbortSignal) => Promise<PlainResponse | UpstreamFailure>;
 
 /** Reads a key set (RFC 7517) as text. Follows no redirect; rejects on a failure, and when the signal aborts. */
 export type JwksFetch = (url: string, signal: AbortSignal) => Promise<string>;
 
-/** The device of a connection of a tenant; `null` when there is none. */
-export type FindDeviceId = (tenant: string, connectionId: string) => Promise<string | null>;
+/** The environment server in the same process. */
+export type EmbeddedServer = Pick<EnvironmentServer, "operate" | "findConnection">;
 
 /** Opens device sockets at the embedded environment server. */
 export interface DeviceSockets {
   upgrade(request: PlainRequest, principal: Principal): Promise<UpgradeDecision>;
 }
-
-/** Takes what happened. It never throws. */
-export type Telemetry = (event: ProxyEvent) => void;

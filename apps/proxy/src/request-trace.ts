@@ -1,17 +1,16 @@
 import type { Principal } from "@letta-environments/schema";
-import type { AuditedSend } from "./audit/audit-sends.ts";
-import type { GatewayRequest } from "./gateway-request.ts";
-import type { ProxyPorts } from "./ports.ts";
-import { describeLimits } from "./rate-limit/limit-request.ts";
-import type { LimitedRequest } from "./rate-limit/request-limits.ts";
-import { resolveRequestId } from "./request-id.ts";
-import type { TracedOperation } from "./telemetry-events.ts";
+import type { AuditedSend } from "./audit/sends.ts";
+import type { GatewayRequest } from "./http/gateway-request.ts";
+import type { GatewayPorts } from "./ports.ts";
+import { describeLimits } from "./limits/response.ts";
+import type { LimitedRequest } from "./limits/response.ts";
+import { resolveRequestId } from "./http/gateway-request.ts";
 
 /** What is known of a request so far; the steps of the pipeline fill it in. */
 export interface RequestTrace {
   readonly requestId: string;
   readonly startedAt: number;
-  operation: TracedOperation | null;
+  operation: string | null;
   principal: Principal | null;
   /** What the audit log is told of it, once it is the send of a known caller. */
   send: AuditedSend | null;
@@ -20,9 +19,9 @@ export interface RequestTrace {
 }
 
 /** Begins the trace of a request. */
-export function beginTrace(request: GatewayRequest, ports: Pick<ProxyPorts, "clock" | "randomId">): RequestTrace {
+export function beginTrace(request: GatewayRequest, ports: Pick<GatewayPorts, "clock" | "randomId">): RequestTrace {
   const requestId = resolveRequestId(request.header("x-request-id"), ports.randomId);
-  return { requestId, startedAt: ports.clock.now(), operation: null, principal: null, send: null, limited: null };
+  return { requestId, startedAt: ports.clock.monotonic(), operation: null, principal: null, send: null, limited: null };
 }
 
 /** Reports how a request ended. */
@@ -30,7 +29,7 @@ export function endTrace(
   trace: RequestTrace,
   method: string,
   status: number,
-  ports: Pick<ProxyPorts, "clock" | "telemetry">,
+  ports: Pick<GatewayPorts, "clock" | "telemetry">,
 ): void {
   ports.telemetry({
     type: "request",
@@ -38,7 +37,7 @@ export function endTrace(
     method,
     operation: trace.operation,
     status,
-    durationMs: ports.clock.now() - trace.startedAt,
+    durationMs: ports.clock.monotonic() - trace.startedAt,
     tenant: trace.principal?.tenant ?? null,
     keyId: trace.principal?.keyId ?? null,
     ...describeLimits(trace.limited?.outcome),

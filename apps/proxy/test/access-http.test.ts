@@ -2,7 +2,7 @@
 import { type Environment, jsonResponse, type PlainResponse } from "@letta-environments/schema";
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import type { TenantSettings } from "../src/config/settings.ts";
+import type { TenantSettings } from "../src/tenants/settings.ts";
 import type { KeyRecord } from "../src/keys/key-record.ts";
 import type { UpstreamRequest } from "../src/ports.ts";
 import * as model from "./support/access-model.ts";
@@ -95,7 +95,8 @@ function createWorld() {
   }
 
   const testProxy = createTestProxy((request) => Promise.resolve(upstream(request)), {
-    config: { upstream: { kind: "http", credentialOf: accountOf }, tenants: tenantSettings },
+    config: { tenants: tenantSettings },
+    remote: { credentialOf: accountOf },
   });
   return { ...testProxy, devices, sent };
 }

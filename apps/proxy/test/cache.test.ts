@@ -6,7 +6,7 @@ import fc from "fast-check";
 import { describe, expect, test, vi } from "vitest";
 import { createEnvironmentCache, type EnvironmentCache } from "../src/cache/environment-cache.ts";
 import type { UpstreamFetch, UpstreamRequest } from "../src/ports.ts";
-import type { ProxyConfig } from "../src/proxy-config.ts";
+import type { GatewayConfig } from "../src/services.ts";
 import { environmentRow } from "./support/environment-row.ts";
 import { type FakeRequest, fakeRequest } from "./support/fake-request.ts";
 import { bodyOf, createTestProxy, problemOf, type TestProxy } from "./support/test-proxy.ts";
@@ -31,7 +31,7 @@ interface Cached extends TestProxy {
 
 function setUp(
   upstream: UpstreamFetch = rowsOf((tenant) => [environmentRow(tenant)]),
-  config: Partial<ProxyConfig> = {},
+  config: Partial<GatewayConfig> = {},
   showsStatus: () => boolean = () => true,
 ): Cached {
   const clock = { now: () => testProxy.clock.now() };

@@ -68,7 +68,7 @@ describe("with origins", () => {
       expect(answer.headers).toMatchObject({
         "access-control-allow-origin": page,
         "access-control-expose-headers":
-          "x-request-id, retry-after, x-should-retry, idempotency-replayed, etag, age, cache-status, ratelimit, ratelimit-policy, ratelimit-degraded",
+          "x-request-id, retry-after, x-should-retry, idempotency-replayed, x-message-deduplication, etag, age, cache-status, ratelimit, ratelimit-policy, ratelimit-degraded",
         vary: "Origin",
       });
       expect(answer.headers).not.toHaveProperty("access-control-allow-credentials");

@@ -1,31 +1,34 @@
+import type { ConnectedDevice } from "@letta-environments/environment-server";
 import type { Clock } from "@letta-environments/platform";
 import { createVirtualClock, type VirtualClock } from "@letta-environments/testkit";
 import { describe, expect, test } from "vitest";
-import { disableKey, enableKey, revokeKey } from "../src/keys/change-key.ts";
-import { KeyRecordDamagedError } from "../src/keys/key-record-damaged-error.ts";
-import type { KeyRecord } from "../src/keys/key-record.ts";
+import { disableKey, enableKey, mintSecret, patchKey, revokeKey, rotateKey } from "../src/keys/key-lifecycle.ts";
+import { credentialIdOf, type KeyRecord, KeyRecordDamagedError } from "../src/keys/key-record.ts";
+import { watchSocketKeys } from "../src/keys/socket-key-watch.ts";
 import type { KeyStore } from "../src/ports.ts";
 import { createTestKeyRecord as newRecord } from "./support/create-test-key-record.ts";
+import { fakeSockets } from "./support/fake-sockets.ts";
+import { testMint } from "./support/test-proxy.ts";
 
-/** An empty store, and ways to it. */
+/** An empty store, which can be opened several times. */
 export interface KeyStoreUnderTest {
-  /** A further view on the same keys, as another process would have one. */
+  /** Opens the store, as another process would. */
   connect(clock: Clock, onDamaged?: (id: string) => void): Promise<KeyStore>;
-  /** Puts a text in the place of a stored record; absent where records are not stored as text. */
+  /** Replaces a stored record with a text; absent where records are not stored as text. */
   damage?(id: string, text: string): Promise<void>;
-  /** Resolves when every answer that was under way is there. */
+  /** Resolves when every request in flight has its response. */
   settle(): Promise<void>;
 }
 
-/** What a store promises. */
+/** The promises of a store. */
 export interface KeyStorePromises {
-  /** Within what time another process's change is told by the generation, in milliseconds. */
+  /** How soon a change of another process changes the generation, in milliseconds. */
   readonly generationBoundMs: number;
   /** Whether records are stored as text, which can be damaged. */
   readonly storesText: boolean;
 }
 
-/** Texts that are no record of a key with this id, made from one that is. */
+/** Texts that are not a record of a key with this id, derived from one that is. */
 function damagedTexts(record: KeyRecord): readonly string[] {
   const changes: readonly Readonly<Record<string, unknown>>[] = [
     { secrets: undefined },
@@ -40,6 +43,8 @@ function damagedTexts(record: KeyRecord): readonly string[] {
     { maxMode: "newer" },
     { shared: "no" },
     { rateLimits: { daily: 1 } },
+    { requires: "hours" },
+    { requires: [1] },
     { id: "abcdefghijkl" },
   ];
   const good = JSON.stringify(record);
@@ -55,7 +60,7 @@ function damagedTexts(record: KeyRecord): readonly string[] {
   ];
 }
 
-/** What every {@link KeyStore} must do. */
+/** Tests the contract of {@link KeyStore}. */
 export function describeKeyStore(
   name: string,
   { generationBoundMs, storesText }: KeyStorePromises,
@@ -65,7 +70,8 @@ export function describeKeyStore(
     readonly store: KeyStore;
     readonly other: KeyStore;
     readonly clock: VirtualClock;
-    /** Lets the time of the bound pass. */
+    settle(): Promise<void>;
+    /** Waits for as long as the bound. */
     waitForGeneration(): Promise<void>;
   }
 
@@ -78,11 +84,11 @@ export function describeKeyStore(
       await clock.advance(generationBoundMs);
       await underTest.settle();
     };
-    return { ...views, waitForGeneration };
+    return { ...views, settle: () => underTest.settle(), waitForGeneration };
   }
 
   describe(`the key store ${name}`, () => {
-    test("finds a key as it was created, and null for an unknown id", async () => {
+    test("returns a key as it was created, and null for an unknown id", async () => {
       const { store } = await setUp();
       const record = newRecord({ deviceIds: ["d1"], expiresAt: 5, shared: true, name: "naïve ☂ '\"" });
       await store.create(record);
@@ -90,7 +96,7 @@ export function describeKeyStore(
       expect(await store.find("unknown")).toBeNull();
     });
 
-    test("takes no second key under one id", async () => {
+    test("refuses a second key with the same id", async () => {
       const { store } = await setUp();
       const record = newRecord();
       await store.create(record);
@@ -106,7 +112,7 @@ export function describeKeyStore(
       expect(await store.list()).toEqual([...byId, late]);
     });
 
-    test("changes a key in one step and tells the new record", async () => {
+    test("changes a key in one step and returns the new record", async () => {
       const { store } = await setUp();
       const record = newRecord();
       await store.create(record);
@@ -116,7 +122,7 @@ export function describeKeyStore(
       expect(await store.update("unknown", (current) => current)).toBeNull();
     });
 
-    test("leaves a key as it was when its change throws", async () => {
+    test("leaves a key unchanged when the change throws", async () => {
       const { store } = await setUp();
       const record = newRecord();
       await store.create(record);
@@ -127,7 +133,7 @@ export function describeKeyStore(
       expect(await store.find(record.id)).toEqual(record);
     });
 
-    test("tells its own changes by the generation at once", async () => {
+    test("changes the generation at once with an own change", async () => {
       const { store } = await setUp();
       const before = store.generation();
       const record = newRecord();
@@ -139,7 +145,7 @@ export function describeKeyStore(
       expect(store.generation()).toBe(store.generation());
     });
 
-    test(`shows another process's changes, and tells them by the generation within ${generationBoundMs} ms`, async () => {
+    test(`shows changes of another process, and changes the generation within ${generationBoundMs} ms`, async () => {
       const { store, other, waitForGeneration } = await setUp();
       const before = store.generation();
       const record = newRecord();
@@ -170,7 +176,7 @@ export function describeKeyStore(
       });
     });
 
-    test("keeps the latest use of each key, for every process, and passes over keys that it does not have", async () => {
+    test("stores the latest use of each key, for every process, and ignores unknown keys", async () => {
       const { store, other } = await setUp();
       const [used, unused] = [newRecord(), newRecord()];
       for (const record of [used, unused]) await store.create(record);
@@ -185,9 +191,69 @@ export function describeKeyStore(
       expect(await store.find(used.id)).toEqual(used);
     });
 
+    test("keeps what a newer version wrote through every change that this version makes", async () => {
+      const { store, clock } = await setUp();
+      const record = newRecord();
+      await store.create(record);
+      const future = fromTheFuture(record);
+      await store.update(record.id, () => future);
+      expect(await store.find(record.id)).toEqual(future);
+      const newer = mintSecret(record.id, clock.now(), testMint).secret;
+      await store.update(record.id, (current) => patchKey(current, { name: "renamed" }, clock.now()));
+      await store.update(record.id, (current) => disableKey(current, 7));
+      await store.update(record.id, enableKey);
+      await store.update(record.id, (current) => rotateKey(current, newer, 8, 1_000));
+      await store.update(record.id, (current) => revokeKey(current, 9));
+      const [old] = future.secrets;
+      const secrets = [newer, { ...old, expiresAt: 1_008 }];
+      const changed = { ...future, name: "renamed", revokedAt: 9, secrets };
+      expect([await store.find(record.id), await store.list()]).toEqual([changed, [changed]]);
+    });
+
+    test("a rotation without an overlap in another process closes the socket of the old secret, and no other one", async () => {
+      const { store, other, clock, settle } = await setUp();
+      const record = newRecord({ scopes: ["connect"] });
+      await store.create(record);
+      const newer = mintSecret(record.id, clock.now(), testMint).secret;
+      await store.update(record.id, (current) => rotateKey(current, newer, clock.now(), 3_600_000));
+      const connected = [...record.secrets, newer].map((secret): ConnectedDevice => ({
+        tenant: record.tenant,
+        keyId: record.id,
+        credentialId: credentialIdOf(secret),
+        deviceId: credentialIdOf(secret),
+        connectionName: "device",
+      }));
+      const sockets = fakeSockets(connected);
+      const failures: unknown[] = [];
+      const onFailure = (cause: unknown): void => void failures.push(cause);
+      const reads = new Set<Promise<unknown>>();
+      const keyStore: KeyStore = {
+        ...store,
+        find(id) {
+          const read = store.find(id);
+          reads.add(read);
+          return read;
+        },
+      };
+      await sockets.open(watchSocketKeys(sockets, { clock, keyStore, tenants: () => new Map(), onFailure }));
+      const pass = async (durationMs: number): Promise<void> => {
+        for (let passedMs = 0; passedMs < durationMs; passedMs += 50) {
+          await clock.advance(50);
+          await Promise.all([settle(), ...reads]);
+        }
+      };
+      await pass(200);
+      expect(sockets.connectedDevices()).toEqual(connected);
+      await other.update(record.id, (current) => ({ ...current, secrets: [newer] }));
+      await pass(generationBoundMs + 200);
+      expect([sockets.connectedDevices(), failures]).toEqual([connected.slice(1), []]);
+      sockets.closeEnded(() => true);
+      await pass(100);
+    });
+
     if (storesText) describeDamage(open);
 
-    test("does not tell a use as a change of keys, here or in another process", async () => {
+    test("a use does not change the generation, here or in another process", async () => {
       const { store, other, waitForGeneration } = await setUp();
       const record = newRecord();
       await store.create(record);
@@ -204,21 +270,28 @@ export function describeKeyStore(
   });
 }
 
+/** Members that a newer version might write, in the record and in its secret, with a feature that it requires. */
+function fromTheFuture(record: KeyRecord): KeyRecord {
+  const secrets = record.secrets.map((secret) => ({ ...secret, boundTo: "tpm" }));
+  const future = { ...record, secrets, requires: ["hours"], hours: { from: 8, to: 18 } };
+  return future;
+}
+
 function describeDamage(open: () => KeyStoreUnderTest): void {
-  test("a damaged record is no key, hides no other one, and is told by its id alone", async () => {
+  test("a damaged record is not a key, hides no other key, and is reported by its id alone", async () => {
     const underTest = open();
-    const told: string[] = [];
-    const store = await underTest.connect(createVirtualClock(), (id) => void told.push(id));
+    const reported: string[] = [];
+    const store = await underTest.connect(createVirtualClock(), (id) => void reported.push(id));
     const [damaged, good] = [newRecord({}, 1), newRecord({}, 2)];
     for (const record of [damaged, good]) await store.create(record);
     for (const text of damagedTexts(damaged)) {
       await underTest.damage?.(damaged.id, text);
       expect([text, await store.find(damaged.id), await store.list()]).toEqual([text, null, [good]]);
-      expect([text, told.splice(0)]).toEqual([text, [damaged.id, damaged.id]]);
+      expect([text, reported.splice(0)]).toEqual([text, [damaged.id, damaged.id]]);
     }
   });
 
-  test("a damaged record takes no change but its revocation, which takes its place", async () => {
+  test("a damaged record accepts no change except its revocation, which replaces it", async () => {
     const underTest = open();
     const store = await underTest.connect(createVirtualClock());
     const record = newRecord({}, 1);
@@ -238,12 +311,12 @@ function describeDamage(open: () => KeyStoreUnderTest): void {
     expect([await store.find(record.id), await store.list()]).toEqual([revoked, [revoked]]);
   });
 
-  test("a record of an older version, which lacks what is newer, is not damaged", async () => {
+  test("a record of an older version, which lacks newer members, is not damaged", async () => {
     const underTest = open();
     const store = await underTest.connect(createVirtualClock());
     const record = newRecord();
     await store.create(record);
-    const newer = ["description", "connectionNames", "agentIds", "maxMode", "disabledAt", "rateLimits"];
+    const newer = ["description", "connectionNames", "agentIds", "maxMode", "disabledAt", "rateLimits", "requires"];
     const older = Object.fromEntries(Object.entries(record).filter(([name]) => !newer.includes(name)));
     await underTest.damage?.(record.id, JSON.stringify({ ...older, later: { kept: true } }));
     expect(await store.find(record.id)).toEqual({ ...record, later: { kept: true } });

@@ -1,7 +1,7 @@
 import type { Clock } from "@letta-environments/platform";
 import { describe, expect, test } from "vitest";
-import type { RateLimitDemand } from "../src/rate-limit/rate-limit-policy.ts";
-import type { RateLimitOutcome, RateLimitStore } from "../src/rate-limit/rate-limit-store.ts";
+import type { RateLimitDemand } from "../src/rate-limit/policy.ts";
+import type { RateLimitOutcome, RateLimitStore } from "../src/rate-limit/store.ts";
 import { describeRateLimitGuarantees, type RateLimitStorePromises } from "./rate-limit-store-properties.ts";
 import { createMovableClock, type MovableClock } from "./support/create-movable-clock.ts";
 import { testDemand } from "./support/test-demand.ts";

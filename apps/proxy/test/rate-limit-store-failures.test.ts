@@ -3,11 +3,11 @@ import { systemClock } from "@letta-environments/platform/node";
 import { connectValkey } from "@letta-environments/platform/valkey";
 import { canLaunchValkey, launchValkey } from "@letta-environments/testkit";
 import { describe, expect, test } from "vitest";
-import { createMemoryRateLimitStore } from "../src/adapters/memory-rate-limit-store.ts";
-import { createValkeyRateLimitStore } from "../src/adapters/valkey-rate-limit-store.ts";
-import { createRateLimiter, type RateLimitStoreEvent } from "../src/rate-limit/create-rate-limiter.ts";
-import type { RateLimitFailureMode } from "../src/rate-limit/rate-limit-policy.ts";
-import type { RateLimitOutcome } from "../src/rate-limit/rate-limit-store.ts";
+import { createMemoryRateLimitStore } from "../src/adapters/memory/rate-limit-store.ts";
+import { createValkeyRateLimitStore } from "../src/adapters/valkey/rate-limit-store.ts";
+import { createRateLimiter, type RateLimitStoreEvent } from "../src/rate-limit/limiter.ts";
+import type { RateLimitFailureMode } from "../src/rate-limit/policy.ts";
+import type { RateLimitOutcome } from "../src/rate-limit/store.ts";
 import { testDemand } from "./support/test-demand.ts";
 
 const deadlineMs = 100;

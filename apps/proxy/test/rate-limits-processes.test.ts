@@ -10,7 +10,7 @@ import {
   runLettaProxy,
 } from "@letta-environments/testkit";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import type { RateLimitsFile } from "../src/config/rate-limit-file.ts";
+import type { RateLimitsFile } from "../src/config/file.ts";
 
 vi.setConfig({ testTimeout: 60_000 });
 

@@ -1,14 +1,14 @@
 /** Rate limits in the pipeline: where they are asked, what they say, and what they never do. */
 import { jsonResponse, type PlainResponse } from "@letta-environments/schema";
 import { describe, expect, test, vi } from "vitest";
-import { createOwnHostGuard } from "../src/admin/create-own-host-guard.ts";
-import { createMemoryRateLimitStore } from "../src/adapters/memory-rate-limit-store.ts";
-import type { RateLimitsFile } from "../src/config/rate-limit-file.ts";
+import { createHostGuard } from "../src/admin/admission.ts";
+import { createMemoryRateLimitStore } from "../src/adapters/memory/rate-limit-store.ts";
+import type { RateLimitsFile } from "../src/config/file.ts";
 import { resolveRateLimits } from "../src/config/resolve-rate-limits.ts";
 import type { UpstreamFetch } from "../src/ports.ts";
-import type { ProxyConfig } from "../src/proxy-config.ts";
-import { createRateLimiter } from "../src/rate-limit/create-rate-limiter.ts";
-import type { RateLimitStore } from "../src/rate-limit/rate-limit-store.ts";
+import type { GatewayConfig } from "../src/services.ts";
+import { createRateLimiter } from "../src/rate-limit/limiter.ts";
+import type { RateLimitStore } from "../src/rate-limit/store.ts";
 import { fakeRequest } from "./support/fake-request.ts";
 import { knownConnections } from "./support/known-connections.ts";
 import { bodyOf, createTestProxy, emptyUpstream, problemOf, type TestProxy } from "./support/test-proxy.ts";
@@ -16,13 +16,14 @@ import { bodyOf, createTestProxy, emptyUpstream, problemOf, type TestProxy } fro
 interface Options {
   readonly upstream?: UpstreamFetch;
   readonly store?: RateLimitStore;
-  readonly config?: Partial<ProxyConfig>;
+  readonly config?: Partial<GatewayConfig>;
 }
 
 function setUp(file: RateLimitsFile, { upstream, store, config }: Options = {}): TestProxy {
   // The proxy's own virtual clock is made inside; limits tell time by it.
   const clock = {
     now: () => testProxy.clock.now(),
+    monotonic: () => testProxy.clock.monotonic(),
     setTimer: (...timer: Parameters<TestProxy["clock"]["setTimer"]>) => testProxy.clock.setTimer(...timer),
   };
   let limiter: ReturnType<typeof createRateLimiter> | null = null;
@@ -275,7 +276,7 @@ test("guesses at the administration listener are counted by the peer, whatever t
     policies: { failures: { per: ["address"], limit: 3, routes: ["failedAuthentication"] } },
   };
   const token = "operator-token-of-forty-three-characters-00";
-  const { proxy } = setUp(file, { config: { adminListener: { token, guard: createOwnHostGuard([]) } } });
+  const { proxy } = setUp(file, { config: { adminListener: { token, guard: createHostGuard([]) } } });
   const ask = async (key: string, index: number): Promise<number> => {
     const headers = { host: "127.0.0.1", "x-forwarded-for": `203.0.113.${index}` };
     return (await proxy.handleAdmin(fakeRequest({ key, path: "/admin/v1/keys", headers }))).status;

@@ -1,8 +1,9 @@
 import { jsonResponse, type PlainResponse } from "@letta-environments/schema";
 import { describe, expect, test } from "vitest";
-import { createOwnHostGuard } from "../src/admin/create-own-host-guard.ts";
+import { createHostGuard } from "../src/admin/admission.ts";
 import type { UpstreamFetch } from "../src/ports.ts";
-import type { ProxyConfig } from "../src/proxy-config.ts";
+import type { GatewayConfig } from "../src/services.ts";
+import { emptyEmbeddedUpstream } from "./support/embedded-upstream.ts";
 import { fakeRequest } from "./support/fake-request.ts";
 import { knownConnections } from "./support/known-connections.ts";
 import { createTestIssuer, testJwtSettings } from "./support/test-issuer.ts";
@@ -10,7 +11,7 @@ import { createTestProxy, emptyUpstream, problemOf, type TestProxy, upstreamCred
 
 const ownKey = "sk-let-callers-own-key";
 
-function withPassThrough(upstream: UpstreamFetch = emptyUpstream, config: Partial<ProxyConfig> = {}): TestProxy {
+function withPassThrough(upstream: UpstreamFetch = emptyUpstream, config: Partial<GatewayConfig> = {}): TestProxy {
   return createTestProxy(upstream, { config: { passThrough: true, ...config } });
 }
 
@@ -45,7 +46,7 @@ describe("a caller's own key of the upstream", () => {
 
   test("is never the operator's token, sent to the wrong port by mistake", async () => {
     const token = "an-operators-token-of-forty-characters-x";
-    const proxy = withPassThrough(emptyUpstream, { adminListener: { token, guard: createOwnHostGuard([]) } });
+    const proxy = withPassThrough(emptyUpstream, { adminListener: { token, guard: createHostGuard([]) } });
     for (const path of ["/v1/environments", "/v1/environments/d1", "/v1/ratelimit"]) {
       const answer = await proxy.proxy.handle(fakeRequest({ key: token, path }));
       expect(problemOf(answer)).toMatchObject({ status: 401, errorCode: "invalid_key" });
@@ -126,13 +127,14 @@ describe("a caller's own key of the upstream", () => {
   });
 
   test("is never taken by the embedded server", async () => {
-    const proxy = withPassThrough(emptyUpstream, { upstream: { kind: "embedded" } });
+    const ports = { upstream: emptyEmbeddedUpstream };
+    const proxy = createTestProxy(emptyUpstream, { ports, config: { passThrough: true } });
     expect(problemOf(await proxy.proxy.handle(fakeRequest({ key: ownKey }))).errorCode).toBe("invalid_key");
   });
 });
 
 describe("a signed token", () => {
-  async function setUp(config: Partial<ProxyConfig> = {}) {
+  async function setUp(config: Partial<GatewayConfig> = {}) {
     const issuer = await createTestIssuer();
     const proxy = createTestProxy(emptyUpstream, {
       ports: { fetchJwks: (url, signal) => issuer.fetchJwks(url, signal) },

@@ -16,22 +16,24 @@ const row = {
   podId: null,
 };
 const sent: [string, SendMessageBody][] = [];
+const labelled: unknown[] = [];
 let listed: unknown = { connections: [row, { ...row, id: "env-2" }], hasNextPage: false };
 const service = createService({
   listEnvironments: () => Promise.resolve(listed),
   deliver: (connectionId, body) => Promise.resolve(sent.push([connectionId, body]) > 0),
+  label: (labels) => Promise.resolve(void labelled.push(labels)),
 });
 const message = { role: "user", content: "hi", client_message_id: "m-1" };
 
-describe("the service on h3 answers as the API does", () => {
-  test("a page of environments", async () => {
+describe("the Environments API on h3", () => {
+  test("returns a page of environments", async () => {
     const response = await service.request("/v1/environments?limit=1");
     const body: unknown = await response.json();
     expect([response.status, findEnvironmentListMismatch(body)]).toEqual([200, null]);
     expect(body).toEqual({ connections: [row], hasNextPage: true });
   });
 
-  test("a broken query and a broken body are problems that name the member", async () => {
+  test("refuses a wrong query and a wrong body with a problem that names the member", async () => {
     const query = await service.request("/v1/environments?limit=0");
     expect([query.status, await query.json()]).toMatchObject([400, { errors: [{ member: "limit" }] }]);
     const body = await service.request("/v1/environments/conn-1/messages", {
@@ -42,7 +44,7 @@ describe("the service on h3 answers as the API does", () => {
     expect([body.status, await body.json()]).toMatchObject([400, { errors: [{ member: "messages[0].role" }] }]);
   });
 
-  test("a message reaches the connection", async () => {
+  test("delivers a message to the connection", async () => {
     const response = await service.request("/v1/environments/conn-1/messages", {
       method: "POST",
       body: JSON.stringify({ messages: [message] }),
@@ -52,8 +54,31 @@ describe("the service on h3 answers as the API does", () => {
     expect(sent).toEqual([["conn-1", { messages: [message] }]]);
   });
 
-  test("a list of another shape is not passed on", async () => {
+  test("is 502 if the list of the backend has another shape", async () => {
     listed = { connections: [[]], hasNextPage: false };
     expect((await service.request("/v1/environments")).status).toBe(502);
+  });
+});
+
+describe("an endpoint of the service's own, with a schema made from one of the API", () => {
+  const label = (body: unknown): Response | Promise<Response> =>
+    service.request("/labels", {
+      method: "POST",
+      body: JSON.stringify(body),
+      headers: { "content-type": "application/json" },
+    });
+
+  test("takes a body that fits", async () => {
+    const body = { deviceId: "device-1", labels: ["gpu"] };
+    expect((await label(body)).status).toBe(204);
+    expect(labelled).toEqual([body]);
+  });
+
+  test("applies the rules of the API and its own", async () => {
+    const response = await label({ deviceId: "..", labels: [""] });
+    expect([response.status, await response.json()]).toMatchObject([
+      400,
+      { errors: [{ member: "deviceId" }, { member: "labels[0]", rule: "must not be empty" }] },
+    ]);
   });
 });

@@ -1,56 +1,83 @@
+/**
+ * The Environments API on h3, with one endpoint of the service's own. h3 carries the requests; the endpoint table, the schemas
+ * and the guards of `@letta-environments/schema` route and check them.
+ */
 import {
   decodeBody,
-  decodeQuery,
+  decodeRequest,
   type EnvironmentList,
   jsonResponse,
-  ListEnvironmentsQuerySchema,
   matchEndpoint,
   type PlainResponse,
   problemResponse,
+  RegisterRequestSchema,
   type SendMessageBody,
-  SendMessageBodySchema,
 } from "@letta-environments/schema";
 import { findEnvironmentListMismatch } from "@letta-environments/schema/guards";
 import { H3 } from "h3";
+import * as v from "valibot";
 
-/** What the service is in front of. */
+/** Body of `POST /labels`: a device, by the rules of the API, and what this service adds. */
+const LabelsSchema = v.strictObject({
+  ...v.pick(RegisterRequestSchema, ["deviceId"]).entries,
+  labels: v.array(v.pipe(v.string(), v.minLength(1, "must not be empty"))),
+});
+
+/** The program behind the service. */
 export interface ServiceBackend {
-  /** The list as some other program tells it, so its shape is checked before it is passed on. */
+  /** Returns the list from another program. The service checks its shape before it passes it on. */
   readonly listEnvironments: () => Promise<unknown>;
+  /** Delivers a message and returns whether the device was online. */
   readonly deliver: (connectionId: string, body: SendMessageBody) => Promise<boolean>;
+  readonly label: (labels: v.InferOutput<typeof LabelsSchema>) => Promise<void>;
 }
 
-/** The Environments API over h3: the framework carries requests, the shared table and schemas say what they mean. */
+/** Creates the service. */
 export function createService(backend: ServiceBackend): H3 {
-  return new H3().all("/**", async ({ req }) => toResponse(await answer(req, backend)));
+  return new H3()
+    .post("/labels", async ({ req }) => toResponse(await label(req, backend)))
+    .all("/**", async ({ req }) => toResponse(await handle(req, backend)));
 }
 
-async function answer(request: Request, backend: ServiceBackend): Promise<PlainResponse> {
+async function handle(request: Request, backend: ServiceBackend): Promise<PlainResponse> {
   const url = new URL(request.url);
   const match = matchEndpoint(request.method, url.pathname);
   if (match.kind === "refused") return match.response;
-  if (match.endpoint.operation === "listEnvironments") {
-    const query = decodeQuery(ListEnvironmentsQuerySchema, url.search.slice(1));
-    return query.ok ? list(await backend.listEnvironments(), query.value.limit) : query.response;
+  const decoded = decodeRequest(match, { query: url.search.slice(1), ...(await readBody(request)) });
+  if (!decoded.ok) return decoded.response;
+  switch (decoded.value.operation) {
+    case "listEnvironments":
+      return list(await backend.listEnvironments(), decoded.value.query.limit);
+    case "sendMessage": {
+      const delivered = await backend.deliver(decoded.value.params.connectionId, decoded.value.body);
+      return delivered ? jsonResponse(200, { message: "Delivered", success: true }) : problemResponse("device_offline");
+    }
+    default:
+      return problemResponse("endpoint_not_found");
   }
-  if (match.endpoint.operation === "sendMessage") {
-    const bytes = new Uint8Array(await request.arrayBuffer());
-    const body = decodeBody(SendMessageBodySchema, bytes, request.headers.get("content-type") ?? undefined);
-    if (!body.ok) return body.response;
-    const delivered = await backend.deliver(match.params["connectionId"] ?? "", body.value);
-    return delivered ? jsonResponse(200, { message: "Delivered", success: true }) : problemResponse("device_offline");
-  }
-  return problemResponse("endpoint_not_found");
 }
 
-function list(answered: unknown, limit = 50): PlainResponse {
-  const mismatch = findEnvironmentListMismatch(answered);
+async function label(request: Request, backend: ServiceBackend): Promise<PlainResponse> {
+  const { body, contentType } = await readBody(request);
+  const decoded = decodeBody(LabelsSchema, body, contentType);
+  if (!decoded.ok) return decoded.response;
+  await backend.label(decoded.value);
+  return { status: 204, headers: {}, body: null };
+}
+
+function list(received: unknown, limit = 50): PlainResponse {
+  const mismatch = findEnvironmentListMismatch(received);
   if (mismatch !== null) return problemResponse("upstream_invalid_response");
-  const { connections, hasNextPage } = answered as EnvironmentList;
+  const { connections, hasNextPage } = received as EnvironmentList;
   return jsonResponse(200, {
     connections: connections.slice(0, limit),
     hasNextPage: hasNextPage || connections.length > limit,
   });
+}
+
+async function readBody(request: Request): Promise<{ body: Uint8Array; contentType: string | undefined }> {
+  const contentType = request.headers.get("content-type") ?? undefined;
+  return { body: new Uint8Array(await request.arrayBuffer()), contentType };
 }
 
 function toResponse({ status, headers, body }: PlainResponse): Response {

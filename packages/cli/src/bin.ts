@@ -2,7 +2,7 @@
 /** `letta-env`. */
 import process from "node:process";
 import { createNodeHost } from "./adapters/node-host.ts";
-import { runCommand } from "./run-command.ts";
+import { runCommandLine } from "./run.ts";
 
-// Idle connections and a standard input that nobody reads must not keep the process.
-process.exit(await runCommand(createNodeHost()));
+// Idle connections, or a standard input that is not read, must not keep the process alive.
+process.exit(await runCommandLine(createNodeHost()));

@@ -1,4 +1,7 @@
-/** Exit codes by meaning; README.md lists them. */
+/** The exit codes of the program, and which failure ends with which. README.md lists them. */
+import type { LettaEnvironmentsError } from "@letta-environments/client";
+
+/** Exit codes by meaning. */
 export const exitCodes = {
   done: 0,
   failed: 1,
@@ -6,9 +9,9 @@ export const exitCodes = {
   misused: 2,
   /** The device is offline; nothing was sent. */
   offline: 3,
-  /** The key, the server or the device does not allow it; nothing was done. */
+  /** The server or the device refused it; nothing was done. */
   refused: 4,
-  /** A message may have been taken by the device; ask again with the same message id. */
+  /** The device may have received the message. Repeating it with its message id returns the outcome. */
   unknown: 5,
   notFound: 6,
   /** Nothing was done; the same command may succeed later. */
@@ -18,12 +21,55 @@ export const exitCodes = {
   terminated: 143,
 } as const;
 
-/** What the process ends with. */
-export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
+const bySignal: Readonly<Record<string, number>> = { SIGHUP: exitCodes.hungUp, SIGTERM: exitCodes.terminated };
 
-const ofSignals: Readonly<Record<string, ExitCode>> = { SIGHUP: exitCodes.hungUp, SIGTERM: exitCodes.terminated };
+/** The exit code after a signal of the user: 128 and the number of the signal, as in shells. */
+export function exitCodeOfSignal(name: unknown): number {
+  return bySignal[String(name)] ?? exitCodes.interrupted;
+}
 
-/** What the process ends with when the user ends it by a signal: 128 and its number, as shells say it. */
-export function exitCodeOfSignal(name: unknown): ExitCode {
-  return ofSignals[String(name)] ?? exitCodes.interrupted;
+/** Codes whose meaning does not depend on the status that they came with. */
+const byCode: Readonly<Record<string, number>> = {
+  invalid_argument: exitCodes.misused,
+  ambiguous_device: exitCodes.misused,
+  device_offline: exitCodes.offline,
+  connection_replaced: exitCodes.offline,
+  environment_not_found: exitCodes.notFound,
+  connection_not_found: exitCodes.notFound,
+  input_rejected: exitCodes.refused,
+  approvals_unsupported: exitCodes.refused,
+  agent_required: exitCodes.misused,
+  message_id_reused: exitCodes.misused,
+  delivery_unknown: exitCodes.unknown,
+  // Servers respond with these before they do anything.
+  upstream_unreachable: exitCodes.later,
+  audit_unavailable: exitCodes.later,
+  issuer_unavailable: exitCodes.later,
+  key_store_unavailable: exitCodes.later,
+  limits_unavailable: exitCodes.later,
+  shutting_down: exitCodes.later,
+};
+
+const byStatus: Readonly<Record<number, number>> = {
+  400: exitCodes.misused,
+  401: exitCodes.refused,
+  403: exitCodes.refused,
+  413: exitCodes.misused,
+  422: exitCodes.misused,
+  429: exitCodes.later,
+};
+
+/** Statuses that a server, or a gateway in front of it, returns while it cannot respond to a read. */
+const temporary: ReadonlySet<number | undefined> = new Set([undefined, 408, 502, 503, 504]);
+
+/** The exit code for a failed request. @param mayBeDelivered whether it carried a message that the device may have received */
+export function exitCodeOf(
+  { code, status }: Pick<LettaEnvironmentsError, "code" | "status">,
+  mayBeDelivered: boolean,
+): number {
+  const known = byCode[code] ?? byStatus[status ?? 0];
+  if (known !== undefined) return known;
+  // No response, an unreadable one, or a failure behind a gateway.
+  if (mayBeDelivered) return exitCodes.unknown;
+  return temporary.has(status) ? exitCodes.later : exitCodes.failed;
 }

@@ -57,7 +57,7 @@ describe("list", () => {
     expect(connections).toHaveLength(6);
   });
 
-  test("--online, --limit and --all choose the devices; what is left is told in the JSON", async () => {
+  test("--online, --limit and --all select the devices; the JSON says whether there are more", async () => {
     const online = await run(["list", "--online"]);
     expect(online.stdout.match(/^device-[123]\t/gm)).toHaveLength(3);
     expect(online.stdout.trimEnd().split("\n")).toHaveLength(3);
@@ -115,7 +115,7 @@ describe("get", () => {
     );
   });
 
-  test("a device that is not there is exit code 6, and a slip is recognised", async () => {
+  test("an unknown device is exit code 6, with a suggestion for a misspelt name", async () => {
     expect(await run(["get", "lapto"])).toEqual({
       code: 6,
       stdout: "",
@@ -137,7 +137,7 @@ describe("get", () => {
   });
 });
 
-describe("what is refused before any request", () => {
+describe("refused before any request", () => {
   test.each([
     [["list", "--limit", "0"], "--limit must be a whole number from 1"],
     [["list", "--limit", "5", "--all"], "--limit and --all exclude each other"],
@@ -173,7 +173,7 @@ describe("what is refused before any request", () => {
     [["send", "--connection", "c", "laptop", "hi", "--agent", "a"], "DEVICE and --connection exclude each other"],
     [
       ["send", "--connection", "c", "--wait-online", "--agent", "a", "hi"],
-      "--wait-online needs DEVICE: a connectionId is never online again",
+      "--wait-online needs DEVICE: a connection that has ended never comes back",
     ],
     [["approve", "laptop", "--agent", "a"], "'approve' needs --request ID"],
     [["deny", "--agent", "a", "--request", "r"], "'deny' needs DEVICE, or --connection ID"],
@@ -233,13 +233,12 @@ describe("failures", () => {
     expect(stderr).toMatch(/^letta-env: insufficient_scope: /);
   });
 
-  test("a server that cannot be reached is exit code 7 and says why", async () => {
+  test("a server that cannot be reached is exit code 7, with its address and the reason", async () => {
     const closed = await createFakeUpstream(() => undefined);
     await closed.close();
     const env = { LETTA_BASE_URL: closed.url, LETTA_API_KEY: "k" };
     const { code, stderr } = await runCli(["list"], { env });
-    expect(code).toBe(7);
-    expect(stderr).toMatch(/^letta-env: connection_failed \(ECONNREFUSED\)/);
+    expect([code, stderr]).toEqual([7, `letta-env: cannot reach ${closed.url}: connection refused\n`]);
   });
 
   test("the key may lie in a file, whose last line end does not count", async () => {
@@ -251,18 +250,24 @@ describe("failures", () => {
     const { code, stderr } = await runCli(["list", "--api-key-file", file], { env });
     expect(code).toBe(2);
     expect(stderr).toBe(
-      "letta-env: the file of --api-key-file must hold one key: visible ASCII characters, without spaces\n",
+      "letta-env: the file of --api-key-file must contain one key: visible ASCII characters, without spaces\n",
     );
   });
 });
 
-test("help and version are on standard output; a slip is told on standard error", async () => {
+test("help, version and completion are printed on standard output, a mistake on standard error", async () => {
   const env = {};
   expect(await runCli(["--version"], { env })).toEqual({ code: 0, stdout: "0.0.0\n", stderr: "" });
   expect(await runCli(["help", "send"], { env })).toMatchObject({ code: 0, stderr: "" });
+  expect((await runCli(["completion", "bash"], { env })).stdout).toContain("complete -F _letta_env letta-env\n");
+  expect(await runCli(["completion", "powershell"], { env })).toEqual({
+    code: 2,
+    stdout: "",
+    stderr: "letta-env: SHELL must be bash, zsh or fish\n",
+  });
   expect(await runCli(["lst"], { env })).toEqual({
     code: 2,
     stdout: "",
-    stderr: "letta-env: unknown command 'lst'; did you mean list?\n'letta-env help' tells how it is used.\n",
+    stderr: "letta-env: unknown command 'lst'; did you mean list?\n'letta-env --help' shows how to use it.\n",
   });
 });

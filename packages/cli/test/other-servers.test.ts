@@ -83,5 +83,88 @@ test("pages that never end are a failure, not a loop", async () => {
   );
   const { code, stderr } = await runCli(["list", "--all"], { env });
   expect(code).toBe(1);
-  expect(stderr).toBe("letta-env: the server says that there are more devices, and does not give them\n");
+  expect(stderr).toBe("letta-env: the server announces more devices but does not return them\n");
+});
+
+test("a request that waits for its rate limit says so, also in a pipe", async () => {
+  let isLimited = true;
+  const env = await start((_request, response) => {
+    if (!isLimited) return reply(response, 200, { connections: [], hasNextPage: false });
+    isLimited = false;
+    response.setHeader("retry-after-ms", "900");
+    reply(response, 429, { errorCode: "rate_limited", message: "too many requests" });
+  });
+  expect(await runCli(["list"], { env })).toEqual({
+    code: 0,
+    stdout: "",
+    stderr: "letta-env: rate limited; trying again in 1 s\n",
+  });
+});
+
+test("of several devices with one name, a send goes to the only one that is online", async () => {
+  const rows = [
+    { ...row("c1", "demo"), id: "e1", deviceId: "d1", connectionId: null },
+    { ...row("c2", "demo"), id: "e2", deviceId: "d2" },
+    { ...row("c3", "demo"), id: "e3", deviceId: "d3", connectionId: null },
+  ];
+  const env = await start(({ method, target }, response) => {
+    if (method === "POST") reply(response, 200, { success: true, message: "ok" });
+    else if (target === "/v1/environments/d2") reply(response, 200, rows[1]);
+    else if (target.startsWith("/v1/environments/")) reply(response, 404, { errorCode: "environment_not_found" });
+    else reply(response, 200, { connections: rows, hasNextPage: false });
+  });
+  const words = ["demo", "--agent", "a1", "--message-id", "m1", "hi"];
+  expect(await runCli(["send", ...words], { env })).toEqual({ code: 0, stdout: "accepted\tm1\td2\n", stderr: "" });
+  expect((server?.seen ?? []).find(({ method }) => method === "POST")?.target).toContain("/c2/");
+  expect(await runCli(["get", "demo"], { env })).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining("3 devices"),
+  });
+});
+
+test("of several online devices with one name, a send lists their ids and goes to none of them", async () => {
+  const rows = ["d1", "d2", "d3"].map((deviceId, index) => ({
+    ...row(`c${index}`, "demo"),
+    id: deviceId,
+    deviceId,
+    ...(deviceId === "d3" && { connectionId: null }),
+  }));
+  const env = await start(({ method, target }, response) => {
+    if (method === "POST") reply(response, 500, {});
+    else if (target.startsWith("/v1/environments/")) reply(response, 404, { errorCode: "environment_not_found" });
+    else reply(response, 200, { connections: rows, hasNextPage: false });
+  });
+  const { code, stdout, stderr } = await runCli(["send", "demo", "--agent", "a1", "hi"], { env });
+  expect([code, stdout]).toEqual([2, ""]);
+  expect(stderr).toMatch(
+    /^letta-env: 2 online devices have this name; use the deviceId of one of them:\n {2}d1 {2}online, seen .*\n {2}d2 {2}online, seen .*\n$/,
+  );
+  expect(bodies()).toEqual([]);
+});
+
+test("if all devices with a name are offline, a send says so, and --wait-online takes the first that comes online", async () => {
+  let isOnline = false;
+  const rows = () =>
+    ["d1", "d2"].map((deviceId) => ({
+      ...row(`c-${deviceId}`, "demo"),
+      id: deviceId,
+      deviceId,
+      ...(!(isOnline && deviceId === "d2") && { connectionId: null }),
+    }));
+  const env = await start(({ method, target }, response) => {
+    if (method === "POST") reply(response, 200, { success: true, message: "ok" });
+    else if (target.startsWith("/v1/environments/")) reply(response, 404, { errorCode: "environment_not_found" });
+    else {
+      reply(response, 200, { connections: rows(), hasNextPage: false });
+      isOnline = waits;
+    }
+  });
+  let waits = false;
+  const words = ["send", "demo", "--agent", "a1", "hi"];
+  expect(await runCli(words, { env })).toMatchObject({ code: 3, stderr: expect.stringContaining("demo is offline") });
+  waits = true;
+  expect((await runCli([...words, "--wait-online"], { env })).code).toBe(0);
+  expect((server?.seen ?? []).filter(({ method }) => method === "POST").map(({ target }) => target)).toEqual([
+    "/v1/environments/c-d2/messages",
+  ]);
 });

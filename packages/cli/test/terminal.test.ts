@@ -1,8 +1,8 @@
 /** `letta-env` on a pseudo-terminal, as a person sees it. */
+import { displayWidth } from "@letta-environments/command-line";
 import { connectScriptedDevice, registerDevice, type ScriptedDevice } from "@letta-environments/testkit";
 import { stripVTControlCharacters } from "node:util";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
-import { displayWidth } from "../src/format/display-width.ts";
 import { type Gateway, launchGateway } from "./support/gateway.ts";
 import { canOpenTerminal, runInTerminal } from "./support/run-in-terminal.ts";
 
@@ -41,18 +41,18 @@ describe.runIf(canOpenTerminal())("on a terminal", () => {
     expect((await run(["list", "--json"]).result).shown).not.toContain("\u001b");
   });
 
-  test("send tells in words which device took the message", async () => {
+  test("send says in words which device accepted the message", async () => {
     const { code, shown } = await run(["send", "d1", "--agent", "a1", "--message-id", "m1", "hello"]).result;
     expect({ code, shown }).toEqual({ code: 0, shown: "Started by 日本語 laptop.  Message id: m1\r\n" });
   });
 
-  test("a message that is left out is asked for at once: nobody waits for a hidden prompt", async () => {
+  test("a missing message is an error at once, instead of a hidden prompt", async () => {
     const { code, shown } = await run(["send", "d1", "--agent", "a1"]).result;
     expect(code).toBe(2);
     expect(shown).toContain("a MESSAGE is needed");
   });
 
-  test("what is waited for is shown, and taken away when Ctrl-C ends the wait", async () => {
+  test("a progress line shows what the program waits for, and is removed when Ctrl-C ends the wait", async () => {
     const waiting = run(["send", "asleep", "--wait-online", "--agent", "a1", "hello"], 60);
     await waiting.shows(/waiting for asleep to come online…/);
     waiting.press("\u0003");

@@ -1,5 +1,12 @@
+import { messageDeduplicationHeader as headerOfSchema } from "@letta-environments/schema";
 import { describe, expect, test } from "vitest";
-import { isRepeatable, readRetryAfterMs } from "./retry.ts";
+import { isRepeatable, isUndelivered, messageDeduplicationHeader, readRetryAfterMs } from "./retry.ts";
+
+test("the deduplication header has the name that the schema package gives it", () => {
+  expect(messageDeduplicationHeader).toBe(headerOfSchema);
+});
+
+const failed = { code: "http_error" } as const;
 
 describe("isRepeatable", () => {
   test.each([
@@ -12,6 +19,14 @@ describe("isRepeatable", () => {
     ["read", 409, null, false],
     ["read", 503, "false", false],
     ["read", 400, "true", true],
+    ["read", 500, "", true],
+    ["read", 500, "maybe", false],
+  ] as const)("%s, status %s, x-should-retry %s: %s, on every server", (safety, status, shouldRetry, expected) => {
+    for (const deduplicates of [true, false])
+      expect(isRepeatable({ ...failed, safety, status, shouldRetry, deduplicates })).toBe(expected);
+  });
+
+  test.each([
     ["deduplicated", undefined, null, true],
     ["deduplicated", 429, null, true],
     ["deduplicated", 429, "false", false],
@@ -22,10 +37,49 @@ describe("isRepeatable", () => {
     ["once", 429, null, true],
     ["once", 502, null, false],
     ["once", 502, "true", true],
-    ["read", 500, "", true],
-    ["read", 500, "maybe", false],
-  ] as const)("%s, status %s, x-should-retry %s: %s", (safety, status, shouldRetry, expected) => {
-    expect(isRepeatable(safety, status, shouldRetry)).toBe(expected);
+  ] as const)(
+    "%s, status %s, x-should-retry %s: %s on a server that deduplicates, never on another one",
+    (safety, status, shouldRetry, expected) => {
+      expect(isRepeatable({ ...failed, safety, status, shouldRetry, deduplicates: true })).toBe(expected);
+      expect(isRepeatable({ ...failed, safety, status, shouldRetry, deduplicates: false })).toBe(false);
+    },
+  );
+
+  test("a problem whose code says that nothing was sent may be repeated, unless x-should-retry forbids it", () => {
+    for (const safety of ["deduplicated", "once"] as const)
+      for (const deduplicates of [true, false]) {
+        const attempt = { safety, status: 503, code: "shutting_down", deduplicates } as const;
+        expect(isRepeatable(attempt)).toBe(true);
+        expect(isRepeatable({ ...attempt, shouldRetry: "true" })).toBe(true);
+        expect(isRepeatable({ ...attempt, shouldRetry: "false" })).toBe(false);
+      }
+  });
+});
+
+describe("isUndelivered", () => {
+  test.each([
+    [undefined, null, false, false],
+    [200, null, false, false],
+    [302, null, true, true],
+    [403, null, true, true],
+    [429, null, true, false],
+    [500, null, false, false],
+    [503, "true", true, false],
+    [503, "false", false, false],
+  ] as const)(
+    "status %s, x-should-retry %s: %s on a server that deduplicates, %s on another one",
+    (status, shouldRetry, expected, expectedElsewhere) => {
+      const attempt = { ...failed, safety: "deduplicated", status, shouldRetry } as const;
+      expect(isUndelivered({ ...attempt, deduplicates: true })).toBe(expected);
+      expect(isUndelivered({ ...attempt, deduplicates: false })).toBe(expectedElsewhere);
+    },
+  );
+
+  test("a problem code that says so counts on every server, whatever x-should-retry says", () => {
+    for (const code of ["shutting_down", "queue_full"] as const)
+      expect(isUndelivered({ safety: "once", status: 503, code, shouldRetry: "false", deduplicates: false })).toBe(
+        true,
+      );
   });
 });
 
@@ -43,7 +97,7 @@ describe("readRetryAfterMs", () => {
     [{ "retry-after": "-5" }, undefined],
     [{ "retry-after-ms": "0", "retry-after": "2" }, 2_000],
     [{ "retry-after": "later" }, undefined],
-  ])("%j is %s", (headers, expected) => {
+  ])("%j is %s ms", (headers, expected) => {
     expect(readRetryAfterMs(new Headers(headers), nowMs)).toBe(expected);
   });
 });

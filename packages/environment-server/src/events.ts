@@ -1,4 +1,4 @@
-/** What every event about a device names. Events carry ids only, never content. */
+/** Identifies the device of an event. Events carry ids, never content. */
 export interface DeviceReference {
   readonly tenant: string;
   readonly environmentId: string;
@@ -6,22 +6,26 @@ export interface DeviceReference {
   readonly connectionId: string;
 }
 
-/** Why a socket ended: by itself, or by the server. */
-export type DisconnectReason = "closed" | "replaced" | "silent" | "key_ended" | "shutdown";
+/** Why a socket ended: by the device or the network (`closed`), or by the server. */
+export type DisconnectReason = "closed" | "replaced" | "silent" | "key_ended" | "limit_exceeded" | "shutdown";
 
-/** Something that happened, for logs and metrics. */
+/** An event for logs and metrics. */
 export type EnvironmentServerEvent =
   | ({ readonly type: "device_registered"; readonly keyId: string } & DeviceReference)
   | ({ readonly type: "device_connected" } & DeviceReference)
   | ({
       readonly type: "device_disconnected";
-      /** WebSocket close code (RFC 6455 section 7.4); 1005 and 1006 stand for none received and none sent. */
+      /** WebSocket close code (RFC 6455 section 7.4). 1005: closed without a code. 1006: dropped without a close frame. */
       readonly code: number;
       readonly reason: DisconnectReason;
+      /** With reason `limit_exceeded`: the limit in words. */
+      readonly limit?: string;
+      /** Number of frames that arrived on the socket. */
+      readonly frames: number;
     } & DeviceReference)
-  /** The device said something new of itself: its mode, its directory, its branch. */
+  /** The device reported another mode, directory or branch. Sent at most once a second for a device. */
   | ({ readonly type: "device_changed" } & DeviceReference)
-  | ({ readonly type: "frame_received"; readonly frameType: string } & DeviceReference)
+  /** A frame was not understood. Sent once for each broken rule on a socket. */
   | ({ readonly type: "frame_ignored"; readonly rule: string } & DeviceReference)
   | ({ readonly type: "message_sent"; readonly deliveryId: string } & DeviceReference)
   | ({
@@ -29,7 +33,7 @@ export type EnvironmentServerEvent =
       readonly deliveryId: string;
       readonly accepted: boolean;
       readonly disposition: string | null;
-      /** The send had already been answered as unknown. */
+      /** The caller had already received the response for an unknown delivery. */
       readonly late: boolean;
     } & DeviceReference)
   | ({
@@ -43,14 +47,14 @@ export type EnvironmentServerEvent =
 /** Takes an event. It never throws. */
 export type EmitEvent = (event: EnvironmentServerEvent) => void;
 
-/** Shields the server from a listener that throws: a log line must not decide whether a message was delivered. */
+/** Wraps a listener so that its errors are ignored: a full log must not decide whether a message was delivered. */
 export function createEmitter(listener: EmitEvent | undefined): EmitEvent {
   if (listener === undefined) return () => undefined;
   return (event) => {
     try {
       listener(event);
     } catch {
-      // Where events are reported is broken, so there is nowhere left to report it.
+      // The listener is where errors are reported, so this one cannot be.
     }
   };
 }

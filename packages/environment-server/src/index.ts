@@ -1,10 +1,6 @@
-export {
-  createEnvironmentServer,
-  type EnvironmentServer,
-  type EnvironmentServerOptions,
-} from "./environment-server.ts";
+export { createEnvironmentServer, type EnvironmentServer, type EnvironmentServerOptions } from "./server.ts";
 export type { DeviceReference, DisconnectReason, EnvironmentServerEvent } from "./events.ts";
-export type { RequestContext } from "./operations/operation-context.ts";
+export type { RequestContext } from "./operations/context.ts";
 export type {
   ConnectionRecord,
   ConversationScope,
@@ -20,4 +16,4 @@ export type {
   EnvironmentStore,
   KnownMessage,
 } from "./ports.ts";
-export type { ConnectedDevice, DeviceSocket, DeviceSocketListener, UpgradeDecision } from "./socket/device-socket.ts";
+export type { ConnectedDevice, DeviceSocket, DeviceSocketListener, UpgradeDecision } from "./socket/connection.ts";

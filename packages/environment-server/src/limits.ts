@@ -1,29 +1,82 @@
-/** How long the server waits for a device to acknowledge a message, in milliseconds. */
+/** Every limit and interval of the environment server. The table in README.md lists the same values. */
+
+// Sending
+
+/** How long a send waits for the device's acknowledgement, in milliseconds. After that its result is 504 `delivery_unknown`. */
 export const acknowledgementTimeoutMs = 10_000;
 
 /**
- * How long a device is left alone after its socket opened, in milliseconds. A device acknowledges an input that reaches it
- * before its own open handler has run, but never reports the turn; that happens when a message follows the handshake at once.
+ * Pause between the opening of a socket and the first message on it, in milliseconds. A device acknowledges an input that
+ * arrives before its own open handler has run, but never reports the turn.
  */
 export const defaultSettleMs = 300;
 
 /** How long a message id is remembered with its result, and a replaced connectionId with its device, in milliseconds. */
 export const retentionMs: number = 24 * 60 * 60 * 1_000;
 
-/** How often signs of life are written to the store, and old records removed from it, in milliseconds. */
-export const sweepIntervalMs = 30_000;
-
-/** Messages that may wait in one conversation; a device drops its oldest accepted one beyond this. */
+/** Messages that may wait in one conversation. Beyond this, a device silently drops its oldest accepted message. */
 export const maxWaitingMessages = 100;
 
 /** Sends to one device that may wait for an acknowledgement at the same time. */
 export const maxUnacknowledgedSends = 64;
 
-/** Rows of one tenant. */
+/** Sends without an acknowledgement, over all devices, for which a late one is still accepted. The oldest are dropped first. */
+export const maxLateAcknowledgements = 10_000;
+
+// Frames of devices
+
+/** Largest frame before a device has reported its status, in bytes. The first status of a real device is about 10 KB. */
+export const maxFirstFrameBytes: number = 256 * 1_024;
+
+/** Largest frame after a device has reported its status, in bytes. A device closes its socket itself above 16 MiB. */
+export const maxFrameBytes: number = 16 * 1_024 * 1_024;
+
+/** Rate and burst of the frames of one socket. A short turn is 12 frames; a turn with output streams about 100 per second. */
+export const frameRate: Rate = { perSecond: 500, burst: 5_000 };
+
+/** Rate and burst of the text in the frames of one socket, in characters (UTF-16 code units). */
+export const textRate: Rate = { perSecond: 4 * 1_048_576, burst: 32 * 1_048_576 };
+
+/** How long a device that exceeded a limit may take to close its socket before it is dropped, in milliseconds. */
+export const closingTimeoutMs = 1_000;
+
+/** Messages in one queue report. A device holds at most 300 for a conversation. */
+export const maxReportedMessages = 1_000;
+
+/** Conversations with a queue that are remembered for one device. The one that was reported longest ago is forgotten first. */
+export const maxConversationsPerDevice = 1_000;
+
+/** Queued messages that are remembered for one device; each conversation counts as one more. */
+export const maxQueuedMessagesPerDevice = 10_000;
+
+/** Queued messages that are remembered for all devices together. */
+export const maxQueuedMessages = 250_000;
+
+/**
+ * How long the queues of a disconnected device are remembered, in milliseconds. A device that cannot reconnect for five
+ * minutes registers again, and its new connection starts without them.
+ */
+export const queueRetentionMs: number = 10 * 60 * 1_000;
+
+// Stored data
+
+/** Shortest interval between two writes of one device's status, in milliseconds. */
+export const statusWriteIntervalMs = 1_000;
+
+/** How often `lastSeenAt` is stored and old records are removed, in milliseconds. */
+export const sweepIntervalMs = 30_000;
+
+/** Environments of one tenant. */
 export const maxEnvironmentsPerTenant = 10_000;
 
-/** Replaced or unused connectionIds that are remembered for one row. */
+/** Replaced or unused connectionIds that are remembered for one environment. */
 export const maxConnectionsPerEnvironment = 100;
 
 /** Largest `metadata` of a registration, in characters of JSON. */
 export const maxMetadataLength = 65_536;
+
+/** A token bucket: `burst` at once, refilled by `perSecond`. */
+export interface Rate {
+  readonly perSecond: number;
+  readonly burst: number;
+}

@@ -1,7 +1,14 @@
-/** Time as a port, so that every decision that depends on it runs under a virtual clock in tests. */
+/**
+ * Time as a port, so that code that depends on time runs under a virtual clock in tests.
+ *
+ * A machine has two clocks. Its wall clock can jump in both directions, for example when it is synchronised. Store and
+ * display wall time, and measure durations and timeouts with monotonic time.
+ */
 export interface Clock {
-  /** The present time in epoch milliseconds. */
+  /** Wall time in epoch milliseconds. Use it only for times that are stored or shown. */
   now(): number;
-  /** Runs `run` once, `delayMs` from now. The returned function cancels it; cancelling twice or too late does nothing. */
+  /** Milliseconds since an arbitrary start. It never goes back, and changes of the wall clock do not affect it. */
+  monotonic(): number;
+  /** Runs `run` once, after `delayMs` of monotonic time. The returned function cancels it; late and repeated calls do nothing. */
   setTimer(delayMs: number, run: () => void): () => void;
 }

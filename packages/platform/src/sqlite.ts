@@ -1,3 +1,8 @@
+/**
+ * SQLite as a port with synchronous calls. Adapters wrap each runtime's built-in driver: `node:sqlite` (Node.js, Deno),
+ * `bun:sqlite` (Bun) and the SQL storage of a Durable Object (Cloudflare).
+ */
+
 /** A value that SQLite stores or returns. */
 export type SqliteValue = null | number | bigint | string | Uint8Array;
 
@@ -13,7 +18,7 @@ export interface SqliteStatement {
   all(...values: SqliteValue[]): SqliteRow[];
 }
 
-/** A SQLite database, the same over every runtime's built-in driver. Every call is synchronous. */
+/** An open SQLite database. */
 export interface SqliteDatabase {
   /** Runs one or more statements without values. */
   exec(sql: string): void;
@@ -23,18 +28,25 @@ export interface SqliteDatabase {
    * Transactions do not nest.
    */
   transaction<Result>(run: () => Result): Result;
+  /**
+   * Copies the file beside itself before its tables change to `version`; see `backUpSqlite`. To be called inside
+   * {@link transaction}, before anything is written. Absent for a database that is not a file.
+   *
+   * @throws Error when the copy cannot be written.
+   */
+  backUp?(version: number): void;
   close(): void;
 }
 
 /**
- * How every database is opened: a commit is on disk when it returns (`synchronous=FULL`; WAL alone may lose the last ones at
- * a power cut), readers do not wait for writers, and another process's write is waited for rather than refused.
+ * Pragmas for every database. A commit is on disk when it returns (`synchronous=FULL`; WAL with a lower setting can lose the
+ * last commits in a power cut). Readers do not wait for writers. A writer waits for another process's write.
  */
 export const openingPragmas: string =
-  // The wait comes first: switching to WAL takes a lock that another process may be holding.
+  // The timeout comes first, because switching to WAL takes a lock that another process may hold.
   "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;";
 
-/** Gives {@link SqliteDatabase.transaction} to a driver that has `exec`. */
+/** Implements {@link SqliteDatabase.transaction} for a driver that has `exec`. */
 export function runInTransaction<Result>(exec: (sql: string) => void, run: () => Result): Result {
   exec("BEGIN IMMEDIATE");
   try {
@@ -45,8 +57,35 @@ export function runInTransaction<Result>(exec: (sql: string) => void, run: () =>
     try {
       exec("ROLLBACK");
     } catch {
-      // SQLite has rolled back by itself (a full disk does that); the first failure is the one to report.
+      // SQLite has already rolled back, as it does when the disk is full. Report the first error.
     }
     throw cause;
   }
+}
+
+/** Properties of the errors that the drivers of Bun, Node.js and Deno throw. */
+interface DriverError {
+  readonly name?: unknown;
+  readonly code?: unknown;
+  readonly errcode?: unknown;
+  readonly errno?: unknown;
+  readonly message?: unknown;
+}
+
+/** SQLite's code for a file that another process is using (SQLITE_BUSY); extended codes keep it in their lowest byte. */
+const busyCode = 5;
+
+/** Returns true for an error thrown by `node:sqlite` (Node.js, Deno) or `bun:sqlite`. */
+export function isSqliteError(cause: unknown): cause is Error {
+  const { name, code }: DriverError = cause instanceof Error ? cause : {};
+  return code === "ERR_SQLITE_ERROR" || name === "SQLiteError";
+}
+
+/** Returns true when SQLite failed because another process is using the file. */
+export function isSqliteBusy(cause: unknown): boolean {
+  if (!isSqliteError(cause)) return false;
+  const { errcode, errno, message }: DriverError = cause;
+  const code = errcode ?? errno;
+  // Deno sets the code on some errors only. On this one it sets nothing but the message.
+  return typeof code === "number" ? (code & 0xff) === busyCode : message === "database is locked";
 }

@@ -14,7 +14,7 @@ describeSqliteContract(
   () => openSqlite(join(directory, "test.sqlite")),
 );
 
-test("a file that is no database is refused, not overwritten", () => {
+test("openSqlite throws for a file that is not a database and does not overwrite it", () => {
   const file = join(directory, "notes.txt");
   writeFileSync(file, "these are my notes, which are longer than the header of a database file: ".repeat(4));
   expect(() => openSqlite(file)).toThrow(/not a database/);

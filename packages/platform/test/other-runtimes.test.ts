@@ -1,4 +1,4 @@
-/** The SQLite drivers of Bun and Deno, in the real programs. */
+/** The SQLite drivers of Bun and Deno, in the real runtimes. */
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -9,7 +9,7 @@ import { describe, expect, test } from "vitest";
 const { resolve } = createRequire(import.meta.url);
 const folder = join(import.meta.dirname, "other-runtimes");
 
-/** What lies in `.bin` are wrappers; the programs themselves are started. */
+/** Path of the runtime itself; `.bin` contains wrappers. */
 function program(name: "bun" | "deno"): string {
   const root = dirname(resolve(`${name}/package.json`));
   const path = name === "bun" ? join(root, "bin", "bun.exe") : join(root, "deno");
@@ -23,7 +23,7 @@ function run(command: string, args: readonly string[]): { readonly status: numbe
   return { status, output: stdout + stderr };
 }
 
-test("bun:sqlite passes the contract of SQLite drivers", () => {
+test("bun:sqlite passes the contract suite for SQLite drivers", () => {
   const { status, output } = run(program("bun"), ["test", "./test/other-runtimes/bun-contract.ts"]);
   expect(output).toMatch(/ [1-9]\d* pass\n 0 fail/);
   expect(status).toBe(0);
@@ -34,7 +34,7 @@ describe.each([
   ["Bun", program("bun"), []],
   ["Deno", program("deno"), ["run", "-A", "--no-lock", "--quiet"]],
 ] as const)("on %s", (_name, command, words) => {
-  test("a file in use is told from a broken constraint, a file that is no database, and what is none of SQLite's", () => {
+  test("errors of SQLite are classified, and a file is backed up before a migration", () => {
     const { output } = run(command, [...words, join(folder, "sqlite-failures.ts")]);
     const [line = ""] = output.split("\n").filter((text) => text.startsWith("{"));
     expect(JSON.parse(line || "null")).toEqual({
@@ -43,6 +43,9 @@ describe.each([
       noDatabase: [true, false],
       ours: [false, false],
       row: { id: "a" },
+      backups: ["m.sqlite.before-v2.backup"],
+      backedUp: { id: "kept" },
+      migrated: { id: "kept", colour: null },
     });
   });
 });

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import type { SqliteDatabase } from "../src/index.ts";
 
-/** The promises of the SQLite port. Every driver passes this suite; `openFile` opens the same file each time. */
+/** The contract suite of the SQLite port. `openFile` opens the same file each time. */
 export function describeSqliteContract(
   name: string,
   openMemory: () => SqliteDatabase,
@@ -21,7 +21,7 @@ export function describeSqliteContract(
     const insert = (id: string, value: null | number | string | Uint8Array = null): { changes: number } =>
       database.prepare("INSERT INTO item (id, value) VALUES (?, ?)").run(id, value);
 
-    test("text, numbers, bytes and null come back as they went in", () => {
+    test("returns text, numbers, bytes and null as they were stored", () => {
       for (const value of ["text \u{1F600}", 1, -1.5, 9_007_199_254_740_991, null, new Uint8Array([0, 255])]) {
         database.exec("DELETE FROM item");
         insert("a", value);
@@ -29,20 +29,20 @@ export function describeSqliteContract(
       }
     });
 
-    test("a result without rows is undefined or an empty list", () => {
+    test("returns undefined or an empty list for a result without rows", () => {
       const statement = database.prepare("SELECT id FROM item WHERE id = ?");
       expect(statement.get("none")).toBeUndefined();
       expect(statement.all("none")).toEqual([]);
     });
 
-    test("a statement tells how many rows it wrote", () => {
+    test("reports the number of rows a statement wrote", () => {
       expect(insert("a").changes).toBe(1);
       insert("b");
       expect(database.prepare("DELETE FROM item WHERE id >= ?").run("a").changes).toBe(2);
       expect(database.prepare("DELETE FROM item WHERE id = ?").run("a").changes).toBe(0);
     });
 
-    test("a transaction is kept when it returns and undone when it throws, and the next one works", () => {
+    test("commits a transaction that returns, rolls back one that throws, and then runs the next one", () => {
       const result = database.transaction(() => {
         insert("kept");
         return "done";
@@ -59,7 +59,7 @@ export function describeSqliteContract(
       expect(ids()).toEqual(["kept", "next"]);
     });
 
-    test("a broken constraint throws and undoes its transaction", () => {
+    test("a constraint violation throws and rolls back its transaction", () => {
       insert("a");
       const repeat = (): void =>
         database.transaction(() => {
@@ -70,14 +70,14 @@ export function describeSqliteContract(
       expect(ids()).toEqual(["a"]);
     });
 
-    test("commits are on disk when they return, another process is waited for, and foreign keys are kept", () => {
+    test("opens files with full synchronisation, a busy timeout and foreign keys", () => {
       const file = openFile();
       const pragma = (name: string): unknown => Object.values(file.prepare(`PRAGMA ${name}`).get() ?? {})[0];
       expect(["journal_mode", "synchronous", "busy_timeout", "foreign_keys"].map(pragma)).toEqual(["wal", 2, 5_000, 1]);
       file.close();
     });
 
-    test("a file keeps what was committed, and a second connection sees it at once", () => {
+    test("commits survive closing the file and are visible to a second connection at once", () => {
       const first = openFile();
       first.exec("CREATE TABLE IF NOT EXISTS kept (id TEXT)");
       const second = openFile();

@@ -1,11 +1,15 @@
+/**
+ * Decisions about what a {@link Principal} may do: which devices and agents it may use, in which mode, and which members of an
+ * environment it is shown. All are pure functions.
+ */
 import type { Environment, EnvironmentMode } from "./environment.ts";
-import { isRecord } from "./is-record.ts";
 import type { DeviceAllowlist, Principal } from "./principal.ts";
+import { isRecord } from "./rules.ts";
 
-/** What {@link allowsDevice} looks at. */
+/** The members of an environment that {@link allowsDevice} checks. */
 export type DeviceIdentity = Pick<Environment, "deviceId" | "connectionName">;
 
-/** Whether a principal may know of a device of its tenant. One that it may not know of does not exist for it. */
+/** Returns whether a principal may use a device of its tenant. Services must treat other devices as nonexistent. */
 export function allowsDevice(
   principal: DeviceAllowlist & Pick<Principal, "tenantDevices">,
   device: DeviceIdentity,
@@ -20,12 +24,12 @@ function isListed({ deviceIds, connectionNames }: DeviceAllowlist, device: Devic
   return connectionNames?.some((pattern) => matchesNamePattern(pattern, device.connectionName)) === true;
 }
 
-/** Whether a principal may send to an agent; without an agent only when every agent is allowed. */
+/** Returns whether a principal may send to an agent. A message without an agent requires that every agent is allowed. */
 export function allowsAgent({ agentIds }: Pick<Principal, "agentIds">, agentId: string | undefined): boolean {
   return agentIds === null || (agentId !== undefined && agentIds.includes(agentId));
 }
 
-// Legacy names stand beside the ones that devices use today.
+// `default` and `bypassPermissions` are older names of `standard` and `unrestricted`.
 const rankedModes: readonly (readonly [mode: string, rank: number])[] = [
   ["default", 0],
   ["standard", 0],
@@ -35,10 +39,10 @@ const rankedModes: readonly (readonly [mode: string, rank: number])[] = [
 ];
 const modeRanks: ReadonlyMap<string, number> = /* @__PURE__ */ new Map(rankedModes);
 
-/** Modes that can be a ceiling, from the strictest to the freest. */
+/** Modes that `maxMode` accepts, from the strictest to the most permissive. */
 export const ceilingModes: readonly EnvironmentMode[] = /* @__PURE__ */ rankedModes.map(([mode]) => mode);
 
-/** Whether a principal may send to a device in this mode. Under a ceiling an unknown or untold mode is refused. */
+/** Returns whether a principal may send to a device in this mode. With a `maxMode`, an unknown or missing mode is refused. */
 export function allowsMode({ maxMode }: Pick<Principal, "maxMode">, currentMode: string | undefined): boolean {
   if (maxMode === null) return true;
   const ceiling = modeRanks.get(maxMode);
@@ -46,7 +50,7 @@ export function allowsMode({ maxMode }: Pick<Principal, "maxMode">, currentMode:
   return ceiling !== undefined && rank !== undefined && rank <= ceiling;
 }
 
-/** What {@link presentEnvironment} looks at; a row of a newer server may have anything there. */
+/** The members that {@link presentEnvironment} may hide. A row of a newer server may have any value there. */
 export interface PresentableEnvironment {
   readonly organizationId?: unknown;
   readonly podId?: unknown;
@@ -56,9 +60,9 @@ export interface PresentableEnvironment {
 }
 
 /**
- * What a principal is shown of an environment; the same object when it may be shown as it is. Without scope `details`, members
- * that say how the service is run or who runs the device are hidden: `podId` is null, `organizationId` is the tenant's public
- * name, and `userId`, `apiKeyOwner` and `metadata.self_update.install_path` are left out.
+ * Returns an environment as a principal may see it; the same object if nothing is hidden. Without the scope `details`, the members
+ * that identify the server or the owner of the device are hidden: `podId` is null, `organizationId` is the tenant's public
+ * name, and `userId`, `apiKeyOwner` and `metadata.self_update.install_path` are absent.
  */
 export function presentEnvironment<Shown extends PresentableEnvironment>(
   { scopes, tenant, tenantName = tenant }: Pick<Principal, "scopes" | "tenant" | "tenantName">,
@@ -68,7 +72,7 @@ export function presentEnvironment<Shown extends PresentableEnvironment>(
   const { userId: _userId, apiKeyOwner: _apiKeyOwner, metadata, ...rest } = environment;
   const shown = { ...rest, podId: null, organizationId: tenantName };
   const presented = metadata === undefined ? shown : { ...shown, metadata: withoutInstallPath(metadata) };
-  // The members that were left out are optional ones, and the ones that were put in keep their types.
+  // Only optional members were removed, and replaced members keep their types.
   return presented as unknown as Shown;
 }
 
@@ -82,7 +86,7 @@ function hasHidden(environment: PresentableEnvironment, tenantName: string): boo
   );
 }
 
-/** The same value when there is no such path in it. */
+/** Returns the same value if it has no such path. */
 function withoutInstallPath(metadata: unknown): unknown {
   if (!isRecord(metadata) || !isRecord(metadata["self_update"])) return metadata;
   const { install_path: installPath, ...selfUpdate } = metadata["self_update"];
@@ -90,8 +94,8 @@ function withoutInstallPath(metadata: unknown): unknown {
 }
 
 /**
- * Whether a name matches a pattern in which `*` stands for any run of characters and every other character for itself. Takes
- * time in the product of the lengths at most, whatever the pattern.
+ * Returns whether a name matches a pattern. `*` matches any number of characters, every other character matches itself. The time
+ * is bounded by the product of the two lengths for every pattern.
  */
 export function matchesNamePattern(pattern: string, name: string): boolean {
   let patternIndex = 0;

@@ -1,25 +1,61 @@
+/**
+ * Decoding of a request's query and JSON body. Decoders return a value or the response that refuses the request, and never
+ * throw. The limits on size and depth apply before a schema reads the input.
+ */
 import type { GenericSchema } from "valibot";
+import type { DecodedRequest, KnownEndpoint } from "./endpoints.ts";
 import { type CheckedValue, checkValue } from "./check-value.ts";
 import type { PlainResponse } from "./plain-http.ts";
 import { problemResponse } from "./problem.ts";
 import type { ProblemIssue } from "./problem-definitions.ts";
 
-/** A value, or the response that says what is wrong with the request. */
+/** The decoded value, or the response that refuses the request. */
 export type Decoded<Value> =
   | { readonly ok: true; readonly value: Value }
   | { readonly ok: false; readonly response: PlainResponse };
 
-/** Largest request body, in bytes. */
+/** Maximum size of a request body, in bytes. */
 export const maxBodyBytes = 1_048_576;
 
-/** A larger body is refused at its first broken rule, so that a megabyte of broken members costs no more than a good one. */
+/** A larger body is checked only up to its first broken rule, so that an invalid body costs no more than a valid one. */
 const maxFullReportBytes = 65_536;
 
-/** Deepest nesting of arrays and objects in a request body. */
+/** Maximum nesting of arrays and objects in a request body. */
 export const maxBodyDepth = 64;
 
+/** A request's query and body as received. */
+export interface RawInput {
+  /** Query without the leading `?`; empty when there is none. */
+  readonly query: string;
+  readonly body: Uint8Array | null;
+  /** Value of `Content-Type`; `undefined` when the header is missing. */
+  readonly contentType: string | undefined;
+}
+
 /**
- * Reads a raw query by a schema. A known parameter may stand once; a broken one is 400 `invalid_request` naming it.
+ * Decodes the query and the body of a matched request. An endpoint without a query or a body ignores the one it receives.
+ *
+ * Refusals: those of {@link decodeQuery} and {@link decodeBody}.
+ */
+export function decodeRequest(
+  { endpoint, params }: { readonly endpoint: KnownEndpoint; readonly params: Readonly<Record<string, string>> },
+  { query: rawQuery, body: rawBody, contentType }: RawInput,
+): Decoded<DecodedRequest> {
+  const query = endpoint.query === null ? none : decodeQuery<unknown>(endpoint.query, rawQuery);
+  if (!query.ok) return query;
+  const body = endpoint.body === null ? none : decodeBody<unknown>(endpoint.body, rawBody, contentType);
+  if (!body.ok) return body;
+  const request = { operation: endpoint.operation, params, query: query.value, body: body.value };
+  // The matcher filled every id of the endpoint's path, and its own schemas decoded the rest.
+  return { ok: true, value: request as DecodedRequest };
+}
+
+const none = { ok: true, value: null } as const;
+
+/**
+ * Decodes a raw query with a schema. A parameter may be given once.
+ *
+ * Refusals: 400 `invalid_request` naming the parameter and the rule.
  */
 export function decodeQuery<Value>(schema: GenericSchema<unknown, Value>, rawQuery: string): Decoded<Value> {
   const values: Record<string, string> = Object.create(null) as Record<string, string>;
@@ -31,7 +67,7 @@ export function decodeQuery<Value>(schema: GenericSchema<unknown, Value>, rawQue
 }
 
 /**
- * Reads a JSON body by a schema.
+ * Decodes a JSON body with a schema.
  *
  * Refusals: 415 `unsupported_media_type`, 413 `body_too_large`, 400 `malformed_json`, 400 `invalid_request` naming the
  * member and the rule.
@@ -50,14 +86,14 @@ export function decodeBody<Value>(
   } catch {
     return refuse(problemResponse("malformed_json"));
   }
-  // Arrays would pass as objects whose members are missing, with a misleading text.
+  // A schema that is not ours may accept an array as an object without members.
   if (Array.isArray(value)) return invalid([{ member: "body", rule: "must be an object" }]);
   if (isDeeperThan(value, maxBodyDepth))
-    return invalid([{ member: "body", rule: `must nest at most ${maxBodyDepth} deep` }]);
+    return invalid([{ member: "body", rule: `must have at most ${maxBodyDepth} levels of nesting` }]);
   return check(checkValue(schema, value, "body", { firstIssueOnly: bytes.byteLength > maxFullReportBytes }));
 }
 
-/** Whether a media type is JSON; a missing one is taken as JSON, since only JSON is accepted. */
+/** Returns whether a media type is JSON in UTF-8. A missing media type counts as JSON, the only accepted format. */
 export function isJsonMediaType(contentType: string | undefined): boolean {
   if (contentType === undefined) return true;
   const [mediaType = "", ...parameters] = contentType

@@ -1,9 +1,9 @@
-// Written by scripts/generate.ts from the schemas; never edited.
+// Generated from the schemas by scripts/generate.ts. Do not edit.
 import type { Environment, EnvironmentList } from "./environment.ts";
 import type { Problem } from "./problem.ts";
 import type { RegisterResponse } from "./register.ts";
 import type { SendMessageResponse } from "./message.ts";
-import { createPlace, type Drift, type DriftReport, lookAtMembers, lookAtValue } from "./drift.ts";
+import { createPlace, type Drift, type DriftReport, findUnknownMembers, findUnknownValue } from "./drift.ts";
 
 export type { Drift } from "./drift.ts";
 
@@ -23,25 +23,25 @@ const errorsMembers: readonly string[] = ["member","rule"];
 
 const problemMembers: readonly string[] = ["type","title","status","detail","message","error","errorCode","errors"];
 
-/** What a {@link Environment} holds beyond this package: unknown members, and unknown values of open enums. */
+/** Returns the unknown members of a {@link Environment}, and the unknown values of its open enums. */
 export const findEnvironmentDrift = (value: Environment): Drift[] => {
   const report: DriftReport = new Map();
   const place0 = createPlace("", environmentMembers, report);
   const place1 = createPlace("currentMode", ["default","standard","acceptEdits","bypassPermissions","unrestricted"], report);
   const place2 = createPlace("metadata.", environmentMetadataMembers, report);
   const place3 = createPlace("metadata.self_update.", selfUpdateMembers, report);
-  lookAtMembers(place0, value, 10 + (value.apiKeyOwner === undefined ? 0 : 1) + (value.currentMode === undefined ? 0 : 1) + (value.metadata === undefined ? 0 : 1) + (value.userId === undefined ? 0 : 1));
-  lookAtValue(place1, value.currentMode);
+  findUnknownMembers(place0, value, 10 + (value.apiKeyOwner === undefined ? 0 : 1) + (value.currentMode === undefined ? 0 : 1) + (value.metadata === undefined ? 0 : 1) + (value.userId === undefined ? 0 : 1));
+  findUnknownValue(place1, value.currentMode);
   if (value.metadata !== undefined) {
-    lookAtMembers(place2, value.metadata, (value.metadata.gitBranch === undefined ? 0 : 1) + (value.metadata.lettaCodeVersion === undefined ? 0 : 1) + (value.metadata.nodeVersion === undefined ? 0 : 1) + (value.metadata.os === undefined ? 0 : 1) + (value.metadata.self_update === undefined ? 0 : 1) + (value.metadata.supported_commands === undefined ? 0 : 1) + (value.metadata.workingDirectory === undefined ? 0 : 1));
+    findUnknownMembers(place2, value.metadata, (value.metadata.gitBranch === undefined ? 0 : 1) + (value.metadata.lettaCodeVersion === undefined ? 0 : 1) + (value.metadata.nodeVersion === undefined ? 0 : 1) + (value.metadata.os === undefined ? 0 : 1) + (value.metadata.self_update === undefined ? 0 : 1) + (value.metadata.supported_commands === undefined ? 0 : 1) + (value.metadata.workingDirectory === undefined ? 0 : 1));
     if (value.metadata.self_update !== undefined) {
-      lookAtMembers(place3, value.metadata.self_update, 2 + (value.metadata.self_update.install_path === undefined ? 0 : 1) + (value.metadata.self_update.manual_command === undefined ? 0 : 1) + (value.metadata.self_update.reason === undefined ? 0 : 1));
+      findUnknownMembers(place3, value.metadata.self_update, 2 + (value.metadata.self_update.install_path === undefined ? 0 : 1) + (value.metadata.self_update.manual_command === undefined ? 0 : 1) + (value.metadata.self_update.reason === undefined ? 0 : 1));
     }
   }
   return [...report.values()];
 };
 
-/** What a {@link EnvironmentList} holds beyond this package: unknown members, and unknown values of open enums. */
+/** Returns the unknown members of a {@link EnvironmentList}, and the unknown values of its open enums. */
 export const findEnvironmentListDrift = (value: EnvironmentList): Drift[] => {
   const report: DriftReport = new Map();
   const place0 = createPlace("", environmentListMembers, report);
@@ -49,45 +49,45 @@ export const findEnvironmentListDrift = (value: EnvironmentList): Drift[] => {
   const place2 = createPlace("connections[].currentMode", ["default","standard","acceptEdits","bypassPermissions","unrestricted"], report);
   const place3 = createPlace("connections[].metadata.", environmentMetadataMembers, report);
   const place4 = createPlace("connections[].metadata.self_update.", selfUpdateMembers, report);
-  lookAtMembers(place0, value, 2);
+  findUnknownMembers(place0, value, 2);
   for (const item of value.connections) {
-    lookAtMembers(place1, item, 10 + (item.apiKeyOwner === undefined ? 0 : 1) + (item.currentMode === undefined ? 0 : 1) + (item.metadata === undefined ? 0 : 1) + (item.userId === undefined ? 0 : 1));
-    lookAtValue(place2, item.currentMode);
+    findUnknownMembers(place1, item, 10 + (item.apiKeyOwner === undefined ? 0 : 1) + (item.currentMode === undefined ? 0 : 1) + (item.metadata === undefined ? 0 : 1) + (item.userId === undefined ? 0 : 1));
+    findUnknownValue(place2, item.currentMode);
     if (item.metadata !== undefined) {
-      lookAtMembers(place3, item.metadata, (item.metadata.gitBranch === undefined ? 0 : 1) + (item.metadata.lettaCodeVersion === undefined ? 0 : 1) + (item.metadata.nodeVersion === undefined ? 0 : 1) + (item.metadata.os === undefined ? 0 : 1) + (item.metadata.self_update === undefined ? 0 : 1) + (item.metadata.supported_commands === undefined ? 0 : 1) + (item.metadata.workingDirectory === undefined ? 0 : 1));
+      findUnknownMembers(place3, item.metadata, (item.metadata.gitBranch === undefined ? 0 : 1) + (item.metadata.lettaCodeVersion === undefined ? 0 : 1) + (item.metadata.nodeVersion === undefined ? 0 : 1) + (item.metadata.os === undefined ? 0 : 1) + (item.metadata.self_update === undefined ? 0 : 1) + (item.metadata.supported_commands === undefined ? 0 : 1) + (item.metadata.workingDirectory === undefined ? 0 : 1));
       if (item.metadata.self_update !== undefined) {
-        lookAtMembers(place4, item.metadata.self_update, 2 + (item.metadata.self_update.install_path === undefined ? 0 : 1) + (item.metadata.self_update.manual_command === undefined ? 0 : 1) + (item.metadata.self_update.reason === undefined ? 0 : 1));
+        findUnknownMembers(place4, item.metadata.self_update, 2 + (item.metadata.self_update.install_path === undefined ? 0 : 1) + (item.metadata.self_update.manual_command === undefined ? 0 : 1) + (item.metadata.self_update.reason === undefined ? 0 : 1));
       }
     }
   }
   return [...report.values()];
 };
 
-/** What a {@link SendMessageResponse} holds beyond this package: unknown members, and unknown values of open enums. */
+/** Returns the unknown members of a {@link SendMessageResponse}, and the unknown values of its open enums. */
 export const findSendMessageResponseDrift = (value: SendMessageResponse): Drift[] => {
   const report: DriftReport = new Map();
   const place0 = createPlace("", sendMessageResponseMembers, report);
-  lookAtMembers(place0, value, 2);
+  findUnknownMembers(place0, value, 2);
   return [...report.values()];
 };
 
-/** What a {@link RegisterResponse} holds beyond this package: unknown members, and unknown values of open enums. */
+/** Returns the unknown members of a {@link RegisterResponse}, and the unknown values of its open enums. */
 export const findRegisterResponseDrift = (value: RegisterResponse): Drift[] => {
   const report: DriftReport = new Map();
   const place0 = createPlace("", registerResponseMembers, report);
-  lookAtMembers(place0, value, 2 + (value.supportsSplitStatusChannels === undefined ? 0 : 1) + (value.supportsPairedListenerGenerations === undefined ? 0 : 1));
+  findUnknownMembers(place0, value, 2 + (value.supportsSplitStatusChannels === undefined ? 0 : 1) + (value.supportsPairedListenerGenerations === undefined ? 0 : 1));
   return [...report.values()];
 };
 
-/** What a {@link Problem} holds beyond this package: unknown members, and unknown values of open enums. */
+/** Returns the unknown members of a {@link Problem}, and the unknown values of its open enums. */
 export const findProblemDrift = (value: Problem): Drift[] => {
   const report: DriftReport = new Map();
   const place0 = createPlace("", problemMembers, report);
   const place1 = createPlace("errors[].", errorsMembers, report);
-  lookAtMembers(place0, value, 7 + (value.errors === undefined ? 0 : 1));
+  findUnknownMembers(place0, value, 7 + (value.errors === undefined ? 0 : 1));
   if (value.errors !== undefined) {
     for (const item of value.errors) {
-      lookAtMembers(place1, item, 2);
+      findUnknownMembers(place1, item, 2);
     }
   }
   return [...report.values()];

@@ -1,27 +1,32 @@
-/** Something in an answer that is newer than this package. Arrays stand as `[]`, and each drift is told once an answer. */
+/**
+ * Drift: members and enum values of a response that this package does not know, because the server is newer. The finders in
+ * `drift.gen.ts` are generated from the schemas and use these helpers.
+ */
+
+/** An unknown member or value. Its path has `[]` for every array index, so a response reports each drift once. */
 export type Drift =
   | { readonly kind: "unknown_member"; readonly path: string }
   /** `value` is cut to 64 characters. */
   | { readonly kind: "unknown_value"; readonly path: string; readonly value: string };
 
-/** What was found so far; the keys keep it to one of each. */
+/** The drift found so far, by its JSON, so that each is reported once. */
 export type DriftReport = Map<string, Drift>;
 
-/** A place in an answer: where it is, what is known there, and what was found there already. */
+/** A position in a response: its path, the names or values known there, and those already found there. */
 export interface DriftPlace {
   readonly path: string;
   /** Names of members, or values of an open enum. */
   readonly known: readonly string[];
-  /** Unknown names that were told, or the value that was judged last. */
+  /** Unknown names already reported, or the value checked last. */
   readonly found: string[];
   readonly report: DriftReport;
 }
 
-/** Most that is told of one answer, and most characters of a name or a value in it: both are the server's choice. */
+/** Limits for one response, since a server can send any number of names and values of any length. */
 const maxDrifts = 32;
 const maxCharacters = 64;
 
-/** Creates a place; `path` ends in a dot where members stand below another member. */
+/** Creates a place. `path` ends with a dot if members below another member are checked. */
 export const createPlace = (path: string, known: readonly string[], report: DriftReport): DriftPlace => ({
   path,
   known,
@@ -30,29 +35,29 @@ export const createPlace = (path: string, known: readonly string[], report: Drif
 });
 
 /**
- * Looks for unknown members. Names are read only where there are more than those that are known or told already: engines know
- * how many names an object has, and reading them costs most.
+ * Finds unknown members. It reads the names only if the object has more members than the known and the already reported ones:
+ * engines know the number of members, and reading the names is the most expensive part.
  *
- * @param count how many of the known members the object has
+ * @param count Number of known members that the object has.
  */
-export const lookAtMembers = ({ path, known, found, report }: DriftPlace, value: object, count: number): void => {
+export const findUnknownMembers = ({ path, known, found, report }: DriftPlace, value: object, count: number): void => {
   for (const name of found) if (Object.hasOwn(value, name)) count++;
   if (Object.keys(value).length === count) return;
   for (const name in value)
     if (!known.includes(name) && !found.includes(name)) {
       if (found.length < maxDrifts) found.push(name);
-      tell(report, { kind: "unknown_member", path: path + name.slice(0, maxCharacters) });
+      addDrift(report, { kind: "unknown_member", path: path + name.slice(0, maxCharacters) });
     }
 };
 
-/** Looks whether a value is one of the known ones. */
-export const lookAtValue = ({ path, known, found, report }: DriftPlace, value: string | undefined): void => {
+/** Finds a value that is not one of the known ones. */
+export const findUnknownValue = ({ path, known, found, report }: DriftPlace, value: string | undefined): void => {
   if (value !== undefined && found[0] !== value) {
     found[0] = value;
-    if (!known.includes(value)) tell(report, { kind: "unknown_value", path, value: value.slice(0, maxCharacters) });
+    if (!known.includes(value)) addDrift(report, { kind: "unknown_value", path, value: value.slice(0, maxCharacters) });
   }
 };
 
-const tell = (report: DriftReport, drift: Drift): void => {
+const addDrift = (report: DriftReport, drift: Drift): void => {
   if (report.size < maxDrifts) report.set(JSON.stringify(drift), drift);
 };

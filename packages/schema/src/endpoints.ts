@@ -1,3 +1,7 @@
+/**
+ * The endpoints of the API as data. Routing, authorisation, decoding, the OpenAPI document and the types of an operation's input
+ * are all derived from this table.
+ */
 import type { GenericSchema } from "valibot";
 import { EnvironmentListSchema, EnvironmentSchema, type Environment, type EnvironmentList } from "./environment.ts";
 import { ListEnvironmentsQuerySchema, type ListEnvironmentsQuery } from "./list-query.ts";
@@ -7,6 +11,7 @@ import {
   type SendMessageBody,
   type SendMessageResponse,
 } from "./message.ts";
+import type { Scope } from "./principal.ts";
 import type { ProblemCode } from "./problem-definitions.ts";
 import {
   RegisterRequestSchema,
@@ -14,7 +19,6 @@ import {
   type RegisterRequest,
   type RegisterResponse,
 } from "./register.ts";
-import type { Scope } from "./scope.ts";
 
 /** Names of the operations. */
 export type Operation =
@@ -24,39 +28,62 @@ export type Operation =
   | "registerEnvironment"
   | "openDeviceSocket";
 
-/** One endpoint as data. Services route, check, document and call it from this alone. */
-export interface Endpoint<Query = unknown, Body = unknown, Response = unknown> {
+/** One endpoint as data. */
+export interface Endpoint<Query = unknown, Body = unknown, Response = unknown, Param extends string = string> {
   readonly operation: Operation;
   readonly method: "GET" | "POST";
-  /** Path template; `{name}` stands for one id. */
+  /** Path template; `{name}` is replaced by one id. */
   readonly path: string;
   readonly summary: string;
-  /** `caller`: an endpoint of the public API. `device`: what a device needs to enrol and to hold its socket. */
+  /** Rules that the schemas and `scope` do not express, for the published documentation. */
+  readonly description?: string;
+  /** `caller`: an endpoint of the public API. `device`: an endpoint that devices use to enrol and to connect. */
   readonly audience: "caller" | "device";
-  /** The scope a gateway key needs. */
+  /** The scope that a gateway key must have. */
   readonly scope: Scope;
   /** Names of the ids in the path, in order. */
-  readonly params: readonly string[];
-  /** Wire query to values; `null` when the endpoint takes none. */
+  readonly params: readonly Param[];
+  /** Decodes the query; `null` if the endpoint takes none. */
   readonly query: GenericSchema<unknown, Query> | null;
+  /** Decodes the JSON body; `null` if the endpoint takes none. */
   readonly body: GenericSchema<unknown, Body> | null;
+  /** The body of a success; `null` if it has none. */
   readonly response: GenericSchema<unknown, Response> | null;
-  /** Status of a success; 101 means that the connection becomes a WebSocket. */
+  /** Status of a success; 101 switches the connection to WebSocket. */
   readonly successStatus: number;
-  /** The codes of {@link problemDefinitions} that are particular to it. */
+  /** Codes of {@link problemDefinitions} that are specific to this endpoint. */
   readonly problems: readonly ProblemCode[];
 }
 
-/** The endpoint table. A new endpoint is one entry here. */
+/** The endpoint table. A new endpoint is one entry here. `never` marks an input that the endpoint does not take. */
 export interface Endpoints {
-  readonly listEnvironments: Endpoint<ListEnvironmentsQuery, never, EnvironmentList>;
-  readonly retrieveEnvironment: Endpoint<never, never, Environment>;
-  readonly sendMessage: Endpoint<never, SendMessageBody, SendMessageResponse>;
-  readonly registerEnvironment: Endpoint<never, RegisterRequest, RegisterResponse>;
-  readonly openDeviceSocket: Endpoint<never, never, never>;
+  readonly listEnvironments: Endpoint<ListEnvironmentsQuery, never, EnvironmentList, never>;
+  readonly retrieveEnvironment: Endpoint<never, never, Environment, "deviceId">;
+  readonly sendMessage: Endpoint<never, SendMessageBody, SendMessageResponse, "connectionId">;
+  readonly registerEnvironment: Endpoint<never, RegisterRequest, RegisterResponse, never>;
+  readonly openDeviceSocket: Endpoint<never, never, never, "connectionId">;
 }
 
-/** The endpoints of the API, and the two a device uses. */
+/** An endpoint of the table. */
+export type KnownEndpoint = Endpoints[Operation];
+
+/** The decoded input of one operation. `query` and `body` are `null` when the endpoint takes none. */
+export interface OperationInput<Name extends Operation> {
+  /** The ids in the path, by the names in the endpoint's `params`. */
+  readonly params: Readonly<Record<Endpoints[Name]["params"][number], string>>;
+  readonly query: DecodedBy<Endpoints[Name]["query"]>;
+  readonly body: DecodedBy<Endpoints[Name]["body"]>;
+}
+
+type DecodedBy<Schema extends GenericSchema | null> =
+  NonNullable<Schema> extends GenericSchema<unknown, infer Value> ? ([Value] extends [never] ? null : Value) : never;
+
+/** The operation and decoded input of a request. A `switch` on `operation` narrows `params`, `query` and `body`. */
+export type DecodedRequest = {
+  [Name in Operation]: { readonly operation: Name } & OperationInput<Name>;
+}[Operation];
+
+/** The endpoints of the API, and the two that devices use. */
 export const endpoints: Endpoints = {
   listEnvironments: {
     operation: "listEnvironments",
@@ -76,7 +103,7 @@ export const endpoints: Endpoints = {
     operation: "retrieveEnvironment",
     method: "GET",
     path: "/v1/environments/{deviceId}",
-    summary: "Read one environment by its deviceId.",
+    summary: "Retrieve one environment by its deviceId.",
     audience: "caller",
     scope: "read",
     params: ["deviceId"],
@@ -91,6 +118,9 @@ export const endpoints: Endpoints = {
     method: "POST",
     path: "/v1/environments/{connectionId}/messages",
     summary: "Send a message to the device behind a connection.",
+    description:
+      "A body with approvals also requires the scope `approve`. The environment server delivers approval decisions " +
+      "(`approve`) to the device. It refuses results of tools (`tool_return`) with 422 `approvals_unsupported`.",
     audience: "caller",
     scope: "send",
     params: ["connectionId"],
@@ -121,7 +151,7 @@ export const endpoints: Endpoints = {
     operation: "registerEnvironment",
     method: "POST",
     path: "/v1/environments/register",
-    summary: "Enrol a device and learn where to open its socket.",
+    summary: "Enrol a device. The response has the URL of its WebSocket.",
     audience: "device",
     scope: "connect",
     params: [],
@@ -142,7 +172,7 @@ export const endpoints: Endpoints = {
     operation: "openDeviceSocket",
     method: "GET",
     path: "/v1/environments/{connectionId}/socket",
-    summary: "The device's WebSocket.",
+    summary: "Open the WebSocket of a device.",
     audience: "device",
     scope: "connect",
     params: ["connectionId"],

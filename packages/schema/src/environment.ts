@@ -1,37 +1,40 @@
+/**
+ * Environments: the devices that `listEnvironments` and `retrieveEnvironment` return. Schemas keep unknown members and unknown
+ * modes, so that a newer server does not make a list unreadable.
+ */
 import * as v from "valibot";
-import { type OpenEnum, openEnum } from "./open-enum.ts";
-import { wireObject } from "./wire-object.ts";
+import { type OpenEnum, openEnum, wireObject, type WireObjectSchema } from "./wire-schema.ts";
 
-/** Permission modes named by the API text; a row may carry a newer one. */
+/** Permission modes in the API text. A row may have a newer one. */
 export const environmentModes = ["default", "standard", "acceptEdits", "bypassPermissions", "unrestricted"] as const;
 
-/** How freely a device runs tools. */
+/** Permission mode of a device: which tools it runs without asking. */
 export type EnvironmentMode = OpenEnum<(typeof environmentModes)[number]>;
 
 /** Whether and how the device program can update itself. */
 export interface SelfUpdate {
-  /** The program knows how to update itself in this kind of installation. */
+  /** Whether the program can update an installation of this kind. */
   supported: boolean;
-  /** The installation folder can be written by the user who runs the device. */
+  /** Whether the user who runs the device can write to the installation folder. */
   writable: boolean;
-  /** Where the program is installed. */
+  /** Folder in which the program is installed. */
   install_path?: string;
-  /** What a person can run instead. */
+  /** Command that updates the program by hand. */
   manual_command?: string;
   /** Why an update is not possible. */
   reason?: string;
 }
 
-/** What a device says of itself; newer devices add members. */
+/** Metadata that a device reports about itself. Newer devices add members. */
 export interface EnvironmentMetadata {
-  /** Branch that is checked out in the working directory. */
+  /** Git branch of the working directory. */
   gitBranch?: string;
   lettaCodeVersion?: string;
   nodeVersion?: string;
-  /** Platform name as Node.js gives it, such as `linux` or `darwin`. */
+  /** `process.platform` of Node.js, such as `linux` or `darwin`. */
   os?: string;
   self_update?: SelfUpdate;
-  /** Slash commands the device accepts. */
+  /** Slash commands that the device accepts. */
   supported_commands?: string[];
   /** Folder in which tools run. */
   workingDirectory?: string;
@@ -41,24 +44,24 @@ export interface EnvironmentMetadata {
 export interface Environment {
   /** Id of the row, and the pagination cursor. */
   id: string;
-  /** When the present connection opened; `null` while offline. */
+  /** When the current connection opened; `null` while offline. */
   connectedAt: number | null;
-  /** Where to send messages; `null` while offline, and new after each registration. */
+  /** Address for `sendMessage`; `null` while offline, and new after each registration. */
   connectionId: string | null;
-  /** The name people gave the device. */
+  /** Name that a person gave to the device. */
   connectionName: string;
-  /** Identity of the device, stable over restarts. */
+  /** Identity of the device; the same after a restart. */
   deviceId: string;
   /** When the device first registered. */
   firstSeenAt: number;
-  /** Latest sign of life on the present connection; `null` while offline. */
+  /** Last heartbeat on the current connection; `null` while offline. */
   lastHeartbeat: number | null;
-  /** When the device was last heard of. */
+  /** When the server last received anything from the device. */
   lastSeenAt: number;
   organizationId: string;
   /** Server process that holds the connection; `null` while offline. */
   podId: string | null;
-  /** Who owns the key the device enrolled with. */
+  /** Owner of the key with which the device enrolled. */
   apiKeyOwner?: string;
   currentMode?: EnvironmentMode;
   metadata?: EnvironmentMetadata;
@@ -68,21 +71,21 @@ export interface Environment {
 /** One page of environments. */
 export interface EnvironmentList {
   connections: Environment[];
-  /** Ask again with `after` set to the last row's `id`. */
+  /** Whether there is another page: list again with `after` set to the last row's `id`. */
   hasNextPage: boolean;
 }
 
-/** {@link SelfUpdate}; unknown members are kept. */
-export const SelfUpdateSchema: v.GenericSchema<unknown, SelfUpdate> = wireObject({
+/** Schema of {@link SelfUpdate}. */
+export const SelfUpdateSchema: WireObjectSchema<SelfUpdate> = /* @__PURE__ */ wireObject(() => ({
   supported: v.boolean(),
   writable: v.boolean(),
   install_path: v.exactOptional(v.string()),
   manual_command: v.exactOptional(v.string()),
   reason: v.exactOptional(v.string()),
-});
+}));
 
-/** {@link EnvironmentMetadata}; unknown members are kept. */
-export const EnvironmentMetadataSchema: v.GenericSchema<unknown, EnvironmentMetadata> = wireObject({
+/** Schema of {@link EnvironmentMetadata}. */
+export const EnvironmentMetadataSchema: WireObjectSchema<EnvironmentMetadata> = /* @__PURE__ */ wireObject(() => ({
   gitBranch: v.exactOptional(v.string()),
   lettaCodeVersion: v.exactOptional(v.string()),
   nodeVersion: v.exactOptional(v.string()),
@@ -90,10 +93,10 @@ export const EnvironmentMetadataSchema: v.GenericSchema<unknown, EnvironmentMeta
   self_update: v.exactOptional(SelfUpdateSchema),
   supported_commands: v.exactOptional(v.array(v.string())),
   workingDirectory: v.exactOptional(v.string()),
-});
+}));
 
-/** {@link Environment}, read tolerantly: unknown members and unknown modes are kept. */
-export const EnvironmentSchema: v.GenericSchema<unknown, Environment> = wireObject({
+/** Schema of {@link Environment}. */
+export const EnvironmentSchema: WireObjectSchema<Environment> = /* @__PURE__ */ wireObject(() => ({
   id: v.string(),
   connectedAt: v.nullable(v.number()),
   connectionId: v.nullable(v.string()),
@@ -108,10 +111,10 @@ export const EnvironmentSchema: v.GenericSchema<unknown, Environment> = wireObje
   currentMode: v.exactOptional(openEnum(environmentModes)),
   metadata: v.exactOptional(EnvironmentMetadataSchema),
   userId: v.exactOptional(v.string()),
-});
+}));
 
-/** {@link EnvironmentList}, read tolerantly. */
-export const EnvironmentListSchema: v.GenericSchema<unknown, EnvironmentList> = wireObject({
+/** Schema of {@link EnvironmentList}. */
+export const EnvironmentListSchema: WireObjectSchema<EnvironmentList> = /* @__PURE__ */ wireObject(() => ({
   connections: v.array(EnvironmentSchema),
   hasNextPage: v.boolean(),
-});
+}));

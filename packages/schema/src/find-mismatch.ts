@@ -1,23 +1,24 @@
 /**
- * Path of the first part of a value for which a predicate says no: `messages[0].role`; `""` for the whole, `null` when all fits. A value that
- * fits costs the predicate alone. One that does not is judged once more, part by part as it is read: what was read last is what did not fit.
+ * Returns the path of the first member that makes a guard return false, such as `messages[0].role`; `""` for the whole value,
+ * and `null` if the guard accepts it. An accepted value costs only one call of the guard. A rejected value is checked a second
+ * time through a proxy that records what the guard reads: the last member it read is the one that it rejected.
  *
- * @param fits reads members in the order in which they count, and stops at the first that does not fit
+ * @param isValid Guard that reads members in the order of the schema and stops at the first one that does not match.
  */
-export function findMismatch(fits: (value: unknown) => boolean, value: unknown): string | null {
-  if (fits(value)) return null;
+export function findMismatch(isValid: (value: unknown) => boolean, value: unknown): string | null {
+  if (isValid(value)) return null;
   let path = "";
-  // A copy, since the members of a frozen object could not be watched in their turn.
+  // Copies, because a proxy must return the members of a frozen object unchanged.
   const watch = (part: unknown, at: string): unknown =>
     typeof part === "object" && part
       ? new Proxy<object>(Array.isArray(part) ? [...part] : { ...part }, {
           get(target: Readonly<Record<string, unknown>>, name: string) {
-            // What arrays have beside their items tells of the array itself.
+            // Members of an array other than its items, such as `length`, belong to the array itself.
             path = !Array.isArray(target) ? `${at}.${name}` : /\D/.test(name) ? at : `${at}[${name}]`;
             return watch(target[name], path);
           },
         })
       : part;
-  fits(watch(value, ""));
+  isValid(watch(value, ""));
   return path.slice(1);
 }

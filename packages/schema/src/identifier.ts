@@ -1,8 +1,19 @@
-import * as v from "valibot";
-import { identifierRule, isIdentifier } from "./is-identifier.ts";
+/**
+ * Ids in a path: which texts are allowed as a `deviceId` or `connectionId`. The rule is an allowlist, so that an id needs no
+ * escaping in a path or a query and no encoding of an id can reach another path.
+ */
 
-/** An id that may stand in a path. */
-export const IdentifierSchema: v.GenericSchema<unknown, string> = /* @__PURE__ */ v.pipe(
-  v.string(),
-  v.check<string, string>(isIdentifier, `must be ${identifierRule}`),
-);
+/** Path segments of the API that can stand in the place of an id. They are never ids. */
+export const reservedIdentifiers: ReadonlySet<string> = new Set(["register", "events", "runtimes"]);
+
+// `.` and `..` are excluded because URL parsers resolve them into another path.
+const identifierPattern = /^(?!(?:\.\.?|register|events|runtimes)$)[\w.~:-]{1,128}$/;
+
+/** The rule of {@link isIdentifier} in words, for error texts. */
+export const identifierRule: string =
+  "1 to 128 of A-Z a-z 0-9 . _ ~ : - and none of '.', '..', 'register', 'events', 'runtimes'";
+
+/** Returns whether a value may be used as an id in a path. */
+export function isIdentifier(value: unknown): boolean {
+  return typeof value === "string" && identifierPattern.test(value);
+}

@@ -1,82 +1,18 @@
-export {
-  allowsAgent,
-  allowsDevice,
-  allowsMode,
-  ceilingModes,
-  type DeviceIdentity,
-  matchesNamePattern,
-  type PresentableEnvironment,
-  presentEnvironment,
-} from "./access.ts";
-export { answerOpenApi, type OpenApiDocument, openApiPath, type OpenApiSource } from "./answer-open-api.ts";
-export { buildPath } from "./build-path.ts";
-export { type CheckedValue, checkValue } from "./check-value.ts";
-export { createEndpointMatcher, type MatchRoute, type Routable, type RouteMatch } from "./create-endpoint-matcher.ts";
-export {
-  type Decoded,
-  decodeBody,
-  decodeQuery,
-  isJsonMediaType,
-  maxBodyBytes,
-  maxBodyDepth,
-} from "./decode-request.ts";
-export { describeIssues } from "./describe-issues.ts";
-export { type Endpoint, type Endpoints, endpoints, type Operation } from "./endpoints.ts";
-export {
-  type Environment,
-  type EnvironmentList,
-  EnvironmentListSchema,
-  type EnvironmentMetadata,
-  EnvironmentMetadataSchema,
-  type EnvironmentMode,
-  environmentModes,
-  EnvironmentSchema,
-  type SelfUpdate,
-  SelfUpdateSchema,
-} from "./environment.ts";
-export { IdentifierSchema } from "./identifier.ts";
-export { identifierRule, isIdentifier, reservedIdentifiers } from "./is-identifier.ts";
-export {
-  type EnvironmentSource,
-  type ListEnvironmentsQuery,
-  ListEnvironmentsQuerySchema,
-  ListLimitSchema,
-  type ListEnvironmentsWireQuery,
-} from "./list-query.ts";
-export { type EndpointMatch, type KnownEndpoint, matchEndpoint } from "./match-endpoint.ts";
-export {
-  type ApprovalDecision,
-  ApprovalDecisionSchema,
-  type ApprovalMessage,
-  ApprovalMessageSchema,
-  maxReferenceLength,
-  type SendMessageBody,
-  SendMessageBodySchema,
-  type SendMessageResponse,
-  type TextPart,
-  TextPartSchema,
-  type ToolReturn,
-  ToolReturnSchema,
-  type UserMessage,
-  UserMessageSchema,
-} from "./message.ts";
-export { type OpenEnum, openEnum } from "./open-enum.ts";
-export { jsonResponse, type PlainHeaders, type PlainRequest, type PlainResponse } from "./plain-http.ts";
-export { isOnline, onlineWindowMs } from "./presence.ts";
-export type { DeviceAllowlist, Principal } from "./principal.ts";
-export { type Problem, problemBody, type ProblemOptions, problemResponse, problemType } from "./problem.ts";
-export {
-  type ProblemCode,
-  problemCodes,
-  type ProblemDefinition,
-  problemDefinitions,
-  type ProblemIssue,
-} from "./problem-definitions.ts";
-export { type RegisterRequest, RegisterRequestSchema, type RegisterResponse } from "./register.ts";
-export { type Scope, scopes } from "./scope.ts";
-export { defaultListLimit, maxListLimit } from "./wire-rules.ts";
-export { isApprovalMessage } from "./is-approval-message.ts";
-export { SendMessageResponseSchema } from "./send-message-response-schema.ts";
-export { RegisterResponseSchema } from "./register-response-schema.ts";
-export { ProblemSchema } from "./problem-schema.ts";
-export { formatListQuery } from "./format-list-query.ts";
+export * from "./access.ts";
+export * from "./check-value.ts";
+export * from "./decode-request.ts";
+export * from "./endpoints.ts";
+export * from "./environment.ts";
+export * from "./identifier.ts";
+export * from "./list-query.ts";
+export * from "./message.ts";
+export * from "./open-api.ts";
+export * from "./plain-http.ts";
+export * from "./presence.ts";
+export * from "./principal.ts";
+export * from "./problem-definitions.ts";
+export * from "./problem.ts";
+export * from "./register.ts";
+export * from "./routing.ts";
+export { defaultListLimit, maxListLimit } from "./rules.ts";
+export { IdentifierSchema, type OpenEnum, openEnum, type WireEntries, type WireObjectSchema } from "./wire-schema.ts";

@@ -1,24 +1,27 @@
+/**
+ * The query of `listEnvironments`, in two forms: as values (`limit: 20`) and as strings in a URL (`limit=20`). The schema
+ * decodes strings to values, {@link formatListQuery} formats values as strings.
+ */
 import * as v from "valibot";
-import { IdentifierSchema } from "./identifier.ts";
-import { wireObject } from "./wire-object.ts";
-import { isListLimit, maxListLimit } from "./wire-rules.ts";
+import { isListLimit, maxListLimit } from "./rules.ts";
+import { IdentifierSchema, wireObject, type WireObjectSchema } from "./wire-schema.ts";
 
-/** Where an environment's server runs, as the API names it. */
+/** Where the server of an environment runs, by the names of the API. */
 export type EnvironmentSource = "local" | "remote";
 
-/** What a caller may ask of the list, as values. */
+/** The query as values. */
 export interface ListEnvironmentsQuery {
-  /** `id` of the last row already seen. */
+  /** `id` of the last row of the previous page. */
   after?: string;
-  /** Rows a page, 1 to {@link maxListLimit}. */
+  /** Rows in a page, 1 to {@link maxListLimit}. */
   limit?: number;
-  /** Only devices that can be messaged now. */
+  /** Only devices that can receive messages now. */
   onlineOnly?: boolean;
   source?: EnvironmentSource;
   userId?: string;
 }
 
-/** The same query as it stands in a URL: every value is a string (API text). */
+/** The query as it is written in a URL: every value is a string (API text). */
 export interface ListEnvironmentsWireQuery {
   after?: string;
   limit?: string;
@@ -27,29 +30,37 @@ export interface ListEnvironmentsWireQuery {
   userId?: string;
 }
 
-const limitRule = `must be a whole number from 1 to ${maxListLimit}`;
+/** Decodes `limit` from its string to a number, 1 to {@link maxListLimit}. */
+export const ListLimitSchema: v.GenericSchema<string, number> = /* @__PURE__ */ listLimit();
 
-/** Rows a page as they stand in a URL: 1 to {@link maxListLimit}. */
-export const ListLimitSchema: v.GenericSchema<unknown, number> = v.pipe(
-  v.string(),
-  v.check(isListLimit, limitRule),
-  v.transform(Number),
-);
+function listLimit(): v.GenericSchema<string, number> {
+  return v.pipe(v.string(), v.check(isListLimit, `must be an integer from 1 to ${maxListLimit}`), v.transform(Number));
+}
 
-const WireBooleanSchema = v.pipe(
-  v.picklist(["true", "false"], "must be true or false"),
-  v.transform((value) => value === "true"),
-);
+/** Decodes the strings of a query to values. Unknown members are kept, for an upstream that knows more. */
+export const ListEnvironmentsQuerySchema: WireObjectSchema<ListEnvironmentsQuery, ListEnvironmentsWireQuery> =
+  /* @__PURE__ */ wireObject(() => ({
+    after: v.exactOptional(IdentifierSchema),
+    limit: v.exactOptional(ListLimitSchema),
+    onlineOnly: v.exactOptional(
+      v.pipe(
+        v.picklist(["true", "false"], "must be true or false"),
+        v.transform((value) => value === "true"),
+      ),
+    ),
+    source: v.exactOptional(v.picklist(["local", "remote"], "must be local or remote")),
+    userId: v.exactOptional(
+      v.pipe(v.string(), v.minLength(1, "must not be empty"), v.maxLength(256, "must have at most 256 characters")),
+    ),
+  }));
 
-/** Wire strings to values. Unknown members pass, for an upstream that knows more. */
-export const ListEnvironmentsQuerySchema: v.GenericSchema<unknown, ListEnvironmentsQuery> = wireObject({
-  after: v.exactOptional(IdentifierSchema),
-  limit: v.exactOptional(ListLimitSchema),
-  onlineOnly: v.exactOptional(WireBooleanSchema),
-  source: v.exactOptional(v.picklist(["local", "remote"], "must be local or remote")),
-  userId: v.exactOptional(
-    v.pipe(v.string(), v.minLength(1, "must not be empty"), v.maxLength(256, "must have at most 256 characters")),
-  ),
-});
-
-export { formatListQuery } from "./format-list-query.ts";
+/** Formats the values of a query as strings. Absent members stay absent. */
+export function formatListQuery(query: ListEnvironmentsQuery): ListEnvironmentsWireQuery {
+  return {
+    ...(query.after !== undefined && { after: query.after }),
+    ...(query.limit !== undefined && { limit: String(query.limit) }),
+    ...(query.onlineOnly !== undefined && { onlineOnly: String(query.onlineOnly) }),
+    ...(query.source !== undefined && { source: query.source }),
+    ...(query.userId !== undefined && { userId: query.userId }),
+  };
+}

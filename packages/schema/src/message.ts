@@ -1,3 +1,19 @@
+/**
+ * Messages to a device: what `sendMessage` takes and returns. A body holds user messages, which start a turn of the agent, and
+ * approval messages, which respond to the agent's requests for permission. Schemas check known members and keep unknown ones,
+ * for an upstream that knows more.
+ */
+import * as v from "valibot";
+import { isRecord, isWellFormed, looksLikeApproval, looksLikeToolReturn } from "./rules.ts";
+import { either, wireObject, type WireObjectSchema } from "./wire-schema.ts";
+
+/**
+ * Name of the response header by which a server declares that it deduplicates messages. Its value is the number of seconds
+ * for which the server remembers a `client_message_id`, such as `86400`. While an id is remembered, a client may repeat a
+ * send with an unknown outcome: the server returns the first result and does not run the message again.
+ */
+export const messageDeduplicationHeader = "x-message-deduplication";
+
 /** A piece of text in a message. */
 export interface TextPart {
   text: string;
@@ -6,15 +22,15 @@ export interface TextPart {
 
 /** A message from a person or a program to the agent on a device. */
 export interface UserMessage {
-  /** Chosen by the caller, once per logical message and kept over retries: a repeated id answers its first result. */
+  /** Chosen by the caller, unique for each message, the same in every retry. A repeated id returns the first result. */
   client_message_id: string;
   content: string | TextPart[];
   role: "user";
-  /** Id under which the message is stored by the agent; a device takes `client_message_id` when it is absent. */
+  /** Id under which the agent stores the message; `client_message_id` when absent. */
   otid?: string;
 }
 
-/** The result of a tool that the caller ran itself. */
+/** The result of a tool that the caller ran. */
 export interface ToolReturn {
   status: "success" | "error";
   tool_call_id: string;
@@ -24,40 +40,112 @@ export interface ToolReturn {
   type?: "tool";
 }
 
-/** The answer to one request for permission. */
+/** The decision on one request for permission. */
 export interface ApprovalDecision {
   approve: boolean;
   tool_call_id: string;
   reason?: string | null;
   type?: "approval";
-  /** Replaces the input with which the tool would have run. */
+  /** Replaces the input of the tool. */
   updated_input?: Record<string, unknown> | null;
 }
 
-/** Answers to requests for permission; the members of `approvals` are told apart by `approve` and `status`. */
+/** Responses to requests for permission. A member of `approvals` with `approve` is a decision, one with `status` a tool return. */
 export interface ApprovalMessage {
   approvals: (ToolReturn | ApprovalDecision)[];
   type: "approval";
 }
 
-/** What a caller sends to a connection. */
+/** The body of `sendMessage`. */
 export interface SendMessageBody {
   messages: (UserMessage | ApprovalMessage)[];
   agentId?: string;
-  /** The agent's own conversation when absent, null or `default`. */
+  /** The agent's default conversation when absent, null or `default`. */
   conversationId?: string | null;
 }
 
-/** The device has taken the message, or said why not. It says nothing about the turn that follows. */
+/** The device accepted the message, or refused it for the reason in `message`. The turn that follows is not part of it. */
 export interface SendMessageResponse {
   success: boolean;
   message: string;
 }
 
-export { ApprovalDecisionSchema, ApprovalMessageSchema, ToolReturnSchema } from "./approval-message-schema.ts";
-export { isApprovalMessage } from "./is-approval-message.ts";
-export { maxReferenceLength } from "./reference-schema.ts";
-export { SendMessageBodySchema } from "./send-message-body-schema.ts";
-export { SendMessageResponseSchema } from "./send-message-response-schema.ts";
-export { TextPartSchema } from "./text-part-schema.ts";
-export { UserMessageSchema } from "./user-message-schema.ts";
+/** Returns whether a message is an approval message. */
+export function isApprovalMessage(message: UserMessage | ApprovalMessage): message is ApprovalMessage {
+  return "approvals" in message;
+}
+
+/** Maximum length of the id of a message, an agent or a conversation, in UTF-16 code units. */
+export const maxReferenceLength = 256;
+
+const wellFormed = (): v.CheckAction<string, string> =>
+  v.check(isWellFormed, "must be well-formed Unicode, without unpaired surrogates");
+const maxLength = (): v.MaxLengthAction<string, number, string> =>
+  v.maxLength(maxReferenceLength, `must have at most ${maxReferenceLength} characters`);
+
+/** The id of a message, an agent or a tool call. */
+const reference = (): v.GenericSchema<string> =>
+  v.pipe(v.string(), wellFormed(), v.minLength(1, "must not be empty"), maxLength());
+
+/** Schema of {@link TextPart}. */
+export const TextPartSchema: WireObjectSchema<TextPart> = /* @__PURE__ */ wireObject(() => ({
+  text: v.string(),
+  type: v.literal("text"),
+}));
+
+/** Schema of {@link UserMessage}. */
+export const UserMessageSchema: WireObjectSchema<UserMessage> = /* @__PURE__ */ wireObject(() => ({
+  client_message_id: reference(),
+  content: either(
+    Array.isArray,
+    v.pipe(v.array(TextPartSchema), v.minLength(1, "must have at least one part")),
+    v.pipe(v.string(), v.minLength(1, "must not be empty")),
+  ),
+  role: v.literal("user"),
+  otid: v.exactOptional(reference()),
+}));
+
+/** Schema of {@link ToolReturn}. */
+export const ToolReturnSchema: WireObjectSchema<ToolReturn> = /* @__PURE__ */ wireObject(() => ({
+  status: v.picklist(["success", "error"]),
+  tool_call_id: reference(),
+  tool_return: either(Array.isArray, v.array(TextPartSchema), v.string()),
+  stderr: v.exactOptional(v.nullable(v.array(v.string()))),
+  stdout: v.exactOptional(v.nullable(v.array(v.string()))),
+  type: v.exactOptional(v.literal("tool")),
+}));
+
+/** Schema of {@link ApprovalDecision}. */
+export const ApprovalDecisionSchema: WireObjectSchema<ApprovalDecision> = /* @__PURE__ */ wireObject(() => ({
+  approve: v.boolean(),
+  tool_call_id: reference(),
+  reason: v.exactOptional(v.nullable(v.string())),
+  type: v.exactOptional(v.literal("approval")),
+  // valibot's own record schema accepts arrays.
+  updated_input: v.exactOptional(v.nullable(v.custom<Record<string, unknown>>(isRecord, "must be an object"))),
+}));
+
+/** Schema of {@link ApprovalMessage}. */
+export const ApprovalMessageSchema: WireObjectSchema<ApprovalMessage> = /* @__PURE__ */ wireObject(() => ({
+  approvals: v.pipe(
+    v.array(either(looksLikeToolReturn, ToolReturnSchema, ApprovalDecisionSchema)),
+    v.minLength(1, "must have at least one approval"),
+  ),
+  type: v.literal("approval"),
+}));
+
+/** Schema of {@link SendMessageBody}. */
+export const SendMessageBodySchema: WireObjectSchema<SendMessageBody> = /* @__PURE__ */ wireObject(() => ({
+  messages: v.pipe(
+    v.array(either(looksLikeApproval, ApprovalMessageSchema, UserMessageSchema)),
+    v.minLength(1, "must have at least one message"),
+  ),
+  agentId: v.exactOptional(reference()),
+  conversationId: v.exactOptional(v.nullable(v.pipe(v.string(), wellFormed(), maxLength()))),
+}));
+
+/** Schema of {@link SendMessageResponse}. `success` comes first because a guard reports the first member that does not match. */
+export const SendMessageResponseSchema: WireObjectSchema<SendMessageResponse> = /* @__PURE__ */ wireObject(() => ({
+  success: v.boolean(),
+  message: v.string(),
+}));

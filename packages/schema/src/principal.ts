@@ -1,35 +1,49 @@
+/**
+ * The principal of a request: its tenant and what it may do. A gateway determines it from the key and passes it to a service as an
+ * argument, never in a header.
+ */
 import type { EnvironmentMode } from "./environment.ts";
-import type { Scope } from "./scope.ts";
 
 /**
- * Devices by id and by patterns of their names (`*` stands for any run of characters). A device is allowed when either names
- * it; when both are `null`, every device is.
+ * A permission of a gateway key. `list`, `read` and `send` are the three operations for callers. `approve` is required to send
+ * approvals, `connect` lets a device enrol, `details` shows hidden members, `admin` administers keys.
+ */
+export type Scope = "list" | "read" | "send" | "approve" | "connect" | "details" | "admin";
+
+/** Every {@link Scope}, in display order. */
+export const scopes: readonly Scope[] = ["list", "read", "send", "approve", "connect", "details", "admin"];
+
+/**
+ * Allowed devices, by id and by patterns of their names (`*` matches any characters). A device is allowed if one of the lists
+ * contains it. If both lists are `null`, every device is allowed.
  */
 export interface DeviceAllowlist {
   readonly deviceIds: readonly string[] | null;
   readonly connectionNames: readonly string[] | null;
 }
 
-/** Who makes a request, decided by the gateway and handed to a service as an argument, never as a header. */
+/** The sender of a request and its permissions. Its own {@link DeviceAllowlist} restricts it to some devices of the tenant. */
 export interface Principal extends DeviceAllowlist {
-  /** The tenant; every row and every result belongs to exactly one. */
+  /** Every row and every result belongs to exactly one tenant. */
   readonly tenant: string;
-  /** Public id of the key; it stays the same when the key is rotated. */
+  /** Public id of the key; the same after a rotation. */
   readonly keyId: string;
-  /** Who holds the key, as shown in `userId` and `apiKeyOwner`. */
+  /**
+   * Identifies the secret that authenticated, where a key can have several; it changes when the key is rotated. It may be
+   * logged: it is neither the secret nor its digest. Absent or `null` where the key has no separate secrets.
+   */
+  readonly credentialId?: string | null;
+  /** Owner of the key, shown as `userId` and `apiKeyOwner`. */
   readonly owner: string;
   readonly scopes: ReadonlySet<Scope>;
-  /** Devices of the tenant that this principal may see, message or enrol, by id and by patterns of their names. */
-  readonly deviceIds: readonly string[] | null;
-  readonly connectionNames: readonly string[] | null;
-  /** Devices that the tenant itself is held to, in addition; absent or `null`: every one. */
+  /** Devices to which the whole tenant is restricted, in addition; absent or `null`: every device. */
   readonly tenantDevices?: DeviceAllowlist | null;
-  /** What is shown as `organizationId` in the place of a hidden one; the tenant when absent. */
+  /** Shown as `organizationId` if the real one is hidden; the tenant when absent. */
   readonly tenantName?: string;
-  /** The only agents this principal may send to; `null` means every agent. */
+  /** The only agents to which this principal may send; `null`: every agent. */
   readonly agentIds: readonly string[] | null;
-  /** The freest mode in which a device may be when it is sent to; `null` means any, also an unknown one. */
+  /** The most permissive mode that a device may have when a message is sent to it; `null`: any mode, even an unknown one. */
   readonly maxMode: EnvironmentMode | null;
-  /** Devices that this key enrols do not belong to it alone. */
+  /** Whether other keys may also use the devices that this key enrols. */
   readonly shared: boolean;
 }

@@ -1,3 +1,5 @@
+/** Error responses: RFC 9457 problem details, built from a problem code and the details of one occurrence. */
+import * as v from "valibot";
 import type { PlainHeaders, PlainResponse } from "./plain-http.ts";
 import {
   type ProblemCode,
@@ -5,47 +7,58 @@ import {
   problemDefinitions,
   type ProblemIssue,
 } from "./problem-definitions.ts";
+import { wireObject, type WireObjectSchema } from "./wire-schema.ts";
 
 /**
- * An error body: RFC 9457 problem details that also carry the members every known client of the API reads
- * (`message` by the official SDKs, `error` and `errorCode` by devices).
+ * The body of an error response: RFC 9457 problem details, and the members that clients of the API read: `message` (official
+ * SDKs), `error` and `errorCode` (devices).
  */
 export interface Problem {
-  /** Stable URI of the problem code, ours or that of a registered problem. */
+  /** Stable URI of the problem: one of ours, or that of a registered problem type. */
   type: string;
   title: string;
   status: number;
-  /** What happened this time. */
+  /** Description of this occurrence. */
   detail: string;
   /** The same text as `detail`. */
   message: string;
   /** The same text as `title`. */
   error: string;
   errorCode: ProblemCode | (string & {});
-  /** The broken rules, when there are several or when one names a member. */
+  /** The broken rules, if the problem concerns members of the request. */
   errors?: ProblemIssue[];
 }
 
-export { ProblemSchema } from "./problem-schema.ts";
+/** Schema of {@link Problem} for readers. It keeps unknown members and accepts any code, for errors of other servers. */
+export const ProblemSchema: WireObjectSchema<Problem> = /* @__PURE__ */ wireObject(() => ({
+  type: v.string(),
+  title: v.string(),
+  status: v.number(),
+  detail: v.string(),
+  message: v.string(),
+  error: v.string(),
+  errorCode: v.string(),
+  errors: v.exactOptional(v.array(wireObject(() => ({ member: v.string(), rule: v.string() })))),
+}));
 
-/** What differs between two occurrences of a problem. */
+/** The details of one occurrence of a problem. */
 export interface ProblemOptions {
-  /** Public text; the code's own text when absent. Never put a secret or a whole input here. */
+  /** Public text; derived from `issues`, or the text of the code, when absent. Must not contain a secret or a whole input. */
   readonly detail?: string;
   readonly issues?: readonly ProblemIssue[];
-  /** Overrides the code's status, for an upstream's own. */
+  /** Overrides the status of the code, such as with the status of an upstream. */
   readonly status?: number;
-  /** Overrides whether a repeat is safe and useful. */
+  /** Overrides whether a repeat is safe and may succeed. */
   readonly retryable?: boolean;
-  /** Seconds, sent as `Retry-After`; 1 when absent where the service is unavailable and a repeat is safe. */
+  /** Value of `Retry-After` in seconds. When absent, a retryable 503 has the value 1 and other responses have no `Retry-After`. */
   readonly retryAfterSeconds?: number;
-  /** More response headers, lower-case. */
+  /** Additional response headers, with lower-case names. */
   readonly headers?: PlainHeaders;
-  /** More members of the body (RFC 9457 section 3.2); they do not replace those of {@link Problem}. */
+  /** Extension members of the body (RFC 9457 section 3.2). They do not replace the members of {@link Problem}. */
   readonly members?: Readonly<Record<string, unknown>>;
 }
 
-/** The stable `type` URI of a code. */
+/** Returns the stable `type` URI of a code. */
 export function problemType(code: ProblemCode): string {
   const definition: ProblemDefinition = problemDefinitions[code];
   return definition.type ?? `urn:letta-environments:problem:${code}`;
@@ -55,7 +68,7 @@ export function problemType(code: ProblemCode): string {
 export function problemBody(code: ProblemCode, options: ProblemOptions = {}): Problem {
   const definition: ProblemDefinition = problemDefinitions[code];
   const issues = options.issues ?? (definition.issue === undefined ? undefined : [definition.issue]);
-  const detail = options.detail ?? describeIssues(options.issues) ?? definition.text;
+  const detail = options.detail ?? summariseIssues(options.issues) ?? definition.text;
   return {
     ...options.members,
     type: problemType(code),
@@ -70,8 +83,8 @@ export function problemBody(code: ProblemCode, options: ProblemOptions = {}): Pr
 }
 
 /**
- * Builds the response of a problem: `application/problem+json`, never stored by a cache, with `x-should-retry` (which the
- * official clients obey before anything else) and `Retry-After` where a delay is known.
+ * Builds the response of a problem: `application/problem+json`, not stored by caches. `x-should-retry` says whether the official
+ * clients repeat the request; `Retry-After` says when.
  */
 export function problemResponse(code: ProblemCode, options: ProblemOptions = {}): PlainResponse {
   const body = problemBody(code, options);
@@ -90,7 +103,7 @@ export function problemResponse(code: ProblemCode, options: ProblemOptions = {})
   };
 }
 
-function describeIssues(issues: readonly ProblemIssue[] | undefined): string | undefined {
+function summariseIssues(issues: readonly ProblemIssue[] | undefined): string | undefined {
   const first = issues?.[0];
   if (issues === undefined || first === undefined) return undefined;
   const more = issues.length > 1 ? ` (and ${issues.length - 1} more)` : "";

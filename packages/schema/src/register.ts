@@ -1,15 +1,19 @@
-import type { EnvironmentMetadata } from "./environment.ts";
+/** Registration: the request by which a device enrols, and the response that tells it where to open its WebSocket. */
+import * as v from "valibot";
+import { type EnvironmentMetadata, EnvironmentMetadataSchema } from "./environment.ts";
+import { isDisplayable } from "./rules.ts";
+import { IdentifierSchema, wireObject, type WireObjectSchema } from "./wire-schema.ts";
 
-/** What a device sends to enrol; older devices send only `deviceId` and `connectionName`. */
+/** The body by which a device enrols. Older devices send only `deviceId` and `connectionName`. */
 export interface RegisterRequest {
   deviceId: string;
   connectionName: string;
-  /** Tells several listeners on one device apart, stable over restarts. */
+  /** Distinguishes several listeners on one device; the same after a restart. */
   listenerInstanceId?: string;
   metadata?: EnvironmentMetadata;
 }
 
-/** Where the device is to open its socket. */
+/** The new connection, and where the device opens its WebSocket. */
 export interface RegisterResponse {
   connectionId: string;
   /** Absolute `ws:` or `wss:` URL; the device keeps its query. */
@@ -18,6 +22,23 @@ export interface RegisterResponse {
   supportsPairedListenerGenerations?: boolean;
 }
 
-export { RegisterRequestSchema } from "./register-request-schema.ts";
+/** Schema of {@link RegisterRequest}. Unknown members are kept. */
+export const RegisterRequestSchema: WireObjectSchema<RegisterRequest> = /* @__PURE__ */ wireObject(() => ({
+  deviceId: IdentifierSchema,
+  connectionName: v.pipe(
+    v.string(),
+    v.minLength(1, "must not be empty"),
+    v.maxLength(256, "must have at most 256 characters"),
+    v.check(isDisplayable, "must not have control characters or unpaired surrogates"),
+  ),
+  listenerInstanceId: v.exactOptional(IdentifierSchema),
+  metadata: v.exactOptional(EnvironmentMetadataSchema),
+}));
 
-export { RegisterResponseSchema } from "./register-response-schema.ts";
+/** Schema of {@link RegisterResponse}. Unknown members are kept. */
+export const RegisterResponseSchema: WireObjectSchema<RegisterResponse> = /* @__PURE__ */ wireObject(() => ({
+  connectionId: v.string(),
+  wsUrl: v.string(),
+  supportsSplitStatusChannels: v.exactOptional(v.boolean()),
+  supportsPairedListenerGenerations: v.exactOptional(v.boolean()),
+}));

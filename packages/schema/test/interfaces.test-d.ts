@@ -1,10 +1,12 @@
 import { expectTypeOf } from "vitest";
-import type { InferOutput } from "valibot";
+import { type InferInput, type InferOutput, looseObject, number, omit, partial, pick } from "valibot";
+import { EnvironmentSchema } from "../src/index.ts";
 import type {
   ApprovalDecision,
   ApprovalDecisionSchema,
   ApprovalMessage,
   ApprovalMessageSchema,
+  DecodedRequest,
   Endpoint,
   endpoints,
   Environment,
@@ -12,10 +14,12 @@ import type {
   EnvironmentListSchema,
   EnvironmentMetadata,
   EnvironmentMetadataSchema,
-  EnvironmentSchema,
   KnownEndpoint,
   ListEnvironmentsQuery,
   ListEnvironmentsQuerySchema,
+  ListEnvironmentsWireQuery,
+  Operation,
+  OperationInput,
   Problem,
   ProblemSchema,
   RegisterRequest,
@@ -34,8 +38,7 @@ import type {
   UserMessageSchema,
 } from "../src/index.ts";
 
-// What a schema gives is exactly the documented interface. That the schema behind the annotation has the same members is
-// held by interfaces.test.ts.
+// The output of a schema is exactly the documented interface.
 expectTypeOf<InferOutput<typeof ApprovalDecisionSchema>>().toEqualTypeOf<ApprovalDecision>();
 expectTypeOf<InferOutput<typeof ApprovalMessageSchema>>().toEqualTypeOf<ApprovalMessage>();
 expectTypeOf<InferOutput<typeof EnvironmentListSchema>>().toEqualTypeOf<EnvironmentList>();
@@ -51,12 +54,44 @@ expectTypeOf<InferOutput<typeof SendMessageResponseSchema>>().toEqualTypeOf<Send
 expectTypeOf<InferOutput<typeof ToolReturnSchema>>().toEqualTypeOf<ToolReturn>();
 expectTypeOf<InferOutput<typeof UserMessageSchema>>().toEqualTypeOf<UserMessage>();
 
-// A typing error in a member's name is an error.
+// The compiler finds a misspelt member.
 expectTypeOf<"conectionName">().not.toExtend<keyof Environment>();
+
+// The input of a schema has the same members as the output, and those of a query are strings.
+expectTypeOf<InferInput<typeof EnvironmentSchema>>().toEqualTypeOf<Environment>();
+expectTypeOf<InferInput<typeof ListEnvironmentsQuerySchema>>().toEqualTypeOf<ListEnvironmentsWireQuery>();
+
+// The entries of a schema keep their types when they are picked, omitted, made optional or extended.
+const picked = pick(EnvironmentSchema, ["id", "currentMode"]);
+const omitted = omit(EnvironmentSchema, ["id"]);
+const changed = partial(EnvironmentSchema, ["connectionName"]);
+const extended = looseObject({ ...EnvironmentSchema.entries, region: number() });
+type Open<Type> = Type & { [name: string]: unknown };
+expectTypeOf<InferOutput<typeof picked>>().toExtend<Open<Pick<Environment, "id" | "currentMode">>>();
+expectTypeOf<keyof (typeof picked)["entries"]>().toEqualTypeOf<"id" | "currentMode">();
+expectTypeOf<InferOutput<typeof omitted>>().toExtend<Open<Omit<Environment, "id">>>();
+expectTypeOf<keyof (typeof omitted)["entries"]>().toEqualTypeOf<Exclude<keyof Environment, "id">>();
+expectTypeOf<InferOutput<typeof changed>["connectionName"]>().toEqualTypeOf<string | undefined>();
+expectTypeOf<InferOutput<typeof extended>>().toExtend<Environment & { region: number }>();
 
 // Every entry of the table is an endpoint, and keeps its own types.
 expectTypeOf<KnownEndpoint>().toExtend<Endpoint>();
-expectTypeOf<NonNullable<(typeof endpoints.sendMessage)["body"]>>().toEqualTypeOf<typeof SendMessageBodySchema>();
-expectTypeOf<NonNullable<(typeof endpoints.listEnvironments)["response"]>>().toEqualTypeOf<
-  typeof EnvironmentListSchema
->();
+expectTypeOf<InferOutput<NonNullable<typeof endpoints.sendMessage.body>>>().toEqualTypeOf<SendMessageBody>();
+expectTypeOf<InferOutput<NonNullable<typeof endpoints.listEnvironments.response>>>().toEqualTypeOf<EnvironmentList>();
+
+// The input of an operation has exactly the ids of its path, and null where the endpoint takes no query or body.
+type None = Readonly<Record<never, string>>;
+type Input<Params, Query, Body> = { readonly params: Params; readonly query: Query; readonly body: Body };
+type DeviceId = { readonly deviceId: string };
+type ConnectionId = { readonly connectionId: string };
+expectTypeOf<OperationInput<"listEnvironments">>().toEqualTypeOf<Input<None, ListEnvironmentsQuery, null>>();
+expectTypeOf<OperationInput<"retrieveEnvironment">>().toEqualTypeOf<Input<DeviceId, null, null>>();
+expectTypeOf<OperationInput<"sendMessage">>().toEqualTypeOf<Input<ConnectionId, null, SendMessageBody>>();
+expectTypeOf<OperationInput<"registerEnvironment">>().toEqualTypeOf<Input<None, null, RegisterRequest>>();
+expectTypeOf<OperationInput<"openDeviceSocket">>().toEqualTypeOf<Input<ConnectionId, null, null>>();
+
+// The operation selects the input, and every operation is there.
+type Send = Extract<DecodedRequest, { operation: "sendMessage" }>;
+expectTypeOf<DecodedRequest["operation"]>().toEqualTypeOf<Operation>();
+expectTypeOf<Send["params"]>().toEqualTypeOf<ConnectionId>();
+expectTypeOf<Send["body"]>().toEqualTypeOf<SendMessageBody>();

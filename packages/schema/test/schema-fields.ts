@@ -1,6 +1,6 @@
 import type { FieldMap } from "./outline-fields.ts";
 
-/** The runtime members of a valibot schema that this walk reads; the exported types hide them. */
+/** The runtime members of a valibot schema that this function reads. */
 interface RuntimeSchema {
   readonly kind: string;
   readonly type: string;
@@ -16,7 +16,7 @@ interface RuntimeSchema {
   readonly known?: readonly string[];
 }
 
-/** Inputs that make a `lazy` schema choose each of its members: path to member name to input. */
+/** Inputs for which a `lazy` schema selects each of its members, by path and member name. */
 export type LazyExamples = Readonly<Record<string, Readonly<Record<string, unknown>>>>;
 
 /** Flattens a valibot schema into the same form as `outlineFields`. */
@@ -47,12 +47,10 @@ export function schemaFields(schema: unknown, examples: LazyExamples = {}): Fiel
   }
 }
 
-/** A pipe is what it reads from the wire: its first schema, or the one behind the check that it is an object. */
+/** The schema that reads the input: the first one of a pipe. */
 function wireSchemaOf(schema: RuntimeSchema): RuntimeSchema {
-  const schemas = (schema.pipe ?? []).filter((item) => item.kind === "schema");
-  const first = schemas[0];
-  if (first === undefined) return schema;
-  return wireSchemaOf(first.type === "custom" ? read(schemas[1]) : first);
+  const first = schema.pipe?.[0];
+  return first === undefined ? schema : wireSchemaOf(first);
 }
 
 function nameOf(schema: RuntimeSchema): string {

@@ -1,16 +1,19 @@
 import { build } from "esbuild";
 import { expect, test } from "vitest";
 
-/** Modules of the package, and valibot, that are left in a bundle of one export. */
-async function bundledModules(code: string): Promise<string[]> {
-  const { metafile } = await build({
+const bundleOf = (code: string, treeShaking = true) =>
+  build({
     stdin: { contents: code, resolveDir: import.meta.dirname, loader: "ts" },
     bundle: true,
     format: "esm",
     write: false,
     metafile: true,
-    treeShaking: true,
+    treeShaking,
   });
+
+/** Returns the modules of the package, and valibot, that a bundle contains. */
+async function bundledModules(code: string): Promise<string[]> {
+  const { metafile } = await bundleOf(code);
   const inputs = Object.values(metafile.outputs).flatMap((output) => Object.entries(output.inputs));
   const left = inputs.filter(([, { bytesInOutput }]) => bytesInOutput > 0).map(([path]) => path);
   return left
@@ -20,38 +23,42 @@ async function bundledModules(code: string): Promise<string[]> {
 
 test.each([
   ["isOnline", ["presence"]],
-  ["isIdentifier", ["is-identifier"]],
+  ["isIdentifier", ["identifier"]],
+  ["buildPath", ["identifier", "routing"]],
   ["problemCodes", ["problem-definitions"]],
   ["problemResponse", ["problem", "problem-definitions"]],
-  ["isApprovalMessage", ["is-approval-message"]],
-  ["formatListQuery", ["format-list-query"]],
-  ["EnvironmentListSchema", ["environment", "is-record", "open-enum", "valibot", "wire-object"]],
-  ["SendMessageResponseSchema", ["is-record", "send-message-response-schema", "valibot", "wire-object"]],
-  ["RegisterResponseSchema", ["is-record", "register-response-schema", "valibot", "wire-object"]],
-  ["TextPartSchema", ["is-record", "text-part-schema", "valibot", "wire-object"]],
-  [
-    "UserMessageSchema",
-    [
-      "either",
-      "is-record",
-      "reference-schema",
-      "text-part-schema",
-      "user-message-schema",
-      "valibot",
-      "wire-object",
-      "wire-rules",
-    ],
-  ],
-  ["ProblemSchema", ["is-record", "problem-schema", "valibot", "wire-object"]],
-])("importing %s costs nothing else", async (name, modules) => {
+  ["isApprovalMessage", ["message"]],
+  ["messageDeduplicationHeader", ["message"]],
+  ["formatListQuery", ["list-query"]],
+  ["EnvironmentListSchema", ["environment", "rules", "valibot", "wire-schema"]],
+  ["SendMessageResponseSchema", ["message", "rules", "valibot", "wire-schema"]],
+  ["RegisterResponseSchema", ["register", "rules", "valibot", "wire-schema"]],
+  ["TextPartSchema", ["message", "rules", "valibot", "wire-schema"]],
+  ["UserMessageSchema", ["message", "rules", "valibot", "wire-schema"]],
+  ["ProblemSchema", ["problem", "rules", "valibot", "wire-schema"]],
+])("a bundle of %s has only the modules that it uses", async (name, modules) => {
   expect(await bundledModules(`export { ${name} } from "../src/index.ts";`)).toEqual(modules);
 });
 
-test("a guard and a drift finder carry no valibot", async () => {
+test("a bundle of one schema has no other schema of its module", async () => {
+  const bundle = await bundleOf('export { TextPartSchema } from "../src/index.ts";');
+  const schemas = bundle.outputFiles.map(({ text }) => text.match(/(?<=^var )\w+Schema(?= = )/gm));
+  expect(schemas).toEqual([["RecordSchema", "TextPartSchema"]]);
+});
+
+test("a guard and a drift finder work without valibot", async () => {
   const guards = await bundledModules('export { isSendMessageBody } from "../src/guards.gen.ts";');
   const drift = await bundledModules('export { findEnvironmentListDrift } from "../src/drift.gen.ts";');
   expect([guards, drift]).toEqual([
-    ["guards.gen", "is-record", "wire-rules"],
+    ["guards.gen", "rules"],
     ["drift", "drift.gen"],
   ]);
 });
+
+test.each(["identifier", "presence", "problem-definitions", "guards.gen", "drift.gen"])(
+  "the subpath module %s imports no valibot, so it works without a bundler",
+  async (module) => {
+    const { metafile } = await bundleOf(`export * from "../src/${module}.ts";`, false);
+    expect(Object.keys(metafile.inputs).filter((path) => path.includes("valibot"))).toEqual([]);
+  },
+);

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { RateLimitPolicyFile, RateLimitsFile } from "./rate-limit-file.ts";
+import type { RateLimitPolicyFile, RateLimitsFile } from "./file.ts";
 import { resolveRateLimits } from "./resolve-rate-limits.ts";
 
 function problemsOf(file: RateLimitsFile, hasValkey = false): string[] {

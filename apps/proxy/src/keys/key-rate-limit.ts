@@ -1,35 +1,38 @@
-import { judgeRateLimitPolicy } from "../rate-limit/rate-limit-policy.ts";
-import { parseDuration } from "./parse-duration.ts";
+/**
+ * Rate limits of a single key. A key can override policies of the configuration by name, such as `{"gateway-sends": "10/1m"}`;
+ * the overrides are stored as text, as they were given.
+ */
+import { validateRateLimitPolicy } from "../rate-limit/policy.ts";
 
 /**
- * A key's own measures of rate limits, by the names of their policies: `LIMIT/WINDOW` or `LIMIT/WINDOW/BURST`, such as `10/1m` or
- * `1000/1d/50`, or `none`, which lifts the policy for the key.
+ * Policy overrides of a key by policy name: `LIMIT/WINDOW` or `LIMIT/WINDOW/BURST`, such as `10/1m` or `1000/1d/50`, or `none`,
+ * which exempts the key from the policy.
  */
 export type KeyRateLimits = Readonly<Record<string, string>>;
 
-/** How much a key may do under a policy. */
-export interface RateLimitMeasure {
+/** The quota that a key has under a policy in place of the policy's own. */
+export interface PolicyOverride {
   readonly limit: number;
   readonly windowMs: number;
   readonly burst: number;
 }
 
-/** What a measure must be, in words. */
-export const measureRule = "must be LIMIT/WINDOW, LIMIT/WINDOW/BURST or none, such as 10/1m or 1000/1d/50";
+/** The format of an override, in words. */
+export const policyOverrideRule = "must be LIMIT/WINDOW, LIMIT/WINDOW/BURST or none, such as 10/1m or 1000/1d/50";
 
-const measurePattern = /^([0-9]{1,10})\/([0-9]{1,9}[smhd])(?:\/([0-9]{1,10}))?$/;
+const overridePattern = /^([0-9]{1,10})\/([0-9]{1,9}[smhd])(?:\/([0-9]{1,10}))?$/;
 
-/** Reads a measure; `null` for text that is none. */
-export function parseMeasure(text: string): RateLimitMeasure | "none" | null {
+/** Parses an override; returns `null` for any other text. */
+export function parsePolicyOverride(text: string): PolicyOverride | "none" | null {
   if (text === "none") return "none";
-  const [, limitText, window = "", burstText = limitText] = measurePattern.exec(text) ?? [];
+  const [, limitText, window = "", burstText = limitText] = overridePattern.exec(text) ?? [];
   if (limitText === undefined) return null;
-  const measure = { limit: Number(limitText), windowMs: parseDuration(window) ?? 0, burst: Number(burstText) };
-  const rest = { name: "own", unit: "requests", mode: "enforce", onStoreError: "local" } as const;
-  return judgeRateLimitPolicy({ ...rest, ...measure }) === null ? measure : null;
+  const override = { limit: Number(limitText), windowMs: parseDuration(window) ?? 0, burst: Number(burstText) };
+  const rest = { name: "override", unit: "requests", mode: "enforce", onStoreError: "local" } as const;
+  return validateRateLimitPolicy({ ...rest, ...override }) === null ? override : null;
 }
 
-/** The measures with those of a patch (RFC 7396): `null` takes one away. `null` when none is left. */
+/** Applies a patch to the overrides of a key (RFC 7396): `null` removes one. Returns `null` when none is left. */
 export function patchRateLimits(
   present: KeyRateLimits | null,
   patch: Readonly<Record<string, string | null>> | null,
@@ -37,4 +40,16 @@ export function patchRateLimits(
   if (patch === null) return null;
   const left = Object.entries({ ...present, ...patch }).filter((entry): entry is [string, string] => entry[1] !== null);
   return left.length === 0 ? null : Object.fromEntries(left);
+}
+
+const unitMs: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/** The longest duration: a hundred years, so that an expiry is always a valid date. */
+export const maxDurationMs: number = 36_525 * 86_400_000;
+
+/** Parses `30d`, `12h`, `15m` or `30s` into milliseconds; returns `null` for any other text, and for more than a hundred years. */
+export function parseDuration(text: string): number | null {
+  const [, amount, unit = ""] = /^([0-9]{1,9})([smhd])$/.exec(text) ?? [];
+  const durationMs = Number(amount) * (unitMs[unit] ?? Number.NaN);
+  return durationMs <= maxDurationMs ? durationMs : null;
 }

@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
 import { testPolicy } from "../../test/support/test-demand.ts";
-import { createDemands } from "./create-demands.ts";
+import { createDemands } from "./checks.ts";
 import { partitionKey } from "./partition-key.ts";
-import type { RateLimitRule } from "./rate-limit-rule.ts";
+import type { RateLimitRule } from "./policy.ts";
 
 const subject = { key: "k1", tenant: "acme", address: "192.0.2.1", route: "send", device: null };
 const plain: RateLimitRule = {

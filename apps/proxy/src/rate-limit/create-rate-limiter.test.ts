@@ -1,10 +1,10 @@
 import { createVirtualClock, type VirtualClock } from "@letta-environments/testkit";
 import { describe, expect, test } from "vitest";
 import { testDemand } from "../../test/support/test-demand.ts";
-import { createMemoryRateLimitStore } from "../adapters/memory-rate-limit-store.ts";
-import { createRateLimiter, type RateLimiter, type RateLimitStoreEvent } from "./create-rate-limiter.ts";
-import type { RateLimitDemand } from "./rate-limit-policy.ts";
-import type { RateLimitOutcome, RateLimitStore } from "./rate-limit-store.ts";
+import { createMemoryRateLimitStore } from "../adapters/memory/rate-limit-store.ts";
+import { createRateLimiter, type RateLimiter, type RateLimitStoreEvent } from "./limiter.ts";
+import type { RateLimitDemand } from "./policy.ts";
+import type { RateLimitOutcome, RateLimitStore } from "./store.ts";
 
 const options = { probe: false, leaseId: null };
 
@@ -217,7 +217,7 @@ describe("a rate limiter", () => {
 
   test("a clock that is set back does not keep the store from being asked", async () => {
     let nowMs = 1_000_000;
-    const clock = { now: () => nowMs, setTimer: () => () => undefined };
+    const clock = { now: () => nowMs, monotonic: () => nowMs, setTimer: () => () => undefined };
     const localStore = createMemoryRateLimitStore(clock);
     let takes = 0;
     const store: RateLimitStore = {

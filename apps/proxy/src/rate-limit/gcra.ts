@@ -5,7 +5,7 @@
  *
  * From this follows that in any span of time t at most burst + t * limit / window units pass, wherever the span begins.
  */
-import type { RateLimitPolicy } from "./rate-limit-policy.ts";
+import type { RateLimitPolicy } from "./policy.ts";
 
 /** Microseconds in which one unit comes back: rounded up, so that rounding never admits more than the policy says. */
 export function intervalUsOf(policy: Pick<RateLimitPolicy, "limit" | "windowMs">): number {

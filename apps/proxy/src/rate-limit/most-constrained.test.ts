@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
 import { testPolicy } from "../../test/support/test-demand.ts";
-import { mostConstrained } from "./most-constrained.ts";
-import type { RateLimitPolicy } from "./rate-limit-policy.ts";
-import type { RateLimitVerdict } from "./rate-limit-store.ts";
+import { mostConstrained } from "./decide.ts";
+import type { RateLimitPolicy } from "./policy.ts";
+import type { RateLimitVerdict } from "./store.ts";
 
 function allows(name: string, remaining: number | null, changes: Partial<RateLimitPolicy> = {}): RateLimitVerdict {
   const policy = testPolicy({ name, ...changes });

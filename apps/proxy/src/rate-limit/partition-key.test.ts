@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { createPartitionKeys } from "./create-partition-keys.ts";
+import { createPartitionKeys } from "./partition-key.ts";
 import { partitionKey, type RateLimitDimension } from "./partition-key.ts";
 
 const value = fc.option(fc.oneof(fc.string(), fc.string({ unit: fc.constantFrom("-", "=", "k", "t", "1") })), {

@@ -2,11 +2,11 @@ import fc from "fast-check";
 import { isInnerList, parseList } from "structured-headers";
 import { expect, test } from "vitest";
 import { testDemand, testPolicy } from "../../test/support/test-demand.ts";
-import { concurrencyRetryMs, decideRateLimits } from "./decide-rate-limits.ts";
-import { rateLimitHeaders } from "./rate-limit-headers.ts";
-import { describeRateLimitRefusal, rateLimitResponse } from "./rate-limit-refusal.ts";
-import type { RateLimitDemand } from "./rate-limit-policy.ts";
-import type { RateLimitOutcome } from "./rate-limit-store.ts";
+import { concurrencyRetryMs, decideRateLimits } from "./decide.ts";
+import { rateLimitHeaders } from "./headers.ts";
+import { describeRateLimitRefusal, rateLimitResponse } from "../limits/response.ts";
+import type { RateLimitDemand } from "./policy.ts";
+import type { RateLimitOutcome } from "./store.ts";
 
 const nowUs = 1_800_000_000_000_000;
 

@@ -1,41 +1,49 @@
 /** `letta-proxy` on Cloudflare Workers. Everything is composed with the first request: before it there is neither a clock nor randomness. */
 import { randomId } from "@letta-environments/platform/cloudflare";
-import { createWebHandler } from "../adapters/web/create-web-handler.ts";
-import { composeWorker } from "./cloudflare/compose-worker.ts";
+import { type OpenApiDocument, openApiPath } from "@letta-environments/schema";
+import type { Hono } from "hono";
+import { describeDocument } from "../adapters/open-api.ts";
+import { createGateway } from "../host/gateway.ts";
+import { createHostRoutes } from "../host/routes.ts";
+import { composeWorker } from "./cloudflare/compose.ts";
 import { log } from "./cloudflare/log.ts";
-import { notConfigured } from "./cloudflare/not-configured.ts";
-import { resolveWorkerSettings } from "./cloudflare/resolve-worker-settings.ts";
-import type { WorkerBindings } from "./cloudflare/worker-bindings.ts";
+import { notConfigured } from "./cloudflare/log.ts";
+import { resolveWorkerSettings } from "./cloudflare/settings.ts";
+import type { WorkerBindings } from "./cloudflare/settings.ts";
 
-export { AuditObject } from "../adapters/cloudflare/audit-object.ts";
+export { AuditObject } from "../adapters/cloudflare/audit-log.ts";
 export { FlightObject } from "../adapters/cloudflare/flight-object.ts";
 export { KeyObject } from "../adapters/cloudflare/key-object.ts";
-export { RateLimitObject } from "../adapters/cloudflare/rate-limit-object.ts";
+export { RateLimitObject } from "../adapters/cloudflare/rate-limit-store.ts";
 
 /** A request as the platform gives it. */
 type WorkerRequest = Request & { readonly cf?: { readonly colo?: string } };
 
 /** Of this isolate; `null` until the first request. */
-let handle: ((request: Request) => Promise<Response>) | null = null;
+let gateway: ReturnType<typeof compose> = null;
 
-function compose({ cf }: WorkerRequest, bindings: WorkerBindings): typeof handle {
+function compose({ cf }: WorkerRequest, bindings: WorkerBindings): Hono<{ Bindings: WorkerBindings }> | null {
   const resolved = resolveWorkerSettings({ ...bindings });
   if (!resolved.ok) {
     log({ type: "not_configured", problems: resolved.problems });
     return null;
   }
-  return createWebHandler({
-    proxy: composeWorker(resolved.settings, bindings, cf?.colo ?? "here", log),
-    randomId,
+  return createGateway<WorkerBindings>(composeWorker(resolved.settings, bindings, cf?.colo ?? "here", log), {
+    routes: createHostRoutes({ randomId, isDraining: () => false, openApi: () => readOpenApi(bindings.ASSETS) }),
     // The platform sets this header itself, whatever a caller sends.
-    clientAddressOf: ({ headers }) => headers.get("cf-connecting-ip"),
-    isDraining: () => false,
+    clientAddressOf: ({ req }) => req.header("cf-connecting-ip") ?? null,
   });
+}
+
+/** Reads the API description from the static assets, so that the Worker does not contain it. */
+async function readOpenApi(assets: WorkerBindings["ASSETS"]): Promise<OpenApiDocument> {
+  const response = await assets.fetch(`https://assets${openApiPath}`);
+  return describeDocument(await response.text());
 }
 
 export default {
   async fetch(request: WorkerRequest, bindings: WorkerBindings): Promise<Response> {
-    handle ??= compose(request, bindings);
-    return handle === null ? notConfigured(request) : handle(request);
+    gateway ??= compose(request, bindings);
+    return gateway === null ? notConfigured(request) : gateway.fetch(request, bindings);
   },
 };

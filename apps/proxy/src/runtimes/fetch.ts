@@ -1,15 +1,15 @@
 /** The gateway as a function from the web's `Request` to its `Response`, for hosts that take one. It imports nothing at once but code. */
 import process from "node:process";
 import { randomId, systemClock } from "@letta-environments/platform/node";
-import { createConsoleTelemetry } from "../adapters/console-telemetry.ts";
-import { failureResponse } from "../failure-response.ts";
-import { finishResponse } from "../finish-response.ts";
-import { toResponse } from "../hono/to-response.ts";
-import { answerLiveness } from "./fetch/answer-liveness.ts";
-import { type FetchContext, openFetchApp } from "./fetch/open-fetch-app.ts";
-import { type FetchSettingSources, resolveFetchSettings } from "./fetch/resolve-fetch-settings.ts";
+import { createConsoleTelemetry } from "../adapters/log.ts";
+import { failureResponse } from "../http/response.ts";
+import { finishResponse } from "../http/response.ts";
+import { toWebResponse } from "../host/gateway.ts";
+import { answerLiveness } from "./fetch/compose.ts";
+import { type FetchContext, openFetchApp } from "./fetch/compose.ts";
+import { type FetchSettingSources, resolveFetchSettings } from "./fetch/compose.ts";
 
-export type { FetchContext } from "./fetch/open-fetch-app.ts";
+export type { FetchContext } from "./fetch/compose.ts";
 
 /** Answers a request; it never rejects. */
 export type FetchHandler = (request: Request, context?: FetchContext) => Promise<Response>;
@@ -26,7 +26,7 @@ export function createFetchHandler(sources: FetchSettingSources): FetchHandler {
   let opening: ReturnType<typeof openFetchApp> | null = null;
 
   return async (request, context) => {
-    const liveness = answerLiveness(request);
+    const liveness = await answerLiveness(request);
     if (liveness !== null) return liveness;
     const opened = (opening ??= openFetchApp(settings, log));
     // Whatever a host hands over as the context, only a text can be an address.
@@ -39,7 +39,7 @@ export function createFetchHandler(sources: FetchSettingSources): FetchHandler {
         if (opening === opened) opening = null;
       });
       const requestId = randomId("req");
-      return toResponse(finishResponse(failureResponse(requestId, cause, log), requestId, request.method));
+      return toWebResponse(finishResponse(failureResponse(requestId, cause, log), requestId, request.method));
     }
   };
 }

@@ -14,6 +14,7 @@ export function createMovableClock(): MovableClock {
   let forwardMs = 0;
   return {
     now: () => nowMs,
+    monotonic: () => forwardMs,
     setTimer() {
       throw new Error("this clock has no timers");
     },

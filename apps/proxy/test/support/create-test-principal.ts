@@ -1,4 +1,4 @@
-import type { GatewayPrincipal } from "../../src/auth/gateway-principal.ts";
+import type { GatewayPrincipal } from "../../src/auth/authentication.ts";
 
 /** A principal that may list, read and send, of every device. */
 export function createTestPrincipal(overrides: Partial<GatewayPrincipal> = {}): GatewayPrincipal {

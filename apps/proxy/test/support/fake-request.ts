@@ -1,4 +1,4 @@
-import type { GatewayRequest } from "../../src/gateway-request.ts";
+import type { GatewayRequest } from "../../src/http/gateway-request.ts";
 
 /** What a fake request is made of; a plain list with a body of none unless told otherwise. */
 export interface FakeRequest {

@@ -1,16 +1,12 @@
-import { loadOpenApi } from "../../src/adapters/load-open-api.ts";
+import { loadOpenApi } from "../../src/adapters/open-api.ts";
 import type { Server } from "node:http";
 import { randomId } from "@letta-environments/platform/node";
-import {
-  createHttpServer,
-  defaultServerTimeouts,
-  type ServerTimeouts,
-} from "../../src/adapters/node/create-http-server.ts";
-import { type DrainingServer, trackServer } from "../../src/adapters/node/drain-server.ts";
-import { gatewayRequestOf, pathOf } from "../../src/adapters/node/gateway-request-of.ts";
-import { writeResponse } from "../../src/adapters/node/write-response.ts";
-import { serveWebSockets } from "../../src/adapters/node/web-socket-upgrades.ts";
-import { createHonoApp } from "../../src/hono/create-hono-app.ts";
+import { createHttpServer, defaultServerTimeouts, type ServerTimeouts } from "../../src/host/node/http-server.ts";
+import { type DrainingServer, trackServer } from "../../src/host/node/drain.ts";
+import { nodeHost } from "../../src/host/node/request.ts";
+import { serveWebSockets } from "../../src/host/node/web-sockets.ts";
+import { createGateway } from "../../src/host/gateway.ts";
+import { createHostRoutes } from "../../src/host/routes.ts";
 import type { UpstreamFetch } from "../../src/ports.ts";
 import { listen } from "../../src/runtimes/node/listen.ts";
 import { createTestProxy, type TestProxy } from "./test-proxy.ts";
@@ -31,15 +27,8 @@ export async function startNodeServer(
 ): Promise<NodeServerUnderTest> {
   const testProxy = createTestProxy(upstream, options);
   const failures: unknown[] = [];
-  const app = createHonoApp({
-    proxy: testProxy.proxy,
-    randomId,
-    toGatewayRequest: gatewayRequestOf,
-    toPath: pathOf,
-    toResponse: (response, { env }) => writeResponse(response, env.outgoing),
-    isDraining: () => underTest.isDraining,
-    openApi: loadOpenApi,
-  });
+  const routes = createHostRoutes({ randomId, isDraining: () => underTest.isDraining, openApi: loadOpenApi });
+  const app = createGateway(testProxy.proxy, { routes, ...nodeHost });
   const onFailure = (cause: unknown): void => void failures.push(cause);
   const server = createHttpServer({
     app,

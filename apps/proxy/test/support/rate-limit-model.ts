@@ -1,4 +1,4 @@
-import type { RateLimitDemand } from "../../src/rate-limit/rate-limit-policy.ts";
+import type { RateLimitDemand } from "../../src/rate-limit/policy.ts";
 
 /** What the model says of one request. */
 export interface ModelAnswer {

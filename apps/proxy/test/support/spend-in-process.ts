@@ -1,7 +1,7 @@
 /** A process of its own for tests: `node spend-in-process.ts URL COUNT` asks for that many requests at once when it is told to. */
 import process from "node:process";
 import { connectValkey } from "@letta-environments/platform/valkey";
-import { createValkeyRateLimitStore } from "../../src/adapters/valkey-rate-limit-store.ts";
+import { createValkeyRateLimitStore } from "../../src/adapters/valkey/rate-limit-store.ts";
 import { testDemand } from "./test-demand.ts";
 
 const [url = "", count = "0"] = process.argv.slice(2);

@@ -1,4 +1,4 @@
-import type { RateLimitDemand, RateLimitPolicy } from "../../src/rate-limit/rate-limit-policy.ts";
+import type { RateLimitDemand, RateLimitPolicy } from "../../src/rate-limit/policy.ts";
 
 /** A policy of ten requests a second, ten at once, that is enforced. */
 export function testPolicy(changes: Partial<RateLimitPolicy> = {}): RateLimitPolicy {

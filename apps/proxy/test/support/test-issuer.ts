@@ -1,5 +1,5 @@
 import { exportJWK, generateKeyPair, type JWK, type JWTHeaderParameters, type JWTPayload, SignJWT } from "jose";
-import type { JwtSettings } from "../../src/config/settings.ts";
+import type { JwtSettings } from "../../src/auth/jwt-settings.ts";
 import type { JwksFetch } from "../../src/ports.ts";
 
 /** Settings that accept the tokens of {@link createTestIssuer}. */

@@ -3,22 +3,29 @@ import type { Clock } from "@letta-environments/platform";
 import { constantTimeEqual, hmacSha256Hex, openSqlite, randomId, sha256Hex } from "@letta-environments/platform/node";
 import { jsonResponse, type PlainResponse, type Problem } from "@letta-environments/schema";
 import { createVirtualClock, type VirtualClock } from "@letta-environments/testkit";
-import { createSqliteKeyStore } from "../../src/adapters/sqlite-key-store.ts";
-import { createProxy, type Proxy } from "../../src/app.ts";
-import { createKey, type KeyMint, type KeyRequest } from "../../src/keys/create-key.ts";
+import { createSqliteKeyStore } from "../../src/adapters/sqlite/key-store.ts";
+import { createPipeline, type Pipeline } from "../../src/pipeline.ts";
+import { createKey, type KeyMint, type KeyRequest } from "../../src/keys/key-lifecycle.ts";
 import type { KeyRecord } from "../../src/keys/key-record.ts";
-import type { Digests, KeyStore, Pepper, ProxyPorts, UpstreamFetch, UpstreamRequest } from "../../src/ports.ts";
-import type { ProxyConfig } from "../../src/proxy-config.ts";
-import type { ProxyEvent } from "../../src/telemetry-events.ts";
+import type { Digests, KeyStore, Pepper, UpstreamFetch, UpstreamRequest } from "../../src/ports.ts";
+import type { GatewayRequest } from "../../src/http/gateway-request.ts";
+import type { GatewayServices } from "../../src/services.ts";
+import type { GatewayConfig } from "../../src/services.ts";
+import type { ProxyEvent } from "../../src/telemetry.ts";
 import { knownConnections } from "./known-connections.ts";
 
 export const testPepper: Pepper = { id: "pepper-1", secret: new Uint8Array(32).fill(7) };
 export const testDigests: Digests = { sha256: sha256Hex, hmacSha256: hmacSha256Hex, constantTimeEqual };
 export const testMint: KeyMint = { digests: testDigests, pepper: testPepper, randomBytes };
 
+/** A pipeline whose functions always return a promise. */
+export type AsyncPipeline = {
+  readonly [Name in keyof Pipeline]: (request: GatewayRequest) => Promise<Awaited<ReturnType<Pipeline[Name]>>>;
+};
+
 /** A proxy over fake ports, with everything a test looks at. */
 export interface TestProxy {
-  readonly proxy: Proxy;
+  readonly proxy: AsyncPipeline;
   readonly clock: VirtualClock;
   readonly keyStore: KeyStore;
   readonly events: ProxyEvent[];
@@ -26,6 +33,8 @@ export interface TestProxy {
   readonly upstreamRequests: UpstreamRequest[];
   issueKey(request?: Partial<KeyRequest>): Promise<{ readonly key: string; readonly record: KeyRecord }>;
 }
+
+type RemoteServer = Extract<GatewayServices["upstream"], { readonly kind: "remote" }>;
 
 export const upstreamCredential = "sk-upstream-credential";
 
@@ -36,22 +45,31 @@ export const emptyUpstream: UpstreamFetch = () =>
 /** Composes a proxy in front of a fake HTTP upstream, unless told otherwise one that lists nothing and takes no send. */
 export function createTestProxy(
   upstream: UpstreamFetch = knownConnections(emptyUpstream),
-  overrides: { readonly ports?: Partial<ProxyPorts>; readonly config?: Partial<ProxyConfig> } = {},
+  overrides: {
+    readonly ports?: Partial<GatewayServices>;
+    readonly config?: Partial<GatewayConfig>;
+    readonly remote?: Partial<Pick<RemoteServer, "credentialOf" | "admitsTenant">>;
+  } = {},
 ): TestProxy {
   const clock = createVirtualClock();
   const keyStore = createSqliteKeyStore(openSqlite(":memory:"), clock);
   const events: ProxyEvent[] = [];
   const upstreamRequests: UpstreamRequest[] = [];
-  const ports: ProxyPorts = {
+  const ports: GatewayServices = {
     clock,
     digests: testDigests,
     keyStore,
     pepper: testPepper,
     randomId,
     telemetry: (event) => void events.push(event),
-    upstream(request, signal) {
-      upstreamRequests.push(request);
-      return upstream(request, signal);
+    upstream: {
+      kind: "remote",
+      fetch(request, signal) {
+        upstreamRequests.push(request);
+        return upstream(request, signal);
+      },
+      credentialOf: () => upstreamCredential,
+      ...overrides.remote,
     },
     audit: null,
     environmentCache: null,
@@ -60,12 +78,16 @@ export function createTestProxy(
     admin: { randomBytes, keyStoreFor: () => overrides.ports?.keyStore ?? keyStore },
     ...overrides.ports,
   };
-  const proxy = createProxy(ports, {
-    upstream: { kind: "http", credentialOf: () => upstreamCredential },
+  const pipeline = createPipeline(ports, {
     upstreamTimeoutMs: 30_000,
     userAgent: "test-proxy",
     ...overrides.config,
   });
+  const proxy: AsyncPipeline = {
+    handle: async (request) => pipeline.handle(request),
+    handleAdmin: async (request) => pipeline.handleAdmin(request),
+    upgrade: async (request) => pipeline.upgrade(request),
+  };
   const issueKey: TestProxy["issueKey"] = (request) => issueTestKey(keyStore, clock, request);
   return { proxy, clock, keyStore, events, upstreamRequests, issueKey };
 }

@@ -1,13 +1,14 @@
+/** The host on Node.js, Bun and Deno. */
 import { randomUUID } from "node:crypto";
 import { open } from "node:fs/promises";
 import process from "node:process";
-import type { Host, Input } from "../host.ts";
-import { createOutput } from "./node-output.ts";
+import { CommandError } from "@letta-environments/command-line";
+import type { Host, Input, Output } from "../host.ts";
 
-/** The machine as Node.js, Bun and Deno show it. */
+/** Returns the host of this process. */
 export function createNodeHost(): Host {
   const interrupted = listenForSignals();
-  // Who waits for the end of standard input hears of the signal by its end.
+  // A command that reads standard input notices the signal by its end.
   interrupted.addEventListener("abort", () => process.stdin.destroy(), { once: true });
   return {
     args: process.argv.slice(2),
@@ -18,6 +19,7 @@ export function createNodeHost(): Host {
     readFile,
     clock: {
       now: () => Date.now(),
+      monotonic: () => performance.now(),
       setTimer(delayMs, run) {
         const timer = setTimeout(run, delayMs);
         return () => clearTimeout(timer);
@@ -51,6 +53,35 @@ async function readFile(path: string, maxBytes: number): Promise<string> {
   } finally {
     await file.close();
   }
+}
+
+/** A reader that goes away, as `head` does, is not a failure. */
+function createOutput(stream: NodeJS.WriteStream, name: string): Output {
+  let isOpen = true;
+  // Without a listener, an error of the stream would end the process with a stack trace.
+  stream.on("error", () => {
+    isOpen = false;
+  });
+  return {
+    isTerminal: stream.isTTY === true,
+    columns: () => (stream.isTTY === true && stream.columns > 0 ? stream.columns : null),
+    write(text) {
+      if (!isOpen) return Promise.resolve(false);
+      return new Promise((resolve, reject) => {
+        stream.write(text, (error) => {
+          const code = error === null || error === undefined ? null : codeOf(error);
+          if (code === null) return resolve(true);
+          isOpen = false;
+          if (code === "EPIPE" || code === "ERR_STREAM_DESTROYED") return resolve(false);
+          reject(new CommandError(`${name} cannot be written (${code})`));
+        });
+      });
+    },
+  };
+}
+
+function codeOf(error: Error): string {
+  return "code" in error && typeof error.code === "string" ? error.code : error.name;
 }
 
 /** The first signal lets the command end by itself; a second one ends the process at once. */

@@ -1,20 +1,21 @@
-import { misuse } from "../command-error.ts";
-import { type ExitCode, exitCodes } from "../exit-code.ts";
-import { parseDuration } from "../command-line/parse-duration.ts";
-import { deliver } from "../deliver.ts";
-import type { CommandContext } from "./command-context.ts";
-import { readMessage } from "./read-message.ts";
-import { readTarget } from "./read-target.ts";
-
-const defaultWaitMs = 300_000;
+/** `send`, and `approve` and `deny`, which send a decision instead of a text. */
+import type { ApprovalDecision } from "@letta-environments/client";
+import { misuse } from "@letta-environments/command-line";
+import { isIdentifier, maxBodyBytes } from "@letta-environments/schema";
+import { deliver, type Target } from "../delivery.ts";
+import { exitCodes } from "../exit-code.ts";
+import type { Host } from "../host.ts";
+import { readDuration } from "../settings.ts";
+import type { CommandContext } from "../context.ts";
 
 /** `letta-env send DEVICE --agent ID MESSAGE`. */
-export async function sendCommand(context: CommandContext): Promise<ExitCode> {
+export async function sendCommand(context: CommandContext): Promise<number> {
   const { host, option } = context;
   const { target, rest } = readTarget(context);
-  const waitMs = readWait(option("wait-online"));
+  const wait = option("wait-online");
+  const waitMs = wait === undefined ? null : readDuration("--wait-online", wait);
   if (waitMs !== null && target.kind === "connection") {
-    throw misuse("--wait-online needs DEVICE: a connectionId is never online again");
+    throw misuse("--wait-online needs DEVICE: a connection that has ended never comes back");
   }
   const idempotencyKey = option("idempotency-key");
   if (idempotencyKey !== undefined && !/^[\x21-\x7e]{1,255}$/.test(idempotencyKey)) {
@@ -32,7 +33,66 @@ export async function sendCommand(context: CommandContext): Promise<ExitCode> {
   return exitCodes.done;
 }
 
-function readWait(text: string | undefined): number | null {
-  if (text === undefined) return null;
-  return text === "" ? defaultWaitMs : parseDuration("--wait-online", text);
+/** `letta-env approve DEVICE` and `letta-env deny DEVICE`. */
+export async function decideCommand(context: CommandContext, approve: boolean): Promise<number> {
+  const { parsed, option } = context;
+  const { target } = readTarget(context);
+  const request = option("request");
+  if (request === undefined) throw misuse(`'${parsed.command.name}' needs --request ID`);
+  const reason = option("reason");
+  const decision: ApprovalDecision = {
+    type: "approval",
+    approve,
+    tool_call_id: request,
+    ...(reason !== undefined && { reason }),
+  };
+  await deliver(context, await context.connect(), {
+    target,
+    message: { type: "approval", approvals: [decision] },
+    waitMs: null,
+    idempotencyKey: undefined,
+  });
+  return exitCodes.done;
+}
+
+/** The recipient of a message, and the operands behind DEVICE. @throws CommandError naming what is wrong */
+function readTarget({ parsed, option }: CommandContext): { target: Target; rest: readonly string[] } {
+  const { name } = parsed.command;
+  const connectionId = option("connection");
+  if (option("agent") === undefined && option("conversation") === undefined) throw misuse(`'${name}' needs --agent ID`);
+  if (connectionId !== undefined) {
+    if (!isIdentifier(connectionId)) throw misuse("--connection must be 1 to 128 of A-Z a-z 0-9 . _ ~ : -");
+    if (parsed.operands.length === parsed.command.operands.length) {
+      throw misuse("DEVICE and --connection exclude each other");
+    }
+    return { target: { kind: "connection", connectionId }, rest: parsed.operands };
+  }
+  const [device, ...rest] = parsed.operands;
+  if (device === undefined || device === "-") throw misuse(`'${name}' needs DEVICE, or --connection ID`);
+  return { target: { kind: "device", device }, rest };
+}
+
+/**
+ * The message: the operand, or standard input without its last line end. A terminal is read only for the operand `-`, because without it
+ * people would not know that the program waits for them.
+ */
+async function readMessage(host: Host, [operand]: readonly string[]): Promise<string> {
+  if (operand === undefined && host.stdin.isTerminal) {
+    throw misuse("a MESSAGE is needed: as an operand, or on standard input");
+  }
+  const text = operand === undefined || operand === "-" ? await readStandardInput(host) : operand;
+  if (text === "") throw misuse("MESSAGE must not be empty");
+  return text;
+}
+
+async function readStandardInput({ stdin, stderr, interrupted }: Host): Promise<string> {
+  if (stdin.isTerminal && stderr.isTerminal) await stderr.write("Message, ended by Ctrl-D:\n");
+  const bytes = await stdin.read(maxBodyBytes);
+  interrupted.throwIfAborted();
+  if (bytes === null) throw misuse("MESSAGE must have at most 1,048,576 bytes");
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes).replace(/\r?\n$/, "");
+  } catch {
+    throw misuse("MESSAGE must be text in UTF-8");
+  }
 }

@@ -1,19 +1,18 @@
-import { parseDuration } from "../command-line/parse-duration.ts";
-import { type ExitCode, exitCodeOfSignal, exitCodes } from "../exit-code.ts";
-import { formatEventForPeople, formatEventForPrograms } from "../format/format-event.ts";
-import type { CommandContext } from "./command-context.ts";
-import { readFilter } from "./read-filter.ts";
+import { exitCodeOfSignal, exitCodes } from "../exit-code.ts";
+import { formatEventForPeople, formatEventForPrograms } from "../format/event.ts";
+import { readDuration } from "../settings.ts";
+import { type CommandContext, readFilter } from "../context.ts";
 
 const defaultIntervalMs = 2_000;
 
-/** `letta-env watch`: ends with a signal, when nobody reads any more, or with a failure that does not pass. */
-export async function watchCommand(context: CommandContext): Promise<ExitCode> {
+/** `letta-env watch`: ends on a signal, when its reader goes away, or with a permanent failure. */
+export async function watchCommand(context: CommandContext): Promise<number> {
   const { host, option, paint, isJson } = context;
   const query = readFilter(option);
   const interval = option("interval");
-  const intervalMs = interval === undefined ? defaultIntervalMs : parseDuration("--interval", interval);
+  const intervalMs = interval === undefined ? defaultIntervalMs : readDuration("--interval", interval);
   const operations = await context.connect();
-  // A wrong address is no failure that passes, and shows at the first look.
+  // A wrong address fails here, before failures count as temporary.
   await operations.list({ ...query, limit: 1 });
   for await (const event of operations.watch(query, intervalMs)) {
     const nowMs = host.clock.now();

@@ -1,4 +1,4 @@
-/** The part of Bun's built-in driver that is used here (bun.sh/docs/runtime/sqlite), declared to do without Bun's types. */
+/** The part of Bun's built-in driver that is used here (bun.sh/docs/runtime/sqlite). It replaces a dependency on Bun's types. */
 declare module "bun:sqlite" {
   type Value = null | number | bigint | string | Uint8Array;
 

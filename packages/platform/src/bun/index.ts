@@ -1,1 +1,28 @@
-export { openSqlite } from "./open-sqlite.ts";
+/// <reference path="./bun-sqlite.d.ts" />
+import { Database } from "bun:sqlite";
+import { backUpSqlite } from "../node/back-up-sqlite.ts";
+import { openingPragmas, runInTransaction, type SqliteDatabase } from "../sqlite.ts";
+
+/**
+ * Opens or creates a SQLite database with `bun:sqlite`. The path `:memory:` creates a private database in memory.
+ *
+ * @throws Error when the file cannot be opened or is not a database.
+ */
+export function openSqlite(path: string): SqliteDatabase {
+  const database = new Database(path, { create: true, readwrite: true });
+  database.run(openingPragmas);
+  return {
+    exec: (sql) => void database.run(sql),
+    prepare(sql) {
+      const statement = database.prepare(sql);
+      return {
+        run: (...values) => ({ changes: statement.run(...values).changes }),
+        get: (...values) => statement.get(...values) ?? undefined,
+        all: (...values) => statement.all(...values),
+      };
+    },
+    transaction: (run) => runInTransaction((sql) => database.run(sql), run),
+    ...(path !== ":memory:" && { backUp: (version: number) => backUpSqlite(path, version, openSqlite) }),
+    close: () => database.close(),
+  };
+}

@@ -1,8 +1,13 @@
-import { createHmac, hash } from "node:crypto";
-import type { HmacSha256, Sha256 } from "../digest.ts";
-
-/** {@link Sha256} through the one-shot `crypto.hash`, which needs no hash object. */
-export const sha256Hex: Sha256 = (input) => hash("sha256", input, "hex");
+/** Hash functions over the part of `node:crypto` that Workers with `nodejs_compat` have too. */
+import { createHmac, timingSafeEqual } from "node:crypto";
+import type { HmacSha256 } from "../digests.ts";
 
 /** {@link HmacSha256}. */
 export const hmacSha256Hex: HmacSha256 = (key, input) => createHmac("sha256", key).update(input).digest("hex");
+
+/** Compares two texts in a time that depends only on their lengths. */
+export function constantTimeEqual(left: string, right: string): boolean {
+  const leftBytes = Buffer.from(left);
+  const rightBytes = Buffer.from(right);
+  return leftBytes.byteLength === rightBytes.byteLength && timingSafeEqual(leftBytes, rightBytes);
+}

@@ -1,12 +1,16 @@
-import { systemClock } from "@letta-environments/platform/node";
-import { CredentialFileError, watchCredentialFiles } from "../../adapters/node/watch-credential-files.ts";
-import type { SettingProblem, Settings } from "../../config/settings.ts";
+import { constantTimeEqual, hmacSha256Hex, sha256Hex, systemClock } from "@letta-environments/platform/node";
+import { createHttpJwksFetch } from "../../adapters/http-jwks.ts";
+import type { LogEvent } from "../../adapters/log.ts";
+import { CredentialFileError, watchCredentialFiles } from "../../adapters/node/credential-files.ts";
+import type { JwtSettings } from "../../auth/jwt-settings.ts";
+import { type TokenAuthenticator, createTokenAuthenticator, reuseTokenAuthenticator } from "../../auth/jwt.ts";
+import type { Settings } from "../../config/settings.ts";
 import type { KeyRecord } from "../../keys/key-record.ts";
-import type { CredentialOf } from "../../proxy-config.ts";
-import { findSharedCredentials } from "../../tenants/find-shared-credentials.ts";
-import { liveTenants } from "../../tenants/live-tenants.ts";
-import { tenantCredentials } from "../../tenants/tenant-credentials.ts";
-import { CommandError } from "./command-error.ts";
+import type { SettingProblem } from "../../lib/setting-rules.ts";
+import { findSharedCredentials, liveTenants, tenantCredentials } from "../../tenants/credentials.ts";
+import type { CredentialOf } from "../../tenants/settings.ts";
+import { version } from "../../version.ts";
+import { CommandError } from "@letta-environments/command-line";
 
 /**
  * The credentials of tenants at an HTTP upstream, once it is certain that no two tenants see each other's devices.
@@ -38,4 +42,15 @@ export function openCredentials(
 /** What is said where tenants would see each other's devices. */
 export function sharedCredentials(problems: readonly SettingProblem[]): CommandError {
   return new CommandError(problems.map(({ setting, rule }) => `${setting} ${rule}`).join("\n"));
+}
+
+/** What judges the tokens of all gateways that this process composes, one after the other. */
+export function openTokenAuthenticator(log: (event: LogEvent) => void): (settings: JwtSettings) => TokenAuthenticator {
+  const ports = {
+    clock: systemClock,
+    digests: { sha256: sha256Hex, hmacSha256: hmacSha256Hex, constantTimeEqual },
+    telemetry: log,
+    fetchJwks: createHttpJwksFetch(globalThis.fetch, `letta-environments-proxy/${version}`),
+  };
+  return reuseTokenAuthenticator((settings) => createTokenAuthenticator(ports, settings));
 }

@@ -1,8 +1,12 @@
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, statSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import process from "node:process";
+import { CommandError } from "@letta-environments/command-line";
+import { migrateSqlite } from "@letta-environments/platform";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { openDatabase } from "./open-database.ts";
+import { openDatabase } from "./data-dir.ts";
+import { openStore } from "./data-dir.ts";
 
 let folder = "";
 
@@ -26,4 +30,34 @@ test("a directory that everybody may write to is refused and left as it is", asy
   chmodSync(folder, 0o777);
   await expect(openDatabase(folder, "x.sqlite")).rejects.toThrow("everybody may write to the data directory");
   expect(statSync(folder).mode & 0o777).toBe(0o777);
+});
+
+test("a store that cannot be backed up before a migration is not opened: one line says why, and the file stays as it was", async () => {
+  const steps = ["CREATE TABLE item (id TEXT)", "ALTER TABLE item ADD COLUMN colour TEXT"];
+  const { database } = await openStore(folder, "x.sqlite", (opened) => migrateSqlite(opened, steps.slice(0, 1)));
+  database.close();
+  const path = join(folder, "x.sqlite");
+  const before = readFileSync(path);
+  mkdirSync(`${path}.backup.partial`);
+  const failure = await openStore(folder, "x.sqlite", (opened) => migrateSqlite(opened, steps)).catch(
+    (cause: unknown) => cause,
+  );
+  expect(failure).toBeInstanceOf(CommandError);
+  expect(String(failure)).toContain(`${path} cannot be opened: the backup ${path}.before-v2.backup cannot be written`);
+  expect(String(failure)).not.toContain("\n");
+  expect(readFileSync(path).equals(before)).toBe(true);
+});
+
+test("a data directory that is a file, or below one, is refused by its name", async () => {
+  const file = join(folder, "file");
+  writeFileSync(file, "");
+  await expect(openDatabase(file, "x.sqlite")).rejects.toThrow(`--data-dir ${file}: this is a file; pass a directory`);
+  const below = join(file, "deep", "er");
+  await expect(openDatabase(below, "x.sqlite")).rejects.toThrow(`--data-dir ${below}: ${file} is a file`);
+});
+
+test.runIf(process.platform === "linux")("a place where nobody can create a directory fails at once", async () => {
+  await expect(openDatabase("/proc/letta/data", "x.sqlite")).rejects.toThrow(
+    "--data-dir /proc/letta/data: the system does not allow new directories there",
+  );
 });

@@ -1,19 +1,17 @@
 import { createEnvironmentServer } from "@letta-environments/environment-server";
 import { createSqliteEnvironmentStore } from "@letta-environments/environment-server/sqlite";
 import { randomId, sha256Hex, systemClock } from "@letta-environments/platform/node";
-import type { LogEvent } from "../../adapters/console-telemetry.ts";
-import { createEmbeddedUpstreamFetch } from "../../adapters/embedded-upstream-fetch.ts";
+import type { LogEvent } from "../../adapters/log.ts";
 import type { EnvironmentCache } from "../../cache/environment-cache.ts";
 import type { Settings } from "../../config/settings.ts";
-import type { WatchedSockets } from "../../keys/watch-socket-keys.ts";
-import type { FindDeviceId, UpstreamFetch } from "../../ports.ts";
-import { openDatabase } from "./open-database.ts";
+import type { WatchedSockets } from "../../keys/socket-key-watch.ts";
+import type { EmbeddedServer as EmbeddedServerPort } from "../../ports.ts";
+import { openStore } from "./data-dir.ts";
 
 /** The environment server of this process. It stays the same for as long as the process runs. */
 export interface EmbeddedServer {
-  readonly fetch: UpstreamFetch;
+  readonly server: EmbeddedServerPort;
   readonly deviceSockets: WatchedSockets;
-  readonly findDeviceId: FindDeviceId;
   close(): Promise<void>;
 }
 
@@ -27,8 +25,7 @@ export async function openEmbeddedServer(
   log: (event: LogEvent) => void,
   environmentCache: EnvironmentCache | null,
 ): Promise<EmbeddedServer> {
-  const database = await openDatabase(settings.dataDir, "environments.sqlite");
-  const store = createSqliteEnvironmentStore(database);
+  const { store, database } = await openStore(settings.dataDir, "environments.sqlite", createSqliteEnvironmentStore);
   const server = createEnvironmentServer({
     store,
     clock: systemClock,
@@ -45,10 +42,8 @@ export async function openEmbeddedServer(
     },
   });
   return {
-    fetch: createEmbeddedUpstreamFetch(server),
+    server,
     deviceSockets: server,
-    findDeviceId: async (tenant, connectionId) =>
-      (await store.findConnection(tenant, connectionId))?.environment.deviceId ?? null,
     async close() {
       await server.close();
       database.close();

@@ -1,12 +1,12 @@
 import { systemClock } from "@letta-environments/platform/node";
-import type { LogEvent } from "../../adapters/console-telemetry.ts";
-import { createMemoryRateLimitStore } from "../../adapters/memory-rate-limit-store.ts";
-import { createSqliteRateLimitStore } from "../../adapters/sqlite-rate-limit-store.ts";
-import { createValkeyRateLimitStore } from "../../adapters/valkey-rate-limit-store.ts";
+import type { LogEvent } from "../../adapters/log.ts";
+import { createMemoryRateLimitStore } from "../../adapters/memory/rate-limit-store.ts";
+import { createSqliteRateLimitStore } from "../../adapters/sqlite/rate-limit-store.ts";
+import { createValkeyRateLimitStore } from "../../adapters/valkey/rate-limit-store.ts";
 import type { Settings } from "../../config/settings.ts";
-import { createRateLimiter, type RateLimiter } from "../../rate-limit/create-rate-limiter.ts";
-import type { RateLimitStore } from "../../rate-limit/rate-limit-store.ts";
-import { openDatabase } from "./open-database.ts";
+import { createRateLimiter, type RateLimiter } from "../../rate-limit/limiter.ts";
+import type { RateLimitStore } from "../../rate-limit/store.ts";
+import { openStore } from "./data-dir.ts";
 
 /** Where rate limits are counted, and the end of it. */
 export interface OpenRateLimits {
@@ -18,7 +18,7 @@ export interface OpenRateLimits {
 /** How long after the deadline an answer of Valkey is still taken note of, in milliseconds. */
 const lateAnswerMs = 10_000;
 
-interface OpenStore {
+interface OpenRateLimitStore {
   readonly store: RateLimitStore;
   close(): void;
 }
@@ -30,7 +30,7 @@ interface OpenStore {
  */
 export async function openRateLimits(settings: Settings, log: (event: LogEvent) => void): Promise<OpenRateLimits> {
   const localStore = createMemoryRateLimitStore(systemClock);
-  const { store, close } = (await openStore(settings)) ?? { store: localStore, close: () => undefined };
+  const { store, close } = (await openRateLimitStore(settings)) ?? { store: localStore, close: () => undefined };
   return {
     limiterFor({ rateLimits: { deadlineMs, instances, limits } }) {
       if (limits.length === 0) return null;
@@ -51,13 +51,12 @@ export async function openRateLimits(settings: Settings, log: (event: LogEvent) 
   };
 }
 
-async function openStore({ dataDir, valkeyUrl, rateLimits }: Settings): Promise<OpenStore | null> {
+async function openRateLimitStore({ dataDir, valkeyUrl, rateLimits }: Settings): Promise<OpenRateLimitStore | null> {
   if (rateLimits.store === "sqlite") {
-    const database = await openDatabase(dataDir, "limits.sqlite");
-    return {
-      store: createSqliteRateLimitStore(database, systemClock, rateLimits.deadlineMs),
-      close: () => database.close(),
-    };
+    const { store, database } = await openStore(dataDir, "limits.sqlite", (opened) =>
+      createSqliteRateLimitStore(opened, systemClock, rateLimits.deadlineMs),
+    );
+    return { store, close: () => database.close() };
   }
   if (rateLimits.store === "memory" || valkeyUrl === null) return null;
   const { connectValkey } = await import("@letta-environments/platform/valkey");

@@ -1,0 +1,59 @@
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { loadPepper, PepperError } from "./pepper.ts";
+
+let folder = "";
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "pepper-"));
+});
+
+afterEach(() => {
+  rmSync(folder, { recursive: true });
+});
+
+test("is made once, of 32 bytes, for its owner alone, and read from then on", () => {
+  const first = loadPepper(folder, null, false);
+  expect(first.secret).toHaveLength(32);
+  expect(statSync(join(folder, "pepper")).mode & 0o777).toBe(0o600);
+  expect(readdirSync(folder)).toEqual(["pepper"]);
+  expect(loadPepper(folder, null, true)).toEqual(first);
+});
+
+test("is never made anew while keys exist", () => {
+  expect(() => loadPepper(folder, null, true)).toThrow(PepperError);
+  expect(readdirSync(folder)).toEqual([]);
+});
+
+test("is not overwritten when it is damaged or cannot be read", () => {
+  const path = join(folder, "pepper");
+  writeFileSync(path, "short");
+  expect(() => loadPepper(folder, null, false)).toThrow("damaged");
+  expect(readFileSync(path, "utf8")).toBe("short");
+  rmSync(path);
+  chmodSync(folder, 0o700);
+  expect(() => loadPepper(join(folder, "missing", "\0"), null, false)).toThrow(PepperError);
+});
+
+test("may be given as text, and then no file is made or needed", () => {
+  const given = loadPepper(folder, "from the environment", true);
+  expect(new TextDecoder().decode(given.secret)).toBe("from the environment");
+  expect(readdirSync(folder)).toEqual([]);
+});
+
+test("has an id that differs between peppers and does not hold the secret", () => {
+  const [one, other] = [loadPepper(folder, "one pepper", false), loadPepper(folder, "other pepper", false)];
+  expect(one.id).toMatch(/^[0-9a-f]{12}$/);
+  expect(one.id).not.toBe(other.id);
+  expect(loadPepper(folder, "one pepper", false).id).toBe(one.id);
+});
+
+test("is taken away from others when they could read it", () => {
+  const path = join(folder, "pepper");
+  loadPepper(folder, null, false);
+  chmodSync(path, 0o644);
+  loadPepper(folder, null, true);
+  expect(statSync(path).mode & 0o777).toBe(0o600);
+});

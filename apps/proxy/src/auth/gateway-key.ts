@@ -1,0 +1,139 @@
+/**
+ * Authenticates gateway keys.
+ *
+ * A key that was verified before is found in a bounded map by the SHA-256 of the presented key, synchronously. Any other key is
+ * parsed offline, then looked up and verified. Both results are cached: valid keys until any key changes
+ * (`KeyStore.generation`), refusals for a few seconds. Expiry is checked on every request.
+ */
+import { hasKeyLength, parseKeyId } from "../keys/key-format.ts";
+import { credentialIdOf, type KeyRecord, unsupportedFeatures } from "../keys/key-record.ts";
+import { createBoundedMap } from "../lib/bounded-map.ts";
+import type { MaybePromise } from "../lib/steps.ts";
+import type { Digests, GatewayPorts, Pepper } from "../ports.ts";
+import { type Authentication, type GatewayPrincipal, missingKey, refuseInvalidKey } from "./authentication.ts";
+import { readBearerToken } from "./bearer-token.ts";
+
+/** Verified keys kept in memory. */
+const maxVerifiedKeys = 10_000;
+/** Refused keys kept in memory, and for how long, in milliseconds. */
+const maxRefusedKeys = 10_000;
+const refusalMs = 5_000;
+
+/**
+ * Authenticates the `Authorization` header. With `cachedOnly` nothing is looked up: only keys that were verified before are
+ * accepted, and the result is synchronous.
+ */
+export type KeyAuthenticator = (authorization: string | null, cachedOnly?: boolean) => MaybePromise<Authentication>;
+
+/** Creates a {@link KeyAuthenticator} with its own cache. */
+export function createKeyAuthenticator(
+  ports: Pick<GatewayPorts, "clock" | "digests" | "keyStore" | "noteKeyUse" | "pepper" | "telemetry">,
+): KeyAuthenticator {
+  const { clock, digests, keyStore, noteKeyUse, pepper, telemetry } = ports;
+  const verified = createBoundedMap<VerifiedKey>(maxVerifiedKeys);
+  const refusedUntil = createBoundedMap<number>(maxRefusedKeys);
+  let generation = keyStore.generation();
+
+  function forgetWhenKeysChanged(): void {
+    const current = keyStore.generation();
+    if (current === generation) return;
+    generation = current;
+    verified.clear();
+    refusedUntil.clear();
+  }
+
+  function accept(key: VerifiedKey): Authentication {
+    if (key.expiresAt !== null && clock.now() >= key.expiresAt) return refuseInvalidKey();
+    noteKeyUse?.(key.principal.keyId);
+    return { kind: "authenticated", principal: key.principal };
+  }
+
+  async function lookUp(token: string, digest: string, id: string): Promise<Authentication> {
+    const generationBefore = generation;
+    const record = await keyStore.find(id);
+    const key = record === null ? null : verifyKey(token, record, pepper, digests);
+    if (key?.kind === "unsupported") telemetry({ type: "key_unsupported", keyId: id, features: key.features });
+    // A record that was read before a change must not be cached after it.
+    const isCurrent = generationBefore === keyStore.generation();
+    if (key?.kind !== "valid") {
+      if (isCurrent) refusedUntil.set(digest, clock.now() + refusalMs);
+      return refuseInvalidKey();
+    }
+    if (isCurrent) verified.set(digest, key);
+    return accept(key);
+  }
+
+  return (authorization, cachedOnly = false) => {
+    const credentials = readBearerToken(authorization);
+    if (credentials.kind === "absent") return { kind: "refused", response: missingKey() };
+    if (credentials.kind !== "token" || !hasKeyLength(credentials.token)) return refuseInvalidKey();
+    const { token } = credentials;
+    forgetWhenKeysChanged();
+    const digest = digests.sha256(token);
+    const known = verified.get(digest);
+    if (known !== undefined) return accept(known);
+    // Only a key that is not cached is parsed; a malformed one never reaches the store.
+    const id = parseKeyId(token);
+    if (id === null) return refuseInvalidKey();
+    if (cachedOnly || clock.now() < (refusedUntil.get(digest) ?? 0)) return refuseInvalidKey();
+    return lookUp(token, digest, id);
+  };
+}
+
+/** A valid key, and when it expires. */
+export interface VerifiedKey {
+  readonly kind: "valid";
+  readonly principal: GatewayPrincipal;
+  /** Epoch milliseconds; `null`: it does not expire. */
+  readonly expiresAt: number | null;
+  /** Whether the presented secret was replaced by a rotation and is valid for the overlap only. */
+  readonly isReplaced: boolean;
+}
+
+/** The result of {@link verifyKey}. */
+export type KeyVerification =
+  | VerifiedKey
+  | { readonly kind: "invalid" }
+  /** The secret matches, but the key requires features that this version cannot enforce. */
+  | { readonly kind: "unsupported"; readonly features: readonly string[] };
+
+/**
+ * Verifies a presented key against its record. The HMAC under the pepper is compared in constant time with every secret, so
+ * that the duration reveals neither how much of a digest matched nor which secret did. The caller checks the expiry.
+ */
+export function verifyKey(key: string, record: KeyRecord, pepper: Pepper, digests: Digests): KeyVerification {
+  const presented = digests.hmacSha256(pepper.secret, key);
+  const secret = record.secrets
+    .map((candidate) => ({ candidate, equal: digests.constantTimeEqual(presented, candidate.digest) }))
+    .find(({ candidate, equal }) => equal && candidate.pepperId === pepper.id)?.candidate;
+  if (secret === undefined || record.revokedAt !== null || record.disabledAt !== null) return { kind: "invalid" };
+  const features = unsupportedFeatures(record);
+  if (features.length > 0) return { kind: "unsupported", features };
+  return {
+    kind: "valid",
+    principal: principalOf(record, credentialIdOf(secret)),
+    expiresAt: earlier(record.expiresAt, secret.expiresAt),
+    isReplaced: secret !== record.secrets[0],
+  };
+}
+
+function principalOf(record: KeyRecord, credentialId: string): GatewayPrincipal {
+  return {
+    tenant: record.tenant,
+    keyId: record.id,
+    credentialId,
+    owner: record.owner,
+    scopes: new Set(record.scopes),
+    deviceIds: record.deviceIds,
+    connectionNames: record.connectionNames,
+    agentIds: record.agentIds,
+    maxMode: record.maxMode,
+    shared: record.shared,
+    ...(record.rateLimits !== null && { rateLimits: record.rateLimits }),
+  };
+}
+
+function earlier(left: number | null, right: number | null): number | null {
+  if (left === null || right === null) return left ?? right;
+  return Math.min(left, right);
+}

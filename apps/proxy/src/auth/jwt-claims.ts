@@ -1,0 +1,100 @@
+/** Maps the claims of a verified token to a principal, as the configuration says. */
+import { type Principal, type Scope, scopes } from "@letta-environments/schema";
+import type { Digests } from "../ports.ts";
+import type { ClaimPath, JwtSettings } from "./jwt-settings.ts";
+import { isTenantName } from "../lib/setting-rules.ts";
+
+type Claims = Readonly<Record<string, unknown>>;
+
+/** Longest text in a claim, in characters. */
+const maxTextLength = 256;
+
+/** The strictest mode: for a token that should name its maximum mode and does not. */
+const strictestMode = "default";
+
+/** Tokens never have this scope: an administrator can list and revoke gateway keys, but not tokens. */
+const keyOnlyScope: Scope = "admin";
+
+/** Scopes whose names an issuer may use for something else; only `scopeMap` grants them. */
+const mappedScopes: ReadonlySet<Scope> = new Set(["connect", "admin"]);
+
+/**
+ * Returns the principal of a verified token, or `null` when a claim is missing or malformed. An allowlist that is mapped to a
+ * claim but missing from the token is empty, not unrestricted: a claim that an issuer forgets must not open everything.
+ */
+export function principalOfClaims(
+  claims: Claims,
+  settings: JwtSettings,
+  digests: Pick<Digests, "sha256">,
+): Principal | null {
+  const subject = readText(claims["sub"]);
+  const tenant =
+    settings.tenant ?? readText(settings.claims.tenant === null ? null : readClaim(claims, settings.claims.tenant));
+  const owner = readText(readClaim(claims, settings.claims.owner));
+  if (subject === null || tenant === null || owner === null) return null;
+  if (!isTenantName(tenant)) return null;
+
+  const granted = readNames(readClaim(claims, settings.claims.scopes));
+  const deviceIds = readAllowlist(claims, settings.claims.deviceIds);
+  const connectionNames = readAllowlist(claims, settings.claims.connectionNames);
+  const agentIds = readAllowlist(claims, settings.claims.agentIds);
+  const maxMode = readMaxMode(claims, settings.claims.maxMode);
+  if (granted === null || deviceIds === null || connectionNames === null || agentIds === null || maxMode === null) {
+    return null;
+  }
+  return {
+    tenant,
+    // A subject can be a person's e-mail address; its digest is as stable and may be logged.
+    keyId: `jwt:${digests.sha256(JSON.stringify([settings.issuer, subject])).slice(0, 32)}`,
+    owner,
+    scopes: new Set(granted.flatMap((name) => scopesOf(name, settings))),
+    deviceIds: deviceIds.value,
+    connectionNames: connectionNames.value,
+    agentIds: agentIds.value,
+    maxMode: maxMode.value,
+    shared: false,
+  };
+}
+
+function scopesOf(name: string, { scopeMap }: JwtSettings): readonly Scope[] {
+  if (scopeMap !== null) return (scopeMap.get(name) ?? []).filter((scope) => scope !== keyOnlyScope);
+  return scopes.filter((scope) => scope === name && !mappedScopes.has(scope));
+}
+
+/** The claim at a path; `undefined` when it is missing. */
+function readClaim(claims: Claims, path: ClaimPath): unknown {
+  let value: unknown = claims;
+  for (const name of typeof path === "string" ? [path] : path) {
+    if (typeof value !== "object" || value === null || !Object.hasOwn(value, name)) return undefined;
+    value = (value as Claims)[name];
+  }
+  return value;
+}
+
+function readAllowlist(claims: Claims, path: ClaimPath | null): { readonly value: readonly string[] | null } | null {
+  if (path === null) return { value: null };
+  const names = readNames(readClaim(claims, path));
+  return names === null ? null : { value: names };
+}
+
+function readMaxMode(claims: Claims, path: ClaimPath | null): { readonly value: string | null } | null {
+  if (path === null) return { value: null };
+  const value = readClaim(claims, path);
+  if (value === undefined) return { value: strictestMode };
+  const mode = readText(value);
+  return mode === null ? null : { value: mode };
+}
+
+function readText(value: unknown): string | null {
+  if (typeof value !== "string" || value === "" || value.length > maxTextLength || /\p{Cc}/u.test(value)) return null;
+  return value;
+}
+
+/** Reads a text of names separated by spaces (RFC 8693 section 4.2) or a list of texts. A missing claim is an empty list. */
+function readNames(value: unknown): readonly string[] | null {
+  if (value === undefined) return [];
+  if (typeof value === "string") return value.split(" ").filter((name) => name !== "");
+  if (!Array.isArray(value)) return null;
+  const names: readonly unknown[] = value;
+  return names.every((name) => typeof name === "string") ? names : null;
+}

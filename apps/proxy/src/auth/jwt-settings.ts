@@ -1,0 +1,69 @@
+import type { Scope } from "@letta-environments/schema";
+
+/** Which JWTs (RFC 7519) are accepted, and how their claims map to a principal. */
+export interface JwtSettings {
+  readonly issuer: string;
+  readonly audience: readonly string[];
+  readonly jwksUrl: string;
+  /** Asymmetric algorithms only. */
+  readonly algorithms: readonly string[];
+  /** The `typ` that a token must have. */
+  readonly type: string;
+  readonly clockToleranceMs: number;
+  readonly maxTokenBytes: number;
+  /** Age from which the JWKS is reloaded in the background. */
+  readonly jwksMaxAgeMs: number;
+  /** Age up to which the JWKS stays usable while the issuer is unreachable. */
+  readonly jwksStaleMs: number;
+  /** Shortest time between two reloads of the JWKS, whatever callers send. */
+  readonly jwksCooldownMs: number;
+  readonly jwksTimeoutMs: number;
+  /** Tenant of every token; `null`: a claim names it. */
+  readonly tenant: string | null;
+  readonly claims: ClaimSettings;
+  /** Scopes by the values of the scopes claim; `null`: by their own names, except `connect`. Tokens never have `admin`. */
+  readonly scopeMap: ReadonlyMap<string, readonly Scope[]> | null;
+}
+
+/** The claims for the members of the principal; `null`: no claim. */
+export interface ClaimSettings {
+  readonly tenant: ClaimPath | null;
+  readonly scopes: ClaimPath;
+  readonly owner: ClaimPath;
+  readonly deviceIds: ClaimPath | null;
+  readonly connectionNames: ClaimPath | null;
+  readonly agentIds: ClaimPath | null;
+  readonly maxMode: ClaimPath | null;
+}
+
+/** A claim: its name, or the names that lead to it through nested objects. */
+export type ClaimPath = string | string[];
+
+/** A signature algorithm of tokens (RFC 7518 section 3.1, RFC 9864). None is symmetric. */
+export type JwtAlgorithm =
+  | "RS256"
+  | "RS384"
+  | "RS512"
+  | "PS256"
+  | "PS384"
+  | "PS512"
+  | "ES256"
+  | "ES384"
+  | "ES512"
+  | "EdDSA"
+  | "Ed25519";
+
+/** Every {@link JwtAlgorithm}. */
+export const jwtAlgorithms: readonly JwtAlgorithm[] = [
+  "RS256",
+  "RS384",
+  "RS512",
+  "PS256",
+  "PS384",
+  "PS512",
+  "ES256",
+  "ES384",
+  "ES512",
+  "EdDSA",
+  "Ed25519",
+];

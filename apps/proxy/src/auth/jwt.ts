@@ -1,0 +1,102 @@
+/**
+ * Authenticates JWTs (RFC 7519) of the configured issuer.
+ *
+ * A token that was verified before is found in a bounded map by its SHA-256, synchronously, until it expires or the issuer's
+ * keys change. A key id that is not in the JWKS triggers a reload of the JWKS, at most once per cooldown.
+ */
+import { type PlainResponse, type Principal, problemResponse } from "@letta-environments/schema";
+import { createBoundedMap } from "../lib/bounded-map.ts";
+import { isSameValue } from "../lib/same-value.ts";
+import type { MaybePromise } from "../lib/steps.ts";
+import type { GatewayPorts, JwksFetch } from "../ports.ts";
+import { type Authentication, refuseInvalidKey } from "./authentication.ts";
+import { createJwksCache, type KeySet } from "./jwks.ts";
+import { principalOfClaims } from "./jwt-claims.ts";
+import type { JwtSettings } from "./jwt-settings.ts";
+import type { VerifyToken } from "./jwt-verify.ts";
+
+/** Verified tokens kept in memory. */
+const maxVerifiedTokens = 10_000;
+
+interface VerifiedToken {
+  readonly principal: Principal;
+  readonly expiresAt: number;
+  readonly version: number;
+}
+
+/** Authenticates a token. With `cachedOnly` nothing is verified: only a token that was verified before is accepted. */
+export type TokenAuthenticator = (token: string, cachedOnly?: boolean) => MaybePromise<Authentication>;
+
+const jwtPattern = /^eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*$/;
+
+/** Whether a credential has the shape of a JWT (RFC 7515 section 7.1): a JSON header and two more parts. */
+export function looksLikeJwt(credential: string): boolean {
+  return jwtPattern.test(credential);
+}
+
+/** Creates a {@link TokenAuthenticator}. `jose` is loaded with the first token. */
+export function createTokenAuthenticator(
+  ports: Pick<GatewayPorts, "clock" | "digests" | "telemetry"> & { readonly fetchJwks: JwksFetch },
+  settings: JwtSettings,
+): TokenAuthenticator {
+  const { clock, digests } = ports;
+  const keySets = createJwksCache(ports, settings);
+  const verified = createBoundedMap<VerifiedToken>(maxVerifiedTokens);
+  let verifier: Promise<VerifyToken> | null = null;
+
+  function loadVerifier(): Promise<VerifyToken> {
+    verifier ??= import("./jwt-verify.ts").then(({ createVerifyToken }) => createVerifyToken(settings));
+    return verifier;
+  }
+
+  async function verify(token: string, digest: string, known: KeySet | null): Promise<Authentication> {
+    let keySet = known ?? (await keySets.refreshed());
+    if (keySet === null) return { kind: "refused", response: issuerUnavailable(keySets.retryAfterMs()) };
+    const verifyToken = await loadVerifier();
+    let result = await verifyToken(token, keySet, clock.now());
+    if (result.kind === "unknown_key") {
+      const newer = await keySets.refreshed();
+      if (newer !== null && newer.version !== keySet.version) {
+        keySet = newer;
+        result = await verifyToken(token, newer, clock.now());
+      }
+    }
+    const principal = result.kind === "valid" ? principalOfClaims(result.claims, settings, digests) : null;
+    if (result.kind !== "valid" || principal === null) return refuseInvalidKey();
+    verified.set(digest, { principal, expiresAt: result.expiresAt, version: keySet.version });
+    return { kind: "authenticated", principal };
+  }
+
+  return (token, cachedOnly = false) => {
+    if (token.length > settings.maxTokenBytes) return refuseInvalidKey();
+    const digest = digests.sha256(token);
+    const keySet = keySets.current();
+    const known = verified.get(digest);
+    if (known !== undefined && known.version === keySet?.version) {
+      if (clock.now() < known.expiresAt) return { kind: "authenticated", principal: known.principal };
+      verified.delete(digest);
+      return refuseInvalidKey();
+    }
+    return cachedOnly ? refuseInvalidKey() : verify(token, digest, keySet);
+  };
+}
+
+/**
+ * Keeps one {@link TokenAuthenticator} for as long as its settings stay equal. A gateway that is recreated by a reload of other
+ * settings keeps the JWKS, so it does not need an issuer that is unavailable at that time.
+ */
+export function reuseTokenAuthenticator(
+  open: (settings: JwtSettings) => TokenAuthenticator,
+): (settings: JwtSettings) => TokenAuthenticator {
+  let current: { readonly settings: JwtSettings; readonly authenticator: TokenAuthenticator } | null = null;
+  return (settings) => {
+    if (current === null || !isSameValue(current.settings, settings)) {
+      current = { settings, authenticator: open(settings) };
+    }
+    return current.authenticator;
+  };
+}
+
+function issuerUnavailable(retryAfterMs: number): PlainResponse {
+  return problemResponse("issuer_unavailable", { retryAfterSeconds: Math.max(1, Math.ceil(retryAfterMs / 1_000)) });
+}

@@ -1,0 +1,59 @@
+/** Applies the configuration of a tenant to its callers: whether it may call the upstream, its devices and its public name. */
+import { type PlainResponse, problemResponse } from "@letta-environments/schema";
+import { mapMaybe, type MaybePromise } from "../lib/steps.ts";
+import type { AdmitsTenant, CredentialKind, TenantSettings } from "../tenants/settings.ts";
+import type { Authentication, GatewayPrincipal } from "./authentication.ts";
+
+/** See {@link createTenantGuard}. */
+export interface TenantGuard {
+  admit(authentication: MaybePromise<Authentication>, via: CredentialKind): MaybePromise<Authentication>;
+}
+
+/**
+ * Creates a {@link TenantGuard}. The result for a principal is cached for as long as the principal is, so that a cached key
+ * stays synchronous.
+ */
+export function createTenantGuard({
+  tenants,
+  admitsTenant,
+}: {
+  readonly tenants: ReadonlyMap<string, TenantSettings>;
+  readonly admitsTenant?: AdmitsTenant | undefined;
+}): TenantGuard {
+  if (admitsTenant === undefined && tenants.size === 0) return { admit: (authentication) => authentication };
+  const admitted = new WeakMap<GatewayPrincipal, Authentication>();
+
+  async function decide(principal: GatewayPrincipal, via: CredentialKind): Promise<Authentication> {
+    const isAdmitted = admitsTenant === undefined || (await admitsTenant(principal.tenant, via));
+    // A refusal is not cached: keys come and go, and with them the tenants that share a credential.
+    if (!isAdmitted) return { kind: "refused", response: notConfigured };
+    const settings = tenants.get(principal.tenant);
+    const authentication: Authentication = {
+      kind: "authenticated",
+      principal: settings === undefined ? principal : applySettings(principal, settings),
+    };
+    admitted.set(principal, authentication);
+    return authentication;
+  }
+
+  return {
+    admit: (authentication, via) =>
+      mapMaybe(authentication, (result) => {
+        if (result.kind === "refused") return result;
+        return admitted.get(result.principal) ?? decide(result.principal, via);
+      }),
+  };
+}
+
+const notConfigured: PlainResponse = problemResponse("tenant_not_configured");
+
+function applySettings(
+  principal: GatewayPrincipal,
+  { deviceIds, connectionNames, publicName }: TenantSettings,
+): GatewayPrincipal {
+  return {
+    ...principal,
+    ...((deviceIds !== null || connectionNames !== null) && { tenantDevices: { deviceIds, connectionNames } }),
+    ...(publicName !== null && { tenantName: publicName }),
+  };
+}

@@ -1,0 +1,117 @@
+import type { Scope } from "@letta-environments/schema";
+import type { ClaimPath, JwtAlgorithm } from "../auth/jwt-settings.ts";
+import type { CacheStatusAudience } from "../cache/ttls.ts";
+import type { LimitedRoute, RateLimitStoreName } from "../limits/settings.ts";
+import type { RateLimitDimension } from "../rate-limit/partition-key.ts";
+import type { RateLimitFailureMode } from "../rate-limit/policy.ts";
+
+/** The content of `proxy.config.json`. Secrets do not belong there: they come from the environment or from separate files. */
+export interface ConfigFile {
+  /** For editors; not read. */
+  $schema?: string;
+  host?: string;
+  port?: number;
+  publicUrl?: string;
+  dataDir?: string;
+  log?: LogFormat;
+  upstream?: {
+    /** Absent: the embedded environment server. */
+    url?: string;
+    /** Accept an `http:` upstream that is not on loopback. */
+    allowInsecure?: boolean;
+    timeoutMs?: number;
+    maxResponseBytes?: number;
+  };
+  auth?: { jwt?: JwtFile; passThrough?: boolean };
+  tenants?: Record<string, TenantFile>;
+  cors?: { origins: string[] };
+  audit?: { content?: boolean };
+  admin?: AdminFile;
+  rateLimits?: RateLimitsFile;
+  cache?: CacheFile;
+}
+
+/** `cache` of the file. */
+export interface CacheFile {
+  enabled?: boolean;
+  store?: "memory" | "valkey";
+  maxBytes?: number;
+  maxEntries?: number;
+  /** Who sees `Cache-Status`. */
+  statusFor?: CacheStatusAudience;
+}
+
+/** `admin` of the file: a separate listener for the administration of keys. */
+export interface AdminFile {
+  host?: string;
+  port: number;
+  /** Accept a host that is not loopback. */
+  allowRemote?: boolean;
+  /** Host names under which the listener is reached, in addition to addresses and `localhost`. */
+  hostnames?: string[];
+}
+
+/** Log format: text for people, or one JSON object per line. */
+export type LogFormat = "pretty" | "json";
+
+/** Every {@link LogFormat}. */
+export const logFormats: readonly LogFormat[] = ["pretty", "json"];
+
+/** `auth.jwt` of the file. */
+export interface JwtFile {
+  issuer: string;
+  audience: string | string[];
+  jwksUrl: string;
+  algorithms?: JwtAlgorithm[];
+  type?: string;
+  clockToleranceMs?: number;
+  maxTokenBytes?: number;
+  jwksMaxAgeMs?: number;
+  jwksStaleMs?: number;
+  jwksCooldownMs?: number;
+  jwksTimeoutMs?: number;
+  tenant?: string;
+  claims?: {
+    tenant?: ClaimPath;
+    scopes?: ClaimPath;
+    owner?: ClaimPath;
+    deviceIds?: ClaimPath;
+    connectionNames?: ClaimPath;
+    agentIds?: ClaimPath;
+    maxMode?: ClaimPath;
+  };
+  scopeMap?: Record<string, Scope[]>;
+}
+
+/** A member of `tenants` of the file. */
+export interface TenantFile {
+  upstream?: { credentialEnv?: string; credentialFile?: string };
+  publicName?: string;
+  deviceIds?: string[];
+  connectionNames?: string[];
+}
+
+/** A policy of `rateLimits.policies`. */
+export interface RateLimitPolicyFile {
+  per: RateLimitDimension[];
+  limit: number;
+  windowMs?: number;
+  burst?: number;
+  unit?: "requests" | "concurrent-requests";
+  routes?: LimitedRoute[];
+  costs?: Partial<Record<LimitedRoute, number>>;
+  mode?: "enforce" | "shadow";
+  onStoreError?: RateLimitFailureMode;
+}
+
+/** `rateLimits` of the file. */
+export interface RateLimitsFile {
+  enabled?: boolean;
+  store?: RateLimitStoreName;
+  deadlineMs?: number;
+  instances?: number;
+  trustedHops?: number;
+  clientAddressHeader?: "x-forwarded-for" | "forwarded";
+  policies?: Record<string, RateLimitPolicyFile>;
+  exempt?: { keyIds?: string[]; tenants?: string[]; addresses?: string[] };
+}

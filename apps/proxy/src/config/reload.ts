@@ -1,0 +1,166 @@
+/** Applies changed settings while the gateway runs: decides which of them take effect now, and applies them all or none. */
+import { isSameValue } from "../lib/same-value.ts";
+import type { SettingProblem } from "../lib/setting-rules.ts";
+import type { ResolvedSettings } from "./resolve.ts";
+import type { Settings } from "./settings.ts";
+
+/** The result of a reload. */
+export type ReloadEvent =
+  | {
+      /** The new settings are in effect; `awaitingRestart` names those that take effect with the next start. */
+      readonly type: "configuration_reloaded";
+      readonly changed: readonly string[];
+      readonly awaitingRestart: readonly string[];
+    }
+  | {
+      /** The new settings cannot be used, and the gateway keeps the old ones. Values are not repeated. */
+      readonly type: "configuration_refused";
+      readonly problems: readonly string[];
+    };
+
+/** The functions that a {@link Reloader} uses. */
+export interface ReloaderOptions {
+  /** The settings with which the gateway was started. */
+  readonly settings: Settings;
+  /** Reads the settings again. Throws when they cannot be read. */
+  readonly read: () => ResolvedSettings;
+  /** Puts settings into effect, all or none: when it rejects, the old ones still are in effect. */
+  readonly apply: (settings: Settings) => Promise<void>;
+  /** Returns the public text for a failure to read or to apply. */
+  readonly describe: (cause: unknown) => string;
+  readonly report: (event: ReloadEvent) => void;
+}
+
+/** Reloads the settings of a running gateway. */
+export interface Reloader {
+  /** Reads the settings and applies them. Never rejects. A call during a reload starts another one after it. */
+  reload(): Promise<void>;
+}
+
+/** Creates a {@link Reloader}. One reload runs at a time, and the last one sees the state at the time of the last call. */
+export function createReloader({ settings, read, apply, describe, report }: ReloaderOptions): Reloader {
+  let current = settings;
+  let running: Promise<void> | null = null;
+  let isRequested = false;
+
+  async function reloadOnce(): Promise<void> {
+    const resolved = read();
+    if (!resolved.ok) return refuse(resolved.problems);
+    const settled = settleReload(current, resolved.settings);
+    if (settled.kind === "refused") return refuse(settled.problems);
+    const { changed, awaitingRestart } = settled;
+    if (changed.length > 0) {
+      await apply(settled.settings);
+      current = settled.settings;
+    }
+    report({ type: "configuration_reloaded", changed, awaitingRestart });
+  }
+
+  function refuse(problems: readonly SettingProblem[]): void {
+    report({ type: "configuration_refused", problems: problems.map(({ setting, rule }) => `${setting} ${rule}`) });
+  }
+
+  async function run(): Promise<void> {
+    do {
+      isRequested = false;
+      await reloadOnce().catch((cause: unknown) =>
+        report({ type: "configuration_refused", problems: [describe(cause)] }),
+      );
+    } while (isRequested);
+    running = null;
+  }
+
+  return {
+    reload() {
+      isRequested = true;
+      running ??= run();
+      return running;
+    },
+  };
+}
+
+/** The decision of {@link settleReload}. */
+export type SettledReload =
+  | {
+      readonly kind: "settled";
+      /** The settings in effect from now on: the new ones, except those that only a start can change. */
+      readonly settings: Settings;
+      /** Names of the settings that change now. */
+      readonly changed: readonly string[];
+      /** Names of the settings that differ and change with the next start. */
+      readonly awaitingRestart: readonly string[];
+    }
+  /** None of the settings change: applying a part of them would be a configuration that nobody wrote. */
+  | { readonly kind: "refused"; readonly problems: readonly SettingProblem[] };
+
+/** Settings that a running gateway applies, by their names in the file. */
+const live = {
+  "upstream.url": ({ upstream }) => (upstream.kind === "http" ? upstream.baseUrl : null),
+  "upstream.maxResponseBytes": ({ upstream }) => (upstream.kind === "http" ? upstream.maxResponseBytes : null),
+  "upstream.timeoutMs": ({ upstreamTimeoutMs }) => upstreamTimeoutMs,
+  "auth.jwt": ({ jwt }) => jwt,
+  "auth.passThrough": ({ passThrough }) => passThrough,
+  tenants: ({ tenants }) => tenants,
+  "cors.origins": ({ corsOrigins }) => corsOrigins,
+  "audit.content": ({ auditContent }) => auditContent,
+  rateLimits: ({ rateLimits }) => ({ ...rateLimits, store: null }),
+  "cache.statusFor": ({ cache }) => cache?.statusFor,
+  "admin.hostnames": ({ admin }) => admin?.hostnames,
+} satisfies Record<string, (settings: Settings) => unknown>;
+
+/** Settings of the sockets, files and stores that a start opens. */
+const fixed = {
+  host: ({ host }) => host,
+  port: ({ port }) => port,
+  publicUrl: ({ publicUrl }) => publicUrl,
+  dataDir: ({ dataDir }) => dataDir,
+  log: ({ log }) => log,
+  "rateLimits.store": ({ rateLimits }) => rateLimits.store,
+  "cache.enabled": ({ cache }) => cache !== null,
+  "cache.store": ({ cache }) => cache?.store,
+  "cache.maxBytes": ({ cache }) => cache?.maxBytes,
+  "cache.maxEntries": ({ cache }) => cache?.maxEntries,
+  "admin.port": ({ admin }) => admin?.port,
+  "admin.host": ({ admin }) => admin?.host,
+} satisfies Record<string, (settings: Settings) => unknown>;
+
+/**
+ * Decides which of the new settings a running gateway applies. Settings of a socket, a file or a store keep their value until
+ * the next start and are named; all others take effect at once.
+ */
+export function settleReload(current: Settings, next: Settings): SettledReload {
+  if (current.upstream.kind !== next.upstream.kind) {
+    const rule = "cannot change between the embedded environment server and another one without a restart";
+    return { kind: "refused", problems: [{ setting: "upstream.url", rule }] };
+  }
+  const settings: Settings = {
+    ...next,
+    host: current.host,
+    port: current.port,
+    publicUrl: current.publicUrl,
+    dataDir: current.dataDir,
+    log: current.log,
+    // From environment variables, which do not change while a process runs.
+    keyPepper: current.keyPepper,
+    valkeyUrl: current.valkeyUrl,
+    rateLimits: { ...next.rateLimits, store: current.rateLimits.store },
+    cache: current.cache && { ...current.cache, statusFor: next.cache?.statusFor ?? current.cache.statusFor },
+    admin: current.admin && { ...current.admin, hostnames: next.admin?.hostnames ?? current.admin.hostnames },
+  };
+  return {
+    kind: "settled",
+    settings,
+    changed: differences(live, current, settings),
+    awaitingRestart: differences(fixed, current, next),
+  };
+}
+
+function differences(
+  members: Readonly<Record<string, (settings: Settings) => unknown>>,
+  left: Settings,
+  right: Settings,
+): readonly string[] {
+  return Object.entries(members)
+    .filter(([, read]) => !isSameValue(read(left), read(right)))
+    .map(([name]) => name);
+}

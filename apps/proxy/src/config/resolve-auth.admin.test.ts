@@ -1,0 +1,45 @@
+import { expect, test } from "vitest";
+import { resolveSettings } from "./resolve.ts";
+
+const token = "0123456789abcdef0123456789abcdef";
+
+function resolve(file: unknown, environment: Record<string, string> = { ADMIN_TOKEN: token }): unknown {
+  const resolved = resolveSettings({ flags: {}, environment, file });
+  return resolved.ok ? resolved.settings.admin : resolved.problems.map(({ setting }) => setting);
+}
+
+test("there is no administration listener unless it has a port", () => {
+  expect(resolve({})).toBeNull();
+  expect(resolve({ admin: {} })).toEqual(["admin.port"]);
+});
+
+test("it listens on loopback unless told otherwise, and further away only when that is said twice", () => {
+  expect(resolve({ admin: { port: 1 } })).toEqual({ host: "127.0.0.1", port: 1, hostnames: ["127.0.0.1"], token });
+  for (const host of ["0.0.0.0", "10.0.0.1", "::", "gateway.internal", "127.evil.example"]) {
+    expect(resolve({ admin: { port: 1, host } })).toEqual(["admin.host"]);
+    expect(resolve({ admin: { port: 1, host, allowRemote: true } })).toMatchObject({ host });
+  }
+  for (const host of ["localhost", "::1", "127.0.0.2"]) {
+    expect(resolve({ admin: { port: 1, host, hostnames: ["x"] } })).toMatchObject({ host, hostnames: [host, "x"] });
+  }
+});
+
+test.each([undefined, "", token.slice(1), `${token.slice(1)} `, `${token}\u00e9`])(
+  "it does not open with %j as the operator's token, which is not repeated",
+  (bad) => {
+    const environment: Record<string, string> = bad === undefined ? {} : { ADMIN_TOKEN: bad };
+    const resolved = resolveSettings({ flags: {}, environment, file: { admin: { port: 1 } } });
+    if (resolved.ok) throw new Error("it opens");
+    expect(resolved.problems.map(({ setting }) => setting)).toEqual(["ADMIN_TOKEN"]);
+    if (bad !== undefined && bad !== "") expect(JSON.stringify(resolved.problems)).not.toContain(bad);
+  },
+);
+
+test("the token is no member of the file", () => {
+  expect(resolve({ admin: { port: 1, token } })).toEqual(["admin.token"]);
+});
+
+test("the scope admin cannot be mapped from a token's claims", () => {
+  const jwt = { issuer: "i", audience: "a", jwksUrl: "https://i.example", tenant: "t", scopeMap: { root: ["admin"] } };
+  expect(resolve({ auth: { jwt } })).toEqual(["auth.jwt.scopeMap.root[0]"]);
+});

@@ -1,0 +1,136 @@
+import { parseValkeyUrl } from "@letta-environments/platform";
+import { describeIssues } from "@letta-environments/schema";
+import { safeParse } from "valibot";
+import type { SettingProblem } from "../lib/setting-rules.ts";
+import { ConfigFileSchema } from "./file-schema.ts";
+import { type ConfigFile, logFormats } from "./file.ts";
+import { resolveAdmin } from "./resolve-auth.ts";
+import { resolveGatewaySettings } from "./resolve-gateway.ts";
+import type { Settings } from "./settings.ts";
+
+/** The sources of settings. */
+export interface SettingSources {
+  /** Options of the command line by name, without dashes. */
+  readonly flags: Readonly<Record<string, string | undefined>>;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** The parsed file; `undefined` when there is none. */
+  readonly file: unknown;
+}
+
+/** The settings, or every broken rule. */
+export type ResolvedSettings =
+  | { readonly ok: true; readonly settings: Settings }
+  | { readonly ok: false; readonly problems: readonly SettingProblem[] };
+
+interface Choice {
+  readonly value: string;
+  readonly setting: string;
+}
+
+/** Resolves the settings of a process: command line, then environment, then file, then defaults. */
+export function resolveSettings({ flags, environment, file }: SettingSources): ResolvedSettings {
+  const parsed = parseConfigFile(file);
+  if (!parsed.ok) return parsed;
+  const { config } = parsed;
+  const problems: SettingProblem[] = [];
+
+  function choose(
+    flag: string | null,
+    variable: string | null,
+    setting: string,
+    fromFile: string | undefined,
+  ): Choice | null {
+    const fromFlag = flag === null ? undefined : flags[flag];
+    if (fromFlag !== undefined) return { value: fromFlag, setting: `--${flag}` };
+    const fromEnvironment = variable === null ? undefined : environment[variable];
+    // Shells and container files write "not set" as an empty variable.
+    if (variable !== null && fromEnvironment !== undefined && fromEnvironment !== "") {
+      return { value: fromEnvironment, setting: variable };
+    }
+    return fromFile === undefined ? null : { value: fromFile, setting };
+  }
+
+  function check<Value>(choice: Choice | null, read: (text: string) => Read<Value>, otherwise: Value): Value {
+    if (choice === null) return otherwise;
+    const result = read(choice.value);
+    if (result.ok) return result.value;
+    problems.push({ setting: choice.setting, rule: result.rule });
+    return otherwise;
+  }
+
+  const valkeyUrl = check<string | null>(choose(null, "VALKEY_URL", "VALKEY_URL", undefined), readValkeyUrl, null);
+  const gateway = resolveGatewaySettings(config, environment, valkeyUrl !== null);
+  const admin = config.admin === undefined ? null : resolveAdmin(config.admin, environment["ADMIN_TOKEN"]);
+  problems.push(...gateway.problems, ...(admin?.problems ?? []));
+  if (config.cache?.store === "valkey" && valkeyUrl === null) {
+    problems.push({ setting: "cache.store", rule: "valkey needs VALKEY_URL" });
+  }
+
+  const settings: Settings = {
+    ...gateway.settings,
+    host: check(choose("host", "HOST", "host", config.host), readText, "127.0.0.1"),
+    port: check(choose("port", "PORT", "port", config.port?.toString()), readPort, 8787),
+    publicUrl: check<string | null>(
+      choose("public-url", "PUBLIC_URL", "publicUrl", config.publicUrl),
+      parsePublicUrl,
+      null,
+    ),
+    dataDir: check(choose("data-dir", "DATA_DIR", "dataDir", config.dataDir), readText, ".data"),
+    log: check(choose("log", null, "log", config.log), readLogFormat, "pretty"),
+    keyPepper: environment["KEY_PEPPER"] || null,
+    valkeyUrl,
+    admin: admin?.settings ?? null,
+  };
+  return problems.length === 0 ? { ok: true, settings } : { ok: false, problems };
+}
+
+type Read<Value> = { readonly ok: true; readonly value: Value } | { readonly ok: false; readonly rule: string };
+
+function readText(text: string): Read<string> {
+  return text === "" ? { ok: false, rule: "must not be empty" } : { ok: true, value: text };
+}
+
+function readPort(text: string): Read<number> {
+  const port = Number(text);
+  if (/^[0-9]{1,5}$/.test(text) && port <= 65_535) return { ok: true, value: port };
+  return { ok: false, rule: "must be an integer from 0 to 65535" };
+}
+
+function readValkeyUrl(text: string): Read<string> {
+  if (parseValkeyUrl(text) !== null) return { ok: true, value: text };
+  return {
+    ok: false,
+    rule: "must be a valkey:, valkeys:, redis: or rediss: URL, such as valkey://user:password@host:6379/0",
+  };
+}
+
+function readLogFormat(text: string): Read<Settings["log"]> {
+  const format = logFormats.find((known) => known === text);
+  return format === undefined ? { ok: false, rule: "must be pretty or json" } : { ok: true, value: format };
+}
+
+/** Validates a parsed configuration file; `undefined` stands for no file. */
+export function parseConfigFile(
+  file: unknown,
+):
+  | { readonly ok: true; readonly config: ConfigFile }
+  | { readonly ok: false; readonly problems: readonly SettingProblem[] } {
+  const parsed = safeParse(ConfigFileSchema, file === undefined ? {} : file);
+  if (parsed.success) return { ok: true, config: parsed.output };
+  const issues = describeIssues(parsed.issues, "the configuration file");
+  return { ok: false, problems: issues.map(({ member, rule }) => ({ setting: member, rule })) };
+}
+
+/** Parses the public URL of the proxy: an http(s) origin with an optional path. The result has no trailing slash. */
+export function parsePublicUrl(
+  text: string,
+): { readonly ok: true; readonly value: string } | { readonly ok: false; readonly rule: string } {
+  if (!URL.canParse(text)) return { ok: false, rule: "must be an absolute URL" };
+  const url = new URL(text);
+  if (url.protocol !== "https:" && url.protocol !== "http:")
+    return { ok: false, rule: "must be an http: or https: URL" };
+  if (url.username !== "" || url.password !== "" || url.search !== "" || url.hash !== "") {
+    return { ok: false, rule: "must have no user, no query and no fragment" };
+  }
+  return { ok: true, value: url.origin + url.pathname.replace(/\/+$/, "") };
+}

@@ -1,0 +1,77 @@
+/**
+ * The gateway as one Hono app, the same on every runtime. `app.fetch` serves every route, and the app can be mounted in another
+ * Hono app with `app.route`.
+ */
+import type { PlainResponse } from "@letta-environments/schema";
+import { type Context, Hono } from "hono";
+import { basePath } from "hono/route";
+import type { GatewayRequest } from "../http/gateway-request.ts";
+import type { GatewayResponse } from "../http/response.ts";
+import type { MaybePromise } from "../lib/steps.ts";
+import type { Pipeline } from "../pipeline.ts";
+import type { HostRoute } from "./routes.ts";
+import { webGatewayRequest, webRequestTarget } from "./web/request.ts";
+
+/** How a host connects the app to its server. The defaults use the web's `Request` and `Response`. */
+export interface GatewayOptions<Bindings extends object> {
+  /** The routes outside the API; see `createHostRoutes`. */
+  readonly routes: readonly HostRoute[];
+  /**
+   * Returns the address of the peer from a source that callers cannot forge; `null` when unknown. Not used together with
+   * `toGatewayRequest`. Default: unknown.
+   */
+  readonly clientAddressOf?: (context: Context<{ Bindings: Bindings }>) => string | null;
+  /** Reads a request as it was on the wire, for a host that has more than the web's `Request`. */
+  readonly toGatewayRequest?: (context: Context<{ Bindings: Bindings }>) => GatewayRequest;
+  /** Returns the path as it was on the wire, so that Hono matches the same path as the pipeline. */
+  readonly toPath?: (request: Request, options?: { readonly env?: Bindings }) => string;
+  /** Sends a response, for a host that has something faster than the web's `Response`. */
+  readonly toResponse?: (response: GatewayResponse, context: Context<{ Bindings: Bindings }>) => Response;
+}
+
+/**
+ * Creates the app of a pipeline. The pipeline matches the raw path itself, so it decides which endpoints exist; there is one
+ * handler for a route and no middleware.
+ *
+ * @example
+ * const gateway = createGateway(createPipeline(services, config), { routes: createHostRoutes({ randomId }) });
+ * const app = new Hono().route("/letta", gateway); // serves /letta/v1/environments
+ */
+export function createGateway<Bindings extends object = object>(
+  pipeline: Pick<Pipeline, "handle">,
+  { routes, clientAddressOf, toGatewayRequest, toPath = webPath, toResponse = toWebResponse }: GatewayOptions<Bindings>,
+): Hono<{ Bindings: Bindings }> {
+  type AppContext = Context<{ Bindings: Bindings }>;
+  const readRequest =
+    toGatewayRequest ??
+    ((context: AppContext): GatewayRequest =>
+      webGatewayRequest(context.req.raw, clientAddressOf?.(context) ?? null, basePath(context)));
+
+  function serve(handle: (request: GatewayRequest) => MaybePromise<GatewayResponse>) {
+    return (context: AppContext): MaybePromise<Response> => {
+      const response = handle(readRequest(context));
+      return response instanceof Promise
+        ? response.then((late) => toResponse(late, context))
+        : toResponse(response, context);
+    };
+  }
+
+  const app = new Hono<{ Bindings: Bindings }>({ getPath: toPath });
+  for (const { path, respond } of routes) app.all(path, serve(respond));
+  const handle = serve((request) => pipeline.handle(request));
+  // Other paths have no route of their own, so that a mounted gateway leaves them to the app around it.
+  return app.all("/v1/*", handle).all("/admin/v1/*", handle).notFound(handle);
+}
+
+/** The response as the web's `Response`. */
+export function toWebResponse({ status, headers, body }: GatewayResponse): Response {
+  // A body never views shared memory, which the type does not say.
+  return new Response(body as Exclude<PlainResponse["body"], Uint8Array> | Uint8Array<ArrayBuffer>, {
+    status,
+    headers,
+  });
+}
+
+function webPath(request: Request): string {
+  return webRequestTarget(request.url).path;
+}

@@ -1,0 +1,159 @@
+import { createServer, type IncomingMessage, METHODS, type Server, type ServerResponse, STATUS_CODES } from "node:http";
+import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import { getRequestListener, type HttpBindings, RequestError } from "@hono/node-server";
+import type { RandomId } from "@letta-environments/platform";
+import { type PlainResponse, problemResponse } from "@letta-environments/schema";
+import type { Hono } from "hono";
+import { finishResponse } from "../../http/response.ts";
+import { toWebResponse } from "../gateway.ts";
+import { hasSeveralHosts } from "./request.ts";
+
+/** How long a caller may take, in milliseconds. */
+export interface ServerTimeouts {
+  /** For the headers of a request. */
+  readonly headersMs: number;
+  /** For a whole request, body included. */
+  readonly requestMs: number;
+  /** Between two requests on one connection. */
+  readonly keepAliveMs: number;
+  /** How often the first two are checked. */
+  readonly checkIntervalMs: number;
+}
+
+/** Timeouts of a server that faces anybody. */
+export const defaultServerTimeouts: ServerTimeouts = {
+  headersMs: 15_000,
+  requestMs: 60_000,
+  keepAliveMs: 65_000,
+  checkIntervalMs: 5_000,
+};
+
+/** What the server needs. */
+export interface HttpServerOptions {
+  readonly app: Hono<{ Bindings: HttpBindings }>;
+  readonly randomId: RandomId;
+  readonly timeouts: ServerTimeouts;
+  /** Takes a failure that no request could be told of. */
+  readonly onFailure: (cause: unknown) => void;
+}
+
+/** Node's HTTP server with the app behind it. Whatever cannot become a request is a problem response too. */
+export function createHttpServer(options: HttpServerOptions): Server {
+  const { app, randomId, timeouts, onFailure } = options;
+
+  function refuse(outgoing: ServerResponse, response: PlainResponse): void {
+    const { status, headers, body } = finishResponse(response, randomId("req"), "GET");
+    outgoing.writeHead(status, { ...headers, connection: "close" }).end(body);
+  }
+
+  function answerFailure(cause: unknown): Response {
+    const isRequestError = cause instanceof RequestError;
+    if (!isRequestError) onFailure(cause);
+    const response = isRequestError ? unreadableRequest : problemResponse("internal_error");
+    return toWebResponse(finishResponse(response, randomId("req"), "GET"));
+  }
+
+  const listener = getRequestListener((request, bindings) => app.fetch(request, bindings), {
+    // Replacing the global Response would break every other user of it in the process.
+    overrideGlobalObjects: false,
+    errorHandler: answerFailure,
+  });
+  const server = createServer(
+    {
+      headersTimeout: timeouts.headersMs,
+      requestTimeout: timeouts.requestMs,
+      keepAliveTimeout: timeouts.keepAliveMs,
+      connectionsCheckingInterval: timeouts.checkIntervalMs,
+      // A request without Host is refused below, as a problem.
+      requireHostHeader: false,
+      // Other upgrades, such as h2c, are offers that a server may pass over (RFC 9110 section 7.8).
+      shouldUpgradeCallback: isWebSocketUpgrade,
+    },
+    (incoming, outgoing) => {
+      if (hasSeveralHosts(incoming)) refuse(outgoing, severalHosts);
+      else void listener(incoming, outgoing).catch(onFailure);
+    },
+  );
+  server.on("checkExpectation", (_incoming, outgoing) => refuse(outgoing, unknownExpectation));
+  server.on("connect", (_incoming, socket) => {
+    socket.on("error", () => socket.destroy());
+    writeRawResponse(socket, finishResponse(noTunnel, randomId("req"), "GET"));
+  });
+  answerClientErrors(server, randomId);
+  return server;
+}
+
+function isWebSocketUpgrade(incoming: IncomingMessage): boolean {
+  return incoming.headers.upgrade?.toLowerCase() === "websocket";
+}
+
+const noTunnel = problemResponse("method_not_allowed", {
+  detail: "This is no tunnel.",
+  headers: { allow: "GET, HEAD, POST" },
+});
+
+const severalHosts = problemResponse("invalid_request", {
+  issues: [{ member: "host", rule: "must be there once" }],
+});
+
+const unknownExpectation = problemResponse("invalid_request", {
+  status: 417,
+  issues: [{ member: "expect", rule: "must be 100-continue" }],
+});
+
+const unreadableRequest = problemResponse("invalid_request", {
+  detail: "The request target or the Host header cannot be read.",
+});
+
+/** Answers what never became a request: bytes that are no HTTP, headers that are too large, a caller that is too slow. */
+export function answerClientErrors(server: Server, randomId: RandomId): void {
+  const latest = new WeakMap<Socket, ServerResponse>();
+  server.on("request", (incoming, outgoing) => latest.set(incoming.socket, outgoing));
+  server.on("clientError", (error: NodeJS.ErrnoException & { readonly rawPacket?: Uint8Array }, socket: Socket) => {
+    const outgoing = latest.get(socket);
+    // Bytes in the middle of another answer would be taken for a part of it.
+    if (outgoing !== undefined && outgoing.headersSent && !outgoing.writableFinished) socket.destroy();
+    else writeRawResponse(socket, finishResponse(describe(error.code, error.rawPacket), randomId("req"), "GET"));
+  });
+}
+
+/** Whether what was refused would be a request with another method. Deno's parser does not tell what it refused. */
+function hasUnknownMethod(code: string | undefined, rawPacket: Uint8Array | undefined): boolean {
+  if (code !== "HPE_INVALID_METHOD" && code !== "HPE_ERROR") return false;
+  const start = new TextDecoder("latin1").decode(rawPacket?.subarray(0, 1_024));
+  const method = /^([A-Za-z]+) \/\S* HTTP\/1\.[01]\r\n/.exec(start)?.[1];
+  return method !== undefined && !METHODS.includes(method);
+}
+
+function describe(code: string | undefined, rawPacket: Uint8Array | undefined): PlainResponse {
+  if (code === "HPE_HEADER_OVERFLOW") {
+    return problemResponse("invalid_request", { status: 431, detail: "The headers are too large." });
+  }
+  if (code === "ERR_HTTP_REQUEST_TIMEOUT") {
+    return problemResponse("invalid_request", { status: 408, detail: "The request did not arrive in time." });
+  }
+  if (hasUnknownMethod(code, rawPacket)) {
+    return problemResponse("method_not_allowed", {
+      detail: "The method is not known.",
+      headers: { allow: "GET, HEAD, POST" },
+    });
+  }
+  return problemResponse("invalid_request", { detail: "This is not HTTP/1.1." });
+}
+
+/** Answers on a bare socket, where there is no `ServerResponse`, and closes it. */
+export function writeRawResponse(socket: Duplex, response: PlainResponse): void {
+  if (!socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const body = Buffer.from(response.body ?? "");
+  const headers = { ...response.headers, connection: "close", "content-length": String(body.byteLength) };
+  const head = [
+    `HTTP/1.1 ${response.status} ${STATUS_CODES[response.status] ?? ""}`,
+    ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`),
+  ].join("\r\n");
+  socket.once("finish", () => socket.destroy());
+  socket.end(Buffer.concat([Buffer.from(`${head}\r\n\r\n`), body]));
+}

@@ -1,0 +1,79 @@
+/** The routes outside the API, in one table, each with its authentication. Every host serves exactly these beside the pipeline. */
+import type { RandomId } from "@letta-environments/platform";
+import {
+  jsonResponse,
+  openApiPath,
+  openApiResponse,
+  type OpenApiSource,
+  type PlainResponse,
+  problemResponse,
+} from "@letta-environments/schema";
+import { type GatewayRequest, resolveRequestId } from "../http/gateway-request.ts";
+import { finishResponse, type GatewayResponse } from "../http/response.ts";
+import { mapMaybe, type MaybePromise } from "../lib/steps.ts";
+
+/** A route outside the API. It never calls the upstream. */
+export interface HostRoute {
+  readonly path: string;
+  /** `none`: everyone may call it, without a key. */
+  readonly authentication: "none";
+  readonly respond: (request: GatewayRequest) => MaybePromise<GatewayResponse>;
+}
+
+/** What the routes need from a host. */
+export interface HostRouteOptions {
+  readonly randomId: RandomId;
+  /** Whether the process is stopping, for `/readyz`; absent where readiness is not served. */
+  readonly isDraining?: () => boolean;
+  /** The API description for `/openapi.json`; absent where it is not served. */
+  readonly openApi?: OpenApiSource;
+}
+
+/** Creates the routes that a host serves. */
+export function createHostRoutes({ randomId, isDraining, openApi }: HostRouteOptions): readonly HostRoute[] {
+  const route = (path: string, respond: HostRoute["respond"]): HostRoute => ({
+    path,
+    authentication: "none",
+    respond: (request) => mapMaybe(respond(request), (response) => finish(response, request, randomId)),
+  });
+  return [
+    route(
+      "/livez",
+      readOnly(() => jsonResponse(200, { status: "alive" })),
+    ),
+    ...(isDraining === undefined
+      ? []
+      : [
+          route(
+            "/readyz",
+            readOnly(() => (isDraining() ? problemResponse("shutting_down") : jsonResponse(200, { status: "ready" }))),
+          ),
+        ]),
+    ...(openApi === undefined
+      ? []
+      : [route(openApiPath, ({ method, header }) => describeApi(method, header("if-none-match"), openApi))]),
+  ];
+}
+
+/** Refuses every method but GET and HEAD. */
+function readOnly(respond: () => PlainResponse): HostRoute["respond"] {
+  return ({ method }) =>
+    method === "GET" || method === "HEAD"
+      ? respond()
+      : problemResponse("method_not_allowed", { headers: { allow: "GET, HEAD" } });
+}
+
+async function describeApi(method: string, ifNoneMatch: string | null, source: OpenApiSource): Promise<PlainResponse> {
+  const response = await openApiResponse(method, ifNoneMatch, source);
+  if (response.status >= 400) return response;
+  // The same for every caller, and changed by a release only.
+  return { ...response, headers: { ...response.headers, "cache-control": publicDescription } };
+}
+
+const publicDescription = "public, max-age=300";
+
+function finish(response: GatewayResponse, request: GatewayRequest, randomId: RandomId): GatewayResponse {
+  const finished = finishResponse(response, resolveRequestId(request.header("x-request-id"), randomId), request.method);
+  if (response.headers["cache-control"] !== publicDescription) return finished;
+  return { ...finished, headers: { ...finished.headers, "cache-control": publicDescription } };
+}

@@ -1,0 +1,67 @@
+import type { GatewayRequest } from "../../http/gateway-request.ts";
+import { readStream } from "../../lib/read-stream.ts";
+
+/**
+ * Wraps the web's `Request` as a {@link GatewayRequest}. Path and query are those of its URL, in which the runtime may have
+ * resolved dot segments already.
+ *
+ * @param clientAddress address of the peer, from a source that callers cannot forge
+ * @param basePath path under which the gateway is mounted, such as `/letta`; it is not part of the request's path
+ */
+export function webGatewayRequest(request: Request, clientAddress: string | null, basePath = "/"): GatewayRequest {
+  const target = webRequestTarget(request.url);
+  const { authority, query } = target;
+  const prefix = basePath.replace(/\/\*?$/, "");
+  const path = target.path.startsWith(`${prefix}/`) ? target.path.slice(prefix.length) : target.path;
+  return {
+    method: request.method,
+    path,
+    query,
+    header: (name) => request.headers.get(name),
+    readBody: (limitBytes) => readWebBody(request, limitBytes),
+    // A getter: some runtimes make it only when it is asked for.
+    get signal() {
+      return request.signal;
+    },
+    authority,
+    clientAddress,
+  };
+}
+
+const urlPattern = /^(https?:\/\/(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?)(?=[/?#]|$)/i;
+
+/** Origin, raw path and raw query of a request's URL, without parsing it anew, which would change the path. */
+export function webRequestTarget(url: string): {
+  /** `null` when it is not plain. */
+  readonly authority: string | null;
+  readonly path: string;
+  readonly query: string;
+} {
+  const authority = urlPattern.exec(url)?.[1] ?? null;
+  const [target = ""] = url.replace(/^https?:\/\/[^/?#]*/i, "").split("#", 1);
+  const end = target.indexOf("?");
+  const path = end === -1 ? target : target.slice(0, end);
+  return { authority, path: path === "" ? "/" : path, query: end === -1 ? "" : target.slice(end + 1) };
+}
+
+/**
+ * Reads the body of a web request up to a limit. An announced length over the limit is refused unread; a body without one is counted as it
+ * comes, and given up once it is too long.
+ */
+export async function readWebBody(
+  { body, headers }: { readonly body: ReadableStream<Uint8Array> | null; readonly headers: Pick<Headers, "get"> },
+  limitBytes: number,
+): Promise<Uint8Array | null | "too_large" | "aborted"> {
+  if (body === null) return null;
+  if (Number(headers.get("content-length") ?? 0) > limitBytes) {
+    await body.cancel().catch(() => undefined);
+    return "too_large";
+  }
+  try {
+    const bytes = await readStream(body, limitBytes);
+    if (bytes === null) return "too_large";
+    return bytes.byteLength === 0 ? null : bytes;
+  } catch {
+    return "aborted";
+  }
+}

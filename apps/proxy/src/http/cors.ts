@@ -1,0 +1,54 @@
+import type { PlainHeaders, PlainResponse } from "@letta-environments/schema";
+import type { GatewayRequest } from "./gateway-request.ts";
+
+const apiPrefix = "/v1/";
+
+/** How long a browser may remember a preflight, in seconds. */
+const maxAgeSeconds = 600;
+
+const exposedHeaders =
+  "x-request-id, retry-after, x-should-retry, idempotency-replayed, x-message-deduplication, etag, age, cache-status, ratelimit, ratelimit-policy, ratelimit-degraded";
+
+const preflightHeaders: PlainHeaders = {
+  "access-control-allow-methods": "GET, POST",
+  "access-control-allow-headers":
+    "authorization, content-type, idempotency-key, x-request-id, if-none-match, cache-control",
+  "access-control-max-age": String(maxAgeSeconds),
+};
+
+/** The CORS protocol (Fetch standard, section 3.3) for the API, by an exact list of origins. */
+export interface Cors {
+  /** Answers a preflight of a listed origin, which carries no key; `null` for every other request. */
+  preflight(request: GatewayRequest): PlainResponse | null;
+  /** The answer with what a browser needs to hand it to a page of a listed origin. */
+  decorate(response: PlainResponse, request: GatewayRequest): PlainResponse;
+}
+
+/**
+ * Creates a {@link Cors}. Answers never allow credentials: a page sends its key itself, so that no other page can use it. They
+ * always vary by origin, whoever asks, because a cache in front would else serve one page's permission to another.
+ */
+export function createCors(origins: readonly string[]): Cors {
+  if (origins.length === 0) return { preflight: () => null, decorate: (response) => response };
+  const listed: ReadonlySet<string> = new Set(origins);
+  return {
+    preflight(request) {
+      if (request.method !== "OPTIONS" || !request.path.startsWith(apiPrefix)) return null;
+      const origin = request.header("origin");
+      if (origin === null || !listed.has(origin)) return null;
+      if (request.header("access-control-request-method") === null) return null;
+      return { status: 204, headers: preflightHeaders, body: null };
+    },
+    decorate(response, request) {
+      if (!request.path.startsWith(apiPrefix)) return response;
+      const origin = request.header("origin");
+      const { vary, ...rest } = response.headers;
+      const headers = { ...rest, vary: vary === undefined ? "Origin" : `${vary}, Origin` };
+      if (origin === null || !listed.has(origin)) return { ...response, headers };
+      return {
+        ...response,
+        headers: { ...headers, "access-control-allow-origin": origin, "access-control-expose-headers": exposedHeaders },
+      };
+    },
+  };
+}

@@ -1,0 +1,53 @@
+import { type PlainResponse, problemResponse } from "@letta-environments/schema";
+import { keyStoreUnavailable } from "../auth/authentication.ts";
+import { rootCauseMessage } from "../keys/key-store-outages.ts";
+import { KeyStoreUnavailableError } from "../keys/key-store-outages.ts";
+import type { Telemetry } from "../telemetry.ts";
+
+/** A response whose body has a certain type. */
+export interface ResponseWith<Body> extends Omit<PlainResponse, "body"> {
+  readonly body: Body;
+}
+
+/** A response of the gateway. Its body may be a stream, which the host sends chunk by chunk. */
+export type GatewayResponse = ResponseWith<PlainResponse["body"] | ReadableStream<Uint8Array>>;
+
+/** `Cache-Control` of responses with an entity tag: the client may store them but must revalidate. */
+export const revalidated = "private, no-cache";
+
+/**
+ * Adds the headers of every response: the request id, no storage by shared caches (a response depends on the key), and no
+ * media type sniffing. The response to a HEAD request has no body.
+ */
+export function finishResponse<Body extends GatewayResponse["body"]>(
+  response: ResponseWith<Body>,
+  requestId: string,
+  method: string,
+): ResponseWith<Body | null> {
+  // Nobody reads the stream of a HEAD, so its source must end.
+  if (method === "HEAD" && response.body instanceof ReadableStream) void response.body.cancel().catch(() => undefined);
+  return {
+    status: response.status,
+    headers: {
+      ...response.headers,
+      "cache-control": response.headers["cache-control"] === revalidated ? revalidated : "private, no-store",
+      "x-content-type-options": "nosniff",
+      "x-request-id": requestId,
+    },
+    body: method === "HEAD" ? null : response.body,
+  };
+}
+
+/**
+ * Reports a failure and returns the response for the caller, which has no details of it. A key that could not be looked up is
+ * 503: a 401 would make a device give up.
+ */
+export function failureResponse(requestId: string, cause: unknown, telemetry: Telemetry): PlainResponse {
+  if (cause instanceof KeyStoreUnavailableError) {
+    // Without the stack: callers with wrong keys must not fill the log during an outage.
+    telemetry({ type: "key_store_failed", requestId, reason: rootCauseMessage(cause) });
+    return keyStoreUnavailable();
+  }
+  telemetry({ type: "internal_error", requestId, cause });
+  return problemResponse("internal_error");
+}

@@ -1,0 +1,108 @@
+import {
+  decodeBody,
+  decodeQuery,
+  type Endpoint,
+  type EndpointMatch,
+  endpoints,
+  matchEndpoint,
+  maxBodyBytes,
+  type PlainResponse,
+  problemResponse,
+} from "@letta-environments/schema";
+import type { MaybePromise } from "../lib/steps.ts";
+import { callerGone, type GatewayRequest } from "./gateway-request.ts";
+
+/** What of an endpoint a query and a body are checked by. */
+export type InputRules = Pick<Endpoint, "query" | "body"> & {
+  /** Whether an absent body stands for an empty object. */
+  readonly mayLackBody?: boolean;
+};
+
+const encoder = new TextEncoder();
+const emptyObject: Uint8Array = encoder.encode("{}");
+
+/** A request whose query and body follow the endpoint's rules. */
+export interface ValidRequest {
+  /** Query, written anew so that every reader behind us reads the same; empty when there is none. */
+  readonly query: string;
+  /** Values of the query that the endpoint knows; `null` when it takes none. */
+  readonly queryValues: unknown;
+  /**
+   * The decoded body, serialised again, so that the upstream reads what was checked: no byte order mark and no duplicate members. Unknown
+   * members are kept for an upstream that knows them. `null` when the endpoint takes no body.
+   */
+  readonly body: Uint8Array | null;
+  /** The decoded body; `null` when the endpoint takes none. */
+  readonly bodyValue: unknown;
+}
+
+/** The result of {@link validateRequest}. */
+export type Validation =
+  | { readonly kind: "valid"; readonly input: ValidRequest }
+  | { readonly kind: "refused"; readonly response: PlainResponse };
+
+/** Validates the query and the body of a request. Synchronous for an endpoint that takes no body. */
+export function validateRequest(request: GatewayRequest, endpoint: InputRules): MaybePromise<Validation> {
+  const query = new URLSearchParams(request.query).toString();
+  let queryValues: unknown = null;
+  if (endpoint.query !== null) {
+    const decoded = decodeQuery(endpoint.query, query);
+    if (!decoded.ok) return { kind: "refused", response: decoded.response };
+    queryValues = decoded.value;
+  }
+  if (endpoint.body === null) return { kind: "valid", input: { query, queryValues, body: null, bodyValue: null } };
+  return validateBody(request, { query, queryValues }, { ...endpoint, body: endpoint.body });
+}
+
+async function validateBody(
+  request: GatewayRequest,
+  decodedQuery: Pick<ValidRequest, "query" | "queryValues">,
+  { body: schema, mayLackBody = false }: InputRules & { readonly body: NonNullable<Endpoint["body"]> },
+): Promise<Validation> {
+  if (!isIdentityEncoding(request.header("content-encoding"))) {
+    return { kind: "refused", response: problemResponse("unsupported_media_type") };
+  }
+  const body = await request.readBody(maxBodyBytes);
+  if (body === "aborted") return { kind: "refused", response: callerGone };
+  if (body === "too_large") return { kind: "refused", response: problemResponse("body_too_large") };
+  const decoded = decodeBody(
+    schema,
+    body ?? (mayLackBody ? emptyObject : null),
+    request.header("content-type") ?? undefined,
+  );
+  if (!decoded.ok) return { kind: "refused", response: decoded.response };
+  const bodyValue = decoded.value;
+  if (hasInexactNumber(bodyValue)) {
+    return { kind: "refused", response: problemResponse("invalid_request", { issues: [inexactNumber] }) };
+  }
+  return { kind: "valid", input: { ...decodedQuery, body: encoder.encode(JSON.stringify(bodyValue)), bodyValue } };
+}
+
+/** I-JSON (RFC 7493 section 2.2): such a number cannot be relied on to arrive as it was sent; in a string it can. */
+const inexactNumber = {
+  member: "body",
+  rule: "must not have integers beyond 9007199254740991 or numbers beyond the range of a double; send them as strings",
+};
+
+/** Whether parsing has changed a number, or may have: JSON has integers of any size, JavaScript has doubles. */
+function hasInexactNumber(value: unknown): boolean {
+  if (typeof value === "number") {
+    return !Number.isFinite(value) || (Number.isInteger(value) && !Number.isSafeInteger(value));
+  }
+  return typeof value === "object" && value !== null && Object.values(value).some(hasInexactNumber);
+}
+
+function isIdentityEncoding(contentEncoding: string | null): boolean {
+  return contentEncoding === null || contentEncoding.toLowerCase() === "identity";
+}
+
+const doubledRegisterPath = `/${endpoints.registerEnvironment.path}`;
+
+/**
+ * Finds the endpoint of a request. Where no devices are served here, their endpoints do not exist. A device puts the path
+ * behind its base URL as it is, so that a slash at the end of that URL stands twice.
+ */
+export function matchRequest(method: string, path: string, servesDevices: boolean): EndpointMatch {
+  const served = path === doubledRegisterPath ? path.slice(1) : path;
+  return matchEndpoint(method, served, (endpoint) => servesDevices || endpoint.audience !== "device");
+}

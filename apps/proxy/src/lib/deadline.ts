@@ -1,0 +1,51 @@
+import type { Clock } from "@letta-environments/platform";
+
+/** When work must stop: at a moment of the monotonic clock, in milliseconds, or when the caller goes away. */
+export interface Deadline {
+  readonly atMs: number;
+  readonly signal: AbortSignal;
+}
+
+/** The result of work under a deadline. */
+export type DeadlineOutcome<Result> =
+  | { readonly kind: "finished"; readonly result: Result }
+  | { readonly kind: "timed_out" | "caller_gone" };
+
+/**
+ * Runs work until it ends, its time is up, or the caller goes away, whichever is first. In the last two cases its signal is
+ * aborted and the result is available at once, so that work which ignores the signal cannot hold the request.
+ */
+export function runWithDeadline<Result>(
+  clock: Clock,
+  deadline: Deadline,
+  run: (signal: AbortSignal) => Promise<Result>,
+): Promise<DeadlineOutcome<Result>> {
+  if (deadline.signal.aborted) return Promise.resolve({ kind: "caller_gone" });
+  const remainingMs = deadline.atMs - clock.monotonic();
+  if (remainingMs <= 0) return Promise.resolve({ kind: "timed_out" });
+  return new Promise((resolve, reject) => {
+    const controller = new AbortController();
+    const stop = (kind: "timed_out" | "caller_gone"): void => {
+      settle();
+      resolve({ kind });
+      controller.abort();
+    };
+    const onCallerGone = (): void => stop("caller_gone");
+    const cancelTimer = clock.setTimer(remainingMs, () => stop("timed_out"));
+    deadline.signal.addEventListener("abort", onCallerGone, { once: true });
+    const settle = (): void => {
+      cancelTimer();
+      deadline.signal.removeEventListener("abort", onCallerGone);
+    };
+    run(controller.signal).then(
+      (result) => {
+        settle();
+        resolve({ kind: "finished", result });
+      },
+      (cause: unknown) => {
+        settle();
+        reject(cause instanceof Error ? cause : new Error("the upstream call failed", { cause }));
+      },
+    );
+  });
+}

@@ -1,0 +1,95 @@
+/**
+ * A pipeline of named steps. Each step receives what the steps before it have found out about a request, and either adds to
+ * it or refuses the request. Steps run synchronously for as long as none returns a promise, so that a request answered from
+ * memory never waits.
+ */
+import type { PlainResponse } from "@letta-environments/schema";
+
+/** A value, or a promise of it. */
+export type MaybePromise<Value> = Value | Promise<Value>;
+
+/** Ends the pipeline: the caller receives this response. */
+export interface Refusal {
+  readonly kind: "refused";
+  readonly response: PlainResponse;
+}
+
+/** Steps that turn an exchange of type `Input` into one of type `Output`. Immutable: every method returns new steps. */
+export interface Steps<Input extends object, Output extends object> {
+  /** The names of the steps, in order. */
+  readonly names: readonly string[];
+  /** Appends a step that adds members to the exchange, or refuses the request. */
+  add<Added extends object>(
+    name: string,
+    run: (exchange: Output) => MaybePromise<Added | Refusal>,
+  ): Steps<Input, Output & Omit<Added, "kind">>;
+  /** Appends a step that lets the request pass with `null`, or ends the pipeline with a response. */
+  check(name: string, run: (exchange: Output) => MaybePromise<PlainResponse | null>): Steps<Input, Output>;
+  /** Appends the last step. Returns the pipeline: its result, or the response of the step that refused. */
+  end<Result>(
+    name: string,
+    run: (exchange: Output) => MaybePromise<Result>,
+  ): (exchange: Input) => MaybePromise<Result | PlainResponse>;
+}
+
+interface Step {
+  readonly name: string;
+  readonly run: (exchange: object) => MaybePromise<object | null>;
+}
+
+/** Starts a pipeline without steps. */
+export function startSteps<Input extends object>(): Steps<Input, Input> {
+  return createSteps([]);
+}
+
+function createSteps<Input extends object, Output extends object>(steps: readonly Step[]): Steps<Input, Output> {
+  const append = <Next extends object>(step: Step): Steps<Input, Next> => createSteps([...steps, step]);
+  return {
+    names: steps.map(({ name }) => name),
+    // Every step ran after the ones before it, so the exchange has the members that its type promises.
+    add: (name, run) => append({ name, run: (exchange) => run(exchange as Output) }),
+    check: (name, run) =>
+      append({
+        name,
+        run: (exchange) => mapMaybe(run(exchange as Output), (response) => response && refuse(response)),
+      }),
+    end: (_name, run) => (exchange) =>
+      mapMaybe(runFrom(steps, 0, exchange), (outcome) =>
+        isRefusal(outcome) ? outcome.response : run(outcome as Output),
+      ),
+  };
+}
+
+function isRefusal(outcome: object): outcome is Refusal {
+  return "kind" in outcome && outcome.kind === "refused";
+}
+
+function runFrom(steps: readonly Step[], start: number, exchange: object): MaybePromise<object> {
+  let complete = exchange;
+  for (let index = start; index < steps.length; index++) {
+    const added = steps[index]?.run(complete) ?? null;
+    if (added instanceof Promise) {
+      const reached = complete;
+      return added.then((late) => {
+        if (late !== null && isRefusal(late)) return late;
+        return runFrom(steps, index + 1, late === null ? reached : Object.assign(reached, late));
+      });
+    }
+    if (added === null) continue;
+    if (isRefusal(added)) return added;
+    complete = Object.assign(complete, added);
+  }
+  return complete;
+}
+
+function refuse(response: PlainResponse): Refusal {
+  return { kind: "refused", response };
+}
+
+/** Applies a function to a value, or to the value of a promise. */
+export function mapMaybe<Value, Result>(
+  value: MaybePromise<Value>,
+  map: (value: Value) => MaybePromise<Result>,
+): MaybePromise<Result> {
+  return value instanceof Promise ? value.then(map) : map(value);
+}

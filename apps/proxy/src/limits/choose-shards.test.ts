@@ -1,0 +1,46 @@
+import { expect, test } from "vitest";
+import { resolveRateLimits } from "../config/resolve-rate-limits.ts";
+import type { RateLimitsFile } from "../config/file.ts";
+import { chooseShards } from "./shards.ts";
+import { createDemands } from "../rate-limit/checks.ts";
+
+function shardsOf(policies?: NonNullable<RateLimitsFile["policies"]>): Record<string, string | null | undefined> {
+  const { settings, problems } = resolveRateLimits(policies === undefined ? {} : { policies }, false);
+  expect(problems).toEqual([]);
+  return Object.fromEntries(chooseShards(settings.limits).map(({ rule }) => [rule.policy.name, rule.shardBy]));
+}
+
+test("the limits of the default are divided by tenant, and those of failed authentication by address", () => {
+  expect(shardsOf()).toEqual({
+    "gateway-requests": "tenant",
+    "gateway-sends": "tenant",
+    "gateway-running-sends": "tenant",
+    "gateway-devices": "tenant",
+    "gateway-failed-authentication": "address",
+  });
+});
+
+test("a limit that no part could count alone keeps all that it meets together, also through others", () => {
+  expect(
+    shardsOf({
+      byKey: { per: ["key"], limit: 1, routes: ["listEnvironments", "retrieveEnvironment"] },
+      byRoute: { per: ["route"], limit: 1, routes: ["retrieveEnvironment"] },
+      byTenant: { per: ["tenant"], limit: 1, routes: ["listEnvironments"] },
+      apart: { per: ["address", "key"], limit: 1, routes: ["sendMessage"] },
+      failed: { per: ["address"], limit: 1, routes: ["failedAuthentication"] },
+    }),
+  ).toEqual({ byKey: null, byRoute: null, byTenant: null, apart: "tenant", failed: "address" });
+});
+
+test("limits by address alone are divided by it, and limits by key and by address together not at all", () => {
+  expect(shardsOf({ a: { per: ["address"], limit: 1 } })).toEqual({ a: "address" });
+  expect(shardsOf({ a: { per: ["address"], limit: 1 }, k: { per: ["key"], limit: 1 } })).toEqual({ a: null, k: null });
+});
+
+test("all demands of a request name the same part", () => {
+  const { settings } = resolveRateLimits({}, false);
+  const rules = chooseShards(settings.limits).map(({ rule }) => rule);
+  const subject = { key: "k", tenant: "t", address: "192.0.2.1", route: "sendMessage", device: "d" };
+  const demands = createDemands(rules.filter(({ dimensions }) => dimensions.includes("key")))(subject);
+  expect(new Set(demands.map(({ shard }) => shard))).toEqual(new Set(["t"]));
+});

@@ -1,0 +1,28 @@
+import type { GatewayPrincipal } from "../auth/authentication.ts";
+import { parsePolicyOverride } from "../keys/key-rate-limit.ts";
+import type { OwnPolicies, RateLimitPolicy } from "../rate-limit/policy.ts";
+
+/** Creates what tells a principal's own policies, made once for each principal; `undefined` for one that has none. */
+export function createOwnPolicies(
+  policies: readonly RateLimitPolicy[],
+): (principal: GatewayPrincipal) => OwnPolicies | undefined {
+  const known = new WeakMap<GatewayPrincipal, OwnPolicies>();
+  return (principal) => {
+    const { rateLimits } = principal;
+    if (rateLimits === undefined) return undefined;
+    let own = known.get(principal);
+    if (own === undefined) {
+      own = new Map(
+        policies.flatMap((policy): [string, RateLimitPolicy | null][] => {
+          if (!Object.hasOwn(rateLimits, policy.name)) return [];
+          const measure = parsePolicyOverride(rateLimits[policy.name] ?? "");
+          // What cannot be read, though it was checked when it was stored, changes nothing.
+          if (measure === null) return [];
+          return [[policy.name, measure === "none" ? null : { ...policy, ...measure }]];
+        }),
+      );
+      known.set(principal, own);
+    }
+    return own;
+  };
+}

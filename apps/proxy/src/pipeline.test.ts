@@ -1,0 +1,269 @@
+import { jsonResponse, type PlainResponse } from "@letta-environments/schema";
+import { describe, expect, test } from "vitest";
+import { environmentRow } from "../test/support/environment-row.ts";
+import { type FakeRequest, fakeRequest } from "../test/support/fake-request.ts";
+import { knownConnections } from "../test/support/known-connections.ts";
+import { bodyOf, createTestProxy, emptyUpstream, problemOf, type TestProxy } from "../test/support/test-proxy.ts";
+
+const message = { role: "user", content: "hello", client_message_id: "m1" };
+const sendBody = JSON.stringify({ agentId: "a1", messages: [message] });
+
+async function send(testProxy: TestProxy, request: FakeRequest = {}): Promise<PlainResponse> {
+  const { key } = await testProxy.issueKey();
+  return testProxy.proxy.handle(
+    fakeRequest({
+      method: "POST",
+      path: "/v1/environments/conn-1/messages",
+      key,
+      headers: { "content-type": "application/json" },
+      body: sendBody,
+      ...request,
+    }),
+  );
+}
+
+async function get(testProxy: TestProxy, request: FakeRequest): Promise<PlainResponse> {
+  const { key } = await testProxy.issueKey();
+  return testProxy.proxy.handle(fakeRequest({ key, ...request }));
+}
+
+/** The value of the body that reaches the upstream; its text is exactly the JSON of that value. */
+async function forwardedBody(body: string): Promise<unknown> {
+  const testProxy = createTestProxy(
+    knownConnections(() => Promise.resolve(jsonResponse(200, { success: true, message: "ok" }))),
+  );
+  expect((await send(testProxy, { body })).status).toBe(200);
+  const [sent] = testProxy.upstreamRequests.filter(({ method }) => method === "POST");
+  const text = new TextDecoder("utf-8", { ignoreBOM: true }).decode(sent?.body ?? undefined);
+  const value: unknown = JSON.parse(text);
+  expect(text).toBe(JSON.stringify(value));
+  return value;
+}
+
+describe("200", () => {
+  test("a list passes through, with the query written anew", async () => {
+    const testProxy = createTestProxy();
+    const response = await get(testProxy, { query: "limit=5&onlineOnly=true&future=a%2fb" });
+    expect(response.status).toBe(200);
+    expect(bodyOf(response)).toEqual({ connections: [], hasNextPage: false });
+    expect(testProxy.upstreamRequests).toMatchObject([
+      { method: "GET", path: "/v1/environments", query: "limit=5&onlineOnly=true&future=a%2Fb", body: null },
+    ]);
+  });
+
+  test("a body is forwarded as it was validated, with unknown members", async () => {
+    const sent = { messages: [{ ...message, future: 1 }], agentId: "a1", later: { x: 1.5, y: [9007199254740991] } };
+    expect(await forwardedBody(`\ufeff ${JSON.stringify(sent, null, 2)} `)).toEqual(sent);
+  });
+
+  test("of a duplicate member the copy that was validated is forwarded", async () => {
+    // The key of the test may not approve, so a body with this copy alone is refused.
+    const approval = JSON.stringify([{ type: "approval", approvals: [{ approve: true, tool_call_id: "t" }] }]);
+    const body = `{"messages":${approval},"agentId":"other","messages":${JSON.stringify([message])},"agentId":"a1"}`;
+    expect(await forwardedBody(body)).toEqual({ messages: [message], agentId: "a1" });
+  });
+
+  test("a __proto__ member of a known object is not forwarded", async () => {
+    const body = `{"__proto__":{"agentId":"other"},"messages":[{"__proto__":{"x":1},${JSON.stringify(message).slice(1)}]}`;
+    expect(await forwardedBody(body)).toStrictEqual({ messages: [message] });
+  });
+
+  test("a HEAD is asked as a GET and answered without a body", async () => {
+    const testProxy = createTestProxy();
+    const response = await get(testProxy, { method: "HEAD" });
+    expect(response).toMatchObject({ status: 200, body: null });
+    expect(testProxy.upstreamRequests[0]?.method).toBe("GET");
+  });
+
+  test("every answer carries its request id and may be neither stored nor sniffed", async () => {
+    const testProxy = createTestProxy();
+    const own = await get(testProxy, { headers: { "x-request-id": "trace-1" } });
+    const refused = await testProxy.proxy.handle(fakeRequest({ path: "/nowhere" }));
+    expect(own.headers["x-request-id"]).toBe("trace-1");
+    expect(refused.headers["x-request-id"]).toMatch(/^req-/);
+    for (const { headers } of [own, refused]) {
+      expect(headers).toMatchObject({ "cache-control": "private, no-store", "x-content-type-options": "nosniff" });
+    }
+  });
+
+  test("a request id that could split a log line or a header is replaced", async () => {
+    const testProxy = createTestProxy();
+    for (const id of ["a\r\nb", "a b", "", "x".repeat(129), "a, b"]) {
+      const response = await testProxy.proxy.handle(fakeRequest({ headers: { "x-request-id": id } }));
+      expect(response.headers["x-request-id"]).toMatch(/^req-/);
+    }
+  });
+});
+
+describe("400", () => {
+  test.each(["9007199254740993", "-12345678901234567890", "1e20", "1e400", '[{"x":-1e999}]'])(
+    "the number %s, which would not arrive as it was sent",
+    async (number) => {
+      const testProxy = createTestProxy();
+      const response = await send(testProxy, { body: `${sendBody.slice(0, -1)},"later":${number}}` });
+      expect(problemOf(response)).toMatchObject({ status: 400, errorCode: "invalid_request" });
+      expect(problemOf(response).errors?.[0]?.rule).toContain("send them as strings");
+      expect(testProxy.upstreamRequests).toEqual([]);
+    },
+  );
+
+  test("malformed JSON", async () => {
+    const response = await send(createTestProxy(), { body: '{"messages": [' });
+    expect(problemOf(response)).toMatchObject({ status: 400, errorCode: "malformed_json" });
+  });
+
+  test("a broken rule names the member", async () => {
+    const response = await send(createTestProxy(), {
+      body: JSON.stringify({ messages: [{ ...message, content: 5 }] }),
+    });
+    expect(problemOf(response).errors).toMatchObject([{ member: "messages[0].content" }]);
+    const limited = await get(createTestProxy(), { query: "limit=101" });
+    expect(problemOf(limited).errors).toMatchObject([{ member: "limit" }]);
+  });
+
+  test("a parameter that stands twice", async () => {
+    const response = await get(createTestProxy(), { query: "limit=1&limit=2" });
+    expect(problemOf(response)).toMatchObject({ errorCode: "invalid_request" });
+  });
+});
+
+describe("401", () => {
+  test("comes before the body is read and before the upstream is called", async () => {
+    const testProxy = createTestProxy();
+    const request = fakeRequest({ method: "POST", path: "/v1/environments/c/messages", body: sendBody });
+    const response = await testProxy.proxy.handle({
+      ...request,
+      readBody: () => Promise.reject(new Error("was read")),
+    });
+    expect(problemOf(response).errorCode).toBe("missing_key");
+    expect(testProxy.upstreamRequests).toEqual([]);
+  });
+
+  test("two keys in one request are no key", async () => {
+    const testProxy = createTestProxy();
+    const { key } = await testProxy.issueKey();
+    const response = await testProxy.proxy.handle(
+      fakeRequest({ headers: { authorization: `Bearer ${key}, Bearer ${key}` } }),
+    );
+    expect(problemOf(response).errorCode).toBe("invalid_key");
+  });
+});
+
+describe("403", () => {
+  test("a key without the scope is told which one", async () => {
+    const testProxy = createTestProxy();
+    const { key } = await testProxy.issueKey({ scopes: ["read"] });
+    const response = await testProxy.proxy.handle(fakeRequest({ key }));
+    expect(problemOf(response)).toMatchObject({
+      errorCode: "insufficient_scope",
+      detail: expect.stringContaining("'list'"),
+    });
+    expect(response.headers["www-authenticate"]).toContain('error="insufficient_scope", scope="list"');
+    expect(testProxy.upstreamRequests).toEqual([]);
+  });
+
+  test("answers to approval requests need the scope approve beside send", async () => {
+    const testProxy = createTestProxy();
+    const body = JSON.stringify({
+      agentId: "a1",
+      messages: [message, { type: "approval", approvals: [{ approve: true, tool_call_id: "t1" }] }],
+    });
+    expect(problemOf(await send(testProxy, { body })).errorCode).toBe("insufficient_scope");
+    const { key } = await testProxy.issueKey({ scopes: ["send", "approve"] });
+    expect((await send(testProxy, { body, key })).status).toBe(200);
+  });
+});
+
+describe("404", () => {
+  test.each([
+    "/",
+    "/v1",
+    "/v1/environments/",
+    "/v1/environments/d/x/y",
+    "/v1/agents",
+    "//v1/environments",
+    "/V1/environments",
+  ])("%s does not exist, with or without a key", async (path) => {
+    const testProxy = createTestProxy();
+    expect(problemOf(await get(testProxy, { path })).errorCode).toBe("endpoint_not_found");
+    expect((await testProxy.proxy.handle(fakeRequest({ path }))).status).toBe(404);
+  });
+
+  test("endpoints of devices do not exist in front of a server elsewhere", async () => {
+    const testProxy = createTestProxy();
+    const { key } = await testProxy.issueKey({ scopes: ["connect"] });
+    const register = fakeRequest({ method: "POST", path: "/v1/environments/register", key, body: "{}" });
+    expect(problemOf(await testProxy.proxy.handle(register)).errorCode).toBe("endpoint_not_found");
+    const socket = await testProxy.proxy.upgrade(fakeRequest({ path: "/v1/environments/c/socket", key }));
+    expect(socket).toMatchObject({ kind: "refused", response: { status: 404 } });
+  });
+
+  test("a device outside the key's allowlist does not exist", async () => {
+    const row = environmentRow("1", { deviceId: "mine" });
+    const testProxy = createTestProxy(() => Promise.resolve(jsonResponse(200, row)));
+    const { key } = await testProxy.issueKey({ deviceIds: ["mine"] });
+    const response = await testProxy.proxy.handle(fakeRequest({ key, path: "/v1/environments/theirs" }));
+    expect(problemOf(response).errorCode).toBe("environment_not_found");
+    expect((await testProxy.proxy.handle(fakeRequest({ key, path: "/v1/environments/mine" }))).status).toBe(200);
+    expect(testProxy.upstreamRequests.map(({ path }) => path)).toEqual(["/v1/environments/mine"]);
+  });
+});
+
+test("405 names the methods that there are", async () => {
+  const response = await get(createTestProxy(), { method: "DELETE" });
+  expect(response).toMatchObject({ status: 405, headers: { allow: "GET, HEAD" } });
+});
+
+test("413 for a body over 1 MiB, and none for one of exactly that", async () => {
+  const padded = (length: number): string => sendBody.padEnd(length, " ");
+  expect(problemOf(await send(createTestProxy(), { body: padded(1_048_577) })).errorCode).toBe("body_too_large");
+  expect((await send(createTestProxy(), { body: padded(1_048_576) })).status).toBe(200);
+});
+
+test.each([
+  { "content-encoding": "gzip" },
+  { "content-type": "text/plain" },
+  { "content-type": "application/json; charset=latin1" },
+])("415 for a body that comes as %j", async (headers) => {
+  const response = await send(createTestProxy(), { headers: { "content-type": "application/json", ...headers } });
+  expect(response.status).toBe(415);
+  expect(problemOf(response).errorCode).toBe("unsupported_media_type");
+});
+
+describe("500", () => {
+  test("a defect is reported with its cause, and the caller learns nothing of it", async () => {
+    const cause = new Error("secret detail");
+    const testProxy = createTestProxy(() => Promise.reject(cause));
+    const response = await get(testProxy, {});
+    expect(problemOf(response).errorCode).toBe("internal_error");
+    expect(response.body).not.toContain("secret");
+    expect(testProxy.events).toContainEqual(expect.objectContaining({ type: "internal_error", cause }));
+  });
+
+  test("a key store that fails lets nobody in", async () => {
+    const testProxy = createTestProxy(emptyUpstream, {
+      ports: { keyStore: { ...createTestProxy().keyStore, find: () => Promise.reject(new Error("disk")) } },
+    });
+    const { key } = await createTestProxy().issueKey();
+    expect((await testProxy.proxy.handle(fakeRequest({ key }))).status).toBe(500);
+    expect(testProxy.upstreamRequests).toEqual([]);
+  });
+});
+
+test("an event tells who asked for what, and nothing of what was said", async () => {
+  const testProxy = createTestProxy();
+  const { key, record } = await testProxy.issueKey({ tenant: "t1" });
+  await send(testProxy, { key, headers: { "x-request-id": "r1", "content-type": "application/json" } });
+  expect(testProxy.events).toEqual([
+    {
+      type: "request",
+      requestId: "r1",
+      method: "POST",
+      operation: "sendMessage",
+      status: 200,
+      durationMs: 0,
+      tenant: "t1",
+      keyId: record.id,
+    },
+  ]);
+});

@@ -1,0 +1,226 @@
+/**
+ * The order in which the gateway handles a request. This file only orders the steps; each is implemented in the folder of its
+ * feature. A step that refuses ends the request with its response.
+ */
+import type { UpgradeDecision } from "@letta-environments/environment-server";
+import { type PlainResponse, problemResponse, type SendMessageBody } from "@letta-environments/schema";
+import { matchAdminEndpoint } from "./admin/endpoints.ts";
+import type { AdminGuard } from "./admin/admission.ts";
+import { isAdminPath } from "./admin/endpoints.ts";
+import { beginSend } from "./audit/sends.ts";
+import { authoriseBody, authoriseEndpoint } from "./auth/authorise.ts";
+import { createFeatures, type Features } from "./features.ts";
+import { type GatewayRequest, ignoreForwardedHeaders } from "./http/gateway-request.ts";
+import { failureResponse, finishResponse } from "./http/response.ts";
+import { matchRequest, validateRequest } from "./http/validate-request.ts";
+import { mapMaybe, type MaybePromise, startSteps } from "./lib/steps.ts";
+import { answerRateLimit, rateLimitPath, refuseRateLimitMethod } from "./limits/endpoint.ts";
+import { limitRequest } from "./limits/request-limits.ts";
+import { endLimits, noteRefused } from "./limits/response.ts";
+import { beginTrace, endTrace, type RequestTrace } from "./request-trace.ts";
+import type { GatewayConfig, GatewayServices } from "./services.ts";
+import { deviceSocketRequest } from "./upstream/embedded.ts";
+
+/** The gateway behind its hosts. No function throws, and no promise rejects. */
+export interface Pipeline {
+  /** Handles a request of the main listener. Synchronous where every step is. */
+  handle(request: GatewayRequest): MaybePromise<PlainResponse>;
+  /** Handles a request of the administration listener, which serves nothing but the administration of keys. */
+  handleAdmin(request: GatewayRequest): MaybePromise<PlainResponse>;
+  /** Decides on a WebSocket before its handshake. */
+  upgrade(request: GatewayRequest): MaybePromise<UpgradeDecision>;
+}
+
+/** A request before the first step. Steps record in the trace what the log, the limits and the audit need at the end. */
+interface Received {
+  readonly request: GatewayRequest;
+  readonly trace: RequestTrace;
+}
+
+/** Creates the pipeline of a gateway. */
+export function createPipeline(services: GatewayServices, config: GatewayConfig): Pipeline {
+  const features = createFeatures(services, config);
+  const { api, socket } = createApiSteps(services, features);
+  const rateLimit = createRateLimitSteps(features);
+  const { adminGuards } = features;
+  const [admin, adminListener] = [adminGuards.main, adminGuards.listener].map((guard) =>
+    createAdminSteps(features, guard),
+  );
+  const { cors, sends } = features;
+
+  function route(received: Received): MaybePromise<PlainResponse> {
+    const { request } = received;
+    if (isAdminPath(request.path)) return admin?.(received) ?? notFound;
+    const preflight = cors.preflight(request);
+    if (preflight !== null) return preflight;
+    return request.path === rateLimitPath ? rateLimit(received) : api(received);
+  }
+
+  /** Runs steps for a request; whatever fails becomes a response. */
+  function run<Outcome>(received: Received, steps: (received: Received) => MaybePromise<Outcome | PlainResponse>) {
+    const fail = (cause: unknown): PlainResponse =>
+      failureResponse(received.trace.requestId, cause, services.telemetry);
+    try {
+      const outcome = steps(received);
+      return outcome instanceof Promise ? outcome.catch(fail) : outcome;
+    } catch (cause) {
+      return fail(cause);
+    }
+  }
+
+  /** Ends everything that the trace began, and completes the response. */
+  function finish({ request, trace }: Received, response: PlainResponse): PlainResponse {
+    const limited = endLimits(trace, response);
+    endTrace(trace, request.method, response.status, services);
+    return finishResponse(limited, trace.requestId, request.method);
+  }
+
+  function respond(
+    request: GatewayRequest,
+    steps: (received: Received) => MaybePromise<PlainResponse>,
+  ): MaybePromise<PlainResponse> {
+    const received = { request, trace: beginTrace(request, services) };
+    return mapMaybe(run(received, steps), (response) => {
+      const { send } = received.trace;
+      if (send === null) return finish(received, response);
+      return sends.finish(send, response).then(() => finish(received, response));
+    });
+  }
+
+  return {
+    handle: (request) => mapMaybe(respond(request, route), (response) => cors.decorate(response, request)),
+    handleAdmin: (request) =>
+      respond(ignoreForwardedHeaders(request), (received) => adminListener?.(received) ?? notFound),
+    upgrade(request) {
+      const received = { request, trace: beginTrace(request, services) };
+      return mapMaybe(run(received, socket), (outcome): UpgradeDecision => {
+        if (!("kind" in outcome)) return { kind: "refused", response: finish(received, outcome) };
+        if (outcome.kind === "refused") return { kind: "refused", response: finish(received, outcome.response) };
+        endTrace(received.trace, request.method, 101, services);
+        return outcome;
+      });
+    },
+  };
+}
+
+/** The steps of the API. Requests and the sockets of devices share the steps up to the rate limits. */
+function createApiSteps(services: GatewayServices, { authenticate, limits, upstream, prepareCall, sends }: Features) {
+  const { deviceSockets, environmentCache } = services;
+
+  const admission = startSteps<Received>()
+    .add("match the endpoint", ({ request, trace }) => {
+      const match = matchRequest(request.method, request.path, deviceSockets !== null);
+      if (match.kind === "matched") trace.operation = match.endpoint.operation;
+      return match;
+    })
+    .add("authenticate", ({ request, trace }) =>
+      mapMaybe(authenticate(request), (authentication) => {
+        if (authentication.kind === "refused") return noteRefused(trace, authentication);
+        const { principal, ownCredential = null } = authentication;
+        trace.principal = principal;
+        return { principal, ownCredential };
+      }),
+    )
+    .check("open the audit record of a send", ({ endpoint, params, principal, ownCredential, trace }) => {
+      if (endpoint.operation !== "sendMessage") return null;
+      const { connectionId = "" } = params;
+      return upstream.findConnection(principal.tenant, connectionId).then((connection) => {
+        const ids = { sendId: services.randomId("send"), requestId: trace.requestId, connectionId };
+        trace.send = beginSend({ ...ids, principal, isCallerKnown: ownCredential === null, connection });
+        return null;
+      });
+    })
+    .check("authorise the endpoint", ({ principal, endpoint, params }) =>
+      authoriseEndpoint(principal, endpoint, params),
+    )
+    .check("take from the rate limits", ({ request, trace, principal, endpoint, params }) =>
+      limitRequest(limits, request, trace, principal, endpoint.operation, deviceOf(trace, params)),
+    );
+
+  const api = admission
+    .check("refuse a plain request for a socket", ({ endpoint }) =>
+      endpoint.successStatus === 101 ? upgradeRequired : null,
+    )
+    .add("validate query and body", ({ request, endpoint }) => validateRequest(request, endpoint))
+    .check("authorise the body", ({ principal, endpoint, input, trace }) => {
+      // The endpoint's own schema has decoded it.
+      if (trace.send !== null) trace.send.body = input.bodyValue as SendMessageBody;
+      return authoriseBody(principal, endpoint, input.bodyValue);
+    })
+    .add("prepare the upstream call", (exchange) => {
+      const { send } = exchange.trace;
+      const { requestId } = exchange.trace;
+      const beforeSend = (deviceId: string): Promise<PlainResponse | null> =>
+        send === null ? Promise.resolve(null) : sends.start(send, deviceId);
+      return { call: prepareCall({ ...exchange, requestId, connection: send?.connection, beforeSend }) };
+    })
+    .check("read through the cache", ({ call }) => environmentCache?.read(call) ?? null)
+    .end("call the upstream", async ({ call, request, principal, trace }) => {
+      const response = await call.fetch(request.signal);
+      const { send } = trace;
+      // A send may have changed the status that its device reports, whatever became of it.
+      if (send?.isStarted === true && send.deviceId !== null) {
+        await environmentCache?.invalidate(principal.tenant, { deviceId: send.deviceId });
+      }
+      return response;
+    });
+
+  const socket = admission.end("open the device socket", (exchange): MaybePromise<UpgradeDecision | PlainResponse> => {
+    if (exchange.endpoint.successStatus !== 101 || deviceSockets === null) return noSocketHere;
+    const { endpoint, params, request, principal } = exchange;
+    return deviceSockets.upgrade(deviceSocketRequest(endpoint, params, request.query), principal);
+  });
+
+  return { api, socket };
+}
+
+/** The steps of `GET /v1/ratelimit`, which every key may read, whatever its scopes. */
+function createRateLimitSteps({ authenticate, limits }: Features) {
+  return startSteps<Received>()
+    .check("match the method", ({ request }) => refuseRateLimitMethod(request.method))
+    .add("authenticate", ({ request, trace }) => {
+      trace.operation = "retrieveRateLimit";
+      return mapMaybe(authenticate(request), (authentication) => {
+        if (authentication.kind === "refused") return noteRefused(trace, authentication);
+        trace.principal = authentication.principal;
+        return { principal: authentication.principal };
+      });
+    })
+    .end("read the limits", ({ request, principal }) => answerRateLimit(request, principal, limits));
+}
+
+/** The steps of the administration of keys, which has the key store behind it and no upstream; `null` where it is not served. */
+function createAdminSteps({ administer, limits }: Features, guard: AdminGuard | null) {
+  if (administer === null || guard === null) return null;
+  return startSteps<Received>()
+    .check("guard the listener", ({ request }) => guard.refuse(request))
+    .add("match the endpoint", ({ request, trace }) => {
+      const match = matchAdminEndpoint(request.method, request.path);
+      if (match.kind === "matched") trace.operation = match.endpoint.operation;
+      return match;
+    })
+    .add("authenticate", ({ request, trace }) =>
+      mapMaybe(guard.admit(request), (admission) => {
+        if (admission.kind === "refused") return noteRefused(trace, admission);
+        trace.principal = admission.principal;
+        return { principal: admission.principal, readAuthority: admission.authority };
+      }),
+    )
+    .check("take from the rate limits", ({ request, trace, principal }) =>
+      principal === null ? null : limitRequest(limits, request, trace, principal, "administerKeys", null),
+    )
+    .add("validate query and body", ({ request, endpoint }) => validateRequest(request, endpoint))
+    .add("read the authority", ({ readAuthority }) => readAuthority())
+    .end("administer", ({ request, endpoint, params, input, authority }) =>
+      administer({ endpoint, params, ...input, ifMatch: request.header("if-match") }, authority),
+    );
+}
+
+/** The device that a request is about. Where a send's device is not known yet, its connection stands for it. */
+function deviceOf({ send }: RequestTrace, params: Readonly<Record<string, string>>): string | null {
+  return send?.deviceId ?? params["deviceId"] ?? params["connectionId"] ?? null;
+}
+
+const notFound = problemResponse("endpoint_not_found");
+const upgradeRequired = problemResponse("upgrade_required", { headers: { upgrade: "websocket" } });
+const noSocketHere = problemResponse("endpoint_not_found", { detail: "No WebSocket is served at this path." });

@@ -1,0 +1,69 @@
+import { expect, test } from "vitest";
+import { emptyEmbeddedUpstream } from "../test/support/embedded-upstream.ts";
+import { fakeRequest } from "../test/support/fake-request.ts";
+import { createTestProxy, emptyUpstream, problemOf, type TestProxy } from "../test/support/test-proxy.ts";
+import type { DeviceSockets } from "./ports.ts";
+
+const accepting: DeviceSockets = {
+  upgrade: () =>
+    Promise.resolve({
+      kind: "accepted",
+      attach: () => ({ maxFrameBytes: 0, onMessage: () => undefined, onClose: () => undefined }),
+    }),
+};
+const socketPath = "/v1/environments/conn-1/socket";
+
+function embedded(deviceSockets: DeviceSockets): TestProxy {
+  return createTestProxy(emptyUpstream, { ports: { deviceSockets, upstream: emptyEmbeddedUpstream } });
+}
+
+async function refusalOf(testProxy: TestProxy, path: string, key?: string): Promise<string> {
+  const decision = await testProxy.proxy.upgrade(fakeRequest({ path, ...(key !== undefined && { key }) }));
+  return decision.kind === "accepted" ? "accepted" : problemOf(decision.response).errorCode;
+}
+
+test("a socket passes the same steps as a request, and the server hears who it is", async () => {
+  const seen: unknown[] = [];
+  const testProxy = embedded({
+    upgrade(request, principal) {
+      seen.push([request.path, request.query, principal.keyId, request.headers["authorization"]]);
+      return accepting.upgrade(request, principal);
+    },
+  });
+  const { key, record } = await testProxy.issueKey({ scopes: ["connect"] });
+  const decision = await testProxy.proxy.upgrade(fakeRequest({ path: socketPath, query: "deviceId=d1", key }));
+  expect(decision.kind).toBe("accepted");
+  expect(seen).toEqual([[socketPath, "deviceId=d1", record.id, undefined]]);
+  expect(testProxy.events).toMatchObject([{ type: "request", operation: "openDeviceSocket", status: 101 }]);
+});
+
+test("a socket without a key, with a bad key, or without the scope is refused before its handshake", async () => {
+  const testProxy = embedded(accepting);
+  const { key } = await testProxy.issueKey({ scopes: ["list", "read", "send"] });
+  expect(await refusalOf(testProxy, socketPath)).toBe("missing_key");
+  expect(await refusalOf(testProxy, socketPath, "lek_wrong")).toBe("invalid_key");
+  expect(await refusalOf(testProxy, socketPath, key)).toBe("insufficient_scope");
+});
+
+test("there is no socket at any other path", async () => {
+  const testProxy = embedded(accepting);
+  const { key } = await testProxy.issueKey({ scopes: ["list", "read", "send", "connect"] });
+  expect(await refusalOf(testProxy, "/v1/environments", key)).toBe("endpoint_not_found");
+  expect(await refusalOf(testProxy, "/v1/environments/..%2f/socket", key)).toBe("invalid_id");
+  expect(await refusalOf(testProxy, "/socket", key)).toBe("endpoint_not_found");
+});
+
+test("a defect in the decision refuses the socket and is reported", async () => {
+  const cause = new Error("broken");
+  const testProxy = embedded({ upgrade: () => Promise.reject(cause) });
+  const { key } = await testProxy.issueKey({ scopes: ["connect"] });
+  expect(await refusalOf(testProxy, socketPath, key)).toBe("internal_error");
+  expect(testProxy.events).toContainEqual(expect.objectContaining({ type: "internal_error", cause }));
+});
+
+test("a plain request to the socket's path is 426", async () => {
+  const testProxy = embedded(accepting);
+  const { key } = await testProxy.issueKey({ scopes: ["connect"] });
+  const response = await testProxy.proxy.handle(fakeRequest({ path: socketPath, key }));
+  expect(response).toMatchObject({ status: 426, headers: { upgrade: "websocket" } });
+});

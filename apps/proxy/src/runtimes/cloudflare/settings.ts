@@ -1,0 +1,130 @@
+import type { AuditObjectStub } from "../../adapters/cloudflare/audit-log.ts";
+import type { FlightObjectStub } from "../../adapters/cloudflare/flight-object.ts";
+import type { KeyObjectStub } from "../../adapters/cloudflare/key-object.ts";
+import type { ObjectNamespace } from "../../adapters/cloudflare/object-namespace.ts";
+import type { RateLimitObjectStub } from "../../adapters/cloudflare/rate-limit-store.ts";
+import { isOperatorTokenText, tokenRule } from "../../config/resolve-auth.ts";
+import { resolveGatewaySettings } from "../../config/resolve-gateway.ts";
+import { parseConfigFile } from "../../config/resolve.ts";
+import type { GatewaySettings } from "../../config/settings.ts";
+import { isJsonObject, parseJson } from "../../lib/json.ts";
+import type { SettingProblem } from "../../lib/setting-rules.ts";
+import { credentialsFromSettings, findSharedCredentials, tenantCredentials } from "../../tenants/credentials.ts";
+
+/** Settings of a Worker. */
+export interface WorkerSettings extends GatewaySettings {
+  /** `KEY_PEPPER`. Never shown. */
+  readonly keyPepper: string;
+  /** `ADMIN_TOKEN`, with which the operator administers keys; `null`: only gateway keys of scope `admin` do. Never shown. */
+  readonly operatorToken: string | null;
+}
+
+/** Settings, or every rule that was broken. */
+export type ResolvedWorkerSettings =
+  | { readonly ok: true; readonly settings: WorkerSettings }
+  | { readonly ok: false; readonly problems: readonly SettingProblem[] };
+
+/** Shortest pepper, in characters. */
+const minPepperLength = 32;
+/** How long a request waits for the object that counts its limits unless told otherwise, in milliseconds: it may be on another continent. */
+const deadlineMs = 1_000;
+
+/** Resolves the settings of a Worker from its bindings: variables, secrets, and in `PROXY_CONFIG` what the file says elsewhere, as JSON. */
+export function resolveWorkerSettings(bindings: Readonly<Record<string, unknown>>): ResolvedWorkerSettings {
+  const file = readConfig(bindings["PROXY_CONFIG"]);
+  if (file === undefined) return { ok: false, problems: [{ setting: "PROXY_CONFIG", rule: "must be JSON" }] };
+  const misplaced = [...bindingProblems(bindings), ...fileProblems(file)];
+  if (misplaced.length > 0) return { ok: false, problems: misplaced };
+  const environment = Object.fromEntries(
+    Object.entries(bindings).flatMap(([name, value]) => (typeof value === "string" ? [[name, value]] : [])),
+  );
+  const parsed = parseConfigFile(withDeadline(file));
+  const keyPepper = environment["KEY_PEPPER"] ?? "";
+  const operatorToken = environment["ADMIN_TOKEN"] || null;
+  const problems = [...secretProblems(keyPepper, operatorToken)];
+  if (!parsed.ok) return { ok: false, problems: [...parsed.problems, ...problems] };
+  const resolved = resolveGatewaySettings(parsed.config, environment, false);
+  problems.unshift(...resolved.problems);
+  if (resolved.problems.length === 0) problems.push(...workerProblems(resolved.settings));
+  return problems.length === 0
+    ? { ok: true, settings: { ...resolved.settings, keyPepper, operatorToken } }
+    : { ok: false, problems };
+}
+
+/**
+ * A secret that is bound as something else than text, and an object that is not bound, would be missed only when they are asked for; a store that is
+ * not used, never.
+ */
+function* bindingProblems(bindings: Readonly<Record<string, unknown>>): Generator<SettingProblem> {
+  for (const setting of ["UPSTREAM_URL", "KEY_PEPPER", "ADMIN_TOKEN", "LETTA_API_KEY"]) {
+    if (typeof (bindings[setting] ?? "") !== "string") yield { setting, rule: "must be bound as text" };
+  }
+  for (const setting of ["KEYS", "LIMITS", "FLIGHTS", "AUDIT"]) {
+    if (!isJsonObject(bindings[setting])) yield { setting, rule: "must be bound to its Durable Object" };
+  }
+  if (!isJsonObject(bindings["ASSETS"])) yield { setting: "ASSETS", rule: "must be bound to the static assets" };
+  if ((bindings["VALKEY_URL"] ?? "") === "") return;
+  yield { setting: "VALKEY_URL", rule: "cannot be used on Workers: Durable Objects take its place" };
+}
+
+/** What the file says of stores and listeners that a Worker has not got, whatever it is: it would be passed over in silence. */
+function* fileProblems(file: unknown): Generator<SettingProblem> {
+  if (!isJsonObject(file)) return;
+  for (const member of ["rateLimits", "cache"]) {
+    const part = file[member];
+    if (!isJsonObject(part) || part["store"] === undefined) continue;
+    yield { setting: `${member}.store`, rule: "must be absent on Workers, which have stores of their own" };
+  }
+  if (file["admin"] === undefined) return;
+  yield { setting: "admin", rule: "must be absent on Workers, which have one listener: set the secret ADMIN_TOKEN" };
+}
+
+function* secretProblems(keyPepper: string, operatorToken: string | null): Generator<SettingProblem> {
+  if (keyPepper.length < minPepperLength) {
+    yield { setting: "KEY_PEPPER", rule: `must be a secret of at least ${minPepperLength} characters` };
+  }
+  if (operatorToken !== null && !isOperatorTokenText(operatorToken)) {
+    yield { setting: "ADMIN_TOKEN", rule: `must be ${tokenRule}` };
+  }
+}
+
+function* workerProblems(settings: GatewaySettings): Generator<SettingProblem> {
+  const { upstream, tenants, jwt } = settings;
+  if (upstream.kind === "embedded") {
+    yield { setting: "UPSTREAM_URL", rule: "must be set: there is no embedded environment server on Workers" };
+  }
+  for (const [tenant, { credential }] of tenants) {
+    if (credential?.kind !== "file") continue;
+    yield { setting: `tenants.${tenant}.upstream`, rule: "must use credentialEnv: Workers have no files" };
+  }
+  const credentials = tenantCredentials(
+    tenants,
+    jwt,
+    new Set(),
+    credentialsFromSettings(tenants, upstream.kind === "http" ? upstream.credential : null),
+  );
+  yield* findSharedCredentials(credentials);
+}
+
+/** A variable is text or, where `wrangler.jsonc` writes it as one, an object; `undefined` for text that is no JSON. */
+function readConfig(value: unknown = ""): unknown {
+  if (value === "") return {};
+  return typeof value === "string" ? parseJson(value) : value;
+}
+
+/** What is no object is left as it is, and refused with its rule. */
+function withDeadline(file: unknown): unknown {
+  if (!isJsonObject(file)) return file;
+  const { rateLimits = {} } = file;
+  return isJsonObject(rateLimits) ? { ...file, rateLimits: { deadlineMs, ...rateLimits } } : file;
+}
+
+/** What `wrangler.jsonc` binds. Everything else in it is a setting or a secret, as text. */
+export interface WorkerBindings {
+  readonly KEYS: ObjectNamespace<KeyObjectStub>;
+  readonly LIMITS: ObjectNamespace<RateLimitObjectStub>;
+  readonly FLIGHTS: ObjectNamespace<FlightObjectStub>;
+  readonly AUDIT: ObjectNamespace<AuditObjectStub>;
+  /** The static assets: the API description. */
+  readonly ASSETS: { fetch(url: string): Promise<Response> };
+}

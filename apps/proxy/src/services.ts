@@ -1,0 +1,68 @@
+/** The services that the pipeline is composed of. Runtimes open them; the pipeline only calls them. */
+import type { DeviceSockets } from "./ports.ts";
+import type { AdminListenerConfig } from "./admin/settings.ts";
+import type { RateLimitSettings } from "./limits/settings.ts";
+import type { TenantSettings } from "./tenants/settings.ts";
+import type { UpstreamServer } from "./upstream/settings.ts";
+import type { AuditLog } from "./audit/log.ts";
+import type { TokenAuthenticator } from "./auth/jwt.ts";
+import type { JwtSettings } from "./auth/jwt-settings.ts";
+import type { EnvironmentCache } from "./cache/environment-cache.ts";
+import type { KeyRecord } from "./keys/key-record.ts";
+import type { SettingProblem } from "./lib/setting-rules.ts";
+import type { GatewayPorts, JwksFetch, KeyStoreFor, RandomBytes } from "./ports.ts";
+import type { RateLimiter } from "./rate-limit/limiter.ts";
+
+/** Everything that the pipeline needs from a runtime. */
+export interface GatewayServices extends GatewayPorts {
+  readonly upstream: UpstreamServer;
+  /** Records every send before it leaves; `null` records nothing. */
+  readonly audit: AuditLog | null;
+  /** Caches environments for a few seconds; `null` caches nothing. */
+  readonly environmentCache: EnvironmentCache | null;
+  /** Decides rate limits; `null` limits nothing. */
+  readonly rateLimiter: RateLimiter | null;
+  /** Device sockets, where the environment server is embedded; `null` hides the endpoints for devices. */
+  readonly deviceSockets: DeviceSockets | null;
+  /** Reads the JWKS of the token issuer; required where the configuration accepts tokens. */
+  readonly fetchJwks?: JwksFetch;
+  /** Returns the token authenticator for these settings, where it outlives this gateway; absent: created with {@link fetchJwks}. */
+  readonly tokenAuthenticatorFor?: ((settings: JwtSettings) => TokenAuthenticator) | undefined;
+  /** Services for the administration of keys; absent where keys are not administered over HTTP. */
+  readonly admin?: AdminServices | undefined;
+}
+
+/** Services that only the administration of keys needs. */
+export interface AdminServices {
+  readonly randomBytes: RandomBytes;
+  readonly keyStoreFor: KeyStoreFor;
+  /** Returns the conflicts that a new key would cause because two tenants would share an upstream credential; absent where none can. */
+  readonly findCredentialConflicts?: ((record: KeyRecord) => Promise<readonly SettingProblem[]>) | undefined;
+}
+
+/** How the pipeline is configured. */
+export interface GatewayConfig {
+  /** How long one request may wait for the upstream, in milliseconds, however many calls it takes. */
+  readonly upstreamTimeoutMs: number;
+  /** The gateway's own `User-Agent` towards the upstream. */
+  readonly userAgent: string;
+  /** Tokens that are accepted beside gateway keys; absent: none. */
+  readonly jwt?: JwtSettings | null;
+  /** Whether callers may bring their own key of an HTTP upstream. */
+  readonly passThrough?: boolean;
+  /** What is said of tenants by name. */
+  readonly tenants?: ReadonlyMap<string, TenantSettings>;
+  /** Whether the audit log keeps what was sent; absent: it does not. */
+  readonly auditContent?: boolean;
+  /** Rate limits and whose address counts; absent: nothing is limited. */
+  readonly rateLimits?: RateLimitSettings;
+  /** Origins of web pages that may call; absent or empty: none. */
+  readonly corsOrigins?: readonly string[];
+  /** The listener of its own on which keys are administered; absent or `null`: on the main one, with keys of scope `admin`. */
+  readonly adminListener?: AdminListenerConfig | null;
+  /**
+   * The operator's token for the administration on the main listener, for a platform that has one listener alone; absent or `null`: only keys
+   * of scope `admin` administer there. Not used beside `adminListener`. Never shown.
+   */
+  readonly operatorToken?: string | null;
+}

@@ -1,0 +1,94 @@
+import type { DeviceAllowlist, Scope } from "@letta-environments/schema";
+import type { KeyRecord } from "../keys/key-record.ts";
+import type { SettingProblem } from "../lib/setting-rules.ts";
+import type { CredentialOf, TenantSettings, TokenTenant } from "./settings.ts";
+
+/** The credentials of tenants at the upstream where none of them lies in a file. */
+export function credentialsFromSettings(
+  tenants: ReadonlyMap<string, TenantSettings>,
+  defaultCredential: string | null,
+): CredentialOf {
+  return (tenant) => {
+    const credential = tenants.get(tenant)?.credential ?? null;
+    return credential?.kind === "environment" ? credential.value : defaultCredential;
+  };
+}
+
+/** Every tenant that calls the upstream, configured or known by its keys, with its credential. */
+export function tenantCredentials(
+  tenants: ReadonlyMap<string, TenantSettings>,
+  jwt: TokenTenant | null,
+  live: ReadonlySet<string>,
+  credentialOf: CredentialOf,
+): readonly TenantCredential[] {
+  const names = new Set([...tenants.keys(), ...live, ...(jwt === null || jwt.tenant === null ? [] : [jwt.tenant])]);
+  return [...names].map((tenant) => {
+    const { deviceIds = null, connectionNames = null } = tenants.get(tenant) ?? {};
+    return { tenant, credential: credentialOf(tenant), deviceIds, connectionNames };
+  });
+}
+
+const callerScopes: readonly Scope[] = ["list", "read", "send"];
+
+/** Tenants with a key that can call the upstream, now or once it is enabled again. */
+export function liveTenants(records: readonly KeyRecord[], nowMs: number): ReadonlySet<string> {
+  const live = records.filter(
+    ({ revokedAt, expiresAt, scopes }) =>
+      revokedAt === null &&
+      (expiresAt === null || nowMs < expiresAt) &&
+      scopes.some((scope) => callerScopes.includes(scope)),
+  );
+  return new Set(live.map(({ tenant }) => tenant));
+}
+
+/** A tenant with what its requests authenticate with at the upstream. */
+export interface TenantCredential extends DeviceAllowlist {
+  readonly tenant: string;
+  /** `null`: nothing, which can be shared like any credential. */
+  readonly credential: string | null;
+}
+
+/**
+ * Tenants that would see each other's devices: the upstream cannot tell apart who comes with one credential, so each that
+ * shares one must be held to devices of its own, and no id may be in two of the lists.
+ */
+export function findSharedCredentials(tenants: readonly TenantCredential[]): SettingProblem[] {
+  return tenants.flatMap((tenant) => {
+    const others = tenants.filter((other) => other !== tenant && other.credential === tenant.credential);
+    const [first] = others;
+    if (first === undefined) return [];
+    const setting = `tenants.${tenant.tenant}`;
+    if (tenant.deviceIds === null && tenant.connectionNames === null) {
+      const rule = `shares its upstream credential with tenant '${first.tenant}': give it one of its own (upstream.credentialEnv or upstream.credentialFile), or give both a device allowlist (deviceIds, connectionNames)`;
+      return [{ setting, rule }];
+    }
+    const rival = others.find(({ deviceIds }) => deviceIds?.some((id) => tenant.deviceIds?.includes(id)));
+    if (rival === undefined) return [];
+    return [
+      {
+        setting: `${setting}.deviceIds`,
+        rule: `has a device of tenant '${rival.tenant}', which shares its upstream credential`,
+      },
+    ];
+  });
+}
+
+/** What the configuration says of tenants, and their credentials. */
+export interface TenantSharing {
+  readonly tenants: ReadonlyMap<string, TenantSettings>;
+  readonly jwt: TokenTenant | null;
+  readonly credentialOf: CredentialOf;
+}
+
+/** Tenants that would see each other's devices once a key is there, and do not without it: with it the next start would fail. */
+export function findCredentialConflicts(
+  { tenants, jwt, credentialOf }: TenantSharing,
+  records: readonly KeyRecord[],
+  added: KeyRecord,
+  nowMs: number,
+): readonly SettingProblem[] {
+  const problemsWith = (some: readonly KeyRecord[]): readonly SettingProblem[] =>
+    findSharedCredentials(tenantCredentials(tenants, jwt, liveTenants(some, nowMs), credentialOf));
+  const present = new Set(problemsWith(records).map(({ setting }) => setting));
+  return problemsWith([...records, added]).filter(({ setting }) => !present.has(setting));
+}

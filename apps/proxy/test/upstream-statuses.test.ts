@@ -1,0 +1,219 @@
+/**
+ * Every status a remote upstream can send, for every endpoint and kind of key. Only the endpoint's success status is a success, and only a
+ * success reaches the caller with its body.
+ */
+import { endpoints, type Operation, type PlainResponse } from "@letta-environments/schema";
+import { describe, expect, test } from "vitest";
+import type { UpstreamFetch } from "../src/ports.ts";
+import { environmentRow } from "./support/environment-row.ts";
+import { fakeRequest } from "./support/fake-request.ts";
+import { createTestIssuer, testJwtSettings } from "./support/test-issuer.ts";
+import { createTestProxy, problemOf, type TestProxy } from "./support/test-proxy.ts";
+
+/** In members that only scope `details` shows. */
+const detail = "detail-mark";
+/** In a device that no restricted key may see. */
+const foreign = "foreign-mark";
+
+const details = { userId: detail, apiKeyOwner: detail, podId: detail, organizationId: detail };
+const rows = [
+  environmentRow("mine", { ...details, deviceId: "mine", connectionId: "conn-mine", connectionName: "ci-1" }),
+  environmentRow(foreign, { ...details, deviceId: "theirs", connectionId: "conn-theirs", connectionName: foreign }),
+];
+
+const requests: Readonly<Record<"listEnvironments" | "retrieveEnvironment" | "sendMessage", object>> = {
+  listEnvironments: {},
+  retrieveEnvironment: { path: "/v1/environments/theirs" },
+  sendMessage: {
+    method: "POST",
+    path: "/v1/environments/conn-theirs/messages",
+    body: JSON.stringify({ messages: [{ role: "user", content: "x", client_message_id: "m" }] }),
+  },
+};
+
+interface KindOfKey {
+  readonly name: string;
+  /** Whether it may use the device `mine` alone. */
+  readonly isRestricted: boolean;
+  /** Whether it is limited by device id, so that reading another device ends before the upstream is called. */
+  readonly isLimitedById?: boolean;
+  /** Whether it has scope `details`. */
+  readonly hasDetails?: boolean;
+  readonly keyOf: (proxy: TestProxy) => Promise<string>;
+}
+
+const issuer = await createTestIssuer();
+const scopes = ["list", "read", "send"] as const;
+const kindsOfKey: readonly KindOfKey[] = [
+  { name: "an unrestricted key", isRestricted: false, keyOf: async ({ issueKey }) => (await issueKey({ scopes })).key },
+  {
+    name: "a key limited to one device",
+    isRestricted: true,
+    isLimitedById: true,
+    keyOf: async ({ issueKey }) => (await issueKey({ scopes, deviceIds: ["mine"] })).key,
+  },
+  {
+    name: "a key limited to a name pattern",
+    isRestricted: true,
+    keyOf: async ({ issueKey }) => (await issueKey({ scopes, connectionNames: ["ci-*"] })).key,
+  },
+  {
+    name: "a key of a tenant limited to a name pattern",
+    isRestricted: true,
+    keyOf: async ({ issueKey }) => (await issueKey({ scopes, tenant: "limited" })).key,
+  },
+  {
+    name: "an unrestricted key with scope details",
+    isRestricted: false,
+    hasDetails: true,
+    keyOf: async ({ issueKey }) => (await issueKey({ scopes: [...scopes, "details"] })).key,
+  },
+  {
+    name: "a key with scope details limited to one device",
+    isRestricted: true,
+    isLimitedById: true,
+    hasDetails: true,
+    keyOf: async ({ issueKey }) => (await issueKey({ scopes: [...scopes, "details"], deviceIds: ["mine"] })).key,
+  },
+  {
+    name: "a caller's own upstream key",
+    isRestricted: false,
+    // The upstream itself decides what its own key shows.
+    hasDetails: true,
+    keyOf: async () => "sk-let-callers-own-key",
+  },
+  {
+    name: "a JWT limited to one device",
+    isRestricted: true,
+    isLimitedById: true,
+    keyOf: ({ clock }) => issuer.sign(clock.now(), { claims: { scope: scopes.join(" "), devices: ["mine"] } }),
+  },
+];
+
+/** The request is about a device that the key may not use, as far as the upstream is called for it. */
+function requestOf({ isLimitedById = false }: KindOfKey, operation: keyof typeof requests): object {
+  const isOwnDevice = isLimitedById && operation === "retrieveEnvironment";
+  return isOwnDevice ? { path: "/v1/environments/mine" } : requests[operation];
+}
+
+/** An upstream with a good body behind every status. */
+function upstreamWith(statusOf: (operation: keyof typeof requests) => number): UpstreamFetch {
+  return ({ method, path }) => {
+    const operation =
+      method === "POST"
+        ? "sendMessage"
+        : path === endpoints.listEnvironments.path
+          ? "listEnvironments"
+          : "retrieveEnvironment";
+    const body = {
+      listEnvironments: { connections: rows, hasNextPage: false },
+      retrieveEnvironment: rows.find(({ deviceId }) => path.endsWith(deviceId)),
+      sendMessage: { success: true, message: "accepted" },
+    }[operation];
+    const headers = { "content-type": "application/json" };
+    return Promise.resolve({ status: statusOf(operation), headers, body: JSON.stringify(body) });
+  };
+}
+
+async function request(
+  kind: KindOfKey,
+  operation: keyof typeof requests,
+  statusOf: (operation: keyof typeof requests) => number,
+): Promise<{ readonly response: PlainResponse; readonly proxy: TestProxy }> {
+  const limited = { credential: null, publicName: null, deviceIds: null, connectionNames: ["ci-*"] };
+  const proxy = createTestProxy(upstreamWith(statusOf), {
+    ports: { fetchJwks: issuer.fetchJwks },
+    config: {
+      jwt: { ...testJwtSettings, claims: { ...testJwtSettings.claims, deviceIds: "devices" } },
+      passThrough: true,
+      tenants: new Map([["limited", limited]]),
+    },
+  });
+  const key = await kind.keyOf(proxy);
+  return { response: await proxy.proxy.handle(fakeRequest({ key, ...requestOf(kind, operation) })), proxy };
+}
+
+/** What of a response the caller must not see. */
+function findHidden(kind: KindOfKey, response: PlainResponse): string[] {
+  const isSuccess = response.status < 400;
+  const text = JSON.stringify([response.headers, String(response.body)]);
+  const hidden = [
+    ...(isSuccess && kind.hasDetails === true ? [] : [detail]),
+    ...(isSuccess && !kind.isRestricted ? [] : [foreign]),
+  ];
+  return hidden.filter((mark) => text.includes(mark));
+}
+
+/** Status and code of a response, with what it shows that is hidden. */
+function outcomeOf(kind: KindOfKey, response: PlainResponse): string {
+  const code = response.status < 400 ? [] : [problemOf(response).errorCode];
+  return [response.status, ...code, ...findHidden(kind, response)].join(" ");
+}
+
+const statuses = [
+  ...[100, 101, 102, 103, 200, 201, 202, 203, 204, 205, 206, 207, 208, 226, 299],
+  ...[300, 301, 302, 303, 304, 305, 307, 308, 399],
+  ...[400, 402, 404, 405, 406, 408, 409, 410, 412, 413, 418, 421, 422, 425, 429, 431, 451, 499],
+  ...[500, 501, 502, 503, 504, 505, 511, 520, 599, 600, 700, 999],
+];
+
+/** What a caller gets for a status of the upstream. */
+function expectedOutcome(kind: KindOfKey, operation: keyof typeof requests, status: number): string {
+  const { isRestricted, isLimitedById = false } = kind;
+  // For a restricted key the other device does not exist, whatever the upstream says about it.
+  const isSuccess = status === endpoints[operation].successStatus;
+  if (isRestricted && operation === "sendMessage") return "404 connection_not_found";
+  if (isRestricted && operation === "retrieveEnvironment" && (status === 404 || (isSuccess && !isLimitedById))) {
+    return "404 environment_not_found";
+  }
+  if (isSuccess) return String(status);
+  if (status >= 300 && status < 400) return "502 upstream_redirected";
+  return status >= 400 && status < 600 ? `${status} upstream_error` : "502 upstream_invalid_response";
+}
+
+const operations = Object.keys(requests) as readonly (keyof typeof requests)[];
+
+describe.each(kindsOfKey)("for $name", (kind) => {
+  test.each(operations)(
+    "%s succeeds only with the endpoint's success status, and shows nothing hidden",
+    async (operation) => {
+      const outcomes: unknown[] = [];
+      for (const status of statuses) {
+        const { response } = await request(kind, operation, (called) => (called === operation ? status : 200));
+        outcomes.push([status, outcomeOf(kind, response)]);
+      }
+      expect(outcomes).toEqual(statuses.map((status) => [status, expectedOutcome(kind, operation, status)]));
+    },
+  );
+
+  test("nothing is sent unless the upstream's list of connections has its success status", async () => {
+    const failures = statuses.filter((status) => status !== endpoints.listEnvironments.successStatus);
+    const outcomes: unknown[] = [];
+    for (const status of failures) {
+      const { response, proxy } = await request(kind, "sendMessage", (called) =>
+        called === "sendMessage" ? 200 : status,
+      );
+      const sent = proxy.upstreamRequests.filter(({ method }) => method === "POST");
+      outcomes.push([status, outcomeOf(kind, response), sent.length]);
+    }
+    const unrestricted = { ...kind, isRestricted: false };
+    expect(outcomes).toEqual(
+      failures.map((status) => [status, expectedOutcome(unrestricted, "listEnvironments", status), 0]),
+    );
+  });
+
+  test.each([401, 403])("an upstream's %d shows nothing hidden", async (status) => {
+    for (const operation of operations) {
+      const { response } = await request(kind, operation, () => status);
+      expect(response.status).toBeGreaterThanOrEqual(400);
+      expect(findHidden(kind, response)).toEqual([]);
+    }
+  });
+});
+
+test("the matrix covers every endpoint that a remote upstream serves", () => {
+  const served: readonly Operation[] = Object.values(endpoints)
+    .filter(({ audience }) => audience === "caller")
+    .map(({ operation }) => operation);
+  expect(operations).toEqual(served);
+});

@@ -1,0 +1,54 @@
+import type { ListEnvironmentsInput } from "@letta-environments/client";
+import { choosePaint, misuse, type Paint, type ParsedCommand } from "@letta-environments/command-line";
+import type { Host } from "./host.ts";
+import { createEnvironmentOperations, type EnvironmentOperations } from "./operations.ts";
+import type { CommandName } from "./program.ts";
+import { type ReadOption, readSettings } from "./settings.ts";
+
+/** A command line of this program. */
+export type ParsedLine = ParsedCommand<CommandName>;
+
+/** The tools of a command: host, options, colours, and a way to the server. */
+export interface CommandContext {
+  readonly host: Host;
+  readonly parsed: ParsedLine;
+  /** The colours of standard output. */
+  readonly paint: Paint;
+  readonly isJson: boolean;
+  readonly option: ReadOption;
+  /** Reads address and key. Rejects with a `CommandError`. */
+  connect(): Promise<EnvironmentOperations>;
+}
+
+/** The context of a command line on a host. */
+export function createContext(host: Host, parsed: ParsedLine): CommandContext {
+  const option = optionOf(parsed);
+  return {
+    host,
+    parsed,
+    option,
+    paint: choosePaint(host.stdout.isTerminal, host.variable),
+    isJson: parsed.options.has("json"),
+    connect: async () => createEnvironmentOperations(host, await readSettings(host, option)),
+  };
+}
+
+/** Reads an option of a command line; an option without a value reads as the empty text. */
+export function optionOf({ options }: ParsedLine): ReadOption {
+  return (name) => (options.has(name) ? (options.get(name)?.[0] ?? "") : undefined);
+}
+
+/** The devices that `--online`, `--source` and `--user` select. @throws CommandError naming the option */
+export function readFilter(option: ReadOption): Pick<ListEnvironmentsInput, "onlineOnly" | "source" | "userId"> {
+  const source = option("source");
+  if (source !== undefined && source !== "local" && source !== "remote") {
+    throw misuse("--source must be local or remote");
+  }
+  const userId = option("user");
+  if (userId !== undefined && userId.length > 256) throw misuse("--user must have at most 256 characters");
+  return {
+    ...(option("online") !== undefined && { onlineOnly: true }),
+    ...(source !== undefined && { source }),
+    ...(userId !== undefined && { userId }),
+  };
+}

@@ -1,0 +1,127 @@
+/** The delivery of one message: finds the device, sends, waits, and prints the outcome. */
+import {
+  type ApprovalMessage,
+  isLettaEnvironmentsError,
+  type SendMessageBody,
+  type UserMessage,
+} from "@letta-environments/client";
+import { CommandError, formatAge, misuse } from "@letta-environments/command-line";
+import { checkValue, SendMessageBodySchema } from "@letta-environments/schema";
+import type { CommandContext } from "./context.ts";
+import { findDevice, type FoundDevice } from "./device.ts";
+import { exitCodes } from "./exit-code.ts";
+import { describeFailure } from "./failure.ts";
+import { type DeliveryReport, formatDelivery } from "./format/delivery.ts";
+import type { EnvironmentOperations, SendSettings, Sent } from "./operations.ts";
+import { startProgress } from "./progress.ts";
+
+/** The recipient of a message. */
+export type Target =
+  | { readonly kind: "device"; readonly device: string }
+  | { readonly kind: "connection"; readonly connectionId: string };
+
+/** One message, and how to send it. */
+export interface Delivery {
+  readonly target: Target;
+  readonly message: UserMessage | ApprovalMessage;
+  /** How long to wait for an offline device, in milliseconds; `null`: not at all. */
+  readonly waitMs: number | null;
+  readonly idempotencyKey: string | undefined;
+}
+
+/** Sends a message, prints its outcome, and resolves when a device has accepted it. Rejects with a `CommandError`. */
+export async function deliver(
+  context: CommandContext,
+  operations: EnvironmentOperations,
+  { target, message, waitMs, idempotencyKey }: Delivery,
+): Promise<void> {
+  const { host, parsed } = context;
+  const body = readBody(context, message);
+  const found = target.kind === "device" ? await findDevice(operations, target.device, "online") : null;
+  let isSent = false;
+  const settings: SendSettings = { idempotencyKey, waitMs: waitMs ?? 0, onSend: () => void (isSent = true) };
+  const stop = startProgress(host, (elapsedMs) => {
+    const leftMs = isSent || waitMs === null ? null : Math.max(0, waitMs - elapsedMs);
+    return describeWait(found?.environment.connectionName ?? "the device", leftMs);
+  });
+  let sent: Sent;
+  try {
+    sent =
+      target.kind === "connection"
+        ? await operations.send(target.connectionId, body, settings)
+        : await operations.sendToDevice(found?.selector ?? target.device, body, settings);
+  } catch (error) {
+    await stop();
+    if (found !== null) throwIfOffline(error, found, waitMs, operations.now());
+    // After the message has left, only a response says that it was refused. An interruption alone says nothing.
+    const isUnknown = isSent && isLettaEnvironmentsError(error) && error.outcome !== "refused";
+    const connectionId = target.kind === "connection" ? target.connectionId : (found?.environment.connectionId ?? "");
+    const report = reportOf(message, connectionId, found);
+    const failure = describeFailure(error, { host, parsed, ...(isUnknown ? { sent: report } : {}) });
+    if (failure.exitCode === exitCodes.unknown) await print(context, { ...report, outcome: "unknown" });
+    throw failure;
+  }
+  await stop();
+  const { outcome, connectionId } = sent;
+  if (outcome === "refused") throw new CommandError("the device did not accept the message", exitCodes.refused);
+  await print(context, { ...reportOf(message, connectionId, found), outcome });
+}
+
+async function print({ host, isJson }: CommandContext, report: DeliveryReport): Promise<void> {
+  await host.stdout.write(formatDelivery(report, isJson ? "json" : host.stdout.isTerminal ? "text" : "columns"));
+}
+
+const optionOfMember: Readonly<Record<string, string>> = {
+  agentId: "--agent",
+  conversationId: "--conversation",
+  "messages[0].content": "MESSAGE",
+  "messages[0].client_message_id": "--message-id",
+  "messages[0].approvals[0].tool_call_id": "--request",
+  "messages[0].approvals[0].reason": "--reason",
+};
+
+/** The request body, checked against the rules of the API before any request. @throws CommandError naming the option and the rule */
+function readBody({ option }: CommandContext, message: UserMessage | ApprovalMessage): SendMessageBody {
+  const agentId = option("agent");
+  const conversationId = option("conversation");
+  const body: SendMessageBody = {
+    messages: [message],
+    ...(agentId !== undefined && { agentId }),
+    ...(conversationId !== undefined && { conversationId }),
+  };
+  const checked = checkValue(SendMessageBodySchema, body, "body");
+  if (checked.ok) return body;
+  throw misuse(checked.issues.map(({ member, rule }) => `${optionOfMember[member] ?? member} ${rule}`).join("; "));
+}
+
+/** @param leftMs how much longer to wait for the device; `null` once the message has left */
+function describeWait(name: string, leftMs: number | null): string {
+  if (leftMs === null) return `waiting for ${name} to accept the message…`;
+  return `waiting for ${name} to come online… ${Math.round(leftMs / 1_000)}s left`;
+}
+
+/** @throws CommandError if the client found the device offline and sent nothing */
+function throwIfOffline(error: unknown, { environment }: FoundDevice, waitMs: number | null, nowMs: number): void {
+  if (!isLettaEnvironmentsError(error) || error.code !== "device_offline" || error.status !== undefined) return;
+  const [{ connectionName, lastSeenAt } = environment] = error.environments ?? [];
+  const waited = waitMs === null ? "" : " and did not come back in time";
+  throw new CommandError(
+    `${connectionName} is offline${waited} (last seen ${formatAge(lastSeenAt, nowMs)}); nothing was sent`,
+    exitCodes.offline,
+    { details: waitMs === null ? ["--wait-online waits for it."] : [] },
+  );
+}
+
+function reportOf(
+  message: UserMessage | ApprovalMessage,
+  connectionId: string,
+  found: FoundDevice | null,
+): DeliveryReport {
+  return {
+    outcome: "accepted",
+    messageId: "approvals" in message ? null : message.client_message_id,
+    connectionId,
+    deviceId: found?.environment.deviceId ?? null,
+    connectionName: found?.environment.connectionName ?? null,
+  };
+}

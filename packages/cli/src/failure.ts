@@ -1,0 +1,132 @@
+/** Turns errors of the client into the texts and exit codes of this program. */
+import { isLettaEnvironmentsError, type LettaEnvironmentsError, type ProblemIssue } from "@letta-environments/client";
+import { CommandError } from "@letta-environments/command-line";
+import { optionOf, type ParsedLine } from "./context.ts";
+import { deviceLines } from "./device.ts";
+import { exitCodeOf, exitCodeOfSignal, exitCodes } from "./exit-code.ts";
+import type { DeliveryReport } from "./format/delivery.ts";
+import type { Host } from "./host.ts";
+import { addressOf } from "./settings.ts";
+
+/** The command that failed. */
+export interface FailureContext {
+  readonly host: Host;
+  readonly parsed: ParsedLine;
+  /** The message that the device may have received, if there is one. */
+  readonly sent?: DeliveryReport;
+}
+
+/** Describes an error. Rethrows anything that is a defect of this program. */
+export function describeFailure(error: unknown, { host, parsed, sent }: FailureContext): CommandError {
+  if (error instanceof CommandError) return error;
+  if (host.interrupted.aborted) return interrupted(host, parsed, sent);
+  if (!isLettaEnvironmentsError(error)) throw error;
+  const exitCode = exitCodeOf(error, sent !== undefined);
+  const { retryAfterMs } = error;
+  const wait = retryAfterMs === undefined ? "" : `; try again in ${Math.ceil(retryAfterMs / 1_000)} s`;
+  return new CommandError(
+    `${messageOf(error, addressOf(host, optionOf(parsed)), sent !== undefined)}${wait}`,
+    exitCode,
+    {
+      details: [
+        ...(error.code === "ambiguous_device" ? deviceLines(error.environments ?? [], host.clock.now()) : []),
+        ...(exitCode === exitCodes.unknown ? [repeatHint(sent)] : []),
+        ...(parsed.options.has("verbose") ? verboseLines(error) : []),
+      ],
+    },
+  );
+}
+
+function interrupted({ interrupted: { reason } }: Host, { command }: ParsedLine, sent?: DeliveryReport): CommandError {
+  const exitCode = exitCodeOfSignal(reason);
+  if (sent !== undefined) {
+    const text = "ended after the message had left; it is not known whether the device received it";
+    return new CommandError(text, exitCode, { details: [repeatHint(sent)] });
+  }
+  const isSend = command.name === "send" || command.name === "approve" || command.name === "deny";
+  return new CommandError(isSend ? "ended; nothing was sent" : "ended", exitCode);
+}
+
+function repeatHint(sent: DeliveryReport | undefined): string {
+  const messageId = sent?.messageId ?? null;
+  if (messageId === null) return "A decision has no id that makes a repeat safe: check what the device did first.";
+  return `Repeat the same command with --message-id ${messageId} to get the outcome; the message runs once.`;
+}
+
+function messageOf(error: LettaEnvironmentsError, address: string, isSent: boolean): string {
+  if (error.code === "connection_failed" && error.status === undefined) {
+    const reason = connectionReason(error);
+    return isSent ? `no response from ${address} to the message: ${reason}` : `cannot reach ${address}: ${reason}`;
+  }
+  if (error.code === "ambiguous_device")
+    return "several online devices have this name; use the deviceId of one of them:";
+  // Issues are as the server sent them, which can be another form.
+  const issues: readonly unknown[] =
+    error.code !== "invalid_argument" && Array.isArray(error.issues) ? error.issues : [];
+  const rules = issues.filter(isProblemIssue).map(({ member, rule }) => `${member} ${rule}`);
+  const status = error.code === "http_error" ? `HTTP ${error.status}` : null;
+  const reason = error.status === undefined ? causeCode(error) : status;
+  // A single rule is often the whole text.
+  const details = [
+    ...rules.filter((rule) => !error.message.startsWith(rule)),
+    ...(reason === null ? [] : [reason]),
+  ].join("; ");
+  const text = error.message.replace(/\.$/, "");
+  // The text of the client's own failures is mostly the code in words.
+  const what = text === error.code.replaceAll("_", " ") ? error.code : `${error.code}: ${text}`;
+  return `${what}${details === "" ? "" : ` (${details})`}`;
+}
+
+const connectionReasons: Readonly<Record<string, string>> = {
+  ECONNREFUSED: "connection refused",
+  ConnectionRefused: "connection refused",
+  ECONNRESET: "the connection broke",
+  ENOTFOUND: "no such host",
+  EAI_AGAIN: "the host name cannot be looked up",
+  ETIMEDOUT: "no response from the host",
+  UND_ERR_CONNECT_TIMEOUT: "no response from the host",
+  EHOSTUNREACH: "no route to the host",
+  ENETUNREACH: "no route to the host",
+  DEPTH_ZERO_SELF_SIGNED_CERT: "its certificate is self-signed",
+  SELF_SIGNED_CERT_IN_CHAIN: "its certificate is signed by an unknown authority",
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: "its certificate is signed by an unknown authority",
+  CERT_HAS_EXPIRED: "its certificate has expired",
+  ERR_TLS_CERT_ALTNAME_INVALID: "its certificate is for another name",
+};
+
+/** Why a connection failed, in words if the reason is a common one. */
+function connectionReason(error: Error): string {
+  const code = causeCode(error);
+  if (code !== null) return connectionReasons[code] ?? code;
+  // Deno puts the reason into the text of the error only.
+  const text = error.cause instanceof Error ? error.cause.message : "";
+  return /connection refused/i.test(text) ? "connection refused" : "the connection failed";
+}
+
+/** The code that the system gave to a broken connection: `ECONNREFUSED`, `DEPTH_ZERO_SELF_SIGNED_CERT`. */
+function causeCode(error: Error): string | null {
+  for (
+    let cause: unknown = error.cause, depth = 0;
+    cause instanceof Error && depth < 5;
+    cause = cause.cause, depth += 1
+  ) {
+    if ("code" in cause && typeof cause.code === "string" && /^\w{1,60}$/.test(cause.code)) return cause.code;
+  }
+  return null;
+}
+
+function verboseLines({ status, code, requestId, cause, retryable }: LettaEnvironmentsError): string[] {
+  const rows: readonly (readonly [string, string | number | null | undefined])[] = [
+    ["status", status],
+    ["request id", requestId],
+    ["safe to repeat", retryable ? "yes" : "no"],
+    ["cause", cause instanceof Error ? cause.message.slice(0, 300) : null],
+    ["code", code],
+  ];
+  return rows.flatMap(([name, value]) => ((value ?? null) === null ? [] : [`  ${name}: ${value}`]));
+}
+
+function isProblemIssue(issue: unknown): issue is ProblemIssue {
+  const { member, rule }: Partial<Record<string, unknown>> = Object(issue);
+  return typeof member === "string" && typeof rule === "string";
+}

@@ -1,0 +1,142 @@
+/** The requests of the commands to a server. No other module uses the client's operations. */
+import {
+  createTransport,
+  type DeviceSelector,
+  type Environment,
+  type EnvironmentEvent,
+  type EnvironmentList,
+  type ListEnvironmentsInput,
+  listEnvironments,
+  type Middleware,
+  retrieveEnvironment,
+  type SendMessageBody,
+  sendMessage,
+  type SendOutcome,
+  sendToDevice,
+  type TransportEvent,
+  watchEnvironments,
+} from "@letta-environments/client";
+import { CommandError } from "@letta-environments/command-line";
+import type { Clock, Host } from "./host.ts";
+import { clearLine } from "./progress.ts";
+import type { Settings } from "./settings.ts";
+
+/** How a message is sent. */
+export interface SendSettings {
+  readonly idempotencyKey: string | undefined;
+  /** How long to wait for an offline device, in milliseconds. */
+  readonly waitMs: number;
+  /** Called when the message leaves, and not before. */
+  onSend(): void;
+}
+
+/** The outcome of a message, and the connection that received it. */
+export interface Sent {
+  readonly outcome: SendOutcome;
+  readonly connectionId: string;
+}
+
+/** The operations of a server. All reject with a `LettaEnvironmentsError`. */
+export interface EnvironmentOperations {
+  list(query: ListEnvironmentsInput): Promise<EnvironmentList>;
+  retrieve(deviceId: string): Promise<Environment>;
+  send(connectionId: string, body: SendMessageBody, settings: SendSettings): Promise<Sent>;
+  /** Sends to the connection that the device has by then; `device_offline` if it has none in time. */
+  sendToDevice(device: DeviceSelector, body: SendMessageBody, settings: SendSettings): Promise<Sent>;
+  /** Ends when the user ends the program. Temporary failures do not end it. */
+  watch(query: ListEnvironmentsInput, intervalMs: number): AsyncIterable<EnvironmentEvent>;
+  /** Epoch milliseconds by the server's clock, as far as it is known. */
+  now(): number;
+}
+
+/** Returns the operations of a server. All end when the user ends the program. */
+export function createEnvironmentOperations(host: Host, settings: Settings): EnvironmentOperations {
+  const { interrupted: signal } = host;
+  const { now, middleware } = createServerClock(host.clock);
+  const open = (validate: "throw" | undefined, onSend: () => void) =>
+    createTransport({
+      ...settings,
+      middleware,
+      validate,
+      onEvent(event: TransportEvent) {
+        if (event.type === "start" && event.call.operation === "sendMessage") onSend();
+        if (event.type === "retry" && event.error.status === 429) announceWait(host, event.delayMs);
+      },
+    });
+  // Reads must be complete, because their fields are printed.
+  const transport = open("throw", () => undefined);
+  // A delivered message must not become unknown because the response has fewer fields than promised.
+  const sender = (onSend: () => void) => open(undefined, onSend);
+  return {
+    list: async (query) => listEnvironments(transport, query, { signal }),
+    retrieve: async (deviceId) => retrieveEnvironment(transport, deviceId, { signal }),
+    async send(connectionId, body, { idempotencyKey, onSend }) {
+      const { outcome } = await sendMessage(sender(onSend), connectionId, body, { signal, idempotencyKey });
+      return { outcome, connectionId };
+    },
+    async sendToDevice(device, body, { idempotencyKey, waitMs, onSend }) {
+      const options = { signal, idempotencyKey, waitUntilOnlineMs: waitMs };
+      const { outcome, environment } = await sendToDevice(sender(onSend), device, body, options);
+      return { outcome, connectionId: environment.connectionId ?? "" };
+    },
+    watch: (query, intervalMs) => watchEnvironments(transport, query, { signal, intervalMs }),
+    now,
+  };
+}
+
+const maxPageSize = 100;
+
+/** Follows pages until there are `limit` rows (`null`: until the last page). Rejects if a server repeats itself. */
+export async function collectEnvironments(
+  operations: Pick<EnvironmentOperations, "list">,
+  query: ListEnvironmentsInput,
+  limit: number | null,
+): Promise<EnvironmentList> {
+  const rows: EnvironmentList["connections"] = [];
+  const cursors = new Set<string>();
+  for (let after: string | undefined; ;) {
+    const pageSize = limit === null ? maxPageSize : Math.min(maxPageSize, limit - rows.length);
+    const page = await operations.list({ ...query, limit: pageSize, ...(after !== undefined && { after }) });
+    rows.push(...page.connections);
+    if (limit !== null && rows.length >= limit) {
+      return { connections: rows.slice(0, limit), hasNextPage: page.hasNextPage || rows.length > limit };
+    }
+    if (!page.hasNextPage) return { connections: rows, hasNextPage: false };
+    const next = page.connections.at(-1)?.id;
+    if (next === undefined || cursors.has(next)) {
+      throw new CommandError("the server announces more devices but does not return them");
+    }
+    cursors.add(next);
+    after = next;
+  }
+}
+
+/** Explains a silence: the client repeats a rate-limited request by itself. */
+function announceWait({ stderr }: Host, delayMs: number): void {
+  const seconds = Math.ceil(delayMs / 1_000);
+  void stderr.write(`${stderr.isTerminal ? clearLine : ""}letta-env: rate limited; trying again in ${seconds} s\n`);
+}
+
+/** `Date` has whole seconds, and responses take time: a smaller difference is noise. */
+const leastDifferenceMs = 5_000;
+
+/**
+ * Follows the clock of a server by the `Date` and `Age` of its responses (RFC 9110 section 6.6.1, RFC 9111 section 5.1), so that a wrong
+ * clock on this machine does not change which devices are online.
+ */
+function createServerClock(clock: Pick<Clock, "now">): { now(): number; readonly middleware: Middleware } {
+  let differenceMs = 0;
+  return {
+    now: () => clock.now() + differenceMs,
+    async middleware(request, next) {
+      const response = await next(request);
+      const { headers } = response;
+      const timeMs = Date.parse(headers.get("date") ?? "") + (Number(headers.get("age")) || 0) * 1_000;
+      if (!Number.isNaN(timeMs)) {
+        const seenMs = timeMs - clock.now();
+        differenceMs = Math.abs(seenMs) < leastDifferenceMs ? 0 : seenMs;
+      }
+      return response;
+    },
+  };
+}

@@ -1,0 +1,176 @@
+/** The commands and options of `letta-env`; parser, help and completion follow from them. */
+import {
+  type CommandDefinition,
+  completionCommand,
+  type HelpSection,
+  type OptionDefinition,
+  type ProgramDefinition,
+} from "@letta-environments/command-line";
+
+/** Names of the commands. */
+export type CommandName = "list" | "get" | "send" | "watch" | "approve" | "deny" | "completion";
+
+const commonOptions: readonly OptionDefinition[] = [
+  { name: "base-url", value: "URL", text: "the gateway or server (default LETTA_BASE_URL)" },
+  { name: "api-key-file", value: "FILE", text: "read the key from a file (default LETTA_API_KEY)" },
+  { name: "timeout", value: "DURATION", text: "the longest time for a request, with its retries (default 60s)" },
+  {
+    name: "allow-insecure",
+    value: null,
+    text: "accept http: beyond this machine; the key crosses the network unencrypted",
+  },
+  { name: "verbose", value: null, text: "print more about failures: status, request id, cause" },
+];
+
+const json: OptionDefinition = { name: "json", value: null, text: "print JSON" };
+const source: OptionDefinition = {
+  name: "source",
+  value: "SOURCE",
+  text: "only local or only remote devices",
+  choices: ["local", "remote"],
+};
+const user: OptionDefinition = { name: "user", value: "ID", text: "only devices of this user" };
+const online: OptionDefinition = { name: "online", value: null, text: "only devices that are online" };
+const connection: OptionDefinition = {
+  name: "connection",
+  value: "ID",
+  text: "send to this connectionId instead of DEVICE",
+};
+const agent: OptionDefinition = { name: "agent", value: "ID", text: "the agent on the device" };
+const conversation: OptionDefinition = {
+  name: "conversation",
+  value: "ID",
+  text: "a conversation of the agent (default: the agent's own)",
+};
+const deviceNote = "DEVICE is a deviceId, or a name. If several devices have the name, the one that is online is used.";
+
+const decisionOptions: readonly OptionDefinition[] = [
+  agent,
+  { name: "request", value: "ID", text: "the tool call that waits for permission (its tool_call_id)" },
+  { name: "reason", value: "TEXT", text: "a reason that the agent receives" },
+  conversation,
+  connection,
+  json,
+];
+
+const commands: readonly CommandDefinition<CommandName>[] = [
+  {
+    name: "list",
+    summary: "List devices.",
+    operands: [],
+    options: [
+      online,
+      { name: "limit", value: "NUMBER", text: "the largest number of devices (default 50)" },
+      { name: "all", value: null, text: "every device" },
+      source,
+      user,
+      { ...json, text: "print one JSON document, in the form of the API" },
+    ],
+    notes: [
+      "In a pipe, each device is a line of columns separated by tabs:",
+      "deviceId, name, online or offline, mode, last seen, connectionId.",
+    ],
+  },
+  {
+    name: "get",
+    summary: "Show one device.",
+    operands: ["DEVICE"],
+    options: [json],
+    notes: ["DEVICE is a deviceId, or a name that only one device has."],
+  },
+  {
+    name: "send",
+    summary: "Send a message to an agent on a device, and wait until the device has accepted it.",
+    operands: ["[DEVICE]", "[MESSAGE]"],
+    options: [
+      agent,
+      conversation,
+      connection,
+      {
+        name: "wait-online",
+        value: "DURATION",
+        optionalValue: { pattern: /^\d+(?:ms|s|m|h|d)$/, fallback: "5m" },
+        text: "wait for an offline device (default 5m)",
+      },
+      {
+        name: "message-id",
+        value: "ID",
+        text: "the id of the message; a message that is sent twice with one id runs once",
+      },
+      { name: "idempotency-key", value: "KEY", text: "the Idempotency-Key header" },
+      json,
+    ],
+    notes: [
+      deviceNote,
+      "Without MESSAGE, or with -, the message is read from standard input.",
+      "Use -- before a MESSAGE that starts with a dash.",
+    ],
+  },
+  {
+    name: "watch",
+    summary: "Print what happens to devices until you press Ctrl-C.",
+    operands: [],
+    options: [
+      online,
+      source,
+      user,
+      { name: "interval", value: "DURATION", text: "the time between two requests (default 2s)" },
+      { ...json, text: "print one JSON document per line" },
+    ],
+    notes: ["In a pipe, each event is a line of columns separated by tabs: time, event, deviceId, name."],
+  },
+  {
+    name: "approve",
+    summary: "Allow a tool call that waits for permission.",
+    operands: ["[DEVICE]"],
+    options: decisionOptions,
+    notes: [deviceNote],
+  },
+  {
+    name: "deny",
+    summary: "Refuse a tool call that waits for permission.",
+    operands: ["[DEVICE]"],
+    options: decisionOptions,
+    notes: [deviceNote],
+  },
+  completionCommand,
+];
+
+const sections: readonly HelpSection[] = [
+  {
+    title: "Environment",
+    rows: [
+      ["LETTA_BASE_URL", "the address of the gateway or server"],
+      ["LETTA_API_KEY", "the key; there is no option for it, because other processes can read options"],
+      ["NO_COLOR", "if set, no colours"],
+    ],
+  },
+  {
+    title: "Exit codes",
+    rows: [
+      ["0", "done"],
+      ["1", "failed"],
+      ["2", "the command line or the environment breaks a rule; nothing was sent"],
+      ["3", "the device is offline; nothing was sent"],
+      ["4", "refused by the server or the device"],
+      ["5", "it is unknown whether the device received the message; repeat it with its --message-id"],
+      ["6", "there is no such device"],
+      ["7", "nothing was done: unreachable, overloaded or rate limited; try again later"],
+      ["129, 130, 143", "ended by SIGHUP, Ctrl-C or SIGTERM"],
+    ],
+  },
+];
+
+/** `letta-env`. */
+export const program: ProgramDefinition<CommandName> = {
+  name: "letta-env",
+  summary: "List, watch and message the devices of the Letta Code Environments API.",
+  groups: {},
+  commands,
+  commonOptions,
+  sections,
+  secretOption: {
+    pattern: /^--(?:api-?)?(?:key|token)$/,
+    text: "the key is never an option, because other processes could read it: set LETTA_API_KEY, or use --api-key-file FILE",
+  },
+};

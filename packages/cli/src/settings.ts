@@ -1,0 +1,78 @@
+/** Where the server is and which key to use: from options, then from the environment. */
+import { misuse, parseDuration } from "@letta-environments/command-line";
+import type { Host } from "./host.ts";
+
+/** How to reach a server. */
+export interface Settings {
+  readonly baseUrl: string;
+  readonly apiKey: string;
+  readonly timeoutMs: number | undefined;
+}
+
+/** The value of an option; undefined when it is not given. */
+export type ReadOption = (name: string) => string | undefined;
+
+const loopbackHost = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/;
+const maxKeyBytes = 16_384;
+/** The longest delay of a timer, 24 days. */
+const maxDurationMs = 2 ** 31 - 1;
+
+/** Reads address, key and time limit. Rejects with a `CommandError` that names what is wrong. */
+export async function readSettings(host: Host, option: ReadOption): Promise<Settings> {
+  const timeout = option("timeout");
+  const timeoutMs = timeout === undefined ? undefined : readDuration("--timeout", timeout);
+  const baseUrl = readBaseUrl(host, option);
+  return { baseUrl, apiKey: await readKey(host, option("api-key-file")), timeoutMs };
+}
+
+/** Reads a duration in milliseconds. @throws CommandError naming the option */
+export function readDuration(option: string, text: string): number {
+  const durationMs = parseDuration(text) ?? 0;
+  if (durationMs >= 1 && durationMs <= maxDurationMs) return durationMs;
+  throw misuse(`${option} must be a duration from 1ms to 24d, such as 30s, 5m or 2h`);
+}
+
+/** The address of the server, before it is checked. */
+export function addressOf(host: Host, option: ReadOption): string {
+  return option("base-url") ?? host.variable("LETTA_BASE_URL") ?? "";
+}
+
+function readBaseUrl(host: Host, option: ReadOption): string {
+  const text = addressOf(host, option);
+  const name = option("base-url") === undefined ? "LETTA_BASE_URL" : "--base-url";
+  if (text === "") {
+    throw misuse(
+      "LETTA_BASE_URL is not set: the address of the gateway, such as http://127.0.0.1:8787 (or --base-url URL)",
+    );
+  }
+  const url = URL.canParse(text) ? new URL(text) : null;
+  const isUsable = url !== null && /^https?:$/.test(url.protocol) && url.username + url.password === "";
+  if (!isUsable || /[?#]/.test(text)) {
+    throw misuse(`${name} must be an absolute http or https URL without user, query or fragment`);
+  }
+  if (url.protocol === "http:" && !loopbackHost.test(url.hostname) && option("allow-insecure") === undefined) {
+    throw misuse(
+      `${name} must be https: (http: is accepted for this machine, or with --allow-insecure), so that the key is encrypted on the network`,
+    );
+  }
+  return text;
+}
+
+async function readKey(host: Host, path: string | undefined): Promise<string> {
+  const key = path === undefined ? (host.variable("LETTA_API_KEY") ?? "") : await readKeyFile(host, path);
+  const name = path === undefined ? "LETTA_API_KEY" : "the file of --api-key-file";
+  if (key === "" && path === undefined) throw misuse("LETTA_API_KEY is not set: your key (or --api-key-file FILE)");
+  if (!/^[\x21-\x7e]+$/.test(key)) {
+    throw misuse(`${name} must contain one key: visible ASCII characters, without spaces`);
+  }
+  return key;
+}
+
+async function readKeyFile(host: Host, path: string): Promise<string> {
+  try {
+    return (await host.readFile(path, maxKeyBytes)).trim();
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? String(error.code) : "unknown reason";
+    throw misuse(`the file of --api-key-file cannot be read (${code})`);
+  }
+}

@@ -1,0 +1,176 @@
+import { beforeEach, describe, expect, test } from "vitest";
+import { createClient, type SendMessageInput } from "../src/index.ts";
+import { createFakeServer, jsonAnswer, problemAnswer, scriptFetch } from "../src/testing/index.ts";
+import { catchError } from "./catch-error.ts";
+import { createHandClock } from "./hand-clock.ts";
+import { installRandom } from "./install-clock.ts";
+import { broken } from "./scripted-fetch.ts";
+
+const base = { baseUrl: "http://127.0.0.1:1", apiKey: "lek_test" };
+const hello: SendMessageInput = { agentId: "agent-1", messages: [{ role: "user", content: "hello" }] };
+const approval: SendMessageInput = {
+  agentId: "agent-1",
+  messages: [{ type: "approval", approvals: [{ approve: true, tool_call_id: "t-1" }] }],
+};
+const page = { connections: [], hasNextPage: false };
+const deduplicates = { "x-message-deduplication": "86400" };
+const mayRetry = { "x-should-retry": "true" };
+const sent = jsonAnswer(200, { success: true, message: "ok" });
+
+type Answer = () => Response | Error;
+
+function clientOver(...answers: readonly Answer[]) {
+  const { fetch, seen } = scriptFetch(...answers);
+  const posts = (): number => seen.filter(({ init }) => init.method === "POST").length;
+  return { ...createClient({ ...base, fetch }), posts };
+}
+
+beforeEach(() => {
+  createHandClock();
+  installRandom(1);
+});
+
+describe("a server that has not shown that it deduplicates receives a send once", () => {
+  test.each<[string, Answer]>([
+    ["a broken connection", broken],
+    ["a foreign 429", jsonAnswer(429, {})],
+    ["a foreign 429 that asks for a retry", jsonAnswer(429, {}, mayRetry)],
+    ["a foreign 502 that asks for a retry", jsonAnswer(502, {}, mayRetry)],
+    ["a foreign 503 that asks for a retry", jsonAnswer(503, {}, mayRetry)],
+    ["an upstream's 429 that a gateway passes on", problemAnswer("upstream_error", { status: 429, retryable: true })],
+    ["an upstream's 503 that a gateway passes on", problemAnswer("upstream_error", { status: 503, retryable: true })],
+    ["500", jsonAnswer(500, {})],
+    ["504 without an acknowledgement", problemAnswer("delivery_unknown")],
+  ])("the outcome is unknown when the attempt ended with %s", async (_case, failure) => {
+    for (const body of [hello, approval]) {
+      const { environments, posts } = clientOver(failure, sent);
+      const error = await catchError(environments.sendMessage("c-1", body));
+      expect(error).toMatchObject({ retryable: false, outcome: "unknown" });
+      expect(posts()).toBe(1);
+    }
+  });
+
+  test.each<[string, Answer]>([
+    ["409", jsonAnswer(409, {}, mayRetry)],
+    ["408", jsonAnswer(408, {}, mayRetry)],
+  ])("a foreign %s that asks for a retry stays a refusal", async (_case, failure) => {
+    const { environments, posts } = clientOver(failure, sent);
+    const error = await catchError(environments.sendMessage("c-1", hello));
+    expect(error).toMatchObject({ retryable: false, outcome: "refused" });
+    expect(posts()).toBe(1);
+  });
+
+  test.each(["", "0", "-1", "yes", "true", "86400, 86400", "1e3", "Infinity", "0x10"])(
+    "the header value %j does not show deduplication",
+    async (value) => {
+      const list = jsonAnswer(200, page, { "x-message-deduplication": value });
+      const { environments, posts } = clientOver(list, broken, sent);
+      await environments.list();
+      expect(await catchError(environments.sendMessage("c-1", hello))).toMatchObject({ outcome: "unknown" });
+      expect(posts()).toBe(1);
+    },
+  );
+});
+
+describe("a problem whose code says that nothing was sent allows a repeat on every server", () => {
+  test.each([
+    "rate_limited",
+    "upstream_unreachable",
+    "issuer_unavailable",
+    "audit_unavailable",
+    "key_store_unavailable",
+    "limits_unavailable",
+    "shutting_down",
+  ] as const)("%s", async (code) => {
+    for (const body of [hello, approval]) {
+      const { environments, posts } = clientOver(problemAnswer(code), sent);
+      await expect(environments.sendMessage("c-1", body)).resolves.toMatchObject({ success: true });
+      expect(posts()).toBe(2);
+    }
+  });
+
+  test("x-should-retry: false prevents that repeat, and the outcome is refused", async () => {
+    const { environments, posts } = clientOver(problemAnswer("shutting_down", { retryable: false }), sent);
+    const error = await catchError(environments.sendMessage("c-1", hello));
+    expect(error).toMatchObject({ retryable: false, outcome: "refused" });
+    expect(posts()).toBe(1);
+  });
+
+  test("queue_full is refused without a repeat", async () => {
+    const { environments, posts } = clientOver(problemAnswer("queue_full"), sent);
+    const error = await catchError(environments.sendMessage("c-1", hello));
+    expect(error).toMatchObject({ retryable: false, outcome: "refused" });
+    expect(posts()).toBe(1);
+  });
+});
+
+describe("a send is repeated after a broken connection once an earlier response carried x-message-deduplication", () => {
+  const row = { ...createFakeServer().put({ deviceId: "d-1" }) };
+  test.each<[string, Answer, (environments: ReturnType<typeof clientOver>["environments"]) => Promise<unknown>]>([
+    ["a list", jsonAnswer(200, page, deduplicates), (environments) => environments.list()],
+    ["a single environment", jsonAnswer(200, row, deduplicates), (environments) => environments.retrieve("d-1")],
+    ["an error", jsonAnswer(404, {}, deduplicates), (environments) => environments.retrieve("d-1").catch(() => null)],
+    [
+      "a send",
+      jsonAnswer(200, { success: true, message: "ok" }, deduplicates),
+      (environments) => environments.sendMessage("c-1", hello),
+    ],
+  ])("after %s", async (_case, first, call) => {
+    const { environments, posts } = clientOver(first, broken, sent);
+    await call(environments);
+    const before = posts();
+    await expect(environments.sendMessage("c-1", hello)).resolves.toMatchObject({ success: true });
+    expect(posts() - before).toBe(2);
+  });
+
+  test("after an earlier attempt of the same send", async () => {
+    const limited = jsonAnswer(429, {}, deduplicates);
+    const { environments, posts } = clientOver(limited, broken, sent);
+    await expect(environments.sendMessage("c-1", hello)).resolves.toMatchObject({ success: true });
+    expect(posts()).toBe(3);
+  });
+
+  test("a send with approvals is not repeated, because approvals have no ids", async () => {
+    const { environments, posts } = clientOver(jsonAnswer(200, page, deduplicates), broken, sent);
+    await environments.list();
+    const error = await catchError(environments.sendMessage("c-1", approval));
+    expect(error).toMatchObject({ retryable: false, outcome: "unknown" });
+    expect(posts()).toBe(1);
+  });
+
+  test("a transport does not learn from another transport", async () => {
+    const { fetch } = scriptFetch(jsonAnswer(200, page, deduplicates), broken, sent);
+    await createClient({ ...base, fetch }).environments.list();
+    const { environments } = createClient({ ...base, fetch });
+    expect(await catchError(environments.sendMessage("c-1", hello))).toMatchObject({ outcome: "unknown" });
+  });
+});
+
+describe("the fake server deduplicates messages unless an option turns it off", () => {
+  test.each([
+    [{}, "started"],
+    [{ deduplicates: false }, "unknown"],
+  ])("%j", async (options, outcome) => {
+    const server = createFakeServer({ now: () => 1_800_000_000_000, ...options });
+    server.put({ deviceId: "d-1" });
+    const connectionId = server.connect("d-1");
+    const { environments } = createClient({ ...base, fetch: server.fetch });
+    await environments.list();
+    server.interrupt(broken);
+    const result = await environments.sendMessage(connectionId, hello).catch((error: unknown) => error);
+    expect(result).toMatchObject({ outcome });
+    expect(server.taken).toHaveLength(outcome === "started" ? 1 : 0);
+  });
+
+  test("the fake server without deduplication runs a repeated message again", async () => {
+    const server = createFakeServer({ deduplicates: false });
+    server.put({ deviceId: "d-1" });
+    const connectionId = server.connect("d-1");
+    const { environments } = createClient({ ...base, fetch: server.fetch });
+    const body = { agentId: "a", messages: [{ role: "user" as const, content: "x", client_message_id: "m-1" }] };
+    for (const attempt of [1, 2]) {
+      expect(await environments.sendMessage(connectionId, body)).toMatchObject({ outcome: "started" });
+      expect(server.taken).toHaveLength(attempt);
+    }
+  });
+});

@@ -1,0 +1,16 @@
+export { completionScript } from "./completion.ts";
+export {
+  type CommandDefinition,
+  completionCommand,
+  type HelpSection,
+  type OptionDefinition,
+  type ProgramDefinition,
+} from "./definition.ts";
+export { displayWidth, truncate } from "./display-width.ts";
+export { CommandError, misuse } from "./error.ts";
+export { type CommandLine, type ParsedCommand, parseCommandLine } from "./parse.ts";
+export { formatColumns, formatJson, printable } from "./printable.ts";
+export { choosePaint, type Paint, type Style } from "./style.ts";
+export { suggestWord } from "./suggest.ts";
+export { type Cell, type Column, formatDetails, formatTable } from "./table.ts";
+export { formatAge, formatDate, formatTime, parseDuration, parseTime, timeForms } from "./time.ts";

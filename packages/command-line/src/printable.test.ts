@@ -1,0 +1,26 @@
+import { expect, test } from "vitest";
+import { formatColumns, formatJson, printable } from "./printable.ts";
+
+test("what moves the cursor, hides text or turns its direction is shown as in a JSON string", () => {
+  expect(printable("a\u001b[2Jb\u009b1mc\u202ed\u2028e\u200bf\u{e0001}g\ud800h\r\n")).toBe(
+    "a\\u001b[2Jb\\u009b1mc\\u202ed\\u2028e\\u200bf\\udb40\\udc01g\\ud800h\\u000d\\u000a",
+  );
+});
+
+test("letters of every script and pictures stay as they are", () => {
+  for (const text of ["laptop", "Größe", "日本語", "नमस्ते", "👩‍💻", "👨‍👩‍👧‍👦", "🧑🏽‍🚀", "🏳️‍🌈"]) expect(printable(text)).toBe(text);
+});
+
+test("a joiner that is not inside a picture is shown", () => {
+  expect(printable("a\u200db")).toBe("a\\u200db");
+  expect(printable("👩\u200d")).toBe("👩\\u200d");
+});
+
+test("columns and JSON stay one line a row and one document, whatever a name holds", () => {
+  const name = "a\tb\nc\u001b]0;x\u0007";
+  expect(formatColumns([name, "d"])).toBe("a\\u0009b\\u000ac\\u001b]0;x\\u0007\td\n");
+  const json = formatJson({ name, turned: "\u202e\u{e0001}" });
+  for (const character of ["\u001b", "\u202e", "\u{e0001}"]) expect(json).not.toContain(character);
+  expect(JSON.parse(json)).toEqual({ name, turned: "\u202e\u{e0001}" });
+  expect(formatJson({ a: 1 }, 0)).toBe('{"a":1}\n');
+});

@@ -1,0 +1,107 @@
+/** The completion scripts, loaded into real shells. bash is required; zsh and fish are tested where they are installed. */
+import { execFileSync, spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import process from "node:process";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { completionScript } from "../src/completion.ts";
+import { sampleProgram } from "./sample-program.ts";
+
+let folder = "";
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), "completion-"));
+  for (const shell of ["bash", "zsh", "fish"])
+    writeFileSync(join(folder, shell), completionScript(sampleProgram, shell));
+  writeFileSync(join(folder, "one file.json"), "");
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+/** Completes a line in a shell that sources its script, and returns the candidates. */
+type Complete = (line: string) => readonly string[];
+
+const bash: Complete = (line) => {
+  const words = line.split(" ");
+  const script = `cd "$1"; source ./bash; shift
+    COMP_WORDS=("$@"); COMP_CWORD=$((\${#COMP_WORDS[@]} - 1)); compopt() { :; }
+    _sample_tool; printf '%s\\n' "\${COMPREPLY[@]}"`;
+  return lines(execFileSync("bash", ["--norc", "-c", script, "bash", folder, ...words], { encoding: "utf8" }));
+};
+
+const fish: Complete = (line) =>
+  lines(
+    execFileSync("fish", ["--no-config", "-c", `cd ${folder}; source fish; complete -C "${line}"`], {
+      encoding: "utf8",
+      env: { ...process.env, HOME: folder },
+    }),
+  ).map((candidate) => candidate.split("\t")[0] ?? "");
+
+// Completion functions of zsh only work in its line editor; a stub of the two builtins shows what they would be given.
+const zsh: Complete = (line) => {
+  const script = `cd "$1"; shift
+    compdef() { :; }; compadd() { shift; print -l -- "$@"; }; _files() { print -l -- *.json; }
+    _describe() { print -l -- "\${(@)\${(P)2}%%:*}"; }
+    source ./zsh; words=("$@"); CURRENT=$#; _sample_tool`;
+  const candidates = lines(
+    execFileSync("zsh", ["-f", "-c", script, "zsh", folder, ...line.split(" ")], { encoding: "utf8" }),
+  );
+  return candidates.filter((candidate) => candidate.startsWith(line.split(" ").at(-1) ?? ""));
+};
+
+const shells: readonly (readonly [string, Complete])[] = [
+  ["bash", bash],
+  ["zsh", zsh],
+  ["fish", fish],
+];
+const installed = shells.filter(([name]) => name === "bash" || spawnSync(name, ["--version"]).status === 0);
+
+describe.each(installed)("in %s", (_name, complete) => {
+  const completed = (line: string): string[] => [...complete(line)].sort();
+
+  test("commands and groups are offered first, then the commands of a group", () => {
+    expect(completed("sample-tool ").filter((word) => !word.startsWith("-"))).toEqual(["completion", "keys", "send"]);
+    expect(completed("sample-tool k")).toEqual(["keys"]);
+    expect(completed("sample-tool keys ").filter((word) => !word.startsWith("-"))).toEqual(["create", "list"]);
+  });
+
+  test("options are those of the command, common ones included", () => {
+    expect(completed("sample-tool keys create --")).toEqual([
+      "--config",
+      "--help",
+      "--name",
+      "--scope",
+      "--shared",
+      "--verbose",
+    ]);
+    expect(completed("sample-tool send laptop --w")).toEqual(["--wait-online"]);
+  });
+
+  test("values are the choices of the option, paths, or nothing", () => {
+    expect(completed("sample-tool keys create --scope ")).toEqual(["list", "read", "send"]);
+    expect(completed("sample-tool keys create --scope list --scope se")).toEqual(["send"]);
+    expect(completed("sample-tool keys create --name ")).toEqual([]);
+    expect(completed("sample-tool keys list --config one").join("\n").replaceAll("\\", "")).toBe("one file.json");
+    expect(completed("sample-tool completion ").filter((word) => !word.startsWith("-"))).toEqual([
+      "bash",
+      "fish",
+      "zsh",
+    ]);
+  });
+});
+
+test("the scripts for zsh and fish name every command and every option of it", () => {
+  for (const shell of ["zsh", "fish"]) {
+    const script = completionScript(sampleProgram, shell);
+    for (const text of ["create", "list", "send", "scope", "wait-online", "config", "Create a key."]) {
+      expect(script).toContain(text);
+    }
+  }
+});
+
+test("another shell is refused, and the three are named", () => {
+  expect(() => completionScript(sampleProgram, "powershell")).toThrow("SHELL must be bash, zsh or fish");
+});
+
+function lines(text: string): string[] {
+  return text.split("\n").filter((line) => line !== "");
+}

@@ -1,0 +1,195 @@
+/**
+ * Sends of this process that wait for the device's acknowledgement. Each has one deadline and one outcome, and the outcome is
+ * stored before the caller receives it. An acknowledgement that arrives after the deadline still replaces the stored `unknown`.
+ */
+import type { Clock } from "@letta-environments/platform";
+import type { DeviceReference, EmitEvent } from "../events.ts";
+import { acknowledgementTimeoutMs, maxLateAcknowledgements } from "../limits.ts";
+import type { Delivery, DeliveryLog, DeliveryOutcome } from "../ports.ts";
+
+/** A send without an outcome, or with one that is being stored. */
+export interface PendingDelivery {
+  readonly delivery: Delivery;
+  /** It answers a request for permission. A rejected decision had no effect, so its ids are released for another attempt. */
+  readonly isDecision: boolean;
+  /** Resolves when the outcome is known and stored. Never rejects. */
+  readonly outcome: Promise<DeliveryOutcome>;
+  /** No outcome is known yet. */
+  readonly waiting: boolean;
+}
+
+/** Why the wait for an acknowledgement ended without one. */
+export type GiveUpReason = "timeout" | "disconnected" | "shutdown";
+
+/** Matches acknowledgements to sends. A device can acknowledge only what was sent to its own row. */
+export interface PendingDeliveries {
+  /** Adds a send before its ids are reserved, so that a repeat finds it here or in the store at any time. */
+  open(delivery: Delivery, device: DeviceReference, isDecision: boolean): PendingDelivery;
+  /** Removes a send of which nothing was written. */
+  discard(pending: PendingDelivery): void;
+  /** Starts the deadline of a send whose frame was just written. Its acknowledgement may have arrived already. */
+  markSent(pending: PendingDelivery): void;
+  find(environmentId: string, deliveryId: string): PendingDelivery | undefined;
+  /** Sends to a row without an outcome. */
+  waiting(environmentId: string): readonly PendingDelivery[];
+  /** Takes an acknowledgement. Returns the send when it was waiting. Unknown ids have no effect and cost no store access. */
+  acknowledge(device: DeviceReference, deliveryId: string, outcome: DeliveryOutcome): PendingDelivery | undefined;
+  /** Ends the wait for everything that was sent to a row. */
+  giveUp(environmentId: string, reason: GiveUpReason): void;
+  /** Ends every wait. Resolves when every outcome is stored. */
+  close(): Promise<void>;
+}
+
+interface Dependencies {
+  readonly clock: Clock;
+  readonly log: Pick<DeliveryLog, "settle" | "release">;
+  readonly emit: EmitEvent;
+}
+
+interface Entry extends PendingDelivery {
+  waiting: boolean;
+  sent: boolean;
+  readonly device: DeviceReference;
+  readonly resolve: (outcome: DeliveryOutcome) => void;
+  cancelDeadline: () => void;
+}
+
+interface State extends Dependencies {
+  /** By environment id, then by delivery id. */
+  readonly entries: Map<string, Map<string, Entry>>;
+  /** Environment id by delivery id, of sends that ended without an acknowledgement, the oldest first. */
+  readonly unacknowledged: Map<string, string>;
+  readonly lateWrites: Set<Promise<void>>;
+}
+
+/** Creates {@link PendingDeliveries}. */
+export function createPendingDeliveries(dependencies: Dependencies): PendingDeliveries {
+  const state: State = { ...dependencies, entries: new Map(), unacknowledged: new Map(), lateWrites: new Set() };
+  const rowEntries = (environmentId: string): Entry[] => [...(state.entries.get(environmentId)?.values() ?? [])];
+  return {
+    open: (delivery, device, isDecision) => open(state, delivery, device, isDecision),
+    discard: (pending) => remove(state, pending),
+    markSent({ delivery }) {
+      const entry = find(state, delivery.scope.environmentId, delivery.id);
+      if (entry?.waiting !== true) return;
+      entry.sent = true;
+      entry.cancelDeadline = state.clock.setTimer(acknowledgementTimeoutMs, () => giveUp(state, entry, "timeout"));
+    },
+    find: (environmentId, deliveryId) => find(state, environmentId, deliveryId),
+    waiting: (environmentId) => rowEntries(environmentId).filter((entry) => entry.waiting),
+    acknowledge: (device, deliveryId, outcome) => acknowledge(state, device, deliveryId, outcome),
+    giveUp(environmentId, reason) {
+      for (const entry of rowEntries(environmentId)) giveUp(state, entry, reason);
+    },
+    async close() {
+      const sent = [...state.entries.keys()].flatMap(rowEntries).filter((entry) => entry.sent);
+      for (const entry of sent) giveUp(state, entry, "shutdown");
+      await Promise.all([...sent.map((entry) => entry.outcome), ...state.lateWrites]);
+    },
+  };
+}
+
+function open(state: State, delivery: Delivery, device: DeviceReference, isDecision: boolean): Entry {
+  const { promise: outcome, resolve } = withResolvers<DeliveryOutcome>();
+  const cancelDeadline = (): void => undefined;
+  const entry: Entry = { delivery, device, isDecision, outcome, resolve, waiting: true, sent: false, cancelDeadline };
+  const { environmentId } = delivery.scope;
+  const ofRow = state.entries.get(environmentId) ?? new Map<string, Entry>();
+  state.entries.set(environmentId, ofRow.set(delivery.id, entry));
+  return entry;
+}
+
+function find({ entries }: State, environmentId: string, deliveryId: string): Entry | undefined {
+  return entries.get(environmentId)?.get(deliveryId);
+}
+
+function remove({ entries }: State, { delivery }: PendingDelivery): void {
+  const { environmentId } = delivery.scope;
+  const ofRow = entries.get(environmentId);
+  ofRow?.delete(delivery.id);
+  if (ofRow?.size === 0) entries.delete(environmentId);
+}
+
+function acknowledge(
+  state: State,
+  device: DeviceReference,
+  deliveryId: string,
+  outcome: DeliveryOutcome,
+): PendingDelivery | undefined {
+  const entry = find(state, device.environmentId, deliveryId);
+  if (entry?.waiting === true) {
+    emitAcknowledged(state, device, deliveryId, outcome, false);
+    conclude(state, entry, outcome);
+    return entry;
+  }
+  if (state.unacknowledged.get(deliveryId) !== device.environmentId) return undefined;
+  state.unacknowledged.delete(deliveryId);
+  const write = settle(state, deliveryId, device.environmentId, outcome).then((stored) => {
+    if (stored) emitAcknowledged(state, device, deliveryId, outcome, true);
+  });
+  state.lateWrites.add(write);
+  void write.finally(() => state.lateWrites.delete(write));
+  return undefined;
+}
+
+function giveUp(state: State, entry: Entry, reason: GiveUpReason): void {
+  if (!entry.waiting || !entry.sent) return;
+  const { id, scope } = entry.delivery;
+  state.unacknowledged.set(id, scope.environmentId);
+  const [oldest] = state.unacknowledged.keys();
+  if (oldest !== undefined && state.unacknowledged.size > maxLateAcknowledgements) state.unacknowledged.delete(oldest);
+  state.emit({ type: "message_unacknowledged", ...entry.device, deliveryId: id, reason });
+  conclude(state, entry, { kind: "unknown" });
+}
+
+function conclude(state: State, entry: Entry, outcome: DeliveryOutcome): void {
+  entry.waiting = false;
+  entry.cancelDeadline();
+  const { id, scope } = entry.delivery;
+  const hadNoEffect = entry.isDecision && outcome.kind === "rejected";
+  const stored = hadNoEffect ? release(state, id) : settle(state, id, scope.environmentId, outcome);
+  void stored.then(() => {
+    remove(state, entry);
+    entry.resolve(outcome);
+  });
+}
+
+async function settle(
+  { log, emit }: State,
+  deliveryId: string,
+  environmentId: string,
+  outcome: DeliveryOutcome,
+): Promise<boolean> {
+  try {
+    return await log.settle(deliveryId, environmentId, outcome);
+  } catch (cause) {
+    // The caller still receives the outcome. The reservation is stored, so a repeat does not run the message again.
+    emit({ type: "store_failed", operation: "settle", cause });
+    return false;
+  }
+}
+
+async function release({ log, emit }: State, deliveryId: string): Promise<void> {
+  await log.release(deliveryId).catch((cause: unknown) => emit({ type: "store_failed", operation: "release", cause }));
+}
+
+function emitAcknowledged(
+  { emit }: State,
+  device: DeviceReference,
+  deliveryId: string,
+  outcome: DeliveryOutcome,
+  late: boolean,
+): void {
+  const accepted = outcome.kind === "accepted";
+  const disposition = accepted ? outcome.disposition : null;
+  emit({ type: "message_acknowledged", ...device, deliveryId, accepted, disposition, late });
+}
+
+/** `Promise.withResolvers`, which ES2023 does not have. */
+function withResolvers<Value>(): { promise: Promise<Value>; resolve: (value: Value) => void } {
+  let resolve: (value: Value) => void = () => undefined;
+  const promise = new Promise<Value>((resolvePromise) => {
+    resolve = resolvePromise;
+  });
+  return { promise, resolve };
+}

@@ -1,0 +1,192 @@
+/**
+ * From the body of a send to the frames that a device receives. Consecutive user messages become one `create_message` frame,
+ * because a device runs them as one turn. Each approval decision becomes an `approval_response` frame of its own, because a
+ * device asks for one permission at a time.
+ */
+import type { Sha256 } from "@letta-environments/platform";
+import {
+  type ApprovalDecision,
+  isApprovalMessage,
+  type PlainResponse,
+  type ProblemIssue,
+  problemResponse,
+  type SendMessageBody,
+  type ToolReturn,
+  type UserMessage,
+} from "@letta-environments/schema";
+
+/** The frames of a body, in order, and the conversation that receives them. */
+export interface DeliveryPlan {
+  /** Empty for a conversation without an agent. */
+  readonly agentId: string;
+  readonly conversationId: string;
+  readonly parts: readonly [DeliveryPart, ...DeliveryPart[]];
+}
+
+/** One frame: delivered, acknowledged and deduplicated as a whole. */
+export interface DeliveryPart {
+  /** The ids under which it is deduplicated: those of its messages, or one made from the tool call of its decision. */
+  readonly messageIds: readonly string[];
+  /** The member of the request that each id comes from. */
+  readonly members: readonly string[];
+  /** Digest of the content. */
+  readonly fingerprint: string;
+  readonly payload: InputPayload;
+}
+
+/** The payload of an `input` frame. */
+export type InputPayload =
+  | { readonly kind: "create_message"; readonly messages: readonly UserMessage[] }
+  | { readonly kind: "approval_response"; readonly request_id: string; readonly decision: ApprovalResponse };
+
+/** The response to a request for permission to use a tool. A device requires a message with a denial. */
+export type ApprovalResponse =
+  | {
+      readonly behavior: "allow";
+      readonly message?: string;
+      readonly updated_input?: Readonly<Record<string, unknown>>;
+    }
+  | { readonly behavior: "deny"; readonly message: string };
+
+/** The plan, or the response that refuses the body. */
+export type PlannedDelivery =
+  | { readonly kind: "planned"; readonly plan: DeliveryPlan }
+  | { readonly kind: "refused"; readonly response: PlainResponse };
+
+/** The conversation of an agent that needs no id. */
+export const defaultConversationId = "default";
+
+const defaultDenial = "The request was denied.";
+
+/**
+ * Plans the delivery of a body, before anything is looked up.
+ *
+ * Refusals: 400 `invalid_request` when an id occurs twice; 422 `approvals_unsupported` for the result of a tool, because a
+ * device runs its tools itself and has no frame for it; 422 `agent_required`, because a device silently drops an input
+ * without an agent and without a named conversation.
+ */
+export function planDelivery(body: SendMessageBody, sha256: Sha256): PlannedDelivery {
+  const parts = toParts(body.messages, sha256);
+  const repeated = findRepeatedIds(parts);
+  if (repeated.length > 0) return refuse(problemResponse("invalid_request", { issues: repeated }));
+  const toolReturns = findToolReturns(body.messages);
+  if (toolReturns.length > 0) return refuse(problemResponse("approvals_unsupported", { issues: toolReturns }));
+  const agentId = body.agentId ?? "";
+  const conversationId = body.conversationId || defaultConversationId;
+  if (agentId === "" && conversationId === defaultConversationId) {
+    const issues = [{ member: "agentId", rule: "is required unless conversationId names a conversation" }];
+    return refuse(problemResponse("agent_required", { issues }));
+  }
+  const [first, ...rest] = parts;
+  // The schema of the body refuses empty lists.
+  if (first === undefined) return refuse(problemResponse("invalid_request"));
+  return { kind: "planned", plan: { agentId, conversationId, parts: [first, ...rest] } };
+}
+
+/** Returns the issues of the ids of a part that pass a test. */
+export function messageIdIssues(
+  { messageIds, members }: DeliveryPart,
+  rule: string,
+  test: (messageId: string) => boolean,
+): ProblemIssue[] {
+  return messageIds.flatMap((messageId, index) => (test(messageId) ? [{ member: members[index] ?? "", rule }] : []));
+}
+
+function toParts(messages: SendMessageBody["messages"], sha256: Sha256): DeliveryPart[] {
+  const parts: DeliveryPart[] = [];
+  let users: { readonly message: UserMessage; readonly member: string }[] = [];
+  const endRun = (): void => {
+    if (users.length > 0) parts.push(toMessagePart(users, sha256));
+    users = [];
+  };
+  for (const [index, message] of messages.entries()) {
+    if (!isApprovalMessage(message)) {
+      users.push({ message, member: `messages[${index}].client_message_id` });
+      continue;
+    }
+    endRun();
+    for (const [position, approval] of message.approvals.entries()) {
+      const member = `messages[${index}].approvals[${position}].tool_call_id`;
+      if (isDecision(approval)) parts.push(toDecisionPart(approval, member, sha256));
+    }
+  }
+  endRun();
+  return parts;
+}
+
+function toMessagePart(
+  users: readonly { readonly message: UserMessage; readonly member: string }[],
+  sha256: Sha256,
+): DeliveryPart {
+  const messages = users.map(({ message }) => message);
+  return {
+    messageIds: messages.map((message) => message.client_message_id),
+    members: users.map(({ member }) => member),
+    fingerprint: sha256(canonicalJson(messages)),
+    payload: { kind: "create_message", messages },
+  };
+}
+
+function toDecisionPart(approval: ApprovalDecision, member: string, sha256: Sha256): DeliveryPart {
+  const decision = toApprovalResponse(approval);
+  return {
+    // The prefix keeps tool calls and messages with equal ids apart.
+    messageIds: [`approval/${approval.tool_call_id}`],
+    members: [member],
+    fingerprint: sha256(canonicalJson(decision)),
+    payload: { kind: "approval_response", request_id: `perm-${approval.tool_call_id}`, decision },
+  };
+}
+
+function toApprovalResponse({ approve, reason, updated_input: updatedInput }: ApprovalDecision): ApprovalResponse {
+  if (!approve) return { behavior: "deny", message: reason?.trim() ? reason : defaultDenial };
+  return {
+    behavior: "allow",
+    ...(reason && { message: reason }),
+    ...(updatedInput && { updated_input: updatedInput }),
+  };
+}
+
+function isDecision(approval: ToolReturn | ApprovalDecision): approval is ApprovalDecision {
+  return "approve" in approval;
+}
+
+function findToolReturns(messages: SendMessageBody["messages"]): ProblemIssue[] {
+  return messages.flatMap((message, index) =>
+    !isApprovalMessage(message)
+      ? []
+      : message.approvals.flatMap((approval, position) =>
+          isDecision(approval)
+            ? []
+            : [{ member: `messages[${index}].approvals[${position}]`, rule: "must be a decision, not a tool return" }],
+        ),
+  );
+}
+
+function findRepeatedIds(parts: readonly DeliveryPart[]): ProblemIssue[] {
+  const seen = new Set<string>();
+  return parts.flatMap((part) =>
+    messageIdIssues(part, "must differ from the other ids of the request", (messageId) => {
+      const isRepeated = seen.has(messageId);
+      seen.add(messageId);
+      return isRepeated;
+    }),
+  );
+}
+
+function refuse(response: PlainResponse): PlannedDelivery {
+  return { kind: "refused", response };
+}
+
+/**
+ * Serialises a JSON value so that equal values have equal texts: members sorted by UTF-16 code units, numbers and strings as
+ * ECMAScript writes them (RFC 8785 section 3.2).
+ */
+export function canonicalJson(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(",")}]`;
+  if (typeof value !== "object" || value === null) return JSON.stringify(value) ?? "null";
+  const members = Object.entries(value)
+    .toSorted(([left], [right]) => (left < right ? -1 : 1))
+    .map(([name, member]) => `${JSON.stringify(name)}:${canonicalJson(member)}`);
+  return `{${members.join(",")}}`;
+}

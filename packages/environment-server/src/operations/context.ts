@@ -1,0 +1,48 @@
+import type { Clock, RandomId, Sha256 } from "@letta-environments/platform";
+import type { PlainResponse } from "@letta-environments/schema";
+import type { PendingDeliveries } from "../delivery/pending.ts";
+import type { EmitEvent } from "../events.ts";
+import type { KeyedQueue } from "../keyed-queue.ts";
+import type { ConnectionRecord, EnvironmentRow, EnvironmentStore } from "../ports.ts";
+import type { DeviceHub } from "../socket/hub.ts";
+
+/** The parts of the server that its operations share. */
+export interface ServerContext {
+  readonly store: EnvironmentStore;
+  readonly clock: Clock;
+  readonly sha256: Sha256;
+  readonly randomId: RandomId;
+  readonly podId: string;
+  readonly publicUrl: string | null;
+  readonly settleMs: number;
+  readonly hub: DeviceHub;
+  readonly pending: PendingDeliveries;
+  readonly queue: KeyedQueue;
+  readonly emit: EmitEvent;
+  /** The time by which message ids expire, in epoch milliseconds. Changes of the wall clock do not affect it. */
+  readonly retentionNow: () => number;
+  /** True once the server is closing. Nothing is sent from then on. */
+  readonly isClosing: () => boolean;
+}
+
+/** Facts about a request that are not part of its input. */
+export interface RequestContext {
+  /**
+   * Origin under which the request reached the server, such as `http://127.0.0.1:8787`; `null` when unknown. A device opens
+   * its socket there when no public URL is configured.
+   */
+  readonly authority: string | null;
+  /** Aborted when the caller has disconnected. A message that was already written to a device is not taken back. */
+  readonly signal?: AbortSignal;
+  /**
+   * The connection that a send names, as `findConnection` returned it; `null` when it does not exist. Pass it when you
+   * have looked it up before, so that the server does not look it up again.
+   */
+  readonly connection?: ConnectionRecord | null;
+  /**
+   * Called once for a send, after its input and its device were found permitted and before anything is reserved or sent.
+   * When it resolves with a response, nothing is sent and the caller receives that response. It runs in the order in which
+   * sends of a connection arrived, and the next one waits for it.
+   */
+  readonly beforeSend?: (device: EnvironmentRow) => Promise<PlainResponse | null>;
+}

@@ -1,0 +1,129 @@
+/**
+ * Listing and retrieving environments. A row of the store becomes what the API shows: with the presence of a device that is
+ * online, and without what the principal may not see.
+ */
+import {
+  allowsDevice,
+  defaultListLimit,
+  type Environment,
+  type EnvironmentList,
+  type EnvironmentMetadata,
+  jsonResponse,
+  type OperationInput,
+  type PlainResponse,
+  presentEnvironment,
+  type Principal,
+  problemResponse,
+} from "@letta-environments/schema";
+import type { DeviceStatus, EnvironmentFilter, EnvironmentRow, EnvironmentRows } from "../ports.ts";
+import type { ServerContext } from "./context.ts";
+
+/** An environment with a member that official clients read although the API text does not mention it. */
+type ShownEnvironment = Environment & { readonly listenerInstanceId: string };
+
+/** Rows that are read at a time when name patterns decide which of them are shown. */
+const rowsAtATime = 500;
+
+/** Lists the tenant's environments that the principal may see, ordered by id. Every row here is `source=local`. */
+export async function listEnvironments(
+  context: ServerContext,
+  { query }: OperationInput<"listEnvironments">,
+  principal: Principal,
+): Promise<PlainResponse> {
+  const { after, limit = defaultListLimit, onlineOnly = false, source, userId } = query;
+  if (source === "remote") return jsonResponse(200, { connections: [], hasNextPage: false } satisfies EnvironmentList);
+  const rows = await readAllowed(context.store, principal, {
+    tenant: principal.tenant,
+    afterId: after ?? null,
+    environmentIds: onlineOnly ? context.hub.onlineIds(principal.tenant) : null,
+    deviceIds: null,
+    owner: userId ?? null,
+    limit: limit + 1,
+  });
+  const list: EnvironmentList = {
+    connections: rows
+      .slice(0, limit)
+      .map((row) => presentEnvironment<Environment>(principal, toEnvironment(context, row))),
+    hasNextPage: rows.length > limit,
+  };
+  return jsonResponse(200, list);
+}
+
+/**
+ * Retrieves a device. When a deviceId has several rows that the principal may see, the response shows the online one with the
+ * latest heartbeat, else the one that was seen last. A device that the principal may not see is 404, as if it did not exist.
+ */
+export async function retrieveEnvironment(
+  context: ServerContext,
+  { params }: OperationInput<"retrieveEnvironment">,
+  principal: Principal,
+): Promise<PlainResponse> {
+  const rows = await context.store.findEnvironments(principal.tenant, params.deviceId);
+  const [best] = rows
+    .filter((row) => allowsDevice(principal, row))
+    .map((row) => toEnvironment(context, row))
+    .toSorted(compareLiveliness);
+  if (best === undefined) return problemResponse("environment_not_found");
+  return jsonResponse(200, presentEnvironment(principal, best));
+}
+
+/** Sorts the row with the latest sign of life first. */
+function compareLiveliness(left: Environment, right: Environment): number {
+  return (right.lastHeartbeat ?? -1) - (left.lastHeartbeat ?? -1) || right.lastSeenAt - left.lastSeenAt;
+}
+
+/** Reads as many rows as the filter asks for, of those that the principal may see. */
+async function readAllowed(
+  store: Pick<EnvironmentRows, "listEnvironments">,
+  principal: Principal,
+  filter: EnvironmentFilter,
+): Promise<readonly EnvironmentRow[]> {
+  const { deviceIds, connectionNames, tenantDevices = null } = principal;
+  if (connectionNames === null && tenantDevices === null) return store.listEnvironments({ ...filter, deviceIds });
+  const found: EnvironmentRow[] = [];
+  let { afterId } = filter;
+  // Name patterns are matched here, because the query language of a store may match differently.
+  for (;;) {
+    const rows = await store.listEnvironments({ ...filter, afterId, limit: rowsAtATime });
+    found.push(...rows.filter((row) => allowsDevice(principal, row)));
+    const last = rows.at(-1);
+    if (found.length >= filter.limit || last === undefined || rows.length < rowsAtATime) {
+      return found.slice(0, filter.limit);
+    }
+    afterId = last.id;
+  }
+}
+
+/** Converts a row. `connectedAt`, `connectionId`, `lastHeartbeat` and `podId` are `null` while the device is offline. */
+function toEnvironment({ hub, podId }: Pick<ServerContext, "hub" | "podId">, row: EnvironmentRow): ShownEnvironment {
+  const presence = hub.presence(row.id);
+  const status = presence?.status ?? row;
+  const metadata = mergeMetadata(row.metadata, status);
+  return {
+    id: row.id,
+    connectedAt: presence?.connectedAtMs ?? null,
+    connectionId: presence?.connectionId ?? null,
+    connectionName: row.connectionName,
+    deviceId: row.deviceId,
+    listenerInstanceId: row.listenerInstanceId,
+    firstSeenAt: row.firstSeenAt,
+    lastHeartbeat: presence?.lastHeartbeatMs ?? null,
+    lastSeenAt: Math.max(row.lastSeenAt, presence?.lastSeenMs ?? 0),
+    organizationId: row.tenant,
+    podId: presence === null ? null : podId,
+    apiKeyOwner: row.owner,
+    userId: row.owner,
+    ...(status.currentMode !== null && { currentMode: status.currentMode }),
+    ...(metadata !== null && { metadata }),
+  };
+}
+
+function mergeMetadata(registered: EnvironmentMetadata | null, status: DeviceStatus): EnvironmentMetadata | null {
+  const { workingDirectory, gitBranch } = status;
+  if (workingDirectory === null && gitBranch === null) return registered;
+  return {
+    ...registered,
+    ...(workingDirectory !== null && { workingDirectory }),
+    ...(gitBranch !== null && { gitBranch }),
+  };
+}

@@ -1,0 +1,90 @@
+import {
+  allowsDevice,
+  buildPath,
+  endpoints,
+  jsonResponse,
+  type OperationInput,
+  type PlainResponse,
+  type Principal,
+  problemResponse,
+  type RegisterResponse,
+} from "@letta-environments/schema";
+import { maxEnvironmentsPerTenant, maxMetadataLength } from "../limits.ts";
+import type { RequestContext, ServerContext } from "./context.ts";
+
+/** The listenerInstanceId of devices that send none. */
+const defaultListenerInstanceId = "default";
+
+/**
+ * Enrols a device and returns the URL of its socket. Each registration has its own connectionId, which replaces the earlier
+ * one when its socket opens.
+ *
+ * Refusals: 403 `device_not_allowed` (the key's allowlist, also for the names that a shared device already has, or a full
+ * tenant) and 403 `device_owned_by_another_key`. The status is 403 because a device gives up on it at once, whereas it
+ * repeats the request after 429 and 5xx.
+ */
+export async function registerEnvironment(
+  context: ServerContext,
+  { body }: OperationInput<"registerEnvironment">,
+  principal: Principal,
+  { authority }: RequestContext,
+): Promise<PlainResponse> {
+  const { deviceId, connectionName, listenerInstanceId = defaultListenerInstanceId, metadata = null } = body;
+  if (metadata !== null && JSON.stringify(metadata).length > maxMetadataLength) {
+    const issues = [{ member: "metadata", rule: `must have at most ${maxMetadataLength} characters as JSON` }];
+    return problemResponse("invalid_request", { issues });
+  }
+  if (!allowsDevice(principal, { deviceId, connectionName })) return problemResponse("device_not_allowed");
+  const connectionId = context.randomId("conn");
+  const wsUrl = buildSocketUrl(context.publicUrl, authority, connectionId);
+  if (wsUrl === null) {
+    const issues = [{ member: "host", rule: "must be the address of this server, which has no public URL configured" }];
+    return problemResponse("invalid_request", { issues });
+  }
+  const result = await context.store.enrol({
+    tenant: principal.tenant,
+    deviceId,
+    listenerInstanceId,
+    connectionName,
+    metadata,
+    keyId: principal.keyId,
+    owner: principal.owner,
+    shared: principal.shared,
+    knownNames: principal.deviceIds?.includes(deviceId) === true ? null : principal.connectionNames,
+    environmentId: context.randomId("env"),
+    connectionId,
+    nowMs: context.clock.now(),
+    maxEnvironments: maxEnvironmentsPerTenant,
+  });
+  switch (result.kind) {
+    case "owned_by_another_key":
+      return problemResponse("device_owned_by_another_key");
+    case "not_allowed":
+      return problemResponse("device_not_allowed");
+    case "too_many_environments":
+      return problemResponse("device_not_allowed", {
+        detail: `The tenant already has ${maxEnvironmentsPerTenant} environments; no other device can be enrolled.`,
+      });
+    case "enrolled": {
+      const { environmentId } = result;
+      const device = { tenant: principal.tenant, environmentId, deviceId, connectionId };
+      context.emit({ type: "device_registered", ...device, keyId: principal.keyId });
+      return jsonResponse(200, { connectionId, wsUrl } satisfies RegisterResponse);
+    }
+  }
+}
+
+/** Builds the URL of a device's socket below the public URL, else below the request's origin. `null` when neither is http(s). */
+function buildSocketUrl(publicUrl: string | null, authority: string | null, connectionId: string): string | null {
+  const base = parseHttpUrl(publicUrl) ?? parseHttpUrl(authority);
+  if (base === null) return null;
+  const scheme = base.protocol === "https:" ? "wss:" : "ws:";
+  // Only a configured URL may contain a path. Of the request's origin, only host and port are used.
+  const basePath = publicUrl === null ? "" : base.pathname.replace(/\/+$/, "");
+  return `${scheme}//${base.host}${basePath}${buildPath(endpoints.openDeviceSocket, { connectionId })}`;
+}
+
+function parseHttpUrl(text: string | null): URL | null {
+  const url = text === null ? null : URL.parse(text);
+  return url !== null && (url.protocol === "http:" || url.protocol === "https:") ? url : null;
+}

@@ -1,0 +1,234 @@
+/**
+ * Sending to a device. An id is sent at most once: it is stored before its frame is written, and a repeat receives the first
+ * outcome, whether the device is online or not. Frames leave in the order in which the requests of a connection arrived.
+ */
+import {
+  allowsAgent,
+  allowsDevice,
+  allowsMode,
+  isApprovalMessage,
+  type OperationInput,
+  type PlainResponse,
+  type Principal,
+  problemResponse,
+} from "@letta-environments/schema";
+import type { PendingDelivery } from "../delivery/pending.ts";
+import { type DeliveryPart, type DeliveryPlan, messageIdIssues, planDelivery } from "../delivery/plan.ts";
+import { classifyRepeat, outcomeResponse } from "../delivery/repeat.ts";
+import { maxUnacknowledgedSends, maxWaitingMessages } from "../limits.ts";
+import type { ConnectionRecord, ConversationScope, Delivery } from "../ports.ts";
+import type { DeviceConnection } from "../socket/connection.ts";
+import { buildInputFrame } from "../socket/frames.ts";
+import type { RequestContext, ServerContext } from "./context.ts";
+
+/** The result of a frame's turn in the queue: a response, or a send whose outcome is awaited outside of the queue. */
+type Dispatch =
+  | { readonly kind: "responded"; readonly response: PlainResponse }
+  | { readonly kind: "pending"; readonly pending: PendingDelivery; readonly replayed: boolean };
+
+/** One frame of a request on its way to a device. */
+interface Send {
+  readonly context: ServerContext;
+  readonly record: ConnectionRecord;
+  readonly scope: ConversationScope;
+  readonly part: DeliveryPart;
+  readonly principal: Principal;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Sends messages and approval decisions to the device behind a connection, and responds when the device has acknowledged
+ * them. The frames of a body are delivered one after the other; the first one that fails ends the request.
+ *
+ * A key with a maximum mode is checked against the mode that the device has when a frame leaves. A repeat sends nothing, so it
+ * is not checked.
+ *
+ * Rejects with the reason of `signal` when it is aborted before anything was sent.
+ */
+export async function sendMessage(
+  context: ServerContext,
+  { params, body }: OperationInput<"sendMessage">,
+  principal: Principal,
+  request: RequestContext,
+): Promise<PlainResponse> {
+  if (!allowsAgent(principal, body.agentId)) return problemResponse("agent_not_allowed");
+  if (body.messages.some(isApprovalMessage) && !principal.scopes.has("approve")) {
+    const detail = "The gateway key lacks the scope 'approve', which approval messages need.";
+    return problemResponse("insufficient_scope", { detail });
+  }
+  const planned = planDelivery(body, context.sha256);
+  if (planned.kind === "refused") return planned.response;
+  const [part, ...rest] = planned.plan.parts;
+  const { signal } = request;
+  // The connection's queue keeps the order of arrival while the connection is looked up.
+  const begun = await context.queue.run(JSON.stringify([principal.tenant, params.connectionId]), async () => {
+    const found = await findPermitted(context, params.connectionId, principal, request);
+    if (found.kind === "refused") return found;
+    const { record } = found;
+    const send: Send = { context, record, scope: scopeOf(record, planned.plan), part, principal };
+    return { kind: "begun", send, dispatch: await enqueue({ ...send, signal }) } as const;
+  });
+  if (begun.kind === "refused") return begun.response;
+  let response = await toResponse(begun.dispatch);
+  let deliveredCount = 0;
+  for (const next of rest) {
+    if (response.status !== 200) break;
+    deliveredCount += 1;
+    response = await toResponse(await enqueue({ ...begun.send, part: next }));
+  }
+  if (response.status === 200 || deliveredCount === 0) return response;
+  return afterPartialDelivery(response, deliveredCount, planned.plan.parts.length);
+}
+
+/** Finds the connection of a send. Another tenant's and a device outside the key's allowlist are 404, as if they did not exist. */
+async function findPermitted(
+  { store }: ServerContext,
+  connectionId: string,
+  principal: Principal,
+  { connection, beforeSend, signal }: RequestContext,
+): Promise<
+  | { readonly kind: "found"; readonly record: ConnectionRecord }
+  | { readonly kind: "refused"; readonly response: PlainResponse }
+> {
+  const record = connection === undefined ? await store.findConnection(principal.tenant, connectionId) : connection;
+  if (record === null || !allowsDevice(principal, record.environment)) {
+    return { kind: "refused", response: problemResponse("connection_not_found") };
+  }
+  signal?.throwIfAborted();
+  const response = (await beforeSend?.(record.environment)) ?? null;
+  return response === null ? { kind: "found", record } : { kind: "refused", response };
+}
+
+/** Runs a frame in its row's queue, which keeps a reservation and its frame together under every connectionId of the row. */
+function enqueue(send: Send): Promise<Dispatch> {
+  const { context, record, signal } = send;
+  return context.queue.run(record.environment.id, async () => {
+    signal?.throwIfAborted();
+    return (await dispatchRepeat(send)) ?? (await dispatchNew(send));
+  });
+}
+
+async function toResponse(dispatch: Dispatch): Promise<PlainResponse> {
+  if (dispatch.kind === "responded") return dispatch.response;
+  return outcomeResponse(await dispatch.pending.outcome, dispatch.replayed);
+}
+
+/** Responds to a frame whose ids are known; `null` when none of them is. */
+async function dispatchRepeat({ context, record, scope, part }: Send): Promise<Dispatch | null> {
+  const { store, pending, retentionNow } = context;
+  const known = await store.findMessages(scope, part.messageIds, retentionNow());
+  const repeat = classifyRepeat(part.messageIds, part.fingerprint, known);
+  switch (repeat.kind) {
+    case "new":
+      return null;
+    case "conflict": {
+      const isKnown = (messageId: string): boolean => repeat.messageIds.has(messageId);
+      const issues = messageIdIssues(part, "was already used for another body", isKnown);
+      return respond(problemResponse("message_id_reused", { issues }));
+    }
+    case "repeat": {
+      const { id: environmentId } = record.environment;
+      const found = pending.find(environmentId, repeat.deliveryId);
+      if (found !== undefined) return { kind: "pending", pending: found, replayed: true };
+      if (repeat.outcome !== null) return respond(outcomeResponse(repeat.outcome, true));
+      // A process that ended before it knew the outcome has reserved the ids: the message may have been sent.
+      await store.settle(repeat.deliveryId, environmentId, { kind: "unknown" });
+      return respond(outcomeResponse({ kind: "unknown" }, true));
+    }
+  }
+}
+
+async function dispatchNew(send: Send): Promise<Dispatch> {
+  const { context, record, scope, part, principal, signal } = send;
+  const { store, pending, hub } = context;
+  if (context.isClosing()) return respond(problemResponse("shutting_down"));
+  await waitUntilSettled(context, findOnline(context, record));
+  const connection = findOnline(context, record);
+  if (connection === null) return respond(unreachableResponse(record));
+  if (!isModeAllowed(principal, connection)) return respond(problemResponse("mode_not_allowed"));
+  const refusal = checkQueue(send, connection);
+  if (refusal !== null) return respond(refusal);
+  const { messageIds, fingerprint, payload } = part;
+  const delivery: Delivery = { id: context.randomId("msg"), scope, messageIds, fingerprint };
+  const opened = pending.open(delivery, connection.device, payload.kind === "approval_response");
+  try {
+    // The ids were free a moment ago and this row's queue is ours, so only another process on the same store can have taken them.
+    if (!(await store.reserve(delivery, context.retentionNow()))) throw new Error("another process took a message id");
+  } catch (cause) {
+    pending.discard(opened);
+    throw cause;
+  }
+  // The device may have disconnected or changed its mode while the ids were stored.
+  const modeAllowed = isModeAllowed(principal, connection);
+  const isReady = modeAllowed && signal?.aborted !== true && findOnline(context, record) === connection;
+  if (!isReady || !hub.send(connection, buildInputFrame(delivery.id, scope, payload))) {
+    pending.discard(opened);
+    await store.release(delivery.id);
+    signal?.throwIfAborted();
+    if (context.isClosing()) return respond(problemResponse("shutting_down"));
+    return respond(modeAllowed ? unreachableResponse(record) : problemResponse("mode_not_allowed"));
+  }
+  pending.markSent(opened);
+  context.emit({ type: "message_sent", ...connection.device, deliveryId: delivery.id });
+  return { kind: "pending", pending: opened, replayed: false };
+}
+
+function findOnline({ hub }: ServerContext, { environment, connectionId }: ConnectionRecord): DeviceConnection | null {
+  const connection = hub.online(environment.id);
+  return connection?.device.connectionId === connectionId ? connection : null;
+}
+
+function isModeAllowed(principal: Principal, { reportedMode }: DeviceConnection): boolean {
+  return allowsMode(principal, reportedMode ?? undefined);
+}
+
+/** Waits for the settle time of a socket that has just opened. Later sends wait behind it in the row's queue. */
+async function waitUntilSettled(
+  { clock, settleMs }: ServerContext,
+  connection: DeviceConnection | null,
+): Promise<void> {
+  const waitMs = connection === null ? 0 : connection.connectedAt.monotonicMs + settleMs - clock.monotonic();
+  if (waitMs > 0) await new Promise<void>((resolve) => void clock.setTimer(waitMs, resolve));
+}
+
+function unreachableResponse({ latest }: ConnectionRecord): PlainResponse {
+  return problemResponse(latest ? "device_offline" : "connection_replaced");
+}
+
+/** Returns 429 `queue_full` when the device would have to hold too much, because it drops accepted messages without an error. */
+function checkQueue({ context, part, scope }: Send, connection: DeviceConnection): PlainResponse | null {
+  const waiting = context.pending.waiting(connection.device.environmentId);
+  if (waiting.length >= maxUnacknowledgedSends) {
+    const detail = `The device has not acknowledged ${maxUnacknowledgedSends} earlier messages; nothing was sent.`;
+    return problemResponse("queue_full", { detail });
+  }
+  // A device does not queue decisions.
+  if (part.payload.kind === "approval_response") return null;
+  const unacknowledgedIds = waiting
+    .filter(({ isDecision, delivery }) => !isDecision && isSameConversation(delivery.scope, scope))
+    .flatMap(({ delivery }) => delivery.messageIds);
+  const count = connection.queues.count(scope, unacknowledgedIds) + part.messageIds.length;
+  return count > maxWaitingMessages ? problemResponse("queue_full") : null;
+}
+
+function isSameConversation(left: ConversationScope, right: ConversationScope): boolean {
+  return left.agentId === right.agentId && left.conversationId === right.conversationId;
+}
+
+/** The response when an earlier frame of the same body was delivered, which the usual texts deny. Nothing repeats it by itself. */
+function afterPartialDelivery(response: PlainResponse, deliveredCount: number, count: number): PlainResponse {
+  const { errorCode, detail }: { errorCode: unknown; detail: unknown } = JSON.parse(String(response.body));
+  return problemResponse(errorCode === "delivery_unknown" ? "delivery_unknown" : "input_rejected", {
+    detail:
+      `${deliveredCount} of ${count} parts of the body were delivered; the next one was not: ${String(detail)} ` +
+      "Send the same body again to deliver the rest.",
+  });
+}
+
+function scopeOf({ environment }: ConnectionRecord, { agentId, conversationId }: DeliveryPlan): ConversationScope {
+  return { environmentId: environment.id, agentId, conversationId };
+}
+
+function respond(response: PlainResponse): Dispatch {
+  return { kind: "responded", response };
+}

@@ -1,0 +1,34 @@
+import { allowsDevice, type PlainResponse, type Principal, problemResponse } from "@letta-environments/schema";
+import type { UpgradeDecision } from "../socket/connection.ts";
+import type { ServerContext } from "./context.ts";
+
+/**
+ * Decides on the upgrade request of a device. Every refusal happens here, before the handshake: a device backs off after a
+ * refused upgrade, but reconnects at once and forever when an open socket is closed.
+ *
+ * Refusals: 404 `connection_not_found` (unknown, of another tenant, outside the key's allowlist, or of another device),
+ * 403 `device_owned_by_another_key` unless the key is the one that registered, 409 `connection_replaced`.
+ */
+export async function decideUpgrade(
+  context: ServerContext,
+  connectionId: string,
+  query: string,
+  principal: Principal,
+): Promise<UpgradeDecision> {
+  const record = await context.store.findConnection(principal.tenant, connectionId);
+  if (record === null) return refuse(problemResponse("connection_not_found"));
+  const { deviceId, id } = record.environment;
+  const claimedId = new URLSearchParams(query).get("deviceId") ?? deviceId;
+  if (claimedId !== deviceId || !allowsDevice(principal, record.environment))
+    return refuse(problemResponse("connection_not_found"));
+  if (record.keyId !== principal.keyId) return refuse(problemResponse("device_owned_by_another_key"));
+  if (record.replaced || context.hub.generation(id) > record.generation) {
+    return refuse(problemResponse("connection_replaced"));
+  }
+  if (context.isClosing()) return refuse(problemResponse("shutting_down"));
+  return { kind: "accepted", attach: (socket) => context.hub.attach(record, principal.credentialId ?? null, socket) };
+}
+
+function refuse(response: PlainResponse): UpgradeDecision {
+  return { kind: "refused", response };
+}

@@ -1,0 +1,248 @@
+import type { Clock, RandomId, Sha256 } from "@letta-environments/platform";
+import {
+  openApiResponse,
+  decodeRequest,
+  type Decoded,
+  type DecodedRequest,
+  type Endpoint,
+  matchEndpoint,
+  messageDeduplicationHeader,
+  openApiPath,
+  type OpenApiSource,
+  type Operation,
+  type OperationInput,
+  type PlainRequest,
+  type PlainResponse,
+  type Principal,
+  problemResponse,
+} from "@letta-environments/schema";
+import { createPendingDeliveries } from "./delivery/pending.ts";
+import { createEmitter, type EnvironmentServerEvent } from "./events.ts";
+import { createKeyedQueue } from "./keyed-queue.ts";
+import { defaultSettleMs, retentionMs } from "./limits.ts";
+import type { RequestContext, ServerContext } from "./operations/context.ts";
+import { listEnvironments, retrieveEnvironment } from "./operations/read.ts";
+import { registerEnvironment } from "./operations/register.ts";
+import { sendMessage } from "./operations/send.ts";
+import { decideUpgrade } from "./operations/upgrade.ts";
+import type { ConnectionRecord, EnvironmentStore } from "./ports.ts";
+import type { ConnectedDevice, UpgradeDecision } from "./socket/connection.ts";
+import { createDeviceHub } from "./socket/hub.ts";
+
+/** Options of an environment server. */
+export interface EnvironmentServerOptions {
+  readonly store: EnvironmentStore;
+  readonly clock: Clock;
+  readonly sha256: Sha256;
+  readonly randomId: RandomId;
+  /** Name of this process, shown as `podId` of the devices that are connected to it. */
+  readonly podId: string;
+  /** URL under which devices reach the server, such as `https://gateway.example/base`; `null` uses each request's own origin. */
+  readonly publicUrl: string | null;
+  /** Pause between the opening of a socket and the first message on it, in milliseconds. Default: 300. */
+  readonly settleMs?: number;
+  /** The API description for `/openapi.json`, which needs no key. Without it the path is 404. */
+  readonly openApi?: OpenApiSource;
+  /** Receives events for logs and metrics. */
+  readonly onEvent?: (event: EnvironmentServerEvent) => void;
+}
+
+/** The environment server: the HTTP API as functions, and the devices' sockets. */
+export interface EnvironmentServer {
+  /**
+   * Handles an HTTP request of a principal: matches the endpoint, checks its scope, decodes the input and runs
+   * {@link EnvironmentServer.operate}. Every failure is a problem response. The promise rejects only with the reason of an
+   * aborted `signal`.
+   */
+  handle(request: PlainRequest, principal: Principal, context: RequestContext): Promise<PlainResponse>;
+  /**
+   * Runs one operation with decoded input, for callers that have matched the endpoint, checked the principal's scope for it
+   * and decoded the input. Checks that depend on the content, such as the device allowlist, agents, the maximum mode and the
+   * scope `approve`, happen here. Failures are the same as those of {@link EnvironmentServer.handle}.
+   */
+  operate<Name extends Operation>(
+    operation: Name,
+    input: OperationInput<Name>,
+    principal: Principal,
+    context: RequestContext,
+  ): Promise<PlainResponse>;
+  /**
+   * Finds the connection that a send names; `null` when the tenant has none with this id. Pass the result as
+   * `context.connection` to {@link EnvironmentServer.operate}, so that a send is looked up once. Rejects when the store fails.
+   */
+  findConnection(tenant: string, connectionId: string): Promise<ConnectionRecord | null>;
+  /** Decides on the upgrade request of a device, before any handshake. Never rejects. */
+  upgrade(request: PlainRequest, principal: Principal): Promise<UpgradeDecision>;
+  /** Devices with an open socket here. */
+  connectedDevices(): readonly ConnectedDevice[];
+  /**
+   * Closes, with 1008, the sockets of the devices for which `isEnded` returns true. Call it after their keys are refused at
+   * registration: a device registers again at once, and ends when that is refused.
+   */
+  closeEnded(isEnded: (device: ConnectedDevice) => boolean): void;
+  /** Refuses new work, closes the sockets, and resolves when everything that is known is stored. */
+  close(): Promise<void>;
+}
+
+/** Creates an environment server over a store. It opens no port and uses no timers but those of its clock. */
+export function createEnvironmentServer(options: EnvironmentServerOptions): EnvironmentServer {
+  const { store, clock, randomId } = options;
+  const emit = createEmitter(options.onEvent);
+  const retentionNow = createRetentionClock(clock);
+  const pending = createPendingDeliveries({ clock, log: store, emit });
+  const hub = createDeviceHub({ clock, randomId, store, pending, emit, retentionNow });
+  const running = new Set<Promise<unknown>>();
+  let closing = false;
+  const server: ServerContext = {
+    ...options,
+    settleMs: options.settleMs ?? defaultSettleMs,
+    emit,
+    pending,
+    hub,
+    queue: createKeyedQueue(),
+    retentionNow,
+    isClosing: () => closing,
+  };
+
+  /** Awaits work in such a way that {@link EnvironmentServer.close} can wait for it. */
+  async function track<Result>(result: Promise<Result>): Promise<Result> {
+    running.add(result);
+    try {
+      return await result;
+    } finally {
+      running.delete(result);
+    }
+  }
+
+  async function perform(
+    request: DecodedRequest,
+    principal: Principal,
+    context: RequestContext,
+  ): Promise<PlainResponse> {
+    if (closing) return problemResponse("shutting_down");
+    return track(runOperation(server, request, principal, context)).catch((cause: unknown) => {
+      if (context.signal?.aborted === true && cause === context.signal.reason) throw cause;
+      return reportFailure(server, request.operation, cause);
+    });
+  }
+
+  async function performRequest(
+    request: PlainRequest,
+    principal: Principal,
+    context: RequestContext,
+  ): Promise<PlainResponse> {
+    const decoded = decode(request, principal);
+    return decoded.ok ? perform(decoded.value, principal, context) : decoded.response;
+  }
+
+  return {
+    async handle(request, principal, context) {
+      if (closing) return problemResponse("shutting_down");
+      const response =
+        options.openApi !== undefined && request.path === openApiPath
+          ? await describeApi(server, request, options.openApi)
+          : await performRequest(request, principal, context);
+      return request.method === "HEAD" ? { ...response, body: null } : response;
+    },
+    operate: (operation, input, principal, context) =>
+      // The type of `input` follows from `operation`, which the compiler cannot see through a type parameter.
+      perform({ operation, ...input } as unknown as DecodedRequest, principal, context),
+    findConnection: (tenant, connectionId) => store.findConnection(tenant, connectionId),
+    async upgrade(request, principal) {
+      if (closing) return { kind: "refused", response: problemResponse("shutting_down") };
+      return track(upgrade(server, request, principal)).catch((cause: unknown) => {
+        return { kind: "refused", response: reportFailure(server, "openDeviceSocket", cause) };
+      });
+    },
+    connectedDevices: hub.connectedDevices,
+    closeEnded: hub.closeEnded,
+    async close() {
+      closing = true;
+      const socketsClosed = hub.close();
+      await pending.close();
+      await Promise.allSettled(running);
+      await socketsClosed;
+    },
+  };
+}
+
+/** Matches a request, checks the principal's scope and decodes the input. */
+function decode({ method, path, query, headers, body }: PlainRequest, principal: Principal): Decoded<DecodedRequest> {
+  const match = matchEndpoint(method, path);
+  if (match.kind === "refused") return { ok: false, response: match.response };
+  const denied = checkScope(match.endpoint, principal);
+  if (denied !== null) return { ok: false, response: denied };
+  return decodeRequest(match, { query, body, contentType: headers["content-type"] });
+}
+
+/** Returns 403 `insufficient_scope` when the principal lacks the scope of an endpoint, else `null`. */
+function checkScope({ scope }: Pick<Endpoint, "scope">, principal: Principal): PlainResponse | null {
+  if (principal.scopes.has(scope)) return null;
+  const detail = `The gateway key lacks the scope '${scope}', which this operation needs.`;
+  return problemResponse("insufficient_scope", { detail });
+}
+
+function runOperation(
+  server: ServerContext,
+  request: DecodedRequest,
+  principal: Principal,
+  context: RequestContext,
+): Promise<PlainResponse> {
+  switch (request.operation) {
+    case "listEnvironments":
+      return declareDeduplication(listEnvironments(server, request, principal));
+    case "retrieveEnvironment":
+      return declareDeduplication(retrieveEnvironment(server, request, principal));
+    case "sendMessage":
+      return declareDeduplication(sendMessage(server, request, principal, context));
+    case "registerEnvironment":
+      return registerEnvironment(server, request, principal, context);
+    case "openDeviceSocket":
+      // RFC 9110 section 15.5.22: a 426 response names the protocol to upgrade to.
+      return Promise.resolve(
+        problemResponse("upgrade_required", { headers: { upgrade: "websocket", connection: "Upgrade" } }),
+      );
+  }
+}
+
+/** Adds the header that tells clients that they may repeat a send whose outcome they do not know. */
+async function declareDeduplication(running: Promise<PlainResponse>): Promise<PlainResponse> {
+  const response = await running;
+  const headers = { ...response.headers, [messageDeduplicationHeader]: String(retentionMs / 1_000) };
+  return { ...response, headers };
+}
+
+async function upgrade(server: ServerContext, request: PlainRequest, principal: Principal): Promise<UpgradeDecision> {
+  const match = matchEndpoint(request.method, request.path);
+  if (match.kind === "refused") return match;
+  if (match.endpoint.operation !== "openDeviceSocket" || request.method !== "GET") {
+    return { kind: "refused", response: problemResponse("endpoint_not_found") };
+  }
+  const denied = checkScope(match.endpoint, principal);
+  if (denied !== null) return { kind: "refused", response: denied };
+  return decideUpgrade(server, match.params["connectionId"] ?? "", request.query, principal);
+}
+
+function describeApi(
+  server: ServerContext,
+  { method, headers }: PlainRequest,
+  source: OpenApiSource,
+): Promise<PlainResponse> {
+  return openApiResponse(method, headers["if-none-match"] ?? null, source).catch((cause: unknown) =>
+    reportFailure(server, "describeApi", cause),
+  );
+}
+
+function reportFailure({ emit }: ServerContext, operation: string, cause: unknown): PlainResponse {
+  emit({ type: "request_failed", operation, cause });
+  return problemResponse("internal_error");
+}
+
+/**
+ * Returns a function for the time by which stored ids expire. It starts at the wall time and then advances with monotonic
+ * time, so that a jump of the wall clock does not make this process forget ids.
+ */
+function createRetentionClock(clock: Clock): () => number {
+  const offsetMs = clock.now() - clock.monotonic();
+  return () => Math.floor(offsetMs + clock.monotonic());
+}

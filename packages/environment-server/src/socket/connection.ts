@@ -1,0 +1,135 @@
+/** A device's WebSocket as this server sees it: the port that a runtime implements, and the state kept for each open socket. */
+import type { Clock } from "@letta-environments/platform";
+import type { PlainResponse } from "@letta-environments/schema";
+import type { DeviceReference } from "../events.ts";
+import type { ConnectionRecord, DeviceStatus } from "../ports.ts";
+import type { StatusChange } from "./frames.ts";
+import type { QueueLedger } from "./queue-ledger.ts";
+
+/** An open WebSocket to a device, as a runtime provides it. */
+export interface DeviceSocket {
+  /** Sends a text frame. Throws only when none of it was written, for example because the socket is closing. */
+  send(text: string): void;
+  /** Starts the closing handshake (RFC 6455 section 7.1.2). */
+  close(code: number, reason: string): void;
+  /** Drops the connection without a closing handshake. */
+  terminate(): void;
+}
+
+/** Receives the events of a {@link DeviceSocket} from the runtime. */
+export interface DeviceSocketListener {
+  /** Largest frame that the runtime may accept now, in bytes. It must close the socket with 1009 for a larger one. */
+  readonly maxFrameBytes: number;
+  /** A text frame arrived. */
+  onMessage(text: string): void;
+  /** The socket is closed and no more events follow. 1005: closed without a code. 1006: dropped without a close frame. */
+  onClose(code: number): void;
+}
+
+/** A device with an open socket, and the credential that opened it. */
+export interface ConnectedDevice {
+  readonly tenant: string;
+  readonly keyId: string;
+  /** `credentialId` of the principal that opened the socket; `null` where it has none. */
+  readonly credentialId: string | null;
+  readonly deviceId: string;
+  readonly connectionName: string;
+}
+
+/** Whether a device may open its socket. A refusal is the HTTP response to the upgrade request. */
+export type UpgradeDecision =
+  | { readonly kind: "refused"; readonly response: PlainResponse }
+  | {
+      readonly kind: "accepted";
+      /** Call it after the handshake. */
+      attach(socket: DeviceSocket): DeviceSocketListener;
+    };
+
+/** One point in time on both clocks: wall time to show, monotonic time to compare. */
+export interface Moment {
+  readonly wallMs: number;
+  readonly monotonicMs: number;
+}
+
+/** The state of an open socket. */
+export interface DeviceConnection {
+  readonly device: DeviceReference;
+  readonly keyId: string;
+  /** `credentialId` of the principal that opened the socket; `null` where it has none. */
+  readonly credentialId: string | null;
+  readonly connectionName: string;
+  readonly generation: number;
+  readonly socket: DeviceSocket;
+  readonly connectedAt: Moment;
+  /** When the socket opened, then the time of each ping. Devices define it so; no other frame counts. */
+  lastHeartbeat: Moment;
+  lastSeenMs: number;
+  /** The value of `lastSeenMs` in the store. */
+  storedLastSeenMs: number;
+  status: DeviceStatus;
+  /**
+   * The mode that the device reported on this socket; `null` before. The status may still contain the mode from before a
+   * reconnect, which may be shown but does not permit anything.
+   */
+  reportedMode: string | null;
+  hasReportedStatus: boolean;
+  readonly queues: QueueLedger;
+  frameCount: number;
+  readonly brokenRules: Set<string>;
+}
+
+/** The facts about an online device that API responses show. */
+export interface Presence {
+  readonly connectionId: string;
+  readonly connectedAtMs: number;
+  readonly lastHeartbeatMs: number;
+  readonly lastSeenMs: number;
+  readonly status: DeviceStatus;
+}
+
+const noStatus: DeviceStatus = { currentMode: null, workingDirectory: null, gitBranch: null };
+
+/** Reads both clocks. */
+export function momentOf(clock: Clock): Moment {
+  return { wallMs: clock.now(), monotonicMs: clock.monotonic() };
+}
+
+/** Creates the state of a socket that has just opened. A registration's first socket starts without the stored status. */
+export function createDeviceConnection(
+  record: ConnectionRecord,
+  credentialId: string | null,
+  socket: DeviceSocket,
+  queues: QueueLedger,
+  openedAt: Moment,
+): DeviceConnection {
+  const { environment, connectionId, generation, opened, keyId } = record;
+  const { currentMode, workingDirectory, gitBranch } = environment;
+  return {
+    device: { tenant: environment.tenant, environmentId: environment.id, deviceId: environment.deviceId, connectionId },
+    keyId,
+    credentialId,
+    connectionName: environment.connectionName,
+    generation,
+    socket,
+    connectedAt: openedAt,
+    lastHeartbeat: openedAt,
+    lastSeenMs: openedAt.wallMs,
+    storedLastSeenMs: environment.lastSeenAt,
+    status: opened ? { currentMode, workingDirectory, gitBranch } : noStatus,
+    reportedMode: null,
+    hasReportedStatus: false,
+    queues,
+    frameCount: 0,
+    brokenRules: new Set(),
+  };
+}
+
+/** Applies a reported change to a status. Returns the same object when nothing differs. */
+export function changeStatus(status: DeviceStatus, change: StatusChange): DeviceStatus {
+  const changed = { ...status, ...change };
+  const same =
+    changed.currentMode === status.currentMode &&
+    changed.workingDirectory === status.workingDirectory &&
+    changed.gitBranch === status.gitBranch;
+  return same ? status : changed;
+}

@@ -1,0 +1,102 @@
+/**
+ * Writes about devices to the store: when a socket opened, when the device was last seen, and its latest status. Writes of one
+ * row run in order. A device can change its status many times a second; only the latest one is written, once a second.
+ */
+import type { Clock } from "@letta-environments/platform";
+import type { EmitEvent } from "../events.ts";
+import { createKeyedQueue } from "../keyed-queue.ts";
+import { statusWriteIntervalMs } from "../limits.ts";
+import type { DeviceStatus, EnvironmentStore } from "../ports.ts";
+import type { DeviceConnection } from "./connection.ts";
+
+/** See the description of this file. A failed write is reported as a `store_failed` event. */
+export interface DeviceWrites {
+  opened(connection: DeviceConnection): void;
+  /** Stores the status of a connection and emits `device_changed`, now or when the interval is over. */
+  changeStatus(connection: DeviceConnection, status: DeviceStatus): void;
+  /** Stores the last sign of life of each connection that has a new one. */
+  saveLastSeen(connections: readonly DeviceConnection[]): void;
+  /** Stores what is known of a connection that has ended. */
+  ended(connection: DeviceConnection): void;
+  /** Removes records that are older than the retention time. */
+  prune(): void;
+  /** Resolves when every write has finished. */
+  settled(): Promise<void>;
+}
+
+/** Creates {@link DeviceWrites}. `retentionNow` is the time by which records expire. */
+export function createDeviceWrites({
+  clock,
+  store,
+  emit,
+  retentionNow,
+}: {
+  readonly clock: Clock;
+  readonly store: EnvironmentStore;
+  readonly emit: EmitEvent;
+  readonly retentionNow: () => number;
+}): DeviceWrites {
+  const queue = createKeyedQueue();
+  const running = new Set<Promise<void>>();
+  /** Connections whose status was written less than an interval ago. */
+  const recent = new Map<DeviceConnection, { isChanged: boolean; readonly cancel: () => void }>();
+
+  function write(environmentId: string, operation: string, run: () => Promise<void>): void {
+    const result = queue
+      .run(environmentId, run)
+      .catch((cause: unknown) => emit({ type: "store_failed", operation, cause }))
+      .finally(() => void running.delete(result));
+    running.add(result);
+  }
+
+  function saveStatus({ device, status }: DeviceConnection): void {
+    write(device.environmentId, "saveStatus", () => store.saveStatus(device.environmentId, status));
+    emit({ type: "device_changed", ...device });
+  }
+
+  function saveStatusAndWait(connection: DeviceConnection): void {
+    saveStatus(connection);
+    const cancel = clock.setTimer(statusWriteIntervalMs, () => {
+      const isChanged = recent.get(connection)?.isChanged === true;
+      recent.delete(connection);
+      if (isChanged) saveStatusAndWait(connection);
+    });
+    recent.set(connection, { isChanged: false, cancel });
+  }
+
+  function saveLastSeen(connections: readonly DeviceConnection[]): void {
+    const changed = connections.filter(({ lastSeenMs, storedLastSeenMs }) => lastSeenMs > storedLastSeenMs);
+    const [first] = changed;
+    if (first === undefined) return;
+    const times = changed.map((connection) => {
+      connection.storedLastSeenMs = connection.lastSeenMs;
+      return { environmentId: connection.device.environmentId, lastSeenAt: connection.lastSeenMs };
+    });
+    write(first.device.environmentId, "saveLastSeen", () => store.saveLastSeen(times));
+  }
+
+  return {
+    opened({ device, connectedAt }) {
+      const { environmentId, connectionId } = device;
+      write(environmentId, "openConnection", () => store.openConnection(connectionId, connectedAt.wallMs));
+    },
+    changeStatus(connection, status) {
+      connection.status = status;
+      const entry = recent.get(connection);
+      if (entry === undefined) saveStatusAndWait(connection);
+      else entry.isChanged = true;
+    },
+    saveLastSeen,
+    ended(connection) {
+      const entry = recent.get(connection);
+      recent.delete(connection);
+      entry?.cancel();
+      if (entry?.isChanged === true) saveStatus(connection);
+      saveLastSeen([connection]);
+    },
+    prune: () => write("", "prune", () => store.prune(retentionNow())),
+    async settled() {
+      await Promise.all(running);
+    },
+  };
+}

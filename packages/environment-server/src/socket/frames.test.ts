@@ -1,0 +1,76 @@
+import { expect, test } from "vitest";
+import { parseFrame } from "./frames.ts";
+
+const parse = (frame: unknown): ReturnType<typeof parseFrame> => parseFrame(JSON.stringify(frame));
+const runtime = { agent_id: "agent-1", conversation_id: "default" };
+
+test("parseFrame returns invalid, and never throws, for anything but a JSON object with a type", () => {
+  const texts = ["", "{", "null", "[]", "1", '"ping"', "{}", '{"type":1}', '{"type":null}', '{"type":"a b"}', "\u0000"];
+  expect(texts.map((text) => parseFrame(text).kind)).toEqual(texts.map(() => "invalid"));
+});
+
+test("parseFrame returns invalid, and never throws, for a known type with broken members", () => {
+  const broken = [
+    { type: "input_accepted" },
+    { type: "input_accepted", request_id: "r" },
+    { type: "input_accepted", request_id: 1, accepted: true },
+    { type: "input_accepted", request_id: "r".repeat(300), accepted: true },
+    { type: "input_accepted", request_id: "r", accepted: "yes" },
+    { type: "update_device_status" },
+    { type: "update_device_status", device_status: [] },
+    { type: "update_queue", queue: [] },
+    { type: "update_queue", runtime, queue: {} },
+    { type: "update_queue", runtime: { agent_id: "a" }, queue: [] },
+    { type: "update_queue", runtime: { ...runtime, agent_id: "a".repeat(300) }, queue: [] },
+    { type: "update_queue", runtime: { ...runtime, conversation_id: "c".repeat(300) }, queue: [] },
+  ];
+  expect(broken.map((frame) => parse(frame).kind)).toEqual(broken.map(() => "invalid"));
+});
+
+test("parseFrame returns the name of an unknown type when it is a short word", () => {
+  expect(parse({ type: "stream_delta", delta: {} })).toEqual({ kind: "other", type: "stream_delta" });
+  expect(parse({ type: "x".repeat(65) }).kind).toBe("invalid");
+});
+
+test("parseFrame keeps the disposition of an acknowledgement when it is a word, and its error as one line of plain text", () => {
+  const accepted = { type: "input_accepted", request_id: "r", accepted: true };
+  expect(parse({ ...accepted, disposition: "queued" })).toEqual({
+    kind: "input_accepted",
+    requestId: "r",
+    accepted: true,
+    disposition: "queued",
+    error: null,
+  });
+  expect(parse({ ...accepted, disposition: "<b>" })).toMatchObject({ disposition: null });
+  expect(parse({ ...accepted, error: "\u0007\n" })).toMatchObject({ error: null });
+  expect(parse({ ...accepted, error: "a\r\n\tb\u009b" })).toMatchObject({ error: "a b" });
+});
+
+test("parseFrame maps the modes of devices to those of the API, and 'strict' and unknown ones to null", () => {
+  const mode = (current_permission_mode: unknown): unknown =>
+    parse({ type: "update_device_status", device_status: { current_permission_mode } });
+  const shown = (currentMode: string | null): unknown => ({ kind: "update_device_status", change: { currentMode } });
+  for (const known of ["standard", "acceptEdits", "unrestricted"]) expect(mode(known)).toEqual(shown(known));
+  for (const other of ["strict", "newer", null, 1]) expect(mode(other)).toEqual(shown(null));
+});
+
+test("a status frame changes only the members that it contains", () => {
+  const change = (device_status: unknown): unknown => parse({ type: "update_device_status", device_status });
+  expect(change({})).toEqual({ kind: "update_device_status", change: {} });
+  expect(change({ current_working_directory: "/code", git_context: null })).toEqual({
+    kind: "update_device_status",
+    change: { workingDirectory: "/code", gitBranch: null },
+  });
+  expect(change({ current_working_directory: "x".repeat(5_000) })).toMatchObject({
+    change: { workingDirectory: null },
+  });
+});
+
+test("a queue report counts every item, also those that no caller sent", () => {
+  const queue = [{ client_message_id: "m-1" }, { kind: "task" }, null];
+  expect(parse({ type: "update_queue", runtime: { ...runtime, agent_id: null }, queue })).toEqual({
+    kind: "update_queue",
+    runtime: { agentId: "", conversationId: "default" },
+    messageIds: ["m-1", null, null],
+  });
+});

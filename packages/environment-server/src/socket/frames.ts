@@ -1,0 +1,164 @@
+/**
+ * Frames of the device protocol (v2): JSON texts over one WebSocket. This server understands four types from a device and
+ * sends three; everything else is ignored.
+ */
+import { environmentModes } from "@letta-environments/schema";
+import type { InputPayload } from "../delivery/plan.ts";
+import type { DeviceStatus } from "../ports.ts";
+
+/** The conversation of a frame. The agent is empty for a conversation without one. */
+export interface FrameRuntime {
+  readonly agentId: string;
+  readonly conversationId: string;
+}
+
+/** The members of a device's status that a frame changes. `null` removes a value. */
+export type StatusChange = { -readonly [Name in keyof DeviceStatus]?: DeviceStatus[Name] };
+
+/** A parsed frame from a device. */
+export type DeviceFrame =
+  | { readonly kind: "ping" }
+  | {
+      readonly kind: "input_accepted";
+      readonly requestId: string;
+      readonly accepted: boolean;
+      readonly disposition: string | null;
+      readonly error: string | null;
+    }
+  | { readonly kind: "update_device_status"; readonly change: StatusChange }
+  | {
+      readonly kind: "update_queue";
+      readonly runtime: FrameRuntime;
+      /** Id of each queued item; `null` for an item that no caller sent. */
+      readonly messageIds: readonly (string | null)[];
+    }
+  /** A well-formed frame of another type. */
+  | { readonly kind: "other"; readonly type: string }
+  | { readonly kind: "invalid"; readonly rule: string };
+
+/** Parses a text frame. It never throws: a device may be newer than the server. */
+export function parseFrame(text: string): DeviceFrame {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return { kind: "invalid", rule: "must be JSON" };
+  }
+  if (!isMembers(value)) return { kind: "invalid", rule: "must be an object" };
+  const { type } = value;
+  switch (type) {
+    case "ping":
+      return { kind: "ping" };
+    case "input_accepted":
+      return parseAcknowledgement(value);
+    case "update_device_status":
+      return parseStatus(value["device_status"]);
+    case "update_queue":
+      return parseQueue(value);
+    default:
+      return typeof type === "string" && /^[A-Za-z0-9_.:-]{1,64}$/.test(type)
+        ? { kind: "other", type }
+        : { kind: "invalid", rule: "must have a type" };
+  }
+}
+
+/** Response to a device's `{"type":"ping"}`. A device drops its socket when four of its pings have no response. */
+export const pongFrame: string = JSON.stringify({ type: "pong" });
+
+/** Builds the frame that delivers messages or a decision. The device acknowledges it with `input_accepted`. */
+export function buildInputFrame(requestId: string, runtime: FrameRuntime, payload: InputPayload): string {
+  return JSON.stringify({ type: "input", request_id: requestId, runtime: toWireRuntime(runtime), payload });
+}
+
+/** Builds the frame that makes a device report the state of a conversation, including its queue. */
+export function buildSyncFrame(requestId: string, runtime: FrameRuntime): string {
+  return JSON.stringify({
+    type: "sync",
+    request_id: requestId,
+    runtime: toWireRuntime(runtime),
+    recover_approvals: false,
+  });
+}
+
+function toWireRuntime({ agentId, conversationId }: FrameRuntime): {
+  agent_id: string | null;
+  conversation_id: string;
+} {
+  return { agent_id: agentId === "" ? null : agentId, conversation_id: conversationId };
+}
+
+type Members = Readonly<Record<string, unknown>>;
+
+const maxErrorLength = 500;
+const maxPathLength = 4_096;
+const maxIdLength = 256;
+
+function parseAcknowledgement(frame: Members): DeviceFrame {
+  const { request_id: requestId, accepted, disposition, error } = frame;
+  if (typeof requestId !== "string" || requestId.length > maxIdLength || typeof accepted !== "boolean") {
+    return { kind: "invalid", rule: "input_accepted must have request_id and accepted" };
+  }
+  return {
+    kind: "input_accepted",
+    requestId,
+    accepted,
+    disposition: typeof disposition === "string" && /^[a-z_]{1,32}$/.test(disposition) ? disposition : null,
+    error: typeof error === "string" ? toPublicText(error) : null,
+  };
+}
+
+function parseStatus(status: unknown): DeviceFrame {
+  if (!isMembers(status)) return { kind: "invalid", rule: "update_device_status must have device_status" };
+  const change: StatusChange = {};
+  if ("current_permission_mode" in status) change.currentMode = toMode(status["current_permission_mode"]);
+  if ("current_working_directory" in status) change.workingDirectory = toPath(status["current_working_directory"]);
+  if ("git_context" in status) {
+    const context = status["git_context"];
+    change.gitBranch = isMembers(context) ? toPath(context["branch"]) : null;
+  }
+  return { kind: "update_device_status", change };
+}
+
+function parseQueue(frame: Members): DeviceFrame {
+  const { runtime, queue } = frame;
+  if (!isMembers(runtime) || !Array.isArray(queue)) {
+    return { kind: "invalid", rule: "update_queue must have runtime and queue" };
+  }
+  const { agent_id: agentId, conversation_id: conversationId } = runtime;
+  if (typeof conversationId !== "string" || conversationId.length > maxIdLength) {
+    return { kind: "invalid", rule: "runtime must have conversation_id" };
+  }
+  if (typeof agentId === "string" && agentId.length > maxIdLength)
+    return { kind: "invalid", rule: "agent_id is too long" };
+  return {
+    kind: "update_queue",
+    runtime: { agentId: typeof agentId === "string" ? agentId : "", conversationId },
+    messageIds: queue.map((item: unknown) => (isMembers(item) ? toMessageId(item["client_message_id"]) : null)),
+  };
+}
+
+/** Maps a device's mode to the API's name; `null` for `strict` and newer modes, which have no name in the API. */
+function toMode(mode: unknown): string | null {
+  return environmentModes.find((known) => known === mode) ?? null;
+}
+
+function toPath(value: unknown): string | null {
+  return typeof value === "string" && value !== "" && value.length <= maxPathLength ? value : null;
+}
+
+function toMessageId(value: unknown): string | null {
+  return typeof value === "string" && value.length <= maxIdLength ? value : null;
+}
+
+/** Makes a device's text safe to return: no control characters, limited length; `null` when nothing is left. */
+function toPublicText(text: string): string | null {
+  const shown = text
+    .slice(0, maxErrorLength)
+    .replaceAll(/\p{Cc}+/gu, " ")
+    .trim();
+  return shown === "" ? null : shown;
+}
+
+function isMembers(value: unknown): value is Members {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,293 @@
+/**
+ * The sockets of this process, at most one for each row. A device is online while its socket is open and its last ping is less
+ * than 120 seconds old (the rule of the official clients). Silent sockets are dropped by a sweep, whose timer runs only while
+ * devices are connected.
+ */
+import type { Clock, RandomId } from "@letta-environments/platform";
+import { onlineWindowMs } from "@letta-environments/schema";
+import type { PendingDeliveries } from "../delivery/pending.ts";
+import type { DisconnectReason, EmitEvent } from "../events.ts";
+import { closingTimeoutMs, maxFirstFrameBytes, maxFrameBytes, maxQueuedMessages, sweepIntervalMs } from "../limits.ts";
+import type { ConnectionRecord, EnvironmentStore } from "../ports.ts";
+import {
+  type ConnectedDevice,
+  createDeviceConnection,
+  type DeviceConnection,
+  type DeviceSocket,
+  type DeviceSocketListener,
+  momentOf,
+  type Presence,
+} from "./connection.ts";
+import { createDeviceWrites, type DeviceWrites } from "./device-writes.ts";
+import { buildSyncFrame } from "./frames.ts";
+import { createQueueLedgers, type QueueLedgers } from "./queue-ledger.ts";
+import { createReceiver, type FrameEffects } from "./receive.ts";
+
+/** The open sockets and what other modules may do with them. */
+export interface DeviceHub {
+  /**
+   * Adds an open socket. It replaces the row's present socket, which is closed with 1000 "Replaced by new connection"; a
+   * device ends its process then. When a later registration holds the row already, the new socket is closed instead.
+   *
+   * @param credentialId the `credentialId` of the principal that opens the socket
+   */
+  attach(record: ConnectionRecord, credentialId: string | null, socket: DeviceSocket): DeviceSocketListener;
+  /** The row's socket while the device can receive messages, else `null`. */
+  online(environmentId: string): DeviceConnection | null;
+  /** Generation of the registration that holds the row's socket, online or silent; 0 without a socket. */
+  generation(environmentId: string): number;
+  presence(environmentId: string): Presence | null;
+  /** Ids of a tenant's rows whose devices are online. */
+  onlineIds(tenant: string): readonly string[];
+  /** Writes a frame and returns whether it was written. A socket that fails is dropped. */
+  send(connection: DeviceConnection, text: string): boolean;
+  /** Devices with an open socket, online or silent. */
+  connectedDevices(): readonly ConnectedDevice[];
+  /** Closes, with 1008, the sockets of the devices for which `isEnded` returns true. */
+  closeEnded(isEnded: (device: ConnectedDevice) => boolean): void;
+  /** Closes every socket with 1001. Resolves when everything is stored. */
+  close(): Promise<void>;
+}
+
+/** Dependencies of a hub. */
+export interface DeviceHubOptions {
+  readonly clock: Clock;
+  readonly randomId: RandomId;
+  readonly store: EnvironmentStore;
+  readonly pending: PendingDeliveries;
+  readonly emit: EmitEvent;
+  /** The time by which stored records expire, in epoch milliseconds. */
+  readonly retentionNow: () => number;
+}
+
+interface Hub extends DeviceHubOptions {
+  readonly connections: Map<string, DeviceConnection>;
+  readonly ledgers: QueueLedgers;
+  readonly writes: DeviceWrites;
+  /** Sockets that were closed for a limit, each with the function that cancels the timer which drops it. */
+  readonly refused: Map<DeviceConnection, () => void>;
+  isClosed: boolean;
+  cancelSweep: (() => void) | null;
+}
+
+const replacedClose = { code: 1000, reason: "Replaced by new connection" };
+// RFC 6455 section 7.4.1: the endpoint violates a policy. A device registers again then, and receives the reason there.
+const policyViolation = 1008;
+const keyEndedReason = "The gateway key no longer allows this";
+const shutdownClose = { code: 1001, reason: "Server is shutting down" };
+// RFC 6455 section 7.4.1: runtimes report this code for a connection that was dropped.
+const droppedCode = 1006;
+
+/** Creates a {@link DeviceHub}. */
+export function createDeviceHub(options: DeviceHubOptions): DeviceHub {
+  const hub: Hub = {
+    ...options,
+    connections: new Map(),
+    ledgers: createQueueLedgers(options.clock),
+    writes: createDeviceWrites(options),
+    refused: new Map(),
+    isClosed: false,
+    cancelSweep: null,
+  };
+  hub.writes.prune();
+  return {
+    attach: (record, credentialId, socket) => attach(hub, record, credentialId, socket),
+    online: (environmentId) => findOnline(hub, environmentId),
+    generation: (environmentId) => hub.connections.get(environmentId)?.generation ?? 0,
+    presence: (environmentId) => presenceOf(findOnline(hub, environmentId)),
+    onlineIds: (tenant) =>
+      [...hub.connections.values()]
+        .filter((connection) => connection.device.tenant === tenant && isOnline(hub, connection))
+        .map((connection) => connection.device.environmentId),
+    send: (connection, text) => send(hub, connection, text),
+    connectedDevices: () => [...hub.connections.values()].map(describeDevice),
+    closeEnded(isEnded) {
+      for (const connection of [...hub.connections.values()]) {
+        if (!isEnded(describeDevice(connection))) continue;
+        drop(hub, connection, "key_ended", policyViolation);
+        connection.socket.close(policyViolation, keyEndedReason);
+      }
+    },
+    close: () => close(hub),
+  };
+}
+
+function attach(
+  hub: Hub,
+  record: ConnectionRecord,
+  credentialId: string | null,
+  socket: DeviceSocket,
+): DeviceSocketListener {
+  const { environment, connectionId } = record;
+  const previous = hub.connections.get(environment.id);
+  if (hub.isClosed || (previous !== undefined && previous.generation > record.generation)) {
+    const { code, reason } = hub.isClosed ? shutdownClose : replacedClose;
+    socket.close(code, reason);
+    return { maxFrameBytes: maxFirstFrameBytes, onMessage: () => undefined, onClose: () => undefined };
+  }
+  if (previous !== undefined) {
+    drop(hub, previous, "replaced", replacedClose.code);
+    previous.socket.close(replacedClose.code, replacedClose.reason);
+  }
+  const queues = hub.ledgers.take(environment.id, connectionId);
+  const connection = createDeviceConnection(record, credentialId, socket, queues, momentOf(hub.clock));
+  hub.connections.set(environment.id, connection);
+  hub.writes.opened(connection);
+  hub.emit({ type: "device_connected", ...connection.device });
+  startSweep(hub);
+  for (const runtime of queues.busy()) send(hub, connection, buildSyncFrame(hub.randomId("sync"), runtime));
+  return listen(hub, connection);
+}
+
+function listen(hub: Hub, connection: DeviceConnection): DeviceSocketListener {
+  const receive = createReceiver(connection, frameEffects(hub));
+  return {
+    get maxFrameBytes() {
+      return connection.hasReportedStatus ? maxFrameBytes : maxFirstFrameBytes;
+    },
+    onMessage(text) {
+      if (!hub.refused.has(connection)) receive(text);
+    },
+    onClose(code) {
+      hub.refused.get(connection)?.();
+      hub.refused.delete(connection);
+      drop(hub, connection, "closed", code);
+    },
+  };
+}
+
+function frameEffects(hub: Hub): FrameEffects {
+  return {
+    clock: hub.clock,
+    pending: hub.pending,
+    emit: hub.emit,
+    isCurrent: (connection) => isCurrent(hub, connection),
+    send: (connection, text) => void send(hub, connection, text),
+    changeStatus: hub.writes.changeStatus,
+    reportQueue(connection, { runtime, messageIds }) {
+      const limit = connection.queues.report(runtime, messageIds);
+      if (limit !== null) return refuse(hub, connection, limit);
+      if (hub.ledgers.trim()) return;
+      const largest = [...hub.connections.values()].reduce((left, right) =>
+        left.queues.size >= right.queues.size ? left : right,
+      );
+      refuse(hub, largest, `All devices together report more than ${maxQueuedMessages} queued messages`);
+    },
+    refuse: (connection, limit) => refuse(hub, connection, limit),
+  };
+}
+
+/** Closes the socket of a device that exceeded a limit. A device that does not close in time is dropped. */
+function refuse(hub: Hub, connection: DeviceConnection, limit: string): void {
+  if (hub.refused.has(connection)) return;
+  const cancel = hub.clock.setTimer(closingTimeoutMs, () => {
+    hub.refused.delete(connection);
+    connection.socket.terminate();
+  });
+  hub.refused.set(connection, cancel);
+  // A device drops its queues when it is closed with 1008.
+  connection.queues.clear();
+  drop(hub, connection, "limit_exceeded", policyViolation, limit);
+  connection.socket.close(policyViolation, limit);
+}
+
+/** Removes a connection, once: its sends get their outcome, and the store learns when the device was last seen. */
+function drop(hub: Hub, connection: DeviceConnection, reason: DisconnectReason, code: number, limit?: string): void {
+  if (!isCurrent(hub, connection)) return;
+  const { environmentId, connectionId } = connection.device;
+  hub.connections.delete(environmentId);
+  hub.ledgers.keep(environmentId, connectionId, connection.queues);
+  hub.pending.giveUp(environmentId, reason === "shutdown" ? "shutdown" : "disconnected");
+  hub.writes.ended(connection);
+  const { device, frameCount } = connection;
+  hub.emit({
+    type: "device_disconnected",
+    ...device,
+    code,
+    reason,
+    frames: frameCount,
+    ...(limit !== undefined && { limit }),
+  });
+  if (hub.connections.size === 0) stopSweep(hub);
+}
+
+function send(hub: Hub, connection: DeviceConnection, text: string): boolean {
+  try {
+    connection.socket.send(text);
+    return true;
+  } catch {
+    connection.socket.terminate();
+    drop(hub, connection, "closed", droppedCode);
+    return false;
+  }
+}
+
+function isCurrent({ connections }: Hub, connection: DeviceConnection): boolean {
+  return connections.get(connection.device.environmentId) === connection;
+}
+
+function isOnline({ clock }: Hub, { lastHeartbeat }: DeviceConnection): boolean {
+  return clock.monotonic() - lastHeartbeat.monotonicMs < onlineWindowMs;
+}
+
+function findOnline(hub: Hub, environmentId: string): DeviceConnection | null {
+  const connection = hub.connections.get(environmentId);
+  return connection !== undefined && isOnline(hub, connection) ? connection : null;
+}
+
+function presenceOf(connection: DeviceConnection | null): Presence | null {
+  if (connection === null) return null;
+  const { device, connectedAt, lastHeartbeat, lastSeenMs, status } = connection;
+  return {
+    connectionId: device.connectionId,
+    connectedAtMs: connectedAt.wallMs,
+    lastHeartbeatMs: lastHeartbeat.wallMs,
+    lastSeenMs,
+    status,
+  };
+}
+
+function startSweep(hub: Hub): void {
+  if (hub.cancelSweep !== null || hub.connections.size === 0 || hub.isClosed) return;
+  let delayMs = sweepIntervalMs;
+  for (const { lastHeartbeat } of hub.connections.values()) {
+    delayMs = Math.min(delayMs, lastHeartbeat.monotonicMs + onlineWindowMs - hub.clock.monotonic());
+  }
+  hub.cancelSweep = hub.clock.setTimer(Math.max(0, delayMs), () => sweep(hub));
+}
+
+function stopSweep(hub: Hub): void {
+  hub.cancelSweep?.();
+  hub.cancelSweep = null;
+}
+
+function sweep(hub: Hub): void {
+  hub.cancelSweep = null;
+  for (const connection of [...hub.connections.values()]) {
+    if (isOnline(hub, connection)) continue;
+    connection.socket.terminate();
+    drop(hub, connection, "silent", droppedCode);
+  }
+  hub.writes.saveLastSeen([...hub.connections.values()]);
+  hub.writes.prune();
+  startSweep(hub);
+}
+
+async function close(hub: Hub): Promise<void> {
+  hub.isClosed = true;
+  stopSweep(hub);
+  for (const connection of [...hub.connections.values()]) {
+    drop(hub, connection, "shutdown", shutdownClose.code);
+    connection.socket.close(shutdownClose.code, shutdownClose.reason);
+  }
+  for (const [connection, cancel] of hub.refused) {
+    cancel();
+    connection.socket.terminate();
+  }
+  hub.refused.clear();
+  await hub.writes.settled();
+}
+
+function describeDevice({ device, keyId, credentialId, connectionName }: DeviceConnection): ConnectedDevice {
+  return { tenant: device.tenant, keyId, credentialId, deviceId: device.deviceId, connectionName };
+}

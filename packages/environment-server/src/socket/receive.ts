@@ -1,0 +1,95 @@
+/** Handles the frames of one device: checks their rate, parses them and updates the state of the connection. */
+import type { Clock } from "@letta-environments/platform";
+import type { PendingDeliveries } from "../delivery/pending.ts";
+import type { EmitEvent } from "../events.ts";
+import { frameRate, type Rate, textRate } from "../limits.ts";
+import type { DeviceStatus } from "../ports.ts";
+import { changeStatus, type DeviceConnection, momentOf } from "./connection.ts";
+import { type DeviceFrame, parseFrame, pongFrame } from "./frames.ts";
+
+/** The parts of the server that a frame can affect. */
+export interface FrameEffects {
+  readonly clock: Clock;
+  readonly pending: PendingDeliveries;
+  readonly emit: EmitEvent;
+  /** Whether this is the row's present socket. An earlier one may only acknowledge what it was sent. */
+  isCurrent(connection: DeviceConnection): boolean;
+  send(connection: DeviceConnection, text: string): void;
+  changeStatus(connection: DeviceConnection, status: DeviceStatus): void;
+  reportQueue(connection: DeviceConnection, frame: DeviceFrame & { readonly kind: "update_queue" }): void;
+  /** Closes the socket because the device exceeded a limit. */
+  refuse(connection: DeviceConnection, limit: string): void;
+}
+
+/** Returns the function that receives the text frames of a connection. It never throws. */
+export function createReceiver(connection: DeviceConnection, effects: FrameEffects): (text: string) => void {
+  const frames = createTokenBucket(frameRate, effects.clock);
+  const characters = createTokenBucket(textRate, effects.clock);
+  return (text) => {
+    if (!frames.take(1)) {
+      return effects.refuse(connection, `The device sends more than ${frameRate.perSecond} frames per second`);
+    }
+    if (!characters.take(text.length)) {
+      return effects.refuse(connection, `The device sends more than ${textRate.perSecond / 1_048_576} MiB per second`);
+    }
+    connection.frameCount += 1;
+    receive(parseFrame(text), connection, effects);
+  };
+}
+
+function receive(frame: DeviceFrame, connection: DeviceConnection, effects: FrameEffects): void {
+  if (frame.kind === "invalid") return reportInvalid(frame.rule, connection, effects);
+  if (frame.kind === "input_accepted") acknowledge(frame, connection, effects);
+  if (!effects.isCurrent(connection)) return;
+  const now = momentOf(effects.clock);
+  connection.lastSeenMs = now.wallMs;
+  switch (frame.kind) {
+    case "ping":
+      connection.lastHeartbeat = now;
+      return effects.send(connection, pongFrame);
+    case "update_device_status": {
+      connection.hasReportedStatus = true;
+      if (frame.change.currentMode !== undefined) connection.reportedMode = frame.change.currentMode;
+      const status = changeStatus(connection.status, frame.change);
+      return status === connection.status ? undefined : effects.changeStatus(connection, status);
+    }
+    case "update_queue":
+      return effects.reportQueue(connection, frame);
+    case "input_accepted":
+    case "other":
+  }
+}
+
+function reportInvalid(rule: string, { device, brokenRules }: DeviceConnection, { emit }: FrameEffects): void {
+  if (brokenRules.has(rule)) return;
+  brokenRules.add(rule);
+  emit({ type: "frame_ignored", ...device, rule });
+}
+
+function acknowledge(
+  { requestId, accepted, disposition, error }: DeviceFrame & { readonly kind: "input_accepted" },
+  { device, queues }: DeviceConnection,
+  { pending }: FrameEffects,
+): void {
+  const outcome = accepted ? ({ kind: "accepted", disposition } as const) : ({ kind: "rejected", error } as const);
+  const sent = pending.acknowledge(device, requestId, outcome);
+  if (sent !== undefined && !sent.isDecision && accepted && disposition === "queued") {
+    queues.accept(sent.delivery.scope, sent.delivery.messageIds);
+  }
+}
+
+/** A token bucket: it starts full, and is refilled evenly in monotonic time. */
+function createTokenBucket({ perSecond, burst }: Rate, clock: Clock): { take(tokens: number): boolean } {
+  let tokens = burst;
+  let filledAtMs = clock.monotonic();
+  return {
+    take(wanted) {
+      const nowMs = clock.monotonic();
+      tokens = Math.min(burst, tokens + ((nowMs - filledAtMs) * perSecond) / 1_000);
+      filledAtMs = nowMs;
+      if (tokens < wanted) return false;
+      tokens -= wanted;
+      return true;
+    },
+  };
+}

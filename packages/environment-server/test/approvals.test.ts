@@ -1,0 +1,212 @@
+/** Approval decisions: responses to a device's requests for permission to use a tool. */
+import { describe, expect, test } from "vitest";
+import {
+  type Answer,
+  anyone,
+  type CallOptions,
+  createHarness,
+  type Harness,
+  userMessage,
+  withApprove,
+} from "./support/harness.ts";
+import type { FakeSocket } from "./support/fake-socket.ts";
+
+type Decision = Readonly<Record<string, unknown>>;
+
+const allow: Decision = { approve: true, tool_call_id: "call-1" };
+const noLongerPending = { accepted: false, error: "Approval request is no longer pending" };
+
+function decide(
+  { call }: Harness,
+  connectionId: string,
+  approvals: readonly Decision[],
+  options: CallOptions = { principal: withApprove },
+): Promise<Answer> {
+  const body = { agentId: "agent-1", messages: [{ type: "approval", approvals }] };
+  return call("POST", `/v1/environments/${connectionId}/messages`, { body, ...options });
+}
+
+function payloads(socket: FakeSocket): unknown[] {
+  return socket.inputs().map((input) => input.payload);
+}
+
+describe("the frame of a decision", () => {
+  test.each<[string, Decision, unknown]>([
+    ["an approval", allow, { behavior: "allow" }],
+    ["an approval with null members", { ...allow, reason: null, updated_input: null }, { behavior: "allow" }],
+    [
+      "an approval with a reason and another input",
+      { ...allow, type: "approval", reason: "fine", updated_input: { command: "ls" } },
+      { behavior: "allow", message: "fine", updated_input: { command: "ls" } },
+    ],
+    ["a denial", { ...allow, approve: false, reason: "too risky" }, { behavior: "deny", message: "too risky" }],
+    [
+      "a denial without a reason",
+      { ...allow, approve: false },
+      { behavior: "deny", message: "The request was denied." },
+    ],
+    [
+      "a denial with a blank reason",
+      { ...allow, approve: false, reason: " " },
+      { behavior: "deny", message: "The request was denied." },
+    ],
+  ])("is an approval_response for %s", async (_, approval, decision) => {
+    const harness = createHarness();
+    const { connectionId, socket } = await harness.connect("device-1");
+    const sent = decide(harness, connectionId, [approval]);
+    await harness.settle();
+    expect(socket.frames).toEqual([
+      {
+        type: "input",
+        request_id: expect.stringMatching(/^msg-/),
+        runtime: { agent_id: "agent-1", conversation_id: "default" },
+        payload: { kind: "approval_response", request_id: "perm-call-1", decision },
+      },
+    ]);
+    socket.acknowledge({ accepted: true });
+    expect(await sent).toMatchObject({ status: 200, body: { success: true } });
+  });
+});
+
+test("a principal without the scope 'approve' is refused, and nothing is sent", async () => {
+  const harness = createHarness();
+  const { connectionId, socket } = await harness.connect("device-1");
+  const answer = await decide(harness, connectionId, [allow], { principal: anyone });
+  expect(answer).toMatchObject({ status: 403, body: { errorCode: "insufficient_scope" } });
+  expect(answer.body["detail"]).toContain("'approve'");
+  expect(socket.frames).toEqual([]);
+});
+
+test("a repeated decision receives the first result and is not sent again", async () => {
+  const harness = createHarness();
+  const { connectionId, socket } = await harness.connect("device-1");
+  const sent = decide(harness, connectionId, [allow]);
+  await harness.settle();
+  socket.acknowledge({ accepted: true });
+  await sent;
+  const repeat = await decide(harness, connectionId, [allow]);
+  expect(repeat).toMatchObject({ status: 200, headers: { "idempotency-replayed": "true" } });
+  expect(socket.inputs()).toHaveLength(1);
+});
+
+test("another decision about the same tool call is 422 naming it", async () => {
+  const harness = createHarness();
+  const { connectionId, socket } = await harness.connect("device-1");
+  const sent = decide(harness, connectionId, [allow]);
+  await harness.settle();
+  socket.acknowledge({ accepted: true });
+  await sent;
+  expect(await decide(harness, connectionId, [{ ...allow, approve: false }])).toMatchObject({
+    status: 422,
+    body: { errorCode: "message_id_reused", errors: [{ member: "messages[0].approvals[0].tool_call_id" }] },
+  });
+  expect(socket.inputs()).toHaveLength(1);
+});
+
+test("a decision that the device rejected had no effect, so it can be sent again", async () => {
+  const harness = createHarness();
+  const { connectionId, socket } = await harness.connect("device-1");
+  for (const accepted of [false, true]) {
+    const sent = decide(harness, connectionId, [allow]);
+    await harness.settle();
+    socket.acknowledge(accepted ? { accepted } : noLongerPending);
+    expect(await sent).toMatchObject(
+      accepted ? { status: 200 } : { status: 409, body: { detail: noLongerPending.error } },
+    );
+  }
+  expect(socket.inputs()).toHaveLength(2);
+});
+
+test("a decision without an acknowledgement is 504, and its repeat sends nothing", async () => {
+  const harness = createHarness();
+  const { connectionId, socket } = await harness.connect("device-1");
+  const sent = decide(harness, connectionId, [allow]);
+  await harness.clock.advance(10_000);
+  for (const answer of [await sent, await decide(harness, connectionId, [allow])]) {
+    expect(answer).toMatchObject({ status: 504, body: { errorCode: "delivery_unknown" } });
+  }
+  expect(socket.inputs()).toHaveLength(1);
+});
+
+test("a decision with the id of a message is another message, and does not count as queued", async () => {
+  const harness = createHarness();
+  const { connectionId, socket } = await harness.connect("device-1");
+  socket.onFrame = ({ request_id: requestId }) =>
+    socket.acknowledge({ accepted: true, disposition: "queued" }, String(requestId));
+  expect((await harness.send(connectionId, { messages: [userMessage("call-1")] })).status).toBe(200);
+  expect(await decide(harness, connectionId, [allow])).not.toHaveProperty("headers.idempotency-replayed");
+  // 98 more fit into the queue of 100 if the decision takes no place.
+  const more = Array.from({ length: 99 }, (_, index) => userMessage(`more-${index}`));
+  expect((await harness.send(connectionId, { messages: more })).status).toBe(200);
+  expect((await harness.send(connectionId, { messages: [userMessage("too-many")] })).status).toBe(429);
+});
+
+describe("a body with several frames", () => {
+  const second: Decision = { approve: false, tool_call_id: "call-2" };
+
+  test("delivers them in order, each after the earlier one was acknowledged", async () => {
+    const harness = createHarness();
+    const { connectionId, socket } = await harness.connect("device-1");
+    const messages = [userMessage("m-1"), { type: "approval", approvals: [allow, second] }, userMessage("m-2")];
+    const path = `/v1/environments/${connectionId}/messages`;
+    const sent = harness.call("POST", path, { principal: withApprove, body: { agentId: "agent-1", messages } });
+    for (let frame = 1; frame <= 4; frame++) {
+      await harness.settle();
+      expect(socket.inputs()).toHaveLength(frame);
+      socket.acknowledge({ accepted: true });
+    }
+    expect((await sent).status).toBe(200);
+    expect(payloads(socket)).toMatchObject([
+      { messages: [{ client_message_id: "m-1" }] },
+      { request_id: "perm-call-1" },
+      { request_id: "perm-call-2" },
+      { messages: [{ client_message_id: "m-2" }] },
+    ]);
+  });
+
+  test("stops at the first failure, says what was delivered, and its repeat delivers the rest", async () => {
+    const harness = createHarness();
+    const { connectionId, socket } = await harness.connect("device-1");
+    const sent = decide(harness, connectionId, [allow, second]);
+    await harness.settle();
+    socket.acknowledge({ accepted: true });
+    await harness.settle();
+    socket.acknowledge(noLongerPending);
+    const answer = await sent;
+    expect(answer).toMatchObject({
+      status: 409,
+      headers: { "x-should-retry": "false" },
+      body: { errorCode: "input_rejected" },
+    });
+    expect(answer.body["detail"]).toMatch(/^1 of 2 parts of the body were delivered; .*no longer pending/);
+    const repeat = decide(harness, connectionId, [allow, second]);
+    await harness.settle();
+    socket.acknowledge({ accepted: true });
+    expect((await repeat).status).toBe(200);
+    expect(payloads(socket)).toMatchObject([
+      { request_id: "perm-call-1" },
+      { request_id: "perm-call-2" },
+      { request_id: "perm-call-2" },
+    ]);
+  });
+
+  test("with a part whose acknowledgement is missing is 504, also when an earlier part was delivered", async () => {
+    const harness = createHarness();
+    const { connectionId, socket } = await harness.connect("device-1");
+    const sent = decide(harness, connectionId, [allow, second]);
+    await harness.settle();
+    socket.acknowledge({ accepted: true });
+    await harness.clock.advance(10_000);
+    expect(await sent).toMatchObject({ status: 504, body: { errorCode: "delivery_unknown" } });
+  });
+
+  test("with the same tool call twice is 400, and nothing is sent", async () => {
+    const harness = createHarness();
+    const { connectionId, socket } = await harness.connect("device-1");
+    expect(await decide(harness, connectionId, [allow, allow])).toMatchObject({
+      status: 400,
+      body: { errors: [{ member: "messages[0].approvals[1].tool_call_id" }] },
+    });
+    expect(socket.frames).toEqual([]);
+  });
+});

@@ -1,0 +1,222 @@
+/** Limits that keep one device from exhausting the memory or the time of a server that others share. */
+import { expect, test } from "vitest";
+import type { EnvironmentStore } from "../src/index.ts";
+import type { FakeSocket } from "./support/fake-socket.ts";
+import { createHarness, type Harness } from "./support/harness.ts";
+
+function reportQueue(socket: FakeSocket, conversationId: string, length: number): void {
+  const queue = Array.from({ length }, (_, index) => ({ client_message_id: `${conversationId}-${index}` }));
+  socket.say({ type: "update_queue", runtime: { agent_id: "agent-1", conversation_id: conversationId }, queue });
+}
+
+/** Counts the calls of a store method from now on. */
+function countCalls(store: EnvironmentStore, method: "saveStatus" | "settle"): () => number {
+  let calls = 0;
+  const original = store[method] as (...values: unknown[]) => Promise<never>;
+  Object.assign(store, { [method]: (...values: unknown[]) => ((calls += 1), original(...values)) });
+  return () => calls;
+}
+
+function limitExceeded({ events }: Harness): unknown[] {
+  return events.flatMap((event) =>
+    event.type === "device_disconnected" && event.reason === "limit_exceeded" ? [event.limit] : [],
+  );
+}
+
+test("a queue report with more than 1,000 messages closes the socket with 1008 and stores nothing", async () => {
+  const harness = createHarness();
+  const { socket } = await harness.connect("device-1");
+  reportQueue(socket, "conv-1", 1_000);
+  expect(socket.closes).toEqual([]);
+  reportQueue(socket, "conv-2", 1_001);
+  expect(socket.closes).toEqual([{ code: 1008, reason: "A queue report lists more than 1000 messages" }]);
+  expect(limitExceeded(harness)).toEqual(["A queue report lists more than 1000 messages"]);
+});
+
+test("a device that reports more than 10,000 queued messages over all conversations is closed with 1008", async () => {
+  const harness = createHarness();
+  const { socket } = await harness.connect("device-1");
+  for (let conversation = 0; conversation < 9; conversation++) reportQueue(socket, `conv-${conversation}`, 1_000);
+  reportQueue(socket, "conv-0", 1_000);
+  expect(socket.closes).toEqual([]);
+  reportQueue(socket, "conv-9", 1_000);
+  expect(socket.closes).toMatchObject([{ code: 1008, reason: "The device reports more than 10000 queued messages" }]);
+});
+
+test("when all devices together report too many queued messages, the one with the most is closed", async () => {
+  const harness = createHarness();
+  const modest = await harness.connect("modest");
+  reportQueue(modest.socket, "conv-1", 10);
+  const greedy: FakeSocket[] = [];
+  for (let device = 0; device < 28; device++) {
+    const { socket } = await harness.connect(`greedy-${device}`);
+    greedy.push(socket);
+    for (let conversation = 0; conversation < 9; conversation++) reportQueue(socket, `conv-${conversation}`, 1_000);
+  }
+  expect(greedy.filter(({ closes }) => closes.length > 0)).toHaveLength(1);
+  expect(modest.socket.closes).toEqual([]);
+  expect(limitExceeded(harness)).toEqual(["All devices together report more than 250000 queued messages"]);
+});
+
+test("queues of disconnected devices are forgotten first, the oldest first", async () => {
+  const harness = createHarness();
+  const connectionIds: string[] = [];
+  for (let device = 0; device < 28; device++) {
+    const { connectionId, socket } = await harness.connect(`device-${device}`);
+    connectionIds.push(connectionId);
+    for (let conversation = 0; conversation < 9; conversation++) reportQueue(socket, `conv-${conversation}`, 1_000);
+    socket.listener.onClose(1006);
+  }
+  expect(limitExceeded(harness)).toEqual([]);
+  // A reconnecting device is asked for the state of every conversation whose queue is remembered.
+  expect((await harness.open(connectionIds[0] ?? "")).frames).toEqual([]);
+  expect((await harness.open(connectionIds[27] ?? "")).frames).toHaveLength(9);
+});
+
+test("the queues of a device are forgotten ten minutes after it disconnected", async () => {
+  for (const [waitMs, remembered] of [
+    [599_999, 1],
+    [600_000, 0],
+  ] as const) {
+    const harness = createHarness();
+    const { connectionId, socket } = await harness.connect("device-1");
+    reportQueue(socket, "conv-1", 100);
+    socket.listener.onClose(1006);
+    await harness.clock.advance(waitMs);
+    expect((await harness.open(connectionId)).frames).toHaveLength(remembered);
+  }
+});
+
+test("a device that sends more than 5,000 frames at once is closed with 1008, and its later frames are ignored", async () => {
+  const harness = createHarness();
+  const { socket } = await harness.connect("device-1");
+  for (let frame = 0; frame < 5_000; frame++) socket.say({ type: "stream_delta" });
+  expect(socket.closes).toEqual([]);
+  socket.say({ type: "stream_delta" });
+  const reason = "The device sends more than 500 frames per second";
+  expect(socket.closes).toEqual([{ code: 1008, reason }]);
+  const { frames } = socket;
+  socket.say({ type: "ping" });
+  expect([socket.closes.length, frames.length]).toEqual([1, 0]);
+  expect(limitExceeded(harness)).toEqual([reason]);
+});
+
+test("a device may send 500 frames in every second", async () => {
+  const harness = createHarness();
+  const { socket } = await harness.connect("device-1");
+  for (let second = 0; second < 20; second++) {
+    for (let frame = 0; frame < 500; frame++) socket.say({ type: "ping" });
+    await harness.clock.advance(1_000);
+  }
+  expect([socket.closes.length, socket.terminated]).toEqual([0, false]);
+});
+
+test("a device that sends more than 32 MiB at once is closed with 1008", async () => {
+  const harness = createHarness();
+  const { socket } = await harness.connect("device-1");
+  const frame = JSON.stringify({ type: "stream_delta", text: "x".repeat(15 * 1_048_576) });
+  for (let count = 0; count < 2; count++) socket.say(frame);
+  expect(socket.closes).toEqual([]);
+  socket.say(frame);
+  expect(socket.closes).toEqual([{ code: 1008, reason: "The device sends more than 4 MiB per second" }]);
+});
+
+test("a device that ignores its close is dropped a second later; one that closes leaves no timer", async () => {
+  const harness = createHarness();
+  const [ignoring, closing] = [await harness.connect("device-1"), await harness.connect("device-2")];
+  for (const { socket } of [ignoring, closing]) reportQueue(socket, "conv-1", 1_001);
+  closing.socket.listener.onClose(1008);
+  expect(harness.clock.timerCount).toBe(1);
+  await harness.clock.advance(1_000);
+  expect([ignoring.socket.terminated, closing.socket.terminated]).toEqual([true, false]);
+  expect(harness.clock.timerCount).toBe(0);
+});
+
+test("a device that was closed for a limit can connect again, with empty queues", async () => {
+  const harness = createHarness();
+  const { connectionId, socket } = await harness.connect("device-1");
+  reportQueue(socket, "conv-1", 100);
+  reportQueue(socket, "conv-2", 1_001);
+  expect((await harness.open(connectionId)).frames).toEqual([]);
+});
+
+test("a status that changes all the time is written once a second, and the last one is written on close", async () => {
+  const harness = createHarness();
+  const writes = countCalls(harness.store, "saveStatus");
+  const { socket } = await harness.connect("device-1");
+  const say = (mode: string): void =>
+    socket.say({ type: "update_device_status", device_status: { current_permission_mode: mode } });
+  for (let change = 0; change < 100; change++) say(change % 2 === 0 ? "standard" : "acceptEdits");
+  await harness.settle();
+  expect(writes()).toBe(1);
+  await harness.clock.advance(1_000);
+  expect(writes()).toBe(2);
+  await harness.clock.advance(10_000);
+  expect(writes()).toBe(2);
+  say("standard");
+  say("unrestricted");
+  socket.listener.onClose(1006);
+  await harness.settle();
+  expect(writes()).toBe(4);
+  expect((await harness.call("GET", "/v1/environments/device-1")).body["currentMode"]).toBe("unrestricted");
+});
+
+test("acknowledgements of ids that this server never sent do not reach the store", async () => {
+  const harness = createHarness();
+  const settles = countCalls(harness.store, "settle");
+  const { socket } = await harness.connect("device-1");
+  for (let count = 0; count < 1_000; count++) socket.acknowledge({ accepted: true }, `msg-forged-${count}`);
+  await harness.settle();
+  expect(settles()).toBe(0);
+});
+
+test("a victim's send costs the same store calls while another device floods", async () => {
+  const harness = createHarness();
+  const calls = [countCalls(harness.store, "saveStatus"), countCalls(harness.store, "settle")];
+  const victim = await harness.connect("victim");
+  const offender = await harness.connect("offender");
+  for (let frame = 0; frame < 20_000; frame++) {
+    const mode = frame % 2 === 0 ? "standard" : "acceptEdits";
+    if (frame % 3 === 0) offender.socket.acknowledge({ accepted: true }, `msg-forged-${frame}`);
+    else offender.socket.say({ type: "update_device_status", device_status: { current_permission_mode: mode } });
+  }
+  const sent = harness.send(victim.connectionId);
+  await harness.settle();
+  victim.socket.acknowledge();
+  expect((await sent).status).toBe(200);
+  expect(offender.socket.closes).toMatchObject([{ code: 1008 }]);
+  // The offender's first status and its last one on close, and the outcome of the victim's send.
+  expect(calls.map((count) => count())).toEqual([2, 1]);
+});
+
+test("a device that sends invalid frames causes one event per broken rule", async () => {
+  const harness = createHarness();
+  const { socket } = await harness.connect("device-1");
+  for (let frame = 0; frame < 100; frame++) {
+    socket.say("not json");
+    socket.say([]);
+  }
+  const rules = harness.events.flatMap((event) => (event.type === "frame_ignored" ? [event.rule] : []));
+  expect(rules).toEqual(["must be JSON", "must be an object"]);
+});
+
+test("frames cause no event each; their number is reported when the socket closes", async () => {
+  const harness = createHarness();
+  const { socket } = await harness.connect("device-1");
+  for (let frame = 0; frame < 10; frame++) socket.say({ type: "stream_delta" });
+  socket.listener.onClose(1005);
+  expect(harness.events.map(({ type }) => type)).toEqual([
+    "device_registered",
+    "device_connected",
+    "device_disconnected",
+  ]);
+  expect(harness.events.at(-1)).toMatchObject({ frames: 10 });
+});
+
+test("frames of a device are limited to 256 KiB until it has reported its status, then to 16 MiB", async () => {
+  const harness = createHarness();
+  const { socket } = await harness.connect("device-1");
+  expect(socket.listener.maxFrameBytes).toBe(256 * 1_024);
+  socket.say({ type: "update_device_status", device_status: {} });
+  expect(socket.listener.maxFrameBytes).toBe(16 * 1_048_576);
+});

@@ -1,0 +1,136 @@
+/** `operate`: one operation with decoded input, for a gateway that has already matched, authorised and decoded the request. */
+import { problemResponse } from "@letta-environments/schema";
+import { expect, test } from "vitest";
+import type { RequestContext } from "../src/index.ts";
+import { anyone, createHarness, type Harness, toAnswer, userMessage } from "./support/harness.ts";
+
+const context: RequestContext = { authority: "http://127.0.0.1:8787" };
+
+function operateSend({ server }: Harness, connectionId: string, more: Partial<RequestContext> = {}) {
+  const body = { agentId: "agent-1", messages: [userMessage()] };
+  return server.operate("sendMessage", { params: { connectionId }, query: null, body }, anyone, {
+    ...context,
+    ...more,
+  });
+}
+
+test("operate returns what handle returns for the same request", async () => {
+  const harness = createHarness();
+  await harness.register("device-1");
+  const { server, call } = harness;
+  const noInput = { params: {}, query: {}, body: null } as const;
+  const list = await server.operate("listEnvironments", noInput, anyone, context);
+  expect(toAnswer(list)).toEqual(await call("GET", "/v1/environments"));
+  const retrieve = { params: { deviceId: "device-1" }, query: null, body: null } as const;
+  const read = await server.operate("retrieveEnvironment", retrieve, anyone, context);
+  expect(toAnswer(read)).toEqual(await call("GET", "/v1/environments/device-1"));
+  const upgrade = { params: { connectionId: "conn-1" }, query: null, body: null } as const;
+  const socket = await server.operate("openDeviceSocket", upgrade, anyone, context);
+  expect(toAnswer(socket)).toEqual(await call("GET", "/v1/environments/conn-1/socket"));
+});
+
+test("lists, single environments and sends declare for how many seconds message ids are remembered", async () => {
+  const harness = createHarness();
+  const { connectionId, socket } = await harness.connect("device-1");
+  socket.onFrame = () => socket.acknowledge();
+  const declared = { "x-message-deduplication": "86400" };
+  for (const answer of [
+    await harness.call("GET", "/v1/environments"),
+    await harness.call("GET", "/v1/environments/device-1"),
+    await harness.call("GET", "/v1/environments/device-2"),
+    await harness.send(connectionId),
+    await harness.send("conn-unknown"),
+  ]) {
+    expect(answer.headers).toMatchObject(declared);
+  }
+  const body = { deviceId: "device-3", connectionName: "device-3" };
+  const registered = await harness.call("POST", "/v1/environments/register", { body });
+  expect(registered.headers).not.toMatchObject(declared);
+});
+
+test("beforeSend receives the device before anything is reserved or sent", async () => {
+  const harness = createHarness();
+  const { connectionId, socket } = await harness.connect("device-1");
+  const { reserve } = harness.store;
+  const steps: string[] = [];
+  Object.assign(harness.store, {
+    reserve: (...values: Parameters<typeof reserve>) => (steps.push("reserve"), reserve(...values)),
+  });
+  socket.onFrame = () => {
+    steps.push("frame");
+    socket.acknowledge();
+  };
+  const sent = await operateSend(harness, connectionId, {
+    async beforeSend({ deviceId, connectionName }) {
+      steps.push(`${deviceId}, ${connectionName}`);
+      return null;
+    },
+  });
+  expect(sent.status).toBe(200);
+  expect(steps).toEqual(["device-1, name of device-1", "reserve", "frame"]);
+});
+
+test("a response of beforeSend ends the send: nothing is reserved or sent", async () => {
+  const harness = createHarness();
+  const { connectionId, socket } = await harness.connect("device-1");
+  const refusal = problemResponse("audit_unavailable");
+  const answer = await operateSend(harness, connectionId, { beforeSend: async () => refusal });
+  expect(answer).toMatchObject({ status: refusal.status, body: refusal.body });
+  expect(socket.frames).toEqual([]);
+  const sent = operateSend(harness, connectionId);
+  await harness.settle();
+  socket.acknowledge();
+  expect((await sent).headers).not.toHaveProperty("idempotency-replayed");
+});
+
+test("beforeSend is not called for a send that is refused by its content or its device", async () => {
+  const harness = createHarness();
+  await harness.connect("device-1");
+  const beforeSend = async (): Promise<never> => expect.unreachable();
+  expect((await operateSend(harness, "conn-unknown", { beforeSend })).status).toBe(404);
+  const body = { messages: [userMessage()] };
+  const input = { params: { connectionId: "conn-unknown" }, query: null, body } as const;
+  expect((await harness.server.operate("sendMessage", input, anyone, { ...context, beforeSend })).status).toBe(422);
+});
+
+test("an error of beforeSend is 500, and nothing is sent", async () => {
+  const harness = createHarness();
+  const { connectionId, socket } = await harness.connect("device-1");
+  const beforeSend = (): Promise<never> => Promise.reject(new Error("defect"));
+  expect((await operateSend(harness, connectionId, { beforeSend })).status).toBe(500);
+  expect(socket.frames).toEqual([]);
+});
+
+test("sends of a connection leave in their order of arrival, however long beforeSend takes", async () => {
+  const harness = createHarness();
+  const { connectionId, socket } = await harness.connect("device-1");
+  socket.onFrame = ({ request_id: requestId }) => socket.acknowledge({ accepted: true }, String(requestId));
+  const sends = [30, 1, 20, 5].map((delayMs, index) => {
+    const body = { agentId: "agent-1", messages: [userMessage(`m-${index}`)] };
+    const beforeSend = (): Promise<null> =>
+      new Promise((resolve) => void harness.clock.setTimer(delayMs, () => resolve(null)));
+    const input = { params: { connectionId }, query: null, body } as const;
+    return harness.server.operate("sendMessage", input, anyone, { ...context, beforeSend });
+  });
+  await harness.clock.advance(100);
+  await Promise.all(sends);
+  const ids = socket.inputs().flatMap(({ payload }) => payload.messages.map((message) => message.client_message_id));
+  expect(ids).toEqual(["m-0", "m-1", "m-2", "m-3"]);
+});
+
+test("a connection that was found before is not looked up again", async () => {
+  const harness = createHarness();
+  const { connectionId, socket } = await harness.connect("device-1");
+  socket.onFrame = () => socket.acknowledge();
+  const connection = await harness.server.findConnection("acme", connectionId);
+  expect(connection?.environment.deviceId).toBe("device-1");
+  Object.assign(harness.store, { findConnection: () => expect.unreachable() });
+  expect((await operateSend(harness, connectionId, { connection })).status).toBe(200);
+  expect((await operateSend(harness, "conn-unknown", { connection: null })).status).toBe(404);
+});
+
+test("findConnection finds no connection of another tenant", async () => {
+  const harness = createHarness();
+  const { connectionId } = await harness.connect("device-1");
+  expect(await harness.server.findConnection("other", connectionId)).toBeNull();
+});

@@ -1,0 +1,73 @@
+/** The iovalkey client: its options, and its errors translated so that they leak neither passwords nor commands. */
+import { Redis } from "iovalkey";
+import { type ValkeyAddress, ValkeyError } from "../valkey.ts";
+
+/** Longest pause between two attempts to connect, in milliseconds. */
+const maxRetryDelayMs = 500;
+
+/**
+ * Creates a client that reconnects forever and never queues or repeats a command: a broken connection rejects its pending
+ * commands. A connection that receives nothing for twice the timeout while a reply is due counts as broken, because a peer
+ * that has vanished does not close it.
+ */
+export function openClient(address: ValkeyAddress, timeoutMs: number): Redis {
+  const { host, port, username, password, database, usesTls } = address;
+  return new Redis({
+    host,
+    port,
+    ...(username !== null && { username }),
+    ...(password !== null && { password }),
+    db: database,
+    ...(usesTls && { tls: {} }),
+    // 0 means both address families; the runtime tries them in turn. The client's own fallback stops at the first one.
+    family: 0,
+    familyFallback: { enabled: false },
+    connectTimeout: timeoutMs,
+    commandTimeout: timeoutMs,
+    socketTimeout: 2 * timeoutMs,
+    disconnectTimeout: 200,
+    keepAlive: 10_000,
+    enableOfflineQueue: false,
+    autoResendUnfulfilledCommands: false,
+    maxRetriesPerRequest: 0,
+    retryStrategy: (attempt) => Math.min(50 * attempt, maxRetryDelayMs),
+  });
+}
+
+/** Returns true for an error reply of the server. */
+export function isServerError(cause: unknown): cause is Error {
+  return cause instanceof Error && cause.name === "ReplyError";
+}
+
+/**
+ * Returns a copy of a client error that is safe to log. The client's own errors contain the command, AUTH included, and a
+ * server repeats the arguments of a command that it does not know. The copy contains neither.
+ */
+export function redactError(cause: unknown, { password }: Pick<ValkeyAddress, "password">): Error {
+  const text = messageOf(cause).replace(/,? with args beginning with[^]*$/, "");
+  const clean = new Error(password === null ? text : text.replaceAll(password, "***"));
+  if (isServerError(cause)) clean.name = "ReplyError";
+  return clean;
+}
+
+/** Converts the error of a rejected command to a {@link ValkeyError}. */
+export function toValkeyError(failure: unknown, address: ValkeyAddress): ValkeyError {
+  if (failure instanceof ValkeyError) return failure;
+  const cause = redactError(failure, address);
+  if (isServerError(failure)) return new ValkeyError("refused", `Valkey at ${address.label} refused`, { cause });
+  return cause.message === "Command timed out"
+    ? timeoutError(address)
+    : new ValkeyError("unreachable", `Valkey at ${address.label} cannot be reached`, { cause });
+}
+
+/** Creates the error of a command that waited too long. `failure` is the reason, where it is known. */
+export function timeoutError(address: ValkeyAddress, failure: Error | null = null): ValkeyError {
+  if (failure !== null) return toValkeyError(failure, address);
+  return new ValkeyError("timeout", `Valkey at ${address.label} did not reply in time`);
+}
+
+function messageOf(cause: unknown): string {
+  // When every address of a name fails, the AggregateError has no message of its own.
+  if (cause instanceof AggregateError && cause.message === "") return cause.errors.map(messageOf).join("; ");
+  return cause instanceof Error ? cause.message : String(cause);
+}

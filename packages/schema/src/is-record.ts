@@ -1,3 +1,0 @@
-/** Tells an object with members from everything else; an array is none. */
-export const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === "object" && value !== null && !Array.isArray(value);

@@ -1,0 +1,153 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { arbitraryIdentifier } from "../test/arbitrary-identifier.ts";
+import { endpoints } from "./endpoints.ts";
+import { isIdentifier } from "./identifier.ts";
+import { buildPath, matchEndpoint } from "./routing.ts";
+
+const all = Object.values({ ...endpoints });
+
+function codeOf(method: string, path: string): unknown {
+  const match = matchEndpoint(method, path);
+  if (match.kind === "matched") return match.endpoint.operation;
+  return (JSON.parse(String(match.response.body)) as { errorCode: string }).errorCode;
+}
+
+describe("matchEndpoint", () => {
+  test.each([
+    ["GET", "/v1/environments", "listEnvironments"],
+    ["HEAD", "/v1/environments", "listEnvironments"],
+    ["GET", "/v1/environments/d-1", "retrieveEnvironment"],
+    ["GET", "/v1/environments/desktop%3A1", "retrieveEnvironment"],
+    ["POST", "/v1/environments/c-1/messages", "sendMessage"],
+    ["POST", "/v1/environments/register", "registerEnvironment"],
+    ["GET", "/v1/environments/c-1/socket", "openDeviceSocket"],
+  ])("%s %s matches %s", (method, path, operation) => {
+    expect(codeOf(method, path)).toBe(operation);
+  });
+
+  test.each([
+    ["GET", "/"],
+    ["GET", ""],
+    ["GET", "*"],
+    ["GET", "/v1/environments/"],
+    ["GET", "//v1/environments"],
+    ["GET", "/v1//environments"],
+    ["GET", "/V1/environments"],
+    ["GET", "/v1/%65nvironments"],
+    ["GET", "/v1/environments/d-1/"],
+    ["GET", "/v1/environments/events"],
+    ["GET", "/v1/environments/runtimes"],
+    ["POST", "/v1/environments//messages"],
+    ["POST", "/v1/environments/runtimes/messages"],
+    ["POST", "/v1/environments/c-1/messages/x"],
+    ["GET", "/v1/agents"],
+  ])("%s %s is 404 endpoint_not_found", (method, path) => {
+    expect(codeOf(method, path)).toBe("endpoint_not_found");
+  });
+
+  test.each([
+    ["POST", "/v1/environments", "GET, HEAD"],
+    ["DELETE", "/v1/environments/d-1", "GET, HEAD"],
+    ["GET", "/v1/environments/register", "POST"],
+    ["GET", "/v1/environments/c-1/messages", "POST"],
+    ["get", "/v1/environments", "GET, HEAD"],
+    ["POST", "/v1/environments/../messages", null],
+  ])("%s %s is refused, and Allow is %s", (method, path, allow) => {
+    const match = matchEndpoint(method, path);
+    const response = match.kind === "refused" ? match.response : null;
+    expect(response?.status).toBe(allow === null ? 400 : 405);
+    expect(response?.headers["allow"] ?? null).toBe(allow);
+  });
+
+  test.each([
+    "..",
+    ".",
+    "%2e%2e",
+    "%2E",
+    "..%2Fagents",
+    "a%2Fb",
+    "a%5Cb",
+    "%72egister",
+    "%",
+    "%ZZ",
+    "%C3%A9",
+    "%00",
+    "a%20b",
+    "%252e",
+    "x".repeat(129),
+  ])("the id %s is 400 invalid_id, and the problem names the member", (id) => {
+    const match = matchEndpoint("GET", `/v1/environments/${id}`);
+    const body = match.kind === "refused" ? JSON.parse(String(match.response.body)) : null;
+    expect(body).toMatchObject({ status: 400, errorCode: "invalid_id", errors: [{ member: "deviceId" }] });
+  });
+
+  test("no encoding of an id reaches another path", () => {
+    const encodedIds = fc.array(
+      fc.constantFrom("%2f", "%2F", "/", "..", ".", "%2e", "%25", "%5c", "\\", "a", ":", "?", "#", "%00"),
+    );
+    fc.assert(
+      fc.property(
+        fc.constantFrom("GET", "POST"),
+        encodedIds,
+        fc.constantFrom("", "/messages", "/socket"),
+        (method, parts, tail) => {
+          const match = matchEndpoint(method, `/v1/environments/${parts.join("")}${tail}`);
+          if (match.kind === "refused") expect([400, 404, 405]).toContain(match.response.status);
+          else expect(Object.values(match.params).every((id) => isIdentifier(id))).toBe(true);
+        },
+      ),
+    );
+  });
+
+  test("the problem for a refused id does not repeat it", () => {
+    const match = matchEndpoint("GET", "/v1/environments/s3cr3t%2Fmarker");
+    expect(match.kind === "refused" ? String(match.response.body) : "s3cr3t").not.toContain("s3cr3t");
+  });
+
+  test("finds every endpoint of the table at its own path", () => {
+    for (const endpoint of all) {
+      const path = endpoint.path.replace(/\{\w+\}/, "id-1");
+      expect(matchEndpoint(endpoint.method, path)).toMatchObject({ kind: "matched", endpoint });
+    }
+  });
+});
+
+describe("buildPath", () => {
+  test("matchEndpoint returns every id that buildPath put into a path, on every endpoint", () => {
+    fc.assert(
+      fc.property(fc.constantFrom(...all), arbitraryIdentifier, (endpoint, id) => {
+        const params = Object.fromEntries(endpoint.params.map((name) => [name, id]));
+        expect(matchEndpoint(endpoint.method, buildPath(endpoint, params))).toEqual({
+          kind: "matched",
+          endpoint,
+          params,
+        });
+      }),
+    );
+  });
+
+  test("throws a RangeError for a text that is not an id", () => {
+    const notAnId = fc
+      .oneof(fc.string({ unit: "binary" }), fc.constantFrom("..", ".", "%2e%2e", "a/../b", "\ud800", "register"))
+      .filter((text) => !isIdentifier(text));
+    fc.assert(
+      fc.property(notAnId, (deviceId) => {
+        expect(() => buildPath(endpoints.retrieveEnvironment, { deviceId })).toThrow(RangeError);
+      }),
+    );
+  });
+
+  test("throws a RangeError that names a missing id", () => {
+    expect(() => buildPath(endpoints.sendMessage)).toThrow(/^connectionId must be 1 to 128 of /);
+  });
+
+  test("does not interpret replacement patterns in a template or an id", () => {
+    expect(buildPath({ path: "/v1/{a}/{b}", params: ["a", "b"] }, { a: "x", b: "y" })).toBe("/v1/x/y");
+    expect(() => buildPath({ path: "/v1/{a}", params: ["a"] }, { a: "$&" })).toThrow(RangeError);
+  });
+
+  test("throws a RangeError for a template that a URL parser would change", () => {
+    expect(() => buildPath({ path: "/v1/../{a}", params: ["a"] }, { a: "x" })).toThrow(RangeError);
+  });
+});

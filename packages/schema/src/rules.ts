@@ -1,0 +1,42 @@
+/**
+ * Rules that the schemas and the generated guards share. This module imports nothing, so that the guards work without
+ * valibot. The generators find a rule by its function, so every rule is exported.
+ */
+
+/** Rows of a page when `limit` is absent. */
+export const defaultListLimit = 50;
+
+/** Largest number of rows in a page. */
+export const maxListLimit = 100;
+
+/** Returns whether a value is an object and not an array. */
+export const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+
+/** Returns whether a text is a valid `limit`: an integer from 1 to {@link maxListLimit}. */
+export function isListLimit(text: string): boolean {
+  return /^[0-9]{1,9}$/.test(text) && Number(text) >= 1 && Number(text) <= maxListLimit;
+}
+
+/**
+ * Returns whether a text has no unpaired surrogates. Unpaired surrogates have no UTF-8 form: a store would save a different
+ * text, and would not find a repeated id.
+ */
+export function isWellFormed(text: string): boolean {
+  return !/\p{Surrogate}/u.test(text);
+}
+
+/** Returns whether a text can be shown as a name: no control characters, no unpaired surrogates. */
+export function isDisplayable(text: string): boolean {
+  return !/[\p{Cc}\p{Surrogate}]/u.test(text);
+}
+
+/** Returns whether a member of `messages` is checked as an approval message instead of a user message. */
+export function looksLikeApproval(message: unknown): boolean {
+  return isRecord(message) && ("approvals" in message || message["type"] === "approval");
+}
+
+/** Returns whether a member of `approvals` is checked as a tool return instead of a decision. */
+export function looksLikeToolReturn(approval: unknown): boolean {
+  return isRecord(approval) && "status" in approval && !("approve" in approval);
+}

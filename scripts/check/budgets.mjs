@@ -1,0 +1,84 @@
+/**
+ * Checks the sizes in budgets.json against what `pnpm build` wrote. Bundles are minified for browsers from the published files of
+ * our packages; the Worker counts with all its modules. Sizes are bytes after `gzip -9`.
+ */
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import process from "node:process";
+import { gzipSync } from "node:zlib";
+import { build } from "esbuild";
+import { repositoryRoot } from "../lib/repository.mjs";
+
+/**
+ * @typedef {object} BundleBudget
+ * @property {string} name
+ * @property {string} code a module, as a user would write it
+ * @property {string} from folder whose dependencies it can import
+ * @property {number} maximumBytes
+ */
+
+/** @type {{ bundles: BundleBudget[], worker: { maximumBytes: number } }} */
+const budgets = JSON.parse(readFileSync(join(repositoryRoot, "budgets.json"), "utf8"));
+
+/** @type {import("esbuild").Plugin} Resolves packages of this repository as their published `exports` do. */
+const asPublished = {
+  name: "as-published",
+  setup({ onResolve }) {
+    onResolve({ filter: /^@letta-environments\// }, ({ path }) => {
+      const [, name = "", ...below] = path.split("/");
+      const folder = join(repositoryRoot, "packages", name);
+      const { publishConfig } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
+      const file = publishConfig.exports[[".", ...below].join("/")].default;
+      return { path: join(folder, file), sideEffects: false };
+    });
+  },
+};
+
+/** @param {string | Uint8Array} content */
+const gzipBytes = (content) => gzipSync(content, { level: 9 }).byteLength;
+
+/** @param {BundleBudget} budget */
+async function measureBundle({ code, from }) {
+  const { outputFiles } = await build({
+    stdin: { contents: code, resolveDir: join(repositoryRoot, from), loader: "ts" },
+    bundle: true,
+    minify: true,
+    format: "esm",
+    platform: "browser",
+    target: "es2023",
+    write: false,
+    plugins: [asPublished],
+  });
+  return gzipBytes(outputFiles[0]?.contents ?? new Uint8Array());
+}
+
+/** The modules of the built Worker by name. */
+function readWorker() {
+  const folder = join(repositoryRoot, "apps/proxy/dist/worker");
+  const names = readdirSync(folder).filter((name) => name.endsWith(".js"));
+  return new Map(names.map((name) => [name, readFileSync(join(folder, name), "utf8")]));
+}
+
+let failures = 0;
+/** @param {string} name @param {number} bytes @param {number} maximumBytes */
+function compare(name, bytes, maximumBytes) {
+  const isOver = bytes > maximumBytes;
+  if (isOver) failures++;
+  process.stdout.write(`${`${bytes} of ${maximumBytes} B`.padStart(18)}  ${name}${isOver ? "  OVER BUDGET" : ""}\n`);
+}
+
+for (const budget of budgets.bundles) compare(budget.name, await measureBundle(budget), budget.maximumBytes);
+const worker = readWorker();
+const sizes = [...worker].map(([name, text]) => /** @type {const} */ ([name, gzipBytes(text)]));
+compare(
+  "worker: all modules",
+  sizes.reduce((sum, [, bytes]) => sum + bytes, 0),
+  budgets.worker.maximumBytes,
+);
+for (const [name, bytes] of sizes) process.stdout.write(`${`${bytes} B`.padStart(18)}    ${name}\n`);
+// The API description is a static asset beside the Worker and must not be bundled into it.
+if ([...worker.values()].some((text) => /openapi\W{1,4}3\.1/.test(text))) {
+  process.stdout.write("The Worker contains the API description.\n");
+  failures++;
+}
+process.exitCode = failures === 0 ? 0 : 1;

@@ -1,0 +1,38 @@
+import process from "node:process";
+import { beforeAll, expect, test } from "vitest";
+import { findMarkdownProblems } from "./markdown.mjs";
+import { repositoryRoot } from "./repository.mjs";
+
+beforeAll(() => process.chdir(repositoryRoot));
+
+/** The problems of one text, as if it were a file at the root. @param {string} text */
+const problems = async (text) => [...(await findMarkdownProblems({ "sample.md": `${text}\n` })).values()].flat();
+
+const long = "word ".repeat(33).trim();
+
+test("links to files and to headings that exist pass", async () => {
+  const text =
+    "# Start here\n\n[file](docs/storage.md) [heading](#start-here) [rules](AGENTS.md#rules) [site](https://example.com)";
+  expect(await problems(text)).toEqual([]);
+});
+
+test.each([
+  ["a missing file", "[file](docs/nothing.md)", "should exist"],
+  ["a missing heading of the same file", "# A\n\n[heading](#b)", "Link fragments should be valid"],
+  ["a missing heading of another file", "[rules](AGENTS.md#nothing)", "valid fragment"],
+  ["a missing image", "![picture](docs/nothing.png)", "should exist"],
+  ["the start of a merge conflict", "a\n\n<<<<<<< HEAD\nb", "Merge conflicts are resolved"],
+  ["the end of a merge conflict", "a\n\n>>>>>>> 5c1349e (subject)\nb", "Merge conflicts are resolved"],
+  ["a line of 164 characters", long, "Expected: 160; Actual: 164"],
+])("%s is reported with its line", async (_name, text, reason) => {
+  const [found, ...others] = await problems(text);
+  expect(others).toEqual([]);
+  expect(found).toMatch(/^sample\.md:\d+: /);
+  expect(found).toContain(reason);
+});
+
+test("tables, code blocks and lines with a URL may be longer than 160 characters", async () => {
+  expect(
+    await problems(`| a |\n| --- |\n| ${long} |\n\n\`\`\`\n${long}\n\`\`\`\n\n${long} https://example.com words`),
+  ).toEqual([]);
+});
