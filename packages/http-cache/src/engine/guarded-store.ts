@@ -1,7 +1,7 @@
 import type { CacheEntry, CacheStore, MaybePromise } from "../ports.ts";
 import type { Invalidation } from "./strategy.ts";
 
-/** What failed without affecting the response that the client gets. */
+/** A step that failed without affecting the response that the client gets. */
 export type CacheFailure = "store-get" | "store-put" | "store-delete" | "background";
 
 /**
