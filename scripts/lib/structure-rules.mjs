@@ -66,20 +66,7 @@ export const folderOrder = new Map([
   ],
   [
     "packages/http-cache/src",
-    [
-      "index.ts",
-      "rfc9111/index.ts",
-      "testing/",
-      "web/",
-      "rfc9111/",
-      "engine/",
-      "store/",
-      "coalesce/",
-      "decide/",
-      "fields/",
-      "keys/",
-      "adapters/",
-    ],
+    ["index.ts", "rfc9111/index.ts", "web/", "rfc9111/", "engine/", "store/", "fields/", "adapters/"],
   ],
   ["packages/platform/src", ["bun/", "cloudflare/", "node/", "valkey/"]],
 ]);

@@ -37,7 +37,7 @@ test("the README shows every example exactly as it runs here", () => {
   const readme = readFileSync(join(packageFolder, "README.md"), "utf8");
   const shown = [...readme.matchAll(/```ts\n([^]*?)```/g)].map(([, code]) => code);
   const files = readdirSync(examples).map((name) => readFileSync(join(examples, name), "utf8"));
-  expect(shown.toSorted()).toEqual(files.toSorted());
+  expect(new Set(shown)).toEqual(new Set(files));
 });
 
 test("response-cache.ts returns the stored response until its group is invalidated", async () => {

@@ -9,7 +9,7 @@ import type { Clock } from "@letta-environments/platform";
 /** The role of a request: it fetches, waits for the leader, or fetches without coordination. */
 export type CoordinatedRole = "leader" | "follower" | "solo";
 
-/** What a follower does next: look in the store, fetch without coordination, or lead. */
+/** The next step of a follower: look in the store, fetch without coordination, or lead. */
 export type CoordinatedAction = "look-up" | "fetch-alone" | "lead";
 
 /** How long a leader may take, in milliseconds. Then it counts as gone and a follower leads. */

@@ -33,7 +33,7 @@ export interface CacheSettings {
   readonly statusFor: CacheStatusAudience;
 }
 
-/** Who sees `Cache-Status`: it tells whether somebody else asked a moment ago. */
+/** The principals that get `Cache-Status`. It reveals whether another caller made this request recently. */
 export type CacheStatusAudience = "everybody" | "details" | "nobody";
 
 /** Every {@link CacheStatusAudience}. */
