@@ -73,6 +73,12 @@ export type ProxyEvent =
       readonly keyId: string;
     }
   | {
+      /** A key was presented that requires features this version does not support. The caller received 401 `invalid_key`. */
+      readonly type: "key_unsupported";
+      readonly keyId: string;
+      readonly features: readonly string[];
+    }
+  | {
       /** The upstream refused a caller's own key; the address is what repeated guesses are counted by. */
       readonly type: "pass_through_refused";
       readonly requestId: string;

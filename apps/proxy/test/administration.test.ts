@@ -1,6 +1,7 @@
 /** The administration of keys over HTTP: who may, and what comes of it. */
 import { describe, expect, test } from "vitest";
 import type { KeyActor } from "../src/keys/key-actor.ts";
+import type { ShownKey } from "../src/keys/show-key.ts";
 import { administer, type AdminAnswer, type AdminCall, withAdmin } from "./support/administer.ts";
 import { fakeRequest } from "./support/fake-request.ts";
 import { createTestIssuer, testJwtSettings } from "./support/test-issuer.ts";
@@ -64,6 +65,7 @@ describe("who may administer", () => {
       [{ revokedAt: 1 }, "invalid_key"],
       [{ disabledAt: 1 }, "invalid_key"],
       [{ secrets: [] }, "invalid_key"],
+      [{ requires: ["new"] }, "invalid_key"],
       [{ scopes: ["list"] }, "insufficient_scope"],
     ] as const) {
       // The pipeline still remembers the key: another process has changed it within the last 50 ms.
@@ -92,6 +94,23 @@ describe("who may administer", () => {
     expect(response.status).toBe(401);
     expect(await testProxy.keyStore.list()).toHaveLength(1);
   });
+});
+
+test("a key that requires an unsupported feature is shown as such, can be changed and revoked, and keeps the requirement", async () => {
+  const { testProxy, ask } = await withAdmin();
+  const { key, record } = await testProxy.issueKey();
+  await testProxy.keyStore.update(record.id, (present) => ({ ...present, requires: ["new"] }));
+  expect((await testProxy.proxy.handle(fakeRequest({ key }))).status).toBe(401);
+  const listed = (await ask({ query: "state=unsupported" })).body as unknown as { keys: ShownKey[] };
+  expect(listed.keys).toMatchObject([{ id: record.id, state: "unsupported", requires: ["new"] }]);
+  const path = `/${record.id}`;
+  const renamed = await ask({ method: "PATCH", path, body: { name: "renamed" } });
+  expect(renamed.body).toMatchObject({ name: "renamed", state: "unsupported", requires: ["new"] });
+  const rotated = await ask({ method: "POST", path: `${path}/rotate` });
+  expect(rotated.body).toMatchObject({ state: "unsupported", requires: ["new"] });
+  expect((await testProxy.proxy.handle(fakeRequest({ key: rotated.body.key }))).status).toBe(401);
+  expect((await ask({ method: "PATCH", path, body: { requires: [] } })).status).toBe(400);
+  expect((await ask({ method: "POST", path: `${path}/revoke` })).body.state).toBe("revoked");
 });
 
 describe("create", () => {

@@ -89,9 +89,16 @@ test("a good key is the same key by both ways", async () => {
   };
   const made = await administer(testProxy, key, { body: members });
   expect(made.status).toBe(201);
-  const { id, createdAt, revokedAt, disabledAt, secrets, ...stored } = (await testProxy.keyStore.find(
+  const { id, createdAt, revokedAt, disabledAt, requires, secrets, ...stored } = (await testProxy.keyStore.find(
     made.body.id,
   )) as KeyRecord;
-  expect([id, createdAt, revokedAt, disabledAt, secrets.length]).toEqual([made.body.id, nowMs, null, null, 1]);
+  expect([id, createdAt, revokedAt, disabledAt, requires, secrets.length]).toEqual([
+    made.body.id,
+    nowMs,
+    null,
+    null,
+    [],
+    1,
+  ]);
   expect(wanted).toEqual({ ok: true, value: stored });
 });

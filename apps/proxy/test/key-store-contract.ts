@@ -1,11 +1,16 @@
+import type { ConnectedDevice } from "@letta-environments/environment-server";
 import type { Clock } from "@letta-environments/platform";
 import { createVirtualClock, type VirtualClock } from "@letta-environments/testkit";
 import { describe, expect, test } from "vitest";
-import { disableKey, enableKey, revokeKey } from "../src/keys/change-key.ts";
+import { disableKey, enableKey, patchKey, revokeKey, rotateKey } from "../src/keys/change-key.ts";
+import { mintSecret } from "../src/keys/create-key.ts";
 import { KeyRecordDamagedError } from "../src/keys/key-record-damaged-error.ts";
-import type { KeyRecord } from "../src/keys/key-record.ts";
+import { credentialIdOf, type KeyRecord } from "../src/keys/key-record.ts";
+import { watchSocketKeys } from "../src/keys/watch-socket-keys.ts";
 import type { KeyStore } from "../src/ports.ts";
 import { createTestKeyRecord as newRecord } from "./support/create-test-key-record.ts";
+import { fakeSockets } from "./support/fake-sockets.ts";
+import { testMint } from "./support/test-proxy.ts";
 
 /** An empty store, and ways to it. */
 export interface KeyStoreUnderTest {
@@ -40,6 +45,8 @@ function damagedTexts(record: KeyRecord): readonly string[] {
     { maxMode: "newer" },
     { shared: "no" },
     { rateLimits: { daily: 1 } },
+    { requires: "hours" },
+    { requires: [1] },
     { id: "abcdefghijkl" },
   ];
   const good = JSON.stringify(record);
@@ -65,6 +72,7 @@ export function describeKeyStore(
     readonly store: KeyStore;
     readonly other: KeyStore;
     readonly clock: VirtualClock;
+    settle(): Promise<void>;
     /** Lets the time of the bound pass. */
     waitForGeneration(): Promise<void>;
   }
@@ -78,7 +86,7 @@ export function describeKeyStore(
       await clock.advance(generationBoundMs);
       await underTest.settle();
     };
-    return { ...views, waitForGeneration };
+    return { ...views, settle: () => underTest.settle(), waitForGeneration };
   }
 
   describe(`the key store ${name}`, () => {
@@ -185,6 +193,66 @@ export function describeKeyStore(
       expect(await store.find(used.id)).toEqual(used);
     });
 
+    test("keeps what a newer version wrote through every change that this version makes", async () => {
+      const { store, clock } = await setUp();
+      const record = newRecord();
+      await store.create(record);
+      const future = fromTheFuture(record);
+      await store.update(record.id, () => future);
+      expect(await store.find(record.id)).toEqual(future);
+      const newer = mintSecret(record.id, clock.now(), testMint).secret;
+      await store.update(record.id, (current) => patchKey(current, { name: "renamed" }, clock.now()));
+      await store.update(record.id, (current) => disableKey(current, 7));
+      await store.update(record.id, enableKey);
+      await store.update(record.id, (current) => rotateKey(current, newer, 8, 1_000));
+      await store.update(record.id, (current) => revokeKey(current, 9));
+      const [old] = future.secrets;
+      const secrets = [newer, { ...old, expiresAt: 1_008 }];
+      const changed = { ...future, name: "renamed", revokedAt: 9, secrets };
+      expect([await store.find(record.id), await store.list()]).toEqual([changed, [changed]]);
+    });
+
+    test("a rotation without an overlap in another process closes the socket of the old secret, and no other one", async () => {
+      const { store, other, clock, settle } = await setUp();
+      const record = newRecord({ scopes: ["connect"] });
+      await store.create(record);
+      const newer = mintSecret(record.id, clock.now(), testMint).secret;
+      await store.update(record.id, (current) => rotateKey(current, newer, clock.now(), 3_600_000));
+      const connected = [...record.secrets, newer].map((secret): ConnectedDevice => ({
+        tenant: record.tenant,
+        keyId: record.id,
+        credentialId: credentialIdOf(secret),
+        deviceId: credentialIdOf(secret),
+        connectionName: "device",
+      }));
+      const sockets = fakeSockets(connected);
+      const failures: unknown[] = [];
+      const onFailure = (cause: unknown): void => void failures.push(cause);
+      const reads = new Set<Promise<unknown>>();
+      const keyStore: KeyStore = {
+        ...store,
+        find(id) {
+          const read = store.find(id);
+          reads.add(read);
+          return read;
+        },
+      };
+      await sockets.open(watchSocketKeys(sockets, { clock, keyStore, tenants: () => new Map(), onFailure }));
+      const pass = async (durationMs: number): Promise<void> => {
+        for (let passedMs = 0; passedMs < durationMs; passedMs += 50) {
+          await clock.advance(50);
+          await Promise.all([settle(), ...reads]);
+        }
+      };
+      await pass(200);
+      expect(sockets.connectedDevices()).toEqual(connected);
+      await other.update(record.id, (current) => ({ ...current, secrets: [newer] }));
+      await pass(generationBoundMs + 200);
+      expect([sockets.connectedDevices(), failures]).toEqual([connected.slice(1), []]);
+      sockets.closeEnded(() => true);
+      await pass(100);
+    });
+
     if (storesText) describeDamage(open);
 
     test("does not tell a use as a change of keys, here or in another process", async () => {
@@ -202,6 +270,13 @@ export function describeKeyStore(
       expect(await generations()).toEqual(before);
     });
   });
+}
+
+/** Members that a newer version might write, in the record and in its secret, with a feature that it requires. */
+function fromTheFuture(record: KeyRecord): KeyRecord {
+  const secrets = record.secrets.map((secret) => ({ ...secret, boundTo: "tpm" }));
+  const future = { ...record, secrets, requires: ["hours"], hours: { from: 8, to: 18 } };
+  return future;
 }
 
 function describeDamage(open: () => KeyStoreUnderTest): void {
@@ -243,7 +318,7 @@ function describeDamage(open: () => KeyStoreUnderTest): void {
     const store = await underTest.connect(createVirtualClock());
     const record = newRecord();
     await store.create(record);
-    const newer = ["description", "connectionNames", "agentIds", "maxMode", "disabledAt", "rateLimits"];
+    const newer = ["description", "connectionNames", "agentIds", "maxMode", "disabledAt", "rateLimits", "requires"];
     const older = Object.fromEntries(Object.entries(record).filter(([name]) => !newer.includes(name)));
     await underTest.damage?.(record.id, JSON.stringify({ ...older, later: { kept: true } }));
     expect(await store.find(record.id)).toEqual({ ...record, later: { kept: true } });

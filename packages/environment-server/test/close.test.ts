@@ -91,13 +91,15 @@ test("events contain ids and no content", async () => {
 });
 
 test("closeEnded() closes the named devices with 1008 and takes them offline at once, and no others", async () => {
-  const { connect, server, send, events } = createHarness();
-  const ended = await connect("device-1");
+  const { connect, open, register, server, send, events } = createHarness();
+  const connectionId = await register("device-1");
+  const ended = { connectionId, socket: await open(connectionId, { ...anyone, credentialId: "secret-1" }) };
   const kept = await connect("device-2");
   const name = "name of device-1";
   expect(server.connectedDevices()[0]).toEqual({
     tenant: anyone.tenant,
     keyId: anyone.keyId,
+    credentialId: "secret-1",
     deviceId: "device-1",
     connectionName: name,
   });

@@ -28,6 +28,13 @@ export interface SqliteDatabase {
    * Transactions do not nest.
    */
   transaction<Result>(run: () => Result): Result;
+  /**
+   * Copies the file beside itself before its tables change to `version`; see `backUpSqlite`. To be called inside
+   * {@link transaction}, before anything is written. Absent for a database that is not a file.
+   *
+   * @throws Error when the copy cannot be written.
+   */
+  backUp?(version: number): void;
   close(): void;
 }
 

@@ -34,7 +34,7 @@ describe.each([
   ["Bun", program("bun"), []],
   ["Deno", program("deno"), ["run", "-A", "--no-lock", "--quiet"]],
 ] as const)("on %s", (_name, command, words) => {
-  test("isSqliteBusy and isSqliteError tell apart a file in use, a constraint violation, a file that is not a database, and other errors", () => {
+  test("errors of SQLite are classified, and a file is backed up before a migration", () => {
     const { output } = run(command, [...words, join(folder, "sqlite-failures.ts")]);
     const [line = ""] = output.split("\n").filter((text) => text.startsWith("{"));
     expect(JSON.parse(line || "null")).toEqual({
@@ -43,6 +43,9 @@ describe.each([
       noDatabase: [true, false],
       ours: [false, false],
       row: { id: "a" },
+      backups: ["m.sqlite.before-v2.backup"],
+      backedUp: { id: "kept" },
+      migrated: { id: "kept", colour: null },
     });
   });
 });

@@ -16,6 +16,11 @@ export interface Principal extends DeviceAllowlist {
   readonly tenant: string;
   /** Public id of the key; it stays the same when the key is rotated. */
   readonly keyId: string;
+  /**
+   * Identifies the secret that authenticated, where a key can have several; it changes when the key is rotated. It may be
+   * logged: it is neither the secret nor its digest. Absent or `null` where the key has no separate secrets.
+   */
+  readonly credentialId?: string | null;
   /** Who holds the key, as shown in `userId` and `apiKeyOwner`. */
   readonly owner: string;
   readonly scopes: ReadonlySet<Scope>;

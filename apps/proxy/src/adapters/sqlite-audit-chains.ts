@@ -2,7 +2,8 @@ import type { SqliteDatabase } from "@letta-environments/platform";
 import type { AuditChains, AuditDirectory, AuditHead, AuditRecord } from "../audit/audit-store.ts";
 import { readSqliteAuditHead } from "./read-sqlite-audit-head.ts";
 
-const schema = `
+/** The tables of audit records in SQLite. */
+export const auditTables: string = `
   CREATE TABLE IF NOT EXISTS audit_records (
     writer TEXT NOT NULL,
     sequence INTEGER NOT NULL,
@@ -39,9 +40,10 @@ export interface SqliteAuditChains extends AuditChains {
 /**
  * The writing side of audit records in SQLite. Several processes may share the file, each with a chain of its own. The triggers keep mistakes
  * away; against somebody who can write to the file only the chains and their seals help.
+ *
+ * @param database one that has the {@link auditTables}
  */
 export function createSqliteAuditChains(database: SqliteDatabase): SqliteAuditChains {
-  database.transaction(() => database.exec(schema));
   const insertRecord = database.prepare("INSERT INTO audit_records (writer, sequence, text, hash) VALUES (?, ?, ?, ?)");
   const saveHead = database.prepare(
     "INSERT INTO audit_heads (writer, ordinal, sequence, hash, pepper_id, seal) VALUES (?, ?, ?, ?, ?, ?) " +

@@ -1,13 +1,14 @@
-import type { SqliteDatabase, SqliteRow } from "@letta-environments/platform";
+import { migrateSqlite, type SqliteDatabase, type SqliteRow } from "@letta-environments/platform";
 import type { AuditRecord, AuditStore } from "../audit/audit-store.ts";
 import { readSqliteAuditHead } from "./read-sqlite-audit-head.ts";
-import { createSqliteAuditChains } from "./sqlite-audit-chains.ts";
+import { auditTables, createSqliteAuditChains } from "./sqlite-audit-chains.ts";
 
 /** Records that are in memory at once while all are read. */
 const pageSize = 500;
 
 /** Audit records in SQLite, to be written by one process and read by another. */
 export function createSqliteAuditStore(database: SqliteDatabase): AuditStore {
+  migrateSqlite(database, [auditTables]);
   const chains = createSqliteAuditChains(database);
   const selectHeads = database.prepare("SELECT * FROM audit_heads ORDER BY ordinal, writer");
   const selectHash = database.prepare("SELECT hash FROM audit_records WHERE writer = ? AND sequence = ?");

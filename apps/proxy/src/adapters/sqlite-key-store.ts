@@ -1,4 +1,4 @@
-import type { Clock, SqliteDatabase, SqliteRow } from "@letta-environments/platform";
+import { type Clock, migrateSqlite, type SqliteDatabase, type SqliteRow } from "@letta-environments/platform";
 import type { KeyRecord } from "../keys/key-record.ts";
 import { changeKeyRecord, readKeyRecord } from "../keys/read-key-record.ts";
 import type { KeyStore } from "../ports.ts";
@@ -18,7 +18,7 @@ export function createSqliteKeyStore(
   clock: Clock,
   onDamaged: (id: string) => void = () => undefined,
 ): KeyStore {
-  database.transaction(() => database.exec(keyTables));
+  migrateSqlite(database, [keyTables]);
   const selectOne = database.prepare("SELECT id, record FROM keys WHERE id = ?");
   const selectAll = database.prepare("SELECT id, record FROM keys ORDER BY created_at, id");
   const insert = database.prepare("INSERT INTO keys (id, created_at, record) VALUES (?, ?, ?)");

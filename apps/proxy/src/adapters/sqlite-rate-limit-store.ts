@@ -1,4 +1,4 @@
-import type { Clock, SqliteDatabase } from "@letta-environments/platform";
+import { type Clock, migrateSqlite, type SqliteDatabase } from "@letta-environments/platform";
 import { decideRateLimits } from "../rate-limit/decide-rate-limits.ts";
 import type { LocalRateLimitStore } from "../rate-limit/rate-limit-store.ts";
 
@@ -44,9 +44,12 @@ export function createSqliteRateLimitStore(
   clock: Clock,
   deadlineMs: number | null = defaultDeadlineMs,
 ): SqliteRateLimitStore {
-  if (deadlineMs !== null) database.exec(pragmas);
-  database.transaction(() => database.exec(schema));
-  if (deadlineMs !== null) database.exec(`PRAGMA busy_timeout = ${deadlineMs};`);
+  if (deadlineMs === null) database.transaction(() => database.exec(schema));
+  else {
+    database.exec(pragmas);
+    migrateSqlite(database, [schema]);
+    database.exec(`PRAGMA busy_timeout = ${deadlineMs};`);
+  }
   const selectArrival = database.prepare("SELECT arrival_us FROM rate_limits WHERE policy = ? AND key = ?");
   const saveArrival = database.prepare(
     "INSERT INTO rate_limits (policy, key, arrival_us) VALUES (?, ?, ?) " +

@@ -39,7 +39,7 @@ export interface ListKeysQuery {
   readonly state?: KeyState;
 }
 
-const keyStates: readonly KeyState[] = ["active", "disabled", "expired", "revoked"];
+const keyStates: readonly KeyState[] = ["active", "disabled", "expired", "revoked", "unsupported"];
 
 const ListKeysQuerySchema: v.GenericSchema<unknown, ListKeysQuery> = exactObject(
   {

@@ -78,7 +78,7 @@ export function keyNotFound(): PlainResponse {
 function endRefusal(authority: AdminAuthority, record: KeyRecord, nowMs: number): KeyDecision | null {
   if (!mayKnowKey(authority, record)) return refused(keyNotFound());
   const state = keyState(record, nowMs);
-  if (state === "active" || state === "disabled") return null;
+  if (state !== "revoked" && state !== "expired") return null;
   const detail = `The gateway key is ${state}; nothing was changed. Create a new one.`;
   return refused(problemResponse("key_revoked", { detail }));
 }

@@ -24,7 +24,7 @@ export async function readKeyAuthority(
   const id = parseKeyId(token);
   const record = id === null ? null : await keyStore.find(id);
   const verified = record === null ? null : verifyKey(token, record, pepper, digests);
-  if (record === null || verified === null) return { kind: "refused", response: invalidKey() };
+  if (record === null || verified?.kind !== "valid") return { kind: "refused", response: invalidKey() };
   const { expiresAt, isOnWayOut } = verified;
   if (expiresAt !== null && clock.now() >= expiresAt) return { kind: "refused", response: invalidKey() };
   if (!record.scopes.includes("admin")) return { kind: "refused", response: insufficientScope("admin") };

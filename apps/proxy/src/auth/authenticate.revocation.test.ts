@@ -63,7 +63,13 @@ async function kindsAround(
   boundMs: number,
 ): Promise<readonly string[]> {
   const { key, record } = await issueTestKey(command, clock);
-  const ask = createAuthenticate({ clock, digests: testDigests, keyStore: running, pepper: testPepper });
+  const ask = createAuthenticate({
+    clock,
+    digests: testDigests,
+    keyStore: running,
+    pepper: testPepper,
+    telemetry: () => undefined,
+  });
   const kindOf = async (): Promise<string> => (await ask(`Bearer ${key}`)).kind;
   const before = [await kindOf(), await kindOf()];
   await command.update(record.id, (current) => revokeKey(current, clock.now()));
@@ -90,7 +96,13 @@ test.skipIf(!canLaunchValkey())(
     const clock = createVirtualClock();
     const { running, settle, takeAway } = await onValkey(clock);
     const { key } = await issueTestKey(running, clock);
-    const ask = createAuthenticate({ clock, digests: testDigests, keyStore: running, pepper: testPepper });
+    const ask = createAuthenticate({
+      clock,
+      digests: testDigests,
+      keyStore: running,
+      pepper: testPepper,
+      telemetry: () => undefined,
+    });
     await ask(`Bearer ${key}`);
     await takeAway();
     await clock.advance(60_000);

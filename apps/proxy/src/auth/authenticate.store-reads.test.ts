@@ -37,7 +37,13 @@ function countingDatabase(): { readonly database: SqliteDatabase; readonly reads
 async function setUp() {
   const { database, reads } = countingDatabase();
   const keyStore = createSqliteKeyStore(database, systemClock);
-  const authenticate = createAuthenticate({ clock: systemClock, digests: testDigests, keyStore, pepper: testPepper });
+  const authenticate = createAuthenticate({
+    clock: systemClock,
+    digests: testDigests,
+    keyStore,
+    pepper: testPepper,
+    telemetry: () => undefined,
+  });
   const { key } = await issueTestKey(keyStore, systemClock);
   reads.length = 0;
   return { authenticate, key, reads };

@@ -7,7 +7,9 @@ import { createSqliteKeyStore } from "../adapters/sqlite-key-store.ts";
 import { revokeKey, rotateKey } from "../keys/change-key.ts";
 import { mintSecret } from "../keys/create-key.ts";
 import type { KeyStore } from "../ports.ts";
+import type { ProxyEvent } from "../telemetry-events.ts";
 import { type Authentication, createAuthenticate } from "./authenticate.ts";
+import type { GatewayPrincipal } from "./gateway-principal.ts";
 import { generateKey, generateKeyId } from "./key-format.ts";
 
 function setUp() {
@@ -21,12 +23,21 @@ function setUp() {
       return store.find(id);
     },
   };
-  const authenticate = createAuthenticate({ clock, digests: testDigests, keyStore, pepper: testPepper });
-  return { clock, store, found, authenticate, present: async (key: string) => authenticate(`Bearer ${key}`) };
+  const events: ProxyEvent[] = [];
+  const telemetry = (event: ProxyEvent): void => void events.push(event);
+  const authenticate = createAuthenticate({ clock, digests: testDigests, keyStore, pepper: testPepper, telemetry });
+  return { clock, store, found, events, authenticate, present: async (key: string) => authenticate(`Bearer ${key}`) };
 }
 
 function codeOf(authentication: Authentication): string | undefined {
   return authentication.kind === "refused" ? problemOf(authentication.response).errorCode : undefined;
+}
+
+/** The principal of a key that must be good. */
+async function principalOf(authentication: Promise<Authentication>): Promise<GatewayPrincipal> {
+  const result = await authentication;
+  if (result.kind === "refused") throw new Error("the key was refused");
+  return result.principal;
 }
 
 describe("a good key", () => {
@@ -43,6 +54,7 @@ describe("a good key", () => {
       principal: {
         tenant: "t1",
         keyId: record.id,
+        credentialId: record.secrets[0]?.digest.slice(0, 16),
         owner: "test",
         scopes: new Set(["send"]),
         deviceIds: ["d1"],
@@ -84,7 +96,9 @@ describe("a good key", () => {
     const { key, record } = await issueTestKey(store, clock);
     const rotated = mintSecret(record.id, clock.now(), testMint);
     await store.update(record.id, (current) => rotateKey(current, rotated.secret, clock.now(), 60_000));
-    expect(await present(key)).toEqual(await present(rotated.key));
+    const [old, newer] = [await principalOf(present(key)), await principalOf(present(rotated.key))];
+    expect({ ...old, credentialId: newer.credentialId }).toEqual(newer);
+    expect(old.credentialId).not.toBe(newer.credentialId);
     await clock.advance(60_000);
     expect(codeOf(await present(key))).toBe("invalid_key");
     expect(codeOf(await present(rotated.key))).toBeUndefined();
@@ -98,6 +112,18 @@ describe("a bad key", () => {
     expect(codeOf(await authenticate("Basic eDp5"))).toBe("invalid_key");
     expect(codeOf(await authenticate(null))).toBe("missing_key");
     expect(found).toEqual([]);
+  });
+
+  test("that requires a feature this version does not support is 401, and the log says which", async () => {
+    const { store, clock, events, present } = setUp();
+    const { key, record } = await issueTestKey(store, clock);
+    expect(codeOf(await present(key))).toBeUndefined();
+    await store.update(record.id, (current) => ({ ...current, requires: ["from-the-future"] }));
+    expect(codeOf(await present(key))).toBe("invalid_key");
+    expect(codeOf(await present(key))).toBe("invalid_key");
+    expect(events).toEqual([{ type: "key_unsupported", keyId: record.id, features: ["from-the-future"] }]);
+    expect(codeOf(await present(generateKey(record.id, randomBytes)))).toBe("invalid_key");
+    expect(events).toHaveLength(1);
   });
 
   test("that is unknown is asked for once in five seconds, and found as soon as it exists", async () => {
@@ -124,7 +150,13 @@ describe("a bad key", () => {
     const { store, clock } = setUp();
     const { key } = await issueTestKey(store, clock);
     const pepper = { id: "pepper-2", secret: new Uint8Array(32).fill(8) };
-    const authenticate = createAuthenticate({ clock, digests: testDigests, keyStore: store, pepper });
+    const authenticate = createAuthenticate({
+      clock,
+      digests: testDigests,
+      keyStore: store,
+      pepper,
+      telemetry: () => undefined,
+    });
     expect(codeOf(await authenticate(`Bearer ${key}`))).toBe("invalid_key");
   });
 
@@ -157,7 +189,13 @@ test("a revocation that happens during a look-up is not overwritten by what was 
       return read;
     },
   };
-  const authenticate = createAuthenticate({ clock, digests: testDigests, keyStore: slow, pepper: testPepper });
+  const authenticate = createAuthenticate({
+    clock,
+    digests: testDigests,
+    keyStore: slow,
+    pepper: testPepper,
+    telemetry: () => undefined,
+  });
   const first = authenticate(`Bearer ${key}`);
   await store.update(record.id, (current) => revokeKey(current, clock.now()));
   release();

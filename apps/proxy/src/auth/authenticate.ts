@@ -34,9 +34,9 @@ export type Authenticate = (
 
 /** Creates an {@link Authenticate} with its own memory of keys. */
 export function createAuthenticate(
-  ports: Pick<ProxyPorts, "clock" | "digests" | "keyStore" | "noteKeyUse" | "pepper">,
+  ports: Pick<ProxyPorts, "clock" | "digests" | "keyStore" | "noteKeyUse" | "pepper" | "telemetry">,
 ): Authenticate {
-  const { clock, digests, keyStore, noteKeyUse, pepper } = ports;
+  const { clock, digests, keyStore, noteKeyUse, pepper, telemetry } = ports;
   const verified = createBoundedMap<VerifiedKey>(maxVerifiedKeys);
   const refusedUntil = createBoundedMap<number>(maxRefusedKeys);
   let generation = keyStore.generation();
@@ -59,9 +59,10 @@ export function createAuthenticate(
     const askedIn = generation;
     const record = await keyStore.find(id);
     const key = record === null ? null : verifyKey(token, record, pepper, digests);
+    if (key?.kind === "unsupported") telemetry({ type: "key_unsupported", keyId: id, features: key.features });
     // What was read before a change must not be remembered after it.
     const current = askedIn === keyStore.generation();
-    if (key === null) {
+    if (key?.kind !== "valid") {
       if (current) refusedUntil.set(digest, clock.now() + refusalMs);
       return refused();
     }

@@ -1,4 +1,4 @@
-import { keyState } from "../keys/change-key.ts";
+import { keyState, type KeyStateMembers } from "../keys/change-key.ts";
 import type { KeyRecord } from "../keys/key-record.ts";
 import { showKey } from "../keys/show-key.ts";
 import { printable } from "./printable.ts";
@@ -7,10 +7,8 @@ import { printable } from "./printable.ts";
 type LastUses = ReadonlyMap<string, number>;
 
 /** What of a key stands in the table. */
-export type TableKey = Pick<
-  KeyRecord,
-  "id" | "name" | "tenant" | "scopes" | "deviceIds" | "createdAt" | "expiresAt" | "revokedAt" | "disabledAt"
->;
+export type TableKey = Pick<KeyRecord, "id" | "name" | "tenant" | "scopes" | "deviceIds" | "createdAt"> &
+  KeyStateMembers;
 
 /** The keys as a table for people. A use shows up to 30 seconds later. */
 export function formatKeyTable(records: readonly TableKey[], nowMs: number, lastUses: LastUses = new Map()): string {

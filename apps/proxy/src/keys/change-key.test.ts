@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { testMint } from "../../test/support/test-proxy.ts";
+import { createTestKeyRecord } from "../../test/support/create-test-key-record.ts";
 import { disableKey, enableKey, keyState, revokeKey, rotateKey } from "./change-key.ts";
 import { createKey, mintSecret } from "./create-key.ts";
 
@@ -47,4 +48,12 @@ test("a disabled key is as it was when it is enabled again, and a second disabli
   expect(keyState(disabled, now)).toBe("disabled");
   expect(enableKey(disabled)).toEqual(record);
   expect(keyState(enableKey(revokeKey(disabled, now)), now)).toBe("revoked");
+});
+
+test("a key that requires a feature this version does not support is unsupported, unless it has ended or is disabled", () => {
+  const record = createTestKeyRecord({ requires: ["new"] });
+  expect(keyState(record, now)).toBe("unsupported");
+  expect(keyState(disableKey(record, now), now)).toBe("disabled");
+  expect(keyState(revokeKey(record, now), now)).toBe("revoked");
+  expect(keyState({ ...record, requires: [] }, now)).toBe("active");
 });

@@ -1,6 +1,6 @@
 import type { EnvironmentMode, Scope } from "@letta-environments/schema";
 import { patchRateLimits } from "./key-rate-limit.ts";
-import type { KeyRecord, KeySecret } from "./key-record.ts";
+import { type KeyRecord, type KeySecret, unsupportedFeatures } from "./key-record.ts";
 
 /** Ends a key for good. A key that is revoked already keeps its first date. */
 export function revokeKey(record: KeyRecord, nowMs: number): KeyRecord {
@@ -56,12 +56,17 @@ export function rotateKey(record: KeyRecord, secret: KeySecret, nowMs: number, o
   return { ...record, secrets: [secret, { ...present, expiresAt: endsAt }] };
 }
 
-/** What a key is good for at a moment. */
-export type KeyState = "active" | "disabled" | "expired" | "revoked";
+/** Whether a key can be used. `unsupported`: it requires a feature that this version does not support. */
+export type KeyState = "active" | "disabled" | "expired" | "revoked" | "unsupported";
 
-/** The {@link KeyState} of a key: what is for good comes before what can be undone. */
-export function keyState(record: Pick<KeyRecord, "revokedAt" | "expiresAt" | "disabledAt">, nowMs: number): KeyState {
+/** The members that decide the {@link KeyState} of a key; a gateway of an older version shows no `requires`. */
+export type KeyStateMembers = Pick<KeyRecord, "revokedAt" | "expiresAt" | "disabledAt"> &
+  Partial<Pick<KeyRecord, "requires">>;
+
+/** The {@link KeyState} of a key. An end for good takes precedence over what can be undone. */
+export function keyState(record: KeyStateMembers, nowMs: number): KeyState {
   if (record.revokedAt !== null) return "revoked";
   if (record.expiresAt !== null && nowMs >= record.expiresAt) return "expired";
-  return record.disabledAt === null ? "active" : "disabled";
+  if (record.disabledAt !== null) return "disabled";
+  return unsupportedFeatures({ requires: record.requires ?? [] }).length === 0 ? "active" : "unsupported";
 }

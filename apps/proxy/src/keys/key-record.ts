@@ -24,6 +24,11 @@ export interface KeyRecord {
   readonly shared: boolean;
   /** The key's own measures of rate limits; `null` means those of the configuration. */
   readonly rateLimits: KeyRateLimits | null;
+  /**
+   * Names of features that a process must support to enforce the key, such as a kind of restriction that older versions do not
+   * know. A process refuses a key that names another feature, so that it never treats a restricted key as unrestricted.
+   */
+  readonly requires: readonly string[];
   readonly createdAt: number;
   readonly expiresAt: number | null;
   /** Ended for good. */
@@ -32,6 +37,14 @@ export interface KeyRecord {
   readonly disabledAt: number | null;
   /** The newest first; a second one while a rotation overlaps. */
   readonly secrets: readonly KeySecret[];
+}
+
+/** Features that this version can enforce, for {@link KeyRecord.requires}. */
+const supportedFeatures: ReadonlySet<string> = new Set();
+
+/** The features that a key requires and this version does not support; a key with any is refused. */
+export function unsupportedFeatures({ requires }: Pick<KeyRecord, "requires">): readonly string[] {
+  return requires.filter((feature) => !supportedFeatures.has(feature));
 }
 
 /** One accepted secret of a key. */
@@ -44,10 +57,23 @@ export interface KeySecret {
   readonly expiresAt: number | null;
 }
 
+/** Identifies a secret of a key in memory and in logs: the first 64 bits of its digest, which do not reveal the rest. */
+export function credentialIdOf(secret: Pick<KeySecret, "digest">): string {
+  return secret.digest.slice(0, 16);
+}
+
 /** The members of a key that restrict it or describe it further, where none of them does. */
 export const unrestricted: Pick<
   KeyRecord,
-  "description" | "deviceIds" | "connectionNames" | "agentIds" | "maxMode" | "shared" | "rateLimits" | "expiresAt"
+  | "description"
+  | "deviceIds"
+  | "connectionNames"
+  | "agentIds"
+  | "maxMode"
+  | "shared"
+  | "rateLimits"
+  | "requires"
+  | "expiresAt"
 > = {
   description: null,
   deviceIds: null,
@@ -56,5 +82,6 @@ export const unrestricted: Pick<
   maxMode: null,
   shared: false,
   rateLimits: null,
+  requires: [],
   expiresAt: null,
 };

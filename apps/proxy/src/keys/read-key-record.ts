@@ -12,7 +12,7 @@ const TimeSchema = v.pipe(
 const EndSchema = v.nullable(TimeSchema);
 const ListSchema = v.nullable(v.array(v.string()));
 
-/** What an older version did not write is an absent allowance, and what a newer one adds is kept. */
+/** A member that older versions did not write restricts nothing. Members that newer versions add are kept. */
 const KeyRecordSchema = v.looseObject({
   id: v.string(),
   name: v.string(),
@@ -27,6 +27,7 @@ const KeyRecordSchema = v.looseObject({
   maxMode: v.exactOptional(v.nullable(v.picklist<readonly EnvironmentMode[]>(ceilingModes)), null),
   shared: v.boolean(),
   rateLimits: v.exactOptional(v.nullable(v.record(v.string(), v.string())), null),
+  requires: v.exactOptional(v.array(v.string()), []),
   createdAt: TimeSchema,
   expiresAt: EndSchema,
   revokedAt: EndSchema,

@@ -17,6 +17,7 @@ export interface ShownKey {
   readonly maxMode: EnvironmentMode | null;
   readonly shared: boolean;
   readonly rateLimits: KeyRateLimits | null;
+  readonly requires: readonly string[];
   readonly createdAt: number;
   readonly expiresAt: number | null;
   readonly revokedAt: number | null;
@@ -43,6 +44,7 @@ export function showKey(record: KeyRecord, nowMs: number, lastUsedAt: number | n
     maxMode: record.maxMode,
     shared: record.shared,
     rateLimits: record.rateLimits,
+    requires: record.requires,
     createdAt: record.createdAt,
     expiresAt: record.expiresAt,
     revokedAt: record.revokedAt,

@@ -1,17 +1,13 @@
-import type { ConnectedDevice, DeviceSocketListener } from "@letta-environments/environment-server";
-import type { DeviceAllowlist, PlainRequest, Principal } from "@letta-environments/schema";
+import type { DeviceAllowlist } from "@letta-environments/schema";
 import { createVirtualClock } from "@letta-environments/testkit";
 import { expect, test } from "vitest";
+import { fakeSockets } from "../../test/support/fake-sockets.ts";
 import { testMint } from "../../test/support/test-proxy.ts";
 import { createMemoryKeyStore } from "../adapters/memory-key-store.ts";
-import { disableKey, revokeKey } from "./change-key.ts";
-import { createKey, type KeyRequest } from "./create-key.ts";
-import type { KeyRecord } from "./key-record.ts";
+import { disableKey, revokeKey, rotateKey } from "./change-key.ts";
+import { createKey, type KeyRequest, mintSecret } from "./create-key.ts";
+import { credentialIdOf, type KeyRecord } from "./key-record.ts";
 import { watchSocketKeys } from "./watch-socket-keys.ts";
-
-const listener: DeviceSocketListener = { maxFrameBytes: 0, onMessage: () => undefined, onClose: () => undefined };
-const socket = { send: () => undefined, close: () => undefined, terminate: () => undefined };
-const request: PlainRequest = { method: "GET", path: "/", query: "", headers: {}, body: null };
 
 /** A key whose device holds a socket that is watched. */
 async function setUp(more: Partial<KeyRequest> = {}, isDown = false) {
@@ -34,21 +30,19 @@ async function setUp(more: Partial<KeyRequest> = {}, isDown = false) {
     // As a store does that has had no answer for long: nothing that was read before is to be trusted.
     generation: () => (store.isDown ? 1_000 + (asked += 1) : keyStore.generation()),
   };
-  let devices: ConnectedDevice[] = [];
+  const [secret] = record.secrets;
+  const credentialId = secret === undefined ? null : credentialIdOf(secret);
+  const device = { tenant: "default", keyId: record.id, credentialId, deviceId: "device-1", connectionName: "one" };
+  const sockets = fakeSockets([device]);
   let tenants: ReadonlyMap<string, DeviceAllowlist> = new Map();
-  const sockets = watchSocketKeys(
-    {
-      upgrade: () => Promise.resolve({ kind: "accepted", attach: () => listener }),
-      connectedDevices: () => devices,
-      closeEnded(isEnded) {
-        devices = devices.filter((device) => !isEnded(device));
-      },
-    },
-    { clock, keyStore: watchedStore, tenants: () => tenants, onFailure: (cause) => void failures.push(cause) },
+  await sockets.open(
+    watchSocketKeys(sockets, {
+      clock,
+      keyStore: watchedStore,
+      tenants: () => tenants,
+      onFailure: (cause) => void failures.push(cause),
+    }),
   );
-  const decision = await sockets.upgrade(request, {} as Principal);
-  devices = [{ tenant: "default", keyId: record.id, deviceId: "device-1", connectionName: "one" }];
-  if (decision.kind === "accepted") decision.attach(socket);
   await clock.advance(100);
   return {
     clock,
@@ -56,7 +50,7 @@ async function setUp(more: Partial<KeyRequest> = {}, isDown = false) {
     store,
     record,
     reads: () => reads,
-    isOpen: () => devices.length === 1,
+    isOpen: () => sockets.connectedDevices().length === 1,
     holdTenants: (held: typeof tenants) => void (tenants = held),
     change: (edit: (before: KeyRecord) => KeyRecord) => keyStore.update(record.id, edit),
   };
@@ -65,6 +59,7 @@ async function setUp(more: Partial<KeyRequest> = {}, isDown = false) {
 test.each<[string, (record: KeyRecord) => KeyRecord]>([
   ["is revoked", (record) => revokeKey(record, 1)],
   ["is disabled", (record) => disableKey(record, 1)],
+  ["requires a feature that this version does not support", (record) => ({ ...record, requires: ["new"] })],
   ["may no longer connect", (record) => ({ ...record, scopes: ["list"] })],
   ["is held to other devices", (record) => ({ ...record, deviceIds: ["device-2"] })],
 ])("a socket is closed within 100 ms after its key %s", async (_what, edit) => {
@@ -72,6 +67,47 @@ test.each<[string, (record: KeyRecord) => KeyRecord]>([
   expect(isOpen()).toBe(true);
   await change(edit);
   await clock.advance(100);
+  expect(isOpen()).toBe(false);
+});
+
+function rotate(record: KeyRecord, nowMs: number, overlapMs: number): KeyRecord {
+  return rotateKey(record, mintSecret(record.id, nowMs, testMint).secret, nowMs, overlapMs);
+}
+
+test("a socket is closed within 100 ms after a rotation without an overlap, although its key stays valid", async () => {
+  const { clock, change, isOpen } = await setUp();
+  await change((record) => rotate(record, clock.now(), 0));
+  await clock.advance(100);
+  expect(isOpen()).toBe(false);
+});
+
+test("a socket of the old secret is closed when the overlap of a rotation ends", async () => {
+  const { clock, change, isOpen } = await setUp();
+  await change((record) => rotate(record, clock.now(), 10_000));
+  await clock.advance(9_900);
+  expect(isOpen()).toBe(true);
+  await clock.advance(200);
+  expect(isOpen()).toBe(false);
+});
+
+test("a second rotation during the overlap closes the sockets of the oldest secret at once", async () => {
+  const { clock, change, isOpen } = await setUp();
+  await change((record) => rotate(record, clock.now(), 10_000));
+  await clock.advance(1_000);
+  expect(isOpen()).toBe(true);
+  await change((record) => rotate(record, clock.now(), 10_000));
+  await clock.advance(100);
+  expect(isOpen()).toBe(false);
+});
+
+test("a socket of the old secret is closed at the end of the overlap while the key store is unavailable", async () => {
+  const { clock, change, isOpen, store } = await setUp();
+  await change((record) => rotate(record, clock.now(), 10_000));
+  await clock.advance(100);
+  store.isDown = true;
+  await clock.advance(9_000);
+  expect(isOpen()).toBe(true);
+  await clock.advance(2_000);
   expect(isOpen()).toBe(false);
 });
 

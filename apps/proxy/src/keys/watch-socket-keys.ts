@@ -3,7 +3,7 @@ import type { Clock } from "@letta-environments/platform";
 import { allowsDevice, type DeviceAllowlist } from "@letta-environments/schema";
 import type { DeviceSockets, KeyStore } from "../ports.ts";
 import { keyState } from "./change-key.ts";
-import type { KeyRecord } from "./key-record.ts";
+import { credentialIdOf, type KeyRecord, type KeySecret } from "./key-record.ts";
 
 /** How often the store's generation is looked at while sockets are open, in milliseconds. */
 const checkIntervalMs = 50;
@@ -26,10 +26,13 @@ export interface SocketRules {
 }
 
 /**
- * Holds open sockets to what their keys allow now. A socket is admitted once and lives for days, so its key is looked at again
- * whenever any key or what holds a tenant changed, when a key of an open socket expires, and once after each socket opened, because the key may have
- * ended during the handshake. A socket whose key is revoked, disabled, expired, or no longer for connecting that device is
- * closed with 1008. The pipeline sees the same generation, so the key is refused at register by then.
+ * Closes device sockets that their key no longer allows. A socket is authorised once, at its upgrade, and may stay open for days.
+ * So its key is read again whenever a key or the devices of a tenant change, when the key or the secret that opened the socket
+ * expires, and once after each socket opens, because the key may have ended during the handshake.
+ *
+ * A socket is closed with 1008 when its key is revoked, disabled, expired or not allowed to connect that device any more, and
+ * when a rotation has ended the secret that opened it, even if another secret of the key is valid. The gateway then already
+ * refuses that secret at register.
  */
 export function watchSocketKeys(
   sockets: WatchedSockets,
@@ -39,7 +42,7 @@ export function watchSocketKeys(
   let held = tenants();
   let mustCheck = false;
   let nextExpiryMs = Infinity;
-  /** When keys end by themselves, by id, as far as it is known. */
+  /** When the credential of each open socket expires, by {@link credentialOf}, as of the last successful check. */
   let expiries: ReadonlyMap<string, number> = new Map();
   let isTicking = false;
 
@@ -75,7 +78,7 @@ export function watchSocketKeys(
       mustCheck = true;
       // A failure ends no key, and keeps none alive beyond its time.
       const nowMs = clock.now();
-      sockets.closeEnded(({ keyId }) => nowMs >= (expiries.get(keyId) ?? Infinity));
+      sockets.closeEnded((device) => nowMs >= (expiries.get(credentialOf(device)) ?? Infinity));
       schedule(retryMs);
     }
   }
@@ -89,7 +92,7 @@ export function watchSocketKeys(
       // A socket that opened meanwhile: its opening asked for another check.
       return record !== undefined && !mayStayConnected(record, holding.get(device.tenant), device, nowMs);
     });
-    expiries = new Map([...records].map(([id, record]) => [id, record?.expiresAt ?? Infinity] as const));
+    expiries = new Map(devices.map((device) => [credentialOf(device), expiryOf(records.get(device.keyId), device)]));
     nextExpiryMs = Math.min(Infinity, ...[...expiries.values()].filter((end) => end > nowMs));
   }
 
@@ -109,14 +112,33 @@ export function watchSocketKeys(
   };
 }
 
+/** The key and the secret that opened a socket, as one text. */
+function credentialOf({ keyId, credentialId }: ConnectedDevice): string {
+  return `${keyId} ${credentialId}`;
+}
+
+/** The secret that opened a socket; `undefined` when a rotation has replaced it. */
+function secretOf({ secrets }: KeyRecord, { credentialId }: ConnectedDevice): KeySecret | undefined {
+  return secrets.find((secret) => credentialIdOf(secret) === credentialId);
+}
+
+/** When a socket's key or secret expires, whichever is first, in epoch milliseconds; `Infinity` when neither does. */
+function expiryOf(record: KeyRecord | null | undefined, device: ConnectedDevice): number {
+  if (record === null || record === undefined) return Infinity;
+  return Math.min(record.expiresAt ?? Infinity, secretOf(record, device)?.expiresAt ?? Infinity);
+}
+
 function mayStayConnected(
   record: KeyRecord | null,
   tenantDevices: DeviceAllowlist | undefined,
   device: ConnectedDevice,
   nowMs: number,
 ): boolean {
+  if (record === null) return false;
+  const secret = secretOf(record, device);
   return (
-    record !== null &&
+    secret !== undefined &&
+    nowMs < (secret.expiresAt ?? Infinity) &&
     keyState(record, nowMs) === "active" &&
     record.tenant === device.tenant &&
     record.scopes.includes("connect") &&

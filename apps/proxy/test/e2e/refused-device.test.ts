@@ -105,3 +105,19 @@ test("disabling a key closes its sockets with 1008 and refuses it; enabling it l
   // A base URL may end in a slash: a device puts the path behind it as it is.
   expect((await registerDevice({ ...options, baseUrl: `${proxy.url}/` })).status).toBe(200);
 }, 30_000);
+
+test("a rotation without an overlap closes the sockets that the old secret opened, and leaves those of the new secret open", async () => {
+  const leaked = await proxy.createKey({ scopes: ["connect"] });
+  const options = { baseUrl: proxy.url, deviceId: "rotated" };
+  const device = await connectScriptedDevice({ ...options, apiKey: leaked });
+  const id = await onlyKeyId();
+  const rotated = (await runLettaProxy(["keys", "rotate", id, "--overlap", "1h", "--data-dir", dataDir])).stdout.trim();
+  await device.ping();
+  const other = await connectScriptedDevice({ ...options, deviceId: "other", apiKey: rotated });
+  const newest = await runLettaProxy(["keys", "rotate", id, "--overlap", "0s", "--data-dir", dataDir]);
+  expect(await Promise.all([device.closed, other.closed])).toEqual([1008, 1008]);
+  const again = await connectScriptedDevice({ ...options, apiKey: newest.stdout.trim() });
+  await again.ping();
+  await again.close();
+  expect((await registerDevice({ ...options, apiKey: leaked })).status).toBe(401);
+}, 30_000);

@@ -26,7 +26,7 @@ export async function decideUpgrade(
     return refuse(problemResponse("connection_replaced"));
   }
   if (context.isClosing()) return refuse(problemResponse("shutting_down"));
-  return { kind: "accepted", attach: (socket) => context.hub.attach(record, socket) };
+  return { kind: "accepted", attach: (socket) => context.hub.attach(record, principal.credentialId ?? null, socket) };
 }
 
 function refuse(response: PlainResponse): UpgradeDecision {

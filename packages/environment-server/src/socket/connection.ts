@@ -26,10 +26,12 @@ export interface DeviceSocketListener {
   onClose(code: number): void;
 }
 
-/** A device that has an open socket, and the key with which it registered. */
+/** A device with an open socket, and the credential that opened it. */
 export interface ConnectedDevice {
   readonly tenant: string;
   readonly keyId: string;
+  /** `credentialId` of the principal that opened the socket; `null` when it has none. */
+  readonly credentialId: string | null;
   readonly deviceId: string;
   readonly connectionName: string;
 }
@@ -53,6 +55,8 @@ export interface Moment {
 export interface DeviceConnection {
   readonly device: DeviceReference;
   readonly keyId: string;
+  /** `credentialId` of the principal that opened the socket; `null` when it has none. */
+  readonly credentialId: string | null;
   readonly connectionName: string;
   readonly generation: number;
   readonly socket: DeviceSocket;
@@ -93,6 +97,7 @@ export function momentOf(clock: Clock): Moment {
 /** Creates the state of a socket that has just opened. A registration's first socket starts without the stored status. */
 export function createDeviceConnection(
   record: ConnectionRecord,
+  credentialId: string | null,
   socket: DeviceSocket,
   queues: QueueLedger,
   openedAt: Moment,
@@ -102,6 +107,7 @@ export function createDeviceConnection(
   return {
     device: { tenant: environment.tenant, environmentId: environment.id, deviceId: environment.deviceId, connectionId },
     keyId,
+    credentialId,
     connectionName: environment.connectionName,
     generation,
     socket,

@@ -28,8 +28,10 @@ export interface DeviceHub {
   /**
    * Adds an open socket. It replaces the row's present socket, which is closed with 1000 "Replaced by new connection"; a
    * device ends its process then. When a later registration holds the row already, the new socket is closed instead.
+   *
+   * @param credentialId the `credentialId` of the principal that opens the socket
    */
-  attach(record: ConnectionRecord, socket: DeviceSocket): DeviceSocketListener;
+  attach(record: ConnectionRecord, credentialId: string | null, socket: DeviceSocket): DeviceSocketListener;
   /** The row's socket while the device can receive messages, else `null`. */
   online(environmentId: string): DeviceConnection | null;
   /** Generation of the registration that holds the row's socket, online or silent; 0 without a socket. */
@@ -89,7 +91,7 @@ export function createDeviceHub(options: DeviceHubOptions): DeviceHub {
   };
   hub.writes.prune();
   return {
-    attach: (record, socket) => attach(hub, record, socket),
+    attach: (record, credentialId, socket) => attach(hub, record, credentialId, socket),
     online: (environmentId) => findOnline(hub, environmentId),
     generation: (environmentId) => hub.connections.get(environmentId)?.generation ?? 0,
     presence: (environmentId) => presenceOf(findOnline(hub, environmentId)),
@@ -110,7 +112,12 @@ export function createDeviceHub(options: DeviceHubOptions): DeviceHub {
   };
 }
 
-function attach(hub: Hub, record: ConnectionRecord, socket: DeviceSocket): DeviceSocketListener {
+function attach(
+  hub: Hub,
+  record: ConnectionRecord,
+  credentialId: string | null,
+  socket: DeviceSocket,
+): DeviceSocketListener {
   const { environment, connectionId } = record;
   const previous = hub.connections.get(environment.id);
   if (hub.isClosed || (previous !== undefined && previous.generation > record.generation)) {
@@ -123,7 +130,7 @@ function attach(hub: Hub, record: ConnectionRecord, socket: DeviceSocket): Devic
     previous.socket.close(replacedClose.code, replacedClose.reason);
   }
   const queues = hub.ledgers.take(environment.id, connectionId);
-  const connection = createDeviceConnection(record, socket, queues, momentOf(hub.clock));
+  const connection = createDeviceConnection(record, credentialId, socket, queues, momentOf(hub.clock));
   hub.connections.set(environment.id, connection);
   hub.writes.opened(connection);
   hub.emit({ type: "device_connected", ...connection.device });
@@ -281,6 +288,6 @@ async function close(hub: Hub): Promise<void> {
   await hub.writes.settled();
 }
 
-function describeDevice({ device, keyId, connectionName }: DeviceConnection): ConnectedDevice {
-  return { tenant: device.tenant, keyId, deviceId: device.deviceId, connectionName };
+function describeDevice({ device, keyId, credentialId, connectionName }: DeviceConnection): ConnectedDevice {
+  return { tenant: device.tenant, keyId, credentialId, deviceId: device.deviceId, connectionName };
 }

@@ -1,4 +1,4 @@
-import type { SqliteDatabase } from "@letta-environments/platform";
+import { migrateSqlite, type SqliteDatabase, type SqliteVersionStore } from "@letta-environments/platform";
 import { readInteger } from "./columns.ts";
 
 /**
@@ -66,22 +66,24 @@ const migrations: readonly string[] = [
   `,
 ];
 
-/**
- * Migrates the tables to the newest version, in one transaction.
- *
- * @throws Error when a newer program has written the database.
- */
-export function migrate(database: SqliteDatabase): void {
-  database.transaction(() => {
+/** Records the version in a table, because the file may contain other tables. */
+const versionTable: SqliteVersionStore = {
+  read(database) {
     database.exec("CREATE TABLE IF NOT EXISTS environment_schema (version INTEGER NOT NULL) STRICT");
     const row = database.prepare("SELECT version FROM environment_schema").get();
-    const version = row === undefined ? 0 : readInteger(row, "version");
-    if (version > migrations.length) {
-      throw new Error(`the environment tables have version ${version}; this program knows ${migrations.length}`);
-    }
-    if (version === migrations.length) return;
-    for (const migration of migrations.slice(version)) database.exec(migration);
+    return row === undefined ? 0 : readInteger(row, "version");
+  },
+  write(database, version) {
     database.exec("DELETE FROM environment_schema");
-    database.prepare("INSERT INTO environment_schema (version) VALUES (?)").run(migrations.length);
-  });
+    database.prepare("INSERT INTO environment_schema (version) VALUES (?)").run(version);
+  },
+};
+
+/**
+ * Migrates the tables to the newest version, in one transaction. An older file is backed up first.
+ *
+ * @throws Error when a newer program has written the database, or the backup cannot be written.
+ */
+export function migrate(database: SqliteDatabase): void {
+  migrateSqlite(database, migrations, versionTable);
 }

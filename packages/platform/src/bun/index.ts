@@ -1,5 +1,6 @@
 /// <reference path="./bun-sqlite.d.ts" />
 import { Database } from "bun:sqlite";
+import { backUpSqlite } from "../node/back-up-sqlite.ts";
 import { openingPragmas, runInTransaction, type SqliteDatabase } from "../sqlite.ts";
 
 /**
@@ -21,6 +22,7 @@ export function openSqlite(path: string): SqliteDatabase {
       };
     },
     transaction: (run) => runInTransaction((sql) => database.run(sql), run),
+    ...(path !== ":memory:" && { backUp: (version: number) => backUpSqlite(path, version, openSqlite) }),
     close: () => database.close(),
   };
 }

@@ -1,5 +1,6 @@
 import { DatabaseSync } from "node:sqlite";
 import { openingPragmas, runInTransaction, type SqliteDatabase } from "../sqlite.ts";
+import { backUpSqlite } from "./back-up-sqlite.ts";
 
 /**
  * Opens or creates a SQLite database with `node:sqlite` (Node.js and Deno). The path `:memory:` creates a private database in memory.
@@ -20,6 +21,7 @@ export function openSqlite(path: string): SqliteDatabase {
       };
     },
     transaction: (run) => runInTransaction((sql) => database.exec(sql), run),
+    ...(path !== ":memory:" && { backUp: (version: number) => backUpSqlite(path, version, openSqlite) }),
     close: () => database.close(),
   };
 }

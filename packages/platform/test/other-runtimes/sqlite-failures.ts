@@ -1,9 +1,9 @@
-/** Run by Bun and by Deno: what their drivers throw, told apart. Prints what was found as JSON. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+/** Run by Node.js, Bun and Deno: classifies the errors of their drivers and migrates a file. Prints the results as JSON. */
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openSqlite } from "@letta-environments/platform/sqlite";
-import { isSqliteBusy, isSqliteError } from "../../src/index.ts";
+import { isSqliteBusy, isSqliteError, migrateSqlite } from "../../src/index.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "platform-failures-"));
 const failure = (run: () => unknown): readonly [isSqlite: boolean, isBusy: boolean] | null => {
@@ -25,7 +25,17 @@ holder.exec("INSERT INTO item VALUES ('a')");
 const repeated = failure(() => holder.exec("INSERT INTO item VALUES ('a')"));
 holder.exec("COMMIT");
 const row = other.transaction(() => other.prepare("SELECT id FROM item WHERE id = ?").get("a"));
+const migrated = openSqlite(join(folder, "m.sqlite"));
+const steps = ["CREATE TABLE item (id TEXT)", "ALTER TABLE item ADD COLUMN colour TEXT"];
+migrateSqlite(migrated, steps.slice(0, 1));
+migrated.exec("INSERT INTO item VALUES ('kept')");
+migrateSqlite(migrated, steps);
+const backups = readdirSync(folder).filter((name) => name.endsWith(".backup"));
+const backup = openSqlite(join(folder, backups[0] ?? ""));
 const found = {
+  backups,
+  backedUp: { ...backup.prepare("SELECT * FROM item").get() },
+  migrated: { ...migrated.prepare("SELECT * FROM item").get() },
   busy,
   repeated,
   noDatabase: failure(() => openSqlite(notes)),
@@ -34,7 +44,7 @@ const found = {
   }),
   row: { ...row },
 };
-holder.close();
+for (const database of [holder, migrated, backup]) database.close();
 other.close();
 rmSync(folder, { recursive: true });
 process.stdout.write(`${JSON.stringify(found)}\n`);

@@ -10,12 +10,14 @@ import {
 import { type OpenAuditLog, openAuditLog } from "../../audit/audit-log.ts";
 import { version } from "../../version.ts";
 import { pepperOf } from "../pepper-of.ts";
-import { createSqliteAuditChains } from "../sqlite-audit-chains.ts";
+import { auditTables, createSqliteAuditChains } from "../sqlite-audit-chains.ts";
 
 /** Begins a chain of the audit log in the storage of a Durable Object. */
 export function openObjectAuditLog(storage: DurableStorage, keyPepper: string): Promise<OpenAuditLog> {
+  const database = openDurableSqlite(storage);
+  database.transaction(() => database.exec(auditTables));
   return openAuditLog({
-    store: createSqliteAuditChains(openDurableSqlite(storage)),
+    store: createSqliteAuditChains(database),
     clock: systemClock,
     writer: randomId("writer"),
     version,

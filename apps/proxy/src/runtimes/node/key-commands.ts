@@ -86,7 +86,7 @@ export function rotateKeyCommand(parsed: ParsedCommand): Promise<void> {
 /** What has ended is neither taken out of use nor put back. */
 function unended(record: KeyRecord): KeyRecord {
   const state = keyState(record, systemClock.now());
-  if (state === "active" || state === "disabled") return record;
+  if (state !== "revoked" && state !== "expired") return record;
   throw new CommandError(`The key is ${state}; nothing was changed. Create a new one.`);
 }
 

@@ -9,7 +9,7 @@ import type { Pepper } from "../../ports.ts";
 import { version } from "../../version.ts";
 import { CommandError } from "./command-error.ts";
 import { guardAuditStore } from "./guard-audit-store.ts";
-import { openDatabase } from "./open-database.ts";
+import { openStore } from "./open-database.ts";
 
 /** Where the audit log lies in the data directory. */
 export const auditFile = "audit.sqlite";
@@ -27,10 +27,9 @@ export interface OpenAuditStore {
  * @throws CommandError when they cannot be opened or written.
  */
 export async function openAuditStore({ dataDir }: Pick<Settings, "dataDir">, pepper: Pepper): Promise<OpenAuditStore> {
-  const database = await openDatabase(dataDir, auditFile);
+  const { store: plain, database } = await openStore(dataDir, auditFile, createSqliteAuditStore);
   const digests = { sha256: sha256Hex, hmacSha256: hmacSha256Hex, constantTimeEqual };
   try {
-    const plain = createSqliteAuditStore(database);
     // SQLite waits on the only thread there is; the guard waits beside it.
     database.exec("PRAGMA busy_timeout = 10");
     const store = guardAuditStore(plain, join(dataDir, auditFile), systemClock.now);

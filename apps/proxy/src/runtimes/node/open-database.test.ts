@@ -1,8 +1,10 @@
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, statSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { migrateSqlite } from "@letta-environments/platform";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { openDatabase } from "./open-database.ts";
+import { CommandError } from "./command-error.ts";
+import { openDatabase, openStore } from "./open-database.ts";
 
 let folder = "";
 
@@ -26,4 +28,20 @@ test("a directory that everybody may write to is refused and left as it is", asy
   chmodSync(folder, 0o777);
   await expect(openDatabase(folder, "x.sqlite")).rejects.toThrow("everybody may write to the data directory");
   expect(statSync(folder).mode & 0o777).toBe(0o777);
+});
+
+test("a store that cannot be backed up before a migration is not opened: one line says why, and the file stays as it was", async () => {
+  const steps = ["CREATE TABLE item (id TEXT)", "ALTER TABLE item ADD COLUMN colour TEXT"];
+  const { database } = await openStore(folder, "x.sqlite", (opened) => migrateSqlite(opened, steps.slice(0, 1)));
+  database.close();
+  const path = join(folder, "x.sqlite");
+  const before = readFileSync(path);
+  mkdirSync(`${path}.backup.partial`);
+  const failure = await openStore(folder, "x.sqlite", (opened) => migrateSqlite(opened, steps)).catch(
+    (cause: unknown) => cause,
+  );
+  expect(failure).toBeInstanceOf(CommandError);
+  expect(String(failure)).toContain(`${path} cannot be opened: the backup ${path}.before-v2.backup cannot be written`);
+  expect(String(failure)).not.toContain("\n");
+  expect(readFileSync(path).equals(before)).toBe(true);
 });

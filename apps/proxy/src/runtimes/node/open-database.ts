@@ -27,6 +27,31 @@ export async function openDatabase(dataDir: string, name: string): Promise<Sqlit
   }
 }
 
+/** A store over a database of the data directory, which whoever opened it closes. */
+export interface OpenStore<Store> {
+  readonly store: Store;
+  readonly database: SqliteDatabase;
+}
+
+/**
+ * Opens a database in the data directory and creates the store over it, which brings its tables to the newest version.
+ *
+ * @throws CommandError when the file cannot be used, a newer version wrote it, or it cannot be backed up before a migration.
+ */
+export async function openStore<Store>(
+  dataDir: string,
+  name: string,
+  create: (database: SqliteDatabase) => Store,
+): Promise<OpenStore<Store>> {
+  const database = await openDatabase(dataDir, name);
+  try {
+    return { store: create(database), database };
+  } catch (cause) {
+    database.close();
+    throw cannotOpen(join(dataDir, name), cause);
+  }
+}
+
 /**
  * Makes the data directory when there is none, for its owner alone.
  *

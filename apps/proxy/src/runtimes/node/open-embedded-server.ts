@@ -7,7 +7,7 @@ import type { EnvironmentCache } from "../../cache/environment-cache.ts";
 import type { Settings } from "../../config/settings.ts";
 import type { WatchedSockets } from "../../keys/watch-socket-keys.ts";
 import type { FindDeviceId, UpstreamFetch } from "../../ports.ts";
-import { openDatabase } from "./open-database.ts";
+import { openStore } from "./open-database.ts";
 
 /** The environment server of this process. It stays the same for as long as the process runs. */
 export interface EmbeddedServer {
@@ -27,8 +27,7 @@ export async function openEmbeddedServer(
   log: (event: LogEvent) => void,
   environmentCache: EnvironmentCache | null,
 ): Promise<EmbeddedServer> {
-  const database = await openDatabase(settings.dataDir, "environments.sqlite");
-  const store = createSqliteEnvironmentStore(database);
+  const { store, database } = await openStore(settings.dataDir, "environments.sqlite", createSqliteEnvironmentStore);
   const server = createEnvironmentServer({
     store,
     clock: systemClock,

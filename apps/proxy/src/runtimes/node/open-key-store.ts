@@ -7,7 +7,7 @@ import { innermostReason } from "../../keys/innermost-reason.ts";
 import { KeyStoreUnavailableError } from "../../keys/key-store-unavailable-error.ts";
 import type { KeyStore } from "../../ports.ts";
 import { CommandError } from "./command-error.ts";
-import { openDatabase } from "./open-database.ts";
+import { openStore } from "./open-database.ts";
 
 /** Longest wait for an answer of Valkey, in milliseconds. */
 const valkeyTimeoutMs = 2_000;
@@ -49,9 +49,10 @@ export async function openKeyStore(
     onDamaged(id);
   };
   if (settings.valkeyUrl === null) {
-    const database = await openDatabase(settings.dataDir, "proxy.sqlite");
-    const keyStore = createSqliteKeyStore(database, systemClock, noteDamaged);
-    return { keyStore, damagedIds, close: () => database.close() };
+    const { store, database } = await openStore(settings.dataDir, "proxy.sqlite", (opened) =>
+      createSqliteKeyStore(opened, systemClock, noteDamaged),
+    );
+    return { keyStore: store, damagedIds, close: () => database.close() };
   }
   // Whoever keeps keys in SQLite does not load the client.
   const { connectValkey } = await import("@letta-environments/platform/valkey");

@@ -6,7 +6,7 @@ import { createValkeyRateLimitStore } from "../../adapters/valkey-rate-limit-sto
 import type { Settings } from "../../config/settings.ts";
 import { createRateLimiter, type RateLimiter } from "../../rate-limit/create-rate-limiter.ts";
 import type { RateLimitStore } from "../../rate-limit/rate-limit-store.ts";
-import { openDatabase } from "./open-database.ts";
+import { openStore } from "./open-database.ts";
 
 /** Where rate limits are counted, and the end of it. */
 export interface OpenRateLimits {
@@ -18,7 +18,7 @@ export interface OpenRateLimits {
 /** How long after the deadline an answer of Valkey is still taken note of, in milliseconds. */
 const lateAnswerMs = 10_000;
 
-interface OpenStore {
+interface OpenRateLimitStore {
   readonly store: RateLimitStore;
   close(): void;
 }
@@ -30,7 +30,7 @@ interface OpenStore {
  */
 export async function openRateLimits(settings: Settings, log: (event: LogEvent) => void): Promise<OpenRateLimits> {
   const localStore = createMemoryRateLimitStore(systemClock);
-  const { store, close } = (await openStore(settings)) ?? { store: localStore, close: () => undefined };
+  const { store, close } = (await openRateLimitStore(settings)) ?? { store: localStore, close: () => undefined };
   return {
     limiterFor({ rateLimits: { deadlineMs, instances, limits } }) {
       if (limits.length === 0) return null;
@@ -51,13 +51,12 @@ export async function openRateLimits(settings: Settings, log: (event: LogEvent) 
   };
 }
 
-async function openStore({ dataDir, valkeyUrl, rateLimits }: Settings): Promise<OpenStore | null> {
+async function openRateLimitStore({ dataDir, valkeyUrl, rateLimits }: Settings): Promise<OpenRateLimitStore | null> {
   if (rateLimits.store === "sqlite") {
-    const database = await openDatabase(dataDir, "limits.sqlite");
-    return {
-      store: createSqliteRateLimitStore(database, systemClock, rateLimits.deadlineMs),
-      close: () => database.close(),
-    };
+    const { store, database } = await openStore(dataDir, "limits.sqlite", (opened) =>
+      createSqliteRateLimitStore(opened, systemClock, rateLimits.deadlineMs),
+    );
+    return { store, close: () => database.close() };
   }
   if (rateLimits.store === "memory" || valkeyUrl === null) return null;
   const { connectValkey } = await import("@letta-environments/platform/valkey");

@@ -1,0 +1,34 @@
+import type { ConnectedDevice, DeviceSocketListener } from "@letta-environments/environment-server";
+import type { Principal } from "@letta-environments/schema";
+import type { WatchedSockets } from "../../src/keys/watch-socket-keys.ts";
+import type { DeviceSockets } from "../../src/ports.ts";
+
+/** Device sockets that accept every upgrade and exist only as a list. */
+export interface FakeSockets extends WatchedSockets {
+  /** Opens a socket through what wraps these ones, such as the watch of their keys. */
+  open(wrapper: DeviceSockets): Promise<void>;
+}
+
+const listener: DeviceSocketListener = {
+  maxFrameBytes: 0,
+  onMessage: () => undefined,
+  onClose: () => undefined,
+};
+const socket = { send: () => undefined, close: () => undefined, terminate: () => undefined };
+
+/** Creates {@link FakeSockets} that hold the given devices. */
+export function fakeSockets(connected: readonly ConnectedDevice[]): FakeSockets {
+  let devices = connected;
+  return {
+    upgrade: () => Promise.resolve({ kind: "accepted", attach: () => listener }),
+    connectedDevices: () => devices,
+    closeEnded(isEnded) {
+      devices = devices.filter((device) => !isEnded(device));
+    },
+    async open(wrapper) {
+      const request = { method: "GET", path: "/", query: "", headers: {}, body: null };
+      const decision = await wrapper.upgrade(request, {} as Principal);
+      if (decision.kind === "accepted") decision.attach(socket);
+    },
+  };
+}
