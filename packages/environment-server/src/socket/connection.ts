@@ -36,7 +36,7 @@ export interface ConnectedDevice {
   readonly connectionName: string;
 }
 
-/** Whether a device may open its socket. A refusal is the HTTP response to the upgrade request. */
+/** Decision on an upgrade request. A refusal is its HTTP response. */
 export type UpgradeDecision =
   | { readonly kind: "refused"; readonly response: PlainResponse }
   | {
