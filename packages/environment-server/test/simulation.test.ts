@@ -60,18 +60,18 @@ describe(`in ${worldCount} simulations with kills, reconnects, replacements, rep
 
   test("a response of success or rejection is returned only after the device acknowledged it", () => {
     for (const { sends, said, seed } of worlds) {
-      const told = sends.filter(isResult);
-      expect(told.length, `seed ${seed}`).toBeGreaterThan(5);
-      for (const send of told) expect(said.get(send.key), `seed ${seed}`).toBe(codeOf(send) === 200);
+      const returned = sends.filter(isResult);
+      expect(returned.length, `seed ${seed}`).toBeGreaterThan(5);
+      for (const send of returned) expect(said.get(send.key), `seed ${seed}`).toBe(codeOf(send) === 200);
     }
   });
 
   test("after a result was returned, every later request with the id receives the same, or 422 when its body differs", () => {
     for (const { sends, seed } of worlds) {
-      for (const told of sends.filter(isResult)) {
-        const later = sends.filter(({ key, askedAt }) => key === told.key && askedAt > told.answeredAt);
+      for (const first of sends.filter(isResult)) {
+        const later = sends.filter(({ key, askedAt }) => key === first.key && askedAt > first.answeredAt);
         const answered = later.filter((send) => send.answer !== null);
-        const expected = answered.map(({ text }) => (text === told.text ? codeOf(told) : "message_id_reused"));
+        const expected = answered.map(({ text }) => (text === first.text ? codeOf(first) : "message_id_reused"));
         expect(answered.map(codeOf), `seed ${seed}`).toEqual(expected);
       }
     }

@@ -19,6 +19,8 @@ export interface ScriptedDevice {
   readonly wsUrl: string;
   readonly received: FrameLog;
   send(frame: Frame): void;
+  /** Sends text as a part of a message that is never finished (RFC 6455 section 5.4). */
+  sendUnfinished(text: string): void;
   /** Sends a ping (RFC 6455 section 5.5.2) and resolves with the pong. */
   ping(): Promise<void>;
   /** Closes the socket without a status code, as a stopping device does. */
@@ -79,6 +81,7 @@ export async function openDeviceSocket(
     wsUrl,
     received,
     send: (frame) => socket.send(JSON.stringify(frame)),
+    sendUnfinished: (text) => socket.send(text, { fin: false }),
     async ping() {
       const pong = once(socket, "pong");
       socket.ping();

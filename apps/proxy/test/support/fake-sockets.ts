@@ -9,7 +9,11 @@ export interface FakeSockets extends WatchedSockets {
   open(wrapper: DeviceSockets): Promise<void>;
 }
 
-const listener: DeviceSocketListener = { maxFrameBytes: 0, onMessage: () => undefined, onClose: () => undefined };
+const listener: DeviceSocketListener = {
+  maxFrameBytes: 0,
+  onMessage: () => undefined,
+  onClose: () => undefined,
+};
 const socket = { send: () => undefined, close: () => undefined, terminate: () => undefined };
 
 /** Creates {@link FakeSockets} that hold the given devices. */

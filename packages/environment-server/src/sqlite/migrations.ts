@@ -66,7 +66,7 @@ const migrations: readonly string[] = [
   `,
 ];
 
-/** Stores the version in a table, because the file can also contain other tables. */
+/** Records the version in a table, because the file may contain other tables. */
 const versionTable: SqliteVersionStore = {
   read(database) {
     database.exec("CREATE TABLE IF NOT EXISTS environment_schema (version INTEGER NOT NULL) STRICT");
@@ -80,7 +80,7 @@ const versionTable: SqliteVersionStore = {
 };
 
 /**
- * Brings the tables to the newest version, in one transaction. An older file is backed up first.
+ * Migrates the tables to the newest version, in one transaction. An older file is backed up first.
  *
  * @throws Error when a newer program has written the database, or the backup cannot be written.
  */
