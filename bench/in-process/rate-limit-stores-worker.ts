@@ -6,7 +6,7 @@ import process from "node:process";
 import { join } from "node:path";
 import { createSqliteRateLimitStore } from "../../apps/proxy/src/adapters/sqlite/rate-limit-store.ts";
 import { createValkeyRateLimitStore } from "../../apps/proxy/src/adapters/valkey/rate-limit-store.ts";
-import type { RateLimitDemand, RateLimitPolicy } from "../../apps/proxy/src/rate-limit/policy.ts";
+import type { RateLimitCheck, RateLimitPolicy } from "../../apps/proxy/src/rate-limit/policy.ts";
 import type { RateLimitStore } from "../../apps/proxy/src/rate-limit/store.ts";
 import { openSqlite, systemClock } from "../../packages/platform/src/node/index.ts";
 import { connectValkey } from "../../packages/platform/src/valkey/index.ts";
@@ -23,7 +23,7 @@ const policies = [60_000, 1_000, 86_400_000].map((windowMs, index): RateLimitPol
   return { name, unit: "requests", limit, windowMs, burst: limit, mode: "enforce", onStoreError: "local" };
 });
 const requests = Array.from({ length: callers }, (_, caller) =>
-  policies.map((policy): RateLimitDemand => ({ policy, key: `caller-${caller}`, cost: 1 })),
+  policies.map((policy): RateLimitCheck => ({ policy, key: `caller-${caller}`, cost: 1 })),
 );
 
 /** Microseconds a request. */

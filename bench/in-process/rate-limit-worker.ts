@@ -7,10 +7,10 @@ import { Hono } from "hono";
 import { MemoryStore, rateLimiter } from "hono-rate-limiter";
 import { RateLimiterMemory } from "rate-limiter-flexible";
 import { createMemoryRateLimitStore } from "../../apps/proxy/src/adapters/memory/rate-limit-store.ts";
-import { createDemands } from "../../apps/proxy/src/rate-limit/checks.ts";
+import { createChecks } from "../../apps/proxy/src/rate-limit/checks.ts";
 import { createRateLimiter } from "../../apps/proxy/src/rate-limit/limiter.ts";
 import { rateLimitHeaders } from "../../apps/proxy/src/rate-limit/headers.ts";
-import type { RateLimitDemand, RateLimitPolicy } from "../../apps/proxy/src/rate-limit/policy.ts";
+import type { RateLimitCheck, RateLimitPolicy } from "../../apps/proxy/src/rate-limit/policy.ts";
 import type { RateLimitRule } from "../../apps/proxy/src/rate-limit/policy.ts";
 import type { RateLimitOutcome } from "../../apps/proxy/src/rate-limit/store.ts";
 // Bun has no `node:sqlite`, which the index of platform's Node part imports.
@@ -41,9 +41,9 @@ function rule(of: RateLimitPolicy, ...dimensions: RateLimitRule["dimensions"]): 
   return { policy: of, dimensions, costs: new Map([["send", 5]]), exempt: [] };
 }
 
-const demandsOf = createDemands([rule(perKey, "key"), rule(perAddress, "address"), rule(perTenant, "tenant", "route")]);
-const prepared = subjects.map((subject) => demandsOf(subject));
-const withLease = prepared.map(([first, second], index): RateLimitDemand[] => [
+const checksOf = createChecks([rule(perKey, "key"), rule(perAddress, "address"), rule(perTenant, "tenant", "route")]);
+const prepared = subjects.map((subject) => checksOf(subject));
+const withLease = prepared.map(([first, second], index): RateLimitCheck[] => [
   ...(first === undefined || second === undefined ? [] : [first, second]),
   { policy: perCaller, key: `caller ${index}`, cost: 1 },
 ]);
@@ -62,7 +62,7 @@ const honoStores = [60_000, 1_000, 86_400_000].map((windowMs) => {
   memory.init({ windowMs } as Parameters<MemoryStore["init"]>[0]);
   return memory;
 });
-const peerKeys = prepared.map((demands) => demands.map(({ key }) => key));
+const peerKeys = prepared.map((checks) => checks.map(({ key }) => key));
 
 const windows = [60_000, 1_000, 86_400_000];
 const bareApp = new Hono().get("/", (context) => context.text("ok"));
@@ -87,7 +87,7 @@ let sum = 0;
 
 function count(outcome: RateLimitOutcome | Promise<RateLimitOutcome>): void {
   if (outcome instanceof Promise || !outcome.admitted) throw new Error("A request waited or was refused.");
-  sum += outcome.verdicts.length;
+  sum += outcome.decisions.length;
 }
 
 async function statusOf(app: Pick<Hono, "fetch">, call: number): Promise<number> {
@@ -110,7 +110,7 @@ const steps: Readonly<Record<string, () => void | Promise<void>>> = {
   "three limits, from the rules for each request": () => {
     for (let call = 0; call < callsInSlice; call++) {
       const subject = subjects[call % callers];
-      if (subject !== undefined) count(limiter.take(demandsOf(subject), take));
+      if (subject !== undefined) count(limiter.take(checksOf(subject), take));
     }
   },
   "three limits and their headers": () => {
@@ -121,9 +121,9 @@ const steps: Readonly<Record<string, () => void | Promise<void>>> = {
   },
   "two limits and a lease that is given back": () => {
     for (let call = 0; call < callsInSlice; call++) {
-      const demands = withLease[call % callers] ?? [];
-      count(store.take(demands, { probe: false, leaseId: "request" }));
-      store.release("request", demands);
+      const checks = withLease[call % callers] ?? [];
+      count(store.take(checks, { probe: false, leaseId: "request" }));
+      store.release("request", checks);
     }
   },
   "rate-limiter-flexible, three in memory": async () => {

@@ -2,8 +2,8 @@ import type { Principal } from "@letta-environments/schema";
 import type { AuditedSend } from "./audit/audit-sends.ts";
 import type { GatewayRequest } from "./http/gateway-request.ts";
 import type { GatewayPorts } from "./ports.ts";
-import { describeLimits } from "./limits/response.ts";
-import type { LimitedRequest } from "./limits/response.ts";
+import { describeRateLimit } from "./limits/response.ts";
+import type { RateLimitResult } from "./limits/response.ts";
 import { resolveRequestId } from "./http/gateway-request.ts";
 
 /** What is known of a request so far; the steps of the pipeline fill it in. */
@@ -15,7 +15,7 @@ export interface RequestTrace {
   /** What the audit log is told of it, once it is the send of a known caller. */
   send: AuditedSend | null;
   /** What the rate limits say to it, once they were asked. */
-  limited: LimitedRequest | null;
+  limited: RateLimitResult | null;
 }
 
 /** Begins the trace of a request. */
@@ -40,6 +40,6 @@ export function endTrace(
     durationMs: ports.clock.now() - trace.startedAt,
     tenant: trace.principal?.tenant ?? null,
     keyId: trace.principal?.keyId ?? null,
-    ...describeLimits(trace.limited?.outcome),
+    ...describeRateLimit(trace.limited?.outcome),
   });
 }

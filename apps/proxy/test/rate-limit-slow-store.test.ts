@@ -6,21 +6,21 @@ import { describe, expect, test } from "vitest";
 import { createMemoryRateLimitStore } from "../src/adapters/memory/rate-limit-store.ts";
 import { createValkeyRateLimitStore } from "../src/adapters/valkey/rate-limit-store.ts";
 import { createRateLimiter, type RateLimitStoreEvent } from "../src/rate-limit/limiter.ts";
-import type { RateLimitDemand, RateLimitFailureMode } from "../src/rate-limit/policy.ts";
+import type { RateLimitCheck, RateLimitFailureMode } from "../src/rate-limit/policy.ts";
 import type { RateLimitOutcome } from "../src/rate-limit/store.ts";
-import { testDemand } from "./support/test-demand.ts";
+import { testCheck } from "./support/test-check.ts";
 
 const deadlineMs = 100;
 /** What a busy machine may add, and by how much the answers are held back: a request that waited for one would show. */
 const slackMs = 600;
 const heldBackMs = 1_500;
 /** More than the callers below can use up: none is refused for asking too much. */
-const demandOf = (onStoreError: RateLimitFailureMode): RateLimitDemand =>
-  testDemand({ name: onStoreError, onStoreError, limit: 1e9, windowMs: 1e6, burst: 1e9 });
-const lease = testDemand({ name: "at-once", unit: "concurrent-requests", limit: 1_000, windowMs: 600_000 });
-const kinds: readonly (readonly RateLimitDemand[])[] = [
-  [demandOf("local"), demandOf("open")],
-  [demandOf("local"), demandOf("closed")],
+const checkOf = (onStoreError: RateLimitFailureMode): RateLimitCheck =>
+  testCheck({ name: onStoreError, onStoreError, limit: 1e9, windowMs: 1e6, burst: 1e9 });
+const lease = testCheck({ name: "at-once", unit: "concurrent-requests", limit: 1_000, windowMs: 600_000 });
+const kinds: readonly (readonly RateLimitCheck[])[] = [
+  [checkOf("local"), checkOf("open")],
+  [checkOf("local"), checkOf("closed")],
   [lease],
 ];
 
@@ -47,15 +47,15 @@ describe.runIf(canLaunchValkey())("under load, with a Valkey that answers after 
     async function ask(): Promise<void> {
       asked += 1;
       const leaseId = `request-${asked}`;
-      const demands = kinds[asked % kinds.length] ?? [];
+      const checks = kinds[asked % kinds.length] ?? [];
       const startedAt = performance.now();
-      const outcome = await limiter.take(demands, { probe: false, leaseId });
+      const outcome = await limiter.take(checks, { probe: false, leaseId });
       longestMs = Math.max(longestMs, performance.now() - startedAt);
       isHeard = outcome.degraded === null;
       if (outcome.degraded === "timeout") late += 1;
       if (!isAsConfigured(outcome)) wrong += 1;
       await setImmediate();
-      limiter.release(leaseId, demands, outcome.degraded);
+      limiter.release(leaseId, checks, outcome.degraded);
     }
 
     /** Sixteen callers that ask one request after the other, until `isEnough`. */
@@ -86,8 +86,8 @@ describe.runIf(canLaunchValkey())("under load, with a Valkey that answers after 
     expect(longestMs).toBeGreaterThan(deadlineMs / 2);
     expect(longestMs).toBeLessThan(deadlineMs + slackMs);
     // Releases go the same way as what is asked now, before it.
-    const { verdicts } = await limiter.take([lease], { probe: true, leaseId: null });
-    expect(verdicts).toMatchObject([{ remaining: 1_000, degraded: null }]);
+    const { decisions } = await limiter.take([lease], { probe: true, leaseId: null });
+    expect(decisions).toMatchObject([{ remaining: 1_000, degraded: null }]);
     await connection.close();
     await relay.close();
     await server.stop();
@@ -95,8 +95,8 @@ describe.runIf(canLaunchValkey())("under load, with a Valkey that answers after 
 });
 
 /** Decided by the store, or each policy in the way that it names. */
-function isAsConfigured({ admitted, degraded, verdicts }: RateLimitOutcome): boolean {
-  if (degraded === null) return admitted && verdicts.every((verdict) => verdict.degraded === null);
-  const isClosed = verdicts.some(({ policy }) => policy.onStoreError === "closed");
-  return admitted !== isClosed && verdicts.every((verdict) => verdict.degraded === verdict.policy.onStoreError);
+function isAsConfigured({ admitted, degraded, decisions }: RateLimitOutcome): boolean {
+  if (degraded === null) return admitted && decisions.every((decision) => decision.degraded === null);
+  const isClosed = decisions.some(({ policy }) => policy.onStoreError === "closed");
+  return admitted !== isClosed && decisions.every((decision) => decision.degraded === decision.policy.onStoreError);
 }

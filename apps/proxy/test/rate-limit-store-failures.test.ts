@@ -8,14 +8,14 @@ import { createValkeyRateLimitStore } from "../src/adapters/valkey/rate-limit-st
 import { createRateLimiter, type RateLimitStoreEvent } from "../src/rate-limit/limiter.ts";
 import type { RateLimitFailureMode } from "../src/rate-limit/policy.ts";
 import type { RateLimitOutcome } from "../src/rate-limit/store.ts";
-import { testDemand } from "./support/test-demand.ts";
+import { testCheck } from "./support/test-check.ts";
 
 const deadlineMs = 100;
 /** What a busy machine may add. */
 const slackMs = 150;
 /** More than the callers below can use up: none is refused. */
-const demands = (["local", "open"] as const).map((onStoreError) =>
-  testDemand({ name: onStoreError, onStoreError, limit: 1e9, windowMs: 1e6, burst: 1e9 }),
+const checks = (["local", "open"] as const).map((onStoreError) =>
+  testCheck({ name: onStoreError, onStoreError, limit: 1e9, windowMs: 1e6, burst: 1e9 }),
 );
 
 describe.runIf(canLaunchValkey())("under load, with a Valkey that fails", () => {
@@ -36,7 +36,7 @@ describe.runIf(canLaunchValkey())("under load, with a Valkey that fails", () => 
 
     async function ask(): Promise<void> {
       const startedAt = performance.now();
-      const outcome = await limiter.take(demands, { probe: false, leaseId: null });
+      const outcome = await limiter.take(checks, { probe: false, leaseId: null });
       longestMs = Math.max(longestMs, performance.now() - startedAt);
       if (!isAsConfigured(outcome)) wrong += 1;
       await setImmediate();
@@ -81,7 +81,7 @@ describe.runIf(canLaunchValkey())("under load, with a Valkey that fails", () => 
 });
 
 /** Decided by the store, or each policy in the way that it names. */
-function isAsConfigured({ admitted, degraded, verdicts }: RateLimitOutcome): boolean {
+function isAsConfigured({ admitted, degraded, decisions }: RateLimitOutcome): boolean {
   const modes: readonly (RateLimitFailureMode | null)[] = degraded === null ? [null, null] : ["local", "open"];
-  return admitted && verdicts.every((verdict, index) => verdict.degraded === modes[index]);
+  return admitted && decisions.every((decision, index) => decision.degraded === modes[index]);
 }

@@ -2,11 +2,11 @@ import type { Clock } from "@letta-environments/platform";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { intervalUsOf } from "../src/rate-limit/gcra.ts";
-import type { RateLimitDemand } from "../src/rate-limit/policy.ts";
+import type { RateLimitCheck } from "../src/rate-limit/policy.ts";
 import type { RateLimitStore } from "../src/rate-limit/store.ts";
 import { createMovableClock } from "./support/create-movable-clock.ts";
 import { createRateLimitModel } from "./support/rate-limit-model.ts";
-import { testDemand } from "./support/test-demand.ts";
+import { testCheck } from "./support/test-check.ts";
 
 /** How a store goes by time. */
 export interface RateLimitStorePromises {
@@ -25,14 +25,14 @@ const policies = [
   { name: "leases", unit: "concurrent-requests", limit: 2, windowMs: 5_000 },
 ] as const;
 
-const demandsArbitrary: fc.Arbitrary<readonly RateLimitDemand[]> = fc
+const checksArbitrary: fc.Arbitrary<readonly RateLimitCheck[]> = fc
   .uniqueArray(fc.constantFrom(...policies), { minLength: 1, maxLength: policies.length })
   .chain((chosen) =>
     fc.tuple(
       ...chosen.map((policy) =>
         fc
           .tuple(fc.constantFrom("x", "y"), fc.constantFrom(1, 1, 1, 2, 0, 4))
-          .map(([key, cost]) => testDemand(policy, key, cost)),
+          .map(([key, cost]) => testCheck(policy, key, cost)),
       ),
     ),
   );
@@ -50,7 +50,7 @@ const stepArbitrary = fc.oneof(
     arbitrary: fc.record({
       kind: fc.constant("take" as const),
       moveMs: moveArbitrary,
-      demands: demandsArbitrary,
+      checks: checksArbitrary,
       leaseId: fc.constantFrom(...leaseIds),
     }),
   },
@@ -59,7 +59,7 @@ const stepArbitrary = fc.oneof(
     arbitrary: fc.record({
       kind: fc.constant("probe" as const),
       moveMs: moveArbitrary,
-      demands: demandsArbitrary,
+      checks: checksArbitrary,
       leaseId: fc.constantFrom(...leaseIds),
     }),
   },
@@ -68,7 +68,7 @@ const stepArbitrary = fc.oneof(
     arbitrary: fc.record({
       kind: fc.constant("release" as const),
       moveMs: moveArbitrary,
-      demands: demandsArbitrary,
+      checks: checksArbitrary,
       leaseId: fc.constantFrom(...leaseIds),
     }),
   },
@@ -87,23 +87,23 @@ export function describeRateLimitGuarantees(
         const model = createRateLimitModel();
         let readMs = clock.now();
         let elapsedMs = 0;
-        for (const { kind, moveMs, demands, leaseId } of steps) {
+        for (const { kind, moveMs, checks, leaseId } of steps) {
           clock.move(moveMs);
           if (kind === "release") {
-            await store.release(leaseId, demands);
-            model.release(leaseId, demands);
+            await store.release(leaseId, checks);
+            model.release(leaseId, checks);
             continue;
           }
           const probe = kind === "probe";
           elapsedMs += Math.max(0, clock.now() - readMs);
           readMs = clock.now();
           const nowUs = (time === "elapsed" ? elapsedMs : clock.now()) * 1_000;
-          const outcome = await store.take(demands, { probe, leaseId });
+          const outcome = await store.take(checks, { probe, leaseId });
           expect({
             admitted: outcome.admitted,
-            allowed: outcome.verdicts.map(({ allowed }) => allowed),
-            remaining: outcome.verdicts.map(({ remaining }) => remaining),
-          }).toEqual(model.take(demands, nowUs, probe, leaseId));
+            allowed: outcome.decisions.map(({ allowed }) => allowed),
+            remaining: outcome.decisions.map(({ remaining }) => remaining),
+          }).toEqual(model.take(checks, nowUs, probe, leaseId));
         }
       }),
       { numRuns: runs },
@@ -119,7 +119,7 @@ export function describeRateLimitGuarantees(
         const clock = createMovableClock();
         const store = open(clock);
         const options = { probe: false, leaseId: null };
-        const { policy } = testDemand(changes);
+        const { policy } = testCheck(changes);
         const intervalUs = intervalUsOf(policy);
         const admitted: { readonly atUs: number; readonly costUs: number }[] = [];
         for (const { moveMs, cost } of steps) {
@@ -134,11 +134,11 @@ export function describeRateLimitGuarantees(
             expect(spentUs).toBeLessThanOrEqual(policy.burst * intervalUs + later.atUs - atUs);
           }
         }
-        const demand = { policy, key: "x", cost: 1 };
-        const { constrained } = await store.take([demand], options);
+        const check = { policy, key: "x", cost: 1 };
+        const { constrained } = await store.take([check], options);
         clock.move(constrained?.retryAfterMs ?? Infinity);
         expect(constrained?.retryAfterMs).toBeLessThanOrEqual(Math.ceil(intervalUs / 1_000));
-        expect((await store.take([demand], options)).admitted || constrained?.allowed).toBe(true);
+        expect((await store.take([check], options)).admitted || constrained?.allowed).toBe(true);
       }),
       { numRuns: runs },
     );

@@ -1,6 +1,6 @@
 import { type CacheEntry, type CacheStore, encodeKey } from "@letta-environments/http-cache";
 import type { Clock, Sha256, ValkeyConnection, ValkeyReply } from "@letta-environments/platform";
-import { createBreaker } from "../rate-limit/limiter.ts";
+import { createCircuitBreaker } from "../rate-limit/limiter.ts";
 import { deleteGroupScript, putScript } from "./valkey-cache-script.ts";
 
 /** Variants of one resource. One more replaces all of them. */
@@ -17,7 +17,7 @@ type Wire = Omit<CacheEntry, "body"> & { readonly body: string };
  * miss; after a failure no request is sent to it for a second.
  */
 export function createValkeyCacheStore(connection: ValkeyConnection, clock: Clock, sha256: Sha256): CacheStore {
-  const breaker = createBreaker(clock, restMs);
+  const breaker = createCircuitBreaker(clock, restMs);
   const resourceOf = (key: string): string => `${prefix}:answer:${sha256(key)}`;
   const groupOf = (group: string): string => `${prefix}:group:${sha256(group)}`;
 

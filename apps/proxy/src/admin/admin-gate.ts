@@ -7,7 +7,7 @@ import { insufficientScope } from "../auth/authentication.ts";
 import type { GatewayRequest } from "../http/gateway-request.ts";
 import type { GatewayPorts } from "../ports.ts";
 import type { AdminListenerConfig } from "./settings.ts";
-import type { LimitedRequest } from "../limits/response.ts";
+import type { RateLimitResult } from "../limits/response.ts";
 import { type AuthorityVerdict, readKeyAuthority } from "./read-key-authority.ts";
 
 /** Somebody who may ask, so far as is known before the body is read. */
@@ -23,7 +23,7 @@ export type AdminAdmission =
       readonly kind: "refused";
       readonly response: PlainResponse;
       /** What the limits say to a failed authentication. */
-      readonly limited?: LimitedRequest;
+      readonly limited?: RateLimitResult;
     };
 
 /** A door to the administration. */

@@ -1,7 +1,7 @@
 import type { SettingProblem } from "../lib/setting-problem.ts";
 import { groupAddress } from "../limits/client-address.ts";
 import { type LimitedRoute, limitedRoutes, type RateLimitSettings, type RoutedRateLimit } from "../limits/settings.ts";
-import { judgeRateLimitPolicy, type RateLimitPolicy, type RateLimitRule } from "../rate-limit/policy.ts";
+import { validateRateLimitPolicy, type RateLimitPolicy, type RateLimitRule } from "../rate-limit/policy.ts";
 import type { RateLimitPolicyFile, RateLimitsFile } from "./file.ts";
 
 /** Resolves `rateLimits`: defaults, and the rules that no single member can tell. */
@@ -13,7 +13,7 @@ export function resolveRateLimits(
   const exempt = resolveExemptions(file, problems);
   const limits = Object.entries(file.policies ?? defaultRateLimits).map(([name, policyFile]) => {
     const limit = resolveLimit(name, policyFile, exempt);
-    const rule = judgeRateLimitPolicy(limit.rule.policy) ?? judgeUse(policyFile, limit);
+    const rule = validateRateLimitPolicy(limit.rule.policy) ?? judgeUse(policyFile, limit);
     if (rule !== null) problems.push({ setting: `rateLimits.policies.${name.slice(0, 64)}`, rule });
     return limit;
   });

@@ -1,12 +1,12 @@
 import { expect, test } from "vitest";
-import { parseMeasure, patchRateLimits } from "./key-rate-limit.ts";
+import { parsePolicyOverride, patchRateLimits } from "./key-rate-limit.ts";
 
 test.each([
   ["10/1m", { limit: 10, windowMs: 60_000, burst: 10 }],
   ["1000/1d/50", { limit: 1_000, windowMs: 86_400_000, burst: 50 }],
   ["none", "none"],
 ])("%s is a measure", (text, measure) => {
-  expect(parseMeasure(text)).toEqual(measure);
+  expect(parsePolicyOverride(text)).toEqual(measure);
 });
 
 test.each([
@@ -24,7 +24,7 @@ test.each([
   " 10/1m",
   "None",
 ])("%j is none", (text) => {
-  expect(parseMeasure(text)).toBeNull();
+  expect(parsePolicyOverride(text)).toBeNull();
 });
 
 test("a patch replaces measures by name, and null takes one away, or all", () => {

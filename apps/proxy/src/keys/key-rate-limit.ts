@@ -1,4 +1,4 @@
-import { judgeRateLimitPolicy } from "../rate-limit/policy.ts";
+import { validateRateLimitPolicy } from "../rate-limit/policy.ts";
 import { parseDuration } from "./parse-duration.ts";
 
 /**
@@ -8,25 +8,25 @@ import { parseDuration } from "./parse-duration.ts";
 export type KeyRateLimits = Readonly<Record<string, string>>;
 
 /** How much a key may do under a policy. */
-export interface RateLimitMeasure {
+export interface PolicyOverride {
   readonly limit: number;
   readonly windowMs: number;
   readonly burst: number;
 }
 
 /** What a measure must be, in words. */
-export const measureRule = "must be LIMIT/WINDOW, LIMIT/WINDOW/BURST or none, such as 10/1m or 1000/1d/50";
+export const policyOverrideRule = "must be LIMIT/WINDOW, LIMIT/WINDOW/BURST or none, such as 10/1m or 1000/1d/50";
 
 const measurePattern = /^([0-9]{1,10})\/([0-9]{1,9}[smhd])(?:\/([0-9]{1,10}))?$/;
 
 /** Reads a measure; `null` for text that is none. */
-export function parseMeasure(text: string): RateLimitMeasure | "none" | null {
+export function parsePolicyOverride(text: string): PolicyOverride | "none" | null {
   if (text === "none") return "none";
   const [, limitText, window = "", burstText = limitText] = measurePattern.exec(text) ?? [];
   if (limitText === undefined) return null;
   const measure = { limit: Number(limitText), windowMs: parseDuration(window) ?? 0, burst: Number(burstText) };
   const rest = { name: "own", unit: "requests", mode: "enforce", onStoreError: "local" } as const;
-  return judgeRateLimitPolicy({ ...rest, ...measure }) === null ? measure : null;
+  return validateRateLimitPolicy({ ...rest, ...measure }) === null ? measure : null;
 }
 
 /** The measures with those of a patch (RFC 7396): `null` takes one away. `null` when none is left. */

@@ -6,7 +6,7 @@ import { isTenantName, tenantRule } from "../config/resolve-auth.ts";
 import type { KeyPatch } from "./change-key.ts";
 import type { KeyRequest } from "./create-key.ts";
 import { exactObject } from "../lib/strict-schemas.ts";
-import { measureRule, parseMeasure } from "./key-rate-limit.ts";
+import { policyOverrideRule, parsePolicyOverride } from "./key-rate-limit.ts";
 import { maxDurationMs } from "./parse-duration.ts";
 
 const maxTextLength = 128;
@@ -14,7 +14,7 @@ const maxTextLength = 128;
 const maxListLength = 1_000;
 
 /** Rate limits of which one key may have a measure of its own. */
-const maxMeasures = 32;
+const maxOverrides = 32;
 
 /** Scopes of a key when none are named. */
 const defaultScopes: readonly Scope[] = ["list", "read"];
@@ -57,9 +57,9 @@ function list(item: v.GenericSchema<unknown, string>): v.GenericSchema<unknown, 
   );
 }
 
-const MeasureSchema = v.pipe(
+const PolicyOverrideSchema = v.pipe(
   v.string(),
-  v.check((text) => parseMeasure(text) !== null, measureRule),
+  v.check((text) => parsePolicyOverride(text) !== null, policyOverrideRule),
 );
 
 /** Measures by the names of policies; which policies there are is a matter of the configuration. */
@@ -72,7 +72,7 @@ function rateLimits<Measure>(
   );
   return v.pipe(
     v.record(name, measure, "must be an object"),
-    v.check((limits) => Object.keys(limits).length <= maxMeasures, `must have at most ${maxMeasures} entries`),
+    v.check((limits) => Object.keys(limits).length <= maxOverrides, `must have at most ${maxOverrides} entries`),
   );
 }
 
@@ -99,7 +99,7 @@ export const RequestedKeySchema: v.GenericSchema<unknown, RequestedKey> = exactO
     tenant: v.exactOptional(TenantSchema),
     scopes: v.exactOptional(ScopesSchema, defaultScopes),
     shared: v.exactOptional(v.boolean()),
-    rateLimits: v.exactOptional(v.nullable(rateLimits(MeasureSchema))),
+    rateLimits: v.exactOptional(v.nullable(rateLimits(PolicyOverrideSchema))),
     ...texts,
     ...restrictions,
   },
@@ -116,7 +116,7 @@ export const KeyPatchSchema: v.GenericSchema<unknown, KeyPatch> = exactObject(
     name: v.exactOptional(TextSchema),
     scopes: v.exactOptional(ScopesSchema),
     disabled: v.exactOptional(v.boolean()),
-    rateLimits: v.exactOptional(v.nullable(rateLimits(v.nullable(MeasureSchema)))),
+    rateLimits: v.exactOptional(v.nullable(rateLimits(v.nullable(PolicyOverrideSchema)))),
     ...texts,
     ...restrictions,
   },

@@ -2,11 +2,11 @@ import type { PlainResponse } from "@letta-environments/schema";
 import type { AuthenticateCaller, CallerAuthentication } from "../auth/authenticate-caller.ts";
 import { invalidKey } from "../auth/authentication.ts";
 import type { GatewayRequest } from "../http/gateway-request.ts";
-import type { LimitedRequest } from "./response.ts";
+import type { RateLimitResult } from "./response.ts";
 import type { RequestLimits } from "./request-limits.ts";
 
 /** Who makes a request; of a failure that was counted, what the limits say to it. */
-export type RequestAuthentication = CallerAuthentication & { readonly limited?: LimitedRequest };
+export type RequestAuthentication = CallerAuthentication & { readonly limited?: RateLimitResult };
 
 /** Judges who makes a request. */
 export type AuthenticateRequest = (request: GatewayRequest) => RequestAuthentication | Promise<RequestAuthentication>;
@@ -48,6 +48,6 @@ export function createAuthenticateRequest(
 }
 
 /** The refusal of the limits, or else that of whoever judged the caller. */
-function refuse(limited: LimitedRequest, response: PlainResponse): RequestAuthentication {
+function refuse(limited: RateLimitResult, response: PlainResponse): RequestAuthentication {
   return { kind: "refused", response: limited.refusal ?? response, limited };
 }

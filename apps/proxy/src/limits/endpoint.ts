@@ -9,9 +9,9 @@ import * as v from "valibot";
 import type { GatewayPrincipal } from "../auth/authentication.ts";
 import type { GatewayRequest } from "../http/gateway-request.ts";
 import { exactObject, oneOf } from "../lib/strict-schemas.ts";
-import type { RateLimitVerdict } from "../rate-limit/store.ts";
+import type { RateLimitDecision } from "../rate-limit/store.ts";
 import type { RequestLimits } from "./request-limits.ts";
-import { withLimitHeaders } from "./response.ts";
+import { addRateLimitHeaders } from "./response.ts";
 
 /** Where a caller asks what is left of its limits. An extension of the API. */
 export const rateLimitPath = "/v1/ratelimit";
@@ -33,13 +33,13 @@ const QuerySchema = exactObject(
 );
 
 /** Refuses another method than GET and HEAD; `null` for these. */
-export function refuseRateLimitMethod(method: string): PlainResponse | null {
+export function checkRateLimitMethod(method: string): PlainResponse | null {
   if (method === "GET" || method === "HEAD") return null;
   return problemResponse("method_not_allowed", { headers: { allow: "GET, HEAD" } });
 }
 
 /** Tells what is left under the policies of an operation, and takes nothing. */
-export async function answerRateLimit(
+export async function retrieveRateLimit(
   request: GatewayRequest,
   principal: GatewayPrincipal,
   limits: RequestLimits | null,
@@ -50,11 +50,11 @@ export async function answerRateLimit(
   if (limits === null) return jsonResponse(200, { operation, policies: [] });
   const traits = { address: limits.addressOf(request), device: deviceId };
   const outcome = await limits.probe(principal, operation, traits);
-  const body = { operation, policies: outcome.verdicts.map(showVerdict) };
-  return withLimitHeaders(jsonResponse(200, body), { ...outcome, admitted: true });
+  const body = { operation, policies: outcome.decisions.map(showVerdict) };
+  return addRateLimitHeaders(jsonResponse(200, body), { ...outcome, admitted: true });
 }
 
-function showVerdict({ policy, allowed, remaining, resetMs, retryAfterMs, degraded }: RateLimitVerdict): unknown {
+function showVerdict({ policy, allowed, remaining, resetMs, retryAfterMs, degraded }: RateLimitDecision): unknown {
   const { name, unit, limit, windowMs, burst, mode } = policy;
   const measure = unit === "requests" ? { limit, windowMs, burst } : { limit };
   return { name, unit, mode, ...measure, allowed, remaining, resetMs, retryAfterMs, degraded };

@@ -1,12 +1,12 @@
 import type { GatewayPrincipal } from "../auth/authentication.ts";
-import { parseMeasure } from "../keys/key-rate-limit.ts";
-import type { OwnPolicies, RateLimitPolicy } from "../rate-limit/policy.ts";
+import { parsePolicyOverride } from "../keys/key-rate-limit.ts";
+import type { PolicyOverrides, RateLimitPolicy } from "../rate-limit/policy.ts";
 
 /** Creates what tells a principal's own policies, made once for each principal; `undefined` for one that has none. */
-export function createOwnPolicies(
+export function createPolicyOverrides(
   policies: readonly RateLimitPolicy[],
-): (principal: GatewayPrincipal) => OwnPolicies | undefined {
-  const known = new WeakMap<GatewayPrincipal, OwnPolicies>();
+): (principal: GatewayPrincipal) => PolicyOverrides | undefined {
+  const known = new WeakMap<GatewayPrincipal, PolicyOverrides>();
   return (principal) => {
     const { rateLimits } = principal;
     if (rateLimits === undefined) return undefined;
@@ -15,7 +15,7 @@ export function createOwnPolicies(
       own = new Map(
         policies.flatMap((policy): [string, RateLimitPolicy | null][] => {
           if (!Object.hasOwn(rateLimits, policy.name)) return [];
-          const measure = parseMeasure(rateLimits[policy.name] ?? "");
+          const measure = parsePolicyOverride(rateLimits[policy.name] ?? "");
           // What cannot be read, though it was checked when it was stored, changes nothing.
           if (measure === null) return [];
           return [[policy.name, measure === "none" ? null : { ...policy, ...measure }]];

@@ -57,7 +57,7 @@ test("a probe takes nothing", async () => {
   for (let asked = 0; asked < 3; asked++) {
     expect(await limits.probe(createTestPrincipal(), "listEnvironments", traits)).toMatchObject({
       admitted: true,
-      verdicts: [{ remaining: 1 }],
+      decisions: [{ remaining: 1 }],
     });
   }
   expect((await limits.take(createTestPrincipal(), "listEnvironments", traits)).refusal).toBeNull();
@@ -88,13 +88,13 @@ test("the address is that of the peer, or of the hop that the configuration beli
 test("a key's own measure counts in the place of the policy's, and lifts the policy where it says so", async () => {
   const { limits } = setUp({ policies: { a: { per: ["key"], limit: 10 }, b: { per: ["key"], limit: 10 } } });
   const own = createTestPrincipal({ rateLimits: { a: "1/2s/3", b: "none", other: "none" } });
-  const { verdicts } = await limits.probe(own, "listEnvironments", traits);
-  expect(verdicts.map(({ policy }) => policy)).toMatchObject([{ name: "a", limit: 1, burst: 3, mode: "enforce" }]);
+  const { decisions } = await limits.probe(own, "listEnvironments", traits);
+  expect(decisions.map(({ policy }) => policy)).toMatchObject([{ name: "a", limit: 1, burst: 3, mode: "enforce" }]);
 });
 
 test("a policy counts on its routes alone", async () => {
   const { limits } = setUp({ policies: { sends: { per: ["key", "device"], limit: 1, routes: ["sendMessage"] } } });
   const namesOf = async (route: LimitedRoute): Promise<string[]> =>
-    (await limits.probe(createTestPrincipal(), route, traits)).verdicts.map(({ policy }) => policy.name);
+    (await limits.probe(createTestPrincipal(), route, traits)).decisions.map(({ policy }) => policy.name);
   expect([await namesOf("sendMessage"), await namesOf("listEnvironments")]).toEqual([["sends"], []]);
 });

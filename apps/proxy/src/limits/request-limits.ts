@@ -1,17 +1,17 @@
-import type { LimitedTrace } from "./response.ts";
+import type { RateLimitTrace } from "./response.ts";
 import { mapMaybe, type MaybePromise } from "../lib/steps.ts";
-import type { LimitedRequest } from "./response.ts";
+import type { RateLimitResult } from "./response.ts";
 import type { Clock, RandomId } from "@letta-environments/platform";
 import type { PlainResponse } from "@letta-environments/schema";
 import type { GatewayPrincipal } from "../auth/authentication.ts";
 import type { GatewayRequest } from "../http/gateway-request.ts";
 import { createBoundedMap } from "../lib/bounded-map.ts";
-import { createDemands } from "../rate-limit/checks.ts";
+import { createChecks } from "../rate-limit/checks.ts";
 import { mostConstrained } from "../rate-limit/decide.ts";
 import type { RateLimiter } from "../rate-limit/limiter.ts";
-import type { RateLimitOutcome, RateLimitVerdict } from "../rate-limit/store.ts";
+import type { RateLimitOutcome, RateLimitDecision } from "../rate-limit/store.ts";
 import { createAddressOf } from "./client-address.ts";
-import { createOwnPolicies } from "./key-overrides.ts";
+import { createPolicyOverrides } from "./key-overrides.ts";
 import { rateLimitResponse } from "./response.ts";
 import { type LimitedRoute, limitedRoutes, type RateLimitSettings } from "./settings.ts";
 
@@ -31,15 +31,15 @@ export interface RequestLimits {
   /** The address by which a caller is counted. */
   addressOf(request: GatewayRequest): string | null;
   /** What an address is told for which nothing is looked up at present, because so many authentications failed; else `null`. */
-  blockOf(address: string | null): LimitedRequest | null;
+  blockOf(address: string | null): RateLimitResult | null;
   /** Counts a failed authentication; its refusal is what the caller gets in the place of 401. */
-  countFailure(address: string | null): LimitedRequest | Promise<LimitedRequest>;
+  countFailure(address: string | null): RateLimitResult | Promise<RateLimitResult>;
   /** Asks all policies of a request at once. Synchronous where the store is. */
   take(
     principal: GatewayPrincipal,
     route: LimitedRoute,
     traits: RateLimitContext,
-  ): LimitedRequest | Promise<LimitedRequest>;
+  ): RateLimitResult | Promise<RateLimitResult>;
   /** What is left, without taking anything. */
   probe(
     principal: GatewayPrincipal,
@@ -58,10 +58,10 @@ export function createRequestLimits(
     limitedRoutes.map((route) => {
       const rules = limits.filter((limit) => limit.routes.has(route)).map(({ rule }) => rule);
       const countsLeases = rules.some(({ policy }) => policy.unit === "concurrent-requests");
-      return [route, { demandsOf: createDemands(rules), countsLeases }] as const;
+      return [route, { checksOf: createChecks(rules), countsLeases }] as const;
     }),
   );
-  const ownPolicies = createOwnPolicies(limits.map(({ rule }) => rule.policy));
+  const ownPolicies = createPolicyOverrides(limits.map(({ rule }) => rule.policy));
   const blocked = createBoundedMap<Block>(maxBlockedAddresses);
 
   const demandsOfPrincipal = (
@@ -70,10 +70,10 @@ export function createRequestLimits(
     { address, device }: RateLimitContext,
   ) => {
     const { keyId: key, tenant } = principal;
-    return routes.get(route)?.demandsOf({ key, tenant, route, address, device }, ownPolicies(principal)) ?? [];
+    return routes.get(route)?.checksOf({ key, tenant, route, address, device }, ownPolicies(principal)) ?? [];
   };
 
-  function judgeFailure(address: string | null, outcome: RateLimitOutcome): LimitedRequest {
+  function judgeFailure(address: string | null, outcome: RateLimitOutcome): RateLimitResult {
     const retryAfterMs = outcome.constrained?.retryAfterMs ?? null;
     if (!outcome.admitted && retryAfterMs !== null) {
       const nowMs = clock.now();
@@ -97,24 +97,24 @@ export function createRequestLimits(
     },
     countFailure(address) {
       const route = "failedAuthentication";
-      const demands = routes.get(route)?.demandsOf({ address, route, key: null, tenant: null, device: null }) ?? [];
-      const outcome = limiter.take(demands, { probe: false, leaseId: null });
+      const checks = routes.get(route)?.checksOf({ address, route, key: null, tenant: null, device: null }) ?? [];
+      const outcome = limiter.take(checks, { probe: false, leaseId: null });
       return outcome instanceof Promise
         ? outcome.then((late) => judgeFailure(address, late))
         : judgeFailure(address, outcome);
     },
     take(principal, route, traits) {
-      const demands = demandsOfPrincipal(principal, route, traits);
+      const checks = demandsOfPrincipal(principal, route, traits);
       // Never the request's own id, which callers may choose: two requests would share a lease.
       const leaseId = routes.get(route)?.countsLeases === true ? randomId("lease") : null;
-      const settle = (outcome: RateLimitOutcome): LimitedRequest => ({
+      const settle = (outcome: RateLimitOutcome): RateLimitResult => ({
         outcome,
         refusal: rateLimitResponse(outcome),
         release() {
-          if (leaseId !== null) limiter.release(leaseId, demands, outcome.degraded);
+          if (leaseId !== null) limiter.release(leaseId, checks, outcome.degraded);
         },
       });
-      const outcome = limiter.take(demands, { probe: false, leaseId });
+      const outcome = limiter.take(checks, { probe: false, leaseId });
       return outcome instanceof Promise ? outcome.then(settle) : settle(outcome);
     },
     probe: (principal, route, traits) =>
@@ -123,7 +123,7 @@ export function createRequestLimits(
 }
 
 /** A failed authentication holds no lease. */
-function failureOf(outcome: RateLimitOutcome): LimitedRequest {
+function failureOf(outcome: RateLimitOutcome): RateLimitResult {
   return { outcome, refusal: rateLimitResponse(outcome), release: () => undefined };
 }
 
@@ -135,12 +135,12 @@ interface Block {
 
 /** What a refusal says when part of its wait is over, in milliseconds, and nothing was asked anew. */
 export function afterWaiting(outcome: RateLimitOutcome, waitedMs: number): RateLimitOutcome {
-  const verdicts = outcome.verdicts.map((verdict): RateLimitVerdict => {
-    const { allowed, resetMs, retryAfterMs } = verdict;
+  const decisions = outcome.decisions.map((decision): RateLimitDecision => {
+    const { allowed, resetMs, retryAfterMs } = decision;
     const leftMs = allowed || retryAfterMs === null ? retryAfterMs : Math.max(1, retryAfterMs - waitedMs);
-    return { ...verdict, resetMs: Math.max(0, resetMs - waitedMs), retryAfterMs: leftMs };
+    return { ...decision, resetMs: Math.max(0, resetMs - waitedMs), retryAfterMs: leftMs };
   });
-  return { ...outcome, verdicts, constrained: mostConstrained(verdicts) };
+  return { ...outcome, decisions, constrained: mostConstrained(decisions) };
 }
 
 /**
@@ -150,7 +150,7 @@ export function afterWaiting(outcome: RateLimitOutcome, waitedMs: number): RateL
 export function limitRequest(
   limits: RequestLimits | null,
   request: GatewayRequest,
-  trace: LimitedTrace,
+  trace: RateLimitTrace,
   principal: GatewayPrincipal,
   route: LimitedRoute,
   device: string | null,

@@ -6,7 +6,7 @@ import type { RateLimitOutcome } from "../rate-limit/store.ts";
  * An answer with what is left of the limits. An upstream's own fields stay, behind ours: they are lists, so that nothing of them is lost;
  * and a wait that it asks for is not shortened.
  */
-export function withLimitHeaders(response: PlainResponse, outcome: RateLimitOutcome): PlainResponse {
+export function addRateLimitHeaders(response: PlainResponse, outcome: RateLimitOutcome): PlainResponse {
   const own = rateLimitHeaders(outcome);
   const headers: Record<string, string> = { ...own, ...response.headers };
   for (const name of ["ratelimit-policy", "ratelimit"]) {
@@ -19,11 +19,11 @@ export function withLimitHeaders(response: PlainResponse, outcome: RateLimitOutc
 }
 
 /** Policies that were decided without the store, and how: a list of Strings with a parameter (RFC 9651). */
-function degradedField({ degraded, verdicts }: RateLimitOutcome): PlainHeaders[string] | null {
+function degradedField({ degraded, decisions }: RateLimitOutcome): PlainHeaders[string] | null {
   if (degraded === null) return null;
-  const items = verdicts
-    .filter((verdict) => verdict.degraded !== null && verdict.policy.mode === "enforce")
-    .map((verdict) => `"${verdict.policy.name.replaceAll(/["\\]/g, "\\$&")}";decided=${verdict.degraded}`);
+  const items = decisions
+    .filter((decision) => decision.degraded !== null && decision.policy.mode === "enforce")
+    .map((decision) => `"${decision.policy.name.replaceAll(/["\\]/g, "\\$&")}";decided=${decision.degraded}`);
   return items.length === 0 ? null : items.join(", ");
 }
 
@@ -43,7 +43,7 @@ export interface RateLimitRefusal {
 /** Describes why a request was refused; `null` when it was not. */
 export function describeRateLimitRefusal(outcome: RateLimitOutcome): RateLimitRefusal | null {
   if (outcome.admitted) return null;
-  const violated = outcome.verdicts.filter(({ policy, allowed }) => policy.mode === "enforce" && !allowed);
+  const violated = outcome.decisions.filter(({ policy, allowed }) => policy.mode === "enforce" && !allowed);
   return {
     code: violated.some(({ degraded }) => degraded !== "closed") ? "rate_limited" : "limits_unavailable",
     violatedPolicies: violated.map(({ policy }) => policy.name),
@@ -65,7 +65,7 @@ export function rateLimitResponse(outcome: RateLimitOutcome): PlainResponse | nu
 }
 
 /** What the limits say to a request. */
-export interface LimitedRequest {
+export interface RateLimitResult {
   readonly outcome: RateLimitOutcome;
   /** What the caller gets when it is refused. */
   readonly refusal: PlainResponse | null;
@@ -74,36 +74,36 @@ export interface LimitedRequest {
 }
 
 /** The part of a request trace in which the limits record their decision. */
-export interface LimitedTrace {
-  limited: LimitedRequest | null;
+export interface RateLimitTrace {
+  limited: RateLimitResult | null;
 }
 
 /** Records how the limits counted a failed authentication, and refuses the request. */
-export function noteRefused(
-  trace: LimitedTrace,
-  { response, limited }: { readonly response: PlainResponse; readonly limited?: LimitedRequest },
+export function recordRefusal(
+  trace: RateLimitTrace,
+  { response, limited }: { readonly response: PlainResponse; readonly limited?: RateLimitResult },
 ): { readonly kind: "refused"; readonly response: PlainResponse } {
   trace.limited = limited ?? null;
   return { kind: "refused", response };
 }
 
 /** Ends what {@link limitRequest} began: the leases go back, and the answer tells what is left. */
-export function endLimits({ limited }: LimitedTrace, response: PlainResponse): PlainResponse {
+export function finishRateLimit({ limited }: RateLimitTrace, response: PlainResponse): PlainResponse {
   if (limited === null) return response;
   limited.release();
-  return withLimitHeaders(response, limited.outcome);
+  return addRateLimitHeaders(response, limited.outcome);
 }
 
 /** What telemetry is told of the limits; empty when they let the request pass. */
-export function describeLimits(outcome: RateLimitOutcome | undefined): {
+export function describeRateLimit(outcome: RateLimitOutcome | undefined): {
   readonly limitedBy?: readonly string[];
   readonly shadowLimitedBy?: readonly string[];
   readonly limitsDegraded?: NonNullable<RateLimitOutcome["degraded"]>;
 } {
-  if (outcome === undefined || (outcome.degraded === null && outcome.verdicts.every(({ allowed }) => allowed)))
+  if (outcome === undefined || (outcome.degraded === null && outcome.decisions.every(({ allowed }) => allowed)))
     return {};
   const refusing = (mode: "enforce" | "shadow"): readonly string[] =>
-    outcome.verdicts.filter(({ policy, allowed }) => policy.mode === mode && !allowed).map(({ policy }) => policy.name);
+    outcome.decisions.filter(({ policy, allowed }) => policy.mode === mode && !allowed).map(({ policy }) => policy.name);
   const [enforced, shadow] = [refusing("enforce"), refusing("shadow")];
   return {
     ...(enforced.length > 0 && { limitedBy: enforced }),

@@ -1,10 +1,10 @@
-import { createPartitionKeys, type RateLimitSubject } from "./partition-key.ts";
-import type { OwnPolicies, RateLimitDemand, RateLimitRule } from "./policy.ts";
+import { createPartitionKeys, type DimensionValues } from "./partition-key.ts";
+import type { PolicyOverrides, RateLimitCheck, RateLimitRule } from "./policy.ts";
 
 /** Creates what tells for a request what it asks of the rules that it falls under, in their order. */
-export function createDemands(
+export function createChecks(
   rules: readonly RateLimitRule[],
-): (subject: RateLimitSubject, own?: OwnPolicies) => readonly RateLimitDemand[] {
+): (subject: DimensionValues, own?: PolicyOverrides) => readonly RateLimitCheck[] {
   const prepared = rules.map((rule) => {
     const { dimensions } = rule;
     const keyOf = createPartitionKeys(dimensions);
@@ -13,21 +13,21 @@ export function createDemands(
     return { rule, keyOf, ownKeyOf };
   });
   return (subject, own) => {
-    const demands: RateLimitDemand[] = [];
+    const checks: RateLimitCheck[] = [];
     for (const { rule, keyOf, ownKeyOf } of prepared) {
       if (rule.exempt.length > 0 && isExempt(rule, subject)) continue;
       const measured = own?.get(rule.policy.name);
       if (measured === null) continue;
       const cost = valueAt(rule.costs, subject.route) ?? 1;
       const shard = rule.shardBy === undefined || rule.shardBy === null ? null : subject[rule.shardBy];
-      if (measured === undefined) demands.push({ policy: rule.policy, key: keyOf(subject), cost, shard });
-      else demands.push({ policy: measured, key: ownKeyOf(subject), cost, shard });
+      if (measured === undefined) checks.push({ policy: rule.policy, key: keyOf(subject), cost, shard });
+      else checks.push({ policy: measured, key: ownKeyOf(subject), cost, shard });
     }
-    return demands;
+    return checks;
   };
 }
 
-function isExempt({ exempt }: RateLimitRule, subject: RateLimitSubject): boolean {
+function isExempt({ exempt }: RateLimitRule, subject: DimensionValues): boolean {
   return exempt.some(({ dimension, values }) => {
     const value = subject[dimension];
     return value !== null && values.has(value);

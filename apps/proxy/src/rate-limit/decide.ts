@@ -1,44 +1,44 @@
 import { arrivalBaseUs, intervalUsOf, isWithinBurst } from "./gcra.ts";
-import type { RateLimitDemand } from "./policy.ts";
-import type { RateLimitOutcome, RateLimitVerdict } from "./store.ts";
+import type { RateLimitCheck } from "./policy.ts";
+import type { RateLimitOutcome, RateLimitDecision } from "./store.ts";
 
 /** When to ask again for a concurrent request: nobody knows when one ends. */
 export const concurrencyRetryMs = 1_000;
 
 /**
- * Decides all demands of a request from what a store knows, in whole microseconds.
+ * Decides all checks of a request from what a store knows, in whole microseconds.
  *
- * `states` holds for each demand the arrival time (0 when the key is unknown), or for concurrent requests the number of live leases
+ * `states` holds for each check the arrival time (0 when the key is unknown), or for concurrent requests the number of live leases
  * that are not this request's. It is overwritten with what to keep: the new arrival time (the old one where nothing changes), or
  * for concurrent requests 1 where the lease is granted and 0 where it is not.
  */
 export function decideRateLimits(
-  demands: readonly RateLimitDemand[],
+  checks: readonly RateLimitCheck[],
   states: Float64Array,
   nowUs: number,
   probe: boolean,
 ): RateLimitOutcome {
   let admitted = true;
-  for (let index = 0; index < demands.length && admitted; index++) {
-    const demand = demands[index];
-    if (demand === undefined || demand.policy.mode === "shadow") continue;
-    admitted = isAllowed(demand, states[index] ?? 0, nowUs);
+  for (let index = 0; index < checks.length && admitted; index++) {
+    const check = checks[index];
+    if (check === undefined || check.policy.mode === "shadow") continue;
+    admitted = isAllowed(check, states[index] ?? 0, nowUs);
   }
   const charges = admitted && !probe;
-  const verdicts: RateLimitVerdict[] = [];
-  for (let index = 0; index < demands.length; index++) {
-    const demand = demands[index];
-    if (demand === undefined) continue;
-    verdicts.push(
-      demand.policy.unit === "requests"
-        ? settleRequests(demand, states, index, nowUs, charges)
-        : settleLease(demand, states, index, charges),
+  const decisions: RateLimitDecision[] = [];
+  for (let index = 0; index < checks.length; index++) {
+    const check = checks[index];
+    if (check === undefined) continue;
+    decisions.push(
+      check.policy.unit === "requests"
+        ? settleRequests(check, states, index, nowUs, charges)
+        : settleLease(check, states, index, charges),
     );
   }
-  return { admitted, verdicts, constrained: mostConstrained(verdicts), degraded: null };
+  return { admitted, decisions, constrained: mostConstrained(decisions), degraded: null };
 }
 
-function isAllowed({ policy, cost }: RateLimitDemand, state: number, nowUs: number): boolean {
+function isAllowed({ policy, cost }: RateLimitCheck, state: number, nowUs: number): boolean {
   if (policy.unit === "concurrent-requests") return state < policy.limit;
   const intervalUs = intervalUsOf(policy);
   const burstUs = intervalUs * policy.burst;
@@ -46,12 +46,12 @@ function isAllowed({ policy, cost }: RateLimitDemand, state: number, nowUs: numb
 }
 
 function settleRequests(
-  { policy, cost }: RateLimitDemand,
+  { policy, cost }: RateLimitCheck,
   states: Float64Array,
   index: number,
   nowUs: number,
   charges: boolean,
-): RateLimitVerdict {
+): RateLimitDecision {
   const arrivalUs = states[index] ?? 0;
   const intervalUs = intervalUsOf(policy);
   const burstUs = intervalUs * policy.burst;
@@ -73,11 +73,11 @@ function settleRequests(
 }
 
 function settleLease(
-  { policy }: RateLimitDemand,
+  { policy }: RateLimitCheck,
   states: Float64Array,
   index: number,
   charges: boolean,
-): RateLimitVerdict {
+): RateLimitDecision {
   const others = states[index] ?? 0;
   const allowed = others < policy.limit;
   const isGranted = charges && allowed;
@@ -93,27 +93,27 @@ function settleLease(
 }
 
 /**
- * The verdict that tells a caller most: among the enforced policies that which refuses for the longest time, or when none refuses
+ * The decision that tells a caller most: among the enforced policies that which refuses for the longest time, or when none refuses
  * that with the smallest share left. `null` when no policy is enforced.
  */
-export function mostConstrained(verdicts: readonly RateLimitVerdict[]): RateLimitVerdict | null {
-  let found: RateLimitVerdict | null = null;
-  for (const verdict of verdicts) {
-    if (verdict.policy.mode === "enforce" && (found === null || isTighter(verdict, found))) found = verdict;
+export function mostConstrained(decisions: readonly RateLimitDecision[]): RateLimitDecision | null {
+  let found: RateLimitDecision | null = null;
+  for (const decision of decisions) {
+    if (decision.policy.mode === "enforce" && (found === null || isTighter(decision, found))) found = decision;
   }
   return found;
 }
 
-function isTighter(verdict: RateLimitVerdict, other: RateLimitVerdict): boolean {
-  if (verdict.allowed !== other.allowed) return other.allowed;
-  return verdict.allowed ? shareLeft(verdict) < shareLeft(other) : waitOf(verdict) > waitOf(other);
+function isTighter(decision: RateLimitDecision, other: RateLimitDecision): boolean {
+  if (decision.allowed !== other.allowed) return other.allowed;
+  return decision.allowed ? shareLeft(decision) < shareLeft(other) : waitOf(decision) > waitOf(other);
 }
 
-function shareLeft({ policy, remaining }: RateLimitVerdict): number {
+function shareLeft({ policy, remaining }: RateLimitDecision): number {
   if (remaining === null) return Infinity;
   return remaining / (policy.unit === "requests" ? policy.burst : policy.limit);
 }
 
-function waitOf({ retryAfterMs }: RateLimitVerdict): number {
+function waitOf({ retryAfterMs }: RateLimitDecision): number {
   return retryAfterMs ?? Infinity;
 }

@@ -1,6 +1,6 @@
 import type { PlainHeaders } from "@letta-environments/schema";
 import type { RateLimitPolicy } from "./policy.ts";
-import type { RateLimitOutcome, RateLimitVerdict } from "./store.ts";
+import type { RateLimitOutcome, RateLimitDecision } from "./store.ts";
 
 /** What is told of the same policies in every answer. */
 interface PolicyField {
@@ -22,13 +22,13 @@ const policyFields = new WeakMap<RateLimitPolicy, PolicyField>();
  * `r` are the units left; `t` is when a refused request would pass, else when everything is left again, in seconds, rounded up.
  */
 export function rateLimitHeaders(outcome: RateLimitOutcome): PlainHeaders {
-  const { verdicts } = outcome;
-  const { text, names } = policyFieldOf(verdicts);
+  const { decisions } = outcome;
+  const { text, names } = policyFieldOf(decisions);
   let limits = "";
-  for (let index = 0; index < verdicts.length; index++) {
-    const verdict = verdicts[index];
-    if (verdict === undefined || verdict.policy.mode === "shadow" || verdict.remaining === null) continue;
-    const item = `${names[index]};r=${verdict.remaining}${timeParameter(verdict)}`;
+  for (let index = 0; index < decisions.length; index++) {
+    const decision = decisions[index];
+    if (decision === undefined || decision.policy.mode === "shadow" || decision.remaining === null) continue;
+    const item = `${names[index]};r=${decision.remaining}${timeParameter(decision)}`;
     limits = limits === "" ? item : `${limits}, ${item}`;
   }
   if (outcome.admitted && limits !== "") return { "ratelimit-policy": text, ratelimit: limits };
@@ -47,11 +47,11 @@ export function retryAfterSeconds(outcome: RateLimitOutcome): number | null {
   return Math.max(1, Math.ceil(constrained.retryAfterMs / 1_000));
 }
 
-function policyFieldOf(verdicts: readonly RateLimitVerdict[]): PolicyField {
-  const first = verdicts[0]?.policy;
+function policyFieldOf(decisions: readonly RateLimitDecision[]): PolicyField {
+  const first = decisions[0]?.policy;
   const known = first === undefined ? undefined : policyFields.get(first);
-  if (known !== undefined && isOfPolicies(known, verdicts)) return known;
-  const policies = verdicts.map(({ policy }) => policy);
+  if (known !== undefined && isOfPolicies(known, decisions)) return known;
+  const policies = decisions.map(({ policy }) => policy);
   const names = policies.map(({ name }) => quote(name));
   const items = policies.map((policy, index) =>
     policy.mode === "shadow" ? "" : `${names[index]}${policyParameters(policy)}`,
@@ -61,10 +61,10 @@ function policyFieldOf(verdicts: readonly RateLimitVerdict[]): PolicyField {
   return field;
 }
 
-function isOfPolicies({ policies }: PolicyField, verdicts: readonly RateLimitVerdict[]): boolean {
-  if (policies.length !== verdicts.length) return false;
+function isOfPolicies({ policies }: PolicyField, decisions: readonly RateLimitDecision[]): boolean {
+  if (policies.length !== decisions.length) return false;
   for (let index = 0; index < policies.length; index++) {
-    if (policies[index] !== verdicts[index]?.policy) return false;
+    if (policies[index] !== decisions[index]?.policy) return false;
   }
   return true;
 }
@@ -76,7 +76,7 @@ function policyParameters(policy: RateLimitPolicy): string {
   return hasWholeSeconds ? `;q=${policy.limit};w=${policy.windowMs / 1_000}` : `;q=${policy.limit}`;
 }
 
-function timeParameter({ policy, allowed, resetMs, retryAfterMs }: RateLimitVerdict): string {
+function timeParameter({ policy, allowed, resetMs, retryAfterMs }: RateLimitDecision): string {
   if (!allowed && retryAfterMs !== null) return `;t=${Math.max(1, Math.ceil(retryAfterMs / 1_000))}`;
   return policy.unit === "requests" ? `;t=${Math.ceil(resetMs / 1_000)}` : "";
 }

@@ -1,6 +1,6 @@
 import type { Clock } from "@letta-environments/platform";
 import { decideWithoutStore } from "./fallback.ts";
-import type { RateLimitDemand } from "./policy.ts";
+import type { RateLimitCheck } from "./policy.ts";
 import type {
   LocalRateLimitStore,
   RateLimitDegradation,
@@ -35,33 +35,33 @@ export interface RateLimiterOptions {
   readonly onDegraded: (event: RateLimitStoreEvent) => void;
 }
 
-/** Decides demands within a deadline, whatever the store does. Nothing here throws or rejects because of the store. */
+/** Decides checks within a deadline, whatever the store does. Nothing here throws or rejects because of the store. */
 export interface RateLimiter {
   /** Synchronous where the store is. */
   take(
-    demands: readonly RateLimitDemand[],
+    checks: readonly RateLimitCheck[],
     options: RateLimitTakeOptions,
   ): RateLimitOutcome | Promise<RateLimitOutcome>;
   /** Gives the leases of a request back, in the background; `degraded` is what the outcome of taking them said. */
-  release(leaseId: string, demands: readonly RateLimitDemand[], degraded: RateLimitDegradation | null): void;
+  release(leaseId: string, checks: readonly RateLimitCheck[], degraded: RateLimitDegradation | null): void;
 }
 
-const nothingToLimit: RateLimitOutcome = { admitted: true, verdicts: [], constrained: null, degraded: null };
+const nothingToLimit: RateLimitOutcome = { admitted: true, decisions: [], constrained: null, degraded: null };
 
 /** Creates a {@link RateLimiter}. */
 export function createRateLimiter(options: RateLimiterOptions): RateLimiter {
   const { store, localStore, clock, deadlineMs = 100, restMs = 1_000, instances = 1, onDegraded } = options;
-  const breaker = createBreaker(clock, restMs);
+  const breaker = createCircuitBreaker(clock, restMs);
   let degradedSince = 0;
   let degradedDecisions = 0;
 
   function without(
-    demands: readonly RateLimitDemand[],
+    checks: readonly RateLimitCheck[],
     takeOptions: RateLimitTakeOptions,
     reason: RateLimitDegradation,
   ): RateLimitOutcome {
     degradedDecisions += 1;
-    return decideWithoutStore(demands, takeOptions, { localStore, instances, closedRetryMs: restMs, reason });
+    return decideWithoutStore(checks, takeOptions, { localStore, instances, closedRetryMs: restMs, reason });
   }
 
   function noteFailure(reason: RateLimitDegradation, cause: unknown): void {
@@ -77,7 +77,7 @@ export function createRateLimiter(options: RateLimiterOptions): RateLimiter {
     onDegraded({ state: "recovered", durationMs, decisions: degradedDecisions });
   }
 
-  function releaseInStore(leaseId: string, leases: readonly RateLimitDemand[]): void {
+  function releaseInStore(leaseId: string, leases: readonly RateLimitCheck[]): void {
     try {
       // A lease that cannot be given back expires by itself.
       void Promise.resolve(store.release(leaseId, leases)).catch((cause: unknown) => noteFailure("error", cause));
@@ -88,7 +88,7 @@ export function createRateLimiter(options: RateLimiterOptions): RateLimiter {
 
   function withinDeadline(
     answer: Promise<RateLimitOutcome>,
-    demands: readonly RateLimitDemand[],
+    checks: readonly RateLimitCheck[],
     takeOptions: RateLimitTakeOptions,
   ): Promise<RateLimitOutcome> {
     return new Promise((resolve) => {
@@ -96,7 +96,7 @@ export function createRateLimiter(options: RateLimiterOptions): RateLimiter {
       const cancel = clock.setTimer(deadlineMs, () => {
         isLate = true;
         noteFailure("timeout", new Error(`the store gave no answer in ${deadlineMs} ms`));
-        resolve(without(demands, takeOptions, "timeout"));
+        resolve(without(checks, takeOptions, "timeout"));
       });
       answer.then(
         (outcome) => {
@@ -106,35 +106,35 @@ export function createRateLimiter(options: RateLimiterOptions): RateLimiter {
             resolve(outcome);
           } else if (takeOptions.leaseId !== null && !takeOptions.probe) {
             // The request was decided without this answer, so nobody would give its leases back.
-            releaseInStore(takeOptions.leaseId, demands.filter(isLease));
+            releaseInStore(takeOptions.leaseId, checks.filter(isLease));
           }
         },
         (cause: unknown) => {
           cancel();
           if (isLate) return;
           noteFailure("error", cause);
-          resolve(without(demands, takeOptions, "error"));
+          resolve(without(checks, takeOptions, "error"));
         },
       );
     });
   }
 
   return {
-    take(demands, takeOptions) {
-      if (demands.length === 0) return nothingToLimit;
-      if (!breaker.admits()) return without(demands, takeOptions, "unavailable");
+    take(checks, takeOptions) {
+      if (checks.length === 0) return nothingToLimit;
+      if (!breaker.admits()) return without(checks, takeOptions, "unavailable");
       try {
-        const answer = store.take(demands, takeOptions);
-        if (answer instanceof Promise) return withinDeadline(answer, demands, takeOptions);
+        const answer = store.take(checks, takeOptions);
+        if (answer instanceof Promise) return withinDeadline(answer, checks, takeOptions);
         noteSuccess();
         return answer;
       } catch (cause) {
         noteFailure("error", cause);
-        return without(demands, takeOptions, "error");
+        return without(checks, takeOptions, "error");
       }
     },
-    release(leaseId, demands, degraded) {
-      const leases = demands.filter(isLease);
+    release(leaseId, checks, degraded) {
+      const leases = checks.filter(isLease);
       if (leases.length === 0) return;
       localStore.release(leaseId, leases);
       // A store that was not asked holds nothing; one that hangs would have to keep every word that is sent to it.
@@ -143,12 +143,12 @@ export function createRateLimiter(options: RateLimiterOptions): RateLimiter {
   };
 }
 
-function isLease({ policy }: RateLimitDemand): boolean {
+function isLease({ policy }: RateLimitCheck): boolean {
   return policy.unit === "concurrent-requests";
 }
 
 /** Spares callers the wait for something that has just failed. */
-export interface Breaker {
+export interface CircuitBreaker {
   /** Whether to try: always while closed; while open once after each rest, until that try has ended. */
   admits(): boolean;
   /** A try went well. True when that has closed the breaker. */
@@ -157,8 +157,8 @@ export interface Breaker {
   failed(): boolean;
 }
 
-/** Creates a {@link Breaker}: it opens with the first failure and rests for `restMs`. */
-export function createBreaker(clock: Clock, restMs: number): Breaker {
+/** Creates a {@link CircuitBreaker}: it opens with the first failure and rests for `restMs`. */
+export function createCircuitBreaker(clock: Clock, restMs: number): CircuitBreaker {
   let restsSince: number | null = null;
   let isTrying = false;
   return {

@@ -2,7 +2,7 @@
 export type RateLimitDimension = "key" | "tenant" | "address" | "route" | "device";
 
 /** A request as limits see it; `null` where it has no such thing, which is a partition of its own. */
-export type RateLimitSubject = Readonly<Record<RateLimitDimension, string | null>>;
+export type DimensionValues = Readonly<Record<RateLimitDimension, string | null>>;
 
 const letters: Readonly<Record<RateLimitDimension, string>> = {
   key: "k",
@@ -17,7 +17,7 @@ const letters: Readonly<Record<RateLimitDimension, string>> = {
  * values: each part tells its dimension and, unless it is the last, its length. Under a single dimension the value is the key, so
  * that nothing need be built for it.
  */
-export function partitionKey(dimensions: readonly RateLimitDimension[], subject: RateLimitSubject): string {
+export function partitionKey(dimensions: readonly RateLimitDimension[], subject: DimensionValues): string {
   const [first] = dimensions;
   if (first !== undefined && dimensions.length === 1) return singleKey(subject[first]);
   let key = "=";
@@ -48,7 +48,7 @@ const maxRemembered = 10_000;
  * `partitionKey` for these dimensions, which remembers what it built: making and hashing a text of several parts costs more than
  * the limits themselves.
  */
-export function createPartitionKeys(dimensions: readonly RateLimitDimension[]): (subject: RateLimitSubject) => string {
+export function createPartitionKeys(dimensions: readonly RateLimitDimension[]): (subject: DimensionValues) => string {
   const leading = dimensions.slice(0, -1);
   const last = dimensions.at(-1);
   if (last === undefined || leading.length === 0) return (subject) => partitionKey(dimensions, subject);

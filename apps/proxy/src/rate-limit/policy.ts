@@ -21,13 +21,13 @@ export interface RateLimitPolicy {
 }
 
 /** A policy that a request falls under, and what the request asks of it. */
-export interface RateLimitDemand {
+export interface RateLimitCheck {
   readonly policy: RateLimitPolicy;
   /** Partition key, from `partitionKey`. A request has each pair of policy name and key once. */
   readonly key: string;
   /** Whole units, 0 or more; a concurrent request is one lease whatever it costs. */
   readonly cost: number;
-  /** Names the part of a divided store that counts it, the same for all demands of a request; absent or `null` for the only one. */
+  /** Names the part of a divided store that counts it, the same for all checks of a request; absent or `null` for the only one. */
   readonly shard?: string | null;
 }
 
@@ -38,7 +38,7 @@ const largestBurstUs = 2 ** 51;
  * What makes a policy unusable, as a rule such as `limit must be ...`; `null` when nothing does. The bounds keep every sum of the
  * arithmetic a whole number below 2^53 microseconds, which JavaScript, SQLite and Lua all compute alike.
  */
-export function judgeRateLimitPolicy(policy: RateLimitPolicy): string | null {
+export function validateRateLimitPolicy(policy: RateLimitPolicy): string | null {
   if (!/^[\x20-\x7e]{1,64}$/.test(policy.name)) return "name must be 1 to 64 printable ASCII characters";
   for (const member of ["limit", "windowMs", "burst"] as const) {
     if (!Number.isSafeInteger(policy[member]) || policy[member] < 1) return `${member} must be a whole number from 1`;
@@ -63,4 +63,4 @@ export interface RateLimitRule {
 }
 
 /** Policies of a single key in the place of the rules' own, by their names; `null` frees it of the policy. */
-export type OwnPolicies = ReadonlyMap<string, RateLimitPolicy | null>;
+export type PolicyOverrides = ReadonlyMap<string, RateLimitPolicy | null>;

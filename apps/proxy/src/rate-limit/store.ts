@@ -1,7 +1,7 @@
-import type { RateLimitDemand, RateLimitFailureMode, RateLimitPolicy } from "./policy.ts";
+import type { RateLimitCheck, RateLimitFailureMode, RateLimitPolicy } from "./policy.ts";
 
 /** What one policy says to a request. */
-export interface RateLimitVerdict {
+export interface RateLimitDecision {
   readonly policy: RateLimitPolicy;
   /** Whether this policy alone would let the request pass, in shadow too. */
   readonly allowed: boolean;
@@ -22,19 +22,19 @@ export type RateLimitDegradation = "timeout" | "error" | "unavailable";
 export interface RateLimitOutcome {
   /** False when a policy that is enforced refuses; then nothing was charged on any policy. */
   readonly admitted: boolean;
-  /** One for each demand, in its order. */
-  readonly verdicts: readonly RateLimitVerdict[];
+  /** One for each check, in its order. */
+  readonly decisions: readonly RateLimitDecision[];
   /** Among the enforced: that which refuses longest, else that with the smallest share left. `null` when none is enforced. */
-  readonly constrained: RateLimitVerdict | null;
+  readonly constrained: RateLimitDecision | null;
   readonly degraded: RateLimitDegradation | null;
 }
 
-/** How demands are taken. */
+/** How checks are taken. */
 export interface RateLimitTakeOptions {
   /** True: decide and tell what is left, but charge nothing. */
   readonly probe: boolean;
   /**
-   * Names the leases of this request; needed where a demand counts concurrent requests. A lease that is held already is not counted
+   * Names the leases of this request; needed where a check counts concurrent requests. A lease that is held already is not counted
    * twice: its time starts anew.
    */
   readonly leaseId: string | null;
@@ -43,19 +43,19 @@ export interface RateLimitTakeOptions {
 /** Where limits are counted. Every adapter passes `test/rate-limit-store-contract.ts`. */
 export interface RateLimitStore {
   /**
-   * Decides all demands in one atomic step: when a policy that is enforced refuses, nothing is charged. A policy in shadow that would
+   * Decides all checks in one atomic step: when a policy that is enforced refuses, nothing is charged. A policy in shadow that would
    * refuse is not charged, and holds up nothing. A synchronous store answers synchronously. Throws or rejects when it cannot decide.
    */
   take(
-    demands: readonly RateLimitDemand[],
+    checks: readonly RateLimitCheck[],
     options: RateLimitTakeOptions,
   ): RateLimitOutcome | Promise<RateLimitOutcome>;
   /** Gives the leases of a request back. Unknown and expired ones are passed over. */
-  release(leaseId: string, demands: readonly RateLimitDemand[]): void | Promise<void>;
+  release(leaseId: string, checks: readonly RateLimitCheck[]): void | Promise<void>;
 }
 
 /** A store that never waits. */
 export interface LocalRateLimitStore extends RateLimitStore {
-  take(demands: readonly RateLimitDemand[], options: RateLimitTakeOptions): RateLimitOutcome;
-  release(leaseId: string, demands: readonly RateLimitDemand[]): void;
+  take(checks: readonly RateLimitCheck[], options: RateLimitTakeOptions): RateLimitOutcome;
+  release(leaseId: string, checks: readonly RateLimitCheck[]): void;
 }

@@ -1,15 +1,15 @@
 import type { Clock } from "@letta-environments/platform";
 import { openDurableSqlite, systemClock } from "@letta-environments/platform/cloudflare";
 import { DurableObject, type DurableObjectContext } from "cloudflare:workers";
-import type { RateLimitDemand } from "../../rate-limit/policy.ts";
+import type { RateLimitCheck } from "../../rate-limit/policy.ts";
 import type { RateLimitOutcome, RateLimitStore, RateLimitTakeOptions } from "../../rate-limit/store.ts";
 import { createSqliteRateLimitStore, type SqliteRateLimitStore } from "../sqlite/rate-limit-store.ts";
 import type { ObjectNamespace } from "./object-namespace.ts";
 
 /** What the gateway asks of {@link RateLimitObject}, as it is called from elsewhere. */
 export interface RateLimitObjectStub {
-  take(demands: readonly RateLimitDemand[], options: RateLimitTakeOptions): Promise<RateLimitOutcome>;
-  release(leaseId: string, demands: readonly RateLimitDemand[]): Promise<void>;
+  take(checks: readonly RateLimitCheck[], options: RateLimitTakeOptions): Promise<RateLimitOutcome>;
+  release(leaseId: string, checks: readonly RateLimitCheck[]): Promise<void>;
 }
 
 /** How long an object is left alone at least before it looks for what counts no more, in milliseconds. */
@@ -30,12 +30,12 @@ export class RateLimitObject extends DurableObject {
     this.#clock = clock;
   }
 
-  take(demands: readonly RateLimitDemand[], options: RateLimitTakeOptions): RateLimitOutcome {
-    return this.#open().take(demands, options);
+  take(checks: readonly RateLimitCheck[], options: RateLimitTakeOptions): RateLimitOutcome {
+    return this.#open().take(checks, options);
   }
 
-  release(leaseId: string, demands: readonly RateLimitDemand[]): void {
-    this.#open().release(leaseId, demands);
+  release(leaseId: string, checks: readonly RateLimitCheck[]): void {
+    this.#open().release(leaseId, checks);
   }
 
   async alarm(): Promise<void> {
@@ -60,7 +60,7 @@ export class RateLimitObject extends DurableObject {
 }
 
 /**
- * Limits in Durable Objects: one for each shard that `chooseShards` gives the demands of a request, so that all of them are decided in one step and
+ * Limits in Durable Objects: one for each shard that `chooseShards` gives the checks of a request, so that all of them are decided in one step and
  * each count lies in one place alone.
  *
  * @param background keeps work alive that outlasts the answer to the request at hand: leases are given back behind it.
@@ -70,13 +70,13 @@ export function createDurableRateLimitStore(
   background: (work: Promise<unknown>) => void,
 ): RateLimitStore {
   // Names of shards cannot clash in earnest: what is counted in an object goes by policy and key.
-  const objectOf = ([first]: readonly RateLimitDemand[]): RateLimitObjectStub =>
+  const objectOf = ([first]: readonly RateLimitCheck[]): RateLimitObjectStub =>
     limits.getByName(`shard ${first?.shard ?? ""}`);
   return {
     // What a stub gives is no Promise, only such as one can wait for.
-    take: async (demands, options) => objectOf(demands).take(demands, options),
-    async release(leaseId, demands) {
-      const released = Promise.resolve(objectOf(demands).release(leaseId, demands));
+    take: async (checks, options) => objectOf(checks).take(checks, options),
+    async release(leaseId, checks) {
+      const released = Promise.resolve(objectOf(checks).release(leaseId, checks));
       background(released.catch(() => undefined));
       await released;
     },

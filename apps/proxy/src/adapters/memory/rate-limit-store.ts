@@ -4,7 +4,7 @@ import { createElapsedTime } from "../../rate-limit/create-elapsed-time.ts";
 import { decideRateLimits } from "../../rate-limit/decide.ts";
 import { intervalUsOf } from "../../rate-limit/gcra.ts";
 import { createLeaseTable } from "../../rate-limit/lease-table.ts";
-import type { RateLimitDemand } from "../../rate-limit/policy.ts";
+import type { RateLimitCheck } from "../../rate-limit/policy.ts";
 import type { LocalRateLimitStore } from "../../rate-limit/store.ts";
 
 /** Keys that a store in memory holds unless told otherwise. */
@@ -31,7 +31,7 @@ export function createMemoryRateLimitStore(clock: Clock, maxKeys: number = defau
   let known = new Float64Array(8);
   let states = new Float64Array(8);
 
-  function readState({ policy, key }: RateLimitDemand, index: number, leaseId: string | null, nowUs: number): number {
+  function readState({ policy, key }: RateLimitCheck, index: number, leaseId: string | null, nowUs: number): number {
     if (policy.unit === "concurrent-requests") return leases.countOthers(policy.name, key, leaseId, nowUs);
     const partition = table.partition(policy.name);
     const slot = table.find(partition, key);
@@ -39,65 +39,65 @@ export function createMemoryRateLimitStore(clock: Clock, maxKeys: number = defau
     return slot === -1 ? partition.floorUs : table.read(slot);
   }
 
-  function addKey({ policy, key }: RateLimitDemand, arrivalUs: number, nowUs: number): void {
+  function addKey({ policy, key }: RateLimitCheck, arrivalUs: number, nowUs: number): void {
     const partition = table.partition(policy.name);
     partition.burstUs = intervalUsOf(policy) * policy.burst;
     table.add(partition, key, arrivalUs, nowUs);
   }
 
-  function keepLease({ policy, key }: RateLimitDemand, leaseId: string | null, nowUs: number): void {
+  function keepLease({ policy, key }: RateLimitCheck, leaseId: string | null, nowUs: number): void {
     if (leaseId !== null) leases.grant(policy.name, key, leaseId, nowUs + policy.windowMs * 1_000);
     leases.sweep(policy.name, nowUs);
   }
 
-  function keep(demands: readonly RateLimitDemand[], leaseId: string | null, nowUs: number): void {
+  function keep(checks: readonly RateLimitCheck[], leaseId: string | null, nowUs: number): void {
     let newKeys = 0;
-    for (let index = 0; index < demands.length; index++) {
-      const demand = demands[index];
+    for (let index = 0; index < checks.length; index++) {
+      const check = checks[index];
       const state = states[index] ?? 0;
       const slot = slots[index] ?? -1;
-      if (demand === undefined) continue;
-      if (demand.policy.unit === "concurrent-requests") {
-        if (state === 1) keepLease(demand, leaseId, nowUs);
+      if (check === undefined) continue;
+      if (check.policy.unit === "concurrent-requests") {
+        if (state === 1) keepLease(check, leaseId, nowUs);
       } else if (state !== known[index]) {
         if (slot === -1) newKeys += 1;
         else table.write(slot, state);
       }
     }
     // A new key may push out another one: slots that were found before would be wrong afterwards.
-    if (newKeys > 0) addNewKeys(demands, nowUs);
+    if (newKeys > 0) addNewKeys(checks, nowUs);
     table.sweep(1 + newKeys * sweptPerNewKey, nowUs);
   }
 
-  function addNewKeys(demands: readonly RateLimitDemand[], nowUs: number): void {
-    for (const [index, demand] of demands.entries()) {
+  function addNewKeys(checks: readonly RateLimitCheck[], nowUs: number): void {
+    for (const [index, check] of checks.entries()) {
       const state = states[index] ?? 0;
-      const isNew = demand.policy.unit === "requests" && slots[index] === -1;
-      if (isNew && state !== known[index]) addKey(demand, state, nowUs);
+      const isNew = check.policy.unit === "requests" && slots[index] === -1;
+      if (isNew && state !== known[index]) addKey(check, state, nowUs);
     }
   }
 
   return {
-    take(demands, { probe, leaseId }) {
+    take(checks, { probe, leaseId }) {
       const nowUs = now();
-      if (demands.length > states.length) {
-        slots = new Int32Array(demands.length);
-        known = new Float64Array(demands.length);
-        states = new Float64Array(demands.length);
+      if (checks.length > states.length) {
+        slots = new Int32Array(checks.length);
+        known = new Float64Array(checks.length);
+        states = new Float64Array(checks.length);
       }
-      for (let index = 0; index < demands.length; index++) {
-        const demand = demands[index];
-        if (demand === undefined) continue;
-        const state = readState(demand, index, leaseId, nowUs);
+      for (let index = 0; index < checks.length; index++) {
+        const check = checks[index];
+        if (check === undefined) continue;
+        const state = readState(check, index, leaseId, nowUs);
         known[index] = state;
         states[index] = state;
       }
-      const outcome = decideRateLimits(demands, states, nowUs, probe);
-      if (!probe) keep(demands, leaseId, nowUs);
+      const outcome = decideRateLimits(checks, states, nowUs, probe);
+      if (!probe) keep(checks, leaseId, nowUs);
       return outcome;
     },
-    release(leaseId, demands) {
-      for (const { policy, key } of demands) {
+    release(leaseId, checks) {
+      for (const { policy, key } of checks) {
         if (policy.unit === "concurrent-requests") leases.release(policy.name, key, leaseId);
       }
     },

@@ -86,11 +86,11 @@ export function createSqliteRateLimitStore(
   }
 
   return {
-    take(demands, { probe, leaseId }) {
+    take(checks, { probe, leaseId }) {
       return database.transaction(() => {
         // Read within the transaction: another process may have decided later requests while this one waited.
         const nowUs = Math.floor(clock.now() * 1_000);
-        const states = Float64Array.from(demands, ({ policy, key }) => {
+        const states = Float64Array.from(checks, ({ policy, key }) => {
           if (policy.unit === "requests") return readState(policy.name, key);
           const latestUs = nowUs + policy.windowMs * 1_000;
           if (!probe) {
@@ -100,9 +100,9 @@ export function createSqliteRateLimitStore(
           return Number(countOthers.get(policy.name, key, leaseId ?? "", nowUs)?.["count"] ?? 0);
         });
         const before = states.slice();
-        const outcome = decideRateLimits(demands, states, nowUs, probe);
+        const outcome = decideRateLimits(checks, states, nowUs, probe);
         if (probe) return outcome;
-        for (const [index, { policy, key }] of demands.entries()) {
+        for (const [index, { policy, key }] of checks.entries()) {
           const state = states[index] ?? 0;
           if (policy.unit === "requests") {
             if (state !== before[index]) saveArrival.run(policy.name, key, state);
@@ -122,8 +122,8 @@ export function createSqliteRateLimitStore(
         return last === null ? null : Number(last) / 1_000;
       });
     },
-    release(leaseId, demands) {
-      const leases = demands.filter(({ policy }) => policy.unit === "concurrent-requests");
+    release(leaseId, checks) {
+      const leases = checks.filter(({ policy }) => policy.unit === "concurrent-requests");
       if (leases.length === 0) return;
       database.transaction(() => {
         for (const { policy, key } of leases) deleteLease.run(policy.name, key, leaseId);

@@ -1,7 +1,7 @@
 import type { Clock, ValkeyConnection, ValkeyReply } from "@letta-environments/platform";
 import { decideRateLimits } from "../../rate-limit/decide.ts";
 import { intervalUsOf } from "../../rate-limit/gcra.ts";
-import type { RateLimitDemand } from "../../rate-limit/policy.ts";
+import type { RateLimitCheck } from "../../rate-limit/policy.ts";
 import type { RateLimitOutcome, RateLimitStore } from "../../rate-limit/store.ts";
 
 /** Where limits lie in Valkey, and how long they are waited for. */
@@ -28,29 +28,29 @@ export function createValkeyRateLimitStore(
 ): RateLimitStore {
   const callOptions = timeoutMs === undefined ? undefined : { timeoutMs };
   const margin = clock === undefined ? marginMs : marginUnderOtherClockMs;
-  const keyOf = ({ policy, key }: RateLimitDemand): string =>
+  const keyOf = ({ policy, key }: RateLimitCheck): string =>
     `{${prefix}}:limit:${policy.unit === "requests" ? "rate" : "lease"}:${policy.name.length}:${policy.name}${key}`;
 
   return {
-    async take(demands, { probe, leaseId }) {
+    async take(checks, { probe, leaseId }) {
       const values: (string | number)[] = [
         clock === undefined ? "" : Math.floor(clock.now() * 1_000),
         leaseId ?? "",
         probe ? 1 : 0,
         margin,
       ];
-      for (const demand of demands) values.push(...argumentsOf(demand));
-      const reply = await connection.evaluate(takeScript, demands.map(keyOf), values, callOptions);
-      return readOutcome(reply, demands, probe);
+      for (const check of checks) values.push(...argumentsOf(check));
+      const reply = await connection.evaluate(takeScript, checks.map(keyOf), values, callOptions);
+      return readOutcome(reply, checks, probe);
     },
-    async release(leaseId, demands) {
-      const leases = demands.filter(({ policy }) => policy.unit === "concurrent-requests");
+    async release(leaseId, checks) {
+      const leases = checks.filter(({ policy }) => policy.unit === "concurrent-requests");
       if (leases.length > 0) await connection.evaluate(releaseScript, leases.map(keyOf), [leaseId], callOptions);
     },
   };
 }
 
-function argumentsOf({ policy, cost }: RateLimitDemand): readonly (string | number)[] {
+function argumentsOf({ policy, cost }: RateLimitCheck): readonly (string | number)[] {
   const isEnforced = policy.mode === "enforce" ? 1 : 0;
   if (policy.unit === "concurrent-requests") return [policy.unit, isEnforced, policy.limit, policy.windowMs * 1_000];
   const intervalUs = intervalUsOf(policy);
@@ -60,24 +60,24 @@ function argumentsOf({ policy, cost }: RateLimitDemand): readonly (string | numb
 }
 
 /** The script has decided; what it decided follows from what it knew. */
-function readOutcome(reply: ValkeyReply, demands: readonly RateLimitDemand[], probe: boolean): RateLimitOutcome {
-  if (!Array.isArray(reply) || reply.length !== demands.length + 1)
+function readOutcome(reply: ValkeyReply, checks: readonly RateLimitCheck[], probe: boolean): RateLimitOutcome {
+  if (!Array.isArray(reply) || reply.length !== checks.length + 1)
     throw new Error("the script gave no answer of its own");
   const numbers: readonly number[] = reply.map(Number);
   if (!numbers.every(Number.isFinite)) throw new Error("the script gave something else than numbers");
   const [nowUs = 0, ...states] = numbers;
-  return decideRateLimits(demands, Float64Array.from(states), nowUs, probe);
+  return decideRateLimits(checks, Float64Array.from(states), nowUs, probe);
 }
 
 /**
- * Decides all demands of a request in one step, by the server's own clock. It does what `decideRateLimits` does, with the same whole
+ * Decides all checks of a request in one step, by the server's own clock. It does what `decideRateLimits` does, with the same whole
  * microseconds: numbers of Lua are float64, and everything here stays below 2^53.
  *
- * KEYS: one for each demand. ARGV: the time in microseconds (empty: the server's), the lease id, `1` for a probe, milliseconds that a
- * key outlives its use; then four for each demand: unit, `1` when it is enforced, burst and cost in microseconds; for
+ * KEYS: one for each check. ARGV: the time in microseconds (empty: the server's), the lease id, `1` for a probe, milliseconds that a
+ * key outlives its use; then four for each check: unit, `1` when it is enforced, burst and cost in microseconds; for
  * concurrent requests limit and window in microseconds.
  *
- * Answers the time, then for each demand what was known of it: an arrival time, or the number of others' leases.
+ * Answers the time, then for each check what was known of it: an arrival time, or the number of others' leases.
  */
 export const takeScript = `
 local now = tonumber(ARGV[1])

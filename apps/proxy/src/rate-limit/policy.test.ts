@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import { testPolicy } from "../../test/support/test-demand.ts";
-import { judgeRateLimitPolicy } from "./policy.ts";
+import { testPolicy } from "../../test/support/test-check.ts";
+import { validateRateLimitPolicy } from "./policy.ts";
 
 test.each([
   [{}, null],
@@ -17,6 +17,6 @@ test.each([
   [{ limit: 1, windowMs: 31_536_000_000, burst: 72 }, "burst"],
   [{ windowMs: Infinity }, "windowMs"],
 ])("a policy is usable only while its arithmetic is exact: %j", (changes, member) => {
-  const rule = judgeRateLimitPolicy(testPolicy(changes));
+  const rule = validateRateLimitPolicy(testPolicy(changes));
   expect(rule === null ? null : rule.split(" ")[0]).toBe(member);
 });

@@ -1,4 +1,4 @@
-import type { RateLimitDemand, RateLimitPolicy } from "../../src/rate-limit/policy.ts";
+import type { RateLimitCheck, RateLimitPolicy } from "../../src/rate-limit/policy.ts";
 
 /** A policy of ten requests a second, ten at once, that is enforced. */
 export function testPolicy(changes: Partial<RateLimitPolicy> = {}): RateLimitPolicy {
@@ -14,7 +14,7 @@ export function testPolicy(changes: Partial<RateLimitPolicy> = {}): RateLimitPol
   };
 }
 
-/** A demand of one unit under {@link testPolicy}. */
-export function testDemand(changes: Partial<RateLimitPolicy> = {}, key = "somebody", cost = 1): RateLimitDemand {
+/** A check of one unit under {@link testPolicy}. */
+export function testCheck(changes: Partial<RateLimitPolicy> = {}, key = "somebody", cost = 1): RateLimitCheck {
   return { policy: testPolicy(changes), key, cost };
 }

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { resolveRateLimits } from "../config/resolve-rate-limits.ts";
 import type { RateLimitsFile } from "../config/file.ts";
 import { chooseShards } from "./shards.ts";
-import { createDemands } from "../rate-limit/checks.ts";
+import { createChecks } from "../rate-limit/checks.ts";
 
 function shardsOf(policies?: NonNullable<RateLimitsFile["policies"]>): Record<string, string | null | undefined> {
   const { settings, problems } = resolveRateLimits(policies === undefined ? {} : { policies }, false);
@@ -37,10 +37,10 @@ test("limits by address alone are divided by it, and limits by key and by addres
   expect(shardsOf({ a: { per: ["address"], limit: 1 }, k: { per: ["key"], limit: 1 } })).toEqual({ a: null, k: null });
 });
 
-test("all demands of a request name the same part", () => {
+test("all checks of a request name the same part", () => {
   const { settings } = resolveRateLimits({}, false);
   const rules = chooseShards(settings.limits).map(({ rule }) => rule);
   const subject = { key: "k", tenant: "t", address: "192.0.2.1", route: "sendMessage", device: "d" };
-  const demands = createDemands(rules.filter(({ dimensions }) => dimensions.includes("key")))(subject);
-  expect(new Set(demands.map(({ shard }) => shard))).toEqual(new Set(["t"]));
+  const checks = createChecks(rules.filter(({ dimensions }) => dimensions.includes("key")))(subject);
+  expect(new Set(checks.map(({ shard }) => shard))).toEqual(new Set(["t"]));
 });

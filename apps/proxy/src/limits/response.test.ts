@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { RateLimitOutcome } from "../rate-limit/store.ts";
-import { withLimitHeaders } from "./response.ts";
+import { addRateLimitHeaders } from "./response.ts";
 
 const policy = {
   name: "own",
@@ -11,11 +11,11 @@ const policy = {
   mode: "enforce",
   onStoreError: "local",
 } as const;
-const verdict = { policy, allowed: true, remaining: 9, resetMs: 6_000, retryAfterMs: 0, degraded: null };
-const outcome: RateLimitOutcome = { admitted: true, verdicts: [verdict], constrained: verdict, degraded: null };
+const decision = { policy, allowed: true, remaining: 9, resetMs: 6_000, retryAfterMs: 0, degraded: null };
+const outcome: RateLimitOutcome = { admitted: true, decisions: [decision], constrained: decision, degraded: null };
 
 function headersOf(headers: Readonly<Record<string, string>>, of: RateLimitOutcome = outcome): Record<string, string> {
-  return withLimitHeaders({ status: 200, headers, body: null }, of).headers;
+  return addRateLimitHeaders({ status: 200, headers, body: null }, of).headers;
 }
 
 test("an answer tells what is left", () => {
@@ -32,9 +32,9 @@ test("an upstream's own fields stay, behind ours, and its wait is not shortened"
 });
 
 test("a policy that was decided without the store says so, unless it is in shadow", () => {
-  const degraded = { ...verdict, degraded: "local" as const };
+  const degraded = { ...decision, degraded: "local" as const };
   const shadow = { ...degraded, policy: { ...policy, name: "quiet", mode: "shadow" as const } };
-  expect(headersOf({}, { ...outcome, degraded: "timeout", verdicts: [degraded, shadow] })["ratelimit-degraded"]).toBe(
+  expect(headersOf({}, { ...outcome, degraded: "timeout", decisions: [degraded, shadow] })["ratelimit-degraded"]).toBe(
     '"own";decided=local',
   );
 });

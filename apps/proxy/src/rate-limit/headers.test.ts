@@ -1,19 +1,19 @@
 import fc from "fast-check";
 import { isInnerList, parseList } from "structured-headers";
 import { expect, test } from "vitest";
-import { testDemand, testPolicy } from "../../test/support/test-demand.ts";
+import { testCheck, testPolicy } from "../../test/support/test-check.ts";
 import { concurrencyRetryMs, decideRateLimits } from "./decide.ts";
 import { rateLimitHeaders } from "./headers.ts";
 import { describeRateLimitRefusal, rateLimitResponse } from "../limits/response.ts";
-import type { RateLimitDemand } from "./policy.ts";
+import type { RateLimitCheck } from "./policy.ts";
 import type { RateLimitOutcome } from "./store.ts";
 
 const nowUs = 1_800_000_000_000_000;
 
-function decide(demands: readonly RateLimitDemand[], states: readonly number[] = []): RateLimitOutcome {
+function decide(checks: readonly RateLimitCheck[], states: readonly number[] = []): RateLimitOutcome {
   return decideRateLimits(
-    demands,
-    Float64Array.from(demands, (_, index) => states[index] ?? 0),
+    checks,
+    Float64Array.from(checks, (_, index) => states[index] ?? 0),
     nowUs,
     false,
   );
@@ -30,11 +30,11 @@ function read(field: string | undefined): readonly unknown[] {
 test("every enforced policy is told with its quota, what is left of it and when all of it is back", () => {
   const headers = rateLimitHeaders(
     decide([
-      testDemand({ name: "burst", limit: 100, windowMs: 60_000, burst: 50 }, "x", 3),
-      testDemand({ name: "daily", limit: 1_000, windowMs: 86_400_000, burst: 1_000 }),
-      testDemand({ name: "at once", unit: "concurrent-requests", limit: 4 }),
-      testDemand({ name: "trial", mode: "shadow" }),
-      testDemand({ name: "short", limit: 5, windowMs: 1_500, burst: 5 }),
+      testCheck({ name: "burst", limit: 100, windowMs: 60_000, burst: 50 }, "x", 3),
+      testCheck({ name: "daily", limit: 1_000, windowMs: 86_400_000, burst: 1_000 }),
+      testCheck({ name: "at once", unit: "concurrent-requests", limit: 4 }),
+      testCheck({ name: "trial", mode: "shadow" }),
+      testCheck({ name: "short", limit: 5, windowMs: 1_500, burst: 5 }),
     ]),
   );
   expect(Object.keys(headers)).toEqual(["ratelimit-policy", "ratelimit"]);
@@ -53,8 +53,8 @@ test("every enforced policy is told with its quota, what is left of it and when 
 });
 
 test("a refusal says when to repeat it, never before the time that RateLimit tells", () => {
-  const empty = testDemand({ name: "empty", limit: 1, windowMs: 90_000, burst: 1 });
-  const outcome = decide([testDemand(), empty], [0, nowUs + 61_200_000]);
+  const empty = testCheck({ name: "empty", limit: 1, windowMs: 90_000, burst: 1 });
+  const outcome = decide([testCheck(), empty], [0, nowUs + 61_200_000]);
   const headers = rateLimitHeaders(outcome);
   expect(headers["retry-after"]).toBe("62");
   expect(read(headers["ratelimit"])).toEqual([
@@ -69,21 +69,21 @@ test("a refusal says when to repeat it, never before the time that RateLimit tel
 });
 
 test("a refusal for too many requests at once asks for a repeat in a second", () => {
-  const outcome = decide([testDemand({ name: "at once", unit: "concurrent-requests", limit: 4 })], [4]);
+  const outcome = decide([testCheck({ name: "at once", unit: "concurrent-requests", limit: 4 })], [4]);
   expect(rateLimitHeaders(outcome)).toMatchObject({ ratelimit: '"at once";r=0;t=1', "retry-after": "1" });
   expect(concurrencyRetryMs).toBe(1_000);
 });
 
 test("a request that can never pass is not asked to be repeated", () => {
-  const outcome = decide([testDemand({}, "x", 11)]);
+  const outcome = decide([testCheck({}, "x", 11)]);
   expect(rateLimitHeaders(outcome)).not.toHaveProperty("retry-after");
   expect(describeRateLimitRefusal(outcome)).toMatchObject({ code: "rate_limited", retryAfterSeconds: null });
 });
 
 test("policies that are closed because the limits are not known are 503, and what is left of them is not told", () => {
-  const verdict = { policy: testPolicy(), allowed: false, remaining: null, resetMs: 0, retryAfterMs: 1_000 };
-  const verdicts = [{ ...verdict, degraded: "closed" as const }];
-  const outcome = { admitted: false, verdicts, constrained: verdicts[0] ?? null, degraded: "error" as const };
+  const decision = { policy: testPolicy(), allowed: false, remaining: null, resetMs: 0, retryAfterMs: 1_000 };
+  const decisions = [{ ...decision, degraded: "closed" as const }];
+  const outcome = { admitted: false, decisions, constrained: decisions[0] ?? null, degraded: "error" as const };
   expect(rateLimitHeaders(outcome)).toEqual({ "ratelimit-policy": '"test";q=10;w=1', "retry-after": "1" });
   expect(describeRateLimitRefusal(outcome)).toEqual({
     code: "limits_unavailable",
@@ -94,7 +94,7 @@ test("policies that are closed because the limits are not known are 503, and wha
 
 test("a refusal is answered with the draft's problem type, the policies that refused and all fields", () => {
   const response = rateLimitResponse(
-    decide([testDemand(), testDemand({ name: "empty" }, "x", 2)], [0, nowUs + 900_000]),
+    decide([testCheck(), testCheck({ name: "empty" }, "x", 2)], [0, nowUs + 900_000]),
   );
   expect(response).toMatchObject({
     status: 429,
@@ -112,20 +112,20 @@ test("a refusal is answered with the draft's problem type, the policies that ref
     status: 429,
     "violated-policies": ["empty"],
   });
-  expect(rateLimitResponse(decide([testDemand({}, "x", 11)]))?.headers).toMatchObject({ "x-should-retry": "false" });
-  expect(rateLimitResponse(decide([testDemand()]))).toBeNull();
+  expect(rateLimitResponse(decide([testCheck({}, "x", 11)]))?.headers).toMatchObject({ "x-should-retry": "false" });
+  expect(rateLimitResponse(decide([testCheck()]))).toBeNull();
 });
 
 test("what is admitted is no refusal, and without enforced policies no field is sent", () => {
-  expect(describeRateLimitRefusal(decide([testDemand()]))).toBeNull();
-  expect(rateLimitHeaders(decide([testDemand({ mode: "shadow" })]))).toEqual({});
+  expect(describeRateLimitRefusal(decide([testCheck()]))).toBeNull();
+  expect(rateLimitHeaders(decide([testCheck({ mode: "shadow" })]))).toEqual({});
 });
 
 test("requests that share a policy are each told their own ones", () => {
-  const shared = testDemand({ name: "shared" });
+  const shared = testCheck({ name: "shared" });
   expect(rateLimitHeaders(decide([shared]))).toMatchObject({ "ratelimit-policy": '"shared";q=10;w=1' });
   for (const name of ["first", "second", "first"]) {
-    expect(rateLimitHeaders(decide([shared, testDemand({ name })]))).toEqual({
+    expect(rateLimitHeaders(decide([shared, testCheck({ name })]))).toEqual({
       "ratelimit-policy": `"shared";q=10;w=1, "${name}";q=10;w=1`,
       ratelimit: `"shared";r=9;t=1, "${name}";r=9;t=1`,
     });
@@ -146,7 +146,7 @@ test("whatever a policy is called and whatever is left, the fields can be read b
       fc.integer({ min: 1, max: 1e9 }),
       fc.nat(2e6),
       (name, limit, windowMs, cost) => {
-        const headers = rateLimitHeaders(decide([testDemand({ name, limit, windowMs, burst: limit }, "x", cost)]));
+        const headers = rateLimitHeaders(decide([testCheck({ name, limit, windowMs, burst: limit }, "x", cost)]));
         expect(read(headers["ratelimit-policy"])).toMatchObject([[name, { q: limit }]]);
         expect(read(headers["ratelimit"])).toMatchObject([[name, { r: cost <= limit ? limit - cost : limit }]]);
       },
