@@ -6,7 +6,7 @@ import process from "node:process";
 import { MemoryStore } from "hono-rate-limiter";
 import { RateLimiterMemory } from "rate-limiter-flexible";
 import { createMemoryRateLimitStore } from "../../apps/proxy/src/adapters/memory/rate-limit-store.ts";
-import { partitionKey } from "../../apps/proxy/src/rate-limit/partition-key.ts";
+import { partitionKey } from "../../apps/proxy/src/rate-limit/checks.ts";
 import type { RateLimitPolicy } from "../../apps/proxy/src/rate-limit/policy.ts";
 import { systemClock } from "../../packages/platform/src/node/index.ts";
 

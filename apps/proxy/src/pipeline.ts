@@ -67,9 +67,9 @@ export function createPipeline(services: GatewayServices, config: GatewayConfig)
 
   /** Ends everything that the trace began, and completes the response. */
   function finish({ request, trace }: Received, response: PlainResponse): PlainResponse {
-    const limited = finishRateLimit(trace, response);
+    const withLimits = finishRateLimit(trace, response);
     endTrace(trace, request.method, response.status, services);
-    return finishResponse(limited, trace.requestId, request.method);
+    return finishResponse(withLimits, trace.requestId, request.method);
   }
 
   function respond(

@@ -14,14 +14,14 @@ export interface RequestTrace {
   principal: Principal | null;
   /** What the audit log is told of it, once it is the send of a known caller. */
   send: AuditedSend | null;
-  /** What the rate limits say to it, once they were asked. */
-  limited: RateLimitResult | null;
+  /** The result of the rate limits; `null` if they were not checked. */
+  rateLimit: RateLimitResult | null;
 }
 
 /** Begins the trace of a request. */
 export function beginTrace(request: GatewayRequest, ports: Pick<GatewayPorts, "clock" | "randomId">): RequestTrace {
   const requestId = resolveRequestId(request.header("x-request-id"), ports.randomId);
-  return { requestId, startedAt: ports.clock.now(), operation: null, principal: null, send: null, limited: null };
+  return { requestId, startedAt: ports.clock.now(), operation: null, principal: null, send: null, rateLimit: null };
 }
 
 /** Reports how a request ended. */
@@ -40,6 +40,6 @@ export function endTrace(
     durationMs: ports.clock.now() - trace.startedAt,
     tenant: trace.principal?.tenant ?? null,
     keyId: trace.principal?.keyId ?? null,
-    ...describeRateLimit(trace.limited?.outcome),
+    ...describeRateLimit(trace.rateLimit?.outcome),
   });
 }

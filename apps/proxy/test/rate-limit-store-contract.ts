@@ -6,7 +6,7 @@ import { describeRateLimitGuarantees, type RateLimitStorePromises } from "./rate
 import { createMovableClock, type MovableClock } from "./support/create-movable-clock.ts";
 import { testCheck } from "./support/test-check.ts";
 
-/** What every {@link RateLimitStore} must do; `open` gives an empty store that goes by this clock. */
+/** Tests the contract of {@link RateLimitStore}; `open` returns an empty store that uses this clock. */
 export function describeRateLimitStore(
   name: string,
   promises: RateLimitStorePromises,
@@ -59,7 +59,7 @@ export function describeRateLimitStore(
       expect((await probe(wide, leases)).decisions.map(({ remaining }) => remaining)).toEqual([99, 10]);
     });
 
-    test("tells for each policy what is left, when all of it is back and when to try again", async () => {
+    test("reports for each policy what remains, when all of it is regained and when to retry", async () => {
       const { take } = setUp();
       const burst = testCheck({ name: "burst" });
       const daily = testCheck({ name: "daily", limit: 1_000, burst: 1_000, windowMs: 86_400_000 });
@@ -76,7 +76,7 @@ export function describeRateLimitStore(
       ]);
     });
 
-    test("admits a refused request after the time it told, and not before", async () => {
+    test("admits a refused request after its reported wait, and not before", async () => {
       const { clock, take } = setUp();
       const check = testCheck({}, "somebody", 4);
       await take(check);
@@ -89,7 +89,7 @@ export function describeRateLimitStore(
       expect((await take(check)).admitted).toBe(true);
     });
 
-    test("refuses a request that costs more than a whole burst for ever, however large its cost", async () => {
+    test("always refuses a request that costs more than the whole burst, however large its cost", async () => {
       const { take, probe } = setUp();
       for (const cost of [11, Number.MAX_SAFE_INTEGER]) {
         const { admitted, constrained } = await take(testCheck({}, "somebody", cost));
@@ -98,13 +98,13 @@ export function describeRateLimitStore(
       expect((await probe(testCheck())).decisions).toMatchObject([{ remaining: 10 }]);
     });
 
-    test("a request that costs nothing passes an empty bucket and tells what is left", async () => {
+    test("admits a request without cost although nothing remains", async () => {
       const { take } = setUp();
       await take(testCheck({}, "somebody", 10));
       expect(await take(testCheck({}, "somebody", 0))).toMatchObject({ admitted: true, decisions: [{ remaining: 0 }] });
     });
 
-    test("a probe tells what a request would be told, and charges nothing", async () => {
+    test("a probe reports the same as a request would, and charges nothing", async () => {
       const { take, probe, store } = setUp();
       const checks = [testCheck(), testCheck({ name: "leases", unit: "concurrent-requests", limit: 1 })];
       for (let attempt = 0; attempt < 20; attempt++)
@@ -120,7 +120,7 @@ export function describeRateLimitStore(
       expect((await take(testCheck())).decisions).toMatchObject([{ remaining: 8 }]);
     });
 
-    test("a policy in shadow is charged and says what it would do, but refuses nothing and holds nothing up", async () => {
+    test("a shadow policy is charged and reports its decision, but refuses no request and affects no other policy", async () => {
       const { take } = setUp();
       const enforced = testCheck({ name: "enforced" });
       const shadow = testCheck({ name: "shadow", mode: "shadow", limit: 2, burst: 2 });
@@ -135,7 +135,7 @@ export function describeRateLimitStore(
       expect(outcomes.every(({ constrained }) => constrained?.policy.name === "enforced")).toBe(true);
     });
 
-    test("keeps keys and policies apart, whatever they are called", async () => {
+    test("counts keys and policies separately, whatever their names", async () => {
       const { take } = setUp();
       const keys = ["a", "A", "", "{a}", "a:b", "'\"\\", "naïve ☂", "a\nb", "1:a", "__proto__"];
       const checks = keys.flatMap((key) =>
@@ -145,15 +145,11 @@ export function describeRateLimitStore(
       for (const check of checks) expect((await take(check)).admitted).toBe(false);
     });
 
-    test("a lease that is given back is free at once; giving it back twice or unasked frees nothing else", async () => {
+    test("a released lease is free at once; releasing it again, or an unknown one, frees nothing else", async () => {
       const { lease, store } = setUp();
       const check = testCheck({ unit: "concurrent-requests", limit: 2 });
       const other = testCheck({ unit: "concurrent-requests", limit: 2 }, "other");
-      expect([await lease("a", check), await lease("b", check), await lease("c", check)]).toEqual([
-        true,
-        true,
-        false,
-      ]);
+      expect([await lease("a", check), await lease("b", check), await lease("c", check)]).toEqual([true, true, false]);
       await store.release("unknown", [check]);
       await store.release("a", [other]);
       expect(await lease("c", check)).toBe(false);
@@ -162,7 +158,7 @@ export function describeRateLimitStore(
       expect([await lease("c", check), await lease("d", check)]).toEqual([true, false]);
     });
 
-    test("a lease that nobody gives back ends with its time, and one that is taken again lasts longer without counting twice", async () => {
+    test("an unreleased lease expires, and a lease that is taken again is renewed without counting twice", async () => {
       const { clock, lease } = setUp();
       const check = testCheck({ unit: "concurrent-requests", limit: 2 });
       expect([await lease("long", check), await lease("crashed", check)]).toEqual([true, true]);
@@ -172,7 +168,7 @@ export function describeRateLimitStore(
       expect([await lease("new", check), await lease("newer", check)]).toEqual([true, false]);
     });
 
-    test("a lease outlives its time by nothing when the clock is set back", async () => {
+    test("a lease expires on time although the wall clock is set back", async () => {
       const { clock, lease } = setUp();
       const check = testCheck({ unit: "concurrent-requests", limit: 1 });
       await lease("crashed", check);

@@ -23,7 +23,7 @@ export type AdminAdmission =
       readonly kind: "refused";
       readonly response: PlainResponse;
       /** What the limits say to a failed authentication. */
-      readonly limited?: RateLimitResult;
+      readonly rateLimit?: RateLimitResult;
     };
 
 /** A door to the administration. */

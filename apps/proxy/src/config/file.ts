@@ -2,7 +2,7 @@ import type { Scope } from "@letta-environments/schema";
 import type { ClaimPath, JwtAlgorithm } from "../auth/jwt-settings.ts";
 import type { CacheStatusAudience } from "../cache/settings.ts";
 import type { LimitedRoute, RateLimitStoreName } from "../limits/settings.ts";
-import type { RateLimitDimension } from "../rate-limit/partition-key.ts";
+import type { RateLimitDimension } from "../rate-limit/policy.ts";
 import type { RateLimitFailureMode } from "../rate-limit/policy.ts";
 
 /** What `proxy.config.json` may hold. Secrets are no settings: they come from the environment or from files of their own. */

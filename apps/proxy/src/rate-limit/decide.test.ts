@@ -23,7 +23,7 @@ test.each<[string | null, readonly RateLimitDecision[]]>([
   ["long", [refuses("short", 100), refuses("long", 200), refuses("middle", 150)]],
   ["never", [refuses("long", 1e9), refuses("never", null), refuses("short", 1)]],
   ["refused", [allows("empty", 0), refuses("refused", 1), allows("full", 10)]],
-])("the policy that tells a caller most is %s", (name, decisions) => {
+])("the most constrained policy is %s", (name, decisions) => {
   expect(mostConstrained(decisions)?.policy.name ?? null).toBe(name);
   expect(mostConstrained(decisions.toReversed())?.policy.name ?? null).toBe(name);
 });

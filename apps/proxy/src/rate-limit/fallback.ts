@@ -1,31 +1,33 @@
+/**
+ * Decides checks while the store is unavailable, each policy by its failure mode: `local` counts in this process with its share of
+ * the limit, `open` allows and `closed` refuses. The checks stay all or nothing: if a closed policy refuses, no local policy is
+ * charged. Units charged locally are not reported to the store later.
+ */
 import { mostConstrained } from "./decide.ts";
 import type { RateLimitCheck } from "./policy.ts";
 import type {
   LocalRateLimitStore,
+  RateLimitDecision,
   RateLimitDegradation,
   RateLimitOutcome,
   RateLimitTakeOptions,
-  RateLimitDecision,
 } from "./store.ts";
 
-/** With what checks are decided while the store is not heard. */
-export interface DegradedMeans {
+/** Options of {@link decideWithoutStore}. */
+export interface FallbackOptions {
   readonly localStore: LocalRateLimitStore;
-  /** Gateway processes that share the limits. */
+  /** Number of processes that share the limits. */
   readonly instances: number;
-  /** What a caller of a closed policy is told to wait, in milliseconds. */
+  /** `retryAfterMs` of a closed policy, in milliseconds. */
   readonly closedRetryMs: number;
   readonly reason: RateLimitDegradation;
 }
 
-/**
- * Decides each check by its policy's failure mode. Still all or nothing: when a closed policy refuses, nothing is charged on the
- * local ones.
- */
+/** Decides each check by the failure mode of its policy. */
 export function decideWithoutStore(
   checks: readonly RateLimitCheck[],
   options: RateLimitTakeOptions,
-  { localStore, instances, closedRetryMs, reason }: DegradedMeans,
+  { localStore, instances, closedRetryMs, reason }: FallbackOptions,
 ): RateLimitOutcome {
   const isClosed = checks.some(({ policy }) => policy.onStoreError === "closed" && policy.mode === "enforce");
   const shares = checks
@@ -49,17 +51,17 @@ export function decideWithoutStore(
 }
 
 /**
- * A check as one of several gateway processes decides it alone: a share of the limit and of the burst, at least one unit. A request
- * that costs more than the share of the burst, but not more than the whole, is charged the whole share.
+ * Returns a check with one process's share of the limit and of the burst, at least one unit each. A request that costs more than
+ * the share of the burst, but not more than the whole burst, costs the whole share.
  */
-export function localShare({ policy, key, cost }: RateLimitCheck, instances: number): RateLimitCheck {
+function localShare({ policy, key, cost }: RateLimitCheck, instances: number): RateLimitCheck {
   if (instances === 1) return { policy, key, cost };
   if (policy.unit === "concurrent-requests") {
     return { policy: { ...policy, limit: Math.max(1, Math.floor(policy.limit / instances)) }, key, cost };
   }
   const burst = Math.max(1, Math.floor(policy.burst / instances));
   return {
-    // The same limit over a longer window is the share, without a fraction of a unit.
+    // The same limit over a longer window gives the share without fractions of a unit.
     policy: { ...policy, windowMs: policy.windowMs * instances, burst },
     key,
     cost: cost <= policy.burst ? Math.min(cost, burst) : Math.max(cost, burst + 1),

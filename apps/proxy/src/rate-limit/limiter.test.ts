@@ -12,11 +12,11 @@ interface Subject {
   readonly clock: VirtualClock;
   readonly limiter: RateLimiter;
   readonly events: RateLimitStoreEvent[];
-  /** What the store does with the next calls. */
-  behaviour: "answer" | "hang" | "reject" | "throw";
+  /** The behaviour of the store in the next calls. */
+  behaviour: "succeed" | "hang" | "reject" | "throw";
   readonly calls: { takes: number; releases: string[] };
-  /** Lets the calls that hang answer. */
-  answerLate(): void;
+  /** Completes the calls that hang. */
+  completeLate(): void;
 }
 
 function setUp(instances = 1): Subject {
@@ -30,12 +30,12 @@ function setUp(instances = 1): Subject {
       calls.takes += 1;
       if (subject.behaviour === "throw") throw new Error("busy");
       if (subject.behaviour === "reject") return Promise.reject(new Error("gone"));
-      if (subject.behaviour === "answer") return Promise.resolve(shared.take(checks, takeOptions));
+      if (subject.behaviour === "succeed") return Promise.resolve(shared.take(checks, takeOptions));
       return new Promise((resolve) => late.push(() => resolve(shared.take(checks, takeOptions))));
     },
     release(leaseId, checks) {
       calls.releases.push(leaseId);
-      if (subject.behaviour !== "answer") return Promise.reject(new Error("gone"));
+      if (subject.behaviour !== "succeed") return Promise.reject(new Error("gone"));
       return shared.release(leaseId, checks);
     },
   };
@@ -44,9 +44,9 @@ function setUp(instances = 1): Subject {
     clock,
     limiter: createRateLimiter({ store, localStore, clock, instances, onDegraded: (event) => events.push(event) }),
     events,
-    behaviour: "answer",
+    behaviour: "succeed",
     calls,
-    answerLate: () => late.splice(0).forEach((answer) => answer()),
+    completeLate: () => late.splice(0).forEach((complete) => complete()),
   };
   return subject;
 }
@@ -56,7 +56,7 @@ async function take(subject: Subject, ...checks: readonly RateLimitCheck[]): Pro
 }
 
 describe("a rate limiter", () => {
-  test("answers at once where its store does, and when there is nothing to limit", () => {
+  test("decides synchronously if its store does, and if there is nothing to check", () => {
     const clock = createVirtualClock();
     const store = createMemoryRateLimitStore(clock);
     const limiter = createRateLimiter({ store, localStore: store, clock, onDegraded: () => undefined });
@@ -65,13 +65,13 @@ describe("a rate limiter", () => {
     expect(clock.timerCount).toBe(0);
   });
 
-  test("leaves no timer behind a store that answers in time", async () => {
+  test("cancels its timer when the store responds in time", async () => {
     const subject = setUp();
     expect(await take(subject, testCheck())).toMatchObject({ admitted: true, degraded: null });
     expect(subject.clock.timerCount).toBe(0);
   });
 
-  test("waits for a store that hangs to the deadline and not longer, and for the next second not at all", async () => {
+  test("waits for a store that hangs until the deadline, and does not call it during the cool-down", async () => {
     const subject = setUp();
     subject.behaviour = "hang";
     const first = take(subject, testCheck());
@@ -88,14 +88,14 @@ describe("a rate limiter", () => {
     expect(subject.calls.takes).toBe(1);
   });
 
-  test("sends one request to see whether the store is back, and tells the loss and the return once each", async () => {
+  test("sends one request after each cool-down, and reports the loss and the return of the store once each", async () => {
     const subject = setUp();
     subject.behaviour = "reject";
     for (let request = 0; request < 5; request++) await take(subject, testCheck());
     await subject.clock.advance(1_000);
     await Promise.all(Array.from({ length: 5 }, () => take(subject, testCheck())));
     expect(subject.calls.takes).toBe(2);
-    subject.behaviour = "answer";
+    subject.behaviour = "succeed";
     await subject.clock.advance(1_000);
     const outcomes = await Promise.all(Array.from({ length: 3 }, () => take(subject, testCheck())));
     expect(outcomes.map(({ degraded }) => degraded)).toEqual([null, "unavailable", "unavailable"]);
@@ -107,7 +107,7 @@ describe("a rate limiter", () => {
   });
 
   test.each(["reject", "throw"] as const)(
-    "decides without a store that fails (%s), each policy in its own way",
+    "decides each policy by its failure mode if the store fails (%s)",
     async (behaviour) => {
       const subject = setUp();
       subject.behaviour = behaviour;
@@ -133,14 +133,14 @@ describe("a rate limiter", () => {
     },
   );
 
-  test("a closed policy in shadow refuses nothing when the store fails", async () => {
+  test("a closed shadow policy refuses no request if the store fails", async () => {
     const subject = setUp();
     subject.behaviour = "reject";
     const shadow = testCheck({ name: "shadow", mode: "shadow", onStoreError: "closed" });
     expect(await take(subject, shadow)).toMatchObject({ admitted: true, decisions: [{ allowed: false }] });
   });
 
-  test("several processes together admit no more than the limit while each decides alone", async () => {
+  test("several processes together admit no more than the limit while each decides locally", async () => {
     let admitted = 0;
     let leases = 0;
     for (const subject of Array.from({ length: 4 }, () => setUp(4))) {
@@ -159,7 +159,7 @@ describe("a rate limiter", () => {
     expect([admitted, leases]).toEqual([44, 8]);
   });
 
-  test("a request that costs more than the share of a process passes when the share is whole, and then empties it", async () => {
+  test("a request that costs more than a process's share is admitted if the share is full, and empties it", async () => {
     const subject = setUp(4);
     subject.behaviour = "reject";
     expect((await take(subject, testCheck({}, "somebody", 5))).admitted).toBe(true);
@@ -167,21 +167,21 @@ describe("a rate limiter", () => {
     expect(await take(subject, testCheck({}, "other", 11))).toMatchObject({ decisions: [{ retryAfterMs: null }] });
   });
 
-  test("gives back the lease that a late answer brings to a request that was decided without it", async () => {
+  test("releases a lease that the store granted after the deadline", async () => {
     const subject = setUp();
     const lease = testCheck({ unit: "concurrent-requests", limit: 1 });
     subject.behaviour = "hang";
     const decided = subject.limiter.take([lease], { probe: false, leaseId: "late" });
     await subject.clock.advance(100);
     expect(await decided).toMatchObject({ admitted: true, degraded: "timeout" });
-    subject.behaviour = "answer";
-    subject.answerLate();
+    subject.behaviour = "succeed";
+    subject.completeLate();
     await subject.clock.advance(2_000);
     expect(subject.calls.releases).toEqual(["late"]);
     expect(await subject.limiter.take([lease], { probe: false, leaseId: "next" })).toMatchObject({ admitted: true });
   });
 
-  test("gives leases back wherever they were taken, without a word when the store is gone", async () => {
+  test("releases local leases although the store fails", async () => {
     const subject = setUp();
     const lease = testCheck({ unit: "concurrent-requests", limit: 1 });
     subject.behaviour = "reject";
@@ -191,7 +191,7 @@ describe("a rate limiter", () => {
     expect((await takeLease("b")).admitted).toBe(true);
   });
 
-  test("a store that was not asked is not told of leases that it does not hold", async () => {
+  test("does not release leases in a store that was not called for them", async () => {
     const subject = setUp();
     const lease = testCheck({ unit: "concurrent-requests" });
     subject.behaviour = "reject";
@@ -202,7 +202,7 @@ describe("a rate limiter", () => {
     expect(subject.calls.releases).toEqual(["asked"]);
   });
 
-  test("leases that cannot be given back do not keep a store that is back from being asked", async () => {
+  test("failed releases do not prolong the cool-down", async () => {
     const subject = setUp();
     const lease = testCheck({ unit: "concurrent-requests" });
     subject.behaviour = "reject";
@@ -211,26 +211,23 @@ describe("a rate limiter", () => {
       subject.limiter.release(`${index}`, [lease], null);
       await subject.clock.advance(50);
     }
-    subject.behaviour = "answer";
+    subject.behaviour = "succeed";
     expect(await take(subject, testCheck())).toMatchObject({ degraded: null });
   });
 
-  test("a clock that is set back does not keep the store from being asked", async () => {
-    let nowMs = 1_000_000;
-    const clock = { now: () => nowMs, monotonic: () => nowMs, setTimer: () => () => undefined };
-    const localStore = createMemoryRateLimitStore(clock);
-    let takes = 0;
-    const store: RateLimitStore = {
-      take() {
-        takes += 1;
-        throw new Error("gone");
-      },
-      release: () => undefined,
-    };
-    const limiter = createRateLimiter({ store, localStore, clock, onDegraded: () => undefined });
-    await limiter.take([testCheck()], options);
-    nowMs = 0;
-    await limiter.take([testCheck()], options);
-    expect(takes).toBe(2);
-  });
+  test.each([-86_400_000, 86_400_000])(
+    "a wall clock that is set by %i ms neither prolongs nor ends the cool-down, and is not part of the reported outage",
+    async (byMs) => {
+      const subject = setUp();
+      subject.behaviour = "reject";
+      await take(subject, testCheck());
+      subject.clock.shiftWallTime(byMs);
+      await subject.clock.advance(999);
+      expect(await take(subject, testCheck())).toMatchObject({ degraded: "unavailable" });
+      subject.behaviour = "succeed";
+      await subject.clock.advance(1);
+      expect(await take(subject, testCheck())).toMatchObject({ degraded: null });
+      expect(subject.events).toMatchObject([{ state: "degraded" }, { state: "recovered", durationMs: 1_000 }]);
+    },
+  );
 });

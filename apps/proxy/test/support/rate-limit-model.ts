@@ -1,7 +1,7 @@
 import type { RateLimitCheck } from "../../src/rate-limit/policy.ts";
 
-/** What the model says of one request. */
-export interface ModelAnswer {
+/** The model's decision on one request. */
+export interface ModelDecision {
   readonly admitted: boolean;
   readonly allowed: readonly boolean[];
   readonly remaining: readonly number[];
@@ -9,16 +9,16 @@ export interface ModelAnswer {
 
 interface Bucket {
   creditUs: bigint;
-  /** When the credit was last written. */
+  /** When the credit was last changed. */
   atUs: bigint;
 }
 
 /**
- * Limits as buckets that fill with time, in exact whole numbers: another formulation than the stores' (which keep one time and no
- * level), so that both are wrong only where they agree to be. Times are the microseconds that a store goes by.
+ * The reference model: buckets with a level that rises with time, in exact whole numbers. Stores keep an arrival time and no level,
+ * so the two formulations are unlikely to share a defect. Times are in microseconds of the store's clock.
  */
 export function createRateLimitModel(): {
-  take(checks: readonly RateLimitCheck[], nowUs: number, probe: boolean, leaseId: string): ModelAnswer;
+  take(checks: readonly RateLimitCheck[], nowUs: number, probe: boolean, leaseId: string): ModelDecision;
   release(leaseId: string, checks: readonly RateLimitCheck[]): void;
 } {
   const buckets = new Map<string, Bucket>();
@@ -32,7 +32,7 @@ export function createRateLimitModel(): {
     return { unitUs, fullUs: unitUs * BigInt(policy.burst) };
   }
 
-  /** The level now, and whether it could not be below zero only because it is an empty bucket at least. */
+  /** The level now, and whether it was raised to zero, as after the clock was set back. */
   function levelOf(check: RateLimitCheck, nowUs: bigint): { readonly levelUs: bigint; readonly wasBelow: boolean } {
     const { fullUs } = sizeOf(check);
     const bucket = buckets.get(idOf(check));

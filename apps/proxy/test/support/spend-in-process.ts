@@ -1,4 +1,4 @@
-/** A process of its own for tests: `node spend-in-process.ts URL COUNT` asks for that many requests at once when it is told to. */
+/** A process for tests: `node spend-in-process.ts URL COUNT` takes COUNT requests at once when the list `go` has an element. */
 import process from "node:process";
 import { connectValkey } from "@letta-environments/platform/valkey";
 import { createValkeyRateLimitStore } from "../../src/adapters/valkey/rate-limit-store.ts";

@@ -1,6 +1,6 @@
 import type { RateLimitCheck, RateLimitPolicy } from "../../src/rate-limit/policy.ts";
 
-/** A policy of ten requests a second, ten at once, that is enforced. */
+/** An enforced policy of ten requests a second with a burst of ten. */
 export function testPolicy(changes: Partial<RateLimitPolicy> = {}): RateLimitPolicy {
   return {
     name: "test",
@@ -14,7 +14,7 @@ export function testPolicy(changes: Partial<RateLimitPolicy> = {}): RateLimitPol
   };
 }
 
-/** A check of one unit under {@link testPolicy}. */
+/** A check of {@link testPolicy} that costs one unit. */
 export function testCheck(changes: Partial<RateLimitPolicy> = {}, key = "somebody", cost = 1): RateLimitCheck {
   return { policy: testPolicy(changes), key, cost };
 }

@@ -6,14 +6,30 @@ import { createMemoryRateLimitStore } from "./rate-limit-store.ts";
 
 const options = { probe: false, leaseId: null };
 
-describeRateLimitStore("in memory", { time: "elapsed", runs: 500 }, createMemoryRateLimitStore);
+describeRateLimitStore("in memory", { time: "monotonic", runs: 500 }, createMemoryRateLimitStore);
 
-test("answers at once, not with a promise", () => {
+test("decides synchronously", () => {
   const store = createMemoryRateLimitStore(createVirtualClock());
   expect(store.take([testCheck()], options)).toMatchObject({ admitted: true });
 });
 
-test("keys at rest vanish beside other requests, without a timer", async () => {
+test.each([-86_400_000, 86_400_000])(
+  "a wall clock that is set by %i ms neither returns what was spent nor delays its return",
+  async (byMs) => {
+    const clock = createVirtualClock();
+    const store = createMemoryRateLimitStore(clock);
+    const lease = testCheck({ name: "leases", unit: "concurrent-requests", limit: 1 });
+    const take = (leaseId: string) => store.take([testCheck({}, "somebody", 10), lease], { probe: false, leaseId });
+    expect(take("first").admitted).toBe(true);
+    clock.shiftWallTime(byMs);
+    await clock.advance(999);
+    expect(take("early").decisions.map(({ allowed }) => allowed)).toEqual([false, false]);
+    await clock.advance(1);
+    expect(take("in time").admitted).toBe(true);
+  },
+);
+
+test("removes idle keys during other requests, without a timer", async () => {
   const clock = createVirtualClock();
   const store = createMemoryRateLimitStore(clock);
   for (let index = 0; index < 1_000; index++) store.take([testCheck({}, `key ${index}`)], options);
@@ -23,7 +39,7 @@ test("keys at rest vanish beside other requests, without a timer", async () => {
   expect(store.size).toBe(1);
 });
 
-test("leases that nobody gave back vanish beside other requests", async () => {
+test("removes unreleased leases during other requests once they have expired", async () => {
   const clock = createVirtualClock();
   const store = createMemoryRateLimitStore(clock);
   const lease = (key: string) => testCheck({ unit: "concurrent-requests" }, key);
@@ -36,17 +52,17 @@ test("leases that nobody gave back vanish beside other requests", async () => {
   expect(store.size).toBe(0);
 });
 
-test("a full store never holds more than its bound, and gives nobody back what was spent", () => {
+test("a full store never exceeds its capacity, and evicts no key before others that have spent less", () => {
   const store = createMemoryRateLimitStore(createVirtualClock(), 100);
   const spent = testCheck({ burst: 10 }, "spent", 10);
   expect(store.take([spent], options).admitted).toBe(true);
-  // Somebody who wants the spent key forgotten asks with many others, each of which costs little.
+  // An attacker who wants the spent key evicted sends requests with many other keys, each of which spends little.
   for (let index = 0; index < 10_000; index++) store.take([testCheck({}, `flood ${index}`)], options);
   expect(store.size).toBe(100);
   expect(store.take([testCheck({}, "spent")], options).admitted).toBe(false);
 });
 
-test("a flood of spent keys gets none of them forgotten: what is forgotten counts as spent", () => {
+test("a flood of spent keys resets none of them, because evicted keys count as spent", () => {
   const store = createMemoryRateLimitStore(createVirtualClock(), 100);
   const refusedBefore = testCheck({ limit: 1, burst: 1 }, "victim");
   store.take([refusedBefore], options);
@@ -55,7 +71,7 @@ test("a flood of spent keys gets none of them forgotten: what is forgotten count
   expect(store.take([refusedBefore], options).admitted).toBe(false);
 });
 
-test("a full store admits new keys as before once those that it holds are at rest", async () => {
+test("a full store admits new keys again once its keys are idle", async () => {
   const clock = createVirtualClock();
   const store = createMemoryRateLimitStore(clock, 100);
   const checkOf = (key: string) => testCheck({ limit: 1, burst: 1 }, key);
@@ -66,7 +82,7 @@ test("a full store admits new keys as before once those that it holds are at res
 });
 
 test.each([100, 300, 500, 900])(
-  "a flood of %i keys costs a new one a unit each time that it fills the store anew",
+  "a flood of %i keys costs a new key at most one unit each time that it fills the store",
   (flood) => {
     const store = createMemoryRateLimitStore(createVirtualClock(), 100);
     for (let index = 0; index < flood; index++) store.take([testCheck({}, `flood ${index}`)], options);
@@ -75,7 +91,7 @@ test.each([100, 300, 500, 900])(
   },
 );
 
-test("a refused request pushes no other key out of a full store", () => {
+test("a refused request evicts no key from a full store", () => {
   const store = createMemoryRateLimitStore(createVirtualClock(), 2);
   const checkOf = (key: string) => testCheck({ limit: 1, burst: 1 }, key);
   for (const key of ["a", "b", "c"]) store.take([checkOf(key)], options);
@@ -84,7 +100,7 @@ test("a refused request pushes no other key out of a full store", () => {
   expect(store.size).toBe(2);
 });
 
-test("a policy on which nothing is charged takes no room, whatever else the request is charged", () => {
+test("a policy that is not charged takes no memory, even if other policies of the request are charged", () => {
   const store = createMemoryRateLimitStore(createVirtualClock());
   store.take(
     [testCheck(), testCheck({ name: "free" }, "x", 0), testCheck({ name: "trial", mode: "shadow" }, "x", 11)],

@@ -34,7 +34,7 @@ describeRateLimitStore("in SQLite", { time: "wall", runs: 200 }, (clock) =>
   createSqliteRateLimitStore(open(":memory:"), clock),
 );
 
-test("what was spent is spent after a restart", () => {
+test("counts survive a restart", () => {
   const path = newFile();
   const clock = createVirtualClock();
   const database = openSqlite(path);
@@ -58,7 +58,7 @@ test("processes that share a file share the limits", () => {
   expect(outcomes.filter(({ admitted }) => admitted)).toHaveLength(10);
 });
 
-test("a file that another process holds is given up soon, with an error for the limiter to act on", () => {
+test("throws within a second if another process holds the file", () => {
   const path = newFile();
   const holder = open(path);
   const store = createSqliteRateLimitStore(open(path), createVirtualClock());
@@ -70,7 +70,7 @@ test("a file that another process holds is given up soon, with an error for the 
   expect(store.take([testCheck()], options).admitted).toBe(true);
 });
 
-test("a file that another process holds is waited for no longer than the deadline", () => {
+test("waits no longer than the deadline for a file that another process holds", () => {
   const path = newFile();
   const holder = open(path);
   const store = createSqliteRateLimitStore(open(path), createVirtualClock(), 10);
@@ -81,7 +81,7 @@ test("a file that another process holds is waited for no longer than the deadlin
   });
 });
 
-test("rows at rest are removed beside other requests", async () => {
+test("removes idle rows during other requests", async () => {
   const database = open(":memory:");
   const clock = createVirtualClock();
   const store = createSqliteRateLimitStore(database, clock);

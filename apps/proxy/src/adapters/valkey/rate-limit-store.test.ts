@@ -78,7 +78,7 @@ describe.runIf(canLaunchValkey())("with a server", () => {
     await Promise.all(processes.map((each) => each.exited));
   });
 
-  test("goes by the server's clock, and leaves no key without an end", async () => {
+  test("uses the server's clock, and sets an expiry on every key", async () => {
     const store = open();
     const prefix = `{test-${prefixes - 1}}`;
     const checks = [testCheck({ windowMs: 3_600_000 }), testCheck({ name: "leases", unit: "concurrent-requests" })];
@@ -102,10 +102,10 @@ describe.runIf(canLaunchValkey())("with a server", () => {
     expect(await shared.command(["KEYS", `${prefix}*`])).toEqual([]);
   });
 
-  test("asks the server once for a request, however many policies it falls under", async () => {
+  test("makes one call to the server for each request, however many policies apply", async () => {
     let calls = 0;
     const counting: ValkeyConnection = {
-      command: () => Promise.reject(new Error("a command of its own")),
+      command: () => Promise.reject(new Error("unexpected command")),
       evaluate: (...words) => {
         calls += 1;
         return shared.evaluate(...words);
@@ -120,7 +120,7 @@ describe.runIf(canLaunchValkey())("with a server", () => {
     expect(calls).toBe(1);
   });
 
-  test("a value that somebody else wrote is a failure of the store, not a limit of its own", async () => {
+  test("rejects if a key holds a value that the store did not write", async () => {
     const store = open();
     const key = `{test-${prefixes - 1}}:limit:rate:4:testsomebody`;
     for (const value of ["garbage", "nan"]) {
@@ -132,7 +132,7 @@ describe.runIf(canLaunchValkey())("with a server", () => {
     await expect(Promise.resolve(store.take([testCheck()], options))).rejects.toThrow("refused");
   });
 
-  test("decides on a cluster: all keys of a request are in one slot", async () => {
+  test("works on a cluster, because all keys of a request are in one slot", async () => {
     const node = await launch({ args: ["--cluster-enabled", "yes"] });
     const connection = connect(node.url);
     await connection.command(["CLUSTER", "ADDSLOTSRANGE", 0, 16_383]);
