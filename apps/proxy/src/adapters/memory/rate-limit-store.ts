@@ -38,7 +38,8 @@ export function createMemoryRateLimitStore(
   const state: MemoryState = { table, leases, ...createBuffers(8) };
   return {
     take(checks, { probe, leaseId }) {
-      const nowUs = Math.floor(clock.monotonic() * 1_000);
+      // In steps of a millisecond: with finer steps, busy keys would be idle, removed and added again between requests.
+      const nowUs = Math.floor(clock.monotonic()) * 1_000;
       readStates(state, checks, leaseId, nowUs);
       const outcome = decideRateLimits(checks, state.states, nowUs, probe);
       if (!probe) writeStates(state, checks, leaseId, nowUs);
