@@ -1,6 +1,6 @@
 /**
- * Runs on Node and on Bun: measures what three limits of a request cost, by CPU time, in interleaved slices, and prints nanoseconds a
- * request as JSON: one list of samples a step. Nobody is refused: the dear path, which charges every policy.
+ * Runs on Node and Bun: measures the CPU time of three limits per request in interleaved slices, and prints nanoseconds per request as
+ * JSON, one list of samples per step. No request is refused: charging every policy is the expensive path.
  */
 import process from "node:process";
 import { Hono } from "hono";
@@ -29,7 +29,7 @@ function policy(name: string, windowMs: number, unit: RateLimitPolicy["unit"] = 
 
 const [perKey, perAddress, perTenant] = [policy("key", 60_000), policy("address", 1_000), policy("tenant", 86_400_000)];
 const perCaller = policy("at-once", 30_000, "concurrent-requests");
-const subjects = Array.from({ length: callers }, (_, index) => ({
+const callerValues = Array.from({ length: callers }, (_, index) => ({
   key: `abcdefgh${String(index).padStart(4, "0")}`,
   tenant: `tenant-${index % 32}`,
   address: `203.0.${index >> 8}.${index & 255}`,
@@ -42,7 +42,7 @@ function rule(of: RateLimitPolicy, ...dimensions: RateLimitRule["dimensions"]): 
 }
 
 const checksOf = createChecks([rule(perKey, "key"), rule(perAddress, "address"), rule(perTenant, "tenant", "route")]);
-const prepared = subjects.map((subject) => checksOf(subject));
+const prepared = callerValues.map((values) => checksOf(values));
 const withLease = prepared.map(([first, second], index): RateLimitCheck[] => [
   ...(first === undefined || second === undefined ? [] : [first, second]),
   { policy: perCaller, key: `caller ${index}`, cost: 1 },
@@ -78,11 +78,11 @@ for (const [index, windowMs] of windows.entries()) {
   );
 }
 limitedApp.get("/", (context) => context.text("ok"));
-const requests = subjects.map(
+const requests = callerValues.map(
   (_, index) => new Request("http://127.0.0.1/", { headers: { "x-caller": String(index) } }),
 );
 
-/** What every step adds to, so that no call can be left out. */
+/** Every step adds to it, so that no call is optimised away. */
 let sum = 0;
 
 function count(outcome: RateLimitOutcome | Promise<RateLimitOutcome>): void {
@@ -96,7 +96,7 @@ async function statusOf(app: Pick<Hono, "fetch">, call: number): Promise<number>
   return (await app.fetch(request)).status;
 }
 
-/** A loop of its own for each step: one shared loop would have the engine treat all steps alike. */
+/** Each step has its own loop, because the engine would compile a shared loop for all steps alike. */
 const steps: Readonly<Record<string, () => void | Promise<void>>> = {
   "empty loop": () => {
     for (let call = 0; call < callsInSlice; call++) sum += (prepared[call % callers] ?? []).length;
@@ -109,8 +109,8 @@ const steps: Readonly<Record<string, () => void | Promise<void>>> = {
   },
   "three limits, from the rules for each request": () => {
     for (let call = 0; call < callsInSlice; call++) {
-      const subject = subjects[call % callers];
-      if (subject !== undefined) count(limiter.take(checksOf(subject), take));
+      const values = callerValues[call % callers];
+      if (values !== undefined) count(limiter.take(checksOf(values), take));
     }
   },
   "three limits and their headers": () => {

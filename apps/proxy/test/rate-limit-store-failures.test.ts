@@ -11,15 +11,15 @@ import type { RateLimitOutcome } from "../src/rate-limit/store.ts";
 import { testCheck } from "./support/test-check.ts";
 
 const deadlineMs = 100;
-/** What a busy machine may add. */
+/** Allowance for a busy machine. */
 const slackMs = 150;
-/** More than the callers below can use up: none is refused. */
+/** Larger than what the callers below can spend, so that no request is refused. */
 const checks = (["local", "open"] as const).map((onStoreError) =>
   testCheck({ name: onStoreError, onStoreError, limit: 1e9, windowMs: 1e6, burst: 1e9 }),
 );
 
 describe.runIf(canLaunchValkey())("under load, with a Valkey that fails", () => {
-  test("no request waits longer than the deadline while the server hangs, comes back, is killed and is started again", async () => {
+  test("no request waits longer than the deadline while the server hangs, resumes, stops and restarts", async () => {
     let server = await launchValkey();
     const connection = connectValkey(server.url, { timeoutMs: 1_000, onFailure: () => undefined });
     await connection.command(["PING"]);
@@ -42,7 +42,7 @@ describe.runIf(canLaunchValkey())("under load, with a Valkey that fails", () => 
       await setImmediate();
     }
 
-    /** Sixteen callers that ask one request after the other, until `isEnough`. */
+    /** Runs sixteen callers that make one request after the other, until `isEnough`. */
     async function loadUntil(isEnough: () => boolean): Promise<void> {
       const endsAt = performance.now() + 20_000;
       await Promise.all(
@@ -80,7 +80,7 @@ describe.runIf(canLaunchValkey())("under load, with a Valkey that fails", () => 
   }, 90_000);
 });
 
-/** Decided by the store, or each policy in the way that it names. */
+/** Whether the store decided, or each policy by its failure mode. */
 function isAsConfigured({ admitted, degraded, decisions }: RateLimitOutcome): boolean {
   const modes: readonly (RateLimitFailureMode | null)[] = degraded === null ? [null, null] : ["local", "open"];
   return admitted && decisions.every((decision, index) => decision.degraded === modes[index]);

@@ -94,7 +94,7 @@ describeRateLimitStore("in a Durable Object", { time: "wall", runs: 15 }, (clock
   );
 });
 
-test("an object of limits that is not asked again removes what counts no more, and at last all that it has", async () => {
+test("an unused rate-limit object removes idle counters and finally all of its storage", async () => {
   const name = "limits of somebody who left";
   const stub = limitObject(name);
   const check = (policy: string, windowMs: number) => testCheck({ name: policy, limit: 1, burst: 1, windowMs });
