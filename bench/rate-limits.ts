@@ -43,8 +43,8 @@ export async function measureRateLimits(): Promise<BenchmarkResult> {
       },
     ],
     goals: [
-      ...measured.map((runtime) => compareCost(runtime.name, medianNs(runtime, wholeStep, emptyStep))),
-      ...compareMemory(memory),
+      ...measured.map((runtime) => costGoal(runtime.name, medianNs(runtime, wholeStep, emptyStep))),
+      ...memoryGoals(memory),
     ],
     data: { steps: measured, memory, stores },
   };
@@ -62,7 +62,7 @@ function measureMemory(): readonly MeasuredMemory[] {
   );
 }
 
-function compareCost(runtime: string, ns: number): Goal {
+function costGoal(runtime: string, ns: number): Goal {
   return {
     goal: `three limits together cost at most ${goalNs / 1_000} us CPU on ${runtime}`,
     shown: `${(ns / 1_000).toFixed(2)} us without the loop`,
@@ -70,7 +70,7 @@ function compareCost(runtime: string, ns: number): Goal {
   };
 }
 
-function compareMemory(memory: readonly MeasuredMemory[]): readonly Goal[] {
+function memoryGoals(memory: readonly MeasuredMemory[]): readonly Goal[] {
   return memory
     .filter(({ runtime, limiter }) => runtime === "Node" && limiter === "own")
     .map(({ bytesPerKey: { median } }) => ({

@@ -1,12 +1,12 @@
 /**
- * Runs on Node with `--expose-gc` and on Bun: measures what one limit on each of 100,000 active keys holds in memory, with the keys
- * themselves, and prints bytes a key as JSON. Which limiter is the first argument.
+ * Runs on Node with `--expose-gc` and on Bun: measures the memory of one limit on each of 100,000 active keys, including the keys, and
+ * prints bytes per key as JSON. The first argument names the limiter.
  */
 import process from "node:process";
 import { MemoryStore } from "hono-rate-limiter";
 import { RateLimiterMemory } from "rate-limiter-flexible";
 import { createMemoryRateLimitStore } from "../../apps/proxy/src/adapters/memory/rate-limit-store.ts";
-import { partitionKey } from "../../apps/proxy/src/rate-limit/partition-key.ts";
+import { partitionKey } from "../../apps/proxy/src/rate-limit/checks.ts";
 import type { RateLimitPolicy } from "../../apps/proxy/src/rate-limit/policy.ts";
 import { systemClock } from "../../packages/platform/src/node/index.ts";
 
@@ -24,7 +24,7 @@ const policy: RateLimitPolicy = {
 
 interface Subject {
   take(key: string): unknown;
-  /** Keys that are held, where the limiter tells. */
+  /** Number of keys; `null` if the limiter does not report it. */
   size(): number | null;
 }
 
@@ -53,7 +53,7 @@ const makers = new Map<string, () => Subject>([
   ["hono-rate-limiter", newHono],
 ]);
 
-/** A key as a request brings it: new, with a key id of 12 characters. */
+/** Returns a key as a request brings it: a new string with a key id of 12 characters. */
 function keyOf(index: number): string {
   return partitionKey(["key"], {
     key: `k${String(index).padStart(11, "0")}`,

@@ -1,12 +1,12 @@
 /**
- * Runs on Node: measures what three limits of a request cost in SQLite (in a folder, the first argument) and in Valkey (its URL, the
- * second one, where there is a server), and prints samples as JSON. Nobody is refused.
+ * Runs on Node: measures three limits per request in SQLite (in the folder of the first argument) and in Valkey (at the URL of the
+ * second argument, if given), and prints samples as JSON. No request is refused.
  */
 import process from "node:process";
 import { join } from "node:path";
 import { createSqliteRateLimitStore } from "../../apps/proxy/src/adapters/sqlite/rate-limit-store.ts";
 import { createValkeyRateLimitStore } from "../../apps/proxy/src/adapters/valkey/rate-limit-store.ts";
-import type { RateLimitDemand, RateLimitPolicy } from "../../apps/proxy/src/rate-limit/policy.ts";
+import type { RateLimitCheck, RateLimitPolicy } from "../../apps/proxy/src/rate-limit/policy.ts";
 import type { RateLimitStore } from "../../apps/proxy/src/rate-limit/store.ts";
 import { openSqlite, systemClock } from "../../packages/platform/src/node/index.ts";
 import { connectValkey } from "../../packages/platform/src/valkey/index.ts";
@@ -23,28 +23,28 @@ const policies = [60_000, 1_000, 86_400_000].map((windowMs, index): RateLimitPol
   return { name, unit: "requests", limit, windowMs, burst: limit, mode: "enforce", onStoreError: "local" };
 });
 const requests = Array.from({ length: callers }, (_, caller) =>
-  policies.map((policy): RateLimitDemand => ({ policy, key: `caller-${caller}`, cost: 1 })),
+  policies.map((policy): RateLimitCheck => ({ policy, key: `caller-${caller}`, cost: 1 })),
 );
 
-/** Microseconds a request. */
+/** Microseconds per request. */
 interface StoreSample {
   readonly cpuUs: number;
   readonly wallUs: number;
 }
 
-/** Makes requests one after the other by each of `atOnce` callers. */
+/** Runs `atOnce` callers that each make one request after the other. */
 async function slice(store: RateLimitStore, count: number, atOnce: number): Promise<StoreSample> {
   const cpu = process.cpuUsage();
   const startedAt = performance.now();
   let next = 0;
-  async function ask(): Promise<void> {
+  async function call(): Promise<void> {
     while (next < count) {
-      const answer = store.take(requests[next++ % callers] ?? [], take);
-      const { admitted } = answer instanceof Promise ? await answer : answer;
+      const outcome = store.take(requests[next++ % callers] ?? [], take);
+      const { admitted } = outcome instanceof Promise ? await outcome : outcome;
       if (!admitted) throw new Error("A request was refused.");
     }
   }
-  await Promise.all(Array.from({ length: atOnce }, ask));
+  await Promise.all(Array.from({ length: atOnce }, call));
   const { user, system } = process.cpuUsage(cpu);
   return { cpuUs: (user + system) / count, wallUs: ((performance.now() - startedAt) * 1_000) / count };
 }

@@ -1,16 +1,16 @@
 /**
- * Runs on Node and on Bun: measures what three limits of a request cost, by CPU time, in interleaved slices, and prints nanoseconds a
- * request as JSON: one list of samples a step. Nobody is refused: the dear path, which charges every policy.
+ * Runs on Node and Bun: measures the CPU time of three limits per request in interleaved slices, and prints nanoseconds per request as
+ * JSON, one list of samples per step. No request is refused: charging every policy is the expensive path.
  */
 import process from "node:process";
 import { Hono } from "hono";
 import { MemoryStore, rateLimiter } from "hono-rate-limiter";
 import { RateLimiterMemory } from "rate-limiter-flexible";
 import { createMemoryRateLimitStore } from "../../apps/proxy/src/adapters/memory/rate-limit-store.ts";
-import { createDemands } from "../../apps/proxy/src/rate-limit/checks.ts";
+import { createChecks } from "../../apps/proxy/src/rate-limit/checks.ts";
 import { createRateLimiter } from "../../apps/proxy/src/rate-limit/limiter.ts";
 import { rateLimitHeaders } from "../../apps/proxy/src/rate-limit/headers.ts";
-import type { RateLimitDemand, RateLimitPolicy } from "../../apps/proxy/src/rate-limit/policy.ts";
+import type { RateLimitCheck, RateLimitPolicy } from "../../apps/proxy/src/rate-limit/policy.ts";
 import type { RateLimitRule } from "../../apps/proxy/src/rate-limit/policy.ts";
 import type { RateLimitOutcome } from "../../apps/proxy/src/rate-limit/store.ts";
 // Bun has no `node:sqlite`, which the index of platform's Node part imports.
@@ -29,7 +29,7 @@ function policy(name: string, windowMs: number, unit: RateLimitPolicy["unit"] = 
 
 const [perKey, perAddress, perTenant] = [policy("key", 60_000), policy("address", 1_000), policy("tenant", 86_400_000)];
 const perCaller = policy("at-once", 30_000, "concurrent-requests");
-const subjects = Array.from({ length: callers }, (_, index) => ({
+const callerValues = Array.from({ length: callers }, (_, index) => ({
   key: `abcdefgh${String(index).padStart(4, "0")}`,
   tenant: `tenant-${index % 32}`,
   address: `203.0.${index >> 8}.${index & 255}`,
@@ -41,9 +41,9 @@ function rule(of: RateLimitPolicy, ...dimensions: RateLimitRule["dimensions"]): 
   return { policy: of, dimensions, costs: new Map([["send", 5]]), exempt: [] };
 }
 
-const demandsOf = createDemands([rule(perKey, "key"), rule(perAddress, "address"), rule(perTenant, "tenant", "route")]);
-const prepared = subjects.map((subject) => demandsOf(subject));
-const withLease = prepared.map(([first, second], index): RateLimitDemand[] => [
+const checksOf = createChecks([rule(perKey, "key"), rule(perAddress, "address"), rule(perTenant, "tenant", "route")]);
+const prepared = callerValues.map((values) => checksOf(values));
+const withLease = prepared.map(([first, second], index): RateLimitCheck[] => [
   ...(first === undefined || second === undefined ? [] : [first, second]),
   { policy: perCaller, key: `caller ${index}`, cost: 1 },
 ]);
@@ -62,7 +62,7 @@ const honoStores = [60_000, 1_000, 86_400_000].map((windowMs) => {
   memory.init({ windowMs } as Parameters<MemoryStore["init"]>[0]);
   return memory;
 });
-const peerKeys = prepared.map((demands) => demands.map(({ key }) => key));
+const peerKeys = prepared.map((checks) => checks.map(({ key }) => key));
 
 const windows = [60_000, 1_000, 86_400_000];
 const bareApp = new Hono().get("/", (context) => context.text("ok"));
@@ -78,16 +78,16 @@ for (const [index, windowMs] of windows.entries()) {
   );
 }
 limitedApp.get("/", (context) => context.text("ok"));
-const requests = subjects.map(
+const requests = callerValues.map(
   (_, index) => new Request("http://127.0.0.1/", { headers: { "x-caller": String(index) } }),
 );
 
-/** What every step adds to, so that no call can be left out. */
+/** Every step adds to it, so that no call is optimised away. */
 let sum = 0;
 
 function count(outcome: RateLimitOutcome | Promise<RateLimitOutcome>): void {
   if (outcome instanceof Promise || !outcome.admitted) throw new Error("A request waited or was refused.");
-  sum += outcome.verdicts.length;
+  sum += outcome.decisions.length;
 }
 
 async function statusOf(app: Pick<Hono, "fetch">, call: number): Promise<number> {
@@ -96,7 +96,7 @@ async function statusOf(app: Pick<Hono, "fetch">, call: number): Promise<number>
   return (await app.fetch(request)).status;
 }
 
-/** A loop of its own for each step: one shared loop would have the engine treat all steps alike. */
+/** Each step has its own loop, because the engine would compile a shared loop for all steps alike. */
 const steps: Readonly<Record<string, () => void | Promise<void>>> = {
   "empty loop": () => {
     for (let call = 0; call < callsInSlice; call++) sum += (prepared[call % callers] ?? []).length;
@@ -109,8 +109,8 @@ const steps: Readonly<Record<string, () => void | Promise<void>>> = {
   },
   "three limits, from the rules for each request": () => {
     for (let call = 0; call < callsInSlice; call++) {
-      const subject = subjects[call % callers];
-      if (subject !== undefined) count(limiter.take(demandsOf(subject), take));
+      const values = callerValues[call % callers];
+      if (values !== undefined) count(limiter.take(checksOf(values), take));
     }
   },
   "three limits and their headers": () => {
@@ -121,9 +121,9 @@ const steps: Readonly<Record<string, () => void | Promise<void>>> = {
   },
   "two limits and a lease that is given back": () => {
     for (let call = 0; call < callsInSlice; call++) {
-      const demands = withLease[call % callers] ?? [];
-      count(store.take(demands, { probe: false, leaseId: "request" }));
-      store.release("request", demands);
+      const checks = withLease[call % callers] ?? [];
+      count(store.take(checks, { probe: false, leaseId: "request" }));
+      store.release("request", checks);
     }
   },
   "rate-limiter-flexible, three in memory": async () => {

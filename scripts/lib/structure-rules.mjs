@@ -76,7 +76,7 @@ export const folderOrder = new Map([
  * packages. `rate-limit/` could become a package of its own; `ports.ts` describes what the features need and depends on none.
  */
 export const restrictedImports = [
-  { path: "apps/proxy/src/rate-limit/", entries: ["rate-limit/"], packages: ["platform"] },
+  { path: "apps/proxy/src/rate-limit/", entries: ["rate-limit/"], packages: [] },
   {
     path: "apps/proxy/src/ports.ts",
     entries: ["keys/key-record.ts", "telemetry.ts"],

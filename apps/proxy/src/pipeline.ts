@@ -14,9 +14,9 @@ import { type GatewayRequest, ignoreForwardedHeaders } from "./http/gateway-requ
 import { failureResponse, finishResponse } from "./http/response.ts";
 import { matchRequest, validateRequest } from "./http/validate-request.ts";
 import { mapMaybe, type MaybePromise, startSteps } from "./lib/steps.ts";
-import { answerRateLimit, rateLimitPath, refuseRateLimitMethod } from "./limits/endpoint.ts";
+import { retrieveRateLimit, rateLimitPath, checkRateLimitMethod } from "./limits/endpoint.ts";
 import { limitRequest } from "./limits/request-limits.ts";
-import { endLimits, noteRefused } from "./limits/response.ts";
+import { finishRateLimit, recordRefusal } from "./limits/response.ts";
 import { beginTrace, endTrace, type RequestTrace } from "./request-trace.ts";
 import type { GatewayConfig, GatewayServices } from "./services.ts";
 import { deviceSocketRequest } from "./upstream/embedded.ts";
@@ -70,9 +70,9 @@ export function createPipeline(services: GatewayServices, config: GatewayConfig)
 
   /** Ends everything that the trace began, and completes the response. */
   function finish({ request, trace }: Received, response: PlainResponse): PlainResponse {
-    const limited = endLimits(trace, response);
+    const withLimits = finishRateLimit(trace, response);
     endTrace(trace, request.method, response.status, services);
-    return finishResponse(limited, trace.requestId, request.method);
+    return finishResponse(withLimits, trace.requestId, request.method);
   }
 
   function respond(
@@ -115,7 +115,7 @@ function createApiSteps(services: GatewayServices, { authenticate, limits, upstr
     })
     .add("authenticate", ({ request, trace }) =>
       mapMaybe(authenticate(request), (authentication) => {
-        if (authentication.kind === "refused") return noteRefused(trace, authentication);
+        if (authentication.kind === "refused") return recordRefusal(trace, authentication);
         const { principal, ownCredential = null } = authentication;
         trace.principal = principal;
         return { principal, ownCredential };
@@ -177,16 +177,16 @@ function createApiSteps(services: GatewayServices, { authenticate, limits, upstr
 /** The steps of `GET /v1/ratelimit`, which every key may read, whatever its scopes. */
 function createRateLimitSteps({ authenticate, limits }: Features) {
   return startSteps<Received>()
-    .check("match the method", ({ request }) => refuseRateLimitMethod(request.method))
+    .check("match the method", ({ request }) => checkRateLimitMethod(request.method))
     .add("authenticate", ({ request, trace }) => {
       trace.operation = "retrieveRateLimit";
       return mapMaybe(authenticate(request), (authentication) => {
-        if (authentication.kind === "refused") return noteRefused(trace, authentication);
+        if (authentication.kind === "refused") return recordRefusal(trace, authentication);
         trace.principal = authentication.principal;
         return { principal: authentication.principal };
       });
     })
-    .end("read the limits", ({ request, principal }) => answerRateLimit(request, principal, limits));
+    .end("read the limits", ({ request, principal }) => retrieveRateLimit(request, principal, limits));
 }
 
 /** The steps of the administration of keys, which has the key store behind it and no upstream; `null` where it is not served. */
@@ -201,7 +201,7 @@ function createAdminSteps({ administer, limits }: Features, guard: AdminGuard | 
     })
     .add("authenticate", ({ request, trace }) =>
       mapMaybe(guard.admit(request), (admission) => {
-        if (admission.kind === "refused") return noteRefused(trace, admission);
+        if (admission.kind === "refused") return recordRefusal(trace, admission);
         trace.principal = admission.principal;
         return { principal: admission.principal, readAuthority: admission.authority };
       }),

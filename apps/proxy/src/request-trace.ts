@@ -2,8 +2,8 @@ import type { Principal } from "@letta-environments/schema";
 import type { AuditedSend } from "./audit/sends.ts";
 import type { GatewayRequest } from "./http/gateway-request.ts";
 import type { GatewayPorts } from "./ports.ts";
-import { describeLimits } from "./limits/response.ts";
-import type { LimitedRequest } from "./limits/response.ts";
+import { describeRateLimit } from "./limits/response.ts";
+import type { RateLimitResult } from "./limits/response.ts";
 import { resolveRequestId } from "./http/gateway-request.ts";
 
 /** The facts about a request that the log, the limits and the audit need at its end. The steps of the pipeline fill it in. */
@@ -14,14 +14,21 @@ export interface RequestTrace {
   principal: Principal | null;
   /** The audit record, for a send. */
   send: AuditedSend | null;
-  /** The decision of the rate limits, once they have decided. */
-  limited: LimitedRequest | null;
+  /** The result of the rate limits; `null` if they were not checked. */
+  rateLimit: RateLimitResult | null;
 }
 
 /** Begins the trace of a request. */
 export function beginTrace(request: GatewayRequest, ports: Pick<GatewayPorts, "clock" | "randomId">): RequestTrace {
   const requestId = resolveRequestId(request.header("x-request-id"), ports.randomId);
-  return { requestId, startedAt: ports.clock.monotonic(), operation: null, principal: null, send: null, limited: null };
+  return {
+    requestId,
+    startedAt: ports.clock.monotonic(),
+    operation: null,
+    principal: null,
+    send: null,
+    rateLimit: null,
+  };
 }
 
 /** Reports how a request ended. */
@@ -40,6 +47,6 @@ export function endTrace(
     durationMs: ports.clock.monotonic() - trace.startedAt,
     tenant: trace.principal?.tenant ?? null,
     keyId: trace.principal?.keyId ?? null,
-    ...describeLimits(trace.limited?.outcome),
+    ...describeRateLimit(trace.rateLimit?.outcome),
   });
 }

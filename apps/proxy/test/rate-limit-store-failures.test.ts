@@ -8,18 +8,18 @@ import { createValkeyRateLimitStore } from "../src/adapters/valkey/rate-limit-st
 import { createRateLimiter, type RateLimitStoreEvent } from "../src/rate-limit/limiter.ts";
 import type { RateLimitFailureMode } from "../src/rate-limit/policy.ts";
 import type { RateLimitOutcome } from "../src/rate-limit/store.ts";
-import { testDemand } from "./support/test-demand.ts";
+import { testCheck } from "./support/test-check.ts";
 
 const deadlineMs = 100;
-/** What a busy machine may add. */
+/** Allowance for a busy machine. */
 const slackMs = 150;
-/** More than the callers below can use up: none is refused. */
-const demands = (["local", "open"] as const).map((onStoreError) =>
-  testDemand({ name: onStoreError, onStoreError, limit: 1e9, windowMs: 1e6, burst: 1e9 }),
+/** Larger than what the callers below can spend, so that no request is refused. */
+const checks = (["local", "open"] as const).map((onStoreError) =>
+  testCheck({ name: onStoreError, onStoreError, limit: 1e9, windowMs: 1e6, burst: 1e9 }),
 );
 
 describe.runIf(canLaunchValkey())("under load, with a Valkey that fails", () => {
-  test("no request waits longer than the deadline while the server hangs, comes back, is killed and is started again", async () => {
+  test("no request waits longer than the deadline while the server hangs, resumes, stops and restarts", async () => {
     let server = await launchValkey();
     const connection = connectValkey(server.url, { timeoutMs: 1_000, onFailure: () => undefined });
     await connection.command(["PING"]);
@@ -36,13 +36,13 @@ describe.runIf(canLaunchValkey())("under load, with a Valkey that fails", () => 
 
     async function ask(): Promise<void> {
       const startedAt = performance.now();
-      const outcome = await limiter.take(demands, { probe: false, leaseId: null });
+      const outcome = await limiter.take(checks, { probe: false, leaseId: null });
       longestMs = Math.max(longestMs, performance.now() - startedAt);
       if (!isAsConfigured(outcome)) wrong += 1;
       await setImmediate();
     }
 
-    /** Sixteen callers that ask one request after the other, until `isEnough`. */
+    /** Runs sixteen callers that make one request after the other, until `isEnough`. */
     async function loadUntil(isEnough: () => boolean): Promise<void> {
       const endsAt = performance.now() + 20_000;
       await Promise.all(
@@ -80,8 +80,8 @@ describe.runIf(canLaunchValkey())("under load, with a Valkey that fails", () => 
   }, 90_000);
 });
 
-/** Decided by the store, or each policy in the way that it names. */
-function isAsConfigured({ admitted, degraded, verdicts }: RateLimitOutcome): boolean {
+/** Whether the store decided, or each policy by its failure mode. */
+function isAsConfigured({ admitted, degraded, decisions }: RateLimitOutcome): boolean {
   const modes: readonly (RateLimitFailureMode | null)[] = degraded === null ? [null, null] : ["local", "open"];
-  return admitted && verdicts.every((verdict, index) => verdict.degraded === modes[index]);
+  return admitted && decisions.every((decision, index) => decision.degraded === modes[index]);
 }

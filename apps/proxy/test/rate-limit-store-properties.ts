@@ -1,18 +1,18 @@
 import type { Clock } from "@letta-environments/platform";
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { intervalUsOf } from "../src/rate-limit/gcra.ts";
-import type { RateLimitDemand } from "../src/rate-limit/policy.ts";
+import { intervalUsOf } from "../src/rate-limit/decide.ts";
+import type { RateLimitCheck } from "../src/rate-limit/policy.ts";
 import type { RateLimitStore } from "../src/rate-limit/store.ts";
 import { createMovableClock } from "./support/create-movable-clock.ts";
 import { createRateLimitModel } from "./support/rate-limit-model.ts";
-import { testDemand } from "./support/test-demand.ts";
+import { testCheck } from "./support/test-check.ts";
 
-/** How a store goes by time. */
+/** What a store promises, and how thoroughly to test it. */
 export interface RateLimitStorePromises {
-  /** `elapsed`: a clock that is set back stands still. `wall`: it is believed, and keys are taken for empty at most. */
-  readonly time: "elapsed" | "wall";
-  /** How many generated runs each property is held to. */
+  /** `monotonic`: changes of the wall clock have no effect. `wall`: if it is set back, keys count as empty at most. */
+  readonly time: "monotonic" | "wall";
+  /** Number of generated runs of each property. */
   readonly runs: number;
 }
 
@@ -25,14 +25,14 @@ const policies = [
   { name: "leases", unit: "concurrent-requests", limit: 2, windowMs: 5_000 },
 ] as const;
 
-const demandsArbitrary: fc.Arbitrary<readonly RateLimitDemand[]> = fc
+const checksArbitrary: fc.Arbitrary<readonly RateLimitCheck[]> = fc
   .uniqueArray(fc.constantFrom(...policies), { minLength: 1, maxLength: policies.length })
   .chain((chosen) =>
     fc.tuple(
       ...chosen.map((policy) =>
         fc
           .tuple(fc.constantFrom("x", "y"), fc.constantFrom(1, 1, 1, 2, 0, 4))
-          .map(([key, cost]) => testDemand(policy, key, cost)),
+          .map(([key, cost]) => testCheck(policy, key, cost)),
       ),
     ),
   );
@@ -50,7 +50,7 @@ const stepArbitrary = fc.oneof(
     arbitrary: fc.record({
       kind: fc.constant("take" as const),
       moveMs: moveArbitrary,
-      demands: demandsArbitrary,
+      checks: checksArbitrary,
       leaseId: fc.constantFrom(...leaseIds),
     }),
   },
@@ -59,7 +59,7 @@ const stepArbitrary = fc.oneof(
     arbitrary: fc.record({
       kind: fc.constant("probe" as const),
       moveMs: moveArbitrary,
-      demands: demandsArbitrary,
+      checks: checksArbitrary,
       leaseId: fc.constantFrom(...leaseIds),
     }),
   },
@@ -68,64 +68,60 @@ const stepArbitrary = fc.oneof(
     arbitrary: fc.record({
       kind: fc.constant("release" as const),
       moveMs: moveArbitrary,
-      demands: demandsArbitrary,
+      checks: checksArbitrary,
       leaseId: fc.constantFrom(...leaseIds),
     }),
   },
 );
 
-/** What must hold of a store for every course of requests and of the clock. */
+/** Tests properties that hold for every sequence of requests and of changes of the clock. */
 export function describeRateLimitGuarantees(
   { time, runs }: RateLimitStorePromises,
   open: (clock: Clock) => RateLimitStore,
 ): void {
-  test("decides every course of requests as the reference model does, the clock set back included", async () => {
+  test("decides every sequence of requests like the reference model, also when the wall clock is set back", async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(stepArbitrary, { maxLength: 40 }), async (steps) => {
         const clock = createMovableClock();
         const store = open(clock);
         const model = createRateLimitModel();
-        let readMs = clock.now();
-        let elapsedMs = 0;
-        for (const { kind, moveMs, demands, leaseId } of steps) {
+        for (const { kind, moveMs, checks, leaseId } of steps) {
           clock.move(moveMs);
           if (kind === "release") {
-            await store.release(leaseId, demands);
-            model.release(leaseId, demands);
+            await store.release(leaseId, checks);
+            model.release(leaseId, checks);
             continue;
           }
           const probe = kind === "probe";
-          elapsedMs += Math.max(0, clock.now() - readMs);
-          readMs = clock.now();
-          const nowUs = (time === "elapsed" ? elapsedMs : clock.now()) * 1_000;
-          const outcome = await store.take(demands, { probe, leaseId });
+          const nowUs = (time === "monotonic" ? clock.monotonic() : clock.now()) * 1_000;
+          const outcome = await store.take(checks, { probe, leaseId });
           expect({
             admitted: outcome.admitted,
-            allowed: outcome.verdicts.map(({ allowed }) => allowed),
-            remaining: outcome.verdicts.map(({ remaining }) => remaining),
-          }).toEqual(model.take(demands, nowUs, probe, leaseId));
+            allowed: outcome.decisions.map(({ allowed }) => allowed),
+            remaining: outcome.decisions.map(({ remaining }) => remaining),
+          }).toEqual(model.take(checks, nowUs, probe, leaseId));
         }
       }),
       { numRuns: runs },
     );
   });
 
-  test("admits in no span more than the burst and what came back in it, and locks nobody out once a unit is back", async () => {
-    const course = fc.array(fc.record({ moveMs: moveArbitrary, cost: fc.integer({ min: 1, max: 3 }) }), {
+  test("never admits more than the burst plus what is regained, and admits again once one unit is regained", async () => {
+    const courseArbitrary = fc.array(fc.record({ moveMs: moveArbitrary, cost: fc.integer({ min: 1, max: 3 }) }), {
       maxLength: 60,
     });
     await fc.assert(
-      fc.asyncProperty(fc.constantFrom(...policies.slice(0, 3)), course, async (changes, steps) => {
+      fc.asyncProperty(fc.constantFrom(...policies.slice(0, 3)), courseArbitrary, async (changes, steps) => {
         const clock = createMovableClock();
         const store = open(clock);
         const options = { probe: false, leaseId: null };
-        const { policy } = testDemand(changes);
+        const { policy } = testCheck(changes);
         const intervalUs = intervalUsOf(policy);
         const admitted: { readonly atUs: number; readonly costUs: number }[] = [];
         for (const { moveMs, cost } of steps) {
           clock.move(moveMs);
           const outcome = await store.take([{ policy, key: "x", cost }], options);
-          if (outcome.admitted) admitted.push({ atUs: clock.forwardMs * 1_000, costUs: cost * intervalUs });
+          if (outcome.admitted) admitted.push({ atUs: clock.monotonic() * 1_000, costUs: cost * intervalUs });
         }
         for (const [index, { atUs }] of admitted.entries()) {
           let spentUs = 0;
@@ -134,11 +130,11 @@ export function describeRateLimitGuarantees(
             expect(spentUs).toBeLessThanOrEqual(policy.burst * intervalUs + later.atUs - atUs);
           }
         }
-        const demand = { policy, key: "x", cost: 1 };
-        const { constrained } = await store.take([demand], options);
+        const check = { policy, key: "x", cost: 1 };
+        const { constrained } = await store.take([check], options);
         clock.move(constrained?.retryAfterMs ?? Infinity);
         expect(constrained?.retryAfterMs).toBeLessThanOrEqual(Math.ceil(intervalUs / 1_000));
-        expect((await store.take([demand], options)).admitted || constrained?.allowed).toBe(true);
+        expect((await store.take([check], options)).admitted || constrained?.allowed).toBe(true);
       }),
       { numRuns: runs },
     );

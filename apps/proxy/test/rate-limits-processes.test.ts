@@ -44,7 +44,7 @@ function list(proxy: LaunchedProxy, key: string): Promise<Response> {
 
 const ten: RateLimitsFile = { policies: { ten: { per: ["key"], limit: 10, windowMs: 600_000 } } };
 
-test("limits in SQLite outlive a restart, and no request of a burst is let through twice", async () => {
+test("limits in SQLite survive a crash, and exactly the burst passes", async () => {
   const file: RateLimitsFile = { ...ten, store: "sqlite" };
   const proxy = await start(file);
   const key = await proxy.createKey({ scopes: ["list"] });
@@ -56,7 +56,7 @@ test("limits in SQLite outlive a restart, and no request of a burst is let throu
   expect([refused.status, refused.headers.get("ratelimit-policy")]).toEqual([429, '"ten";q=10;w=600']);
 });
 
-test("without configuration there are limits, and a loop meets them", async () => {
+test("limits are on by default, and stop a loop", async () => {
   const proxy = await launchProxy({ dataDir: join(folder, "data"), env: {} });
   stops.push(() => proxy.stop());
   const key = await proxy.createKey({ scopes: ["list"] });
@@ -69,7 +69,7 @@ test("without configuration there are limits, and a loop meets them", async () =
   expect(limited?.headers.get("retry-after")).toMatch(/^\d+$/);
 });
 
-test("a wrong limit is told by its place, and the proxy does not start", async () => {
+test("an invalid limit is reported with its path", async () => {
   const config = join(folder, "wrong.json");
   const policies = {
     mine: { per: ["key"], limit: 0 },
@@ -88,11 +88,11 @@ test("a wrong limit is told by its place, and the proxy does not start", async (
 });
 
 describe.skipIf(!canLaunchValkey())("with Valkey", () => {
-  test("gateways that share it admit exactly 10 of 200 together, and decide alone and visibly while it is away", async () => {
+  test("gateways that share a Valkey admit exactly 10 of 200 together, and decide locally and say so while it is unavailable", async () => {
     const valkey = await launchValkey();
     stops.push(valkey.stop);
     const env = { VALKEY_URL: valkey.url, KEY_PEPPER: "the same pepper for both of them" };
-    // Made before the gateways start: a key that they notice later is looked up anew, which a paused Valkey does not answer.
+    // Created before the gateways start, because a later change of keys would need a look-up, which a paused Valkey does not answer.
     const { stdout } = await runLettaProxy(["keys", "create", "--name", "n", "--data-dir", join(folder, "a")], env);
     const key = stdout.trim();
     const [first, second] = [await start(ten, env, "a"), await start(ten, env, "b")];
@@ -107,7 +107,7 @@ describe.skipIf(!canLaunchValkey())("with Valkey", () => {
     const waitedMs = performance.now() - began;
     valkey.resume();
     expect([alone.status, alone.headers.get("ratelimit-degraded")]).toEqual([200, '"ten";decided=local']);
-    // 100 ms of deadline; the rest is a busy machine's.
+    // The deadline is 100 ms; the rest allows for a busy machine.
     expect(waitedMs).toBeLessThan(2_000);
     await vi.waitFor(async () => expect((await list(first, key)).status).toBe(429), { timeout: 10_000, interval: 100 });
   });

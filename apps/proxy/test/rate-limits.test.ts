@@ -1,4 +1,4 @@
-/** Rate limits in the pipeline: where they are asked, what they say, and what they never do. */
+/** Rate limits in the pipeline: when they are checked, and what callers and telemetry see. */
 import { jsonResponse, type PlainResponse } from "@letta-environments/schema";
 import { describe, expect, test, vi } from "vitest";
 import { createHostGuard } from "../src/admin/admission.ts";
@@ -20,7 +20,7 @@ interface Options {
 }
 
 function setUp(file: RateLimitsFile, { upstream, store, config }: Options = {}): TestProxy {
-  // The proxy's own virtual clock is made inside; limits tell time by it.
+  // The test proxy creates its own virtual clock, which the limits use too.
   const clock = {
     now: () => testProxy.clock.now(),
     monotonic: () => testProxy.clock.monotonic(),
@@ -62,7 +62,7 @@ function send({ proxy }: TestProxy, key: string, connectionId = "conn-1"): Promi
   );
 }
 
-test("every answer tells what is left, and one too many is refused with the policy's name and nothing else done", async () => {
+test("every response reports what remains, and a request over the limit is 429 and not forwarded", async () => {
   const testProxy = setUp(perKey(2));
   const { key } = await testProxy.issueKey();
   const ask = (): Promise<PlainResponse> => testProxy.proxy.handle(fakeRequest({ key }));
@@ -83,15 +83,15 @@ test("every answer tells what is left, and one too many is refused with the poli
   expect((await ask()).status).toBe(200);
 });
 
-test("200 requests at once under a limit of 10 get exactly 10 through", async () => {
+test("exactly 10 of 200 simultaneous requests pass a limit of 10", async () => {
   const testProxy = setUp(perKey(10));
   const { key } = await testProxy.issueKey();
-  const answers = await Promise.all(Array.from({ length: 200 }, () => testProxy.proxy.handle(fakeRequest({ key }))));
-  expect(answers.filter(({ status }) => status === 200)).toHaveLength(10);
+  const responses = await Promise.all(Array.from({ length: 200 }, () => testProxy.proxy.handle(fakeRequest({ key }))));
+  expect(responses.filter(({ status }) => status === 200)).toHaveLength(10);
   expect(testProxy.upstreamRequests).toHaveLength(10);
 });
 
-test("a refusal by authorisation costs nothing, and so does nobody's request", async () => {
+test("requests that fail authorisation or match no endpoint are not counted", async () => {
   const testProxy = setUp(perKey(1));
   const { key } = await testProxy.issueKey({ scopes: ["list"] });
   for (let count = 0; count < 3; count++) {
@@ -102,7 +102,7 @@ test("a refusal by authorisation costs nothing, and so does nobody's request", a
   expect((await testProxy.proxy.handle(fakeRequest({ key }))).status).toBe(200);
 });
 
-test("keys are counted apart, and a key with a measure of its own by that one", async () => {
+test("keys are counted separately, each by its own override if it has one", async () => {
   const testProxy = setUp(perKey(1));
   const keys = [
     await testProxy.issueKey(),
@@ -111,18 +111,18 @@ test("keys are counted apart, and a key with a measure of its own by that one", 
   ];
   const passed: number[] = [];
   for (const { key } of keys) {
-    const answers = await Promise.all(Array.from({ length: 5 }, () => testProxy.proxy.handle(fakeRequest({ key }))));
-    passed.push(answers.filter(({ status }) => status === 200).length);
+    const responses = await Promise.all(Array.from({ length: 5 }, () => testProxy.proxy.handle(fakeRequest({ key }))));
+    passed.push(responses.filter(({ status }) => status === 200).length);
   }
   expect(passed).toEqual([1, 3, 5]);
 });
 
-test("a key with a measure of its own is counted apart from its tenant, and its count is nobody else's to cut", async () => {
+test("a key with an override of a limit per tenant gets its own counter, which the tenant does not share", async () => {
   const testProxy = setUp({ policies: { mine: { per: ["tenant"], limit: 2 } } });
   const [own, plain] = [await testProxy.issueKey({ rateLimits: { mine: "4/1d" } }), await testProxy.issueKey()];
   const passed = async (key: string): Promise<number> => {
-    const answers = await Promise.all(Array.from({ length: 6 }, () => testProxy.proxy.handle(fakeRequest({ key }))));
-    return answers.filter(({ status }) => status === 200).length;
+    const responses = await Promise.all(Array.from({ length: 6 }, () => testProxy.proxy.handle(fakeRequest({ key }))));
+    return responses.filter(({ status }) => status === 200).length;
   };
   expect([await passed(own.key), await passed(plain.key)]).toEqual([4, 2]);
   await testProxy.clock.advance(3_600_000);
@@ -136,7 +136,7 @@ test("sends are counted by device", async () => {
   expect(statuses.map(({ status }) => status === 429)).toEqual([false, true, false]);
 });
 
-test("a request that is over makes room for one that waited outside", async () => {
+test("a request that ends releases its lease for the next one", async () => {
   const empty = jsonResponse(200, { connections: [], hasNextPage: false });
   let finish: () => void = () => undefined;
   const first = new Promise<PlainResponse>((resolve) => {
@@ -153,7 +153,7 @@ test("a request that is over makes room for one that waited outside", async () =
   expect((await testProxy.proxy.handle(fakeRequest({ key }))).status).toBe(200);
 });
 
-test("a caller cannot hold a lease of another request by its request id", async () => {
+test("two requests with the same request id do not share a lease", async () => {
   const never: UpstreamFetch = () => new Promise(() => undefined);
   const testProxy = setUp(perKey(1, { unit: "concurrent-requests" }), { upstream: never });
   const { key } = await testProxy.issueKey();
@@ -162,7 +162,7 @@ test("a caller cannot hold a lease of another request by its request id", async 
   expect((await testProxy.proxy.handle(fakeRequest({ key, headers }))).status).toBe(429);
 });
 
-test("a policy in shadow refuses nothing, is not shown, and tells telemetry whom it would refuse", async () => {
+test("a shadow policy refuses no request, is not shown, and is reported to telemetry", async () => {
   const testProxy = setUp(perKey(1, { mode: "shadow" }));
   const { key } = await testProxy.issueKey();
   await testProxy.proxy.handle(fakeRequest({ key }));
@@ -178,7 +178,7 @@ describe("failed authentication", () => {
   // Well-formed, so that each one is looked up.
   const guess = async (): Promise<string> => (await createTestProxy().issueKey()).key;
 
-  test("is 401 up to the limit of its address, then 429, and then nothing is looked up for it", async () => {
+  test("is 401 up to the limit of its address, then 429 without looking up keys", async () => {
     const testProxy = setUp(file);
     const { key } = await testProxy.issueKey();
     await testProxy.proxy.handle(fakeRequest({ key }));
@@ -187,16 +187,16 @@ describe("failed authentication", () => {
       statuses.push((await testProxy.proxy.handle(fakeRequest({ key: await guess() }))).status);
     }
     expect(statuses).toEqual([401, 401, 401, 429, 429, 429]);
-    // Who was let in before is let in still; a key that would have to be looked up waits.
+    // A verified key still works; a key that would have to be looked up does not.
     expect((await testProxy.proxy.handle(fakeRequest({ key }))).status).toBe(200);
     const cold = await testProxy.issueKey();
-    // A change of keys forgets what was verified: now both have to be looked up.
+    // A change of keys drops all verified keys, so both have to be looked up.
     expect((await testProxy.proxy.handle(fakeRequest({ key: cold.key }))).status).toBe(429);
     await testProxy.clock.advance(20_000);
     expect((await testProxy.proxy.handle(fakeRequest({ key: cold.key }))).status).toBe(200);
   });
 
-  test("tells what is left, how long it still takes, and in the log who was held up", async () => {
+  test("reports what remains, the rest of the wait, and in the log the policy that refused", async () => {
     const testProxy = setUp(file);
     const ask = async (): Promise<PlainResponse> => testProxy.proxy.handle(fakeRequest({ key: await guess() }));
     expect((await ask()).headers).toMatchObject({
@@ -215,7 +215,7 @@ describe("failed authentication", () => {
     expect(testProxy.events.at(-1)).toMatchObject({ status: 429, limitedBy: ["failures"] });
   });
 
-  test("under a policy in shadow stays 401, and the log tells whom it would hold up", async () => {
+  test("stays 401 under a shadow policy, and the log has the policy that would refuse", async () => {
     const testProxy = setUp({
       policies: { failures: { per: ["address"], limit: 1, routes: ["failedAuthentication"], mode: "shadow" } },
     });
@@ -226,7 +226,7 @@ describe("failed authentication", () => {
     expect(testProxy.events.at(-1)).toMatchObject({ status: 401, shadowLimitedBy: ["failures"] });
   });
 
-  test("past the limit asks no store, also for a key that would be good", async () => {
+  test("over the limit calls no key store, not even for a valid key", async () => {
     const testProxy = setUp(file);
     const { key } = await testProxy.issueKey();
     for (let count = 0; count < 4; count++) await testProxy.proxy.handle(fakeRequest({ key: await guess() }));
@@ -237,7 +237,7 @@ describe("failed authentication", () => {
     expect(find).not.toHaveBeenCalled();
   });
 
-  test("of a caller's own key at the upstream counts against the address too", async () => {
+  test("of a caller's own key at the upstream counts against the address", async () => {
     const refusing: UpstreamFetch = () => Promise.resolve(jsonResponse(401, {}));
     const testProxy = setUp(file, { upstream: refusing, config: { passThrough: true } });
     const statuses: number[] = [];
@@ -248,7 +248,7 @@ describe("failed authentication", () => {
     expect(testProxy.upstreamRequests).toHaveLength(4);
   });
 
-  test("of keys that were shown before without reaching the upstream is held to the limit all the same", async () => {
+  test("of upstream keys counts although earlier requests with them failed before reaching the upstream", async () => {
     const accepts = (credential: string | undefined): boolean => credential === "sk-good";
     const choosy: UpstreamFetch = ({ credential }) =>
       Promise.resolve(
@@ -270,7 +270,7 @@ describe("failed authentication", () => {
   });
 });
 
-test("guesses at the administration listener are counted by the peer, whatever they say of their address", async () => {
+test("failed authentication at the administration listener is counted by peer, whatever the headers say", async () => {
   const file: RateLimitsFile = {
     trustedHops: 1,
     policies: { failures: { per: ["address"], limit: 3, routes: ["failedAuthentication"] } },
@@ -287,29 +287,29 @@ test("guesses at the administration listener are counted by the peer, whatever t
   expect(await ask(token, 9)).toBe(200);
 });
 
-describe("a store that is away", () => {
+describe("a store that is unavailable", () => {
   const away: RateLimitStore = {
     take: () => Promise.reject(new Error("away")),
     release: () => Promise.reject(new Error("away")),
   };
 
-  test("is seen in a header, in telemetry and once in the log, and the process decides alone", async () => {
+  test("is reported in a header, in telemetry and once in the log, while the process decides locally", async () => {
     const testProxy = setUp(perKey(2), { store: away });
     const { key } = await testProxy.issueKey();
-    const answers = [];
-    for (let count = 0; count < 3; count++) answers.push(await testProxy.proxy.handle(fakeRequest({ key })));
-    expect(answers.map(({ status }) => status)).toEqual([200, 200, 429]);
-    expect(answers[0]?.headers["ratelimit-degraded"]).toBe('"mine";decided=local');
+    const responses = [];
+    for (let count = 0; count < 3; count++) responses.push(await testProxy.proxy.handle(fakeRequest({ key })));
+    expect(responses.map(({ status }) => status)).toEqual([200, 200, 429]);
+    expect(responses[0]?.headers["ratelimit-degraded"]).toBe('"mine";decided=local');
     expect(testProxy.events.filter(({ type }) => type === "rate_limits_degraded")).toHaveLength(1);
     expect(testProxy.events.at(-1)).toMatchObject({ limitsDegraded: "unavailable" });
   });
 
-  test("refuses with 503 where a policy is closed meanwhile", async () => {
+  test("gives 503 under a closed policy", async () => {
     const testProxy = setUp(perKey(2, { onStoreError: "closed" }), { store: away });
     const { key } = await testProxy.issueKey();
-    const answer = await testProxy.proxy.handle(fakeRequest({ key }));
-    expect([answer.status, problemOf(answer).errorCode]).toEqual([503, "limits_unavailable"]);
-    expect(answer.headers["retry-after"]).toBe("1");
+    const response = await testProxy.proxy.handle(fakeRequest({ key }));
+    expect([response.status, problemOf(response).errorCode]).toEqual([503, "limits_unavailable"]);
+    expect(response.headers["retry-after"]).toBe("1");
   });
 });
 
@@ -317,13 +317,13 @@ describe("GET /v1/ratelimit", () => {
   const ask = ({ proxy }: TestProxy, key: string, query = "", method = "GET"): Promise<PlainResponse> =>
     proxy.handle(fakeRequest({ key, path: "/v1/ratelimit", query, method }));
 
-  test("tells what is left for an operation, and takes nothing", async () => {
+  test("reports what remains for an operation, and charges nothing", async () => {
     const testProxy = setUp(perKey(2));
     const { key } = await testProxy.issueKey({ scopes: ["connect"] });
     for (let count = 0; count < 5; count++) {
-      const answer = await ask(testProxy, key, "operation=sendMessage&deviceId=device-1");
-      expect([answer.status, answer.headers["ratelimit"]]).toEqual([200, '"mine";r=2;t=0']);
-      expect(bodyOf(answer)).toEqual({
+      const response = await ask(testProxy, key, "operation=sendMessage&deviceId=device-1");
+      expect([response.status, response.headers["ratelimit"]]).toEqual([200, '"mine";r=2;t=0']);
+      expect(bodyOf(response)).toEqual({
         operation: "sendMessage",
         policies: [
           {
@@ -344,7 +344,7 @@ describe("GET /v1/ratelimit", () => {
     }
   });
 
-  test("needs a key, names a query that breaks a rule, and is no other method", async () => {
+  test("requires a key, a valid query, and the method GET or HEAD", async () => {
     const testProxy = setUp(perKey(2));
     const { key } = await testProxy.issueKey();
     expect((await ask(testProxy, "lek_nobody")).status).toBe(401);
@@ -354,17 +354,17 @@ describe("GET /v1/ratelimit", () => {
     expect((await ask(testProxy, key, "", "HEAD")).body).toBeNull();
   });
 
-  test("is there, and empty, where nothing is limited", async () => {
+  test("returns an empty list if nothing is limited", async () => {
     const testProxy = createTestProxy();
-    const answer = await ask(testProxy, (await testProxy.issueKey()).key);
-    expect(bodyOf(answer)).toEqual({ operation: "listEnvironments", policies: [] });
+    const response = await ask(testProxy, (await testProxy.issueKey()).key);
+    expect(bodyOf(response)).toEqual({ operation: "listEnvironments", policies: [] });
   });
 });
 
-test("what an upstream says of its limits stands behind what the gateway says of its own", async () => {
+test("the items of an upstream's RateLimit header follow those of the gateway", async () => {
   const limited: UpstreamFetch = () =>
     Promise.resolve(jsonResponse(429, { message: "slow down" }, { ratelimit: '"theirs";r=0;t=9', "retry-after": "9" }));
   const testProxy = setUp(perKey(100), { upstream: limited });
-  const answer = await testProxy.proxy.handle(fakeRequest({ key: (await testProxy.issueKey()).key }));
-  expect(answer.headers).toMatchObject({ ratelimit: '"mine";r=99;t=1, "theirs";r=0;t=9', "retry-after": "9" });
+  const response = await testProxy.proxy.handle(fakeRequest({ key: (await testProxy.issueKey()).key }));
+  expect(response.headers).toMatchObject({ ratelimit: '"mine";r=99;t=1, "theirs";r=0;t=9', "retry-after": "9" });
 });

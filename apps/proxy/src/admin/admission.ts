@@ -14,7 +14,7 @@ import type { KeyActor } from "../keys/key-record.ts";
 import type { KeyRecord } from "../keys/key-record.ts";
 import type { GatewayPorts } from "../ports.ts";
 import type { AdminListenerConfig } from "./settings.ts";
-import type { LimitedRequest } from "../limits/response.ts";
+import type { RateLimitResult } from "../limits/response.ts";
 
 /** The authority under which keys are administered. */
 export type AdminAuthority =
@@ -67,7 +67,7 @@ export type AdminAdmission =
       readonly kind: "refused";
       readonly response: PlainResponse;
       /** The rate limits that count a failed authentication. */
-      readonly limited?: LimitedRequest;
+      readonly rateLimit?: RateLimitResult;
     };
 
 /** Guards the administration on one listener. */

@@ -2,7 +2,7 @@ import type { Scope } from "@letta-environments/schema";
 import type { ClaimPath, JwtAlgorithm } from "../auth/jwt-settings.ts";
 import type { CacheStatusAudience } from "../cache/ttls.ts";
 import type { LimitedRoute, RateLimitStoreName } from "../limits/settings.ts";
-import type { RateLimitDimension } from "../rate-limit/partition-key.ts";
+import type { RateLimitDimension } from "../rate-limit/policy.ts";
 import type { RateLimitFailureMode } from "../rate-limit/policy.ts";
 
 /** The content of `proxy.config.json`. Secrets do not belong there: they come from the environment or from separate files. */

@@ -1,37 +1,103 @@
+/**
+ * Counts failed authentication by client address, so that keys cannot be guessed at speed. An address that exceeds its limit is
+ * blocked until the limit allows one more attempt: callers get 429 in place of 401, and only credentials that this process has already
+ * verified are accepted, because nothing is looked up, verified or forwarded for the address.
+ */
+import type { Clock } from "@letta-environments/platform";
 import type { PlainResponse } from "@letta-environments/schema";
 import type { CallerAuthenticator, CallerAuthentication } from "../auth/caller.ts";
 import { invalidKey } from "../auth/authentication.ts";
 import type { GatewayRequest } from "../http/gateway-request.ts";
-import type { LimitedRequest } from "./response.ts";
-import type { RequestLimits } from "./request-limits.ts";
+import { createBoundedMap } from "../lib/bounded-map.ts";
+import { mapMaybe, type MaybePromise } from "../lib/steps.ts";
+import { createChecks } from "../rate-limit/checks.ts";
+import { mostConstrained } from "../rate-limit/decide.ts";
+import type { RateLimiter } from "../rate-limit/limiter.ts";
+import type { RateLimitRule } from "../rate-limit/policy.ts";
+import type { RateLimitDecision, RateLimitOutcome } from "../rate-limit/store.ts";
+import { rateLimitResponse, type RateLimitResult } from "./response.ts";
 
-/** Who makes a request; of a failure that was counted, what the limits say to it. */
-export type RequestAuthentication = CallerAuthentication & { readonly limited?: LimitedRequest };
+/** The limits on failed authentication. */
+export interface FailureLimits {
+  /** Returns the address by which the client is counted, see `client-address.ts`. */
+  addressOf(request: GatewayRequest): string | null;
+  /** Returns the refusal for a blocked address, or `null` if the address is not blocked. */
+  blockOf(address: string | null): RateLimitResult | null;
+  /** Counts a failure. A refusal replaces the 401. */
+  countFailure(address: string | null): MaybePromise<RateLimitResult>;
+}
 
-/** Judges who makes a request. */
-export type AuthenticateRequest = (request: GatewayRequest) => RequestAuthentication | Promise<RequestAuthentication>;
+interface Block {
+  readonly outcome: RateLimitOutcome;
+  /** Monotonic milliseconds. */
+  readonly sinceMs: number;
+  readonly untilMs: number;
+}
 
-/**
- * Creates an {@link AuthenticateRequest} that counts failures by address. From an address with too many, only what was verified before is
- * let in: nothing is looked up for it, hashed or asked of anybody.
- */
+/** Blocked addresses that are remembered. */
+const maxBlocks = 10_000;
+
+/** Creates {@link FailureLimits} from the rules for failed authentication. */
+export function createFailureLimits(
+  limiter: RateLimiter,
+  rules: readonly RateLimitRule[],
+  addressOf: FailureLimits["addressOf"],
+  clock: Pick<Clock, "monotonic">,
+): FailureLimits {
+  const checksOf = createChecks(rules);
+  const blocks = createBoundedMap<Block>(maxBlocks);
+  return {
+    addressOf,
+    blockOf(address) {
+      const block = blocks.get(address ?? "");
+      if (block === undefined) return null;
+      const nowMs = clock.monotonic();
+      if (nowMs < block.untilMs) return toResult(afterWaiting(block.outcome, Math.floor(nowMs - block.sinceMs)));
+      blocks.delete(address ?? "");
+      return null;
+    },
+    countFailure(address) {
+      const checks = checksOf({ address, route: "failedAuthentication", key: null, tenant: null, device: null });
+      return mapMaybe(limiter.take(checks, { probe: false, leaseId: null }), (outcome) => {
+        const retryAfterMs = outcome.constrained?.retryAfterMs ?? null;
+        if (!outcome.admitted && retryAfterMs !== null) {
+          const sinceMs = clock.monotonic();
+          blocks.set(address ?? "", { outcome, sinceMs, untilMs: sinceMs + retryAfterMs });
+        }
+        return toResult(outcome);
+      });
+    },
+  };
+}
+
+/** A failed authentication holds no lease. */
+function toResult(outcome: RateLimitOutcome): RateLimitResult {
+  return { outcome, refusal: rateLimitResponse(outcome), release: () => undefined };
+}
+
+/** Returns a refusal after part of its wait is over, without another check. */
+function afterWaiting(outcome: RateLimitOutcome, waitedMs: number): RateLimitOutcome {
+  const decisions = outcome.decisions.map((decision): RateLimitDecision => {
+    const { allowed, resetMs, retryAfterMs } = decision;
+    const leftMs = allowed || retryAfterMs === null ? retryAfterMs : Math.max(1, retryAfterMs - waitedMs);
+    return { ...decision, resetMs: Math.max(0, resetMs - waitedMs), retryAfterMs: leftMs };
+  });
+  return { ...outcome, decisions, constrained: mostConstrained(decisions) };
+}
+
+/** The caller of a request or, after a failure, also how the failure was counted. */
+export type RequestAuthentication = CallerAuthentication & { readonly rateLimit?: RateLimitResult };
+
+/** Authenticates the caller of a request. */
+export type AuthenticateRequest = (request: GatewayRequest) => MaybePromise<RequestAuthentication>;
+
+/** Creates an {@link AuthenticateRequest} that counts failures by address, and refuses blocked addresses. */
 export function createAuthenticateRequest(
   callers: Pick<CallerAuthenticator, "authenticate">,
-  limits: RequestLimits | null,
+  limits: FailureLimits | null,
 ): AuthenticateRequest {
   if (limits === null) return (request) => callers.authenticate(request.header("authorization"));
   const { addressOf, blockOf, countFailure } = limits;
-
-  function judge(
-    authentication: CallerAuthentication,
-    address: string | null,
-  ): RequestAuthentication | Promise<RequestAuthentication> {
-    if (authentication.kind === "authenticated" || authentication.response.status !== 401) return authentication;
-    const { response } = authentication;
-    const limited = countFailure(address);
-    return limited instanceof Promise ? limited.then((late) => refuse(late, response)) : refuse(limited, response);
-  }
-
   return (request) => {
     const authorization = request.header("authorization");
     const address = addressOf(request);
@@ -40,14 +106,15 @@ export function createAuthenticateRequest(
       const known = callers.authenticate(authorization, true);
       return known instanceof Promise || known.kind === "refused" ? refuse(block, invalidKey()) : known;
     }
-    const authentication = callers.authenticate(authorization);
-    return authentication instanceof Promise
-      ? authentication.then((late) => judge(late, address))
-      : judge(authentication, address);
+    return mapMaybe(callers.authenticate(authorization), (authentication): MaybePromise<RequestAuthentication> => {
+      if (authentication.kind === "authenticated" || authentication.response.status !== 401) return authentication;
+      const { response } = authentication;
+      return mapMaybe(countFailure(address), (result) => refuse(result, response));
+    });
   };
 }
 
-/** The refusal of the limits, or else that of whoever judged the caller. */
-function refuse(limited: LimitedRequest, response: PlainResponse): RequestAuthentication {
-  return { kind: "refused", response: limited.refusal ?? response, limited };
+/** Refuses with the response of the limits or, if they allow the failure, with that of the authentication. */
+function refuse(rateLimit: RateLimitResult, response: PlainResponse): RequestAuthentication {
+  return { kind: "refused", response: rateLimit.refusal ?? response, rateLimit };
 }

@@ -14,8 +14,8 @@ describe("the client's address", () => {
     ["elements are empty", ", 203.0.113.9,, ", 1, "203.0.113.9"],
     ["an element has a port", "203.0.113.9:4711", 1, "203.0.113.9"],
     ["an element has brackets and a port", "[2001:db8::1]:4711", 1, "2001:db8:0:0::/64"],
-    ["the element that counts is no address", "203.0.113.9, unknown", 1, null],
-  ])("by X-Forwarded-For when %s", (_, xForwardedFor, trustedHops, expected) => {
+    ["the element of the client is not an address", "203.0.113.9, unknown", 1, null],
+  ])("comes from X-Forwarded-For when %s", (_, xForwardedFor, trustedHops, expected) => {
     const sources = { ...none, peer: "192.0.2.7", xForwardedFor, forwarded: "for=198.51.100.99" };
     expect(clientAddress(sources, { trustedHops, header: "x-forwarded-for" })).toBe(expected);
   });
@@ -28,12 +28,12 @@ describe("the client's address", () => {
     ["for=_hidden", 1, null],
     ["proto=https", 1, null],
     ["", 1, "192.0.2.7"],
-  ])("by Forwarded (RFC 7239): %s", (forwarded, trustedHops, expected) => {
+  ])("comes from Forwarded (RFC 7239): %s", (forwarded, trustedHops, expected) => {
     const sources = { ...none, peer: "192.0.2.7", forwarded, xForwardedFor: "198.51.100.99" };
     expect(clientAddress(sources, { trustedHops, header: "forwarded" })).toBe(expected);
   });
 
-  test("does not depend on what a caller writes in front of what the proxies add, whatever it is", () => {
+  test("does not depend on anything that a caller writes in front of the entries of the proxies", () => {
     const honest = "203.0.113.9, 198.51.100.1";
     fc.assert(
       fc.property(
@@ -60,7 +60,7 @@ describe("the client's address", () => {
     }
   });
 
-  test("is read from the longest Forwarded in no time", () => {
+  test("is found in hostile Forwarded fields of maximum length in less than half a second", () => {
     const hostile = ["for=a;".repeat(2_700), ",".repeat(16_000), `"${",".repeat(16_000)}`, 'a="'.repeat(5_000)];
     const startedAt = performance.now();
     for (const forwarded of hostile) {
@@ -69,7 +69,7 @@ describe("the client's address", () => {
     expect(performance.now() - startedAt).toBeLessThan(500);
   });
 
-  test("is one bucket for everything that is no address", () => {
+  test("is null for everything that is not an address", () => {
     for (const text of [
       null,
       "",
@@ -114,7 +114,7 @@ describe("the client's address", () => {
     expect(groupAddress(text)).toBe(expected);
   });
 
-  test("is the same for every way to write one address, and for every address of its /64", () => {
+  test("is the same for every notation of an address, and for every address of its /64", () => {
     fc.assert(
       fc.property(fc.ipV6(), (text) => {
         const group = groupAddress(text);

@@ -1,38 +1,43 @@
+/**
+ * The address by which a client is counted. Behind proxies it comes from `X-Forwarded-For` or `Forwarded` (RFC 7239), but only from
+ * the entries that trusted proxies appended: everything to the left of them was sent by the caller and can be forged.
+ *
+ * Addresses are grouped: an IPv4 address counts alone, an IPv6 address together with its /64, which a single client usually has.
+ */
 import type { GatewayRequest } from "../http/gateway-request.ts";
 import { createBoundedMap } from "../lib/bounded-map.ts";
 
-/** Where a request came from, as far as anybody says. */
+/** What a request says about its origin. */
 export interface ClientAddressSources {
-  /** Address of the peer of the connection; `null` when unknown. */
+  /** Address of the connection's peer; `null` if unknown. */
   readonly peer: string | null;
-  /** `X-Forwarded-For` as received (fields joined by commas); `null` when absent. */
+  /** `X-Forwarded-For` as received (fields joined by commas); `null` if absent. */
   readonly xForwardedFor: string | null;
-  /** `Forwarded` (RFC 7239) as received; `null` when absent. */
+  /** `Forwarded` (RFC 7239) as received; `null` if absent. */
   readonly forwarded: string | null;
 }
 
-/** Which proxies in front of the gateway are believed. */
+/** The proxies in front of the gateway that are trusted. */
 export interface TrustedProxies {
-  /** How many of them append to the header; 0: the peer is the client, and headers are not looked at. */
+  /** Number of proxies that append to the header; 0: the peer is the client, and headers are ignored. */
   readonly trustedHops: number;
-  /** The one header that they append to. The other one is whatever a caller sent, so it is never read. */
+  /** The header that they append to. The other one may come from the caller, so it is never read. */
   readonly header: "x-forwarded-for" | "forwarded";
 }
 
 /**
- * The address by which a client is counted: of the hops `..., client, proxy 1, peer` the one that the outermost trusted proxy
- * saw. What a caller writes into the header stands left of that and is ignored. IPv4 stands for itself (also when it comes mapped
- * into IPv6), IPv6 for its /64. `null` when there is no readable address: all of those are one bucket.
+ * Returns the group of the client's address, see {@link groupAddress}: of the hops `..., client, proxy 1, peer` the one that the
+ * outermost trusted proxy saw. `null` if it is not a valid address; all such clients share one counter.
  */
 export function clientAddress(sources: ClientAddressSources, { trustedHops, header }: TrustedProxies): string | null {
   if (trustedHops === 0) return groupAddress(sources.peer);
   const named = header === "forwarded" ? readForwarded(sources.forwarded) : readList(sources.xForwardedFor);
   const hops = [...named, sources.peer];
-  // With fewer hops than trusted proxies all of them were written by trusted ones; the first is the farthest that is known.
+  // With fewer hops than trusted proxies, all hops come from trusted proxies, and the first one is the farthest that is known.
   return groupAddress(hops[Math.max(0, hops.length - 1 - trustedHops)] ?? null);
 }
 
-/** The group of addresses that is counted as one: an IPv4 address, or the /64 of an IPv6 address; `null` for anything else. */
+/** Returns the group that an address is counted in: an IPv4 address (also if mapped into IPv6) or the /64 of an IPv6 address; `null` for other text. */
 export function groupAddress(text: string | null): string | null {
   const address = text === null ? null : parseAddress(text.trim());
   if (address === null) return null;
@@ -44,12 +49,12 @@ export function groupAddress(text: string | null): string | null {
 }
 
 function readList(value: string | null): readonly string[] {
-  // Empty elements of a list do not count (RFC 9110 section 5.6.1).
+  // Recipients ignore empty list elements (RFC 9110 section 5.6.1).
   const elements = (value ?? "").split(",").map((element) => element.trim());
   return elements.filter((element) => element !== "").map(stripPort);
 }
 
-/** The `for` of each element; an element without a readable one stays in its place, as an empty text. */
+/** Returns `for` of each element. An element without a valid one keeps its position as an empty string. */
 function readForwarded(value: string | null): readonly string[] {
   return splitElements(value ?? "").map((element) => {
     const [, quoted, plain] = elementPattern.exec(element) ?? [];
@@ -57,7 +62,7 @@ function readForwarded(value: string | null): readonly string[] {
   });
 }
 
-/** A whole element of RFC 7239 section 4: pairs of a name and a token or a quoted string, of which one is `for`. */
+/** Matches a whole element (RFC 7239 section 4): pairs of a name and a token or a quoted string, one of them `for`. */
 const pair = String.raw`[\w!#$%&'*+.^\x60|~-]+=(?:"(?:[^"\\]|\\.)*"|[^",;\s]*)`;
 const elementPattern = new RegExp(
   String.raw`^\s*(?:(?!for=)${pair}\s*;\s*)*for=(?:"((?:[^"\\]|\\.)*)"|([^",;\s]*))(?:\s*;\s*${pair})*\s*;?\s*$`,
@@ -65,8 +70,8 @@ const elementPattern = new RegExp(
 );
 
 /**
- * Elements between the commas that are in no quoted string. Read from the end, because the end is what trusted proxies wrote: a quote
- * that a caller leaves open would else reach into it.
+ * Splits at commas outside of quoted strings. It reads from the end, which trusted proxies wrote: otherwise a quote that a caller leaves
+ * open would swallow their elements.
  */
 function splitElements(value: string): readonly string[] {
   const elements: string[] = [];
@@ -84,24 +89,24 @@ function splitElements(value: string): readonly string[] {
   return elements.toReversed();
 }
 
-/** `[2001:db8::1]:4711`, `[2001:db8::1]` and `192.0.2.1:4711` without brackets and port. */
+/** Removes brackets and port: `[2001:db8::1]:4711`, `[2001:db8::1]`, `192.0.2.1:4711`. */
 function stripPort(text: string): string {
   const bracketed = /^\[([^\]]*)\](?::\d{1,5})?$/.exec(text);
   if (bracketed !== null) return bracketed[1] ?? "";
   return /^[\d.]+:\d{1,5}$/.test(text) ? text.slice(0, text.indexOf(":")) : text;
 }
 
-/** An address as its parts: four octets, or eight groups of 16 bits. */
+/** An address in parts: four octets, or eight groups of 16 bits. */
 export type ParsedAddress =
   | { readonly version: 4; readonly octets: readonly number[] }
   | { readonly version: 6; readonly groups: readonly number[] };
 
 /**
- * Reads an IP address: dotted IPv4 without leading zeros, IPv6 in every form of RFC 4291 section 2.2 (any case, with or without zone
- * id). An IPv4-mapped IPv6 address is the IPv4 address. `null` for everything else.
+ * Parses an IP address: dotted IPv4 without leading zeros, or IPv6 in every form of RFC 4291 section 2.2 (any case, with or without a
+ * zone id). An IPv4-mapped IPv6 address is returned as IPv4. `null` for other text.
  */
 export function parseAddress(text: string): ParsedAddress | null {
-  // The longest address in text is an IPv4-mapped one of 45 characters; a zone id may follow.
+  // The longest address has 45 characters (IPv4-mapped), and a zone id may follow.
   if (text.length > 128) return null;
   const octets = parseIpv4(text);
   if (octets !== null) return { version: 4, octets };
@@ -117,13 +122,13 @@ function parseIpv4(text: string): readonly number[] | null {
   const match = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/.exec(text);
   if (match === null) return null;
   const parts = match.slice(1);
-  // Some programs read a leading zero as octal: which address is meant cannot be told.
+  // A leading zero is ambiguous, because some programs read it as octal.
   if (parts.some((part) => part.length > 1 && part.startsWith("0"))) return null;
   const octets = parts.map(Number);
   return octets.every((octet) => octet <= 255) ? octets : null;
 }
 
-/** Which texts are addresses is the URL parser's to tell, which writes them in one form (RFC 5952). */
+/** The URL parser validates the address and writes it in one form (RFC 5952). */
 function parseIpv6(text: string): readonly number[] | null {
   const [, address] = /^([0-9a-f:.]+)(?:%.+)?$/is.exec(text) ?? [];
   const host = address === undefined ? undefined : URL.parse(`http://[${address}]`)?.hostname;
@@ -136,10 +141,10 @@ function readGroups(text: string): readonly number[] {
   return text === "" ? [] : text.split(":").map((group) => Number.parseInt(group, 16));
 }
 
-/** Peers whose group is remembered: a connection asks many times. */
+/** Peers whose group is remembered, because a connection usually sends many requests. */
 const maxRememberedPeers = 10_000;
 
-/** Creates what tells the address by which the caller of a request is counted ({@link clientAddress}). */
+/** Returns a function that returns the {@link clientAddress} of a request. */
 export function createAddressOf(trustedProxies: TrustedProxies): (request: GatewayRequest) => string | null {
   const groups = createBoundedMap<string | null>(maxRememberedPeers);
   if (trustedProxies.trustedHops > 0) {

@@ -1,3 +1,4 @@
+/** `GET /v1/ratelimit`: reports what remains of the caller's limits. An extension of the API that every key may call. */
 import {
   decodeQuery,
   IdentifierSchema,
@@ -9,14 +10,14 @@ import * as v from "valibot";
 import type { GatewayPrincipal } from "../auth/authentication.ts";
 import type { GatewayRequest } from "../http/gateway-request.ts";
 import { exactObject, oneOf } from "../lib/strict-schemas.ts";
-import type { RateLimitVerdict } from "../rate-limit/store.ts";
+import type { RateLimitDecision } from "../rate-limit/store.ts";
 import type { RequestLimits } from "./request-limits.ts";
-import { withLimitHeaders } from "./response.ts";
+import { addRateLimitHeaders } from "./response.ts";
 
-/** Where a caller asks what is left of its limits. An extension of the API. */
+/** The path of the endpoint. */
 export const rateLimitPath = "/v1/ratelimit";
 
-const askable = [
+const operations = [
   "listEnvironments",
   "retrieveEnvironment",
   "sendMessage",
@@ -26,20 +27,20 @@ const askable = [
 
 const QuerySchema = exactObject(
   {
-    operation: v.exactOptional(oneOf(askable), "listEnvironments"),
+    operation: v.exactOptional(oneOf(operations), "listEnvironments"),
     deviceId: v.exactOptional(IdentifierSchema),
   },
   () => "is not a parameter of the rate limits",
 );
 
-/** Refuses another method than GET and HEAD; `null` for these. */
-export function refuseRateLimitMethod(method: string): PlainResponse | null {
+/** Returns 405 for methods other than GET and HEAD, and `null` for these. */
+export function checkRateLimitMethod(method: string): PlainResponse | null {
   if (method === "GET" || method === "HEAD") return null;
   return problemResponse("method_not_allowed", { headers: { allow: "GET, HEAD" } });
 }
 
-/** Tells what is left under the policies of an operation, and takes nothing. */
-export async function answerRateLimit(
+/** Returns the policies that apply to an operation and what remains of them. It charges nothing. */
+export async function retrieveRateLimit(
   request: GatewayRequest,
   principal: GatewayPrincipal,
   limits: RequestLimits | null,
@@ -48,14 +49,15 @@ export async function answerRateLimit(
   if (!decoded.ok) return decoded.response;
   const { operation, deviceId = null } = decoded.value;
   if (limits === null) return jsonResponse(200, { operation, policies: [] });
-  const traits = { address: limits.addressOf(request), device: deviceId };
-  const outcome = await limits.probe(principal, operation, traits);
-  const body = { operation, policies: outcome.verdicts.map(showVerdict) };
-  return withLimitHeaders(jsonResponse(200, body), { ...outcome, admitted: true });
+  const context = { address: limits.addressOf(request), device: deviceId };
+  const outcome = await limits.probe(principal, operation, context);
+  const body = { operation, policies: outcome.decisions.map(presentDecision) };
+  return addRateLimitHeaders(jsonResponse(200, body), { ...outcome, admitted: true });
 }
 
-function showVerdict({ policy, allowed, remaining, resetMs, retryAfterMs, degraded }: RateLimitVerdict): unknown {
+function presentDecision(decision: RateLimitDecision): unknown {
+  const { policy, allowed, remaining, resetMs, retryAfterMs, degraded } = decision;
   const { name, unit, limit, windowMs, burst, mode } = policy;
-  const measure = unit === "requests" ? { limit, windowMs, burst } : { limit };
-  return { name, unit, mode, ...measure, allowed, remaining, resetMs, retryAfterMs, degraded };
+  const size = unit === "requests" ? { limit, windowMs, burst } : { limit };
+  return { name, unit, mode, ...size, allowed, remaining, resetMs, retryAfterMs, degraded };
 }

@@ -1,164 +1,130 @@
-import type { LimitedTrace } from "./response.ts";
-import { mapMaybe, type MaybePromise } from "../lib/steps.ts";
-import type { LimitedRequest } from "./response.ts";
+/**
+ * Rate limits of the gateway. Start reading here. The limiter in `../rate-limit/` decides checks; this folder connects it to requests:
+ * which limits there are (`settings.ts`), by which address a client is counted (`client-address.ts`), how failed authentication is
+ * counted (`authentication.ts`), what callers see (`response.ts`) and how they query what remains (`endpoint.ts`).
+ *
+ * The pipeline authenticates and authorises a request before it takes it from the limits, so a request that is refused earlier costs
+ * nothing.
+ */
 import type { Clock, RandomId } from "@letta-environments/platform";
 import type { PlainResponse } from "@letta-environments/schema";
 import type { GatewayPrincipal } from "../auth/authentication.ts";
 import type { GatewayRequest } from "../http/gateway-request.ts";
-import { createBoundedMap } from "../lib/bounded-map.ts";
-import { createDemands } from "../rate-limit/checks.ts";
-import { mostConstrained } from "../rate-limit/decide.ts";
+import { parsePolicyOverride } from "../keys/key-rate-limit.ts";
+import { mapMaybe, type MaybePromise } from "../lib/steps.ts";
+import { createChecks } from "../rate-limit/checks.ts";
 import type { RateLimiter } from "../rate-limit/limiter.ts";
-import type { RateLimitOutcome, RateLimitVerdict } from "../rate-limit/store.ts";
+import type { PolicyOverrides, RateLimitCheck, RateLimitPolicy } from "../rate-limit/policy.ts";
+import type { RateLimitOutcome } from "../rate-limit/store.ts";
+import { createFailureLimits, type FailureLimits } from "./authentication.ts";
 import { createAddressOf } from "./client-address.ts";
-import { createOwnPolicies } from "./key-overrides.ts";
-import { rateLimitResponse } from "./response.ts";
+import { rateLimitResponse, type RateLimitResult, type RateLimitTrace } from "./response.ts";
 import { type LimitedRoute, limitedRoutes, type RateLimitSettings } from "./settings.ts";
 
-/** Addresses that are remembered as shut out. */
-const maxBlockedAddresses = 10_000;
-
-/** What of a request its key does not tell. */
+/** What a request is counted by, besides its principal and its route. */
 export interface RateLimitContext {
   /** From {@link RequestLimits.addressOf}. */
   readonly address: string | null;
-  /** The device that is read or sent to, or what stands for it; `null` where there is none. */
+  /** The device that is read or sent to; `null` if there is none or it is not known yet. */
   readonly device: string | null;
 }
 
-/** The limits, as the pipeline asks them. */
-export interface RequestLimits {
-  /** The address by which a caller is counted. */
-  addressOf(request: GatewayRequest): string | null;
-  /** What an address is told for which nothing is looked up at present, because so many authentications failed; else `null`. */
-  blockOf(address: string | null): LimitedRequest | null;
-  /** Counts a failed authentication; its refusal is what the caller gets in the place of 401. */
-  countFailure(address: string | null): LimitedRequest | Promise<LimitedRequest>;
-  /** Asks all policies of a request at once. Synchronous where the store is. */
-  take(
-    principal: GatewayPrincipal,
-    route: LimitedRoute,
-    traits: RateLimitContext,
-  ): LimitedRequest | Promise<LimitedRequest>;
-  /** What is left, without taking anything. */
-  probe(
-    principal: GatewayPrincipal,
-    route: LimitedRoute,
-    traits: RateLimitContext,
-  ): RateLimitOutcome | Promise<RateLimitOutcome>;
+/** The rate limits of requests and of failed authentication. */
+export interface RequestLimits extends FailureLimits {
+  /** Takes a request from all limits that apply to it. Returns synchronously if the store does. */
+  take(principal: GatewayPrincipal, route: LimitedRoute, context: RateLimitContext): MaybePromise<RateLimitResult>;
+  /** Returns what `take` would decide, and charges nothing. */
+  probe(principal: GatewayPrincipal, route: LimitedRoute, context: RateLimitContext): MaybePromise<RateLimitOutcome>;
 }
 
 /** Creates {@link RequestLimits}. */
 export function createRequestLimits(
   limiter: RateLimiter,
   { limits, trustedProxies }: Pick<RateLimitSettings, "limits" | "trustedProxies">,
-  { clock, randomId }: { readonly clock: Pick<Clock, "now">; readonly randomId: RandomId },
+  { clock, randomId }: { readonly clock: Pick<Clock, "monotonic">; readonly randomId: RandomId },
 ): RequestLimits {
+  const rulesOf = (route: LimitedRoute) => limits.filter(({ routes }) => routes.has(route)).map(({ rule }) => rule);
   const routes = new Map(
     limitedRoutes.map((route) => {
-      const rules = limits.filter((limit) => limit.routes.has(route)).map(({ rule }) => rule);
+      const rules = rulesOf(route);
       const countsLeases = rules.some(({ policy }) => policy.unit === "concurrent-requests");
-      return [route, { demandsOf: createDemands(rules), countsLeases }] as const;
+      return [route, { checksOf: createChecks(rules), countsLeases }] as const;
     }),
   );
-  const ownPolicies = createOwnPolicies(limits.map(({ rule }) => rule.policy));
-  const blocked = createBoundedMap<Block>(maxBlockedAddresses);
+  const overridesOf = createPolicyOverrides(limits.map(({ rule }) => rule.policy));
 
-  const demandsOfPrincipal = (
+  function checksOf(
     principal: GatewayPrincipal,
     route: LimitedRoute,
     { address, device }: RateLimitContext,
-  ) => {
+  ): readonly RateLimitCheck[] {
     const { keyId: key, tenant } = principal;
-    return routes.get(route)?.demandsOf({ key, tenant, route, address, device }, ownPolicies(principal)) ?? [];
-  };
-
-  function judgeFailure(address: string | null, outcome: RateLimitOutcome): LimitedRequest {
-    const retryAfterMs = outcome.constrained?.retryAfterMs ?? null;
-    if (!outcome.admitted && retryAfterMs !== null) {
-      const nowMs = clock.now();
-      blocked.set(address ?? "", { outcome, sinceMs: nowMs, untilMs: nowMs + retryAfterMs });
-    }
-    return failureOf(outcome);
+    return routes.get(route)?.checksOf({ key, tenant, route, address, device }, overridesOf(principal)) ?? [];
   }
 
   return {
-    addressOf: createAddressOf(trustedProxies),
-    blockOf(address) {
-      const block = blocked.get(address ?? "");
-      if (block === undefined) return null;
-      const nowMs = clock.now();
-      // A clock that was set back must not shut anybody out for longer.
-      if (nowMs >= block.sinceMs && nowMs < block.untilMs) {
-        return failureOf(afterWaiting(block.outcome, nowMs - block.sinceMs));
-      }
-      blocked.delete(address ?? "");
-      return null;
-    },
-    countFailure(address) {
-      const route = "failedAuthentication";
-      const demands = routes.get(route)?.demandsOf({ address, route, key: null, tenant: null, device: null }) ?? [];
-      const outcome = limiter.take(demands, { probe: false, leaseId: null });
-      return outcome instanceof Promise
-        ? outcome.then((late) => judgeFailure(address, late))
-        : judgeFailure(address, outcome);
-    },
-    take(principal, route, traits) {
-      const demands = demandsOfPrincipal(principal, route, traits);
-      // Never the request's own id, which callers may choose: two requests would share a lease.
+    ...createFailureLimits(limiter, rulesOf("failedAuthentication"), createAddressOf(trustedProxies), clock),
+    take(principal, route, context) {
+      const checks = checksOf(principal, route, context);
+      // Never the request's own id, which callers may choose: two requests could share a lease.
       const leaseId = routes.get(route)?.countsLeases === true ? randomId("lease") : null;
-      const settle = (outcome: RateLimitOutcome): LimitedRequest => ({
+      const toResult = (outcome: RateLimitOutcome): RateLimitResult => ({
         outcome,
         refusal: rateLimitResponse(outcome),
         release() {
-          if (leaseId !== null) limiter.release(leaseId, demands, outcome.degraded);
+          if (leaseId !== null) limiter.release(leaseId, checks, outcome.degraded);
         },
       });
-      const outcome = limiter.take(demands, { probe: false, leaseId });
-      return outcome instanceof Promise ? outcome.then(settle) : settle(outcome);
+      return mapMaybe(limiter.take(checks, { probe: false, leaseId }), toResult);
     },
-    probe: (principal, route, traits) =>
-      limiter.take(demandsOfPrincipal(principal, route, traits), { probe: true, leaseId: null }),
+    probe: (principal, route, context) =>
+      limiter.take(checksOf(principal, route, context), { probe: true, leaseId: null }),
   };
 }
 
-/** A failed authentication holds no lease. */
-function failureOf(outcome: RateLimitOutcome): LimitedRequest {
-  return { outcome, refusal: rateLimitResponse(outcome), release: () => undefined };
-}
-
-interface Block {
-  readonly outcome: RateLimitOutcome;
-  readonly sinceMs: number;
-  readonly untilMs: number;
-}
-
-/** What a refusal says when part of its wait is over, in milliseconds, and nothing was asked anew. */
-export function afterWaiting(outcome: RateLimitOutcome, waitedMs: number): RateLimitOutcome {
-  const verdicts = outcome.verdicts.map((verdict): RateLimitVerdict => {
-    const { allowed, resetMs, retryAfterMs } = verdict;
-    const leftMs = allowed || retryAfterMs === null ? retryAfterMs : Math.max(1, retryAfterMs - waitedMs);
-    return { ...verdict, resetMs: Math.max(0, resetMs - waitedMs), retryAfterMs: leftMs };
-  });
-  return { ...outcome, verdicts, constrained: mostConstrained(verdicts) };
-}
-
 /**
- * Takes a request from its limits and records the outcome in the trace. Returns the refusal, or `null` when the request may
- * pass. Synchronous where the store is.
+ * Takes a request from its limits and records the result in the trace. Returns the refusal, or `null` if the request may pass.
+ * Returns synchronously if the store does.
  */
 export function limitRequest(
   limits: RequestLimits | null,
   request: GatewayRequest,
-  trace: LimitedTrace,
+  trace: RateLimitTrace,
   principal: GatewayPrincipal,
   route: LimitedRoute,
   device: string | null,
 ): MaybePromise<PlainResponse | null> {
   if (limits === null) return null;
   const context = { address: limits.addressOf(request), device };
-  return mapMaybe(limits.take(principal, route, context), (limited) => {
-    trace.limited = limited;
-    return limited.refusal;
+  return mapMaybe(limits.take(principal, route, context), (result) => {
+    trace.rateLimit = result;
+    return result.refusal;
   });
+}
+
+/** Returns a function that returns the policy overrides of a principal's key, or `undefined` if it has none. */
+function createPolicyOverrides(
+  policies: readonly RateLimitPolicy[],
+): (principal: GatewayPrincipal) => PolicyOverrides | undefined {
+  // Headers are remembered by policy, so the policies of a principal are created once.
+  const known = new WeakMap<GatewayPrincipal, PolicyOverrides>();
+  return (principal) => {
+    const { rateLimits } = principal;
+    if (rateLimits === undefined) return undefined;
+    let overrides = known.get(principal);
+    if (overrides === undefined) {
+      overrides = new Map(
+        policies.flatMap((policy): [string, RateLimitPolicy | null][] => {
+          const override = Object.hasOwn(rateLimits, policy.name)
+            ? parsePolicyOverride(rateLimits[policy.name] ?? "")
+            : null;
+          // Overrides are validated when they are stored. One that cannot be read changes nothing.
+          if (override === null) return [];
+          return [[policy.name, override === "none" ? null : { ...policy, ...override }]];
+        }),
+      );
+      known.set(principal, overrides);
+    }
+    return overrides;
+  };
 }

@@ -1,12 +1,46 @@
+/**
+ * What callers and telemetry learn about rate limits: the headers on every response, the 429 or 503 of a refused request, and the
+ * fields of the log. The pipeline keeps the result in the request trace until the response is complete.
+ */
 import { type PlainHeaders, type PlainResponse, problemResponse } from "@letta-environments/schema";
-import { rateLimitHeaders, retryAfterSeconds } from "../rate-limit/headers.ts";
+import { rateLimitHeaders, retryAfterSeconds, serialiseName } from "../rate-limit/headers.ts";
 import type { RateLimitOutcome } from "../rate-limit/store.ts";
 
+/** The result of checking a request. */
+export interface RateLimitResult {
+  readonly outcome: RateLimitOutcome;
+  /** The response to a refused request; `null` if it was admitted. */
+  readonly refusal: PlainResponse | null;
+  /** Releases the leases of the request. Call it when the response is complete. */
+  release(): void;
+}
+
+/** The part of a request trace that records the result. */
+export interface RateLimitTrace {
+  rateLimit: RateLimitResult | null;
+}
+
+/** Records how a failed authentication was counted, and refuses the request. */
+export function recordRefusal(
+  trace: RateLimitTrace,
+  { response, rateLimit }: { readonly response: PlainResponse; readonly rateLimit?: RateLimitResult },
+): { readonly kind: "refused"; readonly response: PlainResponse } {
+  trace.rateLimit = rateLimit ?? null;
+  return { kind: "refused", response };
+}
+
+/** Releases the leases of a request, and adds the rate-limit headers to its response. */
+export function finishRateLimit({ rateLimit }: RateLimitTrace, response: PlainResponse): PlainResponse {
+  if (rateLimit === null) return response;
+  rateLimit.release();
+  return addRateLimitHeaders(response, rateLimit.outcome);
+}
+
 /**
- * An answer with what is left of the limits. An upstream's own fields stay, behind ours: they are lists, so that nothing of them is lost;
- * and a wait that it asks for is not shortened.
+ * Adds the rate-limit headers to a response. `RateLimit-Policy` and `RateLimit` are lists, so the items of the upstream follow those of
+ * the gateway. A `Retry-After` of the upstream is not replaced.
  */
-export function withLimitHeaders(response: PlainResponse, outcome: RateLimitOutcome): PlainResponse {
+export function addRateLimitHeaders(response: PlainResponse, outcome: RateLimitOutcome): PlainResponse {
   const own = rateLimitHeaders(outcome);
   const headers: Record<string, string> = { ...own, ...response.headers };
   for (const name of ["ratelimit-policy", "ratelimit"]) {
@@ -18,92 +52,45 @@ export function withLimitHeaders(response: PlainResponse, outcome: RateLimitOutc
   return { ...response, headers };
 }
 
-/** Policies that were decided without the store, and how: a list of Strings with a parameter (RFC 9651). */
-function degradedField({ degraded, verdicts }: RateLimitOutcome): PlainHeaders[string] | null {
+/** Returns the policies that were decided without the store, as a list of Strings with a parameter (RFC 9651). */
+function degradedField({ degraded, decisions }: RateLimitOutcome): PlainHeaders[string] | null {
   if (degraded === null) return null;
-  const items = verdicts
-    .filter((verdict) => verdict.degraded !== null && verdict.policy.mode === "enforce")
-    .map((verdict) => `"${verdict.policy.name.replaceAll(/["\\]/g, "\\$&")}";decided=${verdict.degraded}`);
+  const items = decisions
+    .filter((decision) => decision.degraded !== null && decision.policy.mode === "enforce")
+    .map((decision) => `${serialiseName(decision.policy.name)};decided=${decision.degraded}`);
   return items.length === 0 ? null : items.join(", ");
 }
 
-/** What a refusal says. */
-export interface RateLimitRefusal {
-  /**
-   * `rate_limited` (429): the caller asked for too much. `limits_unavailable` (503): the limits cannot be counted at present, and
-   * every policy that refused is one that is closed meanwhile.
-   */
-  readonly code: "rate_limited" | "limits_unavailable";
-  /** Names of the policies that refused: the member `violated-policies` of draft-ietf-httpapi-ratelimit-headers-11 section 5. */
-  readonly violatedPolicies: readonly string[];
-  /** Seconds; `null` when repeating is of no use, because the request costs more than a whole burst. */
-  readonly retryAfterSeconds: number | null;
-}
-
-/** Describes why a request was refused; `null` when it was not. */
-export function describeRateLimitRefusal(outcome: RateLimitOutcome): RateLimitRefusal | null {
-  if (outcome.admitted) return null;
-  const violated = outcome.verdicts.filter(({ policy, allowed }) => policy.mode === "enforce" && !allowed);
-  return {
-    code: violated.some(({ degraded }) => degraded !== "closed") ? "rate_limited" : "limits_unavailable",
-    violatedPolicies: violated.map(({ policy }) => policy.name),
-    retryAfterSeconds: retryAfterSeconds(outcome),
-  };
-}
-
-/** The answer to a request that was refused, with the fields of {@link rateLimitHeaders}; `null` when it was not. */
+/**
+ * Returns the response to a refused request, or `null` if it was admitted. `rate_limited` (429): a limit is exceeded.
+ * `limits_unavailable` (503): the store is unavailable, and only policies with failure mode `closed` refused. The member
+ * `violated-policies` (draft-ietf-httpapi-ratelimit-headers-11 section 5) has the names of the policies that refused.
+ */
 export function rateLimitResponse(outcome: RateLimitOutcome): PlainResponse | null {
-  const refusal = describeRateLimitRefusal(outcome);
-  if (refusal === null) return null;
-  const { code, violatedPolicies, retryAfterSeconds: seconds } = refusal;
+  if (outcome.admitted) return null;
+  const violated = outcome.decisions.filter(({ policy, allowed }) => policy.mode === "enforce" && !allowed);
+  const code = violated.some(({ degraded }) => degraded !== "closed") ? "rate_limited" : "limits_unavailable";
+  const retryable = retryAfterSeconds(outcome) !== null;
   return problemResponse(code, {
-    retryable: seconds !== null,
+    retryable,
     headers: rateLimitHeaders(outcome),
-    members: { "violated-policies": violatedPolicies },
-    ...(seconds === null && { detail: "The request costs more than a limit of the gateway ever allows at once." }),
+    members: { "violated-policies": violated.map(({ policy }) => policy.name) },
+    ...(!retryable && { detail: "The request costs more than a limit of the gateway ever allows at once." }),
   });
 }
 
-/** What the limits say to a request. */
-export interface LimitedRequest {
-  readonly outcome: RateLimitOutcome;
-  /** What the caller gets when it is refused. */
-  readonly refusal: PlainResponse | null;
-  /** Gives the leases back; for when the answer is complete. */
-  release(): void;
-}
-
-/** The part of a request trace in which the limits record their decision. */
-export interface LimitedTrace {
-  limited: LimitedRequest | null;
-}
-
-/** Records how the limits counted a failed authentication, and refuses the request. */
-export function noteRefused(
-  trace: LimitedTrace,
-  { response, limited }: { readonly response: PlainResponse; readonly limited?: LimitedRequest },
-): { readonly kind: "refused"; readonly response: PlainResponse } {
-  trace.limited = limited ?? null;
-  return { kind: "refused", response };
-}
-
-/** Ends what {@link limitRequest} began: the leases go back, and the answer tells what is left. */
-export function endLimits({ limited }: LimitedTrace, response: PlainResponse): PlainResponse {
-  if (limited === null) return response;
-  limited.release();
-  return withLimitHeaders(response, limited.outcome);
-}
-
-/** What telemetry is told of the limits; empty when they let the request pass. */
-export function describeLimits(outcome: RateLimitOutcome | undefined): {
+/** Returns the fields of the request log; empty if no policy would have refused and the store decided. */
+export function describeRateLimit(outcome: RateLimitOutcome | undefined): {
   readonly limitedBy?: readonly string[];
   readonly shadowLimitedBy?: readonly string[];
   readonly limitsDegraded?: NonNullable<RateLimitOutcome["degraded"]>;
 } {
-  if (outcome === undefined || (outcome.degraded === null && outcome.verdicts.every(({ allowed }) => allowed)))
+  if (outcome === undefined || (outcome.degraded === null && outcome.decisions.every(({ allowed }) => allowed)))
     return {};
   const refusing = (mode: "enforce" | "shadow"): readonly string[] =>
-    outcome.verdicts.filter(({ policy, allowed }) => policy.mode === mode && !allowed).map(({ policy }) => policy.name);
+    outcome.decisions
+      .filter(({ policy, allowed }) => policy.mode === mode && !allowed)
+      .map(({ policy }) => policy.name);
   const [enforced, shadow] = [refusing("enforce"), refusing("shadow")];
   return {
     ...(enforced.length > 0 && { limitedBy: enforced }),

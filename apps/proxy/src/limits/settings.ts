@@ -1,9 +1,8 @@
+/** The settings of rate limits: which routes a rule counts, where counters are stored, and how a sharded store divides them. */
+import type { RateLimitDimension, RateLimitFailureMode, RateLimitRule } from "../rate-limit/policy.ts";
 import type { TrustedProxies } from "./client-address.ts";
-import type { RateLimitDimension } from "../rate-limit/partition-key.ts";
-import type { RateLimitFailureMode } from "../rate-limit/policy.ts";
-import type { RateLimitRule } from "../rate-limit/policy.ts";
 
-/** What requests are limited by: the operations of the API, all of the administration as one, and failed authentication. */
+/** A route that limits can apply to: an operation of the API, all of the administration, or failed authentication. */
 export type LimitedRoute =
   | "listEnvironments"
   | "retrieveEnvironment"
@@ -30,26 +29,52 @@ export const rateLimitDimensions: readonly RateLimitDimension[] = ["key", "tenan
 /** Every {@link RateLimitFailureMode}. */
 export const rateLimitFailureModes: readonly RateLimitFailureMode[] = ["local", "open", "closed"];
 
-/** Where limits are counted. */
+/** Where counters are stored. */
 export type RateLimitStoreName = "memory" | "sqlite" | "valkey";
 
 /** Every {@link RateLimitStoreName}. */
 export const rateLimitStoreNames: readonly RateLimitStoreName[] = ["memory", "sqlite", "valkey"];
 
-/** A rule and the routes that fall under it. */
+/** A rule and the routes that it applies to. */
 export interface RoutedRateLimit {
   readonly rule: RateLimitRule;
   readonly routes: ReadonlySet<LimitedRoute>;
 }
 
-/** Which limits there are, and how they are counted. */
+/** Settings of all rate limits. */
 export interface RateLimitSettings {
   readonly store: RateLimitStoreName;
   /** How long a request waits for the store, in milliseconds. */
   readonly deadlineMs: number;
-  /** Gateway processes that share the limits. */
+  /** Number of gateway processes that share the limits. */
   readonly instances: number;
   readonly trustedProxies: TrustedProxies;
-  /** Empty: there are no limits. */
+  /** Empty: nothing is limited. */
   readonly limits: readonly RoutedRateLimit[];
+}
+
+/**
+ * Returns the limits with the dimension by which each is sharded. Limits that can apply to the same request, directly or through
+ * other limits, must use the same shard so that they can be decided in one step, and each counter must be in one shard only. So a
+ * group of such limits is sharded by tenant if each of them is per tenant or per key (a key belongs to one tenant), by address if
+ * each is per address, and otherwise not at all.
+ */
+export function chooseShards(limits: readonly RoutedRateLimit[]): readonly RoutedRateLimit[] {
+  return limits.map((limit) => {
+    const group = connectedLimits(limits, limit);
+    const allArePer = (...dimensions: readonly RateLimitDimension[]): boolean =>
+      group.every(({ rule }) => dimensions.some((dimension) => rule.dimensions.includes(dimension)));
+    const shardBy = allArePer("tenant", "key") ? "tenant" : allArePer("address") ? "address" : null;
+    return { ...limit, rule: { ...limit.rule, shardBy } };
+  });
+}
+
+/** Returns a limit, the limits that share a route with it, and so on. */
+function connectedLimits(limits: readonly RoutedRateLimit[], start: RoutedRateLimit): readonly RoutedRateLimit[] {
+  const group = new Set([start]);
+  // The loop also visits limits that are added while it runs.
+  for (const { routes } of group) {
+    for (const other of limits) if ([...other.routes].some((route) => routes.has(route))) group.add(other);
+  }
+  return [...group];
 }

@@ -1,83 +1,106 @@
-import { arrivalBaseUs, intervalUsOf, isWithinBurst } from "./gcra.ts";
-import type { RateLimitDemand } from "./policy.ts";
-import type { RateLimitOutcome, RateLimitVerdict } from "./store.ts";
+/**
+ * Decides the checks of a request. Every store calls {@link decideRateLimits}, so the arithmetic exists once (and once more in
+ * Lua for Valkey, which must agree with it). The functions are pure: stores read the state, call them, and write the state back.
+ *
+ * Requests are counted with the generic cell rate algorithm (GCRA, ITU-T I.371) in whole microseconds. The only state of a counter
+ * is its theoretical arrival time (TAT): the time at which its whole burst is regained. For an unknown or idle counter it is
+ * in the past. A request moves the TAT ahead by cost * interval, and is allowed if the TAT is then at most one whole burst ahead
+ * of now. So in any span of time t, at most burst + t * limit / window units pass, wherever the span begins.
+ *
+ * Concurrent requests are counted as leases: a request is allowed if fewer than `limit` other leases are live.
+ */
+import type { RateLimitCheck, RateLimitPolicy } from "./policy.ts";
+import type { RateLimitDecision, RateLimitOutcome } from "./store.ts";
 
-/** When to ask again for a concurrent request: nobody knows when one ends. */
+/** When to retry a refused concurrent request, in milliseconds. The end of the running requests is unknown. */
 export const concurrencyRetryMs = 1_000;
 
 /**
- * Decides all demands of a request from what a store knows, in whole microseconds.
+ * Decides all checks of a request from the state of a store, in whole microseconds.
  *
- * `states` holds for each demand the arrival time (0 when the key is unknown), or for concurrent requests the number of live leases
- * that are not this request's. It is overwritten with what to keep: the new arrival time (the old one where nothing changes), or
- * for concurrent requests 1 where the lease is granted and 0 where it is not.
+ * `states` holds for each check the TAT (0 for an unknown key), or for concurrent requests the number of live leases of other
+ * requests. It is overwritten with the state to store: the new TAT (the old one if nothing changes), or for concurrent requests
+ * 1 if the lease is granted and 0 if it is not.
  */
 export function decideRateLimits(
-  demands: readonly RateLimitDemand[],
+  checks: readonly RateLimitCheck[],
   states: Float64Array,
   nowUs: number,
   probe: boolean,
 ): RateLimitOutcome {
   let admitted = true;
-  for (let index = 0; index < demands.length && admitted; index++) {
-    const demand = demands[index];
-    if (demand === undefined || demand.policy.mode === "shadow") continue;
-    admitted = isAllowed(demand, states[index] ?? 0, nowUs);
+  for (let index = 0; index < checks.length && admitted; index++) {
+    const check = checks[index];
+    if (check === undefined || check.policy.mode === "shadow") continue;
+    admitted = isAllowed(check, states[index] ?? 0, nowUs);
   }
   const charges = admitted && !probe;
-  const verdicts: RateLimitVerdict[] = [];
-  for (let index = 0; index < demands.length; index++) {
-    const demand = demands[index];
-    if (demand === undefined) continue;
-    verdicts.push(
-      demand.policy.unit === "requests"
-        ? settleRequests(demand, states, index, nowUs, charges)
-        : settleLease(demand, states, index, charges),
+  const decisions: RateLimitDecision[] = [];
+  for (let index = 0; index < checks.length; index++) {
+    const check = checks[index];
+    if (check === undefined) continue;
+    decisions.push(
+      check.policy.unit === "requests"
+        ? settleRequests(check, states, index, nowUs, charges)
+        : settleLease(check, states, index, charges),
     );
   }
-  return { admitted, verdicts, constrained: mostConstrained(verdicts), degraded: null };
+  return { admitted, decisions, constrained: mostConstrained(decisions), degraded: null };
 }
 
-function isAllowed({ policy, cost }: RateLimitDemand, state: number, nowUs: number): boolean {
+/** Returns the microseconds in which one unit is regained. Rounded up, so that rounding never admits more than the policy says. */
+export function intervalUsOf(policy: Pick<RateLimitPolicy, "limit" | "windowMs">): number {
+  return Math.ceil((policy.windowMs * 1_000) / policy.limit);
+}
+
+/**
+ * Returns the time from which a request is charged. A TAT more than one whole burst ahead can only come from a clock that was set
+ * back since. It counts as an empty bucket, which admits nothing extra and is full again after the time of one burst.
+ */
+function chargedFromUs(arrivalUs: number, nowUs: number, burstUs: number): number {
+  return Math.min(Math.max(arrivalUs, nowUs), nowUs + burstUs);
+}
+
+function isAllowed({ policy, cost }: RateLimitCheck, state: number, nowUs: number): boolean {
   if (policy.unit === "concurrent-requests") return state < policy.limit;
   const intervalUs = intervalUsOf(policy);
   const burstUs = intervalUs * policy.burst;
-  return isWithinBurst(arrivalBaseUs(state, nowUs, burstUs) + cost * intervalUs, nowUs, burstUs);
+  return chargedFromUs(state, nowUs, burstUs) + cost * intervalUs <= nowUs + burstUs;
 }
 
 function settleRequests(
-  { policy, cost }: RateLimitDemand,
+  { policy, cost }: RateLimitCheck,
   states: Float64Array,
   index: number,
   nowUs: number,
   charges: boolean,
-): RateLimitVerdict {
+): RateLimitDecision {
   const arrivalUs = states[index] ?? 0;
   const intervalUs = intervalUsOf(policy);
   const burstUs = intervalUs * policy.burst;
-  const baseUs = arrivalBaseUs(arrivalUs, nowUs, burstUs);
-  const nextUs = baseUs + cost * intervalUs;
-  const possible = cost <= policy.burst;
-  const allowed = possible && isWithinBurst(nextUs, nowUs, burstUs);
+  const fromUs = chargedFromUs(arrivalUs, nowUs, burstUs);
+  const nextUs = fromUs + cost * intervalUs;
+  const isPossible = cost <= policy.burst;
+  const allowed = isPossible && nextUs <= nowUs + burstUs;
   const isCharged = charges && allowed && cost > 0;
-  const debtUs = (isCharged ? nextUs : baseUs) - nowUs;
+  const debtUs = (isCharged ? nextUs : fromUs) - nowUs;
   states[index] = isCharged ? nextUs : Math.min(arrivalUs, nowUs + burstUs);
   return {
     policy,
     allowed,
     remaining: Math.floor((burstUs - debtUs) / intervalUs),
     resetMs: Math.ceil(debtUs / 1_000),
-    retryAfterMs: allowed ? 0 : possible ? Math.ceil((nextUs - nowUs - burstUs) / 1_000) : null,
+    retryAfterMs: allowed ? 0 : isPossible ? Math.ceil((nextUs - nowUs - burstUs) / 1_000) : null,
     degraded: null,
   };
 }
 
 function settleLease(
-  { policy }: RateLimitDemand,
+  { policy }: RateLimitCheck,
   states: Float64Array,
   index: number,
   charges: boolean,
-): RateLimitVerdict {
+): RateLimitDecision {
   const others = states[index] ?? 0;
   const allowed = others < policy.limit;
   const isGranted = charges && allowed;
@@ -93,27 +116,27 @@ function settleLease(
 }
 
 /**
- * The verdict that tells a caller most: among the enforced policies that which refuses for the longest time, or when none refuses
- * that with the smallest share left. `null` when no policy is enforced.
+ * Returns the enforced decision that limits the caller most: the refusal with the longest wait or, if none refuses, the decision
+ * with the smallest share left. `null` if no policy is enforced.
  */
-export function mostConstrained(verdicts: readonly RateLimitVerdict[]): RateLimitVerdict | null {
-  let found: RateLimitVerdict | null = null;
-  for (const verdict of verdicts) {
-    if (verdict.policy.mode === "enforce" && (found === null || isTighter(verdict, found))) found = verdict;
+export function mostConstrained(decisions: readonly RateLimitDecision[]): RateLimitDecision | null {
+  let found: RateLimitDecision | null = null;
+  for (const decision of decisions) {
+    if (decision.policy.mode === "enforce" && (found === null || isTighter(decision, found))) found = decision;
   }
   return found;
 }
 
-function isTighter(verdict: RateLimitVerdict, other: RateLimitVerdict): boolean {
-  if (verdict.allowed !== other.allowed) return other.allowed;
-  return verdict.allowed ? shareLeft(verdict) < shareLeft(other) : waitOf(verdict) > waitOf(other);
+function isTighter(decision: RateLimitDecision, other: RateLimitDecision): boolean {
+  if (decision.allowed !== other.allowed) return other.allowed;
+  return decision.allowed ? shareLeft(decision) < shareLeft(other) : waitOf(decision) > waitOf(other);
 }
 
-function shareLeft({ policy, remaining }: RateLimitVerdict): number {
+function shareLeft({ policy, remaining }: RateLimitDecision): number {
   if (remaining === null) return Infinity;
   return remaining / (policy.unit === "requests" ? policy.burst : policy.limit);
 }
 
-function waitOf({ retryAfterMs }: RateLimitVerdict): number {
+function waitOf({ retryAfterMs }: RateLimitDecision): number {
   return retryAfterMs ?? Infinity;
 }

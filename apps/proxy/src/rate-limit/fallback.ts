@@ -1,65 +1,67 @@
+/**
+ * Decides checks while the store is unavailable, each policy by its failure mode: `local` counts in this process with its share of
+ * the limit, `open` allows and `closed` refuses. The checks stay all or nothing: if a closed policy refuses, no local policy is
+ * charged. Units charged locally are not reported to the store later.
+ */
 import { mostConstrained } from "./decide.ts";
-import type { RateLimitDemand } from "./policy.ts";
+import type { RateLimitCheck } from "./policy.ts";
 import type {
   LocalRateLimitStore,
+  RateLimitDecision,
   RateLimitDegradation,
   RateLimitOutcome,
   RateLimitTakeOptions,
-  RateLimitVerdict,
 } from "./store.ts";
 
-/** With what demands are decided while the store is not heard. */
-export interface DegradedMeans {
+/** Options of {@link decideWithoutStore}. */
+export interface FallbackOptions {
   readonly localStore: LocalRateLimitStore;
-  /** Gateway processes that share the limits. */
+  /** Number of processes that share the limits. */
   readonly instances: number;
-  /** What a caller of a closed policy is told to wait, in milliseconds. */
+  /** `retryAfterMs` of a closed policy, in milliseconds. */
   readonly closedRetryMs: number;
   readonly reason: RateLimitDegradation;
 }
 
-/**
- * Decides each demand by its policy's failure mode. Still all or nothing: when a closed policy refuses, nothing is charged on the
- * local ones.
- */
+/** Decides each check by the failure mode of its policy. */
 export function decideWithoutStore(
-  demands: readonly RateLimitDemand[],
+  checks: readonly RateLimitCheck[],
   options: RateLimitTakeOptions,
-  { localStore, instances, closedRetryMs, reason }: DegradedMeans,
+  { localStore, instances, closedRetryMs, reason }: FallbackOptions,
 ): RateLimitOutcome {
-  const isClosed = demands.some(({ policy }) => policy.onStoreError === "closed" && policy.mode === "enforce");
-  const shares = demands
+  const isClosed = checks.some(({ policy }) => policy.onStoreError === "closed" && policy.mode === "enforce");
+  const shares = checks
     .filter(({ policy }) => policy.onStoreError === "local")
-    .map((demand) => localShare(demand, instances));
+    .map((check) => localShare(check, instances));
   const local = localStore.take(shares, { ...options, probe: options.probe || isClosed });
   let nextLocal = 0;
-  const verdicts = demands.map(({ policy }): RateLimitVerdict => {
+  const decisions = checks.map(({ policy }): RateLimitDecision => {
     const mode = policy.onStoreError;
-    const decided = mode === "local" ? local.verdicts[nextLocal++] : undefined;
+    const decided = mode === "local" ? local.decisions[nextLocal++] : undefined;
     if (decided !== undefined) return { ...decided, degraded: "local" };
     const allowed = mode !== "closed";
     return { policy, allowed, remaining: null, resetMs: 0, retryAfterMs: allowed ? 0 : closedRetryMs, degraded: mode };
   });
   return {
     admitted: local.admitted && !isClosed,
-    verdicts,
-    constrained: mostConstrained(verdicts),
+    decisions,
+    constrained: mostConstrained(decisions),
     degraded: reason,
   };
 }
 
 /**
- * A demand as one of several gateway processes decides it alone: a share of the limit and of the burst, at least one unit. A request
- * that costs more than the share of the burst, but not more than the whole, is charged the whole share.
+ * Returns a check with one process's share of the limit and of the burst, at least one unit each. A request that costs more than
+ * the share of the burst, but not more than the whole burst, costs the whole share.
  */
-export function localShare({ policy, key, cost }: RateLimitDemand, instances: number): RateLimitDemand {
+function localShare({ policy, key, cost }: RateLimitCheck, instances: number): RateLimitCheck {
   if (instances === 1) return { policy, key, cost };
   if (policy.unit === "concurrent-requests") {
     return { policy: { ...policy, limit: Math.max(1, Math.floor(policy.limit / instances)) }, key, cost };
   }
   const burst = Math.max(1, Math.floor(policy.burst / instances));
   return {
-    // The same limit over a longer window is the share, without a fraction of a unit.
+    // The same limit over a longer window gives the share without fractions of a unit.
     policy: { ...policy, windowMs: policy.windowMs * instances, burst },
     key,
     cost: cost <= policy.burst ? Math.min(cost, burst) : Math.max(cost, burst + 1),

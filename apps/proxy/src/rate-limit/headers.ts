@@ -1,34 +1,25 @@
-import type { PlainHeaders } from "@letta-environments/schema";
+/**
+ * Response headers for an outcome: `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-11, lists of RFC 9651)
+ * and `Retry-After`. Requests of one route usually have the same policies, so `RateLimit-Policy` is built once and remembered.
+ */
 import type { RateLimitPolicy } from "./policy.ts";
-import type { RateLimitOutcome, RateLimitVerdict } from "./store.ts";
-
-/** What is told of the same policies in every answer. */
-interface PolicyField {
-  readonly policies: readonly RateLimitPolicy[];
-  /** The field; empty when all policies are in shadow. */
-  readonly text: string;
-  /** Each policy's name as a String. */
-  readonly names: readonly string[];
-}
-
-/** By a request's first policy. Policies live as long as the configuration, so this does too. */
-const policyFields = new WeakMap<RateLimitPolicy, PolicyField>();
+import type { RateLimitDecision, RateLimitOutcome } from "./store.ts";
 
 /**
- * `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-11, lists of RFC 9651) for every answer, and `Retry-After`
- * for a refusal that ends. Policies in shadow are not shown: they promise nothing. A policy that was let through or shut without
- * asking the store has no `RateLimit` item, since nobody knows what is left.
+ * Returns `RateLimit-Policy`, `RateLimit` and, for a refusal that ends, `Retry-After`. Shadow policies are left out, because they
+ * limit nothing. A policy that was decided as `open` or `closed` has no `RateLimit` item, because what remains is unknown.
  *
- * `r` are the units left; `t` is when a refused request would pass, else when everything is left again, in seconds, rounded up.
+ * `r` is the number of units left. `t` is the time in seconds, rounded up, after which a refused request would be allowed, or for
+ * an allowed request after which all units are regained.
  */
-export function rateLimitHeaders(outcome: RateLimitOutcome): PlainHeaders {
-  const { verdicts } = outcome;
-  const { text, names } = policyFieldOf(verdicts);
+export function rateLimitHeaders(outcome: RateLimitOutcome): Readonly<Record<string, string>> {
+  const { decisions } = outcome;
+  const { text, names } = policyFieldOf(decisions);
   let limits = "";
-  for (let index = 0; index < verdicts.length; index++) {
-    const verdict = verdicts[index];
-    if (verdict === undefined || verdict.policy.mode === "shadow" || verdict.remaining === null) continue;
-    const item = `${names[index]};r=${verdict.remaining}${timeParameter(verdict)}`;
+  for (let index = 0; index < decisions.length; index++) {
+    const decision = decisions[index];
+    if (decision === undefined || decision.policy.mode === "shadow" || decision.remaining === null) continue;
+    const item = `${names[index]};r=${decision.remaining}${timeParameter(decision)}`;
     limits = limits === "" ? item : `${limits}, ${item}`;
   }
   if (outcome.admitted && limits !== "") return { "ratelimit-policy": text, ratelimit: limits };
@@ -40,19 +31,35 @@ export function rateLimitHeaders(outcome: RateLimitOutcome): PlainHeaders {
   };
 }
 
-/** Whole seconds after which a refused request may be repeated, at least 1; `null` when it will never pass, or was not refused. */
-export function retryAfterSeconds(outcome: RateLimitOutcome): number | null {
-  const { constrained } = outcome;
-  if (outcome.admitted || constrained === null || constrained.retryAfterMs === null) return null;
+/** Returns after how many whole seconds, at least 1, to retry a refused request; `null` if it was admitted or will never be. */
+export function retryAfterSeconds({ admitted, constrained }: RateLimitOutcome): number | null {
+  if (admitted || constrained === null || constrained.retryAfterMs === null) return null;
   return Math.max(1, Math.ceil(constrained.retryAfterMs / 1_000));
 }
 
-function policyFieldOf(verdicts: readonly RateLimitVerdict[]): PolicyField {
-  const first = verdicts[0]?.policy;
+/** Serialises a policy name as a String (RFC 9651 section 3.3.3). */
+export function serialiseName(name: string): string {
+  return `"${name.replaceAll(/["\\]/g, "\\$&")}"`;
+}
+
+/** The `RateLimit-Policy` field of a list of policies. */
+interface PolicyField {
+  readonly policies: readonly RateLimitPolicy[];
+  /** The field value; empty if all policies are in shadow mode. */
+  readonly text: string;
+  /** The serialised name of each policy. */
+  readonly names: readonly string[];
+}
+
+/** The latest field by a request's first policy. Policies live as long as the configuration, and so do these fields. */
+const policyFields = new WeakMap<RateLimitPolicy, PolicyField>();
+
+function policyFieldOf(decisions: readonly RateLimitDecision[]): PolicyField {
+  const first = decisions[0]?.policy;
   const known = first === undefined ? undefined : policyFields.get(first);
-  if (known !== undefined && isOfPolicies(known, verdicts)) return known;
-  const policies = verdicts.map(({ policy }) => policy);
-  const names = policies.map(({ name }) => quote(name));
+  if (known !== undefined && hasSamePolicies(known, decisions)) return known;
+  const policies = decisions.map(({ policy }) => policy);
+  const names = policies.map(({ name }) => serialiseName(name));
   const items = policies.map((policy, index) =>
     policy.mode === "shadow" ? "" : `${names[index]}${policyParameters(policy)}`,
   );
@@ -61,27 +68,22 @@ function policyFieldOf(verdicts: readonly RateLimitVerdict[]): PolicyField {
   return field;
 }
 
-function isOfPolicies({ policies }: PolicyField, verdicts: readonly RateLimitVerdict[]): boolean {
-  if (policies.length !== verdicts.length) return false;
+function hasSamePolicies({ policies }: PolicyField, decisions: readonly RateLimitDecision[]): boolean {
+  if (policies.length !== decisions.length) return false;
   for (let index = 0; index < policies.length; index++) {
-    if (policies[index] !== verdicts[index]?.policy) return false;
+    if (policies[index] !== decisions[index]?.policy) return false;
   }
   return true;
 }
 
 function policyParameters(policy: RateLimitPolicy): string {
   if (policy.unit === "concurrent-requests") return `;q=${policy.limit};qu="concurrent-requests"`;
-  // A window is whole seconds; one that is not cannot be told.
+  // `w` is in whole seconds, so other windows are left out.
   const hasWholeSeconds = policy.windowMs % 1_000 === 0;
   return hasWholeSeconds ? `;q=${policy.limit};w=${policy.windowMs / 1_000}` : `;q=${policy.limit}`;
 }
 
-function timeParameter({ policy, allowed, resetMs, retryAfterMs }: RateLimitVerdict): string {
+function timeParameter({ policy, allowed, resetMs, retryAfterMs }: RateLimitDecision): string {
   if (!allowed && retryAfterMs !== null) return `;t=${Math.max(1, Math.ceil(retryAfterMs / 1_000))}`;
   return policy.unit === "requests" ? `;t=${Math.ceil(resetMs / 1_000)}` : "";
-}
-
-/** A String (RFC 9651 section 3.3.3). */
-function quote(name: string): string {
-  return `"${name.replaceAll(/["\\]/g, "\\$&")}"`;
 }

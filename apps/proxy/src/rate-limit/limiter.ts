@@ -1,6 +1,23 @@
-import type { Clock } from "@letta-environments/platform";
+/**
+ * The rate limiter. Start reading here.
+ *
+ * Concept: `policy.ts` describes limits, and `checks.ts` turns a request into one check for each policy that applies to it.
+ * {@link RateLimiter.take} decides all checks of a request together: if one enforced policy refuses, none is charged. `headers.ts`
+ * reports the outcome to callers.
+ *
+ * Algorithm: `decide.ts` counts requests with GCRA and concurrent requests with leases.
+ *
+ * Concurrency: a store (`store.ts`) decides each request in one atomic step. In memory no other request runs in between; SQLite uses
+ * a transaction, Valkey a script. The memory store keeps its state in `arrival-table.ts` and `lease-table.ts`.
+ *
+ * Failures: a request waits for the store until a deadline. After a failure a circuit breaker (`circuit-breaker.ts`) sends one
+ * request after each cool-down to the store, and all others continue without it: `fallback.ts` decides them by the failure mode of
+ * each policy. The outcome says so, and the loss and the return of the store are reported once each. Durations are monotonic, so
+ * changes of the wall clock neither block nor free anyone.
+ */
+import { type CircuitBreaker, createCircuitBreaker } from "./circuit-breaker.ts";
 import { decideWithoutStore } from "./fallback.ts";
-import type { RateLimitDemand } from "./policy.ts";
+import type { RateLimitCheck } from "./policy.ts";
 import type {
   LocalRateLimitStore,
   RateLimitDegradation,
@@ -9,181 +26,163 @@ import type {
   RateLimitTakeOptions,
 } from "./store.ts";
 
-/** That the store was lost or is back. Told once for each change, not for each request. */
+/** Decides checks within a deadline. It never throws or rejects because of the store. */
+export interface RateLimiter {
+  /** Decides the checks of a request. Returns synchronously if the store does. */
+  take(checks: readonly RateLimitCheck[], options: RateLimitTakeOptions): RateLimitOutcome | Promise<RateLimitOutcome>;
+  /** Releases the leases of a request in the background; `degraded` is that of the outcome of `take`. */
+  release(leaseId: string, checks: readonly RateLimitCheck[], degraded: RateLimitDegradation | null): void;
+}
+
+/** Reports that the store was lost or is back, once for each change. */
 export type RateLimitStoreEvent =
   | { readonly state: "degraded"; readonly reason: RateLimitDegradation; readonly cause: unknown }
   | {
       readonly state: "recovered";
-      /** How long it lasted. */
+      /** How long the store was lost, in milliseconds. */
       readonly durationMs: number;
-      /** How many requests were decided without the store. */
+      /** Number of requests that were decided without the store. */
       readonly decisions: number;
     };
 
-/** What a rate limiter works with. */
+/** Time for a {@link RateLimiter}. */
+export interface RateLimiterClock {
+  /** Milliseconds since an arbitrary start; never goes back. */
+  monotonic(): number;
+  /** Calls `run` once after `delayMs`. The returned function cancels it. */
+  setTimer(delayMs: number, run: () => void): () => void;
+}
+
+/** Options of {@link createRateLimiter}. */
 export interface RateLimiterOptions {
   readonly store: RateLimitStore;
-  /** Decides the policies with failure mode `local` while the store is not heard. */
+  /** Decides policies with failure mode `local` while the store is unavailable. */
   readonly localStore: LocalRateLimitStore;
-  readonly clock: Clock;
-  /** How long a request waits for the store, in milliseconds; 100 unless told otherwise. */
+  readonly clock: RateLimiterClock;
+  /** How long a request waits for the store, in milliseconds. Default: 100. */
   readonly deadlineMs?: number;
-  /** How long nobody asks a store that has failed, in milliseconds; then one request tries. 1,000 unless told otherwise. */
-  readonly restMs?: number;
-  /** Gateway processes that share the limits; 1 unless told otherwise. */
+  /** How long no request is sent to a store that failed, in milliseconds. Default: 1,000. */
+  readonly cooldownMs?: number;
+  /** Number of processes that share the limits. Default: 1. */
   readonly instances?: number;
   readonly onDegraded: (event: RateLimitStoreEvent) => void;
 }
 
-/** Decides demands within a deadline, whatever the store does. Nothing here throws or rejects because of the store. */
-export interface RateLimiter {
-  /** Synchronous where the store is. */
-  take(
-    demands: readonly RateLimitDemand[],
-    options: RateLimitTakeOptions,
-  ): RateLimitOutcome | Promise<RateLimitOutcome>;
-  /** Gives the leases of a request back, in the background; `degraded` is what the outcome of taking them said. */
-  release(leaseId: string, demands: readonly RateLimitDemand[], degraded: RateLimitDegradation | null): void;
+/** A rate limiter's options and state. */
+interface Limiter extends Required<RateLimiterOptions> {
+  readonly breaker: CircuitBreaker;
+  /** Monotonic milliseconds. */
+  degradedSinceMs: number;
+  degradedDecisions: number;
 }
-
-const nothingToLimit: RateLimitOutcome = { admitted: true, verdicts: [], constrained: null, degraded: null };
 
 /** Creates a {@link RateLimiter}. */
 export function createRateLimiter(options: RateLimiterOptions): RateLimiter {
-  const { store, localStore, clock, deadlineMs = 100, restMs = 1_000, instances = 1, onDegraded } = options;
-  const breaker = createBreaker(clock, restMs);
-  let degradedSince = 0;
-  let degradedDecisions = 0;
-
-  function without(
-    demands: readonly RateLimitDemand[],
-    takeOptions: RateLimitTakeOptions,
-    reason: RateLimitDegradation,
-  ): RateLimitOutcome {
-    degradedDecisions += 1;
-    return decideWithoutStore(demands, takeOptions, { localStore, instances, closedRetryMs: restMs, reason });
-  }
-
-  function noteFailure(reason: RateLimitDegradation, cause: unknown): void {
-    if (!breaker.failed()) return;
-    degradedSince = clock.now();
-    degradedDecisions = 0;
-    onDegraded({ state: "degraded", reason, cause });
-  }
-
-  function noteSuccess(): void {
-    if (!breaker.succeeded()) return;
-    const durationMs = Math.max(0, clock.now() - degradedSince);
-    onDegraded({ state: "recovered", durationMs, decisions: degradedDecisions });
-  }
-
-  function releaseInStore(leaseId: string, leases: readonly RateLimitDemand[]): void {
-    try {
-      // A lease that cannot be given back expires by itself.
-      void Promise.resolve(store.release(leaseId, leases)).catch((cause: unknown) => noteFailure("error", cause));
-    } catch (cause) {
-      noteFailure("error", cause);
-    }
-  }
-
-  function withinDeadline(
-    answer: Promise<RateLimitOutcome>,
-    demands: readonly RateLimitDemand[],
-    takeOptions: RateLimitTakeOptions,
-  ): Promise<RateLimitOutcome> {
-    return new Promise((resolve) => {
-      let isLate = false;
-      const cancel = clock.setTimer(deadlineMs, () => {
-        isLate = true;
-        noteFailure("timeout", new Error(`the store gave no answer in ${deadlineMs} ms`));
-        resolve(without(demands, takeOptions, "timeout"));
-      });
-      answer.then(
-        (outcome) => {
-          cancel();
-          if (!isLate) {
-            noteSuccess();
-            resolve(outcome);
-          } else if (takeOptions.leaseId !== null && !takeOptions.probe) {
-            // The request was decided without this answer, so nobody would give its leases back.
-            releaseInStore(takeOptions.leaseId, demands.filter(isLease));
-          }
-        },
-        (cause: unknown) => {
-          cancel();
-          if (isLate) return;
-          noteFailure("error", cause);
-          resolve(without(demands, takeOptions, "error"));
-        },
-      );
-    });
-  }
-
+  const { clock, deadlineMs = 100, cooldownMs = 1_000, instances = 1 } = options;
+  const breaker = createCircuitBreaker(clock, cooldownMs);
+  const defaults = { deadlineMs, cooldownMs, instances };
+  const limiter: Limiter = { ...options, ...defaults, breaker, degradedSinceMs: 0, degradedDecisions: 0 };
   return {
-    take(demands, takeOptions) {
-      if (demands.length === 0) return nothingToLimit;
-      if (!breaker.admits()) return without(demands, takeOptions, "unavailable");
-      try {
-        const answer = store.take(demands, takeOptions);
-        if (answer instanceof Promise) return withinDeadline(answer, demands, takeOptions);
-        noteSuccess();
-        return answer;
-      } catch (cause) {
-        noteFailure("error", cause);
-        return without(demands, takeOptions, "error");
-      }
-    },
-    release(leaseId, demands, degraded) {
-      const leases = demands.filter(isLease);
+    take: (checks, takeOptions) => take(limiter, checks, takeOptions),
+    release(leaseId, checks, degraded) {
+      const leases = checks.filter(isLease);
       if (leases.length === 0) return;
-      localStore.release(leaseId, leases);
-      // A store that was not asked holds nothing; one that hangs would have to keep every word that is sent to it.
-      if (degraded !== "unavailable") releaseInStore(leaseId, leases);
+      limiter.localStore.release(leaseId, leases);
+      // A store that was not called holds no lease; calls to a store that hangs would pile up.
+      if (degraded !== "unavailable") releaseInStore(limiter, leaseId, leases);
     },
   };
 }
 
-function isLease({ policy }: RateLimitDemand): boolean {
+const nothingToLimit: RateLimitOutcome = { admitted: true, decisions: [], constrained: null, degraded: null };
+
+function take(
+  limiter: Limiter,
+  checks: readonly RateLimitCheck[],
+  options: RateLimitTakeOptions,
+): RateLimitOutcome | Promise<RateLimitOutcome> {
+  if (checks.length === 0) return nothingToLimit;
+  if (!limiter.breaker.admits()) return fallBack(limiter, checks, options, "unavailable");
+  try {
+    const outcome = limiter.store.take(checks, options);
+    if (outcome instanceof Promise) return withinDeadline(limiter, outcome, checks, options);
+    noteSuccess(limiter);
+    return outcome;
+  } catch (cause) {
+    noteFailure(limiter, "error", cause);
+    return fallBack(limiter, checks, options, "error");
+  }
+}
+
+function withinDeadline(
+  limiter: Limiter,
+  pending: Promise<RateLimitOutcome>,
+  checks: readonly RateLimitCheck[],
+  options: RateLimitTakeOptions,
+): Promise<RateLimitOutcome> {
+  const { clock, deadlineMs } = limiter;
+  return new Promise((resolve) => {
+    let isLate = false;
+    const cancel = clock.setTimer(deadlineMs, () => {
+      isLate = true;
+      noteFailure(limiter, "timeout", new Error(`the store did not respond within ${deadlineMs} ms`));
+      resolve(fallBack(limiter, checks, options, "timeout"));
+    });
+    pending.then(
+      (outcome) => {
+        cancel();
+        if (!isLate) {
+          noteSuccess(limiter);
+          resolve(outcome);
+        } else if (options.leaseId !== null && !options.probe) {
+          // The request was decided without this outcome, so its end would not release these leases.
+          releaseInStore(limiter, options.leaseId, checks.filter(isLease));
+        }
+      },
+      (cause: unknown) => {
+        cancel();
+        if (isLate) return;
+        noteFailure(limiter, "error", cause);
+        resolve(fallBack(limiter, checks, options, "error"));
+      },
+    );
+  });
+}
+
+function fallBack(
+  limiter: Limiter,
+  checks: readonly RateLimitCheck[],
+  options: RateLimitTakeOptions,
+  reason: RateLimitDegradation,
+): RateLimitOutcome {
+  limiter.degradedDecisions += 1;
+  const { localStore, instances, cooldownMs } = limiter;
+  return decideWithoutStore(checks, options, { localStore, instances, closedRetryMs: cooldownMs, reason });
+}
+
+function noteFailure(limiter: Limiter, reason: RateLimitDegradation, cause: unknown): void {
+  if (!limiter.breaker.failed()) return;
+  limiter.degradedSinceMs = limiter.clock.monotonic();
+  limiter.degradedDecisions = 0;
+  limiter.onDegraded({ state: "degraded", reason, cause });
+}
+
+function noteSuccess(limiter: Limiter): void {
+  if (!limiter.breaker.succeeded()) return;
+  const durationMs = Math.round(limiter.clock.monotonic() - limiter.degradedSinceMs);
+  limiter.onDegraded({ state: "recovered", durationMs, decisions: limiter.degradedDecisions });
+}
+
+/** Releases leases in the background. A lease that cannot be released expires. */
+function releaseInStore(limiter: Limiter, leaseId: string, leases: readonly RateLimitCheck[]): void {
+  const fail = (cause: unknown): void => noteFailure(limiter, "error", cause);
+  try {
+    void Promise.resolve(limiter.store.release(leaseId, leases)).catch(fail);
+  } catch (cause) {
+    fail(cause);
+  }
+}
+
+function isLease({ policy }: RateLimitCheck): boolean {
   return policy.unit === "concurrent-requests";
-}
-
-/** Spares callers the wait for something that has just failed. */
-export interface Breaker {
-  /** Whether to try: always while closed; while open once after each rest, until that try has ended. */
-  admits(): boolean;
-  /** A try went well. True when that has closed the breaker. */
-  succeeded(): boolean;
-  /** A try failed. True when that has opened the breaker. */
-  failed(): boolean;
-}
-
-/** Creates a {@link Breaker}: it opens with the first failure and rests for `restMs`. */
-export function createBreaker(clock: Clock, restMs: number): Breaker {
-  let restsSince: number | null = null;
-  let isTrying = false;
-  return {
-    admits() {
-      if (restsSince === null) return true;
-      const restedMs = clock.now() - restsSince;
-      // A clock that was set back must not keep the breaker open.
-      if (isTrying || (restedMs >= 0 && restedMs < restMs)) return false;
-      isTrying = true;
-      return true;
-    },
-    succeeded() {
-      // A try from before the failure says nothing about the time after it.
-      if (restsSince === null || !isTrying) return false;
-      restsSince = null;
-      isTrying = false;
-      return true;
-    },
-    failed() {
-      const hasOpened = restsSince === null;
-      // What began before the breaker opened and fails only now must not prolong the rest.
-      if (!hasOpened && !isTrying) return false;
-      restsSince = clock.now();
-      isTrying = false;
-      return hasOpened;
-    },
-  };
 }

@@ -1,42 +1,67 @@
-import type { RateLimitDimension } from "./partition-key.ts";
+/**
+ * The configuration of rate limits: a policy is one limit, and a rule says which requests it counts and which of them share a
+ * counter. A check is a policy applied to one request. All of these are plain data without behaviour.
+ */
 
-/** What happens to a policy while the store cannot be asked. */
+/** The properties by which requests are counted separately. */
+export type RateLimitDimension = "key" | "tenant" | "address" | "route" | "device";
+
+/** The value of a request in every dimension. Requests without a value (`null`) share a counter of their own. */
+export type DimensionValues = Readonly<Record<RateLimitDimension, string | null>>;
+
+/** How a policy is decided while the store is unavailable: by this process alone, by allowing everything, or by refusing everything. */
 export type RateLimitFailureMode = "local" | "open" | "closed";
 
-/** One limit, as configured and resolved for a request; overrides of a key are already in it. */
+/** One limit. */
 export interface RateLimitPolicy {
-  /** Shown in headers and problems; printable ASCII. With the key it names what is counted. */
+  /** Printable ASCII, shown in headers and problems. Together with the partition key it identifies a counter. */
   readonly name: string;
-  /** `requests` are counted by their cost; `concurrent-requests` are leases that are given back. */
+  /** `requests` counts requests by their cost; `concurrent-requests` counts leases, which are released when a request ends. */
   readonly unit: "requests" | "concurrent-requests";
-  /** Units that come back in a window; of concurrent requests, how many there may be at once. */
+  /** Units that are regained per window; for concurrent requests, the largest number at the same time. */
   readonly limit: number;
-  /** Milliseconds; of concurrent requests, after which time a lease that nobody gave back has expired. */
+  /** Length of the window in milliseconds; for concurrent requests, the time after which an unreleased lease expires. */
   readonly windowMs: number;
-  /** Units that may be spent at once after a rest; not used for concurrent requests. */
+  /** Units that may be spent at once after a pause. Not used for concurrent requests. */
   readonly burst: number;
-  /** A policy in `shadow` is decided and charged like any other, but refuses nothing. */
+  /** `shadow` policies are decided and charged like enforced ones, but refuse no request. */
   readonly mode: "enforce" | "shadow";
   readonly onStoreError: RateLimitFailureMode;
 }
 
-/** A policy that a request falls under, and what the request asks of it. */
-export interface RateLimitDemand {
+/** A policy, and the requests that it applies to. Rules and policies live as long as the configuration. */
+export interface RateLimitRule {
   readonly policy: RateLimitPolicy;
-  /** Partition key, from `partitionKey`. A request has each pair of policy name and key once. */
+  /** Requests that differ in one of these dimensions are counted separately. */
+  readonly dimensions: readonly RateLimitDimension[];
+  /** Cost by route; a route that is not listed costs 1. */
+  readonly costs: ReadonlyMap<string, number>;
+  /** The dimension by which a sharded store chooses the shard; absent or `null`: all counters are in one shard. */
+  readonly shardBy?: "tenant" | "address" | null;
+  /** Requests with one of these values are exempt from the rule. */
+  readonly exempt: readonly { readonly dimension: RateLimitDimension; readonly values: ReadonlySet<string> }[];
+}
+
+/** Policies that replace those of the rules for one key, by policy name; `null` exempts the key from the policy. */
+export type PolicyOverrides = ReadonlyMap<string, RateLimitPolicy | null>;
+
+/** One policy to check for one request. */
+export interface RateLimitCheck {
+  readonly policy: RateLimitPolicy;
+  /** Partition key. The checks of a request never repeat a pair of policy name and key. */
   readonly key: string;
-  /** Whole units, 0 or more; a concurrent request is one lease whatever it costs. */
+  /** Whole units, 0 or more. A concurrent request takes one lease, whatever its cost. */
   readonly cost: number;
-  /** Names the part of a divided store that counts it, the same for all demands of a request; absent or `null` for the only one. */
+  /** The shard of a sharded store, the same for all checks of a request; absent or `null`: the only one. */
   readonly shard?: string | null;
 }
 
-/** Microseconds of debt that a policy may hold: 71 years, so that sums stay exact in float64. */
+/** The longest time in which a burst may be regained, in microseconds (71 years), so that sums stay exact in float64. */
 const largestBurstUs = 2 ** 51;
 
 /**
- * What makes a policy unusable, as a rule such as `limit must be ...`; `null` when nothing does. The bounds keep every sum of the
- * arithmetic a whole number below 2^53 microseconds, which JavaScript, SQLite and Lua all compute alike.
+ * Returns the rule that a policy breaks, such as `limit must be ...`, or `null` for a usable policy. The bounds keep every sum a
+ * whole number below 2^53 microseconds, which JavaScript, SQLite and Lua compute identically.
  */
 export function validateRateLimitPolicy(policy: RateLimitPolicy): string | null {
   if (!/^[\x20-\x7e]{1,64}$/.test(policy.name)) return "name must be 1 to 64 printable ASCII characters";
@@ -48,19 +73,3 @@ export function validateRateLimitPolicy(policy: RateLimitPolicy): string | null 
     return "burst must be regained within 71 years";
   return null;
 }
-
-/** A policy, and which requests fall under it. Rules and policies live as long as the configuration. */
-export interface RateLimitRule {
-  readonly policy: RateLimitPolicy;
-  /** What is counted apart. */
-  readonly dimensions: readonly RateLimitDimension[];
-  /** Cost by route; a route that is not named costs 1. */
-  readonly costs: ReadonlyMap<string, number>;
-  /** By what a divided store divides its counts; absent or `null`: all of them are in one part. From `chooseShards`. */
-  readonly shardBy?: "tenant" | "address" | null;
-  /** Values of dimensions to which the rule does not apply. */
-  readonly exempt: readonly { readonly dimension: RateLimitDimension; readonly values: ReadonlySet<string> }[];
-}
-
-/** Policies of a single key in the place of the rules' own, by their names; `null` frees it of the policy. */
-export type OwnPolicies = ReadonlyMap<string, RateLimitPolicy | null>;

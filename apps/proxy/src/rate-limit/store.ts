@@ -1,61 +1,63 @@
-import type { RateLimitDemand, RateLimitFailureMode, RateLimitPolicy } from "./policy.ts";
+/**
+ * The port of rate-limit stores, and what they return. A store decides all checks of a request in one atomic step, so that
+ * concurrent requests can never spend the same unit twice. Every adapter passes `test/rate-limit-store-contract.ts`.
+ */
+import type { RateLimitCheck, RateLimitFailureMode, RateLimitPolicy } from "./policy.ts";
 
-/** What one policy says to a request. */
-export interface RateLimitVerdict {
+/** The decision of one policy on a request. */
+export interface RateLimitDecision {
   readonly policy: RateLimitPolicy;
-  /** Whether this policy alone would let the request pass, in shadow too. */
+  /** Whether this policy alone would allow the request, in shadow mode too. */
   readonly allowed: boolean;
-  /** Units that are left, after this request when it was charged; `null` when the store could not be asked. */
+  /** Units that remain after this request; `null` if the policy was decided without counting. */
   readonly remaining: number | null;
-  /** Milliseconds until everything is left again; 0 for concurrent requests, whose end nobody knows. */
+  /** Milliseconds until all units are regained; 0 for concurrent requests, whose end is unknown. */
   readonly resetMs: number;
-  /** Milliseconds until the same request would be allowed: 0 when it is, `null` when it never will be. */
+  /** Milliseconds until the same request would be allowed: 0 if it is allowed now, `null` if it never will be. */
   readonly retryAfterMs: number | null;
-  /** How it was decided without the store; `null` when the store decided. */
+  /** How the policy was decided without the store; `null` if the store decided. */
   readonly degraded: RateLimitFailureMode | null;
 }
 
-/** Why the store was not heard: no answer in time, a failure, or a failure moments ago. */
+/** Why the store did not decide: it missed the deadline, it failed, or it was not called because it failed moments ago. */
 export type RateLimitDegradation = "timeout" | "error" | "unavailable";
 
-/** What all policies of a request say together. */
+/** The decisions of all policies on a request. */
 export interface RateLimitOutcome {
-  /** False when a policy that is enforced refuses; then nothing was charged on any policy. */
+  /** False if an enforced policy refuses. In that case no policy is charged. */
   readonly admitted: boolean;
-  /** One for each demand, in its order. */
-  readonly verdicts: readonly RateLimitVerdict[];
-  /** Among the enforced: that which refuses longest, else that with the smallest share left. `null` when none is enforced. */
-  readonly constrained: RateLimitVerdict | null;
+  /** One decision for each check, in the same order. */
+  readonly decisions: readonly RateLimitDecision[];
+  /** The enforced policy that limits the caller most, see `mostConstrained`; `null` if no policy is enforced. */
+  readonly constrained: RateLimitDecision | null;
   readonly degraded: RateLimitDegradation | null;
 }
 
-/** How demands are taken. */
+/** Options of {@link RateLimitStore.take}. */
 export interface RateLimitTakeOptions {
-  /** True: decide and tell what is left, but charge nothing. */
+  /** Decides and reports what remains, but charges nothing. */
   readonly probe: boolean;
   /**
-   * Names the leases of this request; needed where a demand counts concurrent requests. A lease that is held already is not counted
-   * twice: its time starts anew.
+   * Names the leases of this request; required if a check counts concurrent requests. Taking a lease again does not count it
+   * twice, but renews it.
    */
   readonly leaseId: string | null;
 }
 
-/** Where limits are counted. Every adapter passes `test/rate-limit-store-contract.ts`. */
+/** Counts requests. */
 export interface RateLimitStore {
   /**
-   * Decides all demands in one atomic step: when a policy that is enforced refuses, nothing is charged. A policy in shadow that would
-   * refuse is not charged, and holds up nothing. A synchronous store answers synchronously. Throws or rejects when it cannot decide.
+   * Decides all checks in one atomic step. If an enforced policy refuses, nothing is charged. A shadow policy that would refuse
+   * is not charged and does not affect the others. A synchronous store returns synchronously. Throws or rejects if it cannot
+   * decide.
    */
-  take(
-    demands: readonly RateLimitDemand[],
-    options: RateLimitTakeOptions,
-  ): RateLimitOutcome | Promise<RateLimitOutcome>;
-  /** Gives the leases of a request back. Unknown and expired ones are passed over. */
-  release(leaseId: string, demands: readonly RateLimitDemand[]): void | Promise<void>;
+  take(checks: readonly RateLimitCheck[], options: RateLimitTakeOptions): RateLimitOutcome | Promise<RateLimitOutcome>;
+  /** Releases the leases of a request. Unknown and expired leases are ignored. */
+  release(leaseId: string, checks: readonly RateLimitCheck[]): void | Promise<void>;
 }
 
-/** A store that never waits. */
+/** A store that is always synchronous. */
 export interface LocalRateLimitStore extends RateLimitStore {
-  take(demands: readonly RateLimitDemand[], options: RateLimitTakeOptions): RateLimitOutcome;
-  release(leaseId: string, demands: readonly RateLimitDemand[]): void;
+  take(checks: readonly RateLimitCheck[], options: RateLimitTakeOptions): RateLimitOutcome;
+  release(leaseId: string, checks: readonly RateLimitCheck[]): void;
 }

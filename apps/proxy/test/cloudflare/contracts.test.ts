@@ -10,7 +10,7 @@ import type { ObjectNamespace } from "../../src/adapters/cloudflare/object-names
 import type { RateLimitObjectStub } from "../../src/adapters/cloudflare/rate-limit-store.ts";
 import { describeKeyStore } from "../key-store-contract.ts";
 import { describeRateLimitStore } from "../rate-limit-store-contract.ts";
-import { testDemand } from "../support/test-demand.ts";
+import { testCheck } from "../support/test-check.ts";
 import { quietWrangler } from "../runtimes/workerd-launcher.ts";
 
 interface ClockedStub extends RateLimitObjectStub {
@@ -85,8 +85,8 @@ describeRateLimitStore("in a Durable Object", { time: "wall", runs: 15 }, (clock
       getByName(name): RateLimitObjectStub {
         const stub = limitObject(`${prefix} ${name}`);
         return {
-          take: (demands, options) => stub.takeAt(clock.now(), demands, options),
-          release: (leaseId, demands) => stub.release(leaseId, demands),
+          take: (checks, options) => stub.takeAt(clock.now(), checks, options),
+          release: (leaseId, checks) => stub.release(leaseId, checks),
         };
       },
     },
@@ -94,13 +94,13 @@ describeRateLimitStore("in a Durable Object", { time: "wall", runs: 15 }, (clock
   );
 });
 
-test("an object of limits that is not asked again removes what counts no more, and at last all that it has", async () => {
+test("an unused rate-limit object removes idle counters and finally all of its storage", async () => {
   const name = "limits of somebody who left";
   const stub = limitObject(name);
-  const demand = (policy: string, windowMs: number) => testDemand({ name: policy, limit: 1, burst: 1, windowMs });
+  const check = (policy: string, windowMs: number) => testCheck({ name: policy, limit: 1, burst: 1, windowMs });
   const startMs = 1_800_000_000_000;
   const take = (atMs: number) =>
-    stub.takeAt(atMs, [demand("short", 60_000), demand("long", 7_200_000)], { probe: false, leaseId: null });
+    stub.takeAt(atMs, [check("short", 60_000), check("long", 7_200_000)], { probe: false, leaseId: null });
   const tables = async (): Promise<unknown> => {
     const sql = await server.getWorker().getDurableObjectStorage("LIMITS", { name });
     return sql.exec("SELECT name FROM sqlite_master WHERE name LIKE 'rate_limit%' AND type = 'table' ORDER BY name");

@@ -1,7 +1,7 @@
-import type { RateLimitDemand } from "../../src/rate-limit/policy.ts";
+import type { RateLimitCheck } from "../../src/rate-limit/policy.ts";
 
-/** What the model says of one request. */
-export interface ModelAnswer {
+/** The model's decision on one request. */
+export interface ModelDecision {
   readonly admitted: boolean;
   readonly allowed: readonly boolean[];
   readonly remaining: readonly number[];
@@ -9,76 +9,76 @@ export interface ModelAnswer {
 
 interface Bucket {
   creditUs: bigint;
-  /** When the credit was last written. */
+  /** When the credit was last changed. */
   atUs: bigint;
 }
 
 /**
- * Limits as buckets that fill with time, in exact whole numbers: another formulation than the stores' (which keep one time and no
- * level), so that both are wrong only where they agree to be. Times are the microseconds that a store goes by.
+ * The reference model: buckets with a level that rises with time, in exact whole numbers. Stores keep an arrival time and no level,
+ * so the two formulations are unlikely to share a defect. Times are in microseconds of the store's clock.
  */
 export function createRateLimitModel(): {
-  take(demands: readonly RateLimitDemand[], nowUs: number, probe: boolean, leaseId: string): ModelAnswer;
-  release(leaseId: string, demands: readonly RateLimitDemand[]): void;
+  take(checks: readonly RateLimitCheck[], nowUs: number, probe: boolean, leaseId: string): ModelDecision;
+  release(leaseId: string, checks: readonly RateLimitCheck[]): void;
 } {
   const buckets = new Map<string, Bucket>();
   const leases = new Map<string, Map<string, number>>();
-  const idOf = ({ policy, key }: RateLimitDemand): string => JSON.stringify([policy.name, key]);
+  const idOf = ({ policy, key }: RateLimitCheck): string => JSON.stringify([policy.name, key]);
 
-  function sizeOf({ policy }: RateLimitDemand): { readonly unitUs: bigint; readonly fullUs: bigint } {
+  function sizeOf({ policy }: RateLimitCheck): { readonly unitUs: bigint; readonly fullUs: bigint } {
     const windowUs = BigInt(policy.windowMs) * 1_000n;
     const limit = BigInt(policy.limit);
     const unitUs = (windowUs + limit - 1n) / limit;
     return { unitUs, fullUs: unitUs * BigInt(policy.burst) };
   }
 
-  /** The level now, and whether it could not be below zero only because it is an empty bucket at least. */
-  function levelOf(demand: RateLimitDemand, nowUs: bigint): { readonly levelUs: bigint; readonly wasBelow: boolean } {
-    const { fullUs } = sizeOf(demand);
-    const bucket = buckets.get(idOf(demand));
+  /** The level now, and whether it was raised to zero, as after the clock was set back. */
+  function levelOf(check: RateLimitCheck, nowUs: bigint): { readonly levelUs: bigint; readonly wasBelow: boolean } {
+    const { fullUs } = sizeOf(check);
+    const bucket = buckets.get(idOf(check));
     const risen = bucket === undefined ? fullUs : bucket.creditUs + nowUs - bucket.atUs;
     const levelUs = risen < 0n ? 0n : risen > fullUs ? fullUs : risen;
     return { levelUs, wasBelow: risen < 0n };
   }
 
-  function othersOf(demand: RateLimitDemand, nowUs: number, leaseId: string): number {
-    const held = leases.get(idOf(demand)) ?? new Map<string, number>();
+  function othersOf(check: RateLimitCheck, nowUs: number, leaseId: string): number {
+    const held = leases.get(idOf(check)) ?? new Map<string, number>();
     return [...held].filter(([id, expiresUs]) => id !== leaseId && expiresUs > nowUs).length;
   }
 
   return {
-    take(demands, now, probe, leaseId) {
+    take(checks, now, probe, leaseId) {
       const nowUs = BigInt(now);
-      const allowed = demands.map((demand) => {
-        if (demand.policy.unit === "concurrent-requests") return othersOf(demand, now, leaseId) < demand.policy.limit;
-        const { unitUs } = sizeOf(demand);
-        return levelOf(demand, nowUs).levelUs >= unitUs * BigInt(demand.cost);
+      const allowed = checks.map((check) => {
+        if (check.policy.unit === "concurrent-requests") return othersOf(check, now, leaseId) < check.policy.limit;
+        const { unitUs } = sizeOf(check);
+        return levelOf(check, nowUs).levelUs >= unitUs * BigInt(check.cost);
       });
-      const admitted = demands.every(({ policy }, index) => policy.mode === "shadow" || allowed[index] === true);
-      const remaining = demands.map((demand, index) => {
+      const admitted = checks.every(({ policy }, index) => policy.mode === "shadow" || allowed[index] === true);
+      const remaining = checks.map((check, index) => {
         const charged = admitted && !probe && allowed[index] === true;
-        if (demand.policy.unit === "concurrent-requests") {
-          const others = othersOf(demand, now, leaseId);
-          const held = leases.get(idOf(demand)) ?? new Map<string, number>();
-          const latest = now + demand.policy.windowMs * 1_000;
+        if (check.policy.unit === "concurrent-requests") {
+          const others = othersOf(check, now, leaseId);
+          const held = leases.get(idOf(check)) ?? new Map<string, number>();
+          const latest = now + check.policy.windowMs * 1_000;
           for (const [id, expiresUs] of probe ? [] : held) {
             if (expiresUs > now) held.set(id, Math.min(expiresUs, latest));
             else held.delete(id);
           }
-          if (charged) leases.set(idOf(demand), held.set(leaseId, latest));
-          return Math.max(0, demand.policy.limit - others - (charged ? 1 : 0));
+          if (charged) leases.set(idOf(check), held.set(leaseId, latest));
+          return Math.max(0, check.policy.limit - others - (charged ? 1 : 0));
         }
-        const { unitUs } = sizeOf(demand);
-        const { levelUs, wasBelow } = levelOf(demand, nowUs);
-        const spentUs = charged ? unitUs * BigInt(demand.cost) : 0n;
+        const { unitUs } = sizeOf(check);
+        const { levelUs, wasBelow } = levelOf(check, nowUs);
+        const spentUs = charged ? unitUs * BigInt(check.cost) : 0n;
         if (spentUs > 0n || (wasBelow && !probe))
-          buckets.set(idOf(demand), { creditUs: levelUs - spentUs, atUs: nowUs });
+          buckets.set(idOf(check), { creditUs: levelUs - spentUs, atUs: nowUs });
         return Number((levelUs - spentUs) / unitUs);
       });
       return { admitted, allowed, remaining };
     },
-    release(leaseId, demands) {
-      for (const demand of demands) leases.get(idOf(demand))?.delete(leaseId);
+    release(leaseId, checks) {
+      for (const check of checks) leases.get(idOf(check))?.delete(leaseId);
     },
   };
 }

@@ -1,23 +1,27 @@
+/**
+ * Counts rate limits in Durable Objects, one for each shard. `chooseShards` puts all checks of a request into the same shard, so that
+ * one object decides them in one atomic step and each counter is in one object only. Objects count in their own SQLite database.
+ */
 import type { Clock } from "@letta-environments/platform";
 import { openDurableSqlite, systemClock } from "@letta-environments/platform/cloudflare";
 import { DurableObject, type DurableObjectContext } from "cloudflare:workers";
-import type { RateLimitDemand } from "../../rate-limit/policy.ts";
+import type { RateLimitCheck } from "../../rate-limit/policy.ts";
 import type { RateLimitOutcome, RateLimitStore, RateLimitTakeOptions } from "../../rate-limit/store.ts";
 import { createSqliteRateLimitStore, type SqliteRateLimitStore } from "../sqlite/rate-limit-store.ts";
 import type { ObjectNamespace } from "./object-namespace.ts";
 
-/** What the gateway asks of {@link RateLimitObject}, as it is called from elsewhere. */
+/** The remote interface of {@link RateLimitObject}. */
 export interface RateLimitObjectStub {
-  take(demands: readonly RateLimitDemand[], options: RateLimitTakeOptions): Promise<RateLimitOutcome>;
-  release(leaseId: string, demands: readonly RateLimitDemand[]): Promise<void>;
+  take(checks: readonly RateLimitCheck[], options: RateLimitTakeOptions): Promise<RateLimitOutcome>;
+  release(leaseId: string, checks: readonly RateLimitCheck[]): Promise<void>;
 }
 
-/** How long an object is left alone at least before it looks for what counts no more, in milliseconds. */
+/** The least time between two sweeps of an object, in milliseconds. */
 const sweepAfterMs = 3_600_000;
 
 /**
- * A Durable Object that counts the limits of one shard: whatever a request asks for at once is decided in it, in one step. One that is never asked
- * again (an address that failed to authenticate once) empties itself, so that it costs nothing any more.
+ * The Durable Object of one shard. An object that is no longer used, such as that of an address that failed to authenticate once,
+ * deletes its storage, so that it costs nothing.
  */
 export class RateLimitObject extends DurableObject {
   readonly #storage: DurableObjectContext["storage"];
@@ -30,18 +34,18 @@ export class RateLimitObject extends DurableObject {
     this.#clock = clock;
   }
 
-  take(demands: readonly RateLimitDemand[], options: RateLimitTakeOptions): RateLimitOutcome {
-    return this.#open().take(demands, options);
+  take(checks: readonly RateLimitCheck[], options: RateLimitTakeOptions): RateLimitOutcome {
+    return this.#open().take(checks, options);
   }
 
-  release(leaseId: string, demands: readonly RateLimitDemand[]): void {
-    this.#open().release(leaseId, demands);
+  release(leaseId: string, checks: readonly RateLimitCheck[]): void {
+    this.#open().release(leaseId, checks);
   }
 
   async alarm(): Promise<void> {
     const lastMs = this.#open().sweep();
     if (lastMs !== null) return this.#sweepAfter(lastMs - this.#clock.now());
-    // Tables, the alarm and the object itself: the next request makes them anew.
+    // This deletes the tables and the alarm. The next request creates them again.
     this.#store = null;
     await this.#storage.deleteAll();
   }
@@ -53,30 +57,29 @@ export class RateLimitObject extends DurableObject {
     return this.#store;
   }
 
-  /** By the platform's clock, which is whose alarm it is. */
+  /** Schedules the next sweep. Alarms go by the platform's clock, even if this object has another one. */
   #sweepAfter(delayMs: number): Promise<void> {
     return this.#storage.setAlarm(systemClock.now() + Math.max(delayMs, sweepAfterMs));
   }
 }
 
 /**
- * Limits in Durable Objects: one for each shard that `chooseShards` gives the demands of a request, so that all of them are decided in one step and
- * each count lies in one place alone.
+ * Creates a store on a namespace of {@link RateLimitObject}.
  *
- * @param background keeps work alive that outlasts the answer to the request at hand: leases are given back behind it.
+ * @param background Keeps work alive after the response: leases are released then.
  */
 export function createDurableRateLimitStore(
   limits: ObjectNamespace<RateLimitObjectStub>,
   background: (work: Promise<unknown>) => void,
 ): RateLimitStore {
-  // Names of shards cannot clash in earnest: what is counted in an object goes by policy and key.
-  const objectOf = ([first]: readonly RateLimitDemand[]): RateLimitObjectStub =>
+  // Two shards with the same name would do no harm: an object counts by policy and key.
+  const objectOf = ([first]: readonly RateLimitCheck[]): RateLimitObjectStub =>
     limits.getByName(`shard ${first?.shard ?? ""}`);
   return {
-    // What a stub gives is no Promise, only such as one can wait for.
-    take: async (demands, options) => objectOf(demands).take(demands, options),
-    async release(leaseId, demands) {
-      const released = Promise.resolve(objectOf(demands).release(leaseId, demands));
+    // A stub returns a thenable, not a `Promise`.
+    take: async (checks, options) => objectOf(checks).take(checks, options),
+    async release(leaseId, checks) {
+      const released = Promise.resolve(objectOf(checks).release(leaseId, checks));
       background(released.catch(() => undefined));
       await released;
     },

@@ -1,103 +1,52 @@
-import type { Clock } from "@letta-environments/platform";
-import { createArrivalTable } from "../../rate-limit/arrival-table.ts";
-import { createElapsedTime } from "../../rate-limit/create-elapsed-time.ts";
-import { decideRateLimits } from "../../rate-limit/decide.ts";
-import { intervalUsOf } from "../../rate-limit/gcra.ts";
-import { createLeaseTable } from "../../rate-limit/lease-table.ts";
-import type { RateLimitDemand } from "../../rate-limit/policy.ts";
+/**
+ * Counts rate limits in memory, for one process. Time is monotonic, so changes of the wall clock neither block nor free anyone.
+ * Idle keys are removed during requests, without a timer; see `arrival-table.ts` for what happens in a full store.
+ */
+import { type ArrivalTable, createArrivalTable } from "../../rate-limit/arrival-table.ts";
+import { decideRateLimits, intervalUsOf } from "../../rate-limit/decide.ts";
+import { createLeaseTable, type LeaseTable } from "../../rate-limit/lease-table.ts";
+import type { RateLimitCheck } from "../../rate-limit/policy.ts";
 import type { LocalRateLimitStore } from "../../rate-limit/store.ts";
 
-/** Keys that a store in memory holds unless told otherwise. */
+/** Default of `maxKeys`. */
 const defaultMaxKeys = 100_000;
-/** Slots that are looked at for keys at rest: one for each request, and more for each new key than the one that it takes. */
+/** Slots that are swept for each new key, in addition to one for each request: more than the one slot that a key takes. */
 const sweptPerNewKey = 2;
 
-/** A store in memory, which can tell how much it holds. */
+/** A rate-limit store in memory. */
 export interface MemoryRateLimitStore extends LocalRateLimitStore {
   /** Number of keys and leases that are held. */
   readonly size: number;
 }
 
-/**
- * Limits in memory, for one process. Keys at rest are forgotten beside the requests, without a timer. A full store forgets those with
- * the smallest share spent, and takes every key that it does not know for as spent as the most spent that it has forgotten.
- */
-export function createMemoryRateLimitStore(clock: Clock, maxKeys: number = defaultMaxKeys): MemoryRateLimitStore {
-  const now = createElapsedTime(clock);
+interface MemoryState {
+  readonly table: ArrivalTable;
+  readonly leases: LeaseTable;
+  /** Slot, state before and state after each check of the current request. Reused, so that a request allocates nothing here. */
+  slots: Int32Array;
+  before: Float64Array;
+  states: Float64Array;
+}
+
+/** Creates an empty store for at most `maxKeys` keys. `monotonic` is in milliseconds and must never go back. */
+export function createMemoryRateLimitStore(
+  clock: { monotonic(): number },
+  maxKeys: number = defaultMaxKeys,
+): MemoryRateLimitStore {
   const table = createArrivalTable(maxKeys);
   const leases = createLeaseTable();
-  // Of the request at hand; kept, so that none of this is made anew for each.
-  let slots = new Int32Array(8);
-  let known = new Float64Array(8);
-  let states = new Float64Array(8);
-
-  function readState({ policy, key }: RateLimitDemand, index: number, leaseId: string | null, nowUs: number): number {
-    if (policy.unit === "concurrent-requests") return leases.countOthers(policy.name, key, leaseId, nowUs);
-    const partition = table.partition(policy.name);
-    const slot = table.find(partition, key);
-    slots[index] = slot;
-    return slot === -1 ? partition.floorUs : table.read(slot);
-  }
-
-  function addKey({ policy, key }: RateLimitDemand, arrivalUs: number, nowUs: number): void {
-    const partition = table.partition(policy.name);
-    partition.burstUs = intervalUsOf(policy) * policy.burst;
-    table.add(partition, key, arrivalUs, nowUs);
-  }
-
-  function keepLease({ policy, key }: RateLimitDemand, leaseId: string | null, nowUs: number): void {
-    if (leaseId !== null) leases.grant(policy.name, key, leaseId, nowUs + policy.windowMs * 1_000);
-    leases.sweep(policy.name, nowUs);
-  }
-
-  function keep(demands: readonly RateLimitDemand[], leaseId: string | null, nowUs: number): void {
-    let newKeys = 0;
-    for (let index = 0; index < demands.length; index++) {
-      const demand = demands[index];
-      const state = states[index] ?? 0;
-      const slot = slots[index] ?? -1;
-      if (demand === undefined) continue;
-      if (demand.policy.unit === "concurrent-requests") {
-        if (state === 1) keepLease(demand, leaseId, nowUs);
-      } else if (state !== known[index]) {
-        if (slot === -1) newKeys += 1;
-        else table.write(slot, state);
-      }
-    }
-    // A new key may push out another one: slots that were found before would be wrong afterwards.
-    if (newKeys > 0) addNewKeys(demands, nowUs);
-    table.sweep(1 + newKeys * sweptPerNewKey, nowUs);
-  }
-
-  function addNewKeys(demands: readonly RateLimitDemand[], nowUs: number): void {
-    for (const [index, demand] of demands.entries()) {
-      const state = states[index] ?? 0;
-      const isNew = demand.policy.unit === "requests" && slots[index] === -1;
-      if (isNew && state !== known[index]) addKey(demand, state, nowUs);
-    }
-  }
-
+  const state: MemoryState = { table, leases, ...createBuffers(8) };
   return {
-    take(demands, { probe, leaseId }) {
-      const nowUs = now();
-      if (demands.length > states.length) {
-        slots = new Int32Array(demands.length);
-        known = new Float64Array(demands.length);
-        states = new Float64Array(demands.length);
-      }
-      for (let index = 0; index < demands.length; index++) {
-        const demand = demands[index];
-        if (demand === undefined) continue;
-        const state = readState(demand, index, leaseId, nowUs);
-        known[index] = state;
-        states[index] = state;
-      }
-      const outcome = decideRateLimits(demands, states, nowUs, probe);
-      if (!probe) keep(demands, leaseId, nowUs);
+    take(checks, { probe, leaseId }) {
+      // In steps of a millisecond: with finer steps, busy keys would be idle, removed and added again between requests.
+      const nowUs = Math.floor(clock.monotonic()) * 1_000;
+      readStates(state, checks, leaseId, nowUs);
+      const outcome = decideRateLimits(checks, state.states, nowUs, probe);
+      if (!probe) writeStates(state, checks, leaseId, nowUs);
       return outcome;
     },
-    release(leaseId, demands) {
-      for (const { policy, key } of demands) {
+    release(leaseId, checks) {
+      for (const { policy, key } of checks) {
         if (policy.unit === "concurrent-requests") leases.release(policy.name, key, leaseId);
       }
     },
@@ -105,4 +54,70 @@ export function createMemoryRateLimitStore(clock: Clock, maxKeys: number = defau
       return table.size + leases.size;
     },
   };
+}
+
+function createBuffers(length: number): Pick<MemoryState, "slots" | "before" | "states"> {
+  return { slots: new Int32Array(length), before: new Float64Array(length), states: new Float64Array(length) };
+}
+
+function readStates(
+  state: MemoryState,
+  checks: readonly RateLimitCheck[],
+  leaseId: string | null,
+  nowUs: number,
+): void {
+  if (checks.length > state.states.length) Object.assign(state, createBuffers(checks.length));
+  const { table, leases, slots, before, states } = state;
+  for (let index = 0; index < checks.length; index++) {
+    const check = checks[index];
+    if (check === undefined) continue;
+    const { policy, key } = check;
+    let value: number;
+    if (policy.unit === "concurrent-requests") value = leases.countOthers(policy.name, key, leaseId, nowUs);
+    else {
+      const partition = table.partition(policy.name);
+      const slot = table.find(partition, key);
+      slots[index] = slot;
+      value = slot === -1 ? partition.floorUs : table.read(slot);
+    }
+    before[index] = value;
+    states[index] = value;
+  }
+}
+
+function writeStates(
+  { table, leases, slots, before, states }: MemoryState,
+  checks: readonly RateLimitCheck[],
+  leaseId: string | null,
+  nowUs: number,
+): void {
+  let newKeys = 0;
+  for (let index = 0; index < checks.length; index++) {
+    const check = checks[index];
+    if (check === undefined) continue;
+    const { policy, key } = check;
+    const value = states[index] ?? 0;
+    if (policy.unit === "concurrent-requests") {
+      if (value !== 1) continue;
+      if (leaseId !== null) leases.grant(policy.name, key, leaseId, nowUs + policy.windowMs * 1_000);
+      leases.sweep(policy.name, nowUs);
+    } else if (value !== before[index]) {
+      const slot = slots[index] ?? -1;
+      if (slot === -1) newKeys += 1;
+      else table.write(slot, value);
+    }
+  }
+  // Last, because a new key may evict another one, which would invalidate the slots above.
+  for (let index = 0; newKeys > 0 && index < checks.length; index++) {
+    const check = checks[index];
+    const isNew = check?.policy.unit === "requests" && slots[index] === -1 && states[index] !== before[index];
+    if (check !== undefined && isNew) addKey(table, check, states[index] ?? 0, nowUs);
+  }
+  table.sweep(1 + newKeys * sweptPerNewKey, nowUs);
+}
+
+function addKey(table: ArrivalTable, { policy, key }: RateLimitCheck, arrivalUs: number, nowUs: number): void {
+  const partition = table.partition(policy.name);
+  partition.burstUs = intervalUsOf(policy) * policy.burst;
+  table.add(partition, key, arrivalUs, nowUs);
 }

@@ -1,16 +1,25 @@
-import { type Clock, type SqliteDatabase, migrateSqlite } from "@letta-environments/platform";
+/**
+ * Counts rate limits in SQLite. They survive a restart, and several processes on one machine may share the file. Each request is
+ * one transaction.
+ *
+ * Times are wall times, because processes and restarts share them. If the clock is set back, a stored time can lie too far ahead:
+ * `decideRateLimits` cuts an arrival time to one whole burst from now, and leases are cut to one window from now. So a clock that
+ * is set back frees nobody, and delays nobody by more than an empty bucket.
+ */
+import { type Clock, migrateSqlite, type SqliteDatabase, type SqliteStatement } from "@letta-environments/platform";
 import { decideRateLimits } from "../../rate-limit/decide.ts";
-import type { LocalRateLimitStore } from "../../rate-limit/store.ts";
+import type { RateLimitCheck } from "../../rate-limit/policy.ts";
+import type { LocalRateLimitStore, RateLimitTakeOptions } from "../../rate-limit/store.ts";
 
-/** How long a request waits for another process's transaction unless told otherwise, in milliseconds. */
+/** Default of `deadlineMs`. */
 const defaultDeadlineMs = 100;
-/** How many takes lie between two removals of what is at rest, and how many rows of a kind one removes: more than the takes add. */
+/** How often idle rows are removed, and how many at once: more than the requests in between can add. */
 const takesBetweenPurges = 16;
 const rowsPerPurge = 256;
 
 /**
- * A commit is not forced to the disk: what a power cut may lose is the last moments of counting, and a forced commit would cost each
- * request milliseconds. A crash of the process loses nothing. That is why the store wants a database of its own.
+ * Commits are not forced to the disk, which would cost each request milliseconds. A power cut may lose the last moments of counting;
+ * a crash of the process loses nothing. Because of this setting the store needs its own database.
  */
 const pragmas = "PRAGMA synchronous = NORMAL;";
 
@@ -26,18 +35,17 @@ const schema = `
   CREATE INDEX IF NOT EXISTS rate_limit_leases_by_expiry ON rate_limit_leases (expires_us);
 `;
 
-/** Limits in SQLite, which can be asked to remove what counts no more. */
+/** A rate-limit store in SQLite. */
 export interface SqliteRateLimitStore extends LocalRateLimitStore {
-  /** Removes all that is at rest, and tells when the last of what is left will be, in epoch milliseconds; `null` when nothing is left. */
+  /** Removes all idle rows. Returns when the last remaining row becomes idle, in epoch milliseconds, or `null` if none remains. */
   sweep(): number | null;
 }
 
 /**
- * Limits in SQLite: they survive a restart, and several processes of one machine may share the file. Times are those of the wall
- * clock. Takes over the settings of its connection, so the database must be its own.
+ * Creates a store. It changes the settings of the connection, so the database must be its own.
  *
- * @param deadlineMs how long a request waits for another process's transaction; then the limiter decides without the store. `null` where
- * there is one connection and its settings are not ours to make, as in a Durable Object.
+ * @param deadlineMs How long a request waits for another process's transaction, in milliseconds; after that `take` throws. `null` for
+ * a database with a single connection whose settings must not be changed, as in a Durable Object.
  */
 export function createSqliteRateLimitStore(
   database: SqliteDatabase,
@@ -50,84 +58,102 @@ export function createSqliteRateLimitStore(
     migrateSqlite(database, [schema]);
     database.exec(`PRAGMA busy_timeout = ${deadlineMs};`);
   }
-  const selectArrival = database.prepare("SELECT arrival_us FROM rate_limits WHERE policy = ? AND key = ?");
-  const saveArrival = database.prepare(
-    "INSERT INTO rate_limits (policy, key, arrival_us) VALUES (?, ?, ?) " +
-      "ON CONFLICT (policy, key) DO UPDATE SET arrival_us = excluded.arrival_us",
-  );
-  const countOthers = database.prepare(
-    "SELECT count(*) AS count FROM rate_limit_leases WHERE policy = ? AND key = ? AND lease_id <> ? AND expires_us > ?",
-  );
-  const saveLease = database.prepare(
-    "INSERT INTO rate_limit_leases (policy, key, lease_id, expires_us) VALUES (?, ?, ?, ?) " +
-      "ON CONFLICT (policy, key, lease_id) DO UPDATE SET expires_us = excluded.expires_us",
-  );
-  // What has expired stays so, and what lives ends within its time, when the clock is set back.
-  const deleteExpired = database.prepare(
-    "DELETE FROM rate_limit_leases WHERE policy = ? AND key = ? AND expires_us <= ?",
-  );
-  const clampLeases = database.prepare(
-    "UPDATE rate_limit_leases SET expires_us = ? WHERE policy = ? AND key = ? AND expires_us > ?",
-  );
-  const deleteLease = database.prepare("DELETE FROM rate_limit_leases WHERE policy = ? AND key = ? AND lease_id = ?");
-  const purges = [
-    "DELETE FROM rate_limits WHERE (policy, key) IN " +
-      "(SELECT policy, key FROM rate_limits WHERE arrival_us <= ? LIMIT ?)",
-    "DELETE FROM rate_limit_leases WHERE (policy, key, lease_id) IN " +
-      "(SELECT policy, key, lease_id FROM rate_limit_leases WHERE expires_us <= ? LIMIT ?)",
-  ].map((sql) => database.prepare(sql));
-  const selectLast = database.prepare(
-    "SELECT max(end_us) AS last FROM (SELECT max(arrival_us) AS end_us FROM rate_limits UNION ALL SELECT max(expires_us) FROM rate_limit_leases)",
-  );
+  const statements = prepareStatements(database);
   let takes = 0;
-
-  function readState(policy: string, key: string): number {
-    return Number(selectArrival.get(policy, key)?.["arrival_us"] ?? 0);
-  }
-
+  // Called within a transaction: while this one waited, another process may have decided later requests.
+  const readNowUs = (): number => Math.floor(clock.now() * 1_000);
   return {
-    take(demands, { probe, leaseId }) {
+    take(checks, options) {
       return database.transaction(() => {
-        // Read within the transaction: another process may have decided later requests while this one waited.
-        const nowUs = Math.floor(clock.now() * 1_000);
-        const states = Float64Array.from(demands, ({ policy, key }) => {
-          if (policy.unit === "requests") return readState(policy.name, key);
-          const latestUs = nowUs + policy.windowMs * 1_000;
-          if (!probe) {
-            deleteExpired.run(policy.name, key, nowUs);
-            clampLeases.run(latestUs, policy.name, key, latestUs);
-          }
-          return Number(countOthers.get(policy.name, key, leaseId ?? "", nowUs)?.["count"] ?? 0);
-        });
+        const nowUs = readNowUs();
+        const states = Float64Array.from(checks, (check) => readState(statements, check, nowUs, options));
         const before = states.slice();
-        const outcome = decideRateLimits(demands, states, nowUs, probe);
-        if (probe) return outcome;
-        for (const [index, { policy, key }] of demands.entries()) {
-          const state = states[index] ?? 0;
-          if (policy.unit === "requests") {
-            if (state !== before[index]) saveArrival.run(policy.name, key, state);
-          } else if (state === 1 && leaseId !== null) {
-            saveLease.run(policy.name, key, leaseId, nowUs + policy.windowMs * 1_000);
-          }
-        }
+        const outcome = decideRateLimits(checks, states, nowUs, options.probe);
+        if (options.probe) return outcome;
+        writeStates(statements, checks, { before, states }, nowUs, options.leaseId);
         takes += 1;
-        if (takes % takesBetweenPurges === 0) for (const purge of purges) purge.run(nowUs, rowsPerPurge);
+        if (takes % takesBetweenPurges === 0) purge(statements, nowUs, rowsPerPurge);
         return outcome;
       });
     },
     sweep() {
       return database.transaction(() => {
-        for (const purge of purges) purge.run(Math.floor(clock.now() * 1_000), -1);
-        const last = selectLast.get()?.["last"] ?? null;
+        purge(statements, readNowUs(), -1);
+        const last = statements.selectLast.get()?.["last"] ?? null;
         return last === null ? null : Number(last) / 1_000;
       });
     },
-    release(leaseId, demands) {
-      const leases = demands.filter(({ policy }) => policy.unit === "concurrent-requests");
+    release(leaseId, checks) {
+      const leases = checks.filter(({ policy }) => policy.unit === "concurrent-requests");
       if (leases.length === 0) return;
       database.transaction(() => {
-        for (const { policy, key } of leases) deleteLease.run(policy.name, key, leaseId);
+        for (const { policy, key } of leases) statements.deleteLease.run(policy.name, key, leaseId);
       });
     },
   };
+}
+
+const sql = {
+  selectArrival: "SELECT arrival_us FROM rate_limits WHERE policy = ? AND key = ?",
+  saveArrival: `INSERT INTO rate_limits (policy, key, arrival_us) VALUES (?, ?, ?)
+    ON CONFLICT (policy, key) DO UPDATE SET arrival_us = excluded.arrival_us`,
+  countOthers: `SELECT count(*) AS count FROM rate_limit_leases
+    WHERE policy = ? AND key = ? AND lease_id <> ? AND expires_us > ?`,
+  saveLease: `INSERT INTO rate_limit_leases (policy, key, lease_id, expires_us) VALUES (?, ?, ?, ?)
+    ON CONFLICT (policy, key, lease_id) DO UPDATE SET expires_us = excluded.expires_us`,
+  deleteExpired: "DELETE FROM rate_limit_leases WHERE policy = ? AND key = ? AND expires_us <= ?",
+  clampLeases: "UPDATE rate_limit_leases SET expires_us = ? WHERE policy = ? AND key = ? AND expires_us > ?",
+  deleteLease: "DELETE FROM rate_limit_leases WHERE policy = ? AND key = ? AND lease_id = ?",
+  purgeArrivals: `DELETE FROM rate_limits WHERE (policy, key) IN
+    (SELECT policy, key FROM rate_limits WHERE arrival_us <= ? LIMIT ?)`,
+  purgeLeases: `DELETE FROM rate_limit_leases WHERE (policy, key, lease_id) IN
+    (SELECT policy, key, lease_id FROM rate_limit_leases WHERE expires_us <= ? LIMIT ?)`,
+  selectLast: `SELECT max(end_us) AS last FROM
+    (SELECT max(arrival_us) AS end_us FROM rate_limits UNION ALL SELECT max(expires_us) FROM rate_limit_leases)`,
+} as const;
+
+type Statements = Readonly<Record<keyof typeof sql, SqliteStatement>>;
+
+function prepareStatements(database: SqliteDatabase): Statements {
+  const prepared = Object.entries(sql).map(([name, text]) => [name, database.prepare(text)]);
+  return Object.fromEntries(prepared) as Statements;
+}
+
+function readState(
+  { selectArrival, deleteExpired, clampLeases, countOthers }: Statements,
+  { policy, key }: RateLimitCheck,
+  nowUs: number,
+  { probe, leaseId }: RateLimitTakeOptions,
+): number {
+  if (policy.unit === "requests") return Number(selectArrival.get(policy.name, key)?.["arrival_us"] ?? 0);
+  if (!probe) {
+    // Expired leases stay expired and live ones end within a window from now, even if the clock is set back.
+    const latestUs = nowUs + policy.windowMs * 1_000;
+    deleteExpired.run(policy.name, key, nowUs);
+    clampLeases.run(latestUs, policy.name, key, latestUs);
+  }
+  return Number(countOthers.get(policy.name, key, leaseId ?? "", nowUs)?.["count"] ?? 0);
+}
+
+function writeStates(
+  { saveArrival, saveLease }: Statements,
+  checks: readonly RateLimitCheck[],
+  { before, states }: { readonly before: Float64Array; readonly states: Float64Array },
+  nowUs: number,
+  leaseId: string | null,
+): void {
+  for (const [index, { policy, key }] of checks.entries()) {
+    const state = states[index] ?? 0;
+    if (policy.unit === "requests") {
+      if (state !== before[index]) saveArrival.run(policy.name, key, state);
+    } else if (state === 1 && leaseId !== null) {
+      saveLease.run(policy.name, key, leaseId, nowUs + policy.windowMs * 1_000);
+    }
+  }
+}
+
+/** Removes up to `rows` idle rows of each table; all for -1. */
+function purge({ purgeArrivals, purgeLeases }: Statements, nowUs: number, rows: number): void {
+  purgeArrivals.run(nowUs, rows);
+  purgeLeases.run(nowUs, rows);
 }

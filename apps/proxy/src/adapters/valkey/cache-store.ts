@@ -1,11 +1,11 @@
 import { type CacheEntry, type CacheStore, encodeKey } from "@letta-environments/http-cache";
 import type { Clock, Sha256, ValkeyConnection, ValkeyReply } from "@letta-environments/platform";
-import { createBreaker } from "../../rate-limit/limiter.ts";
+import { createCircuitBreaker } from "../../rate-limit/circuit-breaker.ts";
 
 /** Variants of one resource. One more replaces all of them. */
 const maxVariants = 32;
 /** How long no request is sent to a server that failed, in milliseconds. */
-const restMs = 1_000;
+const cooldownMs = 1_000;
 /** The hash tag of every key, so that a group and its responses are in the same slot of a cluster. */
 const prefix = "{letta-proxy}:cache";
 
@@ -16,7 +16,7 @@ type Wire = Omit<CacheEntry, "body"> & { readonly body: string };
  * miss; after a failure no request is sent to it for a second.
  */
 export function createValkeyCacheStore(connection: ValkeyConnection, clock: Clock, sha256: Sha256): CacheStore {
-  const breaker = createBreaker(clock, restMs);
+  const breaker = createCircuitBreaker(clock, cooldownMs);
   const resourceOf = (key: string): string => `${prefix}:answer:${sha256(key)}`;
   const groupOf = (group: string): string => `${prefix}:group:${sha256(group)}`;
 

@@ -1,83 +1,85 @@
+/**
+ * Counts rate limits in Valkey or Redis, shared by every process that uses the server. Each request is one call of a script,
+ * which runs atomically on the server.
+ *
+ * Times are the server's wall time (`TIME`), so the clocks of the gateways do not matter. If the server's clock is set back, stored
+ * times are cut as in SQLite: an arrival time to one whole burst from now, a lease to one window from now.
+ */
 import type { Clock, ValkeyConnection, ValkeyReply } from "@letta-environments/platform";
-import { decideRateLimits } from "../../rate-limit/decide.ts";
-import { intervalUsOf } from "../../rate-limit/gcra.ts";
-import type { RateLimitDemand } from "../../rate-limit/policy.ts";
+import { decideRateLimits, intervalUsOf } from "../../rate-limit/decide.ts";
+import type { RateLimitCheck } from "../../rate-limit/policy.ts";
 import type { RateLimitOutcome, RateLimitStore } from "../../rate-limit/store.ts";
 
-/** Where limits lie in Valkey, and how long they are waited for. */
+/** Options of {@link createValkeyRateLimitStore}. */
 export interface ValkeyRateLimitStoreOptions {
   /**
-   * Tells deployments apart that share a server; `letta-proxy` unless told otherwise. It is the hash tag of every key: a request's
-   * policies are decided by one script, whose keys must be in one slot of a cluster.
+   * Separates deployments that share a server. Default: `letta-proxy`. It is the hash tag of every key, because the keys of one
+   * script call must be in one slot of a cluster.
    */
   readonly prefix?: string;
-  /** How long the connection waits for a reply, in milliseconds; its own default unless told otherwise. */
+  /** How long the connection waits for a reply, in milliseconds. Default: that of the connection. */
   readonly timeoutMs?: number;
-  /** For tests: time from here in the place of the server's. */
+  /** For tests: replaces the server's clock. */
   readonly clock?: Clock;
 }
 
-/** How long a key outlives its use, in milliseconds; under another clock than the server's long enough to be there at all. */
+/** How long a key outlives its use, in milliseconds. A test clock differs from the server's, so its keys live longer. */
 const marginMs = 1_000;
-const marginUnderOtherClockMs = 3_600_000;
+const marginUnderTestClockMs = 3_600_000;
 
-/** Limits in Valkey or Redis, shared by every process that uses it: one script call a request, by the server's clock. */
+/** Creates a store on a connection. `take` rejects if the server fails or returns something unexpected. */
 export function createValkeyRateLimitStore(
   connection: ValkeyConnection,
   { prefix = "letta-proxy", timeoutMs, clock }: ValkeyRateLimitStoreOptions = {},
 ): RateLimitStore {
   const callOptions = timeoutMs === undefined ? undefined : { timeoutMs };
-  const margin = clock === undefined ? marginMs : marginUnderOtherClockMs;
-  const keyOf = ({ policy, key }: RateLimitDemand): string =>
+  const margin = clock === undefined ? marginMs : marginUnderTestClockMs;
+  const keyOf = ({ policy, key }: RateLimitCheck): string =>
     `{${prefix}}:limit:${policy.unit === "requests" ? "rate" : "lease"}:${policy.name.length}:${policy.name}${key}`;
 
   return {
-    async take(demands, { probe, leaseId }) {
-      const values: (string | number)[] = [
-        clock === undefined ? "" : Math.floor(clock.now() * 1_000),
-        leaseId ?? "",
-        probe ? 1 : 0,
-        margin,
-      ];
-      for (const demand of demands) values.push(...argumentsOf(demand));
-      const reply = await connection.evaluate(takeScript, demands.map(keyOf), values, callOptions);
-      return readOutcome(reply, demands, probe);
+    async take(checks, { probe, leaseId }) {
+      const nowUs = clock === undefined ? "" : Math.floor(clock.now() * 1_000);
+      const values: (string | number)[] = [nowUs, leaseId ?? "", probe ? 1 : 0, margin];
+      for (const check of checks) values.push(...argumentsOf(check));
+      const reply = await connection.evaluate(takeScript, checks.map(keyOf), values, callOptions);
+      return readOutcome(reply, checks, probe);
     },
-    async release(leaseId, demands) {
-      const leases = demands.filter(({ policy }) => policy.unit === "concurrent-requests");
+    async release(leaseId, checks) {
+      const leases = checks.filter(({ policy }) => policy.unit === "concurrent-requests");
       if (leases.length > 0) await connection.evaluate(releaseScript, leases.map(keyOf), [leaseId], callOptions);
     },
   };
 }
 
-function argumentsOf({ policy, cost }: RateLimitDemand): readonly (string | number)[] {
+function argumentsOf({ policy, cost }: RateLimitCheck): readonly (string | number)[] {
   const isEnforced = policy.mode === "enforce" ? 1 : 0;
   if (policy.unit === "concurrent-requests") return [policy.unit, isEnforced, policy.limit, policy.windowMs * 1_000];
   const intervalUs = intervalUsOf(policy);
   const burstUs = intervalUs * policy.burst;
-  // Whatever costs more than the burst never passes; the product could be beyond what is exact.
+  // A cost above the burst is never allowed; its exact product could exceed what float64 represents.
   return [policy.unit, isEnforced, burstUs, cost <= policy.burst ? cost * intervalUs : burstUs + 1];
 }
 
-/** The script has decided; what it decided follows from what it knew. */
-function readOutcome(reply: ValkeyReply, demands: readonly RateLimitDemand[], probe: boolean): RateLimitOutcome {
-  if (!Array.isArray(reply) || reply.length !== demands.length + 1)
-    throw new Error("the script gave no answer of its own");
+/** Repeats the script's decision from the states that it returned. */
+function readOutcome(reply: ValkeyReply, checks: readonly RateLimitCheck[], probe: boolean): RateLimitOutcome {
+  if (!Array.isArray(reply) || reply.length !== checks.length + 1)
+    throw new Error("the rate-limit script returned an unexpected reply");
   const numbers: readonly number[] = reply.map(Number);
-  if (!numbers.every(Number.isFinite)) throw new Error("the script gave something else than numbers");
+  if (!numbers.every(Number.isFinite)) throw new Error("the rate-limit script returned something other than numbers");
   const [nowUs = 0, ...states] = numbers;
-  return decideRateLimits(demands, Float64Array.from(states), nowUs, probe);
+  return decideRateLimits(checks, Float64Array.from(states), nowUs, probe);
 }
 
 /**
- * Decides all demands of a request in one step, by the server's own clock. It does what `decideRateLimits` does, with the same whole
- * microseconds: numbers of Lua are float64, and everything here stays below 2^53.
+ * Decides and charges all checks of a request. It does the same as `decideRateLimits`, in the same whole microseconds: numbers in
+ * Lua are float64, and all values stay below 2^53.
  *
- * KEYS: one for each demand. ARGV: the time in microseconds (empty: the server's), the lease id, `1` for a probe, milliseconds that a
- * key outlives its use; then four for each demand: unit, `1` when it is enforced, burst and cost in microseconds; for
- * concurrent requests limit and window in microseconds.
+ * KEYS: one for each check. ARGV: the time in microseconds (empty: the server's), the lease id, `1` for a probe, milliseconds that a
+ * key outlives its use; then four for each check: unit, `1` if it is enforced, burst and cost in microseconds, or for concurrent
+ * requests limit and window in microseconds.
  *
- * Answers the time, then for each demand what was known of it: an arrival time, or the number of others' leases.
+ * Returns the time, then for each check the state before: an arrival time, or the number of other requests' leases.
  */
 export const takeScript = `
 local now = tonumber(ARGV[1])
@@ -133,7 +135,7 @@ table.insert(states, 1, now)
 return states
 `;
 
-/** Gives a lease back. KEYS: one for each policy; ARGV: the lease id. Answers how many there were. */
+/** Releases leases. KEYS: one for each policy; ARGV: the lease id. Returns how many were released. */
 export const releaseScript = `
 local count = 0
 for _, key in ipairs(KEYS) do count = count + redis.call('ZREM', key, ARGV[1]) end

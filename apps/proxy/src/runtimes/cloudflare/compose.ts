@@ -25,7 +25,7 @@ import type { Settings } from "../../config/settings.ts";
 import { rootCauseMessage } from "../../keys/key-store-outages.ts";
 import { reportOutages } from "../../keys/key-store-outages.ts";
 import type { RateLimitSettings } from "../../limits/settings.ts";
-import { chooseShards } from "../../limits/shards.ts";
+import { chooseShards } from "../../limits/settings.ts";
 import type { JwksFetch } from "../../ports.ts";
 import { createRateLimiter, type RateLimiter } from "../../rate-limit/limiter.ts";
 import { createTenantAdmission } from "../../tenants/admission.ts";

@@ -5,7 +5,7 @@ import { storeContract } from "@letta-environments/http-cache/testing";
 import { randomId, sha256Hex, systemClock } from "@letta-environments/platform/cloudflare";
 import { createCacheApiStore } from "../../../src/adapters/cloudflare/cache-store.ts";
 import { RateLimitObject } from "../../../src/adapters/cloudflare/rate-limit-store.ts";
-import type { RateLimitDemand } from "../../../src/rate-limit/policy.ts";
+import type { RateLimitCheck } from "../../../src/rate-limit/policy.ts";
 import type { RateLimitOutcome, RateLimitTakeOptions } from "../../../src/rate-limit/store.ts";
 
 export { KeyObject } from "../../../src/adapters/cloudflare/key-object.ts";
@@ -22,9 +22,9 @@ export class ClockedRateLimitObject extends RateLimitObject {
     this.#storage = this.ctx.storage as unknown as DurableObjectStorage;
   }
 
-  takeAt(nowMs: number, demands: readonly RateLimitDemand[], options: RateLimitTakeOptions): RateLimitOutcome {
+  takeAt(nowMs: number, checks: readonly RateLimitCheck[], options: RateLimitTakeOptions): RateLimitOutcome {
     this.#clock.nowMs = nowMs;
-    return this.take(demands, options);
+    return this.take(checks, options);
   }
 
   /** What the platform does when the alarm goes off. */

@@ -1,9 +1,9 @@
 import { createVirtualClock, type VirtualClock } from "@letta-environments/testkit";
 import { describe, expect, test } from "vitest";
-import { testDemand } from "../../test/support/test-demand.ts";
+import { testCheck } from "../../test/support/test-check.ts";
 import { createMemoryRateLimitStore } from "../adapters/memory/rate-limit-store.ts";
 import { createRateLimiter, type RateLimiter, type RateLimitStoreEvent } from "./limiter.ts";
-import type { RateLimitDemand } from "./policy.ts";
+import type { RateLimitCheck } from "./policy.ts";
 import type { RateLimitOutcome, RateLimitStore } from "./store.ts";
 
 const options = { probe: false, leaseId: null };
@@ -12,11 +12,11 @@ interface Subject {
   readonly clock: VirtualClock;
   readonly limiter: RateLimiter;
   readonly events: RateLimitStoreEvent[];
-  /** What the store does with the next calls. */
-  behaviour: "answer" | "hang" | "reject" | "throw";
+  /** The behaviour of the store in the next calls. */
+  behaviour: "succeed" | "hang" | "reject" | "throw";
   readonly calls: { takes: number; releases: string[] };
-  /** Lets the calls that hang answer. */
-  answerLate(): void;
+  /** Completes the calls that hang. */
+  completeLate(): void;
 }
 
 function setUp(instances = 1): Subject {
@@ -26,17 +26,17 @@ function setUp(instances = 1): Subject {
   const late: (() => void)[] = [];
   const calls = { takes: 0, releases: [] as string[] };
   const store: RateLimitStore = {
-    take(demands, takeOptions) {
+    take(checks, takeOptions) {
       calls.takes += 1;
       if (subject.behaviour === "throw") throw new Error("busy");
       if (subject.behaviour === "reject") return Promise.reject(new Error("gone"));
-      if (subject.behaviour === "answer") return Promise.resolve(shared.take(demands, takeOptions));
-      return new Promise((resolve) => late.push(() => resolve(shared.take(demands, takeOptions))));
+      if (subject.behaviour === "succeed") return Promise.resolve(shared.take(checks, takeOptions));
+      return new Promise((resolve) => late.push(() => resolve(shared.take(checks, takeOptions))));
     },
-    release(leaseId, demands) {
+    release(leaseId, checks) {
       calls.releases.push(leaseId);
-      if (subject.behaviour !== "answer") return Promise.reject(new Error("gone"));
-      return shared.release(leaseId, demands);
+      if (subject.behaviour !== "succeed") return Promise.reject(new Error("gone"));
+      return shared.release(leaseId, checks);
     },
   };
   const localStore = createMemoryRateLimitStore(clock);
@@ -44,62 +44,62 @@ function setUp(instances = 1): Subject {
     clock,
     limiter: createRateLimiter({ store, localStore, clock, instances, onDegraded: (event) => events.push(event) }),
     events,
-    behaviour: "answer",
+    behaviour: "succeed",
     calls,
-    answerLate: () => late.splice(0).forEach((answer) => answer()),
+    completeLate: () => late.splice(0).forEach((complete) => complete()),
   };
   return subject;
 }
 
-async function take(subject: Subject, ...demands: readonly RateLimitDemand[]): Promise<RateLimitOutcome> {
-  return subject.limiter.take(demands, options);
+async function take(subject: Subject, ...checks: readonly RateLimitCheck[]): Promise<RateLimitOutcome> {
+  return subject.limiter.take(checks, options);
 }
 
 describe("a rate limiter", () => {
-  test("answers at once where its store does, and when there is nothing to limit", () => {
+  test("decides synchronously if its store does, and if there is nothing to check", () => {
     const clock = createVirtualClock();
     const store = createMemoryRateLimitStore(clock);
     const limiter = createRateLimiter({ store, localStore: store, clock, onDegraded: () => undefined });
-    expect(limiter.take([testDemand()], options)).toMatchObject({ admitted: true, degraded: null });
-    expect(limiter.take([], options)).toEqual({ admitted: true, verdicts: [], constrained: null, degraded: null });
+    expect(limiter.take([testCheck()], options)).toMatchObject({ admitted: true, degraded: null });
+    expect(limiter.take([], options)).toEqual({ admitted: true, decisions: [], constrained: null, degraded: null });
     expect(clock.timerCount).toBe(0);
   });
 
-  test("leaves no timer behind a store that answers in time", async () => {
+  test("cancels its timer when the store responds in time", async () => {
     const subject = setUp();
-    expect(await take(subject, testDemand())).toMatchObject({ admitted: true, degraded: null });
+    expect(await take(subject, testCheck())).toMatchObject({ admitted: true, degraded: null });
     expect(subject.clock.timerCount).toBe(0);
   });
 
-  test("waits for a store that hangs to the deadline and not longer, and for the next second not at all", async () => {
+  test("waits for a store that hangs until the deadline, and does not call it during the cool-down", async () => {
     const subject = setUp();
     subject.behaviour = "hang";
-    const first = take(subject, testDemand());
+    const first = take(subject, testCheck());
     await subject.clock.advance(99);
     expect(await Promise.race([first, Promise.resolve("waiting")])).toBe("waiting");
     await subject.clock.advance(1);
     expect(await first).toMatchObject({
       admitted: true,
       degraded: "timeout",
-      verdicts: [{ degraded: "local", remaining: 9 }],
+      decisions: [{ degraded: "local", remaining: 9 }],
     });
     await subject.clock.advance(999);
-    expect(await take(subject, testDemand())).toMatchObject({ degraded: "unavailable" });
+    expect(await take(subject, testCheck())).toMatchObject({ degraded: "unavailable" });
     expect(subject.calls.takes).toBe(1);
   });
 
-  test("sends one request to see whether the store is back, and tells the loss and the return once each", async () => {
+  test("sends one request after each cool-down, and reports the loss and the return of the store once each", async () => {
     const subject = setUp();
     subject.behaviour = "reject";
-    for (let request = 0; request < 5; request++) await take(subject, testDemand());
+    for (let request = 0; request < 5; request++) await take(subject, testCheck());
     await subject.clock.advance(1_000);
-    await Promise.all(Array.from({ length: 5 }, () => take(subject, testDemand())));
+    await Promise.all(Array.from({ length: 5 }, () => take(subject, testCheck())));
     expect(subject.calls.takes).toBe(2);
-    subject.behaviour = "answer";
+    subject.behaviour = "succeed";
     await subject.clock.advance(1_000);
-    const outcomes = await Promise.all(Array.from({ length: 3 }, () => take(subject, testDemand())));
+    const outcomes = await Promise.all(Array.from({ length: 3 }, () => take(subject, testCheck())));
     expect(outcomes.map(({ degraded }) => degraded)).toEqual([null, "unavailable", "unavailable"]);
-    expect(await take(subject, testDemand())).toMatchObject({ degraded: null });
+    expect(await take(subject, testCheck())).toMatchObject({ degraded: null });
     expect(subject.events).toMatchObject([
       { state: "degraded", reason: "error", cause: new Error("gone") },
       { state: "recovered", durationMs: 2_000 },
@@ -107,18 +107,18 @@ describe("a rate limiter", () => {
   });
 
   test.each(["reject", "throw"] as const)(
-    "decides without a store that fails (%s), each policy in its own way",
+    "decides each policy by its failure mode if the store fails (%s)",
     async (behaviour) => {
       const subject = setUp();
       subject.behaviour = behaviour;
       const [local, open, closed] = (["local", "open", "closed"] as const).map((onStoreError) =>
-        testDemand({ name: onStoreError, onStoreError }),
+        testCheck({ name: onStoreError, onStoreError }),
       );
       if (local === undefined || open === undefined || closed === undefined) throw new Error("unreachable");
       expect(await take(subject, local, open)).toMatchObject({
         admitted: true,
         degraded: "error",
-        verdicts: [
+        decisions: [
           { allowed: true, remaining: 9, degraded: "local" },
           { allowed: true, remaining: null, degraded: "open" },
         ],
@@ -128,30 +128,30 @@ describe("a rate limiter", () => {
         degraded: "unavailable",
         constrained: { policy: { name: "closed" }, retryAfterMs: 1_000 },
         // The closed policy refused, so the local one was not charged.
-        verdicts: [{ remaining: 9 }, { allowed: true }, { allowed: false, degraded: "closed" }],
+        decisions: [{ remaining: 9 }, { allowed: true }, { allowed: false, degraded: "closed" }],
       });
     },
   );
 
-  test("a closed policy in shadow refuses nothing when the store fails", async () => {
+  test("a closed shadow policy refuses no request if the store fails", async () => {
     const subject = setUp();
     subject.behaviour = "reject";
-    const shadow = testDemand({ name: "shadow", mode: "shadow", onStoreError: "closed" });
-    expect(await take(subject, shadow)).toMatchObject({ admitted: true, verdicts: [{ allowed: false }] });
+    const shadow = testCheck({ name: "shadow", mode: "shadow", onStoreError: "closed" });
+    expect(await take(subject, shadow)).toMatchObject({ admitted: true, decisions: [{ allowed: false }] });
   });
 
-  test("several processes together admit no more than the limit while each decides alone", async () => {
+  test("several processes together admit no more than the limit while each decides locally", async () => {
     let admitted = 0;
     let leases = 0;
     for (const subject of Array.from({ length: 4 }, () => setUp(4))) {
       subject.behaviour = "reject";
       for (let request = 0; request < 20; request++) {
-        const lease = testDemand({ name: "leases", unit: "concurrent-requests" });
+        const lease = testCheck({ name: "leases", unit: "concurrent-requests" });
         const outcome = await subject.limiter.take([lease], { probe: false, leaseId: `${request}` });
         if (outcome.admitted) leases += 1;
       }
       for (let tenth = 0; tenth < 40; tenth++) {
-        for (let request = 0; request < 3; request++) if ((await take(subject, testDemand())).admitted) admitted += 1;
+        for (let request = 0; request < 3; request++) if ((await take(subject, testCheck())).admitted) admitted += 1;
         await subject.clock.advance(100);
       }
     }
@@ -159,41 +159,41 @@ describe("a rate limiter", () => {
     expect([admitted, leases]).toEqual([44, 8]);
   });
 
-  test("a request that costs more than the share of a process passes when the share is whole, and then empties it", async () => {
+  test("a request that costs more than a process's share is admitted if the share is full, and empties it", async () => {
     const subject = setUp(4);
     subject.behaviour = "reject";
-    expect((await take(subject, testDemand({}, "somebody", 5))).admitted).toBe(true);
-    expect(await take(subject, testDemand())).toMatchObject({ admitted: false, verdicts: [{ remaining: 0 }] });
-    expect(await take(subject, testDemand({}, "other", 11))).toMatchObject({ verdicts: [{ retryAfterMs: null }] });
+    expect((await take(subject, testCheck({}, "somebody", 5))).admitted).toBe(true);
+    expect(await take(subject, testCheck())).toMatchObject({ admitted: false, decisions: [{ remaining: 0 }] });
+    expect(await take(subject, testCheck({}, "other", 11))).toMatchObject({ decisions: [{ retryAfterMs: null }] });
   });
 
-  test("gives back the lease that a late answer brings to a request that was decided without it", async () => {
+  test("releases a lease that the store granted after the deadline", async () => {
     const subject = setUp();
-    const lease = testDemand({ unit: "concurrent-requests", limit: 1 });
+    const lease = testCheck({ unit: "concurrent-requests", limit: 1 });
     subject.behaviour = "hang";
     const decided = subject.limiter.take([lease], { probe: false, leaseId: "late" });
     await subject.clock.advance(100);
     expect(await decided).toMatchObject({ admitted: true, degraded: "timeout" });
-    subject.behaviour = "answer";
-    subject.answerLate();
+    subject.behaviour = "succeed";
+    subject.completeLate();
     await subject.clock.advance(2_000);
     expect(subject.calls.releases).toEqual(["late"]);
     expect(await subject.limiter.take([lease], { probe: false, leaseId: "next" })).toMatchObject({ admitted: true });
   });
 
-  test("gives leases back wherever they were taken, without a word when the store is gone", async () => {
+  test("releases local leases although the store fails", async () => {
     const subject = setUp();
-    const lease = testDemand({ unit: "concurrent-requests", limit: 1 });
+    const lease = testCheck({ unit: "concurrent-requests", limit: 1 });
     subject.behaviour = "reject";
     const takeLease = (leaseId: string) => subject.limiter.take([lease], { probe: false, leaseId });
     expect([(await takeLease("a")).admitted, (await takeLease("b")).admitted]).toEqual([true, false]);
-    subject.limiter.release("a", [lease, testDemand()], "error");
+    subject.limiter.release("a", [lease, testCheck()], "error");
     expect((await takeLease("b")).admitted).toBe(true);
   });
 
-  test("a store that was not asked is not told of leases that it does not hold", async () => {
+  test("does not release leases in a store that was not called for them", async () => {
     const subject = setUp();
-    const lease = testDemand({ unit: "concurrent-requests" });
+    const lease = testCheck({ unit: "concurrent-requests" });
     subject.behaviour = "reject";
     for (const leaseId of ["asked", "not-asked", "not-asked-either"]) {
       const { degraded } = await subject.limiter.take([lease], { probe: false, leaseId });
@@ -202,35 +202,32 @@ describe("a rate limiter", () => {
     expect(subject.calls.releases).toEqual(["asked"]);
   });
 
-  test("leases that cannot be given back do not keep a store that is back from being asked", async () => {
+  test("failed releases do not prolong the cool-down", async () => {
     const subject = setUp();
-    const lease = testDemand({ unit: "concurrent-requests" });
+    const lease = testCheck({ unit: "concurrent-requests" });
     subject.behaviour = "reject";
-    await take(subject, testDemand());
+    await take(subject, testCheck());
     for (let index = 0; index < 20; index++) {
       subject.limiter.release(`${index}`, [lease], null);
       await subject.clock.advance(50);
     }
-    subject.behaviour = "answer";
-    expect(await take(subject, testDemand())).toMatchObject({ degraded: null });
+    subject.behaviour = "succeed";
+    expect(await take(subject, testCheck())).toMatchObject({ degraded: null });
   });
 
-  test("a clock that is set back does not keep the store from being asked", async () => {
-    let nowMs = 1_000_000;
-    const clock = { now: () => nowMs, monotonic: () => nowMs, setTimer: () => () => undefined };
-    const localStore = createMemoryRateLimitStore(clock);
-    let takes = 0;
-    const store: RateLimitStore = {
-      take() {
-        takes += 1;
-        throw new Error("gone");
-      },
-      release: () => undefined,
-    };
-    const limiter = createRateLimiter({ store, localStore, clock, onDegraded: () => undefined });
-    await limiter.take([testDemand()], options);
-    nowMs = 0;
-    await limiter.take([testDemand()], options);
-    expect(takes).toBe(2);
-  });
+  test.each([-86_400_000, 86_400_000])(
+    "a wall clock that is set by %i ms neither prolongs nor ends the cool-down, and is not part of the reported outage",
+    async (byMs) => {
+      const subject = setUp();
+      subject.behaviour = "reject";
+      await take(subject, testCheck());
+      subject.clock.shiftWallTime(byMs);
+      await subject.clock.advance(999);
+      expect(await take(subject, testCheck())).toMatchObject({ degraded: "unavailable" });
+      subject.behaviour = "succeed";
+      await subject.clock.advance(1);
+      expect(await take(subject, testCheck())).toMatchObject({ degraded: null });
+      expect(subject.events).toMatchObject([{ state: "degraded" }, { state: "recovered", durationMs: 1_000 }]);
+    },
+  );
 });

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { testPolicy } from "../../test/support/test-demand.ts";
+import { testPolicy } from "../../test/support/test-check.ts";
 import { validateRateLimitPolicy } from "./policy.ts";
 
 test.each([

@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
 import { resolveRateLimits } from "../config/resolve-rate-limits.ts";
 import type { RateLimitsFile } from "../config/file.ts";
-import { chooseShards } from "./shards.ts";
-import { createDemands } from "../rate-limit/checks.ts";
+import { chooseShards } from "./settings.ts";
+import { createChecks } from "../rate-limit/checks.ts";
 
 function shardsOf(policies?: NonNullable<RateLimitsFile["policies"]>): Record<string, string | null | undefined> {
   const { settings, problems } = resolveRateLimits(policies === undefined ? {} : { policies }, false);
@@ -10,7 +10,7 @@ function shardsOf(policies?: NonNullable<RateLimitsFile["policies"]>): Record<st
   return Object.fromEntries(chooseShards(settings.limits).map(({ rule }) => [rule.policy.name, rule.shardBy]));
 }
 
-test("the limits of the default are divided by tenant, and those of failed authentication by address", () => {
+test("default limits are sharded by tenant, and those on failed authentication by address", () => {
   expect(shardsOf()).toEqual({
     "gateway-requests": "tenant",
     "gateway-sends": "tenant",
@@ -20,7 +20,7 @@ test("the limits of the default are divided by tenant, and those of failed authe
   });
 });
 
-test("a limit that no part could count alone keeps all that it meets together, also through others", () => {
+test("a limit that cannot be sharded keeps all limits in its shard that share routes with it, directly or through others", () => {
   expect(
     shardsOf({
       byKey: { per: ["key"], limit: 1, routes: ["listEnvironments", "retrieveEnvironment"] },
@@ -32,15 +32,15 @@ test("a limit that no part could count alone keeps all that it meets together, a
   ).toEqual({ byKey: null, byRoute: null, byTenant: null, apart: "tenant", failed: "address" });
 });
 
-test("limits by address alone are divided by it, and limits by key and by address together not at all", () => {
+test("limits per address are sharded by address, but not together with limits per key", () => {
   expect(shardsOf({ a: { per: ["address"], limit: 1 } })).toEqual({ a: "address" });
   expect(shardsOf({ a: { per: ["address"], limit: 1 }, k: { per: ["key"], limit: 1 } })).toEqual({ a: null, k: null });
 });
 
-test("all demands of a request name the same part", () => {
+test("all checks of a request have the same shard", () => {
   const { settings } = resolveRateLimits({}, false);
   const rules = chooseShards(settings.limits).map(({ rule }) => rule);
-  const subject = { key: "k", tenant: "t", address: "192.0.2.1", route: "sendMessage", device: "d" };
-  const demands = createDemands(rules.filter(({ dimensions }) => dimensions.includes("key")))(subject);
-  expect(new Set(demands.map(({ shard }) => shard))).toEqual(new Set(["t"]));
+  const values = { key: "k", tenant: "t", address: "192.0.2.1", route: "sendMessage", device: "d" };
+  const checks = createChecks(rules.filter(({ dimensions }) => dimensions.includes("key")))(values);
+  expect(new Set(checks.map(({ shard }) => shard))).toEqual(new Set(["t"]));
 });

@@ -1,19 +1,19 @@
 import { expect, test } from "vitest";
-import { testPolicy } from "../../test/support/test-demand.ts";
+import { testPolicy } from "../../test/support/test-check.ts";
 import { mostConstrained } from "./decide.ts";
 import type { RateLimitPolicy } from "./policy.ts";
-import type { RateLimitVerdict } from "./store.ts";
+import type { RateLimitDecision } from "./store.ts";
 
-function allows(name: string, remaining: number | null, changes: Partial<RateLimitPolicy> = {}): RateLimitVerdict {
+function allows(name: string, remaining: number | null, changes: Partial<RateLimitPolicy> = {}): RateLimitDecision {
   const policy = testPolicy({ name, ...changes });
   return { policy, allowed: true, remaining, resetMs: 0, retryAfterMs: 0, degraded: null };
 }
 
-function refuses(name: string, retryAfterMs: number | null, changes: Partial<RateLimitPolicy> = {}): RateLimitVerdict {
+function refuses(name: string, retryAfterMs: number | null, changes: Partial<RateLimitPolicy> = {}): RateLimitDecision {
   return { ...allows(name, 0, changes), allowed: false, retryAfterMs };
 }
 
-test.each<[string | null, readonly RateLimitVerdict[]]>([
+test.each<[string | null, readonly RateLimitDecision[]]>([
   [null, []],
   [null, [allows("a", 0, { mode: "shadow" }), refuses("b", null, { mode: "shadow" })]],
   ["small", [allows("full", 10), allows("small", 1), allows("half", 5)]],
@@ -23,7 +23,7 @@ test.each<[string | null, readonly RateLimitVerdict[]]>([
   ["long", [refuses("short", 100), refuses("long", 200), refuses("middle", 150)]],
   ["never", [refuses("long", 1e9), refuses("never", null), refuses("short", 1)]],
   ["refused", [allows("empty", 0), refuses("refused", 1), allows("full", 10)]],
-])("the policy that tells a caller most is %s", (name, verdicts) => {
-  expect(mostConstrained(verdicts)?.policy.name ?? null).toBe(name);
-  expect(mostConstrained(verdicts.toReversed())?.policy.name ?? null).toBe(name);
+])("the most constrained policy is %s", (name, decisions) => {
+  expect(mostConstrained(decisions)?.policy.name ?? null).toBe(name);
+  expect(mostConstrained(decisions.toReversed())?.policy.name ?? null).toBe(name);
 });

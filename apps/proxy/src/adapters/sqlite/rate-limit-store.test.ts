@@ -6,7 +6,7 @@ import { openSqlite } from "@letta-environments/platform/node";
 import { createVirtualClock } from "@letta-environments/testkit";
 import { afterEach, expect, test } from "vitest";
 import { describeRateLimitStore } from "../../../test/rate-limit-store-contract.ts";
-import { testDemand } from "../../../test/support/test-demand.ts";
+import { testCheck } from "../../../test/support/test-check.ts";
 import { createSqliteRateLimitStore } from "./rate-limit-store.ts";
 
 const options = { probe: false, leaseId: null };
@@ -34,19 +34,19 @@ describeRateLimitStore("in SQLite", { time: "wall", runs: 200 }, (clock) =>
   createSqliteRateLimitStore(open(":memory:"), clock),
 );
 
-test("what was spent is spent after a restart", () => {
+test("counts survive a restart", () => {
   const path = newFile();
   const clock = createVirtualClock();
   const database = openSqlite(path);
-  const lease = testDemand({ name: "leases", unit: "concurrent-requests", limit: 1 });
-  const spent = createSqliteRateLimitStore(database, clock).take([testDemand({}, "somebody", 10), lease], {
+  const lease = testCheck({ name: "leases", unit: "concurrent-requests", limit: 1 });
+  const spent = createSqliteRateLimitStore(database, clock).take([testCheck({}, "somebody", 10), lease], {
     probe: false,
     leaseId: "before",
   });
   database.close();
   const store = createSqliteRateLimitStore(open(path), clock);
   expect(spent.admitted).toBe(true);
-  expect(store.take([testDemand()], options).admitted).toBe(false);
+  expect(store.take([testCheck()], options).admitted).toBe(false);
   expect(store.take([lease], { probe: false, leaseId: "after" }).admitted).toBe(false);
 });
 
@@ -54,41 +54,41 @@ test("processes that share a file share the limits", () => {
   const path = newFile();
   const clock = createVirtualClock();
   const stores = Array.from({ length: 4 }, () => createSqliteRateLimitStore(open(path), clock));
-  const outcomes = Array.from({ length: 50 }, () => stores.map((store) => store.take([testDemand()], options))).flat();
+  const outcomes = Array.from({ length: 50 }, () => stores.map((store) => store.take([testCheck()], options))).flat();
   expect(outcomes.filter(({ admitted }) => admitted)).toHaveLength(10);
 });
 
-test("a file that another process holds is given up soon, with an error for the limiter to act on", () => {
+test("throws within a second if another process holds the file", () => {
   const path = newFile();
   const holder = open(path);
   const store = createSqliteRateLimitStore(open(path), createVirtualClock());
   holder.transaction(() => {
     const startedAt = performance.now();
-    expect(() => store.take([testDemand()], options)).toThrow(/locked/);
+    expect(() => store.take([testCheck()], options)).toThrow(/locked/);
     expect(performance.now() - startedAt).toBeLessThan(1_000);
   });
-  expect(store.take([testDemand()], options).admitted).toBe(true);
+  expect(store.take([testCheck()], options).admitted).toBe(true);
 });
 
-test("a file that another process holds is waited for no longer than the deadline", () => {
+test("waits no longer than the deadline for a file that another process holds", () => {
   const path = newFile();
   const holder = open(path);
   const store = createSqliteRateLimitStore(open(path), createVirtualClock(), 10);
   holder.transaction(() => {
     const startedAt = performance.now();
-    expect(() => store.take([testDemand()], options)).toThrow(/locked/);
+    expect(() => store.take([testCheck()], options)).toThrow(/locked/);
     expect(performance.now() - startedAt).toBeLessThan(80);
   });
 });
 
-test("rows at rest are removed beside other requests", async () => {
+test("removes idle rows during other requests", async () => {
   const database = open(":memory:");
   const clock = createVirtualClock();
   const store = createSqliteRateLimitStore(database, clock);
   const count = () => Number(database.prepare("SELECT count(*) AS count FROM rate_limits").get()?.["count"]);
-  for (let index = 0; index < 300; index++) store.take([testDemand({}, `key ${index}`)], options);
+  for (let index = 0; index < 300; index++) store.take([testCheck({}, `key ${index}`)], options);
   expect(count()).toBe(300);
   await clock.advance(1_000);
-  for (let index = 0; index < 128; index++) store.take([testDemand({}, "busy")], options);
+  for (let index = 0; index < 128; index++) store.take([testCheck({}, "busy")], options);
   expect(count()).toBe(1);
 });

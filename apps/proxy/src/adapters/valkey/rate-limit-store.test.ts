@@ -11,7 +11,7 @@ import {
 } from "@letta-environments/testkit";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { describeRateLimitStore } from "../../../test/rate-limit-store-contract.ts";
-import { testDemand } from "../../../test/support/test-demand.ts";
+import { testCheck } from "../../../test/support/test-check.ts";
 import type { RateLimitStore } from "../../rate-limit/store.ts";
 import { createValkeyRateLimitStore } from "./rate-limit-store.ts";
 
@@ -37,9 +37,9 @@ describe.runIf(canLaunchValkey())("with a server", () => {
 
   async function fourSpend(connections: readonly ValkeyConnection[]): Promise<number> {
     const stores = connections.map((connection) => createValkeyRateLimitStore(connection, { prefix: "four" }));
-    const demand = testDemand({ limit: 10, windowMs: 3_600_000 });
+    const check = testCheck({ limit: 10, windowMs: 3_600_000 });
     const outcomes = await Promise.all(
-      Array.from({ length: 200 }, async (_, index) => stores[index % 4]?.take([demand], options)),
+      Array.from({ length: 200 }, async (_, index) => stores[index % 4]?.take([check], options)),
     );
     return outcomes.filter((outcome) => outcome?.admitted === true).length;
   }
@@ -78,12 +78,12 @@ describe.runIf(canLaunchValkey())("with a server", () => {
     await Promise.all(processes.map((each) => each.exited));
   });
 
-  test("goes by the server's clock, and leaves no key without an end", async () => {
+  test("uses the server's clock, and sets an expiry on every key", async () => {
     const store = open();
     const prefix = `{test-${prefixes - 1}}`;
-    const demands = [testDemand({ windowMs: 3_600_000 }), testDemand({ name: "leases", unit: "concurrent-requests" })];
-    const { verdicts } = await store.take(demands, { probe: false, leaseId: "a" });
-    expect(verdicts).toMatchObject([{ remaining: 9, resetMs: 360_000 }, { remaining: 9 }]);
+    const checks = [testCheck({ windowMs: 3_600_000 }), testCheck({ name: "leases", unit: "concurrent-requests" })];
+    const { decisions } = await store.take(checks, { probe: false, leaseId: "a" });
+    expect(decisions).toMatchObject([{ remaining: 9, resetMs: 360_000 }, { remaining: 9 }]);
     const keys = await shared.command(["KEYS", `${prefix}*`]);
     expect(keys).toHaveLength(2);
     const lives = await Promise.all(
@@ -95,17 +95,17 @@ describe.runIf(canLaunchValkey())("with a server", () => {
   test("a probe writes nothing", async () => {
     const store = open();
     const prefix = `{test-${prefixes - 1}}`;
-    await store.take([testDemand(), testDemand({ unit: "concurrent-requests", name: "leases" })], {
+    await store.take([testCheck(), testCheck({ unit: "concurrent-requests", name: "leases" })], {
       probe: true,
       leaseId: "a",
     });
     expect(await shared.command(["KEYS", `${prefix}*`])).toEqual([]);
   });
 
-  test("asks the server once for a request, however many policies it falls under", async () => {
+  test("makes one call to the server for each request, however many policies apply", async () => {
     let calls = 0;
     const counting: ValkeyConnection = {
-      command: () => Promise.reject(new Error("a command of its own")),
+      command: () => Promise.reject(new Error("unexpected command")),
       evaluate: (...words) => {
         calls += 1;
         return shared.evaluate(...words);
@@ -114,36 +114,36 @@ describe.runIf(canLaunchValkey())("with a server", () => {
     };
     const store = createValkeyRateLimitStore(counting, { prefix: `test-${prefixes++}` });
     await store.take(
-      Array.from({ length: 5 }, (_, index) => testDemand({ name: `policy ${index}` })),
+      Array.from({ length: 5 }, (_, index) => testCheck({ name: `policy ${index}` })),
       options,
     );
     expect(calls).toBe(1);
   });
 
-  test("a value that somebody else wrote is a failure of the store, not a limit of its own", async () => {
+  test("rejects if a key holds a value that the store did not write", async () => {
     const store = open();
     const key = `{test-${prefixes - 1}}:limit:rate:4:testsomebody`;
     for (const value of ["garbage", "nan"]) {
       await shared.command(["SET", key, value]);
-      await expect(Promise.resolve(store.take([testDemand()], options))).rejects.toBeInstanceOf(Error);
+      await expect(Promise.resolve(store.take([testCheck()], options))).rejects.toBeInstanceOf(Error);
     }
     await shared.command(["DEL", key]);
     await shared.command(["LPUSH", key, "1"]);
-    await expect(Promise.resolve(store.take([testDemand()], options))).rejects.toThrow("refused");
+    await expect(Promise.resolve(store.take([testCheck()], options))).rejects.toThrow("refused");
   });
 
-  test("decides on a cluster: all keys of a request are in one slot", async () => {
+  test("works on a cluster, because all keys of a request are in one slot", async () => {
     const node = await launch({ args: ["--cluster-enabled", "yes"] });
     const connection = connect(node.url);
     await connection.command(["CLUSTER", "ADDSLOTSRANGE", 0, 16_383]);
     await expect.poll(() => connection.command(["CLUSTER", "INFO"]), { timeout: 20_000 }).toContain("cluster_state:ok");
     const store = createValkeyRateLimitStore(connection);
-    const demands = [
-      testDemand(),
-      testDemand({ name: "other {x}" }, "{y}"),
-      testDemand({ name: "leases", unit: "concurrent-requests" }),
+    const checks = [
+      testCheck(),
+      testCheck({ name: "other {x}" }, "{y}"),
+      testCheck({ name: "leases", unit: "concurrent-requests" }),
     ];
-    expect(await store.take(demands, { probe: false, leaseId: "a" })).toMatchObject({ admitted: true });
+    expect(await store.take(checks, { probe: false, leaseId: "a" })).toMatchObject({ admitted: true });
     await expect(connection.command(["MGET", "a", "b"])).rejects.toThrow("refused");
   });
 
