@@ -239,7 +239,7 @@ describe("failures", () => {
     const env = { LETTA_BASE_URL: closed.url, LETTA_API_KEY: "k" };
     const { code, stderr } = await runCli(["list"], { env });
     expect(code).toBe(7);
-    expect(stderr).toMatch(/^letta-env: connection_failed \(ECONNREFUSED\)/);
+    expect(stderr).toMatch(/^letta-env: connection_failed: cannot reach http:.*: connection refused \(ECONNREFUSED\)/);
   });
 
   test("the key may lie in a file, whose last line end does not count", async () => {
