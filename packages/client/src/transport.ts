@@ -19,7 +19,7 @@ import {
 
 /** Carries requests to a server. Operations are functions over it, so that it can be wrapped or replaced. */
 export interface Transport {
-  /** Rejects with a `LettaEnvironmentsError`. If it has an `outcome`, a request that is not a `read` was sent. */
+  /** Rejects with a `LettaEnvironmentsError`. It has an `outcome` if the request is not a `read` and passed the checks of its options. */
   send<Value>(request: TransportRequest<Value>, options?: RequestOptions): Promise<TransportResponse<Value>>;
 }
 
