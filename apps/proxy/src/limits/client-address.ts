@@ -37,15 +37,27 @@ export function clientAddress(sources: ClientAddressSources, { trustedHops, head
   return groupAddress(hops[Math.max(0, hops.length - 1 - trustedHops)] ?? null);
 }
 
-/** Returns the group that an address is counted in: an IPv4 address (also if mapped into IPv6) or the /64 of an IPv6 address; `null` for other text. */
+/**
+ * Returns the group that an address is counted in: an IPv4 address, or the /64 of an IPv6 address; `null` for other text. Accepts dotted
+ * IPv4 without leading zeros and IPv6 in every form of RFC 4291 section 2.2 (any case, with or without a zone id). An IPv4-mapped IPv6
+ * address counts as IPv4.
+ */
 export function groupAddress(text: string | null): string | null {
-  const address = text === null ? null : parseAddress(text.trim());
-  if (address === null) return null;
-  if (address.version === 4) return address.octets.join(".");
-  return `${address.groups
-    .slice(0, 4)
-    .map((group) => group.toString(16))
-    .join(":")}::/64`;
+  const address = text?.trim() ?? "";
+  // The longest address has 45 characters (IPv4-mapped), and a zone id may follow.
+  if (address.length > 128) return null;
+  const octets = parseIpv4(address);
+  if (octets !== null) return octets.join(".");
+  const groups = parseIpv6(address);
+  if (groups === null) return null;
+  const isMapped = groups.slice(0, 5).every((group) => group === 0) && groups[5] === 0xffff;
+  if (isMapped)
+    return groups
+      .slice(6)
+      .flatMap((group) => [group >> 8, group & 255])
+      .join(".");
+  const prefix = groups.slice(0, 4).map((group) => group.toString(16));
+  return `${prefix.join(":")}::/64`;
 }
 
 function readList(value: string | null): readonly string[] {
@@ -94,28 +106,6 @@ function stripPort(text: string): string {
   const bracketed = /^\[([^\]]*)\](?::\d{1,5})?$/.exec(text);
   if (bracketed !== null) return bracketed[1] ?? "";
   return /^[\d.]+:\d{1,5}$/.test(text) ? text.slice(0, text.indexOf(":")) : text;
-}
-
-/** An address in parts: four octets, or eight groups of 16 bits. */
-export type ParsedAddress =
-  | { readonly version: 4; readonly octets: readonly number[] }
-  | { readonly version: 6; readonly groups: readonly number[] };
-
-/**
- * Parses an IP address: dotted IPv4 without leading zeros, or IPv6 in every form of RFC 4291 section 2.2 (any case, with or without a
- * zone id). An IPv4-mapped IPv6 address is returned as IPv4. `null` for other text.
- */
-export function parseAddress(text: string): ParsedAddress | null {
-  // The longest address has 45 characters (IPv4-mapped), and a zone id may follow.
-  if (text.length > 128) return null;
-  const octets = parseIpv4(text);
-  if (octets !== null) return { version: 4, octets };
-  const groups = parseIpv6(text);
-  if (groups === null) return null;
-  const mapped = groups.slice(0, 5).every((group) => group === 0) && groups[5] === 0xffff;
-  return mapped
-    ? { version: 4, octets: groups.slice(6).flatMap((group) => [group >> 8, group & 255]) }
-    : { version: 6, groups };
 }
 
 function parseIpv4(text: string): readonly number[] | null {

@@ -2,18 +2,8 @@
 import type { RateLimitDimension, RateLimitFailureMode, RateLimitRule } from "../rate-limit/policy.ts";
 import type { TrustedProxies } from "./client-address.ts";
 
-/** A route that limits can apply to: an operation of the API, all of the administration, or failed authentication. */
-export type LimitedRoute =
-  | "listEnvironments"
-  | "retrieveEnvironment"
-  | "sendMessage"
-  | "registerEnvironment"
-  | "openDeviceSocket"
-  | "administerKeys"
-  | "failedAuthentication";
-
-/** Every {@link LimitedRoute}. */
-export const limitedRoutes: readonly LimitedRoute[] = [
+/** The routes that limits can apply to: operations of the API, all of the administration, and failed authentication. */
+export const limitedRoutes = [
   "listEnvironments",
   "retrieveEnvironment",
   "sendMessage",
@@ -21,7 +11,10 @@ export const limitedRoutes: readonly LimitedRoute[] = [
   "openDeviceSocket",
   "administerKeys",
   "failedAuthentication",
-];
+] as const;
+
+/** One of the {@link limitedRoutes}. */
+export type LimitedRoute = (typeof limitedRoutes)[number];
 
 /** Every {@link RateLimitDimension}. */
 export const rateLimitDimensions: readonly RateLimitDimension[] = ["key", "tenant", "address", "route", "device"];
@@ -29,11 +22,11 @@ export const rateLimitDimensions: readonly RateLimitDimension[] = ["key", "tenan
 /** Every {@link RateLimitFailureMode}. */
 export const rateLimitFailureModes: readonly RateLimitFailureMode[] = ["local", "open", "closed"];
 
-/** Where counters are stored. */
-export type RateLimitStoreName = "memory" | "sqlite" | "valkey";
+/** Where counters can be stored. */
+export const rateLimitStoreNames = ["memory", "sqlite", "valkey"] as const;
 
-/** Every {@link RateLimitStoreName}. */
-export const rateLimitStoreNames: readonly RateLimitStoreName[] = ["memory", "sqlite", "valkey"];
+/** One of the {@link rateLimitStoreNames}. */
+export type RateLimitStoreName = (typeof rateLimitStoreNames)[number];
 
 /** A rule and the routes that it applies to. */
 export interface RoutedRateLimit {

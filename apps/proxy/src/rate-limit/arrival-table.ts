@@ -9,6 +9,7 @@
 
 /** The keys of one policy. */
 export interface ArrivalPartition {
+  /** The slot of each key. It is valid until a key is added or removed. */
   readonly slots: Map<string, number>;
   /** TAT that is assumed for unknown keys, in microseconds. */
   floorUs: number;
@@ -16,30 +17,17 @@ export interface ArrivalPartition {
   burstUs: number;
 }
 
-/** See {@link createArrivalTable}. */
+/** The state of a table. Read and write `arrivals` at known slots; everything else changes through the functions below. */
 export interface ArrivalTable {
-  partition(policyName: string): ArrivalPartition;
-  /** Returns the slot of a key, or -1 if the key is unknown. The slot is valid until a key is added or removed. */
-  find(partition: ArrivalPartition, key: string): number;
-  /** Returns the TAT in a slot, in microseconds. */
-  read(slot: number): number;
-  write(slot: number, arrivalUs: number): void;
-  /** Adds a key, or changes it if it is known. */
-  add(partition: ArrivalPartition, key: string, arrivalUs: number, nowUs: number): void;
-  /** Inspects the next `count` slots, round-robin, and removes idle keys. */
-  sweep(count: number, nowUs: number): void;
-  /** Number of keys. */
-  readonly size: number;
-}
-
-interface Slots {
   readonly maxKeys: number;
+  readonly partitions: Map<string, ArrivalPartition>;
+  /** TAT in each slot, in microseconds. */
   arrivals: Float64Array;
   /** Key and partition of each slot; a free slot has no partition. */
   readonly keys: string[];
   readonly owners: (ArrivalPartition | null)[];
   readonly free: number[];
-  /** The next slot that is swept. */
+  /** The slot that is swept next. */
   hand: number;
 }
 
@@ -47,69 +35,70 @@ interface Slots {
 const sampleSize = 16;
 const firstCapacity = 64;
 
-/** Creates a table for at most `maxKeys` keys. */
+/** Creates an empty table for at most `maxKeys` keys. */
 export function createArrivalTable(maxKeys: number): ArrivalTable {
-  const partitions = new Map<string, ArrivalPartition>();
   const arrivals = new Float64Array(Math.min(firstCapacity, maxKeys));
-  const slots: Slots = { maxKeys, arrivals, keys: [], owners: [], free: [], hand: 0 };
-  return {
-    partition(policyName) {
-      let partition = partitions.get(policyName);
-      if (partition === undefined) {
-        partition = { slots: new Map(), floorUs: 0, burstUs: 1 };
-        partitions.set(policyName, partition);
-      }
-      return partition;
-    },
-    find: (partition, key) => partition.slots.get(key) ?? -1,
-    read: (slot) => slots.arrivals[slot] ?? 0,
-    write(slot, arrivalUs) {
-      slots.arrivals[slot] = arrivalUs;
-    },
-    add(partition, key, arrivalUs, nowUs) {
-      let slot = partition.slots.get(key);
-      if (slot === undefined) {
-        slot = takeSlot(slots, nowUs);
-        partition.slots.set(key, slot);
-        slots.keys[slot] = key;
-        slots.owners[slot] = partition;
-      }
-      slots.arrivals[slot] = arrivalUs;
-    },
-    sweep(count, nowUs) {
-      for (let looks = Math.min(count, slots.owners.length); looks > 0; looks--) {
-        const slot = nextSlot(slots);
-        const owner = slots.owners[slot];
-        if (owner !== null && owner !== undefined && (slots.arrivals[slot] ?? 0) <= nowUs) remove(slots, slot, owner);
-      }
-    },
-    get size() {
-      return slots.owners.length - slots.free.length;
-    },
-  };
+  return { maxKeys, partitions: new Map(), arrivals, keys: [], owners: [], free: [], hand: 0 };
 }
 
-function takeSlot(slots: Slots, nowUs: number): number {
-  const { owners, free, maxKeys } = slots;
-  if (free.length === 0 && owners.length >= maxKeys) evict(slots, nowUs);
+/** Returns the partition of a policy. */
+export function arrivalPartition({ partitions }: ArrivalTable, policyName: string): ArrivalPartition {
+  let partition = partitions.get(policyName);
+  if (partition === undefined) {
+    partition = { slots: new Map(), floorUs: 0, burstUs: 1 };
+    partitions.set(policyName, partition);
+  }
+  return partition;
+}
+
+/** Adds a key, or changes it if it is known. */
+export function setArrival(
+  table: ArrivalTable,
+  partition: ArrivalPartition,
+  key: string,
+  arrivalUs: number,
+  nowUs: number,
+): void {
+  let slot = partition.slots.get(key);
+  if (slot === undefined) {
+    slot = takeSlot(table, nowUs);
+    partition.slots.set(key, slot);
+    table.keys[slot] = key;
+    table.owners[slot] = partition;
+  }
+  table.arrivals[slot] = arrivalUs;
+}
+
+/** Inspects the next `count` slots, round-robin, and removes idle keys. */
+export function sweepArrivals(table: ArrivalTable, count: number, nowUs: number): void {
+  for (let looks = Math.min(count, table.owners.length); looks > 0; looks--) {
+    const slot = nextSlot(table);
+    const owner = table.owners[slot];
+    if (owner !== null && owner !== undefined && (table.arrivals[slot] ?? 0) <= nowUs) remove(table, slot, owner);
+  }
+}
+
+function takeSlot(table: ArrivalTable, nowUs: number): number {
+  const { owners, free, maxKeys } = table;
+  if (free.length === 0 && owners.length >= maxKeys) evict(table, nowUs);
   const reused = free.pop();
   if (reused !== undefined) return reused;
   const slot = owners.length;
-  if (slot === slots.arrivals.length) {
+  if (slot === table.arrivals.length) {
     const grown = new Float64Array(Math.min(maxKeys, slot * 2));
-    grown.set(slots.arrivals);
-    slots.arrivals = grown;
+    grown.set(table.arrivals);
+    table.arrivals = grown;
   }
   return slot;
 }
 
 /** Evicts the key of the next slots that has the smallest share of its burst spent. */
-function evict(slots: Slots, nowUs: number): void {
-  const { arrivals, owners } = slots;
+function evict(table: ArrivalTable, nowUs: number): void {
+  const { arrivals, owners } = table;
   let victim = -1;
   let victimShare = Infinity;
   for (let looks = Math.min(sampleSize, owners.length); looks > 0; looks--) {
-    const slot = nextSlot(slots);
+    const slot = nextSlot(table);
     const owner = owners[slot];
     if (owner === null || owner === undefined) continue;
     const share = ((arrivals[slot] ?? 0) - nowUs) / owner.burstUs;
@@ -120,17 +109,17 @@ function evict(slots: Slots, nowUs: number): void {
   const owner = owners[victim];
   if (owner === null || owner === undefined) return;
   owner.floorUs = Math.max(owner.floorUs, arrivals[victim] ?? 0);
-  remove(slots, victim, owner);
+  remove(table, victim, owner);
 }
 
-function remove({ keys, owners, free }: Slots, slot: number, owner: ArrivalPartition): void {
+function remove({ keys, owners, free }: ArrivalTable, slot: number, owner: ArrivalPartition): void {
   owner.slots.delete(keys[slot] ?? "");
   keys[slot] = "";
   owners[slot] = null;
   free.push(slot);
 }
 
-function nextSlot(slots: Slots): number {
-  if (slots.hand >= slots.owners.length) slots.hand = 0;
-  return slots.hand++;
+function nextSlot(table: ArrivalTable): number {
+  if (table.hand >= table.owners.length) table.hand = 0;
+  return table.hand++;
 }

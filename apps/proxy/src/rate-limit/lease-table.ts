@@ -4,19 +4,6 @@
  * leases are removed in small steps during requests.
  */
 
-/** See {@link createLeaseTable}. */
-export interface LeaseTable {
-  /** Returns the number of live leases of a key, without this one. */
-  countOthers(policyName: string, key: string, leaseId: string | null, nowUs: number): number;
-  /** Adds or renews a lease. */
-  grant(policyName: string, key: string, leaseId: string, expiresUs: number): void;
-  release(policyName: string, key: string, leaseId: string): void;
-  /** Inspects the next keys of a policy, round-robin, and removes those without a live lease. */
-  sweep(policyName: string, nowUs: number): void;
-  /** Number of leases. */
-  readonly size: number;
-}
-
 /** Expiry by lease id, in order of expiry: all leases of a policy last equally long, and a renewed lease moves to the end. */
 type Leases = Map<string, number>;
 
@@ -26,55 +13,58 @@ interface LeasePartition {
   round: Iterator<[string, Leases]>;
 }
 
+/** Leases by policy name. It never holds more than the leases of running requests and unreleased leases that have not expired. */
+export type LeaseTable = Map<string, LeasePartition>;
+
 /** Keys inspected by a sweep: more than the one key that a request may add, so that the round ends. */
 const keysPerSweep = 2;
 
-/** Creates an empty table. It never holds more leases than running requests and unreleased leases that have not yet expired. */
-export function createLeaseTable(): LeaseTable {
-  const partitions = new Map<string, LeasePartition>();
-
-  function partitionOf(policyName: string): LeasePartition {
-    let partition = partitions.get(policyName);
-    if (partition === undefined) {
-      const byKey = new Map<string, Leases>();
-      partition = { byKey, round: byKey.entries() };
-      partitions.set(policyName, partition);
-    }
-    return partition;
-  }
-
-  return {
-    countOthers(policyName, key, leaseId, nowUs) {
-      const leases = partitionOf(policyName).byKey.get(key);
-      if (leases === undefined) return 0;
-      removeExpired(leases, nowUs);
-      return leases.size - (leaseId !== null && leases.has(leaseId) ? 1 : 0);
-    },
-    grant(policyName, key, leaseId, expiresUs) {
-      const { byKey } = partitionOf(policyName);
-      const leases = byKey.get(key);
-      if (leases === undefined) {
-        byKey.set(key, new Map([[leaseId, expiresUs]]));
-      } else {
-        leases.delete(leaseId);
-        leases.set(leaseId, expiresUs);
-      }
-    },
-    release(policyName, key, leaseId) {
-      // A key without leases stays until the sweep: the same caller's next request probably needs it.
-      partitionOf(policyName).byKey.get(key)?.delete(leaseId);
-    },
-    sweep: (policyName, nowUs) => sweep(partitionOf(policyName), nowUs),
-    get size() {
-      let size = 0;
-      for (const { byKey } of partitions.values()) for (const leases of byKey.values()) size += leases.size;
-      return size;
-    },
-  };
+/** Returns the number of live leases of a key, without this one. */
+export function countOtherLeases(
+  table: LeaseTable,
+  policyName: string,
+  key: string,
+  leaseId: string | null,
+  nowUs: number,
+): number {
+  const leases = table.get(policyName)?.byKey.get(key);
+  if (leases === undefined) return 0;
+  removeExpired(leases, nowUs);
+  return leases.size - (leaseId !== null && leases.has(leaseId) ? 1 : 0);
 }
 
-function sweep(partition: LeasePartition, nowUs: number): void {
-  for (let looks = 0; looks < keysPerSweep; looks++) {
+/** Adds or renews a lease. */
+export function grantLease(
+  table: LeaseTable,
+  policyName: string,
+  key: string,
+  leaseId: string,
+  expiresUs: number,
+): void {
+  let partition = table.get(policyName);
+  if (partition === undefined) {
+    const byKey = new Map<string, Leases>();
+    partition = { byKey, round: byKey.entries() };
+    table.set(policyName, partition);
+  }
+  const leases = partition.byKey.get(key);
+  if (leases === undefined) {
+    partition.byKey.set(key, new Map([[leaseId, expiresUs]]));
+  } else {
+    leases.delete(leaseId);
+    leases.set(leaseId, expiresUs);
+  }
+}
+
+/** Releases a lease. Its key stays until a sweep, because the same caller's next request probably needs it. */
+export function releaseLease(table: LeaseTable, policyName: string, key: string, leaseId: string): void {
+  table.get(policyName)?.byKey.get(key)?.delete(leaseId);
+}
+
+/** Inspects the next keys of a policy, round-robin, and removes those without a live lease. */
+export function sweepLeases(table: LeaseTable, policyName: string, nowUs: number): void {
+  const partition = table.get(policyName);
+  for (let looks = 0; partition !== undefined && looks < keysPerSweep; looks++) {
     const next = partition.round.next();
     if (next.done === true) {
       partition.round = partition.byKey.entries();
@@ -84,6 +74,13 @@ function sweep(partition: LeasePartition, nowUs: number): void {
     removeExpired(leases, nowUs);
     if (leases.size === 0) partition.byKey.delete(key);
   }
+}
+
+/** Returns the number of leases. */
+export function leaseCount(table: LeaseTable): number {
+  let count = 0;
+  for (const { byKey } of table.values()) for (const leases of byKey.values()) count += leases.size;
+  return count;
 }
 
 function removeExpired(leases: Leases, nowUs: number): void {

@@ -2,9 +2,22 @@
  * Counts rate limits in memory, for one process. Time is monotonic, so changes of the wall clock neither block nor free anyone.
  * Idle keys are removed during requests, without a timer; see `arrival-table.ts` for what happens in a full store.
  */
-import { type ArrivalTable, createArrivalTable } from "../../rate-limit/arrival-table.ts";
+import {
+  arrivalPartition,
+  type ArrivalTable,
+  createArrivalTable,
+  setArrival,
+  sweepArrivals,
+} from "../../rate-limit/arrival-table.ts";
 import { decideRateLimits, intervalUsOf } from "../../rate-limit/decide.ts";
-import { createLeaseTable, type LeaseTable } from "../../rate-limit/lease-table.ts";
+import {
+  countOtherLeases,
+  grantLease,
+  leaseCount,
+  type LeaseTable,
+  releaseLease,
+  sweepLeases,
+} from "../../rate-limit/lease-table.ts";
 import type { RateLimitCheck } from "../../rate-limit/policy.ts";
 import type { LocalRateLimitStore } from "../../rate-limit/store.ts";
 
@@ -34,7 +47,7 @@ export function createMemoryRateLimitStore(
   maxKeys: number = defaultMaxKeys,
 ): MemoryRateLimitStore {
   const table = createArrivalTable(maxKeys);
-  const leases = createLeaseTable();
+  const leases: LeaseTable = new Map();
   const state: MemoryState = { table, leases, ...createBuffers(8) };
   return {
     take(checks, { probe, leaseId }) {
@@ -47,11 +60,11 @@ export function createMemoryRateLimitStore(
     },
     release(leaseId, checks) {
       for (const { policy, key } of checks) {
-        if (policy.unit === "concurrent-requests") leases.release(policy.name, key, leaseId);
+        if (policy.unit === "concurrent-requests") releaseLease(leases, policy.name, key, leaseId);
       }
     },
     get size() {
-      return table.size + leases.size;
+      return table.owners.length - table.free.length + leaseCount(leases);
     },
   };
 }
@@ -73,12 +86,12 @@ function readStates(
     if (check === undefined) continue;
     const { policy, key } = check;
     let value: number;
-    if (policy.unit === "concurrent-requests") value = leases.countOthers(policy.name, key, leaseId, nowUs);
+    if (policy.unit === "concurrent-requests") value = countOtherLeases(leases, policy.name, key, leaseId, nowUs);
     else {
-      const partition = table.partition(policy.name);
-      const slot = table.find(partition, key);
+      const partition = arrivalPartition(table, policy.name);
+      const slot = partition.slots.get(key) ?? -1;
       slots[index] = slot;
-      value = slot === -1 ? partition.floorUs : table.read(slot);
+      value = slot === -1 ? partition.floorUs : (table.arrivals[slot] ?? 0);
     }
     before[index] = value;
     states[index] = value;
@@ -99,12 +112,12 @@ function writeStates(
     const value = states[index] ?? 0;
     if (policy.unit === "concurrent-requests") {
       if (value !== 1) continue;
-      if (leaseId !== null) leases.grant(policy.name, key, leaseId, nowUs + policy.windowMs * 1_000);
-      leases.sweep(policy.name, nowUs);
+      if (leaseId !== null) grantLease(leases, policy.name, key, leaseId, nowUs + policy.windowMs * 1_000);
+      sweepLeases(leases, policy.name, nowUs);
     } else if (value !== before[index]) {
       const slot = slots[index] ?? -1;
       if (slot === -1) newKeys += 1;
-      else table.write(slot, value);
+      else table.arrivals[slot] = value;
     }
   }
   // Last, because a new key may evict another one, which would invalidate the slots above.
@@ -113,11 +126,11 @@ function writeStates(
     const isNew = check?.policy.unit === "requests" && slots[index] === -1 && states[index] !== before[index];
     if (check !== undefined && isNew) addKey(table, check, states[index] ?? 0, nowUs);
   }
-  table.sweep(1 + newKeys * sweptPerNewKey, nowUs);
+  sweepArrivals(table, 1 + newKeys * sweptPerNewKey, nowUs);
 }
 
 function addKey(table: ArrivalTable, { policy, key }: RateLimitCheck, arrivalUs: number, nowUs: number): void {
-  const partition = table.partition(policy.name);
+  const partition = arrivalPartition(table, policy.name);
   partition.burstUs = intervalUsOf(policy) * policy.burst;
-  table.add(partition, key, arrivalUs, nowUs);
+  setArrival(table, partition, key, arrivalUs, nowUs);
 }
