@@ -100,6 +100,12 @@ describe("the path is the one of the wire", () => {
     expect(codeOf(await send(method, target))).toBe("invalid_request");
   });
 
+  test("two Host fields are 400, and the request reaches no server", async () => {
+    const hosts = { host: "gateway.example", Host: "other.example" };
+    for (const target of ["/v1/environments", "/livez"]) expect((await send("GET", target, hosts)).status).toBe(400);
+    expect(server.upstreamRequests).toEqual([]);
+  });
+
   test("a host that is none is neither believed nor fatal", async () => {
     for (const host of ["a b", "x/../y", "user@host", "evil.example:99999999"]) {
       const response = await send("GET", "/v1/environments", { host });

@@ -71,6 +71,11 @@ function codeOf({ headers, body }: RawResponse): string {
   return (JSON.parse(body) as Problem).errorCode;
 }
 
+test("a handshake with two Host fields is 400 before anything is decided", async () => {
+  expect(await refused({ host: "gateway.example", Host: "other.example" })).toMatchObject({ status: 400 });
+  expect(attached).toEqual([]);
+});
+
 describe("a refusal is plain HTTP, and no handshake has happened", () => {
   test("for a missing and for a wrong key", async () => {
     const missing = await refused({ authorization: "" });
