@@ -76,7 +76,7 @@ test("an invalid file, a broken one and one that is gone change nothing and are 
   );
   rmSync(file);
   reloadNow();
-  await proxy.process.waitForOutput(/"event":"configuration_refused","problems":\["[^"]*is no longer there"\]/);
+  await proxy.process.waitForOutput(/"event":"configuration_refused","problems":\["[^"]*no longer exists"\]/);
   expect(await allowedOrigin()).toBe(page);
   expect(proxy.process.output()).not.toContain("secret-looking text");
   write({});

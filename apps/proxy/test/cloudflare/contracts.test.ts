@@ -6,7 +6,7 @@ import type { TestHarness } from "wrangler";
 import { createDurableKeyStore } from "../../src/adapters/cloudflare/key-store.ts";
 import { createDurableRateLimitStore } from "../../src/adapters/cloudflare/rate-limit-store.ts";
 import type { KeyObjectStub } from "../../src/adapters/cloudflare/key-object.ts";
-import type { ObjectNamespace } from "../../src/adapters/cloudflare/object-namespace.ts";
+import type { ObjectNamespace } from "../../src/runtimes/cloudflare/settings.ts";
 import type { RateLimitObjectStub } from "../../src/adapters/cloudflare/rate-limit-store.ts";
 import { describeKeyStore } from "../key-store-contract.ts";
 import { describeRateLimitStore } from "../rate-limit-store-contract.ts";
@@ -81,14 +81,12 @@ describeKeyStore("in a Durable Object", { generationBoundMs: 5_000, storesText: 
 describeRateLimitStore("in a Durable Object", { time: "wall", runs: 15 }, (clock) => {
   const prefix = `limits ${count++}`;
   return createDurableRateLimitStore(
-    {
-      getByName(name): RateLimitObjectStub {
-        const stub = limitObject(`${prefix} ${name}`);
-        return {
-          take: (checks, options) => stub.takeAt(clock.now(), checks, options),
-          release: (leaseId, checks) => stub.release(leaseId, checks),
-        };
-      },
+    (name) => {
+      const stub = limitObject(`${prefix} ${name}`);
+      return {
+        take: (checks, options) => stub.takeAt(clock.now(), checks, options),
+        release: (leaseId, checks) => stub.release(leaseId, checks),
+      };
     },
     () => undefined,
   );

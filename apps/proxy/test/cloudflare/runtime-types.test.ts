@@ -1,7 +1,7 @@
 import type { Cache, DurableObjectNamespace, DurableObjectStorage } from "@cloudflare/workers-types";
 import type { DurableStorage } from "@letta-environments/platform/cloudflare";
 import { expectTypeOf, test } from "vitest";
-import type { ObjectNamespace } from "../../src/adapters/cloudflare/object-namespace.ts";
+import type { ObjectNamespace } from "../../src/runtimes/cloudflare/settings.ts";
 
 test("what is declared here of the runtime is what Cloudflare's own types say", () => {
   expectTypeOf<DurableObjectStorage["transactionSync"]>().toExtend<DurableStorage["transactionSync"]>();

@@ -1,6 +1,6 @@
 /** Sends messages through the gateway's HTTP adapter. The runtimes under test run this file as it is, so it imports nothing but the adapter. */
-import { createHttpUpstreamFetch } from "../../src/adapters/http-upstream.ts";
-import { failedBeforeSend } from "../../src/adapters/http-upstream.ts";
+import { createHttpUpstreamFetch } from "../../src/adapters/http.ts";
+import { failedBeforeSend } from "../../src/adapters/http.ts";
 import type { UpstreamRequest } from "../../src/ports.ts";
 
 export const messageCount = 20;

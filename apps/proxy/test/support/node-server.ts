@@ -38,7 +38,7 @@ export async function startNodeServer(
   });
   serveWebSockets(server, testProxy.proxy, onFailure);
   const connections = trackServer(server);
-  const url = await listen(server, "127.0.0.1", 0);
+  const url = await listen(server, { host: "127.0.0.1", port: 0 });
   const underTest: NodeServerUnderTest = { ...testProxy, url, server, connections, failures, isDraining: false };
   return underTest;
 }
