@@ -128,7 +128,7 @@ async function listAll(world: World, key: string, record: KeyRecord, query: stri
   throw new Error("the list does not end");
 }
 
-test("no answer holds what the key may not know, no send reaches what it may not reach, and a list holds all the rest", async () => {
+test("with a remote upstream, no response reveals a device outside a key's restrictions, no message reaches one, and lists contain all permitted devices", async () => {
   const reached = { sends: 0, refused: 0 };
   const keys = fc.array(model.anyKey(tenants, ["list", "read", "send", "details"]), { minLength: 1, maxLength: 3 });
   await fc.assert(

@@ -56,7 +56,7 @@ const options: Readonly<Record<string, string>> = {
   expiresAt: "--expires",
 };
 
-test.each(bad)("a bad %s is refused by the command line and over HTTP", async (member, words, body) => {
+test.each(bad)("an invalid %s is refused by the command line and over HTTP", async (member, words, body) => {
   const testProxy = createTestProxy();
   const nowMs = testProxy.clock.now();
   const { key } = await testProxy.issueKey({ scopes: ["admin"] });

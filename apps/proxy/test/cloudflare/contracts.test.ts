@@ -52,7 +52,7 @@ beforeAll(async () => {
 });
 afterAll(() => server.close());
 
-test("the store over the Cache API holds every test of the contract of cache stores", async () => {
+test("the Cache API store passes every test of the contract of cache stores", async () => {
   const results = (await (await server.fetch("/")).json()) as Readonly<Record<string, string | null>>;
   expect(Object.keys(results).length).toBeGreaterThan(8);
   expect(Object.entries(results).filter(([, failure]) => failure !== null)).toEqual([]);

@@ -24,7 +24,7 @@ afterAll(async () => {
   await rm(dataDir, { recursive: true, force: true });
 });
 
-test("kill -9 after a 200: the row and the result are there after a restart, and the message does not run again", async () => {
+test("after kill -9 and a restart, the environment and the result of a delivered message exist, and the message does not run again", async () => {
   const deviceKey = await proxy.createKey({ scopes: ["connect"] });
   const callerKey = await proxy.createKey({ scopes: ["list", "read", "send"] });
   const deviceOptions = { baseUrl: proxy.url, apiKey: deviceKey, deviceId: "crash" };

@@ -31,7 +31,7 @@ describe.each([
   ["workerd", (origin: string) => runInWorkerd(join(folder, "worker.ts"), `origin=${origin}`)],
 ])("on %s", (_runtime, run) => {
   test.each(["reset", "close"] as const)(
-    "a message is delivered once and its outcome is unknown when the upstream ends the connection with a %s",
+    "a message is delivered at most once, and its result is unknown, when the upstream closes the connection with a %s",
     async (ending) => {
       const upstream = await createBreakingUpstream(ending);
       const outcomes = JSON.parse(await run(upstream.origin)) as unknown;

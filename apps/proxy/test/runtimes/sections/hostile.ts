@@ -1,5 +1,5 @@
 import { afterAll, expect, test } from "vitest";
-import { answerTo, expectedAnswer } from "../answer-to.ts";
+import { answerTo, expectedAnswer } from "../exchange.ts";
 import { hostileRequests } from "../hostile-requests.ts";
 import type { RuntimeLauncher } from "../launcher.ts";
 import type { GatewayUnderTest } from "../use-gateway.ts";

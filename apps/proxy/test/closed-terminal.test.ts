@@ -13,7 +13,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(dataDir, { recursive: true }));
 
-test("a gateway whose terminal is closed stops in good order, as by any signal", async () => {
+test("a gateway stops gracefully when its terminal is closed", async () => {
   const log = join(dataDir, "log");
   // What it says after its terminal is gone can only be read elsewhere.
   const start = `'${process.execPath}' '${entry}' start --port 0 --log json --data-dir '${dataDir}' >'${log}'`;
