@@ -2,6 +2,7 @@
 import { once } from "node:events";
 import { jsonResponse, type Problem } from "@letta-environments/schema";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import type { HostRoute } from "../src/host/routes.ts";
 import type { EmbeddedServer } from "../src/ports.ts";
 import { knownConnections } from "./support/known-connections.ts";
 import { type NodeServerUnderTest, startNodeServer } from "./support/node-server.ts";
@@ -262,6 +263,37 @@ test("a client that disconnects cancels the upstream call", async () => {
   expect(await recordedStatus(waiting)).toBe(499);
   await waiting.connections.close();
 });
+
+test.each(["text/event-stream", "application/json"])(
+  "a %s body that is a stream arrives chunk by chunk, and a client that disconnects cancels it",
+  async (contentType) => {
+    let source: ReadableStreamDefaultController<Uint8Array> | undefined;
+    let onCancel = (): void => undefined;
+    const cancelled = new Promise<void>((resolve) => (onCancel = resolve));
+    const body = new ReadableStream<Uint8Array>({
+      start: (controller) => void (source = controller),
+      cancel: onCancel,
+    });
+    const respond: HostRoute["respond"] = () => ({ status: 200, headers: { "content-type": contentType }, body });
+    const streaming = await startNodeServer(undefined, {
+      routes: [{ path: "/streamed", authentication: "none", respond }],
+    });
+    const socket = await openSocket(streaming.url);
+    let received = "";
+    socket.setEncoding("latin1").on("data", (text: string) => (received += text));
+    socket.write(requestHead("GET", "/streamed"));
+    for (const chunk of ["first", "second", "third"]) {
+      source?.enqueue(new TextEncoder().encode(chunk));
+      // The source produces the next chunk only after the client has this one, so nothing can wait for a full buffer.
+      await expect.poll(() => received).toContain(`${chunk.length.toString(16)}\r\n${chunk}\r\n`);
+    }
+    expect(parseResponse(received)).toMatchObject({ status: 200, headers: { "content-type": contentType } });
+    socket.destroy();
+    await cancelled;
+    expect(streaming.failures).toEqual([]);
+    await streaming.connections.close();
+  },
+);
 
 describe("a slow client", () => {
   test.each([
