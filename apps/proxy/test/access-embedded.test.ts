@@ -1,4 +1,4 @@
-/** Whatever is asked by whatever key, with the environment server in the same process: the model's rules hold. */
+/** Random requests with random keys to an embedded environment server, compared with a model of the access rules. */
 import { createEnvironmentServer, type DeviceSocketListener } from "@letta-environments/environment-server";
 import { createSqliteEnvironmentStore } from "@letta-environments/environment-server/sqlite";
 import { openSqlite, randomId, sha256Hex } from "@letta-environments/platform/node";
@@ -32,7 +32,7 @@ const step = fc.record({
   currentMode: model.anyMode,
 });
 
-/** The embedded server behind a proxy, and what is known of its devices. */
+/** The embedded server behind a proxy, and the state of its devices. */
 function createWorld() {
   const clock = createVirtualClock();
   const server = createEnvironmentServer({

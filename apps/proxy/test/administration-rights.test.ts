@@ -1,4 +1,4 @@
-/** No key comes to more rights than the key that made it, and nothing of another tenant is ever told. */
+/** No key gets more rights than its creator, and no response reveals anything of another tenant. */
 import { describe, expect, test } from "vitest";
 import { createHostGuard } from "../src/admin/admission.ts";
 import type { KeyRequest } from "../src/keys/key-lifecycle.ts";

@@ -1,4 +1,4 @@
-/** Whatever is asked, the answer is a success or a problem, and never a defect. */
+/** The response to an arbitrary request is a success or a problem, and never an internal error. */
 import { problemCodes, problemDefinitions } from "@letta-environments/schema";
 import fc from "fast-check";
 import { expect, test } from "vitest";

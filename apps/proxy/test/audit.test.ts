@@ -1,4 +1,4 @@
-/** What the pipeline writes to the audit log, and what it does when it cannot. */
+/** The audit records of the pipeline, and its behaviour when the audit log cannot be written. */
 import { randomBytes } from "node:crypto";
 import { jsonResponse, type PlainResponse } from "@letta-environments/schema";
 import { describe, expect, test } from "vitest";

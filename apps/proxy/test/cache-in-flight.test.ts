@@ -1,4 +1,4 @@
-/** The cache while things go wrong or change under way. */
+/** The cache while an upstream request is in flight, changes or fails. */
 import { createMemoryCacheStore } from "@letta-environments/http-cache";
 import { sha256Hex } from "@letta-environments/platform/node";
 import { jsonResponse, type PlainResponse } from "@letta-environments/schema";
@@ -14,7 +14,7 @@ const rows = jsonResponse(200, { connections: [environmentRow("1")], hasNextPage
 
 interface Cached extends TestProxy {
   readonly cache: EnvironmentCache;
-  /** How the upstream answers from now on. */
+  /** The response of the upstream from now on. */
   answer: () => Promise<PlainResponse>;
   asked: number;
   ask(key: string, request?: FakeRequest): Promise<PlainResponse>;

@@ -1,4 +1,4 @@
-/** What the gateway keeps of reads, for whom, and what ends it. */
+/** Which responses the gateway caches, for which keys, and what invalidates them. */
 import { createMemoryCacheStore } from "@letta-environments/http-cache";
 import { sha256Hex } from "@letta-environments/platform/node";
 import { type Environment, jsonResponse, type PlainResponse } from "@letta-environments/schema";
@@ -11,7 +11,7 @@ import { environmentRow } from "./support/environment-row.ts";
 import { type FakeRequest, fakeRequest } from "./support/fake-request.ts";
 import { bodyOf, createTestProxy, problemOf, type TestProxy } from "./support/test-proxy.ts";
 
-/** A server with rows by tenant, which the tenant's credential tells, and a count of what it was asked. */
+/** A remote server with the environments of each tenant. */
 function rowsOf(rows: (tenant: string) => readonly Environment[]): UpstreamFetch {
   return ({ method, path, principal }) => {
     const own = rows(principal.tenant);
@@ -305,7 +305,7 @@ test("no request header changes the cached response of another caller", async ()
   );
   await fc.assert(
     fc.asyncProperty(headers, fc.array(headers, { maxLength: 3 }), async (own, others) => {
-      // An upstream that tells everything it was sent, as a careless one may.
+      // An upstream that returns everything it was sent, as a careless one may.
       const echo: UpstreamFetch = (request) => {
         const { "x-request-id": _id, ...sent } = request.headers;
         return Promise.resolve(

@@ -1,4 +1,4 @@
-/** One damaged record of a key: it is no key, nothing of it is shown, and it stands in nobody's way. */
+/** One damaged key record: it is not a key, its content is not shown, and other keys are not affected. */
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

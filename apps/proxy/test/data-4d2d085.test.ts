@@ -1,4 +1,4 @@
-/** A data directory that commit 4d2d085 wrote: what the code of today makes of it. */
+/** Reads a data directory that commit 4d2d085 wrote with the current code. */
 import { copyFile, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

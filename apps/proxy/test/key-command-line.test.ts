@@ -32,7 +32,7 @@ interface CommandResult {
   readonly stderr: string;
 }
 
-/** Runs a command to its end, whatever its exit code. */
+/** Runs a command to its end, with any exit code. */
 async function run(words: readonly string[], env: Record<string, string> = {}): Promise<CommandResult> {
   try {
     return { code: 0, ...(await runLettaProxy([...words, "--data-dir", dataDir], env)) };

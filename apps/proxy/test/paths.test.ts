@@ -52,7 +52,7 @@ function decodeOnce(id: string): string {
 describe.each(positions)("the %s", (_member, method, pathOf, expected) => {
   test("an id from %s stays one segment of the upstream's path, or the request is refused", async () => {
     let listed = "";
-    // Every id that is asked for is one that the upstream lists, so that none is refused for being unknown.
+    // The upstream lists every requested id, so that none is refused as unknown.
     const testProxy = createTestProxy((...call) => knownConnections(emptyUpstream, [listed])(...call));
     const { key } = await testProxy.issueKey();
     await fc.assert(

@@ -92,7 +92,7 @@ describe.skipIf(!canLaunchValkey())("with Valkey", () => {
     const valkey = await launchValkey();
     stops.push(valkey.stop);
     const env = { VALKEY_URL: valkey.url, KEY_PEPPER: "the same pepper for both of them" };
-    // Created before the gateways start, because a later change of keys would need a look-up, which a paused Valkey does not answer.
+    // Created before the gateways start, because a later change of keys would need a look-up, to which a paused Valkey does not respond.
     const { stdout } = await runLettaProxy(["keys", "create", "--name", "n", "--data-dir", join(folder, "a")], env);
     const key = stdout.trim();
     const [first, second] = [await start(ten, env, "a"), await start(ten, env, "b")];

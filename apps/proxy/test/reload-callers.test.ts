@@ -15,7 +15,7 @@ let upstreams: readonly [FakeUpstream, FakeUpstream];
 let issuer: TestIssuer;
 let keySets: Server;
 let keySetUrl = "";
-/** Requests for the key set that wait for their answer, while {@link areKeySetsHeld}. */
+/** Requests for the key set that wait for their response, while {@link areKeySetsHeld}. */
 let waiting: ServerResponse[];
 let areKeySetsHeld = false;
 let isIssuerAway = false;

@@ -144,7 +144,7 @@ function findHidden(kind: KindOfKey, response: PlainResponse): string[] {
   return hidden.filter((mark) => text.includes(mark));
 }
 
-/** Status and code of a response, with what it shows that is hidden. */
+/** The status and code of a response, and the hidden values that it reveals. */
 function outcomeOf(kind: KindOfKey, response: PlainResponse): string {
   const code = response.status < 400 ? [] : [problemOf(response).errorCode];
   return [response.status, ...code, ...findHidden(kind, response)].join(" ");
@@ -160,7 +160,7 @@ const statuses = [
 /** What a caller gets for a status of the upstream. */
 function expectedOutcome(kind: KindOfKey, operation: keyof typeof requests, status: number): string {
   const { isRestricted, isLimitedById = false } = kind;
-  // For a restricted key the other device does not exist, whatever the upstream says about it.
+  // For a restricted key the other device does not exist, whatever the upstream returns for it.
   const isSuccess = status === endpoints[operation].successStatus;
   if (isRestricted && operation === "sendMessage") return "404 connection_not_found";
   if (isRestricted && operation === "retrieveEnvironment" && (status === 404 || (isSuccess && !isLimitedById))) {

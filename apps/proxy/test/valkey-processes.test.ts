@@ -70,7 +70,7 @@ async function statusOf(proxy: LaunchedProxy, key: string): Promise<number> {
   return response.status;
 }
 
-/** Asks until the answer is the wanted one; resolves with how long that took, in milliseconds. */
+/** Repeats a request until the response is the expected one. Resolves with the elapsed time in milliseconds. */
 async function untilStatus(proxy: LaunchedProxy, key: string, wanted: number): Promise<number> {
   const startedAt = performance.now();
   while ((await statusOf(proxy, key)) !== wanted) {
@@ -136,7 +136,7 @@ describe.skipIf(!canLaunchValkey())("gateways on one Valkey", () => {
     expect(await statusOf(proxy, warm.key)).toBe(200);
     const failures = proxy.process.output().match(/\{"event":"key_store_failed".*/g) ?? [];
     expect(failures.filter((line) => line.includes('"requestId":"req')).length).toBeGreaterThanOrEqual(2);
-    // The stack is told once, however many keys are tried.
+    // The stack is logged once, however many keys are tried.
     expect(failures.filter((line) => line.includes('"cause":'))).toHaveLength(1);
     expect(proxy.process.output()).not.toContain(password);
   });

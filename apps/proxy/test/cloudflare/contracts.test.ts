@@ -1,4 +1,4 @@
-/** The stores of Workers against the contracts of their ports, in real workerd. */
+/** The contracts of the ports, for the stores of Workers in workerd. */
 import { resolve } from "node:path";
 import process from "node:process";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
@@ -29,7 +29,7 @@ let server: TestHarness;
 let bindings: ContractBindings;
 let count = 0;
 
-/** One stub for each name, kept: the harness forgets a stub that was collected, and with it a call of that stub that is under way. */
+/** Keeps one stub for each name, because the harness drops calls in flight of a stub that is garbage-collected. */
 function keepStubs<Stub>(namespace: () => ObjectNamespace<Stub>): (name: string) => Stub {
   const kept = new Map<string, Stub>();
   return (name) => {

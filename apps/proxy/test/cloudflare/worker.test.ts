@@ -1,4 +1,4 @@
-/** What only Workers have to prove: objects that are evicted, isolates that share nothing, one listener, bindings in the place of a file. */
+/** Tests that only Workers need: evicted objects, isolates that share nothing, one listener, and bindings instead of a file. */
 import { createFakeUpstream, type FakeUpstream } from "@letta-environments/testkit";
 import { hmacSha256Hex, sha256Hex, constantTimeEqual } from "@letta-environments/platform/node";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
@@ -113,7 +113,7 @@ test("a revoked key is refused within five seconds, even by an isolate that cach
   const keys = administerKeys(url);
   const { id, key } = await keys.createKey({ scopes: ["list"] });
   expect((await ask(url, "/v1/environments", { key })).status).toBe(200);
-  // Past the gateway: no isolate is told.
+  // Directly in the object, so that no isolate learns of it.
   const sql = await server.getWorker().getDurableObjectStorage("KEYS", { name: "keys" });
   await sql.exec("UPDATE keys SET record = json_set(record, '$.revokedAt', 1) WHERE id = ?", id);
   const revokedAt = performance.now();

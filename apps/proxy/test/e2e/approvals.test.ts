@@ -1,4 +1,4 @@
-/** A real device that asks for permission to run a command, and receives the decision of a caller. */
+/** A real device that requests permission to run a command, and receives the decision of a client. */
 import { createClient } from "@letta-environments/client";
 import {
   createRelay,

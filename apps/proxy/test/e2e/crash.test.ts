@@ -59,7 +59,7 @@ test("after kill -9 and a restart, the environment and the result of a delivered
   expect([replayOffline.status, replayOffline.headers.get("idempotency-replayed")]).toEqual([200, "true"]);
   expect(await replayOffline.json()).toEqual(firstBody);
 
-  // The device reconnects with what it has: the wsUrl of before, at the new address.
+  // The device reconnects with its old wsUrl, at the new address.
   const wsUrl = device.wsUrl.replace(/127\.0\.0\.1:\d+/, new URL(proxy.url).host);
   const again = await openDeviceSocket(device.connectionId, wsUrl, deviceOptions);
   expect((await send(proxy.url)).status).toBe(200);

@@ -1,4 +1,4 @@
-/** Dockerfile and compose.yaml, as far as they can be held to something without Docker: what they name exists, and what they run runs. */
+/** Dockerfile and compose.yaml, as far as they can be tested without Docker: their files exist, and their commands run. */
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { copyFileSync, existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
@@ -25,7 +25,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
-/** Puts what the image holds into an empty folder. */
+/** Copies the files of the image to an empty folder. */
 function makeImage(): void {
   for (const [, source = "", target = ""] of copies)
     copyFileSync(join(repositoryRoot, source.replace("/repository/", "")), join(folder, target));

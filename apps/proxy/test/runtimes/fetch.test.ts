@@ -1,4 +1,4 @@
-/** The built fetch handler, as the examples hand it to hosts that take one. */
+/** The built fetch handler, as the examples pass it to hosts. */
 import { execFileSync } from "node:child_process";
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { once } from "node:events";

@@ -1,4 +1,4 @@
-/** What importing a built gateway does: nothing. */
+/** Importing a built gateway has no effects. */
 import { execFileSync } from "node:child_process";
 import { globSync, readFileSync } from "node:fs";
 import { join } from "node:path";

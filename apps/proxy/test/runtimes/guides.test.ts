@@ -1,4 +1,4 @@
-/** The guides of docs/deploy say what the tests run. */
+/** The guides in docs/deploy agree with what the tests run. */
 import { existsSync, globSync, readFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { parseCommandLine } from "@letta-environments/command-line";

@@ -1,5 +1,5 @@
 /**
- * A message reaches the upstream at most once, whatever happens to the connection. HTTP clients may repeat a request on a reused connection that
+ * A message reaches the upstream at most once, even if the connection fails. HTTP clients may repeat a request on a reused connection that
  * breaks (RFC 9110 section 9.2.2 allows it for idempotent methods alone); Deno's `fetch` repeats a POST whose body it still has.
  */
 import { execFile } from "node:child_process";

@@ -1,7 +1,7 @@
 import { expect, test, vi } from "vitest";
 import type { Answer, GatewayUnderTest } from "../use-gateway.ts";
 
-/** Who is let in, and what is said to whom is not. */
+/** Accepted keys, and the response to requests without one. */
 export function describeAuthentication(gateway: GatewayUnderTest): void {
   const list = (key?: string): Promise<Answer> => gateway.ask("/v1/environments", key === undefined ? {} : { key });
 

@@ -2,12 +2,12 @@ import { expect, test } from "vitest";
 import type { GatewayUnderTest } from "../use-gateway.ts";
 import { message } from "./sending.ts";
 
-/** What is kept of reads, and what ends it. */
+/** Cached responses, and what invalidates them. */
 export function describeCaching(gateway: GatewayUnderTest): void {
   const path = "/v1/environments/device-1";
 
   test("the first read is a cache miss, and the next one a hit with the same body, as Cache-Status says", async () => {
-    // A query of its own, so that no other test has asked it before.
+    // A query that no other test uses.
     const key = await gateway.keyFor("list", "read", "send");
     const first = await gateway.ask("/v1/environments?limit=7", { key });
     const second = await gateway.ask("/v1/environments?limit=7", { key });

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import type { GatewayUnderTest } from "../use-gateway.ts";
 
-/** What every answer carries, health, and the form of errors. */
+/** Headers of every response, health checks, and the form of errors. */
 export function describeErrors(gateway: GatewayUnderTest): void {
   test.each([
     ["GET", "/", 404],

@@ -4,7 +4,7 @@ import type { GatewayUnderTest } from "../use-gateway.ts";
 /** The configuration of the gateway that these tests need. */
 export const fewRequests = { rateLimits: { policies: { few: { per: ["key"], limit: 3, windowMs: 600_000 } } } };
 
-/** Rate limits: how many are let through, and what the rest is told. */
+/** Rate limits: how many requests are admitted, and the response to the others. */
 export function describeLimits(gateway: GatewayUnderTest): void {
   test("exactly three of ten concurrent requests are admitted, and the others get Retry-After", async () => {
     const { key } = await gateway.createKey({ scopes: ["list"] });

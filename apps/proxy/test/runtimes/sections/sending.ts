@@ -6,7 +6,7 @@ export function message(id: string, content: string = "ping"): object {
   return { agentId: "agent-1", messages: [{ role: "user", content, client_message_id: id }] };
 }
 
-/** Sends: what reaches the upstream, and what is refused before. */
+/** Messages that are forwarded to the upstream, and messages that are refused. */
 export function describeSending(gateway: GatewayUnderTest): void {
   const path = "/v1/environments/conn-1/messages";
 
