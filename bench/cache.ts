@@ -34,8 +34,8 @@ export function measureCache(): BenchmarkResult {
   return {
     tables: [tableOfSteps(measured, caption), tableOfMemory(memory), tableOfEviction(eviction)],
     goals: [
-      ...measured.map((runtime) => judgeCost(runtime.name, medianNs(runtime, wholeStep, emptyStep))),
-      ...judgeMemory(memory),
+      ...measured.map((runtime) => compareCost(runtime.name, medianNs(runtime, wholeStep, emptyStep))),
+      ...compareMemory(memory),
     ],
     data: { steps: measured, memory, eviction },
   };
@@ -79,7 +79,7 @@ function tableOfEviction(rows: readonly EvictionRow[]): Table {
   };
 }
 
-function judgeCost(runtime: string, ns: number): Goal {
+function compareCost(runtime: string, ns: number): Goal {
   return {
     goal: `a hit of 0.8 KB costs at most ${goalNs / 1_000} us CPU on ${runtime}`,
     shown: `${(ns / 1_000).toFixed(2)} us without the loop`,
@@ -87,7 +87,7 @@ function judgeCost(runtime: string, ns: number): Goal {
   };
 }
 
-function judgeMemory(memory: readonly MeasuredMemory[]): readonly Goal[] {
+function compareMemory(memory: readonly MeasuredMemory[]): readonly Goal[] {
   return memory
     .filter(({ runtime }) => runtime === "Node")
     .map(({ bytesPerAnswer: { median } }) => ({

@@ -6,7 +6,7 @@ import { dirname, join } from "node:path";
 import { build } from "esbuild";
 import { appFolder } from "../apps/proxy/test/runtimes/workerd-launcher.ts";
 import { runtimeProgram, runtimeVersion, type ServerRuntime } from "../apps/proxy/test/runtimes/runtime-commands.ts";
-import { launchProcess } from "../packages/testkit/src/launch-process.ts";
+import { launchProcess } from "../packages/testkit/src/process.ts";
 import { firstAnswer, freePort } from "./harness/first-answer.ts";
 import type { BenchmarkResult } from "./harness/result.ts";
 

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { launchProcess } from "../packages/testkit/src/launch-process.ts";
+import { launchProcess } from "../packages/testkit/src/process.ts";
 import { runtimeProgram, runtimeVersion } from "../apps/proxy/test/runtimes/runtime-commands.ts";
 import { startControlled } from "./harness/control.ts";
 import { measureSlice } from "./harness/measure-slice.ts";

@@ -1,12 +1,12 @@
 import { join } from "node:path";
 import { openSqlite, systemClock } from "@letta-environments/platform/node";
 import { connectValkey } from "../packages/platform/src/valkey/index.ts";
-import { connectScriptedDevice } from "../packages/testkit/src/connect-scripted-device.ts";
-import { launchProxy, runLettaProxy } from "../packages/testkit/src/launch-proxy.ts";
-import { canLaunchValkey, launchValkey } from "../packages/testkit/src/launch-valkey.ts";
-import { createSqliteKeyStore } from "../apps/proxy/src/adapters/sqlite-key-store.ts";
-import { openValkeyKeyStore } from "../apps/proxy/src/adapters/valkey-key-store.ts";
-import { revokeKey } from "../apps/proxy/src/keys/change-key.ts";
+import { connectScriptedDevice } from "../packages/testkit/src/scripted-device.ts";
+import { launchProxy, runLettaProxy } from "../packages/testkit/src/proxy.ts";
+import { canLaunchValkey, launchValkey } from "../packages/testkit/src/valkey.ts";
+import { createSqliteKeyStore } from "../apps/proxy/src/adapters/sqlite/key-store.ts";
+import { openValkeyKeyStore } from "../apps/proxy/src/adapters/valkey/key-store.ts";
+import { revokeKey } from "../apps/proxy/src/keys/key-lifecycle.ts";
 import type { KeyStore } from "../apps/proxy/src/ports.ts";
 import type { BenchmarkResult } from "./harness/result.ts";
 import { type Summary, summarise } from "./harness/statistics.ts";

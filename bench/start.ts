@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { launchProcess } from "../packages/testkit/src/launch-process.ts";
+import { launchProcess } from "../packages/testkit/src/process.ts";
 import { installGateway, runtimeVersion, type ServerRuntime } from "../apps/proxy/test/runtimes/runtime-commands.ts";
 import { createWorkerdLauncher } from "../apps/proxy/test/runtimes/workerd-launcher.ts";
 import { firstAnswer, freePort } from "./harness/first-answer.ts";

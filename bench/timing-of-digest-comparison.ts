@@ -1,6 +1,6 @@
 import { randomBytes, randomInt } from "node:crypto";
 import process from "node:process";
-import { createKey } from "../apps/proxy/src/keys/create-key.ts";
+import { createKey } from "../apps/proxy/src/keys/key-lifecycle.ts";
 import type { Digests } from "../apps/proxy/src/ports.ts";
 import { verifyKey } from "../apps/proxy/src/auth/gateway-key.ts";
 import type { BenchmarkResult } from "./harness/result.ts";

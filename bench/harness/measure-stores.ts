@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { canLaunchValkey, launchValkey } from "../../packages/testkit/src/launch-valkey.ts";
+import { canLaunchValkey, launchValkey } from "../../packages/testkit/src/valkey.ts";
 import { runWorker, workerRuntimes } from "./measure-steps.ts";
 import type { Table } from "./result.ts";
 import { type Summary, summarise } from "./statistics.ts";

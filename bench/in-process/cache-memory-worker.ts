@@ -1,15 +1,14 @@
-/** Runs on Node and on Bun: prints how many bytes an answer of 0.8 KB holds when 100,000 of them are stored, as JSON. */
+/** Runs on Node and on Bun: prints the memory per stored response of 0.8 KB, with 100,000 of them stored, as JSON. */
 import process from "node:process";
-import { cacheKey } from "../../packages/http-cache/src/key.ts";
-import { createHttpCache } from "../../packages/http-cache/src/rfc9111/http-cache.ts";
 import { createMemoryCacheStore, type MemoryCacheStore, webClock } from "../../packages/http-cache/src/index.ts";
+import { cacheKey, createHttpCache } from "../../packages/http-cache/src/rfc9111/index.ts";
 
-const answers = 100_000;
+const responses = 100_000;
 const maxBytes = 268_435_456;
 
-/** Stores as a gateway does: each text and each body is new, as a socket brings it. */
+/** Stores responses as a gateway does: each string and each body is new, as received from a socket. */
 async function fill(count: number): Promise<MemoryCacheStore> {
-  const store = createMemoryCacheStore({ clock: webClock, maxBytes, maxEntries: answers });
+  const store = createMemoryCacheStore({ clock: webClock, maxBytes, maxEntries: responses });
   const cache = createHttpCache({ store, clock: webClock });
   for (let index = 0; index < count; index++) {
     const nowMs = webClock.now();
@@ -23,9 +22,9 @@ async function fill(count: number): Promise<MemoryCacheStore> {
       "x-request-id": asReceived(`0123456789abcdef-${index}`),
     };
     const url = `https://gateway.example/v1/environments/device-${index}`;
-    const answer = { status: 200, headers, body: new Uint8Array(800).fill(index & 255) };
+    const response = { status: 200, headers, body: new Uint8Array(800).fill(index & 255) };
     const request = { method: "GET", url, partition: [`tenant-${index % 32}`], headers: {} };
-    await cache.store({ ...request, key: cacheKey(request) }, answer, { requestedAtMs: nowMs, receivedAtMs: nowMs });
+    await cache.store({ ...request, key: cacheKey(request) }, response, { requestedAtMs: nowMs, receivedAtMs: nowMs });
   }
   return store;
 }
@@ -44,10 +43,10 @@ async function bytesHeld(): Promise<number> {
 // The code is compiled before anything is measured.
 await fill(1_000);
 const before = await bytesHeld();
-const store = await fill(answers);
+const store = await fill(responses);
 const after = await bytesHeld();
-if (store.entryCount !== answers) throw new Error("Answers were forgotten.");
+if (store.entryCount !== responses) throw new Error("Responses were evicted.");
 process.stdout.write(
-  `${JSON.stringify({ bytesPerAnswer: (after - before) / answers, countedBytes: store.byteCount / answers })}\n`,
+  `${JSON.stringify({ bytesPerAnswer: (after - before) / responses, countedBytes: store.byteCount / responses })}\n`,
 );
 process.exit(0);

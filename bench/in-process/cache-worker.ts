@@ -3,11 +3,13 @@
  * samples a step.
  */
 import process from "node:process";
-import { cacheKey } from "../../packages/http-cache/src/key.ts";
-import { type CacheRequest } from "../../packages/http-cache/src/rfc9111/messages.ts";
-import { createCacheMiddleware } from "../../packages/http-cache/src/web/middleware.ts";
-import { createHttpCache } from "../../packages/http-cache/src/rfc9111/http-cache.ts";
 import { createMemoryCacheStore, webClock } from "../../packages/http-cache/src/index.ts";
+import {
+  cacheKey,
+  type CacheRequest,
+  createCacheMiddleware,
+  createHttpCache,
+} from "../../packages/http-cache/src/rfc9111/index.ts";
 
 const callsInSlice = 20_000;
 const warmUpRounds = 4;
@@ -32,7 +34,7 @@ const conditional = requests.map((request, index) => ({
   headers: { ...request.headers, "if-none-match": `"tag-${index}"`, "cache-control": "max-age=600" },
 }));
 
-/** An answer as an API gives it. */
+/** The headers of a typical API response. */
 function headersOf(index: number, more: Readonly<Record<string, string>> = {}): Record<string, string> {
   return {
     "content-type": "application/json; charset=utf-8",
@@ -63,9 +65,9 @@ function handleAll(all: readonly CacheRequest[]): void {
   for (let call = 0; call < callsInSlice; call++) {
     const request = all[call % resources];
     if (request === undefined) return;
-    const answer = cache.handle(request, never);
-    if (answer instanceof Promise) throw new Error("A hit waited.");
-    sum += answer.status + (answer.body?.length ?? 0) + (answer.headers["age"]?.length ?? 0);
+    const response = cache.handle(request, never);
+    if (response instanceof Promise) throw new Error("A hit waited.");
+    sum += response.status + (response.body?.length ?? 0) + (response.headers["age"]?.length ?? 0);
   }
 }
 

@@ -1,11 +1,10 @@
-/** Prints the share of requests that each eviction policy answers, on each trace and for two sizes, as JSON. */
+/** Prints the hit ratio of each eviction policy, on each trace and for two sizes, as JSON. */
 import process from "node:process";
-import type { StoredResponse } from "../../packages/http-cache/src/index.ts";
-import { createMemoryCacheStore } from "../../packages/http-cache/src/index.ts";
+import { type CacheEntry, createMemoryCacheStore } from "../../packages/http-cache/src/index.ts";
 import { createFifo, createLru, createS3Fifo, createSieve, type Policy } from "./eviction-peers.ts";
 import { createTraces } from "./eviction-traces.ts";
 
-const answer: StoredResponse = {
+const entry: CacheEntry = {
   status: 200,
   headers: {},
   body: new Uint8Array(8),
@@ -28,7 +27,7 @@ function createOwn(capacity: number): Policy {
   const store = createMemoryCacheStore({ clock: { now: () => 0 }, maxEntries: capacity, maxBytes: 1e12 });
   return (key) => {
     if (store.get(key).length > 0) return true;
-    store.put(key, answer);
+    store.put(key, entry);
     return false;
   };
 }

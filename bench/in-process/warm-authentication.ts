@@ -2,11 +2,11 @@ import { randomBytes } from "node:crypto";
 import process from "node:process";
 import type { SqliteDatabase } from "@letta-environments/platform";
 import { type KnownEndpoint, matchEndpoint } from "@letta-environments/schema";
-import { createSqliteKeyStore } from "../../apps/proxy/src/adapters/sqlite-key-store.ts";
-import { type Authenticate, createAuthenticate } from "../../apps/proxy/src/auth/gateway-key.ts";
+import { createSqliteKeyStore } from "../../apps/proxy/src/adapters/sqlite/key-store.ts";
+import { type KeyAuthenticator, createKeyAuthenticator } from "../../apps/proxy/src/auth/gateway-key.ts";
 import { authoriseEndpoint } from "../../apps/proxy/src/auth/authorise.ts";
-import { createKey } from "../../apps/proxy/src/keys/create-key.ts";
-import { createKeyUses } from "../../apps/proxy/src/keys/create-key-uses.ts";
+import { createKey } from "../../apps/proxy/src/keys/key-lifecycle.ts";
+import { createKeyUses } from "../../apps/proxy/src/keys/key-uses.ts";
 import type { Digests, KeyStore } from "../../apps/proxy/src/ports.ts";
 // Not the index, which imports `node:sqlite`: Bun does not have it.
 import {
@@ -21,7 +21,7 @@ export const digests: Digests = { sha256: sha256Hex, hmacSha256: hmacSha256Hex, 
 
 /** The proxy's own authentication and authorisation, over SQLite in memory, with keys that it knows. */
 export interface WarmAuthentication {
-  readonly authenticate: Authenticate;
+  readonly authenticate: KeyAuthenticator;
   readonly keyStore: KeyStore;
   readonly keys: readonly string[];
   /** Whether the bearer of an `Authorization` value may read a device. Throws when it had to wait: then it was not warm. */
@@ -39,7 +39,7 @@ export async function createWarmAuthentication(keyCount: number): Promise<WarmAu
       throw cause;
     },
   });
-  const authenticate = createAuthenticate({
+  const authenticate = createKeyAuthenticator({
     clock: systemClock,
     digests,
     keyStore,

@@ -2,7 +2,7 @@
 import process from "node:process";
 import { openSqlite, systemClock } from "@letta-environments/platform/node";
 import { createMemoryRateLimitStore } from "../../apps/proxy/src/adapters/memory/rate-limit-store.ts";
-import { createSqliteKeyStore } from "../../apps/proxy/src/adapters/sqlite-key-store.ts";
+import { createSqliteKeyStore } from "../../apps/proxy/src/adapters/sqlite/key-store.ts";
 import type { RateLimitPolicyFile } from "../../apps/proxy/src/config/file.ts";
 import { resolveRateLimits } from "../../apps/proxy/src/config/resolve-rate-limits.ts";
 import { createRateLimiter } from "../../apps/proxy/src/rate-limit/limiter.ts";
@@ -32,12 +32,11 @@ async function start(count: number): Promise<number> {
     clock: systemClock,
     onDegraded: () => undefined,
   });
-  const { url } = await startNodeServer(undefined, {
+  const { url } = await startNodeServer(() => Promise.resolve(answer), {
     ports: {
       clock: systemClock,
       keyStore,
       telemetry: () => undefined,
-      upstream: () => Promise.resolve(answer),
       rateLimiter: count === 0 ? null : rateLimiter,
     },
     ...(count > 0 && { config: { rateLimits: settings } }),

@@ -5,8 +5,8 @@ const config: UserConfig = defineConfig({
   ...sharedBuild,
   entry: {
     index: "src/index.ts",
-    drift: "src/drift/index.ts",
-    opentelemetry: "src/opentelemetry/index.ts",
+    drift: "src/drift.ts",
+    opentelemetry: "src/opentelemetry.ts",
     testing: "src/testing/index.ts",
   },
 });

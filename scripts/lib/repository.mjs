@@ -61,7 +61,7 @@ export function workspacePackages() {
 
 /** True for tests, type tests and their support files. @param {string} path */
 export function isTestFile(path) {
-  return /\.test(?:-d)?\.m?ts$|\.test\.mjs$/.test(path) || /^(?:packages|apps)\/[^/]+\/test\//.test(path);
+  return /\.test(?:-d)?\.m?ts$|\.test\.mjs$/.test(path) || /^(?:packages|apps)\/[^/]+\/(?:test|examples)\//.test(path);
 }
 
 /** True for tool configuration and for a package's own generator scripts. @param {string} path */

@@ -1,16 +1,16 @@
 /** The features that the steps of the pipeline call, created from the services of a runtime and the configuration. */
-import { type AdminGates, createAdminGates } from "./admin/admin-gate.ts";
-import { type Administer, createAdminister } from "./admin/create-admin.ts";
-import { type AuditSends, createAuditSends } from "./audit/audit-sends.ts";
-import { createAuthenticateCaller } from "./auth/authenticate-caller.ts";
+import { type AdminGuards, createAdminGuards } from "./admin/admission.ts";
+import { type Administer, createAdminister } from "./admin/handler.ts";
+import { type AuditSends, createAuditSends } from "./audit/sends.ts";
+import { createCallerAuthenticator } from "./auth/caller.ts";
 import { type Cors, createCors } from "./http/cors.ts";
 import { type AuthenticateRequest, createAuthenticateRequest } from "./limits/authentication.ts";
 import { createRequestLimits, type RequestLimits } from "./limits/request-limits.ts";
 import type { GatewayConfig, GatewayServices } from "./services.ts";
-import { createUpstreamCalls, type UpstreamCalls } from "./upstream/calls.ts";
-import { createCredentialChoice } from "./upstream/choose-credential.ts";
-import { createForward } from "./upstream/forward.ts";
-import { createForwardAuthorised } from "./upstream/forward-authorised.ts";
+import { type ChooseCredential, createChooseCredential } from "./upstream/credentials.ts";
+import { createEmbeddedUpstream } from "./upstream/embedded.ts";
+import { createRemoteUpstream } from "./upstream/remote.ts";
+import { createPrepareCall, type PrepareCall, type Upstream } from "./upstream/upstream.ts";
 
 /** See {@link createFeatures}. */
 export interface Features {
@@ -18,49 +18,57 @@ export interface Features {
   /** `null` where nothing is limited. */
   readonly limits: RequestLimits | null;
   readonly cors: Cors;
-  readonly upstreamCalls: UpstreamCalls;
+  readonly upstream: Upstream;
+  readonly prepareCall: PrepareCall;
   readonly sends: AuditSends;
-  readonly adminGates: AdminGates;
+  readonly adminGuards: AdminGuards;
   /** `null` where keys are not administered over HTTP. */
   readonly administer: Administer | null;
 }
 
 /** Creates the features of one gateway. They open nothing, so a gateway that is replaced after a reload needs no end. */
 export function createFeatures(services: GatewayServices, config: GatewayConfig): Features {
-  const { upstream: upstreamConfig } = config;
-  const callers = createAuthenticateCaller(services, {
+  const { upstream: server } = services;
+  const callers = createCallerAuthenticator(services, {
     jwt: config.jwt ?? null,
-    passThrough: config.passThrough === true && upstreamConfig.kind === "http",
+    passThrough: config.passThrough === true && server.kind === "remote",
     tenants: config.tenants ?? new Map(),
-    admitsTenant: upstreamConfig.kind === "http" ? upstreamConfig.admitsTenant : undefined,
+    admitsTenant: server.kind === "remote" ? server.admitsTenant : undefined,
     operatorToken: config.adminListener?.token ?? config.operatorToken ?? null,
   });
   const limits =
     services.rateLimiter === null || config.rateLimits === undefined
       ? null
       : createRequestLimits(services.rateLimiter, config.rateLimits, services);
-  const upstream = createForwardAuthorised(createForward(services, config), services, config);
+  const upstream =
+    server.kind === "embedded"
+      ? createEmbeddedUpstream(services, server.server)
+      : createRemoteUpstream(services, { fetch: server.fetch, userAgent: config.userAgent });
   const authenticate = createAuthenticateRequest(callers, limits);
   const authenticateKey = createAuthenticateRequest({ authenticate: callers.authenticateKey }, limits);
-  const credentials = createCredentialChoice(services, config, {
-    onRefused(ownCredential, principal, request) {
-      callers.forget(ownCredential);
-      upstream.forget(principal);
-      void services.environmentCache?.invalidate(principal.tenant, { group: "everything" });
-      void limits?.countFailure(limits.addressOf(request));
-    },
-    onAccepted: callers.confirm,
-  });
+  const chooseCredential: ChooseCredential =
+    server.kind === "embedded"
+      ? () => undefined
+      : createChooseCredential(services, server.credentialOf, {
+          onRefused(ownCredential, principal, request) {
+            callers.forget(ownCredential);
+            upstream.forget(principal);
+            void services.environmentCache?.invalidate(principal.tenant, { group: "everything" });
+            void limits?.countFailure(limits.addressOf(request));
+          },
+          onAccepted: callers.confirm,
+        });
   return {
     authenticate,
     limits,
     cors: createCors(config.corsOrigins ?? []),
-    upstreamCalls: createUpstreamCalls(services, config, upstream, credentials),
+    upstream,
+    prepareCall: createPrepareCall(services, upstream, chooseCredential, config.upstreamTimeoutMs),
     sends: createAuditSends(services.audit, {
       keepContent: config.auditContent === true,
       onFailure: (requestId, cause) => services.telemetry({ type: "audit_failed", requestId, cause }),
     }),
-    adminGates: createAdminGates(services, { authenticate, authenticateKey }, config),
+    adminGuards: createAdminGuards(services, { authenticate, authenticateKey }, config),
     administer: services.admin === undefined ? null : createAdminister({ ...services, ...services.admin }),
   };
 }

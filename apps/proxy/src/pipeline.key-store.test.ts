@@ -1,12 +1,13 @@
 /** What callers and devices get while the store of keys gives no answer. */
 import { createVirtualClock } from "@letta-environments/testkit";
 import { expect, test } from "vitest";
+import { emptyEmbeddedUpstream } from "../test/support/embedded-upstream.ts";
 import { fakeRequest } from "../test/support/fake-request.ts";
 import { createTestProxy, emptyUpstream, issueTestKey, problemOf } from "../test/support/test-proxy.ts";
-import { createMemoryKeyStore } from "./adapters/memory-key-store.ts";
+import { createMemoryKeyStore } from "./adapters/memory/key-store.ts";
 import type { GatewayRequest } from "./http/gateway-request.ts";
-import { revokeKey } from "./keys/change-key.ts";
-import { KeyStoreUnavailableError } from "./keys/key-store-unavailable-error.ts";
+import { revokeKey } from "./keys/key-lifecycle.ts";
+import { KeyStoreUnavailableError } from "./keys/key-store-outages.ts";
 import type { KeyStore } from "./ports.ts";
 
 /** A proxy over a store that can be taken away. */
@@ -30,8 +31,7 @@ async function setUp() {
       }),
   };
   const testProxy = createTestProxy(emptyUpstream, {
-    ports: { keyStore, clock, deviceSockets },
-    config: { upstream: { kind: "embedded" } },
+    ports: { keyStore, clock, deviceSockets, upstream: emptyEmbeddedUpstream },
   });
   const issued = await issueTestKey(memory, clock, { scopes: ["list", "read", "send", "connect"] });
   const { proxy, events } = testProxy;

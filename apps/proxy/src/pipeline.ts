@@ -4,10 +4,10 @@
  */
 import type { UpgradeDecision } from "@letta-environments/environment-server";
 import { type PlainResponse, problemResponse, type SendMessageBody } from "@letta-environments/schema";
-import { matchAdminEndpoint } from "./admin/admin-endpoints.ts";
-import type { AdminGate } from "./admin/admin-gate.ts";
-import { isAdminPath } from "./admin/is-admin-path.ts";
-import { beginSend } from "./audit/audit-sends.ts";
+import { matchAdminEndpoint } from "./admin/endpoints.ts";
+import type { AdminGuard } from "./admin/admission.ts";
+import { isAdminPath } from "./admin/endpoints.ts";
+import { beginSend } from "./audit/sends.ts";
 import { authoriseBody, authoriseEndpoint } from "./auth/authorise.ts";
 import { createFeatures, type Features } from "./features.ts";
 import { type GatewayRequest, ignoreForwardedHeaders } from "./http/gateway-request.ts";
@@ -19,6 +19,7 @@ import { limitRequest } from "./limits/request-limits.ts";
 import { finishRateLimit, recordRefusal } from "./limits/response.ts";
 import { beginTrace, endTrace, type RequestTrace } from "./request-trace.ts";
 import type { GatewayConfig, GatewayServices } from "./services.ts";
+import { deviceSocketRequest } from "./upstream/embedded.ts";
 
 /** The gateway behind its hosts. No function throws, and no promise rejects. */
 export interface Pipeline {
@@ -41,8 +42,10 @@ export function createPipeline(services: GatewayServices, config: GatewayConfig)
   const features = createFeatures(services, config);
   const { api, socket } = createApiSteps(services, features);
   const rateLimit = createRateLimitSteps(features);
-  const adminGates = features.adminGates;
-  const [admin, adminListener] = [adminGates.main, adminGates.listener].map((gate) => createAdminSteps(features, gate));
+  const { adminGuards } = features;
+  const [admin, adminListener] = [adminGuards.main, adminGuards.listener].map((guard) =>
+    createAdminSteps(features, guard),
+  );
   const { cors, sends } = features;
 
   function route(received: Received): MaybePromise<PlainResponse> {
@@ -101,7 +104,7 @@ export function createPipeline(services: GatewayServices, config: GatewayConfig)
 }
 
 /** The steps of the API. Requests and the sockets of devices share the steps up to the rate limits. */
-function createApiSteps(services: GatewayServices, { authenticate, limits, upstreamCalls, sends }: Features) {
+function createApiSteps(services: GatewayServices, { authenticate, limits, upstream, prepareCall, sends }: Features) {
   const { deviceSockets, environmentCache } = services;
 
   const admission = startSteps<Received>()
@@ -120,8 +123,10 @@ function createApiSteps(services: GatewayServices, { authenticate, limits, upstr
     )
     .check("open the audit record of a send", ({ endpoint, params, principal, ownCredential, trace }) => {
       if (endpoint.operation !== "sendMessage") return null;
-      return beginSend(services, trace.requestId, principal, ownCredential === null, params).then((send) => {
-        trace.send = send;
+      const { connectionId = "" } = params;
+      return upstream.findConnection(principal.tenant, connectionId).then((connection) => {
+        const ids = { sendId: services.randomId("send"), requestId: trace.requestId, connectionId };
+        trace.send = beginSend({ ...ids, principal, isCallerKnown: ownCredential === null, connection });
         return null;
       });
     })
@@ -144,9 +149,10 @@ function createApiSteps(services: GatewayServices, { authenticate, limits, upstr
     })
     .add("prepare the upstream call", (exchange) => {
       const { send } = exchange.trace;
-      const beforeSend = (deviceId: string | null): Promise<PlainResponse | null> =>
+      const { requestId } = exchange.trace;
+      const beforeSend = (deviceId: string): Promise<PlainResponse | null> =>
         send === null ? Promise.resolve(null) : sends.start(send, deviceId);
-      return { call: upstreamCalls.prepare({ ...exchange, requestId: exchange.trace.requestId, beforeSend }) };
+      return { call: prepareCall({ ...exchange, requestId, connection: send?.connection, beforeSend }) };
     })
     .check("read through the cache", ({ call }) => environmentCache?.read(call) ?? null)
     .end("call the upstream", async ({ call, request, principal, trace }) => {
@@ -161,8 +167,8 @@ function createApiSteps(services: GatewayServices, { authenticate, limits, upstr
 
   const socket = admission.end("open the device socket", (exchange): MaybePromise<UpgradeDecision | PlainResponse> => {
     if (exchange.endpoint.successStatus !== 101 || deviceSockets === null) return noSocketHere;
-    const request = upstreamCalls.socketRequest({ ...exchange, requestId: exchange.trace.requestId });
-    return deviceSockets.upgrade(request, exchange.principal);
+    const { endpoint, params, request, principal } = exchange;
+    return deviceSockets.upgrade(deviceSocketRequest(endpoint, params, request.query), principal);
   });
 
   return { api, socket };
@@ -184,17 +190,17 @@ function createRateLimitSteps({ authenticate, limits }: Features) {
 }
 
 /** The steps of the administration of keys, which has the key store behind it and no upstream; `null` where it is not served. */
-function createAdminSteps({ administer, limits }: Features, gate: AdminGate | null) {
-  if (administer === null || gate === null) return null;
+function createAdminSteps({ administer, limits }: Features, guard: AdminGuard | null) {
+  if (administer === null || guard === null) return null;
   return startSteps<Received>()
-    .check("guard the listener", ({ request }) => gate.guard(request))
+    .check("guard the listener", ({ request }) => guard.refuse(request))
     .add("match the endpoint", ({ request, trace }) => {
       const match = matchAdminEndpoint(request.method, request.path);
       if (match.kind === "matched") trace.operation = match.endpoint.operation;
       return match;
     })
     .add("authenticate", ({ request, trace }) =>
-      mapMaybe(gate.admit(request), (admission) => {
+      mapMaybe(guard.admit(request), (admission) => {
         if (admission.kind === "refused") return recordRefusal(trace, admission);
         trace.principal = admission.principal;
         return { principal: admission.principal, readAuthority: admission.authority };

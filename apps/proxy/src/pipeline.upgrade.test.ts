@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { emptyEmbeddedUpstream } from "../test/support/embedded-upstream.ts";
 import { fakeRequest } from "../test/support/fake-request.ts";
 import { createTestProxy, emptyUpstream, problemOf, type TestProxy } from "../test/support/test-proxy.ts";
 import type { DeviceSockets } from "./ports.ts";
@@ -13,7 +14,7 @@ const accepting: DeviceSockets = {
 const socketPath = "/v1/environments/conn-1/socket";
 
 function embedded(deviceSockets: DeviceSockets): TestProxy {
-  return createTestProxy(emptyUpstream, { ports: { deviceSockets }, config: { upstream: { kind: "embedded" } } });
+  return createTestProxy(emptyUpstream, { ports: { deviceSockets, upstream: emptyEmbeddedUpstream } });
 }
 
 async function refusalOf(testProxy: TestProxy, path: string, key?: string): Promise<string> {

@@ -2,11 +2,10 @@
  * The ports of the gateway: small interfaces between its decisions and the outside world. Adapters implement them and a
  * runtime chooses the adapters. This file imports no feature but the key record, which is the value that key stores hold.
  */
-import type { UpgradeDecision } from "@letta-environments/environment-server";
+import type { EnvironmentServer, UpgradeDecision } from "@letta-environments/environment-server";
 import type { Clock, HmacSha256, RandomId, Sha256 } from "@letta-environments/platform";
 import type { PlainRequest, PlainResponse, Principal } from "@letta-environments/schema";
-import type { KeyActor } from "./keys/key-actor.ts";
-import type { KeyRecord } from "./keys/key-record.ts";
+import type { KeyActor, KeyRecord } from "./keys/key-record.ts";
 import type { Telemetry } from "./telemetry.ts";
 
 /** The ports that most features share. */
@@ -21,98 +20,97 @@ export interface GatewayPorts {
   readonly telemetry: Telemetry;
 }
 
-/** The store through which an actor changes keys: each change is one call of its `create` or `update`. */
+/** Returns the store through which an actor changes keys. Each change is one call of `create` or `update`. */
 export type KeyStoreFor = (actor: KeyActor) => KeyStore;
 
-/** Hashes of the runtime. They are synchronous: a warm request waits for nothing. */
+/** Hash functions. They are synchronous, so that a cached key needs no promise. */
 export interface Digests {
   readonly sha256: Sha256;
   readonly hmacSha256: HmacSha256;
-  /** Compares in a time that depends on the lengths alone. */
+  /** Compares in a time that depends only on the lengths. */
   constantTimeEqual(left: string, right: string): boolean;
 }
 
 /** Cryptographically strong random bytes. */
 export type RandomBytes = (byteLength: number) => Uint8Array;
 
-/** The secret that key digests are made with, kept apart from the digests themselves. */
+/** The secret for key digests, stored apart from the digests. */
 export interface Pepper {
-  /** Names the pepper without giving it away, so that a record tells which one it needs. */
+  /** Identifies the pepper without revealing it. Each record names the pepper of its digests. */
   readonly id: string;
   readonly secret: Uint8Array;
 }
 
 /**
- * Where gateway keys live. Only digests are stored. What resolves rejects with KeyStoreUnavailableError when the store gives no
- * answer; any other rejection is a defect.
+ * Stores gateway keys as digests. Promises reject with KeyStoreUnavailableError when the store does not respond; any other
+ * rejection is a defect.
  */
 export interface KeyStore {
-  /** A damaged record is none. */
+  /** `null` for an unknown id and for a damaged record. */
   find(id: string): Promise<KeyRecord | null>;
   /** Every key, ordered by creation, then by id; without damaged records. */
   list(): Promise<readonly KeyRecord[]>;
   /** Adds a key. Rejects when the id is taken. */
   create(record: KeyRecord): Promise<void>;
   /**
-   * Changes a key in one atomic step and resolves with the new record; `null` when there is none. A damaged record can only be
-   * revoked, by which a readable one takes its place; any other change of it rejects with KeyRecordDamagedError.
+   * Changes a key atomically and resolves with the new record; `null` for an unknown id. A damaged record can only be revoked,
+   * which replaces it by a readable one; any other change rejects with KeyRecordDamagedError.
    */
   update(id: string, change: (record: KeyRecord) => KeyRecord): Promise<KeyRecord | null>;
-  /** Keeps the latest use of each key. It changes no record and no generation; an unknown key is passed over. */
+  /** Stores the last use of each key. It changes neither records nor the generation, and ignores unknown keys. */
   recordUse(uses: readonly KeyUse[]): Promise<void>;
-  /** When each key was used last, in epoch milliseconds by id; a key that was never used is absent. */
+  /** Resolves with the last use of each key in epoch milliseconds, by id. A key that was never used is absent. */
   lastUses(): Promise<ReadonlyMap<string, number>>;
   /**
-   * A number that changes soon after any key was changed, by whatever process: within 20 ms on SQLite, within 5 s elsewhere. A
-   * store that has had no answer for a minute changes it with every call, so that nothing remembered is trusted.
-   * Synchronous and cheap: it is asked on every request.
+   * Returns a number that changes soon after any process changes a key: within 20 ms on SQLite, within 5 s elsewhere. A store
+   * without a response for a minute returns a new number on every call, so that cached keys are not trusted.
+   * Synchronous and cheap, because every request calls it.
    */
   generation(): number;
 }
 
-/** That a key was used. */
+/** The use of a key. */
 export interface KeyUse {
   readonly id: string;
   /** Epoch milliseconds. */
   readonly usedAt: number;
 }
 
-/** A request as it leaves the gateway. An embedded server reads the principal; a server elsewhere reads the headers. */
+/** A request to a remote upstream. */
 export interface UpstreamRequest extends PlainRequest {
+  /** The caller for whom the request is made. It is not sent. */
   readonly principal: Principal;
-  /** Origin under which the gateway was called, such as `http://127.0.0.1:8787`; `null` when unknown. */
-  readonly authority: string | null;
-  /** What `authorization` holds, so that answers can be scrubbed of it and a refusal told apart; absent when nothing. */
+  /** The credential in `authorization`; absent for none. */
   readonly credential?: UpstreamCredential;
 }
 
-/** With what a request authenticates at the upstream. */
+/** The credential with which a request authenticates at a remote upstream. */
 export interface UpstreamCredential {
   readonly value: string;
-  /** Told of a 401 or 403 of the upstream where the key is the caller's own; absent for the gateway's credential. */
+  /** Called when the upstream refuses the caller's own key with 401 or 403; absent for the gateway's credential. */
   readonly onCallerRefused?: (status: 401 | 403) => void;
-  /** Told of a success of the upstream where the key is the caller's own. */
+  /** Called when the upstream accepts the caller's own key; absent for the gateway's credential. */
   readonly onCallerAccepted?: () => void;
 }
 
-/** An upstream call without a usable answer. */
+/** An upstream call without a usable response. */
 export interface UpstreamFailure {
   /**
-   * `unreachable`: no byte of the request has left. `broken`: the connection failed, and the upstream may have acted.
-   * `too_large`: the answer is larger than the gateway accepts.
+   * `unreachable`: no byte of the request was sent. `broken`: the connection failed, and the upstream may have acted.
+   * `too_large`: the response is larger than the gateway accepts.
    */
   readonly reason: "unreachable" | "broken" | "too_large";
   readonly cause: unknown;
 }
 
-/** Calls the upstream once. Follows no redirect, retries nothing, and stops when the signal aborts. */
+/** Calls a remote upstream once. Follows no redirect, never repeats a request, and stops when the signal aborts. */
 export type UpstreamFetch = (request: UpstreamRequest, signal: AbortSignal) => Promise<PlainResponse | UpstreamFailure>;
 
-/** Reads a key set (RFC 7517) as text. Follows no redirect; rejects on a failure, and when the signal aborts. */
+/** Reads a JWKS (RFC 7517) as text. Follows no redirect. Rejects on a failure, and when the signal aborts. */
 export type JwksFetch = (url: string, signal: AbortSignal) => Promise<string>;
 
-/** The device of a connection of a tenant; `null` when there is none. */
-export type FindDeviceId = (tenant: string, connectionId: string) => Promise<string | null>;
+/** The environment server in the same process. */
+export type EmbeddedServer = Pick<EnvironmentServer, "operate" | "findConnection">;
 
 /** Opens device sockets at the embedded environment server. */
 export interface DeviceSockets {

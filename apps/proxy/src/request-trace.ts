@@ -1,18 +1,18 @@
 import type { Principal } from "@letta-environments/schema";
-import type { AuditedSend } from "./audit/audit-sends.ts";
+import type { AuditedSend } from "./audit/sends.ts";
 import type { GatewayRequest } from "./http/gateway-request.ts";
 import type { GatewayPorts } from "./ports.ts";
 import { describeRateLimit } from "./limits/response.ts";
 import type { RateLimitResult } from "./limits/response.ts";
 import { resolveRequestId } from "./http/gateway-request.ts";
 
-/** What is known of a request so far; the steps of the pipeline fill it in. */
+/** The facts about a request that the log, the limits and the audit need at its end. The steps of the pipeline fill it in. */
 export interface RequestTrace {
   readonly requestId: string;
   readonly startedAt: number;
   operation: string | null;
   principal: Principal | null;
-  /** What the audit log is told of it, once it is the send of a known caller. */
+  /** The audit record, for a send. */
   send: AuditedSend | null;
   /** The result of the rate limits; `null` if they were not checked. */
   rateLimit: RateLimitResult | null;
@@ -21,7 +21,14 @@ export interface RequestTrace {
 /** Begins the trace of a request. */
 export function beginTrace(request: GatewayRequest, ports: Pick<GatewayPorts, "clock" | "randomId">): RequestTrace {
   const requestId = resolveRequestId(request.header("x-request-id"), ports.randomId);
-  return { requestId, startedAt: ports.clock.now(), operation: null, principal: null, send: null, rateLimit: null };
+  return {
+    requestId,
+    startedAt: ports.clock.monotonic(),
+    operation: null,
+    principal: null,
+    send: null,
+    rateLimit: null,
+  };
 }
 
 /** Reports how a request ended. */
@@ -37,7 +44,7 @@ export function endTrace(
     method,
     operation: trace.operation,
     status,
-    durationMs: ports.clock.now() - trace.startedAt,
+    durationMs: ports.clock.monotonic() - trace.startedAt,
     tenant: trace.principal?.tenant ?? null,
     keyId: trace.principal?.keyId ?? null,
     ...describeRateLimit(trace.rateLimit?.outcome),

@@ -3,23 +3,21 @@ import type { DeviceSockets } from "./ports.ts";
 import type { AdminListenerConfig } from "./admin/settings.ts";
 import type { RateLimitSettings } from "./limits/settings.ts";
 import type { TenantSettings } from "./tenants/settings.ts";
-import type { UpstreamOptions } from "./upstream/settings.ts";
-import type { AuditLog } from "./audit/audit-log.ts";
-import type { AuthenticateToken } from "./auth/jwt.ts";
+import type { UpstreamServer } from "./upstream/settings.ts";
+import type { AuditLog } from "./audit/log.ts";
+import type { TokenAuthenticator } from "./auth/jwt.ts";
 import type { JwtSettings } from "./auth/jwt-settings.ts";
 import type { EnvironmentCache } from "./cache/environment-cache.ts";
 import type { KeyRecord } from "./keys/key-record.ts";
-import type { SettingProblem } from "./lib/setting-problem.ts";
-import type { FindDeviceId, GatewayPorts, JwksFetch, KeyStoreFor, RandomBytes, UpstreamFetch } from "./ports.ts";
+import type { SettingProblem } from "./lib/setting-rules.ts";
+import type { GatewayPorts, JwksFetch, KeyStoreFor, RandomBytes } from "./ports.ts";
 import type { RateLimiter } from "./rate-limit/limiter.ts";
 
 /** Everything that the pipeline needs from a runtime. */
 export interface GatewayServices extends GatewayPorts {
-  readonly upstream: UpstreamFetch;
+  readonly upstream: UpstreamServer;
   /** Records every send before it leaves; `null` records nothing. */
   readonly audit: AuditLog | null;
-  /** Finds the device of a connection for the audit log, where the environment server is embedded. */
-  readonly findDeviceId?: FindDeviceId;
   /** Caches environments for a few seconds; `null` caches nothing. */
   readonly environmentCache: EnvironmentCache | null;
   /** Decides rate limits; `null` limits nothing. */
@@ -29,7 +27,7 @@ export interface GatewayServices extends GatewayPorts {
   /** Reads the JWKS of the token issuer; required where the configuration accepts tokens. */
   readonly fetchJwks?: JwksFetch;
   /** Returns the token authenticator for these settings, where it outlives this gateway; absent: created with {@link fetchJwks}. */
-  readonly tokenAuthenticatorFor?: ((settings: JwtSettings) => AuthenticateToken) | undefined;
+  readonly tokenAuthenticatorFor?: ((settings: JwtSettings) => TokenAuthenticator) | undefined;
   /** Services for the administration of keys; absent where keys are not administered over HTTP. */
   readonly admin?: AdminServices | undefined;
 }
@@ -43,7 +41,11 @@ export interface AdminServices {
 }
 
 /** How the pipeline is configured. */
-export interface GatewayConfig extends UpstreamOptions {
+export interface GatewayConfig {
+  /** How long one request may wait for the upstream, in milliseconds, however many calls it takes. */
+  readonly upstreamTimeoutMs: number;
+  /** The gateway's own `User-Agent` towards the upstream. */
+  readonly userAgent: string;
   /** Tokens that are accepted beside gateway keys; absent: none. */
   readonly jwt?: JwtSettings | null;
   /** Whether callers may bring their own key of an HTTP upstream. */

@@ -6,39 +6,39 @@
 /** Something that happened in the pipeline. */
 export type ProxyEvent =
   | {
-      /** A request was answered, or an upgrade was decided. */
+      /** A request got its response, or an upgrade was decided. */
       readonly type: "request";
       readonly requestId: string;
       readonly method: string;
       /** `null` when no endpoint matched. */
       readonly operation: string | null;
-      /** HTTP status; 101 for an accepted upgrade, 499 when the caller had gone. */
+      /** HTTP status; 101 for an accepted upgrade, 499 when the caller had disconnected. */
       readonly status: number;
       readonly durationMs: number;
       readonly tenant: string | null;
       readonly keyId: string | null;
-      /** Policies of rate limits that refused it; absent when none did. */
+      /** Rate-limit policies that refused the request; absent when none did. */
       readonly limitedBy?: readonly string[];
-      /** Policies in shadow that would have refused it. */
+      /** Policies in shadow mode that would have refused it. */
       readonly shadowLimitedBy?: readonly string[];
       /** Why limits were decided without their store. */
       readonly limitsDegraded?: "timeout" | "error" | "unavailable";
     }
   | {
-      /** The store of rate limits is lost: each policy decides in its own way until it is back. */
+      /** The rate-limit store is unavailable. Each policy applies its failure mode until it recovers. */
       readonly type: "rate_limits_degraded";
       readonly reason: "timeout" | "error" | "unavailable";
       readonly cause: unknown;
     }
   | {
-      /** The store of rate limits is back. */
+      /** The rate-limit store has recovered. */
       readonly type: "rate_limits_recovered";
       readonly durationMs: number;
-      /** Requests that were decided without it. */
+      /** Number of requests that were decided without it. */
       readonly decisions: number;
     }
   | {
-      /** The cache of answers failed at something; the caller got the answer all the same. */
+      /** An operation of the response cache failed; the caller still got a response. */
       readonly type: "cache_failed";
       readonly operation: string;
       readonly cause: unknown;
@@ -50,23 +50,23 @@ export type ProxyEvent =
       readonly cause: unknown;
     }
   | {
-      /** An entry could not be written to the audit log. A send was refused for it, unless it had left before. */
+      /** An entry could not be written to the audit log. A send that had not left yet was refused. */
       readonly type: "audit_failed";
       /** `-` when it concerns no request. */
       readonly requestId: string;
       readonly cause: unknown;
     }
   | {
-      /** Keys could not be looked up or written. Where a request was waiting, the caller got 503; `-` where none was. */
+      /** The key store failed. A waiting request got 503. */
       readonly type: "key_store_failed";
       readonly requestId: string;
-      /** In one short text. */
+      /** A short text. */
       readonly reason: string;
-      /** In full; once for each outage. */
+      /** The full cause, once per outage. */
       readonly cause?: unknown;
     }
   | {
-      /** The stored record of a key is damaged, so that the key is not valid. Told once for each id. */
+      /** The stored record of a key is damaged, so the key is invalid. Reported once per id. */
       readonly type: "key_record_damaged";
       readonly keyId: string;
     }
@@ -77,7 +77,7 @@ export type ProxyEvent =
       readonly features: readonly string[];
     }
   | {
-      /** The upstream refused a caller's own key; the address is what repeated guesses are counted by. */
+      /** The upstream refused a caller's own key. Repeated guesses are counted by the address. */
       readonly type: "pass_through_refused";
       readonly requestId: string;
       readonly status: 401 | 403;
@@ -85,18 +85,18 @@ export type ProxyEvent =
       readonly clientAddress: string | null;
     }
   | {
-      /** The key set of tokens could not be read; what was read before stays in use for its time. */
+      /** The JWKS could not be read. The cached one stays in use until it is too old. */
       readonly type: "jwks_failed";
       readonly cause: unknown;
     }
   | {
-      /** A file with a credential could not be read again; what was read before stays in use. */
+      /** A credential file could not be read again. The previous credential stays in use. */
       readonly type: "credential_file_failed";
       readonly tenant: string;
       readonly cause: unknown;
     }
   | {
-      /** The upstream could not be used; the caller got a problem. */
+      /** An upstream call failed; the caller got a problem response. */
       readonly type: "upstream_failed";
       readonly operation: string;
       readonly reason: string;

@@ -6,7 +6,6 @@ import type { Environment, PlainResponse } from "@letta-environments/schema";
 import { createVirtualClock } from "@letta-environments/testkit";
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { createEmbeddedUpstreamFetch } from "../src/adapters/embedded-upstream-fetch.ts";
 import type { KeyRecord } from "../src/keys/key-record.ts";
 import * as model from "./support/access-model.ts";
 import { fakeRequest } from "./support/fake-request.ts";
@@ -45,9 +44,8 @@ function createWorld() {
     publicUrl: null,
     settleMs: 0,
   });
-  const testProxy = createTestProxy(createEmbeddedUpstreamFetch(server), {
-    ports: { clock, deviceSockets: server },
-    config: { upstream: { kind: "embedded" } },
+  const testProxy = createTestProxy(undefined, {
+    ports: { clock, deviceSockets: server, upstream: { kind: "embedded", server } },
   });
   const devices: EmbeddedDevice[] = [];
   const sent: { readonly device: EmbeddedDevice; readonly agentId: string | null }[] = [];

@@ -95,7 +95,8 @@ function createWorld() {
   }
 
   const testProxy = createTestProxy((request) => Promise.resolve(upstream(request)), {
-    config: { upstream: { kind: "http", credentialOf: accountOf }, tenants: tenantSettings },
+    config: { tenants: tenantSettings },
+    remote: { credentialOf: accountOf },
   });
   return { ...testProxy, devices, sent };
 }

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connectScriptedDevice, launchProxy, type LaunchedProxy, runLettaProxy } from "@letta-environments/testkit";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import type { ShownKey } from "../src/keys/show-key.ts";
+import type { ShownKey } from "../src/keys/key-view.ts";
 import { openSocket, readToEnd, requestHead, sendRaw } from "./support/raw-http.ts";
 
 vi.setConfig({ testTimeout: 60_000 });
@@ -49,7 +49,7 @@ async function listStatus(url: string, key: string): Promise<number> {
   return (await ask(url, key, "/v1/environments")).status;
 }
 
-test("a key is made, used, rotated with an overlap and revoked, and each is in force with its answer", async () => {
+test("a key is created, used, rotated with an overlap and revoked, and each change takes effect with its response", async () => {
   const { url, createKey, process } = await start();
   const admin = await createKey({ scopes: ["admin"] });
   const made = await ask(url, admin, "/admin/v1/keys", "POST", { name: "ci" });
@@ -71,7 +71,7 @@ test("a key is made, used, rotated with an overlap and revoked, and each is in f
   expect(process.output()).not.toMatch(/lek_/);
 });
 
-test("a device is let go when its key is disabled, and when the device is taken from its key", async () => {
+test("a device socket is closed when its key is disabled, and when the key no longer allows the device", async () => {
   const { url, createKey } = await start();
   const admin = await createKey({ scopes: ["admin"] });
   const changes = [{ disabled: true }, { deviceIds: ["another-device"] }, { scopes: ["list"] }];
@@ -83,7 +83,7 @@ test("a device is let go when its key is disabled, and when the device is taken 
   }
 });
 
-test("the command line and HTTP see the same keys, each what the other did", async () => {
+test("the command line and HTTP see the same keys and each other's changes", async () => {
   const { url, createKey } = await start();
   const admin = await createKey({ scopes: ["admin"] });
   const byCommand = (await createKey({ scopes: ["list"] })).slice(4, 16);
@@ -104,7 +104,7 @@ test("the command line and HTTP see the same keys, each what the other did", asy
   expect((await ask(url, admin, "/admin/v1/keys", "POST", { name: "late" })).status).toBe(401);
 });
 
-test("the listener of its own has the administration, its liveness, and nothing else; the main one loses it", async () => {
+test("a separate administration listener serves the administration and its liveness alone, and the main listener does not", async () => {
   const proxy = await start({ admin: { port: 0 } }, { ADMIN_TOKEN: token });
   const [, adminUrl = ""] = await proxy.process.waitForOutput(/"event":"admin_listening","url":"([^"]+)"/);
   const made = await ask(adminUrl, token, "/admin/v1/keys", "POST", { name: "n", tenant: "acme", scopes: ["list"] });
@@ -132,7 +132,7 @@ test("the listener of its own has the administration, its liveness, and nothing 
   expect(proxy.process.output()).not.toMatch(new RegExp(`lek_|${token}`));
 });
 
-test("a start whose administration listener or whose main port cannot be opened ends, and names the setting", async () => {
+test("a start fails and names the setting when the administration listener or the main port cannot be opened", async () => {
   const running = await start();
   const taken = Number(new URL(running.url).port);
   const file = join(dataDir, "taken.json");

@@ -155,7 +155,7 @@ function sameButForEnd(old: KeyRecord, record: KeyRecord): boolean {
   return isTakenOut && strip(old) === strip(record);
 }
 
-test("no sequence of calls gives a key more than its maker had, or tells of another tenant or a digest", async () => {
+test("no sequence of calls gives a key more rights than its creator has, or reveals another tenant or a digest", async () => {
   let changes = 0;
   await fc.assert(
     fc.asyncProperty(

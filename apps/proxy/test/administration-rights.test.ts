@@ -1,7 +1,7 @@
 /** No key comes to more rights than the key that made it, and nothing of another tenant is ever told. */
 import { describe, expect, test } from "vitest";
-import { createOwnHostGuard } from "../src/admin/create-own-host-guard.ts";
-import type { KeyRequest } from "../src/keys/create-key.ts";
+import { createHostGuard } from "../src/admin/admission.ts";
+import type { KeyRequest } from "../src/keys/key-lifecycle.ts";
 import { administer, type AdminAnswer, type AdminCall } from "./support/administer.ts";
 import { createTestIssuer, testJwtSettings } from "./support/test-issuer.ts";
 import { createTestProxy, emptyUpstream, type TestProxy } from "./support/test-proxy.ts";
@@ -28,7 +28,7 @@ describe("another tenant's key", () => {
     { method: "PATCH", body: { disabled: true } },
     { method: "POST", path: "/rotate" },
     { method: "POST", path: "/revoke" },
-  ])("is answered to %j as one that is not there, and stays as it was", async ({ path = "", ...call }) => {
+  ])("gets the same 404 from %j as an unknown key, and is not changed", async ({ path = "", ...call }) => {
     const testProxy = createTestProxy();
     const { ask } = await administrator(testProxy, { tenant: "t1" });
     const theirs = await testProxy.issueKey({ tenant: "t2", name: "theirs" });
@@ -41,7 +41,7 @@ describe("another tenant's key", () => {
     expect((await ask({ ...call, path: `/${theirs.record.id}${path}` })).text).toBe(unknown.text);
   });
 
-  test("is absent from lists, and no place to begin a page", async () => {
+  test("is absent from lists, and a page cannot begin after it", async () => {
     const testProxy = createTestProxy();
     const theirs = await testProxy.issueKey({ tenant: "t2" });
     const { id, ask } = await administrator(testProxy, { tenant: "t1" });
@@ -52,7 +52,7 @@ describe("another tenant's key", () => {
     expect(refused.text).toBe((await ask({ query: "after=abcdefghijkl" })).text);
   });
 
-  test("is not made", async () => {
+  test("is not created", async () => {
     const testProxy = createTestProxy();
     const { ask } = await administrator(testProxy, { tenant: "t1" });
     expect(refusedMembers(await ask({ body: { name: "n", tenant: "t2" } }))).toEqual([
@@ -84,14 +84,14 @@ const restricted = [
 ] as const;
 
 describe.each(restricted)("an administering key that is restricted in %s (%j)", (member, own, within, beyond) => {
-  test("makes keys within that, and none beyond", async () => {
+  test("creates keys within its restrictions, and none beyond them", async () => {
     const { ask } = await administrator(createTestProxy(), own);
     expect((await ask({ body: { name: "n", scopes: ["send", "admin"], ...within } })).status).toBe(201);
     const refused = await ask({ body: { name: "n", scopes: ["list"], ...beyond } });
     expect(refusedMembers(refused)).toEqual([403, "grant_not_allowed", [member]]);
   });
 
-  test("changes keys, itself included, into nothing beyond that", async () => {
+  test("changes no key, itself included, beyond its restrictions", async () => {
     const testProxy = createTestProxy();
     const { id, ask } = await administrator(testProxy, own);
     const made = (await ask({ body: { name: "n", ...within } })).body.id;
@@ -104,7 +104,7 @@ describe.each(restricted)("an administering key that is restricted in %s (%j)", 
     }
   });
 
-  test("neither rotates nor enables nor renames a key beyond that, but takes it out of use, ends it, or narrows it", async () => {
+  test("disables, revokes and restricts a key beyond its restrictions, but does not rotate, enable or rename it", async () => {
     const testProxy = createTestProxy();
     const { ask } = await administrator(testProxy, own);
     const wide = await testProxy.issueKey(beyond);
@@ -123,7 +123,7 @@ describe.each(restricted)("an administering key that is restricted in %s (%j)", 
   });
 });
 
-test("an unrestricted administering key gives any scope away, and takes none for itself", async () => {
+test("an unrestricted administering key grants any scope to others, and none to itself", async () => {
   const { id, ask } = await administrator(createTestProxy());
   const scopes = ["list", "read", "send", "approve", "connect", "details", "admin"];
   const made = await ask({ body: { name: "n", scopes } });
@@ -133,7 +133,7 @@ test("an unrestricted administering key gives any scope away, and takes none for
   expect((await ask({ method: "PATCH", path: `/${id}`, body: { scopes: ["admin"], name: "m" } })).status).toBe(200);
 });
 
-test("an administering key rotates itself with its present secret, and not with one on its way out", async () => {
+test("an administering key can rotate itself with its present secret, but not with the old one during an overlap", async () => {
   const testProxy = createTestProxy();
   const { id, key, ask } = await administrator(testProxy);
   const rotated = await ask({ path: `/${id}/rotate`, method: "POST" });
@@ -148,7 +148,7 @@ test("an administering key rotates itself with its present secret, and not with 
   expect((await retiring({ body: { name: "n", expiresAt: testProxy.clock.now() + 1 } })).status).toBe(201);
 });
 
-test("a secret on its way out rotates its key no more when the key itself ends before the overlap does", async () => {
+test("an old secret cannot rotate its key even when the key expires before the overlap ends", async () => {
   const testProxy = createTestProxy();
   const { id, key, ask } = await administrator(testProxy, { expiresAt: testProxy.clock.now() + 600_000 });
   expect((await ask({ path: `/${id}/rotate`, body: { overlapMs: 3_600_000 } })).status).toBe(200);
@@ -161,23 +161,23 @@ test("a secret on its way out rotates its key no more when the key itself ends b
   expect((await administer(testProxy, key, { path: `/${other.record.id}/rotate`, method: "POST" })).status).toBe(200);
 });
 
-test("of two rotations at once by one secret the second finds it on its way out", async () => {
+test("of two concurrent rotations by one secret, the second is refused", async () => {
   const { id, ask } = await administrator(createTestProxy());
   const call: AdminCall = { path: `/${id}/rotate`, method: "POST" };
   const answers = await Promise.all([ask(call), ask(call)]);
   expect(answers.map(({ status }) => status)).toEqual([200, 403]);
 });
 
-describe("the listener of its own", () => {
+describe("the separate administration listener", () => {
   const token = "an-operators-token-of-forty-characters-x";
   const listener = true;
   const open = (): TestProxy =>
     createTestProxy(emptyUpstream, {
-      config: { adminListener: { token, guard: createOwnHostGuard(["gateway.internal"]) } },
+      config: { adminListener: { token, guard: createHostGuard(["gateway.internal"]) } },
     });
   const host = { host: "127.0.0.1:9" };
 
-  test("lets the operator see and change the keys of every tenant, and takes the administration from the main one", async () => {
+  test("lets the operator see and change the keys of every tenant, and disables the administration on the main listener", async () => {
     const testProxy = open();
     const theirs = await testProxy.issueKey({ tenant: "t2", deviceIds: ["d"] });
     const { key } = await administrator(testProxy);
@@ -201,7 +201,7 @@ describe("the listener of its own", () => {
     }
   });
 
-  test("lets administering keys in too, for their tenants alone, and nobody else", async () => {
+  test("accepts administering keys for their own tenants, and no other credential", async () => {
     const testProxy = open();
     const theirs = await testProxy.issueKey({ tenant: "t2" });
     const { key } = await administrator(testProxy, { tenant: "t1" });
@@ -216,11 +216,11 @@ describe("the listener of its own", () => {
     expect((await ask(undefined)).body.errorCode).toBe("missing_key");
   });
 
-  test("knows neither callers' own upstream keys nor tokens: what is no gateway key is 401 there", async () => {
+  test("responds with 401 to callers' own upstream keys and to JWTs", async () => {
     const issuer = await createTestIssuer();
     const testProxy = createTestProxy(emptyUpstream, {
       ports: { fetchJwks: issuer.fetchJwks },
-      config: { passThrough: true, jwt: testJwtSettings, adminListener: { token, guard: createOwnHostGuard([]) } },
+      config: { passThrough: true, jwt: testJwtSettings, adminListener: { token, guard: createHostGuard([]) } },
     });
     const { key } = await administrator(testProxy);
     const ask = (caller: string): Promise<AdminAnswer> => administer(testProxy, caller, { listener, headers: host });
@@ -243,12 +243,12 @@ describe("the listener of its own", () => {
     ["[::1]:9", 200],
     ["LOCALHOST", 200],
     ["gateway.internal:9", 200],
-  ])("called as %j answers %d", async (name, status) => {
+  ])("responds to the host %j with %d", async (name, status) => {
     const answer = await administer(open(), token, { listener, headers: { host: name } });
     expect(answer.status).toBe(status);
   });
 
-  test("answers no web page and serves nothing but the administration", async () => {
+  test("refuses web pages, and serves only the administration", async () => {
     const testProxy = open();
     const fromPage = { ...host, origin: "http://127.0.0.1:9" };
     expect((await administer(testProxy, token, { listener, headers: fromPage })).status).toBe(403);
@@ -258,7 +258,7 @@ describe("the listener of its own", () => {
     expect(testProxy.upstreamRequests).toEqual([]);
   });
 
-  test("is not there unless it is configured", async () => {
+  test("does not exist unless it is configured", async () => {
     const testProxy = createTestProxy();
     const { key } = await administrator(testProxy);
     expect((await administer(testProxy, key, { listener, headers: host })).status).toBe(404);

@@ -23,7 +23,7 @@ describe("HTTP", () => {
     },
   );
 
-  test("HEAD is GET without a body", async () => {
+  test("HEAD returns the headers of GET without a body", async () => {
     const { adminId, ask } = await withAdmin();
     for (const path of ["", `/${adminId}`]) {
       const head = await ask({ method: "HEAD", path });
@@ -46,7 +46,7 @@ describe("HTTP", () => {
   });
 });
 
-test("no body and no query is a defect, and what is refused changes nothing", async () => {
+test("no body and no query causes a 500, and a refused request changes nothing", async () => {
   const names = ["name", "scopes", "deviceIds", "maxMode", "expiresAt", "disabled", "overlapMs", "__proto__", "x"];
   const value = fc.oneof(fc.jsonValue({ maxDepth: 2 }), fc.constantFrom("n", 0, 1e308, -1, null, ["list"], true));
   const body = fc.oneof(
@@ -73,7 +73,7 @@ test("no body and no query is a defect, and what is refused changes nothing", as
   );
 });
 
-test("a proxy that was given no way to make keys has no administration", async () => {
+test("a gateway without the administration ports has no administration", async () => {
   const given = createTestProxy();
   const { key } = await given.issueKey({ scopes: ["admin"] });
   const without = createTestProxy(emptyUpstream, { ports: { keyStore: given.keyStore, admin: undefined } });

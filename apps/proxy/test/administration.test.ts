@@ -1,7 +1,7 @@
 /** The administration of keys over HTTP: who may, and what comes of it. */
 import { describe, expect, test } from "vitest";
-import type { KeyActor } from "../src/keys/key-actor.ts";
-import type { ShownKey } from "../src/keys/show-key.ts";
+import type { KeyActor } from "../src/keys/key-record.ts";
+import type { ShownKey } from "../src/keys/key-view.ts";
 import { administer, type AdminAnswer, type AdminCall, withAdmin } from "./support/administer.ts";
 import { fakeRequest } from "./support/fake-request.ts";
 import { createTestIssuer, testJwtSettings } from "./support/test-issuer.ts";
@@ -18,7 +18,7 @@ const everyEndpoint: readonly AdminCall[] = [
   { path: "/abcdefghijkl/revoke", method: "POST" },
 ];
 
-describe("who may administer", () => {
+describe("access to the administration", () => {
   test.each(everyEndpoint)("nobody without a key or without the scope: %j", async (call) => {
     const testProxy = createTestProxy();
     const { key } = await testProxy.issueKey({ scopes: ["list", "read", "send", "approve", "connect", "details"] });
@@ -29,7 +29,7 @@ describe("who may administer", () => {
     expect(await testProxy.keyStore.list()).toHaveLength(1);
   });
 
-  test("no signed token, whatever its issuer says, and no caller's own upstream key", async () => {
+  test("refuses JWTs, whatever their scopes, and callers' own upstream keys", async () => {
     const issuer = await createTestIssuer();
     const testProxy = createTestProxy(emptyUpstream, {
       ports: { fetchJwks: issuer.fetchJwks },
@@ -48,7 +48,7 @@ describe("who may administer", () => {
     expect(testProxy.upstreamRequests).toEqual([]);
   });
 
-  test("no web page: a request with an origin is refused, and there is no preflight for one", async () => {
+  test("refuses web pages: a request with an origin is 403, and preflight requests are not supported", async () => {
     const origin = "https://console.example";
     const { ask } = await withAdmin({}, createTestProxy(emptyUpstream, { config: { corsOrigins: [origin] } }));
     const refused = await ask({ headers: { origin } });
@@ -60,7 +60,7 @@ describe("who may administer", () => {
     }
   });
 
-  test("a key that was revoked, disabled, narrowed or rotated a moment ago gets nothing more done", async () => {
+  test("refuses a key that was revoked, disabled, restricted or rotated a moment ago", async () => {
     for (const [change, code] of [
       [{ revokedAt: 1 }, "invalid_key"],
       [{ disabledAt: 1 }, "invalid_key"],
@@ -139,12 +139,12 @@ describe("create", () => {
     expect((await ask({ path: `/${made.body.id}` })).text).not.toContain("lek_");
   });
 
-  test("may list and read unless told otherwise", async () => {
+  test("gives the scopes list and read by default", async () => {
     const { ask } = await withAdmin();
     expect((await ask({ body: { name: "n" } })).body).toMatchObject({ scopes: ["list", "read"], tenant: "default" });
   });
 
-  test("keeps neither the key nor the body in an event", async () => {
+  test("writes neither the key nor the body to an event", async () => {
     const { testProxy, adminId, ask } = await withAdmin();
     const made = await ask({ body: { name: "body-mark" } });
     await ask({ path: `/${made.body.id}/rotate`, method: "POST" });
@@ -166,7 +166,7 @@ describe("create", () => {
 });
 
 describe("update", () => {
-  test("is a merge patch: what is absent stays, null takes away", async () => {
+  test("applies a merge patch: an absent member stays, and null removes one", async () => {
     const { ask } = await withAdmin();
     const body = { name: "n", owner: "ada", description: "d", deviceIds: ["d"], maxMode: "acceptEdits" };
     const { id } = (await ask({ body })).body;
@@ -178,7 +178,7 @@ describe("update", () => {
     expect((await ask({ path: `/${id}` })).body).toEqual(updated.body);
   });
 
-  test("disables and enables", async () => {
+  test("disables and enables a key", async () => {
     const { testProxy, ask } = await withAdmin();
     const { id, key } = (await ask({ body: { name: "n" } })).body;
     const patch = (disabled: boolean): AdminCall => ({ method: "PATCH", path: `/${id}`, body: { disabled } });
@@ -199,7 +199,7 @@ describe("update", () => {
     },
   );
 
-  test("under If-Match changes only the key that was read", async () => {
+  test("changes a key only if its tag is in If-Match", async () => {
     const { ask } = await withAdmin();
     const made = await ask({ body: { name: "n" } });
     const path = `/${made.body.id}`;
@@ -237,7 +237,7 @@ test.each([
   { path: "/SELF", method: "PATCH", body: { name: "n" } },
   { path: "/SELF/rotate", method: "POST" },
   { path: "/SELF/revoke", method: "POST" },
-])("%j takes no query: a parameter is refused by its name, and nothing is changed", async (call) => {
+])("%j refuses any query parameter by its name, and changes nothing", async (call) => {
   const { testProxy, adminId, ask } = await withAdmin();
   const before = await testProxy.keyStore.list();
   const path = (call.path ?? "").replace("SELF", adminId);
@@ -247,7 +247,7 @@ test.each([
 });
 
 describe("rotate", () => {
-  test("gives a new key under the same id, and the old one stays good for the overlap", async () => {
+  test("returns a new key with the same id, and the old one stays valid for the overlap", async () => {
     const { testProxy, ask } = await withAdmin();
     const { id, key } = (await ask({ body: { name: "n" } })).body;
     const rotated = await ask({ path: `/${id}/rotate`, body: { overlapMs: 1_000 } });
@@ -268,7 +268,7 @@ describe("rotate", () => {
     [undefined, 3_600_000],
     [{}, 3_600_000],
     [{ overlapMs: 0 }, null],
-  ])("%j overlaps by %j ms", async (body, overlapMs) => {
+  ])("a rotation with %j overlaps by %j ms", async (body, overlapMs) => {
     const { testProxy, ask } = await withAdmin();
     const { id } = (await ask({ body: { name: "n" } })).body;
     const { secrets } = (await ask({ path: `/${id}/rotate`, method: "POST", ...(body !== undefined && { body }) }))
@@ -285,7 +285,7 @@ describe("rotate", () => {
 });
 
 describe("revoke", () => {
-  test("ends a key at once and for good; a repeat keeps the date and changes nothing", async () => {
+  test("revokes a key at once and permanently; a repeat keeps the date and changes nothing", async () => {
     const { testProxy, ask } = await withAdmin();
     const { id, key } = (await ask({ body: { name: "n" } })).body;
     const revoke: AdminCall = { path: `/${id}/revoke`, method: "POST" };
@@ -298,7 +298,7 @@ describe("revoke", () => {
     expect(testProxy.keyStore.generation()).toBe(generation);
   });
 
-  test("or expiry: an ended key is neither changed nor rotated", async () => {
+  test("a revoked or expired key can be neither changed nor rotated", async () => {
     const { testProxy, ask } = await withAdmin();
     const revoked = (await ask({ body: { name: "n" } })).body.id;
     await ask({ path: `/${revoked}/revoke`, method: "POST" });
@@ -315,7 +315,7 @@ describe("revoke", () => {
     }
   });
 
-  test("an administering key may end itself", async () => {
+  test("an administering key can revoke itself", async () => {
     const { adminId, ask } = await withAdmin();
     expect((await ask({ path: `/${adminId}/revoke`, method: "POST" })).status).toBe(200);
     expect((await ask()).status).toBe(401);
@@ -323,7 +323,7 @@ describe("revoke", () => {
 });
 
 describe("list", () => {
-  test("is paged by creation, with the state and the last use of each key", async () => {
+  test("lists keys in pages by creation, with the state and the last use of each key", async () => {
     const { testProxy, adminId, ask } = await withAdmin();
     for (const name of ["a", "b", "c"]) {
       await testProxy.clock.advance(1);
@@ -352,14 +352,14 @@ describe("list", () => {
     "tenant=",
     "stat=active",
     "limit=1&limit=2",
-  ])("%s is refused by its name", async (query) => {
+  ])("a list with %s is refused, and the response names the parameter", async (query) => {
     const { ask } = await withAdmin();
     const refused = await ask({ query });
     expect([refused.status, refused.body.errorCode]).toEqual([400, "invalid_request"]);
     expect(refused.body.errors).toMatchObject([{ member: query.split("=")[0] }]);
   });
 
-  test("holds 50 keys unless told otherwise", async () => {
+  test("a page has 50 keys by default", async () => {
     const { testProxy, ask } = await withAdmin();
     for (let count = 0; count < 50; count++) await testProxy.issueKey();
     const body: unknown = (await ask()).body;
@@ -367,7 +367,7 @@ describe("list", () => {
   });
 });
 
-test("every change is made under the name of its actor", async () => {
+test("every change goes through the store of its actor", async () => {
   const actors: KeyActor[] = [];
   const inner = createTestProxy();
   const testProxy = createTestProxy(emptyUpstream, {

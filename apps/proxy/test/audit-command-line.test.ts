@@ -1,4 +1,4 @@
-/** The audit log as whoever runs the gateway sees it: processes of their own, kill -9, tampering with the file. */
+/** The audit log as an operator sees it: separate processes, kill -9, tampering with the file. */
 import { existsSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { openSqlite } from "@letta-environments/platform/node";
 import { connectScriptedDevice, launchProxy, type LaunchedProxy, runLettaProxy } from "@letta-environments/testkit";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import type { AuditReport } from "../src/audit/verify-audit.ts";
+import type { AuditReport } from "../src/audit/verify.ts";
 
 vi.setConfig({ testTimeout: 60_000 });
 
@@ -53,7 +53,7 @@ async function records(): Promise<Record<string, unknown>[]> {
     .map((line) => JSON.parse(line) as Record<string, unknown>);
 }
 
-test("acts of the command line and sends to a device are in the log, which outlives kill -9 intact", async () => {
+test("changes by the command line and sends are in the log, which is intact after kill -9", async () => {
   const proxy = await start();
   const caller = await proxy.createKey({ scopes: ["list", "read", "send"], more: ["--owner", "ci"] });
   const connect = await proxy.createKey({ scopes: ["connect"] });
@@ -91,10 +91,23 @@ test("acts of the command line and sends to a device are in the log, which outli
 
   const verified = await run(["audit", "verify"]);
   expect(verified).toMatchObject({ code: 0, stdout: expect.stringContaining("The audit log is intact") });
-  expect((await run(["audit", "list", "--limit", "1"])).stdout).toMatch(/^\d{4}-.*writer closed\n$/);
+  expect((await run(["audit", "list", "--limit", "1"])).stdout).toMatch(/^TIME .*DETAILS\n\d{4}-.*writer closed\n$/);
+  const filtered = async (...words: readonly string[]): Promise<string[]> =>
+    (await run(["audit", "list", ...words])).stdout.trimEnd().split("\n").slice(1);
+  expect(await filtered("--event", "send", "--outcome", "failed", "--since", "1h")).toEqual([
+    expect.stringMatching(new RegExp(`send finished +failed +${keyId} .*connection_not_found`)),
+  ]);
+  expect(await filtered("--key", keyId, "--action", "revoked")).toEqual([expect.stringMatching(/key revoked +ok/)]);
+  expect(await filtered("--device", "device-1", "--event", "send_finished")).toHaveLength(2);
+  expect((await run(["audit", "list", "--until", "1h"])).stdout).toBe("There are no such records.\n");
+  expect(await run(["audit", "list", "--event", "sned"])).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining("did you mean send?"),
+  });
+  expect(await run(["audit", "list", "--since", "soon"])).toMatchObject({ code: 2, stdout: "" });
 });
 
-test("edits, a cut tail and a contradicted report are found, with exit code 1", async () => {
+test("audit verify finds edits, a cut tail and a contradicted report, and exits with 1", async () => {
   for (const name of ["a", "b", "c"]) await run(["keys", "create", "--name", name]);
   const report = join(dataDir, "report.json");
   const { stdout } = await run(["audit", "verify", "--json"]);
@@ -116,7 +129,7 @@ test("edits, a cut tail and a contradicted report are found, with exit code 1", 
   expect(await run(["audit", "verify", "--against", report])).toMatchObject({ code: 1, stdout: "" });
 });
 
-test("a log that was emptied, or is no log any more, is not intact, whatever is in its place", async () => {
+test("a log that was emptied or replaced is not intact", async () => {
   await run(["keys", "create", "--name", "a"]);
   tamper("DELETE FROM audit_records; DELETE FROM audit_heads; DELETE FROM audit_directory");
   expect((await run(["audit", "verify"])).code).toBe(1);
@@ -127,7 +140,7 @@ test("a log that was emptied, or is no log any more, is not intact, whatever is 
   expect([ruined.code, ruined.stderr.includes("    at ")]).toEqual([1, false]);
 });
 
-test("without a log, and with another pepper, nothing is called intact", async () => {
+test("audit verify reports nothing as intact without a log or with another pepper", async () => {
   expect(await run(["audit", "verify"])).toMatchObject({ code: 1, stderr: expect.stringContaining("no audit log") });
   expect(existsSync(join(dataDir, "audit.sqlite"))).toBe(false);
   await run(["keys", "create", "--name", "a"]);

@@ -2,12 +2,12 @@
 import { randomBytes } from "node:crypto";
 import { jsonResponse, type PlainResponse } from "@letta-environments/schema";
 import { describe, expect, test } from "vitest";
-import { createMemoryKeyStore } from "../src/adapters/memory-key-store.ts";
-import type { AuditEntry } from "../src/audit/audit-entry.ts";
-import { auditKeyStore } from "../src/audit/audit-key-store.ts";
-import type { AuditLog } from "../src/audit/audit-log.ts";
-import { AuditUnavailableError } from "../src/audit/audit-unavailable-error.ts";
-import { KeyStoreUnavailableError } from "../src/keys/key-store-unavailable-error.ts";
+import { createMemoryKeyStore } from "../src/adapters/memory/key-store.ts";
+import type { AuditEntry } from "../src/audit/entry.ts";
+import { auditKeyStore } from "../src/audit/key-changes.ts";
+import type { AuditLog } from "../src/audit/log.ts";
+import { AuditUnavailableError } from "../src/audit/store.ts";
+import { KeyStoreUnavailableError } from "../src/keys/key-store-outages.ts";
 import type { KeyStoreFor, UpstreamFetch } from "../src/ports.ts";
 import { environmentRow } from "./support/environment-row.ts";
 import { fakeRequest } from "./support/fake-request.ts";
@@ -69,7 +69,7 @@ function setUp(overrides: Parameters<typeof createTestProxy>[1] = {}, behind: Up
   };
 }
 
-test("a send is written down before it leaves, and with its result, by whom, to which device and under which message id", async () => {
+test("a send is audited before it leaves, with its caller, device and message id, and again with its result", async () => {
   const { send, entries, issueKey, sentBefore } = setUp();
   const { key, record } = await issueKey({ owner: "somebody" });
   const response = await send(`Bearer ${key}`);
@@ -99,7 +99,7 @@ test("a send is written down before it leaves, and with its result, by whom, to 
   });
 });
 
-test("neither a key nor a credential nor, unless asked for, what was sent is in the log", async () => {
+test("the log contains no key, no credential, and no message content unless it is configured", async () => {
   const { send, entries, issueKey } = setUp();
   const { key } = await issueKey();
   await send(`Bearer ${key}`);
@@ -111,7 +111,7 @@ test("neither a key nor a credential nor, unless asked for, what was sent is in 
 });
 
 describe("a log that cannot be written", () => {
-  test("holds the send back, and says that nothing was sent and that a retry is safe", async () => {
+  test("refuses a send with a response that nothing was sent and a retry is safe", async () => {
     const { send, refuse, issueKey, upstreamRequests, events, entries } = setUp();
     refuse.add("send_started");
     const response = await send(`Bearer ${(await issueKey()).key}`);
@@ -122,14 +122,14 @@ describe("a log that cannot be written", () => {
     expect(entries).toMatchObject([{ type: "send_refused", status: 503, code: "audit_unavailable" }]);
   });
 
-  test("does not change the answer of a send that had left", async () => {
+  test("does not change the response to a send that has left", async () => {
     const { send, refuse, issueKey, events } = setUp();
     refuse.add("send_finished");
     expect((await send(`Bearer ${(await issueKey()).key}`)).status).toBe(200);
     expect(events).toContainEqual(expect.objectContaining({ type: "audit_failed" }));
   });
 
-  test("does not keep anybody from reading", async () => {
+  test("does not affect reads", async () => {
     const { proxy, refuse, issueKey } = setUp();
     for (const type of ["send_started", "send_refused", "send_finished"] as const) refuse.add(type);
     const { key } = await issueKey();
@@ -138,8 +138,8 @@ describe("a log that cannot be written", () => {
   });
 });
 
-describe("a refused send is written down with the decision", () => {
-  test("for a scope, a device out of reach, an agent, a body that breaks a rule", async () => {
+describe("the audit of refused sends", () => {
+  test("records a refusal for a missing scope, an unknown device, an agent, and an invalid body", async () => {
     const { send, entries, issueKey, upstreamRequests } = setUp();
     const bearer = async (request: Parameters<typeof issueKey>[0]): Promise<string> =>
       `Bearer ${(await issueKey(request)).key}`;
@@ -158,7 +158,7 @@ describe("a refused send is written down with the decision", () => {
     expect(upstreamRequests.filter(({ method }) => method === "POST")).toEqual([]);
   });
 
-  test("but a caller's own upstream key that nothing is known of fills no log, and a refusal keeps few of many ids", async () => {
+  test("skips callers' own unverified upstream keys, and records few of many message ids", async () => {
     const refusing: UpstreamFetch = () => Promise.resolve(jsonResponse(401, {}));
     const stranger = setUp({ config: { passThrough: true } }, refusing);
     expect((await stranger.send("Bearer sk-invented")).status).toBe(401);
@@ -175,14 +175,14 @@ describe("a refused send is written down with the decision", () => {
     expect(entries).toMatchObject([{ type: "send_refused", messageIds: { length: 20 } }]);
   });
 
-  test("but nobody without a key fills the log", async () => {
+  test("skips callers without a key", async () => {
     const { send, entries } = setUp();
     await send("Bearer lek_nobody");
     expect(entries).toEqual([]);
   });
 });
 
-test("an unknown outcome is written down as such", async () => {
+test("an unknown outcome is recorded as delivery_unknown", async () => {
   const broken: UpstreamFetch = (request, signal) =>
     request.method === "POST"
       ? Promise.resolve({ reason: "broken", cause: new Error("reset") })
@@ -192,8 +192,8 @@ test("an unknown outcome is written down as such", async () => {
   expect(entries.at(-1)).toMatchObject({ type: "send_finished", status: 504, code: "delivery_unknown" });
 });
 
-describe("the administration over HTTP", () => {
-  test("writes down who changed which key, and changes nothing that cannot be written down", async () => {
+describe("the audit of the administration over HTTP", () => {
+  test("records the actor of each change, and makes no change that cannot be recorded", async () => {
     const entries: AuditEntry[] = [];
     let isFull = false;
     const audit: AuditLog = {
@@ -231,7 +231,7 @@ describe("the administration over HTTP", () => {
   });
 });
 
-test("a change of which the key store says nothing is told as unknown, and not to be repeated blindly", async () => {
+test("a change whose response from the key store is lost is recorded as unknown, and its 503 is not retryable", async () => {
   const keys = createMemoryKeyStore();
   const silent = (): Promise<never> => Promise.reject(new KeyStoreUnavailableError(new Error("timeout")));
   const { proxy, clock } = createTestProxy(upstream, {

@@ -20,7 +20,11 @@ interface Cached extends TestProxy {
   ask(key: string, request?: FakeRequest): Promise<PlainResponse>;
 }
 
-function setUp(config: Partial<GatewayConfig> = {}, showsStatus = true): Cached {
+function setUp(
+  config: Partial<GatewayConfig> = {},
+  showsStatus = true,
+  credentialOf: () => string = () => "sk-upstream",
+): Cached {
   const clock = { now: () => testProxy.clock.now() };
   const cache = createEnvironmentCache({
     store: createMemoryCacheStore({ clock }),
@@ -32,7 +36,11 @@ function setUp(config: Partial<GatewayConfig> = {}, showsStatus = true): Cached 
     cached.asked += 1;
     return cached.answer();
   };
-  const testProxy = createTestProxy(upstream, { ports: { environmentCache: cache }, config });
+  const testProxy = createTestProxy(upstream, {
+    ports: { environmentCache: cache },
+    config,
+    remote: { credentialOf },
+  });
   const cached: Cached = {
     ...testProxy,
     cache,
@@ -124,7 +132,7 @@ test("a time is no proof that nothing has changed", async () => {
 
 test("a refused credential is not hidden by what was read before, and nothing that was read with another one is found", async () => {
   let credential = "sk-first";
-  const cached = setUp({ upstream: { kind: "http", credentialOf: () => credential } });
+  const cached = setUp({}, true, () => credential);
   const { key } = await cached.issueKey();
   await cached.ask(key);
   credential = "sk-second";

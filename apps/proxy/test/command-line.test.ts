@@ -70,7 +70,7 @@ function message(id: string): unknown {
 }
 
 describe("start", () => {
-  test("with --log json tells where it listens, prints no key, and stops on SIGTERM with 0", async () => {
+  test("with --log json prints where it listens and no key, and stops on SIGTERM with 0", async () => {
     const proxy = await start();
     expect((await fetch(`${proxy.url}/readyz`)).status).toBe(200);
     expect(await proxy.process.stop()).toEqual({ code: 0, signal: null });
@@ -86,12 +86,13 @@ describe("start", () => {
   test("for people prints two keys the first time, with commands that work when pasted, and none later", async () => {
     const command = { command: process.execPath, args: [entry, "start", "--port", "0", "--data-dir", dataDir] };
     const first = launchProcess(command);
-    await first.waitForOutput(/\/messages"\n/);
+    await first.waitForOutput(/"ping"\n/);
     const text = first.standardOutput();
     expect(new Set(text.match(keyPattern))).toHaveLength(2);
     const list = launchProcess({
       command: "sh",
-      args: ["-c", /^ {2}(curl .*\/v1\/environments)$/m.exec(text)?.[1] ?? "exit 9"],
+      args: ["-c", `${/^ {2}(.* node scripts\/letta-env.mjs list)$/m.exec(text)?.[1] ?? "exit 9;"} --json`],
+      cwd: join(import.meta.dirname, "../../.."),
     });
     await list.exited;
     expect(JSON.parse(list.standardOutput())).toEqual({ connections: [], hasNextPage: false });
@@ -100,7 +101,7 @@ describe("start", () => {
     );
     await first.stop();
     const second = launchProcess(command);
-    await second.waitForOutput(/Listening on/);
+    await second.waitForOutput(/node scripts\/letta-proxy.mjs keys create .*\n/);
     await second.stop();
     expect(second.output()).not.toMatch(keyPattern);
   });
@@ -116,10 +117,16 @@ describe("start", () => {
       stderr: expect.stringMatching(/^letta-proxy: Port [0-9]+ of 127.0.0.1 is taken/),
     });
     const file = join(dataDir, "broken.json");
-    await writeFile(file, "{");
-    expect(await run(["start", "--config", file])).toMatchObject({
+    await writeFile(file, '{\n  "port": 1\n  "host": "x"\n}');
+    for (const command of [["start"], ["config", "check"]]) {
+      expect(await run([...command, "--config", file])).toMatchObject({
+        code: 1,
+        stderr: `letta-proxy: ${file} is not valid JSON: line 3, column 3: expected a comma or }, found '"'\n`,
+      });
+    }
+    expect(await runLettaProxy(["start", "--data-dir", file]).catch((error: unknown) => error)).toMatchObject({
       code: 1,
-      stderr: `letta-proxy: ${file} is not valid JSON\n`,
+      stderr: `letta-proxy: --data-dir ${file}: this is a file; pass a directory\n`,
     });
     expect(await run(["start", "--port", "x"])).toMatchObject({ code: 2 });
     expect(await run(["start"], { UPSTREAM_URL: "http://10.0.0.1" })).toMatchObject({ code: 1 });
@@ -182,68 +189,6 @@ describe("the pepper", () => {
   });
 });
 
-describe("keys", () => {
-  test("create prints the key alone; a running proxy takes it at once and drops it when it is revoked or rotated", async () => {
-    const proxy = await start();
-    const { stdout, stderr } = await run(["keys", "create", "--name", "n"]);
-    expect([stdout, stderr]).toEqual([expect.stringMatching(/^lek_[0-9A-Za-z]{12}_[0-9A-Za-z]{49}\n$/), ""]);
-    const key = stdout.trim();
-    const id = key.slice(4, 16);
-    expect((await ask(proxy, key, "/v1/environments")).status).toBe(200);
-
-    const rotated = (await run(["keys", "rotate", id, "--overlap", "0s"])).stdout.trim();
-    expect((await ask(proxy, key, "/v1/environments")).status).toBe(401);
-    expect((await ask(proxy, rotated, "/v1/environments")).status).toBe(200);
-
-    expect((await run(["keys", "revoke", id])).code).toBe(0);
-    expect((await ask(proxy, rotated, "/v1/environments")).status).toBe(401);
-    const [listed] = JSON.parse((await run(["keys", "list", "--json"])).stdout) as unknown[];
-    expect(listed).toMatchObject({ id, name: "n", tenant: "default", scopes: ["list", "read"], state: "revoked" });
-    expect(JSON.stringify(listed)).not.toContain("digest");
-  });
-
-  test("disable and enable of a key that has ended say so, are 1 and change nothing; a repeated revoke is 0", async () => {
-    const revoked = (await run(["keys", "create", "--name", "n"])).stdout.slice(4, 16);
-    await run(["keys", "revoke", revoked]);
-    const expired = (await run(["keys", "create", "--name", "n", "--expires", "1s"])).stdout.slice(4, 16);
-    const untilExpired = async (): Promise<string> => {
-      const { stdout } = await run(["keys", "list", "--json"]);
-      return (JSON.parse(stdout) as { state: string }[]).some(({ state }) => state === "active")
-        ? untilExpired()
-        : stdout;
-    };
-    const before = await untilExpired();
-    for (const [id, state] of [
-      [revoked, "revoked"],
-      [expired, "expired"],
-    ] as const) {
-      for (const act of ["disable", "enable"]) {
-        expect(await run(["keys", act, id])).toMatchObject({
-          code: 1,
-          stdout: "",
-          stderr: `letta-proxy: The key is ${state}; nothing was changed. Create a new one.\n`,
-        });
-      }
-    }
-    expect((await run(["keys", "revoke", revoked])).code).toBe(0);
-    expect((await run(["keys", "list", "--json"])).stdout).toBe(before);
-  });
-
-  test("revoke and rotate tell an unknown id and a revoked key", async () => {
-    expect(await run(["keys", "revoke", "unknown"])).toMatchObject({
-      code: 1,
-      stderr: expect.stringContaining("no key"),
-    });
-    const id = (await run(["keys", "create", "--name", "n"])).stdout.slice(4, 16);
-    await run(["keys", "revoke", id]);
-    expect(await run(["keys", "rotate", id])).toMatchObject({
-      code: 1,
-      stdout: "",
-      stderr: expect.stringContaining("revoked"),
-    });
-  });
-});
-
 describe("a data directory", () => {
   test("takes one gateway with an embedded server at a time; a second one fails at once, and commands go on", async () => {
     const first = await start();
@@ -265,9 +210,16 @@ describe("a data directory", () => {
   });
 });
 
-test("help and version are 0, a misuse is 2 with the help on stderr, and config check tells the upstream", async () => {
+test("help, version and completion are 0, a misuse is 2 with a hint on stderr, and config check names the upstream", async () => {
   expect((await runLettaProxy(["--version"])).stdout).toMatch(/^[0-9]+\.[0-9]+\.[0-9]+\n$/);
   expect((await runLettaProxy(["keys", "create", "--help"])).stdout).toContain("--scope");
+  expect((await runLettaProxy(["completion", "bash"])).stdout).toContain("complete -F _letta_proxy letta-proxy\n");
+  expect(await runLettaProxy(["keys", "lst"]).catch((error: unknown) => error)).toMatchObject({
+    code: 2,
+    stdout: "",
+    stderr:
+      "letta-proxy: unknown command 'keys lst'; did you mean list?\n'letta-proxy keys --help' shows how to use it.\n",
+  });
   expect((await run(["config", "check"])).stdout).toContain("embedded");
   const checked = await run(["config", "check"], { UPSTREAM_URL: "https://api.example", LETTA_API_KEY: "sk-secret" });
   expect(checked.stdout).toContain("https://api.example");
@@ -281,7 +233,7 @@ async function untilOffline(proxy: LaunchedProxy, key: string, deviceId: string)
 }
 
 describe("the embedded server", () => {
-  test("lists, reads and messages a device, and tells what cannot be sent", async () => {
+  test("lists, reads and messages a device, and reports messages that cannot be delivered", async () => {
     const proxy = await start();
     const caller = await proxy.createKey({ scopes: ["list", "read", "send"] });
     const connect = await proxy.createKey({ scopes: ["connect"] });

@@ -5,9 +5,9 @@ import { join } from "node:path";
 import { openSqlite } from "@letta-environments/platform/node";
 import { createVirtualClock, launchProxy, runLettaProxy } from "@letta-environments/testkit";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { createOwnHostGuard } from "../src/admin/create-own-host-guard.ts";
-import { createSqliteKeyStore } from "../src/adapters/sqlite-key-store.ts";
-import type { ShownKey } from "../src/keys/show-key.ts";
+import { createHostGuard } from "../src/admin/admission.ts";
+import { createSqliteKeyStore } from "../src/adapters/sqlite/key-store.ts";
+import type { ShownKey } from "../src/keys/key-view.ts";
 import { administer, type AdminAnswer, type AdminCall } from "./support/administer.ts";
 import { fakeRequest } from "./support/fake-request.ts";
 import { createTestProxy, emptyUpstream, issueTestKey, testPepper } from "./support/test-proxy.ts";
@@ -16,7 +16,7 @@ vi.setConfig({ testTimeout: 60_000 });
 
 const damage = `UPDATE keys SET record = replace(record, '"pepperId"', 'garbage "pepperId"')`;
 
-describe("over HTTP", () => {
+describe("a damaged record over HTTP", () => {
   const token = "an-operators-token-of-forty-characters-x";
 
   async function setUp() {
@@ -25,7 +25,7 @@ describe("over HTTP", () => {
     const keyStore = createSqliteKeyStore(database, clock);
     const testProxy = createTestProxy(emptyUpstream, {
       ports: { clock, keyStore },
-      config: { adminListener: { token, guard: createOwnHostGuard([]) } },
+      config: { adminListener: { token, guard: createHostGuard([]) } },
     });
     const [damaged, good] = [await issueTestKey(keyStore, clock), await issueTestKey(keyStore, clock)];
     const administrator = await issueTestKey(keyStore, clock, { scopes: ["admin"] });
@@ -35,7 +35,7 @@ describe("over HTTP", () => {
     return { ...testProxy, damaged, good, administrator, ask };
   }
 
-  test("its key is 401, and others are let in and listed", async () => {
+  test("its key is refused with 401, and other keys are accepted and listed", async () => {
     const { proxy, damaged, good, administrator, ask, events } = await setUp();
     expect((await proxy.handle(fakeRequest({ key: damaged.key }))).status).toBe(401);
     expect((await proxy.handle(fakeRequest({ key: good.key }))).status).toBe(200);
@@ -44,7 +44,7 @@ describe("over HTTP", () => {
     expect(JSON.stringify(events)).not.toContain(testPepper.id);
   });
 
-  test("the operator is told at a change that it is damaged, and gets rid of it by its revocation", async () => {
+  test("the operator's change of it is refused with key_damaged, and its revocation replaces it", async () => {
     const { damaged, ask } = await setUp();
     const path = `/${damaged.record.id}`;
     for (const call of [
@@ -63,7 +63,7 @@ describe("over HTTP", () => {
     expect((await ask({ method: "PATCH", path, body: { name: "n" } })).body.errorCode).toBe("key_revoked");
   });
 
-  test("for an administering key it is not there, since nobody can tell its tenant", async () => {
+  test("an administering key gets 404 for it, since its tenant is unknown", async () => {
     const { damaged, administrator, ask } = await setUp();
     const path = `/${damaged.record.id}`;
     for (const call of [
@@ -78,7 +78,7 @@ describe("over HTTP", () => {
   });
 });
 
-describe("in a data directory", () => {
+describe("a damaged record in a data directory", () => {
   let dataDir = "";
   beforeEach(async () => {
     dataDir = await mkdtemp(join(tmpdir(), "letta-proxy-"));
@@ -105,7 +105,7 @@ describe("in a data directory", () => {
     return { id: key.slice(4, 16), key };
   }
 
-  test("it is named by commands, and revoked by one; no command prints it", async () => {
+  test("commands report its id and can revoke it, and none prints it", async () => {
     const { id } = await createDamaged();
     const good = (await run("keys", "create", "--name", "good")).stdout.slice(4, 16);
     const warning = `letta-proxy: the stored record of the key ${id} is damaged: the key is not valid, and 'letta-proxy keys revoke ${id}' replaces the record.\n`;
@@ -127,7 +127,7 @@ describe("in a data directory", () => {
     expect((await run("audit", "verify")).code).toBe(0);
   });
 
-  test("a gateway starts with it and logs its id once", async () => {
+  test("a gateway starts, and logs its id once", async () => {
     const { id, key } = await createDamaged();
     const proxy = await launchProxy({ dataDir });
     const good = await proxy.createKey({ scopes: ["list"] });
@@ -141,7 +141,7 @@ describe("in a data directory", () => {
     expect(output).not.toMatch(/digest|SyntaxError|garbage/);
   });
 
-  test("where it is the only one, a missing pepper is not made anew", async () => {
+  test("a missing pepper is not created when it is the only record", async () => {
     await createDamaged();
     await rm(join(dataDir, "pepper"));
     expect((await run("keys", "create", "--name", "n")).stderr).toContain("pepper is missing");

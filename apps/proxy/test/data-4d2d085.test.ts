@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { openSqlite } from "@letta-environments/platform/node";
 import { connectScriptedDevice, type LaunchedProxy, launchProxy, runLettaProxy } from "@letta-environments/testkit";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import type { ShownKey } from "../src/keys/show-key.ts";
+import type { ShownKey } from "../src/keys/key-view.ts";
 import { ask } from "./runtimes/use-gateway.ts";
 
 vi.setConfig({ testTimeout: 60_000 });

@@ -2,35 +2,33 @@ import type { ConnectedDevice } from "@letta-environments/environment-server";
 import type { Clock } from "@letta-environments/platform";
 import { createVirtualClock, type VirtualClock } from "@letta-environments/testkit";
 import { describe, expect, test } from "vitest";
-import { disableKey, enableKey, patchKey, revokeKey, rotateKey } from "../src/keys/change-key.ts";
-import { mintSecret } from "../src/keys/create-key.ts";
-import { KeyRecordDamagedError } from "../src/keys/key-record-damaged-error.ts";
-import { credentialIdOf, type KeyRecord } from "../src/keys/key-record.ts";
-import { watchSocketKeys } from "../src/keys/watch-socket-keys.ts";
+import { disableKey, enableKey, mintSecret, patchKey, revokeKey, rotateKey } from "../src/keys/key-lifecycle.ts";
+import { credentialIdOf, type KeyRecord, KeyRecordDamagedError } from "../src/keys/key-record.ts";
+import { watchSocketKeys } from "../src/keys/socket-key-watch.ts";
 import type { KeyStore } from "../src/ports.ts";
 import { createTestKeyRecord as newRecord } from "./support/create-test-key-record.ts";
 import { fakeSockets } from "./support/fake-sockets.ts";
 import { testMint } from "./support/test-proxy.ts";
 
-/** An empty store, and ways to it. */
+/** An empty store, which can be opened several times. */
 export interface KeyStoreUnderTest {
-  /** A further view on the same keys, as another process would have one. */
+  /** Opens the store, as another process would. */
   connect(clock: Clock, onDamaged?: (id: string) => void): Promise<KeyStore>;
-  /** Puts a text in the place of a stored record; absent where records are not stored as text. */
+  /** Replaces a stored record with a text; absent where records are not stored as text. */
   damage?(id: string, text: string): Promise<void>;
-  /** Resolves when every answer that was under way is there. */
+  /** Resolves when every request in flight has its response. */
   settle(): Promise<void>;
 }
 
-/** What a store promises. */
+/** The promises of a store. */
 export interface KeyStorePromises {
-  /** Within what time another process's change is told by the generation, in milliseconds. */
+  /** How soon a change of another process changes the generation, in milliseconds. */
   readonly generationBoundMs: number;
   /** Whether records are stored as text, which can be damaged. */
   readonly storesText: boolean;
 }
 
-/** Texts that are no record of a key with this id, made from one that is. */
+/** Texts that are not a record of a key with this id, derived from one that is. */
 function damagedTexts(record: KeyRecord): readonly string[] {
   const changes: readonly Readonly<Record<string, unknown>>[] = [
     { secrets: undefined },
@@ -62,7 +60,7 @@ function damagedTexts(record: KeyRecord): readonly string[] {
   ];
 }
 
-/** What every {@link KeyStore} must do. */
+/** Tests the contract of {@link KeyStore}. */
 export function describeKeyStore(
   name: string,
   { generationBoundMs, storesText }: KeyStorePromises,
@@ -73,7 +71,7 @@ export function describeKeyStore(
     readonly other: KeyStore;
     readonly clock: VirtualClock;
     settle(): Promise<void>;
-    /** Lets the time of the bound pass. */
+    /** Waits for as long as the bound. */
     waitForGeneration(): Promise<void>;
   }
 
@@ -90,7 +88,7 @@ export function describeKeyStore(
   }
 
   describe(`the key store ${name}`, () => {
-    test("finds a key as it was created, and null for an unknown id", async () => {
+    test("returns a key as it was created, and null for an unknown id", async () => {
       const { store } = await setUp();
       const record = newRecord({ deviceIds: ["d1"], expiresAt: 5, shared: true, name: "naïve ☂ '\"" });
       await store.create(record);
@@ -98,7 +96,7 @@ export function describeKeyStore(
       expect(await store.find("unknown")).toBeNull();
     });
 
-    test("takes no second key under one id", async () => {
+    test("refuses a second key with the same id", async () => {
       const { store } = await setUp();
       const record = newRecord();
       await store.create(record);
@@ -114,7 +112,7 @@ export function describeKeyStore(
       expect(await store.list()).toEqual([...byId, late]);
     });
 
-    test("changes a key in one step and tells the new record", async () => {
+    test("changes a key in one step and returns the new record", async () => {
       const { store } = await setUp();
       const record = newRecord();
       await store.create(record);
@@ -124,7 +122,7 @@ export function describeKeyStore(
       expect(await store.update("unknown", (current) => current)).toBeNull();
     });
 
-    test("leaves a key as it was when its change throws", async () => {
+    test("leaves a key unchanged when the change throws", async () => {
       const { store } = await setUp();
       const record = newRecord();
       await store.create(record);
@@ -135,7 +133,7 @@ export function describeKeyStore(
       expect(await store.find(record.id)).toEqual(record);
     });
 
-    test("tells its own changes by the generation at once", async () => {
+    test("changes the generation at once with an own change", async () => {
       const { store } = await setUp();
       const before = store.generation();
       const record = newRecord();
@@ -147,7 +145,7 @@ export function describeKeyStore(
       expect(store.generation()).toBe(store.generation());
     });
 
-    test(`shows another process's changes, and tells them by the generation within ${generationBoundMs} ms`, async () => {
+    test(`shows changes of another process, and changes the generation within ${generationBoundMs} ms`, async () => {
       const { store, other, waitForGeneration } = await setUp();
       const before = store.generation();
       const record = newRecord();
@@ -178,7 +176,7 @@ export function describeKeyStore(
       });
     });
 
-    test("keeps the latest use of each key, for every process, and passes over keys that it does not have", async () => {
+    test("stores the latest use of each key, for every process, and ignores unknown keys", async () => {
       const { store, other } = await setUp();
       const [used, unused] = [newRecord(), newRecord()];
       for (const record of [used, unused]) await store.create(record);
@@ -255,7 +253,7 @@ export function describeKeyStore(
 
     if (storesText) describeDamage(open);
 
-    test("does not tell a use as a change of keys, here or in another process", async () => {
+    test("a use does not change the generation, here or in another process", async () => {
       const { store, other, waitForGeneration } = await setUp();
       const record = newRecord();
       await store.create(record);
@@ -280,20 +278,20 @@ function fromTheFuture(record: KeyRecord): KeyRecord {
 }
 
 function describeDamage(open: () => KeyStoreUnderTest): void {
-  test("a damaged record is no key, hides no other one, and is told by its id alone", async () => {
+  test("a damaged record is not a key, hides no other key, and is reported by its id alone", async () => {
     const underTest = open();
-    const told: string[] = [];
-    const store = await underTest.connect(createVirtualClock(), (id) => void told.push(id));
+    const reported: string[] = [];
+    const store = await underTest.connect(createVirtualClock(), (id) => void reported.push(id));
     const [damaged, good] = [newRecord({}, 1), newRecord({}, 2)];
     for (const record of [damaged, good]) await store.create(record);
     for (const text of damagedTexts(damaged)) {
       await underTest.damage?.(damaged.id, text);
       expect([text, await store.find(damaged.id), await store.list()]).toEqual([text, null, [good]]);
-      expect([text, told.splice(0)]).toEqual([text, [damaged.id, damaged.id]]);
+      expect([text, reported.splice(0)]).toEqual([text, [damaged.id, damaged.id]]);
     }
   });
 
-  test("a damaged record takes no change but its revocation, which takes its place", async () => {
+  test("a damaged record accepts no change except its revocation, which replaces it", async () => {
     const underTest = open();
     const store = await underTest.connect(createVirtualClock());
     const record = newRecord({}, 1);
@@ -313,7 +311,7 @@ function describeDamage(open: () => KeyStoreUnderTest): void {
     expect([await store.find(record.id), await store.list()]).toEqual([revoked, [revoked]]);
   });
 
-  test("a record of an older version, which lacks what is newer, is not damaged", async () => {
+  test("a record of an older version, which lacks newer members, is not damaged", async () => {
     const underTest = open();
     const store = await underTest.connect(createVirtualClock());
     const record = newRecord();

@@ -4,6 +4,7 @@ import type { DeviceSocket, DeviceSocketListener, UpgradeDecision } from "@letta
 import { type Problem, problemResponse } from "@letta-environments/schema";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { WebSocket } from "ws";
+import { emptyEmbeddedUpstream } from "./support/embedded-upstream.ts";
 import { type NodeServerUnderTest, startNodeServer } from "./support/node-server.ts";
 import { type RawResponse, requestHead, sendRaw } from "./support/raw-http.ts";
 import { emptyUpstream } from "./support/test-proxy.ts";
@@ -43,8 +44,7 @@ beforeEach(async () => {
     },
   };
   server = await startNodeServer(emptyUpstream, {
-    ports: { deviceSockets: { upgrade: () => Promise.resolve(decision) } },
-    config: { upstream: { kind: "embedded" } },
+    ports: { deviceSockets: { upgrade: () => Promise.resolve(decision) }, upstream: emptyEmbeddedUpstream },
   });
   ({ key } = await server.issueKey({ scopes: ["connect"] }));
 });
@@ -143,6 +143,38 @@ describe("an open socket", () => {
     expect((await once(socket, "close"))[0]).toBe(1009);
   });
 
+  test("is closed with 1009 for a frame over the listener's present limit", async () => {
+    maxFrameBytes = 1_000;
+    const socket = await open();
+    socket.send("x".repeat(1_000));
+    await untilReceived(1);
+    socket.send("y".repeat(1_001));
+    const [code, reason] = (await once(socket, "close")) as [number, Buffer];
+    expect([code, reason.toString()]).toEqual([1009, "A frame is larger than 1000 bytes"]);
+    expect(received).toEqual(["x".repeat(1_000), 1009]);
+  });
+
+  test("is closed with 1009 when an unfinished frame exceeds the limit, before the frame is complete", async () => {
+    maxFrameBytes = 100_000;
+    const socket = await open();
+    const closed = once(socket, "close");
+    for (let fragment = 0; fragment < 4; fragment++) socket.send("x".repeat(30_000), { fin: false });
+    expect((await closed)[0]).toBe(1009);
+    expect(received).toEqual([1009]);
+  });
+
+  test("may send a frame up to a limit that was raised since it opened", async () => {
+    maxFrameBytes = 1_000;
+    const socket = await open();
+    socket.send("small");
+    await untilReceived(1);
+    maxFrameBytes = 1_000_000;
+    const large = "x".repeat(900_000);
+    for (let frame = 0; frame < 3; frame++) socket.send(large);
+    await untilReceived(4);
+    expect(received).toEqual(["small", large, large, large]);
+  });
+
   test("offers neither compression nor a sub-protocol", async () => {
     const socket = new WebSocket(server.url.replace("http", "ws") + path, ["chat"], {
       headers: { authorization: `Bearer ${key}` },
@@ -177,8 +209,7 @@ test("a device that leaves during the decision is heard to have gone", async () 
   let decide = (): void => undefined;
   const held = new Promise<UpgradeDecision>((resolve) => (decide = () => resolve(accepted)));
   const slow = await startNodeServer(emptyUpstream, {
-    ports: { deviceSockets: { upgrade: () => held } },
-    config: { upstream: { kind: "embedded" } },
+    ports: { deviceSockets: { upgrade: () => held }, upstream: emptyEmbeddedUpstream },
   });
   const { key: slowKey } = await slow.issueKey({ scopes: ["connect"] });
   const arrived = once(slow.server, "upgrade");

@@ -3,7 +3,7 @@ import { buildPath, endpoints, isIdentifier } from "@letta-environments/schema";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { UpstreamRequest } from "../src/ports.ts";
-import { type UpstreamBaseUrl, upstreamUrl } from "../src/upstream/upstream-base-url.ts";
+import { type UpstreamBaseUrl, upstreamUrl } from "../src/upstream/base-url.ts";
 import { fakeRequest } from "./support/fake-request.ts";
 import { knownConnections } from "./support/known-connections.ts";
 import { createTestProxy, emptyUpstream } from "./support/test-proxy.ts";

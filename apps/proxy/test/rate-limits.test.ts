@@ -1,7 +1,7 @@
 /** Rate limits in the pipeline: when they are checked, and what callers and telemetry see. */
 import { jsonResponse, type PlainResponse } from "@letta-environments/schema";
 import { describe, expect, test, vi } from "vitest";
-import { createOwnHostGuard } from "../src/admin/create-own-host-guard.ts";
+import { createHostGuard } from "../src/admin/admission.ts";
 import { createMemoryRateLimitStore } from "../src/adapters/memory/rate-limit-store.ts";
 import type { RateLimitsFile } from "../src/config/file.ts";
 import { resolveRateLimits } from "../src/config/resolve-rate-limits.ts";
@@ -276,7 +276,7 @@ test("failed authentication at the administration listener is counted by peer, w
     policies: { failures: { per: ["address"], limit: 3, routes: ["failedAuthentication"] } },
   };
   const token = "operator-token-of-forty-three-characters-00";
-  const { proxy } = setUp(file, { config: { adminListener: { token, guard: createOwnHostGuard([]) } } });
+  const { proxy } = setUp(file, { config: { adminListener: { token, guard: createHostGuard([]) } } });
   const ask = async (key: string, index: number): Promise<number> => {
     const headers = { host: "127.0.0.1", "x-forwarded-for": `203.0.113.${index}` };
     return (await proxy.handleAdmin(fakeRequest({ key, path: "/admin/v1/keys", headers }))).status;

@@ -71,7 +71,9 @@ test("an invalid file, a broken one and one that is gone change nothing and are 
   await proxy.process.waitForOutput(/"event":"configuration_refused","problems":\[[^\]]*nonsense/);
   write('{"cors": ');
   reloadNow();
-  await proxy.process.waitForOutput(/"event":"configuration_refused","problems":\["[^"]*is not valid JSON"\]/);
+  await proxy.process.waitForOutput(
+    /"event":"configuration_refused","problems":\["[^"]*is not valid JSON: line 1, column \d+: (?:[^"\\]|\\.)*"\]/,
+  );
   rmSync(file);
   reloadNow();
   await proxy.process.waitForOutput(/"event":"configuration_refused","problems":\["[^"]*is no longer there"\]/);

@@ -1,5 +1,5 @@
 /** `letta-proxy keys ... --url`: keys of a gateway elsewhere, by its administration. */
-import { type LaunchedProxy, launchProxy, runLettaProxy } from "@letta-environments/testkit";
+import { createFakeUpstream, type LaunchedProxy, launchProxy, runLettaProxy } from "@letta-environments/testkit";
 import { afterAll, beforeAll, expect, test } from "vitest";
 
 let proxy: LaunchedProxy;
@@ -21,7 +21,7 @@ function statusOf(key: string): Promise<number> {
   );
 }
 
-test("a key is created, listed, taken out of use, put back, rotated and revoked at a gateway elsewhere", async () => {
+test("a key is created, listed, disabled, enabled, rotated, updated, shown and revoked at a gateway elsewhere", async () => {
   const key = (await keys("create", "--name", "far", "--scope", "list")).stdout.trim();
   const id = key.split("_")[1] ?? "";
   expect(await statusOf(key)).toBe(200);
@@ -31,17 +31,33 @@ test("a key is created, listed, taken out of use, put back, rotated and revoked 
   await keys("enable", id);
   const rotated = (await keys("rotate", id, "--overlap", "0s")).stdout.trim();
   expect([await statusOf(key), await statusOf(rotated)]).toEqual([401, 200]);
+  const update = ["update", id, "--name", "near", "--device-name", "lab-*", "--expires", "2w"];
+  expect(await keys(...update)).toEqual({ stdout: `Updated ${id}\n`, stderr: "" });
+  expect((await keys("show", id)).stdout).toContain("only those with a name like lab-*\n");
+  expect(JSON.parse((await keys("show", id, "--json")).stdout)).toMatchObject({ id, connectionNames: ["lab-*"] });
+  await keys("update", id, "--clear", "device-name", "--name", "far");
   await keys("revoke", id);
   expect(await statusOf(rotated)).toBe(401);
   const listed = JSON.parse((await keys("list", "--json")).stdout) as readonly Record<string, unknown>[];
-  expect(listed.find((one) => one["id"] === id)).toMatchObject({ name: "far", state: "revoked" });
+  expect(listed.find((one) => one["id"] === id)).toMatchObject({
+    name: "far",
+    state: "revoked",
+    connectionNames: null,
+  });
 });
 
-test("a refusal tells the rule, and neither a token nor a key", async () => {
+test("a refusal names the rule, and never a token or a key", async () => {
   const wrong = "lek_wrong-token-of-somebody";
   const failed = runLettaProxy(["keys", "list", "--url", proxy.url], { ADMIN_TOKEN: wrong });
-  await expect(failed).rejects.toMatchObject({ code: 1, stdout: "", stderr: expect.stringContaining("answered 401") });
+  await expect(failed).rejects.toMatchObject({
+    code: 1,
+    stdout: "",
+    stderr: expect.stringContaining("responded with 401"),
+  });
   await expect(failed).rejects.not.toMatchObject({ stderr: expect.stringContaining(wrong) });
+  await expect(keys("show", "unknown")).rejects.toMatchObject({
+    stderr: expect.stringContaining("responded with 404"),
+  });
   const tenant = keys("create", "--name", "x", "--tenant", "another");
   await expect(tenant).rejects.toMatchObject({ code: 1, stderr: expect.stringContaining("administering key") });
 });
@@ -52,4 +68,13 @@ test("without a token, with a data directory, or with a plain URL elsewhere noth
   const env = { ADMIN_TOKEN: adminKey };
   await expect(runLettaProxy([...nowhere, proxy.url, "--data-dir", "d"], env)).rejects.toMatchObject({ code: 2 });
   await expect(runLettaProxy([...nowhere, "http://gateway.example"], env)).rejects.toMatchObject({ code: 2 });
+});
+
+test("a gateway that cannot be reached is named, with the reason", async () => {
+  const closed = await createFakeUpstream(() => undefined);
+  await closed.close();
+  await expect(runLettaProxy(["keys", "list", "--url", closed.url], { ADMIN_TOKEN: adminKey })).rejects.toMatchObject({
+    code: 1,
+    stderr: `letta-proxy: The gateway at ${closed.url} did not respond (ECONNREFUSED).\n`,
+  });
 });

@@ -1,8 +1,9 @@
 import { jsonResponse, type PlainResponse } from "@letta-environments/schema";
 import { describe, expect, test } from "vitest";
-import { createOwnHostGuard } from "../src/admin/create-own-host-guard.ts";
+import { createHostGuard } from "../src/admin/admission.ts";
 import type { UpstreamFetch } from "../src/ports.ts";
 import type { GatewayConfig } from "../src/services.ts";
+import { emptyEmbeddedUpstream } from "./support/embedded-upstream.ts";
 import { fakeRequest } from "./support/fake-request.ts";
 import { knownConnections } from "./support/known-connections.ts";
 import { createTestIssuer, testJwtSettings } from "./support/test-issuer.ts";
@@ -45,7 +46,7 @@ describe("a caller's own key of the upstream", () => {
 
   test("is never the operator's token, sent to the wrong port by mistake", async () => {
     const token = "an-operators-token-of-forty-characters-x";
-    const proxy = withPassThrough(emptyUpstream, { adminListener: { token, guard: createOwnHostGuard([]) } });
+    const proxy = withPassThrough(emptyUpstream, { adminListener: { token, guard: createHostGuard([]) } });
     for (const path of ["/v1/environments", "/v1/environments/d1", "/v1/ratelimit"]) {
       const answer = await proxy.proxy.handle(fakeRequest({ key: token, path }));
       expect(problemOf(answer)).toMatchObject({ status: 401, errorCode: "invalid_key" });
@@ -126,7 +127,8 @@ describe("a caller's own key of the upstream", () => {
   });
 
   test("is never taken by the embedded server", async () => {
-    const proxy = withPassThrough(emptyUpstream, { upstream: { kind: "embedded" } });
+    const ports = { upstream: emptyEmbeddedUpstream };
+    const proxy = createTestProxy(emptyUpstream, { ports, config: { passThrough: true } });
     expect(problemOf(await proxy.proxy.handle(fakeRequest({ key: ownKey }))).errorCode).toBe("invalid_key");
   });
 });

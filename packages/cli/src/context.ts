@@ -8,7 +8,7 @@ import { type ReadOption, readSettings } from "./settings.ts";
 /** A command line of this program. */
 export type ParsedLine = ParsedCommand<CommandName>;
 
-/** What a command works with. */
+/** The tools of a command: host, options, colours, and a way to the server. */
 export interface CommandContext {
   readonly host: Host;
   readonly parsed: ParsedLine;

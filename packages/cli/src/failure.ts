@@ -8,7 +8,7 @@ import type { DeliveryReport } from "./format/delivery.ts";
 import type { Host } from "./host.ts";
 import { addressOf } from "./settings.ts";
 
-/** What was being done. */
+/** The command that failed. */
 export interface FailureContext {
   readonly host: Host;
   readonly parsed: ParsedLine;

@@ -1,4 +1,4 @@
-/** What the commands request from a server: the only module that knows the client. */
+/** The requests of the commands to a server. No other module uses the client's operations. */
 import {
   createTransport,
   type DeviceSelector,

@@ -64,7 +64,7 @@ test("a value that may be left out is taken only when it looks like one", () => 
   expect(parse("send laptop --wait-online")).toEqual(["send", "laptop", { "wait-online": ["5m"] }]);
 });
 
-test("help is asked for by command, by option and by letter; version by option", () => {
+test("help is a command, an option and a letter; the version is an option", () => {
   for (const line of ["help send", "send --help", "send laptop -h", "send --agent a --help"]) {
     expect(helpOf(line)).toContain("Usage: letta-env send ");
   }

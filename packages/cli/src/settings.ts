@@ -6,6 +6,8 @@ import type { Host } from "./host.ts";
 export interface Settings {
   readonly baseUrl: string;
   readonly apiKey: string;
+  /** Whether `baseUrl` may be an http: URL beyond loopback. */
+  readonly allowInsecure: boolean;
   readonly timeoutMs: number | undefined;
 }
 
@@ -22,7 +24,8 @@ export async function readSettings(host: Host, option: ReadOption): Promise<Sett
   const timeout = option("timeout");
   const timeoutMs = timeout === undefined ? undefined : readDuration("--timeout", timeout);
   const baseUrl = readBaseUrl(host, option);
-  return { baseUrl, apiKey: await readKey(host, option("api-key-file")), timeoutMs };
+  const allowInsecure = option("allow-insecure") !== undefined;
+  return { baseUrl, apiKey: await readKey(host, option("api-key-file")), allowInsecure, timeoutMs };
 }
 
 /** Reads a duration in milliseconds. @throws CommandError naming the option */

@@ -57,7 +57,7 @@ describe("list", () => {
     expect(connections).toHaveLength(6);
   });
 
-  test("--online, --limit and --all choose the devices; what is left is told in the JSON", async () => {
+  test("--online, --limit and --all select the devices; the JSON says whether there are more", async () => {
     const online = await run(["list", "--online"]);
     expect(online.stdout.match(/^device-[123]\t/gm)).toHaveLength(3);
     expect(online.stdout.trimEnd().split("\n")).toHaveLength(3);
@@ -115,7 +115,7 @@ describe("get", () => {
     );
   });
 
-  test("a device that is not there is exit code 6, and a slip is recognised", async () => {
+  test("an unknown device is exit code 6, with a suggestion for a misspelt name", async () => {
     expect(await run(["get", "lapto"])).toEqual({
       code: 6,
       stdout: "",
@@ -137,7 +137,7 @@ describe("get", () => {
   });
 });
 
-describe("what is refused before any request", () => {
+describe("refused before any request", () => {
   test.each([
     [["list", "--limit", "0"], "--limit must be a whole number from 1"],
     [["list", "--limit", "5", "--all"], "--limit and --all exclude each other"],

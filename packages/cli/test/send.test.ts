@@ -16,7 +16,7 @@ afterAll(() => fleet.stop());
 const run = (args: readonly string[], input?: string | Uint8Array) =>
   runCli(args, { env: fleet.gateway.env, ...(input !== undefined && { input }) });
 
-/** What the device was given as the text of its latest message. */
+/** The latest message that the device received, as JSON. */
 function latestInput(device: ScriptedDevice): string {
   return JSON.stringify(device.received.frames.findLast((frame) => frame.type === "input"));
 }
@@ -29,7 +29,7 @@ function nextRetrieval(): Promise<unknown> {
 }
 
 describe("send", () => {
-  test("hands the message to the agent on the device, waits for its word, and prints outcome and id", async () => {
+  test("delivers the message to the agent on the device, waits for its acknowledgement, and prints outcome and id", async () => {
     const { code, stdout, stderr } = await run(["send", "laptop", "--agent", "a1", "--message-id", "m-1", "hello"]);
     expect({ code, stdout, stderr }).toEqual({ code: 0, stdout: "started\tm-1\tdevice-1\n", stderr: "" });
     expect(latestInput(fleet.laptop)).toContain('"hello"');
@@ -120,7 +120,7 @@ describe("send", () => {
     expect(stderr).not.toContain("\u001b");
   });
 
-  test("no word of the device is exit code 5, tells the id, and the same id learns the outcome later", async () => {
+  test("a device that does not acknowledge is exit code 5 with the message id, and the same id returns the outcome later", async () => {
     const words = ["send", "silent", "--agent", "a1", "--message-id", "m-5", "hello"];
     const { code, stdout, stderr } = await run(words);
     expect({ code, stdout }).toEqual({ code: 5, stdout: "unknown\tm-5\tdevice-2\n" });
@@ -136,7 +136,7 @@ describe("send", () => {
     await expect.poll(async () => (await run(words)).stdout, { timeout: 20_000 }).toBe("duplicate\tm-5\tdevice-2\n");
   });
 
-  test("SIGINT while a message is on its way ends with 130 and tells how to learn the outcome", async () => {
+  test("SIGINT after a message has left ends with 130 and says how to get the outcome", async () => {
     const received = fleet.silent.received.frames.length;
     const sending = startCli(["send", "silent", "--agent", "a1", "--message-id", "m-6", "hello"], {
       env: fleet.gateway.env,
@@ -151,7 +151,7 @@ describe("send", () => {
     expect(stderr).toContain("--message-id m-6");
   });
 
-  test("SIGHUP while a device is waited for ends with 129, and nothing was sent", async () => {
+  test("SIGHUP during --wait-online ends with 129, and nothing was sent", async () => {
     const retrieved = nextRetrieval();
     const waiting = startCli(["send", "twin-2", "--wait-online", "--agent", "a1", "hello"], { env: fleet.gateway.env });
     await retrieved;
@@ -159,7 +159,7 @@ describe("send", () => {
     expect(await waiting.result).toEqual({ code: 129, stdout: "", stderr: "letta-env: ended; nothing was sent\n" });
   });
 
-  test("SIGTERM while a device is waited for ends with 143, and nothing was sent", async () => {
+  test("SIGTERM during --wait-online ends with 143, and nothing was sent", async () => {
     const retrieved = nextRetrieval();
     const waiting = startCli(["send", "twin-1", "--wait-online", "--agent", "a1", "hello"], { env: fleet.gateway.env });
     await retrieved;

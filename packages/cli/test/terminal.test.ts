@@ -46,13 +46,13 @@ describe.runIf(canOpenTerminal())("on a terminal", () => {
     expect({ code, shown }).toEqual({ code: 0, shown: "Started by 日本語 laptop.  Message id: m1\r\n" });
   });
 
-  test("a message that is left out is asked for at once: nobody waits for a hidden prompt", async () => {
+  test("a missing message is an error at once, instead of a hidden prompt", async () => {
     const { code, shown } = await run(["send", "d1", "--agent", "a1"]).result;
     expect(code).toBe(2);
     expect(shown).toContain("a MESSAGE is needed");
   });
 
-  test("what is waited for is shown, and taken away when Ctrl-C ends the wait", async () => {
+  test("a progress line shows what the program waits for, and is removed when Ctrl-C ends the wait", async () => {
     const waiting = run(["send", "asleep", "--wait-online", "--agent", "a1", "hello"], 60);
     await waiting.shows(/waiting for asleep to come online…/);
     waiting.press("\u0003");

@@ -35,7 +35,7 @@ async function start(
 const posts = (): string[] =>
   (server?.seen ?? []).filter(({ method }) => method === "POST").map(({ target }) => target.split("/")[3] ?? "");
 
-test.each([-1, 1])("a clock that is %d h off the server's takes nobody offline", async (hours) => {
+test.each([-1, 1])("a local clock that is %d h away from the server's leaves devices online", async (hours) => {
   const env = await start(({ method, target }, response) => {
     const nowMs = Date.now() + hours * hourMs;
     const header = { date: new Date(nowMs).toUTCString() };
@@ -74,7 +74,7 @@ test.each([{ Name: ["is odd"] }, ["is odd", null, { field: "name" }], "odd"])(
 );
 
 test.each(["connection_replaced", "connection_not_found", "device_offline"])(
-  "%s: the message goes to the connection that the device has now, and that one is told",
+  "%s: the message goes to the connection that the device has now, and the output names it",
   async (errorCode) => {
     let connectionId = "old";
     const env = await start(({ method, target }, response) => {
@@ -155,7 +155,7 @@ test.each([
   [500, "text/html", 1],
   [404, "text/html", 1],
   [403, "text/html", 4],
-])("%d without a problem code tells the status", async (status, type, code) => {
+])("%d without a problem code is reported by its status", async (status, type, code) => {
   const env = await start((_request, response) => {
     response.writeHead(status, { "content-type": type, "retry-after": "100" }).end("<html>secret page</html>");
   });

@@ -1,15 +1,14 @@
-import { approve, deny } from "./operations/answer-approvals.ts";
-import { listAllEnvironments } from "./operations/list-all-environments.ts";
-import { listEnvironmentPages } from "./operations/list-environment-pages.ts";
-import { listEnvironments } from "./operations/list-environments.ts";
-import { retrieveEnvironment } from "./operations/retrieve-environment.ts";
-import { sendMessage } from "./operations/send-message.ts";
-import { sendToDevice } from "./operations/send-to-device.ts";
-import { watchEnvironments } from "./operations/watch-environments.ts";
+/** A client object whose methods are the operations of this package bound to one transport. */
+import { approve, deny } from "./operations/approvals.ts";
+import { sendToDevice } from "./operations/device.ts";
+import { listAllEnvironments, listEnvironmentPages, listEnvironments } from "./operations/list.ts";
+import { retrieveEnvironment } from "./operations/retrieve.ts";
+import { sendMessage } from "./operations/send.ts";
+import { watchEnvironments } from "./operations/watch.ts";
+import type { TransportOptions } from "./options.ts";
 import { createTransport, type Transport } from "./transport.ts";
-import type { TransportOptions } from "./transport-options.ts";
 
-/** How to reach a server. */
+/** Options of {@link createClient}; see {@link TransportOptions}. */
 export type ClientOptions = TransportOptions;
 
 /** A function over a transport as a method. */
@@ -17,7 +16,7 @@ type Bound<Operation> = Operation extends (transport: Transport, ...rest: infer 
   ? (...rest: Rest) => Result
   : never;
 
-/** The environments of an organisation; `list`, `retrieve` and `sendMessage` are those of the official SDK. */
+/** Operations on environments. `list`, `retrieve` and `sendMessage` take the same arguments as in the official SDK. */
 export interface EnvironmentsResource {
   /** See {@link listEnvironments}. */
   readonly list: Bound<typeof listEnvironments>;
@@ -45,11 +44,11 @@ export interface Client {
 }
 
 /**
- * Makes a client. Every operation is also exported as a function over a transport.
+ * Creates a client. Every operation is also exported as a function over a transport.
  *
- * @throws LettaEnvironmentsError `invalid_argument` when an option is not usable.
+ * @throws LettaEnvironmentsError `invalid_argument` if an option breaks its rule.
  */
-export const createClient = (options: ClientOptions): Client => {
+export function createClient(options: ClientOptions): Client {
   const transport = createTransport(options);
   const bind =
     <Rest extends readonly unknown[], Result>(operation: (transport: Transport, ...rest: Rest) => Result) =>
@@ -68,4 +67,4 @@ export const createClient = (options: ClientOptions): Client => {
       watch: bind(watchEnvironments),
     },
   };
-};
+}

@@ -1,10 +1,9 @@
 import { runInNewContext } from "node:vm";
 import { describe, expect, test } from "vitest";
-import { invalidArgument } from "./call-error.ts";
-import { isLettaEnvironmentsError, LettaEnvironmentsError } from "./error.ts";
+import { invalidArgument, isLettaEnvironmentsError, LettaEnvironmentsError } from "./error.ts";
 
 describe("LettaEnvironmentsError", () => {
-  test("is an Error with what is known of the failure, and no member beside it", () => {
+  test("is an Error that has only the members it was created with", () => {
     const error = new LettaEnvironmentsError({ code: "timeout", message: "late", retryable: true });
     expect(error).toBeInstanceOf(Error);
     expect(String(error)).toBe("LettaEnvironmentsError: late");
@@ -16,7 +15,7 @@ describe("LettaEnvironmentsError", () => {
     });
   });
 
-  test("is known across realms and copies of the package, and nothing else is", () => {
+  test("is recognised across realms and copies of the package, and other values are not", () => {
     const error = new LettaEnvironmentsError({ code: "aborted", message: "", retryable: false, cause: "why" });
     const foreign: unknown = runInNewContext('Object.assign(new Error("x"), { name: "LettaEnvironmentsError" })');
     expect(error.cause).toBe("why");
@@ -26,7 +25,7 @@ describe("LettaEnvironmentsError", () => {
     expect([null, undefined, "x", {}].some((value) => isLettaEnvironmentsError(value))).toBe(false);
   });
 
-  test("an invalid argument names the broken rule", () => {
+  test("invalidArgument names the member and the rule", () => {
     const error = invalidArgument("limit", "must be a number");
     expect(error.message).toBe("limit must be a number");
     const issues = [{ member: "limit", rule: "must be a number" }];

@@ -1,7 +1,34 @@
-import type { Environment, Problem, ProblemIssue } from "@letta-environments/schema";
-import type { EnvironmentsError, ErrorCode } from "./error-codes.ts";
+/**
+ * The one error class of this package and its codes. A code is either a problem code of the server or one of the client's own;
+ * `switch (error.code)` narrows {@link EnvironmentsError} to the members that each failure has.
+ */
+import type { Environment, Problem, ProblemCode, ProblemIssue } from "@letta-environments/schema";
 
-/** What a {@link LettaEnvironmentsError} is made of. */
+/** Codes of failures that the client itself detects. */
+export type ClientErrorCode =
+  /** An option or argument breaks a rule; nothing was sent to a device. */
+  | "invalid_argument"
+  /** No response: the server could not be reached, or the connection broke. */
+  | "connection_failed"
+  /** No complete response before the deadline. */
+  | "timeout"
+  /** The caller's signal ended the call. */
+  | "aborted"
+  /** The server responded with a redirect. The client never follows one, because the key would go along. */
+  | "redirected"
+  /** A success status with a body that cannot be used. */
+  | "invalid_response"
+  /** A response larger than `maxResponseBytes`. */
+  | "response_too_large"
+  /** An error status without a problem code. */
+  | "http_error"
+  /** Several online devices match a name or a rule; nothing was sent. */
+  | "ambiguous_device";
+
+/** A problem code of the server or a code of the client. A newer server may send other codes: keep the `default` branch of a `switch`. */
+export type ErrorCode = ProblemCode | ClientErrorCode;
+
+/** Members of a {@link LettaEnvironmentsError}. */
 export interface ErrorDetails {
   readonly code: ErrorCode;
   readonly message: string;
@@ -17,28 +44,28 @@ export interface ErrorDetails {
   readonly cause?: unknown;
 }
 
-/** The one error of this package; tell failures apart by `code`. It never holds the key. */
+/** The only error that calls of this package throw; `code` says which failure it is. It never contains the API key. */
 export class LettaEnvironmentsError extends Error {
-  /** Tells this package's errors from others, across realms and copies of the package. */
+  /** Identifies this package's errors across realms and copies of the package. */
   override readonly name: string = "LettaEnvironmentsError";
   declare readonly code: ErrorCode;
-  /** Whether the same call with the same message ids may succeed and does nothing twice. */
+  /** Whether repeating the call, with the same message ids, may succeed and runs nothing twice. */
   declare readonly retryable: boolean;
-  /** HTTP status; absent when there was no answer. */
+  /** HTTP status; absent without a response. */
   declare readonly status?: number | undefined;
-  /** How long the server asked to wait, in milliseconds. */
+  /** How long the server asked to wait before a retry, in milliseconds. */
   declare readonly retryAfterMs?: number | undefined;
-  /** The error body, when the server sent problem details. */
+  /** The body of the error response, if it was problem details (RFC 9457). */
   declare readonly problem?: Partial<Problem>;
-  /** The broken rules, each with the member it concerns; those of an answer as the server sent them. */
+  /** Broken rules, each with its member. Those of a response are passed on unchecked. */
   declare readonly issues?: readonly ProblemIssue[] | undefined;
-  /** `X-Request-Id` of the answer. */
+  /** `X-Request-Id` of the response. */
   declare readonly requestId?: string | null | undefined;
-  /** Of a send: the `client_message_id` of each user message; use them again to repeat it. */
+  /** Of a send: the `client_message_id` of each user message. Use them again to repeat the send. */
   declare readonly clientMessageIds?: readonly string[];
-  /** Of a send: `refused` when nothing was done, `unknown` when the message may be running. */
+  /** Of a send: `refused` if no device received the message, `unknown` if it may be running. */
   declare readonly outcome?: "refused" | "unknown";
-  /** The rows that the error is about: the device that is offline, or those that a name fits equally. */
+  /** Environments that the error is about: the offline device, or all devices that match equally. */
   declare readonly environments?: readonly Environment[];
 
   constructor(details: ErrorDetails) {
@@ -47,6 +74,80 @@ export class LettaEnvironmentsError extends Error {
   }
 }
 
-/** Tells this package's errors from others, also across realms and copies of the package. */
-export const isLettaEnvironmentsError = (value: unknown): value is EnvironmentsError =>
-  (value as Partial<Error> | null | undefined)?.name === "LettaEnvironmentsError";
+/** Whether a value is an error of this package, also from another realm or copy of the package. */
+export function isLettaEnvironmentsError(value: unknown): value is EnvironmentsError {
+  return (value as Partial<Error> | null | undefined)?.name === "LettaEnvironmentsError";
+}
+
+/** Creates an error. Default message: the code in words. Default `retryable`: `false`. */
+export function createError(code: ErrorCode, details?: Partial<ErrorDetails>): EnvironmentsError {
+  const error = new LettaEnvironmentsError({ code, message: code.replaceAll("_", " "), retryable: false, ...details });
+  // The members of the union differ in types only.
+  return error as EnvironmentsError;
+}
+
+/** Creates an `invalid_argument` error: `limit must be an integer from 1 to 100`. */
+export function invalidArgument(member: string, rule: string): EnvironmentsError {
+  return createError("invalid_argument", { issues: [{ member, rule }], message: `${member} ${rule}` });
+}
+
+/** The caller's signal ended the call. No server can send this code. */
+export interface AbortedError extends LettaEnvironmentsError {
+  readonly code: "aborted";
+  readonly status?: undefined;
+  readonly problem?: never;
+}
+
+/** No complete response. `status` is present only if a server sent this code itself. */
+export interface NoAnswerError extends LettaEnvironmentsError {
+  readonly code: "connection_failed" | "timeout";
+}
+
+/** A broken rule, found before anything was sent to a device; `issues` names it. */
+export interface InvalidArgumentError extends LettaEnvironmentsError {
+  readonly code: "invalid_argument";
+}
+
+/** Several online devices match; `environments` has them. */
+export interface AmbiguousDeviceError extends LettaEnvironmentsError {
+  readonly code: "ambiguous_device";
+}
+
+/** A response that cannot be used. */
+export interface UnusableAnswerError extends LettaEnvironmentsError {
+  readonly code: "redirected" | "invalid_response" | "response_too_large";
+  readonly status: number;
+}
+
+/** An error status without a problem code. */
+export interface PlainHttpError extends LettaEnvironmentsError {
+  readonly code: "http_error";
+  readonly status: number;
+}
+
+/**
+ * A device that is offline or does not exist. `status` is absent if the client found this out by a look-up before sending;
+ * `environments` then has its rows, the one with the latest heartbeat first.
+ */
+export interface DeviceError extends LettaEnvironmentsError {
+  readonly code: "device_offline" | "environment_not_found";
+}
+
+/** A problem that the server reported by a code of its own. */
+export interface ProblemError<
+  Code extends ProblemCode = Exclude<ProblemCode, DeviceError["code"]>,
+> extends LettaEnvironmentsError {
+  readonly code: Code;
+  readonly status: number;
+}
+
+/** Every error of this package, as a union that `switch (error.code)` narrows. */
+export type EnvironmentsError =
+  | AbortedError
+  | NoAnswerError
+  | InvalidArgumentError
+  | AmbiguousDeviceError
+  | UnusableAnswerError
+  | PlainHttpError
+  | DeviceError
+  | ProblemError;

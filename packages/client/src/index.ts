@@ -1,35 +1,57 @@
 export { type Client, type ClientOptions, createClient, type EnvironmentsResource } from "./client.ts";
+export {
+  type AbortedError,
+  type AmbiguousDeviceError,
+  type ClientErrorCode,
+  type DeviceError,
+  type EnvironmentsError,
+  type ErrorCode,
+  type ErrorDetails,
+  type InvalidArgumentError,
+  isLettaEnvironmentsError,
+  LettaEnvironmentsError,
+  type NoAnswerError,
+  type PlainHttpError,
+  type ProblemError,
+  type UnusableAnswerError,
+} from "./error.ts";
+export { type AnswerApprovals, approve, type ApprovalDetails, deny } from "./operations/approvals.ts";
+export {
+  type DeviceSelector,
+  sendToDevice,
+  type SendToDeviceOptions,
+  type SendToDeviceResult,
+} from "./operations/device.ts";
+export {
+  listAllEnvironments,
+  listEnvironmentPages,
+  listEnvironments,
+  type ListEnvironmentsInput,
+} from "./operations/list.ts";
+export { assignMessageIds, type SendMessageInput, type UserMessageInput } from "./operations/message.ts";
+export { retrieveEnvironment } from "./operations/retrieve.ts";
+export { sendMessage, type SendMessageResult, type SendOptions, type SendOutcome } from "./operations/send.ts";
+export { type EnvironmentEvent, watchEnvironments, type WatchOptions } from "./operations/watch.ts";
 export type {
-  AbortedError,
-  AmbiguousDeviceError,
-  ClientErrorCode,
-  DeviceError,
-  EnvironmentsError,
-  ErrorCode,
-  InvalidArgumentError,
-  NoAnswerError,
-  PlainHttpError,
-  ProblemError,
-  UnusableAnswerError,
-} from "./error-codes.ts";
-export { type ErrorDetails, isLettaEnvironmentsError, LettaEnvironmentsError } from "./error.ts";
-export type { Call, Fetch, HttpRequest, Middleware, Next } from "./http-request.ts";
-export { type AnswerApprovals, approve, type ApprovalDetails, deny } from "./operations/answer-approvals.ts";
-export { assignMessageIds, type SendMessageInput, type UserMessageInput } from "./operations/assign-message-ids.ts";
-export type { DeviceSelector } from "./operations/find-device.ts";
-export { listAllEnvironments } from "./operations/list-all-environments.ts";
-export { listEnvironmentPages } from "./operations/list-environment-pages.ts";
-export { listEnvironments, type ListEnvironmentsInput } from "./operations/list-environments.ts";
-export { retrieveEnvironment } from "./operations/retrieve-environment.ts";
-export { sendMessage, type SendMessageResult, type SendOptions, type SendOutcome } from "./operations/send-message.ts";
-export { sendToDevice, type SendToDeviceOptions, type SendToDeviceResult } from "./operations/send-to-device.ts";
-export { type EnvironmentEvent, watchEnvironments, type WatchOptions } from "./operations/watch-environments.ts";
-export type { PendingCall } from "./pending-call.ts";
+  Answer,
+  AnswerMismatch,
+  HeadersInput,
+  RequestOptions,
+  TransportEvent,
+  TransportOptions,
+} from "./options.ts";
+export type {
+  Call,
+  Fetch,
+  HttpRequest,
+  Middleware,
+  Next,
+  PendingCall,
+  TransportRequest,
+  TransportResponse,
+} from "./request.ts";
 export { maxRetryAfterMs, type RepeatSafety } from "./retry.ts";
 export { createTransport, type Transport } from "./transport.ts";
-export type { Answer, AnswerMismatch, TransportEvent } from "./transport-event.ts";
-export type { RequestOptions, TransportOptions } from "./transport-options.ts";
-export type { TransportRequest, TransportResponse } from "./transport-request.ts";
 export type {
   ApprovalDecision,
   ApprovalMessage,

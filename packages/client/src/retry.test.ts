@@ -1,5 +1,12 @@
+import { messageDeduplicationHeader as headerOfSchema } from "@letta-environments/schema";
 import { describe, expect, test } from "vitest";
-import { isRepeatable, isUndelivered, readRetryAfterMs } from "./retry.ts";
+import { isRepeatable, isUndelivered, messageDeduplicationHeader, readRetryAfterMs } from "./retry.ts";
+
+test("the deduplication header has the name that the schema package gives it", () => {
+  expect(messageDeduplicationHeader).toBe(headerOfSchema);
+});
+
+const failed = { code: "http_error" } as const;
 
 describe("isRepeatable", () => {
   test.each([
@@ -16,7 +23,7 @@ describe("isRepeatable", () => {
     ["read", 500, "maybe", false],
   ] as const)("%s, status %s, x-should-retry %s: %s, on every server", (safety, status, shouldRetry, expected) => {
     for (const deduplicates of [true, false])
-      expect(isRepeatable({ safety, status, shouldRetry, deduplicates })).toBe(expected);
+      expect(isRepeatable({ ...failed, safety, status, shouldRetry, deduplicates })).toBe(expected);
   });
 
   test.each([
@@ -33,8 +40,8 @@ describe("isRepeatable", () => {
   ] as const)(
     "%s, status %s, x-should-retry %s: %s on a server that deduplicates, never on another one",
     (safety, status, shouldRetry, expected) => {
-      expect(isRepeatable({ safety, status, shouldRetry, deduplicates: true })).toBe(expected);
-      expect(isRepeatable({ safety, status, shouldRetry, deduplicates: false })).toBe(false);
+      expect(isRepeatable({ ...failed, safety, status, shouldRetry, deduplicates: true })).toBe(expected);
+      expect(isRepeatable({ ...failed, safety, status, shouldRetry, deduplicates: false })).toBe(false);
     },
   );
 
@@ -62,7 +69,7 @@ describe("isUndelivered", () => {
   ] as const)(
     "status %s, x-should-retry %s: %s on a server that deduplicates, %s on another one",
     (status, shouldRetry, expected, expectedElsewhere) => {
-      const attempt = { safety: "deduplicated", status, shouldRetry } as const;
+      const attempt = { ...failed, safety: "deduplicated", status, shouldRetry } as const;
       expect(isUndelivered({ ...attempt, deduplicates: true })).toBe(expected);
       expect(isUndelivered({ ...attempt, deduplicates: false })).toBe(expectedElsewhere);
     },
@@ -90,7 +97,7 @@ describe("readRetryAfterMs", () => {
     [{ "retry-after": "-5" }, undefined],
     [{ "retry-after-ms": "0", "retry-after": "2" }, 2_000],
     [{ "retry-after": "later" }, undefined],
-  ])("%j is %s", (headers, expected) => {
+  ])("%j is %s ms", (headers, expected) => {
     expect(readRetryAfterMs(new Headers(headers), nowMs)).toBe(expected);
   });
 });

@@ -1,33 +1,49 @@
-import type { ErrorCode } from "./error-codes.ts";
+/**
+ * Decides whether a failed attempt is repeated, and what is known about its delivery. Reads are repeated after every failure
+ * that may pass. A send is repeated only when the response shows that no device received it, or when the server has shown that
+ * it recognises message ids; otherwise the message could run twice.
+ */
+import type { ErrorCode } from "./error.ts";
 
 /**
- * Effect of the same request reaching the server twice. `read`: none. `deduplicated`: none, on a server that recognises message
- * ids. `once`: it may run twice, on any server.
+ * Effect of the same request reaching the server twice. `read`: none. `deduplicated`: none on a server that recognises message
+ * ids. `once`: it may run twice on any server.
  */
 export type RepeatSafety = "read" | "deduplicated" | "once";
 
-/** A failed attempt, as far as the decision to repeat it depends on it. */
+/** A failed attempt, reduced to what the decision depends on. */
 export interface FailedAttempt {
   readonly safety: RepeatSafety;
   /** HTTP status; absent without a complete response. */
   readonly status?: number | undefined;
-  readonly code?: ErrorCode | undefined;
+  readonly code: ErrorCode;
   /** Response header `x-should-retry`. */
   readonly shouldRetry?: string | null | undefined;
   /** Whether the server has shown that it deduplicates messages. */
   readonly deduplicates: boolean;
 }
 
-/**
- * Response header of a server that recognises message ids: for how many seconds it remembers one. Same name as in the schema
- * package.
- */
-export const messageDeduplicationHeader = "x-message-deduplication";
+/** Whether a failed attempt may be repeated without running anything twice. The table in the README lists every case. */
+export function isRepeatable({ safety, status, code, shouldRetry, deduplicates }: FailedAttempt): boolean {
+  if (code === "aborted" || (shouldRetry && shouldRetry !== "true")) return false;
+  if (safety !== "read" && undeliveredCodes.includes(code)) return true;
+  // Any server may send `x-should-retry: true`; only one that deduplicates is trusted with it.
+  if (safety !== "read" && !deduplicates) return false;
+  if (shouldRetry) return true;
+  if (status === undefined) return safety !== "once";
+  return status === 429 || (safety === "read" && (status === 408 || status >= 500));
+}
 
-/** Longest `Retry-After` that the client waits for, in milliseconds. */
-export const maxRetryAfterMs = 60_000;
+/** Whether a failed send reached no device, as far as its response shows. Without a complete response it may have. */
+export function isUndelivered(attempt: FailedAttempt): boolean {
+  const { status = 0, code, deduplicates } = attempt;
+  if (status < 300) return false;
+  // 429 and 5xx may come from a server behind the one that has already delivered the message.
+  const isRefusal = status < 500 && (status !== 429 || deduplicates);
+  return isRefusal || code === "queue_full" || undeliveredCodes.includes(code) || isRepeatable(attempt);
+}
 
-/** Problem codes which say that the request was refused before anything was sent to a device. */
+/** Problem codes that say: no device received anything, and a later try may succeed. */
 const undeliveredCodes: readonly ErrorCode[] = [
   "audit_unavailable",
   "issuer_unavailable",
@@ -38,43 +54,33 @@ const undeliveredCodes: readonly ErrorCode[] = [
   "upstream_unreachable",
 ];
 
+/**
+ * Response header of a server that recognises message ids; its value is the number of seconds for which it remembers one. Also
+ * exported by the schema package, but from a module that loads valibot, which clients do without.
+ */
+export const messageDeduplicationHeader = "x-message-deduplication";
+
 /** Whether response headers show that the server deduplicates messages. */
-export const showsDeduplication = (headers: Headers): boolean => {
+export function showsDeduplication(headers: Headers): boolean {
   const seconds = headers.get(messageDeduplicationHeader) ?? "";
   return /^\d+$/.test(seconds) && Number(seconds) > 0;
-};
+}
+
+/** Longest delay requested by a server that the client waits for, in milliseconds. */
+export const maxRetryAfterMs = 60_000;
 
 /**
- * Whether a failed attempt may be repeated. A send is repeated only when nothing was sent, which the problem code has to say, or
- * when the server deduplicates. `x-should-retry: true` of any other server does not change that.
+ * Reads `retry-after-ms`, else `Retry-After` (RFC 9110 section 10.2.3: seconds or a date).
+ *
+ * @returns Milliseconds, or `undefined` if neither header asks for a delay.
  */
-export const isRepeatable = ({ safety, status, code, shouldRetry, deduplicates }: FailedAttempt): boolean => {
-  if (shouldRetry && shouldRetry !== "true") return false;
-  if (safety !== "read" && !deduplicates) return isUndeliveredCode(code);
-  if (shouldRetry) return true;
-  if (status === undefined) return safety !== "once";
-  return status === 429 || (safety === "read" ? status === 408 || status >= 500 : isUndeliveredCode(code));
-};
+export function readRetryAfterMs(headers: Headers, nowMs: number): number | undefined {
+  const text = headers.get("retry-after") ?? "";
+  const delayMs = Number(headers.get("retry-after-ms")) || Number(text) * 1_000 || Date.parse(text) - nowMs;
+  return delayMs > 0 ? delayMs : undefined;
+}
 
-/** Whether a failed send reached no device, as far as the response shows. Without a complete response it may have. */
-export const isUndelivered = (attempt: FailedAttempt): boolean => {
-  const { status = 0, code, deduplicates } = attempt;
-  if (status < 300) return false;
-  // 429 and 5xx also come from servers behind the one that took the message.
-  const isRefusal = status < 500 && (status !== 429 || deduplicates);
-  return isRefusal || code === "queue_full" || isUndeliveredCode(code) || isRepeatable(attempt);
-};
-
-const isUndeliveredCode = (code: ErrorCode | undefined): boolean =>
-  code !== undefined && undeliveredCodes.includes(code);
-
-/**
- * Reads `retry-after-ms`, else `Retry-After` (RFC 9110 section 10.2.3: seconds or a date), in milliseconds; `undefined` when neither asks
- * to wait.
- */
-export const readRetryAfterMs = (headers: Headers, nowMs: number): number | undefined => {
-  // Absent it is neither a number nor a date.
-  const text = headers.get("retry-after") as string;
-  const askedMs = Number(headers.get("retry-after-ms")) || Number(text) * 1_000 || Date.parse(text) - nowMs;
-  return askedMs > 0 ? askedMs : undefined;
-};
+/** Exponential back-off with full jitter, up to 8 seconds, but never shorter than the server asked for. In milliseconds. */
+export function backOffMs(attempt: number, retryAfterMs: number | undefined, random: number): number {
+  return Math.max(random * Math.min(8_000, 250 * 2 ** attempt), retryAfterMs ?? 0);
+}

@@ -1,229 +1,240 @@
-import { now, sleep, startAlarm } from "./adapters/time.ts";
-import { random } from "./adapters/chance.ts";
-import { callError } from "./call-error.ts";
-import { checkValue } from "./check-value.ts";
-import type { ClientErrorCode, EnvironmentsError, ErrorCode } from "./error-codes.ts";
-import type { ErrorDetails } from "./error.ts";
-import type { Call, HttpRequest, Next } from "./http-request.ts";
-import { readProblem } from "./read-problem.ts";
+/**
+ * Carries requests to a server over `fetch`, with a deadline, retries, a size limit and no redirects. A call is one or more
+ * attempts under one deadline; it settles as soon as the deadline passes or the caller aborts, whatever an attempt still does.
+ */
+import { now, random, sleep, startAlarm } from "./adapters/platform.ts";
+import { type ClientErrorCode, createError, type EnvironmentsError, type ErrorDetails } from "./error.ts";
+import { readRequestOptions, readTransportOptions } from "./options.ts";
+import type { RequestOptions, TransportOptions, TransportSettings } from "./options.ts";
+import type { Call, HttpRequest, Next, TransportRequest, TransportResponse } from "./request.ts";
+import { describeConnectionFailure, parseJson, readProblem, readText } from "./response.ts";
 import {
-  type FailedAttempt,
-  type RepeatSafety,
+  backOffMs,
   isRepeatable,
   isUndelivered,
   maxRetryAfterMs,
   readRetryAfterMs,
   showsDeduplication,
 } from "./retry.ts";
-import { tell } from "./tell.ts";
-import type { RequestOptions, TransportOptions } from "./transport-options.ts";
-import type { TransportRequest, TransportResponse } from "./transport-request.ts";
 
 /** Carries requests to a server. Operations are functions over it, so that it can be wrapped or replaced. */
 export interface Transport {
-  /** Rejects with a `LettaEnvironmentsError`. One of a request that is no `read` has its `outcome`; without one nothing was sent. */
+  /** Rejects with a `LettaEnvironmentsError`. It has an `outcome` if the request is not a `read` and passed the checks of its options. */
   send<Value>(request: TransportRequest<Value>, options?: RequestOptions): Promise<TransportResponse<Value>>;
+}
+
+/**
+ * Creates a transport over `fetch`.
+ *
+ * @throws LettaEnvironmentsError `invalid_argument` if an option breaks its rule; the key never appears in it.
+ */
+export function createTransport(options: TransportOptions): Transport {
+  const settings = readTransportOptions(options);
+  const connection: Connection = {
+    settings,
+    // The global `fetch` is looked up for each attempt, so that a replaced one is used, and called as a plain function.
+    next: settings.middleware.reduceRight<Next>(
+      (inner, step) => (request) => step(request, inner),
+      (request) => (settings.fetch ?? fetch)(request.url, request),
+    ),
+    deduplicates: false,
+    retryTokens: maxRetryTokens,
+  };
+  return { send: async (request, callOptions) => sendWithRetries(connection, request, callOptions) };
+}
+
+/** Size of the reserve of repeats. */
+const maxRetryTokens = 10;
+
+/** A transport's settings and what it has learned from its calls. */
+interface Connection {
+  readonly settings: TransportSettings;
+  /** The chain of middleware, with `fetch` at its end. */
+  readonly next: Next;
+  /** Whether a response has shown that the server deduplicates messages. */
+  deduplicates: boolean;
+  /** Repeats left for all calls together. */
+  retryTokens: number;
 }
 
 /** A failed attempt or call. */
 interface Failure {
   readonly error: EnvironmentsError;
-  /** Whether the response shows that no device received anything. */
+  /** Whether the response shows that no device received the request. */
   readonly isUndelivered: boolean;
 }
 
-/**
- * Makes a transport over `fetch`: deadline, retries, size limit, no redirects.
- *
- * @throws LettaEnvironmentsError `invalid_argument` when an option is not usable; the key is never repeated.
- */
-export const createTransport = (options: TransportOptions): Transport => {
-  const {
-    apiKey,
-    baseUrl,
-    middleware = [],
-    timeoutMs: usualTimeoutMs = 60_000,
-    maxRetries: usualRetries = 2,
-    maxResponseBytes = 2 ** 23,
-    validate,
-    onEvent,
-    onMismatch,
-    onDrift,
-  } = options;
-  // Neither a quote nor a backslash, which JSON would write in another way: so an answer that repeats the key is recognised.
-  checkValue("apiKey", apiKey, /^"[!#-[\]-~]+$/);
-  checkValue("baseUrl", URL.canParse(baseUrl) && baseUrl, /^"https?:\/\/[^@?#]+$/i);
-  checkValue("timeoutMs", usualTimeoutMs);
-  checkValue("maxRetries", usualRetries, /^\d$/);
-  checkValue("maxResponseBytes", maxResponseBytes);
-  // Looked up at each call, so that a replaced global is seen, and called as a plain function, as browsers require.
-  const next = [middleware].flat().reduceRight<Next>(
-    (inner, step) => (request) => step(request, inner),
-    (request) => (options.fetch ?? fetch)(request.url, request),
-  );
-  /** Retries that all calls together may still make; a success gives a tenth back. */
-  let tokens = 10;
-  /** Whether a response has shown that the server deduplicates messages. */
-  let deduplicates = false;
-
-  /** The error of an attempt, and whether it shows that nothing was delivered. */
-  const failure = (
-    safety: RepeatSafety,
-    code: ErrorCode,
-    details?: Partial<ErrorDetails> | "",
-    response?: Response,
-  ): Failure => {
-    const attempt: FailedAttempt = {
-      safety,
-      status: response?.status,
-      code: (details && details.code) || code,
-      shouldRetry: response?.headers.get("x-should-retry"),
-      deduplicates,
-    };
-    return {
-      error: callError(code, {
-        retryable: code !== "aborted" && isRepeatable(attempt),
-        status: response?.status,
-        requestId: response?.headers.get("x-request-id"),
-        ...(details || {}),
-      }),
-      isUndelivered: isUndelivered(attempt),
-    };
+async function sendWithRetries<Value>(
+  connection: Connection,
+  request: TransportRequest<Value>,
+  callOptions: RequestOptions = {},
+): Promise<TransportResponse<Value>> {
+  const { baseUrl, onEvent } = connection.settings;
+  const options = readRequestOptions(connection.settings, callOptions);
+  const { timeoutMs, signal: callerSignal } = options;
+  const { operation, body, safety } = request;
+  const call: Call = { operation, method: body ? "POST" : "GET", url: baseUrl + request.path };
+  const headers = {
+    ...options.headers,
+    ...request.headers,
+    accept: "application/json",
+    authorization: `Bearer ${connection.settings.apiKey}`,
   };
-
-  /** One attempt: request, answer, body, check. Gives the error of an answer that is none to be used; rejects with whatever broke the connection. */
-  const exchange = async <Value>(
-    { safety, known, findMismatch }: TransportRequest<Value>,
-    attempt: HttpRequest,
-  ): Promise<TransportResponse<Value> | Failure> => {
-    const response = await next(attempt);
-    const { status, headers, ok } = response;
-    deduplicates ||= showsDeduplication(headers);
-    const reader = response.body?.getReader();
-    const giveUp = (): void => void reader?.cancel().catch(() => undefined);
-    const fail = (code: ClientErrorCode, details?: Partial<ErrorDetails> | ""): Failure =>
-      failure(safety, code, details, response);
-    // For a `fetch` that knows no signals: its body is given up with the call.
-    attempt.signal.addEventListener("abort", giveUp);
-    try {
-      if (status === 304 && known) return { data: known, response };
-      // A browser hides the status of a redirect that it does not follow: it says 0.
-      if (!ok && status < 400) return fail("redirected");
-      const decoder = new TextDecoder();
-      let value: unknown;
-      let text = "";
-      let left = maxResponseBytes;
-      try {
-        while (reader && !attempt.signal.aborted) {
-          const { done, value: piece } = await reader.read();
-          if (done) break;
-          left -= piece.length;
-          if (left < 0) {
-            if (ok) return fail("response_too_large");
-            // The status of an error is worth more than its text.
-            break;
-          }
-          text += decoder.decode(piece, { stream: true });
-        }
-        // Written anew there is one way to write the key, in names and in values.
-        value = JSON.parse(ok ? text : JSON.stringify(JSON.parse(text)).replaceAll(apiKey, "***"));
-      } catch (cause) {
-        // Here too; and what is no JSON has no shape.
-        if (ok && !(cause instanceof SyntaxError)) throw cause;
+  const endsAtMs = now() + timeoutMs;
+  const end = watchForEnd(timeoutMs, callerSignal, (code) => {
+    const message =
+      code === "timeout"
+        ? `no complete response from ${new URL(call.url).origin} within ${timeoutMs} ms`
+        : "aborted by the caller";
+    return fail(connection, request, code, { message, cause: callerSignal?.reason });
+  });
+  let outcome: "refused" | "unknown" = "refused";
+  let attempt = 0;
+  let error: EnvironmentsError | undefined;
+  notify(onEvent, { type: "start", call });
+  try {
+    for (;;) {
+      // A call that ended before its first attempt, or during a wait, sends nothing more.
+      let result: TransportResponse<Value> | Failure | undefined = end.failure;
+      if (!result) {
+        const init = { signal: end.signal, redirect: "manual", headers, body: body ?? null } as const;
+        attempt += 1;
+        result = await Promise.race([end.reached, exchange(connection, request, { ...call, call, attempt, ...init })]);
+        if ("error" in result && !result.isUndelivered) outcome = "unknown";
       }
-      if (!ok) return fail("http_error", { retryAfterMs: readRetryAfterMs(headers, now()), ...readProblem(value) });
-      const answer = { data: value as Value, response };
-      const path = findMismatch(value);
-      if (path !== null) {
-        if (validate !== "off") tell(onMismatch, { ...answer, path });
-        // Nobody can use an answer without the whole, the rows of a list, the id of a row, or whether a send succeeded.
-        if (validate === "throw" || /^(connections(\[\d+])?|id|success)?$/.test(path))
-          return fail("invalid_response", path && { message: `invalid response: ${path}` });
+      if (!("error" in result)) {
+        connection.retryTokens = Math.min(maxRetryTokens, connection.retryTokens + 0.1);
+        error = undefined;
+        return result;
       }
-      tell(onDrift, answer);
-      return answer;
-    } finally {
-      giveUp();
+      ({ error } = result);
+      if (safety !== "read") Object.assign(error, { outcome });
+      const delayMs = backOffMs(attempt, error.retryAfterMs, random());
+      const mayRepeat = error.retryable && !end.failure && attempt <= options.maxRetries && connection.retryTokens >= 1;
+      // A wait beyond the deadline would only replace the server's error by a timeout.
+      if (!mayRepeat || delayMs > maxRetryAfterMs || delayMs >= endsAtMs - now()) throw error;
+      connection.retryTokens -= 1;
+      notify(onEvent, { type: "retry", call, attempt, delayMs, error });
+      await sleep(delayMs, end.signal);
     }
-  };
+  } finally {
+    end.cancel();
+    notify(onEvent, { type: "end", call, attempts: attempt, error });
+  }
+}
 
-  /** One call: attempts and waits under one deadline. As soon as that passes or the caller aborts it rejects, whatever an attempt does. */
-  const send = async <Value>(
-    request: TransportRequest<Value>,
-    callOptions: RequestOptions = {},
-  ): Promise<TransportResponse<Value>> => {
-    const { operation, path, body = null, safety } = request;
-    const {
-      signal: callerSignal,
-      timeoutMs = callOptions.timeout ?? usualTimeoutMs,
-      maxRetries = usualRetries,
-    } = callOptions;
-    checkValue("timeoutMs", timeoutMs);
-    checkValue("maxRetries", maxRetries, /^\d$/);
-    const endsAtMs = now() + timeoutMs;
-    const call: Call = { operation, method: body ? "POST" : "GET", url: baseUrl.replace(/\/+$/, "") + path };
-    const headers: Record<string, string> = {};
-    // Of two whose names differ in nothing but case the later one counts (RFC 9110 section 5.1), so that none is sent twice.
-    for (const fields of [
-      options.headers,
-      callOptions.headers,
-      request.headers,
-      { accept: "application/json", authorization: `Bearer ${apiKey}` },
-    ])
-      for (const name in fields) headers[name.toLowerCase()] = fields[name] as string;
-    const controller = new AbortController();
-    const { signal } = controller;
-    let outcome: "refused" | "unknown" = "refused";
-    let attempt = 0;
-    let error: EnvironmentsError | undefined;
-    let stop: Failure | undefined;
-    const stopped = new Promise<never>((_resolve, reject) => signal.addEventListener("abort", reject));
-    const cancelAlarm = startAlarm(timeoutMs, callerSignal, () => {
-      const code = callerSignal?.aborted ? "aborted" : "timeout";
-      stop = failure(safety, code, { cause: callerSignal?.reason });
+/** The end of a call by its deadline or by the caller. */
+interface CallEnd {
+  /** Aborted at the end; attempts and waits run under it. */
+  readonly signal: AbortSignal;
+  readonly reached: Promise<Failure>;
+  /** Present as soon as the end is reached. */
+  readonly failure: Failure | undefined;
+  cancel(): void;
+}
+
+function watchForEnd(
+  timeoutMs: number,
+  callerSignal: AbortSignal | null | undefined,
+  describe: (code: "aborted" | "timeout") => Failure,
+): CallEnd {
+  const controller = new AbortController();
+  let failure: Failure | undefined;
+  let cancel = (): void => undefined;
+  const reached = new Promise<Failure>((resolve) => {
+    cancel = startAlarm(timeoutMs, callerSignal, () => {
+      failure = describe(callerSignal?.aborted ? "aborted" : "timeout");
+      // First, so that it wins the race against an attempt that ends because of the signal.
+      resolve(failure);
       controller.abort();
     });
-    tell(onEvent, { type: "start", call });
-    try {
-      for (;;) {
-        let failed: Failure;
-        // Nothing is sent for a call that was stopped before, or while it waited.
-        const isSent = !stop;
-        try {
-          const answer = await Promise.race([
-            stopped,
-            isSent
-              ? exchange(request, { ...call, call, attempt: ++attempt, signal, redirect: "manual", headers, body })
-              : stopped,
-          ]);
-          if (!("error" in answer)) {
-            tokens = Math.min(10, tokens + 0.1);
-            error = undefined;
-            return answer;
-          }
-          failed = answer;
-        } catch (cause) {
-          // Whoever threw it: an error of ours that comes from elsewhere says nothing of this request.
-          failed = stop ?? failure(safety, "connection_failed", { cause });
-        }
-        ({ error } = failed);
-        const { retryable } = error;
-        if (isSent && !failed.isUndelivered) outcome = "unknown";
-        if (safety !== "read") Object.assign(error, { outcome });
-        // Exponential back-off with full jitter, and never less than the server asked for.
-        const delayMs = Math.max(random() * Math.min(8_000, 250 * 2 ** attempt), error.retryAfterMs ?? 0);
-        if (!retryable || stop || attempt > maxRetries || tokens < 1) throw error;
-        // A wait that outlives the deadline would only hide what the server said.
-        if (delayMs > maxRetryAfterMs || delayMs >= endsAtMs - now()) throw error;
-        tokens -= 1;
-        tell(onEvent, { type: "retry", call, attempt, delayMs, error });
-        await sleep(delayMs, signal);
-      }
-    } finally {
-      cancelAlarm();
-      tell(onEvent, { type: "end", call, attempts: attempt, error });
-    }
+  });
+  return {
+    signal: controller.signal,
+    reached,
+    cancel: () => cancel(),
+    get failure() {
+      return failure;
+    },
   };
+}
 
-  return { send };
-};
+/** Makes one attempt: sends the request, reads the response and checks it. Never rejects. */
+async function exchange<Value>(
+  connection: Connection,
+  request: TransportRequest<Value>,
+  attempt: HttpRequest,
+): Promise<TransportResponse<Value> | Failure> {
+  const { apiKey, maxResponseBytes, validate, onMismatch, onDrift } = connection.settings;
+  const { signal } = attempt;
+  let response: Response | undefined;
+  const failWith = (code: ClientErrorCode, details?: Partial<ErrorDetails>): Failure =>
+    fail(connection, request, code, details, response);
+  try {
+    response = await connection.next(attempt);
+    connection.deduplicates ||= showsDeduplication(response.headers);
+    const { status, ok, headers } = response;
+    const { known } = request;
+    if (!ok && status >= 400) {
+      const problem = await readProblem(response, apiKey, maxResponseBytes, signal);
+      return failWith("http_error", { retryAfterMs: readRetryAfterMs(headers, now()), ...problem });
+    }
+    if (!ok) {
+      // An unread body would hold the connection.
+      response.body?.cancel().catch(() => undefined);
+      // A redirect also has status 0: browsers hide which one it is.
+      return status === 304 && known ? { data: known, response } : failWith("redirected");
+    }
+    const text = await readText(response, maxResponseBytes, signal);
+    if (text === null) return failWith("response_too_large");
+    const data = parseJson(text) as Value;
+    const path = request.findMismatch(data);
+    if (path !== null) {
+      if (validate !== "off") notify(onMismatch, { data, response, path });
+      if (validate === "throw" || isUnusable(path))
+        return failWith("invalid_response", path ? { message: `invalid response: ${path}` } : {});
+    }
+    notify(onDrift, { data, response });
+    return { data, response };
+  } catch (cause) {
+    // Also for an error of this package that middleware throws: it is not the server's response to this request.
+    response = undefined;
+    return failWith("connection_failed", { cause, message: describeConnectionFailure(attempt.url, cause) });
+  }
+}
+
+/** Whether a mismatch leaves nothing to use: the whole value, the list of rows, a row, a single row's `id`, or `success`. */
+function isUnusable(path: string): boolean {
+  return /^(connections(\[\d+\])?|id|success)?$/.test(path);
+}
+
+/** Describes a failure of a request. A problem code among the details replaces `code`. */
+function fail(
+  { deduplicates }: Connection,
+  { safety }: Pick<TransportRequest<unknown>, "safety">,
+  code: ClientErrorCode,
+  details: Partial<ErrorDetails> = {},
+  response?: Response,
+): Failure {
+  const { status, headers } = response ?? {};
+  const shouldRetry = headers?.get("x-should-retry");
+  const attempt = { safety, status, code: details.code ?? code, shouldRetry, deduplicates };
+  return {
+    error: createError(code, {
+      retryable: isRepeatable(attempt),
+      status,
+      requestId: headers?.get("x-request-id"),
+      ...details,
+    }),
+    isUndelivered: isUndelivered(attempt),
+  };
+}
+
+/** Calls a hook. What it throws is ignored: a failing log must not turn a delivered message into an error. */
+function notify<Event>(hook: ((event: Event) => void) | undefined, event: Event): void {
+  try {
+    hook?.(event);
+  } catch {
+    // Documented to be ignored.
+  }
+}

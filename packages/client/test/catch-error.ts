@@ -1,6 +1,6 @@
 import { isLettaEnvironmentsError, type LettaEnvironmentsError } from "../src/index.ts";
 
-/** The error with which a call rejects; anything else fails the test. */
+/** Returns the error of this package that a call rejects with. Anything else fails the test. */
 export async function catchError(call: Promise<unknown>): Promise<LettaEnvironmentsError> {
   const error = await call.then(
     () => new Error("the call must reject"),

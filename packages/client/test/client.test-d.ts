@@ -30,7 +30,7 @@ import {
   type Transport,
 } from "../src/index.ts";
 
-// Two options are enough, and each is needed.
+// Two options are required, and no others.
 expectTypeOf<{ baseUrl: string; apiKey: string }>().toExtend<ClientOptions>();
 expectTypeOf<{ baseUrl: string }>().not.toExtend<ClientOptions>();
 expectTypeOf<{ apiKey: string }>().not.toExtend<ClientOptions>();
@@ -38,7 +38,7 @@ expectTypeOf<typeof fetch>().toExtend<NonNullable<ClientOptions["fetch"]>>();
 expectTypeOf(createClient).returns.toEqualTypeOf<Client>();
 expectTypeOf(createTransport).toBeCallableWith({ baseUrl: "http://127.0.0.1", apiKey: "key" });
 
-// Methods and functions take and give the same.
+// Methods and functions have the same parameters and results.
 type Methods = Client["environments"];
 expectTypeOf<ReturnType<Methods["list"]>>().toEqualTypeOf<PendingCall<EnvironmentList>>();
 expectTypeOf<ReturnType<Methods["retrieve"]>>().toEqualTypeOf<PendingCall<Environment>>();
@@ -50,8 +50,8 @@ expectTypeOf(retrieveEnvironment).parameters.toEqualTypeOf<
 >();
 expectTypeOf(sendMessage).parameters.toEqualTypeOf<[transport: Transport, ...Parameters<Methods["sendMessage"]>]>();
 
-// Who comes from the official SDK changes the import and the constructor: its methods, their arguments, what they give and
-// how the response is asked for are the same.
+// Users of the official SDK change the import and the constructor. Methods, arguments, results and `withResponse` are the
+// same.
 type Official = Pick<Letta["environments"], "list" | "retrieve" | "sendMessage">;
 type OfficialOptions = { signal?: AbortSignal; timeout?: number; maxRetries?: number; idempotencyKey?: string };
 expectTypeOf<keyof Official>().toExtend<keyof Methods>();
@@ -70,17 +70,17 @@ export function moved(environments: Official | Methods): Promise<{ connections: 
   return environments.list({ limit: "5", onlineOnly: "true" }, { timeout: 1_000, maxRetries: 0 });
 }
 
-// Only the ids of user messages may be left out.
+// Only the ids of user messages are optional.
 type Message = SendMessageInput["messages"][number];
 expectTypeOf<{ role: "user"; content: string }>().toExtend<Message>();
 expectTypeOf<{ role: "user" }>().not.toExtend<Message>();
 expectTypeOf<{ role: "system"; content: string }>().not.toExtend<Message>();
 expectTypeOf<{ type: "approval"; approvals: [] }>().toExtend<Message>();
 
-// An offline device's connection is caught by the compiler.
+// The compiler refuses the `connectionId` of a device that may be offline.
 expectTypeOf<Environment["connectionId"]>().not.toExtend<Parameters<Methods["sendMessage"]>[0]>();
 
-// The code tells the errors apart, and what each has.
+// The code narrows an error and its members.
 expectTypeOf<"timeout" | "device_offline">().toExtend<ErrorCode>();
 export function describe(error: EnvironmentsError): string {
   switch (error.code) {
@@ -104,6 +104,6 @@ export function describe(error: EnvironmentsError): string {
   }
 }
 
-// Middleware stands between the client and fetch; its request is what fetch takes.
+// Middleware runs between the client and fetch, and its request is what fetch accepts.
 expectTypeOf<HttpRequest>().toExtend<RequestInit>();
 expectTypeOf<(request: HttpRequest, next: Next) => Promise<Response>>().toExtend<Middleware>();

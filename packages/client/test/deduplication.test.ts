@@ -3,7 +3,7 @@ import { createClient, type SendMessageInput } from "../src/index.ts";
 import { createFakeServer, jsonAnswer, problemAnswer, scriptFetch } from "../src/testing/index.ts";
 import { catchError } from "./catch-error.ts";
 import { createHandClock } from "./hand-clock.ts";
-import { installChance } from "./install-clock.ts";
+import { installRandom } from "./install-clock.ts";
 import { broken } from "./scripted-fetch.ts";
 
 const base = { baseUrl: "http://127.0.0.1:1", apiKey: "lek_test" };
@@ -27,7 +27,7 @@ function clientOver(...answers: readonly Answer[]) {
 
 beforeEach(() => {
   createHandClock();
-  installChance(1);
+  installRandom(1);
 });
 
 describe("a server that has not shown that it deduplicates receives a send once", () => {
@@ -41,7 +41,7 @@ describe("a server that has not shown that it deduplicates receives a send once"
     ["an upstream's 503 that a gateway passes on", problemAnswer("upstream_error", { status: 503, retryable: true })],
     ["500", jsonAnswer(500, {})],
     ["504 without an acknowledgement", problemAnswer("delivery_unknown")],
-  ])("when the attempt ended with %s: the outcome is unknown", async (_case, failure) => {
+  ])("the outcome is unknown when the attempt ended with %s", async (_case, failure) => {
     for (const body of [hello, approval]) {
       const { environments, posts } = clientOver(failure, sent);
       const error = await catchError(environments.sendMessage("c-1", body));
@@ -53,7 +53,7 @@ describe("a server that has not shown that it deduplicates receives a send once"
   test.each<[string, Answer]>([
     ["409", jsonAnswer(409, {}, mayRetry)],
     ["408", jsonAnswer(408, {}, mayRetry)],
-  ])("when a foreign %s asks for a retry: a refusal stays a refusal", async (_case, failure) => {
+  ])("a foreign %s that asks for a retry stays a refusal", async (_case, failure) => {
     const { environments, posts } = clientOver(failure, sent);
     const error = await catchError(environments.sendMessage("c-1", hello));
     expect(error).toMatchObject({ retryable: false, outcome: "refused" });
@@ -61,7 +61,7 @@ describe("a server that has not shown that it deduplicates receives a send once"
   });
 
   test.each(["", "0", "-1", "yes", "true", "86400, 86400", "1e3", "Infinity", "0x10"])(
-    "when the header value is %j, which is not a number of seconds",
+    "the header value %j does not show deduplication",
     async (value) => {
       const list = jsonAnswer(200, page, { "x-message-deduplication": value });
       const { environments, posts } = clientOver(list, broken, sent);
@@ -89,14 +89,14 @@ describe("a problem whose code says that nothing was sent allows a repeat on eve
     }
   });
 
-  test("unless the server asks not to repeat it: nothing was sent, and the caller decides", async () => {
+  test("x-should-retry: false prevents that repeat, and the outcome is refused", async () => {
     const { environments, posts } = clientOver(problemAnswer("shutting_down", { retryable: false }), sent);
     const error = await catchError(environments.sendMessage("c-1", hello));
     expect(error).toMatchObject({ retryable: false, outcome: "refused" });
     expect(posts()).toBe(1);
   });
 
-  test("queue_full was not sent, and is not worth a repeat", async () => {
+  test("queue_full is refused without a repeat", async () => {
     const { environments, posts } = clientOver(problemAnswer("queue_full"), sent);
     const error = await catchError(environments.sendMessage("c-1", hello));
     expect(error).toMatchObject({ retryable: false, outcome: "refused" });
@@ -115,7 +115,7 @@ describe("a send is repeated after a broken connection once an earlier response 
       jsonAnswer(200, { success: true, message: "ok" }, deduplicates),
       (environments) => environments.sendMessage("c-1", hello),
     ],
-  ])("the response of %s", async (_case, first, call) => {
+  ])("after %s", async (_case, first, call) => {
     const { environments, posts } = clientOver(first, broken, sent);
     await call(environments);
     const before = posts();
@@ -123,14 +123,14 @@ describe("a send is repeated after a broken connection once an earlier response 
     expect(posts() - before).toBe(2);
   });
 
-  test("an earlier attempt of the same send", async () => {
+  test("after an earlier attempt of the same send", async () => {
     const limited = jsonAnswer(429, {}, deduplicates);
     const { environments, posts } = clientOver(limited, broken, sent);
     await expect(environments.sendMessage("c-1", hello)).resolves.toMatchObject({ success: true });
     expect(posts()).toBe(3);
   });
 
-  test("never one with approvals, which have no id that a server could recognise", async () => {
+  test("a send with approvals is not repeated, because approvals have no ids", async () => {
     const { environments, posts } = clientOver(jsonAnswer(200, page, deduplicates), broken, sent);
     await environments.list();
     const error = await catchError(environments.sendMessage("c-1", approval));
@@ -138,7 +138,7 @@ describe("a send is repeated after a broken connection once an earlier response 
     expect(posts()).toBe(1);
   });
 
-  test("another transport has to learn it by itself", async () => {
+  test("a transport does not learn from another transport", async () => {
     const { fetch } = scriptFetch(jsonAnswer(200, page, deduplicates), broken, sent);
     await createClient({ ...base, fetch }).environments.list();
     const { environments } = createClient({ ...base, fetch });
@@ -146,7 +146,7 @@ describe("a send is repeated after a broken connection once an earlier response 
   });
 });
 
-describe("the fake server deduplicates, and says so unless a test asks it not to", () => {
+describe("the fake server deduplicates messages unless an option turns it off", () => {
   test.each([
     [{}, "started"],
     [{ deduplicates: false }, "unknown"],
@@ -162,7 +162,7 @@ describe("the fake server deduplicates, and says so unless a test asks it not to
     expect(server.taken).toHaveLength(outcome === "started" ? 1 : 0);
   });
 
-  test("without deduplication a repeated message runs again", async () => {
+  test("the fake server without deduplication runs a repeated message again", async () => {
     const server = createFakeServer({ deduplicates: false });
     server.put({ deviceId: "d-1" });
     const connectionId = server.connect("d-1");

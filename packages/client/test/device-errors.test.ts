@@ -10,7 +10,7 @@ import {
 } from "../src/index.ts";
 import { createFakeServer, jsonAnswer, problemAnswer, scriptFetch } from "../src/testing/index.ts";
 import { catchError } from "./catch-error.ts";
-import { installChance, installClock } from "./install-clock.ts";
+import { installRandom, installClock } from "./install-clock.ts";
 import { sent } from "./scripted-fetch.ts";
 
 const base = { baseUrl: "http://127.0.0.1:1", apiKey: "lek_test" };
@@ -24,7 +24,7 @@ let clock: ReturnType<typeof createVirtualClock>;
 beforeEach(() => {
   clock = createVirtualClock();
   installClock(clock);
-  installChance(0);
+  installRandom(0);
 });
 
 function setUp() {
@@ -49,7 +49,7 @@ const row = (id: string, connectionId: string | null, lastHeartbeat: number) => 
   podId: null,
 });
 
-test("an error that is none of ours ends a send at once, however it calls itself: what may be running is not sent again", async () => {
+test("an error from elsewhere ends a send at once, because the message may be running", async () => {
   const { server, transport } = setUp();
   const broken = Object.assign(new Error("the log store is down"), { retryable: true });
   const logged: Transport = {
@@ -69,7 +69,7 @@ test("an error that is none of ours ends a send at once, however it calls itself
 });
 
 test.each([undefined, null, "no", Object.assign(new Error("no"), { retryable: true })])(
-  "what a rule throws, %s, is the caller's, and ends the send at once",
+  "%s, thrown by a rule, reaches the caller unchanged and ends the send",
   async (thrown) => {
     const { server, transport } = setUp();
     const rule = (): never => {
@@ -85,7 +85,7 @@ test.each([undefined, null, "no", Object.assign(new Error("no"), { retryable: tr
   },
 );
 
-test("a second send whose outcome is unknown is the last, though there is time left to wait", async () => {
+test("a second send with an unknown outcome is not repeated, even if there is time left to wait", async () => {
   const { server, transport, posts, row: present } = setUp();
   const rotate = (answer: () => Response | Error) => () => {
     server.connect("d-1");
@@ -103,7 +103,7 @@ test("a second send whose outcome is unknown is the last, though there is time l
   expect(posts()).toBe(2);
 });
 
-test("what may be running is not sent to another connection, though the server does not know the first one any more", async () => {
+test("a message that may be running is not sent to another connection after the first one is gone", async () => {
   const { server, posts, row: present } = setUp();
   const transport = createTransport({ ...base, maxRetries: 1, fetch: server.fetch });
   await listEnvironments(transport);
@@ -121,7 +121,7 @@ test("what may be running is not sent to another connection, though the server d
   expect(posts()).toBe(2);
 });
 
-test("a device that is not there is told at once, by its id and by its name, and no option is lost on the way", async () => {
+test("a device that does not exist is refused at once, by id and by name, and every request carries the call's headers", async () => {
   const { server, transport } = setUp();
   const options: SendToDeviceOptions = { waitUntilOnlineMs: 60_000, headers: { "x-project": "a" } };
   const byId = await catchError(sendToDevice(transport, "d-9", hello, options));
@@ -132,14 +132,14 @@ test("a device that is not there is told at once, by its id and by its name, and
   for (const { init } of server.requests) expect(init.headers).toMatchObject({ "x-project": "a" });
 });
 
-test("a rule is given the row alone, so that a function with more parameters can be one", async () => {
+test("a rule receives only the row, so a function with more parameters can be a rule", async () => {
   const { transport } = setUp();
   const matches = (environment: { deviceId: string }, isStrict = true): boolean =>
     isStrict && environment.deviceId === "d-1";
   await expect(sendToDevice(transport, matches, hello)).resolves.toMatchObject({ outcome: "started" });
 });
 
-test("a look-up waits as long as the server asked for", async () => {
+test("the next look-up waits as long as Retry-After says", async () => {
   const { server, transport } = setUp();
   server.interrupt(problemAnswer("rate_limited", { retryAfterSeconds: 9 }));
   const options: SendToDeviceOptions = { waitUntilOnlineMs: 60_000, intervalMs: 1_000 };
@@ -161,7 +161,7 @@ test.each<[SendToDeviceOptions, string]>([
   expect(server.requests).toEqual([]);
 });
 
-test("of several rows of a device the one with the latest heartbeat counts, also of those that are offline", async () => {
+test("if a device has several rows, the one with the latest heartbeat counts, online or offline", async () => {
   const nowMs = clock.now();
   const rows = [row("1", "c-1", nowMs - 9_000), row("2", "c-2", nowMs)];
   const script = scriptFetch(jsonAnswer(200, { connections: rows, hasNextPage: false }), sent);
@@ -180,7 +180,7 @@ test("of several rows of a device the one with the latest heartbeat counts, also
   expect(error).toMatchObject({ code: "device_offline", retryable: true, environments: [{ id: "2" }, { id: "1" }] });
 });
 
-test("a device that is found by its name is judged by the server's clock too", async () => {
+test("presence of a device found by name is decided by the server's clock", async () => {
   const { server, transport } = setUp();
   const page = { connections: [server.put({ deviceId: "d-1", connectionName: "box" })], hasNextPage: false };
   const date = new Date(clock.now()).toUTCString();

@@ -1,9 +1,9 @@
 import { expect, test } from "vitest";
 import { createClient } from "../src/index.ts";
-import { createDriftReporter, type Drift } from "../src/drift/index.ts";
+import { createDriftReporter, type Drift } from "../src/drift.ts";
 import { exampleEnvironment, jsonAnswer, scriptFetch } from "../src/testing/index.ts";
 
-test("members and modes that are newer than this package are told as data, and the answer is given as it is", async () => {
+test("unknown members and modes are reported, and the response is returned unchanged", async () => {
   const row = { ...exampleEnvironment({ deviceId: "d-1", currentMode: "plan" }), future: 1 };
   const page = { connections: [row], hasNextPage: false };
   const drifts: Drift[] = [];

@@ -5,11 +5,11 @@ import { catchError } from "./catch-error.ts";
 
 const message = { role: "user" as const, content: "hello", client_message_id: "m-1" };
 
-test("the fake refuses what the real server refuses: a send without an agent, an id that stands twice, one with another text", async () => {
+test("the fake server refuses a send without an agent, with a repeated id, and with a known id and another text", async () => {
   const server = createFakeServer();
   server.put({ deviceId: "d-1", connectionName: "box" });
   server.connect("d-1");
-  const { environments } = createClient({ baseUrl: "http://fake", apiKey: "key", fetch: server.fetch });
+  const { environments } = createClient({ baseUrl: "https://fake.example", apiKey: "key", fetch: server.fetch });
   const codeOf = async (body: Parameters<typeof environments.sendToDevice>[1]): Promise<string> =>
     (await catchError(environments.sendToDevice("d-1", body))).code;
 

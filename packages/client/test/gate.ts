@@ -1,10 +1,10 @@
-/** Something that happens once and is waited for. */
+/** An event that happens once, with a promise to wait for it. */
 export interface Gate {
   readonly passed: Promise<void>;
   readonly open: () => void;
 }
 
-/** Makes a gate that is not open yet. */
+/** Creates a closed gate. */
 export function createGate(): Gate {
   let open = (): void => undefined;
   const passed = new Promise<void>((resolve) => void (open = resolve));

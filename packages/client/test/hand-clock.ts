@@ -1,18 +1,20 @@
 import { type DrivenClock, installClock } from "./install-clock.ts";
 
-/** A clock for calls, installed: waits pass at once and are noted, the deadline passes when the test says so. */
+/** A fake clock for calls: waits pass at once and are recorded, and the deadline passes when the test says so. */
 export interface HandClock extends DrivenClock {
   /** Every wait between two attempts, in milliseconds. */
   readonly waits: number[];
-  /** Timers that were neither run nor cancelled. */
+  /** Number of timers that have neither run nor been cancelled. */
   readonly open: () => number;
   passDeadline(): void;
 }
 
 /**
- * @param deadlineMs The call's `timeoutMs`, which tells its timer from a wait.
+ * Creates and installs a {@link HandClock}.
+ *
+ * @param deadlineMs The call's `timeoutMs`, which distinguishes its timer from a wait.
  * @param onWait Called instead of letting a wait pass.
- * @param takes Which timers go by it; the others are the platform's.
+ * @param takes Which timers the clock drives. The others remain the platform's.
  */
 export function createHandClock(
   deadlineMs = 60_000,

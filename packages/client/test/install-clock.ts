@@ -3,13 +3,15 @@ import { vi } from "vitest";
 /** A clock that a test drives. */
 export interface DrivenClock {
   now(): number;
-  /** Calls `run` when `delayMs` milliseconds have passed; gives what cancels that. */
+  /** Calls `run` after `delayMs` milliseconds. Returns a function that cancels it. */
   setTimer(delayMs: number, run: () => void): () => void;
 }
 
 /**
- * Lets the rest of a test go by a clock: `Date.now`, `setTimeout` and `clearTimeout` of the platform, as fake timers of a user's tests would.
- * @param takes Which timers; the others are the platform's.
+ * Replaces the platform's `Date.now`, `setTimeout` and `clearTimeout` by a clock for the rest of a test, as the fake timers of a
+ * user's tests do.
+ *
+ * @param takes Which timers the clock drives. The others remain the platform's.
  */
 export function installClock(clock: DrivenClock, takes: (delayMs: number) => boolean = () => true): void {
   vi.spyOn(Date, "now").mockImplementation(() => clock.now());
@@ -23,7 +25,7 @@ export function installClock(clock: DrivenClock, takes: (delayMs: number) => boo
 
 const platform = { setTimeout, clearTimeout };
 
-/** Lets chance be what a test says, from 0 up to and without 1. */
-export function installChance(chance: number): void {
-  vi.spyOn(Math, "random").mockReturnValue(chance);
+/** Makes `Math.random` return a fixed number from 0 up to but not including 1. */
+export function installRandom(value: number): void {
+  vi.spyOn(Math, "random").mockReturnValue(value);
 }

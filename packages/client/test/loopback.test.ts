@@ -4,7 +4,7 @@ import { createClient, type RequestOptions, type TransportEvent, type TransportO
 import { catchError } from "./catch-error.ts";
 import { createGate } from "./gate.ts";
 import { createHandClock, type HandClock } from "./hand-clock.ts";
-import { installChance } from "./install-clock.ts";
+import { installRandom } from "./install-clock.ts";
 import { type LoopbackServer, startLoopbackServer } from "./loopback-server.ts";
 
 const servers: LoopbackServer[] = [];
@@ -19,11 +19,11 @@ afterEach(async () => {
   await Promise.all(servers.splice(0).map((server) => server.close()));
 });
 
-/** Sockets have timers of their own, so that only the deadline of calls goes by it. */
+/** Installs a clock that drives only the deadline of calls, because sockets have timers of their own. */
 const installDeadline = (): HandClock => createHandClock(60_000, undefined, (delayMs) => delayMs === 60_000);
 
-// Retries come at once.
-beforeEach(() => installChance(0));
+// No wait before a retry.
+beforeEach(() => installRandom(0));
 
 const jsonHead = { "content-type": "application/json" };
 const page = '{"connections":[],"hasNextPage":false}';
@@ -37,7 +37,7 @@ function list(
   return client.environments.list({}, options);
 }
 
-test("the platform's own fetch carries a call, with no header of ours but the key's and the types", async () => {
+test("a call over the platform's fetch adds only the authorization, accept and content-type headers", async () => {
   let seen: IncomingMessage | undefined;
   const server = await start((request, response) => {
     seen = request;
@@ -65,16 +65,17 @@ test("the platform's own fetch carries a call, with no header of ours but the ke
   expect(ours.sort()).toEqual(["accept", "authorization", "content-type"]);
 });
 
-describe("the deadline covers", () => {
-  test("a server that never answers", async () => {
+describe("the deadline ends a call", () => {
+  test("to a server that never responds", async () => {
     const clock = installDeadline();
     const server = await start(() => clock.passDeadline());
     const error = await catchError(list(server));
-    expect(error).toMatchObject({ code: "timeout", retryable: true });
+    const message = `no complete response from ${server.url} within 60000 ms`;
+    expect(error).toMatchObject({ code: "timeout", message, retryable: true });
     expect(clock.open()).toBe(0);
   });
 
-  test("a body that stalls, and lets go of the connection", async () => {
+  test("whose response body stalls, and closes the connection", async () => {
     const clock = installDeadline();
     const closed = createGate();
     const server = await start((_request, response) => {
@@ -91,7 +92,7 @@ describe("the deadline covers", () => {
     await closed.passed;
   });
 
-  test("a fetch that ignores signals", async () => {
+  test("over a fetch that ignores signals", async () => {
     const clock = installDeadline();
     const deaf = (): Promise<Response> => new Promise(() => queueMicrotask(() => clock.passDeadline()));
     const server = await start(() => undefined);
@@ -107,7 +108,7 @@ describe("the caller's signal", () => {
     expect(server.requests()).toBe(0);
   });
 
-  test("ends a call that waits for headers, and the server sees it", async () => {
+  test("ends a call that waits for headers, and closes the connection", async () => {
     const controller = new AbortController();
     const closed = createGate();
     const server = await start((request) => {
@@ -119,7 +120,7 @@ describe("the caller's signal", () => {
     await closed.passed;
   });
 
-  test("ends a call in the middle of the body, and the server sees it", async () => {
+  test("ends a call in the middle of the body, and closes the connection", async () => {
     const controller = new AbortController();
     const closed = createGate();
     const server = await start((_request, response) => {
@@ -131,7 +132,7 @@ describe("the caller's signal", () => {
     await closed.passed;
   });
 
-  test("keeps no listener after a call, so that one signal serves many", async () => {
+  test("has no listeners left after a call, so that one signal can serve many calls", async () => {
     const server = await start((_request, response) => response.writeHead(200, jsonHead).end(page));
     const { signal } = new AbortController();
     let listeners = 0;
@@ -150,7 +151,7 @@ describe("the caller's signal", () => {
   });
 });
 
-test("a redirect is refused: the key reaches no other place", async () => {
+test("a redirect is not followed, so the key reaches no other server", async () => {
   const other = await start((_request, response) => response.writeHead(200, jsonHead).end(page));
   const server = await start((_request, response) => response.writeHead(302, { location: other.url }).end());
   const error = await catchError(list(server));
@@ -158,10 +159,10 @@ test("a redirect is refused: the key reaches no other place", async () => {
   expect([server.requests(), other.requests()]).toEqual([1, 0]);
 });
 
-describe("the size of an answer is limited", () => {
+describe("the size limit of a response applies", () => {
   const limits = { maxResponseBytes: 1_000 };
 
-  test("while it is read, without an end", async () => {
+  test("while an endless body is read", async () => {
     const server = await start((_request, response) => {
       response.writeHead(200, jsonHead);
       const more = (): void => {
@@ -176,20 +177,20 @@ describe("the size of an answer is limited", () => {
     });
   });
 
-  test("to the byte", async () => {
+  test("exactly to the byte", async () => {
     const body = page.padEnd(1_000);
     const server = await start((_request, response) => response.writeHead(200, jsonHead).end(body));
     await expect(list(server, limits)).resolves.toEqual(JSON.parse(page));
     expect((await catchError(list(server, { maxResponseBytes: 999 }))).code).toBe("response_too_large");
   });
 
-  test("also of an error, whose status is kept", async () => {
+  test("to error responses too, which keep their status", async () => {
     const server = await start((_request, response) => response.writeHead(404, jsonHead).end("x".repeat(2_000)));
     expect(await catchError(list(server, limits))).toMatchObject({ code: "http_error", status: 404 });
   });
 });
 
-test("a connection that breaks in the middle of a body is repeated", async () => {
+test("a read whose connection breaks in the middle of the body is repeated", async () => {
   let count = 0;
   const server = await start((_request, response) => {
     count += 1;
@@ -201,7 +202,7 @@ test("a connection that breaks in the middle of a body is repeated", async () =>
   expect(server.requests()).toBe(3);
 });
 
-test("nobody listens: a connection error with its cause, after the retries", async () => {
+test("a connection failure names the address and the reason, and keeps its cause", async () => {
   const server = await startLoopbackServer(() => undefined);
   await server.close();
   const attempts: number[] = [];
@@ -209,20 +210,21 @@ test("nobody listens: a connection error with its cause, after the retries", asy
   const error = await catchError(list(server, { onEvent }));
   expect(error).toMatchObject({
     code: "connection_failed",
+    message: `cannot reach ${server.url}: connection refused`,
     retryable: true,
     cause: expect.any(TypeError),
   });
   expect(attempts).toEqual([3]);
 });
 
-test("importing the package starts nothing and reads no global", async () => {
+test("importing the package reads no platform global", async () => {
   const names = ["fetch", "crypto", "AbortController", "setTimeout", "TextDecoder"] as const;
   const originals = names.map((name) => [name, Object.getOwnPropertyDescriptor(globalThis, name)] as const);
   const read: string[] = [];
   vi.resetModules();
   for (const [name, original] of originals) {
     const get = (): unknown => {
-      // The loader of the tests reads globals too.
+      // The test loader reads globals too.
       if (new Error("who").stack?.includes("/client/src/") === true) read.push(name);
       return original?.value ?? original?.get?.call(globalThis);
     };

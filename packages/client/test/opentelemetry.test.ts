@@ -1,11 +1,11 @@
 import { propagation, type Context, type Span, type SpanOptions, trace, type Tracer } from "@opentelemetry/api";
 import { afterEach, expect, test } from "vitest";
 import { createClient } from "../src/index.ts";
-import { openTelemetry } from "../src/opentelemetry/index.ts";
+import { openTelemetry } from "../src/opentelemetry.ts";
 import { problemAnswer, scriptFetch } from "../src/testing/index.ts";
 import { catchError } from "./catch-error.ts";
 import { createHandClock } from "./hand-clock.ts";
-import { installChance } from "./install-clock.ts";
+import { installRandom } from "./install-clock.ts";
 import { emptyPage } from "./scripted-fetch.ts";
 
 interface Recorded {
@@ -19,7 +19,7 @@ interface Recorded {
 
 const names = new WeakMap<Span, string>();
 
-/** A tracer that keeps what it is told. */
+/** A tracer that records its spans. */
 function recordingTracer(): { readonly tracer: Tracer; readonly spans: Recorded[] } {
   const spans: Recorded[] = [];
   const startSpan = (name: string, options: SpanOptions = {}, active?: Context): Span => {
@@ -47,18 +47,18 @@ function recordingTracer(): { readonly tracer: Tracer; readonly spans: Recorded[
 
 afterEach(() => propagation.disable());
 
-const base = { baseUrl: "http://gateway.example:8787", apiKey: "lek_s3cr3t" };
+const base = { baseUrl: "https://gateway.example:8787", apiKey: "lek_s3cr3t" };
 
-test("a call is a span with its retries; each attempt is a client span below it", async () => {
+test("a call is a span with an event for each retry, and each attempt is a client span below it", async () => {
   const { tracer, spans } = recordingTracer();
   const script = scriptFetch(problemAnswer("shutting_down", { retryAfterSeconds: 0 }), emptyPage);
   createHandClock();
-  installChance(1);
+  installRandom(1);
   const client = createClient({ ...base, fetch: script.fetch, ...openTelemetry({ tracer }) });
   await client.environments.list();
   const common = {
     "http.request.method": "GET",
-    "url.full": "http://gateway.example:8787/v1/environments",
+    "url.full": "https://gateway.example:8787/v1/environments",
     "server.address": "gateway.example",
     "server.port": 8787,
   };
@@ -89,7 +89,7 @@ test("a call is a span with its retries; each attempt is a client span below it"
   ]);
 });
 
-test("a failure marks the call's span with its code, and no span holds the key", async () => {
+test("a failure marks the call's span with its code, and no span contains the key", async () => {
   const { tracer, spans } = recordingTracer();
   const script = scriptFetch(() => new TypeError("fetch failed"));
   const client = createClient({ ...base, maxRetries: 0, fetch: script.fetch, ...openTelemetry({ tracer }) });
@@ -102,7 +102,7 @@ test("a failure marks the call's span with its code, and no span holds the key",
 test.each([
   [true, "00-trace-span-01"],
   [undefined, null],
-])("the trace goes along only on request: propagate %j", async (propagate, expected) => {
+])("traceparent is sent only if propagate is true: %j", async (propagate, expected) => {
   propagation.setGlobalPropagator({
     inject: (_context, carrier, setter) => setter.set(carrier, "traceparent", "00-trace-span-01"),
     extract: (active) => active,
@@ -115,7 +115,7 @@ test.each([
   expect(new Headers(script.seen[0]?.init.headers).get("traceparent")).toBe(expected);
 });
 
-test("without a provider nothing is traced and everything works", async () => {
+test("without a trace provider calls work and nothing is traced", async () => {
   const client = createClient({ ...base, fetch: scriptFetch(emptyPage).fetch, ...openTelemetry() });
   await expect(client.environments.list()).resolves.toEqual({ connections: [], hasNextPage: false });
 });

@@ -11,7 +11,7 @@ function serverWith(count: number) {
   return { server, environments: createClient({ ...options, fetch: server.fetch }).environments };
 }
 
-test("all rows of all pages come one by one, each once, a page at a time and only when it is wanted", async () => {
+test("listAll yields every row once and requests each page only when it is needed", async () => {
   const { server, environments } = serverWith(5);
   const seen: string[] = [];
   for await (const { deviceId } of environments.listAll({ limit: 2 })) {
@@ -21,7 +21,7 @@ test("all rows of all pages come one by one, each once, a page at a time and onl
   expect(seen).toEqual(["d-1", "d-2", "d-3", "d-4", "d-5"]);
 });
 
-test("pages keep the query; who leaves early asks for no more", async () => {
+test("pages keep the query, and leaving the loop requests no further page", async () => {
   const { server, environments } = serverWith(5);
   for await (const page of environments.listPages({ limit: 2, after: "env-d-1" })) {
     expect(page.connections.map(({ deviceId }) => deviceId)).toEqual(["d-2", "d-3"]);
@@ -30,7 +30,7 @@ test("pages keep the query; who leaves early asks for no more", async () => {
   expect(server.requests.map(({ url }) => new URL(url).search)).toEqual(["?limit=2&after=env-d-1"]);
 });
 
-test("a server that gives the same page again ends the iteration", async () => {
+test("a server that returns the same page again ends the iteration", async () => {
   const page = { connections: [exampleEnvironment({ deviceId: "d-1" })], hasNextPage: true };
   const script = scriptFetch(jsonAnswer(200, page));
   const { environments } = createClient({ ...options, fetch: script.fetch });
@@ -40,7 +40,7 @@ test("a server that gives the same page again ends the iteration", async () => {
   expect(script.seen).toHaveLength(2);
 });
 
-test("a failure ends the iteration with the typed error", async () => {
+test("a failure ends the iteration with a typed error", async () => {
   const { server, environments } = serverWith(3);
   const pages = environments.listPages({ limit: 2 });
   await pages.next();
@@ -48,7 +48,7 @@ test("a failure ends the iteration with the typed error", async () => {
   expect(await catchError(pages.next())).toMatchObject({ code: "insufficient_scope", status: 403 });
 });
 
-test("a broken rule in the query throws before any request", async () => {
+test("a query that breaks a rule throws before any request", async () => {
   const { server, environments } = serverWith(1);
   expect(await catchError(environments.listAll({ limit: 0 }).next())).toMatchObject({ code: "invalid_argument" });
   expect(server.requests).toEqual([]);

@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, test, vi } from "vitest";
 import { createClient, type RequestOptions, type SendMessageInput, type TransportOptions } from "../src/index.ts";
 import { catchError } from "./catch-error.ts";
 import { createHandClock, type HandClock } from "./hand-clock.ts";
-import { installChance } from "./install-clock.ts";
+import { installRandom } from "./install-clock.ts";
 import {
   broken,
   deduplicatingClient,
@@ -26,7 +26,7 @@ function clientOver(script: ScriptedFetch, more: Partial<TransportOptions> = {})
 let clock: HandClock;
 beforeEach(() => {
   clock = createHandClock();
-  installChance(1);
+  installRandom(1);
 });
 
 describe("reads are repeated", () => {
@@ -36,7 +36,7 @@ describe("reads are repeated", () => {
     ["500", json(500, {})],
     ["503", json(503, {})],
     ["a 409 that may be repeated", json(409, {}, { "x-should-retry": "true" })],
-  ])("after %s, with growing waits, at most twice", async (_case, failure) => {
+  ])("after %s, with growing waits, at most twice by default", async (_case, failure) => {
     const script = scriptFetch(failure, failure, emptyPage);
     await expect(clientOver(script).list()).resolves.toEqual({ connections: [], hasNextPage: false });
     expect(clock.waits).toEqual([500, 1_000]);
@@ -59,7 +59,7 @@ describe("reads are repeated", () => {
     expect(script.seen).toHaveLength(1);
   });
 
-  test("as often as the call says, or the client", async () => {
+  test("as often as the call's maxRetries says, or else the client's", async () => {
     const counts = await Promise.all(
       [
         [0, {}],
@@ -77,7 +77,7 @@ describe("reads are repeated", () => {
 });
 
 describe("a send to a server that deduplicates is repeated", () => {
-  test("after a broken connection, byte for byte, under the same made-up id", async () => {
+  test("after a broken connection, byte for byte, under the same generated id", async () => {
     const script = scriptFetch(broken, broken, sent);
     const result = await (await deduplicatingClient(script)).sendMessage("c-1", hello);
     const bodies = script.seen.map(({ body }) => body);
@@ -86,7 +86,7 @@ describe("a send to a server that deduplicates is repeated", () => {
     expect(bodies[0]).toContain(String(result.clientMessageIds[0]));
   });
 
-  test("two calls make up two ids", async () => {
+  test("under different ids for two calls", async () => {
     const client = clientOver(scriptFetch(sent));
     const first = await client.sendMessage("c-1", hello);
     const second = await client.sendMessage("c-1", hello);
@@ -114,7 +114,7 @@ describe("a send to a server that deduplicates is repeated", () => {
     ["a 429 that may not be repeated", json(429, {}, { "x-should-retry": "false" }), hello],
     ["a broken connection, with an approval", broken, approval],
     [
-      "a broken connection, with an approval that says that it is a user's message",
+      "a broken connection, with an approval that has the role of a user message",
       broken,
       { messages: approval.messages.map((message) => ({ ...message, role: "user" })) } as SendMessageInput,
     ],
@@ -123,7 +123,7 @@ describe("a send to a server that deduplicates is repeated", () => {
       broken,
       { messages: [...hello.messages, ...approval.messages] },
     ],
-  ])("not after %s; the error gives the ids back", async (_case, failure, body) => {
+  ])("not after %s; the error contains the message ids", async (_case, failure, body) => {
     const script = scriptFetch(failure);
     const error = await catchError((await deduplicatingClient(script)).sendMessage("c-1", body));
     expect(error.retryable).toBe(false);
@@ -134,7 +134,7 @@ describe("a send to a server that deduplicates is repeated", () => {
   });
 });
 
-describe("the server's delay", () => {
+describe("a delay requested by the server", () => {
   test.each([
     [{ "retry-after": "7" }, 7_000],
     [{ "retry-after-ms": "1250", "retry-after": "9" }, 1_250],
@@ -148,7 +148,7 @@ describe("the server's delay", () => {
     expect(clock.waits).toEqual([delayMs]);
   });
 
-  test("of more than a minute ends the call at once, and the error tells it", async () => {
+  test("of more than a minute ends the call at once, and the error contains it", async () => {
     clock = createHandClock(900_000_000);
     const script = scriptFetch(json(429, {}, { "retry-after": "3600" }));
     const error = await catchError(clientOver(script, { timeoutMs: 900_000_000 }).list());
@@ -156,7 +156,7 @@ describe("the server's delay", () => {
     expect(clock.waits).toEqual([]);
   });
 
-  test("that outlives the deadline ends the call at once with the server's answer", async () => {
+  test("that exceeds the deadline ends the call at once with the server's error", async () => {
     clock = createHandClock(5_000);
     const script = scriptFetch(json(503, {}, { "retry-after": "5" }));
     const error = await catchError(clientOver(script, { timeoutMs: 5_000 }).list());
@@ -164,7 +164,7 @@ describe("the server's delay", () => {
     expect(clock.waits).toEqual([]);
   });
 
-  test("counts against the deadline over all attempts", async () => {
+  test("counts towards the deadline over all attempts", async () => {
     clock = createHandClock(10_000);
     const script = scriptFetch(json(503, {}, { "retry-after": "4" }));
     const error = await catchError(clientOver(script, { timeoutMs: 10_000, maxRetries: 9 }).list());
@@ -173,14 +173,14 @@ describe("the server's delay", () => {
   });
 });
 
-test("back-off doubles up to eight seconds, and chance shortens it", async () => {
+test("back-off doubles up to eight seconds and is shortened at random", async () => {
   clock = createHandClock(900_000);
-  installChance(0.5);
+  installRandom(0.5);
   await catchError(clientOver(scriptFetch(broken), { maxRetries: 7, timeoutMs: 900_000 }).list());
   expect(clock.waits).toEqual([250, 500, 1_000, 2_000, 4_000, 4_000, 4_000]);
 });
 
-describe("a wait ends", () => {
+describe("a wait for a retry ends", () => {
   test("when the caller aborts", async () => {
     const controller = new AbortController();
     const reason = new Error("changed my mind");
@@ -223,7 +223,7 @@ test("the fake timers of a test runner drive a call", async () => {
   }
 });
 
-test("no call leaves a timer behind, however it ends", async () => {
+test("no call leaves a timer, however it ends", async () => {
   for (const answer of [emptyPage, broken, json(404, {}), json(503, {}), json(200, 5)]) {
     await clientOver(scriptFetch(answer))
       .list()

@@ -9,7 +9,7 @@ export const sent: () => Response = jsonAnswer(200, { success: true, message: "M
 /** An empty page. */
 export const emptyPage: () => Response = jsonAnswer(200, { connections: [], hasNextPage: false });
 
-/** What `fetch` throws when there is no connection. */
+/** The error that `fetch` throws when the connection fails. */
 export const broken = (): Error => new TypeError("fetch failed");
 
 /** A client that has learned from one list, which the script does not see, that the server deduplicates messages. */

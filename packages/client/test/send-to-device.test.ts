@@ -3,22 +3,22 @@ import { describe, expect, test } from "vitest";
 import { createClient, type SendToDeviceOptions } from "../src/index.ts";
 import { createFakeServer, jsonAnswer, problemAnswer } from "../src/testing/index.ts";
 import { catchError } from "./catch-error.ts";
-import { installChance, installClock } from "./install-clock.ts";
+import { installRandom, installClock } from "./install-clock.ts";
 
 const hello = { agentId: "agent-1", messages: [{ role: "user" as const, content: "hello" }] };
 
 function setUp() {
   const clock = createVirtualClock();
   installClock(clock);
-  installChance(0.5);
+  installRandom(0.5);
   const server = createFakeServer({ now: clock.now });
   const options = { baseUrl: "http://127.0.0.1:1", apiKey: "lek_test", fetch: server.fetch };
   return { clock, server, environments: createClient(options).environments };
 }
 
-test("a name that is no text is refused before any request", async () => {
+test("a name that is not a string is refused before any request", async () => {
   const server = createFakeServer();
-  const { environments } = createClient({ baseUrl: "http://fake", apiKey: "key", fetch: server.fetch });
+  const { environments } = createClient({ baseUrl: "https://fake.example", apiKey: "key", fetch: server.fetch });
   const name = 5 as unknown as string;
   const error = await catchError(
     environments.sendToDevice({ name }, { agentId: "a", messages: [{ role: "user", content: "x" }] }),
@@ -29,7 +29,7 @@ test("a name that is no text is refused before any request", async () => {
 const posts = (server: ReturnType<typeof createFakeServer>): number =>
   server.requests.filter(({ init }) => init.method === "POST").length;
 
-describe("a device is found", () => {
+describe("a device is selected", () => {
   test.each([
     ["its id", "d-1"],
     ["its id as a selector", { deviceId: "d-1" }],
@@ -45,7 +45,7 @@ describe("a device is found", () => {
     expect(server.taken).toMatchObject([{ deviceId: "d-1", connectionId }]);
   });
 
-  test("by a name that stands on a later page", async () => {
+  test("by a name on a later page", async () => {
     const { server, environments } = setUp();
     for (let index = 100; index < 250; index += 1)
       server.put({ deviceId: `d-${index}`, connectionName: `box-${index}` });
@@ -54,7 +54,7 @@ describe("a device is found", () => {
     expect(server.requests).toHaveLength(3);
   });
 
-  test("of several of one name the one that is online", async () => {
+  test("by a name that several devices have, if only one of them is online", async () => {
     const { server, environments } = setUp();
     for (const deviceId of ["d-1", "d-2"]) server.put({ deviceId, connectionName: "box" });
     server.connect("d-2");
@@ -63,7 +63,7 @@ describe("a device is found", () => {
     });
   });
 
-  test("not, when several of one name are online: a typed error with their rows, and nothing is sent", async () => {
+  test("by a name of several online devices: a typed error with their rows, and nothing is sent", async () => {
     const { server, environments } = setUp();
     for (const deviceId of ["d-1", "d-2"]) {
       server.put({ deviceId, connectionName: "box" });
@@ -76,9 +76,9 @@ describe("a device is found", () => {
   });
 
   test.each([
-    ["none of this id", "d-9"],
-    ["none of this name", { name: "nobody" }],
-  ])("not, when there is %s", async (_case, device) => {
+    ["an unknown id", "d-9"],
+    ["an unknown name", { name: "nobody" }],
+  ])("by %s: a typed error, and nothing is sent", async (_case, device) => {
     const { server, environments } = setUp();
     const error = await catchError(environments.sendToDevice(device, hello));
     expect(error).toMatchObject({
@@ -89,7 +89,7 @@ describe("a device is found", () => {
     expect(posts(server)).toBe(0);
   });
 
-  test("not by what is no id, and nothing is asked; nor with a body that breaks a rule", async () => {
+  test("by a value that is not an id, or with a body that breaks a rule: a typed error before any request", async () => {
     const { server, environments } = setUp();
     for (const device of ["", "..", "a/b", null, { deviceId: "x y" }])
       expect(await catchError(environments.sendToDevice(device as string, hello))).toMatchObject({
@@ -102,8 +102,8 @@ describe("a device is found", () => {
   });
 });
 
-describe("an offline device", () => {
-  test("is refused before anything is sent, with its row and the ids", async () => {
+describe("a device_offline problem keeps its code and status", () => {
+  test("is refused before anything is sent, with its row and the message ids", async () => {
     const { server, environments } = setUp();
     server.put({ deviceId: "d-1" });
     const error = await catchError(environments.sendToDevice("d-1", hello));
@@ -116,7 +116,7 @@ describe("an offline device", () => {
     expect(posts(server)).toBe(0);
   });
 
-  test("is one whose last heartbeat is 120 seconds old, though the row has a connection", async () => {
+  test("is one whose last heartbeat is 120 seconds old, even if the row has a connection", async () => {
     const { clock, server, environments } = setUp();
     server.connect("d-1");
     await clock.advance(119_999);
@@ -125,7 +125,7 @@ describe("an offline device", () => {
     expect(await catchError(environments.sendToDevice("d-1", hello))).toMatchObject({ code: "device_offline" });
   });
 
-  test("is judged by the server's clock where its answer tells it, since this machine's may be wrong", async () => {
+  test("is decided by the server's clock if the response has a Date, because the local clock may be wrong", async () => {
     const { clock, server, environments } = setUp();
     server.connect("d-1");
     const [row] = [server.put({ deviceId: "d-1" })];
@@ -135,7 +135,7 @@ describe("an offline device", () => {
     await expect(environments.sendToDevice("d-1", hello)).resolves.toMatchObject({ success: true });
   });
 
-  test("is waited for, and the send goes out when it is there", async () => {
+  test("is waited for, and the message is sent when it is online", async () => {
     const { clock, server, environments } = setUp();
     server.put({ deviceId: "d-1" });
     const call = environments.sendToDevice("d-1", hello, { waitUntilOnlineMs: 60_000 });
@@ -147,7 +147,7 @@ describe("an offline device", () => {
     expect(clock.timerCount).toBe(0);
   });
 
-  test("is waited for through failures that may pass, and no longer than was said", async () => {
+  test("is waited for through failures that may pass, but no longer than waitUntilOnlineMs", async () => {
     const { clock, server, environments } = setUp();
     const options: SendToDeviceOptions = { waitUntilOnlineMs: 10_000, maxRetries: 0 };
     server.put({ deviceId: "d-1" });
@@ -166,7 +166,7 @@ describe("an offline device", () => {
     expect(clock.timerCount).toBe(0);
   });
 
-  test("that stays away is refused when the wait is over", async () => {
+  test("that stays offline is refused when the wait is over", async () => {
     const { clock, server, environments } = setUp();
     server.put({ deviceId: "d-1" });
     const call = catchError(environments.sendToDevice("d-1", hello, { waitUntilOnlineMs: 5_000 }));
@@ -175,7 +175,7 @@ describe("an offline device", () => {
     expect(clock.timerCount).toBe(0);
   });
 
-  test("is waited for no longer than the caller's signal allows; no timer is left", async () => {
+  test("is not waited for after the caller aborts, and no timer is left", async () => {
     const { clock, server, environments } = setUp();
     server.put({ deviceId: "d-1" });
     const controller = new AbortController();
@@ -188,9 +188,9 @@ describe("an offline device", () => {
   });
 });
 
-describe("when the connection has rotated", () => {
+describe("after the device has a new connection", () => {
   test.each(["connection_not_found", "connection_replaced", "device_offline"] as const)(
-    "%s: the device is looked up once more and the same message goes to its new connection under the same ids",
+    "%s: the device is looked up once more, and the same message goes to the new connection under the same ids",
     async (code) => {
       const { server, environments } = setUp();
       server.connect("d-1");
@@ -210,7 +210,7 @@ describe("when the connection has rotated", () => {
     },
   );
 
-  test("again, the second refusal is the caller's: it is looked up exactly once", async () => {
+  test("a second refusal is thrown: the device is looked up exactly once more", async () => {
     const { server, environments } = setUp();
     server.connect("d-1");
     const row = () => jsonAnswer(200, server.put({ deviceId: "d-1" }))();
@@ -223,16 +223,19 @@ describe("when the connection has rotated", () => {
     expect(posts(server)).toBe(2);
   });
 
-  test.each(["agent_not_allowed", "rate_limited", "delivery_unknown"] as const)("but not after %s", async (code) => {
-    const { server, environments } = setUp();
-    server.connect("d-1");
-    const row = () => jsonAnswer(200, server.put({ deviceId: "d-1" }))();
-    server.interrupt(row, problemAnswer(code, { retryable: false }));
-    expect(await catchError(environments.sendToDevice("d-1", hello))).toMatchObject({ code });
-    expect(server.requests).toHaveLength(2);
-  });
+  test.each(["agent_not_allowed", "rate_limited", "delivery_unknown"] as const)(
+    "%s: the device is not looked up again",
+    async (code) => {
+      const { server, environments } = setUp();
+      server.connect("d-1");
+      const row = () => jsonAnswer(200, server.put({ deviceId: "d-1" }))();
+      server.interrupt(row, problemAnswer(code, { retryable: false }));
+      expect(await catchError(environments.sendToDevice("d-1", hello))).toMatchObject({ code });
+      expect(server.requests).toHaveLength(2);
+    },
+  );
 
-  test("not where the server's refusal is of the connection that it still has", async () => {
+  test("a refusal of the connection that the device still has is thrown, and nothing is sent again", async () => {
     const { server, environments } = setUp();
     server.connect("d-1");
     const row = () => jsonAnswer(200, server.put({ deviceId: "d-1" }))();
@@ -245,8 +248,8 @@ describe("when the connection has rotated", () => {
   });
 });
 
-describe("answers to requests for permission", () => {
-  test("approve lets tool calls run, with another input where one is given", async () => {
+describe("decisions on tool calls", () => {
+  test("approve allows a tool call and can replace its input", async () => {
     const { server, environments } = setUp();
     server.connect("d-1");
     await environments.approve("d-1", "call-1", { agentId: "agent-1", updatedInput: { path: "/tmp" } });
@@ -261,7 +264,7 @@ describe("answers to requests for permission", () => {
     });
   });
 
-  test("deny refuses several at once and says why; it is never repeated blindly", async () => {
+  test("deny refuses several tool calls with a reason, and is not repeated after a broken connection", async () => {
     const { server, environments } = setUp();
     server.connect("d-1");
     const row = () => jsonAnswer(200, server.put({ deviceId: "d-1" }))();
@@ -278,7 +281,7 @@ describe("answers to requests for permission", () => {
     expect(posts(server)).toBe(1);
   });
 
-  test("none at all is a broken rule, and nothing is sent", async () => {
+  test("an empty list of tool calls is refused before any request", async () => {
     const { server, environments } = setUp();
     expect(await catchError(environments.approve("d-1", []))).toMatchObject({ code: "invalid_argument" });
     expect(server.requests).toEqual([]);

@@ -3,19 +3,19 @@ import { expect, test } from "vitest";
 import { createClient, type EnvironmentEvent, type ListEnvironmentsInput, type WatchOptions } from "../src/index.ts";
 import { createFakeServer, exampleEnvironment, jsonAnswer, problemAnswer } from "../src/testing/index.ts";
 import { catchError } from "./catch-error.ts";
-import { installChance, installClock } from "./install-clock.ts";
+import { installRandom, installClock } from "./install-clock.ts";
 
 function setUp(options: WatchOptions = {}, query: ListEnvironmentsInput = {}) {
   const clock = createVirtualClock();
   installClock(clock);
-  installChance(0);
+  installRandom(0);
   const server = createFakeServer({ now: clock.now });
   const settings = { baseUrl: "http://127.0.0.1:1", apiKey: "lek_test", fetch: server.fetch };
   const watch = () => createClient(settings).environments.watch(query, options);
   return { clock, server, watch };
 }
 
-/** Reads what a watcher says, as it comes. */
+/** Collects the events of a watcher as they come. */
 function follow(events: AsyncIterable<EnvironmentEvent>) {
   const seen: string[] = [];
   const ended = (async () => {
@@ -24,7 +24,7 @@ function follow(events: AsyncIterable<EnvironmentEvent>) {
   return { ended, take: () => seen.splice(0) };
 }
 
-test("every row appears first, then what changes is told, once", async () => {
+test("every row appears first, and then each change is reported once", async () => {
   const { clock, server, watch } = setUp();
   server.put({ deviceId: "d-1" });
   server.connect("d-2");
@@ -49,7 +49,7 @@ test("every row appears first, then what changes is told, once", async () => {
   await ended;
 });
 
-test("a heartbeat is no change", async () => {
+test("a heartbeat is not a change", async () => {
   const { clock, server, watch } = setUp();
   server.connect("d-1");
   const events = watch();
@@ -63,7 +63,7 @@ test("a heartbeat is no change", async () => {
   await events.return();
 });
 
-test("what has not changed is 304: the entity tag of each page goes along", async () => {
+test("each page is requested with its entity tag, so that an unchanged page is 304", async () => {
   const { clock, server, watch } = setUp({}, { limit: 2 });
   for (const deviceId of ["d-1", "d-2", "d-3"]) server.put({ deviceId });
   const events = watch();
@@ -82,7 +82,7 @@ test("what has not changed is 304: the entity tag of each page goes along", asyn
   await events.return();
 });
 
-test("a server without entity tags is asked without them", async () => {
+test("a server without entity tags receives unconditional requests", async () => {
   const { clock, server, watch } = setUp();
   const page = jsonAnswer(200, { connections: [], hasNextPage: false });
   server.interrupt(page, page);
@@ -95,7 +95,7 @@ test("a server without entity tags is asked without them", async () => {
   await next;
 });
 
-test("a device goes offline 120 seconds after its last heartbeat, though every answer is 304", async () => {
+test("a device goes offline 120 seconds after its last heartbeat, even if every response is 304", async () => {
   const { clock, server, watch } = setUp();
   server.connect("d-1");
   const events = watch();
@@ -107,8 +107,8 @@ test("a device goes offline 120 seconds after its last heartbeat, though every a
   await events.return();
 });
 
-test("waits are the interval and up to a second more, so that watchers do not ask together", async () => {
-  for (const [chance, expected] of [
+test("waits are the interval and up to a second more, so that watchers spread their requests", async () => {
+  for (const [randomValue, expected] of [
     [0, 10_000],
     [0.999, 11_000],
   ] as const) {
@@ -116,7 +116,7 @@ test("waits are the interval and up to a second more, so that watchers do not as
     const { clock, watch } = setUp({ intervalMs: 10_000 });
     const setTimer = (ms: number, run: () => void) => (waits.push(ms), clock.setTimer(ms, run));
     installClock({ now: clock.now, setTimer });
-    installChance(chance);
+    installRandom(randomValue);
     const events = watch();
     follow(events);
     await clock.advance(0);
@@ -126,7 +126,7 @@ test("waits are the interval and up to a second more, so that watchers do not as
   }
 });
 
-test("failures that may pass are waited out, at least as long as Retry-After says", async () => {
+test("polling continues after failures that may pass, and waits at least as long as Retry-After says", async () => {
   const { clock, server, watch } = setUp();
   server.put({ deviceId: "d-1" });
   const events = watch();
@@ -148,14 +148,14 @@ test("failures that may pass are waited out, at least as long as Retry-After say
   await events.return();
 });
 
-test("a failure that does not pass is thrown, and nothing is left", async () => {
+test("a failure that does not pass is thrown, and no timer is left", async () => {
   const { clock, server, watch } = setUp();
   server.interrupt(problemAnswer("invalid_key"));
   expect(await catchError(watch().next())).toMatchObject({ code: "invalid_key" });
   expect(clock.timerCount).toBe(0);
 });
 
-test("it ends when the caller aborts in the middle of a wait; no timer and no listener is left", async () => {
+test("watching ends when the caller aborts during a wait, and no timer or listener is left", async () => {
   const controller = new AbortController();
   let listeners = 0;
   for (const [name, step] of [
@@ -176,7 +176,7 @@ test("it ends when the caller aborts in the middle of a wait; no timer and no li
   expect([clock.timerCount, listeners]).toEqual([0, 0]);
 });
 
-test("it ends when the iteration is left, also by return() in the middle of a wait or of a request", async () => {
+test("watching ends when the loop is left, and by return() during a wait", async () => {
   const { clock, server, watch } = setUp();
   server.put({ deviceId: "d-1" });
   for await (const event of watch()) {
@@ -193,7 +193,7 @@ test("it ends when the iteration is left, also by return() in the middle of a wa
   expect(clock.timerCount).toBe(0);
 });
 
-test("it ends by return() in the middle of a request", async () => {
+test("watching ends by return() during a request", async () => {
   const fetch = (): Promise<Response> => new Promise(() => undefined);
   const { environments } = createClient({ baseUrl: "http://127.0.0.1:1", apiKey: "lek_test", fetch });
   const events = environments.watch();
@@ -203,7 +203,7 @@ test("it ends by return() in the middle of a request", async () => {
   expect(await next).toEqual({ done: true, value: undefined });
 });
 
-test("a delay that is longer than timers take does not make it ask without end", async () => {
+test("a Retry-After beyond the longest timer does not make watch request without end", async () => {
   const { clock, server, watch } = setUp();
   const delays: number[] = [];
   installClock({ now: clock.now, setTimer: (ms, run) => (delays.push(ms), clock.setTimer(ms, run)) });
@@ -217,7 +217,7 @@ test("a delay that is longer than timers take does not make it ask without end",
   await next;
 });
 
-test("a pass that fails halfway tells nothing twice, loses nothing, and takes nobody away", async () => {
+test("a poll that fails halfway repeats no event, loses none, and reports no row as gone", async () => {
   const row = (id: string, lastSeenAt = 1) => exampleEnvironment({ id, deviceId: id, lastSeenAt });
   const page = (rows: object[], hasNextPage = false) => jsonAnswer(200, { connections: rows, hasNextPage });
   const { clock, server, watch } = setUp();
@@ -242,7 +242,7 @@ test("a pass that fails halfway tells nothing twice, loses nothing, and takes no
   await ended;
 });
 
-test("a row that is gone is not online, whatever it was", async () => {
+test("a row that is gone is reported as not online", async () => {
   const { clock, server, watch } = setUp();
   server.connect("d-1");
   const events = watch();
@@ -254,7 +254,7 @@ test("a row that is gone is not online, whatever it was", async () => {
   await events.return();
 });
 
-test("a signal that is aborted already ends it before any request", async () => {
+test("a signal that is already aborted ends watching before any request", async () => {
   const { server, watch } = setUp({ signal: AbortSignal.abort() });
   expect(await watch().next()).toEqual({ done: true, value: undefined });
   expect(server.requests).toEqual([]);

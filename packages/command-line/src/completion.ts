@@ -52,7 +52,7 @@ function functionOf({ name }: ProgramDefinition): string {
 
 const isPath = ({ value }: OptionDefinition): boolean => value === "FILE" || value === "DIR";
 
-/** What completes the value of an option: its choices, paths, or nothing. */
+/** The cases that complete the value of an option: its choices, paths, or nothing. */
 function valueCases(
   places: readonly Place[],
   words: (choices: readonly string[]) => string,

@@ -19,7 +19,7 @@ export interface Column {
   readonly shrinks: boolean;
 }
 
-/** What happens to a table that is too wide after shortening: its last columns are dropped, or it becomes a list. */
+/** A table that is still too wide after shortening drops its last columns, or becomes a list. */
 export type Overflow = "drop" | "list";
 
 const gap = 2;

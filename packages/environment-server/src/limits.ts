@@ -25,7 +25,7 @@ export const maxLateAcknowledgements = 10_000;
 
 // Frames of devices
 
-/** Largest frame before a device has reported its status, in bytes. The first status of a real device is about 10 KB. */
+/** Largest frame before a device has reported its status, in bytes. Statuses of a real device have 3 to 14 KB. */
 export const maxFirstFrameBytes: number = 256 * 1_024;
 
 /** Largest frame after a device has reported its status, in bytes. A device closes its socket itself above 16 MiB. */

@@ -1,13 +1,13 @@
 import type { EnvironmentMetadata } from "@letta-environments/schema";
 
-/** What a device says of itself on its socket; `null` where it says nothing that the API can show. */
+/** Status that a device reports on its socket. `null`: not reported, or not representable in the API. */
 export interface DeviceStatus {
   readonly currentMode: string | null;
   readonly workingDirectory: string | null;
   readonly gitBranch: string | null;
 }
 
-/** A device as it is stored. Whether it is online is not: that is a fact about a socket. Times are epoch milliseconds. */
+/** A stored device. It does not include whether the device is online, which depends on its socket. Times are epoch milliseconds. */
 export interface EnvironmentRow extends DeviceStatus {
   readonly id: string;
   readonly tenant: string;
@@ -15,18 +15,18 @@ export interface EnvironmentRow extends DeviceStatus {
   readonly listenerInstanceId: string;
   readonly connectionName: string;
   readonly metadata: EnvironmentMetadata | null;
-  /** Who holds the key with which the device registered last. */
+  /** Owner of the key with which the device registered last. */
   readonly owner: string;
   readonly firstSeenAt: number;
   readonly lastSeenAt: number;
 }
 
-/** A registration, as it is stored. */
+/** A stored registration. */
 export interface ConnectionRecord {
   readonly connectionId: string;
-  /** Counts the registrations of one row; a later one has a higher number. */
+  /** Number of the registration within its row; a later registration has a higher number. */
   readonly generation: number;
-  /** The key that registered, and the only one that may open the socket. */
+  /** The key that registered. No other key may open the socket. */
   readonly keyId: string;
   /** The registration has opened its socket before. */
   readonly opened: boolean;
@@ -37,7 +37,7 @@ export interface ConnectionRecord {
   readonly environment: EnvironmentRow;
 }
 
-/** A device that asks to be enrolled. */
+/** A request to enrol a device. */
 export interface Enrolment {
   readonly tenant: string;
   readonly deviceId: string;
@@ -46,28 +46,28 @@ export interface Enrolment {
   readonly metadata: EnvironmentMetadata | null;
   readonly keyId: string;
   readonly owner: string;
-  /** The device is not to belong to the key, if this is its first enrolment. */
+  /** At its first enrolment, the device does not become the key's own. */
   readonly shared: boolean;
   /**
-   * Patterns (`matchesNamePattern`). When the device is known and belongs to no key, each name that it has must match one, or
-   * a key could rename a device of others into its own reach; `null` asks nothing.
+   * Name patterns (`matchesNamePattern`); `null` allows any name. When the device is known and belongs to no key, each of
+   * its names must match one of them. Otherwise a key could gain access to a device of others by renaming it.
    */
   readonly knownNames: readonly string[] | null;
-  /** Id of the row, if it is a new one. */
+  /** Id for the row, if it is created. */
   readonly environmentId: string;
   readonly connectionId: string;
   readonly nowMs: number;
   readonly maxEnvironments: number;
 }
 
-/** What became of an enrolment. */
+/** Result of an enrolment. */
 export type EnrolmentResult =
   | { readonly kind: "enrolled"; readonly environmentId: string }
   | { readonly kind: "owned_by_another_key" }
   | { readonly kind: "not_allowed" }
   | { readonly kind: "too_many_environments" };
 
-/** Which rows of a tenant a list asks for; `null` restricts nothing. */
+/** Filter for the rows of a tenant. `null` means no restriction. */
 export interface EnvironmentFilter {
   readonly tenant: string;
   /** Only rows whose id sorts after this one. */
@@ -81,33 +81,33 @@ export interface EnvironmentFilter {
 /** Rows and registrations. Each method is atomic, and durable when its promise resolves. */
 export interface EnvironmentRows {
   /**
-   * Stores a registration. The first enrolment of a deviceId in a tenant, whatever its listenerInstanceId, decides for good
-   * which key the device belongs to; an enrolment by another key changes nothing.
+   * Stores a registration. The first enrolment of a deviceId in a tenant, regardless of its listenerInstanceId, determines
+   * permanently which key owns the device. An enrolment by another key changes nothing.
    */
   enrol(enrolment: Enrolment): Promise<EnrolmentResult>;
-  /** Finds a registration by its connectionId; another tenant's is `null`. */
+  /** Finds a registration of a tenant by its connectionId. */
   findConnection(tenant: string, connectionId: string): Promise<ConnectionRecord | null>;
   /**
-   * Marks that a registration has opened its socket, which replaces the earlier ones of its row. When it had not been opened
-   * before, the row's status is cleared: it was that of another process.
+   * Marks that a registration has opened its socket, which replaces the earlier registrations of its row. When it opens for
+   * the first time, the row's status is cleared, because another process reported it.
    */
   openConnection(connectionId: string, nowMs: number): Promise<void>;
-  /** The rows of a device of a tenant: its listeners, in no order. */
+  /** Finds the rows of a device, one for each of its listeners, in no particular order. */
   findEnvironments(tenant: string, deviceId: string): Promise<readonly EnvironmentRow[]>;
-  /** Rows that pass the filter, ordered by id. */
+  /** Lists the rows that match the filter, ordered by id. */
   listEnvironments(filter: EnvironmentFilter): Promise<readonly EnvironmentRow[]>;
   saveStatus(environmentId: string, status: DeviceStatus): Promise<void>;
   /** Moves `lastSeenAt` forward; an earlier time than the stored one changes nothing. */
   saveLastSeen(times: readonly { readonly environmentId: string; readonly lastSeenAt: number }[]): Promise<void>;
 }
 
-/** What is known about the fate of a send. */
+/** Outcome of a send. */
 export type DeliveryOutcome =
   | { readonly kind: "accepted"; readonly disposition: string | null }
   | { readonly kind: "rejected"; readonly error: string | null }
   | { readonly kind: "unknown" };
 
-/** The conversation on a device to which message ids belong. */
+/** The scope of message ids: a conversation on a device. */
 export interface ConversationScope {
   readonly environmentId: string;
   /** Empty for a conversation without an agent. */
@@ -115,45 +115,45 @@ export interface ConversationScope {
   readonly conversationId: string;
 }
 
-/** A send that is about to happen. */
+/** A send whose ids are to be reserved. */
 export interface Delivery {
   readonly id: string;
   readonly scope: ConversationScope;
   readonly messageIds: readonly string[];
-  /** Digest of everything the device would be sent. */
+  /** Digest of the content. */
   readonly fingerprint: string;
 }
 
-/** A message id that was used before, and the send that used it. */
+/** A message id that is in use, and the send that used it. */
 export interface KnownMessage {
   readonly messageId: string;
   readonly deliveryId: string;
   readonly fingerprint: string;
-  /** `null` while nothing is known. */
+  /** `null` while the outcome is not known. */
   readonly outcome: DeliveryOutcome | null;
 }
 
-/** Message ids and their results. Each method is atomic, and durable when its promise resolves. */
+/** Message ids and outcomes. Each method is atomic, and durable when its promise resolves. */
 export interface DeliveryLog {
-  /** Those of the given ids that were used in the conversation and are still kept. */
+  /** Returns those of the given ids that were used in the conversation and have not expired. */
   findMessages(
     scope: ConversationScope,
     messageIds: readonly string[],
     nowMs: number,
   ): Promise<readonly KnownMessage[]>;
-  /** Takes the ids for a send, all or none: `false` when one of them is taken. */
+  /** Reserves the ids of a send, all or none. Returns `false` when one of them is in use. */
   reserve(delivery: Delivery, nowMs: number): Promise<boolean>;
-  /** Gives the ids of a send without an outcome back, since nothing was sent. */
+  /** Releases the ids of a send without an outcome. */
   release(deliveryId: string): Promise<void>;
   /**
-   * Stores an outcome. What a device said once stays: `unknown` never replaces anything, and `accepted` or `rejected` replace
-   * only nothing or `unknown`. Tells whether it was stored; a send to another row never is.
+   * Stores an outcome and returns whether it did. `unknown` replaces nothing; `accepted` and `rejected` replace only `unknown`
+   * or a missing outcome. The outcome of a send to another row is never stored.
    */
   settle(deliveryId: string, environmentId: string, outcome: DeliveryOutcome): Promise<boolean>;
 }
 
-/** Everything the environment server keeps. */
+/** All stored data of an environment server. */
 export interface EnvironmentStore extends EnvironmentRows, DeliveryLog {
-  /** Forgets message ids and replaced connectionIds older than the retention time. */
+  /** Removes message ids and replaced connectionIds that are older than the retention time. */
   prune(nowMs: number): Promise<void>;
 }

@@ -1,1 +1,30 @@
-export { createSqliteEnvironmentStore } from "./sqlite/create-sqlite-environment-store.ts";
+import type { SqliteDatabase } from "@letta-environments/platform";
+import { retentionMs } from "./limits.ts";
+import type { EnvironmentStore } from "./ports.ts";
+import { createSqliteDeliveryLog } from "./sqlite/delivery-log.ts";
+import { createSqliteEnvironmentRows } from "./sqlite/rows.ts";
+import { migrate } from "./sqlite/migrations.ts";
+
+/**
+ * Creates an {@link EnvironmentStore} in a SQLite database and migrates its tables first. The caller closes the database. When
+ * a promise resolves, the change is as durable as the database was opened; with platform's `openSqlite` it survives a power
+ * cut.
+ *
+ * @throws Error when a newer program has written the database.
+ */
+export function createSqliteEnvironmentStore(database: SqliteDatabase): EnvironmentStore {
+  database.exec("PRAGMA foreign_keys = ON");
+  migrate(database);
+  const forgetConnections = database.prepare("DELETE FROM environment_connection WHERE replaced_at <= ?");
+  const forgetDeliveries = database.prepare("DELETE FROM environment_delivery WHERE reserved_at <= ?");
+  return {
+    ...createSqliteEnvironmentRows(database),
+    ...createSqliteDeliveryLog(database),
+    async prune(nowMs) {
+      database.transaction(() => {
+        forgetConnections.run(nowMs - retentionMs);
+        forgetDeliveries.run(nowMs - retentionMs);
+      });
+    },
+  };
+}

@@ -8,8 +8,8 @@ import {
   type Harness,
   userMessage,
   withApprove,
-} from "./support/create-harness.ts";
-import type { FakeSocket } from "./support/create-fake-socket.ts";
+} from "./support/harness.ts";
+import type { FakeSocket } from "./support/fake-socket.ts";
 
 type Decision = Readonly<Record<string, unknown>>;
 

@@ -1,6 +1,6 @@
 import { type Environment, type Principal, scopes } from "@letta-environments/schema";
 import { describe, expect, test } from "vitest";
-import { type Answer, anyone, createHarness, type Harness, userMessage } from "./support/create-harness.ts";
+import { type Answer, anyone, createHarness, type Harness, userMessage } from "./support/harness.ts";
 
 const named = (...connectionNames: string[]): Principal => ({ ...anyone, connectionNames });
 const codeOf = ({ status, body }: Answer): unknown => body["errorCode"] ?? status;
@@ -20,8 +20,8 @@ async function registerNamed({ call }: Harness, deviceId: string, name: string, 
   return String(answer.body["connectionId"]);
 }
 
-describe("a key with patterns of names", () => {
-  test("lists the rows that match, with pages that are full and end when no other row matches", async () => {
+describe("a key with name patterns", () => {
+  test("lists the matching rows in full pages, and the last page has no next one", async () => {
     const harness = createHarness();
     for (let number = 1; number <= 1_201; number++) {
       await registerNamed(harness, `device-${number}`, `${number % 400 === 1 ? "ci" : "prod"}-${number}`);
@@ -38,7 +38,7 @@ describe("a key with patterns of names", () => {
     ]);
   });
 
-  test("reads the rows of a device that match, and no other device", async () => {
+  test("retrieves the matching rows of a device, and no other device", async () => {
     const harness = createHarness();
     await registerNamed(harness, "device-1", "ci-1", "one");
     await harness.clock.advance(1_000);
@@ -54,7 +54,7 @@ describe("a key with patterns of names", () => {
     ]);
   });
 
-  test("sends to a device that matches; any other is the same 404 as one that does not exist", async () => {
+  test("sends to a matching device; any other is 404, as if it did not exist", async () => {
     const harness = createHarness();
     const { connectionId, socket } = await harness.connect("device-1");
     socket.onFrame = () => queueMicrotask(() => socket.acknowledge());
@@ -65,7 +65,7 @@ describe("a key with patterns of names", () => {
     expect(socket.inputs()).toHaveLength(1);
   });
 
-  test("enrols a device under a name that matches, and opens the socket of such a device only", async () => {
+  test("enrols a device under a matching name, and opens sockets only for such devices", async () => {
     const { call, register, open } = createHarness();
     const enrol = async (name: string, principal: Principal): Promise<unknown> =>
       codeOf(await call("POST", "/v1/environments/register", { ...registration("device-1", name), principal }));
@@ -77,7 +77,7 @@ describe("a key with patterns of names", () => {
     await expect(open(connectionId, named("name of *"))).resolves.toBeDefined();
   });
 
-  test("does not get hold of a shared device of another name by giving it a name of its own", async () => {
+  test("cannot gain access to a shared device by renaming it", async () => {
     const harness = createHarness();
     const shared = { ...registration("device-1", "prod-1"), principal: { ...anyone, shared: true } };
     await harness.call("POST", "/v1/environments/register", shared);
@@ -91,7 +91,7 @@ describe("a key with patterns of names", () => {
   });
 });
 
-test("a key whose tenant is held to some devices sees none of the others", async () => {
+test("a key of a tenant that is limited to some devices sees none of the others", async () => {
   const harness = createHarness();
   await registerNamed(harness, "device-1", "ci-1");
   await registerNamed(harness, "device-2", "ci-2");
@@ -101,7 +101,7 @@ test("a key whose tenant is held to some devices sees none of the others", async
   expect(codeOf(answer)).toBe("environment_not_found");
 });
 
-test("a key that is held to some agents sends to no other, and not without an agent", async () => {
+test("a key that is limited to some agents cannot send to others or without an agent", async () => {
   const harness = createHarness();
   const { connectionId, socket } = await harness.connect("device-1");
   socket.onFrame = () => queueMicrotask(() => socket.acknowledge());
@@ -113,7 +113,7 @@ test("a key that is held to some agents sends to no other, and not without an ag
   expect(await send({ agentId: "agent-1" })).toBe(200);
 });
 
-describe("a key with a ceiling on the mode", () => {
+describe("a key with a maximum mode", () => {
   const principal: Principal = { ...anyone, maxMode: "acceptEdits" };
   const statusFrame = (mode: string): unknown => ({
     type: "update_device_status",
@@ -129,7 +129,7 @@ describe("a key with a ceiling on the mode", () => {
     return { ...harness, connectionId, socket };
   }
 
-  test("sends to a device in that mode or a stricter one, and to none in a freer, an untold or an unknown one", async () => {
+  test("sends to a device in that mode or a stricter one, and not when the mode is freer, not reported or unknown", async () => {
     const { connectionId, socket, send } = await connected();
     const attempt = async (id: string): Promise<unknown> =>
       codeOf(await send(connectionId, { messages: [userMessage(id)] }, { principal }));
@@ -149,7 +149,7 @@ describe("a key with a ceiling on the mode", () => {
     expect(socket.inputs()).toHaveLength(3);
   });
 
-  test("is held to the mode at the moment of the send, not at that of the request, and the id stays free", async () => {
+  test("is checked against the mode when the frame leaves, not when the request arrives, and the id stays free", async () => {
     const { connectionId, socket, send, store } = await connected();
     socket.say(statusFrame("standard"));
     const { reserve } = store;
@@ -166,7 +166,7 @@ describe("a key with a ceiling on the mode", () => {
     expect([codeOf(answer), answer.headers["idempotency-replayed"]]).toEqual([200, undefined]);
   });
 
-  test("waits after a reconnect until the device has told its mode again", async () => {
+  test("cannot send after a reconnect until the device has reported its mode again", async () => {
     const { connectionId, socket, send, open, settle } = await connected();
     socket.say(statusFrame("standard"));
     socket.listener.onClose(1006);
@@ -178,7 +178,7 @@ describe("a key with a ceiling on the mode", () => {
     expect(codeOf(await send(connectionId, {}, { principal }))).toBe(200);
   });
 
-  test("learns the first result of an id it repeats, whatever the mode is by then", async () => {
+  test("receives the first result of a repeated id in any mode", async () => {
     const { connectionId, socket, send } = await connected();
     socket.say(statusFrame("standard"));
     await send(connectionId, {}, { principal });
@@ -188,7 +188,7 @@ describe("a key with a ceiling on the mode", () => {
   });
 });
 
-test("a key without scope details is shown no hidden member by the list or by a read, a key with it all of them", async () => {
+test("list and retrieve show hidden members only to a key with the scope 'details'", async () => {
   const harness = createHarness();
   const metadata = { os: "linux", self_update: { supported: true, writable: true, install_path: "/home/ada/letta" } };
   const connected = await harness.call("POST", "/v1/environments/register", {

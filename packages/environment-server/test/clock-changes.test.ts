@@ -1,7 +1,7 @@
 /** Changes of the wall clock while the server runs. */
 import { expect, test } from "vitest";
 import { defaultSettleMs } from "../src/limits.ts";
-import { createHarness } from "./support/create-harness.ts";
+import { createHarness } from "./support/harness.ts";
 
 const hourMs = 3_600_000;
 

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
-import { anyone, createHarness, toRequest, userMessage } from "./support/create-harness.ts";
+import { anyone, createHarness, toRequest, userMessage } from "./support/harness.ts";
 
-test("closing ends every socket with 1001 and leaves no timer", async () => {
+test("close() closes every socket with 1001 and leaves no timer", async () => {
   const { connect, server, clock } = createHarness();
   const devices = [await connect("device-1"), await connect("device-2")];
   await server.close();
@@ -9,7 +9,7 @@ test("closing ends every socket with 1001 and leaves no timer", async () => {
   expect(clock.timerCount).toBe(0);
 });
 
-test("a send under way is answered as unknown and stored before close resolves", async () => {
+test("a send that waits for its acknowledgement is 504, and its outcome is stored, before close() resolves", async () => {
   const { connect, send, settle, server, store, clock } = createHarness();
   const { connectionId } = await connect("device-1");
   const sent = send(connectionId);
@@ -21,7 +21,7 @@ test("a send under way is answered as unknown and stored before close resolves",
   expect(await store.findMessages(scope, ["m-1"], clock.now())).toMatchObject([{ outcome: { kind: "unknown" } }]);
 });
 
-test("a send that waits for its turn is refused and nothing of it is stored or sent", async () => {
+test("a send that is still queued when the server closes is 503, and nothing of it is stored or sent", async () => {
   const { connect, send, server, store, clock } = createHarness();
   const { connectionId, socket } = await connect("device-1");
   const sends = [send(connectionId), send(connectionId, { messages: [userMessage("m-2")] })];
@@ -39,7 +39,7 @@ test("a send that waits for its turn is refused and nothing of it is stored or s
   expect(await store.findMessages(scope, ["m-1", "m-2"], clock.now())).toEqual([]);
 });
 
-test("a closed server refuses requests and upgrades as retryable, and does not take a handshake that ends late", async () => {
+test("a closed server refuses requests and upgrades as retryable, and closes a socket whose handshake ends later", async () => {
   const { register, call, send, server } = createHarness();
   const connectionId = await register("device-1");
   const upgrade = toRequest("GET", `/v1/environments/${connectionId}/socket`);
@@ -55,7 +55,7 @@ test("a closed server refuses requests and upgrades as retryable, and does not t
   expect(closes).toEqual([1001]);
 });
 
-test("a listener that throws changes nothing", async () => {
+test("an event listener that throws does not affect requests", async () => {
   const { connect, send, settle, events } = createHarness();
   const push = events.push;
   events.push = () => {
@@ -69,7 +69,7 @@ test("a listener that throws changes nothing", async () => {
   events.push = push;
 });
 
-test("events carry ids and no content", async () => {
+test("events contain ids and no content", async () => {
   const { connect, send, settle, events } = createHarness();
   const { connectionId, socket } = await connect("device-1");
   const sent = send(connectionId, { messages: [userMessage("m-1", "a secret text")] });
@@ -90,7 +90,7 @@ test("events carry ids and no content", async () => {
   expect(JSON.stringify(events)).not.toContain("secret");
 });
 
-test("a device whose key ended is closed with 1008, is offline at once, and no other device is touched", async () => {
+test("closeEnded() closes the named devices with 1008 and takes them offline at once, and no others", async () => {
   const { connect, open, register, server, send, events } = createHarness();
   const connectionId = await register("device-1");
   const ended = { connectionId, socket: await open(connectionId, { ...anyone, credentialId: "secret-1" }) };

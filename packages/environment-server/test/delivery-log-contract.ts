@@ -6,15 +6,15 @@ const hourMs = 3_600_000;
 const scope = { environmentId: "env-1", agentId: "agent-1", conversationId: "default" };
 const delivery: Delivery = { id: "msg-1", scope, messageIds: ["m-1", "m-2"], fingerprint: "f-1" };
 
-/** The promises of a store about message ids and their results. Every adapter passes this suite. */
+/** The contract suite of a store's message ids and outcomes. */
 export function describeDeliveryLogContract(name: string, createStore: () => EnvironmentStore): void {
-  describe(`message ids and results: ${name}`, () => {
+  describe(`message ids and outcomes: ${name}`, () => {
     let store: EnvironmentStore;
     beforeEach(() => {
       store = createStore();
     });
 
-    test("ids are taken all or none, and are found with their send and its content", async () => {
+    test("reserve takes all ids or none, and findMessages returns them with their send", async () => {
       expect(await store.reserve(delivery, 1_000)).toBe(true);
       expect(await store.reserve({ ...delivery, id: "msg-2", messageIds: ["m-3", "m-2"] }, 1_000)).toBe(false);
       const known = await store.findMessages(scope, ["m-1", "m-2", "m-3"], 1_000);
@@ -35,7 +35,7 @@ export function describeDeliveryLogContract(name: string, createStore: () => Env
       }
     });
 
-    test("what the device said stays: unknown never replaces it, and it replaces unknown", async () => {
+    test("settle never replaces a result of the device with unknown, and replaces unknown with a result", async () => {
       await store.reserve(delivery, 1_000);
       const outcome = async (): Promise<unknown> => (await store.findMessages(scope, ["m-1"], 1_000))[0]?.outcome;
       expect(await store.settle("msg-1", "env-1", { kind: "unknown" })).toBe(true);
@@ -47,14 +47,14 @@ export function describeDeliveryLogContract(name: string, createStore: () => Env
       expect(await outcome()).toEqual({ kind: "rejected", error: "full" });
     });
 
-    test("an outcome is stored for the row it was sent to only", async () => {
+    test("settle stores an outcome only for the row of the send", async () => {
       await store.reserve(delivery, 1_000);
       expect(await store.settle("msg-1", "env-2", { kind: "accepted", disposition: null })).toBe(false);
       expect(await store.settle("msg-9", "env-1", { kind: "accepted", disposition: null })).toBe(false);
       expect(await store.settle("msg-1", "env-1", { kind: "accepted", disposition: "started" })).toBe(true);
     });
 
-    test("released ids can be taken again, and a send with an outcome is never released", async () => {
+    test("released ids can be reserved again, and a send with an outcome is never released", async () => {
       await store.reserve(delivery, 1_000);
       await store.release("msg-1");
       expect(await store.findMessages(scope, ["m-1", "m-2"], 1_000)).toEqual([]);
@@ -64,7 +64,7 @@ export function describeDeliveryLogContract(name: string, createStore: () => Env
       expect(await store.findMessages(scope, ["m-1"], 1_000)).toHaveLength(1);
     });
 
-    test("an id is kept for 24 hours and is free after that, pruned or not", async () => {
+    test("an id is remembered for 24 hours and then free, pruned or not", async () => {
       await store.reserve(delivery, 1_000);
       expect(await store.findMessages(scope, ["m-1"], 999 + 24 * hourMs)).toHaveLength(1);
       expect(await store.findMessages(scope, ["m-1"], 1_000 + 24 * hourMs)).toEqual([]);

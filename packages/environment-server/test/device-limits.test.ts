@@ -1,8 +1,8 @@
 /** Limits that keep one device from exhausting the memory or the time of a server that others share. */
 import { expect, test } from "vitest";
 import type { EnvironmentStore } from "../src/index.ts";
-import type { FakeSocket } from "./support/create-fake-socket.ts";
-import { createHarness, type Harness } from "./support/create-harness.ts";
+import type { FakeSocket } from "./support/fake-socket.ts";
+import { createHarness, type Harness } from "./support/harness.ts";
 
 function reportQueue(socket: FakeSocket, conversationId: string, length: number): void {
   const queue = Array.from({ length }, (_, index) => ({ client_message_id: `${conversationId}-${index}` }));

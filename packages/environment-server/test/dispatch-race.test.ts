@@ -1,13 +1,13 @@
 import { expect, test } from "vitest";
 import type { DeliveryLog } from "../src/index.ts";
-import { createHarness, type Harness } from "./support/create-harness.ts";
+import { createHarness, type Harness } from "./support/harness.ts";
 
-/** Holds the next reservation after it is stored, until it is let go. */
+/** Delays the next reservation after it is stored, until the returned function is called. */
 function holdReservation({ store }: Harness): () => void {
   const { reserve } = store;
-  let letGo: () => void = () => undefined;
+  let release: () => void = () => undefined;
   const held = new Promise<void>((resolve) => {
-    letGo = resolve;
+    release = resolve;
   });
   let holding = true;
   const slow: DeliveryLog["reserve"] = async (...reservation) => {
@@ -19,20 +19,20 @@ function holdReservation({ store }: Harness): () => void {
     return reserved;
   };
   Object.assign(store, { reserve: slow });
-  return letGo;
+  return release;
 }
 
-test("a message asked for by the old and the new connectionId while the device changes over is sent once, by the new one", async () => {
+test("a message that is sent under the old and the new connectionId during a change is sent once, under the new one", async () => {
   const harness = createHarness();
   const old = await harness.connect("device-1");
   const newId = await harness.register("device-1");
-  const letGo = holdReservation(harness);
+  const release = holdReservation(harness);
   const first = harness.send(old.connectionId);
   await harness.settle();
   const socket = await harness.open(newId);
   const second = harness.send(newId);
   await harness.settle();
-  letGo();
+  release();
   await harness.settle();
   socket.acknowledge();
   expect(await first).toMatchObject({ status: 409, body: { errorCode: "connection_replaced" } });
@@ -41,7 +41,7 @@ test("a message asked for by the old and the new connectionId while the device c
   expect([old.socket.inputs().length, socket.inputs().length]).toEqual([0, 1]);
 });
 
-test("a reservation that the store could not make is 500, sends nothing and keeps nothing waiting", async () => {
+test("a failed reservation is 500, sends nothing and leaves nothing pending", async () => {
   const harness = createHarness();
   const { connectionId, socket } = await harness.connect("device-1");
   const { reserve } = harness.store;
@@ -55,7 +55,7 @@ test("a reservation that the store could not make is 500, sends nothing and keep
   expect((await sent).status).toBe(200);
 });
 
-test("what the device said is told even when it cannot be stored, and a repeat is not sent again", async () => {
+test("the caller receives the device's acknowledgement also when it cannot be stored, and a repeat is not sent again", async () => {
   const harness = createHarness();
   const { connectionId, socket } = await harness.connect("device-1");
   const { settle } = harness.store;

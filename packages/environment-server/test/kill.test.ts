@@ -8,9 +8,9 @@ import { openSqlite } from "@letta-environments/platform/node";
 import { createVirtualClock } from "@letta-environments/testkit";
 import { expect, onTestFinished, test } from "vitest";
 import { createSqliteEnvironmentStore } from "../src/sqlite.ts";
-import { createHarness, userMessage } from "./support/create-harness.ts";
+import { createHarness, userMessage } from "./support/harness.ts";
 
-/** Runs a server in a process of its own until it has answered one send and written another, then kills it with SIGKILL. */
+/** Runs a server in its own process until it has responded to one send and written another, then kills it with SIGKILL. */
 async function runUntilKilled(file: string): Promise<{ connectionId: string; status: number }> {
   const script = join(import.meta.dirname, "support", "run-until-killed.ts");
   const child = spawn(process.execPath, [script, file], { stdio: ["ignore", "pipe", "inherit"] });
@@ -25,7 +25,7 @@ async function runUntilKilled(file: string): Promise<{ connectionId: string; sta
   return JSON.parse(line);
 }
 
-test("after kill -9 the row, the told result and the unanswered reservation are there, and nothing is sent twice", async () => {
+test("after kill -9 the row, the first result and the open reservation are stored, and nothing is sent twice", async () => {
   const directory = mkdtempSync(join(tmpdir(), "environment-server-kill-"));
   onTestFinished(() => rmSync(directory, { recursive: true }));
   const file = join(directory, "server.sqlite");

@@ -1,7 +1,7 @@
 import { type Environment, EnvironmentListSchema, EnvironmentSchema, type Principal } from "@letta-environments/schema";
 import { parse } from "valibot";
 import { describe, expect, test } from "vitest";
-import { anyone, type CallOptions, createHarness, type Harness } from "./support/create-harness.ts";
+import { anyone, type CallOptions, createHarness, type Harness } from "./support/harness.ts";
 
 async function list(
   { call }: Harness,
@@ -17,7 +17,7 @@ async function list(
 const deviceIds = (rows: readonly Environment[]): string[] => rows.map((row) => row.deviceId);
 
 describe("list", () => {
-  test("pages by the last row's id show every row once, in order, and the last page says so", async () => {
+  test("paging by the last row's id shows every row once, in order, and the last page has no next one", async () => {
     const harness = createHarness();
     for (let number = 1; number <= 7; number++) await harness.register(`device-${number}`);
     const seen: string[] = [];
@@ -31,7 +31,7 @@ describe("list", () => {
     expect(seen).toEqual([1, 2, 3, 4, 5, 6, 7].map((number) => `device-${number}`));
   });
 
-  test("a page has 50 rows unless told otherwise, and a full last page has no next one", async () => {
+  test("a page has 50 rows by default, and a full last page has no next one", async () => {
     const harness = createHarness();
     for (let number = 0; number < 50; number++) await harness.register(`device-${number}`);
     expect(await list(harness)).toMatchObject({ more: false, rows: { length: 50 } });
@@ -40,7 +40,7 @@ describe("list", () => {
     expect(await list(harness, "limit=51")).toMatchObject({ more: false });
   });
 
-  test("onlineOnly shows exactly the devices that can be messaged now", async () => {
+  test("onlineOnly lists exactly the devices that are online", async () => {
     const harness = createHarness();
     const first = await harness.connect("device-1");
     await harness.register("device-2");
@@ -53,7 +53,7 @@ describe("list", () => {
     expect((await list(harness, "onlineOnly=false")).rows).toHaveLength(3);
   });
 
-  test("onlineOnly fills its pages: offline rows in between take no place", async () => {
+  test("onlineOnly fills its pages with online rows", async () => {
     const harness = createHarness();
     for (let number = 1; number <= 6; number++) {
       if (number % 2 === 0) await harness.connect(`device-${number}`);
@@ -78,7 +78,7 @@ describe("list", () => {
     expect((await list(harness, "userId=nobody")).rows).toEqual([]);
   });
 
-  test("a tenant sees its own devices only, and a key with a device list only those", async () => {
+  test("a tenant sees only its own devices, and a key with a device allowlist only those", async () => {
     const harness = createHarness();
     await harness.connect("device-1");
     await harness.connect("device-2");
@@ -106,7 +106,7 @@ describe("list", () => {
 });
 
 describe("retrieve", () => {
-  test("an unknown device, another tenant's and one outside the key's list are the same 404", async () => {
+  test("an unknown device, another tenant's and one outside the key's allowlist are the same 404", async () => {
     const { call, register } = createHarness();
     await register("device-1");
     const asked = [
@@ -120,7 +120,7 @@ describe("retrieve", () => {
     }
   });
 
-  test("of several rows of a device the online one with the latest heartbeat is shown, else the one seen last", async () => {
+  test("of several rows of a device, the response shows the online one with the latest heartbeat, else the one seen last", async () => {
     const { call, register, open, clock } = createHarness();
     const shown = async (): Promise<unknown> =>
       parse(EnvironmentSchema, (await call("GET", "/v1/environments/device-1")).body).id;
@@ -144,7 +144,7 @@ describe("retrieve", () => {
 });
 
 describe("every request", () => {
-  test("needs the scope of its operation, by name", async () => {
+  test("without the operation's scope is 403 naming the scope", async () => {
     const { call } = createHarness();
     const requests = [
       ["list", "GET", "/v1/environments"],
@@ -163,7 +163,7 @@ describe("every request", () => {
     }
   });
 
-  test("HEAD answers like GET without the body", async () => {
+  test("HEAD returns the response of GET without the body", async () => {
     const { call, server, register } = createHarness();
     await register("device-1");
     const head = await server.handle(
@@ -185,7 +185,7 @@ describe("every request", () => {
     });
   });
 
-  test("that the store fails is 500 without the cause, which is reported", async () => {
+  test("is 500 without the cause when the store fails, and the cause is reported as an event", async () => {
     const { call, events, store } = createHarness();
     const cause = new Error("disk on fire");
     Object.assign(store, { listEnvironments: () => Promise.reject(cause) });

@@ -3,7 +3,7 @@ import { openSqlite, sha256Hex } from "@letta-environments/platform/node";
 import { createVirtualClock } from "@letta-environments/testkit";
 import { expect, test } from "vitest";
 import { createSqliteEnvironmentStore } from "../src/sqlite.ts";
-import { anyone } from "./support/create-harness.ts";
+import { anyone } from "./support/harness.ts";
 
 const document = { text: '{"openapi":"3.1.1"}', entityTag: '"v1"' };
 
@@ -23,7 +23,7 @@ function ask(method: string, headers: Readonly<Record<string, string>>, openApi?
   });
 }
 
-test("what the API is, is told to whoever asks, and who has it gets 304", async () => {
+test("/openapi.json needs no scope and supports conditional requests", async () => {
   const source = () => Promise.resolve(document);
   expect(await ask("GET", {}, source)).toMatchObject({ status: 200, body: document.text });
   expect(await ask("HEAD", {}, source)).toMatchObject({ status: 200, body: null });
@@ -31,7 +31,7 @@ test("what the API is, is told to whoever asks, and who has it gets 304", async 
   expect(await ask("POST", {}, source)).toMatchObject({ status: 405 });
 });
 
-test("without a description the path does not exist, and one that cannot be read is a problem", async () => {
+test("/openapi.json is 404 without a description, and 500 when it cannot be read", async () => {
   expect((await ask("GET", {})).status).toBe(404);
   expect((await ask("GET", {}, () => Promise.reject(new Error("no file")))).status).toBe(500);
 });

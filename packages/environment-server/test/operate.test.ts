@@ -2,7 +2,7 @@
 import { problemResponse } from "@letta-environments/schema";
 import { expect, test } from "vitest";
 import type { RequestContext } from "../src/index.ts";
-import { anyone, createHarness, type Harness, toAnswer, userMessage } from "./support/create-harness.ts";
+import { anyone, createHarness, type Harness, toAnswer, userMessage } from "./support/harness.ts";
 
 const context: RequestContext = { authority: "http://127.0.0.1:8787" };
 

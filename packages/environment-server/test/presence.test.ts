@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { createHarness, type Harness } from "./support/create-harness.ts";
+import { createHarness, type Harness } from "./support/harness.ts";
 
 async function row({ call }: Harness): Promise<Record<string, unknown>> {
   return (await call("GET", "/v1/environments/device-1")).body;
@@ -18,7 +18,7 @@ test("a device is offline until its socket opens and after it closes", async () 
   expect(await row(harness)).toMatchObject(offline);
 });
 
-test("a ping is answered with a pong and renews the heartbeat", async () => {
+test("a ping receives a pong and renews the heartbeat", async () => {
   const harness = createHarness();
   const { socket } = await harness.connect("device-1");
   const openedMs = harness.clock.now();
@@ -28,7 +28,7 @@ test("a ping is answered with a pong and renews the heartbeat", async () => {
   expect(await row(harness)).toMatchObject({ connectedAt: openedMs, lastHeartbeat: openedMs + 30_000 });
 });
 
-test("a device that pings stays online for as long as it does", async () => {
+test("a device stays online as long as it pings", async () => {
   const harness = createHarness();
   const { connectionId, socket } = await harness.connect("device-1");
   for (let beat = 0; beat < 20; beat++) {
@@ -39,7 +39,7 @@ test("a device that pings stays online for as long as it does", async () => {
   expect(await row(harness)).toMatchObject({ connectionId });
 });
 
-test("no frame but a ping keeps a device online, and its socket is dropped after 120 s of silence", async () => {
+test("only pings keep a device online, and its socket is dropped after 120 s without one", async () => {
   const harness = createHarness();
   const { socket } = await harness.connect("device-1");
   await harness.clock.advance(119_999);
@@ -52,7 +52,7 @@ test("no frame but a ping keeps a device online, and its socket is dropped after
   expect(harness.events.at(-1)).toMatchObject({ type: "device_disconnected", reason: "silent" });
 });
 
-test("a silent socket that is gone from the books cannot come back by itself", async () => {
+test("frames on a socket that was dropped for silence do not take the device online", async () => {
   const harness = createHarness();
   const { socket } = await harness.connect("device-1");
   await harness.clock.advance(120_000);
@@ -73,7 +73,7 @@ test("no timer runs while no device is connected", async () => {
   expect(harness.clock.timerCount).toBe(0);
 });
 
-test("signs of life reach the store every 30 s and when the socket closes", async () => {
+test("lastSeenAt is stored every 30 s and when the socket closes", async () => {
   const harness = createHarness();
   const { socket } = await harness.connect("device-1");
   const stored = async (): Promise<unknown> =>
@@ -110,7 +110,7 @@ test("after a restart a device is offline until it reconnects, with the connecti
   expect(await row(after)).toMatchObject({ connectionId });
 });
 
-test("the device's status shows in the row, and a mode that the API has no name for is left out", async () => {
+test("the row shows the device's status, without a mode that the API has no name for", async () => {
   const harness = createHarness();
   const { socket, connectionId } = await harness.connect("device-1");
   const say = (status: unknown): void => socket.say({ type: "update_device_status", device_status: status });

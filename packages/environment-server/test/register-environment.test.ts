@@ -1,11 +1,11 @@
 import type { Principal } from "@letta-environments/schema";
 import { expect, test } from "vitest";
-import { anyone, createHarness } from "./support/create-harness.ts";
+import { anyone, createHarness } from "./support/harness.ts";
 
 const path = "/v1/environments/register";
 const body = { deviceId: "device-1", connectionName: "box", metadata: { os: "linux", processInstanceId: "proc-1" } };
 
-test("a registration answers a connectionId and the URL of its socket, and nothing that asks for split sockets", async () => {
+test("registration returns a connectionId and the URL of its socket, and does not request split sockets", async () => {
   const { call } = createHarness();
   const answer = await call("POST", path, { body });
   const connectionId = String(answer.body["connectionId"]);
@@ -14,25 +14,25 @@ test("a registration answers a connectionId and the URL of its socket, and nothi
   expect(answer.body).toEqual({ connectionId, wsUrl: `ws://127.0.0.1:8787/v1/environments/${connectionId}/socket` });
 });
 
-test("each registration has a connectionId of its own", async () => {
+test("each registration has its own connectionId", async () => {
   const { register } = createHarness();
   expect(await register("device-1")).not.toBe(await register("device-1"));
 });
 
-test("the socket URL is built from the public URL, with its path, whatever the request's own origin is", async () => {
+test("the socket URL is built from the public URL and its path, regardless of the request's origin", async () => {
   const { call } = createHarness({ publicUrl: "https://gateway.example/base/" });
   const answer = await call("POST", path, { body, authority: "http://evil.example" });
   expect(answer.body["wsUrl"]).toMatch(/^wss:\/\/gateway\.example\/base\/v1\/environments\/conn-\d+\/socket$/);
 });
 
-test("without a public URL nothing but host and port of the request's origin is used", async () => {
+test("without a public URL only host and port of the request's origin are used", async () => {
   const { call } = createHarness();
   const authority = "https://user:password@gateway.example:8443/path?query";
   const answer = await call("POST", path, { body, authority });
   expect(answer.body["wsUrl"]).toMatch(/^wss:\/\/gateway\.example:8443\/v1\/environments\/conn-\d+\/socket$/);
 });
 
-test("a server that does not know its own address says so and enrols nothing", async () => {
+test("without a public URL and an origin, registration is 400 and enrols nothing", async () => {
   const { call } = createHarness();
   for (const authority of [null, "no url", "file:///etc"]) {
     expect(await call("POST", path, { body, authority })).toMatchObject({
@@ -43,7 +43,7 @@ test("a server that does not know its own address says so and enrols nothing", a
   expect((await call("GET", "/v1/environments")).body).toEqual({ connections: [], hasNextPage: false });
 });
 
-test("what the device says of itself is kept, unknown members included", async () => {
+test("the metadata of a registration is stored, including unknown members", async () => {
   const { call } = createHarness();
   await call("POST", path, { body });
   const row = await call("GET", "/v1/environments/device-1");
@@ -51,7 +51,7 @@ test("what the device says of itself is kept, unknown members included", async (
   expect(row.body["metadata"]).toEqual({ os: "linux", processInstanceId: "proc-1" });
 });
 
-test("a device belongs to the key that enrolled it first: another key is 403 and changes nothing", async () => {
+test("a device belongs to the key that enrolled it first; another key is 403 and changes nothing", async () => {
   const { call, register } = createHarness();
   await register("device-1");
   const other: Principal = { ...anyone, keyId: "key-2", owner: "bob" };
@@ -71,7 +71,7 @@ test("a device that a shared key enrolled may be enrolled by any key of the tena
   await expect(register("device-1", { principal: { ...anyone, keyId: "key-2" } })).resolves.toMatch(/^conn-/);
 });
 
-test("a key with a device list may enrol those devices only", async () => {
+test("a key with a device allowlist may enrol only those devices", async () => {
   const { call, register } = createHarness();
   const principal: Principal = { ...anyone, deviceIds: ["device-2"] };
   const answer = await call("POST", path, { body, principal });

@@ -2,13 +2,13 @@ import { openSqlite } from "@letta-environments/platform/node";
 import { createVirtualClock } from "@letta-environments/testkit";
 import { describe, expect, test } from "vitest";
 import { createSqliteEnvironmentStore } from "../src/sqlite.ts";
-import { anyone, createHarness, userMessage } from "./support/create-harness.ts";
+import { anyone, createHarness, userMessage } from "./support/harness.ts";
 
 const hourMs = 3_600_000;
 const replayed = { "idempotency-replayed": "true" };
 
-describe("a repeated id answers its first result", () => {
-  test("without a second frame, and says that it is a replay", async () => {
+describe("a repeated id receives its first result", () => {
+  test("without a second frame and with Idempotency-Replayed", async () => {
     const { connect, send, settle } = createHarness();
     const { connectionId, socket } = await connect("device-1");
     const sent = send(connectionId);
@@ -21,7 +21,7 @@ describe("a repeated id answers its first result", () => {
     expect(socket.inputs()).toHaveLength(1);
   });
 
-  test("even when the device is offline, has another connectionId, or both", async () => {
+  test("also when the device is offline, has another connectionId, or both", async () => {
     const { connect, send, settle } = createHarness();
     const { connectionId, socket } = await connect("device-1");
     const sent = send(connectionId);
@@ -38,7 +38,7 @@ describe("a repeated id answers its first result", () => {
     expect(second.socket.frames).toEqual([]);
   });
 
-  test("also a rejection and an unknown delivery, which stay what they are", async () => {
+  test("also when that was a rejection or an unknown delivery", async () => {
     const { connect, send, settle, clock } = createHarness();
     const { connectionId, socket } = await connect("device-1");
     const rejected = send(connectionId, { messages: [userMessage("m-1")] });
@@ -59,7 +59,7 @@ describe("a repeated id answers its first result", () => {
     expect(socket.inputs()).toHaveLength(2);
   });
 
-  test("and while the first is under way both wait for the same outcome", async () => {
+  test("and waits for the same outcome while the first request is in flight", async () => {
     const { connect, send, settle } = createHarness();
     const { connectionId, socket } = await connect("device-1");
     const sends = [send(connectionId), send(connectionId), send(connectionId)];
@@ -71,7 +71,7 @@ describe("a repeated id answers its first result", () => {
     expect(answers.map((answer) => answer.headers["idempotency-replayed"])).toEqual([undefined, "true", "true"]);
   });
 
-  test("whatever the order of members, spelling of numbers and escapes in the repeated body", async () => {
+  test("regardless of the order of members, the spelling of numbers and escapes in the repeated body", async () => {
     const { connect, server, send, settle } = createHarness();
     const { connectionId, socket } = await connect("device-1");
     const message = { ...userMessage("m-1", "\u00e9"), extra: { b: 1, a: [2] } };
@@ -95,7 +95,7 @@ describe("a repeated id answers its first result", () => {
     expect(answer).toMatchObject({ status: 200, headers: replayed });
   });
 
-  test("for 24 hours; after that the id is new", async () => {
+  test("for 24 hours, after which the id is new", async () => {
     const { connect, send, settle, clock } = createHarness();
     const { connectionId, socket } = await connect("device-1");
     const sent = send(connectionId);
@@ -110,7 +110,7 @@ describe("a repeated id answers its first result", () => {
   });
 });
 
-test("a late acknowledgement replaces the unknown outcome with the true one", async () => {
+test("a late acknowledgement replaces the unknown outcome", async () => {
   for (const late of ["on the same socket", "after the socket was replaced"] as const) {
     const { connect, open, send, settle, clock, events } = createHarness();
     const { connectionId, socket } = await connect("device-1");
@@ -126,7 +126,7 @@ test("a late acknowledgement replaces the unknown outcome with the true one", as
   }
 });
 
-test("a send that a crashed process had reserved is 504 and is never sent again", async () => {
+test("an id that a crashed process had reserved is 504 and is never sent again", async () => {
   const store = createSqliteEnvironmentStore(openSqlite(":memory:"));
   const clock = createVirtualClock();
   const before = createHarness({ store, clock });
@@ -146,7 +146,7 @@ test("a send that a crashed process had reserved is 504 and is never sent again"
   expect(reconnected.frames).toEqual([]);
 });
 
-describe("an id means one body", () => {
+describe("one id belongs to one body", () => {
   test("another body under the same id is 422 naming it, online or not", async () => {
     const { connect, send, settle } = createHarness();
     const { connectionId, socket } = await connect("device-1");
@@ -165,7 +165,7 @@ describe("an id means one body", () => {
     expect(socket.inputs()).toHaveLength(1);
   });
 
-  test("a batch with some known ids, a part of a batch, and another order of it are 422 naming the known ids", async () => {
+  test("a batch with some known ids, a part of a batch, and a reordered batch are 422 naming the known ids", async () => {
     const { connect, send, settle } = createHarness();
     const { connectionId, socket } = await connect("device-1");
     const [one, two, three] = [userMessage("m-1"), userMessage("m-2"), userMessage("m-3")];
@@ -184,7 +184,7 @@ describe("an id means one body", () => {
     expect(socket.inputs()).toHaveLength(1);
   });
 
-  test("the same id to another agent, conversation or device is another message", async () => {
+  test("the same id for another agent, conversation or device is another message", async () => {
     const { connect, send, settle } = createHarness();
     const first = await connect("device-1");
     const second = await connect("device-2");

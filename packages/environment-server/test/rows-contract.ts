@@ -28,7 +28,7 @@ const everything: EnvironmentFilter = {
   limit: 100,
 };
 
-/** The promises of a store about rows and registrations. Every adapter passes this suite. */
+/** The contract suite of a store's rows and registrations. */
 export function describeRowsContract(name: string, createStore: () => EnvironmentStore): void {
   describe(`rows and registrations: ${name}`, () => {
     let store: EnvironmentStore;
@@ -38,7 +38,7 @@ export function describeRowsContract(name: string, createStore: () => Environmen
     const enrol = (change: Partial<Enrolment> = {}): ReturnType<EnvironmentStore["enrol"]> =>
       store.enrol({ ...enrolment, ...change });
 
-    test("an enrolled device is found by its connectionId, with everything it registered", async () => {
+    test("findConnection returns everything that the device registered", async () => {
       expect(await enrol()).toEqual({ kind: "enrolled", environmentId: "env-1" });
       expect(await store.findConnection("acme", "conn-1")).toEqual({
         connectionId: "conn-1",
@@ -64,13 +64,13 @@ export function describeRowsContract(name: string, createStore: () => Environmen
       });
     });
 
-    test("a connection of another tenant does not exist", async () => {
+    test("findConnection returns null for another tenant's connection", async () => {
       await enrol();
       expect(await store.findConnection("other", "conn-1")).toBeNull();
       expect(await store.listEnvironments({ ...everything, tenant: "other" })).toEqual([]);
     });
 
-    test("finds every listener of a device, and nothing of another device or tenant", async () => {
+    test("findEnvironments returns every listener of a device, and nothing of another device or tenant", async () => {
       await enrol();
       await enrol({ listenerInstanceId: "second", environmentId: "env-2", connectionId: "conn-2" });
       await enrol({ deviceId: "another", environmentId: "env-3", connectionId: "conn-3" });
@@ -81,7 +81,7 @@ export function describeRowsContract(name: string, createStore: () => Environmen
       expect(await store.findEnvironments("other", row?.deviceId ?? "")).toEqual([]);
     });
 
-    test("a device that registers again keeps its row and its first-seen time, and takes the newer name and metadata", async () => {
+    test("a device that registers again keeps its row and firstSeenAt, and gets the newer name and metadata", async () => {
       await enrol();
       const again = {
         connectionId: "conn-2",
@@ -97,7 +97,7 @@ export function describeRowsContract(name: string, createStore: () => Environmen
       ]);
     });
 
-    test("the first enrolment of a device decides its owner for every listener of it, and a refused one changes nothing", async () => {
+    test("the first enrolment of a device determines its owner for all its listeners, and a refused enrolment changes nothing", async () => {
       await enrol();
       const foreign = {
         keyId: "key-2",
@@ -126,7 +126,7 @@ export function describeRowsContract(name: string, createStore: () => Environmen
       expect(await enrol({ keyId: "key-3", connectionId: "conn-3" })).toMatchObject({ kind: "enrolled" });
     });
 
-    test("a shared device with a name outside the patterns of a key is not the key's to enrol, whatever it is to be called", async () => {
+    test("a key cannot enrol a shared device with a name outside its patterns, under any new name", async () => {
       await enrol({ shared: true, connectionName: "prod-1" });
       await enrol({
         shared: true,
@@ -146,7 +146,7 @@ export function describeRowsContract(name: string, createStore: () => Environmen
       expect(await enrol({ ...other, knownNames: ["ci-*", "prod-*"] })).toMatchObject({ kind: "enrolled" });
     });
 
-    test("patterns do not keep a key from a device of its own, nor from one that is new or another tenant's", async () => {
+    test("name patterns do not prevent a key from enrolling its own, a new, or another tenant's deviceId", async () => {
       await enrol({ connectionName: "old-1" });
       const knownNames = ["ci-*"];
       expect(await enrol({ connectionName: "ci-1", connectionId: "conn-2", knownNames })).toMatchObject({
@@ -159,7 +159,7 @@ export function describeRowsContract(name: string, createStore: () => Environmen
       expect(await enrol(elsewhere)).toMatchObject({ kind: "enrolled" });
     });
 
-    test("a full tenant takes no other row, keeps the known ones going, and the refused device stays nobody's", async () => {
+    test("a full tenant accepts no new row, still accepts known devices, and a refused device gets no owner", async () => {
       await enrol({ maxEnvironments: 1 });
       const other = { deviceId: "device-2", environmentId: "env-2", connectionId: "conn-2", maxEnvironments: 1 };
       expect(await enrol(other)).toEqual({ kind: "too_many_environments" });
@@ -167,7 +167,7 @@ export function describeRowsContract(name: string, createStore: () => Environmen
       expect(await enrol({ ...other, keyId: "key-2", maxEnvironments: 2 })).toMatchObject({ kind: "enrolled" });
     });
 
-    test("a registration replaces the earlier ones of its row when its socket opens, and not before", async () => {
+    test("a registration replaces the earlier ones of its row when its socket opens", async () => {
       await enrol();
       await enrol({ deviceId: "device-2", environmentId: "env-2", connectionId: "conn-other" });
       await store.openConnection("conn-1", 2_000);
@@ -188,7 +188,7 @@ export function describeRowsContract(name: string, createStore: () => Environmen
       expect(await store.findConnection("acme", "conn-other")).toMatchObject({ replaced: false, latest: true });
     });
 
-    test("a status stays over a reconnect and is cleared when another registration opens", async () => {
+    test("a status survives a reconnect and is cleared when another registration opens", async () => {
       await enrol();
       await store.openConnection("conn-1", 2_000);
       const status = { currentMode: "standard", workingDirectory: "/code", gitBranch: "main" };
@@ -202,14 +202,14 @@ export function describeRowsContract(name: string, createStore: () => Environmen
       ]);
     });
 
-    test("the time a device was last seen never moves back", async () => {
+    test("lastSeenAt never goes back", async () => {
       await enrol();
       await store.saveLastSeen([{ environmentId: "env-1", lastSeenAt: 9_000 }]);
       await store.saveLastSeen([{ environmentId: "env-1", lastSeenAt: 8_000 }]);
       expect(await store.listEnvironments(everything)).toMatchObject([{ lastSeenAt: 9_000 }]);
     });
 
-    test("rows come in the order of their ids and pass every condition of the filter", async () => {
+    test("listEnvironments returns rows ordered by id that match every condition of the filter", async () => {
       for (const number of [3, 1, 2, 4]) {
         await enrol({
           deviceId: `device-${number}`,
@@ -231,7 +231,7 @@ export function describeRowsContract(name: string, createStore: () => Environmen
       ]);
     });
 
-    test("a replaced connectionId is kept for 24 hours, the present one for good", async () => {
+    test("a replaced connectionId is kept for 24 hours, the present one without limit", async () => {
       await enrol();
       await enrol({ connectionId: "conn-2" });
       await store.openConnection("conn-2", 1_000);
@@ -242,7 +242,7 @@ export function describeRowsContract(name: string, createStore: () => Environmen
       expect(await store.findConnection("acme", "conn-2")).toMatchObject({ opened: true });
     });
 
-    test("a device that registers over and over does not fill the store, and keeps its open connection", async () => {
+    test("a device that registers repeatedly does not fill the store, and keeps its open connection", async () => {
       await enrol();
       await store.openConnection("conn-1", 1_000);
       for (let number = 2; number <= 150; number++) await enrol({ connectionId: `conn-${number}` });

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
-import { createHarness, userMessage } from "./support/create-harness.ts";
+import { createHarness, userMessage } from "./support/harness.ts";
 
-describe("the frame that a device gets", () => {
-  test("is the v2 input with the messages unchanged, unknown members included", async () => {
+describe("the frame that a device receives", () => {
+  test("is a v2 input with the messages unchanged, including unknown members", async () => {
     const { connect, send, settle } = createHarness();
     const { connectionId, socket } = await connect("device-1");
     const messages = [
@@ -41,7 +41,7 @@ describe("the frame that a device gets", () => {
     expect(socket.inputs()).toHaveLength(4);
   });
 
-  test("has no agent when a named conversation comes without one", async () => {
+  test("has no agent when the request names a conversation without one", async () => {
     const { connect, call, settle } = createHarness();
     const { connectionId, socket } = await connect("device-1");
     const body = { messages: [userMessage()], conversationId: "conv-1" };
@@ -53,8 +53,8 @@ describe("the frame that a device gets", () => {
   });
 });
 
-describe("the answer", () => {
-  test("waits for the device, says what it did, and is stored before it is given", async () => {
+describe("the response to a send", () => {
+  test("waits for the acknowledgement, contains the disposition, and is stored before it is returned", async () => {
     const { connect, send, settle, store, clock } = createHarness();
     const { connectionId, socket } = await connect("device-1");
     const sent = send(connectionId);
@@ -76,7 +76,7 @@ describe("the answer", () => {
     ]);
   });
 
-  test("is 409 with the device's own words when it does not accept, without control characters or end", async () => {
+  test("is 409 with the device's error text, without control characters and shortened, when the device rejects it", async () => {
     const { connect, send, settle } = createHarness();
     const { connectionId, socket } = await connect("device-1");
     const sent = send(connectionId);
@@ -92,7 +92,7 @@ describe("the answer", () => {
     expect(String(answer.body["message"]).length).toBeLessThanOrEqual(500);
   });
 
-  test("is 504 that must not be retried when the device says nothing for 10 s", async () => {
+  test("is 504, not to be retried, when the device does not acknowledge within 10 s", async () => {
     const { connect, send, settle, clock } = createHarness();
     const { connectionId } = await connect("device-1");
     const sent = send(connectionId);
@@ -109,7 +109,7 @@ describe("the answer", () => {
     });
   });
 
-  test("is 504 at once when the socket closes, is dropped or is replaced before the device has spoken", async () => {
+  test("is 504 at once when the socket closes, is dropped or is replaced before the acknowledgement", async () => {
     for (const end of ["close", "replace", "silence"] as const) {
       const harness = createHarness();
       const { connectionId, socket } = await harness.connect("device-1");
@@ -123,7 +123,7 @@ describe("the answer", () => {
     }
   });
 
-  test("does not come from another device's acknowledgement", async () => {
+  test("ignores acknowledgements of another device", async () => {
     const { connect, send, settle, clock } = createHarness();
     const { connectionId, socket } = await connect("device-1");
     const other = await connect("device-2");
@@ -138,7 +138,7 @@ describe("the answer", () => {
     expect((await send(connectionId)).status).toBe(504);
   });
 
-  test("a socket that takes no frame is dropped, the send is offline, and its repeat is sent", async () => {
+  test("is 409 device_offline when the socket fails, which drops it, and a repeat is sent", async () => {
     const { connect, open, send, settle, call } = createHarness();
     const { connectionId, socket } = await connect("device-1");
     socket.onFrame = () => {

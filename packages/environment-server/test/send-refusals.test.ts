@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
-import { anyone, createHarness, userMessage, withApprove } from "./support/create-harness.ts";
+import { anyone, createHarness, userMessage, withApprove } from "./support/harness.ts";
 
-describe("nothing is sent and nothing is stored", () => {
+describe("a send is refused, and nothing is sent or stored", () => {
   const code = (answer: { body: Record<string, unknown> }): unknown => answer.body["errorCode"];
 
   test("for the result of a tool, for a body without agent or conversation, and for an id that occurs twice", async () => {
@@ -30,7 +30,7 @@ describe("nothing is sent and nothing is stored", () => {
     expect(socket.frames).toEqual([]);
   });
 
-  test("for an unknown connection, another tenant's and one outside the key's list: the same 404", async () => {
+  test("for an unknown connection, another tenant's and one outside the key's allowlist, with the same 404", async () => {
     const { connect, send } = createHarness();
     const { connectionId, socket } = await connect("device-1");
     const answers = [
@@ -43,7 +43,7 @@ describe("nothing is sent and nothing is stored", () => {
     expect(socket.frames).toEqual([]);
   });
 
-  test("for an offline device, which says so at once; the same id goes through later", async () => {
+  test("for an offline device, at once, and the same id can be sent later", async () => {
     const { register, open, send, settle } = createHarness();
     const connectionId = await register("device-1");
     const refused = await send(connectionId);
@@ -61,7 +61,7 @@ describe("nothing is sent and nothing is stored", () => {
     expect((await sent).headers).not.toHaveProperty("idempotency-replayed");
   });
 
-  test("for a connectionId that the device has left behind, open or not", async () => {
+  test("for a connectionId that the device has replaced, whether it is online or not", async () => {
     const { connect, register, send } = createHarness();
     const { connectionId, socket } = await connect("device-1");
     socket.listener.onClose(1005);
@@ -73,7 +73,7 @@ describe("nothing is sent and nothing is stored", () => {
     expect(third.frames).toEqual([]);
   });
 
-  test("when the caller has gone before its turn; once a frame is written the send goes on without it", async () => {
+  test("when the caller disconnects before its turn; after the frame is written the send continues without the caller", async () => {
     const { connect, send, settle, store } = createHarness();
     const { connectionId, socket } = await connect("device-1");
     const gone = AbortSignal.abort(new Error("gone"));
@@ -91,7 +91,7 @@ describe("nothing is sent and nothing is stored", () => {
     expect((await send(connectionId)).headers).toMatchObject({ "idempotency-replayed": "true" });
   });
 
-  test("when the socket closes between the reservation and the frame: the id stays free", async () => {
+  test("when the socket closes between the reservation and the frame, and the id stays free", async () => {
     const { connect, send, store, open, settle } = createHarness();
     const { connectionId, socket } = await connect("device-1");
     const { reserve } = store;

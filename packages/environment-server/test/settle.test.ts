@@ -1,10 +1,10 @@
 import { expect, test } from "vitest";
 import { defaultSettleMs } from "../src/limits.ts";
-import { createHarness, userMessage } from "./support/create-harness.ts";
+import { createHarness, userMessage } from "./support/harness.ts";
 
 const settleMs = defaultSettleMs;
 
-test("a message to a device whose socket has just opened is held until the device is ready, in order, then sent", async () => {
+test("messages to a device whose socket has just opened wait until the device is ready, and then leave in order", async () => {
   const harness = createHarness({ settleMs });
   const { connectionId, socket } = await harness.connect("dev-1");
   const first = harness.send(connectionId, { messages: [userMessage("m-1")] });
@@ -17,7 +17,7 @@ test("a message to a device whose socket has just opened is held until the devic
   expect([(await first).status, (await second).status]).toEqual([200, 200]);
 });
 
-test("a device that goes while a message is held leaves nothing sent and nothing reserved", async () => {
+test("when a device disconnects while a message waits, nothing is sent and nothing is reserved", async () => {
   const harness = createHarness({ settleMs });
   const { connectionId, socket } = await harness.connect("dev-1");
   const answer = harness.send(connectionId);
@@ -33,7 +33,7 @@ test("a device that goes while a message is held leaves nothing sent and nothing
   expect((await repeat).headers).not.toHaveProperty("idempotency-replayed");
 });
 
-test("a device that has been connected for a while gets its message at once", async () => {
+test("a message to a device that has been connected for longer leaves at once", async () => {
   const harness = createHarness({ settleMs });
   const { connectionId, socket } = await harness.connect("dev-1");
   await harness.clock.advance(settleMs);

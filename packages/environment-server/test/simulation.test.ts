@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { createWorld, messageKey, type SimulatedSend, type World } from "./support/create-world.ts";
+import { createWorld, messageKey, type SimulatedSend, type World } from "./support/world.ts";
 
 const worldCount = 60;
 const stepsPerWorld = 250;
@@ -15,7 +15,7 @@ async function simulate(seed: number): Promise<World> {
   return world;
 }
 
-/** Keys of all messages that devices were handed, over all their sockets. */
+/** Keys of all messages that devices received, over all their sockets. */
 function handed({ devices }: World): string[] {
   return devices.flatMap(({ deviceId, sockets }) =>
     sockets
@@ -39,8 +39,8 @@ const allowed: readonly unknown[] = [
   "internal_error",
 ];
 
-describe(`over ${worldCount} worlds of kills, reconnects, replacements, repeats and a failing store`, () => {
-  test("a message is handed to a device at most once", () => {
+describe(`in ${worldCount} simulations with kills, reconnects, replacements, repeats and a failing store`, () => {
+  test("a device receives a message at most once", () => {
     for (const world of worlds) {
       const keys = handed(world);
       expect(keys.length, `seed ${world.seed}`).toBeGreaterThan(5);
@@ -48,7 +48,7 @@ describe(`over ${worldCount} worlds of kills, reconnects, replacements, repeats 
     }
   });
 
-  test("a device is handed nothing that was meant for another", () => {
+  test("a device receives nothing that was sent to another", () => {
     for (const { devices, seed } of worlds) {
       for (const { deviceId, sockets } of devices) {
         const text = JSON.stringify(sockets.map((socket) => socket.inputs()));
@@ -58,26 +58,26 @@ describe(`over ${worldCount} worlds of kills, reconnects, replacements, repeats 
     }
   });
 
-  test("success and rejection are told only when the device has said so", () => {
+  test("a response of success or rejection is returned only after the device acknowledged it", () => {
     for (const { sends, said, seed } of worlds) {
-      const told = sends.filter(isResult);
-      expect(told.length, `seed ${seed}`).toBeGreaterThan(5);
-      for (const send of told) expect(said.get(send.key), `seed ${seed}`).toBe(codeOf(send) === 200);
+      const returned = sends.filter(isResult);
+      expect(returned.length, `seed ${seed}`).toBeGreaterThan(5);
+      for (const send of returned) expect(said.get(send.key), `seed ${seed}`).toBe(codeOf(send) === 200);
     }
   });
 
-  test("once a result is told, every later request with the id gets the same, or 422 when its body differs", () => {
+  test("after a result was returned, every later request with the id receives the same, or 422 when its body differs", () => {
     for (const { sends, seed } of worlds) {
-      for (const told of sends.filter(isResult)) {
-        const later = sends.filter(({ key, askedAt }) => key === told.key && askedAt > told.answeredAt);
+      for (const first of sends.filter(isResult)) {
+        const later = sends.filter(({ key, askedAt }) => key === first.key && askedAt > first.answeredAt);
         const answered = later.filter((send) => send.answer !== null);
-        const expected = answered.map(({ text }) => (text === told.text ? codeOf(told) : "message_id_reused"));
+        const expected = answered.map(({ text }) => (text === first.text ? codeOf(first) : "message_id_reused"));
         expect(answered.map(codeOf), `seed ${seed}`).toEqual(expected);
       }
     }
   });
 
-  test("a refusal that says 'nothing was sent' is true: the id was not handed over by that request", () => {
+  test("a refusal that says 'nothing was sent' is true", () => {
     for (const world of worlds) {
       const keys = new Set(handed(world));
       const refused = (send: SimulatedSend): boolean =>
@@ -91,7 +91,7 @@ describe(`over ${worldCount} worlds of kills, reconnects, replacements, repeats 
     }
   });
 
-  test("every request to a living server is answered, with one of the answers that the API names", () => {
+  test("every request to a running server receives a response that the API defines", () => {
     for (const { sends, servers, seed } of worlds) {
       const unanswered = sends.filter((send) => send.answer === null && send.server === servers);
       expect(unanswered, `seed ${seed}`).toEqual([]);
@@ -100,7 +100,7 @@ describe(`over ${worldCount} worlds of kills, reconnects, replacements, repeats 
     }
   });
 
-  test("a device that opens another socket has its earlier one told to end, and only that one", () => {
+  test("a device that opens another socket has its earlier one closed, and only that one", () => {
     for (const { devices, seed } of worlds) {
       for (const { sockets, socket } of devices) {
         const untold = sockets.filter(({ closes, terminated }) => closes.length === 0 && !terminated);

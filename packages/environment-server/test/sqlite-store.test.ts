@@ -14,7 +14,7 @@ const newFile = (): string => join(directory, `${(files += 1)}.sqlite`);
 describeStoreContract("SQLite in memory", () => createSqliteEnvironmentStore(openSqlite(":memory:")));
 describeStoreContract("SQLite in a file", () => createSqliteEnvironmentStore(openSqlite(newFile())));
 
-test("the tables of a newer program are refused, never changed", () => {
+test("tables of a newer version are refused and not changed", () => {
   const database = openSqlite(":memory:");
   createSqliteEnvironmentStore(database);
   database.exec("UPDATE environment_schema SET version = 99");
@@ -22,7 +22,7 @@ test("the tables of a newer program are refused, never changed", () => {
   expect(database.prepare("SELECT version FROM environment_schema").get()).toEqual({ version: 99 });
 });
 
-test("the tables of others in the same file are left alone", () => {
+test("other tables in the same file are not changed", () => {
   const database = openSqlite(":memory:");
   database.exec("CREATE TABLE gateway_key (id TEXT); INSERT INTO gateway_key VALUES ('k'); PRAGMA user_version = 7");
   createSqliteEnvironmentStore(database);
@@ -31,7 +31,7 @@ test("the tables of others in the same file are left alone", () => {
   expect(database.prepare("PRAGMA user_version").get()).toEqual({ user_version: 7 });
 });
 
-test("what is past its time leaves the file when the store is pruned", async () => {
+test("prune removes expired records from the file", async () => {
   const database = openSqlite(":memory:");
   const store = createSqliteEnvironmentStore(database);
   const scope = { environmentId: "env-1", agentId: "", conversationId: "conv-1" };

@@ -2,7 +2,7 @@ import type { EnvironmentStore } from "../src/index.ts";
 import { describeDeliveryLogContract } from "./delivery-log-contract.ts";
 import { describeRowsContract } from "./rows-contract.ts";
 
-/** The promises of the store port. Every adapter passes this suite. */
+/** The contract suite of the store port. */
 export function describeStoreContract(name: string, createStore: () => EnvironmentStore): void {
   describeRowsContract(name, createStore);
   describeDeliveryLogContract(name, createStore);

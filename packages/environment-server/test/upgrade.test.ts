@@ -1,8 +1,8 @@
 import type { Principal } from "@letta-environments/schema";
 import { describe, expect, test } from "vitest";
-import { anyone, createHarness, type Harness, toAnswer, toRequest } from "./support/create-harness.ts";
+import { anyone, createHarness, type Harness, toAnswer, toRequest } from "./support/harness.ts";
 
-/** The problem code with which an upgrade is refused, or `accepted`. */
+/** Returns the problem code of a refused upgrade, or `accepted`. */
 async function upgrade(
   { server }: Harness,
   connectionId: string,
@@ -14,8 +14,8 @@ async function upgrade(
   return decision.kind === "accepted" ? "accepted" : String(toAnswer(decision.response).body["errorCode"]);
 }
 
-describe("a refusal is made before the handshake", () => {
-  test("for an unknown connection, one of another tenant and one outside the key's list, all the same", async () => {
+describe("an upgrade is refused before the handshake", () => {
+  test("for an unknown connection, another tenant's and one outside the key's allowlist, with the same response", async () => {
     const harness = createHarness();
     const connectionId = await harness.register("device-1");
     const refusals = [
@@ -33,7 +33,7 @@ describe("a refusal is made before the handshake", () => {
     expect(await upgrade(harness, connectionId, principal)).toBe("insufficient_scope");
   });
 
-  test("for another key than the one that registered the connection, even on a shared device", async () => {
+  test("for a key other than the one that registered the connection, also on a shared device", async () => {
     const harness = createHarness();
     const connectionId = await harness.register("device-1", { principal: { ...anyone, shared: true } });
     expect(await upgrade(harness, connectionId, { ...anyone, keyId: "key-2" })).toBe("device_owned_by_another_key");
@@ -47,7 +47,7 @@ describe("a refusal is made before the handshake", () => {
     expect(await upgrade(harness, connectionId)).toBe("connection_replaced");
   });
 
-  test("for a replaced connection also while the store has not heard of the replacement", async () => {
+  test("for a replaced connection before the replacement is stored", async () => {
     const harness = createHarness();
     const { connectionId } = await harness.connect("device-1");
     Object.assign(harness.store, { openConnection: () => new Promise(() => undefined) });
@@ -62,7 +62,7 @@ describe("a refusal is made before the handshake", () => {
     expect(await upgrade(harness, connectionId, anyone, "deviceId=device-1&connectionName=box")).toBe("accepted");
   });
 
-  test("for every other path and for a broken id", async () => {
+  test("for every other path and for an invalid id", async () => {
     const { server } = createHarness();
     const refused = async (path: string, method = "GET"): Promise<unknown> => {
       const decision = await server.upgrade(toRequest(method, path), anyone);
@@ -75,7 +75,7 @@ describe("a refusal is made before the handshake", () => {
   });
 });
 
-test("a plain request to the socket's path is told to upgrade", async () => {
+test("a plain request to the socket's path is 426", async () => {
   const { call } = createHarness();
   const answer = await call("GET", "/v1/environments/conn-1/socket");
   expect(answer).toMatchObject({
@@ -85,7 +85,7 @@ test("a plain request to the socket's path is told to upgrade", async () => {
   });
 });
 
-test("a registration that never opens its socket takes nothing from the device that is connected", async () => {
+test("a registration that never opens its socket does not affect the connected device", async () => {
   const harness = createHarness();
   const { connectionId, socket } = await harness.connect("device-1");
   await harness.register("device-1");
@@ -98,10 +98,10 @@ test("a registration that never opens its socket takes nothing from the device t
   expect(await upgrade(harness, connectionId)).toBe("accepted");
 });
 
-describe("one socket a row", () => {
+describe("one socket for each row", () => {
   const replaced = [{ code: 1000, reason: "Replaced by new connection" }];
 
-  test("a second socket of the same connection wins, and the first is closed for good", async () => {
+  test("a second socket of the same connection replaces the first", async () => {
     const harness = createHarness();
     const { connectionId, socket } = await harness.connect("device-1");
     const second = await harness.open(connectionId);
@@ -111,7 +111,7 @@ describe("one socket a row", () => {
     expect((await harness.call("GET", "/v1/environments/device-1")).body).toMatchObject({ connectionId });
   });
 
-  test("the socket of a later registration wins over that of an earlier one", async () => {
+  test("the socket of a later registration replaces that of an earlier one", async () => {
     const harness = createHarness();
     const { socket } = await harness.connect("device-1");
     const second = await harness.connect("device-1");
@@ -121,7 +121,7 @@ describe("one socket a row", () => {
     });
   });
 
-  test("a replaced socket can say nothing more about the row", async () => {
+  test("frames on a replaced socket do not change the row", async () => {
     const harness = createHarness();
     const { socket } = await harness.connect("device-1");
     await harness.connect("device-1");
@@ -143,7 +143,7 @@ describe("one socket a row", () => {
     expect(row?.currentMode).toBeNull();
   });
 
-  test("of two handshakes that overlap the later registration wins, in whichever order they end", async () => {
+  test("of two overlapping handshakes the later registration keeps its socket, in either order", async () => {
     const harness = createHarness();
     const [first, second] = [await harness.register("device-1"), await harness.register("device-1")];
     const early = await harness.server.upgrade(toRequest("GET", `/v1/environments/${first}/socket`), anyone);
@@ -162,7 +162,7 @@ describe("one socket a row", () => {
     expect((await harness.call("GET", "/v1/environments/device-1")).body).toMatchObject({ connectionId: second });
   });
 
-  test("two listeners of one device are two rows with a socket each", async () => {
+  test("two listeners of one device are two rows with one socket each", async () => {
     const harness = createHarness();
     const socket = await harness.open(await harness.register("device-1", { instance: "one" }));
     await harness.open(await harness.register("device-1", { instance: "two" }));

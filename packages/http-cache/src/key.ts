@@ -1,8 +1,8 @@
-/** What distinguishes one cached resource from another. */
+/** Identifies a cached resource. */
 export interface CacheTarget {
   /** Absolute URL. A fragment is not part of the key. */
   readonly url: string;
-  /** Who may share responses, such as `["tenant-1"]`. Requests never see responses of another partition. Default: no partition. */
+  /** Limits who shares responses, such as `["tenant-1"]`. Requests never see responses of another partition. Default: no partition. */
   readonly partition?: readonly string[];
 }
 

@@ -67,7 +67,7 @@ export interface CacheStore {
  */
 export type FetchOutcome = "stored" | "unshared" | "failed" | "abandoned";
 
-/** What a follower does next: look in the store again, fetch without coordination, or lead (the leader's handle). */
+/** The next step of a follower: look in the store again, fetch without coordination, or lead (the leader's handle). */
 export type FollowerAction = "look-up" | "fetch-alone" | Leader;
 
 /** The one request for a key that goes to the origin while the others wait. */

@@ -30,7 +30,7 @@ export type FetchResponse<Value> = (signal: AbortSignal | undefined) => Promise<
 export interface FetchedResponse<Value> {
   /** Returned unchanged to the caller that fetched it, and to nobody else. */
   readonly value: Value;
-  /** What to store; `null` to store nothing. A `date` field with the time of arrival is added. All times are finite, in milliseconds. */
+  /** The entry to store; `null` to store nothing. A `date` field with the time of arrival is added. All times are finite, in milliseconds. */
   readonly storable: Pick<
     CacheEntry,
     "headers" | "body" | "freshForMs" | "staleWhileRevalidateMs" | "staleIfErrorMs" | "groups"
@@ -93,7 +93,8 @@ function createStrategy<Value extends { readonly status: number }>({
 }: ResponseCacheOptions): CacheStrategy<Read<Value>, TimedResponse<Value>, CacheResult<Value>> {
   return {
     bypassReason: ({ cacheMode }) => (cacheMode === "no-store" ? "no-store" : null),
-    decide({ cacheMode }, [stored], nowMs) {
+    decide({ cacheMode }, entries, nowMs) {
+      const stored = entries[0];
       if (stored === undefined) return miss;
       const ageMs = currentAgeMs(stored, nowMs);
       const ttlMs = stored.freshForMs - ageMs;

@@ -2,7 +2,7 @@ import type { CacheEntry, CacheStore, MaybePromise } from "./ports.ts";
 
 /** The functions of a test library: `test`, and a deep comparison that throws. */
 export interface ContractTest {
-  readonly test: (title: string, run: () => Promise<void>) => void;
+  readonly test: (title: string, run: () => Promise<void>) => unknown;
   readonly equal: (actual: unknown, expected: unknown) => void;
 }
 
@@ -37,12 +37,19 @@ function entry(text: string, changes: Partial<CacheEntry> = {}): CacheEntry {
  * @param keepsVariants false if the store keeps only the last variant of a resource
  */
 export function storeContract(
-  { test, equal }: ContractTest,
+  library: ContractTest,
   createStore: () => MaybePromise<CacheStore>,
   keepsVariants = true,
 ): void {
-  const get = async (store: CacheStore, key: string): Promise<CacheEntry[]> => (await store.get(key)).map(copy);
+  testStorage(library, createStore, keepsVariants);
+  testDeletion(library, createStore);
+}
 
+function testStorage(
+  { test, equal }: ContractTest,
+  createStore: () => MaybePromise<CacheStore>,
+  keepsVariants: boolean,
+): void {
   test("an unknown key has no entries", async () => {
     equal(await get(await createStore(), "key"), []);
   });
@@ -98,7 +105,9 @@ export function storeContract(
     for (const key of keys) await store.put(key, entry(`of ${key}`));
     for (const key of keys) equal(await get(store, key), [entry(`of ${key}`)]);
   });
+}
 
+function testDeletion({ test, equal }: ContractTest, createStore: () => MaybePromise<CacheStore>): void {
   test("delete removes every variant of the key and nothing else", async () => {
     const store = await createStore();
     await store.put("key", entry("de", { vary: ["a"], variant: ["=de"] }));
@@ -138,6 +147,10 @@ export function storeContract(
     await store.delete("key");
     equal(read === undefined ? null : copy(read), entry("old"));
   });
+}
+
+async function get(store: CacheStore, key: string): Promise<CacheEntry[]> {
+  return (await store.get(key)).map(copy);
 }
 
 /** Copies an entry to plain data, whatever kind of object a store returns. */

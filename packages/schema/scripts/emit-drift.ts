@@ -3,7 +3,7 @@ import type { WireType } from "./wire-types.ts";
 
 type ObjectShape = Extract<Shape, { kind: "object" }>;
 
-/** TypeScript of the drift finders: one pass over an accepted answer, with the names that are known as lists. */
+/** Returns the TypeScript of the drift finders. Each reads an accepted response once and compares it with lists of known names. */
 export function emitDrift(types: readonly WireType[]): string {
   const responses = types.filter(({ isResponse }) => isResponse);
   const objects = new Map(responses.flatMap(({ shape }) => objectsOf(shape)).map((object) => [object.name, object]));
@@ -15,7 +15,7 @@ export function emitDrift(types: readonly WireType[]): string {
   const helpers =
     'import { createPlace, type Drift, type DriftReport, findUnknownMembers, findUnknownValue } from "./drift.ts";';
   return [
-    "// Written by scripts/generate.ts from the schemas; never edited.",
+    "// Generated from the schemas by scripts/generate.ts. Do not edit.",
     ...[...imports, helpers].sort(),
     "",
     'export type { Drift } from "./drift.ts";',
@@ -30,10 +30,10 @@ export function emitDrift(types: readonly WireType[]): string {
 
 function emitFinder({ name, shape }: WireType): string {
   const places: string[] = [];
-  if (shape.kind !== "object") throw new Error(`${name} is no object`);
+  if (shape.kind !== "object") throw new Error(`${name} must be an object`);
   const body = emitSearch(shape, "value", "", places);
   return [
-    `/** What a {@link ${name}} holds beyond this package: unknown members, and unknown values of open enums. */`,
+    `/** Returns the unknown members of a {@link ${name}}, and the unknown values of its open enums. */`,
     `export const find${name}Drift = (value: ${name}): Drift[] => {`,
     ...indent(["const report: DriftReport = new Map();", ...places, ...body, "return [...report.values()];"]),
     "};",
@@ -41,7 +41,7 @@ function emitFinder({ name, shape }: WireType): string {
   ].join("\n");
 }
 
-/** Statements that look at `access`, whose members stand below `path`; they name the places they need. */
+/** Returns statements that search the object at `access` and its members, and adds the places they use to `places`. */
 function emitSearch(object: ObjectShape, access: string, path: string, places: string[]): string[] {
   const place = addPlace(path, namesOf(object.name), places);
   const members = object.members.flatMap(({ name, optional, shape }) => {
@@ -53,7 +53,7 @@ function emitSearch(object: ObjectShape, access: string, path: string, places: s
   return [`findUnknownMembers(${place}, ${access}, ${countOf(object, access)});`, ...members];
 }
 
-/** How many of the known members an accepted object has: those that must be there, and of the others those that are. */
+/** Returns an expression for the number of known members of an accepted object: the required ones, and the present optional ones. */
 function countOf({ members }: ObjectShape, access: string): string {
   const optional = members.filter((member) => member.optional);
   const present = optional.map(({ name }) => `(${access}.${name} === undefined ? 0 : 1)`);

@@ -4,23 +4,23 @@ import type { WireType } from "./wire-types.ts";
 
 type ObjectShape = Extract<Shape, { kind: "object" }>;
 
-const head = `// Written by scripts/generate.ts from the schemas; never edited. Reads what JSON can hold: a member that is undefined is absent.`;
+const head = `// Generated from the schemas by scripts/generate.ts. Do not edit. For values from JSON: a member that is undefined counts as absent.`;
 
 const basics = `export { isRecord };
-/** Whether a value is a text. */
+/** Returns whether a value is a string. */
 export const isText = (value: unknown): value is string => typeof value === "string";
 const isNumber = (value: unknown): boolean => typeof value === "number";
 const isFlag = (value: unknown): boolean => typeof value === "boolean";
-/** Whether a value is a list whose items all pass a check. */
+/** Returns whether a value is an array whose items all pass a check. */
 const isEach = (value: unknown, check: (item: unknown) => boolean): value is readonly unknown[] =>
   Array.isArray(value) && value.every(check);
-// Not by isEach: engines inline a check into a loop that knows only that one.
+// Does not use isEach, because engines inline a check into a loop that calls only that check.
 const isTextsOrAbsent = (value: unknown): boolean =>
   value === undefined || (Array.isArray(value) && value.every((item) => isText(item)));`;
 
 /**
- * TypeScript of the guards: for each object a predicate that reads its members in the order of the schema, so that what it read last tells
- * where a value does not fit. Each name stands once.
+ * Returns the TypeScript of the guards. The guard of an object reads its members in the order of the schema and stops at the first
+ * one that does not match, so `findMismatch` can tell which one it was.
  */
 export function emitGuards(types: readonly WireType[]): string {
   const objects = new Map(types.flatMap(({ shape }) => objectsOf(shape)).map((object) => [object.name, object]));
@@ -37,16 +37,16 @@ export function emitGuards(types: readonly WireType[]): string {
 
 function emitImports(types: readonly WireType[], rules: ReadonlyMap<string, Rule>): string[] {
   const interfaces = groupNames(types).map(([module, names]) => `import type { ${names} } from "./${module}";`);
-  const judges = [
+  const functionsUsed = [
     { name: "findMismatch", module: "find-mismatch.ts" },
     { name: "isRecord", module: "rules.ts" },
     ...rules.values(),
   ];
-  const functions = groupNames(judges).map(([module, names]) => `import { ${names} } from "./${module}";`);
+  const functions = groupNames(functionsUsed).map(([module, names]) => `import { ${names} } from "./${module}";`);
   return [...interfaces, ...functions].sort();
 }
 
-/** Names by the module that exports them, ready to be imported. */
+/** Groups names by the module that exports them. */
 function groupNames(exported: readonly Rule[]): (readonly [module: string, names: string])[] {
   const modules = new Set(exported.map(({ module }) => module).filter((module) => module !== null));
   return [...modules].map((module) => {
@@ -60,7 +60,7 @@ function emitPredicate({ name, members }: ObjectShape, isExported: boolean, cont
     (optional ? optionalExpression : guardExpression)(shape, accessOf(member), context),
   );
   return [
-    ...(isExported ? [`/** Whether a value is as in {@link ${name}}. */`] : []),
+    ...(isExported ? [`/** Returns whether a value matches {@link ${name}}. */`] : []),
     `${isExported ? "export " : ""}const is${name} = (value: unknown): ${isExported ? `value is ${name}` : "boolean"} =>`,
     `  ${["isRecord(value)", ...conditions].join(" &&\n  ")};`,
     "",
@@ -69,7 +69,7 @@ function emitPredicate({ name, members }: ObjectShape, isExported: boolean, cont
 
 function emitFinder(name: string): string {
   return [
-    `/** Path of the first member that is not as in {@link ${name}}: \`messages[0].role\`; \`""\` for the whole, \`null\` when all fits. */`,
+    `/** Returns the path of the first member that does not match {@link ${name}}, such as \`messages[0].role\`; \`""\` for the whole value, \`null\` if it matches. */`,
     `export const find${name}Mismatch = (value: unknown): string | null => findMismatch(is${name}, value);`,
     "",
   ].join("\n");

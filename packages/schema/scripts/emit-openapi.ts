@@ -1,3 +1,4 @@
+/** The OpenAPI 3.1 document, from the endpoint table, the problem codes and the shapes of the bodies. */
 import { readFileSync } from "node:fs";
 import {
   endpoints,
@@ -7,13 +8,13 @@ import {
   type ProblemCode,
   problemDefinitions,
 } from "../src/index.ts";
-import { type JsonSchema, jsonSchemaOf, objectSchemaOf } from "./json-schema-of.ts";
+import { type JsonSchema, jsonSchemaOf, objectSchemaOf } from "./json-schema.ts";
 import { objectsOf, type Shape } from "./shape.ts";
 import { shapeOf, type WireType } from "./wire-types.ts";
 
 const prefix = "#/components/schemas/";
 
-/** What every endpoint behind a key may answer besides its own problems. */
+/** Problems of every endpoint, in addition to its own. */
 const commonProblems: readonly ProblemCode[] = [
   "missing_key",
   "invalid_key",
@@ -25,7 +26,7 @@ const commonProblems: readonly ProblemCode[] = [
   "limits_unavailable",
 ];
 
-/** What else a gateway answers in front of another server. */
+/** Problems of a gateway in front of another server. */
 const upstreamProblems: readonly ProblemCode[] = [
   "tenant_not_configured",
   "upstream_forbidden",
@@ -38,7 +39,7 @@ const upstreamProblems: readonly ProblemCode[] = [
   "upstream_timeout",
 ];
 
-/** Real bodies, by the interface they are of. */
+/** Fixtures with real bodies, by the name of their interface. */
 const examples: ReadonlyMap<string, string> = new Map([
   ["Environment", "letta-code-row"],
   ["EnvironmentList", "api-example"],
@@ -46,7 +47,7 @@ const examples: ReadonlyMap<string, string> = new Map([
   ["RegisterRequest", "letta-code-register"],
 ]);
 
-/** The OpenAPI 3.1 document of the endpoint table. */
+/** Returns the OpenAPI document. */
 export function emitOpenApi(types: readonly WireType[]): string {
   const objects = types
     .filter(({ name }) => name !== "ListEnvironmentsWireQuery")
@@ -61,7 +62,7 @@ export function emitOpenApi(types: readonly WireType[]): string {
       title: "Letta Code Environments API",
       version: "1.0.0",
       description:
-        "Lists, reads and messages the devices that Letta Code runs on. Members beyond the described ones may be added at any time.",
+        "Lists the devices on which Letta Code runs, retrieves one, and sends messages to one. Servers may add members to any object at any time.",
       license: { name: "Apache-2.0", identifier: "Apache-2.0" },
     },
     servers: [{ url: "/" }],
@@ -118,7 +119,7 @@ function contentOf(schema: unknown): JsonSchema {
 
 function responsesOf(endpoint: Endpoint): JsonSchema {
   const success = {
-    description: endpoint.successStatus === 101 ? "The connection is a WebSocket." : "Success.",
+    description: endpoint.successStatus === 101 ? "The connection switches to WebSocket." : "Success.",
     ...(endpoint.audience === "caller" && { headers: deduplicationHeader }),
     ...(endpoint.response !== null && { content: contentOf(endpoint.response) }),
   };

@@ -1,14 +1,14 @@
 /**
- * Writes what is made from the schemas: with `--write` the files, else it fails when one is not what the schemas give. Needs a
- * Node that runs TypeScript.
+ * Generates guards, drift finders, JSON Schema and the OpenAPI document from the schemas. With `--write` it writes the files;
+ * without, it fails if a file is out of date. Requires a Node.js that runs TypeScript.
  */
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { emitDrift } from "./emit-drift.ts";
-import { emitJsonSchema } from "./emit-json-schema.ts";
 import { emitOpenApi } from "./emit-openapi.ts";
 import { emitGuards } from "./emit-guards.ts";
+import { emitJsonSchema } from "./json-schema.ts";
 import { wireTypes } from "./wire-types.ts";
 
 const files: readonly (readonly [name: string, text: string])[] = [
@@ -24,7 +24,9 @@ for (const [name, text] of files) {
   if (process.argv.includes("--write")) writeFileSync(path, text);
   const isStale = !existsSync(path) || readFileSync(path, "utf8") !== text;
   process.stdout.write(
-    isStale ? `packages/schema/${name} is stale: run 'pnpm generate'\n` : `packages/schema/${name} is up to date\n`,
+    isStale
+      ? `packages/schema/${name} is out of date: run 'pnpm generate'\n`
+      : `packages/schema/${name} is up to date\n`,
   );
   if (isStale) process.exitCode = 1;
 }

@@ -1,13 +1,13 @@
 import type { Rule, Shape, TextRule } from "./shape.ts";
 
-/** What the code of the guards refers to, gathered while it is written. */
+/** The functions that the generated guards call, collected while the guards are generated. */
 export interface GuardContext {
   readonly rules: Map<string, Rule>;
   /** Helper functions by name. */
   readonly helpers: Map<string, string>;
 }
 
-/** An expression that is true when `access` fits the shape; without the path of what does not. */
+/** Returns an expression that is true if the value of `access` matches the shape. */
 export function guardExpression(shape: Shape, access: string, context: GuardContext): string {
   switch (shape.kind) {
     case "text":
@@ -36,7 +36,7 @@ export function guardExpression(shape: Shape, access: string, context: GuardCont
   }
 }
 
-/** The same for a member that may be absent. */
+/** Returns the expression for a member that may be absent. */
 export function optionalExpression(shape: Shape, access: string, context: GuardContext): string {
   if (
     shape.kind === "array" &&
@@ -50,7 +50,7 @@ export function optionalExpression(shape: Shape, access: string, context: GuardC
   return orEmpty(shape, access, "undefined", context);
 }
 
-/** A call of a function of the package, which is thereby imported. */
+/** Returns a call of a rule, and imports the rule. */
 function callRule(rule: Rule, access: string, { rules }: GuardContext): string {
   rules.set(rule.name, rule);
   return call(rule.name, access);
@@ -61,7 +61,7 @@ function orEmpty(shape: Shape, access: string, empty: "null" | "undefined", cont
   const name = /^(is(?:Text|Number))\(/.exec(inner)?.[1];
   if (name === undefined) return alternatives([`${access} === ${empty}`, inner]);
   const helper = `${name}Or${empty === "null" ? "Null" : "Absent"}`;
-  // A text or a number first: most members have one, and engines ask for it at less cost than for nothing.
+  // The type first: most members are present, and engines check a type faster than undefined.
   context.helpers.set(helper, arrow(helper, `${call(name, "value")} || value === ${empty}`));
   return call(helper, access);
 }

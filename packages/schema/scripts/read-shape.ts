@@ -1,8 +1,9 @@
+/** Reads the shape of a wire type from its valibot schema. */
 import * as identifierRules from "../src/identifier.ts";
 import * as wireRules from "../src/rules.ts";
 import type { Rule, Shape, TextRule } from "./shape.ts";
 
-/** The members of valibot's schemas and actions that are read here; the exported types hide them. */
+/** The members of valibot's schemas and actions that the generators read. */
 interface RuntimeSchema {
   readonly kind: string;
   readonly type: string;
@@ -16,13 +17,13 @@ interface RuntimeSchema {
   readonly check?: unknown;
   /** Of an open enum. */
   readonly known?: readonly string[];
-  /** Of a choice, see `either`. */
+  /** Of a schema made with `either`. */
   readonly isFirst?: unknown;
   readonly first?: RuntimeSchema;
   readonly second?: RuntimeSchema;
 }
 
-/** Finds the name of an object's type; `path` is where it stands. */
+/** Returns the name of an object's type. `path` is the position of the object in the type that is read. */
 export type NameOf = (schema: unknown, path: string) => string;
 
 const rules: ReadonlyMap<unknown, Rule> = new Map<unknown, Rule>([
@@ -36,8 +37,8 @@ function rulesOf(exported: object, module: string): [unknown, Rule][] {
 }
 
 /**
- * Reads a valibot schema. A transform is left out, since what is read is the wire.
- * @throws Error naming the place when the schema has a construct that the generators do not know.
+ * Reads a valibot schema. It ignores transformations, because it describes the JSON before decoding.
+ * @throws Error naming the position of a construct that the generators do not support.
  */
 export function readShape(given: unknown, nameOf: NameOf, path = ""): Shape {
   return read(given as RuntimeSchema, path);
@@ -71,7 +72,7 @@ export function readShape(given: unknown, nameOf: NameOf, path = ""): Shape {
       case "custom":
         if (schema.check === wireRules.isRecord) return { kind: "record" };
     }
-    throw new Error(`the generators do not know ${schema.type} at "${at}"`);
+    throw new Error(`the generators do not support ${schema.type} at "${at}"`);
   }
 
   function readPipe([head, ...rest]: readonly RuntimeSchema[], at: string): Shape {
@@ -93,7 +94,7 @@ function withAction(shape: Shape, action: RuntimeSchema, at: string): Shape {
     return { ...shape, minLength: Number(action.requirement) };
   const rule = shape.kind === "text" ? textRuleOf(action, at) : undefined;
   if (shape.kind !== "text" || rule === undefined)
-    throw new Error(`the generators do not know ${action.type} at "${at}"`);
+    throw new Error(`the generators do not support ${action.type} at "${at}"`);
   return { ...shape, rules: [...shape.rules, rule] };
 }
 
@@ -103,13 +104,13 @@ function textRuleOf(action: RuntimeSchema, at: string): TextRule | undefined {
   return action.type === "check" ? { kind: "rule", rule: ruleOf(action.requirement, at) } : undefined;
 }
 
-function ruleOf(judge: unknown, at: string): Rule {
-  const rule = rules.get(judge);
-  if (rule === undefined) throw new Error(`the function at "${at}" must be exported by a module of rules`);
+function ruleOf(check: unknown, at: string): Rule {
+  const rule = rules.get(check);
+  if (rule === undefined) throw new Error(`the function at "${at}" must be exported by rules.ts or identifier.ts`);
   return rule;
 }
 
 function present<Value>(value: Value | undefined, at: string): Value {
-  if (value === undefined) throw new Error(`the schema at "${at}" lacks a part`);
+  if (value === undefined) throw new Error(`the schema at "${at}" is incomplete`);
   return value;
 }

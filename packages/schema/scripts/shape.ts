@@ -1,23 +1,23 @@
-/** What the generators know of a wire type: the part of a valibot schema that JSON can show. */
+/** The shape of a wire type: the part of a valibot schema that describes JSON. The generators read only this. */
 export type Shape =
   | { readonly kind: "text"; readonly rules: readonly TextRule[]; readonly known: readonly string[] }
   | { readonly kind: "number" }
   | { readonly kind: "boolean" }
   | { readonly kind: "values"; readonly values: readonly string[] }
-  /** An object of any members. */
+  /** An object with any members. */
   | { readonly kind: "record" }
   | { readonly kind: "nullable"; readonly inner: Shape }
   | { readonly kind: "array"; readonly item: Shape; readonly minLength: number }
   | { readonly kind: "object"; readonly name: string; readonly members: readonly Member[] }
   | { readonly kind: "either"; readonly isFirst: Rule; readonly first: Shape; readonly second: Shape };
 
-/** A rule of a text beyond being one. */
+/** A rule for a string. */
 export type TextRule =
   | { readonly kind: "minLength"; readonly length: number }
   | { readonly kind: "maxLength"; readonly length: number }
   | { readonly kind: "rule"; readonly rule: Rule };
 
-/** A function of the package that judges a value. */
+/** A function of the package that checks a value. */
 export interface Rule {
   readonly name: string;
   /** Module that exports it, relative to `src`; `null` for a built-in. */
@@ -31,7 +31,7 @@ export interface Member {
   readonly shape: Shape;
 }
 
-/** Every object in a shape, innermost first, each name once. */
+/** Returns every object in a shape, innermost first. */
 export function objectsOf(shape: Shape): readonly Extract<Shape, { kind: "object" }>[] {
   switch (shape.kind) {
     case "nullable":

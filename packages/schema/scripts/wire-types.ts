@@ -1,19 +1,20 @@
+/** The list of wire types for which the generators write files. */
 import * as schemas from "../src/index.ts";
 import { readShape } from "./read-shape.ts";
 import type { Shape } from "./shape.ts";
 
-/** A type of the wire. */
+/** A type that is sent or received as a whole. */
 export interface WireType {
   /** Name of its interface. */
   readonly name: string;
   /** Module of the interface, relative to `src`. */
   readonly module: string;
-  /** Answered by a server, so that it is read tolerantly and may drift. */
+  /** Whether servers return it, so that drift is possible. */
   readonly isResponse: boolean;
   readonly shape: Shape;
 }
 
-// What an interface is called where that is not its schema's name without `Schema`: a schema of texts that gives values.
+// The input of this schema has an interface of its own, because the schema decodes strings to values.
 const renamed: ReadonlyMap<unknown, string> = new Map([
   [schemas.ListEnvironmentsQuerySchema, "ListEnvironmentsWireQuery"],
 ]);
@@ -25,14 +26,14 @@ const names: ReadonlyMap<unknown, string> = new Map<unknown, string>([
   ...renamed,
 ]);
 
-/** The schema's own name, or one made of the place where it stands: `errors[]` is `Errors`. */
+/** Returns the name of an exported schema, or a name made from the position: `errors[]` is `Errors`. */
 function nameOf(schema: unknown, path: string): string {
   return (
     names.get(schema) ?? path.replace(/\W*(\w)(\w*)\W*/g, (_, head: string, tail: string) => head.toUpperCase() + tail)
   );
 }
 
-/** The shape of an exported schema. */
+/** Returns the shape of an exported schema. */
 export function shapeOf(schema: unknown): Shape {
   return readShape(schema, nameOf);
 }
@@ -41,7 +42,7 @@ function wireType(schema: unknown, module: string, isResponse: boolean): WireTyp
   return { name: nameOf(schema, ""), module, isResponse, shape: shapeOf(schema) };
 }
 
-/** Every type that stands on the wire as a whole. A new one is an entry here. */
+/** Every wire type. Add new types here. */
 export const wireTypes: readonly WireType[] = [
   wireType(schemas.EnvironmentSchema, "environment.ts", true),
   wireType(schemas.EnvironmentListSchema, "environment.ts", true),

@@ -13,7 +13,7 @@ import { scopes } from "./principal.ts";
 
 const fewLetters = fc.string({ unit: fc.constantFrom("a", "b", "*", ".", "[", "\\"), maxLength: 12 });
 
-/** The same rule by a regular expression, which is short but has no bound on its time. */
+/** The same rule as a regular expression, which is short but has no bound on its time. */
 function matchesByRegExp(pattern: string, name: string): boolean {
   const source = pattern
     .split("*")
@@ -22,8 +22,8 @@ function matchesByRegExp(pattern: string, name: string): boolean {
   return new RegExp(`^${source}$`).test(name);
 }
 
-describe("a pattern of names", () => {
-  test("matches what the same regular expression matches", () => {
+describe("matchesNamePattern", () => {
+  test("matches the same names as the equivalent regular expression", () => {
     fc.assert(
       fc.property(fewLetters, fewLetters, (pattern, name) => {
         expect(matchesNamePattern(pattern, name)).toBe(matchesByRegExp(pattern, name));
@@ -32,7 +32,7 @@ describe("a pattern of names", () => {
     );
   });
 
-  test("matches every name that is made from it by putting any text for each star", () => {
+  test("matches every name made by replacing each star of the pattern with a text", () => {
     fc.assert(
       fc.property(
         fc.array(fc.string({ unit: "binary" }), { minLength: 1 }),
@@ -45,13 +45,13 @@ describe("a pattern of names", () => {
     );
   });
 
-  test("without a star matches itself alone, case and all", () => {
+  test("a pattern without a star matches only itself, case-sensitively", () => {
     expect(["box", "Box", "box1", "bo", ""].filter((name) => matchesNamePattern("box", name))).toEqual(["box"]);
     expect(matchesNamePattern("", "")).toBe(true);
     expect(matchesNamePattern("", "box")).toBe(false);
   });
 
-  test("that is hostile takes a time in the product of the lengths, not an exponential one", () => {
+  test("a hostile pattern takes time in the product of the lengths, not exponential time", () => {
     const steps = countReads("*a".repeat(128), "a".repeat(127) + "b".repeat(129));
     expect(steps).toBeLessThan(8 * 256 * 256);
     expect(countReads(`${"*".repeat(255)}b`, "a".repeat(256))).toBeLessThan(8 * 256 * 256);
@@ -59,7 +59,7 @@ describe("a pattern of names", () => {
   });
 });
 
-/** Characters of pattern and name that a match reads: a count is the same on every machine, a time is not. */
+/** Counts the characters that a match reads. Unlike a time, the count is the same on every machine. */
 function countReads(pattern: string, name: string): number {
   let count = 0;
   const watch = (text: string): string =>
@@ -74,7 +74,7 @@ function countReads(pattern: string, name: string): number {
   return count;
 }
 
-describe("a device", () => {
+describe("allowsDevice", () => {
   const device = { deviceId: "device-1", connectionName: "ci-7" };
 
   test.each([
@@ -91,12 +91,12 @@ describe("a device", () => {
     [null, ["prod-*", "*-8"], false],
     [["device-*"], null, false],
     [["ci-7"], ["device-1"], false],
-  ])("under ids %j and names %j is allowed: %j", (deviceIds, connectionNames, allowed) => {
+  ])("with ids %j and names %j returns %j", (deviceIds, connectionNames, allowed) => {
     expect(allowsDevice({ deviceIds, connectionNames }, device)).toBe(allowed);
   });
 });
 
-test("a device that a principal's tenant is not held to is not allowed, whatever the principal's own lists say", () => {
+test("allowsDevice: the allowlist of the tenant applies in addition to that of the principal", () => {
   const device = { deviceId: "device-1", connectionName: "ci-7" };
   const allows = (deviceIds: readonly string[] | null, tenantNames: readonly string[]): boolean =>
     allowsDevice(
@@ -109,7 +109,7 @@ test("a device that a principal's tenant is not held to is not allowed, whatever
   expect(allows(["device-2"], ["ci-*"])).toBe(false);
 });
 
-test("an agent is allowed when it is named, and no agent only where every one is allowed", () => {
+test("allowsAgent: a listed agent is allowed; a message without an agent requires that every agent is allowed", () => {
   expect(allowsAgent({ agentIds: null }, undefined)).toBe(true);
   expect(allowsAgent({ agentIds: null }, "agent-1")).toBe(true);
   expect(allowsAgent({ agentIds: ["agent-1"] }, "agent-1")).toBe(true);
@@ -118,8 +118,8 @@ test("an agent is allowed when it is named, and no agent only where every one is
   expect(allowsAgent({ agentIds: [] }, "agent-1")).toBe(false);
 });
 
-describe("a ceiling on the mode", () => {
-  test("allows its own mode and the stricter ones, under their older names too", () => {
+describe("allowsMode", () => {
+  test("allows the maximum mode and stricter ones, also by their older names", () => {
     const allowed = (maxMode: string): string[] =>
       ceilingModes.filter((currentMode) => allowsMode({ maxMode }, currentMode));
     expect(allowed("default")).toEqual(["default", "standard"]);
@@ -129,19 +129,19 @@ describe("a ceiling on the mode", () => {
     expect(allowed("bypassPermissions")).toEqual([...ceilingModes]);
   });
 
-  test("refuses a mode that is unknown or untold, also under the freest ceiling, and an unknown ceiling allows none", () => {
+  test("refuses an unknown or missing mode even with the most permissive maximum; an unknown maximum allows no mode", () => {
     for (const currentMode of [undefined, "", "newer", "Standard", "constructor"]) {
       expect(allowsMode({ maxMode: "unrestricted" }, currentMode)).toBe(false);
     }
     expect(ceilingModes.some((currentMode) => allowsMode({ maxMode: "newer" }, currentMode))).toBe(false);
   });
 
-  test("that is absent allows any mode", () => {
+  test("allows any mode without a maximum", () => {
     expect([undefined, "newer", "unrestricted"].every((mode) => allowsMode({ maxMode: null }, mode))).toBe(true);
   });
 });
 
-describe("an environment that is presented", () => {
+describe("presentEnvironment", () => {
   const hidden = "hidden";
   const unknownMembers = fc.dictionary(
     fc.string().filter((name) => !(name in plain) && !["userId", "apiKeyOwner", "self_update"].includes(name)),
@@ -182,7 +182,7 @@ describe("an environment that is presented", () => {
     .subarray(without)
     .map((some) => ({ tenant: "acme", scopes: new Set(some) }) satisfies Parameters<typeof presentEnvironment>[0]);
 
-  test("never shows a hidden member without scope details, and keeps everything else, unknown members included", () => {
+  test("hides members without the scope details, and keeps all others, also unknown ones", () => {
     fc.assert(
       fc.property(environments, principals, (environment, principal) => {
         const shown = presentEnvironment(principal, environment);
@@ -194,12 +194,12 @@ describe("an environment that is presented", () => {
     );
   });
 
-  test("shows the tenant's public name where it has one", () => {
+  test("shows the public name of the tenant if it has one", () => {
     const principal = { tenant: "acme", tenantName: "Acme Ltd", scopes: new Set(["read"] as const) };
     expect(presentEnvironment(principal, plain)).toEqual({ ...plain, organizationId: "Acme Ltd" });
   });
 
-  test("is not changed itself, and is the same object with scope details", () => {
+  test("does not change its input, and returns the same object with the scope details", () => {
     fc.assert(
       fc.property(environments, principals, (environment, principal) => {
         const before = structuredClone(environment);
@@ -211,14 +211,14 @@ describe("an environment that is presented", () => {
     );
   });
 
-  test("is the same object when nothing of it is hidden", () => {
+  test("returns the same object if nothing is hidden", () => {
     const principal = { tenant: "acme", scopes: new Set(["read"] as const) };
     expect(presentEnvironment(principal, plain)).toBe(plain);
     const shown = presentEnvironment(principal, { ...plain, podId: "pod-1" });
     expect(presentEnvironment(principal, shown)).toBe(shown);
   });
 
-  test("may have anything in the place of its members", () => {
+  test("accepts a row whose members have any JSON value", () => {
     const principal = { tenant: "acme", scopes: new Set(["read"] as const) };
     fc.assert(
       fc.property(

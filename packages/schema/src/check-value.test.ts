@@ -10,7 +10,7 @@ function texts(schema: v.GenericSchema, input: unknown): string[] {
 
 const inMember = (schema: v.GenericSchema): v.GenericSchema => v.looseObject({ member: schema });
 
-describe("texts read well for every kind of schema", () => {
+describe("describeIssues has a readable text for every kind of schema", () => {
   test.each<[string, v.GenericSchema, unknown, string]>([
     ["string", v.string(), 1, "member must be a string"],
     ["number", v.number(), "x", "member must be a number"],
@@ -47,13 +47,13 @@ describe("texts read well for every kind of schema", () => {
     expect(texts(inMember(schema), { member: value })).toEqual([text]);
   });
 
-  test("a missing member is required, and the whole has the name it is given", () => {
+  test("a missing member is required, and the whole input has the name of the root", () => {
     expect(texts(inMember(v.string()), {})).toEqual(["member is required"]);
     expect(texts(inMember(v.string()), null)).toEqual(["body must be an object"]);
     expect(texts(v.string(), undefined)).toEqual(["body must be a string"]);
   });
 
-  test("at most 16 issues are shown, and a long name is cut", () => {
+  test("returns at most 16 issues, and cuts long names", () => {
     const many = Array.from({ length: 40 }, () => 1);
     expect(texts(v.array(v.string()), many)).toHaveLength(16);
     expect(texts(v.record(v.string(), v.number()), { ["k".repeat(500)]: "x" })).toEqual([

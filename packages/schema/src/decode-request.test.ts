@@ -72,11 +72,11 @@ describe("decodeBody", () => {
     expect(refusal(send(fill(maxBodyBytes + 1)))).toMatch(/^413 body_too_large: /);
   });
 
-  test.each([["null"], ["5"], ['"text"'], ["[]"], ["[{}]"]])("refuses %s, since a body is an object", (text) => {
+  test.each([["null"], ["5"], ['"text"'], ["[]"], ["[{}]"]])("refuses %s, because a body must be an object", (text) => {
     expect(refusal(send(text))).toBe("400 invalid_request: body must be an object");
   });
 
-  test("refuses deep nesting without running out of stack", () => {
+  test("refuses deep nesting without a stack overflow", () => {
     const nested = (depth: number): string => `{"x":${"[".repeat(depth - 1)}${"]".repeat(depth - 1)},${good.slice(1)}`;
     expect(send(nested(maxBodyDepth)).ok).toBe(true);
     expect(refusal(send(nested(maxBodyDepth + 1)))).toBe(
@@ -85,12 +85,12 @@ describe("decodeBody", () => {
     expect(refusal(send(nested(250_000)))).toMatch(/^400 (?:invalid_request|malformed_json)/);
   });
 
-  test("a megabyte of broken members is refused at the first of them", () => {
+  test("a megabyte of invalid members is refused at the first of them", () => {
     const decoded = send(`{"messages":[${"[],".repeat(300_000)}[]]}`);
     expect(refusal(decoded)).toBe("400 invalid_request: messages[0] must be an object");
   });
 
-  test("__proto__ changes no prototype and reaches no result", () => {
+  test("__proto__ in a body changes no prototype and is not in the result", () => {
     const decoded = send(`{"__proto__":{"polluted":true},${good.slice(1)}`);
     const value: unknown = decoded.ok ? decoded.value : null;
     expect(Object.keys(value ?? {})).toEqual(["messages"]);
@@ -98,18 +98,18 @@ describe("decodeBody", () => {
     expect(Object.hasOwn(Object.prototype, "polluted")).toBe(false);
   });
 
-  test("a member that only the prototype has is missing", () => {
+  test("a member that only __proto__ has counts as missing", () => {
     expect(refusal(send('{"__proto__":{"messages":[]}}'))).toBe("400 invalid_request: messages is required");
   });
 
-  test("a lone surrogate is kept as it is written", () => {
+  test("an unpaired surrogate in the content is kept", () => {
     const decoded = send(good.replace("hi", String.raw`\ud800`));
     expect(decoded.ok && JSON.stringify(decoded.value)).toContain(String.raw`\ud800`);
   });
 });
 
 describe("decodeQuery", () => {
-  test("gives values, and keeps parameters it does not know", () => {
+  test("returns values, and keeps unknown parameters", () => {
     expect(list("after=env-1&limit=5&onlineOnly=true&source=remote&userId=u%201&future=x")).toEqual({
       ok: true,
       value: { after: "env-1", limit: 5, onlineOnly: true, source: "remote", userId: "u 1", future: "x" },
@@ -133,19 +133,22 @@ describe("decodeQuery", () => {
     ["limit=5&limit=6", "limit must be given once"],
     ["limit=5&limit=5", "limit must be given once"],
     ["limit=5&%6Cimit=6", "limit must be given once"],
-  ])("%s: %s", (query, text) => {
+  ])("the query %s is refused: %s", (query, text) => {
     expect(refusal(list(query))).toBe(`400 invalid_request: ${text}`);
   });
 
-  test.each(["after=", "after=..", "after=a/b", "after=%ED%A0%80"])("%s is no id", (query) => {
-    expect(refusal(list(query))).toMatch(/^400 invalid_request: after must be 1 to 128 of /);
-  });
+  test.each(["after=", "after=..", "after=a/b", "after=%ED%A0%80"])(
+    "the query %s is refused, because after must be an id",
+    (query) => {
+      expect(refusal(list(query))).toMatch(/^400 invalid_request: after must be 1 to 128 of /);
+    },
+  );
 
-  test("a second question mark is part of a name, not another start", () => {
+  test("a second question mark is part of a parameter name", () => {
     expect(list("?limit=500")).toEqual({ ok: true, value: { "?limit": "500" } });
   });
 
-  test("__proto__ is no way in", () => {
+  test("__proto__ in a query changes no prototype and is not in the result", () => {
     const decoded = list("__proto__=x&constructor=y");
     expect(decoded).toEqual({ ok: true, value: {} });
     expect(Object.getPrototypeOf(decoded.ok ? decoded.value : null)).toBe(Object.prototype);
@@ -155,7 +158,7 @@ describe("decodeQuery", () => {
 describe("decodeRequest", () => {
   const decode = (method: string, path: string, query: string, body: string | null) => {
     const match = matchEndpoint(method, path);
-    if (match.kind === "refused") throw new Error("the path must be that of an endpoint");
+    if (match.kind === "refused") throw new Error("no endpoint has this path");
     return decodeRequest(match, { query, body: body === null ? null : encode(body), contentType: "application/json" });
   };
 

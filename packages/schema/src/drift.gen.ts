@@ -1,4 +1,4 @@
-// Written by scripts/generate.ts from the schemas; never edited.
+// Generated from the schemas by scripts/generate.ts. Do not edit.
 import type { Environment, EnvironmentList } from "./environment.ts";
 import type { Problem } from "./problem.ts";
 import type { RegisterResponse } from "./register.ts";
@@ -23,7 +23,7 @@ const errorsMembers: readonly string[] = ["member","rule"];
 
 const problemMembers: readonly string[] = ["type","title","status","detail","message","error","errorCode","errors"];
 
-/** What a {@link Environment} holds beyond this package: unknown members, and unknown values of open enums. */
+/** Returns the unknown members of a {@link Environment}, and the unknown values of its open enums. */
 export const findEnvironmentDrift = (value: Environment): Drift[] => {
   const report: DriftReport = new Map();
   const place0 = createPlace("", environmentMembers, report);
@@ -41,7 +41,7 @@ export const findEnvironmentDrift = (value: Environment): Drift[] => {
   return [...report.values()];
 };
 
-/** What a {@link EnvironmentList} holds beyond this package: unknown members, and unknown values of open enums. */
+/** Returns the unknown members of a {@link EnvironmentList}, and the unknown values of its open enums. */
 export const findEnvironmentListDrift = (value: EnvironmentList): Drift[] => {
   const report: DriftReport = new Map();
   const place0 = createPlace("", environmentListMembers, report);
@@ -63,7 +63,7 @@ export const findEnvironmentListDrift = (value: EnvironmentList): Drift[] => {
   return [...report.values()];
 };
 
-/** What a {@link SendMessageResponse} holds beyond this package: unknown members, and unknown values of open enums. */
+/** Returns the unknown members of a {@link SendMessageResponse}, and the unknown values of its open enums. */
 export const findSendMessageResponseDrift = (value: SendMessageResponse): Drift[] => {
   const report: DriftReport = new Map();
   const place0 = createPlace("", sendMessageResponseMembers, report);
@@ -71,7 +71,7 @@ export const findSendMessageResponseDrift = (value: SendMessageResponse): Drift[
   return [...report.values()];
 };
 
-/** What a {@link RegisterResponse} holds beyond this package: unknown members, and unknown values of open enums. */
+/** Returns the unknown members of a {@link RegisterResponse}, and the unknown values of its open enums. */
 export const findRegisterResponseDrift = (value: RegisterResponse): Drift[] => {
   const report: DriftReport = new Map();
   const place0 = createPlace("", registerResponseMembers, report);
@@ -79,7 +79,7 @@ export const findRegisterResponseDrift = (value: RegisterResponse): Drift[] => {
   return [...report.values()];
 };
 
-/** What a {@link Problem} holds beyond this package: unknown members, and unknown values of open enums. */
+/** Returns the unknown members of a {@link Problem}, and the unknown values of its open enums. */
 export const findProblemDrift = (value: Problem): Drift[] => {
   const report: DriftReport = new Map();
   const place0 = createPlace("", problemMembers, report);

@@ -4,7 +4,7 @@ import { findEnvironmentListMismatch, findSendMessageBodyMismatch, isEnvironment
 
 const body = { messages: [{ role: "user", content: "hello", client_message_id: "m-1" }] };
 
-test("a value that fits is read by the predicate alone, once", () => {
+test("an accepted value is read only once, by the guard", () => {
   let reads = 0;
   const value = new Proxy(
     { connections: [], hasNextPage: false },
@@ -19,7 +19,7 @@ test("a value that fits is read by the predicate alone, once", () => {
   expect(reads).toBe(2);
 });
 
-test("frozen values, and parts of them, are told like any other", () => {
+test("finds the path in a frozen value with frozen members", () => {
   const frozen = Object.freeze({ messages: Object.freeze([Object.freeze({ ...body.messages[0], role: "robot" })]) });
   expect(findSendMessageBodyMismatch(frozen)).toBe("messages[0].role");
 });
@@ -32,7 +32,7 @@ test.each([
   ["connections[0]", { connections: [[]], hasNextPage: false }],
   ["connections[0].id", { connections: [{}], hasNextPage: false }],
   ["hasNextPage", { connections: [] }],
-])("the path %j is told for what is there first", (path, value) => {
+])("returns the path %j for %j", (path, value) => {
   expect(findEnvironmentListMismatch(value)).toBe(path);
 });
 
@@ -40,6 +40,6 @@ test.each([
   ["messages", { messages: [] }],
   ["messages[1]", { messages: [body.messages[0], []] }],
   ["messages[0].content", { messages: [{ ...body.messages[0], content: 7 }] }],
-])("of a body, %j", (path, value) => {
+])("returns the path %j for the body %j", (path, value) => {
   expect(findSendMessageBodyMismatch(value)).toBe(path);
 });

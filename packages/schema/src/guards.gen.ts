@@ -1,4 +1,4 @@
-// Written by scripts/generate.ts from the schemas; never edited. Reads what JSON can hold: a member that is undefined is absent.
+// Generated from the schemas by scripts/generate.ts. Do not edit. For values from JSON: a member that is undefined counts as absent.
 import type { Environment, EnvironmentList } from "./environment.ts";
 import type { ListEnvironmentsWireQuery } from "./list-query.ts";
 import type { Problem } from "./problem.ts";
@@ -9,14 +9,14 @@ import { isDisplayable, isListLimit, isRecord, isWellFormed, looksLikeApproval, 
 import { isIdentifier } from "./identifier.ts";
 
 export { isRecord };
-/** Whether a value is a text. */
+/** Returns whether a value is a string. */
 export const isText = (value: unknown): value is string => typeof value === "string";
 const isNumber = (value: unknown): boolean => typeof value === "number";
 const isFlag = (value: unknown): boolean => typeof value === "boolean";
-/** Whether a value is a list whose items all pass a check. */
+/** Returns whether a value is an array whose items all pass a check. */
 const isEach = (value: unknown, check: (item: unknown) => boolean): value is readonly unknown[] =>
   Array.isArray(value) && value.every(check);
-// Not by isEach: engines inline a check into a loop that knows only that one.
+// Does not use isEach, because engines inline a check into a loop that calls only that check.
 const isTextsOrAbsent = (value: unknown): boolean =>
   value === undefined || (Array.isArray(value) && value.every((item) => isText(item)));
 const isTextOrAbsent = (value: unknown): boolean => isText(value) || value === undefined;
@@ -48,7 +48,7 @@ const isEnvironmentMetadata = (value: unknown): boolean =>
   isTextsOrAbsent(value["supported_commands"]) &&
   isTextOrAbsent(value["workingDirectory"]);
 
-/** Whether a value is as in {@link Environment}. */
+/** Returns whether a value matches {@link Environment}. */
 export const isEnvironment = (value: unknown): value is Environment =>
   isRecord(value) &&
   isText(value["id"]) &&
@@ -66,19 +66,19 @@ export const isEnvironment = (value: unknown): value is Environment =>
   (value["metadata"] === undefined || isEnvironmentMetadata(value["metadata"])) &&
   isTextOrAbsent(value["userId"]);
 
-/** Path of the first member that is not as in {@link Environment}: `messages[0].role`; `""` for the whole, `null` when all fits. */
+/** Returns the path of the first member that does not match {@link Environment}, such as `messages[0].role`; `""` for the whole value, `null` if it matches. */
 export const findEnvironmentMismatch = (value: unknown): string | null => findMismatch(isEnvironment, value);
 
-/** Whether a value is as in {@link EnvironmentList}. */
+/** Returns whether a value matches {@link EnvironmentList}. */
 export const isEnvironmentList = (value: unknown): value is EnvironmentList =>
   isRecord(value) &&
   isEach(value["connections"], isEnvironment) &&
   isFlag(value["hasNextPage"]);
 
-/** Path of the first member that is not as in {@link EnvironmentList}: `messages[0].role`; `""` for the whole, `null` when all fits. */
+/** Returns the path of the first member that does not match {@link EnvironmentList}, such as `messages[0].role`; `""` for the whole value, `null` if it matches. */
 export const findEnvironmentListMismatch = (value: unknown): string | null => findMismatch(isEnvironmentList, value);
 
-/** Whether a value is as in {@link ListEnvironmentsWireQuery}. */
+/** Returns whether a value matches {@link ListEnvironmentsWireQuery}. */
 export const isListEnvironmentsWireQuery = (value: unknown): value is ListEnvironmentsWireQuery =>
   isRecord(value) &&
   (value["after"] === undefined || isTextIdentifier(value["after"])) &&
@@ -87,7 +87,7 @@ export const isListEnvironmentsWireQuery = (value: unknown): value is ListEnviro
   (value["source"] === undefined || (value["source"] === "local" || value["source"] === "remote")) &&
   (value["userId"] === undefined || isTextFrom1To256(value["userId"]));
 
-/** Path of the first member that is not as in {@link ListEnvironmentsWireQuery}: `messages[0].role`; `""` for the whole, `null` when all fits. */
+/** Returns the path of the first member that does not match {@link ListEnvironmentsWireQuery}, such as `messages[0].role`; `""` for the whole value, `null` if it matches. */
 export const findListEnvironmentsWireQueryMismatch = (value: unknown): string | null => findMismatch(isListEnvironmentsWireQuery, value);
 
 const isTextPart = (value: unknown): boolean =>
@@ -124,26 +124,26 @@ const isUserMessage = (value: unknown): boolean =>
   (value["role"] === "user") &&
   (value["otid"] === undefined || isTextWellFormedFrom1To256(value["otid"]));
 
-/** Whether a value is as in {@link SendMessageBody}. */
+/** Returns whether a value matches {@link SendMessageBody}. */
 export const isSendMessageBody = (value: unknown): value is SendMessageBody =>
   isRecord(value) &&
   isEach(value["messages"], (item) => (looksLikeApproval(item) ? isApprovalMessage(item) : isUserMessage(item))) && value["messages"].length >= 1 &&
   (value["agentId"] === undefined || isTextWellFormedFrom1To256(value["agentId"])) &&
   (value["conversationId"] === undefined || (value["conversationId"] === null || isTextWellFormedTo256(value["conversationId"])));
 
-/** Path of the first member that is not as in {@link SendMessageBody}: `messages[0].role`; `""` for the whole, `null` when all fits. */
+/** Returns the path of the first member that does not match {@link SendMessageBody}, such as `messages[0].role`; `""` for the whole value, `null` if it matches. */
 export const findSendMessageBodyMismatch = (value: unknown): string | null => findMismatch(isSendMessageBody, value);
 
-/** Whether a value is as in {@link SendMessageResponse}. */
+/** Returns whether a value matches {@link SendMessageResponse}. */
 export const isSendMessageResponse = (value: unknown): value is SendMessageResponse =>
   isRecord(value) &&
   isFlag(value["success"]) &&
   isText(value["message"]);
 
-/** Path of the first member that is not as in {@link SendMessageResponse}: `messages[0].role`; `""` for the whole, `null` when all fits. */
+/** Returns the path of the first member that does not match {@link SendMessageResponse}, such as `messages[0].role`; `""` for the whole value, `null` if it matches. */
 export const findSendMessageResponseMismatch = (value: unknown): string | null => findMismatch(isSendMessageResponse, value);
 
-/** Whether a value is as in {@link RegisterRequest}. */
+/** Returns whether a value matches {@link RegisterRequest}. */
 export const isRegisterRequest = (value: unknown): value is RegisterRequest =>
   isRecord(value) &&
   isTextIdentifier(value["deviceId"]) &&
@@ -151,10 +151,10 @@ export const isRegisterRequest = (value: unknown): value is RegisterRequest =>
   (value["listenerInstanceId"] === undefined || isTextIdentifier(value["listenerInstanceId"])) &&
   (value["metadata"] === undefined || isEnvironmentMetadata(value["metadata"]));
 
-/** Path of the first member that is not as in {@link RegisterRequest}: `messages[0].role`; `""` for the whole, `null` when all fits. */
+/** Returns the path of the first member that does not match {@link RegisterRequest}, such as `messages[0].role`; `""` for the whole value, `null` if it matches. */
 export const findRegisterRequestMismatch = (value: unknown): string | null => findMismatch(isRegisterRequest, value);
 
-/** Whether a value is as in {@link RegisterResponse}. */
+/** Returns whether a value matches {@link RegisterResponse}. */
 export const isRegisterResponse = (value: unknown): value is RegisterResponse =>
   isRecord(value) &&
   isText(value["connectionId"]) &&
@@ -162,7 +162,7 @@ export const isRegisterResponse = (value: unknown): value is RegisterResponse =>
   (value["supportsSplitStatusChannels"] === undefined || isFlag(value["supportsSplitStatusChannels"])) &&
   (value["supportsPairedListenerGenerations"] === undefined || isFlag(value["supportsPairedListenerGenerations"]));
 
-/** Path of the first member that is not as in {@link RegisterResponse}: `messages[0].role`; `""` for the whole, `null` when all fits. */
+/** Returns the path of the first member that does not match {@link RegisterResponse}, such as `messages[0].role`; `""` for the whole value, `null` if it matches. */
 export const findRegisterResponseMismatch = (value: unknown): string | null => findMismatch(isRegisterResponse, value);
 
 const isErrors = (value: unknown): boolean =>
@@ -170,7 +170,7 @@ const isErrors = (value: unknown): boolean =>
   isText(value["member"]) &&
   isText(value["rule"]);
 
-/** Whether a value is as in {@link Problem}. */
+/** Returns whether a value matches {@link Problem}. */
 export const isProblem = (value: unknown): value is Problem =>
   isRecord(value) &&
   isText(value["type"]) &&
@@ -182,5 +182,5 @@ export const isProblem = (value: unknown): value is Problem =>
   isText(value["errorCode"]) &&
   (value["errors"] === undefined || isEach(value["errors"], isErrors));
 
-/** Path of the first member that is not as in {@link Problem}: `messages[0].role`; `""` for the whole, `null` when all fits. */
+/** Returns the path of the first member that does not match {@link Problem}, such as `messages[0].role`; `""` for the whole value, `null` if it matches. */
 export const findProblemMismatch = (value: unknown): string | null => findMismatch(isProblem, value);

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { isIdentifier, reservedIdentifiers } from "./identifier.ts";
 
-describe("an id", () => {
+describe("isIdentifier", () => {
   test.each([
     "a",
     "0",
@@ -14,7 +14,7 @@ describe("an id", () => {
     "...",
     "~",
     "x".repeat(128),
-  ])("is accepted: %s", (id) => {
+  ])("accepts %s", (id) => {
     expect(isIdentifier(id)).toBe(true);
   });
 
@@ -35,20 +35,20 @@ describe("an id", () => {
     "a;b",
     "\u0000",
     "x".repeat(129),
-  ])("is refused: %j", (id) => {
+  ])("refuses %j", (id) => {
     expect(isIdentifier(id)).toBe(false);
   });
 
-  test.each([...reservedIdentifiers])("is never the reserved word %s", (word) => {
+  test.each([...reservedIdentifiers])("refuses the reserved word %s in lower case only", (word) => {
     expect(isIdentifier(word)).toBe(false);
     expect(isIdentifier(word.toUpperCase())).toBe(true);
   });
 
-  test.each([null, undefined, 5, {}, ["a"]])("is a string, never %j", (value) => {
+  test.each([null, undefined, 5, {}, ["a"]])("refuses %j, which is not a string", (value) => {
     expect(isIdentifier(value)).toBe(false);
   });
 
-  test("needs no escape in a path or a query", () => {
+  test("accepts only characters that need no escaping in a path or a query", () => {
     fc.assert(
       fc.property(fc.string({ unit: "binary", maxLength: 40 }), (text) => {
         const safe = [...text].every((character) => /[\w.~:-]/.test(character));

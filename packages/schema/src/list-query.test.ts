@@ -5,7 +5,7 @@ import { decodeQuery } from "./decode-request.ts";
 import { formatListQuery, ListEnvironmentsQuerySchema } from "./list-query.ts";
 import { maxListLimit } from "./rules.ts";
 
-test("every query round-trips through the wire", () => {
+test("decoding a formatted query returns the same values", () => {
   const query = fc.record(
     {
       after: arbitraryIdentifier,
@@ -24,7 +24,7 @@ test("every query round-trips through the wire", () => {
   );
 });
 
-test("absent members stay absent", () => {
+test("formatListQuery omits absent members", () => {
   expect(formatListQuery({})).toEqual({});
   expect(formatListQuery({ onlineOnly: false, limit: 5 })).toEqual({ onlineOnly: "false", limit: "5" });
 });

@@ -11,6 +11,6 @@ test.each([
   ["no connection", { connectionId: null, lastHeartbeat: now }, false],
   ["an empty connection id", { connectionId: "", lastHeartbeat: now }, false],
   ["no heartbeat", { connectionId: "c-1", lastHeartbeat: null }, false],
-])("%s", (_case, environment, online) => {
+])("isOnline with %s", (_case, environment, online) => {
   expect(isOnline(environment, now)).toBe(online);
 });

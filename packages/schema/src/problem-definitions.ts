@@ -1,28 +1,33 @@
-/** What is fixed about a problem code. */
+/**
+ * The problem codes of the API with their statuses and texts. `docs/problems/` has a page for each code. Codes, statuses and
+ * `type` URIs are stable; texts may change.
+ */
+
+/** The constant properties of a problem code. */
 export interface ProblemDefinition {
   /** HTTP status. */
   readonly status: number;
-  /** Short summary that never changes between occurrences (RFC 9457 section 3.1.3). */
+  /** Short summary, the same for every occurrence (RFC 9457 section 3.1.3). */
   readonly title: string;
-  /** Public text, used when an occurrence has nothing more precise to say. */
+  /** Public text, used if an occurrence has no more precise one. */
   readonly text: string;
-  /** Whether repeating the same request may succeed without doing anything twice. */
+  /** Whether the same request may succeed when it is repeated, without any effect happening twice. */
   readonly retryable: boolean;
-  /** The rule that every occurrence breaks, where there is just one. */
+  /** The broken rule, if it is the same for every occurrence. */
   readonly issue?: ProblemIssue;
-  /** `type` URI of a problem that is defined elsewhere, for all who speak HTTP; our own when absent. */
+  /** `type` URI of a problem type that is registered elsewhere; one of ours when absent. */
   readonly type?: string;
 }
 
 /** One broken rule. */
 export interface ProblemIssue {
-  /** Where: `messages[0].content`, `limit`, `deviceId`, `authorization`. */
+  /** The member, parameter or header, such as `messages[0].content`, `limit`, `deviceId` or `authorization`. */
   readonly member: string;
-  /** The rule that was broken, without the value that broke it. */
+  /** The broken rule in words, without the value. */
   readonly rule: string;
 }
 
-/** Where draft-ietf-httpapi-ratelimit-headers-11 section 5 has its problem types registered. */
+/** Registry of the problem types in draft-ietf-httpapi-ratelimit-headers-11 section 5. */
 const registeredTypes = "https://iana.org/assignments/http-problem-types";
 
 // @__NO_SIDE_EFFECTS__
@@ -85,14 +90,14 @@ export type ProblemCode =
   | "delivery_unknown"
   | "upstream_timeout";
 
-/** Every problem code with its meaning; `docs/problems/` has a page for each. Codes are never renamed. */
+/** The definition of every problem code. */
 export const problemDefinitions: Readonly<Record<ProblemCode, ProblemDefinition>> = {
   malformed_json: define(400, "Malformed JSON", "The body is not valid JSON in UTF-8.", false, {
     member: "body",
     rule: "must be one JSON value in UTF-8",
   }),
   invalid_request: define(400, "Invalid request", "The request breaks a rule of the API.", false),
-  invalid_id: define(400, "Invalid id", "An id in the path is not allowed.", false),
+  invalid_id: define(400, "Invalid id", "An id in the path is not valid.", false),
   missing_key: define(401, "Missing key", "Send a gateway key as 'Authorization: Bearer <key>'.", false, {
     member: "authorization",
     rule: "is required",
@@ -102,7 +107,7 @@ export const problemDefinitions: Readonly<Record<ProblemCode, ProblemDefinition>
     "Invalid key",
     "The gateway key is not valid: unknown, malformed, expired or revoked.",
     false,
-    { member: "authorization", rule: "must hold one valid key as a Bearer credential" },
+    { member: "authorization", rule: "must contain one valid key as a Bearer credential" },
   ),
   insufficient_scope: define(403, "Insufficient scope", "The gateway key lacks the scope for this operation.", false),
   device_not_allowed: define(403, "Device not allowed", "The gateway key may not enrol this device.", false),
@@ -110,79 +115,80 @@ export const problemDefinitions: Readonly<Record<ProblemCode, ProblemDefinition>
   mode_not_allowed: define(
     403,
     "Mode not allowed",
-    "The device is in a freer mode than the gateway key may send to, or in an unknown one; nothing was sent.",
+    "The device is in a more permissive mode than the gateway key allows, or in an unknown mode. Nothing was sent.",
     false,
   ),
   tenant_not_configured: define(
     403,
     "Tenant not configured",
-    "The gateway has no upstream credential for this tenant alone; its operator must name the tenant.",
+    "The gateway has no upstream credential for this tenant. Its operator must configure the tenant.",
     false,
   ),
   upstream_forbidden: define(
     403,
     "Upstream forbidden",
-    "The upstream does not allow this with the caller's key.",
+    "The upstream does not allow this request with the caller's key.",
     false,
   ),
   device_owned_by_another_key: define(
     403,
     "Device owned by another key",
-    "The device was enrolled with another gateway key and belongs to it.",
+    "The device belongs to another gateway key, with which it was enrolled.",
     false,
   ),
   grant_not_allowed: define(
     403,
     "Grant not allowed",
-    "The administering key may not give a key these rights: they exceed its own.",
+    "The key would have more rights than the key that administers it.",
     false,
   ),
-  endpoint_not_found: define(404, "No such endpoint", "There is no endpoint at this path.", false, {
+  endpoint_not_found: define(404, "Endpoint not found", "No endpoint has this path.", false, {
     member: "path",
     rule: "must be the path of an endpoint",
   }),
-  environment_not_found: define(404, "Environment not found", "There is no environment with this deviceId.", false, {
+  environment_not_found: define(404, "Environment not found", "No environment has this deviceId.", false, {
     member: "deviceId",
-    rule: "must be that of an environment",
+    rule: "must be the deviceId of an environment",
   }),
-  connection_not_found: define(404, "Connection not found", "There is no environment with this connectionId.", false, {
+  connection_not_found: define(404, "Connection not found", "No environment has this connectionId.", false, {
     member: "connectionId",
-    rule: "must be that of an environment",
+    rule: "must be the connectionId of an environment",
   }),
-  key_not_found: define(404, "Key not found", "There is no gateway key with this id.", false, {
+  key_not_found: define(404, "Key not found", "No gateway key has this id.", false, {
     member: "keyId",
-    rule: "must be that of a gateway key",
+    rule: "must be the id of a gateway key",
   }),
   method_not_allowed: define(405, "Method not allowed", "The endpoint does not support this method.", false, {
     member: "method",
-    rule: "must be one that Allow lists",
+    rule: "must be one of the methods in Allow",
   }),
-  device_offline: define(409, "Device offline", "Remote environment is offline; nothing was sent.", false),
+  // Official clients repeat a request to a starting device if the text contains "Remote environment is offline".
+  device_offline: define(409, "Device offline", "Remote environment is offline. Nothing was sent.", false),
   connection_replaced: define(
     409,
     "Connection replaced",
-    "The device has registered again and has a new connectionId; nothing was sent. Retrieve the environment first.",
+    "The device registered again and has a new connectionId. Nothing was sent. Retrieve the environment first.",
     false,
   ),
   input_rejected: define(409, "Input rejected", "The device did not accept the message.", false),
   key_revoked: define(
     409,
     "Key revoked",
-    "The gateway key has ended, by revocation or expiry; nothing was changed. Create a new one.",
+    "The gateway key is revoked or expired. Nothing was changed. Create a new key.",
     false,
   ),
   key_damaged: define(
     409,
     "Key damaged",
-    "The stored record of the gateway key is damaged; nothing was changed. Revoke the key and create a new one.",
+    "The stored record of the gateway key is damaged. Nothing was changed. Revoke the key and create a new one.",
     false,
   ),
   precondition_failed: define(
     412,
     "Precondition failed",
-    "The gateway key is not the one that If-Match names; nothing was changed. Read it again first.",
+    "The gateway key was changed after it was read, so If-Match does not match. Nothing was changed. Read the key again first.",
     false,
-    { member: "if-match", rule: "must hold the present entity tag" },
+    { member: "if-match", rule: "must contain the current entity tag" },
   ),
   body_too_large: define(413, "Body too large", "The body is larger than 1 MiB (1,048,576 bytes).", false, {
     member: "body",
@@ -191,7 +197,7 @@ export const problemDefinitions: Readonly<Record<ProblemCode, ProblemDefinition>
   unsupported_media_type: define(
     415,
     "Unsupported media type",
-    "Send the body as application/json in UTF-8 without a content encoding.",
+    "Send the body as application/json in UTF-8, without a content encoding.",
     false,
     { member: "content-type", rule: "must be application/json in UTF-8, without a content encoding" },
   ),
@@ -210,77 +216,82 @@ export const problemDefinitions: Readonly<Record<ProblemCode, ProblemDefinition>
   message_id_reused: define(
     422,
     "Message id reused",
-    "A client_message_id was already used for another body; nothing was sent.",
+    "A client_message_id was already used for a different body. Nothing was sent.",
     false,
   ),
-  upgrade_required: define(426, "Upgrade required", "This endpoint speaks WebSocket only.", false),
-  queue_full: define(429, "Queue full", "The conversation has too many waiting messages; nothing was sent.", false),
+  upgrade_required: define(426, "Upgrade required", "This endpoint accepts only WebSocket connections.", false),
+  queue_full: define(429, "Queue full", "The conversation has too many waiting messages. Nothing was sent.", false),
   rate_limited: {
-    ...define(429, "Rate limited", "The request is over a limit of the gateway; nothing was done.", true),
+    ...define(429, "Rate limited", "The request exceeds a rate limit of the gateway. It was not executed.", true),
     type: `${registeredTypes}#quota-exceeded`,
   },
-  internal_error: define(500, "Internal error", "The service failed; the failure was logged.", false),
+  internal_error: define(500, "Internal error", "The service failed. The failure was logged.", false),
   upstream_credential_rejected: define(
     502,
     "Upstream credential rejected",
     "The upstream refused the gateway's own credential.",
     false,
   ),
-  upstream_error: define(502, "Upstream error", "The upstream answered with an error.", false),
+  upstream_error: define(502, "Upstream error", "The upstream returned an error.", false),
   upstream_invalid_response: define(
     502,
     "Invalid upstream response",
-    "The upstream's answer could not be used.",
+    "The upstream returned a response that is not valid.",
     false,
   ),
   upstream_response_too_large: define(
     502,
     "Upstream response too large",
-    "The upstream's answer is larger than the gateway accepts.",
+    "The response of the upstream is larger than the gateway accepts.",
     false,
   ),
   upstream_redirected: define(
     502,
-    "Upstream redirected",
-    "The upstream answered with a redirect; it was not followed.",
+    "Upstream redirect",
+    "The upstream returned a redirect. The gateway does not follow redirects.",
     false,
   ),
   upstream_unreachable: define(
     502,
     "Upstream unreachable",
-    "The upstream could not be reached; nothing was sent.",
+    "The gateway could not connect to the upstream. Nothing was sent.",
     true,
   ),
   issuer_unavailable: define(
     503,
     "Issuer unavailable",
-    "The keys of the token's issuer could not be read, so the token could not be checked.",
+    "The gateway could not read the keys of the token's issuer, so it could not check the token.",
     true,
   ),
   audit_unavailable: define(
     503,
     "Audit log unavailable",
-    "The audit log cannot be written, so nothing was sent and nothing was changed.",
+    "The audit log cannot be written. Nothing was sent and nothing was changed.",
     true,
   ),
   key_store_unavailable: define(
     503,
     "Key store unavailable",
-    "The gateway could not look up the key, so the key was not judged; nothing was done.",
+    "The gateway could not look up the key. The request was not executed.",
     true,
   ),
   limits_unavailable: {
-    ...define(503, "Limits unavailable", "The gateway's limits cannot be counted at present; nothing was done.", true),
+    ...define(
+      503,
+      "Rate limits unavailable",
+      "The gateway cannot count its rate limits at the moment. The request was not executed.",
+      true,
+    ),
     type: `${registeredTypes}#temporary-reduced-capacity`,
   },
-  shutting_down: define(503, "Shutting down", "The service is stopping; nothing was done.", true),
+  shutting_down: define(503, "Shutting down", "The service is shutting down. The request was not executed.", true),
   delivery_unknown: define(
     504,
     "Delivery unknown",
-    "The message was sent but not acknowledged in time; it may be running. Do not send it again under another id.",
+    "The message was sent, but the device did not acknowledge it in time. It may be running. Do not send it again under another id.",
     false,
   ),
-  upstream_timeout: define(504, "Upstream timeout", "The upstream did not answer in time.", true),
+  upstream_timeout: define(504, "Upstream timeout", "The upstream did not respond in time.", true),
 };
 
 /** Every {@link ProblemCode}. */

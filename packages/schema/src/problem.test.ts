@@ -5,7 +5,7 @@ import { problemBody, problemResponse, ProblemSchema, problemType } from "./prob
 import { problemCodes, problemDefinitions } from "./problem-definitions.ts";
 
 describe("problemResponse", () => {
-  test.each(problemCodes)("%s carries what every known client reads", (code) => {
+  test.each(problemCodes)("%s has the headers and members that known clients read", (code) => {
     const response = problemResponse(code);
     const { status, title, text, retryable, issue } = problemDefinitions[code];
     expect(response.status).toBe(status);
@@ -29,7 +29,7 @@ describe("problemResponse", () => {
     expect(checkValue(ProblemSchema, body, "body").ok).toBe(true);
   });
 
-  test("issues become errors, and the first one the text", () => {
+  test("puts issues into errors, and the first one into the text", () => {
     const issues = [
       { member: "limit", rule: "must be a whole number" },
       { member: "after", rule: "must not be empty" },
@@ -42,14 +42,14 @@ describe("problemResponse", () => {
     expect(problemBody("invalid_request", { issues: [] }).detail).toBe(problemDefinitions.invalid_request.text);
   });
 
-  test("a problem that is registered elsewhere has the type by which others know it", () => {
+  test("a registered problem has the registered type URI", () => {
     const registry = "https://iana.org/assignments/http-problem-types";
     expect(problemBody("rate_limited").type).toBe(`${registry}#quota-exceeded`);
     expect(problemBody("limits_unavailable").type).toBe(`${registry}#temporary-reduced-capacity`);
     expect(problemBody("queue_full").type).toBe("urn:letta-environments:problem:queue_full");
   });
 
-  test("an occurrence can have members of its own, which replace none that every client reads", () => {
+  test("extension members of an occurrence do not replace the standard ones", () => {
     const members = { "violated-policies": ["daily"], errorCode: "mine", status: 200 };
     expect(problemBody("rate_limited", { members })).toMatchObject({
       "violated-policies": ["daily"],
@@ -58,7 +58,7 @@ describe("problemResponse", () => {
     });
   });
 
-  test("an occurrence can say more: text, status, delay, headers", () => {
+  test("an occurrence can set text, status, delay and headers", () => {
     const response = problemResponse("upstream_error", {
       detail: "Too many.",
       status: 429,
@@ -84,10 +84,14 @@ describe("problem definitions", () => {
     }
   });
 
-  test("what a device may have done already is never retryable", () => {
+  test("a problem after which a device may have acted is not retryable", () => {
     expect(problemDefinitions.delivery_unknown.retryable).toBe(false);
     expect(problemDefinitions.device_offline.retryable).toBe(false);
     expect(problemDefinitions.input_rejected.retryable).toBe(false);
+  });
+
+  test("the text of device_offline contains the words that official clients search for", () => {
+    expect(problemDefinitions.device_offline.text).toContain("Remote environment is offline");
   });
 
   test("endpoints name only codes that exist", () => {
@@ -96,7 +100,7 @@ describe("problem definitions", () => {
   });
 });
 
-test("a service that is unavailable and may be asked again says when", () => {
+test("a retryable 503 has Retry-After: 1 unless the occurrence sets another delay", () => {
   expect(problemResponse("shutting_down").headers).toMatchObject({ "retry-after": "1", "x-should-retry": "true" });
   expect(problemResponse("shutting_down", { retryAfterSeconds: 7 }).headers["retry-after"]).toBe("7");
   expect(problemResponse("upstream_timeout").headers["retry-after"]).toBeUndefined();

@@ -28,13 +28,13 @@ const environmentDifferences: Readonly<Record<string, Difference>> = {
 
 const approvals = "messages[]<approval>.approvals[]";
 
-/** Every place where the schemas leave the API text on purpose: `operation part` to path to difference. */
+/** Every intended difference from the API text, by `operation part` and path. */
 const differences: Readonly<Record<string, Readonly<Record<string, Difference>>>> = {
   "listEnvironments query": {
     onlineOnly: {
       api: "optional string",
       ours: 'optional "true" | "false"',
-      reason: "any other string would silently mean one of the two",
+      reason: "any other string would silently count as one of the two",
     },
   },
   "listEnvironments response": Object.fromEntries(
@@ -76,7 +76,7 @@ function withoutReasons(listed: Readonly<Record<string, Difference>>): Record<st
   return Object.fromEntries(Object.entries(listed).map(([path, { api, ours }]) => [path, { api, ours }]));
 }
 
-describe("the schemas hold every field of the API text, and differ only where a reason is listed", () => {
+describe("the schemas have every field of the API text, and differ only where a reason is listed", () => {
   const parts = Object.entries(operations).flatMap(([operation, described]) =>
     (["query", "body", "response"] as const).map((part) => ({ operation: operation as Operation, part, described })),
   );
@@ -98,7 +98,7 @@ describe("the schemas hold every field of the API text, and differ only where a 
   });
 });
 
-test("the endpoint table holds exactly the operations of the API text for callers, at their methods and paths", () => {
+test("the endpoint table has exactly the caller operations of the API text, with their methods and paths", () => {
   const ours = Object.values(endpoints)
     .filter((endpoint) => endpoint.audience === "caller")
     .map(({ operation, method, path, params }) => ({ operation, method, path, params }));
@@ -111,10 +111,10 @@ test("the endpoint table holds exactly the operations of the API text for caller
   expect(ours).toEqual(api);
 });
 
-describe("the comparison itself fails", () => {
+describe("the comparison of this test fails", () => {
   const outlineOf = (object: OutlineObject): FieldMap => outlineFields({ object }, types);
 
-  test("when the schema lacks a field, has one more, or differs in presence or type", () => {
+  test("if the schema lacks a field, has an extra one, or differs in presence or type", () => {
     const full = outlineOf({ a: "string", "b?": { enum: ["x"] }, c: { array: "number" } });
     expect(findDifferences(full, outlineOf({ a: "string", "b?": { enum: ["x"] } }))).toEqual({
       c: { api: "required array", ours: "absent" },
@@ -124,7 +124,7 @@ describe("the comparison itself fails", () => {
     expect(Object.keys(findDifferences(full, other))).toEqual(["a", "b", "c[]", "d"]);
   });
 
-  test("when a lazy schema has no example inputs", () => {
+  test("if a lazy schema has no example inputs", () => {
     expect(() => schemaFields(endpoints.sendMessage.body)).toThrow("no example inputs");
   });
 });

@@ -5,7 +5,7 @@ import { checkValue } from "../src/index.ts";
 import { guardedTypes } from "./guarded-types.ts";
 import { readFixture } from "./read-fixture.ts";
 
-/** Bodies that were valid once, with digests of their bytes: lines are added, never changed or taken away. */
+/** Bodies that must stay valid, with digests of their bytes. Add lines; never change or remove one. */
 const manifest = new URL("./fixtures/MANIFEST.sha256", import.meta.url);
 
 function digestOf(name: string): string {
@@ -19,9 +19,12 @@ const listed = readFileSync(manifest, "utf8")
   .split("\n")
   .map((line) => line.split("  "));
 
-test.each(listed)("%s is still the fixture %s, since bodies that were valid must stay valid", (digest, name = "") => {
-  expect(digestOf(name)).toBe(digest);
-});
+test.each(listed)(
+  "%s is still the digest of the fixture %s, because bodies that were valid must stay valid",
+  (digest, name = "") => {
+    expect(digestOf(name)).toBe(digest);
+  },
+);
 
 test("every fixture is in the manifest", () => {
   const present = readdirSync(new URL("./fixtures/", import.meta.url)).filter((name) => name.endsWith(".json"));
@@ -29,7 +32,7 @@ test("every fixture is in the manifest", () => {
   expect(missing.map((name) => `add to MANIFEST.sha256: ${digestOf(name)}  ${name}`)).toEqual([]);
 });
 
-/** The type of a fixture by its name; the others are rows. */
+/** The type of a fixture by its name. All others are rows. */
 const typeOf = new Map([
   ["api-example", "EnvironmentList"],
   ["approval-send", "SendMessageBody"],
@@ -37,10 +40,13 @@ const typeOf = new Map([
   ["letta-code-register", "RegisterRequest"],
 ]);
 
-test.each(listed.map(([, name = ""]) => name.replace(".json", "")))("%s is accepted by schema and guard", (name) => {
-  const type = guardedTypes.find((guarded) => guarded.name === (typeOf.get(name) ?? "Environment"));
-  if (type === undefined) throw new Error(`no type for ${name}`);
-  const body = readFixture(name);
-  expect(checkValue(type.schema, body, "body")).toEqual({ ok: true, value: body });
-  expect(type.findMismatch(body)).toBeNull();
-});
+test.each(listed.map(([, name = ""]) => name.replace(".json", "")))(
+  "the schema and the guard accept the fixture %s",
+  (name) => {
+    const type = guardedTypes.find((guarded) => guarded.name === (typeOf.get(name) ?? "Environment"));
+    if (type === undefined) throw new Error(`no type for ${name}`);
+    const body = readFixture(name);
+    expect(checkValue(type.schema, body, "body")).toEqual({ ok: true, value: body });
+    expect(type.findMismatch(body)).toBeNull();
+  },
+);

@@ -11,11 +11,11 @@ function readList(...names: string[]): EnvironmentList {
   return list;
 }
 
-test("an answer of the API text has no drift", () => {
+test("the example response of the API text has no drift", () => {
   expect(drift.findEnvironmentListDrift(readFixture("api-example") as EnvironmentList)).toEqual([]);
 });
 
-test("unknown members and values are told once, by their place, whatever the number of rows", () => {
+test("reports each unknown member and value once, by its path, for any number of rows", () => {
   const list = readList("future-row", "letta-code-row", "offline-device", "future-row");
   expect(drift.findEnvironmentListDrift(list)).toEqual([
     { kind: "unknown_member", path: "connections[].region" },
@@ -29,7 +29,7 @@ test("unknown members and values are told once, by their place, whatever the num
   ]);
 });
 
-test("no unknown member is missed, whatever members rows have and lack", () => {
+test("finds every unknown member, for any combination of present and absent members", () => {
   const selfUpdate = { supported: true, writable: true, install_path: "/", manual_command: "c", reason: "r" };
   const metadata = {
     gitBranch: "b",
@@ -43,7 +43,7 @@ test("no unknown member is missed, whatever members rows have and lack", () => {
   const [plain] = readList("offline-device").connections;
   const environment = { ...plain, apiKeyOwner: "u", currentMode: "default", metadata, userId: "u" };
   const strange = fc.constantFrom("a", "b", "c", "constructor", "__proto__", "toString", "0", "id ", "Os");
-  /** A copy that lacks some of the optional members, and has some unknown ones before or behind the others. */
+  /** A copy without some optional members, and with some unknown ones before or after the others. */
   const vary = (known: object, optional: readonly string[]): fc.Arbitrary<Record<string, unknown>> =>
     fc
       .tuple(fc.subarray([...optional]), fc.uniqueArray(strange, { maxLength: 2 }), fc.boolean())
@@ -82,7 +82,7 @@ test("no unknown member is missed, whatever members rows have and lack", () => {
   );
 });
 
-test("names that every object has are unknown members too", () => {
+test("reports members with the names of Object.prototype as unknown", () => {
   const body: unknown = JSON.parse('{"message":"m","success":true,"__proto__":1,"constructor":2}');
   expect(drift.findSendMessageResponseDrift(body as { message: string; success: boolean })).toEqual([
     { kind: "unknown_member", path: "__proto__" },
@@ -90,7 +90,7 @@ test("names that every object has are unknown members too", () => {
   ]);
 });
 
-test("what a server makes up is told in 32 entries of 64 characters at most", () => {
+test("reports at most 32 entries of at most 64 characters", () => {
   const row = readList("offline-device").connections[0] as Environment & Record<string, unknown>;
   for (let index = 0; index < 100; index++) row[`${"n".repeat(100)}${index}`] = 1;
   for (let index = 0; index < 100; index++) row[`x${index}`] = 1;

@@ -3,7 +3,7 @@ import * as guards from "../src/guards.gen.ts";
 import * as schema from "../src/index.ts";
 import { readFixture } from "./read-fixture.ts";
 
-/** A type of the wire with everything that judges it, and bodies that fit it. */
+/** A wire type with its schema and guards, and valid bodies. */
 export interface GuardedType {
   readonly name: string;
   readonly schema: GenericSchema;
@@ -14,7 +14,7 @@ export interface GuardedType {
 
 const rows = ["letta-code-row", "future-row", "offline-device"].map(readFixture);
 
-/** Every guarded type. */
+/** Every type with a guard. */
 export const guardedTypes: readonly GuardedType[] = [
   {
     name: "Environment",

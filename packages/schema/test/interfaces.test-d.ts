@@ -54,7 +54,7 @@ expectTypeOf<InferOutput<typeof SendMessageResponseSchema>>().toEqualTypeOf<Send
 expectTypeOf<InferOutput<typeof ToolReturnSchema>>().toEqualTypeOf<ToolReturn>();
 expectTypeOf<InferOutput<typeof UserMessageSchema>>().toEqualTypeOf<UserMessage>();
 
-// A typing error in a member's name is an error.
+// The compiler finds a misspelt member.
 expectTypeOf<"conectionName">().not.toExtend<keyof Environment>();
 
 // The input of a schema has the same members as the output, and those of a query are strings.

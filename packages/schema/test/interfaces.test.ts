@@ -8,7 +8,7 @@ type Shape<Type> = {
   [Key in keyof Type]-?: `${Presence<Type, Key>}${Nullability<Type[Key]>}`;
 };
 
-/** Written by hand, held to the interface by the compiler and to the schema below. */
+/** Written by hand. The compiler compares it with the interface, and the test below with the schema. */
 const environment: Shape<schema.Environment> = {
   id: "required",
   connectedAt: "required | null",
@@ -139,7 +139,7 @@ test.each([
   expect(Object.fromEntries(found)).toEqual(shape);
 });
 
-/** Lazy members below `messages[]` are walked too; which member is chosen does not matter here. */
+/** Adds examples for the lazy members below `messages[]`. Any choice works here. */
 function nested(
   examples: Readonly<Record<string, Readonly<Record<string, unknown>>>>,
 ): Record<string, Record<string, unknown>> {

@@ -1,8 +1,8 @@
-/** A source of whole numbers below a bound, the same for the same seed (mulberry32). */
-export type Chance = (bound: number) => number;
+/** Returns a random integer from 0 to below `bound`; the same sequence for the same seed (mulberry32). */
+export type RandomInteger = (bound: number) => number;
 
-/** Creates a {@link Chance}. */
-export function createChance(seed: number): Chance {
+/** Creates a {@link RandomInteger}. */
+export function createRandomInteger(seed: number): RandomInteger {
   let state = seed;
   return (bound) => {
     state = (state + 0x6d2b79f5) | 0;
@@ -14,7 +14,7 @@ export function createChance(seed: number): Chance {
 
 type Container = Record<string, unknown> | unknown[];
 
-/** JSON texts that take the place of a part of a body. */
+/** JSON texts with which a part of a body is replaced. */
 const replacements: readonly string[] = [
   ...["null", "true", "false", "0", "-1.5", "1e999", "9007199254740993", "[]", "{}", "[[]]", "[null]", "[{}]"],
   ...[
@@ -39,41 +39,41 @@ const replacements: readonly string[] = [
 
 const unknownNames = ["__proto__", "constructor", "length", "toString", "future", "0", ""];
 
-/** A copy of a JSON value with one to three random changes: parts replaced, left out, doubled or added. */
-export function mutateJson(value: unknown, chance: Chance): unknown {
+/** Returns a copy of a JSON value with one to three random changes: parts replaced, removed or added. */
+export function mutateJson(value: unknown, random: RandomInteger): unknown {
   let copy: unknown = JSON.parse(JSON.stringify(value));
-  for (let changes = 1 + chance(3); changes > 0; changes--) {
+  for (let changes = 1 + random(3); changes > 0; changes--) {
     const containers = containersIn(copy);
-    const container = containers[chance(containers.length + 1)];
-    // Past the last one stands the whole.
-    if (container === undefined) copy = replacement(chance);
-    else change(container, chance);
+    const container = containers[random(containers.length + 1)];
+    // The index after the last container selects the whole value.
+    if (container === undefined) copy = replacement(random);
+    else change(container, random);
   }
   return copy;
 }
 
-function change(container: Container, chance: Chance): void {
+function change(container: Container, random: RandomInteger): void {
   const keys = Object.keys(container);
-  const key = keys[chance(Math.max(keys.length, 1))];
-  const action = chance(4);
-  if (key === undefined || action === 0) add(container, chance);
+  const key = keys[random(Math.max(keys.length, 1))];
+  const action = random(4);
+  if (key === undefined || action === 0) add(container, random);
   else if (action === 1 && Array.isArray(container)) container.splice(Number(key), 1);
   else if (action === 1) Reflect.deleteProperty(container, key);
-  else set(container, key, replacement(chance));
+  else set(container, key, replacement(random));
 }
 
-function add(container: Container, chance: Chance): void {
-  if (Array.isArray(container)) container.push(replacement(chance));
-  else set(container, unknownNames[chance(unknownNames.length)] ?? "", replacement(chance));
+function add(container: Container, random: RandomInteger): void {
+  if (Array.isArray(container)) container.push(replacement(random));
+  else set(container, unknownNames[random(unknownNames.length)] ?? "", replacement(random));
 }
 
 function set(container: Container, key: string, value: unknown): void {
-  // An assignment to `__proto__` would change the prototype, which no JSON text does.
+  // Unlike an assignment, this defines `__proto__` as a member, as JSON.parse does.
   Object.defineProperty(container, key, { value, writable: true, enumerable: true, configurable: true });
 }
 
-function replacement(chance: Chance): unknown {
-  return JSON.parse(replacements[chance(replacements.length)] ?? "null");
+function replacement(random: RandomInteger): unknown {
+  return JSON.parse(replacements[random(replacements.length)] ?? "null");
 }
 
 function containersIn(value: unknown): Container[] {

@@ -1,4 +1,4 @@
-/** A type in the outline: a name such as `string`, or one of the composed forms. */
+/** A type in the outline: a name such as `string`, or a composed type. */
 export type OutlineType =
   | string
   | { readonly enum: readonly string[] }
@@ -10,10 +10,10 @@ export type OutlineType =
 /** Members by name; a name that ends in `?` is optional. */
 export type OutlineObject = Readonly<Record<string, OutlineType>>;
 
-/** Path of a field (`messages[]<user>.role`) to what it is (`required "user"`). */
+/** Descriptions of fields (`required "user"`) by their paths (`messages[]<user>.role`). */
 export type FieldMap = Map<string, string>;
 
-/** Flattens a type of the outline; `types` holds what `{ "type": name }` refers to. */
+/** Flattens a type of the outline. `types` has the types to which `{ "type": name }` refers. */
 export function outlineFields(type: OutlineType, types: Readonly<Record<string, OutlineObject>>): FieldMap {
   const fields: FieldMap = new Map();
   visit("", "required", type);

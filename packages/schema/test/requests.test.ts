@@ -13,24 +13,24 @@ import { readFixture, withMember } from "./read-fixture.ts";
 const send = endpoints.sendMessage.body;
 const register = endpoints.registerEnvironment.body;
 const list = endpoints.listEnvironments.query;
-if (send === null || register === null || list === null) throw new Error("the table lacks a schema");
+if (send === null || register === null || list === null) throw new Error("the table has no schema");
 
 const encode = (value: unknown): Uint8Array => new TextEncoder().encode(JSON.stringify(value));
 const issuesOf = (response: PlainResponse): ProblemIssue[] =>
   (JSON.parse(String(response.body)) as { errors?: ProblemIssue[] }).errors ?? [];
 
-describe("what real clients and devices send is accepted, and nothing is lost", () => {
+describe("decodeBody accepts the bodies of real clients and devices, and keeps every member", () => {
   test.each(["letta-code-send", "approval-send"])("%s", (name) => {
     const body = readFixture(name);
     expect(decodeBody(send, encode(body), "application/json")).toEqual({ ok: true, value: body });
   });
 
-  test("a device's registration, with members that are not ours", () => {
+  test("the registration of a device, with unknown members", () => {
     const body = readFixture("letta-code-register");
     expect(decodeBody(register, encode(body), "application/json")).toEqual({ ok: true, value: body });
   });
 
-  test("an old device's registration", () => {
+  test("the registration of an older device", () => {
     const body = { deviceId: "d-1", connectionName: "old box" };
     expect(decodeBody(register, encode(body), "application/json")).toEqual({ ok: true, value: body });
   });
@@ -88,7 +88,7 @@ const wrongRegistrations: readonly Wrong[] = [
   [["metadata", "self_update", "writable"], "no", "metadata.self_update.writable", "must be true or false"],
 ];
 
-describe("every wrong member gives an issue that names the member and the rule", () => {
+describe("a wrong member is an issue that names the member and the rule", () => {
   const cases = [
     ...wrongUserBodies.map((wrong) => [send, "letta-code-send", ...wrong] as const),
     ...wrongApprovalBodies.map((wrong) => [send, "approval-send", ...wrong] as const),
@@ -111,13 +111,13 @@ describe("every wrong member gives an issue that names the member and the rule",
     [{ messages: [{ type: "approval" }] }, "messages[0].approvals"],
     [{ messages: [{ approvals: [{ approve: true }] }] }, "messages[0].approvals[0].tool_call_id"],
     [{}, "messages"],
-  ])("missing: %j", (body, member) => {
+  ])("a missing member is required: %j", (body, member) => {
     const decoded = decodeBody(send, encode(body), "application/json");
     expect(decoded.ok ? [] : issuesOf(decoded.response)).toContainEqual({ member, rule: "is required" });
   });
 });
 
-describe("no problem ever repeats a value", () => {
+describe("a problem does not repeat a value", () => {
   const secret = "s3cr3t-marker";
   const garbage = fc.oneof(
     fc.string().map((text) => secret + text),
@@ -139,7 +139,7 @@ describe("no problem ever repeats a value", () => {
           try {
             body = withMember(fixture, path, value);
           } catch {
-            // The path is of the other fixture: garbage at the top is as good a case.
+            // The path belongs to the other fixture. The body with garbage at the top is used instead.
           }
           const decoded = decodeBody(send, encode(body), "application/json");
           if (!decoded.ok) expect(String(decoded.response.body)).not.toContain(secret);
@@ -167,7 +167,7 @@ describe("no problem ever repeats a value", () => {
   });
 });
 
-test("an id with an unpaired surrogate is refused: no store would find it again", () => {
+test("refuses an id with an unpaired surrogate, because no store would find it again", () => {
   const encode = (id: string): Uint8Array =>
     new TextEncoder().encode(`{"agentId":"a","messages":[{"role":"user","content":"x","client_message_id":"${id}"}]}`);
   const refused = decodeBody(SendMessageBodySchema, encode("\\ud800abc"), "application/json");

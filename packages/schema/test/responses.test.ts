@@ -8,8 +8,8 @@ import {
 } from "../src/index.ts";
 import { readFixture, withMember } from "./read-fixture.ts";
 
-describe("responses are read tolerantly and nothing is lost", () => {
-  test("the example of the API text", () => {
+describe("checkValue accepts responses of newer servers and keeps every member", () => {
+  test("the example in the API text", () => {
     const body = readFixture("api-example");
     expect(checkValue(EnvironmentListSchema, body, "body")).toEqual({ ok: true, value: body });
   });
@@ -19,12 +19,12 @@ describe("responses are read tolerantly and nothing is lost", () => {
     expect(checkValue(EnvironmentSchema, row, "body")).toEqual({ ok: true, value: row });
   });
 
-  test("one row with a newer mode does not make a list unreadable", () => {
+  test("a list with a row in a newer mode", () => {
     const list = { connections: [readFixture("future-row"), readFixture("letta-code-row")], hasNextPage: false };
     expect(checkValue(EnvironmentListSchema, list, "body")).toEqual({ ok: true, value: list });
   });
 
-  test("an offline device is offline, a fresh one is online", () => {
+  test("isOnline is false for an offline row and true for a recent heartbeat", () => {
     const offline = checkValue(EnvironmentSchema, readFixture("offline-device"), "body");
     const online = checkValue(EnvironmentSchema, readFixture("letta-code-row"), "body");
     if (!offline.ok || !online.ok) throw new Error("fixtures must be readable");
@@ -33,7 +33,7 @@ describe("responses are read tolerantly and nothing is lost", () => {
   });
 });
 
-describe("a wrong shape is refused, naming the member", () => {
+describe("checkValue refuses a wrong response and names the member", () => {
   const row = readFixture("letta-code-row");
 
   test.each([
@@ -46,7 +46,7 @@ describe("a wrong shape is refused, naming the member", () => {
     [["metadata"], "linux", "metadata", "must be an object"],
     [["metadata", "self_update"], [], "metadata.self_update", "must be an object"],
     [["metadata", "supported_commands", 1], {}, "metadata.supported_commands[1]", "must be a string"],
-  ])("%j = %j", (path, value, member, rule) => {
+  ])("a row with %j = %j", (path, value, member, rule) => {
     const checked = checkValue(EnvironmentSchema, withMember(row, path, value), "body");
     expect(checked.ok ? [] : checked.issues).toContainEqual({ member, rule });
   });
@@ -57,11 +57,11 @@ describe("a wrong shape is refused, naming the member", () => {
     ["<html>"],
     [{ connections: {}, hasNextPage: true }],
     [{ connections: [[]], hasNextPage: true }],
-  ])("list %j", (body) => {
+  ])("the list %j", (body) => {
     expect(checkValue(EnvironmentListSchema, body, "body").ok).toBe(false);
   });
 
-  test("a send answer without success", () => {
+  test("the response to a send without success", () => {
     expect(checkValue(SendMessageResponseSchema, { message: "ok" }, "body")).toEqual({
       ok: false,
       issues: [{ member: "success", rule: "is required" }],

@@ -1,6 +1,6 @@
 import type { FieldMap } from "./outline-fields.ts";
 
-/** The runtime members of a valibot schema that this walk reads; the exported types hide them. */
+/** The runtime members of a valibot schema that this function reads. */
 interface RuntimeSchema {
   readonly kind: string;
   readonly type: string;
@@ -16,7 +16,7 @@ interface RuntimeSchema {
   readonly known?: readonly string[];
 }
 
-/** Inputs that make a `lazy` schema choose each of its members: path to member name to input. */
+/** Inputs for which a `lazy` schema selects each of its members, by path and member name. */
 export type LazyExamples = Readonly<Record<string, Readonly<Record<string, unknown>>>>;
 
 /** Flattens a valibot schema into the same form as `outlineFields`. */

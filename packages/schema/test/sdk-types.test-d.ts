@@ -33,7 +33,7 @@ expectTypeOf<keyof Environment>().toEqualTypeOf<keyof SdkConnection>();
 expectTypeOf<EnvironmentRetrieveResponse>().toExtend<SdkConnection>();
 expectTypeOf<SdkConnection>().toExtend<EnvironmentRetrieveResponse>();
 
-// Difference `currentMode`: ours is open, the SDK's is closed, so that theirs fits ours and not the other way round.
+// Difference `currentMode`: ours is open and the SDK's is closed, so only theirs is assignable to ours.
 expectTypeOf<NonNullable<SdkConnection["currentMode"]>>().toExtend<NonNullable<Environment["currentMode"]>>();
 expectTypeOf<NonNullable<Environment["currentMode"]>>().not.toExtend<NonNullable<SdkConnection["currentMode"]>>();
 
@@ -44,7 +44,7 @@ expectTypeOf<Exclude<keyof Named<SdkMetadata>, keyof EnvironmentMetadata>>().toB
 expectTypeOf<Omit<EnvironmentMetadata, MissingInSdk>>().toExtend<Named<SdkMetadata>>();
 expectTypeOf<Named<SdkMetadata>>().toExtend<Omit<EnvironmentMetadata, MissingInSdk>>();
 
-// Difference `metadata` index signature: the SDK has one, ours names its members so that a typing error is an error.
+// Difference `metadata` index signature: the SDK has one. Ours has none, so the compiler finds a misspelt member.
 expectTypeOf<string>().toExtend<keyof SdkMetadata>();
 expectTypeOf<string>().not.toExtend<keyof EnvironmentMetadata>();
 expectTypeOf<EnvironmentMetadata>().not.toExtend<SdkMetadata>();

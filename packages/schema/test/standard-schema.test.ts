@@ -20,7 +20,7 @@ test.each(exported)("%s is a Standard Schema", (_name, given) => {
 });
 
 test.each(guardedTypes)(
-  "$name: a consumer of the standard gets the body, or issues",
+  "$name: the standard validate function returns the body or issues",
   async ({ schema: given, bodies }) => {
     const standard: StandardSchemaV1 = given;
     for (const body of bodies) expect(await standard["~standard"].validate(body)).not.toHaveProperty("issues");
@@ -44,11 +44,11 @@ describe("@hono/standard-validator", () => {
       body: JSON.stringify(body),
     });
 
-  test("hands on a body that fits", async () => {
+  test("passes a valid body to the handler", async () => {
     expect(await (await post(readFixture("letta-code-send"))).json()).toEqual({ count: 1 });
   });
 
-  test("with a hook it answers a problem that repeats nothing of the input", async () => {
+  test("responds with a problem from the hook, which does not repeat the input", async () => {
     const response = await post({ messages: "s3cr3t" });
     expect([response.status, response.headers.get("content-type")]).toEqual([400, "application/problem+json"]);
     expect(await response.text()).not.toContain("s3cr3t");
@@ -59,7 +59,7 @@ describe("up-fetch", () => {
   const fetchOf = (body: unknown) =>
     up((_input: RequestInfo | URL, _options?: RequestInit) => Promise.resolve(Response.json(body)));
 
-  test("gives what fits, and refuses what does not", async () => {
+  test("returns a valid response and throws for an invalid one", async () => {
     const list = readFixture("api-example");
     expect(await fetchOf(list)("http://localhost/", { schema: EnvironmentListSchema })).toEqual(list);
     await expect(fetchOf({ connections: 1 })("http://localhost/", { schema: EnvironmentListSchema })).rejects.toThrow(

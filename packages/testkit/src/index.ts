@@ -1,7 +1,7 @@
-export { createFakeUpstream, type FakeUpstream, type SeenRequest } from "./create-fake-upstream.ts";
-export { createFrameLog, type Frame, type FrameLog } from "./create-frame-log.ts";
-export { createRelay, type Relay } from "./create-relay.ts";
-export { createSlowRelay, type SlowRelay } from "./create-slow-relay.ts";
+export { createFakeUpstream, type FakeUpstream, type SeenRequest } from "./fake-upstream.ts";
+export { createFrameLog, type Frame, type FrameLog } from "./frame-log.ts";
+export { createRelay, type Relay } from "./relay.ts";
+export { createSlowRelay, type SlowRelay } from "./slow-relay.ts";
 export { createVirtualClock, type VirtualClock } from "./virtual-clock.ts";
 export {
   acknowledgeAsStarted,
@@ -10,15 +10,9 @@ export {
   registerDevice,
   type ScriptedDevice,
   type ScriptedDeviceOptions,
-} from "./connect-scripted-device.ts";
-export { launchDevice, type LaunchedDevice } from "./launch-device.ts";
-export { type LaunchedProcess, launchProcess, type ProcessExit } from "./launch-process.ts";
-export {
-  launchProxy,
-  type LaunchedProxy,
-  type LaunchProxyOptions,
-  type NewKey,
-  runLettaProxy,
-} from "./launch-proxy.ts";
-export { canLaunchValkey, launchValkey, type LaunchedValkey, type LaunchValkeyOptions } from "./launch-valkey.ts";
-export { demoAgentId } from "./seed-local-agent.ts";
+} from "./scripted-device.ts";
+export { launchDevice, type LaunchedDevice } from "./device.ts";
+export { type LaunchedProcess, launchProcess, type ProcessExit } from "./process.ts";
+export { launchProxy, type LaunchedProxy, type LaunchProxyOptions, type NewKey, runLettaProxy } from "./proxy.ts";
+export { canLaunchValkey, launchValkey, type LaunchedValkey, type LaunchValkeyOptions } from "./valkey.ts";
+export { demoAgentId } from "./local-conversation.ts";

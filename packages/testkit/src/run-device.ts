@@ -1,18 +1,17 @@
-/** `pnpm device`: a real Letta Code device against a running proxy, for people who try things out. */
+/** `pnpm device`: starts a real Letta Code device against a running proxy. */
 import { spawn } from "node:child_process";
 import { mkdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import process from "node:process";
 import { parseArgs, stripVTControlCharacters } from "node:util";
-import { connectedLine, deviceCommand } from "./device-command.ts";
-import { followConversation } from "./follow-conversation.ts";
-import { conversationFolder, demoAgentId, seedLocalAgent } from "./seed-local-agent.ts";
+import { connectedLine, deviceCommand } from "./device.ts";
+import { conversationFolder, demoAgentId, followConversation, seedLocalAgent } from "./local-conversation.ts";
 
 const defaultHome = resolve(import.meta.dirname, "../../../.data/device");
 
 const usage = `Usage: pnpm device [--name NAME] [--home DIR] [--debug]
 
-Starts a real Letta Code device that needs no model: its agent ${demoAgentId} answers every message with "pong".
+Starts a real Letta Code device that needs no model: its agent ${demoAgentId} replies "pong" to every message.
 
   LETTA_API_KEY   a gateway key with scope connect (required)
   LETTA_BASE_URL  address of the proxy (default http://127.0.0.1:8787)
@@ -22,14 +21,7 @@ Starts a real Letta Code device that needs no model: its agent ${demoAgentId} an
   --debug         prints every frame
 `;
 
-const { values } = parseArgs({
-  options: {
-    name: { type: "string", default: "demo" },
-    home: { type: "string", default: process.env["DEVICE_HOME"] ?? defaultHome },
-    debug: { type: "boolean", default: false },
-    help: { type: "boolean", default: false },
-  },
-});
+const values = readOptions();
 const apiKey = process.env["LETTA_API_KEY"];
 if (values.help) {
   process.stdout.write(usage);
@@ -38,6 +30,30 @@ if (values.help) {
   process.exitCode = 2;
 } else {
   process.exitCode = await runDevice(apiKey);
+}
+
+/** Reads the options; a mistake ends the process with one line. */
+function readOptions(): {
+  readonly name: string;
+  readonly home: string;
+  readonly debug: boolean;
+  readonly help: boolean;
+} {
+  try {
+    return parseArgs({
+      options: {
+        name: { type: "string", default: "demo" },
+        home: { type: "string", default: process.env["DEVICE_HOME"] ?? defaultHome },
+        debug: { type: "boolean", default: false },
+        help: { type: "boolean", default: false },
+      },
+    }).values;
+  } catch (error) {
+    // Node's text goes on with advice about words that start with a dash.
+    const [reason] = String(error instanceof Error ? error.message : error).split(/\.? To specify|\n/);
+    process.stderr.write(`device: ${reason}; --help shows the options\n`);
+    return process.exit(2);
+  }
 }
 
 async function runDevice(key: string): Promise<number> {
@@ -61,24 +77,24 @@ async function runDevice(key: string): Promise<number> {
   });
   let unread = "";
   let failure = "";
-  // The program prints every frame; without --debug only what people need of it is shown.
+  // The program prints every frame. Without --debug only the important lines are shown.
   device.stdout.setEncoding("utf8").on("data", (text: string) => {
     if (values.debug) process.stdout.write(text);
     unread = (unread + text).slice(-4_000);
     if (!unread.includes(connectedLine)) return;
     unread = "";
     clearTimeout(hint);
-    process.stdout.write(`Connected as ${values.name}. Messages to agent ${demoAgentId} are answered with "pong".\n`);
+    process.stdout.write(`Connected as ${values.name}. Agent ${demoAgentId} replies "pong" to every message.\n`);
   });
   device.stderr.setEncoding("utf8").on("data", (text: string) => {
     if (values.debug) process.stderr.write(text);
     failure = (failure + text).slice(-4_000);
   });
   const hint = setTimeout(() => {
-    process.stdout.write("Not connected yet. Does the proxy run at this address? --debug shows what happens.\n");
+    process.stdout.write("Not connected yet. Is the proxy running at this address? Use --debug to see every frame.\n");
   }, 5_000);
   const stopFollowing = followConversation(conversationFolder(home), (line) => process.stdout.write(`${line}\n`));
-  // A signal may come more than once (from the terminal and from a package manager): each is passed on, none forces an end.
+  // A signal may arrive more than once (from the terminal and from a package manager). Each one is passed on.
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => device.kill(signal));
   return new Promise((done, fail) => {
     device.once("error", fail);

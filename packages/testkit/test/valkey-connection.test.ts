@@ -49,7 +49,7 @@ async function failureOf(answer: Promise<unknown>): Promise<ValkeyError> {
 }
 
 describe.skipIf(!canLaunchValkey())("a connection to Valkey", () => {
-  test("answers with texts, numbers, nulls and lists as the server has them", async () => {
+  test("returns strings, numbers, nulls and lists as the server sends them", async () => {
     const { valkey } = connect((await launch()).url);
     expect(await valkey.command(["SET", "naïve ☂", "a ☂"])).toBe("OK");
     expect(await valkey.command(["get", "naïve ☂"])).toBe("a ☂");
@@ -59,7 +59,7 @@ describe.skipIf(!canLaunchValkey())("a connection to Valkey", () => {
     expect(await valkey.command(["hgetall", "hash"])).toEqual(["a", "1", "b", "2"]);
   });
 
-  test("runs a script, also one that the server has not seen or has forgotten", async () => {
+  test("runs a script, also one that the server does not have or has lost", async () => {
     const { valkey } = connect((await launch()).url);
     const script = "return {KEYS[1], ARGV[1], redis.call('INCR', KEYS[1])}";
     expect(await valkey.evaluate(script, ["{a}:count"], ["value"])).toEqual(["{a}:count", "value", 1]);
@@ -68,7 +68,7 @@ describe.skipIf(!canLaunchValkey())("a connection to Valkey", () => {
     expect(await valkey.evaluate(script, ["{a}:count"], ["value"])).toEqual(["{a}:count", "value", 3]);
   });
 
-  test("runs a script once where the user may not use EVALSHA", async () => {
+  test("runs a script once when the user is not allowed to use EVALSHA", async () => {
     const server = await launch({ args: ["--user", "limited", "on", ">pw", "allkeys", "+@all", "-evalsha"] });
     const { valkey } = connect(`valkey://limited:pw@127.0.0.1:${server.port}`);
     for (const count of [1, 2]) expect(await valkey.evaluate("return redis.call('INCR', 'a')", [], [])).toBe(count);
@@ -82,7 +82,7 @@ describe.skipIf(!canLaunchValkey())("a connection to Valkey", () => {
     expect(await connect(`${url}/3`).valkey.command(["GET", "a"])).toBe("in 3");
   });
 
-  test("tells a wrong password at once, and shows neither it nor what was sent", async () => {
+  test("rejects a wrong password at once, with an error that contains neither it nor the command", async () => {
     const { port } = await launch({ password: "right" });
     const { valkey, failures } = connect(`redis://default:hunter2secret@127.0.0.1:${port}`, 60_000);
     const failure = await failureOf(valkey.command(["SET", "a", "value"]));
@@ -93,7 +93,7 @@ describe.skipIf(!canLaunchValkey())("a connection to Valkey", () => {
     expect(inspect([failure, failures], { depth: 9, showHidden: true })).not.toContain("hunter2secret");
   });
 
-  test("tells what the server refuses without what was sent", async () => {
+  test("reports a refused command with an error that does not contain it", async () => {
     const { valkey } = connect((await launch()).url);
     for (const words of [["LPUSHX"], ["NONSENSE", "a-secret-value"], ["INCR", "text"]]) {
       await valkey.command(["SET", "text", "a-secret-value"]);
@@ -103,7 +103,7 @@ describe.skipIf(!canLaunchValkey())("a connection to Valkey", () => {
     }
   });
 
-  test("waits for the first connection, and not longer than the timeout", async () => {
+  test("waits for the first connection for at most the timeout", async () => {
     const { port, stop } = await launch();
     await stop();
     const { valkey } = connect(`valkey://127.0.0.1:${port}`, 20_000);
@@ -115,7 +115,7 @@ describe.skipIf(!canLaunchValkey())("a connection to Valkey", () => {
     expect(await answer).toBe("PONG");
   });
 
-  test("rejects at once while the server is gone, tells it once, and uses it again when it is back", async () => {
+  test("rejects at once while the server is down, reports it once, and reconnects when it is back", async () => {
     const server = await launch();
     const { valkey, failures } = connect(server.url);
     await valkey.command(["PING"]);
@@ -132,7 +132,7 @@ describe.skipIf(!canLaunchValkey())("a connection to Valkey", () => {
     expect(failures.length).toBeLessThanOrEqual(2);
   });
 
-  test("a server that hangs is a timeout, a connection that stays silent is given up, and both recover", async () => {
+  test("a server that hangs causes a timeout, a silent connection is closed, and both recover", async () => {
     const server = await launch();
     const { valkey } = connect(server.url, 100);
     await valkey.command(["PING"], { timeoutMs: 5_000 });
@@ -144,7 +144,7 @@ describe.skipIf(!canLaunchValkey())("a connection to Valkey", () => {
     await untilAnswered(valkey, 2_000);
   });
 
-  test("an answer that comes too late is not taken for that of another command", async () => {
+  test("a late reply is not used for another command", async () => {
     const server = await launch();
     const { valkey } = connect(server.url, 5_000);
     await valkey.command(["PING"]);
@@ -155,7 +155,7 @@ describe.skipIf(!canLaunchValkey())("a connection to Valkey", () => {
     expect(await second).toBe("second");
   });
 
-  test("rejects what is under way when it is closed, and everything later", async () => {
+  test("rejects pending and later commands when it is closed", async () => {
     const server = await launch();
     const { valkey, failures } = connect(server.url);
     await valkey.command(["PING"]);
@@ -183,7 +183,7 @@ describe.skipIf(!canLaunchValkey())("a connection to Valkey", () => {
   });
 });
 
-test("a peer that accepts and never speaks is a timeout within the time of the command", async () => {
+test("a peer that accepts connections and never replies causes a timeout in the time of the command", async () => {
   const sockets: Socket[] = [];
   const server = createServer((socket) => void sockets.push(socket)).listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -195,7 +195,7 @@ test("a peer that accepts and never speaks is a timeout within the time of the c
   expect(["timeout", "unreachable"]).toContain((await failureOf(valkey.command(["PING"]))).code);
 });
 
-test("a URL of another kind is refused without being repeated", () => {
+test("a URL of another scheme is refused with an error that does not contain it", () => {
   const connectTo = (): unknown =>
     connectValkey("http://:hunter2secret@host", { timeoutMs: 100, onFailure: () => undefined });
   expect(connectTo).toThrow("must be a valkey:, valkeys:, redis: or rediss: URL");

@@ -1,8 +1,8 @@
 import type { EnvironmentServerEvent } from "@letta-environments/environment-server";
-import { printable } from "../cli/printable.ts";
+import { printable } from "@letta-environments/command-line";
 import type { LogFormat } from "../config/file.ts";
 import type { ReloadEvent } from "../config/reload.ts";
-import type { SettingProblem } from "../lib/setting-problem.ts";
+import type { SettingProblem } from "../lib/setting-rules.ts";
 import type { ProxyEvent } from "../telemetry.ts";
 
 /** Everything a runtime logs. */

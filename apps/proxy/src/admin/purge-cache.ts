@@ -1,17 +1,18 @@
+/** Purges cached responses of a tenant (`POST /admin/v1/cache/purge`). */
+import { exactObject } from "../lib/strict-schemas.ts";
 import { IdentifierSchema, type PlainResponse, problemResponse } from "@letta-environments/schema";
 import * as v from "valibot";
 import type { EnvironmentCache } from "../cache/environment-cache.ts";
-import { exactObject } from "../lib/strict-schemas.ts";
-import { type AdminAuthority, mayKnowKey, tenantOf } from "./admin-authority.ts";
+import { type AdminAuthority, mayKnowKey, tenantOf } from "./admission.ts";
 
-/** What is to be forgotten: a device with the lists that show it, the lists alone, or, without either, all of the tenant. */
+/** The responses to purge: those of a device and the lists that contain it, all lists, or by default all of the tenant. */
 export interface CachePurge {
   readonly tenant?: string;
   readonly deviceId?: string;
   readonly group?: "everything" | "lists";
 }
 
-/** {@link CachePurge}, strict. */
+/** Validates a {@link CachePurge}, without other members. */
 export const CachePurgeSchema: v.GenericSchema<unknown, CachePurge> = v.pipe(
   exactObject(
     {
@@ -27,7 +28,7 @@ export const CachePurgeSchema: v.GenericSchema<unknown, CachePurge> = v.pipe(
   ),
 );
 
-/** Forgets kept answers of a tenant: an administering key's own, or any for the operator. */
+/** Purges the responses of a tenant: of its own for an administering key, of any for the operator. */
 export async function purgeCache(
   cache: EnvironmentCache | null,
   authority: AdminAuthority,

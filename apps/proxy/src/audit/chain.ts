@@ -1,36 +1,37 @@
+/** Hash chains of audit records, and the seals of their ends. Only the holder of the pepper can make a valid seal. */
 import type { Digests, Pepper } from "../ports.ts";
-import type { AuditEntry } from "./audit-entry.ts";
-import type { AuditDirectory, AuditHead, AuditRecord } from "./audit-store.ts";
+import type { AuditEntry } from "./entry.ts";
+import type { AuditDirectory, AuditHead, AuditRecord } from "./store.ts";
 
-/** What hashing and sealing need. */
+/** Hashes, and the pepper for seals. */
 export interface Sealing {
   readonly digests: Digests;
   readonly pepper: Pepper;
 }
 
-/** The end of a chain, before it is sealed. */
-export type ChainEnd = Pick<AuditHead, "writer" | "ordinal" | "sequence" | "hash">;
+/** A position in a chain and the hash of the record there: it proves all records up to that position. */
+export type AuditCheckpoint = Pick<AuditHead, "writer" | "ordinal" | "sequence" | "hash">;
 
-/** The end of a chain that has no record yet. */
-export function emptyChain(writer: string, ordinal: number, { digests }: Sealing): ChainEnd {
+/** Returns the checkpoint of a chain without records. */
+export function emptyChain(writer: string, ordinal: number, { digests }: Sealing): AuditCheckpoint {
   return { writer, ordinal, sequence: 0, hash: digests.sha256(`audit chain\n${writer}\n${ordinal}`) };
 }
 
-/** The record of an entry behind the end of a chain. */
-export function linkRecord(end: ChainEnd, entry: AuditEntry, timeMs: number, { digests }: Sealing): AuditRecord {
+/** Returns the record that appends an entry to a chain. */
+export function linkRecord(end: AuditCheckpoint, entry: AuditEntry, timeMs: number, { digests }: Sealing): AuditRecord {
   const { writer } = end;
   const sequence = end.sequence + 1;
   const text = JSON.stringify({ writer, sequence, time: timeMs, ...entry });
   return { writer, sequence, text, hash: linkHash(end.hash, text, digests) };
 }
 
-/** The hash of a record's text behind another hash. */
+/** Hashes the text of a record together with the hash of the record before. */
 export function linkHash(previous: string, text: string, digests: Pick<Digests, "sha256">): string {
   return digests.sha256(`${previous}\n${text}`);
 }
 
-/** Seals the end of a chain: who does not have the pepper cannot move it. */
-export function sealHead(end: ChainEnd, sealing: Sealing): AuditHead {
+/** Seals the end of a chain. It cannot be moved without the pepper. */
+export function sealHead(end: AuditCheckpoint, sealing: Sealing): AuditHead {
   const { writer, ordinal, sequence, hash } = end;
   return { writer, ordinal, sequence, hash, ...seal(headText(end), sealing) };
 }
@@ -45,12 +46,12 @@ export function isHeadSealed(head: AuditHead, sealing: Sealing): boolean {
   return isSealed(headText(head), head, sealing);
 }
 
-/** Whether a number of chains was sealed under this pepper. */
+/** Whether a directory was sealed under this pepper. */
 export function isDirectorySealed(directory: AuditDirectory, sealing: Sealing): boolean {
   return isSealed(directoryText(directory.count), directory, sealing);
 }
 
-function headText({ writer, ordinal, sequence, hash }: ChainEnd): string {
+function headText({ writer, ordinal, sequence, hash }: AuditCheckpoint): string {
   return `audit head\n${writer}\n${ordinal}\n${sequence}\n${hash}`;
 }
 

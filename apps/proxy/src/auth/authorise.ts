@@ -1,3 +1,4 @@
+/** Authorisation of a request by its endpoint and body. The device allowlist for lists and sends is applied by the upstream. */
 import {
   allowsAgent,
   type Endpoint,
@@ -10,8 +11,8 @@ import {
 import { insufficientScope } from "./authentication.ts";
 
 /**
- * Whether a key may use an endpoint at all: its scope, and the device named in the path where its id alone decides. A device
- * outside the key's allowlist does not exist for it (404, not 403: its existence is no business of this key).
+ * Returns the refusal of a key that lacks the endpoint's scope, or whose allowlist excludes the device in the path; `null` when
+ * the key may use the endpoint. A device outside the allowlist is 404, not 403, so that its existence stays hidden.
  */
 export function authoriseEndpoint(
   principal: Principal,
@@ -20,13 +21,13 @@ export function authoriseEndpoint(
 ): PlainResponse | null {
   if (!principal.scopes.has(endpoint.scope)) return insufficientScope(endpoint.scope);
   const deviceId = params["deviceId"];
-  if (deviceId !== undefined && !mayHaveId(principal, deviceId)) return problemResponse("environment_not_found");
+  if (deviceId !== undefined && !mayAllowId(principal, deviceId)) return problemResponse("environment_not_found");
   return null;
 }
 
 /**
- * Whether a key may ask for what a decoded body holds: the agent must be one of its agents, and answers to approval requests
- * need a scope of their own.
+ * Returns the refusal of a body that addresses an agent outside the key's list, or that decides an approval without the scope
+ * `approve`; `null` when the key may send it.
  */
 export function authoriseBody(principal: Principal, endpoint: Endpoint, body: unknown): PlainResponse | null {
   if (endpoint.operation !== "sendMessage") return null;
@@ -37,7 +38,7 @@ export function authoriseBody(principal: Principal, endpoint: Endpoint, body: un
   return messages.some(isApprovalMessage) ? insufficientScope("approve") : null;
 }
 
-/** Whether a device with this id can be within a key's allowlist: one with patterns of names has to be looked at. */
-function mayHaveId({ deviceIds, connectionNames }: Principal, deviceId: string): boolean {
+/** Whether a device with this id can be in the allowlist. With name patterns only the device's row can tell. */
+function mayAllowId({ deviceIds, connectionNames }: Principal, deviceId: string): boolean {
   return deviceIds === null || connectionNames !== null || deviceIds.includes(deviceId);
 }

@@ -1,43 +1,34 @@
-import { credentialIdOf } from "../keys/key-record.ts";
-import { unsupportedFeatures } from "../keys/key-record.ts";
-import type { PlainResponse } from "@letta-environments/schema";
-import { hasKeyLength, parseKeyId } from "../keys/key-format.ts";
-import type { KeyRecord } from "../keys/key-record.ts";
-import { createBoundedMap } from "../lib/bounded-map.ts";
-import type { Digests, GatewayPorts, Pepper } from "../ports.ts";
-import { type GatewayPrincipal, invalidKey, missingKey } from "./authentication.ts";
-import { readBearerToken } from "./bearer-token.ts";
-
 /**
- * Who makes a request.
+ * Authenticates gateway keys.
  *
- * A key that was verified before is found by the SHA-256 of what was presented, in a bounded map, without waiting. Any other
- * is parsed offline, then looked up and verified. Both answers are kept: good ones until a key changes anywhere
- * ({@link KeyStore.generation}), refusals for a few seconds at most. Expiry is judged by the clock on every request.
+ * A key that was verified before is found in a bounded map by the SHA-256 of the presented key, synchronously. Any other key is
+ * parsed offline, then looked up and verified. Both results are cached: valid keys until any key changes
+ * (`KeyStore.generation`), refusals for a few seconds. Expiry is checked on every request.
  */
+import { hasKeyLength, parseKeyId } from "../keys/key-format.ts";
+import { credentialIdOf, type KeyRecord, unsupportedFeatures } from "../keys/key-record.ts";
+import { createBoundedMap } from "../lib/bounded-map.ts";
+import type { MaybePromise } from "../lib/steps.ts";
+import type { Digests, GatewayPorts, Pepper } from "../ports.ts";
+import { type Authentication, type GatewayPrincipal, missingKey, refuseInvalidKey } from "./authentication.ts";
+import { readBearerToken } from "./bearer-token.ts";
 
 /** Verified keys kept in memory. */
 const maxVerifiedKeys = 10_000;
-/** Refused keys kept in memory, and for how long. */
+/** Refused keys kept in memory, and for how long, in milliseconds. */
 const maxRefusedKeys = 10_000;
 const refusalMs = 5_000;
 
-/** The principal of a request, or the 401 that it gets. */
-export type Authentication =
-  | { readonly kind: "authenticated"; readonly principal: GatewayPrincipal }
-  | { readonly kind: "refused"; readonly response: PlainResponse };
+/**
+ * Authenticates the `Authorization` header. With `cachedOnly` nothing is looked up: only keys that were verified before are
+ * accepted, and the result is synchronous.
+ */
+export type KeyAuthenticator = (authorization: string | null, cachedOnly?: boolean) => MaybePromise<Authentication>;
 
-/** Judges the `Authorization` value of a request. */
-export type Authenticate = (
-  authorization: string | null,
-  /** Nothing is looked up: only what was verified before is let in, and the answer is there at once. */
-  onlyKnown?: boolean,
-) => Authentication | Promise<Authentication>;
-
-/** Creates an {@link Authenticate} with its own memory of keys. */
-export function createAuthenticate(
+/** Creates a {@link KeyAuthenticator} with its own cache. */
+export function createKeyAuthenticator(
   ports: Pick<GatewayPorts, "clock" | "digests" | "keyStore" | "noteKeyUse" | "pepper" | "telemetry">,
-): Authenticate {
+): KeyAuthenticator {
   const { clock, digests, keyStore, noteKeyUse, pepper, telemetry } = ports;
   const verified = createBoundedMap<VerifiedKey>(maxVerifiedKeys);
   const refusedUntil = createBoundedMap<number>(maxRefusedKeys);
@@ -51,58 +42,52 @@ export function createAuthenticate(
     refusedUntil.clear();
   }
 
-  function judge(key: VerifiedKey): Authentication {
-    if (key.expiresAt !== null && clock.now() >= key.expiresAt) return refused();
+  function accept(key: VerifiedKey): Authentication {
+    if (key.expiresAt !== null && clock.now() >= key.expiresAt) return refuseInvalidKey();
     noteKeyUse?.(key.principal.keyId);
     return { kind: "authenticated", principal: key.principal };
   }
 
   async function lookUp(token: string, digest: string, id: string): Promise<Authentication> {
-    const askedIn = generation;
+    const generationBefore = generation;
     const record = await keyStore.find(id);
     const key = record === null ? null : verifyKey(token, record, pepper, digests);
     if (key?.kind === "unsupported") telemetry({ type: "key_unsupported", keyId: id, features: key.features });
-    // What was read before a change must not be remembered after it.
-    const current = askedIn === keyStore.generation();
+    // A record that was read before a change must not be cached after it.
+    const isCurrent = generationBefore === keyStore.generation();
     if (key?.kind !== "valid") {
-      if (current) refusedUntil.set(digest, clock.now() + refusalMs);
-      return refused();
+      if (isCurrent) refusedUntil.set(digest, clock.now() + refusalMs);
+      return refuseInvalidKey();
     }
-    if (current) verified.set(digest, key);
-    return judge(key);
+    if (isCurrent) verified.set(digest, key);
+    return accept(key);
   }
 
-  return (authorization, onlyKnown = false) => {
+  return (authorization, cachedOnly = false) => {
     const credentials = readBearerToken(authorization);
-    if (credentials.kind !== "token") {
-      return { kind: "refused", response: credentials.kind === "absent" ? missingKey() : invalidKey() };
-    }
+    if (credentials.kind === "absent") return { kind: "refused", response: missingKey() };
+    if (credentials.kind !== "token" || !hasKeyLength(credentials.token)) return refuseInvalidKey();
     const { token } = credentials;
-    if (!hasKeyLength(token)) return refused();
     forgetWhenKeysChanged();
     const digest = digests.sha256(token);
     const known = verified.get(digest);
-    if (known !== undefined) return judge(known);
-    // What was verified once is well-formed: only what is new is looked at closely, still before any store.
+    if (known !== undefined) return accept(known);
+    // Only a key that is not cached is parsed; a malformed one never reaches the store.
     const id = parseKeyId(token);
-    if (id === null) return refused();
-    if (onlyKnown || clock.now() < (refusedUntil.get(digest) ?? 0)) return refused();
+    if (id === null) return refuseInvalidKey();
+    if (cachedOnly || clock.now() < (refusedUntil.get(digest) ?? 0)) return refuseInvalidKey();
     return lookUp(token, digest, id);
   };
-}
-
-function refused(): Authentication {
-  return { kind: "refused", response: invalidKey() };
 }
 
 /** A valid key, and when it expires. */
 export interface VerifiedKey {
   readonly kind: "valid";
   readonly principal: GatewayPrincipal;
-  /** Epoch milliseconds; `null` means that it does not end by itself. */
+  /** Epoch milliseconds; `null`: it does not expire. */
   readonly expiresAt: number | null;
-  /** Whether a newer secret has taken the place of the presented one, which is good for the overlap of the rotation alone. */
-  readonly isOnWayOut: boolean;
+  /** Whether the presented secret was replaced by a rotation and is valid for the overlap only. */
+  readonly isReplaced: boolean;
 }
 
 /** The result of {@link verifyKey}. */
@@ -113,8 +98,8 @@ export type KeyVerification =
   | { readonly kind: "unsupported"; readonly features: readonly string[] };
 
 /**
- * Holds a presented key against its record: HMAC under the pepper, compared in constant time with every secret, so that the
- * time tells neither how much of a digest matched nor which secret did. Expiry is for the caller to judge by its clock.
+ * Verifies a presented key against its record. The HMAC under the pepper is compared in constant time with every secret, so
+ * that the duration reveals neither how much of a digest matched nor which secret did. The caller checks the expiry.
  */
 export function verifyKey(key: string, record: KeyRecord, pepper: Pepper, digests: Digests): KeyVerification {
   const presented = digests.hmacSha256(pepper.secret, key);
@@ -124,12 +109,11 @@ export function verifyKey(key: string, record: KeyRecord, pepper: Pepper, digest
   if (secret === undefined || record.revokedAt !== null || record.disabledAt !== null) return { kind: "invalid" };
   const features = unsupportedFeatures(record);
   if (features.length > 0) return { kind: "unsupported", features };
-  const expiresAt = earlier(record.expiresAt, secret.expiresAt);
   return {
     kind: "valid",
     principal: principalOf(record, credentialIdOf(secret)),
-    expiresAt,
-    isOnWayOut: secret !== record.secrets[0],
+    expiresAt: earlier(record.expiresAt, secret.expiresAt),
+    isReplaced: secret !== record.secrets[0],
   };
 }
 

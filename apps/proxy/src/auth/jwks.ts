@@ -1,26 +1,37 @@
+/** The public keys of a token issuer (JWKS, RFC 7517): loaded when needed, and cached while the issuer is unreachable. */
 import type { JSONWebKeySet } from "jose";
 import { runWithDeadline } from "../lib/deadline.ts";
 import { isJsonObject, parseJson } from "../lib/json.ts";
 import type { GatewayPorts, JwksFetch } from "../ports.ts";
 import type { JwtSettings } from "./jwt-settings.ts";
 
-/** What the cache is told. */
+/** The public keys of an issuer at one time. */
+export interface KeySet {
+  readonly keys: JSONWebKeySet;
+  /** Increases when the keys change. A token that was verified with an earlier version must be verified again. */
+  readonly version: number;
+}
+
+/** Most keys in a set; an issuer has a handful. */
+const maxKeys = 100;
+
+/** The settings of a {@link JwksCache}. */
 export type JwksSettings = Pick<
   JwtSettings,
   "jwksUrl" | "jwksMaxAgeMs" | "jwksStaleMs" | "jwksCooldownMs" | "jwksTimeoutMs"
 >;
 
-/** The keys of an issuer, read when they are needed and kept while the issuer cannot be reached. */
+/** A cached JWKS. */
 export interface JwksCache {
-  /** The keys to use now, without waiting; `null` when there are none. Old ones are read again beside the request. */
+  /** Returns the cached keys; `null` when there are none. Old ones are reloaded in the background. */
   current(): KeySet | null;
-  /** The keys after a read, unless one was begun within the cooldown; then the present ones. */
+  /** Resolves with the keys after a reload. Within the cooldown it resolves with the cached keys. */
   refreshed(): Promise<KeySet | null>;
-  /** Milliseconds until the keys may be read again. */
+  /** Milliseconds until the next reload is allowed. */
   retryAfterMs(): number;
 }
 
-/** Creates a {@link JwksCache}. However often callers ask, the issuer is asked once in a cooldown at most. */
+/** Creates a {@link JwksCache}. It calls the issuer at most once per cooldown, however many callers need it. */
 export function createJwksCache(
   ports: Pick<GatewayPorts, "clock" | "telemetry"> & { readonly fetchJwks: JwksFetch },
   settings: JwksSettings,
@@ -33,25 +44,25 @@ export function createJwksCache(
   let reading: Promise<void> | null = null;
 
   async function read(): Promise<void> {
-    const deadline = { atMs: clock.now() + settings.jwksTimeoutMs, signal: new AbortController().signal };
+    const deadline = { atMs: clock.monotonic() + settings.jwksTimeoutMs, signal: new AbortController().signal };
     const outcome = await runWithDeadline(clock, deadline, (signal) => fetchJwks(settings.jwksUrl, signal));
-    if (outcome.kind !== "finished") throw new Error("the key set was not answered in time");
+    if (outcome.kind !== "finished") throw new Error("the issuer did not send the JWKS in time");
     const keys = readKeySet(outcome.result);
-    if (keys === null) throw new Error("the answer is no key set");
-    readAt = clock.now();
+    if (keys === null) throw new Error("the response of the issuer is not a JWKS");
+    readAt = clock.monotonic();
     if (outcome.result === text) return;
     text = outcome.result;
     keySet = { keys, version: (keySet?.version ?? 0) + 1 };
   }
 
   function retryAfterMs(): number {
-    return attemptedAt === null ? 0 : Math.max(0, attemptedAt + settings.jwksCooldownMs - clock.now());
+    return attemptedAt === null ? 0 : Math.max(0, attemptedAt + settings.jwksCooldownMs - clock.monotonic());
   }
 
   function refresh(): Promise<void> {
     if (reading !== null) return reading;
     if (retryAfterMs() > 0) return Promise.resolve();
-    attemptedAt = clock.now();
+    attemptedAt = clock.monotonic();
     reading = read()
       .catch((cause: unknown) => telemetry({ type: "jwks_failed", cause }))
       .finally(() => (reading = null));
@@ -59,13 +70,12 @@ export function createJwksCache(
   }
 
   function usable(): KeySet | null {
-    return keySet !== null && clock.now() < readAt + settings.jwksStaleMs ? keySet : null;
+    return keySet !== null && clock.monotonic() < readAt + settings.jwksStaleMs ? keySet : null;
   }
 
   return {
     current() {
-      // Failures are reported where they happen.
-      if (keySet !== null && clock.now() >= readAt + settings.jwksMaxAgeMs) void refresh();
+      if (keySet !== null && clock.monotonic() >= readAt + settings.jwksMaxAgeMs) void refresh();
       return usable();
     },
     async refreshed() {
@@ -76,17 +86,7 @@ export function createJwksCache(
   };
 }
 
-/** The public keys of an issuer, as they were read at a time. */
-export interface KeySet {
-  readonly keys: JSONWebKeySet;
-  /** Rises when the keys change, so that what was verified with other keys is not trusted any longer. */
-  readonly version: number;
-}
-
-/** Most keys of a set that are looked at; an issuer has a handful. */
-const maxKeys = 100;
-
-/** Reads a key set (RFC 7517 section 5), or `null` when the text is none. Whether a key fits is judged when it is used. */
+/** Reads a JWKS (RFC 7517 section 5); `null` when the text is not one. Whether a key fits is checked when it is used. */
 export function readKeySet(text: string): JSONWebKeySet | null {
   const value = parseJson(text);
   if (!isJsonObject(value) || !Array.isArray(value["keys"])) return null;

@@ -1,31 +1,31 @@
 import type { Scope } from "@letta-environments/schema";
 
-/** Which tokens (RFC 7519) are accepted, and who their bearer is. */
+/** Which JWTs (RFC 7519) are accepted, and how their claims map to a principal. */
 export interface JwtSettings {
   readonly issuer: string;
   readonly audience: readonly string[];
   readonly jwksUrl: string;
-  /** Asymmetric ones only. */
+  /** Asymmetric algorithms only. */
   readonly algorithms: readonly string[];
   /** The `typ` that a token must have. */
   readonly type: string;
   readonly clockToleranceMs: number;
   readonly maxTokenBytes: number;
-  /** Age from which the key set is read again, beside the requests. */
+  /** Age from which the JWKS is reloaded in the background. */
   readonly jwksMaxAgeMs: number;
-  /** Age up to which the key set stays usable while the issuer cannot be reached. */
+  /** Age up to which the JWKS stays usable while the issuer is unreachable. */
   readonly jwksStaleMs: number;
-  /** Shortest time between two reads of the key set, whatever callers send. */
+  /** Shortest time between two reloads of the JWKS, whatever callers send. */
   readonly jwksCooldownMs: number;
   readonly jwksTimeoutMs: number;
-  /** Tenant of every token; `null` when a claim tells. */
+  /** Tenant of every token; `null`: a claim names it. */
   readonly tenant: string | null;
   readonly claims: ClaimSettings;
-  /** Scopes by what the scopes claim holds; `null`: by their own names, but for `connect`. `admin` is never a token's. */
+  /** Scopes by the values of the scopes claim; `null`: by their own names, except `connect`. Tokens never have `admin`. */
   readonly scopeMap: ReadonlyMap<string, readonly Scope[]> | null;
 }
 
-/** Where in a token the members of the principal are; `null`: not in it. */
+/** The claims for the members of the principal; `null`: no claim. */
 export interface ClaimSettings {
   readonly tenant: ClaimPath | null;
   readonly scopes: ClaimPath;
@@ -36,10 +36,10 @@ export interface ClaimSettings {
   readonly maxMode: ClaimPath | null;
 }
 
-/** A claim by its name, or by the names that lead to it through nested objects. */
+/** A claim: its name, or the names that lead to it through nested objects. */
 export type ClaimPath = string | string[];
 
-/** A signature algorithm that a token may have (RFC 7518 section 3.1, RFC 9864). None is symmetric. */
+/** A signature algorithm of tokens (RFC 7518 section 3.1, RFC 9864). None is symmetric. */
 export type JwtAlgorithm =
   | "RS256"
   | "RS384"

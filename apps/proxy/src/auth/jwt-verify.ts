@@ -1,39 +1,56 @@
+/** Verifies tokens with `jose`. No other module imports it, so it is loaded with the first token only. */
 import { JOSEError, JWKSNoMatchingKey } from "jose/errors";
 import { createLocalJWKSet } from "jose/jwks/local";
-import { compactVerify } from "jose/jws/compact/verify";
+import { jwtVerify } from "jose/jwt/verify";
 import type { KeySet } from "./jwks.ts";
-import type { SignedToken } from "./jwt-claims.ts";
 import type { JwtSettings } from "./jwt-settings.ts";
 
-/** The only module that loads `jose`; it is loaded with the first token. */
-
-/** What was found of a token's signature. */
-export type TokenVerdict =
-  | { readonly kind: "signed"; readonly token: SignedToken }
+/** The result of verifying a token. */
+export type TokenVerification =
+  | {
+      readonly kind: "valid";
+      readonly claims: Readonly<Record<string, unknown>>;
+      /** Epoch milliseconds, clock tolerance included. */
+      readonly expiresAt: number;
+    }
   /** No key of the set has the token's key id and algorithm. */
   | { readonly kind: "unknown_key" }
   | { readonly kind: "invalid" };
 
-/** Checks the signature of a token (RFC 7515) by a key of a set and one of the algorithms that are accepted. */
-export type VerifyToken = (token: string, keySet: KeySet) => Promise<TokenVerdict>;
+/**
+ * Verifies the signature of a token (RFC 7515) with a key of the set, and its registered claims (RFC 7519 section 4.1, RFC 8725
+ * section 3, RFC 9068 section 4).
+ */
+export type VerifyToken = (token: string, keySet: KeySet, nowMs: number) => Promise<TokenVerification>;
 
-/** Creates a {@link VerifyToken}. Keys are imported once for each version of a key set. */
+/** Creates a {@link VerifyToken}. Keys are imported once for each version of the key set. */
 export function createVerifyToken(settings: JwtSettings): VerifyToken {
   let prepared: { readonly version: number; readonly find: ReturnType<typeof createLocalJWKSet> } | null = null;
+  const options = {
+    algorithms: [...settings.algorithms],
+    issuer: settings.issuer,
+    audience: [...settings.audience],
+    typ: settings.type,
+    clockTolerance: settings.clockToleranceMs / 1_000,
+    requiredClaims: ["exp", "sub"],
+  };
 
-  return async (token, keySet) => {
+  return async (token, keySet, nowMs) => {
     if (prepared?.version !== keySet.version) {
       prepared = { version: keySet.version, find: createLocalJWKSet(keySet.keys) };
     }
     try {
-      const options = { algorithms: [...settings.algorithms] };
-      const { protectedHeader: header, payload } = await compactVerify(token, prepared.find, options);
-      return { kind: "signed", token: { header, payload } };
+      const { payload: claims } = await jwtVerify(token, prepared.find, { ...options, currentDate: new Date(nowMs) });
+      const { exp } = claims;
+      // JSON can contain a time that is larger than any number; jose would take it as "never".
+      if (exp === undefined || !Number.isFinite(exp)) return { kind: "invalid" };
+      return { kind: "valid", claims, expiresAt: exp * 1_000 + settings.clockToleranceMs };
     } catch (cause) {
       if (cause instanceof JWKSNoMatchingKey) return { kind: "unknown_key" };
-      // A key of the set that cannot be imported, or a token that is none: neither lets anybody in.
-      if (cause instanceof JOSEError || cause instanceof TypeError || isCryptoFailure(cause))
+      // A malformed token, or a key of the set that cannot be imported.
+      if (cause instanceof JOSEError || cause instanceof TypeError || isCryptoFailure(cause)) {
         return { kind: "invalid" };
+      }
       throw cause;
     }
   };

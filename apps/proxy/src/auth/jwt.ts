@@ -1,20 +1,19 @@
+/**
+ * Authenticates JWTs (RFC 7519) of the configured issuer.
+ *
+ * A token that was verified before is found in a bounded map by its SHA-256, synchronously, until it expires or the issuer's
+ * keys change. A key id that is not in the JWKS triggers a reload of the JWKS, at most once per cooldown.
+ */
 import { type PlainResponse, type Principal, problemResponse } from "@letta-environments/schema";
 import { createBoundedMap } from "../lib/bounded-map.ts";
 import { isSameValue } from "../lib/same-value.ts";
+import type { MaybePromise } from "../lib/steps.ts";
 import type { GatewayPorts, JwksFetch } from "../ports.ts";
-import { invalidKey } from "./authentication.ts";
-import type { Authentication } from "./gateway-key.ts";
+import { type Authentication, refuseInvalidKey } from "./authentication.ts";
 import { createJwksCache, type KeySet } from "./jwks.ts";
-import { principalOfClaims, readClaims } from "./jwt-claims.ts";
+import { principalOfClaims } from "./jwt-claims.ts";
 import type { JwtSettings } from "./jwt-settings.ts";
-import type { TokenVerdict, VerifyToken } from "./jwt-verify.ts";
-
-/**
- * Who bears a signed token (RFC 7519).
- *
- * A token that was verified before is found by its SHA-256 in a bounded map, without waiting, until it expires or the keys of
- * its issuer change. A key id that is not in the key set makes the set be read again, at most once in a cooldown.
- */
+import type { VerifyToken } from "./jwt-verify.ts";
 
 /** Verified tokens kept in memory. */
 const maxVerifiedTokens = 10_000;
@@ -25,18 +24,21 @@ interface VerifiedToken {
   readonly version: number;
 }
 
-/** Judges a token. */
-export type AuthenticateToken = (
-  token: string,
-  /** Nothing is verified: only a token that was before is let in. */
-  onlyKnown?: boolean,
-) => Authentication | Promise<Authentication>;
+/** Authenticates a token. With `cachedOnly` nothing is verified: only a token that was verified before is accepted. */
+export type TokenAuthenticator = (token: string, cachedOnly?: boolean) => MaybePromise<Authentication>;
 
-/** Creates an {@link AuthenticateToken}. The library that verifies is loaded with the first token. */
-export function createAuthenticateToken(
+const jwtPattern = /^eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*$/;
+
+/** Whether a credential has the shape of a JWT (RFC 7515 section 7.1): a JSON header and two more parts. */
+export function looksLikeJwt(credential: string): boolean {
+  return jwtPattern.test(credential);
+}
+
+/** Creates a {@link TokenAuthenticator}. `jose` is loaded with the first token. */
+export function createTokenAuthenticator(
   ports: Pick<GatewayPorts, "clock" | "digests" | "telemetry"> & { readonly fetchJwks: JwksFetch },
   settings: JwtSettings,
-): AuthenticateToken {
+): TokenAuthenticator {
   const { clock, digests } = ports;
   const keySets = createJwksCache(ports, settings);
   const verified = createBoundedMap<VerifiedToken>(maxVerifiedTokens);
@@ -49,55 +51,52 @@ export function createAuthenticateToken(
 
   async function verify(token: string, digest: string, known: KeySet | null): Promise<Authentication> {
     let keySet = known ?? (await keySets.refreshed());
-    if (keySet === null) return refused(issuerUnavailable(keySets.retryAfterMs()));
+    if (keySet === null) return { kind: "refused", response: issuerUnavailable(keySets.retryAfterMs()) };
     const verifyToken = await loadVerifier();
-    let verdict: TokenVerdict = await verifyToken(token, keySet);
-    if (verdict.kind === "unknown_key") {
+    let result = await verifyToken(token, keySet, clock.now());
+    if (result.kind === "unknown_key") {
       const newer = await keySets.refreshed();
       if (newer !== null && newer.version !== keySet.version) {
         keySet = newer;
-        verdict = await verifyToken(token, newer);
+        result = await verifyToken(token, newer, clock.now());
       }
     }
-    const read = verdict.kind === "signed" ? readClaims(verdict.token, settings, clock.now()) : null;
-    const principal = read === null ? null : principalOfClaims(read.claims, settings, digests);
-    if (read === null || principal === null) return refused(invalidKey());
-    verified.set(digest, { principal, expiresAt: read.expiresAt, version: keySet.version });
+    const principal = result.kind === "valid" ? principalOfClaims(result.claims, settings, digests) : null;
+    if (result.kind !== "valid" || principal === null) return refuseInvalidKey();
+    verified.set(digest, { principal, expiresAt: result.expiresAt, version: keySet.version });
     return { kind: "authenticated", principal };
   }
 
-  return (token, onlyKnown = false) => {
-    if (token.length > settings.maxTokenBytes) return refused(invalidKey());
+  return (token, cachedOnly = false) => {
+    if (token.length > settings.maxTokenBytes) return refuseInvalidKey();
     const digest = digests.sha256(token);
     const keySet = keySets.current();
     const known = verified.get(digest);
     if (known !== undefined && known.version === keySet?.version) {
       if (clock.now() < known.expiresAt) return { kind: "authenticated", principal: known.principal };
       verified.delete(digest);
-      return refused(invalidKey());
+      return refuseInvalidKey();
     }
-    return onlyKnown ? refused(invalidKey()) : verify(token, digest, keySet);
+    return cachedOnly ? refuseInvalidKey() : verify(token, digest, keySet);
   };
 }
 
-function refused(response: PlainResponse): Authentication {
-  return { kind: "refused", response };
+/**
+ * Keeps one {@link TokenAuthenticator} for as long as its settings stay equal. A gateway that is recreated by a reload of other
+ * settings keeps the JWKS, so it does not need an issuer that is unavailable at that time.
+ */
+export function reuseTokenAuthenticator(
+  open: (settings: JwtSettings) => TokenAuthenticator,
+): (settings: JwtSettings) => TokenAuthenticator {
+  let current: { readonly settings: JwtSettings; readonly authenticator: TokenAuthenticator } | null = null;
+  return (settings) => {
+    if (current === null || !isSameValue(current.settings, settings)) {
+      current = { settings, authenticator: open(settings) };
+    }
+    return current.authenticator;
+  };
 }
 
 function issuerUnavailable(retryAfterMs: number): PlainResponse {
   return problemResponse("issuer_unavailable", { retryAfterSeconds: Math.max(1, Math.ceil(retryAfterMs / 1_000)) });
-}
-
-/**
- * Keeps what judges tokens for as long as their settings say the same, so that a gateway that takes another's place knows its keys: an issuer that is
- * away for now is not needed by a reload of something else.
- */
-export function keepTokenWay(
-  open: (settings: JwtSettings) => AuthenticateToken,
-): (settings: JwtSettings) => AuthenticateToken {
-  let kept: { readonly settings: JwtSettings; readonly way: AuthenticateToken } | null = null;
-  return (settings) => {
-    if (kept === null || !isSameValue(kept.settings, settings)) kept = { settings, way: open(settings) };
-    return kept.way;
-  };
 }

@@ -1,51 +1,53 @@
+/** Applies the configuration of a tenant to its callers: whether it may call the upstream, its devices and its public name. */
 import { type PlainResponse, problemResponse } from "@letta-environments/schema";
+import { mapMaybe, type MaybePromise } from "../lib/steps.ts";
 import type { AdmitsTenant, CredentialKind, TenantSettings } from "../tenants/settings.ts";
-import type { GatewayPrincipal } from "./authentication.ts";
-import type { Authentication } from "./gateway-key.ts";
+import type { Authentication, GatewayPrincipal } from "./authentication.ts";
 
-/** Holds callers to what the configuration says of their tenant. */
-export interface TenantGate {
-  admit(
-    authentication: Authentication | Promise<Authentication>,
-    via: CredentialKind,
-  ): Authentication | Promise<Authentication>;
+/** See {@link createTenantGuard}. */
+export interface TenantGuard {
+  admit(authentication: MaybePromise<Authentication>, via: CredentialKind): MaybePromise<Authentication>;
 }
 
-/** Creates a {@link TenantGate}. What it found of a principal is kept as long as the principal is, so a warm request waits for nothing. */
-export function createTenantGate({
+/**
+ * Creates a {@link TenantGuard}. The result for a principal is cached for as long as the principal is, so that a cached key
+ * stays synchronous.
+ */
+export function createTenantGuard({
   tenants,
   admitsTenant,
 }: {
   readonly tenants: ReadonlyMap<string, TenantSettings>;
   readonly admitsTenant?: AdmitsTenant | undefined;
-}): TenantGate {
-  if (admitsTenant === undefined && tenants.size === 0) return { admit: (given) => given };
-  const known = new WeakMap<GatewayPrincipal, Authentication>();
+}): TenantGuard {
+  if (admitsTenant === undefined && tenants.size === 0) return { admit: (authentication) => authentication };
+  const admitted = new WeakMap<GatewayPrincipal, Authentication>();
 
-  async function judge(principal: GatewayPrincipal, via: CredentialKind): Promise<Authentication> {
+  async function decide(principal: GatewayPrincipal, via: CredentialKind): Promise<Authentication> {
     const isAdmitted = admitsTenant === undefined || (await admitsTenant(principal.tenant, via));
-    // Not remembered: keys come and go, and with them what a tenant shares.
+    // A refusal is not cached: keys come and go, and with them the tenants that share a credential.
     if (!isAdmitted) return { kind: "refused", response: notConfigured };
     const settings = tenants.get(principal.tenant);
-    const held = settings === undefined ? principal : ofTenant(principal, settings);
-    const authentication: Authentication = { kind: "authenticated", principal: held };
-    known.set(principal, authentication);
+    const authentication: Authentication = {
+      kind: "authenticated",
+      principal: settings === undefined ? principal : applySettings(principal, settings),
+    };
+    admitted.set(principal, authentication);
     return authentication;
   }
 
-  function admitOne(authentication: Authentication, via: CredentialKind): Authentication | Promise<Authentication> {
-    if (authentication.kind === "refused") return authentication;
-    return known.get(authentication.principal) ?? judge(authentication.principal, via);
-  }
-
   return {
-    admit: (given, via) => (given instanceof Promise ? given.then((one) => admitOne(one, via)) : admitOne(given, via)),
+    admit: (authentication, via) =>
+      mapMaybe(authentication, (result) => {
+        if (result.kind === "refused") return result;
+        return admitted.get(result.principal) ?? decide(result.principal, via);
+      }),
   };
 }
 
 const notConfigured: PlainResponse = problemResponse("tenant_not_configured");
 
-function ofTenant(
+function applySettings(
   principal: GatewayPrincipal,
   { deviceIds, connectionNames, publicName }: TenantSettings,
 ): GatewayPrincipal {

@@ -7,16 +7,21 @@ import {
   type Coalescer,
   createInProcessCoalescer,
   createResponseCache,
+  encodeKey,
   type MaybePromise,
 } from "@letta-environments/http-cache";
 import type { Clock, Sha256 } from "@letta-environments/platform";
-import type { KnownEndpoint, PlainResponse, Principal } from "@letta-environments/schema";
-import { createBoundedMap } from "../lib/bounded-map.ts";
+import {
+  buildPath,
+  type Endpoint,
+  type KnownEndpoint,
+  type PlainResponse,
+  type Principal,
+} from "@letta-environments/schema";
 import { callerGone, type GatewayRequest } from "../http/gateway-request.ts";
-import { createVisibilityKey } from "./authorisation-view.ts";
-import { cacheTtls } from "./cache-plan.ts";
-import { notModified, toClientResponse, toFetchedResponse } from "./cached-answer.ts";
-import { cacheKeyOf, groupKeyOf } from "./environment-cache-key.ts";
+import { createBoundedMap } from "../lib/bounded-map.ts";
+import { notModified, toClientResponse, toFetchedResponse } from "./cached-response.ts";
+import { cacheTtls } from "./ttls.ts";
 
 /** A read that the cache may respond to. */
 export interface CachedRead {
@@ -144,4 +149,63 @@ function cacheModeOf(request: GatewayRequest): CacheMode | null {
   const directives = cacheControl.split(",").map((directive) => directive.trim());
   if (directives.includes("no-store")) return "no-store";
   return directives.includes("no-cache") || directives.includes("max-age=0") ? "no-cache" : null;
+}
+
+/** Everything that a cached response depends on. Without any one part, a caller could get a response that is not meant for it. */
+export interface EnvironmentCacheKey {
+  readonly upstream: string;
+  readonly tenant: string;
+  readonly visibility: VisibilityKey;
+  /** Digest of the upstream credential, because another credential may belong to another account. */
+  readonly credential: string;
+  readonly endpoint: Endpoint;
+  readonly params: Readonly<Record<string, string>>;
+  /** The query that is sent to the upstream, including unknown parameters. */
+  readonly query: string;
+}
+
+/** Encodes the key for the cache. The order of query parameters does not matter. */
+export function cacheKeyOf(key: EnvironmentCacheKey): string {
+  const query = new URLSearchParams(key.query);
+  query.sort();
+  const resource = `${buildPath(key.endpoint, key.params)}?${query.toString()}`;
+  return encodeKey([key.upstream, key.tenant, key.visibility, key.credential, resource]);
+}
+
+/** The key of a group of a tenant's responses. It does not contain the visibility, so invalidating it reaches all callers. */
+export function groupKeyOf(upstream: string, tenant: string, group: string): string {
+  return encodeKey([upstream, tenant, group]);
+}
+
+/** Identifies what a principal can see of its tenant. Only principals with the same visibility key share cached responses. */
+export type VisibilityKey = string & { readonly brand: "VisibilityKey" };
+
+/** Returns a function that computes the {@link VisibilityKey} of a principal, once for each principal object. */
+export function createVisibilityKey(sha256: Sha256): (principal: Principal) => VisibilityKey {
+  const known = new WeakMap<Principal, VisibilityKey>();
+  return (principal) => {
+    let key = known.get(principal);
+    if (key === undefined) {
+      key = sha256(JSON.stringify(visibilityOf(principal))) as VisibilityKey;
+      known.set(principal, key);
+    }
+    return key;
+  };
+}
+
+/**
+ * Everything that decides which rows a principal sees and which members of them, except the tenant, which is a separate part of the cache key. When
+ * `Principal` gets a new member, decide whether it belongs here.
+ */
+function visibilityOf({ deviceIds, connectionNames, tenantDevices, tenantName, scopes }: Principal): unknown {
+  const sorted = (values: readonly string[] | null | undefined): readonly string[] | null => values?.toSorted() ?? null;
+  return [
+    sorted(deviceIds),
+    sorted(connectionNames),
+    sorted(tenantDevices?.deviceIds),
+    sorted(tenantDevices?.connectionNames),
+    tenantDevices === undefined || tenantDevices === null,
+    tenantName ?? null,
+    scopes.has("details"),
+  ];
 }

@@ -1,7 +1,7 @@
 import { type Scope, scopes } from "@letta-environments/schema";
 import * as v from "valibot";
 import { type ClaimPath, jwtAlgorithms } from "../auth/jwt-settings.ts";
-import { cacheStatusAudiences } from "../cache/settings.ts";
+import { cacheStatusAudiences } from "../cache/ttls.ts";
 import { oneOf } from "../lib/strict-schemas.ts";
 import { type AdminFile, type ConfigFile, type JwtFile, logFormats, type TenantFile } from "./file.ts";
 import { RateLimitsSchema } from "./rate-limits-schema.ts";
@@ -12,7 +12,7 @@ const ClaimPathSchema: v.GenericSchema<unknown, ClaimPath> = v.union(
   "must be the name of a claim, or a list of names that leads to one",
 );
 
-/** Keys are administered with gateway keys alone. */
+/** Only gateway keys can have the scope `admin`. */
 const tokenScopes = scopes.filter((scope) => scope !== "admin");
 const ScopeSchema: v.GenericSchema<unknown, Scope> = oneOf(tokenScopes);
 
@@ -20,40 +20,37 @@ const claim = (what: string): string =>
   `Claim with ${what}: its name, or a list of names that leads to it through nested objects.`;
 
 const JwtSchema: v.GenericSchema<unknown, JwtFile> = object({
-  issuer: setting(text(512), "What `iss` must be, character for character."),
+  issuer: setting(text(512), "The exact value of `iss`."),
   audience: setting(
     v.union([text(512), list(text(512), 16)], "must be a text or a list of texts"),
-    "What `aud` must hold: one of these.",
+    "`aud` must contain one of these values.",
   ),
-  jwksUrl: setting(
-    text(2_048),
-    "Where the issuer publishes its keys. https:, but for loopback; redirects are not followed.",
-  ),
+  jwksUrl: setting(text(2_048), "URL of the issuer's JWKS. https:, except for loopback. Redirects are not followed."),
   algorithms: v.exactOptional(
     setting(
       list(oneOf(jwtAlgorithms), jwtAlgorithms.length),
       "Signature algorithms that are accepted. Default: RS256, PS256, ES256, EdDSA, Ed25519.",
     ),
   ),
-  type: v.exactOptional(setting(text(64), "What the header's `typ` must be. Default: at+jwt (RFC 9068).")),
+  type: v.exactOptional(setting(text(64), "The value of `typ` in the header. Default: at+jwt (RFC 9068).")),
   clockToleranceMs: v.exactOptional(
-    setting(number(0, 300_000), "How far the issuer's clock may be off, in milliseconds. Default: 5000."),
+    setting(number(0, 300_000), "Tolerated difference to the issuer's clock, in milliseconds. Default: 5000."),
   ),
-  maxTokenBytes: v.exactOptional(setting(number(256, 65_536), "Longest token that is looked at. Default: 8192.")),
+  maxTokenBytes: v.exactOptional(setting(number(256, 65_536), "Maximum length of a token. Default: 8192.")),
   jwksMaxAgeMs: v.exactOptional(
-    setting(number(1_000, 86_400_000), "Age from which the keys are read again. Default: 600000 (10 minutes)."),
+    setting(number(1_000, 86_400_000), "Age from which the JWKS is reloaded. Default: 600000 (10 minutes)."),
   ),
   jwksStaleMs: v.exactOptional(
     setting(
       number(1_000, 2_592_000_000),
-      "Age up to which keys stay usable while the issuer cannot be reached. Default: 86400000 (a day).",
+      "Age up to which the JWKS stays usable while the issuer is unreachable. Default: 86400000 (a day).",
     ),
   ),
   jwksCooldownMs: v.exactOptional(
-    setting(number(1_000, 3_600_000), "Shortest time between two reads of the keys. Default: 30000."),
+    setting(number(1_000, 3_600_000), "Shortest time between two reloads of the JWKS. Default: 30000."),
   ),
-  jwksTimeoutMs: v.exactOptional(setting(number(100, 60_000), "Time a read of the keys may take. Default: 5000.")),
-  tenant: v.exactOptional(setting(text(128), "Tenant of every token; instead of claims.tenant.")),
+  jwksTimeoutMs: v.exactOptional(setting(number(100, 60_000), "Timeout of a reload, in milliseconds. Default: 5000.")),
+  tenant: v.exactOptional(setting(text(128), "Tenant of every token, instead of claims.tenant.")),
   claims: v.exactOptional(
     object({
       tenant: v.exactOptional(setting(ClaimPathSchema, claim("the tenant"))),
@@ -61,18 +58,20 @@ const JwtSchema: v.GenericSchema<unknown, JwtFile> = object({
         setting(ClaimPathSchema, claim("the scopes, in a text separated by spaces or in a list (default scope)")),
       ),
       owner: v.exactOptional(setting(ClaimPathSchema, claim("the owner's name (default sub)"))),
-      deviceIds: v.exactOptional(setting(ClaimPathSchema, claim("the ids of the devices that the bearer is held to"))),
+      deviceIds: v.exactOptional(setting(ClaimPathSchema, claim("the ids of the only devices that the token may use"))),
       connectionNames: v.exactOptional(setting(ClaimPathSchema, claim("patterns of the names of those devices"))),
-      agentIds: v.exactOptional(setting(ClaimPathSchema, claim("the ids of the agents that the bearer is held to"))),
+      agentIds: v.exactOptional(
+        setting(ClaimPathSchema, claim("the ids of the only agents that the token may address")),
+      ),
       maxMode: v.exactOptional(
-        setting(ClaimPathSchema, claim("the freest mode of a device that the bearer may send to")),
+        setting(ClaimPathSchema, claim("the maximum mode of a device to which the token may send")),
       ),
     }),
   ),
   scopeMap: v.exactOptional(
     setting(
       record(text(256), list(ScopeSchema, tokenScopes.length)),
-      "Scopes of the gateway by what the scopes claim holds. Without it, list, read, send, approve and details by their own names.",
+      "Scopes of the gateway by the values of the scopes claim. Default: list, read, send, approve and details by their own names.",
     ),
   ),
 });
@@ -87,27 +86,30 @@ const TenantSchema: v.GenericSchema<unknown, TenantFile> = object({
         ),
       ),
       credentialFile: v.exactOptional(
-        setting(text(4_096), "File with the credential; it is read again when it changes."),
+        setting(text(4_096), "File with the credential. It is read again when it changes."),
       ),
     }),
   ),
   publicName: v.exactOptional(
-    setting(text(128), "What callers without scope details see as organizationId. Default: the tenant's name."),
+    setting(text(128), "Shown as organizationId to callers without the scope details. Default: the tenant's name."),
   ),
   deviceIds: v.exactOptional(
     setting(list(text(128), 10_000), "The only devices that keys of the tenant may use, by id."),
   ),
   connectionNames: v.exactOptional(
-    setting(list(text(128), 1_000), "The same by patterns of names; * stands for any run of characters."),
+    setting(list(text(128), 1_000), "The same by name patterns; * matches any characters."),
   ),
 });
 
 const AdminSchema: v.GenericSchema<unknown, AdminFile> = object({
   host: v.exactOptional(setting(text(), "Address of the administration listener. Default: 127.0.0.1.")),
-  port: setting(number(0, 65_535), "Its port, 0 for any. The main listener then has no administration."),
-  allowRemote: v.exactOptional(setting(v.boolean(), "Accept an address beyond loopback. Default: false.")),
+  port: setting(
+    number(0, 65_535),
+    "Its port; 0 lets the system choose. The main listener then serves no administration.",
+  ),
+  allowRemote: v.exactOptional(setting(v.boolean(), "Accept a host that is not loopback. Default: false.")),
   hostnames: v.exactOptional(
-    setting(list(text(253), 100), "Names by which it may be called, beside addresses and localhost."),
+    setting(list(text(253), 100), "Host names under which it is reached, in addition to addresses and localhost."),
   ),
 });
 
@@ -115,19 +117,19 @@ const AdminSchema: v.GenericSchema<unknown, AdminFile> = object({
 export const ConfigFileSchema: v.GenericSchema<unknown, ConfigFile> = object({
   $schema: v.exactOptional(setting(v.string(), "For editors; not read.")),
   host: v.exactOptional(setting(text(), "Address to listen on. Default: 127.0.0.1.")),
-  port: v.exactOptional(setting(number(0, 65_535), "Port to listen on, 0 for any. Default: 8787.")),
-  publicUrl: v.exactOptional(setting(text(), "Where devices and callers reach the proxy.")),
-  dataDir: v.exactOptional(setting(text(), "Where keys and rows are kept. Default: .data.")),
-  log: v.exactOptional(setting(v.picklist(logFormats), "How the log is written. Default: pretty.")),
+  port: v.exactOptional(setting(number(0, 65_535), "Port to listen on; 0 lets the system choose. Default: 8787.")),
+  publicUrl: v.exactOptional(setting(text(), "URL under which devices and callers reach the proxy.")),
+  dataDir: v.exactOptional(setting(text(), "Directory of keys, devices and logs. Default: .data.")),
+  log: v.exactOptional(setting(v.picklist(logFormats), "Log format. Default: pretty.")),
   upstream: v.exactOptional(
     object({
-      url: v.exactOptional(setting(text(), "Server behind the proxy. Absent: the embedded environment server.")),
-      allowInsecure: v.exactOptional(setting(v.boolean(), "Accept an http: upstream beyond loopback.")),
+      url: v.exactOptional(setting(text(), "URL of the upstream. Default: the embedded environment server.")),
+      allowInsecure: v.exactOptional(setting(v.boolean(), "Accept an http: upstream that is not on loopback.")),
       timeoutMs: v.exactOptional(
-        setting(number(1, 600_000), "Time a request may wait for the upstream. Default: 30000."),
+        setting(number(1, 600_000), "Timeout of upstream calls for one request, in milliseconds. Default: 30000."),
       ),
       maxResponseBytes: v.exactOptional(
-        setting(number(1, 268_435_456), "Largest answer of the upstream. Default: 8388608 (8 MiB)."),
+        setting(number(1, 268_435_456), "Maximum size of an upstream response. Default: 8388608 (8 MiB)."),
       ),
     }),
   ),
@@ -139,26 +141,31 @@ export const ConfigFileSchema: v.GenericSchema<unknown, ConfigFile> = object({
       ),
     }),
   ),
-  tenants: v.exactOptional(setting(record(text(128), TenantSchema), "What is said of tenants, by name.")),
+  tenants: v.exactOptional(setting(record(text(128), TenantSchema), "Settings of tenants, by name.")),
   admin: v.exactOptional(AdminSchema),
   cors: v.exactOptional(
     object({
-      origins: setting(list(text(512), 1_000), "Origins of web pages that may call, such as https://console.example."),
+      origins: setting(
+        list(text(512), 1_000),
+        "Origins of web pages that may call the gateway, such as https://console.example.",
+      ),
     }),
   ),
   cache: v.exactOptional(
     object({
-      enabled: v.exactOptional(setting(v.boolean(), "Whether answers to reads are kept for a moment. Default: true.")),
+      enabled: v.exactOptional(setting(v.boolean(), "Whether responses to reads are cached. Default: true.")),
       store: v.exactOptional(
         setting(
           v.picklist(["memory", "valkey"], "must be memory or valkey"),
-          "Where they are kept. Default: memory. valkey (VALKEY_URL) shares them between gateways, for a round trip each.",
+          "Store of the cache. Default: memory. valkey (VALKEY_URL) shares it between gateways and costs a round trip.",
         ),
       ),
       maxBytes: v.exactOptional(
-        setting(number(1_048_576, 17_179_869_184), "Memory that kept answers may take. Default: 67108864 (64 MiB)."),
+        setting(number(1_048_576, 17_179_869_184), "Maximum memory of cached responses. Default: 67108864 (64 MiB)."),
       ),
-      maxEntries: v.exactOptional(setting(number(1, 10_000_000), "Answers that are kept at most. Default: 100000.")),
+      maxEntries: v.exactOptional(
+        setting(number(1, 10_000_000), "Maximum number of cached responses. Default: 100000."),
+      ),
       statusFor: v.exactOptional(
         setting(
           oneOf(cacheStatusAudiences),
@@ -170,7 +177,7 @@ export const ConfigFileSchema: v.GenericSchema<unknown, ConfigFile> = object({
   rateLimits: v.exactOptional(RateLimitsSchema),
   audit: v.exactOptional(
     object({
-      content: v.exactOptional(setting(v.boolean(), "Keep what was sent in the audit log. Default: false.")),
+      content: v.exactOptional(setting(v.boolean(), "Whether the audit log contains the messages. Default: false.")),
     }),
   ),
 });

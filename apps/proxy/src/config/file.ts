@@ -1,11 +1,11 @@
 import type { Scope } from "@letta-environments/schema";
 import type { ClaimPath, JwtAlgorithm } from "../auth/jwt-settings.ts";
-import type { CacheStatusAudience } from "../cache/settings.ts";
+import type { CacheStatusAudience } from "../cache/ttls.ts";
 import type { LimitedRoute, RateLimitStoreName } from "../limits/settings.ts";
 import type { RateLimitDimension } from "../rate-limit/policy.ts";
 import type { RateLimitFailureMode } from "../rate-limit/policy.ts";
 
-/** What `proxy.config.json` may hold. Secrets are no settings: they come from the environment or from files of their own. */
+/** The content of `proxy.config.json`. Secrets do not belong there: they come from the environment or from separate files. */
 export interface ConfigFile {
   /** For editors; not read. */
   $schema?: string;
@@ -17,7 +17,7 @@ export interface ConfigFile {
   upstream?: {
     /** Absent: the embedded environment server. */
     url?: string;
-    /** Accept `http:` beyond loopback. */
+    /** Accept an `http:` upstream that is not on loopback. */
     allowInsecure?: boolean;
     timeoutMs?: number;
     maxResponseBytes?: number;
@@ -41,17 +41,17 @@ export interface CacheFile {
   statusFor?: CacheStatusAudience;
 }
 
-/** `admin` of the file: a listener of its own for the administration of keys. */
+/** `admin` of the file: a separate listener for the administration of keys. */
 export interface AdminFile {
   host?: string;
   port: number;
-  /** Accept a host beyond loopback. */
+  /** Accept a host that is not loopback. */
   allowRemote?: boolean;
-  /** Names by which the listener may be called, beside addresses and `localhost`. */
+  /** Host names under which the listener is reached, in addition to addresses and `localhost`. */
   hostnames?: string[];
 }
 
-/** How the log is written: for people, or one JSON object a line. */
+/** Log format: text for people, or one JSON object per line. */
 export type LogFormat = "pretty" | "json";
 
 /** Every {@link LogFormat}. */

@@ -1,52 +1,53 @@
+/** Applies changed settings while the gateway runs: decides which of them take effect now, and applies them all or none. */
 import { isSameValue } from "../lib/same-value.ts";
-import type { SettingProblem } from "../lib/setting-problem.ts";
+import type { SettingProblem } from "../lib/setting-rules.ts";
 import type { ResolvedSettings } from "./resolve.ts";
 import type { Settings } from "./settings.ts";
 
-/** What a reload came to. */
+/** The result of a reload. */
 export type ReloadEvent =
   | {
-      /** What was read holds from now on; `awaitingRestart` names what differs and holds from the next start. */
+      /** The new settings are in effect; `awaitingRestart` names those that take effect with the next start. */
       readonly type: "configuration_reloaded";
       readonly changed: readonly string[];
       readonly awaitingRestart: readonly string[];
     }
   | {
-      /** What was read cannot be used: the gateway goes on with what it had. Values are not repeated. */
+      /** The new settings cannot be used, and the gateway keeps the old ones. Values are not repeated. */
       readonly type: "configuration_refused";
       readonly problems: readonly string[];
     };
 
-/** What a {@link Reloader} works with. */
+/** The functions that a {@link Reloader} uses. */
 export interface ReloaderOptions {
-  /** With what the gateway was started. */
+  /** The settings with which the gateway was started. */
   readonly settings: Settings;
-  /** Reads the settings anew; throws what `describe` knows when they cannot be read. */
+  /** Reads the settings again. Throws when they cannot be read. */
   readonly read: () => ResolvedSettings;
-  /** Puts settings into force, wholly or not at all: when it rejects, what was in force before still is. */
+  /** Puts settings into effect, all or none: when it rejects, the old ones still are in effect. */
   readonly apply: (settings: Settings) => Promise<void>;
-  /** The public text of a failure to read or to apply. */
+  /** Returns the public text for a failure to read or to apply. */
   readonly describe: (cause: unknown) => string;
   readonly report: (event: ReloadEvent) => void;
 }
 
-/** Takes up changed settings while the gateway runs. */
+/** Reloads the settings of a running gateway. */
 export interface Reloader {
-  /** Reads the settings and puts them into force. Never rejects. A call during a reload brings one more behind it. */
+  /** Reads the settings and applies them. Never rejects. A call during a reload starts another one after it. */
   reload(): Promise<void>;
 }
 
-/** Creates a {@link Reloader}. One reload runs at a time, and the last one has seen what was there at the last call. */
+/** Creates a {@link Reloader}. One reload runs at a time, and the last one sees the state at the time of the last call. */
 export function createReloader({ settings, read, apply, describe, report }: ReloaderOptions): Reloader {
   let current = settings;
   let running: Promise<void> | null = null;
-  let isAskedAgain = false;
+  let isRequested = false;
 
   async function reloadOnce(): Promise<void> {
     const resolved = read();
-    if (!resolved.ok) return refuse(resolved.problems.map(({ setting, rule }) => `${setting} ${rule}`));
+    if (!resolved.ok) return refuse(resolved.problems);
     const settled = settleReload(current, resolved.settings);
-    if (settled.kind === "refused") return refuse(settled.problems.map(({ setting, rule }) => `${setting} ${rule}`));
+    if (settled.kind === "refused") return refuse(settled.problems);
     const { changed, awaitingRestart } = settled;
     if (changed.length > 0) {
       await apply(settled.settings);
@@ -55,42 +56,44 @@ export function createReloader({ settings, read, apply, describe, report }: Relo
     report({ type: "configuration_reloaded", changed, awaitingRestart });
   }
 
-  function refuse(problems: readonly string[]): void {
-    report({ type: "configuration_refused", problems });
+  function refuse(problems: readonly SettingProblem[]): void {
+    report({ type: "configuration_refused", problems: problems.map(({ setting, rule }) => `${setting} ${rule}`) });
   }
 
   async function run(): Promise<void> {
     do {
-      isAskedAgain = false;
-      await reloadOnce().catch((cause: unknown) => refuse([describe(cause)]));
-    } while (isAskedAgain);
+      isRequested = false;
+      await reloadOnce().catch((cause: unknown) =>
+        report({ type: "configuration_refused", problems: [describe(cause)] }),
+      );
+    } while (isRequested);
     running = null;
   }
 
   return {
     reload() {
-      isAskedAgain = true;
+      isRequested = true;
       running ??= run();
       return running;
     },
   };
 }
 
-/** What becomes of settings that were read while the gateway runs. */
+/** The decision of {@link settleReload}. */
 export type SettledReload =
   | {
       readonly kind: "settled";
-      /** What holds from now on: the new settings, but for those that only a start can change. */
+      /** The settings in effect from now on: the new ones, except those that only a start can change. */
       readonly settings: Settings;
       /** Names of the settings that change now. */
       readonly changed: readonly string[];
-      /** Names of the settings that differ and stay as they are until the next start. */
+      /** Names of the settings that differ and change with the next start. */
       readonly awaitingRestart: readonly string[];
     }
-  /** The whole of it must wait for a start: a part of it would be another configuration than anybody wrote. */
+  /** None of the settings change: applying a part of them would be a configuration that nobody wrote. */
   | { readonly kind: "refused"; readonly problems: readonly SettingProblem[] };
 
-/** Settings that a running gateway takes up, by the names under which the file has them. */
+/** Settings that a running gateway applies, by their names in the file. */
 const live = {
   "upstream.url": ({ upstream }) => (upstream.kind === "http" ? upstream.baseUrl : null),
   "upstream.maxResponseBytes": ({ upstream }) => (upstream.kind === "http" ? upstream.maxResponseBytes : null),
@@ -105,7 +108,7 @@ const live = {
   "admin.hostnames": ({ admin }) => admin?.hostnames,
 } satisfies Record<string, (settings: Settings) => unknown>;
 
-/** Settings that are built into what a start opens: sockets, files, stores. */
+/** Settings of the sockets, files and stores that a start opens. */
 const fixed = {
   host: ({ host }) => host,
   port: ({ port }) => port,
@@ -122,8 +125,8 @@ const fixed = {
 } satisfies Record<string, (settings: Settings) => unknown>;
 
 /**
- * Decides what a running gateway takes up of settings that were read again. What is bound to a socket, a file or a store keeps its value
- * until the next start and is named; everything else holds at once.
+ * Decides which of the new settings a running gateway applies. Settings of a socket, a file or a store keep their value until
+ * the next start and are named; all others take effect at once.
  */
 export function settleReload(current: Settings, next: Settings): SettledReload {
   if (current.upstream.kind !== next.upstream.kind) {
@@ -137,7 +140,7 @@ export function settleReload(current: Settings, next: Settings): SettledReload {
     publicUrl: current.publicUrl,
     dataDir: current.dataDir,
     log: current.log,
-    // Of the environment, which does not change under a running process.
+    // From environment variables, which do not change while a process runs.
     keyPepper: current.keyPepper,
     valkeyUrl: current.valkeyUrl,
     rateLimits: { ...next.rateLimits, store: current.rateLimits.store },

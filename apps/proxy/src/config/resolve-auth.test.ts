@@ -94,7 +94,7 @@ describe("a secret in the file is refused with where it belongs, and not repeate
     { auth: { jwt: { ...jwt, clientSecret: "hunter2" } } },
   ])("%j", (file) => {
     const problems = problemsOf(file);
-    expect(problems).toEqual([expect.stringContaining("belongs into the environment")]);
+    expect(problems).toEqual([expect.stringContaining("put it into the environment")]);
     expect(problems.join()).not.toContain("hunter2");
   });
 

@@ -1,10 +1,10 @@
 import { isIdentifier } from "@letta-environments/schema";
 import type { AdminSettings } from "../admin/settings.ts";
 import type { JwtSettings } from "../auth/jwt-settings.ts";
-import { passThroughTenantPrefix } from "../auth/pass-through.ts";
-import type { SettingProblem } from "../lib/setting-problem.ts";
+import { isTenantName, tenantRule } from "../lib/setting-rules.ts";
+import type { SettingProblem } from "../lib/setting-rules.ts";
 import type { CredentialSource, TenantSettings } from "../tenants/settings.ts";
-import { parseUpstreamBaseUrl } from "../upstream/upstream-base-url.ts";
+import { parseUpstreamBaseUrl } from "../upstream/base-url.ts";
 import type { AdminFile, ConfigFile, JwtFile, TenantFile } from "./file.ts";
 
 const defaults = {
@@ -29,7 +29,7 @@ const defaultClaims = {
   maxMode: null,
 };
 
-/** Resolves `auth.jwt`: defaults, and the rules that no single member can tell. */
+/** Resolves `auth.jwt`: applies defaults and validates the rules that concern several members. */
 export function resolveJwt(jwt: JwtFile): {
   readonly settings: JwtSettings;
   readonly problems: readonly SettingProblem[];
@@ -46,7 +46,7 @@ export function resolveJwt(jwt: JwtFile): {
   const urlRule = jwksUrlRule(jwt.jwksUrl);
   if (urlRule !== null) problems.push({ setting: "auth.jwt.jwksUrl", rule: urlRule });
   if ((jwt.tenant === undefined) === (claims.tenant === undefined)) {
-    const rule = "needs exactly one of tenant (the same for every token) and claims.tenant (told by a claim)";
+    const rule = "needs exactly one of tenant (the same for every token) and claims.tenant (named by a claim)";
     problems.push({ setting: "auth.jwt", rule });
   }
   if (jwt.tenant !== undefined && !isTenantName(jwt.tenant)) {
@@ -58,14 +58,6 @@ export function resolveJwt(jwt: JwtFile): {
   return { settings, problems };
 }
 
-/** The rule for a tenant's name in words. */
-export const tenantRule: string = `must be an id, and not begin with '${passThroughTenantPrefix}'`;
-
-/** Whether a name may be a tenant's. */
-export function isTenantName(name: string): boolean {
-  return isIdentifier(name) && !name.startsWith(passThroughTenantPrefix);
-}
-
 /** As for an upstream, but a query is common in such URLs. */
 function jwksUrlRule(text: string): string | null {
   if (!URL.canParse(text)) return "must be an absolute URL";
@@ -75,10 +67,10 @@ function jwksUrlRule(text: string): string | null {
   return parsed.ok ? null : parsed.rule.replace(/, or with upstream\.allowInsecure/, "");
 }
 
-/** A credential as it can stand in a header. */
+/** The syntax of a credential in a header. */
 const credentialPattern = /^[\x21-\x7e]{1,4096}$/;
 
-/** Resolves `tenants` with the credentials that the environment holds for them. */
+/** Resolves `tenants` with the credentials from the environment. */
 export function resolveTenants(
   { tenants = {} }: ConfigFile,
   environment: Readonly<Record<string, string | undefined>>,
@@ -107,7 +99,7 @@ export function resolveTenants(
 
 const tenantDefaults = { publicName: null, deviceIds: null, connectionNames: null };
 
-/** Where the credential is, or the rule that is broken. */
+/** Returns the source of a credential, or the broken rule as text. */
 function readSource(
   { credentialEnv: variable, credentialFile: path }: NonNullable<TenantFile["upstream"]>,
   environment: Readonly<Record<string, string | undefined>>,
@@ -115,35 +107,36 @@ function readSource(
   if (variable !== undefined && path !== undefined) return "must have one of credentialEnv and credentialFile";
   if (path !== undefined) return { kind: "file", path };
   if (variable === undefined) return null;
-  // Somebody may have written the credential itself where its variable's name belongs: it must not be repeated.
+  // The value may be the credential itself, written there by mistake, so the message must not repeat it.
   if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(variable)) return "has a credentialEnv that is no name of a variable";
   const value = environment[variable] ?? "";
   if (!credentialPattern.test(value)) return "names a variable (credentialEnv) that is empty or not visible ASCII";
   return { kind: "environment", variable, value };
 }
 
-/** Shortest token of an operator, in characters. */
+/** Shortest operator token, in characters. */
 const minTokenLength = 32;
 
-/** What can be sent as a Bearer token (RFC 6750 section 2.1). */
+/** The syntax of a Bearer token (RFC 6750 section 2.1). */
 const tokenPattern = /^[A-Za-z0-9._~+/-]+=*$/;
 
-/** What a token must be, in words. */
+/** The rule for operator tokens, in words. */
 export const tokenRule: string = `at least ${minTokenLength} of A-Z a-z 0-9 . _ ~ + / -`;
 
-/** Whether a text can be an operator's token: long enough not to be guessed, and such as can be sent. */
+/** Whether a text can be an operator token: long enough not to be guessed, and valid in a header. */
 export function isOperatorTokenText(text: string): boolean {
   return text.length >= minTokenLength && tokenPattern.test(text);
 }
 
-/** Resolves `admin` with the token that the environment holds. */
+/** Resolves `admin` with the token from the environment. */
 export function resolveAdmin(
   { host = "127.0.0.1", port, allowRemote = false, hostnames = [] }: AdminFile,
   token: string | undefined,
 ): { readonly settings: AdminSettings; readonly problems: readonly SettingProblem[] } {
   const problems: SettingProblem[] = [];
   if (!isLoopback(host) && !allowRemote) {
-    const rule = "must be an address of loopback, or needs admin.allowRemote: whoever reaches it may try a token";
+    const rule =
+      "must be a loopback address; other addresses need admin.allowRemote, because everyone who reaches the listener can try tokens";
     problems.push({ setting: "admin.host", rule });
   }
   if (token === undefined || !isOperatorTokenText(token)) {
@@ -152,7 +145,7 @@ export function resolveAdmin(
       rule: `must hold the operator's token where admin.port is set: ${tokenRule}`,
     });
   }
-  // The listener can be called by the name that it was told to listen on.
+  // The name of the host setting is a valid name of the listener.
   return { settings: { host, port, hostnames: [host, ...hostnames], token: token ?? "" }, problems };
 }
 

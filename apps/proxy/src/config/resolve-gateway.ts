@@ -1,15 +1,15 @@
-import type { SettingProblem } from "../lib/setting-problem.ts";
+import type { SettingProblem } from "../lib/setting-rules.ts";
 import type { UpstreamSettings } from "../upstream/settings.ts";
-import { parseUpstreamBaseUrl } from "../upstream/upstream-base-url.ts";
+import { parseUpstreamBaseUrl } from "../upstream/base-url.ts";
 import type { ConfigFile } from "./file.ts";
 import { resolveJwt, resolveTenants } from "./resolve-auth.ts";
 import { resolveRateLimits } from "./resolve-rate-limits.ts";
 import type { GatewaySettings } from "./settings.ts";
 
 /**
- * Resolves what every gateway is told, wherever it runs: environment, then file, then defaults.
+ * Resolves the settings of every gateway, on any runtime: environment, then file, then defaults.
  *
- * @param hasValkey whether what is shared between gateways lies in Valkey
+ * @param hasValkey whether a Valkey is configured
  */
 export function resolveGatewaySettings(
   config: ConfigFile,
@@ -44,13 +44,13 @@ export function resolveGatewaySettings(
   return { settings, problems };
 }
 
-/** `null` where what is set breaks a rule. */
+/** Returns `null` for a setting that breaks a rule. */
 function resolveUpstream(
   { upstream = {} }: ConfigFile,
   environment: Readonly<Record<string, string | undefined>>,
   problems: SettingProblem[],
 ): UpstreamSettings | null {
-  // An empty variable is how shells and container files say "not set".
+  // Shells and container files write "not set" as an empty variable.
   const variable = environment["UPSTREAM_URL"] || undefined;
   const url = variable ?? upstream.url;
   if (url === undefined) return { kind: "embedded" };
@@ -70,7 +70,7 @@ function resolveCache({ cache = {} }: ConfigFile): GatewaySettings["cache"] {
   return enabled ? { ...defaults, ...rest } : null;
 }
 
-/** Holds each origin of `cors.origins` against the form in which browsers write it: nothing else could ever match. */
+/** Validates `cors.origins`. An origin must have the form in which browsers write it, because nothing else ever matches. */
 export function checkOrigins(origins: readonly string[]): readonly SettingProblem[] {
   return origins.flatMap((origin, index) => {
     const rule = originRule(origin);

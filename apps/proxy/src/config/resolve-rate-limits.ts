@@ -1,10 +1,10 @@
-import type { SettingProblem } from "../lib/setting-problem.ts";
+import type { SettingProblem } from "../lib/setting-rules.ts";
 import { groupAddress } from "../limits/client-address.ts";
 import { type LimitedRoute, limitedRoutes, type RateLimitSettings, type RoutedRateLimit } from "../limits/settings.ts";
 import { validateRateLimitPolicy, type RateLimitPolicy, type RateLimitRule } from "../rate-limit/policy.ts";
 import type { RateLimitPolicyFile, RateLimitsFile } from "./file.ts";
 
-/** Resolves `rateLimits`: defaults, and the rules that no single member can tell. */
+/** Resolves `rateLimits`: applies defaults and validates the rules that concern several members. */
 export function resolveRateLimits(
   file: RateLimitsFile,
   hasValkey: boolean,
@@ -13,7 +13,7 @@ export function resolveRateLimits(
   const exempt = resolveExemptions(file, problems);
   const limits = Object.entries(file.policies ?? defaultRateLimits).map(([name, policyFile]) => {
     const limit = resolveLimit(name, policyFile, exempt);
-    const rule = validateRateLimitPolicy(limit.rule.policy) ?? judgeUse(policyFile, limit);
+    const rule = validateRateLimitPolicy(limit.rule.policy) ?? validateUse(policyFile, limit);
     if (rule !== null) problems.push({ setting: `rateLimits.policies.${name.slice(0, 64)}`, rule });
     return limit;
   });
@@ -66,18 +66,18 @@ const defaultMeasures = { unit: "requests", windowMs: 60_000, mode: "enforce", o
 
 const concurrent = "concurrent-requests";
 
-/** Where it is known which device a request is about, before its body is read. */
+/** Routes whose device is known before the body is read. */
 const deviceRoutes: readonly LimitedRoute[] = ["retrieveEnvironment", "sendMessage"];
 
 const isOfKey: ReadonlySet<string> = new Set(["key", "tenant", "device"]);
 
-/** A socket and a failure have no end that could give a lease back. */
+/** A socket and a failed authentication never release a lease. */
 function isEndingRequest(route: string): boolean {
   return route !== "openDeviceSocket" && route !== "failedAuthentication";
 }
 
-/** What a policy cannot be used for: who failed to authenticate has no key, and who lists or registers names no device. */
-function judgeUse(file: RateLimitPolicyFile, { rule, routes }: RoutedRateLimit): string | null {
+/** Validates that a policy suits its routes: a failed authentication has no key, and a list or a registration names no device. */
+function validateUse(file: RateLimitPolicyFile, { rule, routes }: RoutedRateLimit): string | null {
   const { dimensions, policy } = rule;
   const isByAddress = dimensions.includes("address") && !dimensions.some((dimension) => isOfKey.has(dimension));
   if (routes.has("failedAuthentication") && !isByAddress) {
@@ -99,8 +99,8 @@ function judgeUse(file: RateLimitPolicyFile, { rule, routes }: RoutedRateLimit):
 }
 
 /**
- * The limits without any configuration: a person and a script of theirs never meet them, a loop does within a second. A fleet whose devices
- * share one key may come back at once after a restart of the gateway.
+ * The default limits. A person with a script never reaches them; an endless loop does within a second. Devices that share one key
+ * may all reconnect at once after a restart of the gateway.
  */
 export const defaultRateLimits: Readonly<Record<string, RateLimitPolicyFile>> = {
   "gateway-requests": {

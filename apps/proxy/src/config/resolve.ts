@@ -1,14 +1,14 @@
 import { parseValkeyUrl } from "@letta-environments/platform";
 import { describeIssues } from "@letta-environments/schema";
 import { safeParse } from "valibot";
-import type { SettingProblem } from "../lib/setting-problem.ts";
+import type { SettingProblem } from "../lib/setting-rules.ts";
 import { ConfigFileSchema } from "./file-schema.ts";
 import { type ConfigFile, logFormats } from "./file.ts";
 import { resolveAdmin } from "./resolve-auth.ts";
 import { resolveGatewaySettings } from "./resolve-gateway.ts";
 import type { Settings } from "./settings.ts";
 
-/** Where settings come from. */
+/** The sources of settings. */
 export interface SettingSources {
   /** Options of the command line by name, without dashes. */
   readonly flags: Readonly<Record<string, string | undefined>>;
@@ -17,7 +17,7 @@ export interface SettingSources {
   readonly file: unknown;
 }
 
-/** Settings, or every rule that was broken. */
+/** The settings, or every broken rule. */
 export type ResolvedSettings =
   | { readonly ok: true; readonly settings: Settings }
   | { readonly ok: false; readonly problems: readonly SettingProblem[] };
@@ -43,7 +43,7 @@ export function resolveSettings({ flags, environment, file }: SettingSources): R
     const fromFlag = flag === null ? undefined : flags[flag];
     if (fromFlag !== undefined) return { value: fromFlag, setting: `--${flag}` };
     const fromEnvironment = variable === null ? undefined : environment[variable];
-    // An empty variable is how shells and container files say "not set".
+    // Shells and container files write "not set" as an empty variable.
     if (variable !== null && fromEnvironment !== undefined && fromEnvironment !== "") {
       return { value: fromEnvironment, setting: variable };
     }
@@ -93,7 +93,7 @@ function readText(text: string): Read<string> {
 function readPort(text: string): Read<number> {
   const port = Number(text);
   if (/^[0-9]{1,5}$/.test(text) && port <= 65_535) return { ok: true, value: port };
-  return { ok: false, rule: "must be a whole number from 0 to 65535" };
+  return { ok: false, rule: "must be an integer from 0 to 65535" };
 }
 
 function readValkeyUrl(text: string): Read<string> {
@@ -109,7 +109,7 @@ function readLogFormat(text: string): Read<Settings["log"]> {
   return format === undefined ? { ok: false, rule: "must be pretty or json" } : { ok: true, value: format };
 }
 
-/** Checks a parsed configuration file, `undefined` for none, member by member. */
+/** Validates a parsed configuration file; `undefined` stands for no file. */
 export function parseConfigFile(
   file: unknown,
 ):
@@ -121,7 +121,7 @@ export function parseConfigFile(
   return { ok: false, problems: issues.map(({ member, rule }) => ({ setting: member, rule })) };
 }
 
-/** Reads the URL under which the proxy is reached: an http(s) origin with an optional path, kept without a trailing slash. */
+/** Parses the public URL of the proxy: an http(s) origin with an optional path. The result has no trailing slash. */
 export function parsePublicUrl(
   text: string,
 ): { readonly ok: true; readonly value: string } | { readonly ok: false; readonly rule: string } {

@@ -1,6 +1,6 @@
 import * as v from "valibot";
 
-/** What schemas of settings are made of. */
+/** Building blocks of the schemas for settings. */
 
 const secretName = /api_?-?key|secret|token|password|pepper|credential|authorization/i;
 
@@ -12,20 +12,20 @@ interface ObjectIssue {
 function objectRule(issue: ObjectIssue): string {
   if (issue.expected !== "never") return issue.expected === "Object" ? "must be an object" : "is required";
   if (!secretName.test(String(issue.path?.at(-1)?.key))) return "is not a setting";
-  return "is not a setting; if it is a secret, it belongs into the environment or a file of its own, never into this one";
+  return "is not a setting; if it is a secret, put it into the environment or a separate file, never into this one";
 }
 
-// An array would pass for an object whose every member is absent.
+// valibot accepts an array as an object whose members are all absent.
 const isNotArray = v.check((value: unknown) => !Array.isArray(value), "must be an object");
 
-/** An object without other members. */
+/** An object without unknown members. */
 export function object<const Entries extends v.ObjectEntries>(
   entries: Entries,
 ): v.GenericSchema<unknown, v.InferOutput<v.StrictObjectSchema<Entries, undefined>>> {
   return v.pipe(v.unknown(), isNotArray, v.strictObject(entries, objectRule));
 }
 
-/** Names that no record can hold: they would be left out without a word. */
+/** Names that valibot silently leaves out of a record. */
 const impossibleNames = ["__proto__", "prototype", "constructor"];
 
 const isNameable = v.check(
@@ -34,7 +34,7 @@ const isNameable = v.check(
   `must have no member of the name ${impossibleNames.join(", ")}`,
 );
 
-/** An object whose members are named by whoever writes it. */
+/** An object with freely chosen member names. */
 export function record<Key extends string, Value>(
   key: v.GenericSchema<string, Key>,
   value: v.GenericSchema<unknown, Value>,
@@ -42,7 +42,7 @@ export function record<Key extends string, Value>(
   return v.pipe(v.unknown(), isNotArray, isNameable, v.record(key, value, "must be an object"));
 }
 
-/** A text that is not empty. */
+/** A non-empty text. */
 export function text(maxLength = 4_096): v.GenericSchema<string, string> {
   return v.pipe(
     v.string(),
@@ -51,7 +51,7 @@ export function text(maxLength = 4_096): v.GenericSchema<string, string> {
   );
 }
 
-/** A list that is not empty. */
+/** A non-empty list. */
 export function list<Item>(
   item: v.GenericSchema<unknown, Item> | v.GenericSchema<string, Item>,
   maxLength: number,
@@ -63,16 +63,16 @@ export function list<Item>(
   );
 }
 
-/** A whole number within bounds, which the check has as members: the JSON Schema for editors tells them too. */
+/** An integer within bounds. The check carries the bounds as members for the JSON Schema of editors. */
 export function number(minimum: number, maximum: number): v.GenericSchema<unknown, number> {
   const check = v.check(
     (value: number) => Number.isInteger(value) && value >= minimum && value <= maximum,
-    `must be a whole number from ${minimum} to ${maximum}`,
+    `must be an integer from ${minimum} to ${maximum}`,
   );
   return v.pipe(v.number(), Object.assign(check, { minimum, maximum }));
 }
 
-/** A schema with the text that editors show. */
+/** A schema with a description for editors. */
 export function setting<Input, Value>(
   schema: v.GenericSchema<Input, Value>,
   description: string,

@@ -1,42 +1,42 @@
 import type { AdminSettings } from "../admin/settings.ts";
 import type { JwtSettings } from "../auth/jwt-settings.ts";
-import type { CacheSettings } from "../cache/settings.ts";
+import type { CacheSettings } from "../cache/ttls.ts";
 import type { TenantSettings } from "../tenants/settings.ts";
 import type { UpstreamSettings } from "../upstream/settings.ts";
 import type { LogFormat } from "./file.ts";
 import type { RateLimitSettings } from "../limits/settings.ts";
 
-/** What every gateway is told, wherever it runs, resolved and checked. */
+/** The settings of every gateway, on any runtime, resolved and validated. */
 export interface GatewaySettings {
   readonly upstream: UpstreamSettings;
   readonly upstreamTimeoutMs: number;
-  /** Tokens that are accepted beside gateway keys; `null` means none. */
+  /** JWTs that are accepted in addition to gateway keys; `null`: none. */
   readonly jwt: JwtSettings | null;
-  /** Whether callers may bring their own key of the upstream. */
+  /** Whether callers may send their own upstream key. */
   readonly passThrough: boolean;
   readonly tenants: ReadonlyMap<string, TenantSettings>;
-  /** Origins of web pages that may call, as browsers write them. */
+  /** Origins of web pages that may call the gateway, as browsers write them. */
   readonly corsOrigins: readonly string[];
-  /** Whether the audit log keeps what was sent. */
+  /** Whether the audit log contains the messages. */
   readonly auditContent: boolean;
   readonly rateLimits: RateLimitSettings;
-  /** How answers to reads are kept; `null`: not at all. */
+  /** How responses to reads are cached; `null`: not at all. */
   readonly cache: CacheSettings | null;
 }
 
-/** Everything a process is told: what every gateway is, and what needs a machine. */
+/** The settings of a process: those of every gateway, and those of its host. */
 export interface Settings extends GatewaySettings {
   readonly host: string;
   /** 0 lets the system choose. */
   readonly port: number;
-  /** Origin and path under which devices and callers reach the proxy; `null` when each request tells. */
+  /** Origin and path under which devices and callers reach the proxy; `null`: the origin of each request. */
   readonly publicUrl: string | null;
   readonly dataDir: string;
   readonly log: LogFormat;
-  /** `KEY_PEPPER`; `null` means the file in the data directory. */
+  /** `KEY_PEPPER`; `null`: the file in the data directory. */
   readonly keyPepper: string | null;
-  /** `VALKEY_URL`: where keys are kept; `null` means SQLite in the data directory. It may hold a password and is never shown. */
+  /** `VALKEY_URL`, where keys are stored; `null`: SQLite in the data directory. It can contain a password and is never shown. */
   readonly valkeyUrl: string | null;
-  /** A listener of its own for the administration of keys; `null`: the main one has it. */
+  /** A separate listener for the administration of keys; `null`: the main listener serves it. */
   readonly admin: AdminSettings | null;
 }

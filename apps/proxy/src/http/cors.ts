@@ -3,7 +3,7 @@ import type { GatewayRequest } from "./gateway-request.ts";
 
 const apiPrefix = "/v1/";
 
-/** How long a browser may remember a preflight, in seconds. */
+/** How long a browser may cache a preflight response, in seconds. */
 const maxAgeSeconds = 600;
 
 const exposedHeaders =
@@ -16,17 +16,17 @@ const preflightHeaders: PlainHeaders = {
   "access-control-max-age": String(maxAgeSeconds),
 };
 
-/** The CORS protocol (Fetch standard, section 3.3) for the API, by an exact list of origins. */
+/** The CORS protocol (Fetch standard, section 3.3) for the API, with an exact list of allowed origins. */
 export interface Cors {
-  /** Answers a preflight of a listed origin, which carries no key; `null` for every other request. */
+  /** Returns the response to a preflight from an allowed origin, which has no key; `null` for every other request. */
   preflight(request: GatewayRequest): PlainResponse | null;
-  /** The answer with what a browser needs to hand it to a page of a listed origin. */
+  /** Adds the headers that let a page of an allowed origin read the response. */
   decorate(response: PlainResponse, request: GatewayRequest): PlainResponse;
 }
 
 /**
- * Creates a {@link Cors}. Answers never allow credentials: a page sends its key itself, so that no other page can use it. They
- * always vary by origin, whoever asks, because a cache in front would else serve one page's permission to another.
+ * Creates a {@link Cors}. Responses never allow credentials: a page sends its key itself, so no other page can use it. They
+ * always have `Vary: Origin`, because a cache in front could otherwise serve one page's permission to another page.
  */
 export function createCors(origins: readonly string[]): Cors {
   if (origins.length === 0) return { preflight: () => null, decorate: (response) => response };

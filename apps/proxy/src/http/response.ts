@@ -1,7 +1,7 @@
 import { type PlainResponse, problemResponse } from "@letta-environments/schema";
 import { keyStoreUnavailable } from "../auth/authentication.ts";
-import { innermostReason } from "../keys/innermost-reason.ts";
-import { KeyStoreUnavailableError } from "../keys/key-store-unavailable-error.ts";
+import { rootCauseMessage } from "../keys/key-store-outages.ts";
+import { KeyStoreUnavailableError } from "../keys/key-store-outages.ts";
 import type { Telemetry } from "../telemetry.ts";
 
 /** A response whose body has a certain type. */
@@ -45,7 +45,7 @@ export function finishResponse<Body extends GatewayResponse["body"]>(
 export function failureResponse(requestId: string, cause: unknown, telemetry: Telemetry): PlainResponse {
   if (cause instanceof KeyStoreUnavailableError) {
     // Without the stack: callers with wrong keys must not fill the log during an outage.
-    telemetry({ type: "key_store_failed", requestId, reason: innermostReason(cause) });
+    telemetry({ type: "key_store_failed", requestId, reason: rootCauseMessage(cause) });
     return keyStoreUnavailable();
   }
   telemetry({ type: "internal_error", requestId, cause });

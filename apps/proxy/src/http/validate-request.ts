@@ -12,7 +12,7 @@ import {
 import type { MaybePromise } from "../lib/steps.ts";
 import { callerGone, type GatewayRequest } from "./gateway-request.ts";
 
-/** What of an endpoint a query and a body are checked by. */
+/** The part of an endpoint that validation needs. */
 export type InputRules = Pick<Endpoint, "query" | "body"> & {
   /** Whether an absent body stands for an empty object. */
   readonly mayLackBody?: boolean;
@@ -21,11 +21,11 @@ export type InputRules = Pick<Endpoint, "query" | "body"> & {
 const encoder = new TextEncoder();
 const emptyObject: Uint8Array = encoder.encode("{}");
 
-/** A request whose query and body follow the endpoint's rules. */
+/** The validated query and body of a request. */
 export interface ValidRequest {
-  /** Query, written anew so that every reader behind us reads the same; empty when there is none. */
+  /** The query, serialised again so that every later reader sees the same; empty when there is none. */
   readonly query: string;
-  /** Values of the query that the endpoint knows; `null` when it takes none. */
+  /** The decoded query; `null` when the endpoint takes none. */
   readonly queryValues: unknown;
   /**
    * The decoded body, serialised again, so that the upstream reads what was checked: no byte order mark and no duplicate members. Unknown
@@ -99,8 +99,8 @@ function isIdentityEncoding(contentEncoding: string | null): boolean {
 const doubledRegisterPath = `/${endpoints.registerEnvironment.path}`;
 
 /**
- * Finds the endpoint of a request. Where no devices are served here, their endpoints do not exist. A device puts the path
- * behind its base URL as it is, so that a slash at the end of that URL stands twice.
+ * Finds the endpoint of a request. Without an embedded server the endpoints for devices do not exist. A device appends the
+ * path to its base URL as it is, so a base URL with a trailing slash gives two slashes.
  */
 export function matchRequest(method: string, path: string, servesDevices: boolean): EndpointMatch {
   const served = path === doubledRegisterPath ? path.slice(1) : path;

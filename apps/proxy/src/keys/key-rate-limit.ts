@@ -1,35 +1,38 @@
+/**
+ * Rate limits of a single key. A key can override policies of the configuration by name, such as `{"gateway-sends": "10/1m"}`;
+ * the overrides are stored as text, as they were given.
+ */
 import { validateRateLimitPolicy } from "../rate-limit/policy.ts";
-import { parseDuration } from "./parse-duration.ts";
 
 /**
- * A key's overrides of rate limits, by policy name: `LIMIT/WINDOW` or `LIMIT/WINDOW/BURST`, such as `10/1m` or
- * `1000/1d/50`, or `none`, which exempts the key from the policy.
+ * Policy overrides of a key by policy name: `LIMIT/WINDOW` or `LIMIT/WINDOW/BURST`, such as `10/1m` or `1000/1d/50`, or `none`,
+ * which exempts the key from the policy.
  */
 export type KeyRateLimits = Readonly<Record<string, string>>;
 
-/** The limit of a key in place of that of the policy. */
+/** The quota that a key has under a policy in place of the policy's own. */
 export interface PolicyOverride {
   readonly limit: number;
   readonly windowMs: number;
   readonly burst: number;
 }
 
-/** The rule that an override must follow. */
+/** The format of an override, in words. */
 export const policyOverrideRule = "must be LIMIT/WINDOW, LIMIT/WINDOW/BURST or none, such as 10/1m or 1000/1d/50";
 
 const overridePattern = /^([0-9]{1,10})\/([0-9]{1,9}[smhd])(?:\/([0-9]{1,10}))?$/;
 
-/** Parses an override; `null` for invalid text. */
+/** Parses an override; returns `null` for any other text. */
 export function parsePolicyOverride(text: string): PolicyOverride | "none" | null {
   if (text === "none") return "none";
   const [, limitText, window = "", burstText = limitText] = overridePattern.exec(text) ?? [];
   if (limitText === undefined) return null;
   const override = { limit: Number(limitText), windowMs: parseDuration(window) ?? 0, burst: Number(burstText) };
-  const rest = { name: "own", unit: "requests", mode: "enforce", onStoreError: "local" } as const;
+  const rest = { name: "override", unit: "requests", mode: "enforce", onStoreError: "local" } as const;
   return validateRateLimitPolicy({ ...rest, ...override }) === null ? override : null;
 }
 
-/** Applies a merge patch (RFC 7396), in which `null` removes an override. Returns `null` if none is left. */
+/** Applies a patch to the overrides of a key (RFC 7396): `null` removes one. Returns `null` when none is left. */
 export function patchRateLimits(
   present: KeyRateLimits | null,
   patch: Readonly<Record<string, string | null>> | null,
@@ -37,4 +40,16 @@ export function patchRateLimits(
   if (patch === null) return null;
   const left = Object.entries({ ...present, ...patch }).filter((entry): entry is [string, string] => entry[1] !== null);
   return left.length === 0 ? null : Object.fromEntries(left);
+}
+
+const unitMs: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/** The longest duration: a hundred years, so that an expiry is always a valid date. */
+export const maxDurationMs: number = 36_525 * 86_400_000;
+
+/** Parses `30d`, `12h`, `15m` or `30s` into milliseconds; returns `null` for any other text, and for more than a hundred years. */
+export function parseDuration(text: string): number | null {
+  const [, amount, unit = ""] = /^([0-9]{1,9})([smhd])$/.exec(text) ?? [];
+  const durationMs = Number(amount) * (unitMs[unit] ?? Number.NaN);
+  return durationMs <= maxDurationMs ? durationMs : null;
 }

@@ -1,28 +1,34 @@
+/**
+ * Key records: what the gateway stores of a key. A record is JSON by key id, with the same format in every store. Records of
+ * older versions can be read, and members that newer versions add survive every change.
+ */
+import { ceilingModes, type EnvironmentMode, type Scope } from "@letta-environments/schema";
+import * as v from "valibot";
+import { parseJson } from "../lib/json.ts";
 import type { KeyRateLimits } from "./key-rate-limit.ts";
-import type { EnvironmentMode, Scope } from "@letta-environments/schema";
 
-/** A gateway key as it is stored. The key itself is shown once and never kept. Times are epoch milliseconds. */
+/** A gateway key as it is stored, without the key itself, which is shown once. Times are epoch milliseconds. */
 export interface KeyRecord {
   /** Public id: the part of the key that may be shown and logged. It stays the same when the key is rotated. */
   readonly id: string;
   readonly name: string;
   /** What the key is for, in words. */
   readonly description: string | null;
-  /** Who holds the key, as rows of devices show it. */
+  /** Who holds the key, as environments show it. */
   readonly owner: string;
   readonly tenant: string;
   readonly scopes: readonly Scope[];
-  /** Devices the key may see, message or enrol, by id; with `connectionNames` both `null`, every device of the tenant. */
+  /** Devices that the key may see, message or enrol, by id. With `connectionNames` also `null`: every device of the tenant. */
   readonly deviceIds: readonly string[] | null;
   /** The same by patterns of their names, in which `*` stands for any run of characters. */
   readonly connectionNames: readonly string[] | null;
-  /** The only agents the key may send to; `null` means every agent. */
+  /** The only agents that the key may send to; `null` means every agent. */
   readonly agentIds: readonly string[] | null;
   /** The freest mode in which a device may be when the key sends to it; `null` means any. */
   readonly maxMode: EnvironmentMode | null;
-  /** Devices enrolled with the key may be enrolled with another one later. */
+  /** Another key may later enrol the devices that this key enrols. */
   readonly shared: boolean;
-  /** The key's own measures of rate limits; `null` means those of the configuration. */
+  /** Rate limits that differ from the configuration's for this key; `null` means none. */
   readonly rateLimits: KeyRateLimits | null;
   /**
    * Names of features that a process must support to enforce the key, such as a kind of restriction that older versions do not
@@ -31,20 +37,12 @@ export interface KeyRecord {
   readonly requires: readonly string[];
   readonly createdAt: number;
   readonly expiresAt: number | null;
-  /** Ended for good. */
+  /** When the key was revoked, which is permanent. */
   readonly revokedAt: number | null;
-  /** Out of use until it is enabled again. */
+  /** When the key was disabled, which can be undone. */
   readonly disabledAt: number | null;
   /** The newest first; a second one while a rotation overlaps. */
   readonly secrets: readonly KeySecret[];
-}
-
-/** Features that this version can enforce, for {@link KeyRecord.requires}. */
-const supportedFeatures: ReadonlySet<string> = new Set();
-
-/** The features that a key requires and this version does not support; a key with any is refused. */
-export function unsupportedFeatures({ requires }: Pick<KeyRecord, "requires">): readonly string[] {
-  return requires.filter((feature) => !supportedFeatures.has(feature));
 }
 
 /** One accepted secret of a key. */
@@ -57,12 +55,7 @@ export interface KeySecret {
   readonly expiresAt: number | null;
 }
 
-/** Identifies a secret of a key in memory and in logs: the first 64 bits of its digest, which do not reveal the rest. */
-export function credentialIdOf(secret: Pick<KeySecret, "digest">): string {
-  return secret.digest.slice(0, 16);
-}
-
-/** The members of a key that restrict it or describe it further, where none of them does. */
+/** The optional members of a key, with the values that restrict and describe nothing. */
 export const unrestricted: Pick<
   KeyRecord,
   | "description"
@@ -85,3 +78,113 @@ export const unrestricted: Pick<
   requires: [],
   expiresAt: null,
 };
+
+/** Identifies a secret of a key in memory and in logs: the first 64 bits of its digest, which do not reveal the rest. */
+export function credentialIdOf(secret: Pick<KeySecret, "digest">): string {
+  return secret.digest.slice(0, 16);
+}
+
+/** Features that this version can enforce, for {@link KeyRecord.requires}. */
+const supportedFeatures: ReadonlySet<string> = new Set();
+
+/** Returns the features that a key requires and this version does not support. A key with any is refused. */
+export function unsupportedFeatures({ requires }: Pick<KeyRecord, "requires">): readonly string[] {
+  return requires.filter((feature) => !supportedFeatures.has(feature));
+}
+
+/** Orders keys by creation, then by id, for `Array.prototype.toSorted`. */
+export function byCreation(left: KeyRecord, right: KeyRecord): number {
+  if (left.createdAt !== right.createdAt) return left.createdAt - right.createdAt;
+  return left.id < right.id ? -1 : 1;
+}
+
+/** Parses a stored record. Returns `null` when it is damaged: not JSON, not a key record, or the record of another key. */
+export function readKeyRecord(id: string, json: string): KeyRecord | null {
+  const result = v.safeParse(KeyRecordSchema, parseJson(json));
+  return result.success && result.output.id === id ? result.output : null;
+}
+
+/**
+ * Applies a change to a stored record. The only change that a damaged record accepts is its revocation. It replaces the record
+ * with a readable one that has no tenant, no rights and no secrets, since nothing in the damaged record can be trusted.
+ *
+ * @throws KeyRecordDamagedError at any other change of a damaged record.
+ */
+export function changeKeyRecord(id: string, json: string, change: (record: KeyRecord) => KeyRecord): KeyRecord {
+  const record = readKeyRecord(id, json);
+  if (record !== null) return change(record);
+  const changed = change(damagedRecord(id));
+  if (changed.revokedAt === null) throw new KeyRecordDamagedError(id);
+  return changed;
+}
+
+/** The stored record of a key cannot be read. The error names the key and contains nothing of the record. */
+export class KeyRecordDamagedError extends Error {
+  override readonly name = "KeyRecordDamagedError";
+  readonly keyId: string;
+
+  constructor(keyId: string) {
+    super(`the stored record of the key ${keyId} is damaged`);
+    this.keyId = keyId;
+  }
+}
+
+const TimeSchema = v.pipe(
+  v.number(),
+  v.check((time: number) => Number.isFinite(time)),
+);
+const EndSchema = v.nullable(TimeSchema);
+const ListSchema = v.nullable(v.array(v.string()));
+
+/** A member that older versions did not write restricts nothing. Members that newer versions add are kept. */
+const KeyRecordSchema = v.looseObject({
+  id: v.string(),
+  name: v.string(),
+  description: v.exactOptional(v.nullable(v.string()), null),
+  owner: v.string(),
+  tenant: v.string(),
+  // A scope that this version does not know allows nothing. A mode that it does not know could not be enforced.
+  scopes: v.array(v.custom<Scope>((scope) => typeof scope === "string")),
+  deviceIds: ListSchema,
+  connectionNames: v.exactOptional(ListSchema, null),
+  agentIds: v.exactOptional(ListSchema, null),
+  maxMode: v.exactOptional(v.nullable(v.picklist<readonly EnvironmentMode[]>(ceilingModes)), null),
+  shared: v.boolean(),
+  rateLimits: v.exactOptional(v.nullable(v.record(v.string(), v.string())), null),
+  requires: v.exactOptional(v.array(v.string()), []),
+  createdAt: TimeSchema,
+  expiresAt: EndSchema,
+  revokedAt: EndSchema,
+  disabledAt: v.exactOptional(EndSchema, null),
+  secrets: v.array(
+    v.looseObject({ digest: v.string(), pepperId: v.string(), createdAt: TimeSchema, expiresAt: EndSchema }),
+  ),
+});
+
+function damagedRecord(id: string): KeyRecord {
+  return {
+    ...unrestricted,
+    id,
+    name: "damaged record",
+    owner: "",
+    tenant: "",
+    scopes: [],
+    deviceIds: [],
+    agentIds: [],
+    createdAt: 0,
+    revokedAt: null,
+    disabledAt: null,
+    secrets: [],
+  };
+}
+
+/** Who changes a key, as the audit log names them. */
+export type KeyActor =
+  /** A gateway key of scope `admin`. */
+  | { readonly kind: "key"; readonly keyId: string; readonly tenant: string }
+  /** A `letta-proxy` command on the machine, with the name of the system's user where it is known. */
+  | { readonly kind: "command-line"; readonly user: string | null }
+  /** The gateway itself, at its first start. */
+  | { readonly kind: "start" }
+  /** The operator, by `ADMIN_TOKEN`: on the separate listener, or on Workers on the only one. */
+  | { readonly kind: "admin-listener" };

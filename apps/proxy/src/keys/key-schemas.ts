@@ -1,28 +1,28 @@
-/** The rules for what stands in a key, wherever it is asked for: on the command line or over HTTP. */
+/**
+ * Validation of keys. The command line and the administration over HTTP apply the same schemas to a new key, a patch and a
+ * rotation.
+ */
 import { ceilingModes, type EnvironmentMode, IdentifierSchema, type Scope, scopes } from "@letta-environments/schema";
 import * as v from "valibot";
 import { oneOf } from "../lib/strict-schemas.ts";
-import { isTenantName, tenantRule } from "../config/resolve-auth.ts";
-import type { KeyPatch } from "./change-key.ts";
-import type { KeyRequest } from "./create-key.ts";
 import { exactObject } from "../lib/strict-schemas.ts";
-import { policyOverrideRule, parsePolicyOverride } from "./key-rate-limit.ts";
-import { maxDurationMs } from "./parse-duration.ts";
+import { isTenantName, tenantRule } from "../lib/setting-rules.ts";
+import type { KeyPatch, KeyRequest } from "./key-lifecycle.ts";
+import { maxDurationMs, parsePolicyOverride, policyOverrideRule } from "./key-rate-limit.ts";
 
 const maxTextLength = 128;
-/** Ids or patterns that one key may list. */
+/** The most ids or patterns that one key may list. */
 const maxListLength = 1_000;
-
-/** Rate limits of which one key may have a measure of its own. */
+/** The most policies that one key may override. */
 const maxOverrides = 32;
 
 /** Scopes of a key when none are named. */
 const defaultScopes: readonly Scope[] = ["list", "read"];
 
-/** How long the old secret of a rotated key stays good unless told otherwise, in milliseconds. */
+/** The default for how long the old secret of a rotated key stays valid, in milliseconds. */
 export const defaultOverlapMs = 3_600_000;
 
-// A lone surrogate cannot be written in UTF-8: what is stored would not be what was sent.
+// A lone surrogate cannot be encoded in UTF-8: the stored text would differ from the sent one.
 const isPlainText = (text: string): boolean =>
   text.length <= maxTextLength && text.trim() !== "" && !/[\p{Cc}\p{Cs}]/u.test(text);
 
@@ -62,16 +62,16 @@ const PolicyOverrideSchema = v.pipe(
   v.check((text) => parsePolicyOverride(text) !== null, policyOverrideRule),
 );
 
-/** Measures by the names of policies; which policies there are is a matter of the configuration. */
-function rateLimits<Measure>(
-  measure: v.GenericSchema<unknown, Measure>,
-): v.GenericSchema<unknown, Readonly<Record<string, Measure>>> {
+/** Overrides by policy name. The configuration decides which policies exist. */
+function rateLimits<Override>(
+  override: v.GenericSchema<unknown, Override>,
+): v.GenericSchema<unknown, Readonly<Record<string, Override>>> {
   const name = v.pipe(
     v.string(),
     v.check((text) => /^[\x20-\x7e]{1,64}$/.test(text), "must be named by a policy"),
   );
   return v.pipe(
-    v.record(name, measure, "must be an object"),
+    v.record(name, override, "must be an object"),
     v.check((limits) => Object.keys(limits).length <= maxOverrides, `must have at most ${maxOverrides} entries`),
   );
 }
@@ -89,10 +89,10 @@ const texts = {
   owner: v.exactOptional(v.nullable(TextSchema)),
 };
 
-/** A key that is asked for; the tenant may be left to whoever asks. */
+/** A request for a new key. Without a tenant, the key belongs to the tenant of the administrator. */
 export type RequestedKey = Omit<KeyRequest, "tenant"> & { readonly tenant?: string };
 
-/** {@link RequestedKey}, strict. Whether its end lies ahead is judged by {@link expiryRule}. */
+/** Validates a {@link RequestedKey}, without other members. {@link expiryRule} checks its expiry against the clock. */
 export const RequestedKeySchema: v.GenericSchema<unknown, RequestedKey> = exactObject(
   {
     name: TextSchema,
@@ -110,7 +110,7 @@ const fixedMembers: ReadonlySet<string> = new Set([
   ...["id", "tenant", "shared", "createdAt", "revokedAt", "disabledAt", "state", "lastUsedAt", "secrets", "key"],
 ]);
 
-/** {@link KeyPatch}, strict: a member that cannot be changed is an error, never passed over. */
+/** Validates a {@link KeyPatch}. A member that cannot be changed is an error, so that no patch is applied in part. */
 export const KeyPatchSchema: v.GenericSchema<unknown, KeyPatch> = exactObject(
   {
     name: v.exactOptional(TextSchema),
@@ -123,13 +123,13 @@ export const KeyPatchSchema: v.GenericSchema<unknown, KeyPatch> = exactObject(
   (name) => (fixedMembers.has(name) ? "cannot be changed" : "is not a member of a key"),
 );
 
-/** How a key is rotated. */
+/** A request to rotate a key. */
 export interface Rotation {
-  /** How long the old secret stays good, in milliseconds. */
+  /** How long the old secret stays valid, in milliseconds. */
   readonly overlapMs: number;
 }
 
-/** {@link Rotation}, strict. */
+/** Validates a {@link Rotation}, without other members. */
 export const RotationSchema: v.GenericSchema<unknown, Rotation> = exactObject(
   {
     overlapMs: v.exactOptional(
@@ -144,7 +144,7 @@ export const RotationSchema: v.GenericSchema<unknown, Rotation> = exactObject(
   () => "is not a member of a rotation",
 );
 
-/** The rule that the end of a key breaks at a time, or `null`. `null` and an absent end are none. */
+/** Returns the rule that an expiry breaks at the given time, or `null` when it is valid or absent. */
 export function expiryRule(expiresAt: number | null | undefined, nowMs: number): string | null {
   if (expiresAt === null || expiresAt === undefined) return null;
   if (expiresAt > nowMs && expiresAt <= nowMs + maxDurationMs) return null;

@@ -1,10 +1,10 @@
-/** A map that forgets its oldest entry when it is full, so that no caller can make it grow without bound. */
+/** A map that drops its oldest entry when it is full, so that callers cannot make it grow without bound. */
 export interface BoundedMap<Value> {
   get(key: string): Value | undefined;
   set(key: string, value: Value): void;
   delete(key: string): void;
-  /** Takes as long as the map is large: for what is rare. */
-  deleteWhere(isMeant: (key: string) => boolean): void;
+  /** Its duration grows with the map, so it is for rare events only. */
+  deleteWhere(matches: (key: string) => boolean): void;
   clear(): void;
 }
 
@@ -21,8 +21,8 @@ export function createBoundedMap<Value>(capacity: number): BoundedMap<Value> {
       entries.set(key, value);
     },
     delete: (key) => void entries.delete(key),
-    deleteWhere(isMeant) {
-      for (const key of entries.keys()) if (isMeant(key)) entries.delete(key);
+    deleteWhere(matches) {
+      for (const key of entries.keys()) if (matches(key)) entries.delete(key);
     },
     clear: () => entries.clear(),
   };

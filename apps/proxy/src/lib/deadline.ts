@@ -1,19 +1,19 @@
 import type { Clock } from "@letta-environments/platform";
 
-/** When work must stop: at a moment (epoch milliseconds), and when the caller goes away. */
+/** When work must stop: at a moment of the monotonic clock, in milliseconds, or when the caller goes away. */
 export interface Deadline {
   readonly atMs: number;
   readonly signal: AbortSignal;
 }
 
-/** How work under a deadline ended. */
+/** The result of work under a deadline. */
 export type DeadlineOutcome<Result> =
   | { readonly kind: "finished"; readonly result: Result }
   | { readonly kind: "timed_out" | "caller_gone" };
 
 /**
  * Runs work until it ends, its time is up, or the caller goes away, whichever is first. In the last two cases its signal is
- * aborted, and it is not waited for: work that ignores the signal cannot hold the request.
+ * aborted and the result is available at once, so that work which ignores the signal cannot hold the request.
  */
 export function runWithDeadline<Result>(
   clock: Clock,
@@ -21,7 +21,7 @@ export function runWithDeadline<Result>(
   run: (signal: AbortSignal) => Promise<Result>,
 ): Promise<DeadlineOutcome<Result>> {
   if (deadline.signal.aborted) return Promise.resolve({ kind: "caller_gone" });
-  const remainingMs = deadline.atMs - clock.now();
+  const remainingMs = deadline.atMs - clock.monotonic();
   if (remainingMs <= 0) return Promise.resolve({ kind: "timed_out" });
   return new Promise((resolve, reject) => {
     const controller = new AbortController();

@@ -1,13 +1,13 @@
 import * as v from "valibot";
 
-/** One of some texts, which its rule names. */
+/** Creates a schema for one of the given texts. Its rule lists them. */
 export function oneOf<const Option extends string>(options: readonly Option[]): v.GenericSchema<unknown, Option> {
   return v.picklist(options, `must be one of ${options.join(", ")}`);
 }
 
 /**
- * An object without other members. Each unknown one is named, also one that every object inherits (`constructor`), which
- * valibot's own strict object lets pass. What is left for valibot is members that are known, so its loose object is as strict.
+ * Creates a schema for an object without other members. It reports each unknown member by name, including names that every
+ * object inherits (`constructor`), which valibot's `strictObject` accepts.
  */
 export function exactObject<const Entries extends v.ObjectEntries>(
   entries: Entries,

@@ -5,7 +5,7 @@
  */
 import type { Clock } from "@letta-environments/platform";
 import type { PlainResponse } from "@letta-environments/schema";
-import type { AuthenticateCaller, CallerAuthentication } from "../auth/authenticate-caller.ts";
+import type { CallerAuthenticator, CallerAuthentication } from "../auth/caller.ts";
 import { invalidKey } from "../auth/authentication.ts";
 import type { GatewayRequest } from "../http/gateway-request.ts";
 import { createBoundedMap } from "../lib/bounded-map.ts";
@@ -93,7 +93,7 @@ export type AuthenticateRequest = (request: GatewayRequest) => MaybePromise<Requ
 
 /** Creates an {@link AuthenticateRequest} that counts failures by address, and refuses blocked addresses. */
 export function createAuthenticateRequest(
-  callers: Pick<AuthenticateCaller, "authenticate">,
+  callers: Pick<CallerAuthenticator, "authenticate">,
   limits: FailureLimits | null,
 ): AuthenticateRequest {
   if (limits === null) return (request) => callers.authenticate(request.header("authorization"));

@@ -11,7 +11,7 @@ import { notConfigured } from "./cloudflare/log.ts";
 import { resolveWorkerSettings } from "./cloudflare/settings.ts";
 import type { WorkerBindings } from "./cloudflare/settings.ts";
 
-export { AuditObject } from "../adapters/cloudflare/audit-object.ts";
+export { AuditObject } from "../adapters/cloudflare/audit-log.ts";
 export { FlightObject } from "../adapters/cloudflare/flight-object.ts";
 export { KeyObject } from "../adapters/cloudflare/key-object.ts";
 export { RateLimitObject } from "../adapters/cloudflare/rate-limit-object.ts";

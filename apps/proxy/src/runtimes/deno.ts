@@ -1,7 +1,7 @@
 #!/usr/bin/env -S deno run --allow-net --allow-env --allow-sys --allow-read --allow-write
 /** `letta-proxy` on Deno: its `node:` modules carry the same server as on Node, see docs/decisions/0010-runtimes.md. */
 import process from "node:process";
-import { runCommand } from "./node/run-command.ts";
+import { runCommandLine } from "./node/commands/run.ts";
 
 process.umask(0o077);
-process.exitCode = await runCommand(process.argv.slice(2));
+process.exitCode = await runCommandLine(process.argv.slice(2));

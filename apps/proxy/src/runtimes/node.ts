@@ -1,8 +1,9 @@
 #!/usr/bin/env -S node --disable-warning=ExperimentalWarning
 /** `letta-proxy` on Node.js. */
+import "./node/require-node-version.ts";
 import process from "node:process";
-import { runCommand } from "./node/run-command.ts";
+import { runCommandLine } from "./node/commands/run.ts";
 
-// Whatever is written is for this user alone: rows, results and digests are nobody else's business.
+// Files that it creates are for this user alone: rows, results and digests.
 process.umask(0o077);
-process.exitCode = await runCommand(process.argv.slice(2));
+process.exitCode = await runCommandLine(process.argv.slice(2));

@@ -3,7 +3,7 @@ import type { KeyStore } from "../ports.ts";
 import { findSharedCredentials, liveTenants, tenantCredentials } from "./credentials.ts";
 import type { AdmitsTenant, CredentialKind, CredentialOf, TenantSettings, TokenTenant } from "./settings.ts";
 
-/** What the admission is told. */
+/** The options of {@link createTenantAdmission}. */
 export interface TenantAdmissionOptions {
   readonly clock: Pick<Clock, "now">;
   readonly keyStore: Pick<KeyStore, "list">;
@@ -13,8 +13,9 @@ export interface TenantAdmissionOptions {
 }
 
 /**
- * Decides whether a tenant may call an HTTP upstream. Configured tenants were checked at the start. Of all others at most one
- * may use `LETTA_API_KEY`: the only one that has keys when it first calls; a second one is refused until the configuration names it.
+ * Returns a function that decides whether a tenant may call a remote upstream. Configured tenants were validated at the start.
+ * At most one other tenant may use `LETTA_API_KEY`: the only one that has keys at its first call. A second one is refused until
+ * the configuration names it.
  */
 export function createTenantAdmission(options: TenantAdmissionOptions): AdmitsTenant {
   const { tenants, jwt, keyStore, clock, credentialOf } = options;
@@ -31,7 +32,7 @@ export function createTenantAdmission(options: TenantAdmissionOptions): AdmitsTe
   return (tenant: string, via: CredentialKind) => {
     if (tenants.has(tenant) || tenant === jwt?.tenant) return true;
     if (sole !== null) return sole === tenant;
-    // Tokens name tenants of which no list exists.
+    // A token can name any tenant, so its tenant must be configured.
     return via === "key" && claim(tenant);
   };
 }

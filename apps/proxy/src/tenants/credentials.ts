@@ -1,9 +1,13 @@
+/**
+ * The upstream credentials of tenants. Two tenants with the same credential would see each other's devices, because a remote
+ * upstream cannot tell them apart. This module finds such conflicts.
+ */
 import type { DeviceAllowlist, Scope } from "@letta-environments/schema";
 import type { KeyRecord } from "../keys/key-record.ts";
-import type { SettingProblem } from "../lib/setting-problem.ts";
+import type { SettingProblem } from "../lib/setting-rules.ts";
 import type { CredentialOf, TenantSettings, TokenTenant } from "./settings.ts";
 
-/** The credentials of tenants at the upstream where none of them lies in a file. */
+/** Returns the upstream credentials of tenants, where none of them is in a file. */
 export function credentialsFromSettings(
   tenants: ReadonlyMap<string, TenantSettings>,
   defaultCredential: string | null,
@@ -14,7 +18,7 @@ export function credentialsFromSettings(
   };
 }
 
-/** Every tenant that calls the upstream, configured or known by its keys, with its credential. */
+/** Lists every tenant that calls the upstream, configured or known by its keys, with its credential. */
 export function tenantCredentials(
   tenants: ReadonlyMap<string, TenantSettings>,
   jwt: TokenTenant | null,
@@ -30,7 +34,7 @@ export function tenantCredentials(
 
 const callerScopes: readonly Scope[] = ["list", "read", "send"];
 
-/** Tenants with a key that can call the upstream, now or once it is enabled again. */
+/** Returns the tenants with a key that can call the upstream, now or once it is enabled again. */
 export function liveTenants(records: readonly KeyRecord[], nowMs: number): ReadonlySet<string> {
   const live = records.filter(
     ({ revokedAt, expiresAt, scopes }) =>
@@ -41,16 +45,16 @@ export function liveTenants(records: readonly KeyRecord[], nowMs: number): Reado
   return new Set(live.map(({ tenant }) => tenant));
 }
 
-/** A tenant with what its requests authenticate with at the upstream. */
+/** A tenant and the credential of its upstream requests. */
 export interface TenantCredential extends DeviceAllowlist {
   readonly tenant: string;
-  /** `null`: nothing, which can be shared like any credential. */
+  /** `null`: no credential, which tenants can share like any other. */
   readonly credential: string | null;
 }
 
 /**
- * Tenants that would see each other's devices: the upstream cannot tell apart who comes with one credential, so each that
- * shares one must be held to devices of its own, and no id may be in two of the lists.
+ * Finds tenants that would see each other's devices. Tenants that share a credential must each have a device allowlist, and no
+ * id may be in two of them.
  */
 export function findSharedCredentials(tenants: readonly TenantCredential[]): SettingProblem[] {
   return tenants.flatMap((tenant) => {
@@ -73,14 +77,14 @@ export function findSharedCredentials(tenants: readonly TenantCredential[]): Set
   });
 }
 
-/** What the configuration says of tenants, and their credentials. */
+/** The configured tenants and their credentials. */
 export interface TenantSharing {
   readonly tenants: ReadonlyMap<string, TenantSettings>;
   readonly jwt: TokenTenant | null;
   readonly credentialOf: CredentialOf;
 }
 
-/** Tenants that would see each other's devices once a key is there, and do not without it: with it the next start would fail. */
+/** Finds the conflicts that a new key would cause: with it the next start would fail. */
 export function findCredentialConflicts(
   { tenants, jwt, credentialOf }: TenantSharing,
   records: readonly KeyRecord[],

@@ -6,9 +6,9 @@ import { openSqlite } from "@letta-environments/platform/node";
 import { fakeRequest } from "../../test/support/fake-request.ts";
 import { environmentRow } from "../../test/support/environment-row.ts";
 import { bodyOf, createTestProxy, issueTestKey, problemOf } from "../../test/support/test-proxy.ts";
-import { createSqliteKeyStore } from "../adapters/sqlite-key-store.ts";
+import { createSqliteKeyStore } from "../adapters/sqlite/key-store.ts";
 import type { TenantSettings } from "./settings.ts";
-import { revokeKey } from "../keys/change-key.ts";
+import { revokeKey } from "../keys/key-lifecycle.ts";
 import { createTenantAdmission } from "./admission.ts";
 import { findSharedCredentials, type TenantCredential } from "./credentials.ts";
 
@@ -80,8 +80,8 @@ describe("a tenant that the configuration does not name", () => {
   });
 
   test("that may not call is told so, without a call", async () => {
-    const upstream = { kind: "http", credentialOf: () => "x", admitsTenant: (name: string) => name === "a" } as const;
-    const { proxy, issueKey, upstreamRequests } = createTestProxy(undefined, { config: { upstream } });
+    const remote = { credentialOf: () => "x", admitsTenant: (name: string) => name === "a" };
+    const { proxy, issueKey, upstreamRequests } = createTestProxy(undefined, { remote });
     const [a, b] = [await issueKey({ tenant: "a" }), await issueKey({ tenant: "b" })];
     expect((await proxy.handle(fakeRequest({ key: a.key }))).status).toBe(200);
     const refused = await proxy.handle(fakeRequest({ key: b.key }));

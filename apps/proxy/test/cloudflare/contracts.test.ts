@@ -3,7 +3,7 @@ import { resolve } from "node:path";
 import process from "node:process";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import type { TestHarness } from "wrangler";
-import { createDurableKeyStore } from "../../src/adapters/cloudflare/durable-key-store.ts";
+import { createDurableKeyStore } from "../../src/adapters/cloudflare/key-store.ts";
 import { createDurableRateLimitStore } from "../../src/adapters/cloudflare/rate-limit-store.ts";
 import type { KeyObjectStub } from "../../src/adapters/cloudflare/key-object.ts";
 import type { ObjectNamespace } from "../../src/adapters/cloudflare/object-namespace.ts";

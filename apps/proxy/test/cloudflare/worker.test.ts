@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import type { TestHarness } from "wrangler";
 import { pepperOf } from "../../src/adapters/node/pepper.ts";
 import { linkHash } from "../../src/audit/chain.ts";
-import { leadMs } from "../../src/cache/create-flight-desk.ts";
+import { leadMs } from "../../src/cache/coordinator.ts";
 import { ask } from "../runtimes/use-gateway.ts";
 import { administerKeys, launchWorker, workerSecrets } from "../runtimes/workerd-launcher.ts";
 import { createTestIssuer, type TestIssuer, testJwtSettings } from "../support/test-issuer.ts";

@@ -122,7 +122,7 @@ describe("a real device behind a proxy that was started as a user starts it", ()
       })
       .catch((cause: unknown) => cause);
     expect(failure).toBeInstanceOf(Letta.ConflictError);
-    expect((failure as Error).message).toBe("409 Remote environment is offline; nothing was sent.");
+    expect((failure as Error).message).toBe("409 Remote environment is offline. Nothing was sent.");
     // Lines come in order: once that of a later request is there, those of the send are.
     const logged = proxy.process.waitForOutput(/"requestId":"after-the-send"/);
     await fetch(`${proxy.url}/v1/environments`, { headers: { "x-request-id": "after-the-send" } });

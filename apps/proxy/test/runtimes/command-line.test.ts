@@ -1,4 +1,6 @@
 /** The commands of the built gateway, the same on Node, Bun and Deno. */
+import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -20,7 +22,7 @@ afterEach(async () => {
 describe.each(["node", "bun", "deno"] as const)("on %s", (runtime: ServerRuntime) => {
   const run = (...words: readonly string[]): Promise<CommandResult> => runBuilt(runtime, words, { folder });
 
-  test("keys are made, listed, rotated, disabled and revoked, and the audit log tells all of it", async () => {
+  test("keys are made, listed, rotated, disabled and revoked, and the audit log contains all of it", async () => {
     const created = await run("keys", "create", "--name", "ci", "--scope", "list", "--expires", "30d");
     expect(created).toMatchObject({ code: 0, stderr: "", stdout: expect.stringMatching(/^lek_\w+\n$/) });
     const id = created.stdout.split("_")[1] ?? "";
@@ -35,11 +37,14 @@ describe.each(["node", "bun", "deno"] as const)("on %s", (runtime: ServerRuntime
     expect((await run("audit", "list")).stdout).toContain(id);
   });
 
-  test("a configuration is checked, and what is wrong is named", async () => {
+  test("a configuration is checked, and mistakes are named", async () => {
     expect(await run("config", "check")).toMatchObject({ code: 0, stdout: expect.stringContaining("valid") });
     await writeFile(join(folder, "proxy.config.json"), '{"prot":1}');
     expect(await run("config", "check")).toMatchObject({ code: 1, stderr: expect.stringContaining("prot") });
-    expect(await run("config", "chekc")).toMatchObject({ code: 2, stderr: expect.stringContaining("Usage") });
+    expect(await run("config", "chekc")).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining("unknown command 'config chekc'; did you mean check?"),
+    });
     expect(await run("--version")).toMatchObject({ code: 0, stderr: "" });
   });
 
@@ -58,7 +63,7 @@ describe.each(["node", "bun", "deno"] as const)("on %s", (runtime: ServerRuntime
     expect(await third.stop()).toEqual({ code: 0, signal: null });
   });
 
-  test("a file that is no database is told without a stack", async () => {
+  test("a file that is not a database is reported without a stack trace", async () => {
     await writeFile(join(folder, "notes"), "");
     const made = await run("keys", "create", "--name", "n", "--data-dir", "data");
     expect(made.code).toBe(0);
@@ -68,7 +73,7 @@ describe.each(["node", "bun", "deno"] as const)("on %s", (runtime: ServerRuntime
     expect(broken.stderr).not.toMatch(/\n\s+at /);
   });
 
-  test("a port that is taken is told by name", async () => {
+  test("a port in use is named", async () => {
     const [program, ...before] = installGateway(runtime, folder);
     const args = [...before, "start", "--port", "0", "--log", "json", "--data-dir", "one"];
     const first = launchProcess({ command: program, args, cwd: folder, env: { HOME: folder } });
@@ -77,4 +82,17 @@ describe.each(["node", "bun", "deno"] as const)("on %s", (runtime: ServerRuntime
     expect(taken).toMatchObject({ code: 1, stderr: expect.stringContaining(`Port ${port} of 127.0.0.1 is taken`) });
     await first.stop();
   });
+});
+
+test("a Node.js that is too old gets one clear line, since the built file loads node:sqlite on use only", async () => {
+  const [program, ...words] = installGateway("node", folder);
+  // Import declarations are linked before any code runs, so one of a missing module would hide the line.
+  expect(readFileSync(join(folder, "node.js"), "utf8")).not.toMatch(/^import .*"node:sqlite";$/m);
+  const pretend = `data:text/javascript,Object.defineProperty(process, "versions", { value: { ...process.versions, node: "20.20.2" } })`;
+  const old = spawnSync(program, ["--import", pretend, ...words, "keys", "list"], { cwd: folder, encoding: "utf8" });
+  expect([old.status, old.stdout, old.stderr]).toEqual([
+    1,
+    "",
+    "letta-proxy: Node.js 22.18 or later is needed; this is 20.20.2\n",
+  ]);
 });

@@ -1,8 +1,9 @@
 /** The guides of docs/deploy say what the tests run. */
 import { existsSync, globSync, readFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
+import { parseCommandLine } from "@letta-environments/command-line";
 import { expect, test } from "vitest";
-import { parseCommand } from "../../src/cli/parse-command.ts";
+import { program } from "../../src/commands/program.ts";
 import { denoPermissions } from "./runtime-commands.ts";
 
 const folder = resolve(import.meta.dirname, "../../../../docs/deploy");
@@ -24,7 +25,8 @@ test.each([
 ])("every command in %s is one", (name, pattern) => {
   const commands = [...guide(name).matchAll(pattern)].map(([, words = ""]) => words);
   expect(commands.length).toBeGreaterThan(0);
-  for (const words of commands) expect([words, parseCommand(words.split(" ")).kind]).toEqual([words, "run"]);
+  for (const words of commands)
+    expect([words, parseCommandLine(program, words.split(" ")).kind]).toEqual([words, "run"]);
 });
 
 test.each(guides)("every file that %s points to is there", (name, text) => {

@@ -13,7 +13,7 @@ export interface LaunchRequest {
 }
 
 /** What a test asks of a key. */
-export interface KeyWish {
+export interface KeyOptions {
   readonly scopes: readonly Scope[];
   /** The only devices it may use; absent: all. */
   readonly deviceIds?: readonly string[];
@@ -30,7 +30,7 @@ export interface IssuedKey {
 export interface LaunchedGateway {
   /** Such as `http://127.0.0.1:41234`. */
   readonly url: string;
-  createKey(wish: KeyWish): Promise<IssuedKey>;
+  createKey(options: KeyOptions): Promise<IssuedKey>;
   /** Ends a key. The suite waits until the gateway refuses it, as long as the runtime's stores may take. */
   revokeKey(id: string): Promise<void>;
   /** Tells it to stop, as its platform does; resolves when it has. */

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { promisify } from "node:util";
 import { launchProcess } from "@letta-environments/testkit";
-import type { IssuedKey, KeyWish, LaunchedGateway, LaunchRequest, RuntimeLauncher } from "./launcher.ts";
+import type { IssuedKey, KeyOptions, LaunchedGateway, LaunchRequest, RuntimeLauncher } from "./launcher.ts";
 import { installGateway, runtimeVersion, type ServerRuntime } from "./runtime-commands.ts";
 
 /** Starts the built gateway as a process of a runtime; its keys are made by the same build's command line. */
@@ -39,7 +39,7 @@ async function launch(runtime: ServerRuntime, { config, environment }: LaunchReq
   const [, url = ""] = await gateway.waitForOutput(/"event":"listening".*?"url":"([^"]+)"/);
   return {
     url,
-    async createKey({ scopes, deviceIds = [] }: KeyWish): Promise<IssuedKey> {
+    async createKey({ scopes, deviceIds = [] }: KeyOptions): Promise<IssuedKey> {
       const key = await run(
         ...["keys", "create", "--name", "suite"],
         ...scopes.flatMap((scope) => ["--scope", scope]),

@@ -1,7 +1,7 @@
 import { createFakeUpstream, type FakeUpstream, type SeenRequest } from "@letta-environments/testkit";
 import { afterAll, beforeAll } from "vitest";
 import { environmentRow } from "../support/environment-row.ts";
-import type { IssuedKey, KeyWish, LaunchedGateway, RuntimeLauncher } from "./launcher.ts";
+import type { IssuedKey, KeyOptions, LaunchedGateway, RuntimeLauncher } from "./launcher.ts";
 
 /** A gateway in front of a fake upstream, for the tests of a section. */
 export interface GatewayUnderTest {
@@ -10,10 +10,10 @@ export interface GatewayUnderTest {
   readonly upstream: FakeUpstream;
   /** Calls the gateway; an object as body is sent as JSON. */
   ask(path: string, request?: AskedRequest): Promise<Answer>;
-  /** The key of a wish; the same one for equal wishes. */
-  keyFor(...scopes: KeyWish["scopes"]): Promise<string>;
+  /** A key with these options; the same key for equal options. */
+  keyFor(...scopes: KeyOptions["scopes"]): Promise<string>;
   /** A new key. */
-  createKey(wish: KeyWish): Promise<IssuedKey>;
+  createKey(options: KeyOptions): Promise<IssuedKey>;
 }
 
 /** What a test sends. */
@@ -73,7 +73,7 @@ export function useGateway(
       return upstream;
     },
     ask: (path, request) => ask(gateway.url, path, request),
-    createKey: (wish) => gateway.createKey(wish),
+    createKey: (options) => gateway.createKey(options),
     keyFor(...scopes) {
       const name = scopes.join(" ");
       const key = keys.get(name) ?? gateway.createKey({ scopes }).then((issued) => issued.key);

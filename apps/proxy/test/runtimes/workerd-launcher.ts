@@ -2,7 +2,7 @@ import { createRequire } from "node:module";
 import { resolve } from "node:path";
 import process from "node:process";
 import type { TestHarness } from "wrangler";
-import type { IssuedKey, KeyWish, LaunchedGateway, LaunchRequest, RuntimeLauncher } from "./launcher.ts";
+import type { IssuedKey, KeyOptions, LaunchedGateway, LaunchRequest, RuntimeLauncher } from "./launcher.ts";
 
 /** Secrets of a Worker under test. */
 export const workerSecrets = {
@@ -67,9 +67,9 @@ export function administerKeys(url: string): Pick<LaunchedGateway, "createKey" |
   }
 
   return {
-    async createKey({ scopes, deviceIds }: KeyWish): Promise<IssuedKey> {
-      const wish = { name: "suite", scopes, ...(deviceIds !== undefined && { deviceIds }) };
-      const { id, key } = (await post("", wish)) as IssuedKey;
+    async createKey({ scopes, deviceIds }: KeyOptions): Promise<IssuedKey> {
+      const body = { name: "suite", scopes, ...(deviceIds !== undefined && { deviceIds }) };
+      const { id, key } = (await post("", body)) as IssuedKey;
       return { id, key };
     },
     async revokeKey(id) {

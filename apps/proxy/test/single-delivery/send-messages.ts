@@ -1,6 +1,6 @@
 /** Sends messages through the gateway's HTTP adapter. The runtimes under test run this file as it is, so it imports nothing but the adapter. */
-import { createHttpUpstreamFetch } from "../../src/adapters/http-upstream-fetch.ts";
-import { failedBeforeSend } from "../../src/adapters/failed-before-send.ts";
+import { createHttpUpstreamFetch } from "../../src/adapters/http-upstream.ts";
+import { failedBeforeSend } from "../../src/adapters/http-upstream.ts";
 import type { UpstreamRequest } from "../../src/ports.ts";
 
 export const messageCount = 20;
@@ -43,6 +43,5 @@ function request(method: string, body: Uint8Array | null): UpstreamRequest {
       maxMode: null,
       shared: false,
     },
-    authority: null,
   };
 }

@@ -1,7 +1,7 @@
 import type { KeyRecord } from "../../src/keys/key-record.ts";
 import type { Scope } from "@letta-environments/schema";
 import fc from "fast-check";
-import type { KeyRequest } from "../../src/keys/create-key.ts";
+import type { KeyRequest } from "../../src/keys/key-lifecycle.ts";
 
 /** A device as a model knows it. */
 export interface ModelDevice {

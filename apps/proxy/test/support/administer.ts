@@ -1,6 +1,6 @@
 import type { PlainHeaders } from "@letta-environments/schema";
-import type { KeyRequest } from "../../src/keys/create-key.ts";
-import type { ShownKey } from "../../src/keys/show-key.ts";
+import type { KeyRequest } from "../../src/keys/key-lifecycle.ts";
+import type { ShownKey } from "../../src/keys/key-view.ts";
 import { fakeRequest } from "./fake-request.ts";
 import { bodyOf, createTestProxy, type TestProxy } from "./test-proxy.ts";
 

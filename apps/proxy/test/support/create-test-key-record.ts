@@ -1,4 +1,4 @@
-import { createKey } from "../../src/keys/create-key.ts";
+import { createKey } from "../../src/keys/key-lifecycle.ts";
 import type { KeyRecord } from "../../src/keys/key-record.ts";
 import { testMint } from "./test-proxy.ts";
 

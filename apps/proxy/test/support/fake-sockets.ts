@@ -1,6 +1,6 @@
 import type { ConnectedDevice, DeviceSocketListener } from "@letta-environments/environment-server";
 import type { Principal } from "@letta-environments/schema";
-import type { WatchedSockets } from "../../src/keys/watch-socket-keys.ts";
+import type { WatchedSockets } from "../../src/keys/socket-key-watch.ts";
 import type { DeviceSockets } from "../../src/ports.ts";
 
 /** Device sockets that accept every upgrade and exist only as a list. */
@@ -9,7 +9,11 @@ export interface FakeSockets extends WatchedSockets {
   open(wrapper: DeviceSockets): Promise<void>;
 }
 
-const listener: DeviceSocketListener = { maxFrameBytes: 0, onMessage: () => undefined, onClose: () => undefined };
+const listener: DeviceSocketListener = {
+  maxFrameBytes: 0,
+  onMessage: () => undefined,
+  onClose: () => undefined,
+};
 const socket = { send: () => undefined, close: () => undefined, terminate: () => undefined };
 
 /** Creates {@link FakeSockets} that hold the given devices. */

@@ -1,12 +1,12 @@
 import type { Clock, SqliteDatabase } from "@letta-environments/platform";
 import { openSqlite } from "@letta-environments/platform/node";
 import { createVirtualClock } from "@letta-environments/testkit";
-import { createSqliteAuditStore } from "../../src/adapters/sqlite-audit-store.ts";
-import type { AuditEntry } from "../../src/audit/audit-entry.ts";
-import { type OpenAuditLog, openAuditLog } from "../../src/audit/audit-log.ts";
-import type { AuditStore } from "../../src/audit/audit-store.ts";
+import { createSqliteAuditStore } from "../../src/adapters/sqlite/audit-store.ts";
+import type { AuditEntry } from "../../src/audit/entry.ts";
+import { type OpenAuditLog, openAuditLog } from "../../src/audit/log.ts";
+import type { AuditStore } from "../../src/audit/store.ts";
 import type { Sealing } from "../../src/audit/chain.ts";
-import { type AuditReport, type EarlierEnds, verifyAudit } from "../../src/audit/verify-audit.ts";
+import { type AuditReport, type AuditCheckpoints, verifyAudit } from "../../src/audit/verify.ts";
 import { testDigests, testPepper } from "./test-proxy.ts";
 
 export const testSealing: Sealing = { digests: testDigests, pepper: testPepper };
@@ -17,7 +17,7 @@ export interface TestAudit {
   readonly store: AuditStore;
   openWriter(writer: string, store?: AuditStore): Promise<OpenAuditLog>;
   entries(): Promise<AuditEntry[]>;
-  verify(earlier?: EarlierEnds): Promise<AuditReport>;
+  verify(earlier?: AuditCheckpoints): Promise<AuditReport>;
 }
 
 export function createTestAudit(clock: Pick<Clock, "now"> = createVirtualClock()): TestAudit {

@@ -3,9 +3,9 @@ import type { Clock } from "@letta-environments/platform";
 import { constantTimeEqual, hmacSha256Hex, openSqlite, randomId, sha256Hex } from "@letta-environments/platform/node";
 import { jsonResponse, type PlainResponse, type Problem } from "@letta-environments/schema";
 import { createVirtualClock, type VirtualClock } from "@letta-environments/testkit";
-import { createSqliteKeyStore } from "../../src/adapters/sqlite-key-store.ts";
+import { createSqliteKeyStore } from "../../src/adapters/sqlite/key-store.ts";
 import { createPipeline, type Pipeline } from "../../src/pipeline.ts";
-import { createKey, type KeyMint, type KeyRequest } from "../../src/keys/create-key.ts";
+import { createKey, type KeyMint, type KeyRequest } from "../../src/keys/key-lifecycle.ts";
 import type { KeyRecord } from "../../src/keys/key-record.ts";
 import type { Digests, KeyStore, Pepper, UpstreamFetch, UpstreamRequest } from "../../src/ports.ts";
 import type { GatewayRequest } from "../../src/http/gateway-request.ts";
@@ -34,6 +34,8 @@ export interface TestProxy {
   issueKey(request?: Partial<KeyRequest>): Promise<{ readonly key: string; readonly record: KeyRecord }>;
 }
 
+type RemoteServer = Extract<GatewayServices["upstream"], { readonly kind: "remote" }>;
+
 export const upstreamCredential = "sk-upstream-credential";
 
 /** An upstream that lists nothing. */
@@ -43,7 +45,11 @@ export const emptyUpstream: UpstreamFetch = () =>
 /** Composes a proxy in front of a fake HTTP upstream, unless told otherwise one that lists nothing and takes no send. */
 export function createTestProxy(
   upstream: UpstreamFetch = knownConnections(emptyUpstream),
-  overrides: { readonly ports?: Partial<GatewayServices>; readonly config?: Partial<GatewayConfig> } = {},
+  overrides: {
+    readonly ports?: Partial<GatewayServices>;
+    readonly config?: Partial<GatewayConfig>;
+    readonly remote?: Partial<Pick<RemoteServer, "credentialOf" | "admitsTenant">>;
+  } = {},
 ): TestProxy {
   const clock = createVirtualClock();
   const keyStore = createSqliteKeyStore(openSqlite(":memory:"), clock);
@@ -56,9 +62,14 @@ export function createTestProxy(
     pepper: testPepper,
     randomId,
     telemetry: (event) => void events.push(event),
-    upstream(request, signal) {
-      upstreamRequests.push(request);
-      return upstream(request, signal);
+    upstream: {
+      kind: "remote",
+      fetch(request, signal) {
+        upstreamRequests.push(request);
+        return upstream(request, signal);
+      },
+      credentialOf: () => upstreamCredential,
+      ...overrides.remote,
     },
     audit: null,
     environmentCache: null,
@@ -68,7 +79,6 @@ export function createTestProxy(
     ...overrides.ports,
   };
   const pipeline = createPipeline(ports, {
-    upstream: { kind: "http", credentialOf: () => upstreamCredential },
     upstreamTimeoutMs: 30_000,
     userAgent: "test-proxy",
     ...overrides.config,

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { text } from "node:stream/consumers";
 
-/** The program as it stands in the repository, unbuilt. */
+/** The unbuilt program. */
 export const entry: string = join(import.meta.dirname, "../../src/bin.ts");
 
 /** How a run ended. */
@@ -24,7 +24,7 @@ export interface CliOptions {
   readonly runtime?: readonly [command: string, ...args: string[]];
 }
 
-/** A run that is under way. */
+/** A running program. */
 export interface StartedCli {
   readonly result: Promise<CliResult>;
   signal(name: NodeJS.Signals): void;

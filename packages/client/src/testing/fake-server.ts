@@ -1,10 +1,12 @@
+/**
+ * An environment server in memory, for tests: lists, single devices, and sends with the errors of the real one. It checks
+ * neither keys nor the shape of bodies.
+ */
 import type { Environment, ProblemCode, SendMessageBody } from "@letta-environments/schema";
-import { now as platformNow } from "../adapters/time.ts";
-import type { Fetch } from "../http-request.ts";
+import { now as platformNow } from "../adapters/platform.ts";
+import type { Fetch } from "../request.ts";
 import { messageDeduplicationHeader } from "../retry.ts";
-import { exampleEnvironment } from "./example-environment.ts";
-import { jsonAnswer, problemAnswer } from "./json-answer.ts";
-import { seeRequest, type SeenRequest } from "./script-fetch.ts";
+import { exampleEnvironment, jsonAnswer, problemAnswer, readRequest, type SeenRequest } from "./responses.ts";
 
 /** A send that a fake device took. */
 export interface TakenSend {
@@ -13,39 +15,38 @@ export interface TakenSend {
   readonly body: SendMessageBody;
 }
 
-/** An environment server in memory, reached through its `fetch`. */
+/** A fake environment server; clients reach it through its `fetch`. */
 export interface FakeServer {
   readonly fetch: Fetch;
-  /** Every request so far; a test may empty it. */
+  /** Every request so far. A test may empty it. */
   readonly requests: SeenRequest[];
-  /** Every send that a device took, in order; a repeated `client_message_id` is taken once. */
+  /** Every send that a device took, in order. Unless `deduplicates` is false, a repeated `client_message_id` is taken once. */
   readonly taken: readonly TakenSend[];
   /** Adds a device, or changes members of its row. */
   put(members: Partial<Environment> & { readonly deviceId: string }): Environment;
-  /** Lets a device connect under a new `connectionId`, which is returned. */
+  /** Connects a device, and returns its new `connectionId`. */
   connect(deviceId: string): string;
-  /** A sign of life: the row's `lastHeartbeat` is now. */
+  /** Sets the row's `lastHeartbeat` to now. */
   heartbeat(deviceId: string): void;
   disconnect(deviceId: string): void;
   remove(deviceId: string): void;
-  /** Answers the next requests with these instead, one each; an `Error` is thrown. */
+  /** Replaces the responses of the next requests, one each; an `Error` is thrown. */
   interrupt(...answers: readonly (() => Response | Error)[]): void;
 }
 
-/** How a fake server behaves. */
+/** Options of {@link createFakeServer}. */
 export interface FakeServerOptions {
   /** Epoch milliseconds; default: the platform's clock. */
   readonly now?: () => number;
-  /** What devices say of a message they take. Default `started`. */
+  /** What devices do with a message. Default `started`. */
   readonly disposition?: "started" | "queued";
   /** Whether a repeated message id runs once; responses then carry `x-message-deduplication`. Default `true`. */
   readonly deduplicates?: boolean;
 }
 
 /**
- * Makes a {@link FakeServer}: lists (pages, `onlineOnly`, entity tags), single devices, and sends with the errors of the real
- * one (`connection_not_found`, `connection_replaced`, `device_offline`, `agent_required`, `message_id_reused`). It checks
- * neither keys nor the shape of bodies.
+ * Creates a {@link FakeServer}. Lists have pages, `onlineOnly` and entity tags. Sends fail with `connection_not_found`,
+ * `connection_replaced`, `device_offline`, `agent_required`, `invalid_request` and `message_id_reused` as on a real server.
  */
 export function createFakeServer(options: FakeServerOptions = {}): FakeServer {
   const { now = platformNow, deduplicates = true, disposition = "started" } = options;
@@ -110,7 +111,7 @@ export function createFakeServer(options: FakeServerOptions = {}): FakeServer {
     put,
     async fetch(url, init) {
       init.signal?.throwIfAborted();
-      requests.push(seeRequest(url, init));
+      requests.push(readRequest(url, init));
       const interruption = interruptions.shift();
       const response = interruption === undefined ? answer(new URL(url), init) : interruption();
       if (response instanceof Error) throw response;
@@ -135,7 +136,7 @@ function idsOf({ messages }: SendMessageBody): readonly string[] {
   return messages.flatMap((message) => ("approvals" in message ? [] : [message.client_message_id]));
 }
 
-/** An answer with an entity tag, or 304 when the caller has it already. Heartbeats alone change no tag. */
+/** A response with an entity tag, or 304 if the caller already has it. Heartbeats do not change the tag. */
 function tagged(value: unknown, known: string | null): Response {
   const text = JSON.stringify(value, (name, member: unknown) =>
     name === "lastHeartbeat" || name === "lastSeenAt" ? member !== null : member,

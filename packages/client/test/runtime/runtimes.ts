@@ -20,7 +20,7 @@ export interface Runtime {
 const require = createRequire(import.meta.url);
 const chromium = "/usr/bin/chromium";
 
-/** The real programs, since the wrappers in `.bin` outlive a kill. */
+/** The programs themselves: the wrappers in `.bin` outlive a kill. */
 const bun = join(dirname(require.resolve("bun/package.json")), "bin", "bun.exe");
 const deno = join(dirname(require.resolve("deno/package.json")), "deno");
 
@@ -119,7 +119,7 @@ function browser(origin: string): Runtime {
   };
 }
 
-/** Every runtime that is there. Where `CI` is set all are, so that a missing browser fails its tests; elsewhere it is said. */
+/** The runtimes to test. Outside CI a missing browser is reported and left out; in CI it fails its tests. */
 export function runtimes(origin: () => string): readonly Runtime[] {
   const all = [
     program("Node", process.execPath, []),

@@ -1,13 +1,13 @@
 import { createClient, isLettaEnvironmentsError, type Middleware, type TransportOptions } from "../../src/index.ts";
 
-/** Where the suite finds a gateway with devices. */
+/** The gateway and devices that the suite runs against. */
 export interface SuiteSetting {
   readonly baseUrl: string;
   /** May list, read and send. */
   readonly apiKey: string;
-  /** A device that is online and acknowledges what it gets. */
+  /** Name of a device that is online and acknowledges messages. */
   readonly onlineName: string;
-  /** A device that has been online. */
+  /** Id of a device that was online before. */
   readonly offlineId: string;
 }
 
@@ -37,20 +37,20 @@ async function checkCode(call: PromiseLike<unknown>, expected: string): Promise<
   check(code === expected, `expected ${expected}, got ${code}`);
 }
 
-/** What holds on every runtime, against a real gateway on loopback; each title is a guarantee. */
+/** Guarantees that hold on every runtime, tested against a real gateway on loopback. */
 export const suite: Readonly<Record<string, Case>> = {
-  async "a list comes with its response: request id and limits can be read"(setting) {
+  async "a list gives access to its response: request id and rate limits can be read"(setting) {
     const { data, response } = await environmentsOf(setting).list({ limit: 10 }).withResponse();
     check(data.connections.length === 2 && !data.hasNextPage, `${data.connections.length} rows`);
     check((response.headers.get("x-request-id") ?? "") !== "", "no request id");
     check((response.headers.get("ratelimit") ?? "") !== "", "no rate limit");
   },
-  async "iteration goes over all pages"(setting) {
+  async "iteration covers all pages"(setting) {
     const names: string[] = [];
     for await (const { connectionName } of environmentsOf(setting).listAll({ limit: 1 })) names.push(connectionName);
     check(names.includes(setting.onlineName) && names.length === 2, names.join());
   },
-  async "a send reaches a real socket, and its repeat is known as a duplicate"(setting) {
+  async "a send reaches a real socket, and its repeat is reported as a duplicate"(setting) {
     const environments = environmentsOf(setting);
     const first = await environments.sendToDevice({ name: setting.onlineName }, hello);
     check(first.outcome === "started", first.outcome);
@@ -75,7 +75,7 @@ export const suite: Readonly<Record<string, Case>> = {
     await checkCode(environmentsOf({ ...setting, apiKey: "lek_wrong" }).list(), "invalid_key");
     await checkCode(environmentsOf(setting).retrieve("nobody"), "environment_not_found");
   },
-  async "bad input throws before any request"(setting) {
+  async "invalid arguments are refused before any request"(setting) {
     const environments = environmentsOf(setting, { fetch: () => Promise.reject(new Error("a request was made")) });
     await checkCode(environments.retrieve(".."), "invalid_argument");
     await checkCode(environments.list({ limit: 0 }), "invalid_argument");
@@ -100,13 +100,13 @@ export const suite: Readonly<Record<string, Case>> = {
     const environments = environmentsOf(setting, { middleware });
     await checkCode(environments.list({}, { signal: controller.signal }), "aborted");
   },
-  async "nobody listens: a typed error"(setting) {
+  async "a server that is not there is a typed error"(setting) {
     const environments = environmentsOf({ ...setting, baseUrl: "http://127.0.0.1:1" }, { maxRetries: 0 });
     const code = await codeOf(environments.list());
-    // The local server of Workers answers 500 in the name of a server that is not there.
+    // The local server of Workers responds 500 for a server that is not there.
     check(code === "connection_failed" || code === "http_error", code);
   },
-  async "watching asks with an entity tag, is answered 304, and ends when it is left"(setting) {
+  async "watching requests with an entity tag, receives 304, and ends when it is aborted"(setting) {
     const statuses: number[] = [];
     const controller = new AbortController();
     const middleware: Middleware = async (request, next) => {
@@ -123,7 +123,7 @@ export const suite: Readonly<Record<string, Case>> = {
   },
 };
 
-/** Runs every case; the result has the failure of each, `null` where it holds. */
+/** Runs every case. The result has the failure of each by title, `null` if it passed. */
 export async function runSuite(setting: SuiteSetting): Promise<Record<string, string | null>> {
   const results: Record<string, string | null> = {};
   for (const [title, run] of Object.entries(suite)) {

@@ -30,13 +30,13 @@ export interface DeviceSocketListener {
 export interface ConnectedDevice {
   readonly tenant: string;
   readonly keyId: string;
-  /** `credentialId` of the principal that opened the socket; `null` where it has none. */
+  /** `credentialId` of the principal that opened the socket; `null` when it has none. */
   readonly credentialId: string | null;
   readonly deviceId: string;
   readonly connectionName: string;
 }
 
-/** Whether a device may open its socket. A refusal is the HTTP response to the upgrade request. */
+/** Decision on an upgrade request. A refusal is its HTTP response. */
 export type UpgradeDecision =
   | { readonly kind: "refused"; readonly response: PlainResponse }
   | {
@@ -55,7 +55,7 @@ export interface Moment {
 export interface DeviceConnection {
   readonly device: DeviceReference;
   readonly keyId: string;
-  /** `credentialId` of the principal that opened the socket; `null` where it has none. */
+  /** `credentialId` of the principal that opened the socket; `null` when it has none. */
   readonly credentialId: string | null;
   readonly connectionName: string;
   readonly generation: number;

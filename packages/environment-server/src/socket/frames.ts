@@ -2,7 +2,8 @@
  * Frames of the device protocol (v2): JSON texts over one WebSocket. This server understands four types from a device and
  * sends three; everything else is ignored.
  */
-import { environmentModes, type UserMessage } from "@letta-environments/schema";
+import { environmentModes } from "@letta-environments/schema";
+import type { InputPayload } from "../delivery/plan.ts";
 import type { DeviceStatus } from "../ports.ts";
 
 /** The conversation of a frame. The agent is empty for a conversation without one. */
@@ -63,20 +64,6 @@ export function parseFrame(text: string): DeviceFrame {
 
 /** Response to a device's `{"type":"ping"}`. A device drops its socket when four of its pings have no response. */
 export const pongFrame: string = JSON.stringify({ type: "pong" });
-
-/** The payload of an `input` frame. */
-export type InputPayload =
-  | { readonly kind: "create_message"; readonly messages: readonly UserMessage[] }
-  | { readonly kind: "approval_response"; readonly request_id: string; readonly decision: ApprovalResponse };
-
-/** The response to a request for permission to use a tool. A device requires a message with a denial. */
-export type ApprovalResponse =
-  | {
-      readonly behavior: "allow";
-      readonly message?: string;
-      readonly updated_input?: Readonly<Record<string, unknown>>;
-    }
-  | { readonly behavior: "deny"; readonly message: string };
 
 /** Builds the frame that delivers messages or a decision. The device acknowledges it with `input_accepted`. */
 export function buildInputFrame(requestId: string, runtime: FrameRuntime, payload: InputPayload): string {

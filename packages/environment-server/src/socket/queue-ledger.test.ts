@@ -3,7 +3,7 @@ import { createQueueLedger } from "./queue-ledger.ts";
 
 const runtime = { agentId: "agent-1", conversationId: "default" };
 
-test("a message is counted once, whether it is reported, acknowledged, on its way, or several of these", () => {
+test("count() counts a message once, also when it is reported, acknowledged and in flight", () => {
   const ledger = createQueueLedger();
   expect(ledger.count(runtime, ["a", "b"])).toBe(2);
   ledger.accept(runtime, ["a"]);
@@ -14,7 +14,7 @@ test("a message is counted once, whether it is reported, acknowledged, on its wa
   expect(ledger.count(runtime, ["a", "b"])).toBe(3);
 });
 
-test("a report replaces everything that was known of the conversation", () => {
+test("a report replaces everything that was known about the conversation", () => {
   const ledger = createQueueLedger();
   ledger.accept(runtime, ["a", "b"]);
   ledger.report(runtime, ["b"]);
@@ -24,14 +24,14 @@ test("a report replaces everything that was known of the conversation", () => {
   expect(ledger.busy()).toEqual([]);
 });
 
-test("no ids of agent and conversation can be mistaken for others", () => {
+test("ids of agents and conversations with separators are kept apart", () => {
   const ledger = createQueueLedger();
   ledger.report({ agentId: "a", conversationId: "b,c" }, ["m"]);
   expect(ledger.count({ agentId: "a,b", conversationId: "c" }, [])).toBe(0);
   expect(ledger.busy()).toEqual([{ agentId: "a", conversationId: "b,c" }]);
 });
 
-test("a device that reports conversations without end is remembered for the latest 1,000", () => {
+test("the latest 1,000 conversations of a device are remembered", () => {
   const ledger = createQueueLedger();
   for (let index = 0; index <= 1_000; index++) ledger.report({ agentId: "", conversationId: `conv-${index}` }, ["m"]);
   expect(ledger.busy()).toHaveLength(1_000);

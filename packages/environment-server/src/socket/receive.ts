@@ -12,7 +12,7 @@ export interface FrameEffects {
   readonly clock: Clock;
   readonly pending: PendingDeliveries;
   readonly emit: EmitEvent;
-  /** Whether this is the row's present socket. An earlier one may only acknowledge what it was sent. */
+  /** Returns true for the present socket of a row. An earlier one may only acknowledge what it was sent. */
   isCurrent(connection: DeviceConnection): boolean;
   send(connection: DeviceConnection, text: string): void;
   changeStatus(connection: DeviceConnection, status: DeviceStatus): void;

@@ -1,9 +1,9 @@
 import type { SqliteDatabase, SqliteRow } from "@letta-environments/platform";
 import { retentionMs } from "../limits.ts";
 import type { Delivery, DeliveryLog, DeliveryOutcome, KnownMessage } from "../ports.ts";
-import { readOptionalText, readText } from "./read-column.ts";
+import { readOptionalText, readText } from "./columns.ts";
 
-/** Message ids and results in SQLite; see the port for what each method promises. */
+/** {@link DeliveryLog} in SQLite. */
 export function createSqliteDeliveryLog(database: SqliteDatabase): DeliveryLog {
   const findMessages = database.prepare(`
     SELECT message.message_id, message.delivery_id, delivery.fingerprint, delivery.outcome, delivery.disposition,
@@ -76,6 +76,6 @@ function readOutcome(row: SqliteRow): DeliveryOutcome | null {
     case "unknown":
       return { kind };
     default:
-      throw new TypeError("outcome is not one of the known ones");
+      throw new TypeError("outcome must be accepted, rejected, unknown or null");
   }
 }

@@ -2,9 +2,9 @@ import type { SqliteDatabase } from "@letta-environments/platform";
 import { matchesNamePattern } from "@letta-environments/schema";
 import { maxConnectionsPerEnvironment } from "../limits.ts";
 import type { Enrolment, EnrolmentResult } from "../ports.ts";
-import { readInteger, readOptionalText, readText } from "./read-column.ts";
+import { readInteger, readOptionalText, readText } from "./columns.ts";
 
-/** Prepares `enrol`; see the port for what it promises. */
+/** Prepares `enrol` of the port `EnvironmentRows`. */
 export function prepareEnrol(database: SqliteDatabase): (enrolment: Enrolment) => EnrolmentResult {
   const findDevice = database.prepare("SELECT owner_key_id FROM environment_device WHERE tenant = ? AND device_id = ?");
   const insertDevice = database.prepare(
@@ -25,7 +25,7 @@ export function prepareEnrol(database: SqliteDatabase): (enrolment: Enrolment) =
   );
   const insertConnection = database.prepare(`
     INSERT INTO environment_connection (id, environment_id, generation, key_id, registered_at) VALUES (?, ?, ?, ?, ?)`);
-  // The open one stays, however often the device registers beside it.
+  // The connection with the open socket stays, however often the device registers again.
   const forgetConnections = database.prepare(`
     DELETE FROM environment_connection WHERE environment_id = ? AND generation <= ?
       AND (opened_at IS NULL OR replaced_at IS NOT NULL)`);

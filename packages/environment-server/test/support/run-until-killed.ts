@@ -6,8 +6,8 @@ import process from "node:process";
 import { openSqlite, randomId, sha256Hex, systemClock } from "@letta-environments/platform/node";
 import { createEnvironmentServer } from "../../src/index.ts";
 import { createSqliteEnvironmentStore } from "../../src/sqlite.ts";
-import { createFakeSocket } from "./create-fake-socket.ts";
-import { anyone, toAnswer, toRequest, userMessage } from "./create-harness.ts";
+import { createFakeSocket } from "./fake-socket.ts";
+import { anyone, toAnswer, toRequest, userMessage } from "./harness.ts";
 
 const server = createEnvironmentServer({
   store: createSqliteEnvironmentStore(openSqlite(process.argv[2] ?? "")),

@@ -1,28 +1,18 @@
-import {
-  type Background,
-  type CacheEntry,
-  type CacheStore,
-  type Clock,
-  type Coalescer,
-  currentAgeMs,
-  type FetchOutcome,
-  type MaybePromise,
-} from "../ports.ts";
+import type { Background, CacheStore, Clock, Coalescer, MaybePromise } from "../ports.ts";
 import { checkCacheName } from "./cache-status.ts";
-import { coalesce, type CoalescingSteps, type Exchanged, type PendingFetch, revalidateOnce } from "./coalesce.ts";
-import { type CacheFailure, createGuardedStore, type InFlightRequest } from "./guarded-store.ts";
+import { coalesce, type CoalescingSteps, revalidateOnce } from "./coalesce.ts";
+import { createExchange, put, toForwarded } from "./exchange.ts";
+import { type CacheFailure, createGuardedStore } from "./guarded-store.ts";
 import { noCoalescing } from "./in-process-coalescer.ts";
 import type {
   CacheCall,
   CacheStrategy,
   Candidate,
   FetchDecision,
-  Forwarded,
   Hit,
   Invalidation,
   Revalidate,
   StoreRefusal,
-  UpstreamFailure,
 } from "./strategy.ts";
 
 /** The options that every cache has. */
@@ -93,6 +83,7 @@ export function createCacheEngine<Call extends CacheCall, Fetched, Result>(
     );
   }
 
+  const exchange = createExchange(strategy, store, clock);
   const steps: CoalescingSteps<Call, Result> = {
     keyOf: ({ call, decision }) => strategy.coalescingKey(call, decision),
     exchange,
@@ -103,47 +94,6 @@ export function createCacheEngine<Call extends CacheCall, Fetched, Result>(
       return { result: strategy.fromStored(call, decision, toForwarded({ ...pending, isCollapsed: true })) };
     },
   };
-
-  async function exchange(pending: PendingFetch<Call>): Promise<Exchanged<Result>> {
-    const { call, decision } = pending;
-    const inFlight = store.begin(call.key);
-    try {
-      const fetched = await strategy.fetch(call, decision);
-      const stale = strategy.isError(fetched) ? serveStaleOnError(pending, "error-status") : null;
-      if (stale !== null) {
-        strategy.discard?.(fetched);
-        return stale;
-      }
-      const invalidation = strategy.invalidatedBy?.(call, fetched) ?? null;
-      if (invalidation !== null) await inFlight.invalidateOthers(invalidation);
-      const candidate = await strategy.toCandidate(call, decision, fetched);
-      const refusal = await put(inFlight, candidate);
-      const isOutdated = decision.kind === "revalidate" && refusal !== null && invalidatesStored(refusal);
-      if (isOutdated && candidate.describesResource) await store.delete(call.key);
-      const storage = { entry: candidate.entry, refusal };
-      return {
-        result: strategy.fromFetched(call, decision, fetched, storage, toForwarded(pending)),
-        outcome: outcomeOf(candidate, refusal),
-      };
-    } catch (cause) {
-      const stale = call.signal?.aborted === true ? null : serveStaleOnError(pending, "unreachable");
-      if (stale === null) throw cause;
-      return stale;
-    } finally {
-      inFlight.end();
-    }
-  }
-
-  function serveStaleOnError(pending: PendingFetch<Call>, failure: UpstreamFailure): Exchanged<Result> | null {
-    const { call, decision } = pending;
-    if (decision.kind !== "revalidate") return null;
-    const { stored } = decision;
-    const ageMs = currentAgeMs(stored, clock.now());
-    const reason = strategy.staleOnErrorReason(call, decision, ageMs, failure);
-    if (reason === null) return null;
-    const use = { reason, stored, ageMs, ttlMs: stored.freshForMs - ageMs };
-    return { result: strategy.fromStored(call, use, toForwarded(pending)), outcome: "failed" };
-  }
 
   return {
     lookUp,
@@ -161,31 +111,3 @@ export function createCacheEngine<Call extends CacheCall, Fetched, Result>(
 }
 
 function ignore(): void {}
-
-async function put(inFlight: InFlightRequest, { entry, refusal }: Candidate): Promise<StoreRefusal | null> {
-  return refusal === null ? inFlight.put(entry) : refusal;
-}
-
-/** True if a response that was not stored shows that the stored one is outdated. False if the reason lies in this request alone. */
-function invalidatesStored(refusal: StoreRefusal): boolean {
-  return refusal !== "authorization" && refusal !== "request-no-store" && refusal !== "outdated";
-}
-
-/** What to tell calls that waited. A refusal for one client, or an error, says nothing about the response that the next one gets. */
-function outcomeOf({ entry, describesResource }: Candidate, refusal: StoreRefusal | null): FetchOutcome {
-  if (refusal === null && entry !== null && isShareable(entry)) return "stored";
-  // The response is from before a change. Another call has to fetch again, but its response can be shared.
-  if (refusal === "outdated") return "failed";
-  return describesResource ? "unshared" : "failed";
-}
-
-/** True if calls that waited can use the entry without validating it. */
-function isShareable({ validatesAlways, freshForMs, initialAgeMs, staleWhileRevalidateMs }: CacheEntry): boolean {
-  return !validatesAlways && freshForMs + staleWhileRevalidateMs > initialAgeMs;
-}
-
-function toForwarded<Call extends CacheCall>({ decision, isCollapsed }: PendingFetch<Call>): Forwarded {
-  if (decision.kind === "bypass") return { reason: decision.reason === "method" ? "method" : "bypass", isCollapsed };
-  if (decision.kind === "miss") return { reason: decision.reason, isCollapsed };
-  return { reason: decision.reason.startsWith("request-") ? "request" : "stale", isCollapsed };
-}

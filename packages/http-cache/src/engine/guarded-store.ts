@@ -1,7 +1,7 @@
 import type { CacheEntry, CacheStore, MaybePromise } from "../ports.ts";
 import type { Invalidation } from "./strategy.ts";
 
-/** What failed without affecting the response that the client gets. */
+/** A step that failed without affecting the response that the client gets. */
 export type CacheFailure = "store-get" | "store-put" | "store-delete" | "background";
 
 /**
@@ -41,6 +41,11 @@ export function createGuardedStore(
   onError: (failure: CacheFailure, cause: unknown) => void,
 ): GuardedStore {
   const inFlight = new Set<InFlightState>();
+
+  function failGet(cause: unknown): readonly CacheEntry[] {
+    onError("store-get", cause);
+    return nothing;
+  }
 
   async function change(failure: CacheFailure, run: () => MaybePromise<void>): Promise<boolean> {
     try {
@@ -92,15 +97,11 @@ export function createGuardedStore(
 
   return {
     get(key) {
-      const fail = (cause: unknown): readonly CacheEntry[] => {
-        onError("store-get", cause);
-        return nothing;
-      };
       try {
         const found = store.get(key);
-        return found instanceof Promise ? found.catch(fail) : found;
+        return found instanceof Promise ? found.catch(failGet) : found;
       } catch (cause) {
-        return fail(cause);
+        return failGet(cause);
       }
     },
     delete: remove,

@@ -24,7 +24,7 @@ export interface CacheStrategy<Call extends CacheCall, Fetched, Result> {
   discard?(fetched: Fetched): void;
   /** The stored responses that a fetched response makes invalid. Default: none. */
   invalidatedBy?(call: Call, fetched: Fetched): Invalidation | null;
-  /** What of a fetched response is to be stored, or why nothing is. */
+  /** The entry to store for a fetched response, or why it must not be stored. */
   toCandidate(call: Call, decision: FetchDecision, fetched: Fetched): Candidate | Promise<Candidate>;
   /** The result of a call that is served from the store. `forwarded` is `null` for a plain hit. */
   fromStored(call: Call, use: StoredUse, forwarded: Forwarded | null): Result;
@@ -109,7 +109,7 @@ export interface Forwarded {
   readonly isCollapsed: boolean | null;
 }
 
-/** What to store of a fetched response. An entry with a refusal is not stored, but can be sent. */
+/** The entry for a fetched response. An entry with a refusal is not stored, but can be sent. */
 export type Candidate = {
   /** True if the response describes the current state of the resource. If it is not stored, the older entry is deleted. */
   readonly describesResource: boolean;
@@ -118,7 +118,7 @@ export type Candidate = {
   | { readonly entry: CacheEntry | null; readonly refusal: StoreRefusal }
 );
 
-/** What happened to a {@link Candidate}. */
+/** The outcome of storing a {@link Candidate}. */
 export interface Storage {
   readonly entry: CacheEntry | null;
   /** `null` if the entry was stored. */

@@ -1,5 +1,5 @@
 import { type CacheOptions, createCacheEngine, defaultName } from "../engine/engine.ts";
-import type { Hit, StoreRefusal } from "../engine/strategy.ts";
+import type { FetchDecision, Hit, StoreRefusal } from "../engine/strategy.ts";
 import { type CacheTarget, cacheKey, groupKey } from "../key.ts";
 import type { Background, MaybePromise } from "../ports.ts";
 import { createHttpStrategy, type HttpCall, receivedCandidate } from "./http-strategy.ts";
@@ -60,20 +60,19 @@ export function createHttpCache(options: HttpCacheOptions): HttpCache {
   const strategy = createHttpStrategy(name, policy, clock);
   const engine = createCacheEngine(options, strategy);
 
-  function lookUp(call: HttpCall): MaybePromise<Decision> {
-    const decision = engine.lookUp(call);
-    return decision instanceof Promise
-      ? decision.then((decided) => applyOnlyIfCached(call.request, decided, policy))
-      : applyOnlyIfCached(call.request, decision, policy);
-  }
-
-  function proceed(call: HttpCall, decision: Decision): MaybePromise<CacheResponse<UnreadBody>> {
+  function proceed(call: HttpCall, looked: Hit | FetchDecision): MaybePromise<CacheResponse<UnreadBody>> {
+    const decision = applyOnlyIfCached(call.request, looked, policy);
     return decision.kind === "unsatisfied" ? respondUnsatisfied(name) : engine.proceed(call, decision);
   }
 
   return {
     policy,
-    lookUp: (request) => lookUp(toCall(request, neverForward)),
+    lookUp(request) {
+      const decision = engine.lookUp(toCall(request, neverForward));
+      return decision instanceof Promise
+        ? decision.then((decided) => applyOnlyIfCached(request, decided, policy))
+        : applyOnlyIfCached(request, decision, policy);
+    },
     respond: (request, hit) => strategy.fromStored(toCall(request, neverForward), hit, null) as CacheResponse,
     handle<Unread extends UnreadBody>(
       request: CacheRequest,
@@ -81,7 +80,7 @@ export function createHttpCache(options: HttpCacheOptions): HttpCache {
       { signal, background }: HandleOptions = {},
     ) {
       const call: HttpCall = { key: keyOf(request), request, forward, signal, background };
-      const decision = lookUp(call);
+      const decision = engine.lookUp(call);
       const response =
         decision instanceof Promise ? decision.then((decided) => proceed(call, decided)) : proceed(call, decision);
       // An unread body can only be one that this call's `forward` returned.

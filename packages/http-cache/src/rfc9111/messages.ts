@@ -44,7 +44,7 @@ export interface UpstreamResponse<Unread extends UnreadBody = never> extends Res
   readonly body: Uint8Array | Unread;
 }
 
-/** What to send to the origin. All other parts of the request are unchanged. */
+/** The parts of a request that the cache decides. All other parts of the request are unchanged. */
 export interface ForwardedRequest {
   readonly method: string;
   /** The client's fields. To validate a stored response, the cache's conditions replace the client's. */
@@ -58,7 +58,7 @@ export type Forward<Unread extends UnreadBody = never> = (
   request: ForwardedRequest,
 ) => Promise<UpstreamResponse<Unread>>;
 
-/** What happened to a request, for logs and metrics. `Cache-Status` contains the same. */
+/** The outcome of a request, for logs and metrics. `Cache-Status` contains the same. */
 export interface CacheReport {
   /** `stale`: a stale response was used because the origin failed. */
   readonly outcome: "hit" | "revalidated" | "stale" | "fetched" | "bypassed" | "unsatisfied";

@@ -8,7 +8,7 @@ import { preferredLanguage, variantPart } from "./variant.ts";
 
 /** Whether a stored response may be used for a request (RFC 9111, 4). */
 
-/** What a cache does with a request. */
+/** The cache's decision about a request. */
 export type Decision = Hit | Revalidate | Miss | Bypass | Unsatisfied;
 
 /** Nothing stored can be used, and the client wants nothing else (`only-if-cached`): 504. */

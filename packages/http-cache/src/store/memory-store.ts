@@ -32,7 +32,7 @@ const nothing: readonly CacheEntry[] = [];
 export function createMemoryCacheStore(options: MemoryCacheStoreOptions): MemoryCacheStore {
   const { maxBytes = 67_108_864, maxEntries = 100_000, maxVariants = 32, clock } = options;
   const entries = new Map<string, MemoryEntry>();
-  const groups = new Map<string, Set<MemoryEntry>>();
+  const groups = createGroupIndex();
   const arenas = createBodyArenas();
   const intern = createInterner();
   const queue = createEvictionQueue<MemoryEntry>(({ keepUntilMs }) => keepUntilMs <= clock.now());
@@ -43,31 +43,8 @@ export function createMemoryCacheStore(options: MemoryCacheStoreOptions): Memory
     entryCount--;
     byteCount -= entry.weight;
     arenas.release(entry);
-    for (const group of entry.groups) leaveGroup(group, entry);
-    unlink(entry);
-  }
-
-  function unlink(entry: MemoryEntry): void {
-    const first = entries.get(entry.key);
-    if (first === entry) {
-      if (entry.sibling === null) entries.delete(entry.key);
-      else entries.set(entry.key, entry.sibling);
-      return;
-    }
-    for (let other = first ?? null; other !== null; other = other.sibling)
-      if (other.sibling === entry) other.sibling = entry.sibling;
-  }
-
-  function leaveGroup(group: string, entry: MemoryEntry): void {
-    const members = groups.get(group);
-    members?.delete(entry);
-    if (members?.size === 0) groups.delete(group);
-  }
-
-  function joinGroup(group: string, entry: MemoryEntry): void {
-    const members = groups.get(group);
-    if (members === undefined) groups.set(group, new Set([entry]));
-    else members.add(entry);
+    groups.leave(entry);
+    unlink(entries, entry);
   }
 
   function remove(entry: MemoryEntry): void {
@@ -121,13 +98,13 @@ export function createMemoryCacheStore(options: MemoryCacheStoreOptions): Memory
       entry.uses = uses;
       entryCount++;
       byteCount += entry.weight;
-      for (const group of entry.groups) joinGroup(group, entry);
+      groups.join(entry);
     },
     delete(key) {
       for (const entry of listVariants(entries.get(key) ?? null)) remove(entry);
     },
     deleteGroup(group) {
-      for (const entry of [...(groups.get(group) ?? [])]) remove(entry);
+      for (const entry of groups.members(group)) remove(entry);
     },
   };
 }
@@ -136,4 +113,44 @@ function listVariants(first: MemoryEntry | null): MemoryEntry[] {
   const variants: MemoryEntry[] = [];
   for (let entry = first; entry !== null; entry = entry.sibling) variants.push(entry);
   return variants;
+}
+
+/** Removes an entry from the variants of its key. */
+function unlink(entries: Map<string, MemoryEntry>, entry: MemoryEntry): void {
+  const first = entries.get(entry.key);
+  if (first === entry) {
+    if (entry.sibling === null) entries.delete(entry.key);
+    else entries.set(entry.key, entry.sibling);
+    return;
+  }
+  for (let other = first ?? null; other !== null; other = other.sibling)
+    if (other.sibling === entry) other.sibling = entry.sibling;
+}
+
+interface GroupIndex {
+  join(entry: MemoryEntry): void;
+  leave(entry: MemoryEntry): void;
+  /** A copy of the group's entries. */
+  members(group: string): readonly MemoryEntry[];
+}
+
+function createGroupIndex(): GroupIndex {
+  const groups = new Map<string, Set<MemoryEntry>>();
+  return {
+    join(entry) {
+      for (const group of entry.groups) {
+        const members = groups.get(group);
+        if (members === undefined) groups.set(group, new Set([entry]));
+        else members.add(entry);
+      }
+    },
+    leave(entry) {
+      for (const group of entry.groups) {
+        const members = groups.get(group);
+        members?.delete(entry);
+        if (members?.size === 0) groups.delete(group);
+      }
+    },
+    members: (group) => [...(groups.get(group) ?? [])],
+  };
 }

@@ -11,7 +11,7 @@ import { createWebBody, toHeaderRecord, toHeaders, type WebBody } from "./web-me
 export interface CacheMiddlewareOptions extends Omit<HttpCacheOptions, "store" | "clock"> {
   readonly store?: CacheStore;
   readonly clock?: Clock;
-  /** Who shares responses: key parts in addition to the URL. Return `null` to bypass the cache. Default: everyone shares. */
+  /** Key parts in addition to the URL. Only requests with equal parts share responses. Return `null` to bypass the cache. Default: everyone shares. */
   readonly partition?: (request: Request) => readonly string[] | null;
   /** Whether the client sent credentials. Default: the request has `Authorization`. */
   readonly isAuthorised?: (request: Request) => boolean;

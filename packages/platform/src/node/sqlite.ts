@@ -1,4 +1,4 @@
-import { DatabaseSync } from "node:sqlite";
+import process from "node:process";
 import { openingPragmas, runInTransaction, type SqliteDatabase } from "../sqlite.ts";
 import { backUpSqlite } from "./back-up-sqlite.ts";
 
@@ -8,6 +8,8 @@ import { backUpSqlite } from "./back-up-sqlite.ts";
  * @throws Error when the file cannot be opened or is not a database.
  */
 export function openSqlite(path: string): SqliteDatabase {
+  // Loaded on use: a static import would end a Node.js without it before the program can name the version that it needs.
+  const { DatabaseSync } = process.getBuiltinModule("node:sqlite");
   const database = new DatabaseSync(path);
   database.exec(openingPragmas);
   return {

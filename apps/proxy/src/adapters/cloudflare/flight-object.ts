@@ -4,7 +4,7 @@ import {
   type CoordinatedAction,
   type CoordinatedRole,
   createCoalescingCoordinator,
-} from "../../cache/create-flight-desk.ts";
+} from "../../cache/coordinator.ts";
 import { systemClock } from "@letta-environments/platform/cloudflare";
 import type { FetchOutcome } from "@letta-environments/http-cache";
 

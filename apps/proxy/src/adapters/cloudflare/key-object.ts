@@ -1,9 +1,9 @@
 import { DurableObject, type DurableObjectContext } from "cloudflare:workers";
 import { openDurableSqlite } from "@letta-environments/platform/cloudflare";
 import type { KeyUse } from "../../ports.ts";
-import { keyTables } from "../sqlite-key-tables.ts";
+import { keyTables, saveUseSql } from "../sqlite/key-store.ts";
 
-/** What a read found, and how many changes there had been by then: never an older count than the record. */
+/** The result of a call, and the number of changes by then, which is never older than the result. */
 export interface KeyAnswer<Value> {
   readonly value: Value;
   readonly changes: number;
@@ -12,13 +12,13 @@ export interface KeyAnswer<Value> {
 /** A record by its id, as text. */
 export type KeyText = readonly [id: string, text: string];
 
-/** What the gateway asks of {@link KeyObject}, as it is called from elsewhere. */
+/** The methods of {@link KeyObject} that gateways call. */
 export interface KeyObjectStub {
   find(id: string): Promise<KeyAnswer<string | null>>;
   list(): Promise<KeyAnswer<readonly KeyText[]>>;
   /** False when the id is taken. */
   insert(id: string, createdAt: number, text: string): Promise<KeyAnswer<boolean>>;
-  /** False when the record is not `before` any more. */
+  /** False when the record is no longer `before`. */
   replace(id: string, before: string, text: string): Promise<KeyAnswer<boolean>>;
   recordUse(uses: readonly KeyUse[]): Promise<void>;
   lastUses(): Promise<readonly (readonly [id: string, usedAt: number])[]>;
@@ -26,8 +26,8 @@ export interface KeyObjectStub {
 }
 
 /**
- * The Durable Object that has the gateway keys: one for all, so that every change is in one order. Only digests lie in it. It keeps records as
- * text and judges none of them; whoever reads one does.
+ * The Durable Object that has the gateway keys: one for all gateways, so that all changes have one order. It stores digests only, and
+ * treats records as text; its callers validate them.
  */
 export class KeyObject extends DurableObject {
   readonly #database: ReturnType<typeof openDurableSqlite>;
@@ -59,10 +59,7 @@ export class KeyObject extends DurableObject {
   }
 
   recordUse(uses: readonly KeyUse[]): void {
-    const save = this.#database.prepare(
-      "INSERT INTO key_uses (id, used_at) SELECT id, ? FROM keys WHERE id = ? " +
-        "ON CONFLICT (id) DO UPDATE SET used_at = max(used_at, excluded.used_at)",
-    );
+    const save = this.#database.prepare(saveUseSql);
     this.#database.transaction(() => {
       for (const { id, usedAt } of uses) save.run(usedAt, id);
     });

@@ -1,15 +1,15 @@
 import type { Server } from "node:http";
 import type { Duplex } from "node:stream";
 
-/** A server that can be stopped without dropping what it is doing. */
+/** A server that can be stopped without dropping requests in flight. */
 export interface DrainingServer {
-  /** Accepts no more connections, and resolves when every request is answered or the time is up. */
+  /** Stops accepting connections. Resolves when every request has its response, or when the time is up. */
   finishRequests(graceMs: number): Promise<void>;
-  /** Drops every connection that is left and resolves when the server is closed. */
+  /** Drops all remaining connections. Resolves when the server is closed. */
   close(): Promise<void>;
 }
 
-/** Follows a server's requests and sockets, so that it can be stopped in two steps. */
+/** Tracks the requests and sockets of a server, so that it can be stopped in two steps. */
 export function trackServer(server: Server): DrainingServer {
   const upgraded = new Set<Duplex>();
   let inFlight = 0;

@@ -9,11 +9,11 @@ import { finishResponse } from "../../http/response.ts";
 import { toWebResponse } from "../gateway.ts";
 import { hasSeveralHosts } from "./request.ts";
 
-/** How long a caller may take, in milliseconds. */
+/** Timeouts for callers, in milliseconds. */
 export interface ServerTimeouts {
   /** For the headers of a request. */
   readonly headersMs: number;
-  /** For a whole request, body included. */
+  /** For a whole request including its body. */
   readonly requestMs: number;
   /** Between two requests on one connection. */
   readonly keepAliveMs: number;
@@ -21,7 +21,7 @@ export interface ServerTimeouts {
   readonly checkIntervalMs: number;
 }
 
-/** Timeouts of a server that faces anybody. */
+/** Timeouts of a server on an open network. */
 export const defaultServerTimeouts: ServerTimeouts = {
   headersMs: 15_000,
   requestMs: 60_000,
@@ -29,16 +29,16 @@ export const defaultServerTimeouts: ServerTimeouts = {
   checkIntervalMs: 5_000,
 };
 
-/** What the server needs. */
+/** The options of {@link createHttpServer}. */
 export interface HttpServerOptions {
   readonly app: Hono<{ Bindings: HttpBindings }>;
   readonly randomId: RandomId;
   readonly timeouts: ServerTimeouts;
-  /** Takes a failure that no request could be told of. */
+  /** Receives failures that have no request to respond to. */
   readonly onFailure: (cause: unknown) => void;
 }
 
-/** Node's HTTP server with the app behind it. Whatever cannot become a request is a problem response too. */
+/** Creates Node's HTTP server in front of the app. Input that is not a valid request also gets a problem response. */
 export function createHttpServer(options: HttpServerOptions): Server {
   const { app, randomId, timeouts, onFailure } = options;
 
@@ -55,7 +55,7 @@ export function createHttpServer(options: HttpServerOptions): Server {
   }
 
   const listener = getRequestListener((request, bindings) => app.fetch(request, bindings), {
-    // Replacing the global Response would break every other user of it in the process.
+    // Replacing the global Response would break other code in the process.
     overrideGlobalObjects: false,
     errorHandler: answerFailure,
   });
@@ -65,9 +65,9 @@ export function createHttpServer(options: HttpServerOptions): Server {
       requestTimeout: timeouts.requestMs,
       keepAliveTimeout: timeouts.keepAliveMs,
       connectionsCheckingInterval: timeouts.checkIntervalMs,
-      // A request without Host is refused below, as a problem.
+      // A request without Host is refused below, with a problem response.
       requireHostHeader: false,
-      // Other upgrades, such as h2c, are offers that a server may pass over (RFC 9110 section 7.8).
+      // A server may ignore other upgrades, such as h2c (RFC 9110 section 7.8).
       shouldUpgradeCallback: isWebSocketUpgrade,
     },
     (incoming, outgoing) => {
@@ -89,12 +89,12 @@ function isWebSocketUpgrade(incoming: IncomingMessage): boolean {
 }
 
 const noTunnel = problemResponse("method_not_allowed", {
-  detail: "This is no tunnel.",
+  detail: "The gateway does not open tunnels.",
   headers: { allow: "GET, HEAD, POST" },
 });
 
 const severalHosts = problemResponse("invalid_request", {
-  issues: [{ member: "host", rule: "must be there once" }],
+  issues: [{ member: "host", rule: "must be present exactly once" }],
 });
 
 const unknownExpectation = problemResponse("invalid_request", {
@@ -106,19 +106,19 @@ const unreadableRequest = problemResponse("invalid_request", {
   detail: "The request target or the Host header cannot be read.",
 });
 
-/** Answers what never became a request: bytes that are no HTTP, headers that are too large, a caller that is too slow. */
+/** Responds to input that never became a request: bytes that are not HTTP, headers that are too large, slow callers. */
 export function answerClientErrors(server: Server, randomId: RandomId): void {
   const latest = new WeakMap<Socket, ServerResponse>();
   server.on("request", (incoming, outgoing) => latest.set(incoming.socket, outgoing));
   server.on("clientError", (error: NodeJS.ErrnoException & { readonly rawPacket?: Uint8Array }, socket: Socket) => {
     const outgoing = latest.get(socket);
-    // Bytes in the middle of another answer would be taken for a part of it.
+    // Bytes in the middle of another response would be read as a part of it.
     if (outgoing !== undefined && outgoing.headersSent && !outgoing.writableFinished) socket.destroy();
     else writeRawResponse(socket, finishResponse(describe(error.code, error.rawPacket), randomId("req"), "GET"));
   });
 }
 
-/** Whether what was refused would be a request with another method. Deno's parser does not tell what it refused. */
+/** Whether the refused bytes are a request with an unknown method. Deno's parser does not report why it refuses them. */
 function hasUnknownMethod(code: string | undefined, rawPacket: Uint8Array | undefined): boolean {
   if (code !== "HPE_INVALID_METHOD" && code !== "HPE_ERROR") return false;
   const start = new TextDecoder("latin1").decode(rawPacket?.subarray(0, 1_024));
@@ -135,11 +135,11 @@ function describe(code: string | undefined, rawPacket: Uint8Array | undefined): 
   }
   if (hasUnknownMethod(code, rawPacket)) {
     return problemResponse("method_not_allowed", {
-      detail: "The method is not known.",
+      detail: "The method is unknown.",
       headers: { allow: "GET, HEAD, POST" },
     });
   }
-  return problemResponse("invalid_request", { detail: "This is not HTTP/1.1." });
+  return problemResponse("invalid_request", { detail: "This is not valid HTTP/1.1." });
 }
 
 /** Answers on a bare socket, where there is no `ServerResponse`, and closes it. */

@@ -8,10 +8,10 @@ import { type GatewayOptions, toWebResponse } from "../gateway.ts";
 const plainHost = /^(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?$/;
 
 /**
- * A {@link GatewayRequest} over Node's own request. Path, query and headers are those of the wire: nothing in between has
- * resolved a dot segment or dropped a second field.
+ * Wraps Node's request as a {@link GatewayRequest}. Path, query and headers are as they were on the wire: no dot segment is
+ * resolved and no second header field is dropped.
  *
- * @param openSignal gives the signal that aborts when the caller goes away; asked at most once.
+ * @param openSignal returns the signal that aborts when the caller disconnects; called at most once
  */
 export function incomingRequest(incoming: IncomingMessage, openSignal: () => AbortSignal): GatewayRequest {
   const { path, query } = requestTarget(incoming.url ?? "");
@@ -31,7 +31,7 @@ export function incomingRequest(incoming: IncomingMessage, openSignal: () => Abo
   };
 }
 
-/** Whether there is more than one `Host`, which is answered 400 (RFC 9112 section 3.2): those in front may have believed another one. */
+/** Whether a request has several `Host` fields, which is 400 (RFC 9112 section 3.2): a proxy in front may have used another one. */
 export function hasSeveralHosts({ rawHeaders }: Pick<IncomingMessage, "rawHeaders">): boolean {
   let count = 0;
   for (let index = 0; index < rawHeaders.length; index += 2) {
@@ -41,7 +41,7 @@ export function hasSeveralHosts({ rawHeaders }: Pick<IncomingMessage, "rawHeader
   return count > 1;
 }
 
-/** Node's own `headers` keeps the first of two `Authorization` fields; here both are seen. */
+/** Joins all fields of a name. Node's own `headers` keeps only the first of two `Authorization` fields. */
 function joinedHeader(rawHeaders: readonly string[], name: string): string | null {
   let joined: string | null = null;
   for (let index = 0; index < rawHeaders.length; index += 2) {
@@ -72,8 +72,8 @@ function unfinishedSignal(outgoing: ServerResponse): AbortSignal {
 }
 
 /**
- * Splits a request target (RFC 9112 section 3.2) into raw path and raw query. Of the absolute form only these two are used:
- * its host is whatever the caller wrote.
+ * Splits a request target (RFC 9112 section 3.2) into raw path and raw query. The host of an absolute target is ignored,
+ * because the caller can write anything there.
  */
 export function requestTarget(target: string): { readonly path: string; readonly query: string } {
   const origin = target.replace(/^https?:\/\/[^/?#]*/i, "");
@@ -83,8 +83,8 @@ export function requestTarget(target: string): { readonly path: string; readonly
 }
 
 /**
- * Reads a body up to a limit. An announced length over the limit is refused unread; a body without one is counted as it
- * comes. What is left unread is for the server to drain.
+ * Reads a body up to a limit. A body whose `Content-Length` exceeds the limit is not read. The server drains what is left
+ * unread.
  */
 export function readIncomingBody(
   incoming: IncomingMessage,
@@ -106,7 +106,7 @@ export function readIncomingBody(
     };
     const onEnd = (): void => finish(length === 0 ? null : Buffer.concat(chunks, length));
     const onClose = (): void => finish("aborted");
-    // An aborted request emits an error too; without a listener it would end the process.
+    // An aborted request also emits an error, which ends the process if nobody listens.
     incoming.on("error", onClose).on("data", onData).on("end", onEnd).on("close", onClose);
   });
 }

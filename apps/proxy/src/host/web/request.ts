@@ -19,7 +19,7 @@ export function webGatewayRequest(request: Request, clientAddress: string | null
     query,
     header: (name) => request.headers.get(name),
     readBody: (limitBytes) => readWebBody(request, limitBytes),
-    // A getter: some runtimes make it only when it is asked for.
+    // A getter, because some runtimes create the signal on demand.
     get signal() {
       return request.signal;
     },
@@ -30,7 +30,7 @@ export function webGatewayRequest(request: Request, clientAddress: string | null
 
 const urlPattern = /^(https?:\/\/(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?)(?=[/?#]|$)/i;
 
-/** Origin, raw path and raw query of a request's URL, without parsing it anew, which would change the path. */
+/** Splits the URL of a request into origin, raw path and raw query. Parsing it again would change the path. */
 export function webRequestTarget(url: string): {
   /** `null` when it is not plain. */
   readonly authority: string | null;
@@ -45,8 +45,8 @@ export function webRequestTarget(url: string): {
 }
 
 /**
- * Reads the body of a web request up to a limit. An announced length over the limit is refused unread; a body without one is counted as it
- * comes, and given up once it is too long.
+ * Reads the body of a web request up to a limit. A body whose `Content-Length` exceeds the limit is not read; any other is
+ * cancelled as soon as it is too long.
  */
 export async function readWebBody(
   { body, headers }: { readonly body: ReadableStream<Uint8Array> | null; readonly headers: Pick<Headers, "get"> },

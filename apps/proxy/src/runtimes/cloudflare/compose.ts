@@ -7,23 +7,23 @@ import {
   systemClock,
 } from "@letta-environments/platform/cloudflare";
 import { waitUntil } from "cloudflare:workers";
-import { createCacheApiStore } from "../../adapters/cloudflare/cache-api-store.ts";
-import { createDurableAuditLog } from "../../adapters/cloudflare/durable-audit-log.ts";
-import { createDurableCoalescer } from "../../adapters/cloudflare/durable-coalescer.ts";
-import { createDurableKeyStore } from "../../adapters/cloudflare/durable-key-store.ts";
-import { createDurableKeyUses } from "../../adapters/cloudflare/durable-key-uses.ts";
+import { createCacheApiStore } from "../../adapters/cloudflare/cache-store.ts";
+import { createDurableAuditLog } from "../../adapters/cloudflare/audit-log.ts";
+import { createDurableCoalescer } from "../../adapters/cloudflare/coalescer.ts";
+import { createDurableKeyStore } from "../../adapters/cloudflare/key-store.ts";
+import { createDurableKeyUses } from "../../adapters/cloudflare/key-store.ts";
 import { createDurableRateLimitStore } from "../../adapters/cloudflare/rate-limit-store.ts";
-import { createHttpJwksFetch } from "../../adapters/http-jwks-fetch.ts";
-import { createHttpUpstreamFetch } from "../../adapters/http-upstream-fetch.ts";
+import { createHttpJwksFetch } from "../../adapters/http-jwks.ts";
+import { createHttpUpstreamFetch } from "../../adapters/http-upstream.ts";
 import type { LogEvent } from "../../adapters/log.ts";
 import { createMemoryRateLimitStore } from "../../adapters/memory/rate-limit-store.ts";
 import { pepperOf } from "../../adapters/node/pepper.ts";
 import { createPipeline, type Pipeline } from "../../pipeline.ts";
-import { auditKeyStore } from "../../audit/audit-key-store.ts";
+import { auditKeyStore } from "../../audit/key-changes.ts";
 import { createEnvironmentCache, type EnvironmentCache } from "../../cache/environment-cache.ts";
 import type { Settings } from "../../config/settings.ts";
-import { innermostReason } from "../../keys/innermost-reason.ts";
-import { reportOutages } from "../../keys/report-outages.ts";
+import { rootCauseMessage } from "../../keys/key-store-outages.ts";
+import { reportOutages } from "../../keys/key-store-outages.ts";
 import type { RateLimitSettings } from "../../limits/settings.ts";
 import { chooseShards } from "../../limits/settings.ts";
 import type { JwksFetch } from "../../ports.ts";
@@ -46,7 +46,7 @@ export function composeWorker(
   const clock = systemClock;
   const onFailure = (cause: unknown): void => log({ type: "internal_error", requestId: "-", cause });
   const onKeyStoreFailure = (cause: unknown): void =>
-    log({ type: "key_store_failed", requestId: "-", reason: innermostReason(cause) });
+    log({ type: "key_store_failed", requestId: "-", reason: rootCauseMessage(cause) });
   const keys = createDurableKeyStore({
     keys: () => bindings.KEYS.getByName("keys"),
     clock,
@@ -70,8 +70,13 @@ export function composeWorker(
       pepper: pepperOf(settings.keyPepper, hmacSha256Hex),
       randomId,
       telemetry: log,
-      // Failures have no codes here that would tell.
-      upstream: createHttpUpstreamFetch({ ...upstream, fetch: webFetch, failedBeforeSend: () => false }),
+      upstream: {
+        kind: "remote",
+        // The errors of this runtime have no codes, so every failure may have happened after the request was sent.
+        fetch: createHttpUpstreamFetch({ ...upstream, fetch: webFetch, failedBeforeSend: () => false }),
+        credentialOf,
+        admitsTenant: createTenantAdmission({ clock, keyStore, tenants, jwt, credentialOf }),
+      },
       audit,
       environmentCache: composeCache(settings, bindings.FLIGHTS, place, log),
       rateLimiter: rateLimits.limiter,
@@ -85,11 +90,6 @@ export function composeWorker(
       },
     },
     {
-      upstream: {
-        kind: "http",
-        credentialOf,
-        admitsTenant: createTenantAdmission({ clock, keyStore, tenants, jwt, credentialOf }),
-      },
       upstreamTimeoutMs: settings.upstreamTimeoutMs,
       userAgent,
       jwt,

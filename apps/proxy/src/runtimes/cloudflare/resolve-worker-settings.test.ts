@@ -5,7 +5,7 @@ const objects = { getByName: () => null };
 const good = {
   UPSTREAM_URL: "https://api.example",
   KEY_PEPPER: "p".repeat(32),
-  ...{ KEYS: objects, LIMITS: objects, FLIGHTS: objects, AUDIT: objects },
+  ...{ KEYS: objects, LIMITS: objects, FLIGHTS: objects, AUDIT: objects, ASSETS: objects },
 };
 
 function brokenSettings(bindings: Readonly<Record<string, unknown>>): readonly string[] {
@@ -55,7 +55,7 @@ test("what only a process has is not read, so that its configuration serves both
 });
 
 test("an object that is not bound, and a secret that is bound as something else than text, are named", () => {
-  for (const name of ["KEYS", "LIMITS", "FLIGHTS", "AUDIT"]) {
+  for (const name of ["KEYS", "LIMITS", "FLIGHTS", "AUDIT", "ASSETS"]) {
     expect(brokenSettings({ [name]: undefined })).toEqual([name]);
     expect(brokenSettings({ [name]: "text" })).toEqual([name]);
   }

@@ -1,4 +1,4 @@
-import type { AuditObjectStub } from "../../adapters/cloudflare/audit-object.ts";
+import type { AuditObjectStub } from "../../adapters/cloudflare/audit-log.ts";
 import type { FlightObjectStub } from "../../adapters/cloudflare/flight-object.ts";
 import type { KeyObjectStub } from "../../adapters/cloudflare/key-object.ts";
 import type { ObjectNamespace } from "../../adapters/cloudflare/object-namespace.ts";
@@ -8,7 +8,7 @@ import { resolveGatewaySettings } from "../../config/resolve-gateway.ts";
 import { parseConfigFile } from "../../config/resolve.ts";
 import type { GatewaySettings } from "../../config/settings.ts";
 import { isJsonObject, parseJson } from "../../lib/json.ts";
-import type { SettingProblem } from "../../lib/setting-problem.ts";
+import type { SettingProblem } from "../../lib/setting-rules.ts";
 import { credentialsFromSettings, findSharedCredentials, tenantCredentials } from "../../tenants/credentials.ts";
 
 /** Settings of a Worker. */

@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { randomId, systemClock } from "@letta-environments/platform/node";
 import type { Hono } from "hono";
 import type { LogEvent } from "../../adapters/log.ts";
-import { createMemoryKeyStore } from "../../adapters/memory-key-store.ts";
+import { createMemoryKeyStore } from "../../adapters/memory/key-store.ts";
 import { loadPepper } from "../../adapters/node/pepper.ts";
 import { loadOpenApi } from "../../adapters/open-api.ts";
 import type { Pipeline } from "../../pipeline.ts";
@@ -11,14 +11,14 @@ import type { Settings } from "../../config/settings.ts";
 import { createGateway, toWebResponse } from "../../host/gateway.ts";
 import { createHostRoutes } from "../../host/routes.ts";
 import { webGatewayRequest } from "../../host/web/request.ts";
-import { createKeyUses } from "../../keys/create-key-uses.ts";
-import { innermostReason } from "../../keys/innermost-reason.ts";
-import { KeyStoreUnavailableError } from "../../keys/key-store-unavailable-error.ts";
-import { reportOutages } from "../../keys/report-outages.ts";
+import { createKeyUses } from "../../keys/key-uses.ts";
+import { rootCauseMessage } from "../../keys/key-store-outages.ts";
+import { KeyStoreUnavailableError } from "../../keys/key-store-outages.ts";
+import { reportOutages } from "../../keys/key-store-outages.ts";
 import type { KeyStore } from "../../ports.ts";
-import { CommandError } from "../node/command-error.ts";
-import { composeProxy } from "../node/compose.ts";
-import { openTokenWay } from "../node/open-credentials.ts";
+import { CommandError } from "@letta-environments/command-line";
+import { composePipeline } from "../node/compose.ts";
+import { openTokenAuthenticator } from "../node/open-credentials.ts";
 import { openEnvironmentCache } from "../node/open-environment-cache.ts";
 import { openKeyStore } from "../node/open-keys.ts";
 import { openRateLimits } from "../node/open-rate-limits.ts";
@@ -47,10 +47,10 @@ export async function openFetchApp(
  */
 export async function openFetchPipeline(settings: Settings, log: (event: LogEvent) => void): Promise<Pipeline> {
   const onFailure = (cause: unknown): void =>
-    log({ type: "key_store_failed", requestId: "-", reason: innermostReason(cause) });
+    log({ type: "key_store_failed", requestId: "-", reason: rootCauseMessage(cause) });
   const keyStore = reportOutages(await openKeys(settings, log, onFailure), log);
   const pepper = loadPepper("", settings.keyPepper ?? randomBytes(32).toString("hex"), false);
-  return composeProxy(settings, {
+  return composePipeline(settings, {
     keys: { pepper },
     keyStore,
     keyStoreFor: null,
@@ -58,7 +58,7 @@ export async function openFetchPipeline(settings: Settings, log: (event: LogEven
     audit: null,
     rateLimits: await openRateLimits(settings, log),
     environmentCache: await openEnvironmentCache(settings, log),
-    tokenAuthenticatorFor: openTokenWay(log),
+    tokenAuthenticatorFor: openTokenAuthenticator(log),
     embedded: null,
     deviceSockets: null,
     log,

@@ -1,31 +1,31 @@
 import { randomBytes } from "node:crypto";
 import { constantTimeEqual, hmacSha256Hex, randomId, sha256Hex, systemClock } from "@letta-environments/platform/node";
-import { createHttpUpstreamFetch } from "../../adapters/http-upstream-fetch.ts";
-import { failedBeforeSend } from "../../adapters/failed-before-send.ts";
+import { createHttpUpstreamFetch } from "../../adapters/http-upstream.ts";
+import { failedBeforeSend } from "../../adapters/http-upstream.ts";
 import type { LogEvent } from "../../adapters/log.ts";
-import { createOwnHostGuard } from "../../admin/create-own-host-guard.ts";
+import { createHostGuard } from "../../admin/admission.ts";
 import { createPipeline, type Pipeline } from "../../pipeline.ts";
-import type { AuditLog } from "../../audit/audit-log.ts";
+import type { AuditLog } from "../../audit/log.ts";
 import type { Settings } from "../../config/settings.ts";
-import type { FindDeviceId, KeyStore, KeyStoreFor, UpstreamFetch } from "../../ports.ts";
+import type { KeyStore, KeyStoreFor } from "../../ports.ts";
 import type { AdminServices } from "../../services.ts";
 import { createTenantAdmission } from "../../tenants/admission.ts";
 import { findCredentialConflicts } from "../../tenants/credentials.ts";
-import type { UpstreamConfig } from "../../upstream/settings.ts";
+import type { UpstreamServer } from "../../upstream/settings.ts";
 import { version } from "../../version.ts";
 import { openCredentials } from "./open-credentials.ts";
 import type { EmbeddedServer } from "./open-embedded-server.ts";
-import type { Foundations } from "./resources.ts";
+import type { Resources } from "./resources.ts";
 
 /** What the pipeline stands on. `null` as `audit` or `keyStoreFor`: nothing is written down, and keys are not administered over HTTP. */
-export interface ProxyFoundations extends Pick<
-  Foundations,
+export interface GatewayResources extends Pick<
+  Resources,
   "deviceSockets" | "embedded" | "environmentCache" | "keyStore" | "log" | "rateLimits" | "tokenAuthenticatorFor"
 > {
   readonly audit: AuditLog | null;
-  readonly keys: Pick<Foundations["keys"], "pepper">;
+  readonly keys: Pick<Resources["keys"], "pepper">;
   readonly keyStoreFor: KeyStoreFor | null;
-  readonly keyUses: Pick<Foundations["keyUses"], "note">;
+  readonly keyUses: Pick<Resources["keyUses"], "note">;
 }
 
 /**
@@ -34,9 +34,9 @@ export interface ProxyFoundations extends Pick<
  *
  * @throws CommandError when a file that the settings name cannot be used.
  */
-export async function composeProxy(settings: Settings, foundations: ProxyFoundations): Promise<Pipeline> {
+export async function composePipeline(settings: Settings, resources: GatewayResources): Promise<Pipeline> {
   const { audit, deviceSockets, embedded, environmentCache, keys, keyStore, keyStoreFor, keyUses, log, rateLimits } =
-    foundations;
+    resources;
   const upstream = await composeUpstream(settings, keyStore, log, embedded);
   const userAgent = `letta-environments-proxy/${version}`;
   return createPipeline(
@@ -48,20 +48,18 @@ export async function composeProxy(settings: Settings, foundations: ProxyFoundat
       pepper: keys.pepper,
       randomId,
       telemetry: log,
-      upstream: upstream.fetch,
+      upstream: upstream.server,
       audit,
       environmentCache: environmentCache.cacheFor(settings),
       rateLimiter: rateLimits.limiterFor(settings),
-      ...(upstream.findDeviceId !== undefined && { findDeviceId: upstream.findDeviceId }),
       deviceSockets,
-      tokenAuthenticatorFor: foundations.tokenAuthenticatorFor,
+      tokenAuthenticatorFor: resources.tokenAuthenticatorFor,
       admin:
         keyStoreFor === null
           ? undefined
           : { randomBytes, keyStoreFor, findCredentialConflicts: upstream.findCredentialConflicts },
     },
     {
-      upstream: upstream.config,
       upstreamTimeoutMs: settings.upstreamTimeoutMs,
       userAgent,
       jwt: settings.jwt,
@@ -73,16 +71,14 @@ export async function composeProxy(settings: Settings, foundations: ProxyFoundat
       adminListener:
         settings.admin === null
           ? null
-          : { token: settings.admin.token, guard: createOwnHostGuard(settings.admin.hostnames) },
+          : { token: settings.admin.token, guard: createHostGuard(settings.admin.hostnames) },
     },
   );
 }
 
 /** What stands behind the proxy, ready to be called. It has nothing to close. */
 export interface ComposedUpstream {
-  readonly config: UpstreamConfig;
-  readonly fetch: UpstreamFetch;
-  readonly findDeviceId?: FindDeviceId;
+  readonly server: UpstreamServer;
   readonly findCredentialConflicts?: AdminServices["findCredentialConflicts"];
 }
 
@@ -98,17 +94,19 @@ export async function composeUpstream(
   embedded: EmbeddedServer | null,
 ): Promise<ComposedUpstream> {
   const { upstream, tenants, jwt } = settings;
-  if (embedded !== null) {
-    return { config: { kind: "embedded" }, fetch: embedded.fetch, findDeviceId: embedded.findDeviceId };
-  }
+  if (embedded !== null) return { server: { kind: "embedded", server: embedded.server } };
   if (upstream.kind !== "http") throw new TypeError("an upstream elsewhere needs its settings");
   const credentialOf = openCredentials(settings, await keyStore.list(), (tenant, cause) =>
     log({ type: "credential_file_failed", tenant, cause }),
   );
   const admitsTenant = createTenantAdmission({ clock: systemClock, keyStore, tenants, jwt, credentialOf });
   return {
-    config: { kind: "http", credentialOf, admitsTenant },
-    fetch: createHttpUpstreamFetch({ ...upstream, fetch: globalThis.fetch, failedBeforeSend }),
+    server: {
+      kind: "remote",
+      fetch: createHttpUpstreamFetch({ ...upstream, fetch: globalThis.fetch, failedBeforeSend }),
+      credentialOf,
+      admitsTenant,
+    },
     findCredentialConflicts: async (record) =>
       findCredentialConflicts({ tenants, jwt, credentialOf }, await keyStore.list(), record, systemClock.now()),
   };

@@ -1,29 +1,32 @@
 import { chmodSync, mkdirSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { CommandError } from "@letta-environments/command-line";
 import { isSqliteBusy, type SqliteDatabase } from "@letta-environments/platform";
 import { openSqlite } from "@letta-environments/platform/sqlite";
-import { CommandError } from "./command-error.ts";
 
 const attempts = 100;
 const pauseMs = 50;
 
 /**
- * Opens a database in the data directory, which is made when there is none, for its owner alone.
+ * Opens a database in the data directory, which is created if it does not exist, for its owner alone.
  *
- * @throws CommandError when the directory or the file cannot be used.
+ * @throws CommandError if the directory or the file cannot be used
  */
 export async function openDatabase(dataDir: string, name: string): Promise<SqliteDatabase> {
   const path = join(dataDir, name);
   for (let attempt = 1; ; attempt++) {
+    makeDataDir(dataDir);
     try {
-      prepare(dataDir);
       return openSqlite(path);
     } catch (cause) {
-      if (attempt === attempts || !isSqliteBusy(cause)) throw cannotOpen(path, cause);
+      if (attempt < attempts && isSqliteBusy(cause)) {
+        // Two processes that create a file at once: SQLite refuses the second one without waiting.
+        await delay(pauseMs);
+        continue;
+      }
+      throw cannotOpen(path, cause);
     }
-    // Two processes that make a new file at once: SQLite refuses the second one without waiting.
-    await delay(pauseMs);
   }
 }
 
@@ -52,34 +55,58 @@ export async function openStore<Store>(
   }
 }
 
+function cannotOpen(path: string, cause: unknown): CommandError {
+  return new CommandError(`${path} cannot be opened: ${cause instanceof Error ? cause.message : String(cause)}`, 1, {
+    cause,
+  });
+}
+
 /**
- * Makes the data directory when there is none, for its owner alone.
+ * Creates the data directory if it does not exist, for its owner alone.
  *
- * @throws CommandError when it cannot be used.
+ * @throws CommandError if it cannot be used
  */
 export function makeDataDir(dataDir: string): void {
   try {
-    prepare(dataDir);
+    createDirectory(resolve(dataDir), resolve(dataDir));
+    closeToOthers(dataDir);
   } catch (cause) {
-    throw cannotOpen(dataDir, cause);
+    throw new CommandError(`--data-dir ${dataDir}: ${reasonOf(cause)}`, 1, { cause });
   }
 }
 
-function prepare(dataDir: string): void {
-  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
-  closeToOthers(dataDir);
+/** Creates a directory and its parents. A recursive `mkdirSync` never returns where the system refuses new directories, as in /proc. */
+function createDirectory(path: string, wanted: string): void {
+  const stats = statSync(path, { throwIfNoEntry: false });
+  if (stats?.isDirectory() === true) return;
+  if (stats !== undefined) throw new Error(path === wanted ? "this is a file; pass a directory" : `${path} is a file`);
+  createDirectory(dirname(path), wanted);
+  try {
+    mkdirSync(path, { mode: 0o700 });
+  } catch (cause) {
+    // Another process may have created it meanwhile.
+    if (statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) throw cause;
+  }
 }
 
-/** Takes a directory that is there already away from others; one that everybody may write to is never ours. */
+/** Takes the permissions of others away. A directory that everybody may write to is refused. */
 function closeToOthers(dataDir: string): void {
   const { mode } = statSync(dataDir);
   if ((mode & 0o002) !== 0) throw new Error("everybody may write to the data directory; use one of your own");
   if ((mode & 0o077) !== 0) chmodSync(dataDir, 0o700);
 }
 
-function cannotOpen(path: string, cause: unknown): CommandError {
-  const reason = cause instanceof Error ? cause.message : String(cause);
-  return new CommandError(`${path} cannot be opened: ${reason}`, 1, { cause });
+const reasons: Readonly<Record<string, string>> = {
+  EACCES: "this user is not allowed to create or use it",
+  EPERM: "this user is not allowed to create or use it",
+  EROFS: "the file system is read-only",
+  ENOENT: "the system does not allow new directories there",
+};
+
+function reasonOf(cause: unknown): string {
+  if (!(cause instanceof Error)) return String(cause);
+  const code = "code" in cause && typeof cause.code === "string" ? cause.code : "";
+  return reasons[code] ?? cause.message;
 }
 
 /** How long a process that is just ending may take to let go, in milliseconds. */

@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { openSqlite } from "@letta-environments/platform/node";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { finishedSend, testSealing } from "../../../test/support/test-audit.ts";
-import { createSqliteAuditStore } from "../../adapters/sqlite-audit-store.ts";
-import { type OpenAuditLog, openAuditLog } from "../../audit/audit-log.ts";
+import { createSqliteAuditStore } from "../../adapters/sqlite/audit-store.ts";
+import { type OpenAuditLog, openAuditLog } from "../../audit/log.ts";
 import { guardAuditStore } from "./open-audit.ts";
 
 let folder = "";

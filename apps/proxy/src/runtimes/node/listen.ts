@@ -13,8 +13,7 @@ import { createHttpServer, defaultServerTimeouts } from "../../host/node/http-se
 import { nodeHost } from "../../host/node/request.ts";
 import { serveWebSockets } from "../../host/node/web-sockets.ts";
 import { finishResponse } from "../../http/response.ts";
-import { CommandError } from "./command-error.ts";
-import { isInTerminal } from "./is-in-terminal.ts";
+import { CommandError } from "@letta-environments/command-line";
 
 /**
  * Opens the server's port and resolves with the URL under which it is reached from this machine.
@@ -60,10 +59,10 @@ function describe(
   return `Cannot listen on ${host} port ${port} (${String(code ?? cause)}).`;
 }
 
-/** How long requests in flight may take once the process is told to stop, in milliseconds. */
+/** The longest time for requests in flight after the first signal, in milliseconds. */
 const graceMs = 10_000;
 
-/** Stops the process in good order on SIGTERM or SIGINT, or when its terminal is closed; a second signal ends it at once. */
+/** Stops the process gracefully on SIGTERM or SIGINT, or when its terminal is closed; a second signal ends it at once. */
 export function stopOnSignal(options: {
   readonly log: (event: LogEvent) => void;
   readonly stop: (graceMs: number) => Promise<void>;
@@ -86,6 +85,11 @@ export function stopOnSignal(options: {
   };
   process.on("SIGTERM", onSignal).on("SIGINT", onSignal);
   if (isInTerminal()) process.on("SIGHUP", onSignal);
+}
+
+/** Whether the process was started in a terminal, which sends SIGHUP when it is closed. */
+export function isInTerminal(): boolean {
+  return process.stdin.isTTY === true;
 }
 
 /** The administration listener, while it is open. */

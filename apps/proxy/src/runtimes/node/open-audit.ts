@@ -3,14 +3,14 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { isSqliteBusy } from "@letta-environments/platform";
 import { constantTimeEqual, hmacSha256Hex, randomId, sha256Hex, systemClock } from "@letta-environments/platform/node";
-import { createSqliteAuditStore } from "../../adapters/sqlite-audit-store.ts";
-import { openAuditLog, type OpenAuditLog } from "../../audit/audit-log.ts";
-import type { AuditStore } from "../../audit/audit-store.ts";
+import { createSqliteAuditStore } from "../../adapters/sqlite/audit-store.ts";
+import { openAuditLog, type OpenAuditLog } from "../../audit/log.ts";
+import type { AuditStore } from "../../audit/store.ts";
 import type { Sealing } from "../../audit/chain.ts";
 import type { Settings } from "../../config/settings.ts";
 import type { Pepper } from "../../ports.ts";
 import { version } from "../../version.ts";
-import { CommandError } from "./command-error.ts";
+import { CommandError } from "@letta-environments/command-line";
 import { openStore } from "./data-dir.ts";
 
 /** Where the audit log lies in the data directory. */

@@ -1,16 +1,16 @@
 import { constantTimeEqual, hmacSha256Hex, sha256Hex, systemClock } from "@letta-environments/platform/node";
-import { createHttpJwksFetch } from "../../adapters/http-jwks-fetch.ts";
+import { createHttpJwksFetch } from "../../adapters/http-jwks.ts";
 import type { LogEvent } from "../../adapters/log.ts";
 import { CredentialFileError, watchCredentialFiles } from "../../adapters/node/credential-files.ts";
 import type { JwtSettings } from "../../auth/jwt-settings.ts";
-import { type AuthenticateToken, createAuthenticateToken, keepTokenWay } from "../../auth/jwt.ts";
+import { type TokenAuthenticator, createTokenAuthenticator, reuseTokenAuthenticator } from "../../auth/jwt.ts";
 import type { Settings } from "../../config/settings.ts";
 import type { KeyRecord } from "../../keys/key-record.ts";
-import type { SettingProblem } from "../../lib/setting-problem.ts";
+import type { SettingProblem } from "../../lib/setting-rules.ts";
 import { findSharedCredentials, liveTenants, tenantCredentials } from "../../tenants/credentials.ts";
 import type { CredentialOf } from "../../tenants/settings.ts";
 import { version } from "../../version.ts";
-import { CommandError } from "./command-error.ts";
+import { CommandError } from "@letta-environments/command-line";
 
 /**
  * The credentials of tenants at an HTTP upstream, once it is certain that no two tenants see each other's devices.
@@ -45,12 +45,12 @@ export function sharedCredentials(problems: readonly SettingProblem[]): CommandE
 }
 
 /** What judges the tokens of all gateways that this process composes, one after the other. */
-export function openTokenWay(log: (event: LogEvent) => void): (settings: JwtSettings) => AuthenticateToken {
+export function openTokenAuthenticator(log: (event: LogEvent) => void): (settings: JwtSettings) => TokenAuthenticator {
   const ports = {
     clock: systemClock,
     digests: { sha256: sha256Hex, hmacSha256: hmacSha256Hex, constantTimeEqual },
     telemetry: log,
     fetchJwks: createHttpJwksFetch(globalThis.fetch, `letta-environments-proxy/${version}`),
   };
-  return keepTokenWay((settings) => createAuthenticateToken(ports, settings));
+  return reuseTokenAuthenticator((settings) => createTokenAuthenticator(ports, settings));
 }

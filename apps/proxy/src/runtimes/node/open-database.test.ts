@@ -1,10 +1,11 @@
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import process from "node:process";
+import { CommandError } from "@letta-environments/command-line";
 import { migrateSqlite } from "@letta-environments/platform";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { openDatabase } from "./data-dir.ts";
-import { CommandError } from "./command-error.ts";
 import { openStore } from "./data-dir.ts";
 
 let folder = "";
@@ -45,4 +46,18 @@ test("a store that cannot be backed up before a migration is not opened: one lin
   expect(String(failure)).toContain(`${path} cannot be opened: the backup ${path}.before-v2.backup cannot be written`);
   expect(String(failure)).not.toContain("\n");
   expect(readFileSync(path).equals(before)).toBe(true);
+});
+
+test("a data directory that is a file, or below one, is refused by its name", async () => {
+  const file = join(folder, "file");
+  writeFileSync(file, "");
+  await expect(openDatabase(file, "x.sqlite")).rejects.toThrow(`--data-dir ${file}: this is a file; pass a directory`);
+  const below = join(file, "deep", "er");
+  await expect(openDatabase(below, "x.sqlite")).rejects.toThrow(`--data-dir ${below}: ${file} is a file`);
+});
+
+test.runIf(process.platform === "linux")("a place where nobody can create a directory fails at once", async () => {
+  await expect(openDatabase("/proc/letta/data", "x.sqlite")).rejects.toThrow(
+    "--data-dir /proc/letta/data: the system does not allow new directories there",
+  );
 });

@@ -2,18 +2,16 @@ import { createEnvironmentServer } from "@letta-environments/environment-server"
 import { createSqliteEnvironmentStore } from "@letta-environments/environment-server/sqlite";
 import { randomId, sha256Hex, systemClock } from "@letta-environments/platform/node";
 import type { LogEvent } from "../../adapters/log.ts";
-import { createEmbeddedUpstreamFetch } from "../../adapters/embedded-upstream-fetch.ts";
 import type { EnvironmentCache } from "../../cache/environment-cache.ts";
 import type { Settings } from "../../config/settings.ts";
-import type { WatchedSockets } from "../../keys/watch-socket-keys.ts";
-import type { FindDeviceId, UpstreamFetch } from "../../ports.ts";
+import type { WatchedSockets } from "../../keys/socket-key-watch.ts";
+import type { EmbeddedServer as EmbeddedServerPort } from "../../ports.ts";
 import { openStore } from "./data-dir.ts";
 
 /** The environment server of this process. It stays the same for as long as the process runs. */
 export interface EmbeddedServer {
-  readonly fetch: UpstreamFetch;
+  readonly server: EmbeddedServerPort;
   readonly deviceSockets: WatchedSockets;
-  readonly findDeviceId: FindDeviceId;
   close(): Promise<void>;
 }
 
@@ -44,10 +42,8 @@ export async function openEmbeddedServer(
     },
   });
   return {
-    fetch: createEmbeddedUpstreamFetch(server),
+    server,
     deviceSockets: server,
-    findDeviceId: async (tenant, connectionId) =>
-      (await store.findConnection(tenant, connectionId))?.environment.deviceId ?? null,
     async close() {
       await server.close();
       database.close();

@@ -2,9 +2,9 @@ import type { UpstreamSettings } from "../../upstream/settings.ts";
 import { type CacheStore, createMemoryCacheStore } from "@letta-environments/http-cache";
 import { sha256Hex, systemClock } from "@letta-environments/platform/node";
 import type { LogEvent } from "../../adapters/log.ts";
-import { createValkeyCacheStore } from "../../adapters/valkey-cache-store.ts";
+import { createValkeyCacheStore } from "../../adapters/valkey/cache-store.ts";
 import { createEnvironmentCache, type EnvironmentCache } from "../../cache/environment-cache.ts";
-import type { CacheSettings } from "../../cache/settings.ts";
+import type { CacheSettings } from "../../cache/ttls.ts";
 import type { Settings } from "../../config/settings.ts";
 
 /** How long a read waits for Valkey, in milliseconds, before it is a miss. */

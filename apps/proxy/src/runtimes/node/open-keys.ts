@@ -1,16 +1,17 @@
-import { openStore } from "./data-dir.ts";
+import { openStore, makeDataDir } from "./data-dir.ts";
 import { parseValkeyUrl } from "@letta-environments/platform";
-import { systemClock } from "@letta-environments/platform/node";
+import { systemClock, hmacSha256Hex } from "@letta-environments/platform/node";
 import { loadPepper, PepperError } from "../../adapters/node/pepper.ts";
-import { createSqliteKeyStore } from "../../adapters/sqlite-key-store.ts";
-import { openValkeyKeyStore } from "../../adapters/valkey-key-store.ts";
+import { createSqliteKeyStore } from "../../adapters/sqlite/key-store.ts";
+import { openValkeyKeyStore } from "../../adapters/valkey/key-store.ts";
 import type { Settings } from "../../config/settings.ts";
-import { innermostReason } from "../../keys/innermost-reason.ts";
+import { rootCauseMessage } from "../../keys/key-store-outages.ts";
 import type { KeyRecord } from "../../keys/key-record.ts";
-import { KeyStoreUnavailableError } from "../../keys/key-store-unavailable-error.ts";
+import { KeyStoreUnavailableError } from "../../keys/key-store-outages.ts";
 import type { KeyStore, Pepper } from "../../ports.ts";
-import { CommandError } from "./command-error.ts";
-import { makeDataDir } from "./data-dir.ts";
+import { CommandError } from "@letta-environments/command-line";
+import { randomBytes } from "node:crypto";
+import type { KeyMint } from "../../keys/key-lifecycle.ts";
 
 /** The keys that the settings name, with the pepper that they were made with. */
 export interface OpenKeys extends OpenKeyStore {
@@ -128,8 +129,13 @@ export function unavailable(
   cause: KeyStoreUnavailableError,
 ): CommandError {
   return new CommandError(
-    `VALKEY_URL: ${describeKeyStore(settings)} cannot be used: ${innermostReason(cause)}. Check the address, the password and that the server runs.`,
+    `VALKEY_URL: ${describeKeyStore(settings)} cannot be used: ${rootCauseMessage(cause)}. Check the address, the password and that the server runs.`,
     1,
     { cause },
   );
+}
+
+/** Creates keys with Node's own randomness. */
+export function nodeKeyMint(pepper: Pepper): KeyMint {
+  return { digests: { hmacSha256: hmacSha256Hex }, pepper, randomBytes };
 }

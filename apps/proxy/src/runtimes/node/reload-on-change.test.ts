@@ -2,11 +2,11 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
+import { parseCommandLine } from "@letta-environments/command-line";
 import { expect, test, vi } from "vitest";
-import { parseCommand } from "../../cli/parse-command.ts";
 import type { ReloadEvent } from "../../config/reload.ts";
-import { loadSettings } from "./settings.ts";
-import { reloadOnChange } from "./settings.ts";
+import { loadSettings, reloadOnChange } from "./settings.ts";
+import { program } from "../../commands/program.ts";
 
 vi.setConfig({ testTimeout: 20_000 });
 
@@ -14,7 +14,7 @@ test("a file that changes between its first reading and the end of the start is 
   const folder = mkdtempSync(join(tmpdir(), "reload-on-change-"));
   const file = join(folder, "proxy.config.json");
   writeFileSync(file, "{}");
-  const line = parseCommand(["start", "--config", file]);
+  const line = parseCommandLine(program, ["start", "--config", file]);
   if (line.kind !== "run") throw new Error("the command is good");
   const events: ReloadEvent[] = [];
   const changes = reloadOnChange(line.parsed);
@@ -32,7 +32,7 @@ test("a file that changes between its first reading and the end of the start is 
 });
 
 test("SIGHUP stays caught while a stop waits for what is under way, which it would end", () => {
-  const line = parseCommand(["start"]);
+  const line = parseCommandLine(program, ["start"]);
   if (line.kind !== "run") throw new Error("the command is good");
   const before = process.listenerCount("SIGHUP");
   const changes = reloadOnChange(line.parsed);

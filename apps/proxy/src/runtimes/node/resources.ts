@@ -1,26 +1,26 @@
 import { systemClock } from "@letta-environments/platform/node";
 import type { LogEvent } from "../../adapters/log.ts";
-import { auditKeyStore } from "../../audit/audit-key-store.ts";
-import type { OpenAuditLog } from "../../audit/audit-log.ts";
+import { auditKeyStore } from "../../audit/key-changes.ts";
+import type { OpenAuditLog } from "../../audit/log.ts";
 import type { JwtSettings } from "../../auth/jwt-settings.ts";
-import type { AuthenticateToken } from "../../auth/jwt.ts";
+import type { TokenAuthenticator } from "../../auth/jwt.ts";
 import type { Settings } from "../../config/settings.ts";
-import { createKeyUses, type KeyUses } from "../../keys/create-key-uses.ts";
-import { innermostReason } from "../../keys/innermost-reason.ts";
-import { reportOutages } from "../../keys/report-outages.ts";
-import { watchSocketKeys } from "../../keys/watch-socket-keys.ts";
+import { createKeyUses, type KeyUses } from "../../keys/key-uses.ts";
+import { rootCauseMessage } from "../../keys/key-store-outages.ts";
+import { reportOutages } from "../../keys/key-store-outages.ts";
+import { watchSocketKeys } from "../../keys/socket-key-watch.ts";
 import type { KeyStore, KeyStoreFor } from "../../ports.ts";
 import type { DeviceSockets } from "../../ports.ts";
 import { lockDataDir } from "./data-dir.ts";
 import { openAudit } from "./open-audit.ts";
-import { openTokenWay } from "./open-credentials.ts";
+import { openTokenAuthenticator } from "./open-credentials.ts";
 import { type EmbeddedServer, openEmbeddedServer } from "./open-embedded-server.ts";
 import { openEnvironmentCache, type OpenEnvironmentCache } from "./open-environment-cache.ts";
 import { openKeys, type OpenKeys } from "./open-keys.ts";
 import { openRateLimits, type OpenRateLimits } from "./open-rate-limits.ts";
 
 /** What a start opens and the process keeps until it stops, whatever is reloaded meanwhile. */
-export interface Foundations {
+export interface Resources {
   readonly keys: OpenKeys;
   /** The keys, with outages told. */
   readonly keyStore: KeyStore;
@@ -30,7 +30,7 @@ export interface Foundations {
   readonly rateLimits: OpenRateLimits;
   readonly environmentCache: Pick<OpenEnvironmentCache, "cacheFor">;
   /** What judges tokens, while their settings stay the same. */
-  readonly tokenAuthenticatorFor: (settings: JwtSettings) => AuthenticateToken;
+  readonly tokenAuthenticatorFor: (settings: JwtSettings) => TokenAuthenticator;
   /** `null` where the upstream is elsewhere. */
   readonly embedded: EmbeddedServer | null;
   /** The sockets of the embedded server, held to their keys. */
@@ -48,12 +48,12 @@ export interface Foundations {
  * @param settings those in force now, also after a reload
  * @throws CommandError when something cannot be opened.
  */
-export async function openFoundations(settings: () => Settings, log: (event: LogEvent) => void): Promise<Foundations> {
+export async function openResources(settings: () => Settings, log: (event: LogEvent) => void): Promise<Resources> {
   const started = settings();
   const isEmbedded = started.upstream.kind === "embedded";
   const onFailure = (cause: unknown): void => log({ type: "internal_error", requestId: "-", cause });
   const onKeyStoreFailure = (cause: unknown): void =>
-    log({ type: "key_store_failed", requestId: "-", reason: innermostReason(cause) });
+    log({ type: "key_store_failed", requestId: "-", reason: rootCauseMessage(cause) });
   const lock = isEmbedded ? await lockDataDir(started.dataDir) : null;
   const keys = await openKeys(started, {
     onFailure: onKeyStoreFailure,
@@ -73,7 +73,7 @@ export async function openFoundations(settings: () => Settings, log: (event: Log
     audit,
     rateLimits,
     environmentCache: kept,
-    tokenAuthenticatorFor: openTokenWay(log),
+    tokenAuthenticatorFor: openTokenAuthenticator(log),
     embedded,
     deviceSockets:
       embedded &&

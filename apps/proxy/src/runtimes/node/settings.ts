@@ -2,12 +2,13 @@ import { existsSync, readFileSync } from "node:fs";
 import process from "node:process";
 import { systemClock } from "@letta-environments/platform/node";
 import { watchFile } from "../../adapters/node/watch-file.ts";
-import type { ParsedCommand } from "../../cli/parse-command.ts";
+import type { ParsedLine } from "../../commands/program.ts";
 import { createReloader, type ReloadEvent } from "../../config/reload.ts";
 import { type ResolvedSettings, resolveSettings } from "../../config/resolve.ts";
 import type { Settings } from "../../config/settings.ts";
-import { CommandError } from "./command-error.ts";
-import { isInTerminal } from "./is-in-terminal.ts";
+import { CommandError } from "@letta-environments/command-line";
+import { isInTerminal } from "./listen.ts";
+import { findJsonSyntaxError } from "../../config/json-syntax.ts";
 
 const defaultConfigFile = "proxy.config.json";
 
@@ -16,7 +17,7 @@ const defaultConfigFile = "proxy.config.json";
  *
  * @throws CommandError that names every setting that breaks a rule.
  */
-export function loadSettings(parsed: ParsedCommand): Settings {
+export function loadSettings(parsed: ParsedLine): Settings {
   const resolved = readSettings(parsed);
   if (resolved.ok) return resolved.settings;
   const lines = resolved.problems.map(({ setting, rule }) => `${setting} ${rule}`);
@@ -29,7 +30,7 @@ export function loadSettings(parsed: ParsedCommand): Settings {
  *
  * @throws CommandError when the configuration file cannot be read.
  */
-export function readSettings(parsed: ParsedCommand): ResolvedSettings {
+export function readSettings(parsed: ParsedLine): ResolvedSettings {
   const file = configFileOf(parsed);
   return resolveSettings({ flags: flagsOf(parsed), environment: process.env, file: readConfigFile(file) });
 }
@@ -37,17 +38,17 @@ export function readSettings(parsed: ParsedCommand): ResolvedSettings {
 /** The configuration file of a command. */
 export interface ConfigFilePath {
   readonly path: string;
-  /** Whether it was asked for and so must be there; the default one may be absent. */
+  /** Whether the user named it, so that it must exist; the default one can be missing. */
   readonly isNamed: boolean;
 }
 
 /** Which configuration file a command reads. */
-export function configFileOf(parsed: ParsedCommand): ConfigFilePath {
+export function configFileOf(parsed: ParsedLine): ConfigFilePath {
   const named = flagsOf(parsed)["config"] ?? (process.env["PROXY_CONFIG"] || undefined);
   return { path: named ?? defaultConfigFile, isNamed: named !== undefined };
 }
 
-function flagsOf({ options }: ParsedCommand): Readonly<Record<string, string | undefined>> {
+function flagsOf({ options }: ParsedLine): Readonly<Record<string, string | undefined>> {
   return Object.fromEntries([...options].map(([name, values]) => [name, values.at(-1)]));
 }
 
@@ -63,7 +64,9 @@ function readConfigFile({ path, isNamed }: ConfigFilePath): unknown {
   try {
     return JSON.parse(text);
   } catch (cause) {
-    throw new CommandError(`${path} is not valid JSON`, 1, { cause });
+    const error = findJsonSyntaxError(text);
+    const reason = error === null ? "" : `: line ${error.line}, column ${error.column}: ${error.reason}`;
+    throw new CommandError(`${path} is not valid JSON${reason}`, 1, { cause });
   }
 }
 
@@ -81,7 +84,7 @@ export interface ConfigurationChanges {
 }
 
 /** Reads the configuration file again when it has changed, and on SIGHUP. Called before the settings are first read, so that no change is missed. */
-export function reloadOnChange(parsed: ParsedCommand): ConfigurationChanges {
+export function reloadOnChange(parsed: ParsedLine): ConfigurationChanges {
   const { path } = configFileOf(parsed);
   let wasThere = existsSync(path);
   let isAsked = false;

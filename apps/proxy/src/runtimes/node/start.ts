@@ -1,27 +1,26 @@
 import process from "node:process";
 import { randomId, systemClock } from "@letta-environments/platform/node";
-import { bufferLines } from "../../adapters/log.ts";
-import { createConsoleTelemetry } from "../../adapters/log.ts";
+import { bufferLines, createConsoleTelemetry } from "../../adapters/log.ts";
 import { loadOpenApi } from "../../adapters/open-api.ts";
 import { createHttpServer, defaultServerTimeouts } from "../../host/node/http-server.ts";
 import { trackServer } from "../../host/node/drain.ts";
 import { nodeHost } from "../../host/node/request.ts";
 import { serveWebSockets } from "../../host/node/web-sockets.ts";
 import type { Pipeline } from "../../pipeline.ts";
-import type { ParsedCommand } from "../../cli/parse-command.ts";
+import type { ParsedLine } from "../../commands/program.ts";
 import { createGateway } from "../../host/gateway.ts";
 import { createHostRoutes } from "../../host/routes.ts";
-import { composeProxy } from "./compose.ts";
-import { createFirstKeys } from "./create-first-keys.ts";
+import { composePipeline } from "./compose.ts";
+import { printNextSteps } from "./first-start.ts";
 import { listen } from "./listen.ts";
 import { loadSettings } from "./settings.ts";
-import { openFoundations } from "./resources.ts";
+import { openResources } from "./resources.ts";
 import { reloadOnChange } from "./settings.ts";
 import { startAdminListener } from "./listen.ts";
 import { stopOnSignal } from "./listen.ts";
 
 /** `start`: composes the proxy on Node and serves until a signal. */
-export async function startCommand(parsed: ParsedCommand): Promise<void> {
+export async function startCommand(parsed: ParsedLine): Promise<void> {
   const changes = reloadOnChange(parsed);
   let settings = loadSettings(parsed);
   const output = bufferLines((text) => void process.stdout.write(text), setImmediate);
@@ -30,8 +29,8 @@ export async function startCommand(parsed: ParsedCommand): Promise<void> {
   // Whoever read the log may leave; the proxy stays.
   process.stdout.on("error", () => undefined);
   const onFailure = (cause: unknown): void => log({ type: "internal_error", requestId: "-", cause });
-  const foundations = await openFoundations(() => settings, log);
-  let current = await composeProxy(settings, foundations);
+  const resources = await openResources(() => settings, log);
+  let current = await composePipeline(settings, resources);
   const proxy: Pipeline = {
     handle: (request) => current.handle(request),
     handleAdmin: (request) => current.handleAdmin(request),
@@ -54,13 +53,17 @@ export async function startCommand(parsed: ParsedCommand): Promise<void> {
   log({ type: "listening", url });
   if (settings.log === "pretty") {
     output.flush();
-    const { keys, keyStoreFor, deviceSockets } = foundations;
-    await createFirstKeys(keys, keyStoreFor, deviceSockets !== null, settings.publicUrl ?? url);
+    const { keys, keyStoreFor, deviceSockets } = resources;
+    await printNextSteps(keys, keyStoreFor, {
+      url: settings.publicUrl ?? url,
+      servesDevices: deviceSockets !== null,
+      dataDir: settings.dataDir,
+    });
   }
   changes.begin(
     settings,
     async (next) => {
-      current = await composeProxy(next, foundations);
+      current = await composePipeline(next, resources);
       settings = next;
     },
     log,
@@ -73,9 +76,9 @@ export async function startCommand(parsed: ParsedCommand): Promise<void> {
       draining = true;
       changes.end();
       await Promise.all([connections.finishRequests(graceMs), adminListener?.connections.finishRequests(graceMs)]);
-      await foundations.closeDevices();
+      await resources.closeDevices();
       await Promise.all([connections.close(), adminListener?.connections.close()]);
-      await foundations.close();
+      await resources.close();
     },
   });
 }

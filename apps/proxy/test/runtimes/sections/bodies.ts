@@ -15,7 +15,11 @@ export function describeBodies(gateway: GatewayUnderTest): void {
     ...more,
   });
   const sends = (): number => gateway.upstream.seen.filter(({ method }) => method === "POST").length;
-  const padded = (id: string, length: number): string => JSON.stringify(message(id)).padEnd(length);
+  // An unknown member, since whitespace is not forwarded.
+  const padded = (id: string, length: number): string => {
+    const body = { ...message(id), padding: "" };
+    return JSON.stringify({ ...body, padding: "x".repeat(length - JSON.stringify(body).length) });
+  };
   const chunked = (text: string): string => `${Buffer.byteLength(text).toString(16)}\r\n${text}\r\n0\r\n\r\n`;
 
   test("a mebibyte arrives whole, announced or in chunks", async () => {

@@ -36,6 +36,32 @@ export function describeDeviceSockets(launcher: RuntimeLauncher): void {
     deviceId,
   });
 
+  test("an unfinished frame over 256 KiB closes the socket with 1009 until the device has reported its status", async () => {
+    const unreported = await connectScriptedDevice(device("unreported"));
+    for (let part = 0; part < 3; part++) unreported.sendUnfinished("x".repeat(100 * 1_024));
+    expect(await unreported.closed).toBe(1009);
+    const reported = await connectScriptedDevice(device("reported"));
+    reported.send({ type: "update_device_status", device_status: {} });
+    for (let part = 0; part < 10; part++) reported.sendUnfinished("x".repeat(100 * 1_024));
+    await reported.ping();
+    await reported.close();
+  });
+
+  test("a device that floods frames is closed with 1008, and another device still receives its message", async () => {
+    const [flooding, victim] = [
+      await connectScriptedDevice(device("flooding")),
+      await connectScriptedDevice(device("victim")),
+    ];
+    for (let frame = 0; frame < 6_000; frame++) flooding.send({ type: "stream_delta", frame });
+    expect(await flooding.closed).toBe(1008);
+    const answer = await ask(gateway.url, `/v1/environments/${victim.connectionId}/messages`, {
+      key: callerKey,
+      body: message("m-1"),
+    });
+    expect(answer.status).toBe(200);
+    await victim.close();
+  });
+
   test("a send reaches the device, and its acknowledgement is the answer", async () => {
     const box = await connectScriptedDevice(device("box"));
     const answer = await ask(gateway.url, `/v1/environments/${box.connectionId}/messages`, {

@@ -1,0 +1,116 @@
+import { type CacheEntry, type CacheStore, encodeKey } from "@letta-environments/http-cache";
+import type { Clock, Sha256 } from "@letta-environments/platform";
+
+/** The part of a Cache API cache that the store uses; `caches.open(...)` returns one. */
+export interface WebCache {
+  match(url: string): Promise<Response | undefined>;
+  put(url: string, response: Response): Promise<void>;
+  delete(url: string): Promise<boolean>;
+}
+
+/** The dependencies of the store. */
+export interface CacheApiStoreOptions {
+  /** Called for each operation, because Workers must not use objects of another request. */
+  readonly openCache: () => WebCache | Promise<WebCache>;
+  readonly clock: Pick<Clock, "now">;
+  readonly sha256: Sha256;
+  /** Returns a unique string. */
+  readonly newStamp: () => string;
+}
+
+/** A host that never resolves (RFC 6761 section 6.4). */
+const origin = "https://letta-gateway.invalid";
+/** The longest time that an entry is stored, in seconds: a year. Stamps are stored for a day; without them an entry is invalid. */
+const maxKeepSeconds = 31_536_000;
+const stampSeconds = 86_400;
+
+/**
+ * Stores responses in the Cache API of a Cloudflare data centre. The Cache API cannot delete groups. Therefore each resource and each group has a
+ * stamp, which is an entry of its own, and a response is stored with the current stamps. Deleting a group deletes its stamp, and a response with a
+ * missing or different stamp is ignored. Invalidation is immediate in the data centre where it was requested; elsewhere responses expire. Only the last
+ * variant of a resource is stored.
+ */
+export function createCacheApiStore(options: CacheApiStoreOptions): CacheStore {
+  const { openCache, clock, sha256, newStamp } = options;
+  const entryUrl = (key: string): string => `${origin}/answers/${sha256(key)}`;
+  const resourceStampUrl = (key: string): string => `${origin}/stamps/${sha256(encodeKey(["resource", key]))}`;
+  const groupStampUrl = (group: string): string => `${origin}/stamps/${sha256(encodeKey(["group", group]))}`;
+  const stampUrls = (key: string, { groups }: CacheEntry): readonly string[] => [
+    resourceStampUrl(key),
+    ...groups.map(groupStampUrl),
+  ];
+
+  async function readStamp(cache: WebCache, url: string): Promise<string | null> {
+    const found = await cache.match(url);
+    return found === undefined ? null : found.text();
+  }
+
+  async function stampOf(cache: WebCache, url: string): Promise<string> {
+    const present = await readStamp(cache, url);
+    if (present !== null) return present;
+    const stamp = newStamp();
+    await cache.put(url, new Response(stamp, { headers: { "cache-control": `max-age=${stampSeconds}` } }));
+    return stamp;
+  }
+
+  return {
+    async get(key) {
+      const cache = await openCache();
+      const found = await cache.match(entryUrl(key));
+      if (found === undefined) return [];
+      const { entry, stamps } = decodeEntry(new Uint8Array(await found.arrayBuffer()));
+      if (!(entry.keepUntilMs > clock.now())) return [];
+      const present = await Promise.all(stampUrls(key, entry).map((url) => readStamp(cache, url)));
+      return present.every((stamp, index) => stamp !== null && stamp === stamps[index]) ? [entry] : [];
+    },
+    async put(key, entry) {
+      const cache = await openCache();
+      // Read the stamps first, so that an invalidation from here on also invalidates this entry.
+      const stamps = await Promise.all(stampUrls(key, entry).map((url) => stampOf(cache, url)));
+      const keepSeconds = Math.ceil((entry.keepUntilMs - clock.now()) / 1_000);
+      if (keepSeconds <= 0) return;
+      const headers = { "cache-control": `max-age=${Math.min(keepSeconds, maxKeepSeconds)}` };
+      await cache.put(entryUrl(key), new Response(encodeEntry({ entry, stamps }), { headers }));
+    },
+    async delete(key) {
+      const cache = await openCache();
+      // Delete the stamp too, because a put in progress may already have read it.
+      await Promise.all([cache.delete(resourceStampUrl(key)), cache.delete(entryUrl(key))]);
+    },
+    async deleteGroup(group) {
+      await (await openCache()).delete(groupStampUrl(group));
+    },
+  };
+}
+
+/** An entry with the stamps that its resource and groups had when it was stored. It is valid while these stamps have not changed. */
+export interface StampedEntry {
+  readonly entry: CacheEntry;
+  /** The stamp of the resource, then the stamps of the entry's groups in their order. */
+  readonly stamps: readonly string[];
+}
+
+type Wire = Omit<CacheEntry, "body"> & { readonly stamps: readonly string[] };
+
+/** The number of bytes that encode the length of the text. */
+const lengthBytes = 4;
+
+/** Encodes an entry as one block: the length of a JSON text, the text, and the body. */
+export function encodeEntry({ entry: { body, ...rest }, stamps }: StampedEntry): Uint8Array<ArrayBuffer> {
+  const wire: Wire = { ...rest, stamps };
+  const text = new TextEncoder().encode(JSON.stringify(wire));
+  const bodyOffset = lengthBytes + text.byteLength;
+  const block = new Uint8Array(bodyOffset + body.byteLength);
+  new DataView(block.buffer).setUint32(0, text.byteLength);
+  block.set(text, lengthBytes);
+  block.set(body, bodyOffset);
+  return block;
+}
+
+/** Decodes a block of {@link encodeEntry}, and throws on anything else. The body is a view of the block. */
+export function decodeEntry(block: Uint8Array): StampedEntry {
+  const bodyOffset = lengthBytes + new DataView(block.buffer, block.byteOffset, block.byteLength).getUint32(0);
+  const text = new TextDecoder().decode(block.subarray(lengthBytes, bodyOffset));
+  const { stamps, ...rest } = JSON.parse(text) as Wire;
+  return { entry: { ...rest, body: block.subarray(bodyOffset) }, stamps };
+}

@@ -1,0 +1,109 @@
+import { createMovableClock } from "../../../test/support/create-movable-clock.ts";
+import { expect, test } from "vitest";
+import { createVirtualClock } from "@letta-environments/testkit";
+import { useFlushMs } from "../../keys/key-uses.ts";
+import type { KeyUse } from "../../ports.ts";
+import { createDurableKeyGeneration, createDurableKeyUses, lookAfterMs, trustMs } from "./key-store.ts";
+
+function setUp() {
+  const clock = createMovableClock();
+  let looks = 0;
+  const generation = createDurableKeyGeneration(clock, () => void (looks += 1));
+  return { clock, generation, looks: () => looks };
+}
+
+test("the generation changes with every call before the first response, and stays after it", () => {
+  const { clock, generation } = setUp();
+  const before = generation.current();
+  expect(generation.current()).not.toBe(before);
+  const last = generation.current();
+  generation.heard(3, clock.now());
+  expect([generation.current(), generation.current()]).toEqual([last, last]);
+});
+
+test("a response with another number of changes is a new generation, and one with the same number is not", () => {
+  const { clock, generation } = setUp();
+  generation.heard(3, clock.now());
+  const first = generation.current();
+  generation.heard(3, clock.now());
+  expect(generation.current()).toBe(first);
+  generation.heard(4, clock.now());
+  expect(generation.current()).not.toBe(first);
+});
+
+test("one request a second asks for changes, and without a response the generation changes with every call after four seconds", () => {
+  const { clock, generation, looks } = setUp();
+  generation.heard(3, clock.now());
+  const trusted = generation.current();
+  expect(looks()).toBe(0);
+  clock.move(lookAfterMs);
+  expect([generation.current(), generation.current(), looks()]).toEqual([trusted, trusted, 1]);
+  clock.move(lookAfterMs);
+  expect([generation.current(), looks()]).toEqual([trusted, 2]);
+  clock.move(trustMs - 2 * lookAfterMs - 1);
+  expect(generation.current()).toBe(trusted);
+  clock.move(1);
+  const late = generation.current();
+  expect([late === trusted, generation.current() === late]).toEqual([false, false]);
+});
+
+test("a clock that is set back does not extend the bounds", () => {
+  const { clock, generation } = setUp();
+  generation.heard(3, clock.now());
+  const trusted = generation.current();
+  clock.move(-86_400_000);
+  expect(generation.current()).toBe(trusted);
+  clock.move(trustMs);
+  expect(generation.current()).not.toBe(trusted);
+});
+
+test("an own change is a new generation at once, and after one with an unknown result the generation changes with every call", () => {
+  const { clock, generation } = setUp();
+  generation.heard(3, clock.now());
+  const first = generation.current();
+  generation.changed(4, clock.now());
+  const second = generation.current();
+  expect([second === first, generation.current() === second]).toEqual([false, true]);
+  generation.changed(null, clock.now());
+  expect(generation.current()).not.toBe(generation.current());
+});
+
+test("the first use is written at once, later ones together after 30 s, and those that failed with the next write", async () => {
+  const clock = createVirtualClock();
+  const batches: (readonly KeyUse[])[] = [];
+  const failures: unknown[] = [];
+  const work: Promise<unknown>[] = [];
+  let isDown = false;
+  const note = createDurableKeyUses({
+    clock,
+    keyStore: {
+      async recordUse(batch) {
+        if (isDown) throw new Error("down");
+        batches.push(batch);
+      },
+    },
+    background: (promise) => void work.push(promise),
+    onFailure: (cause) => void failures.push(cause),
+  });
+  const startedAt = clock.now();
+  note("a");
+  await Promise.all(work);
+  expect(batches).toEqual([[{ id: "a", usedAt: startedAt }]]);
+
+  await clock.advance(1_000);
+  note("b");
+  await clock.advance(useFlushMs - 1_001);
+  note("b");
+  expect(work).toHaveLength(1);
+  isDown = true;
+  await clock.advance(1);
+  note("c");
+  await Promise.all(work);
+  expect([batches.length, failures.length]).toEqual([1, 1]);
+
+  isDown = false;
+  await clock.advance(useFlushMs);
+  note("d");
+  await Promise.all(work);
+  expect(batches[1]?.map(({ id }) => id).toSorted()).toEqual(["b", "c", "d"]);
+});

@@ -1,0 +1,186 @@
+/**
+ * Gateway keys in a Durable Object ({@link KeyObjectStub}), which all gateways of the world share, and the uses of keys on their
+ * way there. A change takes effect everywhere within five seconds: a request that finds the last response older than a second asks
+ * for the number of changes beside its own work. Without a response, reads are trusted for four seconds; after that no key is
+ * admitted.
+ */
+import type { Clock } from "@letta-environments/platform";
+import { changeKeyRecord, type KeyRecord, readKeyRecord } from "../../keys/key-record.ts";
+import { KeyStoreUnavailableError } from "../../keys/key-store-outages.ts";
+import { createUseBatch, useFlushMs } from "../../keys/key-uses.ts";
+import type { KeyStore } from "../../ports.ts";
+import type { KeyAnswer, KeyObjectStub } from "./key-object.ts";
+
+/** The most attempts to change a key that others are changing. */
+const maxAttempts = 100;
+/** The age of the last response from which a request asks for the number of changes, in milliseconds. */
+export const lookAfterMs = 1_000;
+/** How long reads are trusted without a response, in milliseconds. With the time of a request it keeps the promise of five seconds. */
+export const trustMs = 4_000;
+
+/** Options of {@link createDurableKeyStore}. */
+export interface DurableKeyStoreOptions {
+  /** Returns a stub of the object that has the keys; called for each request to it. */
+  readonly keys: () => KeyObjectStub;
+  readonly clock: Pick<Clock, "now">;
+  /** Keeps work alive after the response to the current request. */
+  readonly background: (work: Promise<unknown>) => void;
+  /** Receives the id of each damaged record, each time it is read. */
+  readonly onDamaged?: (id: string) => void;
+}
+
+/** Creates a key store in a Durable Object. Its methods reject with KeyStoreUnavailableError when the object does not respond. */
+export function createDurableKeyStore(options: DurableKeyStoreOptions): KeyStore {
+  const { keys, clock, background, onDamaged = () => undefined } = options;
+  const generation = createDurableKeyGeneration(clock, () => {
+    background(look());
+  });
+
+  async function look(): Promise<void> {
+    const askedAt = clock.now();
+    try {
+      generation.heard(await keys().changes(), askedAt);
+    } catch {
+      // The next request that needs a key calls the object again, and receives the failure.
+    }
+  }
+
+  async function read<Value>(call: (stub: KeyObjectStub) => Promise<KeyAnswer<Value>>): Promise<Value> {
+    const askedAt = clock.now();
+    const { value, changes } = await translateFailure(call(keys()));
+    generation.heard(changes, askedAt);
+    return value;
+  }
+
+  async function write(call: (stub: KeyObjectStub) => Promise<KeyAnswer<boolean>>): Promise<boolean> {
+    const askedAt = clock.now();
+    try {
+      const { value, changes } = await translateFailure(call(keys()));
+      if (value) generation.changed(changes, askedAt);
+      else generation.heard(changes, askedAt);
+      return value;
+    } catch (cause) {
+      // The change may have been made.
+      generation.changed(null, askedAt);
+      throw cause;
+    }
+  }
+
+  function readText(id: string, text: string): KeyRecord | null {
+    const record = readKeyRecord(id, text);
+    if (record === null) onDamaged(id);
+    return record;
+  }
+
+  return {
+    async find(id) {
+      const text = await read((stub) => stub.find(id));
+      return text === null ? null : readText(id, text);
+    },
+    async list() {
+      const texts = await read((stub) => stub.list());
+      return texts.flatMap(([id, text]) => readText(id, text) ?? []);
+    },
+    async create(record) {
+      const isNew = await write((stub) => stub.insert(record.id, record.createdAt, JSON.stringify(record)));
+      if (!isNew) throw new Error("there is a key with this id");
+    },
+    async update(id, change) {
+      for (let attempt = 0; attempt < maxAttempts; attempt++) {
+        const before = await read((stub) => stub.find(id));
+        if (before === null) return null;
+        const next = changeKeyRecord(id, before, change);
+        const text = JSON.stringify(next);
+        if (await write((stub) => stub.replace(id, before, text))) return next;
+      }
+      throw new KeyStoreUnavailableError({ cause: new Error("others kept changing the key") });
+    },
+    recordUse: (uses) => translateFailure(keys().recordUse(uses)),
+    lastUses: async () => new Map(await translateFailure(keys().lastUses())),
+    generation: () => generation.current(),
+  };
+}
+
+async function translateFailure<Result>(response: Promise<Result>): Promise<Result> {
+  try {
+    return await response;
+  } catch (cause) {
+    throw new KeyStoreUnavailableError({ cause });
+  }
+}
+
+/** The generation of keys in another place, for a process without timers. */
+export interface DurableKeyGeneration {
+  /** Synchronous. Returns a new number on every call when the last response is older than {@link trustMs}. */
+  current(): number;
+  /** Notes a response. `askedAt` is the time of its request: later changes are not part of it. */
+  heard(changes: number, askedAt: number): void;
+  /** Notes that a change was made, or may have been: `changes` is `null` when that is unknown. */
+  changed(changes: number | null, askedAt: number): void;
+}
+
+/**
+ * Creates a {@link DurableKeyGeneration}.
+ *
+ * @param look asks for the number of changes beside the current request, and calls `heard`. It must not throw.
+ */
+export function createDurableKeyGeneration(clock: Pick<Clock, "now">, look: () => void): DurableKeyGeneration {
+  let generation = 0;
+  let heardAt = -Infinity;
+  let lookedAt = -Infinity;
+  /** `null` while the number of changes is unknown, and no read is trusted. */
+  let known: number | null = null;
+
+  return {
+    current() {
+      const now = clock.now();
+      // A clock that was set back must not extend the bounds.
+      heardAt = Math.min(heardAt, now);
+      lookedAt = Math.min(lookedAt, now);
+      if (now - heardAt >= trustMs) generation += 1;
+      else if (now - heardAt >= lookAfterMs && now - lookedAt >= lookAfterMs) {
+        lookedAt = now;
+        look();
+      }
+      return generation;
+    },
+    heard(changes, askedAt) {
+      if (known !== null && changes !== known) generation += 1;
+      known = changes;
+      heardAt = Math.max(heardAt, askedAt);
+    },
+    changed(changes, askedAt) {
+      generation += 1;
+      known = changes;
+      heardAt = changes === null ? -Infinity : Math.max(heardAt, askedAt);
+    },
+  };
+}
+
+/** Options of {@link createDurableKeyUses}. */
+export interface DurableKeyUsesOptions {
+  readonly clock: Pick<Clock, "now">;
+  readonly keyStore: Pick<KeyStore, "recordUse">;
+  /** Keeps work alive after the response to the current request. */
+  readonly background: (work: Promise<unknown>) => void;
+  readonly onFailure: (cause: unknown) => void;
+}
+
+/**
+ * Creates a function that notes uses of keys where no timer outlives a request. The first use is written at once, later ones
+ * together when 30 seconds have passed. Uses that wait when an isolate ends are lost.
+ */
+export function createDurableKeyUses(options: DurableKeyUsesOptions): (keyId: string) => void {
+  const { clock, keyStore, background, onFailure } = options;
+  const batch = createUseBatch(keyStore, onFailure);
+  let flushedAt = -Infinity;
+
+  return (keyId) => {
+    const now = clock.now();
+    const isFull = batch.add(keyId, now);
+    flushedAt = Math.min(flushedAt, now);
+    if (now - flushedAt < useFlushMs && !isFull) return;
+    flushedAt = now;
+    background(batch.write());
+  };
+}

@@ -1,0 +1,163 @@
+/**
+ * Audit storage in a SQLite file. Several processes may share the file, each with a chain of its own. Triggers keep mistakes away;
+ * against an attacker who can write to the file only the chains and their seals help.
+ */
+import { migrateSqlite, type SqliteDatabase, type SqliteRow } from "@letta-environments/platform";
+import type { AuditChains, AuditDirectory, AuditHead, AuditRecord, AuditStore } from "../../audit/store.ts";
+
+/** The tables of audit records. */
+export const auditTables = `
+  CREATE TABLE IF NOT EXISTS audit_records (
+    writer TEXT NOT NULL,
+    sequence INTEGER NOT NULL,
+    text TEXT NOT NULL,
+    hash TEXT NOT NULL,
+    PRIMARY KEY (writer, sequence)
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE IF NOT EXISTS audit_heads (
+    writer TEXT PRIMARY KEY,
+    ordinal INTEGER NOT NULL,
+    sequence INTEGER NOT NULL,
+    hash TEXT NOT NULL,
+    pepper_id TEXT NOT NULL,
+    seal TEXT NOT NULL,
+    noted INTEGER NOT NULL DEFAULT 0
+  ) STRICT;
+  CREATE TABLE IF NOT EXISTS audit_directory (
+    only INTEGER PRIMARY KEY CHECK (only = 1),
+    count INTEGER NOT NULL,
+    pepper_id TEXT NOT NULL,
+    seal TEXT NOT NULL
+  ) STRICT;
+  CREATE TRIGGER IF NOT EXISTS audit_record_changed BEFORE UPDATE ON audit_records
+    BEGIN SELECT RAISE(ABORT, 'audit records are never changed'); END;
+  CREATE TRIGGER IF NOT EXISTS audit_record_deleted BEFORE DELETE ON audit_records
+    BEGIN SELECT RAISE(ABORT, 'audit records are never deleted'); END;
+`;
+
+/** Records in memory at once while all are read. */
+const pageSize = 500;
+
+/** Creates audit storage over a database, and migrates its tables. */
+export function createSqliteAuditStore(database: SqliteDatabase): AuditStore {
+  migrateSqlite(database, [auditTables]);
+  const chains = createSqliteAuditChains(database);
+  const selectHeads = database.prepare("SELECT * FROM audit_heads ORDER BY ordinal, writer");
+  const selectHash = database.prepare("SELECT hash FROM audit_records WHERE writer = ? AND sequence = ?");
+  const selectFirstPage = database.prepare(`SELECT * FROM audit_records ORDER BY writer, sequence LIMIT ${pageSize}`);
+  const selectPage = database.prepare(
+    `SELECT * FROM audit_records WHERE (writer, sequence) > (?, ?) ORDER BY writer, sequence LIMIT ${pageSize}`,
+  );
+
+  function readHash(writer: string, sequence: number): string | null {
+    const row = selectHash.get(writer, sequence);
+    return row === undefined ? null : String(row["hash"]);
+  }
+
+  function* readRecords(): Generator<AuditRecord> {
+    let page = selectFirstPage.all().map(readRecord);
+    for (let last = page.at(-1); last !== undefined; last = page.at(-1)) {
+      yield* page;
+      page = selectPage.all(last.writer, last.sequence).map(readRecord);
+    }
+  }
+
+  return {
+    ...chains,
+    async snapshot(read) {
+      // In a reader's transaction, writers continue and are not seen.
+      database.exec("BEGIN");
+      try {
+        const heads = selectHeads.all().map(readHead);
+        return read({ directory: chains.directory(), heads, records: readRecords(), hashAt: readHash });
+      } finally {
+        database.exec("COMMIT");
+      }
+    },
+  };
+}
+
+/** The writing side of audit storage in SQLite, which can also read the directory. */
+export interface SqliteAuditChains extends AuditChains {
+  directory(): AuditDirectory | null;
+}
+
+/** Creates the writing side over a database that has the {@link auditTables}. */
+export function createSqliteAuditChains(database: SqliteDatabase): SqliteAuditChains {
+  const insertRecord = database.prepare("INSERT INTO audit_records (writer, sequence, text, hash) VALUES (?, ?, ?, ?)");
+  const saveHead = database.prepare(
+    "INSERT INTO audit_heads (writer, ordinal, sequence, hash, pepper_id, seal) VALUES (?, ?, ?, ?, ?, ?) " +
+      "ON CONFLICT (writer) DO UPDATE SET ordinal = excluded.ordinal, sequence = excluded.sequence, hash = excluded.hash, " +
+      "pepper_id = excluded.pepper_id, seal = excluded.seal",
+  );
+  const saveDirectory = database.prepare(
+    "INSERT OR REPLACE INTO audit_directory (only, count, pepper_id, seal) VALUES (1, ?, ?, ?)",
+  );
+  const selectDirectory = database.prepare("SELECT count, pepper_id, seal FROM audit_directory");
+  const selectHead = database.prepare("SELECT * FROM audit_heads WHERE writer = ?");
+  const countHeads = database.prepare("SELECT count(*) AS count FROM audit_heads");
+  // An attacker who changes `noted` makes the next chain note fewer heads; it does not change the seals and the chains.
+  const selectUnnoted = database.prepare(
+    "SELECT * FROM audit_heads WHERE sequence > noted ORDER BY ordinal LIMIT 1000",
+  );
+  const markNoted = database.prepare("UPDATE audit_heads SET noted = sequence WHERE writer = ?");
+
+  function insert({ writer, sequence, text, hash }: AuditRecord): void {
+    insertRecord.run(writer, sequence, text, hash);
+  }
+
+  function replaceHead({ writer, ordinal, sequence, hash, pepperId, seal }: AuditHead): void {
+    saveHead.run(writer, ordinal, sequence, hash, pepperId, seal);
+  }
+
+  function directory(): AuditDirectory | null {
+    const row = selectDirectory.get();
+    if (row === undefined) return null;
+    return { count: Number(row["count"]), pepperId: String(row["pepper_id"]), seal: String(row["seal"]) };
+  }
+
+  return {
+    async open(begin) {
+      database.transaction(() => {
+        const unnoted = selectUnnoted.all().map(readHead);
+        const count = Number(countHeads.get()?.["count"]);
+        const { record, head, directory: next } = begin({ directory: directory(), count, unnoted });
+        for (const { writer } of unnoted) markNoted.run(writer);
+        insert(record);
+        replaceHead(head);
+        saveDirectory.run(next.count, next.pepperId, next.seal);
+      });
+    },
+    async append(records, head) {
+      database.transaction(() => {
+        for (const record of records) insert(record);
+        replaceHead(head);
+      });
+    },
+    async head(writer) {
+      const row = selectHead.get(writer);
+      return row === undefined ? null : readHead(row);
+    },
+    directory,
+  };
+}
+
+function readHead(row: SqliteRow): AuditHead {
+  return {
+    writer: String(row["writer"]),
+    ordinal: Number(row["ordinal"]),
+    sequence: Number(row["sequence"]),
+    hash: String(row["hash"]),
+    pepperId: String(row["pepper_id"]),
+    seal: String(row["seal"]),
+  };
+}
+
+function readRecord(row: SqliteRow): AuditRecord {
+  return {
+    writer: String(row["writer"]),
+    sequence: Number(row["sequence"]),
+    text: String(row["text"]),
+    hash: String(row["hash"]),
+  };
+}

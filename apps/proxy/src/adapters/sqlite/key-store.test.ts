@@ -1,0 +1,63 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { SqliteDatabase } from "@letta-environments/platform";
+import { openSqlite } from "@letta-environments/platform/node";
+import { createVirtualClock } from "@letta-environments/testkit";
+import { afterEach, expect, test } from "vitest";
+import { describeKeyStore } from "../../../test/key-store-contract.ts";
+import { issueTestKey } from "../../../test/support/test-proxy.ts";
+import { createSqliteKeyStore } from "./key-store.ts";
+
+const folders: string[] = [];
+const databases: SqliteDatabase[] = [];
+
+function newFile(): string {
+  const folder = mkdtempSync(join(tmpdir(), "key-store-"));
+  folders.push(folder);
+  return join(folder, "proxy.sqlite");
+}
+
+function open(path: string): SqliteDatabase {
+  const database = openSqlite(path);
+  databases.push(database);
+  return database;
+}
+
+afterEach(() => {
+  for (const database of databases.splice(0)) database.close();
+  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true });
+});
+
+describeKeyStore("in a SQLite file", { generationBoundMs: 20, storesText: true }, () => {
+  const path = newFile();
+  return {
+    connect: (clock, onDamaged) => Promise.resolve(createSqliteKeyStore(open(path), clock, onDamaged)),
+    async damage(id, text) {
+      open(path).prepare("UPDATE keys SET record = ? WHERE id = ?").run(text, id);
+    },
+    settle: () => Promise.resolve(),
+  };
+});
+
+test("keys are still stored when the file is opened again", async () => {
+  const path = newFile();
+  const clock = createVirtualClock();
+  const database = openSqlite(path);
+  const { record } = await issueTestKey(createSqliteKeyStore(database, clock), clock);
+  database.close();
+  expect(await createSqliteKeyStore(open(path), clock).find(record.id)).toEqual(record);
+});
+
+test("a process notices the changes of another one although its clock was set back", async () => {
+  const path = newFile();
+  const times = [1_000_000, 1_000_000, 10, 70];
+  const store = createSqliteKeyStore(open(path), {
+    now: () => times.shift() ?? 140,
+    monotonic: () => 0,
+    setTimer: () => () => undefined,
+  });
+  const before = store.generation();
+  await issueTestKey(createSqliteKeyStore(open(path), createVirtualClock()), createVirtualClock());
+  expect(store.generation()).not.toBe(before);
+});

@@ -1,0 +1,132 @@
+/**
+ * Gateway keys in a SQLite file. Several processes may share the file: a command changes a key, and a running gateway notices it by
+ * SQLite's `data_version`, which changes with every commit of another connection, and by a count of key changes, which uses do not
+ * increase.
+ */
+import { type Clock, migrateSqlite, type SqliteDatabase, type SqliteRow } from "@letta-environments/platform";
+import { changeKeyRecord, type KeyRecord, readKeyRecord } from "../../keys/key-record.ts";
+import type { KeyStore } from "../../ports.ts";
+
+/** The tables of keys. Triggers count every change of a key; a use is not one. */
+export const keyTables = `
+  CREATE TABLE IF NOT EXISTS keys (
+    id TEXT PRIMARY KEY,
+    created_at INTEGER NOT NULL,
+    record TEXT NOT NULL
+  ) STRICT;
+  CREATE TABLE IF NOT EXISTS key_uses (
+    id TEXT PRIMARY KEY,
+    used_at INTEGER NOT NULL
+  ) STRICT;
+  CREATE TABLE IF NOT EXISTS key_changes (count INTEGER NOT NULL) STRICT;
+  INSERT INTO key_changes (count) SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM key_changes);
+  CREATE TRIGGER IF NOT EXISTS key_inserted AFTER INSERT ON keys BEGIN UPDATE key_changes SET count = count + 1; END;
+  CREATE TRIGGER IF NOT EXISTS key_updated AFTER UPDATE ON keys BEGIN UPDATE key_changes SET count = count + 1; END;
+  CREATE TRIGGER IF NOT EXISTS key_deleted AFTER DELETE ON keys BEGIN UPDATE key_changes SET count = count + 1; END;
+`;
+
+/** Saves a use of a key (values: time, id), unless the key is unknown or was used later. */
+export const saveUseSql =
+  "INSERT INTO key_uses (id, used_at) SELECT id, ? FROM keys WHERE id = ? " +
+  "ON CONFLICT (id) DO UPDATE SET used_at = max(used_at, excluded.used_at)";
+
+/** How often changes of other processes are looked for, in milliseconds. */
+const generationCheckMs = 20;
+
+/**
+ * Creates a key store over a database, and migrates its tables.
+ *
+ * @param onDamaged receives the id of each damaged record, each time it is read.
+ */
+export function createSqliteKeyStore(
+  database: SqliteDatabase,
+  clock: Clock,
+  onDamaged: (id: string) => void = () => undefined,
+): KeyStore {
+  migrateSqlite(database, [keyTables]);
+  const selectOne = database.prepare("SELECT id, record FROM keys WHERE id = ?");
+  const selectAll = database.prepare("SELECT id, record FROM keys ORDER BY created_at, id");
+  const insert = database.prepare("INSERT INTO keys (id, created_at, record) VALUES (?, ?, ?)");
+  const replace = database.prepare("UPDATE keys SET record = ? WHERE id = ?");
+  const saveUse = database.prepare(saveUseSql);
+  const selectUses = database.prepare("SELECT id, used_at FROM key_uses");
+  const generation = watchGeneration(database, clock);
+
+  function readRow(row: SqliteRow): KeyRecord | null {
+    const id = String(row["id"]);
+    const record = readKeyRecord(id, String(row["record"]));
+    if (record === null) onDamaged(id);
+    return record;
+  }
+
+  return {
+    async find(id) {
+      const row = selectOne.get(id);
+      return row === undefined ? null : readRow(row);
+    },
+    async list() {
+      return selectAll.all().flatMap((row) => readRow(row) ?? []);
+    },
+    async create(record) {
+      insert.run(record.id, record.createdAt, JSON.stringify(record));
+      generation.increase();
+    },
+    async update(id, change) {
+      const changed = database.transaction(() => {
+        const row = selectOne.get(id);
+        if (row === undefined) return null;
+        const next = changeKeyRecord(id, String(row["record"]), change);
+        replace.run(JSON.stringify(next), id);
+        return next;
+      });
+      generation.increase();
+      return changed;
+    },
+    async recordUse(uses) {
+      database.transaction(() => {
+        for (const { id, usedAt } of uses) saveUse.run(usedAt, id);
+      });
+    },
+    async lastUses() {
+      return new Map(selectUses.all().map((row) => [String(row["id"]), Number(row["used_at"])]));
+    },
+    generation: () => generation.current(),
+  };
+}
+
+/** The generation of the keys in a file, which changes with every change of a key by any process. */
+interface KeyGeneration {
+  current(): number;
+  /** Notes a change by this process. */
+  increase(): void;
+}
+
+function watchGeneration(database: SqliteDatabase, clock: Clock): KeyGeneration {
+  const selectVersion = database.prepare("PRAGMA data_version");
+  const selectChanges = database.prepare("SELECT count FROM key_changes");
+  const readVersion = (): unknown => selectVersion.get()?.["data_version"];
+  const readChanges = (): unknown => selectChanges.get()?.["count"];
+  let generation = 0;
+  let version = readVersion();
+  let changes = readChanges();
+  let checkedAt = clock.now();
+
+  return {
+    current() {
+      const now = clock.now();
+      // A clock that was set back must not stop the checks.
+      if (now >= checkedAt && now - checkedAt < generationCheckMs) return generation;
+      checkedAt = now;
+      const currentVersion = readVersion();
+      if (currentVersion === version) return generation;
+      version = currentVersion;
+      const currentChanges = readChanges();
+      if (currentChanges !== changes) generation += 1;
+      changes = currentChanges;
+      return generation;
+    },
+    increase() {
+      generation += 1;
+    },
+  };
+}

@@ -1,0 +1,85 @@
+import { deepStrictEqual } from "node:assert";
+import type { CacheStore } from "@letta-environments/http-cache";
+import { createHttpCache } from "@letta-environments/http-cache/rfc9111";
+import { storeContract } from "@letta-environments/http-cache/testing";
+import { sha256Hex, systemClock } from "@letta-environments/platform/node";
+import { connectValkey } from "@letta-environments/platform/valkey";
+import { canLaunchValkey, type LaunchedValkey, launchValkey } from "@letta-environments/testkit";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createValkeyCacheStore } from "./cache-store.ts";
+
+describe.runIf(canLaunchValkey())("the cache store in Valkey", () => {
+  let server: LaunchedValkey;
+  const closes: (() => Promise<void>)[] = [];
+
+  beforeAll(async () => {
+    server = await launchValkey();
+  });
+
+  afterAll(async () => {
+    for (const close of closes.splice(0)) await close();
+    await server.stop();
+  });
+
+  async function open(timeoutMs = 5_000): Promise<CacheStore> {
+    const connection = connectValkey(server.url, { timeoutMs, onFailure: () => undefined });
+    closes.push(() => connection.close());
+    await connection.command(["FLUSHALL"]);
+    return createValkeyCacheStore(connection, systemClock, sha256Hex);
+  }
+
+  storeContract({ test, equal: deepStrictEqual }, open);
+
+  test("an entry stored by one process is found by another, and invalidated for both", async () => {
+    const first = createHttpCache({ store: await open(), clock: systemClock });
+    const connection = connectValkey(server.url, { timeoutMs: 5_000, onFailure: () => undefined });
+    closes.push(() => connection.close());
+    const store = createValkeyCacheStore(connection, systemClock, sha256Hex);
+    const second = createHttpCache({ store, clock: systemClock });
+    const request = { method: "GET", url: "https://cache.invalid/a", headers: {}, partition: ["t"] };
+    const headers = { "cache-control": "max-age=60", "cache-groups": '"g"' };
+    const response = { status: 200, headers, body: new TextEncoder().encode("hello") };
+    let forwarded = 0;
+    const forward = (): Promise<typeof response> => {
+      forwarded += 1;
+      return Promise.resolve(response);
+    };
+    await first.handle(request, forward);
+    expect((await second.handle(request, forward)).report.outcome).toBe("hit");
+    await second.invalidateGroup(request, "g");
+    expect((await first.handle(request, forward)).report.outcome).toBe("fetched");
+    expect(forwarded).toBe(2);
+  });
+
+  test("every key expires", async () => {
+    const store = await open();
+    const connection = connectValkey(server.url, { timeoutMs: 5_000, onFailure: () => undefined });
+    closes.push(() => connection.close());
+    const cache = createHttpCache({ store, clock: systemClock, policy: { keepStaleMs: 0, staleIfUnreachableMs: 0 } });
+    const headers = { "cache-control": "max-age=2", "cache-groups": '"g", "h"' };
+    await cache.handle({ method: "GET", url: "https://cache.invalid/a", headers: {} }, () =>
+      Promise.resolve({ status: 200, headers, body: new Uint8Array(3) }),
+    );
+    const keys = (await connection.command(["KEYS", "*"])) as string[];
+    expect(keys).toHaveLength(3);
+    for (const key of keys) {
+      const left = Number(await connection.command(["PTTL", key]));
+      expect([key, left > 0 && left <= 2_000]).toEqual([key, true]);
+    }
+  });
+
+  test("a server that hangs is a miss: the first lookup times out, later ones fail at once", async () => {
+    const store = await open(50);
+    const failures: string[] = [];
+    const cache = createHttpCache({ store, clock: systemClock, onError: (failure) => void failures.push(failure) });
+    const forward = () => Promise.resolve({ status: 200, headers: {}, body: new Uint8Array() });
+    server.pause();
+    try {
+      const request = { method: "GET", url: "https://cache.invalid/b", headers: {} };
+      for (let count = 0; count < 3; count++) expect((await cache.handle(request, forward)).status).toBe(200);
+    } finally {
+      server.resume();
+    }
+    expect(failures).toContain("store-get");
+  });
+});

@@ -1,0 +1,204 @@
+/**
+ * Gateway keys in Valkey or Redis, which several gateways may share. Records are JSON in one hash. Every change also writes a
+ * random stamp in the same step; each gateway reads the stamp once a second, so that it notices a change within five seconds while
+ * Valkey responds within two, and also notices that the server lost its last changes.
+ *
+ * During an outage, keys that were read before stay valid for {@link outageBoundMs}, and no other key is admitted.
+ */
+import { type Clock, type ValkeyConnection, ValkeyError, type ValkeyReply } from "@letta-environments/platform";
+import { byCreation, changeKeyRecord, type KeyRecord, readKeyRecord } from "../../keys/key-record.ts";
+import { KeyStoreUnavailableError } from "../../keys/key-store-outages.ts";
+import type { KeyStore, KeyUse } from "../../ports.ts";
+
+/** Hash of records in JSON by key id. All names are in one hash slot. */
+const recordsName = "{letta-environments:keys}:records";
+/** Hash of last uses in epoch milliseconds by key id. */
+const usesName = "{letta-environments:keys}:uses";
+/** Random text of the last change. */
+const stampName = "{letta-environments:keys}:stamp";
+
+/** Keys: records, stamp. Values: id, record, stamp. Returns 1 when the key was added, 0 when the id is taken. */
+const createScript = `
+if redis.call("HSETNX", KEYS[1], ARGV[1], ARGV[2]) == 0 then return 0 end
+redis.call("SET", KEYS[2], ARGV[3])
+return 1`;
+
+/** Keys: records, stamp. Values: id, record as it was read, new record, stamp. Returns 1, or 0 when the record has changed since. */
+const replaceScript = `
+if redis.call("HGET", KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
+redis.call("HSET", KEYS[1], ARGV[1], ARGV[3])
+redis.call("SET", KEYS[2], ARGV[4])
+return 1`;
+
+/** Keys: records, uses. Values: id and time of each use. Later uses stay, and unknown keys are ignored. */
+const useScript = `
+for i = 1, #ARGV, 2 do
+  if redis.call("HEXISTS", KEYS[1], ARGV[i]) == 1 then
+    local before = redis.call("HGET", KEYS[2], ARGV[i])
+    if not before or tonumber(before) < tonumber(ARGV[i + 1]) then redis.call("HSET", KEYS[2], ARGV[i], ARGV[i + 1]) end
+  end
+end
+return 0`;
+
+/** The most attempts to change a key that others are changing. */
+const maxAttempts = 100;
+/** Uses that one script writes, since other commands wait for a script. */
+const usesPerScript = 500;
+/** How often changes of other processes are looked for, in milliseconds. */
+const pollIntervalMs = 1_000;
+/** How long keys that were read before stay valid while Valkey does not respond, in milliseconds. */
+const outageBoundMs = 60_000;
+
+/** A key store in Valkey. */
+export interface ValkeyKeyStore extends KeyStore {
+  /** Stops looking for changes. It does not close the connection. */
+  close(): void;
+}
+
+/**
+ * Opens a key store in Valkey. Rejects with KeyStoreUnavailableError when Valkey does not respond.
+ *
+ * @param onDamaged receives the id of each damaged record, each time it is read.
+ */
+export async function openValkeyKeyStore(
+  valkey: ValkeyConnection,
+  clock: Clock,
+  onDamaged: (id: string) => void = () => undefined,
+): Promise<ValkeyKeyStore> {
+  const generation = await translateFailure(watchGeneration(valkey, clock));
+
+  async function write(script: string, values: readonly string[]): Promise<boolean> {
+    const stamp = crypto.randomUUID();
+    try {
+      const done = await translateFailure(valkey.evaluate(script, [recordsName, stampName], [...values, stamp]));
+      if (done === 1) generation.changed(stamp);
+      return done === 1;
+    } catch (cause) {
+      // The script may have run.
+      generation.changed(null);
+      throw cause;
+    }
+  }
+
+  async function read(id: string): Promise<string | null> {
+    const text = await translateFailure(valkey.command(["HGET", recordsName, id]));
+    return text === null ? null : String(text);
+  }
+
+  function readText(id: string, text: string): KeyRecord | null {
+    const record = readKeyRecord(id, text);
+    if (record === null) onDamaged(id);
+    return record;
+  }
+
+  return {
+    async find(id) {
+      // A caller that acts on a changed record, such as by closing a socket, must not trust older reads: look at the stamp too.
+      const [text] = await Promise.all([read(id), generation.look()]);
+      return text === null ? null : readText(id, text);
+    },
+    async list() {
+      const texts = pairsOf(await translateFailure(valkey.command(["HGETALL", recordsName])));
+      return texts.flatMap(([id, text]) => readText(id, text) ?? []).toSorted(byCreation);
+    },
+    async create(record) {
+      const isNew = await write(createScript, [record.id, JSON.stringify(record)]);
+      if (!isNew) throw new Error("there is a key with this id");
+    },
+    async update(id, change) {
+      for (let attempt = 0; attempt < maxAttempts; attempt++) {
+        const before = await read(id);
+        if (before === null) return null;
+        const next = changeKeyRecord(id, before, change);
+        if (await write(replaceScript, [id, before, JSON.stringify(next)])) return next;
+      }
+      throw new KeyStoreUnavailableError({ cause: new Error("others kept changing the key") });
+    },
+    async recordUse(uses) {
+      for (let start = 0; start < uses.length; start += usesPerScript) {
+        const values = uses.slice(start, start + usesPerScript).flatMap(({ id, usedAt }: KeyUse) => [id, usedAt]);
+        await translateFailure(valkey.evaluate(useScript, [recordsName, usesName], values));
+      }
+    },
+    async lastUses() {
+      const uses = pairsOf(await translateFailure(valkey.command(["HGETALL", usesName])));
+      return new Map(uses.map(([id, usedAt]) => [id, Number(usedAt)]));
+    },
+    generation: () => generation.current(),
+    close: () => generation.stop(),
+  };
+}
+
+/** The generation of the keys in Valkey. */
+interface KeyGeneration {
+  /** Synchronous. Returns a new number on every call when the last response is older than {@link outageBoundMs}. */
+  current(): number;
+  /** Reads the stamp now. It never rejects. */
+  look(): Promise<void>;
+  /** Notes a change by this process; `null` when it is unknown whether the change was made. */
+  changed(stamp: string | null): void;
+  stop(): void;
+}
+
+/**
+ * Reads the stamp of the last change once a second. Rejects with ValkeyError when the first read fails: without it, later reads
+ * could not be compared with anything.
+ */
+async function watchGeneration(valkey: ValkeyConnection, clock: Clock): Promise<KeyGeneration> {
+  let generation = 0;
+  let heardAt = clock.now();
+  /** `undefined` means unknown: any stamp that is read next counts as a change. */
+  let stamp: unknown = await valkey.command(["GET", stampName]);
+  let isStopped = false;
+  let cancelTimer = clock.setTimer(pollIntervalMs, () => void lookAgain());
+
+  async function look(): Promise<void> {
+    const askedAt = clock.now();
+    try {
+      const current = await valkey.command(["GET", stampName]);
+      heardAt = askedAt;
+      if (current !== stamp) generation += 1;
+      stamp = current;
+    } catch {
+      // The connection reports its failures. Here only the time of the last response matters.
+    }
+  }
+
+  async function lookAgain(): Promise<void> {
+    await look();
+    if (!isStopped) cancelTimer = clock.setTimer(pollIntervalMs, () => void lookAgain());
+  }
+
+  return {
+    look,
+    current() {
+      const now = clock.now();
+      // A clock that was set back must not extend the bound.
+      heardAt = Math.min(heardAt, now);
+      if (now - heardAt > outageBoundMs) generation += 1;
+      return generation;
+    },
+    changed(own) {
+      generation += 1;
+      stamp = own ?? undefined;
+    },
+    stop() {
+      isStopped = true;
+      cancelTimer();
+    },
+  };
+}
+
+async function translateFailure<Result>(response: Promise<Result>): Promise<Result> {
+  try {
+    return await response;
+  } catch (cause) {
+    throw cause instanceof ValkeyError ? new KeyStoreUnavailableError({ cause }) : cause;
+  }
+}
+
+/** Returns the names and values of a hash. */
+function pairsOf(reply: ValkeyReply): readonly (readonly [name: string, value: string])[] {
+  const words = Array.isArray(reply) ? reply.map(String) : [];
+  return words.flatMap((name, index) => (index % 2 === 0 ? [[name, words[index + 1] ?? ""] as const] : []));
+}

@@ -1,0 +1,96 @@
+/**
+ * The endpoints of the administration as data: paths, methods, and the schemas of their input. All of them are under `/admin/`,
+ * apart from the API of environments.
+ */
+import { exactObject } from "../lib/strict-schemas.ts";
+import {
+  createEndpointMatcher,
+  defaultListLimit,
+  IdentifierSchema,
+  ListLimitSchema,
+  type MatchRoute,
+} from "@letta-environments/schema";
+import * as v from "valibot";
+import { oneOf } from "../lib/strict-schemas.ts";
+import type { KeyState } from "../keys/key-lifecycle.ts";
+import { KeyPatchSchema, RequestedKeySchema, RotationSchema } from "../keys/key-schemas.ts";
+import { CachePurgeSchema } from "./purge-cache.ts";
+import type { InputRules } from "../http/validate-request.ts";
+
+/** Names of the operations that administer keys. */
+export type AdminOperation =
+  | "listKeys"
+  | "createKey"
+  | "retrieveKey"
+  | "updateKey"
+  | "rotateKey"
+  | "revokeKey"
+  | "purgeCache";
+
+/** An endpoint of the administration as data. */
+export interface AdminEndpoint extends InputRules {
+  readonly operation: AdminOperation;
+  readonly method: "GET" | "POST" | "PATCH";
+  readonly path: string;
+}
+
+/** The query of a list of keys. */
+export interface ListKeysQuery {
+  readonly limit: number;
+  /** Id of the last key of the page before. */
+  readonly after?: string;
+  readonly tenant?: string;
+  readonly state?: KeyState;
+}
+
+const keyStates: readonly KeyState[] = ["active", "disabled", "expired", "revoked", "unsupported"];
+
+const ListKeysQuerySchema: v.GenericSchema<unknown, ListKeysQuery> = exactObject(
+  {
+    limit: v.exactOptional(ListLimitSchema, String(defaultListLimit)),
+    after: v.exactOptional(IdentifierSchema),
+    tenant: v.exactOptional(IdentifierSchema),
+    state: v.exactOptional(oneOf(keyStates)),
+  },
+  () => "is not a parameter of the list",
+);
+
+/** Accepts no parameter, so that a misplaced filter is an error and not ignored. */
+const NoQuerySchema = exactObject({}, () => "is not a parameter of this endpoint");
+
+/** The path of the collection of keys. */
+export const keysPath = "/admin/v1/keys";
+const keyPath = `${keysPath}/{keyId}`;
+const nothing = { query: NoQuerySchema, body: null };
+
+const adminEndpoints: readonly AdminEndpoint[] = [
+  { operation: "listKeys", method: "GET", path: keysPath, query: ListKeysQuerySchema, body: null },
+  { operation: "createKey", method: "POST", path: keysPath, query: NoQuerySchema, body: RequestedKeySchema },
+  { operation: "retrieveKey", method: "GET", path: keyPath, ...nothing },
+  { operation: "updateKey", method: "PATCH", path: keyPath, query: NoQuerySchema, body: KeyPatchSchema },
+  {
+    operation: "rotateKey",
+    method: "POST",
+    path: `${keyPath}/rotate`,
+    query: NoQuerySchema,
+    body: RotationSchema,
+    mayLackBody: true,
+  },
+  { operation: "revokeKey", method: "POST", path: `${keyPath}/revoke`, ...nothing },
+  {
+    operation: "purgeCache",
+    method: "POST",
+    path: "/admin/v1/cache/purge",
+    query: NoQuerySchema,
+    body: CachePurgeSchema,
+    mayLackBody: true,
+  },
+];
+
+/** Finds the endpoint of the administration for a method and a raw pathname. */
+export const matchAdminEndpoint: MatchRoute<AdminEndpoint> = createEndpointMatcher(adminEndpoints);
+
+/** Whether a path belongs to the administration, even where no endpoint has it. */
+export function isAdminPath(path: string): boolean {
+  return path.startsWith("/admin/");
+}

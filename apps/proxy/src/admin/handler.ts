@@ -1,0 +1,245 @@
+/**
+ * The operations of the administration: each takes decoded input and an authority, and reads or changes the key store. Changes go
+ * through the store of their actor, which writes them to the audit log.
+ */
+import { jsonResponse, type PlainHeaders, type PlainResponse, problemResponse } from "@letta-environments/schema";
+import { AuditUnavailableError } from "../audit/store.ts";
+import { createKey, type KeyMint, type KeyPatch, keyState, mintSecret, patchKey } from "../keys/key-lifecycle.ts";
+import { type KeyRecord, KeyRecordDamagedError } from "../keys/key-record.ts";
+import type { RequestedKey, Rotation } from "../keys/key-schemas.ts";
+import { KeyStoreUnavailableError } from "../keys/key-store-outages.ts";
+import { showKey } from "../keys/key-view.ts";
+import type { EnvironmentCache } from "../cache/environment-cache.ts";
+import type { SettingProblem } from "../lib/setting-rules.ts";
+import type { GatewayPorts, KeyStoreFor, RandomBytes } from "../ports.ts";
+import { actorOf, type AdminAuthority, mayKnowKey, tenantOf } from "./admission.ts";
+import { type AdminEndpoint, keysPath, type ListKeysQuery } from "./endpoints.ts";
+import {
+  type ChangeCondition,
+  decideCreate,
+  decidePatch,
+  decideRevoke,
+  decideRotate,
+  entityTag,
+  type KeyDecision,
+  keyNotFound,
+} from "./key-changes.ts";
+import { type CachePurge, purgeCache } from "./purge-cache.ts";
+
+/** A valid request to the administration. */
+export interface AdminRequest {
+  readonly endpoint: AdminEndpoint;
+  readonly params: Readonly<Record<string, string>>;
+  /** Decoded by the endpoint's own schemas. */
+  readonly queryValues: unknown;
+  readonly bodyValue: unknown;
+  readonly ifMatch: string | null;
+}
+
+/** Carries out a request under an authority. */
+export type Administer = (request: AdminRequest, authority: AdminAuthority) => Promise<PlainResponse>;
+
+/** The ports of the administration. */
+export interface AdministerPorts extends Pick<GatewayPorts, "clock" | "digests" | "keyStore" | "pepper"> {
+  readonly randomBytes: RandomBytes;
+  readonly keyStoreFor: KeyStoreFor;
+  readonly environmentCache: EnvironmentCache | null;
+  readonly findCredentialConflicts?: ((record: KeyRecord) => Promise<readonly SettingProblem[]>) | undefined;
+}
+
+/** Creates an {@link Administer}. */
+export function createAdminister(ports: AdministerPorts): Administer {
+  const reader = createKeyReader(ports);
+  const writer = createKeyWriter(ports, reader);
+
+  function administer(request: AdminRequest, authority: AdminAuthority): Promise<PlainResponse> {
+    const { endpoint, params, queryValues, bodyValue, ifMatch } = request;
+    const { keyId = "" } = params;
+    const condition: ChangeCondition = { ifMatch, digests: ports.digests };
+    // The endpoint's own schemas have decoded the query and the body.
+    switch (endpoint.operation) {
+      case "listKeys":
+        return reader.list(authority, queryValues as ListKeysQuery);
+      case "createKey":
+        return writer.create(authority, bodyValue as RequestedKey);
+      case "retrieveKey":
+        return reader.retrieve(authority, keyId);
+      case "updateKey":
+        return writer.update(authority, keyId, bodyValue as KeyPatch, condition);
+      case "rotateKey":
+        return writer.rotate(authority, keyId, bodyValue as Rotation, condition);
+      case "revokeKey":
+        return writer.revoke(authority, keyId, condition);
+      case "purgeCache":
+        return purgeCache(ports.environmentCache, authority, bodyValue as CachePurge);
+    }
+  }
+
+  return (request, authority) =>
+    administer(request, authority).catch((cause: unknown) => {
+      if (cause instanceof KeyRecordDamagedError) return keyDamaged(cause);
+      if (cause instanceof AuditUnavailableError) return problemResponse("audit_unavailable");
+      if (cause instanceof KeyStoreUnavailableError && request.endpoint.method !== "GET") return changeUnknown;
+      throw cause;
+    });
+}
+
+interface KeyReader {
+  /** Shows a key, with further members such as the key in clear. */
+  show(record: KeyRecord, status?: number, headers?: PlainHeaders, more?: object): Promise<PlainResponse>;
+  list(authority: AdminAuthority, query: ListKeysQuery): Promise<PlainResponse>;
+  retrieve(authority: AdminAuthority, id: string): Promise<PlainResponse>;
+}
+
+function createKeyReader({ clock, digests, keyStore }: AdministerPorts): KeyReader {
+  const show: KeyReader["show"] = async (record, status = 200, headers = {}, more = {}) => {
+    const lastUses = await keyStore.lastUses();
+    const shown = showKey(record, clock.now(), lastUses.get(record.id) ?? null);
+    return jsonResponse(status, { ...shown, ...more }, { etag: entityTag(record, digests), ...headers });
+  };
+  return {
+    show,
+    async list(authority, query) {
+      const [records, lastUses] = await Promise.all([keyStore.list(), keyStore.lastUses()]);
+      const nowMs = clock.now();
+      const page = pageOfKeys(authority, records, query, nowMs);
+      if (page === null) {
+        return problemResponse("invalid_request", { issues: [{ member: "after", rule: "must be the id of a key" }] });
+      }
+      const keys = page.records.map((record) => showKey(record, nowMs, lastUses.get(record.id) ?? null));
+      return jsonResponse(200, { keys, hasNextPage: page.hasNextPage });
+    },
+    async retrieve(authority, id) {
+      const record = await keyStore.find(id);
+      return record === null || !mayKnowKey(authority, record) ? keyNotFound() : show(record);
+    },
+  };
+}
+
+/** A page of keys. */
+interface KeyPage {
+  readonly records: readonly KeyRecord[];
+  readonly hasNextPage: boolean;
+}
+
+/**
+ * Returns a page of the list in the order of the records, or `null` when `after` is not the id of a key that the authority may
+ * know. A key that no longer matches the filters still marks where the next page begins.
+ */
+function pageOfKeys(
+  authority: AdminAuthority,
+  records: readonly KeyRecord[],
+  { limit, after, tenant, state }: ListKeysQuery,
+  nowMs: number,
+): KeyPage | null {
+  const known = records.filter((record) => mayKnowKey(authority, record));
+  const lastSeen = after === undefined ? -1 : known.findIndex(({ id }) => id === after);
+  if (after !== undefined && lastSeen === -1) return null;
+  const rest = known
+    .slice(lastSeen + 1)
+    .filter((record) => tenant === undefined || record.tenant === tenant)
+    .filter((record) => state === undefined || keyState(record, nowMs) === state);
+  return { records: rest.slice(0, limit), hasNextPage: rest.length > limit };
+}
+
+interface KeyWriter {
+  create(authority: AdminAuthority, requested: RequestedKey): Promise<PlainResponse>;
+  update(authority: AdminAuthority, id: string, patch: KeyPatch, condition: ChangeCondition): Promise<PlainResponse>;
+  rotate(authority: AdminAuthority, id: string, rotation: Rotation, condition: ChangeCondition): Promise<PlainResponse>;
+  revoke(authority: AdminAuthority, id: string, condition: ChangeCondition): Promise<PlainResponse>;
+}
+
+function createKeyWriter(ports: AdministerPorts, { show, retrieve }: KeyReader): KeyWriter {
+  const { clock, digests, findCredentialConflicts, keyStore, keyStoreFor, pepper, randomBytes } = ports;
+  const mint: KeyMint = { digests, pepper, randomBytes };
+
+  /** Decides inside the store's atomic step, on the record that the change replaces. */
+  async function change(
+    authority: AdminAuthority,
+    id: string,
+    decide: (record: KeyRecord) => KeyDecision,
+    more?: object,
+  ): Promise<PlainResponse> {
+    try {
+      const record = await keyStoreFor(actorOf(authority)).update(id, (present) => {
+        const decision = decide(present);
+        if (decision.kind === "refused") throw new RefusedChange(decision.response);
+        return decision.record;
+      });
+      return record === null ? keyNotFound() : await show(record, 200, {}, more);
+    } catch (error) {
+      if (error instanceof RefusedChange) return error.response;
+      throw error;
+    }
+  }
+
+  /**
+   * Refuses a key with which tenants would share an upstream credential: the next start would fail. Only the operator learns which
+   * tenants they are.
+   */
+  async function conflictRefusal(authority: AdminAuthority, record: KeyRecord): Promise<PlainResponse | null> {
+    const problems = (await findCredentialConflicts?.(record)) ?? [];
+    if (problems.length === 0) return null;
+    if (authority.kind === "key") return problemResponse("tenant_not_configured");
+    const issues = problems.map(({ setting, rule }) => ({ member: "tenant", rule: `${setting} ${rule}` }));
+    return problemResponse("tenant_not_configured", { issues });
+  }
+
+  return {
+    async create(authority, requested) {
+      const nowMs = clock.now();
+      const { key, record } = createKey({ tenant: tenantOf(authority), ...requested }, nowMs, mint);
+      const decision = decideCreate(authority, record, nowMs);
+      if (decision.kind === "refused") return decision.response;
+      const refusal = await conflictRefusal(authority, record);
+      if (refusal !== null) return refusal;
+      await keyStoreFor(actorOf(authority)).create(record);
+      return show(record, 201, { location: `${keysPath}/${record.id}` }, { key });
+    },
+    async update(authority, id, patch, condition) {
+      const present = patch.scopes === undefined ? null : await keyStore.find(id);
+      if (present !== null && mayKnowKey(authority, present)) {
+        const refusal = await conflictRefusal(authority, patchKey(present, patch, clock.now()));
+        if (refusal !== null) return refusal;
+      }
+      return change(authority, id, (record) => decidePatch(authority, record, patch, condition, clock.now()));
+    },
+    async rotate(authority, id, { overlapMs }, condition) {
+      const nowMs = clock.now();
+      const { key, secret } = mintSecret(id, nowMs, mint);
+      const decide = (record: KeyRecord): KeyDecision =>
+        decideRotate(authority, record, secret, overlapMs, condition, nowMs);
+      return change(authority, id, decide, { key });
+    },
+    async revoke(authority, id, condition) {
+      const present = await keyStore.find(id);
+      // A repeated revocation changes nothing and is not audited. It succeeds whatever its condition (RFC 9110 section 13.1.1),
+      // since its own first attempt may have changed the tag.
+      if (present !== null && present.revokedAt !== null) return retrieve(authority, id);
+      return change(authority, id, (record) => decideRevoke(authority, record, condition, clock.now()));
+    },
+  };
+}
+
+/** Aborts a change inside the store's atomic step, so that nothing is written. */
+class RefusedChange extends Error {
+  override readonly name = "RefusedChange";
+  readonly response: PlainResponse;
+
+  constructor(response: PlainResponse) {
+    super("the change was refused");
+    this.response = response;
+  }
+}
+
+/** The store did not respond to the change. */
+const changeUnknown = problemResponse("key_store_unavailable", {
+  detail:
+    "The key store did not answer; the change may have been made. Read the key, or the list, before repeating it.",
+  retryable: false,
+});
+
+function keyDamaged({ keyId }: KeyRecordDamagedError): PlainResponse {
+  const detail = `The stored record of the key ${keyId} is damaged; nothing was changed. Revoke the key and create a new one.`;
+  return problemResponse("key_damaged", { detail });
+}

@@ -1,0 +1,86 @@
+import { matchesNamePattern } from "@letta-environments/schema";
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { createTestKeyRecord } from "../../test/support/create-test-key-record.ts";
+import type { KeyRecord } from "../keys/key-record.ts";
+import { grantIssues, type KeyGrants } from "./key-changes.ts";
+
+function membersBeyond(own: Partial<KeyRecord>, grants: Partial<KeyGrants>, endsAt: number | null = null): string[] {
+  const record = createTestKeyRecord({ scopes: ["admin"], ...own });
+  return grantIssues({ kind: "key", record, endsAt, isReplaced: false }, createTestKeyRecord(grants)).map(
+    ({ member }) => member,
+  );
+}
+
+describe("grantIssues", () => {
+  test("names every member that exceeds the rights of the administering key", () => {
+    const own = { deviceIds: ["a"], agentIds: ["a"], maxMode: "standard", expiresAt: 5 };
+    expect(membersBeyond(own, { tenant: "other" }, 5)).toEqual([
+      "tenant",
+      "deviceIds",
+      "agentIds",
+      "maxMode",
+      "expiresAt",
+    ]);
+  });
+
+  test.each([
+    [{ deviceIds: ["a"], connectionNames: ["ci-*"] }, { deviceIds: ["a"] }, []],
+    [{ deviceIds: ["a"], connectionNames: ["ci-*"] }, { connectionNames: ["ci-1*"] }, []],
+    [{ deviceIds: ["a"], connectionNames: ["ci-*"] }, { deviceIds: ["ci-1"] }, ["deviceIds"]],
+    [{ deviceIds: ["a"] }, { connectionNames: ["a"] }, ["connectionNames"]],
+    [{ connectionNames: ["*"] }, { deviceIds: ["a"] }, ["deviceIds"]],
+    [{ connectionNames: ["a*b"] }, { connectionNames: ["a*"] }, ["connectionNames"]],
+    [{ deviceIds: [] }, { deviceIds: [] }, []],
+    [{ maxMode: "standard" }, { maxMode: "default" }, []],
+    [{ maxMode: "unrestricted" }, { maxMode: "bypassPermissions" }, []],
+    [{ maxMode: "acceptEdits" }, { maxMode: "newer" }, ["maxMode"]],
+    [{ maxMode: "newer" }, { maxMode: "standard" }, ["maxMode"]],
+  ])("allows a key of %j to grant %j, except %j", (own, grants, members) => {
+    expect(membersBeyond(own, grants)).toEqual(members);
+  });
+
+  test("refuses new policy overrides, and accepts those that the key had before", () => {
+    const record = createTestKeyRecord({ scopes: ["admin"] });
+    const authority = { kind: "key", record, endsAt: null, isReplaced: false } as const;
+    const limited = createTestKeyRecord({ rateLimits: { daily: "none" } });
+    const membersOf = (before: KeyRecord | null): string[] =>
+      grantIssues(authority, limited, before).map(({ member }) => member);
+    expect([membersOf(null), membersOf(createTestKeyRecord()), membersOf(limited)]).toEqual([
+      ["rateLimits"],
+      ["rateLimits"],
+      [],
+    ]);
+    expect(grantIssues({ kind: "operator" }, limited)).toEqual([]);
+  });
+
+  test("limits the expiry to that of the presented secret, even when the administering key does not expire", () => {
+    expect(membersBeyond({ expiresAt: null }, { expiresAt: 6 }, 5)).toEqual(["expiresAt"]);
+    expect(membersBeyond({ expiresAt: null }, { expiresAt: 5 }, 5)).toEqual([]);
+  });
+
+  test("allows the operator everything", () => {
+    expect(grantIssues({ kind: "operator" }, createTestKeyRecord({ tenant: "any", scopes: ["admin"] }))).toEqual([]);
+  });
+
+  test("grants no pattern that matches a name which the administering key's patterns do not match", () => {
+    const part = fc.constantFrom("a", "b", "*", "**", "ab");
+    const text = fc.array(part, { maxLength: 6 }).map((parts) => parts.join(""));
+    let covered = 0;
+    fc.assert(
+      fc.property(
+        text,
+        text,
+        fc.string({ unit: fc.constantFrom("a", "b", "*"), maxLength: 6 }),
+        (wide, narrow, name) => {
+          const issues = membersBeyond({ connectionNames: [wide] }, { connectionNames: [narrow] });
+          if (issues.length > 0 || !matchesNamePattern(narrow, name)) return;
+          covered += 1;
+          expect(matchesNamePattern(wide, name)).toBe(true);
+        },
+      ),
+      { numRuns: 5_000 },
+    );
+    expect(covered).toBeGreaterThan(20);
+  });
+});

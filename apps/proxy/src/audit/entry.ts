@@ -1,0 +1,86 @@
+/**
+ * The entries of the audit log: the life of each writer, every send, and every change of a key. Stored entries are never changed,
+ * so neither are the members here.
+ */
+import type { KeyActor } from "../keys/key-record.ts";
+
+/** An entry of the audit log. No entry contains a key, and only `send_started` may contain message content. */
+export type AuditEntry = WriterEntry | SendEntry | KeyEntry;
+
+/** The life of a writer: one process that appends to a chain of its own. */
+export type WriterEntry =
+  | {
+      readonly type: "writer_opened";
+      readonly version: string;
+      /** Checkpoints of earlier chains that no later chain has noted. A noted chain cannot be cut unnoticed. */
+      readonly ends: readonly { readonly writer: string; readonly sequence: number; readonly hash: string }[];
+      /** Whether the directory of chains had a valid seal when this chain was added. */
+      readonly directoryIntact: boolean;
+    }
+  /** The writer stopped in order. Without this entry its process was killed, or is still running. */
+  | { readonly type: "writer_closed" };
+
+/** The sender, the target and the messages of a send. */
+export interface SendFacts {
+  /** Joins the entries of one send. */
+  readonly sendId: string;
+  /** `x-request-id` of the response. Callers may choose it. */
+  readonly requestId: string;
+  readonly tenant: string;
+  readonly keyId: string;
+  readonly owner: string;
+  readonly connectionId: string;
+  /** `null` where it was not known yet. */
+  readonly deviceId: string | null;
+  readonly agentId: string | null;
+  readonly conversationId: string | null;
+  /** `client_message_id` of each message. */
+  readonly messageIds: readonly string[];
+  /** The body answers approval requests. */
+  readonly answersApproval: boolean;
+}
+
+/** A send. `send_started` is on disk before the send leaves, and `send_finished` follows once its result is known. */
+export type SendEntry =
+  | ({
+      readonly type: "send_started";
+      /** The messages themselves, only when the configuration says so. */
+      readonly content?: unknown;
+    } & SendFacts)
+  | ({ readonly type: "send_refused"; readonly status: number; readonly code: string | null } & SendFacts)
+  | {
+      readonly type: "send_finished";
+      readonly sendId: string;
+      readonly status: number;
+      /** `errorCode` of a problem; `null` for a success. */
+      readonly code: string | null;
+      /** The result of an earlier send with the same message id was returned. */
+      readonly replayed: boolean;
+    };
+
+/** The kind of a change of a key. */
+export type KeyAct = "created" | "updated" | "rotated" | "disabled" | "enabled" | "revoked";
+
+/** A change of a key. `key_change_started` is on disk before the change is made. */
+export type KeyEntry =
+  | { readonly type: "key_change_started"; readonly actor: KeyActor; readonly keyId: string }
+  | {
+      readonly type: "key_changed";
+      readonly actor: KeyActor;
+      readonly keyId: string;
+      readonly tenant: string;
+      readonly act: KeyAct;
+      /** The changed members with their new values, without secrets; all members of a new key. */
+      readonly members: Readonly<Record<string, unknown>>;
+    }
+  /** The store did not respond, so it is unknown whether the change was made. */
+  | {
+      readonly type: "key_change_unknown";
+      readonly actor: KeyActor;
+      readonly keyId: string;
+      readonly tenant: string;
+      readonly act: KeyAct;
+      readonly members: Readonly<Record<string, unknown>>;
+    }
+  /** The change was not made: the key does not exist, or a rule forbids the change. */
+  | { readonly type: "key_change_abandoned"; readonly actor: KeyActor; readonly keyId: string };

@@ -1,0 +1,93 @@
+/** Audit entries of key changes. A change is written to the log before it is made, and its result afterwards. */
+import type { KeyActor } from "../keys/key-record.ts";
+import { KeyStoreUnavailableError } from "../keys/key-store-outages.ts";
+import type { KeyRecord } from "../keys/key-record.ts";
+import type { KeyStore } from "../ports.ts";
+import type { AuditEntry, KeyAct } from "./entry.ts";
+import type { AuditLog } from "./log.ts";
+
+/**
+ * Wraps a key store and audits its changes. A change that cannot be written to the log is not made. When only its result cannot be
+ * written, the change stays and `onFailure` receives the failure.
+ */
+export function auditKeyStore(
+  keyStore: KeyStore,
+  audit: AuditLog,
+  actor: KeyActor,
+  onFailure: (cause: unknown) => void,
+): KeyStore {
+  /** `wanted` returns the change that was attempted; `null` when the store never applied it. */
+  async function change<Result>(
+    keyId: string,
+    run: () => Promise<Result>,
+    wanted: () => KeyChange | null,
+  ): Promise<Result> {
+    await audit.append({ type: "key_change_started", actor, keyId });
+    const end = (type: "key_changed" | "key_change_unknown"): Promise<void> => {
+      const made = wanted();
+      const entry: AuditEntry =
+        made === null
+          ? { type: "key_change_abandoned", actor, keyId }
+          : { type, actor, keyId, ...describeKeyChange(made) };
+      return audit.append(entry).catch(onFailure);
+    };
+    let result: Result;
+    try {
+      result = await run();
+    } catch (cause) {
+      if (cause instanceof KeyStoreUnavailableError) await end("key_change_unknown");
+      else await audit.append({ type: "key_change_abandoned", actor, keyId }).catch(onFailure);
+      throw cause;
+    }
+    await end("key_changed");
+    return result;
+  }
+
+  return {
+    ...keyStore,
+    create: (record) =>
+      change(
+        record.id,
+        () => keyStore.create(record),
+        () => ({ before: null, after: record }),
+      ),
+    update(id, modify) {
+      let wanted: KeyChange | null = null;
+      const run = (): Promise<KeyRecord | null> =>
+        keyStore.update(id, (before) => {
+          const after = modify(before);
+          wanted = { before, after };
+          return after;
+        });
+      return change(id, run, () => wanted);
+    },
+  };
+}
+
+interface KeyChange {
+  readonly before: KeyRecord | null;
+  readonly after: KeyRecord;
+}
+
+/** Describes a change for the log: its kind, and the changed members without secrets. */
+export function describeKeyChange({ before, after }: KeyChange): {
+  readonly tenant: string;
+  readonly act: KeyAct;
+  readonly members: Readonly<Record<string, unknown>>;
+} {
+  const { secrets, ...shown } = after;
+  const isNew = (name: string, value: unknown): boolean =>
+    before === null || JSON.stringify(before[name as keyof KeyRecord]) !== JSON.stringify(value);
+  const members = Object.fromEntries(Object.entries(shown).filter(([name, value]) => isNew(name, value)));
+  const hasNewSecret = before !== null && before.secrets[0]?.digest !== secrets[0]?.digest;
+  return { tenant: after.tenant, act: actOf(before, after, hasNewSecret), members };
+}
+
+function actOf(before: KeyRecord | null, after: KeyRecord, hasNewSecret: boolean): KeyAct {
+  if (before === null) return "created";
+  if (before.revokedAt === null && after.revokedAt !== null) return "revoked";
+  if (hasNewSecret) return "rotated";
+  if (before.disabledAt === null && after.disabledAt !== null) return "disabled";
+  if (before.disabledAt !== null && after.disabledAt === null) return "enabled";
+  return "updated";
+}

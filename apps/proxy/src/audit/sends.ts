@@ -1,0 +1,118 @@
+/** Audit entries of sends. A send is written to the log before it leaves, and its result once it is known. */
+import type { ConnectionRecord } from "@letta-environments/environment-server";
+import {
+  isApprovalMessage,
+  type PlainResponse,
+  type Principal,
+  problemResponse,
+  type SendMessageBody,
+} from "@letta-environments/schema";
+import { parseJsonObject } from "../lib/json.ts";
+import type { SendFacts } from "./entry.ts";
+import type { AuditLog } from "./log.ts";
+
+/** The most message ids that the entry of a refused send contains. */
+const maxRefusedMessageIds = 20;
+
+/** A send in the pipeline. Its steps fill in the mutable members. */
+export interface AuditedSend {
+  readonly sendId: string;
+  readonly requestId: string;
+  readonly principal: Principal;
+  readonly connectionId: string;
+  /** False for a caller's own upstream key, which only the upstream can verify. */
+  readonly isCallerKnown: boolean;
+  /** `null` until the body is read. */
+  body: SendMessageBody | null;
+  deviceId: string | null;
+  /** Whether `send_started` is on disk, so that the send may leave. */
+  isStarted: boolean;
+  /** The connection, where it has been looked up; `null` when it does not exist. */
+  readonly connection: ConnectionRecord | null | undefined;
+}
+
+/** Writes the entries of sends. */
+export interface AuditSends {
+  /** Records that a send is about to leave. When it resolves with a response instead of `null`, the send must not leave. */
+  start(send: AuditedSend, deviceId: string): Promise<PlainResponse | null>;
+  /** Records the response to a send. It never rejects: `onFailure` receives a failure. */
+  finish(send: AuditedSend, response: PlainResponse): Promise<void>;
+}
+
+/** Begins a send. Its device is known already where its connection has been looked up. */
+export function beginSend(
+  send: Pick<AuditedSend, "sendId" | "requestId" | "principal" | "connectionId" | "isCallerKnown" | "connection">,
+): AuditedSend {
+  return { ...send, body: null, deviceId: send.connection?.environment.deviceId ?? null, isStarted: false };
+}
+
+/** Creates {@link AuditSends}. Without a log nothing is written, and sends leave at once. */
+export function createAuditSends(
+  audit: AuditLog | null,
+  options: { readonly keepContent: boolean; readonly onFailure: (requestId: string, cause: unknown) => void },
+): AuditSends {
+  if (audit === null) return withoutLog;
+  const { keepContent, onFailure } = options;
+  return {
+    async start(send, deviceId) {
+      send.deviceId = deviceId;
+      const content = keepContent ? { content: send.body?.messages ?? null } : {};
+      try {
+        await audit.append({ type: "send_started", ...factsOf(send), ...content });
+      } catch (cause) {
+        onFailure(send.requestId, cause);
+        return problemResponse("audit_unavailable");
+      }
+      send.isStarted = true;
+      return null;
+    },
+    async finish(send, response) {
+      // Callers without a verified key must not be able to fill the disk. Their refused sends did not leave.
+      if (!send.isStarted && !send.isCallerKnown) return;
+      const result = { status: response.status, code: codeOf(response) };
+      const replayed = response.headers["idempotency-replayed"] === "true";
+      const entry = send.isStarted
+        ? ({ type: "send_finished", sendId: send.sendId, ...result, replayed } as const)
+        : ({ type: "send_refused", ...refusedFactsOf(send), ...result } as const);
+      await audit.append(entry).catch((cause: unknown) => onFailure(send.requestId, cause));
+    },
+  };
+}
+
+const withoutLog: AuditSends = {
+  start(send, deviceId) {
+    send.deviceId = deviceId;
+    send.isStarted = true;
+    return Promise.resolve(null);
+  },
+  finish: () => Promise.resolve(),
+};
+
+function factsOf({ sendId, requestId, principal, connectionId, deviceId, body }: AuditedSend): SendFacts {
+  const messages = body?.messages ?? [];
+  return {
+    sendId,
+    requestId,
+    tenant: principal.tenant,
+    keyId: principal.keyId,
+    owner: principal.owner,
+    connectionId,
+    deviceId,
+    agentId: body?.agentId ?? null,
+    conversationId: body?.conversationId ?? null,
+    messageIds: messages.flatMap((message) => ("client_message_id" in message ? [message.client_message_id] : [])),
+    answersApproval: messages.some(isApprovalMessage),
+  };
+}
+
+/** A refused send is recorded with few message ids: a body may contain thousands. */
+function refusedFactsOf(send: AuditedSend): SendFacts {
+  const facts = factsOf(send);
+  return { ...facts, messageIds: facts.messageIds.slice(0, maxRefusedMessageIds) };
+}
+
+function codeOf({ status, body }: PlainResponse): string | null {
+  if (status < 400 || body === null) return null;
+  const problem = parseJsonObject(body);
+  return typeof problem?.["errorCode"] === "string" ? problem["errorCode"] : null;
+}

@@ -1,0 +1,82 @@
+/**
+ * The port of audit storage. Each process (writer) appends to a hash chain of its own; each chain has a sealed head, and a sealed
+ * directory counts the chains. Nothing stored is ever changed.
+ */
+/** A stored entry, with the exact text that was hashed. */
+export interface AuditRecord {
+  readonly writer: string;
+  /** Counts the records of one writer, from 1. */
+  readonly sequence: number;
+  /** JSON of an `AuditEntry` with `writer`, `sequence` and `time` (epoch milliseconds). */
+  readonly text: string;
+  /** SHA-256, in hex, over the hash of the record before and the text. */
+  readonly hash: string;
+}
+
+/** The end of a chain, sealed under the pepper. */
+export interface AuditHead {
+  readonly writer: string;
+  /** The number of the chain, from 1. */
+  readonly ordinal: number;
+  readonly sequence: number;
+  readonly hash: string;
+  readonly pepperId: string;
+  readonly seal: string;
+}
+
+/** The number of chains, sealed under the pepper, so that no whole chain can be removed unnoticed. */
+export interface AuditDirectory {
+  readonly count: number;
+  readonly pepperId: string;
+  readonly seal: string;
+}
+
+/** The first record of a new chain, its head and the new directory. */
+export interface ChainStart {
+  readonly record: AuditRecord;
+  readonly head: AuditHead;
+  readonly directory: AuditDirectory;
+}
+
+/** Everything that is stored, at one moment. */
+export interface AuditSnapshot {
+  readonly directory: AuditDirectory | null;
+  readonly heads: readonly AuditHead[];
+  /** Every record, by writer, then by sequence. */
+  readonly records: Iterable<AuditRecord>;
+  /** The hash of a single record; `null` when the record does not exist. */
+  hashAt(writer: string, sequence: number): string | null;
+}
+
+/** The chains that exist when one is added. */
+export interface PresentChains {
+  readonly directory: AuditDirectory | null;
+  readonly count: number;
+  /** Heads that no later chain has noted. */
+  readonly unnoted: readonly AuditHead[];
+}
+
+/** The writing side of audit storage. Each method is atomic, and durable when its promise resolves. */
+export interface AuditChains {
+  /** Adds the chain that `begin` returns. The heads that `begin` received count as noted afterwards. */
+  open(begin: (present: PresentChains) => ChainStart): Promise<void>;
+  /** Appends records to a chain and replaces its head. Rejects, and stores nothing, when a record exists already. */
+  append(records: readonly AuditRecord[], head: AuditHead): Promise<void>;
+  /** Returns the head of a chain; `null` when it has none. */
+  head(writer: string): Promise<AuditHead | null>;
+}
+
+/** Audit storage that can also be read. */
+export interface AuditStore extends AuditChains {
+  /** Calls `read` with a snapshot, which stays consistent until `read` returns. */
+  snapshot<Result>(read: (snapshot: AuditSnapshot) => Result): Promise<Result>;
+}
+
+/** An entry could not be stored. */
+export class AuditUnavailableError extends Error {
+  override readonly name = "AuditUnavailableError";
+
+  constructor(cause: unknown) {
+    super("the audit log cannot be written", { cause });
+  }
+}

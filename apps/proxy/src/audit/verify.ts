@@ -1,0 +1,205 @@
+/**
+ * Verification of the audit log. It compares every record with its chain, every chain with its sealed head, all chains with the
+ * sealed directory, and all of them with the checkpoints of an earlier report.
+ */
+import * as v from "valibot";
+import { parseJson } from "../lib/json.ts";
+import type { AuditEntry } from "./entry.ts";
+import type { AuditHead, AuditRecord, AuditSnapshot } from "./store.ts";
+import { type AuditCheckpoint, emptyChain, isDirectorySealed, isHeadSealed, linkHash, type Sealing } from "./chain.ts";
+
+/** A kind of damage to the log. */
+export type AuditFault =
+  /** A record differs from the one that was written, or none was written at its position. */
+  | "record_edited"
+  /** A record is missing, and later ones exist. */
+  | "record_missing"
+  /** The chain is shorter than its head says. */
+  | "tail_cut"
+  /** The chain is longer than its head says. */
+  | "tail_added"
+  /** The head of a chain is missing. */
+  | "head_missing"
+  /** The head has no valid seal of this pepper. */
+  | "head_forged"
+  /** A checkpoint that a later chain noted does not exist: the chain was cut, and its head set back to an older one. */
+  | "end_contradicted"
+  /** The directory is missing, which every log has from its first record on. */
+  | "directory_missing"
+  /** The stored data cannot be read as a log. */
+  | "unreadable"
+  /** A whole chain is missing. */
+  | "chain_missing"
+  /** The directory has no valid seal of this pepper, or had none when a chain was added. */
+  | "directory_forged"
+  /** The log lacks a record that an earlier report contains. */
+  | "report_contradicted";
+
+/** An {@link AuditFault} and its position. */
+export interface AuditFinding {
+  readonly fault: AuditFault;
+  /** `null` when the fault concerns the whole log. */
+  readonly writer: string | null;
+  /** The first record concerned; `null` when no single record is. */
+  readonly sequence: number | null;
+}
+
+/** A chain that was found, with its end. */
+export interface VerifiedChain extends AuditCheckpoint {
+  /** The writer stopped in order. */
+  readonly closed: boolean;
+}
+
+/** The result of a verification. */
+export interface AuditReport {
+  readonly intact: boolean;
+  readonly records: number;
+  readonly chains: readonly VerifiedChain[];
+  /** Sends without a recorded result: their process was killed, or they are in flight. */
+  readonly unfinishedSends: readonly string[];
+  readonly findings: readonly AuditFinding[];
+}
+
+/** Checkpoints of chains by writer, from an earlier report. */
+export type AuditCheckpoints = ReadonlyMap<string, Pick<AuditCheckpoint, "sequence" | "hash">>;
+
+/** Verifies a log, also against the checkpoints of an earlier report when they are given. */
+export function verifyAudit(
+  snapshot: AuditSnapshot,
+  sealing: Sealing,
+  earlier: AuditCheckpoints = new Map(),
+): AuditReport {
+  const findings: AuditFinding[] = [];
+  const heads = new Map(snapshot.heads.map((head) => [head.writer, head]));
+  const chains = new Map<string, VerifiedChain>();
+  const unfinishedSends = new Set<string>();
+  let records = 0;
+  let walk: ChainWalk | null = null;
+
+  function endWalk(): void {
+    if (walk === null) return;
+    chains.set(walk.head?.writer ?? walk.end.writer, { ...walk.end, closed: walk.closed });
+    findings.push(...walk.findings, ...endFindings(walk, sealing));
+    walk = null;
+  }
+
+  for (const record of snapshot.records) {
+    if (walk?.end.writer !== record.writer) {
+      endWalk();
+      walk = beginWalk(record.writer, heads.get(record.writer) ?? null, earlier, sealing);
+    }
+    records += 1;
+    step(walk, record, sealing, unfinishedSends);
+    findings.push(...contradictedCheckpoints(record, snapshot));
+  }
+  endWalk();
+
+  for (const head of snapshot.heads) {
+    if (chains.has(head.writer)) continue;
+    findings.push({
+      fault: isHeadSealed(head, sealing) ? "tail_cut" : "head_forged",
+      writer: head.writer,
+      sequence: 1,
+    });
+  }
+  for (const writer of earlier.keys()) {
+    if (!chains.has(writer)) findings.push({ fault: "report_contradicted", writer, sequence: null });
+  }
+  findings.push(...directoryFindings(snapshot, sealing));
+  return {
+    intact: findings.length === 0,
+    records,
+    chains: [...chains.values()].toSorted((left, right) => left.ordinal - right.ordinal),
+    unfinishedSends: [...unfinishedSends],
+    findings,
+  };
+}
+
+/** Parses the JSON of an earlier report and returns its checkpoints; `null` for any other text. */
+export function readCheckpoints(json: string): AuditCheckpoints | null {
+  const report = v.safeParse(ReportSchema, parseJson(json));
+  if (!report.success) return null;
+  return new Map(report.output.chains.map(({ writer, sequence, hash }) => [writer, { sequence, hash }]));
+}
+
+const ReportSchema = v.object({
+  chains: v.array(v.object({ writer: v.string(), sequence: v.number(), hash: v.string() })),
+});
+
+interface ChainWalk {
+  end: AuditCheckpoint;
+  readonly head: AuditHead | null;
+  readonly expected: Pick<AuditCheckpoint, "sequence" | "hash"> | null;
+  readonly findings: AuditFinding[];
+  closed: boolean;
+}
+
+function beginWalk(writer: string, head: AuditHead | null, earlier: AuditCheckpoints, sealing: Sealing): ChainWalk {
+  const end = emptyChain(writer, head?.ordinal ?? 0, sealing);
+  return { end, head, expected: earlier.get(writer) ?? null, findings: [], closed: false };
+}
+
+function step(walk: ChainWalk, record: AuditRecord, { digests }: Sealing, unfinishedSends: Set<string>): void {
+  const { writer, sequence, hash } = record;
+  if (sequence !== walk.end.sequence + 1) {
+    walk.findings.push({ fault: "record_missing", writer, sequence: walk.end.sequence + 1 });
+  } else if (walk.head !== null && linkHash(walk.end.hash, record.text, digests) !== hash) {
+    // Without its head, the number of the chain is unknown, and so is the hash before its first record.
+    walk.findings.push({ fault: "record_edited", writer, sequence });
+  }
+  if (walk.expected?.sequence === sequence && walk.expected.hash !== hash) {
+    walk.findings.push({ fault: "report_contradicted", writer, sequence });
+  }
+  walk.end = { ...walk.end, sequence, hash };
+  const entry = readEntry(record.text);
+  if (entry === null) return;
+  if (entry.type === "writer_opened" && !entry.directoryIntact) {
+    walk.findings.push({ fault: "directory_forged", writer, sequence });
+  }
+  if (entry.type === "send_started") unfinishedSends.add(entry.sendId);
+  if (entry.type === "send_finished") unfinishedSends.delete(entry.sendId);
+  walk.closed = entry.type === "writer_closed";
+}
+
+/** Compares the checkpoints that a chain noted when it began with the log now. */
+function contradictedCheckpoints({ text }: AuditRecord, { hashAt }: AuditSnapshot): readonly AuditFinding[] {
+  const entry = readEntry(text);
+  if (entry?.type !== "writer_opened" || !Array.isArray(entry.ends)) return [];
+  return entry.ends
+    .filter(({ writer, sequence, hash }) => hashAt(String(writer), Number(sequence)) !== hash)
+    .map(({ writer, sequence }) => ({ fault: "end_contradicted", writer: String(writer), sequence: Number(sequence) }));
+}
+
+function endFindings({ end, head, expected }: ChainWalk, sealing: Sealing): readonly AuditFinding[] {
+  const { writer } = end;
+  const findings: AuditFinding[] = [];
+  if (expected !== null && expected.sequence > end.sequence) {
+    findings.push({ fault: "report_contradicted", writer, sequence: end.sequence + 1 });
+  }
+  if (head === null) return [...findings, { fault: "head_missing", writer, sequence: null }];
+  if (!isHeadSealed(head, sealing)) findings.push({ fault: "head_forged", writer, sequence: null });
+  if (head.sequence > end.sequence) findings.push({ fault: "tail_cut", writer, sequence: end.sequence + 1 });
+  else if (head.sequence < end.sequence) findings.push({ fault: "tail_added", writer, sequence: head.sequence + 1 });
+  else if (head.hash !== end.hash) findings.push({ fault: "record_edited", writer, sequence: end.sequence });
+  return findings;
+}
+
+function directoryFindings({ directory, heads }: AuditSnapshot, sealing: Sealing): readonly AuditFinding[] {
+  const whole = { writer: null, sequence: null };
+  if (directory === null) return [{ fault: "directory_missing", ...whole }];
+  const findings: AuditFinding[] = [];
+  if (!isDirectorySealed(directory, sealing)) findings.push({ fault: "directory_forged", ...whole });
+  const ordinals = new Set(heads.map(({ ordinal }) => ordinal));
+  const isComplete = ordinals.size === heads.length && heads.length === directory.count && !hasGap(ordinals);
+  return isComplete ? findings : [...findings, { fault: "chain_missing", ...whole }];
+}
+
+function hasGap(ordinals: ReadonlySet<number>): boolean {
+  return [...ordinals].some((ordinal) => ordinal !== 1 && !ordinals.has(ordinal - 1));
+}
+
+/** Parses an entry without trusting it: an edited entry may be anything. */
+function readEntry(text: string): AuditEntry | null {
+  const value = parseJson(text);
+  return typeof value === "object" && value !== null ? (value as AuditEntry) : null;
+}

@@ -1,0 +1,105 @@
+/**
+ * Authenticates callers with one of three methods: a gateway key by its prefix, a JWT by its shape, and, where callers may send
+ * their own upstream key, any other credential. A credential that starts like a gateway key never leaves the gateway.
+ */
+import { keyPrefix } from "../keys/key-format.ts";
+import type { MaybePromise } from "../lib/steps.ts";
+import type { GatewayPorts, JwksFetch } from "../ports.ts";
+import type { AdmitsTenant, TenantSettings } from "../tenants/settings.ts";
+import { type Authentication, refuseInvalidKey } from "./authentication.ts";
+import { createIsOperatorToken, readBearerToken } from "./bearer-token.ts";
+import { createKeyAuthenticator } from "./gateway-key.ts";
+import type { JwtSettings } from "./jwt-settings.ts";
+import { createTokenAuthenticator, looksLikeJwt, type TokenAuthenticator } from "./jwt.ts";
+import { createPassThrough, type PassThrough } from "./pass-through.ts";
+import { createTenantGuard } from "./tenant-guard.ts";
+
+/** An {@link Authentication} with the caller's own upstream key, where the caller sent one. */
+export type CallerAuthentication = Authentication & { readonly ownCredential?: string };
+
+/** Authenticates callers by the `Authorization` header. */
+export interface CallerAuthenticator {
+  /** With `cachedOnly` nothing is looked up or verified: only credentials that were verified before are accepted. */
+  authenticate(authorization: string | null, cachedOnly?: boolean): MaybePromise<CallerAuthentication>;
+  /** Accepts gateway keys only. */
+  authenticateKey(authorization: string | null, cachedOnly?: boolean): MaybePromise<Authentication>;
+  /** Forgets a caller's own upstream key, because the upstream refused it. */
+  forget(ownCredential: string): void;
+  /** Remembers that the upstream has accepted a caller's own key. */
+  confirm(ownCredential: string): void;
+}
+
+/** The ports that authenticate callers. */
+export interface CallerPorts extends Pick<
+  GatewayPorts,
+  "clock" | "digests" | "keyStore" | "noteKeyUse" | "pepper" | "telemetry"
+> {
+  readonly fetchJwks?: JwksFetch;
+  readonly tokenAuthenticatorFor?: ((settings: JwtSettings) => TokenAuthenticator) | undefined;
+}
+
+/** Which authentication methods are open. */
+export interface CallerConfig {
+  /** Accepted JWTs; `null`: none. */
+  readonly jwt: JwtSettings | null;
+  /** Whether callers may send their own upstream key. */
+  readonly passThrough: boolean;
+  readonly tenants: ReadonlyMap<string, TenantSettings>;
+  /** Whether a tenant may call the upstream; absent where every tenant may. */
+  readonly admitsTenant?: AdmitsTenant | undefined;
+  /** The operator's token; `null`: there is none. */
+  readonly operatorToken: string | null;
+}
+
+/** Creates a {@link CallerAuthenticator} for the methods that the configuration opens. */
+export function createCallerAuthenticator(ports: CallerPorts, config: CallerConfig): CallerAuthenticator {
+  const guard = createTenantGuard(config);
+  const authenticateKey = createKeyAuthenticator(ports);
+  const authenticateToken = openTokenAuthenticator(ports, config);
+  const passThrough = config.passThrough ? createPassThrough(ports) : null;
+  const authenticateOwnKey = passThrough === null ? null : createOwnKeyAuthenticator(ports, passThrough, config);
+
+  function byKey(authorization: string | null, cachedOnly = false): MaybePromise<Authentication> {
+    return guard.admit(authenticateKey(authorization, cachedOnly), "key");
+  }
+
+  return {
+    authenticate(authorization, cachedOnly = false) {
+      if (authenticateToken === null && authenticateOwnKey === null) return byKey(authorization, cachedOnly);
+      const credentials = readBearerToken(authorization);
+      if (credentials.kind !== "token" || credentials.token.startsWith(keyPrefix)) {
+        return byKey(authorization, cachedOnly);
+      }
+      const { token } = credentials;
+      if (authenticateToken !== null && looksLikeJwt(token)) {
+        return guard.admit(authenticateToken(token, cachedOnly), "token");
+      }
+      return authenticateOwnKey === null
+        ? authenticateKey(authorization, cachedOnly)
+        : authenticateOwnKey(token, cachedOnly);
+    },
+    authenticateKey: byKey,
+    forget: (key) => passThrough?.forget(key),
+    confirm: (key) => passThrough?.confirm(key),
+  };
+}
+
+/** Accepts any credential as a caller's own upstream key, except the operator's token, which could be sent here by mistake. */
+function createOwnKeyAuthenticator(
+  ports: CallerPorts,
+  passThrough: PassThrough,
+  { operatorToken }: CallerConfig,
+): (token: string, cachedOnly: boolean) => CallerAuthentication {
+  const isOperatorToken = operatorToken === null ? () => false : createIsOperatorToken(ports, operatorToken);
+  return (token, cachedOnly) => {
+    if (isOperatorToken(token) || (cachedOnly && !passThrough.knows(token))) return refuseInvalidKey();
+    return { kind: "authenticated", principal: passThrough.principalOf(token), ownCredential: token };
+  };
+}
+
+function openTokenAuthenticator(ports: CallerPorts, { jwt }: CallerConfig): TokenAuthenticator | null {
+  if (jwt === null) return null;
+  if (ports.tokenAuthenticatorFor !== undefined) return ports.tokenAuthenticatorFor(jwt);
+  if (ports.fetchJwks === undefined) throw new TypeError("tokens need the port fetchJwks");
+  return createTokenAuthenticator({ ...ports, fetchJwks: ports.fetchJwks }, jwt);
+}

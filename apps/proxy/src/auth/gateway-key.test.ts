@@ -1,0 +1,204 @@
+import type { Authentication } from "./authentication.ts";
+import { randomBytes } from "node:crypto";
+import { openSqlite } from "@letta-environments/platform/node";
+import { createVirtualClock } from "@letta-environments/testkit";
+import { describe, expect, test } from "vitest";
+import { issueTestKey, problemOf, testDigests, testMint, testPepper } from "../../test/support/test-proxy.ts";
+import { createSqliteKeyStore } from "../adapters/sqlite/key-store.ts";
+import { mintSecret, revokeKey, rotateKey } from "../keys/key-lifecycle.ts";
+import type { KeyStore } from "../ports.ts";
+import { createKeyAuthenticator } from "./gateway-key.ts";
+import { generateKey, generateKeyId } from "../keys/key-format.ts";
+import type { ProxyEvent } from "../telemetry.ts";
+import type { GatewayPrincipal } from "./authentication.ts";
+
+function setUp() {
+  const clock = createVirtualClock();
+  const store = createSqliteKeyStore(openSqlite(":memory:"), clock);
+  const found: string[] = [];
+  const keyStore: KeyStore = {
+    ...store,
+    find(id) {
+      found.push(id);
+      return store.find(id);
+    },
+  };
+  const events: ProxyEvent[] = [];
+  const telemetry = (event: ProxyEvent): void => void events.push(event);
+  const authenticate = createKeyAuthenticator({ clock, digests: testDigests, keyStore, pepper: testPepper, telemetry });
+  return { clock, store, found, events, authenticate, present: async (key: string) => authenticate(`Bearer ${key}`) };
+}
+
+function codeOf(authentication: Authentication): string | undefined {
+  return authentication.kind === "refused" ? problemOf(authentication.response).errorCode : undefined;
+}
+
+/** The principal of a key that must be good. */
+async function principalOf(authentication: Promise<Authentication>): Promise<GatewayPrincipal> {
+  const result = await authentication;
+  if (result.kind === "refused") throw new Error("the key was refused");
+  return result.principal;
+}
+
+describe("a good key", () => {
+  test("gives the principal of its record", async () => {
+    const { store, clock, present } = setUp();
+    const { key, record } = await issueTestKey(store, clock, {
+      tenant: "t1",
+      scopes: ["send"],
+      deviceIds: ["d1"],
+      shared: true,
+    });
+    expect(await present(key)).toEqual({
+      kind: "authenticated",
+      principal: {
+        tenant: "t1",
+        keyId: record.id,
+        credentialId: record.secrets[0]?.digest.slice(0, 16),
+        owner: "test",
+        scopes: new Set(["send"]),
+        deviceIds: ["d1"],
+        connectionNames: null,
+        agentIds: null,
+        maxMode: null,
+        shared: true,
+      },
+    });
+  });
+
+  test("is looked up once and then known without waiting", async () => {
+    const { store, clock, found, authenticate, present } = setUp();
+    const { key } = await issueTestKey(store, clock);
+    await present(key);
+    expect(authenticate(`Bearer ${key}`)).toMatchObject({ kind: "authenticated" });
+    expect(found).toHaveLength(1);
+  });
+
+  test("ends at its expiry although it is known", async () => {
+    const { store, clock, present } = setUp();
+    const { key } = await issueTestKey(store, clock, { expiresAt: clock.now() + 1_000 });
+    await clock.advance(999);
+    expect(codeOf(await present(key))).toBeUndefined();
+    await clock.advance(1);
+    expect(codeOf(await present(key))).toBe("invalid_key");
+  });
+
+  test("ends when it is revoked although it is known", async () => {
+    const { store, clock, present } = setUp();
+    const { key, record } = await issueTestKey(store, clock);
+    expect(codeOf(await present(key))).toBeUndefined();
+    await store.update(record.id, (current) => revokeKey(current, clock.now()));
+    expect(codeOf(await present(key))).toBe("invalid_key");
+  });
+
+  test("and its rotation are both good until the overlap ends", async () => {
+    const { store, clock, present } = setUp();
+    const { key, record } = await issueTestKey(store, clock);
+    const rotated = mintSecret(record.id, clock.now(), testMint);
+    await store.update(record.id, (current) => rotateKey(current, rotated.secret, clock.now(), 60_000));
+    const [old, newer] = [await principalOf(present(key)), await principalOf(present(rotated.key))];
+    expect({ ...old, credentialId: newer.credentialId }).toEqual(newer);
+    expect(old.credentialId).not.toBe(newer.credentialId);
+    await clock.advance(60_000);
+    expect(codeOf(await present(key))).toBe("invalid_key");
+    expect(codeOf(await present(rotated.key))).toBeUndefined();
+  });
+});
+
+describe("a bad key", () => {
+  test("that is malformed is refused without asking the store", async () => {
+    const { found, present, authenticate } = setUp();
+    expect(codeOf(await present("lek_nonsense"))).toBe("invalid_key");
+    expect(codeOf(await authenticate("Basic eDp5"))).toBe("invalid_key");
+    expect(codeOf(await authenticate(null))).toBe("missing_key");
+    expect(found).toEqual([]);
+  });
+
+  test("that requires a feature this version does not support is 401, and the log says which", async () => {
+    const { store, clock, events, present } = setUp();
+    const { key, record } = await issueTestKey(store, clock);
+    expect(codeOf(await present(key))).toBeUndefined();
+    await store.update(record.id, (current) => ({ ...current, requires: ["from-the-future"] }));
+    expect(codeOf(await present(key))).toBe("invalid_key");
+    expect(codeOf(await present(key))).toBe("invalid_key");
+    expect(events).toEqual([{ type: "key_unsupported", keyId: record.id, features: ["from-the-future"] }]);
+    expect(codeOf(await present(generateKey(record.id, randomBytes)))).toBe("invalid_key");
+    expect(events).toHaveLength(1);
+  });
+
+  test("that is unknown is asked for once in five seconds, and found as soon as it exists", async () => {
+    const { store, clock, found, present } = setUp();
+    const key = generateKey(generateKeyId(randomBytes), randomBytes);
+    await present(key);
+    expect(codeOf(await present(key))).toBe("invalid_key");
+    expect(found).toHaveLength(1);
+    await clock.advance(5_000);
+    await present(key);
+    expect(found).toHaveLength(2);
+    await issueTestKey(store, clock);
+    await present(key);
+    expect(found).toHaveLength(3);
+  });
+
+  test("with the id of a good one and another secret is refused", async () => {
+    const { store, clock, present } = setUp();
+    const { record } = await issueTestKey(store, clock);
+    expect(codeOf(await present(generateKey(record.id, randomBytes)))).toBe("invalid_key");
+  });
+
+  test("made with another pepper is refused", async () => {
+    const { store, clock } = setUp();
+    const { key } = await issueTestKey(store, clock);
+    const pepper = { id: "pepper-2", secret: new Uint8Array(32).fill(8) };
+    const authenticate = createKeyAuthenticator({
+      clock,
+      digests: testDigests,
+      keyStore: store,
+      pepper,
+      telemetry: () => undefined,
+    });
+    expect(codeOf(await authenticate(`Bearer ${key}`))).toBe("invalid_key");
+  });
+
+  test("is told nothing but that it is not valid", async () => {
+    const { present } = setUp();
+    const refused = await present(generateKey(generateKeyId(randomBytes), randomBytes));
+    expect(refused).toMatchObject({
+      kind: "refused",
+      response: {
+        status: 401,
+        headers: {
+          "www-authenticate": 'Bearer realm="letta-environments", error="invalid_token"',
+          "x-should-retry": "false",
+        },
+      },
+    });
+  });
+});
+
+test("a revocation that happens during a look-up is not overwritten by what was read before it", async () => {
+  const { store, clock } = setUp();
+  const { key, record } = await issueTestKey(store, clock);
+  let release = (): void => undefined;
+  const held = new Promise<void>((resolve) => (release = resolve));
+  const slow: KeyStore = {
+    ...store,
+    async find(id) {
+      const read = await store.find(id);
+      await held;
+      return read;
+    },
+  };
+  const authenticate = createKeyAuthenticator({
+    clock,
+    digests: testDigests,
+    keyStore: slow,
+    pepper: testPepper,
+    telemetry: () => undefined,
+  });
+  const first = authenticate(`Bearer ${key}`);
+  await store.update(record.id, (current) => revokeKey(current, clock.now()));
+  release();
+  await first;
+  expect(codeOf(await authenticate(`Bearer ${key}`))).toBe("invalid_key");
+});

@@ -1,0 +1,215 @@
+import type { Authentication } from "./authentication.ts";
+import { createVirtualClock } from "@letta-environments/testkit";
+import { describe, expect, test } from "vitest";
+import { createTestIssuer, testJwtSettings, type TokenOverrides } from "../../test/support/test-issuer.ts";
+import { problemOf, testDigests } from "../../test/support/test-proxy.ts";
+import type { JwtSettings } from "./jwt-settings.ts";
+import type { ProxyEvent } from "../telemetry.ts";
+import { createTokenAuthenticator } from "./jwt.ts";
+
+async function setUp(settings: Partial<JwtSettings> = {}) {
+  const clock = createVirtualClock();
+  const issuer = await createTestIssuer();
+  const events: ProxyEvent[] = [];
+  const authenticate = createTokenAuthenticator(
+    {
+      clock,
+      digests: testDigests,
+      telemetry: (event) => void events.push(event),
+      fetchJwks: (url, signal) => issuer.fetchJwks(url, signal),
+    },
+    { ...testJwtSettings, ...settings },
+  );
+  const sign = (overrides?: TokenOverrides): Promise<string> => issuer.sign(clock.now(), overrides);
+  return { clock, issuer, events, authenticate, sign };
+}
+
+function codeOf(authentication: Authentication): string {
+  return authentication.kind === "refused" ? problemOf(authentication.response).errorCode : "authenticated";
+}
+
+function encode(value: unknown): string {
+  return Buffer.from(JSON.stringify(value)).toString("base64url");
+}
+
+describe("a good token", () => {
+  test("is verified once and then known without waiting, until it expires", async () => {
+    const { authenticate, sign, clock, issuer } = await setUp();
+    const token = await sign({ claims: { exp: Math.floor(clock.now() / 1_000) + 60 } });
+    expect(await authenticate(token)).toMatchObject({ principal: { tenant: "t1", owner: "user-1" } });
+    expect(authenticate(token)).toMatchObject({ kind: "authenticated" });
+    expect(issuer.fetchCount).toBe(1);
+    await clock.advance(64_999);
+    expect(authenticate(token)).toMatchObject({ kind: "authenticated" });
+    await clock.advance(1);
+    expect(codeOf(await authenticate(token))).toBe("invalid_key");
+    expect(codeOf(await authenticate(token))).toBe("invalid_key");
+  });
+
+  test("has the same key id when it is renewed, and another one for another subject", async () => {
+    const { authenticate, sign } = await setUp();
+    const ids = [];
+    for (const claims of [{ jti: "a" }, { jti: "b" }, { sub: "user-2" }]) {
+      const authentication = await authenticate(await sign({ claims }));
+      ids.push(authentication.kind === "authenticated" ? authentication.principal.keyId : "");
+    }
+    expect(ids[0]).toMatch(/^jwt:[0-9a-f]{32}$/);
+    expect(ids[1]).toBe(ids[0]);
+    expect(ids[2]).not.toBe(ids[0]);
+  });
+
+  test.each([
+    ["an audience among several", { claims: { aud: ["other", "gateway"] } }],
+    ["a type with its full name", { header: { typ: "application/at+jwt" } }],
+    ["a clock that is 4 s off", { claims: { nbf: 1_800_000_004 } }],
+  ])("may have %s", async (_what, overrides) => {
+    const { authenticate, sign } = await setUp();
+    expect(codeOf(await authenticate(await sign(overrides)))).toBe("authenticated");
+  });
+});
+
+describe("a bad token is 401 invalid_key:", () => {
+  test.each<readonly [string, TokenOverrides]>([
+    ["expired", { claims: { exp: 1_799_999_990 } }],
+    ["not yet valid", { claims: { nbf: 1_800_000_010 } }],
+    ["without an expiry", { claims: { exp: undefined } as never }],
+    ["with an expiry that is no number", { claims: { exp: "9999999999" } as never }],
+    ["of another issuer", { claims: { iss: "https://issuer.example/" } }],
+    ["for another audience", { claims: { aud: "other" } }],
+    ["without an audience", { claims: { aud: undefined } as never }],
+    ["of another type", { header: { typ: "JWT" } }],
+    ["without a type", { header: { typ: undefined } as never }],
+    ["with a key id that is unknown", { header: { kid: "other" } }],
+    ["without a tenant", { claims: { org: undefined } }],
+    ["with a tenant that is no id", { claims: { org: "../x" } }],
+    ["with the tenant of somebody's own key", { claims: { org: "passthrough:0" } }],
+    ["without a subject", { claims: { sub: undefined } as never }],
+    ["with scopes of a wrong form", { claims: { scope: { list: true } } }],
+  ])("%s", async (_what, overrides) => {
+    const { authenticate, sign } = await setUp();
+    const answer = await authenticate(await sign(overrides));
+    expect(codeOf(answer)).toBe("invalid_key");
+    expect(answer).toMatchObject({
+      response: { status: 401, headers: { "www-authenticate": expect.stringContaining('error="invalid_token"') } },
+    });
+  });
+
+  test("with alg none, HMAC over the public key, a changed claim or a foreign signature", async () => {
+    const { authenticate, sign, issuer, events } = await setUp();
+    const [header = "", payload = "", signature = ""] = (await sign()).split(".");
+    const claims: unknown = JSON.parse(Buffer.from(payload, "base64url").toString());
+    const publicKey = JSON.stringify(issuer.publicKey());
+    const forgedHead = `${encode({ alg: "HS256", kid: "key-0", typ: "at+jwt" })}.${payload}`;
+    const forged = Buffer.from(testDigests.hmacSha256(new TextEncoder().encode(publicKey), forgedHead), "hex");
+    const other = await createTestIssuer();
+    for (const token of [
+      `${encode({ alg: "none", kid: "key-0", typ: "at+jwt" })}.${payload}.`,
+      `${forgedHead}.${forged.toString("base64url")}`,
+      `${header}.${encode({ ...(claims as object), org: "t2" })}.${signature}`,
+      await other.sign(1_800_000_000_000),
+      await other.sign(1_800_000_000_000, { header: { jwk: other.publicKey(), jku: "https://evil.example" } as never }),
+      `${header}.${payload}.`,
+      "eyJ.eyJ.x",
+    ]) {
+      const answer = await authenticate(token);
+      expect(codeOf(answer)).toBe("invalid_key");
+      expect(JSON.stringify([answer, events])).not.toContain(payload);
+    }
+  });
+
+  test("longer than the limit, without looking at it", async () => {
+    const { authenticate, sign, issuer } = await setUp({ maxTokenBytes: 400 });
+    const token = await sign({ claims: { padding: "x".repeat(400) } });
+    expect(codeOf(await authenticate(token))).toBe("invalid_key");
+    expect(issuer.fetchCount).toBe(0);
+  });
+
+  test("with an algorithm that is not pinned", async () => {
+    const { authenticate, sign } = await setUp({ algorithms: ["RS256"] });
+    expect(codeOf(await authenticate(await sign()))).toBe("invalid_key");
+  });
+});
+
+describe("the issuer's keys", () => {
+  test("are read once in a cooldown, however many unknown key ids arrive", async () => {
+    const { authenticate, sign, issuer, clock } = await setUp();
+    const flood = async (): Promise<void> => {
+      const tokens = await Promise.all(
+        Array.from({ length: 50 }, (_, index) => sign({ header: { kid: `x${index}` } })),
+      );
+      for (const answer of await Promise.all(tokens.map(async (token) => authenticate(token))))
+        expect(codeOf(answer)).toBe("invalid_key");
+    };
+    await flood();
+    expect(issuer.fetchCount).toBe(1);
+    await clock.advance(30_000);
+    await flood();
+    expect(issuer.fetchCount).toBe(2);
+  });
+
+  test("may be rotated: a token of the new key is good after the cooldown, one of the old key no longer", async () => {
+    const { authenticate, sign, issuer, clock } = await setUp();
+    const old = await sign();
+    expect(codeOf(await authenticate(old))).toBe("authenticated");
+    await issuer.rotate();
+    const fresh = await sign();
+    await clock.advance(30_000);
+    expect(codeOf(await authenticate(fresh))).toBe("authenticated");
+    expect(codeOf(await authenticate(old))).toBe("invalid_key");
+  });
+
+  test("are read again beside the requests when they are old, and a removed one ends its known tokens", async () => {
+    const { authenticate, sign, issuer, clock } = await setUp();
+    const token = await sign();
+    await authenticate(token);
+    await issuer.rotate();
+    await clock.advance(600_000);
+    expect(codeOf(await authenticate(token))).toBe("authenticated");
+    await clock.advance(0);
+    expect(issuer.fetchCount).toBe(2);
+    expect(codeOf(await authenticate(token))).toBe("invalid_key");
+  });
+
+  test("stay usable for a day while the issuer is away, then tokens are 503 with a delay", async () => {
+    const { authenticate, sign, issuer, clock, events } = await setUp();
+    await authenticate(await sign());
+    issuer.isDown = true;
+    await clock.advance(86_399_000);
+    expect(codeOf(await authenticate(await sign()))).toBe("authenticated");
+    await clock.advance(1_000);
+    const answer = await authenticate(await sign());
+    expect(answer).toMatchObject({
+      response: { status: 503, headers: { "retry-after": "29", "x-should-retry": "true" } },
+    });
+    expect(codeOf(answer)).toBe("issuer_unavailable");
+    expect(events).toMatchObject([{ type: "jwks_failed" }]);
+    issuer.isDown = false;
+    await clock.advance(30_000);
+    expect(codeOf(await authenticate(await sign()))).toBe("authenticated");
+  });
+
+  test("that never come are given up after their time", async () => {
+    const clock = createVirtualClock();
+    const aborted: boolean[] = [];
+    const authenticate = createTokenAuthenticator(
+      {
+        clock,
+        digests: testDigests,
+        telemetry: () => undefined,
+        fetchJwks: (_url, signal) =>
+          new Promise((_resolve, reject) => {
+            signal.addEventListener("abort", () => {
+              aborted.push(true);
+              reject(new Error("aborted"));
+            });
+          }),
+      },
+      testJwtSettings,
+    );
+    const issuer = await createTestIssuer();
+    const answer = authenticate(await issuer.sign(clock.now()));
+    await clock.advance(5_000);
+    expect(codeOf(await answer)).toBe("issuer_unavailable");
+    expect(aborted).toEqual([true]);
+  });
+});

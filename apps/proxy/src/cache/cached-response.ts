@@ -1,0 +1,102 @@
+import type { CacheResult, FetchedResponse } from "@letta-environments/http-cache";
+import type { Sha256 } from "@letta-environments/platform";
+import type { PlainHeaders, PlainResponse } from "@letta-environments/schema";
+import { revalidated } from "../http/response.ts";
+import { parseJsonObject } from "../lib/json.ts";
+import type { TtlsByStatus } from "./ttls.ts";
+
+/** Adds the entity tag to an upstream response, and decides what of it is stored and for how long. */
+export function toFetchedResponse(
+  response: PlainResponse,
+  ttlsByStatus: TtlsByStatus,
+  groups: readonly string[],
+  sha256: Sha256,
+): FetchedResponse<PlainResponse> {
+  const ttls = ttlsByStatus.get(response.status);
+  if (ttls === undefined) return { value: response, storable: null, isError: isReplaceableError(response) };
+  const body = typeof response.body === "string" ? new TextEncoder().encode(response.body) : (response.body ?? nothing);
+  const object = response.status === 200 ? parseJsonObject(body) : null;
+  const tag = object === null ? {} : { etag: weakEntityTag(object, sha256) };
+  return {
+    value: { ...response, headers: { ...response.headers, ...tag } },
+    storable: { ...ttls, headers: { ...withoutRequestFields(response.headers), ...tag }, body, groups },
+    isError: false,
+  };
+}
+
+/** Builds the client response for a cache result. Browsers may store it but must revalidate; shared caches must not store it. */
+export function toClientResponse(result: CacheResult<PlainResponse>, showsStatus: boolean): PlainResponse {
+  // A fresh fetch keeps every upstream header.
+  const { status, headers, body } = result.kind === "fetched" ? result.value : result.entry;
+  const { date, ...shown } = headers;
+  return {
+    status,
+    headers: {
+      ...shown,
+      "cache-control": shown["etag"] !== undefined && status === 200 ? revalidated : "private, no-store",
+      // `Age` and an old `Date` reveal the same thing as `Cache-Status`: that another caller made this request before.
+      ...(showsStatus && {
+        ...(date !== undefined && { date }),
+        ...(result.kind === "stored" && { age: String(Math.floor(result.ageMs / 1_000)) }),
+        "cache-status": result.cacheStatus,
+      }),
+    },
+    body,
+  };
+}
+
+/** Returns 304 if the caller already has the response (RFC 9110, section 13.1.2), else the response itself. */
+export function notModified(response: PlainResponse, ifNoneMatch: string | null): PlainResponse {
+  const tag = response.headers["etag"];
+  if (ifNoneMatch === null || tag === undefined || response.status !== 200) return response;
+  const isMatch =
+    ifNoneMatch.trim() === "*" ||
+    (ifNoneMatch.match(/(?:W\/)?"[\x21\x23-\x7e\x80-\xff]*"/g) ?? []).some((known) => opaque(known) === opaque(tag));
+  if (!isMatch) return response;
+  const { "content-type": _type, ...headers } = response.headers;
+  return { status: 304, headers, body: null };
+}
+
+function opaque(tag: string): string {
+  return tag.startsWith("W/") ? tag.slice(2) : tag;
+}
+
+/** Statuses for which a stale response may be served instead (RFC 5861, section 4). */
+const errorStatuses: ReadonlySet<number> = new Set([500, 502, 503, 504]);
+
+/** Errors that an operator has to fix. A stale response must not hide them, in particular not one that was fetched with another credential. */
+const operatorErrors: ReadonlySet<unknown> = new Set([
+  "upstream_credential_rejected",
+  "upstream_forbidden",
+  "upstream_redirected",
+  "upstream_invalid_response",
+]);
+
+/** True if a stale response may be served instead of this one. */
+function isReplaceableError({ status, body }: PlainResponse): boolean {
+  return errorStatuses.has(status) && !operatorErrors.has(parseJsonObject(body)?.["errorCode"]);
+}
+
+/** Removes the fields that describe a single request to the upstream and would be wrong for a later one. */
+function withoutRequestFields(headers: PlainHeaders): PlainHeaders {
+  return Object.fromEntries(
+    Object.entries(headers).filter(
+      ([name]) => !/^(?:ratelimit|x-ratelimit|retry-after|idempotency-replayed)/.test(name),
+    ),
+  );
+}
+
+const nothing = new Uint8Array();
+
+/** Heartbeat times are rounded down to this step, in milliseconds, so that a heartbeat alone rarely changes the tag. */
+const heartbeatStepMs = 30_000;
+
+const heartbeatMembers: ReadonlySet<string> = new Set(["lastHeartbeat", "lastSeenAt"]);
+
+/** Computes the weak entity tag (RFC 9110, section 8.8.3) of a response body with environments. */
+export function weakEntityTag(value: unknown, sha256: Sha256): string {
+  const text = JSON.stringify(value, (name, member: unknown) =>
+    typeof member === "number" && heartbeatMembers.has(name) ? member - (member % heartbeatStepMs) : member,
+  );
+  return `W/"${sha256(text).slice(0, 32)}"`;
+}

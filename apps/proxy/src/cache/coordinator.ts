@@ -1,0 +1,89 @@
+import {
+  createInProcessCoalescer,
+  type FetchOutcome,
+  type Follower,
+  type Leader,
+} from "@letta-environments/http-cache";
+import type { Clock } from "@letta-environments/platform";
+
+/** The role of a request: it fetches, waits for the leader, or fetches without coordination. */
+export type CoordinatedRole = "leader" | "follower" | "solo";
+
+/** The next step of a follower: look in the store, fetch without coordination, or lead. */
+export type CoordinatedAction = "look-up" | "fetch-alone" | "lead";
+
+/** How long a leader may take, in milliseconds. Then it counts as gone and a follower leads. */
+export const leadMs = 10_000;
+/** After a response that could not be shared, requests for its key do not wait for this time, in milliseconds, for at most so many keys. */
+const soloForMs = 1_000;
+const maxSoloKeys = 1_000;
+/** The number of requests that are tracked at a time. Further requests fetch without coordination. */
+const maxRequests = 10_000;
+
+/** Coordinates requests by id, so that they can be in other processes. */
+export interface CoalescingCoordinator {
+  /** @param requestId identifies this request and is never used again */
+  enter(key: string, requestId: string): CoordinatedRole;
+  /** Waits for the action of a follower; `fetch-alone` for an unknown request. */
+  actionOf(requestId: string): Promise<CoordinatedAction>;
+  /** Ends the fetch of a leader. No effect for a request that does not lead. */
+  settle(requestId: string, outcome: FetchOutcome): void;
+  /** Removes a follower, and ends its lead if it was just given one. */
+  leave(requestId: string): void;
+}
+
+/**
+ * Creates a {@link CoalescingCoordinator} over the coalescer of one process. A leader that fails or goes away hands over to a follower, and so does
+ * one that takes longer than {@link leadMs}.
+ */
+export function createCoalescingCoordinator(clock: Clock): CoalescingCoordinator {
+  const coalescer = createInProcessCoalescer({ clock, soloForMs, maxSoloKeys });
+  const leaders = new Map<string, { readonly leader: Leader; readonly cancelTimer: () => void }>();
+  const followers = new Map<string, { readonly follower: Follower; readonly action: Promise<CoordinatedAction> }>();
+
+  function lead(requestId: string, leader: Leader): void {
+    const cancelTimer = clock.setTimer(leadMs, () => settle(requestId, "abandoned"));
+    leaders.set(requestId, { leader, cancelTimer });
+  }
+
+  function settle(requestId: string, outcome: FetchOutcome): void {
+    const found = leaders.get(requestId);
+    if (found === undefined) return;
+    leaders.delete(requestId);
+    found.cancelTimer();
+    found.leader.settle(outcome);
+  }
+
+  function follow(requestId: string, follower: Follower): void {
+    const action = follower.action.then((next): CoordinatedAction => {
+      // A follower that never collects its action is forgotten after the time of a leader. If it should lead, its lead ends then too.
+      clock.setTimer(leadMs, () => followers.delete(requestId));
+      if (typeof next === "string") return next;
+      lead(requestId, next);
+      return "lead";
+    });
+    followers.set(requestId, { follower, action });
+  }
+
+  return {
+    enter(key, requestId) {
+      if (leaders.size + followers.size >= maxRequests) return "solo";
+      const entered = coalescer.enter(key);
+      if (entered.role === "leader") lead(requestId, entered);
+      if (entered.role === "follower") follow(requestId, entered);
+      return entered.role;
+    },
+    async actionOf(requestId) {
+      const action = (await followers.get(requestId)?.action) ?? "fetch-alone";
+      followers.delete(requestId);
+      return action;
+    },
+    settle,
+    leave(requestId) {
+      const found = followers.get(requestId);
+      followers.delete(requestId);
+      found?.follower.leave();
+      settle(requestId, "abandoned");
+    },
+  };
+}

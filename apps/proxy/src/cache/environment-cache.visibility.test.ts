@@ -1,0 +1,26 @@
+import { sha256Hex } from "@letta-environments/platform/node";
+import type { Principal } from "@letta-environments/schema";
+import { expect, test } from "vitest";
+import { createTestPrincipal } from "../../test/support/create-test-principal.ts";
+import { createVisibilityKey } from "./environment-cache.ts";
+
+const visibilityKeyOf = createVisibilityKey(sha256Hex);
+
+test("principals that see the same rows and members have the same visibility key", () => {
+  const own = { deviceIds: ["a", "b"], connectionNames: ["x*"] };
+  const same = { deviceIds: ["b", "a"], connectionNames: ["x*"], keyId: "other", owner: "other", maxMode: "standard" };
+  expect(visibilityKeyOf(createTestPrincipal(same))).toBe(visibilityKeyOf(createTestPrincipal(own)));
+});
+
+test.each<Partial<Principal>>([
+  { deviceIds: ["a"] },
+  { deviceIds: [] },
+  { connectionNames: ["a"] },
+  { tenantDevices: { deviceIds: null, connectionNames: null } },
+  { tenantDevices: { deviceIds: ["a"], connectionNames: null } },
+  { tenantDevices: { deviceIds: null, connectionNames: ["a"] } },
+  { tenantName: "Acme" },
+  { scopes: new Set(["list", "read", "send", "details"]) },
+])("a principal with %j has a different visibility key", (difference) => {
+  expect(visibilityKeyOf(createTestPrincipal(difference))).not.toBe(visibilityKeyOf(createTestPrincipal()));
+});

@@ -1,0 +1,61 @@
+import { choosePaint, displayWidth } from "@letta-environments/command-line";
+import { expect, test } from "vitest";
+import { type AuditFilter, createAuditReader, matchesFilter } from "./audit-filter.ts";
+import { formatAuditTable } from "./audit-text.ts";
+
+const plain = choosePaint(false, () => undefined);
+const records = [
+  { time: 1_000, type: "writer_opened" },
+  { time: 2_000, type: "key_changed", keyId: "k1", act: "revoked", members: {} },
+  { time: 3_000, type: "send_started", sendId: "s1", keyId: "k1", deviceId: "d1", messageIds: ["m1"] },
+  { time: 4_000, type: "send_finished", sendId: "s1", status: 200, code: null },
+  { time: 5_000, type: "send_started", sendId: "s2", keyId: "k2", deviceId: "d2", messageIds: ["m2"] },
+  { time: 6_000, type: "send_finished", sendId: "s2", status: 504, code: "delivery_unknown" },
+  { time: 7_000, type: "send_refused", keyId: "k2", deviceId: null, status: 403, code: "insufficient_scope" },
+  { time: 8_000, type: "key_change_abandoned", keyId: "k3" },
+].map((record, index) => JSON.stringify({ writer: "w", sequence: index + 1, ...record }));
+
+const none: AuditFilter = {
+  since: undefined,
+  until: undefined,
+  keyId: undefined,
+  deviceId: undefined,
+  events: undefined,
+  actions: undefined,
+  outcome: undefined,
+};
+
+function timesOf(filter: Partial<AuditFilter>): number[] {
+  const read = createAuditReader();
+  const facts = records.map((text) => read(text));
+  return facts.filter((each) => matchesFilter(each, { ...none, ...filter })).map(({ time }) => time / 1_000);
+}
+
+test.each([
+  [{}, [1, 2, 3, 4, 5, 6, 7, 8]],
+  [{ since: 3_000, until: 5_000 }, [3, 4]],
+  [{ keyId: "k1" }, [2, 3, 4]],
+  [{ deviceId: "d2" }, [5, 6]],
+  [{ events: ["send"] }, [3, 4, 5, 6, 7]],
+  [{ events: ["send_finished", "writer_opened"] }, [1, 4, 6]],
+  [{ events: ["key"] }, [2, 8]],
+  [{ actions: ["revoked", "created"] }, [2]],
+  [{ outcome: "ok" }, [2, 4]],
+  [{ outcome: "unknown" }, [6]],
+  [{ outcome: "refused" }, [7, 8]],
+  [{ keyId: "k2", outcome: "refused" }, [7]],
+])("the filter %j selects the records %j; the end of a send counts to its key and device", (filter, times) => {
+  expect(timesOf(filter)).toEqual(times);
+});
+
+test("the table has a line a record and fits the window", () => {
+  const read = createAuditReader();
+  const facts = [...records, "no record"].map((text) => read(text));
+  const table = formatAuditTable(facts, null, plain).split("\n");
+  expect(table[0]).toMatch(/^TIME +EVENT +OUTCOME +KEY +DEVICE +DETAILS$/);
+  expect(table[2]).toMatch(/^1970-01-01T00:00:02.000Z {2}key revoked +ok +k1 /);
+  expect(table[4]).toMatch(/^1970-01-01T00:00:04.000Z {2}send finished +ok +k1 +d1 +sendId s1 {2}status 200$/);
+  expect(table[9]).toMatch(/^\? +unreadable$/);
+  for (const line of formatAuditTable(facts, 90, plain).split("\n")) expect(displayWidth(line)).toBeLessThanOrEqual(90);
+  expect(formatAuditTable([], null, plain)).toBe("There are no such records.\n");
+});

@@ -1,0 +1,118 @@
+/**
+ * Which records of the audit log `audit list` shows, and what it shows of them. A `send_finished` record has no key and no device of its own;
+ * it takes them from the `send_started` record with the same id.
+ */
+
+/** Events: the types of records, and `send` and `key`, each of which selects several types. */
+export const events: readonly string[] = [
+  "send",
+  "send_started",
+  "send_finished",
+  "send_refused",
+  "key",
+  "key_change_started",
+  "key_changed",
+  "key_change_abandoned",
+  "key_change_unknown",
+  "writer_opened",
+  "writer_closed",
+];
+
+/** Changes of keys. */
+export const actions: readonly string[] = ["created", "updated", "rotated", "disabled", "enabled", "revoked"];
+
+/** How a send or a change of a key ended. */
+export const outcomes: readonly string[] = ["ok", "refused", "failed", "unknown"];
+
+/** The records that are wanted; an undefined member restricts nothing. Times are epoch milliseconds. */
+export interface AuditFilter {
+  readonly since: number | undefined;
+  readonly until: number | undefined;
+  readonly keyId: string | undefined;
+  readonly deviceId: string | undefined;
+  readonly events: readonly string[] | undefined;
+  readonly actions: readonly string[] | undefined;
+  readonly outcome: string | undefined;
+}
+
+/** A record, read. Members that it does not have, or that have another type, are `null`. */
+export interface AuditFacts {
+  readonly time: number;
+  readonly type: string;
+  readonly action: string | null;
+  readonly outcome: string | null;
+  readonly keyId: string | null;
+  readonly deviceId: string | null;
+  /** Everything else that the record says. */
+  readonly members: Readonly<Record<string, unknown>>;
+}
+
+/** Returns a reader of records. It must be given the records of each writer in their order. */
+export function createAuditReader(): (text: string) => AuditFacts {
+  const started = new Map<string, Pick<AuditFacts, "keyId" | "deviceId">>();
+  return (text) => {
+    const record = readObject(text);
+    if (record === null) {
+      return { time: 0, type: "unreadable", action: null, outcome: null, keyId: null, deviceId: null, members: {} };
+    }
+    const { writer: _writer, sequence: _sequence, time, type, act, keyId, deviceId, ...members } = record;
+    const own = { keyId: textOf(keyId), deviceId: textOf(deviceId) };
+    const sendId = textOf(members["sendId"]) ?? "";
+    if (type === "send_started") started.set(sendId, own);
+    const { keyId: key, deviceId: device } = (type === "send_finished" ? started.get(sendId) : undefined) ?? own;
+    if (type === "send_finished") started.delete(sendId);
+    return {
+      time: typeof time === "number" ? time : 0,
+      type: String(type),
+      action: textOf(act),
+      outcome: outcomeOf(String(type), members),
+      keyId: key,
+      deviceId: device,
+      members,
+    };
+  };
+}
+
+/** Whether a record is wanted. */
+export function matchesFilter(facts: AuditFacts, filter: AuditFilter): boolean {
+  const { since = Number.NEGATIVE_INFINITY, until = Number.POSITIVE_INFINITY } = filter;
+  return (
+    facts.time >= since &&
+    facts.time < until &&
+    (filter.keyId === undefined || facts.keyId === filter.keyId) &&
+    (filter.deviceId === undefined || facts.deviceId === filter.deviceId) &&
+    (filter.events?.some((event) => facts.type === event || facts.type.startsWith(`${event}_`)) ?? true) &&
+    (filter.actions?.includes(facts.action ?? "") ?? true) &&
+    (filter.outcome === undefined || facts.outcome === filter.outcome)
+  );
+}
+
+function outcomeOf(type: string, { status, code }: Readonly<Record<string, unknown>>): string | null {
+  switch (type) {
+    case "send_finished":
+      if (typeof status === "number" && status < 300) return "ok";
+      return code === "delivery_unknown" ? "unknown" : "failed";
+    case "send_refused":
+    case "key_change_abandoned":
+      return "refused";
+    case "key_changed":
+      return "ok";
+    case "key_change_unknown":
+      return "unknown";
+    default:
+      return null;
+  }
+}
+
+function textOf(value: unknown): string | null {
+  return typeof value === "string" ? value : null;
+}
+
+function readObject(text: string): Readonly<Record<string, unknown>> | null {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === "object" && value !== null ? (value as Readonly<Record<string, unknown>>) : null;
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,81 @@
+/** The texts of `audit list` and `audit verify` for people. */
+import { type Column, formatTable, formatTime, type Paint, printable } from "@letta-environments/command-line";
+import type { AuditFault, AuditFinding, AuditReport } from "../audit/verify.ts";
+import type { AuditFacts } from "./audit-filter.ts";
+
+const columns: readonly Column[] = [
+  { title: "TIME", shrinks: false },
+  { title: "EVENT", shrinks: false },
+  { title: "OUTCOME", shrinks: false },
+  { title: "KEY", shrinks: false },
+  { title: "DEVICE", shrinks: true },
+  { title: "DETAILS", shrinks: true },
+];
+
+/** Records as a table. The details are shortened to fit the window; `--json` has all of them. */
+export function formatAuditTable(records: readonly AuditFacts[], width: number | null, paint: Paint): string {
+  if (records.length === 0) return "There are no such records.\n";
+  const rows = records.map(({ time, type, action, outcome, keyId, deviceId, members }) => {
+    const event = type === "key_changed" && action !== null ? `key ${action}` : type.replaceAll("_", " ");
+    return [
+      { text: type === "unreadable" ? "?" : formatTime(time), style: null },
+      { text: event, style: null },
+      { text: outcome ?? "", style: outcome === null ? null : outcome === "ok" ? "green" : "red" } as const,
+      { text: keyId ?? "", style: null },
+      { text: deviceId ?? "", style: null },
+      { text: detailsOf(members), style: "dim" } as const,
+    ];
+  });
+  return formatTable(columns, rows, width, paint);
+}
+
+function detailsOf(members: Readonly<Record<string, unknown>>): string {
+  return Object.entries(members)
+    .filter(([, value]) => value !== null && value !== false)
+    .map(([name, value]) => `${name} ${typeof value === "string" ? value : JSON.stringify(value)}`)
+    .join("  ");
+}
+
+const faultTexts: Readonly<Record<AuditFault, string>> = {
+  record_edited: "a record is not the one that was written",
+  record_missing: "records are missing",
+  tail_cut: "records are missing at the end",
+  tail_added: "records were added after the sealed end",
+  head_missing: "the sealed end is missing",
+  directory_missing: "the number of chains is missing, which every log has",
+  end_contradicted: "the end that a later chain recorded is not there",
+  unreadable: "the file cannot be read as an audit log",
+  head_forged: "the end does not carry the seal of this pepper",
+  chain_missing: "a whole chain is missing",
+  directory_forged: "the number of chains does not carry the seal of this pepper",
+  report_contradicted: "the log does not contain what the earlier report says",
+};
+
+/** The result of a verification. */
+export function formatAuditReport({ intact, records, chains, unfinishedSends, findings }: AuditReport): string {
+  const counted = `${count(records, "record")} of ${count(chains.length, "writer")}`;
+  const unfinished =
+    unfinishedSends.length === 0
+      ? []
+      : [
+          `${count(unfinishedSends.length, "send")} without a result: still in flight, or cut off when a process ended.`,
+        ];
+  if (intact) return lines([`The audit log is intact: ${counted}.`, ...unfinished]);
+  return lines([`The audit log is NOT intact: ${counted}.`, ...findings.map(findingLine), ...unfinished]);
+}
+
+function findingLine({ fault, writer, sequence }: AuditFinding): string {
+  const place = [
+    ...(writer === null ? [] : [`writer ${printable(writer)}`]),
+    ...(sequence === null ? [] : [`record ${sequence}`]),
+  ];
+  return `  ${[...place, faultTexts[fault]].join(", ")}`;
+}
+
+function count(number: number, noun: string): string {
+  return `${number} ${noun}${number === 1 ? "" : "s"}`;
+}
+
+function lines(texts: readonly string[]): string {
+  return texts.map((text) => `${text}\n`).join("");
+}

@@ -1,0 +1,145 @@
+/**
+ * Reads the options of `keys create` and `keys update`. The rules are those of the administration over HTTP: the options become the body of the
+ * same request, which is checked by the same schema, and a broken rule is reported by the name of its option.
+ */
+import { misuse, parseTime, suggestWord, timeForms } from "@letta-environments/command-line";
+import { checkValue, type ProblemIssue } from "@letta-environments/schema";
+import type { KeyPatch } from "../keys/key-lifecycle.ts";
+import type { KeyRequest } from "../keys/key-lifecycle.ts";
+import { expiryRule, KeyPatchSchema, RequestedKeySchema } from "../keys/key-schemas.ts";
+
+/** The given options of a command. */
+export type GivenOptions = ReadonlyMap<string, readonly string[]>;
+
+/** The option of each member of a key. */
+const optionsByMember: Readonly<Record<string, string>> = {
+  name: "name",
+  tenant: "tenant",
+  scopes: "scope",
+  description: "description",
+  owner: "owner",
+  deviceIds: "device",
+  connectionNames: "device-name",
+  agentIds: "agent",
+  maxMode: "max-mode",
+  expiresAt: "expires",
+  rateLimits: "rate-limit",
+};
+
+const listMembers: ReadonlySet<string> = new Set(["scopes", "deviceIds", "connectionNames", "agentIds"]);
+
+/** Options whose effect `keys update --clear` can remove. */
+export const clearableOptions: readonly string[] = [
+  ...["description", "owner", "device", "device-name", "agent", "max-mode", "rate-limit", "expires"],
+];
+
+/**
+ * Reads the options of `keys create`.
+ *
+ * @param policies names of the rate-limit policies; `null` if they are not known
+ * @throws CommandError naming the option that breaks a rule
+ */
+export function readKeyRequest(options: GivenOptions, nowMs: number, policies: readonly string[] | null): KeyRequest {
+  const input = {
+    expiresAt: null,
+    rateLimits: null,
+    ...readMembers(options, nowMs, policies),
+    shared: options.has("shared"),
+  };
+  const checked = checkValue(RequestedKeySchema, input, "the key", { firstIssueOnly: true });
+  if (!checked.ok) throw misuse(describe(checked.issues));
+  checkExpiry(checked.value.expiresAt, nowMs);
+  return { tenant: "default", ...checked.value };
+}
+
+/** Reads the options of `keys update` as a merge patch. @throws CommandError naming the option that breaks a rule */
+export function readKeyPatch(options: GivenOptions, nowMs: number, policies: readonly string[] | null): KeyPatch {
+  const cleared = (options.get("clear") ?? []).map((name) => {
+    if (!clearableOptions.includes(name)) throw misuse(`--clear must be one of ${clearableOptions.join(", ")}`);
+    if (options.has(name)) throw misuse(`--${name} and --clear ${name} exclude each other`);
+    const member = Object.keys(optionsByMember).find((each) => optionsByMember[each] === name) ?? name;
+    return [member, null] as const;
+  });
+  const input = { ...Object.fromEntries(cleared), ...readMembers(options, nowMs, policies) };
+  if (Object.keys(input).length === 0)
+    throw misuse("nothing to change: give at least one option, such as --name or --expires");
+  const limits: unknown = input["rateLimits"];
+  const patch = isRecord(limits)
+    ? { ...input, rateLimits: mapValues(limits, (text) => (text === "default" ? null : text)) }
+    : input;
+  const checked = checkValue(KeyPatchSchema, patch, "the key", { firstIssueOnly: true });
+  if (!checked.ok) throw misuse(describe(checked.issues));
+  checkExpiry(checked.value.expiresAt, nowMs);
+  return checked.value;
+}
+
+/** Device ids that look like names: ids are UUIDs, and a key that is restricted to a name by mistake sees no device. */
+export function findDoubtfulDeviceIds(options: GivenOptions): readonly string[] {
+  const uuid = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+  return (options.get("device") ?? []).filter((id) => !uuid.test(id));
+}
+
+/** Reads `--expires`: a duration from now, a date, or `never`. @throws CommandError saying what is accepted */
+function readExpiry(text: string, nowMs: number): number | null {
+  if (text === "never") return null;
+  const timeMs = parseTime(text, nowMs, 1);
+  if (timeMs === null) throw misuse(`--expires must be ${timeForms}, or never`);
+  return timeMs;
+}
+
+function readMembers(
+  options: GivenOptions,
+  nowMs: number,
+  policies: readonly string[] | null,
+): Readonly<Record<string, unknown>> {
+  const given = Object.entries(optionsByMember).flatMap(([member, option]): (readonly [string, unknown])[] => {
+    const values = options.get(option);
+    if (values === undefined) return [];
+    const [first = ""] = values;
+    if (member === "expiresAt") return [[member, readExpiry(first, nowMs)]];
+    if (member === "rateLimits") return [[member, readRateLimits(values, policies)]];
+    return [[member, listMembers.has(member) ? values : first]];
+  });
+  return Object.fromEntries(given);
+}
+
+/** Splits each `POLICY=LIMIT`. The schema checks the limit itself. */
+function readRateLimits(
+  texts: readonly string[],
+  policies: readonly string[] | null,
+): Readonly<Record<string, string>> {
+  const entries = texts.map((text) => {
+    const [, policy, limit] = /^(.+)=([^=]+)$/.exec(text) ?? [];
+    if (policy === undefined || limit === undefined) {
+      throw misuse("--rate-limit must be POLICY=LIMIT/WINDOW, such as gateway-sends=10/1m");
+    }
+    if (policies !== null && !policies.includes(policy)) throw misuse(unknownPolicy(policy, policies));
+    return [policy, limit] as const;
+  });
+  return Object.fromEntries(entries);
+}
+
+function unknownPolicy(policy: string, policies: readonly string[]): string {
+  const suggestion = suggestWord(policy, policies);
+  const hint = suggestion === null ? "" : ` (did you mean ${suggestion}?)`;
+  return `--rate-limit names an unknown policy, ${policy}${hint}; the policies are ${policies.join(", ")}`;
+}
+
+function checkExpiry(expiresAt: number | null | undefined, nowMs: number): void {
+  const rule = expiryRule(expiresAt, nowMs);
+  if (rule !== null) throw misuse(`--expires ${rule}`);
+}
+
+function describe([issue]: readonly ProblemIssue[]): string {
+  const [member = ""] = issue?.member.split(/[[.]/) ?? [];
+  const rule = issue?.rule === "is required" ? "is needed" : issue?.rule;
+  return `--${optionsByMember[member] ?? member} ${rule}`;
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null;
+}
+
+function mapValues<From, To>(record: Readonly<Record<string, From>>, change: (value: From) => To): Record<string, To> {
+  return Object.fromEntries(Object.entries(record).map(([name, value]) => [name, change(value)]));
+}

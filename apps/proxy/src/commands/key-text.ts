@@ -1,0 +1,129 @@
+/** How keys are printed: a table, everything about one key, and JSON. */
+import {
+  type Cell,
+  type Column,
+  formatDate,
+  formatDetails,
+  formatTable,
+  formatTime,
+  type Paint,
+  type Style,
+} from "@letta-environments/command-line";
+import type { KeyState } from "../keys/key-lifecycle.ts";
+import type { ShownKey } from "../keys/key-view.ts";
+
+// No column may be shortened except the name: every restriction and the state stay readable.
+const columns: readonly Column[] = [
+  { title: "ID", shrinks: false },
+  { title: "NAME", shrinks: true },
+  { title: "TENANT", shrinks: false },
+  { title: "SCOPES", shrinks: false },
+  { title: "RESTRICTIONS", shrinks: false },
+  { title: "CREATED", shrinks: false },
+  { title: "EXPIRES", shrinks: false },
+  { title: "LAST USED", shrinks: false },
+  { title: "STATE", shrinks: false },
+];
+
+/** The keys as a table, or as a list where a table does not fit. @param width columns of the terminal; `null`: no limit */
+export function formatKeyTable(keys: readonly ShownKey[], width: number | null, paint: Paint): string {
+  if (keys.length === 0) return "There are no keys.\n";
+  const rows = keys.map((key) => [
+    plain(key.id),
+    plain(key.name),
+    plain(key.tenant),
+    plain(key.scopes.join(", ")),
+    plain(restrictionsOf(key).join("; ") || "none"),
+    plain(formatDate(key.createdAt)),
+    plain(key.expiresAt === null ? "never" : formatDate(key.expiresAt)),
+    plain(key.lastUsedAt === null ? "never" : formatDate(key.lastUsedAt)),
+    stateCell(key.state),
+  ]);
+  return formatTable(columns, rows, width, paint, "list");
+}
+
+/** Everything about one key, in words. */
+export function formatKeyDetails(key: ShownKey, width: number | null, paint: Paint): string {
+  const time = (timeMs: number | null): Cell => plain(timeMs === null ? "" : formatTime(timeMs));
+  const [secret, older] = key.secrets;
+  return formatDetails(
+    [
+      ["Id", plain(key.id)],
+      ["Name", plain(key.name)],
+      ["Description", plain(key.description ?? "")],
+      ["Owner", plain(key.owner)],
+      ["Tenant", plain(key.tenant)],
+      ["State", stateCell(key.state)],
+      ["Scopes", plain(key.scopes.join(", "))],
+      ["Devices", plain(devicesOf(key))],
+      ["Agents", plain(key.agentIds === null ? "every agent" : `only ${key.agentIds.join(", ")}`)],
+      [
+        "Mode",
+        plain(key.maxMode === null ? "devices in any mode" : `only devices in mode ${key.maxMode} or a stricter one`),
+      ],
+      ["Rate limits", plain(limitsOf(key).join(", ") || "those of the configuration")],
+      [
+        "Sharing",
+        plain(
+          key.shared
+            ? "other keys can use the devices that it enrols"
+            : "the devices that it enrols belong to it alone",
+        ),
+      ],
+      ["Created", time(key.createdAt)],
+      ["Expires", plain(key.expiresAt === null ? "never" : formatTime(key.expiresAt))],
+      ["Last used", plain(key.lastUsedAt === null ? "never" : formatTime(key.lastUsedAt))],
+      ["Disabled", time(key.disabledAt)],
+      ["Revoked", time(key.revokedAt)],
+      ["Secret", plain(secret === undefined ? "none" : `created ${formatTime(secret.createdAt)}`)],
+      [
+        "Old secret",
+        time(older?.expiresAt ?? null).text === ""
+          ? plain("")
+          : plain(`valid until ${formatTime(older?.expiresAt ?? 0)}`),
+      ],
+    ],
+    width,
+    paint,
+  );
+}
+
+/** The restrictions of a key, each in a few words; empty if there are none. */
+function restrictionsOf(key: ShownKey): string[] {
+  return [
+    ...(key.deviceIds === null ? [] : [`devices ${key.deviceIds.join(", ")}`]),
+    ...(key.connectionNames === null ? [] : [`device names ${key.connectionNames.join(", ")}`]),
+    ...(key.agentIds === null ? [] : [`agents ${key.agentIds.join(", ")}`]),
+    ...(key.maxMode === null ? [] : [`mode at most ${key.maxMode}`]),
+    ...limitsOf(key),
+    ...(key.shared ? ["shared devices"] : []),
+  ];
+}
+
+function limitsOf({ rateLimits }: ShownKey): string[] {
+  return Object.entries(rateLimits ?? {}).map(
+    ([policy, limit]) => `${policy} ${limit === "none" ? "unlimited" : limit}`,
+  );
+}
+
+function devicesOf({ deviceIds, connectionNames }: ShownKey): string {
+  if (deviceIds === null && connectionNames === null) return "every device of the tenant";
+  const ids = deviceIds === null ? [] : [deviceIds.join(", ")];
+  const names = connectionNames === null ? [] : [`those with a name like ${connectionNames.join(", ")}`];
+  return `only ${[...ids, ...names].join(", and ")}`;
+}
+
+function stateCell(state: KeyState): Cell {
+  const styles: Readonly<Record<KeyState, Style>> = {
+    active: "green",
+    disabled: "yellow",
+    unsupported: "red",
+    expired: "dim",
+    revoked: "dim",
+  };
+  return { text: state, style: styles[state] };
+}
+
+function plain(text: string): Cell {
+  return { text, style: null };
+}

@@ -1,0 +1,213 @@
+/** The commands and options of `letta-proxy`; parser, help and completion follow from them. */
+import {
+  type CommandDefinition,
+  completionCommand,
+  type OptionDefinition,
+  type ParsedCommand,
+  type ProgramDefinition,
+  timeForms,
+} from "@letta-environments/command-line";
+import { ceilingModes, scopes } from "@letta-environments/schema";
+import { actions, events, outcomes } from "./audit-filter.ts";
+import { clearableOptions } from "./key-options.ts";
+
+/** Names of the commands. */
+export type CommandName =
+  | "start"
+  | "keys create"
+  | "keys list"
+  | "keys show"
+  | "keys update"
+  | "keys disable"
+  | "keys enable"
+  | "keys revoke"
+  | "keys rotate"
+  | "config check"
+  | "audit list"
+  | "audit verify"
+  | "completion";
+
+/** A command line of this program. */
+export type ParsedLine = ParsedCommand<CommandName>;
+
+const storage: readonly OptionDefinition[] = [
+  { name: "data-dir", value: "DIR", text: "where keys and device rows are stored (default .data)" },
+  { name: "config", value: "FILE", text: "the configuration file (default proxy.config.json, if it exists)" },
+];
+
+/** Options of the commands for keys, which can also work on another machine's gateway. */
+const keyStorage: readonly OptionDefinition[] = [
+  { name: "url", value: "URL", text: "the keys of this gateway, with ADMIN_TOKEN from the environment" },
+  ...storage,
+];
+
+const json: OptionDefinition = { name: "json", value: null, text: "print JSON" };
+
+const grants: readonly OptionDefinition[] = [
+  { name: "name", value: "NAME", text: "the person or program that uses the key" },
+  { name: "description", value: "TEXT", text: "what the key is for" },
+  { name: "owner", value: "OWNER", text: "the owner that device rows show (default: the name)" },
+  { name: "scope", value: "SCOPE", text: `one of ${scopes.join(", ")}`, isRepeatable: true, choices: scopes },
+  { name: "device", value: "ID", text: "restrict the key to devices with these ids", isRepeatable: true },
+  {
+    name: "device-name",
+    value: "PATTERN",
+    text: "restrict the key to devices with these names; * matches any characters",
+    isRepeatable: true,
+  },
+  { name: "agent", value: "ID", text: "restrict sends to these agents", isRepeatable: true },
+  {
+    name: "max-mode",
+    value: "MODE",
+    text: `restrict sends to devices in this mode or a stricter one: ${ceilingModes.join(", ")}`,
+    choices: ceilingModes,
+  },
+  {
+    name: "rate-limit",
+    value: "POLICY=LIMIT/WINDOW",
+    text: "a limit of its own under a policy, such as gateway-sends=10/1m, =10/1m/20 (with burst) or =none",
+    isRepeatable: true,
+  },
+  { name: "expires", value: "TIME", text: `${timeForms}; or never` },
+];
+
+const commands: readonly CommandDefinition<CommandName>[] = [
+  {
+    name: "start",
+    summary: "Start the gateway.",
+    operands: [],
+    options: [
+      { name: "host", value: "HOST", text: "the address to listen on (default 127.0.0.1)" },
+      { name: "port", value: "PORT", text: "the port to listen on, 0 for a free one (default 8787)" },
+      { name: "public-url", value: "URL", text: "where devices and clients reach the gateway" },
+      { name: "log", value: "FORMAT", text: "pretty (default) or json", choices: ["pretty", "json"] },
+      ...storage,
+    ],
+  },
+  {
+    name: "keys create",
+    summary: "Create a gateway key and print it, once.",
+    operands: [],
+    options: [
+      ...grants,
+      { name: "tenant", value: "TENANT", text: "the tenant of the key (default 'default')" },
+      { name: "shared", value: null, text: "other keys can use the devices that this key enrols" },
+      ...keyStorage,
+    ],
+    notes: [
+      "Without --scope the key has the scopes list and read. Without a restriction it can use every device of its tenant.",
+    ],
+  },
+  {
+    name: "keys list",
+    summary: "List the keys with their restrictions.",
+    operands: [],
+    options: [json, ...keyStorage],
+  },
+  { name: "keys show", summary: "Show everything about one key.", operands: ["ID"], options: [json, ...keyStorage] },
+  {
+    name: "keys update",
+    summary: "Change a key; what no option names stays as it is.",
+    operands: ["ID"],
+    options: [
+      ...grants,
+      {
+        name: "clear",
+        value: "OPTION",
+        text: `remove what an option had set: ${clearableOptions.join(", ")}`,
+        isRepeatable: true,
+        choices: clearableOptions,
+      },
+      ...keyStorage,
+    ],
+    notes: [
+      "--scope, --device, --device-name and --agent replace the whole list of the key.",
+      "--rate-limit POLICY=default removes the limit of one policy. Tenant, sharing and secret cannot be changed.",
+    ],
+  },
+  { name: "keys disable", summary: "Disable a key until it is enabled again.", operands: ["ID"], options: keyStorage },
+  { name: "keys enable", summary: "Enable a disabled key.", operands: ["ID"], options: keyStorage },
+  { name: "keys revoke", summary: "Revoke a key permanently.", operands: ["ID"], options: keyStorage },
+  {
+    name: "keys rotate",
+    summary: "Give a key a new secret and print it, once.",
+    operands: ["ID"],
+    options: [
+      { name: "overlap", value: "DURATION", text: "how long the old secret stays valid (default 1h)" },
+      ...keyStorage,
+    ],
+  },
+  {
+    name: "config check",
+    summary: "Check the configuration without starting.",
+    operands: [],
+    options: storage,
+  },
+  {
+    name: "audit list",
+    summary: "Show the latest records of the audit log.",
+    operands: [],
+    options: [
+      {
+        name: "since",
+        value: "TIME",
+        text: `only records from then on: ${timeForms} (a duration counts back from now)`,
+      },
+      { name: "until", value: "TIME", text: "only records before then" },
+      { name: "key", value: "ID", text: "only records about this key" },
+      { name: "device", value: "ID", text: "only sends to this device" },
+      {
+        name: "event",
+        value: "EVENT",
+        text: `only these events: ${events.join(", ")}`,
+        isRepeatable: true,
+        choices: events,
+      },
+      {
+        name: "action",
+        value: "ACTION",
+        text: `only these changes of keys: ${actions.join(", ")}`,
+        isRepeatable: true,
+        choices: actions,
+      },
+      { name: "outcome", value: "OUTCOME", text: `only this outcome: ${outcomes.join(", ")}`, choices: outcomes },
+      { name: "limit", value: "NUMBER", text: "the largest number of records (default 50)" },
+      { ...json, text: "print the records as they are stored, one per line" },
+      ...storage,
+    ],
+  },
+  {
+    name: "audit verify",
+    summary: "Check that no record of the audit log was edited, added or removed.",
+    operands: [],
+    options: [
+      { name: "against", value: "FILE", text: "an earlier report (--json) that must still be true" },
+      { ...json, text: "print JSON, with the end of each chain" },
+      ...storage,
+    ],
+  },
+  completionCommand,
+];
+
+/** `letta-proxy`. */
+export const program: ProgramDefinition<CommandName> = {
+  name: "letta-proxy",
+  summary: "A gateway in front of the Letta Code Environments API.",
+  groups: {
+    keys: "Create, list, change and revoke gateway keys.",
+    config: "Check the configuration.",
+    audit: "Read and verify the audit log.",
+  },
+  commands,
+  commonOptions: [],
+  sections: [
+    {
+      title: "Exit codes",
+      rows: [
+        ["0", "done"],
+        ["1", "failed"],
+        ["2", "the command line breaks a rule"],
+      ],
+    },
+  ],
+};

@@ -1,0 +1,29 @@
+import { expect, test } from "vitest";
+import { findJsonSyntaxError } from "./json-syntax.ts";
+
+test.each([
+  ["", 1, 1, "expected a value, found the end of the file"],
+  ["{", 1, 2, "expected a name in double quotes, found the end of the file"],
+  ['{\n  "port": 1\n  "host": "x"\n}', 3, 3, "expected a comma or }, found '\"'"],
+  ['{\n  "port": 1,\n}', 2, 12, "a comma must not follow the last item before }"],
+  ["[1, 2,]", 1, 6, "a comma must not follow the last item before ]"],
+  ["{port: 1}", 1, 2, "expected a name in double quotes, found 'p'"],
+  ['{"port" 1}', 1, 9, "expected a colon, found '1'"],
+  ['{"port": }', 1, 10, "expected a value, found '}'"],
+  ['{"port": 01}', 1, 11, "expected a comma or }, found '1'"],
+  ['{"host": "x}', 1, 10, "this text has no closing quote, a line break, or a wrong escape"],
+  ["{\"host\": 'x'}", 1, 10, "expected a value, found '''"],
+  ["{} x", 1, 4, "expected nothing more after the end of the value, found 'x'"],
+  ["// comment\n{}", 1, 1, "expected a value, found '/'"],
+])("%j: line %d, column %d", (json, line, column, reason) => {
+  expect(() => JSON.parse(json)).toThrow(SyntaxError);
+  expect(findJsonSyntaxError(json)).toEqual({ line, column, reason });
+});
+
+test.each(['{"a":[1,-2.5e3,true,null,{"b":"\\u00e9\\n"}]}', " [ ] ", "{ }", '"x"', "0"])(
+  "%s has no syntax error",
+  (json) => {
+    expect(JSON.parse(json)).toBeDefined();
+    expect(findJsonSyntaxError(json)).toBeNull();
+  },
+);

@@ -1,0 +1,103 @@
+/** Finds the first syntax error of a JSON text (RFC 8259). The runtimes name it in different words, and not all of them say where it is. */
+
+/** A syntax error, with its place counted from 1. */
+export interface JsonSyntaxError {
+  readonly line: number;
+  readonly column: number;
+  /** What stands there and what would be right, in words. */
+  readonly reason: string;
+}
+
+const space = /[ \t\n\r]*/y;
+const text = /"(?:[^"\\\p{Cc}]|[\u007f-\u009f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"/uy;
+const scalar = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null/y;
+
+/** Returns the first syntax error; `null` if the text is JSON. */
+export function findJsonSyntaxError(json: string): JsonSyntaxError | null {
+  const scanner = new Scanner(json);
+  try {
+    scanner.value();
+    scanner.end();
+    return null;
+  } catch (error) {
+    if (!(error instanceof Stop)) throw error;
+    const before = json.slice(0, error.offset).split("\n");
+    return { line: before.length, column: (before.at(-1)?.length ?? 0) + 1, reason: error.message };
+  }
+}
+
+class Stop extends Error {
+  readonly offset: number;
+
+  constructor(offset: number, reason: string) {
+    super(reason);
+    this.offset = offset;
+  }
+}
+
+class Scanner {
+  readonly #json: string;
+  #offset = 0;
+
+  constructor(json: string) {
+    this.#json = json;
+  }
+
+  value(): void {
+    this.#take(space);
+    const character = this.#json[this.#offset];
+    if (character === "{") this.#list("}", () => this.#member());
+    else if (character === "[") this.#list("]", () => this.value());
+    else if (character === '"') this.#text();
+    else if (!this.#take(scalar)) this.#fail("a value");
+  }
+
+  end(): void {
+    this.#take(space);
+    if (this.#offset < this.#json.length) this.#fail("nothing more after the end of the value");
+  }
+
+  #list(close: string, item: () => void): void {
+    this.#offset += 1;
+    if (this.#takeCharacter(close)) return;
+    for (;;) {
+      item();
+      if (this.#takeCharacter(close)) return;
+      if (!this.#takeCharacter(",")) this.#fail(`a comma or ${close}`);
+      const comma = this.#offset - 1;
+      if (this.#takeCharacter(close)) throw new Stop(comma, `a comma must not follow the last item before ${close}`);
+    }
+  }
+
+  #member(): void {
+    this.#take(space);
+    if (this.#json[this.#offset] !== '"') this.#fail("a name in double quotes");
+    this.#text();
+    if (!this.#takeCharacter(":")) this.#fail("a colon");
+    this.value();
+  }
+
+  #text(): void {
+    if (!this.#take(text))
+      throw new Stop(this.#offset, "this text has no closing quote, a line break, or a wrong escape");
+  }
+
+  #takeCharacter(character: string): boolean {
+    this.#take(space);
+    if (this.#json[this.#offset] !== character) return false;
+    this.#offset += 1;
+    return true;
+  }
+
+  #take(pattern: RegExp): boolean {
+    pattern.lastIndex = this.#offset;
+    const [match = ""] = pattern.exec(this.#json) ?? [];
+    this.#offset += match.length;
+    return match !== "";
+  }
+
+  #fail(expected: string): never {
+    const found = this.#offset >= this.#json.length ? "the end of the file" : `'${this.#json[this.#offset]}'`;
+    throw new Stop(this.#offset, `expected ${expected}, found ${found}`);
+  }
+}

@@ -1,0 +1,108 @@
+import { describe, expect, test } from "vitest";
+import { resolveRateLimits } from "./resolve-rate-limits.ts";
+import { resolveSettings, type SettingSources } from "./resolve.ts";
+import type { SettingProblem } from "../lib/setting-rules.ts";
+import type { Settings } from "./settings.ts";
+
+function resolve(sources: Partial<SettingSources>): Settings {
+  const resolved = resolveSettings({ flags: {}, environment: {}, file: undefined, ...sources });
+  if (!resolved.ok) throw new Error(JSON.stringify(resolved.problems));
+  return resolved.settings;
+}
+
+function problemsOf(sources: Partial<SettingSources>): readonly SettingProblem[] {
+  const resolved = resolveSettings({ flags: {}, environment: {}, file: undefined, ...sources });
+  return resolved.ok ? [] : resolved.problems;
+}
+
+test("without anything the proxy listens on loopback and embeds its server", () => {
+  expect(resolve({})).toEqual({
+    host: "127.0.0.1",
+    port: 8787,
+    publicUrl: null,
+    dataDir: ".data",
+    log: "pretty",
+    upstream: { kind: "embedded" },
+    upstreamTimeoutMs: 30_000,
+    keyPepper: null,
+    valkeyUrl: null,
+    jwt: null,
+    passThrough: false,
+    tenants: new Map(),
+    corsOrigins: [],
+    auditContent: false,
+    cache: { store: "memory", maxBytes: 67_108_864, maxEntries: 100_000, statusFor: "everybody" },
+    rateLimits: resolveRateLimits({}, false).settings,
+    admin: null,
+  });
+});
+
+test("the command line comes before the environment, that before the file, and an empty variable is none", () => {
+  const file = { host: "file", port: 1, dataDir: "file", log: "json" };
+  const environment = { HOST: "environment", PORT: "2", DATA_DIR: "" };
+  expect(resolve({ flags: { host: "flag" }, environment, file })).toMatchObject({
+    host: "flag",
+    port: 2,
+    dataDir: "file",
+    log: "json",
+  });
+});
+
+test("an upstream is taken with its credential, which comes from the environment alone", () => {
+  const file = { upstream: { url: "https://api.example/x/", timeoutMs: 5, maxResponseBytes: 6 } };
+  expect(resolve({ file, environment: { LETTA_API_KEY: "sk-1" } })).toMatchObject({
+    upstreamTimeoutMs: 5,
+    upstream: {
+      kind: "http",
+      baseUrl: { origin: "https://api.example", basePath: "/x" },
+      credential: "sk-1",
+      maxResponseBytes: 6,
+    },
+  });
+  expect(problemsOf({ file: { upstream: { apiKey: "sk-1" } } })).toEqual([
+    { setting: "upstream.apiKey", rule: expect.stringContaining("if it is a secret, put it into the environment") },
+  ]);
+});
+
+test("http: beyond loopback is refused unless the file allows it", () => {
+  const environment = { UPSTREAM_URL: "http://10.0.0.1" };
+  expect(problemsOf({ environment })).toMatchObject([
+    { setting: "UPSTREAM_URL", rule: expect.stringContaining("https:") },
+  ]);
+  expect(resolve({ environment, file: { upstream: { allowInsecure: true } } }).upstream.kind).toBe("http");
+});
+
+test("a public URL keeps its path and loses its trailing slash", () => {
+  expect(resolve({ flags: { "public-url": "https://gateway.example/base/" } }).publicUrl).toBe(
+    "https://gateway.example/base",
+  );
+});
+
+describe("a broken setting is named by where it was set, without its value", () => {
+  test.each([
+    [{ flags: { port: "80x" } }, "--port"],
+    [{ environment: { PORT: "65536" } }, "PORT"],
+    [{ flags: { log: "xml" } }, "--log"],
+    [{ flags: { host: "" } }, "--host"],
+    [{ environment: { PUBLIC_URL: "ws://x" } }, "PUBLIC_URL"],
+    [{ file: { publicUrl: "https://user:secret@x" } }, "publicUrl"],
+    [{ file: { port: 1.5 } }, "port"],
+    [{ file: { upstream: { timeoutMs: 0 } } }, "upstream.timeoutMs"],
+    [{ file: { upstream: "https://api.example" } }, "upstream"],
+    [{ file: { hots: "x" } }, "hots"],
+    [{ file: [] }, "the configuration file"],
+    [{ file: "text" }, "the configuration file"],
+    [{ file: null }, "the configuration file"],
+    [{ file: { upstream: [] } }, "upstream"],
+    [{ environment: { VALKEY_URL: "http://:secret@x" } }, "VALKEY_URL"],
+    [{ environment: { UPSTREAM_URL: "https://x.example", LETTA_API_KEY: "a\nb" } }, "UPSTREAM_URL"],
+  ] as const)("%j", (sources, setting) => {
+    const problems = problemsOf(sources);
+    expect(problems.map((problem) => problem.setting)).toEqual([setting]);
+    expect(JSON.stringify(problems)).not.toContain("secret");
+  });
+
+  test("all of them at once", () => {
+    expect(problemsOf({ flags: { port: "x", log: "x" } })).toHaveLength(2);
+  });
+});

@@ -1,0 +1,27 @@
+import { expect, test } from "vitest";
+import { finishResponse } from "./response.ts";
+
+function stream() {
+  let isCancelled = false;
+  const body = new ReadableStream<Uint8Array>({ cancel: () => void (isCancelled = true) });
+  return { body, isCancelled: () => isCancelled };
+}
+
+test("the response to HEAD has the headers of GET and no body, and a stream for it is cancelled", () => {
+  const { body, isCancelled } = stream();
+  const response = { status: 200, headers: { etag: '"1"' }, body };
+  expect(finishResponse(response, "req_1", "HEAD")).toEqual({
+    ...finishResponse(response, "req_1", "GET"),
+    body: null,
+  });
+  expect(isCancelled()).toBe(true);
+});
+
+test("every response names its request and may not be stored by shared caches", () => {
+  const { headers } = finishResponse({ status: 200, headers: { "cache-control": "public" }, body: "" }, "req_1", "GET");
+  expect(headers).toEqual({
+    "cache-control": "private, no-store",
+    "x-content-type-options": "nosniff",
+    "x-request-id": "req_1",
+  });
+});

@@ -1,0 +1,58 @@
+import { expect, test } from "vitest";
+import { testMint } from "../../test/support/test-proxy.ts";
+import { createTestKeyRecord } from "../../test/support/create-test-key-record.ts";
+import { createKey, disableKey, enableKey, keyState, mintSecret, revokeKey, rotateKey } from "./key-lifecycle.ts";
+
+const now = 1_800_000_000_000;
+const hour = 3_600_000;
+const { key, record } = createKey(
+  { name: "n", tenant: "default", scopes: ["list"], deviceIds: null, shared: false, expiresAt: now + hour },
+  now,
+  testMint,
+);
+
+test("a record contains nothing that reveals the key", () => {
+  expect(JSON.stringify(record)).not.toContain(key);
+  expect(JSON.stringify(record)).not.toContain(key.slice(17));
+  expect(record).toMatchObject({ owner: "n", createdAt: now, revokedAt: null });
+  expect(key).toContain(record.id);
+});
+
+test("a rotation keeps id, owner and expiry, and leaves at most two secrets", () => {
+  const [first, second] = [mintSecret(record.id, now, testMint), mintSecret(record.id, now, testMint)];
+  const once = rotateKey(record, first.secret, now, hour);
+  const twice = rotateKey(once, second.secret, now + 1_000, hour);
+  expect(twice.secrets).toEqual([second.secret, { ...first.secret, expiresAt: now + 1_000 + hour }]);
+  expect({ ...twice, secrets: [] }).toEqual({ ...record, secrets: [] });
+});
+
+test("a rotation without overlap ends the old secret at once", () => {
+  const { secret } = mintSecret(record.id, now, testMint);
+  expect(rotateKey(record, secret, now, 0).secrets).toEqual([secret]);
+});
+
+test("a second revocation keeps the date of the first", () => {
+  expect(revokeKey(revokeKey(record, now), now + 5).revokedAt).toBe(now);
+});
+
+test("a key is active until it expires, and a revoked key is revoked whether or not it has expired", () => {
+  expect(keyState(record, now + hour - 1)).toBe("active");
+  expect(keyState(record, now + hour)).toBe("expired");
+  expect(keyState(revokeKey(record, now), now + hour)).toBe("revoked");
+});
+
+test("enabling a disabled key restores it, and disabling it twice keeps the first date", () => {
+  const disabled = disableKey(disableKey(record, now), now + 5);
+  expect(disabled.disabledAt).toBe(now);
+  expect(keyState(disabled, now)).toBe("disabled");
+  expect(enableKey(disabled)).toEqual(record);
+  expect(keyState(enableKey(revokeKey(disabled, now)), now)).toBe("revoked");
+});
+
+test("a key that requires a feature this version does not support is unsupported, unless it has ended or is disabled", () => {
+  const record = createTestKeyRecord({ requires: ["new"] });
+  expect(keyState(record, now)).toBe("unsupported");
+  expect(keyState(disableKey(record, now), now)).toBe("disabled");
+  expect(keyState(revokeKey(record, now), now)).toBe("revoked");
+  expect(keyState({ ...record, requires: [] }, now)).toBe("active");
+});

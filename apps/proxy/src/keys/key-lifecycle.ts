@@ -1,0 +1,137 @@
+/**
+ * The life of a key: creation, changes, rotation, and the states that end it. Every function is pure: it takes a record and the
+ * time, and returns the new record, which a store saves.
+ */
+import type { EnvironmentMode, Scope } from "@letta-environments/schema";
+import { generateKey, generateKeyId } from "./key-format.ts";
+import type { Digests, Pepper, RandomBytes } from "../ports.ts";
+import { type KeyRateLimits, patchRateLimits } from "./key-rate-limit.ts";
+import { type KeyRecord, type KeySecret, unrestricted, unsupportedFeatures } from "./key-record.ts";
+
+/** The rights and the description of a new key. An absent member restricts nothing. */
+export interface KeyRequest {
+  readonly name: string;
+  readonly description?: string | null;
+  /** The key's name when absent. */
+  readonly owner?: string | null;
+  readonly tenant: string;
+  readonly scopes: readonly Scope[];
+  readonly deviceIds?: readonly string[] | null;
+  readonly connectionNames?: readonly string[] | null;
+  readonly agentIds?: readonly string[] | null;
+  readonly maxMode?: EnvironmentMode | null;
+  readonly shared?: boolean;
+  readonly rateLimits?: KeyRateLimits | null;
+  /** Epoch milliseconds. */
+  readonly expiresAt?: number | null;
+}
+
+/** Changes of a key. An absent member stays as it is, and `null` removes it (RFC 7396). */
+export interface KeyPatch {
+  readonly name?: string;
+  readonly description?: string | null;
+  /** `null` means the key's name. */
+  readonly owner?: string | null;
+  readonly scopes?: readonly Scope[];
+  readonly deviceIds?: readonly string[] | null;
+  readonly connectionNames?: readonly string[] | null;
+  readonly agentIds?: readonly string[] | null;
+  readonly maxMode?: EnvironmentMode | null;
+  /** Epoch milliseconds. */
+  readonly expiresAt?: number | null;
+  readonly rateLimits?: Readonly<Record<string, string | null>> | null;
+  readonly disabled?: boolean;
+}
+
+/** Hashing and randomness for new secrets. */
+export interface KeyMint {
+  readonly digests: Pick<Digests, "hmacSha256">;
+  readonly pepper: Pepper;
+  readonly randomBytes: RandomBytes;
+}
+
+/** A key in clear, to be shown once, and the record to be stored. */
+export interface MintedKey {
+  readonly key: string;
+  readonly record: KeyRecord;
+}
+
+/** Creates a key. */
+export function createKey(request: KeyRequest, nowMs: number, mint: KeyMint): MintedKey {
+  const id = generateKeyId(mint.randomBytes);
+  const { key, secret } = mintSecret(id, nowMs, mint);
+  const record: KeyRecord = {
+    ...unrestricted,
+    ...request,
+    id,
+    owner: request.owner ?? request.name,
+    createdAt: nowMs,
+    revokedAt: null,
+    disabledAt: null,
+    secrets: [secret],
+  };
+  return { key, record };
+}
+
+/** Creates a secret for the key with a public id. */
+export function mintSecret(
+  id: string,
+  nowMs: number,
+  mint: KeyMint,
+): { readonly key: string; readonly secret: KeySecret } {
+  const key = generateKey(id, mint.randomBytes);
+  const digest = mint.digests.hmacSha256(mint.pepper.secret, key);
+  return { key, secret: { digest, pepperId: mint.pepper.id, createdAt: nowMs, expiresAt: null } };
+}
+
+/** Changes the rights and the description of a key. Its secrets and its tenant stay. */
+export function patchKey(record: KeyRecord, patch: KeyPatch, nowMs: number): KeyRecord {
+  const { disabled, owner, rateLimits, ...members } = patch;
+  const limited =
+    rateLimits === undefined ? record : { ...record, rateLimits: patchRateLimits(record.rateLimits, rateLimits) };
+  const patched = { ...limited, ...members };
+  const owned = owner === undefined ? patched : { ...patched, owner: owner ?? patched.name };
+  if (disabled === undefined) return owned;
+  return disabled ? disableKey(owned, nowMs) : enableKey(owned);
+}
+
+/**
+ * Replaces the present secret with a new one. The old secret stays valid for `overlapMs`, so that clients can be changed one by
+ * one. At most two secrets are valid: one from an earlier rotation ends now.
+ */
+export function rotateKey(record: KeyRecord, secret: KeySecret, nowMs: number, overlapMs: number): KeyRecord {
+  const [present] = record.secrets;
+  if (present === undefined || overlapMs === 0) return { ...record, secrets: [secret] };
+  const endsAt = Math.min(present.expiresAt ?? Infinity, nowMs + overlapMs);
+  return { ...record, secrets: [secret, { ...present, expiresAt: endsAt }] };
+}
+
+/** Disables a key until it is enabled again. A key that is already disabled keeps its first date. */
+export function disableKey(record: KeyRecord, nowMs: number): KeyRecord {
+  return record.disabledAt === null ? { ...record, disabledAt: nowMs } : record;
+}
+
+/** Enables a disabled key. Expiry and revocation stay. */
+export function enableKey(record: KeyRecord): KeyRecord {
+  return { ...record, disabledAt: null };
+}
+
+/** Revokes a key, which is permanent. A key that is already revoked keeps its first date. */
+export function revokeKey(record: KeyRecord, nowMs: number): KeyRecord {
+  return record.revokedAt === null ? { ...record, revokedAt: nowMs } : record;
+}
+
+/** Whether a key can be used. `unsupported`: it requires a feature that this version does not support. */
+export type KeyState = "active" | "disabled" | "expired" | "revoked" | "unsupported";
+
+/** The members that decide the {@link KeyState} of a key. A gateway of an older version shows no `requires`. */
+export type KeyStateMembers = Pick<KeyRecord, "revokedAt" | "expiresAt" | "disabledAt"> &
+  Partial<Pick<KeyRecord, "requires">>;
+
+/** Returns the {@link KeyState} of a key. A permanent end takes precedence over what can be undone. */
+export function keyState(record: KeyStateMembers, nowMs: number): KeyState {
+  if (record.revokedAt !== null) return "revoked";
+  if (record.expiresAt !== null && nowMs >= record.expiresAt) return "expired";
+  if (record.disabledAt !== null) return "disabled";
+  return unsupportedFeatures({ requires: record.requires ?? [] }).length === 0 ? "active" : "unsupported";
+}

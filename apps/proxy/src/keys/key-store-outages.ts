@@ -1,0 +1,50 @@
+/** Outages of the key store: the error that stores reject with, and one log event for each outage. */
+import type { KeyStore } from "../ports.ts";
+import type { Telemetry } from "../telemetry.ts";
+
+/** The key store did not respond. A later attempt may succeed, and it is unknown whether a change was made. The cause is for logs. */
+export class KeyStoreUnavailableError extends Error {
+  override readonly name = "KeyStoreUnavailableError";
+
+  constructor(options?: ErrorOptions) {
+    super("the key store did not respond", options);
+  }
+}
+
+/**
+ * Wraps a key store and reports each outage once, with its full cause. An outage begins with a call that gets no response and
+ * ends with the next response.
+ */
+export function reportOutages(keyStore: KeyStore, telemetry: Telemetry): KeyStore {
+  let isUnavailable = false;
+
+  async function watch<Result>(call: Promise<Result>): Promise<Result> {
+    try {
+      const result = await call;
+      isUnavailable = false;
+      return result;
+    } catch (cause) {
+      if (cause instanceof KeyStoreUnavailableError && !isUnavailable) {
+        isUnavailable = true;
+        telemetry({ type: "key_store_failed", requestId: "-", reason: rootCauseMessage(cause), cause });
+      }
+      throw cause;
+    }
+  }
+
+  return {
+    find: (id) => watch(keyStore.find(id)),
+    list: () => watch(keyStore.list()),
+    create: (record) => watch(keyStore.create(record)),
+    update: (id, change) => watch(keyStore.update(id, change)),
+    recordUse: (uses) => watch(keyStore.recordUse(uses)),
+    lastUses: () => watch(keyStore.lastUses()),
+    generation: () => keyStore.generation(),
+  };
+}
+
+/** Returns the message of the innermost cause, which says most, such as `connect ECONNREFUSED` or `WRONGPASS`. */
+export function rootCauseMessage(cause: unknown): string {
+  if (!(cause instanceof Error)) return String(cause);
+  return cause.cause instanceof Error ? rootCauseMessage(cause.cause) : cause.message;
+}

@@ -1,0 +1,57 @@
+/** The public view of a key, for lists and for the administration. */
+import type { EnvironmentMode, Scope } from "@letta-environments/schema";
+import { type KeyState, keyState } from "./key-lifecycle.ts";
+import type { KeyRateLimits } from "./key-rate-limit.ts";
+import type { KeyRecord } from "./key-record.ts";
+
+/** A key as it is shown: without digests and the names of their peppers. Times are epoch milliseconds. */
+export interface ShownKey {
+  readonly id: string;
+  readonly name: string;
+  readonly description: string | null;
+  readonly owner: string;
+  readonly tenant: string;
+  readonly scopes: readonly Scope[];
+  readonly deviceIds: readonly string[] | null;
+  readonly connectionNames: readonly string[] | null;
+  readonly agentIds: readonly string[] | null;
+  readonly maxMode: EnvironmentMode | null;
+  readonly shared: boolean;
+  readonly rateLimits: KeyRateLimits | null;
+  readonly requires: readonly string[];
+  readonly createdAt: number;
+  readonly expiresAt: number | null;
+  readonly revokedAt: number | null;
+  readonly disabledAt: number | null;
+  readonly state: KeyState;
+  /** Up to 30 seconds late; `null` when the key was never used. */
+  readonly lastUsedAt: number | null;
+  /** The newest first; a second one while a rotation overlaps. */
+  readonly secrets: readonly { readonly createdAt: number; readonly expiresAt: number | null }[];
+}
+
+/** Returns the view of a key. It copies members one by one, so that a member that records get later is not shown by mistake. */
+export function showKey(record: KeyRecord, nowMs: number, lastUsedAt: number | null): ShownKey {
+  return {
+    id: record.id,
+    name: record.name,
+    description: record.description,
+    owner: record.owner,
+    tenant: record.tenant,
+    scopes: record.scopes,
+    deviceIds: record.deviceIds,
+    connectionNames: record.connectionNames,
+    agentIds: record.agentIds,
+    maxMode: record.maxMode,
+    shared: record.shared,
+    rateLimits: record.rateLimits,
+    requires: record.requires,
+    createdAt: record.createdAt,
+    expiresAt: record.expiresAt,
+    revokedAt: record.revokedAt,
+    disabledAt: record.disabledAt,
+    state: keyState(record, nowMs),
+    lastUsedAt,
+    secrets: record.secrets.map(({ createdAt, expiresAt }) => ({ createdAt, expiresAt })),
+  };
+}

@@ -1,0 +1,185 @@
+import type { DeviceAllowlist } from "@letta-environments/schema";
+import { createVirtualClock } from "@letta-environments/testkit";
+import { expect, test } from "vitest";
+import { fakeSockets } from "../../test/support/fake-sockets.ts";
+import { testMint } from "../../test/support/test-proxy.ts";
+import { createMemoryKeyStore } from "../adapters/memory/key-store.ts";
+import { createKey, disableKey, type KeyRequest, mintSecret, revokeKey, rotateKey } from "./key-lifecycle.ts";
+import { credentialIdOf, type KeyRecord } from "./key-record.ts";
+import { watchSocketKeys } from "./socket-key-watch.ts";
+
+/** A key whose device holds a socket that is watched. */
+async function setUp(more: Partial<KeyRequest> = {}, isDown = false) {
+  const clock = createVirtualClock();
+  const keyStore = createMemoryKeyStore();
+  const wanted = { name: "k", tenant: "default", scopes: ["connect"] as const, ...more };
+  const { record } = createKey(wanted, clock.now(), testMint);
+  await keyStore.create(record);
+  const failures: unknown[] = [];
+  let reads = 0;
+  let calls = 0;
+  const store = { isDown };
+  const watchedStore = {
+    ...keyStore,
+    async find(id: string) {
+      reads += 1;
+      if (store.isDown) throw new Error("down");
+      return keyStore.find(id);
+    },
+    // As a store does that has had no answer for long: nothing that was read before is to be trusted.
+    generation: () => (store.isDown ? 1_000 + (calls += 1) : keyStore.generation()),
+  };
+  const [secret] = record.secrets;
+  const credentialId = secret === undefined ? null : credentialIdOf(secret);
+  const device = { tenant: "default", keyId: record.id, credentialId, deviceId: "device-1", connectionName: "one" };
+  const sockets = fakeSockets([device]);
+  let tenants: ReadonlyMap<string, DeviceAllowlist> = new Map();
+  await sockets.open(
+    watchSocketKeys(sockets, {
+      clock,
+      keyStore: watchedStore,
+      tenants: () => tenants,
+      onFailure: (cause) => void failures.push(cause),
+    }),
+  );
+  await clock.advance(100);
+  return {
+    clock,
+    failures,
+    store,
+    record,
+    reads: () => reads,
+    isOpen: () => sockets.connectedDevices().length === 1,
+    restrictTenants: (restricted: typeof tenants) => void (tenants = restricted),
+    change: (edit: (before: KeyRecord) => KeyRecord) => keyStore.update(record.id, edit),
+  };
+}
+
+test.each<[string, (record: KeyRecord) => KeyRecord]>([
+  ["is revoked", (record) => revokeKey(record, 1)],
+  ["is disabled", (record) => disableKey(record, 1)],
+  ["requires a feature that this version does not support", (record) => ({ ...record, requires: ["new"] })],
+  ["may no longer connect", (record) => ({ ...record, scopes: ["list"] })],
+  ["is restricted to other devices", (record) => ({ ...record, deviceIds: ["device-2"] })],
+])("a socket is closed within 100 ms after its key %s", async (_what, edit) => {
+  const { clock, change, isOpen } = await setUp();
+  expect(isOpen()).toBe(true);
+  await change(edit);
+  await clock.advance(100);
+  expect(isOpen()).toBe(false);
+});
+
+function rotate(record: KeyRecord, nowMs: number, overlapMs: number): KeyRecord {
+  return rotateKey(record, mintSecret(record.id, nowMs, testMint).secret, nowMs, overlapMs);
+}
+
+test("a socket is closed within 100 ms after a rotation without an overlap, although its key stays valid", async () => {
+  const { clock, change, isOpen } = await setUp();
+  await change((record) => rotate(record, clock.now(), 0));
+  await clock.advance(100);
+  expect(isOpen()).toBe(false);
+});
+
+test("a socket of the old secret is closed when the overlap of a rotation ends", async () => {
+  const { clock, change, isOpen } = await setUp();
+  await change((record) => rotate(record, clock.now(), 10_000));
+  await clock.advance(9_900);
+  expect(isOpen()).toBe(true);
+  await clock.advance(200);
+  expect(isOpen()).toBe(false);
+});
+
+test("a second rotation during the overlap closes the sockets of the oldest secret at once", async () => {
+  const { clock, change, isOpen } = await setUp();
+  await change((record) => rotate(record, clock.now(), 10_000));
+  await clock.advance(1_000);
+  expect(isOpen()).toBe(true);
+  await change((record) => rotate(record, clock.now(), 10_000));
+  await clock.advance(100);
+  expect(isOpen()).toBe(false);
+});
+
+test("a socket of the old secret is closed at the end of the overlap while the key store is unavailable", async () => {
+  const { clock, change, isOpen, store } = await setUp();
+  await change((record) => rotate(record, clock.now(), 10_000));
+  await clock.advance(100);
+  store.isDown = true;
+  await clock.advance(9_000);
+  expect(isOpen()).toBe(true);
+  await clock.advance(2_000);
+  expect(isOpen()).toBe(false);
+});
+
+test("a socket is closed within 100 ms after its tenant is restricted to other devices, and stays open before", async () => {
+  const { clock, restrictTenants, isOpen } = await setUp();
+  restrictTenants(new Map([["default", { deviceIds: ["device-1"], connectionNames: null }]]));
+  await clock.advance(100);
+  expect(isOpen()).toBe(true);
+  restrictTenants(new Map([["default", { deviceIds: ["device-2"], connectionNames: null }]]));
+  await clock.advance(100);
+  expect(isOpen()).toBe(false);
+});
+
+test("a socket is closed when its key expires, without any change of keys", async () => {
+  const { clock, isOpen } = await setUp({ expiresAt: createVirtualClock().now() + 10_000 });
+  await clock.advance(9_000);
+  expect(isOpen()).toBe(true);
+  await clock.advance(1_000);
+  expect(isOpen()).toBe(false);
+});
+
+test("a change that leaves the key valid leaves its socket open, and an unchanged store is not read", async () => {
+  const { clock, change, isOpen, reads } = await setUp();
+  await change((record) => ({ ...record, description: "same" }));
+  await clock.advance(1_000);
+  expect(isOpen()).toBe(true);
+  const before = reads();
+  await clock.advance(60_000);
+  expect(reads()).toBe(before);
+});
+
+test("a failed read of the store is repeated, and the socket of a revoked key is closed", async () => {
+  const { clock, change, failures, isOpen, store } = await setUp();
+  store.isDown = true;
+  await change((record) => revokeKey(record, 1));
+  await clock.advance(1_000);
+  expect([failures.length > 0, isOpen()]).toEqual([true, true]);
+  store.isDown = false;
+  await clock.advance(1_100);
+  expect(isOpen()).toBe(false);
+});
+
+test("a failed read of the store when a socket opens is repeated, and the socket is closed when its key expires", async () => {
+  const { clock, isOpen, store } = await setUp({ expiresAt: createVirtualClock().now() + 10_000 }, true);
+  store.isDown = false;
+  await clock.advance(9_000);
+  expect(isOpen()).toBe(true);
+  await clock.advance(1_000);
+  expect(isOpen()).toBe(false);
+});
+
+test("an outage of the store closes no socket, however long it lasts", async () => {
+  const { clock, failures, isOpen, store } = await setUp();
+  store.isDown = true;
+  await clock.advance(600_000);
+  expect([failures.length > 0, isOpen()]).toEqual([true, true]);
+  store.isDown = false;
+  await clock.advance(2_000);
+  expect(isOpen()).toBe(true);
+});
+
+test("a key that expires during an outage loses its socket", async () => {
+  const { clock, isOpen, store } = await setUp({ expiresAt: createVirtualClock().now() + 10_000 });
+  store.isDown = true;
+  await clock.advance(9_000);
+  expect(isOpen()).toBe(true);
+  await clock.advance(2_000);
+  expect(isOpen()).toBe(false);
+});
+
+test("the watch stops once no socket is open", async () => {
+  const { clock, change, isOpen } = await setUp();
+  await change((record) => revokeKey(record, 1));
+  await clock.advance(1_000);
+  expect([isOpen(), clock.timerCount]).toEqual([false, 0]);
+});

@@ -1,0 +1,147 @@
+import type { ConnectedDevice } from "@letta-environments/environment-server";
+import type { Clock } from "@letta-environments/platform";
+import { allowsDevice, type DeviceAllowlist } from "@letta-environments/schema";
+import type { DeviceSockets, KeyStore } from "../ports.ts";
+import { keyState } from "./key-lifecycle.ts";
+import { credentialIdOf, type KeyRecord, type KeySecret } from "./key-record.ts";
+
+/** How often the watch compares the store's generation while sockets are open, in milliseconds. */
+const checkIntervalMs = 50;
+/** The pause after the store could not be read, in milliseconds. */
+const retryMs = 1_000;
+
+/** Device sockets that can be listed and closed. */
+export interface WatchedSockets extends DeviceSockets {
+  connectedDevices(): readonly ConnectedDevice[];
+  closeEnded(isEnded: (device: ConnectedDevice) => boolean): void;
+}
+
+/** The sources of the rules for open sockets. */
+export interface SocketRules {
+  readonly clock: Clock;
+  readonly keyStore: KeyStore;
+  /** The devices that tenants are restricted to, by tenant. A change of them is another map. */
+  readonly tenants: () => ReadonlyMap<string, DeviceAllowlist>;
+  readonly onFailure: (cause: unknown) => void;
+}
+
+/**
+ * Closes device sockets that their key no longer allows. A socket is authorised once, at its upgrade, and may stay open for days.
+ * So its key is read again whenever a key or the devices of a tenant change, when the key or the secret that opened the socket
+ * expires, and once after each socket opens, because the key may have ended during the handshake.
+ *
+ * A socket is closed with 1008 when its key is revoked, disabled, expired or not allowed to connect that device any more, and
+ * when a rotation has ended the secret that opened it, even if another secret of the key is valid. The gateway then already
+ * refuses that secret at register.
+ */
+export function watchSocketKeys(
+  sockets: WatchedSockets,
+  { clock, keyStore, tenants, onFailure }: SocketRules,
+): DeviceSockets {
+  let generation = keyStore.generation();
+  let checkedTenants = tenants();
+  let mustCheck = false;
+  let nextExpiryMs = Infinity;
+  /** When the credential of each open socket expires, by {@link credentialOf}, as of the last successful check. */
+  let expiries: ReadonlyMap<string, number> = new Map();
+  let isTicking = false;
+
+  function start(): void {
+    mustCheck = true;
+    if (isTicking) return;
+    isTicking = true;
+    schedule(checkIntervalMs);
+  }
+
+  function schedule(delayMs: number): void {
+    clock.setTimer(delayMs, () => void tick());
+  }
+
+  async function tick(): Promise<void> {
+    const devices = sockets.connectedDevices();
+    if (devices.length === 0) {
+      isTicking = false;
+      return;
+    }
+    const current = keyStore.generation();
+    const currentTenants = tenants();
+    const isUnchanged = current === generation && currentTenants === checkedTenants;
+    if (isUnchanged && !mustCheck && clock.now() < nextExpiryMs) return schedule(checkIntervalMs);
+    mustCheck = false;
+    try {
+      await check(devices, currentTenants);
+      generation = current;
+      checkedTenants = currentTenants;
+      schedule(checkIntervalMs);
+    } catch (cause) {
+      onFailure(cause);
+      mustCheck = true;
+      // A failure ends no key, and extends none.
+      const nowMs = clock.now();
+      sockets.closeEnded((device) => nowMs >= (expiries.get(credentialOf(device)) ?? Infinity));
+      schedule(retryMs);
+    }
+  }
+
+  async function check(devices: readonly ConnectedDevice[], tenantDevices: typeof checkedTenants): Promise<void> {
+    const ids = [...new Set(devices.map(({ keyId }) => keyId))];
+    const records = new Map(await Promise.all(ids.map(async (id) => [id, await keyStore.find(id)] as const)));
+    const nowMs = clock.now();
+    sockets.closeEnded((device) => {
+      const record = records.get(device.keyId);
+      // A socket without a record opened during the check, and has scheduled another one.
+      return record !== undefined && !mayStayConnected(record, tenantDevices.get(device.tenant), device, nowMs);
+    });
+    expiries = new Map(devices.map((device) => [credentialOf(device), expiryOf(records.get(device.keyId), device)]));
+    nextExpiryMs = Math.min(Infinity, ...[...expiries.values()].filter((end) => end > nowMs));
+  }
+
+  return {
+    async upgrade(request, principal) {
+      const decision = await sockets.upgrade(request, principal);
+      if (decision.kind === "refused") return decision;
+      return {
+        kind: "accepted",
+        attach(socket) {
+          const listener = decision.attach(socket);
+          start();
+          return listener;
+        },
+      };
+    },
+  };
+}
+
+/** The key and the secret that opened a socket, as one text. */
+function credentialOf({ keyId, credentialId }: ConnectedDevice): string {
+  return `${keyId} ${credentialId}`;
+}
+
+/** The secret that opened a socket; `undefined` when a rotation has replaced it. */
+function secretOf({ secrets }: KeyRecord, { credentialId }: ConnectedDevice): KeySecret | undefined {
+  return secrets.find((secret) => credentialIdOf(secret) === credentialId);
+}
+
+/** When a socket's key or secret expires, whichever is first, in epoch milliseconds; `Infinity` when neither does. */
+function expiryOf(record: KeyRecord | null | undefined, device: ConnectedDevice): number {
+  if (record === null || record === undefined) return Infinity;
+  return Math.min(record.expiresAt ?? Infinity, secretOf(record, device)?.expiresAt ?? Infinity);
+}
+
+function mayStayConnected(
+  record: KeyRecord | null,
+  tenantDevices: DeviceAllowlist | undefined,
+  device: ConnectedDevice,
+  nowMs: number,
+): boolean {
+  if (record === null) return false;
+  const secret = secretOf(record, device);
+  return (
+    secret !== undefined &&
+    nowMs < (secret.expiresAt ?? Infinity) &&
+    keyState(record, nowMs) === "active" &&
+    record.tenant === device.tenant &&
+    record.scopes.includes("connect") &&
+    allowsDevice({ ...record, tenantDevices: tenantDevices ?? null }, device)
+  );
+}

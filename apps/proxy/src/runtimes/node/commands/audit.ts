@@ -1,0 +1,157 @@
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { CommandError, misuse, parseTime, printable, suggestWord, timeForms } from "@letta-environments/command-line";
+import { systemClock } from "@letta-environments/platform/node";
+import { loadPepper, PepperError } from "../../../adapters/node/pepper.ts";
+import type { AuditSnapshot } from "../../../audit/store.ts";
+import { type AuditReport, verifyAudit } from "../../../audit/verify.ts";
+import { type AuditCheckpoints, readCheckpoints } from "../../../audit/verify.ts";
+import {
+  actions,
+  type AuditFacts,
+  type AuditFilter,
+  createAuditReader,
+  events,
+  matchesFilter,
+  outcomes,
+} from "../../../commands/audit-filter.ts";
+import { formatAuditReport, formatAuditTable } from "../../../commands/audit-text.ts";
+import type { Pepper } from "../../../ports.ts";
+import { auditFile, type OpenAuditStore, openAuditStore } from "../open-audit.ts";
+import { type CommandContext, print } from "./context.ts";
+
+/** `audit verify`: exit code 1 if anything is wrong. */
+export async function verifyAuditCommand(context: CommandContext): Promise<void> {
+  const earlier = readEarlierReport(context.option("against"));
+  const report = await withAudit(context, ({ store, sealing }) =>
+    // Somebody who can write to the file can turn it into anything. An unreadable file is a finding too.
+    store.snapshot((snapshot) => verifyAudit(snapshot, sealing, earlier)).catch(() => unreadable),
+  );
+  const isJson = context.parsed.options.has("json");
+  print(isJson ? `${JSON.stringify(report, null, 2)}\n` : formatAuditReport(report));
+  if (!report.intact) throw new CommandError("the audit log is not intact");
+}
+
+const unreadable: AuditReport = {
+  intact: false,
+  records: 0,
+  chains: [],
+  unfinishedSends: [],
+  findings: [{ fault: "unreadable", writer: null, sequence: null }],
+};
+
+/** `audit list`: the latest records that the filters select, in the order of their times. */
+export async function listAuditCommand(context: CommandContext): Promise<void> {
+  const limitText = context.option("limit") ?? "50";
+  if (!/^[1-9]\d{0,8}$/.test(limitText)) throw misuse("--limit must be a whole number from 1 to 999999999");
+  const filter = readFilter(context);
+  const records = await withAudit(context, ({ store }) =>
+    store.snapshot((snapshot) => latest(snapshot, filter, Number(limitText))),
+  );
+  // A program gets each record byte for byte, as it was hashed.
+  const shown = context.width === null ? (text: string) => text : printable;
+  if (context.parsed.options.has("json")) print(records.map(({ text }) => `${shown(text)}\n`).join(""));
+  else
+    print(
+      formatAuditTable(
+        records.map(({ facts }) => facts),
+        context.width,
+        context.paint,
+      ),
+    );
+}
+
+function readFilter({ parsed, option }: CommandContext): AuditFilter {
+  const nowMs = systemClock.now();
+  const time = (name: string): number | undefined => {
+    const text = option(name);
+    const timeMs = text === undefined ? undefined : parseTime(text, nowMs, -1);
+    if (timeMs === null) throw misuse(`--${name} must be ${timeForms}`);
+    return timeMs;
+  };
+  const words = (name: string, known: readonly string[]): readonly string[] | undefined => {
+    const values = parsed.options.get(name);
+    const unknown = values?.find((value) => !known.includes(value));
+    if (unknown === undefined) return values;
+    const suggestion = suggestWord(unknown, known);
+    throw misuse(
+      `--${name} must be one of ${known.join(", ")}${suggestion === null ? "" : `; did you mean ${suggestion}?`}`,
+    );
+  };
+  return {
+    since: time("since"),
+    until: time("until"),
+    keyId: option("key"),
+    deviceId: option("device"),
+    events: words("event", events),
+    actions: words("action", actions),
+    outcome: words("outcome", outcomes)?.at(-1),
+  };
+}
+
+interface FoundRecord {
+  readonly text: string;
+  readonly facts: AuditFacts;
+  /** Records of several writers are merged by time; those of one writer keep their order, whatever its clock did. */
+  readonly order: number;
+}
+
+function latest({ records }: AuditSnapshot, filter: AuditFilter, limit: number): readonly FoundRecord[] {
+  const found: FoundRecord[] = [];
+  const read = createAuditReader();
+  let writer: string | null = null;
+  let order = 0;
+  for (const record of records) {
+    if (record.writer !== writer) order = 0;
+    ({ writer } = record);
+    const facts = read(record.text);
+    order = Math.max(order, facts.time);
+    if (!matchesFilter(facts, filter)) continue;
+    found.push({ text: record.text, facts, order });
+    if (found.length >= 2 * limit + 1_000) keepLatest(found, limit);
+  }
+  keepLatest(found, limit);
+  return found;
+}
+
+function keepLatest(found: FoundRecord[], limit: number): void {
+  found.sort((left, right) => left.order - right.order);
+  found.splice(0, Math.max(0, found.length - limit));
+}
+
+async function withAudit<Result>(
+  context: CommandContext,
+  run: (audit: OpenAuditStore) => Promise<Result>,
+): Promise<Result> {
+  const { dataDir, keyPepper } = context.settings();
+  if (!existsSync(join(dataDir, auditFile))) throw new CommandError(`There is no audit log in ${dataDir}.`);
+  const audit = await openAuditStore({ dataDir }, readPepper(dataDir, keyPepper));
+  try {
+    return await run(audit);
+  } finally {
+    audit.close();
+  }
+}
+
+function readPepper(dataDir: string, text: string | null): Pepper {
+  try {
+    // The log was sealed with a pepper; a new one would only call it forged.
+    return loadPepper(dataDir, text, true);
+  } catch (cause) {
+    if (cause instanceof PepperError) throw new CommandError(cause.message, 1, { cause });
+    throw cause;
+  }
+}
+
+function readEarlierReport(path: string | undefined): AuditCheckpoints {
+  if (path === undefined) return new Map();
+  let text: string;
+  try {
+    text = readFileSync(path, "utf8");
+  } catch (cause) {
+    throw new CommandError(`${path} cannot be read`, 1, { cause });
+  }
+  const checkpoints = readCheckpoints(text);
+  if (checkpoints === null) throw new CommandError(`${path} is not a report of 'audit verify --json'`);
+  return checkpoints;
+}

@@ -1,0 +1,32 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import type { Settings } from "../../../config/settings.ts";
+import type { KeyRecord } from "../../../keys/key-record.ts";
+import { openCredentials } from "../open-credentials.ts";
+import { describeKeyStore, openKeyStore } from "../open-keys.ts";
+import { openPepper } from "../open-keys.ts";
+import { type CommandContext, print, warnOfDamaged } from "./context.ts";
+
+/** `config check`: finds everything that would make a start fail, except a taken port. */
+export async function checkConfigCommand(context: CommandContext): Promise<void> {
+  const settings = context.settings();
+  const { upstream } = settings;
+  const records = await readKeys(settings);
+  if (upstream.kind === "http") openCredentials(settings, records, () => undefined);
+  const server = upstream.kind === "http" ? upstream.baseUrl.origin : "the embedded environment server";
+  print(`The configuration is valid. The upstream is ${server}; keys are stored in ${describeKeyStore(settings)}.\n`);
+}
+
+/** The stored keys. A check creates no data directory. */
+async function readKeys(settings: Settings): Promise<readonly KeyRecord[]> {
+  if (settings.valkeyUrl === null && !existsSync(join(settings.dataDir, "proxy.sqlite"))) return [];
+  const { keyStore, damagedIds, close } = await openKeyStore(settings, { onDamaged: warnOfDamaged });
+  try {
+    const records = await keyStore.list();
+    // Without keys any pepper is good, and a start creates one.
+    if (records.length > 0 || damagedIds.size > 0) openPepper(settings, records, damagedIds.size > 0);
+    return records;
+  } finally {
+    close();
+  }
+}

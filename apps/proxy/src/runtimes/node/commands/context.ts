@@ -1,0 +1,63 @@
+/** The tools of every command of `letta-proxy`: its options, the settings, and the outputs of the process. */
+import type { KeyPatch } from "../../../keys/key-lifecycle.ts";
+import type { ShownKey } from "../../../keys/key-view.ts";
+import type { KeyRequest } from "../../../keys/key-lifecycle.ts";
+import process from "node:process";
+import { choosePaint, type Paint, printable } from "@letta-environments/command-line";
+import type { ParsedLine } from "../../../commands/program.ts";
+import type { Settings } from "../../../config/settings.ts";
+import { loadSettings } from "../settings.ts";
+
+/** The tools of one command. */
+export interface CommandContext {
+  readonly parsed: ParsedLine;
+  /** The only or last value of an option; undefined if it is not given. */
+  option(name: string): string | undefined;
+  /** The settings, read once. @throws CommandError naming every setting that breaks a rule */
+  settings(): Settings;
+  /** Columns of the terminal; `null` if standard output is not one. */
+  readonly width: number | null;
+  readonly paint: Paint;
+}
+
+/** The context of a command line. */
+export function createContext(parsed: ParsedLine): CommandContext {
+  let settings: Settings | null = null;
+  const isTerminal = process.stdout.isTTY === true;
+  return {
+    parsed,
+    option: (name) => parsed.options.get(name)?.at(-1),
+    settings: () => (settings ??= loadSettings(parsed)),
+    width: isTerminal ? process.stdout.columns : null,
+    paint: choosePaint(isTerminal, (name) => process.env[name]),
+  };
+}
+
+/** Prints a result. */
+export function print(text: string): void {
+  process.stdout.write(text);
+}
+
+/** Prints a line for people on standard error. */
+export function warn(text: string): void {
+  process.stderr.write(`letta-proxy: ${printable(text)}\n`);
+}
+
+/** Warns of a damaged record, which lists leave out. */
+export function warnOfDamaged(id: string): void {
+  warn(
+    `the stored record of the key ${id} is damaged: the key is not valid, and 'letta-proxy keys revoke ${id}' replaces the record.`,
+  );
+}
+
+/** The operations on keys, wherever they are. All reject with a `CommandError`, also for an unknown id. */
+export interface KeyAdministration {
+  /** Resolves with the key itself, which is shown once. */
+  create(request: KeyRequest): Promise<string>;
+  list(): Promise<readonly ShownKey[]>;
+  retrieve(id: string): Promise<ShownKey>;
+  update(id: string, patch: KeyPatch): Promise<void>;
+  /** Resolves with the key in its new form. */
+  rotate(id: string, overlapMs: number): Promise<string>;
+  revoke(id: string): Promise<void>;
+}

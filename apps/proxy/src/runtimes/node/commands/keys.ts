@@ -1,0 +1,88 @@
+/** The commands for keys. They do the same to the keys of this machine and, with `--url`, to those of a gateway elsewhere. */
+import type { KeyAdministration } from "./context.ts";
+import { formatJson, misuse, parseDuration } from "@letta-environments/command-line";
+import { systemClock } from "@letta-environments/platform/node";
+import { findDoubtfulDeviceIds, readKeyPatch, readKeyRequest } from "../../../commands/key-options.ts";
+import { formatKeyDetails, formatKeyTable } from "../../../commands/key-text.ts";
+import { defaultOverlapMs } from "../../../keys/key-schemas.ts";
+import { maxDurationMs } from "../../../keys/key-rate-limit.ts";
+import { type CommandContext, print, warn } from "./context.ts";
+import { administerLocalKeys } from "./local-keys.ts";
+import { administerRemoteKeys } from "./remote-keys.ts";
+
+/** `keys create`: prints the key alone on standard output. */
+export async function createKeyCommand(context: CommandContext): Promise<void> {
+  const { options } = context.parsed;
+  const request = readKeyRequest(options, systemClock.now(), knownPolicies(context));
+  warnOfNames(context);
+  print(`${await administer(context).create(request)}\n`);
+}
+
+/** `keys list` */
+export async function listKeysCommand(context: CommandContext): Promise<void> {
+  const keys = await administer(context).list();
+  print(context.parsed.options.has("json") ? formatJson(keys) : formatKeyTable(keys, context.width, context.paint));
+}
+
+/** `keys show ID` */
+export async function showKeyCommand(context: CommandContext): Promise<void> {
+  const key = await administer(context).retrieve(idOf(context));
+  print(context.parsed.options.has("json") ? formatJson(key) : formatKeyDetails(key, context.width, context.paint));
+}
+
+/** `keys update ID` */
+export async function updateKeyCommand(context: CommandContext): Promise<void> {
+  const patch = readKeyPatch(context.parsed.options, systemClock.now(), knownPolicies(context));
+  warnOfNames(context);
+  await administer(context).update(idOf(context), patch);
+  print(`Updated ${idOf(context)}\n`);
+}
+
+/** `keys disable ID` and `keys enable ID` */
+export async function setDisabledCommand(context: CommandContext, disabled: boolean): Promise<void> {
+  await administer(context).update(idOf(context), { disabled });
+  print(`${disabled ? "Disabled" : "Enabled"} ${idOf(context)}\n`);
+}
+
+/** `keys revoke ID` */
+export async function revokeKeyCommand(context: CommandContext): Promise<void> {
+  await administer(context).revoke(idOf(context));
+  print(`Revoked ${idOf(context)}\n`);
+}
+
+/** `keys rotate ID`: prints the new key alone on standard output. */
+export async function rotateKeyCommand(context: CommandContext): Promise<void> {
+  const overlap = context.option("overlap");
+  const overlapMs = overlap === undefined ? defaultOverlapMs : parseDuration(overlap);
+  if (overlapMs === null || overlapMs > maxDurationMs) {
+    throw misuse("--overlap must be a duration such as 1h, 15m or 0s, and at most a hundred years");
+  }
+  print(`${await administer(context).rotate(idOf(context), overlapMs)}\n`);
+}
+
+function administer(context: CommandContext): KeyAdministration {
+  return context.parsed.options.has("url") ? administerRemoteKeys(context) : administerLocalKeys(context);
+}
+
+function idOf({ parsed }: CommandContext): string {
+  return parsed.operands[0] ?? "";
+}
+
+/** The policies that `--rate-limit` can name; `null` if the command cannot know them. */
+function knownPolicies(context: CommandContext): readonly string[] | null {
+  const { options } = context.parsed;
+  if (!options.has("rate-limit") || options.has("url")) return null;
+  const { limits } = context.settings().rateLimits;
+  if (limits.length > 0) return limits.map(({ rule }) => rule.policy.name);
+  warn("rate limits are off in this configuration; --rate-limit has no effect until they are on.");
+  return null;
+}
+
+/** A key that is restricted to a name by mistake sees no device at all. */
+function warnOfNames({ parsed }: CommandContext): void {
+  for (const id of findDoubtfulDeviceIds(parsed.options)) {
+    warn(
+      `--device ${id} does not look like a device id, such as 88fd30f6-6337-4c38-b858-2f1581703994; for a name use --device-name ${id}`,
+    );
+  }
+}

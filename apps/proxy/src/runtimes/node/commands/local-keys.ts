@@ -1,0 +1,138 @@
+/** Keys in the data directory or in Valkey, as the settings say. Every change is in the audit log before it is made. */
+import { userInfo } from "node:os";
+import { CommandError } from "@letta-environments/command-line";
+import { systemClock } from "@letta-environments/platform/node";
+import { auditKeyStore } from "../../../audit/key-changes.ts";
+import { AuditUnavailableError } from "../../../audit/store.ts";
+import { keyState, patchKey, revokeKey, rotateKey } from "../../../keys/key-lifecycle.ts";
+import { createKey, mintSecret } from "../../../keys/key-lifecycle.ts";
+import { KeyRecordDamagedError } from "../../../keys/key-record.ts";
+import type { KeyRecord } from "../../../keys/key-record.ts";
+import { showKey } from "../../../keys/key-view.ts";
+import type { Settings } from "../../../config/settings.ts";
+import { findCredentialConflicts } from "../../../tenants/credentials.ts";
+import { openAudit } from "../open-audit.ts";
+import { openCredentials, sharedCredentials } from "../open-credentials.ts";
+import { nodeKeyMint, type OpenKeys, openKeys } from "../open-keys.ts";
+import { type CommandContext, warn, warnOfDamaged } from "./context.ts";
+import type { KeyAdministration } from "./context.ts";
+
+/** Returns the operations on the keys that the settings of a command name. */
+export function administerLocalKeys(context: CommandContext): KeyAdministration {
+  const settings = context.settings();
+  const change = async (id: string, make: (record: KeyRecord) => KeyRecord): Promise<void> =>
+    withAuditedKeys(settings, async ({ keyStore }) => {
+      if ((await keyStore.update(id, make)) === null) throw unknownKey();
+    });
+  return {
+    create: (request) =>
+      withAuditedKeys(settings, async ({ keyStore, pepper }) => {
+        const { key, record } = createKey(request, systemClock.now(), nodeKeyMint(pepper));
+        refuseSharing(settings, await keyStore.list(), record);
+        await keyStore.create(record);
+        return key;
+      }),
+    list: () =>
+      withKeys(settings, async ({ keyStore }) => {
+        const [records, lastUses] = await Promise.all([keyStore.list(), keyStore.lastUses()]);
+        return records.map((record) => showKey(record, systemClock.now(), lastUses.get(record.id) ?? null));
+      }),
+    retrieve: (id) =>
+      withKeys(settings, async ({ keyStore }) => {
+        const [record, lastUses] = await Promise.all([keyStore.find(id), keyStore.lastUses()]);
+        if (record === null) throw unknownKey();
+        return showKey(record, systemClock.now(), lastUses.get(id) ?? null);
+      }),
+    update: (id, patch) =>
+      withAuditedKeys(settings, async ({ keyStore }) => {
+        const now = systemClock.now();
+        const present = patch.scopes === undefined ? null : await keyStore.find(id);
+        if (present !== null) refuseSharing(settings, await keyStore.list(), patchKey(present, patch, now));
+        const updated = await keyStore.update(id, (record) => {
+          const state = keyState(record, now);
+          if (state === "active" || state === "disabled") return patchKey(record, patch, now);
+          throw new CommandError(`The key is ${state}; nothing was changed. Create a new one.`);
+        });
+        if (updated === null) throw unknownKey();
+      }),
+    revoke: (id) => change(id, (record) => revokeKey(record, systemClock.now())),
+    rotate: (id, overlapMs) =>
+      withAuditedKeys(settings, async ({ keyStore, pepper }) => {
+        const now = systemClock.now();
+        const { key, secret } = mintSecret(id, now, nodeKeyMint(pepper));
+        const rotated = await keyStore.update(id, (record) => {
+          const state = keyState(record, now);
+          // A new secret of a key that has ended would not be valid either.
+          if (state === "revoked" || state === "expired") {
+            throw new CommandError(`The key is ${state}; create a new one.`);
+          }
+          return rotateKey(record, secret, now, overlapMs);
+        });
+        if (rotated === null) throw unknownKey();
+        return key;
+      }),
+  };
+}
+
+/** A key that would make the next start fail, because its tenant would share an upstream credential, is not created. */
+function refuseSharing(settings: Settings, records: readonly KeyRecord[], record: KeyRecord): void {
+  if (settings.upstream.kind !== "http") return;
+  const credentialOf = openCredentials(settings, [], () => undefined);
+  const problems = findCredentialConflicts({ ...settings, credentialOf }, records, record, systemClock.now());
+  if (problems.length > 0) throw sharedCredentials(problems);
+}
+
+/** Opens the keys for a change by this user. A change that cannot be recorded is not made. */
+function withAuditedKeys<Result>(settings: Settings, run: (keys: OpenKeys) => Promise<Result>): Promise<Result> {
+  return withKeys(
+    settings,
+    async (keys) => {
+      const audit = await openAudit(settings, keys.pepper);
+      const onFailure = (cause: unknown): void =>
+        warn(`the audit log cannot be written, and lacks the result of this change: ${String(cause)}`);
+      try {
+        const actor = { kind: "command-line", user: userName() } as const;
+        return await run({ ...keys, keyStore: auditKeyStore(keys.keyStore, audit, actor, onFailure) });
+      } catch (cause) {
+        if (cause instanceof KeyRecordDamagedError) throw damagedKey(cause);
+        if (!(cause instanceof AuditUnavailableError)) throw cause;
+        throw new CommandError(`${cause.message}, so nothing was changed: ${String(cause.cause)}`, 1, { cause });
+      } finally {
+        await audit.close().catch(onFailure);
+      }
+    },
+    false,
+  );
+}
+
+async function withKeys<Result>(
+  settings: Settings,
+  run: (keys: OpenKeys) => Promise<Result>,
+  warnsOfDamaged = true,
+): Promise<Result> {
+  const keys = await openKeys(settings, warnsOfDamaged ? { onDamaged: warnOfDamaged } : undefined);
+  try {
+    return await run(keys);
+  } finally {
+    keys.close();
+  }
+}
+
+/** The name of the system's user; `null` for a user id without an entry in the system's table. */
+function userName(): string | null {
+  try {
+    return userInfo().username;
+  } catch {
+    return null;
+  }
+}
+
+function damagedKey(cause: KeyRecordDamagedError): CommandError {
+  const id = cause.keyId;
+  const text = `The stored record of the key ${id} is damaged; nothing was changed. 'letta-proxy keys revoke ${id}' replaces it.`;
+  return new CommandError(text, 1, { cause });
+}
+
+function unknownKey(): CommandError {
+  return new CommandError("There is no key with this id; 'letta-proxy keys list' shows the ids.");
+}

@@ -1,0 +1,80 @@
+import process from "node:process";
+import { CommandError, completionScript, parseCommandLine, printable } from "@letta-environments/command-line";
+import { isSqliteError } from "@letta-environments/platform";
+import { type CommandName, type ParsedLine, program } from "../../../commands/program.ts";
+import { KeyStoreUnavailableError } from "../../../keys/key-store-outages.ts";
+import { version } from "../../../version.ts";
+import { startCommand } from "../start.ts";
+import { listAuditCommand, verifyAuditCommand } from "./audit.ts";
+import { checkConfigCommand } from "./config.ts";
+import { type CommandContext, createContext, print } from "./context.ts";
+import {
+  createKeyCommand,
+  listKeysCommand,
+  revokeKeyCommand,
+  rotateKeyCommand,
+  setDisabledCommand,
+  showKeyCommand,
+  updateKeyCommand,
+} from "./keys.ts";
+
+const run: Readonly<Record<CommandName, (context: CommandContext) => void | Promise<void>>> = {
+  start: ({ parsed }) => startCommand(parsed),
+  "keys create": createKeyCommand,
+  "keys list": listKeysCommand,
+  "keys show": showKeyCommand,
+  "keys update": updateKeyCommand,
+  "keys disable": (context) => setDisabledCommand(context, true),
+  "keys enable": (context) => setDisabledCommand(context, false),
+  "keys revoke": revokeKeyCommand,
+  "keys rotate": rotateKeyCommand,
+  "config check": checkConfigCommand,
+  "audit list": listAuditCommand,
+  "audit verify": verifyAuditCommand,
+  completion: ({ parsed }) => print(completionScript(program, parsed.operands[0] ?? "")),
+};
+
+/** Runs a command line and resolves with the exit code: 0 done, 1 failed, 2 misused. */
+export async function runCommandLine(words: readonly string[]): Promise<number> {
+  const line = parseCommandLine(program, words, process.stdout.isTTY ? process.stdout.columns : undefined);
+  switch (line.kind) {
+    case "help":
+      print(line.text);
+      return 0;
+    case "version":
+      print(`${version}\n`);
+      return 0;
+    case "misused":
+      process.stderr.write(line.text);
+      return 2;
+    case "run":
+      return execute(line.parsed);
+  }
+}
+
+async function execute(parsed: ParsedLine): Promise<number> {
+  try {
+    await run[parsed.command.name](createContext(parsed));
+    return 0;
+  } catch (error) {
+    const { message, exitCode } = describeFailure(error);
+    process.stderr.write(
+      message
+        .split("\n")
+        .map((line) => `letta-proxy: ${printable(line)}\n`)
+        .join(""),
+    );
+    return exitCode;
+  }
+}
+
+/** Describes a failure. Rethrows anything that is a defect of this program. */
+function describeFailure(error: unknown): CommandError {
+  if (error instanceof CommandError) return error;
+  if (error instanceof KeyStoreUnavailableError) {
+    return new CommandError("Valkey did not respond; 'letta-proxy keys list' shows whether the change was made.");
+  }
+  // A full disk or a damaged file is not a defect of ours.
+  if (isSqliteError(error)) return new CommandError(`the data directory cannot be used: ${error.message}`);
+  throw error;
+}

@@ -1,6 +1,0 @@
-import process from "node:process";
-
-/** Whether somebody started the process in a terminal, whose end sends SIGHUP. */
-export function isInTerminal(): boolean {
-  return process.stdin.isTTY === true;
-}

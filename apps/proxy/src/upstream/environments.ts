@@ -1,0 +1,142 @@
+/**
+ * The environments that a remote server lists, read as far as decisions need them: which rows a principal may see, and which members. Everything else in
+ * a row stays as it is.
+ */
+import {
+  allowsDevice,
+  defaultListLimit,
+  endpoints,
+  jsonResponse,
+  maxListLimit,
+  type PlainHeaders,
+  type PlainResponse,
+  type PresentableEnvironment,
+  presentEnvironment,
+  type Principal,
+  problemResponse,
+} from "@letta-environments/schema";
+import * as v from "valibot";
+import { parseJsonObject } from "../lib/json.ts";
+import type { ReadRemote } from "./remote-call.ts";
+import { deduplicationField } from "./validate-response.ts";
+
+/** An environment of a remote server. */
+export interface UpstreamRow extends PresentableEnvironment {
+  readonly [member: string]: unknown;
+  readonly id: string;
+  readonly deviceId: string;
+  readonly connectionName: string;
+  /** Absent or `null` while offline. */
+  readonly connectionId?: string | null | undefined;
+}
+
+const UpstreamRowSchema = v.looseObject({
+  id: v.string(),
+  deviceId: v.string(),
+  connectionName: v.string(),
+  connectionId: v.exactOptional(v.nullable(v.string())),
+});
+
+const UpstreamListSchema = v.looseObject({
+  connections: v.array(UpstreamRowSchema),
+  hasNextPage: v.boolean(),
+});
+
+/** A page of a remote server's list. */
+interface UpstreamList {
+  readonly [member: string]: unknown;
+  readonly connections: readonly UpstreamRow[];
+  readonly hasNextPage: boolean;
+}
+
+/** Reads one environment; `null` when the body is not an environment. */
+export function readUpstreamRow(body: PlainResponse["body"]): UpstreamRow | null {
+  const row: unknown = parseJsonObject(body);
+  return v.is(UpstreamRowSchema, row) ? row : null;
+}
+
+function readUpstreamList(body: PlainResponse["body"]): UpstreamList | null {
+  const list: unknown = parseJsonObject(body);
+  return v.is(UpstreamListSchema, list) ? list : null;
+}
+
+/** Whether a principal may see some devices only, so that rows must be checked one by one. */
+export function isLimitedToDevices({ deviceIds, connectionNames, tenantDevices = null }: Principal): boolean {
+  return deviceIds !== null || connectionNames !== null || tenantDevices !== null;
+}
+
+/** A list response without the members that the principal may not see; the same response when nothing is hidden. */
+export function presentList(principal: Principal, response: PlainResponse): PlainResponse {
+  if (response.status !== endpoints.listEnvironments.successStatus || principal.scopes.has("details")) return response;
+  const list = readUpstreamList(response.body);
+  if (list === null) return problemResponse("upstream_invalid_response");
+  const connections = list.connections.map((row) => presentEnvironment(principal, row));
+  if (connections.every((row, index) => row === list.connections[index])) return response;
+  return { ...response, body: JSON.stringify({ ...list, connections }) };
+}
+
+/** A device response without the members that the principal may not see; the same response when nothing is hidden. */
+export function presentRow(principal: Principal, response: PlainResponse): PlainResponse {
+  const { successStatus } = endpoints.retrieveEnvironment;
+  if (response.status !== successStatus || principal.scopes.has("details")) return response;
+  const row = readUpstreamRow(response.body);
+  if (row === null) return problemResponse("upstream_invalid_response");
+  const presented = presentEnvironment(principal, row);
+  return presented === row ? response : { ...response, body: JSON.stringify(presented) };
+}
+
+/** Maximum number of pages that are read for one request: with 100 rows a page, 5,000 rows. */
+export const maxPages = 50;
+
+/** A page of the remote server's list, or the response for the caller when reading ends here. */
+export type EnvironmentPage =
+  | { readonly kind: "rows"; readonly rows: readonly UpstreamRow[]; readonly headers: PlainHeaders }
+  | {
+      readonly kind: "refused";
+      readonly response: PlainResponse;
+      /** Whether {@link maxPages} pages were read without a failure. */
+      readonly isAtLimit: boolean;
+    };
+
+/** Reads the remote server's list page by page, from the cursor of the query, until it ends, a page fails, or {@link maxPages} are read. */
+export async function* readEnvironmentPages(read: ReadRemote, query: string): AsyncGenerator<EnvironmentPage, void> {
+  const refuse = (response: PlainResponse): EnvironmentPage => ({ kind: "refused", response, isAtLimit: false });
+  const parameters = new URLSearchParams(query);
+  parameters.set("limit", String(maxListLimit));
+  for (let count = 0; count < maxPages; count++) {
+    const response = await read(endpoints.listEnvironments, {}, parameters.toString());
+    if (response.status !== endpoints.listEnvironments.successStatus) return yield refuse(response);
+    const list = readUpstreamList(response.body);
+    if (list === null) return yield refuse(problemResponse("upstream_invalid_response"));
+    const { connections, hasNextPage } = list;
+    yield { kind: "rows", rows: connections, headers: response.headers };
+    const last = connections.at(-1);
+    if (!hasNextPage || last === undefined) return;
+    parameters.set("after", last.id);
+  }
+  const detail = `The upstream lists more rows than are searched for one request (${maxPages * maxListLimit}).`;
+  yield { kind: "refused", response: problemResponse("upstream_response_too_large", { detail }), isAtLimit: true };
+}
+
+/** Lists the rows that a principal may see, read from as many pages of the remote server as the limit needs. */
+export async function listPermitted(
+  principal: Principal,
+  query: string,
+  limit: number = defaultListLimit,
+  read: ReadRemote,
+): Promise<PlainResponse> {
+  const found: UpstreamRow[] = [];
+  let headers: PlainHeaders = {};
+  const respond = (hasNextPage: boolean): PlainResponse => {
+    const connections = found.slice(0, limit).map((row) => presentEnvironment(principal, row));
+    return jsonResponse(200, { connections, hasNextPage }, headers);
+  };
+  for await (const page of readEnvironmentPages(read, query)) {
+    // At the limit, rows that were found make a page that can be continued. Without any, an empty page could be mistaken for the end.
+    if (page.kind === "refused") return page.isAtLimit && found.length > 0 ? respond(true) : page.response;
+    headers = deduplicationField(page.headers);
+    found.push(...page.rows.filter((row) => allowsDevice(principal, row)));
+    if (found.length > limit) return respond(true);
+  }
+  return respond(false);
+}

@@ -1,0 +1,24 @@
+import { expect, test } from "vitest";
+import { passedFields } from "./validate-response.ts";
+
+test.each([
+  { "ratelimit-policy": '"burst";q=100;w=60, "daily";q=1000;w=86400;pk=:cHNsc2s=:' },
+  { ratelimit: '"burst";r=50;t=30' },
+  { "ratelimit-limit": "100, 100;w=60", "ratelimit-remaining": "7", "ratelimit-reset": "9" },
+  { "x-ratelimit-remaining": "7", "x-ratelimit-reset": "2026-11-24T00:00:00Z" },
+])("%j is passed on", (headers) => {
+  expect(passedFields(headers)).toEqual(headers);
+});
+
+test.each([
+  { ratelimit: '"unclosed;r=1' },
+  { ratelimit: '"a";r=1,' },
+  { ratelimit: "r=1;;" },
+  { "ratelimit-policy": `"${"a".repeat(2_000)}"` },
+  { "x-ratelimit-remaining": "7\u00ff" },
+  { "x-request-cost": "7" },
+  { "ratelimit-degraded": '"mine";decided=open' },
+  { "set-cookie": "a=b" },
+])("%j is dropped", (headers) => {
+  expect(passedFields(headers)).toEqual({});
+});

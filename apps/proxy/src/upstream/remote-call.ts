@@ -1,0 +1,119 @@
+/**
+ * One HTTP call to a remote server: the request is built from nothing but an allowlist, runs within its deadline, and ends in a validated response or
+ * in a problem. Nothing is repeated.
+ */
+import {
+  buildPath,
+  type Endpoint,
+  type KnownEndpoint,
+  type PlainHeaders,
+  type PlainResponse,
+  problemResponse,
+} from "@letta-environments/schema";
+import type { GatewayRequest } from "../http/gateway-request.ts";
+import type { Deadline } from "../lib/deadline.ts";
+import type { GatewayPorts, UpstreamFailure, UpstreamFetch, UpstreamRequest } from "../ports.ts";
+import { runCall, type UpstreamCall } from "./upstream.ts";
+import { validateResponse } from "./validate-response.ts";
+
+/** Calls the remote server for an endpoint and returns the response for the caller. */
+export type CallRemote = (
+  endpoint: KnownEndpoint,
+  request: UpstreamRequest,
+  deadline: Deadline,
+) => Promise<PlainResponse>;
+
+/** Reads from the remote server on behalf of a request: with its credential and within its deadline. */
+export type ReadRemote = (
+  endpoint: KnownEndpoint,
+  params: Readonly<Record<string, string>>,
+  query: string,
+) => Promise<PlainResponse>;
+
+/** Creates a {@link CallRemote}. */
+export function createCallRemote(
+  ports: Pick<GatewayPorts, "clock" | "telemetry">,
+  fetchUpstream: UpstreamFetch,
+): CallRemote {
+  return async (endpoint, request, deadline) => {
+    const outcome = await runCall(ports, endpoint, deadline, (signal) => fetchUpstream(request, signal));
+    if (outcome.kind === "ended") return outcome.response;
+    const { result } = outcome;
+    if (!("reason" in result)) return validateResponse(endpoint, result, request.credential);
+    ports.telemetry({ type: "upstream_failed", operation: endpoint.operation, ...result });
+    return failureResponse(endpoint, result);
+  };
+}
+
+function failureResponse(endpoint: Endpoint, failure: UpstreamFailure): PlainResponse {
+  switch (failure.reason) {
+    case "unreachable":
+      return problemResponse("upstream_unreachable");
+    case "too_large":
+      return problemResponse("upstream_response_too_large");
+    case "broken":
+      return endpoint.method === "GET"
+        ? problemResponse("upstream_unreachable", { detail: "The connection to the upstream broke." })
+        : problemResponse("delivery_unknown");
+  }
+}
+
+/** The caller's headers that are forwarded, with the values that are accepted. */
+const forwardedHeaders: readonly (readonly [name: string, accepted: RegExp])[] = [
+  ["traceparent", /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(?:-[\x21-\x7e]{1,128})?$/],
+  ["tracestate", /^[\x20-\x7e]{1,512}$/],
+  ["idempotency-key", /^[\x20-\x7e]{1,256}$/],
+];
+
+/**
+ * Builds the request of a call: an allowlist of headers, the upstream's credential instead of the caller's key, and a path from ids that passed the
+ * allowlist.
+ *
+ * @throws RangeError when an id is not an identifier.
+ */
+export function buildRemoteRequest(
+  call: Pick<UpstreamCall, "request" | "requestId" | "endpoint" | "query" | "body" | "principal" | "credential"> & {
+    readonly decoded: Pick<UpstreamCall["decoded"], "params">;
+  },
+  userAgent: string,
+): UpstreamRequest {
+  const { endpoint, decoded, query, body, principal, credential } = call;
+  return {
+    method: endpoint.method,
+    path: buildPath(endpoint, decoded.params),
+    query,
+    headers: {
+      accept: "application/json",
+      "user-agent": userAgent,
+      "x-request-id": call.requestId,
+      ...(body !== null && { "content-type": "application/json" }),
+      ...(credential !== undefined && { authorization: `Bearer ${credential.value}` }),
+      ...acceptedHeaders(call.request, body !== null),
+    },
+    body,
+    principal,
+    ...(credential !== undefined && { credential }),
+  };
+}
+
+function acceptedHeaders(request: GatewayRequest, hasBody: boolean): PlainHeaders {
+  const headers: Record<string, string> = {};
+  for (const [name, accepted] of forwardedHeaders) {
+    // The response to a read may be shared with other callers, so it takes from its caller nothing but the trace.
+    if (!hasBody && name === "idempotency-key") continue;
+    const value = request.header(name);
+    if (value !== null && accepted.test(value)) headers[name] = value;
+  }
+  return headers;
+}
+
+/** Builds a read of the gateway's own on behalf of a request: with its credential, without its body and its idempotency key. */
+export function readRequest(
+  request: UpstreamRequest,
+  endpoint: KnownEndpoint,
+  params: Readonly<Record<string, string>>,
+  query: string,
+): UpstreamRequest {
+  const { "content-type": _contentType, "idempotency-key": _idempotencyKey, ...headers } = request.headers;
+  return { ...request, method: endpoint.method, path: buildPath(endpoint, params), query, headers, body: null };
+}

@@ -1,0 +1,131 @@
+import { type Environment, type EnvironmentList, jsonResponse, type PlainResponse } from "@letta-environments/schema";
+import { describe, expect, test } from "vitest";
+import { environmentRow } from "../../test/support/environment-row.ts";
+import { fakeRequest } from "../../test/support/fake-request.ts";
+import { bodyOf, createTestProxy, problemOf } from "../../test/support/test-proxy.ts";
+import type { UpstreamFetch } from "../ports.ts";
+import { maxPages } from "./environments.ts";
+
+const sendBody = JSON.stringify({ agentId: "a", messages: [{ role: "user", content: "x", client_message_id: "m" }] });
+
+/** An upstream with these rows, which pages as the API does and takes every send. */
+function upstreamWith(rows: readonly Environment[], pageLimit: number = 100): UpstreamFetch {
+  return (request) => {
+    if (request.method === "POST") return Promise.resolve(jsonResponse(200, { success: true, message: "ok" }));
+    const query = new URLSearchParams(request.query);
+    const limit = Math.min(Number(query.get("limit") ?? 50), pageLimit);
+    const rest = rows.slice(rows.findIndex(({ id }) => id === query.get("after")) + 1);
+    return Promise.resolve(jsonResponse(200, { connections: rest.slice(0, limit), hasNextPage: rest.length > limit }));
+  };
+}
+
+function rowsNamed(count: number): Environment[] {
+  return Array.from({ length: count }, (_, index) => environmentRow(String(index).padStart(5, "0")));
+}
+
+async function list(upstream: UpstreamFetch, deviceIds: readonly string[], query: string = ""): Promise<PlainResponse> {
+  const { proxy, issueKey } = createTestProxy(upstream);
+  const { key } = await issueKey({ deviceIds });
+  return proxy.handle(fakeRequest({ key, query }));
+}
+
+function idsOf(response: PlainResponse): unknown {
+  const { connections, hasNextPage } = bodyOf(response) as EnvironmentList;
+  return [connections.map(({ id }) => id), hasNextPage];
+}
+
+describe("a list for a key with a device allowlist", () => {
+  const rows = rowsNamed(250);
+  const mine = ["device-00003", "device-00150", "device-00249"];
+
+  test("holds its devices alone, from however many pages of the upstream", async () => {
+    expect(idsOf(await list(upstreamWith(rows), mine))).toEqual([["00003", "00150", "00249"], false]);
+  });
+
+  test("pages by its own limit, and goes on after the last row", async () => {
+    expect(idsOf(await list(upstreamWith(rows), mine, "limit=2"))).toEqual([["00003", "00150"], true]);
+    expect(idsOf(await list(upstreamWith(rows), mine, "limit=2&after=00150"))).toEqual([["00249"], false]);
+    expect(idsOf(await list(upstreamWith(rows), mine, "limit=3"))).toEqual([["00003", "00150", "00249"], false]);
+  });
+
+  test("is empty when none of its devices is there", async () => {
+    expect(idsOf(await list(upstreamWith(rows), ["elsewhere"]))).toEqual([[], false]);
+  });
+
+  test("hands the caller's other conditions to the upstream on every page", async () => {
+    const { proxy, issueKey, upstreamRequests } = createTestProxy(upstreamWith(rows));
+    const { key } = await issueKey({ deviceIds: mine });
+    await proxy.handle(fakeRequest({ key, query: "onlineOnly=true&limit=7" }));
+    expect(upstreamRequests.map(({ query }) => query)).toEqual([
+      "onlineOnly=true&limit=100",
+      "onlineOnly=true&limit=100&after=00099",
+      "onlineOnly=true&limit=100&after=00199",
+    ]);
+  });
+
+  test("reads a bounded number of pages: what was found can be continued, nothing found is an error", async () => {
+    const many = upstreamWith(rowsNamed(maxPages + 1), 1);
+    expect(idsOf(await list(many, ["device-00007"]))).toEqual([["00007"], true]);
+    expect(problemOf(await list(many, ["elsewhere"])).errorCode).toBe("upstream_response_too_large");
+  });
+
+  test("tells an error of the upstream instead of a part of the list", async () => {
+    const failing: UpstreamFetch = (request, signal) =>
+      request.query.includes("after")
+        ? Promise.resolve({ reason: "broken", cause: null })
+        : upstreamWith(rows)(request, signal);
+    expect(problemOf(await list(failing, mine)).errorCode).toBe("upstream_unreachable");
+  });
+
+  test("refuses rows that are none", async () => {
+    const broken: UpstreamFetch = () =>
+      Promise.resolve(jsonResponse(200, { connections: [{ id: 5 }], hasNextPage: false }));
+    expect(problemOf(await list(broken, mine)).errorCode).toBe("upstream_invalid_response");
+  });
+});
+
+describe("a send for a key with a device allowlist", () => {
+  const rows = [...rowsNamed(150), environmentRow("zzz", { connectionId: "conn-mine", deviceId: "mine" })];
+
+  async function send(connectionId: string): Promise<{ response: PlainResponse; methods: string[]; headers: unknown }> {
+    const { proxy, issueKey, upstreamRequests } = createTestProxy(upstreamWith(rows));
+    const { key } = await issueKey({ deviceIds: ["mine"] });
+    const path = `/v1/environments/${connectionId}/messages`;
+    const headers = { "idempotency-key": "k" };
+    const response = await proxy.handle(
+      fakeRequest({
+        key,
+        method: "POST",
+        path,
+        body: sendBody,
+        headers: { ...headers, authorization: `Bearer ${key}` },
+      }),
+    );
+    const methods = upstreamRequests.map(({ method }) => method);
+    return { response, methods, headers: upstreamRequests[0]?.headers };
+  }
+
+  test("goes on once its connection is found to be of an allowed device", async () => {
+    const { response, methods, headers } = await send("conn-mine");
+    expect(response.status).toBe(200);
+    expect(methods).toEqual(["GET", "GET", "POST"]);
+    expect(headers).not.toHaveProperty("idempotency-key");
+    expect(headers).not.toHaveProperty("content-type");
+  });
+
+  test.each(["conn-00001", "conn-unknown"])("does not go on to %s", async (connectionId) => {
+    const { response, methods } = await send(connectionId);
+    expect(problemOf(response).errorCode).toBe("connection_not_found");
+    expect(methods).not.toContain("POST");
+  });
+
+  test("that runs out of time before it was sent may be repeated", async () => {
+    const { proxy, issueKey, clock } = createTestProxy(() => new Promise(() => undefined));
+    const { key } = await issueKey({ deviceIds: ["mine"] });
+    const answered = proxy.handle(
+      fakeRequest({ key, method: "POST", path: "/v1/environments/c/messages", body: sendBody }),
+    );
+    await clock.advance(30_000);
+    expect(problemOf(await answered).errorCode).toBe("upstream_timeout");
+  });
+});

@@ -1,0 +1,234 @@
+import { type PlainResponse, type Problem } from "@letta-environments/schema";
+import { describe, expect, test } from "vitest";
+import { fakeRequest } from "../../test/support/fake-request.ts";
+import { createTestProxy, problemOf, upstreamCredential } from "../../test/support/test-proxy.ts";
+import { knownConnections } from "../../test/support/known-connections.ts";
+import type { UpstreamFetch } from "../ports.ts";
+
+const sendBody = JSON.stringify({ agentId: "a", messages: [{ role: "user", content: "x", client_message_id: "m" }] });
+const never: UpstreamFetch = () => new Promise(() => undefined);
+
+/** Answers of a proxy to a read and to a send over the same upstream. */
+async function readAndSend(upstream: UpstreamFetch): Promise<{ read: PlainResponse; send: PlainResponse }> {
+  const { proxy, issueKey } = createTestProxy(knownConnections(upstream));
+  const { key } = await issueKey();
+  return {
+    read: await proxy.handle(fakeRequest({ key })),
+    send: await proxy.handle(fakeRequest({ key, method: "POST", path: "/v1/environments/c/messages", body: sendBody })),
+  };
+}
+
+function answer(status: number, body: unknown, headers: Record<string, string> = {}): UpstreamFetch {
+  const text = typeof body === "string" ? body : JSON.stringify(body);
+  return () => Promise.resolve({ status, headers: { "content-type": "application/json", ...headers }, body: text });
+}
+
+function retries({ read, send }: { read: PlainResponse; send: PlainResponse }): unknown {
+  return [read.headers["x-should-retry"], send.headers["x-should-retry"]];
+}
+
+describe("a deadline of 30 s", () => {
+  test.each([
+    ["GET", "/v1/environments", "upstream_timeout", "true"],
+    ["POST", "/v1/environments/c/messages", "delivery_unknown", "false"],
+  ])("ends a %s with 504 %s", async (method, path, code, retryable) => {
+    const { proxy, issueKey, clock } = createTestProxy(knownConnections(never));
+    const { key } = await issueKey();
+    let isAnswered = false;
+    const answered = proxy
+      .handle(fakeRequest({ key, method, path, body: sendBody }))
+      .finally(() => (isAnswered = true));
+    await clock.advance(29_999);
+    expect(isAnswered).toBe(false);
+    await clock.advance(1);
+    const response = await answered;
+    expect(response.headers["x-should-retry"]).toBe(retryable);
+    expect(problemOf(response)).toMatchObject({ status: 504, errorCode: code });
+  });
+
+  test("cancels the call", async () => {
+    let signal: AbortSignal | undefined;
+    const { proxy, issueKey, clock } = createTestProxy((_request, given) => {
+      signal = given;
+      return never(_request, given);
+    });
+    const { key } = await issueKey();
+    const answered = proxy.handle(fakeRequest({ key }));
+    await clock.advance(30_000);
+    await answered;
+    expect(signal?.aborted).toBe(true);
+  });
+});
+
+test("a caller who goes away cancels the call, and is recorded as 499", async () => {
+  const caller = new AbortController();
+  let signal: AbortSignal | undefined;
+  const { proxy, issueKey, events } = createTestProxy((request, given) => {
+    signal = given;
+    caller.abort();
+    return never(request, given);
+  });
+  const { key } = await issueKey();
+  await proxy.handle(fakeRequest({ key, signal: caller.signal }));
+  expect(signal?.aborted).toBe(true);
+  expect(events).toMatchObject([{ type: "request", status: 499 }]);
+});
+
+describe("a call without an answer", () => {
+  test("that was never sent is 502 and may be repeated", async () => {
+    const answers = await readAndSend(() => Promise.resolve({ reason: "unreachable", cause: null }));
+    expect([problemOf(answers.read).errorCode, problemOf(answers.send).errorCode]).toEqual([
+      "upstream_unreachable",
+      "upstream_unreachable",
+    ]);
+    expect(retries(answers)).toEqual(["true", "true"]);
+  });
+
+  test("that may have been sent is unknown for a send", async () => {
+    const answers = await readAndSend(() => Promise.resolve({ reason: "broken", cause: null }));
+    expect([problemOf(answers.read).errorCode, problemOf(answers.send).errorCode]).toEqual([
+      "upstream_unreachable",
+      "delivery_unknown",
+    ]);
+    expect(retries(answers)).toEqual(["true", "false"]);
+  });
+
+  test("that was too large is 502 and not repeated", async () => {
+    const answers = await readAndSend(() => Promise.resolve({ reason: "too_large", cause: null }));
+    expect(problemOf(answers.read)).toMatchObject({ status: 502, errorCode: "upstream_response_too_large" });
+    expect(retries(answers)).toEqual(["false", "false"]);
+  });
+});
+
+describe("an answer that cannot be used", () => {
+  test.each([301, 302, 303, 307, 308])("redirect %d is not followed", async (status) => {
+    const { read } = await readAndSend(answer(status, "", { location: "https://elsewhere.example/" }));
+    expect(problemOf(read)).toMatchObject({ status: 502, errorCode: "upstream_redirected" });
+    expect(JSON.stringify(read)).not.toContain("elsewhere");
+  });
+
+  test.each([401, 403])("%d is about the gateway's credential, not the caller's key", async (status) => {
+    const { read } = await readAndSend(answer(status, { message: "Unauthorized" }, { "www-authenticate": "Bearer" }));
+    expect(problemOf(read)).toMatchObject({ status: 502, errorCode: "upstream_credential_rejected" });
+    expect(read.headers).not.toHaveProperty("www-authenticate");
+  });
+
+  test.each([
+    ["a page", "<html>", "text/html"],
+    ["JSON that breaks off", '{"connections": [', "application/json"],
+    ["JSON that is no object", "[]", "application/json"],
+    ["JSON that is called text", "{}", "text/plain"],
+    ["nothing", "", "application/json"],
+  ])("%s as a success is 502", async (_what, body, contentType) => {
+    const { read } = await readAndSend(answer(200, body, { "content-type": contentType }));
+    expect(problemOf(read)).toMatchObject({ status: 502, errorCode: "upstream_invalid_response" });
+  });
+});
+
+test.each([600, 999])(
+  "status %d, which is none of HTTP and which not every runtime can pass on, is 502",
+  async (status) => {
+    const { read, send } = await readAndSend(answer(status, {}));
+    for (const response of [read, send]) {
+      expect(problemOf(response)).toMatchObject({ status: 502, errorCode: "upstream_invalid_response" });
+    }
+  },
+);
+
+describe("an error of the upstream", () => {
+  test.each([
+    [400, "false", "false"],
+    [404, "false", "false"],
+    [429, "true", "true"],
+    [500, "true", "false"],
+    [502, "true", "false"],
+    [503, "true", "true"],
+  ])("%d keeps its status; a repeat is safe for a read: %s, for a send: %s", async (status, read, send) => {
+    const answers = await readAndSend(answer(status, { message: "no" }));
+    expect(problemOf(answers.read)).toMatchObject({ status, errorCode: "upstream_error", detail: "no" });
+    expect(retries(answers)).toEqual([read, send]);
+  });
+
+  test("may say itself whether a repeat is safe, and when", async () => {
+    const { read } = await readAndSend(answer(500, {}, { "x-should-retry": "false", "retry-after": "7" }));
+    expect(read.headers).toMatchObject({ "x-should-retry": "false", "retry-after": "7" });
+    const { send } = await readAndSend(answer(409, {}, { "x-should-retry": "true", "retry-after": "soon\u0001" }));
+    expect(send.headers["x-should-retry"]).toBe("true");
+    expect(send.headers).not.toHaveProperty("retry-after");
+  });
+
+  test.each([
+    [{ message: "m", error: "e", detail: "d" }, "m"],
+    [{ error: "e", detail: "d" }, "e"],
+    [{ detail: "d" }, "d"],
+    [{ detail: [{ loc: 1 }] }, "The upstream answered with status 422."],
+    ["<html>Oops</html>", "The upstream answered with status 422."],
+  ])("%j is told as %j", async (body, detail) => {
+    expect(problemOf((await readAndSend(answer(422, body))).read).detail).toBe(detail);
+  });
+
+  test("tells neither the credential nor control characters, and at most 500 characters", async () => {
+    const message = `key ${upstreamCredential} \r\n\u0000is bad ${"x".repeat(1_000)}`;
+    const problem = problemOf((await readAndSend(answer(400, { message }))).read);
+    expect(problem.detail).toMatch(/^key \[removed\]\s+is bad x+$/);
+    expect(problem.detail).toHaveLength(500);
+    expect(JSON.stringify(problem)).not.toContain(upstreamCredential);
+  });
+
+  test("keeps its code when it is a problem of ours, and only then", async () => {
+    const ours: Partial<Problem> = {
+      type: "urn:letta-environments:problem:device_offline",
+      errorCode: "device_offline",
+      message: "Remote environment is offline. Nothing was sent.",
+    };
+    expect(problemOf((await readAndSend(answer(409, ours))).send).errorCode).toBe("device_offline");
+    expect(problemOf((await readAndSend(answer(400, ours))).send).errorCode).toBe("upstream_error");
+    expect(problemOf((await readAndSend(answer(409, { ...ours, type: "x" }))).send).errorCode).toBe("upstream_error");
+    expect(problemOf((await readAndSend(answer(409, { errorCode: "toString" }))).send).errorCode).toBe(
+      "upstream_error",
+    );
+  });
+});
+
+describe("the message deduplication of an upstream", () => {
+  const headers = (seconds: string) => ({ "x-message-deduplication": seconds });
+
+  test.each(["86400", "0", "999999999"])("is passed on with every response: %s", async (seconds) => {
+    const list = { connections: [], hasNextPage: false };
+    const good = await readAndSend(answer(200, list, headers(seconds)));
+    const bad = await readAndSend(answer(409, { message: "no" }, headers(seconds)));
+    for (const response of [good.read, good.send, bad.read, bad.send]) {
+      expect(response.headers).toMatchObject(headers(seconds));
+    }
+    const { proxy, issueKey } = createTestProxy(answer(200, list, headers(seconds)));
+    const { key } = await issueKey({ deviceIds: ["d1"] });
+    expect((await proxy.handle(fakeRequest({ key }))).headers).toMatchObject(headers(seconds));
+  });
+
+  test.each(["", "-1", "1.5", "1234567890", "1, 2", "yes"])(
+    "is dropped when it is not 1 to 9 digits: %j",
+    async (seconds) => {
+      const { read } = await readAndSend(answer(200, { connections: [], hasNextPage: false }, headers(seconds)));
+      expect(read.headers).not.toHaveProperty("x-message-deduplication");
+    },
+  );
+});
+
+test("of a success only the body and its replay mark come through", async () => {
+  const headers = {
+    "set-cookie": "a=b",
+    server: "x",
+    etag: "y",
+    "idempotency-replayed": "true",
+    "x-request-id": "theirs",
+  };
+  const { read } = await readAndSend(answer(200, { connections: [], hasNextPage: false }, headers));
+  expect(Object.keys(read.headers).toSorted()).toEqual([
+    "cache-control",
+    "content-type",
+    "idempotency-replayed",
+    "x-content-type-options",
+    "x-request-id",
+  ]);
+  expect(read.headers["x-request-id"]).not.toBe("theirs");
+});

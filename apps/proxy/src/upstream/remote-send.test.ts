@@ -1,0 +1,266 @@
+/** A send through the gateway goes to a row of the tenant's own list that the key may use, or nowhere. */
+import { type Environment, type EnvironmentMode, jsonResponse, type PlainResponse } from "@letta-environments/schema";
+import { createVirtualClock } from "@letta-environments/testkit";
+import { describe, expect, test } from "vitest";
+import { environmentRow } from "../../test/support/environment-row.ts";
+import { fakeRequest } from "../../test/support/fake-request.ts";
+import { bodyOf, createTestProxy, problemOf, type TestProxy } from "../../test/support/test-proxy.ts";
+import type { KeyRequest } from "../keys/key-lifecycle.ts";
+import { maxPages } from "./environments.ts";
+import { createTestPrincipal } from "../../test/support/create-test-principal.ts";
+import { createConnectionLookup } from "./connections.ts";
+import type { ReadRemote } from "./remote-call.ts";
+
+interface World extends TestProxy {
+  readonly rows: Environment[];
+  /** What the upstream answers instead, by path. */
+  readonly broken: Map<string, PlainResponse>;
+  /** Paths that were asked for since the last time. */
+  asked(): string[];
+  send(key: string, connectionId?: string, body?: string): Promise<unknown>;
+}
+
+const sendBody = JSON.stringify({
+  agentId: "agent-1",
+  messages: [{ role: "user", content: "x", client_message_id: "m" }],
+});
+
+function createWorld(...rows: Environment[]): World {
+  const broken = new Map<string, PlainResponse>();
+  const testProxy = createTestProxy(({ method, path, query }) => {
+    const answer = broken.get(path) ?? answerOf(rows, method, path, query);
+    return Promise.resolve(answer);
+  });
+  return {
+    ...testProxy,
+    rows,
+    broken,
+    asked: () => testProxy.upstreamRequests.splice(0).map(({ method, path }) => `${method} ${path.slice(4)}`),
+    async send(key, connectionId = "conn-1", body = sendBody) {
+      const path = `/v1/environments/${connectionId}/messages`;
+      const response = await testProxy.proxy.handle(fakeRequest({ key, method: "POST", path, body }));
+      return response.status === 200 ? 200 : problemOf(response).errorCode;
+    },
+  };
+}
+
+function answerOf(rows: readonly Environment[], method: string, path: string, query: string): PlainResponse {
+  if (method === "POST") return jsonResponse(200, { success: true, message: "ok" });
+  if (path === "/v1/environments") {
+    const after = rows.findIndex(({ id }) => id === new URLSearchParams(query).get("after"));
+    const rest = rows.slice(after + 1);
+    return jsonResponse(200, { connections: rest.slice(0, 100), hasNextPage: rest.length > 100 });
+  }
+  const row = rows.find(({ deviceId }) => path === `/v1/environments/${deviceId}`);
+  return row === undefined ? jsonResponse(404, { message: "no such device" }) : jsonResponse(200, row);
+}
+
+const row = (change: Partial<Environment> = {}): Environment => environmentRow("1", change);
+const list = "GET environments";
+const device = "GET environments/device-1";
+const post = "POST environments/conn-1/messages";
+
+describe("a connection", () => {
+  test("is looked up in the list for every key, and an unknown one is 404 and goes no further", async () => {
+    const { issueKey, send, asked } = createWorld(row());
+    const { key } = await issueKey();
+    expect(await send(key, "conn-2")).toBe("connection_not_found");
+    expect(asked()).toEqual([list]);
+    expect(await send(key)).toBe(200);
+    expect(asked()).toEqual([list, post]);
+  });
+
+  test("is taken as it was read for 5 s, then confirmed by one read of its device", async () => {
+    const { issueKey, send, asked, clock } = createWorld(row());
+    const { key } = await issueKey();
+    await send(key);
+    await clock.advance(5_000);
+    asked();
+    await send(key);
+    expect(asked()).toEqual([post]);
+    await clock.advance(1);
+    await send(key);
+    expect(asked()).toEqual([device, post]);
+    await clock.advance(5_000);
+    await send(key);
+    expect(asked()).toEqual([post]);
+  });
+
+  test("that its device no longer has is looked for anew, and refused when it is nowhere", async () => {
+    const { issueKey, send, asked, clock, rows } = createWorld(row());
+    const { key } = await issueKey();
+    await send(key);
+    await clock.advance(6_000);
+    rows[0] = row({ connectionId: "conn-9" });
+    asked();
+    expect(await send(key)).toBe("connection_not_found");
+    expect(asked()).toEqual([device, list]);
+    rows.length = 0;
+    expect(await send(key)).toBe("connection_not_found");
+  });
+
+  test("of another listener of the same device is found although a read of the device shows the first", async () => {
+    const rows = [
+      row({ connectionId: "conn-2" }),
+      environmentRow("2", { deviceId: "device-1", connectionId: "conn-1" }),
+    ];
+    const { issueKey, send, asked, clock } = createWorld(...rows);
+    const { key } = await issueKey();
+    await send(key);
+    await clock.advance(6_000);
+    asked();
+    expect(await send(key)).toBe(200);
+    expect(asked()).toEqual([device, list, post]);
+  });
+
+  test("that cannot be confirmed is not sent to, and the caller is told why", async () => {
+    const { issueKey, send, asked, clock, broken } = createWorld(row());
+    const { key } = await issueKey();
+    await send(key);
+    await clock.advance(6_000);
+    asked();
+    broken.set("/v1/environments/device-1", jsonResponse(503, { message: "later" }));
+    expect(await send(key)).toBe("upstream_error");
+    expect(asked()).toEqual([device]);
+  });
+
+  test("that one key has resolved is looked up again for another", async () => {
+    const { issueKey, send, asked } = createWorld(row());
+    await send((await issueKey()).key);
+    asked();
+    await send((await issueKey({ tenant: "other" })).key);
+    expect(asked()).toEqual([list, post]);
+  });
+
+  test("is searched for in a bounded number of pages", async () => {
+    const many = Array.from({ length: maxPages * 100 + 1 }, (_, index) => environmentRow(String(index + 10_000)));
+    const { issueKey, send, asked } = createWorld(...many);
+    const { key } = await issueKey();
+    expect(await send(key, "conn-unknown")).toBe("upstream_response_too_large");
+    expect(asked()).toHaveLength(maxPages);
+  });
+
+  test("whose device was renamed is held to the new name once it is confirmed", async () => {
+    const { issueKey, send, clock, rows } = createWorld(row({ connectionName: "ci-1" }));
+    const { key } = await issueKey({ connectionNames: ["ci-*"] });
+    expect(await send(key)).toBe(200);
+    rows[0] = row({ connectionName: "prod-1" });
+    await clock.advance(5_001);
+    expect(await send(key)).toBe("connection_not_found");
+  });
+});
+
+test("resolved connections are remembered up to a bound, and the oldest is forgotten", async () => {
+  const clock = createVirtualClock();
+  const lookup = createConnectionLookup(clock, 2);
+  const calls: string[] = [];
+  const rows = ["1", "2", "3"].map((id) => environmentRow(id));
+  const find = async (connectionId: string): Promise<number> => {
+    calls.length = 0;
+    const read: ReadRemote = ({ operation }) => {
+      calls.push(operation);
+      return Promise.resolve(jsonResponse(200, { connections: rows, hasNextPage: false }));
+    };
+    await lookup.find(createTestPrincipal(), connectionId, read, 5_000);
+    return calls.length;
+  };
+  for (const id of ["conn-1", "conn-2", "conn-3"]) await find(id);
+  expect([await find("conn-3"), await find("conn-2"), await find("conn-1")]).toEqual([0, 0, 1]);
+});
+
+describe("a key with a ceiling on the mode", () => {
+  test.each<[EnvironmentMode | undefined, unknown]>([
+    ["standard", 200],
+    ["acceptEdits", 200],
+    ["unrestricted", "mode_not_allowed"],
+    ["newer", "mode_not_allowed"],
+    [undefined, "mode_not_allowed"],
+  ])("and a device in mode %s: %s", async (currentMode, expected) => {
+    const { issueKey, send, asked } = createWorld(row(currentMode === undefined ? {} : { currentMode }));
+    const { key } = await issueKey({ maxMode: "acceptEdits" });
+    expect(await send(key)).toBe(expected);
+    expect(asked().includes(post)).toBe(expected === 200);
+  });
+
+  test("is held to the mode that is read for each send, however fresh the last one is", async () => {
+    const { issueKey, send, asked, rows } = createWorld(row({ currentMode: "standard" }));
+    const { key } = await issueKey({ maxMode: "standard" });
+    expect(await send(key)).toBe(200);
+    rows[0] = row({ currentMode: "unrestricted" });
+    asked();
+    expect(await send(key)).toBe("mode_not_allowed");
+    expect(asked()).toEqual([device]);
+  });
+});
+
+describe("a key that is held to some agents", () => {
+  test.each([
+    [{ agentId: "agent-1" }, 200],
+    [{ agentId: "agent-2" }, "agent_not_allowed"],
+    [{ conversationId: "conv-1" }, "agent_not_allowed"],
+  ])("and a body with %j: %s", async (members, expected) => {
+    const { issueKey, send, asked } = createWorld(row());
+    const { key } = await issueKey({ agentIds: ["agent-1"] });
+    const { messages } = JSON.parse(sendBody) as { messages: unknown };
+    expect(await send(key, "conn-1", JSON.stringify({ ...members, messages }))).toBe(expected);
+    expect(asked()).toHaveLength(expected === 200 ? 2 : 0);
+  });
+
+  test("has the body sent that was judged: an agent that stands twice reaches nobody else", async () => {
+    const { issueKey, send, upstreamRequests } = createWorld(row());
+    const { key } = await issueKey({ agentIds: ["agent-1"] });
+    expect(await send(key, "conn-1", sendBody.replace("{", '{"agentId":"agent-2","later":1,'))).toBe(200);
+    const sent = new TextDecoder().decode(upstreamRequests.at(-1)?.body ?? undefined);
+    expect(sent).not.toContain("agent-2");
+    expect(JSON.parse(sent)).toEqual({ ...(JSON.parse(sendBody) as object), later: 1 });
+  });
+});
+
+describe("what a key is shown", () => {
+  const hidden = row({
+    organizationId: "org-secret",
+    podId: "pod-secret",
+    userId: "user-secret",
+    apiKeyOwner: "secret",
+  });
+
+  async function shown(rows: Environment[], request: Partial<KeyRequest>): Promise<[PlainResponse, PlainResponse]> {
+    const { issueKey, proxy } = createWorld(...rows);
+    const { key } = await issueKey({ tenant: "acme", ...request });
+    const get = (path: string): Promise<PlainResponse> => proxy.handle(fakeRequest({ key, path }));
+    return [await get("/v1/environments"), await get("/v1/environments/device-1")];
+  }
+
+  test.each<Partial<KeyRequest>>([{}, { deviceIds: ["device-1"] }, { connectionNames: ["b*"] }])(
+    "with %j and without scope details has no hidden member, and the tenant in the place of the organisation",
+    async (request) => {
+      for (const response of await shown([{ ...hidden, newer: 1 } as Environment], request)) {
+        expect(response.body).not.toContain("secret");
+        const body = bodyOf(response) as { connections?: unknown[] };
+        expect(body.connections?.[0] ?? body).toMatchObject({ organizationId: "acme", podId: null, newer: 1 });
+      }
+    },
+  );
+
+  test("with scope details is everything, byte for byte", async () => {
+    const [listed, read] = await shown([hidden], { scopes: ["list", "read", "details"] });
+    expect(listed.body).toBe(JSON.stringify({ connections: [hidden], hasNextPage: false }));
+    expect(read.body).toBe(JSON.stringify(hidden));
+  });
+
+  test("is passed on as it came when nothing of it is hidden", async () => {
+    const plain = row({ organizationId: "acme", podId: null });
+    const [listed, read] = await shown([plain], {});
+    expect(listed.body).toBe(JSON.stringify({ connections: [plain], hasNextPage: false }));
+    expect(read.body).toBe(JSON.stringify(plain));
+  });
+
+  test("of a device outside its patterns is the same 404 as of one that does not exist", async () => {
+    const { issueKey, proxy } = createWorld(row());
+    const { key } = await issueKey({ connectionNames: ["ci-*"] });
+    const read = async (deviceId: string): Promise<unknown> =>
+      bodyOf(await proxy.handle(fakeRequest({ key, path: `/v1/environments/${deviceId}` })));
+    expect(await read("device-1")).toMatchObject({ errorCode: "environment_not_found" });
+    expect(await read("device-1")).toEqual(await read("device-2"));
+  });
+});

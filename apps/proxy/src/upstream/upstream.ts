@@ -1,0 +1,133 @@
+/**
+ * The port to the server behind the gateway. It has two implementations: `remote.ts` calls an HTTP server that knows nothing of gateway keys, and
+ * `embedded.ts` calls the environment server in the same process. Both list every operation, so that a new endpoint does not compile until
+ * both handle it.
+ */
+import type { ConnectionRecord } from "@letta-environments/environment-server";
+import {
+  type DecodedRequest,
+  type KnownEndpoint,
+  type PlainResponse,
+  type Principal,
+  problemResponse,
+} from "@letta-environments/schema";
+import { callerGone, type GatewayRequest } from "../http/gateway-request.ts";
+import type { ValidRequest } from "../http/validate-request.ts";
+import { type Deadline, runWithDeadline } from "../lib/deadline.ts";
+import type { GatewayPorts, UpstreamCredential } from "../ports.ts";
+import type { ChooseCredential } from "./credentials.ts";
+
+/** The server behind the gateway. */
+export interface Upstream {
+  /** Forwards a call and returns the response for the caller, which shows nothing that the principal may not see. */
+  forward(call: UpstreamCall): Promise<PlainResponse>;
+  /**
+   * Looks up the connection that a send names, where that needs no request: `null` if it does not exist, `undefined` if only
+   * {@link Upstream.forward} finds out.
+   */
+  findConnection(tenant: string, connectionId: string): Promise<ConnectionRecord | null | undefined>;
+  /** Forgets what was read with a principal's credential. */
+  forget(principal: Principal): void;
+}
+
+/** A validated and authorised request. */
+export interface UpstreamCall {
+  readonly request: GatewayRequest;
+  readonly requestId: string;
+  readonly endpoint: KnownEndpoint;
+  /** Operation, ids, query and body. */
+  readonly decoded: DecodedRequest;
+  /** The query, serialised again; empty when there is none. */
+  readonly query: string;
+  /** The decoded body, serialised again; `null` when there is none. */
+  readonly body: Uint8Array | null;
+  readonly principal: Principal;
+  /** The credential for a remote server; absent for none. */
+  readonly credential?: UpstreamCredential | undefined;
+  /** The connection of a send, where it has been looked up. */
+  readonly connection?: ConnectionRecord | null | undefined;
+  readonly deadline: Deadline;
+  /** Called before a send leaves, with its device. If it resolves with a response, nothing is sent and the caller receives that response. */
+  readonly beforeSend: (deviceId: string) => Promise<PlainResponse | null>;
+}
+
+/** A validated and authorised request, before a credential and a deadline are chosen for it. */
+export interface AuthorisedRequest extends Pick<
+  UpstreamCall,
+  "request" | "requestId" | "endpoint" | "principal" | "connection" | "beforeSend"
+> {
+  readonly params: Readonly<Record<string, string>>;
+  readonly input: ValidRequest;
+  /** The caller's own upstream key; `null` where the gateway's credential is used. */
+  readonly ownCredential: string | null;
+}
+
+/** A call that can be made, now or by the cache. */
+export interface PreparedCall extends Pick<AuthorisedRequest, "request" | "endpoint" | "params" | "principal"> {
+  readonly query: string;
+  /** The upstream credential; `null` for none. */
+  readonly credential: string | null;
+  /**
+   * Calls the upstream. Without a signal the call is a background refresh with a deadline of its own. With one, all calls for the
+   * request share one deadline.
+   */
+  readonly fetch: (signal?: AbortSignal) => Promise<PlainResponse>;
+}
+
+/** Prepares the calls of authorised requests. */
+export type PrepareCall = (request: AuthorisedRequest) => PreparedCall;
+
+/** Creates a {@link PrepareCall}. `timeoutMs` limits all calls for a request together, in milliseconds. */
+export function createPrepareCall(
+  { clock }: Pick<GatewayPorts, "clock">,
+  upstream: Upstream,
+  chooseCredential: ChooseCredential,
+  timeoutMs: number,
+): PrepareCall {
+  return ({ params, input, ownCredential, ...exchange }) => {
+    const { request, requestId, endpoint, principal } = exchange;
+    const { query, queryValues, body, bodyValue } = input;
+    const credential = chooseCredential(request, requestId, principal, ownCredential);
+    // The matcher filled every id of the path, and the endpoint's own schemas decoded the rest.
+    const decoded = { operation: endpoint.operation, params, query: queryValues, body: bodyValue } as DecodedRequest;
+    const call = { ...exchange, decoded, query, body, credential };
+    const newDeadline = (): number => clock.monotonic() + timeoutMs;
+    const requestDeadlineMs = newDeadline();
+    return {
+      request,
+      endpoint,
+      params,
+      query,
+      principal,
+      credential: credential?.value ?? null,
+      fetch(signal) {
+        const deadline =
+          signal === undefined ? { atMs: newDeadline(), signal: neverAborted } : { atMs: requestDeadlineMs, signal };
+        return upstream.forward({ ...call, deadline });
+      },
+    };
+  };
+}
+
+const neverAborted = new AbortController().signal;
+
+/** The result of work for a call, or the response for the caller when the work did not end in time. */
+export type CallOutcome<Result> =
+  | { readonly kind: "finished"; readonly result: Result }
+  | { readonly kind: "ended"; readonly response: PlainResponse };
+
+/** Runs work for a call until its deadline, and reports a timeout. */
+export async function runCall<Result>(
+  { clock, telemetry }: Pick<GatewayPorts, "clock" | "telemetry">,
+  endpoint: KnownEndpoint,
+  deadline: Deadline,
+  run: (signal: AbortSignal) => Promise<Result>,
+): Promise<CallOutcome<Result>> {
+  const outcome = await runWithDeadline(clock, deadline, run);
+  if (outcome.kind === "finished") return outcome;
+  if (outcome.kind === "caller_gone") return { kind: "ended", response: callerGone };
+  telemetry({ type: "upstream_failed", operation: endpoint.operation, reason: "timeout", cause: null });
+  // A send may have been delivered by now, so it is not safe to repeat it.
+  const code = endpoint.method === "GET" ? "upstream_timeout" : "delivery_unknown";
+  return { kind: "ended", response: problemResponse(code) };
+}

@@ -1,0 +1,146 @@
+/**
+ * Validates the response of a remote server and turns it into the response for the caller. A success has the endpoint's success status and a JSON
+ * object. Anything else becomes a problem, because authorisation and presentation read the body of a success only.
+ */
+import {
+  type Endpoint,
+  isJsonMediaType,
+  messageDeduplicationHeader,
+  type PlainHeaders,
+  type PlainResponse,
+  type ProblemCode,
+  problemDefinitions,
+  problemResponse,
+  problemType,
+} from "@letta-environments/schema";
+import { invalidKey } from "../auth/authentication.ts";
+import { parseJsonObject } from "../lib/json.ts";
+import type { UpstreamCredential } from "../ports.ts";
+
+/** Returns the response for the caller. Of the upstream's header fields only {@link passedFields} and `Retry-After` are passed on. */
+export function validateResponse(
+  endpoint: Endpoint,
+  response: PlainResponse,
+  credential: UpstreamCredential | undefined,
+): PlainResponse {
+  const { status, headers, body } = response;
+  if (status >= 300 && status < 400) return problemResponse("upstream_redirected");
+  if (status === 401 || status === 403) return credentialRefused(status, credential);
+  // RFC 9110 section 15 defines no status above 599.
+  if (status >= 400 && status < 600) return translateError(endpoint, response, credential?.value ?? null);
+  const contentType = headers["content-type"];
+  const isJson = contentType !== undefined && isJsonMediaType(contentType) && parseJsonObject(body) !== null;
+  if (status !== endpoint.successStatus || !isJson) return problemResponse("upstream_invalid_response");
+  credential?.onCallerAccepted?.();
+  const replayed = headers["idempotency-replayed"];
+  return {
+    status,
+    headers: {
+      ...passedFields(headers),
+      "content-type": "application/json",
+      ...(replayed === "true" && { "idempotency-replayed": replayed }),
+    },
+    body,
+  };
+}
+
+/** Callers can replace their own key, but not the gateway's credential. */
+function credentialRefused(status: 401 | 403, credential: UpstreamCredential | undefined): PlainResponse {
+  if (credential?.onCallerRefused === undefined) return problemResponse("upstream_credential_rejected");
+  credential.onCallerRefused(status);
+  return status === 401 ? invalidKey() : problemResponse("upstream_forbidden");
+}
+
+/** Maximum length of an upstream's error text, in characters. */
+const maxDetailLength = 500;
+
+/**
+ * Turns an error response into a problem with the same status. A problem of a server of ours keeps its code; any other error is `upstream_error`
+ * with the upstream's text.
+ */
+function translateError(endpoint: Endpoint, response: PlainResponse, credential: string | null): PlainResponse {
+  const body = parseJsonObject(response.body) ?? {};
+  const text = [body["message"], body["error"], body["detail"]].find((member) => typeof member === "string");
+  const retryAfter = response.headers["retry-after"];
+  return problemResponse(knownCode(body, response.status) ?? "upstream_error", {
+    status: response.status,
+    detail: publicText(text, credential) ?? `The upstream answered with status ${response.status}.`,
+    retryable: isRetryable(endpoint, response),
+    headers: {
+      ...passedFields(response.headers),
+      ...(retryAfter !== undefined && isRetryAfter(retryAfter) && { "retry-after": retryAfter }),
+    },
+  });
+}
+
+/** Returns the code of a problem of ours. Another server's problem has a `type` or a status that does not belong to the code. */
+function knownCode(body: Readonly<Record<string, unknown>>, status: number): ProblemCode | null {
+  const code = body["errorCode"];
+  if (typeof code !== "string" || !isProblemCode(code)) return null;
+  return body["type"] === problemType(code) && problemDefinitions[code].status === status ? code : null;
+}
+
+function isProblemCode(code: string): code is ProblemCode {
+  return Object.hasOwn(problemDefinitions, code);
+}
+
+/**
+ * Whether the caller may repeat the request: what the upstream says, otherwise reads after 429 and 5xx, and sends after 429 and 503 only, when nothing can
+ * have been delivered.
+ */
+function isRetryable(endpoint: Endpoint, { status, headers }: PlainResponse): boolean {
+  const shouldRetry = headers["x-should-retry"];
+  if (shouldRetry === "true" || shouldRetry === "false") return shouldRetry === "true";
+  return status === 429 || status === 503 || (endpoint.method === "GET" && status >= 500);
+}
+
+/** Removes the credential and control characters from an upstream's text; `null` when nothing is left. */
+function publicText(text: unknown, credential: string | null): string | null {
+  if (typeof text !== "string") return null;
+  const scrubbed = credential === null || credential === "" ? text : text.replaceAll(credential, "[removed]");
+  const shown = scrubbed
+    .replace(/\p{Cc}+/gu, " ")
+    .trim()
+    .slice(0, maxDetailLength);
+  return shown === "" ? null : shown.toWellFormed();
+}
+
+/** Whether a value is a number of seconds or an HTTP date (RFC 9110 section 10.2.3). */
+function isRetryAfter(value: string): boolean {
+  return /^[0-9]{1,6}$/.test(value) || /^[A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9:]{8} GMT$/.test(value);
+}
+
+/** Returns the well-formed fields that successes and errors pass on: the upstream's rate limits and its deduplication. */
+export function passedFields(headers: PlainHeaders): PlainHeaders {
+  return { ...rateLimitFields(headers), ...deduplicationField(headers) };
+}
+
+/** Returns the upstream's message deduplication field if it has 1 to 9 digits. */
+export function deduplicationField(headers: PlainHeaders): PlainHeaders {
+  const seconds = headers[messageDeduplicationHeader];
+  return seconds !== undefined && /^[0-9]{1,9}$/.test(seconds) ? { [messageDeduplicationHeader]: seconds } : {};
+}
+
+/** A list of Strings or Tokens with parameters (RFC 9651). The gateway appends its own members, so the upstream's list must be well-formed. */
+const item = String.raw`(?:"(?:[ !#-\[\]-~]|\\["\\])*"|[A-Za-z*][\w!#$%&'*+.^\x60|~:/-]*)`;
+const bare = String.raw`(?:${item}|-?\d{1,15}(?:\.\d{1,3})?|\?[01]|:[A-Za-z0-9+/=]*:)`;
+const member = String.raw`${item}(?: *; *[a-z*][a-z0-9_.*-]*(?:=${bare})?)*`;
+const listPattern = new RegExp(`^${member}(?:[ \\t]*,[ \\t]*${member})*$`);
+const maxListLength = 1_024;
+
+/** Fields of earlier drafts and of single vendors. They have no common syntax, so only their characters are checked. */
+const olderName = /^(?:x-ratelimit-[a-z-]{1,32}|ratelimit-(?:limit|remaining|reset))$/;
+const olderValue = /^[\x21-\x7e][\x20-\x7e]{0,127}$/;
+
+/** Callers see the upstream's rate limits beside those of the gateway. */
+function rateLimitFields(headers: PlainHeaders): PlainHeaders {
+  const passed: Record<string, string> = {};
+  for (const [name, value] of Object.entries(headers)) {
+    const isList = name === "ratelimit" || name === "ratelimit-policy";
+    const isPassed = isList
+      ? value.length <= maxListLength && listPattern.test(value)
+      : olderName.test(name) && olderValue.test(value);
+    if (isPassed) passed[name] = value;
+  }
+  return passed;
+}

@@ -1,0 +1,172 @@
+/** `letta-proxy keys` as a user runs it: processes of their own, a data directory, a running gateway. */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { launchProxy, type LaunchedProxy, runLettaProxy } from "@letta-environments/testkit";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+
+// Every test starts several processes, on a machine that may be busy with others.
+vi.setConfig({ testTimeout: 60_000 });
+
+let dataDir = "";
+const proxies: LaunchedProxy[] = [];
+
+beforeEach(async () => {
+  dataDir = await mkdtemp(join(tmpdir(), "letta-proxy-"));
+});
+
+afterEach(async () => {
+  for (const proxy of proxies.splice(0)) await proxy.stop();
+  await rm(dataDir, { recursive: true, force: true });
+});
+
+async function start(env: Record<string, string> = {}): Promise<LaunchedProxy> {
+  const proxy = await launchProxy({ dataDir, env });
+  proxies.push(proxy);
+  return proxy;
+}
+
+interface CommandResult {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs a command to its end, whatever its exit code. */
+async function run(words: readonly string[], env: Record<string, string> = {}): Promise<CommandResult> {
+  try {
+    return { code: 0, ...(await runLettaProxy([...words, "--data-dir", dataDir], env)) };
+  } catch (error) {
+    return error as CommandResult;
+  }
+}
+
+async function ask(
+  proxy: LaunchedProxy,
+  key: string,
+  path: string,
+  body?: unknown,
+): Promise<{ status: number; json: unknown; headers: Headers }> {
+  const response = await fetch(proxy.url + path, {
+    headers: { authorization: `Bearer ${key}`, "content-type": "application/json" },
+    ...(body !== undefined && { method: "POST", body: JSON.stringify(body) }),
+  });
+  return { status: response.status, json: await response.json(), headers: response.headers };
+}
+
+describe("keys", () => {
+  test("create prints the key alone; a running proxy takes it at once and drops it when it is revoked or rotated", async () => {
+    const proxy = await start();
+    const { stdout, stderr } = await run(["keys", "create", "--name", "n"]);
+    expect([stdout, stderr]).toEqual([expect.stringMatching(/^lek_[0-9A-Za-z]{12}_[0-9A-Za-z]{49}\n$/), ""]);
+    const key = stdout.trim();
+    const id = key.slice(4, 16);
+    expect((await ask(proxy, key, "/v1/environments")).status).toBe(200);
+
+    const rotated = (await run(["keys", "rotate", id, "--overlap", "0s"])).stdout.trim();
+    expect((await ask(proxy, key, "/v1/environments")).status).toBe(401);
+    expect((await ask(proxy, rotated, "/v1/environments")).status).toBe(200);
+
+    expect((await run(["keys", "revoke", id])).code).toBe(0);
+    expect((await ask(proxy, rotated, "/v1/environments")).status).toBe(401);
+    const [listed] = JSON.parse((await run(["keys", "list", "--json"])).stdout) as unknown[];
+    expect(listed).toMatchObject({ id, name: "n", tenant: "default", scopes: ["list", "read"], state: "revoked" });
+    expect(JSON.stringify(listed)).not.toContain("digest");
+  });
+
+  test("disable and enable of a key that has ended say so, are 1 and change nothing; a repeated revoke is 0", async () => {
+    const revoked = (await run(["keys", "create", "--name", "n"])).stdout.slice(4, 16);
+    await run(["keys", "revoke", revoked]);
+    const expired = (await run(["keys", "create", "--name", "n", "--expires", "1s"])).stdout.slice(4, 16);
+    const untilExpired = async (): Promise<string> => {
+      const { stdout } = await run(["keys", "list", "--json"]);
+      return (JSON.parse(stdout) as { state: string }[]).some(({ state }) => state === "active")
+        ? untilExpired()
+        : stdout;
+    };
+    const before = await untilExpired();
+    for (const [id, state] of [
+      [revoked, "revoked"],
+      [expired, "expired"],
+    ] as const) {
+      for (const act of ["disable", "enable"]) {
+        expect(await run(["keys", act, id])).toMatchObject({
+          code: 1,
+          stdout: "",
+          stderr: `letta-proxy: The key is ${state}; nothing was changed. Create a new one.\n`,
+        });
+      }
+    }
+    expect((await run(["keys", "revoke", revoked])).code).toBe(0);
+    expect((await run(["keys", "list", "--json"])).stdout).toBe(before);
+  });
+
+  test("show and update are about one key; a running gateway applies an update at once", async () => {
+    const proxy = await start();
+    const key = (await run(["keys", "create", "--name", "n", "--scope", "list"])).stdout.trim();
+    const id = key.slice(4, 16);
+    expect((await ask(proxy, key, "/v1/environments/d1")).status).toBe(403);
+    const update = [
+      "keys",
+      "update",
+      id,
+      "--scope",
+      "read",
+      "--scope",
+      "list",
+      "--description",
+      "why",
+      "--expires",
+      "2w",
+    ];
+    expect(await run(update)).toEqual({ code: 0, stdout: `Updated ${id}\n`, stderr: "" });
+    expect((await ask(proxy, key, "/v1/environments/d1")).status).toBe(404);
+    const shown = (await run(["keys", "show", id])).stdout;
+    for (const text of [/^Scopes +list, read$/m, /^Description +why$/m, /^Devices +every device of the tenant$/m]) {
+      expect(shown).toMatch(text);
+    }
+    expect((await run(["keys", "update", id, "--clear", "expires"])).code).toBe(0);
+    expect(JSON.parse((await run(["keys", "show", id, "--json"])).stdout)).toMatchObject({
+      ...{ id, scopes: ["list", "read"], description: "why", expiresAt: null, state: "active" },
+    });
+    expect(shown).not.toContain(key);
+    for (const words of [
+      ["show", "unknown"],
+      ["update", "unknown", "--name", "m"],
+    ]) {
+      expect(await run(["keys", ...words])).toMatchObject({ code: 1, stderr: expect.stringContaining("no key") });
+    }
+    await run(["keys", "revoke", id]);
+    expect(await run(["keys", "update", id, "--name", "m"])).toMatchObject({
+      code: 1,
+      stderr: "letta-proxy: The key is revoked; nothing was changed. Create a new one.\n",
+    });
+  });
+
+  test("create refuses a rate limit of an unknown policy, and warns of a --device that looks like a name", async () => {
+    expect(await run(["keys", "create", "--name", "n", "--rate-limit", "nope=10/1m"])).toMatchObject({
+      code: 2,
+      stdout: "",
+      stderr: expect.stringMatching(/unknown policy, nope; the policies are gateway-requests, gateway-sends, /),
+    });
+    const { code, stdout, stderr } = await run(["keys", "create", "--name", "n", "--device", "my-laptop"]);
+    expect([code, stdout]).toEqual([0, expect.stringMatching(/^lek_\w+\n$/)]);
+    expect(stderr).toMatch(
+      /^letta-proxy: --device my-laptop does not look like .*; for a name use --device-name my-laptop\n$/,
+    );
+  });
+
+  test("revoke and rotate report an unknown id and a revoked key", async () => {
+    expect(await run(["keys", "revoke", "unknown"])).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining("no key"),
+    });
+    const id = (await run(["keys", "create", "--name", "n"])).stdout.slice(4, 16);
+    await run(["keys", "revoke", id]);
+    expect(await run(["keys", "rotate", id])).toMatchObject({
+      code: 1,
+      stdout: "",
+      stderr: expect.stringContaining("revoked"),
+    });
+  });
+});

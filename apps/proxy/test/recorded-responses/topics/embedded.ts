@@ -1,0 +1,210 @@
+import type { RecordedGateway } from "../gateway.ts";
+import type { RecordedRequest, Topic } from "../topic.ts";
+import { approvalBody, keysOfEveryKind, messageBody, send } from "./shared.ts";
+
+const laptop = {
+  deviceId: "laptop",
+  connectionName: "laptop of somebody",
+  metadata: { os: "linux", environmentMessageProtocol: "v2-input" },
+};
+
+function register(title: string, as: string, body: unknown, more: Partial<RecordedRequest> = {}): RecordedRequest {
+  return { title, as, method: "POST", path: "/v1/environments/register", body, ...more };
+}
+
+function upgrade(
+  title: string,
+  as: string,
+  connectionId: string,
+  more: Partial<RecordedRequest> = {},
+): RecordedRequest {
+  return { title, as, via: "upgrade", path: `/v1/environments/${connectionId}/socket`, ...more };
+}
+
+const mode =
+  (current: string) =>
+  ({ device }: RecordedGateway) => {
+    device.send({ type: "update_device_status", device_status: { current_permission_mode: current } });
+  };
+const acknowledges =
+  (acknowledgement: Readonly<Record<string, unknown>> | null) =>
+  ({ device }: RecordedGateway) => {
+    device.acknowledgement = acknowledgement;
+  };
+const accepts = acknowledges({ accepted: true, disposition: "started" });
+
+/** Closes the device's socket, and waits until that is stored. */
+const leaves = async ({ device, clock }: RecordedGateway): Promise<void> => {
+  device.close();
+  await clock.advance(0);
+};
+
+const registrations: readonly (readonly [title: string, body: unknown])[] = [
+  ["no members", {}],
+  ["a malformed device id", { ...laptop, deviceId: "a/b" }],
+  ["an empty name", { ...laptop, connectionName: "" }],
+  ["a long name", { ...laptop, connectionName: "x".repeat(300) }],
+  ["a name with a control character", { ...laptop, connectionName: "a\u0007" }],
+  ["a text as metadata", { ...laptop, metadata: "x" }],
+  ["broken JSON", "{"],
+  ["an array", []],
+];
+
+const first = "conn-0001";
+const sends: readonly RecordedRequest[] = [
+  { title: "a send that is accepted", as: "everything", ...send(first, messageBody("m-1")), before: accepts },
+  { title: "the same send again", as: "everything", ...send(first, messageBody("m-1")) },
+  {
+    title: "the same id with another body",
+    as: "everything",
+    ...send(first, messageBody("m-1", {}, { content: "other" })),
+  },
+  {
+    title: "the same id for another agent",
+    as: "everything",
+    ...send(first, messageBody("m-1", { agentId: "agent-2" })),
+  },
+  {
+    title: "a send that is queued",
+    as: "everything",
+    ...send(first, messageBody("m-2")),
+    before: acknowledges({ accepted: true, disposition: "queued" }),
+  },
+  {
+    title: "a send that is refused",
+    as: "everything",
+    ...send(first, messageBody("m-3")),
+    before: acknowledges({ accepted: false, error: "busy" }),
+  },
+  { title: "a refused send again", as: "everything", ...send(first, messageBody("m-3")), before: accepts },
+  {
+    title: "a send that is not acknowledged",
+    as: "everything",
+    ...send(first, messageBody("m-4")),
+    whileWaitingMs: 10_000,
+    before: acknowledges(null),
+  },
+  {
+    title: "an unacknowledged send again",
+    as: "everything",
+    ...send(first, messageBody("m-4")),
+    whileWaitingMs: 10_000,
+  },
+  {
+    title: "a caller who leaves",
+    as: "everything",
+    ...send(first, messageBody("m-5")),
+    isAbandoned: true,
+    whileWaitingMs: 10_000,
+  },
+  {
+    title: "two messages",
+    as: "everything",
+    ...send(first, {
+      agentId: "agent-1",
+      messages: [6, 7].map((id) => ({ role: "user", content: "x", client_message_id: `m-${id}` })),
+    }),
+    before: accepts,
+  },
+  {
+    title: "a mix of a known and a new id",
+    as: "everything",
+    ...send(first, {
+      agentId: "agent-1",
+      messages: [1, 8].map((id) => ({ role: "user", content: "hello", client_message_id: `m-${id}` })),
+    }),
+  },
+  { title: "a conversation", as: "everything", ...send(first, messageBody("m-9", { conversationId: "conv-1" })) },
+  { title: "a send without an agent", as: "everything", ...send(first, messageBody("m-10", { agentId: undefined })) },
+  { title: "an approval", as: "everything", ...send(first, approvalBody()) },
+  { title: "a denial", as: "everything", ...send(first, approvalBody({ approve: false, reason: "no" })) },
+  {
+    title: "a tool return",
+    as: "everything",
+    ...send(first, {
+      messages: [
+        { type: "approval", approvals: [{ type: "tool", tool_call_id: "c", status: "success", tool_return: "x" }] },
+      ],
+    }),
+  },
+  { title: "an unknown connection", as: "everything", ...send("conn-9999", messageBody("m-11")) },
+  { title: "unknown members", as: "everything", ...send(first, messageBody("m-12", { future: 1 })) },
+  {
+    title: "a mode under the ceiling",
+    as: "standard mode",
+    ...send(first, messageBody("m-13")),
+    before: mode("standard"),
+  },
+  {
+    title: "a mode over the ceiling",
+    as: "standard mode",
+    ...send(first, messageBody("m-14")),
+    before: mode("unrestricted"),
+  },
+  {
+    title: "an unknown mode under a ceiling",
+    as: "unrestricted mode",
+    ...send(first, messageBody("m-15")),
+    before: mode("newer"),
+  },
+];
+
+function useOf(key: string): readonly RecordedRequest[] {
+  return [
+    { title: `${key}: list`, as: key },
+    { title: `${key}: the laptop`, as: key, path: "/v1/environments/laptop" },
+    { title: `${key}: send to the laptop`, as: key, ...send(first, messageBody(`by ${key}`)) },
+    register(`${key}: register`, key, { deviceId: `device-of-${key.replaceAll(" ", "-")}`, connectionName: key }),
+    upgrade(`${key}: open the laptop's socket`, key, first),
+  ];
+}
+
+export const embedded: Topic = {
+  name: "embedded",
+  gateway: { upstream: "embedded" },
+  keys: { ...keysOfEveryKind, device: { scopes: ["connect"] }, "another device": { scopes: ["connect"] } },
+  requests: [
+    { title: "an empty list", as: "everything" },
+    { title: "a device that is not there", as: "everything", path: "/v1/environments/laptop" },
+    register("register the laptop", "device", laptop),
+    ...registrations.map(([title, body]) => register(`register with ${title}`, "device", body)),
+    register(
+      "register at the doubled slash of old devices",
+      "device",
+      { ...laptop, deviceId: "second" },
+      { path: "//v1/environments/register" },
+    ),
+    register("register another key's device", "another device", laptop),
+    { title: "a device that has registered", as: "everything", path: "/v1/environments/laptop" },
+    { title: "a send before the socket is open", as: "everything", ...send(first, messageBody("m-0")) },
+    upgrade("open a socket of another key", "another device", first),
+    upgrade("open a socket without a key", "", first),
+    upgrade("open a socket without the scope", "list only", first),
+    upgrade("open an unknown socket", "device", "conn-9999"),
+    upgrade("open a malformed socket", "device", "a%2fb"),
+    upgrade("open a socket at the list", "device", "", { path: "/v1/environments" }),
+    upgrade("open a socket at health", "device", "", { path: "/livez" }),
+    { title: "the socket without an upgrade", as: "device", path: `/v1/environments/${first}/socket` },
+    upgrade("open the socket", "device", first),
+    { title: "a device that is online", as: "everything", path: "/v1/environments/laptop" },
+    { title: "the online devices", as: "everything", query: "onlineOnly=true" },
+    { title: "the local devices", as: "everything", query: "source=local" },
+    { title: "the remote devices", as: "everything", query: "source=remote" },
+    { title: "the devices of an unknown user", as: "everything", query: "userId=nobody" },
+    { title: "a page of one", as: "everything", query: "limit=1" },
+    { title: "the list without details", as: "without details" },
+    ...sends,
+    ...Object.keys(keysOfEveryKind).flatMap((key) => useOf(key)),
+    {
+      title: "a device that has left",
+      as: "everything",
+      path: "/v1/environments/laptop",
+      before: leaves,
+    },
+    { title: "a send to a device that has left", as: "everything", ...send(first, messageBody("m-20")) },
+    { title: "a repeat to a device that has left", as: "everything", ...send(first, messageBody("m-1")) },
+    register("register the laptop again", "device", laptop),
+    { title: "a send to the replaced connection", as: "everything", ...send(first, messageBody("m-21")) },
+    upgrade("open the replaced socket", "device", first),
+  ],
+};

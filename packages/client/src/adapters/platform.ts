@@ -1,0 +1,48 @@
+/**
+ * Time and randomness of the platform. Everything else in this package gets them here, so that the fake timers of a test
+ * runner drive retries, deadlines and `watch`.
+ */
+
+/** Current time in epoch milliseconds. */
+export function now(): number {
+  return Date.now();
+}
+
+/** Longest delay that timers of every platform accept, in milliseconds; they run a longer one at once. */
+const maxTimerMs = 2_000_000_000;
+
+/**
+ * Calls `ring` once: after `delayMs` milliseconds (at most 2,000,000,000) or as soon as the signal is aborted, at once if it
+ * already is. Afterwards neither timer nor listener is left.
+ *
+ * @returns A function that cancels the alarm.
+ */
+export function startAlarm(delayMs: number, signal: AbortSignal | null | undefined, ring: () => void): () => void {
+  const cancel = (): void => {
+    clearTimeout(timer);
+    signal?.removeEventListener("abort", wake);
+  };
+  const wake = (): void => {
+    cancel();
+    ring();
+  };
+  signal?.addEventListener("abort", wake);
+  const timer = setTimeout(wake, Math.min(delayMs, maxTimerMs));
+  if (signal?.aborted) wake();
+  return cancel;
+}
+
+/** Resolves after `delayMs` milliseconds, or as soon as the signal is aborted. */
+export function sleep(delayMs: number, signal: AbortSignal | null | undefined): Promise<void> {
+  return new Promise((resolve) => startAlarm(delayMs, signal, resolve));
+}
+
+/** A number from 0 up to but not including 1, for jitter only. */
+export function random(): number {
+  return Math.random();
+}
+
+/** A random id of 128 bits. Unlike `crypto.randomUUID` it needs no secure context. */
+export function randomId(): string {
+  return crypto.getRandomValues(new Uint32Array(4)).join("-");
+}

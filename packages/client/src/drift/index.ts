@@ -1,1 +1,0 @@
-export { createDriftReporter, type Drift } from "./create-drift-reporter.ts";

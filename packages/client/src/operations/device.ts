@@ -1,0 +1,170 @@
+/** Sends messages to a device by its id or name instead of its present connection: looks the device up, and waits for it if asked to. */
+import type { Environment } from "@letta-environments/schema";
+import { isText } from "@letta-environments/schema/guards";
+import { isOnline } from "@letta-environments/schema/presence";
+import { now, sleep } from "../adapters/platform.ts";
+import { check, checkInteger, checkRecord, checkText } from "../check.ts";
+import { createError, type EnvironmentsError, isLettaEnvironmentsError } from "../error.ts";
+import { checkSignal, type RequestOptions } from "../options.ts";
+import { type PendingCall, pendingCall, type TransportResponse } from "../request.ts";
+import type { Transport } from "../transport.ts";
+import { readPages } from "./list.ts";
+import { type EncodedMessages, encodeMessages, type SendMessageInput } from "./message.ts";
+import { retrieveEnvironment } from "./retrieve.ts";
+import { describeSend, postMessages, type SendMessageResult, type SendOptions } from "./send.ts";
+
+/** Selects a device: by `deviceId` (also as a plain string), by the name that people gave it, or by any rule. */
+export type DeviceSelector =
+  | string
+  | { readonly deviceId: string }
+  | { readonly name: string }
+  | ((environment: Environment) => boolean);
+
+/** Options of a send to a device. `timeoutMs` applies to each of its requests. */
+export interface SendToDeviceOptions extends SendOptions {
+  /**
+   * How long to wait for an offline device, in milliseconds. Default 0: the send is refused at once. Meanwhile, look-ups that
+   * fail in a way that may pass are repeated too.
+   */
+  readonly waitUntilOnlineMs?: number | undefined;
+  /** Time between look-ups during that wait, in milliseconds. Default 2,000. */
+  readonly intervalMs?: number | undefined;
+}
+
+/** The result of a send, with the row of the device that took it. */
+export interface SendToDeviceResult extends SendMessageResult {
+  readonly environment: Environment;
+}
+
+/**
+ * Looks up a device and sends messages to its present connection. An offline device is a `device_offline` error before
+ * anything is sent, unless `waitUntilOnlineMs` allows to wait. If the send is refused with 404 or 409, the connection may be
+ * gone: the device is looked up once more, and the same messages go to its new connection, if it has one, under the same ids.
+ *
+ * Rejects with a `LettaEnvironmentsError`, or with whatever a rule throws.
+ */
+export function sendToDevice(
+  transport: Transport,
+  device: DeviceSelector,
+  body: SendMessageInput,
+  options: SendToDeviceOptions = {},
+): PendingCall<SendToDeviceResult> {
+  return pendingCall(async () => findAndSend(transport, device, encodeMessages(body), options));
+}
+
+async function findAndSend(
+  transport: Transport,
+  device: DeviceSelector,
+  messages: EncodedMessages,
+  options: SendToDeviceOptions,
+): Promise<TransportResponse<SendToDeviceResult>> {
+  checkRecord("options", options);
+  const { waitUntilOnlineMs = 0, intervalMs = 2_000, ...sendOptions } = options;
+  checkInteger("intervalMs", intervalMs);
+  checkInteger("waitUntilOnlineMs", waitUntilOnlineMs, 0, Number.MAX_SAFE_INTEGER);
+  checkSignal(sendOptions.signal);
+  const endsAtMs = now() + waitUntilOnlineMs;
+  /** The connection that refused the messages, and its error. */
+  let connectionId: string | undefined;
+  let refusal: EnvironmentsError | undefined;
+  for (;;) {
+    const leftMs = endsAtMs - now();
+    try {
+      const environment = await findDevice(transport, device, sendOptions);
+      if (connectionId === environment.connectionId) throw refusal;
+      ({ connectionId } = environment);
+      const { data, response } = await postMessages(transport, connectionId, messages, sendOptions);
+      return { data: { ...data, environment }, response };
+    } catch (error) {
+      // An error from elsewhere does not say whether the messages were sent.
+      if (!isLettaEnvironmentsError(error)) throw error;
+      const { outcome, status, retryable, retryAfterMs = 0 } = error;
+      if (!refusal && (status === 404 || status === 409) && outcome === "refused") refusal = error;
+      else {
+        // Look-ups have no outcome. After a send there is nothing left to wait for.
+        if (outcome || leftMs <= 0 || !retryable) throw describeSend(error, messages);
+        await sleep(Math.min(leftMs, Math.max(intervalMs, retryAfterMs)), sendOptions.signal);
+      }
+    }
+  }
+}
+
+/** A device that is online. */
+interface FoundDevice extends Environment {
+  readonly connectionId: string;
+}
+
+/**
+ * Finds one online device. If it has several rows, the one with the latest heartbeat counts.
+ *
+ * Rejects with `environment_not_found`, `device_offline`, or `ambiguous_device` if several devices that match are online.
+ */
+async function findDevice(transport: Transport, device: DeviceSelector, options: RequestOptions): Promise<FoundDevice> {
+  const { rows, nowMs } = await findRows(transport, device, options);
+  const online = rows
+    .sort((left, right) => (right.lastHeartbeat ?? 0) - (left.lastHeartbeat ?? 0))
+    .filter((row): row is FoundDevice => isOnline(row, nowMs));
+  const [row] = rows;
+  const [found] = online;
+  if (!row)
+    throw createError("environment_not_found", {
+      message: `no device ${describeSelector(device)}`,
+      environments: rows,
+    });
+  if (!found) {
+    const message = `device ${JSON.stringify(row.connectionName)} (${row.deviceId}) is offline; nothing was sent`;
+    throw createError("device_offline", { message, retryable: true, environments: rows });
+  }
+  if (online.some(({ deviceId }) => deviceId !== found.deviceId)) {
+    const message = `several online devices ${describeSelector(device)}; select one by its deviceId`;
+    throw createError("ambiguous_device", { message, environments: online });
+  }
+  return found;
+}
+
+/** All rows that a selector matches, with the server's time at which they were read. */
+async function findRows(
+  transport: Transport,
+  device: DeviceSelector,
+  options: RequestOptions,
+): Promise<{ readonly rows: Environment[]; readonly nowMs: number }> {
+  const matches = readRule(device);
+  if (isText(matches)) {
+    const { data, response } = await retrieveEnvironment(transport, matches, options).withResponse();
+    return { rows: [data], nowMs: serverTimeMs(response) };
+  }
+  const rows: Environment[] = [];
+  let nowMs = 0;
+  for await (const { data, response } of readPages(transport, {}, options)) {
+    rows.push(...data.connections.filter((row) => matches(row)));
+    nowMs = serverTimeMs(response);
+  }
+  return { rows, nowMs };
+}
+
+/** A selector as the `deviceId` that it names, or else as a rule for rows of the list. */
+function readRule(device: DeviceSelector): string | ((environment: Environment) => boolean) {
+  if (isText(device) || isRule(device)) return device;
+  const { deviceId, name }: { deviceId?: string; name?: string } = Object(device);
+  const rule = "must be a deviceId, { deviceId }, { name } or a function";
+  check("device", deviceId !== undefined || name !== undefined, rule);
+  if (name === undefined) return String(deviceId);
+  checkText("device.name", name);
+  return (environment) => environment.connectionName === name;
+}
+
+function isRule(device: DeviceSelector): device is (environment: Environment) => boolean {
+  return typeof device === "function";
+}
+
+function describeSelector(device: DeviceSelector): string {
+  return isRule(device) ? "matches the rule" : `matches ${JSON.stringify(device)}`;
+}
+
+/**
+ * Epoch milliseconds by the server's clock if the response has a `Date` (a browser may hide it), else by the local one:
+ * presence must not depend on the local clock being right.
+ */
+export function serverTimeMs({ headers }: Response): number {
+  return Date.parse(headers.get("date") ?? "") || now();
+}

@@ -1,0 +1,122 @@
+/** Lists environments: one page, page by page, or row by row over all pages. */
+import type { Environment, EnvironmentList, EnvironmentSource } from "@letta-environments/schema";
+import { findEnvironmentListMismatch } from "@letta-environments/schema/guards";
+import { check, checkFlag, checkIdentifier, checkInteger, checkRecord, checkText } from "../check.ts";
+import type { RequestOptions } from "../options.ts";
+import { type PendingCall, pendingCall, type TransportRequest, type TransportResponse } from "../request.ts";
+import type { Transport } from "../transport.ts";
+
+/** Which environments to list. Numbers and booleans may also be strings, as in the official SDK. */
+export interface ListEnvironmentsInput {
+  /** `id` of the last row already seen. */
+  readonly after?: string | undefined;
+  /** Rows per page, 1 to 100. The server's default is 50. */
+  readonly limit?: number | string | undefined;
+  /** Only devices that can receive messages now. */
+  readonly onlineOnly?: boolean | string | undefined;
+  readonly source?: EnvironmentSource | undefined;
+  readonly userId?: string | undefined;
+}
+
+/**
+ * Lists one page of environments. While `hasNextPage` is true, the next page is the one with `after` set to the last row's
+ * `id`. Rejects with a `LettaEnvironmentsError`.
+ */
+export function listEnvironments(
+  transport: Transport,
+  query?: ListEnvironmentsInput | null,
+  options?: RequestOptions,
+): PendingCall<EnvironmentList> {
+  return pendingCall(async () => transport.send(listRequest(query), options));
+}
+
+/** Lists environments page by page; each page is requested when the iteration needs it. Throws a `LettaEnvironmentsError`. */
+export async function* listEnvironmentPages(
+  transport: Transport,
+  query?: ListEnvironmentsInput | null,
+  options?: RequestOptions,
+): AsyncGenerator<EnvironmentList, void, undefined> {
+  for await (const { data } of readPages(transport, query, options)) yield data;
+}
+
+/** Lists environments row by row over all pages. Throws a `LettaEnvironmentsError`. */
+export async function* listAllEnvironments(
+  transport: Transport,
+  query?: ListEnvironmentsInput | null,
+  options?: RequestOptions,
+): AsyncGenerator<Environment, void, undefined> {
+  for await (const { data } of readPages(transport, query, options)) yield* data.connections;
+}
+
+/** Pages that the caller already has, by the `after` that requests them, each with the header that revalidates it. */
+export type KnownPages = Map<
+  string | undefined,
+  Required<Pick<TransportRequest<EnvironmentList>, "known" | "headers">>
+>;
+
+/**
+ * Reads page by page, of 100 rows unless the query has a limit. Throws a `LettaEnvironmentsError`.
+ *
+ * @param known Pages of an earlier pass, returned again if the server responds that they have not changed.
+ * @param found Receives the pages of this pass that have an entity tag.
+ */
+export async function* readPages(
+  transport: Transport,
+  query?: ListEnvironmentsInput | null,
+  options?: RequestOptions,
+  known?: KnownPages,
+  found?: KnownPages,
+): AsyncGenerator<TransportResponse<EnvironmentList>, void, undefined> {
+  // Checked before it is spread, which would turn a string into members.
+  checkQuery(query);
+  let after = query?.after;
+  for (;;) {
+    const request = { ...listRequest({ limit: 100, ...query, after }), ...known?.get(after) };
+    const page = await transport.send(request, options);
+    const { data, response } = page;
+    const etag = response.headers.get("etag");
+    if (etag) found?.set(after, { known: data, headers: { "if-none-match": etag } });
+    yield page;
+    const last = data.connections.at(-1)?.id;
+    // A server that returns the same page again would keep the iteration running forever.
+    if (!data.hasNextPage || last === undefined || last === after) return;
+    after = last;
+  }
+}
+
+/** @throws LettaEnvironmentsError `invalid_argument` naming a member of the query. */
+function listRequest(query?: ListEnvironmentsInput | null): TransportRequest<EnvironmentList> {
+  checkQuery(query);
+  const wire = new URLSearchParams();
+  for (const [name, value] of Object.entries(query ?? {}))
+    if (value !== undefined) {
+      checkMember(name, value);
+      wire.set(name, String(value));
+    }
+  return {
+    operation: "listEnvironments",
+    path: `/v1/environments${wire.size > 0 ? `?${wire}` : ""}`,
+    safety: "read",
+    findMismatch: findEnvironmentListMismatch,
+  };
+}
+
+function checkQuery(query: unknown): void {
+  checkRecord("query", query ?? {});
+}
+
+function checkMember(name: string, value: unknown): void {
+  switch (name) {
+    case "after":
+      return checkIdentifier(name, value);
+    case "limit":
+      return checkInteger(name, typeof value === "string" && /^\d+$/.test(value) ? Number(value) : value, 1, 100);
+    case "onlineOnly":
+      return checkFlag(name, value === "true" || value === "false" ? true : value);
+    case "source":
+      return check(name, value === "local" || value === "remote", 'must be "local" or "remote"');
+    default:
+      // Members that are newer than this package are passed on.
+      return checkText(name, value);
+  }
+}

@@ -1,0 +1,100 @@
+/** Sends messages to the device behind a connection. */
+import type { SendMessageResponse } from "@letta-environments/schema";
+import { findSendMessageResponseMismatch } from "@letta-environments/schema/guards";
+import { checkRecord, checkToken } from "../check.ts";
+import { isLettaEnvironmentsError } from "../error.ts";
+import type { RequestOptions } from "../options.ts";
+import { type PendingCall, pendingCall, type TransportResponse } from "../request.ts";
+import type { Transport } from "../transport.ts";
+import { type EncodedMessages, encodeMessages, type SendMessageInput } from "./message.ts";
+import { environmentPath } from "./retrieve.ts";
+
+/**
+ * Outcome of a send that has a response. `started`: the device runs the message. `queued`: the device keeps it behind others.
+ * `accepted`: the device took it; the server does not report more. `duplicate`: the server knew the ids, and nothing ran
+ * again. `refused`: the device did not take it.
+ */
+export type SendOutcome = "started" | "queued" | "accepted" | "duplicate" | "refused";
+
+/** The server's response, its meaning, and the ids of the messages. */
+export interface SendMessageResult extends SendMessageResponse {
+  readonly outcome: SendOutcome;
+  /** The `client_message_id` of each user message, in order. */
+  readonly clientMessageIds: readonly string[];
+  /** The `otid` of each user message, under which the agent stores it. */
+  readonly otids: readonly string[];
+}
+
+/** Options of a single send. */
+export interface SendOptions extends RequestOptions {
+  /** Sent as `Idempotency-Key` with every attempt; `true` means the id of the first message. */
+  readonly idempotencyKey?: string | boolean | undefined;
+}
+
+/**
+ * Sends messages to the device behind a connection. Success means that the device took them, not that a turn has run.
+ *
+ * User messages without `client_message_id` get one; all attempts share it. After a failure the send is repeated only if the
+ * response shows that no device received it, or if an earlier response of the server has shown that it deduplicates messages.
+ * Messages with approvals have no ids and are not repeated after a broken connection.
+ *
+ * Rejects with a `LettaEnvironmentsError` that carries `clientMessageIds`, and in `outcome` whether the message may be running.
+ */
+export function sendMessage(
+  transport: Transport,
+  connectionId: string,
+  body: SendMessageInput,
+  options?: SendOptions,
+): PendingCall<SendMessageResult> {
+  return pendingCall(async () => postMessages(transport, connectionId, encodeMessages(body), options));
+}
+
+/** Sends an encoded body. */
+export async function postMessages(
+  transport: Transport,
+  connectionId: string,
+  messages: EncodedMessages,
+  options: SendOptions = {},
+): Promise<TransportResponse<SendMessageResult>> {
+  const { text, safety, clientMessageIds, otids } = messages;
+  checkRecord("options", options);
+  const { idempotencyKey, ...requestOptions } = options;
+  const key = idempotencyKey === true ? clientMessageIds[0] : idempotencyKey;
+  if (key) checkToken("idempotencyKey", key);
+  try {
+    const { data, response } = await transport.send<ReportedDelivery>(
+      {
+        operation: "sendMessage",
+        path: `${environmentPath("connectionId", connectionId)}/messages`,
+        body: text,
+        headers: { "content-type": "application/json", ...(key && { "idempotency-key": key }) },
+        safety,
+        findMismatch: findSendMessageResponseMismatch,
+      },
+      requestOptions,
+    );
+    return { response, data: { ...data, clientMessageIds, otids, outcome: readOutcome(data, response) } };
+  } catch (error) {
+    throw describeSend(error, messages);
+  }
+}
+
+/** A server of ours also reports what the device does with the message. */
+interface ReportedDelivery extends SendMessageResponse {
+  readonly disposition?: unknown;
+}
+
+function readOutcome({ success, disposition }: ReportedDelivery, { headers }: Response): SendOutcome {
+  if (!success) return "refused";
+  if (headers.get("idempotency-replayed") === "true") return "duplicate";
+  return disposition === "started" || disposition === "queued" ? disposition : "accepted";
+}
+
+/**
+ * Adds message ids to an error, and the outcome `refused` unless the transport has set one because it sent something. An error
+ * from elsewhere is returned unchanged.
+ */
+export function describeSend(error: unknown, { clientMessageIds }: Pick<EncodedMessages, "clientMessageIds">): unknown {
+  if (!isLettaEnvironmentsError(error)) return error;
+  return Object.assign(error, { outcome: error.outcome ?? "refused", clientMessageIds });
+}

@@ -1,0 +1,56 @@
+import { describe, expect, test } from "vitest";
+import { describeConnectionFailure, readText } from "./response.ts";
+
+const url = "https://gateway.example:8787/letta/v1/environments?after=env-1";
+
+/** An error with the `code` that a platform gives it. */
+function coded(code: string, message = "failed"): Error {
+  return Object.assign(new Error(message), { code });
+}
+
+describe("a connection failure is described by its address and a reason in words", () => {
+  test.each<[string, unknown, string]>([
+    ["Node", new TypeError("fetch failed", { cause: coded("ECONNREFUSED") }), "connection refused"],
+    ["Bun", coded("ConnectionRefused", "Unable to connect"), "connection refused"],
+    [
+      "Deno",
+      new TypeError(
+        "error sending request: client error (Connect): tcp connect error: Connection refused (os error 111)",
+      ),
+      "connection refused",
+    ],
+    ["Node", new TypeError("fetch failed", { cause: coded("ENOTFOUND") }), "host name not found"],
+    ["Deno", new TypeError("client error (Connect): dns error: failed to lookup"), "host name not found"],
+    ["Node", new TypeError("fetch failed", { cause: coded("UND_ERR_CONNECT_TIMEOUT") }), "connection timed out"],
+    ["Node", new TypeError("fetch failed", { cause: coded("EHOSTUNREACH") }), "host unreachable"],
+    ["Node", new TypeError("terminated", { cause: coded("UND_ERR_SOCKET", "other side closed") }), "connection closed"],
+    ["Bun", coded("ECONNRESET", "The socket connection was closed unexpectedly"), "connection closed"],
+    ["Node", new TypeError("fetch failed", { cause: coded("CERT_HAS_EXPIRED") }), "TLS certificate refused"],
+    ["Node", new TypeError("fetch failed", { cause: coded("DEPTH_ZERO_SELF_SIGNED_CERT") }), "TLS certificate refused"],
+    ["Chromium", new TypeError("Failed to fetch"), "no response"],
+    ["a middleware", new Error("token s3cr3t is not valid"), "no response"],
+    ["a middleware that throws no error", "s3cr3t", "no response"],
+  ])("%s: %s", (_platform, cause, reason) => {
+    expect(describeConnectionFailure(url, cause)).toBe(`cannot reach https://gateway.example:8787: ${reason}`);
+  });
+
+  test("an error that is its own cause is described too", () => {
+    const cause = new Error("loop");
+    cause.cause = cause;
+    expect(describeConnectionFailure(url, cause)).toContain("no response");
+  });
+});
+
+describe("readText", () => {
+  const signal = new AbortController().signal;
+
+  test("returns the text of a body up to the limit, and null beyond it", async () => {
+    expect(await readText(new Response("12345"), 5, signal)).toBe("12345");
+    expect(await readText(new Response("12345"), 4, signal)).toBeNull();
+    expect(await readText(new Response(null), 5, signal)).toBe("");
+  });
+
+  test("reads nothing once the signal is aborted", async () => {
+    await expect(readText(new Response("12345"), 5, AbortSignal.abort())).rejects.toThrow("abort");
+  });
+});

@@ -1,0 +1,93 @@
+/**
+ * Turns the result of an attempt into data or error details: reads a body up to a size limit, removes the API key from error
+ * bodies, and describes in words why a connection failed.
+ */
+import type { Problem } from "@letta-environments/schema";
+import { isText } from "@letta-environments/schema/guards";
+import type { ErrorCode, ErrorDetails } from "./error.ts";
+
+/**
+ * Reads a body as UTF-8 and then cancels what is left of it. The signal ends the read too, for a `fetch` that ignores signals.
+ *
+ * @returns The text, or `null` if the body has more than `maxBytes` bytes. Rejects if the connection breaks or the signal is aborted.
+ */
+export async function readText(response: Response, maxBytes: number, signal: AbortSignal): Promise<string | null> {
+  const reader = response.body?.getReader();
+  const cancel = (): void => void reader?.cancel().catch(() => undefined);
+  signal.addEventListener("abort", cancel);
+  try {
+    const decoder = new TextDecoder();
+    let text = "";
+    let bytes = 0;
+    while (reader) {
+      signal.throwIfAborted();
+      const { done, value } = await reader.read();
+      if (done) break;
+      bytes += value.length;
+      if (bytes > maxBytes) return null;
+      text += decoder.decode(value, { stream: true });
+    }
+    return text;
+  } finally {
+    cancel();
+  }
+}
+
+/** Parses JSON; `undefined` if the text is not JSON. */
+export function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Reads the error details in the body of an error response: problem details if there are any, otherwise the first line of its
+ * text. Every occurrence of the API key is replaced by `***`. A body that cannot be read has no details.
+ */
+export async function readProblem(
+  response: Response,
+  apiKey: string,
+  maxBytes: number,
+  signal: AbortSignal,
+): Promise<Partial<ErrorDetails>> {
+  const text = await readText(response, maxBytes, signal).catch(() => null);
+  // Serialised again, JSON has one spelling for the key, in names and values alike.
+  const redacted = JSON.stringify(parseJson(text ?? ""))?.replaceAll(apiKey, "***");
+  return problemDetails(parseJson(redacted ?? ""));
+}
+
+function problemDetails(value: unknown): Partial<ErrorDetails> {
+  const body: Partial<Record<string, unknown>> & Partial<Problem> = Object(value);
+  const { errorCode, message, detail, error, title } = body;
+  const line = [message, detail, error, title].find(isText)?.match(/^\P{Cc}{1,500}/u)?.[0];
+  return {
+    ...(isErrorCode(errorCode) && { code: errorCode }),
+    ...(line && { message: line }),
+    ...(isText(title) && { problem: body, issues: body.errors }),
+  };
+}
+
+/** A server may send any code but `aborted`, which tells callers that they ended the call themselves. */
+function isErrorCode(value: unknown): value is ErrorCode {
+  return isText(value) && value !== "aborted" && /^[\w.-]{1,64}$/.test(value);
+}
+
+/** Reasons in words for what platforms report as `code` or `message` of the cause of a failed `fetch`. */
+const failureReasons: readonly (readonly [RegExp, string])[] = [
+  [/ECONNREFUSED|connection ?refused/i, "connection refused"],
+  [/ENOTFOUND|EAI_AGAIN|dns error|failed to lookup/i, "host name not found"],
+  [/timed ?out|timeout/i, "connection timed out"],
+  [/UNREACH/i, "host unreachable"],
+  [/ECONNRESET|EPIPE|UND_ERR_SOCKET|connection ?(reset|closed)/i, "connection closed"],
+  [/CERT|SSL|TLS/i, "TLS certificate refused"],
+];
+
+/** Describes a failed connection: `cannot reach http://127.0.0.1:8787: connection refused`. Texts of errors are never repeated. */
+export function describeConnectionFailure(url: string, cause: unknown): string {
+  // `fetch` of Node.js puts the reason into the cause of its error.
+  const texts = [cause, Object(cause).cause].map((error) => `${error} ${Object(error).code}`).join(" ");
+  const [, reason = "no response"] = failureReasons.find(([pattern]) => pattern.test(texts)) ?? [];
+  return `cannot reach ${new URL(url).origin}: ${reason}`;
+}

@@ -1,0 +1,71 @@
+/** Responses and a scripted `fetch` for tests of code that uses this client. */
+import { type Environment, type ProblemCode, type ProblemOptions, problemResponse } from "@letta-environments/schema";
+import type { Fetch } from "../request.ts";
+
+/** Returns a function that makes a JSON response, for {@link scriptFetch}. */
+export function jsonAnswer(
+  status: number,
+  value: unknown,
+  headers: Readonly<Record<string, string>> = {},
+): () => Response {
+  return () =>
+    new Response(JSON.stringify(value), { status, headers: { "content-type": "application/json", ...headers } });
+}
+
+/** Returns a function that makes an error response of a gateway, for {@link scriptFetch}. */
+export function problemAnswer(code: ProblemCode, options?: ProblemOptions): () => Response {
+  const { status, headers, body } = problemResponse(code, options);
+  return () => new Response(String(body), { status, headers });
+}
+
+/** The row of an offline device, with the members that a test sets. */
+export function exampleEnvironment(members: Partial<Environment> & { readonly deviceId: string }): Environment {
+  return {
+    id: `env-${members.deviceId}`,
+    connectedAt: null,
+    connectionId: null,
+    connectionName: members.deviceId,
+    firstSeenAt: 0,
+    lastHeartbeat: null,
+    lastSeenAt: 0,
+    organizationId: "org-1",
+    podId: null,
+    ...members,
+  };
+}
+
+/** A request that a fake received. */
+export interface SeenRequest {
+  readonly url: string;
+  readonly init: RequestInit;
+  /** The body as text; empty without a body. */
+  readonly body: string;
+}
+
+/** A `fetch` that returns scripted responses. */
+export interface ScriptedFetch {
+  readonly fetch: Fetch;
+  readonly seen: readonly SeenRequest[];
+}
+
+/**
+ * Creates a `fetch` that returns the given responses in order and repeats the last one. Responses are functions, because a
+ * body can be read only once. An `Error` is thrown, as `fetch` does when the connection fails.
+ */
+export function scriptFetch(...answers: readonly (() => Response | Error)[]): ScriptedFetch {
+  const seen: SeenRequest[] = [];
+  return {
+    seen,
+    async fetch(url, init) {
+      seen.push(readRequest(url, init));
+      const answer = answers[Math.min(seen.length, answers.length) - 1]?.() ?? new Error("no response was scripted");
+      if (answer instanceof Error) throw answer;
+      return answer;
+    },
+  };
+}
+
+/** A request as {@link SeenRequest}. */
+export function readRequest(url: string, init: RequestInit): SeenRequest {
+  return { url, init, body: typeof init.body === "string" ? init.body : "" };
+}

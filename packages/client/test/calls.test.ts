@@ -1,0 +1,334 @@
+import { createVirtualClock } from "@letta-environments/testkit";
+import { beforeEach, describe, expect, test } from "vitest";
+import {
+  type AnswerMismatch,
+  createClient,
+  createTransport,
+  LettaEnvironmentsError,
+  listEnvironments,
+  type Middleware,
+  type TransportEvent,
+  type TransportOptions,
+} from "../src/index.ts";
+import { exampleEnvironment, jsonAnswer, scriptFetch } from "../src/testing/index.ts";
+import { catchError } from "./catch-error.ts";
+import { createHandClock, type HandClock } from "./hand-clock.ts";
+import { installRandom, installClock } from "./install-clock.ts";
+import { broken, deduplicatingClient, emptyPage, sent } from "./scripted-fetch.ts";
+
+const base = { baseUrl: "http://127.0.0.1:1", apiKey: "lek_test" };
+const page = { connections: [], hasNextPage: false };
+const hello = { messages: [{ role: "user" as const, content: "hello" }] };
+
+beforeEach(() => {
+  createHandClock();
+  installRandom(1);
+});
+
+function clientOver(script: ReturnType<typeof scriptFetch>, more: Partial<TransportOptions> = {}) {
+  return createClient({ ...base, fetch: script.fetch, ...more }).environments;
+}
+
+describe("withResponse", () => {
+  test("resolves to the value and the response with its status and headers", async () => {
+    const headers = { "x-request-id": "r-1", "cache-status": "letta-gateway; hit", ratelimit: '"reads";r=5;t=60' };
+    const { data, response } = await clientOver(scriptFetch(jsonAnswer(200, page, headers)))
+      .list()
+      .withResponse();
+    expect(data).toEqual(page);
+    expect(response.status).toBe(200);
+    for (const [name, value] of Object.entries(headers)) expect(response.headers.get(name)).toBe(value);
+  });
+
+  test("rejects for a failed call, without another unhandled rejection", async () => {
+    const error = await catchError(
+      clientOver(scriptFetch(jsonAnswer(404, {})))
+        .retrieve("d-1")
+        .withResponse(),
+    );
+    expect(error.status).toBe(404);
+  });
+});
+
+describe("the outcome of a send", () => {
+  test.each<[string, object, Record<string, string>, string]>([
+    ["started", { success: true, message: "ok", disposition: "started" }, {}, "started"],
+    ["queued", { success: true, message: "ok", disposition: "queued" }, {}, "queued"],
+    ["taken by a server that says no more", { success: true, message: "ok" }, {}, "accepted"],
+    ["an unknown disposition", { success: true, message: "ok", disposition: "parked" }, {}, "accepted"],
+    [
+      "known already",
+      { success: true, message: "ok", disposition: "started" },
+      { "idempotency-replayed": "true" },
+      "duplicate",
+    ],
+    ["not taken", { success: false, message: "no" }, {}, "refused"],
+  ])("%s", async (_case, body, headers, outcome) => {
+    const result = await clientOver(scriptFetch(jsonAnswer(200, body, headers))).sendMessage("c-1", hello);
+    expect(result).toMatchObject({ ...body, outcome });
+  });
+
+  test.each<[string, () => Response | Error, string | null]>([
+    ["a broken connection", broken, "unknown"],
+    [
+      "no acknowledgement",
+      jsonAnswer(504, { errorCode: "delivery_unknown" }, { "x-should-retry": "false" }),
+      "unknown",
+    ],
+    ["500", jsonAnswer(500, {}), "unknown"],
+    ["a success that cannot be read", jsonAnswer(200, { ok: 1 }), "unknown"],
+    ["409", jsonAnswer(409, { errorCode: "device_offline" }), "refused"],
+    ["429", jsonAnswer(429, {}), "refused"],
+    ["a 503 that says that nothing was done", jsonAnswer(503, {}, { "x-should-retry": "true" }), "refused"],
+  ])("of an error says whether the message may be running: %s", async (_case, answer, outcome) => {
+    const environments = await deduplicatingClient(scriptFetch(answer), { maxRetries: 0 });
+    expect(await catchError(environments.sendMessage("c-1", hello))).toMatchObject({ outcome });
+    expect(await catchError(environments.retrieve("d-1"))).not.toHaveProperty("outcome");
+  });
+
+  test("stays unknown if an attempt had no response, whatever the next response says", async () => {
+    const script = scriptFetch(broken, jsonAnswer(403, {}));
+    const error = await catchError((await deduplicatingClient(script)).sendMessage("c-1", hello));
+    expect(error).toMatchObject({ status: 403, outcome: "unknown" });
+    const limited = await deduplicatingClient(scriptFetch(jsonAnswer(429, {}), jsonAnswer(403, {})));
+    expect(await catchError(limited.sendMessage("c-1", hello))).toMatchObject({ outcome: "refused" });
+  });
+
+  test.each(["aborted", "timeout"] as const)("stays refused when the wait after a 429 ends by %s", async (code) => {
+    const controller = new AbortController();
+    const clock: HandClock = createHandClock(60_000, () =>
+      code === "aborted" ? controller.abort() : clock.passDeadline(),
+    );
+    const script = scriptFetch(jsonAnswer(429, {}));
+    const environments = await deduplicatingClient(script);
+    const error = await catchError(environments.sendMessage("c-1", hello, { signal: controller.signal }));
+    expect(error).toMatchObject({ code, outcome: "refused" });
+    expect(script.seen).toHaveLength(1);
+  });
+
+  test("is refused if the call was ended before anything was sent", async () => {
+    const environments = clientOver(scriptFetch(sent));
+    const error = await catchError(environments.sendMessage("c-1", hello, { signal: AbortSignal.abort() }));
+    expect(error).toMatchObject({ code: "aborted", outcome: "refused" });
+  });
+});
+
+describe("the option idempotencyKey sends the same Idempotency-Key with every attempt", () => {
+  test.each([
+    [true, (id: string | undefined) => id],
+    ["mine", () => "mine"],
+    [undefined, () => undefined],
+    [false, () => undefined],
+  ])("%j", async (idempotencyKey, expected) => {
+    const script = scriptFetch(broken, sent);
+    const result = await (await deduplicatingClient(script)).sendMessage("c-1", hello, { idempotencyKey });
+    const keys = script.seen.map(({ init }) => new Headers(init.headers).get("idempotency-key") ?? undefined);
+    expect(keys).toEqual([expected(result.clientMessageIds[0]), expected(result.clientMessageIds[0])]);
+  });
+});
+
+describe("the option validate", () => {
+  const odd = { connections: [{ ...exampleEnvironment({ deviceId: "d-1" }), lastSeenAt: "now" }], hasNextPage: false };
+
+  test("report, the default, calls onMismatch and returns the value", async () => {
+    const told: AnswerMismatch[] = [];
+    const script = scriptFetch(jsonAnswer(200, odd));
+    const value = await clientOver(script, { onMismatch: (mismatch) => void told.push(mismatch) }).list();
+    expect(value).toEqual(odd);
+    expect(told).toMatchObject([{ path: "connections[0].lastSeenAt", response: { status: 200 } }]);
+  });
+
+  test("throw makes a mismatch a typed error that names the member", async () => {
+    const error = await catchError(clientOver(scriptFetch(jsonAnswer(200, odd)), { validate: "throw" }).list());
+    expect(error).toMatchObject({
+      code: "invalid_response",
+      message: expect.stringContaining("connections[0].lastSeenAt"),
+    });
+  });
+
+  test("off does not call onMismatch", async () => {
+    const told: AnswerMismatch[] = [];
+    const script = scriptFetch(jsonAnswer(200, odd));
+    const environments = clientOver(script, { validate: "off", onMismatch: (mismatch) => void told.push(mismatch) });
+    await expect(environments.list()).resolves.toEqual(odd);
+    expect(told).toEqual([]);
+  });
+
+  test.each(["report", "throw", "off"] as const)("%s makes an unusable response an error", async (validate) => {
+    const rows = { connections: [null], hasNextPage: false };
+    for (const value of [5, null, [], { connections: 5 }, rows]) {
+      const error = await catchError(clientOver(scriptFetch(jsonAnswer(200, value)), { validate }).list());
+      expect(error).toMatchObject({ code: "invalid_response", retryable: false });
+    }
+  });
+
+  test("an exception of a hook does not turn a good response into an error", async () => {
+    const fail = (): never => {
+      throw new Error("a broken log");
+    };
+    const hooks = { onMismatch: fail, onDrift: fail, onEvent: fail };
+    await expect(clientOver(scriptFetch(jsonAnswer(200, odd)), hooks).list()).resolves.toEqual(odd);
+  });
+});
+
+describe("middleware", () => {
+  test("runs around every attempt, the first outermost, and can change the request", async () => {
+    const order: string[] = [];
+    const named =
+      (name: string): Middleware =>
+      (request, next) => {
+        order.push(`${name}${request.attempt}`);
+        return next({ ...request, headers: { ...request.headers, [name]: "1" } });
+      };
+    const script = scriptFetch(broken, emptyPage);
+    await clientOver(script, { middleware: [named("outer"), named("inner")] }).list();
+    expect(order).toEqual(["outer1", "inner1", "outer2", "inner2"]);
+    expect(script.seen[1]?.init.headers).toMatchObject({ outer: "1", inner: "1", authorization: "Bearer lek_test" });
+  });
+
+  test("can send a request twice, as for a fresh token, or respond by itself", async () => {
+    const script = scriptFetch(jsonAnswer(401, {}), emptyPage);
+    const refresh: Middleware = async (request, next) => {
+      const response = await next(request);
+      if (response.status !== 401) return response;
+      return next({ ...request, headers: { ...request.headers, authorization: "Bearer fresh" } });
+    };
+    await clientOver(script, { middleware: refresh }).list();
+    expect(script.seen[1]?.init.headers).toMatchObject({ authorization: "Bearer fresh" });
+    const own = scriptFetch(broken);
+    await expect(clientOver(own, { middleware: async () => emptyPage() }).list()).resolves.toEqual(page);
+    expect(own.seen).toEqual([]);
+  });
+
+  test("that throws an error of this package does not cause a second send", async () => {
+    const cause = new LettaEnvironmentsError({ code: "http_error", message: "log", retryable: true, status: 503 });
+    const middleware: Middleware = async (request, next) => {
+      await next(request);
+      throw Object.freeze(cause);
+    };
+    const script = scriptFetch(sent);
+    const approval = { messages: [{ type: "approval" as const, approvals: [{ approve: true, tool_call_id: "t" }] }] };
+    const error = await catchError(clientOver(script, { middleware }).sendMessage("c-1", approval));
+    expect(error).toMatchObject({ code: "connection_failed", outcome: "unknown", retryable: false, cause });
+    expect(script.seen).toHaveLength(1);
+  });
+
+  test("and fetch see the platform's AbortError when a call ends", async () => {
+    const controller = new AbortController();
+    let reason: unknown;
+    const middleware: Middleware = ({ signal }) =>
+      new Promise((_resolve, reject) => {
+        signal.addEventListener("abort", () => reject((reason = signal.reason)));
+        controller.abort();
+      });
+    const call = clientOver(scriptFetch(emptyPage), { middleware }).list({}, { signal: controller.signal });
+    expect(await catchError(call)).toMatchObject({ code: "aborted" });
+    expect(reason).toMatchObject({ name: "AbortError" });
+  });
+
+  test("that throws synchronously causes a typed error with its cause", async () => {
+    const cause = new Error("no token");
+    const middleware: Middleware = () => {
+      throw cause;
+    };
+    const error = await catchError(clientOver(scriptFetch(emptyPage), { middleware, maxRetries: 0 }).list());
+    expect(error).toMatchObject({ code: "connection_failed", cause });
+  });
+});
+
+test("a call has the events start, retry and end, all with the same call object", async () => {
+  const events: TransportEvent[] = [];
+  const script = scriptFetch(broken, emptyPage);
+  await clientOver(script, { onEvent: (event) => void events.push(event) }).list({ limit: 5 });
+  const url = "http://127.0.0.1:1/v1/environments?limit=5";
+  expect(events).toMatchObject([
+    { type: "start", call: { operation: "listEnvironments", method: "GET", url } },
+    { type: "retry", attempt: 1, delayMs: 500, error: { code: "connection_failed" } },
+    { type: "end", attempts: 2, error: undefined },
+  ]);
+  expect(new Set(events.map(({ call }) => call)).size).toBe(1);
+});
+
+test("the deadline of a call with a signal is a timeout, not an abort, and no retry event follows it", async () => {
+  const clock = createVirtualClock();
+  // The wall clock may stand still meanwhile.
+  installClock({ now: () => 0, setTimer: clock.setTimer });
+  const told: string[] = [];
+  const fetch = (): Promise<Response> => new Promise(() => undefined);
+  const { environments } = createClient({ ...base, fetch, onEvent: ({ type }) => void told.push(type) });
+  const call = catchError(environments.list({}, { timeoutMs: 1_000, signal: new AbortController().signal }));
+  await clock.advance(1_000);
+  expect(await call).toMatchObject({ code: "timeout", retryable: true });
+  expect(told).toEqual(["start", "end"]);
+});
+
+test("an aborted call ends once, even if its attempt succeeds later", async () => {
+  const events: TransportEvent[] = [];
+  const controller = new AbortController();
+  let answer = (_response: Response): void => undefined;
+  const fetch = (): Promise<Response> => {
+    queueMicrotask(() => controller.abort());
+    return new Promise((resolve) => void (answer = resolve));
+  };
+  const environments = createClient({ ...base, fetch, onEvent: (event) => void events.push(event) }).environments;
+  const error = await catchError(environments.list({}, { signal: controller.signal }));
+  answer(emptyPage());
+  await new Promise((resolve) => void setImmediate(resolve));
+  expect(error.code).toBe("aborted");
+  expect(events.map(({ type }) => type)).toEqual(["start", "end"]);
+});
+
+describe("the retry budget", () => {
+  test("limits the repeats of all calls of a transport, so that load on a failing server is not multiplied", async () => {
+    const script = scriptFetch(jsonAnswer(503, {}));
+    const transport = createTransport({ ...base, fetch: script.fetch });
+    for (let call = 0; call < 20; call += 1) await catchError(listEnvironments(transport));
+    expect(script.seen).toHaveLength(20 + 10);
+  });
+
+  test("grows by one for every ten successes, up to its size", async () => {
+    let isFailing = true;
+    let requests = 0;
+    const fetch = async (): Promise<Response> => {
+      requests += 1;
+      return isFailing ? jsonAnswer(503, {})() : emptyPage();
+    };
+    const transport = createTransport({ ...base, fetch });
+    const fail = async (calls: number): Promise<number> => {
+      isFailing = true;
+      const before = requests;
+      for (let call = 0; call < calls; call += 1) await catchError(listEnvironments(transport));
+      return requests - before - calls;
+    };
+    const succeed = async (calls: number): Promise<void> => {
+      isFailing = false;
+      for (let call = 0; call < calls; call += 1) await listEnvironments(transport);
+    };
+    expect(await fail(20)).toBe(10);
+    await succeed(25);
+    expect(await fail(20)).toBe(2);
+    await succeed(300);
+    expect(await fail(20)).toBe(10);
+  });
+});
+
+test("headers of the client and of the call are sent, and none of them replaces the key", async () => {
+  const script = scriptFetch(emptyPage);
+  const headers = { "x-project": "a", authorization: "Bearer other" };
+  await clientOver(script, { headers }).list({}, { headers: { traceparent: "00-1-2-01" } });
+  expect(script.seen[0]?.init.headers).toEqual({
+    "x-project": "a",
+    traceparent: "00-1-2-01",
+    accept: "application/json",
+    authorization: "Bearer lek_test",
+  });
+});
+
+test("timeout, the official SDK's name, works, and timeoutMs takes precedence", async () => {
+  const timers: number[] = [];
+  installClock({ now: () => 0, setTimer: (delayMs) => (timers.push(delayMs), () => undefined) });
+  const environments = clientOver(scriptFetch(emptyPage));
+  await environments.list({}, { timeout: 1_000 });
+  await environments.list({}, { timeout: 1_000, timeoutMs: 2_000 });
+  expect(timers).toEqual([1_000, 2_000]);
+});

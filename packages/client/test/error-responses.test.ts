@@ -1,0 +1,217 @@
+import { problemResponse } from "@letta-environments/schema";
+import { describe, expect, test } from "vitest";
+import { createClient, type SendMessageInput, type TransportOptions } from "../src/index.ts";
+import { catchError } from "./catch-error.ts";
+import { json, scriptFetch } from "./scripted-fetch.ts";
+
+const key = "lek_s3cr3t-marker";
+const hello: SendMessageInput = { messages: [{ role: "user", content: "hello", client_message_id: "m-1" }] };
+
+function clientOver(answer: () => Response | Error, more: Partial<TransportOptions> = {}) {
+  const { fetch } = scriptFetch(answer);
+  return createClient({ baseUrl: "http://127.0.0.1:1", apiKey: key, maxRetries: 0, fetch, ...more }).environments;
+}
+
+const text = (status: number, body: string, contentType: string) => (): Response =>
+  new Response(body, { status, headers: { "content-type": contentType, "x-request-id": "r-1" } });
+
+test("the size limit of a response applies whatever its Content-Length says", async () => {
+  const headers = { "content-type": "application/json", "content-length": "5, 5" };
+  const page = JSON.stringify({ connections: [], hasNextPage: false, padding: "x".repeat(500) });
+  const environments = clientOver(() => new Response(page, { headers }), { maxResponseBytes: 100 });
+  expect((await catchError(environments.list())).code).toBe("response_too_large");
+});
+
+describe("an error response becomes one typed error", () => {
+  test("problem details give the code, text, rules and request id", async () => {
+    const issues = [{ member: "messages[0].role", rule: 'must be "user"' }];
+    const { status, headers, body } = problemResponse("invalid_request", {
+      issues,
+      headers: { "x-request-id": "r-1" },
+    });
+    const error = await catchError(
+      clientOver(() => new Response(String(body), { status, headers })).sendMessage("c-1", hello),
+    );
+    expect(error).toMatchObject({
+      code: "invalid_request",
+      message: 'messages[0].role must be "user"',
+      status: 400,
+      retryable: false,
+      requestId: "r-1",
+      issues,
+      problem: { type: "urn:letta-environments:problem:invalid_request", errorCode: "invalid_request" },
+      clientMessageIds: ["m-1"],
+    });
+  });
+
+  test("a device_offline problem keeps its code and status", async () => {
+    const { status, headers, body } = problemResponse("device_offline");
+    const error = await catchError(
+      clientOver(() => new Response(String(body), { status, headers })).sendMessage("c-1", hello),
+    );
+    expect(error).toMatchObject({ code: "device_offline", status: 409, retryable: false });
+  });
+
+  test.each<[string, () => Response, object]>([
+    [
+      "a code that is newer than this client",
+      json(418, { errorCode: "too_hot", message: "Wait." }),
+      { code: "too_hot", message: "Wait." },
+    ],
+    ["only a message", json(404, { message: "Not here" }), { code: "http_error", message: "Not here" }],
+    ["only a detail", json(404, { detail: "Not here" }), { code: "http_error", message: "Not here" }],
+    ["only an error", json(401, { error: "Unauthorized" }), { code: "http_error", message: "Unauthorized" }],
+    ["details that are no text", json(422, { detail: [{ loc: [] }] }), { code: "http_error", message: "http error" }],
+    ["HTML", text(502, "<h1>Bad gateway</h1>", "text/html"), { code: "http_error", status: 502, requestId: "r-1" }],
+    ["nothing", () => new Response(null, { status: 500 }), { code: "http_error", message: "http error" }],
+    ["an array", json(400, ["x"]), { code: "http_error", status: 400 }],
+    ["a client's code", json(400, { errorCode: "aborted", message: "x" }), { code: "http_error", message: "x" }],
+    ["a code that is no code", json(400, { errorCode: "a b\n", message: "x" }), { code: "http_error" }],
+    ["a code of two words", json(400, { errorCode: "a b", message: "x" }), { code: "http_error" }],
+    ["a code that is too long", json(400, { errorCode: "x".repeat(65), message: "x" }), { code: "http_error" }],
+    ["several lines", json(400, { message: "a b\r\n\u0000c\u001b[31m" }), { message: "a b" }],
+  ])("%s", async (_case, answer, expected) => {
+    expect(await catchError(clientOver(answer).retrieve("d-1"))).toMatchObject(expected);
+  });
+
+  test("a server cannot send the code aborted, which only the caller's signal produces", async () => {
+    const error = await catchError(clientOver(json(400, { errorCode: "aborted", message: "x" })).list());
+    expect(error).toMatchObject({ code: "http_error", message: "x" });
+  });
+
+  test("a body without a title is not exposed as problem details", async () => {
+    const error = await catchError(clientOver(json(404, { message: "Not here" })).list());
+    expect(error).not.toHaveProperty("problem");
+  });
+
+  test("a long error text is cut to 500 characters", async () => {
+    const error = await catchError(clientOver(json(400, { message: "x".repeat(10_000) })).list());
+    expect(error.message).toHaveLength(500);
+  });
+
+  test("an error whose body breaks off keeps its status", async () => {
+    const torn = (): Response =>
+      new Response(new ReadableStream({ pull: (controller) => controller.error(new Error("torn")) }), { status: 404 });
+    expect(await catchError(clientOver(torn).list())).toMatchObject({ code: "http_error", status: 404 });
+  });
+});
+
+describe("a success response that differs from the documented shape is a typed error", () => {
+  test.each<[string, () => Response, string]>([
+    ["HTML", text(200, "<html></html>", "text/html"), "invalid response"],
+    ["text", text(200, "ok", "text/plain"), "invalid response"],
+    ["malformed JSON", text(200, '{"connections":', "application/json"), "invalid response"],
+    ["nothing", text(200, "", "application/json"), "invalid response"],
+    [
+      "another shape",
+      json(200, { connections: [{ id: 5 }], hasNextPage: true }),
+      "invalid response: connections[0].id",
+    ],
+    ["an array", json(200, []), "invalid response"],
+  ])("%s", async (_case, answer, message) => {
+    expect(await catchError(clientOver(answer, { validate: "throw" }).list())).toMatchObject({
+      code: "invalid_response",
+      message,
+      status: 200,
+      retryable: false,
+    });
+  });
+
+  test("a character split over two chunks is decoded correctly", async () => {
+    const bytes = new TextEncoder().encode(JSON.stringify({ success: true, message: "é" }));
+    const middle = bytes.indexOf(0xc3) + 1;
+    const start = (stream: ReadableStreamDefaultController<Uint8Array>): void => {
+      stream.enqueue(bytes.slice(0, middle));
+      stream.enqueue(bytes.slice(middle));
+      stream.close();
+    };
+    const environments = clientOver(() => new Response(new ReadableStream({ start })));
+    expect(await environments.sendMessage("c-1", hello)).toMatchObject({ message: "é" });
+  });
+
+  test("JSON of the documented shape is accepted under any content type", async () => {
+    const page = { connections: [], hasNextPage: false };
+    expect(await clientOver(text(200, JSON.stringify(page), "text/plain")).list()).toEqual(page);
+  });
+
+  test("304 without a conditional request is an error", async () => {
+    const error = await catchError(clientOver(() => new Response(null, { status: 304 })).list());
+    expect(error).toMatchObject({ code: "redirected", status: 304 });
+  });
+
+  test("a redirect that a browser hides behind status 0 is not repeated", async () => {
+    let requests = 0;
+    const members = { status: { value: 0 }, ok: { value: false } };
+    const fetch = async (): Promise<Response> => {
+      requests += 1;
+      return Object.defineProperties(new Response(null, { status: 204 }), members);
+    };
+    const { environments } = createClient({ baseUrl: "http://127.0.0.1:1", apiKey: key, fetch });
+    expect(await catchError(environments.list())).toMatchObject({ code: "redirected", status: 0, retryable: false });
+    expect(requests).toBe(1);
+  });
+
+  test("204 without a body is an error", async () => {
+    const error = await catchError(clientOver(() => new Response(null, { status: 204 })).list());
+    expect(error).toMatchObject({ code: "invalid_response", status: 204 });
+  });
+
+  test("the error of a send contains the message ids", async () => {
+    const error = await catchError(clientOver(json(200, { ok: true })).sendMessage("c-1", hello));
+    expect(error).toMatchObject({ code: "invalid_response", clientMessageIds: ["m-1"] });
+  });
+});
+
+describe("no error contains the API key", () => {
+  const escaped = Array.from(key, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`).join(
+    "",
+  );
+
+  test.each<[string, () => Response | Error]>([
+    ["a text that repeats it", json(401, { message: `Bad key ${key}`, detail: key, errorCode: key })],
+    ["an escaped one", text(401, `{"message":"${escaped}"}`, "application/json")],
+    [
+      "problem details",
+      () => {
+        const { status, headers, body } = problemResponse("invalid_key", { detail: `Bad key ${key}` });
+        return new Response(String(body), { status, headers });
+      },
+    ],
+    [
+      "problem details with a member of its name",
+      () => {
+        const body = JSON.parse(String(problemResponse("invalid_key").body)) as object;
+        return new Response(JSON.stringify({ ...body, [key]: true }), { status: 401 });
+      },
+    ],
+    ["a broken connection", () => new TypeError("fetch failed")],
+    ["a wrong shape", json(200, { connections: key })],
+    ["malformed JSON", text(200, key, "application/json")],
+  ])("%s", async (_case, answer) => {
+    const error = await catchError(clientOver(answer).list());
+    const everything = [
+      error.message,
+      error.stack,
+      String(error.cause),
+      JSON.stringify(error),
+      JSON.stringify(error.problem),
+    ];
+    expect(everything.join("\n")).not.toContain("s3cr3t");
+  });
+
+  test("the client object does not expose the API key", () => {
+    const client = createClient({ baseUrl: "http://127.0.0.1:1", apiKey: key });
+    expect(JSON.stringify(client)).not.toContain("s3cr3t");
+    expect(Object.values(client.environments).every((member) => typeof member === "function")).toBe(true);
+  });
+});
+
+test.each(["null", "401", "true"])(
+  "an error response is reported as one even if the API key is %j, which also occurs outside of JSON strings",
+  async (apiKey) => {
+    const script = scriptFetch(json(401, { errorCode: "invalid_key", status: 401, retryable: true, detail: null }));
+    const { environments } = createClient({ baseUrl: "https://gateway.example", apiKey, fetch: script.fetch });
+    const error = await catchError(environments.list());
+    expect([error.status, error.retryable, script.seen.length]).toEqual([401, false, 1]);
+  },
+);

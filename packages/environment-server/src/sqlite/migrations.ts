@@ -1,0 +1,89 @@
+import { migrateSqlite, type SqliteDatabase, type SqliteVersionStore } from "@letta-environments/platform";
+import { readInteger } from "./columns.ts";
+
+/**
+ * Every version of the tables, oldest first. A released migration is never edited. Table names start with `environment`, so
+ * that the file can also contain other tables. Times are epoch milliseconds.
+ */
+const migrations: readonly string[] = [
+  `
+  CREATE TABLE environment_device (
+    tenant TEXT NOT NULL,
+    device_id TEXT NOT NULL,
+    owner_key_id TEXT,
+    PRIMARY KEY (tenant, device_id)
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE TABLE environment (
+    id TEXT NOT NULL PRIMARY KEY,
+    tenant TEXT NOT NULL,
+    device_id TEXT NOT NULL,
+    listener_instance_id TEXT NOT NULL,
+    connection_name TEXT NOT NULL,
+    metadata TEXT,
+    owner TEXT NOT NULL,
+    first_seen_at INTEGER NOT NULL,
+    last_seen_at INTEGER NOT NULL,
+    current_mode TEXT,
+    working_directory TEXT,
+    git_branch TEXT,
+    UNIQUE (tenant, device_id, listener_instance_id)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX environment_by_tenant ON environment (tenant, id);
+
+  CREATE TABLE environment_connection (
+    id TEXT NOT NULL PRIMARY KEY,
+    environment_id TEXT NOT NULL REFERENCES environment (id) ON DELETE CASCADE,
+    generation INTEGER NOT NULL,
+    key_id TEXT NOT NULL,
+    registered_at INTEGER NOT NULL,
+    opened_at INTEGER,
+    replaced_at INTEGER,
+    UNIQUE (environment_id, generation)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX environment_connection_by_replacement ON environment_connection (replaced_at) WHERE replaced_at IS NOT NULL;
+
+  CREATE TABLE environment_delivery (
+    id TEXT NOT NULL PRIMARY KEY,
+    environment_id TEXT NOT NULL,
+    fingerprint TEXT NOT NULL,
+    reserved_at INTEGER NOT NULL,
+    outcome TEXT CHECK (outcome IN ('accepted', 'rejected', 'unknown')),
+    disposition TEXT,
+    error TEXT
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX environment_delivery_by_time ON environment_delivery (reserved_at);
+
+  CREATE TABLE environment_message (
+    environment_id TEXT NOT NULL,
+    agent_id TEXT NOT NULL,
+    conversation_id TEXT NOT NULL,
+    message_id TEXT NOT NULL,
+    delivery_id TEXT NOT NULL REFERENCES environment_delivery (id) ON DELETE CASCADE,
+    PRIMARY KEY (environment_id, agent_id, conversation_id, message_id)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX environment_message_by_delivery ON environment_message (delivery_id);
+  `,
+];
+
+/** Records the version in a table, because the file may contain other tables. */
+const versionTable: SqliteVersionStore = {
+  read(database) {
+    database.exec("CREATE TABLE IF NOT EXISTS environment_schema (version INTEGER NOT NULL) STRICT");
+    const row = database.prepare("SELECT version FROM environment_schema").get();
+    return row === undefined ? 0 : readInteger(row, "version");
+  },
+  write(database, version) {
+    database.exec("DELETE FROM environment_schema");
+    database.prepare("INSERT INTO environment_schema (version) VALUES (?)").run(version);
+  },
+};
+
+/**
+ * Migrates the tables to the newest version, in one transaction. An older file is backed up first.
+ *
+ * @throws Error when a newer program has written the database, or the backup cannot be written.
+ */
+export function migrate(database: SqliteDatabase): void {
+  migrateSqlite(database, migrations, versionTable);
+}

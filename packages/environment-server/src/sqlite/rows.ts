@@ -1,0 +1,104 @@
+import type { SqliteDatabase, SqliteRow, SqliteStatement, SqliteValue } from "@letta-environments/platform";
+import type { ConnectionRecord, EnvironmentFilter, EnvironmentRows } from "../ports.ts";
+import { prepareEnrol } from "./enrol.ts";
+import { environmentColumns, readEnvironment, readInteger, readText } from "./columns.ts";
+
+/** {@link EnvironmentRows} in SQLite. */
+export function createSqliteEnvironmentRows(database: SqliteDatabase): EnvironmentRows {
+  const enrol = prepareEnrol(database);
+  const findConnection = database.prepare(`
+    SELECT connection.id AS connection_id, connection.generation, connection.key_id,
+      connection.opened_at IS NOT NULL AS opened, connection.replaced_at IS NOT NULL AS replaced,
+      connection.generation = (SELECT max(generation) FROM environment_connection AS other
+        WHERE other.environment_id = connection.environment_id) AS latest,
+      ${environmentColumns}
+    FROM environment_connection AS connection JOIN environment ON environment.id = connection.environment_id
+    WHERE connection.id = ? AND environment.tenant = ?`);
+  const findOpening = database.prepare(
+    "SELECT environment_id, generation, opened_at IS NOT NULL AS opened FROM environment_connection WHERE id = ?",
+  );
+  const findDevice = database.prepare(
+    `SELECT ${environmentColumns} FROM environment WHERE tenant = ? AND device_id = ?`,
+  );
+  const markOpened = database.prepare("UPDATE environment_connection SET opened_at = ? WHERE id = ?");
+  const markReplaced = database.prepare(`
+    UPDATE environment_connection SET replaced_at = ?
+    WHERE environment_id = ? AND generation < ? AND replaced_at IS NULL`);
+  const markSeen = database.prepare("UPDATE environment SET last_seen_at = max(last_seen_at, ?) WHERE id = ?");
+  const saveStatus = database.prepare(
+    "UPDATE environment SET current_mode = ?, working_directory = ?, git_branch = ? WHERE id = ?",
+  );
+  const lists = new Map<string, SqliteStatement>();
+
+  function openConnection(connectionId: string, nowMs: number): void {
+    const opening = findOpening.get(connectionId);
+    if (opening === undefined) return;
+    const environmentId = readText(opening, "environment_id");
+    markSeen.run(nowMs, environmentId);
+    if (readInteger(opening, "opened") === 1) return;
+    markOpened.run(nowMs, connectionId);
+    markReplaced.run(nowMs, environmentId, readInteger(opening, "generation"));
+    saveStatus.run(null, null, null, environmentId);
+  }
+
+  function prepareList(sql: string): SqliteStatement {
+    const statement = lists.get(sql) ?? database.prepare(sql);
+    lists.set(sql, statement);
+    return statement;
+  }
+
+  return {
+    enrol: async (enrolment) => enrol(enrolment),
+    async findConnection(tenant, connectionId) {
+      const row = findConnection.get(connectionId, tenant);
+      return row === undefined ? null : readConnection(row);
+    },
+    openConnection: async (connectionId, nowMs) => database.transaction(() => openConnection(connectionId, nowMs)),
+    async findEnvironments(tenant, deviceId) {
+      return findDevice.all(tenant, deviceId).map(readEnvironment);
+    },
+    async listEnvironments(filter) {
+      const { sql, values } = buildList(filter);
+      return prepareList(sql)
+        .all(...values)
+        .map(readEnvironment);
+    },
+    async saveStatus(environmentId, { currentMode, workingDirectory, gitBranch }) {
+      saveStatus.run(currentMode, workingDirectory, gitBranch, environmentId);
+    },
+    async saveLastSeen(times) {
+      database.transaction(() => {
+        for (const { environmentId, lastSeenAt } of times) markSeen.run(lastSeenAt, environmentId);
+      });
+    },
+  };
+}
+
+/** Builds a list statement with only the conditions of the filter, so that it can use its index. There are eight of them. */
+function buildList(filter: EnvironmentFilter): { sql: string; values: SqliteValue[] } {
+  const conditions = ["tenant = ?", "id > ?"];
+  const values: SqliteValue[] = [filter.tenant, filter.afterId ?? ""];
+  const restrict = (condition: string, value: string): void => {
+    conditions.push(condition);
+    values.push(value);
+  };
+  const { environmentIds, deviceIds, owner } = filter;
+  if (environmentIds !== null) restrict("id IN (SELECT value FROM json_each(?))", JSON.stringify(environmentIds));
+  if (deviceIds !== null) restrict("device_id IN (SELECT value FROM json_each(?))", JSON.stringify(deviceIds));
+  if (owner !== null) restrict("owner = ?", owner);
+  values.push(filter.limit);
+  const where = conditions.join(" AND ");
+  return { sql: `SELECT ${environmentColumns} FROM environment WHERE ${where} ORDER BY id LIMIT ?`, values };
+}
+
+function readConnection(row: SqliteRow): ConnectionRecord {
+  return {
+    connectionId: readText(row, "connection_id"),
+    generation: readInteger(row, "generation"),
+    keyId: readText(row, "key_id"),
+    opened: readInteger(row, "opened") === 1,
+    replaced: readInteger(row, "replaced") === 1,
+    latest: readInteger(row, "latest") === 1,
+    environment: readEnvironment(row),
+  };
+}

@@ -1,0 +1,115 @@
+import { expect, test } from "vitest";
+import { createHarness, type Harness, userMessage } from "./support/harness.ts";
+import type { FakeSocket } from "./support/fake-socket.ts";
+
+const full = { status: 429, headers: { "x-should-retry": "false" }, body: { errorCode: "queue_full" } };
+const runtime = { agent_id: "agent-1", conversation_id: "default" };
+
+function reportQueue(socket: FakeSocket, length: number, conversation: typeof runtime = runtime): void {
+  const queue = Array.from({ length }, (_, index) => ({ id: `q-${index}`, client_message_id: `queued-${index}` }));
+  socket.say({ type: "update_queue", runtime: conversation, queue, removed: [] });
+}
+
+async function sendNow(
+  { send, settle }: Harness,
+  connectionId: string,
+  socket: FakeSocket,
+  id: string,
+  disposition: string,
+): Promise<number> {
+  const inputs = socket.inputs().length;
+  const sent = send(connectionId, { messages: [userMessage(id)] });
+  await settle();
+  if (socket.inputs().length > inputs) socket.acknowledge({ accepted: true, disposition });
+  return (await sent).status;
+}
+
+test("a conversation with 100 waiting messages is full, because the device would drop its oldest", async () => {
+  const harness = createHarness();
+  const { connectionId, socket } = await harness.connect("device-1");
+  reportQueue(socket, 100);
+  expect(await harness.send(connectionId)).toMatchObject(full);
+  expect(socket.inputs()).toEqual([]);
+  reportQueue(socket, 99);
+  expect(await sendNow(harness, connectionId, socket, "m-1", "queued")).toBe(200);
+  expect(await harness.send(connectionId, { messages: [userMessage("m-2")] })).toMatchObject(full);
+});
+
+test("a refused message is not stored, so its id can be sent once there is room", async () => {
+  const harness = createHarness();
+  const { connectionId, socket } = await harness.connect("device-1");
+  reportQueue(socket, 100);
+  expect(await sendNow(harness, connectionId, socket, "m-1", "queued")).toBe(429);
+  reportQueue(socket, 0);
+  expect(await sendNow(harness, connectionId, socket, "m-1", "started")).toBe(200);
+});
+
+test("the queue of one conversation does not limit the others", async () => {
+  const harness = createHarness();
+  const { connectionId, socket } = await harness.connect("device-1");
+  reportQueue(socket, 100, { agent_id: "agent-1", conversation_id: "conv-2" });
+  reportQueue(socket, 100, { agent_id: "agent-2", conversation_id: "default" });
+  expect(await sendNow(harness, connectionId, socket, "m-1", "started")).toBe(200);
+});
+
+test("messages that were acknowledged as queued count until the device reports its queue again", async () => {
+  const harness = createHarness();
+  const { connectionId, socket } = await harness.connect("device-1");
+  for (let index = 0; index < 100; index++) {
+    expect(await sendNow(harness, connectionId, socket, `m-${index}`, "queued")).toBe(200);
+  }
+  expect(await sendNow(harness, connectionId, socket, "one-more", "queued")).toBe(429);
+  reportQueue(socket, 3);
+  expect(await sendNow(harness, connectionId, socket, "one-more", "queued")).toBe(200);
+});
+
+test("each message of a batch counts, also before it is acknowledged", async () => {
+  const harness = createHarness();
+  const { connectionId, socket } = await harness.connect("device-1");
+  const batch = (name: string, size: number): ReturnType<typeof userMessage>[] =>
+    Array.from({ length: size }, (_, index) => userMessage(`${name}-${index}`));
+  const sent = harness.send(connectionId, { messages: batch("a", 60) });
+  await harness.settle();
+  expect(await harness.send(connectionId, { messages: batch("b", 41) })).toMatchObject(full);
+  const fits = harness.send(connectionId, { messages: batch("c", 40) });
+  await harness.settle();
+  for (const input of socket.inputs()) socket.acknowledge({ accepted: true, disposition: "started" }, input.request_id);
+  expect([(await sent).status, (await fits).status]).toEqual([200, 200]);
+});
+
+test("a device with 64 unacknowledged sends accepts no other, in any conversation", async () => {
+  const harness = createHarness();
+  const { connectionId, socket } = await harness.connect("device-1");
+  const sends = Array.from({ length: 64 }, (_, index) =>
+    harness.send(connectionId, { conversationId: `conv-${index}` }),
+  );
+  await harness.settle();
+  expect(await harness.send(connectionId, { conversationId: "conv-64" })).toMatchObject(full);
+  for (const input of socket.inputs()) socket.acknowledge({ accepted: true }, input.request_id);
+  const answers = await Promise.all(sends);
+  expect(new Set(answers.map((answer) => answer.status))).toEqual(new Set([200]));
+  expect(await sendNow(harness, connectionId, socket, "m-2", "started")).toBe(200);
+});
+
+test("the queue of a device that reconnects is remembered, and the device is asked to report it", async () => {
+  const harness = createHarness();
+  const { connectionId, socket } = await harness.connect("device-1");
+  reportQueue(socket, 100);
+  socket.listener.onClose(1006);
+  const second = await harness.open(connectionId);
+  expect(second.frames).toEqual([
+    { type: "sync", request_id: expect.stringMatching(/^sync-/), runtime, recover_approvals: false },
+  ]);
+  expect(await harness.send(connectionId)).toMatchObject(full);
+  reportQueue(second, 0);
+  expect(await sendNow(harness, connectionId, second, "m-1", "started")).toBe(200);
+});
+
+test("another process of the device starts with an empty queue", async () => {
+  const harness = createHarness();
+  const first = await harness.connect("device-1");
+  reportQueue(first.socket, 100);
+  const { connectionId, socket } = await harness.connect("device-1");
+  expect(socket.frames).toEqual([]);
+  expect(await sendNow(harness, connectionId, socket, "m-1", "started")).toBe(200);
+});

@@ -1,0 +1,58 @@
+import type { EnvironmentStore } from "../../src/index.ts";
+import type { Random } from "./random.ts";
+
+/** A store with random delays before and after each effect. It can stop like a killed process. */
+export interface SlowStore {
+  readonly store: EnvironmentStore;
+  /** From now on no call has an effect and no pending call resolves. */
+  kill(): void;
+}
+
+/** Wraps a store. `faults` is the probability that `reserve` fails, in half of the cases after its effect. */
+export function createSlowStore(inner: EnvironmentStore, random: Random, faults: number = 0): SlowStore {
+  let dead = false;
+  const never = new Promise<never>(() => undefined);
+
+  async function pause(): Promise<void> {
+    for (let turns = random.below(6); turns > 0; turns--) await Promise.resolve();
+    if (dead) await never;
+  }
+
+  function slow<Values extends unknown[], Result>(
+    run: (...values: Values) => Promise<Result>,
+  ): (...values: Values) => Promise<Result> {
+    return async (...values) => {
+      await pause();
+      const result = await run(...values);
+      await pause();
+      return result;
+    };
+  }
+
+  const reserve = slow(inner.reserve);
+  return {
+    store: {
+      enrol: slow(inner.enrol),
+      findConnection: slow(inner.findConnection),
+      openConnection: slow(inner.openConnection),
+      findEnvironments: slow(inner.findEnvironments),
+      listEnvironments: slow(inner.listEnvironments),
+      saveStatus: slow(inner.saveStatus),
+      saveLastSeen: slow(inner.saveLastSeen),
+      findMessages: slow(inner.findMessages),
+      async reserve(delivery, nowMs) {
+        const fails = random.random(faults);
+        if (fails && random.random(0.5)) throw new Error("the store failed before it acted");
+        const reserved = await reserve(delivery, nowMs);
+        if (fails) throw new Error("the store failed after it acted");
+        return reserved;
+      },
+      release: slow(inner.release),
+      settle: slow(inner.settle),
+      prune: slow(inner.prune),
+    },
+    kill() {
+      dead = true;
+    },
+  };
+}

@@ -1,0 +1,7 @@
+import { createCacheMiddleware, createOriginFetch } from "@letta-environments/http-cache/rfc9111";
+
+export function createReverseProxy(origin: string): (request: Request) => Promise<Response> {
+  const cached = createCacheMiddleware({ name: "edge-1" });
+  const fetchOrigin = createOriginFetch({ origin });
+  return (request) => cached(request, fetchOrigin);
+}

@@ -1,0 +1,85 @@
+import { type CacheEntry, type Clock, currentAgeMs, type FetchOutcome } from "../ports.ts";
+import type { Exchanged, PendingFetch } from "./coalesce.ts";
+import type { GuardedStore, InFlightRequest } from "./guarded-store.ts";
+import type { CacheCall, CacheStrategy, Candidate, Forwarded, StoreRefusal, UpstreamFailure } from "./strategy.ts";
+
+/**
+ * Returns the function that makes one fetch: it sends the request, serves a stale response if that fails, applies invalidations, stores the response or
+ * deletes the one that it makes outdated, and builds the result. It rejects as the strategy's `fetch` does.
+ */
+export function createExchange<Call extends CacheCall, Fetched, Result>(
+  strategy: CacheStrategy<Call, Fetched, Result>,
+  store: GuardedStore,
+  clock: Clock,
+): (pending: PendingFetch<Call>) => Promise<Exchanged<Result>> {
+  function serveStaleOnError(pending: PendingFetch<Call>, failure: UpstreamFailure): Exchanged<Result> | null {
+    const { call, decision } = pending;
+    if (decision.kind !== "revalidate") return null;
+    const { stored } = decision;
+    const ageMs = currentAgeMs(stored, clock.now());
+    const reason = strategy.staleOnErrorReason(call, decision, ageMs, failure);
+    if (reason === null) return null;
+    const use = { reason, stored, ageMs, ttlMs: stored.freshForMs - ageMs };
+    return { result: strategy.fromStored(call, use, toForwarded(pending)), outcome: "failed" };
+  }
+
+  return async (pending) => {
+    const { call, decision } = pending;
+    const inFlight = store.begin(call.key);
+    try {
+      const fetched = await strategy.fetch(call, decision);
+      const stale = strategy.isError(fetched) ? serveStaleOnError(pending, "error-status") : null;
+      if (stale !== null) {
+        strategy.discard?.(fetched);
+        return stale;
+      }
+      const invalidation = strategy.invalidatedBy?.(call, fetched) ?? null;
+      if (invalidation !== null) await inFlight.invalidateOthers(invalidation);
+      const candidate = await strategy.toCandidate(call, decision, fetched);
+      const refusal = await put(inFlight, candidate);
+      const isOutdated = decision.kind === "revalidate" && refusal !== null && invalidatesStored(refusal);
+      if (isOutdated && candidate.describesResource) await store.delete(call.key);
+      const storage = { entry: candidate.entry, refusal };
+      return {
+        result: strategy.fromFetched(call, decision, fetched, storage, toForwarded(pending)),
+        outcome: outcomeOf(candidate, refusal),
+      };
+    } catch (cause) {
+      const stale = call.signal?.aborted === true ? null : serveStaleOnError(pending, "unreachable");
+      if (stale === null) throw cause;
+      return stale;
+    } finally {
+      inFlight.end();
+    }
+  };
+}
+
+/** Stores a candidate that has no refusal. Resolves to the reason if it was not stored, else to `null`. */
+export async function put(inFlight: InFlightRequest, { entry, refusal }: Candidate): Promise<StoreRefusal | null> {
+  return refusal === null ? inFlight.put(entry) : refusal;
+}
+
+/** True if a response that was not stored shows that the stored one is outdated. False if the reason lies in this request alone. */
+function invalidatesStored(refusal: StoreRefusal): boolean {
+  return refusal !== "authorization" && refusal !== "request-no-store" && refusal !== "outdated";
+}
+
+/** The outcome for calls that waited. A refusal for one client, or an error, says nothing about the response that the next one gets. */
+function outcomeOf({ entry, describesResource }: Candidate, refusal: StoreRefusal | null): FetchOutcome {
+  if (refusal === null && entry !== null && isShareable(entry)) return "stored";
+  // The response is from before a change. Another call has to fetch again, but its response can be shared.
+  if (refusal === "outdated") return "failed";
+  return describesResource ? "unshared" : "failed";
+}
+
+/** True if calls that waited can use the entry without validating it. */
+function isShareable({ validatesAlways, freshForMs, initialAgeMs, staleWhileRevalidateMs }: CacheEntry): boolean {
+  return !validatesAlways && freshForMs + staleWhileRevalidateMs > initialAgeMs;
+}
+
+/** Why a pending fetch is forwarded, in the terms of `Cache-Status`. */
+export function toForwarded<Call extends CacheCall>({ decision, isCollapsed }: PendingFetch<Call>): Forwarded {
+  if (decision.kind === "bypass") return { reason: decision.reason === "method" ? "method" : "bypass", isCollapsed };
+  if (decision.kind === "miss") return { reason: decision.reason, isCollapsed };
+  return { reason: decision.reason.startsWith("request-") ? "request" : "stale", isCollapsed };
+}

@@ -1,0 +1,82 @@
+/** JSON Schema (draft 2020-12) of shapes: in a document of its own for each type, and as components of the OpenAPI document. */
+import { objectsOf, type Rule, type Shape, type TextRule } from "./shape.ts";
+import type { WireType } from "./wire-types.ts";
+
+export type JsonSchema = Readonly<Record<string, unknown>>;
+
+/** Returns the JSON Schema document of a type, with the objects in it under `$defs`. */
+export function emitJsonSchema({ name, shape }: WireType): string {
+  const prefix = "#/$defs/";
+  const definitions = objectsOf(shape).map((object) => [object.name, objectSchemaOf(object, prefix)] as const);
+  const document = {
+    $schema: "https://json-schema.org/draft/2020-12/schema",
+    title: name,
+    $ref: `${prefix}${name}`,
+    $defs: Object.fromEntries(definitions),
+  };
+  return `${JSON.stringify(document, null, 2)}\n`;
+}
+
+/** JSON Schema of the rules that are functions. */
+const ruleSchemas: ReadonlyMap<string, JsonSchema> = new Map<string, JsonSchema>([
+  [
+    "isIdentifier",
+    { pattern: "^[A-Za-z0-9._~:-]{1,128}$", not: { enum: [".", "..", "register", "events", "runtimes"] } },
+  ],
+  ["isListLimit", { pattern: "^0{0,8}([1-9][0-9]?|100)$" }],
+  // Text in UTF-8 has no unpaired surrogates.
+  ["isWellFormed", {}],
+  ["isDisplayable", { pattern: "^[^\\u0000-\\u001f\\u007f-\\u009f]*$" }],
+]);
+
+/** Returns the JSON Schema of a shape. It refers to objects by `prefix` and their name. */
+export function jsonSchemaOf(shape: Shape, prefix: string): JsonSchema {
+  switch (shape.kind) {
+    case "text": {
+      const rules = shape.rules.reduce((schema, rule) => ({ ...schema, ...ruleSchema(rule) }), {});
+      const text = { type: "string", ...rules };
+      return shape.known.length === 0 ? text : { anyOf: [{ type: "string", enum: shape.known }, text] };
+    }
+    case "number":
+    case "boolean":
+      return { type: shape.kind };
+    case "values":
+      return shape.values.length === 1 ? { const: shape.values[0] } : { type: "string", enum: shape.values };
+    case "record":
+      // Type generators treat an object without this as one that has no members.
+      return { type: "object", additionalProperties: true };
+    case "nullable":
+      return { anyOf: [jsonSchemaOf(shape.inner, prefix), { type: "null" }] };
+    case "array":
+      return {
+        type: "array",
+        items: jsonSchemaOf(shape.item, prefix),
+        ...(shape.minLength > 0 && { minItems: shape.minLength }),
+      };
+    case "object":
+      return { $ref: `${prefix}${shape.name}` };
+    case "either":
+      return { anyOf: [shape.first, shape.second].map((chosen) => jsonSchemaOf(chosen, prefix)) };
+  }
+}
+
+/** Returns the JSON Schema of an object, which allows unknown members. */
+export function objectSchemaOf({ name, members }: Extract<Shape, { kind: "object" }>, prefix: string): JsonSchema {
+  return {
+    title: name,
+    type: "object",
+    required: members.filter(({ optional }) => !optional).map((member) => member.name),
+    properties: Object.fromEntries(members.map((member) => [member.name, jsonSchemaOf(member.shape, prefix)])),
+  };
+}
+
+function ruleSchema(rule: TextRule): JsonSchema {
+  if (rule.kind !== "rule") return { [rule.kind]: rule.length };
+  return known(rule.rule);
+}
+
+function known(rule: Rule): JsonSchema {
+  const schema = ruleSchemas.get(rule.name);
+  if (schema === undefined) throw new Error(`${rule.name} has no JSON Schema in json-schema.ts`);
+  return schema;
+}

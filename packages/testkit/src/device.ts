@@ -1,0 +1,92 @@
+/** The real Letta Code device program, for tests and for people who try things out. */
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import process from "node:process";
+import { seedLocalAgent, setPermissionMode } from "./local-conversation.ts";
+import { type LaunchedProcess, launchProcess, type LaunchOptions } from "./process.ts";
+
+/** How to start the device program. */
+export interface DeviceOptions {
+  readonly baseUrl: string;
+  readonly apiKey: string;
+  /** The device's home folder: its identity, its local agents and its logs. */
+  readonly home: string;
+  /** The folder in which its tools run. */
+  readonly workingDirectory: string;
+  readonly connectionName: string;
+  /** Identity of the device. By default it is created on the first start and kept in `home`. */
+  readonly deviceId?: string;
+  /**
+   * A turn for a message that contains `$TRANSCRIPT_PATH` runs one Bash command, for which the device asks permission in
+   * mode `standard`. Default: false.
+   */
+  readonly usesTools?: boolean;
+}
+
+/** A real Letta Code device with its own process and home folder. */
+export interface LaunchedDevice {
+  readonly deviceId: string;
+  readonly process: LaunchedProcess;
+  /** Stops the process with SIGTERM and removes its home. */
+  stop(): Promise<void>;
+  /** Kills the process with SIGKILL and removes its home. */
+  kill(): Promise<void>;
+}
+
+// The package exports no path to its program; its bin is there in every version seen.
+const program = resolve(import.meta.dirname, "../node_modules/@letta-ai/letta-code/letta.js");
+
+/** Text that the program prints, with `--debug`, when its socket is open. */
+export const connectedLine = "Connected. Awaiting instructions.";
+
+/** Starts a real device. Its agent `demoAgentId` replies "pong" to every message. */
+export async function launchDevice(options: {
+  readonly baseUrl: string;
+  readonly apiKey: string;
+  readonly deviceId: string;
+  readonly connectionName?: string;
+  /** The device runs in mode `standard` and uses tools, so that it asks for permission; see {@link DeviceOptions}. */
+  readonly asksPermission?: boolean;
+}): Promise<LaunchedDevice> {
+  const { deviceId, connectionName = deviceId, asksPermission = false } = options;
+  const root = await mkdtemp(join(tmpdir(), "letta-device-"));
+  const home = join(root, "home");
+  const workingDirectory = join(root, "work");
+  await mkdir(workingDirectory, { recursive: true });
+  await seedLocalAgent(home);
+  if (asksPermission) await setPermissionMode(home, "standard");
+  const device = launchProcess(
+    deviceCommand({ ...options, home, workingDirectory, connectionName, usesTools: asksPermission }),
+  );
+  const end = async (signal: NodeJS.Signals): Promise<void> => {
+    await device.stop(signal);
+    await rm(root, { recursive: true, force: true, maxRetries: 5 });
+  };
+  return { deviceId, process: device, stop: () => end("SIGTERM"), kill: () => end("SIGKILL") };
+}
+
+/**
+ * Returns the command of a device that needs no account, no model and no network but its server: the local backend with the
+ * deterministic executor, which replies "pong" to every message. The program accepts a base URL of another vendor only with
+ * `IGNORE_SELF_HOSTED_LISTENER_ERROR`. With `--debug` it prints lines instead of redrawing a screen, and stops cleanly on a
+ * signal. A turn runs `git` and `bash` from PATH.
+ */
+export function deviceCommand(options: DeviceOptions): LaunchOptions {
+  return {
+    command: process.execPath,
+    args: [program, "server", "--backend", "local", "--computer-name", options.connectionName, "--debug"],
+    cwd: options.workingDirectory,
+    env: {
+      HOME: options.home,
+      LETTA_BASE_URL: options.baseUrl.replace(/\/+$/, ""),
+      LETTA_API_KEY: options.apiKey,
+      IGNORE_SELF_HOSTED_LISTENER_ERROR: "1",
+      LETTA_LOCAL_BACKEND_EXECUTOR: options.usesTools === true ? "deterministic-reflection" : "deterministic",
+      LETTA_CODE_TELEM: "0",
+      DO_NOT_TRACK: "1",
+      DISABLE_AUTOUPDATER: "1",
+      ...(options.deviceId !== undefined && { LETTA_LISTENER_DEVICE_ID: options.deviceId }),
+    },
+  };
+}

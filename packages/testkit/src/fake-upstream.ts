@@ -1,0 +1,50 @@
+import { once } from "node:events";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+
+/** A request that the fake upstream received. */
+export interface SeenRequest {
+  readonly method: string;
+  /** The raw target: path and query. */
+  readonly target: string;
+  readonly headers: IncomingMessage["headers"];
+  readonly body: string;
+}
+
+/** An HTTP server that stands for the environment server of another vendor. */
+export interface FakeUpstream {
+  readonly url: string;
+  readonly seen: readonly SeenRequest[];
+  close(): Promise<void>;
+}
+
+/** Starts a fake upstream on loopback. `respond` writes each response, or leaves it open. */
+export async function createFakeUpstream(
+  respond: (request: SeenRequest, response: ServerResponse) => void,
+): Promise<FakeUpstream> {
+  const seen: SeenRequest[] = [];
+  const server = createServer((incoming, response) => {
+    void readText(incoming).then((body) => {
+      const request = { method: incoming.method ?? "", target: incoming.url ?? "", headers: incoming.headers, body };
+      seen.push(request);
+      respond(request, response);
+    });
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  return {
+    url: `http://127.0.0.1:${port}`,
+    seen,
+    async close() {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
+
+async function readText(incoming: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of incoming) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks).toString("utf8");
+}

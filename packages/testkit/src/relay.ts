@@ -1,0 +1,105 @@
+import { once } from "node:events";
+import { createServer, type IncomingMessage, request as sendRequest, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { type RawData, WebSocket, WebSocketServer } from "ws";
+import { createFrameLog, type FrameLog, parseFrame } from "./frame-log.ts";
+
+/** A recording relay between a device and a server. The device connects to the relay's address. */
+export interface Relay {
+  readonly url: string;
+  /** Method, path and status of every HTTP request and refused upgrade, in order. */
+  readonly requests: readonly { readonly method: string; readonly path: string; readonly status: number }[];
+  readonly fromDevice: FrameLog;
+  readonly fromServer: FrameLog;
+  close(): Promise<void>;
+}
+
+/**
+ * Starts a relay on loopback. It forwards the request's own `Host`, so that a server without a public URL returns a socket URL
+ * that leads through the relay.
+ */
+export async function createRelay(targetUrl: string): Promise<Relay> {
+  const requests: { method: string; path: string; status: number }[] = [];
+  const fromDevice = createFrameLog();
+  const fromServer = createFrameLog();
+  const sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false });
+  const record = (request: IncomingMessage, status: number): void =>
+    void requests.push({ method: request.method ?? "", path: request.url ?? "", status });
+
+  const server = createServer((request, response) => {
+    passRequest(targetUrl, request, response).then(
+      (status) => record(request, status),
+      () => {
+        record(request, 502);
+        response.writeHead(502).end();
+      },
+    );
+  });
+  server.on("upgrade", (request, socket, head) => {
+    // A peer that is killed resets its connection. The close event that follows informs the other side.
+    socket.on("error", () => socket.destroy());
+    const url = new URL(request.url ?? "/", targetUrl.replace(/^http/, "ws"));
+    const upstream = new WebSocket(url, { headers: passedHeaders(request), perMessageDeflate: false });
+    upstream.once("unexpected-response", (_, answer) => {
+      record(request, answer.statusCode ?? 502);
+      socket.end(`HTTP/1.1 ${answer.statusCode} Refused\r\ncontent-length: 0\r\nconnection: close\r\n\r\n`);
+    });
+    upstream.on("error", () => socket.destroy());
+    upstream.once("open", () => {
+      record(request, 101);
+      sockets.handleUpgrade(request, socket, head, (device) => {
+        join(device, upstream, fromDevice);
+        join(upstream, device, fromServer);
+      });
+    });
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  return {
+    url: `http://127.0.0.1:${port}`,
+    requests,
+    fromDevice,
+    fromServer,
+    async close() {
+      for (const client of sockets.clients) client.terminate();
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
+
+function join(source: WebSocket, target: WebSocket, log: FrameLog): void {
+  const pass = (data: RawData, isBinary: boolean): void => {
+    const frame = isBinary ? null : parseFrame(data);
+    if (frame !== null) log.add(frame);
+    target.send(data, { binary: isBinary });
+  };
+  source.on("message", pass);
+  source.once("close", (code, reason) => {
+    // 1005 and 1006 mean that there was no code; they cannot be sent.
+    if (code === 1006) target.terminate();
+    else if (code === 1005) target.close();
+    else target.close(code, reason);
+  });
+  source.on("error", () => target.terminate());
+}
+
+async function passRequest(targetUrl: string, request: IncomingMessage, response: ServerResponse): Promise<number> {
+  const upstream = sendRequest(new URL(request.url ?? "/", targetUrl), {
+    method: request.method,
+    headers: request.headers,
+  });
+  upstream.on("error", () => response.destroy());
+  request.pipe(upstream);
+  const [answer] = (await once(upstream, "response")) as [IncomingMessage];
+  response.writeHead(answer.statusCode ?? 502, answer.headers);
+  answer.pipe(response);
+  await once(response, "finish");
+  return answer.statusCode ?? 502;
+}
+
+function passedHeaders(request: IncomingMessage): Record<string, string> {
+  const { authorization, host } = request.headers;
+  return { ...(authorization !== undefined && { authorization }), ...(host !== undefined && { host }) };
+}
