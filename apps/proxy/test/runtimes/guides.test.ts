@@ -1,4 +1,4 @@
-/** The guides of docs/deploy say what the tests run. */
+/** The guides in docs/deploy agree with what the tests run. */
 import { existsSync, globSync, readFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { parseCommandLine } from "@letta-environments/command-line";
@@ -12,7 +12,7 @@ const guides = globSync("*.md", { cwd: folder }).map(
 );
 const guide = (name: string): string => guides.find(([other]) => other === name)?.[1] ?? "";
 
-test("Deno's permissions are those that the suite runs with", () => {
+test("the guide for Deno lists the permissions with which the suite runs", () => {
   expect(guide("deno.md")).toContain(`deno run --no-prompt ${denoPermissions.join(" ")} deno.js`);
 });
 
@@ -22,14 +22,14 @@ test.each([
   ["deno.md", /^letta-proxy (.+)$/gm],
   ["docker.md", /^docker .*exec \w+ node node\.js (.+)$/gm],
   ["fetch.md", /^node node\.js (.+)$/gm],
-])("every command in %s is one", (name, pattern) => {
+])("every letta-proxy command in %s exists", (name, pattern) => {
   const commands = [...guide(name).matchAll(pattern)].map(([, words = ""]) => words);
   expect(commands.length).toBeGreaterThan(0);
   for (const words of commands)
     expect([words, parseCommandLine(program, words.split(" ")).kind]).toEqual([words, "run"]);
 });
 
-test.each(guides)("every file that %s points to is there", (name, text) => {
+test.each(guides)("every file to which %s links exists", (name, text) => {
   const targets = [...text.matchAll(/\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)/g)].map(([, target = ""]) => target);
   const missing = targets.filter((target) => !existsSync(resolve(dirname(join(folder, name)), target)));
   expect(missing).toEqual([]);

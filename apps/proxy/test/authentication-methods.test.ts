@@ -19,14 +19,14 @@ function sentCredentials({ upstreamRequests }: TestProxy): (string | undefined)[
   return upstreamRequests.map(({ headers }) => headers["authorization"]);
 }
 
-describe("a caller's own key of the upstream", () => {
-  test("is refused unless pass-through is on, and reaches nobody", async () => {
+describe("a caller's own upstream key", () => {
+  test("a caller's own upstream key is refused and not forwarded unless pass-through is enabled", async () => {
     const proxy = createTestProxy();
     expect(problemOf(await proxy.proxy.handle(fakeRequest({ key: ownKey }))).errorCode).toBe("invalid_key");
     expect(proxy.upstreamRequests).toEqual([]);
   });
 
-  test("is forwarded in the place of the gateway's credential", async () => {
+  test("a caller's own upstream key is forwarded instead of the gateway's credential", async () => {
     const proxy = withPassThrough();
     const { key } = await proxy.issueKey();
     expect((await proxy.proxy.handle(fakeRequest({ key: ownKey }))).status).toBe(200);
@@ -34,7 +34,7 @@ describe("a caller's own key of the upstream", () => {
     expect(sentCredentials(proxy)).toEqual([`Bearer ${ownKey}`, `Bearer ${upstreamCredential}`]);
   });
 
-  test("is a tenant of its own by a digest, and no event holds the key", async () => {
+  test("a caller's own upstream key is its own tenant, named by a digest, and no event contains the key", async () => {
     const proxy = withPassThrough();
     for (const key of [ownKey, ownKey, "sk-let-another"]) await proxy.proxy.handle(fakeRequest({ key }));
     const tenants = proxy.upstreamRequests.map(({ principal }) => principal.tenant);
@@ -44,7 +44,7 @@ describe("a caller's own key of the upstream", () => {
     expect(JSON.stringify(proxy.events)).not.toContain("sk-let");
   });
 
-  test("is never the operator's token, sent to the wrong port by mistake", async () => {
+  test("the operator's token, if sent to the main listener, is never forwarded to the upstream", async () => {
     const token = "an-operators-token-of-forty-characters-x";
     const proxy = withPassThrough(emptyUpstream, { adminListener: { token, guard: createHostGuard([]) } });
     for (const path of ["/v1/environments", "/v1/environments/d1", "/v1/ratelimit"]) {
@@ -55,14 +55,14 @@ describe("a caller's own key of the upstream", () => {
     expect((await proxy.proxy.handle(fakeRequest({ key: `${token}y` }))).status).toBe(200);
   });
 
-  test("may neither enrol devices nor administer", async () => {
+  test("a caller's own upstream key can neither register devices nor administer keys", async () => {
     const proxy = withPassThrough();
     await proxy.proxy.handle(fakeRequest({ key: ownKey }));
     const scopes = proxy.upstreamRequests[0]?.principal.scopes;
     expect([scopes?.has("connect"), scopes?.has("admin")]).toEqual([false, false]);
   });
 
-  test("that the upstream refuses later is forgotten with everything that was learned through it", async () => {
+  test("a caller's own key that the upstream refuses is forgotten, together with all responses that it fetched", async () => {
     let isGood = true;
     const lists = knownConnections(emptyUpstream);
     const proxy = withPassThrough((request, signal) =>
@@ -93,7 +93,7 @@ describe("a caller's own key of the upstream", () => {
     [401, "invalid_key"],
     [403, "upstream_forbidden"],
   ] as const)(
-    "that the upstream answers with %d is told so, and the refusal is reported with the address",
+    "a caller's own key that the upstream refuses with %d gets this status, and the refusal is logged with the client address",
     async (status, code) => {
       const proxy = withPassThrough(() => Promise.resolve(jsonResponse(status, { message: `no ${ownKey}` })));
       const answer = await proxy.proxy.handle(fakeRequest({ key: ownKey }));
@@ -109,31 +109,34 @@ describe("a caller's own key of the upstream", () => {
     },
   );
 
-  test("is scrubbed from the upstream's error texts", async () => {
+  test("a caller's own upstream key is removed from error texts of the upstream", async () => {
     const proxy = withPassThrough(() => Promise.resolve(jsonResponse(429, { message: `slow down, ${ownKey}` })));
     expect(JSON.stringify(await proxy.proxy.handle(fakeRequest({ key: ownKey })))).not.toContain(ownKey);
   });
 
-  test("a refusal of the gateway's own credential stays the gateway's matter", async () => {
+  test("a refusal of the gateway's own credential is not reported as one of the caller's key", async () => {
     const proxy = withPassThrough(() => Promise.resolve(jsonResponse(401, {})));
     const { key } = await proxy.issueKey();
     expect(problemOf(await proxy.proxy.handle(fakeRequest({ key }))).errorCode).toBe("upstream_credential_rejected");
   });
 
-  test.each(["lek_000000000000_typo", "lek_"])("what begins like a gateway key (%s) never leaves", async (key) => {
-    const proxy = withPassThrough();
-    expect(problemOf(await proxy.proxy.handle(fakeRequest({ key }))).errorCode).toBe("invalid_key");
-    expect(proxy.upstreamRequests).toEqual([]);
-  });
+  test.each(["lek_000000000000_typo", "lek_"])(
+    "a malformed gateway key (%s) is never forwarded to the upstream",
+    async (key) => {
+      const proxy = withPassThrough();
+      expect(problemOf(await proxy.proxy.handle(fakeRequest({ key }))).errorCode).toBe("invalid_key");
+      expect(proxy.upstreamRequests).toEqual([]);
+    },
+  );
 
-  test("is never taken by the embedded server", async () => {
+  test("the embedded server never accepts a caller's own upstream key", async () => {
     const ports = { upstream: emptyEmbeddedUpstream };
     const proxy = createTestProxy(emptyUpstream, { ports, config: { passThrough: true } });
     expect(problemOf(await proxy.proxy.handle(fakeRequest({ key: ownKey }))).errorCode).toBe("invalid_key");
   });
 });
 
-describe("a signed token", () => {
+describe("a JWT", () => {
   async function setUp(config: Partial<GatewayConfig> = {}) {
     const issuer = await createTestIssuer();
     const proxy = createTestProxy(emptyUpstream, {
@@ -143,7 +146,7 @@ describe("a signed token", () => {
     return { ...proxy, issuer };
   }
 
-  test("is let in beside gateway keys, within its scopes, and the gateway's credential goes on", async () => {
+  test("a JWT is accepted in addition to gateway keys, within its scopes, and the gateway's credential is forwarded", async () => {
     const test = await setUp();
     const { key } = await test.issueKey();
     const token = await test.issuer.sign(test.clock.now(), { claims: { scope: "list" } });
@@ -154,7 +157,7 @@ describe("a signed token", () => {
     expect(read.headers["www-authenticate"]).toContain('error="insufficient_scope"');
   });
 
-  test("that is bad never goes to the upstream, although callers may bring their own keys", async () => {
+  test("an invalid JWT is never forwarded to the upstream, even with pass-through enabled", async () => {
     const test = await setUp({ passThrough: true });
     const token = await test.issuer.sign(test.clock.now(), { claims: { aud: "other" } });
     const answer = await test.proxy.handle(fakeRequest({ key: token }));
@@ -163,7 +166,7 @@ describe("a signed token", () => {
     expect(JSON.stringify([answer, test.events])).not.toContain(token.slice(0, 20));
   });
 
-  test("in a malformed header is 401 like any key", async () => {
+  test("a JWT in a malformed Authorization header is 401", async () => {
     const test = await setUp();
     const token = await test.issuer.sign(test.clock.now());
     for (const authorization of [
@@ -182,7 +185,7 @@ describe("a signed token", () => {
     expect(test.issuer.fetchCount).toBe(0);
   });
 
-  test("is looked at only where the configuration accepts tokens", async () => {
+  test("a JWT is refused without reading the key set if the configuration accepts no tokens", async () => {
     const test = await setUp({ jwt: null });
     const answer = await test.proxy.handle(fakeRequest({ key: await test.issuer.sign(test.clock.now()) }));
     expect(problemOf(answer).errorCode).toBe("invalid_key");

@@ -13,12 +13,12 @@ function brokenSettings(bindings: Readonly<Record<string, unknown>>): readonly s
   return resolved.ok ? [] : resolved.problems.map(({ setting }) => setting);
 }
 
-test("an upstream and a pepper are enough, and what is bound beside text is no setting", () => {
+test("an upstream and a pepper are enough, and other bindings are ignored", () => {
   const resolved = resolveWorkerSettings({ ...good, OTHER: { get: () => null } });
   expect(resolved).toMatchObject({ ok: true, settings: { operatorToken: null, rateLimits: { deadlineMs: 1_000 } } });
 });
 
-test("the configuration is JSON text or an object, and a deadline of its own is kept", () => {
+test("PROXY_CONFIG is JSON text or an object, and its deadline overrides the default", () => {
   const config = { rateLimits: { deadlineMs: 50 }, upstream: { timeoutMs: 1_000 } };
   for (const PROXY_CONFIG of [config, JSON.stringify(config)]) {
     expect(resolveWorkerSettings({ ...good, PROXY_CONFIG })).toMatchObject({
@@ -28,7 +28,7 @@ test("the configuration is JSON text or an object, and a deadline of its own is 
   }
 });
 
-test("what has no place on Workers is refused by name, and no value is repeated", () => {
+test("settings that Workers cannot use are refused by name, without their values", () => {
   expect(brokenSettings({ UPSTREAM_URL: "" })).toEqual(["UPSTREAM_URL"]);
   expect(brokenSettings({ KEY_PEPPER: "short" })).toEqual(["KEY_PEPPER"]);
   expect(brokenSettings({ ADMIN_TOKEN: "short" })).toEqual(["ADMIN_TOKEN"]);
@@ -43,18 +43,18 @@ test("what has no place on Workers is refused by name, and no value is repeated"
   expect(brokenSettings(admin)).toEqual(["admin"]);
   const file = '{"tenants":{"acme":{"upstream":{"credentialFile":"/run/acme"}}}}';
   expect(brokenSettings({ PROXY_CONFIG: file })).toEqual(["tenants.acme.upstream"]);
-  const said = JSON.stringify(resolveWorkerSettings({ ...good, KEY_PEPPER: "short-secret", ADMIN_TOKEN: "secret-2" }));
-  expect(said).not.toMatch(/short-secret|secret-2/);
+  const text = JSON.stringify(resolveWorkerSettings({ ...good, KEY_PEPPER: "short-secret", ADMIN_TOKEN: "secret-2" }));
+  expect(text).not.toMatch(/short-secret|secret-2/);
 });
 
-test("what only a process has is not read, so that its configuration serves both, and nothing of it is a setting", () => {
+test("settings that only a process uses are ignored, so that a Worker and a process can share a configuration", () => {
   const PROXY_CONFIG = { host: "h", port: 1, publicUrl: "none", dataDir: "/d", log: "json" };
   const resolved = resolveWorkerSettings({ ...good, PROXY_CONFIG, HOST: "h", PORT: "none", PUBLIC_URL: "none" });
   expect(resolved.ok).toBe(true);
   expect(resolved).not.toHaveProperty("settings.publicUrl");
 });
 
-test("an object that is not bound, and a secret that is bound as something else than text, are named", () => {
+test("a missing Durable Object binding and a secret that is not text are refused by name", () => {
   for (const name of ["KEYS", "LIMITS", "FLIGHTS", "AUDIT", "ASSETS"]) {
     expect(brokenSettings({ [name]: undefined })).toEqual([name]);
     expect(brokenSettings({ [name]: "text" })).toEqual([name]);

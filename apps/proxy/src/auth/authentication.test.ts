@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { readBearerToken } from "./bearer-token.ts";
+import { readBearerToken } from "./authentication.ts";
 
 test.each(["Bearer abc", "bearer abc", "BEARER   abc"])("the token is read from %j", (value) => {
   expect(readBearerToken(value)).toEqual({ kind: "token", token: "abc" });

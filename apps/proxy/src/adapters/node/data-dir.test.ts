@@ -5,18 +5,17 @@ import process from "node:process";
 import { CommandError } from "@letta-environments/command-line";
 import { migrateSqlite } from "@letta-environments/platform";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { openDatabase } from "./data-dir.ts";
-import { openStore } from "./data-dir.ts";
+import { openDatabase, openStore } from "./data-dir.ts";
 
 let folder = "";
 
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), "open-database-"));
+  folder = mkdtempSync(join(tmpdir(), "data-dir-"));
 });
 
 afterEach(() => rmSync(folder, { recursive: true }));
 
-test("a data directory is for its owner alone, whether it was there before or not", async () => {
+test("only its owner can access a data directory, whether it existed before or not", async () => {
   const there = join(folder, "there");
   mkdirSync(there);
   chmodSync(there, 0o755);
@@ -26,13 +25,13 @@ test("a data directory is for its owner alone, whether it was there before or no
   }
 });
 
-test("a directory that everybody may write to is refused and left as it is", async () => {
+test("a directory that is writable for everybody is refused and not changed", async () => {
   chmodSync(folder, 0o777);
   await expect(openDatabase(folder, "x.sqlite")).rejects.toThrow("everybody may write to the data directory");
   expect(statSync(folder).mode & 0o777).toBe(0o777);
 });
 
-test("a store that cannot be backed up before a migration is not opened: one line says why, and the file stays as it was", async () => {
+test("a store that cannot be backed up before a migration is not opened: the error is one line, and the file is not changed", async () => {
   const steps = ["CREATE TABLE item (id TEXT)", "ALTER TABLE item ADD COLUMN colour TEXT"];
   const { database } = await openStore(folder, "x.sqlite", (opened) => migrateSqlite(opened, steps.slice(0, 1)));
   database.close();
@@ -48,7 +47,7 @@ test("a store that cannot be backed up before a migration is not opened: one lin
   expect(readFileSync(path).equals(before)).toBe(true);
 });
 
-test("a data directory that is a file, or below one, is refused by its name", async () => {
+test("a data directory that is a file, or below a file, is refused with an error that names the file", async () => {
   const file = join(folder, "file");
   writeFileSync(file, "");
   await expect(openDatabase(file, "x.sqlite")).rejects.toThrow(`--data-dir ${file}: this is a file; pass a directory`);
@@ -56,8 +55,11 @@ test("a data directory that is a file, or below one, is refused by its name", as
   await expect(openDatabase(below, "x.sqlite")).rejects.toThrow(`--data-dir ${below}: ${file} is a file`);
 });
 
-test.runIf(process.platform === "linux")("a place where nobody can create a directory fails at once", async () => {
-  await expect(openDatabase("/proc/letta/data", "x.sqlite")).rejects.toThrow(
-    "--data-dir /proc/letta/data: the system does not allow new directories there",
-  );
-});
+test.runIf(process.platform === "linux")(
+  "a path where the system allows no new directories fails at once",
+  async () => {
+    await expect(openDatabase("/proc/letta/data", "x.sqlite")).rejects.toThrow(
+      "--data-dir /proc/letta/data: the system does not allow new directories there",
+    );
+  },
+);

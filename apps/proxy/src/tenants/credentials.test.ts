@@ -9,8 +9,7 @@ import { bodyOf, createTestProxy, issueTestKey, problemOf } from "../../test/sup
 import { createSqliteKeyStore } from "../adapters/sqlite/key-store.ts";
 import type { TenantSettings } from "./settings.ts";
 import { revokeKey } from "../keys/key-lifecycle.ts";
-import { createTenantAdmission } from "./admission.ts";
-import { findSharedCredentials, type TenantCredential } from "./credentials.ts";
+import { createTenantAdmission, findSharedCredentials, type TenantCredential } from "./credentials.ts";
 
 function tenant(name: string, credential: string | null, deviceIds: readonly string[] | null = null): TenantCredential {
   return { tenant: name, credential, deviceIds, connectionNames: null };

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { finishedSend, testSealing } from "../../../test/support/test-audit.ts";
 import { createSqliteAuditStore } from "../../adapters/sqlite/audit-store.ts";
 import { type OpenAuditLog, openAuditLog } from "../../audit/log.ts";
-import { guardAuditStore } from "./open-audit.ts";
+import { guardAuditFile } from "./audit-file.ts";
 
 let folder = "";
 let path = "";
@@ -29,7 +29,7 @@ function open(now: () => number = () => 0): Promise<OpenAuditLog> {
   database.exec("PRAGMA busy_timeout = 0");
   return openAuditLog({
     ...testSealing,
-    store: guardAuditStore(store, path, now),
+    store: guardAuditFile(store, path, now),
     clock: { now },
     writer: "writer-1",
     version: "1.0.0",
@@ -37,7 +37,7 @@ function open(now: () => number = () => 0): Promise<OpenAuditLog> {
   });
 }
 
-test("nothing is written to a file that was taken away or replaced", async () => {
+test("nothing is written to an audit file that was moved or replaced", async () => {
   const log = await open();
   await log.append(finishedSend("a"));
   renameSync(path, join(folder, "elsewhere"));
@@ -47,19 +47,19 @@ test("nothing is written to a file that was taken away or replaced", async () =>
   await expect(log.append(finishedSend("c"))).rejects.toMatchObject({ cause: expect.any(Error) });
 });
 
-test("a file that another process holds is waited for beside everything else, and then written", async () => {
+test("a write waits for an audit file that another process has locked, without blocking the event loop", async () => {
   const log = await open();
   const other = openSqlite(path);
   closes.push(() => other.close());
   other.exec("BEGIN IMMEDIATE");
   const appended = log.append(finishedSend("a"));
-  // The event loop is free meanwhile: this timer would not run if the store waited on its thread.
+  // This timer would not run if the store blocked the event loop.
   setTimeout(() => other.exec("COMMIT"), 50);
   await appended;
   expect(log.end().sequence).toBe(2);
 });
 
-test("a file that another process keeps is given up after a while", async () => {
+test("a write fails if another process keeps the audit file locked for too long", async () => {
   let time = 0;
   const log = await open(() => (time += 2_000));
   const other = openSqlite(path);

@@ -1,27 +1,27 @@
-import { openStore, makeDataDir } from "./data-dir.ts";
+/** Opens the gateway keys, in SQLite in the data directory or in Valkey, and the pepper of their digests. */
+import { randomBytes } from "node:crypto";
+import { CommandError } from "@letta-environments/command-line";
 import { parseValkeyUrl } from "@letta-environments/platform";
-import { systemClock, hmacSha256Hex } from "@letta-environments/platform/node";
+import { hmacSha256Hex, systemClock } from "@letta-environments/platform/node";
+import { makeDataDir, openStore } from "../../adapters/node/data-dir.ts";
 import { loadPepper, PepperError } from "../../adapters/node/pepper.ts";
 import { createSqliteKeyStore } from "../../adapters/sqlite/key-store.ts";
 import { openValkeyKeyStore } from "../../adapters/valkey/key-store.ts";
 import type { Settings } from "../../config/settings.ts";
-import { rootCauseMessage } from "../../keys/key-store-outages.ts";
-import type { KeyRecord } from "../../keys/key-record.ts";
-import { KeyStoreUnavailableError } from "../../keys/key-store-outages.ts";
-import type { KeyStore, Pepper } from "../../ports.ts";
-import { CommandError } from "@letta-environments/command-line";
-import { randomBytes } from "node:crypto";
 import type { KeyMint } from "../../keys/key-lifecycle.ts";
+import type { KeyRecord } from "../../keys/key-record.ts";
+import { KeyStoreUnavailableError, rootCauseMessage } from "../../keys/key-store-outages.ts";
+import type { KeyStore, Pepper } from "../../ports.ts";
 
-/** The keys that the settings name, with the pepper that they were made with. */
+/** The open store of the keys, with the pepper of their digests. */
 export interface OpenKeys extends OpenKeyStore {
   readonly pepper: Pepper;
 }
 
 /**
- * Opens the keys, in Valkey or in the data directory, which is made when there is none, for its owner alone.
+ * Opens the keys that the settings name. Creates the data directory if it does not exist.
  *
- * @throws CommandError when they cannot be opened, or the pepper is not the one the keys need.
+ * @throws CommandError if the keys cannot be opened, or the pepper is not the one of their digests
  */
 export async function openKeys(settings: Settings, listener?: KeyStoreListener): Promise<OpenKeys> {
   const opened = await openKeyStore(settings, listener);
@@ -35,9 +35,10 @@ export async function openKeys(settings: Settings, listener?: KeyStoreListener):
 }
 
 /**
- * The pepper of keys, damaged records included: once those are restored, their keys need it too.
+ * Loads the pepper of the keys. A new one is created only if there are no keys and no damaged records, whose keys would need the
+ * old one after a repair.
  *
- * @throws CommandError when it is missing, damaged, or not the one that the keys were made with.
+ * @throws CommandError if the pepper is missing, damaged, or not the one of the keys' digests
  */
 export function openPepper(settings: Settings, records: readonly KeyRecord[], hasDamaged: boolean): Pepper {
   const { dataDir, keyPepper, valkeyUrl } = settings;
@@ -48,7 +49,7 @@ export function openPepper(settings: Settings, records: readonly KeyRecord[], ha
       records.length === 0 || records.some(({ secrets }) => secrets.some(({ pepperId }) => pepperId === pepper.id));
     if (!fits) {
       const place = valkeyUrl === null ? "the data directory" : "Valkey";
-      throw new PepperError(`The pepper is not the one that the keys in ${place} were made with.`);
+      throw new PepperError(`The pepper is not the one of the keys in ${place}.`);
     }
     return pepper;
   } catch (cause) {
@@ -59,34 +60,34 @@ export function openPepper(settings: Settings, records: readonly KeyRecord[], ha
   }
 }
 
-/** Longest wait for an answer of Valkey, in milliseconds. */
+/** The longest wait for a response of Valkey, in milliseconds. */
 const valkeyTimeoutMs = 2_000;
 
-/** Where keys are, opened. */
+/** The open store of the keys. */
 export interface OpenKeyStore {
   readonly keyStore: KeyStore;
-  /** Ids of damaged records that were met so far. */
+  /** The ids of the damaged records that were read so far. */
   readonly damagedIds: ReadonlySet<string>;
   close(): void;
 }
 
-/** Who is told of what goes wrong with the store of keys. */
+/** Receives the failures of a key store. */
 export interface KeyStoreListener {
-  /** A failure of the connection to Valkey. */
+  /** Receives a failure of the connection to Valkey. */
   readonly onFailure?: (cause: unknown) => void;
-  /** A damaged record, once for each id. */
+  /** Receives the id of a damaged record, once for each id. */
   readonly onDamaged?: (id: string) => void;
 }
 
-/** Where the settings say that keys are, in words, without a password. */
+/** Describes where the keys are stored, without the password. */
 export function describeKeyStore({ dataDir, valkeyUrl }: Pick<Settings, "dataDir" | "valkeyUrl">): string {
   return valkeyUrl === null ? `${dataDir}/proxy.sqlite` : `Valkey at ${parseValkeyUrl(valkeyUrl)?.label}`;
 }
 
 /**
- * Opens the store of keys: Valkey where `VALKEY_URL` names it, else SQLite in the data directory.
+ * Opens the store of the keys: Valkey if `VALKEY_URL` is set, else SQLite in the data directory.
  *
- * @throws CommandError when it cannot be opened, or Valkey does not answer.
+ * @throws CommandError if it cannot be opened, or Valkey does not respond
  */
 export async function openKeyStore(
   settings: Pick<Settings, "dataDir" | "valkeyUrl">,
@@ -104,7 +105,7 @@ export async function openKeyStore(
     );
     return { keyStore: store, damagedIds, close: () => database.close() };
   }
-  // Whoever keeps keys in SQLite does not load the client.
+  // Load the Valkey client only if it is used.
   const { connectValkey } = await import("@letta-environments/platform/valkey");
   const valkey = connectValkey(settings.valkeyUrl, { timeoutMs: valkeyTimeoutMs, onFailure });
   try {
@@ -123,11 +124,7 @@ export async function openKeyStore(
   }
 }
 
-/** What a command says when the store of keys gives no answer. */
-export function unavailable(
-  settings: Pick<Settings, "dataDir" | "valkeyUrl">,
-  cause: KeyStoreUnavailableError,
-): CommandError {
+function unavailable(settings: Pick<Settings, "dataDir" | "valkeyUrl">, cause: KeyStoreUnavailableError): CommandError {
   return new CommandError(
     `VALKEY_URL: ${describeKeyStore(settings)} cannot be used: ${rootCauseMessage(cause)}. Check the address, the password and that the server runs.`,
     1,
@@ -135,7 +132,7 @@ export function unavailable(
   );
 }
 
-/** Creates keys with Node's own randomness. */
+/** Returns a mint whose keys come from Node's random number generator. */
 export function nodeKeyMint(pepper: Pepper): KeyMint {
   return { digests: { hmacSha256: hmacSha256Hex }, pepper, randomBytes };
 }

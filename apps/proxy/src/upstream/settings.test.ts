@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { parseUpstreamBaseUrl, upstreamUrl } from "./base-url.ts";
+import { parseUpstreamBaseUrl, upstreamUrl } from "./settings.ts";
 
 test.each([
   ["https://api.example", "https://api.example", ""],

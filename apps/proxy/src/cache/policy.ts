@@ -1,5 +1,7 @@
+/** What the gateway caches, for how long, and which principals see that a response comes from the cache. */
 import type { CacheEntry } from "@letta-environments/http-cache";
-import type { Operation } from "@letta-environments/schema";
+import type { Operation, Principal } from "@letta-environments/schema";
+import type { UpstreamSettings } from "../upstream/settings.ts";
 
 /** How long a response is used, in milliseconds: fresh, stale while a newer one is fetched, and stale when the upstream fails. */
 export type CacheTtls = Pick<CacheEntry, "freshForMs" | "staleWhileRevalidateMs" | "staleIfErrorMs">;
@@ -25,7 +27,7 @@ export const cacheTtls: Readonly<Partial<Record<Operation, TtlsByStatus>>> = {
   ]),
 };
 
-/** How answers to reads are kept. */
+/** The settings of the cache. */
 export interface CacheSettings {
   readonly store: "memory" | "valkey";
   readonly maxBytes: number;
@@ -38,3 +40,26 @@ export type CacheStatusAudience = "everybody" | "details" | "nobody";
 
 /** Every {@link CacheStatusAudience}. */
 export const cacheStatusAudiences: readonly CacheStatusAudience[] = ["everybody", "details", "nobody"];
+
+/** The settings of one gateway over the cache. Requests that are in flight keep the settings they started with. */
+export interface EnvironmentCacheScope {
+  /** Identifies the upstream, so that responses of another one are never used. */
+  readonly upstream: string;
+  /** Whether a principal gets `Cache-Status`. */
+  readonly showsStatus: (principal: Principal) => boolean;
+}
+
+/** Derives the scope of a gateway from its settings. */
+export function cacheScopeOf({
+  cache,
+  upstream,
+}: {
+  readonly cache: CacheSettings | null;
+  readonly upstream: UpstreamSettings;
+}): EnvironmentCacheScope {
+  const statusFor = cache?.statusFor;
+  return {
+    upstream: upstream.kind === "http" ? `${upstream.baseUrl.origin}${upstream.baseUrl.basePath}` : "embedded",
+    showsStatus: ({ scopes }) => statusFor === "everybody" || (statusFor === "details" && scopes.has("details")),
+  };
+}

@@ -13,12 +13,12 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(dataDir, { recursive: true }));
 
-test("a gateway whose terminal is closed stops in good order, as by any signal", async () => {
+test("a gateway stops gracefully when its terminal is closed", async () => {
   const log = join(dataDir, "log");
-  // What it says after its terminal is gone can only be read elsewhere.
+  // A file, because output to a closed terminal is lost.
   const start = `'${process.execPath}' '${entry}' start --port 0 --log json --data-dir '${dataDir}' >'${log}'`;
   const told = (): string => (existsSync(log) ? readFileSync(log, "utf8") : "");
-  // `script` (of bsdutils, which every Debian has) gives the program a terminal, and takes it away when it is killed.
+  // `script` (of bsdutils, which every Debian has) runs the program in a terminal, which closes when `script` is killed.
   const terminal = launchProcess({ command: "script", args: ["--quiet", "--command", start, "/dev/null"] });
   await expect.poll(told, { timeout: 15_000 }).toContain('"event":"listening"');
   process.kill(terminal.pid, "SIGKILL");

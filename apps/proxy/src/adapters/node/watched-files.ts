@@ -1,30 +1,72 @@
+/**
+ * Files that a running gateway follows: the configuration, and the upstream credentials of tenants. Both are polled, because the
+ * events of file systems do not report every replaced link, file or mount.
+ */
 import { readFileSync, statSync } from "node:fs";
 import type { Clock } from "@letta-environments/platform";
 import type { CredentialOf, TenantSettings } from "../../tenants/settings.ts";
 
-/** How often a file is looked at, in milliseconds. */
+/** The interval between two checks of a file, in milliseconds. */
 const checkMs = 1_000;
 
-/** A file with a credential cannot be used. The text names the file, never what is in it. */
+/**
+ * Calls `onChange` when a file was changed, replaced, created or removed. It waits until two checks in a row see the same state,
+ * so that a file is not read while it is being written.
+ *
+ * @returns ends the watch
+ */
+export function watchFile(path: string, clock: Clock, onChange: () => void): () => void {
+  let reported = stampIfReadable(path);
+  let seen = reported;
+  let cancel = clock.setTimer(checkMs, check);
+
+  function check(): void {
+    const stamp = stampIfReadable(path);
+    if (stamp === seen && stamp !== reported) {
+      reported = stamp;
+      onChange();
+    }
+    seen = stamp;
+    cancel = clock.setTimer(checkMs, check);
+  }
+
+  return () => cancel();
+}
+
+/** Returns a text that changes with the content and the permissions of a file. It follows links. Throws if there is no file. */
+function stampOf(path: string): string {
+  const { mtimeNs, ctimeNs, size, ino } = statSync(path, { bigint: true });
+  return `${mtimeNs}:${ctimeNs}:${size}:${ino}`;
+}
+
+function stampIfReadable(path: string): string {
+  try {
+    return stampOf(path);
+  } catch {
+    return "absent";
+  }
+}
+
+/** A credential file cannot be used. The message names the file and never its content. */
 export class CredentialFileError extends Error {
   override readonly name = "CredentialFileError";
 }
 
-/** What {@link watchCredentialFiles} is told. */
+/** Options of {@link watchCredentialFiles}. */
 export interface CredentialFileOptions {
   readonly tenants: ReadonlyMap<string, TenantSettings>;
   /** For tenants without a credential of their own. */
   readonly defaultCredential: string | null;
   readonly clock: Pick<Clock, "now">;
-  /** Told when a file that was good is not any longer; what it held stays in use. */
+  /** Called once when a file cannot be read any more. The credential that was read last stays in use. */
   readonly onFailure: (tenant: string, cause: unknown) => void;
 }
 
 /**
- * The credentials of tenants at the upstream. A file is read again when it has changed, within a second, so that a credential
- * is rotated without a restart.
+ * Reads the upstream credentials of tenants. A changed file is read again within a second, so that a credential can be rotated
+ * without a restart.
  *
- * @throws CredentialFileError when a file cannot be used at the start.
+ * @throws CredentialFileError if a file cannot be used at the start
  */
 export function watchCredentialFiles(options: CredentialFileOptions): CredentialOf {
   const readers = new Map<string, () => string>();
@@ -32,14 +74,14 @@ export function watchCredentialFiles(options: CredentialFileOptions): Credential
     if (credential === null) continue;
     const read =
       credential.kind === "file"
-        ? watchFile(credential.path, options.clock, (cause) => options.onFailure(tenant, cause))
+        ? createFileReader(credential.path, options.clock, (cause) => options.onFailure(tenant, cause))
         : () => credential.value;
     readers.set(tenant, read);
   }
   return (tenant) => readers.get(tenant)?.() ?? options.defaultCredential;
 }
 
-function watchFile(path: string, clock: Pick<Clock, "now">, onFailure: (cause: unknown) => void): () => string {
+function createFileReader(path: string, clock: Pick<Clock, "now">, onFailure: (cause: unknown) => void): () => string {
   let { value, stamp } = readCredential(path);
   let checkedAt = clock.now();
   let isFailing = false;
@@ -74,10 +116,4 @@ function readCredential(path: string): { readonly value: string; readonly stamp:
     throw new CredentialFileError(`${path} must hold one credential of visible ASCII characters`);
   }
   return { value, stamp };
-}
-
-/** Changes with the content, also when another file is put in its place. */
-function stampOf(path: string): string {
-  const { mtimeMs, size, ino } = statSync(path);
-  return `${mtimeMs}:${size}:${ino}`;
 }

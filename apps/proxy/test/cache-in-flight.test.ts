@@ -1,4 +1,4 @@
-/** The cache while things go wrong or change under way. */
+/** The cache while an upstream request is in flight, changes or fails. */
 import { createMemoryCacheStore } from "@letta-environments/http-cache";
 import { sha256Hex } from "@letta-environments/platform/node";
 import { jsonResponse, type PlainResponse } from "@letta-environments/schema";
@@ -14,7 +14,7 @@ const rows = jsonResponse(200, { connections: [environmentRow("1")], hasNextPage
 
 interface Cached extends TestProxy {
   readonly cache: EnvironmentCache;
-  /** How the upstream answers from now on. */
+  /** The response of the upstream from now on. */
   answer: () => Promise<PlainResponse>;
   asked: number;
   ask(key: string, request?: FakeRequest): Promise<PlainResponse>;
@@ -51,7 +51,7 @@ function setUp(
   return cached;
 }
 
-test("callers with a tag wait for one request too, and get 304 also when nothing was kept", async () => {
+test("conditional requests share one upstream request and get 304, even if nothing was cached", async () => {
   const cached = setUp();
   const { key } = await cached.issueKey();
   const etag = (await cached.ask(key)).headers["etag"] ?? "";
@@ -62,7 +62,7 @@ test("callers with a tag wait for one request too, and get 304 also when nothing
   expect(cached.asked).toBe(2);
 });
 
-test("a change under way is no reason to ask for everybody apart", async () => {
+test("an invalidation during an upstream request does not make later callers fetch separately", async () => {
   const cached = setUp();
   const { key } = await cached.issueKey();
   let finish: (response: PlainResponse) => void = () => undefined;
@@ -77,7 +77,7 @@ test("a change under way is no reason to ask for everybody apart", async () => {
   expect(cached.asked).toBe(2);
 });
 
-test("nobody waits longer than one deadline for an upstream that hangs, and who can be answered from before is", async () => {
+test("when the upstream hangs, callers wait for at most one deadline and then get the stale response", async () => {
   const cached = setUp({ upstreamTimeoutMs: 1_000 });
   const { key } = await cached.issueKey();
   await cached.ask(key);
@@ -89,7 +89,7 @@ test("nobody waits longer than one deadline for an upstream that hangs, and who 
   expect((await answers).map(({ status }) => status)).toEqual(Array.from({ length: 20 }, () => 200));
 });
 
-test("a caller that wants the upstream's own word does not wait for another one's answer", async () => {
+test("a request with no-cache does not wait for another caller's upstream request", async () => {
   const cached = setUp();
   const { key } = await cached.issueKey();
   cached.answer = () => (cached.asked === 1 ? new Promise(() => undefined) : Promise.resolve(rows));
@@ -98,7 +98,7 @@ test("a caller that wants the upstream's own word does not wait for another one'
   expect((await cached.ask(key, { headers: { "cache-control": "no-cache" } })).status).toBe(200);
 });
 
-test("a caller that goes away while it waits for another one's answer is no defect", async () => {
+test("a caller that disconnects while it waits for another caller's request causes no internal error", async () => {
   const cached = setUp();
   const { key } = await cached.issueKey();
   cached.answer = () => new Promise(() => undefined);
@@ -112,7 +112,7 @@ test("a caller that goes away while it waits for another one's answer is no defe
   expect(cached.events.filter(({ type }) => type === "internal_error")).toEqual([]);
 });
 
-test("where the status is hidden, neither an age nor a wish tells whether something is kept", async () => {
+test("without Cache-Status, neither Age nor only-if-cached reveals whether a response is cached", async () => {
   const cached = setUp({}, false);
   const { key } = await cached.issueKey();
   const onlyKept = { headers: { "cache-control": "only-if-cached, max-stale=60" } };
@@ -122,7 +122,7 @@ test("where the status is hidden, neither an age nor a wish tells whether someth
   expect(Object.keys(kept.headers).toSorted()).toEqual(Object.keys(fresh.headers).toSorted());
 });
 
-test("a time is no proof that nothing has changed", async () => {
+test("If-Modified-Since never results in 304", async () => {
   const cached = setUp();
   const { key } = await cached.issueKey();
   await cached.ask(key);
@@ -130,7 +130,7 @@ test("a time is no proof that nothing has changed", async () => {
   expect((await cached.ask(key, { headers })).status).toBe(200);
 });
 
-test("a refused credential is not hidden by what was read before, and nothing that was read with another one is found", async () => {
+test("after the credential changes, responses of the old one are not used, and a refusal of the new one is not hidden", async () => {
   let credential = "sk-first";
   const cached = setUp({}, true, () => credential);
   const { key } = await cached.issueKey();
@@ -144,7 +144,7 @@ test("a refused credential is not hidden by what was read before, and nothing th
   expect([refused.status, problemOf(refused).errorCode]).toEqual([502, "upstream_credential_rejected"]);
 });
 
-test("who wants nothing kept is told all that the upstream said, a refused credential included", async () => {
+test("a request with no-store gets the upstream's rate-limit headers and its refusal of the credential", async () => {
   const cached = setUp();
   const { key } = await cached.issueKey();
   const noStore = { headers: { "cache-control": "no-store" } };
@@ -161,7 +161,7 @@ test("who wants nothing kept is told all that the upstream said, a refused crede
   expect(cached.asked).toBe(3);
 });
 
-test("what an upstream says of its limits is told to whom it was said, and to nobody later", async () => {
+test("only the caller that caused the upstream request gets the upstream's rate-limit headers", async () => {
   const cached = setUp();
   const { key } = await cached.issueKey();
   cached.answer = () =>

@@ -1,4 +1,4 @@
-/** Loaded before a built gateway: whatever must not happen while it is only imported throws. */
+/** Preloaded before a built gateway. Everything that must not happen while the gateway is imported throws. */
 const forbidden = ["setTimeout", "setInterval", "setImmediate", "queueMicrotask", "fetch"];
 for (const name of forbidden) {
   globalThis[name] = () => {

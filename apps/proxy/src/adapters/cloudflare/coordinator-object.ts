@@ -9,7 +9,7 @@ import { systemClock } from "@letta-environments/platform/cloudflare";
 import type { FetchOutcome } from "@letta-environments/http-cache";
 
 /** The remote methods of {@link FlightObject}. */
-export interface FlightObjectStub {
+export interface CoordinatorStub {
   enter(key: string, requestId: string): Promise<CoordinatedRole>;
   actionOf(requestId: string): Promise<CoordinatedAction>;
   settle(requestId: string, outcome: FetchOutcome): Promise<void>;
@@ -17,8 +17,9 @@ export interface FlightObjectStub {
 }
 
 /**
- * A Durable Object that coordinates concurrent misses of many isolates. It stores nothing: if it is evicted, the requests that wait for it fetch by
- * themselves.
+ * The Durable Object that coordinates concurrent cache misses of many isolates. It stores nothing: if it is evicted, the requests
+ * that wait for it fetch by themselves. The class and its binding `FLIGHTS` keep their names, because deployed objects are found
+ * by them.
  */
 export class FlightObject extends DurableObject {
   readonly #coordinator: CoalescingCoordinator;

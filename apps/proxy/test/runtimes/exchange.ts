@@ -4,13 +4,13 @@ import type { HostileAnswer, HostileRequest } from "./hostile-requests.ts";
 import { knownDifferences } from "./known-differences.ts";
 import type { RuntimeLauncher } from "./launcher.ts";
 
-/** What a runtime answers to a hostile request: what all do, or the listed difference. */
+/** Returns the expected response of a runtime to a hostile request: that of all runtimes, or a known difference. */
 export function expectedAnswer({ name }: RuntimeLauncher, request: HostileRequest): HostileAnswer {
   const difference = knownDifferences.find((known) => known.request === request.name && known.runtimes.includes(name));
   return difference?.answer ?? request.answer;
 }
 
-/** Sends bytes and reads the answer until the connection ends; rejects when it is open after that time. */
+/** Sends bytes and reads the response until the connection closes. Rejects if it is still open after the time. */
 export async function answerTo(
   url: string,
   bytes: string,

@@ -1,3 +1,4 @@
+/** The data directory: access for its owner alone, the databases in it, and the lock of the gateway that uses it. */
 import { chmodSync, mkdirSync, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -5,11 +6,12 @@ import { CommandError } from "@letta-environments/command-line";
 import { isSqliteBusy, type SqliteDatabase } from "@letta-environments/platform";
 import { openSqlite } from "@letta-environments/platform/sqlite";
 
-const attempts = 100;
+/** The most attempts to open a database, and the pause between two of them, in milliseconds. */
+const maxAttempts = 100;
 const pauseMs = 50;
 
 /**
- * Opens a database in the data directory, which is created if it does not exist, for its owner alone.
+ * Opens a database in the data directory. Creates the directory if it does not exist.
  *
  * @throws CommandError if the directory or the file cannot be used
  */
@@ -20,8 +22,8 @@ export async function openDatabase(dataDir: string, name: string): Promise<Sqlit
     try {
       return openSqlite(path);
     } catch (cause) {
-      if (attempt < attempts && isSqliteBusy(cause)) {
-        // Two processes that create a file at once: SQLite refuses the second one without waiting.
+      if (attempt < maxAttempts && isSqliteBusy(cause)) {
+        // When two processes create a file at the same time, SQLite refuses the second one without waiting.
         await delay(pauseMs);
         continue;
       }
@@ -30,16 +32,16 @@ export async function openDatabase(dataDir: string, name: string): Promise<Sqlit
   }
 }
 
-/** A store over a database of the data directory, which whoever opened it closes. */
+/** A store over a database of the data directory. The caller closes the database. */
 export interface OpenStore<Store> {
   readonly store: Store;
   readonly database: SqliteDatabase;
 }
 
 /**
- * Opens a database in the data directory and creates the store over it, which brings its tables to the newest version.
+ * Opens a database in the data directory and creates the store over it, which migrates its tables to the newest version.
  *
- * @throws CommandError when the file cannot be used, a newer version wrote it, or it cannot be backed up before a migration.
+ * @throws CommandError if the file cannot be used, a newer version wrote it, or it cannot be backed up before a migration
  */
 export async function openStore<Store>(
   dataDir: string,
@@ -62,14 +64,14 @@ function cannotOpen(path: string, cause: unknown): CommandError {
 }
 
 /**
- * Creates the data directory if it does not exist, for its owner alone.
+ * Creates the data directory if it does not exist, and restricts it to its owner.
  *
  * @throws CommandError if it cannot be used
  */
 export function makeDataDir(dataDir: string): void {
   try {
     createDirectory(resolve(dataDir), resolve(dataDir));
-    closeToOthers(dataDir);
+    restrictToOwner(dataDir);
   } catch (cause) {
     throw new CommandError(`--data-dir ${dataDir}: ${reasonOf(cause)}`, 1, { cause });
   }
@@ -89,8 +91,8 @@ function createDirectory(path: string, wanted: string): void {
   }
 }
 
-/** Takes the permissions of others away. A directory that everybody may write to is refused. */
-function closeToOthers(dataDir: string): void {
+/** Removes the permissions of others. Refuses a directory that everybody can write to. */
+function restrictToOwner(dataDir: string): void {
   const { mode } = statSync(dataDir);
   if ((mode & 0o002) !== 0) throw new Error("everybody may write to the data directory; use one of your own");
   if ((mode & 0o077) !== 0) chmodSync(dataDir, 0o700);
@@ -109,24 +111,24 @@ function reasonOf(cause: unknown): string {
   return reasons[code] ?? cause.message;
 }
 
-/** How long a process that is just ending may take to let go, in milliseconds. */
+/** How long the lock waits for another process that is about to end, in milliseconds. */
 const waitMs = 200;
 
-/** A data directory that is this process's own until it ends. */
+/** The lock on a data directory. The system releases it when the process ends. */
 export interface DataDirLock {
   release(): void;
 }
 
 /**
- * Takes the data directory for the embedded environment server: rows and sockets of two of them would contradict each other. The lock
- * is SQLite's own on a file of its own, which the system lets go when the process ends, however it ends.
+ * Locks the data directory for the embedded environment server, because the environments and sockets of two servers would
+ * contradict each other. It is SQLite's lock on a separate file, so that the system releases it however the process ends.
  *
- * @throws CommandError when another process has it.
+ * @throws CommandError if another process has the lock
  */
 export async function lockDataDir(dataDir: string): Promise<DataDirLock> {
   const database = await openDatabase(dataDir, "gateway.lock");
   try {
-    take(database);
+    lock(database);
   } catch (cause) {
     database.close();
     if (!isSqliteBusy(cause)) throw cause;
@@ -139,7 +141,7 @@ export async function lockDataDir(dataDir: string): Promise<DataDirLock> {
   return { release: () => database.close() };
 }
 
-function take(database: SqliteDatabase): void {
+function lock(database: SqliteDatabase): void {
   database.exec(`PRAGMA busy_timeout = ${waitMs}`);
   database.exec("BEGIN EXCLUSIVE");
 }

@@ -1,7 +1,8 @@
+/** The requests that the gateway sends with the runtime's `fetch`: to the upstream, and to the issuer of tokens for its key set. */
 import type { PlainHeaders } from "@letta-environments/schema";
 import { readStream } from "../lib/read-stream.ts";
-import type { UpstreamFetch } from "../ports.ts";
-import { type UpstreamBaseUrl, upstreamUrl } from "../upstream/base-url.ts";
+import type { JwksFetch, UpstreamFetch } from "../ports.ts";
+import { type UpstreamBaseUrl, upstreamUrl } from "../upstream/settings.ts";
 
 /** Settings of the adapter. */
 export interface HttpUpstreamOptions {
@@ -82,4 +83,25 @@ export function failedBeforeSend(cause: unknown): boolean {
     if ("code" in error && typeof error.code === "string") return unsentCode.test(error.code);
   }
   return false;
+}
+
+/** The size limit of a key set, in bytes, after decompression. */
+const maxKeySetBytes = 262_144;
+
+/** Creates a {@link JwksFetch} with the runtime's `fetch`. It follows no redirect, because a redirect could lead to any host. */
+export function createHttpJwksFetch(fetch: typeof globalThis.fetch, userAgent: string): JwksFetch {
+  return async (url, signal) => {
+    const response = await fetch(url, {
+      headers: { accept: "application/jwk-set+json, application/json", "user-agent": userAgent },
+      redirect: "manual",
+      signal,
+    });
+    if (response.type === "opaqueredirect" || response.status !== 200) {
+      await response.body?.cancel();
+      throw new Error(`the issuer returned status ${response.status} for its key set`);
+    }
+    const bytes = await readStream(response.body, maxKeySetBytes);
+    if (bytes === null) throw new Error(`the key set is larger than ${maxKeySetBytes} bytes`);
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  };
 }

@@ -5,19 +5,19 @@ import process from "node:process";
 import { parseCommandLine } from "@letta-environments/command-line";
 import { expect, test, vi } from "vitest";
 import type { ReloadEvent } from "../../config/reload.ts";
-import { loadSettings, reloadOnChange } from "./settings.ts";
+import { loadSettings, watchSettings } from "./settings.ts";
 import { program } from "../../commands/program.ts";
 
 vi.setConfig({ testTimeout: 20_000 });
 
-test("a file that changes between its first reading and the end of the start is not missed", async () => {
-  const folder = mkdtempSync(join(tmpdir(), "reload-on-change-"));
+test("a change of the configuration file during the start is applied when the start is complete", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "settings-"));
   const file = join(folder, "proxy.config.json");
   writeFileSync(file, "{}");
   const line = parseCommandLine(program, ["start", "--config", file]);
-  if (line.kind !== "run") throw new Error("the command is good");
+  if (line.kind !== "run") throw new Error("the command line is valid");
   const events: ReloadEvent[] = [];
-  const changes = reloadOnChange(line.parsed);
+  const changes = watchSettings(line.parsed);
   const settings = loadSettings(line.parsed);
   writeFileSync(file, JSON.stringify({ cors: { origins: ["https://a.example"] } }));
   await new Promise((resolve) => setImmediate(resolve));
@@ -31,11 +31,11 @@ test("a file that changes between its first reading and the end of the start is 
   rmSync(folder, { recursive: true });
 });
 
-test("SIGHUP stays caught while a stop waits for what is under way, which it would end", () => {
+test("SIGHUP does not end the process while it stops gracefully", () => {
   const line = parseCommandLine(program, ["start"]);
-  if (line.kind !== "run") throw new Error("the command is good");
+  if (line.kind !== "run") throw new Error("the command line is valid");
   const before = process.listenerCount("SIGHUP");
-  const changes = reloadOnChange(line.parsed);
+  const changes = watchSettings(line.parsed);
   changes.begin(
     loadSettings(line.parsed),
     () => Promise.resolve(),
