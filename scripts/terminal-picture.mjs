@@ -4,13 +4,14 @@
  * output does. Without `--write` it fails if the picture is stale.
  */
 import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import process from "node:process";
 import { promisify } from "node:util";
 import { repositoryRoot } from "./lib/repository.mjs";
-import { renderTerminal } from "./lib/terminal-svg.mjs";
+import { renderTerminal } from "./lib/terminal/svg.mjs";
 
 const picture = join(repositoryRoot, "docs/images/first-minutes.svg");
 const columns = 112;
@@ -20,7 +21,7 @@ const timeoutMs = 30_000;
 
 const folder = mkdtempSync(join(tmpdir(), "letta-picture-"));
 const home = join(folder, "device");
-const terminal = `--import=${join(repositoryRoot, "scripts/lib/pretend-terminal.mjs")} --disable-warning=ExperimentalWarning`;
+const terminal = `--import=${join(repositoryRoot, "scripts/lib/terminal/pretend.mjs")} --disable-warning=ExperimentalWarning`;
 /** @type {import("node:child_process").ChildProcess[]} */
 const children = [];
 
@@ -34,7 +35,10 @@ function start(words, wanted, env = {}) {
   children.push(child);
   let output = "";
   return new Promise((/** @type {(output: string) => void} */ resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error(`${words.join(" ")} did not print ${wanted}:\n${output}`)), timeoutMs);
+    const timer = setTimeout(
+      () => reject(new Error(`${words.join(" ")} did not print ${wanted}:\n${output}`)),
+      timeoutMs,
+    );
     child.stdout.setEncoding("utf8").on("data", (text) => {
       output += text;
       if (!wanted.test(output)) return;
@@ -52,7 +56,14 @@ function start(words, wanted, env = {}) {
 async function lettaEnv(args, env) {
   const { stdout } = await promisify(execFile)(process.execPath, ["scripts/letta-env.mjs", ...args], {
     cwd: repositoryRoot,
-    env: { PATH: process.env.PATH, HOME: folder, NODE_OPTIONS: terminal, PRETEND_COLUMNS: "200", TERM: "xterm", ...env },
+    env: {
+      PATH: process.env.PATH,
+      HOME: folder,
+      NODE_OPTIONS: terminal,
+      PRETEND_COLUMNS: "200",
+      TERM: "xterm",
+      ...env,
+    },
     timeout: timeoutMs,
   });
   return stdout.trimEnd();
@@ -123,7 +134,8 @@ try {
     process.exitCode = 1;
   }
 } finally {
+  const ends = children.filter(({ exitCode }) => exitCode === null).map((child) => once(child, "exit"));
   for (const child of children) child.kill("SIGTERM");
-  await Promise.all(children.map((child) => child.exitCode ?? new Promise((resolve) => child.once("exit", resolve))));
+  await Promise.all(ends);
   rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
 }

@@ -19,8 +19,13 @@ export function sectionOf(text: string, heading: string): string {
 export function tableRows(text: string): readonly (readonly string[])[] {
   const lines = text.split("\n");
   return lines
-    .filter((line, index) => line.startsWith("|") && !/^\| -/.test(line) && !/^\| -/.test(lines[index + 1] ?? ""))
-    .map((line) => line.split("|").slice(1, -1).map((cell) => cell.trim()));
+    .filter((line, index) => line.startsWith("|") && !line.startsWith("| -") && lines[index + 1]?.startsWith("| -") !== true)
+    .map((line) =>
+      line
+        .split("|")
+        .slice(1, -1)
+        .map((cell) => cell.trim()),
+    );
 }
 
 /** A fenced block. */

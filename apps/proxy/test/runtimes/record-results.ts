@@ -20,7 +20,7 @@ export interface RuntimeResult {
 
 const folder = resolve(import.meta.dirname, "../../reports/runtimes");
 
-/** Writes what the suite found to `reports/runtimes/NAME.json`, for the table in README. */
+/** Writes what the suite found to `reports/runtimes/NAME.json`, for the table in docs/runtimes.md. */
 export function recordResults(launcher: RuntimeLauncher): void {
   const sections: Record<string, SectionResult> = {};
 

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { renderTerminal } from "./terminal-svg.mjs";
+import { renderTerminal } from "./svg.mjs";
 
 test("each run of one style is a text at its column, and markup in the text is escaped", () => {
   const svg = renderTerminal(["\u001b[1mNAME\u001b[22m <demo>"], 40, "a & b");
