@@ -150,7 +150,7 @@ function createApiSteps(services: GatewayServices, { authenticate, limits, upstr
     .add("prepare the upstream call", (exchange) => {
       const { send } = exchange.trace;
       const { requestId } = exchange.trace;
-      const beforeSend = (deviceId: string): Promise<PlainResponse | null> =>
+      const beforeSend = (deviceId: string | null): Promise<PlainResponse | null> =>
         send === null ? Promise.resolve(null) : sends.start(send, deviceId);
       return { call: prepareCall({ ...exchange, requestId, connection: send?.connection, beforeSend }) };
     })

@@ -14,7 +14,7 @@ import type { WorkerBindings } from "./cloudflare/settings.ts";
 export { AuditObject } from "../adapters/cloudflare/audit-log.ts";
 export { FlightObject } from "../adapters/cloudflare/flight-object.ts";
 export { KeyObject } from "../adapters/cloudflare/key-object.ts";
-export { RateLimitObject } from "../adapters/cloudflare/rate-limit-store.ts";
+export { RateLimitObject } from "../adapters/cloudflare/rate-limit-object.ts";
 
 /** A request as the platform gives it. */
 type WorkerRequest = Request & { readonly cf?: { readonly colo?: string } };

@@ -4,7 +4,7 @@ import type { DurableObjectContext } from "cloudflare:workers";
 import { storeContract } from "@letta-environments/http-cache/testing";
 import { randomId, sha256Hex, systemClock } from "@letta-environments/platform/cloudflare";
 import { createCacheApiStore } from "../../../src/adapters/cloudflare/cache-store.ts";
-import { RateLimitObject } from "../../../src/adapters/cloudflare/rate-limit-store.ts";
+import { RateLimitObject } from "../../../src/adapters/cloudflare/rate-limit-object.ts";
 import type { RateLimitCheck } from "../../../src/rate-limit/policy.ts";
 import type { RateLimitOutcome, RateLimitTakeOptions } from "../../../src/rate-limit/store.ts";
 
