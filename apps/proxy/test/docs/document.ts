@@ -19,7 +19,9 @@ export function sectionOf(text: string, heading: string): string {
 export function tableRows(text: string): readonly (readonly string[])[] {
   const lines = text.split("\n");
   return lines
-    .filter((line, index) => line.startsWith("|") && !line.startsWith("| -") && lines[index + 1]?.startsWith("| -") !== true)
+    .filter(
+      (line, index) => line.startsWith("|") && !line.startsWith("| -") && lines[index + 1]?.startsWith("| -") !== true,
+    )
     .map((line) =>
       line
         .split("|")

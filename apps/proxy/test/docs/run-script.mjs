@@ -16,6 +16,6 @@ if (script === undefined) {
 }
 if (name !== "build" && name !== "test") {
   const [program = "", ...words] = script.split(" ");
-  const { status } = spawnSync(program, [...words, ...rest], { stdio: "inherit", cwd: root });
+  const { status } = spawnSync(program, [...words, ...rest], { stdio: "inherit" });
   process.exit(status ?? 1);
 }

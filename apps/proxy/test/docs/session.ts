@@ -62,6 +62,12 @@ export async function openSession({ withGateway }: { readonly withGateway: boole
   const fill = (text: string): string =>
     [...placeholders].reduce((filled, [placeholder, value]) => filled.replace(wordPattern(placeholder), value), text);
 
+  /** Gives the block a key to change, if it needs one: the commands of the block before may have revoked theirs. */
+  async function renewKeyId(text: string): Promise<void> {
+    if (proxy === null || !wordPattern("ID").test(text)) return;
+    placeholders.set("ID", idOf(await proxy.createKey({ scopes: ["list"] })));
+  }
+
   function launch(text: string): LaunchedProcess {
     // What is assigned from here on is exported, so that it can be saved for the next block.
     const script = `set -e -o pipefail; source ${state}; set -a\n${fill(text)}\n{ export -p; echo "cd '$PWD'"; } > ${state}`;
@@ -72,6 +78,7 @@ export async function openSession({ withGateway }: { readonly withGateway: boole
 
   return {
     async run({ language, code }) {
+      await renewKeyId(code);
       const launched = launch(language === "console" ? commandsOf(code) : code);
       const { code: exitCode } = await launched.exited;
       return { code: exitCode, output: launched.output() };
@@ -111,12 +118,12 @@ export function commandsOf(code: string): string {
     .join("\n");
 }
 
-async function createPlaceholders(proxy: LaunchedProxy): Promise<ReadonlyMap<string, string>> {
-  const [clientKey, deviceKey, adminKey, otherKey] = await Promise.all([
+/** What stands for each placeholder of the documentation. */
+async function createPlaceholders(proxy: LaunchedProxy): Promise<Map<string, string>> {
+  const [clientKey, deviceKey, adminKey] = await Promise.all([
     proxy.createKey({ scopes: ["list", "read", "send"] }),
     proxy.createKey({ scopes: ["connect"] }),
     proxy.createKey({ scopes: ["admin", "list", "send"] }),
-    proxy.createKey({ scopes: ["list"] }),
   ]);
   return new Map([
     ["http://127.0.0.1:8787", proxy.url],
@@ -124,8 +131,13 @@ async function createPlaceholders(proxy: LaunchedProxy): Promise<ReadonlyMap<str
     ["lek_CLIENT_KEY", clientKey],
     ["lek_DEVICE_KEY", deviceKey],
     ["lek_ADMIN_KEY", adminKey],
-    ["ID", otherKey.slice(4, 16)],
+    ["8788", String(await findFreePort())],
   ]);
+}
+
+/** The public id of a key. */
+function idOf(key: string): string {
+  return key.slice(4, 16);
 }
 
 async function findFreePort(): Promise<number> {
@@ -138,7 +150,7 @@ async function findFreePort(): Promise<number> {
 
 /** A placeholder where it is a word of its own. */
 function wordPattern(placeholder: string): RegExp {
-  return new RegExp(`(?<![\\w{-])${placeholder.replaceAll(/[.]/g, "\\.")}(?![\\w=:-])`, "g");
+  return new RegExp(`(?<![\\w{-])${placeholder.replaceAll(".", String.raw`\.`)}(?![\\w=:-])`, "g");
 }
 
 function environmentOf(folder: string, programs: string): Readonly<Record<string, string>> {
