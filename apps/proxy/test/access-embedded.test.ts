@@ -1,8 +1,8 @@
 /** Whatever is asked by whatever key, with the environment server in the same process: the model's rules hold. */
-import { createEnvironmentServer, type DeviceSocketListener } from "@letta-environments/environment-server";
+import { createEnvironmentServer } from "@letta-environments/environment-server";
 import { createSqliteEnvironmentStore } from "@letta-environments/environment-server/sqlite";
 import { openSqlite, randomId, sha256Hex } from "@letta-environments/platform/node";
-import type { Environment, PlainResponse } from "@letta-environments/schema";
+import type { Environment, PlainResponse, PlainSocketListener } from "@letta-environments/schema";
 import { createVirtualClock } from "@letta-environments/testkit";
 import fc from "fast-check";
 import { expect, test } from "vitest";
@@ -16,7 +16,7 @@ interface EmbeddedDevice extends model.ModelDevice {
   readonly ownerKeyId: string | null;
   connectionId: string;
   registeredBy: string;
-  listener: DeviceSocketListener | null;
+  listener: PlainSocketListener | null;
 }
 
 const tenants = ["one", "two"];

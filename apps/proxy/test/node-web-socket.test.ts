@@ -1,7 +1,12 @@
 /** Device sockets behind Node's own server: decided before the handshake, refused as plain HTTP. */
 import { once } from "node:events";
-import type { DeviceSocket, DeviceSocketListener, UpgradeDecision } from "@letta-environments/environment-server";
-import { type Problem, problemResponse } from "@letta-environments/schema";
+import {
+  type Problem,
+  problemResponse,
+  type UpgradeDecision,
+  type PlainSocket,
+  type PlainSocketListener,
+} from "@letta-environments/schema";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { WebSocket } from "ws";
 import { emptyEmbeddedUpstream } from "./support/embedded-upstream.ts";
@@ -20,14 +25,14 @@ const handshake = {
 let server: NodeServerUnderTest;
 let key = "";
 let decision: UpgradeDecision;
-let attached: DeviceSocket[];
+let attached: PlainSocket[];
 let received: (string | number)[];
 let maxFrameBytes: number;
 
 beforeEach(async () => {
   const heard: (string | number)[] = [];
   maxFrameBytes = 16 * 1_048_576;
-  const listener: DeviceSocketListener = {
+  const listener: PlainSocketListener = {
     get maxFrameBytes() {
       return maxFrameBytes;
     },
@@ -189,7 +194,7 @@ describe("an open socket", () => {
 
 test("a defect in what serves a device ends its socket alone", async () => {
   const defect = new Error("defect");
-  const attach = (): DeviceSocketListener => ({
+  const attach = (): PlainSocketListener => ({
     maxFrameBytes,
     onMessage() {
       throw defect;

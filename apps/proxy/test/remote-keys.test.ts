@@ -1,6 +1,9 @@
 /** `letta-proxy keys ... --url`: keys of a gateway elsewhere, by its administration. */
 import { createFakeUpstream, type LaunchedProxy, launchProxy, runLettaProxy } from "@letta-environments/testkit";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
+
+// Each test starts several processes, which takes seconds on a busy machine.
+vi.setConfig({ testTimeout: 60_000 });
 
 let proxy: LaunchedProxy;
 let adminKey: string;
