@@ -1,6 +1,9 @@
 /** Every command and sample of the README and of the guides for users, in order, against a gateway with a real device. */
+import { spawnSync } from "node:child_process";
+import { join } from "node:path";
+import process from "node:process";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
-import { type Block, blocksOf, readDocument } from "./document.ts";
+import { type Block, blocksOf, readDocument, repository } from "./document.ts";
 import { missingLines } from "./expected-output.ts";
 import { commandsOf, openSession, type Session } from "./session.ts";
 
@@ -28,7 +31,13 @@ async function runBlock(block: Block): Promise<string> {
   return result.output;
 }
 
-const documents = ["README.md", "docs/devices.md", "docs/sending.md"];
+const documents = ["README.md", "docs/devices.md", "docs/sending.md", "apps/proxy/README.md"];
+
+test("the picture of the README shows what the programs print", () => {
+  const args = [join(repository, "scripts/terminal-picture.mjs")];
+  const { status, stderr } = spawnSync(process.execPath, args, { encoding: "utf8" });
+  expect([status, stderr]).toEqual([0, ""]);
+});
 
 describe.each(documents)("%s", (path) => {
   const blocks = blocksOf(readDocument(path));
