@@ -56,7 +56,7 @@ async function onValkey(clock: VirtualClock): Promise<TwoViews & { takeAway(): P
   };
 }
 
-/** What a warm key is, at once and `boundMs` after another process has revoked it. */
+/** The result for a cached key, at once and `boundMs` after another process has revoked it. */
 async function kindsAround(
   { running, command, settle }: TwoViews,
   clock: VirtualClock,

@@ -160,7 +160,7 @@ describe("a bad key", () => {
     expect(codeOf(await authenticate(`Bearer ${key}`))).toBe("invalid_key");
   });
 
-  test("is told nothing but that it is not valid", async () => {
+  test("gets no reason except that the key is not valid", async () => {
     const { present } = setUp();
     const refused = await present(generateKey(generateKeyId(randomBytes), randomBytes));
     expect(refused).toMatchObject({

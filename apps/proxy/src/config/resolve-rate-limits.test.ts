@@ -48,12 +48,12 @@ test("a policy by device applies to what is about a device", () => {
   expect([...(limit?.routes ?? [])]).toEqual(["retrieveEnvironment", "sendMessage"]);
 });
 
-test("limits that are switched off are none, and what is wrong with them is told still", () => {
+test("limits that are switched off do not apply, and their mistakes are still reported", () => {
   expect(resolveRateLimits({ enabled: false }, false).settings.limits).toEqual([]);
   expect(problemsOf({ enabled: false, ...withPolicy({ limit: 10, windowMs: 1, burst: 2 ** 52 }) })).toHaveLength(1);
 });
 
-test("Valkey counts where there is one, and is no choice where there is none", () => {
+test("Valkey is the default store where it is configured, and an error where it is not", () => {
   expect(resolveRateLimits({}, true).settings.store).toBe("valkey");
   expect(resolveRateLimits({ store: "sqlite" }, true).settings.store).toBe("sqlite");
   expect(problemsOf({ store: "valkey" })).toEqual(["rateLimits.store valkey needs VALKEY_URL"]);
@@ -72,7 +72,7 @@ test.each<[string, Partial<RateLimitPolicyFile>, string]>([
   expect(problemsOf(withPolicy(policy))).toEqual([expect.stringContaining(rule)]);
 });
 
-test("a name that no header can hold is refused, and so is an address that is none", () => {
+test("a name that does not fit into a header and an invalid address are refused", () => {
   expect(problemsOf({ policies: { naïve: { per: ["key"], limit: 1 } } })).toEqual([
     expect.stringContaining("printable ASCII"),
   ]);

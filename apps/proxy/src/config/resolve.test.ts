@@ -37,7 +37,7 @@ test("without anything the proxy listens on loopback and embeds its server", () 
   });
 });
 
-test("the command line comes before the environment, that before the file, and an empty variable is none", () => {
+test("the command line overrides the environment, which overrides the file, and an empty variable counts as absent", () => {
   const file = { host: "file", port: 1, dataDir: "file", log: "json" };
   const environment = { HOST: "environment", PORT: "2", DATA_DIR: "" };
   expect(resolve({ flags: { host: "flag" }, environment, file })).toMatchObject({

@@ -78,7 +78,7 @@ describe("a tenant that the configuration does not name", () => {
     expect([await admits("a", "token"), await admits("b", "key")]).toEqual([true, false]);
   });
 
-  test("that may not call is told so, without a call", async () => {
+  test("that may not call receives an error, and the upstream is not called", async () => {
     const remote = { credentialOf: () => "x", admitsTenant: (name: string) => name === "a" };
     const { proxy, issueKey, upstreamRequests } = createTestProxy(undefined, { remote });
     const [a, b] = [await issueKey({ tenant: "a" }), await issueKey({ tenant: "b" })];

@@ -126,7 +126,7 @@ describe("an answer that cannot be used", () => {
 });
 
 test.each([600, 999])(
-  "status %d, which is none of HTTP and which not every runtime can pass on, is 502",
+  "status %d, which HTTP does not define and not every runtime can pass on, becomes 502",
   async (status) => {
     const { read, send } = await readAndSend(answer(status, {}));
     for (const response of [read, send]) {
@@ -163,7 +163,7 @@ describe("an error of the upstream", () => {
     [{ detail: "d" }, "d"],
     [{ detail: [{ loc: 1 }] }, "The upstream answered with status 422."],
     ["<html>Oops</html>", "The upstream answered with status 422."],
-  ])("%j is told as %j", async (body, detail) => {
+  ])("%j is reported as %j", async (body, detail) => {
     expect(problemOf((await readAndSend(answer(422, body))).read).detail).toBe(detail);
   });
 

@@ -113,7 +113,7 @@ describe("a connection", () => {
     expect(asked()).toEqual([device, list, post]);
   });
 
-  test("that cannot be confirmed is not sent to, and the caller is told why", async () => {
+  test("that cannot be confirmed receives nothing, and the response says why", async () => {
     const { issueKey, send, asked, clock, broken } = createWorld(row());
     const { key } = await issueKey();
     await send(key);
@@ -206,7 +206,7 @@ describe("a key that is held to some agents", () => {
     expect(asked()).toHaveLength(expected === 200 ? 2 : 0);
   });
 
-  test("has the body sent that was judged: an agent that stands twice reaches nobody else", async () => {
+  test("forwards the body that was validated: a duplicate agentId member cannot name another agent", async () => {
     const { issueKey, send, upstreamRequests } = createWorld(row());
     const { key } = await issueKey({ agentIds: ["agent-1"] });
     expect(await send(key, "conn-1", sendBody.replace("{", '{"agentId":"agent-2","later":1,'))).toBe(200);

@@ -25,7 +25,7 @@ test.each([
   "http://10.0.0.1",
   "http://127.0.0.1.evil.example",
   "http://localhost.evil.example",
-])("%j is none", (text) => {
+])("%j is not a base URL of an upstream", (text) => {
   expect(parseUpstreamBaseUrl(text, false)).toMatchObject({ ok: false, rule: expect.stringMatching(/^must/) });
 });
 

@@ -2,14 +2,14 @@
 declare module "cloudflare:workers" {
   import type { DurableStorage } from "@letta-environments/platform/cloudflare";
 
-  /** What every Durable Object is. */
+  /** The base class of every Durable Object. */
   export abstract class DurableObject<Env = unknown> {
     protected readonly ctx: DurableObjectContext;
     protected readonly env: Env;
     constructor(ctx: DurableObjectContext, env: Env);
   }
 
-  /** What a Durable Object is given of its place. */
+  /** The state that the platform passes to a Durable Object. */
   export interface DurableObjectContext {
     readonly storage: DurableStorage & {
       /** In epoch milliseconds; one at a time. */
