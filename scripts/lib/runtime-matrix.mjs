@@ -1,4 +1,4 @@
-/** The tables in README.md and docs/runtimes.md that show what the application suite found on each runtime. */
+/** The tables in docs/runtimes.md that show what the application suite found on each runtime. */
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { repositoryRoot } from "./repository.mjs";

@@ -20,7 +20,7 @@ export interface RuntimeResult {
 
 const folder = resolve(import.meta.dirname, "../../reports/runtimes");
 
-/** Writes the results to `reports/runtimes/NAME.json`, for the table in README. */
+/** Writes the results to `reports/runtimes/NAME.json`, for the table in docs/runtimes.md. */
 export function recordResults(launcher: RuntimeLauncher): void {
   const sections: Record<string, SectionResult> = {};
 

@@ -15,7 +15,7 @@ import { describeSlowCallers } from "./sections/slow-callers.ts";
 import { describeWebPages, listedOrigin } from "./sections/web-pages.ts";
 import { useGateway } from "./use-gateway.ts";
 
-/** Declares the suite for one runtime. Its titles are the rows of the table in README. */
+/** Declares the suite for one runtime. Its titles are the rows of the table in docs/runtimes.md. */
 export function describeRuntime(launcher: RuntimeLauncher): void {
   // Processes start slowly on a busy machine.
   vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
