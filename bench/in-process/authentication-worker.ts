@@ -3,7 +3,7 @@
  * nanoseconds a call as JSON: one list of samples a step.
  */
 import process from "node:process";
-import { readBearerToken } from "../../apps/proxy/src/auth/bearer-token.ts";
+import { readBearerToken } from "../../apps/proxy/src/auth/authentication.ts";
 import { parseKeyId } from "../../apps/proxy/src/keys/key-format.ts";
 import { createWarmAuthentication, digests } from "./warm-authentication.ts";
 

@@ -13,6 +13,7 @@ import {
   sendMessage,
   type SendOutcome,
   sendToDevice,
+  type Transport,
   type TransportEvent,
   watchEnvironments,
 } from "@letta-environments/client";
@@ -53,34 +54,51 @@ export interface EnvironmentOperations {
 export function createEnvironmentOperations(host: Host, settings: Settings): EnvironmentOperations {
   const { interrupted: signal } = host;
   const { now, middleware } = createServerClock(host.clock);
-  const open = (validate: "throw" | undefined, onSend: () => void) =>
-    createTransport({
-      ...settings,
-      middleware,
-      validate,
-      onEvent(event: TransportEvent) {
-        if (event.type === "start" && event.call.operation === "sendMessage") onSend();
-        if (event.type === "retry" && event.error.status === 429) announceWait(host, event.delayMs);
-      },
-    });
-  // Reads must be complete, because their fields are printed.
-  const transport = open("throw", () => undefined);
-  // A delivered message must not become unknown because the response has fewer fields than promised.
-  const sender = (onSend: () => void) => open(undefined, onSend);
+  // One transport for the whole command, because it learns from each response whether the server deduplicates messages.
+  const transport = createTransport({
+    ...settings,
+    middleware,
+    // Reads must be complete, because their fields are printed.
+    validate: "throw",
+    onEvent(event: TransportEvent) {
+      if (event.type === "retry" && event.error.status === 429) announceWait(host, event.delayMs);
+    },
+  });
   return {
     list: async (query) => listEnvironments(transport, query, { signal }),
     retrieve: async (deviceId) => retrieveEnvironment(transport, deviceId, { signal }),
     async send(connectionId, body, { idempotencyKey, onSend }) {
-      const { outcome } = await sendMessage(sender(onSend), connectionId, body, { signal, idempotencyKey });
+      const { outcome } = await sendMessage(withSends(transport, onSend), connectionId, body, {
+        signal,
+        idempotencyKey,
+      });
       return { outcome, connectionId };
     },
     async sendToDevice(device, body, { idempotencyKey, waitMs, onSend }) {
       const options = { signal, idempotencyKey, waitUntilOnlineMs: waitMs };
-      const { outcome, environment } = await sendToDevice(sender(onSend), device, body, options);
+      const { outcome, environment } = await sendToDevice(withSends(transport, onSend), device, body, options);
       return { outcome, connectionId: environment.connectionId ?? "" };
     },
     watch: (query, intervalMs) => watchEnvironments(transport, query, { signal, intervalMs }),
     now,
+  };
+}
+
+/**
+ * Returns a transport that reports the start of each send. Of the response to a send it requires nothing but `success`: a delivered
+ * message must not become unknown because the response has fewer members than promised.
+ */
+function withSends(transport: Transport, onSend: () => void): Transport {
+  return {
+    async send(request, options) {
+      if (request.operation !== "sendMessage") return transport.send(request, options);
+      const findMismatch = (value: unknown): string | null => {
+        const path = request.findMismatch(value);
+        return path === "" || path === "success" ? path : null;
+      };
+      onSend();
+      return transport.send({ ...request, findMismatch }, options);
+    },
   };
 }
 

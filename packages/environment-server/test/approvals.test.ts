@@ -141,6 +141,16 @@ test("a decision with the id of a message is another message, and does not count
   expect((await harness.send(connectionId, { messages: [userMessage("too-many")] })).status).toBe(429);
 });
 
+test("no message id of a caller without the scope 'approve' prevents a decision", async () => {
+  const harness = createHarness();
+  const { connectionId, socket } = await harness.connect("device-1");
+  socket.onFrame = ({ request_id: requestId }) => socket.acknowledge({ accepted: true }, String(requestId));
+  for (const id of ["call-1", "approval/call-1", "perm-call-1"]) {
+    expect((await harness.send(connectionId, { messages: [userMessage(id)] })).status).toBe(200);
+  }
+  expect((await decide(harness, connectionId, [allow])).status).toBe(200);
+});
+
 describe("a body with several frames", () => {
   const second: Decision = { approve: false, tool_call_id: "call-2" };
 

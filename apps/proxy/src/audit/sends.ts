@@ -27,6 +27,8 @@ export interface AuditedSend {
   deviceId: string | null;
   /** Whether `send_started` is on disk, so that the send may leave. */
   isStarted: boolean;
+  /** Settles when `send_started` is on disk or has failed; `null` before {@link AuditSends.start}. */
+  starting: Promise<unknown> | null;
   /** The connection, where it has been looked up; `null` when it does not exist. */
   readonly connection: ConnectionRecord | null | undefined;
 }
@@ -35,7 +37,10 @@ export interface AuditedSend {
 export interface AuditSends {
   /** Records that a send is about to leave. When it resolves with a response instead of `null`, the send must not leave. */
   start(send: AuditedSend, deviceId: string | null): Promise<PlainResponse | null>;
-  /** Records the response to a send. It never rejects: `onFailure` receives a failure. */
+  /**
+   * Records the response to a send, after its start: a request can end by its deadline or its caller while the start is being
+   * stored. It never rejects: `onFailure` receives a failure.
+   */
   finish(send: AuditedSend, response: PlainResponse): Promise<void>;
 }
 
@@ -43,30 +48,44 @@ export interface AuditSends {
 export function beginSend(
   send: Pick<AuditedSend, "sendId" | "requestId" | "principal" | "connectionId" | "isCallerKnown" | "connection">,
 ): AuditedSend {
-  return { ...send, body: null, deviceId: send.connection?.environment.deviceId ?? null, isStarted: false };
+  return {
+    ...send,
+    body: null,
+    deviceId: send.connection?.environment.deviceId ?? null,
+    isStarted: false,
+    starting: null,
+  };
 }
 
 /** Creates {@link AuditSends}. Without a log nothing is written, and sends leave at once. */
 export function createAuditSends(
-  audit: AuditLog | null,
+  log: AuditLog | null,
   options: { readonly keepContent: boolean; readonly onFailure: (requestId: string, cause: unknown) => void },
 ): AuditSends {
-  if (audit === null) return withoutLog;
+  if (log === null) return withoutLog;
   const { keepContent, onFailure } = options;
+
+  const store = async (send: AuditedSend): Promise<PlainResponse | null> => {
+    const content = keepContent ? { content: send.body?.messages ?? null } : {};
+    try {
+      await log.append({ type: "send_started", ...factsOf(send), ...content });
+    } catch (cause) {
+      onFailure(send.requestId, cause);
+      return problemResponse("audit_unavailable");
+    }
+    send.isStarted = true;
+    return null;
+  };
+
   return {
-    async start(send, deviceId) {
+    start(send, deviceId) {
       send.deviceId = deviceId;
-      const content = keepContent ? { content: send.body?.messages ?? null } : {};
-      try {
-        await audit.append({ type: "send_started", ...factsOf(send), ...content });
-      } catch (cause) {
-        onFailure(send.requestId, cause);
-        return problemResponse("audit_unavailable");
-      }
-      send.isStarted = true;
-      return null;
+      const starting = store(send);
+      send.starting = starting;
+      return starting;
     },
     async finish(send, response) {
+      await send.starting;
       // Callers without a verified key must not be able to fill the disk. Their refused sends did not leave.
       if (!send.isStarted && !send.isCallerKnown) return;
       const result = { status: response.status, code: codeOf(response) };
@@ -74,7 +93,11 @@ export function createAuditSends(
       const entry = send.isStarted
         ? ({ type: "send_finished", sendId: send.sendId, ...result, replayed } as const)
         : ({ type: "send_refused", ...refusedFactsOf(send), ...result } as const);
-      await audit.append(entry).catch((cause: unknown) => onFailure(send.requestId, cause));
+      try {
+        await log.append(entry);
+      } catch (cause) {
+        onFailure(send.requestId, cause);
+      }
     },
   };
 }

@@ -7,7 +7,7 @@ import type { MaybePromise } from "../lib/steps.ts";
 import type { GatewayPorts, JwksFetch } from "../ports.ts";
 import type { AdmitsTenant, TenantSettings } from "../tenants/settings.ts";
 import { type Authentication, refuseInvalidKey } from "./authentication.ts";
-import { createIsOperatorToken, readBearerToken } from "./bearer-token.ts";
+import { createIsOperatorToken, readBearerToken } from "./authentication.ts";
 import { createKeyAuthenticator } from "./gateway-key.ts";
 import type { JwtSettings } from "./jwt-settings.ts";
 import { createTokenAuthenticator, looksLikeJwt, type TokenAuthenticator } from "./jwt.ts";

@@ -25,7 +25,7 @@ import { createRateLimiter } from "../../src/rate-limit/limiter.ts";
 import { createTestIssuer, type TestIssuer, testJwtSettings } from "../support/test-issuer.ts";
 import { createTestProxy, testMint } from "../support/test-proxy.ts";
 
-/** How a gateway is composed for a topic; what is absent is off. */
+/** The composition of a gateway for a topic. Absent members are off. */
 export interface GatewayOptions {
   readonly upstream: "embedded" | UpstreamFetch;
   readonly jwt?: boolean;
@@ -43,7 +43,7 @@ export interface GatewayOptions {
 
 export const operatorToken = "operator-token-of-a-recording-0123456789";
 
-/** A gateway, and what the requests of a topic do to its surroundings. */
+/** A gateway, and the functions with which the requests of a topic change its environment. */
 export interface RecordedGateway {
   readonly clock: VirtualClock;
   issueKey(request: Partial<KeyRequest>): Promise<{ readonly key: string; readonly record: { readonly id: string } }>;

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { canonicalJson } from "./plan.ts";
+import { maxReferenceLength } from "@letta-environments/schema";
+import { canonicalJson, planDelivery } from "./plan.ts";
 
 test("canonicalJson returns equal texts for equal values, regardless of the order of members", () => {
   const left = JSON.parse('{"b":[1,{"d":null,"c":"x"}],"a":1.0}');
@@ -33,4 +34,14 @@ test("canonicalJson sorts members by UTF-16 code units, as in the example of RFC
   const value = Object.fromEntries(names.map((name) => [name, 0]));
   const sorted = ["\r", "1", "\u0080", "\u00f6", "\u20ac", "\ud83d\ude00", "\ufb33"];
   expect(canonicalJson(value)).toBe(`{${sorted.map((name) => `${JSON.stringify(name)}:0`).join(",")}}`);
+});
+
+test("the id under which a decision is deduplicated is longer than any id that a caller can choose for a message", () => {
+  const decision = { approve: true, tool_call_id: "c" };
+  const planned = planDelivery(
+    { agentId: "a", messages: [{ type: "approval", approvals: [decision] }] },
+    () => "digest",
+  );
+  const [id = ""] = planned.kind === "planned" ? planned.plan.parts[0].messageIds : [];
+  expect(id.length).toBeGreaterThan(maxReferenceLength);
 });

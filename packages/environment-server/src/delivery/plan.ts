@@ -7,6 +7,7 @@ import type { Sha256 } from "@letta-environments/platform";
 import {
   type ApprovalDecision,
   isApprovalMessage,
+  maxReferenceLength,
   type PlainResponse,
   type ProblemIssue,
   problemResponse,
@@ -55,6 +56,12 @@ export type PlannedDelivery =
 
 /** The conversation of an agent that needs no id. */
 export const defaultConversationId = "default";
+
+/**
+ * Keeps decisions and messages apart. As long as the longest id of a message, so that no caller can take the id of a decision
+ * that it may not make.
+ */
+const decisionIdPrefix = "approval/".padEnd(maxReferenceLength, "/");
 
 const defaultDenial = "The request was denied.";
 
@@ -130,8 +137,7 @@ function toMessagePart(
 function toDecisionPart(approval: ApprovalDecision, member: string, sha256: Sha256): DeliveryPart {
   const decision = toApprovalResponse(approval);
   return {
-    // The prefix keeps tool calls and messages with equal ids apart.
-    messageIds: [`approval/${approval.tool_call_id}`],
+    messageIds: [decisionIdPrefix + approval.tool_call_id],
     members: [member],
     fingerprint: sha256(canonicalJson(decision)),
     payload: { kind: "approval_response", request_id: `perm-${approval.tool_call_id}`, decision },

@@ -9,7 +9,7 @@ import { createSqliteRateLimitStore, type SqliteRateLimitStore } from "../sqlite
 const sweepAfterMs = 3_600_000;
 
 /**
- * The Durable Object that counts the limits of one shard, in its own SQLite database. An object that is no longer used, such as that
+ * The Durable Object of one rate-limit shard. It counts in its own SQLite database. An object that is no longer used, such as that
  * of an address that failed to authenticate once, deletes its storage, so that it costs nothing.
  */
 export class RateLimitObject extends DurableObject {
