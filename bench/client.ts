@@ -33,7 +33,7 @@ const modules: Readonly<Record<string, string>> = {
   "official SDK 1.12.1": "@letta-ai/letta-client",
 };
 
-/** What the client costs beside its peers: bytes of a bundle, CPU of a call, CPU of an import. */
+/** Compares the client with its peers: bytes of a bundle, CPU of a call, CPU of an import. */
 export async function measureClient(): Promise<BenchmarkResult> {
   const sizes = await Promise.all(
     Object.entries(programs).map(async ([name, contents]) => [name, await sizeOf(contents)] as const),

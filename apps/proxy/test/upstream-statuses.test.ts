@@ -133,7 +133,7 @@ async function request(
   return { response: await proxy.proxy.handle(fakeRequest({ key, ...requestOf(kind, operation) })), proxy };
 }
 
-/** What of a response the caller must not see. */
+/** The parts of a response that the caller must not see. */
 function findHidden(kind: KindOfKey, response: PlainResponse): string[] {
   const isSuccess = response.status < 400;
   const text = JSON.stringify([response.headers, String(response.body)]);
@@ -157,7 +157,7 @@ const statuses = [
   ...[500, 501, 502, 503, 504, 505, 511, 520, 599, 600, 700, 999],
 ];
 
-/** What a caller gets for a status of the upstream. */
+/** The expected response for a status of the upstream. */
 function expectedOutcome(kind: KindOfKey, operation: keyof typeof requests, status: number): string {
   const { isRestricted, isLimitedById = false } = kind;
   // For a restricted key the other device does not exist, whatever the upstream returns for it.

@@ -5,7 +5,7 @@ test.each(["Bearer abc", "bearer abc", "BEARER   abc"])("the token is read from 
   expect(readBearerToken(value)).toEqual({ kind: "token", token: "abc" });
 });
 
-test.each([null, ""])("%j is no credential at all", (value) => {
+test.each([null, ""])("an Authorization field of %j means that there is no credential", (value) => {
   expect(readBearerToken(value)).toEqual({ kind: "absent" });
 });
 
@@ -19,6 +19,6 @@ test.each([
   "Bearer a\u0000c",
   "Bearer schlüssel",
   "abc",
-])("%j is malformed: another reader could take it for another token", (value) => {
+])("the Authorization field %j is malformed, because another parser could read another token", (value) => {
   expect(readBearerToken(value)).toEqual({ kind: "malformed" });
 });

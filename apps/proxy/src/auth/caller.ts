@@ -47,7 +47,7 @@ export interface CallerConfig {
   readonly tenants: ReadonlyMap<string, TenantSettings>;
   /** Whether a tenant may call the upstream; absent where every tenant may. */
   readonly admitsTenant?: AdmitsTenant | undefined;
-  /** The operator's token; `null`: there is none. */
+  /** The operator's token; `null` if there is none. */
   readonly operatorToken: string | null;
 }
 

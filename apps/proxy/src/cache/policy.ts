@@ -1,4 +1,4 @@
-/** What the gateway caches, for how long, and which principals see that a response comes from the cache. */
+/** The cache settings: which responses are stored, for how long, and which principals see that a response comes from the cache. */
 import type { CacheEntry } from "@letta-environments/http-cache";
 import type { Operation, Principal } from "@letta-environments/schema";
 import type { UpstreamSettings } from "../upstream/settings.ts";

@@ -37,7 +37,7 @@ export interface CacheFile {
   store?: "memory" | "valkey";
   maxBytes?: number;
   maxEntries?: number;
-  /** Who sees `Cache-Status`. */
+  /** The principals that see `Cache-Status`. */
   statusFor?: CacheStatusAudience;
 }
 

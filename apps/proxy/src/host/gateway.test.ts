@@ -45,7 +45,7 @@ test.each(["/", "/letta", "/teams/a"])(
   },
 );
 
-test("a body that is a stream is sent chunk by chunk and cancelled with the response", async () => {
+test("a streamed body is sent chunk by chunk and cancelled with the response", async () => {
   let isCancelled = false;
   const streamed: HostRoute = {
     path: "/streamed",

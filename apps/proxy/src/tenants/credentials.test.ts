@@ -20,13 +20,13 @@ function settingsOf(overrides: Partial<TenantSettings> = {}): TenantSettings {
 }
 
 describe("tenants that share an upstream credential", () => {
-  test("are refused unless each is held to devices", () => {
+  test("tenants that share an upstream credential are refused unless each has a device allowlist", () => {
     const problems = findSharedCredentials([tenant("a", "x"), tenant("b", "x", ["d1"]), tenant("c", "y")]);
     expect(problems).toMatchObject([{ setting: "tenants.a", rule: expect.stringContaining("'b'") }]);
     expect(JSON.stringify(problems)).not.toContain("x'");
   });
 
-  test("may be held to devices that differ, not to the same", () => {
+  test("tenants that share an upstream credential may have different devices in their allowlists, but not the same ones", () => {
     expect(findSharedCredentials([tenant("a", "x", ["d1"]), tenant("b", "x", ["d2"])])).toEqual([]);
     expect(findSharedCredentials([tenant("a", "x", ["d1"]), tenant("b", "x", ["d2", "d1"])])).toMatchObject([
       { setting: "tenants.a.deviceIds" },
@@ -34,7 +34,7 @@ describe("tenants that share an upstream credential", () => {
     ]);
   });
 
-  test("share also when neither has one", () => {
+  test("tenants without an upstream credential count as sharing one", () => {
     expect(findSharedCredentials([tenant("a", null), tenant("b", null)])).toHaveLength(2);
   });
 });
@@ -48,7 +48,7 @@ describe("a tenant that the configuration does not name", () => {
     return { clock, keyStore, admits };
   }
 
-  test("may use the default credential while it is the only one", async () => {
+  test("the only tenant that is not configured may use the default credential", async () => {
     const { admits, keyStore, clock } = setUp();
     await issueTestKey(keyStore, clock, { tenant: "a" });
     expect(await admits("a", "key")).toBe(true);
@@ -57,7 +57,7 @@ describe("a tenant that the configuration does not name", () => {
     expect(await admits("a", "key")).toBe(true);
   });
 
-  test("is refused, and so is the other, when two have live keys before either calls", async () => {
+  test("two tenants that are not configured are both refused if both have live keys", async () => {
     const { admits, keyStore, clock } = setUp();
     const { record } = await issueTestKey(keyStore, clock, { tenant: "a" });
     await issueTestKey(keyStore, clock, { tenant: "b" });
@@ -67,18 +67,18 @@ describe("a tenant that the configuration does not name", () => {
     expect(await admits("b", "key")).toBe(true);
   });
 
-  test("is refused when a named tenant uses the default credential, and when a token names it", async () => {
+  test("a tenant that is not configured is refused if a configured one uses the default credential, or if a token names it", async () => {
     const named = setUp(new Map([["a", settingsOf({ deviceIds: ["d1"] })]]));
     expect([await named.admits("a", "key"), await named.admits("b", "key")]).toEqual([true, false]);
     expect(await setUp().admits("b", "token")).toBe(false);
   });
 
-  test("is admitted as the tenant of every token, and then no other one is", async () => {
+  test("the tenant of every token is admitted without configuration, and then no other one is", async () => {
     const { admits } = setUp(new Map(), "a");
     expect([await admits("a", "token"), await admits("b", "key")]).toEqual([true, false]);
   });
 
-  test("that may not call is told so, without a call", async () => {
+  test("a tenant that is not admitted is refused without an upstream request", async () => {
     const remote = { credentialOf: () => "x", admitsTenant: (name: string) => name === "a" };
     const { proxy, issueKey, upstreamRequests } = createTestProxy(undefined, { remote });
     const [a, b] = [await issueKey({ tenant: "a" }), await issueKey({ tenant: "b" })];
@@ -89,7 +89,7 @@ describe("a tenant that the configuration does not name", () => {
   });
 });
 
-test("a key of a tenant with an allowlist is held to it, and is shown the tenant's public name", async () => {
+test("a key of a tenant with an allowlist is restricted to it, and sees the tenant's public name", async () => {
   const rows = [environmentRow("1"), environmentRow("2")];
   const tenants = new Map([["a", settingsOf({ deviceIds: ["device-1"], publicName: "Acme" })]]);
   const upstream: UpstreamFetch = ({ path }) =>

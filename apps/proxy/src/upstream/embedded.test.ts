@@ -35,13 +35,13 @@ function setUp(beforeSend: BeforeSend) {
   return { clock, operations, send };
 }
 
-test("a send does not reach the server when it must not leave", async () => {
+test("a send that is refused before it leaves does not reach the embedded server", async () => {
   const { operations, send } = setUp(() => Promise.resolve(jsonResponse(503, {})));
   expect((await send()).status).toBe(503);
   expect(operations).toEqual([]);
 });
 
-test("a send whose time is up before it leaves may be repeated", async () => {
+test("a send whose deadline passes before it leaves is safe to repeat", async () => {
   const { clock, operations, send } = setUp(async () => {
     await clock.advance(1_000);
     return null;

@@ -8,7 +8,7 @@ test.each([
   ["http://localhost:1234", "http://localhost:1234", ""],
   ["http://127.0.0.1", "http://127.0.0.1", ""],
   ["http://[::1]:80/x", "http://[::1]", "/x"],
-])("%s is an upstream", (text, origin, basePath) => {
+])("%s is a valid upstream URL", (text, origin, basePath) => {
   expect(parseUpstreamBaseUrl(text, false)).toEqual({ ok: true, value: { origin, basePath } });
 });
 
@@ -25,15 +25,15 @@ test.each([
   "http://10.0.0.1",
   "http://127.0.0.1.evil.example",
   "http://localhost.evil.example",
-])("%j is none", (text) => {
+])("%j is not a valid upstream URL", (text) => {
   expect(parseUpstreamBaseUrl(text, false)).toMatchObject({ ok: false, rule: expect.stringMatching(/^must/) });
 });
 
-test("http: beyond loopback has to be asked for", () => {
+test("http: to another host than loopback must be allowed explicitly", () => {
   expect(parseUpstreamBaseUrl("http://10.0.0.1", true)).toMatchObject({ ok: true });
 });
 
-test("the base path stays in front, and the query behind", () => {
+test("an upstream URL starts with the base path and ends with the query", () => {
   const base = { origin: "https://api.example", basePath: "/base" };
   expect(upstreamUrl(base, "/v1/environments", "")).toBe("https://api.example/base/v1/environments");
   expect(upstreamUrl(base, "/v1/environments", "a=b")).toBe("https://api.example/base/v1/environments?a=b");

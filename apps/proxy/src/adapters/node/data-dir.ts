@@ -86,7 +86,7 @@ function createDirectory(path: string, wanted: string): void {
   try {
     mkdirSync(path, { mode: 0o700 });
   } catch (cause) {
-    // Another process may have created it meanwhile.
+    // Another process may have created it at the same time.
     if (statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) throw cause;
   }
 }
