@@ -25,8 +25,12 @@ const terminal = `--import=${join(repositoryRoot, "scripts/lib/terminal/pretend.
 /** @type {import("node:child_process").ChildProcess[]} */
 const children = [];
 
-/** Starts a script and resolves with its output once it matches. @param {string[]} words @param {RegExp} wanted @param {Record<string, string>} env */
-function start(words, wanted, env = {}) {
+/**
+ * Starts a script. The result waits until its output matches, and resolves with that output.
+ *
+ * @param {string[]} words @param {Record<string, string>} env
+ */
+function start(words, env = {}) {
   const child = spawn(process.execPath, words, {
     cwd: repositoryRoot,
     env: { PATH: process.env.PATH, HOME: folder, ...env },
@@ -34,22 +38,12 @@ function start(words, wanted, env = {}) {
   });
   children.push(child);
   let output = "";
-  return new Promise((/** @type {(output: string) => void} */ resolve, reject) => {
-    const timer = setTimeout(
-      () => reject(new Error(`${words.join(" ")} did not print ${wanted}:\n${output}`)),
-      timeoutMs,
-    );
-    child.stdout.setEncoding("utf8").on("data", (text) => {
-      output += text;
-      if (!wanted.test(output)) return;
-      clearTimeout(timer);
-      resolve(output);
-    });
-    child.once("exit", () => {
-      clearTimeout(timer);
-      reject(new Error(`${words.join(" ")} ended:\n${output}`));
-    });
-  });
+  child.stdout.setEncoding("utf8").on("data", (text) => (output += text));
+  return async (/** @type {RegExp} */ wanted) => {
+    const signal = AbortSignal.timeout(timeoutMs);
+    while (!wanted.test(output)) await once(child.stdout, "data", { signal });
+    return output;
+  };
 }
 
 /** Runs `letta-env` as on a terminal. @param {string[]} args @param {Record<string, string>} env */
@@ -71,19 +65,23 @@ async function lettaEnv(args, env) {
 
 /** Runs the session and returns the lines of the terminal. */
 async function record() {
-  const started = await start(
-    ["apps/proxy/src/runtimes/node.ts", "start", "--port", "0", "--data-dir", join(folder, "data")],
-    /Send a message to the device[^]*\n\n/,
-  );
+  const gateway = start([
+    "apps/proxy/src/runtimes/node.ts",
+    "start",
+    "--port",
+    "0",
+    "--data-dir",
+    join(folder, "data"),
+  ]);
+  const started = await gateway(/Send a message to the device[^]*\n\n/);
   const [, url = ""] = /Listening on (\S+)/.exec(started) ?? [];
   const [clientKey = "", deviceKey = ""] = started.match(/lek_\w+/g) ?? [];
   const env = { LETTA_BASE_URL: url, LETTA_API_KEY: clientKey };
-  const device = await start(["scripts/device.mjs", "--home", home], /Connected as demo.*\n/, {
-    LETTA_BASE_URL: url,
-    LETTA_API_KEY: deviceKey,
-  });
+  const device = start(["scripts/device.mjs", "--home", home], { LETTA_BASE_URL: url, LETTA_API_KEY: deviceKey });
+  const connected = await device(/Connected as demo.*\n/);
   const list = await lettaEnv(["list"], env);
   const send = await lettaEnv(["send", "demo", "--agent", "agent-local-demo", "Run the tests."], env);
+  const replied = (await device(/assistant: .*\n/)).slice(connected.length);
   const [listening = ""] = started.split("\n");
   const keys = started.split("\n").filter((line) => /^ {2}for /.test(line));
   const text = [
@@ -93,7 +91,7 @@ async function record() {
     "",
     comment("# in a second terminal"),
     prompt("LETTA_API_KEY=lek_DEVICE_KEY node scripts/device.mjs"),
-    device.trimEnd(),
+    connected.trimEnd(),
     "",
     comment("# in a third terminal"),
     prompt("export LETTA_BASE_URL=http://127.0.0.1:8787 LETTA_API_KEY=lek_CLIENT_KEY"),
@@ -101,6 +99,9 @@ async function record() {
     list,
     prompt('node scripts/letta-env.mjs send demo --agent agent-local-demo "Run the tests."'),
     send,
+    "",
+    comment("# the second terminal now shows"),
+    replied.trimEnd(),
   ].join("\n");
   return text
     .replaceAll(url, "http://127.0.0.1:8787")

@@ -66,7 +66,7 @@ export function renderMatrix(results) {
 export function renderDifferences(differences) {
   if (differences.length === 0) return "No difference is known.";
   return [
-    row(["request", "runtimes", "answer there", "reason"]),
+    row(["request", "runtimes", "response there", "reason"]),
     row(["---", "---", "---", "---"]),
     ...differences.map(({ request, runtimes, answer, reason }) => {
       const form = answer.isProblem || answer.status.includes(200) ? "" : ", no problem body";

@@ -31,7 +31,7 @@ export function renderTerminal(lines, columns, title) {
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img">`,
     `<title>${escapeXml(title)}</title>`,
     `<rect width="${width}" height="${height}" rx="8" fill="#0d1117"/>`,
-    '<g font-family="ui-monospace, SFMono-Regular, Menlo, Consolas, monospace" font-size="14" fill="#e6edf3" xml:space="preserve">',
+    '<g font-family="ui-monospace, SFMono-Regular, Menlo, Consolas, monospace" font-size="14" fill="#e6edf3">',
     ...lines.flatMap((line, index) => renderLine(line, margin + 15 + index * cell.height)),
     "</g>",
     "</svg>",
@@ -55,10 +55,13 @@ function renderLine(line, y) {
     } else if (part !== "") {
       // eslint-disable-next-line no-control-regex
       if (/[\u0000-\u001f\u007f]/.test(part)) throw new Error(`the picture cannot show ${JSON.stringify(part)}`);
-      const x = Number((margin + column * cell.width).toFixed(1));
-      const length = Number((part.length * cell.width).toFixed(1));
-      const attributes = [`x="${x}" y="${y}" textLength="${length}"`, style].filter(Boolean).join(" ");
-      if (part.trim() !== "") texts.push(`<text ${attributes}>${escapeXml(part)}</text>`);
+      // Renderers collapse spaces, so each text starts at its own column and has single spaces only.
+      for (const { 0: text, index } of part.matchAll(/\S+(?: \S+)*/g)) {
+        const x = Number((margin + (column + index) * cell.width).toFixed(1));
+        const length = Number((text.length * cell.width).toFixed(1));
+        const attributes = [`x="${x}" y="${y}" textLength="${length}"`, style].filter(Boolean).join(" ");
+        texts.push(`<text ${attributes}>${escapeXml(text)}</text>`);
+      }
       column += part.length;
     }
   }

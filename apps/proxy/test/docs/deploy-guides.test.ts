@@ -55,6 +55,14 @@ test.each(["node.md", "bun.md", "deno.md"])(
   },
 );
 
+test("the deployment of cloudflare.md is one that wrangler would upload", async () => {
+  const session = await openSession({ withGateway: false });
+  onTestFinished(() => session.stop());
+  const [deployment] = blocksOf(guide("cloudflare.md")).filter(({ language }) => language === "sh");
+  const { code, output } = await session.run(deployment ?? { language: "sh", code: "false", line: 0 });
+  expect([code, output]).toEqual([0, expect.stringMatching(/env\.KEYS \(KeyObject\)[^]*--dry-run: exiting now/)]);
+});
+
 test.each(guides.flatMap(([name, text]) => blocksOf(text).map((block) => [name, block.line, block] as const)))(
   "the block in %s, line %i, is valid in its language",
   (_name, _line, { language, code }) => {

@@ -1,7 +1,7 @@
 /**
  * A gateway with a real device, in which the blocks of a document run one after the other as a reader would paste them. `npx` and
- * `pnpm` are replaced by a program that runs the same script of package.json, without the registry; programs that need an account
- * or Docker, and set-up that the tests have done already, are replaced by ones that do nothing.
+ * `pnpm` are replaced by a program that runs the same script of package.json, without the registry. A deployment is a dry run, and a
+ * build, which the tests have made already, does nothing.
  */
 import { once } from "node:events";
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
@@ -176,13 +176,16 @@ function writePrograms(folder: string): string {
   };
   const runScript = `exec "${process.execPath}" "${join(import.meta.dirname, "run-script.mjs")}" "$@"`;
   write("pnpm", runScript);
+  const wrangler = join(repository, "apps/proxy/node_modules/.bin/wrangler");
+  const quiet = "env -u NODE_OPTIONS DO_NOT_TRACK=1 WRANGLER_SEND_METRICS=false CLOUDFLARE_CF_FETCH_ENABLED=false";
   write(
     "npx",
-    `[ "$1 $2" = "-y pnpm@12.21.0" ] || { echo "not the pinned pnpm: $*" >&2; exit 1; }; shift 2; ${runScript}`,
+    `if [ "$1" = wrangler ]; then shift; exec ${quiet} "${wrangler}" "$@" --dry-run; fi
+[ "$1 $2" = "-y pnpm@12.21.0" ] || { echo "not the pinned pnpm: $*" >&2; exit 1; }
+shift 2; ${runScript}`,
   );
   write("node", `exec "${process.execPath}" "$@"`);
   write("bun", `exec env -u NODE_OPTIONS "${runtimeProgram("bun")}" "$@"`);
   write("deno", `exec env -u NODE_OPTIONS "${runtimeProgram("deno")}" "$@"`);
-  for (const name of ["docker", "wrangler"]) write(name, "exit 0");
   return programs;
 }

@@ -1,5 +1,5 @@
 /** The "Where is it?" table of AGENTS.md leads to what it promises. */
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { readDocument, repository, sectionOf, tableRows } from "./document.ts";
@@ -51,3 +51,22 @@ test.each(rows.filter(([, path = ""]) => path.startsWith("`")))(
 test("the glossary has at most 25 terms", () => {
   expect(tableRows(sectionOf(agents, "Glossary")).length).toBeLessThanOrEqual(25);
 });
+
+const files = globSync(["*.md", "{apps,docs,examples,packages,scripts}/**/*.{ts,mjs,md}"], {
+  cwd: repository,
+  exclude: ["**/node_modules/**", "**/dist/**", "**/reports/**"],
+});
+
+test.each(["AGENTS.md", "CONTRIBUTING.md", "apps/proxy/README.md", "docs/architecture.md", "docs/runtimes.md"])(
+  "every source file that %s names exists",
+  (path) => {
+    const abbreviated = new RegExp(`^(?:${Object.keys(folders).join("|")})/`);
+    const named = codesIn(readDocument(path).replaceAll(/^```.*?^```$/gms, "")).filter(
+      // Words in capitals are placeholders, and a file that starts with "x." is an example.
+      (code) =>
+        /^[\w./-]+\.(?:ts|mjs|md)$/.test(code) && !/\b[A-Z]+\.|\/[A-Z]+\/|^x\./.test(code) && !abbreviated.test(code),
+    );
+    expect(named.length).toBeGreaterThan(0);
+    expect(named.filter((code) => !files.some((file) => `/${file}`.endsWith(`/${code}`)))).toEqual([]);
+  },
+);
