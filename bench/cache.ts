@@ -23,7 +23,7 @@ interface EvictionRow {
   readonly hitRatios: readonly { readonly policy: string; readonly ratio: number }[];
 }
 
-/** What a hit of the HTTP cache costs, what an answer holds in memory, and how well its eviction chooses. */
+/** Measures a hit of the HTTP cache, the memory of a response, and the hit ratio of its eviction. */
 export function measureCache(): BenchmarkResult {
   const measured = measureSteps(stepsWorker, starts);
   const memory = measureMemory();

@@ -17,7 +17,7 @@ interface Ending {
   readonly value: unknown;
 }
 
-/** What the client and the official SDK make of a server that misbehaves, on loopback. */
+/** Compares how the client and the official SDK react to a server on loopback that misbehaves. */
 export async function measureClientBehaviour(): Promise<BenchmarkResult> {
   let sends = 0;
   const server = createServer((request, response) => {

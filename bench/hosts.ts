@@ -20,7 +20,7 @@ const hosts = [
   { name: `Deno ${runtimeVersion("deno")}, node:http`, program: "deno", words: [...deno, "hosts/node-http.mjs"] },
 ] as const;
 
-/** What a fixed answer costs each runtime through its own server and through `node:http`, in CPU time of the whole process. */
+/** Measures a fixed response on each runtime, through its own server and through `node:http`, in CPU time of the whole process. */
 export async function measureHosts(): Promise<BenchmarkResult> {
   const generator = startControlled({ entry: join(import.meta.dirname, "harness", "load-generator.ts"), core: 1 });
   const running = await Promise.all(hosts.map(start));

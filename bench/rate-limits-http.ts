@@ -30,7 +30,7 @@ interface LimitedSample {
 }
 
 /**
- * What limits cost a request over HTTP: the CPU time of a server with them, less that of the same process at a port without, in the
+ * Measures the cost of limits over HTTP: the CPU time of a server with them, less that of the same process at a port without, in the
  * same round. Servers run all the time, the load goes to one port after the other in short slices.
  */
 export async function measureRateLimitsHttp(): Promise<BenchmarkResult> {

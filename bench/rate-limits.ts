@@ -19,7 +19,7 @@ interface MeasuredMemory {
   readonly bytesPerKey: Summary;
 }
 
-/** What three limits cost a request and what a key holds in memory, beside the limiters that others use; on Node and on Bun. */
+/** Compares the cost of three limits and the memory of a key with other limiters, on Node and on Bun. */
 export async function measureRateLimits(): Promise<BenchmarkResult> {
   const measured = measureSteps(stepsWorker, starts);
   const memory = measureMemory();

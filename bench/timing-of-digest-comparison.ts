@@ -27,7 +27,7 @@ interface Pair {
 /** Something that compares a presented digest with a stored one; the answer is always no. */
 interface Candidate {
   readonly name: string;
-  /** What must come out for the test to mean anything. */
+  /** The result that the control must have for the test to be meaningful. */
   readonly expected: "no difference" | "difference";
   readonly pairs: readonly Pair[];
   readonly compare: (pair: Pair, stored: string) => boolean;

@@ -1,5 +1,5 @@
 /**
- * Checks that the tables of runtimes in README.md and docs/runtimes.md match the last results of the application suite; `--write`
+ * Checks that the tables in docs/runtimes.md match the last results of the application suite; `--write`
  * updates them. Needs a Node that runs TypeScript, and `pnpm test` first.
  */
 import { readFileSync, writeFileSync } from "node:fs";
@@ -25,7 +25,7 @@ function checkTable(name, mark, table) {
 }
 
 checkTable("docs/runtimes.md", "known differences", renderDifferences(knownDifferences));
-if (results.length > 0) checkTable("README.md", "runtime matrix", renderMatrix(results));
+if (results.length > 0) checkTable("docs/runtimes.md", "runtime matrix", renderMatrix(results));
 else if (process.env.CI) problems.push("there are no results of the application suite: run 'pnpm test' first");
 else process.stdout.write("no results of the application suite yet; 'pnpm test' writes them\n");
 for (const { runtime, sections } of results) {

@@ -12,7 +12,7 @@ export interface ControlledProcess {
   stop(): Promise<void>;
 }
 
-/** What to start. */
+/** The system to start. */
 export interface ControlledProcessOptions {
   readonly entry: string;
   readonly core: number;

@@ -7,13 +7,13 @@ import { connect, type Socket } from "node:net";
 import process from "node:process";
 import { endOfResponse } from "./end-of-response.ts";
 
-/** What the parent may ask. */
+/** Requests of the parent process. */
 export type LoadCommand =
   | { readonly kind: "open"; readonly port: number; readonly request: string; readonly connections: number }
   | { readonly kind: "run"; readonly durationMs: number; readonly maxRequests: number }
   | { readonly kind: "close" };
 
-/** What a run came to. */
+/** The result of a run. */
 export interface LoadReport {
   readonly requests: number;
   readonly wallMs: number;

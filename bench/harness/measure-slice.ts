@@ -8,7 +8,7 @@ export const connections = 64;
 /** A bound on the number of requests in a slice, whatever the time. */
 const maxRequests = 100_000;
 
-/** Puts load on a server for a while and tells what that came to. */
+/** Sends load to a server for a while and returns the measured slice. */
 export async function measureSlice(
   server: Pick<RunningSystem, "port" | "request" | "cpuUs">,
   generator: ControlledProcess,

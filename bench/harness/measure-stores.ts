@@ -11,7 +11,7 @@ const starts = 3;
 
 type StoreSamples = readonly (readonly [string, readonly { readonly cpuUs: number; readonly wallUs: number }[]])[];
 
-/** What three limits of a request cost in a store, in microseconds. */
+/** The cost of three limits of a request in a store, in microseconds. */
 export interface MeasuredStore {
   readonly store: string;
   readonly cpuUs: Summary;

@@ -12,7 +12,7 @@ export interface Goal {
   readonly met: boolean;
 }
 
-/** What a benchmark found. */
+/** The result of a benchmark. */
 export interface BenchmarkResult {
   readonly tables: readonly Table[];
   readonly goals: readonly Goal[];

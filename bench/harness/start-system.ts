@@ -11,7 +11,7 @@ export interface RunningSystem {
   readonly port: number;
   /** The request to send, as it goes over the wire. */
   readonly request: string;
-  /** What it answers. */
+  /** Its response. */
   readonly bodyBytes: number;
   /** CPU time of its process so far, in microseconds. */
   cpuUs(): Promise<number>;

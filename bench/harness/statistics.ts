@@ -1,4 +1,4 @@
-/** What a series of samples says: its middle, and how far noise reached. */
+/** Summaries of a series of samples: its median and its spread. */
 export interface Summary {
   readonly min: number;
   readonly median: number;

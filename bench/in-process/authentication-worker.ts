@@ -3,7 +3,7 @@
  * nanoseconds a call as JSON: one list of samples a step.
  */
 import process from "node:process";
-import { readBearerToken } from "../../apps/proxy/src/auth/bearer-token.ts";
+import { readBearerToken } from "../../apps/proxy/src/auth/authentication.ts";
 import { parseKeyId } from "../../apps/proxy/src/keys/key-format.ts";
 import { createWarmAuthentication, digests } from "./warm-authentication.ts";
 
@@ -23,7 +23,7 @@ const tokens = presented.map(asReceived);
 const malformed = presented.map((key) => asReceived(`Bearer ${key.slice(0, -1)}${key.endsWith("0") ? "1" : "0"}`));
 const byDigest = new Map(keys.map((key) => [digests.sha256(key), key]));
 
-/** What every step adds to, so that no call can be left out. */
+/** Every step adds to this, so that the compiler cannot remove a call. */
 let sum = 0;
 
 /** A loop of its own for each step: one shared loop would have the engine treat all steps alike. */

@@ -58,7 +58,7 @@ const never = (): Promise<never> => Promise.reject(new Error("A request was no h
 
 const middleware = createCacheMiddleware({ store, name: "bench", partition: () => ["vary"] });
 
-/** What every step adds to, so that no call can be left out. */
+/** Every step adds to this, so that the compiler cannot remove a call. */
 let sum = 0;
 
 function handleAll(all: readonly CacheRequest[]): void {

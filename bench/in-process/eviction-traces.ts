@@ -35,7 +35,7 @@ function createZipf(skew: number, random: () => number): () => number {
   };
 }
 
-/** What the policies are compared on. */
+/** The traces on which the policies are compared. */
 export function createTraces(): readonly Trace[] {
   return [0.7, 0.9, 1.1].flatMap((skew) => [zipf(skew), withScans(skew), shifting(skew)]);
 }
@@ -53,7 +53,7 @@ function withScans(skew: number): Trace {
   return { name: `Zipf ${skew} with scans`, keys };
 }
 
-/** What is popular changes wholly, eight times. */
+/** The popular keys change completely, eight times. */
 function shifting(skew: number): Trace {
   const draw = createZipf(skew, createRandom(3));
   const keys = Array.from({ length }, (_, index) => `k${Math.floor(index / 50_000)}-${draw()}`);

@@ -29,7 +29,7 @@ describe("allowed imports pass", () => {
     ["apps/proxy/src/adapters/undici.ts", 'const { Pool } = await import("undici");'],
     ["packages/client/src/adapters/web-clock.ts", "export const now = () => Date.now();"],
     ["apps/proxy/src/adapters/memory.test.ts", 'import { memory } from "./memory.ts";'],
-    ["apps/proxy/src/app.ts", 'import type { UpgradeDecision } from "@letta-environments/environment-server";'],
+    ["apps/proxy/src/app.ts", 'import type { ConnectedDevice } from "@letta-environments/environment-server";'],
     ["packages/schema/vitest.config.ts", 'import { sharedConfig } from "../../vitest.shared.ts";'],
     ["packages/cli/src/bin.ts", 'import process from "node:process";\nimport { host } from "./adapters/node-host.ts";'],
     ["packages/cli/src/adapters/node-host.ts", 'import { open } from "node:fs/promises";'],

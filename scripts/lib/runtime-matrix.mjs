@@ -1,4 +1,4 @@
-/** The tables in README.md and docs/runtimes.md that show what the application suite found on each runtime. */
+/** The tables in docs/runtimes.md that show what the application suite found on each runtime. */
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { repositoryRoot } from "./repository.mjs";
@@ -66,7 +66,7 @@ export function renderMatrix(results) {
 export function renderDifferences(differences) {
   if (differences.length === 0) return "No difference is known.";
   return [
-    row(["request", "runtimes", "answer there", "reason"]),
+    row(["request", "runtimes", "response there", "reason"]),
     row(["---", "---", "---", "---"]),
     ...differences.map(({ request, runtimes, answer, reason }) => {
       const form = answer.isProblem || answer.status.includes(200) ? "" : ", no problem body";

@@ -43,7 +43,7 @@ test("a folder that has no place in the order is reported", () => {
   ]);
 });
 
-test("ports.ts imports no feature but the key record, and rate-limit nothing of the product", () => {
+test("ports.ts imports no feature but the key record, and rate-limit no workspace package", () => {
   expect(
     violations({
       "apps/proxy/src/ports.ts": 'import type { RateLimiter } from "./rate-limit/limiter.ts";',
@@ -51,10 +51,11 @@ test("ports.ts imports no feature but the key record, and rate-limit nothing of 
         import type { Clock } from "@letta-environments/platform";
         import { problem } from "@letta-environments/schema";
         import { a } from "../json.ts";
-        import { b } from "./gcra.ts";`,
+        import { b } from "./decide.ts";`,
     }),
   ).toEqual([
     "restricted imports: apps/proxy/src/rate-limit/ imports *.ts",
+    "restricted imports: apps/proxy/src/rate-limit/ imports @letta-environments/platform",
     "restricted imports: apps/proxy/src/rate-limit/ imports @letta-environments/schema",
     "restricted imports: apps/proxy/src/ports.ts imports rate-limit/",
   ]);

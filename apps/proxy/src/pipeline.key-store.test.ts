@@ -1,4 +1,4 @@
-/** What callers and devices get while the store of keys gives no answer. */
+/** Responses to callers and devices while the key store does not respond. */
 import { createVirtualClock } from "@letta-environments/testkit";
 import { expect, test } from "vitest";
 import { emptyEmbeddedUpstream } from "../test/support/embedded-upstream.ts";
@@ -56,7 +56,7 @@ test("a key that cannot be looked up is 503 with a time to repeat after, and the
   expect(events[0]).not.toHaveProperty("cause");
 });
 
-test("a device is told to come again, at its registration and at its socket", async () => {
+test("a device receives 503 with Retry-After at its registration and at its socket", async () => {
   const { key, proxy, codeOf, state } = await setUp();
   state.isDown = true;
   const register = { method: "POST", path: "/v1/environments/register", key, body: "{}" };

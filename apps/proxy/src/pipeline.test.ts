@@ -150,7 +150,7 @@ describe("401", () => {
 });
 
 describe("403", () => {
-  test("a key without the scope is told which one", async () => {
+  test("the 403 for a missing scope names the scope", async () => {
     const testProxy = createTestProxy();
     const { key } = await testProxy.issueKey({ scopes: ["read"] });
     const response = await testProxy.proxy.handle(fakeRequest({ key }));

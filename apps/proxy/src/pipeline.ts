@@ -2,8 +2,12 @@
  * The order in which the gateway handles a request. This file only orders the steps; each is implemented in the folder of its
  * feature. A step that refuses ends the request with its response.
  */
-import type { UpgradeDecision } from "@letta-environments/environment-server";
-import { type PlainResponse, problemResponse, type SendMessageBody } from "@letta-environments/schema";
+import {
+  type PlainResponse,
+  problemResponse,
+  type SendMessageBody,
+  type UpgradeDecision,
+} from "@letta-environments/schema";
 import { matchAdminEndpoint } from "./admin/endpoints.ts";
 import type { AdminGuard } from "./admin/admission.ts";
 import { isAdminPath } from "./admin/endpoints.ts";
@@ -150,7 +154,7 @@ function createApiSteps(services: GatewayServices, { authenticate, limits, upstr
     .add("prepare the upstream call", (exchange) => {
       const { send } = exchange.trace;
       const { requestId } = exchange.trace;
-      const beforeSend = (deviceId: string): Promise<PlainResponse | null> =>
+      const beforeSend = (deviceId: string | null): Promise<PlainResponse | null> =>
         send === null ? Promise.resolve(null) : sends.start(send, deviceId);
       return { call: prepareCall({ ...exchange, requestId, connection: send?.connection, beforeSend }) };
     })

@@ -2,9 +2,9 @@
  * The ports of the gateway: small interfaces between its decisions and the outside world. Adapters implement them and a
  * runtime chooses the adapters. This file imports no feature but the key record, which is the value that key stores hold.
  */
-import type { EnvironmentServer, UpgradeDecision } from "@letta-environments/environment-server";
+import type { EnvironmentServer } from "@letta-environments/environment-server";
 import type { Clock, HmacSha256, RandomId, Sha256 } from "@letta-environments/platform";
-import type { PlainRequest, PlainResponse, Principal } from "@letta-environments/schema";
+import type { PlainRequest, PlainResponse, Principal, UpgradeDecision } from "@letta-environments/schema";
 import type { KeyActor, KeyRecord } from "./keys/key-record.ts";
 import type { Telemetry } from "./telemetry.ts";
 

@@ -50,7 +50,7 @@ export interface GatewayConfig {
   readonly jwt?: JwtSettings | null;
   /** Whether callers may bring their own key of an HTTP upstream. */
   readonly passThrough?: boolean;
-  /** What is said of tenants by name. */
+  /** Settings of tenants, by name. */
   readonly tenants?: ReadonlyMap<string, TenantSettings>;
   /** Whether the audit log keeps what was sent; absent: it does not. */
   readonly auditContent?: boolean;

@@ -1,8 +1,8 @@
-/** Whatever is asked by whatever key, with the environment server in the same process: the model's rules hold. */
-import { createEnvironmentServer, type DeviceSocketListener } from "@letta-environments/environment-server";
+/** Random requests with random keys to an embedded environment server, compared with a model of the access rules. */
+import { createEnvironmentServer } from "@letta-environments/environment-server";
 import { createSqliteEnvironmentStore } from "@letta-environments/environment-server/sqlite";
 import { openSqlite, randomId, sha256Hex } from "@letta-environments/platform/node";
-import type { Environment, PlainResponse } from "@letta-environments/schema";
+import type { Environment, PlainResponse, PlainSocketListener } from "@letta-environments/schema";
 import { createVirtualClock } from "@letta-environments/testkit";
 import fc from "fast-check";
 import { expect, test } from "vitest";
@@ -16,7 +16,7 @@ interface EmbeddedDevice extends model.ModelDevice {
   readonly ownerKeyId: string | null;
   connectionId: string;
   registeredBy: string;
-  listener: DeviceSocketListener | null;
+  listener: PlainSocketListener | null;
 }
 
 const tenants = ["one", "two"];
@@ -32,7 +32,7 @@ const step = fc.record({
   currentMode: model.anyMode,
 });
 
-/** The embedded server behind a proxy, and what is known of its devices. */
+/** The embedded server behind a proxy, and the state of its devices. */
 function createWorld() {
   const clock = createVirtualClock();
   const server = createEnvironmentServer({
@@ -101,7 +101,7 @@ function expectNothingForeign({ devices }: World, record: KeyRecord, { body }: P
   if (!record.scopes.includes("details")) expect(text).not.toContain(model.hiddenMark);
 }
 
-test("no answer holds what a key may not know, nothing reaches what it may not reach, and no key takes a device over", async () => {
+test("with the embedded server, no response reveals a device outside a key's restrictions, no message reaches one, and no key takes over another key's device", async () => {
   const reached = { sent: 0, unsent: 0, registered: 0, kept: 0, opened: 0, closed: 0 };
   const scopes = ["list", "read", "send", "connect", "details"] as const;
   const keys = fc.array(model.anyKey(tenants, scopes), { minLength: 2, maxLength: 4 });

@@ -1,4 +1,4 @@
-/** Whatever is asked by whatever key, in front of an upstream that knows nothing of keys: the model's rules hold. */
+/** Random requests with random keys to a remote upstream, compared with a model of the access rules. */
 import { type Environment, jsonResponse, type PlainResponse } from "@letta-environments/schema";
 import fc from "fast-check";
 import { expect, test } from "vitest";
@@ -14,7 +14,7 @@ interface HttpDevice extends model.ModelDevice {
   connectionId: string;
 }
 
-// Tenants `three` and `four` share an account and are told apart by their devices; the others have one each.
+// Tenants `three` and `four` share an account and differ by their device allowlists; the others have one each.
 const tenants = ["one", "two", "three", "four"];
 const accountOf = (tenant: string): string => (tenant === "three" || tenant === "four" ? "shared" : tenant);
 const held = (pattern: string): TenantSettings => ({
@@ -87,7 +87,7 @@ function createWorld() {
       return device === undefined ? jsonResponse(404, {}) : jsonResponse(200, rowOf(device));
     }
     const parameters = new URLSearchParams(query);
-    // Pages are smaller than was asked for, so that a filtered page needs several of them.
+    // Pages are smaller than requested, so that a filtered page needs several of them.
     const limit = Math.min(Number(parameters.get("limit") ?? 50), 2);
     const sorted = rows.map(rowOf).toSorted((left, right) => (left.id < right.id ? -1 : 1));
     const rest = sorted.filter((row) => row.id > (parameters.get("after") ?? ""));
@@ -128,7 +128,7 @@ async function listAll(world: World, key: string, record: KeyRecord, query: stri
   throw new Error("the list does not end");
 }
 
-test("no answer holds what the key may not know, no send reaches what it may not reach, and a list holds all the rest", async () => {
+test("with a remote upstream, no response reveals a device outside a key's restrictions, no message reaches one, and lists contain all permitted devices", async () => {
   const reached = { sends: 0, refused: 0 };
   const keys = fc.array(model.anyKey(tenants, ["list", "read", "send", "details"]), { minLength: 1, maxLength: 3 });
   await fc.assert(
@@ -143,7 +143,7 @@ test("no answer holds what the key may not know, no send reaches what it may not
         if (step.kind === "reconnect") device.connectionId = `${device.connectionId}x`;
         if (step.kind === "rename") {
           device.connectionName = `${device.tenant}-${step.suffix}`;
-          // What was read of a row holds for 5 s.
+          // The gateway remembers an environment for 5 s.
           await world.clock.advance(5_001);
         }
         for (const { key, record } of issued) {

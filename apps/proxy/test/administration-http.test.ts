@@ -1,4 +1,4 @@
-/** The administration as an operator uses it: a process of its own, real sockets, the command line beside it. */
+/** The administration as an operator uses it: a separate process, real sockets, and the command line on the same data. */
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

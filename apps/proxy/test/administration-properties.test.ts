@@ -1,4 +1,4 @@
-/** Whatever administering keys ask for in whatever order: no rights beyond their own, and nothing told that they may not know. */
+/** Random sequences of administering requests: no key gets more rights than its creator, and no response reveals what its key may not know. */
 import { type Scope, scopes } from "@letta-environments/schema";
 import fc from "fast-check";
 import { expect, test } from "vitest";
@@ -50,7 +50,7 @@ function exceeds(record: KeyRecord, maker: KeyRecord, makerEndsAt: number | null
 }
 
 const expiry = fc.option(fc.constantFrom(1_000, 2_000, 3_000), { freq: 3 });
-/** Any key as it can be asked for; one in two is held to nothing but its tenant. */
+/** Any valid request for a key; half of them restrict the key to nothing but its tenant. */
 const members = fc.tuple(anyKey(tenants, scopes), expiry, fc.boolean()).map(([key, lifetimeMs, isFree]) => ({
   ...key,
   lifetimeMs: isFree ? null : lifetimeMs,
@@ -76,7 +76,7 @@ const step = fc.record({
 });
 type Step = typeof step extends fc.Arbitrary<infer Value> ? Value : never;
 
-/** A request of the caller's: what it asks for differs from its own rights in a few members, so that many are granted. */
+/** A request whose rights differ from those of its caller in a few members, so that many are granted. */
 function callOf(taken: Step, maker: KeyRecord, targetId: string, nowMs: number): AdminCall {
   const { lifetimeMs, tenant, ...grants } = taken.members;
   const wanted = { ...grants, expiresAt: lifetimeMs === null ? null : nowMs + lifetimeMs };
@@ -109,7 +109,7 @@ interface Known {
   readonly id: string;
 }
 
-/** Performs one step and holds its outcome against the model. */
+/** Performs one step and compares its result with the model. */
 async function perform(testProxy: TestProxy, held: Known[], taken: Step): Promise<number> {
   const { keyStore, clock } = testProxy;
   if (taken.verb === "wait") await clock.advance(700);

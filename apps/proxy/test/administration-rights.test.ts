@@ -1,4 +1,4 @@
-/** No key comes to more rights than the key that made it, and nothing of another tenant is ever told. */
+/** No key gets more rights than its creator, and no response reveals anything of another tenant. */
 import { describe, expect, test } from "vitest";
 import { createHostGuard } from "../src/admin/admission.ts";
 import type { KeyRequest } from "../src/keys/key-lifecycle.ts";
@@ -21,7 +21,7 @@ function refusedMembers({ status, body }: AdminAnswer): unknown {
   return [status, body.errorCode, (body.errors as { member: string }[]).map(({ member }) => member)];
 }
 
-describe("another tenant's key", () => {
+describe("a key of another tenant", () => {
   test.each([
     { method: "GET" },
     { method: "HEAD" },
@@ -41,7 +41,7 @@ describe("another tenant's key", () => {
     expect((await ask({ ...call, path: `/${theirs.record.id}${path}` })).text).toBe(unknown.text);
   });
 
-  test("is absent from lists, and a page cannot begin after it", async () => {
+  test("a key of another tenant is not listed, and cannot be the cursor of a page", async () => {
     const testProxy = createTestProxy();
     const theirs = await testProxy.issueKey({ tenant: "t2" });
     const { id, ask } = await administrator(testProxy, { tenant: "t1" });
@@ -52,7 +52,7 @@ describe("another tenant's key", () => {
     expect(refused.text).toBe((await ask({ query: "after=abcdefghijkl" })).text);
   });
 
-  test("is not created", async () => {
+  test("an administering key creates no key for another tenant", async () => {
     const testProxy = createTestProxy();
     const { ask } = await administrator(testProxy, { tenant: "t1" });
     expect(refusedMembers(await ask({ body: { name: "n", tenant: "t2" } }))).toEqual([
@@ -84,14 +84,14 @@ const restricted = [
 ] as const;
 
 describe.each(restricted)("an administering key that is restricted in %s (%j)", (member, own, within, beyond) => {
-  test("creates keys within its restrictions, and none beyond them", async () => {
+  test("a restricted administering key creates keys within its restrictions, and none beyond them", async () => {
     const { ask } = await administrator(createTestProxy(), own);
     expect((await ask({ body: { name: "n", scopes: ["send", "admin"], ...within } })).status).toBe(201);
     const refused = await ask({ body: { name: "n", scopes: ["list"], ...beyond } });
     expect(refusedMembers(refused)).toEqual([403, "grant_not_allowed", [member]]);
   });
 
-  test("changes no key, itself included, beyond its restrictions", async () => {
+  test("a restricted administering key changes no key, itself included, beyond its restrictions", async () => {
     const testProxy = createTestProxy();
     const { id, ask } = await administrator(testProxy, own);
     const made = (await ask({ body: { name: "n", ...within } })).body.id;
@@ -104,7 +104,7 @@ describe.each(restricted)("an administering key that is restricted in %s (%j)", 
     }
   });
 
-  test("disables, revokes and restricts a key beyond its restrictions, but does not rotate, enable or rename it", async () => {
+  test("a restricted administering key can disable, revoke and restrict a less restricted key, but not rotate, enable or rename it", async () => {
     const testProxy = createTestProxy();
     const { ask } = await administrator(testProxy, own);
     const wide = await testProxy.issueKey(beyond);
@@ -177,7 +177,7 @@ describe("the separate administration listener", () => {
     });
   const host = { host: "127.0.0.1:9" };
 
-  test("lets the operator see and change the keys of every tenant, and disables the administration on the main listener", async () => {
+  test("a separate administration listener lets the operator administer the keys of every tenant, and replaces the main listener", async () => {
     const testProxy = open();
     const theirs = await testProxy.issueKey({ tenant: "t2", deviceIds: ["d"] });
     const { key } = await administrator(testProxy);
@@ -201,7 +201,7 @@ describe("the separate administration listener", () => {
     }
   });
 
-  test("accepts administering keys for their own tenants, and no other credential", async () => {
+  test("a separate administration listener accepts administering keys for their own tenants, and no other credential", async () => {
     const testProxy = open();
     const theirs = await testProxy.issueKey({ tenant: "t2" });
     const { key } = await administrator(testProxy, { tenant: "t1" });
@@ -216,7 +216,7 @@ describe("the separate administration listener", () => {
     expect((await ask(undefined)).body.errorCode).toBe("missing_key");
   });
 
-  test("responds with 401 to callers' own upstream keys and to JWTs", async () => {
+  test("a separate administration listener refuses callers' own upstream keys and JWTs with 401", async () => {
     const issuer = await createTestIssuer();
     const testProxy = createTestProxy(emptyUpstream, {
       ports: { fetchJwks: issuer.fetchJwks },
@@ -243,12 +243,12 @@ describe("the separate administration listener", () => {
     ["[::1]:9", 200],
     ["LOCALHOST", 200],
     ["gateway.internal:9", 200],
-  ])("responds to the host %j with %d", async (name, status) => {
+  ])("a separate administration listener responds to the host %j with %d", async (name, status) => {
     const answer = await administer(open(), token, { listener, headers: { host: name } });
     expect(answer.status).toBe(status);
   });
 
-  test("refuses web pages, and serves only the administration", async () => {
+  test("a separate administration listener refuses web pages, and serves nothing else", async () => {
     const testProxy = open();
     const fromPage = { ...host, origin: "http://127.0.0.1:9" };
     expect((await administer(testProxy, token, { listener, headers: fromPage })).status).toBe(403);
@@ -258,7 +258,7 @@ describe("the separate administration listener", () => {
     expect(testProxy.upstreamRequests).toEqual([]);
   });
 
-  test("does not exist unless it is configured", async () => {
+  test("there is no administration listener unless it is configured", async () => {
     const testProxy = createTestProxy();
     const { key } = await administrator(testProxy);
     expect((await administer(testProxy, key, { listener, headers: host })).status).toBe(404);

@@ -1,4 +1,4 @@
-/** The administration of keys as HTTP: methods, paths, bodies, and what is none of them. */
+/** The administration of keys over HTTP: methods, paths, bodies, and malformed requests. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { administer, withAdmin } from "./support/administer.ts";

@@ -19,17 +19,20 @@ const everyEndpoint: readonly AdminCall[] = [
 ];
 
 describe("access to the administration", () => {
-  test.each(everyEndpoint)("nobody without a key or without the scope: %j", async (call) => {
-    const testProxy = createTestProxy();
-    const { key } = await testProxy.issueKey({ scopes: ["list", "read", "send", "approve", "connect", "details"] });
-    expect((await administer(testProxy, undefined, call)).body.errorCode).toBe("missing_key");
-    expect((await administer(testProxy, `${key}x`, call)).body.errorCode).toBe("invalid_key");
-    const refused = await administer(testProxy, key, call);
-    expect([refused.status, refused.body.errorCode]).toEqual([403, "insufficient_scope"]);
-    expect(await testProxy.keyStore.list()).toHaveLength(1);
-  });
+  test.each(everyEndpoint)(
+    "the administration refuses callers without a key or without the scope: %j",
+    async (call) => {
+      const testProxy = createTestProxy();
+      const { key } = await testProxy.issueKey({ scopes: ["list", "read", "send", "approve", "connect", "details"] });
+      expect((await administer(testProxy, undefined, call)).body.errorCode).toBe("missing_key");
+      expect((await administer(testProxy, `${key}x`, call)).body.errorCode).toBe("invalid_key");
+      const refused = await administer(testProxy, key, call);
+      expect([refused.status, refused.body.errorCode]).toEqual([403, "insufficient_scope"]);
+      expect(await testProxy.keyStore.list()).toHaveLength(1);
+    },
+  );
 
-  test("refuses JWTs, whatever their scopes, and callers' own upstream keys", async () => {
+  test("the administration refuses JWTs, even with the scope admin, and callers' own upstream keys", async () => {
     const issuer = await createTestIssuer();
     const testProxy = createTestProxy(emptyUpstream, {
       ports: { fetchJwks: issuer.fetchJwks },
@@ -48,7 +51,7 @@ describe("access to the administration", () => {
     expect(testProxy.upstreamRequests).toEqual([]);
   });
 
-  test("refuses web pages: a request with an origin is 403, and preflight requests are not supported", async () => {
+  test("the administration refuses web pages: a request with an origin is 403, and preflight requests are not supported", async () => {
     const origin = "https://console.example";
     const { ask } = await withAdmin({}, createTestProxy(emptyUpstream, { config: { corsOrigins: [origin] } }));
     const refused = await ask({ headers: { origin } });
@@ -60,7 +63,7 @@ describe("access to the administration", () => {
     }
   });
 
-  test("refuses a key that was revoked, disabled, restricted or rotated a moment ago", async () => {
+  test("the administration refuses an administering key immediately after it was revoked, disabled, restricted or rotated", async () => {
     for (const [change, code] of [
       [{ revokedAt: 1 }, "invalid_key"],
       [{ disabledAt: 1 }, "invalid_key"],
@@ -79,21 +82,24 @@ describe("access to the administration", () => {
     }
   });
 
-  test.each(["revoked", "expired"])("a key that is %s while its request still arrives changes nothing", async (how) => {
-    const testProxy = createTestProxy();
-    const { key, record } = await testProxy.issueKey({ ...admin, expiresAt: testProxy.clock.now() + 1_000 });
-    const request = fakeRequest({ method: "POST", path: "/admin/v1/keys", key });
-    const response = await testProxy.proxy.handle({
-      ...request,
-      async readBody() {
-        if (how === "expired") await testProxy.clock.advance(1_000);
-        else await testProxy.keyStore.update(record.id, (present) => ({ ...present, revokedAt: 1 }));
-        return new TextEncoder().encode('{"name":"late"}');
-      },
-    });
-    expect(response.status).toBe(401);
-    expect(await testProxy.keyStore.list()).toHaveLength(1);
-  });
+  test.each(["revoked", "expired"])(
+    "an administering key that is %s while the body of its request arrives changes nothing",
+    async (how) => {
+      const testProxy = createTestProxy();
+      const { key, record } = await testProxy.issueKey({ ...admin, expiresAt: testProxy.clock.now() + 1_000 });
+      const request = fakeRequest({ method: "POST", path: "/admin/v1/keys", key });
+      const response = await testProxy.proxy.handle({
+        ...request,
+        async readBody() {
+          if (how === "expired") await testProxy.clock.advance(1_000);
+          else await testProxy.keyStore.update(record.id, (present) => ({ ...present, revokedAt: 1 }));
+          return new TextEncoder().encode('{"name":"late"}');
+        },
+      });
+      expect(response.status).toBe(401);
+      expect(await testProxy.keyStore.list()).toHaveLength(1);
+    },
+  );
 });
 
 test("a key that requires an unsupported feature is shown as such, can be changed and revoked, and keeps the requirement", async () => {
@@ -114,7 +120,7 @@ test("a key that requires an unsupported feature is shown as such, can be change
 });
 
 describe("create", () => {
-  test("shows the key once, and the key works", async () => {
+  test("creating a key returns the key once, and the key is valid", async () => {
     const { testProxy, ask } = await withAdmin({ tenant: "t1" });
     const made = await ask({
       body: { name: "ci", scopes: ["send", "list"], deviceIds: ["d", "d"], description: "why", owner: "ada" },
@@ -139,12 +145,12 @@ describe("create", () => {
     expect((await ask({ path: `/${made.body.id}` })).text).not.toContain("lek_");
   });
 
-  test("gives the scopes list and read by default", async () => {
+  test("a key has the scopes list and read by default", async () => {
     const { ask } = await withAdmin();
     expect((await ask({ body: { name: "n" } })).body).toMatchObject({ scopes: ["list", "read"], tenant: "default" });
   });
 
-  test("writes neither the key nor the body to an event", async () => {
+  test("creating a key writes neither the key nor the body to an event", async () => {
     const { testProxy, adminId, ask } = await withAdmin();
     const made = await ask({ body: { name: "body-mark" } });
     await ask({ path: `/${made.body.id}/rotate`, method: "POST" });
@@ -156,7 +162,7 @@ describe("create", () => {
   });
 
   test.each(["digest", "pepperId", "secretHash", "constructor", "__proto__", "key"])(
-    "refuses the unknown member %s by its name",
+    "creating a key with the unknown member %s is refused by name",
     async (member) => {
       const { ask } = await withAdmin();
       const refused = await ask({ body: `{"name":"n","${member}":1}` });
@@ -166,7 +172,7 @@ describe("create", () => {
 });
 
 describe("update", () => {
-  test("applies a merge patch: an absent member stays, and null removes one", async () => {
+  test("an update is a merge patch: an absent member stays, and null removes one", async () => {
     const { ask } = await withAdmin();
     const body = { name: "n", owner: "ada", description: "d", deviceIds: ["d"], maxMode: "acceptEdits" };
     const { id } = (await ask({ body })).body;
@@ -178,7 +184,7 @@ describe("update", () => {
     expect((await ask({ path: `/${id}` })).body).toEqual(updated.body);
   });
 
-  test("disables and enables a key", async () => {
+  test("an update disables and enables a key", async () => {
     const { testProxy, ask } = await withAdmin();
     const { id, key } = (await ask({ body: { name: "n" } })).body;
     const patch = (disabled: boolean): AdminCall => ({ method: "PATCH", path: `/${id}`, body: { disabled } });
@@ -189,7 +195,7 @@ describe("update", () => {
   });
 
   test.each(["id", "tenant", "shared", "createdAt", "revokedAt", "state", "secrets", "unknown"])(
-    "refuses %s by its name and changes nothing",
+    "an update with %s is refused by name and changes nothing",
     async (member) => {
       const { testProxy, adminId, ask } = await withAdmin();
       const before = await testProxy.keyStore.list();
@@ -199,7 +205,7 @@ describe("update", () => {
     },
   );
 
-  test("changes a key only if its tag is in If-Match", async () => {
+  test("an update with If-Match changes a key only if the tag matches", async () => {
     const { ask } = await withAdmin();
     const made = await ask({ body: { name: "n" } });
     const path = `/${made.body.id}`;
@@ -216,7 +222,7 @@ describe("update", () => {
   });
 });
 
-test.each(["rotate", "revoke"])("%s under If-Match is done only to the key that was read", async (act) => {
+test.each(["rotate", "revoke"])("%s with If-Match changes only the version of the key that was read", async (act) => {
   const { testProxy, ask } = await withAdmin();
   const made = await ask({ body: { name: "n" } });
   const path = `/${made.body.id}`;
@@ -237,7 +243,7 @@ test.each([
   { path: "/SELF", method: "PATCH", body: { name: "n" } },
   { path: "/SELF/rotate", method: "POST" },
   { path: "/SELF/revoke", method: "POST" },
-])("%j refuses any query parameter by its name, and changes nothing", async (call) => {
+])("%j with a query parameter is refused by name and changes nothing", async (call) => {
   const { testProxy, adminId, ask } = await withAdmin();
   const before = await testProxy.keyStore.list();
   const path = (call.path ?? "").replace("SELF", adminId);
@@ -247,7 +253,7 @@ test.each([
 });
 
 describe("rotate", () => {
-  test("returns a new key with the same id, and the old one stays valid for the overlap", async () => {
+  test("a rotation returns a new key with the same id, and the old one stays valid for the overlap", async () => {
     const { testProxy, ask } = await withAdmin();
     const { id, key } = (await ask({ body: { name: "n" } })).body;
     const rotated = await ask({ path: `/${id}/rotate`, body: { overlapMs: 1_000 } });
@@ -285,7 +291,7 @@ describe("rotate", () => {
 });
 
 describe("revoke", () => {
-  test("revokes a key at once and permanently; a repeat keeps the date and changes nothing", async () => {
+  test("a revocation is immediate and permanent, and repeating it changes nothing", async () => {
     const { testProxy, ask } = await withAdmin();
     const { id, key } = (await ask({ body: { name: "n" } })).body;
     const revoke: AdminCall = { path: `/${id}/revoke`, method: "POST" };
@@ -323,7 +329,7 @@ describe("revoke", () => {
 });
 
 describe("list", () => {
-  test("lists keys in pages by creation, with the state and the last use of each key", async () => {
+  test("keys are listed in pages by creation, with the state and the last use of each key", async () => {
     const { testProxy, adminId, ask } = await withAdmin();
     for (const name of ["a", "b", "c"]) {
       await testProxy.clock.advance(1);
@@ -359,7 +365,7 @@ describe("list", () => {
     expect(refused.body.errors).toMatchObject([{ member: query.split("=")[0] }]);
   });
 
-  test("a page has 50 keys by default", async () => {
+  test("a page of keys has 50 keys by default", async () => {
     const { testProxy, ask } = await withAdmin();
     for (let count = 0; count < 50; count++) await testProxy.issueKey();
     const body: unknown = (await ask()).body;
@@ -367,7 +373,7 @@ describe("list", () => {
   });
 });
 
-test("every change goes through the store of its actor", async () => {
+test("every change of a key is made through the store of its actor", async () => {
   const actors: KeyActor[] = [];
   const inner = createTestProxy();
   const testProxy = createTestProxy(emptyUpstream, {

@@ -1,4 +1,4 @@
-/** Whatever is asked, the answer is a success or a problem, and never a defect. */
+/** The response to an arbitrary request is a success or a problem, and never an internal error. */
 import { problemCodes, problemDefinitions } from "@letta-environments/schema";
 import fc from "fast-check";
 import { expect, test } from "vitest";
@@ -64,7 +64,7 @@ const headers = fc.dictionary(
 );
 const method = fc.constantFrom("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "get", "__proto__");
 
-test("no request makes a defect, and every refusal is a known problem with its own status", async () => {
+test("no request causes an internal error, and every refusal is a known problem with its status", async () => {
   const testProxy = createTestProxy();
   const { key } = await testProxy.issueKey({ scopes: ["list", "read", "send", "approve", "connect"] });
   await fc.assert(

@@ -1,4 +1,4 @@
-/** What the pipeline writes to the audit log, and what it does when it cannot. */
+/** The audit records of the pipeline, and its behaviour when the audit log cannot be written. */
 import { randomBytes } from "node:crypto";
 import { jsonResponse, type PlainResponse } from "@letta-environments/schema";
 import { describe, expect, test } from "vitest";
@@ -111,7 +111,7 @@ test("the log contains no key, no credential, and no message content unless it i
 });
 
 describe("a log that cannot be written", () => {
-  test("refuses a send with a response that nothing was sent and a retry is safe", async () => {
+  test("a send is refused as unsent and safe to repeat if the audit log cannot be written", async () => {
     const { send, refuse, issueKey, upstreamRequests, events, entries } = setUp();
     refuse.add("send_started");
     const response = await send(`Bearer ${(await issueKey()).key}`);
@@ -122,14 +122,14 @@ describe("a log that cannot be written", () => {
     expect(entries).toMatchObject([{ type: "send_refused", status: 503, code: "audit_unavailable" }]);
   });
 
-  test("does not change the response to a send that has left", async () => {
+  test("an audit log that cannot be written does not change the response to a message that was sent", async () => {
     const { send, refuse, issueKey, events } = setUp();
     refuse.add("send_finished");
     expect((await send(`Bearer ${(await issueKey()).key}`)).status).toBe(200);
     expect(events).toContainEqual(expect.objectContaining({ type: "audit_failed" }));
   });
 
-  test("does not affect reads", async () => {
+  test("an audit log that cannot be written does not affect reads", async () => {
     const { proxy, refuse, issueKey } = setUp();
     for (const type of ["send_started", "send_refused", "send_finished"] as const) refuse.add(type);
     const { key } = await issueKey();
@@ -139,7 +139,7 @@ describe("a log that cannot be written", () => {
 });
 
 describe("the audit of refused sends", () => {
-  test("records a refusal for a missing scope, an unknown device, an agent, and an invalid body", async () => {
+  test("a send is recorded if it is refused for a missing scope, an unknown device, an agent or an invalid body", async () => {
     const { send, entries, issueKey, upstreamRequests } = setUp();
     const bearer = async (request: Parameters<typeof issueKey>[0]): Promise<string> =>
       `Bearer ${(await issueKey(request)).key}`;
@@ -158,7 +158,7 @@ describe("the audit of refused sends", () => {
     expect(upstreamRequests.filter(({ method }) => method === "POST")).toEqual([]);
   });
 
-  test("skips callers' own unverified upstream keys, and records few of many message ids", async () => {
+  test("refused sends with callers' own unverified upstream keys are not recorded, and of many message ids only a few are", async () => {
     const refusing: UpstreamFetch = () => Promise.resolve(jsonResponse(401, {}));
     const stranger = setUp({ config: { passThrough: true } }, refusing);
     expect((await stranger.send("Bearer sk-invented")).status).toBe(401);
@@ -175,14 +175,14 @@ describe("the audit of refused sends", () => {
     expect(entries).toMatchObject([{ type: "send_refused", messageIds: { length: 20 } }]);
   });
 
-  test("skips callers without a key", async () => {
+  test("refused sends without a key are not recorded", async () => {
     const { send, entries } = setUp();
     await send("Bearer lek_nobody");
     expect(entries).toEqual([]);
   });
 });
 
-test("an unknown outcome is recorded as delivery_unknown", async () => {
+test("a send with an unknown result is recorded as delivery_unknown", async () => {
   const broken: UpstreamFetch = (request, signal) =>
     request.method === "POST"
       ? Promise.resolve({ reason: "broken", cause: new Error("reset") })
@@ -193,7 +193,7 @@ test("an unknown outcome is recorded as delivery_unknown", async () => {
 });
 
 describe("the audit of the administration over HTTP", () => {
-  test("records the actor of each change, and makes no change that cannot be recorded", async () => {
+  test("each change of a key is recorded with its actor, and a change that cannot be recorded is not made", async () => {
     const entries: AuditEntry[] = [];
     let isFull = false;
     const audit: AuditLog = {
@@ -231,7 +231,7 @@ describe("the audit of the administration over HTTP", () => {
   });
 });
 
-test("a change whose response from the key store is lost is recorded as unknown, and its 503 is not retryable", async () => {
+test("a change of a key whose result is lost is recorded as unknown, and its 503 is not retryable", async () => {
   const keys = createMemoryKeyStore();
   const silent = (): Promise<never> => Promise.reject(new KeyStoreUnavailableError(new Error("timeout")));
   const { proxy, clock } = createTestProxy(upstream, {

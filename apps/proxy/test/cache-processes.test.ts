@@ -16,7 +16,7 @@ async function ask(proxy: LaunchedProxy, key: string, path = ""): Promise<{ stat
   return { status: response.headers.get("cache-status") ?? "", body: await response.json() };
 }
 
-test("what a device does is shown at once, however fresh the kept answer is, and nothing is asked twice in between", async () => {
+test("a change of a device is visible at once although a fresh response is cached, and unchanged responses come from the cache", async () => {
   const proxy = await launchProxy({});
   proxies.push(proxy);
   const caller = await proxy.createKey({ scopes: ["list", "read", "send"] });

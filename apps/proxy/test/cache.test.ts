@@ -1,4 +1,4 @@
-/** What the gateway keeps of reads, for whom, and what ends it. */
+/** Which responses the gateway caches, for which keys, and what invalidates them. */
 import { createMemoryCacheStore } from "@letta-environments/http-cache";
 import { sha256Hex } from "@letta-environments/platform/node";
 import { type Environment, jsonResponse, type PlainResponse } from "@letta-environments/schema";
@@ -11,7 +11,7 @@ import { environmentRow } from "./support/environment-row.ts";
 import { type FakeRequest, fakeRequest } from "./support/fake-request.ts";
 import { bodyOf, createTestProxy, problemOf, type TestProxy } from "./support/test-proxy.ts";
 
-/** A server with rows by tenant, which the tenant's credential tells, and a count of what it was asked. */
+/** A remote server with the environments of each tenant. */
 function rowsOf(rows: (tenant: string) => readonly Environment[]): UpstreamFetch {
   return ({ method, path, principal }) => {
     const own = rows(principal.tenant);
@@ -52,8 +52,8 @@ function setUp(
 
 const device = (id: string): FakeRequest => ({ path: `/v1/environments/${id}` });
 
-describe("a list", () => {
-  test("is asked for once in two seconds, whoever of the same view asks, and says so", async () => {
+describe("a cached list", () => {
+  test("a list is fetched once in two seconds for all keys with the same restrictions, and Cache-Status says so", async () => {
     const { ask, reads, issueKey, clock } = setUp();
     const [first, second] = [await issueKey(), await issueKey()];
     const fresh = await ask(first.key);
@@ -71,7 +71,7 @@ describe("a list", () => {
     expect(reads()).toHaveLength(3);
   });
 
-  test("of the same query in another order is the same, and of another query another", async () => {
+  test("the order of query parameters does not matter to the cache, their values do", async () => {
     const { ask, reads, issueKey } = setUp();
     const { key } = await issueKey({ scopes: ["list", "details"] });
     for (const query of ["limit=5&onlineOnly=true", "onlineOnly=true&limit=5"]) await ask(key, { query });
@@ -80,7 +80,7 @@ describe("a list", () => {
     expect(reads()).toHaveLength(5);
   });
 
-  test("is no other's: not another tenant's, not that of a key with other devices, nor that of one that sees details", async () => {
+  test("a cached list is not shared between tenants, or between keys with different devices or details", async () => {
     const { ask, reads, issueKey } = setUp();
     const keys = [
       await issueKey(),
@@ -94,7 +94,7 @@ describe("a list", () => {
   });
 });
 
-test("authentication and limits come before what is kept: a revoked key gets nothing of it", async () => {
+test("a revoked key gets no cached response, because authentication precedes the cache", async () => {
   const { ask, issueKey, keyStore } = setUp();
   const { key, record } = await issueKey();
   await ask(key);
@@ -102,14 +102,14 @@ test("authentication and limits come before what is kept: a revoked key gets not
   expect((await ask(key)).status).toBe(401);
 });
 
-test("50 requests at once make one request to the upstream", async () => {
+test("50 concurrent requests cause one upstream request", async () => {
   const { ask, reads, issueKey } = setUp();
   const { key } = await issueKey();
   const answers = await Promise.all(Array.from({ length: 50 }, () => ask(key)));
   expect([new Set(answers.map(({ status }) => status)), reads().length]).toEqual([new Set([200]), 1]);
 });
 
-test("a device that is not there is asked for once a second, and is there as soon as something says so", async () => {
+test("a 404 for a device is cached for a second, and invalidated when the device appears", async () => {
   let rows: Environment[] = [];
   const { ask, reads, issueKey, cache } = setUp(rowsOf(() => rows));
   const { key } = await issueKey();
@@ -122,7 +122,7 @@ test("a device that is not there is asked for once a second, and is there as soo
   expect((await ask(key, device("device-1"))).status).toBe(200);
 });
 
-test("a send ends what is kept of its device and of the lists, and of no other device", async () => {
+test("a send invalidates the responses of its device and the lists, and of no other device", async () => {
   const { ask, reads, issueKey } = setUp(rowsOf(() => [environmentRow("1"), environmentRow("2")]));
   const { key } = await issueKey();
   const readAll = async (): Promise<void> => {
@@ -141,7 +141,7 @@ test("a send ends what is kept of its device and of the lists, and of no other d
   ).toEqual(["/v1/environments", "/v1/environments/device-1"]);
 });
 
-test("the last answer stands in for a minute when the upstream fails, and then no longer", async () => {
+test("the last response is served stale for a minute while the upstream fails", async () => {
   let isUp = true;
   const rows = rowsOf(() => [environmentRow("1")]);
   const { ask, issueKey, clock } = setUp((request, signal) =>
@@ -157,7 +157,7 @@ test("the last answer stands in for a minute when the upstream fails, and then n
   expect((await ask(key)).status).toBe(502);
 });
 
-test("a caller that goes away takes nobody's answer along", async () => {
+test("a caller that disconnects does not cancel the response of callers that wait for the same request", async () => {
   let asked = 0;
   const controller = new AbortController();
   const rows = rowsOf(() => [environmentRow("1")]);
@@ -175,7 +175,7 @@ test("a caller that goes away takes nobody's answer along", async () => {
 });
 
 describe("an entity tag", () => {
-  test("makes a repeat cheap for whoever sends it, and is weak", async () => {
+  test("a list has a weak entity tag, and a request with that tag gets 304", async () => {
     const { ask, issueKey } = setUp();
     const { key } = await issueKey();
     const first = await ask(key);
@@ -186,7 +186,7 @@ describe("an entity tag", () => {
     expect([repeat.status, repeat.body, repeat.headers["etag"]]).toEqual([304, null, tag]);
   });
 
-  test("is the same after a heartbeat, and another after a change", async () => {
+  test("the entity tag stays the same after a heartbeat and changes with the environment", async () => {
     let row = environmentRow("1", { lastHeartbeat: 1_800_000_000_000, lastSeenAt: 1_800_000_000_000 });
     const { ask, issueKey, clock } = setUp(rowsOf(() => [row]));
     const { key } = await issueKey();
@@ -202,14 +202,14 @@ describe("an entity tag", () => {
   });
 });
 
-test("Cache-Status can be kept from callers", async () => {
+test("Cache-Status is absent if the settings hide it", async () => {
   const { ask, issueKey } = setUp(undefined, {}, () => false);
   const { key } = await issueKey();
   await ask(key);
   expect((await ask(key)).headers["cache-status"]).toBeUndefined();
 });
 
-test("what a caller's own key had read is forgotten when the upstream refuses it", async () => {
+test("cached responses of a caller's own upstream key are invalidated when the upstream refuses the key", async () => {
   let isGood = true;
   const rows = rowsOf(() => [environmentRow("1")]);
   const upstream: UpstreamFetch = (request, signal) =>
@@ -222,7 +222,7 @@ test("what a caller's own key had read is forgotten when the upstream refuses it
 });
 
 describe("a purge", () => {
-  test("by an administering key ends what is kept of its own tenant: a device, the lists, everything", async () => {
+  test("an administering key can purge a device, the lists or all responses of its own tenant", async () => {
     const { ask, reads, issueKey } = setUp(rowsOf(() => [environmentRow("1"), environmentRow("2")]));
     const { key } = await issueKey();
     const { key: admin } = await issueKey({ scopes: ["admin"] });
@@ -253,7 +253,7 @@ describe("a purge", () => {
   });
 });
 
-test("paths that only look like a kept one are never answered from it", async () => {
+test("a path that resembles a cached one never gets the cached response", async () => {
   const { ask, reads, issueKey } = setUp(rowsOf(() => [environmentRow("1")]));
   const { key } = await issueKey();
   await ask(key, device("device-1"));
@@ -277,7 +277,7 @@ test("paths that only look like a kept one are never answered from it", async ()
   ).toBe(true);
 });
 
-test("nothing that a caller can write, but the query and the path, changes what another one gets", async () => {
+test("no request header changes the cached response of another caller", async () => {
   const headers = fc.dictionary(
     fc.constantFrom(
       ...[
@@ -305,7 +305,7 @@ test("nothing that a caller can write, but the query and the path, changes what 
   );
   await fc.assert(
     fc.asyncProperty(headers, fc.array(headers, { maxLength: 3 }), async (own, others) => {
-      // An upstream that tells everything it was sent, as a careless one may.
+      // An upstream that returns everything it was sent, as a careless one may.
       const echo: UpstreamFetch = (request) => {
         const { "x-request-id": _id, ...sent } = request.headers;
         return Promise.resolve(

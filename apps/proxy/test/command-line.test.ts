@@ -43,7 +43,7 @@ interface CommandResult {
   readonly stderr: string;
 }
 
-/** Runs a command to its end, whatever its exit code. */
+/** Runs a command to its end, with any exit code. */
 async function run(words: readonly string[], env: Record<string, string> = {}): Promise<CommandResult> {
   try {
     return { code: 0, ...(await runLettaProxy([...words, "--data-dir", dataDir], env)) };
@@ -70,7 +70,7 @@ function message(id: string): unknown {
 }
 
 describe("start", () => {
-  test("with --log json prints where it listens and no key, and stops on SIGTERM with 0", async () => {
+  test("start --log json prints its URL and no key, and exits with 0 on SIGTERM", async () => {
     const proxy = await start();
     expect((await fetch(`${proxy.url}/readyz`)).status).toBe(200);
     expect(await proxy.process.stop()).toEqual({ code: 0, signal: null });
@@ -83,7 +83,7 @@ describe("start", () => {
     expect((await run(["keys", "list"])).stdout).toBe("There are no keys.\n");
   });
 
-  test("for people prints two keys the first time, with commands that work when pasted, and none later", async () => {
+  test("the first start prints two keys and commands that can be pasted, and later starts print no key", async () => {
     const command = { command: process.execPath, args: [entry, "start", "--port", "0", "--data-dir", dataDir] };
     const first = launchProcess(command);
     await first.waitForOutput(/"ping"\n/);
@@ -106,7 +106,7 @@ describe("start", () => {
     expect(second.output()).not.toMatch(keyPattern);
   });
 
-  test("fails clearly on a taken port, a broken file and a bad setting", async () => {
+  test("start fails with a clear message if the port is taken, the file is invalid or a setting is wrong", async () => {
     const proxy = await start();
     const other = ["--data-dir", join(dataDir, "other")];
     const taken = await runLettaProxy(["start", "--port", new URL(proxy.url).port, ...other]).catch(
@@ -132,7 +132,7 @@ describe("start", () => {
     expect(await run(["start"], { UPSTREAM_URL: "http://10.0.0.1" })).toMatchObject({ code: 1 });
   });
 
-  test("a second signal ends it at once, while the first waits for what is in flight", async () => {
+  test("the first signal waits for requests in flight, and a second one ends the process at once", async () => {
     let arrived = (): void => undefined;
     const calling = new Promise<void>((resolve) => (arrived = resolve));
     const upstream = await createFakeUpstream(() => arrived());
@@ -151,7 +151,7 @@ describe("start", () => {
 });
 
 describe("the pepper", () => {
-  test("and the keys are for their owner alone", async () => {
+  test("the files of the pepper and the keys are accessible to their owner only", async () => {
     await chmod(dataDir, 0o755);
     const inner = join(dataDir, "new");
     await runLettaProxy(["keys", "create", "--name", "n", "--data-dir", inner]);
@@ -159,7 +159,7 @@ describe("the pepper", () => {
     for (const name of await readdir(inner)) expect((await stat(join(inner, name))).mode & 0o777).toBe(0o600);
   });
 
-  test("that has gone missing while keys exist stops every command, and is not made anew", async () => {
+  test("every command fails if the pepper is missing while keys exist, and creates no new one", async () => {
     await run(["keys", "create", "--name", "n"]);
     await rm(join(dataDir, "pepper"));
     for (const words of [
@@ -175,13 +175,13 @@ describe("the pepper", () => {
     expect(await readdir(dataDir)).not.toContain("pepper");
   });
 
-  test("that is another one than the keys need stops the start", async () => {
+  test("a start fails if the pepper is not the one of the keys", async () => {
     await run(["keys", "create", "--name", "n"], { KEY_PEPPER: "one" });
     const other = await run(["start", "--port", "0"], { KEY_PEPPER: "two" });
     expect([other.code, other.stderr]).toEqual([1, expect.stringContaining("pepper is not the one")]);
   });
 
-  test("is made once by commands that race for it", async () => {
+  test("concurrent commands create one pepper", async () => {
     const created = await Promise.all(["a", "b", "c"].map((name) => run(["keys", "create", "--name", name])));
     expect(created.map(({ stderr }) => stderr)).toEqual(["", "", ""]);
     const proxy = await start();
@@ -190,7 +190,7 @@ describe("the pepper", () => {
 });
 
 describe("a data directory", () => {
-  test("takes one gateway with an embedded server at a time; a second one fails at once, and commands go on", async () => {
+  test("a second gateway with an embedded server on the same data directory fails at once, and commands still work", async () => {
     const first = await start();
     const second = await run(["start", "--port", "0", "--log", "json"]);
     expect([second.code, second.stdout]).toEqual([1, ""]);
@@ -204,13 +204,13 @@ describe("a data directory", () => {
     await start();
   });
 
-  test("takes several gateways in front of a server elsewhere", async () => {
+  test("several gateways with a remote upstream can share a data directory", async () => {
     const env = { UPSTREAM_URL: "http://127.0.0.1:9" };
     expect((await start(env)).url).not.toBe((await start(env)).url);
   });
 });
 
-test("help, version and completion are 0, a misuse is 2 with a hint on stderr, and config check names the upstream", async () => {
+test("help, version and completion exit with 0, a misuse with 2 and a hint, and config check names the upstream", async () => {
   expect((await runLettaProxy(["--version"])).stdout).toMatch(/^[0-9]+\.[0-9]+\.[0-9]+\n$/);
   expect((await runLettaProxy(["keys", "create", "--help"])).stdout).toContain("--scope");
   expect((await runLettaProxy(["completion", "bash"])).stdout).toContain("complete -F _letta_proxy letta-proxy\n");
@@ -233,7 +233,7 @@ async function untilOffline(proxy: LaunchedProxy, key: string, deviceId: string)
 }
 
 describe("the embedded server", () => {
-  test("lists, reads and messages a device, and reports messages that cannot be delivered", async () => {
+  test("the embedded server lists, reads and messages a device, and reports messages that cannot be delivered", async () => {
     const proxy = await start();
     const caller = await proxy.createKey({ scopes: ["list", "read", "send"] });
     const connect = await proxy.createKey({ scopes: ["connect"] });
@@ -256,7 +256,7 @@ describe("the embedded server", () => {
     expect(offline.headers.get("x-should-retry")).toBe("false");
   });
 
-  test("has keys, rows and results after kill -9", async () => {
+  test("keys, environments and results survive kill -9", async () => {
     const proxy = await start();
     const caller = await proxy.createKey({ scopes: ["list", "send"] });
     const connect = await proxy.createKey({ scopes: ["connect"] });
@@ -274,7 +274,7 @@ describe("the embedded server", () => {
   });
 });
 
-test("in front of a server elsewhere the credential is swapped and never shown, and devices cannot enrol", async () => {
+test("with a remote upstream, the gateway replaces the credential, never reveals it, and registers no devices", async () => {
   const upstream = await createFakeUpstream((_request, response) => {
     response.writeHead(200, { "content-type": "application/json" }).end('{"connections":[],"hasNextPage":false}');
   });

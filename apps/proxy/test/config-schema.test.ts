@@ -12,7 +12,7 @@ function objectsOf(node: unknown, path = "$"): (readonly [string, Node])[] {
   return "properties" in node && "type" in node ? [[path, node as Node], ...children] : children;
 }
 
-test("editors are told the same strict members as the proxy checks, each setting with a text", () => {
+test("the JSON schema for editors has the same strict members as the gateway, each with a description", () => {
   const schema: unknown = JSON.parse(configJsonSchema());
   const objects = objectsOf(schema);
   expect(objects.length).toBeGreaterThan(6);
@@ -25,7 +25,7 @@ test("editors are told the same strict members as the proxy checks, each setting
   }
 });
 
-test("a member of a name that no record can hold is refused, not left out", () => {
+test("a member whose name is inherited by every object is refused and not ignored", () => {
   const policy = { per: ["key"], limit: 1 };
   for (const name of ["__proto__", "prototype", "constructor"]) {
     const file: unknown = JSON.parse(
@@ -35,6 +35,6 @@ test("a member of a name that no record can hold is refused, not left out", () =
   }
 });
 
-test("a file may name its schema", () => {
+test("a configuration file may contain $schema", () => {
   expect(safeParse(ConfigFileSchema, { $schema: "./apps/proxy/proxy.config.schema.json" }).success).toBe(true);
 });

@@ -25,7 +25,7 @@ function corsHeaders(headers: Readonly<Record<string, string>>): readonly string
 }
 
 describe("without origins", () => {
-  test("no answer has anything of CORS, and a preflight is a method that is not allowed", async () => {
+  test("without origins, no response has CORS headers, and a preflight is 405", async () => {
     const { proxy, issueKey } = createTestProxy();
     const { key } = await issueKey();
     for (const request of [fakeRequest({ key, headers: { origin: page } }), preflight(page)]) {
@@ -36,7 +36,7 @@ describe("without origins", () => {
 });
 
 describe("with origins", () => {
-  test("a preflight of a listed one is answered without a key, with exactly what may be sent", async () => {
+  test("a preflight of a listed origin needs no key and allows exactly the supported methods and headers", async () => {
     const { status, headers, body } = await setUp().proxy.handle(preflight(page));
     expect({ status, body }).toEqual({ status: 204, body: null });
     expect(headers).toMatchObject({
@@ -49,7 +49,7 @@ describe("with origins", () => {
     expect(headers).not.toHaveProperty("access-control-allow-credentials");
   });
 
-  test("every answer to a listed one may be read by its page, errors too", async () => {
+  test("pages of a listed origin can read every response, including errors", async () => {
     const { proxy, issueKey } = setUp();
     const { key } = await issueKey();
     const headers = { origin: page };
@@ -85,7 +85,7 @@ describe("with origins", () => {
     "null",
     "*",
     `${page}, https://evil.example`,
-  ])("%s gets no permission, only Vary", async (origin) => {
+  ])("%s gets no CORS permission, only Vary", async (origin) => {
     const { proxy, issueKey } = setUp();
     const { key } = await issueKey();
     for (const request of [fakeRequest({ key, headers: { origin } }), preflight(origin)]) {
@@ -93,12 +93,12 @@ describe("with origins", () => {
     }
   });
 
-  test("a request without an origin varies by origin too", async () => {
+  test("a response to a request without an origin has Vary: Origin too", async () => {
     const answer = await setUp().proxy.handle(fakeRequest());
     expect(corsHeaders(answer.headers)).toEqual(["vary"]);
   });
 
-  test("what is not the API has no CORS", async () => {
+  test("routes outside the API have no CORS headers", async () => {
     const { proxy } = setUp();
     const answer = await proxy.handle(fakeRequest({ path: "/admin/v1/keys", headers: { origin: page } }));
     expect(corsHeaders(answer.headers)).toEqual([]);

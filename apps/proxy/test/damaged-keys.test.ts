@@ -1,4 +1,4 @@
-/** One damaged record of a key: it is no key, nothing of it is shown, and it stands in nobody's way. */
+/** One damaged key record: it is not a key, its content is not shown, and other keys are not affected. */
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -35,7 +35,7 @@ describe("a damaged record over HTTP", () => {
     return { ...testProxy, damaged, good, administrator, ask };
   }
 
-  test("its key is refused with 401, and other keys are accepted and listed", async () => {
+  test("the key of a damaged record is refused with 401, and other keys are accepted and listed", async () => {
     const { proxy, damaged, good, administrator, ask, events } = await setUp();
     expect((await proxy.handle(fakeRequest({ key: damaged.key }))).status).toBe(401);
     expect((await proxy.handle(fakeRequest({ key: good.key }))).status).toBe(200);
@@ -44,7 +44,7 @@ describe("a damaged record over HTTP", () => {
     expect(JSON.stringify(events)).not.toContain(testPepper.id);
   });
 
-  test("the operator's change of it is refused with key_damaged, and its revocation replaces it", async () => {
+  test("the operator cannot change a damaged record (key_damaged), but a revocation replaces it", async () => {
     const { damaged, ask } = await setUp();
     const path = `/${damaged.record.id}`;
     for (const call of [
@@ -63,7 +63,7 @@ describe("a damaged record over HTTP", () => {
     expect((await ask({ method: "PATCH", path, body: { name: "n" } })).body.errorCode).toBe("key_revoked");
   });
 
-  test("an administering key gets 404 for it, since its tenant is unknown", async () => {
+  test("an administering key gets 404 for a damaged record, because its tenant is unknown", async () => {
     const { damaged, administrator, ask } = await setUp();
     const path = `/${damaged.record.id}`;
     for (const call of [
@@ -105,7 +105,7 @@ describe("a damaged record in a data directory", () => {
     return { id: key.slice(4, 16), key };
   }
 
-  test("commands report its id and can revoke it, and none prints it", async () => {
+  test("commands report the id of a damaged record and can revoke it, and none prints its content", async () => {
     const { id } = await createDamaged();
     const good = (await run("keys", "create", "--name", "good")).stdout.slice(4, 16);
     const warning = `letta-proxy: the stored record of the key ${id} is damaged: the key is not valid, and 'letta-proxy keys revoke ${id}' replaces the record.\n`;
@@ -127,7 +127,7 @@ describe("a damaged record in a data directory", () => {
     expect((await run("audit", "verify")).code).toBe(0);
   });
 
-  test("a gateway starts, and logs its id once", async () => {
+  test("a gateway starts with a damaged record, and logs its id once", async () => {
     const { id, key } = await createDamaged();
     const proxy = await launchProxy({ dataDir });
     const good = await proxy.createKey({ scopes: ["list"] });
@@ -141,7 +141,7 @@ describe("a damaged record in a data directory", () => {
     expect(output).not.toMatch(/digest|SyntaxError|garbage/);
   });
 
-  test("a missing pepper is not created when it is the only record", async () => {
+  test("a missing pepper is not created if the only record is damaged", async () => {
     await createDamaged();
     await rm(join(dataDir, "pepper"));
     expect((await run("keys", "create", "--name", "n")).stderr).toContain("pepper is missing");

@@ -1,4 +1,4 @@
-/** A data directory that commit 4d2d085 wrote: what the code of today makes of it. */
+/** Reads a data directory that commit 4d2d085 wrote with the current code. */
 import { copyFile, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -40,7 +40,7 @@ async function command(...args: readonly string[]): Promise<string> {
   return (await runLettaProxy([...args, "--data-dir", dataDir], env)).stdout;
 }
 
-test("every key is listed with its restrictions, and is accepted or refused as before", async () => {
+test("every key of an older version is listed with its restrictions, and is accepted or refused as before", async () => {
   const shown = new Map(
     (JSON.parse(await command("keys", "list", "--json")) as ShownKey[]).map((key) => [key.name, key]),
   );
@@ -81,7 +81,7 @@ test("every key is listed with its restrictions, and is accepted or refused as b
   });
 });
 
-test("environments are listed within the restrictions of a key, and a device connects to its own row again", async () => {
+test("environments of an older version are listed within the restrictions of a key, and a device connects to its own one again", async () => {
   const { url } = await start();
   const listed = async (key: string | undefined): Promise<readonly unknown[]> => {
     const { json } = await ask(url, "/v1/environments", { key: key ?? "" });
@@ -99,7 +99,7 @@ test("environments are listed within the restrictions of a key, and a device con
   await laptop.close();
 });
 
-test("a message that was delivered within a day is not delivered again", async () => {
+test("a message that an older version delivered within a day is not delivered again", async () => {
   const database = openSqlite(join(dataDir, "environments.sqlite"));
   expect(
     database
@@ -124,13 +124,13 @@ test("a message that was delivered within a day is not delivered again", async (
   await laptop.close();
 });
 
-test("the audit log is intact, and goes on with what is written now", async () => {
+test("the audit log of an older version is intact, and new records continue it", async () => {
   expect(await command("audit", "verify")).toContain("The audit log is intact: 56 records of 12 writers.");
   await command("keys", "disable", keys["caller"]?.slice(4, 16) ?? "");
   expect(await command("audit", "verify")).toContain("The audit log is intact: 60 records of 13 writers.");
 });
 
-test("tables that have not changed since are neither migrated nor backed up, so the older version can read the files", async () => {
+test("unchanged tables are neither migrated nor backed up, so that the older version can still read the files", async () => {
   const versions = (): readonly unknown[] =>
     files.map((name) => {
       const database = openSqlite(join(dataDir, name));
@@ -145,7 +145,7 @@ test("tables that have not changed since are neither migrated nor backed up, so 
 });
 
 test.each(files)(
-  "a start with %s of a newer version fails with one line that names the file, and leaves it as it was",
+  "a start with %s of a newer version fails with one line that names the file, and does not change it",
   async (name) => {
     const path = join(dataDir, name);
     const database = openSqlite(path);

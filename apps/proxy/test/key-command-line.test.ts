@@ -32,7 +32,7 @@ interface CommandResult {
   readonly stderr: string;
 }
 
-/** Runs a command to its end, whatever its exit code. */
+/** Runs a command to its end, with any exit code. */
 async function run(words: readonly string[], env: Record<string, string> = {}): Promise<CommandResult> {
   try {
     return { code: 0, ...(await runLettaProxy([...words, "--data-dir", dataDir], env)) };
@@ -55,7 +55,7 @@ async function ask(
 }
 
 describe("keys", () => {
-  test("create prints the key alone; a running proxy takes it at once and drops it when it is revoked or rotated", async () => {
+  test("keys create prints only the key; a running gateway accepts it at once, and refuses it when it is revoked or rotated", async () => {
     const proxy = await start();
     const { stdout, stderr } = await run(["keys", "create", "--name", "n"]);
     expect([stdout, stderr]).toEqual([expect.stringMatching(/^lek_[0-9A-Za-z]{12}_[0-9A-Za-z]{49}\n$/), ""]);
@@ -74,7 +74,7 @@ describe("keys", () => {
     expect(JSON.stringify(listed)).not.toContain("digest");
   });
 
-  test("disable and enable of a key that has ended say so, are 1 and change nothing; a repeated revoke is 0", async () => {
+  test("keys disable and enable of a revoked or expired key exit with 1 and change nothing, and a repeated revoke exits with 0", async () => {
     const revoked = (await run(["keys", "create", "--name", "n"])).stdout.slice(4, 16);
     await run(["keys", "revoke", revoked]);
     const expired = (await run(["keys", "create", "--name", "n", "--expires", "1s"])).stdout.slice(4, 16);
@@ -101,7 +101,7 @@ describe("keys", () => {
     expect((await run(["keys", "list", "--json"])).stdout).toBe(before);
   });
 
-  test("show and update are about one key; a running gateway applies an update at once", async () => {
+  test("keys show and update one key, and a running gateway applies an update at once", async () => {
     const proxy = await start();
     const key = (await run(["keys", "create", "--name", "n", "--scope", "list"])).stdout.trim();
     const id = key.slice(4, 16);
@@ -143,7 +143,7 @@ describe("keys", () => {
     });
   });
 
-  test("create refuses a rate limit of an unknown policy, and warns of a --device that looks like a name", async () => {
+  test("keys create refuses a rate limit of an unknown policy, and warns of a --device that looks like a name", async () => {
     expect(await run(["keys", "create", "--name", "n", "--rate-limit", "nope=10/1m"])).toMatchObject({
       code: 2,
       stdout: "",
@@ -156,7 +156,7 @@ describe("keys", () => {
     );
   });
 
-  test("revoke and rotate report an unknown id and a revoked key", async () => {
+  test("keys revoke and rotate report an unknown id and a revoked key", async () => {
     expect(await run(["keys", "revoke", "unknown"])).toMatchObject({
       code: 1,
       stderr: expect.stringContaining("no key"),

@@ -1,4 +1,4 @@
-/** A key has the same rules whichever way it is asked for. */
+/** The command line and HTTP apply the same rules to keys. */
 import { CommandError, parseCommandLine } from "@letta-environments/command-line";
 import { expect, test } from "vitest";
 import { readKeyRequest } from "../src/commands/key-options.ts";
@@ -56,7 +56,7 @@ const options: Readonly<Record<string, string>> = {
   expiresAt: "--expires",
 };
 
-test.each(bad)("a bad %s is refused by the command line and over HTTP", async (member, words, body) => {
+test.each(bad)("an invalid %s is refused by the command line and over HTTP", async (member, words, body) => {
   const testProxy = createTestProxy();
   const nowMs = testProxy.clock.now();
   const { key } = await testProxy.issueKey({ scopes: ["admin"] });
@@ -68,7 +68,7 @@ test.each(bad)("a bad %s is refused by the command line and over HTTP", async (m
   const result = read(words, nowMs);
   if (!(result instanceof CommandError)) throw new Error("the command line accepts it");
   expect(result.message).toContain(options[member] ?? `--${member}`);
-  // The rule is the same to the letter, but for what a duration is and a name that is not there.
+  // The rule has the same text, except for durations and missing names.
   if (member !== "expiresAt" && words.length > 0) expect(result.message).toContain(issue?.rule);
 });
 

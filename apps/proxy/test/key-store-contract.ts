@@ -191,7 +191,7 @@ export function describeKeyStore(
       expect(await store.find(used.id)).toEqual(used);
     });
 
-    test("keeps what a newer version wrote through every change that this version makes", async () => {
+    test("a change by this version preserves the members that a newer version wrote", async () => {
       const { store, clock } = await setUp();
       const record = newRecord();
       await store.create(record);

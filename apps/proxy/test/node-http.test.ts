@@ -2,6 +2,7 @@
 import { once } from "node:events";
 import { jsonResponse, type Problem } from "@letta-environments/schema";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import type { HostRoute } from "../src/host/routes.ts";
 import type { EmbeddedServer } from "../src/ports.ts";
 import { knownConnections } from "./support/known-connections.ts";
 import { type NodeServerUnderTest, startNodeServer } from "./support/node-server.ts";
@@ -52,7 +53,7 @@ async function authorityOf(target: string, headers: Record<string, string> = {})
   return authority;
 }
 
-describe("the path is the one of the wire", () => {
+describe("the path as it was sent", () => {
   test.each([
     "/v1/environments/..%2Fagents",
     "/v1/environments/%2e%2e%2fagents",
@@ -65,7 +66,7 @@ describe("the path is the one of the wire", () => {
     "/v1/environments/..%5Cagents",
     "/v1/environments/%252e%252e%252f",
     "/v1/environments/x#y",
-  ])("%s is a bad id", async (target) => {
+  ])("the path %s is refused with invalid_id", async (target) => {
     const response = await send("GET", target);
     expect([response.status, codeOf(response)]).toEqual([400, "invalid_id"]);
     expect(server.upstreamRequests).toEqual([]);
@@ -77,14 +78,14 @@ describe("the path is the one of the wire", () => {
     "/v1/environments/",
     "/v1/../livez",
     "//livez/..",
-  ])("%s is not resolved into another one", async (target) => {
+  ])("the path %s is not resolved to another path", async (target) => {
     const response = await send("GET", target);
     expect(response.status === 404 || response.status === 400).toBe(true);
     expect(response.headers["content-type"]).toBe("application/problem+json");
     expect(server.upstreamRequests).toEqual([]);
   });
 
-  test("of an absolute target the path counts, never the host", async () => {
+  test("an absolute request target determines the path, never the host", async () => {
     const response = await send("GET", "http://evil.example/v1/environments?limit=1");
     expect(response.status).toBe(200);
     expect(server.upstreamRequests).toMatchObject([{ path: "/v1/environments", query: "limit=1" }]);
@@ -96,7 +97,7 @@ describe("the path is the one of the wire", () => {
     ["GET", "/v1\\environments"],
     ["OPTIONS", "*"],
     ["GET", "ftp://x/v1/environments"],
-  ])("%s %s is a problem, not an empty answer", async (method, target) => {
+  ])("%s %s gets a problem, not an empty response", async (method, target) => {
     expect(codeOf(await send(method, target))).toBe("invalid_request");
   });
 
@@ -106,7 +107,7 @@ describe("the path is the one of the wire", () => {
     expect(server.upstreamRequests).toEqual([]);
   });
 
-  test("a host that is none is neither believed nor fatal", async () => {
+  test("an invalid Host is ignored and causes no failure", async () => {
     for (const host of ["a b", "x/../y", "user@host", "evil.example:99999999"]) {
       const response = await send("GET", "/v1/environments", { host });
       expect([200, 400]).toContain(response.status);
@@ -116,7 +117,7 @@ describe("the path is the one of the wire", () => {
 });
 
 describe("keys", () => {
-  test("two Authorization fields are no key, even when one is good", async () => {
+  test("two Authorization fields are refused, even if one is valid", async () => {
     const twice = `GET /v1/environments HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer ${key}\r\nauthorization: Bearer x\r\n\r\n`;
     expect(codeOf(await sendRaw(server.url, twice))).toBe("invalid_key");
   });
@@ -127,7 +128,7 @@ describe("keys", () => {
     expect(response.headers["www-authenticate"]).toMatch(/^Bearer realm=/);
   });
 
-  test("health needs none and calls nothing", async () => {
+  test("health checks need no key and call no upstream", async () => {
     const headers = { authorization: "" };
     expect(await send("GET", "/livez", headers)).toMatchObject({ status: 200, body: '{"status":"alive"}' });
     expect(await send("GET", "/readyz", headers)).toMatchObject({ status: 200 });
@@ -148,7 +149,7 @@ describe("bodies", () => {
   const padded = `${json.slice(0, -1)},"padding":"${padding}"}`;
   const chunked = (body: string): string => `${Buffer.byteLength(body).toString(16)}\r\n${body}\r\n0\r\n\r\n`;
 
-  test("arrive whole, announced or in chunks", async () => {
+  test("a body of 1 MiB arrives completely, with a Content-Length or in chunks", async () => {
     const announced = await send("POST", target, { "content-length": String(Buffer.byteLength(padded)) }, padded);
     const streamed = await send("POST", target, { "transfer-encoding": "chunked" }, chunked(padded));
     expect([announced.status, streamed.status]).toEqual([200, 200]);
@@ -156,14 +157,14 @@ describe("bodies", () => {
     expect(sent.map(({ body }) => body?.byteLength)).toEqual([1_048_576, 1_048_576]);
   });
 
-  test("over 1 MiB are refused, announced or in chunks", async () => {
+  test("a body over 1 MiB is refused, with a Content-Length or in chunks", async () => {
     const announced = await send("POST", target, { "content-length": "1048577" }, `${padded} `);
     const streamed = await send("POST", target, { "transfer-encoding": "chunked" }, chunked(`${padded} `));
     expect([codeOf(announced), codeOf(streamed)]).toEqual(["body_too_large", "body_too_large"]);
     expect(server.upstreamRequests).toEqual([]);
   });
 
-  test("that are announced too large are refused before they come", async () => {
+  test("a body with a Content-Length over 1 MiB is refused before it arrives", async () => {
     const socket = await openSocket(server.url);
     socket.write(requestHead("POST", target, { authorization: `Bearer ${key}`, "content-length": "9999999" }));
     const [first] = (await once(socket, "data")) as [Buffer];
@@ -171,12 +172,12 @@ describe("bodies", () => {
     socket.destroy();
   });
 
-  test.each(["", "{", '{"messages":', "nonsense", '"\ud800"'])("that are no JSON are 400: %j", async (body) => {
+  test.each(["", "{", '{"messages":', "nonsense", '"\ud800"'])("a body that is not JSON is 400: %j", async (body) => {
     const headers = { "content-length": String(Buffer.byteLength(body)) };
     expect(["malformed_json", "invalid_request"]).toContain(codeOf(await send("POST", target, headers, body)));
   });
 
-  test("that break off leave no answer, no call and no failure", async () => {
+  test("a client that disconnects during its body causes no upstream request and no failure", async () => {
     const socket = await openSocket(server.url);
     socket.write(
       requestHead("POST", target, { authorization: `Bearer ${key}`, "content-length": "100" }) + json.slice(0, 10),
@@ -189,16 +190,16 @@ describe("bodies", () => {
   });
 });
 
-describe("what is no request", () => {
+describe("malformed requests", () => {
   test.each([
-    ["not HTTP at all", "hello\r\n\r\n"],
+    ["a line that is not HTTP", "hello\r\n\r\n"],
     [
       "a smuggled length",
       `POST /v1/environments/c/messages HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n`,
     ],
     ["two lengths", "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nx"],
-    ["a header that breaks its line", "GET / HTTP/1.1\r\nhost: x\r\na: b\nc\r\n\r\n"],
-  ])("%s is 400 and closed", async (_what, text) => {
+    ["a header with a line feed", "GET / HTTP/1.1\r\nhost: x\r\na: b\nc\r\n\r\n"],
+  ])("%s is refused with 400, and the connection is closed", async (_what, text) => {
     const response = await sendRaw(server.url, text);
     expect([response.status, codeOf(response)]).toEqual([400, "invalid_request"]);
     expect(response.headers["connection"]).toBe("close");
@@ -208,30 +209,30 @@ describe("what is no request", () => {
     ["an unknown method", "FOO /v1/environments HTTP/1.1\r\nhost: x\r\n\r\n", 405],
     ["a tunnel", "CONNECT example.com:443 HTTP/1.1\r\nhost: example.com\r\n\r\n", 405],
     ["no Host", "GET /v1/environments HTTP/1.1\r\nconnection: close\r\n\r\n", 400],
-    ["an expectation that nobody knows", "GET /livez HTTP/1.1\r\nhost: x\r\nexpect: foo\r\n\r\n", 417],
-  ])("%s is refused with a problem", async (_what, text, status) => {
+    ["an unknown expectation", "GET /livez HTTP/1.1\r\nhost: x\r\nexpect: foo\r\n\r\n", 417],
+  ])("%s is refused with a problem response", async (_what, text, status) => {
     const response = await sendRaw(server.url, text);
     expect([response.status, response.headers["content-type"]]).toEqual([status, "application/problem+json"]);
   });
 
-  test("headers over the limit are 431", async () => {
+  test("headers over the size limit are 431", async () => {
     const response = await sendRaw(server.url, requestHead("GET", "/livez", { a: "x".repeat(20_000) }));
     expect([response.status, codeOf(response)]).toEqual([431, "invalid_request"]);
   });
 
-  test("an offer to upgrade to something else than WebSocket is passed over", async () => {
+  test("an upgrade to a protocol other than WebSocket is ignored", async () => {
     const response = await send("GET", "/v1/environments", { connection: "upgrade, close", upgrade: "h2c" });
     expect(response.status).toBe(200);
   });
 
-  test("every other method is a problem", async () => {
+  test("a method that no endpoint has is method_not_allowed", async () => {
     for (const method of ["PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"]) {
       expect(codeOf(await send(method, "/v1/environments"))).toBe("method_not_allowed");
     }
   });
 });
 
-test("a server that stops lets requests in flight finish, and takes no more", async () => {
+test("a server that stops finishes requests in flight and accepts no new ones", async () => {
   let release = (): void => undefined;
   const held = new Promise<void>((resolve) => (release = resolve));
   const slow = await startNodeServer(async () => {
@@ -250,7 +251,7 @@ test("a server that stops lets requests in flight finish, and takes no more", as
   await slow.connections.close();
 });
 
-test("a caller who goes away cancels the upstream call", async () => {
+test("a client that disconnects cancels the upstream call", async () => {
   let cancelled: Promise<unknown> = Promise.resolve();
   let arrived = (): void => undefined;
   const calling = new Promise<void>((resolve) => (arrived = resolve));
@@ -269,11 +270,45 @@ test("a caller who goes away cancels the upstream call", async () => {
   await waiting.connections.close();
 });
 
-describe("a slow caller", () => {
+test.each(["text/event-stream", "application/json"])(
+  "a %s body that is a stream arrives chunk by chunk, and a client that disconnects cancels it",
+  async (contentType) => {
+    let source: ReadableStreamDefaultController<Uint8Array> | undefined;
+    let onCancel = (): void => undefined;
+    const cancelled = new Promise<void>((resolve) => (onCancel = resolve));
+    const body = new ReadableStream<Uint8Array>({
+      start: (controller) => void (source = controller),
+      cancel: onCancel,
+    });
+    const respond: HostRoute["respond"] = () => ({ status: 200, headers: { "content-type": contentType }, body });
+    const streaming = await startNodeServer(undefined, {
+      routes: [{ path: "/streamed", authentication: "none", respond }],
+    });
+    const socket = await openSocket(streaming.url);
+    let received = "";
+    socket.setEncoding("latin1").on("data", (text: string) => (received += text));
+    socket.write(requestHead("GET", "/streamed"));
+    for (const chunk of ["first", "second", "third"]) {
+      source?.enqueue(new TextEncoder().encode(chunk));
+      // The source produces the next chunk only after the client has this one, so nothing can wait for a full buffer.
+      await expect.poll(() => received).toContain(`${chunk.length.toString(16)}\r\n${chunk}\r\n`);
+    }
+    expect(parseResponse(received)).toMatchObject({ status: 200, headers: { "content-type": contentType } });
+    socket.destroy();
+    await cancelled;
+    expect(streaming.failures).toEqual([]);
+    await streaming.connections.close();
+  },
+);
+
+describe("a slow client", () => {
   test.each([
-    ["with headers that do not end", "GET /livez HTTP/1.1\r\nhost: x\r\n"],
-    ["with a body that does not end", requestHead("POST", "/v1/environments/c/messages", { "content-length": "10" })],
-  ])("%s is answered 408 and let go", async (_how, text) => {
+    ["a client with incomplete headers", "GET /livez HTTP/1.1\r\nhost: x\r\n"],
+    [
+      "a client with an incomplete body",
+      requestHead("POST", "/v1/environments/c/messages", { "content-length": "10" }),
+    ],
+  ])("%s gets 408, and the connection is closed", async (_how, text) => {
     const strict = await startNodeServer(undefined, { timeouts: { headersMs: 20, requestMs: 20, checkIntervalMs: 5 } });
     const { key: strictKey } = await strict.issueKey();
     const socket = await openSocket(strict.url);

@@ -1,7 +1,12 @@
 /** Device sockets behind Node's own server: decided before the handshake, refused as plain HTTP. */
 import { once } from "node:events";
-import type { DeviceSocket, DeviceSocketListener, UpgradeDecision } from "@letta-environments/environment-server";
-import { type Problem, problemResponse } from "@letta-environments/schema";
+import {
+  type Problem,
+  problemResponse,
+  type UpgradeDecision,
+  type PlainSocket,
+  type PlainSocketListener,
+} from "@letta-environments/schema";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { WebSocket } from "ws";
 import { emptyEmbeddedUpstream } from "./support/embedded-upstream.ts";
@@ -20,14 +25,14 @@ const handshake = {
 let server: NodeServerUnderTest;
 let key = "";
 let decision: UpgradeDecision;
-let attached: DeviceSocket[];
+let attached: PlainSocket[];
 let received: (string | number)[];
 let maxFrameBytes: number;
 
 beforeEach(async () => {
   const heard: (string | number)[] = [];
   maxFrameBytes = 16 * 1_048_576;
-  const listener: DeviceSocketListener = {
+  const listener: PlainSocketListener = {
     get maxFrameBytes() {
       return maxFrameBytes;
     },
@@ -76,8 +81,8 @@ test("a handshake with two Host fields is 400 before anything is decided", async
   expect(attached).toEqual([]);
 });
 
-describe("a refusal is plain HTTP, and no handshake has happened", () => {
-  test("for a missing and for a wrong key", async () => {
+describe("refusals before the handshake", () => {
+  test("a missing or wrong key is refused with plain HTTP, without a handshake", async () => {
     const missing = await refused({ authorization: "" });
     const wrong = await refused({ authorization: "Bearer lek_wrong" });
     expect([missing.status, codeOf(missing)]).toEqual([401, "missing_key"]);
@@ -85,13 +90,13 @@ describe("a refusal is plain HTTP, and no handshake has happened", () => {
     expect(attached).toEqual([]);
   });
 
-  test("by the environment server, with its own answer", async () => {
+  test("a refusal by the environment server reaches the device with its own response", async () => {
     decision = { kind: "refused", response: problemResponse("connection_replaced") };
     const response = await refused();
     expect([response.status, codeOf(response)]).toEqual([409, "connection_replaced"]);
   });
 
-  test("for a path that has no socket, and for one that no id may form", async () => {
+  test("a path without a socket and a path with an invalid id are refused with plain HTTP", async () => {
     expect(codeOf(await refused({}, "/v1/environments"))).toBe("insufficient_scope");
     expect(codeOf(await refused({}, "/livez"))).toBe("endpoint_not_found");
     expect(codeOf(await refused({}, "/v1/environments/..%2f..%2fx/socket"))).toBe("invalid_id");
@@ -99,7 +104,7 @@ describe("a refusal is plain HTTP, and no handshake has happened", () => {
   });
 
   test.each([{ "sec-websocket-key": "short" }, { "sec-websocket-version": "7" }])(
-    "for a handshake with %j",
+    "a handshake with %j is refused with plain HTTP",
     async (headers) => {
       const response = await refused(headers);
       expect([response.status, codeOf(response)]).toEqual([400, "invalid_request"]);
@@ -109,7 +114,7 @@ describe("a refusal is plain HTTP, and no handshake has happened", () => {
 });
 
 describe("an open socket", () => {
-  test("carries text both ways and tells its end once", async () => {
+  test("a socket carries text in both directions and reports its end once", async () => {
     const socket = await open();
     socket.send("from the device");
     attached[0]?.send("to the device");
@@ -121,14 +126,14 @@ describe("an open socket", () => {
     expect(received).toEqual(["from the device", 1000]);
   });
 
-  test("is closed by the server with a code and a reason the device can read", async () => {
+  test("the server closes a socket with a code and a reason that the device receives", async () => {
     const socket = await open();
     attached[0]?.close(1000, "Replaced by new connection");
     const [code, reason] = (await once(socket, "close")) as [number, Buffer];
     expect([code, reason.toString()]).toEqual([1000, "Replaced by new connection"]);
   });
 
-  test("ends with 1006 when it is dropped, by either side", async () => {
+  test("a connection that is dropped by either side ends with 1006", async () => {
     const socket = await open();
     attached[0]?.terminate();
     expect((await once(socket, "close"))[0]).toBe(1006);
@@ -138,7 +143,7 @@ describe("an open socket", () => {
     expect(received).toEqual([1006, 1006]);
   });
 
-  test("is closed for a frame over 16 MiB, and binary frames are passed over", async () => {
+  test("a frame over 16 MiB closes the socket, and binary frames are ignored", async () => {
     const socket = await open();
     socket.send(Buffer.from("binary"));
     socket.send("text");
@@ -148,7 +153,7 @@ describe("an open socket", () => {
     expect((await once(socket, "close"))[0]).toBe(1009);
   });
 
-  test("is closed with 1009 for a frame over the listener's present limit", async () => {
+  test("a frame over the listener's current limit closes the socket with 1009", async () => {
     maxFrameBytes = 1_000;
     const socket = await open();
     socket.send("x".repeat(1_000));
@@ -159,7 +164,7 @@ describe("an open socket", () => {
     expect(received).toEqual(["x".repeat(1_000), 1009]);
   });
 
-  test("is closed with 1009 when an unfinished frame exceeds the limit, before the frame is complete", async () => {
+  test("an unfinished frame over the limit closes the socket with 1009 before the frame is complete", async () => {
     maxFrameBytes = 100_000;
     const socket = await open();
     const closed = once(socket, "close");
@@ -168,7 +173,7 @@ describe("an open socket", () => {
     expect(received).toEqual([1009]);
   });
 
-  test("may send a frame up to a limit that was raised since it opened", async () => {
+  test("a raised limit applies to a socket that is already open", async () => {
     maxFrameBytes = 1_000;
     const socket = await open();
     socket.send("small");
@@ -180,7 +185,7 @@ describe("an open socket", () => {
     expect(received).toEqual(["small", large, large, large]);
   });
 
-  test("offers neither compression nor a sub-protocol", async () => {
+  test("a socket offers neither compression nor a subprotocol", async () => {
     const socket = new WebSocket(server.url.replace("http", "ws") + path, ["chat"], {
       headers: { authorization: `Bearer ${key}` },
       perMessageDeflate: true,
@@ -192,9 +197,9 @@ describe("an open socket", () => {
   });
 });
 
-test("a defect in what serves a device ends its socket alone", async () => {
+test("a failure of a device's handler closes only that device's socket", async () => {
   const defect = new Error("defect");
-  const attach = (): DeviceSocketListener => ({
+  const attach = (): PlainSocketListener => ({
     maxFrameBytes,
     onMessage() {
       throw defect;
@@ -209,7 +214,7 @@ test("a defect in what serves a device ends its socket alone", async () => {
   expect((await fetch(`${server.url}/livez`)).status).toBe(200);
 });
 
-test("a device that leaves during the decision is heard to have gone", async () => {
+test("a device that disconnects during the decision is reported as disconnected", async () => {
   const accepted = decision;
   let decide = (): void => undefined;
   const held = new Promise<UpgradeDecision>((resolve) => (decide = () => resolve(accepted)));

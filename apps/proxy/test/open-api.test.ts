@@ -10,7 +10,7 @@ beforeAll(async () => {
 });
 afterAll(() => underTest.connections.close());
 
-test("the description of the API is public and names every endpoint of a caller", async () => {
+test("the API description needs no key and contains every endpoint for clients", async () => {
   const response = await fetch(url);
   expect(response.status).toBe(200);
   expect(response.headers.get("content-type")).toBe("application/json");
@@ -20,7 +20,7 @@ test("the description of the API is public and names every endpoint of a caller"
   expect(document).toMatchObject({ openapi: "3.1.1", paths: { "/v1/environments": { get: {} } } });
 });
 
-test("who has it already gets 304; HEAD has its head without a body", async () => {
+test("a request for the API description with its tag is 304, and HEAD has no body", async () => {
   const head = await fetch(url, { method: "HEAD" });
   expect([head.status, await head.text()]).toEqual([200, ""]);
   const entityTag = head.headers.get("etag") ?? "";
@@ -28,11 +28,11 @@ test("who has it already gets 304; HEAD has its head without a body", async () =
   expect([again.status, again.headers.get("etag"), await again.text()]).toEqual([304, entityTag, ""]);
 });
 
-test("other methods are refused", async () => {
+test("the API description refuses methods other than GET and HEAD", async () => {
   const response = await fetch(url, { method: "POST" });
   expect([response.status, response.headers.get("allow")]).toEqual([405, "GET, HEAD"]);
 });
 
-test("another spelling of the path is another path", async () => {
+test("the API description is not served under other spellings of its path", async () => {
   expect((await fetch(`${url}/`)).status).toBe(404);
 });

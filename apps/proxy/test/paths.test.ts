@@ -3,7 +3,7 @@ import { buildPath, endpoints, isIdentifier } from "@letta-environments/schema";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { UpstreamRequest } from "../src/ports.ts";
-import { type UpstreamBaseUrl, upstreamUrl } from "../src/upstream/base-url.ts";
+import { type UpstreamBaseUrl, upstreamUrl } from "../src/upstream/settings.ts";
 import { fakeRequest } from "./support/fake-request.ts";
 import { knownConnections } from "./support/known-connections.ts";
 import { createTestProxy, emptyUpstream } from "./support/test-proxy.ts";
@@ -50,9 +50,9 @@ function decodeOnce(id: string): string {
 }
 
 describe.each(positions)("the %s", (_member, method, pathOf, expected) => {
-  test("stays one segment of the upstream's path, or the request is refused", async () => {
+  test("an id from %s stays one segment of the upstream's path, or the request is refused", async () => {
     let listed = "";
-    // Every id that is asked for is one that the upstream lists, so that none is refused for being unknown.
+    // The upstream lists every requested id, so that none is refused as unknown.
     const testProxy = createTestProxy((...call) => knownConnections(emptyUpstream, [listed])(...call));
     const { key } = await testProxy.issueKey();
     await fc.assert(
@@ -95,7 +95,7 @@ describe.each(positions)("the %s", (_member, method, pathOf, expected) => {
     "a;x=..",
     "register",
     "%72egister",
-  ])("%s never reaches the upstream", async (id) => {
+  ])("the path %s never reaches the upstream", async (id) => {
     const testProxy = createTestProxy();
     const { key } = await testProxy.issueKey();
     const response = await testProxy.proxy.handle(fakeRequest({ method, path: pathOf(id), key, body }));
@@ -104,7 +104,7 @@ describe.each(positions)("the %s", (_member, method, pathOf, expected) => {
   });
 });
 
-test("every allowed id reaches exactly its own path", () => {
+test("every valid id reaches exactly its own upstream path", () => {
   fc.assert(
     fc.property(fc.stringMatching(/^[A-Za-z0-9._~:-]{1,128}$/).filter(isIdentifier), (id) => {
       const path = buildPath(endpoints.retrieveEnvironment, { deviceId: id });
@@ -116,7 +116,7 @@ test("every allowed id reaches exactly its own path", () => {
   );
 });
 
-test("a path that a parser would read as another one is never called", () => {
+test("an upstream path that a URL parser would change is never requested", () => {
   for (const path of ["/v1/../agents", "/v1/%2e%2e/agents", "/v1\\agents", "/v1?x", "/v1#x", "/v1/\n"]) {
     expect(() => upstreamUrl(base, path, "")).toThrow(RangeError);
   }

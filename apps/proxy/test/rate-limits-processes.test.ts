@@ -56,7 +56,7 @@ test("limits in SQLite survive a crash, and exactly the burst passes", async () 
   expect([refused.status, refused.headers.get("ratelimit-policy")]).toEqual([429, '"ten";q=10;w=600']);
 });
 
-test("limits are on by default, and stop a loop", async () => {
+test("rate limits are enabled by default, and stop a client that loops", async () => {
   const proxy = await launchProxy({ dataDir: join(folder, "data"), env: {} });
   stops.push(() => proxy.stop());
   const key = await proxy.createKey({ scopes: ["list"] });
@@ -88,11 +88,11 @@ test("an invalid limit is reported with its path", async () => {
 });
 
 describe.skipIf(!canLaunchValkey())("with Valkey", () => {
-  test("gateways that share a Valkey admit exactly 10 of 200 together, and decide locally and say so while it is unavailable", async () => {
+  test("gateways that share a Valkey together admit exactly 10 of 200 requests, and report that they decide locally while it is unavailable", async () => {
     const valkey = await launchValkey();
     stops.push(valkey.stop);
     const env = { VALKEY_URL: valkey.url, KEY_PEPPER: "the same pepper for both of them" };
-    // Created before the gateways start, because a later change of keys would need a look-up, which a paused Valkey does not answer.
+    // Created before the gateways start, because a later change of keys would need a look-up, to which a paused Valkey does not respond.
     const { stdout } = await runLettaProxy(["keys", "create", "--name", "n", "--data-dir", join(folder, "a")], env);
     const key = stdout.trim();
     const [first, second] = [await start(ten, env, "a"), await start(ten, env, "b")];

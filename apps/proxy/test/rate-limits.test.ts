@@ -62,7 +62,7 @@ function send({ proxy }: TestProxy, key: string, connectionId = "conn-1"): Promi
   );
 }
 
-test("every response reports what remains, and a request over the limit is 429 and not forwarded", async () => {
+test("every response reports the remaining quota, and a request over the limit is 429 and not forwarded", async () => {
   const testProxy = setUp(perKey(2));
   const { key } = await testProxy.issueKey();
   const ask = (): Promise<PlainResponse> => testProxy.proxy.handle(fakeRequest({ key }));
@@ -178,7 +178,7 @@ describe("failed authentication", () => {
   // Well-formed, so that each one is looked up.
   const guess = async (): Promise<string> => (await createTestProxy().issueKey()).key;
 
-  test("is 401 up to the limit of its address, then 429 without looking up keys", async () => {
+  test("failed authentication is 401 up to the limit of the address, then 429 without looking up keys", async () => {
     const testProxy = setUp(file);
     const { key } = await testProxy.issueKey();
     await testProxy.proxy.handle(fakeRequest({ key }));
@@ -196,7 +196,7 @@ describe("failed authentication", () => {
     expect((await testProxy.proxy.handle(fakeRequest({ key: cold.key }))).status).toBe(200);
   });
 
-  test("reports what remains, the rest of the wait, and in the log the policy that refused", async () => {
+  test("failed authentication reports the remaining quota and the wait, and logs the policy that refused", async () => {
     const testProxy = setUp(file);
     const ask = async (): Promise<PlainResponse> => testProxy.proxy.handle(fakeRequest({ key: await guess() }));
     expect((await ask()).headers).toMatchObject({
@@ -215,7 +215,7 @@ describe("failed authentication", () => {
     expect(testProxy.events.at(-1)).toMatchObject({ status: 429, limitedBy: ["failures"] });
   });
 
-  test("stays 401 under a shadow policy, and the log has the policy that would refuse", async () => {
+  test("failed authentication stays 401 under a shadow policy, which is logged", async () => {
     const testProxy = setUp({
       policies: { failures: { per: ["address"], limit: 1, routes: ["failedAuthentication"], mode: "shadow" } },
     });
@@ -226,7 +226,7 @@ describe("failed authentication", () => {
     expect(testProxy.events.at(-1)).toMatchObject({ status: 401, shadowLimitedBy: ["failures"] });
   });
 
-  test("over the limit calls no key store, not even for a valid key", async () => {
+  test("an address over the limit of failed authentication causes no key lookup, even with a valid key", async () => {
     const testProxy = setUp(file);
     const { key } = await testProxy.issueKey();
     for (let count = 0; count < 4; count++) await testProxy.proxy.handle(fakeRequest({ key: await guess() }));
@@ -237,7 +237,7 @@ describe("failed authentication", () => {
     expect(find).not.toHaveBeenCalled();
   });
 
-  test("of a caller's own key at the upstream counts against the address", async () => {
+  test("a refusal of a caller's own key by the upstream counts as failed authentication of the address", async () => {
     const refusing: UpstreamFetch = () => Promise.resolve(jsonResponse(401, {}));
     const testProxy = setUp(file, { upstream: refusing, config: { passThrough: true } });
     const statuses: number[] = [];
@@ -248,7 +248,7 @@ describe("failed authentication", () => {
     expect(testProxy.upstreamRequests).toHaveLength(4);
   });
 
-  test("of upstream keys counts although earlier requests with them failed before reaching the upstream", async () => {
+  test("refused upstream keys count as failed authentication even if earlier requests with them did not reach the upstream", async () => {
     const accepts = (credential: string | undefined): boolean => credential === "sk-good";
     const choosy: UpstreamFetch = ({ credential }) =>
       Promise.resolve(
@@ -270,7 +270,7 @@ describe("failed authentication", () => {
   });
 });
 
-test("failed authentication at the administration listener is counted by peer, whatever the headers say", async () => {
+test("failed authentication at the administration listener is counted by the peer's address, not by forwarded headers", async () => {
   const file: RateLimitsFile = {
     trustedHops: 1,
     policies: { failures: { per: ["address"], limit: 3, routes: ["failedAuthentication"] } },
@@ -293,7 +293,7 @@ describe("a store that is unavailable", () => {
     release: () => Promise.reject(new Error("away")),
   };
 
-  test("is reported in a header, in telemetry and once in the log, while the process decides locally", async () => {
+  test("an unavailable store is reported in a header, in telemetry and once in the log, while the process decides locally", async () => {
     const testProxy = setUp(perKey(2), { store: away });
     const { key } = await testProxy.issueKey();
     const responses = [];
@@ -304,7 +304,7 @@ describe("a store that is unavailable", () => {
     expect(testProxy.events.at(-1)).toMatchObject({ limitsDegraded: "unavailable" });
   });
 
-  test("gives 503 under a closed policy", async () => {
+  test("an unavailable store causes 503 under a closed policy", async () => {
     const testProxy = setUp(perKey(2, { onStoreError: "closed" }), { store: away });
     const { key } = await testProxy.issueKey();
     const response = await testProxy.proxy.handle(fakeRequest({ key }));
@@ -317,7 +317,7 @@ describe("GET /v1/ratelimit", () => {
   const ask = ({ proxy }: TestProxy, key: string, query = "", method = "GET"): Promise<PlainResponse> =>
     proxy.handle(fakeRequest({ key, path: "/v1/ratelimit", query, method }));
 
-  test("reports what remains for an operation, and charges nothing", async () => {
+  test("GET /v1/ratelimit reports the remaining quota of an operation, and charges nothing", async () => {
     const testProxy = setUp(perKey(2));
     const { key } = await testProxy.issueKey({ scopes: ["connect"] });
     for (let count = 0; count < 5; count++) {
@@ -344,7 +344,7 @@ describe("GET /v1/ratelimit", () => {
     }
   });
 
-  test("requires a key, a valid query, and the method GET or HEAD", async () => {
+  test("GET /v1/ratelimit requires a key, a valid query, and the method GET or HEAD", async () => {
     const testProxy = setUp(perKey(2));
     const { key } = await testProxy.issueKey();
     expect((await ask(testProxy, "lek_nobody")).status).toBe(401);
@@ -354,7 +354,7 @@ describe("GET /v1/ratelimit", () => {
     expect((await ask(testProxy, key, "", "HEAD")).body).toBeNull();
   });
 
-  test("returns an empty list if nothing is limited", async () => {
+  test("GET /v1/ratelimit returns an empty list if nothing is limited", async () => {
     const testProxy = createTestProxy();
     const response = await ask(testProxy, (await testProxy.issueKey()).key);
     expect(bodyOf(response)).toEqual({ operation: "listEnvironments", policies: [] });

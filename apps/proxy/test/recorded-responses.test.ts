@@ -37,11 +37,11 @@ describe.each(topics)("$name", (topic) => {
     recorded = existsSync(file) ? (JSON.parse(readFileSync(file, "utf8")) as Recording) : {};
   });
 
-  test.each(topic.requests.map(({ title }) => title))("the response is as recorded: %s", (title) => {
+  test.each(topic.requests.map(({ title }) => title))("the response to %s is as recorded", (title) => {
     expect(responses[title]).toEqual(recorded[title]);
   });
 
-  test("nothing is recorded that is not requested", () => {
+  test("every recording has its request", () => {
     expect(Object.keys(recorded)).toEqual(Object.keys(responses));
   });
 });

@@ -15,7 +15,7 @@ let upstreams: readonly [FakeUpstream, FakeUpstream];
 let issuer: TestIssuer;
 let keySets: Server;
 let keySetUrl = "";
-/** Requests for the key set that wait for their answer, while {@link areKeySetsHeld}. */
+/** Requests for the key set that wait for their response, while {@link areKeySetsHeld}. */
 let waiting: ServerResponse[];
 let areKeySetsHeld = false;
 let isIssuerAway = false;
@@ -92,7 +92,7 @@ async function list(credential: string): Promise<readonly [status: number, devic
   return [response.status, /"deviceId":"([^"]+)"/.exec(await response.text())?.[1]];
 }
 
-test("a token of an issuer that was replaced is refused at once, however warm it was", async () => {
+test("after a reload, a token of a replaced issuer is refused at once, even if it was verified before", async () => {
   await start();
   const token = await issuer.sign(Date.now());
   expect([await list(token), await list(token)]).toEqual(Array(2).fill([200, "device-old"]));
@@ -100,14 +100,14 @@ test("a token of an issuer that was replaced is refused at once, however warm it
   expect(await list(token)).toEqual([401, undefined]);
 });
 
-test("callers' own upstream keys are refused at once when they are no way in any more, however warm they were", async () => {
+test("callers' own upstream keys are refused as soon as a reload disables pass-through, even if they were used before", async () => {
   await start({ passThrough: true });
   expect([await list("own-key"), await list("own-key")]).toEqual(Array(2).fill([200, "device-old"]));
   await reload({ passThrough: false });
   expect(await list("own-key")).toEqual([401, undefined]);
 });
 
-test("a read that began under the upstream before is answered by it, and nobody gets that answer under the next one", async () => {
+test("a read that began before a reload of the upstream finishes with the old one, and its response is not cached for the new one", async () => {
   await start();
   const token = await issuer.sign(Date.now());
   areKeySetsHeld = true;
@@ -120,7 +120,7 @@ test("a read that began under the upstream before is answered by it, and nobody 
   expect(await list(token)).toEqual([200, "device-new"]);
 });
 
-test("a reload of something else needs no issuer: tokens are accepted as before, new ones too", async () => {
+test("a reload that does not change the token settings does not fetch the key set again", async () => {
   await start();
   const token = await issuer.sign(Date.now());
   expect(await list(token)).toEqual([200, "device-old"]);

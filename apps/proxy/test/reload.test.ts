@@ -47,7 +47,7 @@ async function allowedOrigin(): Promise<string | null> {
   return response.headers.get("access-control-allow-origin");
 }
 
-test("a changed file is taken up by itself, while keys, sockets and the port stay", async () => {
+test("a changed configuration file is applied automatically, and keys, sockets and the port stay", async () => {
   await start({});
   const key = await proxy.createKey({ scopes: ["list", "read", "send", "connect"] });
   const device = await connectScriptedDevice({ baseUrl: proxy.url, apiKey: key, deviceId: "laptop" });
@@ -64,7 +64,7 @@ test("a changed file is taken up by itself, while keys, sockets and the port sta
   await device.close();
 });
 
-test("an invalid file, a broken one and one that is gone change nothing and are told without their values", async () => {
+test("an invalid, malformed or missing configuration file changes nothing and is reported without its values", async () => {
   await start({ cors: { origins: [page] } });
   write({ cors: { origins: ["secret-looking text"] }, nonsense: 1 });
   reloadNow();
@@ -76,7 +76,7 @@ test("an invalid file, a broken one and one that is gone change nothing and are 
   );
   rmSync(file);
   reloadNow();
-  await proxy.process.waitForOutput(/"event":"configuration_refused","problems":\["[^"]*is no longer there"\]/);
+  await proxy.process.waitForOutput(/"event":"configuration_refused","problems":\["[^"]*no longer exists"\]/);
   expect(await allowedOrigin()).toBe(page);
   expect(proxy.process.output()).not.toContain("secret-looking text");
   write({});
@@ -84,7 +84,7 @@ test("an invalid file, a broken one and one that is gone change nothing and are 
   expect(await allowedOrigin()).toBeNull();
 });
 
-test("other limits hold at once, and what was counted before still counts", async () => {
+test("changed rate limits apply at once, and earlier requests still count", async () => {
   const limited = (limit: number) => ({
     rateLimits: { policies: { reads: { per: ["key"], limit, windowMs: 3_600_000, routes: ["retrieveEnvironment"] } } },
   });
@@ -99,7 +99,7 @@ test("other limits hold at once, and what was counted before still counts", asyn
   expect(await read()).toBe(429);
 });
 
-test("a setting that needs a restart is named, and the others hold", async () => {
+test("a reload reports settings that need a restart, and applies the others", async () => {
   await start({});
   write({ publicUrl: "https://gateway.example", cors: { origins: [page] } });
   reloadNow();
@@ -107,7 +107,7 @@ test("a setting that needs a restart is named, and the others hold", async () =>
   expect(await allowedOrigin()).toBe(page);
 });
 
-test("a send that is under way when the file changes is answered by its device", async () => {
+test("a send that is in flight during a reload gets the device's acknowledgement", async () => {
   await start({});
   const key = await proxy.createKey({ scopes: ["list", "read", "send", "connect"] });
   const device = await connectScriptedDevice({
@@ -133,7 +133,7 @@ test("a send that is under way when the file changes is answered by its device",
   await device.close();
 });
 
-test("a device that its tenant may not have any more is let go, and the others stay", async () => {
+test("a reload closes the sockets of devices that the tenant's allowlist no longer has, and no others", async () => {
   await start({});
   const key = await proxy.createKey({ scopes: ["list", "connect"] });
   const [kept, gone] = await Promise.all(

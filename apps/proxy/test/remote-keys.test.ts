@@ -1,6 +1,9 @@
 /** `letta-proxy keys ... --url`: keys of a gateway elsewhere, by its administration. */
 import { createFakeUpstream, type LaunchedProxy, launchProxy, runLettaProxy } from "@letta-environments/testkit";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
+
+// Each test starts several processes, which takes seconds on a busy machine.
+vi.setConfig({ testTimeout: 60_000 });
 
 let proxy: LaunchedProxy;
 let adminKey: string;
@@ -21,7 +24,7 @@ function statusOf(key: string): Promise<number> {
   );
 }
 
-test("a key is created, listed, disabled, enabled, rotated, updated, shown and revoked at a gateway elsewhere", async () => {
+test("the commands create, list, disable, enable, rotate, update, show and revoke a key at a remote gateway", async () => {
   const key = (await keys("create", "--name", "far", "--scope", "list")).stdout.trim();
   const id = key.split("_")[1] ?? "";
   expect(await statusOf(key)).toBe(200);
@@ -46,7 +49,7 @@ test("a key is created, listed, disabled, enabled, rotated, updated, shown and r
   });
 });
 
-test("a refusal names the rule, and never a token or a key", async () => {
+test("a refusal of a remote gateway names the rule, and contains no token and no key", async () => {
   const wrong = "lek_wrong-token-of-somebody";
   const failed = runLettaProxy(["keys", "list", "--url", proxy.url], { ADMIN_TOKEN: wrong });
   await expect(failed).rejects.toMatchObject({
@@ -62,7 +65,7 @@ test("a refusal names the rule, and never a token or a key", async () => {
   await expect(tenant).rejects.toMatchObject({ code: 1, stderr: expect.stringContaining("administering key") });
 });
 
-test("without a token, with a data directory, or with a plain URL elsewhere nothing is asked", async () => {
+test("without a token, with a data directory, or with http: to another host, no request is sent", async () => {
   const nowhere = ["keys", "list", "--url"];
   await expect(runLettaProxy([...nowhere, proxy.url])).rejects.toMatchObject({ code: 1 });
   const env = { ADMIN_TOKEN: adminKey };
@@ -70,7 +73,7 @@ test("without a token, with a data directory, or with a plain URL elsewhere noth
   await expect(runLettaProxy([...nowhere, "http://gateway.example"], env)).rejects.toMatchObject({ code: 2 });
 });
 
-test("a gateway that cannot be reached is named, with the reason", async () => {
+test("a remote gateway that cannot be reached is reported with its URL and the reason", async () => {
   const closed = await createFakeUpstream(() => undefined);
   await closed.close();
   await expect(runLettaProxy(["keys", "list", "--url", closed.url], { ADMIN_TOKEN: adminKey })).rejects.toMatchObject({

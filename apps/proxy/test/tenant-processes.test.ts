@@ -33,7 +33,7 @@ function run(words: readonly string[]): Promise<string> {
 
 const upstream = { url: "https://api.example" };
 
-test("config check names every mistake by its path, shows no secret and makes no data directory", async () => {
+test("config check reports every error with its path, shows no secret and creates no data directory", async () => {
   await writeFile(config, JSON.stringify({ upstream: { ...upstream, apiKey: "hunter2" }, cors: { origins: [] } }));
   const said = await run(["config", "check"]);
   expect(said).toContain("upstream.apiKey is not a setting");
@@ -63,7 +63,7 @@ test("tenants that share a credential without allowlists are refused by config c
   expect(await run(["config", "check"])).toContain("The configuration is valid");
 });
 
-test("keys create refuses a key whose tenant would share a credential, in the words of config check, and stores nothing", async () => {
+test("keys create refuses a key whose tenant would share a credential, with the message of config check, and stores nothing", async () => {
   await writeFile(config, JSON.stringify({ upstream }));
   await run(["keys", "create", "--name", "a", "--tenant", "t1"]);
   const said = await run(["keys", "create", "--name", "b", "--tenant", "t2"]);
@@ -78,7 +78,7 @@ test("keys create refuses a key whose tenant would share a credential, in the wo
   expect(await run(["keys", "create", "--name", "d", "--tenant", "t2", "--scope", "admin"])).toMatch(/^lek_/);
 });
 
-test("the operator makes no key over HTTP whose tenant would share a credential, and adds no scopes that would", async () => {
+test("over HTTP, the operator cannot create a key, or add scopes to one, whose tenant would share a credential", async () => {
   await writeFile(config, JSON.stringify({ upstream, admin: { port: 0 } }));
   const token = "operators-token-0123456789abcdef0123";
   const data = join(folder, "data");
@@ -110,7 +110,7 @@ test("the operator makes no key over HTTP whose tenant would share a credential,
   expect(await run(["config", "check"])).toContain("The configuration is valid");
 });
 
-test("a token, a page and a tenant's credential file work as they are configured", async () => {
+test("JWTs, CORS origins and credential files of tenants work as configured", async () => {
   const seen: (string | undefined)[] = [];
   const fake = await createFakeUpstream((request, response) => {
     seen.push(request.headers["authorization"]);

@@ -133,7 +133,7 @@ async function request(
   return { response: await proxy.proxy.handle(fakeRequest({ key, ...requestOf(kind, operation) })), proxy };
 }
 
-/** What of a response the caller must not see. */
+/** The parts of a response that the caller must not see. */
 function findHidden(kind: KindOfKey, response: PlainResponse): string[] {
   const isSuccess = response.status < 400;
   const text = JSON.stringify([response.headers, String(response.body)]);
@@ -144,7 +144,7 @@ function findHidden(kind: KindOfKey, response: PlainResponse): string[] {
   return hidden.filter((mark) => text.includes(mark));
 }
 
-/** Status and code of a response, with what it shows that is hidden. */
+/** The status and code of a response, and the hidden values that it reveals. */
 function outcomeOf(kind: KindOfKey, response: PlainResponse): string {
   const code = response.status < 400 ? [] : [problemOf(response).errorCode];
   return [response.status, ...code, ...findHidden(kind, response)].join(" ");
@@ -157,10 +157,10 @@ const statuses = [
   ...[500, 501, 502, 503, 504, 505, 511, 520, 599, 600, 700, 999],
 ];
 
-/** What a caller gets for a status of the upstream. */
+/** The expected response for a status of the upstream. */
 function expectedOutcome(kind: KindOfKey, operation: keyof typeof requests, status: number): string {
   const { isRestricted, isLimitedById = false } = kind;
-  // For a restricted key the other device does not exist, whatever the upstream says about it.
+  // For a restricted key the other device does not exist, whatever the upstream returns for it.
   const isSuccess = status === endpoints[operation].successStatus;
   if (isRestricted && operation === "sendMessage") return "404 connection_not_found";
   if (isRestricted && operation === "retrieveEnvironment" && (status === 404 || (isSuccess && !isLimitedById))) {
@@ -175,7 +175,7 @@ const operations = Object.keys(requests) as readonly (keyof typeof requests)[];
 
 describe.each(kindsOfKey)("for $name", (kind) => {
   test.each(operations)(
-    "%s succeeds only with the endpoint's success status, and shows nothing hidden",
+    "%s succeeds only with the endpoint's success status, and reveals nothing hidden",
     async (operation) => {
       const outcomes: unknown[] = [];
       for (const status of statuses) {
@@ -186,7 +186,7 @@ describe.each(kindsOfKey)("for $name", (kind) => {
     },
   );
 
-  test("nothing is sent unless the upstream's list of connections has its success status", async () => {
+  test("a message is sent only if the upstream's list of connections has its success status", async () => {
     const failures = statuses.filter((status) => status !== endpoints.listEnvironments.successStatus);
     const outcomes: unknown[] = [];
     for (const status of failures) {
@@ -202,7 +202,7 @@ describe.each(kindsOfKey)("for $name", (kind) => {
     );
   });
 
-  test.each([401, 403])("an upstream's %d shows nothing hidden", async (status) => {
+  test.each([401, 403])("an upstream response with status %d reveals nothing hidden", async (status) => {
     for (const operation of operations) {
       const { response } = await request(kind, operation, () => status);
       expect(response.status).toBeGreaterThanOrEqual(400);
@@ -211,7 +211,7 @@ describe.each(kindsOfKey)("for $name", (kind) => {
   });
 });
 
-test("the matrix covers every endpoint that a remote upstream serves", () => {
+test("the test matrix covers every endpoint that a remote upstream serves", () => {
   const served: readonly Operation[] = Object.values(endpoints)
     .filter(({ audience }) => audience === "caller")
     .map(({ operation }) => operation);

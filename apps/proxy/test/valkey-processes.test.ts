@@ -70,7 +70,7 @@ async function statusOf(proxy: LaunchedProxy, key: string): Promise<number> {
   return response.status;
 }
 
-/** Asks until the answer is the wanted one; resolves with how long that took, in milliseconds. */
+/** Repeats a request until the response is the expected one. Resolves with the elapsed time in milliseconds. */
 async function untilStatus(proxy: LaunchedProxy, key: string, wanted: number): Promise<number> {
   const startedAt = performance.now();
   while ((await statusOf(proxy, key)) !== wanted) {
@@ -85,7 +85,7 @@ describe.skipIf(!canLaunchValkey())("gateways on one Valkey", () => {
     valkey = await launchValkey({ password });
   });
 
-  test("share keys: what one command creates all take, and a revocation reaches all within 5 s", async () => {
+  test("gateways that share a Valkey accept each other's keys, and a revocation reaches all within 5 s", async () => {
     const [one, two] = [await start("one"), await start("two")];
     const { key, id } = await createKey("list");
     expect([await statusOf(one, key), await statusOf(two, key)]).toEqual([200, 200]);
@@ -97,7 +97,7 @@ describe.skipIf(!canLaunchValkey())("gateways on one Valkey", () => {
     for (const names of files) expect(names.filter((name) => /^(?:proxy|pepper)/.test(name))).toEqual([]);
   });
 
-  test("close the sockets of a revoked key within 5 s, and none because of an outage", async () => {
+  test("gateways close the sockets of a revoked key within 5 s, and none because of an outage of Valkey", async () => {
     const proxy = await start("one");
     const [ended, staying] = [await createKey("connect"), await createKey("connect")];
     const options = { baseUrl: proxy.url, apiKey: ended.key, deviceId: "ended" };
@@ -121,7 +121,7 @@ describe.skipIf(!canLaunchValkey())("gateways on one Valkey", () => {
     await other.close();
   });
 
-  test("answer 503 to keys they have not seen while Valkey is away, keep those they have, and recover", async () => {
+  test("during an outage of Valkey, gateways respond with 503 to keys that are not cached, accept cached ones, and recover", async () => {
     const proxy = await start("one");
     const [warm, cold] = [await createKey("list"), await createKey("list", "connect")];
     // The first look-up finds that keys have changed since the start, and nothing from before a change is remembered.
@@ -136,12 +136,12 @@ describe.skipIf(!canLaunchValkey())("gateways on one Valkey", () => {
     expect(await statusOf(proxy, warm.key)).toBe(200);
     const failures = proxy.process.output().match(/\{"event":"key_store_failed".*/g) ?? [];
     expect(failures.filter((line) => line.includes('"requestId":"req')).length).toBeGreaterThanOrEqual(2);
-    // The stack is told once, however many keys are tried.
+    // The stack is logged once, however many keys are tried.
     expect(failures.filter((line) => line.includes('"cause":'))).toHaveLength(1);
     expect(proxy.process.output()).not.toContain(password);
   });
 
-  test("do not make a real device give up: it comes again until Valkey is back", async () => {
+  test("a real device reconnects until Valkey is available again", async () => {
     const proxy = await start("one");
     const { key } = await createKey("connect");
     valkey.pause();
@@ -153,17 +153,17 @@ describe.skipIf(!canLaunchValkey())("gateways on one Valkey", () => {
     await device.stop();
   });
 
-  test("refuse to run with another pepper, and say what every machine needs", async () => {
+  test("a gateway with another pepper does not start, and the message says what every gateway needs", async () => {
     await createKey("list");
     const { KEY_PEPPER: _, ...without } = environment();
     const missing = await run(["keys", "list"], without);
     expect(missing).toMatchObject({ code: 1, stderr: expect.stringContaining("The pepper is missing") });
     const other = await run(["keys", "list"], environment({ KEY_PEPPER: "another" }));
-    expect(other).toMatchObject({ code: 1, stderr: expect.stringContaining("keys in Valkey were made with") });
+    expect(other).toMatchObject({ code: 1, stderr: expect.stringContaining("is not the one of the keys in Valkey") });
     for (const { stderr } of [missing, other]) expect(stderr).toContain("needs the same KEY_PEPPER");
   });
 
-  test("config check says where keys are kept, that Valkey does not answer, and makes nothing", async () => {
+  test("config check reports where keys are stored and that Valkey does not respond, and creates nothing", async () => {
     const good = await run(["config", "check"]);
     expect(good).toMatchObject({ code: 0, stdout: expect.stringContaining(`Valkey at 127.0.0.1:${valkey.port}.`) });
     await valkey.stop();
@@ -172,7 +172,7 @@ describe.skipIf(!canLaunchValkey())("gateways on one Valkey", () => {
     expect(await readdir(folder)).toEqual([]);
   });
 
-  test("a start without an answer of Valkey ends with its host and port, and without the password", async () => {
+  test("a start without a response of Valkey fails with its host and port, and without its password", async () => {
     const wrong = environment({ VALKEY_URL: `valkey://:wrong${password}@127.0.0.1:${valkey.port}` });
     const refused = await run(["start", "--port", "0"], wrong);
     await valkey.stop();

@@ -16,4 +16,4 @@ export type {
   EnvironmentStore,
   KnownMessage,
 } from "./ports.ts";
-export type { ConnectedDevice, DeviceSocket, DeviceSocketListener, UpgradeDecision } from "./socket/connection.ts";
+export type { ConnectedDevice } from "./socket/connection.ts";

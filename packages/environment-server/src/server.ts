@@ -15,6 +15,7 @@ import {
   type PlainResponse,
   type Principal,
   problemResponse,
+  type UpgradeDecision,
 } from "@letta-environments/schema";
 import { createPendingDeliveries } from "./delivery/pending.ts";
 import { createEmitter, type EnvironmentServerEvent } from "./events.ts";
@@ -26,7 +27,7 @@ import { registerEnvironment } from "./operations/register.ts";
 import { sendMessage } from "./operations/send.ts";
 import { decideUpgrade } from "./operations/upgrade.ts";
 import type { ConnectionRecord, EnvironmentStore } from "./ports.ts";
-import type { ConnectedDevice, UpgradeDecision } from "./socket/connection.ts";
+import type { ConnectedDevice } from "./socket/connection.ts";
 import { createDeviceHub } from "./socket/hub.ts";
 
 /** Options of an environment server. */

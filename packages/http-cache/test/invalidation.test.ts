@@ -134,3 +134,46 @@ test("a HEAD response that disagrees invalidates the stored GET response; an err
     expect(store.entryCount).toBe(count);
   }
 });
+
+test("after an invalidation overtakes a validation, one of the waiting requests fetches for the others", async () => {
+  const { cache, clock, replies, requests, send } = createHarness();
+  replies.push(reply({ ...minute, etag: '"a"' }, "old"));
+  await send();
+  await clock.advance(61_000);
+  let release: () => void = () => undefined;
+  const gate = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  replies.length = 0;
+  replies.push(
+    async () => {
+      await gate;
+      return reply({ ...minute, etag: '"a"' }, "", 304);
+    },
+    reply(minute, "new"),
+  );
+  const all = [send(), send(), send()];
+  await clock.advance(0);
+  await cache.invalidate({ url });
+  release();
+  const [first, ...others] = await Promise.all(all);
+  expect([first?.report.outcome, first?.report.refusal]).toEqual(["revalidated", "outdated"]);
+  expect([others.map(textOf), requests.length]).toEqual([["new", "new"], 3]);
+});
+
+test("a POST response from before an invalidation is not stored for GET", async () => {
+  const { cache, clock, replies, send, store } = createHarness();
+  let release: () => void = () => undefined;
+  const gate = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  replies.push(async () => {
+    await gate;
+    return reply({ ...minute, "content-location": "/a" }, "made");
+  });
+  const sent = send({ method: "POST" });
+  await clock.advance(0);
+  await cache.invalidate({ url });
+  release();
+  expect([(await sent).report.refusal, store.entryCount]).toEqual(["outdated", 0]);
+});

@@ -1,4 +1,4 @@
-/** HTTP messages as plain data, so that services and pipelines do not depend on a runtime's `Request` and `Response`. */
+/** HTTP messages and WebSockets without a runtime's own types, so that services and pipelines run on every runtime. */
 
 /** Header fields as a plain record. Names are lower-case; one value per name. */
 export type PlainHeaders = Readonly<Record<string, string>>;
@@ -21,6 +21,35 @@ export interface PlainResponse {
   readonly headers: PlainHeaders;
   readonly body: Uint8Array | string | null;
 }
+
+/** An open WebSocket, as a runtime provides it. */
+export interface PlainSocket {
+  /** Sends a text frame. Throws only when none of it was written, for example because the socket is closing. */
+  send(text: string): void;
+  /** Starts the closing handshake (RFC 6455 section 7.1.2). */
+  close(code: number, reason: string): void;
+  /** Drops the connection without a closing handshake. */
+  terminate(): void;
+}
+
+/** Receives the events of a {@link PlainSocket} from the runtime. */
+export interface PlainSocketListener {
+  /** Largest frame that the runtime may accept now, in bytes. It must close the socket with 1009 for a larger one. */
+  readonly maxFrameBytes: number;
+  /** A text frame arrived. */
+  onMessage(text: string): void;
+  /** The socket is closed and no more events follow. 1005: closed without a code. 1006: dropped without a close frame. */
+  onClose(code: number): void;
+}
+
+/** Decision on an upgrade request. A refusal is its HTTP response. */
+export type UpgradeDecision =
+  | { readonly kind: "refused"; readonly response: PlainResponse }
+  | {
+      readonly kind: "accepted";
+      /** Call it after the handshake. */
+      attach(socket: PlainSocket): PlainSocketListener;
+    };
 
 /** Builds a JSON response that shared caches and browsers must not store. */
 export function jsonResponse(status: number, value: unknown, headers: PlainHeaders = {}): PlainResponse {

@@ -1,8 +1,10 @@
+/** The log: what runtimes log, and how they write it, as JSON or as text for people. */
 import type { EnvironmentServerEvent } from "@letta-environments/environment-server";
 import { printable } from "@letta-environments/command-line";
 import type { LogFormat } from "../config/file.ts";
 import type { ReloadEvent } from "../config/reload.ts";
 import type { SettingProblem } from "../lib/setting-rules.ts";
+import type { RateLimitStoreEvent } from "../rate-limit/limiter.ts";
 import type { ProxyEvent } from "../telemetry.ts";
 
 /** Everything a runtime logs. */
@@ -14,12 +16,12 @@ export type LogEvent =
   | { readonly type: "admin_listening"; readonly url: string }
   | { readonly type: "stopping"; readonly signal: string }
   | { readonly type: "stopped" }
-  /** Settings break rules, so that nothing is served (Workers). The values are not repeated. */
+  /** Settings of a Worker break rules, so nothing is served. The event does not contain their values. */
   | { readonly type: "not_configured"; readonly problems: readonly SettingProblem[] }
-  /** Where the audit log of this process ends: kept with the log, it proves that nothing before it was taken away. */
+  /** The end of this process's audit log. Stored with the log, it proves that no earlier record was removed. */
   | { readonly type: "audit_end"; readonly writer: string; readonly sequence: number; readonly hash: string };
 
-/** Writes events as they come, a line each: text for people, or JSON with the name of the event as `event`. */
+/** Returns a function that writes each event as one line: text for people, or JSON as {@link createJsonTelemetry}. */
 export function createConsoleTelemetry(
   format: LogFormat,
   write: (line: string) => void,
@@ -32,25 +34,25 @@ export function createConsoleTelemetry(
   };
 }
 
-/** Writes events as JSON, a line each, with the name of the event as `event`. */
+/** Returns a function that writes each event as one line of JSON, with its type as `event` and the time in ISO 8601 as `time`. */
 export function createJsonTelemetry(write: (line: string) => void, now: () => number): (event: LogEvent) => void {
   const timeOf = createIsoTime();
   return (event) => write(`${jsonLine(event, timeOf(now()))}\n`);
 }
 
-/** There is a line for every request: nothing is copied that can be written as it is. */
+/** Every request writes a line, so this avoids copies of the event. */
 function jsonLine(event: LogEvent, time: string): string {
-  const told = "cause" in event ? { ...event, cause: describeCause(event.cause) } : event;
-  const text = JSON.stringify(told);
+  const logged = "cause" in event ? { ...event, cause: describeCause(event.cause) } : event;
+  const text = JSON.stringify(logged);
   const start = '{"type":';
   if (!text.startsWith(start)) {
-    const { type, ...members } = told;
+    const { type, ...members } = logged;
     return JSON.stringify({ event: type, ...members, time });
   }
   return `{"event":${text.slice(start.length, -1)},"time":"${time}"}`;
 }
 
-/** Writes times in ISO 8601; those of one millisecond once. */
+/** Formats times in ISO 8601. Equal times in a row are formatted once. */
 function createIsoTime(): (timeMs: number) => string {
   let lastMs = Number.NaN;
   let text = "";
@@ -63,7 +65,7 @@ function createIsoTime(): (timeMs: number) => string {
   };
 }
 
-/** An event as a line for people; `null` for what only a machine wants to know. */
+/** Formats an event as a line for people; `null` for events that only machines read. */
 export function prettyLine(event: LogEvent): string | null {
   switch (event.type) {
     case "request":
@@ -94,7 +96,7 @@ function memberText([name, value]: readonly [string, unknown]): string[] {
   return [`${name} ${printable(String(value))}`];
 }
 
-/** A failure in words, with what led to it. For logs only. */
+/** Describes a failure with its chain of causes, for logs only. */
 export function describeCause(cause: unknown): string | null {
   if (cause === null || cause === undefined) return null;
   if (!(cause instanceof Error)) return typeof cause === "string" ? cause : JSON.stringify(cause);
@@ -104,13 +106,21 @@ export function describeCause(cause: unknown): string | null {
   return parts.join(" <- ");
 }
 
-/** Lines that come in one turn of the event loop leave in one write: a request costs no system call of its own. */
+/** Returns a function that logs when the store of rate limits becomes unavailable, and when it is available again. */
+export function logStoreEvents(log: (event: LogEvent) => void): (event: RateLimitStoreEvent) => void {
+  return (event) => {
+    if (event.state === "degraded") log({ type: "rate_limits_degraded", reason: event.reason, cause: event.cause });
+    else log({ type: "rate_limits_recovered", durationMs: event.durationMs, decisions: event.decisions });
+  };
+}
+
+/** Buffers the lines of one turn of the event loop and writes them together, so that a request costs no system call of its own. */
 export function bufferLines(
   write: (text: string) => void,
   defer: (run: () => void) => unknown,
 ): {
   readonly write: (line: string) => void;
-  /** Writes what waits, at once; for the end of the process. */
+  /** Writes the buffered lines at once, for the end of the process. */
   readonly flush: () => void;
 } {
   let waiting = "";

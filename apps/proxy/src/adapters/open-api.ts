@@ -1,4 +1,4 @@
-/** The API description that the schema package contains, as hosts serve it. */
+/** The API description of the schema package, for hosts that serve it. */
 import type { OpenApiDocument } from "@letta-environments/schema";
 
 let loaded: Promise<OpenApiDocument> | null = null;

@@ -4,8 +4,8 @@
  */
 import { type PlainResponse, type Principal, problemResponse } from "@letta-environments/schema";
 import type { AuthenticateRequest } from "../limits/authentication.ts";
-import { readBearerToken } from "../auth/bearer-token.ts";
-import { createIsOperatorToken } from "../auth/bearer-token.ts";
+import { readBearerToken } from "../auth/authentication.ts";
+import { createIsOperatorToken } from "../auth/authentication.ts";
 import { parseKeyId } from "../keys/key-format.ts";
 import { insufficientScope, invalidKey } from "../auth/authentication.ts";
 import { verifyKey } from "../auth/gateway-key.ts";

@@ -11,7 +11,7 @@ export interface AdminSettings {
   readonly token: string;
 }
 
-/** What the administration listener is told. */
+/** Settings of the administration listener. */
 export interface AdminListenerConfig {
   /** The operator's token. Never shown. */
   readonly token: string;

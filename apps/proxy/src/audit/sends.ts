@@ -36,7 +36,7 @@ export interface AuditedSend {
 /** Writes the entries of sends. */
 export interface AuditSends {
   /** Records that a send is about to leave. When it resolves with a response instead of `null`, the send must not leave. */
-  start(send: AuditedSend, deviceId: string): Promise<PlainResponse | null>;
+  start(send: AuditedSend, deviceId: string | null): Promise<PlainResponse | null>;
   /**
    * Records the response to a send, after its start: a request can end by its deadline or its caller while the start is being
    * stored. It never rejects: `onFailure` receives a failure.

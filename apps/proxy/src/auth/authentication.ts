@@ -1,6 +1,7 @@
-/** The result of authentication: who sends a request, or the response that refuses it. */
+/** Authentication: the token of a request, and the result, which is a principal or the response that refuses the request. */
 import { type PlainResponse, type Principal, problemResponse, type Scope } from "@letta-environments/schema";
 import type { KeyRateLimits } from "../keys/key-rate-limit.ts";
+import type { GatewayPorts } from "../ports.ts";
 
 /** A {@link Principal} with the members that only the gateway needs. */
 export interface GatewayPrincipal extends Principal {
@@ -50,4 +51,30 @@ export function insufficientScope(scope: Scope): PlainResponse {
     detail: `The gateway key lacks the scope '${scope}'.`,
     headers: { "www-authenticate": `${challenge}, error="insufficient_scope", scope="${scope}"` },
   });
+}
+
+const credentialsPattern = /^Bearer +([A-Za-z0-9._~+/-]+=*)$/i;
+
+/**
+ * Reads the token of `Authorization: Bearer <token>` (RFC 6750 section 2.1). Everything else is `malformed`: another scheme,
+ * and also several fields or values, because two readers could pick different ones.
+ */
+export function readBearerToken(
+  authorization: string | null,
+): { readonly kind: "token"; readonly token: string } | { readonly kind: "absent" } | { readonly kind: "malformed" } {
+  if (authorization === null || authorization === "") return { kind: "absent" };
+  const token = credentialsPattern.exec(authorization)?.[1];
+  return token === undefined ? { kind: "malformed" } : { kind: "token", token };
+}
+
+/**
+ * Returns a function that recognises the operator's token. It compares digests of equal length in constant time, so that its
+ * duration reveals nothing about the token.
+ */
+export function createIsOperatorToken(
+  { digests, pepper }: Pick<GatewayPorts, "digests" | "pepper">,
+  operatorToken: string,
+): (token: string) => boolean {
+  const expected = digests.hmacSha256(pepper.secret, operatorToken);
+  return (token) => digests.constantTimeEqual(digests.hmacSha256(pepper.secret, token), expected);
 }

@@ -7,7 +7,7 @@ import type { MaybePromise } from "../lib/steps.ts";
 import type { GatewayPorts, JwksFetch } from "../ports.ts";
 import type { AdmitsTenant, TenantSettings } from "../tenants/settings.ts";
 import { type Authentication, refuseInvalidKey } from "./authentication.ts";
-import { createIsOperatorToken, readBearerToken } from "./bearer-token.ts";
+import { createIsOperatorToken, readBearerToken } from "./authentication.ts";
 import { createKeyAuthenticator } from "./gateway-key.ts";
 import type { JwtSettings } from "./jwt-settings.ts";
 import { createTokenAuthenticator, looksLikeJwt, type TokenAuthenticator } from "./jwt.ts";
@@ -47,7 +47,7 @@ export interface CallerConfig {
   readonly tenants: ReadonlyMap<string, TenantSettings>;
   /** Whether a tenant may call the upstream; absent where every tenant may. */
   readonly admitsTenant?: AdmitsTenant | undefined;
-  /** The operator's token; `null`: there is none. */
+  /** The operator's token; `null` if there is none. */
   readonly operatorToken: string | null;
 }
 

@@ -56,7 +56,7 @@ async function onValkey(clock: VirtualClock): Promise<TwoViews & { takeAway(): P
   };
 }
 
-/** What a warm key is, at once and `boundMs` after another process has revoked it. */
+/** The result for a cached key, at once and `boundMs` after another process has revoked it. */
 async function kindsAround(
   { running, command, settle }: TwoViews,
   clock: VirtualClock,
@@ -80,18 +80,21 @@ async function kindsAround(
 
 const warmThenRefused = ["authenticated", "authenticated", "refused"];
 
-test("a warm key that another process revokes is refused within 100 ms on SQLite", async () => {
+test("a cached key that another process revokes is refused within 100 ms on SQLite", async () => {
   const clock = createVirtualClock();
   expect(await kindsAround(onSqlite(clock), clock, 100)).toEqual(warmThenRefused);
 });
 
-test.skipIf(!canLaunchValkey())("a warm key that another gateway revokes is refused within 5 s on Valkey", async () => {
-  const clock = createVirtualClock();
-  expect(await kindsAround(await onValkey(clock), clock, 5_000)).toEqual(warmThenRefused);
-});
+test.skipIf(!canLaunchValkey())(
+  "a cached key that another gateway revokes is refused within 5 s on Valkey",
+  async () => {
+    const clock = createVirtualClock();
+    expect(await kindsAround(await onValkey(clock), clock, 5_000)).toEqual(warmThenRefused);
+  },
+);
 
 test.skipIf(!canLaunchValkey())(
-  "a warm key is good for 60 seconds of an outage of Valkey, and unknown afterwards",
+  "a cached key is accepted for 60 seconds of an outage of Valkey, and not afterwards",
   async () => {
     const clock = createVirtualClock();
     const { running, settle, takeAway } = await onValkey(clock);

@@ -41,7 +41,7 @@ async function principalOf(authentication: Promise<Authentication>): Promise<Gat
 }
 
 describe("a good key", () => {
-  test("gives the principal of its record", async () => {
+  test("a valid key authenticates as the principal of its record", async () => {
     const { store, clock, present } = setUp();
     const { key, record } = await issueTestKey(store, clock, {
       tenant: "t1",
@@ -66,7 +66,7 @@ describe("a good key", () => {
     });
   });
 
-  test("is looked up once and then known without waiting", async () => {
+  test("a valid key is looked up once and then authenticated synchronously", async () => {
     const { store, clock, found, authenticate, present } = setUp();
     const { key } = await issueTestKey(store, clock);
     await present(key);
@@ -74,7 +74,7 @@ describe("a good key", () => {
     expect(found).toHaveLength(1);
   });
 
-  test("ends at its expiry although it is known", async () => {
+  test("a cached key is refused after its expiry", async () => {
     const { store, clock, present } = setUp();
     const { key } = await issueTestKey(store, clock, { expiresAt: clock.now() + 1_000 });
     await clock.advance(999);
@@ -83,7 +83,7 @@ describe("a good key", () => {
     expect(codeOf(await present(key))).toBe("invalid_key");
   });
 
-  test("ends when it is revoked although it is known", async () => {
+  test("a cached key is refused after its revocation", async () => {
     const { store, clock, present } = setUp();
     const { key, record } = await issueTestKey(store, clock);
     expect(codeOf(await present(key))).toBeUndefined();
@@ -91,7 +91,7 @@ describe("a good key", () => {
     expect(codeOf(await present(key))).toBe("invalid_key");
   });
 
-  test("and its rotation are both good until the overlap ends", async () => {
+  test("a key and its rotated form are both valid until the overlap ends", async () => {
     const { store, clock, present } = setUp();
     const { key, record } = await issueTestKey(store, clock);
     const rotated = mintSecret(record.id, clock.now(), testMint);
@@ -106,7 +106,7 @@ describe("a good key", () => {
 });
 
 describe("a bad key", () => {
-  test("that is malformed is refused without asking the store", async () => {
+  test("a malformed key is refused without a read of the store", async () => {
     const { found, present, authenticate } = setUp();
     expect(codeOf(await present("lek_nonsense"))).toBe("invalid_key");
     expect(codeOf(await authenticate("Basic eDp5"))).toBe("invalid_key");
@@ -114,7 +114,7 @@ describe("a bad key", () => {
     expect(found).toEqual([]);
   });
 
-  test("that requires a feature this version does not support is 401, and the log says which", async () => {
+  test("a key that requires an unsupported feature is 401, and the log names the feature", async () => {
     const { store, clock, events, present } = setUp();
     const { key, record } = await issueTestKey(store, clock);
     expect(codeOf(await present(key))).toBeUndefined();
@@ -126,7 +126,7 @@ describe("a bad key", () => {
     expect(events).toHaveLength(1);
   });
 
-  test("that is unknown is asked for once in five seconds, and found as soon as it exists", async () => {
+  test("an unknown key is looked up once in five seconds, and accepted as soon as it exists", async () => {
     const { store, clock, found, present } = setUp();
     const key = generateKey(generateKeyId(randomBytes), randomBytes);
     await present(key);
@@ -140,13 +140,13 @@ describe("a bad key", () => {
     expect(found).toHaveLength(3);
   });
 
-  test("with the id of a good one and another secret is refused", async () => {
+  test("a key with the id of a valid one and another secret is refused", async () => {
     const { store, clock, present } = setUp();
     const { record } = await issueTestKey(store, clock);
     expect(codeOf(await present(generateKey(record.id, randomBytes)))).toBe("invalid_key");
   });
 
-  test("made with another pepper is refused", async () => {
+  test("a key of another pepper is refused", async () => {
     const { store, clock } = setUp();
     const { key } = await issueTestKey(store, clock);
     const pepper = { id: "pepper-2", secret: new Uint8Array(32).fill(8) };
@@ -160,7 +160,7 @@ describe("a bad key", () => {
     expect(codeOf(await authenticate(`Bearer ${key}`))).toBe("invalid_key");
   });
 
-  test("is told nothing but that it is not valid", async () => {
+  test("the response to an invalid key never gives the reason", async () => {
     const { present } = setUp();
     const refused = await present(generateKey(generateKeyId(randomBytes), randomBytes));
     expect(refused).toMatchObject({
@@ -176,7 +176,7 @@ describe("a bad key", () => {
   });
 });
 
-test("a revocation that happens during a look-up is not overwritten by what was read before it", async () => {
+test("a revocation during a lookup is not overwritten by the older result of the lookup", async () => {
   const { store, clock } = setUp();
   const { key, record } = await issueTestKey(store, clock);
   let release = (): void => undefined;

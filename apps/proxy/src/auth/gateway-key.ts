@@ -11,7 +11,7 @@ import { createBoundedMap } from "../lib/bounded-map.ts";
 import type { MaybePromise } from "../lib/steps.ts";
 import type { Digests, GatewayPorts, Pepper } from "../ports.ts";
 import { type Authentication, type GatewayPrincipal, missingKey, refuseInvalidKey } from "./authentication.ts";
-import { readBearerToken } from "./bearer-token.ts";
+import { readBearerToken } from "./authentication.ts";
 
 /** Verified keys kept in memory. */
 const maxVerifiedKeys = 10_000;

@@ -14,7 +14,7 @@ function principalOf(
   return principalOfClaims({ sub: "user-1", org: "t1", ...claims }, all, testDigests);
 }
 
-test("claims are found by name, dots included, and by a path of names", () => {
+test("a claim is found by its name, which may contain dots, or by a path of names", () => {
   const claims = { "https://a.example/tenant": "t9", realm: { roles: ["list", "send"] }, profile: { name: "Robin" } };
   const paths = { tenant: "https://a.example/tenant", scopes: ["realm", "roles"], owner: ["profile", "name"] };
   expect(principalOf(claims, paths)).toMatchObject({
@@ -24,17 +24,17 @@ test("claims are found by name, dots included, and by a path of names", () => {
   });
 });
 
-test("a fixed tenant is every token's, whatever it claims", () => {
+test("a fixed tenant applies to every token, even if a claim names another one", () => {
   expect(principalOf({ org: "t2" }, { tenant: null }, { tenant: "t1" })?.tenant).toBe("t1");
 });
 
 describe("scopes", () => {
-  test("have their own names, but connect and admin are never taken from a token unmapped", () => {
+  test("unmapped scopes of a token have their own names, but never grant connect and admin", () => {
     const scope = "list read send approve details connect admin openid";
     expect([...(principalOf({ scope })?.scopes ?? [])]).toEqual(["list", "read", "send", "approve", "details"]);
   });
 
-  test("are given by a map and by nothing else where there is one", () => {
+  test("a scope map is the only source of scopes if there is one", () => {
     const scopeMap = new Map([
       ["devices:use", ["list", "send"] as const],
       ["devices:enrol", ["connect"] as const],
@@ -43,7 +43,7 @@ describe("scopes", () => {
     expect(principalOf({ scope }, {}, { scopeMap })?.scopes).toEqual(new Set(["list", "send", "connect"]));
   });
 
-  test("are none where the token has none", () => {
+  test("a token without scopes grants none", () => {
     expect(principalOf({})?.scopes).toEqual(new Set());
   });
 });
@@ -51,7 +51,7 @@ describe("scopes", () => {
 describe("allowlists", () => {
   const mapped = { deviceIds: "devices", connectionNames: "names", agentIds: "agents", maxMode: "mode" };
 
-  test("come from their claims", () => {
+  test("allowlists come from the mapped claims", () => {
     const claims = { devices: ["d1", "d2"], names: "lab-* box", agents: ["a1"], mode: "acceptEdits" };
     expect(principalOf(claims, mapped)).toMatchObject({
       deviceIds: ["d1", "d2"],
@@ -61,7 +61,7 @@ describe("allowlists", () => {
     });
   });
 
-  test("that are mapped but not in the token allow nothing, and those that are not mapped everything", () => {
+  test("a mapped allowlist that the token lacks permits nothing, and an unmapped one permits everything", () => {
     expect(principalOf({}, mapped)).toMatchObject({
       deviceIds: [],
       connectionNames: [],
@@ -72,14 +72,14 @@ describe("allowlists", () => {
   });
 
   test.each([{ devices: 1 }, { devices: null }, { names: [1] }, { agents: {} }, { mode: 5 }, { mode: null }])(
-    "of a wrong form (%j) make the token worthless",
+    "a token with a malformed allowlist (%j) is refused",
     (claims) => {
       expect(principalOf(claims, mapped)).toBeNull();
     },
   );
 });
 
-test("claims are read from the token alone, not from what every object has", () => {
+test("claims are never read from inherited properties", () => {
   expect(principalOf({}, { tenant: ["__proto__", "constructor", "name"] })).toBeNull();
   expect(principalOf({}, { owner: "toString" })).toBeNull();
 });

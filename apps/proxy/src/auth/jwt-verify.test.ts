@@ -21,7 +21,7 @@ async function verify(claims: object | string | Uint8Array, header: object = {})
   return verifyToken(token, keySet, nowMs);
 }
 
-test("a valid token has its claims and its expiry, clock tolerance included", async () => {
+test("verification returns the claims and the expiry, including the clock tolerance", async () => {
   expect(await verify({ ...good, org: "t1" })).toEqual({
     kind: "valid",
     claims: { ...good, org: "t1" },
@@ -39,7 +39,7 @@ describe("accepts", () => {
     expect(await verify({ ...good, ...claims })).toMatchObject({ kind: "valid" });
   });
 
-  test("a type with its full name in any case", async () => {
+  test("accepts a typ with its full media type, in any case", async () => {
     expect(await verify(good, { typ: "Application/AT+jwt" })).toMatchObject({ kind: "valid" });
   });
 });
@@ -75,7 +75,7 @@ describe("refuses", () => {
     expect(await verify(good, header)).toEqual({ kind: "invalid" });
   });
 
-  test("an unencoded payload (RFC 7797 section 7)", async () => {
+  test("refuses an unencoded payload (RFC 7797 section 7)", async () => {
     const encode = (value: object): string => Buffer.from(JSON.stringify(value)).toString("base64url");
     const header = { alg: "ES256", kid: "key-1", typ: "at+jwt", b64: false, crit: ["b64"] };
     expect(await verifyToken(`${encode(header)}.${encode(good)}.${encode({})}`, keySet, nowMs)).toEqual({
@@ -83,21 +83,24 @@ describe("refuses", () => {
     });
   });
 
-  test("an expiry that is larger than any number", async () => {
+  test("refuses an expiry that is larger than any number", async () => {
     expect(await verify(JSON.stringify(good).replace(String(good.exp), "1e999"))).toEqual({ kind: "invalid" });
   });
 
-  test.each(["", "null", "[]", '"text"', "{", `[${JSON.stringify(good)}]`])("%j instead of claims", async (text) => {
-    expect(await verify(text)).toEqual({ kind: "invalid" });
-  });
+  test.each(["", "null", "[]", '"text"', "{", `[${JSON.stringify(good)}]`])(
+    "refuses %j instead of claims",
+    async (text) => {
+      expect(await verify(text)).toEqual({ kind: "invalid" });
+    },
+  );
 
-  test("a payload that is not UTF-8", async () => {
+  test("refuses a payload that is not UTF-8", async () => {
     const bytes = new TextEncoder().encode(JSON.stringify({ ...good, name: "x" }));
     bytes[bytes.length - 3] = 0xff;
     expect((await verify(bytes)).kind).not.toBe("valid");
   });
 });
 
-test("a token of a key that is not in the set is told apart, so that the set is reloaded", async () => {
+test("a token with an unknown key id has a separate result, so that the key set is read again", async () => {
   expect(await verify(good, { kid: "key-2" })).toEqual({ kind: "unknown_key" });
 });

@@ -33,7 +33,7 @@ function encode(value: unknown): string {
 }
 
 describe("a good token", () => {
-  test("is verified once and then known without waiting, until it expires", async () => {
+  test("a valid token is verified once and then accepted synchronously until it expires", async () => {
     const { authenticate, sign, clock, issuer } = await setUp();
     const token = await sign({ claims: { exp: Math.floor(clock.now() / 1_000) + 60 } });
     expect(await authenticate(token)).toMatchObject({ principal: { tenant: "t1", owner: "user-1" } });
@@ -46,7 +46,7 @@ describe("a good token", () => {
     expect(codeOf(await authenticate(token))).toBe("invalid_key");
   });
 
-  test("has the same key id when it is renewed, and another one for another subject", async () => {
+  test("a renewed token has the same key id, and a token of another subject has another one", async () => {
     const { authenticate, sign } = await setUp();
     const ids = [];
     for (const claims of [{ jti: "a" }, { jti: "b" }, { sub: "user-2" }]) {
@@ -62,7 +62,7 @@ describe("a good token", () => {
     ["an audience among several", { claims: { aud: ["other", "gateway"] } }],
     ["a type with its full name", { header: { typ: "application/at+jwt" } }],
     ["a clock that is 4 s off", { claims: { nbf: 1_800_000_004 } }],
-  ])("may have %s", async (_what, overrides) => {
+  ])("a valid token may have %s", async (_what, overrides) => {
     const { authenticate, sign } = await setUp();
     expect(codeOf(await authenticate(await sign(overrides)))).toBe("authenticated");
   });
@@ -94,7 +94,7 @@ describe("a bad token is 401 invalid_key:", () => {
     });
   });
 
-  test("with alg none, HMAC over the public key, a changed claim or a foreign signature", async () => {
+  test("a token with alg none, HMAC over the public key, a changed claim or a foreign signature is refused", async () => {
     const { authenticate, sign, issuer, events } = await setUp();
     const [header = "", payload = "", signature = ""] = (await sign()).split(".");
     const claims: unknown = JSON.parse(Buffer.from(payload, "base64url").toString());
@@ -117,21 +117,21 @@ describe("a bad token is 401 invalid_key:", () => {
     }
   });
 
-  test("longer than the limit, without looking at it", async () => {
+  test("a token over the size limit is refused without being parsed", async () => {
     const { authenticate, sign, issuer } = await setUp({ maxTokenBytes: 400 });
     const token = await sign({ claims: { padding: "x".repeat(400) } });
     expect(codeOf(await authenticate(token))).toBe("invalid_key");
     expect(issuer.fetchCount).toBe(0);
   });
 
-  test("with an algorithm that is not pinned", async () => {
+  test("a token with an algorithm that is not configured is refused", async () => {
     const { authenticate, sign } = await setUp({ algorithms: ["RS256"] });
     expect(codeOf(await authenticate(await sign()))).toBe("invalid_key");
   });
 });
 
 describe("the issuer's keys", () => {
-  test("are read once in a cooldown, however many unknown key ids arrive", async () => {
+  test("the issuer's keys are read once in a cooldown, however many unknown key ids arrive", async () => {
     const { authenticate, sign, issuer, clock } = await setUp();
     const flood = async (): Promise<void> => {
       const tokens = await Promise.all(
@@ -147,7 +147,7 @@ describe("the issuer's keys", () => {
     expect(issuer.fetchCount).toBe(2);
   });
 
-  test("may be rotated: a token of the new key is good after the cooldown, one of the old key no longer", async () => {
+  test("after a rotation of the issuer's keys and the cooldown, a token of the new key is accepted and one of the old key is refused", async () => {
     const { authenticate, sign, issuer, clock } = await setUp();
     const old = await sign();
     expect(codeOf(await authenticate(old))).toBe("authenticated");
@@ -158,7 +158,7 @@ describe("the issuer's keys", () => {
     expect(codeOf(await authenticate(old))).toBe("invalid_key");
   });
 
-  test("are read again beside the requests when they are old, and a removed one ends its known tokens", async () => {
+  test("old keys of the issuer are read again in the background, and tokens of a removed key are refused", async () => {
     const { authenticate, sign, issuer, clock } = await setUp();
     const token = await sign();
     await authenticate(token);
@@ -170,7 +170,7 @@ describe("the issuer's keys", () => {
     expect(codeOf(await authenticate(token))).toBe("invalid_key");
   });
 
-  test("stay usable for a day while the issuer is away, then tokens are 503 with a delay", async () => {
+  test("the issuer's keys are used for a day while the issuer is unavailable, then tokens are 503 with Retry-After", async () => {
     const { authenticate, sign, issuer, clock, events } = await setUp();
     await authenticate(await sign());
     issuer.isDown = true;
@@ -188,7 +188,7 @@ describe("the issuer's keys", () => {
     expect(codeOf(await authenticate(await sign()))).toBe("authenticated");
   });
 
-  test("that never come are given up after their time", async () => {
+  test("a request for the issuer's keys times out", async () => {
     const clock = createVirtualClock();
     const aborted: boolean[] = [];
     const authenticate = createTokenAuthenticator(

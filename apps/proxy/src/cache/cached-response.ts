@@ -3,7 +3,7 @@ import type { Sha256 } from "@letta-environments/platform";
 import type { PlainHeaders, PlainResponse } from "@letta-environments/schema";
 import { revalidated } from "../http/response.ts";
 import { parseJsonObject } from "../lib/json.ts";
-import type { TtlsByStatus } from "./ttls.ts";
+import type { TtlsByStatus } from "./policy.ts";
 
 /** Adds the entity tag to an upstream response, and decides what of it is stored and for how long. */
 export function toFetchedResponse(

@@ -12,7 +12,7 @@ test("the first request for a key leads; the others follow and look in the store
   expect(coordinator.enter("key", "e")).toBe("leader");
 });
 
-test("a failed leader hands over, and only the leader can settle", async () => {
+test("when the leader fails, a follower leads, and only the leader can settle", async () => {
   const coordinator = createCoalescingCoordinator(createVirtualClock());
   for (const id of ["a", "b", "c"]) coordinator.enter("key", id);
   const [second, third] = [coordinator.actionOf("b"), coordinator.actionOf("c")];
@@ -23,7 +23,7 @@ test("a failed leader hands over, and only the leader can settle", async () => {
   expect(await third).toBe("look-up");
 });
 
-test("a leader that takes too long counts as gone, and settling later has no effect", async () => {
+test("a leader that exceeds its time is replaced, and its late result has no effect", async () => {
   const clock = createVirtualClock();
   const coordinator = createCoalescingCoordinator(clock);
   for (const id of ["a", "b", "c"]) coordinator.enter("key", id);
@@ -35,7 +35,7 @@ test("a leader that takes too long counts as gone, and settling later has no eff
   expect(await third).toBe("lead");
 });
 
-test("a follower that left does not lead, and an unknown request fetches alone", async () => {
+test("a follower that left never leads, and an unknown request fetches alone", async () => {
   const coordinator = createCoalescingCoordinator(createVirtualClock());
   for (const id of ["a", "b", "c"]) coordinator.enter("key", id);
   const third = coordinator.actionOf("c");
@@ -45,7 +45,7 @@ test("a follower that left does not lead, and an unknown request fetches alone",
   expect(await coordinator.actionOf("unknown")).toBe("fetch-alone");
 });
 
-test("a follower that leaves just as it becomes the leader hands over", async () => {
+test("when a follower leaves just as it becomes the leader, the next follower leads", async () => {
   const coordinator = createCoalescingCoordinator(createVirtualClock());
   for (const id of ["a", "b", "c"]) coordinator.enter("key", id);
   const [second, third] = [coordinator.actionOf("b"), coordinator.actionOf("c")];

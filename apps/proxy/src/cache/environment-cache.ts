@@ -21,7 +21,7 @@ import {
 import { callerGone, type GatewayRequest } from "../http/gateway-request.ts";
 import { createBoundedMap } from "../lib/bounded-map.ts";
 import { notModified, toClientResponse, toFetchedResponse } from "./cached-response.ts";
-import { cacheTtls } from "./ttls.ts";
+import { cacheTtls, type EnvironmentCacheScope } from "./policy.ts";
 
 /** A read that the cache may respond to. */
 export interface CachedRead {
@@ -58,14 +58,6 @@ export interface EnvironmentCacheOptions {
   readonly coalescer?: Coalescer;
   /** Keeps work alive after the response was sent. Default: the work runs without being kept alive. */
   readonly background?: Background;
-}
-
-/** The settings of one gateway over the cache. Requests that are in flight keep the settings they started with. */
-export interface EnvironmentCacheScope {
-  /** Identifies the upstream, so that responses of another one are never used. */
-  readonly upstream: string;
-  /** Whether a principal gets `Cache-Status`. */
-  readonly showsStatus: (principal: Principal) => boolean;
 }
 
 /** Creates the cache, and returns a function that gives each gateway its view of it. All gateways share the stored responses. */

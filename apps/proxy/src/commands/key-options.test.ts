@@ -73,7 +73,7 @@ test.each([
   expect(read("--name", "n", "--expires", text).expiresAt).toBe(expiresAt);
 });
 
-test("a wrong --expires says what is accepted", () => {
+test("an invalid --expires is refused with the accepted forms", () => {
   expect(() => read("--name", "n", "--expires", "soon")).toThrow(
     "--expires must be a duration such as 30d, 12h or 2w, a date such as 2027-01-31, or a date and time such as 2027-01-31T18:00:00Z, or never",
   );
@@ -115,7 +115,7 @@ test.each([
   expect(() => patch(...words)).toThrow(reason);
 });
 
-test("a --device that is not a UUID is doubtful, since people write names there", () => {
+test("a --device that is not a UUID causes a warning, because it may be a name", () => {
   const id = "88fd30f6-6337-4c38-b858-2f1581703994";
   const options = optionsOf("keys", "create", "--name", "n", "--device", id, "--device", "my-laptop");
   expect(findDoubtfulDeviceIds(options)).toEqual(["my-laptop"]);

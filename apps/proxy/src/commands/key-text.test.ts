@@ -35,7 +35,7 @@ const restrictions = [
   ...["gateway-sends 10/1m", "gateway-requests unlimited", "shared devices"],
 ];
 
-test("the table has one line for each key, and an empty store is said in words", () => {
+test("the table has one line for each key, and an empty store has a text", () => {
   const [header, line] = formatKeyTable([key], null, plain).split("\n");
   expect(header).toMatch(/^ID +NAME +TENANT +SCOPES +RESTRICTIONS +CREATED +EXPIRES +LAST USED +STATE$/);
   expect(line?.split(/ {2,}/)).toEqual([
@@ -68,7 +68,7 @@ test("at any width of the window no line is wider, every restriction is readable
   }
 });
 
-test("the details say in words what a key can do", () => {
+test("the details describe what a key can do", () => {
   const details = formatKeyDetails(restricted, null, plain);
   for (const line of [
     `Id           ${record.id}`,

@@ -21,7 +21,7 @@ function helpOf(line: string): string {
   return parsed.kind === "help" ? parsed.text : parsed.kind;
 }
 
-test("values stand behind a space or an equals sign, and lists collect", () => {
+test("an option takes its value after a space or an equals sign, and repeated options form a list", () => {
   expect(optionsOf("keys create --name=a=b --scope list --scope=read --shared --device d1")).toEqual({
     name: ["a=b"],
     scope: ["list", "read"],
@@ -30,7 +30,7 @@ test("values stand behind a space or an equals sign, and lists collect", () => {
   });
 });
 
-test("operands may stand before, between and after options", () => {
+test("operands may be before, between and after options", () => {
   for (const line of ["keys rotate ID --overlap 1h", "keys rotate --overlap 1h ID", "keys rotate --overlap 1h -- ID"]) {
     expect(lineOf(line)).toMatchObject({ kind: "run", parsed: { operands: ["ID"] } });
   }
@@ -60,7 +60,7 @@ describe("a command line that cannot be run says why", () => {
   });
 });
 
-test("help is there at every level, and the version for --version", () => {
+test("every level has help, and --version prints the version", () => {
   expect(lineOf("--version")).toEqual({ kind: "version" });
   for (const line of ["--help", "help"]) expect(helpOf(line)).toContain("Usage: letta-proxy COMMAND [options]\n");
   for (const group of ["keys", "audit", "config"]) {

@@ -1,7 +1,7 @@
 import { type Scope, scopes } from "@letta-environments/schema";
 import * as v from "valibot";
 import { type ClaimPath, jwtAlgorithms } from "../auth/jwt-settings.ts";
-import { cacheStatusAudiences } from "../cache/ttls.ts";
+import { cacheStatusAudiences } from "../cache/policy.ts";
 import { oneOf } from "../lib/strict-schemas.ts";
 import { type AdminFile, type ConfigFile, type JwtFile, logFormats, type TenantFile } from "./file.ts";
 import { RateLimitsSchema } from "./rate-limits-schema.ts";

@@ -1,6 +1,6 @@
 import type { Scope } from "@letta-environments/schema";
 import type { ClaimPath, JwtAlgorithm } from "../auth/jwt-settings.ts";
-import type { CacheStatusAudience } from "../cache/ttls.ts";
+import type { CacheStatusAudience } from "../cache/policy.ts";
 import type { LimitedRoute, RateLimitStoreName } from "../limits/settings.ts";
 import type { RateLimitDimension } from "../rate-limit/policy.ts";
 import type { RateLimitFailureMode } from "../rate-limit/policy.ts";
@@ -37,7 +37,7 @@ export interface CacheFile {
   store?: "memory" | "valkey";
   maxBytes?: number;
   maxEntries?: number;
-  /** Who sees `Cache-Status`. */
+  /** The principals that see `Cache-Status`. */
   statusFor?: CacheStatusAudience;
 }
 

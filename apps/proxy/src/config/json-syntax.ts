@@ -4,7 +4,7 @@
 export interface JsonSyntaxError {
   readonly line: number;
   readonly column: number;
-  /** What stands there and what would be right, in words. */
+  /** The text found there and the text expected, in words. */
   readonly reason: string;
 }
 

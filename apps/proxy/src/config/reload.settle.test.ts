@@ -13,7 +13,7 @@ function settingsOf(file: unknown): Settings {
 
 const upstream = { url: "http://127.0.0.1:9000" };
 
-test("a file that means the same changes nothing, whatever order it has", () => {
+test("a file with the same settings in another order changes nothing", () => {
   const file = { upstream, cors: { origins: ["https://a.example"] }, tenants: { a: {}, b: {} } };
   const same = { tenants: { b: {}, a: {} }, cors: { origins: ["https://a.example"] }, upstream };
   const current = settingsOf(file);
@@ -36,7 +36,7 @@ test.each([
   ["rateLimits", { upstream, rateLimits: { enabled: false } }],
   ["rateLimits", { upstream, rateLimits: { deadlineMs: 50 } }],
   ["cache.statusFor", { upstream, cache: { statusFor: "nobody" } }],
-])("%s holds at once", (name, file) => {
+])("a change of %s takes effect at once", (name, file) => {
   const next = settingsOf(file);
   const settled = settleReload(settingsOf({ upstream }), next);
   expect(settled).toEqual({ kind: "settled", settings: next, changed: [name], awaitingRestart: [] });
@@ -52,19 +52,19 @@ test.each([
   ["cache.enabled", { cache: { enabled: false } }],
   ["cache.maxBytes", { cache: { maxBytes: 10_000_000 } }],
   ["admin.port", { admin: { port: 9998 } }],
-])("%s is named and waits for the next start", (name, file) => {
+])("a change of %s is reported and takes effect with the next start", (name, file) => {
   const current = settingsOf({});
   const settled = settleReload(current, settingsOf(file));
   expect(settled).toMatchObject({ kind: "settled", settings: current, changed: [] });
   expect(settled).toHaveProperty("awaitingRestart", expect.arrayContaining([name]));
 });
 
-test("what waits for a start keeps nothing else from taking effect", () => {
+test("a change that needs a restart does not stop other changes from taking effect", () => {
   const settled = settleReload(settingsOf({}), settingsOf({ port: 1, cors: { origins: ["https://a.example"] } }));
   expect(settled).toMatchObject({ changed: ["cors.origins"], awaitingRestart: ["port"], settings: { port: 8787 } });
 });
 
-test("another kind of upstream is refused as a whole, since the other settings belong to it", () => {
+test("a change of the kind of upstream is refused completely, because other settings depend on it", () => {
   const settled = settleReload(settingsOf({}), settingsOf({ upstream, cors: { origins: ["https://a.example"] } }));
   expect(settled).toMatchObject({ kind: "refused", problems: [{ setting: "upstream.url" }] });
 });

@@ -25,7 +25,7 @@ function setUp(apply: (origins: readonly string[]) => Promise<void> = () => Prom
   return { reloader, events, applied, reads: (read: () => ResolvedSettings) => (next = read) };
 }
 
-test("changed settings are applied and told by name", async () => {
+test("changed settings are applied and reported by name", async () => {
   const { reloader, events, applied, reads } = setUp();
   reads(() => resolve("https://a.example"));
   await reloader.reload();
@@ -33,7 +33,7 @@ test("changed settings are applied and told by name", async () => {
   expect(events).toEqual([{ type: "configuration_reloaded", changed: ["cors.origins"], awaitingRestart: [] }]);
 });
 
-test("an invalid file changes nothing, and a good one after it is taken up", async () => {
+test("an invalid file changes nothing, and a valid one after it is applied", async () => {
   const { reloader, events, applied, reads } = setUp();
   reads(() => resolve("not an origin"));
   await reloader.reload();
@@ -47,7 +47,7 @@ test("an invalid file changes nothing, and a good one after it is taken up", asy
   expect(applied).toEqual([["https://b.example"]]);
 });
 
-test("settings that cannot be put into force leave those before them, and are tried again by the next reload", async () => {
+test("settings that cannot be applied leave the old ones in effect, and are tried again by the next reload", async () => {
   let isBroken = true;
   const { reloader, events, applied, reads } = setUp(async () => {
     if (isBroken) throw new Error("a credential file is missing");
@@ -60,7 +60,7 @@ test("settings that cannot be put into force leave those before them, and are tr
   expect(applied).toEqual([["https://a.example"]]);
 });
 
-test("a file that cannot be read is refused, not a crash", async () => {
+test("a file that cannot be read is refused without a crash", async () => {
   const { reloader, events, reads } = setUp();
   reads(() => {
     throw new Error("proxy.config.json is not valid JSON");
@@ -69,7 +69,7 @@ test("a file that cannot be read is refused, not a crash", async () => {
   expect(events).toEqual([{ type: "configuration_refused", problems: ["proxy.config.json is not valid JSON"] }]);
 });
 
-test("reloads never overlap, and the last call's file is the one in force", async () => {
+test("reloads never overlap, and the file at the time of the last call takes effect", async () => {
   let underWay = 0;
   let most = 0;
   const gates: (() => void)[] = [];

@@ -13,7 +13,7 @@ test("there is no administration listener unless it has a port", () => {
   expect(resolve({ admin: {} })).toEqual(["admin.port"]);
 });
 
-test("it listens on loopback unless told otherwise, and further away only when that is said twice", () => {
+test("the administration listener is on loopback by default, and another host must be allowed explicitly", () => {
   expect(resolve({ admin: { port: 1 } })).toEqual({ host: "127.0.0.1", port: 1, hostnames: ["127.0.0.1"], token });
   for (const host of ["0.0.0.0", "10.0.0.1", "::", "gateway.internal", "127.evil.example"]) {
     expect(resolve({ admin: { port: 1, host } })).toEqual(["admin.host"]);
@@ -25,7 +25,7 @@ test("it listens on loopback unless told otherwise, and further away only when t
 });
 
 test.each([undefined, "", token.slice(1), `${token.slice(1)} `, `${token}\u00e9`])(
-  "it does not open with %j as the operator's token, which is not repeated",
+  "the administration listener is refused with %j as the operator's token, which is not repeated",
   (bad) => {
     const environment: Record<string, string> = bad === undefined ? {} : { ADMIN_TOKEN: bad };
     const resolved = resolveSettings({ flags: {}, environment, file: { admin: { port: 1 } } });
@@ -35,11 +35,11 @@ test.each([undefined, "", token.slice(1), `${token.slice(1)} `, `${token}\u00e9`
   },
 );
 
-test("the token is no member of the file", () => {
+test("the operator's token is not a member of the file", () => {
   expect(resolve({ admin: { port: 1, token } })).toEqual(["admin.token"]);
 });
 
-test("the scope admin cannot be mapped from a token's claims", () => {
+test("the scope admin cannot be mapped from the claims of a token", () => {
   const jwt = { issuer: "i", audience: "a", jwksUrl: "https://i.example", tenant: "t", scopeMap: { root: ["admin"] } };
   expect(resolve({ auth: { jwt } })).toEqual(["auth.jwt.scopeMap.root[0]"]);
 });

@@ -21,7 +21,7 @@ function problemsOf(file: unknown, environment: Record<string, string> = {}): re
   return resolved.ok ? [] : resolved.problems.map(({ setting, rule }) => `${setting} ${rule}`);
 }
 
-test("tokens are off without auth.jwt, and need nothing but issuer, audience, keys and tenant", () => {
+test("JWTs are off without auth.jwt, which requires only issuer, audience, keys and tenant", () => {
   expect(resolve({}).jwt).toBeNull();
   expect(resolve({ auth: { jwt } }).jwt).toMatchObject({
     audience: ["gateway"],
@@ -32,14 +32,14 @@ test("tokens are off without auth.jwt, and need nothing but issuer, audience, ke
   });
 });
 
-test("pass-through needs an HTTP upstream, from wherever its URL comes", () => {
+test("pass-through needs an HTTP upstream, from any source of its URL", () => {
   const file = { auth: { passThrough: true } };
   expect(problemsOf(file)).toMatchObject([expect.stringMatching(/^auth\.passThrough needs an HTTP upstream/)]);
   expect(resolve(file, { UPSTREAM_URL: "https://api.example" }).passThrough).toBe(true);
   expect(problemsOf(file, { UPSTREAM_URL: "ftp://x" })).toMatchObject([expect.stringMatching(/^UPSTREAM_URL /)]);
 });
 
-test("a tenant's credential comes from its variable or is left to its file", () => {
+test("the credential of a tenant comes from its variable or its file", () => {
   const tenants = { a: { upstream: { credentialEnv: "KEY_A" } }, b: { upstream: { credentialFile: "b.key" } }, c: {} };
   const resolved = resolve({ upstream, tenants }, { KEY_A: "sk-a" }).tenants;
   expect(resolved.get("a")?.credential).toEqual({ kind: "environment", variable: "KEY_A", value: "sk-a" });
@@ -98,7 +98,7 @@ describe("a secret in the file is refused with where it belongs, and not repeate
     expect(problems.join()).not.toContain("hunter2");
   });
 
-  test("also when it stands where the name of its variable belongs", () => {
+  test("a secret in place of the name of its variable is refused and not repeated", () => {
     const problems = problemsOf({ upstream, tenants: { a: { upstream: { credentialEnv: "sk-let-hunter2" } } } });
     expect(problems).toEqual(["tenants.a.upstream has a credentialEnv that is no name of a variable"]);
   });

@@ -4,7 +4,7 @@ import type { JwtSettings } from "../auth/jwt-settings.ts";
 import { isTenantName, tenantRule } from "../lib/setting-rules.ts";
 import type { SettingProblem } from "../lib/setting-rules.ts";
 import type { CredentialSource, TenantSettings } from "../tenants/settings.ts";
-import { parseUpstreamBaseUrl } from "../upstream/base-url.ts";
+import { parseUpstreamBaseUrl } from "../upstream/settings.ts";
 import type { AdminFile, ConfigFile, JwtFile, TenantFile } from "./file.ts";
 
 const defaults = {

@@ -1,6 +1,6 @@
 import type { SettingProblem } from "../lib/setting-rules.ts";
 import type { UpstreamSettings } from "../upstream/settings.ts";
-import { parseUpstreamBaseUrl } from "../upstream/base-url.ts";
+import { parseUpstreamBaseUrl } from "../upstream/settings.ts";
 import type { ConfigFile } from "./file.ts";
 import { resolveJwt, resolveTenants } from "./resolve-auth.ts";
 import { resolveRateLimits } from "./resolve-rate-limits.ts";

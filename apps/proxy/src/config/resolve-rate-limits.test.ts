@@ -10,7 +10,7 @@ function withPolicy(policy: Partial<RateLimitPolicyFile>): RateLimitsFile {
   return { policies: { mine: { per: ["key"], limit: 10, ...policy } } };
 }
 
-test("without any configuration there are limits, in memory, which count callers, sends, devices and failures", () => {
+test("the default limits count callers, sends, devices and failures in memory", () => {
   const { settings, problems } = resolveRateLimits({}, false);
   expect(problems).toEqual([]);
   expect(settings).toMatchObject({
@@ -28,7 +28,7 @@ test("without any configuration there are limits, in memory, which count callers
   ]);
 });
 
-test("a policy says what it leaves out: a minute, a burst of its whole limit, every operation, enforced", () => {
+test("the defaults of a policy are a minute, a burst of its whole limit, every operation, and enforcement", () => {
   const [limit] = resolveRateLimits(withPolicy({}), false).settings.limits;
   expect(limit?.rule.policy).toEqual({
     name: "mine",
@@ -43,17 +43,17 @@ test("a policy says what it leaves out: a minute, a burst of its whole limit, ev
   expect(limit?.routes.has("openDeviceSocket")).toBe(true);
 });
 
-test("a policy by device applies to what is about a device", () => {
+test("a policy by device applies to operations on a device", () => {
   const [limit] = resolveRateLimits(withPolicy({ per: ["device"] }), false).settings.limits;
   expect([...(limit?.routes ?? [])]).toEqual(["retrieveEnvironment", "sendMessage"]);
 });
 
-test("limits that are switched off are none, and what is wrong with them is told still", () => {
+test("disabled limits limit nothing, and their errors are still reported", () => {
   expect(resolveRateLimits({ enabled: false }, false).settings.limits).toEqual([]);
   expect(problemsOf({ enabled: false, ...withPolicy({ limit: 10, windowMs: 1, burst: 2 ** 52 }) })).toHaveLength(1);
 });
 
-test("Valkey counts where there is one, and is no choice where there is none", () => {
+test("limits count in Valkey if there is one, and cannot choose it otherwise", () => {
   expect(resolveRateLimits({}, true).settings.store).toBe("valkey");
   expect(resolveRateLimits({ store: "sqlite" }, true).settings.store).toBe("sqlite");
   expect(problemsOf({ store: "valkey" })).toEqual(["rateLimits.store valkey needs VALKEY_URL"]);
@@ -72,7 +72,7 @@ test.each<[string, Partial<RateLimitPolicyFile>, string]>([
   expect(problemsOf(withPolicy(policy))).toEqual([expect.stringContaining(rule)]);
 });
 
-test("a name that no header can hold is refused, and so is an address that is none", () => {
+test("a policy name that is not valid in a header and an invalid address are refused", () => {
   expect(problemsOf({ policies: { naïve: { per: ["key"], limit: 1 } } })).toEqual([
     expect.stringContaining("printable ASCII"),
   ]);

@@ -15,7 +15,7 @@ function problemsOf(sources: Partial<SettingSources>): readonly SettingProblem[]
   return resolved.ok ? [] : resolved.problems;
 }
 
-test("without anything the proxy listens on loopback and embeds its server", () => {
+test("without settings, the proxy listens on loopback and embeds its server", () => {
   expect(resolve({})).toEqual({
     host: "127.0.0.1",
     port: 8787,
@@ -37,7 +37,7 @@ test("without anything the proxy listens on loopback and embeds its server", () 
   });
 });
 
-test("the command line comes before the environment, that before the file, and an empty variable is none", () => {
+test("the command line overrides the environment, which overrides the file, and an empty variable counts as absent", () => {
   const file = { host: "file", port: 1, dataDir: "file", log: "json" };
   const environment = { HOST: "environment", PORT: "2", DATA_DIR: "" };
   expect(resolve({ flags: { host: "flag" }, environment, file })).toMatchObject({
@@ -48,7 +48,7 @@ test("the command line comes before the environment, that before the file, and a
   });
 });
 
-test("an upstream is taken with its credential, which comes from the environment alone", () => {
+test("the credential of an upstream comes from the environment only", () => {
   const file = { upstream: { url: "https://api.example/x/", timeoutMs: 5, maxResponseBytes: 6 } };
   expect(resolve({ file, environment: { LETTA_API_KEY: "sk-1" } })).toMatchObject({
     upstreamTimeoutMs: 5,
@@ -102,7 +102,7 @@ describe("a broken setting is named by where it was set, without its value", () 
     expect(JSON.stringify(problems)).not.toContain("secret");
   });
 
-  test("all of them at once", () => {
+  test("all broken settings are reported at once", () => {
     expect(problemsOf({ flags: { port: "x", log: "x" } })).toHaveLength(2);
   });
 });

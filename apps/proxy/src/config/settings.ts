@@ -1,6 +1,6 @@
 import type { AdminSettings } from "../admin/settings.ts";
 import type { JwtSettings } from "../auth/jwt-settings.ts";
-import type { CacheSettings } from "../cache/ttls.ts";
+import type { CacheSettings } from "../cache/policy.ts";
 import type { TenantSettings } from "../tenants/settings.ts";
 import type { UpstreamSettings } from "../upstream/settings.ts";
 import type { LogFormat } from "./file.ts";

@@ -70,7 +70,7 @@ test.each([
   expect(webGatewayRequest(new Request(`http://app.example${path}`), null, basePath).path).toBe(expected);
 });
 
-test("a body that is a stream is sent chunk by chunk and cancelled with the response", async () => {
+test("a streamed body is sent chunk by chunk and cancelled with the response", async () => {
   let isCancelled = false;
   const streamed: HostRoute = {
     path: "/streamed",

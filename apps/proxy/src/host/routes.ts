@@ -20,7 +20,7 @@ export interface HostRoute {
   readonly respond: (request: GatewayRequest) => MaybePromise<GatewayResponse>;
 }
 
-/** What the routes need from a host. */
+/** The facts that the routes need from a host. */
 export interface HostRouteOptions {
   readonly randomId: RandomId;
   /** Whether the process is stopping, for `/readyz`; absent where readiness is not served. */

@@ -17,7 +17,7 @@ test("the response to HEAD has the headers of GET and no body, and a stream for 
   expect(isCancelled()).toBe(true);
 });
 
-test("every response names its request and may not be stored by shared caches", () => {
+test("every response has a request id and must not be stored by shared caches", () => {
   const { headers } = finishResponse({ status: 200, headers: { "cache-control": "public" }, body: "" }, "req_1", "GET");
   expect(headers).toEqual({
     "cache-control": "private, no-store",

@@ -9,7 +9,7 @@ const base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 const newKey = (): string => generateKey(generateKeyId(randomBytes), randomBytes);
 
 describe("a generated key", () => {
-  test("has its prefix, its length and the public id it was made for", () => {
+  test("a generated key has the prefix, the length and the given public id", () => {
     const id = generateKeyId(randomBytes);
     const key = generateKey(id, randomBytes);
     expect(key).toMatch(/^lek_[0-9A-Za-z]{12}_[0-9A-Za-z]{49}$/);
@@ -17,7 +17,7 @@ describe("a generated key", () => {
     expect(parseKeyId(key)).toBe(id);
   });
 
-  test("never repeats", () => {
+  test("generated keys are unique", () => {
     expect(new Set(Array.from({ length: 1_000 }, newKey)).size).toBe(1_000);
   });
 });
@@ -34,7 +34,7 @@ describe("offline parsing", () => {
     );
   });
 
-  test("refuses a key in which two neighbours changed places", () => {
+  test("refuses a key with two neighbouring characters swapped", () => {
     const key = newKey();
     fc.assert(
       fc.property(fc.integer({ min: 0, max: keyLength - 2 }), (index) => {

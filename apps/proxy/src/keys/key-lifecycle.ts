@@ -135,3 +135,9 @@ export function keyState(record: KeyStateMembers, nowMs: number): KeyState {
   if (record.disabledAt !== null) return "disabled";
   return unsupportedFeatures({ requires: record.requires ?? [] }).length === 0 ? "active" : "unsupported";
 }
+
+/** Creates a pepper from its secret: bytes, or text that is encoded as UTF-8. Its id is a digest of the secret. */
+export function pepperOf(secret: string | Uint8Array, hmacSha256: Digests["hmacSha256"]): Pepper {
+  const bytes = typeof secret === "string" ? new TextEncoder().encode(secret) : secret;
+  return { id: hmacSha256(bytes, "pepper id").slice(0, 12), secret: bytes };
+}

@@ -12,9 +12,9 @@ export interface KeyRecord {
   /** Public id: the part of the key that may be shown and logged. It stays the same when the key is rotated. */
   readonly id: string;
   readonly name: string;
-  /** What the key is for, in words. */
+  /** The purpose of the key, in words. */
   readonly description: string | null;
-  /** Who holds the key, as environments show it. */
+  /** The holder of the key, as environments show it. */
   readonly owner: string;
   readonly tenant: string;
   readonly scopes: readonly Scope[];
@@ -178,7 +178,7 @@ function damagedRecord(id: string): KeyRecord {
   };
 }
 
-/** Who changes a key, as the audit log names them. */
+/** The actor that changes a key, as the audit log names it. */
 export type KeyActor =
   /** A gateway key of scope `admin`. */
   | { readonly kind: "key"; readonly keyId: string; readonly tenant: string }

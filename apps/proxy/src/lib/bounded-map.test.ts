@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { createBoundedMap } from "./bounded-map.ts";
 
-test("a full map forgets its oldest entry, and replacing one forgets none", () => {
+test("a full map drops its oldest entry, and replacing an entry drops none", () => {
   const map = createBoundedMap<number>(2);
   map.set("a", 1);
   map.set("b", 2);

@@ -10,13 +10,13 @@ function setUp() {
 
 const never = new Promise<never>(() => undefined);
 
-test("work that ends in time gives its result and leaves no timer behind", async () => {
+test("work that ends in time returns its result and leaves no timer", async () => {
   const { clock, deadline } = setUp();
   expect(await runWithDeadline(clock, deadline, () => Promise.resolve(1))).toEqual({ kind: "finished", result: 1 });
   expect(clock.timerCount).toBe(0);
 });
 
-test("work that ignores its signal does not outlast the deadline", async () => {
+test("the deadline ends work that ignores its signal", async () => {
   const { clock, deadline } = setUp();
   let signal: AbortSignal | undefined;
   const outcome = runWithDeadline(clock, deadline, (given) => {
@@ -30,7 +30,7 @@ test("work that ignores its signal does not outlast the deadline", async () => {
   expect(signal?.aborted).toBe(true);
 });
 
-test("a caller who goes away ends the work", async () => {
+test("a client that disconnects ends the work", async () => {
   const { clock, caller, deadline } = setUp();
   let signal: AbortSignal | undefined;
   const outcome = runWithDeadline(clock, deadline, (given) => {
@@ -43,7 +43,7 @@ test("a caller who goes away ends the work", async () => {
   expect(clock.timerCount).toBe(0);
 });
 
-test("work does not begin when its time is up or its caller gone", async () => {
+test("work does not begin after its deadline or after the client has disconnected", async () => {
   const { clock, caller, deadline } = setUp();
   const run = (): Promise<never> => Promise.reject(new Error("was run"));
   expect(await runWithDeadline(clock, { ...deadline, atMs: clock.monotonic() }, run)).toEqual({ kind: "timed_out" });
@@ -51,7 +51,7 @@ test("work does not begin when its time is up or its caller gone", async () => {
   expect(await runWithDeadline(clock, deadline, run)).toEqual({ kind: "caller_gone" });
 });
 
-test("a failure of the work is the caller's to handle, unless it comes too late", async () => {
+test("a failure of the work rejects, unless it comes after the deadline", async () => {
   const { clock, deadline } = setUp();
   await expect(runWithDeadline(clock, deadline, () => Promise.reject(new Error("no")))).rejects.toThrow("no");
   const late = runWithDeadline(

@@ -1,6 +1,6 @@
 import type { Clock } from "@letta-environments/platform";
 
-/** When work must stop: at a moment of the monotonic clock, in milliseconds, or when the caller goes away. */
+/** The end of work: a time of the monotonic clock, in milliseconds, or when the client disconnects. */
 export interface Deadline {
   readonly atMs: number;
   readonly signal: AbortSignal;

@@ -1,6 +1,6 @@
 /**
- * Reads a stream no further than a limit: a length that is announced can lie, and a compressed body grows. `null` for one that is longer, which is
- * given up. Rejects when it breaks off.
+ * Reads a stream up to a limit, because a `Content-Length` can be wrong and a compressed body grows. Returns `null` and cancels the
+ * stream if it is longer. Rejects if the stream fails.
  */
 export async function readStream(
   stream: ReadableStream<Uint8Array> | null,
@@ -20,7 +20,7 @@ export async function readStream(
   return concatenate(chunks, length);
 }
 
-/** Chunks of a body as one; a single one is given back as it is. `length` is the sum of theirs, in bytes. */
+/** Concatenates chunks; a single one is not copied. `length` is the sum of their lengths, in bytes. */
 export function concatenate(chunks: readonly Uint8Array[], length: number): Uint8Array {
   const [only] = chunks;
   if (only !== undefined && chunks.length === 1) return only;

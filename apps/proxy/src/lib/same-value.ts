@@ -1,4 +1,4 @@
-/** Whether two values that consist of plain data, maps and sets are alike in all their parts; the order in maps and sets does not count. */
+/** Returns whether two values of plain data, maps and sets are deeply equal. The order of maps and sets does not matter. */
 export function isSameValue(left: unknown, right: unknown): boolean {
   if (Object.is(left, right)) return true;
   if (left instanceof Map && right instanceof Map) {

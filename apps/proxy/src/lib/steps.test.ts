@@ -60,7 +60,7 @@ test("two pipelines that share their first steps do not affect each other", () =
   expect(right({ id: 1 })).toEqual({ id: 1, shared: 2 });
 });
 
-test("a failure of a step is the failure of the pipeline", async () => {
+test("a step that fails makes the pipeline fail with the same error", async () => {
   const failure = new Error("step failed");
   const run = pipelineWith(() => Promise.reject(failure));
   await expect(run({ id: 1 })).rejects.toBe(failure);

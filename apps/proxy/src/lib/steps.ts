@@ -1,6 +1,6 @@
 /**
  * A pipeline of named steps. Each step receives what the steps before it have found out about a request, and either adds to
- * it or refuses the request. Steps run synchronously for as long as none returns a promise, so that a request answered from
+ * it or refuses the request. Steps run synchronously for as long as none returns a promise, so that a response from
  * memory never waits.
  */
 import type { PlainResponse } from "@letta-environments/schema";

@@ -15,7 +15,7 @@ describe("the client's address", () => {
     ["an element has a port", "203.0.113.9:4711", 1, "203.0.113.9"],
     ["an element has brackets and a port", "[2001:db8::1]:4711", 1, "2001:db8:0:0::/64"],
     ["the element of the client is not an address", "203.0.113.9, unknown", 1, null],
-  ])("comes from X-Forwarded-For when %s", (_, xForwardedFor, trustedHops, expected) => {
+  ])("the client's address comes from X-Forwarded-For when %s", (_, xForwardedFor, trustedHops, expected) => {
     const sources = { ...none, peer: "192.0.2.7", xForwardedFor, forwarded: "for=198.51.100.99" };
     expect(clientAddress(sources, { trustedHops, header: "x-forwarded-for" })).toBe(expected);
   });
@@ -28,12 +28,12 @@ describe("the client's address", () => {
     ["for=_hidden", 1, null],
     ["proto=https", 1, null],
     ["", 1, "192.0.2.7"],
-  ])("comes from Forwarded (RFC 7239): %s", (forwarded, trustedHops, expected) => {
+  ])("the client's address comes from Forwarded (RFC 7239): %s", (forwarded, trustedHops, expected) => {
     const sources = { ...none, peer: "192.0.2.7", forwarded, xForwardedFor: "198.51.100.99" };
     expect(clientAddress(sources, { trustedHops, header: "forwarded" })).toBe(expected);
   });
 
-  test("does not depend on anything that a caller writes in front of the entries of the proxies", () => {
+  test("the client's address does not depend on entries that a client adds before those of the proxies", () => {
     const honest = "203.0.113.9, 198.51.100.1";
     fc.assert(
       fc.property(
@@ -49,7 +49,7 @@ describe("the client's address", () => {
     );
   });
 
-  test("cannot be chosen by a quote that a caller leaves open in Forwarded", () => {
+  test("the client's address cannot be forged with an unclosed quote in Forwarded", () => {
     const written = ['for=9.9.9.9;x="', 'for="', 'for=9.9.9.9;x="\\', 'for=9.9.9.9, "', 'for=9.9.9.9;x="a", "'];
     const unit = fc.constantFrom('"', ",", ";", "=", " ", "\\", "for=", "9.9.9.9", "x");
     for (const left of [...written, ...fc.sample(fc.string({ unit }), 500)]) {
@@ -60,7 +60,7 @@ describe("the client's address", () => {
     }
   });
 
-  test("is found in hostile Forwarded fields of maximum length in less than half a second", () => {
+  test("the client's address is found in hostile Forwarded fields of maximum length in less than half a second", () => {
     const hostile = ["for=a;".repeat(2_700), ",".repeat(16_000), `"${",".repeat(16_000)}`, 'a="'.repeat(5_000)];
     const startedAt = performance.now();
     for (const forwarded of hostile) {
@@ -69,7 +69,7 @@ describe("the client's address", () => {
     expect(performance.now() - startedAt).toBeLessThan(500);
   });
 
-  test("is null for everything that is not an address", () => {
+  test("the client's address is null for everything that is not an address", () => {
     for (const text of [
       null,
       "",
@@ -110,11 +110,11 @@ describe("the client's address", () => {
     ["::", "0:0:0:0::/64"],
     ["::1", "0:0:0:0::/64"],
     ["1:2:3:4:5:6:7::", "1:2:3:4::/64"],
-  ])("of %s is %s", (text, expected) => {
+  ])("the rate-limit key of the address %s is %s", (text, expected) => {
     expect(groupAddress(text)).toBe(expected);
   });
 
-  test("is the same for every notation of an address, and for every address of its /64", () => {
+  test("the rate-limit key is the same for every notation of an address, and for every address of its /64", () => {
     fc.assert(
       fc.property(fc.ipV6(), (text) => {
         const group = groupAddress(text);

@@ -7,7 +7,7 @@
 import type { GatewayRequest } from "../http/gateway-request.ts";
 import { createBoundedMap } from "../lib/bounded-map.ts";
 
-/** What a request says about its origin. */
+/** The facts in a request about its origin. */
 export interface ClientAddressSources {
   /** Address of the connection's peer; `null` if unknown. */
   readonly peer: string | null;

@@ -21,11 +21,11 @@ import { createAddressOf } from "./client-address.ts";
 import { rateLimitResponse, type RateLimitResult, type RateLimitTrace } from "./response.ts";
 import { type LimitedRoute, limitedRoutes, type RateLimitSettings } from "./settings.ts";
 
-/** What a request is counted by, besides its principal and its route. */
+/** The values that a request is counted by, besides its principal and its route. */
 export interface RateLimitContext {
   /** From {@link RequestLimits.addressOf}. */
   readonly address: string | null;
-  /** The device that is read or sent to; `null` if there is none or it is not known yet. */
+  /** The device that is read or receives the send; `null` if there is none or it is not known yet. */
   readonly device: string | null;
 }
 

@@ -52,7 +52,7 @@ describe("the response to a refused request", () => {
     return decideRateLimits(checks, known, nowUs, false);
   }
 
-  test("is 429 with the longest wait of the policies that refused", () => {
+  test("a refused request is 429 with the longest wait of the policies that refused", () => {
     const empty = testCheck({ name: "empty", limit: 1, windowMs: 90_000, burst: 1 });
     const response = rateLimitResponse(decide([testCheck(), empty], [0, nowUs + 61_200_000]));
     if (response === null) throw new Error("expected a refusal");
@@ -60,7 +60,7 @@ describe("the response to a refused request", () => {
     expect(problemOf(response)).toMatchObject({ errorCode: "rate_limited", "violated-policies": ["empty"] });
   });
 
-  test("is 429 that must not be retried if the request is never allowed", () => {
+  test("a request that is never allowed is 429 and must not be retried", () => {
     const response = rateLimitResponse(decide([testCheck({}, "x", 11)]));
     if (response === null) throw new Error("expected a refusal");
     expect(response.status).toBe(429);
@@ -69,7 +69,7 @@ describe("the response to a refused request", () => {
     expect(problemOf(response)).toMatchObject({ errorCode: "rate_limited" });
   });
 
-  test("is 429 with the problem type of the draft, the policies that refused and all headers", () => {
+  test("a refused request is 429 with the problem type of the draft, the policies that refused and all headers", () => {
     const response = rateLimitResponse(
       decide([testCheck(), testCheck({ name: "empty" }, "x", 2)], [0, nowUs + 900_000]),
     );
@@ -92,7 +92,7 @@ describe("the response to a refused request", () => {
     expect(rateLimitResponse(decide([testCheck()]))).toBeNull();
   });
 
-  test("is 503 without a RateLimit header if only closed policies refused because the store is unavailable", () => {
+  test("a request that only closed policies refuse, because the store is unavailable, is 503 without a RateLimit header", () => {
     const decision = { policy: testPolicy(), allowed: false, remaining: null, resetMs: 0, retryAfterMs: 1_000 };
     const decisions = [{ ...decision, degraded: "closed" as const }];
     const outcome = { admitted: false, decisions, constrained: decisions[0] ?? null, degraded: "error" as const };

@@ -1,5 +1,5 @@
 /**
- * What callers and telemetry learn about rate limits: the headers on every response, the 429 or 503 of a refused request, and the
+ * Reports rate limits to callers and telemetry: the headers on every response, the 429 or 503 of a refused request, and the
  * fields of the log. The pipeline keeps the result in the request trace until the response is complete.
  */
 import { type PlainHeaders, type PlainResponse, problemResponse } from "@letta-environments/schema";

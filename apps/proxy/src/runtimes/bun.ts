@@ -1,5 +1,5 @@
 #!/usr/bin/env bun
-/** `letta-proxy` on Bun: its `node:` modules carry the same server as on Node, see docs/decisions/0010-runtimes.md. */
+/** `letta-proxy` on Bun: the same server as on Node, on Bun's `node:` modules. See docs/decisions/0010-runtimes.md. */
 import process from "node:process";
 import { runCommandLine } from "./node/commands/run.ts";
 

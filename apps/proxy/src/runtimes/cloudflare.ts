@@ -1,25 +1,33 @@
-/** `letta-proxy` on Cloudflare Workers. Everything is composed with the first request: before it there is neither a clock nor randomness. */
-import { randomId } from "@letta-environments/platform/cloudflare";
-import { type OpenApiDocument, openApiPath } from "@letta-environments/schema";
+/**
+ * `letta-proxy` on Cloudflare Workers. The gateway is composed with the first request, because before it a Worker has neither a
+ * clock nor random numbers.
+ */
+import { randomId, systemClock } from "@letta-environments/platform/cloudflare";
+import { type OpenApiDocument, openApiPath, problemResponse } from "@letta-environments/schema";
 import type { Hono } from "hono";
+import { createJsonTelemetry, type LogEvent } from "../adapters/log.ts";
 import { describeDocument } from "../adapters/open-api.ts";
-import { createGateway } from "../host/gateway.ts";
+import { createGateway, toWebResponse } from "../host/gateway.ts";
 import { createHostRoutes } from "../host/routes.ts";
+import { finishResponse } from "../http/response.ts";
 import { composeWorker } from "./cloudflare/compose.ts";
-import { log } from "./cloudflare/log.ts";
-import { notConfigured } from "./cloudflare/log.ts";
-import { resolveWorkerSettings } from "./cloudflare/settings.ts";
-import type { WorkerBindings } from "./cloudflare/settings.ts";
+import { resolveWorkerSettings, type WorkerBindings } from "./cloudflare/settings.ts";
 
-export { AuditObject } from "../adapters/cloudflare/audit-log.ts";
-export { FlightObject } from "../adapters/cloudflare/flight-object.ts";
+export { AuditObject } from "../adapters/cloudflare/audit-object.ts";
+export { FlightObject } from "../adapters/cloudflare/coordinator-object.ts";
 export { KeyObject } from "../adapters/cloudflare/key-object.ts";
-export { RateLimitObject } from "../adapters/cloudflare/rate-limit-store.ts";
+export { RateLimitObject } from "../adapters/cloudflare/rate-limit-object.ts";
 
-/** A request as the platform gives it. */
+/** A request as the platform passes it. */
 type WorkerRequest = Request & { readonly cf?: { readonly colo?: string } };
 
-/** Of this isolate; `null` until the first request. */
+const log: (event: LogEvent) => void = createJsonTelemetry(
+  // oxlint-disable-next-line no-console -- the platform has no other log
+  (line) => console.log(line.trimEnd()),
+  systemClock.now,
+);
+
+/** The gateway of this isolate; `null` until the first request. */
 let gateway: ReturnType<typeof compose> = null;
 
 function compose({ cf }: WorkerRequest, bindings: WorkerBindings): Hono<{ Bindings: WorkerBindings }> | null {
@@ -30,7 +38,7 @@ function compose({ cf }: WorkerRequest, bindings: WorkerBindings): Hono<{ Bindin
   }
   return createGateway<WorkerBindings>(composeWorker(resolved.settings, bindings, cf?.colo ?? "here", log), {
     routes: createHostRoutes({ randomId, isDraining: () => false, openApi: () => readOpenApi(bindings.ASSETS) }),
-    // The platform sets this header itself, whatever a caller sends.
+    // The platform sets this header itself, whatever a client sends.
     clientAddressOf: ({ req }) => req.header("cf-connecting-ip") ?? null,
   });
 }
@@ -39,6 +47,12 @@ function compose({ cf }: WorkerRequest, bindings: WorkerBindings): Hono<{ Bindin
 async function readOpenApi(assets: WorkerBindings["ASSETS"]): Promise<OpenApiDocument> {
   const response = await assets.fetch(`https://assets${openApiPath}`);
   return describeDocument(await response.text());
+}
+
+/** Responds to every request while the settings break a rule. Only the log contains the rule. */
+function notConfigured({ method }: Request): Response {
+  const response = problemResponse("internal_error", { detail: "The gateway is not configured. Its log says why." });
+  return toWebResponse(finishResponse(response, randomId("req"), method));
 }
 
 export default {

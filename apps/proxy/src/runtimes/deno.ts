@@ -1,5 +1,5 @@
 #!/usr/bin/env -S deno run --allow-net --allow-env --allow-sys --allow-read --allow-write
-/** `letta-proxy` on Deno: its `node:` modules carry the same server as on Node, see docs/decisions/0010-runtimes.md. */
+/** `letta-proxy` on Deno: the same server as on Node, on Deno's `node:` modules. See docs/decisions/0010-runtimes.md. */
 import process from "node:process";
 import { runCommandLine } from "./node/commands/run.ts";
 

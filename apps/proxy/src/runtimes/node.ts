@@ -4,6 +4,6 @@ import "./node/require-node-version.ts";
 import process from "node:process";
 import { runCommandLine } from "./node/commands/run.ts";
 
-// Files that it creates are for this user alone: rows, results and digests.
+// Only this user may access the files that the gateway creates.
 process.umask(0o077);
 process.exitCode = await runCommandLine(process.argv.slice(2));

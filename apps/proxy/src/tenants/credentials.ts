@@ -1,11 +1,13 @@
 /**
  * The upstream credentials of tenants. Two tenants with the same credential would see each other's devices, because a remote
- * upstream cannot tell them apart. This module finds such conflicts.
+ * upstream cannot tell them apart. This module finds such conflicts, and refuses tenants that would cause one.
  */
+import type { Clock } from "@letta-environments/platform";
 import type { DeviceAllowlist, Scope } from "@letta-environments/schema";
 import type { KeyRecord } from "../keys/key-record.ts";
 import type { SettingProblem } from "../lib/setting-rules.ts";
-import type { CredentialOf, TenantSettings, TokenTenant } from "./settings.ts";
+import type { KeyStore } from "../ports.ts";
+import type { AdmitsTenant, CredentialKind, CredentialOf, TenantSettings, TokenTenant } from "./settings.ts";
 
 /** Returns the upstream credentials of tenants, where none of them is in a file. */
 export function credentialsFromSettings(
@@ -95,4 +97,38 @@ export function findCredentialConflicts(
     findSharedCredentials(tenantCredentials(tenants, jwt, liveTenants(some, nowMs), credentialOf));
   const present = new Set(problemsWith(records).map(({ setting }) => setting));
   return problemsWith([...records, added]).filter(({ setting }) => !present.has(setting));
+}
+
+/** The options of {@link createTenantAdmission}. */
+export interface TenantAdmissionOptions {
+  readonly clock: Pick<Clock, "now">;
+  readonly keyStore: Pick<KeyStore, "list">;
+  readonly tenants: ReadonlyMap<string, TenantSettings>;
+  readonly jwt: TokenTenant | null;
+  readonly credentialOf: CredentialOf;
+}
+
+/**
+ * Returns a function that decides whether a tenant may call a remote upstream. Configured tenants were validated at the start.
+ * At most one other tenant may use `LETTA_API_KEY`: the only one that has keys at its first call. A second one is refused until
+ * the configuration names it.
+ */
+export function createTenantAdmission(options: TenantAdmissionOptions): AdmitsTenant {
+  const { tenants, jwt, keyStore, clock, credentialOf } = options;
+  let sole: string | null = null;
+
+  async function claim(tenant: string): Promise<boolean> {
+    const live = new Set([...liveTenants(await keyStore.list(), clock.now()), tenant]);
+    const problems = findSharedCredentials(tenantCredentials(tenants, jwt, live, credentialOf));
+    if (problems.some(({ setting }) => setting === `tenants.${tenant}`)) return false;
+    sole ??= tenant;
+    return sole === tenant;
+  }
+
+  return (tenant: string, via: CredentialKind) => {
+    if (tenants.has(tenant) || tenant === jwt?.tenant) return true;
+    if (sole !== null) return sole === tenant;
+    // A token can name any tenant, so its tenant must be configured.
+    return via === "key" && claim(tenant);
+  };
 }

@@ -4,7 +4,7 @@
  */
 import { buildPath, type Endpoint, type PlainRequest, type PlainResponse } from "@letta-environments/schema";
 import type { EmbeddedServer, GatewayPorts } from "../ports.ts";
-import { runCall, type Upstream, type UpstreamCall } from "./upstream.ts";
+import { releaseSend, runCall, type Upstream, type UpstreamCall } from "./upstream.ts";
 
 /** Creates the {@link Upstream} over the embedded server. */
 export function createEmbeddedUpstream(
@@ -13,6 +13,10 @@ export function createEmbeddedUpstream(
 ): Upstream {
   return {
     async forward(call) {
+      if (call.decoded.operation === "sendMessage") {
+        const refusal = await releaseSend(call, ports.clock, call.connection?.environment.deviceId ?? null);
+        if (refusal !== null) return refusal;
+      }
       const outcome = await runCall(ports, call.endpoint, call.deadline, (signal) => operate(server, call, signal));
       return outcome.kind === "finished" ? outcome.result : outcome.response;
     },
@@ -22,7 +26,7 @@ export function createEmbeddedUpstream(
 }
 
 function operate(server: EmbeddedServer, call: UpstreamCall, signal: AbortSignal): Promise<PlainResponse> {
-  const { decoded, principal, request, connection, beforeSend } = call;
+  const { decoded, principal, request, connection } = call;
   const context = { authority: request.authority, signal };
   // A switch, since the compiler matches an operation to its input for a single operation only.
   switch (decoded.operation) {
@@ -34,7 +38,6 @@ function operate(server: EmbeddedServer, call: UpstreamCall, signal: AbortSignal
       return server.operate(decoded.operation, decoded, principal, {
         ...context,
         ...(connection !== undefined && { connection }),
-        beforeSend: ({ deviceId }) => beforeSend(deviceId),
       });
     case "registerEnvironment":
       return server.operate(decoded.operation, decoded, principal, context);

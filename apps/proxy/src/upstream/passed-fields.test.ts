@@ -6,7 +6,7 @@ test.each([
   { ratelimit: '"burst";r=50;t=30' },
   { "ratelimit-limit": "100, 100;w=60", "ratelimit-remaining": "7", "ratelimit-reset": "9" },
   { "x-ratelimit-remaining": "7", "x-ratelimit-reset": "2026-11-24T00:00:00Z" },
-])("%j is passed on", (headers) => {
+])("the response field %j is forwarded", (headers) => {
   expect(passedFields(headers)).toEqual(headers);
 });
 
@@ -19,6 +19,6 @@ test.each([
   { "x-request-cost": "7" },
   { "ratelimit-degraded": '"mine";decided=open' },
   { "set-cookie": "a=b" },
-])("%j is dropped", (headers) => {
+])("the response field %j is removed", (headers) => {
   expect(passedFields(headers)).toEqual({});
 });

@@ -38,21 +38,21 @@ describe("a list for a key with a device allowlist", () => {
   const rows = rowsNamed(250);
   const mine = ["device-00003", "device-00150", "device-00249"];
 
-  test("holds its devices alone, from however many pages of the upstream", async () => {
+  test("a restricted list contains only the key's devices, from all pages of the upstream", async () => {
     expect(idsOf(await list(upstreamWith(rows), mine))).toEqual([["00003", "00150", "00249"], false]);
   });
 
-  test("pages by its own limit, and goes on after the last row", async () => {
+  test("a restricted list has pages of its own limit, and the next page continues after the last row", async () => {
     expect(idsOf(await list(upstreamWith(rows), mine, "limit=2"))).toEqual([["00003", "00150"], true]);
     expect(idsOf(await list(upstreamWith(rows), mine, "limit=2&after=00150"))).toEqual([["00249"], false]);
     expect(idsOf(await list(upstreamWith(rows), mine, "limit=3"))).toEqual([["00003", "00150", "00249"], false]);
   });
 
-  test("is empty when none of its devices is there", async () => {
+  test("a restricted list is empty if none of the key's devices exists", async () => {
     expect(idsOf(await list(upstreamWith(rows), ["elsewhere"]))).toEqual([[], false]);
   });
 
-  test("hands the caller's other conditions to the upstream on every page", async () => {
+  test("a restricted list forwards the caller's other filters on every page", async () => {
     const { proxy, issueKey, upstreamRequests } = createTestProxy(upstreamWith(rows));
     const { key } = await issueKey({ deviceIds: mine });
     await proxy.handle(fakeRequest({ key, query: "onlineOnly=true&limit=7" }));
@@ -63,13 +63,13 @@ describe("a list for a key with a device allowlist", () => {
     ]);
   });
 
-  test("reads a bounded number of pages: what was found can be continued, nothing found is an error", async () => {
+  test("a restricted list reads a bounded number of pages: a partial result can be continued, and an empty one is an error", async () => {
     const many = upstreamWith(rowsNamed(maxPages + 1), 1);
     expect(idsOf(await list(many, ["device-00007"]))).toEqual([["00007"], true]);
     expect(problemOf(await list(many, ["elsewhere"])).errorCode).toBe("upstream_response_too_large");
   });
 
-  test("tells an error of the upstream instead of a part of the list", async () => {
+  test("a restricted list returns an upstream error instead of a partial list", async () => {
     const failing: UpstreamFetch = (request, signal) =>
       request.query.includes("after")
         ? Promise.resolve({ reason: "broken", cause: null })
@@ -77,7 +77,7 @@ describe("a list for a key with a device allowlist", () => {
     expect(problemOf(await list(failing, mine)).errorCode).toBe("upstream_unreachable");
   });
 
-  test("refuses rows that are none", async () => {
+  test("a restricted list refuses malformed environments", async () => {
     const broken: UpstreamFetch = () =>
       Promise.resolve(jsonResponse(200, { connections: [{ id: 5 }], hasNextPage: false }));
     expect(problemOf(await list(broken, mine)).errorCode).toBe("upstream_invalid_response");
@@ -105,7 +105,7 @@ describe("a send for a key with a device allowlist", () => {
     return { response, methods, headers: upstreamRequests[0]?.headers };
   }
 
-  test("goes on once its connection is found to be of an allowed device", async () => {
+  test("a send is forwarded if its connection belongs to a permitted device", async () => {
     const { response, methods, headers } = await send("conn-mine");
     expect(response.status).toBe(200);
     expect(methods).toEqual(["GET", "GET", "POST"]);
@@ -113,13 +113,13 @@ describe("a send for a key with a device allowlist", () => {
     expect(headers).not.toHaveProperty("content-type");
   });
 
-  test.each(["conn-00001", "conn-unknown"])("does not go on to %s", async (connectionId) => {
+  test.each(["conn-00001", "conn-unknown"])("a send is not forwarded to %s", async (connectionId) => {
     const { response, methods } = await send(connectionId);
     expect(problemOf(response).errorCode).toBe("connection_not_found");
     expect(methods).not.toContain("POST");
   });
 
-  test("that runs out of time before it was sent may be repeated", async () => {
+  test("a send whose deadline passes before it leaves is safe to repeat", async () => {
     const { proxy, issueKey, clock } = createTestProxy(() => new Promise(() => undefined));
     const { key } = await issueKey({ deviceIds: ["mine"] });
     const answered = proxy.handle(

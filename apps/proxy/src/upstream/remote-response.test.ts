@@ -31,7 +31,7 @@ describe("a deadline of 30 s", () => {
   test.each([
     ["GET", "/v1/environments", "upstream_timeout", "true"],
     ["POST", "/v1/environments/c/messages", "delivery_unknown", "false"],
-  ])("ends a %s with 504 %s", async (method, path, code, retryable) => {
+  ])("the deadline of 30 s ends a %s with 504 %s", async (method, path, code, retryable) => {
     const { proxy, issueKey, clock } = createTestProxy(knownConnections(never));
     const { key } = await issueKey();
     let isAnswered = false;
@@ -46,7 +46,7 @@ describe("a deadline of 30 s", () => {
     expect(problemOf(response)).toMatchObject({ status: 504, errorCode: code });
   });
 
-  test("cancels the call", async () => {
+  test("the deadline cancels the upstream call", async () => {
     let signal: AbortSignal | undefined;
     const { proxy, issueKey, clock } = createTestProxy((_request, given) => {
       signal = given;
@@ -60,7 +60,7 @@ describe("a deadline of 30 s", () => {
   });
 });
 
-test("a caller who goes away cancels the call, and is recorded as 499", async () => {
+test("a client that disconnects cancels the upstream call, and is recorded as 499", async () => {
   const caller = new AbortController();
   let signal: AbortSignal | undefined;
   const { proxy, issueKey, events } = createTestProxy((request, given) => {
@@ -75,7 +75,7 @@ test("a caller who goes away cancels the call, and is recorded as 499", async ()
 });
 
 describe("a call without an answer", () => {
-  test("that was never sent is 502 and may be repeated", async () => {
+  test("a call that was never sent is 502 and safe to repeat", async () => {
     const answers = await readAndSend(() => Promise.resolve({ reason: "unreachable", cause: null }));
     expect([problemOf(answers.read).errorCode, problemOf(answers.send).errorCode]).toEqual([
       "upstream_unreachable",
@@ -84,7 +84,7 @@ describe("a call without an answer", () => {
     expect(retries(answers)).toEqual(["true", "true"]);
   });
 
-  test("that may have been sent is unknown for a send", async () => {
+  test("a send that may have been delivered is delivery_unknown", async () => {
     const answers = await readAndSend(() => Promise.resolve({ reason: "broken", cause: null }));
     expect([problemOf(answers.read).errorCode, problemOf(answers.send).errorCode]).toEqual([
       "upstream_unreachable",
@@ -93,7 +93,7 @@ describe("a call without an answer", () => {
     expect(retries(answers)).toEqual(["true", "false"]);
   });
 
-  test("that was too large is 502 and not repeated", async () => {
+  test("a response over the size limit is 502 and must not be retried", async () => {
     const answers = await readAndSend(() => Promise.resolve({ reason: "too_large", cause: null }));
     expect(problemOf(answers.read)).toMatchObject({ status: 502, errorCode: "upstream_response_too_large" });
     expect(retries(answers)).toEqual(["false", "false"]);
@@ -101,13 +101,13 @@ describe("a call without an answer", () => {
 });
 
 describe("an answer that cannot be used", () => {
-  test.each([301, 302, 303, 307, 308])("redirect %d is not followed", async (status) => {
+  test.each([301, 302, 303, 307, 308])("the upstream's redirect %d is not followed", async (status) => {
     const { read } = await readAndSend(answer(status, "", { location: "https://elsewhere.example/" }));
     expect(problemOf(read)).toMatchObject({ status: 502, errorCode: "upstream_redirected" });
     expect(JSON.stringify(read)).not.toContain("elsewhere");
   });
 
-  test.each([401, 403])("%d is about the gateway's credential, not the caller's key", async (status) => {
+  test.each([401, 403])("an upstream %d concerns the gateway's credential, not the caller's key", async (status) => {
     const { read } = await readAndSend(answer(status, { message: "Unauthorized" }, { "www-authenticate": "Bearer" }));
     expect(problemOf(read)).toMatchObject({ status: 502, errorCode: "upstream_credential_rejected" });
     expect(read.headers).not.toHaveProperty("www-authenticate");
@@ -119,21 +119,18 @@ describe("an answer that cannot be used", () => {
     ["JSON that is no object", "[]", "application/json"],
     ["JSON that is called text", "{}", "text/plain"],
     ["nothing", "", "application/json"],
-  ])("%s as a success is 502", async (_what, body, contentType) => {
+  ])("an upstream success with %s is 502", async (_what, body, contentType) => {
     const { read } = await readAndSend(answer(200, body, { "content-type": contentType }));
     expect(problemOf(read)).toMatchObject({ status: 502, errorCode: "upstream_invalid_response" });
   });
 });
 
-test.each([600, 999])(
-  "status %d, which is none of HTTP and which not every runtime can pass on, is 502",
-  async (status) => {
-    const { read, send } = await readAndSend(answer(status, {}));
-    for (const response of [read, send]) {
-      expect(problemOf(response)).toMatchObject({ status: 502, errorCode: "upstream_invalid_response" });
-    }
-  },
-);
+test.each([600, 999])("an upstream status of %d, which is not a valid HTTP status, is 502", async (status) => {
+  const { read, send } = await readAndSend(answer(status, {}));
+  for (const response of [read, send]) {
+    expect(problemOf(response)).toMatchObject({ status: 502, errorCode: "upstream_invalid_response" });
+  }
+});
 
 describe("an error of the upstream", () => {
   test.each([
@@ -143,13 +140,16 @@ describe("an error of the upstream", () => {
     [500, "true", "false"],
     [502, "true", "false"],
     [503, "true", "true"],
-  ])("%d keeps its status; a repeat is safe for a read: %s, for a send: %s", async (status, read, send) => {
-    const answers = await readAndSend(answer(status, { message: "no" }));
-    expect(problemOf(answers.read)).toMatchObject({ status, errorCode: "upstream_error", detail: "no" });
-    expect(retries(answers)).toEqual([read, send]);
-  });
+  ])(
+    "an upstream error %d keeps its status; a repeat is safe for a read: %s, for a send: %s",
+    async (status, read, send) => {
+      const answers = await readAndSend(answer(status, { message: "no" }));
+      expect(problemOf(answers.read)).toMatchObject({ status, errorCode: "upstream_error", detail: "no" });
+      expect(retries(answers)).toEqual([read, send]);
+    },
+  );
 
-  test("may say itself whether a repeat is safe, and when", async () => {
+  test("an upstream error can say whether and when a repeat is safe", async () => {
     const { read } = await readAndSend(answer(500, {}, { "x-should-retry": "false", "retry-after": "7" }));
     expect(read.headers).toMatchObject({ "x-should-retry": "false", "retry-after": "7" });
     const { send } = await readAndSend(answer(409, {}, { "x-should-retry": "true", "retry-after": "soon\u0001" }));
@@ -163,11 +163,11 @@ describe("an error of the upstream", () => {
     [{ detail: "d" }, "d"],
     [{ detail: [{ loc: 1 }] }, "The upstream answered with status 422."],
     ["<html>Oops</html>", "The upstream answered with status 422."],
-  ])("%j is told as %j", async (body, detail) => {
+  ])("the upstream error body %j becomes the detail %j", async (body, detail) => {
     expect(problemOf((await readAndSend(answer(422, body))).read).detail).toBe(detail);
   });
 
-  test("tells neither the credential nor control characters, and at most 500 characters", async () => {
+  test("the text of an upstream error contains no credential and no control characters, and has at most 500 characters", async () => {
     const message = `key ${upstreamCredential} \r\n\u0000is bad ${"x".repeat(1_000)}`;
     const problem = problemOf((await readAndSend(answer(400, { message }))).read);
     expect(problem.detail).toMatch(/^key \[removed\]\s+is bad x+$/);
@@ -175,7 +175,7 @@ describe("an error of the upstream", () => {
     expect(JSON.stringify(problem)).not.toContain(upstreamCredential);
   });
 
-  test("keeps its code when it is a problem of ours, and only then", async () => {
+  test("an upstream error keeps its code only if it is a problem of this API", async () => {
     const ours: Partial<Problem> = {
       type: "urn:letta-environments:problem:device_offline",
       errorCode: "device_offline",
@@ -193,20 +193,23 @@ describe("an error of the upstream", () => {
 describe("the message deduplication of an upstream", () => {
   const headers = (seconds: string) => ({ "x-message-deduplication": seconds });
 
-  test.each(["86400", "0", "999999999"])("is passed on with every response: %s", async (seconds) => {
-    const list = { connections: [], hasNextPage: false };
-    const good = await readAndSend(answer(200, list, headers(seconds)));
-    const bad = await readAndSend(answer(409, { message: "no" }, headers(seconds)));
-    for (const response of [good.read, good.send, bad.read, bad.send]) {
-      expect(response.headers).toMatchObject(headers(seconds));
-    }
-    const { proxy, issueKey } = createTestProxy(answer(200, list, headers(seconds)));
-    const { key } = await issueKey({ deviceIds: ["d1"] });
-    expect((await proxy.handle(fakeRequest({ key }))).headers).toMatchObject(headers(seconds));
-  });
+  test.each(["86400", "0", "999999999"])(
+    "the message deduplication of an upstream is forwarded with every response: %s",
+    async (seconds) => {
+      const list = { connections: [], hasNextPage: false };
+      const good = await readAndSend(answer(200, list, headers(seconds)));
+      const bad = await readAndSend(answer(409, { message: "no" }, headers(seconds)));
+      for (const response of [good.read, good.send, bad.read, bad.send]) {
+        expect(response.headers).toMatchObject(headers(seconds));
+      }
+      const { proxy, issueKey } = createTestProxy(answer(200, list, headers(seconds)));
+      const { key } = await issueKey({ deviceIds: ["d1"] });
+      expect((await proxy.handle(fakeRequest({ key }))).headers).toMatchObject(headers(seconds));
+    },
+  );
 
   test.each(["", "-1", "1.5", "1234567890", "1, 2", "yes"])(
-    "is dropped when it is not 1 to 9 digits: %j",
+    "the message deduplication of an upstream is removed if it is not 1 to 9 digits: %j",
     async (seconds) => {
       const { read } = await readAndSend(answer(200, { connections: [], hasNextPage: false }, headers(seconds)));
       expect(read.headers).not.toHaveProperty("x-message-deduplication");
@@ -214,7 +217,7 @@ describe("the message deduplication of an upstream", () => {
   );
 });
 
-test("of a success only the body and its replay mark come through", async () => {
+test("only the body and the replay mark of an upstream success are forwarded", async () => {
   const headers = {
     "set-cookie": "a=b",
     server: "x",

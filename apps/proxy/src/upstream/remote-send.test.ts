@@ -61,7 +61,7 @@ const device = "GET environments/device-1";
 const post = "POST environments/conn-1/messages";
 
 describe("a connection", () => {
-  test("is looked up in the list for every key, and an unknown one is 404 and goes no further", async () => {
+  test("every send looks up its connection in the list, and an unknown one is 404 and not forwarded", async () => {
     const { issueKey, send, asked } = createWorld(row());
     const { key } = await issueKey();
     expect(await send(key, "conn-2")).toBe("connection_not_found");
@@ -70,7 +70,7 @@ describe("a connection", () => {
     expect(asked()).toEqual([list, post]);
   });
 
-  test("is taken as it was read for 5 s, then confirmed by one read of its device", async () => {
+  test("a connection is remembered for 5 s, then confirmed by one read of its device", async () => {
     const { issueKey, send, asked, clock } = createWorld(row());
     const { key } = await issueKey();
     await send(key);
@@ -86,7 +86,7 @@ describe("a connection", () => {
     expect(asked()).toEqual([post]);
   });
 
-  test("that its device no longer has is looked for anew, and refused when it is nowhere", async () => {
+  test("a connection that its device no longer has is looked up again, and refused if it does not exist", async () => {
     const { issueKey, send, asked, clock, rows } = createWorld(row());
     const { key } = await issueKey();
     await send(key);
@@ -99,7 +99,7 @@ describe("a connection", () => {
     expect(await send(key)).toBe("connection_not_found");
   });
 
-  test("of another listener of the same device is found although a read of the device shows the first", async () => {
+  test("a connection of a second listener of a device is found although a read of the device shows the first one", async () => {
     const rows = [
       row({ connectionId: "conn-2" }),
       environmentRow("2", { deviceId: "device-1", connectionId: "conn-1" }),
@@ -113,7 +113,7 @@ describe("a connection", () => {
     expect(asked()).toEqual([device, list, post]);
   });
 
-  test("that cannot be confirmed is not sent to, and the caller is told why", async () => {
+  test("a send to a connection that cannot be confirmed is refused with the reason", async () => {
     const { issueKey, send, asked, clock, broken } = createWorld(row());
     const { key } = await issueKey();
     await send(key);
@@ -124,7 +124,7 @@ describe("a connection", () => {
     expect(asked()).toEqual([device]);
   });
 
-  test("that one key has resolved is looked up again for another", async () => {
+  test("a connection that one key has resolved is looked up again for another key", async () => {
     const { issueKey, send, asked } = createWorld(row());
     await send((await issueKey()).key);
     asked();
@@ -132,7 +132,7 @@ describe("a connection", () => {
     expect(asked()).toEqual([list, post]);
   });
 
-  test("is searched for in a bounded number of pages", async () => {
+  test("a connection is searched in a bounded number of pages", async () => {
     const many = Array.from({ length: maxPages * 100 + 1 }, (_, index) => environmentRow(String(index + 10_000)));
     const { issueKey, send, asked } = createWorld(...many);
     const { key } = await issueKey();
@@ -140,7 +140,7 @@ describe("a connection", () => {
     expect(asked()).toHaveLength(maxPages);
   });
 
-  test("whose device was renamed is held to the new name once it is confirmed", async () => {
+  test("after a device is renamed, its new name decides once the connection is confirmed", async () => {
     const { issueKey, send, clock, rows } = createWorld(row({ connectionName: "ci-1" }));
     const { key } = await issueKey({ connectionNames: ["ci-*"] });
     expect(await send(key)).toBe(200);
@@ -150,7 +150,7 @@ describe("a connection", () => {
   });
 });
 
-test("resolved connections are remembered up to a bound, and the oldest is forgotten", async () => {
+test("a bounded number of resolved connections is remembered, and the oldest is dropped", async () => {
   const clock = createVirtualClock();
   const lookup = createConnectionLookup(clock, 2);
   const calls: string[] = [];
@@ -175,14 +175,14 @@ describe("a key with a ceiling on the mode", () => {
     ["unrestricted", "mode_not_allowed"],
     ["newer", "mode_not_allowed"],
     [undefined, "mode_not_allowed"],
-  ])("and a device in mode %s: %s", async (currentMode, expected) => {
+  ])("a key with a maximum mode and a device in mode %s: %s", async (currentMode, expected) => {
     const { issueKey, send, asked } = createWorld(row(currentMode === undefined ? {} : { currentMode }));
     const { key } = await issueKey({ maxMode: "acceptEdits" });
     expect(await send(key)).toBe(expected);
     expect(asked().includes(post)).toBe(expected === 200);
   });
 
-  test("is held to the mode that is read for each send, however fresh the last one is", async () => {
+  test("a key with a maximum mode reads the device's mode again for each send", async () => {
     const { issueKey, send, asked, rows } = createWorld(row({ currentMode: "standard" }));
     const { key } = await issueKey({ maxMode: "standard" });
     expect(await send(key)).toBe(200);
@@ -198,7 +198,7 @@ describe("a key that is held to some agents", () => {
     [{ agentId: "agent-1" }, 200],
     [{ agentId: "agent-2" }, "agent_not_allowed"],
     [{ conversationId: "conv-1" }, "agent_not_allowed"],
-  ])("and a body with %j: %s", async (members, expected) => {
+  ])("a key with an agent allowlist and a body with %j: %s", async (members, expected) => {
     const { issueKey, send, asked } = createWorld(row());
     const { key } = await issueKey({ agentIds: ["agent-1"] });
     const { messages } = JSON.parse(sendBody) as { messages: unknown };
@@ -206,7 +206,7 @@ describe("a key that is held to some agents", () => {
     expect(asked()).toHaveLength(expected === 200 ? 2 : 0);
   });
 
-  test("has the body sent that was judged: an agent that stands twice reaches nobody else", async () => {
+  test("the forwarded body is the validated one, so a duplicate agent member has no effect", async () => {
     const { issueKey, send, upstreamRequests } = createWorld(row());
     const { key } = await issueKey({ agentIds: ["agent-1"] });
     expect(await send(key, "conn-1", sendBody.replace("{", '{"agentId":"agent-2","later":1,'))).toBe(200);
@@ -232,7 +232,7 @@ describe("what a key is shown", () => {
   }
 
   test.each<Partial<KeyRequest>>([{}, { deviceIds: ["device-1"] }, { connectionNames: ["b*"] }])(
-    "with %j and without scope details has no hidden member, and the tenant in the place of the organisation",
+    "a response with %j for a key without scope details has no hidden member, and the tenant as organisation",
     async (request) => {
       for (const response of await shown([{ ...hidden, newer: 1 } as Environment], request)) {
         expect(response.body).not.toContain("secret");
@@ -242,20 +242,20 @@ describe("what a key is shown", () => {
     },
   );
 
-  test("with scope details is everything, byte for byte", async () => {
+  test("a response for a key with scope details is unchanged, byte for byte", async () => {
     const [listed, read] = await shown([hidden], { scopes: ["list", "read", "details"] });
     expect(listed.body).toBe(JSON.stringify({ connections: [hidden], hasNextPage: false }));
     expect(read.body).toBe(JSON.stringify(hidden));
   });
 
-  test("is passed on as it came when nothing of it is hidden", async () => {
+  test("a response without hidden members is forwarded unchanged", async () => {
     const plain = row({ organizationId: "acme", podId: null });
     const [listed, read] = await shown([plain], {});
     expect(listed.body).toBe(JSON.stringify({ connections: [plain], hasNextPage: false }));
     expect(read.body).toBe(JSON.stringify(plain));
   });
 
-  test("of a device outside its patterns is the same 404 as of one that does not exist", async () => {
+  test("a device outside a key's patterns is the same 404 as a device that does not exist", async () => {
     const { issueKey, proxy } = createWorld(row());
     const { key } = await issueKey({ connectionNames: ["ci-*"] });
     const read = async (deviceId: string): Promise<unknown> =>

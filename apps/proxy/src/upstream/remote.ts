@@ -21,7 +21,7 @@ import {
 } from "./connections.ts";
 import { isLimitedToDevices, listPermitted, presentList, presentRow, readUpstreamRow } from "./environments.ts";
 import { buildRemoteRequest, createCallRemote, type ReadRemote, readRequest } from "./remote-call.ts";
-import type { Upstream, UpstreamCall } from "./upstream.ts";
+import { releaseSend, type Upstream, type UpstreamCall } from "./upstream.ts";
 
 /** Settings of a remote upstream. */
 export interface RemoteUpstreamOptions {
@@ -88,17 +88,14 @@ async function retrieve(principal: Principal, read: () => Promise<PlainResponse>
 }
 
 async function send(
-  { deadline, beforeSend }: UpstreamCall,
+  call: UpstreamCall,
   finding: Promise<FoundConnection>,
   clock: Pick<Clock, "monotonic">,
   forwardSend: () => Promise<PlainResponse>,
 ): Promise<PlainResponse> {
   const found = await finding;
   if (found.kind === "refused") return found.response;
-  const refusal = await beforeSend(found.row.deviceId);
-  if (refusal !== null) return refusal;
-  // Nothing was sent yet. A timeout of the send itself could not say so.
-  return clock.monotonic() >= deadline.atMs ? problemResponse("upstream_timeout") : forwardSend();
+  return (await releaseSend(call, clock, found.row.deviceId)) ?? forwardSend();
 }
 
 /** The row of a connection that the principal may send to, or the response for the caller. */

@@ -1,6 +1,6 @@
+/** The upstream: its settings, and its URLs. */
 import type { EmbeddedServer, UpstreamFetch } from "../ports.ts";
 import type { AdmitsTenant, CredentialOf } from "../tenants/settings.ts";
-import type { UpstreamBaseUrl } from "./base-url.ts";
 
 /** The upstream as it is configured. */
 export type UpstreamSettings =
@@ -22,3 +22,45 @@ export type UpstreamServer =
       readonly credentialOf: CredentialOf;
       readonly admitsTenant?: AdmitsTenant;
     };
+
+/** Where an upstream is: an origin and the path in front of `/v1`. */
+export interface UpstreamBaseUrl {
+  readonly origin: string;
+  /** Empty, or a path that starts with `/` and does not end with one. */
+  readonly basePath: string;
+}
+
+const loopbackHost = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/;
+
+/**
+ * Parses the URL of an upstream, or returns the rule that it breaks. Every request sends a credential, which must not cross a
+ * network unencrypted: `http:` is for loopback only, unless `allowInsecure`.
+ */
+export function parseUpstreamBaseUrl(
+  text: string,
+  allowInsecure: boolean,
+): { readonly ok: true; readonly value: UpstreamBaseUrl } | { readonly ok: false; readonly rule: string } {
+  if (!URL.canParse(text)) return { ok: false, rule: "must be an absolute URL" };
+  const url = new URL(text);
+  if (url.protocol !== "https:" && url.protocol !== "http:") return { ok: false, rule: "must be an https: URL" };
+  if (url.username !== "" || url.password !== "") return { ok: false, rule: "must not carry a user or a password" };
+  if (url.search !== "" || url.hash !== "") return { ok: false, rule: "must have no query and no fragment" };
+  if (url.protocol === "http:" && !loopbackHost.test(url.hostname) && !allowInsecure) {
+    return { ok: false, rule: "must be https: (http: is for loopback, or with upstream.allowInsecure)" };
+  }
+  return { ok: true, value: { origin: url.origin, basePath: url.pathname.replace(/\/+$/, "") } };
+}
+
+/**
+ * Returns the URL of a path at the upstream.
+ *
+ * @throws RangeError if the path of the URL would differ from the given path
+ */
+export function upstreamUrl(base: UpstreamBaseUrl, path: string, query: string): string {
+  const pathname = base.basePath + path;
+  const url = new URL(base.origin + pathname);
+  if (url.origin !== base.origin || url.pathname !== pathname || url.search !== "" || url.hash !== "") {
+    throw new RangeError("the path would be read as another path");
+  }
+  return query === "" ? url.href : `${url.href}?${query}`;
+}

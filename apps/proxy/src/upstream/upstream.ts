@@ -4,6 +4,7 @@
  * both handle it.
  */
 import type { ConnectionRecord } from "@letta-environments/environment-server";
+import type { Clock } from "@letta-environments/platform";
 import {
   type DecodedRequest,
   type KnownEndpoint,
@@ -47,8 +48,11 @@ export interface UpstreamCall {
   /** The connection of a send, where it has been looked up. */
   readonly connection?: ConnectionRecord | null | undefined;
   readonly deadline: Deadline;
-  /** Called before a send leaves, with its device. If it resolves with a response, nothing is sent and the caller receives that response. */
-  readonly beforeSend: (deviceId: string) => Promise<PlainResponse | null>;
+  /**
+   * Called before a send leaves, with its device; `null` if the device is not known. If it resolves with a response, nothing is sent and the caller
+   * receives that response.
+   */
+  readonly beforeSend: (deviceId: string | null) => Promise<PlainResponse | null>;
 }
 
 /** A validated and authorised request, before a credential and a deadline are chosen for it. */
@@ -110,6 +114,18 @@ export function createPrepareCall(
 }
 
 const neverAborted = new AbortController().signal;
+
+/** Prepares a send that is about to leave. Returns the response for the caller if it must not, or if its time is up. */
+export async function releaseSend(
+  { beforeSend, deadline }: Pick<UpstreamCall, "beforeSend" | "deadline">,
+  clock: Pick<Clock, "monotonic">,
+  deviceId: string | null,
+): Promise<PlainResponse | null> {
+  const refusal = await beforeSend(deviceId);
+  if (refusal !== null) return refusal;
+  // Nothing was sent yet. A timeout of the send itself could not say so.
+  return clock.monotonic() >= deadline.atMs ? problemResponse("upstream_timeout") : null;
+}
 
 /** The result of work for a call, or the response for the caller when the work did not end in time. */
 export type CallOutcome<Result> =

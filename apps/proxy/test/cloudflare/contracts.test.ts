@@ -1,4 +1,4 @@
-/** The stores of Workers against the contracts of their ports, in real workerd. */
+/** The contracts of the ports, for the stores of Workers in workerd. */
 import { resolve } from "node:path";
 import process from "node:process";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
@@ -6,7 +6,7 @@ import type { TestHarness } from "wrangler";
 import { createDurableKeyStore } from "../../src/adapters/cloudflare/key-store.ts";
 import { createDurableRateLimitStore } from "../../src/adapters/cloudflare/rate-limit-store.ts";
 import type { KeyObjectStub } from "../../src/adapters/cloudflare/key-object.ts";
-import type { ObjectNamespace } from "../../src/adapters/cloudflare/object-namespace.ts";
+import type { ObjectNamespace } from "../../src/runtimes/cloudflare/settings.ts";
 import type { RateLimitObjectStub } from "../../src/adapters/cloudflare/rate-limit-store.ts";
 import { describeKeyStore } from "../key-store-contract.ts";
 import { describeRateLimitStore } from "../rate-limit-store-contract.ts";
@@ -29,7 +29,7 @@ let server: TestHarness;
 let bindings: ContractBindings;
 let count = 0;
 
-/** One stub for each name, kept: the harness forgets a stub that was collected, and with it a call of that stub that is under way. */
+/** Keeps one stub for each name, because the harness drops calls in flight of a stub that is garbage-collected. */
 function keepStubs<Stub>(namespace: () => ObjectNamespace<Stub>): (name: string) => Stub {
   const kept = new Map<string, Stub>();
   return (name) => {
@@ -52,7 +52,7 @@ beforeAll(async () => {
 });
 afterAll(() => server.close());
 
-test("the store over the Cache API holds every test of the contract of cache stores", async () => {
+test("the Cache API store passes every test of the contract of cache stores", async () => {
   const results = (await (await server.fetch("/")).json()) as Readonly<Record<string, string | null>>;
   expect(Object.keys(results).length).toBeGreaterThan(8);
   expect(Object.entries(results).filter(([, failure]) => failure !== null)).toEqual([]);
@@ -81,14 +81,12 @@ describeKeyStore("in a Durable Object", { generationBoundMs: 5_000, storesText: 
 describeRateLimitStore("in a Durable Object", { time: "wall", runs: 15 }, (clock) => {
   const prefix = `limits ${count++}`;
   return createDurableRateLimitStore(
-    {
-      getByName(name): RateLimitObjectStub {
-        const stub = limitObject(`${prefix} ${name}`);
-        return {
-          take: (checks, options) => stub.takeAt(clock.now(), checks, options),
-          release: (leaseId, checks) => stub.release(leaseId, checks),
-        };
-      },
+    (name) => {
+      const stub = limitObject(`${prefix} ${name}`);
+      return {
+        take: (checks, options) => stub.takeAt(clock.now(), checks, options),
+        release: (leaseId, checks) => stub.release(leaseId, checks),
+      };
     },
     () => undefined,
   );

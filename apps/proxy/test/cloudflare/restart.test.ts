@@ -95,7 +95,7 @@ test("the official SDK lists, reads and sends through the Worker, and the device
   expect(refused).toBeInstanceOf(Letta.AuthenticationError);
 });
 
-test("a Worker that is killed and started again has its keys, what was revoked and what is left of the limits", async () => {
+test("keys, revocations and rate limits survive a kill and restart of the Worker", async () => {
   const keys = administerKeys(url);
   const [good, ended] = [await keys.createKey({ scopes: ["list"] }), await keys.createKey({ scopes: ["list"] })];
   await keys.revokeKey(ended.id);

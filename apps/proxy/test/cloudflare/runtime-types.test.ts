@@ -1,9 +1,9 @@
 import type { Cache, DurableObjectNamespace, DurableObjectStorage } from "@cloudflare/workers-types";
 import type { DurableStorage } from "@letta-environments/platform/cloudflare";
 import { expectTypeOf, test } from "vitest";
-import type { ObjectNamespace } from "../../src/adapters/cloudflare/object-namespace.ts";
+import type { ObjectNamespace } from "../../src/runtimes/cloudflare/settings.ts";
 
-test("what is declared here of the runtime is what Cloudflare's own types say", () => {
+test("our declaration of cloudflare:workers agrees with Cloudflare's types", () => {
   expectTypeOf<DurableObjectStorage["transactionSync"]>().toExtend<DurableStorage["transactionSync"]>();
   expectTypeOf<DurableObjectStorage["sql"]["exec"]>().toBeCallableWith("SELECT ?", 1, "a", null, new ArrayBuffer(1));
   expectTypeOf<DurableObjectStorage["setAlarm"]>().toExtend<(atMs: number) => Promise<void>>();

@@ -1,9 +1,9 @@
-/** What only Workers have to prove: objects that are evicted, isolates that share nothing, one listener, bindings in the place of a file. */
+/** Tests that only Workers need: evicted objects, isolates that share nothing, one listener, and bindings instead of a file. */
 import { createFakeUpstream, type FakeUpstream } from "@letta-environments/testkit";
 import { hmacSha256Hex, sha256Hex, constantTimeEqual } from "@letta-environments/platform/node";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import type { TestHarness } from "wrangler";
-import { pepperOf } from "../../src/adapters/node/pepper.ts";
+import { pepperOf } from "../../src/keys/key-lifecycle.ts";
 import { linkHash } from "../../src/audit/chain.ts";
 import { leadMs } from "../../src/cache/coordinator.ts";
 import { ask } from "../runtimes/use-gateway.ts";
@@ -63,7 +63,7 @@ function left(headers: Headers): number {
   return Number(/;r=(\d+)/.exec(headers.get("ratelimit") ?? "")?.[1]);
 }
 
-test("50 reads that miss at once make one request to the upstream, and the next read is a hit", async () => {
+test("50 concurrent cache misses cause one upstream request, and the next read is a hit", async () => {
   const { key } = await administerKeys(url).createKey({ scopes: ["list"] });
   await ask(url, "/v1/environments?limit=1", { key });
   const before = upstream.seen.length;
@@ -75,7 +75,7 @@ test("50 reads that miss at once make one request to the upstream, and the next 
   expect((await ask(url, "/v1/environments?limit=9", { key })).headers.get("cache-status")).toContain("hit");
 });
 
-test("a caller that leads and goes away holds nobody up: those who wait with it get their answer", async () => {
+test("when the client of the leading request disconnects, the waiting requests still get their response", async () => {
   const { key } = await administerKeys(url).createKey({ scopes: ["list"] });
   const path = "/v1/environments?limit=11";
   answerAfterMs = 500;
@@ -95,7 +95,7 @@ test("a caller that leads and goes away holds nobody up: those who wait with it 
   expect(upstream.seen.length - before).toBeLessThanOrEqual(2);
 });
 
-test("a signed token is accepted with what verifies it as it was built, and a forged or expired one is refused", async () => {
+test("the built Worker accepts a valid JWT, and refuses a forged or expired one", async () => {
   const nowMs = Date.now();
   const token = await issuer.sign(nowMs);
   expect((await ask(url, "/v1/environments", { key: token })).status).toBe(200);
@@ -109,11 +109,11 @@ test("a signed token is accepted with what verifies it as it was built, and a fo
   }
 });
 
-test("a revoked key is refused within five seconds, also by an isolate that only ever knew it as good", async () => {
+test("a revoked key is refused within five seconds, even by an isolate that cached it as valid", async () => {
   const keys = administerKeys(url);
   const { id, key } = await keys.createKey({ scopes: ["list"] });
   expect((await ask(url, "/v1/environments", { key })).status).toBe(200);
-  // Past the gateway: no isolate is told.
+  // Directly in the object, so that no isolate learns of it.
   const sql = await server.getWorker().getDurableObjectStorage("KEYS", { name: "keys" });
   await sql.exec("UPDATE keys SET record = json_set(record, '$.revokedAt', 1) WHERE id = ?", id);
   const revokedAt = performance.now();
@@ -124,7 +124,7 @@ test("a revoked key is refused within five seconds, also by an isolate that only
   expect(performance.now() - revokedAt).toBeLessThan(5_000);
 });
 
-test("objects that are evicted come back with keys, limits and the audit log", async () => {
+test("keys, rate limits and the audit log survive the eviction of their Durable Objects", async () => {
   const { key } = await administerKeys(url).createKey({ scopes: ["list", "send"] });
   const first = await ask(url, "/v1/environments", { key });
   const send = {
@@ -145,7 +145,7 @@ test("objects that are evicted come back with keys, limits and the audit log", a
   expect(writers).toEqual([{ count: 2 }]);
 });
 
-test("every send is in the audit log, whose chain holds and is sealed under the pepper", async () => {
+test("every send is in the audit log, whose chain is intact and sealed with the pepper", async () => {
   const { key, id } = await administerKeys(url).createKey({ scopes: ["send"] });
   const send = {
     key,
@@ -198,7 +198,7 @@ test("the operator's token administers keys and nothing else, and a wrong one co
   expect((await ask(url, "/admin/v1/keys", { key })).status).toBe(403);
 });
 
-test("a purge ends what is kept at once", async () => {
+test("a purge invalidates cached responses at once", async () => {
   const { key } = await administerKeys(url).createKey({ scopes: ["list"] });
   await ask(url, "/v1/environments?limit=5", { key });
   const purge = { key: workerSecrets.ADMIN_TOKEN, body: { tenant: "default" } };
@@ -206,7 +206,7 @@ test("a purge ends what is kept at once", async () => {
   expect((await ask(url, "/v1/environments?limit=5", { key })).headers.get("cache-status")).toContain("fwd=uri-miss");
 });
 
-test("a Worker whose settings break a rule serves nothing, and tells the rules to its log without a value", async () => {
+test("a Worker with invalid settings serves nothing, and logs the broken rules without values", async () => {
   const { server: broken, url: brokenUrl } = await launchWorker({
     UPSTREAM_URL: "ftp://upstream.example",
     KEY_PEPPER: "too-short-a-pepper",

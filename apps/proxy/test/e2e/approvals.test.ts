@@ -1,4 +1,4 @@
-/** A real device that asks for permission to run a command, and receives the decision of a caller. */
+/** A real device that requests permission to run a command, and receives the decision of a client. */
 import { createClient } from "@letta-environments/client";
 import {
   createRelay,
@@ -29,7 +29,7 @@ afterAll(async () => {
   await proxy?.stop();
 }, 30_000);
 
-test("an approval from a caller makes the device run the command once, and a repeat has no effect", async () => {
+test("an approval by a client makes the device run the command once, and a repeat has no effect", async () => {
   const apiKey = await proxy.createKey({ scopes: ["read", "send", "approve"] });
   const { environments } = createClient({ baseUrl: proxy.url, apiKey });
   const { connectionId } = await environments.retrieve("device-asks");

@@ -24,7 +24,7 @@ afterAll(async () => {
   await rm(dataDir, { recursive: true, force: true });
 });
 
-test("kill -9 after a 200: the row and the result are there after a restart, and the message does not run again", async () => {
+test("after kill -9 and a restart, the environment and the result of a delivered message exist, and the message does not run again", async () => {
   const deviceKey = await proxy.createKey({ scopes: ["connect"] });
   const callerKey = await proxy.createKey({ scopes: ["list", "read", "send"] });
   const deviceOptions = { baseUrl: proxy.url, apiKey: deviceKey, deviceId: "crash" };
@@ -59,7 +59,7 @@ test("kill -9 after a 200: the row and the result are there after a restart, and
   expect([replayOffline.status, replayOffline.headers.get("idempotency-replayed")]).toEqual([200, "true"]);
   expect(await replayOffline.json()).toEqual(firstBody);
 
-  // The device reconnects with what it has: the wsUrl of before, at the new address.
+  // The device reconnects with its old wsUrl, at the new address.
   const wsUrl = device.wsUrl.replace(/127\.0\.0\.1:\d+/, new URL(proxy.url).host);
   const again = await openDeviceSocket(device.connectionId, wsUrl, deviceOptions);
   expect((await send(proxy.url)).status).toBe(200);

@@ -44,7 +44,7 @@ async function replyAfter(send: () => Promise<unknown>): Promise<string> {
 }
 
 describe("a real device behind a proxy that was started as a user starts it", () => {
-  test("it is listed and read by the client and by the official SDK, with the same values", async () => {
+  test("a real device is listed and retrieved by our client and by the official SDK with the same values", async () => {
     const client = createClient({ baseUrl: proxy.url, apiKey: callerKey });
     const sdk = new Letta({ baseURL: proxy.url, apiKey: callerKey });
     const [ours, theirs] = await Promise.all([
@@ -95,7 +95,7 @@ describe("a real device behind a proxy that was started as a user starts it", ()
     expect(relay.fromServer.frames.filter((frame) => frame.type === "input")).toHaveLength(inputs);
   });
 
-  test("what the device says of itself is in the row after its first turn", async () => {
+  test("the environment contains the status that the device reports after its first turn", async () => {
     const { metadata, currentMode } = await createClient({
       baseUrl: proxy.url,
       apiKey: callerKey,
@@ -104,7 +104,7 @@ describe("a real device behind a proxy that was started as a user starts it", ()
     expect(metadata?.workingDirectory).toMatch(/work$/);
   });
 
-  test("a device that stops turns offline, and a new message to it is refused at once, cleanly and unretried", async () => {
+  test("a device that stops goes offline, and a new message to it is refused at once and not retried", async () => {
     const client = createClient({ baseUrl: proxy.url, apiKey: callerKey });
     const sdk = new Letta({ baseURL: proxy.url, apiKey: callerKey });
     const { connectionId } = await client.environments.retrieve(deviceId);

@@ -25,7 +25,7 @@ afterEach(async () => {
   await rm(dataDir, { recursive: true, force: true });
 });
 
-test("a real device with a wrong key registers once and stops, and is told why", async () => {
+test("a real device with a wrong key tries to register once, receives the reason and stops", async () => {
   const relay = await createRelay(proxy.url);
   const device = await launchDevice({ baseUrl: relay.url, apiKey: "not-a-key", deviceId: "refused" });
   const exit = await device.process.exited;
@@ -58,7 +58,7 @@ test("a real device whose key ended is refused at the upgrade and backs off: 3 a
   expect(elapsedMs).toBeGreaterThan(2_000);
 }, 60_000);
 
-test("a device belongs to the key that enrolled it: another key is refused at register, its own rotation is not", async () => {
+test("a device belongs to the key that registered it: another key is refused, and the same key after a rotation is not", async () => {
   const owner = await proxy.createKey({ scopes: ["connect"] });
   const other = await proxy.createKey({ scopes: ["connect"] });
   const options = { baseUrl: proxy.url, deviceId: "owned" };
@@ -79,7 +79,7 @@ async function onlyKeyId(): Promise<string> {
   return /"id":\s*"([^"]+)"/.exec(stdout)?.[1] ?? "";
 }
 
-test("a real device whose key is revoked while it is connected is let go, registers once, is told why, and stops", async () => {
+test("a connected device whose key is revoked is disconnected, tries to register once, receives the reason and stops", async () => {
   const relay = await createRelay(proxy.url);
   const deviceKey = await proxy.createKey({ scopes: ["connect"] });
   const device = await launchDevice({ baseUrl: relay.url, apiKey: deviceKey, deviceId: "revoked" });
@@ -91,7 +91,7 @@ test("a real device whose key is revoked while it is connected is let go, regist
   await relay.close();
 }, 30_000);
 
-test("disabling a key closes its sockets with 1008 and refuses it; enabling it lets the device back in", async () => {
+test("disabling a key closes its sockets with 1008, and enabling it lets the device connect again", async () => {
   const deviceKey = await proxy.createKey({ scopes: ["connect"] });
   const options = { baseUrl: proxy.url, apiKey: deviceKey, deviceId: "disabled" };
   const device = await connectScriptedDevice(options);

@@ -2,11 +2,11 @@
  * The gateway under a recording: composed in process, on a clock that stands still and with counted ids, in front of a scripted remote server or of
  * the embedded one. Everything that the recording knows about the gateway's modules is in this file.
  */
-import { createEnvironmentServer, type DeviceSocketListener } from "@letta-environments/environment-server";
+import { createEnvironmentServer } from "@letta-environments/environment-server";
 import { createSqliteEnvironmentStore } from "@letta-environments/environment-server/sqlite";
 import { createMemoryCacheStore } from "@letta-environments/http-cache";
 import { openSqlite, sha256Hex } from "@letta-environments/platform/node";
-import type { PlainResponse } from "@letta-environments/schema";
+import type { PlainResponse, PlainSocketListener } from "@letta-environments/schema";
 import { createVirtualClock, type VirtualClock } from "@letta-environments/testkit";
 import { createMemoryRateLimitStore } from "../../src/adapters/memory/rate-limit-store.ts";
 import { loadOpenApi } from "../../src/adapters/open-api.ts";
@@ -25,7 +25,7 @@ import { createRateLimiter } from "../../src/rate-limit/limiter.ts";
 import { createTestIssuer, type TestIssuer, testJwtSettings } from "../support/test-issuer.ts";
 import { createTestProxy, testMint } from "../support/test-proxy.ts";
 
-/** How a gateway is composed for a topic; what is absent is off. */
+/** The composition of a gateway for a topic. Absent members are off. */
 export interface GatewayOptions {
   readonly upstream: "embedded" | UpstreamFetch;
   readonly jwt?: boolean;
@@ -43,7 +43,7 @@ export interface GatewayOptions {
 
 export const operatorToken = "operator-token-of-a-recording-0123456789";
 
-/** A gateway, and what the requests of a topic do to its surroundings. */
+/** A gateway, and the functions with which the requests of a topic change its environment. */
 export interface RecordedGateway {
   readonly clock: VirtualClock;
   issueKey(request: Partial<KeyRequest>): Promise<{ readonly key: string; readonly record: { readonly id: string } }>;
@@ -187,10 +187,10 @@ type Attach = (socket: {
   send(text: string): void;
   close(code: number, reason: string): void;
   terminate(): void;
-}) => DeviceSocketListener;
+}) => PlainSocketListener;
 
 function scriptDevice(): { readonly device: ScriptedDevice; readonly attach: (attach: Attach) => void } {
-  let listener: DeviceSocketListener | null = null;
+  let listener: PlainSocketListener | null = null;
   const device: ScriptedDevice = {
     acknowledgement: { accepted: true, disposition: "started" },
     received: [],

@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { join, resolve } from "node:path";
 import process from "node:process";
 
-/** Builds what the suite starts, so that no test runs against an older build. Where turbo runs the tests it has built already. */
+/** Builds the gateway before the tests, so that no test runs an older build. Turbo has already built it when it runs the tests. */
 export function setup(): void {
   if (process.env["TURBO_HASH"] !== undefined) return;
   const folder = resolve(import.meta.dirname, "../..");

@@ -22,7 +22,7 @@ afterEach(async () => {
 describe.each(["node", "bun", "deno"] as const)("on %s", (runtime: ServerRuntime) => {
   const run = (...words: readonly string[]): Promise<CommandResult> => runBuilt(runtime, words, { folder });
 
-  test("keys are made, listed, rotated, disabled and revoked, and the audit log contains all of it", async () => {
+  test("keys are created, listed, rotated, disabled and revoked, and the audit log contains every change", async () => {
     const created = await run("keys", "create", "--name", "ci", "--scope", "list", "--expires", "30d");
     expect(created).toMatchObject({ code: 0, stderr: "", stdout: expect.stringMatching(/^lek_\w+\n$/) });
     const id = created.stdout.split("_")[1] ?? "";
@@ -37,7 +37,7 @@ describe.each(["node", "bun", "deno"] as const)("on %s", (runtime: ServerRuntime
     expect((await run("audit", "list")).stdout).toContain(id);
   });
 
-  test("a configuration is checked, and mistakes are named", async () => {
+  test("config check reports each error in the configuration", async () => {
     expect(await run("config", "check")).toMatchObject({ code: 0, stdout: expect.stringContaining("valid") });
     await writeFile(join(folder, "proxy.config.json"), '{"prot":1}');
     expect(await run("config", "check")).toMatchObject({ code: 1, stderr: expect.stringContaining("prot") });
@@ -48,7 +48,7 @@ describe.each(["node", "bun", "deno"] as const)("on %s", (runtime: ServerRuntime
     expect(await run("--version")).toMatchObject({ code: 0, stderr: "" });
   });
 
-  test("a data directory is one gateway's own, and free again once that was killed", async () => {
+  test("a data directory is locked by one gateway, and free again after the gateway is killed", async () => {
     const start = ["start", "--port", "0", "--log", "json"];
     const [program, ...before] = installGateway(runtime, folder);
     const launch = (): ReturnType<typeof launchProcess> =>
@@ -73,7 +73,7 @@ describe.each(["node", "bun", "deno"] as const)("on %s", (runtime: ServerRuntime
     expect(broken.stderr).not.toMatch(/\n\s+at /);
   });
 
-  test("a port in use is named", async () => {
+  test("a start on a port in use reports the port", async () => {
     const [program, ...before] = installGateway(runtime, folder);
     const args = [...before, "start", "--port", "0", "--log", "json", "--data-dir", "one"];
     const first = launchProcess({ command: program, args, cwd: folder, env: { HOME: folder } });
@@ -84,7 +84,7 @@ describe.each(["node", "bun", "deno"] as const)("on %s", (runtime: ServerRuntime
   });
 });
 
-test("a Node.js that is too old gets one clear line, since the built file loads node:sqlite on use only", async () => {
+test("a Node.js version that is too old gets one clear line, because the built file loads node:sqlite only when it is used", async () => {
   const [program, ...words] = installGateway("node", folder);
   // Import declarations are linked before any code runs, so one of a missing module would hide the line.
   expect(readFileSync(join(folder, "node.js"), "utf8")).not.toMatch(/^import .*"node:sqlite";$/m);

@@ -1,4 +1,4 @@
-/** What stands in the Dockerfile and in compose.yaml, read without Docker. */
+/** Reads the Dockerfile and compose.yaml without Docker. */
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";

@@ -1,4 +1,4 @@
-/** Dockerfile and compose.yaml, as far as they can be held to something without Docker: what they name exists, and what they run runs. */
+/** Dockerfile and compose.yaml, as far as they can be tested without Docker: their files exist, and their commands run. */
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { copyFileSync, existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
@@ -25,7 +25,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
-/** Puts what the image holds into an empty folder. */
+/** Copies the files of the image to an empty folder. */
 function makeImage(): void {
   for (const [, source = "", target = ""] of copies)
     copyFileSync(join(repositoryRoot, source.replace("/repository/", "")), join(folder, target));
@@ -51,7 +51,7 @@ function check(env: Record<string, string>): number | null {
 }
 
 describe("the Dockerfile", () => {
-  test("copies what the build writes, runs as a user without rights, and keeps data in a volume alone", () => {
+  test("the Dockerfile copies the build output, runs as an unprivileged user, and stores data only in a volume", () => {
     expect(instructions.map(({ name }) => name)).not.toContain("");
     expect(copies.length).toBeGreaterThan(0);
     for (const [from = "", source = ""] of copies) {
@@ -65,7 +65,7 @@ describe("the Dockerfile", () => {
     expect(build?.words).toBe("npx -y pnpm@12.21.0 build --filter=@letta-environments/proxy");
   });
 
-  test("its command and its health check run in an empty folder, and nothing but the data directory is written", async () => {
+  test("the command and the health check of the image run in an empty folder and write only to the data directory", async () => {
     makeImage();
     const env = await imageEnvironment();
     const before = readdirSync(folder);
@@ -84,7 +84,7 @@ describe("compose.yaml", () => {
   const { services, volumes } = readComposeFile();
   const { gateway, valkey } = services;
 
-  test("reads nothing that is not there, opens the gateway to this machine alone, and Valkey to nobody", () => {
+  test("compose.yaml refers only to existing files, publishes the gateway on loopback, and does not publish Valkey", () => {
     expect(gateway).toMatchObject({ build: ".", ports: ["127.0.0.1:8787:8787"], read_only: true, cap_drop: ["ALL"] });
     expect(valkey?.ports).toBeUndefined();
     const named = Object.values(services).flatMap((service) => service.volumes ?? []);
@@ -93,26 +93,29 @@ describe("compose.yaml", () => {
     expect(gateway?.environment?.["KEY_PEPPER"]).toMatch(/^\$\{KEY_PEPPER:\?/);
   });
 
-  test.skipIf(!canLaunchValkey())("its gateway serves with its environment and a Valkey of its command", async () => {
-    makeImage();
-    const [program = "", ...words] = valkey?.command ?? [];
-    const server = await launchValkey({ args: words.slice(2) });
-    expect(program).toBe("valkey-server");
-    const set = Object.entries(gateway?.environment ?? {}).map(([name, value]) => [name, filledIn(name, value)]);
-    const env = { ...(await imageEnvironment()), ...Object.fromEntries(set), VALKEY_URL: server.url };
-    const running = launchProcess({
-      command: process.execPath,
-      args: commandOf(wordsOf("CMD")).slice(1),
-      cwd: folder,
-      env,
-    });
-    const [, url = ""] = await running.waitForOutput(/"event":"listening".*?"url":"([^"]+)"/);
-    const child = spawn(process.execPath, ["node.js", "keys", "create", "--name", "ci"], { cwd: folder, env });
-    const [[key]] = await Promise.all([once(child.stdout, "data"), once(child, "close")]);
-    expect((await ask(url, "/v1/environments", { key: String(key).trim() })).status).toBe(200);
-    await running.stop();
-    await server.stop();
-  });
+  test.skipIf(!canLaunchValkey())(
+    "the gateway of compose.yaml serves requests with its environment and its Valkey command",
+    async () => {
+      makeImage();
+      const [program = "", ...words] = valkey?.command ?? [];
+      const server = await launchValkey({ args: words.slice(2) });
+      expect(program).toBe("valkey-server");
+      const set = Object.entries(gateway?.environment ?? {}).map(([name, value]) => [name, filledIn(name, value)]);
+      const env = { ...(await imageEnvironment()), ...Object.fromEntries(set), VALKEY_URL: server.url };
+      const running = launchProcess({
+        command: process.execPath,
+        args: commandOf(wordsOf("CMD")).slice(1),
+        cwd: folder,
+        env,
+      });
+      const [, url = ""] = await running.waitForOutput(/"event":"listening".*?"url":"([^"]+)"/);
+      const child = spawn(process.execPath, ["node.js", "keys", "create", "--name", "ci"], { cwd: folder, env });
+      const [[key]] = await Promise.all([once(child.stdout, "data"), once(child, "close")]);
+      expect((await ask(url, "/v1/environments", { key: String(key).trim() })).status).toBe(200);
+      await running.stop();
+      await server.stop();
+    },
+  );
 });
 
 /** What compose puts in: the value of a variable that is set, or its default. */

@@ -1,4 +1,4 @@
-/** The built fetch handler, as the examples hand it to hosts that take one. */
+/** The built fetch handler, as the examples pass it to hosts. */
 import { execFileSync } from "node:child_process";
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { once } from "node:events";
@@ -55,7 +55,7 @@ async function codeOf(answer: Response | Promise<Response>): Promise<unknown> {
   return ((await response.json()) as Record<string, unknown>)["errorCode"];
 }
 
-test("a handler whose store is away is alive and not ready, and one without settings is refused with the names of what is missing", async () => {
+test("a handler whose store is unavailable is alive and not ready, and a handler without settings is refused with the names of the missing ones", async () => {
   const environment = { UPSTREAM_URL: upstream.url, VALKEY_URL: "valkey://127.0.0.1:1", KEY_PEPPER: pepper };
   const handler = built.createFetchHandler({ environment });
   const alive = await handler(get("/livez", { "x-request-id": "mine-1" }));
@@ -74,8 +74,8 @@ function withoutStores(config: object = {}): FetchHandler {
   return built.createFetchHandler({ environment, config: { auth: { passThrough: true }, ...config } });
 }
 
-test("importing it starts no timer, draws no random number and fetches nothing", () => {
-  const traps = pathToFileURL(join(import.meta.dirname, "import-traps.mjs")).href;
+test("importing the fetch handler starts no timer, uses no randomness and fetches nothing", () => {
+  const traps = pathToFileURL(join(import.meta.dirname, "global-scope-guard.mjs")).href;
   const options = { cwd: folder, encoding: "utf8" } as const;
   const text = `import ${JSON.stringify(traps)}; console.log(Object.keys(await import("./fetch.js")).join())`;
   const words = ["--disable-warning=ExperimentalWarning", "--input-type=module", "--eval", text];
@@ -83,7 +83,7 @@ test("importing it starts no timer, draws no random number and fetches nothing",
 });
 
 describe("without stores", () => {
-  test("health needs no key, and everything else one", async () => {
+  test("health checks need no key, and all other requests do", async () => {
     const handle = withoutStores();
     expect((await handle(get("/livez"))).status).toBe(200);
     expect(await codeOf(handle(get("/v1/environments")))).toBe("missing_key");
@@ -92,7 +92,7 @@ describe("without stores", () => {
     expect(await codeOf(handle(get("/admin/v1/keys", { authorization: "Bearer sk-1" })))).toBe("endpoint_not_found");
   });
 
-  test("a caller's own key reaches the upstream, and limits count by the address that the host tells", async () => {
+  test("a caller's own key is forwarded, and rate limits use the client address from the host", async () => {
     const policies = { failures: { per: ["address"], limit: 2, windowMs: 600_000, routes: ["failedAuthentication"] } };
     const handle = withoutStores({ rateLimits: { policies } });
     const answer = await handle(get("/v1/environments", { authorization: "Bearer sk-own" }));
@@ -106,14 +106,14 @@ describe("without stores", () => {
   });
 
   test.each([[null], [5], [{ clientAddress: { hostname: "192.0.2.1" } }]])(
-    "a host's context of another shape, %j, is an unknown address and no failure",
+    "a context of another shape, %j, means an unknown address and causes no failure",
     async (context) => {
       const answer = withoutStores()(get("/v1/environments"), context as unknown as FetchContext);
       expect(await codeOf(answer)).toBe("missing_key");
     },
   );
 
-  test("settings that need a machine of their own are refused by name, and no value is repeated", () => {
+  test("settings that need a long-running process are refused by name, without their values", () => {
     const create = (environment: Record<string, string>, config: object = {}): (() => unknown) => {
       return () => built.createFetchHandler({ environment, config });
     };
@@ -128,7 +128,7 @@ describe("without stores", () => {
 describe.skipIf(!canLaunchValkey())(
   "with Valkey",
   () => {
-    test("a key of the command line is good here, and an outage is 503 until it is over", async () => {
+    test("a key from the command line is valid in the fetch handler, and an outage of Valkey is 503 until it ends", async () => {
       const valkey = await launchValkey();
       const env = { VALKEY_URL: valkey.url, KEY_PEPPER: pepper };
       const { stdout } = await runBuilt("node", ["keys", "create", "--name", "f", "--scope", "list"], { folder, env });
@@ -163,14 +163,14 @@ describe("the examples", () => {
     return (await import(pathToFileURL(path).href)) as Record<string, unknown>;
   }
 
-  test("Vercel's and Netlify's handlers answer", async () => {
+  test("the examples for Vercel and Netlify respond to a request", async () => {
     const vercel = (await load("vercel.mjs"))["default"] as { fetch: (request: Request) => Promise<Response> };
     const netlify = (await load("netlify.mjs"))["default"] as (request: Request, context: object) => Promise<Response>;
     expect(await codeOf(vercel.fetch(get("/v1/environments")))).toBe("missing_key");
     expect(await codeOf(netlify(get("/v1/environments"), { ip: "192.0.2.1" }))).toBe("missing_key");
   });
 
-  test("AWS Lambda's handler answers an event of an HTTP API", async () => {
+  test("the example for AWS Lambda responds to an event of an HTTP API", async () => {
     const hono = resolve(import.meta.dirname, "../../node_modules/hono");
     mkdirSync(join(folder, "node_modules"));
     symlinkSync(hono, join(folder, "node_modules", "hono"));
@@ -186,7 +186,7 @@ describe("the examples", () => {
   test.each([
     ["deno", ["serve.mjs"], ["run", "--no-prompt", "--allow-net", "--allow-env", "--allow-sys", "--allow-read=."]],
     ["bun", ["serve.mjs"], []],
-  ] as const)("the servers of Deno and Bun take it as it is: %s", async (runtime, file, words) => {
+  ] as const)("the servers of Deno and Bun accept the fetch handler: %s", async (runtime, file, words) => {
     copyFileSync(join(examples, `${runtime}-serve.mjs`), join(folder, "serve.mjs"));
     const port = await freePort();
     const env = { UPSTREAM_URL: upstream.url, PORT: port, DENO_SERVE_ADDRESS: `tcp:127.0.0.1:${port}` };

@@ -1,4 +1,4 @@
-/** What importing a built gateway does: nothing. */
+/** Importing a built gateway has no effects. */
 import { execFileSync } from "node:child_process";
 import { globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -6,18 +6,18 @@ import { expect, test } from "vitest";
 import { builtArtefact } from "./built-artefact.ts";
 import { runtimeProgram } from "./runtime-commands.ts";
 
-const traps = join(import.meta.dirname, "import-traps.mjs");
+const traps = join(import.meta.dirname, "global-scope-guard.mjs");
 
 test.each([
   ["node", ["--import", traps]],
   ["bun", ["--preload", traps]],
   ["deno", ["run", "-A", "--no-config", "--no-lock", `--preload=${traps}`]],
-] as const)("%s.js starts no timer, draws no random number and fetches nothing in global scope", (runtime, words) => {
+] as const)("%s.js starts no timer, uses no randomness and fetches nothing in global scope", (runtime, words) => {
   const args = [...words, builtArtefact(`${runtime}.js`), "--version"];
   expect(execFileSync(runtimeProgram(runtime), args, { encoding: "utf8" })).toMatch(/^\d+\.\d+\.\d+\n$/);
 });
 
-test("no source asks on which runtime it runs: each build was made for one", () => {
+test("no source detects its runtime, because each build is for one", () => {
   const root = join(import.meta.dirname, "../../../..");
   const folders = [
     "apps/proxy/src",

@@ -1,17 +1,17 @@
-/** Requests that are no honest caller's, byte by byte, and what the gateway answers to each on every runtime. */
+/** Malformed and malicious requests, byte by byte, and the response of the gateway to each on every runtime. */
 
-/** What a request is answered. */
+/** The expected response to a request. */
 export interface HostileAnswer {
-  /** Statuses of which one is answered; `closed`: the connection ends without an answer. */
+  /** The permitted statuses; `closed`: the connection closes without a response. */
   readonly status: readonly (number | "closed")[];
-  /** Whether the answer is a problem (RFC 9457) with a request id; what a runtime refuses before the gateway sees it may be none. */
+  /** Whether the response is a problem (RFC 9457) with a request id. A request that the runtime itself refuses may get none. */
   readonly isProblem: boolean;
 }
 
 /** A hostile request. */
 export interface HostileRequest {
   readonly name: string;
-  /** What is written to the socket, in Latin-1. `key` may list and read. */
+  /** Returns the bytes for the socket, in Latin-1. `key` has the scopes list and read. */
   readonly bytes: (key: string) => string;
   readonly answer: HostileAnswer;
 }
@@ -23,12 +23,12 @@ function request(line: string, lines: readonly string[] = [], body: string = "")
   return [line, "Host: gateway.example", "Connection: close", ...lines, "", body].join("\r\n");
 }
 
-/** A read of a target with a good key. */
+/** A GET of a target with a valid key. */
 function read(target: string): (key: string) => string {
   return (key) => request(`GET ${target} HTTP/1.1`, [`Authorization: Bearer ${key}`]);
 }
 
-/** A post with a good key, whose framing is what `lines` say. */
+/** A POST with a valid key and the framing headers of `lines`. */
 function post(lines: readonly string[], body: string): (key: string) => string {
   return (key) =>
     request("POST /v1/environments/conn-1/messages HTTP/1.1", [`Authorization: Bearer ${key}`, ...lines], body);
@@ -36,7 +36,7 @@ function post(lines: readonly string[], body: string): (key: string) => string {
 
 const ok: HostileAnswer = { status: [200], isProblem: false };
 
-/** Paths: nothing is resolved, decoded twice, or taken for another path. */
+/** Paths: none is resolved, decoded twice, or treated as another path. */
 const paths: readonly HostileRequest[] = [
   { name: "path: dot segments", bytes: read("/v1/../livez"), answer: problem(404) },
   { name: "path: encoded dot segments", bytes: read("/v1/%2e%2e/livez"), answer: problem(404) },
@@ -157,7 +157,7 @@ const headers: readonly HostileRequest[] = [
 
 const body = "0\r\n\r\n";
 
-/** The length of a body told twice, or in two ways: the ways by which a second request is smuggled in. */
+/** A body with two lengths, or with two kinds of length: the methods of request smuggling (RFC 9112 section 11.2). */
 const framing: readonly HostileRequest[] = [
   { name: "two lengths", bytes: post(["Content-Length: 1", "Content-Length: 2"], "x"), answer: problem(400) },
   { name: "the same length twice", bytes: post(["Content-Length: 1", "Content-Length: 1"], "x"), answer: problem(400) },

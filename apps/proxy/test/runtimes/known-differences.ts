@@ -1,34 +1,34 @@
 import type { HostileAnswer } from "./hostile-requests.ts";
 import type { RuntimeName } from "./launcher.ts";
 
-/** A hostile request that some runtimes answer otherwise than the others. */
+/** A hostile request to which some runtimes respond differently. */
 export interface KnownDifference {
   /** Its name in `hostile-requests.ts`. */
   readonly request: string;
   readonly runtimes: readonly RuntimeName[];
   readonly answer: HostileAnswer;
-  /** Why, and why it does no harm. */
+  /** The cause, and why it is harmless. */
   readonly reason: string;
 }
 
-/** Why workerd answers otherwise. In front of a Worker in production stands the edge of Cloudflare, which refuses more of this. */
+/** The reasons of workerd. In production, Cloudflare's edge is in front of the Worker and refuses more of these requests. */
 const resolved =
-  "Workers are given a URL, in which dot segments, backslashes and fragments are resolved already. The gateway judges the path that is left, and builds the upstream's own from it.";
-const refusedByHost = "workerd refuses it before any Worker sees it, in words of its own.";
-const readByHost = "workerd reads it as HTTP allows; the gateway sees an honest request and judges it as one.";
+  "A Worker receives a URL in which dot segments, backslashes and fragments are already resolved. The gateway validates the resolved path and builds the upstream path from it.";
+const refusedByHost = "workerd itself refuses it before the Worker receives it.";
+const readByHost = "workerd accepts it, as HTTP permits, and the gateway receives a well-formed request.";
 
 function workerd(request: string, status: number, reason: string, isProblem = false): KnownDifference {
   return { request, runtimes: ["workerd"], answer: { status: [status], isProblem }, reason };
 }
 
 const closedByBun =
-  "Bun ends a connection without a whole request head after 12 s by itself, without an answer; elsewhere the gateway answers after 15 to 20 s.";
+  "Bun itself closes a connection with an incomplete request head after 12 s, without a response; on other runtimes the gateway responds after 15 to 20 s.";
 
 function bun(request: string): KnownDifference {
   return { request, runtimes: ["bun"], answer: { status: ["closed"], isProblem: false }, reason: closedByBun };
 }
 
-/** Every difference between the runtimes; what is not here is the same on all of them. */
+/** Every difference between the runtimes. All other responses are the same on all of them. */
 export const knownDifferences: readonly KnownDifference[] = [
   workerd("path: dot segments", 200, resolved),
   workerd("path: encoded dot segments", 200, resolved),

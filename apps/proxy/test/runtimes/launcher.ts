@@ -6,13 +6,13 @@ export type RuntimeName = "node" | "bun" | "deno" | "workerd";
 
 /** How the gateway is to be started. */
 export interface LaunchRequest {
-  /** What stands in `proxy.config.json`, or in the binding that stands for it. */
+  /** The content of `proxy.config.json`, or of the binding that replaces it. */
   readonly config: Readonly<Record<string, unknown>>;
   /** Environment variables or bindings: `UPSTREAM_URL` and `LETTA_API_KEY`; without `UPSTREAM_URL` the server is embedded. */
   readonly environment: Readonly<Record<string, string>>;
 }
 
-/** What a test asks of a key. */
+/** The rights of a key for a test. */
 export interface KeyOptions {
   readonly scopes: readonly Scope[];
   /** The only devices it may use; absent: all. */

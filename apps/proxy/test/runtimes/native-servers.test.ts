@@ -36,13 +36,13 @@ function urlIn({ body }: RawResponse): unknown {
 describe("Bun.serve", () => {
   const send = useServer("bun", ["bun-serve.js"]);
 
-  test("resolves dot segments, encoded ones too, before anybody sees the path", async () => {
+  test("Bun.serve resolves dot segments, also encoded ones, before the handler sees the path", async () => {
     expect(urlIn(await send(read("/v1/../livez")))).toBe("http://a.example/livez");
     expect(urlIn(await send(read("/v1/environments/%2E%2e")))).toBe("http://a.example/v1/");
     expect(urlIn(await send(read("/v1\\environments")))).toBe("http://a.example/v1/environments");
   });
 
-  test("answers a method that it does not know with nothing, and what is malformed without a body", async () => {
+  test("Bun.serve closes the connection on an unknown method, and responds to malformed requests without a body", async () => {
     expect((await send(head("FOO /v1 HTTP/1.1"))).status).toBeNaN();
     const malformed = await send(head("GET /v1 HTTP/1.1", "a : b\r\n"));
     expect([malformed.status, malformed.body]).toEqual([400, ""]);
@@ -52,18 +52,18 @@ describe("Bun.serve", () => {
 describe("Deno.serve", () => {
   const send = useServer("deno", ["run", "--no-config", "--no-lock", "--allow-net", "deno-serve.js"]);
 
-  test("keeps the path as it stands", async () => {
+  test("Deno.serve passes the path unchanged", async () => {
     expect(urlIn(await send(read("/v1/../livez")))).toBe("http://a.example/v1/../livez");
   });
 
-  test("answers what is malformed without a body, and puts a Host that is a path into the URL", async () => {
+  test("Deno.serve responds to malformed requests without a body, and copies a Host that is a path into the URL", async () => {
     const malformed = await send(head("GET /v1 HTTP/1.1", "a : b\r\n"));
     expect([malformed.status, malformed.body]).toEqual([400, ""]);
     const authority = await send("GET /v1 HTTP/1.1\r\nHost: x/../y\r\nConnection: close\r\n\r\n");
     expect(urlIn(authority)).toBe("http://x/../y/v1");
   });
 
-  test("accepts lines that end without CR, and a field of 20 KB", async () => {
+  test("Deno.serve accepts lines without CR, and a header field of 20 KB", async () => {
     expect((await send("GET /v1 HTTP/1.1\nHost: a\nConnection: close\n\n")).status).toBe(200);
     expect((await send(head("GET /v1 HTTP/1.1", `a: ${"x".repeat(20_000)}\r\n`))).status).toBe(200);
   });

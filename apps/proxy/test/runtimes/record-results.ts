@@ -4,13 +4,13 @@ import { afterAll, afterEach } from "vitest";
 import { knownDifferences } from "./known-differences.ts";
 import type { RuntimeLauncher } from "./launcher.ts";
 
-/** How the tests of one section ended. */
+/** The results of the tests of one section. */
 interface SectionResult {
   passed: number;
   failed: number;
 }
 
-/** What the suite found on one runtime. No times, so that the same code gives the same file. */
+/** The results of the suite on one runtime. Without times, so that the same code gives the same file. */
 export interface RuntimeResult {
   readonly runtime: string;
   readonly version: string;
@@ -20,7 +20,7 @@ export interface RuntimeResult {
 
 const folder = resolve(import.meta.dirname, "../../reports/runtimes");
 
-/** Writes what the suite found to `reports/runtimes/NAME.json`, for the table in README. */
+/** Writes the results to `reports/runtimes/NAME.json`, for the table in docs/runtimes.md. */
 export function recordResults(launcher: RuntimeLauncher): void {
   const sections: Record<string, SectionResult> = {};
 

@@ -1,4 +1,4 @@
-/** The application suite: what the built gateway does, the same on every runtime. */
+/** The application suite, which tests the built gateway on every runtime. */
 import { describe, vi } from "vitest";
 import type { RuntimeLauncher } from "./launcher.ts";
 import { recordResults } from "./record-results.ts";
@@ -15,9 +15,9 @@ import { describeSlowCallers } from "./sections/slow-callers.ts";
 import { describeWebPages, listedOrigin } from "./sections/web-pages.ts";
 import { useGateway } from "./use-gateway.ts";
 
-/** Declares the suite for one runtime. Its titles are the rows of the table in README. */
+/** Declares the suite for one runtime. Its titles are the rows of the table in docs/runtimes.md. */
 export function describeRuntime(launcher: RuntimeLauncher): void {
-  // Processes start, on a machine that may be busy with others.
+  // Processes start slowly on a busy machine.
   vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
   recordResults(launcher);
 
@@ -54,7 +54,7 @@ export function describeRuntime(launcher: RuntimeLauncher): void {
   });
 }
 
-/** Declares what holds where the gateway is a process that listens itself, with the environment server inside; behind {@link describeRuntime}. */
+/** Declares the tests for runtimes on which the gateway is a process with its own listener and an embedded environment server. Call it after {@link describeRuntime}. */
 export function describeEmbeddedServer(launcher: RuntimeLauncher): void {
   describe("as a process", () => {
     const gateway = useGateway(launcher);

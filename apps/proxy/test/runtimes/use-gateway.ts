@@ -83,7 +83,7 @@ export function useGateway(
   };
 }
 
-/** Calls a server and reads the answer to its end. */
+/** Sends a request to a server and reads the complete response. */
 export async function ask(url: string, path: string, request: AskedRequest = {}): Promise<Answer> {
   const { key, body, headers, method, signal } = request;
   const response = await fetch(`${url}${path}`, {

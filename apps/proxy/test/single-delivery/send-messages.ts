@@ -1,6 +1,6 @@
 /** Sends messages through the gateway's HTTP adapter. The runtimes under test run this file as it is, so it imports nothing but the adapter. */
-import { createHttpUpstreamFetch } from "../../src/adapters/http-upstream.ts";
-import { failedBeforeSend } from "../../src/adapters/http-upstream.ts";
+import { createHttpUpstreamFetch } from "../../src/adapters/http.ts";
+import { failedBeforeSend } from "../../src/adapters/http.ts";
 import type { UpstreamRequest } from "../../src/ports.ts";
 
 export const messageCount = 20;
@@ -17,7 +17,7 @@ export async function sendMessages(origin: string): Promise<readonly string[]> {
   const outcomes: string[] = [];
   for (let index = 0; index < messageCount; index++) {
     await call(request("GET", null), signal);
-    // Some runtimes take a connection back into the pool only in a later turn of the event loop.
+    // Some runtimes return a connection to the pool only in a later turn of the event loop.
     await new Promise((resolve) => void setTimeout(resolve, 0));
     const result = await call(request("POST", new TextEncoder().encode(`message ${index}`)), signal);
     outcomes.push("reason" in result ? result.reason : `status ${result.status}`);

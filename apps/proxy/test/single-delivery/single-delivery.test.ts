@@ -1,5 +1,5 @@
 /**
- * A message reaches the upstream at most once, whatever happens to the connection. HTTP clients may repeat a request on a reused connection that
+ * A message reaches the upstream at most once, even if the connection fails. HTTP clients may repeat a request on a reused connection that
  * breaks (RFC 9110 section 9.2.2 allows it for idempotent methods alone); Deno's `fetch` repeats a POST whose body it still has.
  */
 import { execFile } from "node:child_process";
@@ -31,7 +31,7 @@ describe.each([
   ["workerd", (origin: string) => runInWorkerd(join(folder, "worker.ts"), `origin=${origin}`)],
 ])("on %s", (_runtime, run) => {
   test.each(["reset", "close"] as const)(
-    "a message is delivered once and its outcome is unknown when the upstream ends the connection with a %s",
+    "a message is delivered at most once, and its result is unknown, when the upstream closes the connection with a %s",
     async (ending) => {
       const upstream = await createBreakingUpstream(ending);
       const outcomes = JSON.parse(await run(upstream.origin)) as unknown;

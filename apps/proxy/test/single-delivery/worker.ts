@@ -6,5 +6,5 @@ const worker = {
     return Response.json(await sendMessages(new URL(request.url).searchParams.get("origin") ?? ""));
   },
 };
-// oxlint-disable-next-line import/no-default-export -- what a Worker is
+// oxlint-disable-next-line import/no-default-export -- a Worker is a default export
 export default worker;

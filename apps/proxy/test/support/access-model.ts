@@ -11,7 +11,7 @@ export interface ModelDevice {
   currentMode: string | null;
 }
 
-/** A text that stands in the device's row and nowhere else. */
+/** A text that occurs only in the environment of this device. */
 export function markOf({ tenant, deviceId }: Pick<ModelDevice, "tenant" | "deviceId">): string {
   return `<${tenant}/${deviceId}>`;
 }

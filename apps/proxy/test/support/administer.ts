@@ -4,7 +4,7 @@ import type { ShownKey } from "../../src/keys/key-view.ts";
 import { fakeRequest } from "./fake-request.ts";
 import { bodyOf, createTestProxy, type TestProxy } from "./test-proxy.ts";
 
-/** An answer of the administration, read. */
+/** A response of the administration, with its parsed body. */
 export interface AdminAnswer {
   readonly status: number;
   readonly headers: PlainHeaders;
@@ -13,7 +13,7 @@ export interface AdminAnswer {
   readonly text: string;
 }
 
-/** What is sent, beside the key. */
+/** The request without its key. */
 export interface AdminCall {
   readonly method?: string;
   /** Behind `/admin/v1/keys`. */

@@ -6,7 +6,7 @@ export function configJsonSchema(): string {
   const schema = toJsonSchema(ConfigFileSchema, {
     typeMode: "output",
     target: "draft-07",
-    // Bounds of a number; what else is checked no JSON Schema can tell, or JSON tells it already: an array is no object.
+    // The bounds of a number. A JSON Schema cannot express the other checks, or does not need them: an array is not an object.
     overrideAction({ valibotAction: action, jsonSchema }) {
       if (action.type !== "check") return undefined;
       return "minimum" in action && "maximum" in action

@@ -1,13 +1,13 @@
 import type { ValkeyConnection } from "@letta-environments/platform";
 
-/** A connection that tells when everything that was asked is answered. */
+/** A connection that reports when all its requests have a response. */
 export interface CountedConnection extends ValkeyConnection {
   /** Number of commands and scripts so far. */
   readonly asked: number;
   settle(): Promise<void>;
 }
 
-/** Wraps a connection, so that a virtual clock can stand still until the server has answered. */
+/** Wraps a connection, so that a virtual clock can wait until the server has responded. */
 export function countPending(valkey: ValkeyConnection): CountedConnection {
   const pending = new Set<Promise<unknown>>();
   let asked = 0;
@@ -28,7 +28,7 @@ export function countPending(valkey: ValkeyConnection): CountedConnection {
     },
     async settle() {
       while (pending.size > 0) await Promise.allSettled(pending);
-      // Whoever waited for the last answer goes on first.
+      // The caller that waited for the last response continues first.
       await new Promise((resolve) => void setImmediate(resolve));
     },
   };

@@ -1,6 +1,6 @@
 import type { GatewayRequest } from "../../src/http/gateway-request.ts";
 
-/** What a fake request is made of; a plain list with a body of none unless told otherwise. */
+/** The parts of a fake request. Default: a list request without a body. */
 export interface FakeRequest {
   readonly method?: string;
   readonly path?: string;

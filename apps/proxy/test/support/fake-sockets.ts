@@ -1,5 +1,5 @@
-import type { ConnectedDevice, DeviceSocketListener } from "@letta-environments/environment-server";
-import type { Principal } from "@letta-environments/schema";
+import type { ConnectedDevice } from "@letta-environments/environment-server";
+import type { Principal, PlainSocketListener } from "@letta-environments/schema";
 import type { WatchedSockets } from "../../src/keys/socket-key-watch.ts";
 import type { DeviceSockets } from "../../src/ports.ts";
 
@@ -9,7 +9,7 @@ export interface FakeSockets extends WatchedSockets {
   open(wrapper: DeviceSockets): Promise<void>;
 }
 
-const listener: DeviceSocketListener = {
+const listener: PlainSocketListener = {
   maxFrameBytes: 0,
   onMessage: () => undefined,
   onClose: () => undefined,

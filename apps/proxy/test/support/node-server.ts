@@ -6,7 +6,7 @@ import { type DrainingServer, trackServer } from "../../src/host/node/drain.ts";
 import { nodeHost } from "../../src/host/node/request.ts";
 import { serveWebSockets } from "../../src/host/node/web-sockets.ts";
 import { createGateway } from "../../src/host/gateway.ts";
-import { createHostRoutes } from "../../src/host/routes.ts";
+import { createHostRoutes, type HostRoute } from "../../src/host/routes.ts";
 import type { UpstreamFetch } from "../../src/ports.ts";
 import { listen } from "../../src/runtimes/node/listen.ts";
 import { createTestProxy, type TestProxy } from "./test-proxy.ts";
@@ -23,11 +23,14 @@ export interface NodeServerUnderTest extends TestProxy {
 /** Starts a {@link NodeServerUnderTest} on a free port. */
 export async function startNodeServer(
   upstream?: UpstreamFetch,
-  options: { readonly timeouts?: Partial<ServerTimeouts> } & NonNullable<Parameters<typeof createTestProxy>[1]> = {},
+  options: { readonly timeouts?: Partial<ServerTimeouts>; readonly routes?: readonly HostRoute[] } & NonNullable<
+    Parameters<typeof createTestProxy>[1]
+  > = {},
 ): Promise<NodeServerUnderTest> {
   const testProxy = createTestProxy(upstream, options);
   const failures: unknown[] = [];
-  const routes = createHostRoutes({ randomId, isDraining: () => underTest.isDraining, openApi: loadOpenApi });
+  const hostRoutes = createHostRoutes({ randomId, isDraining: () => underTest.isDraining, openApi: loadOpenApi });
+  const routes = [...hostRoutes, ...(options.routes ?? [])];
   const app = createGateway(testProxy.proxy, { routes, ...nodeHost });
   const onFailure = (cause: unknown): void => void failures.push(cause);
   const server = createHttpServer({
@@ -38,7 +41,7 @@ export async function startNodeServer(
   });
   serveWebSockets(server, testProxy.proxy, onFailure);
   const connections = trackServer(server);
-  const url = await listen(server, "127.0.0.1", 0);
+  const url = await listen(server, { host: "127.0.0.1", port: 0 });
   const underTest: NodeServerUnderTest = { ...testProxy, url, server, connections, failures, isDraining: false };
   return underTest;
 }

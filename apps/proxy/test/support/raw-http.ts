@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 
-/** An answer as it came over the socket. */
+/** A response as it was received on the socket. */
 export interface RawResponse {
   readonly status: number;
   /** Names in lower case. */
@@ -16,7 +16,7 @@ export async function openSocket(url: string): Promise<Socket> {
   return socket;
 }
 
-/** Sends bytes as they are and reads the answer until the server closes the connection. */
+/** Sends a text unchanged and reads the response until the server closes the connection. */
 export async function sendRaw(url: string, text: string): Promise<RawResponse> {
   const socket = await openSocket(url);
   socket.write(text);
@@ -31,7 +31,7 @@ export function requestHead(method: string, target: string, headers: Readonly<Re
   return `${method} ${target} HTTP/1.1\r\n${lines.join("")}\r\n`;
 }
 
-/** Everything a socket receives before it ends. A reset after the answer is not held against the server. */
+/** Reads everything from a socket until it closes. A reset after the response is ignored. */
 export async function readToEnd(socket: Socket): Promise<string> {
   const chunks: Buffer[] = [];
   socket.on("data", (chunk: Buffer) => chunks.push(chunk));
@@ -40,7 +40,7 @@ export async function readToEnd(socket: Socket): Promise<string> {
   return Buffer.concat(chunks).toString("latin1");
 }
 
-/** Reads the first answer of a text. */
+/** Parses the first response of a text. */
 export function parseResponse(text: string): RawResponse {
   const end = text.indexOf("\r\n\r\n");
   const [statusLine = "", ...lines] = text.slice(0, end).split("\r\n");

@@ -42,7 +42,7 @@ export const upstreamCredential = "sk-upstream-credential";
 export const emptyUpstream: UpstreamFetch = () =>
   Promise.resolve(jsonResponse(200, { connections: [], hasNextPage: false }));
 
-/** Composes a proxy in front of a fake HTTP upstream, unless told otherwise one that lists nothing and takes no send. */
+/** Composes a proxy in front of a fake HTTP upstream. The default upstream has no environments and accepts no messages. */
 export function createTestProxy(
   upstream: UpstreamFetch = knownConnections(emptyUpstream),
   overrides: {
@@ -92,7 +92,7 @@ export function createTestProxy(
   return { proxy, clock, keyStore, events, upstreamRequests, issueKey };
 }
 
-/** Creates a key that may list, read and send unless told otherwise. */
+/** Creates a key, by default with the scopes list, read and send. */
 export async function issueTestKey(
   keyStore: KeyStore,
   clock: Pick<Clock, "now">,

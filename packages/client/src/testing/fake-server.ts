@@ -38,7 +38,7 @@ export interface FakeServer {
 export interface FakeServerOptions {
   /** Epoch milliseconds; default: the platform's clock. */
   readonly now?: () => number;
-  /** What devices do with a message. Default `started`. */
+  /** The outcome of a message on its device. Default `started`. */
   readonly disposition?: "started" | "queued";
   /** Whether a repeated message id runs once; responses then carry `x-message-deduplication`. Default `true`. */
   readonly deduplicates?: boolean;

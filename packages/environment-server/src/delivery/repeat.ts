@@ -1,5 +1,5 @@
 /**
- * What happens to a request whose message ids may have been used before, and the responses for outcomes. A message id is sent
+ * Recognises requests whose message ids have been used before, and builds the responses for outcomes. A message id is sent
  * at most once; a repeat receives the outcome of the first send.
  */
 import { jsonResponse, type PlainResponse, problemResponse } from "@letta-environments/schema";

@@ -1,5 +1,10 @@
-import { allowsDevice, type PlainResponse, type Principal, problemResponse } from "@letta-environments/schema";
-import type { UpgradeDecision } from "../socket/connection.ts";
+import {
+  allowsDevice,
+  type PlainResponse,
+  type Principal,
+  problemResponse,
+  type UpgradeDecision,
+} from "@letta-environments/schema";
 import type { ServerContext } from "./context.ts";
 
 /**

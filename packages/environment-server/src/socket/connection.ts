@@ -1,30 +1,10 @@
-/** A device's WebSocket as this server sees it: the port that a runtime implements, and the state kept for each open socket. */
+/** The state that this server keeps for each open socket of a device. */
 import type { Clock } from "@letta-environments/platform";
-import type { PlainResponse } from "@letta-environments/schema";
+import type { PlainSocket } from "@letta-environments/schema";
 import type { DeviceReference } from "../events.ts";
 import type { ConnectionRecord, DeviceStatus } from "../ports.ts";
 import type { StatusChange } from "./frames.ts";
 import type { QueueLedger } from "./queue-ledger.ts";
-
-/** An open WebSocket to a device, as a runtime provides it. */
-export interface DeviceSocket {
-  /** Sends a text frame. Throws only when none of it was written, for example because the socket is closing. */
-  send(text: string): void;
-  /** Starts the closing handshake (RFC 6455 section 7.1.2). */
-  close(code: number, reason: string): void;
-  /** Drops the connection without a closing handshake. */
-  terminate(): void;
-}
-
-/** Receives the events of a {@link DeviceSocket} from the runtime. */
-export interface DeviceSocketListener {
-  /** Largest frame that the runtime may accept now, in bytes. It must close the socket with 1009 for a larger one. */
-  readonly maxFrameBytes: number;
-  /** A text frame arrived. */
-  onMessage(text: string): void;
-  /** The socket is closed and no more events follow. 1005: closed without a code. 1006: dropped without a close frame. */
-  onClose(code: number): void;
-}
 
 /** A device with an open socket, and the credential that opened it. */
 export interface ConnectedDevice {
@@ -35,15 +15,6 @@ export interface ConnectedDevice {
   readonly deviceId: string;
   readonly connectionName: string;
 }
-
-/** Decision on an upgrade request. A refusal is its HTTP response. */
-export type UpgradeDecision =
-  | { readonly kind: "refused"; readonly response: PlainResponse }
-  | {
-      readonly kind: "accepted";
-      /** Call it after the handshake. */
-      attach(socket: DeviceSocket): DeviceSocketListener;
-    };
 
 /** One point in time on both clocks: wall time to show, monotonic time to compare. */
 export interface Moment {
@@ -59,7 +30,7 @@ export interface DeviceConnection {
   readonly credentialId: string | null;
   readonly connectionName: string;
   readonly generation: number;
-  readonly socket: DeviceSocket;
+  readonly socket: PlainSocket;
   readonly connectedAt: Moment;
   /** When the socket opened, then the time of each ping. Devices define it so; no other frame counts. */
   lastHeartbeat: Moment;
@@ -98,7 +69,7 @@ export function momentOf(clock: Clock): Moment {
 export function createDeviceConnection(
   record: ConnectionRecord,
   credentialId: string | null,
-  socket: DeviceSocket,
+  socket: PlainSocket,
   queues: QueueLedger,
   openedAt: Moment,
 ): DeviceConnection {

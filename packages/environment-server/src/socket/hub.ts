@@ -4,7 +4,7 @@
  * devices are connected.
  */
 import type { Clock, RandomId } from "@letta-environments/platform";
-import { onlineWindowMs } from "@letta-environments/schema";
+import { onlineWindowMs, type PlainSocket, type PlainSocketListener } from "@letta-environments/schema";
 import type { PendingDeliveries } from "../delivery/pending.ts";
 import type { DisconnectReason, EmitEvent } from "../events.ts";
 import { closingTimeoutMs, maxFirstFrameBytes, maxFrameBytes, maxQueuedMessages, sweepIntervalMs } from "../limits.ts";
@@ -13,8 +13,6 @@ import {
   type ConnectedDevice,
   createDeviceConnection,
   type DeviceConnection,
-  type DeviceSocket,
-  type DeviceSocketListener,
   momentOf,
   type Presence,
 } from "./connection.ts";
@@ -31,7 +29,7 @@ export interface DeviceHub {
    *
    * @param credentialId the `credentialId` of the principal that opens the socket
    */
-  attach(record: ConnectionRecord, credentialId: string | null, socket: DeviceSocket): DeviceSocketListener;
+  attach(record: ConnectionRecord, credentialId: string | null, socket: PlainSocket): PlainSocketListener;
   /** The row's socket while the device can receive messages, else `null`. */
   online(environmentId: string): DeviceConnection | null;
   /** Generation of the registration that holds the row's socket, online or silent; 0 without a socket. */
@@ -116,8 +114,8 @@ function attach(
   hub: Hub,
   record: ConnectionRecord,
   credentialId: string | null,
-  socket: DeviceSocket,
-): DeviceSocketListener {
+  socket: PlainSocket,
+): PlainSocketListener {
   const { environment, connectionId } = record;
   const previous = hub.connections.get(environment.id);
   if (hub.isClosed || (previous !== undefined && previous.generation > record.generation)) {
@@ -139,7 +137,7 @@ function attach(
   return listen(hub, connection);
 }
 
-function listen(hub: Hub, connection: DeviceConnection): DeviceSocketListener {
+function listen(hub: Hub, connection: DeviceConnection): PlainSocketListener {
   const receive = createReceiver(connection, frameEffects(hub));
   return {
     get maxFrameBytes() {

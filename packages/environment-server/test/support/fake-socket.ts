@@ -1,4 +1,4 @@
-import type { DeviceSocket, DeviceSocketListener } from "../../src/index.ts";
+import type { PlainSocket, PlainSocketListener } from "@letta-environments/schema";
 
 type Frame = Record<string, unknown>;
 
@@ -15,14 +15,14 @@ export interface InputFrame {
 }
 
 /** The device's end of a socket. It records what the server does and sends frames for the device. */
-export interface FakeSocket extends DeviceSocket {
+export interface FakeSocket extends PlainSocket {
   readonly frames: readonly Frame[];
   readonly closes: readonly { readonly code: number; readonly reason: string }[];
   readonly terminated: boolean;
   /** Called for each frame as it is written. */
   onFrame: (frame: Frame) => void;
   /** Set when the socket is attached. */
-  listener: DeviceSocketListener;
+  listener: PlainSocketListener;
   inputs(): InputFrame[];
   say(frame: unknown): void;
   /** Acknowledges an input, by default the last one. */

@@ -1,22 +1,8 @@
-/** The audit log of Workers: one Durable Object writes it, and gateways call that object. */
-import { DurableObject, type DurableObjectContext } from "cloudflare:workers";
-import {
-  constantTimeEqual,
-  type DurableStorage,
-  hmacSha256Hex,
-  openDurableSqlite,
-  randomId,
-  sha256Hex,
-  systemClock,
-} from "@letta-environments/platform/cloudflare";
 import type { AuditEntry } from "../../audit/entry.ts";
-import { type AuditLog, type OpenAuditLog, openAuditLog } from "../../audit/log.ts";
+import type { AuditLog } from "../../audit/log.ts";
 import { AuditUnavailableError } from "../../audit/store.ts";
-import { version } from "../../version.ts";
-import { pepperOf } from "../node/pepper.ts";
-import { auditTables, createSqliteAuditChains } from "../sqlite/audit-store.ts";
 
-/** The methods of {@link AuditObject} that gateways call. */
+/** The remote methods of `AuditObject`. */
 export interface AuditObjectStub {
   /** Resolves when the entry is durable. */
   append(entry: AuditEntry): Promise<void>;
@@ -33,52 +19,4 @@ export function createDurableAuditLog(audit: () => AuditObjectStub): AuditLog {
       }
     },
   };
-}
-
-/** The bindings of {@link AuditObject}. */
-export interface AuditObjectBindings {
-  readonly KEY_PEPPER?: string;
-}
-
-/**
- * The Durable Object that has the audit log: one for all gateways. Each time it starts, it begins a new chain with the first entry,
- * as a process does, which notes the ends of the earlier chains. A response leaves the object once its writes are on disk.
- */
-export class AuditObject extends DurableObject<AuditObjectBindings> {
-  readonly #storage: DurableStorage;
-  #opening: Promise<OpenAuditLog> | null = null;
-
-  constructor(ctx: DurableObjectContext, env: AuditObjectBindings) {
-    super(ctx, env);
-    this.#storage = ctx.storage;
-  }
-
-  async append(entry: AuditEntry): Promise<void> {
-    this.#opening ??= this.#open();
-    const log = await this.#opening;
-    await log.append(entry);
-  }
-
-  async #open(): Promise<OpenAuditLog> {
-    try {
-      return await openObjectAuditLog(this.#storage, this.env.KEY_PEPPER ?? "");
-    } catch (cause) {
-      this.#opening = null;
-      throw cause;
-    }
-  }
-}
-
-function openObjectAuditLog(storage: DurableStorage, keyPepper: string): Promise<OpenAuditLog> {
-  const database = openDurableSqlite(storage);
-  database.transaction(() => database.exec(auditTables));
-  return openAuditLog({
-    store: createSqliteAuditChains(database),
-    clock: systemClock,
-    writer: randomId("writer"),
-    version,
-    digests: { sha256: sha256Hex, hmacSha256: hmacSha256Hex, constantTimeEqual },
-    pepper: pepperOf(keyPepper, hmacSha256Hex),
-    defer: (run) => void setTimeout(run, 0),
-  });
 }

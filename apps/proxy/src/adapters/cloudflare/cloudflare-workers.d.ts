@@ -1,24 +1,24 @@
-/** The part of the runtime's own module that is used; `test/cloudflare/runtime-types.test.ts` holds it against Cloudflare's types. */
+/** The used part of the runtime's module. `test/cloudflare/runtime-types.test.ts` compares it with Cloudflare's types. */
 declare module "cloudflare:workers" {
   import type { DurableStorage } from "@letta-environments/platform/cloudflare";
 
-  /** What every Durable Object is. */
+  /** The base class of Durable Objects. */
   export abstract class DurableObject<Env = unknown> {
     protected readonly ctx: DurableObjectContext;
     protected readonly env: Env;
     constructor(ctx: DurableObjectContext, env: Env);
   }
 
-  /** What a Durable Object is given of its place. */
+  /** The context of a Durable Object. */
   export interface DurableObjectContext {
     readonly storage: DurableStorage & {
-      /** In epoch milliseconds; one at a time. */
+      /** Sets the only alarm, in epoch milliseconds. */
       setAlarm(atMs: number): Promise<void>;
-      /** Takes the alarm away too. */
+      /** Deletes the alarm too. */
       deleteAll(): Promise<void>;
     };
   }
 
-  /** Keeps the context of the present request alive until a promise settles. */
+  /** Keeps the context of the current request alive until a promise settles. */
   export function waitUntil(promise: Promise<unknown>): void;
 }

@@ -1,11 +1,11 @@
 import type { Coalescer, Follower, FollowerAction, Leader } from "@letta-environments/http-cache";
 import type { RandomId } from "@letta-environments/platform";
-import type { FlightObjectStub } from "./flight-object.ts";
+import type { CoordinatorStub } from "./coordinator-object.ts";
 
 /** The dependencies of the coalescer. */
 export interface DurableCoalescerOptions {
   /** The object that coordinates the requests of a key. */
-  readonly coordinatorOf: (key: string) => FlightObjectStub;
+  readonly coordinatorOf: (key: string) => CoordinatorStub;
   readonly randomId: RandomId;
   /** Keeps work alive after the response was sent. */
   readonly background: (work: Promise<unknown>) => void;
@@ -56,7 +56,7 @@ export function createDurableCoalescer({ coordinatorOf, randomId, background }: 
 
   return {
     async enter(key) {
-      const requestId = randomId("flight");
+      const requestId = randomId("read");
       try {
         const role = await coordinatorOf(key).enter(key, requestId);
         if (role === "leader") return lead(key, requestId);

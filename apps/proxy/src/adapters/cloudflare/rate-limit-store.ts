@@ -1,85 +1,33 @@
 /**
- * Counts rate limits in Durable Objects, one for each shard. `chooseShards` puts all checks of a request into the same shard, so that
- * one object decides them in one atomic step and each counter is in one object only. Objects count in their own SQLite database.
+ * Counts rate limits in Durable Objects (`RateLimitObject`), one for each shard. `chooseShards` puts all checks of a request into
+ * the same shard, so that one object decides them in one atomic step and each counter is in one object only.
  */
-import type { Clock } from "@letta-environments/platform";
-import { openDurableSqlite, systemClock } from "@letta-environments/platform/cloudflare";
-import { DurableObject, type DurableObjectContext } from "cloudflare:workers";
 import type { RateLimitCheck } from "../../rate-limit/policy.ts";
 import type { RateLimitOutcome, RateLimitStore, RateLimitTakeOptions } from "../../rate-limit/store.ts";
-import { createSqliteRateLimitStore, type SqliteRateLimitStore } from "../sqlite/rate-limit-store.ts";
-import type { ObjectNamespace } from "./object-namespace.ts";
 
-/** The remote interface of {@link RateLimitObject}. */
+/** The remote methods of `RateLimitObject`. */
 export interface RateLimitObjectStub {
   take(checks: readonly RateLimitCheck[], options: RateLimitTakeOptions): Promise<RateLimitOutcome>;
   release(leaseId: string, checks: readonly RateLimitCheck[]): Promise<void>;
 }
 
-/** The least time between two sweeps of an object, in milliseconds. */
-const sweepAfterMs = 3_600_000;
-
 /**
- * The Durable Object of one shard. An object that is no longer used, such as that of an address that failed to authenticate once,
- * deletes its storage, so that it costs nothing.
- */
-export class RateLimitObject extends DurableObject {
-  readonly #storage: DurableObjectContext["storage"];
-  readonly #clock: Clock;
-  #store: SqliteRateLimitStore | null = null;
-
-  constructor(ctx: DurableObjectContext, env: unknown, clock: Clock = systemClock) {
-    super(ctx, env);
-    this.#storage = ctx.storage;
-    this.#clock = clock;
-  }
-
-  take(checks: readonly RateLimitCheck[], options: RateLimitTakeOptions): RateLimitOutcome {
-    return this.#open().take(checks, options);
-  }
-
-  release(leaseId: string, checks: readonly RateLimitCheck[]): void {
-    this.#open().release(leaseId, checks);
-  }
-
-  async alarm(): Promise<void> {
-    const lastMs = this.#open().sweep();
-    if (lastMs !== null) return this.#sweepAfter(lastMs - this.#clock.now());
-    // This deletes the tables and the alarm. The next request creates them again.
-    this.#store = null;
-    await this.#storage.deleteAll();
-  }
-
-  #open(): SqliteRateLimitStore {
-    if (this.#store !== null) return this.#store;
-    this.#store = createSqliteRateLimitStore(openDurableSqlite(this.#storage), this.#clock, null);
-    void this.#sweepAfter(sweepAfterMs);
-    return this.#store;
-  }
-
-  /** Schedules the next sweep. Alarms go by the platform's clock, even if this object has another one. */
-  #sweepAfter(delayMs: number): Promise<void> {
-    return this.#storage.setAlarm(systemClock.now() + Math.max(delayMs, sweepAfterMs));
-  }
-}
-
-/**
- * Creates a store on a namespace of {@link RateLimitObject}.
+ * Creates a store whose counters are in Durable Objects.
  *
+ * @param objectOf Returns a stub of the object with this name. It is called for each request to the object.
  * @param background Keeps work alive after the response: leases are released then.
  */
 export function createDurableRateLimitStore(
-  limits: ObjectNamespace<RateLimitObjectStub>,
+  objectOf: (name: string) => RateLimitObjectStub,
   background: (work: Promise<unknown>) => void,
 ): RateLimitStore {
   // Two shards with the same name would do no harm: an object counts by policy and key.
-  const objectOf = ([first]: readonly RateLimitCheck[]): RateLimitObjectStub =>
-    limits.getByName(`shard ${first?.shard ?? ""}`);
+  const shardOf = ([first]: readonly RateLimitCheck[]): RateLimitObjectStub => objectOf(`shard ${first?.shard ?? ""}`);
   return {
     // A stub returns a thenable, not a `Promise`.
-    take: async (checks, options) => objectOf(checks).take(checks, options),
+    take: async (checks, options) => shardOf(checks).take(checks, options),
     async release(leaseId, checks) {
-      const released = Promise.resolve(objectOf(checks).release(leaseId, checks));
+      const released = Promise.resolve(shardOf(checks).release(leaseId, checks));
       background(released.catch(() => undefined));
       await released;
     },

@@ -14,7 +14,7 @@ afterEach(() => {
   rmSync(folder, { recursive: true });
 });
 
-test("is made once, of 32 bytes, for its owner alone, and read from then on", () => {
+test("a pepper of 32 bytes is created once in a file that only its owner can read, and read from then on", () => {
   const first = loadPepper(folder, null, false);
   expect(first.secret).toHaveLength(32);
   expect(statSync(join(folder, "pepper")).mode & 0o777).toBe(0o600);
@@ -22,12 +22,12 @@ test("is made once, of 32 bytes, for its owner alone, and read from then on", ()
   expect(loadPepper(folder, null, true)).toEqual(first);
 });
 
-test("is never made anew while keys exist", () => {
+test("no new pepper is created while keys exist", () => {
   expect(() => loadPepper(folder, null, true)).toThrow(PepperError);
   expect(readdirSync(folder)).toEqual([]);
 });
 
-test("is not overwritten when it is damaged or cannot be read", () => {
+test("a pepper file that is damaged or unreadable is not overwritten", () => {
   const path = join(folder, "pepper");
   writeFileSync(path, "short");
   expect(() => loadPepper(folder, null, false)).toThrow("damaged");
@@ -37,20 +37,20 @@ test("is not overwritten when it is damaged or cannot be read", () => {
   expect(() => loadPepper(join(folder, "missing", "\0"), null, false)).toThrow(PepperError);
 });
 
-test("may be given as text, and then no file is made or needed", () => {
+test("a pepper that is set as text needs no file and creates none", () => {
   const given = loadPepper(folder, "from the environment", true);
   expect(new TextDecoder().decode(given.secret)).toBe("from the environment");
   expect(readdirSync(folder)).toEqual([]);
 });
 
-test("has an id that differs between peppers and does not hold the secret", () => {
+test("the id of a pepper differs between peppers and does not contain the secret", () => {
   const [one, other] = [loadPepper(folder, "one pepper", false), loadPepper(folder, "other pepper", false)];
   expect(one.id).toMatch(/^[0-9a-f]{12}$/);
   expect(one.id).not.toBe(other.id);
   expect(loadPepper(folder, "one pepper", false).id).toBe(one.id);
 });
 
-test("is taken away from others when they could read it", () => {
+test("a pepper file that others can read is restricted to its owner", () => {
   const path = join(folder, "pepper");
   loadPepper(folder, null, false);
   chmodSync(path, 0o644);

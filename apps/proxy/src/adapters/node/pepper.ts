@@ -11,21 +11,22 @@ import {
   writeSync,
 } from "node:fs";
 import { join } from "node:path";
-import type { HmacSha256 } from "@letta-environments/platform";
 import { hmacSha256Hex } from "@letta-environments/platform/node";
+import { pepperOf } from "../../keys/key-lifecycle.ts";
 import type { Pepper } from "../../ports.ts";
 
 const pepperBytes = 32;
 
-/** The pepper cannot be used. The text is for whoever runs the proxy. */
+/** The pepper cannot be used. The message is for the operator. */
 export class PepperError extends Error {
   override readonly name = "PepperError";
 }
 
 /**
- * The pepper: the given text (`KEY_PEPPER`), else the file `pepper` in the data directory, made when there is none.
+ * Loads the pepper from the given text (`KEY_PEPPER`), else from the file `pepper` in the data directory, which is created if it
+ * does not exist.
  *
- * @throws PepperError when the file is missing although keys exist (a new one would silently void them all), or is damaged.
+ * @throws PepperError if the file is damaged, or missing although keys exist: a new pepper would invalidate them all
  */
 export function loadPepper(dataDir: string, text: string | null, keysExist: boolean): Pepper {
   if (text !== null) return pepperOf(text, hmacSha256Hex);
@@ -34,7 +35,7 @@ export function loadPepper(dataDir: string, text: string | null, keysExist: bool
   if (existing !== null) return pepperOf(checkLength(existing, path), hmacSha256Hex);
   if (keysExist) {
     throw new PepperError(
-      `The pepper is missing: ${path} is not there, but keys were made with it. Restore it, or set KEY_PEPPER.`,
+      `The pepper is missing: ${path} does not exist, but keys depend on it. Restore it, or set KEY_PEPPER.`,
     );
   }
   createExclusively(path);
@@ -56,7 +57,7 @@ function checkLength(secret: Uint8Array, path: string): Uint8Array {
   throw new PepperError(`The pepper is damaged: ${path} must have ${pepperBytes} bytes.`);
 }
 
-/** Links a complete file into place: another process either made the pepper first, or sees all of ours. */
+/** Links a complete file to the path, so that two processes that start at once use the same, complete pepper. */
 function createExclusively(path: string): void {
   const draft = `${path}.${randomBytes(8).toString("hex")}`;
   const file = openSync(draft, "wx", 0o600);
@@ -74,10 +75,4 @@ function createExclusively(path: string): void {
 
 function isErrorWithCode(cause: unknown, code: string): boolean {
   return cause instanceof Error && "code" in cause && cause.code === code;
-}
-
-/** A pepper from its secret, text in UTF-8 or bytes, with the name that records tell it by. */
-export function pepperOf(secret: string | Uint8Array, hmacSha256: HmacSha256): Pepper {
-  const bytes = typeof secret === "string" ? new TextEncoder().encode(secret) : secret;
-  return { id: hmacSha256(bytes, "pepper id").slice(0, 12), secret: bytes };
 }

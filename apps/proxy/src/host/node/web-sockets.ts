@@ -1,7 +1,6 @@
 import type { IncomingMessage, Server } from "node:http";
 import type { Duplex } from "node:stream";
-import type { DeviceSocket, DeviceSocketListener } from "@letta-environments/environment-server";
-import { problemResponse } from "@letta-environments/schema";
+import { problemResponse, type PlainSocket, type PlainSocketListener } from "@letta-environments/schema";
 import { type WebSocket, WebSocketServer } from "ws";
 import type { Pipeline } from "../../pipeline.ts";
 import { writeRawResponse } from "./http-server.ts";
@@ -68,9 +67,9 @@ export function serveWebSockets(
 /** Joins a socket and its listener. The listener that it returns reports the end of the socket once. */
 function connect(
   webSocket: WebSocket,
-  attach: (socket: DeviceSocket) => DeviceSocketListener,
+  attach: (socket: PlainSocket) => PlainSocketListener,
   fail: (cause: unknown) => void,
-): DeviceSocketListener {
+): PlainSocketListener {
   const attached = attach({
     send(text) {
       // `ws` silently drops a text that is sent on a closing socket.
@@ -82,7 +81,7 @@ function connect(
     terminate: () => webSocket.terminate(),
   });
   let isClosed = false;
-  const listener: DeviceSocketListener = {
+  const listener: PlainSocketListener = {
     get maxFrameBytes() {
       return attached.maxFrameBytes;
     },
@@ -108,7 +107,7 @@ function connect(
 }
 
 /** Closes the socket of a device whose frame exceeds its limit, and drops it when all unfinished frames exceed theirs. */
-function limitFrames(webSocket: WebSocket, socket: Duplex, listener: DeviceSocketListener, budget: FrameBudget): void {
+function limitFrames(webSocket: WebSocket, socket: Duplex, listener: PlainSocketListener, budget: FrameBudget): void {
   const share = budget.open(() => {
     listener.onClose(messageTooBig);
     webSocket.terminate();

@@ -10,39 +10,35 @@ import { waitUntil } from "cloudflare:workers";
 import { createCacheApiStore } from "../../adapters/cloudflare/cache-store.ts";
 import { createDurableAuditLog } from "../../adapters/cloudflare/audit-log.ts";
 import { createDurableCoalescer } from "../../adapters/cloudflare/coalescer.ts";
-import { createDurableKeyStore } from "../../adapters/cloudflare/key-store.ts";
-import { createDurableKeyUses } from "../../adapters/cloudflare/key-store.ts";
+import { createDurableKeyStore, createDurableKeyUses } from "../../adapters/cloudflare/key-store.ts";
 import { createDurableRateLimitStore } from "../../adapters/cloudflare/rate-limit-store.ts";
-import { createHttpJwksFetch } from "../../adapters/http-jwks.ts";
-import { createHttpUpstreamFetch } from "../../adapters/http-upstream.ts";
-import type { LogEvent } from "../../adapters/log.ts";
+import { createHttpJwksFetch, createHttpUpstreamFetch } from "../../adapters/http.ts";
+import { type LogEvent, logStoreEvents } from "../../adapters/log.ts";
 import { createMemoryRateLimitStore } from "../../adapters/memory/rate-limit-store.ts";
-import { pepperOf } from "../../adapters/node/pepper.ts";
+import { pepperOf } from "../../keys/key-lifecycle.ts";
 import { createPipeline, type Pipeline } from "../../pipeline.ts";
 import { auditKeyStore } from "../../audit/key-changes.ts";
 import { createEnvironmentCache, type EnvironmentCache } from "../../cache/environment-cache.ts";
+import { cacheScopeOf } from "../../cache/policy.ts";
 import type { Settings } from "../../config/settings.ts";
-import { rootCauseMessage } from "../../keys/key-store-outages.ts";
-import { reportOutages } from "../../keys/key-store-outages.ts";
-import type { RateLimitSettings } from "../../limits/settings.ts";
-import { chooseShards } from "../../limits/settings.ts";
+import { reportOutages, rootCauseMessage } from "../../keys/key-store-outages.ts";
+import { chooseShards, type RateLimitSettings } from "../../limits/settings.ts";
 import type { JwksFetch } from "../../ports.ts";
 import { createRateLimiter, type RateLimiter } from "../../rate-limit/limiter.ts";
-import { createTenantAdmission } from "../../tenants/admission.ts";
-import { credentialsFromSettings, findCredentialConflicts } from "../../tenants/credentials.ts";
+import { createTenantAdmission, credentialsFromSettings, findCredentialConflicts } from "../../tenants/credentials.ts";
 import { version } from "../../version.ts";
 import type { WorkerBindings, WorkerSettings } from "./settings.ts";
 
-/** Composes the gateway of one isolate. Nothing of what belongs to one request is kept in it. */
+/** Composes the pipeline of one isolate. It keeps no object of a request, because Workers must not use one in another request. */
 export function composeWorker(
   settings: WorkerSettings,
   bindings: WorkerBindings,
-  /** Name of the data centre, which the isolate never leaves. */
+  /** The name of the data centre of the isolate. */
   place: string,
   log: (event: LogEvent) => void,
 ): Pipeline {
   const { upstream, tenants, jwt } = settings;
-  if (upstream.kind !== "http") throw new TypeError("Workers need an upstream elsewhere");
+  if (upstream.kind !== "http") throw new TypeError("Workers need a remote upstream");
   const clock = systemClock;
   const onFailure = (cause: unknown): void => log({ type: "internal_error", requestId: "-", cause });
   const onKeyStoreFailure = (cause: unknown): void =>
@@ -58,7 +54,7 @@ export function composeWorker(
   const credentialOf = credentialsFromSettings(tenants, upstream.credential);
   const rateLimits = composeRateLimits(settings.rateLimits, bindings.LIMITS, log);
   const userAgent = `letta-environments-proxy/${version}`;
-  // The runtime's own must not be called as a method of something else.
+  // The runtime's `fetch` must not be called as a method of another object.
   const webFetch: typeof fetch = (input, init) => fetch(input, init);
 
   return createPipeline(
@@ -81,7 +77,7 @@ export function composeWorker(
       environmentCache: composeCache(settings, bindings.FLIGHTS, place, log),
       rateLimiter: rateLimits.limiter,
       deviceSockets: null,
-      fetchJwks: keptAlive(createHttpJwksFetch(webFetch, userAgent)),
+      fetchJwks: keepAlive(createHttpJwksFetch(webFetch, userAgent)),
       admin: {
         randomBytes,
         keyStoreFor: (actor) => auditKeyStore(keyStore, audit, actor, onFailure),
@@ -103,8 +99,8 @@ export function composeWorker(
   );
 }
 
-/** Other requests wait for the same read: it must not end with the one that began it. */
-function keptAlive(fetchJwks: JwksFetch): JwksFetch {
+/** Keeps a request for a key set alive after the client request that started it, because other requests wait for it too. */
+function keepAlive(fetchJwks: JwksFetch): JwksFetch {
   return (url, signal) => {
     const read = fetchJwks(url, signal);
     waitUntil(read.catch(() => undefined));
@@ -112,18 +108,17 @@ function keptAlive(fetchJwks: JwksFetch): JwksFetch {
   };
 }
 
-/** A cache of its own: what the platform's own cache holds is not in it, and the other way round. */
+/** A separate cache, so that the gateway shares no entries with the default cache of the platform. */
 const cacheName = "letta-gateway";
 
-/** The cache of answers in this data centre, or `null` where nothing is kept. Turns are handed out by objects of this data centre. */
-export function composeCache(
-  { cache, upstream }: Pick<Settings, "cache" | "upstream">,
-  flights: WorkerBindings["FLIGHTS"],
+/** Composes the cache of this data centre; `null` if nothing is cached. Durable Objects of this data centre coordinate concurrent misses. */
+function composeCache(
+  settings: Pick<Settings, "cache" | "upstream">,
+  coordinators: WorkerBindings["FLIGHTS"],
   place: string,
   log: (event: LogEvent) => void,
 ): EnvironmentCache | null {
-  if (cache === null || upstream.kind !== "http") return null;
-  const { statusFor } = cache;
+  if (settings.cache === null) return null;
   return createEnvironmentCache({
     store: createCacheApiStore({
       openCache: () => caches.open(cacheName),
@@ -135,35 +130,29 @@ export function composeCache(
     sha256: sha256Hex,
     onError: (operation, cause) => log({ type: "cache_failed", operation, cause }),
     coalescer: createDurableCoalescer({
-      // The first digit of a digest: sixteen objects in a data centre share the keys.
-      coordinatorOf: (key) => flights.getByName(`${place} ${sha256Hex(key).charAt(0)}`),
+      // The first digit of a digest spreads the keys over sixteen objects for each data centre.
+      coordinatorOf: (key) => coordinators.getByName(`${place} ${sha256Hex(key).charAt(0)}`),
       randomId,
       background: waitUntil,
     }),
     background: waitUntil,
-  })({
-    upstream: `${upstream.baseUrl.origin}${upstream.baseUrl.basePath}`,
-    showsStatus: ({ scopes }) => statusFor === "everybody" || (statusFor === "details" && scopes.has("details")),
-  });
+  })(cacheScopeOf(settings));
 }
 
-/** The limits of one isolate: counted in Durable Objects, and without them by each policy's own way. */
-export function composeRateLimits(
+/** Composes the rate limiter, which counts in Durable Objects. While they are unavailable, each policy falls back as configured. */
+function composeRateLimits(
   settings: RateLimitSettings,
   limits: WorkerBindings["LIMITS"],
   log: (event: LogEvent) => void,
 ): { readonly settings: RateLimitSettings; readonly limiter: RateLimiter | null } {
   if (settings.limits.length === 0) return { settings, limiter: null };
   const limiter = createRateLimiter({
-    store: createDurableRateLimitStore(limits, waitUntil),
+    store: createDurableRateLimitStore((name) => limits.getByName(name), waitUntil),
     localStore: createMemoryRateLimitStore(systemClock),
     clock: systemClock,
     deadlineMs: settings.deadlineMs,
     instances: settings.instances,
-    onDegraded(event) {
-      if (event.state === "degraded") log({ type: "rate_limits_degraded", reason: event.reason, cause: event.cause });
-      else log({ type: "rate_limits_recovered", durationMs: event.durationMs, decisions: event.decisions });
-    },
+    onDegraded: logStoreEvents(log),
   });
   return { settings: { ...settings, limits: chooseShards(settings.limits) }, limiter };
 }

@@ -1,7 +1,6 @@
 import type { AuditObjectStub } from "../../adapters/cloudflare/audit-log.ts";
-import type { FlightObjectStub } from "../../adapters/cloudflare/flight-object.ts";
+import type { CoordinatorStub } from "../../adapters/cloudflare/coordinator-object.ts";
 import type { KeyObjectStub } from "../../adapters/cloudflare/key-object.ts";
-import type { ObjectNamespace } from "../../adapters/cloudflare/object-namespace.ts";
 import type { RateLimitObjectStub } from "../../adapters/cloudflare/rate-limit-store.ts";
 import { isOperatorTokenText, tokenRule } from "../../config/resolve-auth.ts";
 import { resolveGatewaySettings } from "../../config/resolve-gateway.ts";
@@ -11,25 +10,25 @@ import { isJsonObject, parseJson } from "../../lib/json.ts";
 import type { SettingProblem } from "../../lib/setting-rules.ts";
 import { credentialsFromSettings, findSharedCredentials, tenantCredentials } from "../../tenants/credentials.ts";
 
-/** Settings of a Worker. */
+/** The settings of a Worker. */
 export interface WorkerSettings extends GatewaySettings {
   /** `KEY_PEPPER`. Never shown. */
   readonly keyPepper: string;
-  /** `ADMIN_TOKEN`, with which the operator administers keys; `null`: only gateway keys of scope `admin` do. Never shown. */
+  /** `ADMIN_TOKEN`, with which the operator administers keys; `null`: only gateway keys with the scope `admin` can. Never shown. */
   readonly operatorToken: string | null;
 }
 
-/** Settings, or every rule that was broken. */
+/** The settings, or every rule that they break. */
 export type ResolvedWorkerSettings =
   | { readonly ok: true; readonly settings: WorkerSettings }
   | { readonly ok: false; readonly problems: readonly SettingProblem[] };
 
-/** Shortest pepper, in characters. */
+/** The minimum length of a pepper, in characters. */
 const minPepperLength = 32;
-/** How long a request waits for the object that counts its limits unless told otherwise, in milliseconds: it may be on another continent. */
+/** The default time that a request waits for its rate-limit object, in milliseconds. The object may be on another continent. */
 const deadlineMs = 1_000;
 
-/** Resolves the settings of a Worker from its bindings: variables, secrets, and in `PROXY_CONFIG` what the file says elsewhere, as JSON. */
+/** Resolves the settings of a Worker from its variables and secrets. `PROXY_CONFIG` is the configuration file as JSON. */
 export function resolveWorkerSettings(bindings: Readonly<Record<string, unknown>>): ResolvedWorkerSettings {
   const file = readConfig(bindings["PROXY_CONFIG"]);
   if (file === undefined) return { ok: false, problems: [{ setting: "PROXY_CONFIG", rule: "must be JSON" }] };
@@ -51,10 +50,7 @@ export function resolveWorkerSettings(bindings: Readonly<Record<string, unknown>
     : { ok: false, problems };
 }
 
-/**
- * A secret that is bound as something else than text, and an object that is not bound, would be missed only when they are asked for; a store that is
- * not used, never.
- */
+/** Finds bindings with a wrong type, which would fail only when a request uses them, and settings of a store that is not used. */
 function* bindingProblems(bindings: Readonly<Record<string, unknown>>): Generator<SettingProblem> {
   for (const setting of ["UPSTREAM_URL", "KEY_PEPPER", "ADMIN_TOKEN", "LETTA_API_KEY"]) {
     if (typeof (bindings[setting] ?? "") !== "string") yield { setting, rule: "must be bound as text" };
@@ -67,13 +63,16 @@ function* bindingProblems(bindings: Readonly<Record<string, unknown>>): Generato
   yield { setting: "VALKEY_URL", rule: "cannot be used on Workers: Durable Objects take its place" };
 }
 
-/** What the file says of stores and listeners that a Worker has not got, whatever it is: it would be passed over in silence. */
+/** Finds settings of stores and listeners that a Worker does not have, which would be ignored silently. */
 function* fileProblems(file: unknown): Generator<SettingProblem> {
   if (!isJsonObject(file)) return;
   for (const member of ["rateLimits", "cache"]) {
     const part = file[member];
     if (!isJsonObject(part) || part["store"] === undefined) continue;
-    yield { setting: `${member}.store`, rule: "must be absent on Workers, which have stores of their own" };
+    yield {
+      setting: `${member}.store`,
+      rule: "must be absent on Workers, which store in Durable Objects and the Cache API",
+    };
   }
   if (file["admin"] === undefined) return;
   yield { setting: "admin", rule: "must be absent on Workers, which have one listener: set the secret ADMIN_TOKEN" };
@@ -106,25 +105,35 @@ function* workerProblems(settings: GatewaySettings): Generator<SettingProblem> {
   yield* findSharedCredentials(credentials);
 }
 
-/** A variable is text or, where `wrangler.jsonc` writes it as one, an object; `undefined` for text that is no JSON. */
+/** Reads a variable that is JSON text, or an object if `wrangler.jsonc` has one; `undefined` for text that is not JSON. */
 function readConfig(value: unknown = ""): unknown {
   if (value === "") return {};
   return typeof value === "string" ? parseJson(value) : value;
 }
 
-/** What is no object is left as it is, and refused with its rule. */
+/** Adds the default deadline. A value with a wrong type is returned as it is, so that its own rule refuses it. */
 function withDeadline(file: unknown): unknown {
   if (!isJsonObject(file)) return file;
   const { rateLimits = {} } = file;
   return isJsonObject(rateLimits) ? { ...file, rateLimits: { deadlineMs, ...rateLimits } } : file;
 }
 
-/** What `wrangler.jsonc` binds. Everything else in it is a setting or a secret, as text. */
+/** A namespace of Durable Objects: the part of `DurableObjectNamespace` of Cloudflare's types that is used. */
+export interface ObjectNamespace<Stub> {
+  /** Returns a new stub on each call. A stub may be unusable after a call to it has failed. */
+  getByName(name: string): Stub;
+}
+
+/**
+ * The bindings of `wrangler.jsonc` that are not text. Their names and the names of the classes must not change, because deployed
+ * Durable Objects are found by them.
+ */
 export interface WorkerBindings {
   readonly KEYS: ObjectNamespace<KeyObjectStub>;
   readonly LIMITS: ObjectNamespace<RateLimitObjectStub>;
-  readonly FLIGHTS: ObjectNamespace<FlightObjectStub>;
+  /** The coordinators of concurrent cache misses. */
+  readonly FLIGHTS: ObjectNamespace<CoordinatorStub>;
   readonly AUDIT: ObjectNamespace<AuditObjectStub>;
-  /** The static assets: the API description. */
+  /** The static assets, which contain the API description. */
   readonly ASSETS: { fetch(url: string): Promise<Response> };
 }

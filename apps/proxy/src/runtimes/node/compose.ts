@@ -1,63 +1,70 @@
+/** Composes the pipeline of the gateway on Node, Bun and Deno. */
 import { randomBytes } from "node:crypto";
 import { constantTimeEqual, hmacSha256Hex, randomId, sha256Hex, systemClock } from "@letta-environments/platform/node";
-import { createHttpUpstreamFetch } from "../../adapters/http-upstream.ts";
-import { failedBeforeSend } from "../../adapters/http-upstream.ts";
+import { createHttpJwksFetch } from "../../adapters/http.ts";
 import type { LogEvent } from "../../adapters/log.ts";
 import { createHostGuard } from "../../admin/admission.ts";
-import { createPipeline, type Pipeline } from "../../pipeline.ts";
 import type { AuditLog } from "../../audit/log.ts";
+import type { JwtSettings } from "../../auth/jwt-settings.ts";
+import { createTokenAuthenticator, reuseTokenAuthenticator, type TokenAuthenticator } from "../../auth/jwt.ts";
 import type { Settings } from "../../config/settings.ts";
-import type { KeyStore, KeyStoreFor } from "../../ports.ts";
-import type { AdminServices } from "../../services.ts";
-import { createTenantAdmission } from "../../tenants/admission.ts";
-import { findCredentialConflicts } from "../../tenants/credentials.ts";
-import type { UpstreamServer } from "../../upstream/settings.ts";
+import { createPipeline, type Pipeline } from "../../pipeline.ts";
+import type { KeyUses } from "../../keys/key-uses.ts";
+import type { DeviceSockets, EmbeddedServer, KeyStore, KeyStoreFor } from "../../ports.ts";
 import { version } from "../../version.ts";
-import { openCredentials } from "./open-credentials.ts";
-import type { EmbeddedServer } from "./open-embedded-server.ts";
-import type { Resources } from "./resources.ts";
+import type { OpenKeys } from "./keys.ts";
+import type { OpenEnvironmentCache, OpenRateLimits } from "./shared-stores.ts";
+import { composeUpstream } from "./upstream.ts";
 
-/** What the pipeline stands on. `null` as `audit` or `keyStoreFor`: nothing is written down, and keys are not administered over HTTP. */
-export interface GatewayResources extends Pick<
-  Resources,
-  "deviceSockets" | "embedded" | "environmentCache" | "keyStore" | "log" | "rateLimits" | "tokenAuthenticatorFor"
-> {
-  readonly audit: AuditLog | null;
-  readonly keys: Pick<Resources["keys"], "pepper">;
+/** The open resources that a pipeline uses. */
+export interface GatewayResources {
+  readonly keys: Pick<OpenKeys, "pepper">;
+  /** The store of the keys, which also logs its outages. */
+  readonly keyStore: KeyStore;
+  /** `null` if keys are not administered over HTTP. */
   readonly keyStoreFor: KeyStoreFor | null;
-  readonly keyUses: Pick<Resources["keyUses"], "note">;
+  readonly keyUses: Pick<KeyUses, "note">;
+  /** `null` if nothing is recorded. */
+  readonly audit: AuditLog | null;
+  readonly rateLimits: Pick<OpenRateLimits, "limiterFor">;
+  readonly environmentCache: Pick<OpenEnvironmentCache, "cacheFor">;
+  readonly tokenAuthenticatorFor: (settings: JwtSettings) => TokenAuthenticator;
+  /** `null` if the upstream is remote. */
+  readonly embedded: EmbeddedServer | null;
+  /** Device sockets of the embedded server, which close when their key ends; `null` if the upstream is remote. */
+  readonly deviceSockets: DeviceSockets | null;
+  readonly log: (event: LogEvent) => void;
 }
 
+const digests = { sha256: sha256Hex, hmacSha256: hmacSha256Hex, constantTimeEqual };
+const userAgent = `letta-environments-proxy/${version}`;
+
 /**
- * Makes the pipeline of the settings over what the start has opened. It opens nothing, so one that is replaced needs no end: what it
- * has begun it finishes.
+ * Composes the pipeline of the settings over open resources. It opens nothing, so a pipeline that is replaced needs no end: it
+ * finishes the requests that it has begun.
  *
- * @throws CommandError when a file that the settings name cannot be used.
+ * @throws CommandError if a file that the settings name cannot be used
  */
 export async function composePipeline(settings: Settings, resources: GatewayResources): Promise<Pipeline> {
-  const { audit, deviceSockets, embedded, environmentCache, keys, keyStore, keyStoreFor, keyUses, log, rateLimits } =
-    resources;
-  const upstream = await composeUpstream(settings, keyStore, log, embedded);
-  const userAgent = `letta-environments-proxy/${version}`;
+  const { keyStore, keyStoreFor, log } = resources;
+  const { admin } = settings;
+  const { server, findCredentialConflicts } = await composeUpstream(settings, keyStore, log, resources.embedded);
   return createPipeline(
     {
       clock: systemClock,
-      digests: { sha256: sha256Hex, hmacSha256: hmacSha256Hex, constantTimeEqual },
+      digests,
       keyStore,
-      noteKeyUse: keyUses.note,
-      pepper: keys.pepper,
+      noteKeyUse: resources.keyUses.note,
+      pepper: resources.keys.pepper,
       randomId,
       telemetry: log,
-      upstream: upstream.server,
-      audit,
-      environmentCache: environmentCache.cacheFor(settings),
-      rateLimiter: rateLimits.limiterFor(settings),
-      deviceSockets,
+      upstream: server,
+      audit: resources.audit,
+      environmentCache: resources.environmentCache.cacheFor(settings),
+      rateLimiter: resources.rateLimits.limiterFor(settings),
+      deviceSockets: resources.deviceSockets,
       tokenAuthenticatorFor: resources.tokenAuthenticatorFor,
-      admin:
-        keyStoreFor === null
-          ? undefined
-          : { randomBytes, keyStoreFor, findCredentialConflicts: upstream.findCredentialConflicts },
+      admin: keyStoreFor === null ? undefined : { randomBytes, keyStoreFor, findCredentialConflicts },
     },
     {
       upstreamTimeoutMs: settings.upstreamTimeoutMs,
@@ -68,46 +75,23 @@ export async function composePipeline(settings: Settings, resources: GatewayReso
       corsOrigins: settings.corsOrigins,
       auditContent: settings.auditContent,
       rateLimits: settings.rateLimits,
-      adminListener:
-        settings.admin === null
-          ? null
-          : { token: settings.admin.token, guard: createHostGuard(settings.admin.hostnames) },
+      adminListener: admin && { token: admin.token, guard: createHostGuard(admin.hostnames) },
     },
   );
-}
-
-/** What stands behind the proxy, ready to be called. It has nothing to close. */
-export interface ComposedUpstream {
-  readonly server: UpstreamServer;
-  readonly findCredentialConflicts?: AdminServices["findCredentialConflicts"];
 }
 
 /**
- * Prepares the calls to the embedded environment server, or to a server elsewhere.
- *
- * @throws CommandError when a credential cannot be read, or tenants share one without being held to devices.
+ * Returns a function that gives the token authenticator for some settings. All pipelines of a process share one authenticator, and
+ * its key set, for as long as the settings stay the same.
  */
-export async function composeUpstream(
-  settings: Settings,
-  keyStore: KeyStore,
+export function composeTokenAuthenticator(
   log: (event: LogEvent) => void,
-  embedded: EmbeddedServer | null,
-): Promise<ComposedUpstream> {
-  const { upstream, tenants, jwt } = settings;
-  if (embedded !== null) return { server: { kind: "embedded", server: embedded.server } };
-  if (upstream.kind !== "http") throw new TypeError("an upstream elsewhere needs its settings");
-  const credentialOf = openCredentials(settings, await keyStore.list(), (tenant, cause) =>
-    log({ type: "credential_file_failed", tenant, cause }),
-  );
-  const admitsTenant = createTenantAdmission({ clock: systemClock, keyStore, tenants, jwt, credentialOf });
-  return {
-    server: {
-      kind: "remote",
-      fetch: createHttpUpstreamFetch({ ...upstream, fetch: globalThis.fetch, failedBeforeSend }),
-      credentialOf,
-      admitsTenant,
-    },
-    findCredentialConflicts: async (record) =>
-      findCredentialConflicts({ tenants, jwt, credentialOf }, await keyStore.list(), record, systemClock.now()),
+): (settings: JwtSettings) => TokenAuthenticator {
+  const ports = {
+    clock: systemClock,
+    digests,
+    telemetry: log,
+    fetchJwks: createHttpJwksFetch(globalThis.fetch, userAgent),
   };
+  return reuseTokenAuthenticator((settings) => createTokenAuthenticator(ports, settings));
 }

@@ -7,7 +7,7 @@ import { systemClock } from "@letta-environments/platform/node";
 import type { Scope } from "@letta-environments/schema";
 import { createKey } from "../../keys/key-lifecycle.ts";
 import type { KeyStoreFor } from "../../ports.ts";
-import { nodeKeyMint, type OpenKeys } from "./open-keys.ts";
+import { nodeKeyMint, type OpenKeys } from "./keys.ts";
 
 /** A gateway that has just started. */
 export interface StartedGateway {

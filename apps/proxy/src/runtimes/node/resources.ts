@@ -1,52 +1,39 @@
-import { systemClock } from "@letta-environments/platform/node";
+/**
+ * Opens everything that a process has only once: the data directory, the keys, the audit log, the shared stores and the embedded
+ * environment server. A reload composes a new pipeline over the same resources.
+ */
+import { createEnvironmentServer, type EnvironmentServer } from "@letta-environments/environment-server";
+import { createSqliteEnvironmentStore } from "@letta-environments/environment-server/sqlite";
+import { randomId, sha256Hex, systemClock } from "@letta-environments/platform/node";
 import type { LogEvent } from "../../adapters/log.ts";
+import { lockDataDir, openStore } from "../../adapters/node/data-dir.ts";
 import { auditKeyStore } from "../../audit/key-changes.ts";
-import type { OpenAuditLog } from "../../audit/log.ts";
-import type { JwtSettings } from "../../auth/jwt-settings.ts";
-import type { TokenAuthenticator } from "../../auth/jwt.ts";
+import type { EnvironmentCache } from "../../cache/environment-cache.ts";
 import type { Settings } from "../../config/settings.ts";
-import { createKeyUses, type KeyUses } from "../../keys/key-uses.ts";
-import { rootCauseMessage } from "../../keys/key-store-outages.ts";
-import { reportOutages } from "../../keys/key-store-outages.ts";
+import { reportOutages, rootCauseMessage } from "../../keys/key-store-outages.ts";
+import { createKeyUses } from "../../keys/key-uses.ts";
 import { watchSocketKeys } from "../../keys/socket-key-watch.ts";
-import type { KeyStore, KeyStoreFor } from "../../ports.ts";
-import type { DeviceSockets } from "../../ports.ts";
-import { lockDataDir } from "./data-dir.ts";
-import { openAudit } from "./open-audit.ts";
-import { openTokenAuthenticator } from "./open-credentials.ts";
-import { type EmbeddedServer, openEmbeddedServer } from "./open-embedded-server.ts";
-import { openEnvironmentCache, type OpenEnvironmentCache } from "./open-environment-cache.ts";
-import { openKeys, type OpenKeys } from "./open-keys.ts";
-import { openRateLimits, type OpenRateLimits } from "./open-rate-limits.ts";
+import type { KeyStoreFor } from "../../ports.ts";
+import { openAudit } from "./audit.ts";
+import { composeTokenAuthenticator, type GatewayResources } from "./compose.ts";
+import { openKeys, type OpenKeys } from "./keys.ts";
+import { openEnvironmentCache, openRateLimits } from "./shared-stores.ts";
 
-/** What a start opens and the process keeps until it stops, whatever is reloaded meanwhile. */
-export interface Resources {
+/** The open resources of a process. */
+export interface Resources extends GatewayResources {
   readonly keys: OpenKeys;
-  /** The keys, with outages told. */
-  readonly keyStore: KeyStore;
   readonly keyStoreFor: KeyStoreFor;
-  readonly keyUses: KeyUses;
-  readonly audit: OpenAuditLog;
-  readonly rateLimits: OpenRateLimits;
-  readonly environmentCache: Pick<OpenEnvironmentCache, "cacheFor">;
-  /** What judges tokens, while their settings stay the same. */
-  readonly tokenAuthenticatorFor: (settings: JwtSettings) => TokenAuthenticator;
-  /** `null` where the upstream is elsewhere. */
-  readonly embedded: EmbeddedServer | null;
-  /** The sockets of the embedded server, held to their keys. */
-  readonly deviceSockets: DeviceSockets | null;
-  readonly log: (event: LogEvent) => void;
-  /** Lets devices go, once no request is under way. */
+  /** Closes all device sockets. Call it when no request is in flight. */
   closeDevices(): Promise<void>;
-  /** Closes everything else, and tells where the audit log ends. */
+  /** Closes everything else, and logs the end of the audit log. */
   close(): Promise<void>;
 }
 
 /**
- * Opens what the settings name: data directory, keys, audit log, limits, cache, and the embedded server.
+ * Opens the resources that the settings name.
  *
- * @param settings those in force now, also after a reload
- * @throws CommandError when something cannot be opened.
+ * @param settings Returns the current settings, also after a reload.
+ * @throws CommandError if a resource cannot be opened
  */
 export async function openResources(settings: () => Settings, log: (event: LogEvent) => void): Promise<Resources> {
   const started = settings();
@@ -62,8 +49,8 @@ export async function openResources(settings: () => Settings, log: (event: LogEv
   const audit = await openAudit(started, keys.pepper);
   const rateLimits = await openRateLimits(started, log);
   const keyStore = reportOutages(keys.keyStore, log);
-  const kept = await openEnvironmentCache(started, log);
-  const embedded = isEmbedded ? await openEmbeddedServer(started, log, kept.cacheFor(started)) : null;
+  const environmentCache = await openEnvironmentCache(started, log);
+  const embedded = isEmbedded ? await openEmbeddedServer(started, log, environmentCache.cacheFor(started)) : null;
   const keyUses = createKeyUses({ clock: systemClock, keyStore, onFailure: onKeyStoreFailure });
   return {
     keys,
@@ -72,12 +59,12 @@ export async function openResources(settings: () => Settings, log: (event: LogEv
     keyUses,
     audit,
     rateLimits,
-    environmentCache: kept,
-    tokenAuthenticatorFor: openTokenAuthenticator(log),
-    embedded,
+    environmentCache,
+    tokenAuthenticatorFor: composeTokenAuthenticator(log),
+    embedded: embedded?.server ?? null,
     deviceSockets:
       embedded &&
-      watchSocketKeys(embedded.deviceSockets, {
+      watchSocketKeys(embedded.server, {
         clock: systemClock,
         keyStore,
         tenants: () => settings().tenants,
@@ -93,9 +80,47 @@ export async function openResources(settings: () => Settings, log: (event: LogEv
       const { writer, sequence, hash } = audit.end();
       log({ type: "audit_end", writer, sequence, hash });
       rateLimits.close();
-      kept.close();
+      environmentCache.close();
       keys.close();
       lock?.release();
     },
   };
 }
+
+/** Starts the embedded environment server, whose environments are in the data directory. */
+async function openEmbeddedServer(
+  settings: Pick<Settings, "dataDir" | "publicUrl">,
+  log: (event: LogEvent) => void,
+  environmentCache: EnvironmentCache | null,
+): Promise<{ readonly server: EnvironmentServer; close(): Promise<void> }> {
+  const { store, database } = await openStore(settings.dataDir, "environments.sqlite", createSqliteEnvironmentStore);
+  const server = createEnvironmentServer({
+    store,
+    clock: systemClock,
+    sha256: sha256Hex,
+    randomId,
+    podId: randomId("pod"),
+    publicUrl: settings.publicUrl,
+    onEvent(event) {
+      log(event);
+      if (changesResponses.has(event.type) && "deviceId" in event) {
+        void environmentCache?.invalidate(event.tenant, { deviceId: event.deviceId });
+      }
+    },
+  });
+  return {
+    server,
+    async close() {
+      await server.close();
+      database.close();
+    },
+  };
+}
+
+/** Events of the embedded server that change the responses which show the device. A heartbeat is not one of them. */
+const changesResponses: ReadonlySet<string> = new Set([
+  "device_registered",
+  "device_connected",
+  "device_disconnected",
+  "device_changed",
+]);

@@ -1,21 +1,22 @@
+/** The settings of a command: where they come from, and how a running gateway follows their changes. */
 import { existsSync, readFileSync } from "node:fs";
 import process from "node:process";
+import { CommandError } from "@letta-environments/command-line";
 import { systemClock } from "@letta-environments/platform/node";
-import { watchFile } from "../../adapters/node/watch-file.ts";
+import { watchFile } from "../../adapters/node/watched-files.ts";
 import type { ParsedLine } from "../../commands/program.ts";
+import { findJsonSyntaxError } from "../../config/json-syntax.ts";
 import { createReloader, type ReloadEvent } from "../../config/reload.ts";
 import { type ResolvedSettings, resolveSettings } from "../../config/resolve.ts";
 import type { Settings } from "../../config/settings.ts";
-import { CommandError } from "@letta-environments/command-line";
-import { isInTerminal } from "./listen.ts";
-import { findJsonSyntaxError } from "../../config/json-syntax.ts";
+import { isInTerminal } from "./shutdown.ts";
 
 const defaultConfigFile = "proxy.config.json";
 
 /**
- * Reads the settings of a command: its options, the environment, and the configuration file.
+ * Reads the settings of a command from its options, the environment and the configuration file.
  *
- * @throws CommandError that names every setting that breaks a rule.
+ * @throws CommandError that names every setting that breaks a rule
  */
 export function loadSettings(parsed: ParsedLine): Settings {
   const resolved = readSettings(parsed);
@@ -26,9 +27,9 @@ export function loadSettings(parsed: ParsedLine): Settings {
 }
 
 /**
- * The settings of a command, or the rules they break.
+ * Reads the settings of a command, or the rules that they break.
  *
- * @throws CommandError when the configuration file cannot be read.
+ * @throws CommandError if the configuration file cannot be read
  */
 export function readSettings(parsed: ParsedLine): ResolvedSettings {
   const file = configFileOf(parsed);
@@ -38,11 +39,11 @@ export function readSettings(parsed: ParsedLine): ResolvedSettings {
 /** The configuration file of a command. */
 export interface ConfigFilePath {
   readonly path: string;
-  /** Whether the user named it, so that it must exist; the default one can be missing. */
+  /** Whether the user named the file. A named file must exist; the default one can be missing. */
   readonly isNamed: boolean;
 }
 
-/** Which configuration file a command reads. */
+/** Returns the configuration file that a command reads. */
 export function configFileOf(parsed: ParsedLine): ConfigFilePath {
   const named = flagsOf(parsed)["config"] ?? (process.env["PROXY_CONFIG"] || undefined);
   return { path: named ?? defaultConfigFile, isNamed: named !== undefined };
@@ -57,9 +58,9 @@ function readConfigFile({ path, isNamed }: ConfigFilePath): unknown {
   try {
     text = readFileSync(path, "utf8");
   } catch (cause) {
-    const isAbsent = cause instanceof Error && "code" in cause && cause.code === "ENOENT";
-    if (!isNamed && isAbsent) return undefined;
-    throw new CommandError(`${path} cannot be read${isAbsent ? ": there is no such file" : ""}`, 1, { cause });
+    const isMissing = cause instanceof Error && "code" in cause && cause.code === "ENOENT";
+    if (!isNamed && isMissing) return undefined;
+    throw new CommandError(`${path} cannot be read${isMissing ? ": there is no such file" : ""}`, 1, { cause });
   }
   try {
     return JSON.parse(text);
@@ -70,26 +71,26 @@ function readConfigFile({ path, isNamed }: ConfigFilePath): unknown {
   }
 }
 
-/** Watches the configuration file from before it is first read. */
-export interface ConfigurationChanges {
+/** A watch on the configuration file. */
+export interface SettingsWatch {
   /**
-   * Puts into force what the file says, now if it has changed since the watch began and whenever it changes, or on SIGHUP; in a terminal that
-   * signal says that the terminal was closed, and is `stopOnSignal`'s.
+   * Applies the settings of the file whenever it changes, and on SIGHUP. A change since the watch began is applied at once. In a
+   * terminal, SIGHUP means that the terminal was closed, and `stopOnSignal` handles it.
    *
-   * @param apply puts settings into force, wholly or not at all
+   * @param apply Applies all settings or none.
    */
   begin(settings: Settings, apply: (settings: Settings) => Promise<void>, report: (event: ReloadEvent) => void): void;
-  /** Ends the watch. SIGHUP stays caught: uncaught it ends the process, and with it what a stop waits for. */
+  /** Ends the watch. SIGHUP is still caught, because it would end the process before a graceful stop is complete. */
   end(): void;
 }
 
-/** Reads the configuration file again when it has changed, and on SIGHUP. Called before the settings are first read, so that no change is missed. */
-export function reloadOnChange(parsed: ParsedLine): ConfigurationChanges {
+/** Watches the configuration file. Call it before the settings are first read, so that no change is missed. */
+export function watchSettings(parsed: ParsedLine): SettingsWatch {
   const { path } = configFileOf(parsed);
-  let wasThere = existsSync(path);
-  let isAsked = false;
+  let exists = existsSync(path);
+  let isPending = false;
   let reload = (): void => {
-    isAsked = true;
+    isPending = true;
   };
   const unwatch = watchFile(path, systemClock, () => reload());
 
@@ -98,18 +99,18 @@ export function reloadOnChange(parsed: ParsedLine): ConfigurationChanges {
       const reloader = createReloader({
         settings,
         read() {
-          // A file that is gone is more likely lost than meant: all its settings would fall back to defaults.
-          if (wasThere && !existsSync(path)) throw new CommandError(`${path} is no longer there`);
-          wasThere = existsSync(path);
+          // A missing file is more likely a mistake than an intention: all its settings would return to their defaults.
+          if (exists && !existsSync(path)) throw new CommandError(`${path} no longer exists`);
+          exists = existsSync(path);
           return readSettings(parsed);
         },
         apply,
-        describe: (cause) => (cause instanceof CommandError ? cause.message : "the settings cannot be put into force"),
+        describe: (cause) => (cause instanceof CommandError ? cause.message : "the settings cannot be applied"),
         report,
       });
       reload = () => void reloader.reload();
       if (!isInTerminal()) process.on("SIGHUP", () => reload());
-      if (isAsked) reload();
+      if (isPending) reload();
     },
     end() {
       reload = () => undefined;

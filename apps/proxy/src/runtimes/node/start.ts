@@ -1,61 +1,54 @@
+/** The command `start`: opens the resources, composes the gateway, and serves until a signal. */
 import process from "node:process";
 import { randomId, systemClock } from "@letta-environments/platform/node";
+import { problemResponse } from "@letta-environments/schema";
 import { bufferLines, createConsoleTelemetry } from "../../adapters/log.ts";
 import { loadOpenApi } from "../../adapters/open-api.ts";
-import { createHttpServer, defaultServerTimeouts } from "../../host/node/http-server.ts";
-import { trackServer } from "../../host/node/drain.ts";
-import { nodeHost } from "../../host/node/request.ts";
-import { serveWebSockets } from "../../host/node/web-sockets.ts";
-import type { Pipeline } from "../../pipeline.ts";
+import type { AdminSettings } from "../../admin/settings.ts";
 import type { ParsedLine } from "../../commands/program.ts";
-import { createGateway } from "../../host/gateway.ts";
 import { createHostRoutes } from "../../host/routes.ts";
+import { finishResponse } from "../../http/response.ts";
+import type { Pipeline } from "../../pipeline.ts";
 import { composePipeline } from "./compose.ts";
 import { printNextSteps } from "./first-start.ts";
-import { listen } from "./listen.ts";
-import { loadSettings } from "./settings.ts";
+import { type Listener, openListener } from "./listen.ts";
 import { openResources } from "./resources.ts";
-import { reloadOnChange } from "./settings.ts";
-import { startAdminListener } from "./listen.ts";
-import { stopOnSignal } from "./listen.ts";
+import { loadSettings, watchSettings } from "./settings.ts";
+import { stopOnSignal } from "./shutdown.ts";
 
-/** `start`: composes the proxy on Node and serves until a signal. */
+/** Runs `start`. Resolves when the gateway listens. */
 export async function startCommand(parsed: ParsedLine): Promise<void> {
-  const changes = reloadOnChange(parsed);
+  const changes = watchSettings(parsed);
   let settings = loadSettings(parsed);
   const output = bufferLines((text) => void process.stdout.write(text), setImmediate);
   const log = createConsoleTelemetry(settings.log, output.write, systemClock.now);
   process.once("exit", output.flush);
-  // Whoever read the log may leave; the proxy stays.
+  // The gateway keeps running when nobody reads its log any more.
   process.stdout.on("error", () => undefined);
   const onFailure = (cause: unknown): void => log({ type: "internal_error", requestId: "-", cause });
   const resources = await openResources(() => settings, log);
   let current = await composePipeline(settings, resources);
-  const proxy: Pipeline = {
+  const pipeline: Pipeline = {
     handle: (request) => current.handle(request),
     handleAdmin: (request) => current.handleAdmin(request),
     upgrade: (request) => current.upgrade(request),
   };
-  let draining = false;
-  const routes = createHostRoutes({ randomId, isDraining: () => draining, openApi: loadOpenApi });
-  const app = createGateway(proxy, { routes, ...nodeHost });
-  const server = createHttpServer({ app, randomId, timeouts: defaultServerTimeouts, onFailure });
-  serveWebSockets(server, proxy, onFailure);
-  const connections = trackServer(server);
+  let isDraining = false;
+  const routes = createHostRoutes({ randomId, isDraining: () => isDraining, openApi: loadOpenApi });
 
   const { admin } = settings;
-  const adminListener = admin === null ? null : await startAdminListener(admin, proxy, onFailure);
-  const url = await listen(server, settings.host, settings.port).catch(async (cause: unknown) => {
+  const adminListener = admin && (await openAdminListener(admin, pipeline, onFailure));
+  const listener = await openListener(settings, pipeline, routes, onFailure).catch(async (cause: unknown) => {
     await adminListener?.connections.close();
     throw cause;
   });
   if (adminListener !== null) log({ type: "admin_listening", url: adminListener.url });
-  log({ type: "listening", url });
+  log({ type: "listening", url: listener.url });
   if (settings.log === "pretty") {
     output.flush();
     const { keys, keyStoreFor, deviceSockets } = resources;
     await printNextSteps(keys, keyStoreFor, {
-      url: settings.publicUrl ?? url,
+      url: settings.publicUrl ?? listener.url,
       servesDevices: deviceSockets !== null,
       dataDir: settings.dataDir,
     });
@@ -71,14 +64,31 @@ export async function startCommand(parsed: ParsedLine): Promise<void> {
 
   stopOnSignal({
     log,
-    // What has begun is finished before devices are let go: a send waits for its device's word.
+    // Requests finish before the device sockets close, because a send waits for its device's acknowledgement.
     async stop(graceMs) {
-      draining = true;
+      isDraining = true;
       changes.end();
-      await Promise.all([connections.finishRequests(graceMs), adminListener?.connections.finishRequests(graceMs)]);
+      const listeners = [listener, ...(adminListener === null ? [] : [adminListener])];
+      await Promise.all(listeners.map(({ connections }) => connections.finishRequests(graceMs)));
       await resources.closeDevices();
-      await Promise.all([connections.close(), adminListener?.connections.close()]);
+      await Promise.all(listeners.map(({ connections }) => connections.close()));
       await resources.close();
     },
   });
 }
+
+/** Opens the administration listener, which serves the administration of keys and `/livez`, and no WebSockets. */
+function openAdminListener(
+  { host, port }: AdminSettings,
+  { handleAdmin }: Pipeline,
+  onFailure: (cause: unknown) => void,
+): Promise<Listener> {
+  const address = { host, port, setting: { host: "admin.host", port: "admin.port" } };
+  const upgrade: Pipeline["upgrade"] = () => ({
+    kind: "refused",
+    response: finishResponse(noSocketHere, randomId("req"), "GET"),
+  });
+  return openListener(address, { handle: handleAdmin, upgrade }, createHostRoutes({ randomId }), onFailure);
+}
+
+const noSocketHere = problemResponse("endpoint_not_found", { detail: "No WebSocket is served at this path." });

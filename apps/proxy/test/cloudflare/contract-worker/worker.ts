@@ -1,16 +1,16 @@
-/** A Worker in which the contracts of stores are held: the cache's in workerd itself, those of the objects from outside. */
+/** A Worker for contract tests: the cache contract runs in workerd itself, and those of the Durable Objects from outside. */
 import type { DurableObjectStorage } from "@cloudflare/workers-types";
 import type { DurableObjectContext } from "cloudflare:workers";
 import { storeContract } from "@letta-environments/http-cache/testing";
 import { randomId, sha256Hex, systemClock } from "@letta-environments/platform/cloudflare";
 import { createCacheApiStore } from "../../../src/adapters/cloudflare/cache-store.ts";
-import { RateLimitObject } from "../../../src/adapters/cloudflare/rate-limit-store.ts";
+import { RateLimitObject } from "../../../src/adapters/cloudflare/rate-limit-object.ts";
 import type { RateLimitCheck } from "../../../src/rate-limit/policy.ts";
 import type { RateLimitOutcome, RateLimitTakeOptions } from "../../../src/rate-limit/store.ts";
 
 export { KeyObject } from "../../../src/adapters/cloudflare/key-object.ts";
 
-/** Counts by the clock of whoever asks. */
+/** A rate-limit object that counts by the clock of its caller. */
 export class ClockedRateLimitObject extends RateLimitObject {
   readonly #clock: { nowMs: number };
   readonly #storage: Pick<DurableObjectStorage, "getAlarm">;
@@ -27,7 +27,7 @@ export class ClockedRateLimitObject extends RateLimitObject {
     return this.take(checks, options);
   }
 
-  /** What the platform does when the alarm goes off. */
+  /** Runs the alarm as the platform does. */
   ringAt(nowMs: number): Promise<void> {
     this.#clock.nowMs = nowMs;
     return this.alarm();
@@ -38,7 +38,7 @@ export class ClockedRateLimitObject extends RateLimitObject {
   }
 }
 
-/** How a test of the contract ended: `null` when it held. */
+/** The failure of each test of the contract; `null` if it passed. */
 type ContractResults = Readonly<Record<string, string | null>>;
 
 async function runCacheContract(): Promise<ContractResults> {
@@ -68,7 +68,7 @@ async function runCacheContract(): Promise<ContractResults> {
   return results;
 }
 
-/** A text that is the same for what is equal, bytes and the order of members included. */
+/** Encodes a value as a text that is equal for equal values, including bytes, in any order of members. */
 function canonical(value: unknown): string {
   return JSON.stringify(value, (_name, member: unknown) => {
     if (member instanceof Uint8Array) return { bytes: [...member] };
@@ -82,5 +82,5 @@ const worker = {
     return Response.json(await runCacheContract());
   },
 };
-// oxlint-disable-next-line import/no-default-export -- what a Worker is
+// oxlint-disable-next-line import/no-default-export -- a Worker is a default export
 export default worker;

@@ -3,7 +3,7 @@ import { approvalBody, keysOfEveryKind, messageBody, remoteServer, send } from "
 
 const adminOfKeys = { admin: { scopes: ["admin"] } } as const;
 
-/** What every kind of key is used for. */
+/** The use of every kind of key. */
 function useOf(key: string): readonly RecordedRequest[] {
   return [
     { title: `${key}: list`, as: key },

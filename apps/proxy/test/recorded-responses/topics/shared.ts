@@ -1,4 +1,4 @@
-/** What several topics share: a remote server with a few devices, bodies of sends, and a key of every kind. */
+/** Shared by several topics: a remote server with a few devices, bodies of sends, and a key of every kind. */
 import { type Environment, jsonResponse, type PlainResponse } from "@letta-environments/schema";
 import type { UpstreamFetch } from "../../../src/ports.ts";
 import type { KeyRequest } from "../../../src/keys/key-lifecycle.ts";

@@ -1,11 +1,11 @@
 import { expect, test, vi } from "vitest";
 import type { Answer, GatewayUnderTest } from "../use-gateway.ts";
 
-/** Who is let in, and what is said to whom is not. */
+/** Accepted keys, and the response to requests without one. */
 export function describeAuthentication(gateway: GatewayUnderTest): void {
   const list = (key?: string): Promise<Answer> => gateway.ask("/v1/environments", key === undefined ? {} : { key });
 
-  test("without a key the answer is 401 with a challenge, and the upstream is not called", async () => {
+  test("a request without a key is 401 with a challenge, and the upstream is not called", async () => {
     const before = gateway.upstream.seen.length;
     const answer = await list();
     expect([answer.status, answer.json["errorCode"]]).toEqual([401, "missing_key"]);
@@ -23,7 +23,7 @@ export function describeAuthentication(gateway: GatewayUnderTest): void {
     expect(answer.headers.get("x-should-retry")).toBe("false");
   });
 
-  test("a key lists, and the upstream sees the gateway's credential, never the key", async () => {
+  test("a key can list environments, and the upstream receives the gateway's credential, never the key", async () => {
     const key = await gateway.keyFor("list", "read");
     const answer = await list(key);
     expect(answer.status).toBe(200);
@@ -33,20 +33,20 @@ export function describeAuthentication(gateway: GatewayUnderTest): void {
     expect(answer.text).not.toContain("sk-of-the-upstream");
   });
 
-  test("a scope that a key lacks is 403", async () => {
+  test("a request that needs a scope that the key lacks is 403", async () => {
     const key = await gateway.keyFor("list");
     const answer = await gateway.ask("/v1/environments/device-1", { key });
     expect([answer.status, answer.json["errorCode"]]).toEqual([403, "insufficient_scope"]);
   });
 
-  test("a device outside a key's reach does not exist for it", async () => {
+  test("a device outside a key's restrictions is 404", async () => {
     const { key } = await gateway.createKey({ scopes: ["list", "read"], deviceIds: ["another"] });
     expect((await gateway.ask("/v1/environments/device-1", { key })).status).toBe(404);
     const listed = await list(key);
     expect([listed.status, listed.json["connections"]]).toEqual([200, []]);
   });
 
-  test("a revoked key is refused soon", async () => {
+  test("a revoked key is refused within seconds", async () => {
     const { id, key } = await gateway.createKey({ scopes: ["list"] });
     expect((await list(key)).status).toBe(200);
     await gateway.gateway.revokeKey(id);

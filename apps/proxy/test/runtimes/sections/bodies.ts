@@ -22,7 +22,7 @@ export function describeBodies(gateway: GatewayUnderTest): void {
   };
   const chunked = (text: string): string => `${Buffer.byteLength(text).toString(16)}\r\n${text}\r\n0\r\n\r\n`;
 
-  test("a mebibyte arrives whole, announced or in chunks", async () => {
+  test("a body of 1 MiB arrives completely, with a Content-Length or in chunks", async () => {
     const [announced, streamed] = [padded("b-1", mebibyte), padded("b-2", mebibyte)];
     const first = await headersWith({ "content-length": String(mebibyte) });
     const second = await headersWith({ "transfer-encoding": "chunked" });
@@ -32,7 +32,7 @@ export function describeBodies(gateway: GatewayUnderTest): void {
     expect(lengths).toEqual([mebibyte, mebibyte]);
   });
 
-  test("more is 413, announced or in chunks, and is not sent on", async () => {
+  test("a body over 1 MiB is 413 and not forwarded, with a Content-Length or in chunks", async () => {
     const before = sends();
     const first = await headersWith({ "content-length": "9999999" });
     const second = await headersWith({ "transfer-encoding": "chunked" });
@@ -49,7 +49,7 @@ export function describeBodies(gateway: GatewayUnderTest): void {
     expect(sends()).toBe(before);
   });
 
-  test("a slow body is waited for, byte by byte", async () => {
+  test("a body that arrives byte by byte is read completely", async () => {
     const text = JSON.stringify(message("b-4"));
     const socket = await openSocket(gateway.url);
     const answered = readToEnd(socket);
@@ -61,7 +61,7 @@ export function describeBodies(gateway: GatewayUnderTest): void {
     expect(parseResponse(await answered).status).toBe(200);
   });
 
-  test("a caller that goes away in the middle of its body sends nothing, and the gateway goes on", async () => {
+  test("a client that disconnects during its body causes no upstream request, and the gateway still serves others", async () => {
     const before = sends();
     const socket = await openSocket(gateway.url);
     socket.write(requestHead("POST", target, await headersWith({ "content-length": "1000" })) + '{"agentId":');
@@ -72,7 +72,7 @@ export function describeBodies(gateway: GatewayUnderTest): void {
     expect(sends()).toBe(before);
   });
 
-  test("a second request on the same connection is its own", async () => {
+  test("two requests on one connection are handled separately", async () => {
     const authorization = { authorization: `Bearer ${await gateway.keyFor("list", "read", "send")}` };
     const first = requestHead("GET", "/v1/environments/device-1", { ...authorization, connection: "keep-alive" });
     const text = await sendTogether(gateway.url, first + requestHead("GET", "/v1/environments/a%2fb", authorization));

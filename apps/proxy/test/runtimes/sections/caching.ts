@@ -2,12 +2,12 @@ import { expect, test } from "vitest";
 import type { GatewayUnderTest } from "../use-gateway.ts";
 import { message } from "./sending.ts";
 
-/** What is kept of reads, and what ends it. */
+/** Cached responses, and what invalidates them. */
 export function describeCaching(gateway: GatewayUnderTest): void {
   const path = "/v1/environments/device-1";
 
-  test("a read is a miss, the next one a hit with the same answer, and says so", async () => {
-    // A query of its own, so that no other test has asked it before.
+  test("the first read is a cache miss, and the next one a hit with the same body, as Cache-Status says", async () => {
+    // A query that no other test uses.
     const key = await gateway.keyFor("list", "read", "send");
     const first = await gateway.ask("/v1/environments?limit=7", { key });
     const second = await gateway.ask("/v1/environments?limit=7", { key });
@@ -16,7 +16,7 @@ export function describeCaching(gateway: GatewayUnderTest): void {
     expect(second.text).toBe(first.text);
   });
 
-  test("an unchanged answer is 304 to its entity tag, without a body", async () => {
+  test("a request with the current entity tag is 304 without a body", async () => {
     const key = await gateway.keyFor("list", "read", "send");
     const first = await gateway.ask(path, { key });
     const etag = first.headers.get("etag") ?? "";
@@ -26,7 +26,7 @@ export function describeCaching(gateway: GatewayUnderTest): void {
     expect(again.headers.get("etag")).toBe(etag);
   });
 
-  test("a send ends what is kept of its device", async () => {
+  test("a send invalidates the cached response of its device", async () => {
     const key = await gateway.keyFor("list", "read", "send");
     await gateway.ask(path, { key });
     expect((await gateway.ask(path, { key })).headers.get("cache-status")).toContain("hit");
@@ -35,7 +35,7 @@ export function describeCaching(gateway: GatewayUnderTest): void {
     expect((await gateway.ask(path, { key })).headers.get("cache-status")).not.toContain("hit");
   });
 
-  test("a key without the right gets nothing of what is kept for others", async () => {
+  test("a key without the permission gets no cached response of other keys", async () => {
     await gateway.ask(path, { key: await gateway.keyFor("list", "read", "send") });
     expect((await gateway.ask(path)).status).toBe(401);
     expect((await gateway.ask(path, { key: await gateway.keyFor("list") })).status).toBe(403);

@@ -62,7 +62,7 @@ export function describeDeviceSockets(launcher: RuntimeLauncher): void {
     await victim.close();
   });
 
-  test("a send reaches the device, and its acknowledgement is the answer", async () => {
+  test("a message reaches the device, and its acknowledgement is the response", async () => {
     const box = await connectScriptedDevice(device("box"));
     const answer = await ask(gateway.url, `/v1/environments/${box.connectionId}/messages`, {
       key: callerKey,
@@ -76,7 +76,7 @@ export function describeDeviceSockets(launcher: RuntimeLauncher): void {
     await box.close();
   });
 
-  test("a message of a megabyte reaches the device whole", async () => {
+  test("a message of a megabyte reaches the device completely", async () => {
     const box = await connectScriptedDevice(device("large"));
     const content = "x".repeat(1_000_000);
     const target = `/v1/environments/${box.connectionId}/messages`;
@@ -99,7 +99,7 @@ export function describeDeviceSockets(launcher: RuntimeLauncher): void {
     expect([answer.status, answer.json["errorCode"]]).toEqual([409, "device_offline"]);
   });
 
-  test("a refusal at the upgrade is plain HTTP with a problem, and no handshake has happened", async () => {
+  test("a refused upgrade is plain HTTP with a problem, without a handshake", async () => {
     const { body } = await registerDevice(device("refused"));
     const target = `/v1/environments/${String(body["connectionId"])}/socket`;
     const { key: otherKey } = await gateway.createKey({ scopes: ["connect"] });
@@ -116,7 +116,7 @@ export function describeDeviceSockets(launcher: RuntimeLauncher): void {
     }
   });
 
-  test("the connection of an earlier registration cannot open its socket any more", async () => {
+  test("the connection of an earlier registration can no longer open its socket", async () => {
     const { body } = await registerDevice(device("earlier"));
     const later = await connectScriptedDevice(device("earlier"));
     const target = `/v1/environments/${String(body["connectionId"])}/socket`;
@@ -126,7 +126,7 @@ export function describeDeviceSockets(launcher: RuntimeLauncher): void {
     await later.close();
   });
 
-  test("a ping is answered with a pong, and a frame that is too large ends its socket alone", async () => {
+  test("a ping gets a pong, and a frame that is too large closes only its own socket", async () => {
     const box = await connectScriptedDevice(device("pings"));
     await box.ping();
     const large = await connectScriptedDevice(device("too-large"));
@@ -136,7 +136,7 @@ export function describeDeviceSockets(launcher: RuntimeLauncher): void {
     await box.close();
   });
 
-  test("a stop closes device sockets with 1001, when what has begun is done", async () => {
+  test("a stop closes device sockets with 1001 after the requests in flight are complete", async () => {
     const own = await launcher.launch({ config: {}, environment: {} });
     const [device1, caller] = [await own.createKey({ scopes: ["connect"] }), await own.createKey({ scopes: ["send"] })];
     const box = await connectScriptedDevice({
@@ -156,7 +156,7 @@ export function describeDeviceSockets(launcher: RuntimeLauncher): void {
     await stopped;
   });
 
-  test("a handshake of another version is refused with a problem", async () => {
+  test("a handshake with another WebSocket version is refused with a problem", async () => {
     const { body } = await registerDevice(device("old"));
     const target = `/v1/environments/${String(body["connectionId"])}/socket`;
     const socket = await openSocket(gateway.url);

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import type { GatewayUnderTest } from "../use-gateway.ts";
 
-/** What every answer carries, health, and the form of errors. */
+/** Headers of every response, health checks, and the form of errors. */
 export function describeErrors(gateway: GatewayUnderTest): void {
   test.each([
     ["GET", "/", 404],
@@ -20,7 +20,7 @@ export function describeErrors(gateway: GatewayUnderTest): void {
     expect(answer.json).toMatchObject({ status, type: expect.any(String), errorCode: expect.any(String) });
   });
 
-  test("every answer has a request id, the caller's where it is safe, and may not be stored by others", async () => {
+  test("every response has a request id, the client's if it is safe, and must not be stored by shared caches", async () => {
     const own = await gateway.ask("/v1/environments", { headers: { "x-request-id": "mine-1" } });
     const unsafe = await gateway.ask("/livez", { headers: { "x-request-id": "a b" } });
     expect(own.headers.get("x-request-id")).toBe("mine-1");
@@ -31,7 +31,7 @@ export function describeErrors(gateway: GatewayUnderTest): void {
     }
   });
 
-  test("health needs no key and does not call the upstream", async () => {
+  test("health checks need no key and call no upstream", async () => {
     const before = gateway.upstream.seen.length;
     expect((await gateway.ask("/livez")).json).toEqual({ status: "alive" });
     expect((await gateway.ask("/readyz")).json).toEqual({ status: "ready" });
@@ -40,7 +40,7 @@ export function describeErrors(gateway: GatewayUnderTest): void {
     expect(gateway.upstream.seen).toHaveLength(before);
   });
 
-  test("what the API is stands at /openapi.json for everybody, and who has it gets 304", async () => {
+  test("/openapi.json needs no key, and a request with its entity tag is 304", async () => {
     const answer = await gateway.ask("/openapi.json");
     expect(answer.status).toBe(200);
     expect(answer.headers.get("content-type")).toMatch(/^application\/json/);
@@ -50,7 +50,7 @@ export function describeErrors(gateway: GatewayUnderTest): void {
     expect([again.status, again.text]).toEqual([304, ""]);
   });
 
-  test("a query that breaks a rule is 400, by member", async () => {
+  test("an invalid query is 400 and names the parameter", async () => {
     const key = await gateway.keyFor("list", "read", "send");
     const answer = await gateway.ask("/v1/environments?limit=0", { key });
     expect([answer.status, answer.json["errorCode"]]).toEqual([400, "invalid_request"]);

@@ -1,13 +1,13 @@
 import { afterAll, expect, test } from "vitest";
-import { answerTo, expectedAnswer } from "../answer-to.ts";
+import { answerTo, expectedAnswer } from "../exchange.ts";
 import { hostileRequests } from "../hostile-requests.ts";
 import type { RuntimeLauncher } from "../launcher.ts";
 import type { GatewayUnderTest } from "../use-gateway.ts";
 
-/** Longest time in which an answer to a hostile request is there, in milliseconds. */
+/** The longest wait for the response to a hostile request, in milliseconds. */
 const patienceMs = 5_000;
 
-/** Hostile requests over bare sockets: each has the decision of `hostile-requests.ts`, or a listed difference with its reason. */
+/** Hostile requests over raw sockets: each gets the response of `hostile-requests.ts`, or that of a known difference. */
 export function describeHostileRequests(launcher: RuntimeLauncher, gateway: GatewayUnderTest): void {
   test.each(hostileRequests.map((request) => [request.name, request] as const))("%s", async (_name, request) => {
     const key = await gateway.keyFor("list", "read", "send");
@@ -19,7 +19,7 @@ export function describeHostileRequests(launcher: RuntimeLauncher, gateway: Gate
   });
 
   afterAll(() => {
-    // Whatever was asked: only what the gateway itself builds has reached the upstream.
+    // Only requests that the gateway itself builds have reached the upstream.
     const targets = new Set(gateway.upstream.seen.map(({ method, target }) => `${method} ${target.split("?")[0]}`));
     const built = [
       "GET /v1/environments",

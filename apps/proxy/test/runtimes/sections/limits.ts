@@ -4,9 +4,9 @@ import type { GatewayUnderTest } from "../use-gateway.ts";
 /** The configuration of the gateway that these tests need. */
 export const fewRequests = { rateLimits: { policies: { few: { per: ["key"], limit: 3, windowMs: 600_000 } } } };
 
-/** Rate limits: how many are let through, and what the rest is told. */
+/** Rate limits: how many requests are admitted, and the response to the others. */
 export function describeLimits(gateway: GatewayUnderTest): void {
-  test("of ten requests at once exactly three are let through, and the rest is told when to come again", async () => {
+  test("exactly three of ten concurrent requests are admitted, and the others get Retry-After", async () => {
     const { key } = await gateway.createKey({ scopes: ["list"] });
     const answers = await Promise.all(Array.from({ length: 10 }, () => gateway.ask("/v1/environments", { key })));
     expect(answers.filter(({ status }) => status === 200)).toHaveLength(3);
@@ -19,7 +19,7 @@ export function describeLimits(gateway: GatewayUnderTest): void {
     }
   });
 
-  test("each key has its own, and what is left is shown", async () => {
+  test("each key has its own quota, and responses report what remains", async () => {
     const { key } = await gateway.createKey({ scopes: ["list"] });
     const answer = await gateway.ask("/v1/environments", { key });
     expect(answer.headers.get("ratelimit")).toMatch(/^"few";r=2;t=\d+$/);

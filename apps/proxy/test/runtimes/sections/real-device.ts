@@ -23,7 +23,7 @@ export function describeRealDevice(launcher: RuntimeLauncher): void {
     await gateway.stop();
   });
 
-  test("a message reaches it, and its agent's pong comes back on the socket", async () => {
+  test("a message reaches the real device, and the reply of its agent comes back on the socket", async () => {
     const connectionId = await vi.waitUntil(
       async () => (await ask(gateway.url, "/v1/environments/real-device", { key: callerKey })).json["connectionId"],
       { timeout: 30_000, interval: 100 },

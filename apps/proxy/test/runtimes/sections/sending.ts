@@ -6,11 +6,11 @@ export function message(id: string, content: string = "ping"): object {
   return { agentId: "agent-1", messages: [{ role: "user", content, client_message_id: id }] };
 }
 
-/** Sends: what reaches the upstream, and what is refused before. */
+/** Messages that are forwarded to the upstream, and messages that are refused. */
 export function describeSending(gateway: GatewayUnderTest): void {
   const path = "/v1/environments/conn-1/messages";
 
-  test("a message reaches the upstream as it was sent", async () => {
+  test("a message reaches the upstream unchanged", async () => {
     const key = await gateway.keyFor("list", "read", "send");
     const body = message("m-1", "é \u{1f600}");
     const answer = await gateway.ask(path, { key, body });
@@ -27,7 +27,7 @@ export function describeSending(gateway: GatewayUnderTest): void {
     ["no messages", '{"agentId":"a","messages":[]}', 400, "invalid_request"],
     ["no agent", '{"messages":[{"role":"user","content":"x"}]}', 400, "invalid_request"],
     ["an approval without its scope", approval, 403, "insufficient_scope"],
-  ])("%s is refused before it leaves", async (_what, body, status, code) => {
+  ])("%s is refused and not forwarded", async (_what, body, status, code) => {
     const key = await gateway.keyFor("list", "read", "send");
     const before = gateway.upstream.seen.filter(({ method }) => method === "POST").length;
     const answer = await gateway.ask(path, { key, body });
@@ -35,14 +35,14 @@ export function describeSending(gateway: GatewayUnderTest): void {
     expect(gateway.upstream.seen.filter(({ method }) => method === "POST")).toHaveLength(before);
   });
 
-  test("a body that is not said to be JSON is 415", async () => {
+  test("a body with another content type than JSON is 415", async () => {
     const key = await gateway.keyFor("list", "read", "send");
     const headers = { "content-type": "text/plain" };
     const answer = await gateway.ask(path, { key, body: message("m-2"), headers });
     expect([answer.status, answer.json["errorCode"]]).toEqual([415, "unsupported_media_type"]);
   });
 
-  test("a connection that the upstream does not list is 404, and nothing is sent", async () => {
+  test("a message to a connection that the upstream does not list is 404 and not forwarded", async () => {
     const key = await gateway.keyFor("list", "read", "send");
     const answer = await gateway.ask("/v1/environments/conn-unknown/messages", { key, body: message("m-3") });
     expect([answer.status, answer.json["errorCode"]]).toEqual([404, "connection_not_found"]);

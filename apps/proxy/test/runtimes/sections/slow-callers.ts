@@ -1,15 +1,15 @@
 import { expect, test } from "vitest";
-import { answerTo, expectedAnswer } from "../answer-to.ts";
+import { answerTo, expectedAnswer } from "../exchange.ts";
 import { endlessRequests } from "../hostile-requests.ts";
 import type { RuntimeLauncher } from "../launcher.ts";
 import type { GatewayUnderTest } from "../use-gateway.ts";
 
-/** 15 s for headers, looked at every 5 s, and what a busy machine needs. */
+/** In milliseconds: 15 s for headers, checked every 5 s, and time for a busy machine. */
 const patienceMs = 40_000;
 
-/** Callers that never finish: they hold a connection for a while, and no longer. */
+/** Clients that never complete their request: they hold a connection for a limited time only. */
 export function describeSlowCallers(launcher: RuntimeLauncher, gateway: GatewayUnderTest): void {
-  test("whoever sends no whole request head is told so, and let go", async () => {
+  test("a client that sends an incomplete request head gets 408, and the connection is closed", async () => {
     const seen = await Promise.all(endlessRequests.map(({ bytes }) => answerTo(gateway.url, bytes(""), patienceMs)));
     for (const [index, request] of endlessRequests.entries()) {
       const expected = expectedAnswer(launcher, request);

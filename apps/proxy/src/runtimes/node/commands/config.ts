@@ -2,9 +2,8 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Settings } from "../../../config/settings.ts";
 import type { KeyRecord } from "../../../keys/key-record.ts";
-import { openCredentials } from "../open-credentials.ts";
-import { describeKeyStore, openKeyStore } from "../open-keys.ts";
-import { openPepper } from "../open-keys.ts";
+import { describeKeyStore, openKeyStore, openPepper } from "../keys.ts";
+import { openCredentials } from "../upstream.ts";
 import { type CommandContext, print, warnOfDamaged } from "./context.ts";
 
 /** `config check`: finds everything that would make a start fail, except a taken port. */

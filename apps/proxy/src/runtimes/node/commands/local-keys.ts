@@ -11,9 +11,9 @@ import type { KeyRecord } from "../../../keys/key-record.ts";
 import { showKey } from "../../../keys/key-view.ts";
 import type { Settings } from "../../../config/settings.ts";
 import { findCredentialConflicts } from "../../../tenants/credentials.ts";
-import { openAudit } from "../open-audit.ts";
-import { openCredentials, sharedCredentials } from "../open-credentials.ts";
-import { nodeKeyMint, type OpenKeys, openKeys } from "../open-keys.ts";
+import { openAudit } from "../audit.ts";
+import { openCredentials, sharedCredentials } from "../upstream.ts";
+import { nodeKeyMint, type OpenKeys, openKeys } from "../keys.ts";
 import { type CommandContext, warn, warnOfDamaged } from "./context.ts";
 import type { KeyAdministration } from "./context.ts";
 

@@ -3,7 +3,7 @@ import process from "node:process";
 import { CommandError, misuse } from "@letta-environments/command-line";
 import { keysPath } from "../../../admin/endpoints.ts";
 import type { ShownKey } from "../../../keys/key-view.ts";
-import { parseUpstreamBaseUrl } from "../../../upstream/base-url.ts";
+import { parseUpstreamBaseUrl } from "../../../upstream/settings.ts";
 import type { CommandContext } from "./context.ts";
 import type { KeyAdministration } from "./context.ts";
 

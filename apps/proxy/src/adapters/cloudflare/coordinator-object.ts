@@ -1,0 +1,47 @@
+import { DurableObject, type DurableObjectContext } from "cloudflare:workers";
+import {
+  type CoalescingCoordinator,
+  type CoordinatedAction,
+  type CoordinatedRole,
+  createCoalescingCoordinator,
+} from "../../cache/coordinator.ts";
+import { systemClock } from "@letta-environments/platform/cloudflare";
+import type { FetchOutcome } from "@letta-environments/http-cache";
+
+/** The remote methods of {@link FlightObject}. */
+export interface CoordinatorStub {
+  enter(key: string, requestId: string): Promise<CoordinatedRole>;
+  actionOf(requestId: string): Promise<CoordinatedAction>;
+  settle(requestId: string, outcome: FetchOutcome): Promise<void>;
+  leave(requestId: string): Promise<void>;
+}
+
+/**
+ * The Durable Object that coordinates concurrent cache misses of many isolates. It stores nothing: if it is evicted, the requests
+ * that wait for it fetch by themselves. The class and its binding `FLIGHTS` keep their names, because deployed objects are found
+ * by them.
+ */
+export class FlightObject extends DurableObject {
+  readonly #coordinator: CoalescingCoordinator;
+
+  constructor(ctx: DurableObjectContext, env: unknown) {
+    super(ctx, env);
+    this.#coordinator = createCoalescingCoordinator(systemClock);
+  }
+
+  enter(key: string, requestId: string): CoordinatedRole {
+    return this.#coordinator.enter(key, requestId);
+  }
+
+  actionOf(requestId: string): Promise<CoordinatedAction> {
+    return this.#coordinator.actionOf(requestId);
+  }
+
+  settle(requestId: string, outcome: FetchOutcome): void {
+    this.#coordinator.settle(requestId, outcome);
+  }
+
+  leave(requestId: string): void {
+    this.#coordinator.leave(requestId);
+  }
+}

@@ -1,0 +1,65 @@
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import process from "node:process";
+import { CommandError } from "@letta-environments/command-line";
+import { migrateSqlite } from "@letta-environments/platform";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { openDatabase, openStore } from "./data-dir.ts";
+
+let folder = "";
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "data-dir-"));
+});
+
+afterEach(() => rmSync(folder, { recursive: true }));
+
+test("only its owner can access a data directory, whether it existed before or not", async () => {
+  const there = join(folder, "there");
+  mkdirSync(there);
+  chmodSync(there, 0o755);
+  for (const dataDir of [there, join(folder, "new", "deep")]) {
+    (await openDatabase(dataDir, "x.sqlite")).close();
+    expect(statSync(dataDir).mode & 0o777).toBe(0o700);
+  }
+});
+
+test("a directory that is writable for everybody is refused and not changed", async () => {
+  chmodSync(folder, 0o777);
+  await expect(openDatabase(folder, "x.sqlite")).rejects.toThrow("everybody may write to the data directory");
+  expect(statSync(folder).mode & 0o777).toBe(0o777);
+});
+
+test("a store that cannot be backed up before a migration is not opened: the error is one line, and the file is not changed", async () => {
+  const steps = ["CREATE TABLE item (id TEXT)", "ALTER TABLE item ADD COLUMN colour TEXT"];
+  const { database } = await openStore(folder, "x.sqlite", (opened) => migrateSqlite(opened, steps.slice(0, 1)));
+  database.close();
+  const path = join(folder, "x.sqlite");
+  const before = readFileSync(path);
+  mkdirSync(`${path}.backup.partial`);
+  const failure = await openStore(folder, "x.sqlite", (opened) => migrateSqlite(opened, steps)).catch(
+    (cause: unknown) => cause,
+  );
+  expect(failure).toBeInstanceOf(CommandError);
+  expect(String(failure)).toContain(`${path} cannot be opened: the backup ${path}.before-v2.backup cannot be written`);
+  expect(String(failure)).not.toContain("\n");
+  expect(readFileSync(path).equals(before)).toBe(true);
+});
+
+test("a data directory that is a file, or below a file, is refused with an error that names the file", async () => {
+  const file = join(folder, "file");
+  writeFileSync(file, "");
+  await expect(openDatabase(file, "x.sqlite")).rejects.toThrow(`--data-dir ${file}: this is a file; pass a directory`);
+  const below = join(file, "deep", "er");
+  await expect(openDatabase(below, "x.sqlite")).rejects.toThrow(`--data-dir ${below}: ${file} is a file`);
+});
+
+test.runIf(process.platform === "linux")(
+  "a path where the system allows no new directories fails at once",
+  async () => {
+    await expect(openDatabase("/proc/letta/data", "x.sqlite")).rejects.toThrow(
+      "--data-dir /proc/letta/data: the system does not allow new directories there",
+    );
+  },
+);

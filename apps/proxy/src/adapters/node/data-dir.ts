@@ -1,0 +1,147 @@
+/** The data directory: access for its owner alone, the databases in it, and the lock of the gateway that uses it. */
+import { chmodSync, mkdirSync, statSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { CommandError } from "@letta-environments/command-line";
+import { isSqliteBusy, type SqliteDatabase } from "@letta-environments/platform";
+import { openSqlite } from "@letta-environments/platform/sqlite";
+
+/** The most attempts to open a database, and the pause between two of them, in milliseconds. */
+const maxAttempts = 100;
+const pauseMs = 50;
+
+/**
+ * Opens a database in the data directory. Creates the directory if it does not exist.
+ *
+ * @throws CommandError if the directory or the file cannot be used
+ */
+export async function openDatabase(dataDir: string, name: string): Promise<SqliteDatabase> {
+  const path = join(dataDir, name);
+  for (let attempt = 1; ; attempt++) {
+    makeDataDir(dataDir);
+    try {
+      return openSqlite(path);
+    } catch (cause) {
+      if (attempt < maxAttempts && isSqliteBusy(cause)) {
+        // When two processes create a file at the same time, SQLite refuses the second one without waiting.
+        await delay(pauseMs);
+        continue;
+      }
+      throw cannotOpen(path, cause);
+    }
+  }
+}
+
+/** A store over a database of the data directory. The caller closes the database. */
+export interface OpenStore<Store> {
+  readonly store: Store;
+  readonly database: SqliteDatabase;
+}
+
+/**
+ * Opens a database in the data directory and creates the store over it, which migrates its tables to the newest version.
+ *
+ * @throws CommandError if the file cannot be used, a newer version wrote it, or it cannot be backed up before a migration
+ */
+export async function openStore<Store>(
+  dataDir: string,
+  name: string,
+  create: (database: SqliteDatabase) => Store,
+): Promise<OpenStore<Store>> {
+  const database = await openDatabase(dataDir, name);
+  try {
+    return { store: create(database), database };
+  } catch (cause) {
+    database.close();
+    throw cannotOpen(join(dataDir, name), cause);
+  }
+}
+
+function cannotOpen(path: string, cause: unknown): CommandError {
+  return new CommandError(`${path} cannot be opened: ${cause instanceof Error ? cause.message : String(cause)}`, 1, {
+    cause,
+  });
+}
+
+/**
+ * Creates the data directory if it does not exist, and restricts it to its owner.
+ *
+ * @throws CommandError if it cannot be used
+ */
+export function makeDataDir(dataDir: string): void {
+  try {
+    createDirectory(resolve(dataDir), resolve(dataDir));
+    restrictToOwner(dataDir);
+  } catch (cause) {
+    throw new CommandError(`--data-dir ${dataDir}: ${reasonOf(cause)}`, 1, { cause });
+  }
+}
+
+/** Creates a directory and its parents. A recursive `mkdirSync` never returns where the system refuses new directories, as in /proc. */
+function createDirectory(path: string, wanted: string): void {
+  const stats = statSync(path, { throwIfNoEntry: false });
+  if (stats?.isDirectory() === true) return;
+  if (stats !== undefined) throw new Error(path === wanted ? "this is a file; pass a directory" : `${path} is a file`);
+  createDirectory(dirname(path), wanted);
+  try {
+    mkdirSync(path, { mode: 0o700 });
+  } catch (cause) {
+    // Another process may have created it at the same time.
+    if (statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) throw cause;
+  }
+}
+
+/** Removes the permissions of others. Refuses a directory that everybody can write to. */
+function restrictToOwner(dataDir: string): void {
+  const { mode } = statSync(dataDir);
+  if ((mode & 0o002) !== 0) throw new Error("everybody may write to the data directory; use one of your own");
+  if ((mode & 0o077) !== 0) chmodSync(dataDir, 0o700);
+}
+
+const reasons: Readonly<Record<string, string>> = {
+  EACCES: "this user is not allowed to create or use it",
+  EPERM: "this user is not allowed to create or use it",
+  EROFS: "the file system is read-only",
+  ENOENT: "the system does not allow new directories there",
+};
+
+function reasonOf(cause: unknown): string {
+  if (!(cause instanceof Error)) return String(cause);
+  const code = "code" in cause && typeof cause.code === "string" ? cause.code : "";
+  return reasons[code] ?? cause.message;
+}
+
+/** How long the lock waits for another process that is about to end, in milliseconds. */
+const waitMs = 200;
+
+/** The lock on a data directory. The system releases it when the process ends. */
+export interface DataDirLock {
+  release(): void;
+}
+
+/**
+ * Locks the data directory for the embedded environment server, because the environments and sockets of two servers would
+ * contradict each other. It is SQLite's lock on a separate file, so that the system releases it however the process ends.
+ *
+ * @throws CommandError if another process has the lock
+ */
+export async function lockDataDir(dataDir: string): Promise<DataDirLock> {
+  const database = await openDatabase(dataDir, "gateway.lock");
+  try {
+    lock(database);
+  } catch (cause) {
+    database.close();
+    if (!isSqliteBusy(cause)) throw cause;
+    throw new CommandError(
+      `Another gateway is running with the data directory ${dataDir}: stop it, or choose another directory with --data-dir.`,
+      1,
+      { cause },
+    );
+  }
+  return { release: () => database.close() };
+}
+
+function lock(database: SqliteDatabase): void {
+  database.exec(`PRAGMA busy_timeout = ${waitMs}`);
+  database.exec("BEGIN EXCLUSIVE");
+}

@@ -1,0 +1,175 @@
+import { chmodSync, mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createVirtualClock } from "@letta-environments/testkit";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import type { CredentialSource, TenantSettings } from "../../tenants/settings.ts";
+import { watchCredentialFiles, watchFile } from "./watched-files.ts";
+
+describe("a watched file", () => {
+  let folder = "";
+
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), "watch-file-"));
+  });
+
+  afterEach(() => rmSync(folder, { recursive: true }));
+
+  function watched(path: string) {
+    const clock = createVirtualClock();
+    let changes = 0;
+    const stop = watchFile(path, clock, () => (changes += 1));
+    return { clock, stop, changes: () => changes };
+  }
+
+  test("a change is reported once, after the file is completely written", async () => {
+    const path = join(folder, "config.json");
+    writeFileSync(path, "{}");
+    const { clock, changes, stop } = watched(path);
+    await clock.advance(3_000);
+    expect(changes()).toBe(0);
+    writeFileSync(path, '{"half');
+    await clock.advance(1_000);
+    writeFileSync(path, '{"half": "whole"}');
+    await clock.advance(1_000);
+    expect(changes()).toBe(0);
+    await clock.advance(1_000);
+    expect(changes()).toBe(1);
+    await clock.advance(5_000);
+    expect(changes()).toBe(1);
+    stop();
+  });
+
+  test("a file that is created, replaced or removed is reported as a change", async () => {
+    const path = join(folder, "config.json");
+    const { clock, changes, stop } = watched(path);
+    writeFileSync(path, "{}");
+    await clock.advance(2_000);
+    expect(changes()).toBe(1);
+    writeFileSync(join(folder, "next.json"), "{}");
+    renameSync(join(folder, "next.json"), path);
+    await clock.advance(2_000);
+    expect(changes()).toBe(2);
+    rmSync(path);
+    await clock.advance(2_000);
+    expect(changes()).toBe(3);
+    stop();
+    writeFileSync(path, "{}");
+    await clock.advance(5_000);
+    expect(changes()).toBe(3);
+  });
+
+  test("a path that cannot be read for a while counts as removed, and the watch continues", async () => {
+    const path = join(folder, "config.json");
+    symlinkSync("config.json", path);
+    const { clock, changes, stop } = watched(path);
+    await clock.advance(2_000);
+    rmSync(path);
+    writeFileSync(path, "{}");
+    await clock.advance(2_000);
+    expect(changes()).toBe(1);
+    rmSync(path);
+    symlinkSync("config.json", path);
+    await clock.advance(2_000);
+    expect(changes()).toBe(2);
+    stop();
+  });
+
+  test("a change of the permissions is reported, even if the content is the same", async () => {
+    const path = join(folder, "config.json");
+    writeFileSync(path, "{}");
+    chmodSync(path, 0o000);
+    const { clock, changes, stop } = watched(path);
+    chmodSync(path, 0o600);
+    await clock.advance(2_000);
+    expect(changes()).toBe(1);
+    stop();
+  });
+
+  test("a directory that is replaced behind a symbolic link, as Kubernetes does it, is reported as a change", async () => {
+    for (const name of ["first", "second"]) {
+      mkdirSync(join(folder, name));
+      writeFileSync(join(folder, name, "config.json"), "{}");
+    }
+    symlinkSync("first", join(folder, "..data"));
+    symlinkSync("..data/config.json", join(folder, "config.json"));
+    const { clock, changes, stop } = watched(join(folder, "config.json"));
+    symlinkSync("second", join(folder, "..next"));
+    renameSync(join(folder, "..next"), join(folder, "..data"));
+    await clock.advance(2_000);
+    expect(changes()).toBe(1);
+    stop();
+  });
+});
+
+describe("credential files", () => {
+  let folder: string;
+  let path: string;
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), "credential-"));
+    path = join(folder, "credential");
+  });
+  afterEach(() => rmSync(folder, { recursive: true }));
+
+  function open(credential: CredentialSource | null = { kind: "file", path }) {
+    const clock = createVirtualClock();
+    const failures: unknown[] = [];
+    const settings: TenantSettings = { credential, publicName: null, deviceIds: null, connectionNames: null };
+    const credentialOf = watchCredentialFiles({
+      tenants: new Map([["a", settings]]),
+      defaultCredential: "sk-default",
+      clock,
+      onFailure: (tenant, cause) => void failures.push([tenant, String(cause)]),
+    });
+    return { clock, failures, credentialOf };
+  }
+
+  test("a tenant uses its own credential, and a tenant without one uses the default", () => {
+    writeFileSync(path, "sk-a\n");
+    expect([open().credentialOf("a"), open().credentialOf("b")]).toEqual(["sk-a", "sk-default"]);
+    expect(open({ kind: "environment", variable: "A", value: "sk-env" }).credentialOf("a")).toBe("sk-env");
+    expect(open(null).credentialOf("a")).toBe("sk-default");
+  });
+
+  test("a changed or replaced credential file takes effect within a second", async () => {
+    writeFileSync(path, "sk-1");
+    const { credentialOf, clock } = open();
+    writeFileSync(path, "sk-second");
+    expect(credentialOf("a")).toBe("sk-1");
+    await clock.advance(1_000);
+    expect(credentialOf("a")).toBe("sk-second");
+    writeFileSync(`${path}.new`, "sk-three3");
+    renameSync(`${path}.new`, path);
+    await clock.advance(1_000);
+    expect(credentialOf("a")).toBe("sk-three3");
+  });
+
+  test("a credential file that is removed or invalid is reported once, without its content, and the old credential stays in use", async () => {
+    writeFileSync(path, "sk-1");
+    const { credentialOf, clock, failures } = open();
+    writeFileSync(path, "sk 2\nsecret");
+    for (let second = 0; second < 3; second++) {
+      await clock.advance(1_000);
+      expect(credentialOf("a")).toBe("sk-1");
+    }
+    expect(failures).toHaveLength(1);
+    expect(JSON.stringify(failures)).not.toContain("secret");
+    writeFileSync(path, "sk-better");
+    await clock.advance(1_000);
+    expect(credentialOf("a")).toBe("sk-better");
+    rmSync(path);
+    await clock.advance(1_000);
+    expect(credentialOf("a")).toBe("sk-better");
+    expect(failures).toHaveLength(2);
+  });
+
+  test.each([
+    ["missing", null],
+    ["empty", "\n"],
+    ["of two lines", "sk-1\nsk-2"],
+  ])("a credential file that is %s at the start is an error that does not contain the credential", (_what, text) => {
+    if (text !== null) writeFileSync(path, text);
+    expect(() => open()).toThrow(/credential (cannot be read|must hold one)/);
+    expect(() => open()).not.toThrow(/sk-/);
+  });
+});

@@ -1,0 +1,119 @@
+/**
+ * Files that a running gateway follows: the configuration, and the upstream credentials of tenants. Both are polled, because the
+ * events of file systems do not report every replaced link, file or mount.
+ */
+import { readFileSync, statSync } from "node:fs";
+import type { Clock } from "@letta-environments/platform";
+import type { CredentialOf, TenantSettings } from "../../tenants/settings.ts";
+
+/** The interval between two checks of a file, in milliseconds. */
+const checkMs = 1_000;
+
+/**
+ * Calls `onChange` when a file was changed, replaced, created or removed. It waits until two checks in a row see the same state,
+ * so that a file is not read while it is being written.
+ *
+ * @returns ends the watch
+ */
+export function watchFile(path: string, clock: Clock, onChange: () => void): () => void {
+  let reported = stampIfReadable(path);
+  let seen = reported;
+  let cancel = clock.setTimer(checkMs, check);
+
+  function check(): void {
+    const stamp = stampIfReadable(path);
+    if (stamp === seen && stamp !== reported) {
+      reported = stamp;
+      onChange();
+    }
+    seen = stamp;
+    cancel = clock.setTimer(checkMs, check);
+  }
+
+  return () => cancel();
+}
+
+/** Returns a text that changes with the content and the permissions of a file. It follows links. Throws if there is no file. */
+function stampOf(path: string): string {
+  const { mtimeNs, ctimeNs, size, ino } = statSync(path, { bigint: true });
+  return `${mtimeNs}:${ctimeNs}:${size}:${ino}`;
+}
+
+function stampIfReadable(path: string): string {
+  try {
+    return stampOf(path);
+  } catch {
+    return "absent";
+  }
+}
+
+/** A credential file cannot be used. The message names the file and never its content. */
+export class CredentialFileError extends Error {
+  override readonly name = "CredentialFileError";
+}
+
+/** Options of {@link watchCredentialFiles}. */
+export interface CredentialFileOptions {
+  readonly tenants: ReadonlyMap<string, TenantSettings>;
+  /** For tenants without a credential of their own. */
+  readonly defaultCredential: string | null;
+  readonly clock: Pick<Clock, "now">;
+  /** Called once when a file cannot be read any more. The credential that was read last stays in use. */
+  readonly onFailure: (tenant: string, cause: unknown) => void;
+}
+
+/**
+ * Reads the upstream credentials of tenants. A changed file is read again within a second, so that a credential can be rotated
+ * without a restart.
+ *
+ * @throws CredentialFileError if a file cannot be used at the start
+ */
+export function watchCredentialFiles(options: CredentialFileOptions): CredentialOf {
+  const readers = new Map<string, () => string>();
+  for (const [tenant, { credential }] of options.tenants) {
+    if (credential === null) continue;
+    const read =
+      credential.kind === "file"
+        ? createFileReader(credential.path, options.clock, (cause) => options.onFailure(tenant, cause))
+        : () => credential.value;
+    readers.set(tenant, read);
+  }
+  return (tenant) => readers.get(tenant)?.() ?? options.defaultCredential;
+}
+
+function createFileReader(path: string, clock: Pick<Clock, "now">, onFailure: (cause: unknown) => void): () => string {
+  let { value, stamp } = readCredential(path);
+  let checkedAt = clock.now();
+  let isFailing = false;
+  return () => {
+    const now = clock.now();
+    // A clock that was set back must not stop the checks.
+    if (now >= checkedAt && now - checkedAt < checkMs) return value;
+    checkedAt = now;
+    try {
+      if (stampOf(path) !== stamp) ({ value, stamp } = readCredential(path));
+      isFailing = false;
+    } catch (cause) {
+      if (!isFailing) onFailure(cause);
+      isFailing = true;
+    }
+    return value;
+  };
+}
+
+function readCredential(path: string): { readonly value: string; readonly stamp: string } {
+  let stamp: string;
+  let text: string;
+  try {
+    stamp = stampOf(path);
+    text = readFileSync(path, "utf8");
+  } catch (cause) {
+    const code = cause instanceof Error && "code" in cause ? String(cause.code) : "unreadable";
+    throw new CredentialFileError(`${path} cannot be read (${code})`);
+  }
+  const value = text.trim();
+  if (!/^[\x21-\x7e]{1,4096}$/.test(value)) {
+    throw new CredentialFileError(`${path} must hold one credential of visible ASCII characters`);
+  }
+  return { value, stamp };
+}

@@ -1,0 +1,65 @@
+/** The cache settings: which responses are stored, for how long, and which principals see that a response comes from the cache. */
+import type { CacheEntry } from "@letta-environments/http-cache";
+import type { Operation, Principal } from "@letta-environments/schema";
+import type { UpstreamSettings } from "../upstream/settings.ts";
+
+/** How long a response is used, in milliseconds: fresh, stale while a newer one is fetched, and stale when the upstream fails. */
+export type CacheTtls = Pick<CacheEntry, "freshForMs" | "staleWhileRevalidateMs" | "staleIfErrorMs">;
+
+/** The TTLs of an operation by response status. Responses with another status are not stored. */
+export type TtlsByStatus = ReadonlyMap<number, CacheTtls>;
+
+/**
+ * Every response that the gateway caches, with the reasons for its TTLs. Authentication, rate limits and the request log run before the cache.
+ * With the embedded server, a change of a row invalidates the responses that show it at once, so the TTLs only limit how old a heartbeat can be.
+ *
+ * - Lists and devices are fresh for 2 seconds. Pages and scripts poll every few seconds, and a device goes offline 120 seconds after its last
+ *   heartbeat, so 2 more seconds do not matter. For another 3 seconds callers get the stale response at once while a newer one is fetched.
+ * - When the upstream fails, a response from the last minute is more useful than an error. A send does not depend on it.
+ * - Callers that wait for a missing device request it again and again. One second limits these requests, and a registration invalidates the 404 at once.
+ * - Sends, registrations and sockets are never cached.
+ */
+export const cacheTtls: Readonly<Partial<Record<Operation, TtlsByStatus>>> = {
+  listEnvironments: new Map([[200, { freshForMs: 2_000, staleWhileRevalidateMs: 3_000, staleIfErrorMs: 60_000 }]]),
+  retrieveEnvironment: new Map([
+    [200, { freshForMs: 2_000, staleWhileRevalidateMs: 3_000, staleIfErrorMs: 60_000 }],
+    [404, { freshForMs: 1_000, staleWhileRevalidateMs: 0, staleIfErrorMs: 0 }],
+  ]),
+};
+
+/** The settings of the cache. */
+export interface CacheSettings {
+  readonly store: "memory" | "valkey";
+  readonly maxBytes: number;
+  readonly maxEntries: number;
+  readonly statusFor: CacheStatusAudience;
+}
+
+/** The principals that get `Cache-Status`. It reveals whether another caller made this request recently. */
+export type CacheStatusAudience = "everybody" | "details" | "nobody";
+
+/** Every {@link CacheStatusAudience}. */
+export const cacheStatusAudiences: readonly CacheStatusAudience[] = ["everybody", "details", "nobody"];
+
+/** The settings of one gateway over the cache. Requests that are in flight keep the settings they started with. */
+export interface EnvironmentCacheScope {
+  /** Identifies the upstream, so that responses of another one are never used. */
+  readonly upstream: string;
+  /** Whether a principal gets `Cache-Status`. */
+  readonly showsStatus: (principal: Principal) => boolean;
+}
+
+/** Derives the scope of a gateway from its settings. */
+export function cacheScopeOf({
+  cache,
+  upstream,
+}: {
+  readonly cache: CacheSettings | null;
+  readonly upstream: UpstreamSettings;
+}): EnvironmentCacheScope {
+  const statusFor = cache?.statusFor;
+  return {
+    upstream: upstream.kind === "http" ? `${upstream.baseUrl.origin}${upstream.baseUrl.basePath}` : "embedded",
+    showsStatus: ({ scopes }) => statusFor === "everybody" || (statusFor === "details" && scopes.has("details")),
+  };
+}

@@ -1,0 +1,138 @@
+/** Opens the gateway keys, in SQLite in the data directory or in Valkey, and the pepper of their digests. */
+import { randomBytes } from "node:crypto";
+import { CommandError } from "@letta-environments/command-line";
+import { parseValkeyUrl } from "@letta-environments/platform";
+import { hmacSha256Hex, systemClock } from "@letta-environments/platform/node";
+import { makeDataDir, openStore } from "../../adapters/node/data-dir.ts";
+import { loadPepper, PepperError } from "../../adapters/node/pepper.ts";
+import { createSqliteKeyStore } from "../../adapters/sqlite/key-store.ts";
+import { openValkeyKeyStore } from "../../adapters/valkey/key-store.ts";
+import type { Settings } from "../../config/settings.ts";
+import type { KeyMint } from "../../keys/key-lifecycle.ts";
+import type { KeyRecord } from "../../keys/key-record.ts";
+import { KeyStoreUnavailableError, rootCauseMessage } from "../../keys/key-store-outages.ts";
+import type { KeyStore, Pepper } from "../../ports.ts";
+
+/** The open store of the keys, with the pepper of their digests. */
+export interface OpenKeys extends OpenKeyStore {
+  readonly pepper: Pepper;
+}
+
+/**
+ * Opens the keys that the settings name. Creates the data directory if it does not exist.
+ *
+ * @throws CommandError if the keys cannot be opened, or the pepper is not the one of their digests
+ */
+export async function openKeys(settings: Settings, listener?: KeyStoreListener): Promise<OpenKeys> {
+  const opened = await openKeyStore(settings, listener);
+  try {
+    const records = await opened.keyStore.list();
+    return { ...opened, pepper: openPepper(settings, records, opened.damagedIds.size > 0) };
+  } catch (cause) {
+    opened.close();
+    throw cause instanceof KeyStoreUnavailableError ? unavailable(settings, cause) : cause;
+  }
+}
+
+/**
+ * Loads the pepper of the keys. A new one is created only if there are no keys and no damaged records, whose keys would need the
+ * old one after a repair.
+ *
+ * @throws CommandError if the pepper is missing, damaged, or not the one of the keys' digests
+ */
+export function openPepper(settings: Settings, records: readonly KeyRecord[], hasDamaged: boolean): Pepper {
+  const { dataDir, keyPepper, valkeyUrl } = settings;
+  try {
+    if (keyPepper === null) makeDataDir(dataDir);
+    const pepper = loadPepper(dataDir, keyPepper, hasDamaged || records.length > 0);
+    const fits =
+      records.length === 0 || records.some(({ secrets }) => secrets.some(({ pepperId }) => pepperId === pepper.id));
+    if (!fits) {
+      const place = valkeyUrl === null ? "the data directory" : "Valkey";
+      throw new PepperError(`The pepper is not the one of the keys in ${place}.`);
+    }
+    return pepper;
+  } catch (cause) {
+    if (!(cause instanceof PepperError)) throw cause;
+    const shared =
+      "\nKeys in Valkey are shared: every gateway and command that uses them needs the same KEY_PEPPER, or a copy of the pepper file of the first one.";
+    throw new CommandError(cause.message + (valkeyUrl === null ? "" : shared), 1, { cause });
+  }
+}
+
+/** The longest wait for a response of Valkey, in milliseconds. */
+const valkeyTimeoutMs = 2_000;
+
+/** The open store of the keys. */
+export interface OpenKeyStore {
+  readonly keyStore: KeyStore;
+  /** The ids of the damaged records that were read so far. */
+  readonly damagedIds: ReadonlySet<string>;
+  close(): void;
+}
+
+/** Receives the failures of a key store. */
+export interface KeyStoreListener {
+  /** Receives a failure of the connection to Valkey. */
+  readonly onFailure?: (cause: unknown) => void;
+  /** Receives the id of a damaged record, once for each id. */
+  readonly onDamaged?: (id: string) => void;
+}
+
+/** Describes where the keys are stored, without the password. */
+export function describeKeyStore({ dataDir, valkeyUrl }: Pick<Settings, "dataDir" | "valkeyUrl">): string {
+  return valkeyUrl === null ? `${dataDir}/proxy.sqlite` : `Valkey at ${parseValkeyUrl(valkeyUrl)?.label}`;
+}
+
+/**
+ * Opens the store of the keys: Valkey if `VALKEY_URL` is set, else SQLite in the data directory.
+ *
+ * @throws CommandError if it cannot be opened, or Valkey does not respond
+ */
+export async function openKeyStore(
+  settings: Pick<Settings, "dataDir" | "valkeyUrl">,
+  { onFailure = () => undefined, onDamaged = () => undefined }: KeyStoreListener = {},
+): Promise<OpenKeyStore> {
+  const damagedIds = new Set<string>();
+  const noteDamaged = (id: string): void => {
+    if (damagedIds.has(id)) return;
+    damagedIds.add(id);
+    onDamaged(id);
+  };
+  if (settings.valkeyUrl === null) {
+    const { store, database } = await openStore(settings.dataDir, "proxy.sqlite", (opened) =>
+      createSqliteKeyStore(opened, systemClock, noteDamaged),
+    );
+    return { keyStore: store, damagedIds, close: () => database.close() };
+  }
+  // Load the Valkey client only if it is used.
+  const { connectValkey } = await import("@letta-environments/platform/valkey");
+  const valkey = connectValkey(settings.valkeyUrl, { timeoutMs: valkeyTimeoutMs, onFailure });
+  try {
+    const keyStore = await openValkeyKeyStore(valkey, systemClock, noteDamaged);
+    return {
+      keyStore,
+      damagedIds,
+      close() {
+        keyStore.close();
+        void valkey.close();
+      },
+    };
+  } catch (cause) {
+    await valkey.close();
+    throw cause instanceof KeyStoreUnavailableError ? unavailable(settings, cause) : cause;
+  }
+}
+
+function unavailable(settings: Pick<Settings, "dataDir" | "valkeyUrl">, cause: KeyStoreUnavailableError): CommandError {
+  return new CommandError(
+    `VALKEY_URL: ${describeKeyStore(settings)} cannot be used: ${rootCauseMessage(cause)}. Check the address, the password and that the server runs.`,
+    1,
+    { cause },
+  );
+}
+
+/** Returns a mint whose keys come from Node's random number generator. */
+export function nodeKeyMint(pepper: Pepper): KeyMint {
+  return { digests: { hmacSha256: hmacSha256Hex }, pepper, randomBytes };
+}

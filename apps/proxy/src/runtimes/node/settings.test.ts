@@ -1,0 +1,47 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import process from "node:process";
+import { parseCommandLine } from "@letta-environments/command-line";
+import { expect, test, vi } from "vitest";
+import type { ReloadEvent } from "../../config/reload.ts";
+import { loadSettings, watchSettings } from "./settings.ts";
+import { program } from "../../commands/program.ts";
+
+vi.setConfig({ testTimeout: 20_000 });
+
+test("a change of the configuration file during the start is applied when the start is complete", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "settings-"));
+  const file = join(folder, "proxy.config.json");
+  writeFileSync(file, "{}");
+  const line = parseCommandLine(program, ["start", "--config", file]);
+  if (line.kind !== "run") throw new Error("the command line is valid");
+  const events: ReloadEvent[] = [];
+  const changes = watchSettings(line.parsed);
+  const settings = loadSettings(line.parsed);
+  writeFileSync(file, JSON.stringify({ cors: { origins: ["https://a.example"] } }));
+  await new Promise((resolve) => setImmediate(resolve));
+  changes.begin(
+    settings,
+    () => Promise.resolve(),
+    (event) => events.push(event),
+  );
+  await expect.poll(() => events, { timeout: 10_000 }).toMatchObject([{ changed: ["cors.origins"] }]);
+  changes.end();
+  rmSync(folder, { recursive: true });
+});
+
+test("SIGHUP does not end the process while it stops gracefully", () => {
+  const line = parseCommandLine(program, ["start"]);
+  if (line.kind !== "run") throw new Error("the command line is valid");
+  const before = process.listenerCount("SIGHUP");
+  const changes = watchSettings(line.parsed);
+  changes.begin(
+    loadSettings(line.parsed),
+    () => Promise.resolve(),
+    () => undefined,
+  );
+  changes.end();
+  expect(process.listenerCount("SIGHUP")).toBe(before + 1);
+  process.removeAllListeners("SIGHUP");
+});

@@ -1,0 +1,115 @@
+/**
+ * Opens the stores that all requests share: the counters of the rate limits, and the cached responses. They are opened once at the
+ * start. Each gateway that is composed, also after a reload, gets a limiter and a cache over the same stores.
+ */
+import { type CacheStore, createMemoryCacheStore } from "@letta-environments/http-cache";
+import { sha256Hex, systemClock } from "@letta-environments/platform/node";
+import { type LogEvent, logStoreEvents } from "../../adapters/log.ts";
+import { createMemoryRateLimitStore } from "../../adapters/memory/rate-limit-store.ts";
+import { openStore } from "../../adapters/node/data-dir.ts";
+import { createSqliteRateLimitStore } from "../../adapters/sqlite/rate-limit-store.ts";
+import { createValkeyCacheStore } from "../../adapters/valkey/cache-store.ts";
+import { createValkeyRateLimitStore } from "../../adapters/valkey/rate-limit-store.ts";
+import { createEnvironmentCache, type EnvironmentCache } from "../../cache/environment-cache.ts";
+import { cacheScopeOf, type CacheSettings } from "../../cache/policy.ts";
+import type { Settings } from "../../config/settings.ts";
+import { createRateLimiter, type RateLimiter } from "../../rate-limit/limiter.ts";
+import type { RateLimitStore } from "../../rate-limit/store.ts";
+
+interface Opened<Store> {
+  readonly store: Store;
+  close(): void;
+}
+
+/** The open store of rate limits. */
+export interface OpenRateLimits {
+  /** Creates a limiter with these settings; `null` if nothing is limited. All limiters count in the same store. */
+  limiterFor(settings: Settings): RateLimiter | null;
+  close(): void;
+}
+
+/**
+ * Opens the store of rate limits that the settings name. Valkey may be unavailable: until it responds, each policy falls back as
+ * its settings say.
+ *
+ * @throws CommandError if a file cannot be opened
+ */
+export async function openRateLimits(settings: Settings, log: (event: LogEvent) => void): Promise<OpenRateLimits> {
+  const localStore = createMemoryRateLimitStore(systemClock);
+  const { store, close } = (await openRateLimitStore(settings)) ?? { store: localStore, close: () => undefined };
+  return {
+    limiterFor({ rateLimits: { deadlineMs, instances, limits } }) {
+      if (limits.length === 0) return null;
+      const onDegraded = logStoreEvents(log);
+      return createRateLimiter({ store, localStore, clock: systemClock, deadlineMs, instances, onDegraded });
+    },
+    close,
+  };
+}
+
+/** How long after the deadline the connection still accepts a response of Valkey, in milliseconds. */
+const lateResponseMs = 10_000;
+
+async function openRateLimitStore({
+  dataDir,
+  valkeyUrl,
+  rateLimits,
+}: Settings): Promise<Opened<RateLimitStore> | null> {
+  if (rateLimits.store === "sqlite") {
+    const { store, database } = await openStore(dataDir, "limits.sqlite", (opened) =>
+      createSqliteRateLimitStore(opened, systemClock, rateLimits.deadlineMs),
+    );
+    return { store, close: () => database.close() };
+  }
+  if (rateLimits.store === "memory" || valkeyUrl === null) return null;
+  // The limiter enforces the deadline and logs failures. The connection waits longer, so that the lease of a late response is
+  // released.
+  const connection = await connectTo(valkeyUrl, rateLimits.deadlineMs + lateResponseMs);
+  return { store: createValkeyRateLimitStore(connection), close: () => void connection.close() };
+}
+
+/** The open store of cached responses. */
+export interface OpenEnvironmentCache {
+  /** Creates the cache of a gateway with these settings; `null` if nothing is cached. All caches share their responses. */
+  cacheFor(settings: Pick<Settings, "cache" | "upstream">): EnvironmentCache | null;
+  close(): void;
+}
+
+/** Opens the cache that the settings name. While Valkey is unavailable, every request is a cache miss. */
+export async function openEnvironmentCache(
+  { cache, valkeyUrl }: Pick<Settings, "cache" | "valkeyUrl">,
+  log: (event: LogEvent) => void,
+): Promise<OpenEnvironmentCache> {
+  if (cache === null) return { cacheFor: () => null, close: () => undefined };
+  const { store, close } = await openCacheStore(cache, valkeyUrl);
+  const createView = createEnvironmentCache({
+    store,
+    clock: systemClock,
+    sha256: sha256Hex,
+    onError: (operation, cause) => log({ type: "cache_failed", operation, cause }),
+  });
+  return { cacheFor: (settings) => createView(cacheScopeOf(settings)), close };
+}
+
+/** How long a cache lookup waits for Valkey, in milliseconds, before it counts as a miss. */
+const cacheTimeoutMs = 100;
+
+async function openCacheStore(
+  { store, maxBytes, maxEntries }: CacheSettings,
+  valkeyUrl: string | null,
+): Promise<Opened<CacheStore>> {
+  if (store === "memory" || valkeyUrl === null) {
+    return { store: createMemoryCacheStore({ maxBytes, maxEntries, clock: systemClock }), close: () => undefined };
+  }
+  const connection = await connectTo(valkeyUrl, cacheTimeoutMs);
+  return {
+    store: createValkeyCacheStore(connection, systemClock, sha256Hex),
+    close: () => void connection.close(),
+  };
+}
+
+/** Loads the Valkey client only if it is used. Its failures are reported by the callers of the store. */
+async function connectTo(valkeyUrl: string, timeoutMs: number) {
+  const { connectValkey } = await import("@letta-environments/platform/valkey");
+  return connectValkey(valkeyUrl, { timeoutMs, onFailure: () => undefined });
+}

@@ -1,0 +1,36 @@
+/** Stops the process gracefully when it receives a signal. */
+import process from "node:process";
+import type { LogEvent } from "../../adapters/log.ts";
+
+/** The longest time for requests in flight after the first signal, in milliseconds. */
+const graceMs = 10_000;
+
+/** Calls `stop` on SIGTERM or SIGINT, or when the terminal is closed, and then exits. A second signal exits at once. */
+export function stopOnSignal(options: {
+  readonly log: (event: LogEvent) => void;
+  readonly stop: (graceMs: number) => Promise<void>;
+}): void {
+  let isStopping = false;
+  const onSignal = (signal: NodeJS.Signals): void => {
+    if (isStopping) process.exit(1);
+    isStopping = true;
+    options.log({ type: "stopping", signal });
+    options.stop(graceMs).then(
+      () => {
+        options.log({ type: "stopped" });
+        process.exit(0);
+      },
+      (cause: unknown) => {
+        options.log({ type: "internal_error", requestId: "-", cause });
+        process.exit(1);
+      },
+    );
+  };
+  process.on("SIGTERM", onSignal).on("SIGINT", onSignal);
+  if (isInTerminal()) process.on("SIGHUP", onSignal);
+}
+
+/** Whether the process was started in a terminal, which sends SIGHUP when it is closed. */
+export function isInTerminal(): boolean {
+  return process.stdin.isTTY === true;
+}

@@ -1,0 +1,88 @@
+/** Connects the gateway to its upstream: the embedded environment server, or a remote server with the credentials of tenants. */
+import { CommandError } from "@letta-environments/command-line";
+import { systemClock } from "@letta-environments/platform/node";
+import { createHttpUpstreamFetch, failedBeforeSend } from "../../adapters/http.ts";
+import type { LogEvent } from "../../adapters/log.ts";
+import { CredentialFileError, watchCredentialFiles } from "../../adapters/node/watched-files.ts";
+import type { Settings } from "../../config/settings.ts";
+import type { KeyRecord } from "../../keys/key-record.ts";
+import type { SettingProblem } from "../../lib/setting-rules.ts";
+import type { EmbeddedServer, KeyStore } from "../../ports.ts";
+import type { AdminServices } from "../../services.ts";
+import {
+  createTenantAdmission,
+  findCredentialConflicts,
+  findSharedCredentials,
+  liveTenants,
+  tenantCredentials,
+} from "../../tenants/credentials.ts";
+import type { CredentialOf } from "../../tenants/settings.ts";
+import type { UpstreamServer } from "../../upstream/settings.ts";
+
+/** The upstream of a composed gateway. It has nothing to close. */
+export interface ComposedUpstream {
+  readonly server: UpstreamServer;
+  readonly findCredentialConflicts?: AdminServices["findCredentialConflicts"];
+}
+
+/**
+ * Composes the upstream: the embedded environment server if there is one, else the remote server of the settings.
+ *
+ * @throws CommandError if a credential cannot be read, or tenants that share one have no device allowlists
+ */
+export async function composeUpstream(
+  settings: Settings,
+  keyStore: KeyStore,
+  log: (event: LogEvent) => void,
+  embedded: EmbeddedServer | null,
+): Promise<ComposedUpstream> {
+  const { upstream, tenants, jwt } = settings;
+  if (embedded !== null) return { server: { kind: "embedded", server: embedded } };
+  if (upstream.kind !== "http") throw new TypeError("a remote upstream needs its settings");
+  const credentialOf = openCredentials(settings, await keyStore.list(), (tenant, cause) =>
+    log({ type: "credential_file_failed", tenant, cause }),
+  );
+  const admitsTenant = createTenantAdmission({ clock: systemClock, keyStore, tenants, jwt, credentialOf });
+  return {
+    server: {
+      kind: "remote",
+      fetch: createHttpUpstreamFetch({ ...upstream, fetch: globalThis.fetch, failedBeforeSend }),
+      credentialOf,
+      admitsTenant,
+    },
+    findCredentialConflicts: async (record) =>
+      findCredentialConflicts({ tenants, jwt, credentialOf }, await keyStore.list(), record, systemClock.now()),
+  };
+}
+
+/**
+ * Reads the tenants' credentials for a remote upstream, and ensures that no two tenants see each other's devices.
+ *
+ * @throws CommandError if a file cannot be used, or tenants that share a credential have no device allowlists
+ */
+export function openCredentials(
+  { upstream, tenants, jwt }: Settings,
+  records: readonly KeyRecord[],
+  onFailure: (tenant: string, cause: unknown) => void,
+): CredentialOf {
+  const credentialOf = open();
+  const live = liveTenants(records, systemClock.now());
+  const problems = findSharedCredentials(tenantCredentials(tenants, jwt, live, credentialOf));
+  if (problems.length > 0) throw sharedCredentials(problems);
+  return credentialOf;
+
+  function open(): CredentialOf {
+    const defaultCredential = upstream.kind === "http" ? upstream.credential : null;
+    try {
+      return watchCredentialFiles({ tenants, defaultCredential, clock: systemClock, onFailure });
+    } catch (cause) {
+      if (cause instanceof CredentialFileError) throw new CommandError(cause.message, 1, { cause });
+      throw cause;
+    }
+  }
+}
+
+/** Describes tenants that would see each other's devices. */
+export function sharedCredentials(problems: readonly SettingProblem[]): CommandError {
+  return new CommandError(problems.map(({ setting, rule }) => `${setting} ${rule}`).join("\n"));
+}

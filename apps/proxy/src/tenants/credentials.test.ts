@@ -1,0 +1,105 @@
+import { jsonResponse } from "@letta-environments/schema";
+import type { UpstreamFetch } from "../ports.ts";
+import { describe, expect, test } from "vitest";
+import { createVirtualClock } from "@letta-environments/testkit";
+import { openSqlite } from "@letta-environments/platform/node";
+import { fakeRequest } from "../../test/support/fake-request.ts";
+import { environmentRow } from "../../test/support/environment-row.ts";
+import { bodyOf, createTestProxy, issueTestKey, problemOf } from "../../test/support/test-proxy.ts";
+import { createSqliteKeyStore } from "../adapters/sqlite/key-store.ts";
+import type { TenantSettings } from "./settings.ts";
+import { revokeKey } from "../keys/key-lifecycle.ts";
+import { createTenantAdmission, findSharedCredentials, type TenantCredential } from "./credentials.ts";
+
+function tenant(name: string, credential: string | null, deviceIds: readonly string[] | null = null): TenantCredential {
+  return { tenant: name, credential, deviceIds, connectionNames: null };
+}
+
+function settingsOf(overrides: Partial<TenantSettings> = {}): TenantSettings {
+  return { credential: null, publicName: null, deviceIds: null, connectionNames: null, ...overrides };
+}
+
+describe("tenants that share an upstream credential", () => {
+  test("tenants that share an upstream credential are refused unless each has a device allowlist", () => {
+    const problems = findSharedCredentials([tenant("a", "x"), tenant("b", "x", ["d1"]), tenant("c", "y")]);
+    expect(problems).toMatchObject([{ setting: "tenants.a", rule: expect.stringContaining("'b'") }]);
+    expect(JSON.stringify(problems)).not.toContain("x'");
+  });
+
+  test("tenants that share an upstream credential may have different devices in their allowlists, but not the same ones", () => {
+    expect(findSharedCredentials([tenant("a", "x", ["d1"]), tenant("b", "x", ["d2"])])).toEqual([]);
+    expect(findSharedCredentials([tenant("a", "x", ["d1"]), tenant("b", "x", ["d2", "d1"])])).toMatchObject([
+      { setting: "tenants.a.deviceIds" },
+      { setting: "tenants.b.deviceIds" },
+    ]);
+  });
+
+  test("tenants without an upstream credential count as sharing one", () => {
+    expect(findSharedCredentials([tenant("a", null), tenant("b", null)])).toHaveLength(2);
+  });
+});
+
+describe("a tenant that the configuration does not name", () => {
+  function setUp(tenants: ReadonlyMap<string, TenantSettings> = new Map(), jwtTenant: string | null = null) {
+    const clock = createVirtualClock();
+    const keyStore = createSqliteKeyStore(openSqlite(":memory:"), clock);
+    const credentialOf = (): string => "default";
+    const admits = createTenantAdmission({ clock, keyStore, tenants, jwt: { tenant: jwtTenant }, credentialOf });
+    return { clock, keyStore, admits };
+  }
+
+  test("the only tenant that is not configured may use the default credential", async () => {
+    const { admits, keyStore, clock } = setUp();
+    await issueTestKey(keyStore, clock, { tenant: "a" });
+    expect(await admits("a", "key")).toBe(true);
+    await issueTestKey(keyStore, clock, { tenant: "b" });
+    expect(await admits("b", "key")).toBe(false);
+    expect(await admits("a", "key")).toBe(true);
+  });
+
+  test("two tenants that are not configured are both refused if both have live keys", async () => {
+    const { admits, keyStore, clock } = setUp();
+    const { record } = await issueTestKey(keyStore, clock, { tenant: "a" });
+    await issueTestKey(keyStore, clock, { tenant: "b" });
+    await issueTestKey(keyStore, clock, { tenant: "c", scopes: ["admin"] });
+    expect([await admits("a", "key"), await admits("b", "key")]).toEqual([false, false]);
+    await keyStore.update(record.id, (key) => revokeKey(key, clock.now()));
+    expect(await admits("b", "key")).toBe(true);
+  });
+
+  test("a tenant that is not configured is refused if a configured one uses the default credential, or if a token names it", async () => {
+    const named = setUp(new Map([["a", settingsOf({ deviceIds: ["d1"] })]]));
+    expect([await named.admits("a", "key"), await named.admits("b", "key")]).toEqual([true, false]);
+    expect(await setUp().admits("b", "token")).toBe(false);
+  });
+
+  test("the tenant of every token is admitted without configuration, and then no other one is", async () => {
+    const { admits } = setUp(new Map(), "a");
+    expect([await admits("a", "token"), await admits("b", "key")]).toEqual([true, false]);
+  });
+
+  test("a tenant that is not admitted is refused without an upstream request", async () => {
+    const remote = { credentialOf: () => "x", admitsTenant: (name: string) => name === "a" };
+    const { proxy, issueKey, upstreamRequests } = createTestProxy(undefined, { remote });
+    const [a, b] = [await issueKey({ tenant: "a" }), await issueKey({ tenant: "b" })];
+    expect((await proxy.handle(fakeRequest({ key: a.key }))).status).toBe(200);
+    const refused = await proxy.handle(fakeRequest({ key: b.key }));
+    expect(problemOf(refused)).toMatchObject({ status: 403, errorCode: "tenant_not_configured" });
+    expect(upstreamRequests).toHaveLength(1);
+  });
+});
+
+test("a key of a tenant with an allowlist is restricted to it, and sees the tenant's public name", async () => {
+  const rows = [environmentRow("1"), environmentRow("2")];
+  const tenants = new Map([["a", settingsOf({ deviceIds: ["device-1"], publicName: "Acme" })]]);
+  const upstream: UpstreamFetch = ({ path }) =>
+    Promise.resolve(jsonResponse(200, path.endsWith("-2") ? rows[1] : { connections: rows, hasNextPage: false }));
+  const { proxy, issueKey } = createTestProxy(upstream, { config: { tenants } });
+  const { key } = await issueKey({ tenant: "a" });
+  const outside = await proxy.handle(fakeRequest({ key, path: "/v1/environments/device-2" }));
+  expect(problemOf(outside).errorCode).toBe("environment_not_found");
+  expect(bodyOf(await proxy.handle(fakeRequest({ key })))).toMatchObject({
+    connections: [{ deviceId: "device-1", organizationId: "Acme" }],
+    hasNextPage: false,
+  });
+});

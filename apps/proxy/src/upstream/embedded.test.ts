@@ -1,0 +1,51 @@
+import { endpoints, jsonResponse, type PlainResponse } from "@letta-environments/schema";
+import { createVirtualClock } from "@letta-environments/testkit";
+import { expect, test } from "vitest";
+import { createTestPrincipal } from "../../test/support/create-test-principal.ts";
+import { fakeRequest } from "../../test/support/fake-request.ts";
+import { problemOf } from "../../test/support/test-proxy.ts";
+import type { EmbeddedServer } from "../ports.ts";
+import { createEmbeddedUpstream } from "./embedded.ts";
+import type { UpstreamCall } from "./upstream.ts";
+
+type BeforeSend = UpstreamCall["beforeSend"];
+
+function setUp(beforeSend: BeforeSend) {
+  const clock = createVirtualClock();
+  const operations: string[] = [];
+  const operate: EmbeddedServer["operate"] = (operation) => {
+    operations.push(operation);
+    return Promise.resolve(jsonResponse(200, { success: true, message: "accepted" }));
+  };
+  const server = { operate, findConnection: () => Promise.resolve(null) };
+  const upstream = createEmbeddedUpstream({ clock, telemetry: () => undefined }, server);
+  const send = (): Promise<PlainResponse> =>
+    upstream.forward({
+      request: fakeRequest(),
+      requestId: "r1",
+      endpoint: endpoints.sendMessage,
+      decoded: { operation: "sendMessage", params: { connectionId: "c" }, query: null, body: { messages: [] } },
+      query: "",
+      body: null,
+      principal: createTestPrincipal(),
+      connection: null,
+      deadline: { atMs: clock.monotonic() + 1_000, signal: new AbortController().signal },
+      beforeSend,
+    });
+  return { clock, operations, send };
+}
+
+test("a send that is refused before it leaves does not reach the embedded server", async () => {
+  const { operations, send } = setUp(() => Promise.resolve(jsonResponse(503, {})));
+  expect((await send()).status).toBe(503);
+  expect(operations).toEqual([]);
+});
+
+test("a send whose deadline passes before it leaves is safe to repeat", async () => {
+  const { clock, operations, send } = setUp(async () => {
+    await clock.advance(1_000);
+    return null;
+  });
+  expect(problemOf(await send()).errorCode).toBe("upstream_timeout");
+  expect(operations).toEqual([]);
+});

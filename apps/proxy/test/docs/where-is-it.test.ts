@@ -1,0 +1,72 @@
+/** The "Where is it?" table of AGENTS.md leads to what it promises. */
+import { existsSync, globSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { readDocument, repository, sectionOf, tableRows } from "./document.ts";
+
+const agents = readDocument("AGENTS.md");
+const rows = tableRows(sectionOf(agents, "Where is it?"));
+const folders: Readonly<Record<string, string>> = {
+  proxy: "apps/proxy/src",
+  server: "packages/environment-server/src",
+  schema: "packages/schema/src",
+  client: "packages/client/src",
+};
+
+/** The texts in backticks of a table cell. */
+function codesIn(cell: string): readonly string[] {
+  return [...cell.matchAll(/`([^`]+)`/g)].map(([, code = ""]) => code);
+}
+
+/** The path in the repository of a path in the table. */
+function resolvePath(path: string): string {
+  const [first = "", ...rest] = path.split("/");
+  return join(repository, folders[first] ?? first, ...rest);
+}
+
+test("the table explains the abbreviations of its paths", () => {
+  for (const [name, folder] of Object.entries(folders)) {
+    expect(agents).toMatch(new RegExp(`\`${name}\`(?: stands)? for \`${folder}\``));
+  }
+});
+
+test.each(rows.filter(([, path = ""]) => path.startsWith("`")))(
+  "'%s' leads to a file that has what to look for",
+  (...row) => {
+    const [, path = "", symbols = ""] = row;
+    const [file = ""] = codesIn(path);
+    expect(existsSync(resolvePath(file)) ? file : `${file} does not exist`).toBe(file);
+    const text = readFileSync(resolvePath(file), "utf8");
+    const missing = codesIn(symbols).filter((symbol) => !text.includes(symbol));
+    expect(missing).toEqual([]);
+    const declared = codesIn(symbols).filter((symbol) => /^\w*[a-z]\w*$/.test(symbol) && file.endsWith(".ts"));
+    const undeclared = declared.filter(
+      (symbol) =>
+        !new RegExp(`\\b(?:function|const|interface|type|class|import|let) (?:\\{[^}]*)?${symbol}\\b`).test(text),
+    );
+    expect(undeclared).toEqual([]);
+  },
+);
+
+test("the glossary has at most 25 terms", () => {
+  expect(tableRows(sectionOf(agents, "Glossary")).length).toBeLessThanOrEqual(25);
+});
+
+const files = globSync(["*.md", "{apps,docs,examples,packages,scripts}/**/*.{ts,mjs,md}"], {
+  cwd: repository,
+  exclude: ["**/node_modules/**", "**/dist/**", "**/reports/**"],
+});
+
+test.each(["AGENTS.md", "CONTRIBUTING.md", "apps/proxy/README.md", "docs/architecture.md", "docs/runtimes.md"])(
+  "every source file that %s names exists",
+  (path) => {
+    const abbreviated = new RegExp(`^(?:${Object.keys(folders).join("|")})/`);
+    const named = codesIn(readDocument(path).replaceAll(/^```.*?^```$/gms, "")).filter(
+      // Words in capitals are placeholders, and a file that starts with "x." is an example.
+      (code) =>
+        /^[\w./-]+\.(?:ts|mjs|md)$/.test(code) && !/\b[A-Z]+\.|\/[A-Z]+\/|^x\./.test(code) && !abbreviated.test(code),
+    );
+    expect(named.length).toBeGreaterThan(0);
+    expect(named.filter((code) => !files.some((file) => `/${file}`.endsWith(`/${code}`)))).toEqual([]);
+  },
+);
