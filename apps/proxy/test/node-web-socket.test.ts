@@ -133,6 +133,24 @@ describe("an open socket", () => {
     expect([code, reason.toString()]).toEqual([1000, "Replaced by new connection"]);
   });
 
+  test("sending to a device that does not read throws at 64 MiB, and nothing more is buffered", async () => {
+    await open();
+    const text = "x".repeat(1_048_576);
+    const sendUntilRefused = (): number => {
+      for (let count = 0; count < 100; count++) {
+        try {
+          attached[0]?.send(text);
+        } catch {
+          return count;
+        }
+      }
+      return Infinity;
+    };
+    // Within one turn of the event loop nothing is read; the system takes a few more into its own buffers.
+    expect(sendUntilRefused()).toBeLessThan(80);
+    attached[0]?.terminate();
+  });
+
   test("a connection that is dropped by either side ends with 1006", async () => {
     const socket = await open();
     attached[0]?.terminate();
