@@ -101,6 +101,12 @@ describe("the path as it was sent", () => {
     expect(codeOf(await send(method, target))).toBe("invalid_request");
   });
 
+  test("two Host fields are 400, and the request reaches no server", async () => {
+    const hosts = { host: "gateway.example", Host: "other.example" };
+    for (const target of ["/v1/environments", "/livez"]) expect((await send("GET", target, hosts)).status).toBe(400);
+    expect(server.upstreamRequests).toEqual([]);
+  });
+
   test("an invalid Host is ignored and causes no failure", async () => {
     for (const host of ["a b", "x/../y", "user@host", "evil.example:99999999"]) {
       const response = await send("GET", "/v1/environments", { host });

@@ -76,6 +76,11 @@ function codeOf({ headers, body }: RawResponse): string {
   return (JSON.parse(body) as Problem).errorCode;
 }
 
+test("a handshake with two Host fields is 400 before anything is decided", async () => {
+  expect(await refused({ host: "gateway.example", Host: "other.example" })).toMatchObject({ status: 400 });
+  expect(attached).toEqual([]);
+});
+
 describe("refusals before the handshake", () => {
   test("a missing or wrong key is refused with plain HTTP, without a handshake", async () => {
     const missing = await refused({ authorization: "" });
@@ -126,6 +131,24 @@ describe("an open socket", () => {
     attached[0]?.close(1000, "Replaced by new connection");
     const [code, reason] = (await once(socket, "close")) as [number, Buffer];
     expect([code, reason.toString()]).toEqual([1000, "Replaced by new connection"]);
+  });
+
+  test("sending to a device that does not read throws at 64 MiB, and nothing more is buffered", async () => {
+    await open();
+    const text = "x".repeat(1_048_576);
+    const sendUntilRefused = (): number => {
+      for (let count = 0; count < 100; count++) {
+        try {
+          attached[0]?.send(text);
+        } catch {
+          return count;
+        }
+      }
+      return Infinity;
+    };
+    // Within one turn of the event loop nothing is read; the system takes a few more into its own buffers.
+    expect(sendUntilRefused()).toBeLessThan(80);
+    attached[0]?.terminate();
   });
 
   test("a connection that is dropped by either side ends with 1006", async () => {

@@ -169,11 +169,17 @@ describe("send", () => {
 });
 
 describe("approve and deny", () => {
-  test("tell that the embedded server cannot deliver decisions yet", async () => {
-    for (const command of ["approve", "deny"]) {
-      const { code, stderr } = await run([command, "laptop", "--agent", "a1", "--request", "call-1"]);
-      expect(code).toBe(4);
-      expect(stderr).toMatch(/^letta-env: approvals_unsupported: /);
+  test("deliver the decision to the device, and print the outcome without a message id", async () => {
+    for (const [command, behavior] of [
+      ["approve", "allow"],
+      ["deny", "deny"],
+    ] as const) {
+      const words = [command, "laptop", "--agent", "a1", "--request", `call-of-${command}`];
+      const { code, stdout, stderr } = await run(words);
+      expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+      expect(stdout).toMatch(/^[a-z]+\t[^\t\n]*\tdevice-1\n$/);
+      expect(latestInput(fleet.laptop)).toContain(`"request_id":"perm-call-of-${command}"`);
+      expect(latestInput(fleet.laptop)).toContain(`"behavior":"${behavior}"`);
     }
   });
 });

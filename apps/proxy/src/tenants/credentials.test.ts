@@ -5,6 +5,7 @@ import { createVirtualClock } from "@letta-environments/testkit";
 import { openSqlite } from "@letta-environments/platform/node";
 import { fakeRequest } from "../../test/support/fake-request.ts";
 import { environmentRow } from "../../test/support/environment-row.ts";
+import { createTestIssuer, testJwtSettings } from "../../test/support/test-issuer.ts";
 import { bodyOf, createTestProxy, issueTestKey, problemOf } from "../../test/support/test-proxy.ts";
 import { createSqliteKeyStore } from "../adapters/sqlite/key-store.ts";
 import type { TenantSettings } from "./settings.ts";
@@ -85,6 +86,20 @@ describe("a tenant that the configuration does not name", () => {
     expect((await proxy.handle(fakeRequest({ key: a.key }))).status).toBe(200);
     const refused = await proxy.handle(fakeRequest({ key: b.key }));
     expect(problemOf(refused)).toMatchObject({ status: 403, errorCode: "tenant_not_configured" });
+    expect(upstreamRequests).toHaveLength(1);
+  });
+
+  test("a token that names it is refused without an upstream request", async () => {
+    const issuer = await createTestIssuer();
+    const { proxy, clock, upstreamRequests } = createTestProxy(undefined, {
+      remote: { admitsTenant: (name, via) => name === "a" && via === "token" },
+      ports: { fetchJwks: issuer.fetchJwks },
+      config: { jwt: testJwtSettings },
+    });
+    const list = async (org: string) =>
+      proxy.handle(fakeRequest({ key: await issuer.sign(clock.now(), { claims: { org, scope: "list" } }) }));
+    expect((await list("a")).status).toBe(200);
+    expect(problemOf(await list("b"))).toMatchObject({ status: 403, errorCode: "tenant_not_configured" });
     expect(upstreamRequests).toHaveLength(1);
   });
 });
