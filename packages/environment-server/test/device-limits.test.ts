@@ -33,6 +33,20 @@ test("a queue report with more than 1,000 messages closes the socket with 1008 a
   expect(limitExceeded(harness)).toEqual(["A queue report lists more than 1000 messages"]);
 });
 
+test("what a device sends after it exceeded a limit is not read", async () => {
+  const harness = createHarness();
+  const { connectionId, socket } = await harness.connect("device-1");
+  const sent = harness.send(connectionId);
+  await harness.settle();
+  const countSettled = countCalls(harness.store, "settle");
+  reportQueue(socket, "conv-2", 1_001);
+  expect((await sent).status).toBe(504);
+  socket.acknowledge();
+  await harness.settle();
+  // The one call has stored that the outcome is unknown.
+  expect(countSettled()).toBe(1);
+});
+
 test("a device that reports more than 10,000 queued messages over all conversations is closed with 1008", async () => {
   const harness = createHarness();
   const { socket } = await harness.connect("device-1");

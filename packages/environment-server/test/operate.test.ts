@@ -134,3 +134,26 @@ test("findConnection finds no connection of another tenant", async () => {
   const { connectionId } = await harness.connect("device-1");
   expect(await harness.server.findConnection("other", connectionId)).toBeNull();
 });
+
+test("beforeSend is not called for a caller that disconnects while the connection is looked up", async () => {
+  const harness = createHarness();
+  const { connectionId, socket } = await harness.connect("device-1");
+  const caller = new AbortController();
+  const { findConnection } = harness.store;
+  Object.assign(harness.store, {
+    findConnection(...values: Parameters<typeof findConnection>) {
+      caller.abort(new Error("gone"));
+      return findConnection(...values);
+    },
+  });
+  let callCount = 0;
+  const sent = operateSend(harness, connectionId, {
+    signal: caller.signal,
+    async beforeSend() {
+      callCount += 1;
+      return null;
+    },
+  });
+  await expect(sent).rejects.toThrow("gone");
+  expect([callCount, socket.frames]).toEqual([0, []]);
+});

@@ -126,6 +126,19 @@ test("a late acknowledgement replaces the unknown outcome", async () => {
   }
 });
 
+test("an acknowledgement of another device does not take the place of a late one", async () => {
+  const { connect, send, settle, clock } = createHarness();
+  const { connectionId, socket } = await connect("device-1");
+  const other = await connect("device-2");
+  const sent = send(connectionId);
+  await clock.advance(10_000);
+  expect((await sent).status).toBe(504);
+  other.socket.acknowledge({ accepted: false }, String(socket.inputs()[0]?.request_id));
+  socket.acknowledge({ accepted: true, disposition: "queued" });
+  await settle();
+  expect(await send(connectionId)).toMatchObject({ status: 200, headers: replayed, body: { disposition: "queued" } });
+});
+
 test("an id that a crashed process had reserved is 504 and is never sent again", async () => {
   const store = createSqliteEnvironmentStore(openSqlite(":memory:"));
   const clock = createVirtualClock();

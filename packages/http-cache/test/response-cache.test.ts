@@ -37,6 +37,20 @@ test("a stale response is used within staleWhileRevalidateMs while one backgroun
   expect(await harness.status()).toBe("test; fwd=stale; fwd-status=200; ttl=2; stored");
 });
 
+test("a background fetch has no signal, so it goes on when the caller of the stale response disconnects", async () => {
+  const { cache, read, clock } = createResponseHarness();
+  await read();
+  await clock.advance(2_500);
+  const signals: (AbortSignal | undefined)[] = [];
+  const fetchResponse = async (signal: AbortSignal | undefined): Promise<FetchedResponse<Value>> => {
+    signals.push(signal);
+    return fetched("two");
+  };
+  const result = await cache.read("key", fetchResponse, { signal: new AbortController().signal });
+  await clock.advance(0);
+  expect([textOf(result), signals]).toEqual(["one", [undefined]]);
+});
+
 test("a failed background fetch changes nothing and is reported", async () => {
   const background = vi.fn<(work: Promise<unknown>) => void>();
   const harness = createResponseHarness({ background });

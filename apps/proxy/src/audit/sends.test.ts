@@ -1,8 +1,11 @@
-import type { PlainResponse } from "@letta-environments/schema";
+import { jsonResponse, type PlainResponse } from "@letta-environments/schema";
 import { describe, expect, test } from "vitest";
 import { fakeRequest } from "../../test/support/fake-request.ts";
 import { createTestPrincipal } from "../../test/support/create-test-principal.ts";
-import { createTestProxy } from "../../test/support/test-proxy.ts";
+import { environmentRow } from "../../test/support/environment-row.ts";
+import { createTestProxy, problemOf } from "../../test/support/test-proxy.ts";
+import type { GatewayRequest } from "../http/gateway-request.ts";
+import type { UpstreamFetch } from "../ports.ts";
 import type { UpstreamServer } from "../upstream/settings.ts";
 import type { AuditEntry } from "./entry.ts";
 import type { AuditLog } from "./log.ts";
@@ -27,6 +30,18 @@ function createSlowLog(): { readonly log: AuditLog; readonly entries: AuditEntry
 function beginTestSend(): AuditedSend {
   const ids = { sendId: "send-1", requestId: "req-1", connectionId: "conn-1" };
   return beginSend({ ...ids, principal: createTestPrincipal(), isCallerKnown: true, connection: undefined });
+}
+
+function sendRequest(key: string, signal: AbortSignal = new AbortController().signal): GatewayRequest {
+  const messages = [{ role: "user", content: "hello", client_message_id: "m1" }];
+  return fakeRequest({
+    key,
+    method: "POST",
+    path: "/v1/environments/conn-1/messages",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ agentId: "agent-1", messages }),
+    signal,
+  });
 }
 
 const cancelled: PlainResponse = { status: 499, headers: {}, body: null };
@@ -56,18 +71,7 @@ describe("a request that ends while the start of its send is being stored", () =
     };
     const { proxy, issueKey } = createTestProxy(undefined, { ports: { audit: log, upstream } });
     const { key } = await issueKey();
-    const handled = proxy.handle(
-      fakeRequest({
-        method: "POST",
-        path: "/v1/environments/conn-1/messages",
-        headers: { authorization: `Bearer ${key}`, "content-type": "application/json" },
-        body: JSON.stringify({
-          agentId: "agent-1",
-          messages: [{ role: "user", content: "hello", client_message_id: "m1" }],
-        }),
-        signal: caller.signal,
-      }),
-    );
+    const handled = proxy.handle(sendRequest(key, caller.signal));
     await expect.poll(() => entries.length).toBe(1);
     caller.abort();
     store();
@@ -86,4 +90,19 @@ test("a log that throws instead of rejecting is reported and does not fail the r
   const sends = createAuditSends(log, { keepContent: false, onFailure: (_requestId, cause) => failures.push(cause) });
   await sends.finish(beginTestSend(), cancelled);
   expect(failures).toHaveLength(1);
+});
+
+test("a send whose start took until the deadline does not leave, and its response says so", async () => {
+  const row = environmentRow("1", { deviceId: "device-1", connectionId: "conn-1" });
+  const remote: UpstreamFetch = () => Promise.resolve(jsonResponse(200, { connections: [row], hasNextPage: false }));
+  const log: AuditLog = {
+    async append({ type }) {
+      if (type === "send_started") await clock.advance(30_000);
+    },
+  };
+  const { proxy, issueKey, clock, upstreamRequests } = createTestProxy(remote, { ports: { audit: log } });
+  const { key } = await issueKey();
+  const response = await proxy.handle(sendRequest(key));
+  expect(problemOf(response)).toMatchObject({ status: 504, errorCode: "upstream_timeout" });
+  expect(upstreamRequests.filter(({ method }) => method === "POST")).toEqual([]);
 });

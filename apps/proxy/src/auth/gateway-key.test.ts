@@ -202,3 +202,33 @@ test("a revocation during a lookup is not overwritten by the older result of the
   await first;
   expect(codeOf(await authenticate(`Bearer ${key}`))).toBe("invalid_key");
 });
+
+test("a key that was read before it was revoked is not cached, also when another request has noticed the change", async () => {
+  const clock = createVirtualClock();
+  const store = createSqliteKeyStore(openSqlite(":memory:"), clock);
+  let respond = (): void => undefined;
+  const keyStore: KeyStore = {
+    ...store,
+    async find(id) {
+      const record = await store.find(id);
+      await new Promise<void>((resolve) => {
+        respond = resolve;
+      });
+      return record;
+    },
+  };
+  const ports = { clock, digests: testDigests, keyStore, pepper: testPepper, telemetry: () => undefined };
+  const authenticate = createKeyAuthenticator(ports);
+  const { key, record } = await issueTestKey(store, clock);
+  const before = authenticate(`Bearer ${key}`);
+  await clock.advance(50);
+  await store.update(record.id, (present) => revokeKey(present, clock.now()));
+  await clock.advance(50);
+  // Another request notices the change while the first one still waits for its record.
+  expect(authenticate(`Bearer ${generateKey(generateKeyId(randomBytes), randomBytes)}`, true)).toMatchObject({
+    kind: "refused",
+  });
+  respond();
+  await before;
+  expect(authenticate(`Bearer ${key}`, true)).toMatchObject({ kind: "refused" });
+});

@@ -5,6 +5,7 @@ import { createTestProxy } from "../../test/support/test-proxy.ts";
 import { loadOpenApi } from "../adapters/open-api.ts";
 import { createGateway } from "./gateway.ts";
 import { createHostRoutes, type HostRoute } from "./routes.ts";
+import { webGatewayRequest } from "./web/request.ts";
 
 async function setUp(more: readonly HostRoute[] = []) {
   const { proxy, issueKey } = createTestProxy();
@@ -44,6 +45,30 @@ test.each(["/", "/letta", "/teams/a"])(
     expect((await app.request("http://app.example/elsewhere")).headers.get("x-request-id")).toBeNull();
   },
 );
+
+test.each([
+  "/lettav1/environments",
+  "/letta//v1/environments",
+  "/letta/%76%31/environments",
+  "/%6cetta/v1/environments",
+  "/letta%2fv1/environments",
+  "/letta/letta/v1/environments",
+  "/v1/environments",
+])("a gateway mounted at /letta serves nothing at %s", async (path) => {
+  const { gateway, headers } = await setUp();
+  const app = new Hono().route("/letta", gateway);
+  const response = await app.fetch(new Request(`http://app.example${path}`, { headers }));
+  expect(response.status).toBe(404);
+});
+
+test.each([
+  ["/letta/v1/environments", "/letta", "/v1/environments"],
+  ["/lettav1/environments", "/letta", "/lettav1/environments"],
+  ["/%6cetta/v1/environments", "/letta", "/%6cetta/v1/environments"],
+  ["/letta/v1/environments", "/", "/letta/v1/environments"],
+])("the path of %s below %s is %s", (path, basePath, expected) => {
+  expect(webGatewayRequest(new Request(`http://app.example${path}`), null, basePath).path).toBe(expected);
+});
 
 test("a streamed body is sent chunk by chunk and cancelled with the response", async () => {
   let isCancelled = false;

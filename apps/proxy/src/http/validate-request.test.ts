@@ -7,12 +7,9 @@ function outcome(method: string, path: string, servesDevices: boolean): string |
 }
 
 describe("where no devices are served", () => {
-  test.each(["GET", "POST", "PUT"])(
-    "without device endpoints, %s of the registration is 404",
-    (method) => {
-      expect(outcome(method, "/v1/environments/register", false)).toBe(404);
-    },
-  );
+  test.each(["GET", "POST", "PUT"])("without device endpoints, %s of the registration is 404", (method) => {
+    expect(outcome(method, "/v1/environments/register", false)).toBe(404);
+  });
 
   test("without device endpoints, the path of a device socket does not exist", () => {
     expect(outcome("GET", "/v1/environments/conn-1/socket", false)).toBe(404);

@@ -71,3 +71,13 @@ test("a malformed id makes no request", () => {
   const malformed = { ...call, decoded: { params: { connectionId: ".." } } };
   expect(() => buildRemoteRequest(malformed, "proxy/1")).toThrow(RangeError);
 });
+
+test("a read does not take the idempotency key of its caller along, because its response may be shared with others", () => {
+  const request = fakeRequest({ headers: { "idempotency-key": "key-1", traceparent } });
+  const { headers } = buildRemoteRequest(
+    { ...call, request, endpoint: endpoints.listEnvironments, body: null },
+    "proxy/1",
+  );
+  expect(headers).not.toHaveProperty("idempotency-key");
+  expect(headers).toHaveProperty("traceparent", traceparent);
+});

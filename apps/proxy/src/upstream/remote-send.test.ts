@@ -264,3 +264,12 @@ describe("what a key is shown", () => {
     expect(await read("device-1")).toEqual(await read("device-2"));
   });
 });
+
+test("a connection that one key has found is searched for again with another key of its tenant", async () => {
+  const { send, issueKey, asked } = createWorld(row());
+  const [first, second] = [await issueKey(), await issueKey()];
+  for (const { key } of [first, second]) {
+    expect(await send(key)).toBe(200);
+    expect(asked()).toContain(list);
+  }
+});
