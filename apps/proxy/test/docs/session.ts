@@ -11,7 +11,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { type LaunchedProcess, type LaunchedProxy, launchProcess, launchProxy } from "@letta-environments/testkit";
 import { runtimeProgram } from "../runtimes/runtime-commands.ts";
-import { type Block, repository } from "./document.ts";
+import { type Block, readDocument, repository } from "./document.ts";
 
 /** How a block ended. */
 export interface BlockResult {
@@ -166,6 +166,22 @@ function environmentOf(folder: string, programs: string): Readonly<Record<string
   };
 }
 
+/** Shell text that runs a script of package.json as `pnpm [-s] NAME [arguments]` does. */
+function runScriptText(): string {
+  const { scripts } = JSON.parse(readDocument("package.json")) as {
+    readonly scripts: Readonly<Record<string, string>>;
+  };
+  const cases = Object.entries(scripts).map(([name, command]) =>
+    name === "build" || name === "test" ? `${name}) ;;` : `${name}) exec ${command} "$@" ;;`,
+  );
+  return `if [ "$1" = -s ]; then shift; fi
+script=$1; shift
+case $script in
+${cases.join("\n")}
+*) echo "package.json has no script '$script'" >&2; exit 1 ;;
+esac`;
+}
+
 /** Programs of the documentation that are replaced; see the top of this file. */
 function writePrograms(folder: string): string {
   const programs = join(folder, "programs");
@@ -174,7 +190,7 @@ function writePrograms(folder: string): string {
     writeFileSync(join(programs, name), `#!/usr/bin/env bash\n${text}\n`);
     chmodSync(join(programs, name), 0o755);
   };
-  const runScript = `exec "${process.execPath}" "${join(import.meta.dirname, "run-script.mjs")}" "$@"`;
+  const runScript = runScriptText();
   write("pnpm", runScript);
   const wrangler = join(repository, "apps/proxy/node_modules/.bin/wrangler");
   const quiet = "env -u NODE_OPTIONS DO_NOT_TRACK=1 WRANGLER_SEND_METRICS=false CLOUDFLARE_CF_FETCH_ENABLED=false";
