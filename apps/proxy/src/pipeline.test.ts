@@ -1,4 +1,5 @@
 import { jsonResponse, type PlainResponse } from "@letta-environments/schema";
+import { createVirtualClock } from "@letta-environments/testkit";
 import { describe, expect, test } from "vitest";
 import { environmentRow } from "../test/support/environment-row.ts";
 import { type FakeRequest, fakeRequest } from "../test/support/fake-request.ts";
@@ -250,7 +251,7 @@ describe("500", () => {
   });
 });
 
-test("an event tells who asked for what, and nothing of what was said", async () => {
+test("the event of a request names the caller and the operation, and contains no content", async () => {
   const testProxy = createTestProxy();
   const { key, record } = await testProxy.issueKey({ tenant: "t1" });
   await send(testProxy, { key, headers: { "x-request-id": "r1", "content-type": "application/json" } });
@@ -266,4 +267,15 @@ test("an event tells who asked for what, and nothing of what was said", async ()
       keyId: record.id,
     },
   ]);
+});
+
+test("durations of requests are reported in whole milliseconds", async () => {
+  let passedMs = 0;
+  const ports = { clock: { ...createVirtualClock(), monotonic: () => (passedMs += 0.7) } };
+  const testProxy = createTestProxy(emptyUpstream, { ports });
+  const { key } = await testProxy.issueKey();
+  await testProxy.proxy.handle(fakeRequest({ key }));
+  const durations = testProxy.events.flatMap((event) => (event.type === "request" ? [event.durationMs] : []));
+  expect(durations).toEqual(durations.map(Math.round));
+  expect(durations).toHaveLength(1);
 });

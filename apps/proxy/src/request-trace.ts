@@ -44,7 +44,7 @@ export function endTrace(
     method,
     operation: trace.operation,
     status,
-    durationMs: ports.clock.monotonic() - trace.startedAt,
+    durationMs: Math.round(ports.clock.monotonic() - trace.startedAt),
     tenant: trace.principal?.tenant ?? null,
     keyId: trace.principal?.keyId ?? null,
     ...describeRateLimit(trace.rateLimit?.outcome),

@@ -14,6 +14,7 @@ export type ProxyEvent =
       readonly operation: string | null;
       /** HTTP status; 101 for an accepted upgrade, 499 when the caller had disconnected. */
       readonly status: number;
+      /** Whole milliseconds. */
       readonly durationMs: number;
       readonly tenant: string | null;
       readonly keyId: string | null;
