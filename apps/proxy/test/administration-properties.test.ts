@@ -31,7 +31,7 @@ const devices = tenants.flatMap((tenant) =>
   ),
 );
 
-/** What a key can do, by every act there is: the plainest reading of a record, written apart from the product's rules. */
+/** The permissions of a key for every operation: the simplest reading of a record, written independently of the product's rules. */
 function actsOf(record: KeyRecord): ReadonlySet<string> {
   const sender = { ...record, scopes: ["send"] as const satisfies readonly Scope[] };
   const acts = devices.flatMap((device, index) => [

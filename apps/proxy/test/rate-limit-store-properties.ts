@@ -8,7 +8,7 @@ import { createMovableClock } from "./support/create-movable-clock.ts";
 import { createRateLimitModel } from "./support/rate-limit-model.ts";
 import { testCheck } from "./support/test-check.ts";
 
-/** What a store promises, and how thoroughly to test it. */
+/** The guarantees of a store, and how thoroughly to test them. */
 export interface RateLimitStorePromises {
   /** `monotonic`: changes of the wall clock have no effect. `wall`: if it is set back, keys count as empty at most. */
   readonly time: "monotonic" | "wall";

@@ -1,4 +1,4 @@
-/** Who was let in under the settings before a reload, and what was begun under them. */
+/** Callers that were admitted, and requests that began, under the settings before a reload. */
 import { once } from "node:events";
 import { mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server, type ServerResponse } from "node:http";

@@ -1,4 +1,4 @@
-/** What the configuration says of tenants and ways in, in processes of their own. */
+/** Configured tenants and authentication methods, in separate processes. */
 import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { once } from "node:events";

@@ -26,7 +26,7 @@ import { composePipeline, composeTokenAuthenticator } from "./node/compose.ts";
 import { openKeyStore } from "./node/keys.ts";
 import { openEnvironmentCache, openRateLimits } from "./node/shared-stores.ts";
 
-/** What the host knows about a request. */
+/** The facts that the host knows about a request. */
 export interface FetchContext {
   /** The client's address from a source that clients cannot forge, so not from a header that they can set. */
   readonly clientAddress?: string | null | undefined;

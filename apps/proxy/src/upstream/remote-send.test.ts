@@ -13,7 +13,7 @@ import type { ReadRemote } from "./remote-call.ts";
 
 interface World extends TestProxy {
   readonly rows: Environment[];
-  /** What the upstream answers instead, by path. */
+  /** Responses that replace the upstream's, by path. */
   readonly broken: Map<string, PlainResponse>;
   /** Paths that were asked for since the last time. */
   asked(): string[];

@@ -118,7 +118,7 @@ export function commandsOf(code: string): string {
     .join("\n");
 }
 
-/** What stands for each placeholder of the documentation. */
+/** The value of each placeholder in the documentation. */
 async function createPlaceholders(proxy: LaunchedProxy): Promise<Map<string, string>> {
   const [clientKey, deviceKey, adminKey] = await Promise.all([
     proxy.createKey({ scopes: ["list", "read", "send"] }),
@@ -148,7 +148,7 @@ async function findFreePort(): Promise<number> {
   return typeof address === "object" && address !== null ? address.port : 0;
 }
 
-/** A placeholder where it is a word of its own. */
+/** Matches a placeholder as a whole word. */
 function wordPattern(placeholder: string): RegExp {
   return new RegExp(`(?<![\\w{-])${placeholder.replaceAll(".", String.raw`\.`)}(?![\\w=:-])`, "g");
 }

@@ -7,7 +7,7 @@ import { type GatewayOptions, openGateway, operatorToken, type RecordedGateway }
 export interface RecordedRequest {
   /** Unique in its topic. */
   readonly title: string;
-  /** Name of a key of the topic, or a credential that is none of its keys; absent: no credential. */
+  /** Name of one of the topic's keys, or another credential; no credential if absent. */
   readonly as?: string;
   readonly method?: string;
   readonly path?: string;

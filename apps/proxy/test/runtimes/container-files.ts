@@ -41,7 +41,7 @@ export interface ComposeService {
   readonly healthcheck?: { readonly test: readonly string[] };
 }
 
-/** What compose.yaml says, read by Bun's YAML parser. */
+/** The contents of compose.yaml, read by Bun's YAML parser. */
 export function readComposeFile(): {
   readonly services: Readonly<Record<string, ComposeService>>;
   readonly volumes: Readonly<Record<string, unknown>>;

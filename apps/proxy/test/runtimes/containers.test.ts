@@ -118,7 +118,7 @@ describe("compose.yaml", () => {
   );
 });
 
-/** What compose puts in: the value of a variable that is set, or its default. */
+/** Substitutes variables as compose does: the value of a variable that is set, or its default. */
 function filledIn(name: string, value: string): string {
   return name === "KEY_PEPPER" ? "a random text of one's own" : value.replace(/^\$\{\w+:-(.*)\}$/, "$1");
 }

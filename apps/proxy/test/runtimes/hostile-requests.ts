@@ -172,7 +172,7 @@ const framing: readonly HostileRequest[] = [
     answer: problem(400),
   },
   { name: "a length with a sign", bytes: post(["Content-Length: +1"], "x"), answer: problem(400) },
-  { name: "an encoding that is none", bytes: post(["Transfer-Encoding: xchunked"], body), answer: problem(400) },
+  { name: "an unknown transfer encoding", bytes: post(["Transfer-Encoding: xchunked"], body), answer: problem(400) },
   {
     name: "chunks under another encoding",
     bytes: post(["Transfer-Encoding: gzip, chunked"], body),

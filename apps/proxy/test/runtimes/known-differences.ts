@@ -49,7 +49,7 @@ export const knownDifferences: readonly KnownDifference[] = [
   workerd("a NUL in a field", 400, refusedByHost),
   workerd("two lengths", 400, refusedByHost),
   workerd("a length with a sign", 400, refusedByHost),
-  workerd("an encoding that is none", 400, refusedByHost),
+  workerd("an unknown transfer encoding", 400, refusedByHost),
   workerd("method: in lower case", 501, refusedByHost),
   workerd("method: one that nobody knows", 501, refusedByHost),
   workerd("path: an asterisk", 500, refusedByHost),

@@ -1,4 +1,4 @@
-/** What the application suite needs of a runtime: a launcher that starts the built gateway on it. */
+/** The application suite's port to a runtime: a launcher that starts the built gateway on it. */
 import type { Scope } from "@letta-environments/schema";
 
 /** A runtime that the suite runs on. */
@@ -22,7 +22,7 @@ export interface KeyOptions {
 /** A key that was made. */
 export interface IssuedKey {
   readonly id: string;
-  /** What a caller presents. */
+  /** The caller's credential. */
   readonly key: string;
 }
 

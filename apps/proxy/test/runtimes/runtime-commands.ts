@@ -11,7 +11,7 @@ export type ServerRuntime = "node" | "bun" | "deno";
 
 const { resolve } = createRequire(import.meta.url);
 
-/** What Deno lets the gateway do, in the folder in which it runs. Each permission is needed: `--allow-sys` for the umask. */
+/** The Deno permissions of the gateway, in the folder in which it runs. Each is needed: `--allow-sys` for the umask. */
 export const denoPermissions: readonly string[] = [
   "--allow-net",
   "--allow-env",

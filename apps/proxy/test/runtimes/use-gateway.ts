@@ -16,7 +16,7 @@ export interface GatewayUnderTest {
   createKey(options: KeyOptions): Promise<IssuedKey>;
 }
 
-/** What a test sends. */
+/** The request of a test. */
 export interface AskedRequest {
   readonly method?: string;
   readonly key?: string;
@@ -25,12 +25,12 @@ export interface AskedRequest {
   readonly signal?: AbortSignal;
 }
 
-/** What came back, read to its end. */
+/** The response, read to its end. */
 export interface Answer {
   readonly status: number;
   readonly headers: Headers;
   readonly text: string;
-  /** The body as JSON; an empty object where it is none. */
+  /** The body as JSON; an empty object if it is not JSON. */
   readonly json: Readonly<Record<string, unknown>>;
 }
 

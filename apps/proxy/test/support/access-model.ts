@@ -16,7 +16,7 @@ export function markOf({ tenant, deviceId }: Pick<ModelDevice, "tenant" | "devic
   return `<${tenant}/${deviceId}>`;
 }
 
-/** Who runs a device; hidden without scope `details`. */
+/** The person who runs a device; hidden without scope `details`. */
 export const hiddenMark = "hidden-mark";
 
 export const deviceIds: readonly string[] = ["d1", "d2", "d3"];
@@ -46,7 +46,7 @@ export function maySend(key: KeyRecord, device: ModelDevice, agentId: string | n
   );
 }
 
-/** What a key of {@link anyKey} is made with. */
+/** The options of a key of {@link anyKey}. */
 export type AnyKey = Required<
   Pick<KeyRequest, "tenant" | "scopes" | "deviceIds" | "connectionNames" | "agentIds" | "maxMode" | "shared">
 >;

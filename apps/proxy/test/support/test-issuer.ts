@@ -28,7 +28,7 @@ export const testJwtSettings: JwtSettings = {
   scopeMap: null,
 };
 
-/** What differs from a good token. */
+/** The differences from a valid token. */
 export interface TokenOverrides {
   readonly claims?: JWTPayload;
   readonly header?: Partial<JWTHeaderParameters>;

@@ -29,7 +29,7 @@ export interface TestProxy {
   readonly clock: VirtualClock;
   readonly keyStore: KeyStore;
   readonly events: ProxyEvent[];
-  /** What reached the upstream. */
+  /** The requests that reached the upstream. */
   readonly upstreamRequests: UpstreamRequest[];
   issueKey(request?: Partial<KeyRequest>): Promise<{ readonly key: string; readonly record: KeyRecord }>;
 }

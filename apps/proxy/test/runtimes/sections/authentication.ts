@@ -14,7 +14,7 @@ export function describeAuthentication(gateway: GatewayUnderTest): void {
   });
 
   test.each([
-    ["one that is none", "lek_wrong"],
+    ["a malformed key", "lek_wrong"],
     ["one of the right form that nobody made", "lek_000000000000_0000000000000000000000000000000000000000000000000"],
     ["the upstream's own", "sk-of-the-upstream"],
   ])("a wrong key is 401: %s", async (_what, key) => {
