@@ -29,5 +29,10 @@ export function renderResult({ tables, goals }: Pick<BenchmarkResult, "tables" |
 function renderTable({ caption, columns, rows }: Table): string {
   const line = (cells: readonly string[]): string => `| ${cells.join(" | ")} |`;
   const rule = columns.map((_, index) => (index === 0 ? "---" : "---:"));
-  return [caption, "", line(columns), line(rule), ...rows.map(line)].join("\n");
+  return [wrap(caption), "", line(columns), line(rule), ...rows.map(line)].join("\n");
+}
+
+/** Breaks a paragraph into lines of at most 160 characters, the limit for Markdown in this repository. */
+export function wrap(paragraph: string): string {
+  return paragraph.replaceAll(/(?=.{161})(.{1,160})\s/g, "$1\n");
 }

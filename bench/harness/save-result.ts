@@ -3,7 +3,7 @@ import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join, relative } from "node:path";
 import process from "node:process";
 import { type MeasuringEnvironment, renderEnvironment } from "./environment.ts";
-import { type BenchmarkResult, renderResult } from "./result.ts";
+import { type BenchmarkResult, renderResult, wrap } from "./result.ts";
 
 /** A result as it stands in a file. */
 export interface SavedResult extends BenchmarkResult {
@@ -28,7 +28,7 @@ export async function writeReadme(folder: string, names: readonly string[]): Pro
     const file = join(folder, "results", `${name}.json`);
     if (!existsSync(file)) continue;
     const saved = JSON.parse(await readFile(file, "utf8")) as SavedResult;
-    sections.push(`### ${name}\n\n${renderEnvironment(saved.environment)}\n\n${renderResult(saved)}`);
+    sections.push(`### ${name}\n\n${wrap(renderEnvironment(saved.environment))}\n\n${renderResult(saved)}`);
   }
   const readme = join(folder, "README.md");
   const text = await readFile(readme, "utf8");

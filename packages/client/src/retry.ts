@@ -38,7 +38,7 @@ export function isRepeatable({ safety, status, code, shouldRetry, deduplicates }
 export function isUndelivered(attempt: FailedAttempt): boolean {
   const { status = 0, code, deduplicates } = attempt;
   if (status < 300) return false;
-  // 429 and 5xx may come from a server behind the one that has already delivered the message.
+  // A 429 or 5xx may come from another server that the message passed through after its delivery.
   const isRefusal = status < 500 && (status !== 429 || deduplicates);
   return isRefusal || code === "queue_full" || undeliveredCodes.includes(code) || isRepeatable(attempt);
 }

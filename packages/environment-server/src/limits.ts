@@ -1,4 +1,7 @@
-/** Every limit and interval of the environment server. The table in README.md lists the same values. */
+/**
+ * Every limit and interval of the environment server. The table in README.md lists the same values. The host limits the memory of unfinished
+ * frames, because only complete frames reach this package.
+ */
 
 // Sending
 

@@ -1,3 +1,4 @@
+/** The response cache: lifetimes, keys and groups come from the caller. The engine runs the look-ups; this strategy holds what differs. */
 import { fetchedStatus, storedStatus } from "./engine/cache-status.ts";
 import { type CacheOptions, createCacheEngine, defaultName } from "./engine/engine.ts";
 import { type CacheCall, type CacheStrategy, type Candidate, describesResource, type Miss } from "./engine/strategy.ts";

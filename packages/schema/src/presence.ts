@@ -4,7 +4,7 @@ import type { Environment } from "./environment.ts";
 export const onlineWindowMs = 120_000;
 
 /**
- * Returns whether a device is online and can receive messages: it has a connection, and its last heartbeat is less than
+ * Returns whether a device is online, as callers can see it: it has a connection, and its last heartbeat is less than
  * {@link onlineWindowMs} before `nowMs` (epoch milliseconds).
  */
 export function isOnline(

@@ -2,8 +2,8 @@
  * Authenticates gateway keys.
  *
  * A key that was verified before is found in a bounded map by the SHA-256 of the presented key, synchronously. Any other key is
- * parsed offline, then looked up and verified. Both results are cached: valid keys until any key changes
- * (`KeyStore.generation`), refusals for a few seconds. Expiry is checked on every request.
+ * parsed without the store, then looked up and verified. Valid keys stay cached until any key changes
+ * (`KeyStore.generation`), refused ones for a few seconds. Expiry is checked on every request.
  */
 import { hasKeyLength, parseKeyId } from "../keys/key-format.ts";
 import { credentialIdOf, type KeyRecord, unsupportedFeatures } from "../keys/key-record.ts";

@@ -1,4 +1,7 @@
-/** Verifies tokens with `jose`. No other module imports it, so it is loaded with the first token only. */
+/**
+ * Verifies signature, `iss`, `aud`, `exp` and `nbf` of tokens with `jose`. No other module imports `jose`, so it is loaded with the first token
+ * only. The caller is `jwt.ts`, which caches valid tokens until they expire.
+ */
 import { JOSEError, JWKSNoMatchingKey } from "jose/errors";
 import { createLocalJWKSet } from "jose/jwks/local";
 import { jwtVerify } from "jose/jwt/verify";

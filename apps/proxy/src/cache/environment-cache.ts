@@ -1,3 +1,7 @@
+/**
+ * The gateway's cache for lists and environments. Principals that may see the same share a response. Concurrent misses share one upstream request:
+ * if that request fails or its caller disconnects, one of the waiting requests fetches instead.
+ */
 import {
   type Background,
   type CacheFailure,

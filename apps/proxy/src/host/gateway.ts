@@ -59,7 +59,7 @@ export function createGateway<Bindings extends object = object>(
   const app = new Hono<{ Bindings: Bindings }>({ getPath: toPath });
   for (const { path, respond } of routes) app.all(path, serve(respond));
   const handle = serve((request) => pipeline.handle(request));
-  // Other paths have no route of their own, so that a mounted gateway leaves them to the app around it.
+  // Mounted in another app, only these routes apply: Hono drops `notFound`, and the app handles its other paths.
   return app.all("/v1/*", handle).all("/admin/v1/*", handle).notFound(handle);
 }
 

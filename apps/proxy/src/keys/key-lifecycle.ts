@@ -97,7 +97,8 @@ export function patchKey(record: KeyRecord, patch: KeyPatch, nowMs: number): Key
 
 /**
  * Replaces the present secret with a new one. The old secret stays valid for `overlapMs`, so that clients can be changed one by
- * one. At most two secrets are valid: one from an earlier rotation ends now.
+ * one. At most two secrets are valid: one from an earlier rotation ends now. `socket-key-watch.ts` closes the
+ * sockets that an ended secret opened.
  */
 export function rotateKey(record: KeyRecord, secret: KeySecret, nowMs: number, overlapMs: number): KeyRecord {
   const [present] = record.secrets;

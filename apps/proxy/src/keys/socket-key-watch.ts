@@ -31,8 +31,8 @@ export interface SocketRules {
  * expires, and once after each socket opens, because the key may have ended during the handshake.
  *
  * A socket is closed with 1008 when its key is revoked, disabled, expired or not allowed to connect that device any more, and
- * when a rotation has ended the secret that opened it, even if another secret of the key is valid. The gateway then already
- * refuses that secret at register.
+ * when a rotation has ended the secret that opened it, even if another secret of the key is valid. By then the gateway
+ * refuses that secret at registration too.
  */
 export function watchSocketKeys(
   sockets: WatchedSockets,

@@ -1,6 +1,6 @@
 /**
  * Decides the checks of a request. Every store calls {@link decideRateLimits}, so the arithmetic exists once (and once more in
- * Lua for Valkey, which must agree with it). The functions are pure: stores read the state, call them, and write the state back.
+ * Lua in `adapters/valkey/rate-limit-store.ts`, which must agree with it). The functions are pure: stores read the state, call them, and write the state back.
  *
  * Requests are counted with the generic cell rate algorithm (GCRA, ITU-T I.371) in whole microseconds. The only state of a counter
  * is its theoretical arrival time (TAT): the time at which its whole burst is regained. For an unknown or idle counter it is

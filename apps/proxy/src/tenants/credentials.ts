@@ -110,8 +110,8 @@ export interface TenantAdmissionOptions {
 
 /**
  * Returns a function that decides whether a tenant may call a remote upstream. Configured tenants were validated at the start.
- * At most one other tenant may use `LETTA_API_KEY`: the only one that has keys at its first call. A second one is refused until
- * the configuration names it.
+ * One tenant without a configuration may use `LETTA_API_KEY`, if no other such tenant has keys at its first call. A second one is refused
+ * until the configuration names it.
  */
 export function createTenantAdmission(options: TenantAdmissionOptions): AdmitsTenant {
   const { tenants, jwt, keyStore, clock, credentialOf } = options;

@@ -17,7 +17,8 @@ import { invalidKey } from "../auth/authentication.ts";
 import { parseJsonObject } from "../lib/json.ts";
 import type { UpstreamCredential } from "../ports.ts";
 
-/** Returns the response for the caller. Of the upstream's header fields only {@link passedFields} and `Retry-After` are passed on. */
+/** Returns the response for the caller. Of the upstream's header fields only {@link passedFields}, `Idempotency-Replayed: true` and the
+ * `Retry-After` of errors are passed on. */
 export function validateResponse(
   endpoint: Endpoint,
   response: PlainResponse,

@@ -1,6 +1,7 @@
 /**
  * Sends of this process that wait for the device's acknowledgement. Each has one deadline and one outcome, and the outcome is
- * stored before the caller receives it. An acknowledgement that arrives after the deadline still replaces the stored `unknown`.
+ * stored before the caller receives it. An acknowledgement that arrives after the deadline replaces the stored `unknown` while
+ * this process runs and the send is among the {@link maxLateAcknowledgements} newest.
  */
 import type { Clock } from "@letta-environments/platform";
 import type { DeviceReference, EmitEvent } from "../events.ts";

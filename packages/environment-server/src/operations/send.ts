@@ -1,6 +1,7 @@
 /**
  * Sending to a device. An id is sent at most once: it is stored before its frame is written, and a repeat receives the first
  * outcome, whether the device is online or not. Frames leave in the order in which the requests of a connection arrived.
+ * Two queues keep it: one for each connectionId around the look-up and `beforeSend`, one for each device around storing and writing.
  */
 import {
   allowsAgent,

@@ -1,3 +1,4 @@
+/** Serves the gateway with Node's HTTP server: its timeouts, and responses to requests that Node itself refuses. */
 import { createServer, type IncomingMessage, METHODS, type Server, type ServerResponse, STATUS_CODES } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";

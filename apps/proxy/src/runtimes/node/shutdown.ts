@@ -1,4 +1,4 @@
-/** Stops the process gracefully when it receives a signal. */
+/** Stops the process gracefully when it receives a signal. The order in which `stop` ends things is in `start.ts`. */
 import process from "node:process";
 import type { LogEvent } from "../../adapters/log.ts";
 
