@@ -69,6 +69,13 @@ export function createFeatures(services: GatewayServices, config: GatewayConfig)
       onFailure: (requestId, cause) => services.telemetry({ type: "audit_failed", requestId, cause }),
     }),
     adminGuards: createAdminGuards(services, { authenticate, authenticateKey }, config),
-    administer: services.admin === undefined ? null : createAdminister({ ...services, ...services.admin }),
+    administer:
+      services.admin === undefined
+        ? null
+        : createAdminister({
+            ...services,
+            ...services.admin,
+            rateLimitPolicies: (config.rateLimits?.limits ?? []).map(({ rule }) => rule.policy.name),
+          }),
   };
 }

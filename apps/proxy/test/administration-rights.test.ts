@@ -1,6 +1,7 @@
 /** No key gets more rights than its creator, and no response reveals anything of another tenant. */
 import { describe, expect, test } from "vitest";
 import { createHostGuard } from "../src/admin/admission.ts";
+import { resolveRateLimits } from "../src/config/resolve-rate-limits.ts";
 import type { KeyRequest } from "../src/keys/key-lifecycle.ts";
 import { administer, type AdminAnswer, type AdminCall } from "./support/administer.ts";
 import { createTestIssuer, testJwtSettings } from "./support/test-issuer.ts";
@@ -176,6 +177,28 @@ describe("the separate administration listener", () => {
       config: { adminListener: { token, guard: createHostGuard(["gateway.internal"]) } },
     });
   const host = { host: "127.0.0.1:9" };
+
+  test("an override of a rate limit that does not exist is refused with the names of those that do, but can be removed", async () => {
+    const testProxy = createTestProxy(emptyUpstream, {
+      config: {
+        adminListener: { token, guard: createHostGuard(["gateway.internal"]) },
+        rateLimits: resolveRateLimits({}, false).settings,
+      },
+    });
+    const ask = (call: AdminCall): Promise<AdminAnswer> =>
+      administer(testProxy, token, { listener, headers: host, ...call });
+    const { record } = await testProxy.issueKey({ rateLimits: { gone: "none" } });
+    const change = { path: `/${record.id}`, method: "PATCH" } as const;
+    for (const rateLimits of [{ sends: "1/1m" }, { "gateway-sends": "1/1m", gone: "none" }]) {
+      for (const call of [{ body: { name: "n", rateLimits } }, { ...change, body: { rateLimits } }]) {
+        const refused = await ask(call);
+        expect(refusedMembers(refused)).toEqual([400, "invalid_request", ["rateLimits"]]);
+        expect(JSON.stringify(refused.body)).toContain("gateway-sends");
+      }
+    }
+    expect((await ask({ body: { name: "n", rateLimits: { "gateway-sends": "1/1m" } } })).status).toBe(201);
+    expect((await ask({ ...change, body: { rateLimits: { gone: null } } })).status).toBe(200);
+  });
 
   test("a separate administration listener lets the operator administer the keys of every tenant, and replaces the main listener", async () => {
     const testProxy = open();

@@ -23,6 +23,7 @@ import {
   entityTag,
   type KeyDecision,
   keyNotFound,
+  policyRefusal,
 } from "./key-changes.ts";
 import { type CachePurge, purgeCache } from "./purge-cache.ts";
 
@@ -44,6 +45,8 @@ export interface AdministerPorts extends Pick<GatewayPorts, "clock" | "digests" 
   readonly randomBytes: RandomBytes;
   readonly keyStoreFor: KeyStoreFor;
   readonly environmentCache: EnvironmentCache | null;
+  /** Names of the rate-limit policies that a key may override; empty where limits are off, and any name is accepted. */
+  readonly rateLimitPolicies: readonly string[];
   readonly findCredentialConflicts?: ((record: KeyRecord) => Promise<readonly SettingProblem[]>) | undefined;
 }
 
@@ -150,7 +153,8 @@ interface KeyWriter {
 }
 
 function createKeyWriter(ports: AdministerPorts, { show, retrieve }: KeyReader): KeyWriter {
-  const { clock, digests, findCredentialConflicts, keyStore, keyStoreFor, pepper, randomBytes } = ports;
+  const { clock, digests, findCredentialConflicts, keyStore, keyStoreFor, pepper, randomBytes, rateLimitPolicies } =
+    ports;
   const mint: KeyMint = { digests, pepper, randomBytes };
 
   /** Decides inside the store's atomic step, on the record that the change replaces. */
@@ -187,6 +191,8 @@ function createKeyWriter(ports: AdministerPorts, { show, retrieve }: KeyReader):
 
   return {
     async create(authority, requested) {
+      const unknownPolicy = policyRefusal(requested.rateLimits, rateLimitPolicies);
+      if (unknownPolicy !== null) return unknownPolicy;
       const nowMs = clock.now();
       const { key, record } = createKey({ tenant: tenantOf(authority), ...requested }, nowMs, mint);
       const decision = decideCreate(authority, record, nowMs);
@@ -197,6 +203,8 @@ function createKeyWriter(ports: AdministerPorts, { show, retrieve }: KeyReader):
       return show(record, 201, { location: `${keysPath}/${record.id}` }, { key });
     },
     async update(authority, id, patch, condition) {
+      const unknownPolicy = policyRefusal(patch.rateLimits, rateLimitPolicies);
+      if (unknownPolicy !== null) return unknownPolicy;
       const present = patch.scopes === undefined ? null : await keyStore.find(id);
       if (present !== null && mayKnowKey(authority, present)) {
         const refusal = await conflictRefusal(authority, patchKey(present, patch, clock.now()));

@@ -31,6 +31,17 @@ export interface ChangeCondition {
   readonly digests: Pick<Digests, "sha256">;
 }
 
+/** Refuses overrides of unknown policies, which would have no effect. `null` as a value removes an override, whatever its name. */
+export function policyRefusal(
+  overrides: Readonly<Record<string, string | null>> | null | undefined,
+  policies: readonly string[],
+): PlainResponse | null {
+  const named = Object.entries(overrides ?? {}).filter(([, value]) => value !== null);
+  if (policies.length === 0 || named.every(([name]) => policies.includes(name))) return null;
+  const rule = `must only name policies of this gateway: ${policies.join(", ")}`;
+  return problemResponse("invalid_request", { issues: [{ member: "rateLimits", rule }] });
+}
+
 /** Decides whether a key may be created. */
 export function decideCreate(authority: AdminAuthority, record: KeyRecord, nowMs: number): KeyDecision {
   return expiryRefusal(record.expiresAt, nowMs) ?? withinGrants(authority, record, null);
