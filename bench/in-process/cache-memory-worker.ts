@@ -1,7 +1,7 @@
 /** Runs on Node and on Bun: prints the memory per stored response of 0.8 KB, with 100,000 of them stored, as JSON. */
 import process from "node:process";
 import { createMemoryCacheStore, type MemoryCacheStore, webClock } from "../../packages/http-cache/src/index.ts";
-import { cacheKey, createHttpCache } from "../../packages/http-cache/src/rfc9111/index.ts";
+import { cacheKey, createHttpCache } from "../../packages/http-cache/src/rfc9111.ts";
 
 const responses = 100_000;
 const maxBytes = 268_435_456;

@@ -9,7 +9,7 @@ import {
   type CacheRequest,
   createCacheMiddleware,
   createHttpCache,
-} from "../../packages/http-cache/src/rfc9111/index.ts";
+} from "../../packages/http-cache/src/rfc9111.ts";
 
 const callsInSlice = 20_000;
 const warmUpRounds = 4;

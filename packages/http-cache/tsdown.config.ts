@@ -3,6 +3,6 @@ import { sharedBuild } from "../../tsdown.shared.ts";
 
 const config: UserConfig = defineConfig({
   ...sharedBuild,
-  entry: { index: "src/index.ts", rfc9111: "src/rfc9111/index.ts", testing: "src/testing.ts" },
+  entry: { index: "src/index.ts", rfc9111: "src/rfc9111.ts", testing: "src/testing.ts" },
 });
 export default config;

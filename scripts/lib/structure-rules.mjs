@@ -58,15 +58,12 @@ export const folderOrder = new Map([
       "*.ts",
     ],
   ],
-  ["packages/cli/src", ["bin.ts", "adapters/", "commands/", "format/", "command-line/"]],
-  ["packages/client/src", ["index.ts", "testing/", "opentelemetry/", "drift/", "operations/", "adapters/"]],
-  [
-    "packages/environment-server/src",
-    ["index.ts", "environment-server.ts", "operations/", "socket/", "delivery/", "sqlite/"],
-  ],
+  ["packages/cli/src", ["bin.ts", "adapters/", "commands/", "format/"]],
+  ["packages/client/src", ["index.ts", "testing/", "operations/", "adapters/"]],
+  ["packages/environment-server/src", ["index.ts", "operations/", "socket/", "delivery/", "sqlite/"]],
   [
     "packages/http-cache/src",
-    ["index.ts", "rfc9111/index.ts", "web/", "rfc9111/", "engine/", "store/", "fields/", "adapters/"],
+    ["index.ts", "rfc9111.ts", "web/", "rfc9111/", "engine/", "store/", "fields/", "adapters/"],
   ],
   ["packages/platform/src", ["bun/", "cloudflare/", "node/", "valkey/"]],
 ]);

@@ -1,5 +1,5 @@
 /**
- * Checks modules against the rules in structure-rules.mjs: folder order, import cycles, sizes and retired names. Every rule
+ * Checks modules against the rules in structure-rules.mjs: folder order, folders that import each other, import cycles, sizes and retired names. Every rule
  * returns violations with a stable key, so that `structure-exceptions.json` can list the ones that are still allowed.
  */
 import { posix } from "node:path";
@@ -23,6 +23,10 @@ export function findStructureViolations(modules) {
         detail: `is in an import cycle of ${cycle.length} files`,
       })),
     ),
+    // `ports.ts` beside the key record is a file; only two folders must not import each other.
+    ...findFolderPairs(sources)
+      .filter((pair) => !pair.includes(".ts"))
+      .map((key) => ({ rule: "folder pairs", key, detail: "these folders import each other" })),
     ...findSizeViolations(modules),
     ...modules.flatMap(findRetiredNames),
   ];

@@ -36,6 +36,16 @@ test("a file with an entry of its own is ordered apart from its folder", () => {
   ).toEqual([]);
 });
 
+test("two folders that import each other are reported, even where a file with an entry of its own hides it from the order", () => {
+  expect(
+    violations({
+      "apps/proxy/src/keys/key-record.ts": 'import type { A } from "../lib/a.ts";',
+      "apps/proxy/src/keys/verify.ts": 'import type { B } from "../telemetry/b.ts";',
+      "apps/proxy/src/lib/a.ts": 'import type { C } from "../keys/verify.ts";',
+    }),
+  ).toContain("folder pairs: apps/proxy/src/keys <-> apps/proxy/src/lib");
+});
+
 test("a folder that has no place in the order is reported", () => {
   expect(violations({ "apps/proxy/src/newcomer/a.ts": "", "packages/schema/src/newcomer/a.ts": "" })).toEqual([
     "folder order: apps/proxy/src/newcomer/",

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { CacheStore } from "../src/index.ts";
-import type { CacheRequest } from "../src/rfc9111/index.ts";
+import type { CacheRequest } from "../src/rfc9111.ts";
 import { createHarness, type Harness, type Reply, reply, textOf } from "./harness.ts";
 
 const minute = { "cache-control": "max-age=60" };

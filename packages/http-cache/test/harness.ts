@@ -13,7 +13,7 @@ import {
   type HttpCache,
   type HttpCacheOptions,
   type UpstreamResponse,
-} from "../src/rfc9111/index.ts";
+} from "../src/rfc9111.ts";
 
 export const url = "https://example.test/a";
 const encoder = new TextEncoder();

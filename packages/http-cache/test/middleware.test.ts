@@ -1,6 +1,6 @@
 import { createVirtualClock } from "@letta-environments/testkit";
 import { expect, test } from "vitest";
-import { createCacheMiddleware, createOriginFetch } from "../src/rfc9111/index.ts";
+import { createCacheMiddleware, createOriginFetch } from "../src/rfc9111.ts";
 
 const url = "https://example.test/a";
 const minute = { "cache-control": "max-age=60" };

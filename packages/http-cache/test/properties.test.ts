@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { createMemoryCacheStore, type HeaderRecord } from "../src/index.ts";
-import type { UpstreamResponse } from "../src/rfc9111/index.ts";
+import type { UpstreamResponse } from "../src/rfc9111.ts";
 import { createHarness, reply, textOf } from "./harness.ts";
 
 const keyed = fc.constantFrom("1", "2", "3");

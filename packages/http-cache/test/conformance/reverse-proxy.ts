@@ -1,4 +1,4 @@
-import { createCacheMiddleware, createOriginFetch } from "../../src/rfc9111/index.ts";
+import { createCacheMiddleware, createOriginFetch } from "../../src/rfc9111.ts";
 
 /** The cache with its default options in front of an origin. If the origin does not respond, the client gets 502. */
 export function createReverseProxy(
