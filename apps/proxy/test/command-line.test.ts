@@ -1,17 +1,16 @@
 /** `letta-proxy` as a user runs it: processes of their own, a data directory, real sockets. */
-import { chmod, mkdtemp, readdir, rm, stat, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { chmod, readdir, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Environment, EnvironmentList, Problem } from "@letta-environments/schema";
 import {
   connectScriptedDevice,
   createFakeUpstream,
   launchProcess,
-  launchProxy,
   type LaunchedProxy,
   runLettaProxy,
 } from "@letta-environments/testkit";
-import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { describe, expect, test, vi } from "vitest";
+import { ask, type CommandResult, useCommandLine } from "./support/use-command-line.ts";
 
 const entry = join(import.meta.dirname, "../src/runtimes/node.ts");
 // Every test starts several processes, on a machine that may be busy with others.
@@ -19,51 +18,8 @@ vi.setConfig({ testTimeout: 60_000 });
 
 const keyPattern = /lek_[0-9A-Za-z]{12}_[0-9A-Za-z]{49}/g;
 
-let dataDir = "";
-const proxies: LaunchedProxy[] = [];
-
-beforeEach(async () => {
-  dataDir = await mkdtemp(join(tmpdir(), "letta-proxy-"));
-});
-
-afterEach(async () => {
-  for (const proxy of proxies.splice(0)) await proxy.stop();
-  await rm(dataDir, { recursive: true, force: true });
-});
-
-async function start(env: Record<string, string> = {}): Promise<LaunchedProxy> {
-  const proxy = await launchProxy({ dataDir, env });
-  proxies.push(proxy);
-  return proxy;
-}
-
-interface CommandResult {
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-/** Runs a command to its end, with any exit code. */
-async function run(words: readonly string[], env: Record<string, string> = {}): Promise<CommandResult> {
-  try {
-    return { code: 0, ...(await runLettaProxy([...words, "--data-dir", dataDir], env)) };
-  } catch (error) {
-    return error as CommandResult;
-  }
-}
-
-async function ask(
-  proxy: LaunchedProxy,
-  key: string,
-  path: string,
-  body?: unknown,
-): Promise<{ status: number; json: unknown; headers: Headers }> {
-  const response = await fetch(proxy.url + path, {
-    headers: { authorization: `Bearer ${key}`, "content-type": "application/json" },
-    ...(body !== undefined && { method: "POST", body: JSON.stringify(body) }),
-  });
-  return { status: response.status, json: await response.json(), headers: response.headers };
-}
+const session = useCommandLine();
+const { start, run } = session;
 
 function message(id: string): unknown {
   return { agentId: "a1", messages: [{ role: "user", content: "hello", client_message_id: id }] };
@@ -84,7 +40,7 @@ describe("start", () => {
   });
 
   test("the first start prints two keys and commands that can be pasted, and later starts print no key", async () => {
-    const command = { command: process.execPath, args: [entry, "start", "--port", "0", "--data-dir", dataDir] };
+    const command = { command: process.execPath, args: [entry, "start", "--port", "0", "--data-dir", session.dataDir] };
     const first = launchProcess(command);
     await first.waitForOutput(/"ping"\n/);
     const text = first.standardOutput();
@@ -108,7 +64,7 @@ describe("start", () => {
 
   test("start fails with a clear message if the port is taken, the file is invalid or a setting is wrong", async () => {
     const proxy = await start();
-    const other = ["--data-dir", join(dataDir, "other")];
+    const other = ["--data-dir", join(session.dataDir, "other")];
     const taken = await runLettaProxy(["start", "--port", new URL(proxy.url).port, ...other]).catch(
       (error: unknown) => error as CommandResult & { code: number },
     );
@@ -116,7 +72,7 @@ describe("start", () => {
       code: 1,
       stderr: expect.stringMatching(/^letta-proxy: Port [0-9]+ of 127.0.0.1 is taken/),
     });
-    const file = join(dataDir, "broken.json");
+    const file = join(session.dataDir, "broken.json");
     await writeFile(file, '{\n  "port": 1\n  "host": "x"\n}');
     for (const command of [["start"], ["config", "check"]]) {
       expect(await run([...command, "--config", file])).toMatchObject({
@@ -152,8 +108,8 @@ describe("start", () => {
 
 describe("the pepper", () => {
   test("the files of the pepper and the keys are accessible to their owner only", async () => {
-    await chmod(dataDir, 0o755);
-    const inner = join(dataDir, "new");
+    await chmod(session.dataDir, 0o755);
+    const inner = join(session.dataDir, "new");
     await runLettaProxy(["keys", "create", "--name", "n", "--data-dir", inner]);
     expect((await stat(inner)).mode & 0o777).toBe(0o700);
     for (const name of await readdir(inner)) expect((await stat(join(inner, name))).mode & 0o777).toBe(0o600);
@@ -161,7 +117,7 @@ describe("the pepper", () => {
 
   test("every command fails if the pepper is missing while keys exist, and creates no new one", async () => {
     await run(["keys", "create", "--name", "n"]);
-    await rm(join(dataDir, "pepper"));
+    await rm(join(session.dataDir, "pepper"));
     for (const words of [
       ["start", "--port", "0"],
       ["keys", "create", "--name", "m"],
@@ -172,7 +128,7 @@ describe("the pepper", () => {
         stderr: expect.stringContaining("pepper is missing"),
       });
     }
-    expect(await readdir(dataDir)).not.toContain("pepper");
+    expect(await readdir(session.dataDir)).not.toContain("pepper");
   });
 
   test("a start fails if the pepper is not the one of the keys", async () => {
@@ -195,7 +151,7 @@ describe("a data directory", () => {
     const second = await run(["start", "--port", "0", "--log", "json"]);
     expect([second.code, second.stdout]).toEqual([1, ""]);
     expect(second.stderr).toBe(
-      `letta-proxy: Another gateway is running with the data directory ${dataDir}: stop it, or choose another directory with --data-dir.\n`,
+      `letta-proxy: Another gateway is running with the data directory ${session.dataDir}: stop it, or choose another directory with --data-dir.\n`,
     );
     expect((await run(["keys", "create", "--name", "n"])).code).toBe(0);
     expect((await run(["audit", "verify"])).code).toBe(0);

@@ -1,58 +1,12 @@
 /** `letta-proxy keys` as a user runs it: processes of their own, a data directory, a running gateway. */
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { launchProxy, type LaunchedProxy, runLettaProxy } from "@letta-environments/testkit";
-import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { describe, expect, test, vi } from "vitest";
+import { ask, useCommandLine } from "./support/use-command-line.ts";
 
 // Every test starts several processes, on a machine that may be busy with others.
 vi.setConfig({ testTimeout: 60_000 });
 
-let dataDir = "";
-const proxies: LaunchedProxy[] = [];
-
-beforeEach(async () => {
-  dataDir = await mkdtemp(join(tmpdir(), "letta-proxy-"));
-});
-
-afterEach(async () => {
-  for (const proxy of proxies.splice(0)) await proxy.stop();
-  await rm(dataDir, { recursive: true, force: true });
-});
-
-async function start(env: Record<string, string> = {}): Promise<LaunchedProxy> {
-  const proxy = await launchProxy({ dataDir, env });
-  proxies.push(proxy);
-  return proxy;
-}
-
-interface CommandResult {
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-/** Runs a command to its end, with any exit code. */
-async function run(words: readonly string[], env: Record<string, string> = {}): Promise<CommandResult> {
-  try {
-    return { code: 0, ...(await runLettaProxy([...words, "--data-dir", dataDir], env)) };
-  } catch (error) {
-    return error as CommandResult;
-  }
-}
-
-async function ask(
-  proxy: LaunchedProxy,
-  key: string,
-  path: string,
-  body?: unknown,
-): Promise<{ status: number; json: unknown; headers: Headers }> {
-  const response = await fetch(proxy.url + path, {
-    headers: { authorization: `Bearer ${key}`, "content-type": "application/json" },
-    ...(body !== undefined && { method: "POST", body: JSON.stringify(body) }),
-  });
-  return { status: response.status, json: await response.json(), headers: response.headers };
-}
+const session = useCommandLine();
+const { start, run } = session;
 
 describe("keys", () => {
   test("keys create prints only the key; a running gateway accepts it at once, and refuses it when it is revoked or rotated", async () => {
