@@ -3,6 +3,8 @@ import { jsonResponse, type PlainResponse } from "@letta-environments/schema";
 import { describe, expect, test, vi } from "vitest";
 import { createHostGuard } from "../src/admin/admission.ts";
 import { createMemoryRateLimitStore } from "../src/adapters/memory/rate-limit-store.ts";
+import type { AuditEntry } from "../src/audit/entry.ts";
+import type { AuditLog } from "../src/audit/log.ts";
 import type { RateLimitsFile } from "../src/config/file.ts";
 import { resolveRateLimits } from "../src/config/resolve-rate-limits.ts";
 import type { UpstreamFetch } from "../src/ports.ts";
@@ -16,10 +18,11 @@ import { bodyOf, createTestProxy, emptyUpstream, problemOf, type TestProxy } fro
 interface Options {
   readonly upstream?: UpstreamFetch;
   readonly store?: RateLimitStore;
+  readonly audit?: AuditLog;
   readonly config?: Partial<GatewayConfig>;
 }
 
-function setUp(file: RateLimitsFile, { upstream, store, config }: Options = {}): TestProxy {
+function setUp(file: RateLimitsFile, { upstream, store, audit, config }: Options = {}): TestProxy {
   // The test proxy creates its own virtual clock, which the limits use too.
   const clock = {
     now: () => testProxy.clock.now(),
@@ -43,7 +46,7 @@ function setUp(file: RateLimitsFile, { upstream, store, config }: Options = {}):
     return limiter;
   }
   const testProxy = createTestProxy(upstream ?? knownConnections(emptyUpstream), {
-    ports: { rateLimiter },
+    ports: { rateLimiter, ...(audit && { audit }) },
     config: { rateLimits: resolveRateLimits(file, true).settings, ...config },
   });
   return testProxy;
@@ -61,6 +64,25 @@ function send({ proxy }: TestProxy, key: string, connectionId = "conn-1"): Promi
     fakeRequest({ key, method: "POST", path, headers: { "content-type": "application/json" }, body: message }),
   );
 }
+
+test("a send over the limit is recorded as refused, with the connection that it names", async () => {
+  const entries: AuditEntry[] = [];
+  const audit: AuditLog = { append: (entry) => Promise.resolve(void entries.push(entry)) };
+  const testProxy = setUp(perKey(1), { audit });
+  const { key, record } = await testProxy.issueKey();
+  await testProxy.proxy.handle(fakeRequest({ key }));
+  expect((await send(testProxy, key)).status).toBe(429);
+  expect(entries).toMatchObject([
+    {
+      type: "send_refused",
+      status: 429,
+      code: "rate_limited",
+      keyId: record.id,
+      connectionId: "conn-1",
+      messageIds: [],
+    },
+  ]);
+});
 
 test("every response reports the remaining quota, and a request over the limit is 429 and not forwarded", async () => {
   const testProxy = setUp(perKey(2));
