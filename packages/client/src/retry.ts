@@ -23,7 +23,10 @@ export interface FailedAttempt {
   readonly deduplicates: boolean;
 }
 
-/** Whether a failed attempt may be repeated without running anything twice. The table in the README lists every case. */
+/**
+ * Returns whether a failed attempt may be repeated without running anything twice. A broken connection has no `status`. The section
+ * "Retries" in this package's README lists every case.
+ */
 export function isRepeatable({ safety, status, code, shouldRetry, deduplicates }: FailedAttempt): boolean {
   if (code === "aborted" || (shouldRetry && shouldRetry !== "true")) return false;
   if (safety !== "read" && undeliveredCodes.includes(code)) return true;

@@ -5,7 +5,7 @@ export const onlineWindowMs = 120_000;
 
 /**
  * Returns whether a device is online, as callers can see it: it has a connection, and its last heartbeat is less than
- * {@link onlineWindowMs} before `nowMs` (epoch milliseconds).
+ * {@link onlineWindowMs} before `nowMs` (epoch milliseconds). A send needs more: an open socket of that connection.
  */
 export function isOnline(
   { connectionId, lastHeartbeat }: Pick<Environment, "connectionId" | "lastHeartbeat">,

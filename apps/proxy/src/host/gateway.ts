@@ -36,6 +36,8 @@ export interface GatewayOptions<Bindings extends object> {
  * @example
  * const gateway = createGateway(createPipeline(services, config), { routes: createHostRoutes({ randomId }) });
  * const app = new Hono().route("/letta", gateway); // serves /letta/v1/environments
+ *
+ * `runtimes/` shows how `services` and `config` are composed. Sockets of devices do not pass this app: a host upgrades them itself.
  */
 export function createGateway<Bindings extends object = object>(
   pipeline: Pick<Pipeline, "handle">,

@@ -1,4 +1,7 @@
-/** The routes outside the API, in one table, each with its authentication. Every host serves exactly these beside the pipeline. */
+/**
+ * The routes outside the API, in one table. None needs a key. A host serves `/readyz` and `/openapi.json` only if it passes the options for them.
+ * The pipeline responds without a key only to CORS preflights and to requests that match no endpoint or have a wrong method.
+ */
 import type { RandomId } from "@letta-environments/platform";
 import {
   jsonResponse,

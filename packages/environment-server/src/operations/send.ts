@@ -1,7 +1,8 @@
 /**
  * Sending to a device. An id is sent at most once: it is stored before its frame is written, and a repeat receives the first
  * outcome, whether the device is online or not. Frames leave in the order in which the requests of a connection arrived.
- * Two queues keep it: one for each connectionId around the look-up and `beforeSend`, one for each device around storing and writing.
+ * Two queues keep it: one for each connectionId, for the look-up and `beforeSend`, and one for each environment row, for storing an id and
+ * writing its frame. A body with decisions becomes several frames. Between two of them, frames of other sends may be written.
  */
 import {
   allowsAgent,
