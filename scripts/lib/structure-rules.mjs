@@ -44,6 +44,7 @@ export const folderOrder = new Map([
       "audit/",
       "cache/",
       "upstream/",
+      "idempotency/",
       "limits/",
       "http/",
       "auth/",

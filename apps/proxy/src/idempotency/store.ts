@@ -1,0 +1,83 @@
+/**
+ * The port of the store that remembers sends to a remote upstream. A send is reserved before it leaves, and its result is kept for
+ * {@link retentionMs}, so that a repeat receives the first result. Nothing is evicted early: a full store refuses new sends.
+ */
+import type { PlainResponse } from "@letta-environments/schema";
+
+/** How long ids, results and connections are remembered, in milliseconds: 24 hours. */
+export const retentionMs = 86_400_000;
+
+/** The conversation in which an id is unique: at a tenant, in a row of the upstream's list. */
+export interface SendScope {
+  readonly tenant: string;
+  /** The `id` of the row behind the connection. Unlike a `connectionId`, it stays the same when the device registers again. */
+  readonly environmentId: string;
+  /** Empty for a conversation without an agent. */
+  readonly agentId: string;
+  readonly conversationId: string;
+}
+
+/** One id of a send: a `client_message_id`, the tool call of a decision, or the `Idempotency-Key`. */
+export interface SendEntry {
+  /** Unique in the scope. A prefix keeps the kinds apart. */
+  readonly id: string;
+  /** Digest of the content that the id stands for. */
+  readonly fingerprint: string;
+}
+
+/** The device behind a connection, as it was when a send to it was reserved. */
+export interface KnownConnection {
+  readonly environmentId: string;
+  readonly deviceId: string;
+  readonly connectionName: string;
+}
+
+/** A send whose ids are to be reserved. */
+export interface Reservation {
+  /** Names this attempt. */
+  readonly sendId: string;
+  readonly scope: SendScope;
+  readonly entries: readonly SendEntry[];
+  readonly connectionId: string;
+  readonly connection: KnownConnection;
+  /** After this time without a result, the outcome counts as unknown, because the process that sent it has ended. In milliseconds. */
+  readonly leaseMs: number;
+}
+
+/** The result of a send that is kept: the response that its caller received. */
+export type SendResult = Pick<PlainResponse, "status" | "headers"> & { readonly body: string };
+
+/** An id that is in use, and the send that used it. */
+export interface KnownEntry extends SendEntry {
+  readonly sendId: string;
+  /** `in_progress`: the lease has not ended. `unknown`: it ended without a result. */
+  readonly state:
+    | { readonly kind: "in_progress" }
+    | { readonly kind: "finished"; readonly result: SendResult }
+    | { readonly kind: "unknown" };
+}
+
+/** What became of a reservation. */
+export type ReserveOutcome =
+  | { readonly kind: "reserved" }
+  /** At least one id is in use, and nothing was reserved. Holds those of the ids that are in use. */
+  | { readonly kind: "known"; readonly entries: readonly KnownEntry[] }
+  /** The store has no room, and nothing was reserved. */
+  | { readonly kind: "full" };
+
+/**
+ * Remembers sends. Each method is atomic and durable when its promise resolves, and rejects when the store fails. Times are those
+ * of the store, measured so that a change of the wall clock while it is open forgets nothing.
+ */
+export interface IdempotencyStore {
+  /** Reserves all ids of a send or none, and remembers the connection. */
+  reserve(reservation: Reservation): Promise<ReserveOutcome>;
+  /** Returns those of the ids that are in use. */
+  find(scope: SendScope, ids: readonly string[]): Promise<readonly KnownEntry[]>;
+  /** Stores the result of a send. A result that is stored already stays; a send that was released stays so. */
+  settle(reservation: Reservation, result: SendResult): Promise<void>;
+  /** Releases the ids of a send of which nothing was delivered. Ids of another send, and ids with a result, stay. */
+  release(reservation: Reservation): Promise<void>;
+  /** Returns the device behind a connection to which something was sent; `null` when none is remembered. */
+  findConnection(tenant: string, connectionId: string): Promise<KnownConnection | null>;
+}
