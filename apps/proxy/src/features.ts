@@ -43,7 +43,7 @@ export function createFeatures(services: GatewayServices, config: GatewayConfig)
   const upstream =
     server.kind === "embedded"
       ? createEmbeddedUpstream(services, server.server)
-      : createRemoteUpstream(services, { fetch: server.fetch, userAgent: config.userAgent });
+      : createRemoteUpstream(services, { ...server, userAgent: config.userAgent });
   const authenticate = createAuthenticateRequest(callers, limits);
   const authenticateKey = createAuthenticateRequest({ authenticate: callers.authenticateKey }, limits);
   const chooseCredential: ChooseCredential =

@@ -125,7 +125,9 @@ function responsesOf(endpoint: Endpoint): JsonSchema {
   };
   const gatewayProblems: readonly ProblemCode[] = [
     ...(endpoint.audience === "caller" ? upstreamProblems : []),
-    ...(endpoint.operation === "sendMessage" ? (["audit_unavailable"] as const) : []),
+    ...(endpoint.operation === "sendMessage"
+      ? (["audit_unavailable", "send_in_progress", "idempotency_unavailable"] as const)
+      : []),
   ];
   const codes = [...new Set([...endpoint.problems, ...commonProblems, ...gatewayProblems])];
   const statuses = [...new Set(codes.map((code) => problemDefinitions[code].status))].sort(

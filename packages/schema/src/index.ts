@@ -1,4 +1,5 @@
 export * from "./access.ts";
+export * from "./canonical-json.ts";
 export * from "./check-value.ts";
 export * from "./decode-request.ts";
 export * from "./endpoints.ts";

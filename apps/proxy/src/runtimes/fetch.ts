@@ -9,6 +9,7 @@ import { CommandError } from "@letta-environments/command-line";
 import { randomId, systemClock } from "@letta-environments/platform/node";
 import type { Hono } from "hono";
 import { createConsoleTelemetry, type LogEvent } from "../adapters/log.ts";
+import { createMemoryIdempotencyStore } from "../adapters/memory/idempotency-store.ts";
 import { createMemoryKeyStore } from "../adapters/memory/key-store.ts";
 import { loadPepper } from "../adapters/node/pepper.ts";
 import { loadOpenApi } from "../adapters/open-api.ts";
@@ -111,6 +112,8 @@ async function openPipeline(settings: Settings, log: (event: LogEvent) => void):
     audit: null,
     rateLimits: await openRateLimits(settings, log),
     environmentCache: await openEnvironmentCache(settings, log),
+    idempotencyStore: createMemoryIdempotencyStore(systemClock),
+    background: () => undefined,
     tokenAuthenticatorFor: composeTokenAuthenticator(log),
     embedded: null,
     deviceSockets: null,

@@ -8,7 +8,6 @@ import {
   endpoints,
   jsonResponse,
   maxListLimit,
-  type PlainHeaders,
   type PlainResponse,
   type PresentableEnvironment,
   presentEnvironment,
@@ -18,7 +17,6 @@ import {
 import * as v from "valibot";
 import { parseJsonObject } from "../lib/json.ts";
 import type { ReadRemote } from "./remote-call.ts";
-import { deduplicationField } from "./validate-response.ts";
 
 /** An environment of a remote server. */
 export interface UpstreamRow extends PresentableEnvironment {
@@ -90,7 +88,7 @@ export const maxPages = 50;
 
 /** A page of the remote server's list, or the response for the caller when reading ends here. */
 export type EnvironmentPage =
-  | { readonly kind: "rows"; readonly rows: readonly UpstreamRow[]; readonly headers: PlainHeaders }
+  | { readonly kind: "rows"; readonly rows: readonly UpstreamRow[] }
   | {
       readonly kind: "refused";
       readonly response: PlainResponse;
@@ -109,7 +107,7 @@ export async function* readEnvironmentPages(read: ReadRemote, query: string): As
     const list = readUpstreamList(response.body);
     if (list === null) return yield refuse(problemResponse("upstream_invalid_response"));
     const { connections, hasNextPage } = list;
-    yield { kind: "rows", rows: connections, headers: response.headers };
+    yield { kind: "rows", rows: connections };
     const last = connections.at(-1);
     if (!hasNextPage || last === undefined) return;
     parameters.set("after", last.id);
@@ -126,15 +124,13 @@ export async function listPermitted(
   read: ReadRemote,
 ): Promise<PlainResponse> {
   const found: UpstreamRow[] = [];
-  let headers: PlainHeaders = {};
   const respond = (hasNextPage: boolean): PlainResponse => {
     const connections = found.slice(0, limit).map((row) => presentEnvironment(principal, row));
-    return jsonResponse(200, { connections, hasNextPage }, headers);
+    return jsonResponse(200, { connections, hasNextPage });
   };
   for await (const page of readEnvironmentPages(read, query)) {
     // At the limit, rows that were found make a page that can be continued. Without any, an empty page could be mistaken for the end.
     if (page.kind === "refused") return page.isAtLimit && found.length > 0 ? respond(true) : page.response;
-    headers = deduplicationField(page.headers);
     found.push(...page.rows.filter((row) => allowsDevice(principal, row)));
     if (found.length > limit) return respond(true);
   }

@@ -16,12 +16,22 @@ import type { GatewayPorts, UpstreamFailure, UpstreamFetch, UpstreamRequest } fr
 import { runCall, type UpstreamCall } from "./upstream.ts";
 import { validateResponse } from "./validate-response.ts";
 
-/** Calls the remote server for an endpoint and returns the response for the caller. */
+/** Calls the remote server for an endpoint. */
 export type CallRemote = (
   endpoint: KnownEndpoint,
   request: UpstreamRequest,
   deadline: Deadline,
-) => Promise<PlainResponse>;
+) => Promise<RemoteExchange>;
+
+/** How a call of the remote server ended: with a response, with a failure, or `null` when its time was up or its caller gone. */
+export type CallEnd = PlainResponse | UpstreamFailure | null;
+
+/** The end of a call, and the response that follows from it. */
+export interface RemoteExchange {
+  readonly end: CallEnd;
+  /** For the caller. */
+  readonly response: PlainResponse;
+}
 
 /** Reads from the remote server on behalf of a request: with its credential and within its deadline. */
 export type ReadRemote = (
@@ -37,11 +47,13 @@ export function createCallRemote(
 ): CallRemote {
   return async (endpoint, request, deadline) => {
     const outcome = await runCall(ports, endpoint, deadline, (signal) => fetchUpstream(request, signal));
-    if (outcome.kind === "ended") return outcome.response;
+    if (outcome.kind === "ended") return { end: null, response: outcome.response };
     const { result } = outcome;
-    if (!("reason" in result)) return validateResponse(endpoint, result, request.credential);
+    if (!("reason" in result)) {
+      return { end: result, response: validateResponse(endpoint, result, request.credential) };
+    }
     ports.telemetry({ type: "upstream_failed", operation: endpoint.operation, ...result });
-    return failureResponse(endpoint, result);
+    return { end: result, response: failureResponse(endpoint, result) };
   };
 }
 

@@ -3,6 +3,7 @@ import type { Clock } from "@letta-environments/platform";
 import { constantTimeEqual, hmacSha256Hex, openSqlite, randomId, sha256Hex } from "@letta-environments/platform/node";
 import { jsonResponse, type PlainResponse, type Problem } from "@letta-environments/schema";
 import { createVirtualClock, type VirtualClock } from "@letta-environments/testkit";
+import { createMemoryIdempotencyStore } from "../../src/adapters/memory/idempotency-store.ts";
 import { createSqliteKeyStore } from "../../src/adapters/sqlite/key-store.ts";
 import { createPipeline, type Pipeline } from "../../src/pipeline.ts";
 import { createKey, type KeyMint, type KeyRequest } from "../../src/keys/key-lifecycle.ts";
@@ -48,7 +49,7 @@ export function createTestProxy(
   overrides: {
     readonly ports?: Partial<GatewayServices>;
     readonly config?: Partial<GatewayConfig>;
-    readonly remote?: Partial<Pick<RemoteServer, "credentialOf" | "admitsTenant">>;
+    readonly remote?: Partial<Pick<RemoteServer, "credentialOf" | "admitsTenant" | "idempotencyStore">>;
   } = {},
 ): TestProxy {
   const clock = createVirtualClock();
@@ -69,6 +70,7 @@ export function createTestProxy(
         return upstream(request, signal);
       },
       credentialOf: () => upstreamCredential,
+      idempotencyStore: createMemoryIdempotencyStore(clock),
       ...overrides.remote,
     },
     audit: null,

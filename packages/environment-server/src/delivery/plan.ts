@@ -6,6 +6,8 @@
 import type { Sha256 } from "@letta-environments/platform";
 import {
   type ApprovalDecision,
+  canonicalJson,
+  defaultConversationId,
   isApprovalMessage,
   maxReferenceLength,
   type PlainResponse,
@@ -53,9 +55,6 @@ export type ApprovalResponse =
 export type PlannedDelivery =
   | { readonly kind: "planned"; readonly plan: DeliveryPlan }
   | { readonly kind: "refused"; readonly response: PlainResponse };
-
-/** The conversation of an agent that needs no id. */
-export const defaultConversationId = "default";
 
 /**
  * Keeps decisions and messages apart. As long as the longest id of a message, so that no caller can take the id of a decision
@@ -182,17 +181,4 @@ function findRepeatedIds(parts: readonly DeliveryPart[]): ProblemIssue[] {
 
 function refuse(response: PlainResponse): PlannedDelivery {
   return { kind: "refused", response };
-}
-
-/**
- * Serialises a JSON value so that equal values have equal texts: members sorted by UTF-16 code units, numbers and strings as
- * ECMAScript writes them (RFC 8785 section 3.2).
- */
-export function canonicalJson(value: unknown): string {
-  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(",")}]`;
-  if (typeof value !== "object" || value === null) return JSON.stringify(value) ?? "null";
-  const members = Object.entries(value)
-    .toSorted(([left], [right]) => (left < right ? -1 : 1))
-    .map(([name, member]) => `${JSON.stringify(name)}:${canonicalJson(member)}`);
-  return `{${members.join(",")}}`;
 }

@@ -14,6 +14,7 @@ import { createDurableKeyStore, createDurableKeyUses } from "../../adapters/clou
 import { createDurableRateLimitStore } from "../../adapters/cloudflare/rate-limit-store.ts";
 import { createHttpJwksFetch, createHttpUpstreamFetch } from "../../adapters/http.ts";
 import { type LogEvent, logStoreEvents } from "../../adapters/log.ts";
+import { createMemoryIdempotencyStore } from "../../adapters/memory/idempotency-store.ts";
 import { createMemoryRateLimitStore } from "../../adapters/memory/rate-limit-store.ts";
 import { pepperOf } from "../../keys/key-lifecycle.ts";
 import { createPipeline, type Pipeline } from "../../pipeline.ts";
@@ -59,6 +60,7 @@ export function composeWorker(
 
   return createPipeline(
     {
+      background: waitUntil,
       clock,
       digests: { sha256: sha256Hex, hmacSha256: hmacSha256Hex, constantTimeEqual },
       keyStore,
@@ -71,6 +73,7 @@ export function composeWorker(
         // The errors of this runtime have no codes, so every failure may have happened after the request was sent.
         fetch: createHttpUpstreamFetch({ ...upstream, fetch: webFetch, failedBeforeSend: () => false }),
         credentialOf,
+        idempotencyStore: createMemoryIdempotencyStore(clock),
         admitsTenant: createTenantAdmission({ clock, keyStore, tenants, jwt, credentialOf }),
       },
       audit,

@@ -6,12 +6,14 @@ import { createEnvironmentServer, type EnvironmentServer } from "@letta-environm
 import { createSqliteEnvironmentStore } from "@letta-environments/environment-server/sqlite";
 import { randomId, sha256Hex, systemClock } from "@letta-environments/platform/node";
 import type { LogEvent } from "../../adapters/log.ts";
+import { createMemoryIdempotencyStore } from "../../adapters/memory/idempotency-store.ts";
 import { lockDataDir, openStore } from "../../adapters/node/data-dir.ts";
 import { auditKeyStore } from "../../audit/key-changes.ts";
 import type { EnvironmentCache } from "../../cache/environment-cache.ts";
 import type { Settings } from "../../config/settings.ts";
 import { reportOutages, rootCauseMessage } from "../../keys/key-store-outages.ts";
 import { createKeyUses } from "../../keys/key-uses.ts";
+import { createBackgroundWork } from "../../lib/background.ts";
 import { watchSocketKeys } from "../../keys/socket-key-watch.ts";
 import type { KeyStoreFor } from "../../ports.ts";
 import { openAudit } from "./audit.ts";
@@ -23,6 +25,8 @@ import { openEnvironmentCache, openRateLimits } from "./shared-stores.ts";
 export interface Resources extends GatewayResources {
   readonly keys: OpenKeys;
   readonly keyStoreFor: KeyStoreFor;
+  /** Resolves when no request goes on without its caller, or after `graceMs` milliseconds. */
+  finishBackground(graceMs: number): Promise<void>;
   /** Closes all device sockets. Call it when no request is in flight. */
   closeDevices(): Promise<void>;
   /** Closes everything else, and logs the end of the audit log. */
@@ -51,6 +55,7 @@ export async function openResources(settings: () => Settings, log: (event: LogEv
   const keyStore = reportOutages(keys.keyStore, log);
   const environmentCache = await openEnvironmentCache(started, log);
   const embedded = isEmbedded ? await openEmbeddedServer(started, log, environmentCache.cacheFor(started)) : null;
+  const background = createBackgroundWork(systemClock);
   const keyUses = createKeyUses({ clock: systemClock, keyStore, onFailure: onKeyStoreFailure });
   return {
     keys,
@@ -60,6 +65,9 @@ export async function openResources(settings: () => Settings, log: (event: LogEv
     audit,
     rateLimits,
     environmentCache,
+    idempotencyStore: isEmbedded ? null : createMemoryIdempotencyStore(systemClock),
+    background: background.start,
+    finishBackground: background.finish,
     tokenAuthenticatorFor: composeTokenAuthenticator(log),
     embedded: embedded?.server ?? null,
     deviceSockets:
