@@ -1,13 +1,15 @@
 import type { Clock, RandomId, Sha256 } from "@letta-environments/platform";
 import {
-  openApiResponse,
+  checkIdempotencyKey,
   decodeRequest,
   type Decoded,
   type DecodedRequest,
   type Endpoint,
+  idempotencyKeyHeader,
   matchEndpoint,
   messageDeduplicationHeader,
   openApiPath,
+  openApiResponse,
   type OpenApiSource,
   type Operation,
   type OperationInput,
@@ -133,7 +135,7 @@ export function createEnvironmentServer(options: EnvironmentServerOptions): Envi
     context: RequestContext,
   ): Promise<PlainResponse> {
     const decoded = decode(request, principal);
-    return decoded.ok ? perform(decoded.value, principal, context) : decoded.response;
+    return decoded.ok ? perform(decoded.value, principal, withIdempotencyKey(context, request)) : decoded.response;
   }
 
   return {
@@ -167,12 +169,20 @@ export function createEnvironmentServer(options: EnvironmentServerOptions): Envi
   };
 }
 
+function withIdempotencyKey(context: RequestContext, { headers }: PlainRequest): RequestContext {
+  return { ...context, idempotencyKey: headers[idempotencyKeyHeader] ?? null };
+}
+
 /** Matches a request, checks the principal's scope and decodes the input. */
 function decode({ method, path, query, headers, body }: PlainRequest, principal: Principal): Decoded<DecodedRequest> {
   const match = matchEndpoint(method, path);
   if (match.kind === "refused") return { ok: false, response: match.response };
   const denied = checkScope(match.endpoint, principal);
   if (denied !== null) return { ok: false, response: denied };
+  // Other operations ignore the header.
+  const isSend = match.endpoint.operation === "sendMessage";
+  const invalid = isSend ? checkIdempotencyKey(headers[idempotencyKeyHeader]) : null;
+  if (invalid !== null) return { ok: false, response: invalid };
   return decodeRequest(match, { query, body, contentType: headers["content-type"] });
 }
 

@@ -4,6 +4,7 @@ export * from "./check-value.ts";
 export * from "./decode-request.ts";
 export * from "./endpoints.ts";
 export * from "./environment.ts";
+export * from "./idempotency-key.ts";
 export * from "./identifier.ts";
 export * from "./list-query.ts";
 export * from "./message.ts";

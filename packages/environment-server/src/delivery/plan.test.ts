@@ -6,6 +6,7 @@ test("the id under which a decision is deduplicated is longer than any id that a
   const decision = { approve: true, tool_call_id: "c" };
   const planned = planDelivery(
     { agentId: "a", messages: [{ type: "approval", approvals: [decision] }] },
+    null,
     () => "digest",
   );
   const [id = ""] = planned.kind === "planned" ? planned.plan.parts[0].messageIds : [];
