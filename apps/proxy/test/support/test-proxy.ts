@@ -70,7 +70,7 @@ export function createTestProxy(
         return upstream(request, signal);
       },
       credentialOf: () => upstreamCredential,
-      idempotencyStore: createMemoryIdempotencyStore(clock),
+      idempotencyStore: createMemoryIdempotencyStore(overrides.ports?.clock ?? clock),
       ...overrides.remote,
     },
     audit: null,
