@@ -10,26 +10,32 @@ import type { RateLimitOutcome, RateLimitTakeOptions } from "../../../src/rate-l
 
 export { KeyObject } from "../../../src/adapters/cloudflare/key-object.ts";
 
+/** The time of a caller: wall and monotonic, in milliseconds. */
+interface Time {
+  nowMs: number;
+  monotonicMs: number;
+}
+
 /** A rate-limit object that counts by the clock of its caller. */
 export class ClockedRateLimitObject extends RateLimitObject {
-  readonly #clock: { nowMs: number };
+  readonly #clock: Time;
   readonly #storage: Pick<DurableObjectStorage, "getAlarm">;
 
   constructor(ctx: DurableObjectContext, env: unknown) {
-    const clock = { nowMs: 0 };
-    super(ctx, env, { ...systemClock, now: () => clock.nowMs });
+    const clock = { nowMs: 0, monotonicMs: 0 };
+    super(ctx, env, { ...systemClock, now: () => clock.nowMs, monotonic: () => clock.monotonicMs });
     this.#clock = clock;
     this.#storage = this.ctx.storage as unknown as DurableObjectStorage;
   }
 
-  takeAt(nowMs: number, checks: readonly RateLimitCheck[], options: RateLimitTakeOptions): RateLimitOutcome {
-    this.#clock.nowMs = nowMs;
+  takeAt(time: Time, checks: readonly RateLimitCheck[], options: RateLimitTakeOptions): RateLimitOutcome {
+    Object.assign(this.#clock, time);
     return this.take(checks, options);
   }
 
   /** Runs the alarm as the platform does. */
-  ringAt(nowMs: number): Promise<void> {
-    this.#clock.nowMs = nowMs;
+  ringAt(time: Time): Promise<void> {
+    Object.assign(this.#clock, time);
     return this.alarm();
   }
 
