@@ -56,7 +56,7 @@ export function createKeyAuthenticator(
     // A record that was read before a change must not be cached after it.
     const isCurrent = generationBefore === keyStore.generation();
     if (key?.kind !== "valid") {
-      if (isCurrent) refusedUntil.set(digest, clock.now() + refusalMs);
+      if (isCurrent) refusedUntil.set(digest, clock.monotonic() + refusalMs);
       return refuseInvalidKey();
     }
     if (isCurrent) verified.set(digest, key);
@@ -75,7 +75,7 @@ export function createKeyAuthenticator(
     // Only a key that is not cached is parsed; a malformed one never reaches the store.
     const id = parseKeyId(token);
     if (id === null) return refuseInvalidKey();
-    if (cachedOnly || clock.now() < (refusedUntil.get(digest) ?? 0)) return refuseInvalidKey();
+    if (cachedOnly || clock.monotonic() < (refusedUntil.get(digest) ?? 0)) return refuseInvalidKey();
     return lookUp(token, digest, id);
   };
 }

@@ -50,6 +50,7 @@ export function createSlowStore(inner: EnvironmentStore, random: Random, faults:
       release: slow(inner.release),
       settle: slow(inner.settle),
       prune: slow(inner.prune),
+      limitTimes: slow(inner.limitTimes),
     },
     kill() {
       dead = true;
