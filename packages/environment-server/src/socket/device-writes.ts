@@ -11,8 +11,8 @@ import type { DeviceConnection } from "./connection.ts";
 
 /** See the description of this file. A failed write is reported as a `store_failed` event. */
 export interface DeviceWrites {
-  /** Moves stored times that are in the future to now, then prunes. Call it once, before the first socket opens. */
-  start(): void;
+  /** Moves stored times that are in the future to now. Call it once, before the first socket opens. */
+  limitTimes(): void;
   opened(connection: DeviceConnection): void;
   /** Stores the status of a connection and emits `device_changed`, now or when the interval is over. */
   changeStatus(connection: DeviceConnection, status: DeviceStatus): void;
@@ -77,15 +77,8 @@ export function createDeviceWrites({
     write(first.device.environmentId, "saveLastSeen", () => store.saveLastSeen(times));
   }
 
-  function prune(): void {
-    write("", "prune", () => store.prune(retentionNow()));
-  }
-
   return {
-    start() {
-      write("", "limitTimes", () => store.limitTimes(retentionNow()));
-      prune();
-    },
+    limitTimes: () => write("", "limitTimes", () => store.limitTimes(retentionNow())),
     opened({ device }) {
       const { environmentId, connectionId } = device;
       write(environmentId, "openConnection", () => store.openConnection(connectionId, retentionNow()));
@@ -104,7 +97,7 @@ export function createDeviceWrites({
       if (entry?.isChanged === true) saveStatus(connection);
       saveLastSeen([connection]);
     },
-    prune,
+    prune: () => write("", "prune", () => store.prune(retentionNow())),
     async settled() {
       await Promise.all(running);
     },

@@ -88,7 +88,8 @@ export function createDeviceHub(options: DeviceHubOptions): DeviceHub {
     isClosed: false,
     cancelSweep: null,
   };
-  hub.writes.start();
+  hub.writes.limitTimes();
+  hub.writes.prune();
   return {
     attach: (record, credentialId, socket) => attach(hub, record, credentialId, socket),
     online: (environmentId) => findOnline(hub, environmentId),
