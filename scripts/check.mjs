@@ -4,7 +4,7 @@ import process from "node:process";
 import { ensureNode, findNode } from "./lib/supported-node.mjs";
 import { ensureBenchInstalled, ensureInstalled } from "./lib/installation.mjs";
 import { repositoryRoot } from "./lib/repository.mjs";
-import { runCommand } from "./lib/run-command.mjs";
+import { runCommand } from "./lib/run-process.mjs";
 import { runTasks, taskEnvironment } from "./lib/turbo.mjs";
 
 await ensureInstalled("full", ensureNode);

@@ -7,7 +7,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { withInstallLock } from "./install-lock.mjs";
-import { runPnpm } from "./run-command.mjs";
+import { runPnpm } from "./run-pnpm.mjs";
 import { repositoryRoot, workspacePackages } from "./repository.mjs";
 
 /**

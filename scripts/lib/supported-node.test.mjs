@@ -1,10 +1,7 @@
-import { execFileSync } from "node:child_process";
-import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:http";
-import { tmpdir } from "node:os";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { integrityOf, openSampleRegistry } from "./sample-registry.mjs";
 import { installPinned, isSupportedNode, nodePackages } from "./supported-node.mjs";
 
 test.each(["v22.18.0", "v22.23.3", "v24.11.0", "v24.21.0", "v26.0.0", "v27.1.0"])(
@@ -29,53 +26,24 @@ test("every package that contains a Node binary is pinned by version and SHA-512
   }
 });
 
-const pinned = { name: "pinned-sample", version: "1.0.0" };
-let folder = "";
-let tarball = Buffer.alloc(0);
-/** A registry that serves one package and describes whatever it serves as correct. */
-const registry = createServer((request, response) => {
-  const tarballUrl = `http://${request.headers.host}/${pinned.name}/-/${pinned.name}-${pinned.version}.tgz`;
-  if (request.url?.endsWith(".tgz")) response.end(tarball);
-  else {
-    const dist = { tarball: tarballUrl, integrity: integrityOf(tarball) };
-    const versions = { [pinned.version]: { ...pinned, dist } };
-    response.setHeader("content-type", "application/json");
-    response.end(JSON.stringify({ name: pinned.name, "dist-tags": { latest: pinned.version }, versions }));
-  }
-});
-
-/** @param {Buffer} content */
-const integrityOf = (content) => `sha512-${createHash("sha512").update(content).digest("base64")}`;
-
-const registryUrl = () => {
-  const address = registry.address();
-  return `http://127.0.0.1:${typeof address === "object" ? address?.port : ""}/`;
-};
-
+/** @type {Awaited<ReturnType<typeof openSampleRegistry>>} */
+let registry;
 beforeAll(async () => {
-  folder = mkdtempSync(join(tmpdir(), "supported-node-"));
-  mkdirSync(join(folder, "package"));
-  writeFileSync(join(folder, "package", "package.json"), JSON.stringify(pinned));
-  execFileSync("tar", ["-czf", "sample.tgz", "package"], { cwd: folder });
-  tarball = readFileSync(join(folder, "sample.tgz"));
-  await new Promise((resolve) => registry.listen(0, "127.0.0.1", () => resolve(undefined)));
+  registry = await openSampleRegistry();
 });
-afterAll(() => {
-  registry.close();
-  rmSync(folder, { recursive: true, force: true });
-});
+afterAll(() => registry.close());
 
 test("a package with the pinned hash is installed", async () => {
-  const target = join(folder, "right");
-  const code = await installPinned(target, { ...pinned, integrity: integrityOf(tarball) }, registryUrl());
+  const target = join(registry.folder, "right");
+  const code = await installPinned(target, registry.sample, registry.url);
   expect(code).toBe(0);
-  expect(existsSync(join(target, "node_modules", pinned.name, "package.json"))).toBe(true);
+  expect(existsSync(join(target, "node_modules", registry.sample.name, "package.json"))).toBe(true);
 }, 60_000);
 
 test("a package with another hash is refused before anything is unpacked, even when the registry vouches for it", async () => {
-  const target = join(folder, "wrong");
+  const target = join(registry.folder, "wrong");
   const integrity = integrityOf(Buffer.from("what was reviewed"));
-  const code = await installPinned(target, { ...pinned, integrity }, registryUrl());
+  const code = await installPinned(target, { ...registry.sample, integrity }, registry.url);
   expect(code).not.toBe(0);
-  expect(existsSync(join(target, "node_modules", pinned.name))).toBe(false);
+  expect(existsSync(join(target, "node_modules", registry.sample.name))).toBe(false);
 }, 60_000);
