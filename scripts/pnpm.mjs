@@ -3,6 +3,6 @@
  * continuous integration and images.
  */
 import process from "node:process";
-import { runPnpm } from "./lib/run-pnpm.mjs";
+import { runPnpm } from "./setup/run-pnpm.mjs";
 
 process.exitCode = await runPnpm(process.argv.slice(2));

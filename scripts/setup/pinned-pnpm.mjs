@@ -7,8 +7,8 @@ import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import process from "node:process";
 import { withInstallLock } from "./install-lock.mjs";
-import { readText, repositoryRoot } from "./repository.mjs";
-import { runCommand } from "./run-process.mjs";
+import { readText, repositoryRoot } from "../lib/repository.mjs";
+import { runCommand } from "../lib/run-process.mjs";
 
 /** @typedef {import("./supported-node.mjs").PinnedPackage} PinnedPackage */
 
@@ -91,9 +91,9 @@ export function installVerified(folder, packages, registry) {
 }
 
 /** PATH without the Node that we installed: an npm or npx that runs on it would miss the settings of the machine's own npm. */
-export function pathWithoutInstalledNode() {
+export function pathWithoutInstalledNode(path = process.env.PATH) {
   const installed = join(repositoryRoot, "node_modules", ".bin");
-  return (process.env.PATH ?? "")
+  return (path ?? "")
     .split(delimiter)
     .filter((folder) => folder !== installed)
     .join(delimiter);

@@ -8,7 +8,7 @@ import { existsSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:
 import { dirname, join, relative } from "node:path";
 import process from "node:process";
 import { runPnpm } from "./run-pnpm.mjs";
-import { repositoryRoot } from "./repository.mjs";
+import { repositoryRoot } from "../lib/repository.mjs";
 
 /**
  * @typedef {object} PinnedPackage
