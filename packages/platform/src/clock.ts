@@ -12,3 +12,12 @@ export interface Clock {
   /** Runs `run` once, after `delayMs` of monotonic time. The returned function cancels it; late and repeated calls do nothing. */
   setTimer(delayMs: number, run: () => void): () => void;
 }
+
+/**
+ * Returns a function for the time by which stored records expire, in whole epoch milliseconds. It starts at the wall time and then
+ * advances with monotonic time, so that a jump of the wall clock does not make this process forget records.
+ */
+export function createRetentionClock(clock: Pick<Clock, "now" | "monotonic">): () => number {
+  const offsetMs = clock.now() - clock.monotonic();
+  return () => Math.floor(offsetMs + clock.monotonic());
+}
