@@ -123,23 +123,28 @@ describe("the idempotency store in a SQLite file", () => {
     const [path, time] = [newFile(), clock()];
     const store = start(path, time);
     const holder = open(path);
-    holder.exec("BEGIN EXCLUSIVE");
-    const [startedAt, gaps] = [performance.now(), [0]];
-    let last = startedAt;
-    let reserved = false;
-    const reserving = store.reserve(testReservation(["a"])).then((outcome) => {
-      reserved = true;
-      return outcome;
-    });
-    while (performance.now() - startedAt < 500) {
-      await new Promise((resolve) => void setTimeout(resolve, 1));
-      gaps.push(performance.now() - last);
-      last = performance.now();
+
+    /** Returns the longest time in which no timer ran, while a reservation waited. */
+    async function longestGap(): Promise<number> {
+      holder.exec("BEGIN EXCLUSIVE");
+      let reserved = false;
+      const reserving = store.reserve(testReservation([`${performance.now()}`])).finally(() => (reserved = true));
+      const startedAt = performance.now();
+      let [last, longestMs] = [startedAt, 0];
+      while (last - startedAt < 200) {
+        await new Promise((resolve) => void setTimeout(resolve, 1));
+        longestMs = Math.max(longestMs, performance.now() - last);
+        last = performance.now();
+      }
+      expect(reserved).toBe(false);
+      holder.exec("COMMIT");
+      expect(await reserving).toEqual({ kind: "reserved" });
+      return longestMs;
     }
-    expect(reserved).toBe(false);
-    expect(Math.max(...gaps)).toBeLessThan(50);
-    holder.exec("COMMIT");
-    expect(await reserving).toEqual({ kind: "reserved" });
+
+    // A busy machine only adds to a measurement, so the smallest one counts.
+    const gaps = [await longestGap(), await longestGap(), await longestGap()];
+    expect(Math.min(...gaps)).toBeLessThan(50);
   });
 
   test("rejects with a typed error when another process holds the file for too long, and reserves nothing", async () => {
