@@ -28,10 +28,10 @@ export type OpenIdempotencyStore = (clock: Clock, capacity?: number) => Idempote
 const inProgress = { kind: "in_progress" } as const;
 const unknown = { kind: "unknown" } as const;
 
-/** Texts that a store might confuse with its separators, or cannot store as they are. */
+/** Texts that a store might confuse with its separators, or cannot store as they are. All ids are well-formed Unicode. */
 export const craftedTexts: readonly string[] = [
   ...["", "a", "b", "a:b", "a,b", '"', '","', "'", "\\", "{a}", "{", "}", "[", "*", "%", "_", " ", "__proto__"],
-  ...["\0", "a\0", "a\0b", "\n", "\u001f", "\u007f", "\u2028", "é", "e\u0301", "☂", "👩‍🚀", "\ud800", "\udc00", "A"],
+  ...["\0", "a\0", "a\0b", "\n", "\u001f", "\u007f", "\u2028", "é", "e\u0301", "☂", "👩‍🚀", "A"],
 ];
 
 /** Tests the contract of {@link IdempotencyStore}. */
@@ -287,8 +287,8 @@ function describeCapacity(
 
   test("thousands of ids that have expired leave room for as many new ones at once", async () => {
     const { store, clock, reserved } = setUp(2_000);
-    for (let index = 0; index < 200; index++) {
-      await reserved(Array.from({ length: 10 }, (_, entry) => `old ${index} ${entry}`));
+    for (let index = 0; index < 100; index++) {
+      await reserved(Array.from({ length: 20 }, (_, entry) => `old ${index} ${entry}`));
     }
     clock.move(retentionMs);
     const ids = Array.from({ length: 1_900 }, (_, index) => `new ${index}`);

@@ -1,6 +1,6 @@
 /**
  * The tables that remember sends, and the synchronous operations on them. Node, Bun and Deno keep them in the file of the audit
- * records; on Workers each tenant has a Durable Object with them. Every operation but {@link SendTables.find} must run in a write
+ * records; on Workers each tenant has a Durable Object with them. Every operation that changes something must run in a write
  * transaction.
  */
 import type { SqliteDatabase, SqliteRow } from "@letta-environments/platform";
@@ -26,39 +26,39 @@ const rowsPerFullPrune = 1_024;
  * Results and connections are JSON. Triggers count the rows, because counting a million of them takes long.
  */
 export const sendTables = `
-  CREATE TABLE send_attempts (
+  CREATE TABLE IF NOT EXISTS send_attempts (
     attempt INTEGER PRIMARY KEY,
     send_id TEXT NOT NULL,
     reserved_at INTEGER NOT NULL,
     lease_ends_at INTEGER NOT NULL,
     result TEXT
   ) STRICT;
-  CREATE INDEX send_attempts_by_time ON send_attempts (reserved_at);
-  CREATE TABLE send_ids (
+  CREATE INDEX IF NOT EXISTS send_attempts_by_time ON send_attempts (reserved_at);
+  CREATE TABLE IF NOT EXISTS send_ids (
     key TEXT PRIMARY KEY,
     fingerprint TEXT NOT NULL,
     attempt INTEGER NOT NULL
   ) STRICT, WITHOUT ROWID;
-  CREATE INDEX send_ids_by_attempt ON send_ids (attempt);
-  CREATE TABLE send_connections (
+  CREATE INDEX IF NOT EXISTS send_ids_by_attempt ON send_ids (attempt);
+  CREATE TABLE IF NOT EXISTS send_connections (
     key TEXT PRIMARY KEY,
     connection TEXT NOT NULL,
     used_at INTEGER NOT NULL
   ) STRICT, WITHOUT ROWID;
-  CREATE INDEX send_connections_by_time ON send_connections (used_at);
-  CREATE TABLE send_counts (
+  CREATE INDEX IF NOT EXISTS send_connections_by_time ON send_connections (used_at);
+  CREATE TABLE IF NOT EXISTS send_counts (
     only INTEGER PRIMARY KEY CHECK (only = 1),
     ids INTEGER NOT NULL,
     connections INTEGER NOT NULL
   ) STRICT;
-  INSERT INTO send_counts (only, ids, connections) VALUES (1, 0, 0);
-  CREATE TRIGGER send_id_added AFTER INSERT ON send_ids
+  INSERT OR IGNORE INTO send_counts (only, ids, connections) VALUES (1, 0, 0);
+  CREATE TRIGGER IF NOT EXISTS send_id_added AFTER INSERT ON send_ids
     BEGIN UPDATE send_counts SET ids = ids + 1; END;
-  CREATE TRIGGER send_id_removed AFTER DELETE ON send_ids
+  CREATE TRIGGER IF NOT EXISTS send_id_removed AFTER DELETE ON send_ids
     BEGIN UPDATE send_counts SET ids = ids - 1; END;
-  CREATE TRIGGER send_connection_added AFTER INSERT ON send_connections
+  CREATE TRIGGER IF NOT EXISTS send_connection_added AFTER INSERT ON send_connections
     BEGIN UPDATE send_counts SET connections = connections + 1; END;
-  CREATE TRIGGER send_connection_removed AFTER DELETE ON send_connections
+  CREATE TRIGGER IF NOT EXISTS send_connection_removed AFTER DELETE ON send_connections
     BEGIN UPDATE send_counts SET connections = connections - 1; END;
 `;
 
