@@ -1,4 +1,4 @@
-import { type Clock, createSteadyClock, type RandomId, type Sha256 } from "@letta-environments/platform";
+import { type Clock, createSteadyNow, type RandomId, type Sha256 } from "@letta-environments/platform";
 import {
   openApiResponse,
   decodeRequest,
@@ -89,7 +89,7 @@ export interface EnvironmentServer {
 export function createEnvironmentServer(options: EnvironmentServerOptions): EnvironmentServer {
   const { store, clock, randomId } = options;
   const emit = createEmitter(options.onEvent);
-  const { now: retentionNow } = createSteadyClock(clock);
+  const retentionNow = createSteadyNow(clock);
   const pending = createPendingDeliveries({ clock, log: store, emit });
   const hub = createDeviceHub({ clock, randomId, store, pending, emit, retentionNow });
   const running = new Set<Promise<unknown>>();
