@@ -40,6 +40,7 @@ function problemResponse(status: number, codes: readonly ProblemCode[]): JsonSch
 
 const statusHeaders: ReadonlyMap<number, readonly string[]> = new Map([
   [401, ["www-authenticate"]],
+  [405, ["allow"]],
   [426, ["upgrade"]],
   [429, ["retry-after", "ratelimit", "ratelimit-policy"]],
   [503, ["retry-after"]],
