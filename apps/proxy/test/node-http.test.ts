@@ -341,6 +341,10 @@ describe("a slow client", () => {
       "a client with an incomplete body",
       requestHead("POST", "/v1/environments/c/messages", { "content-length": "10" }),
     ],
+    [
+      "a client that announces a chunk without end",
+      `${requestHead("POST", "/v1/environments/c/messages", { "transfer-encoding": "chunked" })}FFFFFFFFFFFFFFFF\r\n{`,
+    ],
   ])("%s gets 408, and the connection is closed", async (_how, text) => {
     const strict = await startNodeServer(undefined, { timeouts: { headersMs: 20, requestMs: 20, checkIntervalMs: 5 } });
     const { key: strictKey } = await strict.issueKey();
