@@ -16,3 +16,12 @@ export { type LaunchedProcess, launchProcess, type ProcessExit } from "./process
 export { launchProxy, type LaunchedProxy, type LaunchProxyOptions, type NewKey, runLettaProxy } from "./proxy.ts";
 export { canLaunchValkey, launchValkey, type LaunchedValkey, type LaunchValkeyOptions } from "./valkey.ts";
 export { demoAgentId } from "./local-conversation.ts";
+export { replaceGlobals } from "./simulation/globals.ts";
+export { createRandom, type Random } from "./simulation/random.ts";
+export {
+  createSimulatedProcess,
+  type SimulatedProcess,
+  type StoreFaultRates,
+  type StoreFaults,
+} from "./simulation/process.ts";
+export { createTrace, type Trace } from "./simulation/trace.ts";
