@@ -1,7 +1,16 @@
 export { createFakeUpstream, type FakeUpstream, type SeenRequest } from "./fake-upstream.ts";
 export { createFrameLog, type Frame, type FrameLog } from "./frame-log.ts";
 export { createRelay, type Relay } from "./relay.ts";
-export { createSlowRelay, type SlowRelay } from "./slow-relay.ts";
+export {
+  createFaultProxy,
+  type Fault,
+  type FaultEffect,
+  faultEffects,
+  type FaultPoint,
+  faultPoints,
+  type FaultProxy,
+  type ProxiedRequest,
+} from "./fault-proxy.ts";
 export { createVirtualClock, type VirtualClock } from "./virtual-clock.ts";
 export {
   acknowledgeAsStarted,
