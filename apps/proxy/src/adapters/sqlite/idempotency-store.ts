@@ -1,18 +1,17 @@
 /**
- * Remembers sends in SQLite, in the file of the audit records. Several processes on one machine may share the file. Times start at
- * the wall time and then advance with monotonic time.
+ * Remembers sends in SQLite, in the file of the audit records. Several processes on one machine may share the file. Concurrent sends
+ * share commits. Times start at the wall time and then advance with monotonic time.
  */
 import { type Clock, createRetentionClock, type SqliteDatabase } from "@letta-environments/platform";
 import { IdempotencyUnavailableError, type IdempotencyStore } from "../../idempotency/store.ts";
 import { migrateAuditFile } from "./audit-migrations.ts";
+import { createGroupCommit, type GroupCommitOptions } from "./group-commit.ts";
 import { defaultCapacity, openSendTables } from "./idempotency-tables.ts";
 
 /** Options of {@link createSqliteIdempotencyStore}. */
-export interface SqliteIdempotencyStoreOptions {
+export interface SqliteIdempotencyStoreOptions extends GroupCommitOptions {
   /** Ids that are remembered at most; as many connections are. Default: 1,000,000. */
   readonly capacity?: number;
-  /** Runs a call, again while another process holds the file. Default: every call runs once. */
-  readonly guard?: <Result>(run: () => Result) => Promise<Result>;
 }
 
 /** Rows that are changed in one transaction when a file is opened whose times are from the future. */
@@ -22,7 +21,7 @@ const rowsPerClamp = 1_000;
 export function createSqliteIdempotencyStore(
   database: SqliteDatabase,
   clock: Pick<Clock, "now" | "monotonic">,
-  { capacity = defaultCapacity, guard = async (run) => run() }: SqliteIdempotencyStoreOptions = {},
+  { capacity = defaultCapacity, ...options }: SqliteIdempotencyStoreOptions = {},
 ): IdempotencyStore {
   migrateAuditFile(database);
   const tables = openSendTables(database, capacity);
@@ -30,15 +29,12 @@ export function createSqliteIdempotencyStore(
   // If the clock was set back since the last start, what is stored would stay too long.
   while (database.transaction(() => tables.clamp(now(), rowsPerClamp)) > 0);
 
-  async function read<Result>(run: () => Result): Promise<Result> {
-    try {
-      return await guard(run);
-    } catch (cause) {
-      throw new IdempotencyUnavailableError(cause);
-    }
-  }
+  const { guard = async (run) => run() } = options;
+  const commit = createGroupCommit(database, options);
+
   // The time is read within the transaction: while it waited, another process may have decided later sends.
-  const write = <Result>(run: () => Result): Promise<Result> => read(() => database.transaction(run));
+  const write = <Result>(run: () => Result): Promise<Result> => translateFailure(commit(run));
+  const read = <Result>(run: () => Result): Promise<Result> => translateFailure(guard(run));
 
   return {
     reserve: (reservation) => write(() => tables.reserve(reservation, now())),
@@ -47,4 +43,12 @@ export function createSqliteIdempotencyStore(
     release: (reservation) => write(() => tables.release(reservation)),
     findConnection: (tenant, connectionId) => read(() => tables.findConnection(tenant, connectionId, now())),
   };
+}
+
+async function translateFailure<Result>(running: Promise<Result>): Promise<Result> {
+  try {
+    return await running;
+  } catch (cause) {
+    throw new IdempotencyUnavailableError(cause);
+  }
 }
