@@ -61,9 +61,12 @@ export function createTokenAuthenticator(
         result = await verifyToken(token, newer, clock.now());
       }
     }
-    const principal = result.kind === "valid" ? principalOfClaims(result.claims, settings, digests) : null;
-    if (result.kind !== "valid" || principal === null) return refuseInvalidKey();
-    verified.set(digest, { principal, expiresAt: result.expiresAt, version: keySet.version });
+    const claimed = result.kind === "valid" ? principalOfClaims(result.claims, settings, digests) : null;
+    if (result.kind !== "valid" || claimed === null) return refuseInvalidKey();
+    const { expiresAt } = result;
+    // A renewed token has the same key id, so a device socket is identified by the token that opened it.
+    const principal = { ...claimed, credentialId: digest.slice(0, 16), credentialExpiresAt: expiresAt };
+    verified.set(digest, { principal, expiresAt, version: keySet.version });
     return { kind: "authenticated", principal };
   }
 

@@ -39,6 +39,7 @@ async function setUp(more: Partial<KeyRequest> = {}, isDown = false) {
       clock,
       keyStore: watchedStore,
       tenants: () => tenants,
+      tokenSettings: () => null,
       onFailure: (cause) => void failures.push(cause),
     }),
   );

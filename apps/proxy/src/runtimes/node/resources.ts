@@ -68,6 +68,7 @@ export async function openResources(settings: () => Settings, log: (event: LogEv
         clock: systemClock,
         keyStore,
         tenants: () => settings().tenants,
+        tokenSettings: () => settings().jwt,
         onFailure: onKeyStoreFailure,
       }),
     log,
