@@ -1,6 +1,7 @@
 import type { SqliteDatabase } from "@letta-environments/platform";
 import { retentionMs } from "./limits.ts";
 import type { EnvironmentStore } from "./ports.ts";
+import { createSqliteDeviceRows } from "./sqlite/devices.ts";
 import { createSqliteDeliveryLog } from "./sqlite/delivery-log.ts";
 import { createSqliteEnvironmentRows } from "./sqlite/rows.ts";
 import { migrate } from "./sqlite/migrations.ts";
@@ -19,6 +20,7 @@ export function createSqliteEnvironmentStore(database: SqliteDatabase): Environm
   const forgetDeliveries = database.prepare("DELETE FROM environment_delivery WHERE reserved_at <= ?");
   return {
     ...createSqliteEnvironmentRows(database),
+    ...createSqliteDeviceRows(database),
     ...createSqliteDeliveryLog(database),
     async prune(nowMs) {
       database.transaction(() => {
