@@ -193,7 +193,7 @@ function createRateLimitSteps({ authenticate, limits }: Features) {
     .end("read the limits", ({ request, principal }) => retrieveRateLimit(request, principal, limits));
 }
 
-/** The steps of the administration of keys, which has the key store behind it and no upstream; `null` where it is not served. */
+/** The steps of the administration, which has stores behind it and no upstream; `null` where it is not served. */
 function createAdminSteps({ administer, limits }: Features, guard: AdminGuard | null) {
   if (administer === null || guard === null) return null;
   return startSteps<Received>()
@@ -215,9 +215,10 @@ function createAdminSteps({ administer, limits }: Features, guard: AdminGuard | 
     )
     .add("validate query and body", ({ request, endpoint }) => validateRequest(request, endpoint))
     .add("read the authority", ({ readAuthority }) => readAuthority())
-    .end("administer", ({ request, endpoint, params, input, authority }) =>
-      administer({ endpoint, params, ...input, ifMatch: request.header("if-match") }, authority),
-    );
+    .end("administer", ({ request, endpoint, params, input, principal, authority }) => {
+      const tenantDevices = principal?.tenantDevices ?? null;
+      return administer({ endpoint, params, ...input, ifMatch: request.header("if-match"), tenantDevices }, authority);
+    });
 }
 
 /** The device that a request is about. Where a send's device is not known yet, its connection stands for it. */

@@ -103,8 +103,10 @@ export interface EnvironmentRows {
 
 /** A row, and the key that owns its device. */
 export interface DeviceRow extends EnvironmentRow {
-  /** `null`: no key owns the device; it was enrolled as shared, or released. */
+  /** `null`: no key owns the device; it is shared, or was released. */
   readonly ownerKeyId: string | null;
+  /** The device was enrolled as shared, so every key of the tenant may enrol it. */
+  readonly shared: boolean;
 }
 
 /** Selects rows for their administration. `null` means no restriction. */

@@ -29,7 +29,10 @@ export function describeDevicesContract(name: string, createStore: () => Environ
     const enrol = (change: Partial<Enrolment> = {}): ReturnType<EnvironmentStore["enrol"]> =>
       store.enrol({ ...enrolment, ...change });
     const ownersOf = async (filter: Partial<DeviceFilter> = {}): Promise<readonly unknown[]> =>
-      (await store.listDevices({ ...everything, ...filter })).map(({ id, ownerKeyId }) => [id, ownerKeyId]);
+      (await store.listDevices({ ...everything, ...filter })).map(({ id, ownerKeyId, shared }) => [
+        id,
+        shared ? "shared" : ownerKeyId,
+      ]);
 
     /** Two listeners of one device, a shared device, and the same device of another tenant. */
     async function enrolSeveral(): Promise<void> {
@@ -45,12 +48,12 @@ export function describeDevicesContract(name: string, createStore: () => Environ
         ["env-1", "key-1"],
         ["env-2", "key-1"],
       ];
-      expect(await ownersOf()).toEqual([...owned, ["env-3", null], ["env-4", "key-9"]]);
+      expect(await ownersOf()).toEqual([...owned, ["env-3", "shared"], ["env-4", "key-9"]]);
       expect(await ownersOf({ tenant: "acme", deviceId: "device-1" })).toEqual(owned);
       expect(await ownersOf({ tenant: "other" })).toEqual([["env-4", "key-9"]]);
       expect(await ownersOf({ afterId: "env-1", limit: 2 })).toEqual([
         ["env-2", "key-1"],
-        ["env-3", null],
+        ["env-3", "shared"],
       ]);
     });
 
@@ -92,7 +95,7 @@ export function describeDevicesContract(name: string, createStore: () => Environ
       await enrolSeveral();
       expect(await store.removeDevice("acme", "device-1", always)).toHaveLength(2);
       expect(await ownersOf()).toEqual([
-        ["env-3", null],
+        ["env-3", "shared"],
         ["env-4", "key-9"],
       ]);
       expect(await store.findRemovedConnections(["conn-1", "conn-2", "conn-3", "conn-4"])).toEqual([

@@ -107,6 +107,7 @@ async function openPipeline(settings: Settings, log: (event: LogEvent) => void):
     keys: { pepper: loadPepper("", settings.keyPepper ?? randomBytes(32).toString("hex"), false) },
     keyStore,
     keyStoreFor: null,
+    devicesFor: null,
     keyUses: createKeyUses({ clock: systemClock, keyStore, onFailure }),
     audit: null,
     rateLimits: await openRateLimits(settings, log),

@@ -61,12 +61,19 @@ function buildList({ tenant, deviceId, afterId, limit }: DeviceFilter): { sql: s
   restrict("tenant", tenant);
   restrict("device_id", deviceId);
   values.push(limit);
-  const sql = `SELECT ${environmentColumns}, environment_device.owner_key_id FROM environment
-    LEFT JOIN environment_device USING (tenant, device_id)
+  // A released device has no row in environment_device, a shared one has a row without a key.
+  const sql = `SELECT ${environmentColumns}, device.owner_key_id,
+      device.tenant IS NOT NULL AND device.owner_key_id IS NULL AS shared
+    FROM environment LEFT JOIN environment_device AS device
+      ON device.tenant = environment.tenant AND device.device_id = environment.device_id
     WHERE ${conditions.join(" AND ")} ORDER BY environment.id LIMIT ?`;
   return { sql, values };
 }
 
 function readDevice(row: SqliteRow): DeviceRow {
-  return { ...readEnvironment(row), ownerKeyId: readOptionalText(row, "owner_key_id") };
+  return {
+    ...readEnvironment(row),
+    ownerKeyId: readOptionalText(row, "owner_key_id"),
+    shared: readInteger(row, "shared") === 1,
+  };
 }

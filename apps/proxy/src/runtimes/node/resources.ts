@@ -7,6 +7,7 @@ import { createSqliteEnvironmentStore } from "@letta-environments/environment-se
 import { randomId, sha256Hex, systemClock } from "@letta-environments/platform/node";
 import type { LogEvent } from "../../adapters/log.ts";
 import { lockDataDir, openStore } from "../../adapters/node/data-dir.ts";
+import { auditDevices } from "../../audit/device-changes.ts";
 import { auditKeyStore } from "../../audit/key-changes.ts";
 import type { EnvironmentCache } from "../../cache/environment-cache.ts";
 import type { Settings } from "../../config/settings.ts";
@@ -56,6 +57,7 @@ export async function openResources(settings: () => Settings, log: (event: LogEv
     keys,
     keyStore,
     keyStoreFor: (actor) => auditKeyStore(keyStore, audit, actor, onFailure),
+    devicesFor: embedded && ((actor) => auditDevices(embedded.server.devices, audit, actor, onFailure)),
     keyUses,
     audit,
     rateLimits,
@@ -88,13 +90,16 @@ export async function openResources(settings: () => Settings, log: (event: LogEv
   };
 }
 
+/** The name of the devices' file in the data directory. */
+export const environmentsFile = "environments.sqlite";
+
 /** Starts the embedded environment server, whose environments are in the data directory. */
 async function openEmbeddedServer(
   settings: Pick<Settings, "dataDir" | "publicUrl">,
   log: (event: LogEvent) => void,
   environmentCache: EnvironmentCache | null,
 ): Promise<{ readonly server: EnvironmentServer; close(): Promise<void> }> {
-  const { store, database } = await openStore(settings.dataDir, "environments.sqlite", createSqliteEnvironmentStore);
+  const { store, database } = await openStore(settings.dataDir, environmentsFile, createSqliteEnvironmentStore);
   const server = createEnvironmentServer({
     store,
     clock: systemClock,
@@ -124,4 +129,5 @@ const changesResponses: ReadonlySet<string> = new Set([
   "device_connected",
   "device_disconnected",
   "device_changed",
+  "device_removed",
 ]);
