@@ -6,7 +6,7 @@ import type { EnvironmentMode } from "./environment.ts";
 
 /**
  * A permission of a gateway key. `list`, `read` and `send` are the three operations for callers. `approve` is required to send
- * approvals, `connect` lets a device enrol, `details` shows hidden members, `admin` administers keys.
+ * approvals, `connect` lets a device enrol, `details` shows hidden members, `admin` administers keys and devices.
  */
 export type Scope = "list" | "read" | "send" | "approve" | "connect" | "details" | "admin";
 
