@@ -19,6 +19,7 @@ import { failureResponse, finishResponse } from "./http/response.ts";
 import { matchRequest, validateRequest } from "./http/validate-request.ts";
 import { mapMaybe, type MaybePromise, startSteps } from "./lib/steps.ts";
 import { retrieveRateLimit, rateLimitPath, checkRateLimitMethod } from "./limits/endpoint.ts";
+import { groupAddress } from "./limits/client-address.ts";
 import { limitRequest } from "./limits/request-limits.ts";
 import { finishRateLimit, recordRefusal } from "./limits/response.ts";
 import { beginTrace, endTrace, type RequestTrace } from "./request-trace.ts";
@@ -50,7 +51,8 @@ export function createPipeline(services: GatewayServices, config: GatewayConfig)
   const [admin, adminListener] = [adminGuards.main, adminGuards.listener].map((guard) =>
     createAdminSteps(features, guard),
   );
-  const { cors, sends } = features;
+  const { cors, sends, limits } = features;
+  const addressOf = limits?.addressOf ?? ((request: GatewayRequest) => groupAddress(request.clientAddress));
 
   function route(received: Received): MaybePromise<PlainResponse> {
     const { request } = received;
@@ -75,7 +77,7 @@ export function createPipeline(services: GatewayServices, config: GatewayConfig)
   /** Ends everything that the trace began, and completes the response. */
   function finish({ request, trace }: Received, response: PlainResponse): PlainResponse {
     const withLimits = finishRateLimit(trace, response);
-    endTrace(trace, request.method, response.status, services);
+    endTrace(trace, request, response, services, addressOf);
     return finishResponse(withLimits, trace.requestId, request.method);
   }
 
@@ -100,7 +102,7 @@ export function createPipeline(services: GatewayServices, config: GatewayConfig)
       return mapMaybe(run(received, socket), (outcome): UpgradeDecision => {
         if (!("kind" in outcome)) return { kind: "refused", response: finish(received, outcome) };
         if (outcome.kind === "refused") return { kind: "refused", response: finish(received, outcome.response) };
-        endTrace(received.trace, request.method, 101, services);
+        endTrace(received.trace, request, { status: 101, body: null }, services, addressOf);
         return outcome;
       });
     },

@@ -34,6 +34,14 @@ export function looksLikeJwt(credential: string): boolean {
   return jwtPattern.test(credential);
 }
 
+/**
+ * Whether a credential starts like a token of any kind, with an encoded JSON object and at least two dots: a JWT, a JWE (five parts), or
+ * a JWT that a program has damaged.
+ */
+export function startsLikeToken(credential: string): boolean {
+  return /^e[w-z0-9_-][^.]*\.[^.]*\./.test(credential);
+}
+
 /** Creates a {@link TokenAuthenticator}. `jose` is loaded with the first token. */
 export function createTokenAuthenticator(
   ports: Pick<GatewayPorts, "clock" | "digests" | "telemetry"> & { readonly fetchJwks: JwksFetch },
@@ -61,8 +69,10 @@ export function createTokenAuthenticator(
         result = await verifyToken(token, newer, clock.now());
       }
     }
-    const claimed = result.kind === "valid" ? principalOfClaims(result.claims, settings, digests) : null;
-    if (result.kind !== "valid" || claimed === null) return refuseInvalidKey();
+    if (result.kind === "unknown_key") return refuseInvalidKey("token_key_unknown");
+    if (result.kind === "invalid") return refuseInvalidKey(result.reason);
+    const claimed = principalOfClaims(result.claims, settings, digests);
+    if ("invalidClaim" in claimed) return refuseInvalidKey(`token_claim_${claimed.invalidClaim}`);
     const { expiresAt } = result;
     // A renewed token has the same key id, so a device socket is identified by the token that opened it.
     const principal = { ...claimed, credentialId: digest.slice(0, 16), credentialExpiresAt: expiresAt };
@@ -71,16 +81,16 @@ export function createTokenAuthenticator(
   }
 
   return (token, cachedOnly = false) => {
-    if (token.length > settings.maxTokenBytes) return refuseInvalidKey();
+    if (token.length > settings.maxTokenBytes) return refuseInvalidKey("token_too_long");
     const digest = digests.sha256(token);
     const keySet = keySets.current();
     const known = verified.get(digest);
     if (known !== undefined && known.version === keySet?.version) {
       if (clock.now() < known.expiresAt) return { kind: "authenticated", principal: known.principal };
       verified.delete(digest);
-      return refuseInvalidKey();
+      return refuseInvalidKey("token_expired");
     }
-    return cachedOnly ? refuseInvalidKey() : verify(token, digest, keySet);
+    return cachedOnly ? refuseInvalidKey("not_verified") : verify(token, digest, keySet);
   };
 }
 
