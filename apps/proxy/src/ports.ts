@@ -2,7 +2,7 @@
  * The ports of the gateway: small interfaces between its decisions and the outside world. Adapters implement them and a
  * runtime chooses the adapters. This file imports no feature but the key record, which is the value that key stores hold.
  */
-import type { EnvironmentServer } from "@letta-environments/environment-server";
+import type { DeviceAdministration, EnvironmentServer } from "@letta-environments/environment-server";
 import type { Clock, HmacSha256, RandomId, Sha256 } from "@letta-environments/platform";
 import type { PlainRequest, PlainResponse, Principal, UpgradeDecision } from "@letta-environments/schema";
 import type { KeyActor, KeyRecord } from "./keys/key-record.ts";
@@ -31,6 +31,9 @@ export type KeyStoreFor = (actor: KeyActor) => KeyStore;
  * @param expiresAt epoch milliseconds; `null`: never
  */
 export type HasExpired = (credential: string, expiresAt: number | null) => boolean;
+
+/** Returns the administration of devices through which an actor changes them. */
+export type DevicesFor = (actor: KeyActor) => DeviceAdministration;
 
 /** Hash functions. They are synchronous, so that a cached key needs no promise. */
 export interface Digests {

@@ -1,6 +1,7 @@
 import type { SqliteDatabase } from "@letta-environments/platform";
 import { retentionMs } from "./limits.ts";
 import type { EnvironmentStore } from "./ports.ts";
+import { createSqliteDeviceRows } from "./sqlite/devices.ts";
 import { createSqliteDeliveryLog } from "./sqlite/delivery-log.ts";
 import { createSqliteEnvironmentRows } from "./sqlite/rows.ts";
 import { migrate } from "./sqlite/migrations.ts";
@@ -28,6 +29,7 @@ export function createSqliteEnvironmentStore(database: SqliteDatabase): Environm
   );
   return {
     ...createSqliteEnvironmentRows(database),
+    ...createSqliteDeviceRows(database),
     ...createSqliteDeliveryLog(database),
     async prune(nowMs) {
       database.transaction(() => {

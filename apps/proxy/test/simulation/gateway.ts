@@ -33,6 +33,7 @@ import type { RateLimitsFile } from "../../src/config/file.ts";
 import { resolveRateLimits } from "../../src/config/resolve-rate-limits.ts";
 import { KeyStoreUnavailableError } from "../../src/keys/key-store-outages.ts";
 import { createKeyUses } from "../../src/keys/key-uses.ts";
+import { createHasExpired } from "../../src/keys/credential-expiry.ts";
 import { watchSocketKeys } from "../../src/keys/socket-key-watch.ts";
 import { createPipeline, type Pipeline } from "../../src/pipeline.ts";
 import type { KeyStore, UpstreamFetch } from "../../src/ports.ts";
@@ -192,6 +193,7 @@ function compose(
     digests: testDigests,
     keyStore,
     noteKeyUse: keyUses.note,
+    hasExpired: createHasExpired(clock),
     pepper: testPepper,
     randomId,
     telemetry(event) {
@@ -270,8 +272,10 @@ function openEmbedded(
   });
   const sockets = watchSocketKeys(server, {
     clock: process.clock,
+    hasExpired: createHasExpired(process.clock),
     keyStore,
     tenants: () => noTenants,
+    tokenSettings: () => null,
     onFailure: (cause) => {
       if (!(cause instanceof KeyStoreUnavailableError)) onFailure("watch the keys of sockets", cause);
     },

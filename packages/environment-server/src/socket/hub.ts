@@ -44,6 +44,10 @@ export interface DeviceHub {
   connectedDevices(): readonly ConnectedDevice[];
   /** Closes, with 1008, the sockets of the devices for which `isEnded` returns true. */
   closeEnded(isEnded: (device: ConnectedDevice) => boolean): void;
+  /** Ids of the connections with an open socket. */
+  connectionIds(): readonly string[];
+  /** Closes, with 1008, the sockets of these connections, whose devices were removed. */
+  closeRemoved(connectionIds: ReadonlySet<string>): void;
   /** Closes every socket with 1001. Resolves when everything is stored. */
   close(): Promise<void>;
 }
@@ -72,6 +76,7 @@ interface Hub extends DeviceHubOptions {
 const replacedClose = { code: 1000, reason: "Replaced by new connection" };
 // RFC 6455 section 7.4.1: the endpoint violates a policy. A device registers again then, and receives the reason there.
 const policyViolation = 1008;
+const removedReason = "The device was removed";
 const keyEndedReason = "The gateway key no longer allows this";
 const shutdownClose = { code: 1001, reason: "Server is shutting down" };
 // RFC 6455 section 7.4.1: runtimes report this code for a connection that was dropped.
@@ -106,6 +111,14 @@ export function createDeviceHub(options: DeviceHubOptions): DeviceHub {
         if (!isEnded(describeDevice(connection))) continue;
         drop(hub, connection, "key_ended", policyViolation);
         connection.socket.close(policyViolation, keyEndedReason);
+      }
+    },
+    connectionIds: () => [...hub.connections.values()].map(({ device }) => device.connectionId),
+    closeRemoved(connectionIds) {
+      for (const connection of [...hub.connections.values()]) {
+        if (!connectionIds.has(connection.device.connectionId)) continue;
+        drop(hub, connection, "removed", policyViolation);
+        connection.socket.close(policyViolation, removedReason);
       }
     },
     close: () => close(hub),

@@ -7,6 +7,7 @@ import { isOperatorTokenText, tokenRule } from "../../config/resolve-auth.ts";
 import { resolveGatewaySettings } from "../../config/resolve-gateway.ts";
 import { parseConfigFile } from "../../config/resolve.ts";
 import type { GatewaySettings } from "../../config/settings.ts";
+import { minPepperLength } from "../../keys/key-lifecycle.ts";
 import { isJsonObject, parseJson } from "../../lib/json.ts";
 import type { SettingProblem } from "../../lib/setting-rules.ts";
 import { credentialsFromSettings, findSharedCredentials, tenantCredentials } from "../../tenants/credentials.ts";
@@ -24,8 +25,6 @@ export type ResolvedWorkerSettings =
   | { readonly ok: true; readonly settings: WorkerSettings }
   | { readonly ok: false; readonly problems: readonly SettingProblem[] };
 
-/** The minimum length of a pepper, in characters. */
-const minPepperLength = 32;
 /** The default time that a request waits for its rate-limit object, in milliseconds. The object may be on another continent. */
 const deadlineMs = 1_000;
 
