@@ -7,6 +7,9 @@ export type {
   Delivery,
   DeliveryLog,
   DeliveryOutcome,
+  DeviceFilter,
+  DeviceRow,
+  DeviceRows,
   DeviceStatus,
   Enrolment,
   EnrolmentResult,
@@ -15,5 +18,7 @@ export type {
   EnvironmentRows,
   EnvironmentStore,
   KnownMessage,
+  PermitsChange,
 } from "./ports.ts";
+export type { AdministeredDevice, DeviceAdministration } from "./operations/devices.ts";
 export type { ConnectedDevice } from "./socket/connection.ts";

@@ -69,6 +69,9 @@ export const statusWriteIntervalMs = 1_000;
 /** How often `lastSeenAt` is stored and old records are removed, in milliseconds. */
 export const sweepIntervalMs = 30_000;
 
+/** How often changes of the store by another process are looked for while sockets are open, in milliseconds. */
+export const removalCheckIntervalMs = 1_000;
+
 /** Environments of one tenant. */
 export const maxEnvironmentsPerTenant = 10_000;
 

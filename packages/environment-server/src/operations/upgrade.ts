@@ -31,7 +31,14 @@ export async function decideUpgrade(
     return refuse(problemResponse("connection_replaced"));
   }
   if (context.isClosing()) return refuse(problemResponse("shutting_down"));
-  return { kind: "accepted", attach: (socket) => context.hub.attach(record, principal.credentialId ?? null, socket) };
+  return {
+    kind: "accepted",
+    attach(socket) {
+      const listener = context.hub.attach(record, principal.credentialId ?? null, socket);
+      context.removals.socketOpened();
+      return listener;
+    },
+  };
 }
 
 function refuse(response: PlainResponse): UpgradeDecision {

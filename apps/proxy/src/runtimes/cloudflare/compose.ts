@@ -10,11 +10,11 @@ import { waitUntil } from "cloudflare:workers";
 import { createCacheApiStore } from "../../adapters/cloudflare/cache-store.ts";
 import { createDurableAuditLog } from "../../adapters/cloudflare/audit-log.ts";
 import { createDurableCoalescer } from "../../adapters/cloudflare/coalescer.ts";
+import { createDurableIdempotencyStore } from "../../adapters/cloudflare/idempotency-store.ts";
 import { createDurableKeyStore, createDurableKeyUses } from "../../adapters/cloudflare/key-store.ts";
 import { createDurableRateLimitStore } from "../../adapters/cloudflare/rate-limit-store.ts";
 import { createHttpJwksFetch, createHttpUpstreamFetch } from "../../adapters/http.ts";
 import { type LogEvent, logStoreEvents } from "../../adapters/log.ts";
-import { createMemoryIdempotencyStore } from "../../adapters/memory/idempotency-store.ts";
 import { createMemoryRateLimitStore } from "../../adapters/memory/rate-limit-store.ts";
 import { pepperOf } from "../../keys/key-lifecycle.ts";
 import { createPipeline, type Pipeline } from "../../pipeline.ts";
@@ -22,6 +22,7 @@ import { auditKeyStore } from "../../audit/key-changes.ts";
 import { createEnvironmentCache, type EnvironmentCache } from "../../cache/environment-cache.ts";
 import { cacheScopeOf } from "../../cache/policy.ts";
 import type { Settings } from "../../config/settings.ts";
+import { createHasExpired } from "../../keys/credential-expiry.ts";
 import { reportOutages, rootCauseMessage } from "../../keys/key-store-outages.ts";
 import { chooseShards, type RateLimitSettings } from "../../limits/settings.ts";
 import type { JwksFetch } from "../../ports.ts";
@@ -63,6 +64,7 @@ export function composeWorker(
       background: waitUntil,
       clock,
       digests: { sha256: sha256Hex, hmacSha256: hmacSha256Hex, constantTimeEqual },
+      hasExpired: createHasExpired(clock),
       keyStore,
       noteKeyUse: createDurableKeyUses({ clock, keyStore, background: waitUntil, onFailure: onKeyStoreFailure }),
       pepper: pepperOf(settings.keyPepper, hmacSha256Hex),
@@ -73,7 +75,7 @@ export function composeWorker(
         // The errors of this runtime have no codes, so every failure may have happened after the request was sent.
         fetch: createHttpUpstreamFetch({ ...upstream, fetch: webFetch, failedBeforeSend: () => false }),
         credentialOf,
-        idempotencyStore: createMemoryIdempotencyStore(clock),
+        idempotencyStore: createDurableIdempotencyStore({ objectOf: (name) => bindings.SENDS.getByName(name), clock }),
         admitsTenant: createTenantAdmission({ clock, keyStore, tenants, jwt, credentialOf }),
       },
       audit,

@@ -12,7 +12,7 @@ import type { IdempotencyStore } from "../../idempotency/store.ts";
 import type { BackgroundWork } from "../../lib/background.ts";
 import { createPipeline, type Pipeline } from "../../pipeline.ts";
 import type { KeyUses } from "../../keys/key-uses.ts";
-import type { DeviceSockets, EmbeddedServer, KeyStore, KeyStoreFor } from "../../ports.ts";
+import type { DeviceSockets, DevicesFor, EmbeddedServer, HasExpired, KeyStore, KeyStoreFor } from "../../ports.ts";
 import { version } from "../../version.ts";
 import type { OpenKeys } from "./keys.ts";
 import type { OpenEnvironmentCache, OpenRateLimits } from "./shared-stores.ts";
@@ -25,7 +25,10 @@ export interface GatewayResources {
   readonly keyStore: KeyStore;
   /** `null` if keys are not administered over HTTP. */
   readonly keyStoreFor: KeyStoreFor | null;
+  /** `null` if the upstream is remote. */
+  readonly devicesFor: DevicesFor | null;
   readonly keyUses: Pick<KeyUses, "note">;
+  readonly hasExpired: HasExpired;
   /** `null` if nothing is recorded. */
   readonly audit: AuditLog | null;
   readonly rateLimits: Pick<OpenRateLimits, "limiterFor">;
@@ -51,7 +54,7 @@ const userAgent = `letta-environments-proxy/${version}`;
  * @throws CommandError if a file that the settings name cannot be used
  */
 export async function composePipeline(settings: Settings, resources: GatewayResources): Promise<Pipeline> {
-  const { keyStore, keyStoreFor, log } = resources;
+  const { keyStore, keyStoreFor, devicesFor, log } = resources;
   const { admin } = settings;
   const { server, findCredentialConflicts } = await composeUpstream(settings, resources);
   return createPipeline(
@@ -59,6 +62,7 @@ export async function composePipeline(settings: Settings, resources: GatewayReso
       background: resources.background,
       clock: systemClock,
       digests,
+      hasExpired: resources.hasExpired,
       keyStore,
       noteKeyUse: resources.keyUses.note,
       pepper: resources.keys.pepper,
@@ -70,7 +74,10 @@ export async function composePipeline(settings: Settings, resources: GatewayReso
       rateLimiter: resources.rateLimits.limiterFor(settings),
       deviceSockets: resources.deviceSockets,
       tokenAuthenticatorFor: resources.tokenAuthenticatorFor,
-      admin: keyStoreFor === null ? undefined : { randomBytes, keyStoreFor, findCredentialConflicts },
+      admin:
+        keyStoreFor === null
+          ? undefined
+          : { randomBytes, keyStoreFor, devicesFor: devicesFor ?? undefined, findCredentialConflicts },
     },
     {
       upstreamTimeoutMs: settings.upstreamTimeoutMs,
@@ -92,10 +99,12 @@ export async function composePipeline(settings: Settings, resources: GatewayReso
  */
 export function composeTokenAuthenticator(
   log: (event: LogEvent) => void,
+  hasExpired: HasExpired,
 ): (settings: JwtSettings) => TokenAuthenticator {
   const ports = {
     clock: systemClock,
     digests,
+    hasExpired,
     telemetry: log,
     fetchJwks: createHttpJwksFetch(globalThis.fetch, userAgent),
   };

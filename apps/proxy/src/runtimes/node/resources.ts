@@ -6,11 +6,12 @@ import { createEnvironmentServer, type EnvironmentServer } from "@letta-environm
 import { createSqliteEnvironmentStore } from "@letta-environments/environment-server/sqlite";
 import { randomId, sha256Hex, systemClock } from "@letta-environments/platform/node";
 import type { LogEvent } from "../../adapters/log.ts";
-import { createMemoryIdempotencyStore } from "../../adapters/memory/idempotency-store.ts";
 import { lockDataDir, openStore } from "../../adapters/node/data-dir.ts";
+import { auditDevices } from "../../audit/device-changes.ts";
 import { auditKeyStore } from "../../audit/key-changes.ts";
 import type { EnvironmentCache } from "../../cache/environment-cache.ts";
 import type { Settings } from "../../config/settings.ts";
+import { createHasExpired } from "../../keys/credential-expiry.ts";
 import { reportOutages, rootCauseMessage } from "../../keys/key-store-outages.ts";
 import { createKeyUses } from "../../keys/key-uses.ts";
 import { createBackgroundWork } from "../../lib/background.ts";
@@ -19,6 +20,7 @@ import type { KeyStoreFor } from "../../ports.ts";
 import { openAudit } from "./audit.ts";
 import { composeTokenAuthenticator, type GatewayResources } from "./compose.ts";
 import { openKeys, type OpenKeys } from "./keys.ts";
+import { openSends } from "./sends.ts";
 import { openEnvironmentCache, openRateLimits } from "./shared-stores.ts";
 
 /** The open resources of a process. */
@@ -51,31 +53,37 @@ export async function openResources(settings: () => Settings, log: (event: LogEv
     onDamaged: (keyId) => log({ type: "key_record_damaged", keyId }),
   });
   const audit = await openAudit(started, keys.pepper);
+  const sends = isEmbedded ? null : await openSends(started);
   const rateLimits = await openRateLimits(started, log);
   const keyStore = reportOutages(keys.keyStore, log);
   const environmentCache = await openEnvironmentCache(started, log);
   const embedded = isEmbedded ? await openEmbeddedServer(started, log, environmentCache.cacheFor(started)) : null;
   const background = createBackgroundWork(systemClock);
   const keyUses = createKeyUses({ clock: systemClock, keyStore, onFailure: onKeyStoreFailure });
+  const hasExpired = createHasExpired(systemClock);
   return {
     keys,
     keyStore,
+    hasExpired,
     keyStoreFor: (actor) => auditKeyStore(keyStore, audit, actor, onFailure),
+    devicesFor: embedded && ((actor) => auditDevices(embedded.server.devices, audit, actor, onFailure)),
     keyUses,
     audit,
     rateLimits,
     environmentCache,
-    idempotencyStore: isEmbedded ? null : createMemoryIdempotencyStore(systemClock),
+    idempotencyStore: sends?.store ?? null,
     background: background.start,
     finishBackground: background.finish,
-    tokenAuthenticatorFor: composeTokenAuthenticator(log),
+    tokenAuthenticatorFor: composeTokenAuthenticator(log, hasExpired),
     embedded: embedded?.server ?? null,
     deviceSockets:
       embedded &&
       watchSocketKeys(embedded.server, {
         clock: systemClock,
+        hasExpired,
         keyStore,
         tenants: () => settings().tenants,
+        tokenSettings: () => settings().jwt,
         onFailure: onKeyStoreFailure,
       }),
     log,
@@ -87,6 +95,7 @@ export async function openResources(settings: () => Settings, log: (event: LogEv
       await audit.close().catch(onFailure);
       const { writer, sequence, hash } = audit.end();
       log({ type: "audit_end", writer, sequence, hash });
+      sends?.close();
       rateLimits.close();
       environmentCache.close();
       keys.close();
@@ -95,13 +104,16 @@ export async function openResources(settings: () => Settings, log: (event: LogEv
   };
 }
 
+/** The name of the devices' file in the data directory. */
+export const environmentsFile = "environments.sqlite";
+
 /** Starts the embedded environment server, whose environments are in the data directory. */
 async function openEmbeddedServer(
   settings: Pick<Settings, "dataDir" | "publicUrl">,
   log: (event: LogEvent) => void,
   environmentCache: EnvironmentCache | null,
 ): Promise<{ readonly server: EnvironmentServer; close(): Promise<void> }> {
-  const { store, database } = await openStore(settings.dataDir, "environments.sqlite", createSqliteEnvironmentStore);
+  const { store, database } = await openStore(settings.dataDir, environmentsFile, createSqliteEnvironmentStore);
   const server = createEnvironmentServer({
     store,
     clock: systemClock,
@@ -131,4 +143,5 @@ const changesResponses: ReadonlySet<string> = new Set([
   "device_connected",
   "device_disconnected",
   "device_changed",
+  "device_removed",
 ]);
