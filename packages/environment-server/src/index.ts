@@ -1,5 +1,12 @@
 export { createEnvironmentServer, type EnvironmentServer, type EnvironmentServerOptions } from "./server.ts";
 export type { DeviceReference, DisconnectReason, EnvironmentServerEvent } from "./events.ts";
+export {
+  createMemoryBudget,
+  type MemoryAccount,
+  type MemoryBudget,
+  type MemoryLimit,
+  type MemoryLimits,
+} from "./memory-budget.ts";
 export type { RequestContext } from "./operations/context.ts";
 export type {
   ConnectionRecord,

@@ -143,7 +143,7 @@ export interface DeliveryLog {
   ): Promise<readonly KnownMessage[]>;
   /** Reserves the ids of a send, all or none. Returns `false` when one of them is in use. */
   reserve(delivery: Delivery, nowMs: number): Promise<boolean>;
-  /** Releases the ids of a send without an outcome. */
+  /** Releases the ids of a send whose outcome is missing or unknown. */
   release(deliveryId: string): Promise<void>;
   /**
    * Stores an outcome and returns whether it did. `unknown` replaces nothing; `accepted` and `rejected` replace only `unknown`

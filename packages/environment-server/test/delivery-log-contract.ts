@@ -54,10 +54,13 @@ export function describeDeliveryLogContract(name: string, createStore: () => Env
       expect(await store.settle("msg-1", "env-1", { kind: "accepted", disposition: "started" })).toBe(true);
     });
 
-    test("released ids can be reserved again, and a send with an outcome is never released", async () => {
+    test("released ids can be reserved again, also after an unknown outcome, and a send with a result is never released", async () => {
       await store.reserve(delivery, 1_000);
       await store.release("msg-1");
       expect(await store.findMessages(scope, ["m-1", "m-2"], 1_000)).toEqual([]);
+      expect(await store.reserve({ ...delivery, id: "msg-late" }, 1_000)).toBe(true);
+      await store.settle("msg-late", "env-1", { kind: "unknown" });
+      await store.release("msg-late");
       expect(await store.reserve({ ...delivery, id: "msg-2" }, 1_000)).toBe(true);
       await store.settle("msg-2", "env-1", { kind: "accepted", disposition: null });
       await store.release("msg-2");

@@ -101,7 +101,7 @@ export function watchSocketKeys(
       const decision = await sockets.upgrade(request, principal);
       if (decision.kind === "refused") return decision;
       return {
-        kind: "accepted",
+        ...decision,
         attach(socket) {
           const listener = decision.attach(socket);
           start();

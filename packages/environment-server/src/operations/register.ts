@@ -11,6 +11,7 @@ import {
 } from "@letta-environments/schema";
 import { maxEnvironmentsPerTenant, maxMetadataLength } from "../limits.ts";
 import type { RequestContext, ServerContext } from "./context.ts";
+import { throttledResponse } from "./throttled.ts";
 
 /** The listenerInstanceId of devices that send none. */
 const defaultListenerInstanceId = "default";
@@ -21,7 +22,7 @@ const defaultListenerInstanceId = "default";
  *
  * Refusals: 403 `device_not_allowed` (the key's allowlist, also for the names that a shared device already has, or a full
  * tenant) and 403 `device_owned_by_another_key`. The status is 403 because a device gives up on it at once, whereas it
- * repeats the request after 429 and 5xx.
+ * repeats the request after 429 and 5xx, such as the 429 `device_throttled` of a device that exceeded a limit.
  */
 export async function registerEnvironment(
   context: ServerContext,
@@ -35,6 +36,9 @@ export async function registerEnvironment(
     return problemResponse("invalid_request", { issues });
   }
   if (!allowsDevice(principal, { deviceId, connectionName })) return problemResponse("device_not_allowed");
+  const { tenant, keyId } = principal;
+  const throttled = throttledResponse(context.hub, { tenant, keyId, deviceId, listenerInstanceId });
+  if (throttled !== null) return throttled;
   const connectionId = context.randomId("conn");
   const wsUrl = buildSocketUrl(context.publicUrl, authority, connectionId);
   if (wsUrl === null) {

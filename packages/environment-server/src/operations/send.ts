@@ -45,7 +45,8 @@ interface Send {
  * A key with a maximum mode is checked against the mode that the device has when a frame leaves. A repeat sends nothing, so it
  * is not checked.
  *
- * Rejects with the reason of `signal` when it is aborted before anything was sent.
+ * Rejects with the reason of `signal` when it is aborted before a frame was sent. A frame that was already sent is not taken
+ * back, and the frames after it are not sent.
  */
 export async function sendMessage(
   context: ServerContext,
@@ -76,7 +77,7 @@ export async function sendMessage(
   for (const next of rest) {
     if (response.status !== 200) break;
     deliveredCount += 1;
-    response = await toResponse(await enqueue({ ...begun.send, part: next }));
+    response = await toResponse(await enqueue({ ...begun.send, part: next, signal }));
   }
   if (response.status === 200 || deliveredCount === 0) return response;
   return afterPartialDelivery(response, deliveredCount, planned.plan.parts.length);

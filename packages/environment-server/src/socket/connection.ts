@@ -5,6 +5,7 @@ import type { DeviceReference } from "../events.ts";
 import type { ConnectionRecord, DeviceStatus } from "../ports.ts";
 import type { StatusChange } from "./frames.ts";
 import type { QueueLedger } from "./queue-ledger.ts";
+import type { SocketTraffic } from "./traffic.ts";
 
 /** A device with an open socket, and the credential that opened it. */
 export interface ConnectedDevice {
@@ -29,8 +30,10 @@ export interface DeviceConnection {
   /** `credentialId` of the principal that opened the socket; `null` when it has none. */
   readonly credentialId: string | null;
   readonly connectionName: string;
+  readonly listenerInstanceId: string;
   readonly generation: number;
   readonly socket: PlainSocket;
+  readonly traffic: SocketTraffic;
   readonly connectedAt: Moment;
   /** When the socket opened, then the time of each ping. Devices define it so; no other frame counts. */
   lastHeartbeat: Moment;
@@ -66,22 +69,23 @@ export function momentOf(clock: Clock): Moment {
 }
 
 /** Creates the state of a socket that has just opened. A registration's first socket starts without the stored status. */
-export function createDeviceConnection(
-  record: ConnectionRecord,
-  credentialId: string | null,
-  socket: PlainSocket,
-  queues: QueueLedger,
-  openedAt: Moment,
-): DeviceConnection {
+export function createDeviceConnection({
+  record,
+  openedAt,
+  ...parts
+}: Pick<DeviceConnection, "credentialId" | "socket" | "queues" | "traffic"> & {
+  readonly record: ConnectionRecord;
+  readonly openedAt: Moment;
+}): DeviceConnection {
   const { environment, connectionId, generation, opened, keyId } = record;
   const { currentMode, workingDirectory, gitBranch } = environment;
   return {
+    ...parts,
     device: { tenant: environment.tenant, environmentId: environment.id, deviceId: environment.deviceId, connectionId },
     keyId,
-    credentialId,
     connectionName: environment.connectionName,
+    listenerInstanceId: environment.listenerInstanceId,
     generation,
-    socket,
     connectedAt: openedAt,
     lastHeartbeat: openedAt,
     lastSeenMs: openedAt.wallMs,
@@ -89,7 +93,6 @@ export function createDeviceConnection(
     status: opened ? { currentMode, workingDirectory, gitBranch } : noStatus,
     reportedMode: null,
     hasReportedStatus: false,
-    queues,
     frameCount: 0,
     brokenRules: new Set(),
   };

@@ -7,7 +7,7 @@ import type { Clock, RandomId } from "@letta-environments/platform";
 import { onlineWindowMs, type PlainSocket, type PlainSocketListener } from "@letta-environments/schema";
 import type { PendingDeliveries } from "../delivery/pending.ts";
 import type { DisconnectReason, EmitEvent } from "../events.ts";
-import { closingTimeoutMs, maxFirstFrameBytes, maxFrameBytes, maxQueuedMessages, sweepIntervalMs } from "../limits.ts";
+import { closingTimeoutMs, maxFirstFrameBytes, maxFrameBytes, sweepIntervalMs } from "../limits.ts";
 import type { ConnectionRecord, EnvironmentStore } from "../ports.ts";
 import {
   type ConnectedDevice,
@@ -20,6 +20,8 @@ import { createDeviceWrites, type DeviceWrites } from "./device-writes.ts";
 import { buildSyncFrame } from "./frames.ts";
 import { createQueueLedgers, type QueueLedgers } from "./queue-ledger.ts";
 import { createReceiver, type FrameEffects } from "./receive.ts";
+import { createDeviceThrottle, type DeviceThrottle, type ThrottledDevice } from "./throttle.ts";
+import { createTraffic, type Traffic } from "./traffic.ts";
 
 /** The open sockets and what other modules may do with them. */
 export interface DeviceHub {
@@ -41,6 +43,8 @@ export interface DeviceHub {
   send(connection: DeviceConnection, text: string): boolean;
   /** Devices with an open socket, online or silent. */
   connectedDevices(): readonly ConnectedDevice[];
+  /** For how long the device is refused because it exceeded limits, in milliseconds; 0 when it is not. */
+  throttledMs(device: ThrottledDevice): number;
   /** Closes, with 1008, the sockets of the devices for which `isEnded` returns true. */
   closeEnded(isEnded: (device: ConnectedDevice) => boolean): void;
   /** Closes every socket with 1001. Resolves when everything is stored. */
@@ -61,6 +65,8 @@ export interface DeviceHubOptions {
 interface Hub extends DeviceHubOptions {
   readonly connections: Map<string, DeviceConnection>;
   readonly ledgers: QueueLedgers;
+  readonly traffic: Traffic;
+  readonly throttle: DeviceThrottle;
   readonly writes: DeviceWrites;
   /** Sockets that were closed for a limit, each with the function that cancels the timer which drops it. */
   readonly refused: Map<DeviceConnection, () => void>;
@@ -82,6 +88,8 @@ export function createDeviceHub(options: DeviceHubOptions): DeviceHub {
     ...options,
     connections: new Map(),
     ledgers: createQueueLedgers(options.clock),
+    traffic: createTraffic(options.clock),
+    throttle: createDeviceThrottle(options.clock),
     writes: createDeviceWrites(options),
     refused: new Map(),
     isClosed: false,
@@ -99,6 +107,7 @@ export function createDeviceHub(options: DeviceHubOptions): DeviceHub {
         .map((connection) => connection.device.environmentId),
     send: (connection, text) => send(hub, connection, text),
     connectedDevices: () => [...hub.connections.values()].map(describeDevice),
+    throttledMs: hub.throttle.remainingMs,
     closeEnded(isEnded) {
       for (const connection of [...hub.connections.values()]) {
         if (!isEnded(describeDevice(connection))) continue;
@@ -116,26 +125,53 @@ function attach(
   credentialId: string | null,
   socket: PlainSocket,
 ): PlainSocketListener {
-  const { environment, connectionId } = record;
+  const { environment } = record;
   const previous = hub.connections.get(environment.id);
   if (hub.isClosed || (previous !== undefined && previous.generation > record.generation)) {
     const { code, reason } = hub.isClosed ? shutdownClose : replacedClose;
     socket.close(code, reason);
-    return { maxFrameBytes: maxFirstFrameBytes, onMessage: () => undefined, onClose: () => undefined };
+    return ignoredSocket;
   }
   if (previous !== undefined) {
     drop(hub, previous, "replaced", replacedClose.code);
     previous.socket.close(replacedClose.code, replacedClose.reason);
   }
-  const queues = hub.ledgers.take(environment.id, connectionId);
-  const connection = createDeviceConnection(record, credentialId, socket, queues, momentOf(hub.clock));
+  const connection = createConnection(hub, record, credentialId, socket);
   hub.connections.set(environment.id, connection);
   hub.writes.opened(connection);
   hub.emit({ type: "device_connected", ...connection.device });
   startSweep(hub);
-  for (const runtime of queues.busy()) send(hub, connection, buildSyncFrame(hub.randomId("sync"), runtime));
+  for (const runtime of connection.queues.busy()) send(hub, connection, buildSyncFrame(hub.randomId("sync"), runtime));
   return listen(hub, connection);
 }
+
+function createConnection(
+  hub: Hub,
+  record: ConnectionRecord,
+  credentialId: string | null,
+  socket: PlainSocket,
+): DeviceConnection {
+  const owner = ownerOf(record);
+  const { connectionId, environment } = record;
+  const onLimit = (limit: string): void => refuse(hub, connection, limit);
+  const queues = hub.ledgers.take({ environmentId: environment.id, connectionId, owner, refuse: onLimit });
+  const traffic = hub.traffic.open(owner, onLimit);
+  const openedAt = momentOf(hub.clock);
+  const connection = createDeviceConnection({ record, credentialId, socket, queues, traffic, openedAt });
+  return connection;
+}
+
+/** Devices of one key share their limits. */
+export function ownerOf({ environment, keyId }: ConnectionRecord): string {
+  return JSON.stringify([environment.tenant, keyId]);
+}
+
+const ignoredSocket: PlainSocketListener = {
+  maxFrameBytes: maxFirstFrameBytes,
+  onMessage: () => undefined,
+  onOtherFrame: () => false,
+  onClose: () => undefined,
+};
 
 function listen(hub: Hub, connection: DeviceConnection): PlainSocketListener {
   const receive = createReceiver(connection, frameEffects(hub));
@@ -144,12 +180,16 @@ function listen(hub: Hub, connection: DeviceConnection): PlainSocketListener {
       return connection.hasReportedStatus ? maxFrameBytes : maxFirstFrameBytes;
     },
     onMessage(text) {
-      if (!hub.refused.has(connection)) receive(text);
+      if (!hub.refused.has(connection) && connection.traffic.admit(text.length)) receive(text);
     },
-    onClose(code) {
+    onOtherFrame: (byteLength) => !hub.refused.has(connection) && connection.traffic.admit(byteLength),
+    onClose(code, limit) {
       hub.refused.get(connection)?.();
       hub.refused.delete(connection);
-      drop(hub, connection, "closed", code);
+      connection.traffic.close();
+      if (limit === undefined) return drop(hub, connection, "closed", code);
+      punish(hub, connection);
+      drop(hub, connection, "limit_exceeded", code, limit);
     },
   };
 }
@@ -164,14 +204,8 @@ function frameEffects(hub: Hub): FrameEffects {
     changeStatus: hub.writes.changeStatus,
     reportQueue(connection, { runtime, messageIds }) {
       const limit = connection.queues.report(runtime, messageIds);
-      if (limit !== null) return refuse(hub, connection, limit);
-      if (hub.ledgers.trim()) return;
-      const largest = [...hub.connections.values()].reduce((left, right) =>
-        left.queues.size >= right.queues.size ? left : right,
-      );
-      refuse(hub, largest, `All devices together report more than ${maxQueuedMessages} queued messages`);
+      if (limit !== null) refuse(hub, connection, limit);
     },
-    refuse: (connection, limit) => refuse(hub, connection, limit),
   };
 }
 
@@ -183,18 +217,26 @@ function refuse(hub: Hub, connection: DeviceConnection, limit: string): void {
     connection.socket.terminate();
   });
   hub.refused.set(connection, cancel);
+  punish(hub, connection);
   // A device drops its queues when it is closed with 1008.
   connection.queues.clear();
   drop(hub, connection, "limit_exceeded", policyViolation, limit);
   connection.socket.close(policyViolation, limit);
 }
 
+/** Delays the next registrations and upgrades of a device, once for each socket. */
+function punish(hub: Hub, connection: DeviceConnection): void {
+  if (!isCurrent(hub, connection)) return;
+  const { keyId, listenerInstanceId, device } = connection;
+  hub.throttle.punish({ tenant: device.tenant, keyId, deviceId: device.deviceId, listenerInstanceId });
+}
+
 /** Removes a connection, once: its sends get their outcome, and the store learns when the device was last seen. */
 function drop(hub: Hub, connection: DeviceConnection, reason: DisconnectReason, code: number, limit?: string): void {
   if (!isCurrent(hub, connection)) return;
-  const { environmentId, connectionId } = connection.device;
+  const { environmentId } = connection.device;
   hub.connections.delete(environmentId);
-  hub.ledgers.keep(environmentId, connectionId, connection.queues);
+  hub.ledgers.keep(environmentId);
   hub.pending.giveUp(environmentId, reason === "shutdown" ? "shutdown" : "disconnected");
   hub.writes.ended(connection);
   const { device, frameCount } = connection;
@@ -268,6 +310,7 @@ function sweep(hub: Hub): void {
   }
   hub.writes.saveLastSeen([...hub.connections.values()]);
   hub.writes.prune();
+  hub.traffic.prune();
   startSweep(hub);
 }
 

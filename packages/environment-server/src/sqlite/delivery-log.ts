@@ -20,7 +20,9 @@ export function createSqliteDeliveryLog(database: SqliteDatabase): DeliveryLog {
   const insertMessage = database.prepare(`
     INSERT INTO environment_message (environment_id, agent_id, conversation_id, message_id, delivery_id)
     VALUES (?, ?, ?, ?, ?)`);
-  const releaseDelivery = database.prepare("DELETE FROM environment_delivery WHERE id = ? AND outcome IS NULL");
+  const releaseDelivery = database.prepare(
+    "DELETE FROM environment_delivery WHERE id = ? AND (outcome IS NULL OR outcome = 'unknown')",
+  );
   const settleDelivery = database.prepare(`
     UPDATE environment_delivery SET outcome = ?, disposition = ?, error = ? WHERE id = ? AND environment_id = ?
       AND (outcome IS NULL OR (outcome = 'unknown' AND ? <> 'unknown'))`);
