@@ -25,6 +25,13 @@ export type EnvironmentServerEvent =
     } & DeviceReference)
   /** The device reported another mode, directory or branch. Sent at most once a second for a device. */
   | ({ readonly type: "device_changed" } & DeviceReference)
+  /** A row was removed because its device has not connected for a long time. */
+  | {
+      readonly type: "environment_expired";
+      readonly tenant: string;
+      readonly environmentId: string;
+      readonly deviceId: string;
+    }
   /** A frame was not understood. Sent once for each broken rule on a socket. */
   | ({ readonly type: "frame_ignored"; readonly rule: string } & DeviceReference)
   | ({ readonly type: "message_sent"; readonly deliveryId: string } & DeviceReference)

@@ -18,9 +18,11 @@ export type {
   Enrolment,
   EnrolmentResult,
   EnvironmentFilter,
+  EnvironmentName,
   EnvironmentRow,
   EnvironmentRows,
   EnvironmentStore,
   KnownMessage,
+  UnresolvedDelivery,
 } from "./ports.ts";
 export type { ConnectedDevice } from "./socket/connection.ts";

@@ -93,14 +93,29 @@ export const statusWriteIntervalMs = 1_000;
 /** How often `lastSeenAt` is stored and old records are removed, in milliseconds. */
 export const sweepIntervalMs = 30_000;
 
-/** Environments of one tenant. */
-export const maxEnvironmentsPerTenant = 10_000;
+/** Environments that were registered last with one key. */
+export const maxEnvironmentsPerKey = 1_000;
+
+/** How long the row of a device that does not connect is kept, in milliseconds. */
+export const environmentRetentionMs: number = 30 * 24 * 60 * 60 * 1_000;
+
+/** How long after its start a server begins to remove such rows, so that devices have come back first, in milliseconds. */
+export const environmentGraceMs: number = 60 * 60 * 1_000;
+
+/** Expired records that are removed at a time, and times of devices that are stored at a time. */
+export const maintenanceBatchSize = 200;
+
+/** Sends with an unknown outcome that are compared with what a reconnecting device reports. */
+export const maxUnresolvedMessages = 1_000;
+
+/** Conversations whose state a reconnecting device is asked for, because of sends with an unknown outcome. */
+export const maxReconciledConversations = 100;
 
 /** Replaced or unused connectionIds that are remembered for one environment. */
 export const maxConnectionsPerEnvironment = 100;
 
-/** Largest `metadata` of a registration, in characters of JSON. */
-export const maxMetadataLength = 65_536;
+/** Largest `metadata` of a registration, in characters of JSON. Real devices send about 700. */
+export const maxMetadataLength = 16_384;
 
 /** A token bucket: `burst` at once, refilled by `perSecond`. */
 export interface Rate {

@@ -87,16 +87,16 @@ export interface EnvironmentServer {
 
 /** Creates an environment server over a store. It opens no port and uses no timers but those of its clock. */
 export function createEnvironmentServer(options: EnvironmentServerOptions): EnvironmentServer {
-  const { store, clock, randomId } = options;
+  const { store, clock, randomId, settleMs = defaultSettleMs } = options;
   const emit = createEmitter(options.onEvent);
   const retentionNow = createRetentionClock(clock);
   const pending = createPendingDeliveries({ clock, log: store, emit });
-  const hub = createDeviceHub({ clock, randomId, store, pending, emit, retentionNow });
+  const hub = createDeviceHub({ clock, randomId, store, pending, emit, retentionNow, settleMs });
   const running = new Set<Promise<unknown>>();
   let closing = false;
   const server: ServerContext = {
     ...options,
-    settleMs: options.settleMs ?? defaultSettleMs,
+    settleMs,
     emit,
     pending,
     hub,

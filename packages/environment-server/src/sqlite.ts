@@ -15,16 +15,18 @@ import { migrate } from "./sqlite/migrations.ts";
 export function createSqliteEnvironmentStore(database: SqliteDatabase): EnvironmentStore {
   database.exec("PRAGMA foreign_keys = ON");
   migrate(database);
-  const forgetConnections = database.prepare("DELETE FROM environment_connection WHERE replaced_at <= ?");
-  const forgetDeliveries = database.prepare("DELETE FROM environment_delivery WHERE reserved_at <= ?");
+  const forgetConnections = database.prepare(`DELETE FROM environment_connection WHERE id IN (
+    SELECT id FROM environment_connection WHERE replaced_at <= ? LIMIT ?)`);
+  const forgetDeliveries = database.prepare(`DELETE FROM environment_delivery WHERE id IN (
+    SELECT id FROM environment_delivery WHERE reserved_at <= ? LIMIT ?)`);
   return {
     ...createSqliteEnvironmentRows(database),
     ...createSqliteDeliveryLog(database),
-    async prune(nowMs) {
+    prune: async (nowMs, limit) =>
       database.transaction(() => {
-        forgetConnections.run(nowMs - retentionMs);
-        forgetDeliveries.run(nowMs - retentionMs);
-      });
-    },
+        const connections = forgetConnections.run(nowMs - retentionMs, limit).changes;
+        const deliveries = forgetDeliveries.run(nowMs - retentionMs, limit).changes;
+        return connections >= limit || deliveries >= limit;
+      }),
   };
 }

@@ -36,6 +36,8 @@ export interface PendingDeliveries {
   waiting(environmentId: string): readonly PendingDelivery[];
   /** Takes an acknowledgement. Returns the send when it was waiting. Unknown ids have no effect and cost no store access. */
   acknowledge(device: DeviceReference, deliveryId: string, outcome: DeliveryOutcome): PendingDelivery | undefined;
+  /** Stores that a device has the messages of a send whose outcome was unknown. No effect for a send that waits here. */
+  confirm(device: DeviceReference, deliveryId: string): void;
   /** Ends the wait for everything that was sent to a row. */
   giveUp(environmentId: string, reason: GiveUpReason): void;
   /** Ends every wait. Resolves when every outcome is stored. */
@@ -80,6 +82,11 @@ export function createPendingDeliveries(dependencies: Dependencies): PendingDeli
     find: (environmentId, deliveryId) => find(state, environmentId, deliveryId),
     waiting: (environmentId) => rowEntries(environmentId).filter((entry) => entry.waiting),
     acknowledge: (device, deliveryId, outcome) => acknowledge(state, device, deliveryId, outcome),
+    confirm(device, deliveryId) {
+      if (find(state, device.environmentId, deliveryId)?.waiting === true) return;
+      state.unacknowledged.delete(deliveryId);
+      storeLate(state, device, deliveryId, { isDecision: false }, { kind: "accepted", disposition: null });
+    },
     giveUp(environmentId, reason) {
       for (const entry of rowEntries(environmentId)) giveUp(state, entry, reason);
     },
@@ -127,12 +134,23 @@ function acknowledge(
   const late = state.unacknowledged.get(deliveryId);
   if (late?.environmentId !== device.environmentId) return undefined;
   state.unacknowledged.delete(deliveryId);
-  const write = store(state, deliveryId, late, outcome).then((stored) => {
+  storeLate(state, device, deliveryId, late, outcome);
+  return undefined;
+}
+
+function storeLate(
+  state: State,
+  device: DeviceReference,
+  deliveryId: string,
+  { isDecision }: Pick<PendingDelivery, "isDecision">,
+  outcome: DeliveryOutcome,
+): void {
+  const { environmentId } = device;
+  const write = store(state, deliveryId, { environmentId, isDecision }, outcome).then((stored) => {
     if (stored) emitAcknowledged(state, device, deliveryId, outcome, true);
   });
   state.lateWrites.add(write);
   void write.finally(() => state.lateWrites.delete(write));
-  return undefined;
 }
 
 function giveUp(state: State, entry: Entry, reason: GiveUpReason): void {

@@ -1,6 +1,7 @@
 /** The state that this server keeps for each open socket of a device. */
 import type { Clock } from "@letta-environments/platform";
 import type { PlainSocket } from "@letta-environments/schema";
+import type { UnresolvedDeliveries } from "../delivery/unresolved.ts";
 import type { DeviceReference } from "../events.ts";
 import type { ConnectionRecord, DeviceStatus } from "../ports.ts";
 import type { StatusChange } from "./frames.ts";
@@ -48,6 +49,8 @@ export interface DeviceConnection {
   reportedMode: string | null;
   hasReportedStatus: boolean;
   readonly queues: QueueLedger;
+  /** Sends of this or an earlier process whose outcome the device may still report. */
+  unresolved: UnresolvedDeliveries | null;
   frameCount: number;
   readonly brokenRules: Set<string>;
 }
@@ -93,6 +96,7 @@ export function createDeviceConnection({
     status: opened ? { currentMode, workingDirectory, gitBranch } : noStatus,
     reportedMode: null,
     hasReportedStatus: false,
+    unresolved: null,
     frameCount: 0,
     brokenRules: new Set(),
   };

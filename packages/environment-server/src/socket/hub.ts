@@ -18,8 +18,11 @@ import {
 } from "./connection.ts";
 import { createDeviceWrites, type DeviceWrites } from "./device-writes.ts";
 import { buildSyncFrame } from "./frames.ts";
+import { createMaintenance, type Maintenance } from "./maintenance.ts";
+import { createOnlineIndex, type OnlineIndex } from "./online-index.ts";
 import { createQueueLedgers, type QueueLedgers } from "./queue-ledger.ts";
 import { createReceiver, type FrameEffects } from "./receive.ts";
+import { createReconciliation, type Reconciliation } from "./reconciliation.ts";
 import { createDeviceThrottle, type DeviceThrottle, type ThrottledDevice } from "./throttle.ts";
 import { createTraffic, type Traffic } from "./traffic.ts";
 
@@ -37,8 +40,8 @@ export interface DeviceHub {
   /** Generation of the registration that holds the row's socket, online or silent; 0 without a socket. */
   generation(environmentId: string): number;
   presence(environmentId: string): Presence | null;
-  /** Ids of a tenant's rows whose devices are online. */
-  onlineIds(tenant: string): readonly string[];
+  /** Up to `limit` ids of a tenant's rows with an open socket, in ascending order, after `afterId`. */
+  openIds(tenant: string, afterId: string | null, limit: number): readonly string[];
   /** Writes a frame and returns whether it was written. A socket that fails is dropped. */
   send(connection: DeviceConnection, text: string): boolean;
   /** Devices with an open socket, online or silent. */
@@ -60,6 +63,8 @@ export interface DeviceHubOptions {
   readonly emit: EmitEvent;
   /** The time by which stored records expire, in epoch milliseconds. */
   readonly retentionNow: () => number;
+  /** Pause between the opening of a socket and the first frame to it, in milliseconds. */
+  readonly settleMs: number;
 }
 
 interface Hub extends DeviceHubOptions {
@@ -68,6 +73,9 @@ interface Hub extends DeviceHubOptions {
   readonly traffic: Traffic;
   readonly throttle: DeviceThrottle;
   readonly writes: DeviceWrites;
+  readonly maintenance: Maintenance;
+  readonly reconciliation: Reconciliation;
+  readonly index: OnlineIndex;
   /** Sockets that were closed for a limit, each with the function that cancels the timer which drops it. */
   readonly refused: Map<DeviceConnection, () => void>;
   isClosed: boolean;
@@ -84,9 +92,19 @@ const droppedCode = 1006;
 
 /** Creates a {@link DeviceHub}. */
 export function createDeviceHub(options: DeviceHubOptions): DeviceHub {
+  const connections = new Map<string, DeviceConnection>();
+  const isConnected = (environmentId: string): boolean => connections.has(environmentId);
+  const reconciliation = createReconciliation({
+    ...options,
+    isCurrent: (connection) => isCurrent({ connections }, connection),
+    send: (connection, text) => void send(hub, connection, text),
+  });
   const hub: Hub = {
     ...options,
-    connections: new Map(),
+    reconciliation,
+    connections,
+    index: createOnlineIndex(),
+    maintenance: createMaintenance({ ...options, isConnected }),
     ledgers: createQueueLedgers(options.clock),
     traffic: createTraffic(options.clock),
     throttle: createDeviceThrottle(options.clock),
@@ -95,16 +113,13 @@ export function createDeviceHub(options: DeviceHubOptions): DeviceHub {
     isClosed: false,
     cancelSweep: null,
   };
-  hub.writes.prune();
+  hub.maintenance.start();
   return {
     attach: (record, credentialId, socket) => attach(hub, record, credentialId, socket),
     online: (environmentId) => findOnline(hub, environmentId),
     generation: (environmentId) => hub.connections.get(environmentId)?.generation ?? 0,
     presence: (environmentId) => presenceOf(findOnline(hub, environmentId)),
-    onlineIds: (tenant) =>
-      [...hub.connections.values()]
-        .filter((connection) => connection.device.tenant === tenant && isOnline(hub, connection))
-        .map((connection) => connection.device.environmentId),
+    openIds: hub.index.after,
     send: (connection, text) => send(hub, connection, text),
     connectedDevices: () => [...hub.connections.values()].map(describeDevice),
     throttledMs: hub.throttle.remainingMs,
@@ -138,10 +153,12 @@ function attach(
   }
   const connection = createConnection(hub, record, credentialId, socket);
   hub.connections.set(environment.id, connection);
+  hub.index.add(environment.tenant, environment.id);
   hub.writes.opened(connection);
   hub.emit({ type: "device_connected", ...connection.device });
   startSweep(hub);
   for (const runtime of connection.queues.busy()) send(hub, connection, buildSyncFrame(hub.randomId("sync"), runtime));
+  hub.reconciliation.start(connection);
   return listen(hub, connection);
 }
 
@@ -202,6 +219,7 @@ function frameEffects(hub: Hub): FrameEffects {
     isCurrent: (connection) => isCurrent(hub, connection),
     send: (connection, text) => void send(hub, connection, text),
     changeStatus: hub.writes.changeStatus,
+    listMessages: hub.reconciliation.listed,
     reportQueue(connection, { runtime, messageIds }) {
       const limit = connection.queues.report(runtime, messageIds);
       if (limit !== null) refuse(hub, connection, limit);
@@ -236,6 +254,7 @@ function drop(hub: Hub, connection: DeviceConnection, reason: DisconnectReason, 
   if (!isCurrent(hub, connection)) return;
   const { environmentId } = connection.device;
   hub.connections.delete(environmentId);
+  hub.index.remove(connection.device.tenant, environmentId);
   hub.ledgers.keep(environmentId);
   hub.pending.giveUp(environmentId, reason === "shutdown" ? "shutdown" : "disconnected");
   hub.writes.ended(connection);
@@ -262,7 +281,7 @@ function send(hub: Hub, connection: DeviceConnection, text: string): boolean {
   }
 }
 
-function isCurrent({ connections }: Hub, connection: DeviceConnection): boolean {
+function isCurrent({ connections }: Pick<Hub, "connections">, connection: DeviceConnection): boolean {
   return connections.get(connection.device.environmentId) === connection;
 }
 
@@ -309,7 +328,7 @@ function sweep(hub: Hub): void {
     drop(hub, connection, "silent", droppedCode);
   }
   hub.writes.saveLastSeen([...hub.connections.values()]);
-  hub.writes.prune();
+  hub.maintenance.start();
   hub.traffic.prune();
   startSweep(hub);
 }
@@ -326,6 +345,7 @@ async function close(hub: Hub): Promise<void> {
     connection.socket.terminate();
   }
   hub.refused.clear();
+  await hub.maintenance.stop();
   await hub.writes.settled();
 }
 

@@ -4,7 +4,7 @@ import type { PendingDeliveries } from "../delivery/pending.ts";
 import type { EmitEvent } from "../events.ts";
 import type { DeviceStatus } from "../ports.ts";
 import { changeStatus, type DeviceConnection, momentOf } from "./connection.ts";
-import { type DeviceFrame, parseFrame, pongFrame } from "./frames.ts";
+import { type DeviceFrame, type FrameRuntime, parseFrame, pongFrame } from "./frames.ts";
 
 /** The parts of the server that a frame can affect. */
 export interface FrameEffects {
@@ -16,6 +16,8 @@ export interface FrameEffects {
   send(connection: DeviceConnection, text: string): void;
   changeStatus(connection: DeviceConnection, status: DeviceStatus): void;
   reportQueue(connection: DeviceConnection, frame: DeviceFrame & { readonly kind: "update_queue" }): void;
+  /** Takes the ids of messages that a device lists for a conversation: it has them. */
+  listMessages(connection: DeviceConnection, runtime: FrameRuntime, messageIds: readonly (string | null)[]): void;
 }
 
 /** Returns the function that receives the text frames of a connection. It never throws. */
@@ -43,7 +45,10 @@ function receive(frame: DeviceFrame, connection: DeviceConnection, effects: Fram
       return status === connection.status ? undefined : effects.changeStatus(connection, status);
     }
     case "update_queue":
+      effects.listMessages(connection, frame.runtime, frame.messageIds);
       return effects.reportQueue(connection, frame);
+    case "update_loop_status":
+      return effects.listMessages(connection, frame.runtime, frame.messageIds);
     case "input_accepted":
     case "other":
   }

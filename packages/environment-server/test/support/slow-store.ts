@@ -37,6 +37,9 @@ export function createSlowStore(inner: EnvironmentStore, random: Random, faults:
       openConnection: slow(inner.openConnection),
       findEnvironments: slow(inner.findEnvironments),
       listEnvironments: slow(inner.listEnvironments),
+      listNames: slow(inner.listNames),
+      findIdleEnvironments: slow(inner.findIdleEnvironments),
+      removeEnvironments: slow(inner.removeEnvironments),
       saveStatus: slow(inner.saveStatus),
       saveLastSeen: slow(inner.saveLastSeen),
       findMessages: slow(inner.findMessages),
@@ -49,6 +52,11 @@ export function createSlowStore(inner: EnvironmentStore, random: Random, faults:
       },
       release: slow(inner.release),
       settle: slow(inner.settle),
+      async findUnresolved(...values) {
+        // Without random delays, so that the seeds of earlier simulations stay what they were.
+        for (let turns = 3; turns > 0; turns--) await Promise.resolve();
+        return dead ? never : inner.findUnresolved(...values);
+      },
       prune: slow(inner.prune),
     },
     kill() {

@@ -123,4 +123,5 @@ const changesResponses: ReadonlySet<string> = new Set([
   "device_connected",
   "device_disconnected",
   "device_changed",
+  "environment_expired",
 ]);
