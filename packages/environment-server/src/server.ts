@@ -26,6 +26,7 @@ import { listEnvironments, retrieveEnvironment } from "./operations/read.ts";
 import { registerEnvironment } from "./operations/register.ts";
 import { sendMessage } from "./operations/send.ts";
 import { decideUpgrade } from "./operations/upgrade.ts";
+import { lockedResponse, waitForLocks } from "./patient-store.ts";
 import type { ConnectionRecord, EnvironmentStore } from "./ports.ts";
 import type { ConnectedDevice } from "./socket/connection.ts";
 import { createDeviceHub } from "./socket/hub.ts";
@@ -87,7 +88,8 @@ export interface EnvironmentServer {
 
 /** Creates an environment server over a store. It opens no port and uses no timers but those of its clock. */
 export function createEnvironmentServer(options: EnvironmentServerOptions): EnvironmentServer {
-  const { store, clock, randomId, settleMs = defaultSettleMs } = options;
+  const { clock, randomId, settleMs = defaultSettleMs } = options;
+  const store = waitForLocks(options.store, clock);
   const emit = createEmitter(options.onEvent);
   const retentionNow = createRetentionClock(clock);
   const pending = createPendingDeliveries({ clock, log: store, emit });
@@ -96,6 +98,7 @@ export function createEnvironmentServer(options: EnvironmentServerOptions): Envi
   let closing = false;
   const server: ServerContext = {
     ...options,
+    store,
     settleMs,
     emit,
     pending,
@@ -236,7 +239,7 @@ function describeApi(
 
 function reportFailure({ emit }: ServerContext, operation: string, cause: unknown): PlainResponse {
   emit({ type: "request_failed", operation, cause });
-  return problemResponse("internal_error");
+  return lockedResponse(cause) ?? problemResponse("internal_error");
 }
 
 /**

@@ -94,6 +94,8 @@ async function openEmbeddedServer(
   environmentCache: EnvironmentCache | null,
 ): Promise<{ readonly server: EnvironmentServer; close(): Promise<void> }> {
   const { store, database } = await openStore(settings.dataDir, "environments.sqlite", createSqliteEnvironmentStore);
+  // A busy SQLite blocks the event loop, so it returns at once and the server waits instead.
+  database.exec("PRAGMA busy_timeout = 0");
   const server = createEnvironmentServer({
     store,
     clock: systemClock,
