@@ -94,7 +94,8 @@ export function createEnvironmentServer(options: EnvironmentServerOptions): Envi
   const retentionNow = createRetentionClock(clock);
   const pending = createPendingDeliveries({ clock, log: store, emit });
   const hub = createDeviceHub({ clock, randomId, store, pending, emit, retentionNow, settleMs });
-  const running = new Set<Promise<unknown>>();
+  const running = createRunningWork();
+  const { track } = running;
   let closing = false;
   const server: ServerContext = {
     ...options,
@@ -107,16 +108,6 @@ export function createEnvironmentServer(options: EnvironmentServerOptions): Envi
     retentionNow,
     isClosing: () => closing,
   };
-
-  /** Awaits work in such a way that {@link EnvironmentServer.close} can wait for it. */
-  async function track<Result>(result: Promise<Result>): Promise<Result> {
-    running.add(result);
-    try {
-      return await result;
-    } finally {
-      running.delete(result);
-    }
-  }
 
   async function perform(
     request: DecodedRequest,
@@ -164,9 +155,25 @@ export function createEnvironmentServer(options: EnvironmentServerOptions): Envi
       closing = true;
       const socketsClosed = hub.close();
       await pending.close();
-      await Promise.allSettled(running);
+      await running.settled();
       await socketsClosed;
     },
+  };
+}
+
+/** Work that {@link EnvironmentServer.close} waits for. */
+function createRunningWork() {
+  const running = new Set<Promise<unknown>>();
+  return {
+    async track<Result>(result: Promise<Result>): Promise<Result> {
+      running.add(result);
+      try {
+        return await result;
+      } finally {
+        running.delete(result);
+      }
+    },
+    settled: () => Promise.allSettled(running),
   };
 }
 
