@@ -68,8 +68,7 @@ export function composeWorker(
       telemetry: log,
       upstream: {
         kind: "remote",
-        // The errors of this runtime have no codes, so every failure may have happened after the request was sent.
-        fetch: createHttpUpstreamFetch({ ...upstream, fetch: webFetch, failedBeforeSend: () => false }),
+        fetch: createHttpUpstreamFetch({ ...upstream, fetch: webFetch }),
         credentialOf,
         admitsTenant: createTenantAdmission({ clock, keyStore, tenants, jwt, credentialOf }),
       },
