@@ -8,7 +8,7 @@ import { brotliDecompress, gunzip } from "node:zlib";
 import type { PlainHeaders, PlainResponse } from "@letta-environments/schema";
 import type { Dispatcher, Pool } from "undici";
 import { concatenate } from "../lib/read-stream.ts";
-import type { UpstreamFailure, UpstreamFetch, UpstreamRequest } from "../ports.ts";
+import type { UpstreamFailure, UpstreamFetch, UpstreamProgress, UpstreamRequest } from "../ports.ts";
 import { type UpstreamBaseUrl, upstreamUrl } from "../upstream/settings.ts";
 
 /** Settings of the client. */
@@ -30,10 +30,11 @@ const maxIdleMs = 60_000;
 export function createUpstreamPool(options: UpstreamPoolOptions): UpstreamFetch {
   const { baseUrl, maxResponseBytes } = options;
   let opening: Promise<Pool> | null = null;
-  return async (request, signal) => {
+  return async (request, signal, progress = { isSent: true }) => {
+    progress.isSent = false;
     const path = upstreamUrl(baseUrl, request.path, request.query).slice(baseUrl.origin.length);
     opening ??= openPool(options);
-    const received = await dispatch(await opening, path, request, signal, maxResponseBytes);
+    const received = await dispatch(await opening, path, request, { signal, progress, maxResponseBytes });
     return "reason" in received ? received : decode(received, maxResponseBytes);
   };
 }
@@ -51,13 +52,18 @@ async function openPool({ baseUrl, maxConnections }: UpstreamPoolOptions): Promi
   });
 }
 
+interface DispatchContext {
+  readonly signal: AbortSignal;
+  readonly progress: UpstreamProgress;
+  readonly maxResponseBytes: number;
+}
+
 /** Sends a request and collects the response, still compressed. */
 function dispatch(
   pool: Pool,
   path: string,
   { method, headers, body }: UpstreamRequest,
-  signal: AbortSignal,
-  maxBytes: number,
+  { signal, progress, maxResponseBytes }: DispatchContext,
 ): Promise<(PlainResponse & { readonly body: Uint8Array }) | UpstreamFailure> {
   return new Promise((resolve) => {
     /** Set when the request is handed to a connection. From then on it counts as sent. */
@@ -91,6 +97,7 @@ function dispatch(
           if (isSettled) throw new Error("the request was aborted before it was sent");
           if (sending !== null) throw new Error("the request was sent before");
           sending = controller;
+          progress.isSent = true;
         },
         onResponseStart(_controller, statusCode, rawHeaders) {
           status = statusCode;
@@ -98,7 +105,7 @@ function dispatch(
         },
         onResponseData(controller, chunk) {
           length += chunk.byteLength;
-          if (length <= maxBytes) {
+          if (length <= maxResponseBytes) {
             chunks.push(chunk);
             return;
           }

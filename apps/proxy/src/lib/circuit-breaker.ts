@@ -1,33 +1,37 @@
 /**
- * A circuit breaker saves callers the wait for a service that fails. It opens after a number of consecutive failures. After the cool-down it lets a
- * single call through as a trial (half-open): success closes it, failure starts another cool-down.
+ * A circuit breaker saves callers the wait for a service that fails. It opens after a number of consecutive failures. While open, it lets one call in
+ * each cool-down through as a trial: success closes it, failure starts another cool-down. A trial without a result does not block the next one.
  *
- * Calls overlap, so results can arrive out of order: while it is open, only the result of the trial counts. The late result of a call that started
- * before does not close the breaker and does not prolong the cool-down.
+ * Calls overlap, so results can arrive out of order. The failure of a call counts only if nothing changed since it was admitted: no earlier call
+ * prolongs the cool-down, and none opens a breaker that has just closed. While open, only the success of a trial closes it.
  */
 export interface CircuitBreaker {
   /**
-   * Returns how to call the service; `null`: not now. While open, one trial is admitted after each cool-down.
+   * Returns how to call the service; `null`: not now.
    *
    * @param patienceMs how much longer than the cool-down this call leaves the trial to others, in milliseconds
    */
   admit(patienceMs?: number): Admission | null;
   /** Records success. Returns true if it closed the breaker. */
   succeeded(admission: Admission): boolean;
-  /** Records failure. Returns true if it opened the breaker. */
-  failed(admission: Admission): boolean;
+  /** Records failure. Returns true if it opened the breaker. `null`: of a call for which nothing was admitted. */
+  failed(admission: Admission | null): boolean;
   /** Records that a call ended without a result, so that another call can be the trial. */
   abandoned(admission: Admission): void;
-  /** Milliseconds until the next trial; 0 while closed. While a trial is in flight, a whole cool-down. */
-  retryAfterMs(): number;
+  /** Milliseconds until the next trial; `null` while closed. */
+  retryAfterMs(): number | null;
 }
 
-/** How a call was admitted. Report its result with the same value. */
-export type Admission = "call" | "trial";
+/** The admission of a call. Report the result with it. */
+export interface Admission {
+  readonly isTrial: boolean;
+  /** Number of changes of the breaker before the call. */
+  readonly changes: number;
+}
 
 /** Options of {@link createCircuitBreaker}. */
 export interface CircuitBreakerOptions {
-  /** How long no call but trials is admitted, in milliseconds. */
+  /** How long no call but one trial is admitted, in milliseconds. */
   readonly cooldownMs: number;
   /** Number of consecutive failures that open it. Default: 1. */
   readonly failureThreshold?: number;
@@ -38,42 +42,41 @@ export function createCircuitBreaker(
   clock: { /** Milliseconds. */ monotonic(): number },
   { cooldownMs, failureThreshold = 1 }: CircuitBreakerOptions,
 ): CircuitBreaker {
-  let openedAtMs: number | null = null;
-  let isOnTrial = false;
+  /** `null` while closed. */
+  let nextTrialAtMs: number | null = null;
   let failures = 0;
+  let changes = 0;
+
   return {
     admit(patienceMs = 0) {
-      if (openedAtMs === null) return "call";
-      if (isOnTrial || clock.monotonic() - openedAtMs < cooldownMs + patienceMs) return null;
-      isOnTrial = true;
-      return "trial";
+      if (nextTrialAtMs === null) return { isTrial: false, changes };
+      const nowMs = clock.monotonic();
+      if (nowMs < nextTrialAtMs + patienceMs) return null;
+      nextTrialAtMs = nowMs + cooldownMs;
+      changes += 1;
+      return { isTrial: true, changes };
     },
-    succeeded(admission) {
-      if (openedAtMs !== null && admission === "call") return false;
+    succeeded({ isTrial }) {
+      if (nextTrialAtMs !== null && !isTrial) return false;
+      const hasClosed = nextTrialAtMs !== null;
       failures = 0;
-      const hasClosed = openedAtMs !== null;
-      openedAtMs = null;
-      isOnTrial = false;
+      nextTrialAtMs = null;
+      if (hasClosed) changes += 1;
       return hasClosed;
     },
     failed(admission) {
-      if (openedAtMs !== null) {
-        if (admission === "call") return false;
-        isOnTrial = false;
-        openedAtMs = clock.monotonic();
-        return false;
-      }
+      const wasOpen = nextTrialAtMs !== null;
+      if (admission === null ? wasOpen : admission.changes !== changes) return false;
       failures += 1;
-      if (failures < failureThreshold) return false;
-      openedAtMs = clock.monotonic();
-      return true;
+      if (!wasOpen && failures < failureThreshold) return false;
+      nextTrialAtMs = clock.monotonic() + cooldownMs;
+      if (!wasOpen) changes += 1;
+      return !wasOpen;
     },
     abandoned(admission) {
-      if (admission === "trial") isOnTrial = false;
+      if (admission.isTrial && nextTrialAtMs !== null && admission.changes === changes)
+        nextTrialAtMs = clock.monotonic();
     },
-    retryAfterMs() {
-      if (openedAtMs === null) return 0;
-      return isOnTrial ? cooldownMs : Math.max(0, openedAtMs + cooldownMs - clock.monotonic());
-    },
+    retryAfterMs: () => (nextTrialAtMs === null ? null : Math.max(0, nextTrialAtMs - clock.monotonic())),
   };
 }

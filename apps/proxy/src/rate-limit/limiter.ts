@@ -162,7 +162,12 @@ function fallBack(
   return decideWithoutStore(checks, options, { localStore, instances, closedRetryMs: cooldownMs, reason });
 }
 
-function noteFailure(limiter: Limiter, admission: Admission, reason: RateLimitDegradation, cause: unknown): void {
+function noteFailure(
+  limiter: Limiter,
+  admission: Admission | null,
+  reason: RateLimitDegradation,
+  cause: unknown,
+): void {
   if (!limiter.breaker.failed(admission)) return;
   limiter.degradedSinceMs = limiter.clock.monotonic();
   limiter.degradedDecisions = 0;
@@ -177,7 +182,7 @@ function noteSuccess(limiter: Limiter, admission: Admission): void {
 
 /** Releases leases in the background. A lease that cannot be released expires. */
 function releaseInStore(limiter: Limiter, leaseId: string, leases: readonly RateLimitCheck[]): void {
-  const fail = (cause: unknown): void => noteFailure(limiter, "call", "error", cause);
+  const fail = (cause: unknown): void => noteFailure(limiter, null, "error", cause);
   try {
     void Promise.resolve(limiter.store.release(leaseId, leases)).catch(fail);
   } catch (cause) {

@@ -121,7 +121,7 @@ describe("a connection", () => {
     asked();
     broken.set("/v1/environments/device-1", jsonResponse(503, { message: "later" }));
     expect(await send(key)).toBe("upstream_error");
-    expect(asked()).toEqual([device]);
+    expect(asked()).toEqual([device, device, device]);
   });
 
   test("a connection that one key has resolved is looked up again for another key", async () => {

@@ -32,7 +32,7 @@ export interface RemoteUpstreamOptions {
 
 /** Creates the {@link Upstream} over a remote server. */
 export function createRemoteUpstream(
-  ports: Pick<GatewayPorts, "clock" | "telemetry">,
+  ports: Pick<GatewayPorts, "clock" | "random" | "telemetry">,
   { fetch, userAgent }: RemoteUpstreamOptions,
 ): Upstream {
   const callRemote = createCallRemote(ports, fetch);

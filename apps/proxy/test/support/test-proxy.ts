@@ -60,6 +60,8 @@ export function createTestProxy(
     digests: testDigests,
     keyStore,
     pepper: testPepper,
+    // Retries follow at once.
+    random: () => 0,
     randomId,
     telemetry: (event) => void events.push(event),
     upstream: {

@@ -2,6 +2,7 @@ import {
   constantTimeEqual,
   hmacSha256Hex,
   randomBytes,
+  random,
   randomId,
   sha256Hex,
   systemClock,
@@ -64,6 +65,7 @@ export function composeWorker(
       keyStore,
       noteKeyUse: createDurableKeyUses({ clock, keyStore, background: waitUntil, onFailure: onKeyStoreFailure }),
       pepper: pepperOf(settings.keyPepper, hmacSha256Hex),
+      random,
       randomId,
       telemetry: log,
       upstream: {
