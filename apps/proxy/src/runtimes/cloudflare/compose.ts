@@ -72,6 +72,7 @@ export function composeWorker(
         kind: "remote",
         fetch: createHttpUpstreamFetch({ ...upstream, fetch: webFetch }),
         credentialOf,
+        isolatesRequests: true,
         admitsTenant: createTenantAdmission({ clock, keyStore, tenants, jwt, credentialOf }),
       },
       audit,
