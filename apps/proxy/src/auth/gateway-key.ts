@@ -6,7 +6,7 @@
  * (`KeyStore.generation`), refused ones for a few seconds. Expiry is checked on every request.
  */
 import { hasKeyLength, parseKeyId } from "../keys/key-format.ts";
-import { credentialIdOf, type KeyRecord, unsupportedFeatures } from "../keys/key-record.ts";
+import { credentialIdOf, credentialOf, type KeyRecord, unsupportedFeatures } from "../keys/key-record.ts";
 import { createBoundedMap } from "../lib/bounded-map.ts";
 import type { MaybePromise } from "../lib/steps.ts";
 import type { Digests, GatewayPorts, Pepper } from "../ports.ts";
@@ -27,9 +27,9 @@ export type KeyAuthenticator = (authorization: string | null, cachedOnly?: boole
 
 /** Creates a {@link KeyAuthenticator} with its own cache. */
 export function createKeyAuthenticator(
-  ports: Pick<GatewayPorts, "clock" | "digests" | "keyStore" | "noteKeyUse" | "pepper" | "telemetry">,
+  ports: Pick<GatewayPorts, "clock" | "digests" | "hasExpired" | "keyStore" | "noteKeyUse" | "pepper" | "telemetry">,
 ): KeyAuthenticator {
-  const { clock, digests, keyStore, noteKeyUse, pepper, telemetry } = ports;
+  const { clock, digests, hasExpired, keyStore, noteKeyUse, pepper, telemetry } = ports;
   const verified = createBoundedMap<VerifiedKey>(maxVerifiedKeys);
   const refusedUntil = createBoundedMap<number>(maxRefusedKeys);
   let generation = keyStore.generation();
@@ -43,7 +43,7 @@ export function createKeyAuthenticator(
   }
 
   function accept(key: VerifiedKey): Authentication {
-    if (key.expiresAt !== null && clock.now() >= key.expiresAt) return refuseInvalidKey();
+    if (key.expiresAt !== null && hasExpired(credentialOf(key.principal), key.expiresAt)) return refuseInvalidKey();
     noteKeyUse?.(key.principal.keyId);
     return { kind: "authenticated", principal: key.principal };
   }
@@ -56,7 +56,7 @@ export function createKeyAuthenticator(
     // A record that was read before a change must not be cached after it.
     const isCurrent = generationBefore === keyStore.generation();
     if (key?.kind !== "valid") {
-      if (isCurrent) refusedUntil.set(digest, clock.now() + refusalMs);
+      if (isCurrent) refusedUntil.set(digest, clock.monotonic() + refusalMs);
       return refuseInvalidKey();
     }
     if (isCurrent) verified.set(digest, key);
@@ -75,7 +75,7 @@ export function createKeyAuthenticator(
     // Only a key that is not cached is parsed; a malformed one never reaches the store.
     const id = parseKeyId(token);
     if (id === null) return refuseInvalidKey();
-    if (cachedOnly || clock.now() < (refusedUntil.get(digest) ?? 0)) return refuseInvalidKey();
+    if (cachedOnly || clock.monotonic() < (refusedUntil.get(digest) ?? 0)) return refuseInvalidKey();
     return lookUp(token, digest, id);
   };
 }

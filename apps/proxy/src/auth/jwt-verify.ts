@@ -2,7 +2,7 @@
  * Verifies signature, `iss`, `aud`, `exp` and `nbf` of tokens with `jose`. No other module imports `jose`, so it is loaded with the first token
  * only. The caller is `jwt.ts`, which caches valid tokens until they expire.
  */
-import { JOSEError, JWKSNoMatchingKey } from "jose/errors";
+import { JOSEError, JWKSNoMatchingKey, JWTExpired } from "jose/errors";
 import { createLocalJWKSet } from "jose/jwks/local";
 import { jwtVerify } from "jose/jwt/verify";
 import type { KeySet } from "./jwks.ts";
@@ -18,6 +18,8 @@ export type TokenVerification =
     }
   /** No key of the set has the token's key id and algorithm. */
   | { readonly kind: "unknown_key" }
+  /** The signature is valid. `expiresAt` as above. */
+  | { readonly kind: "expired"; readonly expiresAt: number }
   | { readonly kind: "invalid" };
 
 /**
@@ -38,6 +40,8 @@ export function createVerifyToken(settings: JwtSettings): VerifyToken {
     requiredClaims: ["exp", "sub"],
   };
 
+  const expiryOf = (exp: number): number => exp * 1_000 + settings.clockToleranceMs;
+
   return async (token, keySet, nowMs) => {
     if (prepared?.version !== keySet.version) {
       prepared = { version: keySet.version, find: createLocalJWKSet(keySet.keys) };
@@ -47,9 +51,10 @@ export function createVerifyToken(settings: JwtSettings): VerifyToken {
       const { exp } = claims;
       // JSON can contain a time that is larger than any number; jose would take it as "never".
       if (exp === undefined || !Number.isFinite(exp)) return { kind: "invalid" };
-      return { kind: "valid", claims, expiresAt: exp * 1_000 + settings.clockToleranceMs };
+      return { kind: "valid", claims, expiresAt: expiryOf(exp) };
     } catch (cause) {
       if (cause instanceof JWKSNoMatchingKey) return { kind: "unknown_key" };
+      if (cause instanceof JWTExpired) return { kind: "expired", expiresAt: expiryOf(cause.payload.exp ?? 0) };
       // A malformed token, or a key of the set that cannot be imported.
       if (cause instanceof JOSEError || cause instanceof TypeError || isCryptoFailure(cause)) {
         return { kind: "invalid" };

@@ -36,10 +36,10 @@ export function looksLikeJwt(credential: string): boolean {
 
 /** Creates a {@link TokenAuthenticator}. `jose` is loaded with the first token. */
 export function createTokenAuthenticator(
-  ports: Pick<GatewayPorts, "clock" | "digests" | "telemetry"> & { readonly fetchJwks: JwksFetch },
+  ports: Pick<GatewayPorts, "clock" | "digests" | "hasExpired" | "telemetry"> & { readonly fetchJwks: JwksFetch },
   settings: JwtSettings,
 ): TokenAuthenticator {
-  const { clock, digests } = ports;
+  const { clock, digests, hasExpired } = ports;
   const keySets = createJwksCache(ports, settings);
   const verified = createBoundedMap<VerifiedToken>(maxVerifiedTokens);
   let verifier: Promise<VerifyToken> | null = null;
@@ -61,6 +61,10 @@ export function createTokenAuthenticator(
         result = await verifyToken(token, newer, clock.now());
       }
     }
+    // A token that was seen expired stays expired, so an expired one is remembered too.
+    if ((result.kind === "valid" || result.kind === "expired") && hasExpired(digest, result.expiresAt)) {
+      return refuseInvalidKey();
+    }
     const principal = result.kind === "valid" ? principalOfClaims(result.claims, settings, digests) : null;
     if (result.kind !== "valid" || principal === null) return refuseInvalidKey();
     verified.set(digest, { principal, expiresAt: result.expiresAt, version: keySet.version });
@@ -73,7 +77,7 @@ export function createTokenAuthenticator(
     const keySet = keySets.current();
     const known = verified.get(digest);
     if (known !== undefined && known.version === keySet?.version) {
-      if (clock.now() < known.expiresAt) return { kind: "authenticated", principal: known.principal };
+      if (!hasExpired(digest, known.expiresAt)) return { kind: "authenticated", principal: known.principal };
       verified.delete(digest);
       return refuseInvalidKey();
     }

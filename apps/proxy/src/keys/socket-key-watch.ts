@@ -1,9 +1,9 @@
 import type { ConnectedDevice } from "@letta-environments/environment-server";
 import type { Clock } from "@letta-environments/platform";
 import { allowsDevice, type DeviceAllowlist } from "@letta-environments/schema";
-import type { DeviceSockets, KeyStore } from "../ports.ts";
+import type { DeviceSockets, HasExpired, KeyStore } from "../ports.ts";
 import { keyState } from "./key-lifecycle.ts";
-import { credentialIdOf, type KeyRecord, type KeySecret } from "./key-record.ts";
+import { credentialIdOf, credentialOf, type KeyRecord, type KeySecret } from "./key-record.ts";
 
 /** How often the watch compares the store's generation while sockets are open, in milliseconds. */
 const checkIntervalMs = 50;
@@ -19,6 +19,7 @@ export interface WatchedSockets extends DeviceSockets {
 /** The sources of the rules for open sockets. */
 export interface SocketRules {
   readonly clock: Clock;
+  readonly hasExpired: HasExpired;
   readonly keyStore: KeyStore;
   /** The devices that tenants are restricted to, by tenant. A change of them is another map. */
   readonly tenants: () => ReadonlyMap<string, DeviceAllowlist>;
@@ -36,14 +37,14 @@ export interface SocketRules {
  */
 export function watchSocketKeys(
   sockets: WatchedSockets,
-  { clock, keyStore, tenants, onFailure }: SocketRules,
+  { clock, hasExpired, keyStore, tenants, onFailure }: SocketRules,
 ): DeviceSockets {
   let generation = keyStore.generation();
   let checkedTenants = tenants();
   let mustCheck = false;
   let nextExpiryMs = Infinity;
   /** When the credential of each open socket expires, by {@link credentialOf}, as of the last successful check. */
-  let expiries: ReadonlyMap<string, number> = new Map();
+  let expiries: ReadonlyMap<string, number | null> = new Map();
   let isTicking = false;
 
   function start(): void {
@@ -77,8 +78,7 @@ export function watchSocketKeys(
       onFailure(cause);
       mustCheck = true;
       // A failure ends no key, and extends none.
-      const nowMs = clock.now();
-      sockets.closeEnded((device) => nowMs >= (expiries.get(credentialOf(device)) ?? Infinity));
+      sockets.closeEnded((device) => hasExpired(credentialOf(device), expiries.get(credentialOf(device)) ?? null));
       schedule(retryMs);
     }
   }
@@ -90,10 +90,14 @@ export function watchSocketKeys(
     sockets.closeEnded((device) => {
       const record = records.get(device.keyId);
       // A socket without a record opened during the check, and has scheduled another one.
-      return record !== undefined && !mayStayConnected(record, tenantDevices.get(device.tenant), device, nowMs);
+      if (record === undefined) return false;
+      return (
+        hasExpired(credentialOf(device), expiryOf(record, device)) ||
+        !mayStayConnected(record, tenantDevices.get(device.tenant), device, nowMs)
+      );
     });
     expiries = new Map(devices.map((device) => [credentialOf(device), expiryOf(records.get(device.keyId), device)]));
-    nextExpiryMs = Math.min(Infinity, ...[...expiries.values()].filter((end) => end > nowMs));
+    nextExpiryMs = Math.min(Infinity, ...[...expiries.values()].map((end) => end ?? 0).filter((end) => end > nowMs));
   }
 
   return {
@@ -112,20 +116,16 @@ export function watchSocketKeys(
   };
 }
 
-/** The key and the secret that opened a socket, as one text. */
-function credentialOf({ keyId, credentialId }: ConnectedDevice): string {
-  return `${keyId} ${credentialId}`;
-}
-
 /** The secret that opened a socket; `undefined` when a rotation has replaced it. */
 function secretOf({ secrets }: KeyRecord, { credentialId }: ConnectedDevice): KeySecret | undefined {
   return secrets.find((secret) => credentialIdOf(secret) === credentialId);
 }
 
-/** When a socket's key or secret expires, whichever is first, in epoch milliseconds; `Infinity` when neither does. */
-function expiryOf(record: KeyRecord | null | undefined, device: ConnectedDevice): number {
-  if (record === null || record === undefined) return Infinity;
-  return Math.min(record.expiresAt ?? Infinity, secretOf(record, device)?.expiresAt ?? Infinity);
+/** When a socket's key or secret expires, whichever is first, in epoch milliseconds; `null` when neither does. */
+function expiryOf(record: KeyRecord | null | undefined, device: ConnectedDevice): number | null {
+  if (record === null || record === undefined) return null;
+  const ends = [record.expiresAt, secretOf(record, device)?.expiresAt ?? null].filter((end) => end !== null);
+  return ends.length === 0 ? null : Math.min(...ends);
 }
 
 function mayStayConnected(
@@ -135,10 +135,8 @@ function mayStayConnected(
   nowMs: number,
 ): boolean {
   if (record === null) return false;
-  const secret = secretOf(record, device);
   return (
-    secret !== undefined &&
-    nowMs < (secret.expiresAt ?? Infinity) &&
+    secretOf(record, device) !== undefined &&
     keyState(record, nowMs) === "active" &&
     record.tenant === device.tenant &&
     record.scopes.includes("connect") &&

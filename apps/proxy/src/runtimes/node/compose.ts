@@ -17,7 +17,7 @@ import { createTokenAuthenticator, reuseTokenAuthenticator, type TokenAuthentica
 import type { Settings } from "../../config/settings.ts";
 import { createPipeline, type Pipeline } from "../../pipeline.ts";
 import type { KeyUses } from "../../keys/key-uses.ts";
-import type { DeviceSockets, EmbeddedServer, KeyStore, KeyStoreFor } from "../../ports.ts";
+import type { DeviceSockets, EmbeddedServer, HasExpired, KeyStore, KeyStoreFor } from "../../ports.ts";
 import { version } from "../../version.ts";
 import type { OpenKeys } from "./keys.ts";
 import type { OpenEnvironmentCache, OpenRateLimits } from "./shared-stores.ts";
@@ -31,6 +31,7 @@ export interface GatewayResources {
   /** `null` if keys are not administered over HTTP. */
   readonly keyStoreFor: KeyStoreFor | null;
   readonly keyUses: Pick<KeyUses, "note">;
+  readonly hasExpired: HasExpired;
   /** `null` if nothing is recorded. */
   readonly audit: AuditLog | null;
   readonly rateLimits: Pick<OpenRateLimits, "limiterFor">;
@@ -60,6 +61,7 @@ export async function composePipeline(settings: Settings, resources: GatewayReso
     {
       clock: systemClock,
       digests,
+      hasExpired: resources.hasExpired,
       keyStore,
       noteKeyUse: resources.keyUses.note,
       pepper: resources.keys.pepper,
@@ -94,10 +96,12 @@ export async function composePipeline(settings: Settings, resources: GatewayReso
  */
 export function composeTokenAuthenticator(
   log: (event: LogEvent) => void,
+  hasExpired: HasExpired,
 ): (settings: JwtSettings) => TokenAuthenticator {
   const ports = {
     clock: systemClock,
     digests,
+    hasExpired,
     telemetry: log,
     fetchJwks: createHttpJwksFetch(globalThis.fetch, userAgent),
   };

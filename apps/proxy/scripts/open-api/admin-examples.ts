@@ -1,0 +1,44 @@
+/** Realistic keys for the API description. */
+import type { KeyPatch } from "../../src/keys/key-lifecycle.ts";
+import type { RequestedKey } from "../../src/keys/key-schemas.ts";
+import type { ShownKey } from "../../src/keys/key-view.ts";
+
+/** A key as it is shown. */
+export const exampleKey: ShownKey = {
+  id: "p8DxxlMoq9Es",
+  name: "ci",
+  description: "the build farm",
+  owner: "ci",
+  tenant: "default",
+  scopes: ["list", "send"],
+  deviceIds: null,
+  connectionNames: ["ci-*"],
+  agentIds: null,
+  maxMode: "acceptEdits",
+  shared: false,
+  rateLimits: null,
+  requires: [],
+  createdAt: 1_795_000_000_000,
+  expiresAt: 1_797_592_000_000,
+  revokedAt: null,
+  disabledAt: null,
+  state: "active",
+  lastUsedAt: 1_795_000_030_000,
+  secrets: [{ createdAt: 1_795_000_000_000, expiresAt: null }],
+};
+
+/** A key in clear that no gateway accepts. */
+export const exampleSecret: string = "lek_p8DxxlMoq9Es_EXAMPLE";
+
+/** The body that creates {@link exampleKey}. */
+export const exampleNewKey: Partial<RequestedKey> = {
+  name: "ci",
+  description: "the build farm",
+  scopes: ["list", "send"],
+  connectionNames: ["ci-*"],
+  maxMode: "acceptEdits",
+  expiresAt: 1_797_592_000_000,
+};
+
+/** A change of a key. */
+export const examplePatch: KeyPatch = { description: "the build farm", connectionNames: null };
