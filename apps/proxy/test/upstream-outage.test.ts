@@ -3,7 +3,7 @@
  * upstream is down for a minute, in each way in which a server can be down.
  */
 import { endpoints, jsonResponse } from "@letta-environments/schema";
-import { createVirtualClock } from "@letta-environments/testkit";
+import { createRandom, createVirtualClock } from "@letta-environments/testkit";
 import { describe, expect, test } from "vitest";
 import type { UpstreamFetch, UpstreamRequest } from "../src/ports.ts";
 import { probeIntervalMs } from "../src/upstream/attempt.ts";
@@ -21,17 +21,6 @@ const failures: Readonly<Record<string, UpstreamFetch>> = {
   "does not respond": () => new Promise(() => undefined),
 };
 
-/** Numbers from 0 to 1 that a seed decides (mulberry32). */
-function createRandom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d_2b_79_f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
 interface Outcome {
   /** Requests of callers during the outage, and those that reached the upstream meanwhile. */
   readonly asked: number;
@@ -46,7 +35,7 @@ interface Outcome {
 
 async function simulate(fail: UpstreamFetch, seed: number, readsPerSecond: number): Promise<Outcome> {
   const clock = createVirtualClock();
-  const random = createRandom(seed);
+  const random = createRandom(seed).fraction;
   const isDown = (): boolean => clock.monotonic() >= outage.fromMs && clock.monotonic() < outage.toMs;
   const count = { asked: 0, load: 0, loadOfSends: 0, sends: 0, reads: 0, failedBefore: 0 };
   const lateFailures: number[] = [];

@@ -79,7 +79,7 @@ export function createConnectionSearch(
   async function search(key: string, scope: Scope, wanted: Scope["waiting"], readPages: ReadPages): Promise<void> {
     const beganAtMs = clock.monotonic();
     try {
-      const refusal = await findIn(readPages(), wanted);
+      const refusal = await findIn(readPages(), wanted, clock);
       for (const [connectionId, { resolve }] of wanted) {
         resolve({ kind: "refused", response: refusal ?? notFound });
         if (refusal === null) unknownUntilMs.set(key + connectionId, clock.monotonic() + unknownForMs);
@@ -90,27 +90,6 @@ export function createConnectionSearch(
     const nowMs = clock.monotonic();
     const pauseMs = Math.max(missPauseMs, pauseFactor * (nowMs - beganAtMs));
     if (wanted.size > 0) scope.missesUntilMs = Math.max(scope.missesUntilMs, nowMs) + pauseMs;
-  }
-
-  /** Resolves what the pages contain and removes it from `wanted`. Returns the response if a page cannot be read. */
-  async function findIn(
-    pages: AsyncGenerator<EnvironmentPage, void>,
-    wanted: Scope["waiting"],
-  ): Promise<PlainResponse | null> {
-    let readAtMs = clock.monotonic();
-    for await (const page of pages) {
-      if (page.kind === "refused") return page.response;
-      for (const row of page.rows) {
-        const { connectionId = null } = row;
-        const found = connectionId === null ? undefined : wanted.get(connectionId);
-        if (connectionId === null || found === undefined) continue;
-        found.resolve({ kind: "found", row, readAtMs });
-        wanted.delete(connectionId);
-      }
-      if (wanted.size === 0) return null;
-      readAtMs = clock.monotonic();
-    }
-    return null;
   }
 
   async function pause(delayMs: number): Promise<void> {
@@ -137,6 +116,28 @@ export function createConnectionSearch(
     },
     forget: (key) => unknownUntilMs.deleteWhere((known) => known.startsWith(key)),
   };
+}
+
+/** Resolves what the pages contain and removes it from `wanted`. Returns the response if a page cannot be read. */
+async function findIn(
+  pages: AsyncGenerator<EnvironmentPage, void>,
+  wanted: Scope["waiting"],
+  clock: Pick<Clock, "monotonic">,
+): Promise<PlainResponse | null> {
+  let readAtMs = clock.monotonic();
+  for await (const page of pages) {
+    if (page.kind === "refused") return page.response;
+    for (const row of page.rows) {
+      const { connectionId = null } = row;
+      const found = connectionId === null ? undefined : wanted.get(connectionId);
+      if (connectionId === null || found === undefined) continue;
+      found.resolve({ kind: "found", row, readAtMs });
+      wanted.delete(connectionId);
+    }
+    if (wanted.size === 0) return null;
+    readAtMs = clock.monotonic();
+  }
+  return null;
 }
 
 /** Returns how long a search waits because of those that missed an id before, in milliseconds. */
