@@ -116,7 +116,18 @@ export type ProxyEvent =
       readonly cause: unknown;
     }
   | {
-      /** An upstream call failed; the caller got a problem response. */
+      /** The upstream failed several times in a row for a tenant. Until it works again, it gets one request of the tenant in a second, and the others fail at once. */
+      readonly type: "upstream_down";
+      readonly tenant: string;
+    }
+  | {
+      /** The upstream works again for a tenant. */
+      readonly type: "upstream_recovered";
+      readonly tenant: string;
+      readonly durationMs: number;
+    }
+  | {
+      /** An attempt to call the upstream failed. A read may be repeated. */
       readonly type: "upstream_failed";
       readonly operation: string;
       readonly reason: string;

@@ -71,6 +71,8 @@ describe("a repeat", () => {
     await world.clock.advance(6_000);
     world.rows = [environmentRow("1", { connectionId: null })];
     expect(summarise(await world.send())).toBe("200 replayed");
+    // Until then, the gateway remembers that the upstream does not list the connection.
+    await world.clock.advance(4_000);
     world.reads = unreachable;
     expect(summarise(await world.send())).toBe("200 replayed");
     expect(summarise(await world.send({ messages: [user("n")] }))).toBe("502 upstream_unreachable");

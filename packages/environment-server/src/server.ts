@@ -30,6 +30,7 @@ import { registerEnvironment } from "./operations/register.ts";
 import { createRemovalWatch } from "./operations/removal-watch.ts";
 import { sendMessage } from "./operations/send.ts";
 import { decideUpgrade } from "./operations/upgrade.ts";
+import { lockedResponse, waitForLocks } from "./patient-store.ts";
 import type { ConnectionRecord, EnvironmentStore } from "./ports.ts";
 import type { ConnectedDevice } from "./socket/connection.ts";
 import { createDeviceHub } from "./socket/hub.ts";
@@ -93,7 +94,8 @@ export interface EnvironmentServer {
 
 /** Creates an environment server over a store. It opens no port and uses no timers but those of its clock. */
 export function createEnvironmentServer(options: EnvironmentServerOptions): EnvironmentServer {
-  const { store, clock, randomId } = options;
+  const { clock, randomId, settleMs = defaultSettleMs } = options;
+  const store = waitForLocks(options.store, clock);
   const emit = createEmitter(options.onEvent);
   const retentionNow = createSteadyNow(clock);
   const pending = createPendingDeliveries({ clock, log: store, emit });
@@ -101,14 +103,15 @@ export function createEnvironmentServer(options: EnvironmentServerOptions): Envi
     emit(event);
     if (event.type === "device_disconnected") removals.socketEnded();
   };
-  const hub = createDeviceHub({ clock, randomId, store, pending, emit: emitOfHub, retentionNow });
+  const hub = createDeviceHub({ clock, randomId, store, pending, emit: emitOfHub, retentionNow, settleMs });
   const removals = createRemovalWatch({ clock, store, hub, emit });
   const running = createRunningWork();
   const { track } = running;
   let closing = false;
   const server: ServerContext = {
     ...options,
-    settleMs: options.settleMs ?? defaultSettleMs,
+    store,
+    settleMs,
     emit,
     pending,
     hub,
@@ -130,11 +133,7 @@ export function createEnvironmentServer(options: EnvironmentServerOptions): Envi
     });
   }
 
-  async function performRequest(
-    request: PlainRequest,
-    principal: Principal,
-    context: RequestContext,
-  ): Promise<PlainResponse> {
+  async function performRequest(request: PlainRequest, principal: Principal, context: RequestContext) {
     const decoded = decode(request, principal);
     return decoded.ok ? perform(decoded.value, principal, withIdempotencyKey(context, request)) : decoded.response;
   }
@@ -265,5 +264,5 @@ function describeApi(
 
 function reportFailure({ emit }: ServerContext, operation: string, cause: unknown): PlainResponse {
   emit({ type: "request_failed", operation, cause });
-  return problemResponse("internal_error");
+  return lockedResponse(cause) ?? problemResponse("internal_error");
 }

@@ -11,6 +11,7 @@ export {
   type SqliteStatement,
   type SqliteValue,
 } from "./sqlite.ts";
+export { createSqliteRetry, SqliteLockedError, type SqliteRetry, type SqliteRetryLimits } from "./sqlite-retry.ts";
 export {
   parseValkeyUrl,
   type ValkeyAddress,

@@ -17,8 +17,8 @@ import { readSendIds } from "../idempotency/entries.ts";
 import type { FinishedSend, RequestedSend, Sends } from "../idempotency/sends.ts";
 import type { KnownConnection } from "../idempotency/store.ts";
 import type { UpstreamRequest } from "../ports.ts";
-import { alwaysRead, type ConnectionLookup, maxRowAgeMs } from "./connections.ts";
-import type { CallRemote, ReadRemote } from "./remote-call.ts";
+import { alwaysRead, type ConnectionLookup, type LookupReads, maxRowAgeMs } from "./connections.ts";
+import type { CallRemote } from "./remote-call.ts";
 import { describeDelivery, sendOutcome, type SentContent } from "./send-outcome.ts";
 import { neverAborted, releaseSend, type UpstreamCall } from "./upstream.ts";
 
@@ -36,7 +36,7 @@ export interface RemoteSend {
   readonly call: UpstreamCall;
   readonly input: OperationInput<"sendMessage">;
   readonly request: UpstreamRequest;
-  readonly read: ReadRemote;
+  readonly reads: LookupReads;
 }
 
 /** Sends messages and returns the response for the caller. */
@@ -82,12 +82,12 @@ type Found =
 
 async function findConnection(
   { connections, sends }: SendRemotePorts,
-  { call: { principal }, input, read }: RemoteSend,
+  { call: { principal }, input, reads }: RemoteSend,
 ): Promise<Found> {
   const { connectionId } = input.params;
   // A mode can change at any time, so a key with a maximum mode reads it for every send.
   const maxAgeMs = principal.maxMode === null ? maxRowAgeMs : alwaysRead;
-  const found = await connections.find(principal, connectionId, read, maxAgeMs);
+  const found = await connections.find(principal, connectionId, reads, maxAgeMs);
   if (found.kind === "refused") {
     const { response } = found;
     // The upstream refuses the caller's own key.

@@ -12,6 +12,7 @@ import {
 } from "@letta-environments/schema";
 import { createSends } from "../idempotency/sends.ts";
 import { type IdempotencyStore, retentionMs } from "../idempotency/store.ts";
+import type { Deadline } from "../lib/deadline.ts";
 import type { GatewayPorts, UpstreamFetch } from "../ports.ts";
 import { createConnectionLookup } from "./connections.ts";
 import { isLimitedToDevices, listPermitted, presentList, presentRow, readUpstreamRow } from "./environments.ts";
@@ -26,16 +27,18 @@ export interface RemoteUpstreamOptions {
   readonly idempotencyStore: IdempotencyStore;
   /** The gateway's own `User-Agent`. */
   readonly userAgent: string;
+  /** Whether requests may wait for what another one reads. */
+  readonly sharesSearches: boolean;
 }
 
 /** Creates the {@link Upstream} over a remote server. */
 export function createRemoteUpstream(
-  ports: Pick<GatewayPorts, "background" | "clock" | "digests" | "telemetry">,
-  { fetch, idempotencyStore, userAgent }: RemoteUpstreamOptions,
+  ports: Pick<GatewayPorts, "background" | "clock" | "digests" | "random" | "telemetry">,
+  { fetch, idempotencyStore, userAgent, sharesSearches }: RemoteUpstreamOptions,
 ): Upstream {
   const { clock, digests, background = () => undefined, telemetry } = ports;
   const callRemote = createCallRemote(ports, fetch);
-  const connections = createConnectionLookup(clock);
+  const connections = createConnectionLookup(clock, { sharesSearches });
   const sends = createSends({
     store: idempotencyStore,
     clock,
@@ -47,15 +50,18 @@ export function createRemoteUpstream(
   function forward(call: UpstreamCall): Promise<PlainResponse> {
     const { decoded, principal, deadline } = call;
     const request = buildRemoteRequest(call, userAgent);
-    const read: ReadRemote = async (endpoint, params, query) =>
-      (await callRemote(endpoint, readRequest(request, endpoint, params, query), deadline)).response;
+    const readUntil =
+      (until: Deadline): ReadRemote =>
+      async (endpoint, params, query) =>
+        (await callRemote(endpoint, readRequest(request, endpoint, params, query), until)).response;
+    const read = readUntil(deadline);
     switch (decoded.operation) {
       case "listEnvironments":
         return list(principal, call.query, decoded.query.limit, read);
       case "retrieveEnvironment":
         return retrieve(principal, () => read(endpoints.retrieveEnvironment, decoded.params, call.query));
       case "sendMessage":
-        return send({ call, input: decoded, request, read });
+        return send({ call, input: decoded, request, reads: { deadline, readUntil } });
       case "registerEnvironment":
       case "openDeviceSocket":
         // A remote server has endpoints of its own for devices.

@@ -30,6 +30,7 @@ const undeliveredCodes: ReadonlySet<ProblemCode> = new Set([
   "key_store_unavailable",
   "limits_unavailable",
   "shutting_down",
+  "storage_unavailable",
   "upstream_credential_rejected",
   "upstream_timeout",
   "upstream_unreachable",

@@ -65,7 +65,7 @@ function translateError(endpoint: Endpoint, response: PlainResponse, credential:
   return problemResponse(provenCode(response) ?? "upstream_error", {
     status: response.status,
     detail: publicText(text, credential) ?? `The upstream answered with status ${response.status}.`,
-    retryable: isRetryable(endpoint, response),
+    ...readRetryable(endpoint, response),
     headers: {
       ...passedFields(response.headers),
       ...(retryAfter !== undefined && isRetryAfter(retryAfter) && { "retry-after": retryAfter }),
@@ -85,14 +85,11 @@ function isProblemCode(code: string): code is ProblemCode {
   return Object.hasOwn(problemDefinitions, code);
 }
 
-/**
- * Whether the caller may repeat the request: what the upstream says, otherwise reads after 429 and 5xx, and sends after 429 and 503 only, when nothing can
- * have been delivered.
- */
-function isRetryable(endpoint: Endpoint, { status, headers }: PlainResponse): boolean {
+/** Whether the caller may repeat the request: what the upstream says, otherwise reads after 429 and 5xx. See also `send-outcome.ts`. */
+function readRetryable({ method }: Endpoint, { status, headers }: PlainResponse): { readonly retryable?: boolean } {
   const shouldRetry = headers["x-should-retry"];
-  if (shouldRetry === "true" || shouldRetry === "false") return shouldRetry === "true";
-  return status === 429 || status === 503 || (endpoint.method === "GET" && status >= 500);
+  if (shouldRetry === "true" || shouldRetry === "false") return { retryable: shouldRetry === "true" };
+  return method === "GET" ? { retryable: status === 429 || status >= 500 } : {};
 }
 
 /** Removes the credential and control characters from an upstream's text; `null` when nothing is left. */

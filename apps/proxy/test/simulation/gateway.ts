@@ -33,9 +33,9 @@ import { createEnvironmentCache } from "../../src/cache/environment-cache.ts";
 import type { RateLimitsFile } from "../../src/config/file.ts";
 import { resolveRateLimits } from "../../src/config/resolve-rate-limits.ts";
 import { type IdempotencyStore, IdempotencyUnavailableError } from "../../src/idempotency/store.ts";
+import { createHasExpired } from "../../src/keys/credential-expiry.ts";
 import { KeyStoreUnavailableError } from "../../src/keys/key-store-outages.ts";
 import { createKeyUses } from "../../src/keys/key-uses.ts";
-import { createHasExpired } from "../../src/keys/credential-expiry.ts";
 import { watchSocketKeys } from "../../src/keys/socket-key-watch.ts";
 import { createPipeline, type Pipeline } from "../../src/pipeline.ts";
 import type { KeyStore, UpstreamFetch } from "../../src/ports.ts";
@@ -93,6 +93,7 @@ interface Parts extends GatewayOptions {
   readonly process: SimulatedProcess;
   readonly open: (name: string) => SqliteDatabase;
   readonly randomId: RandomId;
+  readonly hasExpired: GatewayServices["hasExpired"];
 }
 
 /** Starts a process over the files of the data directory. */
@@ -106,7 +107,7 @@ export async function startGateway(options: GatewayOptions): Promise<SimulatedGa
     return database;
   };
   const randomId: RandomId = (prefix) => `${prefix}-${formatUlid(clock.now(), random.bytes(ulidRandomBytes))}`;
-  const parts: Parts = { ...options, process, open, randomId };
+  const parts: Parts = { ...options, process, open, randomId, hasExpired: createHasExpired(process.clock) };
   const keyStore = openKeys(parts);
   const audit = await openAudit(parts);
   const { services, close } = compose(parts, keyStore, audit.log);
@@ -180,7 +181,7 @@ function compose(
   keyStore: KeyStore,
   audit: OpenAuditLog,
 ): { readonly services: GatewayServices; close(): Promise<void> } {
-  const { process, randomId, upstream, plant, onFailure } = parts;
+  const { process, random, randomId, upstream, plant, onFailure } = parts;
   const { clock } = process;
   const environmentCache = createEnvironmentCache({
     store: createMemoryCacheStore({ maxBytes: 1_000_000, maxEntries: 1_000, clock }),
@@ -193,10 +194,11 @@ function compose(
   const services: GatewayServices = {
     clock,
     digests: testDigests,
+    hasExpired: parts.hasExpired,
     keyStore,
     noteKeyUse: keyUses.note,
-    hasExpired: createHasExpired(clock),
     pepper: testPepper,
+    random: random.fraction,
     randomId,
     telemetry(event) {
       if (event.type === "internal_error") onFailure("internal error", event.cause);
@@ -263,7 +265,7 @@ function createLimiter({
 }
 
 function openEmbedded(
-  { process, open, rates, onStoreFailure, randomId, plant, onFailure }: Parts,
+  { process, open, rates, onStoreFailure, randomId, hasExpired, plant, onFailure }: Parts,
   keyStore: KeyStore,
   invalidate: (tenant: string, target: { readonly deviceId: string }) => Promise<void>,
 ) {
@@ -286,7 +288,7 @@ function openEmbedded(
   });
   const sockets = watchSocketKeys(server, {
     clock: process.clock,
-    hasExpired: createHasExpired(process.clock),
+    hasExpired,
     keyStore,
     tenants: () => noTenants,
     tokenSettings: () => null,

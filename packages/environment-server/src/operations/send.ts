@@ -25,6 +25,7 @@ import {
 } from "../delivery/plan.ts";
 import { classifyRepeat, outcomeResponse } from "../delivery/repeat.ts";
 import { maxUnacknowledgedSends, maxWaitingMessages } from "../limits.ts";
+import { lockedResponse } from "../patient-store.ts";
 import type { ConnectionRecord, ConversationScope, Delivery } from "../ports.ts";
 import type { DeviceConnection } from "../socket/connection.ts";
 import { buildInputFrame } from "../socket/frames.ts";
@@ -52,7 +53,8 @@ interface Send {
  * A key with a maximum mode is checked against the mode that the device has when a frame leaves. A repeat sends nothing, so it
  * is not checked.
  *
- * Rejects with the reason of `signal` when it is aborted before anything was sent.
+ * Rejects with the reason of `signal` when it is aborted before a frame was sent. A frame that was already sent is not taken
+ * back, and the frames after it are not sent.
  */
 export async function sendMessage(
   context: ServerContext,
@@ -83,7 +85,7 @@ export async function sendMessage(
   for (const next of rest) {
     if (response.status !== 200) break;
     deliveredCount += 1;
-    response = await toResponse(await enqueue({ ...begun.send, part: next }));
+    response = await enqueue({ ...begun.send, part: next, signal }).then(toResponse, passOnUnlessLocked);
   }
   if (response.status === 200 || deliveredCount === 0) return response;
   return afterPartialDelivery(response, deliveredCount, planned.plan.parts.length);
@@ -115,6 +117,12 @@ function enqueue(send: Send): Promise<Dispatch> {
     signal?.throwIfAborted();
     return (await dispatchRepeat(send)) ?? (await dispatchNew(send));
   });
+}
+
+function passOnUnlessLocked(cause: unknown): PlainResponse {
+  const response = lockedResponse(cause);
+  if (response === null) throw cause;
+  return response;
 }
 
 async function toResponse(dispatch: Dispatch): Promise<PlainResponse> {

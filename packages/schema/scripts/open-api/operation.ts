@@ -38,7 +38,11 @@ const upstreamProblems: readonly ProblemCode[] = [
 ];
 
 /** Problems of a gateway that records sends. */
-const gatewaySendProblems: readonly ProblemCode[] = ["audit_unavailable", "send_in_progress", "idempotency_unavailable"];
+const gatewaySendProblems: readonly ProblemCode[] = [
+  "audit_unavailable",
+  "send_in_progress",
+  "idempotency_unavailable",
+];
 
 /** Headers of every response to a request with a key. */
 export const commonHeaders: readonly string[] = ["x-request-id", "cache-control", "ratelimit", "ratelimit-policy"];

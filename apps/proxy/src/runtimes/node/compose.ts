@@ -1,6 +1,13 @@
 /** Composes the pipeline of the gateway on Node, Bun and Deno. */
 import { randomBytes } from "node:crypto";
-import { constantTimeEqual, hmacSha256Hex, randomId, sha256Hex, systemClock } from "@letta-environments/platform/node";
+import {
+  constantTimeEqual,
+  hmacSha256Hex,
+  random,
+  randomId,
+  sha256Hex,
+  systemClock,
+} from "@letta-environments/platform/node";
 import { createHttpJwksFetch } from "../../adapters/http.ts";
 import type { LogEvent } from "../../adapters/log.ts";
 import { createHostGuard } from "../../admin/admission.ts";
@@ -66,6 +73,7 @@ export async function composePipeline(settings: Settings, resources: GatewayReso
       keyStore,
       noteKeyUse: resources.keyUses.note,
       pepper: resources.keys.pepper,
+      random,
       randomId,
       telemetry: log,
       upstream: server,

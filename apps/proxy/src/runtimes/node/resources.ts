@@ -114,6 +114,8 @@ async function openEmbeddedServer(
   environmentCache: EnvironmentCache | null,
 ): Promise<{ readonly server: EnvironmentServer; close(): Promise<void> }> {
   const { store, database } = await openStore(settings.dataDir, environmentsFile, createSqliteEnvironmentStore);
+  // A busy SQLite blocks the event loop, so it returns at once and the server waits instead.
+  database.exec("PRAGMA busy_timeout = 0");
   const server = createEnvironmentServer({
     store,
     clock: systemClock,
@@ -144,4 +146,5 @@ const changesResponses: ReadonlySet<string> = new Set([
   "device_disconnected",
   "device_changed",
   "device_removed",
+  "environment_expired",
 ]);
