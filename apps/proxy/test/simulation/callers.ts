@@ -7,7 +7,7 @@ import { createClient } from "@letta-environments/client";
 import type { PlainResponse } from "@letta-environments/schema";
 import type { Clock } from "@letta-environments/platform";
 import type { Random, Trace } from "@letta-environments/testkit";
-import { parseJsonObject } from "../../src/lib/json.ts";
+import { type JsonObject, parseJsonObject } from "../../src/lib/json.ts";
 import type { Network } from "./network.ts";
 import type { Attempt, Message, Truth } from "./truth.ts";
 
@@ -100,10 +100,13 @@ export function createCallers(options: CallersOptions): Callers {
             if (attempt !== null) attempt.state = "lost";
           },
           onResponse(plain) {
-            const code = errorCodeOf(plain);
+            const problem = problemOf(plain);
+            const code = textOf(problem?.["errorCode"]);
             trace.record(`${key.name} ${request.method} ${pathname}: ${plain.status} ${code ?? ""}`);
             options.onResponse({ key, isSend: attempt !== null, beganAtMs, response: plain, code });
-            if (attempt !== null) truth.respond(attempt, { status: plain.status, code });
+            if (attempt !== null) {
+              truth.respond(attempt, { status: plain.status, code, delivery: textOf(problem?.["delivery"]) });
+            }
           },
         },
       );
@@ -178,9 +181,11 @@ export function createCallers(options: CallersOptions): Callers {
   }
 }
 
-function errorCodeOf({ status, headers, body }: PlainResponse): string | null {
+function problemOf({ status, headers, body }: PlainResponse): JsonObject | null {
   if (status < 400 || body === null) return null;
-  if (!String(headers["content-type"]).startsWith("application/problem+json")) return null;
-  const problem = parseJsonObject(body);
-  return typeof problem?.["errorCode"] === "string" ? problem["errorCode"] : null;
+  return String(headers["content-type"]).startsWith("application/problem+json") ? parseJsonObject(body) : null;
+}
+
+function textOf(value: unknown): string | null {
+  return typeof value === "string" ? value : null;
 }

@@ -71,6 +71,7 @@ export interface PlantedBugs {
   readonly environmentStore?: (store: EnvironmentStore) => EnvironmentStore;
   readonly rateLimitStore?: (store: RateLimitStore) => RateLimitStore;
   readonly auditStore?: (store: AuditStore) => AuditStore;
+  readonly idempotencyStore?: (store: IdempotencyStore) => IdempotencyStore;
   readonly upstreamFetch?: (fetch: UpstreamFetch) => UpstreamFetch;
   readonly pipeline?: (pipeline: Pipeline) => Pipeline;
 }
@@ -227,10 +228,11 @@ function compose(
 }
 
 /** The store of sends, in the file of the audit log. */
-function openSends({ process, open, random, rates, onStoreFailure }: Parts): IdempotencyStore {
+function openSends({ process, open, random, rates, onStoreFailure, plant }: Parts): IdempotencyStore {
   const { clock } = process;
   const defer = (run: () => void): void => void clock.setTimer(random.below(2), run);
-  return process.withFaults(createSqliteIdempotencyStore(open("audit.sqlite"), clock, { defer }), {
+  const store = createSqliteIdempotencyStore(open("audit.sqlite"), clock, { defer });
+  return process.withFaults(plant?.idempotencyStore?.(store) ?? store, {
     rates,
     error: (method) => new IdempotencyUnavailableError(new Error(`simulated failure of ${method}`)),
     onFailure: onStoreFailure,

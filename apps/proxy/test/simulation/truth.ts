@@ -31,6 +31,8 @@ export interface AttemptResponse {
   readonly status: number;
   /** `errorCode`, or `null` for a success. */
   readonly code: string | null;
+  /** Member `delivery` of a problem; `null` if it has none. */
+  readonly delivery: string | null;
 }
 
 /** The delivery of a message to a device. */
@@ -95,6 +97,7 @@ export interface Truth {
 export const nothingSentCodes: ReadonlySet<string> = new Set([
   "agent_not_allowed",
   "agent_required",
+  "approval_decided",
   "approvals_unsupported",
   "audit_unavailable",
   "connection_not_found",
@@ -102,6 +105,7 @@ export const nothingSentCodes: ReadonlySet<string> = new Set([
   "device_offline",
   "endpoint_not_found",
   "environment_not_found",
+  "idempotency_unavailable",
   "insufficient_scope",
   "invalid_key",
   "invalid_request",
@@ -222,7 +226,7 @@ export function createTruth(trace: Trace, retentionNow: () => number): Truth {
       else if (code === null) {
         counts.untyped += 1;
         violate(`status ${status} without an errorCode`);
-      } else if (!nothingSentCodes.has(code) && code !== "input_rejected") checkUnknown(attempt, code);
+      } else if (!saysNothingSent(response) && code !== "input_rejected") checkUnknown(attempt, code);
     },
     check() {
       for (const key of deliveries.keys()) {
@@ -238,5 +242,9 @@ export function createTruth(trace: Trace, retentionNow: () => number): Truth {
 function mayHaveDelivered({ state, isPermitted }: Attempt): boolean {
   if (!isPermitted || state === "unprocessed") return false;
   if (state === "in_flight" || state === "lost") return true;
-  return state.code === null || !nothingSentCodes.has(state.code);
+  return !saysNothingSent(state);
+}
+
+function saysNothingSent({ code, delivery }: AttemptResponse): boolean {
+  return code !== null && (nothingSentCodes.has(code) || delivery === "none");
 }
