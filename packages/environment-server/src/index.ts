@@ -14,6 +14,9 @@ export type {
   Delivery,
   DeliveryLog,
   DeliveryOutcome,
+  DeviceFilter,
+  DeviceRow,
+  DeviceRows,
   DeviceStatus,
   Enrolment,
   EnrolmentResult,
@@ -23,6 +26,8 @@ export type {
   EnvironmentRows,
   EnvironmentStore,
   KnownMessage,
+  PermitsChange,
   UnresolvedDelivery,
 } from "./ports.ts";
+export type { AdministeredDevice, DeviceAdministration } from "./operations/devices.ts";
 export type { ConnectedDevice } from "./socket/connection.ts";

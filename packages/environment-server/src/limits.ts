@@ -99,6 +99,9 @@ export const statusWriteIntervalMs = 1_000;
 /** How often `lastSeenAt` is stored and old records are removed, in milliseconds. */
 export const sweepIntervalMs = 30_000;
 
+/** How often changes of the store by another process are looked for while sockets are open, in milliseconds. */
+export const removalCheckIntervalMs = 1_000;
+
 /** Environments that were registered last with one key. */
 export const maxEnvironmentsPerKey = 1_000;
 

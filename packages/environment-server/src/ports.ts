@@ -86,7 +86,7 @@ export interface EnvironmentFilter {
 export interface EnvironmentRows {
   /**
    * Stores a registration. The first enrolment of a deviceId in a tenant, regardless of its listenerInstanceId, determines
-   * permanently which key owns the device. An enrolment by another key changes nothing.
+   * which key owns the device until it is released or removed. An enrolment by another key changes nothing.
    */
   enrol(enrolment: Enrolment): Promise<EnrolmentResult>;
   /** Finds a registration of a tenant by its connectionId. */
@@ -112,6 +112,43 @@ export interface EnvironmentRows {
   saveStatus(environmentId: string, status: DeviceStatus): Promise<void>;
   /** Moves `lastSeenAt` forward; an earlier time than the stored one changes nothing. */
   saveLastSeen(times: readonly { readonly environmentId: string; readonly lastSeenAt: number }[]): Promise<void>;
+}
+
+/** A row, and the key that owns its device. */
+export interface DeviceRow extends EnvironmentRow {
+  /** `null`: no key owns the device; it is shared, or was released. */
+  readonly ownerKeyId: string | null;
+  /** The device was enrolled as shared, so every key of the tenant may enrol it. */
+  readonly shared: boolean;
+}
+
+/** Selects rows for their administration. `null` means no restriction. */
+export interface DeviceFilter {
+  readonly tenant: string | null;
+  readonly deviceId: string | null;
+  /** Only rows whose id sorts after this one. */
+  readonly afterId: string | null;
+  readonly limit: number;
+}
+
+/** Decides on a change from all rows of the device, inside the store's transaction. */
+export type PermitsChange = (rows: readonly DeviceRow[]) => boolean;
+
+/** The administration of stored devices. Each method is atomic, and durable when its promise resolves. */
+export interface DeviceRows {
+  /** Lists the rows that match the filter, ordered by id. */
+  listDevices(filter: DeviceFilter): Promise<readonly DeviceRow[]>;
+  /**
+   * Ends the ownership of a device: the next key that enrols it owns it. Resolves with its rows before the change; `null` when
+   * the device has no rows or the change is not permitted.
+   */
+  releaseDevice(tenant: string, deviceId: string, permits: PermitsChange): Promise<readonly DeviceRow[] | null>;
+  /** Removes a device: its rows, its connectionIds and its owner. Resolves like {@link DeviceRows.releaseDevice}. */
+  removeDevice(tenant: string, deviceId: string, permits: PermitsChange): Promise<readonly DeviceRow[] | null>;
+  /** Returns those of the connectionIds that are not stored, because their device was removed. */
+  findRemovedConnections(connectionIds: readonly string[]): Promise<readonly string[]>;
+  /** Returns a number that differs after another process has changed the store. Cheap, because it is read every second. */
+  readVersion(): Promise<number>;
 }
 
 /** Outcome of a send. */
@@ -176,10 +213,12 @@ export interface DeliveryLog {
 }
 
 /** All stored data of an environment server. */
-export interface EnvironmentStore extends EnvironmentRows, DeliveryLog {
+export interface EnvironmentStore extends EnvironmentRows, DeviceRows, DeliveryLog {
   /**
    * Removes message ids and replaced connectionIds that are older than the retention time, at most `limit` of each. Returns
    * whether there may be more.
    */
   prune(nowMs: number, limit: number): Promise<boolean>;
+  /** Moves stored times that are after `nowMs` to it, because a clock that was ahead stored them. Called at the start. */
+  limitTimes(nowMs: number): Promise<void>;
 }

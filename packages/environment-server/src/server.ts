@@ -1,4 +1,4 @@
-import type { Clock, RandomId, Sha256 } from "@letta-environments/platform";
+import { type Clock, createSteadyNow, type RandomId, type Sha256 } from "@letta-environments/platform";
 import {
   openApiResponse,
   decodeRequest,
@@ -18,12 +18,14 @@ import {
   type UpgradeDecision,
 } from "@letta-environments/schema";
 import { createPendingDeliveries } from "./delivery/pending.ts";
-import { createEmitter, type EnvironmentServerEvent } from "./events.ts";
+import { createEmitter, type EmitEvent, type EnvironmentServerEvent } from "./events.ts";
 import { createKeyedQueue } from "./keyed-queue.ts";
 import { defaultSettleMs, retentionMs } from "./limits.ts";
 import type { RequestContext, ServerContext } from "./operations/context.ts";
+import { createDeviceAdministration, type DeviceAdministration } from "./operations/devices.ts";
 import { listEnvironments, retrieveEnvironment } from "./operations/read.ts";
 import { registerEnvironment } from "./operations/register.ts";
+import { createRemovalWatch } from "./operations/removal-watch.ts";
 import { sendMessage } from "./operations/send.ts";
 import { decideUpgrade } from "./operations/upgrade.ts";
 import { lockedResponse, waitForLocks } from "./patient-store.ts";
@@ -75,6 +77,8 @@ export interface EnvironmentServer {
   findConnection(tenant: string, connectionId: string): Promise<ConnectionRecord | null>;
   /** Decides on the upgrade request of a device, before any handshake. Never rejects. */
   upgrade(request: PlainRequest, principal: Principal): Promise<UpgradeDecision>;
+  /** The administration of stored devices, for callers that have decided who may administer them. */
+  readonly devices: DeviceAdministration;
   /** Devices with an open socket here. */
   connectedDevices(): readonly ConnectedDevice[];
   /**
@@ -91,11 +95,15 @@ export function createEnvironmentServer(options: EnvironmentServerOptions): Envi
   const { clock, randomId, settleMs = defaultSettleMs } = options;
   const store = waitForLocks(options.store, clock);
   const emit = createEmitter(options.onEvent);
-  const retentionNow = createRetentionClock(clock);
+  const retentionNow = createSteadyNow(clock);
   const pending = createPendingDeliveries({ clock, log: store, emit });
-  const hub = createDeviceHub({ clock, randomId, store, pending, emit, retentionNow, settleMs });
-  const running = createRunningWork();
-  const { track } = running;
+  const emitAndWatch: EmitEvent = (event) => {
+    emit(event);
+    if (event.type === "device_disconnected") removals.socketEnded();
+  };
+  const hub = createDeviceHub({ clock, randomId, store, pending, emit: emitAndWatch, retentionNow, settleMs });
+  const removals = createRemovalWatch({ clock, store, hub, emit });
+  const { track, settled } = createRunningWork();
   let closing = false;
   const server: ServerContext = {
     ...options,
@@ -104,6 +112,7 @@ export function createEnvironmentServer(options: EnvironmentServerOptions): Envi
     emit,
     pending,
     hub,
+    removals,
     queue: createKeyedQueue(),
     retentionNow,
     isClosing: () => closing,
@@ -149,13 +158,15 @@ export function createEnvironmentServer(options: EnvironmentServerOptions): Envi
         return { kind: "refused", response: reportFailure(server, "openDeviceSocket", cause) };
       });
     },
+    devices: createDeviceAdministration({ store, hub, removals, emit }),
     connectedDevices: hub.connectedDevices,
     closeEnded: hub.closeEnded,
     async close() {
       closing = true;
+      removals.close();
       const socketsClosed = hub.close();
       await pending.close();
-      await running.settled();
+      await settled();
       await socketsClosed;
     },
   };
@@ -247,13 +258,4 @@ function describeApi(
 function reportFailure({ emit }: ServerContext, operation: string, cause: unknown): PlainResponse {
   emit({ type: "request_failed", operation, cause });
   return lockedResponse(cause) ?? problemResponse("internal_error");
-}
-
-/**
- * Returns a function for the time by which stored ids expire. It starts at the wall time and then advances with monotonic
- * time, so that a jump of the wall clock does not make this process forget ids.
- */
-function createRetentionClock(clock: Clock): () => number {
-  const offsetMs = clock.now() - clock.monotonic();
-  return () => Math.floor(offsetMs + clock.monotonic());
 }

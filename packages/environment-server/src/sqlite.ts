@@ -1,6 +1,7 @@
 import type { SqliteDatabase } from "@letta-environments/platform";
 import { retentionMs } from "./limits.ts";
 import type { EnvironmentStore } from "./ports.ts";
+import { createSqliteDeviceRows } from "./sqlite/devices.ts";
 import { createSqliteDeliveryLog } from "./sqlite/delivery-log.ts";
 import { createSqliteEnvironmentRows } from "./sqlite/rows.ts";
 import { migrate } from "./sqlite/migrations.ts";
@@ -19,8 +20,18 @@ export function createSqliteEnvironmentStore(database: SqliteDatabase): Environm
     SELECT id FROM environment_connection WHERE replaced_at <= ? LIMIT ?)`);
   const forgetDeliveries = database.prepare(`DELETE FROM environment_delivery WHERE id IN (
     SELECT id FROM environment_delivery WHERE reserved_at <= ? LIMIT ?)`);
+  const limitedColumns = [
+    ["environment", "first_seen_at"],
+    ["environment", "last_seen_at"],
+    ["environment_connection", "replaced_at"],
+    ["environment_delivery", "reserved_at"],
+  ];
+  const limitColumns = limitedColumns.map(([table, column]) =>
+    database.prepare(`UPDATE ${table} SET ${column} = ? WHERE ${column} > ?`),
+  );
   return {
     ...createSqliteEnvironmentRows(database),
+    ...createSqliteDeviceRows(database),
     ...createSqliteDeliveryLog(database),
     prune: async (nowMs, limit) =>
       database.transaction(() => {
@@ -28,5 +39,10 @@ export function createSqliteEnvironmentStore(database: SqliteDatabase): Environm
         const deliveries = forgetDeliveries.run(nowMs - retentionMs, limit).changes;
         return connections >= limit || deliveries >= limit;
       }),
+    async limitTimes(nowMs) {
+      database.transaction(() => {
+        for (const limit of limitColumns) limit.run(nowMs, nowMs);
+      });
+    },
   };
 }

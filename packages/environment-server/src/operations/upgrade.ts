@@ -38,7 +38,11 @@ export async function decideUpgrade(
   return {
     kind: "accepted",
     owner: ownerOf(record),
-    attach: (socket) => context.hub.attach(record, principal.credentialId ?? null, socket),
+    attach(socket) {
+      const listener = context.hub.attach(record, principal.credentialId ?? null, socket);
+      context.removals.socketOpened();
+      return listener;
+    },
   };
 }
 

@@ -11,6 +11,8 @@ import type { DeviceConnection } from "./connection.ts";
 
 /** See the description of this file. A failed write is reported as a `store_failed` event. */
 export interface DeviceWrites {
+  /** Moves stored times that are in the future to now. Call it once, before the first socket opens. */
+  limitTimes(): void;
   opened(connection: DeviceConnection): void;
   /** Stores the status of a connection and emits `device_changed`, now or when the interval is over. */
   changeStatus(connection: DeviceConnection, status: DeviceStatus): void;
@@ -27,10 +29,12 @@ export function createDeviceWrites({
   clock,
   store,
   emit,
+  retentionNow,
 }: {
   readonly clock: Clock;
   readonly store: EnvironmentStore;
   readonly emit: EmitEvent;
+  readonly retentionNow: () => number;
 }): DeviceWrites {
   const queue = createKeyedQueue();
   const running = new Set<Promise<void>>();
@@ -61,27 +65,20 @@ export function createDeviceWrites({
   }
 
   function saveLastSeen(connections: readonly DeviceConnection[]): void {
-    const changed = connections.filter(({ lastSeenMs, storedLastSeenMs }) => lastSeenMs > storedLastSeenMs);
+    const changed = connections.filter(({ lastSeen, storedLastSeenMs }) => lastSeen.wallMs > storedLastSeenMs);
     const times = changed.map((connection) => {
-      connection.storedLastSeenMs = connection.lastSeenMs;
-      return { environmentId: connection.device.environmentId, lastSeenAt: connection.lastSeenMs };
+      connection.storedLastSeenMs = connection.lastSeen.wallMs;
+      return { environmentId: connection.device.environmentId, lastSeenAt: connection.storedLastSeenMs };
     });
     const key = times.length === 1 ? (times[0]?.environmentId ?? "") : "";
-    if (times.length > 0) write(key, "saveLastSeen", () => saveInBatches(times));
-  }
-
-  /** Lets other work run between the batches, since a write blocks the process. */
-  async function saveInBatches(times: Parameters<EnvironmentStore["saveLastSeen"]>[0]): Promise<void> {
-    for (let start = 0; start < times.length; start += maintenanceBatchSize) {
-      if (start > 0) await new Promise<void>((resolve) => void clock.setTimer(0, resolve));
-      await store.saveLastSeen(times.slice(start, start + maintenanceBatchSize));
-    }
+    if (times.length > 0) write(key, "saveLastSeen", () => saveInBatches(store, clock, times));
   }
 
   return {
-    opened({ device, connectedAt }) {
+    limitTimes: () => write("", "limitTimes", () => store.limitTimes(retentionNow())),
+    opened({ device }) {
       const { environmentId, connectionId } = device;
-      write(environmentId, "openConnection", () => store.openConnection(connectionId, connectedAt.wallMs));
+      write(environmentId, "openConnection", () => store.openConnection(connectionId, retentionNow()));
     },
     changeStatus(connection, status) {
       connection.status = status;
@@ -101,4 +98,16 @@ export function createDeviceWrites({
       await Promise.all(running);
     },
   };
+}
+
+/** Stores times of devices. Lets other work run between the batches, since a write blocks the process. */
+async function saveInBatches(
+  store: Pick<EnvironmentStore, "saveLastSeen">,
+  clock: Clock,
+  times: Parameters<EnvironmentStore["saveLastSeen"]>[0],
+): Promise<void> {
+  for (let start = 0; start < times.length; start += maintenanceBatchSize) {
+    if (start > 0) await new Promise<void>((resolve) => void clock.setTimer(0, resolve));
+    await store.saveLastSeen(times.slice(start, start + maintenanceBatchSize));
+  }
 }

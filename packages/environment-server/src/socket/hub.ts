@@ -15,6 +15,7 @@ import {
   type DeviceConnection,
   momentOf,
   type Presence,
+  wallTimeOf,
 } from "./connection.ts";
 import { createDeviceWrites, type DeviceWrites } from "./device-writes.ts";
 import { buildSyncFrame } from "./frames.ts";
@@ -50,6 +51,10 @@ export interface DeviceHub {
   throttledMs(device: ThrottledDevice): number;
   /** Closes, with 1008, the sockets of the devices for which `isEnded` returns true. */
   closeEnded(isEnded: (device: ConnectedDevice) => boolean): void;
+  /** Ids of the connections with an open socket. */
+  connectionIds(): readonly string[];
+  /** Closes, with 1008, the sockets of these connections, whose devices were removed. */
+  closeRemoved(connectionIds: ReadonlySet<string>): void;
   /** Closes every socket with 1001. Resolves when everything is stored. */
   close(): Promise<void>;
 }
@@ -85,6 +90,7 @@ interface Hub extends DeviceHubOptions {
 const replacedClose = { code: 1000, reason: "Replaced by new connection" };
 // RFC 6455 section 7.4.1: the endpoint violates a policy. A device registers again then, and receives the reason there.
 const policyViolation = 1008;
+const removedReason = "The device was removed";
 const keyEndedReason = "The gateway key no longer allows this";
 const shutdownClose = { code: 1001, reason: "Server is shutting down" };
 // RFC 6455 section 7.4.1: runtimes report this code for a connection that was dropped.
@@ -113,12 +119,13 @@ export function createDeviceHub(options: DeviceHubOptions): DeviceHub {
     isClosed: false,
     cancelSweep: null,
   };
+  hub.writes.limitTimes();
   hub.maintenance.start();
   return {
     attach: (record, credentialId, socket) => attach(hub, record, credentialId, socket),
     online: (environmentId) => findOnline(hub, environmentId),
     generation: (environmentId) => hub.connections.get(environmentId)?.generation ?? 0,
-    presence: (environmentId) => presenceOf(findOnline(hub, environmentId)),
+    presence: (environmentId) => presenceOf(findOnline(hub, environmentId), hub.clock),
     openIds: hub.index.after,
     send: (connection, text) => send(hub, connection, text),
     connectedDevices: () => [...hub.connections.values()].map(describeDevice),
@@ -128,6 +135,14 @@ export function createDeviceHub(options: DeviceHubOptions): DeviceHub {
         if (!isEnded(describeDevice(connection))) continue;
         drop(hub, connection, "key_ended", policyViolation);
         connection.socket.close(policyViolation, keyEndedReason);
+      }
+    },
+    connectionIds: () => [...hub.connections.values()].map(({ device }) => device.connectionId),
+    closeRemoved(connectionIds) {
+      for (const connection of [...hub.connections.values()]) {
+        if (!connectionIds.has(connection.device.connectionId)) continue;
+        drop(hub, connection, "removed", policyViolation);
+        connection.socket.close(policyViolation, removedReason);
       }
     },
     close: () => close(hub),
@@ -294,14 +309,14 @@ function findOnline(hub: Hub, environmentId: string): DeviceConnection | null {
   return connection !== undefined && isOnline(hub, connection) ? connection : null;
 }
 
-function presenceOf(connection: DeviceConnection | null): Presence | null {
+function presenceOf(connection: DeviceConnection | null, clock: Clock): Presence | null {
   if (connection === null) return null;
-  const { device, connectedAt, lastHeartbeat, lastSeenMs, status } = connection;
+  const { device, connectedAt, lastHeartbeat, lastSeen, status } = connection;
   return {
     connectionId: device.connectionId,
-    connectedAtMs: connectedAt.wallMs,
-    lastHeartbeatMs: lastHeartbeat.wallMs,
-    lastSeenMs,
+    connectedAtMs: wallTimeOf(connectedAt, clock),
+    lastHeartbeatMs: wallTimeOf(lastHeartbeat, clock),
+    lastSeenMs: wallTimeOf(lastSeen, clock),
     status,
   };
 }
