@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage, request as sendRequest, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { type RawData, WebSocket, WebSocketServer } from "ws";
-import { createFrameLog, type FrameLog, parseFrame } from "./frame-log.ts";
+import { createFrameLog, type Frame, type FrameLog, parseFrame } from "./frame-log.ts";
 
 /** A recording relay between a device and a server. The device connects to the relay's address. */
 export interface Relay {
@@ -17,8 +17,10 @@ export interface Relay {
 /**
  * Starts a relay on loopback. It forwards the request's own `Host`, so that a server without a public URL returns a socket URL
  * that leads through the relay.
+ *
+ * @param loses returns true for a frame that is recorded but not passed on
  */
-export async function createRelay(targetUrl: string): Promise<Relay> {
+export async function createRelay(targetUrl: string, loses: (frame: Frame) => boolean = () => false): Promise<Relay> {
   const requests: { method: string; path: string; status: number }[] = [];
   const fromDevice = createFrameLog();
   const fromServer = createFrameLog();
@@ -48,8 +50,8 @@ export async function createRelay(targetUrl: string): Promise<Relay> {
     upstream.once("open", () => {
       record(request, 101);
       sockets.handleUpgrade(request, socket, head, (device) => {
-        join(device, upstream, fromDevice);
-        join(upstream, device, fromServer);
+        join(device, upstream, fromDevice, loses);
+        join(upstream, device, fromServer, loses);
       });
     });
   });
@@ -69,10 +71,11 @@ export async function createRelay(targetUrl: string): Promise<Relay> {
   };
 }
 
-function join(source: WebSocket, target: WebSocket, log: FrameLog): void {
+function join(source: WebSocket, target: WebSocket, log: FrameLog, loses: (frame: Frame) => boolean): void {
   const pass = (data: RawData, isBinary: boolean): void => {
     const frame = isBinary ? null : parseFrame(data);
     if (frame !== null) log.add(frame);
+    if (frame !== null && loses(frame)) return;
     target.send(data, { binary: isBinary });
   };
   source.on("message", pass);
