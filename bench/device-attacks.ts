@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -27,6 +28,12 @@ interface Observed {
   readonly logMb: number;
 }
 
+interface MeasuredLists {
+  readonly onlinePageMs: number;
+  readonly namedListMs: number;
+  readonly tenNamedLists: { readonly totalMs: number; readonly blockedMs: number };
+}
+
 interface Measured {
   readonly attack: string;
   readonly quiet: Observed;
@@ -46,6 +53,7 @@ export async function measureDeviceAttacks(): Promise<BenchmarkResult> {
     measured.push(medianOf(observed));
     process.stderr.write(`${JSON.stringify(measured.at(-1))}\n`);
   }
+  const lists = measureLists();
   const figure = (value: number): string => value.toFixed(1);
   return {
     tables: [
@@ -70,24 +78,43 @@ export async function measureDeviceAttacks(): Promise<BenchmarkResult> {
           figure(attacked.grownMb),
         ]),
       },
+      {
+        caption:
+          "Lists in process: a page of 50 of 10,000 online devices; a list of a key held to a name pattern over 3,000 rows with 16 KB of metadata; " +
+          "and the longest time for which ten such lists at once block the event loop.",
+        columns: ["online page ms", "named list ms", "ten at once, blocked ms"],
+        rows: [[lists.onlinePageMs.toFixed(2), figure(lists.namedListMs), figure(lists.tenNamedLists.blockedMs)]],
+      },
     ],
-    goals: measured.flatMap(goalsOf),
-    data: measured,
+    goals: [
+      ...measured.flatMap(goalsOf),
+      atMost("a page of 10,000 online devices", lists.onlinePageMs, 1, "ms"),
+      atMost("ten lists by name block the event loop", lists.tenNamedLists.blockedMs, 50, "ms"),
+    ],
+    data: { measured, lists },
   };
 }
 
 function goalsOf({ attack, quiet, attacked }: Measured): BenchmarkResult["goals"] {
   const mostMs = Math.max(2 * quiet.sendMs, quiet.sendMs + 10);
-  const goal = (text: string, value: number, most: number, unit: string): BenchmarkResult["goals"][number] => ({
-    goal: `${attack}: ${text}`,
-    shown: `${value.toFixed(1)} ${unit}`,
-    met: value <= most,
-  });
   return [
-    goal("sends of others within twice the quiet time or 10 ms more", attacked.sendMs, mostMs, "ms"),
-    goal("/livez within 50 ms", attacked.livezMs, 50, "ms"),
-    goal("memory grows by at most 256 MB", attacked.grownMb, 256, "MB"),
+    atMost(`${attack}: sends of others, twice the quiet time or 10 ms more`, attacked.sendMs, mostMs, "ms"),
+    atMost(`${attack}: /livez`, attacked.livezMs, 50, "ms"),
+    atMost(`${attack}: growth of memory`, attacked.grownMb, 256, "MB"),
   ];
+}
+
+function atMost(text: string, value: number, most: number, unit: string): BenchmarkResult["goals"][number] {
+  return {
+    goal: `${text}: at most ${most.toFixed(1)} ${unit}`,
+    shown: `${value.toFixed(2)} ${unit}`,
+    met: value <= most,
+  };
+}
+
+function measureLists(): MeasuredLists {
+  const worker = join(import.meta.dirname, "in-process", "list-worker.ts");
+  return JSON.parse(execFileSync(process.execPath, [worker], { encoding: "utf8" })) as MeasuredLists;
 }
 
 async function runAttack(attack: Attack): Promise<Measured> {
@@ -139,7 +166,8 @@ async function startGateway(dataDir: string): Promise<Gateway> {
 function startAttacker(attack: Attack, url: string, key: string): LaunchedProcess {
   const script = join(import.meta.dirname, "attacks", "attacker.ts");
   const [command, args] = pinned(1, process.execPath, [script, attack.name, url, key]);
-  return launchProcess({ command, args });
+  // The caller is measured on the same core.
+  return launchProcess({ command: "nice", args: ["-n", "19", command, ...args] });
 }
 
 /** Sends one message after the other, and asks for /livez beside it, for some seconds. */

@@ -30,19 +30,22 @@ function many(build: (index: number) => Buffer): Buffer {
   return Buffer.concat(Array.from({ length: batch }, (_, index) => build(index)));
 }
 
-let conversations = 0;
-
-/** A report of 14 MB about a conversation of its own. */
-function hugeQueue(): Buffer {
+/** Builds reports of 14 MB, each about a conversation of its own. */
+function createHugeQueues(): () => Buffer {
   const queue = Array.from({ length: 1_000 }, (_, index) => ({
     client_message_id: `${index}`.padEnd(200, "x"),
     content: "y".repeat(14_000),
   }));
-  return textFrame({
-    type: "update_queue",
-    runtime: { agent_id: "agent", conversation_id: `c-${(conversations += 1)}` },
-    queue,
-  });
+  const conversationId = "c-00000000";
+  const frame = textFrame({ type: "update_queue", runtime: { agent_id: "a", conversation_id: conversationId }, queue });
+  const position = frame.indexOf(conversationId);
+  let count = 0;
+  return () => {
+    // The frame may still be on its way, so each is a copy.
+    const copy = Buffer.from(frame);
+    copy.write(`c-${String((count += 1)).padStart(8, "0")}`, position);
+    return copy;
+  };
 }
 
 function randomFrame(): Buffer {
@@ -62,6 +65,8 @@ function randomFrame(): Buffer {
   return buildFrame(opcode, opcode === 2 ? bytes : bytes.subarray(0, 125));
 }
 
+let hugeQueues: (() => Buffer) | null = null;
+
 /** The attacks of the benchmark, by the finding that each repeats. */
 export const attacks: readonly Attack[] = [
   {
@@ -69,6 +74,7 @@ export const attacks: readonly Attack[] = [
     sockets: 4,
     async run(socket) {
       await socket.write(firstStatus);
+      const hugeQueue = (hugeQueues ??= createHugeQueues());
       while (!socket.isEnded()) await socket.write(hugeQueue());
     },
   },

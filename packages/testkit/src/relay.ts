@@ -11,6 +11,8 @@ export interface Relay {
   readonly requests: readonly { readonly method: string; readonly path: string; readonly status: number }[];
   readonly fromDevice: FrameLog;
   readonly fromServer: FrameLog;
+  /** Sends a frame to the server on every open socket, as if the device had sent it. */
+  sendAsDevice(frame: Frame): void;
   close(): Promise<void>;
 }
 
@@ -25,6 +27,7 @@ export async function createRelay(targetUrl: string, loses: (frame: Frame) => bo
   const fromDevice = createFrameLog();
   const fromServer = createFrameLog();
   const sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false });
+  const upstreams = new Set<WebSocket>();
   const record = (request: IncomingMessage, status: number): void =>
     void requests.push({ method: request.method ?? "", path: request.url ?? "", status });
 
@@ -49,6 +52,8 @@ export async function createRelay(targetUrl: string, loses: (frame: Frame) => bo
     upstream.on("error", () => socket.destroy());
     upstream.once("open", () => {
       record(request, 101);
+      upstreams.add(upstream);
+      upstream.once("close", () => upstreams.delete(upstream));
       sockets.handleUpgrade(request, socket, head, (device) => {
         join(device, upstream, fromDevice, loses);
         join(upstream, device, fromServer, loses);
@@ -63,6 +68,9 @@ export async function createRelay(targetUrl: string, loses: (frame: Frame) => bo
     requests,
     fromDevice,
     fromServer,
+    sendAsDevice(frame) {
+      for (const upstream of upstreams) upstream.send(JSON.stringify(frame));
+    },
     async close() {
       for (const client of sockets.clients) client.terminate();
       server.closeAllConnections();
