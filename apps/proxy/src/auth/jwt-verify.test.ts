@@ -46,7 +46,6 @@ describe("accepts", () => {
 
 describe("refuses", () => {
   test.each<readonly [string, object]>([
-    ["an expired token", { exp: now - 5 }],
     ["a token without an expiry", { exp: undefined }],
     ["an expiry that is not a number", { exp: String(now + 60) }],
     ["a not-before time in the future", { nbf: now + 6 }],
@@ -73,6 +72,10 @@ describe("refuses", () => {
     ["a type that is not a text", { typ: ["at+jwt"] }],
   ])("%s", async (_what, header) => {
     expect(await verify(good, header)).toEqual({ kind: "invalid" });
+  });
+
+  test("an expired token has a separate result with its expiry, so that it stays expired", async () => {
+    expect(await verify({ ...good, exp: now - 5 })).toEqual({ kind: "expired", expiresAt: now * 1_000 });
   });
 
   test("refuses an unencoded payload (RFC 7797 section 7)", async () => {
