@@ -19,10 +19,12 @@ import { failureResponse, finishResponse } from "./http/response.ts";
 import { matchRequest, validateRequest } from "./http/validate-request.ts";
 import { mapMaybe, type MaybePromise, startSteps } from "./lib/steps.ts";
 import { retrieveRateLimit, rateLimitPath, checkRateLimitMethod } from "./limits/endpoint.ts";
+import { groupAddress } from "./limits/client-address.ts";
 import { limitRequest } from "./limits/request-limits.ts";
 import { finishRateLimit, recordRefusal } from "./limits/response.ts";
 import { beginTrace, endTrace, type RequestTrace } from "./request-trace.ts";
 import type { GatewayConfig, GatewayServices } from "./services.ts";
+import { shieldTelemetry } from "./telemetry.ts";
 import { deviceSocketRequest } from "./upstream/embedded.ts";
 
 /** The gateway behind its hosts. No function throws, and no promise rejects. */
@@ -42,7 +44,8 @@ interface Received {
 }
 
 /** Creates the pipeline of a gateway. */
-export function createPipeline(services: GatewayServices, config: GatewayConfig): Pipeline {
+export function createPipeline(given: GatewayServices, config: GatewayConfig): Pipeline {
+  const services: GatewayServices = { ...given, telemetry: shieldTelemetry(given.telemetry) };
   const features = createFeatures(services, config);
   const { api, socket } = createApiSteps(services, features);
   const rateLimit = createRateLimitSteps(features);
@@ -50,7 +53,8 @@ export function createPipeline(services: GatewayServices, config: GatewayConfig)
   const [admin, adminListener] = [adminGuards.main, adminGuards.listener].map((guard) =>
     createAdminSteps(features, guard),
   );
-  const { cors, sends } = features;
+  const { cors, sends, limits } = features;
+  const addressOf = limits?.addressOf ?? ((request: GatewayRequest) => groupAddress(request.clientAddress));
 
   function route(received: Received): MaybePromise<PlainResponse> {
     const { request } = received;
@@ -75,7 +79,7 @@ export function createPipeline(services: GatewayServices, config: GatewayConfig)
   /** Ends everything that the trace began, and completes the response. */
   function finish({ request, trace }: Received, response: PlainResponse): PlainResponse {
     const withLimits = finishRateLimit(trace, response);
-    endTrace(trace, request.method, response.status, services);
+    endTrace(trace, request, response, services, addressOf);
     return finishResponse(withLimits, trace.requestId, request.method);
   }
 
@@ -100,7 +104,7 @@ export function createPipeline(services: GatewayServices, config: GatewayConfig)
       return mapMaybe(run(received, socket), (outcome): UpgradeDecision => {
         if (!("kind" in outcome)) return { kind: "refused", response: finish(received, outcome) };
         if (outcome.kind === "refused") return { kind: "refused", response: finish(received, outcome.response) };
-        endTrace(received.trace, request.method, 101, services);
+        endTrace(received.trace, request, { status: 101, body: null }, services, addressOf);
         return outcome;
       });
     },
@@ -193,7 +197,7 @@ function createRateLimitSteps({ authenticate, limits }: Features) {
     .end("read the limits", ({ request, principal }) => retrieveRateLimit(request, principal, limits));
 }
 
-/** The steps of the administration of keys, which has the key store behind it and no upstream; `null` where it is not served. */
+/** The steps of the administration, which has stores behind it and no upstream; `null` where it is not served. */
 function createAdminSteps({ administer, limits }: Features, guard: AdminGuard | null) {
   if (administer === null || guard === null) return null;
   return startSteps<Received>()
@@ -215,9 +219,10 @@ function createAdminSteps({ administer, limits }: Features, guard: AdminGuard | 
     )
     .add("validate query and body", ({ request, endpoint }) => validateRequest(request, endpoint))
     .add("read the authority", ({ readAuthority }) => readAuthority())
-    .end("administer", ({ request, endpoint, params, input, authority }) =>
-      administer({ endpoint, params, ...input, ifMatch: request.header("if-match") }, authority),
-    );
+    .end("administer", ({ request, endpoint, params, input, principal, authority }) => {
+      const tenantDevices = principal?.tenantDevices ?? null;
+      return administer({ endpoint, params, ...input, ifMatch: request.header("if-match"), tenantDevices }, authority);
+    });
 }
 
 /** The device that a request is about. Where a send's device is not known yet, its connection stands for it. */

@@ -81,7 +81,14 @@ async function openEmbedded(clock: VirtualClock) {
       keyStore,
       hasExpired,
       upstream: { kind: "embedded", server },
-      deviceSockets: watchSocketKeys(server, { clock, hasExpired, keyStore, tenants: () => new Map(), onFailure }),
+      deviceSockets: watchSocketKeys(server, {
+        clock,
+        hasExpired,
+        keyStore,
+        tenants: () => new Map(),
+        tokenSettings: () => null,
+        onFailure,
+      }),
     },
   });
   return {

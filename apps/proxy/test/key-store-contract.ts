@@ -236,15 +236,9 @@ export function describeKeyStore(
           return read;
         },
       };
-      await sockets.open(
-        watchSocketKeys(sockets, {
-          clock,
-          hasExpired: createHasExpired(clock),
-          keyStore,
-          tenants: () => new Map(),
-          onFailure,
-        }),
-      );
+      const hasExpired = createHasExpired(clock);
+      const rules = { clock, hasExpired, keyStore, tenants: () => new Map(), tokenSettings: () => null, onFailure };
+      await sockets.open(watchSocketKeys(sockets, rules));
       const pass = async (durationMs: number): Promise<void> => {
         for (let passedMs = 0; passedMs < durationMs; passedMs += 50) {
           await clock.advance(50);

@@ -48,6 +48,7 @@ const byCode: Readonly<Record<string, number>> = {
   key_store_unavailable: exitCodes.later,
   limits_unavailable: exitCodes.later,
   shutting_down: exitCodes.later,
+  storage_unavailable: exitCodes.later,
 };
 
 const byStatus: Readonly<Record<number, number>> = {

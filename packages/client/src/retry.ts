@@ -54,6 +54,7 @@ const undeliveredCodes: readonly ErrorCode[] = [
   "limits_unavailable",
   "rate_limited",
   "shutting_down",
+  "storage_unavailable",
   "upstream_unreachable",
 ];
 

@@ -1,4 +1,4 @@
-import { type Clock, createSteadyClock, type RandomId, type Sha256 } from "@letta-environments/platform";
+import { type Clock, createSteadyNow, type RandomId, type Sha256 } from "@letta-environments/platform";
 import {
   openApiResponse,
   decodeRequest,
@@ -18,14 +18,17 @@ import {
   type UpgradeDecision,
 } from "@letta-environments/schema";
 import { createPendingDeliveries } from "./delivery/pending.ts";
-import { createEmitter, type EnvironmentServerEvent } from "./events.ts";
+import { createEmitter, type EmitEvent, type EnvironmentServerEvent } from "./events.ts";
 import { createKeyedQueue } from "./keyed-queue.ts";
 import { defaultSettleMs, retentionMs } from "./limits.ts";
 import type { RequestContext, ServerContext } from "./operations/context.ts";
+import { createDeviceAdministration, type DeviceAdministration } from "./operations/devices.ts";
 import { listEnvironments, retrieveEnvironment } from "./operations/read.ts";
 import { registerEnvironment } from "./operations/register.ts";
+import { createRemovalWatch } from "./operations/removal-watch.ts";
 import { sendMessage } from "./operations/send.ts";
 import { decideUpgrade } from "./operations/upgrade.ts";
+import { lockedResponse, waitForLocks } from "./patient-store.ts";
 import type { ConnectionRecord, EnvironmentStore } from "./ports.ts";
 import type { ConnectedDevice } from "./socket/connection.ts";
 import { createDeviceHub } from "./socket/hub.ts";
@@ -74,6 +77,8 @@ export interface EnvironmentServer {
   findConnection(tenant: string, connectionId: string): Promise<ConnectionRecord | null>;
   /** Decides on the upgrade request of a device, before any handshake. Never rejects. */
   upgrade(request: PlainRequest, principal: Principal): Promise<UpgradeDecision>;
+  /** The administration of stored devices, for callers that have decided who may administer them. */
+  readonly devices: DeviceAdministration;
   /** Devices with an open socket here. */
   connectedDevices(): readonly ConnectedDevice[];
   /**
@@ -87,33 +92,32 @@ export interface EnvironmentServer {
 
 /** Creates an environment server over a store. It opens no port and uses no timers but those of its clock. */
 export function createEnvironmentServer(options: EnvironmentServerOptions): EnvironmentServer {
-  const { store, clock, randomId } = options;
+  const { clock, randomId, settleMs = defaultSettleMs } = options;
+  const store = waitForLocks(options.store, clock);
   const emit = createEmitter(options.onEvent);
-  const { now: retentionNow } = createSteadyClock(clock);
+  const retentionNow = createSteadyNow(clock);
   const pending = createPendingDeliveries({ clock, log: store, emit });
-  const hub = createDeviceHub({ clock, randomId, store, pending, emit, retentionNow });
-  const running = new Set<Promise<unknown>>();
+  const emitOfHub: EmitEvent = (event) => {
+    emit(event);
+    if (event.type === "device_disconnected") removals.socketEnded();
+  };
+  const hub = createDeviceHub({ clock, randomId, store, pending, emit: emitOfHub, retentionNow, settleMs });
+  const removals = createRemovalWatch({ clock, store, hub, emit });
+  const running = createRunningWork();
+  const { track } = running;
   let closing = false;
   const server: ServerContext = {
     ...options,
-    settleMs: options.settleMs ?? defaultSettleMs,
+    store,
+    settleMs,
     emit,
     pending,
     hub,
+    removals,
     queue: createKeyedQueue(),
     retentionNow,
     isClosing: () => closing,
   };
-
-  /** Awaits work in such a way that {@link EnvironmentServer.close} can wait for it. */
-  async function track<Result>(result: Promise<Result>): Promise<Result> {
-    running.add(result);
-    try {
-      return await result;
-    } finally {
-      running.delete(result);
-    }
-  }
 
   async function perform(
     request: DecodedRequest,
@@ -155,15 +159,33 @@ export function createEnvironmentServer(options: EnvironmentServerOptions): Envi
         return { kind: "refused", response: reportFailure(server, "openDeviceSocket", cause) };
       });
     },
+    devices: createDeviceAdministration({ store, hub, removals, emit }),
     connectedDevices: hub.connectedDevices,
     closeEnded: hub.closeEnded,
     async close() {
       closing = true;
+      removals.close();
       const socketsClosed = hub.close();
       await pending.close();
-      await Promise.allSettled(running);
+      await running.settled();
       await socketsClosed;
     },
+  };
+}
+
+/** Work that {@link EnvironmentServer.close} waits for. */
+function createRunningWork() {
+  const running = new Set<Promise<unknown>>();
+  return {
+    async track<Result>(result: Promise<Result>): Promise<Result> {
+      running.add(result);
+      try {
+        return await result;
+      } finally {
+        running.delete(result);
+      }
+    },
+    settled: () => Promise.allSettled(running),
   };
 }
 
@@ -236,5 +258,5 @@ function describeApi(
 
 function reportFailure({ emit }: ServerContext, operation: string, cause: unknown): PlainResponse {
   emit({ type: "request_failed", operation, cause });
-  return problemResponse("internal_error");
+  return lockedResponse(cause) ?? problemResponse("internal_error");
 }

@@ -4,11 +4,16 @@
  */
 import type { Clock } from "./clock.ts";
 
+/** Returns a function for steady wall time, in whole epoch milliseconds. */
+export function createSteadyNow(clock: Pick<Clock, "now" | "monotonic">): () => number {
+  const offsetMs = clock.now() - clock.monotonic();
+  return () => Math.floor(offsetMs + clock.monotonic());
+}
+
 /** Returns a clock whose `now` is steady. Its monotonic time and its timers are those of `clock`. */
 export function createSteadyClock(clock: Clock): Clock {
-  const offsetMs = clock.now() - clock.monotonic();
   return {
-    now: () => Math.floor(offsetMs + clock.monotonic()),
+    now: createSteadyNow(clock),
     monotonic: () => clock.monotonic(),
     setTimer: (delayMs, run) => clock.setTimer(delayMs, run),
   };

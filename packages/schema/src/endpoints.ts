@@ -97,7 +97,7 @@ export const endpoints: Endpoints = {
     body: null,
     response: EnvironmentListSchema,
     successStatus: 200,
-    problems: ["invalid_request"],
+    problems: ["invalid_request", "storage_unavailable"],
   },
   retrieveEnvironment: {
     operation: "retrieveEnvironment",
@@ -111,7 +111,7 @@ export const endpoints: Endpoints = {
     body: null,
     response: EnvironmentSchema,
     successStatus: 200,
-    problems: ["invalid_id", "environment_not_found"],
+    problems: ["invalid_id", "environment_not_found", "storage_unavailable"],
   },
   sendMessage: {
     operation: "sendMessage",
@@ -144,6 +144,7 @@ export const endpoints: Endpoints = {
       "approvals_unsupported",
       "message_id_reused",
       "queue_full",
+      "storage_unavailable",
       "delivery_unknown",
     ],
   },
@@ -166,6 +167,8 @@ export const endpoints: Endpoints = {
       "unsupported_media_type",
       "device_not_allowed",
       "device_owned_by_another_key",
+      "device_throttled",
+      "storage_unavailable",
     ],
   },
   openDeviceSocket: {
@@ -185,6 +188,8 @@ export const endpoints: Endpoints = {
       "connection_not_found",
       "connection_replaced",
       "device_owned_by_another_key",
+      "device_throttled",
+      "storage_unavailable",
       "upgrade_required",
     ],
   },

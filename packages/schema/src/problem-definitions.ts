@@ -74,6 +74,7 @@ export type ProblemCode =
   | "message_id_reused"
   | "upgrade_required"
   | "queue_full"
+  | "device_throttled"
   | "rate_limited"
   | "internal_error"
   | "upstream_credential_rejected"
@@ -83,6 +84,7 @@ export type ProblemCode =
   | "upstream_redirected"
   | "upstream_unreachable"
   | "shutting_down"
+  | "storage_unavailable"
   | "audit_unavailable"
   | "issuer_unavailable"
   | "key_store_unavailable"
@@ -221,6 +223,12 @@ export const problemDefinitions: Readonly<Record<ProblemCode, ProblemDefinition>
   ),
   upgrade_required: define(426, "Upgrade required", "This endpoint accepts only WebSocket connections.", false),
   queue_full: define(429, "Queue full", "The conversation has too many waiting messages. Nothing was sent.", false),
+  device_throttled: define(
+    429,
+    "Device throttled",
+    "The device exceeded a limit. It may register and connect again later.",
+    true,
+  ),
   rate_limited: {
     ...define(429, "Rate limited", "The request exceeds a rate limit of the gateway. It was not executed.", true),
     type: `${registeredTypes}#quota-exceeded`,
@@ -261,6 +269,12 @@ export const problemDefinitions: Readonly<Record<ProblemCode, ProblemDefinition>
     503,
     "Issuer unavailable",
     "The gateway could not read the keys of the token's issuer, so it could not check the token.",
+    true,
+  ),
+  storage_unavailable: define(
+    503,
+    "Storage unavailable",
+    "Another process keeps the database of the environments locked. Nothing was sent and nothing was changed.",
     true,
   ),
   audit_unavailable: define(

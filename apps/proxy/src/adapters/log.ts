@@ -72,6 +72,9 @@ export function prettyLine(event: LogEvent): string | null {
       return [
         `${event.method} ${event.operation ?? "-"} ${event.status} ${event.durationMs} ms`,
         ...(event.keyId === null ? [] : [`key ${event.keyId}`]),
+        ...(event.errorCode === undefined ? [] : [event.errorCode]),
+        ...(event.reason === undefined ? [] : [event.reason]),
+        ...(event.clientAddress === undefined ? [] : [`from ${event.clientAddress ?? "an unknown address"}`]),
         event.requestId,
       ].join("  ");
     case "listening":

@@ -67,6 +67,8 @@ export type AdminAdmission =
       readonly response: PlainResponse;
       /** The rate limits that count a failed authentication. */
       readonly rateLimit?: RateLimitResult;
+      /** Why the credentials are invalid; for the log only. */
+      readonly reason?: string;
     };
 
 /** Guards the administration on one listener. */

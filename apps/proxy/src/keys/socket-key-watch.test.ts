@@ -41,6 +41,7 @@ async function setUp(more: Partial<KeyRequest> = {}, isDown = false) {
       hasExpired: createHasExpired(clock),
       keyStore: watchedStore,
       tenants: () => tenants,
+      tokenSettings: () => null,
       onFailure: (cause) => void failures.push(cause),
     }),
   );

@@ -104,17 +104,26 @@ export function createAuthenticateRequest(
     const block = blockOf(address);
     if (block !== null) {
       const known = callers.authenticate(authorization, true);
-      return known instanceof Promise || known.kind === "refused" ? refuse(block, invalidKey()) : known;
+      return known instanceof Promise || known.kind === "refused" ? refuse(block, invalidKey(), "not_verified") : known;
     }
     return mapMaybe(callers.authenticate(authorization), (authentication): MaybePromise<RequestAuthentication> => {
       if (authentication.kind === "authenticated" || authentication.response.status !== 401) return authentication;
-      const { response } = authentication;
-      return mapMaybe(countFailure(address), (result) => refuse(result, response));
+      const { response, reason } = authentication;
+      return mapMaybe(countFailure(address), (result) => refuse(result, response, reason));
     });
   };
 }
 
 /** Refuses with the response of the limits or, if they allow the failure, with that of the authentication. */
-function refuse(rateLimit: RateLimitResult, response: PlainResponse): RequestAuthentication {
-  return { kind: "refused", response: rateLimit.refusal ?? response, rateLimit };
+function refuse(
+  rateLimit: RateLimitResult,
+  response: PlainResponse,
+  reason: string | undefined,
+): RequestAuthentication {
+  return {
+    kind: "refused",
+    response: rateLimit.refusal ?? response,
+    rateLimit,
+    ...(reason !== undefined && { reason }),
+  };
 }

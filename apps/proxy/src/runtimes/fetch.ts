@@ -110,6 +110,7 @@ async function openPipeline(settings: Settings, log: (event: LogEvent) => void):
     keyStore,
     keyStoreFor: null,
     hasExpired,
+    devicesFor: null,
     keyUses: createKeyUses({ clock: systemClock, keyStore, onFailure }),
     audit: null,
     rateLimits: await openRateLimits(settings, log),

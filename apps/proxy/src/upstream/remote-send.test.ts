@@ -6,9 +6,8 @@ import { environmentRow } from "../../test/support/environment-row.ts";
 import { fakeRequest } from "../../test/support/fake-request.ts";
 import { bodyOf, createTestProxy, problemOf, type TestProxy } from "../../test/support/test-proxy.ts";
 import type { KeyRequest } from "../keys/key-lifecycle.ts";
-import { maxPages } from "./environments.ts";
 import { createTestPrincipal } from "../../test/support/create-test-principal.ts";
-import { createConnectionLookup } from "./connections.ts";
+import { createConnectionLookup, maxSearchPages } from "./connections.ts";
 import type { ReadRemote } from "./remote-call.ts";
 
 interface World extends TestProxy {
@@ -121,7 +120,7 @@ describe("a connection", () => {
     asked();
     broken.set("/v1/environments/device-1", jsonResponse(503, { message: "later" }));
     expect(await send(key)).toBe("upstream_error");
-    expect(asked()).toEqual([device]);
+    expect(asked()).toEqual([device, device, device]);
   });
 
   test("a connection that one key has resolved is looked up again for another key", async () => {
@@ -133,11 +132,20 @@ describe("a connection", () => {
   });
 
   test("a connection is searched in a bounded number of pages", async () => {
-    const many = Array.from({ length: maxPages * 100 + 1 }, (_, index) => environmentRow(String(index + 10_000)));
-    const { issueKey, send, asked } = createWorld(...many);
+    const page = jsonResponse(200, { connections: [row()], hasNextPage: true });
+    const { issueKey, proxy, upstreamRequests } = createTestProxy(() => Promise.resolve(page));
     const { key } = await issueKey();
-    expect(await send(key, "conn-unknown")).toBe("upstream_response_too_large");
-    expect(asked()).toHaveLength(maxPages);
+    const path = "/v1/environments/conn-unknown/messages";
+    const response = await proxy.handle(fakeRequest({ key, method: "POST", path, body: sendBody }));
+    expect(problemOf(response).errorCode).toBe("upstream_response_too_large");
+    expect(upstreamRequests).toHaveLength(maxSearchPages);
+  });
+
+  test("a connection is found behind row 5,000", async () => {
+    const many = Array.from({ length: 6_000 }, (_, index) => environmentRow(String(index + 10_000)));
+    const { issueKey, send } = createWorld(...many, row());
+    const { key } = await issueKey();
+    expect(await send(key)).toBe(200);
   });
 
   test("after a device is renamed, its new name decides once the connection is confirmed", async () => {
@@ -152,7 +160,7 @@ describe("a connection", () => {
 
 test("a bounded number of resolved connections is remembered, and the oldest is dropped", async () => {
   const clock = createVirtualClock();
-  const lookup = createConnectionLookup(clock, 2);
+  const lookup = createConnectionLookup(clock, { capacity: 2, sharesSearches: true });
   const calls: string[] = [];
   const rows = ["1", "2", "3"].map((id) => environmentRow(id));
   const find = async (connectionId: string): Promise<number> => {
@@ -161,7 +169,8 @@ test("a bounded number of resolved connections is remembered, and the oldest is 
       calls.push(operation);
       return Promise.resolve(jsonResponse(200, { connections: rows, hasNextPage: false }));
     };
-    await lookup.find(createTestPrincipal(), connectionId, read, 5_000);
+    const deadline = { atMs: 30_000, signal: new AbortController().signal };
+    await lookup.find(createTestPrincipal(), connectionId, { deadline, readUntil: () => read }, 5_000);
     return calls.length;
   };
   for (const id of ["conn-1", "conn-2", "conn-3"]) await find(id);

@@ -11,14 +11,16 @@ import {
   type Principal,
   problemResponse,
 } from "@letta-environments/schema";
+import type { Deadline } from "../lib/deadline.ts";
 import type { GatewayPorts, UpstreamFetch } from "../ports.ts";
 import {
   alwaysRead,
   type ConnectionLookup,
   createConnectionLookup,
-  type FoundConnection,
+  type LookupReads,
   maxRowAgeMs,
 } from "./connections.ts";
+import type { FoundConnection } from "./connection-search.ts";
 import { isLimitedToDevices, listPermitted, presentList, presentRow, readUpstreamRow } from "./environments.ts";
 import { buildRemoteRequest, createCallRemote, type ReadRemote, readRequest } from "./remote-call.ts";
 import { releaseSend, type Upstream, type UpstreamCall } from "./upstream.ts";
@@ -28,21 +30,26 @@ export interface RemoteUpstreamOptions {
   readonly fetch: UpstreamFetch;
   /** The gateway's own `User-Agent`. */
   readonly userAgent: string;
+  /** Whether requests may wait for what another one reads. */
+  readonly sharesSearches: boolean;
 }
 
 /** Creates the {@link Upstream} over a remote server. */
 export function createRemoteUpstream(
-  ports: Pick<GatewayPorts, "clock" | "telemetry">,
-  { fetch, userAgent }: RemoteUpstreamOptions,
+  ports: Pick<GatewayPorts, "clock" | "random" | "telemetry">,
+  { fetch, userAgent, sharesSearches }: RemoteUpstreamOptions,
 ): Upstream {
   const callRemote = createCallRemote(ports, fetch);
-  const connections = createConnectionLookup(ports.clock);
+  const connections = createConnectionLookup(ports.clock, { sharesSearches });
   return {
     forward(call) {
       const { decoded, principal, deadline } = call;
       const request = buildRemoteRequest(call, userAgent);
-      const read: ReadRemote = (endpoint, params, query) =>
-        callRemote(endpoint, readRequest(request, endpoint, params, query), deadline);
+      const readUntil =
+        (until: Deadline): ReadRemote =>
+        (endpoint, params, query) =>
+          callRemote(endpoint, readRequest(request, endpoint, params, query), until);
+      const read = readUntil(deadline);
       switch (decoded.operation) {
         case "listEnvironments":
           return list(principal, call.query, decoded.query.limit, read);
@@ -51,7 +58,12 @@ export function createRemoteUpstream(
         case "sendMessage": {
           const { connectionId } = decoded.params;
           const forwardSend = (): Promise<PlainResponse> => callRemote(endpoints.sendMessage, request, deadline);
-          return send(call, findPermitted(connections, principal, connectionId, read), ports.clock, forwardSend);
+          return send(
+            call,
+            findPermitted(connections, principal, connectionId, { deadline, readUntil }),
+            ports.clock,
+            forwardSend,
+          );
         }
         case "registerEnvironment":
         case "openDeviceSocket":
@@ -103,11 +115,11 @@ async function findPermitted(
   connections: ConnectionLookup,
   principal: Principal,
   connectionId: string,
-  read: ReadRemote,
+  reads: LookupReads,
 ): Promise<FoundConnection> {
   // A mode can change at any time, so a key with a maximum mode reads it for every send.
   const maxAgeMs = principal.maxMode === null ? maxRowAgeMs : alwaysRead;
-  const found = await connections.find(principal, connectionId, read, maxAgeMs);
+  const found = await connections.find(principal, connectionId, reads, maxAgeMs);
   if (found.kind === "refused") return found;
   const { row } = found;
   if (!allowsDevice(principal, row)) return { kind: "refused", response: problemResponse("connection_not_found") };

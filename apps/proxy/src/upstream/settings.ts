@@ -21,6 +21,8 @@ export type UpstreamServer =
       readonly fetch: UpstreamFetch;
       readonly credentialOf: CredentialOf;
       readonly admitsTenant?: AdmitsTenant;
+      /** Whether a request must not wait for what another one reads, as on Workers. Default: false. */
+      readonly isolatesRequests?: boolean;
     };
 
 /** Where an upstream is: an origin and the path in front of `/v1`. */

@@ -62,6 +62,8 @@ export function createTestProxy(
     hasExpired: createHasExpired(overrides.ports?.clock ?? clock),
     keyStore,
     pepper: testPepper,
+    // Retries follow at once.
+    random: () => 0,
     randomId,
     telemetry: (event) => void events.push(event),
     upstream: {

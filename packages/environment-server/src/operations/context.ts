@@ -5,6 +5,7 @@ import type { EmitEvent } from "../events.ts";
 import type { KeyedQueue } from "../keyed-queue.ts";
 import type { ConnectionRecord, EnvironmentRow, EnvironmentStore } from "../ports.ts";
 import type { DeviceHub } from "../socket/hub.ts";
+import type { RemovalWatch } from "./removal-watch.ts";
 
 /** The parts of the server that its operations share. */
 export interface ServerContext {
@@ -16,6 +17,7 @@ export interface ServerContext {
   readonly publicUrl: string | null;
   readonly settleMs: number;
   readonly hub: DeviceHub;
+  readonly removals: RemovalWatch;
   readonly pending: PendingDeliveries;
   readonly queue: KeyedQueue;
   readonly emit: EmitEvent;

@@ -18,6 +18,7 @@ import type { PendingDelivery } from "../delivery/pending.ts";
 import { type DeliveryPart, type DeliveryPlan, messageIdIssues, planDelivery } from "../delivery/plan.ts";
 import { classifyRepeat, outcomeResponse } from "../delivery/repeat.ts";
 import { maxUnacknowledgedSends, maxWaitingMessages } from "../limits.ts";
+import { lockedResponse } from "../patient-store.ts";
 import type { ConnectionRecord, ConversationScope, Delivery } from "../ports.ts";
 import type { DeviceConnection } from "../socket/connection.ts";
 import { buildInputFrame } from "../socket/frames.ts";
@@ -45,7 +46,8 @@ interface Send {
  * A key with a maximum mode is checked against the mode that the device has when a frame leaves. A repeat sends nothing, so it
  * is not checked.
  *
- * Rejects with the reason of `signal` when it is aborted before anything was sent.
+ * Rejects with the reason of `signal` when it is aborted before a frame was sent. A frame that was already sent is not taken
+ * back, and the frames after it are not sent.
  */
 export async function sendMessage(
   context: ServerContext,
@@ -76,7 +78,7 @@ export async function sendMessage(
   for (const next of rest) {
     if (response.status !== 200) break;
     deliveredCount += 1;
-    response = await toResponse(await enqueue({ ...begun.send, part: next }));
+    response = await enqueue({ ...begun.send, part: next, signal }).then(toResponse, passOnUnlessLocked);
   }
   if (response.status === 200 || deliveredCount === 0) return response;
   return afterPartialDelivery(response, deliveredCount, planned.plan.parts.length);
@@ -110,13 +112,20 @@ function enqueue(send: Send): Promise<Dispatch> {
   });
 }
 
+function passOnUnlessLocked(cause: unknown): PlainResponse {
+  const response = lockedResponse(cause);
+  if (response === null) throw cause;
+  return response;
+}
+
 async function toResponse(dispatch: Dispatch): Promise<PlainResponse> {
   if (dispatch.kind === "responded") return dispatch.response;
   return outcomeResponse(await dispatch.pending.outcome, dispatch.replayed);
 }
 
 /** Responds to a frame whose ids are known; `null` when none of them is. */
-async function dispatchRepeat({ context, record, scope, part }: Send): Promise<Dispatch | null> {
+async function dispatchRepeat(send: Send): Promise<Dispatch | null> {
+  const { context, record, scope, part } = send;
   const { store, pending, retentionNow } = context;
   const known = await store.findMessages(scope, part.messageIds, retentionNow());
   const repeat = classifyRepeat(part.messageIds, part.fingerprint, known);
@@ -134,8 +143,9 @@ async function dispatchRepeat({ context, record, scope, part }: Send): Promise<D
       if (found !== undefined) return { kind: "pending", pending: found, replayed: true };
       if (repeat.outcome !== null) return respond(outcomeResponse(repeat.outcome, true));
       // A process that ended before it knew the outcome has reserved the ids: the message may have been sent.
-      await store.settle(repeat.deliveryId, environmentId, { kind: "unknown" });
-      return respond(outcomeResponse({ kind: "unknown" }, true));
+      const isUnknown = await store.settle(repeat.deliveryId, environmentId, { kind: "unknown" });
+      // Otherwise the outcome was stored after the ids were looked up.
+      return isUnknown ? respond(outcomeResponse({ kind: "unknown" }, true)) : dispatchRepeat(send);
     }
   }
 }

@@ -1,6 +1,13 @@
 /** Composes the pipeline of the gateway on Node, Bun and Deno. */
 import { randomBytes } from "node:crypto";
-import { constantTimeEqual, hmacSha256Hex, randomId, sha256Hex, systemClock } from "@letta-environments/platform/node";
+import {
+  constantTimeEqual,
+  hmacSha256Hex,
+  random,
+  randomId,
+  sha256Hex,
+  systemClock,
+} from "@letta-environments/platform/node";
 import { createHttpJwksFetch } from "../../adapters/http.ts";
 import type { LogEvent } from "../../adapters/log.ts";
 import { createHostGuard } from "../../admin/admission.ts";
@@ -10,7 +17,7 @@ import { createTokenAuthenticator, reuseTokenAuthenticator, type TokenAuthentica
 import type { Settings } from "../../config/settings.ts";
 import { createPipeline, type Pipeline } from "../../pipeline.ts";
 import type { KeyUses } from "../../keys/key-uses.ts";
-import type { DeviceSockets, EmbeddedServer, HasExpired, KeyStore, KeyStoreFor } from "../../ports.ts";
+import type { DeviceSockets, DevicesFor, EmbeddedServer, HasExpired, KeyStore, KeyStoreFor } from "../../ports.ts";
 import { version } from "../../version.ts";
 import type { OpenKeys } from "./keys.ts";
 import type { OpenEnvironmentCache, OpenRateLimits } from "./shared-stores.ts";
@@ -23,6 +30,8 @@ export interface GatewayResources {
   readonly keyStore: KeyStore;
   /** `null` if keys are not administered over HTTP. */
   readonly keyStoreFor: KeyStoreFor | null;
+  /** `null` if the upstream is remote. */
+  readonly devicesFor: DevicesFor | null;
   readonly keyUses: Pick<KeyUses, "note">;
   readonly hasExpired: HasExpired;
   /** `null` if nothing is recorded. */
@@ -47,7 +56,7 @@ const userAgent = `letta-environments-proxy/${version}`;
  * @throws CommandError if a file that the settings name cannot be used
  */
 export async function composePipeline(settings: Settings, resources: GatewayResources): Promise<Pipeline> {
-  const { keyStore, keyStoreFor, log } = resources;
+  const { keyStore, keyStoreFor, devicesFor, log } = resources;
   const { admin } = settings;
   const { server, findCredentialConflicts } = await composeUpstream(settings, keyStore, log, resources.embedded);
   return createPipeline(
@@ -58,6 +67,7 @@ export async function composePipeline(settings: Settings, resources: GatewayReso
       keyStore,
       noteKeyUse: resources.keyUses.note,
       pepper: resources.keys.pepper,
+      random,
       randomId,
       telemetry: log,
       upstream: server,
@@ -66,7 +76,10 @@ export async function composePipeline(settings: Settings, resources: GatewayReso
       rateLimiter: resources.rateLimits.limiterFor(settings),
       deviceSockets: resources.deviceSockets,
       tokenAuthenticatorFor: resources.tokenAuthenticatorFor,
-      admin: keyStoreFor === null ? undefined : { randomBytes, keyStoreFor, findCredentialConflicts },
+      admin:
+        keyStoreFor === null
+          ? undefined
+          : { randomBytes, keyStoreFor, devicesFor: devicesFor ?? undefined, findCredentialConflicts },
     },
     {
       upstreamTimeoutMs: settings.upstreamTimeoutMs,

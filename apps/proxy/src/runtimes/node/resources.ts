@@ -7,6 +7,7 @@ import { createSqliteEnvironmentStore } from "@letta-environments/environment-se
 import { randomId, sha256Hex, systemClock } from "@letta-environments/platform/node";
 import type { LogEvent } from "../../adapters/log.ts";
 import { lockDataDir, openStore } from "../../adapters/node/data-dir.ts";
+import { auditDevices } from "../../audit/device-changes.ts";
 import { auditKeyStore } from "../../audit/key-changes.ts";
 import type { EnvironmentCache } from "../../cache/environment-cache.ts";
 import type { Settings } from "../../config/settings.ts";
@@ -59,6 +60,7 @@ export async function openResources(settings: () => Settings, log: (event: LogEv
     keyStore,
     hasExpired,
     keyStoreFor: (actor) => auditKeyStore(keyStore, audit, actor, onFailure),
+    devicesFor: embedded && ((actor) => auditDevices(embedded.server.devices, audit, actor, onFailure)),
     keyUses,
     audit,
     rateLimits,
@@ -72,6 +74,7 @@ export async function openResources(settings: () => Settings, log: (event: LogEv
         hasExpired,
         keyStore,
         tenants: () => settings().tenants,
+        tokenSettings: () => settings().jwt,
         onFailure: onKeyStoreFailure,
       }),
     log,
@@ -91,13 +94,18 @@ export async function openResources(settings: () => Settings, log: (event: LogEv
   };
 }
 
+/** The name of the devices' file in the data directory. */
+export const environmentsFile = "environments.sqlite";
+
 /** Starts the embedded environment server, whose environments are in the data directory. */
 async function openEmbeddedServer(
   settings: Pick<Settings, "dataDir" | "publicUrl">,
   log: (event: LogEvent) => void,
   environmentCache: EnvironmentCache | null,
 ): Promise<{ readonly server: EnvironmentServer; close(): Promise<void> }> {
-  const { store, database } = await openStore(settings.dataDir, "environments.sqlite", createSqliteEnvironmentStore);
+  const { store, database } = await openStore(settings.dataDir, environmentsFile, createSqliteEnvironmentStore);
+  // A busy SQLite blocks the event loop, so it returns at once and the server waits instead.
+  database.exec("PRAGMA busy_timeout = 0");
   const server = createEnvironmentServer({
     store,
     clock: systemClock,
@@ -127,4 +135,6 @@ const changesResponses: ReadonlySet<string> = new Set([
   "device_connected",
   "device_disconnected",
   "device_changed",
+  "device_removed",
+  "environment_expired",
 ]);

@@ -1,7 +1,7 @@
 /** Connects the gateway to its upstream: the embedded environment server, or a remote server with the credentials of tenants. */
 import { CommandError } from "@letta-environments/command-line";
 import { systemClock } from "@letta-environments/platform/node";
-import { createHttpUpstreamFetch, failedBeforeSend } from "../../adapters/http.ts";
+import { createUpstreamPool } from "../../adapters/http-pool.ts";
 import type { LogEvent } from "../../adapters/log.ts";
 import { CredentialFileError, watchCredentialFiles } from "../../adapters/node/watched-files.ts";
 import type { Settings } from "../../config/settings.ts";
@@ -18,6 +18,9 @@ import {
 } from "../../tenants/credentials.ts";
 import type { CredentialOf } from "../../tenants/settings.ts";
 import type { UpstreamServer } from "../../upstream/settings.ts";
+
+/** Maximum number of connections to a remote upstream. */
+const maxConnections = 256;
 
 /** The upstream of a composed gateway. It has nothing to close. */
 export interface ComposedUpstream {
@@ -46,7 +49,7 @@ export async function composeUpstream(
   return {
     server: {
       kind: "remote",
-      fetch: createHttpUpstreamFetch({ ...upstream, fetch: globalThis.fetch, failedBeforeSend }),
+      fetch: createUpstreamPool({ ...upstream, maxConnections }),
       credentialOf,
       admitsTenant,
     },

@@ -84,6 +84,7 @@ function afterResponse([title, fetch]: (typeof responses)[number]): readonly Rec
 export const upstreamResponses: Topic = {
   name: "upstream-responses",
   gateway: { upstream: upstream.fetch },
+  isolatesRequests: true,
   keys: {
     plain: { scopes: ["list", "read", "send", "details"] },
     "one device": { scopes: ["list", "read", "send"], deviceIds: ["laptop"] },
