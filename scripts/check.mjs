@@ -1,10 +1,10 @@
 /** `pnpm check`: runs every check except the tests, and lists the checks that failed. */
 import { join } from "node:path";
 import process from "node:process";
-import { ensureNode, findNode } from "./lib/supported-node.mjs";
-import { ensureBenchInstalled, ensureInstalled } from "./lib/installation.mjs";
+import { ensureNode, findNode } from "./setup/supported-node.mjs";
+import { ensureBenchInstalled, ensureInstalled } from "./setup/installation.mjs";
 import { repositoryRoot } from "./lib/repository.mjs";
-import { runCommand } from "./lib/run-command.mjs";
+import { runCommand } from "./lib/run-process.mjs";
 import { runTasks, taskEnvironment } from "./lib/turbo.mjs";
 
 await ensureInstalled("full", ensureNode);
@@ -35,6 +35,8 @@ const steps = [
   ["problem pages", () => script("check/problem-pages.mjs")],
   ["configuration schema", () => script("config-schema.mjs")],
   ["generated files", () => script("../packages/schema/scripts/generate.ts")],
+  ["generated files of the gateway", () => script("../apps/proxy/scripts/generate.ts")],
+  ["OpenAPI rules", () => script("check/open-api.mjs")],
   ["runtimes", () => script("runtime-matrix.mjs")],
   ["build", () => runTasks(["build"])],
   ["byte budgets", () => script("check/budgets.mjs")],

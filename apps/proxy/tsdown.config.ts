@@ -45,7 +45,7 @@ const worker: UserConfig = {
   // No getter in this code has side effects, so unused property reads can be removed.
   treeshake: { propertyReadSideEffects: false },
   // The API description is a static asset that the platform serves; the Worker does not contain it.
-  copy: [{ from: "../../packages/schema/openapi.json", to: "dist/worker-assets" }],
+  copy: [{ from: "openapi.json", to: "dist/worker-assets" }],
   // Annotations help only a second bundler, and there is none.
   outputOptions: { comments: { annotation: false } },
   deps: { alwaysBundle: [/.*/], neverBundle: [/^(?:node|cloudflare):/], onlyBundle: false },

@@ -67,6 +67,7 @@ export const folderOrder = new Map([
     ["index.ts", "rfc9111.ts", "web/", "rfc9111/", "engine/", "store/", "fields/", "adapters/"],
   ],
   ["packages/platform/src", ["bun/", "cloudflare/", "node/", "valkey/"]],
+  ["packages/testkit/src", ["index.ts", "simulation/"]],
 ]);
 
 /**

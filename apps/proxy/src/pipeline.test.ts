@@ -279,3 +279,24 @@ test("durations of requests are reported in whole milliseconds", async () => {
   expect(durations).toEqual(durations.map(Math.round));
   expect(durations).toHaveLength(1);
 });
+
+test("a log that fails changes no response: neither that of a success, of a refusal, nor of a failure", async () => {
+  const broken = {
+    ports: {
+      telemetry: () => {
+        throw new Error("the disk of the log is full");
+      },
+    },
+  };
+  const testProxy = createTestProxy(
+    knownConnections(() => Promise.reject(new Error("no connection"))),
+    broken,
+  );
+  const { key } = await testProxy.issueKey();
+  expect((await createTestProxy(undefined, broken).proxy.handle(fakeRequest())).status).toBe(401);
+  const failed = await testProxy.proxy.handle(fakeRequest({ key }));
+  expect([failed.status, problemOf(failed).errorCode]).toEqual([500, "internal_error"]);
+  const working = createTestProxy(undefined, broken);
+  const { key: workingKey } = await working.issueKey();
+  expect((await working.proxy.handle(fakeRequest({ key: workingKey }))).status).toBe(200);
+});

@@ -24,6 +24,7 @@ import { limitRequest } from "./limits/request-limits.ts";
 import { finishRateLimit, recordRefusal } from "./limits/response.ts";
 import { beginTrace, endTrace, type RequestTrace } from "./request-trace.ts";
 import type { GatewayConfig, GatewayServices } from "./services.ts";
+import { shieldTelemetry } from "./telemetry.ts";
 import { deviceSocketRequest } from "./upstream/embedded.ts";
 
 /** The gateway behind its hosts. No function throws, and no promise rejects. */
@@ -43,7 +44,8 @@ interface Received {
 }
 
 /** Creates the pipeline of a gateway. */
-export function createPipeline(services: GatewayServices, config: GatewayConfig): Pipeline {
+export function createPipeline(given: GatewayServices, config: GatewayConfig): Pipeline {
+  const services: GatewayServices = { ...given, telemetry: shieldTelemetry(given.telemetry) };
   const features = createFeatures(services, config);
   const { api, socket } = createApiSteps(services, features);
   const rateLimit = createRateLimitSteps(features);

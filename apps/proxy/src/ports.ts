@@ -12,6 +12,7 @@ import type { Telemetry } from "./telemetry.ts";
 export interface GatewayPorts {
   readonly clock: Clock;
   readonly digests: Digests;
+  readonly hasExpired: HasExpired;
   readonly keyStore: KeyStore;
   /** Records in memory that a key was used; absent where last uses are not recorded. */
   readonly noteKeyUse?: (keyId: string) => void;
@@ -22,6 +23,14 @@ export interface GatewayPorts {
 
 /** Returns the store through which an actor changes keys. Each change is one call of `create` or `update`. */
 export type KeyStoreFor = (actor: KeyActor) => KeyStore;
+
+/**
+ * Returns whether a credential has expired. One that was seen expired stays expired in this process, unless it gets a later expiry.
+ *
+ * @param credential identifies the credential without revealing it
+ * @param expiresAt epoch milliseconds; `null`: never
+ */
+export type HasExpired = (credential: string, expiresAt: number | null) => boolean;
 
 /** Returns the administration of devices through which an actor changes them. */
 export type DevicesFor = (actor: KeyActor) => DeviceAdministration;

@@ -117,5 +117,16 @@ export type ProxyEvent =
       readonly cause: unknown;
     };
 
-/** Receives events. It never throws. */
+/** Receives events. */
 export type Telemetry = (event: ProxyEvent) => void;
+
+/** Returns a sink that never throws. A log that fails must not replace a response: a delivered send would look like a failed one. */
+export function shieldTelemetry(telemetry: Telemetry): Telemetry {
+  return (event) => {
+    try {
+      telemetry(event);
+    } catch {
+      // The place where failures are reported is the one that failed.
+    }
+  };
+}

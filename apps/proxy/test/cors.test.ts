@@ -1,3 +1,4 @@
+import Letta from "@letta-ai/letta-client";
 import { describe, expect, test } from "vitest";
 import { fakeRequest } from "./support/fake-request.ts";
 import { createTestProxy } from "./support/test-proxy.ts";
@@ -43,10 +44,32 @@ describe("with origins", () => {
       "access-control-allow-origin": page,
       "access-control-allow-methods": "GET, POST",
       "access-control-allow-headers":
-        "authorization, content-type, idempotency-key, x-request-id, if-none-match, cache-control",
+        "authorization, content-type, idempotency-key, x-request-id, if-none-match, cache-control, user-agent, x-project, x-project-id, x-stainless-arch, x-stainless-lang, x-stainless-os, x-stainless-package-version, x-stainless-retry-count, x-stainless-runtime, x-stainless-runtime-version, x-stainless-timeout",
       vary: "Origin",
     });
     expect(headers).not.toHaveProperty("access-control-allow-credentials");
+  });
+
+  test("every header that the official SDK sends is allowed in a preflight", async () => {
+    const sent = new Set<string>();
+    const letta = new Letta({
+      baseURL: "https://gateway.example",
+      apiKey: "lek_x",
+      projectID: "project",
+      timeout: 1_000,
+      fetch(_url, init) {
+        for (const name of new Headers(init?.headers).keys()) sent.add(name);
+        return Promise.resolve(Response.json({ connections: [], hasNextPage: false, success: true, message: "" }));
+      },
+    });
+    await letta.environments.list();
+    await letta.environments.sendMessage("c", { messages: [], agentId: "a" }, { timeout: 1_000 });
+    const { headers } = await setUp().proxy.handle(preflight(page));
+    const allowed = new Set((headers["access-control-allow-headers"] ?? "").split(", "));
+    // Browsers send Accept without asking (Fetch standard, CORS-safelisted request headers).
+    sent.delete("accept");
+    expect([...sent].filter((name) => !allowed.has(name))).toEqual([]);
+    expect([...sent]).toContain("x-stainless-timeout");
   });
 
   test("pages of a listed origin can read every response, including errors", async () => {

@@ -95,7 +95,7 @@ describe("the path as it was sent", () => {
 
   test.each([
     ["GET", "/v1\\environments"],
-    ["OPTIONS", "*"],
+    ["GET", "*"],
     ["GET", "ftp://x/v1/environments"],
   ])("%s %s gets a problem, not an empty response", async (method, target) => {
     expect(codeOf(await send(method, target))).toBe("invalid_request");
@@ -225,11 +225,44 @@ describe("malformed requests", () => {
     expect(response.status).toBe(200);
   });
 
+  test("a request behind an ignored upgrade is not left waiting: the response says that the connection closes", async () => {
+    const upgrade = "GET /livez HTTP/1.1\r\nhost: x\r\nconnection: Upgrade\r\nupgrade: h2c\r\n\r\n";
+    const response = await sendRaw(server.url, `${upgrade}${requestHead("GET", "/livez")}`);
+    expect([response.status, response.headers["connection"]]).toEqual([200, "close"]);
+  });
+
+  test("OPTIONS for the whole server is 204 with the methods, and the connection can be used again", async () => {
+    const socket = await openSocket(server.url);
+    socket.write("OPTIONS * HTTP/1.1\r\nhost: x\r\n\r\n" + requestHead("GET", "/livez"));
+    const text = await readToEnd(socket);
+    const { status, headers } = parseResponse(text);
+    expect([status, headers["allow"]]).toEqual([204, "GET, HEAD, POST, PATCH, OPTIONS"]);
+    expect(headers).toMatchObject({ "cache-control": "private, no-store", "x-content-type-options": "nosniff" });
+    expect(text).toContain("HTTP/1.1 200 OK");
+  });
+
   test("a method that no endpoint has is method_not_allowed", async () => {
     for (const method of ["PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"]) {
       expect(codeOf(await send(method, "/v1/environments"))).toBe("method_not_allowed");
     }
   });
+});
+
+test.each([
+  [
+    "throws",
+    () => {
+      throw new Error("defect");
+    },
+  ],
+  ["rejects", () => Promise.reject(new Error("defect"))],
+])("a route that %s is a problem with a request id, and the defect is reported", async (_what, respond) => {
+  const route = { path: "/broken", authentication: "none", respond } satisfies HostRoute;
+  const broken = await startNodeServer(undefined, { routes: [route] });
+  const response = await sendRaw(broken.url, requestHead("GET", "/broken"));
+  await broken.connections.close();
+  expect([response.status, codeOf(response)]).toEqual([500, "internal_error"]);
+  expect(broken.failures).toEqual([new Error("defect")]);
 });
 
 test("a server that stops finishes requests in flight and accepts no new ones", async () => {
@@ -307,6 +340,10 @@ describe("a slow client", () => {
     [
       "a client with an incomplete body",
       requestHead("POST", "/v1/environments/c/messages", { "content-length": "10" }),
+    ],
+    [
+      "a client that announces a chunk without end",
+      `${requestHead("POST", "/v1/environments/c/messages", { "transfer-encoding": "chunked" })}FFFFFFFFFFFFFFFF\r\n{`,
     ],
   ])("%s gets 408, and the connection is closed", async (_how, text) => {
     const strict = await startNodeServer(undefined, { timeouts: { headersMs: 20, requestMs: 20, checkIntervalMs: 5 } });

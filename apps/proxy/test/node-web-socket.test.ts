@@ -71,13 +71,26 @@ async function open(): Promise<WebSocket> {
 }
 
 function codeOf({ headers, body }: RawResponse): string {
-  expect(headers).toMatchObject({ "content-type": "application/problem+json", connection: "close" });
+  expect(headers).toMatchObject({
+    "content-type": "application/problem+json",
+    "cache-control": "private, no-store",
+    "x-content-type-options": "nosniff",
+    "x-request-id": expect.stringMatching(/^[A-Za-z0-9._-]+$/) as string,
+    connection: "close",
+  });
   expect(headers["content-length"]).toBe(String(Buffer.byteLength(body, "latin1")));
   return (JSON.parse(body) as Problem).errorCode;
 }
 
 test("a handshake with two Host fields is 400 before anything is decided", async () => {
-  expect(await refused({ host: "gateway.example", Host: "other.example" })).toMatchObject({ status: 400 });
+  const response = await refused({ host: "gateway.example", Host: "other.example" });
+  expect([response.status, codeOf(response)]).toEqual([400, "invalid_request"]);
+  expect(attached).toEqual([]);
+});
+
+test("a handshake with a transfer encoding is 400 before anything is decided", async () => {
+  const response = await refused({ "transfer-encoding": "" });
+  expect(response.status).toBe(400);
   expect(attached).toEqual([]);
 });
 
@@ -106,8 +119,9 @@ describe("refusals before the handshake", () => {
   test.each([{ "sec-websocket-key": "short" }, { "sec-websocket-version": "7" }])(
     "a handshake with %j is refused with plain HTTP",
     async (headers) => {
-      const response = await refused(headers);
+      const response = await refused({ ...headers, "x-request-id": "handshake-1" });
       expect([response.status, codeOf(response)]).toEqual([400, "invalid_request"]);
+      expect(response.headers["x-request-id"]).toBe("handshake-1");
       expect(attached).toEqual([]);
     },
   );

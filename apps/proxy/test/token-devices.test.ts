@@ -7,6 +7,7 @@ import { createVirtualClock } from "@letta-environments/testkit";
 import { expect, test } from "vitest";
 import { createMemoryKeyStore } from "../src/adapters/memory/key-store.ts";
 import type { JwtSettings } from "../src/auth/jwt-settings.ts";
+import { createHasExpired } from "../src/keys/credential-expiry.ts";
 import { watchSocketKeys } from "../src/keys/socket-key-watch.ts";
 import { fakeRequest } from "./support/fake-request.ts";
 import { createTestIssuer, testJwtSettings } from "./support/test-issuer.ts";
@@ -34,6 +35,7 @@ async function setUp() {
   const failures: unknown[] = [];
   const deviceSockets = watchSocketKeys(server, {
     clock,
+    hasExpired: createHasExpired(clock),
     keyStore,
     tenants: () => rules.tenants,
     tokenSettings: () => rules.tokens,

@@ -193,4 +193,6 @@ export interface DeliveryLog {
 export interface EnvironmentStore extends EnvironmentRows, DeviceRows, DeliveryLog {
   /** Removes message ids and replaced connectionIds that are older than the retention time. */
   prune(nowMs: number): Promise<void>;
+  /** Moves stored times that are after `nowMs` to it, because a clock that was ahead stored them. Called at the start. */
+  limitTimes(nowMs: number): Promise<void>;
 }

@@ -1,4 +1,4 @@
-import type { Clock, RandomId, Sha256 } from "@letta-environments/platform";
+import { type Clock, createSteadyNow, type RandomId, type Sha256 } from "@letta-environments/platform";
 import {
   openApiResponse,
   decodeRequest,
@@ -93,7 +93,7 @@ export interface EnvironmentServer {
 export function createEnvironmentServer(options: EnvironmentServerOptions): EnvironmentServer {
   const { store, clock, randomId } = options;
   const emit = createEmitter(options.onEvent);
-  const retentionNow = createRetentionClock(clock);
+  const retentionNow = createSteadyNow(clock);
   const pending = createPendingDeliveries({ clock, log: store, emit });
   const emitOfHub: EmitEvent = (event) => {
     emit(event);
@@ -256,13 +256,4 @@ function describeApi(
 function reportFailure({ emit }: ServerContext, operation: string, cause: unknown): PlainResponse {
   emit({ type: "request_failed", operation, cause });
   return problemResponse("internal_error");
-}
-
-/**
- * Returns a function for the time by which stored ids expire. It starts at the wall time and then advances with monotonic
- * time, so that a jump of the wall clock does not make this process forget ids.
- */
-function createRetentionClock(clock: Clock): () => number {
-  const offsetMs = clock.now() - clock.monotonic();
-  return () => Math.floor(offsetMs + clock.monotonic());
 }

@@ -18,6 +18,15 @@ export function createSqliteEnvironmentStore(database: SqliteDatabase): Environm
   migrate(database);
   const forgetConnections = database.prepare("DELETE FROM environment_connection WHERE replaced_at <= ?");
   const forgetDeliveries = database.prepare("DELETE FROM environment_delivery WHERE reserved_at <= ?");
+  const limitedColumns = [
+    ["environment", "first_seen_at"],
+    ["environment", "last_seen_at"],
+    ["environment_connection", "replaced_at"],
+    ["environment_delivery", "reserved_at"],
+  ];
+  const limitColumns = limitedColumns.map(([table, column]) =>
+    database.prepare(`UPDATE ${table} SET ${column} = ? WHERE ${column} > ?`),
+  );
   return {
     ...createSqliteEnvironmentRows(database),
     ...createSqliteDeviceRows(database),
@@ -26,6 +35,11 @@ export function createSqliteEnvironmentStore(database: SqliteDatabase): Environm
       database.transaction(() => {
         forgetConnections.run(nowMs - retentionMs);
         forgetDeliveries.run(nowMs - retentionMs);
+      });
+    },
+    async limitTimes(nowMs) {
+      database.transaction(() => {
+        for (const limit of limitColumns) limit.run(nowMs, nowMs);
       });
     },
   };

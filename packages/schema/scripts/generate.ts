@@ -6,7 +6,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { emitDrift } from "./emit-drift.ts";
-import { emitOpenApi } from "./emit-openapi.ts";
+import { emitOpenApi } from "./open-api/document.ts";
 import { emitGuards } from "./emit-guards.ts";
 import { emitJsonSchema } from "./json-schema.ts";
 import { wireTypes } from "./wire-types.ts";

@@ -1,4 +1,8 @@
-/** JSON Schema (draft 2020-12) of shapes: in a document of its own for each type, and as components of the OpenAPI document. */
+/**
+ * JSON Schema of shapes: in a document of its own for each type, and as components of the OpenAPI document. The keywords mean the same in the
+ * drafts 7 and 2020-12, so the documents name no draft and every validator reads them as its own.
+ */
+import { descriptions } from "./read-descriptions.ts";
 import { objectsOf, type Rule, type Shape, type TextRule } from "./shape.ts";
 import type { WireType } from "./wire-types.ts";
 
@@ -7,12 +11,12 @@ export type JsonSchema = Readonly<Record<string, unknown>>;
 /** Returns the JSON Schema document of a type, with the objects in it under `$defs`. */
 export function emitJsonSchema({ name, shape }: WireType): string {
   const prefix = "#/$defs/";
-  const definitions = objectsOf(shape).map((object) => [object.name, objectSchemaOf(object, prefix)] as const);
+  const [outermost, ...inner] = [...objectsOf(shape)].reverse();
+  if (outermost === undefined) throw new Error(`${name} is not an object`);
+  const definitions = inner.reverse().map((object) => [object.name, objectSchemaOf(object, prefix)] as const);
   const document = {
-    $schema: "https://json-schema.org/draft/2020-12/schema",
-    title: name,
-    $ref: `${prefix}${name}`,
-    $defs: Object.fromEntries(definitions),
+    ...objectSchemaOf(outermost, prefix),
+    ...(definitions.length > 0 && { $defs: Object.fromEntries(definitions) }),
   };
   return `${JSON.stringify(document, null, 2)}\n`;
 }
@@ -62,11 +66,17 @@ export function jsonSchemaOf(shape: Shape, prefix: string): JsonSchema {
 
 /** Returns the JSON Schema of an object, which allows unknown members. */
 export function objectSchemaOf({ name, members }: Extract<Shape, { kind: "object" }>, prefix: string): JsonSchema {
+  const about = descriptions.get(name);
+  const properties = members.map((member) => {
+    const description = about?.members.get(member.name);
+    return [member.name, { ...jsonSchemaOf(member.shape, prefix), ...(description !== undefined && { description }) }];
+  });
   return {
     title: name,
+    ...(about?.text !== undefined && { description: about.text }),
     type: "object",
     required: members.filter(({ optional }) => !optional).map((member) => member.name),
-    properties: Object.fromEntries(members.map((member) => [member.name, jsonSchemaOf(member.shape, prefix)])),
+    properties: Object.fromEntries(properties),
   };
 }
 

@@ -1,8 +1,18 @@
 import { readFileSync } from "node:fs";
 import { Validator } from "@seriousme/openapi-schema-validator";
+import { Ajv } from "ajv";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import { describe, expect, test } from "vitest";
-import { type Endpoint, endpoints, problemDefinitions } from "../src/index.ts";
+import { examples } from "../scripts/open-api/examples.ts";
+import { findEnvironmentListDrift } from "../src/drift.gen.ts";
+import {
+  checkValue,
+  type Endpoint,
+  endpoints,
+  type EnvironmentList,
+  messageDeduplicationHeader,
+  problemDefinitions,
+} from "../src/index.ts";
 import { guardedTypes } from "./guarded-types.ts";
 import { readFixture, withMember } from "./read-fixture.ts";
 
@@ -10,20 +20,27 @@ function readJson(name: string): unknown {
   return JSON.parse(readFileSync(new URL(`../${name}`, import.meta.url), "utf8"));
 }
 
+interface OpenApiOperation {
+  readonly description?: string;
+  readonly parameters: readonly object[];
+  readonly responses: Readonly<Record<string, { readonly headers?: object }>>;
+}
+
 interface OpenApi {
   readonly components: {
     readonly schemas: Readonly<Record<string, { readonly properties: Readonly<Record<string, unknown>> }>>;
+    readonly parameters: Readonly<Record<string, object>>;
+    readonly headers: Readonly<Record<string, object>>;
   };
-  readonly paths: Readonly<
-    Record<
-      string,
-      Readonly<Record<string, { readonly description?: string; readonly responses: Readonly<Record<string, unknown>> }>>
-    >
-  >;
+  readonly tags: readonly object[];
+  readonly paths: Readonly<Record<string, Readonly<Record<string, OpenApiOperation>>>>;
 }
+
+const sentence: unknown = expect.stringMatching(/^.{3,}$/s);
 
 describe("the OpenAPI document", () => {
   const document = readJson("openapi.json") as OpenApi;
+  const operations = Object.values(document.paths).flatMap((methods) => Object.values(methods));
 
   test("is valid OpenAPI 3.1 for an independent validator", async () => {
     const result = await new Validator().validate({ ...document });
@@ -46,7 +63,7 @@ describe("the OpenAPI document", () => {
   test("allows additional properties in a record explicitly, because type generators require it", () => {
     const { ApprovalDecision } = document.components.schemas;
     const record = { type: "object", additionalProperties: true };
-    expect(ApprovalDecision?.properties["updated_input"]).toEqual({ anyOf: [record, { type: "null" }] });
+    expect(ApprovalDecision?.properties["updated_input"]).toMatchObject({ anyOf: [record, { type: "null" }] });
   });
 
   test("has the problems of an upstream for callers, and not for devices", () => {
@@ -62,18 +79,62 @@ describe("the OpenAPI document", () => {
     expect(description).toContain("`approvals_unsupported`");
   });
 
+  test("explains every operation, parameter, header, tag and problem", () => {
+    for (const operation of operations) expect(operation).toMatchObject({ summary: sentence, description: sentence });
+    const parameters = operations.flatMap((operation) => operation.parameters);
+    const described = [
+      ...parameters.filter((parameter) => !("$ref" in parameter)),
+      ...Object.values(document.components.parameters),
+      ...Object.values(document.components.headers),
+      ...document.tags,
+    ];
+    for (const part of described) expect(part).toMatchObject({ description: sentence });
+    for (const { responses } of operations) {
+      for (const response of Object.values(responses)) expect(response).toMatchObject({ description: sentence });
+    }
+  });
+
+  test("shows what reads return when nothing has changed, and the headers that make a repeat safe", () => {
+    const read = document.paths[endpoints.retrieveEnvironment.path]?.["get"];
+    expect(Object.keys(read?.responses["304"]?.headers ?? {})).toContain("etag");
+    expect(read?.parameters).toContainEqual({ $ref: "#/components/parameters/IfNoneMatch" });
+    const send = document.paths[endpoints.sendMessage.path]?.["post"];
+    expect(send?.parameters).toContainEqual({ $ref: "#/components/parameters/IdempotencyKey" });
+    expect(Object.keys(send?.responses["200"]?.headers ?? {})).toEqual(
+      expect.arrayContaining([messageDeduplicationHeader, "idempotency-replayed", "x-request-id", "ratelimit"]),
+    );
+    expect(Object.keys(send?.responses["429"]?.headers ?? {})).toEqual(
+      expect.arrayContaining(["retry-after", "x-should-retry"]),
+    );
+    expect(document.components.schemas["SendMessageResponse"]?.properties).toHaveProperty("disposition");
+  });
+
+  test("has realistic examples: each body is valid and has no member that the schemas do not know", () => {
+    for (const { name, schema } of guardedTypes) {
+      const example = examples.get(name);
+      if (example === undefined) continue;
+      expect([name, checkValue(schema, example, "body")]).toMatchObject([name, { ok: true }]);
+    }
+    expect(findEnvironmentListDrift(examples.get("EnvironmentList") as EnvironmentList)).toEqual([]);
+    expect(JSON.stringify(document)).not.toContain("future_member");
+  });
+
   test("has exactly the paths of the endpoint table", () => {
     const paths = new Set(Object.values(endpoints).map(({ path }) => path));
     expect(new Set(Object.keys(document.paths))).toEqual(paths);
   });
 });
 
-describe("JSON Schema with an independent validator", () => {
+// Fastify and many tools read the draft 7, OpenAPI 3.1 reads 2020-12.
+describe.each([
+  ["draft 7, strictly", () => new Ajv({ allErrors: true })],
+  ["draft 2020-12", () => new Ajv2020({ allErrors: true, strict: false })],
+])("JSON Schema with an independent validator of %s", (_draft, createValidator) => {
   const validators = new Map(
     guardedTypes.map(({ name }) => {
       // A new instance for each, because the documents have definitions with the same names.
       const schema = readJson(`json-schema/${name}.json`) as object;
-      return [name, new Ajv2020({ allErrors: true, strict: false }).compile(schema)] as const;
+      return [name, createValidator().compile(schema)] as const;
     }),
   );
 

@@ -1,12 +1,12 @@
-/** The API description of the schema package, for hosts that serve it. */
+/** The gateway's API description, which `scripts/generate.ts` writes, for hosts that serve it. */
 import type { OpenApiDocument } from "@letta-environments/schema";
 
 let loaded: Promise<OpenApiDocument> | null = null;
 
 /** Loads the API description on the first call. */
 export function loadOpenApi(): Promise<OpenApiDocument> {
-  loaded ??= import("@letta-environments/schema/openapi.json", { with: { type: "json" } }).then(
-    ({ default: document }) => describeDocument(JSON.stringify(document)),
+  loaded ??= import("../../openapi.json", { with: { type: "json" } }).then(({ default: document }) =>
+    describeDocument(JSON.stringify(document)),
   );
   return loaded;
 }

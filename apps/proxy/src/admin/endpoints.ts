@@ -87,7 +87,8 @@ const devicePath = `${devicesPath}/{deviceId}`;
 const nothing = { query: NoQuerySchema, body: null };
 const inTenant = { query: DeviceQuerySchema, body: null };
 
-const adminEndpoints: readonly AdminEndpoint[] = [
+/** Every endpoint of the administration. */
+export const adminEndpoints: readonly AdminEndpoint[] = [
   { operation: "listKeys", method: "GET", path: keysPath, query: ListKeysQuerySchema, body: null },
   { operation: "createKey", method: "POST", path: keysPath, query: NoQuerySchema, body: RequestedKeySchema },
   { operation: "retrieveKey", method: "GET", path: keyPath, ...nothing },

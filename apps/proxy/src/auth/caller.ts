@@ -33,7 +33,7 @@ export interface CallerAuthenticator {
 /** The ports that authenticate callers. */
 export interface CallerPorts extends Pick<
   GatewayPorts,
-  "clock" | "digests" | "keyStore" | "noteKeyUse" | "pepper" | "telemetry"
+  "clock" | "digests" | "hasExpired" | "keyStore" | "noteKeyUse" | "pepper" | "telemetry"
 > {
   readonly fetchJwks?: JwksFetch;
   readonly tokenAuthenticatorFor?: ((settings: JwtSettings) => TokenAuthenticator) | undefined;

@@ -6,7 +6,7 @@
  * (`KeyStore.generation`), refused ones for a few seconds. Expiry is checked on every request.
  */
 import { hasKeyLength, parseKeyId } from "../keys/key-format.ts";
-import { credentialIdOf, type KeyRecord, unsupportedFeatures } from "../keys/key-record.ts";
+import { credentialIdOf, credentialOf, type KeyRecord, unsupportedFeatures } from "../keys/key-record.ts";
 import { createBoundedMap } from "../lib/bounded-map.ts";
 import type { MaybePromise } from "../lib/steps.ts";
 import type { Digests, GatewayPorts, Pepper } from "../ports.ts";
@@ -27,9 +27,9 @@ export type KeyAuthenticator = (authorization: string | null, cachedOnly?: boole
 
 /** Creates a {@link KeyAuthenticator} with its own cache. */
 export function createKeyAuthenticator(
-  ports: Pick<GatewayPorts, "clock" | "digests" | "keyStore" | "noteKeyUse" | "pepper" | "telemetry">,
+  ports: Pick<GatewayPorts, "clock" | "digests" | "hasExpired" | "keyStore" | "noteKeyUse" | "pepper" | "telemetry">,
 ): KeyAuthenticator {
-  const { clock, digests, keyStore, noteKeyUse, pepper, telemetry } = ports;
+  const { clock, digests, hasExpired, keyStore, noteKeyUse, pepper, telemetry } = ports;
   const verified = createBoundedMap<VerifiedKey>(maxVerifiedKeys);
   const refused = createBoundedMap<{ readonly untilMs: number; readonly reason: string }>(maxRefusedKeys);
   let generation = keyStore.generation();
@@ -43,7 +43,9 @@ export function createKeyAuthenticator(
   }
 
   function accept(key: VerifiedKey): Authentication {
-    if (key.expiresAt !== null && clock.now() >= key.expiresAt) return refuseInvalidKey("key_expired");
+    if (key.expiresAt !== null && hasExpired(credentialOf(key.principal), key.expiresAt)) {
+      return refuseInvalidKey("key_expired");
+    }
     noteKeyUse?.(key.principal.keyId);
     return { kind: "authenticated", principal: key.principal };
   }
@@ -58,7 +60,7 @@ export function createKeyAuthenticator(
     const isCurrent = generationBefore === keyStore.generation();
     if (key.kind !== "valid") {
       const reason = key.kind === "unsupported" ? "key_unsupported" : key.reason;
-      if (isCurrent) refused.set(digest, { untilMs: clock.now() + refusalMs, reason });
+      if (isCurrent) refused.set(digest, { untilMs: clock.monotonic() + refusalMs, reason });
       return refuseInvalidKey(reason);
     }
     if (isCurrent) verified.set(digest, key);
@@ -80,7 +82,7 @@ export function createKeyAuthenticator(
     if (id === null) return refuseInvalidKey("key_malformed");
     if (cachedOnly) return refuseInvalidKey("not_verified");
     const refusal = refused.get(digest);
-    if (refusal !== undefined && clock.now() < refusal.untilMs) return refuseInvalidKey(refusal.reason);
+    if (refusal !== undefined && clock.monotonic() < refusal.untilMs) return refuseInvalidKey(refusal.reason);
     return lookUp(token, digest, id);
   };
 }

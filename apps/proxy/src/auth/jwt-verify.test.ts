@@ -45,8 +45,11 @@ describe("accepts", () => {
 });
 
 describe("refuses", () => {
+  test("an expired token, and says when it expired", async () => {
+    expect(await verify({ ...good, exp: now - 5 })).toEqual({ kind: "expired", expiresAt: now * 1_000 });
+  });
+
   test.each<readonly [string, object]>([
-    ["an expired token", { exp: now - 5 }],
     ["a token without an expiry", { exp: undefined }],
     ["an expiry that is not a number", { exp: String(now + 60) }],
     ["a not-before time in the future", { nbf: now + 6 }],

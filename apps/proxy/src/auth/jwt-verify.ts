@@ -26,9 +26,11 @@ export type TokenVerification =
     }
   /** No key of the set has the token's key id and algorithm. */
   | { readonly kind: "unknown_key" }
+  /** The signature is valid. `expiresAt` as above. */
+  | { readonly kind: "expired"; readonly expiresAt: number }
   | {
       readonly kind: "invalid";
-      /** For the log only, such as `token_expired`. */
+      /** For the log only, such as `token_signature`. */
       readonly reason: string;
     };
 
@@ -50,6 +52,8 @@ export function createVerifyToken(settings: JwtSettings): VerifyToken {
     requiredClaims: ["exp", "sub"],
   };
 
+  const expiryOf = (exp: number): number => exp * 1_000 + settings.clockToleranceMs;
+
   return async (token, keySet, nowMs) => {
     if (prepared?.version !== keySet.version) {
       prepared = { version: keySet.version, find: createLocalJWKSet(keySet.keys) };
@@ -59,9 +63,10 @@ export function createVerifyToken(settings: JwtSettings): VerifyToken {
       const { exp } = claims;
       // JSON can contain a time that is larger than any number; jose would take it as "never".
       if (exp === undefined || !Number.isFinite(exp)) return invalid("token_expiry_invalid");
-      return { kind: "valid", claims, expiresAt: exp * 1_000 + settings.clockToleranceMs };
+      return { kind: "valid", claims, expiresAt: expiryOf(exp) };
     } catch (cause) {
       if (cause instanceof JWKSNoMatchingKey) return { kind: "unknown_key" };
+      if (cause instanceof JWTExpired) return { kind: "expired", expiresAt: expiryOf(cause.payload.exp ?? 0) };
       // A malformed token, or a key of the set that cannot be imported.
       if (cause instanceof JOSEError || cause instanceof TypeError || isCryptoFailure(cause))
         return invalid(reasonOf(cause));
@@ -76,7 +81,6 @@ function invalid(reason: string): TokenVerification {
 
 /** The reason for the log. It names what is wrong and never repeats a value of the token, which anybody may have written. */
 function reasonOf(cause: unknown): string {
-  if (cause instanceof JWTExpired) return "token_expired";
   if (cause instanceof JWTClaimValidationFailed) {
     if (cause.claim === "nbf" && cause.reason !== "check_failed") return "token_claim_invalid";
     return claimReasons[cause.claim] ?? "token_claim_invalid";

@@ -8,6 +8,7 @@ import { problemOf, testDigests } from "../../test/support/test-proxy.ts";
 import type { JwtSettings } from "./jwt-settings.ts";
 import type { ProxyEvent } from "../telemetry.ts";
 import { createTokenAuthenticator } from "./jwt.ts";
+import { createHasExpired } from "../keys/credential-expiry.ts";
 
 async function setUp(settings: Partial<JwtSettings> = {}) {
   const clock = createVirtualClock();
@@ -16,6 +17,7 @@ async function setUp(settings: Partial<JwtSettings> = {}) {
   const authenticate = createTokenAuthenticator(
     {
       clock,
+      hasExpired: createHasExpired(clock),
       digests: testDigests,
       telemetry: (event) => void events.push(event),
       fetchJwks: (url, signal) => issuer.fetchJwks(url, signal),
@@ -196,6 +198,7 @@ describe("the issuer's keys", () => {
     const authenticate = createTokenAuthenticator(
       {
         clock,
+        hasExpired: createHasExpired(clock),
         digests: testDigests,
         telemetry: () => undefined,
         fetchJwks: (_url, signal) =>

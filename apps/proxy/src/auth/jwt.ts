@@ -44,10 +44,10 @@ export function startsLikeToken(credential: string): boolean {
 
 /** Creates a {@link TokenAuthenticator}. `jose` is loaded with the first token. */
 export function createTokenAuthenticator(
-  ports: Pick<GatewayPorts, "clock" | "digests" | "telemetry"> & { readonly fetchJwks: JwksFetch },
+  ports: Pick<GatewayPorts, "clock" | "digests" | "hasExpired" | "telemetry"> & { readonly fetchJwks: JwksFetch },
   settings: JwtSettings,
 ): TokenAuthenticator {
-  const { clock, digests } = ports;
+  const { clock, digests, hasExpired } = ports;
   const keySets = createJwksCache(ports, settings);
   const verified = createBoundedMap<VerifiedToken>(maxVerifiedTokens);
   let verifier: Promise<VerifyToken> | null = null;
@@ -71,9 +71,11 @@ export function createTokenAuthenticator(
     }
     if (result.kind === "unknown_key") return refuseInvalidKey("token_key_unknown");
     if (result.kind === "invalid") return refuseInvalidKey(result.reason);
+    const { expiresAt } = result;
+    // A token that was seen expired stays expired, so an expired one is remembered too.
+    if (hasExpired(digest, expiresAt) || result.kind === "expired") return refuseInvalidKey("token_expired");
     const claimed = principalOfClaims(result.claims, settings, digests);
     if ("invalidClaim" in claimed) return refuseInvalidKey(`token_claim_${claimed.invalidClaim}`);
-    const { expiresAt } = result;
     // A renewed token has the same key id, so a device socket is identified by the token that opened it.
     const principal = { ...claimed, credentialId: digest.slice(0, 16), credentialExpiresAt: expiresAt };
     verified.set(digest, { principal, expiresAt, version: keySet.version });
@@ -86,7 +88,7 @@ export function createTokenAuthenticator(
     const keySet = keySets.current();
     const known = verified.get(digest);
     if (known !== undefined && known.version === keySet?.version) {
-      if (clock.now() < known.expiresAt) return { kind: "authenticated", principal: known.principal };
+      if (!hasExpired(digest, known.expiresAt)) return { kind: "authenticated", principal: known.principal };
       verified.delete(digest);
       return refuseInvalidKey("token_expired");
     }

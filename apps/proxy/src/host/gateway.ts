@@ -58,7 +58,10 @@ export function createGateway<Bindings extends object = object>(
     };
   }
 
-  const app = new Hono<{ Bindings: Bindings }>({ getPath: toPath });
+  const app = new Hono<{ Bindings: Bindings }>({ getPath: toPath }).onError((cause) => {
+    // The host reports it and responds with a problem. Hono's own handler would respond with plain text.
+    throw cause;
+  });
   for (const { path, respond } of routes) app.all(path, serve(respond));
   const handle = serve((request) => pipeline.handle(request));
   // Mounted in another app, only these routes apply: Hono drops `notFound`, and the app handles its other paths.

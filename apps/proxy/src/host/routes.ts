@@ -1,5 +1,5 @@
 /**
- * The routes outside the API, in one table. None needs a key. A host serves `/readyz` and `/openapi.json` only if it passes the options for them.
+ * The routes outside the API, in one table. None needs a key, and web pages of every origin may read them. A host serves `/readyz` and `/openapi.json` only if it passes the options for them.
  * The pipeline responds without a key only to CORS preflights and to requests that match no endpoint or have a wrong method.
  */
 import type { RandomId } from "@letta-environments/platform";
@@ -11,6 +11,7 @@ import {
   type PlainResponse,
   problemResponse,
 } from "@letta-environments/schema";
+import { publicCorsHeaders } from "../http/cors.ts";
 import { type GatewayRequest, resolveRequestId } from "../http/gateway-request.ts";
 import { finishResponse, type GatewayResponse } from "../http/response.ts";
 import { mapMaybe, type MaybePromise } from "../lib/steps.ts";
@@ -77,6 +78,11 @@ const publicDescription = "public, max-age=300";
 
 function finish(response: GatewayResponse, request: GatewayRequest, randomId: RandomId): GatewayResponse {
   const finished = finishResponse(response, resolveRequestId(request.header("x-request-id"), randomId), request.method);
-  if (response.headers["cache-control"] !== publicDescription) return finished;
-  return { ...finished, headers: { ...finished.headers, "cache-control": publicDescription } };
+  const isCached = response.headers["cache-control"] === publicDescription;
+  const headers = {
+    ...finished.headers,
+    ...publicCorsHeaders,
+    ...(isCached && { "cache-control": publicDescription }),
+  };
+  return { ...finished, headers };
 }

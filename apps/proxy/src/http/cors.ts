@@ -9,11 +9,21 @@ const maxAgeSeconds = 600;
 const exposedHeaders =
   "x-request-id, retry-after, x-should-retry, idempotency-replayed, x-message-deduplication, etag, age, cache-status, ratelimit, ratelimit-policy, ratelimit-degraded";
 
+/** Headers that the official SDK adds to each request, in the versions 1.7 to 1.12. Some browsers let it set User-Agent. */
+const sdkHeaders =
+  "user-agent, x-project, x-project-id, x-stainless-arch, x-stainless-lang, x-stainless-os, x-stainless-package-version, " +
+  "x-stainless-retry-count, x-stainless-runtime, x-stainless-runtime-version, x-stainless-timeout";
+
 const preflightHeaders: PlainHeaders = {
   "access-control-allow-methods": "GET, POST",
-  "access-control-allow-headers":
-    "authorization, content-type, idempotency-key, x-request-id, if-none-match, cache-control",
+  "access-control-allow-headers": `authorization, content-type, idempotency-key, x-request-id, if-none-match, cache-control, ${sdkHeaders}`,
   "access-control-max-age": String(maxAgeSeconds),
+};
+
+/** Lets every page read a response that needs no key and is the same for everyone. */
+export const publicCorsHeaders: PlainHeaders = {
+  "access-control-allow-origin": "*",
+  "access-control-expose-headers": "x-request-id, retry-after, etag",
 };
 
 /** The CORS protocol (Fetch standard, section 3.3) for the API, with an exact list of allowed origins. */

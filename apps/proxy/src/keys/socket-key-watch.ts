@@ -1,16 +1,10 @@
 import type { ConnectedDevice } from "@letta-environments/environment-server";
 import type { Clock } from "@letta-environments/platform";
 import { allowsDevice, type DeviceAllowlist } from "@letta-environments/schema";
-import type { DeviceSockets, KeyStore } from "../ports.ts";
+import type { DeviceSockets, HasExpired, KeyStore } from "../ports.ts";
 import { keyState } from "./key-lifecycle.ts";
-import { credentialIdOf, type KeyRecord, type KeySecret } from "./key-record.ts";
-import {
-  allowsTokenSocket,
-  createSocketTokens,
-  credentialOf,
-  type SocketTokens,
-  type TokenPrincipal,
-} from "./socket-tokens.ts";
+import { credentialIdOf, credentialOf, type KeyRecord, type KeySecret } from "./key-record.ts";
+import { allowsTokenSocket, createSocketTokens, type SocketTokens, type TokenPrincipal } from "./socket-tokens.ts";
 
 /** How often the watch compares the store's generation while sockets are open, in milliseconds. */
 const checkIntervalMs = 50;
@@ -26,6 +20,7 @@ export interface WatchedSockets extends DeviceSockets {
 /** The sources of the rules for open sockets. */
 export interface SocketRules {
   readonly clock: Clock;
+  readonly hasExpired: HasExpired;
   readonly keyStore: KeyStore;
   /** The devices that tenants are restricted to, by tenant. A change of them is another map. */
   readonly tenants: () => ReadonlyMap<string, DeviceAllowlist>;
@@ -48,7 +43,7 @@ export interface SocketRules {
  */
 export function watchSocketKeys(
   sockets: WatchedSockets,
-  { clock, keyStore, tenants, tokenSettings, onFailure }: SocketRules,
+  { clock, hasExpired, keyStore, tenants, tokenSettings, onFailure }: SocketRules,
 ): DeviceSockets {
   let generation = keyStore.generation();
   let checkedTenants = tenants();
@@ -56,7 +51,7 @@ export function watchSocketKeys(
   let mustCheck = false;
   let nextExpiryMs = Infinity;
   /** When the credential of each open socket expires, by {@link credentialOf}, as of the last successful check. */
-  let expiries: ReadonlyMap<string, number> = new Map();
+  let expiries: ReadonlyMap<string, number | null> = new Map();
   let isTicking = false;
 
   function start(): void {
@@ -92,8 +87,7 @@ export function watchSocketKeys(
       onFailure(cause);
       mustCheck = true;
       // A failure ends no key, and extends none.
-      const nowMs = clock.now();
-      sockets.closeEnded((device) => nowMs >= (expiries.get(credentialOf(device)) ?? Infinity));
+      sockets.closeEnded((device) => hasExpired(credentialOf(device), expiries.get(credentialOf(device)) ?? null));
       schedule(retryMs);
     }
   }
@@ -101,11 +95,15 @@ export function watchSocketKeys(
   async function check(devices: readonly ConnectedDevice[], tenantDevices: typeof checkedTenants): Promise<void> {
     const records = await findRecords(keyStore, devices, tokens);
     const nowMs = clock.now();
-    sockets.closeEnded((device) => hasEnded(device, tokens.find(device), records, tenantDevices, nowMs));
+    sockets.closeEnded((device) => {
+      const token = tokens.find(device);
+      const isExpired = hasExpired(credentialOf(device), expiryOf(device, token, records));
+      return isExpired || hasEnded(device, token, records, tenantDevices, nowMs);
+    });
     const open = sockets.connectedDevices();
     tokens.retain(open);
     expiries = new Map(open.map((device) => [credentialOf(device), expiryOf(device, tokens.find(device), records)]));
-    nextExpiryMs = Math.min(Infinity, ...[...expiries.values()].filter((end) => end > nowMs));
+    nextExpiryMs = Math.min(Infinity, ...[...expiries.values()].map((end) => end ?? 0).filter((end) => end > nowMs));
   }
 
   return {
@@ -141,16 +139,17 @@ function secretOf({ secrets }: KeyRecord, { credentialId }: ConnectedDevice): Ke
   return secrets.find((secret) => credentialIdOf(secret) === credentialId);
 }
 
-/** When the credential of a socket expires, in epoch milliseconds; `Infinity` when it does not, or is not known. */
+/** When the credential of a socket expires, in epoch milliseconds; `null` when it does not, or is not known. */
 function expiryOf(
   device: ConnectedDevice,
   token: TokenPrincipal | undefined,
   records: ReadonlyMap<string, KeyRecord | null>,
-): number {
+): number | null {
   if (token !== undefined) return token.credentialExpiresAt;
   const record = records.get(device.keyId) ?? null;
-  if (record === null) return Infinity;
-  return Math.min(record.expiresAt ?? Infinity, secretOf(record, device)?.expiresAt ?? Infinity);
+  if (record === null) return null;
+  const ends = [record.expiresAt, secretOf(record, device)?.expiresAt ?? null].filter((end) => end !== null);
+  return ends.length === 0 ? null : Math.min(...ends);
 }
 
 function hasEnded(
@@ -174,10 +173,8 @@ function mayStayConnected(
   nowMs: number,
 ): boolean {
   if (record === null) return false;
-  const secret = secretOf(record, device);
   return (
-    secret !== undefined &&
-    nowMs < (secret.expiresAt ?? Infinity) &&
+    secretOf(record, device) !== undefined &&
     keyState(record, nowMs) === "active" &&
     record.tenant === device.tenant &&
     record.scopes.includes("connect") &&

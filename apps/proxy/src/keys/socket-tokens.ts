@@ -5,14 +5,10 @@
  */
 import { allowsDevice, type DeviceAllowlist, type Principal } from "@letta-environments/schema";
 import { isSameValue } from "../lib/same-value.ts";
+import { credentialOf } from "./key-record.ts";
 
 /** The members of a principal or a connected device that name the credential of a socket. */
 export type SocketCredential = Pick<Principal, "keyId" | "credentialId">;
-
-/** The key and its secret, or the token, that opened a socket, as one text. */
-export function credentialOf({ keyId, credentialId = null }: SocketCredential): string {
-  return `${keyId} ${credentialId}`;
-}
 
 /** A principal that was authenticated by a token. */
 export type TokenPrincipal = Principal & Required<Pick<Principal, "credentialExpiresAt">>;

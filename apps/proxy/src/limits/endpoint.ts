@@ -17,7 +17,8 @@ import { addRateLimitHeaders } from "./response.ts";
 /** The path of the endpoint. */
 export const rateLimitPath = "/v1/ratelimit";
 
-const operations = [
+/** The operations whose limits can be asked for. */
+export const limitedOperations = [
   "listEnvironments",
   "retrieveEnvironment",
   "sendMessage",
@@ -27,7 +28,7 @@ const operations = [
 
 const QuerySchema = exactObject(
   {
-    operation: v.exactOptional(oneOf(operations), "listEnvironments"),
+    operation: v.exactOptional(oneOf(limitedOperations), "listEnvironments"),
     deviceId: v.exactOptional(IdentifierSchema),
   },
   () => "is not a parameter of the rate limits",

@@ -9,12 +9,13 @@ import { createJsonTelemetry, type LogEvent } from "../adapters/log.ts";
 import { describeDocument } from "../adapters/open-api.ts";
 import { createGateway, toWebResponse } from "../host/gateway.ts";
 import { createHostRoutes } from "../host/routes.ts";
-import { finishResponse } from "../http/response.ts";
+import { failureResponse, finishResponse } from "../http/response.ts";
 import { composeWorker } from "./cloudflare/compose.ts";
 import { resolveWorkerSettings, type WorkerBindings } from "./cloudflare/settings.ts";
 
 export { AuditObject } from "../adapters/cloudflare/audit-object.ts";
 export { FlightObject } from "../adapters/cloudflare/coordinator-object.ts";
+export { SendObject } from "../adapters/cloudflare/idempotency-object.ts";
 export { KeyObject } from "../adapters/cloudflare/key-object.ts";
 export { RateLimitObject } from "../adapters/cloudflare/rate-limit-object.ts";
 
@@ -57,7 +58,12 @@ function notConfigured({ method }: Request): Response {
 
 export default {
   async fetch(request: WorkerRequest, bindings: WorkerBindings): Promise<Response> {
-    gateway ??= compose(request, bindings);
-    return gateway === null ? notConfigured(request) : gateway.fetch(request, bindings);
+    try {
+      gateway ??= compose(request, bindings);
+      return gateway === null ? notConfigured(request) : await gateway.fetch(request, bindings);
+    } catch (cause) {
+      const requestId = randomId("req");
+      return toWebResponse(finishResponse(failureResponse(requestId, cause, log), requestId, request.method));
+    }
   },
 };

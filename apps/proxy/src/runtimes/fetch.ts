@@ -18,6 +18,7 @@ import { createGateway, toWebResponse } from "../host/gateway.ts";
 import { createHostRoutes } from "../host/routes.ts";
 import { webGatewayRequest } from "../host/web/request.ts";
 import { failureResponse, finishResponse } from "../http/response.ts";
+import { createHasExpired } from "../keys/credential-expiry.ts";
 import { KeyStoreUnavailableError, reportOutages, rootCauseMessage } from "../keys/key-store-outages.ts";
 import { createKeyUses } from "../keys/key-uses.ts";
 import type { Pipeline } from "../pipeline.ts";
@@ -103,16 +104,18 @@ async function openPipeline(settings: Settings, log: (event: LogEvent) => void):
   const onFailure = (cause: unknown): void =>
     log({ type: "key_store_failed", requestId: "-", reason: rootCauseMessage(cause) });
   const keyStore = reportOutages(await openKeys(settings, log, onFailure), log);
+  const hasExpired = createHasExpired(systemClock);
   return composePipeline(settings, {
     keys: { pepper: loadPepper("", settings.keyPepper ?? randomBytes(32).toString("hex"), false) },
     keyStore,
     keyStoreFor: null,
+    hasExpired,
     devicesFor: null,
     keyUses: createKeyUses({ clock: systemClock, keyStore, onFailure }),
     audit: null,
     rateLimits: await openRateLimits(settings, log),
     environmentCache: await openEnvironmentCache(settings, log),
-    tokenAuthenticatorFor: composeTokenAuthenticator(log),
+    tokenAuthenticatorFor: composeTokenAuthenticator(log, hasExpired),
     embedded: null,
     deviceSockets: null,
     log,

@@ -68,7 +68,12 @@ const paths: readonly HostileRequest[] = [
     bytes: read("ftp://evil.example/v1/environments"),
     answer: problem(400, 404),
   },
-  { name: "path: an asterisk", bytes: () => request("OPTIONS * HTTP/1.1"), answer: problem(400, 404) },
+  {
+    name: "path: an asterisk",
+    bytes: () => request("OPTIONS * HTTP/1.1"),
+    answer: { status: [204], isProblem: false },
+  },
+  { name: "path: an asterisk for a read", bytes: read("*"), answer: problem(400) },
 ];
 
 /** Methods and versions. */
@@ -95,9 +100,18 @@ const lines: readonly HostileRequest[] = [
     bytes: () => "GET /v1/environments HTTP/1.1\nHost: x\nConnection: close\n\n",
     answer: problem(400),
   },
+  { name: "another major version", bytes: () => request("GET /livez HTTP/2.0"), answer: problem(400) },
+  { name: "a version that nobody knows", bytes: () => request("GET /livez HTTP/1.2"), answer: problem(400) },
+  { name: "no version", bytes: () => "GET /livez\r\n\r\n", answer: problem(400) },
+  { name: "two spaces in the request line", bytes: () => request("GET  /livez HTTP/1.1"), answer: ok },
 ];
 
-/** Header fields that stand twice, or are none. */
+/** Fields of a total size: `count` lines of `bytes` bytes each. */
+function manyFields(count: number, bytes: number): readonly string[] {
+  return Array.from({ length: count }, (_, index) => `X-${index}: `.padEnd(bytes - 2, "x"));
+}
+
+/** Header fields that stand twice, are none, or are too many. */
 const headers: readonly HostileRequest[] = [
   {
     name: "Authorization twice, the first one good",
@@ -149,6 +163,22 @@ const headers: readonly HostileRequest[] = [
   },
   { name: "a target over 16 KiB", bytes: read(`/v1/environments?x=${"x".repeat(20_000)}`), answer: problem(431) },
   {
+    name: "fields of 18 KiB together",
+    bytes: () => request("GET /livez HTTP/1.1", manyFields(36, 512)),
+    answer: problem(431),
+  },
+  {
+    name: "more than 100 fields",
+    bytes: () => request("GET /livez HTTP/1.1", manyFields(101, 10)),
+    answer: problem(431),
+  },
+  {
+    name: "a request behind an upgrade to another protocol",
+    bytes: () =>
+      `GET /livez HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n${request("GET /livez HTTP/1.1")}`,
+    answer: ok,
+  },
+  {
     name: "an expectation that nobody knows",
     bytes: () => request("GET /livez HTTP/1.1", ["Expect: foo"]),
     answer: problem(417),
@@ -156,6 +186,18 @@ const headers: readonly HostileRequest[] = [
 ];
 
 const body = "0\r\n\r\n";
+
+/** A whole send as one chunk, with what follows its size. */
+function chunked(afterSize: string): (key: string) => string {
+  const text = JSON.stringify({
+    agentId: "agent-1",
+    messages: [{ role: "user", content: "Hello", client_message_id: "chunked-1" }],
+  });
+  const size = text.length.toString(16);
+  return post([json, "Transfer-Encoding: chunked"], `${size}${afterSize}\r\n${text}\r\n${body}`);
+}
+
+const json = "Content-Type: application/json";
 
 /** A body with two lengths, or with two kinds of length: the methods of request smuggling (RFC 9112 section 11.2). */
 const framing: readonly HostileRequest[] = [
@@ -178,11 +220,73 @@ const framing: readonly HostileRequest[] = [
     bytes: post(["Transfer-Encoding: gzip, chunked"], body),
     answer: problem(400),
   },
-  { name: "a chunk without a length", bytes: post(["Transfer-Encoding: chunked"], "zz\r\n\r\n"), answer: problem(400) },
+  { name: "an empty length", bytes: post(["Content-Length:"], ""), answer: problem(400) },
+  { name: "a list of lengths", bytes: post(["Content-Length: 1, 1"], "x"), answer: problem(400) },
+  { name: "a length in hexadecimal digits", bytes: post(["Content-Length: 0x1"], "x"), answer: problem(400) },
+  { name: "an empty transfer encoding", bytes: post(["Transfer-Encoding:"], ""), answer: problem(400) },
+  {
+    name: "an empty transfer encoding of a read",
+    bytes: () => request("GET /livez HTTP/1.1", ["Transfer-Encoding:"]),
+    answer: problem(400),
+  },
+  {
+    name: "an empty transfer encoding and a length",
+    bytes: post(["Transfer-Encoding:", "Content-Length: 1"], "x"),
+    answer: problem(400),
+  },
+  {
+    name: "an empty encoding before chunks",
+    bytes: post(["Transfer-Encoding: , chunked"], body),
+    answer: problem(400),
+  },
+  { name: "chunks with a parameter", bytes: post(["Transfer-Encoding: chunked;q=1"], body), answer: problem(400) },
+  {
+    name: "chunks in two fields",
+    bytes: post(["Transfer-Encoding: chunked", "Transfer-Encoding: chunked"], body),
+    answer: problem(400),
+  },
+  {
+    name: "the removed transfer encoding identity",
+    bytes: post(["Transfer-Encoding: identity"], ""),
+    answer: problem(400),
+  },
+  {
+    name: "chunks in HTTP/1.0",
+    bytes: (key) => post([json, "Transfer-Encoding: chunked"], body)(key).replace("HTTP/1.1", "HTTP/1.0"),
+    answer: problem(400),
+  },
 ];
 
+/** Chunks (RFC 9112 section 7.1). Only the parser of a runtime sees them. */
+const chunks: readonly HostileRequest[] = [
+  { name: "a chunk without a length", bytes: post(["Transfer-Encoding: chunked"], "zz\r\n\r\n"), answer: problem(400) },
+  {
+    name: "a chunk with a signed length",
+    bytes: post(["Transfer-Encoding: chunked"], "-1\r\n\r\n"),
+    answer: problem(400),
+  },
+  { name: "a chunk length over 64 bits", bytes: chunkOf("FFFFFFFFFFFFFFFFF", 0), answer: problem(400) },
+  // A receiver must be able to stop such a body at its limit, however long it claims to be.
+  { name: "a chunk length of 64 bits", bytes: chunkOf("FFFFFFFFFFFFFFFF", 1_050_000), answer: problem(413) },
+  {
+    name: "a chunk that is longer than its length",
+    bytes: post([json, "Transfer-Encoding: chunked"], "2\r\n{}x\r\n0\r\n\r\n"),
+    answer: problem(400),
+  },
+  { name: "a chunk extension", bytes: chunked(";name=value"), answer: ok },
+  { name: "a chunk extension without a name", bytes: chunked(";"), answer: problem(400) },
+  { name: "a chunk extension that is no token", bytes: chunked(";["), answer: problem(400) },
+  { name: "a line feed in a chunk extension", bytes: chunked(";a\nb"), answer: problem(400) },
+  { name: "a chunk extension over 16 KiB", bytes: chunked(`;a=${"x".repeat(20_000)}`), answer: problem(400) },
+];
+
+/** The start of a body: a chunk of a length, of which only some bytes follow. */
+function chunkOf(length: string, bytes: number): (key: string) => string {
+  return post([json, "Transfer-Encoding: chunked"], `${length}\r\n${"x".repeat(bytes)}`);
+}
+
 /** Every hostile request. */
-export const hostileRequests: readonly HostileRequest[] = [...paths, ...lines, ...headers, ...framing];
+export const hostileRequests: readonly HostileRequest[] = [...paths, ...lines, ...headers, ...framing, ...chunks];
 
 /** Requests that never come to an end, where the gateway itself listens; a platform in front of a Worker has timeouts of its own. */
 export const endlessRequests: readonly HostileRequest[] = [

@@ -21,8 +21,21 @@ function workerd(request: string, status: number, reason: string, isProblem = fa
   return { request, runtimes: ["workerd"], answer: { status: [status], isProblem }, reason };
 }
 
+const refusedByBun = "Bun's parser is stricter than HTTP requires and refuses it before the gateway receives it.";
+const hiddenExtension =
+  "The parser drops chunk extensions before the gateway receives the body, so the gateway cannot check them. They change neither where a chunk ends nor what the body is.";
+
+/** Where a runtime reads chunk extensions less strictly than the grammar of HTTP. */
+function extension(request: string, runtimes: readonly RuntimeName[]): KnownDifference {
+  return { request, runtimes, answer: { status: [200], isProblem: false }, reason: hiddenExtension };
+}
+
 const closedByBun =
   "Bun itself closes a connection with an incomplete request head after 12 s, without a response; on other runtimes the gateway responds after 15 to 20 s.";
+
+function refused(request: string, status: number): KnownDifference {
+  return { request, runtimes: ["bun"], answer: { status: [status], isProblem: true }, reason: refusedByBun };
+}
 
 function bun(request: string): KnownDifference {
   return { request, runtimes: ["bun"], answer: { status: ["closed"], isProblem: false }, reason: closedByBun };
@@ -56,9 +69,36 @@ export const knownDifferences: readonly KnownDifference[] = [
   workerd("method: a tunnel", 500, refusedByHost),
   workerd("Host twice", 500, refusedByHost),
   workerd("a chunk without a length", 500, refusedByHost),
+  workerd("path: an asterisk for a read", 500, refusedByHost),
+  workerd("another major version", 400, refusedByHost),
+  workerd("a version that nobody knows", 400, refusedByHost),
+  workerd("no version", 400, refusedByHost),
+  workerd("two spaces in the request line", 400, refusedByHost),
+  workerd("an empty length", 400, refusedByHost),
+  workerd("a list of lengths", 400, refusedByHost),
+  workerd("a length in hexadecimal digits", 400, refusedByHost),
+  workerd("an empty transfer encoding", 400, refusedByHost),
+  workerd("an empty transfer encoding of a read", 400, refusedByHost),
+  workerd("an empty transfer encoding and a length", 400, refusedByHost),
+  workerd("chunks with a parameter", 400, refusedByHost),
+  workerd("the removed transfer encoding identity", 400, refusedByHost),
+  workerd("chunks in HTTP/1.0", 400, refusedByHost),
+  workerd("a chunk with a signed length", 500, refusedByHost),
+  workerd("a chunk length over 64 bits", 500, refusedByHost),
+  workerd("a chunk that is longer than its length", 500, refusedByHost),
+  workerd("a line feed in a chunk extension", 500, refusedByHost),
+  workerd("a chunk extension over 16 KiB", 500, refusedByHost),
   workerd("lines without CR", 401, readByHost, true),
   workerd("a field over 16 KiB", 200, readByHost),
   workerd("an expectation that nobody knows", 200, readByHost),
+  workerd("fields of 18 KiB together", 200, readByHost),
+  workerd("more than 100 fields", 200, readByHost),
+  extension("a chunk extension without a name", ["bun", "workerd"]),
+  extension("a chunk extension that is no token", ["bun", "workerd"]),
+  extension("a chunk extension over 16 KiB", ["deno"]),
+  refused("path: an asterisk", 400),
+  refused("two spaces in the request line", 400),
+  refused("a chunk length of 64 bits", 400),
   bun("headers that do not end"),
   bun("a connection on which nothing is sent"),
 ];

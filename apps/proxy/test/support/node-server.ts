@@ -39,7 +39,7 @@ export async function startNodeServer(
     timeouts: { ...defaultServerTimeouts, ...options.timeouts },
     onFailure,
   });
-  serveWebSockets(server, testProxy.proxy, onFailure);
+  serveWebSockets(server, testProxy.proxy, { randomId, onFailure });
   const connections = trackServer(server);
   const url = await listen(server, { host: "127.0.0.1", port: 0 });
   const underTest: NodeServerUnderTest = { ...testProxy, url, server, connections, failures, isDraining: false };

@@ -5,6 +5,7 @@ import { jsonResponse, type PlainResponse, type Problem } from "@letta-environme
 import { createVirtualClock, type VirtualClock } from "@letta-environments/testkit";
 import { createSqliteKeyStore } from "../../src/adapters/sqlite/key-store.ts";
 import { createPipeline, type Pipeline } from "../../src/pipeline.ts";
+import { createHasExpired } from "../../src/keys/credential-expiry.ts";
 import { createKey, type KeyMint, type KeyRequest } from "../../src/keys/key-lifecycle.ts";
 import type { KeyRecord } from "../../src/keys/key-record.ts";
 import type { Digests, KeyStore, Pepper, UpstreamFetch, UpstreamRequest } from "../../src/ports.ts";
@@ -58,6 +59,7 @@ export function createTestProxy(
   const ports: GatewayServices = {
     clock,
     digests: testDigests,
+    hasExpired: createHasExpired(overrides.ports?.clock ?? clock),
     keyStore,
     pepper: testPepper,
     randomId,

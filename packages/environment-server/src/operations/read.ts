@@ -108,7 +108,7 @@ function toEnvironment({ hub, podId }: Pick<ServerContext, "hub" | "podId">, row
     listenerInstanceId: row.listenerInstanceId,
     firstSeenAt: row.firstSeenAt,
     lastHeartbeat: presence?.lastHeartbeatMs ?? null,
-    lastSeenAt: Math.max(row.lastSeenAt, presence?.lastSeenMs ?? 0),
+    lastSeenAt: presence?.lastSeenMs ?? row.lastSeenAt,
     organizationId: row.tenant,
     podId: presence === null ? null : podId,
     apiKeyOwner: row.owner,

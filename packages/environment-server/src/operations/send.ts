@@ -116,7 +116,8 @@ async function toResponse(dispatch: Dispatch): Promise<PlainResponse> {
 }
 
 /** Responds to a frame whose ids are known; `null` when none of them is. */
-async function dispatchRepeat({ context, record, scope, part }: Send): Promise<Dispatch | null> {
+async function dispatchRepeat(send: Send): Promise<Dispatch | null> {
+  const { context, record, scope, part } = send;
   const { store, pending, retentionNow } = context;
   const known = await store.findMessages(scope, part.messageIds, retentionNow());
   const repeat = classifyRepeat(part.messageIds, part.fingerprint, known);
@@ -134,8 +135,9 @@ async function dispatchRepeat({ context, record, scope, part }: Send): Promise<D
       if (found !== undefined) return { kind: "pending", pending: found, replayed: true };
       if (repeat.outcome !== null) return respond(outcomeResponse(repeat.outcome, true));
       // A process that ended before it knew the outcome has reserved the ids: the message may have been sent.
-      await store.settle(repeat.deliveryId, environmentId, { kind: "unknown" });
-      return respond(outcomeResponse({ kind: "unknown" }, true));
+      const isUnknown = await store.settle(repeat.deliveryId, environmentId, { kind: "unknown" });
+      // Otherwise the outcome was stored after the ids were looked up.
+      return isUnknown ? respond(outcomeResponse({ kind: "unknown" }, true)) : dispatchRepeat(send);
     }
   }
 }

@@ -34,8 +34,8 @@ export interface DeviceConnection {
   readonly connectedAt: Moment;
   /** When the socket opened, then the time of each ping. Devices define it so; no other frame counts. */
   lastHeartbeat: Moment;
-  lastSeenMs: number;
-  /** The value of `lastSeenMs` in the store. */
+  lastSeen: Moment;
+  /** The last sign of life in the store, as wall time. */
   storedLastSeenMs: number;
   status: DeviceStatus;
   /**
@@ -65,6 +65,18 @@ export function momentOf(clock: Clock): Moment {
   return { wallMs: clock.now(), monotonicMs: clock.monotonic() };
 }
 
+/** Differences between the clocks that are smaller than this are not a change of the wall clock, in milliseconds. */
+const leastChangeMs = 1_000;
+
+/**
+ * Returns the wall time of an earlier moment. If the wall clock was changed since, the time is what the clock would have shown
+ * with the change, so that callers see how long ago the moment was.
+ */
+export function wallTimeOf({ wallMs, monotonicMs }: Moment, clock: Clock): number {
+  const changedByMs = Math.round(clock.now() - wallMs - (clock.monotonic() - monotonicMs));
+  return Math.abs(changedByMs) < leastChangeMs ? wallMs : wallMs + changedByMs;
+}
+
 /** Creates the state of a socket that has just opened. A registration's first socket starts without the stored status. */
 export function createDeviceConnection(
   record: ConnectionRecord,
@@ -84,7 +96,7 @@ export function createDeviceConnection(
     socket,
     connectedAt: openedAt,
     lastHeartbeat: openedAt,
-    lastSeenMs: openedAt.wallMs,
+    lastSeen: openedAt,
     storedLastSeenMs: environment.lastSeenAt,
     status: opened ? { currentMode, workingDirectory, gitBranch } : noStatus,
     reportedMode: null,

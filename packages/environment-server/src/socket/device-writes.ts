@@ -11,6 +11,8 @@ import type { DeviceConnection } from "./connection.ts";
 
 /** See the description of this file. A failed write is reported as a `store_failed` event. */
 export interface DeviceWrites {
+  /** Moves stored times that are in the future to now. Call it once, before the first socket opens. */
+  limitTimes(): void;
   opened(connection: DeviceConnection): void;
   /** Stores the status of a connection and emits `device_changed`, now or when the interval is over. */
   changeStatus(connection: DeviceConnection, status: DeviceStatus): void;
@@ -65,20 +67,21 @@ export function createDeviceWrites({
   }
 
   function saveLastSeen(connections: readonly DeviceConnection[]): void {
-    const changed = connections.filter(({ lastSeenMs, storedLastSeenMs }) => lastSeenMs > storedLastSeenMs);
+    const changed = connections.filter(({ lastSeen, storedLastSeenMs }) => lastSeen.wallMs > storedLastSeenMs);
     const [first] = changed;
     if (first === undefined) return;
     const times = changed.map((connection) => {
-      connection.storedLastSeenMs = connection.lastSeenMs;
-      return { environmentId: connection.device.environmentId, lastSeenAt: connection.lastSeenMs };
+      connection.storedLastSeenMs = connection.lastSeen.wallMs;
+      return { environmentId: connection.device.environmentId, lastSeenAt: connection.storedLastSeenMs };
     });
     write(first.device.environmentId, "saveLastSeen", () => store.saveLastSeen(times));
   }
 
   return {
-    opened({ device, connectedAt }) {
+    limitTimes: () => write("", "limitTimes", () => store.limitTimes(retentionNow())),
+    opened({ device }) {
       const { environmentId, connectionId } = device;
-      write(environmentId, "openConnection", () => store.openConnection(connectionId, connectedAt.wallMs));
+      write(environmentId, "openConnection", () => store.openConnection(connectionId, retentionNow()));
     },
     changeStatus(connection, status) {
       connection.status = status;

@@ -15,6 +15,7 @@ import {
   type DeviceConnection,
   momentOf,
   type Presence,
+  wallTimeOf,
 } from "./connection.ts";
 import { createDeviceWrites, type DeviceWrites } from "./device-writes.ts";
 import { buildSyncFrame } from "./frames.ts";
@@ -92,12 +93,13 @@ export function createDeviceHub(options: DeviceHubOptions): DeviceHub {
     isClosed: false,
     cancelSweep: null,
   };
+  hub.writes.limitTimes();
   hub.writes.prune();
   return {
     attach: (record, credentialId, socket) => attach(hub, record, credentialId, socket),
     online: (environmentId) => findOnline(hub, environmentId),
     generation: (environmentId) => hub.connections.get(environmentId)?.generation ?? 0,
-    presence: (environmentId) => presenceOf(findOnline(hub, environmentId)),
+    presence: (environmentId) => presenceOf(findOnline(hub, environmentId), hub.clock),
     onlineIds: (tenant) =>
       [...hub.connections.values()]
         .filter((connection) => connection.device.tenant === tenant && isOnline(hub, connection))
@@ -246,14 +248,14 @@ function findOnline(hub: Hub, environmentId: string): DeviceConnection | null {
   return connection !== undefined && isOnline(hub, connection) ? connection : null;
 }
 
-function presenceOf(connection: DeviceConnection | null): Presence | null {
+function presenceOf(connection: DeviceConnection | null, clock: Clock): Presence | null {
   if (connection === null) return null;
-  const { device, connectedAt, lastHeartbeat, lastSeenMs, status } = connection;
+  const { device, connectedAt, lastHeartbeat, lastSeen, status } = connection;
   return {
     connectionId: device.connectionId,
-    connectedAtMs: connectedAt.wallMs,
-    lastHeartbeatMs: lastHeartbeat.wallMs,
-    lastSeenMs,
+    connectedAtMs: wallTimeOf(connectedAt, clock),
+    lastHeartbeatMs: wallTimeOf(lastHeartbeat, clock),
+    lastSeenMs: wallTimeOf(lastSeen, clock),
     status,
   };
 }

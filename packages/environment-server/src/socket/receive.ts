@@ -42,7 +42,7 @@ function receive(frame: DeviceFrame, connection: DeviceConnection, effects: Fram
   if (frame.kind === "input_accepted") acknowledge(frame, connection, effects);
   if (!effects.isCurrent(connection)) return;
   const now = momentOf(effects.clock);
-  connection.lastSeenMs = now.wallMs;
+  connection.lastSeen = now;
   switch (frame.kind) {
     case "ping":
       connection.lastHeartbeat = now;

@@ -1,5 +1,5 @@
 import type { EnvironmentStore } from "../../src/index.ts";
-import type { Random } from "./random.ts";
+import type { Random } from "@letta-environments/testkit";
 
 /** A store with random delays before and after each effect. It can stop like a killed process. */
 export interface SlowStore {
@@ -46,8 +46,8 @@ export function createSlowStore(inner: EnvironmentStore, random: Random, faults:
       saveLastSeen: slow(inner.saveLastSeen),
       findMessages: slow(inner.findMessages),
       async reserve(delivery, nowMs) {
-        const fails = random.random(faults);
-        if (fails && random.random(0.5)) throw new Error("the store failed before it acted");
+        const fails = random.happens(faults);
+        if (fails && random.happens(0.5)) throw new Error("the store failed before it acted");
         const reserved = await reserve(delivery, nowMs);
         if (fails) throw new Error("the store failed after it acted");
         return reserved;
@@ -55,6 +55,7 @@ export function createSlowStore(inner: EnvironmentStore, random: Random, faults:
       release: slow(inner.release),
       settle: slow(inner.settle),
       prune: slow(inner.prune),
+      limitTimes: slow(inner.limitTimes),
     },
     kill() {
       dead = true;

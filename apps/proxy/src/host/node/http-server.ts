@@ -4,11 +4,11 @@ import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { getRequestListener, type HttpBindings, RequestError } from "@hono/node-server";
 import type { RandomId } from "@letta-environments/platform";
-import { type PlainResponse, problemResponse } from "@letta-environments/schema";
+import { type PlainHeaders, type PlainResponse, problemResponse } from "@letta-environments/schema";
 import type { Hono } from "hono";
 import { finishResponse } from "../../http/response.ts";
 import { toWebResponse } from "../gateway.ts";
-import { hasSeveralHosts } from "./request.ts";
+import { asksForUpgrade, isServerOptions, refuseHead, serverOptions } from "./request-head.ts";
 
 /** Timeouts for callers, in milliseconds. */
 export interface ServerTimeouts {
@@ -43,9 +43,13 @@ export interface HttpServerOptions {
 export function createHttpServer(options: HttpServerOptions): Server {
   const { app, randomId, timeouts, onFailure } = options;
 
-  function refuse(outgoing: ServerResponse, response: PlainResponse): void {
+  function respond(outgoing: ServerResponse, response: PlainResponse, connection: PlainHeaders = {}): void {
     const { status, headers, body } = finishResponse(response, randomId("req"), "GET");
-    outgoing.writeHead(status, { ...headers, connection: "close" }).end(body);
+    outgoing.writeHead(status, { ...headers, ...connection }).end(body);
+  }
+
+  function refuse(outgoing: ServerResponse, response: PlainResponse): void {
+    respond(outgoing, response, { connection: "close" });
   }
 
   function answerFailure(cause: unknown): Response {
@@ -72,8 +76,11 @@ export function createHttpServer(options: HttpServerOptions): Server {
       shouldUpgradeCallback: isWebSocketUpgrade,
     },
     (incoming, outgoing) => {
-      if (hasSeveralHosts(incoming)) refuse(outgoing, severalHosts);
-      else void listener(incoming, outgoing).catch(onFailure);
+      const refusal = refuseHead(incoming);
+      if (refusal !== null) return refuse(outgoing, refusal);
+      if (isServerOptions(incoming)) return respond(outgoing, serverOptions);
+      if (asksForUpgrade(incoming)) outgoing.shouldKeepAlive = false;
+      void listener(incoming, outgoing).catch(onFailure);
     },
   );
   server.on("checkExpectation", (_incoming, outgoing) => refuse(outgoing, unknownExpectation));
@@ -92,10 +99,6 @@ function isWebSocketUpgrade(incoming: IncomingMessage): boolean {
 const noTunnel = problemResponse("method_not_allowed", {
   detail: "The gateway does not open tunnels.",
   headers: { allow: "GET, HEAD, POST" },
-});
-
-const severalHosts = problemResponse("invalid_request", {
-  issues: [{ member: "host", rule: "must be present exactly once" }],
 });
 
 const unknownExpectation = problemResponse("invalid_request", {

@@ -31,18 +31,8 @@ export function incomingRequest(incoming: IncomingMessage, openSignal: () => Abo
   };
 }
 
-/** Whether a request has several `Host` fields, which is 400 (RFC 9112 section 3.2): a proxy in front may have used another one. */
-export function hasSeveralHosts({ rawHeaders }: Pick<IncomingMessage, "rawHeaders">): boolean {
-  let count = 0;
-  for (let index = 0; index < rawHeaders.length; index += 2) {
-    const name = rawHeaders[index] ?? "";
-    if (name.length === 4 && name.toLowerCase() === "host") count += 1;
-  }
-  return count > 1;
-}
-
 /** Joins all fields of a name. Node's own `headers` keeps only the first of two `Authorization` fields. */
-function joinedHeader(rawHeaders: readonly string[], name: string): string | null {
+export function joinedHeader(rawHeaders: readonly string[], name: string): string | null {
   let joined: string | null = null;
   for (let index = 0; index < rawHeaders.length; index += 2) {
     const rawName = rawHeaders[index] ?? "";

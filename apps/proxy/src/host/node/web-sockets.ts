@@ -1,10 +1,19 @@
 import type { IncomingMessage, Server } from "node:http";
 import type { Duplex } from "node:stream";
-import { problemResponse, type PlainSocket, type PlainSocketListener } from "@letta-environments/schema";
+import type { RandomId } from "@letta-environments/platform";
+import {
+  type PlainResponse,
+  problemResponse,
+  type PlainSocket,
+  type PlainSocketListener,
+} from "@letta-environments/schema";
 import { type WebSocket, WebSocketServer } from "ws";
+import { resolveRequestId } from "../../http/gateway-request.ts";
+import { finishResponse } from "../../http/response.ts";
 import type { Pipeline } from "../../pipeline.ts";
 import { writeRawResponse } from "./http-server.ts";
-import { hasSeveralHosts, incomingRequest } from "./request.ts";
+import { incomingRequest, joinedHeader } from "./request.ts";
+import { refuseHead } from "./request-head.ts";
 import { createFrameBudget, type FrameBudget } from "./frame-budget.ts";
 
 /** Largest frame on any socket, in bytes. The environment server's limit for a socket can be lower, and can change. */
@@ -25,6 +34,13 @@ const closingTimeoutMs = 1_000;
 /** RFC 6455 section 7.4.1: a message is too big to process. */
 const messageTooBig = 1009;
 
+/** The options of {@link serveWebSockets}. */
+export interface WebSocketOptions {
+  readonly randomId: RandomId;
+  /** Receives failures of the code that serves a device. */
+  readonly onFailure: (cause: unknown) => void;
+}
+
 /**
  * Serves WebSockets. The proxy decides before the handshake and refuses with an HTTP response, because a device whose socket
  * is closed after the handshake reconnects at once, without a pause.
@@ -32,8 +48,13 @@ const messageTooBig = 1009;
 export function serveWebSockets(
   server: Server,
   proxy: Pick<Pipeline, "upgrade">,
-  onFailure: (cause: unknown) => void,
+  { randomId, onFailure }: WebSocketOptions,
 ): void {
+  function refuse(socket: Duplex, incoming: IncomingMessage, response: PlainResponse): void {
+    const presented = joinedHeader(incoming.rawHeaders, "x-request-id");
+    writeRawResponse(socket, finishResponse(response, resolveRequestId(presented, randomId), "GET"));
+  }
+
   const webSockets = new WebSocketServer({
     noServer: true,
     maxPayload: maxFrameBytes,
@@ -41,10 +62,11 @@ export function serveWebSockets(
     handleProtocols: () => false,
   });
   const budget = createFrameBudget(maxUnfinishedBytes);
-  webSockets.on("wsClientError", (_error, socket) => writeRawResponse(socket, badHandshake));
+  webSockets.on("wsClientError", (_error, socket, incoming) => refuse(socket, incoming, badHandshake));
   server.on("upgrade", (incoming: IncomingMessage, socket: Duplex, head: Buffer) => {
     socket.on("error", () => socket.destroy());
-    if (hasSeveralHosts(incoming)) return writeRawResponse(socket, badHandshake);
+    const refusal = refuseHead(incoming);
+    if (refusal !== null) return refuse(socket, incoming, refusal);
     const request = incomingRequest(incoming, () => closeSignal(socket));
     // A defect in the code that serves one device ends that device's socket, not the process.
     const fail = (cause: unknown): void => {

@@ -1,5 +1,6 @@
 import type { AuditObjectStub } from "../../adapters/cloudflare/audit-log.ts";
 import type { CoordinatorStub } from "../../adapters/cloudflare/coordinator-object.ts";
+import type { SendObjectStub } from "../../adapters/cloudflare/idempotency-store.ts";
 import type { KeyObjectStub } from "../../adapters/cloudflare/key-object.ts";
 import type { RateLimitObjectStub } from "../../adapters/cloudflare/rate-limit-store.ts";
 import { isOperatorTokenText, tokenRule } from "../../config/resolve-auth.ts";
@@ -54,7 +55,7 @@ function* bindingProblems(bindings: Readonly<Record<string, unknown>>): Generato
   for (const setting of ["UPSTREAM_URL", "KEY_PEPPER", "ADMIN_TOKEN", "LETTA_API_KEY"]) {
     if (typeof (bindings[setting] ?? "") !== "string") yield { setting, rule: "must be bound as text" };
   }
-  for (const setting of ["KEYS", "LIMITS", "FLIGHTS", "AUDIT"]) {
+  for (const setting of ["KEYS", "LIMITS", "FLIGHTS", "AUDIT", "SENDS"]) {
     if (!isJsonObject(bindings[setting])) yield { setting, rule: "must be bound to its Durable Object" };
   }
   if (!isJsonObject(bindings["ASSETS"])) yield { setting: "ASSETS", rule: "must be bound to the static assets" };
@@ -133,6 +134,8 @@ export interface WorkerBindings {
   /** The coordinators of concurrent cache misses. */
   readonly FLIGHTS: ObjectNamespace<CoordinatorStub>;
   readonly AUDIT: ObjectNamespace<AuditObjectStub>;
+  /** The sends that are remembered, an object for each tenant. */
+  readonly SENDS: ObjectNamespace<SendObjectStub>;
   /** The static assets, which contain the API description. */
   readonly ASSETS: { fetch(url: string): Promise<Response> };
 }

@@ -10,7 +10,7 @@ import { createTokenAuthenticator, reuseTokenAuthenticator, type TokenAuthentica
 import type { Settings } from "../../config/settings.ts";
 import { createPipeline, type Pipeline } from "../../pipeline.ts";
 import type { KeyUses } from "../../keys/key-uses.ts";
-import type { DeviceSockets, DevicesFor, EmbeddedServer, KeyStore, KeyStoreFor } from "../../ports.ts";
+import type { DeviceSockets, DevicesFor, EmbeddedServer, HasExpired, KeyStore, KeyStoreFor } from "../../ports.ts";
 import { version } from "../../version.ts";
 import type { OpenKeys } from "./keys.ts";
 import type { OpenEnvironmentCache, OpenRateLimits } from "./shared-stores.ts";
@@ -26,6 +26,7 @@ export interface GatewayResources {
   /** `null` if the upstream is remote. */
   readonly devicesFor: DevicesFor | null;
   readonly keyUses: Pick<KeyUses, "note">;
+  readonly hasExpired: HasExpired;
   /** `null` if nothing is recorded. */
   readonly audit: AuditLog | null;
   readonly rateLimits: Pick<OpenRateLimits, "limiterFor">;
@@ -55,6 +56,7 @@ export async function composePipeline(settings: Settings, resources: GatewayReso
     {
       clock: systemClock,
       digests,
+      hasExpired: resources.hasExpired,
       keyStore,
       noteKeyUse: resources.keyUses.note,
       pepper: resources.keys.pepper,
@@ -91,10 +93,12 @@ export async function composePipeline(settings: Settings, resources: GatewayReso
  */
 export function composeTokenAuthenticator(
   log: (event: LogEvent) => void,
+  hasExpired: HasExpired,
 ): (settings: JwtSettings) => TokenAuthenticator {
   const ports = {
     clock: systemClock,
     digests,
+    hasExpired,
     telemetry: log,
     fetchJwks: createHttpJwksFetch(globalThis.fetch, userAgent),
   };

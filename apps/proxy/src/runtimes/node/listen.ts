@@ -41,7 +41,7 @@ export async function openListener(
 ): Promise<Listener> {
   const app = createGateway(pipeline, { routes, ...nodeHost });
   const server = createHttpServer({ app, randomId, timeouts: defaultServerTimeouts, onFailure });
-  serveWebSockets(server, pipeline, onFailure);
+  serveWebSockets(server, pipeline, { randomId, onFailure });
   const connections = trackServer(server);
   return { url: await listen(server, address), connections };
 }

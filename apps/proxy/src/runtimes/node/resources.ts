@@ -11,6 +11,7 @@ import { auditDevices } from "../../audit/device-changes.ts";
 import { auditKeyStore } from "../../audit/key-changes.ts";
 import type { EnvironmentCache } from "../../cache/environment-cache.ts";
 import type { Settings } from "../../config/settings.ts";
+import { createHasExpired } from "../../keys/credential-expiry.ts";
 import { reportOutages, rootCauseMessage } from "../../keys/key-store-outages.ts";
 import { createKeyUses } from "../../keys/key-uses.ts";
 import { watchSocketKeys } from "../../keys/socket-key-watch.ts";
@@ -53,21 +54,24 @@ export async function openResources(settings: () => Settings, log: (event: LogEv
   const environmentCache = await openEnvironmentCache(started, log);
   const embedded = isEmbedded ? await openEmbeddedServer(started, log, environmentCache.cacheFor(started)) : null;
   const keyUses = createKeyUses({ clock: systemClock, keyStore, onFailure: onKeyStoreFailure });
+  const hasExpired = createHasExpired(systemClock);
   return {
     keys,
     keyStore,
+    hasExpired,
     keyStoreFor: (actor) => auditKeyStore(keyStore, audit, actor, onFailure),
     devicesFor: embedded && ((actor) => auditDevices(embedded.server.devices, audit, actor, onFailure)),
     keyUses,
     audit,
     rateLimits,
     environmentCache,
-    tokenAuthenticatorFor: composeTokenAuthenticator(log),
+    tokenAuthenticatorFor: composeTokenAuthenticator(log, hasExpired),
     embedded: embedded?.server ?? null,
     deviceSockets:
       embedded &&
       watchSocketKeys(embedded.server, {
         clock: systemClock,
+        hasExpired,
         keyStore,
         tenants: () => settings().tenants,
         tokenSettings: () => settings().jwt,

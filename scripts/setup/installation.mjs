@@ -7,8 +7,8 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { withInstallLock } from "./install-lock.mjs";
-import { runPnpm } from "./run-command.mjs";
-import { repositoryRoot, workspacePackages } from "./repository.mjs";
+import { runPnpm } from "./run-pnpm.mjs";
+import { repositoryRoot, workspacePackages } from "../lib/repository.mjs";
 
 /**
  * `production` is what the proxy needs to run; `full` is everything.
@@ -35,7 +35,7 @@ export async function ensureInstalled(needed, meanwhile) {
     if (isInstalled(needed)) return;
     const kind = needed === "full" || hasDevelopmentTools() ? "full" : "production";
     process.stderr.write(`Installing ${kind === "full" ? "all" : "the proxy's"} dependencies ...\n`);
-    // A full install runs scripts/ensure-node.mjs as the root's postinstall; two of them would write to the same folder.
+    // A full install runs scripts/setup/ensure-node.mjs as the root's postinstall; two of them would write to the same folder.
     const beside = kind === "production" ? meanwhile?.() : undefined;
     const [code] = await Promise.all([runPnpm(installArguments(kind), { quiet: true }), beside]);
     if (code !== 0) throw new Error(`pnpm install ended with ${code}`);

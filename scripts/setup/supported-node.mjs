@@ -7,8 +7,8 @@
 import { existsSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import process from "node:process";
-import { runPnpm } from "./run-command.mjs";
-import { repositoryRoot } from "./repository.mjs";
+import { runPnpm } from "./run-pnpm.mjs";
+import { repositoryRoot } from "../lib/repository.mjs";
 
 /**
  * @typedef {object} PinnedPackage

@@ -1,0 +1,79 @@
+/** The OpenAPI document of the gateway: that of the schema package, and the routes that only the gateway has, from their tables. */
+import type { ProblemCode } from "@letta-environments/schema";
+import type { JsonSchema } from "../../../../packages/schema/scripts/json-schema.ts";
+import { describeApi, type OpenApiParts } from "../../../../packages/schema/scripts/open-api/document.ts";
+import { problemExamples } from "../../../../packages/schema/scripts/open-api/problems.ts";
+import { adminEndpoints } from "../../src/admin/endpoints.ts";
+import { rateLimitPath } from "../../src/limits/endpoint.ts";
+import { adminBodies, adminOperation, adminProblems } from "./admin.ts";
+import { responseSchemas } from "./schemas.ts";
+import { rateLimitOperation, rateLimitProblems, serviceOperations } from "./service.ts";
+
+const tags: readonly JsonSchema[] = [
+  { name: "rate limits", description: "What remains of the caller's limits." },
+  {
+    name: "administration",
+    description: "Manage the keys of the gateway. Needs scope `admin`, or the operator's token.",
+  },
+  { name: "service", description: "Health, and this document. These need no key." },
+];
+
+const headers: JsonSchema = {
+  allow: { description: "The methods of the path.", schema: { type: "string" }, example: "GET, HEAD" },
+  location: {
+    description: "The path of the new key.",
+    schema: { type: "string" },
+    example: "/admin/v1/keys/p8DxxlMoq9Es",
+  },
+};
+
+const ifMatch: JsonSchema = {
+  name: "If-Match",
+  in: "header",
+  description:
+    "The entity tag of the key that was read. If the key was changed since, the response is 412 and nothing happens.",
+  schema: { type: "string" },
+  example: '"3f1c0a"',
+};
+
+/** Returns the OpenAPI document of the gateway. */
+function describeGateway(): OpenApiParts {
+  const api = describeApi();
+  const paths: Record<string, JsonSchema> = { ...api.paths, [rateLimitPath]: { get: rateLimitOperation } };
+  for (const endpoint of adminEndpoints) {
+    paths[endpoint.path] = { ...paths[endpoint.path], [endpoint.method.toLowerCase()]: adminOperation(endpoint) };
+  }
+  for (const [path, operation] of Object.entries(serviceOperations)) paths[path] = { get: operation };
+  const { components } = api;
+  const codes: readonly ProblemCode[] = [
+    ...rateLimitProblems,
+    ...adminEndpoints.flatMap(adminProblems),
+    "method_not_allowed",
+    "shutting_down",
+  ];
+  return {
+    ...api,
+    tags: [...api.tags, ...tags],
+    paths,
+    components: {
+      securitySchemes: {
+        ...components.securitySchemes,
+        operator: {
+          type: "http",
+          scheme: "bearer",
+          description:
+            "The operator's token (`ADMIN_TOKEN`), on the administration listener, and on Cloudflare Workers.",
+        },
+      },
+      parameters: { ...components.parameters, IfMatch: ifMatch },
+      headers: { ...components.headers, ...headers },
+      examples: { ...components.examples, ...problemExamples(new Set(codes)) },
+      schemas: { ...components.schemas, ...responseSchemas, ...adminBodies() },
+    },
+  };
+}
+
+/** Returns the document as the text of a file. */
+export function emitGatewayOpenApi(): string {
+  return `${JSON.stringify(describeGateway(), null, 2)}\n`;
+}

@@ -1,0 +1,72 @@
+/**
+ * The rules of HTTP/1.1 for a request head that Node's parser, or that of Bun or Deno behind `node:http`, leaves to the server. A proxy in
+ * front may read such a head in another way, and then the two disagree where a request ends (RFC 9112 section 11.2).
+ */
+import type { IncomingMessage } from "node:http";
+import { type PlainResponse, problemResponse } from "@letta-environments/schema";
+
+/** The facts about a request head that the rules need. */
+export type RequestHead = Pick<IncomingMessage, "httpVersionMajor" | "httpVersionMinor" | "rawHeaders">;
+
+/** Most header fields of a request. The three runtimes have different limits of their own, all of them higher. */
+const maxFields = 100;
+
+/** Returns the refusal of a head that breaks a rule, after which the connection must be closed; `null` for a good one. */
+export function refuseHead({ httpVersionMajor, httpVersionMinor, rawHeaders }: RequestHead): PlainResponse | null {
+  if (httpVersionMajor !== 1) return otherVersion;
+  if (rawHeaders.length > 2 * maxFields) return tooManyFields;
+  let hosts = 0;
+  let codings: string | null = null;
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    const name = rawHeaders[index] ?? "";
+    if (isNamed(name, "host")) hosts += 1;
+    else if (isNamed(name, "transfer-encoding")) {
+      const coding = rawHeaders[index + 1] ?? "";
+      codings = codings === null ? coding : `${codings}, ${coding}`;
+    }
+  }
+  // A proxy in front may have used another one (RFC 9112 section 3.2).
+  if (hosts > 1) return severalHosts;
+  if (codings === null) return null;
+  // HTTP/1.0 has no transfer encodings, so its framing is faulty (RFC 9112 section 6.1).
+  return httpVersionMinor === 1 && codings.trim().toLowerCase() === "chunked" ? null : unknownCoding;
+}
+
+function isNamed(name: string, expected: string): boolean {
+  return name.length === expected.length && name.toLowerCase() === expected;
+}
+
+/** Whether a request is about the whole server (RFC 9110 section 9.3.7), which no URL can express. */
+export function isServerOptions({ method, url }: Pick<IncomingMessage, "method" | "url">): boolean {
+  return method === "OPTIONS" && url === "*";
+}
+
+/**
+ * Whether a request asks for another protocol. A server may ignore that (RFC 9110 section 7.8), but the parsers stop reading behind such a
+ * request, so it must be the last one of its connection.
+ */
+export function asksForUpgrade({ headers }: Pick<IncomingMessage, "headers">): boolean {
+  return headers.upgrade !== undefined && /(?:^|,)\s*upgrade\s*(?:,|$)/i.test(headers.connection ?? "");
+}
+
+/** The response to {@link isServerOptions}. */
+export const serverOptions: PlainResponse = {
+  status: 204,
+  headers: { allow: "GET, HEAD, POST, PATCH, OPTIONS" },
+  body: null,
+};
+
+const otherVersion = problemResponse("invalid_request", { detail: "The gateway speaks HTTP/1.1." });
+
+const tooManyFields = problemResponse("invalid_request", {
+  status: 431,
+  detail: `The request has more than ${maxFields} header fields.`,
+});
+
+const severalHosts = problemResponse("invalid_request", {
+  issues: [{ member: "host", rule: "must be present exactly once" }],
+});
+
+const unknownCoding = problemResponse("invalid_request", {
+  issues: [{ member: "transfer-encoding", rule: "must be absent or chunked, in HTTP/1.1" }],
+});

@@ -1,0 +1,132 @@
+/** The API description against the gateway itself: which routes there are, and what they return. */
+import { readFileSync } from "node:fs";
+import { endpoints, type Endpoint, jsonResponse, type PlainResponse } from "@letta-environments/schema";
+import { randomId } from "@letta-environments/platform/node";
+import { Ajv2020 } from "ajv/dist/2020.js";
+import { beforeAll, expect, test } from "vitest";
+import { adminEndpoints } from "../src/admin/endpoints.ts";
+import { loadOpenApi } from "../src/adapters/open-api.ts";
+import { createHostRoutes } from "../src/host/routes.ts";
+import type { GatewayResponse } from "../src/http/response.ts";
+import { rateLimitPath } from "../src/limits/endpoint.ts";
+import { environmentRow } from "./support/environment-row.ts";
+import { type FakeRequest, fakeRequest } from "./support/fake-request.ts";
+import { knownConnections } from "./support/known-connections.ts";
+import { createTestProxy } from "./support/test-proxy.ts";
+
+interface Described {
+  readonly responses: Readonly<
+    Record<
+      string,
+      { readonly headers?: object; readonly content?: Readonly<Record<string, { readonly schema: object }>> }
+    >
+  >;
+}
+
+interface Document {
+  readonly paths: Readonly<Record<string, Readonly<Record<string, Described>>>>;
+  readonly components: object;
+}
+
+const document = JSON.parse(readFileSync(new URL("../openapi.json", import.meta.url), "utf8")) as Document;
+const validator = new Ajv2020({ strict: false }).addSchema({ $id: "openapi", components: document.components });
+const routes = createHostRoutes({ randomId, isDraining: () => false, openApi: loadOpenApi });
+
+/** Headers that every HTTP response may have. */
+const unlisted = /^(?:content-|vary$|x-content-type-options$|access-control-)/;
+
+/** Returns what a response has and its description has not. */
+function undescribed(path: string, method: string, response: GatewayResponse): unknown {
+  const described = document.paths[path]?.[method.toLowerCase()]?.responses[String(response.status)];
+  if (described === undefined) return `status ${response.status}`;
+  const names = Object.keys(described.headers ?? {});
+  const headers = Object.keys(response.headers).filter((name) => !unlisted.test(name) && !names.includes(name));
+  const { schema } = described.content?.[response.headers["content-type"] ?? ""] ?? {};
+  if (response.body === null || schema === undefined) return headers;
+  const validate = validator.compile(JSON.parse(JSON.stringify(schema).replaceAll('"#/', '"openapi#/')) as object);
+  const text =
+    typeof response.body === "string" ? response.body : new TextDecoder().decode(response.body as Uint8Array);
+  return validate(JSON.parse(text)) ? headers : validate.errors;
+}
+
+test("the API description has exactly the routes that the gateway serves", () => {
+  const served = [
+    ...Object.values<Endpoint>({ ...endpoints }).map(({ method, path }) => `${method} ${path}`),
+    ...adminEndpoints.map(({ method, path }) => `${method} ${path}`),
+    ...routes.map(({ path }) => `GET ${path}`),
+    `GET ${rateLimitPath}`,
+  ];
+  const described = Object.entries(document.paths).flatMap(([path, methods]) =>
+    Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`),
+  );
+  expect(described.toSorted()).toEqual(served.toSorted());
+});
+
+test.each(routes)("the responses of $path are as described", async ({ path, respond }) => {
+  expect(undescribed(path, "GET", await respond(fakeRequest({ path })))).toEqual([]);
+  expect(undescribed(path, "GET", await respond(fakeRequest({ path, method: "POST" })))).toEqual([]);
+});
+
+const page = { connections: [environmentRow("a")], hasNextPage: false };
+const message = { role: "user", content: "Hello", client_message_id: "m-1" };
+const proxy = createTestProxy(
+  knownConnections(({ path, method }) => {
+    if (method === "POST") return Promise.resolve(jsonResponse(200, { success: true, message: "ok" }));
+    return Promise.resolve(path === endpoints.listEnvironments.path ? jsonResponse(200, page) : jsonResponse(404, {}));
+  }),
+);
+let key = "";
+let keyId = "";
+beforeAll(async () => {
+  const { key: issued } = await proxy.issueKey({ scopes: ["list", "read", "send", "admin"] });
+  key = issued;
+  keyId = (await proxy.issueKey()).record.id;
+});
+
+const adminKeys = "/admin/v1/keys";
+const requests: readonly (readonly [title: string, template: string, status: number, request: FakeRequest])[] = [
+  ["a list", "/v1/environments", 200, {}],
+  ["a list with a broken query", "/v1/environments", 400, { query: "limit=1000" }],
+  ["a list without a key", "/v1/environments", 401, { headers: { authorization: "" } }],
+  ["a missing device", "/v1/environments/{deviceId}", 404, { path: "/v1/environments/nothing" }],
+  [
+    "a send",
+    "/v1/environments/{connectionId}/messages",
+    200,
+    {
+      method: "POST",
+      path: "/v1/environments/c/messages",
+      body: JSON.stringify({ agentId: "a", messages: [message] }),
+    },
+  ],
+  [
+    "a broken send",
+    "/v1/environments/{connectionId}/messages",
+    400,
+    { method: "POST", path: "/v1/environments/c/messages", body: "{" },
+  ],
+  ["the rate limits", rateLimitPath, 200, {}],
+  ["the keys", adminKeys, 200, {}],
+  ["the keys with a broken query", adminKeys, 400, { query: "unknown=1" }],
+  ["a new key", adminKeys, 201, { method: "POST", body: '{"name":"ci"}' }],
+  ["a new key with a wrong scope", adminKeys, 400, { method: "POST", body: '{"name":"ci","scopes":["x"]}' }],
+  ["a key", `${adminKeys}/{keyId}`, 200, {}],
+  ["an unknown key", `${adminKeys}/{keyId}`, 404, { path: `${adminKeys}/nothing` }],
+  ["a change", `${adminKeys}/{keyId}`, 200, { method: "PATCH", body: '{"description":"x"}' }],
+  [
+    "a change of a key that has changed",
+    `${adminKeys}/{keyId}`,
+    412,
+    { method: "PATCH", body: '{"description":"x"}', headers: { "if-match": '"old"' } },
+  ],
+  ["a rotation", `${adminKeys}/{keyId}/rotate`, 200, { method: "POST" }],
+  ["a revocation", `${adminKeys}/{keyId}/revoke`, 200, { method: "POST" }],
+  ["a purge", "/admin/v1/cache/purge", 204, { method: "POST" }],
+];
+
+test.each(requests)("the response to %s is as described", async (_title, template, status, request) => {
+  const path = request.path ?? template.replace("{keyId}", keyId);
+  const headers = { "content-type": "application/json", ...request.headers };
+  const response: PlainResponse = await proxy.proxy.handle(fakeRequest({ key, ...request, path, headers }));
+  expect([response.status, undescribed(template, request.method ?? "GET", response)]).toEqual([status, []]);
+});

@@ -1,0 +1,83 @@
+/** The OpenAPI 3.1 document of the API, from the endpoint table, the problem codes and the shapes of the bodies. */
+import { endpoints, type Endpoint } from "../../src/index.ts";
+import { type JsonSchema, objectSchemaOf } from "../json-schema.ts";
+import { objectsOf } from "../shape.ts";
+import { type WireType, wireTypes } from "../wire-types.ts";
+import { requestHeaders, responseHeaders } from "./headers.ts";
+import { operationOf, problemsOf, schemaPrefix } from "./operation.ts";
+import { problemExamples } from "./problems.ts";
+import { tags } from "./texts.ts";
+
+/** The parts of an OpenAPI document to which a server with more endpoints adds its own. */
+export interface OpenApiParts {
+  readonly openapi: string;
+  readonly info: JsonSchema;
+  readonly servers: readonly JsonSchema[];
+  readonly tags: readonly JsonSchema[];
+  readonly security: readonly JsonSchema[];
+  readonly paths: Readonly<Record<string, JsonSchema>>;
+  readonly components: Readonly<
+    Record<"securitySchemes" | "parameters" | "headers" | "examples" | "schemas", JsonSchema>
+  >;
+}
+
+/** Returns the OpenAPI document of the endpoint table. */
+export function describeApi(types: readonly WireType[] = wireTypes): OpenApiParts {
+  const objects = types
+    .filter(({ name }) => name !== "ListEnvironmentsWireQuery")
+    .flatMap(({ shape }) => objectsOf(shape));
+  const table = Object.values<Endpoint>({ ...endpoints });
+  const paths: Record<string, JsonSchema> = {};
+  for (const endpoint of table) {
+    paths[endpoint.path] = { ...paths[endpoint.path], [endpoint.method.toLowerCase()]: operationOf(endpoint) };
+  }
+  return {
+    openapi: "3.1.1",
+    info: {
+      title: "Letta Code Environments API",
+      version: "1.0.0",
+      description:
+        "Lists the devices on which Letta Code runs, retrieves one, and sends messages to one. Servers may add members to any object at any time.",
+      contact: { name: "Letta environments" },
+      license: { name: "Apache-2.0", identifier: "Apache-2.0" },
+    },
+    servers: [{ url: "/", description: "The server of this document." }],
+    tags,
+    security: [{ key: [] }],
+    paths,
+    components: {
+      securitySchemes: {
+        key: {
+          type: "http",
+          scheme: "bearer",
+          description: "A gateway key (`lek_...`), or what else the server accepts as a bearer token, such as a JWT.",
+        },
+      },
+      parameters: requestHeaders,
+      headers: responseHeaders,
+      examples: problemExamples(new Set(table.flatMap(problemsOf))),
+      schemas: Object.fromEntries(objects.map((object) => [object.name, describedObject(object)])),
+    },
+  };
+}
+
+/** The object's schema, with the members that servers add and the schemas do not require. */
+function describedObject(object: Parameters<typeof objectSchemaOf>[0]): JsonSchema {
+  const schema = objectSchemaOf(object, schemaPrefix);
+  if (object.name !== "SendMessageResponse") return schema;
+  const members = schema["properties"];
+  return { ...schema, properties: { ...(typeof members === "object" && members), disposition } };
+}
+
+/** Our environment server says more than the API requires. */
+const disposition: JsonSchema = {
+  type: "string",
+  examples: ["started", "queued"],
+  description:
+    "What the device did, where the server says it: `started`: the turn began; `queued`: it waits for the turn before it. Other values may follow.",
+};
+
+/** Returns the document as the text of a file. */
+export function emitOpenApi(types: readonly WireType[]): string {
+  return `${JSON.stringify(describeApi(types), null, 2)}\n`;
+}

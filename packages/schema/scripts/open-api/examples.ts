@@ -1,0 +1,90 @@
+/** Realistic bodies for the OpenAPI document. Tests check them against the schemas, and that they have no unknown member. */
+import type {
+  Environment,
+  EnvironmentList,
+  RegisterRequest,
+  RegisterResponse,
+  SendMessageBody,
+} from "../../src/index.ts";
+
+const online: Environment = {
+  id: "env-7c1d",
+  connectedAt: 1_795_000_000_000,
+  connectionId: "conn-2b7e",
+  connectionName: "build-farm-1",
+  deviceId: "9b0f8a1e-3c64-4c5e-8d55-3f1f7d1f8f0a",
+  firstSeenAt: 1_794_900_000_000,
+  lastHeartbeat: 1_795_000_030_000,
+  lastSeenAt: 1_795_000_030_000,
+  organizationId: "default",
+  podId: "pod-1",
+  apiKeyOwner: "build farm",
+  currentMode: "acceptEdits",
+  metadata: {
+    gitBranch: "main",
+    lettaCodeVersion: "0.32.18",
+    nodeVersion: "v24.21.0",
+    os: "linux",
+    self_update: {
+      supported: false,
+      writable: false,
+      manual_command: "npm install -g @letta-ai/letta-code",
+      reason: "Not installed by a package manager",
+    },
+    supported_commands: ["clear", "compact", "doctor", "init"],
+    workingDirectory: "/home/build/project",
+  },
+  userId: "build farm",
+};
+
+const offline: Environment = {
+  ...online,
+  id: "env-8a02",
+  connectedAt: null,
+  connectionId: null,
+  connectionName: "laptop",
+  deviceId: "2f4c0c7a-61a7-4c0d-8b0b-7f3f6f1f2f55",
+  lastHeartbeat: null,
+  lastSeenAt: 1_794_950_000_000,
+  podId: null,
+  currentMode: "standard",
+};
+
+const list: EnvironmentList = { connections: [online, offline], hasNextPage: false };
+
+const message: SendMessageBody = {
+  agentId: "agent-local-2f1a",
+  conversationId: "default",
+  messages: [
+    {
+      role: "user",
+      content: [{ type: "text", text: "Run the tests and fix what fails." }],
+      client_message_id: "5f0a0e0c-6cf9-4c0e-8f0c-0f6c9f6e3a01",
+    },
+  ],
+};
+
+const registration: RegisterRequest = {
+  deviceId: "9b0f8a1e-3c64-4c5e-8d55-3f1f7d1f8f0a",
+  connectionName: "build-farm-1",
+  listenerInstanceId: "server-6f1ed002ab559585",
+  metadata: { lettaCodeVersion: "0.32.18", nodeVersion: "v24.21.0", os: "linux" },
+};
+
+const registered: RegisterResponse = {
+  connectionId: "conn-2b7e",
+  wsUrl: "wss://gateway.example/v1/environments/conn-2b7e/socket",
+};
+
+/** A realistic body by the name of its interface. */
+export const examples: ReadonlyMap<string, unknown> = new Map<string, unknown>([
+  ["Environment", online],
+  ["EnvironmentList", list],
+  ["SendMessageBody", message],
+  [
+    "SendMessageResponse",
+    { success: true, message: "Message accepted by the device (started).", disposition: "started" },
+  ],
+  ["RegisterRequest", registration],
+  ["RegisterResponse", registered],
+]);

@@ -1,0 +1,116 @@
+/** Request and response headers of the OpenAPI document, as components to which operations refer. */
+import { messageDeduplicationHeader } from "../../src/index.ts";
+import type { JsonSchema } from "../json-schema.ts";
+
+const text = { type: "string" };
+const entityTag = { type: "string", pattern: '^(W/)?"[^"]*"$' };
+
+/** Every response header, by its lower-case name. */
+export const responseHeaders: Readonly<Record<string, JsonSchema>> = {
+  "x-request-id": {
+    description:
+      "The id of the request: the caller's own `X-Request-Id` if it is valid, else a new one. The log has it too.",
+    schema: text,
+    example: "req-01m8aa707qbb50pxwvz05m3pdp",
+  },
+  "cache-control": {
+    description: "Responses depend on the key, so shared caches must not store them.",
+    schema: text,
+    example: "private, no-store",
+  },
+  etag: {
+    description: "The entity tag, for `If-None-Match`. Present if the server caches reads.",
+    schema: entityTag,
+    example: 'W/"kD2v0Qx1"',
+  },
+  age: {
+    description: "The age of a cached response in seconds (RFC 9111).",
+    schema: { type: "integer", minimum: 0 },
+    example: 1,
+  },
+  "cache-status": {
+    description: "Whether the response came from the cache, and why not (RFC 9211).",
+    schema: text,
+    example: "letta-gateway; hit; ttl=1",
+  },
+  ratelimit: {
+    description:
+      "What remains of each rate limit (draft-ietf-httpapi-ratelimit-headers). Absent where nothing is limited.",
+    schema: text,
+    example: '"burst";r=99;t=1',
+  },
+  "ratelimit-policy": {
+    description: "The rate limits that apply to the request (draft-ietf-httpapi-ratelimit-headers).",
+    schema: text,
+    example: '"burst";q=100;w=10',
+  },
+  "ratelimit-degraded": {
+    description: "Present while the store of the rate limits is unavailable: how each limit was decided without it.",
+    schema: text,
+    example: '"burst";decided=local',
+  },
+  "retry-after": {
+    description: "After how many seconds to repeat the request, if it may be repeated.",
+    schema: { type: "integer", minimum: 1 },
+    example: 1,
+  },
+  "x-should-retry": {
+    description: "Whether a repeat of the same request is safe and may succeed. The official SDKs follow it.",
+    schema: { type: "string", enum: ["true", "false"] },
+    example: "false",
+  },
+  "www-authenticate": {
+    description: "How to authenticate (RFC 6750).",
+    schema: text,
+    example: 'Bearer realm="letta-environments"',
+  },
+  upgrade: { description: "The protocol to switch to.", schema: text, example: "websocket" },
+  [messageDeduplicationHeader]: {
+    description:
+      "Present if the server deduplicates messages: the number of seconds for which it remembers a `client_message_id`.",
+    schema: { type: "integer", minimum: 1 },
+    example: 86_400,
+  },
+  "idempotency-replayed": {
+    description: "`true` if this is the result of an earlier request with the same message. Nothing was sent again.",
+    schema: { type: "string", const: "true" },
+    example: "true",
+  },
+};
+
+/** Parameters in request headers, by the names of their components. */
+export const requestHeaders: Readonly<Record<string, JsonSchema>> = {
+  RequestId: {
+    name: "X-Request-Id",
+    in: "header",
+    description: "An id for the log and the response. Another value than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced.",
+    schema: { type: "string", pattern: "^[A-Za-z0-9._-]{1,128}$" },
+    example: "trace-7f3a",
+  },
+  IfNoneMatch: {
+    name: "If-None-Match",
+    in: "header",
+    description:
+      "The entity tag of a response that the caller has. If it is still current, the response is 304 without a body.",
+    schema: text,
+    example: 'W/"kD2v0Qx1"',
+  },
+  IdempotencyKey: {
+    name: "Idempotency-Key",
+    in: "header",
+    description:
+      "Identifies the request, the same in every repeat of it. A message is also recognised by its `client_message_id` alone.",
+    schema: { type: "string", pattern: "^[\\x20-\\x7e]{1,256}$" },
+    example: "5f0a0e0c-6cf9-4c0e-8f0c-0f6c9f6e3a01",
+  },
+};
+
+/** Returns references to response headers. */
+export function headerReferences(names: readonly string[]): JsonSchema {
+  return Object.fromEntries(names.map((name) => [name, { $ref: `#/components/headers/${name}` }]));
+}
+
+/** Returns references to parameters in request headers. */
+export function parameterReferences(names: readonly string[]): readonly JsonSchema[] {
+  return names.map((name) => ({ $ref: `#/components/parameters/${name}` }));
+}

@@ -1,0 +1,146 @@
+/** One endpoint of the table as an operation of the OpenAPI document. */
+import type { Endpoint, ProblemCode } from "../../src/index.ts";
+import { messageDeduplicationHeader } from "../../src/index.ts";
+import { type JsonSchema, jsonSchemaOf } from "../json-schema.ts";
+import type { Shape } from "../shape.ts";
+import { shapeOf } from "../wire-types.ts";
+import { examples } from "./examples.ts";
+import { headerReferences, parameterReferences } from "./headers.ts";
+import { problemResponses } from "./problems.ts";
+import { operationTexts, pathParameters, queryParameters } from "./texts.ts";
+
+/** Where objects are, for references. */
+export const schemaPrefix = "#/components/schemas/";
+
+/** Problems of every endpoint with a key, in addition to its own. */
+export const commonProblems: readonly ProblemCode[] = [
+  "missing_key",
+  "invalid_key",
+  "insufficient_scope",
+  "rate_limited",
+  "internal_error",
+  "shutting_down",
+  "key_store_unavailable",
+  "limits_unavailable",
+];
+
+/** Problems of a gateway in front of another server. */
+const upstreamProblems: readonly ProblemCode[] = [
+  "tenant_not_configured",
+  "upstream_forbidden",
+  "upstream_credential_rejected",
+  "upstream_error",
+  "upstream_invalid_response",
+  "upstream_response_too_large",
+  "upstream_redirected",
+  "upstream_unreachable",
+  "upstream_timeout",
+];
+
+/** Headers of every response to a request with a key. */
+export const commonHeaders: readonly string[] = ["x-request-id", "cache-control", "ratelimit", "ratelimit-policy"];
+
+/** Every problem code of an endpoint: its own, and those that the services on the way have. */
+export function problemsOf({ audience, operation, problems }: Endpoint): readonly ProblemCode[] {
+  return [
+    ...problems,
+    ...commonProblems,
+    ...(audience === "caller" ? upstreamProblems : []),
+    ...(operation === "sendMessage" ? (["audit_unavailable"] as const) : []),
+  ];
+}
+
+/** Returns the operation of an endpoint. */
+export function operationOf(endpoint: Endpoint): JsonSchema {
+  const { description } = operationTexts[endpoint.operation];
+  const isRead = isCachedRead(endpoint);
+  return {
+    operationId: endpoint.operation,
+    summary: endpoint.summary,
+    description: [description, endpoint.description].filter((part) => part !== undefined).join("\n\n"),
+    tags: [endpoint.audience === "caller" ? "environments" : "devices"],
+    "x-scope": endpoint.scope,
+    parameters: [
+      ...endpoint.params.map(pathParameterOf),
+      ...queryParametersOf(endpoint),
+      ...parameterReferences([
+        "RequestId",
+        ...(isRead ? ["IfNoneMatch"] : []),
+        ...(endpoint.operation === "sendMessage" ? ["IdempotencyKey"] : []),
+      ]),
+    ],
+    ...(endpoint.body !== null && { requestBody: { required: true, content: contentOf(endpoint.body) } }),
+    responses: responsesOf(endpoint),
+  };
+}
+
+/** Whether an endpoint is a read that gateways cache. */
+function isCachedRead({ method, audience }: Endpoint): boolean {
+  return method === "GET" && audience === "caller";
+}
+
+/** The JSON Schema of an id in a path. */
+export const identifierSchema: JsonSchema = jsonSchemaOf(
+  { kind: "text", known: [], rules: [{ kind: "rule", rule: { name: "isIdentifier", module: null } }] },
+  schemaPrefix,
+);
+
+function pathParameterOf(name: string): JsonSchema {
+  return { name, in: "path", required: true, ...textOf(pathParameters, name), schema: identifierSchema };
+}
+
+/** The JSON Schema of the size of a page, as a number; the schemas decode it from a string. */
+export const listLimitSchema: JsonSchema = { type: "integer", minimum: 1, maximum: 100, default: 50 };
+
+function queryParametersOf({ query }: Endpoint): JsonSchema[] {
+  if (query === null) return [];
+  const shape: Shape = shapeOf(query);
+  if (shape.kind !== "object") return [];
+  return shape.members.map(({ name, optional, shape: member }) => ({
+    name,
+    in: "query",
+    required: !optional,
+    description: textOf(queryParameters, name),
+    schema: name === "limit" ? listLimitSchema : jsonSchemaOf(member, schemaPrefix),
+  }));
+}
+
+/** A new parameter without a text fails the generation. */
+function textOf<Text>(texts: Readonly<Record<string, Text>>, name: string): Text {
+  const found = texts[name];
+  if (found === undefined) throw new Error(`the parameter ${name} has no text in texts.ts`);
+  return found;
+}
+
+function contentOf(schema: unknown): JsonSchema {
+  const shape = shapeOf(schema);
+  const example = shape.kind === "object" ? examples.get(shape.name) : undefined;
+  if (example === undefined) throw new Error("a body has no example in examples.ts");
+  return { "application/json": { schema: jsonSchemaOf(shape, schemaPrefix), example } };
+}
+
+function responsesOf(endpoint: Endpoint): JsonSchema {
+  const isRead = isCachedRead(endpoint);
+  const cacheHeaders = isRead ? ["etag", "age", "cache-status"] : [];
+  const names = [
+    ...commonHeaders,
+    "ratelimit-degraded",
+    ...cacheHeaders,
+    ...(endpoint.audience === "caller" ? [messageDeduplicationHeader] : []),
+    ...(endpoint.operation === "sendMessage" ? ["idempotency-replayed"] : []),
+  ];
+  const success = {
+    description: operationTexts[endpoint.operation].success,
+    ...(endpoint.successStatus !== 101 && { headers: headerReferences(names) }),
+    ...(endpoint.response !== null && { content: contentOf(endpoint.response) }),
+  };
+  const unchanged = {
+    description: "The response has not changed since the one with this entity tag.",
+    headers: headerReferences([...commonHeaders, ...cacheHeaders]),
+  };
+  return {
+    [endpoint.successStatus]: success,
+    ...(isRead && { 304: unchanged }),
+    ...problemResponses(problemsOf(endpoint)),
+  };
+}

@@ -1,0 +1,55 @@
+/** The error responses of an operation in the OpenAPI document: one response per status, with an example for each problem code. */
+import { problemBody, type ProblemCode, problemCodes, problemDefinitions } from "../../src/index.ts";
+import type { JsonSchema } from "../json-schema.ts";
+import { headerReferences } from "./headers.ts";
+
+/** Returns the responses of some problem codes by status. */
+export function problemResponses(codes: readonly ProblemCode[]): JsonSchema {
+  const unique = [...new Set(codes)];
+  const statuses = new Set(unique.map((code) => problemDefinitions[code].status));
+  // An object with such keys is in their order.
+  return Object.fromEntries(
+    [...statuses].map((status) => [
+      status,
+      problemResponse(
+        status,
+        unique.filter((code) => problemDefinitions[code].status === status),
+      ),
+    ]),
+  );
+}
+
+function problemResponse(status: number, codes: readonly ProblemCode[]): JsonSchema {
+  const examples = codes.map((code) => [code, { $ref: `#/components/examples/${code}` }]);
+  return {
+    description: codes.map((code) => problemDefinitions[code].title).join("; "),
+    headers: headerReferences([
+      "x-request-id",
+      "cache-control",
+      "x-should-retry",
+      ...(statusHeaders.get(status) ?? []),
+    ]),
+    content: {
+      "application/problem+json": {
+        schema: { $ref: "#/components/schemas/Problem" },
+        examples: Object.fromEntries(examples),
+      },
+    },
+  };
+}
+
+const statusHeaders: ReadonlyMap<number, readonly string[]> = new Map([
+  [401, ["www-authenticate"]],
+  [405, ["allow"]],
+  [426, ["upgrade"]],
+  [429, ["retry-after", "ratelimit", "ratelimit-policy"]],
+  [503, ["retry-after"]],
+]);
+
+/** Returns the example of each of some problem codes. */
+export function problemExamples(codes: ReadonlySet<ProblemCode>): JsonSchema {
+  const used = problemCodes.filter((code) => codes.has(code));
+  return Object.fromEntries(
+    used.map((code) => [code, { summary: problemDefinitions[code].title, value: problemBody(code) }]),
+  );
+}

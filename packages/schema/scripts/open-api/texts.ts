@@ -1,0 +1,71 @@
+/** Texts of the OpenAPI document that the endpoint table does not have: a program needs none of them. */
+import type { Operation } from "../../src/index.ts";
+
+/** What the document says about an operation. */
+export interface OperationText {
+  readonly description: string;
+  /** What a success is. */
+  readonly success: string;
+}
+
+/** The texts of each operation. The `description` of the endpoint table is added to them. */
+export const operationTexts: Readonly<Record<Operation, OperationText>> = {
+  listEnvironments: {
+    description:
+      "Returns a page of the devices that the caller may see, online and offline. For the next page, list again with `after` " +
+      "set to the `id` of the last row, while `hasNextPage` is true.",
+    success: "A page of environments.",
+  },
+  retrieveEnvironment: {
+    description:
+      "Returns one device. If a device has several listeners, this is the online one with the latest heartbeat. " +
+      "Its `connectionId` is the address for a message, and `null` while the device is offline.",
+    success: "The environment.",
+  },
+  sendMessage: {
+    description:
+      "Sends messages to the device behind a connection and waits until the device has accepted them; the turn of the agent that " +
+      "follows is not part of the response. A message is run at most once: a repeated `client_message_id` returns the first result. " +
+      "`x-should-retry` in an error says whether the request may be repeated. After 504 `delivery_unknown` the message may be running.",
+    success: "The device accepted the messages.",
+  },
+  registerEnvironment: {
+    description:
+      "A device calls this when it starts, and again whenever its socket was lost. Each registration gives the device a new " +
+      "`connectionId` and ends its previous connection. The device belongs to the key that first enrolled it.",
+    success: "The new connection, and the URL of its WebSocket.",
+  },
+  openDeviceSocket: {
+    description:
+      "A WebSocket handshake (RFC 6455) with the key that registered the connection. It is refused with an HTTP response, before the " +
+      "connection switches protocols. The frames are JSON texts of the device protocol and are not part of this document.",
+    success: "The connection switches to WebSocket.",
+  },
+};
+
+/** What each id in a path is. */
+export const pathParameters: Readonly<Record<string, { readonly description: string; readonly example: string }>> = {
+  deviceId: {
+    description: "The `deviceId` of an environment, which stays the same when the device restarts.",
+    example: "9b0f8a1e-3c64-4c5e-8d55-3f1f7d1f8f0a",
+  },
+  connectionId: {
+    description: "The `connectionId` of an environment, which is new after each registration of its device.",
+    example: "conn-2b7e",
+  },
+};
+
+/** What each parameter of a query is. */
+export const queryParameters: Readonly<Record<string, string>> = {
+  after: "The `id` of the last row of the previous page.",
+  limit: "The number of rows of a page.",
+  onlineOnly: "`true`: only devices that can receive messages now.",
+  source: "Only environments of this kind. A server of your own returns all for `local` and none for `remote`.",
+  userId: "Only environments of this user.",
+};
+
+/** The tags of the operations. */
+export const tags: readonly { readonly name: string; readonly description: string }[] = [
+  { name: "environments", description: "List devices, read one, and send messages to one." },
+  { name: "devices", description: "How a device enrols and connects. Only devices call these." },
+];

@@ -1,0 +1,41 @@
+/** Reads the comments of the interfaces in `src`, which describe the members of the wire types in OpenAPI and JSON Schema. */
+import { readdirSync, readFileSync } from "node:fs";
+
+/** The description of an interface and of its members. */
+export interface InterfaceDescription {
+  readonly text: string | undefined;
+  readonly members: ReadonlyMap<string, string>;
+}
+
+const source = new URL("../src/", import.meta.url);
+
+/** Returns the descriptions of every exported interface by its name. */
+function readDescriptions(): ReadonlyMap<string, InterfaceDescription> {
+  const found = new Map<string, InterfaceDescription>();
+  for (const file of readdirSync(source)) {
+    if (!file.endsWith(".ts") || /\.(?:gen|test|test-d)\.ts$/.test(file)) continue;
+    const text = readFileSync(new URL(file, source), "utf8");
+    for (const [, comment, name = "", body = ""] of text.matchAll(interfacePattern)) {
+      const members = [...body.matchAll(memberPattern)].map(
+        ([, about = "", member = ""]) => [member, plain(about)] as const,
+      );
+      found.set(name, { text: comment === undefined ? undefined : plain(comment), members: new Map(members) });
+    }
+  }
+  return found;
+}
+
+const interfacePattern = /(?:\/\*\*((?:(?!\*\/)[^])*)\*\/\n)?export interface (\w+)[^{]*\{([^]*?)\n\}/g;
+const memberPattern = /\/\*\*((?:(?!\*\/)[^])*)\*\/\s*(?:readonly )?(\w+)\??:/g;
+
+/** Returns a comment as one line of text, without stars and links. */
+function plain(comment: string): string {
+  return comment
+    .replaceAll(/^\s*\*/gm, " ")
+    .replaceAll(/\{@link (\w+)\}/g, "`$1`")
+    .replaceAll(/\s+/g, " ")
+    .trim();
+}
+
+/** The descriptions of every exported interface. */
+export const descriptions: ReadonlyMap<string, InterfaceDescription> = readDescriptions();
