@@ -1,4 +1,4 @@
-/** TCP faults on both hops of the built gateway, on every runtime. `pnpm soak` repeats the matrix. */
+/** TCP faults on both hops of the built gateway, on every runtime. */
 import { faultEffects } from "@letta-environments/testkit";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createServerLauncher } from "../runtimes/server-launcher.ts";
