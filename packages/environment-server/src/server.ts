@@ -97,14 +97,13 @@ export function createEnvironmentServer(options: EnvironmentServerOptions): Envi
   const emit = createEmitter(options.onEvent);
   const retentionNow = createSteadyNow(clock);
   const pending = createPendingDeliveries({ clock, log: store, emit });
-  const emitOfHub: EmitEvent = (event) => {
+  const emitAndWatch: EmitEvent = (event) => {
     emit(event);
     if (event.type === "device_disconnected") removals.socketEnded();
   };
-  const hub = createDeviceHub({ clock, randomId, store, pending, emit: emitOfHub, retentionNow, settleMs });
+  const hub = createDeviceHub({ clock, randomId, store, pending, emit: emitAndWatch, retentionNow, settleMs });
   const removals = createRemovalWatch({ clock, store, hub, emit });
-  const running = createRunningWork();
-  const { track } = running;
+  const { track, settled } = createRunningWork();
   let closing = false;
   const server: ServerContext = {
     ...options,
@@ -167,7 +166,7 @@ export function createEnvironmentServer(options: EnvironmentServerOptions): Envi
       removals.close();
       const socketsClosed = hub.close();
       await pending.close();
-      await running.settled();
+      await settled();
       await socketsClosed;
     },
   };

@@ -1,6 +1,6 @@
 import type { ConnectedDevice } from "@letta-environments/environment-server";
 import type { Clock } from "@letta-environments/platform";
-import { allowsDevice, type DeviceAllowlist } from "@letta-environments/schema";
+import { allowsDevice, type DeviceAllowlist, type UpgradeDecision } from "@letta-environments/schema";
 import type { DeviceSockets, HasExpired, KeyStore } from "../ports.ts";
 import { keyState } from "./key-lifecycle.ts";
 import { credentialIdOf, credentialOf, type KeyRecord, type KeySecret } from "./key-record.ts";
@@ -56,9 +56,8 @@ export function watchSocketKeys(
 
   function start(): void {
     mustCheck = true;
-    if (isTicking) return;
+    if (!isTicking) schedule(checkIntervalMs);
     isTicking = true;
-    schedule(checkIntervalMs);
   }
 
   function schedule(delayMs: number): void {
@@ -111,15 +110,24 @@ export function watchSocketKeys(
       const keepToken = tokens.prepare(principal);
       const decision = await sockets.upgrade(request, principal);
       if (decision.kind === "refused") return decision;
-      return {
-        ...decision,
-        attach(socket) {
-          keepToken();
-          const listener = decision.attach(socket);
-          start();
-          return listener;
-        },
-      };
+      return whenAttached(decision, () => {
+        keepToken();
+        start();
+      });
+    },
+  };
+}
+
+/** Runs `run` when the socket of an accepted upgrade opens. */
+function whenAttached(
+  decision: Extract<UpgradeDecision, { readonly kind: "accepted" }>,
+  run: () => void,
+): UpgradeDecision {
+  return {
+    ...decision,
+    attach(socket) {
+      run();
+      return decision.attach(socket);
     },
   };
 }
