@@ -34,6 +34,15 @@ export const maxFirstFrameBytes: number = 256 * 1_024;
 /** Largest frame after a device has reported its status, in bytes. A device closes its socket itself above 16 MiB. */
 export const maxFrameBytes: number = 16 * 1_024 * 1_024;
 
+/**
+ * Longest frame that is parsed, in characters. A parsed frame can take thirty times its length. Of longer ones, such as a queue with
+ * images, the server learns nothing.
+ */
+export const maxParsedLength: number = 2 * 1_048_576;
+
+/** Longest frame of a type that the server does not use, which is parsed, in characters. Devices write the type first. */
+export const maxParsedOtherLength = 16_384;
+
 /** Rate and burst of the frames of one socket. A short turn is 12 frames; a turn with output streams about 100 per second. */
 export const frameRate: Rate = { perSecond: 500, burst: 5_000 };
 

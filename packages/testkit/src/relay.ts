@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage, request as sendRequest, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { type RawData, WebSocket, WebSocketServer } from "ws";
-import { createFrameLog, type FrameLog, parseFrame } from "./frame-log.ts";
+import { createFrameLog, type Frame, type FrameLog, parseFrame } from "./frame-log.ts";
 
 /** A recording relay between a device and a server. The device connects to the relay's address. */
 export interface Relay {
@@ -11,6 +11,8 @@ export interface Relay {
   readonly requests: readonly { readonly method: string; readonly path: string; readonly status: number }[];
   readonly fromDevice: FrameLog;
   readonly fromServer: FrameLog;
+  /** Sends a frame to the server on every open socket, as if the device had sent it. */
+  sendAsDevice(frame: Frame): void;
   close(): Promise<void>;
 }
 
@@ -21,17 +23,23 @@ export type Break = "after_request" | "after_response";
 export interface RelayOptions {
   /** Called for each request; `null` breaks nothing. */
   readonly breakOf?: (method: string, path: string) => Break | null;
+  /** Returns true for a frame that is recorded but not passed on. */
+  readonly loses?: (frame: Frame) => boolean;
 }
 
 /**
  * Starts a relay on loopback. It forwards the request's own `Host`, so that a server without a public URL returns a socket URL
  * that leads through the relay.
  */
-export async function createRelay(targetUrl: string, { breakOf = () => null }: RelayOptions = {}): Promise<Relay> {
+export async function createRelay(
+  targetUrl: string,
+  { breakOf = () => null, loses = () => false }: RelayOptions = {},
+): Promise<Relay> {
   const requests: { method: string; path: string; status: number }[] = [];
   const fromDevice = createFrameLog();
   const fromServer = createFrameLog();
   const sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false });
+  const upstreams = new Set<WebSocket>();
   const record = (request: IncomingMessage, status: number): void =>
     void requests.push({ method: request.method ?? "", path: request.url ?? "", status });
 
@@ -56,9 +64,11 @@ export async function createRelay(targetUrl: string, { breakOf = () => null }: R
     upstream.on("error", () => socket.destroy());
     upstream.once("open", () => {
       record(request, 101);
+      upstreams.add(upstream);
+      upstream.once("close", () => upstreams.delete(upstream));
       sockets.handleUpgrade(request, socket, head, (device) => {
-        join(device, upstream, fromDevice);
-        join(upstream, device, fromServer);
+        join(device, upstream, fromDevice, loses);
+        join(upstream, device, fromServer, loses);
       });
     });
   });
@@ -70,6 +80,9 @@ export async function createRelay(targetUrl: string, { breakOf = () => null }: R
     requests,
     fromDevice,
     fromServer,
+    sendAsDevice(frame) {
+      for (const upstream of upstreams) upstream.send(JSON.stringify(frame));
+    },
     async close() {
       for (const client of sockets.clients) client.terminate();
       server.closeAllConnections();
@@ -78,10 +91,11 @@ export async function createRelay(targetUrl: string, { breakOf = () => null }: R
   };
 }
 
-function join(source: WebSocket, target: WebSocket, log: FrameLog): void {
+function join(source: WebSocket, target: WebSocket, log: FrameLog, loses: (frame: Frame) => boolean): void {
   const pass = (data: RawData, isBinary: boolean): void => {
     const frame = isBinary ? null : parseFrame(data);
     if (frame !== null) log.add(frame);
+    if (frame !== null && loses(frame)) return;
     target.send(data, { binary: isBinary });
   };
   source.on("message", pass);

@@ -7,9 +7,9 @@ import { createClient } from "@letta-environments/client";
 import type { PlainResponse } from "@letta-environments/schema";
 import type { Clock } from "@letta-environments/platform";
 import type { Random, Trace } from "@letta-environments/testkit";
-import { type JsonObject, parseJsonObject } from "../../src/lib/json.ts";
+import { parseJsonObject } from "../../src/lib/json.ts";
 import type { Network } from "./network.ts";
-import type { Attempt, Message, Truth } from "./truth.ts";
+import { type Attempt, type Message, saysNothingSent, type Truth } from "./truth.ts";
 
 /** A key, and what it permits, as the simulation knows it. */
 export interface SimulatedKey {
@@ -100,13 +100,11 @@ export function createCallers(options: CallersOptions): Callers {
             if (attempt !== null) attempt.state = "lost";
           },
           onResponse(plain) {
-            const problem = problemOf(plain);
-            const code = textOf(problem?.["errorCode"]);
+            const { code, delivery } = readProblem(plain);
             trace.record(`${key.name} ${request.method} ${pathname}: ${plain.status} ${code ?? ""}`);
             options.onResponse({ key, isSend: attempt !== null, beganAtMs, response: plain, code });
-            if (attempt !== null) {
-              truth.respond(attempt, { status: plain.status, code, delivery: textOf(problem?.["delivery"]) });
-            }
+            if (attempt === null) return;
+            truth.respond(attempt, { status: plain.status, code, saysNothingSent: saysNothingSent(code, delivery) });
           },
         },
       );
@@ -181,11 +179,13 @@ export function createCallers(options: CallersOptions): Callers {
   }
 }
 
-function problemOf({ status, headers, body }: PlainResponse): JsonObject | null {
-  if (status < 400 || body === null) return null;
-  return String(headers["content-type"]).startsWith("application/problem+json") ? parseJsonObject(body) : null;
-}
-
-function textOf(value: unknown): string | null {
-  return typeof value === "string" ? value : null;
+/** The code of a problem, `null` where there is none, and what it says about the delivery. */
+function readProblem({ status, headers, body }: PlainResponse): {
+  readonly code: string | null;
+  readonly delivery: unknown;
+} {
+  const isProblem = status >= 400 && String(headers["content-type"]).startsWith("application/problem+json");
+  const problem = isProblem && body !== null ? parseJsonObject(body) : null;
+  const code = problem?.["errorCode"];
+  return { code: typeof code === "string" ? code : null, delivery: problem?.["delivery"] };
 }

@@ -40,6 +40,12 @@ test("parseFrame does not parse a long frame of a type that the server does not 
   expect(parseFrame(late)).toEqual({ kind: "ping" });
 });
 
+test("parseFrame does not parse a frame of more than 2 MiB, which could fill the memory", () => {
+  const nested = "[".repeat(2 * 1_048_576);
+  expect(parseFrame(`{"type":"update_queue","queue":${nested}`)).toEqual({ kind: "other", type: "update_queue" });
+  expect(parseFrame(nested + nested)).toEqual({ kind: "other", type: "unknown" });
+});
+
 test("parseFrame returns the messages that the runs of a conversation have consumed", () => {
   const loop_status = {
     status: "WAITING_ON_INPUT",

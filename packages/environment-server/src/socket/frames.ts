@@ -4,6 +4,7 @@
  */
 import { environmentModes } from "@letta-environments/schema";
 import type { InputPayload } from "../delivery/plan.ts";
+import { maxParsedLength, maxParsedOtherLength } from "../limits.ts";
 import type { DeviceStatus } from "../ports.ts";
 
 /** The conversation of a frame. The agent is empty for a conversation without one. */
@@ -46,7 +47,9 @@ export type DeviceFrame =
 export function parseFrame(text: string): DeviceFrame {
   if (text.length > maxParsedOtherLength) {
     const type = /^\{"type":"([a-z_]{1,64})"/.exec(text)?.[1];
-    if (type !== undefined && !understoodTypes.has(type)) return { kind: "other", type };
+    if (text.length > maxParsedLength || (type !== undefined && !understoodTypes.has(type))) {
+      return { kind: "other", type: type ?? "unknown" };
+    }
   }
   let value: unknown;
   try {
@@ -108,9 +111,6 @@ const understoodTypes = new Set([
   "update_queue",
   "update_loop_status",
 ]);
-
-/** Longer frames of other types, such as contents of files, are not parsed. Devices write the type first. */
-const maxParsedOtherLength = 16_384;
 
 const maxErrorLength = 500;
 const maxPathLength = 4_096;
