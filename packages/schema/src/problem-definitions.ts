@@ -83,6 +83,7 @@ export type ProblemCode =
   | "upstream_redirected"
   | "upstream_unreachable"
   | "shutting_down"
+  | "not_ready"
   | "audit_unavailable"
   | "issuer_unavailable"
   | "key_store_unavailable"
@@ -284,6 +285,7 @@ export const problemDefinitions: Readonly<Record<ProblemCode, ProblemDefinition>
     ),
     type: `${registeredTypes}#temporary-reduced-capacity`,
   },
+  not_ready: define(503, "Not ready", "The service cannot use its disk or one of its stores at the moment.", true),
   shutting_down: define(503, "Shutting down", "The service is shutting down. The request was not executed.", true),
   delivery_unknown: define(
     504,

@@ -6,17 +6,19 @@ import { createEnvironmentServer, type EnvironmentServer } from "@letta-environm
 import { createSqliteEnvironmentStore } from "@letta-environments/environment-server/sqlite";
 import { randomId, sha256Hex, systemClock } from "@letta-environments/platform/node";
 import type { LogEvent } from "../../adapters/log.ts";
-import { lockDataDir, openStore } from "../../adapters/node/data-dir.ts";
+import { environmentsFile, lockDataDir, openStore } from "../../adapters/node/data-dir.ts";
 import { auditDevices } from "../../audit/device-changes.ts";
 import { auditKeyStore } from "../../audit/key-changes.ts";
 import type { EnvironmentCache } from "../../cache/environment-cache.ts";
 import type { Settings } from "../../config/settings.ts";
 import { createHasExpired } from "../../keys/credential-expiry.ts";
+import type { ReadReadiness } from "../../host/readiness.ts";
 import { reportOutages, rootCauseMessage } from "../../keys/key-store-outages.ts";
 import { createKeyUses } from "../../keys/key-uses.ts";
 import { watchSocketKeys } from "../../keys/socket-key-watch.ts";
 import type { KeyStoreFor } from "../../ports.ts";
 import { openAudit } from "./audit.ts";
+import { composeReadiness } from "./readiness.ts";
 import { composeTokenAuthenticator, type GatewayResources } from "./compose.ts";
 import { openKeys, type OpenKeys } from "./keys.ts";
 import { openEnvironmentCache, openRateLimits } from "./shared-stores.ts";
@@ -25,6 +27,8 @@ import { openEnvironmentCache, openRateLimits } from "./shared-stores.ts";
 export interface Resources extends GatewayResources {
   readonly keys: OpenKeys;
   readonly keyStoreFor: KeyStoreFor;
+  /** Checks the disk and the stores, for `/readyz`. */
+  readonly readReadiness: ReadReadiness;
   /** Closes all device sockets. Call it when no request is in flight. */
   closeDevices(): Promise<void>;
   /** Closes everything else, and logs the end of the audit log. */
@@ -77,6 +81,7 @@ export async function openResources(settings: () => Settings, log: (event: LogEv
         tokenSettings: () => settings().jwt,
         onFailure: onKeyStoreFailure,
       }),
+    readReadiness: composeReadiness(started, { keyStore: keys.keyStore, embedded: embedded?.server ?? null }, log),
     log,
     async closeDevices() {
       await embedded?.close();
@@ -93,9 +98,6 @@ export async function openResources(settings: () => Settings, log: (event: LogEv
     },
   };
 }
-
-/** The name of the devices' file in the data directory. */
-export const environmentsFile = "environments.sqlite";
 
 /** Starts the embedded environment server, whose environments are in the data directory. */
 async function openEmbeddedServer(
