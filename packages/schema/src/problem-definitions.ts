@@ -87,6 +87,7 @@ export type ProblemCode =
   | "upstream_unreachable"
   | "shutting_down"
   | "storage_unavailable"
+  | "not_ready"
   | "audit_unavailable"
   | "idempotency_unavailable"
   | "issuer_unavailable"
@@ -319,6 +320,7 @@ export const problemDefinitions: Readonly<Record<ProblemCode, ProblemDefinition>
     ),
     type: `${registeredTypes}#temporary-reduced-capacity`,
   },
+  not_ready: define(503, "Not ready", "The service cannot use its disk or one of its stores at the moment.", true),
   shutting_down: define(503, "Shutting down", "The service is shutting down. The request was not executed.", true),
   delivery_unknown: define(
     504,

@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { CommandError } from "@letta-environments/command-line";
 import { parseValkeyUrl } from "@letta-environments/platform";
 import { hmacSha256Hex, systemClock } from "@letta-environments/platform/node";
-import { makeDataDir, openStore } from "../../adapters/node/data-dir.ts";
+import { keysFile, makeDataDir, openStore } from "../../adapters/node/data-dir.ts";
 import { loadPepper, PepperError } from "../../adapters/node/pepper.ts";
 import { createSqliteKeyStore } from "../../adapters/sqlite/key-store.ts";
 import { createPatientKeyStore } from "../../adapters/sqlite/patient-key-store.ts";
@@ -101,7 +101,7 @@ export async function openKeyStore(
     onDamaged(id);
   };
   if (settings.valkeyUrl === null) {
-    const { store, database } = await openStore(settings.dataDir, "proxy.sqlite", (opened) =>
+    const { store, database } = await openStore(settings.dataDir, keysFile, (opened) =>
       createSqliteKeyStore(opened, systemClock, noteDamaged),
     );
     // A busy SQLite blocks the event loop, so it returns at once and the store waits instead.
