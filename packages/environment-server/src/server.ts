@@ -1,13 +1,15 @@
 import { type Clock, createSteadyNow, type RandomId, type Sha256 } from "@letta-environments/platform";
 import {
-  openApiResponse,
+  checkIdempotencyKey,
   decodeRequest,
   type Decoded,
   type DecodedRequest,
   type Endpoint,
+  idempotencyKeyHeader,
   matchEndpoint,
   messageDeduplicationHeader,
   openApiPath,
+  openApiResponse,
   type OpenApiSource,
   type Operation,
   type OperationInput,
@@ -130,13 +132,9 @@ export function createEnvironmentServer(options: EnvironmentServerOptions): Envi
     });
   }
 
-  async function performRequest(
-    request: PlainRequest,
-    principal: Principal,
-    context: RequestContext,
-  ): Promise<PlainResponse> {
+  async function performRequest(request: PlainRequest, principal: Principal, context: RequestContext) {
     const decoded = decode(request, principal);
-    return decoded.ok ? perform(decoded.value, principal, context) : decoded.response;
+    return decoded.ok ? perform(decoded.value, principal, withIdempotencyKey(context, request)) : decoded.response;
   }
 
   return {
@@ -172,6 +170,10 @@ export function createEnvironmentServer(options: EnvironmentServerOptions): Envi
   };
 }
 
+function withIdempotencyKey(context: RequestContext, { headers }: PlainRequest): RequestContext {
+  return { ...context, idempotencyKey: headers[idempotencyKeyHeader] ?? null };
+}
+
 /** Work that {@link EnvironmentServer.close} waits for. */
 function createRunningWork() {
   const running = new Set<Promise<unknown>>();
@@ -194,6 +196,10 @@ function decode({ method, path, query, headers, body }: PlainRequest, principal:
   if (match.kind === "refused") return { ok: false, response: match.response };
   const denied = checkScope(match.endpoint, principal);
   if (denied !== null) return { ok: false, response: denied };
+  // Other operations ignore the header.
+  const isSend = match.endpoint.operation === "sendMessage";
+  const invalid = isSend ? checkIdempotencyKey(headers[idempotencyKeyHeader]) : null;
+  if (invalid !== null) return { ok: false, response: invalid };
   return decodeRequest(match, { query, body, contentType: headers["content-type"] });
 }
 

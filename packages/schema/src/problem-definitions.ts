@@ -64,6 +64,8 @@ export type ProblemCode =
   | "device_offline"
   | "connection_replaced"
   | "input_rejected"
+  | "approval_decided"
+  | "send_in_progress"
   | "key_revoked"
   | "key_damaged"
   | "precondition_failed"
@@ -86,6 +88,7 @@ export type ProblemCode =
   | "shutting_down"
   | "storage_unavailable"
   | "audit_unavailable"
+  | "idempotency_unavailable"
   | "issuer_unavailable"
   | "key_store_unavailable"
   | "limits_unavailable"
@@ -173,6 +176,18 @@ export const problemDefinitions: Readonly<Record<ProblemCode, ProblemDefinition>
     false,
   ),
   input_rejected: define(409, "Input rejected", "The device did not accept the message.", false),
+  approval_decided: define(
+    409,
+    "Approval decided",
+    "Another decision on this tool call was sent before. Nothing was sent.",
+    false,
+  ),
+  send_in_progress: define(
+    409,
+    "Send in progress",
+    "An earlier request with the same ids is still in progress. Nothing was sent again. Repeat the request to get its result.",
+    true,
+  ),
   key_revoked: define(
     409,
     "Key revoked",
@@ -218,7 +233,7 @@ export const problemDefinitions: Readonly<Record<ProblemCode, ProblemDefinition>
   message_id_reused: define(
     422,
     "Message id reused",
-    "A client_message_id was already used for a different body. Nothing was sent.",
+    "An id of the request was already used for a different body. Nothing was sent.",
     false,
   ),
   upgrade_required: define(426, "Upgrade required", "This endpoint accepts only WebSocket connections.", false),
@@ -281,6 +296,12 @@ export const problemDefinitions: Readonly<Record<ProblemCode, ProblemDefinition>
     503,
     "Audit log unavailable",
     "The audit log cannot be written. Nothing was sent and nothing was changed.",
+    true,
+  ),
+  idempotency_unavailable: define(
+    503,
+    "Idempotency unavailable",
+    "The gateway cannot record the ids of the message at the moment, so it could not prevent a second delivery. Nothing was sent.",
     true,
   ),
   key_store_unavailable: define(

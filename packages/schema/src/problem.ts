@@ -27,6 +27,8 @@ export interface Problem {
   errorCode: ProblemCode | (string & {});
   /** The broken rules, if the problem concerns members of the request. */
   errors?: ProblemIssue[];
+  /** Whether a message may have been delivered although the send failed, where the server knows. `none`: it was not. */
+  delivery?: "none" | "unknown" | (string & {});
 }
 
 /** Schema of {@link Problem} for readers. It keeps unknown members and accepts any code, for errors of other servers. */
@@ -39,6 +41,7 @@ export const ProblemSchema: WireObjectSchema<Problem> = /* @__PURE__ */ wireObje
   error: v.string(),
   errorCode: v.string(),
   errors: v.exactOptional(v.array(wireObject(() => ({ member: v.string(), rule: v.string() })))),
+  delivery: v.exactOptional(v.string()),
 }));
 
 /** The details of one occurrence of a problem. */

@@ -1,6 +1,6 @@
 export { createFakeUpstream, type FakeUpstream, type SeenRequest } from "./fake-upstream.ts";
 export { createFrameLog, type Frame, type FrameLog } from "./frame-log.ts";
-export { createRelay, type Relay } from "./relay.ts";
+export { type Break, createRelay, type Relay, type RelayOptions } from "./relay.ts";
 export {
   createFaultProxy,
   type Fault,

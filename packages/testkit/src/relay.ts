@@ -16,13 +16,25 @@ export interface Relay {
   close(): Promise<void>;
 }
 
+/** Where the connections of a request break: when the target has the whole request, or when the target has responded. */
+export type Break = "after_request" | "after_response";
+
+/** Options of a relay. */
+export interface RelayOptions {
+  /** Called for each request; `null` breaks nothing. */
+  readonly breakOf?: (method: string, path: string) => Break | null;
+  /** Returns true for a frame that is recorded but not passed on. */
+  readonly loses?: (frame: Frame) => boolean;
+}
+
 /**
  * Starts a relay on loopback. It forwards the request's own `Host`, so that a server without a public URL returns a socket URL
  * that leads through the relay.
- *
- * @param loses returns true for a frame that is recorded but not passed on
  */
-export async function createRelay(targetUrl: string, loses: (frame: Frame) => boolean = () => false): Promise<Relay> {
+export async function createRelay(
+  targetUrl: string,
+  { breakOf = () => null, loses = () => false }: RelayOptions = {},
+): Promise<Relay> {
   const requests: { method: string; path: string; status: number }[] = [];
   const fromDevice = createFrameLog();
   const fromServer = createFrameLog();
@@ -32,11 +44,11 @@ export async function createRelay(targetUrl: string, loses: (frame: Frame) => bo
     void requests.push({ method: request.method ?? "", path: request.url ?? "", status });
 
   const server = createServer((request, response) => {
-    passRequest(targetUrl, request, response).then(
+    passRequest(targetUrl, request, response, breakOf(request.method ?? "", request.url ?? "")).then(
       (status) => record(request, status),
       () => {
         record(request, 502);
-        response.writeHead(502).end();
+        if (!response.destroyed) response.writeHead(502).end();
       },
     );
   });
@@ -96,14 +108,31 @@ function join(source: WebSocket, target: WebSocket, log: FrameLog, loses: (frame
   source.on("error", () => target.terminate());
 }
 
-async function passRequest(targetUrl: string, request: IncomingMessage, response: ServerResponse): Promise<number> {
+async function passRequest(
+  targetUrl: string,
+  request: IncomingMessage,
+  response: ServerResponse,
+  breaks: Break | null,
+): Promise<number> {
   const upstream = sendRequest(new URL(request.url ?? "/", targetUrl), {
     method: request.method,
     headers: request.headers,
   });
   upstream.on("error", () => response.destroy());
   request.pipe(upstream);
+  if (breaks === "after_request") {
+    await once(upstream, "finish");
+    // The target reads what is in its socket before it sees the end.
+    upstream.socket?.end();
+    response.destroy();
+    return 499;
+  }
   const [answer] = (await once(upstream, "response")) as [IncomingMessage];
+  if (breaks === "after_response") {
+    answer.resume();
+    response.destroy();
+    return answer.statusCode ?? 502;
+  }
   response.writeHead(answer.statusCode ?? 502, answer.headers);
   answer.pipe(response);
   await once(response, "finish");

@@ -109,23 +109,28 @@ export function watchSocketKeys(
     async upgrade(request, principal) {
       const keepToken = tokens.prepare(principal);
       const decision = await sockets.upgrade(request, principal);
-      return decision.kind === "refused"
-        ? decision
-        : { ...decision, attach: attachAndWatch(decision.attach, keepToken) };
+      if (decision.kind === "refused") return decision;
+      return whenAttached(decision, () => {
+        keepToken();
+        start();
+      });
     },
   };
-
-  function attachAndWatch(attach: AttachSocket, keepToken: () => void): AttachSocket {
-    return (socket) => {
-      keepToken();
-      const listener = attach(socket);
-      start();
-      return listener;
-    };
-  }
 }
 
-type AttachSocket = Extract<UpgradeDecision, { readonly kind: "accepted" }>["attach"];
+/** Runs `run` when the socket of an accepted upgrade opens. */
+function whenAttached(
+  decision: Extract<UpgradeDecision, { readonly kind: "accepted" }>,
+  run: () => void,
+): UpgradeDecision {
+  return {
+    ...decision,
+    attach(socket) {
+      run();
+      return decision.attach(socket);
+    },
+  };
+}
 
 /** Reads the records of the keys that hold a socket. */
 async function findRecords(

@@ -24,7 +24,8 @@ const maxTenants = 10_000;
  */
 export type AttemptOutcome =
   | { readonly kind: "result"; readonly result: PlainResponse | UpstreamFailure }
-  | { readonly kind: "refused" | "ended"; readonly response: PlainResponse };
+  | { readonly kind: "refused"; readonly response: PlainResponse }
+  | { readonly kind: "ended"; readonly isSent: boolean; readonly response: PlainResponse };
 
 /** Makes an attempt. */
 export type Attempt = (
@@ -77,7 +78,7 @@ export function createAttempt(
     if (failure !== null) telemetry({ type: "upstream_failed", operation: endpoint.operation, ...failure });
     return outcome.kind === "finished"
       ? { kind: "result", result: outcome.result }
-      : { kind: "ended", response: endedResponse(endpoint, outcome.kind, progress) };
+      : { kind: "ended", ...progress, response: endedResponse(endpoint, outcome.kind, progress) };
   };
 }
 

@@ -71,8 +71,10 @@ test("after kill -9 and a restart, the environment and the result of a delivered
 }, 60_000);
 
 test("after kill -9, a message that a real device ran without its acknowledgement arriving becomes accepted; one that was lost stays unknown", async () => {
-  const relay = await createRelay(proxy.url, (frame) => {
-    return frame.type === "input_accepted" || JSON.stringify(frame).includes('"client_message_id":"lost"');
+  const relay = await createRelay(proxy.url, {
+    loses: (frame) => {
+      return frame.type === "input_accepted" || JSON.stringify(frame).includes('"client_message_id":"lost"');
+    },
   });
   const device = await launchDevice({
     baseUrl: relay.url,

@@ -24,6 +24,7 @@ import {
 } from "@letta-environments/testkit";
 import { createMemoryRateLimitStore } from "../../src/adapters/memory/rate-limit-store.ts";
 import { createSqliteAuditStore } from "../../src/adapters/sqlite/audit-store.ts";
+import { createSqliteIdempotencyStore } from "../../src/adapters/sqlite/idempotency-store.ts";
 import { createSqliteKeyStore } from "../../src/adapters/sqlite/key-store.ts";
 import { openAuditLog, type OpenAuditLog } from "../../src/audit/log.ts";
 import type { AuditStore } from "../../src/audit/store.ts";
@@ -31,6 +32,7 @@ import { type AuditReport, verifyAudit } from "../../src/audit/verify.ts";
 import { createEnvironmentCache } from "../../src/cache/environment-cache.ts";
 import type { RateLimitsFile } from "../../src/config/file.ts";
 import { resolveRateLimits } from "../../src/config/resolve-rate-limits.ts";
+import { type IdempotencyStore, IdempotencyUnavailableError } from "../../src/idempotency/store.ts";
 import { createHasExpired } from "../../src/keys/credential-expiry.ts";
 import { KeyStoreUnavailableError } from "../../src/keys/key-store-outages.ts";
 import { createKeyUses } from "../../src/keys/key-uses.ts";
@@ -208,6 +210,7 @@ function compose(
             kind: "remote",
             fetch: plant?.upstreamFetch?.(upstream.fetch) ?? upstream.fetch,
             credentialOf: upstream.credentialOf,
+            idempotencyStore: openSends(parts),
           },
     audit,
     environmentCache,
@@ -221,6 +224,17 @@ function compose(
       await keyUses.flush();
     },
   };
+}
+
+/** The store of sends, in the file of the audit log. */
+function openSends({ process, open, random, rates, onStoreFailure }: Parts): IdempotencyStore {
+  const { clock } = process;
+  const defer = (run: () => void): void => void clock.setTimer(random.below(2), run);
+  return process.withFaults(createSqliteIdempotencyStore(open("audit.sqlite"), clock, { defer }), {
+    rates,
+    error: (method) => new IdempotencyUnavailableError(new Error(`simulated failure of ${method}`)),
+    onFailure: onStoreFailure,
+  });
 }
 
 function missing(): never {

@@ -69,7 +69,8 @@ export async function startCommand(parsed: ParsedLine): Promise<void> {
       isDraining = true;
       changes.end();
       const listeners = [listener, ...(adminListener === null ? [] : [adminListener])];
-      await Promise.all(listeners.map(({ connections }) => connections.finishRequests(graceMs)));
+      const requests = listeners.map(({ connections }) => connections.finishRequests(graceMs));
+      await Promise.all([...requests, resources.finishBackground(graceMs)]);
       await resources.closeDevices();
       await Promise.all(listeners.map(({ connections }) => connections.close()));
       await resources.close();
