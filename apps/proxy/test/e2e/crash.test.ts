@@ -11,7 +11,10 @@ import {
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import process from "node:process";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { countNames } from "../simulation/truth.ts";
+import { concurrency, sendThroughKills } from "./kill-during-sends.ts";
 
 let dataDir: string;
 let proxy: LaunchedProxy;
@@ -112,3 +115,21 @@ test("after kill -9, a message that a real device ran without its acknowledgemen
     await relay.close();
   }
 }, 90_000);
+
+const sends = Number(process.env["KILLED_SENDS"] ?? 60);
+
+test.each(["embedded"] as const)(
+  "with %s upstream, kill -9 at random points during sends delivers no message twice, and no success is lost",
+  async (kind) => {
+    const seed = crypto.getRandomValues(new Uint32Array(1))[0] ?? 0;
+    const { counts, kills, contradictions } = await sendThroughKills({ kind, sends, sendsPerKill: 30, seed });
+    const words = countNames.map((name) => `${counts[name]} ${name}`);
+    process.stdout.write(`kill -9, ${kind} upstream, seed ${seed}: ${words.join(", ")}; ${kills} kills\n`);
+    expect(contradictions).toEqual([]);
+    expect(counts).toMatchObject({ sends, doubled: 0, untyped: 0 });
+    expect(kills).toBeGreaterThan(0);
+    // An unknown outcome needs a kill while the send was on its way.
+    expect(counts.unknown).toBeLessThanOrEqual(kills * concurrency);
+  },
+  60_000 + sends * 500,
+);
