@@ -1,5 +1,6 @@
 /** Opens the gateway keys, in SQLite in the data directory or in Valkey, and the pepper of their digests. */
 import { randomBytes } from "node:crypto";
+import { setTimeout as delay } from "node:timers/promises";
 import { CommandError } from "@letta-environments/command-line";
 import { parseValkeyUrl } from "@letta-environments/platform";
 import { hmacSha256Hex, systemClock } from "@letta-environments/platform/node";
@@ -104,9 +105,11 @@ export async function openKeyStore(
     const { store, database } = await openStore(settings.dataDir, keysFile, (opened) =>
       createSqliteKeyStore(opened, systemClock, noteDamaged),
     );
+    // Timers of the system clock would not keep a command alive.
+    const time = { monotonic: systemClock.monotonic, pause: (durationMs: number) => delay(durationMs) };
     // A busy SQLite blocks the event loop, so it returns at once and the store waits instead.
     database.exec("PRAGMA busy_timeout = 0");
-    return { keyStore: createPatientKeyStore(store, systemClock), damagedIds, close: () => database.close() };
+    return { keyStore: createPatientKeyStore(store, time), damagedIds, close: () => database.close() };
   }
   // Load the Valkey client only if it is used.
   const { connectValkey } = await import("@letta-environments/platform/valkey");
