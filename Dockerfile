@@ -3,7 +3,7 @@
 FROM node:24-slim AS build
 WORKDIR /repository
 COPY . .
-RUN npx -y pnpm@12.21.0 build --filter=@letta-environments/proxy
+RUN node scripts/pnpm.mjs build --filter=@letta-environments/proxy
 
 FROM node:24-slim
 WORKDIR /app

@@ -59,7 +59,7 @@ async function onSqlite(): Promise<Measured> {
 
 async function onValkey(): Promise<Measured> {
   const server = await launchValkey();
-  const env = { VALKEY_URL: server.url, KEY_PEPPER: "a pepper for a benchmark alone" };
+  const env = { VALKEY_URL: server.url, KEY_PEPPER: "a pepper that only a benchmark uses" };
   const proxy = await launchProxy({ env });
   const connection = connectValkey(server.url, { timeoutMs: 2_000, onFailure: () => undefined });
   const keyStore = await openValkeyKeyStore(connection, systemClock);

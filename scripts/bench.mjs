@@ -1,7 +1,7 @@
 /** `pnpm bench [name] [--save]`: installs the dependencies of bench/ if they are missing and runs the benchmarks. */
 import process from "node:process";
-import { ensureNode } from "./lib/supported-node.mjs";
-import { ensureBenchInstalled, ensureInstalled } from "./lib/installation.mjs";
+import { ensureNode } from "./setup/supported-node.mjs";
+import { ensureBenchInstalled, ensureInstalled } from "./setup/installation.mjs";
 import { runEntry } from "./lib/run-entry.mjs";
 
 await ensureInstalled("full", ensureNode);

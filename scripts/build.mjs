@@ -1,7 +1,7 @@
 /** `pnpm build`: writes `dist` of every published package and of the gateway. */
 import process from "node:process";
-import { ensureNode } from "./lib/supported-node.mjs";
-import { ensureInstalled } from "./lib/installation.mjs";
+import { ensureNode } from "./setup/supported-node.mjs";
+import { ensureInstalled } from "./setup/installation.mjs";
 import { runTasks } from "./lib/turbo.mjs";
 
 await ensureInstalled("full", ensureNode);

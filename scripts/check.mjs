@@ -1,10 +1,10 @@
 /** `pnpm check`: runs every check except the tests, and lists the checks that failed. */
 import { join } from "node:path";
 import process from "node:process";
-import { ensureNode, findNode } from "./lib/supported-node.mjs";
-import { ensureBenchInstalled, ensureInstalled } from "./lib/installation.mjs";
+import { ensureNode, findNode } from "./setup/supported-node.mjs";
+import { ensureBenchInstalled, ensureInstalled } from "./setup/installation.mjs";
 import { repositoryRoot } from "./lib/repository.mjs";
-import { runCommand } from "./lib/run-command.mjs";
+import { runCommand } from "./lib/run-process.mjs";
 import { runTasks, taskEnvironment } from "./lib/turbo.mjs";
 
 await ensureInstalled("full", ensureNode);

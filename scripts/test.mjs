@@ -3,8 +3,8 @@
  * line. Arguments are passed to turbo: `pnpm test --force` ignores cached results.
  */
 import process from "node:process";
-import { ensureNode } from "./lib/supported-node.mjs";
-import { ensureInstalled } from "./lib/installation.mjs";
+import { ensureNode } from "./setup/supported-node.mjs";
+import { ensureInstalled } from "./setup/installation.mjs";
 import { clearReports, exitCodeOf, formatSummary, readReports, sumReports } from "./lib/test-summary.mjs";
 import { runTasks } from "./lib/turbo.mjs";
 

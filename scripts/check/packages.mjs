@@ -7,7 +7,7 @@ import process from "node:process";
 import { promisify } from "node:util";
 import { publint } from "publint";
 import { formatMessage } from "publint/utils";
-import { runPnpm } from "../lib/run-command.mjs";
+import { runPnpm } from "../setup/run-pnpm.mjs";
 import { repositoryRoot, workspacePackages } from "../lib/repository.mjs";
 
 /**

@@ -4,9 +4,9 @@ import { readFileSync } from "node:fs";
 import { constants } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
-import { ensureInstalled } from "./installation.mjs";
+import { ensureInstalled } from "../setup/installation.mjs";
 import { repositoryRoot } from "./repository.mjs";
-import { ensureNode } from "./supported-node.mjs";
+import { ensureNode } from "../setup/supported-node.mjs";
 
 /** How often the npx above this script is checked. */
 const npxPollMs = 500;
@@ -16,7 +16,7 @@ const npxPollMs = 500;
  *
  * @param {string} entry path in the repository
  * @param {readonly string[]} entryArguments a leading `--`, which pnpm passes on, is dropped
- * @param {import("./installation.mjs").InstallKind} needed
+ * @param {import("../setup/installation.mjs").InstallKind} needed
  */
 export async function runEntry(entry, entryArguments, needed) {
   let node = "";

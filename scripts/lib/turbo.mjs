@@ -1,8 +1,8 @@
 import { execFileSync } from "node:child_process";
 import { delimiter, dirname } from "node:path";
 import process from "node:process";
-import { findNode } from "./supported-node.mjs";
-import { runPnpm } from "./run-command.mjs";
+import { findNode } from "../setup/supported-node.mjs";
+import { runPnpm } from "../setup/run-pnpm.mjs";
 
 /** The environment of tasks: a supported Node first on the PATH, and no telemetry or update checks. */
 export function taskEnvironment() {

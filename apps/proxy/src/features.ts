@@ -43,7 +43,12 @@ export function createFeatures(services: GatewayServices, config: GatewayConfig)
   const upstream =
     server.kind === "embedded"
       ? createEmbeddedUpstream(services, server.server)
-      : createRemoteUpstream(services, { fetch: server.fetch, userAgent: config.userAgent });
+      : createRemoteUpstream(services, {
+          fetch: server.fetch,
+          idempotencyStore: server.idempotencyStore,
+          userAgent: config.userAgent,
+          sharesSearches: server.isolatesRequests !== true,
+        });
   const authenticate = createAuthenticateRequest(callers, limits);
   const authenticateKey = createAuthenticateRequest({ authenticate: callers.authenticateKey }, limits);
   const chooseCredential: ChooseCredential =

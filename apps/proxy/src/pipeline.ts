@@ -15,10 +15,12 @@ import { beginSend } from "./audit/sends.ts";
 import { authoriseBody, authoriseEndpoint } from "./auth/authorise.ts";
 import { createFeatures, type Features } from "./features.ts";
 import { type GatewayRequest, ignoreForwardedHeaders } from "./http/gateway-request.ts";
+import { readIdempotencyKey } from "./http/idempotency-key.ts";
 import { failureResponse, finishResponse } from "./http/response.ts";
 import { matchRequest, validateRequest } from "./http/validate-request.ts";
 import { mapMaybe, type MaybePromise, startSteps } from "./lib/steps.ts";
 import { retrieveRateLimit, rateLimitPath, checkRateLimitMethod } from "./limits/endpoint.ts";
+import { groupAddress } from "./limits/client-address.ts";
 import { limitRequest } from "./limits/request-limits.ts";
 import { finishRateLimit, recordRefusal } from "./limits/response.ts";
 import { beginTrace, endTrace, type RequestTrace } from "./request-trace.ts";
@@ -52,7 +54,8 @@ export function createPipeline(given: GatewayServices, config: GatewayConfig): P
   const [admin, adminListener] = [adminGuards.main, adminGuards.listener].map((guard) =>
     createAdminSteps(features, guard),
   );
-  const { cors, sends } = features;
+  const { cors, sends, limits } = features;
+  const addressOf = limits?.addressOf ?? ((request: GatewayRequest) => groupAddress(request.clientAddress));
 
   function route(received: Received): MaybePromise<PlainResponse> {
     const { request } = received;
@@ -77,7 +80,7 @@ export function createPipeline(given: GatewayServices, config: GatewayConfig): P
   /** Ends everything that the trace began, and completes the response. */
   function finish({ request, trace }: Received, response: PlainResponse): PlainResponse {
     const withLimits = finishRateLimit(trace, response);
-    endTrace(trace, request.method, response.status, services);
+    endTrace(trace, request, response, services, addressOf);
     return finishResponse(withLimits, trace.requestId, request.method);
   }
 
@@ -86,11 +89,14 @@ export function createPipeline(given: GatewayServices, config: GatewayConfig): P
     steps: (received: Received) => MaybePromise<PlainResponse>,
   ): MaybePromise<PlainResponse> {
     const received = { request, trace: beginTrace(request, services) };
-    return mapMaybe(run(received, steps), (response) => {
+    const responding = mapMaybe(run(received, steps), (response) => {
       const { send } = received.trace;
       if (send === null) return finish(received, response);
       return sends.finish(send, response).then(() => finish(received, response));
     });
+    // What a request has begun to change is finished and recorded, even if its caller disconnects.
+    if (responding instanceof Promise && !isSafe(request.method)) services.background?.(responding);
+    return responding;
   }
 
   return {
@@ -102,7 +108,7 @@ export function createPipeline(given: GatewayServices, config: GatewayConfig): P
       return mapMaybe(run(received, socket), (outcome): UpgradeDecision => {
         if (!("kind" in outcome)) return { kind: "refused", response: finish(received, outcome) };
         if (outcome.kind === "refused") return { kind: "refused", response: finish(received, outcome.response) };
-        endTrace(received.trace, request.method, 101, services);
+        endTrace(received.trace, request, { status: 101, body: null }, services, addressOf);
         return outcome;
       });
     },
@@ -147,6 +153,7 @@ function createApiSteps(services: GatewayServices, { authenticate, limits, upstr
     .check("refuse a plain request for a socket", ({ endpoint }) =>
       endpoint.successStatus === 101 ? upgradeRequired : null,
     )
+    .add("read the idempotency key", ({ request, endpoint }) => readIdempotencyKey(request, endpoint))
     .add("validate query and body", ({ request, endpoint }) => validateRequest(request, endpoint))
     .check("authorise the body", ({ principal, endpoint, input, trace }) => {
       // The endpoint's own schema has decoded it.
@@ -158,7 +165,8 @@ function createApiSteps(services: GatewayServices, { authenticate, limits, upstr
       const { requestId } = exchange.trace;
       const beforeSend = (deviceId: string | null): Promise<PlainResponse | null> =>
         send === null ? Promise.resolve(null) : sends.start(send, deviceId);
-      return { call: prepareCall({ ...exchange, requestId, connection: send?.connection, beforeSend }) };
+      const { connection, sendId = "" } = send ?? {};
+      return { call: prepareCall({ ...exchange, requestId, connection, sendId, beforeSend }) };
     })
     .check("read through the cache", ({ call }) => environmentCache?.read(call) ?? null)
     .end("call the upstream", async ({ call, request, principal, trace }) => {
@@ -195,7 +203,7 @@ function createRateLimitSteps({ authenticate, limits }: Features) {
     .end("read the limits", ({ request, principal }) => retrieveRateLimit(request, principal, limits));
 }
 
-/** The steps of the administration of keys, which has the key store behind it and no upstream; `null` where it is not served. */
+/** The steps of the administration, which has stores behind it and no upstream; `null` where it is not served. */
 function createAdminSteps({ administer, limits }: Features, guard: AdminGuard | null) {
   if (administer === null || guard === null) return null;
   return startSteps<Received>()
@@ -217,14 +225,20 @@ function createAdminSteps({ administer, limits }: Features, guard: AdminGuard | 
     )
     .add("validate query and body", ({ request, endpoint }) => validateRequest(request, endpoint))
     .add("read the authority", ({ readAuthority }) => readAuthority())
-    .end("administer", ({ request, endpoint, params, input, authority }) =>
-      administer({ endpoint, params, ...input, ifMatch: request.header("if-match") }, authority),
-    );
+    .end("administer", ({ request, endpoint, params, input, principal, authority }) => {
+      const tenantDevices = principal?.tenantDevices ?? null;
+      return administer({ endpoint, params, ...input, ifMatch: request.header("if-match"), tenantDevices }, authority);
+    });
 }
 
 /** The device that a request is about. Where a send's device is not known yet, its connection stands for it. */
 function deviceOf({ send }: RequestTrace, params: Readonly<Record<string, string>>): string | null {
   return send?.deviceId ?? params["deviceId"] ?? params["connectionId"] ?? null;
+}
+
+/** Whether a method only reads (RFC 9110 section 9.2.1). */
+function isSafe(method: string): boolean {
+  return method === "GET" || method === "HEAD" || method === "OPTIONS";
 }
 
 const notFound = problemResponse("endpoint_not_found");

@@ -2,7 +2,7 @@
  * The ports of the gateway: small interfaces between its decisions and the outside world. Adapters implement them and a
  * runtime chooses the adapters. This file imports no feature but the key record, which is the value that key stores hold.
  */
-import type { EnvironmentServer } from "@letta-environments/environment-server";
+import type { DeviceAdministration, EnvironmentServer } from "@letta-environments/environment-server";
 import type { Clock, HmacSha256, RandomId, Sha256 } from "@letta-environments/platform";
 import type { PlainRequest, PlainResponse, Principal, UpgradeDecision } from "@letta-environments/schema";
 import type { KeyActor, KeyRecord } from "./keys/key-record.ts";
@@ -10,18 +10,34 @@ import type { Telemetry } from "./telemetry.ts";
 
 /** The ports that most features share. */
 export interface GatewayPorts {
+  /** Keeps work alive that goes on after its request has ended; absent where nothing ends it. */
+  readonly background?: (work: Promise<unknown>) => void;
   readonly clock: Clock;
   readonly digests: Digests;
+  readonly hasExpired: HasExpired;
   readonly keyStore: KeyStore;
   /** Records in memory that a key was used; absent where last uses are not recorded. */
   readonly noteKeyUse?: (keyId: string) => void;
   readonly pepper: Pepper;
+  /** A number from 0 to 1, without 1. For delays, never for secrets. */
+  readonly random: () => number;
   readonly randomId: RandomId;
   readonly telemetry: Telemetry;
 }
 
 /** Returns the store through which an actor changes keys. Each change is one call of `create` or `update`. */
 export type KeyStoreFor = (actor: KeyActor) => KeyStore;
+
+/**
+ * Returns whether a credential has expired. One that was seen expired stays expired in this process, unless it gets a later expiry.
+ *
+ * @param credential identifies the credential without revealing it
+ * @param expiresAt epoch milliseconds; `null`: never
+ */
+export type HasExpired = (credential: string, expiresAt: number | null) => boolean;
+
+/** Returns the administration of devices through which an actor changes them. */
+export type DevicesFor = (actor: KeyActor) => DeviceAdministration;
 
 /** Hash functions. They are synchronous, so that a cached key needs no promise. */
 export interface Digests {
@@ -103,8 +119,18 @@ export interface UpstreamFailure {
   readonly cause: unknown;
 }
 
+/** How far a call has got. */
+export interface UpstreamProgress {
+  /** False while it is certain that nothing was sent. Adapters that cannot tell leave it as it is. */
+  isSent: boolean;
+}
+
 /** Calls a remote upstream once. Follows no redirect, never repeats a request, and stops when the signal aborts. */
-export type UpstreamFetch = (request: UpstreamRequest, signal: AbortSignal) => Promise<PlainResponse | UpstreamFailure>;
+export type UpstreamFetch = (
+  request: UpstreamRequest,
+  signal: AbortSignal,
+  progress?: UpstreamProgress,
+) => Promise<PlainResponse | UpstreamFailure>;
 
 /** Reads a JWKS (RFC 7517) as text. Follows no redirect. Rejects on a failure, and when the signal aborts. */
 export type JwksFetch = (url: string, signal: AbortSignal) => Promise<string>;

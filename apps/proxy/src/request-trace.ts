@@ -1,6 +1,7 @@
-import type { Principal } from "@letta-environments/schema";
+import type { PlainResponse, Principal } from "@letta-environments/schema";
 import type { AuditedSend } from "./audit/sends.ts";
 import type { GatewayRequest } from "./http/gateway-request.ts";
+import { parseJsonObject } from "./lib/json.ts";
 import type { GatewayPorts } from "./ports.ts";
 import { describeRateLimit } from "./limits/response.ts";
 import type { RateLimitResult } from "./limits/response.ts";
@@ -16,6 +17,8 @@ export interface RequestTrace {
   send: AuditedSend | null;
   /** The result of the rate limits; `null` if they were not checked. */
   rateLimit: RateLimitResult | null;
+  /** Why the credentials were refused; for the log only. */
+  refusalReason: string | null;
 }
 
 /** Begins the trace of a request. */
@@ -28,25 +31,41 @@ export function beginTrace(request: GatewayRequest, ports: Pick<GatewayPorts, "c
     principal: null,
     send: null,
     rateLimit: null,
+    refusalReason: null,
   };
 }
 
-/** Reports how a request ended. */
+/** A remote upstream may send any text as a code. */
+const errorCodePattern = /^[a-z0-9_]{1,64}$/i;
+
+/** Statuses of refusals whose log lines name the client's address. */
+const refusals: ReadonlySet<number> = new Set([401, 403, 404, 429]);
+
+/**
+ * Reports how a request ended.
+ *
+ * @param addressOf Returns the address by which a client is counted; it is logged for refused requests.
+ */
 export function endTrace(
   trace: RequestTrace,
-  method: string,
-  status: number,
+  request: GatewayRequest,
+  { status, body }: Pick<PlainResponse, "status" | "body">,
   ports: Pick<GatewayPorts, "clock" | "telemetry">,
+  addressOf: (request: GatewayRequest) => string | null,
 ): void {
+  const errorCode = status < 400 || body === null ? undefined : parseJsonObject(body)?.["errorCode"];
   ports.telemetry({
     type: "request",
     requestId: trace.requestId,
-    method,
+    method: request.method,
     operation: trace.operation,
     status,
     durationMs: Math.round(ports.clock.monotonic() - trace.startedAt),
     tenant: trace.principal?.tenant ?? null,
     keyId: trace.principal?.keyId ?? null,
+    ...(typeof errorCode === "string" && errorCodePattern.test(errorCode) && { errorCode }),
+    ...(refusals.has(status) && { clientAddress: addressOf(request) }),
+    ...(trace.refusalReason !== null && { reason: trace.refusalReason }),
     ...describeRateLimit(trace.rateLimit?.outcome),
   });
 }

@@ -10,7 +10,7 @@ import type { JwtSettings } from "./auth/jwt-settings.ts";
 import type { EnvironmentCache } from "./cache/environment-cache.ts";
 import type { KeyRecord } from "./keys/key-record.ts";
 import type { SettingProblem } from "./lib/setting-rules.ts";
-import type { GatewayPorts, JwksFetch, KeyStoreFor, RandomBytes } from "./ports.ts";
+import type { DevicesFor, GatewayPorts, JwksFetch, KeyStoreFor, RandomBytes } from "./ports.ts";
 import type { RateLimiter } from "./rate-limit/limiter.ts";
 
 /** Everything that the pipeline needs from a runtime. */
@@ -36,6 +36,8 @@ export interface GatewayServices extends GatewayPorts {
 export interface AdminServices {
   readonly randomBytes: RandomBytes;
   readonly keyStoreFor: KeyStoreFor;
+  /** The devices of the embedded environment server; absent where the upstream is remote. */
+  readonly devicesFor?: DevicesFor | undefined;
   /** Returns the conflicts that a new key would cause because two tenants would share an upstream credential; absent where none can. */
   readonly findCredentialConflicts?: ((record: KeyRecord) => Promise<readonly SettingProblem[]>) | undefined;
 }

@@ -1,6 +1,6 @@
 /**
  * Events that the gateway reports: one for every request, and one for every failure that an operator should know of.
- * They carry ids only, never a key or a message, and a client address only where failures are counted by it.
+ * They carry ids only, never a key or a message, and a client address only for refused requests.
  */
 
 /** Something that happened in the pipeline. */
@@ -18,6 +18,12 @@ export type ProxyEvent =
       readonly durationMs: number;
       readonly tenant: string | null;
       readonly keyId: string | null;
+      /** `errorCode` of a problem response; absent for a success. */
+      readonly errorCode?: string;
+      /** For 401, 403, 404 and 429: the address by which the client is counted; `null` if it is unknown. */
+      readonly clientAddress?: string | null;
+      /** Why the credentials were refused, such as `token_expired`. The response does not say it. */
+      readonly reason?: string;
       /** Rate-limit policies that refused the request; absent when none did. */
       readonly limitedBy?: readonly string[];
       /** Policies in shadow mode that would have refused it. */
@@ -58,6 +64,12 @@ export type ProxyEvent =
       readonly cause: unknown;
     }
   | {
+      /** The store of sends failed or is full. A send that had not left yet was refused. */
+      readonly type: "idempotency_failed";
+      readonly operation: string;
+      readonly cause: unknown;
+    }
+  | {
       /** The key store failed. A waiting request got 503. */
       readonly type: "key_store_failed";
       readonly requestId: string;
@@ -91,13 +103,31 @@ export type ProxyEvent =
       readonly cause: unknown;
     }
   | {
+      /** A key of the JWKS is too weak, so tokens that it signed are refused. Reported when the JWKS changes. */
+      readonly type: "jwks_key_refused";
+      /** The id of the key; `null` if it has none. */
+      readonly kid: string | null;
+      readonly reason: string;
+    }
+  | {
       /** A credential file could not be read again. The previous credential stays in use. */
       readonly type: "credential_file_failed";
       readonly tenant: string;
       readonly cause: unknown;
     }
   | {
-      /** An upstream call failed; the caller got a problem response. */
+      /** The upstream failed several times in a row for a tenant. Until it works again, it gets one request of the tenant in a second, and the others fail at once. */
+      readonly type: "upstream_down";
+      readonly tenant: string;
+    }
+  | {
+      /** The upstream works again for a tenant. */
+      readonly type: "upstream_recovered";
+      readonly tenant: string;
+      readonly durationMs: number;
+    }
+  | {
+      /** An attempt to call the upstream failed. A read may be repeated. */
       readonly type: "upstream_failed";
       readonly operation: string;
       readonly reason: string;

@@ -55,6 +55,23 @@ describe("a caller's own upstream key", () => {
     expect((await proxy.proxy.handle(fakeRequest({ key: `${token}y` }))).status).toBe(200);
   });
 
+  test.each([
+    ["a gateway key in upper case", (key: string) => key.toUpperCase()],
+    ["a gateway key with a prefix in another case", (key: string) => `LEK_${key.slice(4)}`],
+    ["a JWT with a fourth part", () => "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJ4In0.c2ln.bW9yZQ"],
+    ["an encrypted JWT of five parts", () => "eyJhbGciOiJkaXIifQ..aXY.Y2lwaGVy.dGFn"],
+    ["a JWT whose header begins with a space", () => "eyAiYWxnIjoiRVMyNTYifQ.eyJzdWIiOiJ4In0.c2ln~"],
+  ])("%s is refused and never forwarded to the upstream as the caller's own key", async (_what, credentialOf) => {
+    const issuer = await createTestIssuer();
+    const proxy = createTestProxy(emptyUpstream, {
+      ports: { fetchJwks: (url, signal) => issuer.fetchJwks(url, signal) },
+      config: { passThrough: true, jwt: testJwtSettings },
+    });
+    const { key } = await proxy.issueKey();
+    const response = await proxy.proxy.handle(fakeRequest({ key: credentialOf(key) }));
+    expect([problemOf(response).errorCode, proxy.upstreamRequests]).toEqual(["invalid_key", []]);
+  });
+
   test("a caller's own upstream key can neither register devices nor administer keys", async () => {
     const proxy = withPassThrough();
     await proxy.proxy.handle(fakeRequest({ key: ownKey }));

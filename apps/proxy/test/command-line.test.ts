@@ -132,9 +132,19 @@ describe("the pepper", () => {
   });
 
   test("a start fails if the pepper is not the one of the keys", async () => {
-    await run(["keys", "create", "--name", "n"], { KEY_PEPPER: "one" });
-    const other = await run(["start", "--port", "0"], { KEY_PEPPER: "two" });
+    await run(["keys", "create", "--name", "n"], { KEY_PEPPER: "one".repeat(11) });
+    const other = await run(["start", "--port", "0"], { KEY_PEPPER: "two".repeat(11) });
     expect([other.code, other.stderr]).toEqual([1, expect.stringContaining("pepper is not the one")]);
+  });
+
+  test.each([
+    ["start", "--port", "0"],
+    ["config", "check"],
+    ["keys", "create", "--name", "n"],
+  ])("%s fails if KEY_PEPPER is too short, and does not print it", async (...words) => {
+    const { code, stderr, stdout } = await run(words, { KEY_PEPPER: "hunter2" });
+    expect([code, stderr]).toEqual([1, expect.stringContaining("KEY_PEPPER must have at least 32 characters")]);
+    expect(stdout + stderr).not.toContain("hunter2");
   });
 
   test("concurrent commands create one pepper", async () => {

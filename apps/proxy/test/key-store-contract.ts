@@ -9,6 +9,7 @@ import type { KeyStore } from "../src/ports.ts";
 import { createTestKeyRecord as newRecord } from "./support/create-test-key-record.ts";
 import { fakeSockets } from "./support/fake-sockets.ts";
 import { testMint } from "./support/test-proxy.ts";
+import { createHasExpired } from "../src/keys/credential-expiry.ts";
 
 /** An empty store, which can be opened several times. */
 export interface KeyStoreUnderTest {
@@ -235,7 +236,9 @@ export function describeKeyStore(
           return read;
         },
       };
-      await sockets.open(watchSocketKeys(sockets, { clock, keyStore, tenants: () => new Map(), onFailure }));
+      const hasExpired = createHasExpired(clock);
+      const rules = { clock, hasExpired, keyStore, tenants: () => new Map(), tokenSettings: () => null, onFailure };
+      await sockets.open(watchSocketKeys(sockets, rules));
       const pass = async (durationMs: number): Promise<void> => {
         for (let passedMs = 0; passedMs < durationMs; passedMs += 50) {
           await clock.advance(50);

@@ -1,7 +1,7 @@
 import { setImmediate } from "node:timers/promises";
 import { systemClock } from "@letta-environments/platform/node";
 import { connectValkey } from "@letta-environments/platform/valkey";
-import { canLaunchValkey, createSlowRelay, launchValkey } from "@letta-environments/testkit";
+import { canLaunchValkey, createFaultProxy, launchValkey } from "@letta-environments/testkit";
 import { describe, expect, test } from "vitest";
 import { createMemoryRateLimitStore } from "../src/adapters/memory/rate-limit-store.ts";
 import { createValkeyRateLimitStore } from "../src/adapters/valkey/rate-limit-store.ts";
@@ -27,7 +27,7 @@ const kinds: readonly (readonly RateLimitCheck[])[] = [
 describe.runIf(canLaunchValkey())("under load, with a Valkey that responds after the deadline", () => {
   test("no request waits longer than the deadline, each policy follows its failure mode, and no lease is left", async () => {
     const server = await launchValkey();
-    const relay = await createSlowRelay(server.port);
+    const relay = await createFaultProxy(server.port);
     const connection = connectValkey(`valkey://127.0.0.1:${relay.port}`, {
       timeoutMs: 5_000,
       onFailure: () => undefined,

@@ -7,7 +7,14 @@ export interface DeviceReference {
 }
 
 /** Why a socket ended: by the device or the network (`closed`), or by the server. */
-export type DisconnectReason = "closed" | "replaced" | "silent" | "key_ended" | "limit_exceeded" | "shutdown";
+export type DisconnectReason =
+  | "closed"
+  | "replaced"
+  | "silent"
+  | "key_ended"
+  | "removed"
+  | "limit_exceeded"
+  | "shutdown";
 
 /** An event for logs and metrics. */
 export type EnvironmentServerEvent =
@@ -25,6 +32,17 @@ export type EnvironmentServerEvent =
     } & DeviceReference)
   /** The device reported another mode, directory or branch. Sent at most once a second for a device. */
   | ({ readonly type: "device_changed" } & DeviceReference)
+  /** The device belongs to no key any more; the next key that enrols it owns it. */
+  | { readonly type: "device_released"; readonly tenant: string; readonly deviceId: string }
+  /** The device was removed with all its rows. */
+  | { readonly type: "device_removed"; readonly tenant: string; readonly deviceId: string }
+  /** A row was removed because its device has not connected for a long time. */
+  | {
+      readonly type: "environment_expired";
+      readonly tenant: string;
+      readonly environmentId: string;
+      readonly deviceId: string;
+    }
   /** A frame was not understood. Sent once for each broken rule on a socket. */
   | ({ readonly type: "frame_ignored"; readonly rule: string } & DeviceReference)
   | ({ readonly type: "message_sent"; readonly deliveryId: string } & DeviceReference)

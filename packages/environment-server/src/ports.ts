@@ -57,6 +57,7 @@ export interface Enrolment {
   readonly environmentId: string;
   readonly connectionId: string;
   readonly nowMs: number;
+  /** Rows that may have been registered last with this key. */
   readonly maxEnvironments: number;
 }
 
@@ -66,6 +67,9 @@ export type EnrolmentResult =
   | { readonly kind: "owned_by_another_key" }
   | { readonly kind: "not_allowed" }
   | { readonly kind: "too_many_environments" };
+
+/** What access rules need to know of a row. */
+export type EnvironmentName = Pick<EnvironmentRow, "id" | "deviceId" | "connectionName">;
 
 /** Filter for the rows of a tenant. `null` means no restriction. */
 export interface EnvironmentFilter {
@@ -82,7 +86,7 @@ export interface EnvironmentFilter {
 export interface EnvironmentRows {
   /**
    * Stores a registration. The first enrolment of a deviceId in a tenant, regardless of its listenerInstanceId, determines
-   * permanently which key owns the device. An enrolment by another key changes nothing.
+   * which key owns the device until it is released or removed. An enrolment by another key changes nothing.
    */
   enrol(enrolment: Enrolment): Promise<EnrolmentResult>;
   /** Finds a registration of a tenant by its connectionId. */
@@ -96,9 +100,55 @@ export interface EnvironmentRows {
   findEnvironments(tenant: string, deviceId: string): Promise<readonly EnvironmentRow[]>;
   /** Lists the rows that match the filter, ordered by id. */
   listEnvironments(filter: EnvironmentFilter): Promise<readonly EnvironmentRow[]>;
+  /** Like {@link EnvironmentRows.listEnvironments}, without reading what may be large. */
+  listNames(filter: EnvironmentFilter): Promise<readonly EnvironmentName[]>;
+  /** Finds rows that were seen last at a time or before it, the earliest first. */
+  findIdleEnvironments(
+    seenAtMs: number,
+    limit: number,
+  ): Promise<readonly Pick<EnvironmentRow, "id" | "tenant" | "deviceId">[]>;
+  /** Removes rows and their registrations. A device whose last row is removed has no owner any more. */
+  removeEnvironments(environmentIds: readonly string[]): Promise<void>;
   saveStatus(environmentId: string, status: DeviceStatus): Promise<void>;
   /** Moves `lastSeenAt` forward; an earlier time than the stored one changes nothing. */
   saveLastSeen(times: readonly { readonly environmentId: string; readonly lastSeenAt: number }[]): Promise<void>;
+}
+
+/** A row, and the key that owns its device. */
+export interface DeviceRow extends EnvironmentRow {
+  /** `null`: no key owns the device; it is shared, or was released. */
+  readonly ownerKeyId: string | null;
+  /** The device was enrolled as shared, so every key of the tenant may enrol it. */
+  readonly shared: boolean;
+}
+
+/** Selects rows for their administration. `null` means no restriction. */
+export interface DeviceFilter {
+  readonly tenant: string | null;
+  readonly deviceId: string | null;
+  /** Only rows whose id sorts after this one. */
+  readonly afterId: string | null;
+  readonly limit: number;
+}
+
+/** Decides on a change from all rows of the device, inside the store's transaction. */
+export type PermitsChange = (rows: readonly DeviceRow[]) => boolean;
+
+/** The administration of stored devices. Each method is atomic, and durable when its promise resolves. */
+export interface DeviceRows {
+  /** Lists the rows that match the filter, ordered by id. */
+  listDevices(filter: DeviceFilter): Promise<readonly DeviceRow[]>;
+  /**
+   * Ends the ownership of a device: the next key that enrols it owns it. Resolves with its rows before the change; `null` when
+   * the device has no rows or the change is not permitted.
+   */
+  releaseDevice(tenant: string, deviceId: string, permits: PermitsChange): Promise<readonly DeviceRow[] | null>;
+  /** Removes a device: its rows, its connectionIds and its owner. Resolves like {@link DeviceRows.releaseDevice}. */
+  removeDevice(tenant: string, deviceId: string, permits: PermitsChange): Promise<readonly DeviceRow[] | null>;
+  /** Returns those of the connectionIds that are not stored, because their device was removed. */
+  findRemovedConnections(connectionIds: readonly string[]): Promise<readonly string[]>;
+  /** Returns a number that differs after another process has changed the store. Cheap, because it is read every second. */
+  readVersion(): Promise<number>;
 }
 
 /** Outcome of a send. */
@@ -133,6 +183,14 @@ export interface KnownMessage {
   readonly outcome: DeliveryOutcome | null;
 }
 
+/** A send whose outcome is missing or unknown. */
+export interface UnresolvedDelivery {
+  readonly deliveryId: string;
+  readonly agentId: string;
+  readonly conversationId: string;
+  readonly messageIds: readonly string[];
+}
+
 /** Message ids and outcomes. Each method is atomic, and durable when its promise resolves. */
 export interface DeliveryLog {
   /** Returns those of the given ids that were used in the conversation and have not expired. */
@@ -143,17 +201,24 @@ export interface DeliveryLog {
   ): Promise<readonly KnownMessage[]>;
   /** Reserves the ids of a send, all or none. Returns `false` when one of them is in use. */
   reserve(delivery: Delivery, nowMs: number): Promise<boolean>;
-  /** Releases the ids of a send without an outcome. */
+  /** Releases the ids of a send whose outcome is missing or unknown. */
   release(deliveryId: string): Promise<void>;
   /**
    * Stores an outcome and returns whether it did. `unknown` replaces nothing; `accepted` and `rejected` replace only `unknown`
    * or a missing outcome. The outcome of a send to another row is never stored.
    */
   settle(deliveryId: string, environmentId: string, outcome: DeliveryOutcome): Promise<boolean>;
+  /** Returns the sends to a row that have not expired and whose outcome is missing or unknown, the latest first. */
+  findUnresolved(environmentId: string, nowMs: number, maxMessages: number): Promise<readonly UnresolvedDelivery[]>;
 }
 
 /** All stored data of an environment server. */
-export interface EnvironmentStore extends EnvironmentRows, DeliveryLog {
-  /** Removes message ids and replaced connectionIds that are older than the retention time. */
-  prune(nowMs: number): Promise<void>;
+export interface EnvironmentStore extends EnvironmentRows, DeviceRows, DeliveryLog {
+  /**
+   * Removes message ids and replaced connectionIds that are older than the retention time, at most `limit` of each. Returns
+   * whether there may be more.
+   */
+  prune(nowMs: number, limit: number): Promise<boolean>;
+  /** Moves stored times that are after `nowMs` to it, because a clock that was ahead stored them. Called at the start. */
+  limitTimes(nowMs: number): Promise<void>;
 }

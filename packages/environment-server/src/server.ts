@@ -1,13 +1,15 @@
-import type { Clock, RandomId, Sha256 } from "@letta-environments/platform";
+import { type Clock, createSteadyNow, type RandomId, type Sha256 } from "@letta-environments/platform";
 import {
-  openApiResponse,
+  checkIdempotencyKey,
   decodeRequest,
   type Decoded,
   type DecodedRequest,
   type Endpoint,
+  idempotencyKeyHeader,
   matchEndpoint,
   messageDeduplicationHeader,
   openApiPath,
+  openApiResponse,
   type OpenApiSource,
   type Operation,
   type OperationInput,
@@ -18,14 +20,17 @@ import {
   type UpgradeDecision,
 } from "@letta-environments/schema";
 import { createPendingDeliveries } from "./delivery/pending.ts";
-import { createEmitter, type EnvironmentServerEvent } from "./events.ts";
+import { createEmitter, type EmitEvent, type EnvironmentServerEvent } from "./events.ts";
 import { createKeyedQueue } from "./keyed-queue.ts";
 import { defaultSettleMs, retentionMs } from "./limits.ts";
 import type { RequestContext, ServerContext } from "./operations/context.ts";
+import { createDeviceAdministration, type DeviceAdministration } from "./operations/devices.ts";
 import { listEnvironments, retrieveEnvironment } from "./operations/read.ts";
 import { registerEnvironment } from "./operations/register.ts";
+import { createRemovalWatch } from "./operations/removal-watch.ts";
 import { sendMessage } from "./operations/send.ts";
 import { decideUpgrade } from "./operations/upgrade.ts";
+import { lockedResponse, waitForLocks } from "./patient-store.ts";
 import type { ConnectionRecord, EnvironmentStore } from "./ports.ts";
 import type { ConnectedDevice } from "./socket/connection.ts";
 import { createDeviceHub } from "./socket/hub.ts";
@@ -74,6 +79,8 @@ export interface EnvironmentServer {
   findConnection(tenant: string, connectionId: string): Promise<ConnectionRecord | null>;
   /** Decides on the upgrade request of a device, before any handshake. Never rejects. */
   upgrade(request: PlainRequest, principal: Principal): Promise<UpgradeDecision>;
+  /** The administration of stored devices, for callers that have decided who may administer them. */
+  readonly devices: DeviceAdministration;
   /** Devices with an open socket here. */
   connectedDevices(): readonly ConnectedDevice[];
   /**
@@ -87,33 +94,31 @@ export interface EnvironmentServer {
 
 /** Creates an environment server over a store. It opens no port and uses no timers but those of its clock. */
 export function createEnvironmentServer(options: EnvironmentServerOptions): EnvironmentServer {
-  const { store, clock, randomId } = options;
+  const { clock, randomId, settleMs = defaultSettleMs } = options;
+  const store = waitForLocks(options.store, clock);
   const emit = createEmitter(options.onEvent);
-  const retentionNow = createRetentionClock(clock);
+  const retentionNow = createSteadyNow(clock);
   const pending = createPendingDeliveries({ clock, log: store, emit });
-  const hub = createDeviceHub({ clock, randomId, store, pending, emit, retentionNow });
-  const running = new Set<Promise<unknown>>();
+  const emitAndWatch: EmitEvent = (event) => {
+    emit(event);
+    if (event.type === "device_disconnected") removals.socketEnded();
+  };
+  const hub = createDeviceHub({ clock, randomId, store, pending, emit: emitAndWatch, retentionNow, settleMs });
+  const removals = createRemovalWatch({ clock, store, hub, emit });
+  const { track, settled } = createRunningWork();
   let closing = false;
   const server: ServerContext = {
     ...options,
-    settleMs: options.settleMs ?? defaultSettleMs,
+    store,
+    settleMs,
     emit,
     pending,
     hub,
+    removals,
     queue: createKeyedQueue(),
     retentionNow,
     isClosing: () => closing,
   };
-
-  /** Awaits work in such a way that {@link EnvironmentServer.close} can wait for it. */
-  async function track<Result>(result: Promise<Result>): Promise<Result> {
-    running.add(result);
-    try {
-      return await result;
-    } finally {
-      running.delete(result);
-    }
-  }
 
   async function perform(
     request: DecodedRequest,
@@ -127,13 +132,9 @@ export function createEnvironmentServer(options: EnvironmentServerOptions): Envi
     });
   }
 
-  async function performRequest(
-    request: PlainRequest,
-    principal: Principal,
-    context: RequestContext,
-  ): Promise<PlainResponse> {
+  async function performRequest(request: PlainRequest, principal: Principal, context: RequestContext) {
     const decoded = decode(request, principal);
-    return decoded.ok ? perform(decoded.value, principal, context) : decoded.response;
+    return decoded.ok ? perform(decoded.value, principal, withIdempotencyKey(context, request)) : decoded.response;
   }
 
   return {
@@ -155,15 +156,37 @@ export function createEnvironmentServer(options: EnvironmentServerOptions): Envi
         return { kind: "refused", response: reportFailure(server, "openDeviceSocket", cause) };
       });
     },
+    devices: createDeviceAdministration({ store, hub, removals, emit }),
     connectedDevices: hub.connectedDevices,
     closeEnded: hub.closeEnded,
     async close() {
       closing = true;
+      removals.close();
       const socketsClosed = hub.close();
       await pending.close();
-      await Promise.allSettled(running);
+      await settled();
       await socketsClosed;
     },
+  };
+}
+
+function withIdempotencyKey(context: RequestContext, { headers }: PlainRequest): RequestContext {
+  return { ...context, idempotencyKey: headers[idempotencyKeyHeader] ?? null };
+}
+
+/** Work that {@link EnvironmentServer.close} waits for. */
+function createRunningWork() {
+  const running = new Set<Promise<unknown>>();
+  return {
+    async track<Result>(result: Promise<Result>): Promise<Result> {
+      running.add(result);
+      try {
+        return await result;
+      } finally {
+        running.delete(result);
+      }
+    },
+    settled: () => Promise.allSettled(running),
   };
 }
 
@@ -173,6 +196,10 @@ function decode({ method, path, query, headers, body }: PlainRequest, principal:
   if (match.kind === "refused") return { ok: false, response: match.response };
   const denied = checkScope(match.endpoint, principal);
   if (denied !== null) return { ok: false, response: denied };
+  // Other operations ignore the header.
+  const isSend = match.endpoint.operation === "sendMessage";
+  const invalid = isSend ? checkIdempotencyKey(headers[idempotencyKeyHeader]) : null;
+  if (invalid !== null) return { ok: false, response: invalid };
   return decodeRequest(match, { query, body, contentType: headers["content-type"] });
 }
 
@@ -236,14 +263,5 @@ function describeApi(
 
 function reportFailure({ emit }: ServerContext, operation: string, cause: unknown): PlainResponse {
   emit({ type: "request_failed", operation, cause });
-  return problemResponse("internal_error");
-}
-
-/**
- * Returns a function for the time by which stored ids expire. It starts at the wall time and then advances with monotonic
- * time, so that a jump of the wall clock does not make this process forget ids.
- */
-function createRetentionClock(clock: Clock): () => number {
-  const offsetMs = clock.now() - clock.monotonic();
-  return () => Math.floor(offsetMs + clock.monotonic());
+  return lockedResponse(cause) ?? problemResponse("internal_error");
 }

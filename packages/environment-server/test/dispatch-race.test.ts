@@ -69,3 +69,29 @@ test("the caller receives the device's acknowledgement also when it cannot be st
   expect(await harness.send(connectionId)).toMatchObject({ status: 504, body: { errorCode: "delivery_unknown" } });
   expect(socket.inputs()).toHaveLength(1);
 });
+
+test("a repeat that is looked up while the first send is acknowledged receives the outcome of the first", async () => {
+  const harness = createHarness();
+  const { connectionId, socket } = await harness.connect("device-1");
+  const first = harness.send(connectionId);
+  await harness.settle();
+  const { findMessages } = harness.store;
+  let release: () => void = () => undefined;
+  const held = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  Object.assign(harness.store, {
+    async findMessages(...values: Parameters<typeof findMessages>) {
+      const found = await findMessages(...values);
+      await held;
+      return found;
+    },
+  });
+  const repeat = harness.send(connectionId);
+  await harness.settle();
+  socket.acknowledge();
+  expect((await first).status).toBe(200);
+  release();
+  expect(await repeat).toMatchObject({ status: 200, headers: { "idempotency-replayed": "true" } });
+  expect(socket.inputs()).toHaveLength(1);
+});

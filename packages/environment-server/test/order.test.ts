@@ -2,7 +2,7 @@ import { openSqlite } from "@letta-environments/platform/node";
 import { expect, test } from "vitest";
 import { createSqliteEnvironmentStore } from "../src/sqlite.ts";
 import { createHarness, userMessage } from "./support/harness.ts";
-import { createRandom } from "./support/random.ts";
+import { createRandom } from "@letta-environments/testkit";
 import { createSlowStore } from "./support/slow-store.ts";
 
 test.each(Array.from({ length: 40 }, (_, index) => index + 1))(
@@ -14,7 +14,7 @@ test.each(Array.from({ length: 40 }, (_, index) => index + 1))(
     const devices = [await connect("device-1"), await connect("device-2")];
     for (const { socket } of devices) {
       socket.onFrame = (frame) =>
-        void (random.random(0.5) && socket.acknowledge({ accepted: true }, String(frame["request_id"])));
+        void (random.happens(0.5) && socket.acknowledge({ accepted: true }, String(frame["request_id"])));
     }
     const asked = new Map(devices.map(({ socket }) => [socket, new Array<string>()]));
     for (let number = 0; number < 30; number++) {

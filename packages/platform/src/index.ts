@@ -1,4 +1,5 @@
 export type { Clock } from "./clock.ts";
+export { createSteadyClock, createSteadyNow } from "./steady-clock.ts";
 export type { HmacSha256, Sha256 } from "./digests.ts";
 export { formatUlid, type RandomId, ulidRandomBytes } from "./ids.ts";
 export { migrateSqlite, type SqliteVersionStore } from "./migrate-sqlite.ts";
@@ -10,6 +11,7 @@ export {
   type SqliteStatement,
   type SqliteValue,
 } from "./sqlite.ts";
+export { createSqliteRetry, SqliteLockedError, type SqliteRetry, type SqliteRetryLimits } from "./sqlite-retry.ts";
 export {
   parseValkeyUrl,
   type ValkeyAddress,

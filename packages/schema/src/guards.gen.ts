@@ -180,7 +180,8 @@ export const isProblem = (value: unknown): value is Problem =>
   isText(value["message"]) &&
   isText(value["error"]) &&
   isText(value["errorCode"]) &&
-  (value["errors"] === undefined || isEach(value["errors"], isProblemIssue));
+  (value["errors"] === undefined || isEach(value["errors"], isProblemIssue)) &&
+  isTextOrAbsent(value["delivery"]);
 
 /** Returns the path of the first member that does not match {@link Problem}, such as `messages[0].role`; `""` for the whole value, `null` if it matches. */
 export const findProblemMismatch = (value: unknown): string | null => findMismatch(isProblem, value);

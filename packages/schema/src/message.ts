@@ -95,6 +95,9 @@ export function isApprovalMessage(message: UserMessage | ApprovalMessage): messa
   return "approvals" in message;
 }
 
+/** The conversation of an agent that needs no id. */
+export const defaultConversationId = "default";
+
 /** Maximum length of the id of a message, an agent or a conversation, in UTF-16 code units. */
 export const maxReferenceLength = 256;
 

@@ -38,8 +38,14 @@ export interface PlainSocketListener {
   readonly maxFrameBytes: number;
   /** A text frame arrived. */
   onMessage(text: string): void;
-  /** The socket is closed and no more events follow. 1005: closed without a code. 1006: dropped without a close frame. */
-  onClose(code: number): void;
+  /** A frame without text arrived: a ping, a pong or binary data. Returns whether the runtime may handle it. */
+  onOtherFrame(byteLength: number): boolean;
+  /**
+   * The socket is closed and no more events follow. 1005: closed without a code. 1006: dropped without a close frame.
+   *
+   * @param limit in words, the limit for which the runtime closed the socket
+   */
+  onClose(code: number, limit?: string): void;
 }
 
 /** Decision on an upgrade request. A refusal is its HTTP response. */
@@ -47,6 +53,8 @@ export type UpgradeDecision =
   | { readonly kind: "refused"; readonly response: PlainResponse }
   | {
       readonly kind: "accepted";
+      /** Sockets with the same owner share a limit on the memory that the runtime uses for them. */
+      readonly owner: string;
       /** Call it after the handshake. */
       attach(socket: PlainSocket): PlainSocketListener;
     };

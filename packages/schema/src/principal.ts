@@ -6,7 +6,7 @@ import type { EnvironmentMode } from "./environment.ts";
 
 /**
  * A permission of a gateway key. `list`, `read` and `send` are the three operations for callers. `approve` is required to send
- * approvals, `connect` lets a device enrol, `details` shows hidden members, `admin` administers keys.
+ * approvals, `connect` lets a device enrol, `details` shows hidden members, `admin` administers keys and devices.
  */
 export type Scope = "list" | "read" | "send" | "approve" | "connect" | "details" | "admin";
 
@@ -29,10 +29,12 @@ export interface Principal extends DeviceAllowlist {
   /** Public id of the key; the same after a rotation. */
   readonly keyId: string;
   /**
-   * Identifies the secret that authenticated, where a key can have several; it changes when the key is rotated. It may be
-   * logged: it is neither the secret nor its digest. Absent or `null` where the key has no separate secrets.
+   * Identifies the secret or the token that authenticated, where a key id can have several; it changes when the key is rotated
+   * or the token renewed. It may be logged: it is neither the secret nor its digest. Absent or `null` where a key id has one only.
    */
   readonly credentialId?: string | null;
+  /** When the token that authenticated expires, in epoch milliseconds; absent where a stored key says so. */
+  readonly credentialExpiresAt?: number;
   /** Owner of the key, shown as `userId` and `apiKeyOwner`. */
   readonly owner: string;
   readonly scopes: ReadonlySet<Scope>;

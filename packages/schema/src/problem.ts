@@ -30,6 +30,8 @@ export interface Problem {
   errorCode: ProblemCode | (string & {});
   /** The broken rules, if the problem concerns members of the request. */
   errors?: ProblemIssue[];
+  /** Whether a message may have been delivered although the send failed, where the server knows. `none`: it was not. */
+  delivery?: "none" | "unknown" | (string & {});
 }
 
 /** Schema of {@link ProblemIssue}. */
@@ -48,6 +50,7 @@ export const ProblemSchema: WireObjectSchema<Problem> = /* @__PURE__ */ wireObje
   error: v.string(),
   errorCode: v.string(),
   errors: v.exactOptional(v.array(ProblemIssueSchema)),
+  delivery: v.exactOptional(v.string()),
 }));
 
 /** The details of one occurrence of a problem. */

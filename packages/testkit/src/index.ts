@@ -1,7 +1,16 @@
 export { createFakeUpstream, type FakeUpstream, type SeenRequest } from "./fake-upstream.ts";
 export { createFrameLog, type Frame, type FrameLog } from "./frame-log.ts";
-export { createRelay, type Relay } from "./relay.ts";
-export { createSlowRelay, type SlowRelay } from "./slow-relay.ts";
+export { type Break, createRelay, type Relay, type RelayOptions } from "./relay.ts";
+export {
+  createFaultProxy,
+  type Fault,
+  type FaultEffect,
+  faultEffects,
+  type FaultPoint,
+  faultPoints,
+  type FaultProxy,
+  type ProxiedRequest,
+} from "./fault-proxy.ts";
 export { createVirtualClock, type VirtualClock } from "./virtual-clock.ts";
 export {
   acknowledgeAsStarted,
@@ -16,3 +25,12 @@ export { baseEnvironment, type LaunchedProcess, launchProcess, type ProcessExit 
 export { launchProxy, type LaunchedProxy, type LaunchProxyOptions, type NewKey, runLettaProxy } from "./proxy.ts";
 export { canLaunchValkey, launchValkey, type LaunchedValkey, type LaunchValkeyOptions } from "./valkey.ts";
 export { demoAgentId } from "./local-conversation.ts";
+export { replaceGlobals } from "./simulation/globals.ts";
+export { createRandom, type Random } from "./simulation/random.ts";
+export {
+  createSimulatedProcess,
+  type SimulatedProcess,
+  type StoreFaultRates,
+  type StoreFaults,
+} from "./simulation/process.ts";
+export { createTrace, type Trace } from "./simulation/trace.ts";

@@ -6,7 +6,7 @@ import { delimiter, join } from "node:path";
 import process from "node:process";
 import { type LaunchedProcess, launchProcess } from "./process.ts";
 
-/** A Valkey server for one test, on loopback, with its data in memory only. */
+/** A Valkey server for one test, on loopback. Its data is lost when it stops, unless a directory was given. */
 export interface LaunchedValkey {
   /** Includes the password, if there is one. */
   readonly url: string;
@@ -14,7 +14,7 @@ export interface LaunchedValkey {
   /** Suspends the process: connections stay open without replies, as when a machine hangs. */
   pause(): void;
   resume(): void;
-  /** Kills the server. Its data is lost. */
+  /** Kills the server. Its data is lost, unless a directory was given. */
   stop(): Promise<void>;
 }
 
@@ -23,6 +23,8 @@ export interface LaunchValkeyOptions {
   /** Default: a free port. Use the port of a stopped server to restart it. */
   readonly port?: number;
   readonly password?: string;
+  /** Writes every command to an append-only file in this directory before it is confirmed, and keeps it after the stop. */
+  readonly directory?: string;
   /** More options of the server, such as `["--user", "..."]`. */
   readonly args?: readonly string[];
 }
@@ -31,7 +33,7 @@ export interface LaunchValkeyOptions {
 export async function launchValkey(options: LaunchValkeyOptions = {}): Promise<LaunchedValkey> {
   const command = findServer();
   if (command === null) throw new Error(missingServer);
-  const directory = await mkdtemp(join(tmpdir(), "valkey-"));
+  const directory = options.directory ?? (await mkdtemp(join(tmpdir(), "valkey-")));
   const { server, port } = await startOn(command, directory, options);
   const signIn = options.password === undefined ? "" : `:${encodeURIComponent(options.password)}@`;
   return {
@@ -42,7 +44,7 @@ export async function launchValkey(options: LaunchValkeyOptions = {}): Promise<L
     async stop() {
       // A suspended process handles no other signal.
       await server.stop("SIGKILL");
-      await rm(directory, { recursive: true, force: true });
+      if (options.directory === undefined) await rm(directory, { recursive: true, force: true });
     },
   };
 }
@@ -71,14 +73,16 @@ function findServer(): string | null {
 async function startOn(
   command: string,
   directory: string,
-  { port: wanted, password, args = [] }: LaunchValkeyOptions,
+  { port: wanted, password, args = [], directory: kept }: LaunchValkeyOptions,
 ): Promise<{ readonly server: LaunchedProcess; readonly port: number }> {
   for (let attempt = 1; ; attempt++) {
     const port = wanted ?? (await freePort());
     const server = launchProcess({
       command,
       args: [
-        ...["--port", String(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", directory],
+        ...["--port", String(port), "--bind", "127.0.0.1", "--save", "", "--dir", directory],
+        // The gateway in front of a remote upstream refuses a server without an append-only file.
+        ...["--appendonly", "yes", "--appendfsync", kept === undefined ? "no" : "always"],
         ...(password === undefined ? [] : ["--requirepass", password]),
         ...args,
       ],

@@ -24,7 +24,8 @@ export function createVirtualClock(startMs: number = 1_800_000_000_000): Virtual
   let wallOffsetMs = startMs;
   const timers = new Set<Timer>();
   return {
-    now: () => wallOffsetMs + monotonicMs,
+    // Whole milliseconds, as of the system clock. Timers may run in between.
+    now: () => Math.floor(wallOffsetMs + monotonicMs),
     monotonic: () => monotonicMs,
     setTimer(delayMs, run) {
       const timer: Timer = { dueMs: monotonicMs + Math.max(0, delayMs), run };

@@ -1,4 +1,5 @@
-/** Realistic keys for the API description. */
+/** Realistic keys and devices for the API description. */
+import type { ShownDevice } from "../../src/admin/device-view.ts";
 import type { KeyPatch } from "../../src/keys/key-lifecycle.ts";
 import type { RequestedKey } from "../../src/keys/key-schemas.ts";
 import type { ShownKey } from "../../src/keys/key-view.ts";
@@ -42,3 +43,18 @@ export const exampleNewKey: Partial<RequestedKey> = {
 
 /** A change of a key. */
 export const examplePatch: KeyPatch = { description: "the build farm", connectionNames: null };
+
+/** A row of a device as it is shown. */
+export const exampleDevice: ShownDevice = {
+  id: "env-01KAN0W3ZC5B8Q2T7D4RXG9M1E",
+  deviceId: "3f2b8c1e-5d47-4a90-9c66-0e1f7a2b4d58",
+  tenant: "default",
+  connectionName: "ci-runner",
+  listenerInstanceId: "5b0e6f52-8f0b-4c39-9a86-1f6f2f8c7d10",
+  ownerKeyId: exampleKey.id,
+  shared: false,
+  firstSeenAt: 1_795_000_000_000,
+  lastSeenAt: 1_795_000_060_000,
+  online: true,
+  connectionId: "conn-01KAN0W41V6K3Y8H2P5JTE7C9A",
+};

@@ -1,7 +1,7 @@
 /** What the API description says about the administration, which programs do not need. A new operation does not compile without an entry. */
 import type { ProblemCode } from "@letta-environments/schema";
 import type { AdminOperation } from "../../src/admin/endpoints.ts";
-import { exampleKey, exampleNewKey, examplePatch, exampleSecret } from "./admin-examples.ts";
+import { exampleDevice, exampleKey, exampleNewKey, examplePatch, exampleSecret } from "./admin-examples.ts";
 
 /** The text of one operation of the administration. */
 export interface AdminText {
@@ -30,6 +30,8 @@ const changeProblems: readonly ProblemCode[] = [
   "precondition_failed",
   "audit_unavailable",
 ];
+const deviceProblems: readonly ProblemCode[] = ["invalid_request", "invalid_id", "environment_not_found"];
+const aDevice = { status: 200, schema: "Device", example: { devices: [exampleDevice] } } as const;
 const aKey = { status: 200, schema: "Key", example: exampleKey, headers: ["etag"] } as const;
 
 /** The text of each operation. */
@@ -118,6 +120,38 @@ export const adminTexts: Readonly<Record<AdminOperation, AdminText>> = {
     success: { ...aKey, description: "The revoked key." },
     problems: ["invalid_request", ...changeProblems],
   },
+  listDevices: {
+    summary: "List the rows of devices, by id.",
+    description:
+      "A gateway key with scope `admin` lists the devices of its tenant that it may use, the operator those of every tenant. " +
+      "A device has one row for each of its listeners.",
+    success: {
+      status: 200,
+      description: "A page of rows.",
+      schema: "DeviceList",
+      example: { devices: [exampleDevice], hasNextPage: false },
+    },
+    problems: ["invalid_request"],
+  },
+  retrieveDevice: {
+    summary: "Retrieve a device.",
+    description: "Returns the rows of the device, one for each of its listeners.",
+    success: { ...aDevice, description: "The rows of the device." },
+    problems: deviceProblems,
+  },
+  releaseDevice: {
+    summary: "Release a device, so that another key can enrol it.",
+    description:
+      "The device has no owner until a key of the tenant enrols it. A socket that is open stays open. A repeat changes nothing.",
+    success: { ...aDevice, description: "The rows of the released device." },
+    problems: [...deviceProblems, "grant_not_allowed", "audit_unavailable"],
+  },
+  removeDevice: {
+    summary: "Remove a device.",
+    description: "Removes every row of the device, closes its sockets and frees its name. It can register again.",
+    success: { status: 204, description: "The device is removed." },
+    problems: [...deviceProblems, "grant_not_allowed", "audit_unavailable"],
+  },
   purgeCache: {
     summary: "Purge cached responses of a tenant.",
     description:
@@ -132,12 +166,13 @@ export const adminTexts: Readonly<Record<AdminOperation, AdminText>> = {
 export const adminPathParameters: Readonly<Record<string, { readonly description: string; readonly example: string }>> =
   {
     keyId: { description: "The id of a key: its part between the first two underscores.", example: "p8DxxlMoq9Es" },
+    deviceId: { description: "The `deviceId` of a device.", example: exampleDevice.deviceId },
   };
 
 /** What each parameter of a query is. */
 export const adminQueryParameters: Readonly<Record<string, string>> = {
-  limit: "The number of keys of a page.",
-  after: "The id of the last key of the previous page.",
-  tenant: "Only keys of this tenant.",
+  limit: "The number of entries of a page.",
+  after: "The id of the last entry of the previous page.",
+  tenant: "The tenant; the operator can name any, a key only its own.",
   state: "Only keys in this state.",
 };

@@ -96,6 +96,24 @@ const describedKey: Readonly<Record<string, JsonSchema>> = Object.fromEntries(
   Object.entries(keyMembers).map(([name, schema]) => [name, { ...schema, description: textOf(name) }]),
 );
 
+const described = (schema: JsonSchema, description: string): JsonSchema => ({ ...schema, description });
+
+/** A row of a device as it is shown: `ShownDevice`. */
+const device: JsonSchema = object("DeviceRow", {
+  id: described(text, "The id of the row."),
+  deviceId: described(text, "The id of the device, which stays the same."),
+  tenant: described(text, "The tenant that owns the device."),
+  connectionName: described(text, "The name of the device."),
+  listenerInstanceId: described(text, "The listener of the device that the row is for."),
+  ownerKeyId: described(orNull(text), "The key that owns the device; `null` when it is shared or released."),
+  shared: described({ type: "boolean" }, "Whether any key of the tenant may enrol the device."),
+  firstSeenAt: described(time, "When the device was first enrolled, in epoch milliseconds."),
+  lastSeenAt: described(time, "When the device was last seen, in epoch milliseconds."),
+  online: described(orNull({ type: "boolean" }), "Whether the device is connected; `null`: unknown."),
+  connectionId: described(orNull(text), "The current connection; `null` while the device is offline."),
+});
+const deviceRows: JsonSchema = { type: "array", items: { $ref: "#/components/schemas/DeviceRow" } };
+
 const milliseconds = (description: string): JsonSchema => ({ ...orNull({ type: "integer" }), description });
 
 const policy: JsonSchema = {
@@ -128,6 +146,12 @@ export const responseSchemas: Readonly<Record<string, JsonSchema>> = {
   }),
   KeyList: object("KeyList", {
     keys: { type: "array", items: { $ref: "#/components/schemas/Key" }, description: "The keys of the page." },
+    hasNextPage: { type: "boolean", description: "Whether there is another page." },
+  }),
+  DeviceRow: device,
+  Device: object("Device", { devices: described(deviceRows, "The rows of the device.") }),
+  DeviceList: object("DeviceList", {
+    devices: described(deviceRows, "The rows of the page."),
     hasNextPage: { type: "boolean", description: "Whether there is another page." },
   }),
   RateLimitReport: object("RateLimitReport", {

@@ -10,8 +10,7 @@ import { parseKeyId } from "../keys/key-format.ts";
 import { insufficientScope, invalidKey } from "../auth/authentication.ts";
 import { verifyKey } from "../auth/gateway-key.ts";
 import type { GatewayRequest } from "../http/gateway-request.ts";
-import type { KeyActor } from "../keys/key-record.ts";
-import type { KeyRecord } from "../keys/key-record.ts";
+import { credentialOf, type KeyActor, type KeyRecord } from "../keys/key-record.ts";
 import type { GatewayPorts } from "../ports.ts";
 import type { AdminListenerConfig } from "./settings.ts";
 import type { RateLimitResult } from "../limits/response.ts";
@@ -68,6 +67,8 @@ export type AdminAdmission =
       readonly response: PlainResponse;
       /** The rate limits that count a failed authentication. */
       readonly rateLimit?: RateLimitResult;
+      /** Why the credentials are invalid; for the log only. */
+      readonly reason?: string;
     };
 
 /** Guards the administration on one listener. */
@@ -97,7 +98,7 @@ export interface AdminConfig {
   readonly operatorToken?: string | null;
 }
 
-type GuardPorts = Pick<GatewayPorts, "clock" | "digests" | "keyStore" | "pepper">;
+type GuardPorts = Pick<GatewayPorts, "digests" | "hasExpired" | "keyStore" | "pepper">;
 
 /** Creates the guard of the main listener or, where there is a separate administration listener, that of the latter. Never both. */
 export function createAdminGuards(
@@ -152,7 +153,7 @@ function withOperator(ports: GuardPorts, keyGuard: AdminGuard, operatorToken: st
  */
 async function readKeyAuthority(
   authorization: string | null,
-  { clock, digests, keyStore, pepper }: GuardPorts,
+  { digests, hasExpired, keyStore, pepper }: GuardPorts,
 ): Promise<AuthorityResult> {
   const credentials = readBearerToken(authorization);
   const token = credentials.kind === "token" ? credentials.token : "";
@@ -161,7 +162,7 @@ async function readKeyAuthority(
   const verified = record === null ? null : verifyKey(token, record, pepper, digests);
   if (record === null || verified?.kind !== "valid") return { kind: "refused", response: invalidKey() };
   const { expiresAt, isReplaced } = verified;
-  if (expiresAt !== null && clock.now() >= expiresAt) return { kind: "refused", response: invalidKey() };
+  if (hasExpired(credentialOf(verified.principal), expiresAt)) return { kind: "refused", response: invalidKey() };
   if (!record.scopes.includes("admin")) return { kind: "refused", response: insufficientScope("admin") };
   return { kind: "granted", authority: { kind: "key", record, endsAt: expiresAt, isReplaced } };
 }

@@ -14,10 +14,11 @@ import * as v from "valibot";
 import { oneOf } from "../lib/strict-schemas.ts";
 import type { KeyState } from "../keys/key-lifecycle.ts";
 import { KeyPatchSchema, RequestedKeySchema, RotationSchema } from "../keys/key-schemas.ts";
+import type { ListDevicesQuery } from "./devices.ts";
 import { CachePurgeSchema } from "./purge-cache.ts";
 import type { InputRules } from "../http/validate-request.ts";
 
-/** Names of the operations that administer keys. */
+/** Names of the operations of the administration. */
 export type AdminOperation =
   | "listKeys"
   | "createKey"
@@ -25,12 +26,16 @@ export type AdminOperation =
   | "updateKey"
   | "rotateKey"
   | "revokeKey"
+  | "listDevices"
+  | "retrieveDevice"
+  | "releaseDevice"
+  | "removeDevice"
   | "purgeCache";
 
 /** An endpoint of the administration as data. */
 export interface AdminEndpoint extends InputRules {
   readonly operation: AdminOperation;
-  readonly method: "GET" | "POST" | "PATCH";
+  readonly method: "GET" | "POST" | "PATCH" | "DELETE";
   readonly path: string;
 }
 
@@ -55,13 +60,32 @@ const ListKeysQuerySchema: v.GenericSchema<unknown, ListKeysQuery> = exactObject
   () => "is not a parameter of the list",
 );
 
+const ListDevicesQuerySchema: v.GenericSchema<unknown, ListDevicesQuery> = exactObject(
+  {
+    limit: v.exactOptional(ListLimitSchema, String(defaultListLimit)),
+    after: v.exactOptional(IdentifierSchema),
+    tenant: v.exactOptional(IdentifierSchema),
+  },
+  () => "is not a parameter of the list",
+);
+
+/** The query of every other request about a device. */
+const DeviceQuerySchema: v.GenericSchema<unknown, { readonly tenant?: string }> = exactObject(
+  { tenant: v.exactOptional(IdentifierSchema) },
+  () => "is not a parameter of this endpoint",
+);
+
 /** Accepts no parameter, so that a misplaced filter is an error and not ignored. */
 const NoQuerySchema = exactObject({}, () => "is not a parameter of this endpoint");
 
 /** The path of the collection of keys. */
 export const keysPath = "/admin/v1/keys";
 const keyPath = `${keysPath}/{keyId}`;
+/** The path of the collection of devices. */
+export const devicesPath = "/admin/v1/devices";
+const devicePath = `${devicesPath}/{deviceId}`;
 const nothing = { query: NoQuerySchema, body: null };
+const inTenant = { query: DeviceQuerySchema, body: null };
 
 /** Every endpoint of the administration. */
 export const adminEndpoints: readonly AdminEndpoint[] = [
@@ -78,6 +102,10 @@ export const adminEndpoints: readonly AdminEndpoint[] = [
     mayLackBody: true,
   },
   { operation: "revokeKey", method: "POST", path: `${keyPath}/revoke`, ...nothing },
+  { operation: "listDevices", method: "GET", path: devicesPath, query: ListDevicesQuerySchema, body: null },
+  { operation: "retrieveDevice", method: "GET", path: devicePath, ...inTenant },
+  { operation: "releaseDevice", method: "POST", path: `${devicePath}/release`, ...inTenant },
+  { operation: "removeDevice", method: "DELETE", path: devicePath, ...inTenant },
   {
     operation: "purgeCache",
     method: "POST",

@@ -1,8 +1,14 @@
 /**
- * The operations of the administration: each takes decoded input and an authority, and reads or changes the key store. Changes go
+ * The operations of the administration: each takes decoded input and an authority, and reads or changes keys or devices. Changes go
  * through the store of their actor, which writes them to the audit log.
  */
-import { jsonResponse, type PlainHeaders, type PlainResponse, problemResponse } from "@letta-environments/schema";
+import {
+  type DeviceAllowlist,
+  jsonResponse,
+  type PlainHeaders,
+  type PlainResponse,
+  problemResponse,
+} from "@letta-environments/schema";
 import { AuditUnavailableError } from "../audit/store.ts";
 import { createKey, type KeyMint, type KeyPatch, keyState, mintSecret, patchKey } from "../keys/key-lifecycle.ts";
 import { type KeyRecord, KeyRecordDamagedError } from "../keys/key-record.ts";
@@ -11,8 +17,9 @@ import { KeyStoreUnavailableError } from "../keys/key-store-outages.ts";
 import { showKey } from "../keys/key-view.ts";
 import type { EnvironmentCache } from "../cache/environment-cache.ts";
 import type { SettingProblem } from "../lib/setting-rules.ts";
-import type { GatewayPorts, KeyStoreFor, RandomBytes } from "../ports.ts";
+import type { DevicesFor, GatewayPorts, KeyStoreFor, RandomBytes } from "../ports.ts";
 import { actorOf, type AdminAuthority, mayKnowKey, tenantOf } from "./admission.ts";
+import { createDeviceOperations, type ListDevicesQuery } from "./devices.ts";
 import { type AdminEndpoint, keysPath, type ListKeysQuery } from "./endpoints.ts";
 import {
   type ChangeCondition,
@@ -35,6 +42,8 @@ export interface AdminRequest {
   readonly queryValues: unknown;
   readonly bodyValue: unknown;
   readonly ifMatch: string | null;
+  /** Devices to which the configuration restricts the tenant of an administering key; `null`: every device. */
+  readonly tenantDevices: DeviceAllowlist | null;
 }
 
 /** Carries out a request under an authority. */
@@ -44,6 +53,7 @@ export type Administer = (request: AdminRequest, authority: AdminAuthority) => P
 export interface AdministerPorts extends Pick<GatewayPorts, "clock" | "digests" | "keyStore" | "pepper"> {
   readonly randomBytes: RandomBytes;
   readonly keyStoreFor: KeyStoreFor;
+  readonly devicesFor?: DevicesFor | undefined;
   readonly environmentCache: EnvironmentCache | null;
   /** Names of the rate-limit policies that a key may override; empty where limits are off, and any name is accepted. */
   readonly rateLimitPolicies: readonly string[];
@@ -54,10 +64,13 @@ export interface AdministerPorts extends Pick<GatewayPorts, "clock" | "digests" 
 export function createAdminister(ports: AdministerPorts): Administer {
   const reader = createKeyReader(ports);
   const writer = createKeyWriter(ports, reader);
+  const devices = createDeviceOperations(ports.devicesFor ?? null);
 
   function administer(request: AdminRequest, authority: AdminAuthority): Promise<PlainResponse> {
-    const { endpoint, params, queryValues, bodyValue, ifMatch } = request;
-    const { keyId = "" } = params;
+    const { endpoint, params, queryValues, bodyValue, ifMatch, tenantDevices } = request;
+    const { keyId = "", deviceId = "" } = params;
+    const by = { authority, tenantDevices };
+    const deviceTarget = { ...(queryValues as { readonly tenant?: string }), deviceId };
     const condition: ChangeCondition = { ifMatch, digests: ports.digests };
     // The endpoint's own schemas have decoded the query and the body.
     switch (endpoint.operation) {
@@ -73,6 +86,14 @@ export function createAdminister(ports: AdministerPorts): Administer {
         return writer.rotate(authority, keyId, bodyValue as Rotation, condition);
       case "revokeKey":
         return writer.revoke(authority, keyId, condition);
+      case "listDevices":
+        return devices.list(by, queryValues as ListDevicesQuery);
+      case "retrieveDevice":
+        return devices.retrieve(by, deviceTarget);
+      case "releaseDevice":
+        return devices.release(by, deviceTarget);
+      case "removeDevice":
+        return devices.remove(by, deviceTarget);
       case "purgeCache":
         return purgeCache(ports.environmentCache, authority, bodyValue as CachePurge);
     }

@@ -1,11 +1,11 @@
 /**
- * The entries of the audit log: the life of each writer, every send, and every change of a key. Stored entries are never changed,
+ * The entries of the audit log: the life of each writer, every send, and every change of a key or a device. Stored entries are never changed,
  * so neither are the members here.
  */
 import type { KeyActor } from "../keys/key-record.ts";
 
 /** An entry of the audit log. No entry contains a key, and only `send_started` may contain message content. */
-export type AuditEntry = WriterEntry | SendEntry | KeyEntry;
+export type AuditEntry = WriterEntry | SendEntry | KeyEntry | DeviceEntry;
 
 /** The life of a writer: one process that appends to a chain of its own. */
 export type WriterEntry =
@@ -84,3 +84,27 @@ export type KeyEntry =
     }
   /** The change was not made: the key does not exist, or a rule forbids the change. */
   | { readonly type: "key_change_abandoned"; readonly actor: KeyActor; readonly keyId: string };
+
+/** The kind of a change of a device by its administration. */
+export type DeviceAct = "released" | "removed";
+
+/** The device of a change, and who makes it. */
+export interface DeviceChange {
+  readonly actor: KeyActor;
+  readonly tenant: string;
+  readonly deviceId: string;
+  readonly act: DeviceAct;
+}
+
+/** A change of a device. `device_change_started` is on disk before the change is made. */
+export type DeviceEntry =
+  | ({ readonly type: "device_change_started" } & DeviceChange)
+  | ({
+      readonly type: "device_changed";
+      /** The key that owned the device before; `null`: none. */
+      readonly ownerKeyId: string | null;
+      /** The names of the device's rows. */
+      readonly connectionNames: readonly string[];
+    } & DeviceChange)
+  /** The change was not made: the device does not exist, or a rule forbids the change. */
+  | ({ readonly type: "device_change_abandoned" } & DeviceChange);

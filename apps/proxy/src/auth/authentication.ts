@@ -12,7 +12,12 @@ export interface GatewayPrincipal extends Principal {
 /** The principal of a request, or the response that refuses it. */
 export type Authentication =
   | { readonly kind: "authenticated"; readonly principal: GatewayPrincipal }
-  | { readonly kind: "refused"; readonly response: PlainResponse };
+  | {
+      readonly kind: "refused";
+      readonly response: PlainResponse;
+      /** Why credentials are invalid, such as `token_expired`. For the log only: the response never gives the reason. */
+      readonly reason?: string;
+    };
 
 const challenge = 'Bearer realm="letta-environments"';
 
@@ -32,9 +37,9 @@ export function invalidKey(): PlainResponse {
   return invalid;
 }
 
-/** Refuses invalid credentials with {@link invalidKey}. */
-export function refuseInvalidKey(): Authentication {
-  return { kind: "refused", response: invalid };
+/** Refuses invalid credentials with {@link invalidKey}. The reason appears in the log only. */
+export function refuseInvalidKey(reason: string): Authentication {
+  return { kind: "refused", response: invalid, reason };
 }
 
 /** `Retry-After` in seconds: a broken connection to the key store is reopened within one. */

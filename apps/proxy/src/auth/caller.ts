@@ -1,6 +1,7 @@
 /**
  * Authenticates callers with one of three methods: a gateway key by its prefix, a JWT by its shape, and, where callers may send
- * their own upstream key, any other credential. A credential that starts like a gateway key never leaves the gateway.
+ * their own upstream key, any other credential. A credential that starts like a gateway key, or like a token where tokens are
+ * accepted, never leaves the gateway.
  */
 import { keyPrefix } from "../keys/key-format.ts";
 import type { MaybePromise } from "../lib/steps.ts";
@@ -10,7 +11,7 @@ import { type Authentication, refuseInvalidKey } from "./authentication.ts";
 import { createIsOperatorToken, readBearerToken } from "./authentication.ts";
 import { createKeyAuthenticator } from "./gateway-key.ts";
 import type { JwtSettings } from "./jwt-settings.ts";
-import { createTokenAuthenticator, looksLikeJwt, type TokenAuthenticator } from "./jwt.ts";
+import { createTokenAuthenticator, looksLikeJwt, startsLikeToken, type TokenAuthenticator } from "./jwt.ts";
 import { createPassThrough, type PassThrough } from "./pass-through.ts";
 import { createTenantGuard } from "./tenant-guard.ts";
 
@@ -32,7 +33,7 @@ export interface CallerAuthenticator {
 /** The ports that authenticate callers. */
 export interface CallerPorts extends Pick<
   GatewayPorts,
-  "clock" | "digests" | "keyStore" | "noteKeyUse" | "pepper" | "telemetry"
+  "clock" | "digests" | "hasExpired" | "keyStore" | "noteKeyUse" | "pepper" | "telemetry"
 > {
   readonly fetchJwks?: JwksFetch;
   readonly tokenAuthenticatorFor?: ((settings: JwtSettings) => TokenAuthenticator) | undefined;
@@ -67,12 +68,12 @@ export function createCallerAuthenticator(ports: CallerPorts, config: CallerConf
     authenticate(authorization, cachedOnly = false) {
       if (authenticateToken === null && authenticateOwnKey === null) return byKey(authorization, cachedOnly);
       const credentials = readBearerToken(authorization);
-      if (credentials.kind !== "token" || credentials.token.startsWith(keyPrefix)) {
-        return byKey(authorization, cachedOnly);
-      }
+      if (credentials.kind !== "token" || startsLikeKey(credentials.token)) return byKey(authorization, cachedOnly);
       const { token } = credentials;
-      if (authenticateToken !== null && looksLikeJwt(token)) {
-        return guard.admit(authenticateToken(token, cachedOnly), "token");
+      if (authenticateToken !== null && startsLikeToken(token)) {
+        return looksLikeJwt(token)
+          ? guard.admit(authenticateToken(token, cachedOnly), "token")
+          : refuseInvalidKey("token_malformed");
       }
       return authenticateOwnKey === null
         ? authenticateKey(authorization, cachedOnly)
@@ -84,6 +85,11 @@ export function createCallerAuthenticator(ports: CallerPorts, config: CallerConf
   };
 }
 
+/** Whether a credential is meant as a gateway key, also where a program has changed its case. */
+function startsLikeKey(token: string): boolean {
+  return token.slice(0, keyPrefix.length).toLowerCase() === keyPrefix;
+}
+
 /** Accepts any credential as a caller's own upstream key, except the operator's token, which could be sent here by mistake. */
 function createOwnKeyAuthenticator(
   ports: CallerPorts,
@@ -92,7 +98,7 @@ function createOwnKeyAuthenticator(
 ): (token: string, cachedOnly: boolean) => CallerAuthentication {
   const isOperatorToken = operatorToken === null ? () => false : createIsOperatorToken(ports, operatorToken);
   return (token, cachedOnly) => {
-    if (isOperatorToken(token) || (cachedOnly && !passThrough.knows(token))) return refuseInvalidKey();
+    if (isOperatorToken(token) || (cachedOnly && !passThrough.knows(token))) return refuseInvalidKey("not_verified");
     return { kind: "authenticated", principal: passThrough.principalOf(token), ownCredential: token };
   };
 }

@@ -13,6 +13,7 @@ import { revokeKey } from "../keys/key-lifecycle.ts";
 import { KeyStoreUnavailableError } from "../keys/key-store-outages.ts";
 import type { KeyStore } from "../ports.ts";
 import { createKeyAuthenticator } from "./gateway-key.ts";
+import { createHasExpired } from "../keys/credential-expiry.ts";
 
 const closers: (() => unknown)[] = [];
 afterEach(async () => {
@@ -65,6 +66,7 @@ async function kindsAround(
   const { key, record } = await issueTestKey(command, clock);
   const ask = createKeyAuthenticator({
     clock,
+    hasExpired: createHasExpired(clock),
     digests: testDigests,
     keyStore: running,
     pepper: testPepper,
@@ -101,6 +103,7 @@ test.skipIf(!canLaunchValkey())(
     const { key } = await issueTestKey(running, clock);
     const ask = createKeyAuthenticator({
       clock,
+      hasExpired: createHasExpired(clock),
       digests: testDigests,
       keyStore: running,
       pepper: testPepper,

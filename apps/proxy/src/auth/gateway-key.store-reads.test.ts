@@ -6,6 +6,7 @@ import { issueTestKey, testDigests, testPepper } from "../../test/support/test-p
 import { createSqliteKeyStore } from "../adapters/sqlite/key-store.ts";
 import { createKeyAuthenticator } from "./gateway-key.ts";
 import { generateKey, generateKeyId, keyLength } from "../keys/key-format.ts";
+import { createHasExpired } from "../keys/credential-expiry.ts";
 
 /** A database that notes every statement which reads keys, whatever the store above it does. */
 function countingDatabase(): { readonly database: SqliteDatabase; readonly reads: string[] } {
@@ -39,6 +40,7 @@ async function setUp() {
   const keyStore = createSqliteKeyStore(database, systemClock);
   const authenticate = createKeyAuthenticator({
     clock: systemClock,
+    hasExpired: createHasExpired(systemClock),
     digests: testDigests,
     keyStore,
     pepper: testPepper,

@@ -11,6 +11,7 @@ import { createKeyAuthenticator } from "./gateway-key.ts";
 import { generateKey, generateKeyId } from "../keys/key-format.ts";
 import type { ProxyEvent } from "../telemetry.ts";
 import type { GatewayPrincipal } from "./authentication.ts";
+import { createHasExpired } from "../keys/credential-expiry.ts";
 
 function setUp() {
   const clock = createVirtualClock();
@@ -25,7 +26,14 @@ function setUp() {
   };
   const events: ProxyEvent[] = [];
   const telemetry = (event: ProxyEvent): void => void events.push(event);
-  const authenticate = createKeyAuthenticator({ clock, digests: testDigests, keyStore, pepper: testPepper, telemetry });
+  const authenticate = createKeyAuthenticator({
+    clock,
+    hasExpired: createHasExpired(clock),
+    digests: testDigests,
+    keyStore,
+    pepper: testPepper,
+    telemetry,
+  });
   return { clock, store, found, events, authenticate, present: async (key: string) => authenticate(`Bearer ${key}`) };
 }
 
@@ -152,6 +160,7 @@ describe("a bad key", () => {
     const pepper = { id: "pepper-2", secret: new Uint8Array(32).fill(8) };
     const authenticate = createKeyAuthenticator({
       clock,
+      hasExpired: createHasExpired(clock),
       digests: testDigests,
       keyStore: store,
       pepper,
@@ -191,6 +200,7 @@ test("a revocation during a lookup is not overwritten by the older result of the
   };
   const authenticate = createKeyAuthenticator({
     clock,
+    hasExpired: createHasExpired(clock),
     digests: testDigests,
     keyStore: slow,
     pepper: testPepper,
@@ -217,7 +227,8 @@ test("a key that was read before it was revoked is not cached, also when another
       return record;
     },
   };
-  const ports = { clock, digests: testDigests, keyStore, pepper: testPepper, telemetry: () => undefined };
+  const hasExpired = createHasExpired(clock);
+  const ports = { clock, digests: testDigests, hasExpired, keyStore, pepper: testPepper, telemetry: () => undefined };
   const authenticate = createKeyAuthenticator(ports);
   const { key, record } = await issueTestKey(store, clock);
   const before = authenticate(`Bearer ${key}`);

@@ -6,7 +6,7 @@
  * (`KeyStore.generation`), refused ones for a few seconds. Expiry is checked on every request.
  */
 import { hasKeyLength, parseKeyId } from "../keys/key-format.ts";
-import { credentialIdOf, type KeyRecord, unsupportedFeatures } from "../keys/key-record.ts";
+import { credentialIdOf, credentialOf, type KeyRecord, unsupportedFeatures } from "../keys/key-record.ts";
 import { createBoundedMap } from "../lib/bounded-map.ts";
 import type { MaybePromise } from "../lib/steps.ts";
 import type { Digests, GatewayPorts, Pepper } from "../ports.ts";
@@ -27,11 +27,11 @@ export type KeyAuthenticator = (authorization: string | null, cachedOnly?: boole
 
 /** Creates a {@link KeyAuthenticator} with its own cache. */
 export function createKeyAuthenticator(
-  ports: Pick<GatewayPorts, "clock" | "digests" | "keyStore" | "noteKeyUse" | "pepper" | "telemetry">,
+  ports: Pick<GatewayPorts, "clock" | "digests" | "hasExpired" | "keyStore" | "noteKeyUse" | "pepper" | "telemetry">,
 ): KeyAuthenticator {
-  const { clock, digests, keyStore, noteKeyUse, pepper, telemetry } = ports;
+  const { clock, digests, hasExpired, keyStore, noteKeyUse, pepper, telemetry } = ports;
   const verified = createBoundedMap<VerifiedKey>(maxVerifiedKeys);
-  const refusedUntil = createBoundedMap<number>(maxRefusedKeys);
+  const refused = createBoundedMap<{ readonly untilMs: number; readonly reason: string }>(maxRefusedKeys);
   let generation = keyStore.generation();
 
   function forgetWhenKeysChanged(): void {
@@ -39,11 +39,13 @@ export function createKeyAuthenticator(
     if (current === generation) return;
     generation = current;
     verified.clear();
-    refusedUntil.clear();
+    refused.clear();
   }
 
   function accept(key: VerifiedKey): Authentication {
-    if (key.expiresAt !== null && clock.now() >= key.expiresAt) return refuseInvalidKey();
+    if (key.expiresAt !== null && hasExpired(credentialOf(key.principal), key.expiresAt)) {
+      return refuseInvalidKey("key_expired");
+    }
     noteKeyUse?.(key.principal.keyId);
     return { kind: "authenticated", principal: key.principal };
   }
@@ -51,13 +53,15 @@ export function createKeyAuthenticator(
   async function lookUp(token: string, digest: string, id: string): Promise<Authentication> {
     const generationBefore = generation;
     const record = await keyStore.find(id);
-    const key = record === null ? null : verifyKey(token, record, pepper, digests);
-    if (key?.kind === "unsupported") telemetry({ type: "key_unsupported", keyId: id, features: key.features });
+    const key: KeyVerification =
+      record === null ? { kind: "invalid", reason: "key_unknown" } : verifyKey(token, record, pepper, digests);
+    if (key.kind === "unsupported") telemetry({ type: "key_unsupported", keyId: id, features: key.features });
     // A record that was read before a change must not be cached after it.
     const isCurrent = generationBefore === keyStore.generation();
-    if (key?.kind !== "valid") {
-      if (isCurrent) refusedUntil.set(digest, clock.now() + refusalMs);
-      return refuseInvalidKey();
+    if (key.kind !== "valid") {
+      const reason = key.kind === "unsupported" ? "key_unsupported" : key.reason;
+      if (isCurrent) refused.set(digest, { untilMs: clock.monotonic() + refusalMs, reason });
+      return refuseInvalidKey(reason);
     }
     if (isCurrent) verified.set(digest, key);
     return accept(key);
@@ -66,7 +70,8 @@ export function createKeyAuthenticator(
   return (authorization, cachedOnly = false) => {
     const credentials = readBearerToken(authorization);
     if (credentials.kind === "absent") return { kind: "refused", response: missingKey() };
-    if (credentials.kind !== "token" || !hasKeyLength(credentials.token)) return refuseInvalidKey();
+    if (credentials.kind !== "token") return refuseInvalidKey("credentials_malformed");
+    if (!hasKeyLength(credentials.token)) return refuseInvalidKey("key_malformed");
     const { token } = credentials;
     forgetWhenKeysChanged();
     const digest = digests.sha256(token);
@@ -74,8 +79,10 @@ export function createKeyAuthenticator(
     if (known !== undefined) return accept(known);
     // Only a key that is not cached is parsed; a malformed one never reaches the store.
     const id = parseKeyId(token);
-    if (id === null) return refuseInvalidKey();
-    if (cachedOnly || clock.now() < (refusedUntil.get(digest) ?? 0)) return refuseInvalidKey();
+    if (id === null) return refuseInvalidKey("key_malformed");
+    if (cachedOnly) return refuseInvalidKey("not_verified");
+    const refusal = refused.get(digest);
+    if (refusal !== undefined && clock.monotonic() < refusal.untilMs) return refuseInvalidKey(refusal.reason);
     return lookUp(token, digest, id);
   };
 }
@@ -93,7 +100,7 @@ export interface VerifiedKey {
 /** The result of {@link verifyKey}. */
 export type KeyVerification =
   | VerifiedKey
-  | { readonly kind: "invalid" }
+  | { readonly kind: "invalid"; readonly reason: string }
   /** The secret matches, but the key requires features that this version cannot enforce. */
   | { readonly kind: "unsupported"; readonly features: readonly string[] };
 
@@ -106,7 +113,9 @@ export function verifyKey(key: string, record: KeyRecord, pepper: Pepper, digest
   const secret = record.secrets
     .map((candidate) => ({ candidate, equal: digests.constantTimeEqual(presented, candidate.digest) }))
     .find(({ candidate, equal }) => equal && candidate.pepperId === pepper.id)?.candidate;
-  if (secret === undefined || record.revokedAt !== null || record.disabledAt !== null) return { kind: "invalid" };
+  if (secret === undefined) return { kind: "invalid", reason: "key_secret_unknown" };
+  if (record.revokedAt !== null) return { kind: "invalid", reason: "key_revoked" };
+  if (record.disabledAt !== null) return { kind: "invalid", reason: "key_disabled" };
   const features = unsupportedFeatures(record);
   if (features.length > 0) return { kind: "unsupported", features };
   return {

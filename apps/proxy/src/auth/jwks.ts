@@ -4,6 +4,7 @@ import { runWithDeadline } from "../lib/deadline.ts";
 import { isJsonObject, parseJson } from "../lib/json.ts";
 import type { GatewayPorts, JwksFetch } from "../ports.ts";
 import type { JwtSettings } from "./jwt-settings.ts";
+import { rsaWeakness } from "./rsa-strength.ts";
 
 /** The public keys of an issuer at one time. */
 export interface KeySet {
@@ -52,7 +53,17 @@ export function createJwksCache(
     readAt = clock.monotonic();
     if (outcome.result === text) return;
     text = outcome.result;
-    keySet = { keys, version: (keySet?.version ?? 0) + 1 };
+    keySet = { keys: withoutWeakKeys(keys), version: (keySet?.version ?? 0) + 1 };
+  }
+
+  /** Removes RSA keys with which others could sign. A token that names one is refused like one with an unknown key. */
+  function withoutWeakKeys({ keys }: JSONWebKeySet): JSONWebKeySet {
+    const strong = keys.filter((key) => {
+      const reason = key.kty === "RSA" ? rsaWeakness(key) : null;
+      if (reason !== null) telemetry({ type: "jwks_key_refused", kid: shortText(key.kid), reason });
+      return reason === null;
+    });
+    return { keys: strong };
   }
 
   function retryAfterMs(): number {
@@ -84,6 +95,11 @@ export function createJwksCache(
     },
     retryAfterMs,
   };
+}
+
+/** A text of the issuer for the log. */
+function shortText(text: unknown): string | null {
+  return typeof text === "string" ? text.slice(0, 128) : null;
 }
 
 /** Reads a JWKS (RFC 7517 section 5); `null` when the text is not one. Whether a key fits is checked when it is used. */

@@ -18,30 +18,38 @@ const keyOnlyScope: Scope = "admin";
 /** Scopes whose names an issuer may use for something else; only `scopeMap` grants them. */
 const mappedScopes: ReadonlySet<Scope> = new Set(["connect", "admin"]);
 
+/** The setting under `claims` whose claim is missing or malformed, or `sub`. */
+export interface InvalidClaim {
+  readonly invalidClaim: "sub" | keyof JwtSettings["claims"];
+}
+
 /**
- * Returns the principal of a verified token, or `null` when a claim is missing or malformed. An allowlist that is mapped to a
+ * Returns the principal of a verified token, or the claim that is missing or malformed. An allowlist that is mapped to a
  * claim but missing from the token is empty, not unrestricted: a claim that an issuer forgets must not open everything.
  */
 export function principalOfClaims(
   claims: Claims,
   settings: JwtSettings,
   digests: Pick<Digests, "sha256">,
-): Principal | null {
+): Principal | InvalidClaim {
   const subject = readText(claims["sub"]);
   const tenant =
     settings.tenant ?? readText(settings.claims.tenant === null ? null : readClaim(claims, settings.claims.tenant));
   const owner = readText(readClaim(claims, settings.claims.owner));
-  if (subject === null || tenant === null || owner === null) return null;
-  if (!isTenantName(tenant)) return null;
+  if (subject === null) return { invalidClaim: "sub" };
+  if (tenant === null || !isTenantName(tenant)) return { invalidClaim: "tenant" };
+  if (owner === null) return { invalidClaim: "owner" };
 
   const granted = readNames(readClaim(claims, settings.claims.scopes));
   const deviceIds = readAllowlist(claims, settings.claims.deviceIds);
   const connectionNames = readAllowlist(claims, settings.claims.connectionNames);
   const agentIds = readAllowlist(claims, settings.claims.agentIds);
   const maxMode = readMaxMode(claims, settings.claims.maxMode);
-  if (granted === null || deviceIds === null || connectionNames === null || agentIds === null || maxMode === null) {
-    return null;
-  }
+  if (granted === null) return { invalidClaim: "scopes" };
+  if (deviceIds === null) return { invalidClaim: "deviceIds" };
+  if (connectionNames === null) return { invalidClaim: "connectionNames" };
+  if (agentIds === null) return { invalidClaim: "agentIds" };
+  if (maxMode === null) return { invalidClaim: "maxMode" };
   return {
     tenant,
     // A subject can be a person's e-mail address; its digest is as stable and may be logged.

@@ -45,8 +45,11 @@ describe("accepts", () => {
 });
 
 describe("refuses", () => {
+  test("an expired token, and says when it expired", async () => {
+    expect(await verify({ ...good, exp: now - 5 })).toEqual({ kind: "expired", expiresAt: now * 1_000 });
+  });
+
   test.each<readonly [string, object]>([
-    ["an expired token", { exp: now - 5 }],
     ["a token without an expiry", { exp: undefined }],
     ["an expiry that is not a number", { exp: String(now + 60) }],
     ["a not-before time in the future", { nbf: now + 6 }],
@@ -64,7 +67,7 @@ describe("refuses", () => {
     ["an empty list of audiences", { aud: [] }],
     ["a token without an audience", { aud: undefined }],
   ])("%s", async (_what, claims) => {
-    expect(await verify({ ...good, ...claims })).toEqual({ kind: "invalid" });
+    expect(await verify({ ...good, ...claims })).toEqual({ kind: "invalid", reason: expect.stringMatching(/^token_/) });
   });
 
   test.each<readonly [string, object]>([
@@ -72,7 +75,11 @@ describe("refuses", () => {
     ["a token without a type", { typ: undefined }],
     ["a type that is not a text", { typ: ["at+jwt"] }],
   ])("%s", async (_what, header) => {
-    expect(await verify(good, header)).toEqual({ kind: "invalid" });
+    expect(await verify(good, header)).toEqual({ kind: "invalid", reason: expect.stringMatching(/^token_/) });
+  });
+
+  test("an expired token has a separate result with its expiry, so that it stays expired", async () => {
+    expect(await verify({ ...good, exp: now - 5 })).toEqual({ kind: "expired", expiresAt: now * 1_000 });
   });
 
   test("refuses an unencoded payload (RFC 7797 section 7)", async () => {
@@ -80,17 +87,21 @@ describe("refuses", () => {
     const header = { alg: "ES256", kid: "key-1", typ: "at+jwt", b64: false, crit: ["b64"] };
     expect(await verifyToken(`${encode(header)}.${encode(good)}.${encode({})}`, keySet, nowMs)).toEqual({
       kind: "invalid",
+      reason: expect.stringMatching(/^token_/),
     });
   });
 
   test("refuses an expiry that is larger than any number", async () => {
-    expect(await verify(JSON.stringify(good).replace(String(good.exp), "1e999"))).toEqual({ kind: "invalid" });
+    expect(await verify(JSON.stringify(good).replace(String(good.exp), "1e999"))).toEqual({
+      kind: "invalid",
+      reason: expect.stringMatching(/^token_/),
+    });
   });
 
   test.each(["", "null", "[]", '"text"', "{", `[${JSON.stringify(good)}]`])(
     "refuses %j instead of claims",
     async (text) => {
-      expect(await verify(text)).toEqual({ kind: "invalid" });
+      expect(await verify(text)).toEqual({ kind: "invalid", reason: expect.stringMatching(/^token_/) });
     },
   );
 

@@ -2,7 +2,15 @@
  * Verifies signature, `iss`, `aud`, `exp` and `nbf` of tokens with `jose`. No other module imports `jose`, so it is loaded with the first token
  * only. The caller is `jwt.ts`, which caches valid tokens until they expire.
  */
-import { JOSEError, JWKSNoMatchingKey } from "jose/errors";
+import {
+  JOSEAlgNotAllowed,
+  JOSEError,
+  JWKSMultipleMatchingKeys,
+  JWKSNoMatchingKey,
+  JWSSignatureVerificationFailed,
+  JWTClaimValidationFailed,
+  JWTExpired,
+} from "jose/errors";
 import { createLocalJWKSet } from "jose/jwks/local";
 import { jwtVerify } from "jose/jwt/verify";
 import type { KeySet } from "./jwks.ts";
@@ -18,7 +26,13 @@ export type TokenVerification =
     }
   /** No key of the set has the token's key id and algorithm. */
   | { readonly kind: "unknown_key" }
-  | { readonly kind: "invalid" };
+  /** The signature is valid. `expiresAt` as above. */
+  | { readonly kind: "expired"; readonly expiresAt: number }
+  | {
+      readonly kind: "invalid";
+      /** For the log only, such as `token_signature`. */
+      readonly reason: string;
+    };
 
 /**
  * Verifies the signature of a token (RFC 7515) with a key of the set, and its registered claims (RFC 7519 section 4.1, RFC 8725
@@ -38,6 +52,8 @@ export function createVerifyToken(settings: JwtSettings): VerifyToken {
     requiredClaims: ["exp", "sub"],
   };
 
+  const expiryOf = (exp: number): number => exp * 1_000 + settings.clockToleranceMs;
+
   return async (token, keySet, nowMs) => {
     if (prepared?.version !== keySet.version) {
       prepared = { version: keySet.version, find: createLocalJWKSet(keySet.keys) };
@@ -46,18 +62,45 @@ export function createVerifyToken(settings: JwtSettings): VerifyToken {
       const { payload: claims } = await jwtVerify(token, prepared.find, { ...options, currentDate: new Date(nowMs) });
       const { exp } = claims;
       // JSON can contain a time that is larger than any number; jose would take it as "never".
-      if (exp === undefined || !Number.isFinite(exp)) return { kind: "invalid" };
-      return { kind: "valid", claims, expiresAt: exp * 1_000 + settings.clockToleranceMs };
+      if (exp === undefined || !Number.isFinite(exp)) return invalid("token_expiry_invalid");
+      return { kind: "valid", claims, expiresAt: expiryOf(exp) };
     } catch (cause) {
       if (cause instanceof JWKSNoMatchingKey) return { kind: "unknown_key" };
+      if (cause instanceof JWTExpired) return { kind: "expired", expiresAt: expiryOf(cause.payload.exp ?? 0) };
       // A malformed token, or a key of the set that cannot be imported.
-      if (cause instanceof JOSEError || cause instanceof TypeError || isCryptoFailure(cause)) {
-        return { kind: "invalid" };
-      }
+      if (cause instanceof JOSEError || cause instanceof TypeError || isCryptoFailure(cause))
+        return invalid(reasonOf(cause));
       throw cause;
     }
   };
 }
+
+function invalid(reason: string): TokenVerification {
+  return { kind: "invalid", reason };
+}
+
+/** The reason for the log. It names what is wrong and never repeats a value of the token, which anybody may have written. */
+function reasonOf(cause: unknown): string {
+  if (cause instanceof JWTClaimValidationFailed) {
+    if (cause.claim === "nbf" && cause.reason !== "check_failed") return "token_claim_invalid";
+    return claimReasons[cause.claim] ?? "token_claim_invalid";
+  }
+  if (cause instanceof JWSSignatureVerificationFailed) return "token_signature";
+  if (cause instanceof JOSEAlgNotAllowed) return "token_algorithm";
+  if (cause instanceof JWKSMultipleMatchingKeys) return "token_key_ambiguous";
+  if (cause instanceof JOSEError) return "token_malformed";
+  return "token_key_unusable";
+}
+
+/** The registered claims and the header parameter that `jose` checks. */
+const claimReasons: Readonly<Record<string, string>> = {
+  iss: "token_issuer",
+  aud: "token_audience",
+  typ: "token_type",
+  exp: "token_expiry_invalid",
+  nbf: "token_not_yet_valid",
+  sub: "token_claim_sub",
+};
 
 function isCryptoFailure(cause: unknown): boolean {
   return (

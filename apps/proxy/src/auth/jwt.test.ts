@@ -1,3 +1,5 @@
+import { createHash } from "node:crypto";
+import { exportJWK, generateKeyPair } from "jose";
 import type { Authentication } from "./authentication.ts";
 import { createVirtualClock } from "@letta-environments/testkit";
 import { describe, expect, test } from "vitest";
@@ -6,6 +8,7 @@ import { problemOf, testDigests } from "../../test/support/test-proxy.ts";
 import type { JwtSettings } from "./jwt-settings.ts";
 import type { ProxyEvent } from "../telemetry.ts";
 import { createTokenAuthenticator } from "./jwt.ts";
+import { createHasExpired } from "../keys/credential-expiry.ts";
 
 async function setUp(settings: Partial<JwtSettings> = {}) {
   const clock = createVirtualClock();
@@ -14,6 +17,7 @@ async function setUp(settings: Partial<JwtSettings> = {}) {
   const authenticate = createTokenAuthenticator(
     {
       clock,
+      hasExpired: createHasExpired(clock),
       digests: testDigests,
       telemetry: (event) => void events.push(event),
       fetchJwks: (url, signal) => issuer.fetchJwks(url, signal),
@@ -194,6 +198,7 @@ describe("the issuer's keys", () => {
     const authenticate = createTokenAuthenticator(
       {
         clock,
+        hasExpired: createHasExpired(clock),
         digests: testDigests,
         telemetry: () => undefined,
         fetchJwks: (_url, signal) =>
@@ -213,3 +218,23 @@ describe("the issuer's keys", () => {
     expect(aborted).toEqual([true]);
   });
 });
+
+test("a token that was signed with an RSA key of exponent 1 is refused although the key is in the JWKS, and the log names the key", async () => {
+  const { publicKey } = await generateKeyPair("RS256", { extractable: true });
+  const weak = { ...(await exportJWK(publicKey)), e: "AQ", kid: "weak", alg: "RS256" };
+  const { authenticate, issuer, clock, events } = await setUp({ algorithms: ["RS256", "ES256"] });
+  const good = await issuer.sign(clock.now());
+  issuer.extraKeys.push(weak);
+  const token = `${encode({ alg: "RS256", kid: "weak", typ: "at+jwt" })}.${good.split(".")[1]}.${forgedSignature(`${encode({ alg: "RS256", kid: "weak", typ: "at+jwt" })}.${good.split(".")[1]}`)}`;
+  expect(codeOf(await authenticate(token))).toBe("invalid_key");
+  expect(codeOf(await authenticate(good))).toBe("authenticated");
+  expect(events).toContainEqual({ type: "jwks_key_refused", kid: "weak", reason: expect.stringContaining("exponent") });
+});
+
+/** With exponent 1 the signature is the padded digest itself (RFC 8017 section 9.2), so anyone can make one. */
+function forgedSignature(text: string): string {
+  const digestInfo = Buffer.from("3031300d060960864801650304020105000420", "hex");
+  const digest = createHash("sha256").update(text).digest();
+  const padding = Buffer.alloc(256 - 3 - digestInfo.length - digest.length, 0xff);
+  return Buffer.concat([Buffer.from([0, 1]), padding, Buffer.from([0]), digestInfo, digest]).toString("base64url");
+}

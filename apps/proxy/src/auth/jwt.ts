@@ -34,12 +34,20 @@ export function looksLikeJwt(credential: string): boolean {
   return jwtPattern.test(credential);
 }
 
+/**
+ * Whether a credential starts like a token of any kind, with an encoded JSON object and at least two dots: a JWT, a JWE (five parts), or
+ * a JWT that a program has damaged.
+ */
+export function startsLikeToken(credential: string): boolean {
+  return /^e[w-z0-9_-][^.]*\.[^.]*\./.test(credential);
+}
+
 /** Creates a {@link TokenAuthenticator}. `jose` is loaded with the first token. */
 export function createTokenAuthenticator(
-  ports: Pick<GatewayPorts, "clock" | "digests" | "telemetry"> & { readonly fetchJwks: JwksFetch },
+  ports: Pick<GatewayPorts, "clock" | "digests" | "hasExpired" | "telemetry"> & { readonly fetchJwks: JwksFetch },
   settings: JwtSettings,
 ): TokenAuthenticator {
-  const { clock, digests } = ports;
+  const { clock, digests, hasExpired } = ports;
   const keySets = createJwksCache(ports, settings);
   const verified = createBoundedMap<VerifiedToken>(maxVerifiedTokens);
   let verifier: Promise<VerifyToken> | null = null;
@@ -61,23 +69,30 @@ export function createTokenAuthenticator(
         result = await verifyToken(token, newer, clock.now());
       }
     }
-    const principal = result.kind === "valid" ? principalOfClaims(result.claims, settings, digests) : null;
-    if (result.kind !== "valid" || principal === null) return refuseInvalidKey();
-    verified.set(digest, { principal, expiresAt: result.expiresAt, version: keySet.version });
+    if (result.kind === "unknown_key") return refuseInvalidKey("token_key_unknown");
+    if (result.kind === "invalid") return refuseInvalidKey(result.reason);
+    const { expiresAt } = result;
+    // A token that was seen expired stays expired, so an expired one is remembered too.
+    if (hasExpired(digest, expiresAt) || result.kind === "expired") return refuseInvalidKey("token_expired");
+    const claimed = principalOfClaims(result.claims, settings, digests);
+    if ("invalidClaim" in claimed) return refuseInvalidKey(`token_claim_${claimed.invalidClaim}`);
+    // A renewed token has the same key id, so a device socket is identified by the token that opened it.
+    const principal = { ...claimed, credentialId: digest.slice(0, 16), credentialExpiresAt: expiresAt };
+    verified.set(digest, { principal, expiresAt, version: keySet.version });
     return { kind: "authenticated", principal };
   }
 
   return (token, cachedOnly = false) => {
-    if (token.length > settings.maxTokenBytes) return refuseInvalidKey();
+    if (token.length > settings.maxTokenBytes) return refuseInvalidKey("token_too_long");
     const digest = digests.sha256(token);
     const keySet = keySets.current();
     const known = verified.get(digest);
     if (known !== undefined && known.version === keySet?.version) {
-      if (clock.now() < known.expiresAt) return { kind: "authenticated", principal: known.principal };
+      if (!hasExpired(digest, known.expiresAt)) return { kind: "authenticated", principal: known.principal };
       verified.delete(digest);
-      return refuseInvalidKey();
+      return refuseInvalidKey("token_expired");
     }
-    return cachedOnly ? refuseInvalidKey() : verify(token, digest, keySet);
+    return cachedOnly ? refuseInvalidKey("not_verified") : verify(token, digest, keySet);
   };
 }
 

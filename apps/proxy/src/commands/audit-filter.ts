@@ -3,7 +3,7 @@
  * it takes them from the `send_started` record with the same id.
  */
 
-/** Events: the types of records, and `send` and `key`, each of which selects several types. */
+/** Events: the types of records, and `send`, `key` and `device`, each of which selects several types. */
 export const events: readonly string[] = [
   "send",
   "send_started",
@@ -14,14 +14,27 @@ export const events: readonly string[] = [
   "key_changed",
   "key_change_abandoned",
   "key_change_unknown",
+  "device",
+  "device_change_started",
+  "device_changed",
+  "device_change_abandoned",
   "writer_opened",
   "writer_closed",
 ];
 
-/** Changes of keys. */
-export const actions: readonly string[] = ["created", "updated", "rotated", "disabled", "enabled", "revoked"];
+/** Changes of keys and devices. */
+export const actions: readonly string[] = [
+  "created",
+  "updated",
+  "rotated",
+  "disabled",
+  "enabled",
+  "revoked",
+  "released",
+  "removed",
+];
 
-/** How a send or a change of a key ended. */
+/** How a send or a change ended. */
 export const outcomes: readonly string[] = ["ok", "refused", "failed", "unknown"];
 
 /** The records that are wanted; an undefined member restricts nothing. Times are epoch milliseconds. */
@@ -94,7 +107,9 @@ function outcomeOf(type: string, { status, code }: Readonly<Record<string, unkno
       return code === "delivery_unknown" ? "unknown" : "failed";
     case "send_refused":
     case "key_change_abandoned":
+    case "device_change_abandoned":
       return "refused";
+    case "device_changed":
     case "key_changed":
       return "ok";
     case "key_change_unknown":

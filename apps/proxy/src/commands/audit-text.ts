@@ -16,7 +16,8 @@ const columns: readonly Column[] = [
 export function formatAuditTable(records: readonly AuditFacts[], width: number | null, paint: Paint): string {
   if (records.length === 0) return "There are no such records.\n";
   const rows = records.map(({ time, type, action, outcome, keyId, deviceId, members }) => {
-    const event = type === "key_changed" && action !== null ? `key ${action}` : type.replaceAll("_", " ");
+    const isChange = type === "key_changed" || type === "device_changed";
+    const event = isChange && action !== null ? `${type.replace("_changed", "")} ${action}` : type.replaceAll("_", " ");
     return [
       { text: type === "unreadable" ? "?" : formatTime(time), style: null },
       { text: event, style: null },

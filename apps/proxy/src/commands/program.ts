@@ -22,6 +22,10 @@ export type CommandName =
   | "keys enable"
   | "keys revoke"
   | "keys rotate"
+  | "devices list"
+  | "devices show"
+  | "devices release"
+  | "devices remove"
   | "config check"
   | "audit list"
   | "audit verify"
@@ -40,6 +44,17 @@ const keyStorage: readonly OptionDefinition[] = [
   { name: "url", value: "URL", text: "the keys of this gateway, with ADMIN_TOKEN from the environment" },
   ...storage,
 ];
+
+/** Options of the commands for devices, of this machine's gateway or of another one. */
+const deviceStorage: readonly OptionDefinition[] = [
+  { name: "url", value: "URL", text: "the devices of this gateway, with ADMIN_TOKEN from the environment" },
+  ...storage,
+];
+const deviceTenant: OptionDefinition = {
+  name: "tenant",
+  value: "TENANT",
+  text: "the tenant of the device (default 'default')",
+};
 
 const json: OptionDefinition = { name: "json", value: null, text: "print JSON" };
 
@@ -138,6 +153,32 @@ const commands: readonly CommandDefinition<CommandName>[] = [
     ],
   },
   {
+    name: "devices list",
+    summary: "List the devices of the embedded environment server with the keys that own them.",
+    operands: [],
+    options: [{ ...deviceTenant, text: "only the devices of this tenant" }, json, ...deviceStorage],
+  },
+  {
+    name: "devices show",
+    summary: "Show everything about one device.",
+    operands: ["ID"],
+    options: [{ ...deviceTenant, text: "only the device of this tenant" }, json, ...deviceStorage],
+  },
+  {
+    name: "devices release",
+    summary: "Let the next key of the tenant that enrols a device own it.",
+    operands: ["ID"],
+    options: [deviceTenant, ...deviceStorage],
+    notes: ["Its socket stays open. If its present key is still valid, that key can enrol it again too."],
+  },
+  {
+    name: "devices remove",
+    summary: "Remove a device: its socket is closed, and its id and name are free.",
+    operands: ["ID"],
+    options: [deviceTenant, ...deviceStorage],
+    notes: ["A connected device whose key is still valid registers again at once. Revoke or disable the key first."],
+  },
+  {
     name: "config check",
     summary: "Check the configuration without starting.",
     operands: [],
@@ -166,7 +207,7 @@ const commands: readonly CommandDefinition<CommandName>[] = [
       {
         name: "action",
         value: "ACTION",
-        text: `only these changes of keys: ${actions.join(", ")}`,
+        text: `only these changes of keys and devices: ${actions.join(", ")}`,
         isRepeatable: true,
         choices: actions,
       },
@@ -195,6 +236,7 @@ export const program: ProgramDefinition<CommandName> = {
   summary: "A gateway in front of the Letta Code Environments API.",
   groups: {
     keys: "Create, list, change and revoke gateway keys.",
+    devices: "List, release and remove devices.",
     config: "Check the configuration.",
     audit: "Read and verify the audit log.",
   },

@@ -66,8 +66,9 @@ export type ReserveOutcome =
   | { readonly kind: "full" };
 
 /**
- * Remembers sends. Each method is atomic and durable when its promise resolves, and rejects when the store fails. Times are those
- * of the store, measured so that a change of the wall clock while it is open forgets nothing.
+ * Remembers sends. Each method is atomic and durable when its promise resolves, and rejects with
+ * {@link IdempotencyUnavailableError} when the store fails. Times are those of the store, measured so that a change of the wall
+ * clock while it is open forgets nothing.
  */
 export interface IdempotencyStore {
   /** Reserves all ids of a send or none, and remembers the connection. */
@@ -80,4 +81,13 @@ export interface IdempotencyStore {
   release(reservation: Reservation): Promise<void>;
   /** Returns the device behind a connection to which something was sent; `null` when none is remembered. */
   findConnection(tenant: string, connectionId: string): Promise<KnownConnection | null>;
+}
+
+/** The store could not be reached, or did not finish in time. What was asked of it may have been done. */
+export class IdempotencyUnavailableError extends Error {
+  override readonly name = "IdempotencyUnavailableError";
+
+  constructor(cause: unknown) {
+    super("the store of sends cannot be used", { cause });
+  }
 }

@@ -137,6 +137,9 @@ export function keyState(record: KeyStateMembers, nowMs: number): KeyState {
   return unsupportedFeatures({ requires: record.requires ?? [] }).length === 0 ? "active" : "unsupported";
 }
 
+/** Shortest text of a pepper, in characters. `openssl rand -hex 32` prints 64. */
+export const minPepperLength = 32;
+
 /** Creates a pepper from its secret: bytes, or text that is encoded as UTF-8. Its id is a digest of the secret. */
 export function pepperOf(secret: string | Uint8Array, hmacSha256: Digests["hmacSha256"]): Pepper {
   const bytes = typeof secret === "string" ? new TextEncoder().encode(secret) : secret;

@@ -84,6 +84,11 @@ export function credentialIdOf(secret: Pick<KeySecret, "digest">): string {
   return secret.digest.slice(0, 16);
 }
 
+/** Identifies a key together with one of its secrets, as one text. */
+export function credentialOf(credential: { readonly keyId: string; readonly credentialId?: string | null }): string {
+  return `${credential.keyId} ${credential.credentialId ?? ""}`;
+}
+
 /** Features that this version can enforce, for {@link KeyRecord.requires}. */
 const supportedFeatures: ReadonlySet<string> = new Set();
 

@@ -7,6 +7,7 @@ import { createMemoryKeyStore } from "../adapters/memory/key-store.ts";
 import { createKey, disableKey, type KeyRequest, mintSecret, revokeKey, rotateKey } from "./key-lifecycle.ts";
 import { credentialIdOf, type KeyRecord } from "./key-record.ts";
 import { watchSocketKeys } from "./socket-key-watch.ts";
+import { createHasExpired } from "./credential-expiry.ts";
 
 /** A key whose device holds a socket that is watched. */
 async function setUp(more: Partial<KeyRequest> = {}, isDown = false) {
@@ -37,8 +38,10 @@ async function setUp(more: Partial<KeyRequest> = {}, isDown = false) {
   await sockets.open(
     watchSocketKeys(sockets, {
       clock,
+      hasExpired: createHasExpired(clock),
       keyStore: watchedStore,
       tenants: () => tenants,
+      tokenSettings: () => null,
       onFailure: (cause) => void failures.push(cause),
     }),
   );

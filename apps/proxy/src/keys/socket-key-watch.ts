@@ -1,9 +1,10 @@
 import type { ConnectedDevice } from "@letta-environments/environment-server";
 import type { Clock } from "@letta-environments/platform";
-import { allowsDevice, type DeviceAllowlist } from "@letta-environments/schema";
-import type { DeviceSockets, KeyStore } from "../ports.ts";
+import { allowsDevice, type DeviceAllowlist, type UpgradeDecision } from "@letta-environments/schema";
+import type { DeviceSockets, HasExpired, KeyStore } from "../ports.ts";
 import { keyState } from "./key-lifecycle.ts";
-import { credentialIdOf, type KeyRecord, type KeySecret } from "./key-record.ts";
+import { credentialIdOf, credentialOf, type KeyRecord, type KeySecret } from "./key-record.ts";
+import { allowsTokenSocket, createSocketTokens, type SocketTokens, type TokenPrincipal } from "./socket-tokens.ts";
 
 /** How often the watch compares the store's generation while sockets are open, in milliseconds. */
 const checkIntervalMs = 50;
@@ -19,9 +20,12 @@ export interface WatchedSockets extends DeviceSockets {
 /** The sources of the rules for open sockets. */
 export interface SocketRules {
   readonly clock: Clock;
+  readonly hasExpired: HasExpired;
   readonly keyStore: KeyStore;
   /** The devices that tenants are restricted to, by tenant. A change of them is another map. */
   readonly tenants: () => ReadonlyMap<string, DeviceAllowlist>;
+  /** The settings by which tokens are accepted; `null` if none are. Compared by value. */
+  readonly tokenSettings: () => object | null;
   readonly onFailure: (cause: unknown) => void;
 }
 
@@ -33,24 +37,27 @@ export interface SocketRules {
  * A socket is closed with 1008 when its key is revoked, disabled, expired or not allowed to connect that device any more, and
  * when a rotation has ended the secret that opened it, even if another secret of the key is valid. By then the gateway
  * refuses that secret at registration too.
+ *
+ * The socket of a token is closed when the token expires, when its tenant may no longer connect that device, and when other
+ * tokens are accepted (`socket-tokens.ts`).
  */
 export function watchSocketKeys(
   sockets: WatchedSockets,
-  { clock, keyStore, tenants, onFailure }: SocketRules,
+  { clock, hasExpired, keyStore, tenants, tokenSettings, onFailure }: SocketRules,
 ): DeviceSockets {
   let generation = keyStore.generation();
   let checkedTenants = tenants();
+  const tokens = createSocketTokens(tokenSettings);
   let mustCheck = false;
   let nextExpiryMs = Infinity;
   /** When the credential of each open socket expires, by {@link credentialOf}, as of the last successful check. */
-  let expiries: ReadonlyMap<string, number> = new Map();
+  let expiries: ReadonlyMap<string, number | null> = new Map();
   let isTicking = false;
 
   function start(): void {
     mustCheck = true;
-    if (isTicking) return;
+    if (!isTicking) schedule(checkIntervalMs);
     isTicking = true;
-    schedule(checkIntervalMs);
   }
 
   function schedule(delayMs: number): void {
@@ -61,8 +68,10 @@ export function watchSocketKeys(
     const devices = sockets.connectedDevices();
     if (devices.length === 0) {
       isTicking = false;
+      tokens.retain([]);
       return;
     }
+    if (tokens.forgetAfterChange()) mustCheck = true;
     const current = keyStore.generation();
     const currentTenants = tenants();
     const isUnchanged = current === generation && currentTenants === checkedTenants;
@@ -77,44 +86,60 @@ export function watchSocketKeys(
       onFailure(cause);
       mustCheck = true;
       // A failure ends no key, and extends none.
-      const nowMs = clock.now();
-      sockets.closeEnded((device) => nowMs >= (expiries.get(credentialOf(device)) ?? Infinity));
+      sockets.closeEnded((device) => hasExpired(credentialOf(device), expiries.get(credentialOf(device)) ?? null));
       schedule(retryMs);
     }
   }
 
   async function check(devices: readonly ConnectedDevice[], tenantDevices: typeof checkedTenants): Promise<void> {
-    const ids = [...new Set(devices.map(({ keyId }) => keyId))];
-    const records = new Map(await Promise.all(ids.map(async (id) => [id, await keyStore.find(id)] as const)));
+    const records = await findRecords(keyStore, devices, tokens);
     const nowMs = clock.now();
     sockets.closeEnded((device) => {
-      const record = records.get(device.keyId);
-      // A socket without a record opened during the check, and has scheduled another one.
-      return record !== undefined && !mayStayConnected(record, tenantDevices.get(device.tenant), device, nowMs);
+      const token = tokens.find(device);
+      const isExpired = hasExpired(credentialOf(device), expiryOf(device, token, records));
+      return isExpired || hasEnded(device, token, records, tenantDevices, nowMs);
     });
-    expiries = new Map(devices.map((device) => [credentialOf(device), expiryOf(records.get(device.keyId), device)]));
-    nextExpiryMs = Math.min(Infinity, ...[...expiries.values()].filter((end) => end > nowMs));
+    const open = sockets.connectedDevices();
+    tokens.retain(open);
+    expiries = new Map(open.map((device) => [credentialOf(device), expiryOf(device, tokens.find(device), records)]));
+    nextExpiryMs = Math.min(Infinity, ...[...expiries.values()].map((end) => end ?? 0).filter((end) => end > nowMs));
   }
 
   return {
     async upgrade(request, principal) {
+      const keepToken = tokens.prepare(principal);
       const decision = await sockets.upgrade(request, principal);
       if (decision.kind === "refused") return decision;
-      return {
-        kind: "accepted",
-        attach(socket) {
-          const listener = decision.attach(socket);
-          start();
-          return listener;
-        },
-      };
+      return whenAttached(decision, () => {
+        keepToken();
+        start();
+      });
     },
   };
 }
 
-/** The key and the secret that opened a socket, as one text. */
-function credentialOf({ keyId, credentialId }: ConnectedDevice): string {
-  return `${keyId} ${credentialId}`;
+/** Runs `run` when the socket of an accepted upgrade opens. */
+function whenAttached(
+  decision: Extract<UpgradeDecision, { readonly kind: "accepted" }>,
+  run: () => void,
+): UpgradeDecision {
+  return {
+    ...decision,
+    attach(socket) {
+      run();
+      return decision.attach(socket);
+    },
+  };
+}
+
+/** Reads the records of the keys that hold a socket. */
+async function findRecords(
+  keyStore: KeyStore,
+  devices: readonly ConnectedDevice[],
+  tokens: SocketTokens,
+): Promise<ReadonlyMap<string, KeyRecord | null>> {
+  const ids = new Set(devices.filter((device) => tokens.find(device) === undefined).map(({ keyId }) => keyId));
+  return new Map(await Promise.all([...ids].map(async (id) => [id, await keyStore.find(id)] as const)));
 }
 
 /** The secret that opened a socket; `undefined` when a rotation has replaced it. */
@@ -122,10 +147,31 @@ function secretOf({ secrets }: KeyRecord, { credentialId }: ConnectedDevice): Ke
   return secrets.find((secret) => credentialIdOf(secret) === credentialId);
 }
 
-/** When a socket's key or secret expires, whichever is first, in epoch milliseconds; `Infinity` when neither does. */
-function expiryOf(record: KeyRecord | null | undefined, device: ConnectedDevice): number {
-  if (record === null || record === undefined) return Infinity;
-  return Math.min(record.expiresAt ?? Infinity, secretOf(record, device)?.expiresAt ?? Infinity);
+/** When the credential of a socket expires, in epoch milliseconds; `null` when it does not, or is not known. */
+function expiryOf(
+  device: ConnectedDevice,
+  token: TokenPrincipal | undefined,
+  records: ReadonlyMap<string, KeyRecord | null>,
+): number | null {
+  if (token !== undefined) return token.credentialExpiresAt;
+  const record = records.get(device.keyId) ?? null;
+  if (record === null) return null;
+  const ends = [record.expiresAt, secretOf(record, device)?.expiresAt ?? null].filter((end) => end !== null);
+  return ends.length === 0 ? null : Math.min(...ends);
+}
+
+function hasEnded(
+  device: ConnectedDevice,
+  token: TokenPrincipal | undefined,
+  records: ReadonlyMap<string, KeyRecord | null>,
+  tenants: ReadonlyMap<string, DeviceAllowlist>,
+  nowMs: number,
+): boolean {
+  const tenantDevices = tenants.get(device.tenant);
+  if (token !== undefined) return !allowsTokenSocket(token, tenantDevices, device, nowMs);
+  const record = records.get(device.keyId);
+  // A socket without a record opened during the check, and has scheduled another one.
+  return record !== undefined && !mayStayConnected(record, tenantDevices, device, nowMs);
 }
 
 function mayStayConnected(
@@ -135,10 +181,8 @@ function mayStayConnected(
   nowMs: number,
 ): boolean {
   if (record === null) return false;
-  const secret = secretOf(record, device);
   return (
-    secret !== undefined &&
-    nowMs < (secret.expiresAt ?? Infinity) &&
+    secretOf(record, device) !== undefined &&
     keyState(record, nowMs) === "active" &&
     record.tenant === device.tenant &&
     record.scopes.includes("connect") &&

@@ -18,14 +18,21 @@ export interface RateLimitResult {
 /** The part of a request trace that records the result. */
 export interface RateLimitTrace {
   rateLimit: RateLimitResult | null;
+  /** Why credentials were refused; for the log only. */
+  refusalReason: string | null;
 }
 
-/** Records how a failed authentication was counted, and refuses the request. */
+/** Records why authentication failed and how the failure was counted, and refuses the request. */
 export function recordRefusal(
   trace: RateLimitTrace,
-  { response, rateLimit }: { readonly response: PlainResponse; readonly rateLimit?: RateLimitResult },
+  {
+    response,
+    rateLimit,
+    reason,
+  }: { readonly response: PlainResponse; readonly rateLimit?: RateLimitResult; readonly reason?: string },
 ): { readonly kind: "refused"; readonly response: PlainResponse } {
   trace.rateLimit = rateLimit ?? null;
+  trace.refusalReason = reason ?? null;
   return { kind: "refused", response };
 }
 

@@ -9,6 +9,7 @@ import { CommandError } from "@letta-environments/command-line";
 import { randomId, systemClock } from "@letta-environments/platform/node";
 import type { Hono } from "hono";
 import { createConsoleTelemetry, type LogEvent } from "../adapters/log.ts";
+import { createMemoryIdempotencyStore } from "../adapters/memory/idempotency-store.ts";
 import { createMemoryKeyStore } from "../adapters/memory/key-store.ts";
 import { loadPepper } from "../adapters/node/pepper.ts";
 import { loadOpenApi } from "../adapters/open-api.ts";
@@ -18,12 +19,14 @@ import { createGateway, toWebResponse } from "../host/gateway.ts";
 import { createHostRoutes } from "../host/routes.ts";
 import { webGatewayRequest } from "../host/web/request.ts";
 import { failureResponse, finishResponse } from "../http/response.ts";
+import { createHasExpired } from "../keys/credential-expiry.ts";
 import { KeyStoreUnavailableError, reportOutages, rootCauseMessage } from "../keys/key-store-outages.ts";
 import { createKeyUses } from "../keys/key-uses.ts";
 import type { Pipeline } from "../pipeline.ts";
 import type { KeyStore } from "../ports.ts";
 import { composePipeline, composeTokenAuthenticator } from "./node/compose.ts";
 import { openKeyStore } from "./node/keys.ts";
+import { openValkeySends } from "./node/sends.ts";
 import { openEnvironmentCache, openRateLimits } from "./node/shared-stores.ts";
 
 /** The facts that the host knows about a request. */
@@ -103,15 +106,24 @@ async function openPipeline(settings: Settings, log: (event: LogEvent) => void):
   const onFailure = (cause: unknown): void =>
     log({ type: "key_store_failed", requestId: "-", reason: rootCauseMessage(cause) });
   const keyStore = reportOutages(await openKeys(settings, log, onFailure), log);
+  const hasExpired = createHasExpired(systemClock);
   return composePipeline(settings, {
     keys: { pepper: loadPepper("", settings.keyPepper ?? randomBytes(32).toString("hex"), false) },
     keyStore,
     keyStoreFor: null,
+    hasExpired,
+    devicesFor: null,
     keyUses: createKeyUses({ clock: systemClock, keyStore, onFailure }),
     audit: null,
     rateLimits: await openRateLimits(settings, log),
     environmentCache: await openEnvironmentCache(settings, log),
-    tokenAuthenticatorFor: composeTokenAuthenticator(log),
+    // Without Valkey, each process remembers its own sends while it runs.
+    idempotencyStore:
+      settings.valkeyUrl === null
+        ? createMemoryIdempotencyStore(systemClock)
+        : (await openValkeySends(settings.valkeyUrl)).store,
+    background: () => undefined,
+    tokenAuthenticatorFor: composeTokenAuthenticator(log, hasExpired),
     embedded: null,
     deviceSockets: null,
     log,

@@ -3,25 +3,44 @@ import { resolve } from "node:path";
 import process from "node:process";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import type { TestHarness } from "wrangler";
+import { createDurableIdempotencyStore, type SendObjectStub } from "../../src/adapters/cloudflare/idempotency-store.ts";
 import { createDurableKeyStore } from "../../src/adapters/cloudflare/key-store.ts";
 import { createDurableRateLimitStore } from "../../src/adapters/cloudflare/rate-limit-store.ts";
 import type { KeyObjectStub } from "../../src/adapters/cloudflare/key-object.ts";
 import type { ObjectNamespace } from "../../src/runtimes/cloudflare/settings.ts";
 import type { RateLimitObjectStub } from "../../src/adapters/cloudflare/rate-limit-store.ts";
+import { systemClock } from "@letta-environments/platform/node";
+import { defaultCapacity } from "../../src/adapters/sqlite/idempotency-tables.ts";
+import { retentionMs } from "../../src/idempotency/store.ts";
+import { describeIdempotencyStore } from "../idempotency-store-contract.ts";
 import { describeKeyStore } from "../key-store-contract.ts";
 import { describeRateLimitStore } from "../rate-limit-store-contract.ts";
+import { testReservation, testResult, testScope } from "../support/test-reservation.ts";
 import { testCheck } from "../support/test-check.ts";
 import { quietWrangler } from "../runtimes/workerd-launcher.ts";
 
+/** The time of a caller: wall and monotonic, in milliseconds. */
+interface Time {
+  readonly nowMs: number;
+  readonly monotonicMs: number;
+}
+
 interface ClockedStub extends RateLimitObjectStub {
-  ringAt(nowMs: number): Promise<void>;
+  ringAt(time: Time): Promise<void>;
   alarmAt(): Promise<number | null>;
-  takeAt(nowMs: number, ...take: Parameters<RateLimitObjectStub["take"]>): ReturnType<RateLimitObjectStub["take"]>;
+  takeAt(time: Time, ...take: Parameters<RateLimitObjectStub["take"]>): ReturnType<RateLimitObjectStub["take"]>;
+}
+
+interface ClockedSendStub extends SendObjectStub {
+  moveTo(nowMs: number, capacity: number): Promise<void>;
+  ring(): Promise<void>;
+  alarmAt(): Promise<number | null>;
 }
 
 interface ContractBindings {
   readonly KEYS: ObjectNamespace<KeyObjectStub>;
   readonly LIMITS: ObjectNamespace<ClockedStub>;
+  readonly SENDS: ObjectNamespace<ClockedSendStub>;
 }
 
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 60_000 });
@@ -41,6 +60,7 @@ function keepStubs<Stub>(namespace: () => ObjectNamespace<Stub>): (name: string)
 
 const keyObject = keepStubs(() => bindings.KEYS);
 const limitObject = keepStubs(() => bindings.LIMITS);
+const sendObject = keepStubs(() => bindings.SENDS);
 
 beforeAll(async () => {
   Object.assign(process.env, quietWrangler);
@@ -78,13 +98,13 @@ describeKeyStore("in a Durable Object", { generationBoundMs: 5_000, storesText: 
   };
 });
 
-describeRateLimitStore("in a Durable Object", { time: "wall", runs: 15 }, (clock) => {
+describeRateLimitStore("in a Durable Object", { time: "monotonic", runs: 15 }, (clock) => {
   const prefix = `limits ${count++}`;
   return createDurableRateLimitStore(
     (name) => {
       const stub = limitObject(`${prefix} ${name}`);
       return {
-        take: (checks, options) => stub.takeAt(clock.now(), checks, options),
+        take: (checks, options) => stub.takeAt({ nowMs: clock.now(), monotonicMs: clock.monotonic() }, checks, options),
         release: (leaseId, checks) => stub.release(leaseId, checks),
       };
     },
@@ -97,8 +117,9 @@ test("an unused rate-limit object removes idle counters and finally all of its s
   const stub = limitObject(name);
   const check = (policy: string, windowMs: number) => testCheck({ name: policy, limit: 1, burst: 1, windowMs });
   const startMs = 1_800_000_000_000;
+  const timeOf = (nowMs: number) => ({ nowMs, monotonicMs: nowMs });
   const take = (atMs: number) =>
-    stub.takeAt(atMs, [check("short", 60_000), check("long", 7_200_000)], { probe: false, leaseId: null });
+    stub.takeAt(timeOf(atMs), [check("short", 60_000), check("long", 7_200_000)], { probe: false, leaseId: null });
   const tables = async (): Promise<unknown> => {
     const sql = await server.getWorker().getDurableObjectStorage("LIMITS", { name });
     return sql.exec("SELECT name FROM sqlite_master WHERE name LIKE 'rate_limit%' AND type = 'table' ORDER BY name");
@@ -106,13 +127,85 @@ test("an unused rate-limit object removes idle counters and finally all of its s
   expect((await take(startMs)).admitted).toBe(true);
   const firstAlarm = await stub.alarmAt();
   expect(firstAlarm).toBeGreaterThan(Date.now());
-  await stub.ringAt(startMs + 3_600_000);
+  await stub.ringAt(timeOf(startMs + 3_600_000));
   const sql = await server.getWorker().getDurableObjectStorage("LIMITS", { name });
   expect(await sql.exec("SELECT policy FROM rate_limits")).toMatchObject([{ policy: "long" }]);
   expect(await stub.alarmAt()).toBeGreaterThan(Date.now());
-  await stub.ringAt(startMs + 7_200_000);
+  await stub.ringAt(timeOf(startMs + 7_200_000));
   expect([await tables(), await stub.alarmAt()]).toEqual([[], null]);
   expect((await take(startMs + 7_200_001)).admitted).toBe(true);
   expect((await take(startMs + 7_200_002)).admitted).toBe(false);
+  expect(await stub.alarmAt()).toBeGreaterThan(Date.now());
+});
+
+/** The object at a time and with room for `capacity` ids. */
+function sendObjectAt(name: string, nowMs: () => number, capacity: number): SendObjectStub {
+  const stub = sendObject(name);
+  let lastMs: number | null = null;
+  const at =
+    <Values extends readonly unknown[], Result>(call: (...values: Values) => Promise<Result>) =>
+    async (...values: Values): Promise<Result> => {
+      if (lastMs !== nowMs()) await stub.moveTo((lastMs = nowMs()), capacity);
+      return call(...values);
+    };
+  return {
+    reserve: at((reservation) => stub.reserve(reservation)),
+    find: at((scope, ids) => stub.find(scope, ids)),
+    settle: at((reservation, result) => stub.settle(reservation, result)),
+    release: at((reservation) => stub.release(reservation)),
+    findConnection: at((tenant, connectionId) => stub.findConnection(tenant, connectionId)),
+  };
+}
+
+describeIdempotencyStore(
+  "in a Durable Object",
+  { time: "monotonic", countsIds: true, runs: 15 },
+  (clock, capacity = defaultCapacity) => {
+    const prefix = `sends ${count++}`;
+    const startMs = clock.now() - clock.monotonic();
+    const objects = new Map<string, SendObjectStub>();
+    const objectOf = (name: string): SendObjectStub => {
+      const object =
+        objects.get(name) ?? sendObjectAt(`${prefix} ${name}`, () => startMs + clock.monotonic(), capacity);
+      objects.set(name, object);
+      return object;
+    };
+    const connect = () =>
+      createDurableIdempotencyStore({
+        objectOf,
+        clock: systemClock,
+        timeoutMs: 60_000,
+      });
+    return { store: connect(), connect };
+  },
+);
+
+test("a send object without requests removes expired sends and finally all of its storage", async () => {
+  const name = "sends of somebody who left";
+  const startMs = 1_800_000_000_000;
+  let nowMs = startMs;
+  const stub = sendObject(name);
+  const object = sendObjectAt(name, () => nowMs, 10);
+  const ring = async (): Promise<void> => {
+    await stub.moveTo(nowMs, 10);
+    await stub.ring();
+  };
+  const storage = await server.getWorker().getDurableObjectStorage("SENDS", { name });
+  const first = testReservation(["a", "b"]);
+  expect(await object.reserve(first)).toEqual({ kind: "reserved" });
+  await object.settle(first, testResult("a"));
+  expect(await stub.alarmAt()).toBeGreaterThan(Date.now());
+  nowMs += 60_000;
+  await object.reserve(testReservation(["c"]));
+  nowMs = startMs + retentionMs;
+  await ring();
+  expect(await storage.exec("SELECT ids, connections FROM send_counts")).toMatchObject([{ ids: 1, connections: 1 }]);
+  expect(await stub.alarmAt()).toBeGreaterThan(Date.now());
+  nowMs += 60_000;
+  await ring();
+  expect(await storage.exec("SELECT name FROM sqlite_master WHERE name LIKE 'send%'")).toEqual([]);
+  expect(await stub.alarmAt()).toBeNull();
+  expect(await object.find(testScope, ["a", "c"])).toEqual([]);
+  expect(await object.reserve(testReservation(["a"]))).toEqual({ kind: "reserved" });
   expect(await stub.alarmAt()).toBeGreaterThan(Date.now());
 });

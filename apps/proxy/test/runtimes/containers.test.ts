@@ -62,7 +62,7 @@ describe("the Dockerfile", () => {
     expect(wordsOf("USER")).toBe("node");
     expect(wordsOf("ENV")).toContain(`DATA_DIR=${wordsOf("VOLUME")} `);
     const [build] = instructions.filter(({ name, stage }) => stage === "build" && name === "RUN");
-    expect(build?.words).toBe("npx -y pnpm@12.21.0 build --filter=@letta-environments/proxy");
+    expect(build?.words).toBe("node scripts/pnpm.mjs build --filter=@letta-environments/proxy");
   });
 
   test("the command and the health check of the image run in an empty folder and write only to the data directory", async () => {

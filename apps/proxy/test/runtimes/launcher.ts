@@ -30,6 +30,8 @@ export interface IssuedKey {
 export interface LaunchedGateway {
   /** Such as `http://127.0.0.1:41234`. */
   readonly url: string;
+  /** The process, where the gateway is one that this machine can inspect. */
+  readonly pid?: number;
   createKey(options: KeyOptions): Promise<IssuedKey>;
   /** Ends a key. The suite waits until the gateway refuses it, as long as the runtime's stores may take. */
   revokeKey(id: string): Promise<void>;

@@ -38,6 +38,7 @@ async function launch(runtime: ServerRuntime, { config, environment }: LaunchReq
   const [, url = ""] = await gateway.waitForOutput(/"event":"listening".*?"url":"([^"]+)"/);
   return {
     url,
+    pid: gateway.pid,
     async createKey({ scopes, deviceIds = [] }: KeyOptions): Promise<IssuedKey> {
       const key = await run(
         ...["keys", "create", "--name", "suite"],

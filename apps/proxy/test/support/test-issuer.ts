@@ -40,6 +40,8 @@ export interface TestIssuer {
   /** How often the key set was read. */
   readonly fetchCount: number;
   isDown: boolean;
+  /** Keys of others in the set. */
+  readonly extraKeys: JWK[];
   /** Replaces the key; tokens of the old one are not in the set any longer. */
   rotate(): Promise<void>;
   publicKey(): JWK;
@@ -56,10 +58,11 @@ export async function createTestIssuer(): Promise<TestIssuer> {
       return fetchCount;
     },
     isDown: false,
+    extraKeys: [],
     async fetchJwks() {
       fetchCount += 1;
       if (issuer.isDown) throw new Error("the issuer is away");
-      return JSON.stringify({ keys: [current.jwk] });
+      return JSON.stringify({ keys: [current.jwk, ...issuer.extraKeys] });
     },
     async rotate() {
       current = await makeKey((generation += 1));

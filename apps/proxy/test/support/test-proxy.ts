@@ -3,8 +3,10 @@ import type { Clock } from "@letta-environments/platform";
 import { constantTimeEqual, hmacSha256Hex, openSqlite, randomId, sha256Hex } from "@letta-environments/platform/node";
 import { jsonResponse, type PlainResponse, type Problem } from "@letta-environments/schema";
 import { createVirtualClock, type VirtualClock } from "@letta-environments/testkit";
+import { createMemoryIdempotencyStore } from "../../src/adapters/memory/idempotency-store.ts";
 import { createSqliteKeyStore } from "../../src/adapters/sqlite/key-store.ts";
 import { createPipeline, type Pipeline } from "../../src/pipeline.ts";
+import { createHasExpired } from "../../src/keys/credential-expiry.ts";
 import { createKey, type KeyMint, type KeyRequest } from "../../src/keys/key-lifecycle.ts";
 import type { KeyRecord } from "../../src/keys/key-record.ts";
 import type { Digests, KeyStore, Pepper, UpstreamFetch, UpstreamRequest } from "../../src/ports.ts";
@@ -48,7 +50,7 @@ export function createTestProxy(
   overrides: {
     readonly ports?: Partial<GatewayServices>;
     readonly config?: Partial<GatewayConfig>;
-    readonly remote?: Partial<Pick<RemoteServer, "credentialOf" | "admitsTenant">>;
+    readonly remote?: Partial<Pick<RemoteServer, "credentialOf" | "admitsTenant" | "idempotencyStore">>;
   } = {},
 ): TestProxy {
   const clock = createVirtualClock();
@@ -58,8 +60,11 @@ export function createTestProxy(
   const ports: GatewayServices = {
     clock,
     digests: testDigests,
+    hasExpired: createHasExpired(overrides.ports?.clock ?? clock),
     keyStore,
     pepper: testPepper,
+    // Retries follow at once.
+    random: () => 0,
     randomId,
     telemetry: (event) => void events.push(event),
     upstream: {
@@ -69,6 +74,7 @@ export function createTestProxy(
         return upstream(request, signal);
       },
       credentialOf: () => upstreamCredential,
+      idempotencyStore: createMemoryIdempotencyStore(overrides.ports?.clock ?? clock),
       ...overrides.remote,
     },
     audit: null,

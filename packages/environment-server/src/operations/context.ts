@@ -5,6 +5,7 @@ import type { EmitEvent } from "../events.ts";
 import type { KeyedQueue } from "../keyed-queue.ts";
 import type { ConnectionRecord, EnvironmentRow, EnvironmentStore } from "../ports.ts";
 import type { DeviceHub } from "../socket/hub.ts";
+import type { RemovalWatch } from "./removal-watch.ts";
 
 /** The parts of the server that its operations share. */
 export interface ServerContext {
@@ -16,6 +17,7 @@ export interface ServerContext {
   readonly publicUrl: string | null;
   readonly settleMs: number;
   readonly hub: DeviceHub;
+  readonly removals: RemovalWatch;
   readonly pending: PendingDeliveries;
   readonly queue: KeyedQueue;
   readonly emit: EmitEvent;
@@ -39,6 +41,8 @@ export interface RequestContext {
    * have looked it up before, so that the server does not look it up again.
    */
   readonly connection?: ConnectionRecord | null;
+  /** The `Idempotency-Key` of a send, of at most 256 characters. With another body, it is refused for 24 hours. */
+  readonly idempotencyKey?: string | null;
   /**
    * Called once for a send, after its input and its device were found permitted and before anything is reserved or sent.
    * When it resolves with a response, nothing is sent and the caller receives that response. It runs in the order in which

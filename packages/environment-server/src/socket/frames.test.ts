@@ -32,6 +32,35 @@ test("parseFrame returns the name of an unknown type when it is a short word", (
   expect(parse({ type: "x".repeat(65) }).kind).toBe("invalid");
 });
 
+test("parseFrame does not parse a long frame of a type that the server does not use", () => {
+  const text = "x".repeat(100_000);
+  expect(parseFrame(`{"type":"stream_delta","text":"${text}`)).toEqual({ kind: "other", type: "stream_delta" });
+  expect(parseFrame(`{"type":"update_queue","text":"${text}`)).toEqual({ kind: "invalid", rule: "must be JSON" });
+  const late = JSON.stringify({ text, type: "ping" });
+  expect(parseFrame(late)).toEqual({ kind: "ping" });
+});
+
+test("parseFrame does not parse a frame of more than 2 MiB, which could fill the memory", () => {
+  const nested = "[".repeat(2 * 1_048_576);
+  expect(parseFrame(`{"type":"update_queue","queue":${nested}`)).toEqual({ kind: "other", type: "update_queue" });
+  expect(parseFrame(nested + nested)).toEqual({ kind: "other", type: "unknown" });
+});
+
+test("parseFrame returns the messages that the runs of a conversation have consumed", () => {
+  const loop_status = {
+    status: "WAITING_ON_INPUT",
+    client_message_ids_by_run_id: { "run-1": ["a", "b"], "run-2": ["c", 1] },
+  };
+  expect(parse({ type: "update_loop_status", runtime, loop_status })).toEqual({
+    kind: "update_loop_status",
+    runtime: { agentId: "agent-1", conversationId: "default" },
+    messageIds: ["a", "b", "c", null],
+  });
+  const other = { kind: "other", type: "update_loop_status" };
+  expect(parse({ type: "update_loop_status", runtime, loop_status: {} })).toEqual(other);
+  expect(parse({ type: "update_loop_status", loop_status })).toEqual(other);
+});
+
 test("parseFrame keeps the disposition of an acknowledgement when it is a word, and its error as one line of plain text", () => {
   const accepted = { type: "input_accepted", request_id: "r", accepted: true };
   expect(parse({ ...accepted, disposition: "queued" })).toEqual({

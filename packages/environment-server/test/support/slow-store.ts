@@ -1,5 +1,5 @@
 import type { EnvironmentStore } from "../../src/index.ts";
-import type { Random } from "./random.ts";
+import type { Random } from "@letta-environments/testkit";
 
 /** A store with random delays before and after each effect. It can stop like a killed process. */
 export interface SlowStore {
@@ -37,19 +37,33 @@ export function createSlowStore(inner: EnvironmentStore, random: Random, faults:
       openConnection: slow(inner.openConnection),
       findEnvironments: slow(inner.findEnvironments),
       listEnvironments: slow(inner.listEnvironments),
+      listDevices: slow(inner.listDevices),
+      releaseDevice: slow(inner.releaseDevice),
+      removeDevice: slow(inner.removeDevice),
+      findRemovedConnections: slow(inner.findRemovedConnections),
+      readVersion: slow(inner.readVersion),
+      listNames: slow(inner.listNames),
+      findIdleEnvironments: slow(inner.findIdleEnvironments),
+      removeEnvironments: slow(inner.removeEnvironments),
       saveStatus: slow(inner.saveStatus),
       saveLastSeen: slow(inner.saveLastSeen),
       findMessages: slow(inner.findMessages),
       async reserve(delivery, nowMs) {
-        const fails = random.random(faults);
-        if (fails && random.random(0.5)) throw new Error("the store failed before it acted");
+        const fails = random.happens(faults);
+        if (fails && random.happens(0.5)) throw new Error("the store failed before it acted");
         const reserved = await reserve(delivery, nowMs);
         if (fails) throw new Error("the store failed after it acted");
         return reserved;
       },
       release: slow(inner.release),
       settle: slow(inner.settle),
+      async findUnresolved(...values) {
+        // Without random delays, so that the seeds of earlier simulations stay what they were.
+        for (let turns = 3; turns > 0; turns--) await Promise.resolve();
+        return dead ? never : inner.findUnresolved(...values);
+      },
       prune: slow(inner.prune),
+      limitTimes: slow(inner.limitTimes),
     },
     kill() {
       dead = true;

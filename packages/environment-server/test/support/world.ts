@@ -1,9 +1,8 @@
 import { openSqlite } from "@letta-environments/platform/node";
-import { createVirtualClock, type VirtualClock } from "@letta-environments/testkit";
+import { createRandom, createVirtualClock, type VirtualClock } from "@letta-environments/testkit";
 import { createSqliteEnvironmentStore } from "../../src/sqlite.ts";
 import type { FakeSocket, InputFrame } from "./fake-socket.ts";
 import { type Answer, createCountingId, createHarness, type Harness, userMessage } from "./harness.ts";
-import { createRandom } from "./random.ts";
 import { createSlowStore } from "./slow-store.ts";
 
 /** A device of the simulation. */
@@ -94,10 +93,10 @@ export function createWorld(seed: number): World {
   }
 
   function ask(device: SimulatedDevice): void {
-    const connectionId = random.random(0.8) ? device.connectionIds.at(-1) : random.pick(device.connectionIds);
+    const connectionId = random.happens(0.8) ? device.connectionIds.at(-1) : random.pick(device.connectionIds);
     const conversationId = random.pick(["default", "conv-1"]);
     const messageId = `m-${random.below(15)}`;
-    const text = random.random(0.1) ? `other text ${sends.length}` : device.deviceId;
+    const text = random.happens(0.1) ? `other text ${sends.length}` : device.deviceId;
     const key = messageKey(device.deviceId, conversationId, messageId);
     const send: SimulatedSend = {
       key,
@@ -141,7 +140,7 @@ export function createWorld(seed: number): World {
         if (device.connectionIds.length > 0) ask(device);
       } else if (dice < 75) {
         const inputs = socket?.inputs() ?? [];
-        if (inputs.length > 0) say(device, random.pick(inputs), random.random(0.8));
+        if (inputs.length > 0) say(device, random.pick(inputs), random.happens(0.8));
       } else if (dice < 82) {
         if (socket === null) await open(device);
         else socket.say({ type: "ping" });

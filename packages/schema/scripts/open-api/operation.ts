@@ -37,6 +37,13 @@ const upstreamProblems: readonly ProblemCode[] = [
   "upstream_timeout",
 ];
 
+/** Problems of a gateway that records sends. */
+const gatewaySendProblems: readonly ProblemCode[] = [
+  "audit_unavailable",
+  "send_in_progress",
+  "idempotency_unavailable",
+];
+
 /** Headers of every response to a request with a key. */
 export const commonHeaders: readonly string[] = ["x-request-id", "cache-control", "ratelimit", "ratelimit-policy"];
 
@@ -46,7 +53,7 @@ export function problemsOf({ audience, operation, problems }: Endpoint): readonl
     ...problems,
     ...commonProblems,
     ...(audience === "caller" ? upstreamProblems : []),
-    ...(operation === "sendMessage" ? (["audit_unavailable"] as const) : []),
+    ...(operation === "sendMessage" ? gatewaySendProblems : []),
   ];
 }
 

@@ -12,7 +12,8 @@ import type { AuditEntry } from "../../audit/entry.ts";
 import { type OpenAuditLog, openAuditLog } from "../../audit/log.ts";
 import { version } from "../../version.ts";
 import { pepperOf } from "../../keys/key-lifecycle.ts";
-import { auditTables, createSqliteAuditChains } from "../sqlite/audit-store.ts";
+import { auditTables } from "../sqlite/audit-migrations.ts";
+import { createSqliteAuditChains } from "../sqlite/audit-store.ts";
 
 /** The bindings of {@link AuditObject}. */
 export interface AuditObjectBindings {

@@ -22,7 +22,7 @@ export const trustMs = 4_000;
 export interface DurableKeyStoreOptions {
   /** Returns a stub of the object that has the keys; called for each request to it. */
   readonly keys: () => KeyObjectStub;
-  readonly clock: Pick<Clock, "now">;
+  readonly clock: Pick<Clock, "monotonic">;
   /** Keeps work alive after the response to the current request. */
   readonly background: (work: Promise<unknown>) => void;
   /** Receives the id of each damaged record, each time it is read. */
@@ -37,7 +37,7 @@ export function createDurableKeyStore(options: DurableKeyStoreOptions): KeyStore
   });
 
   async function look(): Promise<void> {
-    const askedAt = clock.now();
+    const askedAt = clock.monotonic();
     try {
       generation.heard(await keys().changes(), askedAt);
     } catch {
@@ -46,14 +46,14 @@ export function createDurableKeyStore(options: DurableKeyStoreOptions): KeyStore
   }
 
   async function read<Value>(call: (stub: KeyObjectStub) => Promise<KeyAnswer<Value>>): Promise<Value> {
-    const askedAt = clock.now();
+    const askedAt = clock.monotonic();
     const { value, changes } = await translateFailure(call(keys()));
     generation.heard(changes, askedAt);
     return value;
   }
 
   async function write(call: (stub: KeyObjectStub) => Promise<KeyAnswer<boolean>>): Promise<boolean> {
-    const askedAt = clock.now();
+    const askedAt = clock.monotonic();
     try {
       const { value, changes } = await translateFailure(call(keys()));
       if (value) generation.changed(changes, askedAt);
@@ -113,7 +113,7 @@ async function translateFailure<Result>(response: Promise<Result>): Promise<Resu
 export interface DurableKeyGeneration {
   /** Synchronous. Returns a new number on every call when the last response is older than {@link trustMs}. */
   current(): number;
-  /** Notes a response. `askedAt` is the time of its request: later changes are not part of it. */
+  /** Notes a response. `askedAt` is the monotonic time of its request: later changes are not part of it. */
   heard(changes: number, askedAt: number): void;
   /** Notes that a change was made, or may have been: `changes` is `null` when that is unknown. */
   changed(changes: number | null, askedAt: number): void;
@@ -124,7 +124,7 @@ export interface DurableKeyGeneration {
  *
  * @param look asks for the number of changes beside the current request, and calls `heard`. It must not throw.
  */
-export function createDurableKeyGeneration(clock: Pick<Clock, "now">, look: () => void): DurableKeyGeneration {
+export function createDurableKeyGeneration(clock: Pick<Clock, "monotonic">, look: () => void): DurableKeyGeneration {
   let generation = 0;
   let heardAt = -Infinity;
   let lookedAt = -Infinity;
@@ -133,10 +133,7 @@ export function createDurableKeyGeneration(clock: Pick<Clock, "now">, look: () =
 
   return {
     current() {
-      const now = clock.now();
-      // A clock that was set back must not extend the bounds.
-      heardAt = Math.min(heardAt, now);
-      lookedAt = Math.min(lookedAt, now);
+      const now = clock.monotonic();
       if (now - heardAt >= trustMs) generation += 1;
       else if (now - heardAt >= lookAfterMs && now - lookedAt >= lookAfterMs) {
         lookedAt = now;
@@ -159,7 +156,7 @@ export function createDurableKeyGeneration(clock: Pick<Clock, "now">, look: () =
 
 /** Options of {@link createDurableKeyUses}. */
 export interface DurableKeyUsesOptions {
-  readonly clock: Pick<Clock, "now">;
+  readonly clock: Pick<Clock, "now" | "monotonic">;
   readonly keyStore: Pick<KeyStore, "recordUse">;
   /** Keeps work alive after the response to the current request. */
   readonly background: (work: Promise<unknown>) => void;
@@ -176,9 +173,8 @@ export function createDurableKeyUses(options: DurableKeyUsesOptions): (keyId: st
   let flushedAt = -Infinity;
 
   return (keyId) => {
-    const now = clock.now();
-    const isFull = batch.add(keyId, now);
-    flushedAt = Math.min(flushedAt, now);
+    const now = clock.monotonic();
+    const isFull = batch.add(keyId, clock.now());
     if (now - flushedAt < useFlushMs && !isFull) return;
     flushedAt = now;
     background(batch.write());

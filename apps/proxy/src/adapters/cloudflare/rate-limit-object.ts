@@ -32,8 +32,8 @@ export class RateLimitObject extends DurableObject {
   }
 
   async alarm(): Promise<void> {
-    const lastMs = this.#open().sweep();
-    if (lastMs !== null) return this.#sweepAfter(lastMs - this.#clock.now());
+    const remainingMs = this.#open().sweep();
+    if (remainingMs !== null) return this.#sweepAfter(remainingMs);
     // This deletes the tables and the alarm. The next request creates them again.
     this.#store = null;
     await this.#storage.deleteAll();

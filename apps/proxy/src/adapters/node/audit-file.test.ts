@@ -6,7 +6,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { finishedSend, testSealing } from "../../../test/support/test-audit.ts";
 import { createSqliteAuditStore } from "../../adapters/sqlite/audit-store.ts";
 import { type OpenAuditLog, openAuditLog } from "../../audit/log.ts";
-import { guardAuditFile } from "./audit-file.ts";
+import { createFileGuard, guardAuditFile } from "./audit-file.ts";
 
 let folder = "";
 let path = "";
@@ -29,7 +29,7 @@ function open(now: () => number = () => 0): Promise<OpenAuditLog> {
   database.exec("PRAGMA busy_timeout = 0");
   return openAuditLog({
     ...testSealing,
-    store: guardAuditFile(store, path, now),
+    store: guardAuditFile(store, createFileGuard(path, now)),
     clock: { now },
     writer: "writer-1",
     version: "1.0.0",

@@ -3,35 +3,42 @@ import { setTimeout as delay } from "node:timers/promises";
 import { isSqliteBusy } from "@letta-environments/platform";
 import type { AuditStore } from "../../audit/store.ts";
 
-/** How long a write waits while another process holds the file, and the pause between two attempts, in milliseconds. */
+/** How long a call waits while another process holds the file, and the pause between two attempts, in milliseconds. */
 const maxWaitMs = 5_000;
 const pauseMs = 20;
 
-/**
- * Wraps an audit store in a SQLite file, so that a write fails when the file at its path was moved or replaced after it was
- * opened: records in a file that nobody looks at are lost. A write waits for a file that another process has locked, without
- * blocking the event loop.
- */
-export function guardAuditFile(store: AuditStore, path: string, now: () => number): AuditStore {
-  const opened = identityOf(path);
+/** Runs a function that uses a SQLite file, again while another process holds the file. */
+export type FileGuard = <Result>(run: () => Result | Promise<Result>) => Promise<Result>;
 
-  async function write(run: () => Promise<void>): Promise<void> {
-    const until = now() + maxWaitMs;
+/**
+ * Returns a guard of the file at a path. It rejects when the file was moved or replaced after it was opened: what is written to a
+ * file that nobody looks at is lost. It waits for a file that another process has locked, without blocking the event loop. The
+ * connection needs a short `busy_timeout` for that.
+ *
+ * @param monotonic returns milliseconds that never go back
+ */
+export function createFileGuard(path: string, monotonic: () => number): FileGuard {
+  const opened = identityOf(path);
+  return async (run) => {
+    const until = monotonic() + maxWaitMs;
     for (;;) {
       if (identityOf(path) !== opened) throw new Error(`${path} is not the file that was opened`);
       try {
         return await run();
       } catch (cause) {
-        if (!isSqliteBusy(cause) || now() >= until) throw cause;
+        if (!isSqliteBusy(cause) || monotonic() >= until) throw cause;
       }
       await delay(pauseMs);
     }
-  }
+  };
+}
 
+/** Wraps an audit store, so that it writes through a guard of its file. */
+export function guardAuditFile(store: AuditStore, guard: FileGuard): AuditStore {
   return {
     ...store,
-    open: (begin) => write(() => store.open(begin)),
-    append: (records, head) => write(() => store.append(records, head)),
+    open: (begin) => guard(() => store.open(begin)),
+    append: (records, head) => guard(() => store.append(records, head)),
   };
 }
 

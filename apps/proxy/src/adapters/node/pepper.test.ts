@@ -43,11 +43,18 @@ test("a pepper that is set as text needs no file and creates none", () => {
   expect(readdirSync(folder)).toEqual([]);
 });
 
+test("a pepper in KEY_PEPPER with fewer than 32 characters is refused, unless keys exist that need it", () => {
+  expect(() => loadPepper(folder, "p".repeat(31), false)).toThrow("KEY_PEPPER must have at least 32 characters");
+  expect(() => loadPepper(folder, "secret", false)).not.toThrow("secret");
+  expect(loadPepper(folder, "p".repeat(32), false).id).toMatch(/^[0-9a-f]{12}$/);
+  expect(loadPepper(folder, "p", true).id).toMatch(/^[0-9a-f]{12}$/);
+});
+
 test("the id of a pepper differs between peppers and does not contain the secret", () => {
-  const [one, other] = [loadPepper(folder, "one pepper", false), loadPepper(folder, "other pepper", false)];
+  const [one, other] = [loadPepper(folder, "one pepper", true), loadPepper(folder, "other pepper", true)];
   expect(one.id).toMatch(/^[0-9a-f]{12}$/);
   expect(one.id).not.toBe(other.id);
-  expect(loadPepper(folder, "one pepper", false).id).toBe(one.id);
+  expect(loadPepper(folder, "one pepper", true).id).toBe(one.id);
 });
 
 test("a pepper file that others can read is restricted to its owner", () => {

@@ -12,7 +12,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { hmacSha256Hex } from "@letta-environments/platform/node";
-import { pepperOf } from "../../keys/key-lifecycle.ts";
+import { minPepperLength, pepperOf } from "../../keys/key-lifecycle.ts";
 import type { Pepper } from "../../ports.ts";
 
 const pepperBytes = 32;
@@ -26,10 +26,18 @@ export class PepperError extends Error {
  * Loads the pepper from the given text (`KEY_PEPPER`), else from the file `pepper` in the data directory, which is created if it
  * does not exist.
  *
- * @throws PepperError if the file is damaged, or missing although keys exist: a new pepper would invalidate them all
+ * @throws PepperError if the file is damaged, or missing although keys exist: a new pepper would invalidate them all; and if the
+ *   text is too short, unless keys exist that need it
  */
 export function loadPepper(dataDir: string, text: string | null, keysExist: boolean): Pepper {
-  if (text !== null) return pepperOf(text, hmacSha256Hex);
+  if (text !== null) {
+    if (isShortPepper(text) && !keysExist) {
+      throw new PepperError(
+        `KEY_PEPPER must have at least ${minPepperLength} characters; create one with 'openssl rand -hex 32'.`,
+      );
+    }
+    return pepperOf(text, hmacSha256Hex);
+  }
   const path = join(dataDir, "pepper");
   const existing = readIfThere(path);
   if (existing !== null) return pepperOf(checkLength(existing, path), hmacSha256Hex);
@@ -40,6 +48,11 @@ export function loadPepper(dataDir: string, text: string | null, keysExist: bool
   }
   createExclusively(path);
   return pepperOf(checkLength(readFileSync(path), path), hmacSha256Hex);
+}
+
+/** Whether the text of a pepper is too short for new keys. Keys that were made with it stay valid. */
+export function isShortPepper(text: string): boolean {
+  return text.length < minPepperLength;
 }
 
 function readIfThere(path: string): Uint8Array | null {

@@ -57,7 +57,7 @@ export interface CredentialFileOptions {
   readonly tenants: ReadonlyMap<string, TenantSettings>;
   /** For tenants without a credential of their own. */
   readonly defaultCredential: string | null;
-  readonly clock: Pick<Clock, "now">;
+  readonly clock: Pick<Clock, "monotonic">;
   /** Called once when a file cannot be read any more. The credential that was read last stays in use. */
   readonly onFailure: (tenant: string, cause: unknown) => void;
 }
@@ -81,14 +81,17 @@ export function watchCredentialFiles(options: CredentialFileOptions): Credential
   return (tenant) => readers.get(tenant)?.() ?? options.defaultCredential;
 }
 
-function createFileReader(path: string, clock: Pick<Clock, "now">, onFailure: (cause: unknown) => void): () => string {
+function createFileReader(
+  path: string,
+  clock: Pick<Clock, "monotonic">,
+  onFailure: (cause: unknown) => void,
+): () => string {
   let { value, stamp } = readCredential(path);
-  let checkedAt = clock.now();
+  let checkedAt = clock.monotonic();
   let isFailing = false;
   return () => {
-    const now = clock.now();
-    // A clock that was set back must not stop the checks.
-    if (now >= checkedAt && now - checkedAt < checkMs) return value;
+    const now = clock.monotonic();
+    if (now - checkedAt < checkMs) return value;
     checkedAt = now;
     try {
       if (stampOf(path) !== stamp) ({ value, stamp } = readCredential(path));

@@ -2,45 +2,16 @@
  * Audit storage in a SQLite file. Several processes may share the file, each with a chain of its own. Triggers keep mistakes away;
  * against an attacker who can write to the file only the chains and their seals help.
  */
-import { migrateSqlite, type SqliteDatabase, type SqliteRow } from "@letta-environments/platform";
+import type { SqliteDatabase, SqliteRow } from "@letta-environments/platform";
 import type { AuditChains, AuditDirectory, AuditHead, AuditRecord, AuditStore } from "../../audit/store.ts";
-
-/** The tables of audit records. */
-export const auditTables = `
-  CREATE TABLE IF NOT EXISTS audit_records (
-    writer TEXT NOT NULL,
-    sequence INTEGER NOT NULL,
-    text TEXT NOT NULL,
-    hash TEXT NOT NULL,
-    PRIMARY KEY (writer, sequence)
-  ) STRICT, WITHOUT ROWID;
-  CREATE TABLE IF NOT EXISTS audit_heads (
-    writer TEXT PRIMARY KEY,
-    ordinal INTEGER NOT NULL,
-    sequence INTEGER NOT NULL,
-    hash TEXT NOT NULL,
-    pepper_id TEXT NOT NULL,
-    seal TEXT NOT NULL,
-    noted INTEGER NOT NULL DEFAULT 0
-  ) STRICT;
-  CREATE TABLE IF NOT EXISTS audit_directory (
-    only INTEGER PRIMARY KEY CHECK (only = 1),
-    count INTEGER NOT NULL,
-    pepper_id TEXT NOT NULL,
-    seal TEXT NOT NULL
-  ) STRICT;
-  CREATE TRIGGER IF NOT EXISTS audit_record_changed BEFORE UPDATE ON audit_records
-    BEGIN SELECT RAISE(ABORT, 'audit records are never changed'); END;
-  CREATE TRIGGER IF NOT EXISTS audit_record_deleted BEFORE DELETE ON audit_records
-    BEGIN SELECT RAISE(ABORT, 'audit records are never deleted'); END;
-`;
+import { migrateAuditFile } from "./audit-migrations.ts";
 
 /** Records in memory at once while all are read. */
 const pageSize = 500;
 
 /** Creates audit storage over a database, and migrates its tables. */
 export function createSqliteAuditStore(database: SqliteDatabase): AuditStore {
-  migrateSqlite(database, [auditTables]);
+  migrateAuditFile(database);
   const chains = createSqliteAuditChains(database);
   const selectHeads = database.prepare("SELECT * FROM audit_heads ORDER BY ordinal, writer");
   const selectHash = database.prepare("SELECT hash FROM audit_records WHERE writer = ? AND sequence = ?");
@@ -82,7 +53,7 @@ export interface SqliteAuditChains extends AuditChains {
   directory(): AuditDirectory | null;
 }
 
-/** Creates the writing side over a database that has the {@link auditTables}. */
+/** Creates the writing side over a database that has the `auditTables`. */
 export function createSqliteAuditChains(database: SqliteDatabase): SqliteAuditChains {
   const insertRecord = database.prepare("INSERT INTO audit_records (writer, sequence, text, hash) VALUES (?, ?, ?, ?)");
   const saveHead = database.prepare(

@@ -51,13 +51,11 @@ test("keys are still stored when the file is opened again", async () => {
 
 test("a process notices the changes of another one although its clock was set back", async () => {
   const path = newFile();
-  const times = [1_000_000, 1_000_000, 10, 70];
-  const store = createSqliteKeyStore(open(path), {
-    now: () => times.shift() ?? 140,
-    monotonic: () => 0,
-    setTimer: () => () => undefined,
-  });
+  const clock = createVirtualClock();
+  const store = createSqliteKeyStore(open(path), clock);
   const before = store.generation();
+  clock.shiftWallTime(-86_400_000);
+  await clock.advance(20);
   await issueTestKey(createSqliteKeyStore(open(path), createVirtualClock()), createVirtualClock());
   expect(store.generation()).not.toBe(before);
 });

@@ -109,13 +109,12 @@ function watchGeneration(database: SqliteDatabase, clock: Clock): KeyGeneration 
   let generation = 0;
   let version = readVersion();
   let changes = readChanges();
-  let checkedAt = clock.now();
+  let checkedAt = clock.monotonic();
 
   return {
     current() {
-      const now = clock.now();
-      // A clock that was set back must not stop the checks.
-      if (now >= checkedAt && now - checkedAt < generationCheckMs) return generation;
+      const now = clock.monotonic();
+      if (now - checkedAt < generationCheckMs) return generation;
       checkedAt = now;
       const currentVersion = readVersion();
       if (currentVersion === version) return generation;

@@ -30,7 +30,7 @@ afterEach(() => {
   for (const folder of folders.splice(0)) rmSync(folder, { recursive: true });
 });
 
-describeRateLimitStore("in SQLite", { time: "wall", runs: 200 }, (clock) =>
+describeRateLimitStore("in SQLite", { time: "monotonic", runs: 200 }, (clock) =>
   createSqliteRateLimitStore(open(":memory:"), clock),
 );
 
@@ -56,6 +56,32 @@ test("processes that share a file share the limits", () => {
   const stores = Array.from({ length: 4 }, () => createSqliteRateLimitStore(open(path), clock));
   const outcomes = Array.from({ length: 50 }, () => stores.map((store) => store.take([testCheck()], options))).flat();
   expect(outcomes.filter(({ admitted }) => admitted)).toHaveLength(10);
+});
+
+test("processes that share a file share the limits although some started before the wall clock was set back", async () => {
+  const path = newFile();
+  const clock = createVirtualClock();
+  const before = createSqliteRateLimitStore(open(path), clock);
+  const spend = (store: typeof before) => store.take([testCheck()], options).admitted;
+  expect(Array.from({ length: 10 }, () => spend(before)).every(Boolean)).toBe(true);
+  clock.shiftWallTime(-86_400_000);
+  const after = createSqliteRateLimitStore(open(path), clock);
+  expect([spend(after), spend(before)]).toEqual([false, false]);
+  await clock.advance(100);
+  expect([spend(after), spend(before), spend(after)]).toEqual([true, false, false]);
+});
+
+test("after a restart, a clock that was set back meanwhile delays nobody longer than an empty bucket", async () => {
+  const path = newFile();
+  const clock = createVirtualClock();
+  const database = openSqlite(path);
+  const lease = testCheck({ name: "leases", unit: "concurrent-requests", limit: 1 });
+  createSqliteRateLimitStore(database, clock).take([testCheck(), lease], { probe: false, leaseId: "before" });
+  database.close();
+  clock.shiftWallTime(-86_400_000);
+  const store = createSqliteRateLimitStore(open(path), clock);
+  await clock.advance(1_000);
+  expect(store.take([testCheck({}, "somebody", 10), lease], { probe: false, leaseId: "after" }).admitted).toBe(true);
 });
 
 test("throws within a second if another process holds the file", () => {

@@ -2,17 +2,26 @@
  * Counts rate limits in SQLite. They survive a restart, and several processes on one machine may share the file. Each request is
  * one transaction.
  *
- * Times are wall times, because processes and restarts share them. If the clock is set back, a stored time can lie too far ahead:
- * `decideRateLimits` cuts an arrival time to one whole burst from now, and leases are cut to one window from now. So a clock that
- * is set back frees nobody, and delays nobody by more than an empty bucket.
+ * Times are steady: each process starts at its wall time and then follows its monotonic clock, so a wall clock that jumps changes no
+ * limit. Processes that share a file agree on the latest of their times, which is in the file. A restart may find times that lie too
+ * far ahead: `decideRateLimits` cuts an arrival time to one whole burst from now, and leases are cut to one window from now. So a
+ * clock that was set back before a restart frees nobody, and delays nobody by more than an empty bucket.
  */
-import { type Clock, migrateSqlite, type SqliteDatabase, type SqliteStatement } from "@letta-environments/platform";
+import {
+  type Clock,
+  createSteadyClock,
+  migrateSqlite,
+  type SqliteDatabase,
+  type SqliteStatement,
+} from "@letta-environments/platform";
 import { decideRateLimits } from "../../rate-limit/decide.ts";
 import type { RateLimitCheck } from "../../rate-limit/policy.ts";
 import type { LocalRateLimitStore, RateLimitTakeOptions } from "../../rate-limit/store.ts";
 
 /** Default of `deadlineMs`. */
 const defaultDeadlineMs = 100;
+/** The longest wait for another process's transaction, in milliseconds: SQLite blocks the event loop while it waits. */
+const maxBlockingMs = 40;
 /** How often idle rows are removed, and how many at once: more than the requests in between can add. */
 const takesBetweenPurges = 16;
 const rowsPerPurge = 256;
@@ -35,16 +44,22 @@ const schema = `
   CREATE INDEX IF NOT EXISTS rate_limit_leases_by_expiry ON rate_limit_leases (expires_us);
 `;
 
+/** The latest time of any process that shares the file, in microseconds. Versions that do not know the table ignore it. */
+const sharedTime = `
+  CREATE TABLE IF NOT EXISTS rate_limit_time (latest_us INTEGER NOT NULL) STRICT;
+  INSERT INTO rate_limit_time (latest_us) SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM rate_limit_time);
+`;
+
 /** A rate-limit store in SQLite. */
 export interface SqliteRateLimitStore extends LocalRateLimitStore {
-  /** Removes all idle rows. Returns when the last remaining row becomes idle, in epoch milliseconds, or `null` if none remains. */
+  /** Removes all idle rows. Returns in how many milliseconds the last remaining row becomes idle, or `null` if none remains. */
   sweep(): number | null;
 }
 
 /**
  * Creates a store. It changes the settings of the connection, so the database must be its own.
  *
- * @param deadlineMs How long a request waits for another process's transaction, in milliseconds; after that `take` throws. `null` for
+ * @param deadlineMs How long a request waits for another process's transaction, in milliseconds, but at most 40; after that `take` throws. `null` for
  * a database with a single connection whose settings must not be changed, as in a Durable Object.
  */
 export function createSqliteRateLimitStore(
@@ -56,21 +71,22 @@ export function createSqliteRateLimitStore(
   else {
     database.exec(pragmas);
     migrateSqlite(database, [schema]);
-    database.exec(`PRAGMA busy_timeout = ${deadlineMs};`);
+    database.transaction(() => database.exec(sharedTime));
+    database.exec(`PRAGMA busy_timeout = ${Math.min(deadlineMs, maxBlockingMs)};`);
   }
   const statements = prepareStatements(database);
+  const time = deadlineMs === null ? createOwnTime(clock) : createSharedTime(database, clock);
   let takes = 0;
-  // Called within a transaction: while this one waited, another process may have decided later requests.
-  const readNowUs = (): number => Math.floor(clock.now() * 1_000);
   return {
     take(checks, options) {
       return database.transaction(() => {
-        const nowUs = readNowUs();
+        const nowUs = time.readUs();
         const states = Float64Array.from(checks, (check) => readState(statements, check, nowUs, options));
         const before = states.slice();
         const outcome = decideRateLimits(checks, states, nowUs, options.probe);
         if (options.probe) return outcome;
         writeStates(statements, checks, { before, states }, nowUs, options.leaseId);
+        time.save(nowUs);
         takes += 1;
         if (takes % takesBetweenPurges === 0) purge(statements, nowUs, rowsPerPurge);
         return outcome;
@@ -78,9 +94,10 @@ export function createSqliteRateLimitStore(
     },
     sweep() {
       return database.transaction(() => {
-        purge(statements, readNowUs(), -1);
+        const nowUs = time.readUs();
+        purge(statements, nowUs, -1);
         const last = statements.selectLast.get()?.["last"] ?? null;
-        return last === null ? null : Number(last) / 1_000;
+        return last === null ? null : (Number(last) - nowUs) / 1_000;
       });
     },
     release(leaseId, checks) {
@@ -91,6 +108,40 @@ export function createSqliteRateLimitStore(
       });
     },
   };
+}
+
+/** The time by which requests are counted. Both functions run within the transaction of a request. */
+interface StoreTime {
+  readUs(): number;
+  save(nowUs: number): void;
+}
+
+/** The time of a database that no other process uses. */
+function createOwnTime(clock: Clock): StoreTime {
+  const steady = createSteadyClock(clock);
+  return { readUs: () => steady.now() * 1_000, save: () => undefined };
+}
+
+/**
+ * The time of a file that several processes may share. Processes that started before and after a change of the wall clock have
+ * different times; each one that finds a later time in the file continues from there, so that none counts by an earlier time than
+ * another has used.
+ */
+function createSharedTime(database: SqliteDatabase, clock: Clock): StoreTime {
+  const select = database.prepare("SELECT latest_us FROM rate_limit_time");
+  const update = database.prepare("UPDATE rate_limit_time SET latest_us = ?");
+  const steady = createSteadyClock(clock);
+  let aheadUs = 0;
+
+  function readUs(): number {
+    const ownUs = steady.now() * 1_000 + aheadUs;
+    const latestUs = Number(select.get()?.["latest_us"] ?? 0);
+    aheadUs += Math.max(0, latestUs - ownUs);
+    return Math.max(ownUs, latestUs);
+  }
+
+  readUs();
+  return { readUs, save: (nowUs) => void update.run(nowUs) };
 }
 
 const sql = {

@@ -146,14 +146,14 @@ interface KeyGeneration {
  */
 async function watchGeneration(valkey: ValkeyConnection, clock: Clock): Promise<KeyGeneration> {
   let generation = 0;
-  let heardAt = clock.now();
+  let heardAt = clock.monotonic();
   /** `undefined` means unknown: any stamp that is read next counts as a change. */
   let stamp: unknown = await valkey.command(["GET", stampName]);
   let isStopped = false;
   let cancelTimer = clock.setTimer(pollIntervalMs, () => void lookAgain());
 
   async function look(): Promise<void> {
-    const askedAt = clock.now();
+    const askedAt = clock.monotonic();
     try {
       const current = await valkey.command(["GET", stampName]);
       heardAt = askedAt;
@@ -172,10 +172,7 @@ async function watchGeneration(valkey: ValkeyConnection, clock: Clock): Promise<
   return {
     look,
     current() {
-      const now = clock.now();
-      // A clock that was set back must not extend the bound.
-      heardAt = Math.min(heardAt, now);
-      if (now - heardAt > outageBoundMs) generation += 1;
+      if (clock.monotonic() - heardAt > outageBoundMs) generation += 1;
       return generation;
     },
     changed(own) {

@@ -2,6 +2,7 @@ import {
   constantTimeEqual,
   hmacSha256Hex,
   randomBytes,
+  random,
   randomId,
   sha256Hex,
   systemClock,
@@ -10,6 +11,7 @@ import { waitUntil } from "cloudflare:workers";
 import { createCacheApiStore } from "../../adapters/cloudflare/cache-store.ts";
 import { createDurableAuditLog } from "../../adapters/cloudflare/audit-log.ts";
 import { createDurableCoalescer } from "../../adapters/cloudflare/coalescer.ts";
+import { createDurableIdempotencyStore } from "../../adapters/cloudflare/idempotency-store.ts";
 import { createDurableKeyStore, createDurableKeyUses } from "../../adapters/cloudflare/key-store.ts";
 import { createDurableRateLimitStore } from "../../adapters/cloudflare/rate-limit-store.ts";
 import { createHttpJwksFetch, createHttpUpstreamFetch } from "../../adapters/http.ts";
@@ -21,6 +23,7 @@ import { auditKeyStore } from "../../audit/key-changes.ts";
 import { createEnvironmentCache, type EnvironmentCache } from "../../cache/environment-cache.ts";
 import { cacheScopeOf } from "../../cache/policy.ts";
 import type { Settings } from "../../config/settings.ts";
+import { createHasExpired } from "../../keys/credential-expiry.ts";
 import { reportOutages, rootCauseMessage } from "../../keys/key-store-outages.ts";
 import { chooseShards, type RateLimitSettings } from "../../limits/settings.ts";
 import type { JwksFetch } from "../../ports.ts";
@@ -59,18 +62,22 @@ export function composeWorker(
 
   return createPipeline(
     {
+      background: waitUntil,
       clock,
       digests: { sha256: sha256Hex, hmacSha256: hmacSha256Hex, constantTimeEqual },
+      hasExpired: createHasExpired(clock),
       keyStore,
       noteKeyUse: createDurableKeyUses({ clock, keyStore, background: waitUntil, onFailure: onKeyStoreFailure }),
       pepper: pepperOf(settings.keyPepper, hmacSha256Hex),
+      random,
       randomId,
       telemetry: log,
       upstream: {
         kind: "remote",
-        // The errors of this runtime have no codes, so every failure may have happened after the request was sent.
-        fetch: createHttpUpstreamFetch({ ...upstream, fetch: webFetch, failedBeforeSend: () => false }),
+        fetch: createHttpUpstreamFetch({ ...upstream, fetch: webFetch }),
         credentialOf,
+        idempotencyStore: createDurableIdempotencyStore({ objectOf: (name) => bindings.SENDS.getByName(name), clock }),
+        isolatesRequests: true,
         admitsTenant: createTenantAdmission({ clock, keyStore, tenants, jwt, credentialOf }),
       },
       audit,

@@ -1,11 +1,13 @@
 import type { AuditObjectStub } from "../../adapters/cloudflare/audit-log.ts";
 import type { CoordinatorStub } from "../../adapters/cloudflare/coordinator-object.ts";
+import type { SendObjectStub } from "../../adapters/cloudflare/idempotency-store.ts";
 import type { KeyObjectStub } from "../../adapters/cloudflare/key-object.ts";
 import type { RateLimitObjectStub } from "../../adapters/cloudflare/rate-limit-store.ts";
 import { isOperatorTokenText, tokenRule } from "../../config/resolve-auth.ts";
 import { resolveGatewaySettings } from "../../config/resolve-gateway.ts";
 import { parseConfigFile } from "../../config/resolve.ts";
 import type { GatewaySettings } from "../../config/settings.ts";
+import { minPepperLength } from "../../keys/key-lifecycle.ts";
 import { isJsonObject, parseJson } from "../../lib/json.ts";
 import type { SettingProblem } from "../../lib/setting-rules.ts";
 import { credentialsFromSettings, findSharedCredentials, tenantCredentials } from "../../tenants/credentials.ts";
@@ -23,8 +25,6 @@ export type ResolvedWorkerSettings =
   | { readonly ok: true; readonly settings: WorkerSettings }
   | { readonly ok: false; readonly problems: readonly SettingProblem[] };
 
-/** The minimum length of a pepper, in characters. */
-const minPepperLength = 32;
 /** The default time that a request waits for its rate-limit object, in milliseconds. The object may be on another continent. */
 const deadlineMs = 1_000;
 
@@ -55,7 +55,7 @@ function* bindingProblems(bindings: Readonly<Record<string, unknown>>): Generato
   for (const setting of ["UPSTREAM_URL", "KEY_PEPPER", "ADMIN_TOKEN", "LETTA_API_KEY"]) {
     if (typeof (bindings[setting] ?? "") !== "string") yield { setting, rule: "must be bound as text" };
   }
-  for (const setting of ["KEYS", "LIMITS", "FLIGHTS", "AUDIT"]) {
+  for (const setting of ["KEYS", "LIMITS", "FLIGHTS", "AUDIT", "SENDS"]) {
     if (!isJsonObject(bindings[setting])) yield { setting, rule: "must be bound to its Durable Object" };
   }
   if (!isJsonObject(bindings["ASSETS"])) yield { setting: "ASSETS", rule: "must be bound to the static assets" };
@@ -134,6 +134,8 @@ export interface WorkerBindings {
   /** The coordinators of concurrent cache misses. */
   readonly FLIGHTS: ObjectNamespace<CoordinatorStub>;
   readonly AUDIT: ObjectNamespace<AuditObjectStub>;
+  /** The sends that are remembered, an object for each tenant. */
+  readonly SENDS: ObjectNamespace<SendObjectStub>;
   /** The static assets, which contain the API description. */
   readonly ASSETS: { fetch(url: string): Promise<Response> };
 }

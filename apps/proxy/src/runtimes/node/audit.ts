@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { CommandError } from "@letta-environments/command-line";
 import { constantTimeEqual, hmacSha256Hex, randomId, sha256Hex, systemClock } from "@letta-environments/platform/node";
-import { guardAuditFile } from "../../adapters/node/audit-file.ts";
+import { createFileGuard, guardAuditFile } from "../../adapters/node/audit-file.ts";
 import { openStore } from "../../adapters/node/data-dir.ts";
 import { createSqliteAuditStore } from "../../adapters/sqlite/audit-store.ts";
 import type { Sealing } from "../../audit/chain.ts";
@@ -33,7 +33,7 @@ export async function openAuditStore({ dataDir }: Pick<Settings, "dataDir">, pep
   try {
     // A busy SQLite blocks the event loop, so it returns almost at once and the guard waits instead.
     database.exec("PRAGMA busy_timeout = 10");
-    const store = guardAuditFile(plain, join(dataDir, auditFile), systemClock.now);
+    const store = guardAuditFile(plain, createFileGuard(join(dataDir, auditFile), systemClock.monotonic));
     return { store, sealing: { digests, pepper }, close: () => database.close() };
   } catch (cause) {
     database.close();

@@ -1,6 +1,13 @@
 /** Composes the pipeline of the gateway on Node, Bun and Deno. */
 import { randomBytes } from "node:crypto";
-import { constantTimeEqual, hmacSha256Hex, randomId, sha256Hex, systemClock } from "@letta-environments/platform/node";
+import {
+  constantTimeEqual,
+  hmacSha256Hex,
+  random,
+  randomId,
+  sha256Hex,
+  systemClock,
+} from "@letta-environments/platform/node";
 import { createHttpJwksFetch } from "../../adapters/http.ts";
 import type { LogEvent } from "../../adapters/log.ts";
 import { createHostGuard } from "../../admin/admission.ts";
@@ -8,9 +15,11 @@ import type { AuditLog } from "../../audit/log.ts";
 import type { JwtSettings } from "../../auth/jwt-settings.ts";
 import { createTokenAuthenticator, reuseTokenAuthenticator, type TokenAuthenticator } from "../../auth/jwt.ts";
 import type { Settings } from "../../config/settings.ts";
+import type { IdempotencyStore } from "../../idempotency/store.ts";
+import type { BackgroundWork } from "../../lib/background.ts";
 import { createPipeline, type Pipeline } from "../../pipeline.ts";
 import type { KeyUses } from "../../keys/key-uses.ts";
-import type { DeviceSockets, EmbeddedServer, KeyStore, KeyStoreFor } from "../../ports.ts";
+import type { DeviceSockets, DevicesFor, EmbeddedServer, HasExpired, KeyStore, KeyStoreFor } from "../../ports.ts";
 import { version } from "../../version.ts";
 import type { OpenKeys } from "./keys.ts";
 import type { OpenEnvironmentCache, OpenRateLimits } from "./shared-stores.ts";
@@ -23,11 +32,17 @@ export interface GatewayResources {
   readonly keyStore: KeyStore;
   /** `null` if keys are not administered over HTTP. */
   readonly keyStoreFor: KeyStoreFor | null;
+  /** `null` if the upstream is remote. */
+  readonly devicesFor: DevicesFor | null;
   readonly keyUses: Pick<KeyUses, "note">;
+  readonly hasExpired: HasExpired;
   /** `null` if nothing is recorded. */
   readonly audit: AuditLog | null;
   readonly rateLimits: Pick<OpenRateLimits, "limiterFor">;
   readonly environmentCache: Pick<OpenEnvironmentCache, "cacheFor">;
+  /** `null` if the upstream is embedded. */
+  readonly idempotencyStore: IdempotencyStore | null;
+  readonly background: BackgroundWork["start"];
   readonly tokenAuthenticatorFor: (settings: JwtSettings) => TokenAuthenticator;
   /** `null` if the upstream is remote. */
   readonly embedded: EmbeddedServer | null;
@@ -46,16 +61,19 @@ const userAgent = `letta-environments-proxy/${version}`;
  * @throws CommandError if a file that the settings name cannot be used
  */
 export async function composePipeline(settings: Settings, resources: GatewayResources): Promise<Pipeline> {
-  const { keyStore, keyStoreFor, log } = resources;
+  const { keyStore, keyStoreFor, devicesFor, log } = resources;
   const { admin } = settings;
-  const { server, findCredentialConflicts } = await composeUpstream(settings, keyStore, log, resources.embedded);
+  const { server, findCredentialConflicts } = await composeUpstream(settings, resources);
   return createPipeline(
     {
+      background: resources.background,
       clock: systemClock,
       digests,
+      hasExpired: resources.hasExpired,
       keyStore,
       noteKeyUse: resources.keyUses.note,
       pepper: resources.keys.pepper,
+      random,
       randomId,
       telemetry: log,
       upstream: server,
@@ -64,7 +82,10 @@ export async function composePipeline(settings: Settings, resources: GatewayReso
       rateLimiter: resources.rateLimits.limiterFor(settings),
       deviceSockets: resources.deviceSockets,
       tokenAuthenticatorFor: resources.tokenAuthenticatorFor,
-      admin: keyStoreFor === null ? undefined : { randomBytes, keyStoreFor, findCredentialConflicts },
+      admin:
+        keyStoreFor === null
+          ? undefined
+          : { randomBytes, keyStoreFor, devicesFor: devicesFor ?? undefined, findCredentialConflicts },
     },
     {
       upstreamTimeoutMs: settings.upstreamTimeoutMs,
@@ -86,10 +107,12 @@ export async function composePipeline(settings: Settings, resources: GatewayReso
  */
 export function composeTokenAuthenticator(
   log: (event: LogEvent) => void,
+  hasExpired: HasExpired,
 ): (settings: JwtSettings) => TokenAuthenticator {
   const ports = {
     clock: systemClock,
     digests,
+    hasExpired,
     telemetry: log,
     fetchJwks: createHttpJwksFetch(globalThis.fetch, userAgent),
   };

@@ -6,6 +6,7 @@ import { hmacSha256Hex, systemClock } from "@letta-environments/platform/node";
 import { makeDataDir, openStore } from "../../adapters/node/data-dir.ts";
 import { loadPepper, PepperError } from "../../adapters/node/pepper.ts";
 import { createSqliteKeyStore } from "../../adapters/sqlite/key-store.ts";
+import { createPatientKeyStore } from "../../adapters/sqlite/patient-key-store.ts";
 import { openValkeyKeyStore } from "../../adapters/valkey/key-store.ts";
 import type { Settings } from "../../config/settings.ts";
 import type { KeyMint } from "../../keys/key-lifecycle.ts";
@@ -103,7 +104,9 @@ export async function openKeyStore(
     const { store, database } = await openStore(settings.dataDir, "proxy.sqlite", (opened) =>
       createSqliteKeyStore(opened, systemClock, noteDamaged),
     );
-    return { keyStore: store, damagedIds, close: () => database.close() };
+    // A busy SQLite blocks the event loop, so it returns at once and the store waits instead.
+    database.exec("PRAGMA busy_timeout = 0");
+    return { keyStore: createPatientKeyStore(store, systemClock), damagedIds, close: () => database.close() };
   }
   // Load the Valkey client only if it is used.
   const { connectValkey } = await import("@letta-environments/platform/valkey");

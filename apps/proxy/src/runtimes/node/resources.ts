@@ -7,22 +7,28 @@ import { createSqliteEnvironmentStore } from "@letta-environments/environment-se
 import { randomId, sha256Hex, systemClock } from "@letta-environments/platform/node";
 import type { LogEvent } from "../../adapters/log.ts";
 import { lockDataDir, openStore } from "../../adapters/node/data-dir.ts";
+import { auditDevices } from "../../audit/device-changes.ts";
 import { auditKeyStore } from "../../audit/key-changes.ts";
 import type { EnvironmentCache } from "../../cache/environment-cache.ts";
 import type { Settings } from "../../config/settings.ts";
+import { createHasExpired } from "../../keys/credential-expiry.ts";
 import { reportOutages, rootCauseMessage } from "../../keys/key-store-outages.ts";
 import { createKeyUses } from "../../keys/key-uses.ts";
+import { createBackgroundWork } from "../../lib/background.ts";
 import { watchSocketKeys } from "../../keys/socket-key-watch.ts";
 import type { KeyStoreFor } from "../../ports.ts";
 import { openAudit } from "./audit.ts";
 import { composeTokenAuthenticator, type GatewayResources } from "./compose.ts";
 import { openKeys, type OpenKeys } from "./keys.ts";
+import { openSends } from "./sends.ts";
 import { openEnvironmentCache, openRateLimits } from "./shared-stores.ts";
 
 /** The open resources of a process. */
 export interface Resources extends GatewayResources {
   readonly keys: OpenKeys;
   readonly keyStoreFor: KeyStoreFor;
+  /** Resolves when no request goes on without its caller, or after `graceMs` milliseconds. */
+  finishBackground(graceMs: number): Promise<void>;
   /** Closes all device sockets. Call it when no request is in flight. */
   closeDevices(): Promise<void>;
   /** Closes everything else, and logs the end of the audit log. */
@@ -47,27 +53,37 @@ export async function openResources(settings: () => Settings, log: (event: LogEv
     onDamaged: (keyId) => log({ type: "key_record_damaged", keyId }),
   });
   const audit = await openAudit(started, keys.pepper);
+  const sends = isEmbedded ? null : await openSends(started);
   const rateLimits = await openRateLimits(started, log);
   const keyStore = reportOutages(keys.keyStore, log);
   const environmentCache = await openEnvironmentCache(started, log);
   const embedded = isEmbedded ? await openEmbeddedServer(started, log, environmentCache.cacheFor(started)) : null;
+  const background = createBackgroundWork(systemClock);
   const keyUses = createKeyUses({ clock: systemClock, keyStore, onFailure: onKeyStoreFailure });
+  const hasExpired = createHasExpired(systemClock);
   return {
     keys,
     keyStore,
+    hasExpired,
     keyStoreFor: (actor) => auditKeyStore(keyStore, audit, actor, onFailure),
+    devicesFor: embedded && ((actor) => auditDevices(embedded.server.devices, audit, actor, onFailure)),
     keyUses,
     audit,
     rateLimits,
     environmentCache,
-    tokenAuthenticatorFor: composeTokenAuthenticator(log),
+    idempotencyStore: sends?.store ?? null,
+    background: background.start,
+    finishBackground: background.finish,
+    tokenAuthenticatorFor: composeTokenAuthenticator(log, hasExpired),
     embedded: embedded?.server ?? null,
     deviceSockets:
       embedded &&
       watchSocketKeys(embedded.server, {
         clock: systemClock,
+        hasExpired,
         keyStore,
         tenants: () => settings().tenants,
+        tokenSettings: () => settings().jwt,
         onFailure: onKeyStoreFailure,
       }),
     log,
@@ -79,6 +95,7 @@ export async function openResources(settings: () => Settings, log: (event: LogEv
       await audit.close().catch(onFailure);
       const { writer, sequence, hash } = audit.end();
       log({ type: "audit_end", writer, sequence, hash });
+      sends?.close();
       rateLimits.close();
       environmentCache.close();
       keys.close();
@@ -87,13 +104,18 @@ export async function openResources(settings: () => Settings, log: (event: LogEv
   };
 }
 
+/** The name of the devices' file in the data directory. */
+export const environmentsFile = "environments.sqlite";
+
 /** Starts the embedded environment server, whose environments are in the data directory. */
 async function openEmbeddedServer(
   settings: Pick<Settings, "dataDir" | "publicUrl">,
   log: (event: LogEvent) => void,
   environmentCache: EnvironmentCache | null,
 ): Promise<{ readonly server: EnvironmentServer; close(): Promise<void> }> {
-  const { store, database } = await openStore(settings.dataDir, "environments.sqlite", createSqliteEnvironmentStore);
+  const { store, database } = await openStore(settings.dataDir, environmentsFile, createSqliteEnvironmentStore);
+  // A busy SQLite blocks the event loop, so it returns at once and the server waits instead.
+  database.exec("PRAGMA busy_timeout = 0");
   const server = createEnvironmentServer({
     store,
     clock: systemClock,
@@ -123,4 +145,6 @@ const changesResponses: ReadonlySet<string> = new Set([
   "device_connected",
   "device_disconnected",
   "device_changed",
+  "device_removed",
+  "environment_expired",
 ]);

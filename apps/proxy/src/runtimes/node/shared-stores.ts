@@ -3,6 +3,7 @@
  * start. Each gateway that is composed, also after a reload, gets a limiter and a cache over the same stores.
  */
 import { type CacheStore, createMemoryCacheStore } from "@letta-environments/http-cache";
+import { type Clock, createSteadyClock } from "@letta-environments/platform";
 import { sha256Hex, systemClock } from "@letta-environments/platform/node";
 import { type LogEvent, logStoreEvents } from "../../adapters/log.ts";
 import { createMemoryRateLimitStore } from "../../adapters/memory/rate-limit-store.ts";
@@ -81,10 +82,10 @@ export async function openEnvironmentCache(
   log: (event: LogEvent) => void,
 ): Promise<OpenEnvironmentCache> {
   if (cache === null) return { cacheFor: () => null, close: () => undefined };
-  const { store, close } = await openCacheStore(cache, valkeyUrl);
+  const { store, clock, close } = await openCacheStore(cache, valkeyUrl);
   const createView = createEnvironmentCache({
     store,
-    clock: systemClock,
+    clock,
     sha256: sha256Hex,
     onError: (operation, cause) => log({ type: "cache_failed", operation, cause }),
   });
@@ -94,16 +95,19 @@ export async function openEnvironmentCache(
 /** How long a cache lookup waits for Valkey, in milliseconds, before it counts as a miss. */
 const cacheTimeoutMs = 100;
 
+/** Opens the store, and returns the clock of its entries: wall time where processes share them, else steady time. */
 async function openCacheStore(
   { store, maxBytes, maxEntries }: CacheSettings,
   valkeyUrl: string | null,
-): Promise<Opened<CacheStore>> {
+): Promise<Opened<CacheStore> & { readonly clock: Clock }> {
   if (store === "memory" || valkeyUrl === null) {
-    return { store: createMemoryCacheStore({ maxBytes, maxEntries, clock: systemClock }), close: () => undefined };
+    const clock = createSteadyClock(systemClock);
+    return { store: createMemoryCacheStore({ maxBytes, maxEntries, clock }), clock, close: () => undefined };
   }
   const connection = await connectTo(valkeyUrl, cacheTimeoutMs);
   return {
     store: createValkeyCacheStore(connection, systemClock, sha256Hex),
+    clock: systemClock,
     close: () => void connection.close(),
   };
 }

@@ -2,6 +2,7 @@
 import process from "node:process";
 import { randomId, systemClock } from "@letta-environments/platform/node";
 import { problemResponse } from "@letta-environments/schema";
+import { isShortPepper } from "../../adapters/node/pepper.ts";
 import { bufferLines, createConsoleTelemetry } from "../../adapters/log.ts";
 import { loadOpenApi } from "../../adapters/open-api.ts";
 import type { AdminSettings } from "../../admin/settings.ts";
@@ -27,6 +28,7 @@ export async function startCommand(parsed: ParsedLine): Promise<void> {
   process.stdout.on("error", () => undefined);
   const onFailure = (cause: unknown): void => log({ type: "internal_error", requestId: "-", cause });
   const resources = await openResources(() => settings, log);
+  if (settings.keyPepper !== null && isShortPepper(settings.keyPepper)) log({ type: "short_pepper" });
   let current = await composePipeline(settings, resources);
   const pipeline: Pipeline = {
     handle: (request) => current.handle(request),
@@ -69,7 +71,8 @@ export async function startCommand(parsed: ParsedLine): Promise<void> {
       isDraining = true;
       changes.end();
       const listeners = [listener, ...(adminListener === null ? [] : [adminListener])];
-      await Promise.all(listeners.map(({ connections }) => connections.finishRequests(graceMs)));
+      const requests = listeners.map(({ connections }) => connections.finishRequests(graceMs));
+      await Promise.all([...requests, resources.finishBackground(graceMs)]);
       await resources.closeDevices();
       await Promise.all(listeners.map(({ connections }) => connections.close()));
       await resources.close();

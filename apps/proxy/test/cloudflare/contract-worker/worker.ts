@@ -4,32 +4,66 @@ import type { DurableObjectContext } from "cloudflare:workers";
 import { storeContract } from "@letta-environments/http-cache/testing";
 import { randomId, sha256Hex, systemClock } from "@letta-environments/platform/cloudflare";
 import { createCacheApiStore } from "../../../src/adapters/cloudflare/cache-store.ts";
+import { SendObject } from "../../../src/adapters/cloudflare/idempotency-object.ts";
 import { RateLimitObject } from "../../../src/adapters/cloudflare/rate-limit-object.ts";
 import type { RateLimitCheck } from "../../../src/rate-limit/policy.ts";
 import type { RateLimitOutcome, RateLimitTakeOptions } from "../../../src/rate-limit/store.ts";
 
 export { KeyObject } from "../../../src/adapters/cloudflare/key-object.ts";
 
+/** The time of a caller: wall and monotonic, in milliseconds. */
+interface Time {
+  nowMs: number;
+  monotonicMs: number;
+}
+
 /** A rate-limit object that counts by the clock of its caller. */
 export class ClockedRateLimitObject extends RateLimitObject {
-  readonly #clock: { nowMs: number };
+  readonly #clock: Time;
   readonly #storage: Pick<DurableObjectStorage, "getAlarm">;
 
   constructor(ctx: DurableObjectContext, env: unknown) {
-    const clock = { nowMs: 0 };
-    super(ctx, env, { ...systemClock, now: () => clock.nowMs });
+    const clock = { nowMs: 0, monotonicMs: 0 };
+    super(ctx, env, { ...systemClock, now: () => clock.nowMs, monotonic: () => clock.monotonicMs });
     this.#clock = clock;
     this.#storage = this.ctx.storage as unknown as DurableObjectStorage;
   }
 
-  takeAt(nowMs: number, checks: readonly RateLimitCheck[], options: RateLimitTakeOptions): RateLimitOutcome {
-    this.#clock.nowMs = nowMs;
+  takeAt(time: Time, checks: readonly RateLimitCheck[], options: RateLimitTakeOptions): RateLimitOutcome {
+    Object.assign(this.#clock, time);
     return this.take(checks, options);
   }
 
   /** Runs the alarm as the platform does. */
-  ringAt(nowMs: number): Promise<void> {
-    this.#clock.nowMs = nowMs;
+  ringAt(time: Time): Promise<void> {
+    Object.assign(this.#clock, time);
+    return this.alarm();
+  }
+
+  alarmAt(): Promise<number | null> {
+    return this.#storage.getAlarm();
+  }
+}
+
+/** A send object with the clock of its caller, and as much room as the caller says at its first call. */
+export class ClockedSendObject extends SendObject {
+  readonly #options: { nowMs: number; capacity: number };
+  readonly #storage: Pick<DurableObjectStorage, "getAlarm">;
+
+  constructor(ctx: DurableObjectContext, env: unknown) {
+    const options = { nowMs: 0, capacity: 0, clock: { now: () => options.nowMs, monotonic: () => options.nowMs } };
+    super(ctx, env, options);
+    this.#options = options;
+    this.#storage = this.ctx.storage as unknown as DurableObjectStorage;
+  }
+
+  /** Sets the time of the next call, and the room if it is the first one. */
+  moveTo(nowMs: number, capacity: number): void {
+    Object.assign(this.#options, { nowMs, capacity });
+  }
+
+  /** Runs the alarm as the platform does. */
+  ring(): Promise<void> {
     return this.alarm();
   }
 

@@ -18,12 +18,16 @@ export async function checkConfigCommand(context: CommandContext): Promise<void>
 
 /** The stored keys. A check creates no data directory. */
 async function readKeys(settings: Settings): Promise<readonly KeyRecord[]> {
-  if (settings.valkeyUrl === null && !existsSync(join(settings.dataDir, "proxy.sqlite"))) return [];
+  if (settings.valkeyUrl === null && !existsSync(join(settings.dataDir, "proxy.sqlite"))) {
+    if (settings.keyPepper !== null) openPepper(settings, [], false);
+    return [];
+  }
   const { keyStore, damagedIds, close } = await openKeyStore(settings, { onDamaged: warnOfDamaged });
   try {
     const records = await keyStore.list();
-    // Without keys any pepper is good, and a start creates one.
-    if (records.length > 0 || damagedIds.size > 0) openPepper(settings, records, damagedIds.size > 0);
+    // Without keys a start creates the pepper's file; KEY_PEPPER is checked in any case.
+    const hasKeys = records.length > 0 || damagedIds.size > 0;
+    if (hasKeys || settings.keyPepper !== null) openPepper(settings, records, damagedIds.size > 0);
     return records;
   } finally {
     close();

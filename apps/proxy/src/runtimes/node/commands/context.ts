@@ -1,7 +1,10 @@
 /** The tools of every command of `letta-proxy`: its options, the settings, and the outputs of the process. */
+import type { ShownDevice } from "../../../admin/device-view.ts";
 import type { KeyPatch } from "../../../keys/key-lifecycle.ts";
+import type { KeyActor } from "../../../keys/key-record.ts";
 import type { ShownKey } from "../../../keys/key-view.ts";
 import type { KeyRequest } from "../../../keys/key-lifecycle.ts";
+import { userInfo } from "node:os";
 import process from "node:process";
 import { choosePaint, type Paint, printable } from "@letta-environments/command-line";
 import type { ParsedLine } from "../../../commands/program.ts";
@@ -33,6 +36,20 @@ export function createContext(parsed: ParsedLine): CommandContext {
   };
 }
 
+/** The actor that the audit log records for changes by this process. */
+export function commandLineActor(): KeyActor {
+  return { kind: "command-line", user: userName() };
+}
+
+/** The name of the system's user; `null` for a user id without an entry in the system's table. */
+function userName(): string | null {
+  try {
+    return userInfo().username;
+  } catch {
+    return null;
+  }
+}
+
 /** Prints a result. */
 export function print(text: string): void {
   process.stdout.write(text);
@@ -60,4 +77,13 @@ export interface KeyAdministration {
   /** Resolves with the key in its new form. */
   rotate(id: string, overlapMs: number): Promise<string>;
   revoke(id: string): Promise<void>;
+}
+
+/** The operations on devices, wherever they are. All reject with a `CommandError`, also for an unknown id. */
+export interface DeviceCommands {
+  list(): Promise<readonly ShownDevice[]>;
+  /** Resolves with the rows of a device, one for each of its listeners. */
+  show(deviceId: string): Promise<readonly ShownDevice[]>;
+  release(deviceId: string): Promise<void>;
+  remove(deviceId: string): Promise<void>;
 }

@@ -1,5 +1,4 @@
 /** Keys in the data directory or in Valkey, as the settings say. Every change is in the audit log before it is made. */
-import { userInfo } from "node:os";
 import { CommandError } from "@letta-environments/command-line";
 import { systemClock } from "@letta-environments/platform/node";
 import { auditKeyStore } from "../../../audit/key-changes.ts";
@@ -14,7 +13,7 @@ import { findCredentialConflicts } from "../../../tenants/credentials.ts";
 import { openAudit } from "../audit.ts";
 import { openCredentials, sharedCredentials } from "../upstream.ts";
 import { nodeKeyMint, type OpenKeys, openKeys } from "../keys.ts";
-import { type CommandContext, warn, warnOfDamaged } from "./context.ts";
+import { type CommandContext, commandLineActor, warn, warnOfDamaged } from "./context.ts";
 import type { KeyAdministration } from "./context.ts";
 
 /** Returns the operations on the keys that the settings of a command name. */
@@ -91,8 +90,8 @@ function withAuditedKeys<Result>(settings: Settings, run: (keys: OpenKeys) => Pr
       const onFailure = (cause: unknown): void =>
         warn(`the audit log cannot be written, and lacks the result of this change: ${String(cause)}`);
       try {
-        const actor = { kind: "command-line", user: userName() } as const;
-        return await run({ ...keys, keyStore: auditKeyStore(keys.keyStore, audit, actor, onFailure) });
+        const keyStore = auditKeyStore(keys.keyStore, audit, commandLineActor(), onFailure);
+        return await run({ ...keys, keyStore });
       } catch (cause) {
         if (cause instanceof KeyRecordDamagedError) throw damagedKey(cause);
         if (!(cause instanceof AuditUnavailableError)) throw cause;
@@ -115,15 +114,6 @@ async function withKeys<Result>(
     return await run(keys);
   } finally {
     keys.close();
-  }
-}
-
-/** The name of the system's user; `null` for a user id without an entry in the system's table. */
-function userName(): string | null {
-  try {
-    return userInfo().username;
-  } catch {
-    return null;
   }
 }
 

@@ -8,6 +8,7 @@ import { startCommand } from "../start.ts";
 import { listAuditCommand, verifyAuditCommand } from "./audit.ts";
 import { checkConfigCommand } from "./config.ts";
 import { type CommandContext, createContext, print } from "./context.ts";
+import { listDevicesCommand, releaseDeviceCommand, removeDeviceCommand, showDeviceCommand } from "./devices.ts";
 import {
   createKeyCommand,
   listKeysCommand,
@@ -28,6 +29,10 @@ const run: Readonly<Record<CommandName, (context: CommandContext) => void | Prom
   "keys enable": (context) => setDisabledCommand(context, false),
   "keys revoke": revokeKeyCommand,
   "keys rotate": rotateKeyCommand,
+  "devices list": listDevicesCommand,
+  "devices show": showDeviceCommand,
+  "devices release": releaseDeviceCommand,
+  "devices remove": removeDeviceCommand,
   "config check": checkConfigCommand,
   "audit list": listAuditCommand,
   "audit verify": verifyAuditCommand,

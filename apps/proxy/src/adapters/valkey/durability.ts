@@ -1,0 +1,47 @@
+/**
+ * Checks that a Valkey or Redis server keeps what it confirms. A server that evicts keys or has them in memory only forgets sends,
+ * and a forgotten send could be delivered twice.
+ */
+import type { ValkeyConnection } from "@letta-environments/platform";
+
+/** A setting of a server because of which it may forget what it has confirmed. The message says how to change it. */
+export class ValkeyNotDurableError extends Error {
+  override readonly name = "ValkeyNotDurableError";
+  /** The name of the setting in the server's configuration. */
+  readonly setting: "maxmemory-policy" | "appendonly";
+
+  constructor(setting: ValkeyNotDurableError["setting"], message: string) {
+    super(message);
+    this.setting = setting;
+  }
+}
+
+/**
+ * Resolves when the server neither evicts keys nor keeps them in memory only.
+ *
+ * @throws ValkeyNotDurableError when it does. ValkeyError when the server does not say.
+ */
+export async function assertDurableValkey(connection: ValkeyConnection): Promise<void> {
+  const policy = await readInfo(connection, "memory", "maxmemory_policy");
+  if (policy !== "noeviction") {
+    throw new ValkeyNotDurableError(
+      "maxmemory-policy",
+      `the Valkey server has maxmemory-policy ${policy ?? "(unknown)"}, so it may forget sends: set 'maxmemory-policy noeviction'`,
+    );
+  }
+  if ((await readInfo(connection, "persistence", "aof_enabled")) !== "1") {
+    throw new ValkeyNotDurableError(
+      "appendonly",
+      "the Valkey server has no append-only file, so it forgets sends when it stops: set 'appendonly yes'",
+    );
+  }
+}
+
+/** Reads one line of `INFO`; `null` if the server does not report it. */
+async function readInfo(connection: ValkeyConnection, section: string, name: string): Promise<string | null> {
+  const reply = await connection.command(["INFO", section]);
+  const line = String(reply)
+    .split(/\r?\n/)
+    .find((one) => one.startsWith(`${name}:`));
+  return line === undefined ? null : line.slice(name.length + 1).trim();
+}

@@ -1,0 +1,249 @@
+/**
+ * Remembers sends in Valkey or Redis, shared by every gateway that uses the server. Each call runs one script, which the server
+ * runs atomically. An id is a hash under a key of its own; results are apart, because several ids share one.
+ *
+ * Times are the server's wall time (`TIME`), so the clocks of the gateways do not matter. If the server's clock is set back, an id
+ * from the future counts as reserved when somebody next looks at it. The server must keep what it confirms: see `durability.ts`.
+ */
+import { type Clock, type ValkeyConnection, ValkeyError, type ValkeyReply } from "@letta-environments/platform";
+import {
+  type IdempotencyStore,
+  IdempotencyUnavailableError,
+  type KnownConnection,
+  type KnownEntry,
+  type Reservation,
+  retentionMs,
+  type SendResult,
+  type SendScope,
+} from "../../idempotency/store.ts";
+
+/** Options of {@link createValkeyIdempotencyStore}. */
+export interface ValkeyIdempotencyStoreOptions {
+  /** Separates deployments that share a server. Default: `letta-proxy`. */
+  readonly prefix?: string;
+  /** How long the connection waits for a reply, in milliseconds. Default: that of the connection. */
+  readonly timeoutMs?: number;
+  /** For tests: replaces the server's clock. */
+  readonly clock?: Clock;
+}
+
+/** How long a key outlives its use, in milliseconds. A test clock differs from the server's, so its keys live longer. */
+const marginMs = 1_000;
+const marginUnderTestClockMs = 3_600_000;
+
+/** Creates a store on a connection. */
+export function createValkeyIdempotencyStore(
+  connection: ValkeyConnection,
+  { prefix = "letta-proxy", timeoutMs, clock }: ValkeyIdempotencyStoreOptions = {},
+): IdempotencyStore {
+  const callOptions = timeoutMs === undefined ? undefined : { timeoutMs };
+  const margin = clock === undefined ? marginMs : marginUnderTestClockMs;
+  const keys = createKeys(prefix);
+
+  async function evaluate(
+    script: string,
+    names: readonly string[],
+    values: readonly (string | number)[],
+  ): Promise<ValkeyReply> {
+    const times = [clock === undefined ? "" : Math.floor(clock.now()), retentionMs, margin];
+    return connection.evaluate(script, names, [...times, ...values], callOptions);
+  }
+
+  /** Reads the entries that a script returned, and their results. */
+  async function readKnown(reply: ValkeyReply, scope: SendScope, ids: readonly string[]): Promise<KnownEntry[]> {
+    const rows = readRows(reply, ids);
+    if (rows.length === 0) return [];
+    const names = rows.map(({ sendId }) => keys.result(scope, sendId));
+    const results = await connection.command(["MGET", ...names], callOptions);
+    if (!Array.isArray(results) || results.length !== rows.length) throw unexpectedReply();
+    return rows.map(({ isInProgress, ...entry }, index) => {
+      const result: ValkeyReply = results[index] ?? null;
+      if (result === null) return { ...entry, state: { kind: isInProgress ? "in_progress" : "unknown" } };
+      return { ...entry, state: { kind: "finished", result: JSON.parse(String(result)) as SendResult } };
+    });
+  }
+
+  const keysOf = ({ scope, entries, sendId }: Reservation): readonly string[] => [
+    ...entries.map(({ id }) => keys.id(scope, id)),
+    keys.result(scope, sendId),
+  ];
+
+  return {
+    reserve: (reservation) =>
+      translateFailure(async () => {
+        const { scope, entries, sendId, leaseMs, connectionId, connection: known } = reservation;
+        const ids = entries.map(({ id }) => id);
+        const names = [...ids.map((id) => keys.id(scope, id)), keys.connection(scope.tenant, connectionId)];
+        const values = [sendId, leaseMs, JSON.stringify(known), ...entries.map(({ fingerprint }) => fingerprint)];
+        try {
+          const reply = await evaluate(reserveScript, names, values);
+          const found = await readKnown(reply, scope, ids);
+          return found.length === 0 ? { kind: "reserved" } : { kind: "known", entries: found };
+        } catch (cause) {
+          if (isOutOfMemory(cause)) return { kind: "full" };
+          throw cause;
+        }
+      }),
+    find: (scope, ids) =>
+      translateFailure(async () => {
+        if (ids.length === 0) return [];
+        const names = ids.map((id) => keys.id(scope, id));
+        return readKnown(await evaluate(findScript, names, []), scope, ids);
+      }),
+    settle: (reservation, result) =>
+      translateFailure(async () => {
+        const values = [reservation.sendId, JSON.stringify(result)];
+        await evaluate(settleScript, keysOf(reservation), values);
+      }),
+    release: (reservation) =>
+      translateFailure(async () => {
+        await evaluate(releaseScript, keysOf(reservation), [reservation.sendId]);
+      }),
+    findConnection: (tenant, connectionId) =>
+      translateFailure(async () => {
+        const reply = await evaluate(connectionScript, [keys.connection(tenant, connectionId)], []);
+        if (reply === null) return null;
+        if (typeof reply !== "string") throw unexpectedReply();
+        return JSON.parse(reply) as KnownConnection;
+      }),
+  };
+}
+
+interface Keys {
+  id(scope: SendScope, id: string): string;
+  result(scope: SendScope, sendId: string): string;
+  connection(tenant: string, connectionId: string): string;
+}
+
+/** The keys of a tenant have one hash tag, so that a script's keys are in one slot of a cluster. JSON separates the parts. */
+function createKeys(prefix: string): Keys {
+  const tag = (tenant: string): string => `{${prefix}:${JSON.stringify(tenant)}}:send`;
+  return {
+    id: ({ tenant, environmentId, agentId, conversationId }, id) =>
+      `${tag(tenant)}:id:${JSON.stringify([environmentId, agentId, conversationId, id])}`,
+    result: ({ tenant }, sendId) => `${tag(tenant)}:result:${JSON.stringify(sendId)}`,
+    connection: (tenant, connectionId) => `${tag(tenant)}:connection:${JSON.stringify(connectionId)}`,
+  };
+}
+
+interface Row {
+  readonly id: string;
+  readonly fingerprint: string;
+  readonly sendId: string;
+  readonly isInProgress: boolean;
+}
+
+function readRows(reply: ValkeyReply, ids: readonly string[]): readonly Row[] {
+  if (!Array.isArray(reply)) throw unexpectedReply();
+  return reply.map((row: ValkeyReply): Row => {
+    const [position, sendId, fingerprint, isInProgress] = Array.isArray(row) ? row : [];
+    const id = ids[Number(position) - 1];
+    if (id === undefined || typeof sendId !== "string" || typeof fingerprint !== "string") throw unexpectedReply();
+    return { id, fingerprint, sendId, isInProgress: isInProgress === 1 };
+  });
+}
+
+function unexpectedReply(): Error {
+  return new Error("a script of the idempotency store returned an unexpected reply");
+}
+
+/** Whether the server refused to write because it has reached `maxmemory`. It refuses the first write of a script, or none. */
+function isOutOfMemory(cause: unknown): boolean {
+  if (!(cause instanceof ValkeyError) || cause.code !== "refused") return false;
+  return cause.cause instanceof Error && /\bOOM command not allowed/.test(cause.cause.message);
+}
+
+async function translateFailure<Result>(run: () => Promise<Result>): Promise<Result> {
+  try {
+    return await run();
+  } catch (cause) {
+    throw new IdempotencyUnavailableError(cause);
+  }
+}
+
+/**
+ * Begins every script. ARGV: the time in milliseconds (empty: the server's), how long ids are remembered, and how long a key outlives
+ * that. `see` returns the time of a hash if it is still remembered, which is now if it lies in the future.
+ */
+const prelude = `
+local now, retention, margin = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+if not now then
+  local time = redis.call('TIME')
+  now = time[1] * 1000 + math.floor(time[2] / 1000)
+end
+local function whole(number) return string.format('%.0f', number) end
+local function keep(key) redis.call('PEXPIRE', key, whole(retention + margin)) end
+local function see(key)
+  local at = tonumber(redis.call('HGET', key, 'at') or nil)
+  if at and at > now then
+    at = now
+    redis.call('HSET', key, 'at', whole(now))
+    keep(key)
+  end
+  if at and now < at + retention then return at end
+end
+local function known(count)
+  local rows = {}
+  for i = 1, count do
+    local at = see(KEYS[i])
+    if at then
+      local values = redis.call('HMGET', KEYS[i], 'send', 'fingerprint', 'lease')
+      local running = 0
+      if now < at + tonumber(values[3]) then running = 1 end
+      rows[#rows + 1] = {i, values[1], values[2], running}
+    end
+  end
+  return rows
+end
+`;
+
+/**
+ * KEYS: each id, then the connection. ARGV: send id, lease in milliseconds, the connection as JSON, then the fingerprint of each id.
+ * Returns the ids that are known: position, send id, fingerprint, `1` while the lease lasts. If there are none, all are reserved.
+ */
+export const reserveScript = `${prelude}
+local count = #KEYS - 1
+local rows = known(count)
+if #rows > 0 then return rows end
+for i = 1, count do
+  redis.call('HSET', KEYS[i], 'at', whole(now), 'send', ARGV[4], 'lease', ARGV[5], 'fingerprint', ARGV[6 + i])
+  keep(KEYS[i])
+end
+redis.call('HSET', KEYS[#KEYS], 'at', whole(now), 'connection', ARGV[6])
+keep(KEYS[#KEYS])
+return rows
+`;
+
+/** KEYS: each id. Returns those that are known, as {@link reserveScript} does. */
+export const findScript = `${prelude}
+return known(#KEYS)
+`;
+
+/** Begins the scripts that end a send. KEYS: each id, then the result. ARGV: send id. */
+const ownIds = `${prelude}
+local result, own = KEYS[#KEYS], {}
+for i = 1, #KEYS - 1 do
+  if redis.call('HGET', KEYS[i], 'send') == ARGV[4] then own[#own + 1] = KEYS[i] end
+end
+`;
+
+/** Also ARGV: the result as JSON. Stores it unless there is one, or none of the ids is the send's any more. */
+export const settleScript = `${ownIds}
+for _, key in ipairs(own) do
+  if now < tonumber(redis.call('HGET', key, 'at')) + retention then
+    redis.call('SET', result, ARGV[5], 'PX', whole(retention + margin), 'NX')
+    return
+  end
+end
+`;
+
+/** Deletes the ids of a send that has no result. */
+export const releaseScript = `${ownIds}
+if redis.call('EXISTS', result) == 1 then return end
+for _, key in ipairs(own) do redis.call('DEL', key) end
+`;
+
+/** KEYS: a connection. Returns it as JSON. */
+export const connectionScript = `${prelude}
+if see(KEYS[1]) then return redis.call('HGET', KEYS[1], 'connection') end
+`;

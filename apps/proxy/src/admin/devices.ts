@@ -1,0 +1,140 @@
+/**
+ * The administration of devices: which rows an authority may see, and whether it may release or remove a device. An administering
+ * key sees the devices of its tenant that its own restrictions, and those of its tenant, allow; the operator sees every device.
+ * Decisions on changes run inside the store's transaction, on the rows that are changed.
+ */
+import type { DeviceAdministration, DeviceRow } from "@letta-environments/environment-server";
+import {
+  allowsDevice,
+  type DeviceAllowlist,
+  jsonResponse,
+  type PlainResponse,
+  problemResponse,
+} from "@letta-environments/schema";
+import type { DevicesFor } from "../ports.ts";
+import { actorOf, type AdminAuthority, mayKnowKey, tenantOf } from "./admission.ts";
+import { showDevice } from "./device-view.ts";
+
+/** The query of a list of devices. */
+export interface ListDevicesQuery {
+  readonly limit: number;
+  /** Id of the last row of the page before. */
+  readonly after?: string;
+  readonly tenant?: string;
+}
+
+/** The device of a request. */
+export interface DeviceTarget {
+  readonly deviceId: string;
+  /** Absent: the tenant of the administering key, or `default` for the operator. */
+  readonly tenant?: string;
+}
+
+/** An authority, and the devices to which the configuration restricts the tenant of an administering key. */
+export interface DeviceAuthority {
+  readonly authority: AdminAuthority;
+  readonly tenantDevices: DeviceAllowlist | null;
+}
+
+/** See the description of this file. */
+export interface DeviceOperations {
+  list(by: DeviceAuthority, query: ListDevicesQuery): Promise<PlainResponse>;
+  retrieve(by: DeviceAuthority, target: DeviceTarget): Promise<PlainResponse>;
+  release(by: DeviceAuthority, target: DeviceTarget): Promise<PlainResponse>;
+  remove(by: DeviceAuthority, target: DeviceTarget): Promise<PlainResponse>;
+}
+
+/** Rows that are read at a time when an authority may not see all of them. */
+const rowsAtATime = 500;
+
+/** Creates {@link DeviceOperations}. `devicesFor` is `null` where no environment server is embedded: every operation is 404. */
+export function createDeviceOperations(devicesFor: DevicesFor | null): DeviceOperations {
+  if (devicesFor === null) {
+    const refuse = (): Promise<PlainResponse> => Promise.resolve(noDevicesHere);
+    return { list: refuse, retrieve: refuse, release: refuse, remove: refuse };
+  }
+  const devicesOf = ({ authority }: DeviceAuthority): DeviceAdministration => devicesFor(actorOf(authority));
+
+  async function find(by: DeviceAuthority, { deviceId, tenant = tenantOf(by.authority) }: DeviceTarget) {
+    const rows = await devicesOf(by).list({ tenant, deviceId, afterId: null, limit: -1 });
+    return rows.filter((row) => mayKnowDevice(by, row));
+  }
+
+  async function retrieve(by: DeviceAuthority, target: DeviceTarget): Promise<PlainResponse> {
+    const rows = await find(by, target);
+    return rows.length === 0 ? notFound : jsonResponse(200, { devices: rows.map((row) => showDevice(row)) });
+  }
+
+  /** Refuses a device that the authority does not see, or of which it sees only some rows. */
+  async function change(
+    by: DeviceAuthority,
+    target: DeviceTarget,
+    operation: "release" | "remove",
+  ): Promise<PlainResponse | null> {
+    if ((await find(by, target)).length === 0) return notFound;
+    const { deviceId, tenant = tenantOf(by.authority) } = target;
+    let isRefused = false;
+    const changed = await devicesOf(by)[operation](tenant, deviceId, (rows) => {
+      isRefused = !rows.every((row) => mayKnowDevice(by, row));
+      return !isRefused;
+    });
+    if (changed !== null) return null;
+    return isRefused ? notAllowed : notFound;
+  }
+
+  return {
+    async list(by, { limit, after, tenant }) {
+      const rows = await readPage(by, devicesOf(by), { limit: limit + 1, after, tenant });
+      const devices = rows.slice(0, limit).map((row) => showDevice(row));
+      return jsonResponse(200, { devices, hasNextPage: rows.length > limit });
+    },
+    retrieve,
+    async release(by, target) {
+      const known = await find(by, target);
+      // A repeat changes nothing and is not audited.
+      if (known.every(({ ownerKeyId }) => ownerKeyId === null)) return retrieve(by, target);
+      return (await change(by, target, "release")) ?? retrieve(by, target);
+    },
+    remove: async (by, target) => (await change(by, target, "remove")) ?? removed,
+  };
+}
+
+/** Whether an authority may know that a row exists. */
+export function mayKnowDevice({ authority, tenantDevices }: DeviceAuthority, row: DeviceRow): boolean {
+  if (!mayKnowKey(authority, row)) return false;
+  return authority.kind === "operator" || allowsDevice({ ...authority.record, tenantDevices }, row);
+}
+
+/** Reads as many rows as wanted, of those that the authority may know. */
+async function readPage(
+  by: DeviceAuthority,
+  devices: DeviceAdministration,
+  {
+    limit,
+    after,
+    tenant,
+  }: { readonly limit: number; readonly after?: string | undefined; readonly tenant?: string | undefined },
+) {
+  const { authority } = by;
+  const ownTenant = authority.kind === "operator" ? null : authority.record.tenant;
+  if (ownTenant !== null && tenant !== undefined && tenant !== ownTenant) return [];
+  const found: Awaited<ReturnType<DeviceAdministration["list"]>>[number][] = [];
+  let afterId = after ?? null;
+  for (;;) {
+    const filter = { tenant: ownTenant ?? tenant ?? null, deviceId: null, afterId, limit: rowsAtATime };
+    const rows = await devices.list(filter);
+    found.push(...rows.filter((row) => mayKnowDevice(by, row)));
+    const last = rows.at(-1);
+    if (found.length >= limit || last === undefined || rows.length < rowsAtATime) return found.slice(0, limit);
+    afterId = last.id;
+  }
+}
+
+const notFound: PlainResponse = problemResponse("environment_not_found");
+const removed: PlainResponse = { status: 204, headers: {}, body: null };
+const notAllowed: PlainResponse = problemResponse("grant_not_allowed", {
+  issues: [{ member: "connectionNames", rule: "must allow every name that the device has" }],
+});
+const noDevicesHere: PlainResponse = problemResponse("endpoint_not_found", {
+  detail: "The devices of a remote environment server are not administered here.",
+});

@@ -1,0 +1,69 @@
+/** How devices are printed: a table, and everything about one device. */
+import {
+  type Cell,
+  type Column,
+  formatDetails,
+  formatTable,
+  formatTime,
+  type Paint,
+} from "@letta-environments/command-line";
+import type { ShownDevice } from "../admin/device-view.ts";
+
+const columns: readonly Column[] = [
+  { title: "DEVICE", shrinks: false },
+  { title: "NAME", shrinks: true },
+  { title: "TENANT", shrinks: false },
+  { title: "OWNER KEY", shrinks: false },
+  { title: "LAST SEEN", shrinks: false },
+];
+const onlineColumn: Column = { title: "ONLINE", shrinks: false };
+
+/** The devices as a table, one line for each listener. @param width columns of the terminal; `null`: no limit */
+export function formatDeviceTable(devices: readonly ShownDevice[], width: number | null, paint: Paint): string {
+  if (devices.length === 0) return "There are no devices.\n";
+  const knowsPresence = devices.some(({ online }) => online !== null);
+  const rows = devices.map((device) => [
+    plain(device.deviceId),
+    plain(device.connectionName),
+    plain(device.tenant),
+    plain(ownerOf(device)),
+    plain(formatTime(device.lastSeenAt)),
+    ...(knowsPresence ? [onlineCell(device)] : []),
+  ]);
+  return formatTable(knowsPresence ? [...columns, onlineColumn] : columns, rows, width, paint, "list");
+}
+
+/** Everything about the listeners of one device. */
+export function formatDeviceDetails(devices: readonly ShownDevice[], width: number | null, paint: Paint): string {
+  const blocks = devices.map((device) =>
+    formatDetails(
+      [
+        ["Device", plain(device.deviceId)],
+        ["Name", plain(device.connectionName)],
+        ["Tenant", plain(device.tenant)],
+        ["Owner key", plain(ownerOf(device))],
+        ["Row", plain(device.id)],
+        ["Listener", plain(device.listenerInstanceId)],
+        ["First seen", plain(formatTime(device.firstSeenAt))],
+        ["Last seen", plain(formatTime(device.lastSeenAt))],
+        ["Online", device.online === null ? plain("") : onlineCell(device)],
+        ["Connection", plain(device.connectionId ?? "")],
+      ],
+      width,
+      paint,
+    ),
+  );
+  return blocks.join("\n");
+}
+
+function ownerOf({ ownerKeyId, shared }: ShownDevice): string {
+  return ownerKeyId ?? (shared ? "shared" : "none");
+}
+
+function onlineCell({ online }: ShownDevice): Cell {
+  return online === true ? { text: "yes", style: "green" } : { text: "no", style: "dim" };
+}
+
+function plain(text: string): Cell {
+  return { text, style: null };
+}

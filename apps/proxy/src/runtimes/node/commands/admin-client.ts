@@ -1,0 +1,93 @@
+/** Requests to the administration of a gateway elsewhere, with the operator's token or a key of scope `admin` in `ADMIN_TOKEN`. */
+import process from "node:process";
+import { CommandError, misuse } from "@letta-environments/command-line";
+import { parseUpstreamBaseUrl } from "../../../upstream/settings.ts";
+import type { CommandContext } from "./context.ts";
+
+/** The longest wait for a response, in milliseconds. */
+const timeoutMs = 30_000;
+/** Entries of a page. */
+const pageSize = 100;
+
+/** Sends a request below the path of the collection. Rejects with a `CommandError` unless the response is a success. */
+export type SendRequest = <Body>(method: string, path: string, body?: unknown) => Promise<Body>;
+
+/**
+ * Returns a function that sends requests to the gateway that `--url` names.
+ *
+ * @param collection The path of the collection, such as `/admin/v1/keys`.
+ * @param listCommand The command that shows whether a change was made.
+ * @throws CommandError if the address or the token cannot be used
+ */
+export function connectToAdministration(
+  { parsed, option }: CommandContext,
+  collection: string,
+  listCommand: string,
+): SendRequest {
+  for (const local of ["data-dir", "config"]) {
+    if (parsed.options.has(local)) throw misuse(`--${local} and --url exclude each other`);
+  }
+  const baseUrl = parseUpstreamBaseUrl(option("url") ?? "", false);
+  if (!baseUrl.ok) throw misuse(`--url ${baseUrl.rule}`);
+  const token = process.env["ADMIN_TOKEN"] ?? "";
+  if (!/^[\x21-\x7e]+$/.test(token)) {
+    throw new CommandError("ADMIN_TOKEN must contain the operator's token, or a gateway key of scope admin");
+  }
+  const { origin, basePath } = baseUrl.value;
+  return async (method, path, body) => {
+    let response: Response;
+    try {
+      response = await fetch(`${origin}${basePath}${collection}${path}`, {
+        method,
+        headers: {
+          authorization: `Bearer ${token}`,
+          ...(body !== undefined && { "content-type": "application/json" }),
+        },
+        ...(body !== undefined && { body: JSON.stringify(body) }),
+        // A redirect could send the token to another server.
+        redirect: "error",
+        signal: AbortSignal.timeout(timeoutMs),
+      });
+    } catch (cause) {
+      const hint = method === "GET" ? "" : `; '${listCommand} --url' shows whether the change was made`;
+      throw new CommandError(`The gateway at ${origin} did not respond${reasonOf(cause)}${hint}.`, 1, { cause });
+    }
+    const result = (await response.json().catch(() => ({}))) as {
+      readonly message?: unknown;
+      readonly errors?: unknown;
+    };
+    if (response.ok) return result as never;
+    throw new CommandError(`The gateway responded with ${response.status}: ${describe(result)}`);
+  };
+}
+
+/** Reads every page of a list whose entries are the member `name`. */
+export async function readAllPages<Entry extends { readonly id: string }>(
+  request: SendRequest,
+  name: string,
+  parameters: Readonly<Record<string, string>> = {},
+): Promise<readonly Entry[]> {
+  const entries: Entry[] = [];
+  for (let after = ""; ;) {
+    const query = new URLSearchParams({ limit: String(pageSize), ...parameters, ...(after !== "" && { after }) });
+    const page = await request<Readonly<Record<string, readonly Entry[]>> & { readonly hasNextPage?: unknown }>(
+      "GET",
+      `?${query}`,
+    );
+    const found = page[name] ?? [];
+    entries.push(...found);
+    after = found.at(-1)?.id ?? "";
+    if (page.hasNextPage !== true || after === "") return entries;
+  }
+}
+
+/** The code of the system's error in parentheses, or nothing. */
+function reasonOf(cause: unknown): string {
+  const inner = cause instanceof Error ? cause.cause : undefined;
+  return inner instanceof Error && "code" in inner && typeof inner.code === "string" ? ` (${inner.code})` : "";
+}
+
+function describe({ message, errors }: { readonly message?: unknown; readonly errors?: unknown }): string {
+  const text = typeof message === "string" ? message : "without an explanation";
+  return Array.isArray(errors) ? `${text} ${JSON.stringify(errors)}` : text;
+}

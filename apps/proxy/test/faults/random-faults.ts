@@ -1,0 +1,108 @@
+/** Many sends of the official SDK, with its own retries, through random faults on both hops. */
+import Letta, { APIError } from "@letta-ai/letta-client";
+import { createRandom, type Fault, faultPoints, type Random } from "@letta-environments/testkit";
+import { parseJsonObject } from "../../src/lib/json.ts";
+import { type Counts, noCounts } from "../simulation/truth.ts";
+import type { GatewayUnderFaults } from "./gateway-under-faults.ts";
+
+/** The result of many sends. */
+export interface RandomFaultsResult {
+  readonly counts: Readonly<Counts>;
+  /** Faults that happened. */
+  readonly faults: number;
+  /** Sends whose response contradicts what was delivered. */
+  readonly contradictions: readonly string[];
+}
+
+/** Sends that are in flight at the same time. */
+const concurrency = 50;
+/** Probability that an exchange breaks on a hop. */
+const faultRate = 0.2;
+
+/** Sends this many messages, and counts what became of them. */
+export async function sendThroughFaults(
+  gateway: GatewayUnderFaults,
+  count: number,
+  seed: number,
+): Promise<RandomFaultsResult> {
+  const random = createRandom(seed);
+  const counts: Counts = { ...noCounts };
+  const contradictions: string[] = [];
+  let faults = 0;
+  gateway.chooseFault = () => {
+    const fault = random.happens(faultRate) ? pickFault(random) : null;
+    if (fault !== null) faults += 1;
+    return fault;
+  };
+  const client = new Letta({
+    baseURL: gateway.callerProxy.url,
+    apiKey: gateway.key,
+    timeout: 2_500,
+    maxRetries: 2,
+    fetch: async (input, init) => {
+      const response = await fetch(input, init);
+      if (!(await isTyped(response.clone()))) counts.untyped += 1;
+      return response;
+    },
+  });
+
+  async function sendOne(number: number): Promise<void> {
+    const id = `random-${seed}-${number}`;
+    const outcome = await sendWithSdk(client, gateway.connectionId, id);
+    counts.sends += 1;
+    const deliveries = gateway.deliveries.get(id) ?? 0;
+    if (outcome === "unknown") counts.unknown += 1;
+    if (outcome === "success" && deliveries === 0) contradictions.push(`${id}: success without a delivery`);
+    if (outcome === "refused" && deliveries > 0) contradictions.push(`${id}: refused, and delivered`);
+  }
+
+  let next = 0;
+  await Promise.all(
+    Array.from({ length: concurrency }, async () => {
+      while (next < count) await sendOne(next++);
+    }),
+  );
+  gateway.chooseFault = () => null;
+  for (const [id, deliveries] of gateway.deliveries) {
+    if (!id.startsWith(`random-${seed}-`)) continue;
+    counts.delivered += 1;
+    if (deliveries > 1) counts.doubled += 1;
+  }
+  return { counts, faults, contradictions };
+}
+
+function pickFault(random: Random): Fault {
+  // A stall takes as long as the timeouts.
+  const effect = random.pickWeighted([
+    [10, "reset"],
+    [10, "close"],
+    [1, "stall"],
+  ] as const);
+  return { point: random.pick(faultPoints), effect };
+}
+
+/** Whether a response is a success or a problem with a code. A response whose body the network cuts counts as one. */
+async function isTyped(response: Response): Promise<boolean> {
+  if (response.ok) return true;
+  try {
+    return typeof parseJsonObject(await response.text())?.["errorCode"] === "string";
+  } catch {
+    return true;
+  }
+}
+
+/** `refused`: the message will never be delivered under this id. `unknown`: it may be running. */
+type SendOutcome = "success" | "refused" | "unknown";
+
+async function sendWithSdk(client: Letta, connectionId: string, id: string): Promise<SendOutcome> {
+  try {
+    const messages = [{ role: "user" as const, content: id, client_message_id: id }];
+    await client.environments.sendMessage(connectionId, { agentId: "agent-1", messages });
+    return "success";
+  } catch (cause) {
+    // A connection that breaks inside a body is a TypeError of `fetch`.
+    if (!(cause instanceof APIError || cause instanceof TypeError)) throw cause;
+    // An earlier attempt of the same send may have been delivered before a later one was refused.
+    return cause instanceof APIError && (cause.status === 422 || cause.status === 404) ? "refused" : "unknown";
+  }
+}

@@ -1,0 +1,302 @@
+/**
+ * One gateway process of a simulation: the whole pipeline over stores on disk, composed as `src/runtimes/node` composes it, with a
+ * simulated clock and with stores that can fail. Killing it leaves nothing but the files.
+ */
+import { join } from "node:path";
+import { createEnvironmentServer, type EnvironmentStore } from "@letta-environments/environment-server";
+import type { DeviceAllowlist } from "@letta-environments/schema";
+import { createSqliteEnvironmentStore } from "@letta-environments/environment-server/sqlite";
+import { createMemoryCacheStore } from "@letta-environments/http-cache";
+import {
+  type Clock,
+  formatUlid,
+  type RandomId,
+  type SqliteDatabase,
+  ulidRandomBytes,
+} from "@letta-environments/platform";
+import { openSqlite, sha256Hex } from "@letta-environments/platform/node";
+import {
+  createSimulatedProcess,
+  type Random,
+  type SimulatedProcess,
+  type StoreFaultRates,
+  type StoreFaults,
+} from "@letta-environments/testkit";
+import { createMemoryRateLimitStore } from "../../src/adapters/memory/rate-limit-store.ts";
+import { createSqliteAuditStore } from "../../src/adapters/sqlite/audit-store.ts";
+import { createSqliteIdempotencyStore } from "../../src/adapters/sqlite/idempotency-store.ts";
+import { createSqliteKeyStore } from "../../src/adapters/sqlite/key-store.ts";
+import { openAuditLog, type OpenAuditLog } from "../../src/audit/log.ts";
+import type { AuditStore } from "../../src/audit/store.ts";
+import { type AuditReport, verifyAudit } from "../../src/audit/verify.ts";
+import { createEnvironmentCache } from "../../src/cache/environment-cache.ts";
+import type { RateLimitsFile } from "../../src/config/file.ts";
+import { resolveRateLimits } from "../../src/config/resolve-rate-limits.ts";
+import { type IdempotencyStore, IdempotencyUnavailableError } from "../../src/idempotency/store.ts";
+import { createHasExpired } from "../../src/keys/credential-expiry.ts";
+import { KeyStoreUnavailableError } from "../../src/keys/key-store-outages.ts";
+import { createKeyUses } from "../../src/keys/key-uses.ts";
+import { watchSocketKeys } from "../../src/keys/socket-key-watch.ts";
+import { createPipeline, type Pipeline } from "../../src/pipeline.ts";
+import type { KeyStore, UpstreamFetch } from "../../src/ports.ts";
+import { createRateLimiter } from "../../src/rate-limit/limiter.ts";
+import type { RateLimitStore } from "../../src/rate-limit/store.ts";
+import type { GatewayServices } from "../../src/services.ts";
+import { testDigests, testPepper } from "../support/test-proxy.ts";
+
+/** What a gateway process is started with. */
+export interface GatewayOptions {
+  readonly dataDir: string;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** The remote upstream and the credential of each tenant; `null` embeds the environment server. */
+  readonly upstream: { readonly fetch: UpstreamFetch; readonly credentialOf: (tenant: string) => string } | null;
+  readonly rateLimits: RateLimitsFile;
+  /** Fault rates of every store. */
+  readonly rates: () => StoreFaultRates;
+  /** Receives each failure of a store that the simulation injects. */
+  readonly onStoreFailure: StoreFaults["onFailure"];
+  /** Receives each `internal_error` and each failure that no request reports. */
+  readonly onFailure: (what: string, cause: unknown) => void;
+  /** Called when rate limits are decided without their store. */
+  readonly onLimitsDegraded: () => void;
+  /** Receives the ids of messages when their `send_started` is durable. */
+  readonly onSendStarted: (messageIds: readonly string[]) => void;
+  /** Replaces parts, for tests that plant a bug. */
+  readonly plant?: PlantedBugs;
+}
+
+/** Replacements of parts of the gateway. */
+export interface PlantedBugs {
+  readonly environmentStore?: (store: EnvironmentStore) => EnvironmentStore;
+  readonly rateLimitStore?: (store: RateLimitStore) => RateLimitStore;
+  readonly auditStore?: (store: AuditStore) => AuditStore;
+  readonly upstreamFetch?: (fetch: UpstreamFetch) => UpstreamFetch;
+  readonly pipeline?: (pipeline: Pipeline) => Pipeline;
+}
+
+/** A running gateway process. */
+export interface SimulatedGateway {
+  readonly pipeline: Pipeline;
+  readonly process: SimulatedProcess;
+  /** Verifies the whole audit log. */
+  verifyAudit(): Promise<AuditReport>;
+  /** Stops it in order. */
+  stop(): Promise<void>;
+  kill(): void;
+}
+
+/** Rate limits in the time of the rate-limit store, in milliseconds. */
+const limitDeadlineMs = 100;
+
+interface Parts extends GatewayOptions {
+  readonly process: SimulatedProcess;
+  readonly open: (name: string) => SqliteDatabase;
+  readonly randomId: RandomId;
+  readonly hasExpired: GatewayServices["hasExpired"];
+}
+
+/** Starts a process over the files of the data directory. */
+export async function startGateway(options: GatewayOptions): Promise<SimulatedGateway> {
+  const { clock, random, dataDir, onFailure } = options;
+  const process = createSimulatedProcess(clock, random);
+  const databases: SqliteDatabase[] = [];
+  const open = (name: string): SqliteDatabase => {
+    const database = openSqlite(join(dataDir, name));
+    databases.push(database);
+    return database;
+  };
+  const randomId: RandomId = (prefix) => `${prefix}-${formatUlid(clock.now(), random.bytes(ulidRandomBytes))}`;
+  const parts: Parts = { ...options, process, open, randomId, hasExpired: createHasExpired(process.clock) };
+  const keyStore = openKeys(parts);
+  const audit = await openAudit(parts);
+  const { services, close } = compose(parts, keyStore, audit.log);
+  const pipeline = createPipeline(services, {
+    upstreamTimeoutMs: 30_000,
+    userAgent: "simulation",
+    rateLimits: resolveRateLimits(options.rateLimits, false).settings,
+  });
+  const kill = (): void => {
+    if (!process.isAlive) return;
+    process.kill();
+    for (const database of databases) database.close();
+  };
+  return {
+    pipeline: options.plant?.pipeline?.(pipeline) ?? pipeline,
+    process,
+    verifyAudit: () => audit.verify(),
+    async stop() {
+      await close();
+      await audit.log.close().catch((cause: unknown) => onFailure("close the audit log", cause));
+      kill();
+    },
+    kill,
+  };
+}
+
+function openKeys({ process, open, rates, onStoreFailure }: Parts): KeyStore {
+  const store = createSqliteKeyStore(open("proxy.sqlite"), process.clock);
+  const error = (method: string): Error =>
+    new KeyStoreUnavailableError({ cause: new Error(`simulated failure of ${method}`) });
+  return process.withFaults(store, { synchronous: ["generation"], rates, error, onFailure: onStoreFailure });
+}
+
+async function openAudit(parts: Parts): Promise<{ readonly log: OpenAuditLog; verify(): Promise<AuditReport> }> {
+  const { process, open, random, randomId, onStoreFailure, onSendStarted, plant } = parts;
+  const plain = createSqliteAuditStore(open("audit.sqlite"));
+  const sealing = { digests: testDigests, pepper: testPepper };
+  let isOpen = false;
+  const observed: AuditStore = {
+    ...plain,
+    async append(records, head) {
+      await plain.append(records, head);
+      for (const { text } of records) {
+        const entry = JSON.parse(text) as { readonly type: string; readonly messageIds?: readonly string[] };
+        if (entry.type === "send_started") onSendStarted(entry.messageIds ?? []);
+      }
+    },
+  };
+  const store = process.withFaults(plant?.auditStore?.(observed) ?? observed, {
+    rates: () => (isOpen ? parts.rates() : noFaults),
+    error: (method) => new Error(`simulated failure of ${method}`),
+    onFailure: onStoreFailure,
+  });
+  const log = await openAuditLog({
+    ...sealing,
+    store,
+    clock: process.clock,
+    writer: randomId("writer"),
+    version: "0.0.0",
+    defer: (run) => void process.clock.setTimer(random.below(2), run),
+  });
+  isOpen = true;
+  return { log, verify: () => plain.snapshot((snapshot) => verifyAudit(snapshot, sealing)) };
+}
+
+/** Rates of a store without faults. */
+export const noFaults: StoreFaultRates = { reject: 0, slow: 0, slowMs: 0 };
+
+function compose(
+  parts: Parts,
+  keyStore: KeyStore,
+  audit: OpenAuditLog,
+): { readonly services: GatewayServices; close(): Promise<void> } {
+  const { process, random, randomId, upstream, plant, onFailure } = parts;
+  const { clock } = process;
+  const environmentCache = createEnvironmentCache({
+    store: createMemoryCacheStore({ maxBytes: 1_000_000, maxEntries: 1_000, clock }),
+    clock,
+    sha256: sha256Hex,
+    onError: (operation, cause) => onFailure(`cache ${operation}`, cause),
+  })({ upstream: upstream === null ? "embedded" : "remote", showsStatus: () => true });
+  const keyUses = createKeyUses({ clock, keyStore, onFailure: () => undefined });
+  const embedded = upstream === null ? openEmbedded(parts, keyStore, environmentCache.invalidate) : null;
+  const services: GatewayServices = {
+    clock,
+    digests: testDigests,
+    hasExpired: parts.hasExpired,
+    keyStore,
+    noteKeyUse: keyUses.note,
+    pepper: testPepper,
+    random: random.fraction,
+    randomId,
+    telemetry(event) {
+      if (event.type === "internal_error") onFailure("internal error", event.cause);
+    },
+    upstream:
+      upstream === null || embedded !== null
+        ? { kind: "embedded", server: embedded?.server ?? missing() }
+        : {
+            kind: "remote",
+            fetch: plant?.upstreamFetch?.(upstream.fetch) ?? upstream.fetch,
+            credentialOf: upstream.credentialOf,
+            idempotencyStore: openSends(parts),
+          },
+    audit,
+    environmentCache,
+    rateLimiter: createLimiter(parts),
+    deviceSockets: embedded?.sockets ?? null,
+  };
+  return {
+    services,
+    async close() {
+      await embedded?.server.close();
+      await keyUses.flush();
+    },
+  };
+}
+
+/** The store of sends, in the file of the audit log. */
+function openSends({ process, open, random, rates, onStoreFailure }: Parts): IdempotencyStore {
+  const { clock } = process;
+  const defer = (run: () => void): void => void clock.setTimer(random.below(2), run);
+  return process.withFaults(createSqliteIdempotencyStore(open("audit.sqlite"), clock, { defer }), {
+    rates,
+    error: (method) => new IdempotencyUnavailableError(new Error(`simulated failure of ${method}`)),
+    onFailure: onStoreFailure,
+  });
+}
+
+function missing(): never {
+  throw new TypeError("the embedded server was not opened");
+}
+
+function createLimiter({
+  process,
+  rates,
+  onStoreFailure,
+  onLimitsDegraded,
+  plant,
+}: Parts): GatewayServices["rateLimiter"] {
+  const { clock } = process;
+  const memory = createMemoryRateLimitStore(clock);
+  const store = plant?.rateLimitStore?.(memory) ?? memory;
+  return createRateLimiter({
+    store: process.withFaults(store, {
+      rates,
+      error: (method) => new Error(`simulated failure of ${method}`),
+      onFailure: onStoreFailure,
+    }),
+    localStore: createMemoryRateLimitStore(clock),
+    clock,
+    deadlineMs: limitDeadlineMs,
+    onDegraded: onLimitsDegraded,
+  });
+}
+
+function openEmbedded(
+  { process, open, rates, onStoreFailure, randomId, hasExpired, plant, onFailure }: Parts,
+  keyStore: KeyStore,
+  invalidate: (tenant: string, target: { readonly deviceId: string }) => Promise<void>,
+) {
+  const plain = createSqliteEnvironmentStore(open("environments.sqlite"));
+  const store = process.withFaults(plant?.environmentStore?.(plain) ?? plain, {
+    rates,
+    error: (method) => new Error(`simulated failure of ${method}`),
+    onFailure: onStoreFailure,
+  });
+  const server = createEnvironmentServer({
+    store,
+    clock: process.clock,
+    sha256: sha256Hex,
+    randomId,
+    podId: randomId("pod"),
+    publicUrl: null,
+    onEvent(event) {
+      if ("deviceId" in event) void invalidate(event.tenant, { deviceId: event.deviceId });
+    },
+  });
+  const sockets = watchSocketKeys(server, {
+    clock: process.clock,
+    hasExpired,
+    keyStore,
+    tenants: () => noTenants,
+    tokenSettings: () => null,
+    onFailure: (cause) => {
+      if (!(cause instanceof KeyStoreUnavailableError)) onFailure("watch the keys of sockets", cause);
+    },
+  });
+  return { server, sockets };
+}
+
+const noTenants: ReadonlyMap<string, DeviceAllowlist> = new Map();

@@ -1,0 +1,167 @@
+/** The simulation is able to fail: it finds each of these bugs within a few seeds. */
+import { expect, test } from "vitest";
+import type { PlainResponse } from "@letta-environments/schema";
+import { jsonResponse, problemResponse } from "@letta-environments/schema";
+import type { GatewayRequest } from "../../src/http/gateway-request.ts";
+import type { Pipeline } from "../../src/pipeline.ts";
+import type { PlantedBugs } from "./gateway.ts";
+import { runSeed } from "./run-seed.ts";
+
+const maxSeeds = 12;
+
+/** Runs seeds until one fails, and returns its violations. */
+async function findViolations(upstream: "embedded" | "remote", plant: PlantedBugs): Promise<string> {
+  for (let seed = 1; seed <= maxSeeds; seed++) {
+    const { violations } = await runSeed({ seed, steps: 200, upstream, plant });
+    if (violations.length > 0) return violations.join("\n");
+  }
+  return "none";
+}
+
+/** Changes responses on their way to the caller. */
+function changeResponses(change: (request: GatewayRequest, response: PlainResponse) => PlainResponse): PlantedBugs {
+  return {
+    pipeline: (pipeline: Pipeline): Pipeline => ({
+      ...pipeline,
+      handle: async (request) => change(request, await pipeline.handle(request)),
+    }),
+  };
+}
+
+const isSend = ({ method, path }: GatewayRequest): boolean => method === "POST" && path.endsWith("/messages");
+
+test("a store that forgets reservations runs messages twice", async () => {
+  const found = await findViolations("embedded", {
+    environmentStore: (store) => ({
+      ...store,
+      findMessages: () => Promise.resolve([]),
+      reserve: () => Promise.resolve(true),
+    }),
+  });
+  expect(found).toMatch(/was delivered twice/);
+});
+
+test("a store that loses reservations at a crash runs messages twice", async () => {
+  const found = await findViolations("embedded", {
+    environmentStore(store) {
+      const reserved = new Set<string>();
+      return {
+        ...store,
+        findMessages: (scope, ids) =>
+          Promise.resolve(
+            ids
+              .filter((id) => reserved.has(JSON.stringify([scope, id])))
+              .map((messageId) => ({
+                messageId,
+                deliveryId: "msg-lost",
+                fingerprint: "",
+                outcome: { kind: "unknown" } as const,
+              })),
+          ),
+        reserve({ scope, messageIds }) {
+          for (const id of messageIds) reserved.add(JSON.stringify([scope, id]));
+          return Promise.resolve(true);
+        },
+      };
+    },
+  });
+  expect(found).toMatch(/was delivered twice|message_id_reused/);
+});
+
+test("an upstream adapter that repeats a POST delivers messages twice", async () => {
+  const found = await findViolations("remote", {
+    upstreamFetch: (fetch) => async (request, signal) => {
+      const response = await fetch(request, signal);
+      return "reason" in response && response.reason === "broken" ? fetch(request, signal) : response;
+    },
+  });
+  expect(found).toMatch(/was delivered twice/);
+});
+
+test("an audit log that is written after the send is missing at the delivery", async () => {
+  const found = await findViolations("embedded", {
+    auditStore: (store) => ({ ...store, append: () => Promise.resolve() }),
+  });
+  expect(found).toMatch(/before its send_started was durable/);
+});
+
+test("an audit log that is changed afterwards is damaged", async () => {
+  const found = await findViolations("embedded", {
+    auditStore: (store) => ({
+      ...store,
+      append: (records, head) =>
+        store.append(
+          records.map((record) => ({ ...record, text: record.text.replace('"status":403', '"status":200') })),
+          head,
+        ),
+    }),
+  });
+  expect(found).toMatch(/the audit log is damaged/);
+});
+
+test("a rate limiter that admits everything exceeds its limits", async () => {
+  const outcome = { admitted: true, decisions: [], constrained: null, degraded: null };
+  const found = await findViolations("embedded", { rateLimitStore: (store) => ({ ...store, take: () => outcome }) });
+  expect(found).toMatch(/exceed the limit/);
+});
+
+test("a cache that all tenants share shows data of another tenant", async () => {
+  let cached: PlainResponse | null = null;
+  const found = await findViolations(
+    "embedded",
+    changeResponses(({ method, path }, response) => {
+      if (method !== "GET" || path !== "/v1/environments" || response.status !== 200) return response;
+      cached ??= response;
+      return cached;
+    }),
+  );
+  expect(found).toMatch(/received data of/);
+});
+
+test("a refusal that says that nothing was sent, for a message that was, is untrue", async () => {
+  const offline = problemResponse("device_offline");
+  const found = await findViolations(
+    "embedded",
+    changeResponses((request, response) => (isSend(request) && response.status === 504 ? offline : response)),
+  );
+  expect(found).toMatch(/every response says that nothing was sent/);
+});
+
+test("an unknown outcome is not accepted where nothing was lost", async () => {
+  const unknown = problemResponse("delivery_unknown");
+  const found = await findViolations(
+    "embedded",
+    changeResponses((request, response) => (isSend(request) && response.status === 200 ? unknown : response)),
+  );
+  expect(found).toMatch(/although no acknowledgement was lost/);
+});
+
+test("a success for a message that no device received is untrue", async () => {
+  const success = jsonResponse(200, { success: true });
+  const found = await findViolations(
+    "embedded",
+    changeResponses((request, response) => (isSend(request) && response.status === 409 ? success : response)),
+  );
+  expect(found).toMatch(/which no device received|rejected/);
+});
+
+test("an error without a code is not a typed outcome", async () => {
+  const found = await findViolations(
+    "embedded",
+    changeResponses((request, response) =>
+      isSend(request) && response.status === 504 ? { status: 500, headers: {}, body: "oops" } : response,
+    ),
+  );
+  expect(found).toMatch(/without an errorCode/);
+});
+
+test("a request that never gets a response is left at the end", async () => {
+  const found = await findViolations("embedded", {
+    pipeline: (pipeline) => ({
+      ...pipeline,
+      handle: (request) =>
+        request.path === "/v1/environments" ? new Promise(() => undefined) : pipeline.handle(request),
+    }),
+  });
+  expect(found).toMatch(/requests are left/);
+});

@@ -1,0 +1,66 @@
+/**
+ * The administration of devices: listing all of them with their owners, releasing one, and removing one. The caller has decided
+ * who may administer devices, and passes what depends on the rows as `permits`.
+ */
+import type { DeviceFilter, DeviceRow, DeviceRows, PermitsChange } from "../ports.ts";
+import type { EmitEvent } from "../events.ts";
+import type { DeviceHub } from "../socket/hub.ts";
+import type { RemovalWatch } from "./removal-watch.ts";
+
+/** A row as its administration shows it. Times are epoch milliseconds. */
+export interface AdministeredDevice extends DeviceRow {
+  /** The connection of the open socket; `null` while the device is offline. */
+  readonly connectionId: string | null;
+}
+
+/** See the description of this file. The promises reject when the store fails. */
+export interface DeviceAdministration {
+  /** Lists rows of any tenant, ordered by id. */
+  list(filter: DeviceFilter): Promise<readonly AdministeredDevice[]>;
+  /**
+   * Ends the ownership of a device: the next key that enrols it owns it. Its open socket stays. A shared device stays shared.
+   * Resolves with its rows before the change; `null` when the tenant has no such device or the change is not permitted.
+   */
+  release(tenant: string, deviceId: string, permits: PermitsChange): Promise<readonly DeviceRow[] | null>;
+  /**
+   * Removes a device with all its rows and connectionIds, and closes its sockets with 1008. A device whose key is still valid
+   * registers again at once, as a new device. Resolves like {@link DeviceAdministration.release}.
+   */
+  remove(tenant: string, deviceId: string, permits: PermitsChange): Promise<readonly DeviceRow[] | null>;
+}
+
+/** Creates a {@link DeviceAdministration}. */
+export function createDeviceAdministration({
+  store,
+  hub,
+  removals,
+  emit,
+}: {
+  readonly store: DeviceRows;
+  readonly hub: Pick<DeviceHub, "presence">;
+  readonly removals: Pick<RemovalWatch, "check">;
+  readonly emit: EmitEvent;
+}): DeviceAdministration {
+  return {
+    async list(filter) {
+      const rows = await store.listDevices(filter);
+      return rows.map((row) => {
+        const presence = hub.presence(row.id);
+        const lastSeenAt = Math.max(row.lastSeenAt, presence?.lastSeenMs ?? 0);
+        return { ...row, lastSeenAt, connectionId: presence?.connectionId ?? null };
+      });
+    },
+    async release(tenant, deviceId, permits) {
+      const rows = await store.releaseDevice(tenant, deviceId, permits);
+      if (rows !== null) emit({ type: "device_released", tenant, deviceId });
+      return rows;
+    },
+    async remove(tenant, deviceId, permits) {
+      const rows = await store.removeDevice(tenant, deviceId, permits);
+      if (rows === null) return null;
+      emit({ type: "device_removed", tenant, deviceId });
+      await removals.check();
+      return rows;
+    },
+  };
+}

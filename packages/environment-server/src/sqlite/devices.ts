@@ -1,0 +1,79 @@
+import type { SqliteDatabase, SqliteRow, SqliteValue } from "@letta-environments/platform";
+import type { DeviceFilter, DeviceRow, DeviceRows, PermitsChange } from "../ports.ts";
+import { environmentColumns, readEnvironment, readInteger, readOptionalText, readText } from "./columns.ts";
+
+/** {@link DeviceRows} in SQLite. */
+export function createSqliteDeviceRows(database: SqliteDatabase): DeviceRows {
+  const release = database.prepare(
+    "DELETE FROM environment_device WHERE tenant = ? AND device_id = ? AND owner_key_id IS NOT NULL",
+  );
+  const removeDevice = database.prepare("DELETE FROM environment_device WHERE tenant = ? AND device_id = ?");
+  const removeRows = database.prepare("DELETE FROM environment WHERE tenant = ? AND device_id = ?");
+  const findRemoved = database.prepare(
+    "SELECT value FROM json_each(?) WHERE value NOT IN (SELECT id FROM environment_connection)",
+  );
+  // SQLite changes this number with every commit of another connection to the file, and with none of this one.
+  const selectVersion = database.prepare("PRAGMA data_version");
+
+  function list(filter: DeviceFilter): readonly DeviceRow[] {
+    const { sql, values } = buildList(filter);
+    return database
+      .prepare(sql)
+      .all(...values)
+      .map(readDevice);
+  }
+
+  function change(tenant: string, deviceId: string, permits: PermitsChange, run: () => void) {
+    return database.transaction(() => {
+      const rows = list({ tenant, deviceId, afterId: null, limit: -1 });
+      if (rows.length === 0 || !permits(rows)) return null;
+      run();
+      return rows;
+    });
+  }
+
+  return {
+    listDevices: async (filter) => list(filter),
+    releaseDevice: async (tenant, deviceId, permits) =>
+      change(tenant, deviceId, permits, () => void release.run(tenant, deviceId)),
+    removeDevice: async (tenant, deviceId, permits) =>
+      change(tenant, deviceId, permits, () => {
+        removeDevice.run(tenant, deviceId);
+        // The connectionIds of the rows are removed with them.
+        removeRows.run(tenant, deviceId);
+      }),
+    async findRemovedConnections(connectionIds) {
+      return findRemoved.all(JSON.stringify(connectionIds)).map((row) => readText(row, "value"));
+    },
+    readVersion: async () => readInteger(selectVersion.get() ?? {}, "data_version"),
+  };
+}
+
+/** Builds a list statement with only the conditions of the filter. SQLite reads a negative limit as none. */
+function buildList({ tenant, deviceId, afterId, limit }: DeviceFilter): { sql: string; values: SqliteValue[] } {
+  const conditions = ["environment.id > ?"];
+  const values: SqliteValue[] = [afterId ?? ""];
+  const restrict = (column: string, value: string | null): void => {
+    if (value === null) return;
+    conditions.push(`environment.${column} = ?`);
+    values.push(value);
+  };
+  restrict("tenant", tenant);
+  restrict("device_id", deviceId);
+  values.push(limit);
+  // A released device has no row in environment_device, a shared one has a row without a key.
+  const sql = `SELECT ${environmentColumns}, device.owner_key_id,
+      device.tenant IS NOT NULL AND device.owner_key_id IS NULL AS shared
+    FROM environment LEFT JOIN environment_device AS device
+      ON device.tenant = environment.tenant AND device.device_id = environment.device_id
+    WHERE ${conditions.join(" AND ")} ORDER BY environment.id LIMIT ?`;
+  return { sql, values };
+}
+
+function readDevice(row: SqliteRow): DeviceRow {
+  return {
+    ...readEnvironment(row),
+    ownerKeyId: readOptionalText(row, "owner_key_id"),
+    shared: readInteger(row, "shared") === 1,
+  };
+}
