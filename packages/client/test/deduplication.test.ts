@@ -80,6 +80,7 @@ describe("a problem whose code says that nothing was sent allows a repeat on eve
     "audit_unavailable",
     "key_store_unavailable",
     "limits_unavailable",
+    "overloaded",
     "shutting_down",
     "storage_unavailable",
   ] as const)("%s", async (code) => {

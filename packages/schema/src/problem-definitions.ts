@@ -89,6 +89,7 @@ export type ProblemCode =
   | "issuer_unavailable"
   | "key_store_unavailable"
   | "limits_unavailable"
+  | "overloaded"
   | "delivery_unknown"
   | "upstream_timeout";
 
@@ -296,6 +297,10 @@ export const problemDefinitions: Readonly<Record<ProblemCode, ProblemDefinition>
       "The gateway cannot count its rate limits at the moment. The request was not executed.",
       true,
     ),
+    type: `${registeredTypes}#temporary-reduced-capacity`,
+  },
+  overloaded: {
+    ...define(503, "Overloaded", "The service has too much to do at the moment. The request was not executed.", true),
     type: `${registeredTypes}#temporary-reduced-capacity`,
   },
   shutting_down: define(503, "Shutting down", "The service is shutting down. The request was not executed.", true),
