@@ -25,6 +25,19 @@ export interface ConcurrencyLimits {
   readonly maxWaiting: number;
 }
 
+/** How long a call waits for others to end, in milliseconds. Longer waits would only make slow responses slower. */
+const maxWaitMs = 100;
+
+/**
+ * Divides the calls that may run at once. One tenant gets at most half of them, and half as many again may wait.
+ *
+ * @param mayWait false where requests must not wait for each other
+ */
+export function divideCalls(total: number, perTenant: number, mayWait: boolean): ConcurrencyLimits {
+  const half = Math.max(1, Math.floor(total / 2));
+  return { total, perTenant: Math.min(perTenant, half), maxWaitMs: mayWait ? maxWaitMs : 0, maxWaiting: half };
+}
+
 /** Gives calls permission to run. */
 export interface ConcurrencyLimit {
   /** Resolves with a function that must be called when the call has ended; `null`: it may not run now. An aborted call stops waiting. */

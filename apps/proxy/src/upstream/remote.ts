@@ -20,6 +20,7 @@ import {
   type LookupReads,
   maxRowAgeMs,
 } from "./connections.ts";
+import type { ConcurrencyLimits } from "./concurrency.ts";
 import type { FoundConnection } from "./connection-search.ts";
 import { isLimitedToDevices, listPermitted, presentList, presentRow, readUpstreamRow } from "./environments.ts";
 import { buildRemoteRequest, createCallRemote, type ReadRemote, readRequest } from "./remote-call.ts";
@@ -32,14 +33,15 @@ export interface RemoteUpstreamOptions {
   readonly userAgent: string;
   /** Whether requests may wait for what another one reads. */
   readonly sharesSearches: boolean;
+  readonly concurrency: ConcurrencyLimits;
 }
 
 /** Creates the {@link Upstream} over a remote server. */
 export function createRemoteUpstream(
   ports: Pick<GatewayPorts, "clock" | "random" | "telemetry">,
-  { fetch, userAgent, sharesSearches }: RemoteUpstreamOptions,
+  { fetch, userAgent, sharesSearches, concurrency }: RemoteUpstreamOptions,
 ): Upstream {
-  const callRemote = createCallRemote(ports, fetch);
+  const callRemote = createCallRemote(ports, fetch, concurrency);
   const connections = createConnectionLookup(ports.clock, { sharesSearches });
   return {
     forward(call) {

@@ -21,6 +21,8 @@ export type UpstreamServer =
       readonly fetch: UpstreamFetch;
       readonly credentialOf: CredentialOf;
       readonly admitsTenant?: AdmitsTenant;
+      /** How many calls may run at once, at most. */
+      readonly maxConcurrent: number;
       /** Whether a request must not wait for what another one reads, as on Workers. Default: false. */
       readonly isolatesRequests?: boolean;
     };

@@ -111,6 +111,7 @@ export async function startGateway(options: GatewayOptions): Promise<SimulatedGa
   const { services, close } = compose(parts, keyStore, audit.log);
   const pipeline = createPipeline(services, {
     upstreamTimeoutMs: 30_000,
+    maxConcurrentPerTenant: 128,
     userAgent: "simulation",
     rateLimits: resolveRateLimits(options.rateLimits, false).settings,
   });
@@ -208,6 +209,7 @@ function compose(
             kind: "remote",
             fetch: plant?.upstreamFetch?.(upstream.fetch) ?? upstream.fetch,
             credentialOf: upstream.credentialOf,
+            maxConcurrent: 256,
           },
     audit,
     environmentCache,

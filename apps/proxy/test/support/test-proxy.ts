@@ -73,6 +73,7 @@ export function createTestProxy(
         return upstream(request, signal);
       },
       credentialOf: () => upstreamCredential,
+      maxConcurrent: 256,
       ...overrides.remote,
     },
     audit: null,
@@ -84,6 +85,7 @@ export function createTestProxy(
   };
   const pipeline = createPipeline(ports, {
     upstreamTimeoutMs: 30_000,
+    maxConcurrentPerTenant: 128,
     userAgent: "test-proxy",
     ...overrides.config,
   });

@@ -3,8 +3,10 @@ import { CommandError } from "@letta-environments/command-line";
 import { systemClock } from "@letta-environments/platform/node";
 import { createUpstreamPool } from "../../adapters/http-pool.ts";
 import type { LogEvent } from "../../adapters/log.ts";
+import { openFileLimit } from "../../adapters/node/open-files.ts";
 import { CredentialFileError, watchCredentialFiles } from "../../adapters/node/watched-files.ts";
 import type { Settings } from "../../config/settings.ts";
+import { divideOpenFiles } from "../../host/node/capacity.ts";
 import type { KeyRecord } from "../../keys/key-record.ts";
 import type { SettingProblem } from "../../lib/setting-rules.ts";
 import type { EmbeddedServer, KeyStore } from "../../ports.ts";
@@ -18,9 +20,6 @@ import {
 } from "../../tenants/credentials.ts";
 import type { CredentialOf } from "../../tenants/settings.ts";
 import type { UpstreamServer } from "../../upstream/settings.ts";
-
-/** Maximum number of connections to a remote upstream. */
-const maxConnections = 256;
 
 /** The upstream of a composed gateway. It has nothing to close. */
 export interface ComposedUpstream {
@@ -42,6 +41,7 @@ export async function composeUpstream(
   const { upstream, tenants, jwt } = settings;
   if (embedded !== null) return { server: { kind: "embedded", server: embedded } };
   if (upstream.kind !== "http") throw new TypeError("a remote upstream needs its settings");
+  const { upstream: maxConcurrent } = divideOpenFiles(openFileLimit());
   const credentialOf = openCredentials(settings, await keyStore.list(), (tenant, cause) =>
     log({ type: "credential_file_failed", tenant, cause }),
   );
@@ -49,7 +49,8 @@ export async function composeUpstream(
   return {
     server: {
       kind: "remote",
-      fetch: createUpstreamPool({ ...upstream, maxConnections }),
+      fetch: createUpstreamPool({ ...upstream, maxConnections: maxConcurrent }),
+      maxConcurrent,
       credentialOf,
       admitsTenant,
     },
