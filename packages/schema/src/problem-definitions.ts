@@ -93,6 +93,7 @@ export type ProblemCode =
   | "issuer_unavailable"
   | "key_store_unavailable"
   | "limits_unavailable"
+  | "overloaded"
   | "delivery_unknown"
   | "upstream_timeout";
 
@@ -321,6 +322,10 @@ export const problemDefinitions: Readonly<Record<ProblemCode, ProblemDefinition>
     type: `${registeredTypes}#temporary-reduced-capacity`,
   },
   not_ready: define(503, "Not ready", "The service cannot use its disk or one of its stores at the moment.", true),
+  overloaded: {
+    ...define(503, "Overloaded", "The service has too much to do at the moment. The request was not executed.", true),
+    type: `${registeredTypes}#temporary-reduced-capacity`,
+  },
   shutting_down: define(503, "Shutting down", "The service is shutting down. The request was not executed.", true),
   delivery_unknown: define(
     504,
