@@ -114,6 +114,7 @@ export async function startGateway(options: GatewayOptions): Promise<SimulatedGa
   const { services, close } = compose(parts, keyStore, audit.log);
   const pipeline = createPipeline(services, {
     upstreamTimeoutMs: 30_000,
+    maxConcurrentPerTenant: 128,
     userAgent: "simulation",
     rateLimits: resolveRateLimits(options.rateLimits, false).settings,
   });
@@ -212,6 +213,7 @@ function compose(
             fetch: plant?.upstreamFetch?.(upstream.fetch) ?? upstream.fetch,
             credentialOf: upstream.credentialOf,
             idempotencyStore: openSends(parts),
+            maxConcurrent: 256,
           },
     audit,
     environmentCache,
