@@ -129,11 +129,12 @@ function contentOf(schema: unknown): JsonSchema {
 function responsesOf(endpoint: Endpoint): JsonSchema {
   const isRead = isCachedRead(endpoint);
   const cacheHeaders = isRead ? ["etag", "age", "cache-status"] : [];
+  const declared = endpoint.audience === "caller" ? [messageDeduplicationHeader] : [];
   const names = [
     ...commonHeaders,
     "ratelimit-degraded",
     ...cacheHeaders,
-    ...(endpoint.audience === "caller" ? [messageDeduplicationHeader] : []),
+    ...declared,
     ...(endpoint.operation === "sendMessage" ? ["idempotency-replayed"] : []),
   ];
   const success = {
@@ -148,6 +149,6 @@ function responsesOf(endpoint: Endpoint): JsonSchema {
   return {
     [endpoint.successStatus]: success,
     ...(isRead && { 304: unchanged }),
-    ...problemResponses(problemsOf(endpoint)),
+    ...problemResponses(problemsOf(endpoint), declared),
   };
 }

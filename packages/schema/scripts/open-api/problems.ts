@@ -3,8 +3,12 @@ import { problemBody, type ProblemCode, problemCodes, problemDefinitions } from 
 import type { JsonSchema } from "../json-schema.ts";
 import { headerReferences } from "./headers.ts";
 
-/** Returns the responses of some problem codes by status. */
-export function problemResponses(codes: readonly ProblemCode[]): JsonSchema {
+/**
+ * Returns the responses of some problem codes by status.
+ *
+ * @param headers names of headers that they have besides those of every problem
+ */
+export function problemResponses(codes: readonly ProblemCode[], headers: readonly string[] = []): JsonSchema {
   const unique = [...new Set(codes)];
   const statuses = new Set(unique.map((code) => problemDefinitions[code].status));
   // An object with such keys is in their order.
@@ -14,12 +18,14 @@ export function problemResponses(codes: readonly ProblemCode[]): JsonSchema {
       problemResponse(
         status,
         unique.filter((code) => problemDefinitions[code].status === status),
+        headers,
       ),
     ]),
   );
 }
 
-function problemResponse(status: number, codes: readonly ProblemCode[]): JsonSchema {
+function problemResponse(status: number, codes: readonly ProblemCode[], headers: readonly string[]): JsonSchema {
+  const isRepeatable = codes.some((code) => problemDefinitions[code].retryable);
   const examples = codes.map((code) => [code, { $ref: `#/components/examples/${code}` }]);
   return {
     description: codes.map((code) => problemDefinitions[code].title).join("; "),
@@ -27,7 +33,9 @@ function problemResponse(status: number, codes: readonly ProblemCode[]): JsonSch
       "x-request-id",
       "cache-control",
       "x-should-retry",
+      ...(isRepeatable ? ["retry-after"] : []),
       ...(statusHeaders.get(status) ?? []),
+      ...headers,
     ]),
     content: {
       "application/problem+json": {
@@ -42,8 +50,6 @@ const statusHeaders: ReadonlyMap<number, readonly string[]> = new Map([
   [401, ["www-authenticate"]],
   [405, ["allow"]],
   [426, ["upgrade"]],
-  [429, ["retry-after", "ratelimit", "ratelimit-policy"]],
-  [503, ["retry-after"]],
 ]);
 
 /** Returns the example of each of some problem codes. */
