@@ -49,7 +49,7 @@ const gatewaySendProblems: readonly ProblemCode[] = [
 export const commonHeaders: readonly string[] = ["x-request-id", "cache-control", "ratelimit", "ratelimit-policy"];
 
 /** Every problem code of an endpoint: its own, and those that the services on the way have. */
-export function problemsOf({ audience, operation, problems }: Endpoint): readonly ProblemCode[] {
+function problemsOf({ audience, operation, problems }: Endpoint): readonly ProblemCode[] {
   return [
     ...problems,
     ...commonProblems,

@@ -3,6 +3,8 @@ import { problemBody, type ProblemCode, problemCodes, problemDefinitions } from 
 import type { JsonSchema } from "../json-schema.ts";
 import { headerReferences } from "./headers.ts";
 
+const examplePrefix = "#/components/examples/";
+
 /**
  * Returns the responses of some problem codes by status.
  *
@@ -26,7 +28,7 @@ export function problemResponses(codes: readonly ProblemCode[], headers: readonl
 
 function problemResponse(status: number, codes: readonly ProblemCode[], headers: readonly string[]): JsonSchema {
   const isRepeatable = codes.some((code) => problemDefinitions[code].retryable);
-  const examples = codes.map((code) => [code, { $ref: `#/components/examples/${code}` }]);
+  const examples = codes.map((code) => [code, { $ref: `${examplePrefix}${code}` }]);
   return {
     description: codes.map((code) => problemDefinitions[code].title).join("; "),
     headers: headerReferences([
@@ -52,9 +54,10 @@ const statusHeaders: ReadonlyMap<number, readonly string[]> = new Map([
   [426, ["upgrade"]],
 ]);
 
-/** Returns the example of each of some problem codes. */
-export function problemExamples(codes: ReadonlySet<ProblemCode>): JsonSchema {
-  const used = problemCodes.filter((code) => codes.has(code));
+/** Returns the examples to which the operations of a document refer. */
+export function problemExamples(paths: unknown): JsonSchema {
+  const text = JSON.stringify(paths);
+  const used = problemCodes.filter((code) => text.includes(`"${examplePrefix}${code}"`));
   return Object.fromEntries(
     used.map((code) => [code, { summary: problemDefinitions[code].title, value: problemBody(code) }]),
   );
