@@ -151,6 +151,18 @@ describe("an open socket", () => {
     expect([code, reason.toString()]).toEqual([1000, "Replaced by new connection"]);
   });
 
+  test("what a device sends after it was closed for a limit is not handed over, and a device that does not close is dropped", async () => {
+    const socket = await open();
+    socket.send("before");
+    await untilReceived(1);
+    attached[0]?.close(1008, "Too much");
+    socket.send("after");
+    const [code, reason] = (await once(socket, "close")) as [number, Buffer];
+    expect([code, reason.toString()]).toEqual([1008, "Too much"]);
+    await untilReceived(2);
+    expect(received).toEqual(["before", 1006]);
+  });
+
   test("sending to a device that does not read throws at 32 MiB, and nothing more is buffered", async () => {
     await open();
     const text = "x".repeat(1_048_576);

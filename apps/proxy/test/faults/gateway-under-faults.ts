@@ -19,7 +19,7 @@ export type Hop = "caller" | "upstream";
 /** Which server is behind the gateway. */
 export type UpstreamKind = "remote" | "embedded";
 
-/** The kinds that deliver at most once. */
+/** Every {@link UpstreamKind}. */
 export const upstreamKinds: readonly UpstreamKind[] = ["embedded"];
 
 /** See the description of this file. */

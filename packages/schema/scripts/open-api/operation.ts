@@ -22,6 +22,7 @@ export const commonProblems: readonly ProblemCode[] = [
   "shutting_down",
   "key_store_unavailable",
   "limits_unavailable",
+  "overloaded",
 ];
 
 /** Problems of a gateway in front of another server. */
@@ -37,6 +38,13 @@ const upstreamProblems: readonly ProblemCode[] = [
   "upstream_timeout",
 ];
 
+/** Problems of a gateway that records sends. */
+const gatewaySendProblems: readonly ProblemCode[] = [
+  "audit_unavailable",
+  "send_in_progress",
+  "idempotency_unavailable",
+];
+
 /** Headers of every response to a request with a key. */
 export const commonHeaders: readonly string[] = ["x-request-id", "cache-control", "ratelimit", "ratelimit-policy"];
 
@@ -46,7 +54,7 @@ export function problemsOf({ audience, operation, problems }: Endpoint): readonl
     ...problems,
     ...commonProblems,
     ...(audience === "caller" ? upstreamProblems : []),
-    ...(operation === "sendMessage" ? (["audit_unavailable"] as const) : []),
+    ...(operation === "sendMessage" ? gatewaySendProblems : []),
   ];
 }
 

@@ -3,8 +3,11 @@ import { CommandError } from "@letta-environments/command-line";
 import { systemClock } from "@letta-environments/platform/node";
 import { createUpstreamPool } from "../../adapters/http-pool.ts";
 import type { LogEvent } from "../../adapters/log.ts";
+import { openFileLimit } from "../../adapters/node/open-files.ts";
 import { CredentialFileError, watchCredentialFiles } from "../../adapters/node/watched-files.ts";
 import type { Settings } from "../../config/settings.ts";
+import { divideOpenFiles } from "../../host/node/capacity.ts";
+import type { IdempotencyStore } from "../../idempotency/store.ts";
 import type { KeyRecord } from "../../keys/key-record.ts";
 import type { SettingProblem } from "../../lib/setting-rules.ts";
 import type { EmbeddedServer, KeyStore } from "../../ports.ts";
@@ -19,13 +22,20 @@ import {
 import type { CredentialOf } from "../../tenants/settings.ts";
 import type { UpstreamServer } from "../../upstream/settings.ts";
 
-/** Maximum number of connections to a remote upstream. */
-const maxConnections = 256;
-
 /** The upstream of a composed gateway. It has nothing to close. */
 export interface ComposedUpstream {
   readonly server: UpstreamServer;
   readonly findCredentialConflicts?: AdminServices["findCredentialConflicts"];
+}
+
+/** The open resources that an upstream uses. */
+export interface UpstreamResources {
+  readonly keyStore: KeyStore;
+  readonly log: (event: LogEvent) => void;
+  /** `null` if the upstream is remote. */
+  readonly embedded: EmbeddedServer | null;
+  /** `null` if the upstream is embedded. */
+  readonly idempotencyStore: IdempotencyStore | null;
 }
 
 /**
@@ -35,13 +45,14 @@ export interface ComposedUpstream {
  */
 export async function composeUpstream(
   settings: Settings,
-  keyStore: KeyStore,
-  log: (event: LogEvent) => void,
-  embedded: EmbeddedServer | null,
+  { keyStore, log, embedded, idempotencyStore }: UpstreamResources,
 ): Promise<ComposedUpstream> {
   const { upstream, tenants, jwt } = settings;
   if (embedded !== null) return { server: { kind: "embedded", server: embedded } };
-  if (upstream.kind !== "http") throw new TypeError("a remote upstream needs its settings");
+  if (upstream.kind !== "http" || idempotencyStore === null) {
+    throw new TypeError("a remote upstream needs its settings and a store of sends");
+  }
+  const { upstream: maxConcurrent } = divideOpenFiles(openFileLimit());
   const credentialOf = openCredentials(settings, await keyStore.list(), (tenant, cause) =>
     log({ type: "credential_file_failed", tenant, cause }),
   );
@@ -49,7 +60,9 @@ export async function composeUpstream(
   return {
     server: {
       kind: "remote",
-      fetch: createUpstreamPool({ ...upstream, maxConnections }),
+      fetch: createUpstreamPool({ ...upstream, maxConnections: maxConcurrent }),
+      maxConcurrent,
+      idempotencyStore,
       credentialOf,
       admitsTenant,
     },
