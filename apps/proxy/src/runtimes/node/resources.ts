@@ -76,6 +76,7 @@ export async function openResources(settings: () => Settings, log: (event: LogEv
     rateLimits,
     environmentCache,
     idempotencyStore: sends?.store ?? null,
+    forgetsSends: false,
     background: background.start,
     finishBackground: background.finish,
     tokenAuthenticatorFor: composeTokenAuthenticator(log, hasExpired),
