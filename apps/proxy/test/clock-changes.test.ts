@@ -258,7 +258,9 @@ test("a wall clock that moves changes neither how long a response is fresh or st
       calls += 1;
       const isDown = calls === 4;
       return Promise.resolve(
-        isDown ? jsonResponse(503, {}) : jsonResponse(200, { connections: [], hasNextPage: false }),
+        isDown
+          ? jsonResponse(503, {}, { "x-should-retry": "false" })
+          : jsonResponse(200, { connections: [], hasNextPage: false }),
       );
     };
     const { proxy, issueKey } = createTestProxy(upstream, { ports: { clock, environmentCache } });
