@@ -22,8 +22,9 @@ function limitOfLinux(): number | null {
 function limitOfReport(): number | null {
   const report: unknown = process.report?.getReport?.();
   if (typeof report !== "object" || report === null || !("userLimits" in report)) return null;
-  const { open_files: files } = report.userLimits as { readonly open_files?: { readonly soft?: number | string } };
-  return parseLimit(files?.soft);
+  // Deno's report has the member without a value.
+  const limits = report.userLimits as { readonly open_files?: { readonly soft?: number | string } } | undefined;
+  return parseLimit(limits?.open_files?.soft);
 }
 
 function parseLimit(value: string | number | undefined): number | null {
