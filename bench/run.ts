@@ -18,6 +18,7 @@ import { measureRequests } from "./requests.ts";
 import { measureRevocation } from "./revocation.ts";
 import { measureHosts } from "./hosts.ts";
 import { measureStart } from "./start.ts";
+import { measureVerifiedKeys } from "./verified-keys.ts";
 import { measureDigestComparison } from "./timing-of-digest-comparison.ts";
 
 const benchmarks: ReadonlyMap<string, () => BenchmarkResult | Promise<BenchmarkResult>> = new Map<
@@ -26,6 +27,7 @@ const benchmarks: ReadonlyMap<string, () => BenchmarkResult | Promise<BenchmarkR
 >([
   ["requests", measureRequests],
   ["authentication", measureAuthentication],
+  ["verified-keys", measureVerifiedKeys],
   ["rate-limits", measureRateLimits],
   ["rate-limits-http", measureRateLimitsHttp],
   ["cache", measureCache],
