@@ -3,6 +3,7 @@ import { createVirtualClock } from "@letta-environments/testkit";
 import { expect, test } from "vitest";
 import { emptyEmbeddedUpstream } from "../test/support/embedded-upstream.ts";
 import { fakeRequest } from "../test/support/fake-request.ts";
+import { silentListener } from "../test/support/fake-sockets.ts";
 import { createTestProxy, emptyUpstream, issueTestKey, problemOf } from "../test/support/test-proxy.ts";
 import { createMemoryKeyStore } from "./adapters/memory/key-store.ts";
 import type { GatewayRequest } from "./http/gateway-request.ts";
@@ -27,7 +28,8 @@ async function setUp() {
     upgrade: () =>
       Promise.resolve({
         kind: "accepted" as const,
-        attach: () => ({ maxFrameBytes: 0, onMessage: () => undefined, onClose: () => undefined }),
+        owner: "key",
+        attach: () => silentListener,
       }),
   };
   const testProxy = createTestProxy(emptyUpstream, {

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { emptyEmbeddedUpstream } from "../test/support/embedded-upstream.ts";
 import { fakeRequest } from "../test/support/fake-request.ts";
+import { silentListener } from "../test/support/fake-sockets.ts";
 import { createTestProxy, emptyUpstream, problemOf, type TestProxy } from "../test/support/test-proxy.ts";
 import type { DeviceSockets } from "./ports.ts";
 
@@ -8,7 +9,8 @@ const accepting: DeviceSockets = {
   upgrade: () =>
     Promise.resolve({
       kind: "accepted",
-      attach: () => ({ maxFrameBytes: 0, onMessage: () => undefined, onClose: () => undefined }),
+      owner: "key",
+      attach: () => silentListener,
     }),
 };
 const socketPath = "/v1/environments/conn-1/socket";

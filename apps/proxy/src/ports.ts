@@ -10,6 +10,8 @@ import type { Telemetry } from "./telemetry.ts";
 
 /** The ports that most features share. */
 export interface GatewayPorts {
+  /** Keeps work alive that goes on after its request has ended; absent where nothing ends it. */
+  readonly background?: (work: Promise<unknown>) => void;
   readonly clock: Clock;
   readonly digests: Digests;
   readonly hasExpired: HasExpired;
@@ -17,6 +19,8 @@ export interface GatewayPorts {
   /** Records in memory that a key was used; absent where last uses are not recorded. */
   readonly noteKeyUse?: (keyId: string) => void;
   readonly pepper: Pepper;
+  /** A number from 0 to 1, without 1. For delays, never for secrets. */
+  readonly random: () => number;
   readonly randomId: RandomId;
   readonly telemetry: Telemetry;
 }
@@ -115,8 +119,18 @@ export interface UpstreamFailure {
   readonly cause: unknown;
 }
 
+/** How far a call has got. */
+export interface UpstreamProgress {
+  /** False while it is certain that nothing was sent. Adapters that cannot tell leave it as it is. */
+  isSent: boolean;
+}
+
 /** Calls a remote upstream once. Follows no redirect, never repeats a request, and stops when the signal aborts. */
-export type UpstreamFetch = (request: UpstreamRequest, signal: AbortSignal) => Promise<PlainResponse | UpstreamFailure>;
+export type UpstreamFetch = (
+  request: UpstreamRequest,
+  signal: AbortSignal,
+  progress?: UpstreamProgress,
+) => Promise<PlainResponse | UpstreamFailure>;
 
 /** Reads a JWKS (RFC 7517) as text. Follows no redirect. Rejects on a failure, and when the signal aborts. */
 export type JwksFetch = (url: string, signal: AbortSignal) => Promise<string>;

@@ -64,6 +64,12 @@ export type ProxyEvent =
       readonly cause: unknown;
     }
   | {
+      /** The store of sends failed or is full. A send that had not left yet was refused. */
+      readonly type: "idempotency_failed";
+      readonly operation: string;
+      readonly cause: unknown;
+    }
+  | {
       /** The key store failed. A waiting request got 503. */
       readonly type: "key_store_failed";
       readonly requestId: string;
@@ -110,7 +116,18 @@ export type ProxyEvent =
       readonly cause: unknown;
     }
   | {
-      /** An upstream call failed; the caller got a problem response. */
+      /** The upstream failed several times in a row for a tenant. Until it works again, it gets one request of the tenant in a second, and the others fail at once. */
+      readonly type: "upstream_down";
+      readonly tenant: string;
+    }
+  | {
+      /** The upstream works again for a tenant. */
+      readonly type: "upstream_recovered";
+      readonly tenant: string;
+      readonly durationMs: number;
+    }
+  | {
+      /** An attempt to call the upstream failed. A read may be repeated. */
       readonly type: "upstream_failed";
       readonly operation: string;
       readonly reason: string;

@@ -130,7 +130,7 @@ test("the audit log of an older version is intact, and new records continue it",
   expect(await command("audit", "verify")).toContain("The audit log is intact: 60 records of 13 writers.");
 });
 
-test("only the audit file is migrated and backed up, so that the older version can still read the others", async () => {
+test("only changed tables are migrated, after a backup, so that the older version can still read the other files", async () => {
   const versions = (): readonly unknown[] =>
     files.map((name) => {
       const database = openSqlite(join(dataDir, name));
@@ -141,7 +141,10 @@ test("only the audit file is migrated and backed up, so that the older version c
   await start();
   await proxy?.stop();
   expect(versions()).toEqual([2, 0, 0, 0]);
-  expect((await readdir(dataDir)).filter((name) => name.includes("backup"))).toEqual(["audit.sqlite.before-v2.backup"]);
+  expect((await readdir(dataDir)).filter((name) => name.includes("backup")).toSorted()).toEqual([
+    "audit.sqlite.before-v2.backup",
+    "environments.sqlite.before-v2.backup",
+  ]);
 });
 
 test.each(files)(
@@ -155,7 +158,7 @@ test.each(files)(
     const before = await readFile(path);
     const config = join(dataDir, "proxy.config.json");
     await writeFile(config, JSON.stringify({ rateLimits: { store: "sqlite" } }));
-    const known = name === "audit.sqlite" ? 2 : 1;
+    const known = ["audit.sqlite", "environments.sqlite"].includes(name) ? 2 : 1;
     const failure = await runLettaProxy(["start", "--port", "0", "--data-dir", dataDir, "--config", config], env).catch(
       (cause: { readonly stderr: string; readonly code: number }) => cause,
     );

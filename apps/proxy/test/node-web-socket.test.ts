@@ -28,21 +28,26 @@ let decision: UpgradeDecision;
 let attached: PlainSocket[];
 let received: (string | number)[];
 let maxFrameBytes: number;
+let mayHandleOthers: boolean;
 
 beforeEach(async () => {
   const heard: (string | number)[] = [];
   maxFrameBytes = 16 * 1_048_576;
+  mayHandleOthers = true;
   const listener: PlainSocketListener = {
     get maxFrameBytes() {
       return maxFrameBytes;
     },
+    maxTextBytes: 1_000_000,
     onMessage: (text) => void heard.push(text),
-    onClose: (code) => void heard.push(code),
+    onOtherFrame: (byteLength) => (heard.push(`other ${byteLength}`), mayHandleOthers),
+    onClose: (code, limit) => void heard.push(code, ...(limit === undefined ? [] : [limit])),
   };
   attached = [];
   received = heard;
   decision = {
     kind: "accepted",
+    owner: "key",
     attach(socket) {
       attached.push(socket);
       return listener;
@@ -147,7 +152,19 @@ describe("an open socket", () => {
     expect([code, reason.toString()]).toEqual([1000, "Replaced by new connection"]);
   });
 
-  test("sending to a device that does not read throws at 64 MiB, and nothing more is buffered", async () => {
+  test("what a device sends after it was closed for a limit is not handed over, and a device that does not close is dropped", async () => {
+    const socket = await open();
+    socket.send("before");
+    await untilReceived(1);
+    attached[0]?.close(1008, "Too much");
+    socket.send("after");
+    const [code, reason] = (await once(socket, "close")) as [number, Buffer];
+    expect([code, reason.toString()]).toEqual([1008, "Too much"]);
+    await untilReceived(2);
+    expect(received).toEqual(["before", 1006]);
+  });
+
+  test("sending to a device that does not read throws at 32 MiB, and nothing more is buffered", async () => {
     await open();
     const text = "x".repeat(1_048_576);
     const sendUntilRefused = (): number => {
@@ -161,7 +178,7 @@ describe("an open socket", () => {
       return Infinity;
     };
     // Within one turn of the event loop nothing is read; the system takes a few more into its own buffers.
-    expect(sendUntilRefused()).toBeLessThan(80);
+    expect(sendUntilRefused()).toBeLessThan(48);
     attached[0]?.terminate();
   });
 
@@ -175,14 +192,50 @@ describe("an open socket", () => {
     expect(received).toEqual([1006, 1006]);
   });
 
-  test("a frame over 16 MiB closes the socket, and binary frames are ignored", async () => {
+  test("a frame over 16 MiB closes the socket, and binary frames are only counted", async () => {
     const socket = await open();
     socket.send(Buffer.from("binary"));
     socket.send("text");
-    await untilReceived(1);
-    expect(received).toEqual(["text"]);
+    await untilReceived(2);
+    expect(received).toEqual(["other 6", "text"]);
     socket.send("x".repeat(16 * 1024 * 1024 + 1));
     expect((await once(socket, "close"))[0]).toBe(1009);
+    expect(received.slice(2)).toEqual([1009, "A frame is larger than 16 MiB, has too many parts, or breaks RFC 6455"]);
+  });
+
+  test("pings are counted, and answered as long as the listener allows it", async () => {
+    const socket = await open();
+    const ponged = once(socket, "pong");
+    socket.ping("hello");
+    expect(String((await ponged)[0])).toBe("hello");
+    socket.pong("unasked");
+    mayHandleOthers = false;
+    socket.ping("over the limit");
+    socket.on("pong", () => received.push("ponged"));
+    socket.send("later");
+    await untilReceived(4);
+    attached[0]?.send("after the ping");
+    await once(socket, "message");
+    expect(received).toEqual(["other 5", "other 7", "other 14", "later"]);
+  });
+
+  test("a message in more than 64 parts closes the socket with 1008", async () => {
+    const socket = await open();
+    const closed = once(socket, "close");
+    for (let part = 0; part < 65; part++) socket.send("x", { fin: false });
+    expect((await closed)[0]).toBe(1008);
+    expect(received[0]).toBe(1008);
+  });
+
+  test("unfinished frames of one key that take more than 64 MiB drop its largest socket", async () => {
+    const sockets = await Promise.all(Array.from({ length: 5 }, open));
+    const closed = Promise.race(sockets.map((socket) => once(socket, "close")));
+    for (const socket of sockets) {
+      for (let part = 0; part < 15; part++) socket.send("x".repeat(1_048_576), { fin: false });
+    }
+    expect((await closed)[0]).toBe(1006);
+    expect(received).toEqual([1008, "The sockets of one key use more than 64 MiB of memory"]);
+    for (const socket of sockets) socket.terminate();
   });
 
   test("a frame over the listener's current limit closes the socket with 1009", async () => {
@@ -193,7 +246,7 @@ describe("an open socket", () => {
     socket.send("y".repeat(1_001));
     const [code, reason] = (await once(socket, "close")) as [number, Buffer];
     expect([code, reason.toString()]).toEqual([1009, "A frame is larger than 1000 bytes"]);
-    expect(received).toEqual(["x".repeat(1_000), 1009]);
+    expect(received).toEqual(["x".repeat(1_000), 1009, "A frame is larger than 1000 bytes"]);
   });
 
   test("an unfinished frame over the limit closes the socket with 1009 before the frame is complete", async () => {
@@ -202,7 +255,7 @@ describe("an open socket", () => {
     const closed = once(socket, "close");
     for (let fragment = 0; fragment < 4; fragment++) socket.send("x".repeat(30_000), { fin: false });
     expect((await closed)[0]).toBe(1009);
-    expect(received).toEqual([1009]);
+    expect(received).toEqual([1009, "A frame is larger than 100000 bytes"]);
   });
 
   test("a raised limit applies to a socket that is already open", async () => {
@@ -215,6 +268,14 @@ describe("an open socket", () => {
     for (let frame = 0; frame < 3; frame++) socket.send(large);
     await untilReceived(4);
     expect(received).toEqual(["small", large, large, large]);
+  });
+
+  test("a text that the listener does not want is counted and not handed over", async () => {
+    const socket = await open();
+    socket.send("x".repeat(1_000_001));
+    socket.send("small");
+    await untilReceived(2);
+    expect(received).toEqual(["other 1000001", "small"]);
   });
 
   test("a socket offers neither compression nor a subprotocol", async () => {
@@ -233,12 +294,14 @@ test("a failure of a device's handler closes only that device's socket", async (
   const defect = new Error("defect");
   const attach = (): PlainSocketListener => ({
     maxFrameBytes,
+    maxTextBytes: 1_000,
     onMessage() {
       throw defect;
     },
+    onOtherFrame: () => true,
     onClose: () => undefined,
   });
-  decision = { kind: "accepted", attach };
+  decision = { kind: "accepted", owner: "key", attach };
   const socket = await open();
   socket.send("x");
   expect((await once(socket, "close"))[0]).toBe(1006);

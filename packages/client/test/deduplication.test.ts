@@ -78,9 +78,12 @@ describe("a problem whose code says that nothing was sent allows a repeat on eve
     "upstream_unreachable",
     "issuer_unavailable",
     "audit_unavailable",
+    "idempotency_unavailable",
     "key_store_unavailable",
     "limits_unavailable",
+    "overloaded",
     "shutting_down",
+    "storage_unavailable",
   ] as const)("%s", async (code) => {
     for (const body of [hello, approval]) {
       const { environments, posts } = clientOver(problemAnswer(code), sent);

@@ -36,6 +36,13 @@ export type EnvironmentServerEvent =
   | { readonly type: "device_released"; readonly tenant: string; readonly deviceId: string }
   /** The device was removed with all its rows. */
   | { readonly type: "device_removed"; readonly tenant: string; readonly deviceId: string }
+  /** A row was removed because its device has not connected for a long time. */
+  | {
+      readonly type: "environment_expired";
+      readonly tenant: string;
+      readonly environmentId: string;
+      readonly deviceId: string;
+    }
   /** A frame was not understood. Sent once for each broken rule on a socket. */
   | ({ readonly type: "frame_ignored"; readonly rule: string } & DeviceReference)
   | ({ readonly type: "message_sent"; readonly deliveryId: string } & DeviceReference)

@@ -1,5 +1,12 @@
 export { createEnvironmentServer, type EnvironmentServer, type EnvironmentServerOptions } from "./server.ts";
 export type { DeviceReference, DisconnectReason, EnvironmentServerEvent } from "./events.ts";
+export {
+  createMemoryBudget,
+  type MemoryAccount,
+  type MemoryBudget,
+  type MemoryLimit,
+  type MemoryLimits,
+} from "./memory-budget.ts";
 export type { RequestContext } from "./operations/context.ts";
 export type {
   ConnectionRecord,
@@ -14,11 +21,13 @@ export type {
   Enrolment,
   EnrolmentResult,
   EnvironmentFilter,
+  EnvironmentName,
   EnvironmentRow,
   EnvironmentRows,
   EnvironmentStore,
   KnownMessage,
   PermitsChange,
+  UnresolvedDelivery,
 } from "./ports.ts";
 export type { AdministeredDevice, DeviceAdministration } from "./operations/devices.ts";
 export type { ConnectedDevice } from "./socket/connection.ts";

@@ -34,11 +34,44 @@ export const maxFirstFrameBytes: number = 256 * 1_024;
 /** Largest frame after a device has reported its status, in bytes. A device closes its socket itself above 16 MiB. */
 export const maxFrameBytes: number = 16 * 1_024 * 1_024;
 
+/**
+ * Longest frame that is parsed, in characters. Parsing can take 50 ms and thirty times the memory of the text for each MiB. Of
+ * longer frames, such as a queue with images, the server learns nothing.
+ */
+export const maxParsedLength: number = 512 * 1_024;
+
 /** Rate and burst of the frames of one socket. A short turn is 12 frames; a turn with output streams about 100 per second. */
 export const frameRate: Rate = { perSecond: 500, burst: 5_000 };
 
 /** Rate and burst of the text in the frames of one socket, in characters (UTF-16 code units). */
 export const textRate: Rate = { perSecond: 4 * 1_048_576, burst: 32 * 1_048_576 };
+
+/** Rate and burst of the text that is parsed for one socket, in characters. A short turn has about 31 KB of it. */
+export const parsedRate: Rate = { perSecond: 2 * 1_048_576, burst: 16 * 1_048_576 };
+
+/** Rate and burst of the frames of all sockets of one key: fifty devices that stream, or a thousand that reconnect at once. */
+export const keyFrameRate: Rate = { perSecond: 5_000, burst: 50_000 };
+
+/** Rate and burst of the text of all sockets of one key, in characters (UTF-16 code units). */
+export const keyTextRate: Rate = { perSecond: 16 * 1_048_576, burst: 128 * 1_048_576 };
+
+/** Rate and burst of the text that is parsed for all sockets of one key, in characters. */
+export const keyParsedRate: Rate = { perSecond: 4 * 1_048_576, burst: 128 * 1_048_576 };
+
+/** How long a device is refused after it exceeded a limit, in milliseconds. Each further violation doubles it. */
+export const minThrottleDelayMs = 1_000;
+
+/** The longest time for which a device is refused, in milliseconds. */
+export const maxThrottleDelayMs: number = 5 * 60 * 1_000;
+
+/** How long after the end of a refusal violations still count, in milliseconds. */
+export const throttleMemoryMs: number = 10 * 60 * 1_000;
+
+/** Devices of one key that may exceed a limit before every device of the key is refused for a time. */
+export const freeKeyViolations = 3;
+
+/** Devices and keys whose violations are remembered. The one whose violation is the oldest is forgotten first. */
+export const maxThrottledSubjects = 10_000;
 
 /** How long a device that exceeded a limit may take to close its socket before it is dropped, in milliseconds. */
 export const closingTimeoutMs = 1_000;
@@ -49,11 +82,14 @@ export const maxReportedMessages = 1_000;
 /** Conversations with a queue that are remembered for one device. The one that was reported longest ago is forgotten first. */
 export const maxConversationsPerDevice = 1_000;
 
-/** Queued messages that are remembered for one device; each conversation counts as one more. */
-export const maxQueuedMessagesPerDevice = 10_000;
+/** Memory of the queues of one device, in bytes. A full queue of real ids has about 41 KB. */
+export const maxQueueBytesPerDevice: number = 4 * 1_048_576;
 
-/** Queued messages that are remembered for all devices together. */
-export const maxQueuedMessages = 250_000;
+/** Memory of the queues of all devices of one key, in bytes. */
+export const maxQueueBytesPerKey: number = 16 * 1_048_576;
+
+/** Memory of the queues of all devices together, in bytes. */
+export const maxQueueBytes: number = 64 * 1_048_576;
 
 /**
  * How long the queues of a disconnected device are remembered, in milliseconds. A device that cannot reconnect for five
@@ -62,6 +98,12 @@ export const maxQueuedMessages = 250_000;
 export const queueRetentionMs: number = 10 * 60 * 1_000;
 
 // Stored data
+
+/**
+ * How long calls wait while another process has locked the store's file, and the pause between two attempts, in milliseconds.
+ * Later calls do not wait longer than the first one that met the lock.
+ */
+export const storeLimits = { maxWaitMs: 2_000, pauseMs: 20 };
 
 /** Shortest interval between two writes of one device's status, in milliseconds. */
 export const statusWriteIntervalMs = 1_000;
@@ -72,14 +114,29 @@ export const sweepIntervalMs = 30_000;
 /** How often changes of the store by another process are looked for while sockets are open, in milliseconds. */
 export const removalCheckIntervalMs = 1_000;
 
-/** Environments of one tenant. */
-export const maxEnvironmentsPerTenant = 10_000;
+/** Environments that were registered last with one key. */
+export const maxEnvironmentsPerKey = 1_000;
+
+/** How long the row of a device that does not connect is kept, in milliseconds. */
+export const environmentRetentionMs: number = 30 * 24 * 60 * 60 * 1_000;
+
+/** How long after its start a server begins to remove such rows, so that devices have come back first, in milliseconds. */
+export const environmentGraceMs: number = 60 * 60 * 1_000;
+
+/** Expired records that are removed at a time, and times of devices that are stored at a time. */
+export const maintenanceBatchSize = 200;
+
+/** Sends with an unknown outcome that are compared with what a reconnecting device reports. */
+export const maxUnresolvedMessages = 1_000;
+
+/** Conversations whose state a reconnecting device is asked for, because of sends with an unknown outcome. */
+export const maxReconciledConversations = 100;
 
 /** Replaced or unused connectionIds that are remembered for one environment. */
 export const maxConnectionsPerEnvironment = 100;
 
-/** Largest `metadata` of a registration, in characters of JSON. */
-export const maxMetadataLength = 65_536;
+/** Largest `metadata` of a registration, in characters of JSON. Real devices send about 700. */
+export const maxMetadataLength = 16_384;
 
 /** A token bucket: `burst` at once, refilled by `perSecond`. */
 export interface Rate {

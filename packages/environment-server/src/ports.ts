@@ -57,6 +57,7 @@ export interface Enrolment {
   readonly environmentId: string;
   readonly connectionId: string;
   readonly nowMs: number;
+  /** Rows that may have been registered last with this key. */
   readonly maxEnvironments: number;
 }
 
@@ -66,6 +67,9 @@ export type EnrolmentResult =
   | { readonly kind: "owned_by_another_key" }
   | { readonly kind: "not_allowed" }
   | { readonly kind: "too_many_environments" };
+
+/** What access rules need to know of a row. */
+export type EnvironmentName = Pick<EnvironmentRow, "id" | "deviceId" | "connectionName">;
 
 /** Filter for the rows of a tenant. `null` means no restriction. */
 export interface EnvironmentFilter {
@@ -96,6 +100,15 @@ export interface EnvironmentRows {
   findEnvironments(tenant: string, deviceId: string): Promise<readonly EnvironmentRow[]>;
   /** Lists the rows that match the filter, ordered by id. */
   listEnvironments(filter: EnvironmentFilter): Promise<readonly EnvironmentRow[]>;
+  /** Like {@link EnvironmentRows.listEnvironments}, without reading what may be large. */
+  listNames(filter: EnvironmentFilter): Promise<readonly EnvironmentName[]>;
+  /** Finds rows that were seen last at a time or before it, the earliest first. */
+  findIdleEnvironments(
+    seenAtMs: number,
+    limit: number,
+  ): Promise<readonly Pick<EnvironmentRow, "id" | "tenant" | "deviceId">[]>;
+  /** Removes rows and their registrations. A device whose last row is removed has no owner any more. */
+  removeEnvironments(environmentIds: readonly string[]): Promise<void>;
   saveStatus(environmentId: string, status: DeviceStatus): Promise<void>;
   /** Moves `lastSeenAt` forward; an earlier time than the stored one changes nothing. */
   saveLastSeen(times: readonly { readonly environmentId: string; readonly lastSeenAt: number }[]): Promise<void>;
@@ -170,6 +183,14 @@ export interface KnownMessage {
   readonly outcome: DeliveryOutcome | null;
 }
 
+/** A send whose outcome is missing or unknown. */
+export interface UnresolvedDelivery {
+  readonly deliveryId: string;
+  readonly agentId: string;
+  readonly conversationId: string;
+  readonly messageIds: readonly string[];
+}
+
 /** Message ids and outcomes. Each method is atomic, and durable when its promise resolves. */
 export interface DeliveryLog {
   /** Returns those of the given ids that were used in the conversation and have not expired. */
@@ -180,19 +201,24 @@ export interface DeliveryLog {
   ): Promise<readonly KnownMessage[]>;
   /** Reserves the ids of a send, all or none. Returns `false` when one of them is in use. */
   reserve(delivery: Delivery, nowMs: number): Promise<boolean>;
-  /** Releases the ids of a send without an outcome. */
+  /** Releases the ids of a send whose outcome is missing or unknown. */
   release(deliveryId: string): Promise<void>;
   /**
    * Stores an outcome and returns whether it did. `unknown` replaces nothing; `accepted` and `rejected` replace only `unknown`
    * or a missing outcome. The outcome of a send to another row is never stored.
    */
   settle(deliveryId: string, environmentId: string, outcome: DeliveryOutcome): Promise<boolean>;
+  /** Returns the sends to a row that have not expired and whose outcome is missing or unknown, the latest first. */
+  findUnresolved(environmentId: string, nowMs: number, maxMessages: number): Promise<readonly UnresolvedDelivery[]>;
 }
 
 /** All stored data of an environment server. */
 export interface EnvironmentStore extends EnvironmentRows, DeviceRows, DeliveryLog {
-  /** Removes message ids and replaced connectionIds that are older than the retention time. */
-  prune(nowMs: number): Promise<void>;
+  /**
+   * Removes message ids and replaced connectionIds that are older than the retention time, at most `limit` of each. Returns
+   * whether there may be more.
+   */
+  prune(nowMs: number, limit: number): Promise<boolean>;
   /** Moves stored times that are after `nowMs` to it, because a clock that was ahead stored them. Called at the start. */
   limitTimes(nowMs: number): Promise<void>;
 }

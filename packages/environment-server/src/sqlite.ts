@@ -16,8 +16,10 @@ import { migrate } from "./sqlite/migrations.ts";
 export function createSqliteEnvironmentStore(database: SqliteDatabase): EnvironmentStore {
   database.exec("PRAGMA foreign_keys = ON");
   migrate(database);
-  const forgetConnections = database.prepare("DELETE FROM environment_connection WHERE replaced_at <= ?");
-  const forgetDeliveries = database.prepare("DELETE FROM environment_delivery WHERE reserved_at <= ?");
+  const forgetConnections = database.prepare(`DELETE FROM environment_connection WHERE id IN (
+    SELECT id FROM environment_connection WHERE replaced_at <= ? LIMIT ?)`);
+  const forgetDeliveries = database.prepare(`DELETE FROM environment_delivery WHERE id IN (
+    SELECT id FROM environment_delivery WHERE reserved_at <= ? LIMIT ?)`);
   const limitedColumns = [
     ["environment", "first_seen_at"],
     ["environment", "last_seen_at"],
@@ -31,12 +33,12 @@ export function createSqliteEnvironmentStore(database: SqliteDatabase): Environm
     ...createSqliteEnvironmentRows(database),
     ...createSqliteDeviceRows(database),
     ...createSqliteDeliveryLog(database),
-    async prune(nowMs) {
+    prune: async (nowMs, limit) =>
       database.transaction(() => {
-        forgetConnections.run(nowMs - retentionMs);
-        forgetDeliveries.run(nowMs - retentionMs);
-      });
-    },
+        const connections = forgetConnections.run(nowMs - retentionMs, limit).changes;
+        const deliveries = forgetDeliveries.run(nowMs - retentionMs, limit).changes;
+        return connections >= limit || deliveries >= limit;
+      }),
     async limitTimes(nowMs) {
       database.transaction(() => {
         for (const limit of limitColumns) limit.run(nowMs, nowMs);

@@ -89,7 +89,7 @@ test("a repeated decision receives the first result and is not sent again", asyn
   expect(socket.inputs()).toHaveLength(1);
 });
 
-test("another decision about the same tool call is 422 naming it", async () => {
+test("another decision about the same tool call is 409 approval_decided naming it, and not repeated by clients", async () => {
   const harness = createHarness();
   const { connectionId, socket } = await harness.connect("device-1");
   const sent = decide(harness, connectionId, [allow]);
@@ -97,8 +97,9 @@ test("another decision about the same tool call is 422 naming it", async () => {
   socket.acknowledge({ accepted: true });
   await sent;
   expect(await decide(harness, connectionId, [{ ...allow, approve: false }])).toMatchObject({
-    status: 422,
-    body: { errorCode: "message_id_reused", errors: [{ member: "messages[0].approvals[0].tool_call_id" }] },
+    status: 409,
+    headers: { "x-should-retry": "false" },
+    body: { errorCode: "approval_decided", errors: [{ member: "messages[0].approvals[0].tool_call_id" }] },
   });
   expect(socket.inputs()).toHaveLength(1);
 });
@@ -115,6 +116,37 @@ test("a decision that the device rejected had no effect, so it can be sent again
     );
   }
   expect(socket.inputs()).toHaveLength(2);
+});
+
+test("a decision that the device rejects after its deadline can be sent again, as if it had rejected it in time", async () => {
+  const harness = createHarness();
+  const { connectionId, socket } = await harness.connect("device-1");
+  const sent = decide(harness, connectionId, [allow]);
+  await harness.clock.advance(10_000);
+  expect((await sent).status).toBe(504);
+  socket.acknowledge(noLongerPending);
+  await harness.settle();
+  const again = decide(harness, connectionId, [allow]);
+  await harness.settle();
+  socket.acknowledge({ accepted: true });
+  expect((await again).status).toBe(200);
+  expect(socket.inputs()).toHaveLength(2);
+});
+
+test("the frames of a body that follow are not sent when the caller leaves before the device has acknowledged the first", async () => {
+  const harness = createHarness();
+  const { connectionId, socket } = await harness.connect("device-1");
+  const caller = new AbortController();
+  const second = { ...allow, tool_call_id: "call-2" };
+  const options = { principal: withApprove, signal: caller.signal };
+  const sent = decide(harness, connectionId, [allow, second], options);
+  await harness.settle();
+  const gone = new Error("gone");
+  caller.abort(gone);
+  socket.acknowledge({ accepted: true });
+  await expect(sent).rejects.toBe(gone);
+  await harness.settle();
+  expect(payloads(socket)).toMatchObject([{ request_id: "perm-call-1" }]);
 });
 
 test("a decision without an acknowledgement is 504, and its repeat sends nothing", async () => {

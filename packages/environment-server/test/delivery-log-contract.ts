@@ -54,14 +54,42 @@ export function describeDeliveryLogContract(name: string, createStore: () => Env
       expect(await store.settle("msg-1", "env-1", { kind: "accepted", disposition: "started" })).toBe(true);
     });
 
-    test("released ids can be reserved again, and a send with an outcome is never released", async () => {
+    test("released ids can be reserved again, also after an unknown outcome, and a send with a result is never released", async () => {
       await store.reserve(delivery, 1_000);
       await store.release("msg-1");
       expect(await store.findMessages(scope, ["m-1", "m-2"], 1_000)).toEqual([]);
+      expect(await store.reserve({ ...delivery, id: "msg-late" }, 1_000)).toBe(true);
+      await store.settle("msg-late", "env-1", { kind: "unknown" });
+      await store.release("msg-late");
       expect(await store.reserve({ ...delivery, id: "msg-2" }, 1_000)).toBe(true);
       await store.settle("msg-2", "env-1", { kind: "accepted", disposition: null });
       await store.release("msg-2");
       expect(await store.findMessages(scope, ["m-1"], 1_000)).toHaveLength(1);
+    });
+
+    test("findUnresolved returns the sends to a row without a result, the latest first, within 24 hours", async () => {
+      await store.reserve(delivery, 1_000);
+      await store.reserve({ ...delivery, id: "msg-2", messageIds: ["m-3"] }, 2_000);
+      await store.reserve({ ...delivery, id: "msg-3", messageIds: ["m-4"] }, 3_000);
+      await store.reserve({ ...delivery, id: "msg-4", scope: { ...scope, environmentId: "env-2" } }, 4_000);
+      await store.settle("msg-2", "env-1", { kind: "unknown" });
+      await store.settle("msg-3", "env-1", { kind: "accepted", disposition: null });
+      const conversation = { agentId: "agent-1", conversationId: "default" };
+      const second = { deliveryId: "msg-2", ...conversation, messageIds: ["m-3"] };
+      const found = await store.findUnresolved("env-1", 5_000, 100);
+      expect(found).toMatchObject([second, { deliveryId: "msg-1", ...conversation }]);
+      expect(found[1]?.messageIds.toSorted()).toEqual(["m-1", "m-2"]);
+      // A send that the limit may have cut is left out.
+      expect(await store.findUnresolved("env-1", 5_000, 2)).toEqual([second]);
+      expect(await store.findUnresolved("env-1", 1_000 + 24 * hourMs, 100)).toEqual([second]);
+    });
+
+    test("prune removes at most as many sends as it is told, and says whether there may be more", async () => {
+      for (const number of [1, 2, 3]) {
+        await store.reserve({ ...delivery, id: `msg-${number}`, messageIds: [`m-${number}`] }, 1_000);
+      }
+      const nowMs = 1_000 + 24 * hourMs;
+      expect([await store.prune(nowMs, 2), await store.prune(nowMs, 2)]).toEqual([true, false]);
     });
 
     test("an id is remembered for 24 hours and then free, pruned or not", async () => {

@@ -2,11 +2,50 @@
 import { expect, test } from "vitest";
 import type { EnvironmentStore } from "../src/index.ts";
 import type { FakeSocket } from "./support/fake-socket.ts";
-import { createHarness, type Harness } from "./support/harness.ts";
+import { anyone, createHarness, type Harness, toAnswer, toRequest } from "./support/harness.ts";
 
 function reportQueue(socket: FakeSocket, conversationId: string, length: number): void {
   const queue = Array.from({ length }, (_, index) => ({ client_message_id: `${conversationId}-${index}` }));
   socket.say({ type: "update_queue", runtime: { agent_id: "agent-1", conversation_id: conversationId }, queue });
+}
+
+/** An id of the greatest length that counts. */
+function longId(name: string): string {
+  return name.padEnd(256, "-");
+}
+
+/** Reports queues of 1,000 messages with long ids, which take about 580 KB each. */
+function fillQueues(socket: FakeSocket, conversations: number): void {
+  for (let conversation = 0; conversation < conversations; conversation++) {
+    const conversationId = longId(`conversation-${conversation}`);
+    const queue = Array.from({ length: 1_000 }, (_, index) => ({ client_message_id: longId(`${index}`) }));
+    socket.say({ type: "update_queue", runtime: { agent_id: "agent-1", conversation_id: conversationId }, queue });
+  }
+}
+
+/** Connects devices with one key. */
+async function connectMany(
+  harness: Harness,
+  keyId: string,
+  count: number,
+  name: string = "device",
+): Promise<readonly FakeSocket[]> {
+  const principal = { ...anyone, keyId };
+  const sockets: FakeSocket[] = [];
+  for (let index = 0; index < count; index++) {
+    sockets.push(await harness.open(await harness.register(`${keyId}-${name}-${index}`, { principal }), principal));
+  }
+  return sockets;
+}
+
+/** Returns status, code and `Retry-After` of the refusal that a registration and an upgrade of device-1 receive. */
+async function refusalOf({ call, server }: Harness, connectionId: string): Promise<unknown> {
+  const body = { deviceId: "device-1", connectionName: "name of device-1" };
+  const registered = await call("POST", "/v1/environments/register", { body });
+  const upgrade = await server.upgrade(toRequest("GET", `/v1/environments/${connectionId}/socket`), anyone);
+  const upgraded = upgrade.kind === "refused" ? toAnswer(upgrade.response) : null;
+  expect(upgraded).toEqual(registered);
+  return [`${registered.status} ${String(registered.body["errorCode"])}`, registered.headers["retry-after"]];
 }
 
 /** Counts the calls of a store method from now on. */
@@ -47,44 +86,50 @@ test("what a device sends after it exceeded a limit is not read", async () => {
   expect(countSettled()).toBe(1);
 });
 
-test("a device that reports more than 10,000 queued messages over all conversations is closed with 1008", async () => {
+test("a device whose queues take more than 4 MiB over all conversations is closed with 1008", async () => {
   const harness = createHarness();
   const { socket } = await harness.connect("device-1");
-  for (let conversation = 0; conversation < 9; conversation++) reportQueue(socket, `conv-${conversation}`, 1_000);
-  reportQueue(socket, "conv-0", 1_000);
+  fillQueues(socket, 6);
+  reportQueue(socket, longId("conversation-0"), 1_000);
   expect(socket.closes).toEqual([]);
-  reportQueue(socket, "conv-9", 1_000);
-  expect(socket.closes).toMatchObject([{ code: 1008, reason: "The device reports more than 10000 queued messages" }]);
+  fillQueues(socket, 8);
+  expect(socket.closes).toEqual([{ code: 1008, reason: "The device reports more than 4 MiB of queues" }]);
 });
 
-test("when all devices together report too many queued messages, the one with the most is closed", async () => {
+test("when the devices of a key report more than 16 MiB of queues, one of that key's is closed, not a larger one of another", async () => {
   const harness = createHarness();
-  const modest = await harness.connect("modest");
-  reportQueue(modest.socket, "conv-1", 10);
-  const greedy: FakeSocket[] = [];
-  for (let device = 0; device < 28; device++) {
-    const { socket } = await harness.connect(`greedy-${device}`);
-    greedy.push(socket);
-    for (let conversation = 0; conversation < 9; conversation++) reportQueue(socket, `conv-${conversation}`, 1_000);
-  }
+  const victim = await harness.connect("victim");
+  fillQueues(victim.socket, 6);
+  const greedy = await connectMany(harness, "key-2", 6);
+  for (const socket of greedy) fillQueues(socket, 5);
+  expect(victim.socket.closes).toEqual([]);
   expect(greedy.filter(({ closes }) => closes.length > 0)).toHaveLength(1);
-  expect(modest.socket.closes).toEqual([]);
-  expect(limitExceeded(harness)).toEqual(["All devices together report more than 250000 queued messages"]);
+  expect(limitExceeded(harness)).toEqual(["The devices of one key report more than 16 MiB of queues"]);
 });
 
-test("queues of disconnected devices are forgotten first, the oldest first", async () => {
+test("when all devices report more than 64 MiB of queues, a key with more than its share pays, whoever reports", async () => {
   const harness = createHarness();
-  const connectionIds: string[] = [];
-  for (let device = 0; device < 28; device++) {
-    const { connectionId, socket } = await harness.connect(`device-${device}`);
-    connectionIds.push(connectionId);
-    for (let conversation = 0; conversation < 9; conversation++) reportQueue(socket, `conv-${conversation}`, 1_000);
+  const victim = await harness.connect("victim");
+  for (let key = 0; key < 5; key++) {
+    for (const socket of await connectMany(harness, `greedy-${key}`, 4)) fillQueues(socket, 6);
+  }
+  fillQueues(victim.socket, 6);
+  expect(victim.socket.closes).toEqual([]);
+  const limits = limitExceeded(harness);
+  expect(limits.length).toBeGreaterThan(0);
+  expect(new Set(limits)).toEqual(new Set(["All devices together report more than 64 MiB of queues"]));
+});
+
+test("queues of disconnected devices are forgotten before a connected device is closed", async () => {
+  const harness = createHarness();
+  for (const socket of await connectMany(harness, "key-2", 4)) {
+    fillQueues(socket, 6);
     socket.listener.onClose(1006);
   }
+  const connected = await connectMany(harness, "key-2", 4, "other");
+  for (const socket of connected) fillQueues(socket, 6);
+  expect(connected.flatMap(({ closes }) => closes)).toEqual([]);
   expect(limitExceeded(harness)).toEqual([]);
-  // A reconnecting device is asked for the state of every conversation whose queue is remembered.
-  expect((await harness.open(connectionIds[0] ?? "")).frames).toEqual([]);
-  expect((await harness.open(connectionIds[27] ?? "")).frames).toHaveLength(9);
 });
 
 test("the queues of a device are forgotten ten minutes after it disconnected", async () => {
@@ -151,7 +196,50 @@ test("a device that was closed for a limit can connect again, with empty queues"
   const { connectionId, socket } = await harness.connect("device-1");
   reportQueue(socket, "conv-1", 100);
   reportQueue(socket, "conv-2", 1_001);
+  await harness.clock.advance(1_000);
   expect((await harness.open(connectionId)).frames).toEqual([]);
+});
+
+test("a device that exceeded a limit is refused with 429 at registration and upgrade, longer each time, and then forgiven", async () => {
+  const harness = createHarness();
+  let { connectionId, socket } = await harness.connect("device-1");
+  for (const seconds of [1, 2, 4]) {
+    reportQueue(socket, "conv-1", 1_001);
+    socket.listener.onClose(1008);
+    expect(await refusalOf(harness, connectionId)).toEqual(["429 device_throttled", String(seconds)]);
+    await harness.clock.advance(seconds * 1_000 - 1);
+    expect(await refusalOf(harness, connectionId)).toEqual(["429 device_throttled", "1"]);
+    await harness.clock.advance(1);
+    ({ connectionId, socket } = await harness.connect("device-1"));
+  }
+  await harness.clock.advance(600_000);
+  socket = await harness.open(connectionId);
+  reportQueue(socket, "conv-1", 1_001);
+  expect(await refusalOf(harness, connectionId)).toEqual(["429 device_throttled", "1"]);
+});
+
+test("a device that is closed by the host for a limit is refused like one that is closed by the server", async () => {
+  const harness = createHarness();
+  const { connectionId, socket } = await harness.connect("device-1");
+  socket.listener.onClose(1009, "A frame is larger than 262144 bytes");
+  expect(limitExceeded(harness)).toEqual(["A frame is larger than 262144 bytes"]);
+  expect(await refusalOf(harness, connectionId)).toEqual(["429 device_throttled", "1"]);
+});
+
+test("a device that was disconnected for another reason may return at once", async () => {
+  const harness = createHarness();
+  const { connectionId, socket } = await harness.connect("device-1");
+  socket.listener.onClose(1006);
+  await harness.open(connectionId);
+  expect(limitExceeded(harness)).toEqual([]);
+});
+
+test("pings of the WebSocket and binary frames count as frames", async () => {
+  const harness = createHarness();
+  const { socket } = await harness.connect("device-1");
+  for (let ping = 0; ping < 5_000; ping++) expect(socket.listener.onOtherFrame(125)).toBe(true);
+  expect(socket.listener.onOtherFrame(0)).toBe(false);
+  expect(socket.closes).toMatchObject([{ code: 1008, reason: "The device sends more than 500 frames per second" }]);
 });
 
 test("a status that changes all the time is written once a second, and the last one is written on close", async () => {

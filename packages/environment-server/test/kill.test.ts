@@ -25,7 +25,7 @@ async function runUntilKilled(file: string): Promise<{ connectionId: string; sta
   return JSON.parse(line);
 }
 
-test("after kill -9 the row, the first result and the open reservation are stored, and nothing is sent twice", async () => {
+test("after kill -9 the row, the first result and the open reservation are stored, nothing is sent twice, and the device settles what it has", async () => {
   const directory = mkdtempSync(join(tmpdir(), "environment-server-kill-"));
   onTestFinished(() => rmSync(directory, { recursive: true }));
   const file = join(directory, "server.sqlite");
@@ -50,4 +50,13 @@ test("after kill -9 the row, the first result and the open reservation are store
     body: { errorCode: "delivery_unknown" },
   });
   expect(socket.frames).toEqual([]);
+
+  // The device lists the message that it has, so it becomes accepted.
+  await clock.advance(0);
+  expect(socket.frames).toMatchObject([{ type: "sync" }]);
+  const { runtime } = socket.frames[0] ?? {};
+  socket.say({ type: "update_queue", runtime, queue: [{ client_message_id: "unacknowledged" }] });
+  await clock.advance(0);
+  expect((await send(connectionId, { messages: [userMessage("unacknowledged")] })).status).toBe(200);
+  expect(socket.inputs()).toEqual([]);
 });

@@ -159,12 +159,48 @@ export function describeRowsContract(name: string, createStore: () => Environmen
       expect(await enrol(elsewhere)).toMatchObject({ kind: "enrolled" });
     });
 
-    test("a full tenant accepts no new row, still accepts known devices, and a refused device gets no owner", async () => {
+    test("a full key enrols no new row, still enrols known devices, and does not affect other keys", async () => {
       await enrol({ maxEnvironments: 1 });
       const other = { deviceId: "device-2", environmentId: "env-2", connectionId: "conn-2", maxEnvironments: 1 };
       expect(await enrol(other)).toEqual({ kind: "too_many_environments" });
       expect(await enrol({ connectionId: "conn-3", maxEnvironments: 1 })).toMatchObject({ kind: "enrolled" });
-      expect(await enrol({ ...other, keyId: "key-2", maxEnvironments: 2 })).toMatchObject({ kind: "enrolled" });
+      // The refused device has no owner.
+      expect(await enrol({ ...other, keyId: "key-2" })).toMatchObject({ kind: "enrolled" });
+    });
+
+    test("a shared row counts for the key that registered it last", async () => {
+      await enrol({ shared: true, maxEnvironments: 1 });
+      await enrol({ keyId: "key-2", connectionId: "conn-2", maxEnvironments: 1 });
+      const second = { deviceId: "device-2", environmentId: "env-2", maxEnvironments: 1 };
+      expect(await enrol({ ...second, keyId: "key-2", connectionId: "conn-3" })).toEqual({
+        kind: "too_many_environments",
+      });
+      expect(await enrol({ ...second, connectionId: "conn-4" })).toMatchObject({ kind: "enrolled" });
+      expect(await enrol({ connectionId: "conn-5", maxEnvironments: 1 })).toEqual({ kind: "too_many_environments" });
+    });
+
+    test("listNames returns ids and names of the rows that listEnvironments returns", async () => {
+      for (const number of [2, 1, 3]) {
+        await enrol({ deviceId: `device-${number}`, environmentId: `env-${number}`, connectionId: `conn-${number}` });
+      }
+      const filter = { ...everything, afterId: "env-1", environmentIds: ["env-1", "env-2", "env-3"], limit: 1 };
+      expect(await store.listNames(filter)).toEqual([{ id: "env-2", deviceId: "device-2", connectionName: "box" }]);
+      expect((await store.listNames(everything)).map(({ id }) => id)).toEqual(["env-1", "env-2", "env-3"]);
+    });
+
+    test("idle rows are found by when they were seen last, and a removed device leaves nothing, not even an owner", async () => {
+      await enrol({ nowMs: 3_000 });
+      await enrol({ listenerInstanceId: "second", environmentId: "env-2", connectionId: "conn-2", nowMs: 1_000 });
+      await enrol({ deviceId: "device-3", environmentId: "env-3", connectionId: "conn-3", nowMs: 2_000 });
+      const idle = async (seenAt: number, limit: number): Promise<string[]> =>
+        (await store.findIdleEnvironments(seenAt, limit)).map(({ id }) => id);
+      expect(await idle(2_000, 9)).toEqual(["env-2", "env-3"]);
+      expect(await idle(2_000, 1)).toEqual(["env-2"]);
+      await store.removeEnvironments(["env-2", "env-3"]);
+      expect(await store.findConnection("acme", "conn-2")).toBeNull();
+      const foreign = { keyId: "key-2", connectionId: "conn-4", environmentId: "env-4" };
+      expect(await enrol(foreign)).toEqual({ kind: "owned_by_another_key" });
+      expect(await enrol({ ...foreign, deviceId: "device-3" })).toMatchObject({ kind: "enrolled" });
     });
 
     test("a registration replaces the earlier ones of its row when its socket opens", async () => {
@@ -235,9 +271,9 @@ export function describeRowsContract(name: string, createStore: () => Environmen
       await enrol();
       await enrol({ connectionId: "conn-2" });
       await store.openConnection("conn-2", 1_000);
-      await store.prune(999 + 24 * hourMs);
+      await store.prune(999 + 24 * hourMs, 10);
       expect(await store.findConnection("acme", "conn-1")).toMatchObject({ replaced: true });
-      await store.prune(1_000 + 24 * hourMs);
+      await store.prune(1_000 + 24 * hourMs, 10);
       expect(await store.findConnection("acme", "conn-1")).toBeNull();
       expect(await store.findConnection("acme", "conn-2")).toMatchObject({ opened: true });
     });

@@ -38,6 +38,6 @@ test("prune removes expired records from the file", async () => {
   await store.reserve({ id: "msg-1", scope, messageIds: ["m-1", "m-2"], fingerprint: "f" }, 1_000);
   const count = (table: string): unknown => database.prepare(`SELECT count(*) AS count FROM ${table}`).get()?.["count"];
   expect([count("environment_delivery"), count("environment_message")]).toEqual([1, 2]);
-  await store.prune(1_000 + 24 * 3_600_000);
+  expect(await store.prune(1_000 + 24 * 3_600_000, 10)).toBe(false);
   expect([count("environment_delivery"), count("environment_message")]).toEqual([0, 0]);
 });

@@ -12,6 +12,13 @@ export {
   type SqliteValue,
 } from "./sqlite.ts";
 export {
+  createSqliteRetry,
+  SqliteLockedError,
+  type SqliteRetry,
+  type SqliteRetryLimits,
+  type SqliteRetryTime,
+} from "./sqlite-retry.ts";
+export {
   parseValkeyUrl,
   type ValkeyAddress,
   type ValkeyConnection,

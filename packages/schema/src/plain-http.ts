@@ -36,10 +36,21 @@ export interface PlainSocket {
 export interface PlainSocketListener {
   /** Largest frame that the runtime may accept now, in bytes. It must close the socket with 1009 for a larger one. */
   readonly maxFrameBytes: number;
+  /** Text frames with more bytes need not be decoded: report them with {@link onOtherFrame}. */
+  readonly maxTextBytes: number;
   /** A text frame arrived. */
   onMessage(text: string): void;
-  /** The socket is closed and no more events follow. 1005: closed without a code. 1006: dropped without a close frame. */
-  onClose(code: number): void;
+  /**
+   * A frame arrived that is not handed over: a ping, a pong, binary data, or a long text. Returns whether the runtime may respond
+   * to it.
+   */
+  onOtherFrame(byteLength: number): boolean;
+  /**
+   * The socket is closed and no more events follow. 1005: closed without a code. 1006: dropped without a close frame.
+   *
+   * @param limit in words, the limit for which the runtime closed the socket
+   */
+  onClose(code: number, limit?: string): void;
 }
 
 /** Decision on an upgrade request. A refusal is its HTTP response. */
@@ -47,6 +58,8 @@ export type UpgradeDecision =
   | { readonly kind: "refused"; readonly response: PlainResponse }
   | {
       readonly kind: "accepted";
+      /** Sockets with the same owner share a limit on the memory that the runtime uses for them. */
+      readonly owner: string;
       /** Call it after the handshake. */
       attach(socket: PlainSocket): PlainSocketListener;
     };

@@ -64,6 +64,8 @@ export type ProblemCode =
   | "device_offline"
   | "connection_replaced"
   | "input_rejected"
+  | "approval_decided"
+  | "send_in_progress"
   | "key_revoked"
   | "key_damaged"
   | "precondition_failed"
@@ -74,6 +76,7 @@ export type ProblemCode =
   | "message_id_reused"
   | "upgrade_required"
   | "queue_full"
+  | "device_throttled"
   | "rate_limited"
   | "internal_error"
   | "upstream_credential_rejected"
@@ -83,11 +86,14 @@ export type ProblemCode =
   | "upstream_redirected"
   | "upstream_unreachable"
   | "shutting_down"
+  | "storage_unavailable"
   | "not_ready"
   | "audit_unavailable"
+  | "idempotency_unavailable"
   | "issuer_unavailable"
   | "key_store_unavailable"
   | "limits_unavailable"
+  | "overloaded"
   | "delivery_unknown"
   | "upstream_timeout";
 
@@ -172,6 +178,18 @@ export const problemDefinitions: Readonly<Record<ProblemCode, ProblemDefinition>
     false,
   ),
   input_rejected: define(409, "Input rejected", "The device did not accept the message.", false),
+  approval_decided: define(
+    409,
+    "Approval decided",
+    "Another decision on this tool call was sent before. Nothing was sent.",
+    false,
+  ),
+  send_in_progress: define(
+    409,
+    "Send in progress",
+    "An earlier request with the same ids is still in progress. Nothing was sent again. Repeat the request to get its result.",
+    true,
+  ),
   key_revoked: define(
     409,
     "Key revoked",
@@ -217,11 +235,17 @@ export const problemDefinitions: Readonly<Record<ProblemCode, ProblemDefinition>
   message_id_reused: define(
     422,
     "Message id reused",
-    "A client_message_id was already used for a different body. Nothing was sent.",
+    "An id of the request was already used for a different body. Nothing was sent.",
     false,
   ),
   upgrade_required: define(426, "Upgrade required", "This endpoint accepts only WebSocket connections.", false),
   queue_full: define(429, "Queue full", "The conversation has too many waiting messages. Nothing was sent.", false),
+  device_throttled: define(
+    429,
+    "Device throttled",
+    "The device exceeded a limit. It may register and connect again later.",
+    true,
+  ),
   rate_limited: {
     ...define(429, "Rate limited", "The request exceeds a rate limit of the gateway. It was not executed.", true),
     type: `${registeredTypes}#quota-exceeded`,
@@ -264,10 +288,22 @@ export const problemDefinitions: Readonly<Record<ProblemCode, ProblemDefinition>
     "The gateway could not read the keys of the token's issuer, so it could not check the token.",
     true,
   ),
+  storage_unavailable: define(
+    503,
+    "Storage unavailable",
+    "Another process keeps the database of the environments locked. Nothing was sent and nothing was changed.",
+    true,
+  ),
   audit_unavailable: define(
     503,
     "Audit log unavailable",
     "The audit log cannot be written. Nothing was sent and nothing was changed.",
+    true,
+  ),
+  idempotency_unavailable: define(
+    503,
+    "Idempotency unavailable",
+    "The gateway cannot record the ids of the message at the moment, so it could not prevent a second delivery. Nothing was sent.",
     true,
   ),
   key_store_unavailable: define(
@@ -286,6 +322,10 @@ export const problemDefinitions: Readonly<Record<ProblemCode, ProblemDefinition>
     type: `${registeredTypes}#temporary-reduced-capacity`,
   },
   not_ready: define(503, "Not ready", "The service cannot use its disk or one of its stores at the moment.", true),
+  overloaded: {
+    ...define(503, "Overloaded", "The service has too much to do at the moment. The request was not executed.", true),
+    type: `${registeredTypes}#temporary-reduced-capacity`,
+  },
   shutting_down: define(503, "Shutting down", "The service is shutting down. The request was not executed.", true),
   delivery_unknown: define(
     504,

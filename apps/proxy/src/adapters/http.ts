@@ -1,4 +1,7 @@
-/** The requests that the gateway sends with the runtime's `fetch`: to the upstream, and to the issuer of tokens for its key set. */
+/**
+ * The requests that the gateway sends with the runtime's `fetch`: to the issuer of tokens for its key set, and on Workers to the upstream. Elsewhere
+ * `http-pool.ts` calls the upstream.
+ */
 import type { PlainHeaders } from "@letta-environments/schema";
 import { readStream } from "../lib/read-stream.ts";
 import type { JwksFetch, UpstreamFetch } from "../ports.ts";
@@ -11,14 +14,15 @@ export interface HttpUpstreamOptions {
   readonly maxResponseBytes: number;
   /** The runtime's `fetch`. */
   readonly fetch: typeof globalThis.fetch;
-  /** Whether that `fetch` failed before it sent anything. */
-  readonly failedBeforeSend: (cause: unknown) => boolean;
 }
 
 /** Members of a `RequestInit` that go together. `duplex` must be `half` for a stream (Fetch standard section 5.4). */
 type OneShotBody = Required<Pick<RequestInit, "headers" | "body">> & { readonly duplex: "half" };
 
-/** Creates an {@link UpstreamFetch} that calls a remote server with the runtime's `fetch`. It sends every request at most once. */
+/**
+ * Creates an {@link UpstreamFetch} that calls a remote server with the runtime's `fetch`. It sends every request at most once. The errors of `fetch` do
+ * not show whether anything was sent, so after every failure the upstream may have acted.
+ */
 export function createHttpUpstreamFetch(options: HttpUpstreamOptions): UpstreamFetch {
   return async (request, signal) => {
     const url = upstreamUrl(options.baseUrl, request.path, request.query);
@@ -31,7 +35,7 @@ export function createHttpUpstreamFetch(options: HttpUpstreamOptions): UpstreamF
         signal,
       });
     } catch (cause) {
-      return { reason: options.failedBeforeSend(cause) ? "unreachable" : "broken", cause };
+      return { reason: "broken", cause };
     }
     try {
       const body = await readStream(response.body, options.maxResponseBytes);
@@ -65,24 +69,6 @@ function statusOf(response: Response): number {
 
 function headersOf(response: Response): PlainHeaders {
   return Object.fromEntries(response.headers);
-}
-
-/** Codes of failures before a connection is established: DNS, routing, refusal and TLS handshake (Node.js, undici, OpenSSL, Bun). */
-const unsentCode =
-  /^(?:ECONNREFUSED|ENOTFOUND|EAI_[A-Z]+|EHOSTUNREACH|ENETUNREACH|EADDRNOTAVAIL|UND_ERR_CONNECT_TIMEOUT|EPROTO|ERR_TLS_[A-Z_]+|ERR_SSL_[A-Z_0-9]+|CERT_[A-Z_]+|DEPTH_ZERO_SELF_SIGNED_CERT|SELF_SIGNED_CERT_IN_CHAIN|UNABLE_TO_[A-Z_]+|ConnectionRefused)$/;
-
-/**
- * Returns whether a `fetch` failed before it sent anything, so that repeating the request is safe. Failures that are not
- * listed count as sent.
- */
-export function failedBeforeSend(cause: unknown): boolean {
-  for (let error = cause, depth = 0; error instanceof Error && depth < 8; error = error.cause, depth++) {
-    if (error instanceof AggregateError && error.errors.length > 0) return error.errors.every(failedBeforeSend);
-    // `fetch` blocks some ports (Fetch standard section 2.9).
-    if (error.message === "bad port") return true;
-    if ("code" in error && typeof error.code === "string") return unsentCode.test(error.code);
-  }
-  return false;
 }
 
 /** The size limit of a key set, in bytes, after decompression. */

@@ -131,6 +131,9 @@ export const ConfigFileSchema: v.GenericSchema<unknown, ConfigFile> = object({
       maxResponseBytes: v.exactOptional(
         setting(number(1, 268_435_456), "Maximum size of an upstream response. Default: 8388608 (8 MiB)."),
       ),
+      maxConcurrentPerTenant: v.exactOptional(
+        setting(number(1, 100_000), "How many calls of one tenant to the upstream may run at once. Default: 128."),
+      ),
     }),
   ),
   auth: v.exactOptional(

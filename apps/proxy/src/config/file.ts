@@ -21,6 +21,7 @@ export interface ConfigFile {
     allowInsecure?: boolean;
     timeoutMs?: number;
     maxResponseBytes?: number;
+    maxConcurrentPerTenant?: number;
   };
   auth?: { jwt?: JwtFile; passThrough?: boolean };
   tenants?: Record<string, TenantFile>;

@@ -98,6 +98,7 @@ const live = {
   "upstream.url": ({ upstream }) => (upstream.kind === "http" ? upstream.baseUrl : null),
   "upstream.maxResponseBytes": ({ upstream }) => (upstream.kind === "http" ? upstream.maxResponseBytes : null),
   "upstream.timeoutMs": ({ upstreamTimeoutMs }) => upstreamTimeoutMs,
+  "upstream.maxConcurrentPerTenant": ({ maxConcurrentPerTenant }) => maxConcurrentPerTenant,
   "auth.jwt": ({ jwt }) => jwt,
   "auth.passThrough": ({ passThrough }) => passThrough,
   tenants: ({ tenants }) => tenants,

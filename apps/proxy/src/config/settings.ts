@@ -10,6 +10,8 @@ import type { RateLimitSettings } from "../limits/settings.ts";
 export interface GatewaySettings {
   readonly upstream: UpstreamSettings;
   readonly upstreamTimeoutMs: number;
+  /** How many calls of one tenant to a remote upstream may run at once. */
+  readonly maxConcurrentPerTenant: number;
   /** JWTs that are accepted in addition to gateway keys; `null`: none. */
   readonly jwt: JwtSettings | null;
   /** Whether callers may send their own upstream key. */

@@ -108,7 +108,7 @@ export function watchSocketKeys(
       const decision = await sockets.upgrade(request, principal);
       if (decision.kind === "refused") return decision;
       return {
-        kind: "accepted",
+        ...decision,
         attach(socket) {
           keepToken();
           const listener = decision.attach(socket);

@@ -10,12 +10,12 @@
  * Concurrency: a store (`store.ts`) decides each request in one atomic step. In memory no other request runs in between; SQLite uses
  * a transaction, Valkey a script. The memory store keeps its state in `arrival-table.ts` and `lease-table.ts`.
  *
- * Failures: a request waits for the store until a deadline. After a failure a circuit breaker (`circuit-breaker.ts`) sends one
+ * Failures: a request waits for the store until a deadline. After a failure a circuit breaker (`lib/circuit-breaker.ts`) sends one
  * request after each cool-down to the store, and all others continue without it: `fallback.ts` decides them by the failure mode of
  * each policy. The outcome says so, and the loss and the return of the store are reported once each. Durations are monotonic, so
  * changes of the wall clock neither block nor free anyone.
  */
-import { type CircuitBreaker, createCircuitBreaker } from "./circuit-breaker.ts";
+import { type Admission, type CircuitBreaker, createCircuitBreaker } from "../lib/circuit-breaker.ts";
 import { decideWithoutStore } from "./fallback.ts";
 import type { RateLimitCheck } from "./policy.ts";
 import type {
@@ -79,7 +79,7 @@ interface Limiter extends Required<RateLimiterOptions> {
 /** Creates a {@link RateLimiter}. */
 export function createRateLimiter(options: RateLimiterOptions): RateLimiter {
   const { clock, deadlineMs = 100, cooldownMs = 1_000, instances = 1 } = options;
-  const breaker = createCircuitBreaker(clock, cooldownMs);
+  const breaker = createCircuitBreaker(clock, { cooldownMs });
   const defaults = { deadlineMs, cooldownMs, instances };
   const limiter: Limiter = { ...options, ...defaults, breaker, degradedSinceMs: 0, degradedDecisions: 0 };
   return {
@@ -102,20 +102,22 @@ function take(
   options: RateLimitTakeOptions,
 ): RateLimitOutcome | Promise<RateLimitOutcome> {
   if (checks.length === 0) return nothingToLimit;
-  if (!limiter.breaker.admits()) return fallBack(limiter, checks, options, "unavailable");
+  const admission = limiter.breaker.admit();
+  if (admission === null) return fallBack(limiter, checks, options, "unavailable");
   try {
     const outcome = limiter.store.take(checks, options);
-    if (outcome instanceof Promise) return withinDeadline(limiter, outcome, checks, options);
-    noteSuccess(limiter);
+    if (outcome instanceof Promise) return withinDeadline(limiter, admission, outcome, checks, options);
+    noteSuccess(limiter, admission);
     return outcome;
   } catch (cause) {
-    noteFailure(limiter, "error", cause);
+    noteFailure(limiter, admission, "error", cause);
     return fallBack(limiter, checks, options, "error");
   }
 }
 
 function withinDeadline(
   limiter: Limiter,
+  admission: Admission,
   pending: Promise<RateLimitOutcome>,
   checks: readonly RateLimitCheck[],
   options: RateLimitTakeOptions,
@@ -125,14 +127,14 @@ function withinDeadline(
     let isLate = false;
     const cancel = clock.setTimer(deadlineMs, () => {
       isLate = true;
-      noteFailure(limiter, "timeout", new Error(`the store did not respond within ${deadlineMs} ms`));
+      noteFailure(limiter, admission, "timeout", new Error(`the store did not respond within ${deadlineMs} ms`));
       resolve(fallBack(limiter, checks, options, "timeout"));
     });
     pending.then(
       (outcome) => {
         cancel();
         if (!isLate) {
-          noteSuccess(limiter);
+          noteSuccess(limiter, admission);
           resolve(outcome);
         } else if (options.leaseId !== null && !options.probe) {
           // The request was decided without this outcome, so its end would not release these leases.
@@ -142,7 +144,7 @@ function withinDeadline(
       (cause: unknown) => {
         cancel();
         if (isLate) return;
-        noteFailure(limiter, "error", cause);
+        noteFailure(limiter, admission, "error", cause);
         resolve(fallBack(limiter, checks, options, "error"));
       },
     );
@@ -160,22 +162,27 @@ function fallBack(
   return decideWithoutStore(checks, options, { localStore, instances, closedRetryMs: cooldownMs, reason });
 }
 
-function noteFailure(limiter: Limiter, reason: RateLimitDegradation, cause: unknown): void {
-  if (!limiter.breaker.failed()) return;
+function noteFailure(
+  limiter: Limiter,
+  admission: Admission | null,
+  reason: RateLimitDegradation,
+  cause: unknown,
+): void {
+  if (!limiter.breaker.failed(admission)) return;
   limiter.degradedSinceMs = limiter.clock.monotonic();
   limiter.degradedDecisions = 0;
   limiter.onDegraded({ state: "degraded", reason, cause });
 }
 
-function noteSuccess(limiter: Limiter): void {
-  if (!limiter.breaker.succeeded()) return;
+function noteSuccess(limiter: Limiter, admission: Admission): void {
+  if (!limiter.breaker.succeeded(admission)) return;
   const durationMs = Math.round(limiter.clock.monotonic() - limiter.degradedSinceMs);
   limiter.onDegraded({ state: "recovered", durationMs, decisions: limiter.degradedDecisions });
 }
 
 /** Releases leases in the background. A lease that cannot be released expires. */
 function releaseInStore(limiter: Limiter, leaseId: string, leases: readonly RateLimitCheck[]): void {
-  const fail = (cause: unknown): void => noteFailure(limiter, "error", cause);
+  const fail = (cause: unknown): void => noteFailure(limiter, null, "error", cause);
   try {
     void Promise.resolve(limiter.store.release(leaseId, leases)).catch(fail);
   } catch (cause) {

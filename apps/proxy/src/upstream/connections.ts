@@ -3,16 +3,21 @@
  * tenant's own list, or the send is refused: it is never forwarded unresolved.
  */
 import type { Clock } from "@letta-environments/platform";
-import {
-  endpoints,
-  isIdentifier,
-  type PlainResponse,
-  type Principal,
-  problemResponse,
-} from "@letta-environments/schema";
+import { type Principal, problemResponse } from "@letta-environments/schema";
+import { callerGone } from "../http/gateway-request.ts";
 import { type BoundedMap, createBoundedMap } from "../lib/bounded-map.ts";
-import { readEnvironmentPages, readUpstreamRow, type UpstreamRow } from "./environments.ts";
+import { type Deadline, runWithDeadline } from "../lib/deadline.ts";
+import { createConnectionSearch, type FoundConnection } from "./connection-search.ts";
+import {
+  type EnvironmentPage,
+  maxPages,
+  onlyDevices,
+  readDevice,
+  readEnvironmentPages,
+  type UpstreamRow,
+} from "./environments.ts";
 import type { ReadRemote } from "./remote-call.ts";
+import { neverAborted } from "./upstream.ts";
 
 /** Maximum age of a row that is used without reading it again, in milliseconds. */
 export const maxRowAgeMs = 5_000;
@@ -23,61 +28,81 @@ export const alwaysRead = -1;
 /** Maximum number of connections that are remembered. The oldest one is forgotten first. */
 export const maxKnownConnections = 10_000;
 
-/** The row of a connection, or the response for the caller. */
-export type FoundConnection =
-  | { readonly kind: "found"; readonly row: UpstreamRow }
-  | { readonly kind: "refused"; readonly response: PlainResponse };
+/** Maximum number of pages in which a connection is searched: with 100 rows a page, 50,000 rows. */
+export const maxSearchPages = 500;
+
+/** How long a search that several requests share may take, in milliseconds. Each of them waits until its own deadline. */
+const searchTimeoutMs = 30_000;
+
+/** How a look-up reads from the remote server. */
+export interface LookupReads {
+  readonly deadline: Deadline;
+  readonly readUntil: (deadline: Deadline) => ReadRemote;
+}
 
 /** See the description of this file. */
 export interface ConnectionLookup {
   /** Finds the row of a connection; a remembered row is used up to `maxAgeMs` milliseconds. */
-  find(principal: Principal, connectionId: string, read: ReadRemote, maxAgeMs: number): Promise<FoundConnection>;
-  /** Forgets the connections that were found for a principal. */
+  find(principal: Principal, connectionId: string, reads: LookupReads, maxAgeMs: number): Promise<FoundConnection>;
+  /** Forgets the connections that were found for a principal, and the ids that were not found. */
   forget(principal: Principal): void;
 }
 
+/** Options of {@link createConnectionLookup}. */
+export interface ConnectionLookupOptions {
+  /** Default: {@link maxKnownConnections}. */
+  readonly capacity?: number;
+  /** Whether requests may wait for what another one reads. */
+  readonly sharesSearches: boolean;
+}
+
 /**
- * Creates a {@link ConnectionLookup}. A connection is searched for in the list, page by page ({@link readEnvironmentPages}), and then remembered. An
- * older row is confirmed by reading its device, and searched for again when the device has another connection.
+ * Creates a {@link ConnectionLookup}. A connection is searched for once, and then remembered. An older row is confirmed by reading its device, and
+ * searched for again when the device has another connection.
  */
 export function createConnectionLookup(
-  clock: Pick<Clock, "monotonic">,
-  capacity: number = maxKnownConnections,
+  clock: Clock,
+  { capacity = maxKnownConnections, sharesSearches }: ConnectionLookupOptions,
 ): ConnectionLookup {
   const known: BoundedMap<{ readonly row: UpstreamRow; readonly readAtMs: number }> = createBoundedMap(capacity);
+  const search = createConnectionSearch(clock, sharesSearches);
 
   return {
-    async find(principal, connectionId, read, maxAgeMs) {
-      const key = keyPrefixOf(principal) + connectionId;
-      const isWanted = (row: UpstreamRow): boolean => row.connectionId === connectionId;
+    async find(principal, connectionId, { deadline, readUntil }, maxAgeMs) {
+      const prefix = keyPrefixOf(principal);
+      const key = prefix + connectionId;
       const remember = (row: UpstreamRow, readAtMs: number): FoundConnection => {
         known.delete(key);
         known.set(key, { row, readAtMs });
-        return { kind: "found", row };
+        return { kind: "found", row, readAtMs };
       };
 
       const remembered = known.get(key);
       if (remembered !== undefined) {
         const nowMs = clock.monotonic();
-        if (nowMs - remembered.readAtMs <= maxAgeMs) return { kind: "found", row: remembered.row };
-        const confirmed = await readDevice(remembered.row.deviceId, read);
+        if (nowMs - remembered.readAtMs <= maxAgeMs) return { kind: "found", ...remembered };
+        const confirmed = await readDevice(remembered.row.deviceId, readUntil(deadline));
         if (confirmed.kind === "refused") return confirmed;
-        if (confirmed.row !== null && isWanted(confirmed.row)) return remember(confirmed.row, nowMs);
+        if (confirmed.row?.connectionId === connectionId) return remember(confirmed.row, nowMs);
         known.delete(key);
       }
 
-      const pages = readEnvironmentPages(read, "");
-      for (let nowMs = clock.monotonic(), next = await pages.next(); next.done !== true; next = await pages.next()) {
-        if (next.value.kind === "refused") return next.value;
-        const row = next.value.rows.find(isWanted);
-        if (row !== undefined) return remember(row, nowMs);
-        nowMs = clock.monotonic();
+      const readPages = (): AsyncGenerator<EnvironmentPage, void> => {
+        const own = { atMs: clock.monotonic() + searchTimeoutMs, signal: neverAborted };
+        return searchedPages(principal, readUntil(sharesSearches ? own : deadline));
+      };
+      const outcome = await runWithDeadline(clock, deadline, () => search.find(prefix, connectionId, readPages));
+      if (outcome.kind !== "finished") {
+        const response = outcome.kind === "caller_gone" ? callerGone : problemResponse("upstream_timeout");
+        return { kind: "refused", response };
       }
-      return { kind: "refused", response: problemResponse("connection_not_found") };
+      const { result } = outcome;
+      return result.kind === "found" ? remember(result.row, result.readAtMs) : result;
     },
     forget(principal) {
       const prefix = keyPrefixOf(principal);
       known.deleteWhere((key) => key.startsWith(prefix));
+      search.forget(prefix);
     },
   };
 }
@@ -87,18 +112,16 @@ function keyPrefixOf({ tenant, keyId }: Principal): string {
   return JSON.stringify([tenant, keyId]);
 }
 
-/** Reads the row of a device; `null` when there is none, or none that can be used. */
-async function readDevice(
-  deviceId: string,
-  read: ReadRemote,
-): Promise<
-  | { readonly kind: "read"; readonly row: UpstreamRow | null }
-  | { readonly kind: "refused"; readonly response: PlainResponse }
-> {
-  if (!isIdentifier(deviceId)) return { kind: "read", row: null };
-  const response = await read(endpoints.retrieveEnvironment, { deviceId }, "");
-  if (response.status === 404) return { kind: "read", row: null };
-  return response.status === endpoints.retrieveEnvironment.successStatus
-    ? { kind: "read", row: readUpstreamRow(response.body) }
-    : { kind: "refused", response };
+/**
+ * Reads the rows in which a principal's connection can be. Where the principal may use a few devices only, each of them is read first: the list can be
+ * long. A read shows one row of a device, so a second listener is in the list alone.
+ */
+async function* searchedPages(principal: Principal, read: ReadRemote): AsyncGenerator<EnvironmentPage, void> {
+  const deviceIds = onlyDevices(principal);
+  for (const deviceId of deviceIds ?? []) {
+    const device = await readDevice(deviceId, read);
+    if (device.kind === "refused") return yield { ...device, isAtLimit: false };
+    if (device.row !== null) yield { kind: "rows", rows: [device.row] };
+  }
+  yield* readEnvironmentPages(read, "", deviceIds === null ? maxSearchPages : maxPages);
 }

@@ -6,9 +6,9 @@ import {
   allowsDevice,
   defaultListLimit,
   endpoints,
+  isIdentifier,
   jsonResponse,
   maxListLimit,
-  type PlainHeaders,
   type PlainResponse,
   type PresentableEnvironment,
   presentEnvironment,
@@ -18,7 +18,6 @@ import {
 import * as v from "valibot";
 import { parseJsonObject } from "../lib/json.ts";
 import type { ReadRemote } from "./remote-call.ts";
-import { deduplicationField } from "./validate-response.ts";
 
 /** An environment of a remote server. */
 export interface UpstreamRow extends PresentableEnvironment {
@@ -85,36 +84,71 @@ export function presentRow(principal: Principal, response: PlainResponse): Plain
   return presented === row ? response : { ...response, body: JSON.stringify(presented) };
 }
 
-/** Maximum number of pages that are read for one request: with 100 rows a page, 5,000 rows. */
+/** Maximum number of devices of an allowlist that are read one by one. */
+const maxDeviceReads = 20;
+
+/** Returns the ids of the only devices that a principal may use; `null` if there may be others, or more than are read one by one. */
+export function onlyDevices({ tenantDevices = null, ...own }: Principal): readonly string[] | null {
+  const lists = [own, tenantDevices].flatMap((devices) => {
+    return devices === null || devices.deviceIds === null || devices.connectionNames !== null
+      ? []
+      : [devices.deviceIds];
+  });
+  const [first, second = first] = lists;
+  const ids = first?.filter((id) => second?.includes(id));
+  return ids === undefined || ids.length > maxDeviceReads ? null : ids;
+}
+
+/** Reads the row of a device; `null` when there is none, or none that can be used. */
+export async function readDevice(
+  deviceId: string,
+  read: ReadRemote,
+): Promise<
+  | { readonly kind: "read"; readonly row: UpstreamRow | null }
+  | { readonly kind: "refused"; readonly response: PlainResponse }
+> {
+  if (!isIdentifier(deviceId)) return { kind: "read", row: null };
+  const response = await read(endpoints.retrieveEnvironment, { deviceId }, "");
+  if (response.status === 404) return { kind: "read", row: null };
+  return response.status === endpoints.retrieveEnvironment.successStatus
+    ? { kind: "read", row: readUpstreamRow(response.body) }
+    : { kind: "refused", response };
+}
+
+/** Maximum number of pages that are read for a list: with 100 rows a page, 5,000 rows. */
 export const maxPages = 50;
 
 /** A page of the remote server's list, or the response for the caller when reading ends here. */
 export type EnvironmentPage =
-  | { readonly kind: "rows"; readonly rows: readonly UpstreamRow[]; readonly headers: PlainHeaders }
+  | { readonly kind: "rows"; readonly rows: readonly UpstreamRow[] }
   | {
       readonly kind: "refused";
       readonly response: PlainResponse;
-      /** Whether {@link maxPages} pages were read without a failure. */
+      /** Whether the maximum number of pages was read without a failure. */
       readonly isAtLimit: boolean;
     };
 
-/** Reads the remote server's list page by page, from the cursor of the query, until it ends, a page fails, or {@link maxPages} are read. */
-export async function* readEnvironmentPages(read: ReadRemote, query: string): AsyncGenerator<EnvironmentPage, void> {
+/** Reads the remote server's list page by page, from the cursor of the query, until it ends, a page fails, or `limit` pages are read. */
+export async function* readEnvironmentPages(
+  read: ReadRemote,
+  query: string,
+  limit: number,
+): AsyncGenerator<EnvironmentPage, void> {
   const refuse = (response: PlainResponse): EnvironmentPage => ({ kind: "refused", response, isAtLimit: false });
   const parameters = new URLSearchParams(query);
   parameters.set("limit", String(maxListLimit));
-  for (let count = 0; count < maxPages; count++) {
+  for (let count = 0; count < limit; count++) {
     const response = await read(endpoints.listEnvironments, {}, parameters.toString());
     if (response.status !== endpoints.listEnvironments.successStatus) return yield refuse(response);
     const list = readUpstreamList(response.body);
     if (list === null) return yield refuse(problemResponse("upstream_invalid_response"));
     const { connections, hasNextPage } = list;
-    yield { kind: "rows", rows: connections, headers: response.headers };
+    yield { kind: "rows", rows: connections };
     const last = connections.at(-1);
     if (!hasNextPage || last === undefined) return;
     parameters.set("after", last.id);
   }
-  const detail = `The upstream lists more rows than are searched for one request (${maxPages * maxListLimit}).`;
+  const detail = `The upstream lists more rows than are searched for one request (${limit * maxListLimit}).`;
   yield { kind: "refused", response: problemResponse("upstream_response_too_large", { detail }), isAtLimit: true };
 }
 
@@ -126,17 +160,49 @@ export async function listPermitted(
   read: ReadRemote,
 ): Promise<PlainResponse> {
   const found: UpstreamRow[] = [];
-  let headers: PlainHeaders = {};
+  let lastId = "";
   const respond = (hasNextPage: boolean): PlainResponse => {
     const connections = found.slice(0, limit).map((row) => presentEnvironment(principal, row));
-    return jsonResponse(200, { connections, hasNextPage }, headers);
+    return jsonResponse(200, { connections, hasNextPage });
   };
-  for await (const page of readEnvironmentPages(read, query)) {
-    // At the limit, rows that were found make a page that can be continued. Without any, an empty page could be mistaken for the end.
-    if (page.kind === "refused") return page.isAtLimit && found.length > 0 ? respond(true) : page.response;
-    headers = deduplicationField(page.headers);
+  for await (const page of readEnvironmentPages(read, query, maxPages)) {
+    if (page.kind === "refused") {
+      if (!page.isAtLimit) return page.response;
+      // Rows that were found make a page that can be continued. Without any, an empty page could be mistaken for the end.
+      if (found.length > 0) return respond(true);
+      const deviceIds = onlyDevices(principal);
+      if (deviceIds === null || !isPlainQuery(query)) return page.response;
+      const rest = await readRowsAfter(lastId, deviceIds, read);
+      if (rest.kind === "refused") return rest.response;
+      found.push(...rest.rows.filter((row) => allowsDevice(principal, row)));
+      return respond(found.length > limit);
+    }
+    lastId = page.rows.at(-1)?.id ?? lastId;
     found.push(...page.rows.filter((row) => allowsDevice(principal, row)));
     if (found.length > limit) return respond(true);
   }
   return respond(false);
+}
+
+/** Whether a list is asked for without filters, which only the remote server can apply. */
+function isPlainQuery(query: string): boolean {
+  return [...new URLSearchParams(query).keys()].every((name) => name === "limit" || name === "after");
+}
+
+/** Reads the rows of devices one by one, behind the rows that the list has shown already. Lists are ordered by id. */
+async function readRowsAfter(
+  lastId: string,
+  deviceIds: readonly string[],
+  read: ReadRemote,
+): Promise<
+  | { readonly kind: "read"; readonly rows: readonly UpstreamRow[] }
+  | { readonly kind: "refused"; readonly response: PlainResponse }
+> {
+  const rows: UpstreamRow[] = [];
+  for (const deviceId of deviceIds) {
+    const device = await readDevice(deviceId, read);
+    if (device.kind === "refused") return device;
+    if (device.row !== null && device.row.id > lastId) rows.push(device.row);
+  }
+  return { kind: "read", rows: rows.toSorted((left, right) => (left.id < right.id ? -1 : 1)) };
 }

@@ -1,6 +1,6 @@
 /**
- * One HTTP call to a remote server: the request is built from nothing but an allowlist, runs within its deadline, and ends in a validated response or
- * in a problem. Nothing is repeated.
+ * An HTTP call to a remote server: the request is built from nothing but an allowlist, runs within its deadline, and ends in a validated response or
+ * in a problem. Reads are repeated after a transient failure; a send is sent once.
  */
 import {
   buildPath,
@@ -11,17 +11,30 @@ import {
   problemResponse,
 } from "@letta-environments/schema";
 import type { GatewayRequest } from "../http/gateway-request.ts";
-import type { Deadline } from "../lib/deadline.ts";
+import { type Deadline, runWithDeadline } from "../lib/deadline.ts";
 import type { GatewayPorts, UpstreamFailure, UpstreamFetch, UpstreamRequest } from "../ports.ts";
-import { runCall, type UpstreamCall } from "./upstream.ts";
+import { type AttemptOutcome, createAttempt } from "./attempt.ts";
+import type { ConcurrencyLimits } from "./concurrency.ts";
+import { createRetryBudget, retryDelayMs } from "./retry.ts";
+import type { UpstreamCall } from "./upstream.ts";
 import { validateResponse } from "./validate-response.ts";
 
-/** Calls the remote server for an endpoint and returns the response for the caller. */
+/** Calls the remote server for an endpoint. */
 export type CallRemote = (
   endpoint: KnownEndpoint,
   request: UpstreamRequest,
   deadline: Deadline,
-) => Promise<PlainResponse>;
+) => Promise<RemoteExchange>;
+
+/** How a call of the remote server ended: with a response, with a failure, or `null` when it had no end in time. */
+export type CallEnd = PlainResponse | UpstreamFailure | null;
+
+/** The end of a call, and the response that follows from it. */
+export interface RemoteExchange {
+  readonly end: CallEnd;
+  /** For the caller. */
+  readonly response: PlainResponse;
+}
 
 /** Reads from the remote server on behalf of a request: with its credential and within its deadline. */
 export type ReadRemote = (
@@ -32,18 +45,49 @@ export type ReadRemote = (
 
 /** Creates a {@link CallRemote}. */
 export function createCallRemote(
-  ports: Pick<GatewayPorts, "clock" | "telemetry">,
+  ports: Pick<GatewayPorts, "clock" | "random" | "telemetry">,
   fetchUpstream: UpstreamFetch,
+  limits: ConcurrencyLimits,
 ): CallRemote {
+  const { clock, random } = ports;
+  const attempt = createAttempt(ports, fetchUpstream, limits);
+  const budget = createRetryBudget();
+
   return async (endpoint, request, deadline) => {
-    const outcome = await runCall(ports, endpoint, deadline, (signal) => fetchUpstream(request, signal));
-    if (outcome.kind === "ended") return outcome.response;
-    const { result } = outcome;
-    if (!("reason" in result)) return validateResponse(endpoint, result, request.credential);
-    ports.telemetry({ type: "upstream_failed", operation: endpoint.operation, ...result });
-    return failureResponse(endpoint, result);
+    if (endpoint.method !== "GET") return conclude(endpoint, request, await attempt(endpoint, request, deadline));
+    budget.deposit();
+    let outcome = await attempt(endpoint, request, deadline);
+    for (let retries = 0; outcome.kind === "result"; retries++) {
+      const { result } = outcome;
+      const remainingMs = deadline.atMs - clock.monotonic();
+      const delayMs = retryDelayMs({ result, retries, remainingMs, nowMs: clock.now(), random: random() });
+      if (delayMs === null || !budget.take() || !(await waitFor(delayMs, deadline))) break;
+      const repeated = await attempt(endpoint, request, deadline);
+      // The response to the earlier attempt says more.
+      if (repeated.kind === "refused") break;
+      outcome = repeated;
+    }
+    return conclude(endpoint, request, outcome);
   };
+
+  /** Waits; false if the deadline ended the wait. */
+  async function waitFor(delayMs: number, deadline: Deadline): Promise<boolean> {
+    if (delayMs === 0) return !deadline.signal.aborted;
+    const wait = new Promise<void>((resolve) => void clock.setTimer(delayMs, resolve));
+    return (await runWithDeadline(clock, deadline, () => wait)).kind === "finished";
+  }
 }
+
+function conclude(endpoint: Endpoint, { credential }: UpstreamRequest, outcome: AttemptOutcome): RemoteExchange {
+  if (outcome.kind === "refused") return { end: unsent, response: outcome.response };
+  if (outcome.kind === "ended") return { end: outcome.isSent ? null : unsent, response: outcome.response };
+  const { result } = outcome;
+  const response =
+    "reason" in result ? failureResponse(endpoint, result) : validateResponse(endpoint, result, credential);
+  return { end: result, response };
+}
+
+const unsent: UpstreamFailure = { reason: "unreachable", cause: null };
 
 function failureResponse(endpoint: Endpoint, failure: UpstreamFailure): PlainResponse {
   switch (failure.reason) {

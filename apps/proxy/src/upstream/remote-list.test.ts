@@ -12,6 +12,10 @@ const sendBody = JSON.stringify({ agentId: "a", messages: [{ role: "user", conte
 function upstreamWith(rows: readonly Environment[], pageLimit: number = 100): UpstreamFetch {
   return (request) => {
     if (request.method === "POST") return Promise.resolve(jsonResponse(200, { success: true, message: "ok" }));
+    if (request.path !== "/v1/environments") {
+      const row = rows.find(({ deviceId }) => request.path.endsWith(`/${deviceId}`));
+      return Promise.resolve(row === undefined ? jsonResponse(404, {}) : jsonResponse(200, row));
+    }
     const query = new URLSearchParams(request.query);
     const limit = Math.min(Number(query.get("limit") ?? 50), pageLimit);
     const rest = rows.slice(rows.findIndex(({ id }) => id === query.get("after")) + 1);
@@ -63,10 +67,34 @@ describe("a list for a key with a device allowlist", () => {
     ]);
   });
 
-  test("a restricted list reads a bounded number of pages: a partial result can be continued, and an empty one is an error", async () => {
+  test("a restricted list reads a bounded number of pages, and a partial result can be continued", async () => {
     const many = upstreamWith(rowsNamed(maxPages + 1), 1);
     expect(idsOf(await list(many, ["device-00007"]))).toEqual([["00007"], true]);
-    expect(problemOf(await list(many, ["elsewhere"])).errorCode).toBe("upstream_response_too_large");
+  });
+
+  test("devices behind the pages that are read for a list are read one by one, in the order of the list", async () => {
+    const far = upstreamWith(rowsNamed(maxPages + 10), 1);
+    const mine = ["device-00057", "device-00007", "nothing", "device-00053", "device-00055"];
+    expect(idsOf(await list(far, mine))).toEqual([["00007"], true]);
+    expect(idsOf(await list(far, mine, "after=00057"))).toEqual([[], false]);
+    expect(idsOf(await list(far, mine.slice(2)))).toEqual([["00053", "00055"], false]);
+    expect(idsOf(await list(far, mine.slice(2), "limit=1"))).toEqual([["00053"], true]);
+    expect(idsOf(await list(far, ["device-00003"], "after=00003"))).toEqual([[], false]);
+    expect(idsOf(await list(far, ["elsewhere"]))).toEqual([[], false]);
+  });
+
+  test("a restricted list that is too long is an error if it has filters, or if too many devices are allowed", async () => {
+    const far = upstreamWith(rowsNamed(maxPages + 10), 1);
+    expect(problemOf(await list(far, ["device-00055"], "source=local")).errorCode).toBe("upstream_response_too_large");
+    const many = Array.from({ length: 21 }, (_, index) => `elsewhere-${index}`);
+    expect(problemOf(await list(far, many)).errorCode).toBe("upstream_response_too_large");
+  });
+
+  test("a device that cannot be read makes the list fail, so that none is missing without notice", async () => {
+    const far = upstreamWith(rowsNamed(maxPages + 10), 1);
+    const failing: UpstreamFetch = (request, signal) =>
+      request.path.endsWith("device-00055") ? Promise.resolve(jsonResponse(500, {})) : far(request, signal);
+    expect((await list(failing, ["device-00053", "device-00055"])).status).toBe(500);
   });
 
   test("a restricted list returns an upstream error instead of a partial list", async () => {
@@ -108,7 +136,7 @@ describe("a send for a key with a device allowlist", () => {
   test("a send is forwarded if its connection belongs to a permitted device", async () => {
     const { response, methods, headers } = await send("conn-mine");
     expect(response.status).toBe(200);
-    expect(methods).toEqual(["GET", "GET", "POST"]);
+    expect(methods).toEqual(["GET", "POST"]);
     expect(headers).not.toHaveProperty("idempotency-key");
     expect(headers).not.toHaveProperty("content-type");
   });

@@ -6,9 +6,8 @@ import { environmentRow } from "../../test/support/environment-row.ts";
 import { fakeRequest } from "../../test/support/fake-request.ts";
 import { bodyOf, createTestProxy, problemOf, type TestProxy } from "../../test/support/test-proxy.ts";
 import type { KeyRequest } from "../keys/key-lifecycle.ts";
-import { maxPages } from "./environments.ts";
 import { createTestPrincipal } from "../../test/support/create-test-principal.ts";
-import { createConnectionLookup } from "./connections.ts";
+import { createConnectionLookup, maxSearchPages } from "./connections.ts";
 import type { ReadRemote } from "./remote-call.ts";
 
 interface World extends TestProxy {
@@ -20,10 +19,13 @@ interface World extends TestProxy {
   send(key: string, connectionId?: string, body?: string): Promise<unknown>;
 }
 
-const sendBody = JSON.stringify({
-  agentId: "agent-1",
-  messages: [{ role: "user", content: "x", client_message_id: "m" }],
-});
+let sendCount = 0;
+
+/** A body with a message of its own. */
+function newBody(members: object = { agentId: "agent-1" }): string {
+  const message = { role: "user", content: "x", client_message_id: `m-${(sendCount += 1)}` };
+  return JSON.stringify({ ...members, messages: [message] });
+}
 
 function createWorld(...rows: Environment[]): World {
   const broken = new Map<string, PlainResponse>();
@@ -36,7 +38,7 @@ function createWorld(...rows: Environment[]): World {
     rows,
     broken,
     asked: () => testProxy.upstreamRequests.splice(0).map(({ method, path }) => `${method} ${path.slice(4)}`),
-    async send(key, connectionId = "conn-1", body = sendBody) {
+    async send(key, connectionId = "conn-1", body = newBody()) {
       const path = `/v1/environments/${connectionId}/messages`;
       const response = await testProxy.proxy.handle(fakeRequest({ key, method: "POST", path, body }));
       return response.status === 200 ? 200 : problemOf(response).errorCode;
@@ -121,7 +123,7 @@ describe("a connection", () => {
     asked();
     broken.set("/v1/environments/device-1", jsonResponse(503, { message: "later" }));
     expect(await send(key)).toBe("upstream_error");
-    expect(asked()).toEqual([device]);
+    expect(asked()).toEqual([device, device, device]);
   });
 
   test("a connection that one key has resolved is looked up again for another key", async () => {
@@ -133,11 +135,20 @@ describe("a connection", () => {
   });
 
   test("a connection is searched in a bounded number of pages", async () => {
-    const many = Array.from({ length: maxPages * 100 + 1 }, (_, index) => environmentRow(String(index + 10_000)));
-    const { issueKey, send, asked } = createWorld(...many);
+    const page = jsonResponse(200, { connections: [row()], hasNextPage: true });
+    const { issueKey, proxy, upstreamRequests } = createTestProxy(() => Promise.resolve(page));
     const { key } = await issueKey();
-    expect(await send(key, "conn-unknown")).toBe("upstream_response_too_large");
-    expect(asked()).toHaveLength(maxPages);
+    const path = "/v1/environments/conn-unknown/messages";
+    const response = await proxy.handle(fakeRequest({ key, method: "POST", path, body: newBody() }));
+    expect(problemOf(response).errorCode).toBe("upstream_response_too_large");
+    expect(upstreamRequests).toHaveLength(maxSearchPages);
+  });
+
+  test("a connection is found behind row 5,000", async () => {
+    const many = Array.from({ length: 6_000 }, (_, index) => environmentRow(String(index + 10_000)));
+    const { issueKey, send } = createWorld(...many, row());
+    const { key } = await issueKey();
+    expect(await send(key)).toBe(200);
   });
 
   test("after a device is renamed, its new name decides once the connection is confirmed", async () => {
@@ -152,7 +163,7 @@ describe("a connection", () => {
 
 test("a bounded number of resolved connections is remembered, and the oldest is dropped", async () => {
   const clock = createVirtualClock();
-  const lookup = createConnectionLookup(clock, 2);
+  const lookup = createConnectionLookup(clock, { capacity: 2, sharesSearches: true });
   const calls: string[] = [];
   const rows = ["1", "2", "3"].map((id) => environmentRow(id));
   const find = async (connectionId: string): Promise<number> => {
@@ -161,7 +172,8 @@ test("a bounded number of resolved connections is remembered, and the oldest is 
       calls.push(operation);
       return Promise.resolve(jsonResponse(200, { connections: rows, hasNextPage: false }));
     };
-    await lookup.find(createTestPrincipal(), connectionId, read, 5_000);
+    const deadline = { atMs: 30_000, signal: new AbortController().signal };
+    await lookup.find(createTestPrincipal(), connectionId, { deadline, readUntil: () => read }, 5_000);
     return calls.length;
   };
   for (const id of ["conn-1", "conn-2", "conn-3"]) await find(id);
@@ -201,18 +213,18 @@ describe("a key that is held to some agents", () => {
   ])("a key with an agent allowlist and a body with %j: %s", async (members, expected) => {
     const { issueKey, send, asked } = createWorld(row());
     const { key } = await issueKey({ agentIds: ["agent-1"] });
-    const { messages } = JSON.parse(sendBody) as { messages: unknown };
-    expect(await send(key, "conn-1", JSON.stringify({ ...members, messages }))).toBe(expected);
+    expect(await send(key, "conn-1", newBody(members))).toBe(expected);
     expect(asked()).toHaveLength(expected === 200 ? 2 : 0);
   });
 
   test("the forwarded body is the validated one, so a duplicate agent member has no effect", async () => {
     const { issueKey, send, upstreamRequests } = createWorld(row());
     const { key } = await issueKey({ agentIds: ["agent-1"] });
-    expect(await send(key, "conn-1", sendBody.replace("{", '{"agentId":"agent-2","later":1,'))).toBe(200);
+    const body = newBody();
+    expect(await send(key, "conn-1", body.replace("{", '{"agentId":"agent-2","later":1,'))).toBe(200);
     const sent = new TextDecoder().decode(upstreamRequests.at(-1)?.body ?? undefined);
     expect(sent).not.toContain("agent-2");
-    expect(JSON.parse(sent)).toEqual({ ...(JSON.parse(sendBody) as object), later: 1 });
+    expect(JSON.parse(sent)).toEqual({ ...(JSON.parse(body) as object), later: 1 });
   });
 });
 

@@ -29,6 +29,8 @@ export interface RecordedRequest {
 export interface Topic {
   readonly name: string;
   readonly gateway: GatewayOptions;
+  /** Each request has a gateway of its own, because a gateway remembers that its upstream failed. */
+  readonly isolatesRequests?: boolean;
   /** Keys by the name under which requests use them. */
   readonly keys: Readonly<Record<string, Partial<KeyRequest>>>;
   /** Signed tokens by name. */
@@ -54,14 +56,18 @@ export interface RecordedResponse {
 
 /** Sends the requests of a topic and returns the responses by title. */
 export async function runTopic(topic: Topic): Promise<Readonly<Record<string, RecordedResponse>>> {
-  const gateway = await openGateway(topic.gateway);
   const credentials = new Map<string, string>([["operator", operatorToken]]);
   const masks = new Map<string, string>();
-  for (const [name, keyRequest] of Object.entries(topic.keys)) {
-    const { key, record } = await gateway.issueKey({ name, ...keyRequest });
-    credentials.set(name, key);
-    masks.set(key, `<key ${name}>`).set(record.id, `<id ${name}>`);
-  }
+  const open = async (): Promise<RecordedGateway> => {
+    const opened = await openGateway(topic.gateway);
+    for (const [name, keyRequest] of Object.entries(topic.keys)) {
+      const { key, record } = await opened.issueKey({ name, ...keyRequest });
+      credentials.set(name, key);
+      masks.set(key, `<key ${name}>`).set(record.id, `<id ${name}>`);
+    }
+    return opened;
+  };
+  let gateway = await open();
   for (const [name, sign] of Object.entries(topic.tokens ?? {})) credentials.set(name, await sign(gateway));
   const unmasked = (text: string): string => {
     for (const [value, mask] of masks) text = text.replaceAll(mask, value);
@@ -70,6 +76,7 @@ export async function runTopic(topic: Topic): Promise<Readonly<Record<string, Re
 
   const responses: Record<string, RecordedResponse> = {};
   for (const request of topic.requests) {
+    if (topic.isolatesRequests === true) gateway = await open();
     if (request.title in responses) throw new Error(`${topic.name} has two requests titled ${request.title}`);
     const response = await send(gateway, request, credentials, unmasked);
     learn(masks, credentials, response.body);

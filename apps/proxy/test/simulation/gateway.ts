@@ -24,6 +24,7 @@ import {
 } from "@letta-environments/testkit";
 import { createMemoryRateLimitStore } from "../../src/adapters/memory/rate-limit-store.ts";
 import { createSqliteAuditStore } from "../../src/adapters/sqlite/audit-store.ts";
+import { createSqliteIdempotencyStore } from "../../src/adapters/sqlite/idempotency-store.ts";
 import { createSqliteKeyStore } from "../../src/adapters/sqlite/key-store.ts";
 import { openAuditLog, type OpenAuditLog } from "../../src/audit/log.ts";
 import type { AuditStore } from "../../src/audit/store.ts";
@@ -31,9 +32,10 @@ import { type AuditReport, verifyAudit } from "../../src/audit/verify.ts";
 import { createEnvironmentCache } from "../../src/cache/environment-cache.ts";
 import type { RateLimitsFile } from "../../src/config/file.ts";
 import { resolveRateLimits } from "../../src/config/resolve-rate-limits.ts";
+import { type IdempotencyStore, IdempotencyUnavailableError } from "../../src/idempotency/store.ts";
+import { createHasExpired } from "../../src/keys/credential-expiry.ts";
 import { KeyStoreUnavailableError } from "../../src/keys/key-store-outages.ts";
 import { createKeyUses } from "../../src/keys/key-uses.ts";
-import { createHasExpired } from "../../src/keys/credential-expiry.ts";
 import { watchSocketKeys } from "../../src/keys/socket-key-watch.ts";
 import { createPipeline, type Pipeline } from "../../src/pipeline.ts";
 import type { KeyStore, UpstreamFetch } from "../../src/ports.ts";
@@ -69,6 +71,7 @@ export interface PlantedBugs {
   readonly environmentStore?: (store: EnvironmentStore) => EnvironmentStore;
   readonly rateLimitStore?: (store: RateLimitStore) => RateLimitStore;
   readonly auditStore?: (store: AuditStore) => AuditStore;
+  readonly idempotencyStore?: (store: IdempotencyStore) => IdempotencyStore;
   readonly upstreamFetch?: (fetch: UpstreamFetch) => UpstreamFetch;
   readonly pipeline?: (pipeline: Pipeline) => Pipeline;
 }
@@ -91,6 +94,7 @@ interface Parts extends GatewayOptions {
   readonly process: SimulatedProcess;
   readonly open: (name: string) => SqliteDatabase;
   readonly randomId: RandomId;
+  readonly hasExpired: GatewayServices["hasExpired"];
 }
 
 /** Starts a process over the files of the data directory. */
@@ -104,12 +108,13 @@ export async function startGateway(options: GatewayOptions): Promise<SimulatedGa
     return database;
   };
   const randomId: RandomId = (prefix) => `${prefix}-${formatUlid(clock.now(), random.bytes(ulidRandomBytes))}`;
-  const parts: Parts = { ...options, process, open, randomId };
+  const parts: Parts = { ...options, process, open, randomId, hasExpired: createHasExpired(process.clock) };
   const keyStore = openKeys(parts);
   const audit = await openAudit(parts);
   const { services, close } = compose(parts, keyStore, audit.log);
   const pipeline = createPipeline(services, {
     upstreamTimeoutMs: 30_000,
+    maxConcurrentPerTenant: 128,
     userAgent: "simulation",
     rateLimits: resolveRateLimits(options.rateLimits, false).settings,
   });
@@ -178,7 +183,7 @@ function compose(
   keyStore: KeyStore,
   audit: OpenAuditLog,
 ): { readonly services: GatewayServices; close(): Promise<void> } {
-  const { process, randomId, upstream, plant, onFailure } = parts;
+  const { process, random, randomId, upstream, plant, onFailure } = parts;
   const { clock } = process;
   const environmentCache = createEnvironmentCache({
     store: createMemoryCacheStore({ maxBytes: 1_000_000, maxEntries: 1_000, clock }),
@@ -191,10 +196,11 @@ function compose(
   const services: GatewayServices = {
     clock,
     digests: testDigests,
+    hasExpired: parts.hasExpired,
     keyStore,
     noteKeyUse: keyUses.note,
-    hasExpired: createHasExpired(clock),
     pepper: testPepper,
+    random: random.fraction,
     randomId,
     telemetry(event) {
       if (event.type === "internal_error") onFailure("internal error", event.cause);
@@ -206,6 +212,8 @@ function compose(
             kind: "remote",
             fetch: plant?.upstreamFetch?.(upstream.fetch) ?? upstream.fetch,
             credentialOf: upstream.credentialOf,
+            idempotencyStore: openSends(parts),
+            maxConcurrent: 256,
           },
     audit,
     environmentCache,
@@ -219,6 +227,18 @@ function compose(
       await keyUses.flush();
     },
   };
+}
+
+/** The store of sends, in the file of the audit log. */
+function openSends({ process, open, random, rates, onStoreFailure, plant }: Parts): IdempotencyStore {
+  const { clock } = process;
+  const defer = (run: () => void): void => void clock.setTimer(random.below(2), run);
+  const store = createSqliteIdempotencyStore(open("audit.sqlite"), clock, { defer });
+  return process.withFaults(plant?.idempotencyStore?.(store) ?? store, {
+    rates,
+    error: (method) => new IdempotencyUnavailableError(new Error(`simulated failure of ${method}`)),
+    onFailure: onStoreFailure,
+  });
 }
 
 function missing(): never {
@@ -249,7 +269,7 @@ function createLimiter({
 }
 
 function openEmbedded(
-  { process, open, rates, onStoreFailure, randomId, plant, onFailure }: Parts,
+  { process, open, rates, onStoreFailure, randomId, hasExpired, plant, onFailure }: Parts,
   keyStore: KeyStore,
   invalidate: (tenant: string, target: { readonly deviceId: string }) => Promise<void>,
 ) {
@@ -272,7 +292,7 @@ function openEmbedded(
   });
   const sockets = watchSocketKeys(server, {
     clock: process.clock,
-    hasExpired: createHasExpired(process.clock),
+    hasExpired,
     keyStore,
     tenants: () => noTenants,
     tokenSettings: () => null,

@@ -1,5 +1,8 @@
 /** Runs {@link sendMessages} as a program of Node.js, Bun or Deno: the origin is its argument, the outcomes are its output. */
 import process from "node:process";
+import { createUpstreamPool } from "../../src/adapters/http-pool.ts";
 import { sendMessages } from "./send-messages.ts";
 
-process.stdout.write(JSON.stringify(await sendMessages(process.argv[2] ?? "")));
+const baseUrl = { origin: process.argv[2] ?? "", basePath: "" };
+const call = createUpstreamPool({ baseUrl, maxResponseBytes: 1_000, maxConnections: 1 });
+process.stdout.write(JSON.stringify(await sendMessages(call)));

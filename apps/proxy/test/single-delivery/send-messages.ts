@@ -1,18 +1,10 @@
-/** Sends messages through the gateway's HTTP adapter. The runtimes under test run this file as it is, so it imports nothing but the adapter. */
-import { createHttpUpstreamFetch } from "../../src/adapters/http.ts";
-import { failedBeforeSend } from "../../src/adapters/http.ts";
-import type { UpstreamRequest } from "../../src/ports.ts";
+/** Sends messages through an HTTP adapter of the gateway. The runtimes under test run this file as it is, so it imports nothing but types. */
+import type { UpstreamFetch, UpstreamRequest } from "../../src/ports.ts";
 
 export const messageCount = 20;
 
 /** Sends {@link messageCount} messages, each after a read that leaves a connection to reuse, and returns how each send ended. */
-export async function sendMessages(origin: string): Promise<readonly string[]> {
-  const call = createHttpUpstreamFetch({
-    baseUrl: { origin, basePath: "" },
-    maxResponseBytes: 1_000,
-    fetch: (input, init) => fetch(input, init),
-    failedBeforeSend,
-  });
+export async function sendMessages(call: UpstreamFetch): Promise<readonly string[]> {
   const { signal } = new AbortController();
   const outcomes: string[] = [];
   for (let index = 0; index < messageCount; index++) {

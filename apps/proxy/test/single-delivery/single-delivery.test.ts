@@ -16,7 +16,7 @@ import { messageCount } from "./send-messages.ts";
 const folder = import.meta.dirname;
 
 async function runProcess(program: "node" | "bun" | "deno", origin: string): Promise<string> {
-  const words = program === "deno" ? ["run", "--no-prompt", "--no-config", "--no-lock", "--allow-net"] : [];
+  const words = program === "deno" ? ["run", "--no-prompt", "--no-lock", "--allow-net", "--allow-env"] : [];
   const args = [...words, join(folder, "process.ts"), origin];
   // An empty environment: nothing of the machine, such as a proxy, comes between.
   const env = { DENO_DIR: join(tmpdir(), "letta-environments-deno"), PATH: process.env["PATH"] ?? "" };

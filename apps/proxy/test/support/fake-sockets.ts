@@ -9,9 +9,12 @@ export interface FakeSockets extends WatchedSockets {
   open(wrapper: DeviceSockets): Promise<void>;
 }
 
-const listener: PlainSocketListener = {
+/** A listener that ignores everything. */
+export const silentListener: PlainSocketListener = {
   maxFrameBytes: 0,
+  maxTextBytes: 0,
   onMessage: () => undefined,
+  onOtherFrame: () => false,
   onClose: () => undefined,
 };
 const socket = { send: () => undefined, close: () => undefined, terminate: () => undefined };
@@ -20,7 +23,7 @@ const socket = { send: () => undefined, close: () => undefined, terminate: () =>
 export function fakeSockets(connected: readonly ConnectedDevice[]): FakeSockets {
   let devices = connected;
   return {
-    upgrade: () => Promise.resolve({ kind: "accepted", attach: () => listener }),
+    upgrade: () => Promise.resolve({ kind: "accepted", owner: "key", attach: () => silentListener }),
     connectedDevices: () => devices,
     closeEnded(isEnded) {
       devices = devices.filter((device) => !isEnded(device));

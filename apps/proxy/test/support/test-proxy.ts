@@ -3,6 +3,7 @@ import type { Clock } from "@letta-environments/platform";
 import { constantTimeEqual, hmacSha256Hex, openSqlite, randomId, sha256Hex } from "@letta-environments/platform/node";
 import { jsonResponse, type PlainResponse, type Problem } from "@letta-environments/schema";
 import { createVirtualClock, type VirtualClock } from "@letta-environments/testkit";
+import { createMemoryIdempotencyStore } from "../../src/adapters/memory/idempotency-store.ts";
 import { createSqliteKeyStore } from "../../src/adapters/sqlite/key-store.ts";
 import { createPipeline, type Pipeline } from "../../src/pipeline.ts";
 import { createHasExpired } from "../../src/keys/credential-expiry.ts";
@@ -49,7 +50,7 @@ export function createTestProxy(
   overrides: {
     readonly ports?: Partial<GatewayServices>;
     readonly config?: Partial<GatewayConfig>;
-    readonly remote?: Partial<Pick<RemoteServer, "credentialOf" | "admitsTenant">>;
+    readonly remote?: Partial<Pick<RemoteServer, "credentialOf" | "admitsTenant" | "idempotencyStore">>;
   } = {},
 ): TestProxy {
   const clock = createVirtualClock();
@@ -62,6 +63,8 @@ export function createTestProxy(
     hasExpired: createHasExpired(overrides.ports?.clock ?? clock),
     keyStore,
     pepper: testPepper,
+    // Retries follow at once.
+    random: () => 0,
     randomId,
     telemetry: (event) => void events.push(event),
     upstream: {
@@ -71,6 +74,8 @@ export function createTestProxy(
         return upstream(request, signal);
       },
       credentialOf: () => upstreamCredential,
+      idempotencyStore: createMemoryIdempotencyStore(overrides.ports?.clock ?? clock),
+      maxConcurrent: 256,
       ...overrides.remote,
     },
     audit: null,
@@ -82,6 +87,7 @@ export function createTestProxy(
   };
   const pipeline = createPipeline(ports, {
     upstreamTimeoutMs: 30_000,
+    maxConcurrentPerTenant: 128,
     userAgent: "test-proxy",
     ...overrides.config,
   });

@@ -1,7 +1,8 @@
 /**
  * Sends of this process that wait for the device's acknowledgement. Each has one deadline and one outcome, and the outcome is
  * stored before the caller receives it. An acknowledgement that arrives after the deadline replaces the stored `unknown` while
- * this process runs and the send is among the {@link maxLateAcknowledgements} newest.
+ * this process runs and the send is among the {@link maxLateAcknowledgements} newest. A decision that the device rejects had no
+ * effect, early or late, so its ids are released.
  */
 import type { Clock } from "@letta-environments/platform";
 import type { DeviceReference, EmitEvent } from "../events.ts";
@@ -35,6 +36,8 @@ export interface PendingDeliveries {
   waiting(environmentId: string): readonly PendingDelivery[];
   /** Takes an acknowledgement. Returns the send when it was waiting. Unknown ids have no effect and cost no store access. */
   acknowledge(device: DeviceReference, deliveryId: string, outcome: DeliveryOutcome): PendingDelivery | undefined;
+  /** Stores that a device has the messages of a send whose outcome was unknown. No effect for a send that waits here. */
+  confirm(device: DeviceReference, deliveryId: string): void;
   /** Ends the wait for everything that was sent to a row. */
   giveUp(environmentId: string, reason: GiveUpReason): void;
   /** Ends every wait. Resolves when every outcome is stored. */
@@ -58,8 +61,8 @@ interface Entry extends PendingDelivery {
 interface State extends Dependencies {
   /** By environment id, then by delivery id. */
   readonly entries: Map<string, Map<string, Entry>>;
-  /** Environment id by delivery id, of sends that ended without an acknowledgement, the oldest first. */
-  readonly unacknowledged: Map<string, string>;
+  /** Sends that ended without an acknowledgement, by delivery id, the oldest first. */
+  readonly unacknowledged: Map<string, { readonly environmentId: string; readonly isDecision: boolean }>;
   readonly lateWrites: Set<Promise<void>>;
 }
 
@@ -79,6 +82,11 @@ export function createPendingDeliveries(dependencies: Dependencies): PendingDeli
     find: (environmentId, deliveryId) => find(state, environmentId, deliveryId),
     waiting: (environmentId) => rowEntries(environmentId).filter((entry) => entry.waiting),
     acknowledge: (device, deliveryId, outcome) => acknowledge(state, device, deliveryId, outcome),
+    confirm(device, deliveryId) {
+      if (find(state, device.environmentId, deliveryId)?.waiting === true) return;
+      state.unacknowledged.delete(deliveryId);
+      storeLate(state, device, deliveryId, { isDecision: false }, { kind: "accepted", disposition: null });
+    },
     giveUp(environmentId, reason) {
       for (const entry of rowEntries(environmentId)) giveUp(state, entry, reason);
     },
@@ -123,20 +131,32 @@ function acknowledge(
     conclude(state, entry, outcome);
     return entry;
   }
-  if (state.unacknowledged.get(deliveryId) !== device.environmentId) return undefined;
+  const late = state.unacknowledged.get(deliveryId);
+  if (late?.environmentId !== device.environmentId) return undefined;
   state.unacknowledged.delete(deliveryId);
-  const write = settle(state, deliveryId, device.environmentId, outcome).then((stored) => {
+  storeLate(state, device, deliveryId, late, outcome);
+  return undefined;
+}
+
+function storeLate(
+  state: State,
+  device: DeviceReference,
+  deliveryId: string,
+  { isDecision }: Pick<PendingDelivery, "isDecision">,
+  outcome: DeliveryOutcome,
+): void {
+  const { environmentId } = device;
+  const write = store(state, deliveryId, { environmentId, isDecision }, outcome).then((stored) => {
     if (stored) emitAcknowledged(state, device, deliveryId, outcome, true);
   });
   state.lateWrites.add(write);
   void write.finally(() => state.lateWrites.delete(write));
-  return undefined;
 }
 
 function giveUp(state: State, entry: Entry, reason: GiveUpReason): void {
   if (!entry.waiting || !entry.sent) return;
   const { id, scope } = entry.delivery;
-  state.unacknowledged.set(id, scope.environmentId);
+  state.unacknowledged.set(id, { environmentId: scope.environmentId, isDecision: entry.isDecision });
   const [oldest] = state.unacknowledged.keys();
   if (oldest !== undefined && state.unacknowledged.size > maxLateAcknowledgements) state.unacknowledged.delete(oldest);
   state.emit({ type: "message_unacknowledged", ...entry.device, deliveryId: id, reason });
@@ -147,12 +167,23 @@ function conclude(state: State, entry: Entry, outcome: DeliveryOutcome): void {
   entry.waiting = false;
   entry.cancelDeadline();
   const { id, scope } = entry.delivery;
-  const hadNoEffect = entry.isDecision && outcome.kind === "rejected";
-  const stored = hadNoEffect ? release(state, id) : settle(state, id, scope.environmentId, outcome);
-  void stored.then(() => {
+  const { environmentId } = scope;
+  void store(state, id, { environmentId, isDecision: entry.isDecision }, outcome).then(() => {
     remove(state, entry);
     entry.resolve(outcome);
   });
+}
+
+/** Stores an outcome, or releases the ids of a decision without effect. Returns whether something was stored. */
+async function store(
+  state: State,
+  deliveryId: string,
+  { environmentId, isDecision }: { readonly environmentId: string; readonly isDecision: boolean },
+  outcome: DeliveryOutcome,
+): Promise<boolean> {
+  if (!isDecision || outcome.kind !== "rejected") return settle(state, deliveryId, environmentId, outcome);
+  await release(state, deliveryId);
+  return true;
 }
 
 async function settle(

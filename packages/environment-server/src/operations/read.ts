@@ -15,13 +15,13 @@ import {
   type Principal,
   problemResponse,
 } from "@letta-environments/schema";
-import type { DeviceStatus, EnvironmentFilter, EnvironmentRow, EnvironmentRows } from "../ports.ts";
+import type { DeviceStatus, EnvironmentFilter, EnvironmentRow } from "../ports.ts";
 import type { ServerContext } from "./context.ts";
 
 /** An environment with a member that official clients read although the API text does not mention it. */
 type ShownEnvironment = Environment & { readonly listenerInstanceId: string };
 
-/** Rows that are read at a time when name patterns decide which of them are shown. */
+/** Names and ids that are looked at in one turn of the event loop. */
 const rowsAtATime = 500;
 
 /** Lists the tenant's environments that the principal may see, ordered by id. Every row here is `source=local`. */
@@ -32,14 +32,19 @@ export async function listEnvironments(
 ): Promise<PlainResponse> {
   const { after, limit = defaultListLimit, onlineOnly = false, source, userId } = query;
   if (source === "remote") return jsonResponse(200, { connections: [], hasNextPage: false } satisfies EnvironmentList);
-  const rows = await readAllowed(context.store, principal, {
+  const filter: EnvironmentFilter = {
     tenant: principal.tenant,
     afterId: after ?? null,
-    environmentIds: onlineOnly ? context.hub.onlineIds(principal.tenant) : null,
-    deviceIds: null,
+    environmentIds: null,
+    deviceIds: principal.deviceIds,
     owner: userId ?? null,
     limit: limit + 1,
-  });
+  };
+  const needsNames = principal.connectionNames !== null || (principal.tenantDevices ?? null) !== null;
+  const rows =
+    onlineOnly || needsNames
+      ? await readByIds(context, await findIds(context, principal, filter, { onlineOnly, needsNames }), filter)
+      : await context.store.listEnvironments(filter);
   const list: EnvironmentList = {
     connections: rows
       .slice(0, limit)
@@ -72,26 +77,44 @@ function compareLiveliness(left: Environment, right: Environment): number {
   return (right.lastHeartbeat ?? -1) - (left.lastHeartbeat ?? -1) || right.lastSeenAt - left.lastSeenAt;
 }
 
-/** Reads as many rows as the filter asks for, of those that the principal may see. */
-async function readAllowed(
-  store: Pick<EnvironmentRows, "listEnvironments">,
+/**
+ * Finds the ids of as many rows as the filter asks for, of those that are online or that the principal may see. It looks at a
+ * page of ids at a time, without what may be large in a row, and lets other work run between two pages.
+ */
+async function findIds(
+  context: ServerContext,
   principal: Principal,
   filter: EnvironmentFilter,
-): Promise<readonly EnvironmentRow[]> {
-  const { deviceIds, connectionNames, tenantDevices = null } = principal;
-  if (connectionNames === null && tenantDevices === null) return store.listEnvironments({ ...filter, deviceIds });
-  const found: EnvironmentRow[] = [];
+  { onlineOnly, needsNames }: { readonly onlineOnly: boolean; readonly needsNames: boolean },
+): Promise<readonly string[]> {
+  const { hub, store, clock } = context;
+  // Name patterns are matched here, because the query language of a store may match differently. So are ids of devices then,
+  // because a key may see a device by its id or by its name.
+  const deviceIds = needsNames ? null : filter.deviceIds;
+  const found: string[] = [];
   let { afterId } = filter;
-  // Name patterns are matched here, because the query language of a store may match differently.
-  for (;;) {
-    const rows = await store.listEnvironments({ ...filter, afterId, limit: rowsAtATime });
-    found.push(...rows.filter((row) => allowsDevice(principal, row)));
-    const last = rows.at(-1);
-    if (found.length >= filter.limit || last === undefined || rows.length < rowsAtATime) {
+  // Most often every id counts, so the first page is as long as the response, and the next ones longer.
+  for (let pageSize = filter.limit; ; pageSize = Math.min(rowsAtATime, 4 * pageSize)) {
+    const openIds = onlineOnly ? hub.openIds(filter.tenant, afterId, pageSize) : null;
+    const environmentIds = openIds?.filter((id) => hub.online(id) !== null) ?? null;
+    const names = await store.listNames({ ...filter, afterId, environmentIds, deviceIds, limit: pageSize });
+    found.push(...names.filter((name) => !needsNames || allowsDevice(principal, name)).map(({ id }) => id));
+    const page = openIds ?? names.map(({ id }) => id);
+    const last = page.at(-1);
+    if (found.length >= filter.limit || last === undefined || page.length < pageSize) {
       return found.slice(0, filter.limit);
     }
-    afterId = last.id;
+    afterId = last;
+    await new Promise<void>((resolve) => void clock.setTimer(0, resolve));
   }
+}
+
+async function readByIds(
+  { store }: ServerContext,
+  environmentIds: readonly string[],
+  filter: EnvironmentFilter,
+): Promise<readonly EnvironmentRow[]> {
+  return store.listEnvironments({ ...filter, environmentIds, deviceIds: null });
 }
 
 /** Converts a row. `connectedAt`, `connectionId`, `lastHeartbeat` and `podId` are `null` while the device is offline. */

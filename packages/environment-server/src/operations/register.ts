@@ -9,8 +9,9 @@ import {
   problemResponse,
   type RegisterResponse,
 } from "@letta-environments/schema";
-import { maxEnvironmentsPerTenant, maxMetadataLength } from "../limits.ts";
+import { maxEnvironmentsPerKey, maxMetadataLength } from "../limits.ts";
 import type { RequestContext, ServerContext } from "./context.ts";
+import { throttledResponse } from "./throttled.ts";
 
 /** The listenerInstanceId of devices that send none. */
 const defaultListenerInstanceId = "default";
@@ -19,9 +20,9 @@ const defaultListenerInstanceId = "default";
  * Enrols a device and returns the URL of its socket. Each registration has its own connectionId, which replaces the earlier
  * one when its socket opens.
  *
- * Refusals: 403 `device_not_allowed` (the key's allowlist, also for the names that a shared device already has, or a full
- * tenant) and 403 `device_owned_by_another_key`. The status is 403 because a device gives up on it at once, whereas it
- * repeats the request after 429 and 5xx.
+ * Refusals: 403 `device_not_allowed` (the key's allowlist, also for the names that a shared device already has, or a key
+ * with too many rows) and 403 `device_owned_by_another_key`. The status is 403 because a device gives up on it at once, whereas it
+ * repeats the request after 429 and 5xx, such as the 429 `device_throttled` of a device that exceeded a limit.
  */
 export async function registerEnvironment(
   context: ServerContext,
@@ -35,6 +36,9 @@ export async function registerEnvironment(
     return problemResponse("invalid_request", { issues });
   }
   if (!allowsDevice(principal, { deviceId, connectionName })) return problemResponse("device_not_allowed");
+  const { tenant, keyId } = principal;
+  const throttled = throttledResponse(context.hub, { tenant, keyId, deviceId, listenerInstanceId });
+  if (throttled !== null) return throttled;
   const connectionId = context.randomId("conn");
   const wsUrl = buildSocketUrl(context.publicUrl, authority, connectionId);
   if (wsUrl === null) {
@@ -54,7 +58,7 @@ export async function registerEnvironment(
     environmentId: context.randomId("env"),
     connectionId,
     nowMs: context.clock.now(),
-    maxEnvironments: maxEnvironmentsPerTenant,
+    maxEnvironments: maxEnvironmentsPerKey,
   });
   switch (result.kind) {
     case "owned_by_another_key":
@@ -63,7 +67,7 @@ export async function registerEnvironment(
       return problemResponse("device_not_allowed");
     case "too_many_environments":
       return problemResponse("device_not_allowed", {
-        detail: `The tenant already has ${maxEnvironmentsPerTenant} environments; no other device can be enrolled.`,
+        detail: `The key already has ${maxEnvironmentsPerKey} environments; no other device can be enrolled with it.`,
       });
     case "enrolled": {
       const { environmentId } = result;

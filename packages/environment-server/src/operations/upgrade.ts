@@ -5,14 +5,16 @@ import {
   problemResponse,
   type UpgradeDecision,
 } from "@letta-environments/schema";
+import { ownerOf } from "../socket/hub.ts";
 import type { ServerContext } from "./context.ts";
+import { throttledResponse } from "./throttled.ts";
 
 /**
  * Decides on the upgrade request of a device. Every refusal happens here, before the handshake: a device backs off after a
  * refused upgrade, but reconnects at once and forever when an open socket is closed.
  *
  * Refusals: 404 `connection_not_found` (unknown, of another tenant, outside the key's allowlist, or of another device),
- * 403 `device_owned_by_another_key` unless the key is the one that registered, 409 `connection_replaced`.
+ * 403 `device_owned_by_another_key` unless the key is the one that registered, 409 `connection_replaced`, 429 `device_throttled`.
  */
 export async function decideUpgrade(
   context: ServerContext,
@@ -30,9 +32,12 @@ export async function decideUpgrade(
   if (record.replaced || context.hub.generation(id) > record.generation) {
     return refuse(problemResponse("connection_replaced"));
   }
+  const throttled = throttledResponse(context.hub, { ...principal, ...record.environment });
+  if (throttled !== null) return refuse(throttled);
   if (context.isClosing()) return refuse(problemResponse("shutting_down"));
   return {
     kind: "accepted",
+    owner: ownerOf(record),
     attach(socket) {
       const listener = context.hub.attach(record, principal.credentialId ?? null, socket);
       context.removals.socketOpened();

@@ -1,10 +1,12 @@
 /** The state that this server keeps for each open socket of a device. */
 import type { Clock } from "@letta-environments/platform";
 import type { PlainSocket } from "@letta-environments/schema";
+import type { UnresolvedDeliveries } from "../delivery/unresolved.ts";
 import type { DeviceReference } from "../events.ts";
 import type { ConnectionRecord, DeviceStatus } from "../ports.ts";
 import type { StatusChange } from "./frames.ts";
 import type { QueueLedger } from "./queue-ledger.ts";
+import type { SocketTraffic } from "./traffic.ts";
 
 /** A device with an open socket, and the credential that opened it. */
 export interface ConnectedDevice {
@@ -29,8 +31,10 @@ export interface DeviceConnection {
   /** `credentialId` of the principal that opened the socket; `null` when it has none. */
   readonly credentialId: string | null;
   readonly connectionName: string;
+  readonly listenerInstanceId: string;
   readonly generation: number;
   readonly socket: PlainSocket;
+  readonly traffic: SocketTraffic;
   readonly connectedAt: Moment;
   /** When the socket opened, then the time of each ping. Devices define it so; no other frame counts. */
   lastHeartbeat: Moment;
@@ -45,6 +49,8 @@ export interface DeviceConnection {
   reportedMode: string | null;
   hasReportedStatus: boolean;
   readonly queues: QueueLedger;
+  /** Sends of this or an earlier process whose outcome the device may still report. */
+  unresolved: UnresolvedDeliveries | null;
   frameCount: number;
   readonly brokenRules: Set<string>;
 }
@@ -78,22 +84,23 @@ export function wallTimeOf({ wallMs, monotonicMs }: Moment, clock: Clock): numbe
 }
 
 /** Creates the state of a socket that has just opened. A registration's first socket starts without the stored status. */
-export function createDeviceConnection(
-  record: ConnectionRecord,
-  credentialId: string | null,
-  socket: PlainSocket,
-  queues: QueueLedger,
-  openedAt: Moment,
-): DeviceConnection {
+export function createDeviceConnection({
+  record,
+  openedAt,
+  ...parts
+}: Pick<DeviceConnection, "credentialId" | "socket" | "queues" | "traffic"> & {
+  readonly record: ConnectionRecord;
+  readonly openedAt: Moment;
+}): DeviceConnection {
   const { environment, connectionId, generation, opened, keyId } = record;
   const { currentMode, workingDirectory, gitBranch } = environment;
   return {
+    ...parts,
     device: { tenant: environment.tenant, environmentId: environment.id, deviceId: environment.deviceId, connectionId },
     keyId,
-    credentialId,
     connectionName: environment.connectionName,
+    listenerInstanceId: environment.listenerInstanceId,
     generation,
-    socket,
     connectedAt: openedAt,
     lastHeartbeat: openedAt,
     lastSeen: openedAt,
@@ -101,7 +108,7 @@ export function createDeviceConnection(
     status: opened ? { currentMode, workingDirectory, gitBranch } : noStatus,
     reportedMode: null,
     hasReportedStatus: false,
-    queues,
+    unresolved: null,
     frameCount: 0,
     brokenRules: new Set(),
   };

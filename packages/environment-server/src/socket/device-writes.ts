@@ -5,7 +5,7 @@
 import type { Clock } from "@letta-environments/platform";
 import type { EmitEvent } from "../events.ts";
 import { createKeyedQueue } from "../keyed-queue.ts";
-import { statusWriteIntervalMs } from "../limits.ts";
+import { maintenanceBatchSize, statusWriteIntervalMs } from "../limits.ts";
 import type { DeviceStatus, EnvironmentStore } from "../ports.ts";
 import type { DeviceConnection } from "./connection.ts";
 
@@ -20,13 +20,11 @@ export interface DeviceWrites {
   saveLastSeen(connections: readonly DeviceConnection[]): void;
   /** Stores what is known of a connection that has ended. */
   ended(connection: DeviceConnection): void;
-  /** Removes records that are older than the retention time. */
-  prune(): void;
   /** Resolves when every write has finished. */
   settled(): Promise<void>;
 }
 
-/** Creates {@link DeviceWrites}. `retentionNow` is the time by which records expire. */
+/** Creates {@link DeviceWrites}. */
 export function createDeviceWrites({
   clock,
   store,
@@ -68,13 +66,12 @@ export function createDeviceWrites({
 
   function saveLastSeen(connections: readonly DeviceConnection[]): void {
     const changed = connections.filter(({ lastSeen, storedLastSeenMs }) => lastSeen.wallMs > storedLastSeenMs);
-    const [first] = changed;
-    if (first === undefined) return;
     const times = changed.map((connection) => {
       connection.storedLastSeenMs = connection.lastSeen.wallMs;
       return { environmentId: connection.device.environmentId, lastSeenAt: connection.storedLastSeenMs };
     });
-    write(first.device.environmentId, "saveLastSeen", () => store.saveLastSeen(times));
+    const key = times.length === 1 ? (times[0]?.environmentId ?? "") : "";
+    if (times.length > 0) write(key, "saveLastSeen", () => saveInBatches(store, clock, times));
   }
 
   return {
@@ -97,9 +94,20 @@ export function createDeviceWrites({
       if (entry?.isChanged === true) saveStatus(connection);
       saveLastSeen([connection]);
     },
-    prune: () => write("", "prune", () => store.prune(retentionNow())),
     async settled() {
       await Promise.all(running);
     },
   };
+}
+
+/** Stores times of devices. Lets other work run between the batches, since a write blocks the process. */
+async function saveInBatches(
+  store: Pick<EnvironmentStore, "saveLastSeen">,
+  clock: Clock,
+  times: Parameters<EnvironmentStore["saveLastSeen"]>[0],
+): Promise<void> {
+  for (let start = 0; start < times.length; start += maintenanceBatchSize) {
+    if (start > 0) await new Promise<void>((resolve) => void clock.setTimer(0, resolve));
+    await store.saveLastSeen(times.slice(start, start + maintenanceBatchSize));
+  }
 }

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { parseFrame } from "./frames.ts";
+import { parseFrame, skipFrame } from "./frames.ts";
 
 const parse = (frame: unknown): ReturnType<typeof parseFrame> => parseFrame(JSON.stringify(frame));
 const runtime = { agent_id: "agent-1", conversation_id: "default" };
@@ -30,6 +30,33 @@ test("parseFrame returns invalid, and never throws, for a known type with broken
 test("parseFrame returns the name of an unknown type when it is a short word", () => {
   expect(parse({ type: "stream_delta", delta: {} })).toEqual({ kind: "other", type: "stream_delta" });
   expect(parse({ type: "x".repeat(65) }).kind).toBe("invalid");
+});
+
+test("skipFrame recognises frames that need not be parsed: of another type, too long, or nested deeply", () => {
+  expect(skipFrame('{"type":"stream_delta","text":"')).toEqual({ kind: "other", type: "stream_delta" });
+  for (const type of ["ping", "input_accepted", "update_queue", "update_loop_status", "update_device_status"]) {
+    expect(skipFrame(JSON.stringify({ type }))).toBeNull();
+  }
+  expect(skipFrame(JSON.stringify({ first: 1, type: "stream_delta" }))).toBeNull();
+  const queue = '{"type":"update_queue","queue":';
+  expect(skipFrame(queue.padEnd(512 * 1_024))).toBeNull();
+  expect(skipFrame(queue.padEnd(512 * 1_024 + 1))).toMatchObject({ kind: "invalid" });
+  expect(skipFrame(queue + "[".repeat(32))).toMatchObject({ kind: "invalid" });
+});
+
+test("parseFrame returns the messages that the runs of a conversation have consumed", () => {
+  const loop_status = {
+    status: "WAITING_ON_INPUT",
+    client_message_ids_by_run_id: { "run-1": ["a", "b"], "run-2": ["c", 1] },
+  };
+  expect(parse({ type: "update_loop_status", runtime, loop_status })).toEqual({
+    kind: "update_loop_status",
+    runtime: { agentId: "agent-1", conversationId: "default" },
+    messageIds: ["a", "b", "c", null],
+  });
+  const other = { kind: "other", type: "update_loop_status" };
+  expect(parse({ type: "update_loop_status", runtime, loop_status: {} })).toEqual(other);
+  expect(parse({ type: "update_loop_status", loop_status })).toEqual(other);
 });
 
 test("parseFrame keeps the disposition of an acknowledgement when it is a word, and its error as one line of plain text", () => {

@@ -1,9 +1,10 @@
 /**
- * Frames of the device protocol (v2): JSON texts over one WebSocket. This server understands four types from a device and
+ * Frames of the device protocol (v2): JSON texts over one WebSocket. This server understands five types from a device and
  * sends three; everything else is ignored.
  */
 import { environmentModes } from "@letta-environments/schema";
 import type { InputPayload } from "../delivery/plan.ts";
+import { maxParsedLength } from "../limits.ts";
 import type { DeviceStatus } from "../ports.ts";
 
 /** The conversation of a frame. The agent is empty for a conversation without one. */
@@ -32,9 +33,27 @@ export type DeviceFrame =
       /** Id of each queued item; `null` for an item that no caller sent. */
       readonly messageIds: readonly (string | null)[];
     }
+  | {
+      readonly kind: "update_loop_status";
+      readonly runtime: FrameRuntime;
+      /** Ids of messages that the latest runs of the conversation have consumed. */
+      readonly messageIds: readonly (string | null)[];
+    }
   /** A well-formed frame of another type. */
   | { readonly kind: "other"; readonly type: string }
   | { readonly kind: "invalid"; readonly rule: string };
+
+/**
+ * Recognises a frame that need not be parsed: one of a type that the server does not use, which devices write first, or one that
+ * would take too much time or memory. `null` for any other.
+ */
+export function skipFrame(text: string): DeviceFrame | null {
+  const type = /^\{"type":"([a-z_]{1,64})"/.exec(text)?.[1];
+  if (type !== undefined && !understoodTypes.has(type)) return { kind: "other", type };
+  if (text.length > maxParsedLength)
+    return { kind: "invalid", rule: `must have at most ${maxParsedLength} characters` };
+  return /[[{]{32}/.test(text) ? { kind: "invalid", rule: "must not be nested deeply" } : null;
+}
 
 /** Parses a text frame. It never throws: a device may be newer than the server. */
 export function parseFrame(text: string): DeviceFrame {
@@ -55,6 +74,8 @@ export function parseFrame(text: string): DeviceFrame {
       return parseStatus(value["device_status"]);
     case "update_queue":
       return parseQueue(value);
+    case "update_loop_status":
+      return parseLoopStatus(value);
     default:
       return typeof type === "string" && /^[A-Za-z0-9_.:-]{1,64}$/.test(type)
         ? { kind: "other", type }
@@ -89,6 +110,14 @@ function toWireRuntime({ agentId, conversationId }: FrameRuntime): {
 
 type Members = Readonly<Record<string, unknown>>;
 
+const understoodTypes = new Set([
+  "ping",
+  "input_accepted",
+  "update_device_status",
+  "update_queue",
+  "update_loop_status",
+]);
+
 const maxErrorLength = 500;
 const maxPathLength = 4_096;
 const maxIdLength = 256;
@@ -120,21 +149,32 @@ function parseStatus(status: unknown): DeviceFrame {
 }
 
 function parseQueue(frame: Members): DeviceFrame {
-  const { runtime, queue } = frame;
-  if (!isMembers(runtime) || !Array.isArray(queue)) {
-    return { kind: "invalid", rule: "update_queue must have runtime and queue" };
-  }
-  const { agent_id: agentId, conversation_id: conversationId } = runtime;
+  const { queue } = frame;
+  if (!Array.isArray(queue)) return { kind: "invalid", rule: "update_queue must have queue" };
+  const runtime = parseRuntime(frame["runtime"]);
+  if ("kind" in runtime) return runtime;
+  const messageIds = queue.map((item: unknown) => (isMembers(item) ? toMessageId(item["client_message_id"]) : null));
+  return { kind: "update_queue", runtime, messageIds };
+}
+
+/** Without a list of messages, as of older devices, it is like any other frame. */
+function parseLoopStatus(frame: Members): DeviceFrame {
+  const status = frame["loop_status"];
+  const byRun = isMembers(status) ? status["client_message_ids_by_run_id"] : undefined;
+  const runtime = parseRuntime(frame["runtime"]);
+  if (!isMembers(byRun) || "kind" in runtime) return { kind: "other", type: "update_loop_status" };
+  return { kind: "update_loop_status", runtime, messageIds: Object.values(byRun).flat().map(toMessageId) };
+}
+
+function parseRuntime(runtime: unknown): FrameRuntime | Extract<DeviceFrame, { readonly kind: "invalid" }> {
+  const { agent_id: agentId, conversation_id: conversationId } = isMembers(runtime) ? runtime : {};
   if (typeof conversationId !== "string" || conversationId.length > maxIdLength) {
     return { kind: "invalid", rule: "runtime must have conversation_id" };
   }
-  if (typeof agentId === "string" && agentId.length > maxIdLength)
+  if (typeof agentId === "string" && agentId.length > maxIdLength) {
     return { kind: "invalid", rule: "agent_id is too long" };
-  return {
-    kind: "update_queue",
-    runtime: { agentId: typeof agentId === "string" ? agentId : "", conversationId },
-    messageIds: queue.map((item: unknown) => (isMembers(item) ? toMessageId(item["client_message_id"]) : null)),
-  };
+  }
+  return { agentId: typeof agentId === "string" ? agentId : "", conversationId };
 }
 
 /** Maps a device's mode to the API's name; `null` for `strict` and newer modes, which have no name in the API. */

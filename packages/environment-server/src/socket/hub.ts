@@ -7,7 +7,7 @@ import type { Clock, RandomId } from "@letta-environments/platform";
 import { onlineWindowMs, type PlainSocket, type PlainSocketListener } from "@letta-environments/schema";
 import type { PendingDeliveries } from "../delivery/pending.ts";
 import type { DisconnectReason, EmitEvent } from "../events.ts";
-import { closingTimeoutMs, maxFirstFrameBytes, maxFrameBytes, maxQueuedMessages, sweepIntervalMs } from "../limits.ts";
+import { closingTimeoutMs, maxFirstFrameBytes, maxFrameBytes, maxParsedLength, sweepIntervalMs } from "../limits.ts";
 import type { ConnectionRecord, EnvironmentStore } from "../ports.ts";
 import {
   type ConnectedDevice,
@@ -19,8 +19,13 @@ import {
 } from "./connection.ts";
 import { createDeviceWrites, type DeviceWrites } from "./device-writes.ts";
 import { buildSyncFrame } from "./frames.ts";
+import { createMaintenance, type Maintenance } from "./maintenance.ts";
+import { createOnlineIndex, type OnlineIndex } from "./online-index.ts";
 import { createQueueLedgers, type QueueLedgers } from "./queue-ledger.ts";
 import { createReceiver, type FrameEffects } from "./receive.ts";
+import { createReconciliation, type Reconciliation } from "./reconciliation.ts";
+import { createDeviceThrottle, type DeviceThrottle, type ThrottledDevice } from "./throttle.ts";
+import { createTraffic, type Traffic } from "./traffic.ts";
 
 /** The open sockets and what other modules may do with them. */
 export interface DeviceHub {
@@ -36,12 +41,14 @@ export interface DeviceHub {
   /** Generation of the registration that holds the row's socket, online or silent; 0 without a socket. */
   generation(environmentId: string): number;
   presence(environmentId: string): Presence | null;
-  /** Ids of a tenant's rows whose devices are online. */
-  onlineIds(tenant: string): readonly string[];
+  /** Up to `limit` ids of a tenant's rows with an open socket, in ascending order, after `afterId`. */
+  openIds(tenant: string, afterId: string | null, limit: number): readonly string[];
   /** Writes a frame and returns whether it was written. A socket that fails is dropped. */
   send(connection: DeviceConnection, text: string): boolean;
   /** Devices with an open socket, online or silent. */
   connectedDevices(): readonly ConnectedDevice[];
+  /** For how long the device is refused because it exceeded limits, in milliseconds; 0 when it is not. */
+  throttledMs(device: ThrottledDevice): number;
   /** Closes, with 1008, the sockets of the devices for which `isEnded` returns true. */
   closeEnded(isEnded: (device: ConnectedDevice) => boolean): void;
   /** Ids of the connections with an open socket. */
@@ -61,12 +68,19 @@ export interface DeviceHubOptions {
   readonly emit: EmitEvent;
   /** The time by which stored records expire, in epoch milliseconds. */
   readonly retentionNow: () => number;
+  /** Pause between the opening of a socket and the first frame to it, in milliseconds. */
+  readonly settleMs: number;
 }
 
 interface Hub extends DeviceHubOptions {
   readonly connections: Map<string, DeviceConnection>;
   readonly ledgers: QueueLedgers;
+  readonly traffic: Traffic;
+  readonly throttle: DeviceThrottle;
   readonly writes: DeviceWrites;
+  readonly maintenance: Maintenance;
+  readonly reconciliation: Reconciliation;
+  readonly index: OnlineIndex;
   /** Sockets that were closed for a limit, each with the function that cancels the timer which drops it. */
   readonly refused: Map<DeviceConnection, () => void>;
   isClosed: boolean;
@@ -84,28 +98,38 @@ const droppedCode = 1006;
 
 /** Creates a {@link DeviceHub}. */
 export function createDeviceHub(options: DeviceHubOptions): DeviceHub {
+  const connections = new Map<string, DeviceConnection>();
+  const isConnected = (environmentId: string): boolean => connections.has(environmentId);
+  const reconciliation = createReconciliation({
+    ...options,
+    isCurrent: (connection) => isCurrent({ connections }, connection),
+    send: (connection, text) => void send(hub, connection, text),
+  });
   const hub: Hub = {
     ...options,
-    connections: new Map(),
+    reconciliation,
+    connections,
+    index: createOnlineIndex(),
+    maintenance: createMaintenance({ ...options, isConnected }),
     ledgers: createQueueLedgers(options.clock),
+    traffic: createTraffic(options.clock),
+    throttle: createDeviceThrottle(options.clock),
     writes: createDeviceWrites(options),
     refused: new Map(),
     isClosed: false,
     cancelSweep: null,
   };
   hub.writes.limitTimes();
-  hub.writes.prune();
+  hub.maintenance.start();
   return {
     attach: (record, credentialId, socket) => attach(hub, record, credentialId, socket),
     online: (environmentId) => findOnline(hub, environmentId),
     generation: (environmentId) => hub.connections.get(environmentId)?.generation ?? 0,
     presence: (environmentId) => presenceOf(findOnline(hub, environmentId), hub.clock),
-    onlineIds: (tenant) =>
-      [...hub.connections.values()]
-        .filter((connection) => connection.device.tenant === tenant && isOnline(hub, connection))
-        .map((connection) => connection.device.environmentId),
+    openIds: hub.index.after,
     send: (connection, text) => send(hub, connection, text),
     connectedDevices: () => [...hub.connections.values()].map(describeDevice),
+    throttledMs: hub.throttle.remainingMs,
     closeEnded(isEnded) {
       for (const connection of [...hub.connections.values()]) {
         if (!isEnded(describeDevice(connection))) continue;
@@ -131,40 +155,81 @@ function attach(
   credentialId: string | null,
   socket: PlainSocket,
 ): PlainSocketListener {
-  const { environment, connectionId } = record;
+  const { environment } = record;
   const previous = hub.connections.get(environment.id);
   if (hub.isClosed || (previous !== undefined && previous.generation > record.generation)) {
     const { code, reason } = hub.isClosed ? shutdownClose : replacedClose;
     socket.close(code, reason);
-    return { maxFrameBytes: maxFirstFrameBytes, onMessage: () => undefined, onClose: () => undefined };
+    return ignoredSocket;
   }
   if (previous !== undefined) {
     drop(hub, previous, "replaced", replacedClose.code);
     previous.socket.close(replacedClose.code, replacedClose.reason);
   }
-  const queues = hub.ledgers.take(environment.id, connectionId);
-  const connection = createDeviceConnection(record, credentialId, socket, queues, momentOf(hub.clock));
+  const connection = createConnection(hub, record, credentialId, socket);
   hub.connections.set(environment.id, connection);
+  hub.index.add(environment.tenant, environment.id);
   hub.writes.opened(connection);
   hub.emit({ type: "device_connected", ...connection.device });
   startSweep(hub);
-  for (const runtime of queues.busy()) send(hub, connection, buildSyncFrame(hub.randomId("sync"), runtime));
+  for (const runtime of connection.queues.busy()) send(hub, connection, buildSyncFrame(hub.randomId("sync"), runtime));
+  hub.reconciliation.start(connection);
   return listen(hub, connection);
 }
 
+function createConnection(
+  hub: Hub,
+  record: ConnectionRecord,
+  credentialId: string | null,
+  socket: PlainSocket,
+): DeviceConnection {
+  const owner = ownerOf(record);
+  const { connectionId, environment } = record;
+  const onLimit = (limit: string): void => refuse(hub, connection, limit);
+  const queues = hub.ledgers.take({ environmentId: environment.id, connectionId, owner, refuse: onLimit });
+  const traffic = hub.traffic.open(owner, onLimit);
+  const openedAt = momentOf(hub.clock);
+  const connection = createDeviceConnection({ record, credentialId, socket, queues, traffic, openedAt });
+  return connection;
+}
+
+/** Devices of one key share their limits. */
+export function ownerOf({ environment, keyId }: ConnectionRecord): string {
+  return JSON.stringify([environment.tenant, keyId]);
+}
+
+const ignoredSocket: PlainSocketListener = {
+  maxFrameBytes: maxFirstFrameBytes,
+  maxTextBytes: 0,
+  onMessage: () => undefined,
+  onOtherFrame: () => false,
+  onClose: () => undefined,
+};
+
 function listen(hub: Hub, connection: DeviceConnection): PlainSocketListener {
   const receive = createReceiver(connection, frameEffects(hub));
+  const admit = (length: number): boolean => {
+    if (hub.refused.has(connection) || !connection.traffic.admit(length)) return false;
+    connection.frameCount += 1;
+    return true;
+  };
   return {
     get maxFrameBytes() {
       return connection.hasReportedStatus ? maxFrameBytes : maxFirstFrameBytes;
     },
+    // A character has at most three bytes, so a longer text would not be parsed.
+    maxTextBytes: 3 * maxParsedLength,
     onMessage(text) {
-      if (!hub.refused.has(connection)) receive(text);
+      if (admit(text.length)) receive(text);
     },
-    onClose(code) {
+    onOtherFrame: admit,
+    onClose(code, limit) {
       hub.refused.get(connection)?.();
       hub.refused.delete(connection);
-      drop(hub, connection, "closed", code);
+      connection.traffic.close();
+      if (limit === undefined) return drop(hub, connection, "closed", code);
+      punish(hub, connection);
+      drop(hub, connection, "limit_exceeded", code, limit);
     },
   };
 }
@@ -177,16 +242,11 @@ function frameEffects(hub: Hub): FrameEffects {
     isCurrent: (connection) => isCurrent(hub, connection),
     send: (connection, text) => void send(hub, connection, text),
     changeStatus: hub.writes.changeStatus,
+    listMessages: hub.reconciliation.listed,
     reportQueue(connection, { runtime, messageIds }) {
       const limit = connection.queues.report(runtime, messageIds);
-      if (limit !== null) return refuse(hub, connection, limit);
-      if (hub.ledgers.trim()) return;
-      const largest = [...hub.connections.values()].reduce((left, right) =>
-        left.queues.size >= right.queues.size ? left : right,
-      );
-      refuse(hub, largest, `All devices together report more than ${maxQueuedMessages} queued messages`);
+      if (limit !== null) refuse(hub, connection, limit);
     },
-    refuse: (connection, limit) => refuse(hub, connection, limit),
   };
 }
 
@@ -198,18 +258,27 @@ function refuse(hub: Hub, connection: DeviceConnection, limit: string): void {
     connection.socket.terminate();
   });
   hub.refused.set(connection, cancel);
+  punish(hub, connection);
   // A device drops its queues when it is closed with 1008.
   connection.queues.clear();
   drop(hub, connection, "limit_exceeded", policyViolation, limit);
   connection.socket.close(policyViolation, limit);
 }
 
+/** Delays the next registrations and upgrades of a device, once for each socket. */
+function punish(hub: Hub, connection: DeviceConnection): void {
+  if (!isCurrent(hub, connection)) return;
+  const { keyId, listenerInstanceId, device } = connection;
+  hub.throttle.punish({ tenant: device.tenant, keyId, deviceId: device.deviceId, listenerInstanceId });
+}
+
 /** Removes a connection, once: its sends get their outcome, and the store learns when the device was last seen. */
 function drop(hub: Hub, connection: DeviceConnection, reason: DisconnectReason, code: number, limit?: string): void {
   if (!isCurrent(hub, connection)) return;
-  const { environmentId, connectionId } = connection.device;
+  const { environmentId } = connection.device;
   hub.connections.delete(environmentId);
-  hub.ledgers.keep(environmentId, connectionId, connection.queues);
+  hub.index.remove(connection.device.tenant, environmentId);
+  hub.ledgers.keep(environmentId);
   hub.pending.giveUp(environmentId, reason === "shutdown" ? "shutdown" : "disconnected");
   hub.writes.ended(connection);
   const { device, frameCount } = connection;
@@ -235,7 +304,7 @@ function send(hub: Hub, connection: DeviceConnection, text: string): boolean {
   }
 }
 
-function isCurrent({ connections }: Hub, connection: DeviceConnection): boolean {
+function isCurrent({ connections }: Pick<Hub, "connections">, connection: DeviceConnection): boolean {
   return connections.get(connection.device.environmentId) === connection;
 }
 
@@ -282,7 +351,8 @@ function sweep(hub: Hub): void {
     drop(hub, connection, "silent", droppedCode);
   }
   hub.writes.saveLastSeen([...hub.connections.values()]);
-  hub.writes.prune();
+  hub.maintenance.start();
+  hub.traffic.prune();
   startSweep(hub);
 }
 
@@ -298,6 +368,7 @@ async function close(hub: Hub): Promise<void> {
     connection.socket.terminate();
   }
   hub.refused.clear();
+  await hub.maintenance.stop();
   await hub.writes.settled();
 }
 

@@ -1,16 +1,18 @@
 /**
  * How many messages wait in each conversation of a device. A device drops its oldest accepted message when its queue is full,
  * without an error, so the server counts and refuses earlier. What a device may make the server remember is limited, for each
- * device and for all together.
+ * device, for the devices of a key and for all together.
  */
 import type { Clock } from "@letta-environments/platform";
 import {
   maxConversationsPerDevice,
-  maxQueuedMessages,
-  maxQueuedMessagesPerDevice,
+  maxQueueBytes,
+  maxQueueBytesPerDevice,
+  maxQueueBytesPerKey,
   maxReportedMessages,
   queueRetentionMs,
 } from "../limits.ts";
+import { createMemoryBudget, type MemoryAccount } from "../memory-budget.ts";
 import type { FrameRuntime } from "./frames.ts";
 
 /** The queues of one device. */
@@ -25,21 +27,29 @@ export interface QueueLedger {
   busy(): readonly FrameRuntime[];
   /** Forgets everything. */
   clear(): void;
-  /** Messages in memory; each conversation counts as one more. */
-  readonly size: number;
+  /** Approximate memory, in bytes. */
+  readonly bytes: number;
+}
+
+/** The socket that a ledger belongs to. */
+export interface QueueHolder {
+  readonly environmentId: string;
+  readonly connectionId: string;
+  /** The key of the device; see {@link createMemoryBudget}. */
+  readonly owner: string;
+  /** Called when the device has to go because its key, or all together, exceed a limit. */
+  readonly refuse: (limit: string) => void;
 }
 
 /** The ledgers of all devices: those in use, and those of devices that have disconnected and may come back. */
 export interface QueueLedgers {
   /** Returns the ledger for a socket that opens: the remembered one of the same connection, or an empty one. */
-  take(environmentId: string, connectionId: string): QueueLedger;
+  take(holder: QueueHolder): QueueLedger;
   /**
    * Remembers the ledger of a device that disconnected. A device that reconnects keeps its queue and does not report it
    * by itself. Another connection of the same row is another process, whose queues are empty.
    */
-  keep(environmentId: string, connectionId: string, ledger: QueueLedger): void;
-  /** Forgets ledgers of disconnected devices, oldest first, until the total is in its limit. Returns whether it is. */
-  trim(): boolean;
+  keep(environmentId: string): void;
 }
 
 interface Queue {
@@ -47,82 +57,103 @@ interface Queue {
   readonly reportedIds: ReadonlySet<string>;
   readonly reportedCount: number;
   readonly acceptedIds: ReadonlySet<string>;
+  readonly bytes: number;
 }
 
-interface KeptLedger {
+interface Entry {
   readonly connectionId: string;
   readonly ledger: QueueLedger;
-  readonly keptAtMs: number;
+  readonly account: MemoryAccount;
+  refuse: (limit: string) => void;
+  keptAtMs: number;
 }
+
+const limitTexts = {
+  owner: `The devices of one key report more than ${maxQueueBytesPerKey / 1_048_576} MiB of queues`,
+  total: `All devices together report more than ${maxQueueBytes / 1_048_576} MiB of queues`,
+};
 
 /** Creates {@link QueueLedgers}. */
 export function createQueueLedgers({ monotonic }: Pick<Clock, "monotonic">): QueueLedgers {
-  let total = 0;
-  const kept = new Map<string, KeptLedger>();
+  const budget = createMemoryBudget({ maxOwnerBytes: maxQueueBytesPerKey, maxTotalBytes: maxQueueBytes });
+  const used = new Map<string, Entry>();
+  const kept = new Map<string, Entry>();
 
-  function forget(environmentId: string, { ledger }: KeptLedger): void {
-    kept.delete(environmentId);
-    ledger.clear();
+  function forget(entry: Entry): void {
+    entry.ledger.clear();
+    entry.account.close();
   }
 
   function forgetExpired(): void {
     for (const [environmentId, entry] of kept) {
       // Entries are in the order in which they were kept.
       if (monotonic() - entry.keptAtMs < queueRetentionMs) return;
-      forget(environmentId, entry);
+      kept.delete(environmentId);
+      forget(entry);
     }
   }
 
+  function create({ environmentId, connectionId, owner, refuse }: QueueHolder): Entry {
+    const account = budget.open(owner, (limit) => {
+      entry.ledger.clear();
+      if (kept.get(environmentId) === entry) kept.delete(environmentId);
+      else entry.refuse(limitTexts[limit]);
+    });
+    const ledger = createQueueLedger((bytes) => account.resize(bytes));
+    const entry: Entry = { connectionId, ledger, account, refuse, keptAtMs: 0 };
+    return entry;
+  }
+
   return {
-    take(environmentId, connectionId) {
+    take(holder) {
       forgetExpired();
-      const entry = kept.get(environmentId);
-      kept.delete(environmentId);
-      if (entry?.connectionId === connectionId) return entry.ledger;
-      entry?.ledger.clear();
-      return createQueueLedger((change) => (total += change));
+      const previous = kept.get(holder.environmentId);
+      kept.delete(holder.environmentId);
+      const isSame = previous?.connectionId === holder.connectionId;
+      if (previous !== undefined && !isSame) forget(previous);
+      const entry = previous !== undefined && isSame ? previous : create(holder);
+      entry.refuse = holder.refuse;
+      entry.account.markExpendable(false);
+      used.set(holder.environmentId, entry);
+      return entry.ledger;
     },
-    keep(environmentId, connectionId, ledger) {
+    keep(environmentId) {
       forgetExpired();
-      if (ledger.size > 0) kept.set(environmentId, { connectionId, ledger, keptAtMs: monotonic() });
-    },
-    trim() {
-      for (const [environmentId, entry] of kept) {
-        if (total <= maxQueuedMessages) break;
-        forget(environmentId, entry);
-      }
-      return total <= maxQueuedMessages;
+      const entry = used.get(environmentId);
+      used.delete(environmentId);
+      if (entry === undefined) return;
+      if (entry.ledger.bytes === 0) return entry.account.close();
+      entry.keptAtMs = monotonic();
+      entry.account.markExpendable(true);
+      kept.set(environmentId, entry);
     },
   };
 }
 
-/** Creates an empty {@link QueueLedger}. `onSizeChange` receives each change of its size. */
-export function createQueueLedger(onSizeChange: (change: number) => void = () => undefined): QueueLedger {
+/** Creates an empty {@link QueueLedger}. `onResize` receives its bytes after each change, and may clear it. */
+export function createQueueLedger(onResize: (bytes: number) => void = () => undefined): QueueLedger {
   const queues = new Map<string, Queue>();
-  let size = 0;
-
-  function resize(change: number): void {
-    size += change;
-    onSizeChange(change);
-  }
+  let bytes = 0;
 
   function remove(key: string): void {
     const queue = queues.get(key);
     if (queue === undefined) return;
     queues.delete(key);
-    resize(-sizeOf(queue));
+    bytes -= queue.bytes;
   }
 
   /** Stores a queue as the latest one, and forgets the oldest ones when there is no room. */
   function put(key: string, queue: Queue): void {
     remove(key);
-    if (queue.reportedCount === 0 && queue.acceptedIds.size === 0) return;
-    queues.set(key, queue);
-    resize(sizeOf(queue));
+    if (queue.reportedCount > 0 || queue.acceptedIds.size > 0) {
+      queues.set(key, queue);
+      bytes += queue.bytes;
+    }
     for (const oldest of queues.keys()) {
-      if (queues.size <= maxConversationsPerDevice && size <= maxQueuedMessagesPerDevice) return;
+      if (queues.size <= maxConversationsPerDevice && bytes <= maxQueueBytesPerDevice) break;
       remove(oldest);
     }
+    onResize(bytes);
   }
 
   return {
@@ -132,10 +163,9 @@ export function createQueueLedger(onSizeChange: (change: number) => void = () =>
       }
       const key = keyOf(runtime);
       const reportedIds = new Set(messageIds.filter((messageId) => messageId !== null));
-      const queue = { runtime, reportedIds, reportedCount: messageIds.length, acceptedIds: new Set<string>() };
-      const previous = queues.get(key);
-      if (size - (previous === undefined ? 0 : sizeOf(previous)) + sizeOf(queue) > maxQueuedMessagesPerDevice) {
-        return `The device reports more than ${maxQueuedMessagesPerDevice} queued messages`;
+      const queue = toQueue({ runtime, reportedIds, reportedCount: messageIds.length, acceptedIds: new Set<string>() });
+      if (bytes - (queues.get(key)?.bytes ?? 0) + queue.bytes > maxQueueBytesPerDevice) {
+        return `The device reports more than ${maxQueueBytesPerDevice / 1_048_576} MiB of queues`;
       }
       put(key, queue);
       return null;
@@ -144,7 +174,7 @@ export function createQueueLedger(onSizeChange: (change: number) => void = () =>
       const key = keyOf(runtime);
       const known = queues.get(key) ?? { runtime, reportedIds: new Set(), reportedCount: 0, acceptedIds: new Set() };
       const fresh = messageIds.filter((messageId) => !known.reportedIds.has(messageId));
-      put(key, { ...known, acceptedIds: new Set([...known.acceptedIds, ...fresh]) });
+      put(key, toQueue({ ...known, acceptedIds: new Set([...known.acceptedIds, ...fresh]) }));
     },
     count(runtime, unacknowledgedIds) {
       const queue = queues.get(keyOf(runtime));
@@ -157,16 +187,24 @@ export function createQueueLedger(onSizeChange: (change: number) => void = () =>
     busy: () => [...queues.values()].map((queue) => queue.runtime),
     clear() {
       queues.clear();
-      resize(-size);
+      bytes = 0;
+      onResize(bytes);
     },
-    get size() {
-      return size;
+    get bytes() {
+      return bytes;
     },
   };
 }
 
-function sizeOf({ reportedIds, acceptedIds }: Queue): number {
-  return 1 + reportedIds.size + acceptedIds.size;
+/** Approximate memory of a queue and of one id besides their texts, measured on Node.js. */
+const queueOverheadBytes = 512;
+const idOverheadBytes = 64;
+
+function toQueue(queue: Omit<Queue, "bytes">): Queue {
+  const { runtime, reportedIds, acceptedIds } = queue;
+  let bytes = queueOverheadBytes + 4 * (runtime.agentId.length + runtime.conversationId.length);
+  for (const ids of [reportedIds, acceptedIds]) for (const id of ids) bytes += idOverheadBytes + 2 * id.length;
+  return { ...queue, bytes };
 }
 
 function keyOf({ agentId, conversationId }: FrameRuntime): string {

@@ -1,11 +1,10 @@
-/** Handles the frames of one device: checks their rate, parses them and updates the state of the connection. */
+/** Handles the frames of one device: parses them and updates the state of the connection. */
 import type { Clock } from "@letta-environments/platform";
 import type { PendingDeliveries } from "../delivery/pending.ts";
 import type { EmitEvent } from "../events.ts";
-import { frameRate, type Rate, textRate } from "../limits.ts";
 import type { DeviceStatus } from "../ports.ts";
 import { changeStatus, type DeviceConnection, momentOf } from "./connection.ts";
-import { type DeviceFrame, parseFrame, pongFrame } from "./frames.ts";
+import { type DeviceFrame, type FrameRuntime, parseFrame, pongFrame, skipFrame } from "./frames.ts";
 
 /** The parts of the server that a frame can affect. */
 export interface FrameEffects {
@@ -17,23 +16,17 @@ export interface FrameEffects {
   send(connection: DeviceConnection, text: string): void;
   changeStatus(connection: DeviceConnection, status: DeviceStatus): void;
   reportQueue(connection: DeviceConnection, frame: DeviceFrame & { readonly kind: "update_queue" }): void;
-  /** Closes the socket because the device exceeded a limit. */
-  refuse(connection: DeviceConnection, limit: string): void;
+  /** Takes the ids of messages that a device lists for a conversation: it has them. */
+  listMessages(connection: DeviceConnection, runtime: FrameRuntime, messageIds: readonly (string | null)[]): void;
 }
 
 /** Returns the function that receives the text frames of a connection. It never throws. */
 export function createReceiver(connection: DeviceConnection, effects: FrameEffects): (text: string) => void {
-  const frames = createTokenBucket(frameRate, effects.clock);
-  const characters = createTokenBucket(textRate, effects.clock);
   return (text) => {
-    if (!frames.take(1)) {
-      return effects.refuse(connection, `The device sends more than ${frameRate.perSecond} frames per second`);
-    }
-    if (!characters.take(text.length)) {
-      return effects.refuse(connection, `The device sends more than ${textRate.perSecond / 1_048_576} MiB per second`);
-    }
-    connection.frameCount += 1;
-    receive(parseFrame(text), connection, effects);
+    const skipped = skipFrame(text);
+    // A device over its limit is closed by this call.
+    if (skipped === null && !connection.traffic.admitParsing(text.length)) return;
+    receive(skipped ?? parseFrame(text), connection, effects);
   };
 }
 
@@ -54,7 +47,10 @@ function receive(frame: DeviceFrame, connection: DeviceConnection, effects: Fram
       return status === connection.status ? undefined : effects.changeStatus(connection, status);
     }
     case "update_queue":
+      effects.listMessages(connection, frame.runtime, frame.messageIds);
       return effects.reportQueue(connection, frame);
+    case "update_loop_status":
+      return effects.listMessages(connection, frame.runtime, frame.messageIds);
     case "input_accepted":
     case "other":
   }
@@ -76,20 +72,4 @@ function acknowledge(
   if (sent !== undefined && !sent.isDecision && accepted && disposition === "queued") {
     queues.accept(sent.delivery.scope, sent.delivery.messageIds);
   }
-}
-
-/** A token bucket: it starts full, and is refilled evenly in monotonic time. */
-function createTokenBucket({ perSecond, burst }: Rate, clock: Clock): { take(tokens: number): boolean } {
-  let tokens = burst;
-  let filledAtMs = clock.monotonic();
-  return {
-    take(wanted) {
-      const nowMs = clock.monotonic();
-      tokens = Math.min(burst, tokens + ((nowMs - filledAtMs) * perSecond) / 1_000);
-      filledAtMs = nowMs;
-      if (tokens < wanted) return false;
-      tokens -= wanted;
-      return true;
-    },
-  };
 }

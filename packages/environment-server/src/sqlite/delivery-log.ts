@@ -1,6 +1,6 @@
 import type { SqliteDatabase, SqliteRow } from "@letta-environments/platform";
 import { retentionMs } from "../limits.ts";
-import type { Delivery, DeliveryLog, DeliveryOutcome, KnownMessage } from "../ports.ts";
+import type { Delivery, DeliveryLog, DeliveryOutcome, KnownMessage, UnresolvedDelivery } from "../ports.ts";
 import { readOptionalText, readText } from "./columns.ts";
 
 /** {@link DeliveryLog} in SQLite. */
@@ -13,17 +13,29 @@ export function createSqliteDeliveryLog(database: SqliteDatabase): DeliveryLog {
       AND message.environment_id = ? AND message.agent_id = ? AND message.conversation_id = ?
     JOIN environment_delivery AS delivery ON delivery.id = message.delivery_id
     WHERE delivery.reserved_at > ?`);
-  const forgetDeliveries = database.prepare("DELETE FROM environment_delivery WHERE reserved_at <= ?");
+  const forgetExpired = database.prepare(`
+    DELETE FROM environment_delivery WHERE reserved_at <= ? AND id IN (SELECT delivery_id FROM environment_message
+      WHERE environment_id = ? AND agent_id = ? AND conversation_id = ?
+        AND message_id IN (SELECT value FROM json_each(?)))`);
   const insertDelivery = database.prepare(
     "INSERT INTO environment_delivery (id, environment_id, fingerprint, reserved_at) VALUES (?, ?, ?, ?)",
   );
   const insertMessage = database.prepare(`
     INSERT INTO environment_message (environment_id, agent_id, conversation_id, message_id, delivery_id)
     VALUES (?, ?, ?, ?, ?)`);
-  const releaseDelivery = database.prepare("DELETE FROM environment_delivery WHERE id = ? AND outcome IS NULL");
+  const releaseDelivery = database.prepare(
+    "DELETE FROM environment_delivery WHERE id = ? AND (outcome IS NULL OR outcome = 'unknown')",
+  );
   const settleDelivery = database.prepare(`
     UPDATE environment_delivery SET outcome = ?, disposition = ?, error = ? WHERE id = ? AND environment_id = ?
       AND (outcome IS NULL OR (outcome = 'unknown' AND ? <> 'unknown'))`);
+
+  const findUnresolved = database.prepare(`
+    SELECT delivery.id, message.agent_id, message.conversation_id, message.message_id
+    FROM environment_delivery AS delivery JOIN environment_message AS message ON message.delivery_id = delivery.id
+    WHERE delivery.environment_id = ? AND delivery.reserved_at > ?
+      AND (delivery.outcome IS NULL OR delivery.outcome = 'unknown')
+    ORDER BY delivery.reserved_at DESC LIMIT ?`);
 
   function find({ scope, messageIds }: Pick<Delivery, "scope" | "messageIds">, nowMs: number): KnownMessage[] {
     const { environmentId, agentId, conversationId } = scope;
@@ -33,7 +45,7 @@ export function createSqliteDeliveryLog(database: SqliteDatabase): DeliveryLog {
 
   function reserve(delivery: Delivery, nowMs: number): boolean {
     const { environmentId, agentId, conversationId } = delivery.scope;
-    forgetDeliveries.run(nowMs - retentionMs);
+    forgetExpired.run(nowMs - retentionMs, environmentId, agentId, conversationId, JSON.stringify(delivery.messageIds));
     if (find(delivery, nowMs).length > 0) return false;
     insertDelivery.run(delivery.id, environmentId, delivery.fingerprint, nowMs);
     for (const messageId of delivery.messageIds) {
@@ -52,7 +64,29 @@ export function createSqliteDeliveryLog(database: SqliteDatabase): DeliveryLog {
       const { kind } = outcome;
       return settleDelivery.run(kind, disposition, error, deliveryId, environmentId, kind).changes > 0;
     },
+    async findUnresolved(environmentId, nowMs, maxMessages) {
+      const rows = findUnresolved.all(environmentId, nowMs - retentionMs, maxMessages);
+      const deliveries = groupByDelivery(rows);
+      // The limit may have cut the messages of the last one.
+      return rows.length < maxMessages ? deliveries : deliveries.slice(0, -1);
+    },
   };
+}
+
+function groupByDelivery(rows: readonly SqliteRow[]): UnresolvedDelivery[] {
+  const deliveries = new Map<string, UnresolvedDelivery & { readonly messageIds: string[] }>();
+  for (const row of rows) {
+    const deliveryId = readText(row, "id");
+    const delivery = deliveries.get(deliveryId) ?? {
+      deliveryId,
+      agentId: readText(row, "agent_id"),
+      conversationId: readText(row, "conversation_id"),
+      messageIds: [],
+    };
+    delivery.messageIds.push(readText(row, "message_id"));
+    deliveries.set(deliveryId, delivery);
+  }
+  return [...deliveries.values()];
 }
 
 function readMessage(row: SqliteRow): KnownMessage {

@@ -11,15 +11,17 @@ export function prepareEnrol(database: SqliteDatabase): (enrolment: Enrolment) =
     "INSERT INTO environment_device (tenant, device_id, owner_key_id) VALUES (?, ?, ?)",
   );
   const findEnvironment = database.prepare(
-    "SELECT id FROM environment WHERE tenant = ? AND device_id = ? AND listener_instance_id = ?",
+    "SELECT id, key_id FROM environment WHERE tenant = ? AND device_id = ? AND listener_instance_id = ?",
   );
   const findNames = database.prepare("SELECT connection_name FROM environment WHERE tenant = ? AND device_id = ?");
-  const countEnvironments = database.prepare("SELECT count(*) AS count FROM environment WHERE tenant = ?");
+  const countEnvironments = database.prepare(
+    "SELECT count(*) AS count FROM environment WHERE tenant = ? AND key_id = ?",
+  );
   const putEnvironment = database.prepare(`
     INSERT INTO environment (id, tenant, device_id, listener_instance_id, connection_name, metadata, owner,
-      first_seen_at, last_seen_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+      first_seen_at, last_seen_at, key_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (id) DO UPDATE SET connection_name = excluded.connection_name, metadata = excluded.metadata,
-      owner = excluded.owner, last_seen_at = max(last_seen_at, excluded.last_seen_at)`);
+      owner = excluded.owner, key_id = excluded.key_id, last_seen_at = max(last_seen_at, excluded.last_seen_at)`);
   const findGeneration = database.prepare(
     "SELECT coalesce(max(generation), 0) AS generation FROM environment_connection WHERE environment_id = ?",
   );
@@ -45,7 +47,8 @@ export function prepareEnrol(database: SqliteDatabase): (enrolment: Enrolment) =
     if (ownerKeyId !== null && ownerKeyId !== keyId) return { kind: "owned_by_another_key" };
     if (ownerKeyId === null && hasOtherName(enrolment)) return { kind: "not_allowed" };
     const known = findEnvironment.get(tenant, deviceId, listenerInstanceId);
-    if (known === undefined && readInteger(countEnvironments.get(tenant), "count") >= enrolment.maxEnvironments) {
+    const isCounted = known !== undefined && readOptionalText(known, "key_id") === keyId;
+    if (!isCounted && readInteger(countEnvironments.get(tenant, keyId), "count") >= enrolment.maxEnvironments) {
       return { kind: "too_many_environments" };
     }
     if (device === undefined) insertDevice.run(tenant, deviceId, enrolment.shared ? null : keyId);
@@ -62,6 +65,7 @@ export function prepareEnrol(database: SqliteDatabase): (enrolment: Enrolment) =
       owner,
       nowMs,
       nowMs,
+      keyId,
     );
     const generation = readInteger(findGeneration.get(environmentId), "generation") + 1;
     insertConnection.run(enrolment.connectionId, environmentId, generation, keyId, nowMs);

@@ -64,6 +64,18 @@ const migrations: readonly string[] = [
   ) STRICT, WITHOUT ROWID;
   CREATE INDEX environment_message_by_delivery ON environment_message (delivery_id);
   `,
+  `
+  ALTER TABLE environment ADD COLUMN key_id TEXT;
+  UPDATE environment SET key_id = (SELECT key_id FROM environment_connection AS connection
+    WHERE connection.environment_id = environment.id ORDER BY generation DESC LIMIT 1);
+  CREATE INDEX environment_by_key ON environment (tenant, key_id);
+  CREATE INDEX environment_by_last_seen ON environment (last_seen_at);
+  DROP INDEX environment_by_tenant;
+  CREATE INDEX environment_by_tenant ON environment (tenant, id, device_id, connection_name);
+
+  CREATE INDEX environment_delivery_unresolved ON environment_delivery (environment_id, reserved_at)
+    WHERE outcome IS NULL OR outcome = 'unknown';
+  `,
 ];
 
 /** Records the version in a table, because the file may contain other tables. */

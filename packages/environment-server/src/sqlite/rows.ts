@@ -2,6 +2,7 @@ import type { SqliteDatabase, SqliteRow, SqliteStatement, SqliteValue } from "@l
 import type { ConnectionRecord, EnvironmentFilter, EnvironmentRows } from "../ports.ts";
 import { prepareEnrol } from "./enrol.ts";
 import { environmentColumns, readEnvironment, readInteger, readText } from "./columns.ts";
+import { createSqliteIdleRows } from "./idle-rows.ts";
 
 /** {@link EnvironmentRows} in SQLite. */
 export function createSqliteEnvironmentRows(database: SqliteDatabase): EnvironmentRows {
@@ -28,7 +29,6 @@ export function createSqliteEnvironmentRows(database: SqliteDatabase): Environme
   const saveStatus = database.prepare(
     "UPDATE environment SET current_mode = ?, working_directory = ?, git_branch = ? WHERE id = ?",
   );
-  const lists = new Map<string, SqliteStatement>();
 
   function openConnection(connectionId: string, nowMs: number): void {
     const opening = findOpening.get(connectionId);
@@ -41,13 +41,9 @@ export function createSqliteEnvironmentRows(database: SqliteDatabase): Environme
     saveStatus.run(null, null, null, environmentId);
   }
 
-  function prepareList(sql: string): SqliteStatement {
-    const statement = lists.get(sql) ?? database.prepare(sql);
-    lists.set(sql, statement);
-    return statement;
-  }
-
   return {
+    ...createSqliteIdleRows(database),
+    ...createLists(database),
     enrol: async (enrolment) => enrol(enrolment),
     async findConnection(tenant, connectionId) {
       const row = findConnection.get(connectionId, tenant);
@@ -56,12 +52,6 @@ export function createSqliteEnvironmentRows(database: SqliteDatabase): Environme
     openConnection: async (connectionId, nowMs) => database.transaction(() => openConnection(connectionId, nowMs)),
     async findEnvironments(tenant, deviceId) {
       return findDevice.all(tenant, deviceId).map(readEnvironment);
-    },
-    async listEnvironments(filter) {
-      const { sql, values } = buildList(filter);
-      return prepareList(sql)
-        .all(...values)
-        .map(readEnvironment);
     },
     async saveStatus(environmentId, { currentMode, workingDirectory, gitBranch }) {
       saveStatus.run(currentMode, workingDirectory, gitBranch, environmentId);
@@ -74,8 +64,32 @@ export function createSqliteEnvironmentRows(database: SqliteDatabase): Environme
   };
 }
 
-/** Builds a list statement with only the conditions of the filter, so that it can use its index. There are eight of them. */
-function buildList(filter: EnvironmentFilter): { sql: string; values: SqliteValue[] } {
+function createLists(database: SqliteDatabase): Pick<EnvironmentRows, "listEnvironments" | "listNames"> {
+  const statements = new Map<string, SqliteStatement>();
+
+  function list(filter: EnvironmentFilter, columns: string): SqliteRow[] {
+    const { sql, values } = buildList(filter, columns);
+    const statement = statements.get(sql) ?? database.prepare(sql);
+    statements.set(sql, statement);
+    return statement.all(...values);
+  }
+
+  return {
+    async listEnvironments(filter) {
+      return list(filter, environmentColumns).map(readEnvironment);
+    },
+    async listNames(filter) {
+      return list(filter, "id, device_id, connection_name").map((row) => ({
+        id: readText(row, "id"),
+        deviceId: readText(row, "device_id"),
+        connectionName: readText(row, "connection_name"),
+      }));
+    },
+  };
+}
+
+/** Builds a list statement with only the conditions of the filter, so that it can use its index. There are eight for each columns. */
+function buildList(filter: EnvironmentFilter, columns: string): { sql: string; values: SqliteValue[] } {
   const conditions = ["tenant = ?", "id > ?"];
   const values: SqliteValue[] = [filter.tenant, filter.afterId ?? ""];
   const restrict = (condition: string, value: string): void => {
@@ -88,7 +102,7 @@ function buildList(filter: EnvironmentFilter): { sql: string; values: SqliteValu
   if (owner !== null) restrict("owner = ?", owner);
   values.push(filter.limit);
   const where = conditions.join(" AND ");
-  return { sql: `SELECT ${environmentColumns} FROM environment WHERE ${where} ORDER BY id LIMIT ?`, values };
+  return { sql: `SELECT ${columns} FROM environment WHERE ${where} ORDER BY id LIMIT ?`, values };
 }
 
 function readConnection(row: SqliteRow): ConnectionRecord {

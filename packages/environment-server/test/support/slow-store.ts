@@ -42,6 +42,9 @@ export function createSlowStore(inner: EnvironmentStore, random: Random, faults:
       removeDevice: slow(inner.removeDevice),
       findRemovedConnections: slow(inner.findRemovedConnections),
       readVersion: slow(inner.readVersion),
+      listNames: slow(inner.listNames),
+      findIdleEnvironments: slow(inner.findIdleEnvironments),
+      removeEnvironments: slow(inner.removeEnvironments),
       saveStatus: slow(inner.saveStatus),
       saveLastSeen: slow(inner.saveLastSeen),
       findMessages: slow(inner.findMessages),
@@ -54,6 +57,11 @@ export function createSlowStore(inner: EnvironmentStore, random: Random, faults:
       },
       release: slow(inner.release),
       settle: slow(inner.settle),
+      async findUnresolved(...values) {
+        // Without random delays, so that the seeds of earlier simulations stay what they were.
+        for (let turns = 3; turns > 0; turns--) await Promise.resolve();
+        return dead ? never : inner.findUnresolved(...values);
+      },
       prune: slow(inner.prune),
       limitTimes: slow(inner.limitTimes),
     },

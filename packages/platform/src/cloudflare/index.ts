@@ -27,5 +27,8 @@ export function randomBytes(byteLength: number): Uint8Array {
   return crypto.getRandomValues(new Uint8Array(byteLength));
 }
 
+/** Returns a number from 0 to 1, without 1. For delays, never for secrets. */
+export const random: () => number = Math.random;
+
 /** {@link RandomId} with the Worker's time and randomness. */
 export const randomId: RandomId = (prefix) => `${prefix}-${formatUlid(Date.now(), randomBytes(ulidRandomBytes))}`;

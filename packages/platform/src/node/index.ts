@@ -1,2 +1,10 @@
-export { constantTimeEqual, hmacSha256Hex, randomId, randomToken, sha256Hex, systemClock } from "./primitives.ts";
+export {
+  constantTimeEqual,
+  hmacSha256Hex,
+  random,
+  randomId,
+  randomToken,
+  sha256Hex,
+  systemClock,
+} from "./primitives.ts";
 export { openSqlite } from "./sqlite.ts";

@@ -25,6 +25,9 @@ export function randomToken(byteLength: number = 32): string {
   return randomBytes(byteLength).toString("base64url");
 }
 
+/** Returns a number from 0 to 1, without 1. For delays, never for secrets. */
+export const random: () => number = Math.random;
+
 // One system call provides the randomness of many ids.
 const randomPool = new Uint8Array(400 * ulidRandomBytes);
 let usedBytes = randomPool.byteLength;

@@ -20,6 +20,8 @@ import type { LocalRateLimitStore, RateLimitTakeOptions } from "../../rate-limit
 
 /** Default of `deadlineMs`. */
 const defaultDeadlineMs = 100;
+/** The longest wait for another process's transaction, in milliseconds: SQLite blocks the event loop while it waits. */
+const maxBlockingMs = 40;
 /** How often idle rows are removed, and how many at once: more than the requests in between can add. */
 const takesBetweenPurges = 16;
 const rowsPerPurge = 256;
@@ -57,7 +59,7 @@ export interface SqliteRateLimitStore extends LocalRateLimitStore {
 /**
  * Creates a store. It changes the settings of the connection, so the database must be its own.
  *
- * @param deadlineMs How long a request waits for another process's transaction, in milliseconds; after that `take` throws. `null` for
+ * @param deadlineMs How long a request waits for another process's transaction, in milliseconds, but at most 40; after that `take` throws. `null` for
  * a database with a single connection whose settings must not be changed, as in a Durable Object.
  */
 export function createSqliteRateLimitStore(
@@ -70,7 +72,7 @@ export function createSqliteRateLimitStore(
     database.exec(pragmas);
     migrateSqlite(database, [schema]);
     database.transaction(() => database.exec(sharedTime));
-    database.exec(`PRAGMA busy_timeout = ${deadlineMs};`);
+    database.exec(`PRAGMA busy_timeout = ${Math.min(deadlineMs, maxBlockingMs)};`);
   }
   const statements = prepareStatements(database);
   const time = deadlineMs === null ? createOwnTime(clock) : createSharedTime(database, clock);

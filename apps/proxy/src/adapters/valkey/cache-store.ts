@@ -1,6 +1,6 @@
 import { type CacheEntry, type CacheStore, encodeKey } from "@letta-environments/http-cache";
 import type { Clock, Sha256, ValkeyConnection, ValkeyReply } from "@letta-environments/platform";
-import { createCircuitBreaker } from "../../rate-limit/circuit-breaker.ts";
+import { createCircuitBreaker } from "../../lib/circuit-breaker.ts";
 
 /** Variants of one resource. One more replaces all of them. */
 const maxVariants = 32;
@@ -16,18 +16,19 @@ type Wire = Omit<CacheEntry, "body"> & { readonly body: string };
  * miss; after a failure no request is sent to it for a second.
  */
 export function createValkeyCacheStore(connection: ValkeyConnection, clock: Clock, sha256: Sha256): CacheStore {
-  const breaker = createCircuitBreaker(clock, cooldownMs);
+  const breaker = createCircuitBreaker(clock, { cooldownMs });
   const resourceOf = (key: string): string => `${prefix}:answer:${sha256(key)}`;
   const groupOf = (group: string): string => `${prefix}:group:${sha256(group)}`;
 
   async function send(run: () => Promise<ValkeyReply>): Promise<ValkeyReply> {
-    if (!breaker.admits()) throw new Error("Valkey failed less than a second ago");
+    const admission = breaker.admit();
+    if (admission === null) throw new Error("Valkey failed less than a second ago");
     try {
       const reply = await run();
-      breaker.succeeded();
+      breaker.succeeded(admission);
       return reply;
     } catch (cause) {
-      breaker.failed();
+      breaker.failed(admission);
       throw cause;
     }
   }

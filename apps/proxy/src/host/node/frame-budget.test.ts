@@ -1,10 +1,12 @@
 import { expect, test } from "vitest";
 import { createFrameBudget } from "./frame-budget.ts";
 
+const limits = { maxOwnerBytes: 600_000, maxTotalBytes: 1_000_000 };
+
 const never = (): void => expect.unreachable();
 
 test("counts the bytes of a frame until it is complete", () => {
-  const socket = createFrameBudget(1_000).open(never);
+  const socket = createFrameBudget(limits).open("key", never);
   socket.received(400);
   socket.received(300);
   expect(socket.unfinishedBytes).toBe(700);
@@ -13,7 +15,7 @@ test("counts the bytes of a frame until it is complete", () => {
 });
 
 test("estimates of frame headers do not add up over many frames", () => {
-  const socket = createFrameBudget(1_000).open(never);
+  const socket = createFrameBudget(limits).open("key", never);
   for (let frame = 0; frame < 10_000; frame++) {
     // A frame of 10 bytes in ten fragments has ten headers.
     socket.received(70);
@@ -23,7 +25,7 @@ test("estimates of frame headers do not add up over many frames", () => {
 });
 
 test("a chunk with the end of one frame and the start of the next counts the start", () => {
-  const socket = createFrameBudget(1_000).open(never);
+  const socket = createFrameBudget(limits).open("key", never);
   socket.received(500);
   socket.received(300);
   socket.completed(592);
@@ -31,29 +33,46 @@ test("a chunk with the end of one frame and the start of the next counts the sta
   expect(socket.unfinishedBytes).toBeLessThanOrEqual(300);
 });
 
-test("drops the socket with the largest unfinished frame when all together exceed the limit", () => {
-  const budget = createFrameBudget(1_000);
+test("drops the largest socket of the owner that exceeds its limit", () => {
+  const budget = createFrameBudget(limits);
   const dropped: string[] = [];
-  const open = (name: string) => budget.open(() => void dropped.push(name));
-  const [small, large, last] = [open("small"), open("large"), open("last")];
-  small.received(100);
-  large.received(600);
+  const open = (owner: string, name: string) => budget.open(owner, (limit) => void dropped.push(`${name}: ${limit}`));
+  const [other, small, large] = [open("other", "other"), open("key", "small"), open("key", "large")];
+  other.received(590_000);
+  small.received(100_000);
+  large.received(300_000);
   expect(dropped).toEqual([]);
-  last.received(400);
-  expect(dropped).toEqual(["large"]);
-  last.received(400);
-  expect(dropped).toEqual(["large"]);
-  large.received(5_000);
-  expect([dropped, large.unfinishedBytes]).toEqual([["large"], 0]);
+  small.waiting(250_000);
+  expect(dropped).toEqual(["small: owner"]);
+  small.received(5_000_000);
+  expect([dropped, small.unfinishedBytes, small.isClosed]).toEqual([["small: owner"], 0, true]);
+});
+
+test("frames that wait to be written count until they are written, each with what it costs besides its bytes", () => {
+  const dropped: string[] = [];
+  const socket = createFrameBudget(limits).open("key", (limit) => void dropped.push(limit));
+  const written = Array.from({ length: 1_100 }, () => socket.waiting(2));
+  expect([socket.waitingBytes, dropped]).toEqual([2_200, []]);
+  for (const done of written) done();
+  expect(socket.waitingBytes).toBe(0);
+  for (let frame = 0; frame < 1_200; frame++) socket.waiting(2);
+  expect(dropped).toEqual(["owner"]);
+});
+
+test("a frame that arrives in many small chunks counts with what each chunk costs", () => {
+  const dropped: string[] = [];
+  const socket = createFrameBudget(limits).open("key", (limit) => void dropped.push(limit));
+  for (let chunk = 0; chunk < 1_200; chunk++) socket.received(1);
+  expect(dropped).toEqual(["owner"]);
 });
 
 test("bytes of completed frames and of closed sockets do not count", () => {
   const dropped: number[] = [];
-  const budget = createFrameBudget(1_000);
+  const budget = createFrameBudget(limits);
   for (let index = 0; index < 10; index++) {
-    const socket = budget.open(() => void dropped.push(index));
-    socket.received(700);
-    if (index % 2 === 0) socket.completed(694);
+    const socket = budget.open("key", () => void dropped.push(index));
+    socket.received(500_000);
+    if (index % 2 === 0) socket.completed(499_994);
     else socket.close();
   }
   expect(dropped).toEqual([]);

@@ -1,11 +1,12 @@
 import type { IncomingMessage, Server } from "node:http";
 import type { Duplex } from "node:stream";
+import type { MemoryLimit } from "@letta-environments/environment-server";
 import type { RandomId } from "@letta-environments/platform";
 import {
   type PlainResponse,
   problemResponse,
   type PlainSocket,
-  type PlainSocketListener,
+  type UpgradeDecision,
 } from "@letta-environments/schema";
 import { type WebSocket, WebSocketServer } from "ws";
 import { resolveRequestId } from "../../http/gateway-request.ts";
@@ -14,16 +15,19 @@ import type { Pipeline } from "../../pipeline.ts";
 import { writeRawResponse } from "./http-server.ts";
 import { incomingRequest, joinedHeader } from "./request.ts";
 import { refuseHead } from "./request-head.ts";
-import { createFrameBudget, type FrameBudget } from "./frame-budget.ts";
+import { createFrameBudget, type FrameBudget, type SocketBudget } from "./frame-budget.ts";
 
 /** Largest frame on any socket, in bytes. The environment server's limit for a socket can be lower, and can change. */
 const maxFrameBytes = 16 * 1024 * 1024;
 
-/** Bytes of unfinished frames on all sockets together. */
-const maxUnfinishedBytes = 256 * 1024 * 1024;
+/** Parts of one frame. Devices do not fragment theirs; an intermediary may (RFC 6455 section 5.4). */
+const maxFragments = 64;
+
+/** Memory of unfinished frames and of frames that wait to be sent, in bytes: for all sockets of a key, and for all together. */
+const memoryLimits = { maxOwnerBytes: 64 * 1024 * 1024, maxTotalBytes: 256 * 1024 * 1024 };
 
 /** Bytes that may wait to be sent to a device that does not read. */
-const maxBufferedBytes = 64 * 1024 * 1024;
+const maxWaitingBytes = 32 * 1024 * 1024;
 
 /** Room for the headers of one frame. Devices do not fragment their frames. */
 const headerAllowanceBytes = 1_024;
@@ -31,7 +35,9 @@ const headerAllowanceBytes = 1_024;
 /** How long a device may take to read why it was closed, in milliseconds. */
 const closingTimeoutMs = 1_000;
 
-/** RFC 6455 section 7.4.1: a message is too big to process. */
+// RFC 6455 section 7.4.1: a protocol error, a violated policy, and a message that is too big to process.
+const protocolError = 1002;
+const policyViolation = 1008;
 const messageTooBig = 1009;
 
 /** The options of {@link serveWebSockets}. */
@@ -58,10 +64,12 @@ export function serveWebSockets(
   const webSockets = new WebSocketServer({
     noServer: true,
     maxPayload: maxFrameBytes,
+    maxFragments,
+    autoPong: false,
     perMessageDeflate: false,
     handleProtocols: () => false,
   });
-  const budget = createFrameBudget(maxUnfinishedBytes);
+  const budget = createFrameBudget(memoryLimits);
   webSockets.on("wsClientError", (_error, socket, incoming) => refuse(socket, incoming, badHandshake));
   server.on("upgrade", (incoming: IncomingMessage, socket: Duplex, head: Buffer) => {
     socket.on("error", () => socket.destroy());
@@ -78,83 +86,118 @@ export function serveWebSockets(
       if (decision.kind === "refused") return writeRawResponse(socket, decision.response);
       if (socket.destroyed) return;
       webSockets.handleUpgrade(incoming, socket, head, (webSocket) => {
-        const listener = connect(webSocket, decision.attach, fail);
-        limitFrames(webSocket, socket, listener, budget);
+        connect(webSocket, socket, decision, budget, fail);
       });
     };
     decide().catch(fail);
   });
 }
 
-/** Joins a socket and its listener. The listener that it returns reports the end of the socket once. */
+type Accepted = Extract<UpgradeDecision, { readonly kind: "accepted" }>;
+
+/** Joins a socket and its listener, which hears of the end of the socket once. */
 function connect(
   webSocket: WebSocket,
-  attach: (socket: PlainSocket) => PlainSocketListener,
+  stream: Duplex,
+  { owner, attach }: Accepted,
+  budget: FrameBudget,
   fail: (cause: unknown) => void,
-): PlainSocketListener {
-  const attached = attach({
-    send(text) {
-      // `ws` silently drops a text that is sent on a closing socket.
-      if (webSocket.readyState !== webSocket.OPEN) throw new Error("the socket is closing");
-      if (webSocket.bufferedAmount > maxBufferedBytes) throw new Error("the device does not read");
-      webSocket.send(text);
-    },
-    close: (code, reason) => webSocket.close(code, reason),
-    terminate: () => webSocket.terminate(),
-  });
+): void {
   let isClosed = false;
-  const listener: PlainSocketListener = {
-    get maxFrameBytes() {
-      return attached.maxFrameBytes;
-    },
-    onMessage: attached.onMessage,
-    onClose(code) {
-      if (!isClosed) attached.onClose(code);
-      isClosed = true;
-    },
-  };
-  webSocket.on("message", (data, isBinary) => {
-    // The protocol is text, and `ws` passes a text frame as one Buffer. Larger frames are closed by `limitFrames`.
-    if (isClosed || isBinary || !Buffer.isBuffer(data) || data.byteLength > listener.maxFrameBytes) return;
+  let exceeded: MemoryLimit | null = null;
+  const memory = budget.open(owner, (limit) => {
+    exceeded = limit;
+    webSocket.terminate();
+  });
+  const listener = attach({ ...createPlainSocket(webSocket, memory), close });
+
+  function onClose(code: number, limit?: string): void {
+    memory.close();
+    if (!isClosed) listener.onClose(code, limit);
+    isClosed = true;
+  }
+
+  /** Runs a handler of the device's frames, unless the socket is closed. */
+  function handle(run: () => void): void {
+    if (isClosed) return;
     try {
-      listener.onMessage(data.toString("utf8"));
+      run();
     } catch (cause) {
       fail(cause);
     }
-  });
-  // A broken frame is followed by the close event that reports it.
-  webSocket.on("error", () => undefined);
-  webSocket.on("close", (code) => listener.onClose(code));
-  return listener;
-}
+  }
 
-/** Closes the socket of a device whose frame exceeds its limit, and drops it when all unfinished frames exceed theirs. */
-function limitFrames(webSocket: WebSocket, socket: Duplex, listener: PlainSocketListener, budget: FrameBudget): void {
-  const share = budget.open(() => {
-    listener.onClose(messageTooBig);
-    webSocket.terminate();
-  });
-
-  function closeTooBig(): void {
-    share.close();
-    webSocket.close(messageTooBig, `A frame is larger than ${listener.maxFrameBytes} bytes`);
-    // Stop buffering the rest of the frame, but keep reading, so that the device can read the close frame.
-    socket.removeAllListeners("data").resume();
+  /** Starts the closing handshake. What a device sends after it exceeded a limit is not even parsed. */
+  function close(code: number, reason: string): void {
+    webSocket.close(code, reason);
+    if (code !== policyViolation && code !== messageTooBig) return;
+    // Reading goes on, so that the device can read the close frame.
+    stream.removeAllListeners("data").resume();
     const timer = setTimeout(() => webSocket.terminate(), closingTimeoutMs);
     webSocket.once("close", () => clearTimeout(timer));
-    listener.onClose(messageTooBig);
+  }
+
+  function closeTooBig(): void {
+    const limit = `A frame is larger than ${listener.maxFrameBytes} bytes`;
+    close(messageTooBig, limit);
+    onClose(messageTooBig, limit);
   }
 
   // `ws` handles a chunk, and emits the messages in it, between these two listeners.
-  socket.prependListener("data", (chunk: Buffer) => share.received(chunk.byteLength));
-  socket.on("data", () => {
-    if (share.unfinishedBytes > listener.maxFrameBytes + headerAllowanceBytes) closeTooBig();
+  stream.prependListener("data", (chunk: Buffer) => memory.received(chunk.byteLength));
+  stream.on("data", () => {
+    if (memory.unfinishedBytes > listener.maxFrameBytes + headerAllowanceBytes) closeTooBig();
   });
-  webSocket.on("message", (data: Buffer) => {
-    share.completed(data.byteLength);
-    if (data.byteLength > listener.maxFrameBytes) closeTooBig();
+  webSocket.on("message", (data, isBinary) => {
+    // The protocol is text, and `ws` passes a text frame as one Buffer.
+    if (!Buffer.isBuffer(data)) return;
+    memory.completed(data.byteLength);
+    if (data.byteLength > listener.maxFrameBytes) return isClosed ? undefined : closeTooBig();
+    handle(() => {
+      if (isBinary || data.byteLength > listener.maxTextBytes) listener.onOtherFrame(data.byteLength);
+      else listener.onMessage(data.toString("utf8"));
+    });
   });
-  webSocket.on("close", share.close);
+  webSocket.on("ping", (data) => {
+    handle(() => {
+      if (!listener.onOtherFrame(data.byteLength) || memory.waitingBytes > maxWaitingBytes) return;
+      webSocket.pong(data, false, memory.waiting(data.byteLength));
+    });
+  });
+  webSocket.on("pong", (data) => handle(() => listener.onOtherFrame(data.byteLength)));
+  // `ws` has refused what the device sent, and waits for it to close. Failures of the connection are no such event.
+  webSocket.on("error", (cause: Error & { readonly code?: unknown }) => {
+    const code = refusalCodes[String(cause.code)] ?? protocolError;
+    onClose(code, "A frame is larger than 16 MiB, has too many parts, or breaks RFC 6455");
+  });
+  webSocket.on("close", (code) => {
+    if (exceeded === null) onClose(code);
+    else onClose(policyViolation, limitTexts[exceeded]);
+  });
+}
+
+const limitTexts: Readonly<Record<MemoryLimit, string>> = {
+  owner: "The sockets of one key use more than 64 MiB of memory",
+  total: "All sockets together use more than 256 MiB of memory",
+};
+
+const refusalCodes: Readonly<Record<string, number>> = {
+  WS_ERR_UNSUPPORTED_MESSAGE_LENGTH: messageTooBig,
+  WS_ERR_TOO_MANY_BUFFERED_PARTS: policyViolation,
+};
+
+function createPlainSocket(webSocket: WebSocket, memory: SocketBudget): Omit<PlainSocket, "close"> {
+  return {
+    send(text) {
+      // `ws` silently drops a text that is sent on a closing socket.
+      if (webSocket.readyState !== webSocket.OPEN) throw new Error("the socket is closing");
+      if (memory.waitingBytes > maxWaitingBytes) throw new Error("the device does not read");
+      const written = memory.waiting(Buffer.byteLength(text));
+      if (memory.isClosed) throw new Error(limitTexts.owner);
+      webSocket.send(text, written);
+    },
+    terminate: () => webSocket.terminate(),
+  };
 }
 
 function closeSignal(socket: Duplex): AbortSignal {

@@ -2,6 +2,7 @@ import {
   constantTimeEqual,
   hmacSha256Hex,
   randomBytes,
+  random,
   randomId,
   sha256Hex,
   systemClock,
@@ -10,6 +11,7 @@ import { waitUntil } from "cloudflare:workers";
 import { createCacheApiStore } from "../../adapters/cloudflare/cache-store.ts";
 import { createDurableAuditLog } from "../../adapters/cloudflare/audit-log.ts";
 import { createDurableCoalescer } from "../../adapters/cloudflare/coalescer.ts";
+import { createDurableIdempotencyStore } from "../../adapters/cloudflare/idempotency-store.ts";
 import { createDurableKeyStore, createDurableKeyUses } from "../../adapters/cloudflare/key-store.ts";
 import { createDurableRateLimitStore } from "../../adapters/cloudflare/rate-limit-store.ts";
 import { createHttpJwksFetch, createHttpUpstreamFetch } from "../../adapters/http.ts";
@@ -29,6 +31,9 @@ import { createRateLimiter, type RateLimiter } from "../../rate-limit/limiter.ts
 import { createTenantAdmission, credentialsFromSettings, findCredentialConflicts } from "../../tenants/credentials.ts";
 import { version } from "../../version.ts";
 import type { WorkerBindings, WorkerSettings } from "./settings.ts";
+
+/** How many calls of one isolate to the upstream may run at once. The platform has limits of its own for each request. */
+const maxConcurrentCalls = 1_000;
 
 /** Composes the pipeline of one isolate. It keeps no object of a request, because Workers must not use one in another request. */
 export function composeWorker(
@@ -60,19 +65,23 @@ export function composeWorker(
 
   return createPipeline(
     {
+      background: waitUntil,
       clock,
       digests: { sha256: sha256Hex, hmacSha256: hmacSha256Hex, constantTimeEqual },
       hasExpired: createHasExpired(clock),
       keyStore,
       noteKeyUse: createDurableKeyUses({ clock, keyStore, background: waitUntil, onFailure: onKeyStoreFailure }),
       pepper: pepperOf(settings.keyPepper, hmacSha256Hex),
+      random,
       randomId,
       telemetry: log,
       upstream: {
         kind: "remote",
-        // The errors of this runtime have no codes, so every failure may have happened after the request was sent.
-        fetch: createHttpUpstreamFetch({ ...upstream, fetch: webFetch, failedBeforeSend: () => false }),
+        fetch: createHttpUpstreamFetch({ ...upstream, fetch: webFetch }),
         credentialOf,
+        idempotencyStore: createDurableIdempotencyStore({ objectOf: (name) => bindings.SENDS.getByName(name), clock }),
+        isolatesRequests: true,
+        maxConcurrent: maxConcurrentCalls,
         admitsTenant: createTenantAdmission({ clock, keyStore, tenants, jwt, credentialOf }),
       },
       audit,
@@ -89,6 +98,7 @@ export function composeWorker(
     },
     {
       upstreamTimeoutMs: settings.upstreamTimeoutMs,
+      maxConcurrentPerTenant: settings.maxConcurrentPerTenant,
       userAgent,
       jwt,
       passThrough: settings.passThrough,

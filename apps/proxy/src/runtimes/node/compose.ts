@@ -1,6 +1,13 @@
 /** Composes the pipeline of the gateway on Node, Bun and Deno. */
 import { randomBytes } from "node:crypto";
-import { constantTimeEqual, hmacSha256Hex, randomId, sha256Hex, systemClock } from "@letta-environments/platform/node";
+import {
+  constantTimeEqual,
+  hmacSha256Hex,
+  random,
+  randomId,
+  sha256Hex,
+  systemClock,
+} from "@letta-environments/platform/node";
 import { createHttpJwksFetch } from "../../adapters/http.ts";
 import type { LogEvent } from "../../adapters/log.ts";
 import { createHostGuard } from "../../admin/admission.ts";
@@ -8,6 +15,8 @@ import type { AuditLog } from "../../audit/log.ts";
 import type { JwtSettings } from "../../auth/jwt-settings.ts";
 import { createTokenAuthenticator, reuseTokenAuthenticator, type TokenAuthenticator } from "../../auth/jwt.ts";
 import type { Settings } from "../../config/settings.ts";
+import type { IdempotencyStore } from "../../idempotency/store.ts";
+import type { BackgroundWork } from "../../lib/background.ts";
 import { createPipeline, type Pipeline } from "../../pipeline.ts";
 import type { KeyUses } from "../../keys/key-uses.ts";
 import type { DeviceSockets, DevicesFor, EmbeddedServer, HasExpired, KeyStore, KeyStoreFor } from "../../ports.ts";
@@ -31,6 +40,9 @@ export interface GatewayResources {
   readonly audit: AuditLog | null;
   readonly rateLimits: Pick<OpenRateLimits, "limiterFor">;
   readonly environmentCache: Pick<OpenEnvironmentCache, "cacheFor">;
+  /** `null` if the upstream is embedded. */
+  readonly idempotencyStore: IdempotencyStore | null;
+  readonly background: BackgroundWork["start"];
   readonly tokenAuthenticatorFor: (settings: JwtSettings) => TokenAuthenticator;
   /** `null` if the upstream is remote. */
   readonly embedded: EmbeddedServer | null;
@@ -51,15 +63,17 @@ const userAgent = `letta-environments-proxy/${version}`;
 export async function composePipeline(settings: Settings, resources: GatewayResources): Promise<Pipeline> {
   const { keyStore, keyStoreFor, devicesFor, log } = resources;
   const { admin } = settings;
-  const { server, findCredentialConflicts } = await composeUpstream(settings, keyStore, log, resources.embedded);
+  const { server, findCredentialConflicts } = await composeUpstream(settings, resources);
   return createPipeline(
     {
+      background: resources.background,
       clock: systemClock,
       digests,
       hasExpired: resources.hasExpired,
       keyStore,
       noteKeyUse: resources.keyUses.note,
       pepper: resources.keys.pepper,
+      random,
       randomId,
       telemetry: log,
       upstream: server,
@@ -75,6 +89,7 @@ export async function composePipeline(settings: Settings, resources: GatewayReso
     },
     {
       upstreamTimeoutMs: settings.upstreamTimeoutMs,
+      maxConcurrentPerTenant: settings.maxConcurrentPerTenant,
       userAgent,
       jwt: settings.jwt,
       passThrough: settings.passThrough,

@@ -15,18 +15,22 @@ import { createHasExpired } from "../../keys/credential-expiry.ts";
 import type { ReadReadiness } from "../../host/readiness.ts";
 import { reportOutages, rootCauseMessage } from "../../keys/key-store-outages.ts";
 import { createKeyUses } from "../../keys/key-uses.ts";
+import { createBackgroundWork } from "../../lib/background.ts";
 import { watchSocketKeys } from "../../keys/socket-key-watch.ts";
 import type { KeyStoreFor } from "../../ports.ts";
 import { openAudit } from "./audit.ts";
 import { composeReadiness } from "./readiness.ts";
 import { composeTokenAuthenticator, type GatewayResources } from "./compose.ts";
 import { openKeys, type OpenKeys } from "./keys.ts";
+import { openSends } from "./sends.ts";
 import { openEnvironmentCache, openRateLimits } from "./shared-stores.ts";
 
 /** The open resources of a process. */
 export interface Resources extends GatewayResources {
   readonly keys: OpenKeys;
   readonly keyStoreFor: KeyStoreFor;
+  /** Resolves when no request goes on without its caller, or after `graceMs` milliseconds. */
+  finishBackground(graceMs: number): Promise<void>;
   /** Checks the disk and the stores, for `/readyz`. */
   readonly readReadiness: ReadReadiness;
   /** Closes all device sockets. Call it when no request is in flight. */
@@ -53,10 +57,12 @@ export async function openResources(settings: () => Settings, log: (event: LogEv
     onDamaged: (keyId) => log({ type: "key_record_damaged", keyId }),
   });
   const audit = await openAudit(started, keys.pepper);
+  const sends = isEmbedded ? null : await openSends(started);
   const rateLimits = await openRateLimits(started, log);
   const keyStore = reportOutages(keys.keyStore, log);
   const environmentCache = await openEnvironmentCache(started, log);
   const embedded = isEmbedded ? await openEmbeddedServer(started, log, environmentCache.cacheFor(started)) : null;
+  const background = createBackgroundWork(systemClock);
   const keyUses = createKeyUses({ clock: systemClock, keyStore, onFailure: onKeyStoreFailure });
   const hasExpired = createHasExpired(systemClock);
   return {
@@ -69,6 +75,9 @@ export async function openResources(settings: () => Settings, log: (event: LogEv
     audit,
     rateLimits,
     environmentCache,
+    idempotencyStore: sends?.store ?? null,
+    background: background.start,
+    finishBackground: background.finish,
     tokenAuthenticatorFor: composeTokenAuthenticator(log, hasExpired),
     embedded: embedded?.server ?? null,
     deviceSockets:
@@ -91,6 +100,7 @@ export async function openResources(settings: () => Settings, log: (event: LogEv
       await audit.close().catch(onFailure);
       const { writer, sequence, hash } = audit.end();
       log({ type: "audit_end", writer, sequence, hash });
+      sends?.close();
       rateLimits.close();
       environmentCache.close();
       keys.close();
@@ -106,6 +116,8 @@ async function openEmbeddedServer(
   environmentCache: EnvironmentCache | null,
 ): Promise<{ readonly server: EnvironmentServer; close(): Promise<void> }> {
   const { store, database } = await openStore(settings.dataDir, environmentsFile, createSqliteEnvironmentStore);
+  // A busy SQLite blocks the event loop, so it returns at once and the server waits instead.
+  database.exec("PRAGMA busy_timeout = 0");
   const server = createEnvironmentServer({
     store,
     clock: systemClock,
@@ -136,4 +148,5 @@ const changesResponses: ReadonlySet<string> = new Set([
   "device_disconnected",
   "device_changed",
   "device_removed",
+  "environment_expired",
 ]);

@@ -79,7 +79,8 @@ export async function startCommand(parsed: ParsedLine): Promise<void> {
       // A load balancer learns from /readyz that it must not send requests here any more, while they are still accepted.
       if (signal === "SIGTERM") await delay(settings.readinessDelayMs);
       const listeners = [listener, ...(adminListener === null ? [] : [adminListener])];
-      await Promise.all(listeners.map(({ connections }) => connections.finishRequests(graceMs)));
+      const requests = listeners.map(({ connections }) => connections.finishRequests(graceMs));
+      await Promise.all([...requests, resources.finishBackground(graceMs)]);
       await resources.closeDevices();
       await Promise.all(listeners.map(({ connections }) => connections.close()));
       await resources.close();

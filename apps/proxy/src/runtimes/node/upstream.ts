@@ -1,10 +1,13 @@
 /** Connects the gateway to its upstream: the embedded environment server, or a remote server with the credentials of tenants. */
 import { CommandError } from "@letta-environments/command-line";
 import { systemClock } from "@letta-environments/platform/node";
-import { createHttpUpstreamFetch, failedBeforeSend } from "../../adapters/http.ts";
+import { createUpstreamPool } from "../../adapters/http-pool.ts";
 import type { LogEvent } from "../../adapters/log.ts";
+import { openFileLimit } from "../../adapters/node/open-files.ts";
 import { CredentialFileError, watchCredentialFiles } from "../../adapters/node/watched-files.ts";
 import type { Settings } from "../../config/settings.ts";
+import { divideOpenFiles } from "../../host/node/capacity.ts";
+import type { IdempotencyStore } from "../../idempotency/store.ts";
 import type { KeyRecord } from "../../keys/key-record.ts";
 import type { SettingProblem } from "../../lib/setting-rules.ts";
 import type { EmbeddedServer, KeyStore } from "../../ports.ts";
@@ -25,6 +28,16 @@ export interface ComposedUpstream {
   readonly findCredentialConflicts?: AdminServices["findCredentialConflicts"];
 }
 
+/** The open resources that an upstream uses. */
+export interface UpstreamResources {
+  readonly keyStore: KeyStore;
+  readonly log: (event: LogEvent) => void;
+  /** `null` if the upstream is remote. */
+  readonly embedded: EmbeddedServer | null;
+  /** `null` if the upstream is embedded. */
+  readonly idempotencyStore: IdempotencyStore | null;
+}
+
 /**
  * Composes the upstream: the embedded environment server if there is one, else the remote server of the settings.
  *
@@ -32,13 +45,14 @@ export interface ComposedUpstream {
  */
 export async function composeUpstream(
   settings: Settings,
-  keyStore: KeyStore,
-  log: (event: LogEvent) => void,
-  embedded: EmbeddedServer | null,
+  { keyStore, log, embedded, idempotencyStore }: UpstreamResources,
 ): Promise<ComposedUpstream> {
   const { upstream, tenants, jwt } = settings;
   if (embedded !== null) return { server: { kind: "embedded", server: embedded } };
-  if (upstream.kind !== "http") throw new TypeError("a remote upstream needs its settings");
+  if (upstream.kind !== "http" || idempotencyStore === null) {
+    throw new TypeError("a remote upstream needs its settings and a store of sends");
+  }
+  const { upstream: maxConcurrent } = divideOpenFiles(openFileLimit());
   const credentialOf = openCredentials(settings, await keyStore.list(), (tenant, cause) =>
     log({ type: "credential_file_failed", tenant, cause }),
   );
@@ -46,7 +60,9 @@ export async function composeUpstream(
   return {
     server: {
       kind: "remote",
-      fetch: createHttpUpstreamFetch({ ...upstream, fetch: globalThis.fetch, failedBeforeSend }),
+      fetch: createUpstreamPool({ ...upstream, maxConnections: maxConcurrent }),
+      maxConcurrent,
+      idempotencyStore,
       credentialOf,
       admitsTenant,
     },

@@ -84,6 +84,7 @@ function afterResponse([title, fetch]: (typeof responses)[number]): readonly Rec
 export const upstreamResponses: Topic = {
   name: "upstream-responses",
   gateway: { upstream: upstream.fetch },
+  isolatesRequests: true,
   keys: {
     plain: { scopes: ["list", "read", "send", "details"] },
     "one device": { scopes: ["list", "read", "send"], deviceIds: ["laptop"] },
@@ -112,7 +113,13 @@ export const upstreamResponses: Topic = {
       whileWaitingMs: 30_000,
       before: () => void (upstream.current = exceptLookUp(never)),
     },
-    { title: "a caller who leaves a send", as: "plain", ...send("conn-laptop", messageBody("m")), isAbandoned: true },
+    {
+      title: "a caller who leaves a send",
+      as: "plain",
+      ...send("conn-laptop", messageBody("m")),
+      isAbandoned: true,
+      whileWaitingMs: 30_000,
+    },
     {
       title: "a caller who leaves a list",
       as: "plain",

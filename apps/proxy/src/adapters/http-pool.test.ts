@@ -1,0 +1,105 @@
+/** What the pool knows beyond `fetch`: whether anything of a request was sent. `http.test.ts` has the tests of both clients. */
+import { once } from "node:events";
+import { createServer, type IncomingMessage, type RequestListener, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { afterEach, describe, expect, test } from "vitest";
+import { createTestPrincipal } from "../../test/support/create-test-principal.ts";
+import type { UpstreamRequest } from "../ports.ts";
+import { createUpstreamPool } from "./http-pool.ts";
+
+const servers: Server[] = [];
+
+afterEach(() => {
+  for (const server of servers.splice(0)) {
+    server.closeAllConnections();
+    server.close();
+  }
+});
+
+async function serve(listener: RequestListener): Promise<string> {
+  const server = createServer(listener).listen(0, "127.0.0.1");
+  servers.push(server);
+  await once(server, "listening");
+  return `127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+const send: UpstreamRequest = {
+  method: "POST",
+  path: "/v1/environments/c/messages",
+  query: "",
+  headers: {},
+  body: new Uint8Array([123, 125]),
+  principal: createTestPrincipal(),
+};
+
+const never = new AbortController().signal;
+
+function createPool(origin: string, maxConnections = 1): ReturnType<typeof createUpstreamPool> {
+  return createUpstreamPool({ baseUrl: { origin, basePath: "" }, maxResponseBytes: 1_000, maxConnections });
+}
+
+describe("a failure before anything was sent is unreachable", () => {
+  test("a host name that does not exist", async () => {
+    expect(await createPool("http://nothing.invalid")(send, never)).toMatchObject({ reason: "unreachable" });
+  });
+
+  test("a TLS handshake that fails", async () => {
+    const address = await serve(() => undefined);
+    expect(await createPool(`https://${address}`)(send, never)).toMatchObject({ reason: "unreachable" });
+  });
+
+  test("a request that had ended before", async () => {
+    const seen: IncomingMessage[] = [];
+    const address = await serve((incoming) => void seen.push(incoming));
+    expect(await createPool(`http://${address}`)(send, AbortSignal.abort())).toMatchObject({ reason: "unreachable" });
+    expect(seen).toEqual([]);
+  });
+
+  test("a request that ends while it waits for a connection, and it is not sent later", async () => {
+    const paths: (string | undefined)[] = [];
+    const ready = Promise.withResolvers<() => void>();
+    const address = await serve((incoming, outgoing) => {
+      paths.push(incoming.url);
+      if (incoming.url === "/first") ready.resolve(() => void outgoing.end());
+      else outgoing.end();
+    });
+    const call = createPool(`http://${address}`);
+    const first = call({ ...send, path: "/first" }, never);
+    const respond = await ready.promise;
+    const caller = new AbortController();
+    const second = call({ ...send, path: "/second" }, caller.signal);
+    caller.abort();
+    expect(await second).toMatchObject({ reason: "unreachable" });
+    respond();
+    expect(await first).toMatchObject({ status: 200 });
+    expect(await call({ ...send, path: "/third" }, never)).toMatchObject({ status: 200 });
+    expect(paths).toEqual(["/first", "/third"]);
+  });
+});
+
+test("a request that ends after it was sent is broken, because the upstream may have acted", async () => {
+  const caller = new AbortController();
+  const address = await serve(() => caller.abort());
+  expect(await createPool(`http://${address}`)(send, caller.signal)).toMatchObject({ reason: "broken" });
+});
+
+test("a response in an unknown content encoding is broken", async () => {
+  const address = await serve((_incoming, outgoing) => {
+    outgoing.writeHead(200, { "content-encoding": "new" }).end("x");
+  });
+  expect(await createPool(`http://${address}`)(send, never)).toMatchObject({ reason: "broken" });
+});
+
+test("requests use at most as many connections as are allowed", async () => {
+  let open = 0;
+  let most = 0;
+  const address = await serve((_incoming, outgoing) => void outgoing.end());
+  servers[0]?.on("connection", (socket) => {
+    most = Math.max(most, (open += 1));
+    socket.once("close", () => (open -= 1));
+  });
+  const call = createPool(`http://${address}`, 3);
+  const results = await Promise.all(Array.from({ length: 20 }, () => call(send, never)));
+  expect(results.every((result) => "status" in result && result.status === 200)).toBe(true);
+  expect(most).toBeLessThanOrEqual(3);
+});

@@ -1,0 +1,154 @@
+/**
+ * The gateway's HTTP client for its upstream on Node.js and Deno: a pool of connections of undici. Unlike `fetch`, it shows whether a request was
+ * handed to a connection, so a failure before that is certain to have sent nothing: a name that is not found, a refused connection, a failed TLS
+ * handshake, no free file descriptor, or the end of the request while it waited for a connection.
+ */
+import { promisify } from "node:util";
+import { brotliDecompress, gunzip } from "node:zlib";
+import type { PlainHeaders, PlainResponse } from "@letta-environments/schema";
+import type { Dispatcher, Pool } from "undici";
+import { concatenate } from "../lib/read-stream.ts";
+import type { UpstreamFailure, UpstreamFetch, UpstreamProgress, UpstreamRequest } from "../ports.ts";
+import { type UpstreamBaseUrl, upstreamUrl } from "../upstream/settings.ts";
+
+/** Settings of the client. */
+export interface UpstreamPoolOptions {
+  readonly baseUrl: UpstreamBaseUrl;
+  /** Maximum size of a response body, in bytes, after decompression. */
+  readonly maxResponseBytes: number;
+  /** Maximum number of connections. Requests beyond it wait. */
+  readonly maxConnections: number;
+}
+
+/** How long DNS, TCP and TLS may take together, in milliseconds. */
+const connectTimeoutMs = 5_000;
+
+/** How long an idle connection is kept at most when the upstream says how long it keeps one, in milliseconds. Otherwise it is kept for 4 seconds. */
+const maxIdleMs = 60_000;
+
+/** Creates an {@link UpstreamFetch} that keeps connections to a remote server. It sends every request at most once. undici is loaded with the first request. */
+export function createUpstreamPool(options: UpstreamPoolOptions): UpstreamFetch {
+  const { baseUrl, maxResponseBytes } = options;
+  let opening: Promise<Pool> | null = null;
+  return async (request, signal, progress = { isSent: true }) => {
+    progress.isSent = false;
+    const path = upstreamUrl(baseUrl, request.path, request.query).slice(baseUrl.origin.length);
+    opening ??= openPool(options);
+    const received = await dispatch(await opening, path, request, { signal, progress, maxResponseBytes });
+    return "reason" in received ? received : decode(received, maxResponseBytes);
+  };
+}
+
+async function openPool({ baseUrl, maxConnections }: UpstreamPoolOptions): Promise<Pool> {
+  const { default: UndiciPool } = await import("undici/lib/dispatcher/pool.js");
+  return new UndiciPool(baseUrl.origin, {
+    connections: maxConnections,
+    pipelining: 1,
+    connect: { timeout: connectTimeoutMs },
+    keepAliveMaxTimeout: maxIdleMs,
+    // The signal of each request ends it in time.
+    headersTimeout: 0,
+    bodyTimeout: 0,
+  });
+}
+
+interface DispatchContext {
+  readonly signal: AbortSignal;
+  readonly progress: UpstreamProgress;
+  readonly maxResponseBytes: number;
+}
+
+/** Sends a request and collects the response, still compressed. */
+function dispatch(
+  pool: Pool,
+  path: string,
+  { method, headers, body }: UpstreamRequest,
+  { signal, progress, maxResponseBytes }: DispatchContext,
+): Promise<(PlainResponse & { readonly body: Uint8Array }) | UpstreamFailure> {
+  return new Promise((resolve) => {
+    /** Set when the request is handed to a connection. From then on it counts as sent. */
+    let sending: Dispatcher.DispatchController | null = null;
+    let isSettled = false;
+    let status = 0;
+    let responseHeaders: PlainHeaders = {};
+    const chunks: Uint8Array[] = [];
+    let length = 0;
+
+    function settle(result: Parameters<typeof resolve>[0]): void {
+      isSettled = true;
+      signal.removeEventListener("abort", onAbort);
+      resolve(result);
+    }
+    function fail(cause: unknown): void {
+      if (!isSettled) settle({ reason: sending === null ? "unreachable" : "broken", cause });
+    }
+    function onAbort(): void {
+      fail(signal.reason);
+      sending?.abort(new Error("the request was aborted"));
+    }
+
+    if (signal.aborted) return fail(signal.reason);
+    signal.addEventListener("abort", onAbort, { once: true });
+    pool.dispatch(
+      { method: method as Dispatcher.HttpMethod, path, headers: { ...headers, ...acceptedEncodings }, body },
+      {
+        // undici writes the request when this returns. If it throws, nothing is written.
+        onRequestStart(controller) {
+          if (isSettled) throw new Error("the request was aborted before it was sent");
+          if (sending !== null) throw new Error("the request was sent before");
+          sending = controller;
+          progress.isSent = true;
+        },
+        onResponseStart(_controller, statusCode, rawHeaders) {
+          status = statusCode;
+          responseHeaders = joinHeaders(rawHeaders);
+        },
+        onResponseData(controller, chunk) {
+          length += chunk.byteLength;
+          if (length <= maxResponseBytes) {
+            chunks.push(chunk);
+            return;
+          }
+          if (!isSettled) settle({ reason: "too_large", cause: null });
+          controller.abort(new Error("the response is too large"));
+        },
+        onResponseEnd() {
+          if (!isSettled) settle({ status, headers: responseHeaders, body: concatenate(chunks, length) });
+        },
+        onResponseError: (_controller, cause) => fail(cause),
+      },
+    );
+  });
+}
+
+/** Joins the values of repeated fields (RFC 9110 section 5.3). */
+function joinHeaders(headers: Readonly<Record<string, string | readonly string[] | undefined>>): PlainHeaders {
+  const joined: Record<string, string> = {};
+  for (const [name, value] of Object.entries(headers)) {
+    if (value !== undefined) joined[name] = typeof value === "string" ? value : value.join(", ");
+  }
+  return joined;
+}
+
+const decoders = { gzip: promisify(gunzip), "x-gzip": promisify(gunzip), br: promisify(brotliDecompress) };
+const acceptedEncodings: PlainHeaders = { "accept-encoding": "gzip, br" };
+
+/** Decompresses a response (RFC 9110 section 8.4). A body that cannot be decoded is a broken response. */
+async function decode(
+  response: PlainResponse & { readonly body: Uint8Array },
+  maxBytes: number,
+): Promise<PlainResponse | UpstreamFailure> {
+  const encoding = response.headers["content-encoding"]?.toLowerCase() ?? "identity";
+  if (encoding === "identity" || response.body.byteLength === 0) return response;
+  if (!isKnown(encoding)) return { reason: "broken", cause: new Error("the response has an unknown content encoding") };
+  try {
+    return { ...response, body: await decoders[encoding](response.body, { maxOutputLength: maxBytes }) };
+  } catch (cause) {
+    const isTooLarge = cause instanceof Error && "code" in cause && cause.code === "ERR_BUFFER_TOO_LARGE";
+    return isTooLarge ? { reason: "too_large", cause: null } : { reason: "broken", cause };
+  }
+}
+
+function isKnown(encoding: string): encoding is keyof typeof decoders {
+  return Object.hasOwn(decoders, encoding);
+}

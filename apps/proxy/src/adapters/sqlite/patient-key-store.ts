@@ -1,0 +1,32 @@
+import { createSqliteRetry, SqliteLockedError, type SqliteRetryTime } from "@letta-environments/platform";
+import { KeyStoreUnavailableError } from "../../keys/key-store-outages.ts";
+import type { KeyStore } from "../../ports.ts";
+
+/** How long a change waits for another process's lock, such as that of a command, and the pause between two attempts. */
+const limits = { maxWaitMs: 5_000, pauseMs: 20 };
+
+/**
+ * Wraps a key store in a SQLite file with a `busy_timeout` of 0. A change waits for a file that another process has locked, without
+ * blocking the event loop, and then rejects with KeyStoreUnavailableError. Reads are not locked out (write-ahead log).
+ */
+export function createPatientKeyStore(keyStore: KeyStore, time: SqliteRetryTime): KeyStore {
+  const retry = createSqliteRetry(time, limits);
+
+  async function write<Result>(run: () => Promise<Result>): Promise<Result> {
+    try {
+      return await retry.write(run);
+    } catch (cause) {
+      throw cause instanceof SqliteLockedError ? new KeyStoreUnavailableError({ cause }) : cause;
+    }
+  }
+
+  return {
+    find: keyStore.find,
+    list: keyStore.list,
+    create: (record) => write(() => keyStore.create(record)),
+    update: (id, change) => write(() => keyStore.update(id, change)),
+    recordUse: (uses) => write(() => keyStore.recordUse(uses)),
+    lastUses: keyStore.lastUses,
+    generation: keyStore.generation,
+  };
+}

@@ -1,0 +1,111 @@
+import { createVirtualClock } from "@letta-environments/testkit";
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { type Admission, type CircuitBreaker, createCircuitBreaker } from "./circuit-breaker.ts";
+
+const cooldownMs = 1_000;
+
+function admitted(breaker: CircuitBreaker, patienceMs?: number): Admission {
+  const admission = breaker.admit(patienceMs);
+  if (admission === null) throw new Error("nothing was admitted");
+  return admission;
+}
+
+/** A breaker that has just opened, with the call that it admitted before. */
+function openBreaker() {
+  const clock = createVirtualClock();
+  const breaker = createCircuitBreaker(clock, { cooldownMs });
+  const earlier = admitted(breaker);
+  expect(breaker.failed(admitted(breaker))).toBe(true);
+  return { clock, breaker, earlier };
+}
+
+describe("a circuit breaker", () => {
+  test("opens after consecutive failures only: a success in between starts the count again", () => {
+    const breaker = createCircuitBreaker(createVirtualClock(), { cooldownMs, failureThreshold: 3 });
+    for (const result of ["failed", "failed", "succeeded", "failed", "failed"] as const) {
+      expect(breaker[result](admitted(breaker))).toBe(false);
+    }
+    expect(breaker.retryAfterMs()).toBeNull();
+    expect(breaker.failed(admitted(breaker))).toBe(true);
+    expect(breaker.admit()).toBeNull();
+    expect(breaker.retryAfterMs()).toBe(1_000);
+  });
+
+  test("admits one trial after the cool-down, whose success closes it", async () => {
+    const { clock, breaker } = openBreaker();
+    await clock.advance(999);
+    expect(breaker.admit()).toBeNull();
+    await clock.advance(1);
+    const trial = admitted(breaker);
+    expect([trial.isTrial, breaker.admit()]).toEqual([true, null]);
+    expect(breaker.succeeded(trial)).toBe(true);
+    expect(admitted(breaker).isTrial).toBe(false);
+  });
+
+  test("starts another cool-down when a trial fails, and lets another call try when a trial is abandoned", async () => {
+    const { clock, breaker } = openBreaker();
+    await clock.advance(1_000);
+    breaker.abandoned(admitted(breaker));
+    const trial = admitted(breaker);
+    await clock.advance(500);
+    expect(breaker.failed(trial)).toBe(false);
+    expect(breaker.retryAfterMs()).toBe(1_000);
+  });
+
+  test("is not blocked by a trial that never ends, and the late failure of that trial changes nothing", async () => {
+    const { clock, breaker } = openBreaker();
+    await clock.advance(1_000);
+    const first = admitted(breaker);
+    await clock.advance(1_000);
+    const second = admitted(breaker);
+    await clock.advance(400);
+    breaker.failed(first);
+    breaker.abandoned(first);
+    expect(breaker.retryAfterMs()).toBe(600);
+    expect(breaker.succeeded(second)).toBe(true);
+    expect(breaker.failed(first)).toBe(false);
+    expect(breaker.retryAfterMs()).toBeNull();
+  });
+
+  test("ignores late results of calls that started before it opened", async () => {
+    const { clock, breaker, earlier } = openBreaker();
+    expect(breaker.succeeded(earlier)).toBe(false);
+    await clock.advance(500);
+    expect(breaker.failed(earlier)).toBe(false);
+    expect(breaker.failed(null)).toBe(false);
+    expect(breaker.retryAfterMs()).toBe(500);
+  });
+
+  test("leaves the trial to less patient calls", async () => {
+    const { clock, breaker } = openBreaker();
+    await clock.advance(1_500);
+    expect(breaker.admit(1_000)).toBeNull();
+    expect(admitted(breaker).isTrial).toBe(true);
+    await clock.advance(2_000);
+    expect(admitted(breaker, 1_000).isTrial).toBe(true);
+  });
+
+  test("admits at most one call in each cool-down while every call fails, in any order of events", async () => {
+    const step = fc.tuple(fc.integer({ min: 0, max: 1_500 }), fc.integer({ min: 0, max: 2_000 }), fc.boolean());
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 60 }), async (steps) => {
+        const { clock, breaker } = openBreaker();
+        let lastMs = 0;
+        const pending: Admission[] = [];
+        for (const [delayMs, patienceMs, endsNow] of steps) {
+          await clock.advance(delayMs);
+          const trial = breaker.admit(patienceMs);
+          if (trial !== null) {
+            expect(clock.monotonic() - lastMs).toBeGreaterThanOrEqual(cooldownMs);
+            lastMs = clock.monotonic();
+            pending.push(trial);
+          }
+          const ended = endsNow ? pending.shift() : undefined;
+          if (ended !== undefined) breaker.failed(ended);
+        }
+      }),
+      { numRuns: 50 },
+    );
+  });
+});

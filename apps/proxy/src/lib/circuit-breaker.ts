@@ -1,0 +1,82 @@
+/**
+ * A circuit breaker saves callers the wait for a service that fails. It opens after a number of consecutive failures. While open, it lets one call in
+ * each cool-down through as a trial: success closes it, failure starts another cool-down. A trial without a result does not block the next one.
+ *
+ * Calls overlap, so results can arrive out of order. The failure of a call counts only if nothing changed since it was admitted: no earlier call
+ * prolongs the cool-down, and none opens a breaker that has just closed. While open, only the success of a trial closes it.
+ */
+export interface CircuitBreaker {
+  /**
+   * Returns how to call the service; `null`: not now.
+   *
+   * @param patienceMs how much longer than the cool-down this call leaves the trial to others, in milliseconds
+   */
+  admit(patienceMs?: number): Admission | null;
+  /** Records success. Returns true if it closed the breaker. */
+  succeeded(admission: Admission): boolean;
+  /** Records failure. Returns true if it opened the breaker. `null`: of a call for which nothing was admitted. */
+  failed(admission: Admission | null): boolean;
+  /** Records that a call ended without a result, so that another call can be the trial. */
+  abandoned(admission: Admission): void;
+  /** Milliseconds until the next trial; `null` while closed. */
+  retryAfterMs(): number | null;
+}
+
+/** The admission of a call. Report the result with it. */
+export interface Admission {
+  readonly isTrial: boolean;
+  /** Number of changes of the breaker before the call. */
+  readonly changes: number;
+}
+
+/** Options of {@link createCircuitBreaker}. */
+export interface CircuitBreakerOptions {
+  /** How long no call but one trial is admitted, in milliseconds. */
+  readonly cooldownMs: number;
+  /** Number of consecutive failures that open it. Default: 1. */
+  readonly failureThreshold?: number;
+}
+
+/** Creates a closed {@link CircuitBreaker}. `monotonic` must never go back. */
+export function createCircuitBreaker(
+  clock: { /** Milliseconds. */ monotonic(): number },
+  { cooldownMs, failureThreshold = 1 }: CircuitBreakerOptions,
+): CircuitBreaker {
+  /** `null` while closed. */
+  let nextTrialAtMs: number | null = null;
+  let failures = 0;
+  let changes = 0;
+
+  return {
+    admit(patienceMs = 0) {
+      if (nextTrialAtMs === null) return { isTrial: false, changes };
+      const nowMs = clock.monotonic();
+      if (nowMs < nextTrialAtMs + patienceMs) return null;
+      nextTrialAtMs = nowMs + cooldownMs;
+      changes += 1;
+      return { isTrial: true, changes };
+    },
+    succeeded({ isTrial }) {
+      if (nextTrialAtMs !== null && !isTrial) return false;
+      const hasClosed = nextTrialAtMs !== null;
+      failures = 0;
+      nextTrialAtMs = null;
+      if (hasClosed) changes += 1;
+      return hasClosed;
+    },
+    failed(admission) {
+      const wasOpen = nextTrialAtMs !== null;
+      if (admission === null ? wasOpen : admission.changes !== changes) return false;
+      failures += 1;
+      if (!wasOpen && failures < failureThreshold) return false;
+      nextTrialAtMs = clock.monotonic() + cooldownMs;
+      if (!wasOpen) changes += 1;
+      return !wasOpen;
+    },
+    abandoned(admission) {
+      if (admission.isTrial && nextTrialAtMs !== null && admission.changes === changes)
+        nextTrialAtMs = clock.monotonic();
+    },
+    retryAfterMs: () => (nextTrialAtMs === null ? null : Math.max(0, nextTrialAtMs - clock.monotonic())),
+  };
+}

@@ -1,0 +1,199 @@
+import { endpoints, jsonResponse, type PlainResponse } from "@letta-environments/schema";
+import { createVirtualClock } from "@letta-environments/testkit";
+import { describe, expect, test } from "vitest";
+import { createTestPrincipal } from "../../test/support/create-test-principal.ts";
+import { problemOf } from "../../test/support/test-proxy.ts";
+import type { UpstreamFetch } from "../ports.ts";
+import type { ProxyEvent } from "../telemetry.ts";
+import { failureThreshold, probeIntervalMs } from "./attempt.ts";
+import { divideCalls } from "./concurrency.ts";
+import { createCallRemote } from "./remote-call.ts";
+
+const unreachable: UpstreamFetch = () => Promise.resolve({ reason: "unreachable", cause: null });
+const works: UpstreamFetch = () => Promise.resolve(jsonResponse(200, {}));
+const hangs: UpstreamFetch = () => new Promise(() => undefined);
+
+/** A call that the adapter never hands to a connection. */
+const waits: UpstreamFetch = (_request, _signal, progress = { isSent: true }) => {
+  progress.isSent = false;
+  return new Promise(() => undefined);
+};
+
+function createWorld(fetch: UpstreamFetch) {
+  const clock = createVirtualClock();
+  const events: ProxyEvent[] = [];
+  const sent: string[] = [];
+  const world = {
+    clock,
+    events,
+    sent,
+    fetch,
+    async call(name: "read" | "send", tenant = "one", signal = new AbortController().signal): Promise<PlainResponse> {
+      const endpoint = name === "read" ? endpoints.retrieveEnvironment : endpoints.sendMessage;
+      const body = name === "read" ? null : new Uint8Array(2);
+      const principal = createTestPrincipal({ tenant });
+      const request = { method: endpoint.method, path: "/v1/x", query: "", headers: {}, body, principal };
+      return (await callRemote(endpoint, request, { atMs: clock.monotonic() + 10_000, signal })).response;
+    },
+    async breakDown(): Promise<void> {
+      world.fetch = unreachable;
+      for (let count = 0; count < failureThreshold; count++) await world.call("read");
+      sent.length = 0;
+    },
+  };
+  const callRemote = createCallRemote(
+    { clock, random: () => 0, telemetry: (event) => void events.push(event) },
+    (request, signal, progress) => {
+      sent.push(request.method);
+      return world.fetch(request, signal, progress);
+    },
+    divideCalls(4, 4, true),
+  );
+  return world;
+}
+
+describe("while the upstream is down", () => {
+  test("reads and sends fail at once, nothing is sent, and Retry-After says when to come back", async () => {
+    const world = createWorld(works);
+    await world.breakDown();
+    for (const name of ["read", "send"] as const) {
+      const response = await world.call(name);
+      expect(problemOf(response).errorCode).toBe("upstream_unreachable");
+      expect(response.headers).toMatchObject({ "retry-after": "1", "x-should-retry": "true" });
+    }
+    expect(world.sent).toEqual([]);
+  });
+
+  test("one read in each interval is the probe, and its success ends the outage", async () => {
+    const world = createWorld(works);
+    await world.breakDown();
+    await world.clock.advance(probeIntervalMs);
+    await Promise.all([world.call("read"), world.call("read"), world.call("send")]);
+    expect(world.sent).toEqual(["GET"]);
+    world.fetch = works;
+    await world.clock.advance(probeIntervalMs);
+    expect((await world.call("read")).status).toBe(200);
+    expect((await world.call("send")).status).toBe(200);
+    const durationMs = 2 * probeIntervalMs;
+    expect(world.events.filter(({ type }) => type !== "upstream_failed")).toEqual([
+      { type: "upstream_down", tenant: "one" },
+      { type: "upstream_recovered", tenant: "one", durationMs },
+    ]);
+  });
+
+  test("a send is the probe only after another interval without a read", async () => {
+    const world = createWorld(works);
+    await world.breakDown();
+    world.fetch = works;
+    await world.clock.advance(probeIntervalMs * 2 - 1);
+    expect((await world.call("send")).status).toBe(502);
+    await world.clock.advance(1);
+    expect((await world.call("send")).status).toBe(200);
+  });
+
+  test("other tenants are not affected", async () => {
+    const world = createWorld(works);
+    await world.breakDown();
+    world.fetch = works;
+    expect((await world.call("read", "two")).status).toBe(200);
+    expect((await world.call("read", "one")).status).toBe(502);
+  });
+});
+
+describe("while a tenant has as many calls as it may", () => {
+  test("another one is refused as overloaded after a short wait, and is not sent; other tenants are served", async () => {
+    const world = createWorld(hangs);
+    void Promise.all([world.call("read"), world.call("send")]);
+    for (const name of ["read", "send"] as const) {
+      const pending = world.call(name);
+      await world.clock.advance(100);
+      const response = await pending;
+      expect(problemOf(response).errorCode).toBe("overloaded");
+      expect(response.headers).toMatchObject({ "retry-after": "1", "x-should-retry": "true" });
+    }
+    expect(world.sent).toEqual(["GET", "POST"]);
+    world.fetch = works;
+    expect((await world.call("read", "two")).status).toBe(200);
+  });
+
+  test("a call that waits runs when another one ends, also by its deadline", async () => {
+    const world = createWorld(hangs);
+    void Promise.all([world.call("read"), world.call("read")]);
+    await world.clock.advance(9_950);
+    world.fetch = works;
+    const pending = world.call("send");
+    await world.clock.advance(50);
+    expect((await pending).status).toBe(200);
+  });
+});
+
+describe("a send", () => {
+  test("is sent once, whatever happens to it", async () => {
+    for (const result of [
+      { reason: "unreachable", cause: null } as const,
+      { reason: "broken", cause: null } as const,
+      ...[429, 500, 502, 503, 504].map((status) => jsonResponse(status, {})),
+    ]) {
+      const world = createWorld(() => Promise.resolve(result));
+      await world.call("send");
+      expect(world.sent).toEqual(["POST"]);
+    }
+  });
+
+  test("that fails, or is slow because of its device, is no sign that the upstream is down unless the connection failed", async () => {
+    const world = createWorld(() => Promise.resolve(jsonResponse(504, {})));
+    for (let count = 0; count < failureThreshold; count++) await world.call("send");
+    world.fetch = hangs;
+    for (let count = 0; count < failureThreshold; count++) {
+      const pending = world.call("send");
+      await world.clock.advance(10_000);
+      expect(problemOf(await pending).errorCode).toBe("delivery_unknown");
+    }
+    world.fetch = works;
+    expect((await world.call("send")).status).toBe(200);
+  });
+
+  test("whose time is up before it leaves is an upstream_timeout that may be repeated, and never delivery_unknown", async () => {
+    const world = createWorld(waits);
+    const pending = world.call("send");
+    await world.clock.advance(10_000);
+    const response = await pending;
+    expect(problemOf(response).errorCode).toBe("upstream_timeout");
+    expect(response.headers["x-should-retry"]).toBe("true");
+  });
+
+  test("whose caller disconnects before it leaves is recorded as not sent", async () => {
+    const world = createWorld(waits);
+    const caller = new AbortController();
+    const pending = world.call("send", "one", caller.signal);
+    caller.abort();
+    const response = await pending;
+    expect([response.status, problemOf(response).errorCode]).toEqual([499, "upstream_unreachable"]);
+  });
+});
+
+describe("a read", () => {
+  test("is repeated after a transient failure, and its caller gets the later response", async () => {
+    const results = [jsonResponse(503, {}), { reason: "broken", cause: null } as const, jsonResponse(200, { a: 1 })];
+    const world = createWorld(() => Promise.resolve(results.shift() ?? jsonResponse(500, {})));
+    expect((await world.call("read")).status).toBe(200);
+    expect(world.sent).toEqual(["GET", "GET", "GET"]);
+  });
+
+  test("that keeps failing returns the upstream's own error", async () => {
+    const world = createWorld(() => Promise.resolve(jsonResponse(503, { message: "busy" })));
+    expect(problemOf(await world.call("read"))).toMatchObject({ status: 503, detail: "busy" });
+    expect(world.sent).toHaveLength(3);
+  });
+
+  test("that waits for a retry ends when its caller disconnects", async () => {
+    const world = createWorld(() => Promise.resolve(jsonResponse(503, {}, { "retry-after": "3" })));
+    const caller = new AbortController();
+    const pending = world.call("read", "one", caller.signal);
+    await world.clock.advance(1);
+    caller.abort();
+    await pending;
+    await world.clock.advance(5_000);
+    expect(world.sent).toHaveLength(1);
+  });
+});

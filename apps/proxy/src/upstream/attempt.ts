@@ -1,0 +1,150 @@
+/**
+ * One attempt at a call to the remote server. It ends with a response, with a failure, or with its deadline. Each tenant has a circuit breaker, which
+ * refuses attempts at once while the server fails for that tenant. A tenant whose requests the server cannot handle does not affect the others.
+ */
+import { type Endpoint, type KnownEndpoint, type PlainResponse, problemResponse } from "@letta-environments/schema";
+import { callerGone } from "../http/gateway-request.ts";
+import { createBoundedMap } from "../lib/bounded-map.ts";
+import { type Admission, type CircuitBreaker, createCircuitBreaker } from "../lib/circuit-breaker.ts";
+import { type Deadline, type DeadlineOutcome, runWithDeadline } from "../lib/deadline.ts";
+import type { GatewayPorts, UpstreamFailure, UpstreamFetch, UpstreamProgress, UpstreamRequest } from "../ports.ts";
+import { type ConcurrencyLimits, createConcurrencyLimit, priorityOf } from "./concurrency.ts";
+
+/** Number of calls in a row without a useful response after which the server counts as down. */
+export const failureThreshold = 5;
+
+/** While the server is down, one call in this time is let through, in milliseconds. */
+export const probeIntervalMs = 1_000;
+
+/** The largest number of tenants whose breakers are remembered. */
+const maxTenants = 10_000;
+
+/**
+ * The result of an attempt, or the response for the caller when there is none. `refused`: nothing was sent, because the server is down or too many
+ * calls are running. `ended`: the
+ * time was up, or the caller has gone.
+ */
+export type AttemptOutcome =
+  | { readonly kind: "result"; readonly result: PlainResponse | UpstreamFailure }
+  | { readonly kind: "refused"; readonly response: PlainResponse }
+  | { readonly kind: "ended"; readonly isSent: boolean; readonly response: PlainResponse };
+
+/** Makes an attempt. */
+export type Attempt = (
+  endpoint: KnownEndpoint,
+  request: UpstreamRequest,
+  deadline: Deadline,
+) => Promise<AttemptOutcome>;
+
+/** Creates an {@link Attempt}. */
+export function createAttempt(
+  { clock, telemetry }: Pick<GatewayPorts, "clock" | "telemetry">,
+  fetchUpstream: UpstreamFetch,
+  limits: ConcurrencyLimits,
+): Attempt {
+  const concurrency = createConcurrencyLimit(clock, limits);
+  const healthByTenant = createBoundedMap<Health>(maxTenants);
+
+  function healthFor(tenant: string): Health {
+    const known = healthByTenant.get(tenant);
+    if (known !== undefined) return known;
+    const breaker = createCircuitBreaker(clock, { cooldownMs: probeIntervalMs, failureThreshold });
+    const health = { breaker, downSinceMs: 0 };
+    healthByTenant.set(tenant, health);
+    return health;
+  }
+
+  function record(health: Health, tenant: string, admission: Admission, signOfLife: SignOfLife): void {
+    if (signOfLife === "unknown") health.breaker.abandoned(admission);
+    else if (signOfLife === "failed" && health.breaker.failed(admission)) {
+      health.downSinceMs = clock.monotonic();
+      telemetry({ type: "upstream_down", tenant });
+    } else if (signOfLife === "works" && health.breaker.succeeded(admission)) {
+      const durationMs = Math.round(clock.monotonic() - health.downSinceMs);
+      telemetry({ type: "upstream_recovered", tenant, durationMs });
+    }
+  }
+
+  return async (endpoint, request, deadline) => {
+    const { tenant } = request.principal;
+    const health = healthFor(tenant);
+    // A probe may fail, and a message should not: a send is the probe only where no read was in time.
+    const admission = health.breaker.admit(endpoint.method === "GET" ? 0 : probeIntervalMs);
+    if (admission === null) return { kind: "refused", response: isDown(health.breaker.retryAfterMs() ?? 0) };
+    const progress: UpstreamProgress = { isSent: true };
+    let outcome: CallOutcome = { kind: "caller_gone" };
+    try {
+      outcome = await runWithDeadline(clock, deadline, async (signal) => {
+        progress.isSent = false;
+        const release = await concurrency.acquire(tenant, priorityOf(endpoint.operation), signal);
+        if (release === null) return null;
+        progress.isSent = true;
+        // An aborted call has closed its connection.
+        signal.addEventListener("abort", release, { once: true });
+        return fetchUpstream(request, signal, progress).finally(release);
+      });
+    } finally {
+      record(health, tenant, admission, signOfLifeOf(endpoint, outcome));
+    }
+    const failure = failureOf(outcome);
+    if (failure !== null) telemetry({ type: "upstream_failed", operation: endpoint.operation, ...failure });
+    if (outcome.kind !== "finished") {
+      return { kind: "ended", ...progress, response: endedResponse(endpoint, outcome.kind, progress) };
+    }
+    const { result } = outcome;
+    return result === null ? { kind: "refused", response: overloaded } : { kind: "result", result };
+  };
+}
+
+/** What is known about the server for a tenant. */
+interface Health {
+  readonly breaker: CircuitBreaker;
+  /** Monotonic milliseconds. */
+  downSinceMs: number;
+}
+
+/** The outcome of a call; `null`: it was not made, because too many others are running. */
+type CallOutcome = DeadlineOutcome<PlainResponse | UpstreamFailure | null>;
+
+function failureOf(outcome: CallOutcome): { readonly reason: string; readonly cause: unknown } | null {
+  if (outcome.kind === "timed_out") return { reason: "timeout", cause: null };
+  if (outcome.kind !== "finished" || outcome.result === null) return null;
+  return "reason" in outcome.result ? outcome.result : null;
+}
+
+/** The response to a call that ended before its result. A send that was handed to a connection may have been delivered. */
+function endedResponse(
+  endpoint: Endpoint,
+  kind: "timed_out" | "caller_gone",
+  { isSent }: UpstreamProgress,
+): PlainResponse {
+  const mayBeDelivered = endpoint.method !== "GET" && isSent;
+  if (kind === "timed_out") return problemResponse(mayBeDelivered ? "delivery_unknown" : "upstream_timeout");
+  if (endpoint.method === "GET" || isSent) return callerGone;
+  // Nobody receives this response, but it is recorded that nothing was sent.
+  return problemResponse("upstream_unreachable", { status: callerGone.status });
+}
+
+/** The response while the server counts as down. Nothing was sent. */
+function isDown(retryAfterMs: number): PlainResponse {
+  const seconds = Math.max(1, Math.ceil(retryAfterMs / 1_000));
+  return problemResponse("upstream_unreachable", {
+    detail: "The upstream has failed several times in a row. Nothing was sent.",
+    headers: { "retry-after": String(seconds) },
+  });
+}
+
+const overloaded = problemResponse("overloaded", { headers: { "retry-after": "1" } });
+
+const failingStatuses: ReadonlySet<number> = new Set([502, 503, 504]);
+
+type SignOfLife = "works" | "failed" | "unknown";
+
+/** What an attempt shows about the server. One that ended early shows nothing; a send can also take long because of its device. */
+function signOfLifeOf({ method }: Endpoint, outcome: CallOutcome): SignOfLife {
+  if (outcome.kind !== "finished") return outcome.kind === "timed_out" && method === "GET" ? "failed" : "unknown";
+  const { result } = outcome;
+  if (result === null) return "unknown";
+  if ("reason" in result) return result.reason === "too_large" ? "works" : "failed";
+  return method === "GET" && failingStatuses.has(result.status) ? "failed" : "works";
+}

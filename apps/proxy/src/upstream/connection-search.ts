@@ -1,0 +1,148 @@
+/**
+ * Searches the rows of a remote server for connections. Look-ups of one key share a search: while one runs, the next ones wait and are searched for
+ * together. Searches that do not find everything are limited, so callers with wrong ids cannot make the gateway read the list over and over.
+ */
+import type { Clock } from "@letta-environments/platform";
+import { type PlainResponse, problemResponse } from "@letta-environments/schema";
+import { createBoundedMap } from "../lib/bounded-map.ts";
+import type { EnvironmentPage, UpstreamRow } from "./environments.ts";
+
+/** The row of a connection, or the response for the caller. */
+export type FoundConnection =
+  | { readonly kind: "found"; readonly row: UpstreamRow; /** Monotonic milliseconds. */ readonly readAtMs: number }
+  | { readonly kind: "refused"; readonly response: PlainResponse };
+
+/** Reads all rows in which a search looks, page by page. */
+export type ReadPages = () => AsyncGenerator<EnvironmentPage, void>;
+
+/** See the description of this file. */
+export interface ConnectionSearch {
+  /** Searches for a connection. Look-ups with the same `key` may share the pages that one of them reads. */
+  find(key: string, connectionId: string, readPages: ReadPages): Promise<FoundConnection>;
+  /** Forgets the ids of a key that were not found. */
+  forget(key: string): void;
+}
+
+/** How long an id that was not found is not searched for again, in milliseconds. */
+export const unknownForMs = 3_000;
+
+/**
+ * The pause for which a search that misses an id counts, in milliseconds: this, or {@link pauseFactor} times its own duration if that is longer. The
+ * pauses of {@link freeMisses} searches are not waited for, so that a few wrong ids do not delay right ones.
+ */
+export const missPauseMs = 2_000;
+export const pauseFactor = 4;
+export const freeMisses = 3;
+
+/** How many ids that were not found are remembered, over all keys. */
+const maxUnknown = 10_000;
+
+/** How many keys are remembered. */
+const maxKeys = 10_000;
+
+/** The look-ups of one key. */
+interface Scope {
+  readonly waiting: Map<string, PromiseWithResolvers<FoundConnection>>;
+  isSearching: boolean;
+  /** Until when the pauses of all searches last, in monotonic milliseconds. */
+  missesUntilMs: number;
+}
+
+/** Creates a {@link ConnectionSearch}. Where requests must not wait for each other (Workers), `isShared` is false, and each look-up searches alone. */
+export function createConnectionSearch(
+  clock: Pick<Clock, "monotonic" | "setTimer">,
+  isShared: boolean,
+): ConnectionSearch {
+  const scopes = createBoundedMap<Scope>(maxKeys);
+  const unknownUntilMs = createBoundedMap<number>(maxUnknown);
+
+  function scopeOf(key: string): Scope {
+    const known = scopes.get(key);
+    if (known !== undefined) return known;
+    const scope: Scope = { waiting: new Map(), isSearching: false, missesUntilMs: 0 };
+    scopes.set(key, scope);
+    return scope;
+  }
+
+  /** Searches until everything that waits is found or not. */
+  async function run(key: string, scope: Scope, readPages: ReadPages): Promise<void> {
+    scope.isSearching = true;
+    while (scope.waiting.size > 0) {
+      await pause(missDelayMs(scope.missesUntilMs, clock.monotonic()));
+      const wanted = new Map(scope.waiting);
+      scope.waiting.clear();
+      await search(key, scope, wanted, readPages);
+    }
+    scope.isSearching = false;
+  }
+
+  async function search(key: string, scope: Scope, wanted: Scope["waiting"], readPages: ReadPages): Promise<void> {
+    const beganAtMs = clock.monotonic();
+    try {
+      const refusal = await findIn(readPages(), wanted, clock);
+      for (const [connectionId, { resolve }] of wanted) {
+        resolve({ kind: "refused", response: refusal ?? notFound });
+        if (refusal === null) unknownUntilMs.set(key + connectionId, clock.monotonic() + unknownForMs);
+      }
+    } catch (cause) {
+      for (const { reject } of wanted.values()) reject(cause);
+    }
+    const nowMs = clock.monotonic();
+    const pauseMs = Math.max(missPauseMs, pauseFactor * (nowMs - beganAtMs));
+    if (wanted.size > 0) scope.missesUntilMs = Math.max(scope.missesUntilMs, nowMs) + pauseMs;
+  }
+
+  async function pause(delayMs: number): Promise<void> {
+    if (delayMs > 0) await new Promise<void>((resolve) => void clock.setTimer(delayMs, resolve));
+  }
+
+  return {
+    async find(key, connectionId, readPages) {
+      if (clock.monotonic() < (unknownUntilMs.get(key + connectionId) ?? 0)) {
+        return { kind: "refused", response: notFound };
+      }
+      const scope = scopeOf(key);
+      const waiting = isShared ? scope.waiting.get(connectionId) : undefined;
+      if (waiting !== undefined) return waiting.promise;
+      const added = Promise.withResolvers<FoundConnection>();
+      if (isShared) {
+        scope.waiting.set(connectionId, added);
+        if (!scope.isSearching) void run(key, scope, readPages);
+      } else {
+        await pause(missDelayMs(scope.missesUntilMs, clock.monotonic()));
+        await search(key, scope, new Map([[connectionId, added]]), readPages);
+      }
+      return added.promise;
+    },
+    forget: (key) => unknownUntilMs.deleteWhere((known) => known.startsWith(key)),
+  };
+}
+
+/** Resolves what the pages contain and removes it from `wanted`. Returns the response if a page cannot be read. */
+async function findIn(
+  pages: AsyncGenerator<EnvironmentPage, void>,
+  wanted: Scope["waiting"],
+  clock: Pick<Clock, "monotonic">,
+): Promise<PlainResponse | null> {
+  let readAtMs = clock.monotonic();
+  for await (const page of pages) {
+    if (page.kind === "refused") return page.response;
+    for (const row of page.rows) {
+      const { connectionId = null } = row;
+      const found = connectionId === null ? undefined : wanted.get(connectionId);
+      if (connectionId === null || found === undefined) continue;
+      found.resolve({ kind: "found", row, readAtMs });
+      wanted.delete(connectionId);
+    }
+    if (wanted.size === 0) return null;
+    readAtMs = clock.monotonic();
+  }
+  return null;
+}
+
+/** Returns how long a search waits because of those that missed an id before, in milliseconds. */
+export function missDelayMs(missesUntilMs: number, nowMs: number): number {
+  return Math.max(0, missesUntilMs - nowMs - freeMisses * missPauseMs);
+}
+
+const notFound = problemResponse("connection_not_found");

@@ -1,0 +1,85 @@
+/**
+ * Which reads of a remote server are repeated, and when. The delay has full jitter: random between zero and a bound that doubles. A budget limits
+ * retries to a share of all reads, so that a server that is down does not get more load than one that works. Sends are never repeated.
+ */
+import type { PlainHeaders, PlainResponse } from "@letta-environments/schema";
+import type { UpstreamFailure } from "../ports.ts";
+
+/** How often a read is repeated at most. */
+export const maxRetries = 2;
+
+/** Upper bound of the delay before the first retry, in milliseconds. It doubles with each one. */
+const firstBoundMs = 100;
+
+/** The longest `Retry-After` that a read waits for, in milliseconds. Longer ones are passed on to the caller, who waits instead. */
+const maxRetryAfterMs = 5_000;
+
+/** What the decision on a retry depends on. */
+export interface RetrySituation {
+  readonly result: PlainResponse | UpstreamFailure;
+  /** Number of retries so far. */
+  readonly retries: number;
+  /** Time until the deadline, in milliseconds. */
+  readonly remainingMs: number;
+  /** Wall time in epoch milliseconds, for a `Retry-After` with a date. */
+  readonly nowMs: number;
+  /** From 0 to 1, without 1. */
+  readonly random: number;
+}
+
+/** Returns after how many milliseconds a read is repeated; `null`: it is not. */
+export function retryDelayMs({ result, retries, remainingMs, nowMs, random }: RetrySituation): number | null {
+  if (retries >= maxRetries || !isTransient(result)) return null;
+  const askedMs = "reason" in result ? null : parseRetryAfter(result.headers, nowMs);
+  if (askedMs !== null && askedMs > maxRetryAfterMs) return null;
+  const delayMs = (askedMs ?? 0) + Math.floor(random * firstBoundMs * 2 ** retries);
+  return delayMs < remainingMs ? delayMs : null;
+}
+
+const transientStatuses: ReadonlySet<number> = new Set([429, 502, 503, 504]);
+
+/** Returns whether the same read may succeed soon. */
+export function isTransient(result: PlainResponse | UpstreamFailure): boolean {
+  if ("reason" in result) return result.reason !== "too_large";
+  return transientStatuses.has(result.status) && result.headers["x-should-retry"] !== "false";
+}
+
+/** Reads `Retry-After` (RFC 9110 section 10.2.3) in milliseconds from now; `null` when it is missing or malformed. */
+export function parseRetryAfter(headers: PlainHeaders, nowMs: number): number | null {
+  const value = headers["retry-after"];
+  if (value === undefined) return null;
+  if (/^[0-9]{1,9}$/.test(value)) return Number(value) * 1_000;
+  const atMs = /^[A-Z][a-z]{2}, .* GMT$/.test(value) ? Date.parse(value) : Number.NaN;
+  return Number.isNaN(atMs) ? null : Math.max(0, atMs - nowMs);
+}
+
+/** Number of retries that a budget allows for each read. */
+export const retriesPerRead = 0.2;
+
+/** The most retries that a budget saves up. A new budget is full. */
+export const maxSavedRetries = 10;
+
+/** Limits retries to {@link retriesPerRead} of the reads, and to {@link maxSavedRetries} at once. */
+export interface RetryBudget {
+  /** Counts a read. */
+  deposit(): void;
+  /** Takes a retry; false if none is left. */
+  take(): boolean;
+}
+
+/** Creates a full {@link RetryBudget}. */
+export function createRetryBudget(): RetryBudget {
+  // In units of which a retry costs a whole number, since sums of fractions are not exact.
+  const unitsPerRetry = Math.round(1 / retriesPerRead);
+  let units = maxSavedRetries * unitsPerRetry;
+  return {
+    deposit() {
+      units = Math.min(units + 1, maxSavedRetries * unitsPerRetry);
+    },
+    take() {
+      if (units < unitsPerRetry) return false;
+      units -= unitsPerRetry;
+      return true;
+    },
+  };
+}

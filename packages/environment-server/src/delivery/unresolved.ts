@@ -1,0 +1,62 @@
+/**
+ * Sends to a row whose outcome this server does not know: the connection broke, the deadline passed, or the process was killed. A
+ * device that reconnects reports which messages wait in its queues and which ones its runs have consumed. A send whose messages
+ * it lists was accepted. Nothing follows from a message that it does not list, because a device forgets.
+ */
+import type { UnresolvedDelivery } from "../ports.ts";
+
+/** A conversation, as frames name it. */
+interface Conversation {
+  readonly agentId: string;
+  readonly conversationId: string;
+}
+
+/** The unresolved sends of one connection. */
+export interface UnresolvedDeliveries {
+  /** The conversations with unresolved sends, those with the latest ones first. */
+  conversations(): readonly Conversation[];
+  /** Takes the ids that a device lists for a conversation. Returns the sends of which it has now listed every message. */
+  confirm(conversation: Conversation, messageIds: Iterable<string | null>): readonly string[];
+  readonly isEmpty: boolean;
+}
+
+interface Unconfirmed {
+  readonly deliveryId: string;
+  readonly missing: Set<string>;
+}
+
+/** Creates {@link UnresolvedDeliveries}. */
+export function createUnresolvedDeliveries(deliveries: readonly UnresolvedDelivery[]): UnresolvedDeliveries {
+  const byConversation = new Map<string, { readonly conversation: Conversation; readonly sends: Set<Unconfirmed> }>();
+  for (const { deliveryId, agentId, conversationId, messageIds } of deliveries) {
+    const conversation = { agentId, conversationId };
+    const entry = byConversation.get(keyOf(conversation)) ?? { conversation, sends: new Set() };
+    byConversation.set(keyOf(conversation), entry);
+    entry.sends.add({ deliveryId, missing: new Set(messageIds) });
+  }
+  return {
+    conversations: () => [...byConversation.values()].map(({ conversation }) => conversation),
+    confirm(conversation, messageIds) {
+      const key = keyOf(conversation);
+      const entry = byConversation.get(key);
+      if (entry === undefined) return [];
+      const listed = new Set(messageIds);
+      const confirmed: string[] = [];
+      for (const send of entry.sends) {
+        for (const messageId of send.missing) if (listed.has(messageId)) send.missing.delete(messageId);
+        if (send.missing.size > 0) continue;
+        entry.sends.delete(send);
+        confirmed.push(send.deliveryId);
+      }
+      if (entry.sends.size === 0) byConversation.delete(key);
+      return confirmed;
+    },
+    get isEmpty() {
+      return byConversation.size === 0;
+    },
+  };
+}
+
+function keyOf({ agentId, conversationId }: Conversation): string {
+  return JSON.stringify([agentId, conversationId]);
+}

@@ -1,0 +1,69 @@
+import { expect, test } from "vitest";
+import { createMemoryBudget, type MemoryAccount, type MemoryBudget } from "./memory-budget.ts";
+
+const limits = { maxOwnerBytes: 100, maxTotalBytes: 250 };
+
+function open(budget: MemoryBudget, owner: string, name: string, released: string[]): MemoryAccount {
+  return budget.open(owner, (limit) => void released.push(`${name}: ${limit}`));
+}
+
+test("an owner that exceeds its limit loses its own largest account, and no other owner loses one", () => {
+  const budget = createMemoryBudget(limits);
+  const released: string[] = [];
+  const other = open(budget, "other", "other", released);
+  other.resize(100);
+  const small = open(budget, "greedy", "small", released);
+  const large = open(budget, "greedy", "large", released);
+  large.resize(90);
+  small.resize(10);
+  expect(released).toEqual([]);
+  small.resize(11);
+  expect(released).toEqual(["large: owner"]);
+  expect([small.bytes, large.bytes, other.bytes, budget.totalBytes]).toEqual([11, 0, 100, 111]);
+});
+
+test("when the total is exceeded, an owner with more than its share pays for its own growth", () => {
+  const budget = createMemoryBudget(limits);
+  const released: string[] = [];
+  open(budget, "a", "a", released).resize(100);
+  open(budget, "b", "b", released).resize(90);
+  open(budget, "c", "c", released).resize(84);
+  expect(released).toEqual(["c: total"]);
+  expect(budget.totalBytes).toBe(190);
+});
+
+test("when the total is exceeded, an owner with less than its share does not pay; the one with the most does", () => {
+  const budget = createMemoryBudget(limits);
+  const released: string[] = [];
+  open(budget, "a", "a", released).resize(100);
+  open(budget, "b", "b", released).resize(95);
+  open(budget, "c", "c", released).resize(50);
+  open(budget, "victim", "victim", released).resize(10);
+  expect(released).toEqual(["a: total"]);
+});
+
+test("an expendable account is released before a larger one of the same owner", () => {
+  const budget = createMemoryBudget(limits);
+  const released: string[] = [];
+  const kept = open(budget, "a", "kept", released);
+  kept.resize(30);
+  kept.markExpendable(true);
+  open(budget, "a", "live", released).resize(80);
+  expect(released).toEqual(["kept: owner"]);
+});
+
+test("a closed account has no bytes, and resizing it has no effect", () => {
+  const budget = createMemoryBudget(limits);
+  const account = open(budget, "a", "a", []);
+  account.resize(50);
+  account.close();
+  account.resize(70);
+  expect([account.bytes, budget.totalBytes]).toEqual([0, 0]);
+});
+
+test("an account that alone exceeds the limit releases itself", () => {
+  const budget = createMemoryBudget(limits);
+  const released: string[] = [];
+  open(budget, "a", "a", released).resize(101);
+  expect([released, budget.totalBytes]).toEqual([["a: owner"], 0]);
+});

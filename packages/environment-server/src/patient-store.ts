@@ -1,0 +1,32 @@
+import { type Clock, createSqliteRetry, SqliteLockedError } from "@letta-environments/platform";
+import { type PlainResponse, problemResponse } from "@letta-environments/schema";
+import { storeLimits } from "./limits.ts";
+import type { EnvironmentStore } from "./ports.ts";
+
+/**
+ * Wraps a store whose file another process may lock: each call is repeated for a while, without blocking the event loop, and then
+ * rejects with a SqliteLockedError. Every method of a store is atomic, so a call that met the lock had no effect. Other failures
+ * are passed on.
+ */
+export function waitForLocks(store: EnvironmentStore, clock: Clock): EnvironmentStore {
+  const pause = (durationMs: number): Promise<void> =>
+    new Promise((resolve) => void clock.setTimer(durationMs, resolve));
+  const retry = createSqliteRetry({ monotonic: clock.monotonic, pause }, storeLimits);
+  return new Proxy(store, {
+    get(target, name) {
+      const method: unknown = Reflect.get(target, name);
+      if (typeof method !== "function") return method;
+      const run = isReader(String(name)) ? retry.read : retry.write;
+      return (...values: unknown[]) => run(() => Reflect.apply(method, target, values));
+    },
+  });
+}
+
+/** Returns 503 `storage_unavailable` for a failure of {@link waitForLocks}, else `null`. */
+export function lockedResponse(cause: unknown): PlainResponse | null {
+  return cause instanceof SqliteLockedError ? problemResponse("storage_unavailable") : null;
+}
+
+function isReader(methodName: string): boolean {
+  return /^(?:find|list|read)/.test(methodName);
+}

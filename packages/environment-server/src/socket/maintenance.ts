@@ -1,0 +1,86 @@
+/**
+ * Removes what has expired from the store, in small batches with pauses: message ids, replaced connectionIds, and the rows of
+ * devices that have not connected for a long time. A row with an open socket is never removed.
+ */
+import type { Clock } from "@letta-environments/platform";
+import type { EmitEvent } from "../events.ts";
+import { environmentGraceMs, environmentRetentionMs, maintenanceBatchSize } from "../limits.ts";
+import type { EnvironmentStore } from "../ports.ts";
+
+/** See the description of this file. */
+export interface Maintenance {
+  /** Starts, unless it is running already. Failures are reported as `store_failed`. */
+  start(): void;
+  /** Stops after the present batch. Resolves when it has stopped. */
+  stop(): Promise<void>;
+}
+
+/** Pause between two batches, in milliseconds, in which requests are served. */
+const pauseMs = 20;
+
+/** Creates {@link Maintenance}. `retentionNow` is the time by which records expire. */
+export function createMaintenance({
+  clock,
+  store,
+  emit,
+  retentionNow,
+  isConnected,
+}: {
+  readonly clock: Clock;
+  readonly store: Pick<EnvironmentStore, "prune" | "findIdleEnvironments" | "removeEnvironments">;
+  readonly emit: EmitEvent;
+  readonly retentionNow: () => number;
+  readonly isConnected: (environmentId: string) => boolean;
+}): Maintenance {
+  const startedAtMs = clock.monotonic();
+  let running: Promise<void> | null = null;
+  let isStopped = false;
+  let endPause = (): void => undefined;
+
+  function pause(): Promise<void> {
+    return new Promise((resolve) => {
+      const cancel = clock.setTimer(pauseMs, resolve);
+      endPause = () => {
+        cancel();
+        resolve();
+      };
+    });
+  }
+
+  /** Removes one batch of rows. Returns whether there may be more. */
+  async function removeIdleRows(): Promise<boolean> {
+    if (clock.monotonic() - startedAtMs < environmentGraceMs) return false;
+    // Rows have times of the wall clock. Of both clocks the earlier one counts, so that a jump removes nothing.
+    const seenAtMs = Math.min(clock.now(), retentionNow()) - environmentRetentionMs;
+    const idle = await store.findIdleEnvironments(seenAtMs, maintenanceBatchSize);
+    const expired = idle.filter(({ id }) => !isConnected(id));
+    if (expired.length === 0) return false;
+    await store.removeEnvironments(expired.map(({ id }) => id));
+    for (const { id, tenant, deviceId } of expired) {
+      emit({ type: "environment_expired", tenant, environmentId: id, deviceId });
+    }
+    return idle.length === maintenanceBatchSize;
+  }
+
+  async function run(): Promise<void> {
+    try {
+      while (!isStopped && (await store.prune(retentionNow(), maintenanceBatchSize))) await pause();
+      while (!isStopped && (await removeIdleRows())) await pause();
+    } catch (cause) {
+      emit({ type: "store_failed", operation: "prune", cause });
+    } finally {
+      running = null;
+    }
+  }
+
+  return {
+    start() {
+      if (!isStopped) running ??= run();
+    },
+    async stop() {
+      isStopped = true;
+      endPause();
+      await running;
+    },
+  };
+}

@@ -1,0 +1,72 @@
+/**
+ * Asks a device that connects about the sends of its row whose outcome is unknown, in this process or an earlier one. The device's
+ * reports then settle those that it has; see `delivery/unresolved.ts`.
+ */
+import type { Clock, RandomId } from "@letta-environments/platform";
+import type { PendingDeliveries } from "../delivery/pending.ts";
+import { createUnresolvedDeliveries } from "../delivery/unresolved.ts";
+import type { EmitEvent } from "../events.ts";
+import { maxReconciledConversations, maxUnresolvedMessages } from "../limits.ts";
+import type { EnvironmentStore } from "../ports.ts";
+import type { DeviceConnection } from "./connection.ts";
+import { buildSyncFrame, type FrameRuntime } from "./frames.ts";
+
+/** See the description of this file. */
+export interface Reconciliation {
+  /** Reads the unresolved sends of a row whose socket has opened, and asks the device for the state of their conversations. */
+  start(connection: DeviceConnection): void;
+  /** Takes the ids of messages that a device lists for a conversation. */
+  listed(connection: DeviceConnection, runtime: FrameRuntime, messageIds: readonly (string | null)[]): void;
+}
+
+/** Creates {@link Reconciliation}. */
+export function createReconciliation({
+  clock,
+  randomId,
+  store,
+  pending,
+  emit,
+  retentionNow,
+  settleMs,
+  isCurrent,
+  send,
+}: {
+  readonly clock: Clock;
+  readonly randomId: RandomId;
+  readonly store: Pick<EnvironmentStore, "findUnresolved">;
+  readonly pending: Pick<PendingDeliveries, "find" | "confirm">;
+  readonly emit: EmitEvent;
+  readonly retentionNow: () => number;
+  /** Pause before the first frame to a socket that has just opened, in milliseconds. */
+  readonly settleMs: number;
+  readonly isCurrent: (connection: DeviceConnection) => boolean;
+  readonly send: (connection: DeviceConnection, text: string) => void;
+}): Reconciliation {
+  function ask(connection: DeviceConnection): void {
+    const conversations = connection.unresolved?.conversations() ?? [];
+    for (const runtime of conversations.slice(0, maxReconciledConversations)) {
+      if (!isCurrent(connection)) return;
+      send(connection, buildSyncFrame(randomId("sync"), runtime));
+    }
+  }
+
+  async function load(connection: DeviceConnection): Promise<void> {
+    const { environmentId } = connection.device;
+    const found = await store.findUnresolved(environmentId, retentionNow(), maxUnresolvedMessages);
+    // A send that waits here has its own acknowledgement.
+    const unresolved = found.filter(({ deliveryId }) => pending.find(environmentId, deliveryId)?.waiting !== true);
+    if (unresolved.length === 0 || !isCurrent(connection)) return;
+    connection.unresolved = createUnresolvedDeliveries(unresolved);
+    clock.setTimer(settleMs, () => ask(connection));
+  }
+
+  return {
+    start(connection) {
+      load(connection).catch((cause: unknown) => emit({ type: "store_failed", operation: "findUnresolved", cause }));
+    },
+    listed({ device, unresolved }, runtime, messageIds) {
+      if (unresolved === null || unresolved.isEmpty) return;
+      for (const deliveryId of unresolved.confirm(runtime, messageIds)) pending.confirm(device, deliveryId);
+    },
+  };
+}

@@ -1,0 +1,50 @@
+import { createVirtualClock } from "@letta-environments/testkit";
+import { expect, test } from "vitest";
+import { createDeviceThrottle, increasePenalty, type Penalty, type ThrottledDevice } from "./throttle.ts";
+
+const device: ThrottledDevice = { tenant: "acme", keyId: "key-1", deviceId: "device-1", listenerInstanceId: "default" };
+
+test("each violation doubles the delay, from one second up to five minutes", () => {
+  let penalty: Penalty | undefined;
+  const delays: number[] = [];
+  for (let violation = 0; violation < 11; violation++) {
+    penalty = increasePenalty(penalty, 0, 0);
+    delays.push(penalty.untilMs / 1_000);
+  }
+  expect(delays).toEqual([1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
+});
+
+test("violations are forgotten ten minutes after the refusal has ended", () => {
+  const first = increasePenalty(undefined, 0, 0);
+  expect(increasePenalty(first, 0, 600_999).violations).toBe(2);
+  expect(increasePenalty(first, 0, 601_000)).toEqual({ violations: 1, untilMs: 602_000 });
+});
+
+test("a device that keeps violating is refused by itself; the other devices of its key are not", () => {
+  const throttle = createDeviceThrottle(createVirtualClock());
+  for (let violation = 0; violation < 20; violation++) throttle.punish(device);
+  expect(throttle.remainingMs(device)).toBe(300_000);
+  expect(throttle.remainingMs({ ...device, listenerInstanceId: "second" })).toBe(0);
+  expect(throttle.remainingMs({ ...device, deviceId: "device-2" })).toBe(0);
+  expect(throttle.remainingMs({ ...device, tenant: "other" })).toBe(0);
+});
+
+test("a key whose devices change their names to continue is refused as a whole, and no other key is", () => {
+  const throttle = createDeviceThrottle(createVirtualClock());
+  for (let index = 0; index < 3; index++) throttle.punish({ ...device, deviceId: `device-${index}` });
+  expect(throttle.remainingMs({ ...device, deviceId: "new" })).toBe(0);
+  throttle.punish({ ...device, deviceId: "device-3" });
+  throttle.punish({ ...device, deviceId: "device-4" });
+  expect(throttle.remainingMs({ ...device, deviceId: "new" })).toBe(2_000);
+  expect(throttle.remainingMs({ ...device, keyId: "key-2", deviceId: "new" })).toBe(0);
+});
+
+test("at most 10,000 subjects are remembered", async () => {
+  const clock = createVirtualClock();
+  const throttle = createDeviceThrottle(clock);
+  for (let index = 0; index < 10_001; index++) {
+    throttle.punish({ ...device, keyId: `key-${index}`, deviceId: `device-${index}` });
+  }
+  expect(throttle.remainingMs({ ...device, deviceId: "device-0" })).toBe(0);
+  expect(throttle.remainingMs({ ...device, deviceId: "device-10000" })).toBe(1_000);
+});

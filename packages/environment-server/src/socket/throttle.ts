@@ -1,0 +1,93 @@
+/**
+ * Growing delays for devices that exceeded a limit. A device whose socket is closed registers and connects again at once, so
+ * closing alone does not end a flood: its next registrations and upgrades are refused for a while. A key pays too when several
+ * of its devices exceed limits, because a device can change its name. Good behaviour is rewarded by forgetting.
+ */
+import type { Clock } from "@letta-environments/platform";
+import {
+  freeKeyViolations,
+  maxThrottledSubjects,
+  maxThrottleDelayMs,
+  minThrottleDelayMs,
+  throttleMemoryMs,
+} from "../limits.ts";
+
+/** A device, as it names itself at registration. */
+export interface ThrottledDevice {
+  readonly tenant: string;
+  readonly keyId: string;
+  readonly deviceId: string;
+  readonly listenerInstanceId: string;
+}
+
+/** The violations of a device or a key, and until when it is refused. */
+export interface Penalty {
+  readonly violations: number;
+  readonly untilMs: number;
+}
+
+/**
+ * Returns the penalty after one more violation: 1 s, then twice as long each time, at most 5 min.
+ *
+ * @param freeViolations how many violations cost nothing
+ */
+export function increasePenalty(previous: Penalty | undefined, freeViolations: number, nowMs: number): Penalty {
+  const violations = (previous === undefined || isForgotten(previous, nowMs) ? 0 : previous.violations) + 1;
+  const delayMs = minThrottleDelayMs * 2 ** (violations - freeViolations - 1);
+  return { violations, untilMs: violations <= freeViolations ? nowMs : nowMs + Math.min(maxThrottleDelayMs, delayMs) };
+}
+
+/** Returns true when a penalty ended so long ago that it no longer counts. */
+export function isForgotten({ untilMs }: Penalty, nowMs: number): boolean {
+  return nowMs - untilMs >= throttleMemoryMs;
+}
+
+/** Remembers who exceeded limits. */
+export interface DeviceThrottle {
+  /** Notes that a device exceeded a limit. */
+  punish(device: ThrottledDevice): void;
+  /** For how long a device is refused from now on, in milliseconds; 0 when it is not. */
+  remainingMs(device: ThrottledDevice): number;
+}
+
+/** Creates a {@link DeviceThrottle} in memory. */
+export function createDeviceThrottle({ monotonic }: Pick<Clock, "monotonic">): DeviceThrottle {
+  /** By subject, the latest violation last. */
+  const penalties = new Map<string, Penalty>();
+
+  function add(subject: string, freeViolations: number, nowMs: number): void {
+    const penalty = increasePenalty(penalties.get(subject), freeViolations, nowMs);
+    penalties.delete(subject);
+    penalties.set(subject, penalty);
+    for (const [oldest, { untilMs }] of penalties) {
+      if (penalties.size <= maxThrottledSubjects && nowMs - untilMs < throttleMemoryMs) return;
+      penalties.delete(oldest);
+    }
+  }
+
+  function remaining(subject: string, nowMs: number): number {
+    return Math.max(0, (penalties.get(subject)?.untilMs ?? 0) - nowMs);
+  }
+
+  return {
+    punish(device) {
+      const nowMs = monotonic();
+      const known = penalties.get(deviceSubject(device));
+      // One device that does not stop leaves the others of its key alone.
+      if (known === undefined || isForgotten(known, nowMs)) add(keySubject(device), freeKeyViolations, nowMs);
+      add(deviceSubject(device), 0, nowMs);
+    },
+    remainingMs(device) {
+      const nowMs = monotonic();
+      return Math.max(remaining(deviceSubject(device), nowMs), remaining(keySubject(device), nowMs));
+    },
+  };
+}
+
+function deviceSubject({ tenant, deviceId, listenerInstanceId }: ThrottledDevice): string {
+  return JSON.stringify([tenant, deviceId, listenerInstanceId]);
+}
+
+function keySubject({ tenant, keyId }: ThrottledDevice): string {
+  return JSON.stringify([tenant, keyId]);
+}

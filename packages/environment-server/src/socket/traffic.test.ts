@@ -1,0 +1,81 @@
+import { createVirtualClock } from "@letta-environments/testkit";
+import { expect, test } from "vitest";
+import { frameRate, keyFrameRate } from "../limits.ts";
+import { createTraffic, fillBucket, refillBucket, type SocketTraffic, takeTokens, type Traffic } from "./traffic.ts";
+
+function open(traffic: Traffic, owner: string, name: string, refused: string[]): SocketTraffic {
+  return traffic.open(owner, (limit) => void refused.push(`${name}: ${limit}`));
+}
+
+function admit(socket: SocketTraffic, count: number, length: number = 10): number {
+  let admitted = 0;
+  for (let frame = 0; frame < count; frame++) if (socket.admit(length)) admitted += 1;
+  return admitted;
+}
+
+test("a bucket is refilled evenly, never above its burst", () => {
+  const rate = { perSecond: 10, burst: 5 };
+  const emptied = takeTokens(fillBucket(rate, 0), 5);
+  expect(emptied).toEqual({ tokens: 0, filledAtMs: 0 });
+  if (emptied === null) return;
+  expect(takeTokens(emptied, 1)).toBeNull();
+  expect(refillBucket(emptied, rate, 200).tokens).toBe(2);
+  expect(refillBucket(emptied, rate, 60_000).tokens).toBe(5);
+});
+
+test("a socket over its rate is refused once, and its later frames are not handled", () => {
+  const refused: string[] = [];
+  const socket = open(createTraffic(createVirtualClock()), "key", "a", refused);
+  expect(admit(socket, frameRate.burst + 100)).toBe(frameRate.burst);
+  expect(refused).toEqual(["a: The device sends more than 500 frames per second"]);
+});
+
+test("when a key exceeds its rate, its busiest sockets are refused, and a quiet one and other keys are not", async () => {
+  const clock = createVirtualClock();
+  const traffic = createTraffic(clock);
+  const refused: string[] = [];
+  const quiet = open(traffic, "key", "quiet", refused);
+  const other = open(traffic, "other key", "other", refused);
+  const count = keyFrameRate.burst / frameRate.burst + 2;
+  const greedy = Array.from({ length: count }, (_, index) => open(traffic, "key", `greedy-${index}`, refused));
+  for (const socket of greedy) admit(socket, frameRate.burst);
+  expect(refused).toHaveLength(2);
+  expect(refused.every((text) => /^greedy-\d+: The devices of one key send more than 5000 frames/.test(text))).toBe(
+    true,
+  );
+  expect(admit(quiet, 100)).toBe(100);
+  expect(admit(other, 100)).toBe(100);
+});
+
+test("a thousand devices of one key that report their state at the same time are not refused", () => {
+  const traffic = createTraffic(createVirtualClock());
+  const refused: string[] = [];
+  for (let device = 0; device < 1_000; device++) {
+    const socket = open(traffic, "key", `${device}`, refused);
+    expect(admit(socket, 15, 6_000)).toBe(15);
+    for (let frame = 0; frame < 15; frame++) expect(socket.admitParsing(6_000)).toBe(true);
+  }
+  expect(refused).toEqual([]);
+});
+
+test("text that has to be parsed has a rate of its own", () => {
+  const refused: string[] = [];
+  const socket = open(createTraffic(createVirtualClock()), "key", "a", refused);
+  for (let frame = 0; frame < 16; frame++) expect(socket.admitParsing(1_048_576)).toBe(true);
+  expect(socket.admitParsing(1)).toBe(false);
+  expect(refused).toEqual(["a: The device sends more than 2 MiB of statuses and queues per second"]);
+});
+
+test("a key cannot renew its burst by reconnecting", () => {
+  const traffic = createTraffic(createVirtualClock());
+  const refused: string[] = [];
+  let admitted = 0;
+  for (let connection = 0; connection < 30; connection++) {
+    const socket = open(traffic, "key", "a", refused);
+    admitted += admit(socket, frameRate.burst - 1);
+    socket.close();
+  }
+  // Besides the burst, a refused socket gives back what it took, at most once for each connection that was refused.
+  expect(admitted).toBeLessThan(2 * keyFrameRate.burst + frameRate.burst * refused.length);
+  expect(refused.length).toBeGreaterThan(5);
+});

@@ -1,0 +1,138 @@
+/**
+ * How much devices may send: each socket, and all sockets of a key together. The decisions are token buckets in monotonic time.
+ * When a key exceeds its rate, the socket that has sent the most is refused, not the one whose frame happened to be the last.
+ */
+import type { Clock } from "@letta-environments/platform";
+import { frameRate, keyFrameRate, keyParsedRate, keyTextRate, parsedRate, type Rate, textRate } from "../limits.ts";
+
+/** The state of a token bucket. */
+export interface Bucket {
+  readonly tokens: number;
+  readonly filledAtMs: number;
+}
+
+/** Returns a bucket with all its tokens. */
+export function fillBucket({ burst }: Rate, nowMs: number): Bucket {
+  return { tokens: burst, filledAtMs: nowMs };
+}
+
+/** Adds the tokens of the time that has passed. */
+export function refillBucket({ tokens, filledAtMs }: Bucket, { perSecond, burst }: Rate, nowMs: number): Bucket {
+  return { tokens: Math.min(burst, tokens + ((nowMs - filledAtMs) * perSecond) / 1_000), filledAtMs: nowMs };
+}
+
+/** Takes tokens out of a refilled bucket; `null` when it has too few. */
+export function takeTokens(bucket: Bucket, wanted: number): Bucket | null {
+  return bucket.tokens < wanted ? null : { ...bucket, tokens: bucket.tokens - wanted };
+}
+
+/** Counts what one socket sends. */
+export interface SocketTraffic {
+  /** Counts a frame of `length` characters or bytes. Returns whether it may be handled. */
+  admit(length: number): boolean;
+  /** Counts text that is about to be parsed, in characters. Returns whether it may be parsed. */
+  admitParsing(length: number): boolean;
+  close(): void;
+}
+
+/** Counts what all sockets send. */
+export interface Traffic {
+  /** Opens the count of a socket. `refuse` is called with the limit in words when the socket has to be closed. */
+  open(owner: string, refuse: (limit: string) => void): SocketTraffic;
+  /** Forgets keys without sockets whose buckets are full again. */
+  prune(): void;
+}
+
+interface Meter {
+  frames: Bucket;
+  text: Bucket;
+  parsed: Bucket;
+}
+
+type Unit = keyof Meter;
+
+interface SocketMeter extends Meter {
+  readonly refuse: (limit: string) => void;
+}
+
+interface KeyMeter extends Meter {
+  readonly sockets: Set<SocketMeter>;
+}
+
+const socketRates: Readonly<Record<Unit, Rate>> = { frames: frameRate, text: textRate, parsed: parsedRate };
+const keyRates: Readonly<Record<Unit, Rate>> = { frames: keyFrameRate, text: keyTextRate, parsed: keyParsedRate };
+const units: Readonly<Record<Unit, (rate: Rate) => string>> = {
+  frames: ({ perSecond }) => `${perSecond} frames per second`,
+  text: ({ perSecond }) => `${perSecond / 1_048_576} MiB per second`,
+  parsed: ({ perSecond }) => `${perSecond / 1_048_576} MiB of statuses and queues per second`,
+};
+const unitNames: readonly Unit[] = ["frames", "text", "parsed"];
+
+/** Creates {@link Traffic}. */
+export function createTraffic({ monotonic }: Pick<Clock, "monotonic">): Traffic {
+  const keys = new Map<string, KeyMeter>();
+
+  /** Finds the socket of a key with the fewest tokens, and gives the key back what that socket had taken. */
+  function exclude(key: KeyMeter, unit: Unit, nowMs: number): SocketMeter | null {
+    const rate = socketRates[unit];
+    let busiest: SocketMeter | null = null;
+    let fewest = Number.POSITIVE_INFINITY;
+    for (const socket of key.sockets) {
+      const { tokens } = refillBucket(socket[unit], rate, nowMs);
+      if (tokens < fewest) [busiest, fewest] = [socket, tokens];
+    }
+    if (busiest === null) return null;
+    key.sockets.delete(busiest);
+    const { burst } = keyRates[unit];
+    key[unit] = { ...key[unit], tokens: Math.min(burst, key[unit].tokens + rate.burst - fewest) };
+    return busiest;
+  }
+
+  function take(key: KeyMeter, socket: SocketMeter, unit: Unit, wanted: number): boolean {
+    if (!key.sockets.has(socket)) return false;
+    const nowMs = monotonic();
+    const own = takeTokens(refillBucket(socket[unit], socketRates[unit], nowMs), wanted);
+    if (own === null) {
+      key.sockets.delete(socket);
+      socket.refuse(`The device sends more than ${units[unit](socketRates[unit])}`);
+      return false;
+    }
+    socket[unit] = own;
+    key[unit] = refillBucket(key[unit], keyRates[unit], nowMs);
+    if (key[unit].tokens < wanted) {
+      const busiest = exclude(key, unit, nowMs);
+      busiest?.refuse(`The devices of one key send more than ${units[unit](keyRates[unit])}`);
+      if (busiest === socket) return false;
+    }
+    key[unit] = { ...key[unit], tokens: Math.max(0, key[unit].tokens - wanted) };
+    return true;
+  }
+
+  return {
+    open(owner, refuse) {
+      const nowMs = monotonic();
+      const key = keys.get(owner) ?? { sockets: new Set<SocketMeter>(), ...fillMeter(keyRates, nowMs) };
+      keys.set(owner, key);
+      const socket: SocketMeter = { refuse, ...fillMeter(socketRates, nowMs) };
+      key.sockets.add(socket);
+      return {
+        admit: (length) => take(key, socket, "frames", 1) && take(key, socket, "text", length),
+        admitParsing: (length) => take(key, socket, "parsed", length),
+        close: () => void key.sockets.delete(socket),
+      };
+    },
+    prune() {
+      const nowMs = monotonic();
+      for (const [owner, key] of keys) if (key.sockets.size === 0 && isFull(key, nowMs)) keys.delete(owner);
+    },
+  };
+}
+
+function fillMeter(rates: typeof socketRates, nowMs: number): Meter {
+  const { frames, text, parsed } = rates;
+  return { frames: fillBucket(frames, nowMs), text: fillBucket(text, nowMs), parsed: fillBucket(parsed, nowMs) };
+}
+
+function isFull(meter: Meter, nowMs: number): boolean {
+  return unitNames.every((unit) => refillBucket(meter[unit], keyRates[unit], nowMs).tokens === keyRates[unit].burst);
+}

@@ -1,0 +1,34 @@
+import type { SqliteDatabase } from "@letta-environments/platform";
+import type { EnvironmentRows } from "../ports.ts";
+import { readText } from "./columns.ts";
+
+/** The part of {@link EnvironmentRows} that removes the rows of devices that do not connect any more, in SQLite. */
+export function createSqliteIdleRows(
+  database: SqliteDatabase,
+): Pick<EnvironmentRows, "findIdleEnvironments" | "removeEnvironments"> {
+  const findIdle = database.prepare(
+    "SELECT id, tenant, device_id FROM environment WHERE last_seen_at <= ? ORDER BY last_seen_at LIMIT ?",
+  );
+  const removeDevices = database.prepare(`
+    DELETE FROM environment_device WHERE (tenant, device_id) IN (
+      SELECT tenant, device_id FROM environment WHERE id IN (SELECT value FROM json_each(?)))
+    AND NOT EXISTS (SELECT 1 FROM environment AS other WHERE other.tenant = environment_device.tenant
+      AND other.device_id = environment_device.device_id AND other.id NOT IN (SELECT value FROM json_each(?)))`);
+  const removeRows = database.prepare("DELETE FROM environment WHERE id IN (SELECT value FROM json_each(?))");
+  return {
+    async findIdleEnvironments(seenAtMs, limit) {
+      return findIdle.all(seenAtMs, limit).map((row) => ({
+        id: readText(row, "id"),
+        tenant: readText(row, "tenant"),
+        deviceId: readText(row, "device_id"),
+      }));
+    },
+    removeEnvironments: async (environmentIds) =>
+      database.transaction(() => {
+        const ids = JSON.stringify(environmentIds);
+        removeDevices.run(ids, ids);
+        // The connectionIds of the rows are removed with them.
+        removeRows.run(ids);
+      }),
+  };
+}
