@@ -118,7 +118,7 @@ test("after kill -9, a message that a real device ran without its acknowledgemen
 
 const sends = Number(process.env["KILLED_SENDS"] ?? 60);
 
-test.each(["embedded"] as const)(
+test.each(["embedded", "remote"] as const)(
   "with %s upstream, kill -9 at random points during sends delivers no message twice, and no success is lost",
   async (kind) => {
     const seed = crypto.getRandomValues(new Uint32Array(1))[0] ?? 0;
