@@ -154,8 +154,8 @@ interface Gateway {
 
 async function startGateway(dataDir: string): Promise<Gateway> {
   const config = join(dataDir, "proxy.config.json");
-  // The victim sends as fast as it can. Limits on requests are measured elsewhere.
-  await writeFile(config, JSON.stringify({ rateLimits: { enabled: false } }));
+  // The caller sends more often than its limits allow. Those of the attackers are the default ones.
+  await writeFile(config, JSON.stringify({ rateLimits: { exempt: { tenants: ["victim"] } } }));
   const words = [entry, "start", "--port", "0", "--log", "json", "--data-dir", dataDir, "--config", config];
   const [command, args] = pinned(0, process.execPath, words);
   const started = launchProcess({ command, args });

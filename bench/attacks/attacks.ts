@@ -142,6 +142,24 @@ export const attacks: readonly Attack[] = [
     },
   },
   {
+    name: "B6: a new device for each connection",
+    sockets: 4,
+    changesNames: true,
+    run: (socket) => socket.write(firstStatus),
+  },
+  {
+    name: "frames that are slow to parse, at the limit of a key",
+    sockets: 2,
+    async run(socket) {
+      const members = Array.from({ length: 40_000 }, (_, index) => `"k${index}":1`);
+      const frame = textFrame(`{"type":"update_queue",${members.join(",")}}`);
+      while (!socket.isEnded()) {
+        await socket.write(frame);
+        await new Promise((resolve) => void setTimeout(resolve, 280));
+      }
+    },
+  },
+  {
     name: "small frames at the limit of a socket, twenty devices",
     sockets: 20,
     async run(socket) {

@@ -7,6 +7,7 @@ import { type Cors, createCors } from "./http/cors.ts";
 import { type AuthenticateRequest, createAuthenticateRequest } from "./limits/authentication.ts";
 import { createRequestLimits, type RequestLimits } from "./limits/request-limits.ts";
 import type { GatewayConfig, GatewayServices } from "./services.ts";
+import { divideCalls } from "./upstream/concurrency.ts";
 import { type ChooseCredential, createChooseCredential } from "./upstream/credentials.ts";
 import { createEmbeddedUpstream } from "./upstream/embedded.ts";
 import { createRemoteUpstream } from "./upstream/remote.ts";
@@ -48,6 +49,11 @@ export function createFeatures(services: GatewayServices, config: GatewayConfig)
           idempotencyStore: server.idempotencyStore,
           userAgent: config.userAgent,
           sharesSearches: server.isolatesRequests !== true,
+          concurrency: divideCalls(
+            server.maxConcurrent,
+            config.maxConcurrentPerTenant,
+            server.isolatesRequests !== true,
+          ),
         });
   const authenticate = createAuthenticateRequest(callers, limits);
   const authenticateKey = createAuthenticateRequest({ authenticate: callers.authenticateKey }, limits);

@@ -46,6 +46,8 @@ export interface AdminServices {
 export interface GatewayConfig {
   /** How long one request may wait for the upstream, in milliseconds, however many calls it takes. */
   readonly upstreamTimeoutMs: number;
+  /** How many calls of one tenant to a remote upstream may run at once. */
+  readonly maxConcurrentPerTenant: number;
   /** The gateway's own `User-Agent` towards the upstream. */
   readonly userAgent: string;
   /** Tokens that are accepted beside gateway keys; absent: none. */

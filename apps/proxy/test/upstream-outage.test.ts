@@ -7,6 +7,7 @@ import { createRandom, createVirtualClock } from "@letta-environments/testkit";
 import { describe, expect, test } from "vitest";
 import type { UpstreamFetch, UpstreamRequest } from "../src/ports.ts";
 import { probeIntervalMs } from "../src/upstream/attempt.ts";
+import { divideCalls } from "../src/upstream/concurrency.ts";
 import { createCallRemote } from "../src/upstream/remote-call.ts";
 import { createTestPrincipal } from "./support/create-test-principal.ts";
 
@@ -39,12 +40,14 @@ async function simulate(fail: UpstreamFetch, seed: number, readsPerSecond: numbe
   const isDown = (): boolean => clock.monotonic() >= outage.fromMs && clock.monotonic() < outage.toMs;
   const count = { asked: 0, load: 0, loadOfSends: 0, sends: 0, reads: 0, failedBefore: 0 };
   const lateFailures: number[] = [];
-  const call = createCallRemote({ clock, random, telemetry: () => undefined }, (request, signal) => {
+  const fetch: UpstreamFetch = (request, signal) => {
     if (!isDown()) return Promise.resolve(jsonResponse(200, {}));
     count.load += 1;
     if (request.method === "POST") count.loadOfSends += 1;
     return fail(request, signal);
-  });
+  };
+  const ports = { clock, random, telemetry: () => undefined };
+  const call = createCallRemote(ports, fetch, divideCalls(10_000, 10_000, true));
   const { signal } = new AbortController();
   const pending: Promise<void>[] = [];
 

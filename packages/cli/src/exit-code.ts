@@ -49,6 +49,7 @@ const byCode: Readonly<Record<string, number>> = {
   issuer_unavailable: exitCodes.later,
   key_store_unavailable: exitCodes.later,
   limits_unavailable: exitCodes.later,
+  overloaded: exitCodes.later,
   shutting_down: exitCodes.later,
   storage_unavailable: exitCodes.later,
 };

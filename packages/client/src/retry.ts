@@ -55,6 +55,7 @@ const undeliveredCodes: readonly ErrorCode[] = [
   "issuer_unavailable",
   "key_store_unavailable",
   "limits_unavailable",
+  "overloaded",
   "rate_limited",
   "shutting_down",
   "storage_unavailable",

@@ -81,6 +81,7 @@ describe("a problem whose code says that nothing was sent allows a repeat on eve
     "idempotency_unavailable",
     "key_store_unavailable",
     "limits_unavailable",
+    "overloaded",
     "shutting_down",
     "storage_unavailable",
   ] as const)("%s", async (code) => {

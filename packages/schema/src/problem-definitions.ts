@@ -87,11 +87,13 @@ export type ProblemCode =
   | "upstream_unreachable"
   | "shutting_down"
   | "storage_unavailable"
+  | "not_ready"
   | "audit_unavailable"
   | "idempotency_unavailable"
   | "issuer_unavailable"
   | "key_store_unavailable"
   | "limits_unavailable"
+  | "overloaded"
   | "delivery_unknown"
   | "upstream_timeout";
 
@@ -317,6 +319,11 @@ export const problemDefinitions: Readonly<Record<ProblemCode, ProblemDefinition>
       "The gateway cannot count its rate limits at the moment. The request was not executed.",
       true,
     ),
+    type: `${registeredTypes}#temporary-reduced-capacity`,
+  },
+  not_ready: define(503, "Not ready", "The service cannot use its disk or one of its stores at the moment.", true),
+  overloaded: {
+    ...define(503, "Overloaded", "The service has too much to do at the moment. The request was not executed.", true),
     type: `${registeredTypes}#temporary-reduced-capacity`,
   },
   shutting_down: define(503, "Shutting down", "The service is shutting down. The request was not executed.", true),

@@ -46,6 +46,7 @@ describe("problemResponse", () => {
     const registry = "https://iana.org/assignments/http-problem-types";
     expect(problemBody("rate_limited").type).toBe(`${registry}#quota-exceeded`);
     expect(problemBody("limits_unavailable").type).toBe(`${registry}#temporary-reduced-capacity`);
+    expect(problemBody("overloaded").type).toBe(`${registry}#temporary-reduced-capacity`);
     expect(problemBody("queue_full").type).toBe("urn:letta-environments:problem:queue_full");
   });
 

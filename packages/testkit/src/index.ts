@@ -21,7 +21,7 @@ export {
   type ScriptedDeviceOptions,
 } from "./scripted-device.ts";
 export { launchDevice, type LaunchedDevice } from "./device.ts";
-export { type LaunchedProcess, launchProcess, type ProcessExit } from "./process.ts";
+export { baseEnvironment, type LaunchedProcess, launchProcess, type ProcessExit } from "./process.ts";
 export { launchProxy, type LaunchedProxy, type LaunchProxyOptions, type NewKey, runLettaProxy } from "./proxy.ts";
 export { canLaunchValkey, launchValkey, type LaunchedValkey, type LaunchValkeyOptions } from "./valkey.ts";
 export { demoAgentId } from "./local-conversation.ts";

@@ -15,6 +15,9 @@ export type LogEvent =
   | { readonly type: "listening"; readonly url: string }
   | { readonly type: "admin_listening"; readonly url: string }
   | { readonly type: "stopping"; readonly signal: string }
+  /** A check of `/readyz` fails, and works again. */
+  | { readonly type: "readiness_failed"; readonly check: string; readonly cause: unknown }
+  | { readonly type: "readiness_recovered"; readonly check: string }
   | { readonly type: "stopped" }
   /** `KEY_PEPPER` is too short for new installations, but keys exist that need it. */
   | { readonly type: "short_pepper" }

@@ -131,6 +131,9 @@ export const ConfigFileSchema: v.GenericSchema<unknown, ConfigFile> = object({
       maxResponseBytes: v.exactOptional(
         setting(number(1, 268_435_456), "Maximum size of an upstream response. Default: 8388608 (8 MiB)."),
       ),
+      maxConcurrentPerTenant: v.exactOptional(
+        setting(number(1, 100_000), "How many calls of one tenant to the upstream may run at once. Default: 128."),
+      ),
     }),
   ),
   auth: v.exactOptional(
@@ -175,6 +178,16 @@ export const ConfigFileSchema: v.GenericSchema<unknown, ConfigFile> = object({
     }),
   ),
   rateLimits: v.exactOptional(RateLimitsSchema),
+  shutdown: v.exactOptional(
+    object({
+      readinessDelayMs: v.exactOptional(
+        setting(
+          number(0, 300_000),
+          "How long the listener stays open after SIGTERM while /readyz is 503, in milliseconds. Default: 250.",
+        ),
+      ),
+    }),
+  ),
   audit: v.exactOptional(
     object({
       content: v.exactOptional(setting(v.boolean(), "Whether the audit log contains the messages. Default: false.")),

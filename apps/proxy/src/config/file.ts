@@ -21,6 +21,7 @@ export interface ConfigFile {
     allowInsecure?: boolean;
     timeoutMs?: number;
     maxResponseBytes?: number;
+    maxConcurrentPerTenant?: number;
   };
   auth?: { jwt?: JwtFile; passThrough?: boolean };
   tenants?: Record<string, TenantFile>;
@@ -29,6 +30,7 @@ export interface ConfigFile {
   admin?: AdminFile;
   rateLimits?: RateLimitsFile;
   cache?: CacheFile;
+  shutdown?: { readinessDelayMs?: number };
 }
 
 /** `cache` of the file. */

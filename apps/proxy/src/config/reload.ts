@@ -98,6 +98,7 @@ const live = {
   "upstream.url": ({ upstream }) => (upstream.kind === "http" ? upstream.baseUrl : null),
   "upstream.maxResponseBytes": ({ upstream }) => (upstream.kind === "http" ? upstream.maxResponseBytes : null),
   "upstream.timeoutMs": ({ upstreamTimeoutMs }) => upstreamTimeoutMs,
+  "upstream.maxConcurrentPerTenant": ({ maxConcurrentPerTenant }) => maxConcurrentPerTenant,
   "auth.jwt": ({ jwt }) => jwt,
   "auth.passThrough": ({ passThrough }) => passThrough,
   tenants: ({ tenants }) => tenants,
@@ -106,6 +107,7 @@ const live = {
   rateLimits: ({ rateLimits }) => ({ ...rateLimits, store: null }),
   "cache.statusFor": ({ cache }) => cache?.statusFor,
   "admin.hostnames": ({ admin }) => admin?.hostnames,
+  "shutdown.readinessDelayMs": ({ readinessDelayMs }) => readinessDelayMs,
 } satisfies Record<string, (settings: Settings) => unknown>;
 
 /** Settings of the sockets, files and stores that a start opens. */

@@ -33,6 +33,7 @@ export function resolveGatewaySettings(
   const settings: GatewaySettings = {
     upstream: upstream ?? { kind: "embedded" },
     upstreamTimeoutMs: config.upstream?.timeoutMs ?? 30_000,
+    maxConcurrentPerTenant: config.upstream?.maxConcurrentPerTenant ?? 128,
     jwt: jwt?.settings ?? null,
     passThrough,
     tenants: tenants.tenants,

@@ -22,8 +22,10 @@ test("without settings, the proxy listens on loopback and embeds its server", ()
     publicUrl: null,
     dataDir: ".data",
     log: "pretty",
+    readinessDelayMs: 250,
     upstream: { kind: "embedded" },
     upstreamTimeoutMs: 30_000,
+    maxConcurrentPerTenant: 128,
     keyPepper: null,
     valkeyUrl: null,
     jwt: null,
@@ -52,6 +54,7 @@ test("the credential of an upstream comes from the environment only", () => {
   const file = { upstream: { url: "https://api.example/x/", timeoutMs: 5, maxResponseBytes: 6 } };
   expect(resolve({ file, environment: { LETTA_API_KEY: "sk-1" } })).toMatchObject({
     upstreamTimeoutMs: 5,
+    maxConcurrentPerTenant: 128,
     upstream: {
       kind: "http",
       baseUrl: { origin: "https://api.example", basePath: "/x" },

@@ -10,6 +10,8 @@ import type { RateLimitSettings } from "../limits/settings.ts";
 export interface GatewaySettings {
   readonly upstream: UpstreamSettings;
   readonly upstreamTimeoutMs: number;
+  /** How many calls of one tenant to a remote upstream may run at once. */
+  readonly maxConcurrentPerTenant: number;
   /** JWTs that are accepted in addition to gateway keys; `null`: none. */
   readonly jwt: JwtSettings | null;
   /** Whether callers may send their own upstream key. */
@@ -33,6 +35,8 @@ export interface Settings extends GatewaySettings {
   readonly publicUrl: string | null;
   readonly dataDir: string;
   readonly log: LogFormat;
+  /** How long requests are accepted after SIGTERM while `/readyz` is 503, in milliseconds. */
+  readonly readinessDelayMs: number;
   /** `KEY_PEPPER`; `null`: the file in the data directory. */
   readonly keyPepper: string | null;
   /** `VALKEY_URL`, where keys are stored; `null`: SQLite in the data directory. It can contain a password and is never shown. */

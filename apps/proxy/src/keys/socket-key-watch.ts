@@ -1,6 +1,6 @@
 import type { ConnectedDevice } from "@letta-environments/environment-server";
 import type { Clock } from "@letta-environments/platform";
-import { allowsDevice, type DeviceAllowlist, type UpgradeDecision } from "@letta-environments/schema";
+import { allowsDevice, type DeviceAllowlist } from "@letta-environments/schema";
 import type { DeviceSockets, HasExpired, KeyStore } from "../ports.ts";
 import { keyState } from "./key-lifecycle.ts";
 import { credentialIdOf, credentialOf, type KeyRecord, type KeySecret } from "./key-record.ts";
@@ -57,20 +57,17 @@ export function watchSocketKeys(
   function start(): void {
     mustCheck = true;
     if (!isTicking) schedule(checkIntervalMs);
-    isTicking = true;
   }
 
   function schedule(delayMs: number): void {
+    isTicking = true;
     clock.setTimer(delayMs, () => void tick());
   }
 
   async function tick(): Promise<void> {
     const devices = sockets.connectedDevices();
-    if (devices.length === 0) {
-      isTicking = false;
-      tokens.retain([]);
-      return;
-    }
+    isTicking = devices.length > 0;
+    if (!isTicking) return tokens.retain([]);
     if (tokens.forgetAfterChange()) mustCheck = true;
     const current = keyStore.generation();
     const currentTenants = tenants();
@@ -94,11 +91,11 @@ export function watchSocketKeys(
   async function check(devices: readonly ConnectedDevice[], tenantDevices: typeof checkedTenants): Promise<void> {
     const records = await findRecords(keyStore, devices, tokens);
     const nowMs = clock.now();
-    sockets.closeEnded((device) => {
-      const token = tokens.find(device);
-      const isExpired = hasExpired(credentialOf(device), expiryOf(device, token, records));
-      return isExpired || hasEnded(device, token, records, tenantDevices, nowMs);
-    });
+    const isExpired = (device: ConnectedDevice): boolean =>
+      hasExpired(credentialOf(device), expiryOf(device, tokens.find(device), records));
+    sockets.closeEnded(
+      (device) => isExpired(device) || hasEnded(device, tokens.find(device), records, tenantDevices, nowMs),
+    );
     const open = sockets.connectedDevices();
     tokens.retain(open);
     expiries = new Map(open.map((device) => [credentialOf(device), expiryOf(device, tokens.find(device), records)]));
@@ -110,24 +107,15 @@ export function watchSocketKeys(
       const keepToken = tokens.prepare(principal);
       const decision = await sockets.upgrade(request, principal);
       if (decision.kind === "refused") return decision;
-      return whenAttached(decision, () => {
-        keepToken();
-        start();
-      });
-    },
-  };
-}
-
-/** Runs `run` when the socket of an accepted upgrade opens. */
-function whenAttached(
-  decision: Extract<UpgradeDecision, { readonly kind: "accepted" }>,
-  run: () => void,
-): UpgradeDecision {
-  return {
-    ...decision,
-    attach(socket) {
-      run();
-      return decision.attach(socket);
+      return {
+        ...decision,
+        attach(socket) {
+          keepToken();
+          const listener = decision.attach(socket);
+          start();
+          return listener;
+        },
+      };
     },
   };
 }

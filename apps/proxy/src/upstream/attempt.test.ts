@@ -6,6 +6,7 @@ import { problemOf } from "../../test/support/test-proxy.ts";
 import type { UpstreamFetch } from "../ports.ts";
 import type { ProxyEvent } from "../telemetry.ts";
 import { failureThreshold, probeIntervalMs } from "./attempt.ts";
+import { divideCalls } from "./concurrency.ts";
 import { createCallRemote } from "./remote-call.ts";
 
 const unreachable: UpstreamFetch = () => Promise.resolve({ reason: "unreachable", cause: null });
@@ -46,6 +47,7 @@ function createWorld(fetch: UpstreamFetch) {
       sent.push(request.method);
       return world.fetch(request, signal, progress);
     },
+    divideCalls(4, 4, true),
   );
   return world;
 }
@@ -95,6 +97,33 @@ describe("while the upstream is down", () => {
     world.fetch = works;
     expect((await world.call("read", "two")).status).toBe(200);
     expect((await world.call("read", "one")).status).toBe(502);
+  });
+});
+
+describe("while a tenant has as many calls as it may", () => {
+  test("another one is refused as overloaded after a short wait, and is not sent; other tenants are served", async () => {
+    const world = createWorld(hangs);
+    void Promise.all([world.call("read"), world.call("send")]);
+    for (const name of ["read", "send"] as const) {
+      const pending = world.call(name);
+      await world.clock.advance(100);
+      const response = await pending;
+      expect(problemOf(response).errorCode).toBe("overloaded");
+      expect(response.headers).toMatchObject({ "retry-after": "1", "x-should-retry": "true" });
+    }
+    expect(world.sent).toEqual(["GET", "POST"]);
+    world.fetch = works;
+    expect((await world.call("read", "two")).status).toBe(200);
+  });
+
+  test("a call that waits runs when another one ends, also by its deadline", async () => {
+    const world = createWorld(hangs);
+    void Promise.all([world.call("read"), world.call("read")]);
+    await world.clock.advance(9_950);
+    world.fetch = works;
+    const pending = world.call("send");
+    await world.clock.advance(50);
+    expect((await pending).status).toBe(200);
   });
 });
 

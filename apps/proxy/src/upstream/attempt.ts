@@ -8,6 +8,7 @@ import { createBoundedMap } from "../lib/bounded-map.ts";
 import { type Admission, type CircuitBreaker, createCircuitBreaker } from "../lib/circuit-breaker.ts";
 import { type Deadline, type DeadlineOutcome, runWithDeadline } from "../lib/deadline.ts";
 import type { GatewayPorts, UpstreamFailure, UpstreamFetch, UpstreamProgress, UpstreamRequest } from "../ports.ts";
+import { type ConcurrencyLimits, createConcurrencyLimit, priorityOf } from "./concurrency.ts";
 
 /** Number of calls in a row without a useful response after which the server counts as down. */
 export const failureThreshold = 5;
@@ -19,7 +20,8 @@ export const probeIntervalMs = 1_000;
 const maxTenants = 10_000;
 
 /**
- * The result of an attempt, or the response for the caller when there is none. `refused`: nothing was sent, because the server is down. `ended`: the
+ * The result of an attempt, or the response for the caller when there is none. `refused`: nothing was sent, because the server is down or too many
+ * calls are running. `ended`: the
  * time was up, or the caller has gone.
  */
 export type AttemptOutcome =
@@ -38,7 +40,9 @@ export type Attempt = (
 export function createAttempt(
   { clock, telemetry }: Pick<GatewayPorts, "clock" | "telemetry">,
   fetchUpstream: UpstreamFetch,
+  limits: ConcurrencyLimits,
 ): Attempt {
+  const concurrency = createConcurrencyLimit(clock, limits);
   const healthByTenant = createBoundedMap<Health>(maxTenants);
 
   function healthFor(tenant: string): Health {
@@ -70,15 +74,25 @@ export function createAttempt(
     const progress: UpstreamProgress = { isSent: true };
     let outcome: CallOutcome = { kind: "caller_gone" };
     try {
-      outcome = await runWithDeadline(clock, deadline, (signal) => fetchUpstream(request, signal, progress));
+      outcome = await runWithDeadline(clock, deadline, async (signal) => {
+        progress.isSent = false;
+        const release = await concurrency.acquire(tenant, priorityOf(endpoint.operation), signal);
+        if (release === null) return null;
+        progress.isSent = true;
+        // An aborted call has closed its connection.
+        signal.addEventListener("abort", release, { once: true });
+        return fetchUpstream(request, signal, progress).finally(release);
+      });
     } finally {
       record(health, tenant, admission, signOfLifeOf(endpoint, outcome));
     }
     const failure = failureOf(outcome);
     if (failure !== null) telemetry({ type: "upstream_failed", operation: endpoint.operation, ...failure });
-    return outcome.kind === "finished"
-      ? { kind: "result", result: outcome.result }
-      : { kind: "ended", ...progress, response: endedResponse(endpoint, outcome.kind, progress) };
+    if (outcome.kind !== "finished") {
+      return { kind: "ended", ...progress, response: endedResponse(endpoint, outcome.kind, progress) };
+    }
+    const { result } = outcome;
+    return result === null ? { kind: "refused", response: overloaded } : { kind: "result", result };
   };
 }
 
@@ -89,11 +103,13 @@ interface Health {
   downSinceMs: number;
 }
 
-type CallOutcome = DeadlineOutcome<PlainResponse | UpstreamFailure>;
+/** The outcome of a call; `null`: it was not made, because too many others are running. */
+type CallOutcome = DeadlineOutcome<PlainResponse | UpstreamFailure | null>;
 
 function failureOf(outcome: CallOutcome): { readonly reason: string; readonly cause: unknown } | null {
   if (outcome.kind === "timed_out") return { reason: "timeout", cause: null };
-  return outcome.kind === "finished" && "reason" in outcome.result ? outcome.result : null;
+  if (outcome.kind !== "finished" || outcome.result === null) return null;
+  return "reason" in outcome.result ? outcome.result : null;
 }
 
 /** The response to a call that ended before its result. A send that was handed to a connection may have been delivered. */
@@ -118,6 +134,8 @@ function isDown(retryAfterMs: number): PlainResponse {
   });
 }
 
+const overloaded = problemResponse("overloaded", { headers: { "retry-after": "1" } });
+
 const failingStatuses: ReadonlySet<number> = new Set([502, 503, 504]);
 
 type SignOfLife = "works" | "failed" | "unknown";
@@ -126,6 +144,7 @@ type SignOfLife = "works" | "failed" | "unknown";
 function signOfLifeOf({ method }: Endpoint, outcome: CallOutcome): SignOfLife {
   if (outcome.kind !== "finished") return outcome.kind === "timed_out" && method === "GET" ? "failed" : "unknown";
   const { result } = outcome;
+  if (result === null) return "unknown";
   if ("reason" in result) return result.reason === "too_large" ? "works" : "failed";
   return method === "GET" && failingStatuses.has(result.status) ? "failed" : "works";
 }

@@ -14,6 +14,7 @@ import type { GatewayRequest } from "../http/gateway-request.ts";
 import { type Deadline, runWithDeadline } from "../lib/deadline.ts";
 import type { GatewayPorts, UpstreamFailure, UpstreamFetch, UpstreamRequest } from "../ports.ts";
 import { type AttemptOutcome, createAttempt } from "./attempt.ts";
+import type { ConcurrencyLimits } from "./concurrency.ts";
 import { createRetryBudget, retryDelayMs } from "./retry.ts";
 import type { UpstreamCall } from "./upstream.ts";
 import { validateResponse } from "./validate-response.ts";
@@ -46,9 +47,10 @@ export type ReadRemote = (
 export function createCallRemote(
   ports: Pick<GatewayPorts, "clock" | "random" | "telemetry">,
   fetchUpstream: UpstreamFetch,
+  limits: ConcurrencyLimits,
 ): CallRemote {
   const { clock, random } = ports;
-  const attempt = createAttempt(ports, fetchUpstream);
+  const attempt = createAttempt(ports, fetchUpstream, limits);
   const budget = createRetryBudget();
 
   return async (endpoint, request, deadline) => {
@@ -61,7 +63,7 @@ export function createCallRemote(
       const delayMs = retryDelayMs({ result, retries, remainingMs, nowMs: clock.now(), random: random() });
       if (delayMs === null || !budget.take() || !(await waitFor(delayMs, deadline))) break;
       const repeated = await attempt(endpoint, request, deadline);
-      // The server is down by now, and its own response says more.
+      // The response to the earlier attempt says more.
       if (repeated.kind === "refused") break;
       outcome = repeated;
     }

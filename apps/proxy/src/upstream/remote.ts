@@ -14,6 +14,7 @@ import { createSends } from "../idempotency/sends.ts";
 import { type IdempotencyStore, retentionMs } from "../idempotency/store.ts";
 import type { Deadline } from "../lib/deadline.ts";
 import type { GatewayPorts, UpstreamFetch } from "../ports.ts";
+import type { ConcurrencyLimits } from "./concurrency.ts";
 import { createConnectionLookup } from "./connections.ts";
 import { isLimitedToDevices, listPermitted, presentList, presentRow, readUpstreamRow } from "./environments.ts";
 import { buildRemoteRequest, createCallRemote, type ReadRemote, readRequest } from "./remote-call.ts";
@@ -29,15 +30,16 @@ export interface RemoteUpstreamOptions {
   readonly userAgent: string;
   /** Whether requests may wait for what another one reads. */
   readonly sharesSearches: boolean;
+  readonly concurrency: ConcurrencyLimits;
 }
 
 /** Creates the {@link Upstream} over a remote server. */
 export function createRemoteUpstream(
   ports: Pick<GatewayPorts, "background" | "clock" | "digests" | "random" | "telemetry">,
-  { fetch, idempotencyStore, userAgent, sharesSearches }: RemoteUpstreamOptions,
+  { fetch, idempotencyStore, userAgent, sharesSearches, concurrency }: RemoteUpstreamOptions,
 ): Upstream {
   const { clock, digests, background = () => undefined, telemetry } = ports;
-  const callRemote = createCallRemote(ports, fetch);
+  const callRemote = createCallRemote(ports, fetch, concurrency);
   const connections = createConnectionLookup(clock, { sharesSearches });
   const sends = createSends({
     store: idempotencyStore,

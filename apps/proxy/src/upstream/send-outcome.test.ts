@@ -48,6 +48,11 @@ describe("a status of a server that is not ours", () => {
     },
   );
 
+  test("409 is trusted only with the words by which clients of the hosted API recognise a device that is offline", () => {
+    expect(outcome(jsonResponse(409, { message: "Remote environment is offline" }))).toBe("release none");
+    expect(outcome(jsonResponse(409, { error: "Conflict", message: "offline" }))).toBe("settle unknown");
+  });
+
   test("a code of ours counts only with its own type and status", () => {
     const { body } = problemResponse("shutting_down");
     expect(outcome({ status: 503, headers: {}, body })).toBe("release none");

@@ -36,8 +36,8 @@ const undeliveredCodes: ReadonlySet<ProblemCode> = new Set([
   "upstream_unreachable",
 ]);
 
-/** Statuses with which a server, or one in front of it, may give up a request that it has passed on. 409 can be about another one. */
-const ambiguousStatuses: ReadonlySet<number> = new Set([408, 409, 499]);
+/** Statuses with which a server, or one in front of it, may give up a request that it has passed on. */
+const ambiguousStatuses: ReadonlySet<number> = new Set([408, 499]);
 
 /** What a body holds. */
 export interface SentContent {
@@ -62,6 +62,7 @@ export function sendOutcome(end: CallEnd, isAccepted: boolean, content: SentCont
   // RFC 9110 sections 15.4.8 and 15.4.9: the request was not performed here. Other redirects may follow upon it.
   if (status === 307 || status === 308) return refused;
   if (status === 429 || status === 503) return isRepeatable(end) ? refused : unknown;
+  if (status === 409) return saysOffline(end) ? refused : unknown;
   return status >= 400 && status < 500 && !ambiguousStatuses.has(status) ? refused : unknown;
 }
 
@@ -76,6 +77,15 @@ function outcomeOfRejection({ hasMessages, hasApprovals }: SentContent, isDedupl
 
 function isDeduplicating({ headers }: PlainResponse): boolean {
   return Number(headers[messageDeduplicationHeader]) > 0;
+}
+
+/**
+ * Whether a 409 says that the device is offline, in the words of the hosted API. Its own clients recognise them, and repeat the message
+ * when the device has started. Any other 409 can be about an earlier request.
+ */
+function saysOffline({ body }: PlainResponse): boolean {
+  const { message } = parseJsonObject(body) ?? {};
+  return typeof message === "string" && message.includes("Remote environment is offline");
 }
 
 /** Whether a server that deduplicates messages says that this one may be repeated. */

@@ -23,6 +23,8 @@ export type UpstreamServer =
       readonly idempotencyStore: IdempotencyStore;
       readonly credentialOf: CredentialOf;
       readonly admitsTenant?: AdmitsTenant;
+      /** How many calls may run at once, at most. */
+      readonly maxConcurrent: number;
       /** Whether a request must not wait for what another one reads, as on Workers. Default: false. */
       readonly isolatesRequests?: boolean;
     };

@@ -42,9 +42,8 @@ test("a real device whose key ended is refused at the upgrade and backs off: 3 a
   const device = await launchDevice({ baseUrl: relay.url, apiKey: deviceKey, deviceId: "ended" });
   await proxy.process.waitForOutput(/"event":"device_connected"/);
   const port = Number(new URL(proxy.url).port);
+  const id = await onlyKeyId();
   await proxy.process.stop("SIGKILL");
-  const { stdout } = await runLettaProxy(["keys", "list", "--json", "--data-dir", dataDir]);
-  const id = /"id":\s*"([^"]+)"/.exec(stdout)?.[1] ?? "";
   await runLettaProxy(["keys", "revoke", id, "--data-dir", dataDir]);
   const startedAt = performance.now();
   proxy = await launchProxy({ dataDir, port });

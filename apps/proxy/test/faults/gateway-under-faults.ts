@@ -20,7 +20,7 @@ export type Hop = "caller" | "upstream";
 export type UpstreamKind = "remote" | "embedded";
 
 /** Every {@link UpstreamKind}. */
-export const upstreamKinds: readonly UpstreamKind[] = ["remote", "embedded"];
+export const upstreamKinds: readonly UpstreamKind[] = ["embedded", "remote"];
 
 /** See the description of this file. */
 export interface GatewayUnderFaults {

@@ -87,6 +87,8 @@ export async function runCases(
   const outcomes = await Promise.all(cases.map((fault) => callOnce(gateway, fault)));
   // The network drops what has stalled. Until then, an idle connection that is dead looks like any other.
   await gateway.upstreamProxy?.closeConnections();
+  // A request that never reached its hop must not meet its fault when it is repeated.
+  waiting.clear();
   const results = new Map<FaultCase, CaseResult>();
   for (const [index, fault] of cases.entries()) {
     const outcome = outcomes[index] ?? { kind: "closed" };
@@ -109,9 +111,8 @@ function callOnce(
   { hop, operation, effect, isReused, id }: FaultCase,
 ): Promise<CallOutcome> {
   const request = requestOf(gateway, operation, id);
-  const before = hop === "caller" && isReused ? [requestOf(gateway, "get", "before")] : [];
-  const timeoutMs = hop === "caller" && effect === "stall" ? stalledMs : callerTimeoutMs;
-  return call(gateway.callerProxy.port, [...before, request], timeoutMs);
+  const calls = hop === "caller" && isReused ? [requestOf(gateway, "get", "before"), request] : [request];
+  return call(gateway.callerProxy.port, calls, callerTimeoutMs, hop === "caller" && effect === "stall" ? stalledMs : callerTimeoutMs);
 }
 
 /** Sends a message again, as a caller does that does not know what became of it. */

@@ -71,6 +71,7 @@ export interface PlantedBugs {
   readonly environmentStore?: (store: EnvironmentStore) => EnvironmentStore;
   readonly rateLimitStore?: (store: RateLimitStore) => RateLimitStore;
   readonly auditStore?: (store: AuditStore) => AuditStore;
+  readonly idempotencyStore?: (store: IdempotencyStore) => IdempotencyStore;
   readonly upstreamFetch?: (fetch: UpstreamFetch) => UpstreamFetch;
   readonly pipeline?: (pipeline: Pipeline) => Pipeline;
 }
@@ -113,6 +114,7 @@ export async function startGateway(options: GatewayOptions): Promise<SimulatedGa
   const { services, close } = compose(parts, keyStore, audit.log);
   const pipeline = createPipeline(services, {
     upstreamTimeoutMs: 30_000,
+    maxConcurrentPerTenant: 128,
     userAgent: "simulation",
     rateLimits: resolveRateLimits(options.rateLimits, false).settings,
   });
@@ -211,6 +213,7 @@ function compose(
             fetch: plant?.upstreamFetch?.(upstream.fetch) ?? upstream.fetch,
             credentialOf: upstream.credentialOf,
             idempotencyStore: openSends(parts),
+            maxConcurrent: 256,
           },
     audit,
     environmentCache,
@@ -227,10 +230,11 @@ function compose(
 }
 
 /** The store of sends, in the file of the audit log. */
-function openSends({ process, open, random, rates, onStoreFailure }: Parts): IdempotencyStore {
+function openSends({ process, open, random, rates, onStoreFailure, plant }: Parts): IdempotencyStore {
   const { clock } = process;
   const defer = (run: () => void): void => void clock.setTimer(random.below(2), run);
-  return process.withFaults(createSqliteIdempotencyStore(open("audit.sqlite"), clock, { defer }), {
+  const store = createSqliteIdempotencyStore(open("audit.sqlite"), clock, { defer });
+  return process.withFaults(plant?.idempotencyStore?.(store) ?? store, {
     rates,
     error: (method) => new IdempotencyUnavailableError(new Error(`simulated failure of ${method}`)),
     onFailure: onStoreFailure,

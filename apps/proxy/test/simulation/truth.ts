@@ -103,6 +103,7 @@ export interface Truth {
 const nothingSentCodes: ReadonlySet<string> = new Set([
   "agent_not_allowed",
   "agent_required",
+  "approval_decided",
   "approvals_unsupported",
   "audit_unavailable",
   "connection_not_found",

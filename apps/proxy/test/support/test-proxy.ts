@@ -75,6 +75,7 @@ export function createTestProxy(
       },
       credentialOf: () => upstreamCredential,
       idempotencyStore: createMemoryIdempotencyStore(overrides.ports?.clock ?? clock),
+      maxConcurrent: 256,
       ...overrides.remote,
     },
     audit: null,
@@ -86,6 +87,7 @@ export function createTestProxy(
   };
   const pipeline = createPipeline(ports, {
     upstreamTimeoutMs: 30_000,
+    maxConcurrentPerTenant: 128,
     userAgent: "test-proxy",
     ...overrides.config,
   });

@@ -22,6 +22,7 @@ export const commonProblems: readonly ProblemCode[] = [
   "shutting_down",
   "key_store_unavailable",
   "limits_unavailable",
+  "overloaded",
 ];
 
 /** Problems of a gateway in front of another server. */

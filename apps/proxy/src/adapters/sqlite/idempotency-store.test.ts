@@ -1,9 +1,10 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import process from "node:process";
 import type { Clock, SqliteDatabase } from "@letta-environments/platform";
-import { openSqlite } from "@letta-environments/platform/node";
-import { createVirtualClock } from "@letta-environments/testkit";
+import { openSqlite, systemClock } from "@letta-environments/platform/node";
+import { createVirtualClock, launchProcess } from "@letta-environments/testkit";
 import { afterEach, describe, expect, test } from "vitest";
 import { describeIdempotencyStore } from "../../../test/idempotency-store-contract.ts";
 import { testReservation, testResult, testScope } from "../../../test/support/test-reservation.ts";
@@ -193,6 +194,27 @@ describe("the idempotency store in a SQLite file", () => {
     expect(["send_ids", "send_attempts", "send_connections"].map((table) => count(path, table))).toEqual([0, 0, 0]);
     vandal.exec("DROP TRIGGER fail");
     expect(await store.reserve(testReservation(["first"]))).toEqual({ kind: "reserved" });
+  });
+
+  test("after kill -9 nothing that was confirmed is missing, and the counts are right", async () => {
+    const path = newFile();
+    const worker = join(import.meta.dirname, "../../../test/support/reserve-in-process.ts");
+    let confirmed = "";
+    for (const wanted of [/settled 20\n/, /settled 200\n/]) {
+      const child = launchProcess({ command: process.execPath, args: [worker, path] });
+      await child.waitForOutput(wanted);
+      await child.stop("SIGKILL");
+      confirmed += child.standardOutput();
+    }
+    const store = start(path, systemClock);
+    const idsOf = (what: string): string[] =>
+      [...confirmed.matchAll(new RegExp(`^${what} (\\d+)\n`, "gm"))].map(([, id = ""]) => id);
+    const found = new Map((await store.find(testScope, idsOf("reserved"))).map((entry) => [entry.id, entry.state]));
+    expect(idsOf("reserved").filter((id) => !found.has(id))).toEqual([]);
+    expect(idsOf("settled").length).toBeGreaterThan(20);
+    for (const id of idsOf("settled")) expect(found.get(id)).toEqual({ kind: "finished", result: testResult(id) });
+    const counts = open(path).prepare("SELECT ids FROM send_counts").get();
+    expect(counts?.["ids"]).toBe(count(path, "send_ids"));
   });
 
   test("expired sends and connections are removed by later reservations, a bounded number by each", async () => {

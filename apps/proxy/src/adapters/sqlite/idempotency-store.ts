@@ -25,14 +25,14 @@ export function createSqliteIdempotencyStore(
   const { guard = async (run) => run() } = options;
   const commit = createGroupCommit(database, options);
 
-  const write = <Result>(run: () => Result): Promise<Result> => translateFailure(commit(run));
+  const write = <Result>(run: () => Result, rows?: number): Promise<Result> => translateFailure(commit(run, rows));
   const read = <Result>(run: () => Result): Promise<Result> => translateFailure(guard(run));
 
   return {
-    reserve: (reservation) => write(() => tables.reserve(reservation)),
+    reserve: (reservation) => write(() => tables.reserve(reservation), reservation.entries.length),
     find: (scope, ids) => read(() => tables.find(scope, ids)),
     settle: (reservation, result) => write(() => tables.settle(reservation, result)),
-    release: (reservation) => write(() => tables.release(reservation)),
+    release: (reservation) => write(() => tables.release(reservation), reservation.entries.length),
     findConnection: (tenant, connectionId) => read(() => tables.findConnection(tenant, connectionId)),
   };
 }

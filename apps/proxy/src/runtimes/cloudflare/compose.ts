@@ -32,6 +32,9 @@ import { createTenantAdmission, credentialsFromSettings, findCredentialConflicts
 import { version } from "../../version.ts";
 import type { WorkerBindings, WorkerSettings } from "./settings.ts";
 
+/** How many calls of one isolate to the upstream may run at once. The platform has limits of its own for each request. */
+const maxConcurrentCalls = 1_000;
+
 /** Composes the pipeline of one isolate. It keeps no object of a request, because Workers must not use one in another request. */
 export function composeWorker(
   settings: WorkerSettings,
@@ -78,6 +81,7 @@ export function composeWorker(
         credentialOf,
         idempotencyStore: createDurableIdempotencyStore({ objectOf: (name) => bindings.SENDS.getByName(name), clock }),
         isolatesRequests: true,
+        maxConcurrent: maxConcurrentCalls,
         admitsTenant: createTenantAdmission({ clock, keyStore, tenants, jwt, credentialOf }),
       },
       audit,
@@ -94,6 +98,7 @@ export function composeWorker(
     },
     {
       upstreamTimeoutMs: settings.upstreamTimeoutMs,
+      maxConcurrentPerTenant: settings.maxConcurrentPerTenant,
       userAgent,
       jwt,
       passThrough: settings.passThrough,

@@ -89,6 +89,7 @@ export async function composePipeline(settings: Settings, resources: GatewayReso
     },
     {
       upstreamTimeoutMs: settings.upstreamTimeoutMs,
+      maxConcurrentPerTenant: settings.maxConcurrentPerTenant,
       userAgent,
       jwt: settings.jwt,
       passThrough: settings.passThrough,

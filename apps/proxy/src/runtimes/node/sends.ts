@@ -7,13 +7,12 @@ import { CommandError } from "@letta-environments/command-line";
 import { parseValkeyUrl } from "@letta-environments/platform";
 import { systemClock } from "@letta-environments/platform/node";
 import { createFileGuard } from "../../adapters/node/audit-file.ts";
-import { openStore } from "../../adapters/node/data-dir.ts";
+import { auditFile, openStore } from "../../adapters/node/data-dir.ts";
 import { createSqliteIdempotencyStore } from "../../adapters/sqlite/idempotency-store.ts";
 import { assertDurableValkey, ValkeyNotDurableError } from "../../adapters/valkey/durability.ts";
 import { createValkeyIdempotencyStore } from "../../adapters/valkey/idempotency-store.ts";
 import type { Settings } from "../../config/settings.ts";
 import type { IdempotencyStore } from "../../idempotency/store.ts";
-import { auditFile } from "./audit.ts";
 
 /** The open store of sends. */
 export interface OpenSends {

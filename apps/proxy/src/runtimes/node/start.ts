@@ -1,5 +1,6 @@
 /** The command `start`: opens the resources, composes the gateway, and serves until a signal. */
 import process from "node:process";
+import { setTimeout as delay } from "node:timers/promises";
 import { randomId, systemClock } from "@letta-environments/platform/node";
 import { problemResponse } from "@letta-environments/schema";
 import { isShortPepper } from "../../adapters/node/pepper.ts";
@@ -36,7 +37,12 @@ export async function startCommand(parsed: ParsedLine): Promise<void> {
     upgrade: (request) => current.upgrade(request),
   };
   let isDraining = false;
-  const routes = createHostRoutes({ randomId, isDraining: () => isDraining, openApi: loadOpenApi });
+  const routes = createHostRoutes({
+    randomId,
+    isDraining: () => isDraining,
+    readReadiness: resources.readReadiness,
+    openApi: loadOpenApi,
+  });
 
   const { admin } = settings;
   const adminListener = admin && (await openAdminListener(admin, pipeline, onFailure));
@@ -67,9 +73,11 @@ export async function startCommand(parsed: ParsedLine): Promise<void> {
   stopOnSignal({
     log,
     // Requests finish before the device sockets close, because a send waits for its device's acknowledgement.
-    async stop(graceMs) {
+    async stop(graceMs, signal) {
       isDraining = true;
       changes.end();
+      // A load balancer learns from /readyz that it must not send requests here any more, while they are still accepted.
+      if (signal === "SIGTERM") await delay(settings.readinessDelayMs);
       const listeners = [listener, ...(adminListener === null ? [] : [adminListener])];
       const requests = listeners.map(({ connections }) => connections.finishRequests(graceMs));
       await Promise.all([...requests, resources.finishBackground(graceMs)]);

@@ -3,8 +3,10 @@ import { CommandError } from "@letta-environments/command-line";
 import { systemClock } from "@letta-environments/platform/node";
 import { createUpstreamPool } from "../../adapters/http-pool.ts";
 import type { LogEvent } from "../../adapters/log.ts";
+import { openFileLimit } from "../../adapters/node/open-files.ts";
 import { CredentialFileError, watchCredentialFiles } from "../../adapters/node/watched-files.ts";
 import type { Settings } from "../../config/settings.ts";
+import { divideOpenFiles } from "../../host/node/capacity.ts";
 import type { IdempotencyStore } from "../../idempotency/store.ts";
 import type { KeyRecord } from "../../keys/key-record.ts";
 import type { SettingProblem } from "../../lib/setting-rules.ts";
@@ -19,9 +21,6 @@ import {
 } from "../../tenants/credentials.ts";
 import type { CredentialOf } from "../../tenants/settings.ts";
 import type { UpstreamServer } from "../../upstream/settings.ts";
-
-/** Maximum number of connections to a remote upstream. */
-const maxConnections = 256;
 
 /** The upstream of a composed gateway. It has nothing to close. */
 export interface ComposedUpstream {
@@ -53,6 +52,7 @@ export async function composeUpstream(
   if (upstream.kind !== "http" || idempotencyStore === null) {
     throw new TypeError("a remote upstream needs its settings and a store of sends");
   }
+  const { upstream: maxConcurrent } = divideOpenFiles(openFileLimit());
   const credentialOf = openCredentials(settings, await keyStore.list(), (tenant, cause) =>
     log({ type: "credential_file_failed", tenant, cause }),
   );
@@ -60,7 +60,8 @@ export async function composeUpstream(
   return {
     server: {
       kind: "remote",
-      fetch: createUpstreamPool({ ...upstream, maxConnections }),
+      fetch: createUpstreamPool({ ...upstream, maxConnections: maxConcurrent }),
+      maxConcurrent,
       idempotencyStore,
       credentialOf,
       admitsTenant,

@@ -1,0 +1,124 @@
+/**
+ * Limits how many calls to a remote server run at once, in total and for each tenant, so that one tenant's slow calls leave room for the others. A call
+ * over a limit waits for a short time. Sends go before reads of a device, and those before lists; within a priority, the call that waits longest goes
+ * first. When too many wait, the least important one is refused.
+ */
+import type { Clock } from "@letta-environments/platform";
+import type { Operation } from "@letta-environments/schema";
+
+/** The order in which waiting calls run: 0 first. */
+export type Priority = 0 | 1 | 2;
+
+/** Returns the priority of an operation. */
+export function priorityOf(operation: Operation): Priority {
+  if (operation === "listEnvironments") return 2;
+  return operation === "retrieveEnvironment" ? 1 : 0;
+}
+
+/** Limits of an upstream. */
+export interface ConcurrencyLimits {
+  readonly total: number;
+  readonly perTenant: number;
+  /** How long a call waits at most, in milliseconds; 0: not at all. */
+  readonly maxWaitMs: number;
+  /** How many calls may wait. */
+  readonly maxWaiting: number;
+}
+
+/** How long a call waits for others to end, in milliseconds. Longer waits would only make slow responses slower. */
+const maxWaitMs = 100;
+
+/**
+ * Divides the calls that may run at once. One tenant gets at most half of them, and half as many again may wait.
+ *
+ * @param mayWait false where requests must not wait for each other
+ */
+export function divideCalls(total: number, perTenant: number, mayWait: boolean): ConcurrencyLimits {
+  const half = Math.max(1, Math.floor(total / 2));
+  return { total, perTenant: Math.min(perTenant, half), maxWaitMs: mayWait ? maxWaitMs : 0, maxWaiting: half };
+}
+
+/** Gives calls permission to run. */
+export interface ConcurrencyLimit {
+  /** Resolves with a function that must be called when the call has ended; `null`: it may not run now. An aborted call stops waiting. */
+  acquire(tenant: string, priority: Priority, signal: AbortSignal): Promise<(() => void) | null>;
+}
+
+interface Waiter {
+  readonly tenant: string;
+  readonly priority: Priority;
+  /** Ends the wait: true if the call may run. */
+  readonly settle: (mayRun: boolean) => void;
+}
+
+/** Creates a {@link ConcurrencyLimit}. */
+export function createConcurrencyLimit(
+  clock: Pick<Clock, "setTimer">,
+  { total, perTenant, maxWaitMs, maxWaiting }: ConcurrencyLimits,
+): ConcurrencyLimit {
+  const running = new Map<string, number>();
+  const queues: readonly Set<Waiter>[] = [new Set(), new Set(), new Set()];
+  let runningTotal = 0;
+  let waitingTotal = 0;
+
+  const hasRoom = (tenant: string): boolean => runningTotal < total && (running.get(tenant) ?? 0) < perTenant;
+
+  function begin(tenant: string): () => void {
+    runningTotal += 1;
+    running.set(tenant, (running.get(tenant) ?? 0) + 1);
+    let isRunning = true;
+    return () => {
+      if (!isRunning) return;
+      isRunning = false;
+      runningTotal -= 1;
+      const left = (running.get(tenant) ?? 1) - 1;
+      if (left === 0) running.delete(tenant);
+      else running.set(tenant, left);
+      next()?.settle(true);
+    };
+  }
+
+  function next(): Waiter | null {
+    for (const queue of queues) {
+      for (const waiter of queue) if (hasRoom(waiter.tenant)) return waiter;
+    }
+    return null;
+  }
+
+  /** Makes room for a waiter. Returns false if nobody who waits is less important. */
+  function displace(priority: Priority): boolean {
+    for (let lowest = queues.length - 1; lowest > priority; lowest--) {
+      const last = [...(queues[lowest] ?? [])].at(-1);
+      if (last !== undefined) {
+        last.settle(false);
+        return true;
+      }
+    }
+    return false;
+  }
+
+  return {
+    acquire(tenant, priority, signal) {
+      if (hasRoom(tenant)) return Promise.resolve(begin(tenant));
+      if (maxWaitMs === 0 || signal.aborted) return Promise.resolve(null);
+      if (waitingTotal >= maxWaiting && !displace(priority)) return Promise.resolve(null);
+      return new Promise((resolve) => {
+        const stop = (): void => waiter.settle(false);
+        const cancelTimer = clock.setTimer(maxWaitMs, stop);
+        const waiter: Waiter = {
+          tenant,
+          priority,
+          settle(mayRun) {
+            cancelTimer();
+            signal.removeEventListener("abort", stop);
+            if (queues[priority]?.delete(waiter) === true) waitingTotal -= 1;
+            resolve(mayRun ? begin(tenant) : null);
+          },
+        };
+        signal.addEventListener("abort", stop, { once: true });
+        queues[priority]?.add(waiter);
+        waitingTotal += 1;
+      });
+    },
+  };
+}
