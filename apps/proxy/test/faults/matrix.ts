@@ -112,7 +112,12 @@ function callOnce(
 ): Promise<CallOutcome> {
   const request = requestOf(gateway, operation, id);
   const calls = hop === "caller" && isReused ? [requestOf(gateway, "get", "before"), request] : [request];
-  return call(gateway.callerProxy.port, calls, callerTimeoutMs, hop === "caller" && effect === "stall" ? stalledMs : callerTimeoutMs);
+  return call(
+    gateway.callerProxy.port,
+    calls,
+    callerTimeoutMs,
+    hop === "caller" && effect === "stall" ? stalledMs : callerTimeoutMs,
+  );
 }
 
 /** Sends a message again, as a caller does that does not know what became of it. */
