@@ -50,10 +50,11 @@ export function faultCases(hop: Hop): readonly FaultCase[] {
 }
 
 /**
- * Splits cases into groups that may fail together: after five failures in a row, the gateway leaves the upstream alone for a second.
+ * Splits cases into groups that may fail together: after five failures of the upstream in a row, the gateway leaves it alone for a second.
  * Of the five cases of an operation that stall, one succeeds. Any other can fail, on some runtimes also after the response.
  */
 export function groupCases(cases: readonly FaultCase[]): readonly (readonly FaultCase[])[] {
+  if (cases.every(({ hop }) => hop === "caller")) return [cases];
   const size = cases.some(({ effect }) => effect !== "stall") ? 3 : faultPoints.length;
   return operations.flatMap((operation) => {
     const ofOperation = cases.filter((fault) => fault.operation === operation);
