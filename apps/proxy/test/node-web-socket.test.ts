@@ -38,6 +38,7 @@ beforeEach(async () => {
     get maxFrameBytes() {
       return maxFrameBytes;
     },
+    maxTextBytes: 1_000_000,
     onMessage: (text) => void heard.push(text),
     onOtherFrame: (byteLength) => (heard.push(`other ${byteLength}`), mayHandleOthers),
     onClose: (code, limit) => void heard.push(code, ...(limit === undefined ? [] : [limit])),
@@ -269,6 +270,14 @@ describe("an open socket", () => {
     expect(received).toEqual(["small", large, large, large]);
   });
 
+  test("a text that the listener does not want is counted and not handed over", async () => {
+    const socket = await open();
+    socket.send("x".repeat(1_000_001));
+    socket.send("small");
+    await untilReceived(2);
+    expect(received).toEqual(["other 1000001", "small"]);
+  });
+
   test("a socket offers neither compression nor a subprotocol", async () => {
     const socket = new WebSocket(server.url.replace("http", "ws") + path, ["chat"], {
       headers: { authorization: `Bearer ${key}` },
@@ -285,6 +294,7 @@ test("a failure of a device's handler closes only that device's socket", async (
   const defect = new Error("defect");
   const attach = (): PlainSocketListener => ({
     maxFrameBytes,
+    maxTextBytes: 1_000,
     onMessage() {
       throw defect;
     },

@@ -84,7 +84,7 @@ export const serviceOperations: Readonly<Record<string, JsonSchema>> = {
 };
 
 /** Every problem code of `GET /v1/ratelimit`. */
-export const rateLimitProblems: readonly ProblemCode[] = [
+const rateLimitProblems: readonly ProblemCode[] = [
   "invalid_request",
   ...commonProblems.filter((code) => code !== "insufficient_scope"),
 ];

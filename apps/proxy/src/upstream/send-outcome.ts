@@ -29,6 +29,7 @@ const undeliveredCodes: ReadonlySet<ProblemCode> = new Set([
   "issuer_unavailable",
   "key_store_unavailable",
   "limits_unavailable",
+  "overloaded",
   "shutting_down",
   "storage_unavailable",
   "upstream_credential_rejected",

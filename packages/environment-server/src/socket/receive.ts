@@ -23,7 +23,6 @@ export interface FrameEffects {
 /** Returns the function that receives the text frames of a connection. It never throws. */
 export function createReceiver(connection: DeviceConnection, effects: FrameEffects): (text: string) => void {
   return (text) => {
-    connection.frameCount += 1;
     const skipped = skipFrame(text);
     // A device over its limit is closed by this call.
     if (skipped === null && !connection.traffic.admitParsing(text.length)) return;

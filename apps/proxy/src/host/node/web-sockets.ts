@@ -153,7 +153,10 @@ function connect(
     if (!Buffer.isBuffer(data)) return;
     memory.completed(data.byteLength);
     if (data.byteLength > listener.maxFrameBytes) return isClosed ? undefined : closeTooBig();
-    handle(() => (isBinary ? listener.onOtherFrame(data.byteLength) : listener.onMessage(data.toString("utf8"))));
+    handle(() => {
+      if (isBinary || data.byteLength > listener.maxTextBytes) listener.onOtherFrame(data.byteLength);
+      else listener.onMessage(data.toString("utf8"));
+    });
   });
   webSocket.on("ping", (data) => {
     handle(() => {
