@@ -136,6 +136,7 @@ async function openPipeline(
       settings.valkeyUrl === null
         ? createMemoryIdempotencyStore(systemClock)
         : (await openValkeySends(settings.valkeyUrl)).store,
+    forgetsSends: settings.valkeyUrl === null,
     background: () => undefined,
     tokenAuthenticatorFor: composeTokenAuthenticator(log, hasExpired),
     embedded: null,
