@@ -43,7 +43,7 @@ export interface CacheFile {
   statusFor?: CacheStatusAudience;
 }
 
-/** `admin` of the file: a separate listener for the administration of keys. */
+/** `admin` of the file: a separate listener for the administration. */
 export interface AdminFile {
   host?: string;
   port: number;

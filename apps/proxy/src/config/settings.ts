@@ -41,6 +41,6 @@ export interface Settings extends GatewaySettings {
   readonly keyPepper: string | null;
   /** `VALKEY_URL`, where keys are stored; `null`: SQLite in the data directory. It can contain a password and is never shown. */
   readonly valkeyUrl: string | null;
-  /** A separate listener for the administration of keys; `null`: the main listener serves it. */
+  /** A separate listener for the administration of keys and devices; `null`: the main listener serves it. */
   readonly admin: AdminSettings | null;
 }

@@ -88,7 +88,7 @@ export async function startCommand(parsed: ParsedLine): Promise<void> {
   });
 }
 
-/** Opens the administration listener, which serves the administration of keys and `/livez`, and no WebSockets. */
+/** Opens the administration listener, which serves the administration and `/livez`, and no WebSockets. */
 function openAdminListener(
   { host, port }: AdminSettings,
   { handleAdmin }: Pipeline,
