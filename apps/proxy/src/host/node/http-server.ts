@@ -8,6 +8,8 @@ import { type PlainHeaders, type PlainResponse, problemResponse } from "@letta-e
 import type { Hono } from "hono";
 import { finishResponse } from "../../http/response.ts";
 import { toWebResponse } from "../gateway.ts";
+import type { Admission } from "./admission.ts";
+import { allowHalfOpen } from "./half-open.ts";
 import { asksForUpgrade, isServerOptions, refuseHead, serverOptions } from "./request-head.ts";
 
 /** Timeouts for callers, in milliseconds. */
@@ -35,13 +37,14 @@ export interface HttpServerOptions {
   readonly app: Hono<{ Bindings: HttpBindings }>;
   readonly randomId: RandomId;
   readonly timeouts: ServerTimeouts;
+  readonly admission: Admission;
   /** Receives failures that have no request to respond to. */
   readonly onFailure: (cause: unknown) => void;
 }
 
 /** Creates Node's HTTP server in front of the app. Input that is not a valid request also gets a problem response. */
 export function createHttpServer(options: HttpServerOptions): Server {
-  const { app, randomId, timeouts, onFailure } = options;
+  const { app, randomId, timeouts, admission, onFailure } = options;
 
   function respond(outgoing: ServerResponse, response: PlainResponse, connection: PlainHeaders = {}): void {
     const { status, headers, body } = finishResponse(response, randomId("req"), "GET");
@@ -78,11 +81,15 @@ export function createHttpServer(options: HttpServerOptions): Server {
     (incoming, outgoing) => {
       const refusal = refuseHead(incoming);
       if (refusal !== null) return refuse(outgoing, refusal);
+      const overload = admission.admit(incoming, outgoing);
+      if (overload !== null) return respond(outgoing, overload);
       if (isServerOptions(incoming)) return respond(outgoing, serverOptions);
       if (asksForUpgrade(incoming)) outgoing.shouldKeepAlive = false;
       void listener(incoming, outgoing).catch(onFailure);
     },
   );
+  server.on("connection", admission.accept);
+  allowHalfOpen(server);
   server.on("checkExpectation", (_incoming, outgoing) => refuse(outgoing, unknownExpectation));
   server.on("connect", (_incoming, socket) => {
     socket.on("error", () => socket.destroy());

@@ -41,7 +41,7 @@ export async function composeUpstream(
   const { upstream, tenants, jwt } = settings;
   if (embedded !== null) return { server: { kind: "embedded", server: embedded } };
   if (upstream.kind !== "http") throw new TypeError("a remote upstream needs its settings");
-  const { upstream: maxConcurrent } = divideOpenFiles(openFileLimit());
+  const { upstream: maxConcurrent } = divideOpenFiles(settings.maxOpenFiles ?? openFileLimit());
   const credentialOf = openCredentials(settings, await keyStore.list(), (tenant, cause) =>
     log({ type: "credential_file_failed", tenant, cause }),
   );
