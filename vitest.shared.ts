@@ -1,11 +1,23 @@
+import { join } from "node:path";
 import type { ViteUserConfig } from "vitest/config";
 
-/** Test settings of every package: where tests are, and the JSON report that `pnpm test` sums. */
+/**
+ * Test settings of every package: where tests are, and the JSON report that `pnpm test` sums.
+ *
+ * Files use every core; the default leaves one free, which is half of a small machine. They share the modules that they load,
+ * which saves two thirds of the processor time of short tests. `vitest.cleanup.ts` keeps what one file replaces from the next.
+ */
 export const sharedConfig: ViteUserConfig = {
   test: {
     include: ["src/**/*.test.ts", "test/**/*.test.ts"],
     reporters: ["default", "json"],
     outputFile: { json: "reports/vitest.json" },
     allowOnly: false,
+    maxWorkers: "100%",
+    isolate: false,
+    // Two files at a time on two cores: a property test that takes two seconds alone can take more than the default of five.
+    testTimeout: 20_000,
+    hookTimeout: 30_000,
+    setupFiles: [join(import.meta.dirname, "vitest.cleanup.ts")],
   },
 };

@@ -16,6 +16,7 @@ import { measureRateLimits } from "./rate-limits.ts";
 import { measureRateLimitsHttp } from "./rate-limits-http.ts";
 import { measureRequests } from "./requests.ts";
 import { measureRevocation } from "./revocation.ts";
+import { measureDeviceAttacks } from "./device-attacks.ts";
 import { measureHosts } from "./hosts.ts";
 import { measureStart } from "./start.ts";
 import { measureDigestComparison } from "./timing-of-digest-comparison.ts";
@@ -30,6 +31,7 @@ const benchmarks: ReadonlyMap<string, () => BenchmarkResult | Promise<BenchmarkR
   ["rate-limits-http", measureRateLimitsHttp],
   ["cache", measureCache],
   ["revocation", measureRevocation],
+  ["device-attacks", measureDeviceAttacks],
   ["start", measureStart],
   ["hosts", measureHosts],
   ["guards", measureGuards],

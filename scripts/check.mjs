@@ -1,58 +1,58 @@
 /** `pnpm check`: runs every check except the tests, and lists the checks that failed. */
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { ensureNode, findNode } from "./setup/supported-node.mjs";
 import { ensureBenchInstalled, ensureInstalled } from "./setup/installation.mjs";
 import { repositoryRoot } from "./lib/repository.mjs";
 import { runCommand } from "./lib/run-process.mjs";
+import { runSteps } from "./lib/run-steps.mjs";
 import { runTasks, taskEnvironment } from "./lib/turbo.mjs";
 
 await ensureInstalled("full", ensureNode);
+/** @typedef {import("./lib/run-steps.mjs").Step["run"]} Run */
+
 const env = taskEnvironment();
 const node = findNode() ?? process.execPath;
 
-/** Runs a development tool. @param {string} name @param {readonly string[]} toolArguments */
-const tool = (name, toolArguments) =>
-  runCommand(join(repositoryRoot, "node_modules", ".bin", name), toolArguments, { env });
-/** @param {string} name */
-const script = (name) => runCommand(node, ["--disable-warning=ExperimentalWarning", join("scripts", name)], { env });
+/** Runs a development tool. @param {string} name @param {readonly string[]} toolArguments @returns {Run} */
+const tool = (name, toolArguments) => (write) =>
+  runCommand(join(repositoryRoot, "node_modules", ".bin", name), toolArguments, { env, write });
+/** @param {string} name @returns {Run} */
+const script = (name) => (write) =>
+  runCommand(node, ["--disable-warning=ExperimentalWarning", join("scripts", name)], { env, write });
 
-/** @type {readonly (readonly [name: string, run: () => Promise<number>])[]} */
+/** @type {Run} */
+async function checkTypes(write) {
+  // The benchmarks are type-checked against dependencies of their own.
+  await ensureBenchInstalled();
+  return runTasks(["typecheck", "typecheck:scripts", "typecheck:bench"], [], write);
+}
+
+// The longest come first, so that the others fit in beside them.
+/** @type {readonly import("./lib/run-steps.mjs").Step[]} */
 const steps = [
-  [
-    "types",
-    async () => {
-      // The benchmarks are type-checked against dependencies of their own.
-      await ensureBenchInstalled();
-      return runTasks(["typecheck", "typecheck:scripts", "typecheck:bench"]);
-    },
-  ],
-  ["lint", () => tool("oxlint", ["--type-aware", "--deny-warnings"])],
-  ["format", () => tool("oxfmt", ["--check"])],
-  ["structure", () => script("check/structure.mjs")],
-  ["unused code", () => tool("knip", [])],
-  ["Markdown", () => script("check/markdown.mjs")],
-  ["problem pages", () => script("check/problem-pages.mjs")],
-  ["configuration schema", () => script("config-schema.mjs")],
-  ["generated files", () => script("../packages/schema/scripts/generate.ts")],
-  ["generated files of the gateway", () => script("../apps/proxy/scripts/generate.ts")],
-  ["OpenAPI rules", () => script("check/open-api.mjs")],
-  ["runtimes", () => script("runtime-matrix.mjs")],
-  ["build", () => runTasks(["build"])],
-  ["byte budgets", () => script("check/budgets.mjs")],
-  ["packages", () => script("check/packages.mjs")],
+  { name: "types", run: checkTypes },
+  { name: "build", run: (write) => runTasks(["build"], [], write) },
+  { name: "packages", run: script("check/packages.mjs"), after: ["build"] },
+  { name: "lint", run: tool("oxlint", ["--type-aware", "--deny-warnings"]) },
+  { name: "unused code", run: tool("knip", []) },
+  { name: "OpenAPI rules", run: script("check/open-api.mjs") },
+  { name: "structure", run: script("check/structure.mjs") },
+  { name: "Markdown", run: script("check/markdown.mjs") },
+  { name: "generated files", run: script("../packages/schema/scripts/generate.ts") },
+  { name: "generated files of the gateway", run: script("../apps/proxy/scripts/generate.ts") },
+  { name: "byte budgets", run: script("check/budgets.mjs"), after: ["build"] },
+  { name: "configuration schema", run: script("config-schema.mjs") },
+  { name: "problem pages", run: script("check/problem-pages.mjs") },
+  { name: "runtimes", run: script("runtime-matrix.mjs") },
+  { name: "format", run: tool("oxfmt", ["--check"]) },
 ];
 
-/** @type {string[]} */
-const failed = [];
-for (const [name, run] of steps) {
+const failed = await runSteps(steps, availableParallelism(), ({ name }, { code, durationMs, output }) => {
   process.stdout.write(`\n== ${name}\n`);
-  const startedAt = performance.now();
-  const code = await run();
-  process.stdout.write(
-    `== ${name}: ${code === 0 ? "ok" : "FAILED"} (${Math.round(performance.now() - startedAt)} ms)\n`,
-  );
-  if (code !== 0) failed.push(name);
-}
+  process.stdout.write(output);
+  process.stdout.write(`== ${name}: ${code === 0 ? "ok" : "FAILED"} (${durationMs} ms)\n`);
+});
 process.stdout.write(failed.length === 0 ? "\nAll checks passed\n" : `\nFailed checks: ${failed.join(", ")}\n`);
 process.exitCode = failed.length === 0 ? 0 : 1;

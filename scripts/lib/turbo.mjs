@@ -21,10 +21,11 @@ export function taskEnvironment() {
  *
  * @param {readonly string[]} tasks
  * @param {readonly string[]} [turboArguments]
+ * @param {(output: Uint8Array) => void} [write] receives the output; default: it goes to the terminal
  */
-export function runTasks(tasks, turboArguments = []) {
+export function runTasks(tasks, turboArguments = [], write = undefined) {
   return runPnpm(
     ["exec", "turbo", "run", ...tasks, "--continue", "--ui=stream", "--output-logs=new-only", ...turboArguments],
-    { env: taskEnvironment() },
+    { env: taskEnvironment(), ...(write && { write }) },
   );
 }

@@ -8,7 +8,7 @@ import { runCommand } from "../lib/run-process.mjs";
  * Runs pnpm and resolves with its exit code.
  *
  * @param {readonly string[]} pnpmArguments
- * @param {{ quiet?: boolean, cwd?: string, env?: NodeJS.ProcessEnv }} [options]
+ * @param {{ quiet?: boolean, cwd?: string, env?: NodeJS.ProcessEnv, write?: (output: Uint8Array) => void }} [options]
  */
 export async function runPnpm(pnpmArguments, options = {}) {
   const env = { ...process.env, ...options.env };

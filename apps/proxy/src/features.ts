@@ -46,6 +46,7 @@ export function createFeatures(services: GatewayServices, config: GatewayConfig)
       ? createEmbeddedUpstream(services, server.server)
       : createRemoteUpstream(services, {
           fetch: server.fetch,
+          idempotencyStore: server.idempotencyStore,
           userAgent: config.userAgent,
           sharesSearches: server.isolatesRequests !== true,
           concurrency: divideCalls(

@@ -15,6 +15,7 @@ import { beginSend } from "./audit/sends.ts";
 import { authoriseBody, authoriseEndpoint } from "./auth/authorise.ts";
 import { createFeatures, type Features } from "./features.ts";
 import { type GatewayRequest, ignoreForwardedHeaders } from "./http/gateway-request.ts";
+import { readIdempotencyKey } from "./http/idempotency-key.ts";
 import { failureResponse, finishResponse } from "./http/response.ts";
 import { matchRequest, validateRequest } from "./http/validate-request.ts";
 import { mapMaybe, type MaybePromise, startSteps } from "./lib/steps.ts";
@@ -88,11 +89,14 @@ export function createPipeline(given: GatewayServices, config: GatewayConfig): P
     steps: (received: Received) => MaybePromise<PlainResponse>,
   ): MaybePromise<PlainResponse> {
     const received = { request, trace: beginTrace(request, services) };
-    return mapMaybe(run(received, steps), (response) => {
+    const responding = mapMaybe(run(received, steps), (response) => {
       const { send } = received.trace;
       if (send === null) return finish(received, response);
       return sends.finish(send, response).then(() => finish(received, response));
     });
+    // What a request has begun to change is finished and recorded, even if its caller disconnects.
+    if (responding instanceof Promise && !isSafe(request.method)) services.background?.(responding);
+    return responding;
   }
 
   return {
@@ -149,6 +153,7 @@ function createApiSteps(services: GatewayServices, { authenticate, limits, upstr
     .check("refuse a plain request for a socket", ({ endpoint }) =>
       endpoint.successStatus === 101 ? upgradeRequired : null,
     )
+    .add("read the idempotency key", ({ request, endpoint }) => readIdempotencyKey(request, endpoint))
     .add("validate query and body", ({ request, endpoint }) => validateRequest(request, endpoint))
     .check("authorise the body", ({ principal, endpoint, input, trace }) => {
       // The endpoint's own schema has decoded it.
@@ -160,7 +165,8 @@ function createApiSteps(services: GatewayServices, { authenticate, limits, upstr
       const { requestId } = exchange.trace;
       const beforeSend = (deviceId: string | null): Promise<PlainResponse | null> =>
         send === null ? Promise.resolve(null) : sends.start(send, deviceId);
-      return { call: prepareCall({ ...exchange, requestId, connection: send?.connection, beforeSend }) };
+      const { connection, sendId = "" } = send ?? {};
+      return { call: prepareCall({ ...exchange, requestId, connection, sendId, beforeSend }) };
     })
     .check("read through the cache", ({ call }) => environmentCache?.read(call) ?? null)
     .end("call the upstream", async ({ call, request, principal, trace }) => {
@@ -228,6 +234,11 @@ function createAdminSteps({ administer, limits }: Features, guard: AdminGuard | 
 /** The device that a request is about. Where a send's device is not known yet, its connection stands for it. */
 function deviceOf({ send }: RequestTrace, params: Readonly<Record<string, string>>): string | null {
   return send?.deviceId ?? params["deviceId"] ?? params["connectionId"] ?? null;
+}
+
+/** Whether a method only reads (RFC 9110 section 9.2.1). */
+function isSafe(method: string): boolean {
+  return method === "GET" || method === "HEAD" || method === "OPTIONS";
 }
 
 const notFound = problemResponse("endpoint_not_found");

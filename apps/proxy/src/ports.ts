@@ -10,6 +10,8 @@ import type { Telemetry } from "./telemetry.ts";
 
 /** The ports that most features share. */
 export interface GatewayPorts {
+  /** Keeps work alive that goes on after its request has ended; absent where nothing ends it. */
+  readonly background?: (work: Promise<unknown>) => void;
   readonly clock: Clock;
   readonly digests: Digests;
   readonly hasExpired: HasExpired;

@@ -64,6 +64,12 @@ export type ProxyEvent =
       readonly cause: unknown;
     }
   | {
+      /** The store of sends failed or is full. A send that had not left yet was refused. */
+      readonly type: "idempotency_failed";
+      readonly operation: string;
+      readonly cause: unknown;
+    }
+  | {
       /** The key store failed. A waiting request got 503. */
       readonly type: "key_store_failed";
       readonly requestId: string;

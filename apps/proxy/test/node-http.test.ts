@@ -151,7 +151,9 @@ describe("bodies", () => {
 
   test("a body of 1 MiB arrives completely, with a Content-Length or in chunks", async () => {
     const announced = await send("POST", target, { "content-length": String(Buffer.byteLength(padded)) }, padded);
-    const streamed = await send("POST", target, { "transfer-encoding": "chunked" }, chunked(padded));
+    // Another message: a repeat of the same one is not sent again.
+    const another = padded.replace('"client_message_id":"m"', '"client_message_id":"n"');
+    const streamed = await send("POST", target, { "transfer-encoding": "chunked" }, chunked(another));
     expect([announced.status, streamed.status]).toEqual([200, 200]);
     const sent = server.upstreamRequests.filter(({ method }) => method === "POST");
     expect(sent.map(({ body }) => body?.byteLength)).toEqual([1_048_576, 1_048_576]);
@@ -215,6 +217,16 @@ describe("malformed requests", () => {
     expect([response.status, response.headers["content-type"]]).toEqual([status, "application/problem+json"]);
   });
 
+  test("a refused request head gets one response with the caller's request id, and nothing behind it is read", async () => {
+    const head = "GET /livez HTTP/1.1\r\nhost: x\r\nx-request-id: trace-1\r\ntransfer-encoding: identity\r\n\r\n";
+    const socket = await openSocket(server.url);
+    socket.write(`${head}${requestHead("GET", "/livez")}`);
+    const text = await readToEnd(socket);
+    const { status, headers } = parseResponse(text);
+    expect([status, headers["x-request-id"], headers["connection"]]).toEqual([400, "trace-1", "close"]);
+    expect(text.match(/HTTP\/1\.1 \d+/g)).toEqual(["HTTP/1.1 400"]);
+  });
+
   test("headers over the size limit are 431", async () => {
     const response = await sendRaw(server.url, requestHead("GET", "/livez", { a: "x".repeat(20_000) }));
     expect([response.status, codeOf(response)]).toEqual([431, "invalid_request"]);
@@ -236,7 +248,7 @@ describe("malformed requests", () => {
     socket.write("OPTIONS * HTTP/1.1\r\nhost: x\r\n\r\n" + requestHead("GET", "/livez"));
     const text = await readToEnd(socket);
     const { status, headers } = parseResponse(text);
-    expect([status, headers["allow"]]).toEqual([204, "GET, HEAD, POST, PATCH, OPTIONS"]);
+    expect([status, headers["allow"]]).toEqual([204, "GET, HEAD, POST, PATCH, DELETE, OPTIONS"]);
     expect(headers).toMatchObject({ "cache-control": "private, no-store", "x-content-type-options": "nosniff" });
     expect(text).toContain("HTTP/1.1 200 OK");
   });

@@ -38,6 +38,7 @@ beforeEach(async () => {
     get maxFrameBytes() {
       return maxFrameBytes;
     },
+    maxTextBytes: 1_000_000,
     onMessage: (text) => void heard.push(text),
     onOtherFrame: (byteLength) => (heard.push(`other ${byteLength}`), mayHandleOthers),
     onClose: (code, limit) => void heard.push(code, ...(limit === undefined ? [] : [limit])),
@@ -151,6 +152,18 @@ describe("an open socket", () => {
     expect([code, reason.toString()]).toEqual([1000, "Replaced by new connection"]);
   });
 
+  test("what a device sends after it was closed for a limit is not handed over, and a device that does not close is dropped", async () => {
+    const socket = await open();
+    socket.send("before");
+    await untilReceived(1);
+    attached[0]?.close(1008, "Too much");
+    socket.send("after");
+    const [code, reason] = (await once(socket, "close")) as [number, Buffer];
+    expect([code, reason.toString()]).toEqual([1008, "Too much"]);
+    await untilReceived(2);
+    expect(received).toEqual(["before", 1006]);
+  });
+
   test("sending to a device that does not read throws at 32 MiB, and nothing more is buffered", async () => {
     await open();
     const text = "x".repeat(1_048_576);
@@ -257,6 +270,14 @@ describe("an open socket", () => {
     expect(received).toEqual(["small", large, large, large]);
   });
 
+  test("a text that the listener does not want is counted and not handed over", async () => {
+    const socket = await open();
+    socket.send("x".repeat(1_000_001));
+    socket.send("small");
+    await untilReceived(2);
+    expect(received).toEqual(["other 1000001", "small"]);
+  });
+
   test("a socket offers neither compression nor a subprotocol", async () => {
     const socket = new WebSocket(server.url.replace("http", "ws") + path, ["chat"], {
       headers: { authorization: `Bearer ${key}` },
@@ -273,6 +294,7 @@ test("a failure of a device's handler closes only that device's socket", async (
   const defect = new Error("defect");
   const attach = (): PlainSocketListener => ({
     maxFrameBytes,
+    maxTextBytes: 1_000,
     onMessage() {
       throw defect;
     },

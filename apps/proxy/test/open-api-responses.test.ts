@@ -9,6 +9,7 @@ import { loadOpenApi } from "../src/adapters/open-api.ts";
 import { createHostRoutes } from "../src/host/routes.ts";
 import type { GatewayResponse } from "../src/http/response.ts";
 import { rateLimitPath } from "../src/limits/endpoint.ts";
+import { createDeviceAdministrationProxy } from "./support/device-administration.ts";
 import { environmentRow } from "./support/environment-row.ts";
 import { type FakeRequest, fakeRequest } from "./support/fake-request.ts";
 import { knownConnections } from "./support/known-connections.ts";
@@ -129,4 +130,30 @@ test.each(requests)("the response to %s is as described", async (_title, templat
   const headers = { "content-type": "application/json", ...request.headers };
   const response: PlainResponse = await proxy.proxy.handle(fakeRequest({ key, ...request, path, headers }));
   expect([response.status, undescribed(template, request.method ?? "GET", response)]).toEqual([status, []]);
+});
+
+test("the responses about devices are as described, and have every row and its owner", async () => {
+  const world = await createDeviceAdministrationProxy();
+  const connectKey = await world.issueKey({ scopes: ["connect"] });
+  const { key: adminKey } = await world.issueKey({ scopes: ["admin"] });
+  await world.connect(connectKey.key, { deviceId: "d1", connectionName: "ci-1" });
+  const [list, one] = ["/admin/v1/devices", "/admin/v1/devices/{deviceId}"];
+  const steps: readonly (readonly [method: string, template: string, status: number])[] = [
+    ["GET", list, 200],
+    ["GET", one, 200],
+    ["POST", `${one}/release`, 200],
+    ["DELETE", one, 204],
+    ["GET", one, 404],
+    ["DELETE", one, 404],
+  ];
+  for (const [method, template, status] of steps) {
+    const path = template.replace("{deviceId}", "d1");
+    const response: PlainResponse = await world.proxy.handle(fakeRequest({ key: adminKey, method, path }));
+    expect([method, path, response.status, undescribed(template, method, response)]).toEqual([
+      method,
+      path,
+      status,
+      [],
+    ]);
+  }
 });

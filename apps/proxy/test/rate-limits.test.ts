@@ -1,56 +1,14 @@
 /** Rate limits in the pipeline: when they are checked, and what callers and telemetry see. */
 import { jsonResponse, type PlainResponse } from "@letta-environments/schema";
-import { describe, expect, test, vi } from "vitest";
-import { createHostGuard } from "../src/admin/admission.ts";
-import { createMemoryRateLimitStore } from "../src/adapters/memory/rate-limit-store.ts";
+import { describe, expect, test } from "vitest";
 import type { AuditEntry } from "../src/audit/entry.ts";
 import type { AuditLog } from "../src/audit/log.ts";
 import type { RateLimitsFile } from "../src/config/file.ts";
-import { resolveRateLimits } from "../src/config/resolve-rate-limits.ts";
 import type { UpstreamFetch } from "../src/ports.ts";
-import type { GatewayConfig } from "../src/services.ts";
-import { createRateLimiter } from "../src/rate-limit/limiter.ts";
 import type { RateLimitStore } from "../src/rate-limit/store.ts";
 import { fakeRequest } from "./support/fake-request.ts";
-import { knownConnections } from "./support/known-connections.ts";
-import { bodyOf, createTestProxy, emptyUpstream, problemOf, type TestProxy } from "./support/test-proxy.ts";
-
-interface Options {
-  readonly upstream?: UpstreamFetch;
-  readonly store?: RateLimitStore;
-  readonly audit?: AuditLog;
-  readonly config?: Partial<GatewayConfig>;
-}
-
-function setUp(file: RateLimitsFile, { upstream, store, audit, config }: Options = {}): TestProxy {
-  // The test proxy creates its own virtual clock, which the limits use too.
-  const clock = {
-    now: () => testProxy.clock.now(),
-    monotonic: () => testProxy.clock.monotonic(),
-    setTimer: (...timer: Parameters<TestProxy["clock"]["setTimer"]>) => testProxy.clock.setTimer(...timer),
-  };
-  let limiter: ReturnType<typeof createRateLimiter> | null = null;
-  const rateLimiter: ReturnType<typeof createRateLimiter> = {
-    take: (...taken) => lazy().take(...taken),
-    release: (...released) => lazy().release(...released),
-  };
-  function lazy(): ReturnType<typeof createRateLimiter> {
-    const local = createMemoryRateLimitStore(clock);
-    limiter ??= createRateLimiter({
-      store: store ?? local,
-      localStore: local,
-      clock,
-      onDegraded: ({ state, ...event }) =>
-        void testProxy.events.push({ type: `rate_limits_${state}`, ...event } as never),
-    });
-    return limiter;
-  }
-  const testProxy = createTestProxy(upstream ?? knownConnections(emptyUpstream), {
-    ports: { rateLimiter, ...(audit && { audit }) },
-    config: { rateLimits: resolveRateLimits(file, true).settings, ...config },
-  });
-  return testProxy;
-}
+import { createLimitedProxy } from "./support/limited-proxy.ts";
+import { bodyOf, createTestProxy, problemOf, type TestProxy } from "./support/test-proxy.ts";
 
 function perKey(limit: number, more: object = {}): RateLimitsFile {
   return { policies: { mine: { per: ["key"], limit, ...more } } };
@@ -68,7 +26,7 @@ function send({ proxy }: TestProxy, key: string, connectionId = "conn-1"): Promi
 test("a send over the limit is recorded as refused, with the connection that it names", async () => {
   const entries: AuditEntry[] = [];
   const audit: AuditLog = { append: (entry) => Promise.resolve(void entries.push(entry)) };
-  const testProxy = setUp(perKey(1), { audit });
+  const testProxy = createLimitedProxy(perKey(1), { audit });
   const { key, record } = await testProxy.issueKey();
   await testProxy.proxy.handle(fakeRequest({ key }));
   expect((await send(testProxy, key)).status).toBe(429);
@@ -85,7 +43,7 @@ test("a send over the limit is recorded as refused, with the connection that it 
 });
 
 test("every response reports the remaining quota, and a request over the limit is 429 and not forwarded", async () => {
-  const testProxy = setUp(perKey(2));
+  const testProxy = createLimitedProxy(perKey(2));
   const { key } = await testProxy.issueKey();
   const ask = (): Promise<PlainResponse> => testProxy.proxy.handle(fakeRequest({ key }));
   const first = await ask();
@@ -106,7 +64,7 @@ test("every response reports the remaining quota, and a request over the limit i
 });
 
 test("exactly 10 of 200 simultaneous requests pass a limit of 10", async () => {
-  const testProxy = setUp(perKey(10));
+  const testProxy = createLimitedProxy(perKey(10));
   const { key } = await testProxy.issueKey();
   const responses = await Promise.all(Array.from({ length: 200 }, () => testProxy.proxy.handle(fakeRequest({ key }))));
   expect(responses.filter(({ status }) => status === 200)).toHaveLength(10);
@@ -114,7 +72,7 @@ test("exactly 10 of 200 simultaneous requests pass a limit of 10", async () => {
 });
 
 test("requests that fail authorisation or match no endpoint are not counted", async () => {
-  const testProxy = setUp(perKey(1));
+  const testProxy = createLimitedProxy(perKey(1));
   const { key } = await testProxy.issueKey({ scopes: ["list"] });
   for (let count = 0; count < 3; count++) {
     const read = await testProxy.proxy.handle(fakeRequest({ key, path: "/v1/environments/device-1" }));
@@ -125,7 +83,7 @@ test("requests that fail authorisation or match no endpoint are not counted", as
 });
 
 test("keys are counted separately, each by its own override if it has one", async () => {
-  const testProxy = setUp(perKey(1));
+  const testProxy = createLimitedProxy(perKey(1));
   const keys = [
     await testProxy.issueKey(),
     await testProxy.issueKey({ rateLimits: { mine: "3/1m" } }),
@@ -140,7 +98,7 @@ test("keys are counted separately, each by its own override if it has one", asyn
 });
 
 test("a key with an override of a limit per tenant gets its own counter, which the tenant does not share", async () => {
-  const testProxy = setUp({ policies: { mine: { per: ["tenant"], limit: 2 } } });
+  const testProxy = createLimitedProxy({ policies: { mine: { per: ["tenant"], limit: 2 } } });
   const [own, plain] = [await testProxy.issueKey({ rateLimits: { mine: "4/1d" } }), await testProxy.issueKey()];
   const passed = async (key: string): Promise<number> => {
     const responses = await Promise.all(Array.from({ length: 6 }, () => testProxy.proxy.handle(fakeRequest({ key }))));
@@ -152,7 +110,9 @@ test("a key with an override of a limit per tenant gets its own counter, which t
 });
 
 test("sends are counted by device", async () => {
-  const testProxy = setUp({ policies: { sends: { per: ["key", "device"], limit: 1, routes: ["sendMessage"] } } });
+  const testProxy = createLimitedProxy({
+    policies: { sends: { per: ["key", "device"], limit: 1, routes: ["sendMessage"] } },
+  });
   const { key } = await testProxy.issueKey();
   const statuses = [await send(testProxy, key), await send(testProxy, key), await send(testProxy, key, "c")];
   expect(statuses.map(({ status }) => status === 429)).toEqual([false, true, false]);
@@ -166,7 +126,7 @@ test("a request that ends releases its lease for the next one", async () => {
   });
   let calls = 0;
   const slow: UpstreamFetch = () => (calls++ === 0 ? first : Promise.resolve(empty));
-  const testProxy = setUp(perKey(1, { unit: "concurrent-requests" }), { upstream: slow });
+  const testProxy = createLimitedProxy(perKey(1, { unit: "concurrent-requests" }), { upstream: slow });
   const { key } = await testProxy.issueKey();
   const running = testProxy.proxy.handle(fakeRequest({ key }));
   expect((await testProxy.proxy.handle(fakeRequest({ key }))).status).toBe(429);
@@ -177,7 +137,7 @@ test("a request that ends releases its lease for the next one", async () => {
 
 test("two requests with the same request id do not share a lease", async () => {
   const never: UpstreamFetch = () => new Promise(() => undefined);
-  const testProxy = setUp(perKey(1, { unit: "concurrent-requests" }), { upstream: never });
+  const testProxy = createLimitedProxy(perKey(1, { unit: "concurrent-requests" }), { upstream: never });
   const { key } = await testProxy.issueKey();
   const headers = { "x-request-id": "same-for-all" };
   void testProxy.proxy.handle(fakeRequest({ key, headers }));
@@ -185,128 +145,12 @@ test("two requests with the same request id do not share a lease", async () => {
 });
 
 test("a shadow policy refuses no request, is not shown, and is reported to telemetry", async () => {
-  const testProxy = setUp(perKey(1, { mode: "shadow" }));
+  const testProxy = createLimitedProxy(perKey(1, { mode: "shadow" }));
   const { key } = await testProxy.issueKey();
   await testProxy.proxy.handle(fakeRequest({ key }));
   const second = await testProxy.proxy.handle(fakeRequest({ key }));
   expect([second.status, second.headers["ratelimit"]]).toEqual([200, undefined]);
   expect(testProxy.events.at(-1)).toMatchObject({ status: 200, shadowLimitedBy: ["mine"] });
-});
-
-describe("failed authentication", () => {
-  const file: RateLimitsFile = {
-    policies: { failures: { per: ["address"], limit: 3, routes: ["failedAuthentication"] } },
-  };
-  // Well-formed, so that each one is looked up.
-  const guess = async (): Promise<string> => (await createTestProxy().issueKey()).key;
-
-  test("failed authentication is 401 up to the limit of the address, then 429 without looking up keys", async () => {
-    const testProxy = setUp(file);
-    const { key } = await testProxy.issueKey();
-    await testProxy.proxy.handle(fakeRequest({ key }));
-    const statuses: number[] = [];
-    for (let count = 0; count < 6; count++) {
-      statuses.push((await testProxy.proxy.handle(fakeRequest({ key: await guess() }))).status);
-    }
-    expect(statuses).toEqual([401, 401, 401, 429, 429, 429]);
-    // A verified key still works; a key that would have to be looked up does not.
-    expect((await testProxy.proxy.handle(fakeRequest({ key }))).status).toBe(200);
-    const cold = await testProxy.issueKey();
-    // A change of keys drops all verified keys, so both have to be looked up.
-    expect((await testProxy.proxy.handle(fakeRequest({ key: cold.key }))).status).toBe(429);
-    await testProxy.clock.advance(20_000);
-    expect((await testProxy.proxy.handle(fakeRequest({ key: cold.key }))).status).toBe(200);
-  });
-
-  test("failed authentication reports the remaining quota and the wait, and logs the policy that refused", async () => {
-    const testProxy = setUp(file);
-    const ask = async (): Promise<PlainResponse> => testProxy.proxy.handle(fakeRequest({ key: await guess() }));
-    expect((await ask()).headers).toMatchObject({
-      "ratelimit-policy": '"failures";q=3;w=60',
-      ratelimit: '"failures";r=2;t=20',
-    });
-    expect(testProxy.events.at(-1)).not.toHaveProperty("limitedBy");
-    for (let count = 0; count < 3; count++) await ask();
-    await testProxy.clock.advance(15_000);
-    const blocked = await ask();
-    expect(blocked.status).toBe(429);
-    expect(blocked.headers).toMatchObject({ ratelimit: '"failures";r=0;t=5', "retry-after": "5" });
-    expect(testProxy.events.at(-1)).toMatchObject({ status: 429, limitedBy: ["failures"] });
-    const byAdmin = await testProxy.proxy.handle(fakeRequest({ key: await guess(), path: "/admin/v1/keys" }));
-    expect(byAdmin.headers["retry-after"]).toBe("5");
-    expect(testProxy.events.at(-1)).toMatchObject({ status: 429, limitedBy: ["failures"] });
-  });
-
-  test("failed authentication stays 401 under a shadow policy, which is logged", async () => {
-    const testProxy = setUp({
-      policies: { failures: { per: ["address"], limit: 1, routes: ["failedAuthentication"], mode: "shadow" } },
-    });
-    for (let count = 0; count < 2; count++) {
-      const { status, headers } = await testProxy.proxy.handle(fakeRequest({ key: await guess() }));
-      expect([status, headers["ratelimit"]]).toEqual([401, undefined]);
-    }
-    expect(testProxy.events.at(-1)).toMatchObject({ status: 401, shadowLimitedBy: ["failures"] });
-  });
-
-  test("an address over the limit of failed authentication causes no key lookup, even with a valid key", async () => {
-    const testProxy = setUp(file);
-    const { key } = await testProxy.issueKey();
-    for (let count = 0; count < 4; count++) await testProxy.proxy.handle(fakeRequest({ key: await guess() }));
-    const find = vi.spyOn(testProxy.keyStore, "find");
-    for (const presented of [key, await guess()]) {
-      expect((await testProxy.proxy.handle(fakeRequest({ key: presented }))).status).toBe(429);
-    }
-    expect(find).not.toHaveBeenCalled();
-  });
-
-  test("a refusal of a caller's own key by the upstream counts as failed authentication of the address", async () => {
-    const refusing: UpstreamFetch = () => Promise.resolve(jsonResponse(401, {}));
-    const testProxy = setUp(file, { upstream: refusing, config: { passThrough: true } });
-    const statuses: number[] = [];
-    for (let count = 0; count < 6; count++) {
-      statuses.push((await testProxy.proxy.handle(fakeRequest({ key: `sk-guess-${count}` }))).status);
-    }
-    expect(statuses).toEqual([401, 401, 401, 401, 429, 429]);
-    expect(testProxy.upstreamRequests).toHaveLength(4);
-  });
-
-  test("refused upstream keys count as failed authentication even if earlier requests with them did not reach the upstream", async () => {
-    const accepts = (credential: string | undefined): boolean => credential === "sk-good";
-    const choosy: UpstreamFetch = ({ credential }) =>
-      Promise.resolve(
-        accepts(credential?.value) ? jsonResponse(200, { connections: [], hasNextPage: false }) : jsonResponse(401, {}),
-      );
-    const testProxy = setUp(file, { upstream: choosy, config: { passThrough: true } });
-    const ask = async (key: string): Promise<number> => (await testProxy.proxy.handle(fakeRequest({ key }))).status;
-    const unreadable = { method: "POST", path: "/v1/environments/c/messages", body: "{" };
-    expect(await ask("sk-good")).toBe(200);
-    const guesses = Array.from({ length: 20 }, (_, index) => `sk-guess-${index}`);
-    for (const key of guesses) {
-      const shown = fakeRequest({ key, ...unreadable, headers: { "content-type": "application/json" } });
-      expect((await testProxy.proxy.handle(shown)).status).toBe(400);
-    }
-    const before = testProxy.upstreamRequests.length;
-    for (const key of guesses) await ask(key);
-    expect(testProxy.upstreamRequests.length - before).toBe(4);
-    expect(await ask("sk-good")).toBe(200);
-  });
-});
-
-test("failed authentication at the administration listener is counted by the peer's address, not by forwarded headers", async () => {
-  const file: RateLimitsFile = {
-    trustedHops: 1,
-    policies: { failures: { per: ["address"], limit: 3, routes: ["failedAuthentication"] } },
-  };
-  const token = "operator-token-of-forty-three-characters-00";
-  const { proxy } = setUp(file, { config: { adminListener: { token, guard: createHostGuard([]) } } });
-  const ask = async (key: string, index: number): Promise<number> => {
-    const headers = { host: "127.0.0.1", "x-forwarded-for": `203.0.113.${index}` };
-    return (await proxy.handleAdmin(fakeRequest({ key, path: "/admin/v1/keys", headers }))).status;
-  };
-  const statuses: number[] = [];
-  for (let index = 0; index < 5; index++) statuses.push(await ask(`guess-${index}`, index));
-  expect(statuses).toEqual([401, 401, 401, 429, 429]);
-  expect(await ask(token, 9)).toBe(200);
 });
 
 describe("a store that is unavailable", () => {
@@ -316,7 +160,7 @@ describe("a store that is unavailable", () => {
   };
 
   test("an unavailable store is reported in a header, in telemetry and once in the log, while the process decides locally", async () => {
-    const testProxy = setUp(perKey(2), { store: away });
+    const testProxy = createLimitedProxy(perKey(2), { store: away });
     const { key } = await testProxy.issueKey();
     const responses = [];
     for (let count = 0; count < 3; count++) responses.push(await testProxy.proxy.handle(fakeRequest({ key })));
@@ -327,7 +171,7 @@ describe("a store that is unavailable", () => {
   });
 
   test("an unavailable store causes 503 under a closed policy", async () => {
-    const testProxy = setUp(perKey(2, { onStoreError: "closed" }), { store: away });
+    const testProxy = createLimitedProxy(perKey(2, { onStoreError: "closed" }), { store: away });
     const { key } = await testProxy.issueKey();
     const response = await testProxy.proxy.handle(fakeRequest({ key }));
     expect([response.status, problemOf(response).errorCode]).toEqual([503, "limits_unavailable"]);
@@ -340,7 +184,7 @@ describe("GET /v1/ratelimit", () => {
     proxy.handle(fakeRequest({ key, path: "/v1/ratelimit", query, method }));
 
   test("GET /v1/ratelimit reports the remaining quota of an operation, and charges nothing", async () => {
-    const testProxy = setUp(perKey(2));
+    const testProxy = createLimitedProxy(perKey(2));
     const { key } = await testProxy.issueKey({ scopes: ["connect"] });
     for (let count = 0; count < 5; count++) {
       const response = await ask(testProxy, key, "operation=sendMessage&deviceId=device-1");
@@ -367,7 +211,7 @@ describe("GET /v1/ratelimit", () => {
   });
 
   test("GET /v1/ratelimit requires a key, a valid query, and the method GET or HEAD", async () => {
-    const testProxy = setUp(perKey(2));
+    const testProxy = createLimitedProxy(perKey(2));
     const { key } = await testProxy.issueKey();
     expect((await ask(testProxy, "lek_nobody")).status).toBe(401);
     const wrong = await ask(testProxy, key, "operation=everything");
@@ -386,7 +230,7 @@ describe("GET /v1/ratelimit", () => {
 test("the items of an upstream's RateLimit header follow those of the gateway", async () => {
   const limited: UpstreamFetch = () =>
     Promise.resolve(jsonResponse(429, { message: "slow down" }, { ratelimit: '"theirs";r=0;t=9', "retry-after": "9" }));
-  const testProxy = setUp(perKey(100), { upstream: limited });
+  const testProxy = createLimitedProxy(perKey(100), { upstream: limited });
   const response = await testProxy.proxy.handle(fakeRequest({ key: (await testProxy.issueKey()).key }));
   expect(response.headers).toMatchObject({ ratelimit: '"mine";r=99;t=1, "theirs";r=0;t=9', "retry-after": "9" });
 });

@@ -66,7 +66,8 @@ async function simulate(fail: UpstreamFetch, seed: number, readsPerSecond: numbe
     if (isDown()) count.asked += 1;
     if (isDown() && isSend) count.sends += 1;
     const run = async (): Promise<void> => {
-      const { status } = await call(endpoint, request, { atMs: atMs + 5_000, signal });
+      const { response } = await call(endpoint, request, { atMs: atMs + 5_000, signal });
+      const { status } = response;
       if (status !== 200 && atMs < outage.fromMs - 5_000) count.failedBefore += 1;
       if (status !== 200 && atMs >= outage.toMs) lateFailures.push(atMs - outage.toMs);
     };

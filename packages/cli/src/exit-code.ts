@@ -38,12 +38,14 @@ const byCode: Readonly<Record<string, number>> = {
   connection_not_found: exitCodes.notFound,
   input_rejected: exitCodes.refused,
   approvals_unsupported: exitCodes.refused,
+  approval_decided: exitCodes.refused,
   agent_required: exitCodes.misused,
   message_id_reused: exitCodes.misused,
   delivery_unknown: exitCodes.unknown,
   // Servers respond with these before they do anything.
   upstream_unreachable: exitCodes.later,
   audit_unavailable: exitCodes.later,
+  idempotency_unavailable: exitCodes.later,
   issuer_unavailable: exitCodes.later,
   key_store_unavailable: exitCodes.later,
   limits_unavailable: exitCodes.later,
@@ -66,9 +68,10 @@ const temporary: ReadonlySet<number | undefined> = new Set([undefined, 408, 502,
 
 /** The exit code for a failed request. @param mayBeDelivered whether it carried a message that the device may have received */
 export function exitCodeOf(
-  { code, status }: Pick<LettaEnvironmentsError, "code" | "status">,
+  { code, status, problem }: Pick<LettaEnvironmentsError, "code" | "status" | "problem">,
   mayBeDelivered: boolean,
 ): number {
+  if (mayBeDelivered && problem?.delivery === "unknown") return exitCodes.unknown;
   const known = byCode[code] ?? byStatus[status ?? 0];
   if (known !== undefined) return known;
   // No response, an unreadable one, or a failure behind a gateway.

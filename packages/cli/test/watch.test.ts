@@ -1,7 +1,7 @@
 /** `letta-env watch` as a user runs it, against a real gateway. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { connectScriptedDevice } from "@letta-environments/testkit";
+import { baseEnvironment, connectScriptedDevice } from "@letta-environments/testkit";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { type Gateway, launchGateway } from "./support/gateway.ts";
 import { entry, startCli } from "./support/run-cli.ts";
@@ -52,7 +52,7 @@ test("--json prints a document a line", async () => {
 test("ends with 0, and says nothing, when its reader goes away", async () => {
   const laptop = await device("d3", "first");
   const args = ["--disable-warning=ExperimentalWarning", entry, "watch", "--interval", "50ms"];
-  const child = spawn(process.execPath, args, { env: { PATH: process.env["PATH"] ?? "", ...gateway.env } });
+  const child = spawn(process.execPath, args, { env: { ...baseEnvironment, ...gateway.env } });
   let stderr = "";
   child.stderr.setEncoding("utf8").on("data", (text: string) => (stderr += text));
   const closed = once(child, "close");

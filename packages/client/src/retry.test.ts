@@ -75,6 +75,14 @@ describe("isUndelivered", () => {
     },
   );
 
+  test("a message that may have been delivered, as its problem says, is not undelivered whatever its status", () => {
+    for (const status of [400, 409, 429, 503]) {
+      const attempt = { safety: "deduplicated", code: "upstream_error", status, shouldRetry: "false" } as const;
+      expect(isUndelivered({ ...attempt, deduplicates: true, delivery: "unknown" })).toBe(false);
+      expect(isUndelivered({ ...attempt, deduplicates: true, delivery: "none" })).toBe(status < 500);
+    }
+  });
+
   test("a problem code that says so counts on every server, whatever x-should-retry says", () => {
     for (const code of ["shutting_down", "queue_full"] as const)
       expect(isUndelivered({ safety: "once", status: 503, code, shouldRetry: "false", deduplicates: false })).toBe(

@@ -19,6 +19,8 @@ export interface FailedAttempt {
   readonly code: ErrorCode;
   /** Response header `x-should-retry`. */
   readonly shouldRetry?: string | null | undefined;
+  /** Member `delivery` of the problem: whether the message may have been delivered, where the server knows. */
+  readonly delivery?: string | undefined;
   /** Whether the server has shown that it deduplicates messages. */
   readonly deduplicates: boolean;
 }
@@ -39,8 +41,8 @@ export function isRepeatable({ safety, status, code, shouldRetry, deduplicates }
 
 /** Whether a failed send reached no device, as far as its response shows. Without a complete response it may have. */
 export function isUndelivered(attempt: FailedAttempt): boolean {
-  const { status = 0, code, deduplicates } = attempt;
-  if (status < 300) return false;
+  const { status = 0, code, deduplicates, delivery } = attempt;
+  if (status < 300 || delivery === "unknown") return false;
   // A 429 or 5xx may come from another server that the message passed through after its delivery.
   const isRefusal = status < 500 && (status !== 429 || deduplicates);
   return isRefusal || code === "queue_full" || undeliveredCodes.includes(code) || isRepeatable(attempt);
@@ -49,6 +51,7 @@ export function isUndelivered(attempt: FailedAttempt): boolean {
 /** Problem codes that say: no device received anything, and a later try may succeed. */
 const undeliveredCodes: readonly ErrorCode[] = [
   "audit_unavailable",
+  "idempotency_unavailable",
   "issuer_unavailable",
   "key_store_unavailable",
   "limits_unavailable",

@@ -218,7 +218,8 @@ function fail(
 ): Failure {
   const { status, headers } = response ?? {};
   const shouldRetry = headers?.get("x-should-retry");
-  const attempt = { safety, status, code: details.code ?? code, shouldRetry, deduplicates };
+  const { code: problemCode = code, problem } = details;
+  const attempt = { safety, status, code: problemCode, shouldRetry, delivery: problem?.delivery, deduplicates };
   return {
     error: createError(code, {
       retryable: isRepeatable(attempt),

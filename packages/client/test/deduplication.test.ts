@@ -78,6 +78,7 @@ describe("a problem whose code says that nothing was sent allows a repeat on eve
     "upstream_unreachable",
     "issuer_unavailable",
     "audit_unavailable",
+    "idempotency_unavailable",
     "key_store_unavailable",
     "limits_unavailable",
     "overloaded",

@@ -9,7 +9,9 @@ import type { EnvironmentStore } from "./ports.ts";
  * are passed on.
  */
 export function waitForLocks(store: EnvironmentStore, clock: Clock): EnvironmentStore {
-  const retry = createSqliteRetry(clock, storeLimits);
+  const pause = (durationMs: number): Promise<void> =>
+    new Promise((resolve) => void clock.setTimer(durationMs, resolve));
+  const retry = createSqliteRetry({ monotonic: clock.monotonic, pause }, storeLimits);
   return new Proxy(store, {
     get(target, name) {
       const method: unknown = Reflect.get(target, name);

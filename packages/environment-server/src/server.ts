@@ -1,13 +1,15 @@
 import { type Clock, createSteadyNow, type RandomId, type Sha256 } from "@letta-environments/platform";
 import {
-  openApiResponse,
+  checkIdempotencyKey,
   decodeRequest,
   type Decoded,
   type DecodedRequest,
   type Endpoint,
+  idempotencyKeyHeader,
   matchEndpoint,
   messageDeduplicationHeader,
   openApiPath,
+  openApiResponse,
   type OpenApiSource,
   type Operation,
   type OperationInput,
@@ -97,14 +99,13 @@ export function createEnvironmentServer(options: EnvironmentServerOptions): Envi
   const emit = createEmitter(options.onEvent);
   const retentionNow = createSteadyNow(clock);
   const pending = createPendingDeliveries({ clock, log: store, emit });
-  const emitOfHub: EmitEvent = (event) => {
+  const emitAndWatch: EmitEvent = (event) => {
     emit(event);
     if (event.type === "device_disconnected") removals.socketEnded();
   };
-  const hub = createDeviceHub({ clock, randomId, store, pending, emit: emitOfHub, retentionNow, settleMs });
+  const hub = createDeviceHub({ clock, randomId, store, pending, emit: emitAndWatch, retentionNow, settleMs });
   const removals = createRemovalWatch({ clock, store, hub, emit });
-  const running = createRunningWork();
-  const { track } = running;
+  const { track, settled } = createRunningWork();
   let closing = false;
   const server: ServerContext = {
     ...options,
@@ -131,13 +132,9 @@ export function createEnvironmentServer(options: EnvironmentServerOptions): Envi
     });
   }
 
-  async function performRequest(
-    request: PlainRequest,
-    principal: Principal,
-    context: RequestContext,
-  ): Promise<PlainResponse> {
+  async function performRequest(request: PlainRequest, principal: Principal, context: RequestContext) {
     const decoded = decode(request, principal);
-    return decoded.ok ? perform(decoded.value, principal, context) : decoded.response;
+    return decoded.ok ? perform(decoded.value, principal, withIdempotencyKey(context, request)) : decoded.response;
   }
 
   return {
@@ -167,10 +164,14 @@ export function createEnvironmentServer(options: EnvironmentServerOptions): Envi
       removals.close();
       const socketsClosed = hub.close();
       await pending.close();
-      await running.settled();
+      await settled();
       await socketsClosed;
     },
   };
+}
+
+function withIdempotencyKey(context: RequestContext, { headers }: PlainRequest): RequestContext {
+  return { ...context, idempotencyKey: headers[idempotencyKeyHeader] ?? null };
 }
 
 /** Work that {@link EnvironmentServer.close} waits for. */
@@ -195,6 +196,10 @@ function decode({ method, path, query, headers, body }: PlainRequest, principal:
   if (match.kind === "refused") return { ok: false, response: match.response };
   const denied = checkScope(match.endpoint, principal);
   if (denied !== null) return { ok: false, response: denied };
+  // Other operations ignore the header.
+  const isSend = match.endpoint.operation === "sendMessage";
+  const invalid = isSend ? checkIdempotencyKey(headers[idempotencyKeyHeader]) : null;
+  if (invalid !== null) return { ok: false, response: invalid };
   return decodeRequest(match, { query, body, contentType: headers["content-type"] });
 }
 

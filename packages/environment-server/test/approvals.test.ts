@@ -89,7 +89,7 @@ test("a repeated decision receives the first result and is not sent again", asyn
   expect(socket.inputs()).toHaveLength(1);
 });
 
-test("another decision about the same tool call is 422 naming it", async () => {
+test("another decision about the same tool call is 409 approval_decided naming it, and not repeated by clients", async () => {
   const harness = createHarness();
   const { connectionId, socket } = await harness.connect("device-1");
   const sent = decide(harness, connectionId, [allow]);
@@ -97,8 +97,9 @@ test("another decision about the same tool call is 422 naming it", async () => {
   socket.acknowledge({ accepted: true });
   await sent;
   expect(await decide(harness, connectionId, [{ ...allow, approve: false }])).toMatchObject({
-    status: 422,
-    body: { errorCode: "message_id_reused", errors: [{ member: "messages[0].approvals[0].tool_call_id" }] },
+    status: 409,
+    headers: { "x-should-retry": "false" },
+    body: { errorCode: "approval_decided", errors: [{ member: "messages[0].approvals[0].tool_call_id" }] },
   });
   expect(socket.inputs()).toHaveLength(1);
 });

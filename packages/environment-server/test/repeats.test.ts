@@ -2,7 +2,8 @@ import { openSqlite } from "@letta-environments/platform/node";
 import { createVirtualClock } from "@letta-environments/testkit";
 import { describe, expect, test } from "vitest";
 import { createSqliteEnvironmentStore } from "../src/sqlite.ts";
-import { anyone, createHarness, userMessage } from "./support/harness.ts";
+import { maxWaitingMessages } from "../src/limits.ts";
+import { type Answer, anyone, createHarness, userMessage, withApprove } from "./support/harness.ts";
 
 const hourMs = 3_600_000;
 const replayed = { "idempotency-replayed": "true" };
@@ -211,5 +212,80 @@ describe("one id belongs to one body", () => {
     expect(await acknowledged(send(first.connectionId, { conversationId: "conv-1" }), first)).toBeUndefined();
     expect(await acknowledged(send(second.connectionId), second)).toBeUndefined();
     expect([first.socket.inputs().length, second.socket.inputs().length]).toEqual([3, 1]);
+  });
+});
+
+describe("an Idempotency-Key", () => {
+  const idempotencyKey = "k";
+  const conflict = { status: 422, body: { errorCode: "message_id_reused", errors: [{ member: "idempotency-key" }] } };
+
+  test("belongs to one body, however many frames that becomes", async () => {
+    const { connect, call, settle } = createHarness();
+    const { connectionId, socket } = await connect("device-1");
+    const decision = { type: "approval", approvals: [{ approve: true, tool_call_id: "call-1" }] };
+    const send = (messages: readonly unknown[]): Promise<Answer> =>
+      call("POST", `/v1/environments/${connectionId}/messages`, {
+        body: { agentId: "agent-1", messages },
+        principal: withApprove,
+        idempotencyKey,
+      });
+    const accept = async (): Promise<void> => {
+      await settle();
+      socket.acknowledge();
+    };
+    const sent = send([userMessage("m-1"), decision]);
+    await accept();
+    await accept();
+    expect(await sent).toMatchObject({ status: 200 });
+    expect(await send([userMessage("m-1"), decision])).toMatchObject({ status: 200, headers: replayed });
+    expect(await send([userMessage("m-1")])).toMatchObject(conflict);
+    expect(await send([userMessage("m-1"), decision, userMessage("m-2")])).toMatchObject(conflict);
+    expect(await send([userMessage("m-2")])).toMatchObject(conflict);
+    expect(socket.inputs()).toHaveLength(2);
+  });
+
+  test("beside a known id changes nothing, and is free again when nothing was sent", async () => {
+    const { connect, send, settle } = createHarness();
+    const { connectionId, socket } = await connect("device-1");
+    const sent = send(connectionId);
+    await settle();
+    socket.acknowledge();
+    await sent;
+    expect(await send(connectionId, {}, { idempotencyKey })).toMatchObject({ status: 200, headers: replayed });
+    socket.listener.onClose(1006);
+    const other = { messages: [userMessage("m-2")] };
+    expect(await send(connectionId, other, { idempotencyKey })).toMatchObject({ status: 409 });
+    const again = await connect("device-1");
+    const third = send(again.connectionId, { messages: [userMessage("m-3")] }, { idempotencyKey });
+    await settle();
+    again.socket.acknowledge();
+    expect(await third).toMatchObject({ status: 200 });
+  });
+
+  test("takes no place in the device's queue", async () => {
+    const { connect, send, settle } = createHarness();
+    const { connectionId, socket } = await connect("device-1");
+    const many = Array.from({ length: maxWaitingMessages }, (_, index) => userMessage(`m-${index}`));
+    const sent = [many.slice(1), many.slice(0, 1)].map((messages, index) =>
+      send(connectionId, { messages }, { idempotencyKey: `k-${index}` }),
+    );
+    await settle();
+    for (const { request_id: requestId } of socket.inputs()) socket.acknowledge(undefined, requestId);
+    expect((await Promise.all(sent)).map(({ status }) => status)).toEqual([200, 200]);
+  });
+
+  test.each([
+    ["empty", ""],
+    ["longer than 256 characters", "k".repeat(257)],
+    ["sent twice", "k, k"],
+    ["not ASCII", "\u00fc"],
+  ])("that is %s is 400 naming the header", async (_what, invalid) => {
+    const { connect, send } = createHarness();
+    const { connectionId, socket } = await connect("device-1");
+    expect(await send(connectionId, {}, { idempotencyKey: invalid })).toMatchObject({
+      status: 400,
+      body: { errorCode: "invalid_request", errors: [{ member: "idempotency-key" }] },
+    });
+    expect(socket.frames).toEqual([]);
   });
 });

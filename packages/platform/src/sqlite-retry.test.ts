@@ -1,8 +1,7 @@
 import { expect, test } from "vitest";
-import type { Clock } from "./clock.ts";
-import { createSqliteRetry, type SqliteRetry } from "./sqlite-retry.ts";
+import { createSqliteRetry, type SqliteRetry, type SqliteRetryTime } from "./sqlite-retry.ts";
 
-interface ManualClock extends Pick<Clock, "monotonic" | "setTimer"> {
+interface ManualClock extends SqliteRetryTime {
   /** Lets time pass. Everything that can continue does so between two timers. */
   advance(durationMs: number): Promise<void>;
 }
@@ -13,11 +12,12 @@ function createManualClock(): ManualClock {
   const settle = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));
   return {
     monotonic: () => nowMs,
-    setTimer(delayMs, run) {
-      const timer = { dueMs: nowMs + delayMs, run };
-      timers = [...timers, timer].toSorted((left, right) => left.dueMs - right.dueMs);
-      return () => void (timers = timers.filter((other) => other !== timer));
-    },
+    pause: (durationMs) =>
+      new Promise<void>((resolve) => {
+        timers = [...timers, { dueMs: nowMs + durationMs, run: resolve }].toSorted(
+          (left, right) => left.dueMs - right.dueMs,
+        );
+      }),
     async advance(durationMs) {
       const endMs = nowMs + durationMs;
       await settle();

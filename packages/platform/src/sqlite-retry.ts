@@ -2,7 +2,6 @@
  * Waiting for a SQLite file that another process has locked, without blocking the event loop. SQLite itself waits by sleeping, so
  * the database has to be opened with a short `busy_timeout`; this module tries again instead.
  */
-import type { Clock } from "./clock.ts";
 import { isSqliteBusy } from "./sqlite.ts";
 
 /** Another process has locked the file for too long. Nothing was written. */
@@ -16,6 +15,14 @@ export interface SqliteRetryLimits {
   readonly maxWaitMs: number;
   /** Pause between two attempts. */
   readonly pauseMs: number;
+}
+
+/** The time that passes while a call waits. */
+export interface SqliteRetryTime {
+  /** Milliseconds that never go back. */
+  monotonic(): number;
+  /** Resolves after a time in milliseconds. A command has to pass one that keeps its process alive. */
+  pause(durationMs: number): Promise<unknown>;
 }
 
 /** Runs functions that use a database. */
@@ -42,7 +49,7 @@ interface Job {
 
 /** Creates a {@link SqliteRetry} for one database. */
 export function createSqliteRetry(
-  { monotonic, setTimer }: Pick<Clock, "monotonic" | "setTimer">,
+  { monotonic, pause }: SqliteRetryTime,
   { maxWaitMs, pauseMs }: SqliteRetryLimits,
 ): SqliteRetry {
   let lock: { readonly sinceMs: number; readonly metMs: number } | null = null;
@@ -51,8 +58,8 @@ export function createSqliteRetry(
 
   function meetLock(): void {
     const nowMs = monotonic();
-    // A lock that nobody has met for long is another one.
-    const isSame = lock !== null && nowMs - lock.metMs <= maxWaitMs;
+    // A lock that nobody waits for and nobody has met for long is another one.
+    const isSame = lock !== null && (isRetrying || nowMs - lock.metMs <= maxWaitMs);
     lock = { sinceMs: isSame && lock !== null ? lock.sinceMs : nowMs, metMs: nowMs };
   }
 
@@ -68,7 +75,7 @@ export function createSqliteRetry(
         for (const job of waiting.splice(0)) job.giveUp();
         break;
       }
-      await new Promise<void>((resolve) => void setTimer(isLocked ? pauseMs : 0, resolve));
+      await pause(isLocked ? pauseMs : 0);
       // Writes block the process, so other work runs between batches of them.
       const endMs = monotonic() + batchMs;
       do isLocked = !(await waiting[0]?.attempt());

@@ -19,9 +19,9 @@ const sendMessageResponseMembers: readonly string[] = ["success","message"];
 
 const registerResponseMembers: readonly string[] = ["connectionId","wsUrl","supportsSplitStatusChannels","supportsPairedListenerGenerations"];
 
-const errorsMembers: readonly string[] = ["member","rule"];
+const problemIssueMembers: readonly string[] = ["member","rule"];
 
-const problemMembers: readonly string[] = ["type","title","status","detail","message","error","errorCode","errors"];
+const problemMembers: readonly string[] = ["type","title","status","detail","message","error","errorCode","errors","delivery"];
 
 /** Returns the unknown members of a {@link Environment}, and the unknown values of its open enums. */
 export const findEnvironmentDrift = (value: Environment): Drift[] => {
@@ -83,8 +83,8 @@ export const findRegisterResponseDrift = (value: RegisterResponse): Drift[] => {
 export const findProblemDrift = (value: Problem): Drift[] => {
   const report: DriftReport = new Map();
   const place0 = createPlace("", problemMembers, report);
-  const place1 = createPlace("errors[].", errorsMembers, report);
-  findUnknownMembers(place0, value, 7 + (value.errors === undefined ? 0 : 1));
+  const place1 = createPlace("errors[].", problemIssueMembers, report);
+  findUnknownMembers(place0, value, 7 + (value.errors === undefined ? 0 : 1) + (value.delivery === undefined ? 0 : 1));
   if (value.errors !== undefined) {
     for (const item of value.errors) {
       findUnknownMembers(place1, item, 2);

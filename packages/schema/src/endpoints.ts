@@ -136,6 +136,7 @@ export const endpoints: Endpoints = {
       "device_offline",
       "connection_replaced",
       "input_rejected",
+      "approval_decided",
       "body_too_large",
       "unsupported_media_type",
       "agent_not_allowed",

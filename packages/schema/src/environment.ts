@@ -29,10 +29,13 @@ export interface SelfUpdate {
 export interface EnvironmentMetadata {
   /** Git branch of the working directory. */
   gitBranch?: string;
+  /** Version of Letta Code, such as `0.32.18`. */
   lettaCodeVersion?: string;
+  /** Version of Node.js, such as `v24.21.0`. */
   nodeVersion?: string;
   /** `process.platform` of Node.js, such as `linux` or `darwin`. */
   os?: string;
+  /** Whether and how the device can update itself. */
   self_update?: SelfUpdate;
   /** Slash commands that the device accepts. */
   supported_commands?: string[];
@@ -58,18 +61,23 @@ export interface Environment {
   lastHeartbeat: number | null;
   /** When the server last received anything from the device. */
   lastSeenAt: number;
+  /** Organisation of the device; the tenant on a server of your own. */
   organizationId: string;
   /** Server process that holds the connection; `null` while offline. */
   podId: string | null;
   /** Owner of the key with which the device enrolled. */
   apiKeyOwner?: string;
+  /** Which tools the device runs without asking. */
   currentMode?: EnvironmentMode;
+  /** What the device reports about itself. */
   metadata?: EnvironmentMetadata;
+  /** User whose key the device enrolled with. */
   userId?: string;
 }
 
 /** One page of environments. */
 export interface EnvironmentList {
+  /** The rows of the page, ordered by `id`. */
   connections: Environment[];
   /** Whether there is another page: list again with `after` set to the last row's `id`. */
   hasNextPage: boolean;

@@ -165,7 +165,7 @@ export const isRegisterResponse = (value: unknown): value is RegisterResponse =>
 /** Returns the path of the first member that does not match {@link RegisterResponse}, such as `messages[0].role`; `""` for the whole value, `null` if it matches. */
 export const findRegisterResponseMismatch = (value: unknown): string | null => findMismatch(isRegisterResponse, value);
 
-const isErrors = (value: unknown): boolean =>
+const isProblemIssue = (value: unknown): boolean =>
   isRecord(value) &&
   isText(value["member"]) &&
   isText(value["rule"]);
@@ -180,7 +180,8 @@ export const isProblem = (value: unknown): value is Problem =>
   isText(value["message"]) &&
   isText(value["error"]) &&
   isText(value["errorCode"]) &&
-  (value["errors"] === undefined || isEach(value["errors"], isErrors));
+  (value["errors"] === undefined || isEach(value["errors"], isProblemIssue)) &&
+  isTextOrAbsent(value["delivery"]);
 
 /** Returns the path of the first member that does not match {@link Problem}, such as `messages[0].role`; `""` for the whole value, `null` if it matches. */
 export const findProblemMismatch = (value: unknown): string | null => findMismatch(isProblem, value);

@@ -16,7 +16,9 @@ export const messageDeduplicationHeader = "x-message-deduplication";
 
 /** A piece of text in a message. */
 export interface TextPart {
+  /** The text. */
   text: string;
+  /** Always `text`. */
   type: "text";
 }
 
@@ -24,7 +26,9 @@ export interface TextPart {
 export interface UserMessage {
   /** Chosen by the caller, unique for each message, the same in every retry. A repeated id returns the first result. */
   client_message_id: string;
+  /** The text of the message, whole or in parts. */
   content: string | TextPart[];
+  /** Always `user`. */
   role: "user";
   /** Id under which the agent stores the message; `client_message_id` when absent. */
   otid?: string;
@@ -32,19 +36,29 @@ export interface UserMessage {
 
 /** The result of a tool that the caller ran. */
 export interface ToolReturn {
+  /** Whether the tool succeeded. */
   status: "success" | "error";
+  /** Id of the tool call that asked. */
   tool_call_id: string;
+  /** What the tool returned. */
   tool_return: string | TextPart[];
+  /** Lines of the standard error. */
   stderr?: string[] | null;
+  /** Lines of the standard output. */
   stdout?: string[] | null;
+  /** `tool`, or absent. */
   type?: "tool";
 }
 
 /** The decision on one request for permission. */
 export interface ApprovalDecision {
+  /** Whether the tool may run. */
   approve: boolean;
+  /** Id of the tool call that waits for permission. */
   tool_call_id: string;
+  /** Why, for the agent. */
   reason?: string | null;
+  /** `approval`, or absent. */
   type?: "approval";
   /** Replaces the input of the tool. */
   updated_input?: Record<string, unknown> | null;
@@ -52,13 +66,17 @@ export interface ApprovalDecision {
 
 /** Responses to requests for permission. A member of `approvals` with `approve` is a decision, one with `status` a tool return. */
 export interface ApprovalMessage {
+  /** The responses. */
   approvals: (ToolReturn | ApprovalDecision)[];
+  /** Always `approval`. */
   type: "approval";
 }
 
 /** The body of `sendMessage`. */
 export interface SendMessageBody {
+  /** The messages, in order. */
   messages: (UserMessage | ApprovalMessage)[];
+  /** Agent that runs the messages. Required unless `conversationId` names a conversation. */
   agentId?: string;
   /** The agent's default conversation when absent, null or `default`. */
   conversationId?: string | null;
@@ -66,7 +84,9 @@ export interface SendMessageBody {
 
 /** The device accepted the message, or refused it for the reason in `message`. The turn that follows is not part of it. */
 export interface SendMessageResponse {
+  /** Whether the device accepted the message. */
   success: boolean;
+  /** What happened, for people. */
   message: string;
 }
 
@@ -74,6 +94,9 @@ export interface SendMessageResponse {
 export function isApprovalMessage(message: UserMessage | ApprovalMessage): message is ApprovalMessage {
   return "approvals" in message;
 }
+
+/** The conversation of an agent that needs no id. */
+export const defaultConversationId = "default";
 
 /** Maximum length of the id of a message, an agent or a conversation, in UTF-16 code units. */
 export const maxReferenceLength = 256;

@@ -36,9 +36,14 @@ export interface PlainSocket {
 export interface PlainSocketListener {
   /** Largest frame that the runtime may accept now, in bytes. It must close the socket with 1009 for a larger one. */
   readonly maxFrameBytes: number;
+  /** Text frames with more bytes need not be decoded: report them with {@link onOtherFrame}. */
+  readonly maxTextBytes: number;
   /** A text frame arrived. */
   onMessage(text: string): void;
-  /** A frame without text arrived: a ping, a pong or binary data. Returns whether the runtime may handle it. */
+  /**
+   * A frame arrived that is not handed over: a ping, a pong, binary data, or a long text. Returns whether the runtime may respond
+   * to it.
+   */
   onOtherFrame(byteLength: number): boolean;
   /**
    * The socket is closed and no more events follow. 1005: closed without a code. 1006: dropped without a close frame.

@@ -64,6 +64,8 @@ export type ProblemCode =
   | "device_offline"
   | "connection_replaced"
   | "input_rejected"
+  | "approval_decided"
+  | "send_in_progress"
   | "key_revoked"
   | "key_damaged"
   | "precondition_failed"
@@ -85,7 +87,9 @@ export type ProblemCode =
   | "upstream_unreachable"
   | "shutting_down"
   | "storage_unavailable"
+  | "not_ready"
   | "audit_unavailable"
+  | "idempotency_unavailable"
   | "issuer_unavailable"
   | "key_store_unavailable"
   | "limits_unavailable"
@@ -174,6 +178,18 @@ export const problemDefinitions: Readonly<Record<ProblemCode, ProblemDefinition>
     false,
   ),
   input_rejected: define(409, "Input rejected", "The device did not accept the message.", false),
+  approval_decided: define(
+    409,
+    "Approval decided",
+    "Another decision on this tool call was sent before. Nothing was sent.",
+    false,
+  ),
+  send_in_progress: define(
+    409,
+    "Send in progress",
+    "An earlier request with the same ids is still in progress. Nothing was sent again. Repeat the request to get its result.",
+    true,
+  ),
   key_revoked: define(
     409,
     "Key revoked",
@@ -219,7 +235,7 @@ export const problemDefinitions: Readonly<Record<ProblemCode, ProblemDefinition>
   message_id_reused: define(
     422,
     "Message id reused",
-    "A client_message_id was already used for a different body. Nothing was sent.",
+    "An id of the request was already used for a different body. Nothing was sent.",
     false,
   ),
   upgrade_required: define(426, "Upgrade required", "This endpoint accepts only WebSocket connections.", false),
@@ -284,6 +300,12 @@ export const problemDefinitions: Readonly<Record<ProblemCode, ProblemDefinition>
     "The audit log cannot be written. Nothing was sent and nothing was changed.",
     true,
   ),
+  idempotency_unavailable: define(
+    503,
+    "Idempotency unavailable",
+    "The gateway cannot record the ids of the message at the moment, so it could not prevent a second delivery. Nothing was sent.",
+    true,
+  ),
   key_store_unavailable: define(
     503,
     "Key store unavailable",
@@ -299,6 +321,7 @@ export const problemDefinitions: Readonly<Record<ProblemCode, ProblemDefinition>
     ),
     type: `${registeredTypes}#temporary-reduced-capacity`,
   },
+  not_ready: define(503, "Not ready", "The service cannot use its disk or one of its stores at the moment.", true),
   overloaded: {
     ...define(503, "Overloaded", "The service has too much to do at the moment. The request was not executed.", true),
     type: `${registeredTypes}#temporary-reduced-capacity`,

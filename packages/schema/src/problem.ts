@@ -16,7 +16,9 @@ import { wireObject, type WireObjectSchema } from "./wire-schema.ts";
 export interface Problem {
   /** Stable URI of the problem: one of ours, or that of a registered problem type. */
   type: string;
+  /** Short summary, the same for every occurrence. */
   title: string;
+  /** The HTTP status. */
   status: number;
   /** Description of this occurrence. */
   detail: string;
@@ -24,10 +26,19 @@ export interface Problem {
   message: string;
   /** The same text as `title`. */
   error: string;
+  /** The stable code of the problem. */
   errorCode: ProblemCode | (string & {});
   /** The broken rules, if the problem concerns members of the request. */
   errors?: ProblemIssue[];
+  /** Whether a message may have been delivered although the send failed, where the server knows. `none`: it was not. */
+  delivery?: "none" | "unknown" | (string & {});
 }
+
+/** Schema of {@link ProblemIssue}. */
+export const ProblemIssueSchema: WireObjectSchema<ProblemIssue> = /* @__PURE__ */ wireObject(() => ({
+  member: v.string(),
+  rule: v.string(),
+}));
 
 /** Schema of {@link Problem} for readers. It keeps unknown members and accepts any code, for errors of other servers. */
 export const ProblemSchema: WireObjectSchema<Problem> = /* @__PURE__ */ wireObject(() => ({
@@ -38,7 +49,8 @@ export const ProblemSchema: WireObjectSchema<Problem> = /* @__PURE__ */ wireObje
   message: v.string(),
   error: v.string(),
   errorCode: v.string(),
-  errors: v.exactOptional(v.array(wireObject(() => ({ member: v.string(), rule: v.string() })))),
+  errors: v.exactOptional(v.array(ProblemIssueSchema)),
+  delivery: v.exactOptional(v.string()),
 }));
 
 /** The details of one occurrence of a problem. */

@@ -6,19 +6,25 @@ import { IdentifierSchema, wireObject, type WireObjectSchema } from "./wire-sche
 
 /** The body by which a device enrols. Older devices send only `deviceId` and `connectionName`. */
 export interface RegisterRequest {
+  /** Identity of the device; the same after a restart. */
   deviceId: string;
+  /** Name that a person gave to the device. */
   connectionName: string;
   /** Distinguishes several listeners on one device; the same after a restart. */
   listenerInstanceId?: string;
+  /** What the device reports about itself. */
   metadata?: EnvironmentMetadata;
 }
 
 /** The new connection, and where the device opens its WebSocket. */
 export interface RegisterResponse {
+  /** Id of the new connection. */
   connectionId: string;
   /** Absolute `ws:` or `wss:` URL; the device keeps its query. */
   wsUrl: string;
+  /** Whether the device opens two sockets, one for control and one for its status. */
   supportsSplitStatusChannels?: boolean;
+  /** Whether the device says which two sockets belong together. */
   supportsPairedListenerGenerations?: boolean;
 }
 

@@ -95,6 +95,7 @@ const problem: Shape<schema.Problem> = {
   error: "required",
   errorCode: "required",
   errors: "optional",
+  delivery: "optional",
 };
 
 const anyInput = { any: "" };

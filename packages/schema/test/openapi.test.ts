@@ -79,7 +79,10 @@ describe("the OpenAPI document", () => {
     expect(description).toContain("`approvals_unsupported`");
   });
 
-  test("explains every operation, parameter, header, tag and problem", () => {
+  test("explains every operation, parameter, header, tag, problem and member", () => {
+    for (const { properties } of Object.values(document.components.schemas)) {
+      for (const member of Object.values(properties)) expect(member).toMatchObject({ description: sentence });
+    }
     for (const operation of operations) expect(operation).toMatchObject({ summary: sentence, description: sentence });
     const parameters = operations.flatMap((operation) => operation.parameters);
     const described = [

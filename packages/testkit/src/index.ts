@@ -1,6 +1,6 @@
 export { createFakeUpstream, type FakeUpstream, type SeenRequest } from "./fake-upstream.ts";
 export { createFrameLog, type Frame, type FrameLog } from "./frame-log.ts";
-export { createRelay, type Relay } from "./relay.ts";
+export { type Break, createRelay, type Relay, type RelayOptions } from "./relay.ts";
 export {
   createFaultProxy,
   type Fault,
@@ -21,7 +21,7 @@ export {
   type ScriptedDeviceOptions,
 } from "./scripted-device.ts";
 export { launchDevice, type LaunchedDevice } from "./device.ts";
-export { type LaunchedProcess, launchProcess, type ProcessExit } from "./process.ts";
+export { baseEnvironment, type LaunchedProcess, launchProcess, type ProcessExit } from "./process.ts";
 export { launchProxy, type LaunchedProxy, type LaunchProxyOptions, type NewKey, runLettaProxy } from "./proxy.ts";
 export { canLaunchValkey, launchValkey, type LaunchedValkey, type LaunchValkeyOptions } from "./valkey.ts";
 export { demoAgentId } from "./local-conversation.ts";

@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { resolve } from "node:path";
 import process from "node:process";
 
 /** Exit status of a process. */
@@ -30,9 +31,18 @@ export interface LaunchOptions {
   readonly command: string;
   readonly args: readonly string[];
   readonly cwd?: string;
-  /** The environment of the process, to which only PATH is added. */
+  /** The environment of the process, to which only {@link baseEnvironment} is added. */
   readonly env?: Readonly<Record<string, string>>;
 }
+
+/**
+ * The variables of every process that a test starts. The cache keeps what Node made of each module, so that a program that runs unbuilt starts
+ * in less than half of the time.
+ */
+export const baseEnvironment: Readonly<Record<string, string>> = {
+  PATH: process.env["PATH"] ?? "",
+  NODE_COMPILE_CACHE: resolve(import.meta.dirname, "../../../node_modules/.cache/node"),
+};
 
 const running = new Set<number>();
 process.once("exit", () => {
@@ -43,7 +53,7 @@ process.once("exit", () => {
 export function launchProcess(options: LaunchOptions): LaunchedProcess {
   const child = spawn(options.command, options.args, {
     cwd: options.cwd,
-    env: { PATH: process.env["PATH"] ?? "", ...options.env },
+    env: { ...baseEnvironment, ...options.env },
     stdio: ["ignore", "pipe", "pipe"],
     detached: true,
   });

@@ -5,7 +5,7 @@ import { join, resolve } from "node:path";
 import process from "node:process";
 import { promisify } from "node:util";
 import type { Scope } from "@letta-environments/schema";
-import { type LaunchedProcess, launchProcess } from "./process.ts";
+import { baseEnvironment, type LaunchedProcess, launchProcess } from "./process.ts";
 
 const entry = resolve(import.meta.dirname, "../../../apps/proxy/src/runtimes/node.ts");
 
@@ -74,7 +74,7 @@ export async function runLettaProxy(
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
 ): Promise<{ readonly stdout: string; readonly stderr: string }> {
-  return promisify(execFile)(process.execPath, [entry, ...args], { env: { PATH: process.env["PATH"] ?? "", ...env } });
+  return promisify(execFile)(process.execPath, [entry, ...args], { env: { ...baseEnvironment, ...env } });
 }
 
 async function createKey(dataDir: string, { scopes, tenant, deviceIds = [], more = [] }: NewKey): Promise<string> {

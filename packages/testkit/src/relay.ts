@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage, request as sendRequest, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { type RawData, WebSocket, WebSocketServer } from "ws";
-import { createFrameLog, type FrameLog, parseFrame } from "./frame-log.ts";
+import { createFrameLog, type Frame, type FrameLog, parseFrame } from "./frame-log.ts";
 
 /** A recording relay between a device and a server. The device connects to the relay's address. */
 export interface Relay {
@@ -11,27 +11,44 @@ export interface Relay {
   readonly requests: readonly { readonly method: string; readonly path: string; readonly status: number }[];
   readonly fromDevice: FrameLog;
   readonly fromServer: FrameLog;
+  /** Sends a frame to the server on every open socket, as if the device had sent it. */
+  sendAsDevice(frame: Frame): void;
   close(): Promise<void>;
+}
+
+/** Where the connections of a request break: when the target has the whole request, or when the target has responded. */
+export type Break = "after_request" | "after_response";
+
+/** Options of a relay. */
+export interface RelayOptions {
+  /** Called for each request; `null` breaks nothing. */
+  readonly breakOf?: (method: string, path: string) => Break | null;
+  /** Returns true for a frame that is recorded but not passed on. */
+  readonly loses?: (frame: Frame) => boolean;
 }
 
 /**
  * Starts a relay on loopback. It forwards the request's own `Host`, so that a server without a public URL returns a socket URL
  * that leads through the relay.
  */
-export async function createRelay(targetUrl: string): Promise<Relay> {
+export async function createRelay(
+  targetUrl: string,
+  { breakOf = () => null, loses = () => false }: RelayOptions = {},
+): Promise<Relay> {
   const requests: { method: string; path: string; status: number }[] = [];
   const fromDevice = createFrameLog();
   const fromServer = createFrameLog();
   const sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false });
+  const upstreams = new Set<WebSocket>();
   const record = (request: IncomingMessage, status: number): void =>
     void requests.push({ method: request.method ?? "", path: request.url ?? "", status });
 
   const server = createServer((request, response) => {
-    passRequest(targetUrl, request, response).then(
+    passRequest(targetUrl, request, response, breakOf(request.method ?? "", request.url ?? "")).then(
       (status) => record(request, status),
       () => {
         record(request, 502);
-        response.writeHead(502).end();
+        if (!response.destroyed) response.writeHead(502).end();
       },
     );
   });
@@ -47,9 +64,11 @@ export async function createRelay(targetUrl: string): Promise<Relay> {
     upstream.on("error", () => socket.destroy());
     upstream.once("open", () => {
       record(request, 101);
+      upstreams.add(upstream);
+      upstream.once("close", () => upstreams.delete(upstream));
       sockets.handleUpgrade(request, socket, head, (device) => {
-        join(device, upstream, fromDevice);
-        join(upstream, device, fromServer);
+        join(device, upstream, fromDevice, loses);
+        join(upstream, device, fromServer, loses);
       });
     });
   });
@@ -61,6 +80,9 @@ export async function createRelay(targetUrl: string): Promise<Relay> {
     requests,
     fromDevice,
     fromServer,
+    sendAsDevice(frame) {
+      for (const upstream of upstreams) upstream.send(JSON.stringify(frame));
+    },
     async close() {
       for (const client of sockets.clients) client.terminate();
       server.closeAllConnections();
@@ -69,10 +91,11 @@ export async function createRelay(targetUrl: string): Promise<Relay> {
   };
 }
 
-function join(source: WebSocket, target: WebSocket, log: FrameLog): void {
+function join(source: WebSocket, target: WebSocket, log: FrameLog, loses: (frame: Frame) => boolean): void {
   const pass = (data: RawData, isBinary: boolean): void => {
     const frame = isBinary ? null : parseFrame(data);
     if (frame !== null) log.add(frame);
+    if (frame !== null && loses(frame)) return;
     target.send(data, { binary: isBinary });
   };
   source.on("message", pass);
@@ -85,14 +108,31 @@ function join(source: WebSocket, target: WebSocket, log: FrameLog): void {
   source.on("error", () => target.terminate());
 }
 
-async function passRequest(targetUrl: string, request: IncomingMessage, response: ServerResponse): Promise<number> {
+async function passRequest(
+  targetUrl: string,
+  request: IncomingMessage,
+  response: ServerResponse,
+  breaks: Break | null,
+): Promise<number> {
   const upstream = sendRequest(new URL(request.url ?? "/", targetUrl), {
     method: request.method,
     headers: request.headers,
   });
   upstream.on("error", () => response.destroy());
   request.pipe(upstream);
+  if (breaks === "after_request") {
+    await once(upstream, "finish");
+    // The target reads what is in its socket before it sees the end.
+    upstream.socket?.end();
+    response.destroy();
+    return 499;
+  }
   const [answer] = (await once(upstream, "response")) as [IncomingMessage];
+  if (breaks === "after_response") {
+    answer.resume();
+    response.destroy();
+    return answer.statusCode ?? 502;
+  }
   response.writeHead(answer.statusCode ?? 502, answer.headers);
   answer.pipe(response);
   await once(response, "finish");

@@ -74,7 +74,7 @@ export async function openDeviceSocket(
     const response = frame.type === "input" ? acknowledge(frame) : null;
     if (response !== null) socket.send(JSON.stringify(response));
   });
-  const closed = once(socket, "close").then(([code]) => Number(code));
+  const closed = new Promise<number>((resolve) => void socket.once("close", resolve));
   await once(socket, "open");
   return {
     connectionId,

@@ -6,7 +6,7 @@ import { delimiter, join } from "node:path";
 import process from "node:process";
 import { type LaunchedProcess, launchProcess } from "./process.ts";
 
-/** A Valkey server for one test, on loopback, with its data in memory only unless a directory was given. */
+/** A Valkey server for one test, on loopback. Its data is lost when it stops, unless a directory was given. */
 export interface LaunchedValkey {
   /** Includes the password, if there is one. */
   readonly url: string;
@@ -81,7 +81,8 @@ async function startOn(
       command,
       args: [
         ...["--port", String(port), "--bind", "127.0.0.1", "--save", "", "--dir", directory],
-        ...(kept === undefined ? ["--appendonly", "no"] : ["--appendonly", "yes", "--appendfsync", "always"]),
+        // The gateway in front of a remote upstream refuses a server without an append-only file.
+        ...["--appendonly", "yes", "--appendfsync", kept === undefined ? "no" : "always"],
         ...(password === undefined ? [] : ["--requirepass", password]),
         ...args,
       ],

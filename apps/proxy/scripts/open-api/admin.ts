@@ -15,7 +15,7 @@ import { adminPathParameters, adminQueryParameters, adminTexts } from "./admin-t
 import { requestSchema } from "./schemas.ts";
 
 /** Every problem code of an endpoint. */
-export function adminProblems({ operation }: AdminEndpoint): readonly ProblemCode[] {
+function adminProblems({ operation }: AdminEndpoint): readonly ProblemCode[] {
   return ["endpoint_not_found", ...adminTexts[operation].problems, ...commonProblems];
 }
 

@@ -1,13 +1,12 @@
 /** The OpenAPI document of the gateway: that of the schema package, and the routes that only the gateway has, from their tables. */
-import type { ProblemCode } from "@letta-environments/schema";
 import type { JsonSchema } from "../../../../packages/schema/scripts/json-schema.ts";
 import { describeApi, type OpenApiParts } from "../../../../packages/schema/scripts/open-api/document.ts";
 import { problemExamples } from "../../../../packages/schema/scripts/open-api/problems.ts";
 import { adminEndpoints } from "../../src/admin/endpoints.ts";
 import { rateLimitPath } from "../../src/limits/endpoint.ts";
-import { adminBodies, adminOperation, adminProblems } from "./admin.ts";
+import { adminBodies, adminOperation } from "./admin.ts";
 import { responseSchemas } from "./schemas.ts";
-import { rateLimitOperation, rateLimitProblems, serviceOperations } from "./service.ts";
+import { rateLimitOperation, serviceOperations } from "./service.ts";
 
 const tags: readonly JsonSchema[] = [
   { name: "rate limits", description: "What remains of the caller's limits." },
@@ -45,12 +44,6 @@ function describeGateway(): OpenApiParts {
   }
   for (const [path, operation] of Object.entries(serviceOperations)) paths[path] = { get: operation };
   const { components } = api;
-  const codes: readonly ProblemCode[] = [
-    ...rateLimitProblems,
-    ...adminEndpoints.flatMap(adminProblems),
-    "method_not_allowed",
-    "shutting_down",
-  ];
   return {
     ...api,
     tags: [...api.tags, ...tags],
@@ -67,7 +60,7 @@ function describeGateway(): OpenApiParts {
       },
       parameters: { ...components.parameters, IfMatch: ifMatch },
       headers: { ...components.headers, ...headers },
-      examples: { ...components.examples, ...problemExamples(new Set(codes)) },
+      examples: problemExamples(paths),
       schemas: { ...components.schemas, ...responseSchemas, ...adminBodies() },
     },
   };

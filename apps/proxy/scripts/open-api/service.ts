@@ -12,7 +12,21 @@ import { limitedOperations } from "../../src/limits/endpoint.ts";
 
 const publicHeaders = headerReferences(["x-request-id", "cache-control"]);
 
+const verbose: JsonSchema = {
+  name: "verbose",
+  in: "query",
+  required: false,
+  allowEmptyValue: true,
+  description: "Plain text with a line for each check, also when the response is 503.",
+  schema: { type: "string", const: "" },
+};
+const verboseContent: JsonSchema = {
+  schema: { type: "string" },
+  example: "[+]disk ok\n[+]keys ok\n[+]audit ok\n[+]devices ok\n[+]shutdown ok\nreadyz check passed\n",
+};
+
 function health(operationId: string, summary: string, description: string, status: string): JsonSchema {
+  const isReadiness = status === "ready";
   const content = { schema: { $ref: "#/components/schemas/Health" }, example: { status } };
   return {
     operationId,
@@ -20,10 +34,14 @@ function health(operationId: string, summary: string, description: string, statu
     description,
     tags: ["service"],
     security: [],
-    parameters: parameterReferences(["RequestId"]),
+    parameters: [...(isReadiness ? [verbose] : []), ...parameterReferences(["RequestId"])],
     responses: {
-      200: { description: summary, headers: publicHeaders, content: { "application/json": content } },
-      ...problemResponses(["method_not_allowed", ...(status === "ready" ? (["shutting_down"] as const) : [])]),
+      200: {
+        description: summary,
+        headers: publicHeaders,
+        content: { "application/json": content, ...(isReadiness && { "text/plain": verboseContent }) },
+      },
+      ...problemResponses(["method_not_allowed", ...(isReadiness ? (["shutting_down", "not_ready"] as const) : [])]),
     },
   };
 }
@@ -38,8 +56,9 @@ export const serviceOperations: Readonly<Record<string, JsonSchema>> = {
   ),
   "/readyz": health(
     "checkReadiness",
-    "Whether the process accepts requests.",
-    "Needs no key. 503 while the process stops, so that a load balancer sends new requests elsewhere.",
+    "Whether the process can serve requests.",
+    "Needs no key. 503 while the process stops, and while its disk or one of its stores cannot be used, so that a load balancer " +
+      "sends new requests elsewhere. The upstream is never called.",
     "ready",
   ),
   "/openapi.json": {
@@ -65,7 +84,7 @@ export const serviceOperations: Readonly<Record<string, JsonSchema>> = {
 };
 
 /** Every problem code of `GET /v1/ratelimit`. */
-export const rateLimitProblems: readonly ProblemCode[] = [
+const rateLimitProblems: readonly ProblemCode[] = [
   "invalid_request",
   ...commonProblems.filter((code) => code !== "insufficient_scope"),
 ];

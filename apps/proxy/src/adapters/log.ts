@@ -22,7 +22,12 @@ export type LogEvent =
     }
   | { readonly type: "admin_listening"; readonly url: string }
   | { readonly type: "stopping"; readonly signal: string }
+  /** A check of `/readyz` fails, and works again. */
+  | { readonly type: "readiness_failed"; readonly check: string; readonly cause: unknown }
+  | { readonly type: "readiness_recovered"; readonly check: string }
   | { readonly type: "stopped" }
+  /** `KEY_PEPPER` is too short for new installations, but keys exist that need it. */
+  | { readonly type: "short_pepper" }
   /** Settings of a Worker break rules, so nothing is served. The event does not contain their values. */
   | { readonly type: "not_configured"; readonly problems: readonly SettingProblem[] }
   /** The end of this process's audit log. Stored with the log, it proves that no earlier record was removed. */
@@ -90,6 +95,8 @@ export function prettyLine(event: LogEvent): string | null {
       return `Administration on ${event.url}/admin/v1/keys`;
     case "stopping":
       return `${event.signal}: finishing what is in flight`;
+    case "short_pepper":
+      return "KEY_PEPPER has fewer than 32 characters; the keys of this gateway need it. Replace the keys and KEY_PEPPER.";
     case "stopped":
       return "Stopped";
     case "device_changed":

@@ -140,7 +140,13 @@ const commands: readonly CommandDefinition<CommandName>[] = [
       "--rate-limit POLICY=default removes the limit of one policy. Tenant, sharing and secret cannot be changed.",
     ],
   },
-  { name: "keys disable", summary: "Disable a key until it is enabled again.", operands: ["ID"], options: keyStorage },
+  {
+    name: "keys disable",
+    summary: "Disable a key until it is enabled again.",
+    operands: ["ID"],
+    options: keyStorage,
+    notes: ["Devices of the key are disconnected and end their processes. Enabling the key does not start them again."],
+  },
   { name: "keys enable", summary: "Enable a disabled key.", operands: ["ID"], options: keyStorage },
   { name: "keys revoke", summary: "Revoke a key permanently.", operands: ["ID"], options: keyStorage },
   {

@@ -184,6 +184,16 @@ export const ConfigFileSchema: v.GenericSchema<unknown, ConfigFile> = object({
     }),
   ),
   rateLimits: v.exactOptional(RateLimitsSchema),
+  shutdown: v.exactOptional(
+    object({
+      readinessDelayMs: v.exactOptional(
+        setting(
+          number(0, 300_000),
+          "How long the listener stays open after SIGTERM while /readyz is 503, in milliseconds. Default: 250.",
+        ),
+      ),
+    }),
+  ),
   audit: v.exactOptional(
     object({
       content: v.exactOptional(setting(v.boolean(), "Whether the audit log contains the messages. Default: false.")),

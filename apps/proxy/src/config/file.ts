@@ -31,6 +31,7 @@ export interface ConfigFile {
   admin?: AdminFile;
   rateLimits?: RateLimitsFile;
   cache?: CacheFile;
+  shutdown?: { readinessDelayMs?: number };
 }
 
 /** `cache` of the file. */

@@ -107,6 +107,7 @@ const live = {
   rateLimits: ({ rateLimits }) => ({ ...rateLimits, store: null }),
   "cache.statusFor": ({ cache }) => cache?.statusFor,
   "admin.hostnames": ({ admin }) => admin?.hostnames,
+  "shutdown.readinessDelayMs": ({ readinessDelayMs }) => readinessDelayMs,
 } satisfies Record<string, (settings: Settings) => unknown>;
 
 /** Settings of the sockets, files and stores that a start opens. */

@@ -23,6 +23,7 @@ test("without settings, the proxy listens on loopback and embeds its server", ()
     dataDir: ".data",
     maxOpenFiles: null,
     log: "pretty",
+    readinessDelayMs: 250,
     upstream: { kind: "embedded" },
     upstreamTimeoutMs: 30_000,
     maxConcurrentPerTenant: 128,

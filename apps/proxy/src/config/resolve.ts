@@ -78,12 +78,16 @@ export function resolveSettings({ flags, environment, file }: SettingSources): R
     maxOpenFiles: config.maxOpenFiles ?? null,
     dataDir: check(choose("data-dir", "DATA_DIR", "dataDir", config.dataDir), readText, ".data"),
     log: check(choose("log", null, "log", config.log), readLogFormat, "pretty"),
+    readinessDelayMs: config.shutdown?.readinessDelayMs ?? defaultReadinessDelayMs,
     keyPepper: environment["KEY_PEPPER"] || null,
     valkeyUrl,
     admin: admin?.settings ?? null,
   };
   return problems.length === 0 ? { ok: true, settings } : { ok: false, problems };
 }
+
+/** Long enough for a probe that is just being sent. A load balancer needs some of its own intervals. */
+const defaultReadinessDelayMs = 250;
 
 type Read<Value> = { readonly ok: true; readonly value: Value } | { readonly ok: false; readonly rule: string };
 

@@ -37,6 +37,8 @@ export interface Settings extends GatewaySettings {
   /** Files and sockets that the process may have open; `null`: the limit of the process. */
   readonly maxOpenFiles: number | null;
   readonly log: LogFormat;
+  /** How long requests are accepted after SIGTERM while `/readyz` is 503, in milliseconds. */
+  readonly readinessDelayMs: number;
   /** `KEY_PEPPER`; `null`: the file in the data directory. */
   readonly keyPepper: string | null;
   /** `VALKEY_URL`, where keys are stored; `null`: SQLite in the data directory. It can contain a password and is never shown. */

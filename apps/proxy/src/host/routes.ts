@@ -15,6 +15,7 @@ import { publicCorsHeaders } from "../http/cors.ts";
 import { type GatewayRequest, resolveRequestId } from "../http/gateway-request.ts";
 import { finishResponse, type GatewayResponse } from "../http/response.ts";
 import { mapMaybe, type MaybePromise } from "../lib/steps.ts";
+import { readinessResponse, type ReadReadiness } from "./readiness.ts";
 
 /** A route outside the API. It never calls the upstream. */
 export interface HostRoute {
@@ -29,12 +30,19 @@ export interface HostRouteOptions {
   readonly randomId: RandomId;
   /** Whether the process is stopping, for `/readyz`; absent where readiness is not served. */
   readonly isDraining?: () => boolean;
+  /** Checks the resources of the process, for `/readyz`; absent where it has none. */
+  readonly readReadiness?: ReadReadiness;
   /** The API description for `/openapi.json`; absent where it is not served. */
   readonly openApi?: OpenApiSource;
 }
 
 /** Creates the routes that a host serves. */
-export function createHostRoutes({ randomId, isDraining, openApi }: HostRouteOptions): readonly HostRoute[] {
+export function createHostRoutes({
+  randomId,
+  isDraining,
+  readReadiness = () => Promise.resolve([]),
+  openApi,
+}: HostRouteOptions): readonly HostRoute[] {
   const route = (path: string, respond: HostRoute["respond"]): HostRoute => ({
     path,
     authentication: "none",
@@ -50,7 +58,7 @@ export function createHostRoutes({ randomId, isDraining, openApi }: HostRouteOpt
       : [
           route(
             "/readyz",
-            readOnly(() => (isDraining() ? problemResponse("shutting_down") : jsonResponse(200, { status: "ready" }))),
+            readOnly(({ query }) => readReadiness().then((results) => readinessResponse(results, isDraining(), query))),
           ),
         ]),
     ...(openApi === undefined
@@ -60,10 +68,10 @@ export function createHostRoutes({ randomId, isDraining, openApi }: HostRouteOpt
 }
 
 /** Refuses every method but GET and HEAD. */
-function readOnly(respond: () => PlainResponse): HostRoute["respond"] {
-  return ({ method }) =>
-    method === "GET" || method === "HEAD"
-      ? respond()
+function readOnly(respond: (request: GatewayRequest) => MaybePromise<PlainResponse>): HostRoute["respond"] {
+  return (request) =>
+    request.method === "GET" || request.method === "HEAD"
+      ? respond(request)
       : problemResponse("method_not_allowed", { headers: { allow: "GET, HEAD" } });
 }
 

@@ -56,22 +56,18 @@ export function watchSocketKeys(
 
   function start(): void {
     mustCheck = true;
-    if (isTicking) return;
-    isTicking = true;
-    schedule(checkIntervalMs);
+    if (!isTicking) schedule(checkIntervalMs);
   }
 
   function schedule(delayMs: number): void {
+    isTicking = true;
     clock.setTimer(delayMs, () => void tick());
   }
 
   async function tick(): Promise<void> {
     const devices = sockets.connectedDevices();
-    if (devices.length === 0) {
-      isTicking = false;
-      tokens.retain([]);
-      return;
-    }
+    isTicking = devices.length > 0;
+    if (!isTicking) return tokens.retain([]);
     if (tokens.forgetAfterChange()) mustCheck = true;
     const current = keyStore.generation();
     const currentTenants = tenants();
@@ -95,11 +91,11 @@ export function watchSocketKeys(
   async function check(devices: readonly ConnectedDevice[], tenantDevices: typeof checkedTenants): Promise<void> {
     const records = await findRecords(keyStore, devices, tokens);
     const nowMs = clock.now();
-    sockets.closeEnded((device) => {
-      const token = tokens.find(device);
-      const isExpired = hasExpired(credentialOf(device), expiryOf(device, token, records));
-      return isExpired || hasEnded(device, token, records, tenantDevices, nowMs);
-    });
+    const isExpired = (device: ConnectedDevice): boolean =>
+      hasExpired(credentialOf(device), expiryOf(device, tokens.find(device), records));
+    sockets.closeEnded(
+      (device) => isExpired(device) || hasEnded(device, tokens.find(device), records, tenantDevices, nowMs),
+    );
     const open = sockets.connectedDevices();
     tokens.retain(open);
     expiries = new Map(open.map((device) => [credentialOf(device), expiryOf(device, tokens.find(device), records)]));

@@ -1,13 +1,15 @@
 /**
- * Counts failed authentication by client address, so that keys cannot be guessed at speed. An address that exceeds its limit is
- * blocked until the limit allows one more attempt: callers get 429 in place of 401, and only credentials that this process has already
- * verified are accepted, because nothing is looked up, verified or forwarded for the address.
+ * Counts failed authentication by client address, so that credentials cannot be guessed at speed. An address that exceeds its limit is
+ * blocked until the limit allows one more attempt: callers get 429 in place of 401. Credentials that this process has already verified
+ * are still accepted, and well-formed gateway keys are still verified (`key-guesses.ts`). No JWT is verified for the address, and no
+ * other credential is forwarded.
  */
 import type { Clock } from "@letta-environments/platform";
 import type { PlainResponse } from "@letta-environments/schema";
 import type { CallerAuthenticator, CallerAuthentication } from "../auth/caller.ts";
-import { invalidKey } from "../auth/authentication.ts";
+import { invalidKey, readBearerToken } from "../auth/authentication.ts";
 import type { GatewayRequest } from "../http/gateway-request.ts";
+import { parseKeyId } from "../keys/key-format.ts";
 import { createBoundedMap } from "../lib/bounded-map.ts";
 import { mapMaybe, type MaybePromise } from "../lib/steps.ts";
 import { createChecks } from "../rate-limit/checks.ts";
@@ -15,6 +17,7 @@ import { mostConstrained } from "../rate-limit/decide.ts";
 import type { RateLimiter } from "../rate-limit/limiter.ts";
 import type { RateLimitRule } from "../rate-limit/policy.ts";
 import type { RateLimitDecision, RateLimitOutcome } from "../rate-limit/store.ts";
+import { createKeyGuesses, type KeyGuesses } from "./key-guesses.ts";
 import { rateLimitResponse, type RateLimitResult } from "./response.ts";
 
 /** The limits on failed authentication. */
@@ -25,6 +28,8 @@ export interface FailureLimits {
   blockOf(address: string | null): RateLimitResult | null;
   /** Counts a failure. A refusal replaces the 401. */
   countFailure(address: string | null): MaybePromise<RateLimitResult>;
+  /** The gateway keys that are still verified for a blocked address. */
+  readonly guesses: KeyGuesses;
 }
 
 interface Block {
@@ -48,6 +53,7 @@ export function createFailureLimits(
   const blocks = createBoundedMap<Block>(maxBlocks);
   return {
     addressOf,
+    guesses: createKeyGuesses(clock),
     blockOf(address) {
       const block = blocks.get(address ?? "");
       if (block === undefined) return null;
@@ -97,15 +103,30 @@ export function createAuthenticateRequest(
   limits: FailureLimits | null,
 ): AuthenticateRequest {
   if (limits === null) return (request) => callers.authenticate(request.header("authorization"));
-  const { addressOf, blockOf, countFailure } = limits;
+  const { addressOf, blockOf, countFailure, guesses } = limits;
+
+  function authenticateBlocked(
+    authorization: string | null,
+    address: string | null,
+    block: RateLimitResult,
+  ): MaybePromise<RequestAuthentication> {
+    const known = callers.authenticate(authorization, true);
+    if (!(known instanceof Promise) && known.kind === "authenticated") return known;
+    const credentials = readBearerToken(authorization);
+    const keyId = credentials.kind === "token" ? parseKeyId(credentials.token) : null;
+    if (keyId === null || !guesses.mayVerify(address, keyId)) return refuse(block, invalidKey(), "address_blocked");
+    return mapMaybe(callers.authenticate(authorization), (authentication) => {
+      if (authentication.kind === "authenticated" || authentication.response.status !== 401) return authentication;
+      guesses.count(address, keyId);
+      return refuse(block, invalidKey(), authentication.reason);
+    });
+  }
+
   return (request) => {
     const authorization = request.header("authorization");
     const address = addressOf(request);
     const block = blockOf(address);
-    if (block !== null) {
-      const known = callers.authenticate(authorization, true);
-      return known instanceof Promise || known.kind === "refused" ? refuse(block, invalidKey(), "not_verified") : known;
-    }
+    if (block !== null) return authenticateBlocked(authorization, address, block);
     return mapMaybe(callers.authenticate(authorization), (authentication): MaybePromise<RequestAuthentication> => {
       if (authentication.kind === "authenticated" || authentication.response.status !== 401) return authentication;
       const { response, reason } = authentication;

@@ -9,6 +9,7 @@ import { CommandError } from "@letta-environments/command-line";
 import { randomId, systemClock } from "@letta-environments/platform/node";
 import type { Hono } from "hono";
 import { createConsoleTelemetry, type LogEvent } from "../adapters/log.ts";
+import { createMemoryIdempotencyStore } from "../adapters/memory/idempotency-store.ts";
 import { createMemoryKeyStore } from "../adapters/memory/key-store.ts";
 import { loadPepper } from "../adapters/node/pepper.ts";
 import { loadOpenApi } from "../adapters/open-api.ts";
@@ -25,6 +26,7 @@ import type { Pipeline } from "../pipeline.ts";
 import type { KeyStore } from "../ports.ts";
 import { composePipeline, composeTokenAuthenticator } from "./node/compose.ts";
 import { openKeyStore } from "./node/keys.ts";
+import { openValkeySends } from "./node/sends.ts";
 import { openEnvironmentCache, openRateLimits } from "./node/shared-stores.ts";
 
 /** The facts that the host knows about a request. */
@@ -115,6 +117,12 @@ async function openPipeline(settings: Settings, log: (event: LogEvent) => void):
     audit: null,
     rateLimits: await openRateLimits(settings, log),
     environmentCache: await openEnvironmentCache(settings, log),
+    // Without Valkey, each process remembers its own sends while it runs.
+    idempotencyStore:
+      settings.valkeyUrl === null
+        ? createMemoryIdempotencyStore(systemClock)
+        : (await openValkeySends(settings.valkeyUrl)).store,
+    background: () => undefined,
     tokenAuthenticatorFor: composeTokenAuthenticator(log, hasExpired),
     embedded: null,
     deviceSockets: null,

@@ -28,12 +28,12 @@ function createWorld(fetch: UpstreamFetch) {
     events,
     sent,
     fetch,
-    call(name: "read" | "send", tenant = "one", signal = new AbortController().signal): Promise<PlainResponse> {
+    async call(name: "read" | "send", tenant = "one", signal = new AbortController().signal): Promise<PlainResponse> {
       const endpoint = name === "read" ? endpoints.retrieveEnvironment : endpoints.sendMessage;
       const body = name === "read" ? null : new Uint8Array(2);
       const principal = createTestPrincipal({ tenant });
       const request = { method: endpoint.method, path: "/v1/x", query: "", headers: {}, body, principal };
-      return callRemote(endpoint, request, { atMs: clock.monotonic() + 10_000, signal });
+      return (await callRemote(endpoint, request, { atMs: clock.monotonic() + 10_000, signal })).response;
     },
     async breakDown(): Promise<void> {
       world.fetch = unreachable;

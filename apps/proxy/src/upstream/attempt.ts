@@ -26,7 +26,8 @@ const maxTenants = 10_000;
  */
 export type AttemptOutcome =
   | { readonly kind: "result"; readonly result: PlainResponse | UpstreamFailure }
-  | { readonly kind: "refused" | "ended"; readonly response: PlainResponse };
+  | { readonly kind: "refused"; readonly response: PlainResponse }
+  | { readonly kind: "ended"; readonly isSent: boolean; readonly response: PlainResponse };
 
 /** Makes an attempt. */
 export type Attempt = (
@@ -87,8 +88,9 @@ export function createAttempt(
     }
     const failure = failureOf(outcome);
     if (failure !== null) telemetry({ type: "upstream_failed", operation: endpoint.operation, ...failure });
-    if (outcome.kind !== "finished")
-      return { kind: "ended", response: endedResponse(endpoint, outcome.kind, progress) };
+    if (outcome.kind !== "finished") {
+      return { kind: "ended", ...progress, response: endedResponse(endpoint, outcome.kind, progress) };
+    }
     const { result } = outcome;
     return result === null ? { kind: "refused", response: overloaded } : { kind: "result", result };
   };

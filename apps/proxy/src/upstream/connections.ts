@@ -17,6 +17,7 @@ import {
   type UpstreamRow,
 } from "./environments.ts";
 import type { ReadRemote } from "./remote-call.ts";
+import { neverAborted } from "./upstream.ts";
 
 /** Maximum age of a row that is used without reading it again, in milliseconds. */
 export const maxRowAgeMs = 5_000;
@@ -106,8 +107,6 @@ export function createConnectionLookup(
   };
 }
 
-const neverAborted = new AbortController().signal;
-
 /** Rows are never shared between keys: a row that one credential may see says nothing about another. */
 function keyPrefixOf({ tenant, keyId }: Principal): string {
   return JSON.stringify([tenant, keyId]);
@@ -122,7 +121,7 @@ async function* searchedPages(principal: Principal, read: ReadRemote): AsyncGene
   for (const deviceId of deviceIds ?? []) {
     const device = await readDevice(deviceId, read);
     if (device.kind === "refused") return yield { ...device, isAtLimit: false };
-    if (device.row !== null) yield { kind: "rows", rows: [device.row], headers: {} };
+    if (device.row !== null) yield { kind: "rows", rows: [device.row] };
   }
   yield* readEnvironmentPages(read, "", deviceIds === null ? maxSearchPages : maxPages);
 }

@@ -30,6 +30,8 @@ function setUp(beforeSend: BeforeSend) {
       principal: createTestPrincipal(),
       connection: null,
       deadline: { atMs: clock.monotonic() + 1_000, signal: new AbortController().signal },
+      sendId: "send-1",
+      idempotencyKey: null,
       beforeSend,
     });
   return { clock, operations, send };

@@ -37,6 +37,7 @@ function operate(server: EmbeddedServer, call: UpstreamCall, signal: AbortSignal
     case "sendMessage":
       return server.operate(decoded.operation, decoded, principal, {
         ...context,
+        idempotencyKey: call.idempotencyKey,
         ...(connection !== undefined && { connection }),
       });
     case "registerEnvironment":

@@ -9,7 +9,6 @@ import {
   isIdentifier,
   jsonResponse,
   maxListLimit,
-  type PlainHeaders,
   type PlainResponse,
   type PresentableEnvironment,
   presentEnvironment,
@@ -19,7 +18,6 @@ import {
 import * as v from "valibot";
 import { parseJsonObject } from "../lib/json.ts";
 import type { ReadRemote } from "./remote-call.ts";
-import { deduplicationField } from "./validate-response.ts";
 
 /** An environment of a remote server. */
 export interface UpstreamRow extends PresentableEnvironment {
@@ -122,7 +120,7 @@ export const maxPages = 50;
 
 /** A page of the remote server's list, or the response for the caller when reading ends here. */
 export type EnvironmentPage =
-  | { readonly kind: "rows"; readonly rows: readonly UpstreamRow[]; readonly headers: PlainHeaders }
+  | { readonly kind: "rows"; readonly rows: readonly UpstreamRow[] }
   | {
       readonly kind: "refused";
       readonly response: PlainResponse;
@@ -145,7 +143,7 @@ export async function* readEnvironmentPages(
     const list = readUpstreamList(response.body);
     if (list === null) return yield refuse(problemResponse("upstream_invalid_response"));
     const { connections, hasNextPage } = list;
-    yield { kind: "rows", rows: connections, headers: response.headers };
+    yield { kind: "rows", rows: connections };
     const last = connections.at(-1);
     if (!hasNextPage || last === undefined) return;
     parameters.set("after", last.id);
@@ -162,11 +160,10 @@ export async function listPermitted(
   read: ReadRemote,
 ): Promise<PlainResponse> {
   const found: UpstreamRow[] = [];
-  let headers: PlainHeaders = {};
   let lastId = "";
   const respond = (hasNextPage: boolean): PlainResponse => {
     const connections = found.slice(0, limit).map((row) => presentEnvironment(principal, row));
-    return jsonResponse(200, { connections, hasNextPage }, headers);
+    return jsonResponse(200, { connections, hasNextPage });
   };
   for await (const page of readEnvironmentPages(read, query, maxPages)) {
     if (page.kind === "refused") {
@@ -180,7 +177,6 @@ export async function listPermitted(
       found.push(...rest.rows.filter((row) => allowsDevice(principal, row)));
       return respond(found.length > limit);
     }
-    headers = deduplicationField(page.headers);
     lastId = page.rows.at(-1)?.id ?? lastId;
     found.push(...page.rows.filter((row) => allowsDevice(principal, row)));
     if (found.length > limit) return respond(true);

@@ -19,12 +19,22 @@ import { createRetryBudget, retryDelayMs } from "./retry.ts";
 import type { UpstreamCall } from "./upstream.ts";
 import { validateResponse } from "./validate-response.ts";
 
-/** Calls the remote server for an endpoint and returns the response for the caller. */
+/** Calls the remote server for an endpoint. */
 export type CallRemote = (
   endpoint: KnownEndpoint,
   request: UpstreamRequest,
   deadline: Deadline,
-) => Promise<PlainResponse>;
+) => Promise<RemoteExchange>;
+
+/** How a call of the remote server ended: with a response, with a failure, or `null` when it had no end in time. */
+export type CallEnd = PlainResponse | UpstreamFailure | null;
+
+/** The end of a call, and the response that follows from it. */
+export interface RemoteExchange {
+  readonly end: CallEnd;
+  /** For the caller. */
+  readonly response: PlainResponse;
+}
 
 /** Reads from the remote server on behalf of a request: with its credential and within its deadline. */
 export type ReadRemote = (
@@ -44,7 +54,7 @@ export function createCallRemote(
   const budget = createRetryBudget();
 
   return async (endpoint, request, deadline) => {
-    if (endpoint.method !== "GET") return respond(endpoint, request, await attempt(endpoint, request, deadline));
+    if (endpoint.method !== "GET") return conclude(endpoint, request, await attempt(endpoint, request, deadline));
     budget.deposit();
     let outcome = await attempt(endpoint, request, deadline);
     for (let retries = 0; outcome.kind === "result"; retries++) {
@@ -57,7 +67,7 @@ export function createCallRemote(
       if (repeated.kind === "refused") break;
       outcome = repeated;
     }
-    return respond(endpoint, request, outcome);
+    return conclude(endpoint, request, outcome);
   };
 
   /** Waits; false if the deadline ended the wait. */
@@ -68,11 +78,16 @@ export function createCallRemote(
   }
 }
 
-function respond(endpoint: Endpoint, { credential }: UpstreamRequest, outcome: AttemptOutcome): PlainResponse {
-  if (outcome.kind !== "result") return outcome.response;
+function conclude(endpoint: Endpoint, { credential }: UpstreamRequest, outcome: AttemptOutcome): RemoteExchange {
+  if (outcome.kind === "refused") return { end: unsent, response: outcome.response };
+  if (outcome.kind === "ended") return { end: outcome.isSent ? null : unsent, response: outcome.response };
   const { result } = outcome;
-  return "reason" in result ? failureResponse(endpoint, result) : validateResponse(endpoint, result, credential);
+  const response =
+    "reason" in result ? failureResponse(endpoint, result) : validateResponse(endpoint, result, credential);
+  return { end: result, response };
 }
+
+const unsent: UpstreamFailure = { reason: "unreachable", cause: null };
 
 function failureResponse(endpoint: Endpoint, failure: UpstreamFailure): PlainResponse {
   switch (failure.reason) {

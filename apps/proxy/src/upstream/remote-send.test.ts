@@ -19,10 +19,13 @@ interface World extends TestProxy {
   send(key: string, connectionId?: string, body?: string): Promise<unknown>;
 }
 
-const sendBody = JSON.stringify({
-  agentId: "agent-1",
-  messages: [{ role: "user", content: "x", client_message_id: "m" }],
-});
+let sendCount = 0;
+
+/** A body with a message of its own. */
+function newBody(members: object = { agentId: "agent-1" }): string {
+  const message = { role: "user", content: "x", client_message_id: `m-${(sendCount += 1)}` };
+  return JSON.stringify({ ...members, messages: [message] });
+}
 
 function createWorld(...rows: Environment[]): World {
   const broken = new Map<string, PlainResponse>();
@@ -35,7 +38,7 @@ function createWorld(...rows: Environment[]): World {
     rows,
     broken,
     asked: () => testProxy.upstreamRequests.splice(0).map(({ method, path }) => `${method} ${path.slice(4)}`),
-    async send(key, connectionId = "conn-1", body = sendBody) {
+    async send(key, connectionId = "conn-1", body = newBody()) {
       const path = `/v1/environments/${connectionId}/messages`;
       const response = await testProxy.proxy.handle(fakeRequest({ key, method: "POST", path, body }));
       return response.status === 200 ? 200 : problemOf(response).errorCode;
@@ -136,7 +139,7 @@ describe("a connection", () => {
     const { issueKey, proxy, upstreamRequests } = createTestProxy(() => Promise.resolve(page));
     const { key } = await issueKey();
     const path = "/v1/environments/conn-unknown/messages";
-    const response = await proxy.handle(fakeRequest({ key, method: "POST", path, body: sendBody }));
+    const response = await proxy.handle(fakeRequest({ key, method: "POST", path, body: newBody() }));
     expect(problemOf(response).errorCode).toBe("upstream_response_too_large");
     expect(upstreamRequests).toHaveLength(maxSearchPages);
   });
@@ -210,18 +213,18 @@ describe("a key that is held to some agents", () => {
   ])("a key with an agent allowlist and a body with %j: %s", async (members, expected) => {
     const { issueKey, send, asked } = createWorld(row());
     const { key } = await issueKey({ agentIds: ["agent-1"] });
-    const { messages } = JSON.parse(sendBody) as { messages: unknown };
-    expect(await send(key, "conn-1", JSON.stringify({ ...members, messages }))).toBe(expected);
+    expect(await send(key, "conn-1", newBody(members))).toBe(expected);
     expect(asked()).toHaveLength(expected === 200 ? 2 : 0);
   });
 
   test("the forwarded body is the validated one, so a duplicate agent member has no effect", async () => {
     const { issueKey, send, upstreamRequests } = createWorld(row());
     const { key } = await issueKey({ agentIds: ["agent-1"] });
-    expect(await send(key, "conn-1", sendBody.replace("{", '{"agentId":"agent-2","later":1,'))).toBe(200);
+    const body = newBody();
+    expect(await send(key, "conn-1", body.replace("{", '{"agentId":"agent-2","later":1,'))).toBe(200);
     const sent = new TextDecoder().decode(upstreamRequests.at(-1)?.body ?? undefined);
     expect(sent).not.toContain("agent-2");
-    expect(JSON.parse(sent)).toEqual({ ...(JSON.parse(sendBody) as object), later: 1 });
+    expect(JSON.parse(sent)).toEqual({ ...(JSON.parse(body) as object), later: 1 });
   });
 });
 

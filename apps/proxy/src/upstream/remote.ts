@@ -2,33 +2,30 @@
  * A server elsewhere, called over HTTP with the tenant's credential. It knows nothing of gateway keys, so the gateway itself limits a principal to its
  * devices and its mode, and removes the members that the principal may not see.
  */
-import type { Clock } from "@letta-environments/platform";
 import {
   allowsDevice,
-  allowsMode,
   endpoints,
+  messageDeduplicationHeader,
   type PlainResponse,
   type Principal,
   problemResponse,
 } from "@letta-environments/schema";
+import { createSends } from "../idempotency/sends.ts";
+import { type IdempotencyStore, retentionMs } from "../idempotency/store.ts";
 import type { Deadline } from "../lib/deadline.ts";
 import type { GatewayPorts, UpstreamFetch } from "../ports.ts";
-import {
-  alwaysRead,
-  type ConnectionLookup,
-  createConnectionLookup,
-  type LookupReads,
-  maxRowAgeMs,
-} from "./connections.ts";
 import type { ConcurrencyLimits } from "./concurrency.ts";
-import type { FoundConnection } from "./connection-search.ts";
+import { createConnectionLookup } from "./connections.ts";
 import { isLimitedToDevices, listPermitted, presentList, presentRow, readUpstreamRow } from "./environments.ts";
 import { buildRemoteRequest, createCallRemote, type ReadRemote, readRequest } from "./remote-call.ts";
-import { releaseSend, type Upstream, type UpstreamCall } from "./upstream.ts";
+import { createSendRemote } from "./remote-send.ts";
+import type { Upstream, UpstreamCall } from "./upstream.ts";
 
 /** Settings of a remote upstream. */
 export interface RemoteUpstreamOptions {
   readonly fetch: UpstreamFetch;
+  /** Remembers sends, so that a repeat is not delivered again. */
+  readonly idempotencyStore: IdempotencyStore;
   /** The gateway's own `User-Agent`. */
   readonly userAgent: string;
   /** Whether requests may wait for what another one reads. */
@@ -38,41 +35,44 @@ export interface RemoteUpstreamOptions {
 
 /** Creates the {@link Upstream} over a remote server. */
 export function createRemoteUpstream(
-  ports: Pick<GatewayPorts, "clock" | "random" | "telemetry">,
-  { fetch, userAgent, sharesSearches, concurrency }: RemoteUpstreamOptions,
+  ports: Pick<GatewayPorts, "background" | "clock" | "digests" | "random" | "telemetry">,
+  { fetch, idempotencyStore, userAgent, sharesSearches, concurrency }: RemoteUpstreamOptions,
 ): Upstream {
+  const { clock, digests, background = () => undefined, telemetry } = ports;
   const callRemote = createCallRemote(ports, fetch, concurrency);
-  const connections = createConnectionLookup(ports.clock, { sharesSearches });
+  const connections = createConnectionLookup(clock, { sharesSearches });
+  const sends = createSends({
+    store: idempotencyStore,
+    clock,
+    background,
+    onFailure: (operation, cause) => telemetry({ type: "idempotency_failed", operation, cause }),
+  });
+  const send = createSendRemote({ clock, sha256: digests.sha256, connections, sends, callRemote });
+
+  function forward(call: UpstreamCall): Promise<PlainResponse> {
+    const { decoded, principal, deadline } = call;
+    const request = buildRemoteRequest(call, userAgent);
+    const readUntil =
+      (until: Deadline): ReadRemote =>
+      async (endpoint, params, query) =>
+        (await callRemote(endpoint, readRequest(request, endpoint, params, query), until)).response;
+    const read = readUntil(deadline);
+    switch (decoded.operation) {
+      case "listEnvironments":
+        return list(principal, call.query, decoded.query.limit, read);
+      case "retrieveEnvironment":
+        return retrieve(principal, () => read(endpoints.retrieveEnvironment, decoded.params, call.query));
+      case "sendMessage":
+        return send({ call, input: decoded, request, reads: { deadline, readUntil } });
+      case "registerEnvironment":
+      case "openDeviceSocket":
+        // A remote server has endpoints of its own for devices.
+        return Promise.resolve(problemResponse("endpoint_not_found"));
+    }
+  }
+
   return {
-    forward(call) {
-      const { decoded, principal, deadline } = call;
-      const request = buildRemoteRequest(call, userAgent);
-      const readUntil =
-        (until: Deadline): ReadRemote =>
-        (endpoint, params, query) =>
-          callRemote(endpoint, readRequest(request, endpoint, params, query), until);
-      const read = readUntil(deadline);
-      switch (decoded.operation) {
-        case "listEnvironments":
-          return list(principal, call.query, decoded.query.limit, read);
-        case "retrieveEnvironment":
-          return retrieve(principal, () => read(endpoints.retrieveEnvironment, decoded.params, call.query));
-        case "sendMessage": {
-          const { connectionId } = decoded.params;
-          const forwardSend = (): Promise<PlainResponse> => callRemote(endpoints.sendMessage, request, deadline);
-          return send(
-            call,
-            findPermitted(connections, principal, connectionId, { deadline, readUntil }),
-            ports.clock,
-            forwardSend,
-          );
-        }
-        case "registerEnvironment":
-        case "openDeviceSocket":
-          // A remote server has endpoints of its own for devices.
-          return Promise.resolve(problemResponse("endpoint_not_found"));
-      }
-    },
+    forward: (call) => forward(call).then(declareDeduplication),
     findConnection: () => Promise.resolve(undefined),
     forget: connections.forget,
   };
@@ -101,31 +101,7 @@ async function retrieve(principal: Principal, read: () => Promise<PlainResponse>
   return presentRow(principal, response);
 }
 
-async function send(
-  call: UpstreamCall,
-  finding: Promise<FoundConnection>,
-  clock: Pick<Clock, "monotonic">,
-  forwardSend: () => Promise<PlainResponse>,
-): Promise<PlainResponse> {
-  const found = await finding;
-  if (found.kind === "refused") return found.response;
-  return (await releaseSend(call, clock, found.row.deviceId)) ?? forwardSend();
-}
-
-/** The row of a connection that the principal may send to, or the response for the caller. */
-async function findPermitted(
-  connections: ConnectionLookup,
-  principal: Principal,
-  connectionId: string,
-  reads: LookupReads,
-): Promise<FoundConnection> {
-  // A mode can change at any time, so a key with a maximum mode reads it for every send.
-  const maxAgeMs = principal.maxMode === null ? maxRowAgeMs : alwaysRead;
-  const found = await connections.find(principal, connectionId, reads, maxAgeMs);
-  if (found.kind === "refused") return found;
-  const { row } = found;
-  if (!allowsDevice(principal, row)) return { kind: "refused", response: problemResponse("connection_not_found") };
-  const currentMode = typeof row["currentMode"] === "string" ? row["currentMode"] : undefined;
-  if (!allowsMode(principal, currentMode)) return { kind: "refused", response: problemResponse("mode_not_allowed") };
-  return found;
+/** Adds the header that lets clients repeat a send whose outcome they do not know. The gateway recognises it, whatever the upstream does. */
+function declareDeduplication(response: PlainResponse): PlainResponse {
+  return { ...response, headers: { ...response.headers, [messageDeduplicationHeader]: String(retentionMs / 1_000) } };
 }

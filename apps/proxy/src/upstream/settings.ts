@@ -1,4 +1,5 @@
 /** The upstream: its settings, and its URLs. */
+import type { IdempotencyStore } from "../idempotency/store.ts";
 import type { EmbeddedServer, UpstreamFetch } from "../ports.ts";
 import type { AdmitsTenant, CredentialOf } from "../tenants/settings.ts";
 
@@ -19,6 +20,7 @@ export type UpstreamServer =
   | {
       readonly kind: "remote";
       readonly fetch: UpstreamFetch;
+      readonly idempotencyStore: IdempotencyStore;
       readonly credentialOf: CredentialOf;
       readonly admitsTenant?: AdmitsTenant;
       /** How many calls may run at once, at most. */

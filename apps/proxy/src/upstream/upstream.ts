@@ -48,6 +48,10 @@ export interface UpstreamCall {
   /** The connection of a send, where it has been looked up. */
   readonly connection?: ConnectionRecord | null | undefined;
   readonly deadline: Deadline;
+  /** Names the send, here and in the audit log; empty for other requests. */
+  readonly sendId: string;
+  /** The `Idempotency-Key` of a send; `null` for none. */
+  readonly idempotencyKey: string | null;
   /**
    * Called before a send leaves, with its device; `null` if the device is not known. If it resolves with a response, nothing is sent and the caller
    * receives that response.
@@ -58,7 +62,7 @@ export interface UpstreamCall {
 /** A validated and authorised request, before a credential and a deadline are chosen for it. */
 export interface AuthorisedRequest extends Pick<
   UpstreamCall,
-  "request" | "requestId" | "endpoint" | "principal" | "connection" | "beforeSend"
+  "request" | "requestId" | "endpoint" | "principal" | "connection" | "sendId" | "idempotencyKey" | "beforeSend"
 > {
   readonly params: Readonly<Record<string, string>>;
   readonly input: ValidRequest;
@@ -113,7 +117,8 @@ export function createPrepareCall(
   };
 }
 
-const neverAborted = new AbortController().signal;
+/** A signal for work that does not end with its caller. */
+export const neverAborted: AbortSignal = new AbortController().signal;
 
 /** Prepares a send that is about to leave. Returns the response for the caller if it must not, or if its time is up. */
 export async function releaseSend(
@@ -123,7 +128,8 @@ export async function releaseSend(
 ): Promise<PlainResponse | null> {
   const refusal = await beforeSend(deviceId);
   if (refusal !== null) return refusal;
-  // Nothing was sent yet. A timeout of the send itself could not say so.
+  // Nothing was sent yet. The end of the send itself could not say so.
+  if (deadline.signal.aborted) return callerGone;
   return clock.monotonic() >= deadline.atMs ? problemResponse("upstream_timeout") : null;
 }
 

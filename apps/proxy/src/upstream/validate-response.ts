@@ -5,7 +5,6 @@
 import {
   type Endpoint,
   isJsonMediaType,
-  messageDeduplicationHeader,
   type PlainHeaders,
   type PlainResponse,
   type ProblemCode,
@@ -63,10 +62,10 @@ function translateError(endpoint: Endpoint, response: PlainResponse, credential:
   const body = parseJsonObject(response.body) ?? {};
   const text = [body["message"], body["error"], body["detail"]].find((member) => typeof member === "string");
   const retryAfter = response.headers["retry-after"];
-  return problemResponse(knownCode(body, response.status) ?? "upstream_error", {
+  return problemResponse(provenCode(response) ?? "upstream_error", {
     status: response.status,
     detail: publicText(text, credential) ?? `The upstream answered with status ${response.status}.`,
-    retryable: isRetryable(endpoint, response),
+    ...readRetryable(endpoint, response),
     headers: {
       ...passedFields(response.headers),
       ...(retryAfter !== undefined && isRetryAfter(retryAfter) && { "retry-after": retryAfter }),
@@ -75,24 +74,22 @@ function translateError(endpoint: Endpoint, response: PlainResponse, credential:
 }
 
 /** Returns the code of a problem of ours. Another server's problem has a `type` or a status that does not belong to the code. */
-function knownCode(body: Readonly<Record<string, unknown>>, status: number): ProblemCode | null {
-  const code = body["errorCode"];
+export function provenCode({ body, status }: Pick<PlainResponse, "body" | "status">): ProblemCode | null {
+  const problem = parseJsonObject(body);
+  const code = problem?.["errorCode"];
   if (typeof code !== "string" || !isProblemCode(code)) return null;
-  return body["type"] === problemType(code) && problemDefinitions[code].status === status ? code : null;
+  return problem?.["type"] === problemType(code) && problemDefinitions[code].status === status ? code : null;
 }
 
 function isProblemCode(code: string): code is ProblemCode {
   return Object.hasOwn(problemDefinitions, code);
 }
 
-/**
- * Whether the caller may repeat the request: what the upstream says, otherwise reads after 429 and 5xx, and sends after 429 and 503 only, when nothing can
- * have been delivered.
- */
-function isRetryable(endpoint: Endpoint, { status, headers }: PlainResponse): boolean {
+/** Whether the caller may repeat the request: what the upstream says, otherwise reads after 429 and 5xx. See also `send-outcome.ts`. */
+function readRetryable({ method }: Endpoint, { status, headers }: PlainResponse): { readonly retryable?: boolean } {
   const shouldRetry = headers["x-should-retry"];
-  if (shouldRetry === "true" || shouldRetry === "false") return shouldRetry === "true";
-  return status === 429 || status === 503 || (endpoint.method === "GET" && status >= 500);
+  if (shouldRetry === "true" || shouldRetry === "false") return { retryable: shouldRetry === "true" };
+  return method === "GET" ? { retryable: status === 429 || status >= 500 } : {};
 }
 
 /** Removes the credential and control characters from an upstream's text; `null` when nothing is left. */
@@ -111,17 +108,6 @@ function isRetryAfter(value: string): boolean {
   return /^[0-9]{1,6}$/.test(value) || /^[A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9:]{8} GMT$/.test(value);
 }
 
-/** Returns the well-formed fields that successes and errors pass on: the upstream's rate limits and its deduplication. */
-export function passedFields(headers: PlainHeaders): PlainHeaders {
-  return { ...rateLimitFields(headers), ...deduplicationField(headers) };
-}
-
-/** Returns the upstream's message deduplication field if it has 1 to 9 digits. */
-export function deduplicationField(headers: PlainHeaders): PlainHeaders {
-  const seconds = headers[messageDeduplicationHeader];
-  return seconds !== undefined && /^[0-9]{1,9}$/.test(seconds) ? { [messageDeduplicationHeader]: seconds } : {};
-}
-
 /** A list of Strings or Tokens with parameters (RFC 9651). The gateway appends its own members, so the upstream's list must be well-formed. */
 const item = String.raw`(?:"(?:[ !#-\[\]-~]|\\["\\])*"|[A-Za-z*][\w!#$%&'*+.^\x60|~:/-]*)`;
 const bare = String.raw`(?:${item}|-?\d{1,15}(?:\.\d{1,3})?|\?[01]|:[A-Za-z0-9+/=]*:)`;
@@ -133,8 +119,8 @@ const maxListLength = 1_024;
 const olderName = /^(?:x-ratelimit-[a-z-]{1,32}|ratelimit-(?:limit|remaining|reset))$/;
 const olderValue = /^[\x21-\x7e][\x20-\x7e]{0,127}$/;
 
-/** Callers see the upstream's rate limits beside those of the gateway. */
-function rateLimitFields(headers: PlainHeaders): PlainHeaders {
+/** Returns the well-formed fields that successes and errors pass on: callers see the upstream's rate limits beside the gateway's. */
+export function passedFields(headers: PlainHeaders): PlainHeaders {
   const passed: Record<string, string> = {};
   for (const [name, value] of Object.entries(headers)) {
     const isList = name === "ratelimit" || name === "ratelimit-policy";

@@ -42,9 +42,8 @@ test("a real device whose key ended is refused at the upgrade and backs off: 3 a
   const device = await launchDevice({ baseUrl: relay.url, apiKey: deviceKey, deviceId: "ended" });
   await proxy.process.waitForOutput(/"event":"device_connected"/);
   const port = Number(new URL(proxy.url).port);
+  const id = await onlyKeyId();
   await proxy.process.stop("SIGKILL");
-  const { stdout } = await runLettaProxy(["keys", "list", "--json", "--data-dir", dataDir]);
-  const id = /"id":\s*"([^"]+)"/.exec(stdout)?.[1] ?? "";
   await runLettaProxy(["keys", "revoke", id, "--data-dir", dataDir]);
   const startedAt = performance.now();
   proxy = await launchProxy({ dataDir, port });
@@ -121,3 +120,22 @@ test("a rotation without an overlap closes the sockets that the old secret opene
   await again.close();
   expect((await registerDevice({ ...options, apiKey: leaked })).status).toBe(401);
 }, 30_000);
+
+test("a real device that is closed for a limit waits as long as it is told, and comes back by itself", async () => {
+  const relay = await createRelay(proxy.url);
+  const deviceKey = await proxy.createKey({ scopes: ["connect"] });
+  const device = await launchDevice({ baseUrl: relay.url, apiKey: deviceKey, deviceId: "limited" });
+  await proxy.process.waitForOutput(/"event":"device_connected"/);
+  const queue = Array.from({ length: 1_001 }, () => ({}));
+  const runtime = { agent_id: "agent-1", conversation_id: "default" };
+  const startedAt = performance.now();
+  relay.sendAsDevice({ type: "update_queue", runtime, queue });
+  await proxy.process.waitForOutput(
+    /"event":"device_disconnected".*"reason":"limit_exceeded"[^]*"event":"device_connected"/,
+  );
+  expect(performance.now() - startedAt).toBeGreaterThan(900);
+  const registrations = relay.requests.filter(({ method }) => method === "POST").map(({ status }) => status);
+  expect(registrations).toEqual([200, 429, 200]);
+  await device.kill();
+  await relay.close();
+}, 60_000);

@@ -1,4 +1,4 @@
-/** TCP faults on both hops of the built gateway, on every runtime. `pnpm soak` repeats the matrix. */
+/** TCP faults on both hops of the built gateway, on every runtime. */
 import { faultEffects } from "@letta-environments/testkit";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createServerLauncher } from "../runtimes/server-launcher.ts";
@@ -41,7 +41,8 @@ describe.each(launchers.map((launcher) => [launcher.name, launcher] as const))("
             : violationsOf(fault, result).map((text) => `${fault.id}: ${text}`);
         });
         expect(broken).toEqual([]);
-        expect([...results].filter(([, { struckReused }]) => struckReused !== isReused).map(([id]) => id)).toEqual([]);
+        // A runtime may open a new connection although it has an idle one.
+        expect([...results.values()].map(({ struckReused }) => struckReused)).toContain(isReused);
         await expectRecovery(gateway, `${hop}-${effect}-${connection}`);
       },
       30_000,

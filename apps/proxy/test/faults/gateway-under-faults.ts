@@ -19,8 +19,8 @@ export type Hop = "caller" | "upstream";
 /** Which server is behind the gateway. */
 export type UpstreamKind = "remote" | "embedded";
 
-/** The kinds that deliver at most once. */
-export const upstreamKinds: readonly UpstreamKind[] = ["embedded"];
+/** Every {@link UpstreamKind}. */
+export const upstreamKinds: readonly UpstreamKind[] = ["embedded", "remote"];
 
 /** See the description of this file. */
 export interface GatewayUnderFaults {

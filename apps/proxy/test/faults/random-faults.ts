@@ -15,7 +15,7 @@ export interface RandomFaultsResult {
 }
 
 /** Sends that are in flight at the same time. */
-const concurrency = 24;
+const concurrency = 50;
 /** Probability that an exchange breaks on a hop. */
 const faultRate = 0.2;
 

@@ -8,6 +8,7 @@ import { createMemoryCacheStore } from "@letta-environments/http-cache";
 import { openSqlite, sha256Hex } from "@letta-environments/platform/node";
 import type { PlainResponse, PlainSocketListener } from "@letta-environments/schema";
 import { createVirtualClock, type VirtualClock } from "@letta-environments/testkit";
+import { createMemoryIdempotencyStore } from "../../src/adapters/memory/idempotency-store.ts";
 import { createMemoryRateLimitStore } from "../../src/adapters/memory/rate-limit-store.ts";
 import { loadOpenApi } from "../../src/adapters/open-api.ts";
 import { createHostGuard } from "../../src/admin/admission.ts";
@@ -19,6 +20,7 @@ import { createGateway } from "../../src/host/gateway.ts";
 import { createHostRoutes } from "../../src/host/routes.ts";
 import type { GatewayRequest } from "../../src/http/gateway-request.ts";
 import type { GatewayResponse } from "../../src/http/response.ts";
+import type { IdempotencyStore } from "../../src/idempotency/store.ts";
 import { createKey, type KeyRequest } from "../../src/keys/key-lifecycle.ts";
 import type { UpstreamFetch } from "../../src/ports.ts";
 import { createRateLimiter } from "../../src/rate-limit/limiter.ts";
@@ -68,6 +70,21 @@ export interface ScriptedDevice {
   readonly received: unknown[];
 }
 
+/** A store of sends that is empty for each request, so that topics can use an id several times. */
+function createForgetfulStore(clock: VirtualClock): { readonly store: IdempotencyStore; readonly forget: () => void } {
+  let current = createMemoryIdempotencyStore(clock);
+  return {
+    store: {
+      reserve: (reservation) => current.reserve(reservation),
+      find: (scope, ids) => current.find(scope, ids),
+      settle: (reservation, result) => current.settle(reservation, result),
+      release: (reservation) => current.release(reservation),
+      findConnection: (tenant, connectionId) => current.findConnection(tenant, connectionId),
+    },
+    forget: () => void (current = createMemoryIdempotencyStore(clock)),
+  };
+}
+
 /** Composes a {@link RecordedGateway}. */
 export async function openGateway(options: GatewayOptions): Promise<RecordedGateway> {
   const clock = createVirtualClock();
@@ -94,7 +111,9 @@ export async function openGateway(options: GatewayOptions): Promise<RecordedGate
   })({ upstream: "upstream", showsStatus: ({ scopes }) => scopes.has("details") });
   const store = createMemoryRateLimitStore(clock);
   const limiter = createRateLimiter({ store, localStore: store, clock, onDegraded: () => undefined });
+  const { store: idempotencyStore, forget } = createForgetfulStore(clock);
   const testProxy = createTestProxy(options.upstream === "embedded" ? undefined : options.upstream, {
+    remote: { idempotencyStore },
     ports: {
       ...(isEmbedded && { upstream: { kind: "embedded", server } }),
       clock,
@@ -133,6 +152,7 @@ export async function openGateway(options: GatewayOptions): Promise<RecordedGate
       return minted;
     },
     async handle(request) {
+      forget();
       const host: HostBindings = { request, response: null };
       await app.fetch(new Request("http://gateway.example/", { method: request.method }), host);
       if (host.response === null) throw new Error("the gateway did not respond");

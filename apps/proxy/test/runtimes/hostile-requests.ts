@@ -199,6 +199,48 @@ function chunked(afterSize: string): (key: string) => string {
 
 const json = "Content-Type: application/json";
 
+/** A send with these fields and a message of its own. */
+function keyed(id: string, lines: readonly string[]): (key: string) => string {
+  const messages = [{ role: "user", content: "Hello", client_message_id: id }];
+  const text = JSON.stringify({ agentId: "agent-1", messages });
+  return post([json, `Content-Length: ${text.length}`, ...lines], text);
+}
+
+/** Keys of sends. Several fields are one value with commas by the time the gateway sees them. */
+const idempotencyKeys: readonly HostileRequest[] = [
+  {
+    name: "an Idempotency-Key, sent twice",
+    bytes: keyed("keyed-1", ["Idempotency-Key: a", "Idempotency-Key: a"]),
+    answer: problem(400),
+  },
+  { name: "an Idempotency-Key without a value", bytes: keyed("keyed-2", ["Idempotency-Key:"]), answer: problem(400) },
+  {
+    name: "an Idempotency-Key beyond ASCII",
+    bytes: keyed("keyed-3", ["Idempotency-Key: \xfc"]),
+    answer: problem(400),
+  },
+  {
+    name: "an Idempotency-Key of 257 characters",
+    bytes: keyed("keyed-4", [`Idempotency-Key: ${"k".repeat(257)}`]),
+    answer: problem(400),
+  },
+  {
+    name: "an Idempotency-Key of 256 characters",
+    bytes: keyed("keyed-5", [`Idempotency-Key: ${"k".repeat(256)}`]),
+    answer: ok,
+  },
+  {
+    name: "an Idempotency-Key of a read, sent twice",
+    bytes: (key) =>
+      request("GET /v1/environments HTTP/1.1", [
+        `Authorization: Bearer ${key}`,
+        "Idempotency-Key: a",
+        "Idempotency-Key:",
+      ]),
+    answer: ok,
+  },
+];
+
 /** A body with two lengths, or with two kinds of length: the methods of request smuggling (RFC 9112 section 11.2). */
 const framing: readonly HostileRequest[] = [
   { name: "two lengths", bytes: post(["Content-Length: 1", "Content-Length: 2"], "x"), answer: problem(400) },
@@ -286,7 +328,14 @@ function chunkOf(length: string, bytes: number): (key: string) => string {
 }
 
 /** Every hostile request. */
-export const hostileRequests: readonly HostileRequest[] = [...paths, ...lines, ...headers, ...framing, ...chunks];
+export const hostileRequests: readonly HostileRequest[] = [
+  ...paths,
+  ...lines,
+  ...headers,
+  ...framing,
+  ...idempotencyKeys,
+  ...chunks,
+];
 
 /** Requests that never come to an end, where the gateway itself listens; a platform in front of a Worker has timeouts of its own. */
 export const endlessRequests: readonly HostileRequest[] = [

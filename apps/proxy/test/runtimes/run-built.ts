@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import process from "node:process";
+import { baseEnvironment } from "@letta-environments/testkit";
 import { installGateway, type ServerRuntime } from "./runtime-commands.ts";
 
 /** How a command ended. */
@@ -16,7 +16,7 @@ export function runBuilt(
   { folder, env = {} }: { readonly folder: string; readonly env?: Readonly<Record<string, string>> },
 ): Promise<CommandResult> {
   const [program, ...before] = installGateway(runtime, folder);
-  const options = { cwd: folder, env: { PATH: process.env["PATH"] ?? "", HOME: folder, ...env } };
+  const options = { cwd: folder, env: { ...baseEnvironment, HOME: folder, ...env } };
   return new Promise((resolve) => {
     execFile(program, [...before, ...words], options, (error, stdout, stderr) => {
       const code = error === null ? 0 : typeof error.code === "number" ? error.code : -1;

@@ -2,9 +2,8 @@ import { execFile } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import process from "node:process";
 import { promisify } from "node:util";
-import { launchProcess } from "@letta-environments/testkit";
+import { baseEnvironment, launchProcess } from "@letta-environments/testkit";
 import type { IssuedKey, KeyOptions, LaunchedGateway, LaunchRequest, RuntimeLauncher } from "./launcher.ts";
 import { installGateway, runtimeVersion, type ServerRuntime } from "./runtime-commands.ts";
 
@@ -33,7 +32,7 @@ async function launch(
   const gateway = launchProcess({ command, args, cwd: folder, env });
 
   async function run(...command: readonly string[]): Promise<string> {
-    const options = { cwd: folder, env: { PATH: process.env["PATH"] ?? "", ...env } };
+    const options = { cwd: folder, env: { ...baseEnvironment, ...env } };
     return (await promisify(execFile)(program, [...words, ...command, ...where], options)).stdout.trim();
   }
 

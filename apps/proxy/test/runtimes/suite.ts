@@ -12,6 +12,7 @@ import { describeLimits, fewRequests } from "./sections/limits.ts";
 import { describeRealDevice } from "./sections/real-device.ts";
 import { describeSending } from "./sections/sending.ts";
 import { describeHalfClosedCallers, describeSlowCallers } from "./sections/slow-callers.ts";
+import { describeStopping } from "./sections/stopping.ts";
 import { describeWebPages, listedOrigin } from "./sections/web-pages.ts";
 import { useGateway } from "./use-gateway.ts";
 
@@ -61,6 +62,9 @@ export function describeEmbeddedServer(launcher: RuntimeLauncher): void {
     describe("slow callers", () => {
       describeSlowCallers(launcher, gateway);
       describeHalfClosedCallers(gateway);
+    });
+    describe("stopping", () => {
+      describeStopping(launcher);
     });
   });
 

@@ -9,7 +9,7 @@ import type { Clock } from "@letta-environments/platform";
 import type { Random, Trace } from "@letta-environments/testkit";
 import { parseJsonObject } from "../../src/lib/json.ts";
 import type { Network } from "./network.ts";
-import type { Attempt, Message, Truth } from "./truth.ts";
+import { type Attempt, type Message, saysNothingSent, type Truth } from "./truth.ts";
 
 /** A key, and what it permits, as the simulation knows it. */
 export interface SimulatedKey {
@@ -100,10 +100,11 @@ export function createCallers(options: CallersOptions): Callers {
             if (attempt !== null) attempt.state = "lost";
           },
           onResponse(plain) {
-            const code = errorCodeOf(plain);
+            const { code, delivery } = readProblem(plain);
             trace.record(`${key.name} ${request.method} ${pathname}: ${plain.status} ${code ?? ""}`);
             options.onResponse({ key, isSend: attempt !== null, beganAtMs, response: plain, code });
-            if (attempt !== null) truth.respond(attempt, { status: plain.status, code });
+            if (attempt === null) return;
+            truth.respond(attempt, { status: plain.status, code, saysNothingSent: saysNothingSent(code, delivery) });
           },
         },
       );
@@ -178,9 +179,13 @@ export function createCallers(options: CallersOptions): Callers {
   }
 }
 
-function errorCodeOf({ status, headers, body }: PlainResponse): string | null {
-  if (status < 400 || body === null) return null;
-  if (!String(headers["content-type"]).startsWith("application/problem+json")) return null;
-  const problem = parseJsonObject(body);
-  return typeof problem?.["errorCode"] === "string" ? problem["errorCode"] : null;
+/** The code of a problem, `null` where there is none, and what it says about the delivery. */
+function readProblem({ status, headers, body }: PlainResponse): {
+  readonly code: string | null;
+  readonly delivery: unknown;
+} {
+  const isProblem = status >= 400 && String(headers["content-type"]).startsWith("application/problem+json");
+  const problem = isProblem && body !== null ? parseJsonObject(body) : null;
+  const code = problem?.["errorCode"];
+  return { code: typeof code === "string" ? code : null, delivery: problem?.["delivery"] };
 }

@@ -24,6 +24,7 @@ import {
 } from "@letta-environments/testkit";
 import { createMemoryRateLimitStore } from "../../src/adapters/memory/rate-limit-store.ts";
 import { createSqliteAuditStore } from "../../src/adapters/sqlite/audit-store.ts";
+import { createSqliteIdempotencyStore } from "../../src/adapters/sqlite/idempotency-store.ts";
 import { createSqliteKeyStore } from "../../src/adapters/sqlite/key-store.ts";
 import { openAuditLog, type OpenAuditLog } from "../../src/audit/log.ts";
 import type { AuditStore } from "../../src/audit/store.ts";
@@ -31,6 +32,7 @@ import { type AuditReport, verifyAudit } from "../../src/audit/verify.ts";
 import { createEnvironmentCache } from "../../src/cache/environment-cache.ts";
 import type { RateLimitsFile } from "../../src/config/file.ts";
 import { resolveRateLimits } from "../../src/config/resolve-rate-limits.ts";
+import { type IdempotencyStore, IdempotencyUnavailableError } from "../../src/idempotency/store.ts";
 import { createHasExpired } from "../../src/keys/credential-expiry.ts";
 import { KeyStoreUnavailableError } from "../../src/keys/key-store-outages.ts";
 import { createKeyUses } from "../../src/keys/key-uses.ts";
@@ -69,6 +71,7 @@ export interface PlantedBugs {
   readonly environmentStore?: (store: EnvironmentStore) => EnvironmentStore;
   readonly rateLimitStore?: (store: RateLimitStore) => RateLimitStore;
   readonly auditStore?: (store: AuditStore) => AuditStore;
+  readonly idempotencyStore?: (store: IdempotencyStore) => IdempotencyStore;
   readonly upstreamFetch?: (fetch: UpstreamFetch) => UpstreamFetch;
   readonly pipeline?: (pipeline: Pipeline) => Pipeline;
 }
@@ -209,6 +212,7 @@ function compose(
             kind: "remote",
             fetch: plant?.upstreamFetch?.(upstream.fetch) ?? upstream.fetch,
             credentialOf: upstream.credentialOf,
+            idempotencyStore: openSends(parts),
             maxConcurrent: 256,
           },
     audit,
@@ -223,6 +227,18 @@ function compose(
       await keyUses.flush();
     },
   };
+}
+
+/** The store of sends, in the file of the audit log. */
+function openSends({ process, open, random, rates, onStoreFailure, plant }: Parts): IdempotencyStore {
+  const { clock } = process;
+  const defer = (run: () => void): void => void clock.setTimer(random.below(2), run);
+  const store = createSqliteIdempotencyStore(open("audit.sqlite"), clock, { defer });
+  return process.withFaults(plant?.idempotencyStore?.(store) ?? store, {
+    rates,
+    error: (method) => new IdempotencyUnavailableError(new Error(`simulated failure of ${method}`)),
+    onFailure: onStoreFailure,
+  });
 }
 
 function missing(): never {

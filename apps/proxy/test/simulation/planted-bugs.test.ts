@@ -41,6 +41,20 @@ test("a store that forgets reservations runs messages twice", async () => {
   expect(found).toMatch(/was delivered twice/);
 });
 
+test("a store of sends that forgets reservations delivers messages twice to a remote upstream", async () => {
+  const found = await findViolations("remote", {
+    idempotencyStore: (store) => ({ ...store, reserve: () => Promise.resolve({ kind: "reserved" }) }),
+  });
+  expect(found).toMatch(/was delivered twice/);
+});
+
+test("a store of sends that releases what it should keep delivers messages twice to a remote upstream", async () => {
+  const found = await findViolations("remote", {
+    idempotencyStore: (store) => ({ ...store, settle: (reservation) => store.release(reservation) }),
+  });
+  expect(found).toMatch(/was delivered twice/);
+});
+
 test("a store that loses reservations at a crash runs messages twice", async () => {
   const found = await findViolations("embedded", {
     environmentStore(store) {

@@ -46,6 +46,7 @@ const jitterMs = 1_000;
 
 /** Codes of responses to requests that no limit counted. */
 const uncounted: ReadonlySet<string> = new Set([
+  "environment_not_found",
   "rate_limited",
   "limits_unavailable",
   "key_store_unavailable",

@@ -72,8 +72,13 @@ export function createRemoteUpstream(options: RemoteUpstreamOptions): RemoteUpst
     }
     const send = findSend(devices, tenant, request);
     if ("status" in send) return send;
+    if (!send.device.isOnline) {
+      // A 409 of a foreign server does not prove that nothing was delivered.
+      excuse(options, send, "the device is offline");
+      return jsonResponse(409, { message: "Remote environment is offline" });
+    }
     const behaviour = fails ? random.pick(sendBehaviours) : wellBehaved;
-    if (fails) excuse(options, send, behaviour);
+    if (fails) excuse(options, send, behaviour.name);
     const deliver = (): void => deliverAll(options, send);
     if (behaviour.delivery === "at once") deliver();
     if (behaviour.delivery === "late") void wait(random.below(20_000)).then(deliver);
@@ -142,7 +147,6 @@ function findSend(
   const connectionId = /^\/v1\/environments\/([^/]+)\/messages$/.exec(path)?.[1] ?? "";
   const device = devices.find((other) => other.tenant === tenant && other.connectionIds.at(-1) === connectionId);
   if (device === undefined) return jsonResponse(404, { message: "There is no such connection." });
-  if (!device.isOnline) return jsonResponse(409, { message: "Remote environment is offline" });
   const text = body === null ? "{}" : new TextDecoder().decode(body);
   return { device, body: JSON.parse(text) as SentBody };
 }
@@ -154,8 +158,8 @@ function deliverAll({ onDelivery }: RemoteUpstreamOptions, { device, body }: Rem
   }
 }
 
-function excuse({ truth }: RemoteUpstreamOptions, { body }: RemoteSend, { name }: Behaviour): void {
-  for (const { client_message_id: id } of body.messages) truth.excuse(id, `the upstream: ${name}`);
+function excuse({ truth }: RemoteUpstreamOptions, { body }: RemoteSend, why: string): void {
+  for (const { client_message_id: id } of body.messages) truth.excuse(id, `the upstream: ${why}`);
 }
 
 const accepted = jsonResponse(200, { success: true, message: "Message sent." });

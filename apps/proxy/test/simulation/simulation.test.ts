@@ -9,10 +9,13 @@ import { describeFailure, runSeed } from "./run-seed.ts";
 import { type Counts, countNames, noCounts } from "./truth.ts";
 
 const steps = 200;
-const fixedSeeds = Array.from({ length: 6 }, (_, index) => index + 1);
+const fixedSeeds = Array.from({ length: 5 }, (_, index) => index + 1);
 const newSeeds = Array.from({ length: 2 }, () => crypto.getRandomValues(new Uint32Array(1))[0] ?? 0);
 
-describe.each(["embedded"] as const)("with %s upstream", (upstream) => {
+/** The share of messages that devices must receive. A remote server does not list the connection of a device that is offline. */
+const leastShares = { embedded: 0.4, remote: 0.25 } as const;
+
+describe.each(["embedded", "remote"] as const)("with %s upstream", (upstream) => {
   const total: Counts = { ...noCounts };
 
   test.each([...fixedSeeds, ...newSeeds])(
@@ -29,7 +32,7 @@ describe.each(["embedded"] as const)("with %s upstream", (upstream) => {
   test("most messages are delivered in spite of the faults", () => {
     process.stdout.write(`${upstream}: ${JSON.stringify(total)}, new seeds ${newSeeds.join(", ")}\n`);
     expect(total.sends).toBeGreaterThan(1_000);
-    expect(total.delivered).toBeGreaterThan(total.sends * 0.4);
+    expect(total.delivered).toBeGreaterThan(total.sends * leastShares[upstream]);
   });
 
   test("without faults no outcome is unknown", async () => {

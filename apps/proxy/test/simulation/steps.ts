@@ -1,7 +1,7 @@
 /** The random steps of a simulation, and its end: everything that goes wrong stops, and the system must recover completely. */
 import type { Random } from "@letta-environments/testkit";
 import { callerKinds, type SendRequest, type SimulatedKey } from "./callers.ts";
-import { messageKey, type Message } from "./truth.ts";
+import { isRemembered, messageKey, type Message } from "./truth.ts";
 import type { World } from "./world.ts";
 
 /** Performs the steps of one world. */
@@ -243,7 +243,7 @@ async function replay({ world, sent }: Session): Promise<void> {
     ),
   );
   const repeatable = sent.filter(({ messages }) =>
-    messages.every((message) => succeeded.has(textKey(message)) && isRemembered(world, message)),
+    messages.every((message) => succeeded.has(textKey(message)) && mustReplay(world, message)),
   );
   for (const send of repeatable.slice(-5)) {
     const connectionId = deviceOf(world, send)?.connectionIds.at(-1) ?? send.connectionId;
@@ -255,10 +255,10 @@ function textKey(message: Message): string {
   return `${messageKey(message)} ${message.text}`;
 }
 
-function isRemembered({ truth, retentionNow }: World, message: Message): boolean {
+function mustReplay({ truth, retentionNow }: World, message: Message): boolean {
   const delivery = truth.deliveries.get(messageKey(message));
   if (delivery === undefined || delivery.accepted === false || truth.isExcused(message.id)) return false;
-  return retentionNow() - delivery.retentionMs < 80_000_000;
+  return isRemembered(delivery, retentionNow() + 120_000);
 }
 
 async function expectSuccess(world: World, send: Sent, when: string): Promise<void> {

@@ -31,13 +31,17 @@ export interface AttemptResponse {
   readonly status: number;
   /** `errorCode`, or `null` for a success. */
   readonly code: string | null;
+  /** It says that nothing was delivered: by its code, or by its member `delivery`. */
+  readonly saysNothingSent: boolean;
 }
 
 /** The delivery of a message to a device. */
 export interface Delivery {
   readonly text: string;
-  /** The time by which the gateway forgets ids, in milliseconds. */
-  readonly retentionMs: number;
+  /** When it was delivered, in the time by which the gateway forgets ids, in milliseconds. */
+  retentionMs: number;
+  /** A gateway may have forgotten the id, because the wall clock had moved by a day when it started. */
+  isForgotten: boolean;
   /** `null` while the device has not decided. */
   accepted: boolean | null;
 }
@@ -69,6 +73,8 @@ export interface Truth {
   readonly deliveries: ReadonlyMap<string, Delivery>;
   readonly attempts: readonly Attempt[];
   violate(text: string): void;
+  /** A gateway starts. It forgets ids that are too old by its clock, and times in the future become the present. */
+  noteStart(): void;
   /** A device received a message. */
   deliver(message: Message): void;
   /** The device decided on a message that it received. */
@@ -76,6 +82,8 @@ export interface Truth {
   isExcused(id: string): boolean;
   /** The acknowledgement of a message, or the reservation of its id, may have been lost: its outcome may be unknown. */
   excuse(id: string, why: string): void;
+  /** The gateway was killed: every send that may still have run in it, also after its caller had left, has an unknown outcome. */
+  excuseInterrupted(): void;
   /** The gateway sent these messages to a device in one frame, which stores know by this id. */
   nameFrame(frameId: string, messageIds: readonly string[]): void;
   /** Excuses the messages that the arguments of a failed call to a store name. */
@@ -92,9 +100,10 @@ export interface Truth {
 }
 
 /** Codes of responses that say: this request delivered nothing. */
-export const nothingSentCodes: ReadonlySet<string> = new Set([
+const nothingSentCodes: ReadonlySet<string> = new Set([
   "agent_not_allowed",
   "agent_required",
+  "approval_decided",
   "approvals_unsupported",
   "audit_unavailable",
   "connection_not_found",
@@ -102,6 +111,7 @@ export const nothingSentCodes: ReadonlySet<string> = new Set([
   "device_offline",
   "endpoint_not_found",
   "environment_not_found",
+  "idempotency_unavailable",
   "insufficient_scope",
   "invalid_key",
   "invalid_request",
@@ -118,8 +128,18 @@ export const nothingSentCodes: ReadonlySet<string> = new Set([
   "upstream_unreachable",
 ]);
 
-/** How long the gateway remembers ids, in milliseconds. */
-const retentionMs = 86_400_000;
+/** Whether a problem says that nothing was delivered: by its code, or by its member `delivery`. */
+export function saysNothingSent(code: string | null, delivery: unknown): boolean {
+  return delivery === "none" || (code !== null && nothingSentCodes.has(code));
+}
+
+/** How long the gateway remembers ids at least, in milliseconds: a day, from their reservation before the delivery. */
+const retentionMs = 86_400_000 - 60_000;
+
+/** Whether the gateway must still know the id of a delivered message. */
+export function isRemembered({ retentionMs: deliveredMs, isForgotten }: Delivery, nowMs: number): boolean {
+  return !isForgotten && nowMs - deliveredMs < retentionMs;
+}
 
 /** A key for a message: an id is unique in a conversation with an agent on a device. */
 export function messageKey({ tenant, deviceId, agentId, conversationId, id }: Message): string {
@@ -173,17 +193,24 @@ export function createTruth(trace: Trace, retentionNow: () => number): Truth {
     deliveries,
     attempts,
     violate,
+    noteStart() {
+      const nowMs = retentionNow();
+      for (const delivery of deliveries.values()) {
+        if (nowMs - delivery.retentionMs >= retentionMs) delivery.isForgotten = true;
+        delivery.retentionMs = Math.min(delivery.retentionMs, nowMs);
+      }
+    },
     deliver(message) {
       const key = messageKey(message);
       const earlier = deliveries.get(key);
       trace.record(`delivered ${key} "${message.text}"`);
-      if (earlier !== undefined && retentionNow() - earlier.retentionMs < retentionMs) {
+      if (earlier !== undefined && isRemembered(earlier, retentionNow())) {
         counts.doubled += 1;
         violate(`${key} was delivered twice: "${earlier.text}", then "${message.text}"`);
         return;
       }
       counts.delivered += 1;
-      deliveries.set(key, { text: message.text, retentionMs: retentionNow(), accepted: null });
+      deliveries.set(key, { text: message.text, retentionMs: retentionNow(), isForgotten: false, accepted: null });
     },
     decide(message, accepted) {
       const delivery = deliveries.get(messageKey(message));
@@ -191,6 +218,12 @@ export function createTruth(trace: Trace, retentionNow: () => number): Truth {
     },
     isExcused: (id) => excuses.has(id),
     excuse,
+    excuseInterrupted() {
+      for (const { state, messages } of attempts) {
+        if (state !== "in_flight" && state !== "lost") continue;
+        for (const { id } of messages) excuse(id, "the gateway was killed");
+      }
+    },
     nameFrame: (frameId, messageIds) => void frames.set(frameId, messageIds),
     excuseNamed(values, why) {
       const text = JSON.stringify(values);
@@ -222,7 +255,7 @@ export function createTruth(trace: Trace, retentionNow: () => number): Truth {
       else if (code === null) {
         counts.untyped += 1;
         violate(`status ${status} without an errorCode`);
-      } else if (!nothingSentCodes.has(code) && code !== "input_rejected") checkUnknown(attempt, code);
+      } else if (!response.saysNothingSent && code !== "input_rejected") checkUnknown(attempt, code);
     },
     check() {
       for (const key of deliveries.keys()) {
@@ -238,5 +271,5 @@ export function createTruth(trace: Trace, retentionNow: () => number): Truth {
 function mayHaveDelivered({ state, isPermitted }: Attempt): boolean {
   if (!isPermitted || state === "unprocessed") return false;
   if (state === "in_flight" || state === "lost") return true;
-  return state.code === null || !nothingSentCodes.has(state.code);
+  return !state.saysNothingSent;
 }

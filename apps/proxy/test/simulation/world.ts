@@ -150,6 +150,7 @@ export async function createWorld(options: WorldOptions): Promise<World> {
     async start() {
       if (state.gateway !== null) return;
       state.retentionOffsetMs = clock.now() - clock.monotonic();
+      truth.noteStart();
       state.gateway = await startGateway(gatewayOptions);
       trace.record("the gateway has started");
     },
@@ -158,6 +159,7 @@ export async function createWorld(options: WorldOptions): Promise<World> {
       state.gateway?.kill();
       state.gateway = null;
       watch.forget();
+      truth.excuseInterrupted();
       network.reset();
       for (const device of embedded) device.drop();
     },

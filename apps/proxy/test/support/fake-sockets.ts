@@ -12,6 +12,7 @@ export interface FakeSockets extends WatchedSockets {
 /** A listener that ignores everything. */
 export const silentListener: PlainSocketListener = {
   maxFrameBytes: 0,
+  maxTextBytes: 0,
   onMessage: () => undefined,
   onOtherFrame: () => false,
   onClose: () => undefined,

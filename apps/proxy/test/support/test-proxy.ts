@@ -3,6 +3,7 @@ import type { Clock } from "@letta-environments/platform";
 import { constantTimeEqual, hmacSha256Hex, openSqlite, randomId, sha256Hex } from "@letta-environments/platform/node";
 import { jsonResponse, type PlainResponse, type Problem } from "@letta-environments/schema";
 import { createVirtualClock, type VirtualClock } from "@letta-environments/testkit";
+import { createMemoryIdempotencyStore } from "../../src/adapters/memory/idempotency-store.ts";
 import { createSqliteKeyStore } from "../../src/adapters/sqlite/key-store.ts";
 import { createPipeline, type Pipeline } from "../../src/pipeline.ts";
 import { createHasExpired } from "../../src/keys/credential-expiry.ts";
@@ -49,7 +50,7 @@ export function createTestProxy(
   overrides: {
     readonly ports?: Partial<GatewayServices>;
     readonly config?: Partial<GatewayConfig>;
-    readonly remote?: Partial<Pick<RemoteServer, "credentialOf" | "admitsTenant">>;
+    readonly remote?: Partial<Pick<RemoteServer, "credentialOf" | "admitsTenant" | "idempotencyStore">>;
   } = {},
 ): TestProxy {
   const clock = createVirtualClock();
@@ -73,6 +74,7 @@ export function createTestProxy(
         return upstream(request, signal);
       },
       credentialOf: () => upstreamCredential,
+      idempotencyStore: createMemoryIdempotencyStore(overrides.ports?.clock ?? clock),
       maxConcurrent: 256,
       ...overrides.remote,
     },

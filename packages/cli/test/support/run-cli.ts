@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { join } from "node:path";
 import process from "node:process";
 import { text } from "node:stream/consumers";
+import { baseEnvironment } from "@letta-environments/testkit";
 
 /** The unbuilt program. */
 export const entry: string = join(import.meta.dirname, "../../src/bin.ts");
@@ -36,7 +37,7 @@ export interface StartedCli {
 export function startCli(args: readonly string[], options: CliOptions = {}): StartedCli {
   const [command, ...before] = options.runtime ?? [process.execPath, "--disable-warning=ExperimentalWarning"];
   const child = spawn(command, [...before, entry, ...args], {
-    env: { PATH: process.env["PATH"] ?? "", ...options.env },
+    env: { ...baseEnvironment, ...options.env },
     stdio: ["pipe", "pipe", "pipe"],
   });
   // A program that fails before it reads closes its end.

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import process from "node:process";
+import { baseEnvironment } from "@letta-environments/testkit";
 import { entry } from "./run-cli.ts";
 
 // The size is set before the program starts, so that it never sees another.
@@ -53,7 +54,7 @@ export function runInTerminal(
 ): TerminalRun {
   const node = [process.execPath, "--disable-warning=ExperimentalWarning", entry];
   const child = spawn("python3", ["-c", script, String(options.columns), ...node, ...args], {
-    env: { PATH: process.env["PATH"] ?? "", TERM: "xterm-256color", ...options.env },
+    env: { ...baseEnvironment, TERM: "xterm-256color", ...options.env },
     stdio: ["pipe", "pipe", "inherit"],
   });
   let shown = "";

@@ -6,6 +6,8 @@
 import type { Sha256 } from "@letta-environments/platform";
 import {
   type ApprovalDecision,
+  canonicalJson,
+  defaultConversationId,
   isApprovalMessage,
   maxReferenceLength,
   type PlainResponse,
@@ -26,6 +28,8 @@ export interface DeliveryPlan {
 
 /** One frame: delivered, acknowledged and deduplicated as a whole. */
 export interface DeliveryPart {
+  /** The ids that the `Idempotency-Key` of the request adds to its first frame. */
+  readonly keyIds: KeyIds | null;
   /** The ids under which it is deduplicated: those of its messages, or one made from the tool call of its decision. */
   readonly messageIds: readonly string[];
   /** The member of the request that each id comes from. */
@@ -33,6 +37,15 @@ export interface DeliveryPart {
   /** Digest of the content. */
   readonly fingerprint: string;
   readonly payload: InputPayload;
+}
+
+/**
+ * Two ids under which an `Idempotency-Key` is stored. A request with a known key and another body shares the first and not the
+ * second.
+ */
+export interface KeyIds {
+  readonly key: string;
+  readonly keyAndBody: string;
 }
 
 /** The payload of an `input` frame. */
@@ -54,14 +67,12 @@ export type PlannedDelivery =
   | { readonly kind: "planned"; readonly plan: DeliveryPlan }
   | { readonly kind: "refused"; readonly response: PlainResponse };
 
-/** The conversation of an agent that needs no id. */
-export const defaultConversationId = "default";
-
 /**
- * Keeps decisions and messages apart. As long as the longest id of a message, so that no caller can take the id of a decision
+ * Keep decisions, keys and messages apart. As long as the longest id of a message, so that no caller can take the id of a decision
  * that it may not make.
  */
 const decisionIdPrefix = "approval/".padEnd(maxReferenceLength, "/");
+const keyIdPrefix = "idempotency-key/".padEnd(maxReferenceLength, "/");
 
 const defaultDenial = "The request was denied.";
 
@@ -72,7 +83,7 @@ const defaultDenial = "The request was denied.";
  * device runs its tools itself and has no frame for it; 422 `agent_required`, because a device silently drops an input
  * without an agent and without a named conversation.
  */
-export function planDelivery(body: SendMessageBody, sha256: Sha256): PlannedDelivery {
+export function planDelivery(body: SendMessageBody, idempotencyKey: string | null, sha256: Sha256): PlannedDelivery {
   const parts = toParts(body.messages, sha256);
   const repeated = findRepeatedIds(parts);
   if (repeated.length > 0) return refuse(problemResponse("invalid_request", { issues: repeated }));
@@ -87,7 +98,23 @@ export function planDelivery(body: SendMessageBody, sha256: Sha256): PlannedDeli
   const [first, ...rest] = parts;
   // The schema of the body refuses empty lists.
   if (first === undefined) return refuse(problemResponse("invalid_request"));
-  return { kind: "planned", plan: { agentId, conversationId, parts: [first, ...rest] } };
+  const keyIds = idempotencyKey === null ? null : toKeyIds(idempotencyKey, body, sha256);
+  return { kind: "planned", plan: { agentId, conversationId, parts: [{ ...first, keyIds }, ...rest] } };
+}
+
+/** The ids under which a part is stored: those of its content, and those of the key. */
+export function storedIds({ messageIds, keyIds }: DeliveryPart): readonly string[] {
+  return keyIds === null ? messageIds : [...messageIds, keyIds.key, keyIds.keyAndBody];
+}
+
+/** Whether an id is one of {@link KeyIds}. */
+export function isKeyId(id: string): boolean {
+  return id.length > maxReferenceLength && id.startsWith(keyIdPrefix);
+}
+
+function toKeyIds(idempotencyKey: string, body: SendMessageBody, sha256: Sha256): KeyIds {
+  const key = keyIdPrefix + sha256(idempotencyKey);
+  return { key, keyAndBody: `${key}/${sha256(canonicalJson(body))}` };
 }
 
 /** Returns the issues of the ids of a part that pass a test. */
@@ -127,6 +154,7 @@ function toMessagePart(
 ): DeliveryPart {
   const messages = users.map(({ message }) => message);
   return {
+    keyIds: null,
     messageIds: messages.map((message) => message.client_message_id),
     members: users.map(({ member }) => member),
     fingerprint: sha256(canonicalJson(messages)),
@@ -137,6 +165,7 @@ function toMessagePart(
 function toDecisionPart(approval: ApprovalDecision, member: string, sha256: Sha256): DeliveryPart {
   const decision = toApprovalResponse(approval);
   return {
+    keyIds: null,
     messageIds: [decisionIdPrefix + approval.tool_call_id],
     members: [member],
     fingerprint: sha256(canonicalJson(decision)),
@@ -182,17 +211,4 @@ function findRepeatedIds(parts: readonly DeliveryPart[]): ProblemIssue[] {
 
 function refuse(response: PlainResponse): PlannedDelivery {
   return { kind: "refused", response };
-}
-
-/**
- * Serialises a JSON value so that equal values have equal texts: members sorted by UTF-16 code units, numbers and strings as
- * ECMAScript writes them (RFC 8785 section 3.2).
- */
-export function canonicalJson(value: unknown): string {
-  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(",")}]`;
-  if (typeof value !== "object" || value === null) return JSON.stringify(value) ?? "null";
-  const members = Object.entries(value)
-    .toSorted(([left], [right]) => (left < right ? -1 : 1))
-    .map(([name, member]) => `${JSON.stringify(name)}:${canonicalJson(member)}`);
-  return `{${members.join(",")}}`;
 }

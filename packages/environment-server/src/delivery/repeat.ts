@@ -4,29 +4,35 @@
  */
 import { jsonResponse, type PlainResponse, problemResponse } from "@letta-environments/schema";
 import type { DeliveryOutcome, KnownMessage } from "../ports.ts";
+import { type DeliveryPart, isKeyId } from "./plan.ts";
 
 /** Classification of a request by its message ids. */
 export type RepeatClass =
   | { readonly kind: "new" }
   | { readonly kind: "repeat"; readonly deliveryId: string; readonly outcome: DeliveryOutcome | null }
+  /** The `Idempotency-Key` was used for another body. */
+  | { readonly kind: "key_conflict" }
   | { readonly kind: "conflict"; readonly messageIds: ReadonlySet<string> };
 
 /**
- * Classifies a request. It is a repeat only when all its ids belong to one earlier send with the same content. When only some
- * ids are known, or the content differs, sending would run a message twice or lose one.
+ * Classifies a part of a request. It is a repeat only when all its ids belong to one earlier send with the same content. When only
+ * some ids are known, or the content differs, sending would run a message twice or lose one. A new `Idempotency-Key` beside known
+ * ids does not make it another request.
  */
 export function classifyRepeat(
-  messageIds: readonly string[],
-  fingerprint: string,
+  { messageIds, keyIds, fingerprint }: Pick<DeliveryPart, "messageIds" | "keyIds" | "fingerprint">,
   known: readonly KnownMessage[],
 ): RepeatClass {
   const [first] = known;
   if (first === undefined) return { kind: "new" };
+  const isKnown = (id: string): boolean => known.some(({ messageId }) => messageId === id);
+  if (keyIds !== null && isKnown(keyIds.key) && !isKnown(keyIds.keyAndBody)) return { kind: "key_conflict" };
+  const content = known.filter(({ messageId }) => !isKeyId(messageId));
   const isRepeat =
-    known.length === messageIds.length &&
-    known.every((message) => message.deliveryId === first.deliveryId && message.fingerprint === fingerprint);
+    content.length === messageIds.length &&
+    content.every((message) => message.deliveryId === first.deliveryId && message.fingerprint === fingerprint);
   if (isRepeat) return { kind: "repeat", deliveryId: first.deliveryId, outcome: first.outcome };
-  return { kind: "conflict", messageIds: new Set(known.map((message) => message.messageId)) };
+  return { kind: "conflict", messageIds: new Set(content.map((message) => message.messageId)) };
 }
 
 /** Returns the response for an outcome. `replayed` adds `Idempotency-Replayed: true`, for the outcome of an earlier request. */

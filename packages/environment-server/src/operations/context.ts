@@ -41,6 +41,8 @@ export interface RequestContext {
    * have looked it up before, so that the server does not look it up again.
    */
   readonly connection?: ConnectionRecord | null;
+  /** The `Idempotency-Key` of a send, of at most 256 characters. With another body, it is refused for 24 hours. */
+  readonly idempotencyKey?: string | null;
   /**
    * Called once for a send, after its input and its device were found permitted and before anything is reserved or sent.
    * When it resolves with a response, nothing is sent and the caller receives that response. It runs in the order in which

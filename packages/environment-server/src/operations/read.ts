@@ -93,14 +93,15 @@ async function findIds(
   const deviceIds = needsNames ? null : filter.deviceIds;
   const found: string[] = [];
   let { afterId } = filter;
-  for (;;) {
-    const openIds = onlineOnly ? hub.openIds(filter.tenant, afterId, rowsAtATime) : null;
+  // Most often every id counts, so the first page is as long as the response, and the next ones longer.
+  for (let pageSize = filter.limit; ; pageSize = Math.min(rowsAtATime, 4 * pageSize)) {
+    const openIds = onlineOnly ? hub.openIds(filter.tenant, afterId, pageSize) : null;
     const environmentIds = openIds?.filter((id) => hub.online(id) !== null) ?? null;
-    const names = await store.listNames({ ...filter, afterId, environmentIds, deviceIds, limit: rowsAtATime });
+    const names = await store.listNames({ ...filter, afterId, environmentIds, deviceIds, limit: pageSize });
     found.push(...names.filter((name) => !needsNames || allowsDevice(principal, name)).map(({ id }) => id));
     const page = openIds ?? names.map(({ id }) => id);
     const last = page.at(-1);
-    if (found.length >= filter.limit || last === undefined || page.length < rowsAtATime) {
+    if (found.length >= filter.limit || last === undefined || page.length < pageSize) {
       return found.slice(0, filter.limit);
     }
     afterId = last;

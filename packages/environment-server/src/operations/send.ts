@@ -15,7 +15,14 @@ import {
   problemResponse,
 } from "@letta-environments/schema";
 import type { PendingDelivery } from "../delivery/pending.ts";
-import { type DeliveryPart, type DeliveryPlan, messageIdIssues, planDelivery } from "../delivery/plan.ts";
+import {
+  type DeliveryPart,
+  type DeliveryPlan,
+  isKeyId,
+  messageIdIssues,
+  planDelivery,
+  storedIds,
+} from "../delivery/plan.ts";
 import { classifyRepeat, outcomeResponse } from "../delivery/repeat.ts";
 import { maxUnacknowledgedSends, maxWaitingMessages } from "../limits.ts";
 import { lockedResponse } from "../patient-store.ts";
@@ -60,7 +67,7 @@ export async function sendMessage(
     const detail = "The gateway key lacks the scope 'approve', which approval messages need.";
     return problemResponse("insufficient_scope", { detail });
   }
-  const planned = planDelivery(body, context.sha256);
+  const planned = planDelivery(body, request.idempotencyKey ?? null, context.sha256);
   if (planned.kind === "refused") return planned.response;
   const [part, ...rest] = planned.plan.parts;
   const { signal } = request;
@@ -127,16 +134,17 @@ async function toResponse(dispatch: Dispatch): Promise<PlainResponse> {
 async function dispatchRepeat(send: Send): Promise<Dispatch | null> {
   const { context, record, scope, part } = send;
   const { store, pending, retentionNow } = context;
-  const known = await store.findMessages(scope, part.messageIds, retentionNow());
-  const repeat = classifyRepeat(part.messageIds, part.fingerprint, known);
+  const known = await store.findMessages(scope, storedIds(part), retentionNow());
+  const repeat = classifyRepeat(part, known);
   switch (repeat.kind) {
     case "new":
       return null;
-    case "conflict": {
-      const isKnown = (messageId: string): boolean => repeat.messageIds.has(messageId);
-      const issues = messageIdIssues(part, "was already used for another body", isKnown);
+    case "key_conflict": {
+      const issues = [{ member: "idempotency-key", rule: "was already used for another body" }];
       return respond(problemResponse("message_id_reused", { issues }));
     }
+    case "conflict":
+      return respond(conflictResponse(part, (messageId) => repeat.messageIds.has(messageId)));
     case "repeat": {
       const { id: environmentId } = record.environment;
       const found = pending.find(environmentId, repeat.deliveryId);
@@ -150,6 +158,16 @@ async function dispatchRepeat(send: Send): Promise<Dispatch | null> {
   }
 }
 
+/** The response to a part whose known ids, at least one, were used for other content. The only id of a decision is its tool call. */
+function conflictResponse(part: DeliveryPart, isKnown: (messageId: string) => boolean): PlainResponse {
+  if (part.payload.kind === "approval_response") {
+    const issues = messageIdIssues(part, "was already decided otherwise", isKnown);
+    return problemResponse("approval_decided", { issues });
+  }
+  const issues = messageIdIssues(part, "was already used for another body", isKnown);
+  return problemResponse("message_id_reused", { issues });
+}
+
 async function dispatchNew(send: Send): Promise<Dispatch> {
   const { context, record, scope, part, principal, signal } = send;
   const { store, pending, hub } = context;
@@ -160,8 +178,8 @@ async function dispatchNew(send: Send): Promise<Dispatch> {
   if (!isModeAllowed(principal, connection)) return respond(problemResponse("mode_not_allowed"));
   const refusal = checkQueue(send, connection);
   if (refusal !== null) return respond(refusal);
-  const { messageIds, fingerprint, payload } = part;
-  const delivery: Delivery = { id: context.randomId("msg"), scope, messageIds, fingerprint };
+  const { fingerprint, payload } = part;
+  const delivery: Delivery = { id: context.randomId("msg"), scope, messageIds: storedIds(part), fingerprint };
   const opened = pending.open(delivery, connection.device, payload.kind === "approval_response");
   try {
     // The ids were free a moment ago and this row's queue is ours, so only another process on the same store can have taken them.
@@ -218,7 +236,7 @@ function checkQueue({ context, part, scope }: Send, connection: DeviceConnection
   if (part.payload.kind === "approval_response") return null;
   const unacknowledgedIds = waiting
     .filter(({ isDecision, delivery }) => !isDecision && isSameConversation(delivery.scope, scope))
-    .flatMap(({ delivery }) => delivery.messageIds);
+    .flatMap(({ delivery }) => delivery.messageIds.filter((id) => !isKeyId(id)));
   const count = connection.queues.count(scope, unacknowledgedIds) + part.messageIds.length;
   return count > maxWaitingMessages ? problemResponse("queue_full") : null;
 }

@@ -71,15 +71,7 @@ export function createDeviceWrites({
       return { environmentId: connection.device.environmentId, lastSeenAt: connection.storedLastSeenMs };
     });
     const key = times.length === 1 ? (times[0]?.environmentId ?? "") : "";
-    if (times.length > 0) write(key, "saveLastSeen", () => saveInBatches(times));
-  }
-
-  /** Lets other work run between the batches, since a write blocks the process. */
-  async function saveInBatches(times: Parameters<EnvironmentStore["saveLastSeen"]>[0]): Promise<void> {
-    for (let start = 0; start < times.length; start += maintenanceBatchSize) {
-      if (start > 0) await new Promise<void>((resolve) => void clock.setTimer(0, resolve));
-      await store.saveLastSeen(times.slice(start, start + maintenanceBatchSize));
-    }
+    if (times.length > 0) write(key, "saveLastSeen", () => saveInBatches(store, clock, times));
   }
 
   return {
@@ -106,4 +98,16 @@ export function createDeviceWrites({
       await Promise.all(running);
     },
   };
+}
+
+/** Stores times of devices. Lets other work run between the batches, since a write blocks the process. */
+async function saveInBatches(
+  store: Pick<EnvironmentStore, "saveLastSeen">,
+  clock: Clock,
+  times: Parameters<EnvironmentStore["saveLastSeen"]>[0],
+): Promise<void> {
+  for (let start = 0; start < times.length; start += maintenanceBatchSize) {
+    if (start > 0) await new Promise<void>((resolve) => void clock.setTimer(0, resolve));
+    await store.saveLastSeen(times.slice(start, start + maintenanceBatchSize));
+  }
 }

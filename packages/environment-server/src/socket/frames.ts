@@ -4,6 +4,7 @@
  */
 import { environmentModes } from "@letta-environments/schema";
 import type { InputPayload } from "../delivery/plan.ts";
+import { maxParsedLength } from "../limits.ts";
 import type { DeviceStatus } from "../ports.ts";
 
 /** The conversation of a frame. The agent is empty for a conversation without one. */
@@ -42,12 +43,20 @@ export type DeviceFrame =
   | { readonly kind: "other"; readonly type: string }
   | { readonly kind: "invalid"; readonly rule: string };
 
+/**
+ * Recognises a frame that need not be parsed: one of a type that the server does not use, which devices write first, or one that
+ * would take too much time or memory. `null` for any other.
+ */
+export function skipFrame(text: string): DeviceFrame | null {
+  const type = /^\{"type":"([a-z_]{1,64})"/.exec(text)?.[1];
+  if (type !== undefined && !understoodTypes.has(type)) return { kind: "other", type };
+  if (text.length > maxParsedLength)
+    return { kind: "invalid", rule: `must have at most ${maxParsedLength} characters` };
+  return /[[{]{32}/.test(text) ? { kind: "invalid", rule: "must not be nested deeply" } : null;
+}
+
 /** Parses a text frame. It never throws: a device may be newer than the server. */
 export function parseFrame(text: string): DeviceFrame {
-  if (text.length > maxParsedOtherLength) {
-    const type = /^\{"type":"([a-z_]{1,64})"/.exec(text)?.[1];
-    if (type !== undefined && !understoodTypes.has(type)) return { kind: "other", type };
-  }
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -108,9 +117,6 @@ const understoodTypes = new Set([
   "update_queue",
   "update_loop_status",
 ]);
-
-/** Longer frames of other types, such as contents of files, are not parsed. Devices write the type first. */
-const maxParsedOtherLength = 16_384;
 
 const maxErrorLength = 500;
 const maxPathLength = 4_096;

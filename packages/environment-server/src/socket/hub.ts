@@ -7,7 +7,7 @@ import type { Clock, RandomId } from "@letta-environments/platform";
 import { onlineWindowMs, type PlainSocket, type PlainSocketListener } from "@letta-environments/schema";
 import type { PendingDeliveries } from "../delivery/pending.ts";
 import type { DisconnectReason, EmitEvent } from "../events.ts";
-import { closingTimeoutMs, maxFirstFrameBytes, maxFrameBytes, sweepIntervalMs } from "../limits.ts";
+import { closingTimeoutMs, maxFirstFrameBytes, maxFrameBytes, maxParsedLength, sweepIntervalMs } from "../limits.ts";
 import type { ConnectionRecord, EnvironmentStore } from "../ports.ts";
 import {
   type ConnectedDevice,
@@ -200,6 +200,7 @@ export function ownerOf({ environment, keyId }: ConnectionRecord): string {
 
 const ignoredSocket: PlainSocketListener = {
   maxFrameBytes: maxFirstFrameBytes,
+  maxTextBytes: 0,
   onMessage: () => undefined,
   onOtherFrame: () => false,
   onClose: () => undefined,
@@ -207,14 +208,21 @@ const ignoredSocket: PlainSocketListener = {
 
 function listen(hub: Hub, connection: DeviceConnection): PlainSocketListener {
   const receive = createReceiver(connection, frameEffects(hub));
+  const admit = (length: number): boolean => {
+    if (hub.refused.has(connection) || !connection.traffic.admit(length)) return false;
+    connection.frameCount += 1;
+    return true;
+  };
   return {
     get maxFrameBytes() {
       return connection.hasReportedStatus ? maxFrameBytes : maxFirstFrameBytes;
     },
+    // A character has at most three bytes, so a longer text would not be parsed.
+    maxTextBytes: 3 * maxParsedLength,
     onMessage(text) {
-      if (!hub.refused.has(connection) && connection.traffic.admit(text.length)) receive(text);
+      if (admit(text.length)) receive(text);
     },
-    onOtherFrame: (byteLength) => !hub.refused.has(connection) && connection.traffic.admit(byteLength),
+    onOtherFrame: admit,
     onClose(code, limit) {
       hub.refused.get(connection)?.();
       hub.refused.delete(connection);

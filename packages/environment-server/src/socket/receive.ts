@@ -4,7 +4,7 @@ import type { PendingDeliveries } from "../delivery/pending.ts";
 import type { EmitEvent } from "../events.ts";
 import type { DeviceStatus } from "../ports.ts";
 import { changeStatus, type DeviceConnection, momentOf } from "./connection.ts";
-import { type DeviceFrame, type FrameRuntime, parseFrame, pongFrame } from "./frames.ts";
+import { type DeviceFrame, type FrameRuntime, parseFrame, pongFrame, skipFrame } from "./frames.ts";
 
 /** The parts of the server that a frame can affect. */
 export interface FrameEffects {
@@ -23,8 +23,10 @@ export interface FrameEffects {
 /** Returns the function that receives the text frames of a connection. It never throws. */
 export function createReceiver(connection: DeviceConnection, effects: FrameEffects): (text: string) => void {
   return (text) => {
-    connection.frameCount += 1;
-    receive(parseFrame(text), connection, effects);
+    const skipped = skipFrame(text);
+    // A device over its limit is closed by this call.
+    if (skipped === null && !connection.traffic.admitParsing(text.length)) return;
+    receive(skipped ?? parseFrame(text), connection, effects);
   };
 }
 

@@ -50,8 +50,20 @@ test("when a key exceeds its rate, its busiest sockets are refused, and a quiet 
 test("a thousand devices of one key that report their state at the same time are not refused", () => {
   const traffic = createTraffic(createVirtualClock());
   const refused: string[] = [];
-  for (let device = 0; device < 1_000; device++) admit(open(traffic, "key", `${device}`, refused), 15, 6_000);
+  for (let device = 0; device < 1_000; device++) {
+    const socket = open(traffic, "key", `${device}`, refused);
+    expect(admit(socket, 15, 6_000)).toBe(15);
+    for (let frame = 0; frame < 15; frame++) expect(socket.admitParsing(6_000)).toBe(true);
+  }
   expect(refused).toEqual([]);
+});
+
+test("text that has to be parsed has a rate of its own", () => {
+  const refused: string[] = [];
+  const socket = open(createTraffic(createVirtualClock()), "key", "a", refused);
+  for (let frame = 0; frame < 16; frame++) expect(socket.admitParsing(1_048_576)).toBe(true);
+  expect(socket.admitParsing(1)).toBe(false);
+  expect(refused).toEqual(["a: The device sends more than 2 MiB of statuses and queues per second"]);
 });
 
 test("a key cannot renew its burst by reconnecting", () => {

@@ -3,7 +3,7 @@
  * When a key exceeds its rate, the socket that has sent the most is refused, not the one whose frame happened to be the last.
  */
 import type { Clock } from "@letta-environments/platform";
-import { frameRate, keyFrameRate, keyTextRate, type Rate, textRate } from "../limits.ts";
+import { frameRate, keyFrameRate, keyParsedRate, keyTextRate, parsedRate, type Rate, textRate } from "../limits.ts";
 
 /** The state of a token bucket. */
 export interface Bucket {
@@ -30,6 +30,8 @@ export function takeTokens(bucket: Bucket, wanted: number): Bucket | null {
 export interface SocketTraffic {
   /** Counts a frame of `length` characters or bytes. Returns whether it may be handled. */
   admit(length: number): boolean;
+  /** Counts text that is about to be parsed, in characters. Returns whether it may be parsed. */
+  admitParsing(length: number): boolean;
   close(): void;
 }
 
@@ -44,7 +46,10 @@ export interface Traffic {
 interface Meter {
   frames: Bucket;
   text: Bucket;
+  parsed: Bucket;
 }
+
+type Unit = keyof Meter;
 
 interface SocketMeter extends Meter {
   readonly refuse: (limit: string) => void;
@@ -54,20 +59,21 @@ interface KeyMeter extends Meter {
   readonly sockets: Set<SocketMeter>;
 }
 
-const socketRates = { frames: frameRate, text: textRate };
-const keyRates = { frames: keyFrameRate, text: keyTextRate };
-const units = {
-  frames: ({ perSecond }: Rate): string => `${perSecond} frames per second`,
-  text: ({ perSecond }: Rate): string => `${perSecond / 1_048_576} MiB per second`,
+const socketRates: Readonly<Record<Unit, Rate>> = { frames: frameRate, text: textRate, parsed: parsedRate };
+const keyRates: Readonly<Record<Unit, Rate>> = { frames: keyFrameRate, text: keyTextRate, parsed: keyParsedRate };
+const units: Readonly<Record<Unit, (rate: Rate) => string>> = {
+  frames: ({ perSecond }) => `${perSecond} frames per second`,
+  text: ({ perSecond }) => `${perSecond / 1_048_576} MiB per second`,
+  parsed: ({ perSecond }) => `${perSecond / 1_048_576} MiB of statuses and queues per second`,
 };
-const unitNames = ["frames", "text"] as const;
+const unitNames: readonly Unit[] = ["frames", "text", "parsed"];
 
 /** Creates {@link Traffic}. */
 export function createTraffic({ monotonic }: Pick<Clock, "monotonic">): Traffic {
   const keys = new Map<string, KeyMeter>();
 
   /** Finds the socket of a key with the fewest tokens, and gives the key back what that socket had taken. */
-  function exclude(key: KeyMeter, unit: (typeof unitNames)[number], nowMs: number): SocketMeter | null {
+  function exclude(key: KeyMeter, unit: Unit, nowMs: number): SocketMeter | null {
     const rate = socketRates[unit];
     let busiest: SocketMeter | null = null;
     let fewest = Number.POSITIVE_INFINITY;
@@ -82,25 +88,23 @@ export function createTraffic({ monotonic }: Pick<Clock, "monotonic">): Traffic 
     return busiest;
   }
 
-  function admit(key: KeyMeter, socket: SocketMeter, length: number): boolean {
+  function take(key: KeyMeter, socket: SocketMeter, unit: Unit, wanted: number): boolean {
+    if (!key.sockets.has(socket)) return false;
     const nowMs = monotonic();
-    for (const unit of unitNames) {
-      const wanted = unit === "frames" ? 1 : length;
-      const own = takeTokens(refillBucket(socket[unit], socketRates[unit], nowMs), wanted);
-      if (own === null) {
-        key.sockets.delete(socket);
-        socket.refuse(`The device sends more than ${units[unit](socketRates[unit])}`);
-        return false;
-      }
-      socket[unit] = own;
-      key[unit] = refillBucket(key[unit], keyRates[unit], nowMs);
-      if (key[unit].tokens < wanted) {
-        const busiest = exclude(key, unit, nowMs);
-        busiest?.refuse(`The devices of one key send more than ${units[unit](keyRates[unit])}`);
-        if (busiest === socket) return false;
-      }
-      key[unit] = { ...key[unit], tokens: Math.max(0, key[unit].tokens - wanted) };
+    const own = takeTokens(refillBucket(socket[unit], socketRates[unit], nowMs), wanted);
+    if (own === null) {
+      key.sockets.delete(socket);
+      socket.refuse(`The device sends more than ${units[unit](socketRates[unit])}`);
+      return false;
     }
+    socket[unit] = own;
+    key[unit] = refillBucket(key[unit], keyRates[unit], nowMs);
+    if (key[unit].tokens < wanted) {
+      const busiest = exclude(key, unit, nowMs);
+      busiest?.refuse(`The devices of one key send more than ${units[unit](keyRates[unit])}`);
+      if (busiest === socket) return false;
+    }
+    key[unit] = { ...key[unit], tokens: Math.max(0, key[unit].tokens - wanted) };
     return true;
   }
 
@@ -112,7 +116,8 @@ export function createTraffic({ monotonic }: Pick<Clock, "monotonic">): Traffic 
       const socket: SocketMeter = { refuse, ...fillMeter(socketRates, nowMs) };
       key.sockets.add(socket);
       return {
-        admit: (length) => key.sockets.has(socket) && admit(key, socket, length),
+        admit: (length) => take(key, socket, "frames", 1) && take(key, socket, "text", length),
+        admitParsing: (length) => take(key, socket, "parsed", length),
         close: () => void key.sockets.delete(socket),
       };
     },
@@ -124,7 +129,8 @@ export function createTraffic({ monotonic }: Pick<Clock, "monotonic">): Traffic 
 }
 
 function fillMeter(rates: typeof socketRates, nowMs: number): Meter {
-  return { frames: fillBucket(rates.frames, nowMs), text: fillBucket(rates.text, nowMs) };
+  const { frames, text, parsed } = rates;
+  return { frames: fillBucket(frames, nowMs), text: fillBucket(text, nowMs), parsed: fillBucket(parsed, nowMs) };
 }
 
 function isFull(meter: Meter, nowMs: number): boolean {

@@ -41,7 +41,13 @@ export function createFakeSocket(): FakeSocket {
     closes,
     terminated: false,
     onFrame: () => undefined,
-    listener: { maxFrameBytes: 0, onMessage: unattached, onOtherFrame: unattached, onClose: unattached },
+    listener: {
+      maxFrameBytes: 0,
+      maxTextBytes: 0,
+      onMessage: unattached,
+      onOtherFrame: unattached,
+      onClose: unattached,
+    },
     send(text) {
       const frame: Frame = JSON.parse(text);
       frames.push(frame);

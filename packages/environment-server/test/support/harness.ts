@@ -24,6 +24,7 @@ export interface CallOptions {
   readonly query?: string;
   readonly signal?: AbortSignal;
   readonly authority?: string | null;
+  readonly idempotencyKey?: string;
 }
 
 /** A server over an in-memory database and a virtual clock, with helpers for requests and devices. */
@@ -139,9 +140,14 @@ export function createHarness(
 }
 
 /** Builds a request with a JSON body. */
-export function toRequest(method: string, path: string, { body, query = "" }: CallOptions = {}): PlainRequest {
+export function toRequest(
+  method: string,
+  path: string,
+  { body, query = "", idempotencyKey }: CallOptions = {},
+): PlainRequest {
   const bytes = body === undefined ? null : new TextEncoder().encode(JSON.stringify(body));
-  return { method, path, query, headers: { "content-type": "application/json" }, body: bytes };
+  const key = idempotencyKey === undefined ? {} : { "idempotency-key": idempotencyKey };
+  return { method, path, query, headers: { "content-type": "application/json", ...key }, body: bytes };
 }
 
 /** Parses the JSON body of a response. A missing body is an empty object. */

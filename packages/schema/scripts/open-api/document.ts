@@ -4,7 +4,7 @@ import { type JsonSchema, objectSchemaOf } from "../json-schema.ts";
 import { objectsOf } from "../shape.ts";
 import { type WireType, wireTypes } from "../wire-types.ts";
 import { requestHeaders, responseHeaders } from "./headers.ts";
-import { operationOf, problemsOf, schemaPrefix } from "./operation.ts";
+import { operationOf, schemaPrefix } from "./operation.ts";
 import { problemExamples } from "./problems.ts";
 import { tags } from "./texts.ts";
 
@@ -55,7 +55,7 @@ export function describeApi(types: readonly WireType[] = wireTypes): OpenApiPart
       },
       parameters: requestHeaders,
       headers: responseHeaders,
-      examples: problemExamples(new Set(table.flatMap(problemsOf))),
+      examples: problemExamples(paths),
       schemas: Object.fromEntries(objects.map((object) => [object.name, describedObject(object)])),
     },
   };

@@ -100,7 +100,7 @@ export const requestHeaders: Readonly<Record<string, JsonSchema>> = {
     in: "header",
     description:
       "Identifies the request, the same in every repeat of it. A message is also recognised by its `client_message_id` alone.",
-    schema: { type: "string", pattern: "^[\\x20-\\x7e]{1,256}$" },
+    schema: { type: "string", pattern: "^[\\x20-\\x2b\\x2d-\\x7e]{1,256}$" },
     example: "5f0a0e0c-6cf9-4c0e-8f0c-0f6c9f6e3a01",
   },
 };

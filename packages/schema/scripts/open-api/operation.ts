@@ -38,16 +38,23 @@ const upstreamProblems: readonly ProblemCode[] = [
   "upstream_timeout",
 ];
 
+/** Problems of a gateway that records sends. */
+const gatewaySendProblems: readonly ProblemCode[] = [
+  "audit_unavailable",
+  "send_in_progress",
+  "idempotency_unavailable",
+];
+
 /** Headers of every response to a request with a key. */
 export const commonHeaders: readonly string[] = ["x-request-id", "cache-control", "ratelimit", "ratelimit-policy"];
 
 /** Every problem code of an endpoint: its own, and those that the services on the way have. */
-export function problemsOf({ audience, operation, problems }: Endpoint): readonly ProblemCode[] {
+function problemsOf({ audience, operation, problems }: Endpoint): readonly ProblemCode[] {
   return [
     ...problems,
     ...commonProblems,
     ...(audience === "caller" ? upstreamProblems : []),
-    ...(operation === "sendMessage" ? (["audit_unavailable"] as const) : []),
+    ...(operation === "sendMessage" ? gatewaySendProblems : []),
   ];
 }
 
@@ -123,11 +130,12 @@ function contentOf(schema: unknown): JsonSchema {
 function responsesOf(endpoint: Endpoint): JsonSchema {
   const isRead = isCachedRead(endpoint);
   const cacheHeaders = isRead ? ["etag", "age", "cache-status"] : [];
+  const declared = endpoint.audience === "caller" ? [messageDeduplicationHeader] : [];
   const names = [
     ...commonHeaders,
     "ratelimit-degraded",
     ...cacheHeaders,
-    ...(endpoint.audience === "caller" ? [messageDeduplicationHeader] : []),
+    ...declared,
     ...(endpoint.operation === "sendMessage" ? ["idempotency-replayed"] : []),
   ];
   const success = {
@@ -142,6 +150,6 @@ function responsesOf(endpoint: Endpoint): JsonSchema {
   return {
     [endpoint.successStatus]: success,
     ...(isRead && { 304: unchanged }),
-    ...problemResponses(problemsOf(endpoint)),
+    ...problemResponses(problemsOf(endpoint), declared),
   };
 }

@@ -3,8 +3,14 @@ import { problemBody, type ProblemCode, problemCodes, problemDefinitions } from 
 import type { JsonSchema } from "../json-schema.ts";
 import { headerReferences } from "./headers.ts";
 
-/** Returns the responses of some problem codes by status. */
-export function problemResponses(codes: readonly ProblemCode[]): JsonSchema {
+const examplePrefix = "#/components/examples/";
+
+/**
+ * Returns the responses of some problem codes by status.
+ *
+ * @param headers names of headers that they have besides those of every problem
+ */
+export function problemResponses(codes: readonly ProblemCode[], headers: readonly string[] = []): JsonSchema {
   const unique = [...new Set(codes)];
   const statuses = new Set(unique.map((code) => problemDefinitions[code].status));
   // An object with such keys is in their order.
@@ -14,20 +20,24 @@ export function problemResponses(codes: readonly ProblemCode[]): JsonSchema {
       problemResponse(
         status,
         unique.filter((code) => problemDefinitions[code].status === status),
+        headers,
       ),
     ]),
   );
 }
 
-function problemResponse(status: number, codes: readonly ProblemCode[]): JsonSchema {
-  const examples = codes.map((code) => [code, { $ref: `#/components/examples/${code}` }]);
+function problemResponse(status: number, codes: readonly ProblemCode[], headers: readonly string[]): JsonSchema {
+  const isRepeatable = codes.some((code) => problemDefinitions[code].retryable);
+  const examples = codes.map((code) => [code, { $ref: `${examplePrefix}${code}` }]);
   return {
     description: codes.map((code) => problemDefinitions[code].title).join("; "),
     headers: headerReferences([
       "x-request-id",
       "cache-control",
       "x-should-retry",
+      ...(isRepeatable ? ["retry-after"] : []),
       ...(statusHeaders.get(status) ?? []),
+      ...headers,
     ]),
     content: {
       "application/problem+json": {
@@ -42,13 +52,12 @@ const statusHeaders: ReadonlyMap<number, readonly string[]> = new Map([
   [401, ["www-authenticate"]],
   [405, ["allow"]],
   [426, ["upgrade"]],
-  [429, ["retry-after", "ratelimit", "ratelimit-policy"]],
-  [503, ["retry-after"]],
 ]);
 
-/** Returns the example of each of some problem codes. */
-export function problemExamples(codes: ReadonlySet<ProblemCode>): JsonSchema {
-  const used = problemCodes.filter((code) => codes.has(code));
+/** Returns the examples to which the operations of a document refer. */
+export function problemExamples(paths: unknown): JsonSchema {
+  const text = JSON.stringify(paths);
+  const used = problemCodes.filter((code) => text.includes(`"${examplePrefix}${code}"`));
   return Object.fromEntries(
     used.map((code) => [code, { summary: problemDefinitions[code].title, value: problemBody(code) }]),
   );

@@ -1,4 +1,3 @@
-import { type Clock, createSteadyNow } from "@letta-environments/platform";
 import { openDurableSqlite, systemClock } from "@letta-environments/platform/cloudflare";
 import { DurableObject, type DurableObjectContext } from "cloudflare:workers";
 import type {
@@ -9,40 +8,32 @@ import type {
   SendResult,
   SendScope,
 } from "../../idempotency/store.ts";
-import { defaultCapacity, openSendTables, sendTables, type SendTables } from "../sqlite/idempotency-tables.ts";
+import {
+  defaultCapacity,
+  openSendTables,
+  sendTables,
+  type SendTables,
+  type SendTablesOptions,
+} from "../sqlite/idempotency-tables.ts";
 
 /** The least time between two alarms while nothing has expired, and the pause between two when more has, in milliseconds. */
 const pruneAfterMs = 3_600_000;
 const pruneAgainMs = 1_000;
 /** Expired rows of each table that one alarm removes. */
 const rowsPerAlarm = 5_000;
-/** Rows that are changed at once when an object starts whose times are from the future. */
-const rowsPerClamp = 1_000;
-
-/** What a test replaces in a {@link SendObject}. */
-export interface SendObjectOptions {
-  readonly clock: Pick<Clock, "now" | "monotonic">;
-  readonly capacity: number;
-}
-
-/** The tables of a {@link SendObject} that is in use, and its time. */
-interface OpenTables extends SendTables {
-  readonly now: () => number;
-}
-
 /**
  * The Durable Object that remembers the sends of one tenant, in its own SQLite database. A response leaves the object once its writes
  * are on disk. When nothing is remembered any more, the object deletes its storage, so that it costs nothing.
  */
 export class SendObject extends DurableObject {
   readonly #storage: DurableObjectContext["storage"];
-  readonly #options: SendObjectOptions;
-  #tables: OpenTables | null = null;
+  readonly #options: SendTablesOptions;
+  #tables: SendTables | null = null;
 
   constructor(
     ctx: DurableObjectContext,
     env: unknown,
-    options: SendObjectOptions = { clock: systemClock, capacity: defaultCapacity },
+    options: SendTablesOptions = { clock: systemClock, capacity: defaultCapacity },
   ) {
     super(ctx, env);
     this.#storage = ctx.storage;
@@ -50,15 +41,15 @@ export class SendObject extends DurableObject {
   }
 
   reserve(reservation: Reservation): ReserveOutcome {
-    return this.#run((tables, nowMs) => tables.reserve(reservation, nowMs));
+    return this.#run((tables) => tables.reserve(reservation));
   }
 
   find(scope: SendScope, ids: readonly string[]): readonly KnownEntry[] {
-    return this.#run((tables, nowMs) => tables.find(scope, ids, nowMs));
+    return this.#run((tables) => tables.find(scope, ids));
   }
 
   settle(reservation: Reservation, result: SendResult): void {
-    this.#run((tables, nowMs) => tables.settle(reservation, result, nowMs));
+    this.#run((tables) => tables.settle(reservation, result));
   }
 
   release(reservation: Reservation): void {
@@ -66,33 +57,31 @@ export class SendObject extends DurableObject {
   }
 
   findConnection(tenant: string, connectionId: string): KnownConnection | null {
-    return this.#run((tables, nowMs) => tables.findConnection(tenant, connectionId, nowMs));
+    return this.#run((tables) => tables.findConnection(tenant, connectionId));
   }
 
   async alarm(): Promise<void> {
-    const { nextMs, nowMs } = this.#run((tables, time) => ({ nextMs: tables.prune(time, rowsPerAlarm), nowMs: time }));
-    if (nextMs === null) {
+    const remainingMs = this.#run((tables) => tables.prune(rowsPerAlarm));
+    if (remainingMs === null) {
       // This deletes the tables and the alarm. The next call creates them again.
       this.#tables = null;
       return this.#storage.deleteAll();
     }
-    return this.#pruneAfter(nextMs <= nowMs ? pruneAgainMs : Math.max(nextMs - nowMs, pruneAfterMs));
+    return this.#pruneAfter(remainingMs <= 0 ? pruneAgainMs : Math.max(remainingMs, pruneAfterMs));
   }
 
-  #run<Result>(run: (tables: SendTables, nowMs: number) => Result): Result {
+  #run<Result>(run: (tables: SendTables) => Result): Result {
     const tables = this.#open();
-    return this.#storage.transactionSync(() => run(tables, tables.now()));
+    return this.#storage.transactionSync(() => run(tables));
   }
 
-  #open(): OpenTables {
+  #open(): SendTables {
     if (this.#tables !== null) return this.#tables;
     const database = openDurableSqlite(this.#storage);
     database.transaction(() => database.exec(sendTables));
-    const tables = openSendTables(database, this.#options.capacity);
-    const now = createSteadyNow(this.#options.clock);
-    while (database.transaction(() => tables.clamp(now(), rowsPerClamp)) > 0);
+    this.#tables = openSendTables(database, this.#options);
     void this.#pruneAfter(pruneAfterMs);
-    return (this.#tables = { ...tables, now });
+    return this.#tables;
   }
 
   /** Schedules the next alarm. Alarms go by the platform's clock, even if this object has another one. */

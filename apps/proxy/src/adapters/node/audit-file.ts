@@ -1,11 +1,10 @@
 import { statSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
-import { isSqliteBusy } from "@letta-environments/platform";
+import { createSqliteRetry } from "@letta-environments/platform";
 import type { AuditStore } from "../../audit/store.ts";
 
-/** How long a call waits while another process holds the file, and the pause between two attempts, in milliseconds. */
-const maxWaitMs = 5_000;
-const pauseMs = 20;
+/** How long calls wait while another process holds the file, and the pause between two attempts, in milliseconds. */
+const limits = { maxWaitMs: 5_000, pauseMs: 20 };
 
 /** Runs a function that uses a SQLite file, again while another process holds the file. */
 export type FileGuard = <Result>(run: () => Result | Promise<Result>) => Promise<Result>;
@@ -19,18 +18,12 @@ export type FileGuard = <Result>(run: () => Result | Promise<Result>) => Promise
  */
 export function createFileGuard(path: string, monotonic: () => number): FileGuard {
   const opened = identityOf(path);
-  return async (run) => {
-    const until = monotonic() + maxWaitMs;
-    for (;;) {
+  const retry = createSqliteRetry({ monotonic, pause: (durationMs) => delay(durationMs) }, limits);
+  return (run) =>
+    retry.write(() => {
       if (identityOf(path) !== opened) throw new Error(`${path} is not the file that was opened`);
-      try {
-        return await run();
-      } catch (cause) {
-        if (!isSqliteBusy(cause) || monotonic() >= until) throw cause;
-      }
-      await delay(pauseMs);
-    }
-  };
+      return run();
+    });
 }
 
 /** Wraps an audit store, so that it writes through a guard of its file. */

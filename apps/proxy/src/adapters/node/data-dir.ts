@@ -6,6 +6,12 @@ import { CommandError } from "@letta-environments/command-line";
 import { isSqliteBusy, type SqliteDatabase } from "@letta-environments/platform";
 import { openSqlite } from "@letta-environments/platform/sqlite";
 
+/** The databases in the data directory. */
+export const keysFile = "proxy.sqlite";
+export const environmentsFile = "environments.sqlite";
+export const auditFile = "audit.sqlite";
+export const limitsFile = "limits.sqlite";
+
 /** The most attempts to open a database, and the pause between two of them, in milliseconds. */
 const maxAttempts = 100;
 const pauseMs = 50;

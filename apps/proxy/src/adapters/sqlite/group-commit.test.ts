@@ -43,10 +43,16 @@ function stored(): readonly number[] {
     .map((row) => Number(row["number"]));
 }
 
-test("changes that wait at the same time share transactions of at most 128, and each receives its own result", async () => {
-  const numbers = Array.from({ length: 300 }, (_, index) => index);
+test("changes that wait at the same time share a transaction, and each receives its own result", async () => {
+  const numbers = Array.from({ length: 200 }, (_, index) => index);
   expect(await Promise.all(numbers.map((number) => commit(() => insert(number))))).toEqual(numbers);
-  expect([transactions, stored().length]).toEqual([3, 300]);
+  expect([transactions, stored().length]).toEqual([1, 200]);
+});
+
+test("a transaction changes at most 256 rows, or those of one change", async () => {
+  const rows = [1_000, 250, 6, 1, 128, 127, 128];
+  await Promise.all(rows.map((count, index) => commit(() => insert(index), count)));
+  expect(transactions).toBe(4);
 });
 
 test("a change resolves only after its transaction is committed", async () => {

@@ -4,11 +4,15 @@
  */
 import { isSqliteBusy, type SqliteDatabase } from "@letta-environments/platform";
 
-/** Changes that share a transaction at most, so that none blocks the event loop for long. */
-const maxBatch = 128;
+/** Rows that the changes of one transaction add or remove, about, so that it does not block the event loop for long. */
+const maxRows = 256;
 
-/** Runs a function that changes a database in a write transaction. Resolves when it is committed. */
-export type GroupCommit = <Result>(run: () => Result) => Promise<Result>;
+/**
+ * Runs a function that changes a database in a write transaction. Resolves when it is committed.
+ *
+ * @param rows How many rows it adds or removes, about. Default: 1.
+ */
+export type GroupCommit = <Result>(run: () => Result, rows?: number) => Promise<Result>;
 
 /** Options of {@link createGroupCommit}. */
 export interface GroupCommitOptions {
@@ -21,6 +25,7 @@ export interface GroupCommitOptions {
 interface Change {
   /** Makes the change, and returns what reports its result. */
   readonly run: () => () => void;
+  readonly rows: number;
   readonly reject: (cause: unknown) => void;
 }
 
@@ -39,7 +44,7 @@ export function createGroupCommit(
     if (isScheduled || waiting.length === 0) return;
     isScheduled = true;
     defer(() => {
-      void commit(waiting.splice(0, maxBatch)).finally(() => {
+      void commit(takeBatch(waiting)).finally(() => {
         isScheduled = false;
         schedule();
       });
@@ -57,13 +62,24 @@ export function createGroupCommit(
     }
   }
 
-  return (run) =>
+  return (run, rows = 1) =>
     new Promise((resolve, reject) => {
       const change = (): (() => void) => {
         const result = run();
         return () => resolve(result);
       };
-      waiting.push({ run: change, reject });
+      waiting.push({ run: change, rows, reject });
       schedule();
     });
+}
+
+/** Removes the first changes that fit into one transaction; at least one. */
+function takeBatch(waiting: Change[]): readonly Change[] {
+  let [count, rows] = [0, 0];
+  for (const change of waiting) {
+    rows += change.rows;
+    if (count > 0 && rows > maxRows) break;
+    count += 1;
+  }
+  return waiting.splice(0, count);
 }

@@ -1,9 +1,10 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import process from "node:process";
 import type { Clock, SqliteDatabase } from "@letta-environments/platform";
-import { openSqlite } from "@letta-environments/platform/node";
-import { createVirtualClock } from "@letta-environments/testkit";
+import { openSqlite, systemClock } from "@letta-environments/platform/node";
+import { createVirtualClock, launchProcess } from "@letta-environments/testkit";
 import { afterEach, describe, expect, test } from "vitest";
 import { describeIdempotencyStore } from "../../../test/idempotency-store-contract.ts";
 import { testReservation, testResult, testScope } from "../../../test/support/test-reservation.ts";
@@ -75,23 +76,38 @@ describe("the idempotency store in a SQLite file", () => {
     expect(await store.findConnection("default", "connection-1")).toEqual(finished.connection);
   });
 
-  test("if the clock was set back before a restart, ids and connections stay for 24 hours from it, and leases for their length", async () => {
-    const path = newFile();
-    const before = start(path, clock(1_800_000_000_000));
-    databases.at(-1)?.exec("PRAGMA synchronous = OFF");
-    for (let index = 0; index < 1_500; index++) await before.reserve(testReservation([`${index}`]));
+  test("if the clock was set back before a restart, ids, connections and leases keep the rest of their time", async () => {
+    const [path, before] = [newFile(), clock(1_800_000_000_000)];
+    const earlier = start(path, before);
+    await earlier.reserve(testReservation(["a"], { connectionId: "c" }));
+    await before.advance(20_000);
+    await earlier.reserve(testReservation(["b"]));
     stop();
     const time = clock(1_700_000_000_000);
     const store = start(path, time);
-    await time.advance(59_999);
-    expect(await store.find(testScope, ["0"])).toMatchObject([{ state: { kind: "in_progress" } }]);
+    await time.advance(39_999);
+    expect(await store.find(testScope, ["a"])).toMatchObject([{ state: { kind: "in_progress" } }]);
     await time.advance(1);
-    expect(await store.find(testScope, ["0"])).toMatchObject([{ state: { kind: "unknown" } }]);
+    expect(await store.find(testScope, ["a"])).toMatchObject([{ state: { kind: "unknown" } }]);
     await time.advance(retentionMs - 60_001);
-    expect(await store.find(testScope, ["0", "1499"])).toHaveLength(2);
+    expect(await store.find(testScope, ["a", "b"])).toHaveLength(2);
     await time.advance(1);
-    expect(await store.find(testScope, ["0", "1499"])).toEqual([]);
-    expect(await store.findConnection("default", "connection-1")).toBeNull();
+    expect(await store.find(testScope, ["a", "b"])).toMatchObject([{ id: "b" }]);
+    expect(await store.findConnection("default", "c")).toBeNull();
+    expect(await store.findConnection("default", "connection-1")).not.toBeNull();
+  });
+
+  test("a process that starts after the clock was set back forgets nothing of the others, nor they of it", async () => {
+    const [path, early] = [newFile(), clock(1_800_000_000_000)];
+    const first = start(path, early);
+    await first.reserve(testReservation(["a"]));
+    const late = clock(1_700_000_000_000);
+    const second = start(path, late);
+    await second.reserve(testReservation(["b"]));
+    for (const time of [early, late]) await time.advance(retentionMs - 1);
+    for (const store of [first, second]) expect(await store.find(testScope, ["a", "b"])).toHaveLength(2);
+    for (const time of [early, late]) await time.advance(1);
+    for (const store of [first, second]) expect(await store.find(testScope, ["a", "b"])).toEqual([]);
   });
 
   test("moving the wall clock by a day in either direction forgets nothing and ends no lease", async () => {
@@ -178,6 +194,27 @@ describe("the idempotency store in a SQLite file", () => {
     expect(["send_ids", "send_attempts", "send_connections"].map((table) => count(path, table))).toEqual([0, 0, 0]);
     vandal.exec("DROP TRIGGER fail");
     expect(await store.reserve(testReservation(["first"]))).toEqual({ kind: "reserved" });
+  });
+
+  test("after kill -9 nothing that was confirmed is missing, and the counts are right", async () => {
+    const path = newFile();
+    const worker = join(import.meta.dirname, "../../../test/support/reserve-in-process.ts");
+    let confirmed = "";
+    for (const wanted of [/settled 20\n/, /settled 200\n/]) {
+      const child = launchProcess({ command: process.execPath, args: [worker, path] });
+      await child.waitForOutput(wanted);
+      await child.stop("SIGKILL");
+      confirmed += child.standardOutput();
+    }
+    const store = start(path, systemClock);
+    const idsOf = (what: string): string[] =>
+      [...confirmed.matchAll(new RegExp(`^${what} (\\d+)\n`, "gm"))].map(([, id = ""]) => id);
+    const found = new Map((await store.find(testScope, idsOf("reserved"))).map((entry) => [entry.id, entry.state]));
+    expect(idsOf("reserved").filter((id) => !found.has(id))).toEqual([]);
+    expect(idsOf("settled").length).toBeGreaterThan(20);
+    for (const id of idsOf("settled")) expect(found.get(id)).toEqual({ kind: "finished", result: testResult(id) });
+    const counts = open(path).prepare("SELECT ids FROM send_counts").get();
+    expect(counts?.["ids"]).toBe(count(path, "send_ids"));
   });
 
   test("expired sends and connections are removed by later reservations, a bounded number by each", async () => {

@@ -1,8 +1,8 @@
 /**
  * Remembers sends in SQLite, in the file of the audit records. Several processes on one machine may share the file. Concurrent sends
- * share commits. Times start at the wall time and then advance with monotonic time.
+ * share commits.
  */
-import { type Clock, createSteadyNow, type SqliteDatabase } from "@letta-environments/platform";
+import type { Clock, SqliteDatabase } from "@letta-environments/platform";
 import { IdempotencyUnavailableError, type IdempotencyStore } from "../../idempotency/store.ts";
 import { migrateAuditFile } from "./audit-migrations.ts";
 import { createGroupCommit, type GroupCommitOptions } from "./group-commit.ts";
@@ -14,9 +14,6 @@ export interface SqliteIdempotencyStoreOptions extends GroupCommitOptions {
   readonly capacity?: number;
 }
 
-/** Rows that are changed in one transaction when a file is opened whose times are from the future. */
-const rowsPerClamp = 1_000;
-
 /** Creates a store over a database, and migrates its tables. */
 export function createSqliteIdempotencyStore(
   database: SqliteDatabase,
@@ -24,24 +21,19 @@ export function createSqliteIdempotencyStore(
   { capacity = defaultCapacity, ...options }: SqliteIdempotencyStoreOptions = {},
 ): IdempotencyStore {
   migrateAuditFile(database);
-  const tables = openSendTables(database, capacity);
-  const now = createSteadyNow(clock);
-  // If the clock was set back since the last start, what is stored would stay too long.
-  while (database.transaction(() => tables.clamp(now(), rowsPerClamp)) > 0);
-
+  const tables = openSendTables(database, { clock, capacity });
   const { guard = async (run) => run() } = options;
   const commit = createGroupCommit(database, options);
 
-  // The time is read within the transaction: while it waited, another process may have decided later sends.
-  const write = <Result>(run: () => Result): Promise<Result> => translateFailure(commit(run));
+  const write = <Result>(run: () => Result, rows?: number): Promise<Result> => translateFailure(commit(run, rows));
   const read = <Result>(run: () => Result): Promise<Result> => translateFailure(guard(run));
 
   return {
-    reserve: (reservation) => write(() => tables.reserve(reservation, now())),
-    find: (scope, ids) => read(() => tables.find(scope, ids, now())),
-    settle: (reservation, result) => write(() => tables.settle(reservation, result, now())),
-    release: (reservation) => write(() => tables.release(reservation)),
-    findConnection: (tenant, connectionId) => read(() => tables.findConnection(tenant, connectionId, now())),
+    reserve: (reservation) => write(() => tables.reserve(reservation), reservation.entries.length),
+    find: (scope, ids) => read(() => tables.find(scope, ids)),
+    settle: (reservation, result) => write(() => tables.settle(reservation, result)),
+    release: (reservation) => write(() => tables.release(reservation), reservation.entries.length),
+    findConnection: (tenant, connectionId) => read(() => tables.findConnection(tenant, connectionId)),
   };
 }
 

@@ -3,7 +3,7 @@
  * records; on Workers each tenant has a Durable Object with them. Every operation that changes something must run in a write
  * transaction.
  */
-import type { SqliteDatabase, SqliteRow } from "@letta-environments/platform";
+import { type Clock, createSteadyNow, type SqliteDatabase, type SqliteRow } from "@letta-environments/platform";
 import {
   type KnownConnection,
   type KnownEntry,
@@ -62,17 +62,22 @@ export const sendTables = `
     BEGIN UPDATE send_counts SET connections = connections - 1; END;
 `;
 
-/** The operations of `IdempotencyStore` at a time in epoch milliseconds. */
+/** The operations of `IdempotencyStore`, at the time of the call. */
 export interface SendTables {
-  reserve(reservation: Reservation, nowMs: number): ReserveOutcome;
-  find(scope: SendScope, ids: readonly string[], nowMs: number): readonly KnownEntry[];
-  settle(reservation: Reservation, result: SendResult, nowMs: number): void;
+  reserve(reservation: Reservation): ReserveOutcome;
+  find(scope: SendScope, ids: readonly string[]): readonly KnownEntry[];
+  settle(reservation: Reservation, result: SendResult): void;
   release(reservation: Reservation): void;
-  findConnection(tenant: string, connectionId: string, nowMs: number): KnownConnection | null;
-  /** Moves up to `rows` rows of each table that are from the future, because the clock was set back, to now. Returns their number. */
-  clamp(nowMs: number, rows: number): number;
-  /** Removes up to `rows` expired rows of each table. Returns when the oldest row that remains expires; `null` if none remains. */
-  prune(nowMs: number, rows: number): number | null;
+  findConnection(tenant: string, connectionId: string): KnownConnection | null;
+  /** Removes up to `rows` expired rows of each table. Returns in how many milliseconds the oldest that remains expires, or `null`. */
+  prune(rows: number): number | null;
+}
+
+/** Options of {@link openSendTables}. */
+export interface SendTablesOptions {
+  readonly clock: Pick<Clock, "now" | "monotonic">;
+  /** Ids, and connections, that are remembered at most. */
+  readonly capacity: number;
 }
 
 const sql = {
@@ -99,21 +104,19 @@ const sql = {
     (SELECT key FROM send_connections WHERE used_at <= ? ORDER BY used_at LIMIT ?)`,
   selectOldest: `SELECT min(at) AS oldest FROM
     (SELECT min(reserved_at) AS at FROM send_attempts UNION ALL SELECT min(used_at) FROM send_connections)`,
-  countFuture: `SELECT (SELECT count(*) FROM (SELECT 1 FROM send_attempts WHERE reserved_at > ?1 LIMIT ?2)) +
-    (SELECT count(*) FROM (SELECT 1 FROM send_connections WHERE used_at > ?1 LIMIT ?2)) AS count`,
-  clampAttempts: `UPDATE send_attempts SET reserved_at = ?1, lease_ends_at = lease_ends_at - reserved_at + ?1
-    WHERE attempt IN (SELECT attempt FROM send_attempts WHERE reserved_at > ?1 LIMIT ?2)`,
-  clampConnections: `UPDATE send_connections SET used_at = ?1
-    WHERE key IN (SELECT key FROM send_connections WHERE used_at > ?1 LIMIT ?2)`,
+  // Every reservation saves a connection, so this is the time of the latest one.
+  selectLatest: "SELECT max(used_at) AS latest FROM send_connections",
 } as const;
 
 type Statements = Readonly<Record<keyof typeof sql, ReturnType<SqliteDatabase["prepare"]>>>;
 
-/** Prepares the operations on a database that has the {@link sendTables}, with room for `capacity` ids and connections. */
-export function openSendTables(database: SqliteDatabase, capacity: number): SendTables {
+/** Prepares the operations on a database that has the {@link sendTables}. */
+export function openSendTables(database: SqliteDatabase, { clock, capacity }: SendTablesOptions): SendTables {
   const statements = Object.fromEntries(
     Object.entries(sql).map(([name, text]) => [name, database.prepare(text)]),
   ) as Statements;
+
+  const now = createSharedTime(createSteadyNow(clock), () => Number(statements.selectLatest.get()?.["latest"] ?? 0));
 
   function find(scope: SendScope, ids: readonly string[], nowMs: number): readonly KnownEntry[] {
     const wanted = JSON.stringify(ids.map((id) => keyOf(scope, id)));
@@ -128,7 +131,8 @@ export function openSendTables(database: SqliteDatabase, capacity: number): Send
     return statements.isConnectionStored.get(connectionKeyOf(scope.tenant, connectionId)) !== undefined;
   }
 
-  function reserve(reservation: Reservation, nowMs: number): ReserveOutcome {
+  function reserve(reservation: Reservation): ReserveOutcome {
+    const nowMs = now();
     const { scope, entries, sendId, leaseMs, connectionId, connection } = reservation;
     prune(statements, nowMs, rowsPerPrune);
     const ids = entries.map(({ id }) => id);
@@ -154,32 +158,41 @@ export function openSendTables(database: SqliteDatabase, capacity: number): Send
 
   return {
     reserve,
-    find,
-    settle(reservation, result, nowMs) {
-      const attempt = openAttempt(reservation, nowMs - retentionMs);
+    find: (scope, ids) => find(scope, ids, now()),
+    settle(reservation, result) {
+      const attempt = openAttempt(reservation, now() - retentionMs);
       if (attempt !== null) statements.saveResult.run(JSON.stringify(result), attempt);
     },
     release(reservation) {
       const attempt = openAttempt(reservation, -1);
       if (attempt !== null) deleteAttempt(statements, attempt);
     },
-    findConnection(tenant, connectionId, nowMs) {
-      const row = statements.selectConnection.get(connectionKeyOf(tenant, connectionId), nowMs - retentionMs);
+    findConnection(tenant, connectionId) {
+      const row = statements.selectConnection.get(connectionKeyOf(tenant, connectionId), now() - retentionMs);
       return row === undefined ? null : (JSON.parse(String(row["connection"])) as KnownConnection);
     },
-    clamp(nowMs, rows) {
-      const count = Number(statements.countFuture.get(nowMs, rows)?.["count"]);
-      if (count === 0) return 0;
-      statements.clampAttempts.run(nowMs, rows);
-      statements.clampConnections.run(nowMs, rows);
-      return count;
-    },
-    prune(nowMs, rows) {
+    prune(rows) {
+      const nowMs = now();
       prune(statements, nowMs, rows);
       const oldest = statements.selectOldest.get()?.["oldest"] ?? null;
-      return oldest === null ? null : Number(oldest) + retentionMs;
+      return oldest === null ? null : Number(oldest) + retentionMs - nowMs;
     },
   };
+}
+
+/**
+ * Returns a function for the time. It starts at the wall time and then follows the monotonic clock. If the tables have a later time,
+ * because the wall clock was set back before this process started, it continues from there: what is stored keeps the rest of its
+ * time, and processes that share the tables agree.
+ */
+function createSharedTime(ownNow: () => number, latestStored: () => number): () => number {
+  let aheadMs = 0;
+  function now(): number {
+    aheadMs += Math.max(0, latestStored() - ownNow() - aheadMs);
+    return ownNow() + aheadMs;
+  }
+  now();
+  return now;
 }
 
 function prune(statements: Statements, nowMs: number, rows: number): void {

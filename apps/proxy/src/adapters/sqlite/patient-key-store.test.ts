@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Clock } from "@letta-environments/platform";
 import { openSqlite, systemClock } from "@letta-environments/platform/node";
 import { createVirtualClock } from "@letta-environments/testkit";
 import { expect, onTestFinished, test } from "vitest";
@@ -10,7 +11,7 @@ import { createSqliteKeyStore } from "./key-store.ts";
 import { createPatientKeyStore } from "./patient-key-store.ts";
 
 /** A key store over a file, and another connection that has locked it. */
-function lockedStore(clock: typeof systemClock): { readonly keyStore: KeyStore; readonly release: () => void } {
+function lockedStore(clock: Clock): { readonly keyStore: KeyStore; readonly release: () => void } {
   const folder = mkdtempSync(join(tmpdir(), "keys-"));
   const [database, other] = [openSqlite(join(folder, "proxy.sqlite")), openSqlite(join(folder, "proxy.sqlite"))];
   onTestFinished(() => {
@@ -21,7 +22,10 @@ function lockedStore(clock: typeof systemClock): { readonly keyStore: KeyStore; 
   const plain = createSqliteKeyStore(database, clock);
   database.exec("PRAGMA busy_timeout = 0");
   other.exec("BEGIN EXCLUSIVE");
-  return { keyStore: createPatientKeyStore(plain, clock), release: () => other.exec("COMMIT") };
+  const pause = (durationMs: number): Promise<void> =>
+    new Promise((resolve) => void clock.setTimer(durationMs, resolve));
+  const keyStore = createPatientKeyStore(plain, { monotonic: clock.monotonic, pause });
+  return { keyStore, release: () => other.exec("COMMIT") };
 }
 
 test("a change waits for a file that another process has locked, without blocking the event loop, and reads do not wait", async () => {

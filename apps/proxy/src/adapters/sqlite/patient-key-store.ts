@@ -1,4 +1,4 @@
-import { type Clock, createSqliteRetry, SqliteLockedError } from "@letta-environments/platform";
+import { createSqliteRetry, SqliteLockedError, type SqliteRetryTime } from "@letta-environments/platform";
 import { KeyStoreUnavailableError } from "../../keys/key-store-outages.ts";
 import type { KeyStore } from "../../ports.ts";
 
@@ -9,8 +9,8 @@ const limits = { maxWaitMs: 5_000, pauseMs: 20 };
  * Wraps a key store in a SQLite file with a `busy_timeout` of 0. A change waits for a file that another process has locked, without
  * blocking the event loop, and then rejects with KeyStoreUnavailableError. Reads are not locked out (write-ahead log).
  */
-export function createPatientKeyStore(keyStore: KeyStore, clock: Clock): KeyStore {
-  const retry = createSqliteRetry(clock, limits);
+export function createPatientKeyStore(keyStore: KeyStore, time: SqliteRetryTime): KeyStore {
+  const retry = createSqliteRetry(time, limits);
 
   async function write<Result>(run: () => Promise<Result>): Promise<Result> {
     try {

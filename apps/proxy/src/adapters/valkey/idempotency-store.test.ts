@@ -197,6 +197,21 @@ describe.runIf(canLaunchValkey())("with a server", () => {
     expect(await store.find(testScope, ["a"])).toHaveLength(1);
   });
 
+  test("needs no more of the server than docs/configuration.md says", async () => {
+    const commands = "get set hget hset hsetnx hexists hgetall info eval evalsha time hmget pexpire exists del mget";
+    const rules = ["on", "nopass", "~{letta-proxy:*", "-@all", ...commands.split(" ").map((name) => `+${name}`)];
+    const node = await launch({ directory: await newFolder(), args: ["--user", "default", ...rules] });
+    const connection = connect(node.url);
+    await assertDurableValkey(connection);
+    const store = createValkeyIdempotencyStore(connection);
+    const [finished, released] = [testReservation(["a"]), testReservation(["b"])];
+    for (const reservation of [finished, released]) await store.reserve(reservation);
+    await store.settle(finished, testResult("a"));
+    await store.release(released);
+    expect(await store.find(testScope, ["a", "b"])).toMatchObject([{ state: { result: testResult("a") } }]);
+    expect(await store.findConnection("default", "connection-1")).toEqual(finished.connection);
+  });
+
   describe("a server for sends", () => {
     test("must not evict keys, whatever the policy", async () => {
       const node = await launch({ directory: await newFolder() });
@@ -214,7 +229,7 @@ describe.runIf(canLaunchValkey())("with a server", () => {
     });
 
     test("must have an append-only file", async () => {
-      const node = await launch({ args: ["--maxmemory-policy", "noeviction"] });
+      const node = await launch({ args: ["--maxmemory-policy", "noeviction", "--appendonly", "no"] });
       await expect(assertDurableValkey(connect(node.url))).rejects.toMatchObject({
         setting: "appendonly",
         message: expect.stringContaining("set 'appendonly yes'"),

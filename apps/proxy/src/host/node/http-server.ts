@@ -4,12 +4,14 @@ import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { getRequestListener, type HttpBindings, RequestError } from "@hono/node-server";
 import type { RandomId } from "@letta-environments/platform";
-import { type PlainHeaders, type PlainResponse, problemResponse } from "@letta-environments/schema";
+import { type PlainResponse, problemResponse } from "@letta-environments/schema";
 import type { Hono } from "hono";
+import { resolveRequestId } from "../../http/gateway-request.ts";
 import { finishResponse } from "../../http/response.ts";
 import { toWebResponse } from "../gateway.ts";
 import type { Admission } from "./admission.ts";
 import { allowHalfOpen } from "./half-open.ts";
+import { joinedHeader } from "./request.ts";
 import { asksForUpgrade, isServerOptions, refuseHead, serverOptions } from "./request-head.ts";
 
 /** Timeouts for callers, in milliseconds. */
@@ -46,13 +48,15 @@ export interface HttpServerOptions {
 export function createHttpServer(options: HttpServerOptions): Server {
   const { app, randomId, timeouts, admission, onFailure } = options;
 
-  function respond(outgoing: ServerResponse, response: PlainResponse, connection: PlainHeaders = {}): void {
-    const { status, headers, body } = finishResponse(response, randomId("req"), "GET");
-    outgoing.writeHead(status, { ...headers, ...connection }).end(body);
+  function respond(incoming: IncomingMessage, outgoing: ServerResponse, response: PlainResponse): void {
+    const requestId = resolveRequestId(joinedHeader(incoming.rawHeaders, "x-request-id"), randomId);
+    const { status, headers, body } = finishResponse(response, requestId, "GET");
+    outgoing.writeHead(status, { ...headers }).end(body);
   }
 
-  function refuse(outgoing: ServerResponse, response: PlainResponse): void {
-    respond(outgoing, response, { connection: "close" });
+  function refuse(incoming: IncomingMessage, outgoing: ServerResponse, response: PlainResponse): void {
+    outgoing.shouldKeepAlive = false;
+    respond(incoming, outgoing, response);
   }
 
   function answerFailure(cause: unknown): Response {
@@ -80,17 +84,17 @@ export function createHttpServer(options: HttpServerOptions): Server {
     },
     (incoming, outgoing) => {
       const refusal = refuseHead(incoming);
-      if (refusal !== null) return refuse(outgoing, refusal);
+      if (refusal !== null) return refuse(incoming, outgoing, refusal);
       const overload = admission.admit(incoming, outgoing);
-      if (overload !== null) return respond(outgoing, overload);
-      if (isServerOptions(incoming)) return respond(outgoing, serverOptions);
+      if (overload !== null) return respond(incoming, outgoing, overload);
+      if (isServerOptions(incoming)) return respond(incoming, outgoing, serverOptions);
       if (asksForUpgrade(incoming)) outgoing.shouldKeepAlive = false;
       void listener(incoming, outgoing).catch(onFailure);
     },
   );
   server.on("connection", admission.accept);
   allowHalfOpen(server);
-  server.on("checkExpectation", (_incoming, outgoing) => refuse(outgoing, unknownExpectation));
+  server.on("checkExpectation", (incoming, outgoing) => refuse(incoming, outgoing, unknownExpectation));
   server.on("connect", (_incoming, socket) => {
     socket.on("error", () => socket.destroy());
     writeRawResponse(socket, finishResponse(noTunnel, randomId("req"), "GET"));
@@ -125,6 +129,8 @@ export function answerClientErrors(server: Server, randomId: RandomId): void {
     const outgoing = latest.get(socket);
     // Bytes in the middle of another response would be read as a part of it.
     if (outgoing !== undefined && outgoing.headersSent && !outgoing.writableFinished) socket.destroy();
+    // The last response of the connection is sent, and what follows is not read.
+    else if (outgoing?.headersSent === true && !outgoing.shouldKeepAlive) socket.destroySoon();
     else writeRawResponse(socket, finishResponse(describe(error.code, error.rawPacket), randomId("req"), "GET"));
   });
 }

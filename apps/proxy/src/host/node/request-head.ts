@@ -52,7 +52,7 @@ export function asksForUpgrade({ headers }: Pick<IncomingMessage, "headers">): b
 /** The response to {@link isServerOptions}. */
 export const serverOptions: PlainResponse = {
   status: 204,
-  headers: { allow: "GET, HEAD, POST, PATCH, OPTIONS" },
+  headers: { allow: "GET, HEAD, POST, PATCH, DELETE, OPTIONS" },
   body: null,
 };
 

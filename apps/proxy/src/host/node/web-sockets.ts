@@ -107,11 +107,12 @@ function connect(
   fail: (cause: unknown) => void,
 ): void {
   let isClosed = false;
+  let exceeded: MemoryLimit | null = null;
   const memory = budget.open(owner, (limit) => {
-    onClose(policyViolation, limitTexts[limit]);
+    exceeded = limit;
     webSocket.terminate();
   });
-  const listener = attach(createPlainSocket(webSocket, memory));
+  const listener = attach({ ...createPlainSocket(webSocket, memory), close });
 
   function onClose(code: number, limit?: string): void {
     memory.close();
@@ -129,13 +130,19 @@ function connect(
     }
   }
 
-  function closeTooBig(): void {
-    const limit = `A frame is larger than ${listener.maxFrameBytes} bytes`;
-    webSocket.close(messageTooBig, limit);
-    // Stop buffering the rest of the frame, but keep reading, so that the device can read the close frame.
+  /** Starts the closing handshake. What a device sends after it exceeded a limit is not even parsed. */
+  function close(code: number, reason: string): void {
+    webSocket.close(code, reason);
+    if (code !== policyViolation && code !== messageTooBig) return;
+    // Reading goes on, so that the device can read the close frame.
     stream.removeAllListeners("data").resume();
     const timer = setTimeout(() => webSocket.terminate(), closingTimeoutMs);
     webSocket.once("close", () => clearTimeout(timer));
+  }
+
+  function closeTooBig(): void {
+    const limit = `A frame is larger than ${listener.maxFrameBytes} bytes`;
+    close(messageTooBig, limit);
     onClose(messageTooBig, limit);
   }
 
@@ -149,7 +156,10 @@ function connect(
     if (!Buffer.isBuffer(data)) return;
     memory.completed(data.byteLength);
     if (data.byteLength > listener.maxFrameBytes) return isClosed ? undefined : closeTooBig();
-    handle(() => (isBinary ? listener.onOtherFrame(data.byteLength) : listener.onMessage(data.toString("utf8"))));
+    handle(() => {
+      if (isBinary || data.byteLength > listener.maxTextBytes) listener.onOtherFrame(data.byteLength);
+      else listener.onMessage(data.toString("utf8"));
+    });
   });
   webSocket.on("ping", (data) => {
     handle(() => {
@@ -163,7 +173,10 @@ function connect(
     const code = refusalCodes[String(cause.code)] ?? protocolError;
     onClose(code, "A frame is larger than 16 MiB, has too many parts, or breaks RFC 6455");
   });
-  webSocket.on("close", (code) => onClose(code));
+  webSocket.on("close", (code) => {
+    if (exceeded === null) onClose(code);
+    else onClose(policyViolation, limitTexts[exceeded]);
+  });
 }
 
 const limitTexts: Readonly<Record<MemoryLimit, string>> = {
@@ -176,7 +189,7 @@ const refusalCodes: Readonly<Record<string, number>> = {
   WS_ERR_TOO_MANY_BUFFERED_PARTS: policyViolation,
 };
 
-function createPlainSocket(webSocket: WebSocket, memory: SocketBudget): PlainSocket {
+function createPlainSocket(webSocket: WebSocket, memory: SocketBudget): Omit<PlainSocket, "close"> {
   return {
     send(text) {
       // `ws` silently drops a text that is sent on a closing socket.
@@ -186,7 +199,6 @@ function createPlainSocket(webSocket: WebSocket, memory: SocketBudget): PlainSoc
       if (memory.isClosed) throw new Error(limitTexts.owner);
       webSocket.send(text, written);
     },
-    close: (code, reason) => webSocket.close(code, reason),
     terminate: () => webSocket.terminate(),
   };
 }

@@ -11,6 +11,7 @@ import { waitUntil } from "cloudflare:workers";
 import { createCacheApiStore } from "../../adapters/cloudflare/cache-store.ts";
 import { createDurableAuditLog } from "../../adapters/cloudflare/audit-log.ts";
 import { createDurableCoalescer } from "../../adapters/cloudflare/coalescer.ts";
+import { createDurableIdempotencyStore } from "../../adapters/cloudflare/idempotency-store.ts";
 import { createDurableKeyStore, createDurableKeyUses } from "../../adapters/cloudflare/key-store.ts";
 import { createDurableRateLimitStore } from "../../adapters/cloudflare/rate-limit-store.ts";
 import { createHttpJwksFetch, createHttpUpstreamFetch } from "../../adapters/http.ts";
@@ -64,6 +65,7 @@ export function composeWorker(
 
   return createPipeline(
     {
+      background: waitUntil,
       clock,
       digests: { sha256: sha256Hex, hmacSha256: hmacSha256Hex, constantTimeEqual },
       hasExpired: createHasExpired(clock),
@@ -77,6 +79,7 @@ export function composeWorker(
         kind: "remote",
         fetch: createHttpUpstreamFetch({ ...upstream, fetch: webFetch }),
         credentialOf,
+        idempotencyStore: createDurableIdempotencyStore({ objectOf: (name) => bindings.SENDS.getByName(name), clock }),
         isolatesRequests: true,
         maxConcurrent: maxConcurrentCalls,
         admitsTenant: createTenantAdmission({ clock, keyStore, tenants, jwt, credentialOf }),

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { CommandError } from "@letta-environments/command-line";
 import { constantTimeEqual, hmacSha256Hex, randomId, sha256Hex, systemClock } from "@letta-environments/platform/node";
 import { createFileGuard, guardAuditFile } from "../../adapters/node/audit-file.ts";
-import { openStore } from "../../adapters/node/data-dir.ts";
+import { auditFile, openStore } from "../../adapters/node/data-dir.ts";
 import { createSqliteAuditStore } from "../../adapters/sqlite/audit-store.ts";
 import type { Sealing } from "../../audit/chain.ts";
 import { openAuditLog, type OpenAuditLog } from "../../audit/log.ts";
@@ -11,9 +11,6 @@ import type { AuditStore } from "../../audit/store.ts";
 import type { Settings } from "../../config/settings.ts";
 import type { Pepper } from "../../ports.ts";
 import { version } from "../../version.ts";
-
-/** The name of the audit log in the data directory. */
-export const auditFile = "audit.sqlite";
 
 /** The audit records of a data directory. */
 export interface OpenAuditStore {

@@ -15,6 +15,8 @@ import type { AuditLog } from "../../audit/log.ts";
 import type { JwtSettings } from "../../auth/jwt-settings.ts";
 import { createTokenAuthenticator, reuseTokenAuthenticator, type TokenAuthenticator } from "../../auth/jwt.ts";
 import type { Settings } from "../../config/settings.ts";
+import type { IdempotencyStore } from "../../idempotency/store.ts";
+import type { BackgroundWork } from "../../lib/background.ts";
 import { createPipeline, type Pipeline } from "../../pipeline.ts";
 import type { KeyUses } from "../../keys/key-uses.ts";
 import type { DeviceSockets, DevicesFor, EmbeddedServer, HasExpired, KeyStore, KeyStoreFor } from "../../ports.ts";
@@ -38,6 +40,9 @@ export interface GatewayResources {
   readonly audit: AuditLog | null;
   readonly rateLimits: Pick<OpenRateLimits, "limiterFor">;
   readonly environmentCache: Pick<OpenEnvironmentCache, "cacheFor">;
+  /** `null` if the upstream is embedded. */
+  readonly idempotencyStore: IdempotencyStore | null;
+  readonly background: BackgroundWork["start"];
   readonly tokenAuthenticatorFor: (settings: JwtSettings) => TokenAuthenticator;
   /** `null` if the upstream is remote. */
   readonly embedded: EmbeddedServer | null;
@@ -58,9 +63,10 @@ const userAgent = `letta-environments-proxy/${version}`;
 export async function composePipeline(settings: Settings, resources: GatewayResources): Promise<Pipeline> {
   const { keyStore, keyStoreFor, devicesFor, log } = resources;
   const { admin } = settings;
-  const { server, findCredentialConflicts } = await composeUpstream(settings, keyStore, log, resources.embedded);
+  const { server, findCredentialConflicts } = await composeUpstream(settings, resources);
   return createPipeline(
     {
+      background: resources.background,
       clock: systemClock,
       digests,
       hasExpired: resources.hasExpired,

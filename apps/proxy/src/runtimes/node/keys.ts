@@ -1,9 +1,10 @@
 /** Opens the gateway keys, in SQLite in the data directory or in Valkey, and the pepper of their digests. */
 import { randomBytes } from "node:crypto";
+import { setTimeout as delay } from "node:timers/promises";
 import { CommandError } from "@letta-environments/command-line";
 import { parseValkeyUrl } from "@letta-environments/platform";
 import { hmacSha256Hex, systemClock } from "@letta-environments/platform/node";
-import { makeDataDir, openStore } from "../../adapters/node/data-dir.ts";
+import { keysFile, makeDataDir, openStore } from "../../adapters/node/data-dir.ts";
 import { loadPepper, PepperError } from "../../adapters/node/pepper.ts";
 import { createSqliteKeyStore } from "../../adapters/sqlite/key-store.ts";
 import { createPatientKeyStore } from "../../adapters/sqlite/patient-key-store.ts";
@@ -101,12 +102,14 @@ export async function openKeyStore(
     onDamaged(id);
   };
   if (settings.valkeyUrl === null) {
-    const { store, database } = await openStore(settings.dataDir, "proxy.sqlite", (opened) =>
+    const { store, database } = await openStore(settings.dataDir, keysFile, (opened) =>
       createSqliteKeyStore(opened, systemClock, noteDamaged),
     );
+    // Timers of the system clock would not keep a command alive.
+    const time = { monotonic: systemClock.monotonic, pause: (durationMs: number) => delay(durationMs) };
     // A busy SQLite blocks the event loop, so it returns at once and the store waits instead.
     database.exec("PRAGMA busy_timeout = 0");
-    return { keyStore: createPatientKeyStore(store, systemClock), damagedIds, close: () => database.close() };
+    return { keyStore: createPatientKeyStore(store, time), damagedIds, close: () => database.close() };
   }
   // Load the Valkey client only if it is used.
   const { connectValkey } = await import("@letta-environments/platform/valkey");

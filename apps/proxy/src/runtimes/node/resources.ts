@@ -6,25 +6,33 @@ import { createEnvironmentServer, type EnvironmentServer } from "@letta-environm
 import { createSqliteEnvironmentStore } from "@letta-environments/environment-server/sqlite";
 import { randomId, sha256Hex, systemClock } from "@letta-environments/platform/node";
 import type { LogEvent } from "../../adapters/log.ts";
-import { lockDataDir, openStore } from "../../adapters/node/data-dir.ts";
+import { environmentsFile, lockDataDir, openStore } from "../../adapters/node/data-dir.ts";
 import { auditDevices } from "../../audit/device-changes.ts";
 import { auditKeyStore } from "../../audit/key-changes.ts";
 import type { EnvironmentCache } from "../../cache/environment-cache.ts";
 import type { Settings } from "../../config/settings.ts";
 import { createHasExpired } from "../../keys/credential-expiry.ts";
+import type { ReadReadiness } from "../../host/readiness.ts";
 import { reportOutages, rootCauseMessage } from "../../keys/key-store-outages.ts";
 import { createKeyUses } from "../../keys/key-uses.ts";
+import { createBackgroundWork } from "../../lib/background.ts";
 import { watchSocketKeys } from "../../keys/socket-key-watch.ts";
 import type { KeyStoreFor } from "../../ports.ts";
 import { openAudit } from "./audit.ts";
+import { composeReadiness } from "./readiness.ts";
 import { composeTokenAuthenticator, type GatewayResources } from "./compose.ts";
 import { openKeys, type OpenKeys } from "./keys.ts";
+import { openSends } from "./sends.ts";
 import { openEnvironmentCache, openRateLimits } from "./shared-stores.ts";
 
 /** The open resources of a process. */
 export interface Resources extends GatewayResources {
   readonly keys: OpenKeys;
   readonly keyStoreFor: KeyStoreFor;
+  /** Resolves when no request goes on without its caller, or after `graceMs` milliseconds. */
+  finishBackground(graceMs: number): Promise<void>;
+  /** Checks the disk and the stores, for `/readyz`. */
+  readonly readReadiness: ReadReadiness;
   /** Closes all device sockets. Call it when no request is in flight. */
   closeDevices(): Promise<void>;
   /** Closes everything else, and logs the end of the audit log. */
@@ -49,10 +57,12 @@ export async function openResources(settings: () => Settings, log: (event: LogEv
     onDamaged: (keyId) => log({ type: "key_record_damaged", keyId }),
   });
   const audit = await openAudit(started, keys.pepper);
+  const sends = isEmbedded ? null : await openSends(started);
   const rateLimits = await openRateLimits(started, log);
   const keyStore = reportOutages(keys.keyStore, log);
   const environmentCache = await openEnvironmentCache(started, log);
   const embedded = isEmbedded ? await openEmbeddedServer(started, log, environmentCache.cacheFor(started)) : null;
+  const background = createBackgroundWork(systemClock);
   const keyUses = createKeyUses({ clock: systemClock, keyStore, onFailure: onKeyStoreFailure });
   const hasExpired = createHasExpired(systemClock);
   return {
@@ -65,6 +75,9 @@ export async function openResources(settings: () => Settings, log: (event: LogEv
     audit,
     rateLimits,
     environmentCache,
+    idempotencyStore: sends?.store ?? null,
+    background: background.start,
+    finishBackground: background.finish,
     tokenAuthenticatorFor: composeTokenAuthenticator(log, hasExpired),
     embedded: embedded?.server ?? null,
     deviceSockets:
@@ -77,6 +90,7 @@ export async function openResources(settings: () => Settings, log: (event: LogEv
         tokenSettings: () => settings().jwt,
         onFailure: onKeyStoreFailure,
       }),
+    readReadiness: composeReadiness(started, { keyStore: keys.keyStore, embedded: embedded?.server ?? null }, log),
     log,
     async closeDevices() {
       await embedded?.close();
@@ -86,6 +100,7 @@ export async function openResources(settings: () => Settings, log: (event: LogEv
       await audit.close().catch(onFailure);
       const { writer, sequence, hash } = audit.end();
       log({ type: "audit_end", writer, sequence, hash });
+      sends?.close();
       rateLimits.close();
       environmentCache.close();
       keys.close();
@@ -93,9 +108,6 @@ export async function openResources(settings: () => Settings, log: (event: LogEv
     },
   };
 }
-
-/** The name of the devices' file in the data directory. */
-export const environmentsFile = "environments.sqlite";
 
 /** Starts the embedded environment server, whose environments are in the data directory. */
 async function openEmbeddedServer(

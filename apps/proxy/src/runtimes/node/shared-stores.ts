@@ -7,7 +7,7 @@ import { type Clock, createSteadyClock } from "@letta-environments/platform";
 import { sha256Hex, systemClock } from "@letta-environments/platform/node";
 import { type LogEvent, logStoreEvents } from "../../adapters/log.ts";
 import { createMemoryRateLimitStore } from "../../adapters/memory/rate-limit-store.ts";
-import { openStore } from "../../adapters/node/data-dir.ts";
+import { limitsFile, openStore } from "../../adapters/node/data-dir.ts";
 import { createSqliteRateLimitStore } from "../../adapters/sqlite/rate-limit-store.ts";
 import { createValkeyCacheStore } from "../../adapters/valkey/cache-store.ts";
 import { createValkeyRateLimitStore } from "../../adapters/valkey/rate-limit-store.ts";
@@ -57,7 +57,7 @@ async function openRateLimitStore({
   rateLimits,
 }: Settings): Promise<Opened<RateLimitStore> | null> {
   if (rateLimits.store === "sqlite") {
-    const { store, database } = await openStore(dataDir, "limits.sqlite", (opened) =>
+    const { store, database } = await openStore(dataDir, limitsFile, (opened) =>
       createSqliteRateLimitStore(opened, systemClock, rateLimits.deadlineMs),
     );
     return { store, close: () => database.close() };

@@ -8,14 +8,14 @@ const graceMs = 10_000;
 /** Calls `stop` on SIGTERM or SIGINT, or when the terminal is closed, and then exits. A second signal exits at once. */
 export function stopOnSignal(options: {
   readonly log: (event: LogEvent) => void;
-  readonly stop: (graceMs: number) => Promise<void>;
+  readonly stop: (graceMs: number, signal: NodeJS.Signals) => Promise<void>;
 }): void {
   let isStopping = false;
   const onSignal = (signal: NodeJS.Signals): void => {
     if (isStopping) process.exit(1);
     isStopping = true;
     options.log({ type: "stopping", signal });
-    options.stop(graceMs).then(
+    options.stop(graceMs, signal).then(
       () => {
         options.log({ type: "stopped" });
         process.exit(0);

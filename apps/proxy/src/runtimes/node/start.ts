@@ -1,7 +1,9 @@
 /** The command `start`: opens the resources, composes the gateway, and serves until a signal. */
 import process from "node:process";
+import { setTimeout as delay } from "node:timers/promises";
 import { randomId, systemClock } from "@letta-environments/platform/node";
 import { problemResponse } from "@letta-environments/schema";
+import { isShortPepper } from "../../adapters/node/pepper.ts";
 import { bufferLines, createConsoleTelemetry } from "../../adapters/log.ts";
 import { openFileLimit } from "../../adapters/node/open-files.ts";
 import { loadOpenApi } from "../../adapters/open-api.ts";
@@ -30,6 +32,7 @@ export async function startCommand(parsed: ParsedLine): Promise<void> {
   process.stdout.on("error", () => undefined);
   const onFailure = (cause: unknown): void => log({ type: "internal_error", requestId: "-", cause });
   const resources = await openResources(() => settings, log);
+  if (settings.keyPepper !== null && isShortPepper(settings.keyPepper)) log({ type: "short_pepper" });
   let current = await composePipeline(settings, resources);
   const pipeline: Pipeline = {
     handle: (request) => current.handle(request),
@@ -37,7 +40,12 @@ export async function startCommand(parsed: ParsedLine): Promise<void> {
     upgrade: (request) => current.upgrade(request),
   };
   let isDraining = false;
-  const routes = createHostRoutes({ randomId, isDraining: () => isDraining, openApi: loadOpenApi });
+  const routes = createHostRoutes({
+    randomId,
+    isDraining: () => isDraining,
+    readReadiness: resources.readReadiness,
+    openApi: loadOpenApi,
+  });
 
   const { admin } = settings;
   const admission = createAdmission({
@@ -74,11 +82,14 @@ export async function startCommand(parsed: ParsedLine): Promise<void> {
   stopOnSignal({
     log,
     // Requests finish before the device sockets close, because a send waits for its device's acknowledgement.
-    async stop(graceMs) {
+    async stop(graceMs, signal) {
       isDraining = true;
       changes.end();
+      // A load balancer learns from /readyz that it must not send requests here any more, while they are still accepted.
+      if (signal === "SIGTERM") await delay(settings.readinessDelayMs);
       const listeners = [listener, ...(adminListener === null ? [] : [adminListener])];
-      await Promise.all(listeners.map(({ connections }) => connections.finishRequests(graceMs)));
+      const requests = listeners.map(({ connections }) => connections.finishRequests(graceMs));
+      await Promise.all([...requests, resources.finishBackground(graceMs)]);
       await resources.closeDevices();
       await Promise.all(listeners.map(({ connections }) => connections.close()));
       await resources.close();

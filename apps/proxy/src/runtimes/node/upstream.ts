@@ -7,6 +7,7 @@ import { openFileLimit } from "../../adapters/node/open-files.ts";
 import { CredentialFileError, watchCredentialFiles } from "../../adapters/node/watched-files.ts";
 import type { Settings } from "../../config/settings.ts";
 import { divideOpenFiles } from "../../host/node/capacity.ts";
+import type { IdempotencyStore } from "../../idempotency/store.ts";
 import type { KeyRecord } from "../../keys/key-record.ts";
 import type { SettingProblem } from "../../lib/setting-rules.ts";
 import type { EmbeddedServer, KeyStore } from "../../ports.ts";
@@ -27,6 +28,16 @@ export interface ComposedUpstream {
   readonly findCredentialConflicts?: AdminServices["findCredentialConflicts"];
 }
 
+/** The open resources that an upstream uses. */
+export interface UpstreamResources {
+  readonly keyStore: KeyStore;
+  readonly log: (event: LogEvent) => void;
+  /** `null` if the upstream is remote. */
+  readonly embedded: EmbeddedServer | null;
+  /** `null` if the upstream is embedded. */
+  readonly idempotencyStore: IdempotencyStore | null;
+}
+
 /**
  * Composes the upstream: the embedded environment server if there is one, else the remote server of the settings.
  *
@@ -34,13 +45,13 @@ export interface ComposedUpstream {
  */
 export async function composeUpstream(
   settings: Settings,
-  keyStore: KeyStore,
-  log: (event: LogEvent) => void,
-  embedded: EmbeddedServer | null,
+  { keyStore, log, embedded, idempotencyStore }: UpstreamResources,
 ): Promise<ComposedUpstream> {
   const { upstream, tenants, jwt } = settings;
   if (embedded !== null) return { server: { kind: "embedded", server: embedded } };
-  if (upstream.kind !== "http") throw new TypeError("a remote upstream needs its settings");
+  if (upstream.kind !== "http" || idempotencyStore === null) {
+    throw new TypeError("a remote upstream needs its settings and a store of sends");
+  }
   const { upstream: maxConcurrent } = divideOpenFiles(settings.maxOpenFiles ?? openFileLimit());
   const credentialOf = openCredentials(settings, await keyStore.list(), (tenant, cause) =>
     log({ type: "credential_file_failed", tenant, cause }),
@@ -51,6 +62,7 @@ export async function composeUpstream(
       kind: "remote",
       fetch: createUpstreamPool({ ...upstream, maxConnections: maxConcurrent }),
       maxConcurrent,
+      idempotencyStore,
       credentialOf,
       admitsTenant,
     },

@@ -113,7 +113,13 @@ export const upstreamResponses: Topic = {
       whileWaitingMs: 30_000,
       before: () => void (upstream.current = exceptLookUp(never)),
     },
-    { title: "a caller who leaves a send", as: "plain", ...send("conn-laptop", messageBody("m")), isAbandoned: true },
+    {
+      title: "a caller who leaves a send",
+      as: "plain",
+      ...send("conn-laptop", messageBody("m")),
+      isAbandoned: true,
+      whileWaitingMs: 30_000,
+    },
     {
       title: "a caller who leaves a list",
       as: "plain",

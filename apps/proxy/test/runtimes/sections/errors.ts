@@ -35,6 +35,7 @@ export function describeErrors(gateway: GatewayUnderTest): void {
     const before = gateway.upstream.seen.length;
     expect((await gateway.ask("/livez")).json).toEqual({ status: "alive" });
     expect((await gateway.ask("/readyz")).json).toEqual({ status: "ready" });
+    expect((await gateway.ask("/readyz?verbose")).text).toMatch(/^(?:\[\+\]\w+ ok\n)+readyz check passed\n$/);
     const head = await gateway.ask("/livez", { method: "HEAD" });
     expect([head.status, head.text]).toEqual([200, ""]);
     expect(gateway.upstream.seen).toHaveLength(before);

@@ -20,6 +20,18 @@ export function describeSending(gateway: GatewayUnderTest): void {
     expect(JSON.parse(sent?.body ?? "")).toEqual(body);
   });
 
+  test("a message that is sent again reaches the upstream once, and its repeat receives the first result", async () => {
+    const key = await gateway.keyFor("list", "read", "send");
+    const body = message("sent-twice");
+    const [first, second] = await Promise.all([gateway.ask(path, { key, body }), gateway.ask(path, { key, body })]);
+    const third = await gateway.ask(path, { key, body });
+    for (const { status, text } of [first, second, third]) expect([status, text]).toEqual([200, first.text]);
+    expect(third.headers.get("idempotency-replayed")).toBe("true");
+    expect(third.headers.get("x-message-deduplication")).toBe("86400");
+    const sent = gateway.upstream.seen.filter(({ body: text }) => text.includes("sent-twice"));
+    expect(sent).toHaveLength(1);
+  });
+
   test.each([
     ["no JSON", "{", 400, "malformed_json"],
     ["nothing", "", 400, "malformed_json"],

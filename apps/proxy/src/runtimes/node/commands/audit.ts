@@ -17,7 +17,8 @@ import {
 } from "../../../commands/audit-filter.ts";
 import { formatAuditReport, formatAuditTable } from "../../../commands/audit-text.ts";
 import type { Pepper } from "../../../ports.ts";
-import { auditFile, type OpenAuditStore, openAuditStore } from "../audit.ts";
+import { auditFile } from "../../../adapters/node/data-dir.ts";
+import { type OpenAuditStore, openAuditStore } from "../audit.ts";
 import { type CommandContext, print } from "./context.ts";
 
 /** `audit verify`: exit code 1 if anything is wrong. */

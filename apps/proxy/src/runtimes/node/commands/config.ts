@@ -4,6 +4,7 @@ import type { Settings } from "../../../config/settings.ts";
 import type { KeyRecord } from "../../../keys/key-record.ts";
 import { describeKeyStore, openKeyStore, openPepper } from "../keys.ts";
 import { openCredentials } from "../upstream.ts";
+import { keysFile } from "../../../adapters/node/data-dir.ts";
 import { type CommandContext, print, warnOfDamaged } from "./context.ts";
 
 /** `config check`: finds everything that would make a start fail, except a taken port. */
@@ -18,7 +19,7 @@ export async function checkConfigCommand(context: CommandContext): Promise<void>
 
 /** The stored keys. A check creates no data directory. */
 async function readKeys(settings: Settings): Promise<readonly KeyRecord[]> {
-  if (settings.valkeyUrl === null && !existsSync(join(settings.dataDir, "proxy.sqlite"))) {
+  if (settings.valkeyUrl === null && !existsSync(join(settings.dataDir, keysFile))) {
     if (settings.keyPepper !== null) openPepper(settings, [], false);
     return [];
   }

@@ -7,13 +7,12 @@ import { join } from "node:path";
 import { CommandError } from "@letta-environments/command-line";
 import type { DeviceAdministration } from "@letta-environments/environment-server";
 import { createSqliteEnvironmentStore } from "@letta-environments/environment-server/sqlite";
-import { openStore } from "../../../adapters/node/data-dir.ts";
+import { environmentsFile, openStore } from "../../../adapters/node/data-dir.ts";
 import { showDevice } from "../../../admin/device-view.ts";
 import { auditDevices } from "../../../audit/device-changes.ts";
 import { AuditUnavailableError } from "../../../audit/store.ts";
 import { openAudit } from "../audit.ts";
 import { openKeys } from "../keys.ts";
-import { environmentsFile } from "../resources.ts";
 import { type CommandContext, commandLineActor, type DeviceCommands, warn } from "./context.ts";
 
 /**

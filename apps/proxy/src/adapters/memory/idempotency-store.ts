@@ -1,0 +1,123 @@
+/**
+ * Remembers sends in memory, for one process. It is lost when the process ends, so it protects from repeats only while the process
+ * runs. Nothing is removed before its time: a full store refuses new sends. Sends and connections expire in the order in which they
+ * were added, because all are kept equally long.
+ */
+import type { Clock } from "@letta-environments/platform";
+import {
+  type IdempotencyStore,
+  type KnownConnection,
+  type KnownEntry,
+  type Reservation,
+  retentionMs,
+  type SendResult,
+  type SendScope,
+} from "../../idempotency/store.ts";
+
+/** Limits of the store. */
+export interface MemoryIdempotencyLimits {
+  /** Ids that are in use. */
+  readonly maxIds?: number;
+  /** Length of all stored results, in UTF-16 code units. */
+  readonly maxResultLength?: number;
+}
+
+interface StoredSend {
+  readonly reservation: Reservation;
+  readonly keys: readonly string[];
+  readonly leaseEndsMs: number;
+  readonly expiresMs: number;
+  result: SendResult | null;
+}
+
+/** Creates an {@link IdempotencyStore} in memory. */
+export function createMemoryIdempotencyStore(
+  clock: Pick<Clock, "monotonic">,
+  { maxIds = 100_000, maxResultLength = 64 * 1_024 * 1_024 }: MemoryIdempotencyLimits = {},
+): IdempotencyStore {
+  const sends = new Map<string, StoredSend>();
+  const sendIdsByKey = new Map<string, string>();
+  const connections = new Map<string, { readonly connection: KnownConnection; readonly expiresMs: number }>();
+  let resultLength = 0;
+
+  function remove(sendId: string, { keys, result }: StoredSend): void {
+    sends.delete(sendId);
+    for (const key of keys) sendIdsByKey.delete(key);
+    resultLength -= result?.body.length ?? 0;
+  }
+
+  function removeExpired(nowMs: number): void {
+    for (const [sendId, send] of sends) {
+      if (send.expiresMs > nowMs) break;
+      remove(sendId, send);
+    }
+    for (const [key, { expiresMs }] of connections) {
+      if (expiresMs > nowMs) break;
+      connections.delete(key);
+    }
+  }
+
+  function known(scope: SendScope, ids: readonly string[], nowMs: number): KnownEntry[] {
+    return ids.flatMap((id) => {
+      const key = keyOf(scope, id);
+      const send = sends.get(sendIdsByKey.get(key) ?? "");
+      return send === undefined ? [] : describeEntry(send, key, nowMs);
+    });
+  }
+
+  return {
+    async reserve(reservation) {
+      const { sendId, scope, entries, connectionId, connection, leaseMs } = reservation;
+      const nowMs = clock.monotonic();
+      removeExpired(nowMs);
+      const ids = entries.map(({ id }) => id);
+      const used = known(scope, ids, nowMs);
+      if (used.length > 0) return { kind: "known", entries: used };
+      const connectionKey = JSON.stringify([scope.tenant, connectionId]);
+      const isFull =
+        sendIdsByKey.size + ids.length > maxIds ||
+        resultLength >= maxResultLength ||
+        (connections.size >= maxIds && !connections.has(connectionKey));
+      if (isFull) return { kind: "full" };
+      const keys = ids.map((id) => keyOf(scope, id));
+      const expiresMs = nowMs + retentionMs;
+      sends.set(sendId, { reservation, keys, leaseEndsMs: nowMs + leaseMs, expiresMs, result: null });
+      for (const key of keys) sendIdsByKey.set(key, sendId);
+      connections.delete(connectionKey);
+      connections.set(connectionKey, { connection, expiresMs });
+      return { kind: "reserved" };
+    },
+    async find(scope, ids) {
+      const nowMs = clock.monotonic();
+      removeExpired(nowMs);
+      return known(scope, ids, nowMs);
+    },
+    async settle({ sendId }, result) {
+      const send = sends.get(sendId);
+      if (send === undefined || send.result !== null) return;
+      send.result = result;
+      resultLength += result.body.length;
+    },
+    async release({ sendId }) {
+      const send = sends.get(sendId);
+      if (send?.result === null) remove(sendId, send);
+    },
+    async findConnection(tenant, connectionId) {
+      removeExpired(clock.monotonic());
+      return connections.get(JSON.stringify([tenant, connectionId]))?.connection ?? null;
+    },
+  };
+}
+
+function describeEntry(send: StoredSend, key: string, nowMs: number): KnownEntry[] {
+  const { reservation, result, leaseEndsMs } = send;
+  const entry = reservation.entries[send.keys.indexOf(key)];
+  if (entry === undefined) return [];
+  const { sendId } = reservation;
+  if (result !== null) return [{ ...entry, sendId, state: { kind: "finished", result } }];
+  return [{ ...entry, sendId, state: { kind: leaseEndsMs > nowMs ? "in_progress" : "unknown" } }];
+}
+
+function keyOf({ tenant, environmentId, agentId, conversationId }: SendScope, id: string): string {
+  return JSON.stringify([tenant, environmentId, agentId, conversationId, id]);
+}

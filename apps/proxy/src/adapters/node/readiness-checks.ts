@@ -1,0 +1,50 @@
+/** The checks of the data directory for `/readyz`: whether the disk takes data, and whether a database file is still the one that was opened. */
+import { open, rm, stat } from "node:fs/promises";
+import { statSync } from "node:fs";
+import { join } from "node:path";
+
+/** What the probe writes: more than a transaction usually needs. */
+const probe: Uint8Array = new Uint8Array(65_536);
+const fileHeader = "SQLite format 3\0";
+
+/**
+ * Returns a check that writes a file of 64 KiB in the data directory, flushes it to the disk and removes it. It rejects when the disk is
+ * full, read-only or gone. The file is new each time, because overwriting one needs no space.
+ */
+export function createDiskCheck(dataDir: string): () => Promise<void> {
+  const path = join(dataDir, ".readiness");
+  return async () => {
+    try {
+      const file = await open(path, "w", 0o600);
+      try {
+        await file.write(probe);
+        await file.datasync();
+      } finally {
+        await file.close();
+      }
+    } finally {
+      await rm(path, { force: true });
+    }
+  };
+}
+
+/**
+ * Returns a check of a database file that is open: the path still names the same file, and the file starts like a SQLite database. It
+ * reads 16 bytes and takes no lock, so it never waits for another process.
+ */
+export function createDatabaseFileCheck(path: string): () => Promise<void> {
+  const { dev, ino } = statSync(path);
+  return async () => {
+    const now = await stat(path);
+    if (now.dev !== dev || now.ino !== ino) throw new Error(`${path} is not the file that was opened`);
+    const file = await open(path, "r");
+    try {
+      const { buffer, bytesRead } = await file.read(new Uint8Array(fileHeader.length), 0, fileHeader.length, 0);
+      if (new TextDecoder("latin1").decode(buffer.subarray(0, bytesRead)) !== fileHeader) {
+        throw new Error(`${path} is not a SQLite database any more`);
+      }
+    } finally {
+      await file.close();
+    }
+  };
+}

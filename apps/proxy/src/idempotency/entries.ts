@@ -1,0 +1,88 @@
+/**
+ * The ids that a send reserves. A body with user messages reserves their ids, each with a digest of all user messages of the body;
+ * a decision or the result of a tool reserves its tool call, with a digest of that member alone; and the `Idempotency-Key` stands
+ * for the whole body. Prefixes keep the kinds apart, so no caller can take the id of a decision that it may not make.
+ */
+import type { Sha256 } from "@letta-environments/platform";
+import {
+  type ApprovalDecision,
+  canonicalJson,
+  defaultConversationId,
+  isApprovalMessage,
+  type PlainResponse,
+  type ProblemIssue,
+  problemResponse,
+  type SendMessageBody,
+  type UserMessage,
+} from "@letta-environments/schema";
+import type { SendEntry, SendScope } from "./store.ts";
+
+/** The most ids in one send. */
+export const maxIds = 256;
+
+/** What an id names. */
+export type EntryKind = "message" | "decision" | "tool_return" | "key";
+
+/** An id of a send, with its place in the request. */
+export interface RequestedEntry extends SendEntry {
+  readonly kind: EntryKind;
+  /** The member or header that holds the id, for texts of problems. */
+  readonly member: string;
+}
+
+/** The ids of a send, and the conversation in which they are unique. */
+export interface SendIds extends Pick<SendScope, "agentId" | "conversationId"> {
+  readonly entries: readonly RequestedEntry[];
+}
+
+/** The ids of a body, or the response that refuses it. */
+export type ReadIds =
+  | { readonly kind: "read"; readonly ids: SendIds }
+  | { readonly kind: "refused"; readonly response: PlainResponse };
+
+/** Reads the ids of a send. Refuses, with 400 `invalid_request`, a body that has an id twice or more than {@link maxIds} ids. */
+export function readSendIds(body: SendMessageBody, idempotencyKey: string | null, sha256: Sha256): ReadIds {
+  const digest = (value: unknown): string => sha256(canonicalJson(value));
+  const users = body.messages.filter((message): message is UserMessage => !isApprovalMessage(message));
+  const usersFingerprint = users.length === 0 ? "" : digest(users);
+  const entries = body.messages.flatMap((message, index): RequestedEntry[] => {
+    if (!isApprovalMessage(message)) {
+      const member = `messages[${index}].client_message_id`;
+      return [{ kind: "message", id: `message:${message.client_message_id}`, fingerprint: usersFingerprint, member }];
+    }
+    return message.approvals.map((approval, position) => {
+      const kind = "approve" in approval ? "decision" : "tool_return";
+      const member = `messages[${index}].approvals[${position}].tool_call_id`;
+      const fingerprint = digest("approve" in approval ? normaliseDecision(approval) : approval);
+      return { kind, id: `${kind}:${approval.tool_call_id}`, fingerprint, member };
+    });
+  });
+  if (idempotencyKey !== null) {
+    entries.push({
+      kind: "key",
+      id: `key:${idempotencyKey}`,
+      fingerprint: digest(body),
+      member: "idempotency-key",
+    });
+  }
+  const issues = findIssues(entries);
+  if (issues.length > 0) return { kind: "refused", response: problemResponse("invalid_request", { issues }) };
+  const agentId = body.agentId ?? "";
+  const conversationId = body.conversationId || defaultConversationId;
+  return { kind: "read", ids: { agentId, conversationId, entries } };
+}
+
+/** Absent, null and empty members of a decision mean the same. */
+function normaliseDecision({ type: _type, reason, updated_input: updatedInput, ...rest }: ApprovalDecision): unknown {
+  return { ...rest, reason: reason || null, updated_input: updatedInput ?? null };
+}
+
+function findIssues(entries: readonly RequestedEntry[]): readonly ProblemIssue[] {
+  if (entries.length > maxIds) return [{ member: "messages", rule: `must have at most ${maxIds} ids` }];
+  const seen = new Set<string>();
+  return entries.flatMap(({ id, member }) => {
+    const isRepeated = seen.has(id);
+    seen.add(id);
+    return isRepeated ? [{ member, rule: "must differ from the other ids of the request" }] : [];
+  });
+}

@@ -1,0 +1,49 @@
+/** What is kept of the response to a send, and the response to its repeats. */
+import { type PlainHeaders, type PlainResponse, problemResponse } from "@letta-environments/schema";
+import { parseJsonObject } from "../lib/json.ts";
+import type { KnownEntry, SendResult } from "./store.ts";
+
+/** The longest body that is kept as it is, in UTF-16 code units. */
+const maxBodyLength = 16_384;
+/** The longest text of a reduced body, in UTF-16 code units. */
+const maxTextLength = 4_096;
+
+/** Fields that are true of a repeat as well. Others, such as rate limits, belong to one request. */
+const keptFields = ["content-type", "x-should-retry"] as const;
+
+/** Returns what is kept of a response. A longer success is reduced to the members of the API. */
+export function keptResult({ status, headers, body }: PlainResponse): SendResult {
+  const kept: PlainHeaders = Object.fromEntries(
+    keptFields.flatMap((name) => (headers[name] === undefined ? [] : [[name, headers[name]]])),
+  );
+  const text = typeof body === "string" ? body : new TextDecoder().decode(body ?? undefined);
+  return { status, headers: kept, body: text.length <= maxBodyLength ? text : reduceBody(text) };
+}
+
+function reduceBody(text: string): string {
+  const { success, message, disposition } = parseJsonObject(text) ?? {};
+  return JSON.stringify({
+    success,
+    message: shorten(message),
+    ...(disposition !== undefined && { disposition: shorten(disposition) }),
+  });
+}
+
+function shorten(value: unknown): unknown {
+  return typeof value === "string" ? value.slice(0, maxTextLength).toWellFormed() : undefined;
+}
+
+/** Returns the response to a repeat of a send that has ended, with `Idempotency-Replayed: true`; `null` while it is in progress. */
+export function replayResponse(state: KnownEntry["state"]): PlainResponse | null {
+  switch (state.kind) {
+    case "in_progress":
+      return null;
+    case "finished":
+      return { ...state.result, headers: { ...state.result.headers, ...replayed } };
+    case "unknown":
+      // The process that sent it has ended before it knew the outcome.
+      return problemResponse("delivery_unknown", { headers: replayed, members: { delivery: "unknown" } });
+  }
+}
+
+const replayed: PlainHeaders = { "idempotency-replayed": "true" };

@@ -1,0 +1,216 @@
+/**
+ * Runs each send once. Its ids are reserved before it leaves, and repeats receive its result. A repeat of a send that is in progress
+ * waits for the result until its own deadline, by reading the store: the send may run in another process, and on Workers a request
+ * must not wait for another request's promise.
+ */
+import type { Clock } from "@letta-environments/platform";
+import { type PlainResponse, type ProblemIssue, problemResponse } from "@letta-environments/schema";
+import { callerGone } from "../http/gateway-request.ts";
+import type { Deadline } from "../lib/deadline.ts";
+import { pause } from "../lib/pause.ts";
+import { classifyRequest, type RequestClass } from "./classify.ts";
+import type { RequestedEntry, SendIds } from "./entries.ts";
+import { keptResult, replayResponse } from "./result.ts";
+import type { IdempotencyStore, KnownConnection, KnownEntry, Reservation, SendScope } from "./store.ts";
+
+/** A send that a caller requests. */
+export interface RequestedSend {
+  readonly sendId: string;
+  readonly tenant: string;
+  readonly connectionId: string;
+  readonly ids: SendIds;
+  readonly deadline: Deadline;
+}
+
+/** The end of a send that has run, or that was refused before it left. */
+export interface FinishedSend {
+  /** `settle`: repeats receive the response. `release`: nothing was delivered, and a repeat is sent. */
+  readonly action: "settle" | "release";
+  readonly response: PlainResponse;
+}
+
+/** What became of a requested send. */
+export type SendTurn =
+  /** It ran, or it was refused. */
+  | { readonly kind: "responded"; readonly response: PlainResponse }
+  /** It repeats an earlier send, and this is the response to that one. */
+  | { readonly kind: "replayed"; readonly response: PlainResponse }
+  /** None of its ids is in use: they never were, or the send that used them was released. */
+  | { readonly kind: "free" };
+
+/** See the description of this file. */
+export interface Sends {
+  /** Reserves the ids of a send and runs it, or returns the result of the send that it repeats. `free`: begin again. */
+  run(send: RequestedSend, connection: KnownConnection, transmit: () => Promise<FinishedSend>): Promise<SendTurn>;
+  /** Returns the result of the send that this one repeats, without sending anything. */
+  replay(send: RequestedSend, connection: KnownConnection): Promise<SendTurn>;
+  /** Returns the device behind a connection to which something was sent; `null` if none is remembered, or the store fails. */
+  findConnection(tenant: string, connectionId: string): Promise<KnownConnection | null>;
+}
+
+/** What {@link createSends} needs. */
+export interface SendsPorts {
+  readonly store: IdempotencyStore;
+  readonly clock: Clock;
+  /** Keeps work alive that goes on after its request has ended. */
+  readonly background: (work: Promise<unknown>) => void;
+  /** Receives failures of the store. */
+  readonly onFailure: (operation: keyof IdempotencyStore, cause: unknown) => void;
+}
+
+/** The time after a send's deadline in which its result must be stored, in milliseconds. */
+const storingMs = 10_000;
+
+/** The first and the longest pause between two reads of a send in progress, in milliseconds. Each is twice the one before. */
+const firstPauseMs = 25;
+const longestPauseMs = 1_000;
+
+/** Calls the store. Resolves with `null` when it fails, which is reported. */
+type Attempt = <Result>(
+  operation: keyof IdempotencyStore,
+  call: () => Promise<Result>,
+) => Promise<{ readonly result: Result } | null>;
+
+function createAttempt(onFailure: SendsPorts["onFailure"]): Attempt {
+  return async (operation, call) => {
+    try {
+      return { result: await call() };
+    } catch (cause) {
+      onFailure(operation, cause);
+      return null;
+    }
+  };
+}
+
+/** Creates {@link Sends}. */
+export function createSends(ports: SendsPorts): Sends {
+  const { store, clock, onFailure } = ports;
+  const attempt = createAttempt(onFailure);
+
+  /** Stores the end of a send. After a failure it is tried again in the background, until the lease has ended. */
+  async function conclude(reservation: Reservation, { action, response }: FinishedSend): Promise<void> {
+    const result = keptResult(response);
+    const call = (): Promise<void> =>
+      action === "settle" ? store.settle(reservation, result) : store.release(reservation);
+    if ((await attempt(action, call)) === null) ports.background(repeat(call, reservation.leaseMs));
+  }
+
+  async function repeat(call: () => Promise<void>, durationMs: number): Promise<void> {
+    const endMs = clock.monotonic() + durationMs;
+    for (let pauseMs = firstPauseMs; clock.monotonic() < endMs; pauseMs = longerPause(pauseMs)) {
+      await pause(clock, pauseMs);
+      // The first failure was reported.
+      const isDone = await call().then(
+        () => true,
+        () => false,
+      );
+      if (isDone) return;
+    }
+  }
+
+  /** Responds to a send whose ids are in use, and waits for the one that it repeats. */
+  async function respond(send: RequestedSend, scope: SendScope, inUse: readonly KnownEntry[]): Promise<SendTurn> {
+    const { ids, deadline } = send;
+    let known = inUse;
+    for (let pauseMs = firstPauseMs; ; pauseMs = longerPause(pauseMs)) {
+      const turn = turnOf(classifyRequest(ids.entries, known));
+      if (turn !== null) return turn;
+      const remainingMs = deadline.atMs - clock.monotonic();
+      if (remainingMs <= 0) return responded(inProgress);
+      await pause(clock, Math.min(pauseMs, remainingMs), deadline.signal);
+      if (deadline.signal.aborted) return responded(callerGone);
+      const found = await attempt("find", () => store.find(scope, idsOf(ids)));
+      if (found === null) return responded(unavailable);
+      known = found.result;
+    }
+  }
+
+  return {
+    async run(send, connection, transmit) {
+      const reservation = reservationOf(send, connection, clock);
+      const reserved = await attempt("reserve", () => store.reserve(reservation));
+      if (reserved === null) {
+        // Nothing was sent, but the ids may have been reserved nevertheless.
+        ports.background(repeat(() => store.release(reservation), reservation.leaseMs));
+        return responded(unavailable);
+      }
+      switch (reserved.result.kind) {
+        case "known":
+          return respond(send, reservation.scope, reserved.result.entries);
+        case "full":
+          onFailure("reserve", new Error("the store is full"));
+          return responded(unavailable);
+        case "reserved": {
+          const finished = await transmit();
+          await conclude(reservation, finished);
+          return responded(finished.response);
+        }
+      }
+    },
+    async replay(send, { environmentId }) {
+      const scope = scopeOf(send, environmentId);
+      const found = await attempt("find", () => store.find(scope, idsOf(send.ids)));
+      return found === null ? free : respond(send, scope, found.result);
+    },
+    async findConnection(tenant, connectionId) {
+      const found = await attempt("findConnection", () => store.findConnection(tenant, connectionId));
+      return found?.result ?? null;
+    },
+  };
+}
+
+/** The turn of a classified request; `null` while the send that it repeats is in progress. */
+function turnOf(request: RequestClass): SendTurn | null {
+  switch (request.kind) {
+    case "new":
+      return free;
+    case "repeat": {
+      const response = replayResponse(request.state);
+      return response && { kind: "replayed", response };
+    }
+    case "decided":
+      return responded(
+        problemResponse("approval_decided", { issues: issuesOf(request, "was already decided otherwise") }),
+      );
+    case "conflict":
+      return responded(
+        problemResponse("message_id_reused", { issues: issuesOf(request, "was already used for another body") }),
+      );
+  }
+}
+
+function issuesOf({ entries }: { readonly entries: readonly RequestedEntry[] }, rule: string): ProblemIssue[] {
+  return entries.map(({ member }) => ({ member, rule }));
+}
+
+function reservationOf(send: RequestedSend, connection: KnownConnection, clock: Pick<Clock, "monotonic">): Reservation {
+  const { sendId, connectionId, ids, deadline } = send;
+  return {
+    sendId,
+    scope: scopeOf(send, connection.environmentId),
+    entries: ids.entries.map(({ id, fingerprint }) => ({ id, fingerprint })),
+    connectionId,
+    connection,
+    leaseMs: Math.max(0, Math.ceil(deadline.atMs - clock.monotonic())) + storingMs,
+  };
+}
+
+function scopeOf({ tenant, ids }: RequestedSend, environmentId: string): SendScope {
+  return { tenant, environmentId, agentId: ids.agentId, conversationId: ids.conversationId };
+}
+
+function idsOf({ entries }: SendIds): readonly string[] {
+  return entries.map(({ id }) => id);
+}
+
+function longerPause(pauseMs: number): number {
+  return Math.min(2 * pauseMs, longestPauseMs);
+}
+
+function responded(response: PlainResponse): SendTurn {
+  return { kind: "responded", response };
+}
+
+const free: SendTurn = { kind: "free" };
+const unavailable = problemResponse("idempotency_unavailable");
+const inProgress = problemResponse("send_in_progress", { retryAfterSeconds: 1, members: { delivery: "unknown" } });

@@ -1,0 +1,26 @@
+import type { Clock } from "@letta-environments/platform";
+import { pause } from "./pause.ts";
+
+/** Work that may go on after its request has ended, so that a process waits for it before it stops. */
+export interface BackgroundWork {
+  readonly start: (work: Promise<unknown>) => void;
+  /** Resolves when no work is left, or after `graceMs` milliseconds. */
+  readonly finish: (graceMs: number) => Promise<void>;
+}
+
+/** Creates {@link BackgroundWork}. Failures are those of the work itself, which reports them. */
+export function createBackgroundWork(clock: Pick<Clock, "setTimer">): BackgroundWork {
+  const running = new Set<Promise<unknown>>();
+  return {
+    start(work) {
+      running.add(work);
+      const end = (): void => void running.delete(work);
+      work.then(end, end);
+    },
+    async finish(graceMs) {
+      const end = new AbortController();
+      await Promise.race([pause(clock, graceMs, end.signal), Promise.allSettled(running)]);
+      end.abort();
+    },
+  };
+}

@@ -1,0 +1,42 @@
+/** The resources that `/readyz` checks on Node, Bun and Deno: the disk, the keys, the audit log, and the devices and limits where they are stored here. */
+import { join } from "node:path";
+import { systemClock } from "@letta-environments/platform/node";
+import type { LogEvent } from "../../adapters/log.ts";
+import { auditFile, environmentsFile, keysFile, limitsFile } from "../../adapters/node/data-dir.ts";
+import { createDatabaseFileCheck, createDiskCheck } from "../../adapters/node/readiness-checks.ts";
+import type { Settings } from "../../config/settings.ts";
+import { createReadiness, type ReadinessCheck, type ReadReadiness } from "../../host/readiness.ts";
+import type { EmbeddedServer, KeyStore } from "../../ports.ts";
+
+/** Composes the checks over open resources. Keys in Valkey are looked up there; the upstream is never called. */
+export function composeReadiness(
+  { dataDir, valkeyUrl, rateLimits }: Pick<Settings, "dataDir" | "valkeyUrl" | "rateLimits">,
+  { keyStore, embedded }: { readonly keyStore: KeyStore; readonly embedded: EmbeddedServer | null },
+  log: (event: LogEvent) => void,
+): ReadReadiness {
+  const checkFile = (name: string): (() => Promise<void>) => createDatabaseFileCheck(join(dataDir, name));
+  const checks: ReadinessCheck[] = [
+    { name: "disk", run: createDiskCheck(dataDir) },
+    check("keys", ...(valkeyUrl === null ? [checkFile(keysFile)] : []), () => keyStore.find(unknownId)),
+    check("audit", checkFile(auditFile)),
+    ...(embedded === null
+      ? []
+      : [check("devices", checkFile(environmentsFile), () => embedded.findConnection(unknownId, unknownId))]),
+    ...(rateLimits.store === "sqlite" ? [check("limits", checkFile(limitsFile))] : []),
+  ];
+  return createReadiness(systemClock, checks, ({ name, isReady, cause }) =>
+    log(isReady ? { type: "readiness_recovered", check: name } : { type: "readiness_failed", check: name, cause }),
+  );
+}
+
+/** An id that nothing has: to look it up uses the store and finds nothing. */
+const unknownId = "readiness";
+
+function check(name: string, ...parts: readonly (() => Promise<unknown>)[]): ReadinessCheck {
+  return {
+    name,
+    async run() {
+      for (const part of parts) await part();
+    },
+  };
+}

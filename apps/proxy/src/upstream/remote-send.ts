@@ -1,0 +1,131 @@
+/**
+ * Sends to a device behind a remote server, which may not recognise repeats. The connection must be a row of the tenant's list that
+ * the principal may use; the ids are reserved before the audit log and the server hear of the send; and once it has left, it runs
+ * to its end even if its caller disconnects. A repeat needs neither the device nor its mode, because it sends nothing.
+ */
+import type { Clock, Sha256 } from "@letta-environments/platform";
+import {
+  allowsDevice,
+  allowsMode,
+  endpoints,
+  isApprovalMessage,
+  type OperationInput,
+  type PlainResponse,
+  problemResponse,
+} from "@letta-environments/schema";
+import { readSendIds } from "../idempotency/entries.ts";
+import type { FinishedSend, RequestedSend, Sends } from "../idempotency/sends.ts";
+import type { KnownConnection } from "../idempotency/store.ts";
+import type { UpstreamRequest } from "../ports.ts";
+import { alwaysRead, type ConnectionLookup, type LookupReads, maxRowAgeMs } from "./connections.ts";
+import type { CallRemote } from "./remote-call.ts";
+import { describeDelivery, sendOutcome, type SentContent } from "./send-outcome.ts";
+import { neverAborted, releaseSend, type UpstreamCall } from "./upstream.ts";
+
+/** What {@link createSendRemote} needs. */
+export interface SendRemotePorts {
+  readonly clock: Pick<Clock, "monotonic">;
+  readonly sha256: Sha256;
+  readonly connections: ConnectionLookup;
+  readonly sends: Sends;
+  readonly callRemote: CallRemote;
+}
+
+/** A send, as it goes to the remote server. */
+export interface RemoteSend {
+  readonly call: UpstreamCall;
+  readonly input: OperationInput<"sendMessage">;
+  readonly request: UpstreamRequest;
+  readonly reads: LookupReads;
+}
+
+/** Sends messages and returns the response for the caller. */
+export type SendRemote = (send: RemoteSend) => Promise<PlainResponse>;
+
+/** Creates a {@link SendRemote}. */
+export function createSendRemote(ports: SendRemotePorts): SendRemote {
+  const { sha256, sends } = ports;
+  return async (send) => {
+    const { call, input } = send;
+    const { principal, deadline, idempotencyKey, sendId } = call;
+    const read = readSendIds(input.body, idempotencyKey, sha256);
+    if (read.kind === "refused") return read.response;
+    const { connectionId } = input.params;
+    const requested: RequestedSend = { sendId, tenant: principal.tenant, connectionId, ids: read.ids, deadline };
+    for (;;) {
+      const found = await findConnection(ports, send);
+      if (found.kind === "refused") return found.response;
+      const { connection } = found;
+      const turn =
+        found.kind === "permitted"
+          ? await sends.run(requested, connection, () => transmit(ports, send, connection.deviceId))
+          : await sends.replay(requested, connection);
+      switch (turn.kind) {
+        case "responded":
+          return turn.response;
+        case "replayed":
+          return (await call.beforeSend(connection.deviceId)) ?? turn.response;
+        case "free":
+          if (found.kind === "replayable") return found.response;
+        // An earlier send with these ids was released meanwhile. The device or its mode may have changed since the look-up.
+      }
+    }
+  };
+}
+
+/** The device of a send. */
+type Found =
+  | { readonly kind: "permitted"; readonly connection: KnownConnection }
+  /** Nothing may be sent, but a repeat receives the earlier result. */
+  | { readonly kind: "replayable"; readonly connection: KnownConnection; readonly response: PlainResponse }
+  | { readonly kind: "refused"; readonly response: PlainResponse };
+
+async function findConnection(
+  { connections, sends }: SendRemotePorts,
+  { call: { principal }, input, reads }: RemoteSend,
+): Promise<Found> {
+  const { connectionId } = input.params;
+  // A mode can change at any time, so a key with a maximum mode reads it for every send.
+  const maxAgeMs = principal.maxMode === null ? maxRowAgeMs : alwaysRead;
+  const found = await connections.find(principal, connectionId, reads, maxAgeMs);
+  if (found.kind === "refused") {
+    const { response } = found;
+    // The upstream refuses the caller's own key.
+    const isCallerRefused = response.status === 401 || response.status === 403;
+    const known = isCallerRefused ? null : await sends.findConnection(principal.tenant, connectionId);
+    const isPermitted = known !== null && allowsDevice(principal, known);
+    return isPermitted ? { kind: "replayable", connection: known, response } : { kind: "refused", response };
+  }
+  const { row } = found;
+  if (!allowsDevice(principal, row)) {
+    return { kind: "refused", response: problemResponse("connection_not_found") };
+  }
+  const { id: environmentId, deviceId, connectionName } = row;
+  const connection = { environmentId, deviceId, connectionName };
+  const currentMode = typeof row["currentMode"] === "string" ? row["currentMode"] : undefined;
+  return allowsMode(principal, currentMode)
+    ? { kind: "permitted", connection }
+    : { kind: "replayable", connection, response: problemResponse("mode_not_allowed") };
+}
+
+/** Sends the request, unless it must not leave. */
+async function transmit(
+  { clock, callRemote }: SendRemotePorts,
+  { call, input, request }: RemoteSend,
+  deviceId: string,
+): Promise<FinishedSend> {
+  const refusal = await releaseSend(call, clock, deviceId);
+  if (refusal !== null) return { action: "release", response: refusal };
+  const { sendMessage } = endpoints;
+  const deadline = { atMs: call.deadline.atMs, signal: neverAborted };
+  const { end, response } = await callRemote(sendMessage, request, deadline);
+  const outcome = sendOutcome(end, response.status === sendMessage.successStatus, contentOf(input));
+  return { action: outcome.action, response: describeDelivery(response, outcome) };
+}
+
+function contentOf({ body }: OperationInput<"sendMessage">): SentContent {
+  return {
+    hasMessages: body.messages.some((message) => !isApprovalMessage(message)),
+    hasApprovals: body.messages.some(isApprovalMessage),
+  };
+}

@@ -1,0 +1,115 @@
+/**
+ * Decides what the end of a send at a remote server means: whether its result is kept for repeats or its ids are free again, and
+ * whether the message may have been delivered. A server that is not one of ours may have passed the message on before it
+ * failed, so only a proof that nothing was delivered lets a caller send it again.
+ */
+import { messageDeduplicationHeader, type PlainResponse, type ProblemCode } from "@letta-environments/schema";
+import { parseJsonObject } from "../lib/json.ts";
+import type { CallEnd } from "./remote-call.ts";
+import { provenCode } from "./validate-response.ts";
+
+/** What follows from the end of a send. */
+export interface SendOutcome {
+  /** `settle`: repeats receive this result. `release`: the ids are free, and a repeat is sent. */
+  readonly action: "settle" | "release";
+  /** Whether a message was delivered; `null` where the response itself says so. */
+  readonly delivery: "none" | "unknown" | null;
+}
+
+const finished: SendOutcome = { action: "settle", delivery: null };
+const refused: SendOutcome = { action: "release", delivery: "none" };
+const unknown: SendOutcome = { action: "settle", delivery: "unknown" };
+/** Another request with the same ids is in progress behind the upstream, which recognises repeats itself. */
+const elsewhere: SendOutcome = { action: "release", delivery: "unknown" };
+
+/** Codes of ours, besides those below 500, with which a server responds before it sends anything. */
+const undeliveredCodes: ReadonlySet<ProblemCode> = new Set([
+  "audit_unavailable",
+  "idempotency_unavailable",
+  "issuer_unavailable",
+  "key_store_unavailable",
+  "limits_unavailable",
+  "overloaded",
+  "shutting_down",
+  "storage_unavailable",
+  "upstream_credential_rejected",
+  "upstream_timeout",
+  "upstream_unreachable",
+]);
+
+/** Statuses with which a server, or one in front of it, may give up a request that it has passed on. */
+const ambiguousStatuses: ReadonlySet<number> = new Set([408, 499]);
+
+/** What a body holds. */
+export interface SentContent {
+  readonly hasMessages: boolean;
+  readonly hasApprovals: boolean;
+}
+
+/**
+ * Returns the outcome of a send.
+ *
+ * @param isAccepted whether the response is a success that the caller receives
+ */
+export function sendOutcome(end: CallEnd, isAccepted: boolean, content: SentContent): SendOutcome {
+  if (end === null) return unknown;
+  if ("reason" in end) return end.reason === "unreachable" ? refused : unknown;
+  if (isAccepted) return finished;
+  const { status } = end;
+  const code = provenCode(end);
+  if (code === "send_in_progress") return elsewhere;
+  if (code === "input_rejected") return outcomeOfRejection(content, isDeduplicating(end));
+  if (code !== null) return status < 500 || undeliveredCodes.has(code) ? refused : unknown;
+  // RFC 9110 sections 15.4.8 and 15.4.9: the request was not performed here. Other redirects may follow upon it.
+  if (status === 307 || status === 308) return refused;
+  if (status === 429 || status === 503) return isRepeatable(end) ? refused : unknown;
+  if (status === 409) return saysOffline(end) ? refused : unknown;
+  return status >= 400 && status < 500 && !ambiguousStatuses.has(status) ? refused : unknown;
+}
+
+/**
+ * A rejected message stays rejected, and a rejected decision had no effect. Of a mixed body, a part may have been delivered: a server
+ * that recognises its ids delivers the rest when it is repeated.
+ */
+function outcomeOfRejection({ hasMessages, hasApprovals }: SentContent, isDeduplicating: boolean): SendOutcome {
+  const isReleased = hasApprovals && (!hasMessages || isDeduplicating);
+  return isReleased ? { action: "release", delivery: null } : finished;
+}
+
+function isDeduplicating({ headers }: PlainResponse): boolean {
+  return Number(headers[messageDeduplicationHeader]) > 0;
+}
+
+/**
+ * Whether a 409 says that the device is offline, in the words of the hosted API. Its own clients recognise them, and repeat the message
+ * when the device has started. Any other 409 can be about an earlier request.
+ */
+function saysOffline({ body }: PlainResponse): boolean {
+  const { message } = parseJsonObject(body) ?? {};
+  return typeof message === "string" && message.includes("Remote environment is offline");
+}
+
+/** Whether a server that deduplicates messages says that this one may be repeated. */
+function isRepeatable(response: PlainResponse): boolean {
+  return response.headers["x-should-retry"] === "true" && isDeduplicating(response);
+}
+
+/**
+ * Returns the response for the caller of a failed send: it says whether the message may have been delivered, and a repeat is safe
+ * only if it was not.
+ */
+export function describeDelivery(response: PlainResponse, { action, delivery }: SendOutcome): PlainResponse {
+  const problem = delivery === null ? null : parseJsonObject(response.body);
+  if (problem === null) return response;
+  const text = String(problem["detail"]);
+  const saysSo = delivery === "none" || problem["errorCode"] === "delivery_unknown";
+  const detail = saysSo ? text : `${/[.!?]$/.test(text) ? text : `${text}.`} ${mayBeDelivered}`;
+  const { "retry-after": _retryAfter, ...headers } = response.headers;
+  return {
+    status: response.status,
+    headers: action === "settle" ? { ...headers, "x-should-retry": "false" } : response.headers,
+    body: JSON.stringify({ ...problem, detail, message: detail, delivery }),
+  };
+}
+
+const mayBeDelivered = "The message may have been delivered. Do not send it again under another id.";

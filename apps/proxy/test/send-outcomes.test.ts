@@ -1,0 +1,239 @@
+/** In front of a remote upstream, a send whose outcome is not known is never repeated, and one of which nothing was delivered can be. */
+import { jsonResponse, type PlainResponse, problemResponse } from "@letta-environments/schema";
+import { describe, expect, test } from "vitest";
+import { createMemoryIdempotencyStore } from "../src/adapters/memory/idempotency-store.ts";
+import type { IdempotencyStore } from "../src/idempotency/store.ts";
+import { accepted, createSendWorld, deferred, type SendWorld, summarise } from "./support/send-world.ts";
+import { bodyOf, problemOf } from "./support/test-proxy.ts";
+
+/** A send and its repeat after the upstream has recovered. */
+async function sendTwice(
+  first: Awaited<ReturnType<SendWorld["upstream"]>>,
+): Promise<{ readonly responses: readonly PlainResponse[]; readonly deliveries: number }> {
+  const world = await createSendWorld();
+  world.upstream = () => Promise.resolve(first);
+  const responses = [await world.send()];
+  world.upstream = () => Promise.resolve(accepted);
+  responses.push(await world.send());
+  return { responses, deliveries: world.delivered().length };
+}
+
+const foreign = (status: number): PlainResponse =>
+  jsonResponse(status, { message: "no" }, { "retry-after": "5", "x-should-retry": "true" });
+
+describe("after a send that may have been delivered, a repeat is not delivered", () => {
+  test.each([
+    ["a broken connection", { reason: "broken", cause: null }, "504 delivery_unknown"],
+    ["a response that is too large", { reason: "too_large", cause: null }, "502 upstream_response_too_large"],
+    ["a 429 of another server", foreign(429), "429 upstream_error"],
+    ["a 503 of another server", foreign(503), "503 upstream_error"],
+    ["a 500", foreign(500), "500 upstream_error"],
+    ["a 408", foreign(408), "408 upstream_error"],
+    ["a 409 of another server", foreign(409), "409 upstream_error"],
+    ["a 201", jsonResponse(201, { success: true }), "502 upstream_invalid_response"],
+  ] as const)("after %s", async (_what, end, expected) => {
+    const { responses, deliveries } = await sendTwice(end);
+    expect(responses.map(summarise)).toEqual([expected, `${expected} replayed`]);
+    for (const response of responses) {
+      expect(response.headers["x-should-retry"]).toBe("false");
+      expect(response.headers).not.toHaveProperty("retry-after");
+      expect(problemOf(response).delivery).toBe("unknown");
+      expect(problemOf(response).message).toMatch(/may have been delivered|may be running/);
+    }
+    expect(deliveries).toBe(1);
+  });
+
+  test("after the deadline", async () => {
+    const world = await createSendWorld();
+    world.upstream = () => new Promise(() => undefined);
+    const first = world.send();
+    await world.clock.advance(30_000);
+    expect([summarise(await first), summarise(await world.send())]).toEqual([
+      "504 delivery_unknown",
+      "504 delivery_unknown replayed",
+    ]);
+    expect(world.delivered()).toHaveLength(1);
+  });
+});
+
+describe("after a send of which nothing was delivered, a repeat is sent", () => {
+  test.each([
+    ["a connection that was refused", { reason: "unreachable", cause: null }, "502 upstream_unreachable", "true"],
+    ["a 400", jsonResponse(400, { message: "no" }), "400 upstream_error", "false"],
+    ["a 422", jsonResponse(422, { message: "no" }), "422 upstream_error", "false"],
+    ["a device that is offline", problemResponse("device_offline"), "409 device_offline", "false"],
+    ["a full queue", problemResponse("queue_full"), "429 queue_full", "false"],
+    ["a server of ours that shuts down", problemResponse("shutting_down"), "503 shutting_down", "true"],
+    ["a refused credential", jsonResponse(401, { message: "no" }), "502 upstream_credential_rejected", "false"],
+  ] as const)("after %s", async (_what, end, expected, retryable) => {
+    const { responses, deliveries } = await sendTwice(end);
+    expect(responses.map(summarise)).toEqual([expected, "200"]);
+    expect(responses[0]?.headers["x-should-retry"]).toBe(retryable);
+    expect(responses[0] && problemOf(responses[0]).delivery).toBe("none");
+    expect(deliveries).toBe(2);
+  });
+
+  test("a 429 of ours keeps its Retry-After", async () => {
+    const { responses } = await sendTwice(problemResponse("rate_limited", { headers: { "retry-after": "7" } }));
+    expect(responses[0]?.headers).toMatchObject({ "x-should-retry": "true", "retry-after": "7" });
+  });
+
+  test("a send that the audit log refuses is not sent, and can be repeated", async () => {
+    const world = await createSendWorld();
+    world.refusedEntries.add("send_started");
+    expect(summarise(await world.send())).toBe("503 audit_unavailable");
+    world.refusedEntries.clear();
+    expect(summarise(await world.send())).toBe("200");
+    expect(world.delivered()).toHaveLength(1);
+  });
+});
+
+describe("a caller who disconnects", () => {
+  test("does not end a send that has left: its result is kept, and the audit log has its outcome", async () => {
+    const world = await createSendWorld();
+    const answer = deferred<PlainResponse>();
+    let signal: AbortSignal | undefined;
+    world.upstream = (given) => {
+      signal = given;
+      return answer.promise;
+    };
+    const caller = new AbortController();
+    const first = world.send({ signal: caller.signal });
+    await world.clock.advance(0);
+    caller.abort();
+    await world.clock.advance(5_000);
+    expect(signal?.aborted).toBe(false);
+    answer.resolve(accepted);
+    await first;
+    expect(summarise(await world.send())).toBe("200 replayed");
+    expect(world.entries.slice(0, 2)).toMatchObject([{ type: "send_started" }, { type: "send_finished", status: 200 }]);
+    expect(world.delivered()).toHaveLength(1);
+  });
+
+  test("before it has left ends it, and it can be repeated", async () => {
+    const started = deferred<null>();
+    const audit = { append: () => started.promise.then(() => undefined) };
+    const world = await createSendWorld({ ports: { audit } });
+    const caller = new AbortController();
+    const first = world.send({ signal: caller.signal });
+    await world.clock.advance(0);
+    caller.abort();
+    started.resolve(null);
+    expect((await first).status).toBe(499);
+    expect(world.delivered()).toEqual([]);
+    expect(summarise(await world.send())).toBe("200");
+  });
+
+  test("leaves the whole request to the runtime, which keeps it alive", async () => {
+    const background: Promise<unknown>[] = [];
+    const world = await createSendWorld({ ports: { background: (work) => void background.push(work) } });
+    await world.send();
+    expect(await Promise.all(background)).toMatchObject([{ status: 200 }]);
+  });
+});
+
+/** A store that fails on demand. */
+function failingStore(store: IdempotencyStore): IdempotencyStore & { readonly failing: Set<keyof IdempotencyStore> } {
+  const failing = new Set<keyof IdempotencyStore>();
+  const check = (operation: keyof IdempotencyStore): void => {
+    if (failing.has(operation)) throw new Error(`${operation} failed`);
+  };
+  return {
+    failing,
+    async reserve(reservation) {
+      check("reserve");
+      return store.reserve(reservation);
+    },
+    async find(scope, ids) {
+      check("find");
+      return store.find(scope, ids);
+    },
+    async settle(reservation, result) {
+      check("settle");
+      await store.settle(reservation, result);
+    },
+    async release(reservation) {
+      check("release");
+      await store.release(reservation);
+    },
+    async findConnection(tenant, connectionId) {
+      check("findConnection");
+      return store.findConnection(tenant, connectionId);
+    },
+  };
+}
+
+describe("a store of sends that fails", () => {
+  async function setUp() {
+    const { clock } = await createSendWorld();
+    const idempotencyStore = failingStore(createMemoryIdempotencyStore(clock));
+    const world = await createSendWorld({ remote: { idempotencyStore }, ports: { clock } });
+    return { world, clock, failing: idempotencyStore.failing };
+  }
+
+  test("means that nothing is sent, and that the send can be repeated", async () => {
+    const { world, clock, failing } = await setUp();
+    failing.add("reserve");
+    const response = await world.send();
+    expect(summarise(response)).toBe("503 idempotency_unavailable");
+    expect(response.headers).toMatchObject({ "x-should-retry": "true", "retry-after": "1" });
+    expect(world.delivered()).toEqual([]);
+    expect(world.events).toMatchObject([{ type: "idempotency_failed", operation: "reserve" }, { status: 503 }]);
+    failing.clear();
+    await clock.advance(1_000);
+    expect(summarise(await world.send())).toBe("200");
+  });
+
+  test("after the delivery does not take the result from its caller, and the result is stored when the store recovers", async () => {
+    const { world, clock, failing } = await setUp();
+    failing.add("settle");
+    expect(summarise(await world.send())).toBe("200");
+    const repeat = world.send();
+    await clock.advance(2_000);
+    failing.clear();
+    await clock.advance(2_000);
+    expect(summarise(await repeat)).toBe("200 replayed");
+    expect(world.delivered()).toHaveLength(1);
+  });
+
+  test("until the lease has ended leaves the outcome unknown: the message is never sent again", async () => {
+    const { world, clock, failing } = await setUp();
+    failing.add("settle");
+    expect(summarise(await world.send())).toBe("200");
+    await clock.advance(60_000);
+    failing.clear();
+    const repeat = await world.send();
+    expect([summarise(repeat), problemOf(repeat).delivery]).toEqual(["504 delivery_unknown replayed", "unknown"]);
+    expect(world.delivered()).toHaveLength(1);
+  });
+
+  test("while a repeat waits ends the wait with 503", async () => {
+    const { world, clock, failing } = await setUp();
+    world.upstream = () => new Promise(() => undefined);
+    void world.send();
+    await clock.advance(0);
+    failing.add("find");
+    const repeat = world.send();
+    await clock.advance(100);
+    expect(summarise(await repeat)).toBe("503 idempotency_unavailable");
+  });
+
+  test("that is full refuses new sends and still replays earlier ones", async () => {
+    const { clock } = await createSendWorld();
+    const idempotencyStore = createMemoryIdempotencyStore(clock, { maxIds: 1 });
+    const world = await createSendWorld({ remote: { idempotencyStore }, ports: { clock } });
+    expect(summarise(await world.send())).toBe("200");
+    const other = { role: "user", content: "y", client_message_id: "n" };
+    expect(summarise(await world.send({ messages: [other] }))).toBe("503 idempotency_unavailable");
+    expect(summarise(await world.send())).toBe("200 replayed");
+    expect(world.delivered()).toHaveLength(1);
+  });
+});
+
+test("the result of a longer response is kept in a shorter form, and repeats receive its meaning", async () => {
+  const world = await createSendWorld();
+  const message = "m".repeat(5_000);
+  world.upstream = () => Promise.resolve(jsonResponse(200, { success: true, message, more: "x".repeat(20_000) }));
+  expect(bodyOf(await world.send())).toHaveProperty("more");
+  expect(bodyOf(await world.send())).toEqual({ success: true, message: message.slice(0, 4_096) });
+});
