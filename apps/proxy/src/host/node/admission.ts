@@ -20,7 +20,7 @@ export interface Load {
 const shares: Readonly<Record<Priority, number>> = { 0: 1, 1: 0.85, 2: 0.7 };
 
 /** How long the event loop may have been busy for each priority, in milliseconds. */
-const busyLimitsMs: Readonly<Record<Priority, number>> = { 0: 150, 1: 100, 2: 50 };
+const busyLimitsMs: Readonly<Record<Priority, number>> = { 0: 100, 1: 50, 2: 25 };
 
 /** Decides whether a request is admitted. */
 export function isAdmitted(priority: Priority, { inFlight, busyMs }: Load, maxInFlight: number): boolean {
