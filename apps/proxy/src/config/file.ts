@@ -13,6 +13,7 @@ export interface ConfigFile {
   port?: number;
   publicUrl?: string;
   dataDir?: string;
+  maxOpenFiles?: number;
   log?: LogFormat;
   upstream?: {
     /** Absent: the embedded environment server. */

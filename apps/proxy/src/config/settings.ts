@@ -34,6 +34,8 @@ export interface Settings extends GatewaySettings {
   /** Origin and path under which devices and callers reach the proxy; `null`: the origin of each request. */
   readonly publicUrl: string | null;
   readonly dataDir: string;
+  /** Files and sockets that the process may have open; `null`: the limit of the process. */
+  readonly maxOpenFiles: number | null;
   readonly log: LogFormat;
   /** How long requests are accepted after SIGTERM while `/readyz` is 503, in milliseconds. */
   readonly readinessDelayMs: number;
