@@ -25,6 +25,8 @@ interface Observed {
   readonly livezMs: number;
   readonly livezMaxMs: number;
   readonly grownMb: number;
+  /** Time on its core, as a share of the time that passed. Other programs do not change it much. */
+  readonly cpuShare: number;
   readonly logMb: number;
 }
 
@@ -68,6 +70,7 @@ export async function measureDeviceAttacks(): Promise<BenchmarkResult> {
           "/livez ms",
           "/livez largest ms",
           "memory MB",
+          "CPU of the gateway",
         ],
         rows: measured.map(({ attack, quiet, attacked }) => [
           attack,
@@ -76,6 +79,7 @@ export async function measureDeviceAttacks(): Promise<BenchmarkResult> {
           figure(attacked.livezMs),
           figure(attacked.livezMaxMs),
           figure(attacked.grownMb),
+          `${(100 * attacked.cpuShare).toFixed(0)} % (quiet ${(100 * quiet.cpuShare).toFixed(0)} %)`,
         ]),
       },
       {
@@ -177,6 +181,7 @@ async function observe(
   key: string,
 ): Promise<Observed> {
   const before = residentMb(pid);
+  const [cpuBefore, startedAtMs] = [cpuSeconds(pid), performance.now()];
   const logBefore = output().length;
   const endsAt = performance.now() + seconds * 1_000;
   const isOver = (): boolean => performance.now() >= endsAt;
@@ -205,6 +210,7 @@ async function observe(
     livezMs: quantile(livezTimes, 0.5),
     livezMaxMs: Math.max(...livezTimes),
     grownMb: largestMb - before,
+    cpuShare: (1_000 * (cpuSeconds(pid) - cpuBefore)) / (performance.now() - startedAtMs),
     logMb: (output().length - logBefore) / 1_048_576,
   };
 }
@@ -236,6 +242,17 @@ function residentMb(pid: number): number {
   return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(file, "utf8"))?.[1] ?? 0) / 1_024;
 }
 
+/** Processor time of a process, in seconds; 0 where the system does not tell. */
+function cpuSeconds(pid: number): number {
+  const file = `/proc/${pid}/stat`;
+  if (!existsSync(file)) return 0;
+  // The name of the program is in brackets; user and system time are fields 14 and 15, in hundredths of a second.
+  const fields = readFileSync(file, "utf8")
+    .replace(/^.*\) /, "")
+    .split(" ");
+  return (Number(fields[11]) + Number(fields[12])) / 100;
+}
+
 function medianOf(observed: readonly Measured[]): Measured {
   const middle = (pick: (measured: Measured) => Observed): Observed => {
     const of = (name: keyof Observed): number => summarise(observed.map((measured) => pick(measured)[name])).median;
@@ -246,6 +263,7 @@ function medianOf(observed: readonly Measured[]): Measured {
       livezMs: of("livezMs"),
       livezMaxMs: of("livezMaxMs"),
       grownMb: of("grownMb"),
+      cpuShare: of("cpuShare"),
       logMb: of("logMb"),
     };
   };

@@ -41,16 +41,16 @@ export const maxFrameBytes: number = 16 * 1_024 * 1_024;
 export const maxParsedLength: number = 512 * 1_024;
 
 /** Rate and burst of the frames of one socket. A short turn is 12 frames; a turn with output streams about 100 per second. */
-export const frameRate: Rate = { perSecond: 500, burst: 5_000 };
+export const frameRate: Rate = { perSecond: 500, burst: 2_000 };
 
 /** Rate and burst of the text in the frames of one socket, in characters (UTF-16 code units). */
-export const textRate: Rate = { perSecond: 4 * 1_048_576, burst: 32 * 1_048_576 };
+export const textRate: Rate = { perSecond: 4 * 1_048_576, burst: 24 * 1_048_576 };
 
 /** Rate and burst of the text that is parsed for one socket, in characters. A short turn has about 31 KB of it. */
 export const parsedRate: Rate = { perSecond: 2 * 1_048_576, burst: 16 * 1_048_576 };
 
 /** Rate and burst of the frames of all sockets of one key: fifty devices that stream, or a thousand that reconnect at once. */
-export const keyFrameRate: Rate = { perSecond: 5_000, burst: 50_000 };
+export const keyFrameRate: Rate = { perSecond: 5_000, burst: 20_000 };
 
 /** Rate and burst of the text of all sockets of one key, in characters (UTF-16 code units). */
 export const keyTextRate: Rate = { perSecond: 16 * 1_048_576, burst: 128 * 1_048_576 };
