@@ -18,8 +18,8 @@ async function sendThrough(runtime: "node" | "bun" | "deno", kind: UpstreamKind)
   const words = countNames.map((countName) => `${counts[countName]} ${countName}`);
   process.stdout.write(`${name}: ${words.join(", ")}; ${faults} faults\n`);
   const isSound = counts.sends === count && counts.doubled === 0 && counts.untyped === 0;
-  // Most sends arrive, and enough exchanges break: otherwise nothing is proven.
-  const isProof = counts.delivered > count * 0.8 && faults > count * 0.1;
+  // Many sends arrive, and many exchanges break: otherwise nothing is proven.
+  const isProof = counts.delivered > count * 0.3 && faults > count * 0.1;
   return [...contradictions, ...(isSound && isProof ? [] : [`${name}: ${words.join(", ")}`])];
 }
 
