@@ -19,6 +19,7 @@ import { measureRevocation } from "./revocation.ts";
 import { measureDeviceAttacks } from "./device-attacks.ts";
 import { measureHosts } from "./hosts.ts";
 import { measureStart } from "./start.ts";
+import { measureVerifiedKeys } from "./verified-keys.ts";
 import { measureDigestComparison } from "./timing-of-digest-comparison.ts";
 
 const benchmarks: ReadonlyMap<string, () => BenchmarkResult | Promise<BenchmarkResult>> = new Map<
@@ -27,6 +28,7 @@ const benchmarks: ReadonlyMap<string, () => BenchmarkResult | Promise<BenchmarkR
 >([
   ["requests", measureRequests],
   ["authentication", measureAuthentication],
+  ["verified-keys", measureVerifiedKeys],
   ["rate-limits", measureRateLimits],
   ["rate-limits-http", measureRateLimitsHttp],
   ["cache", measureCache],

@@ -1,7 +1,31 @@
-import { defineConfig, type ViteUserConfig } from "vitest/config";
+import { configDefaults, defineConfig, type ViteUserConfig } from "vitest/config";
 import { sharedConfig } from "../../vitest.shared.ts";
 
+/** Tests that measure time, such as a deadline of 100 ms, run after the others and one file at a time. */
+const timed = [
+  "src/adapters/sqlite/*.test.ts",
+  "src/adapters/valkey/*.test.ts",
+  "test/rate-limit-slow-store.test.ts",
+  "test/rate-limit-store-failures.test.ts",
+  "test/rate-limits-processes.test.ts",
+  "test/readiness.test.ts",
+  "test/valkey-processes.test.ts",
+];
+
+// Reporters belong to the run, and everything else to its projects.
+const { reporters: _reporters, outputFile: _outputFile, ...shared } = { ...sharedConfig.test };
+
 const config: ViteUserConfig = defineConfig({
-  test: { ...sharedConfig.test, globalSetup: ["test/runtimes/build-first.ts"] },
+  test: {
+    ...sharedConfig.test,
+    globalSetup: ["test/runtimes/build-first.ts"],
+    projects: [
+      { extends: false, test: { ...shared, name: "together", exclude: [...configDefaults.exclude, ...timed] } },
+      {
+        extends: false,
+        test: { ...shared, name: "timed", include: timed, maxWorkers: 1, sequence: { groupOrder: 1 } },
+      },
+    ],
+  },
 });
 export default config;

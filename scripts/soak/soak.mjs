@@ -21,7 +21,7 @@ const runs = {
   simulation: { words: [join(proxy, "test/simulation/main.ts"), "--sends", "100000"], variables: {} },
   sockets: {
     words: [vitest, "run", "test/faults", "--reporter=default"],
-    variables: { FAULTED_SENDS: "10000" },
+    variables: { FAULTED_SENDS: "10000", FULL_MATRIX: "1" },
   },
   kills: {
     words: [vitest, "run", "test/e2e/crash.test.ts", "--reporter=default"],

@@ -47,6 +47,7 @@ export function createFeatures(services: GatewayServices, config: GatewayConfig)
       : createRemoteUpstream(services, {
           fetch: server.fetch,
           idempotencyStore: server.idempotencyStore,
+          declaresDeduplication: server.forgetsSends !== true,
           userAgent: config.userAgent,
           sharesSearches: server.isolatesRequests !== true,
           concurrency: divideCalls(

@@ -3,6 +3,7 @@ import type { SqliteDatabase } from "@letta-environments/platform";
 import { openSqlite, systemClock } from "@letta-environments/platform/node";
 import { expect, test } from "vitest";
 import { issueTestKey, testDigests, testPepper } from "../../test/support/test-proxy.ts";
+import { createMemoryKeyStore } from "../adapters/memory/key-store.ts";
 import { createSqliteKeyStore } from "../adapters/sqlite/key-store.ts";
 import { createKeyAuthenticator } from "./gateway-key.ts";
 import { generateKey, generateKeyId, keyLength } from "../keys/key-format.ts";
@@ -84,3 +85,29 @@ test("10,000 malformed keys are refused synchronously and without a read of the 
   }
   expect(reads).toEqual([]);
 });
+
+test("each of 15,000 keys in use is authenticated synchronously and without a read of the store, whatever their order", async () => {
+  const keyStore = createMemoryKeyStore(15_000);
+  let finds = 0;
+  const authenticate = createKeyAuthenticator({
+    clock: systemClock,
+    hasExpired: createHasExpired(systemClock),
+    digests: testDigests,
+    keyStore: {
+      ...keyStore,
+      find(id) {
+        finds += 1;
+        return keyStore.find(id);
+      },
+    },
+    pepper: testPepper,
+    telemetry: () => undefined,
+  });
+  const authorizations: string[] = [];
+  for (let index = 0; index < 15_000; index++) {
+    authorizations.push(`Bearer ${(await issueTestKey(keyStore, systemClock)).key}`);
+  }
+  for (const authorization of authorizations) await authenticate(authorization);
+  const late = authorizations.filter((authorization) => authenticate(authorization) instanceof Promise);
+  expect([late.length, finds]).toEqual([0, 15_000]);
+}, 30_000);

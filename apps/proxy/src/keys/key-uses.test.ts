@@ -78,7 +78,16 @@ test("uses that could not be written are written later, unless a later use repla
 
 test("the number of keys whose uses wait in memory is bounded", async () => {
   const { clock, batches, uses } = setUp();
-  for (let index = 0; index < 10_001; index++) uses.note(`key-${index}`);
+  for (let index = 0; index < 131_073; index++) uses.note(`key-${index}`);
   await clock.advance(0);
-  expect(batches.flat()).toHaveLength(10_001);
+  expect(batches.flat()).toHaveLength(131_073);
+});
+
+test("the uses of many keys are written in parts, so that no write blocks the process for long, and none is lost", async () => {
+  const { clock, batches, uses } = setUp();
+  for (let index = 0; index < 100_000; index++) uses.note(`key-${index % 50_000}`);
+  await clock.advance(useFlushMs + 10_000);
+  expect(batches.every(({ length }) => length <= 1_000)).toBe(true);
+  expect(new Set(batches.flat().map(({ id }) => id)).size).toBe(50_000);
+  expect([batches.flat().length, clock.timerCount]).toEqual([50_000, 0]);
 });

@@ -8,8 +8,15 @@ import type { KeyStore } from "../ports.ts";
 /** The longest time that a use waits in memory, in milliseconds. */
 export const useFlushMs = 30_000;
 
-/** The most keys whose uses wait; beyond that they are written at once. */
-const maxWaitingKeys = 10_000;
+/** The most keys whose uses wait in a process that can wait; beyond that they are written at once. */
+const maxWaitingKeys = 131_072;
+
+/**
+ * The most uses in one write, and the pause between two writes, in milliseconds: SQLite blocks the event loop while it writes, about 5
+ * ms for 1,000 uses.
+ */
+const usesOfWrite = 1_000;
+const pauseMs = 20;
 
 /** Uses on their way to the store. */
 export interface KeyUses {
@@ -19,31 +26,36 @@ export interface KeyUses {
   flush(): Promise<void>;
 }
 
-/** Creates {@link KeyUses}: one write for all keys at most every 30 s, and none while no key is used. */
+/** Creates {@link KeyUses}: the uses of all keys are written at most every 30 s, and nothing is written while no key is used. */
 export function createKeyUses(options: {
   readonly clock: Clock;
   readonly keyStore: Pick<KeyStore, "recordUse">;
   readonly onFailure: (cause: unknown) => void;
 }): KeyUses {
   const { clock, keyStore, onFailure } = options;
-  const batch = createUseBatch(keyStore, onFailure);
+  const batch = createUseBatch(keyStore, onFailure, maxWaitingKeys);
   let cancelTimer: (() => void) | null = null;
 
   async function flush(): Promise<void> {
     cancelTimer?.();
     cancelTimer = null;
-    if (!(await batch.write())) cancelTimer ??= clock.setTimer(useFlushMs, flushByTimer);
+    if (!(await batch.write())) schedule(useFlushMs);
   }
 
-  function flushByTimer(): void {
+  function schedule(delayMs: number): void {
+    cancelTimer ??= clock.setTimer(delayMs, () => void writeSome());
+  }
+
+  async function writeSome(): Promise<void> {
     cancelTimer = null;
-    void flush();
+    const isWritten = await batch.write(usesOfWrite);
+    if (batch.size() > 0) schedule(isWritten ? pauseMs : useFlushMs);
   }
 
   return {
     note(keyId) {
       if (batch.add(keyId, clock.now())) void flush();
-      else cancelTimer ??= clock.setTimer(useFlushMs, flushByTimer);
+      else schedule(useFlushMs);
     },
     flush,
   };
@@ -53,22 +65,36 @@ export function createKeyUses(options: {
 export interface UseBatch {
   /** Adds a use. Returns true when so many wait that they should be written now. */
   add(keyId: string, usedAt: number): boolean;
-  /** Writes the waiting uses. Resolves with false when the store failed, which `onFailure` receives; they wait again then. */
-  write(): Promise<boolean>;
+  /** Number of keys whose uses wait. */
+  size(): number;
+  /**
+   * Writes the waiting uses, or as many as the limit says. Resolves with false when the store failed, which `onFailure` receives; they
+   * wait again then.
+   */
+  write(limit?: number): Promise<boolean>;
 }
 
-/** Creates a {@link UseBatch}. */
-export function createUseBatch(keyStore: Pick<KeyStore, "recordUse">, onFailure: (cause: unknown) => void): UseBatch {
-  let waiting = new Map<string, number>();
+/** Creates a {@link UseBatch}. `maxWaiting` is the most keys whose uses wait. */
+export function createUseBatch(
+  keyStore: Pick<KeyStore, "recordUse">,
+  onFailure: (cause: unknown) => void,
+  maxWaiting: number,
+): UseBatch {
+  const waiting = new Map<string, number>();
   return {
     add(keyId, usedAt) {
       waiting.set(keyId, usedAt);
-      return waiting.size > maxWaitingKeys;
+      return waiting.size > maxWaiting;
     },
-    async write() {
+    size: () => waiting.size,
+    async write(limit = Infinity) {
       if (waiting.size === 0) return true;
-      const batch = waiting;
-      waiting = new Map();
+      const batch = new Map<string, number>();
+      for (const [id, usedAt] of waiting) {
+        if (batch.size >= limit) break;
+        batch.set(id, usedAt);
+        waiting.delete(id);
+      }
       try {
         await keyStore.recordUse([...batch].map(([id, usedAt]) => ({ id, usedAt })));
         return true;
@@ -76,7 +102,7 @@ export function createUseBatch(keyStore: Pick<KeyStore, "recordUse">, onFailure:
         onFailure(cause);
         for (const [id, usedAt] of batch) {
           // A use noted meanwhile is later. A use beyond the limit is lost, and the next one replaces it.
-          if (!waiting.has(id) && waiting.size < maxWaitingKeys) waiting.set(id, usedAt);
+          if (!waiting.has(id) && waiting.size < maxWaiting) waiting.set(id, usedAt);
         }
         return false;
       }

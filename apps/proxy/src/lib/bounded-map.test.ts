@@ -20,3 +20,24 @@ test("an entry can be deleted, and all of them cleared", () => {
   map.clear();
   expect(map.get("b")).toBeUndefined();
 });
+
+test("an entry that is used survives any number of entries that are not", () => {
+  const map = createBoundedMap<number>(10);
+  map.set("used", 1);
+  for (let index = 0; index < 1_000; index++) {
+    map.set(`new-${index}`, index);
+    expect(map.get("used")).toBe(1);
+  }
+  expect(map.get("new-0")).toBeUndefined();
+});
+
+test("a full map whose entries are all used still drops one for each new entry, and keeps its size", () => {
+  const map = createBoundedMap<number>(100);
+  const keys = Array.from({ length: 1_000 }, (_, index) => `key-${index}`);
+  for (const key of keys) {
+    map.set(key, 1);
+    for (const known of keys) map.get(known);
+  }
+  expect(keys.filter((key) => map.get(key) !== undefined)).toHaveLength(100);
+  expect(map.get("key-999")).toBe(1);
+});

@@ -1,4 +1,8 @@
-/** A map that drops its oldest entry when it is full, so that callers cannot make it grow without bound. */
+/**
+ * A map that drops an entry when it is full, so that callers cannot make it grow without bound. It drops the entry that was added first
+ * and not used since: a used one gets a second chance and moves to the end, which is close to "least recently used" and costs a read
+ * only a flag. When many entries in a row were used, it moves a few of them at a time, so that no call takes long.
+ */
 export interface BoundedMap<Value> {
   get(key: string): Value | undefined;
   set(key: string, value: Value): void;
@@ -8,17 +12,45 @@ export interface BoundedMap<Value> {
   clear(): void;
 }
 
+/** Entries that get a second chance when one is dropped. */
+const maxSecondChances = 32;
+
+interface Entry<Value> {
+  value: Value;
+  isUsed: boolean;
+}
+
 /** Creates a {@link BoundedMap}. */
 export function createBoundedMap<Value>(capacity: number): BoundedMap<Value> {
-  const entries = new Map<string, Value>();
+  const entries = new Map<string, Entry<Value>>();
+
+  function drop(): void {
+    for (let chances = 0; ; chances++) {
+      const oldest = entries.entries().next();
+      if (oldest.done === true) return;
+      const [key, entry] = oldest.value;
+      entries.delete(key);
+      if (!entry.isUsed || chances >= maxSecondChances) return;
+      entry.isUsed = false;
+      entries.set(key, entry);
+    }
+  }
+
   return {
-    get: (key) => entries.get(key),
+    get(key) {
+      const entry = entries.get(key);
+      if (entry === undefined) return undefined;
+      entry.isUsed = true;
+      return entry.value;
+    },
     set(key, value) {
-      if (entries.size >= capacity && !entries.has(key)) {
-        const oldest = entries.keys().next();
-        if (oldest.done !== true) entries.delete(oldest.value);
+      const known = entries.get(key);
+      if (known !== undefined) {
+        known.value = value;
+        return;
       }
-      entries.set(key, value);
+      if (entries.size >= capacity) drop();
+      entries.set(key, { value, isUsed: false });
     },
     delete: (key) => void entries.delete(key),
     deleteWhere(matches) {

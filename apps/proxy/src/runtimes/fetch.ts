@@ -122,6 +122,7 @@ async function openPipeline(settings: Settings, log: (event: LogEvent) => void):
       settings.valkeyUrl === null
         ? createMemoryIdempotencyStore(systemClock)
         : (await openValkeySends(settings.valkeyUrl)).store,
+    forgetsSends: settings.valkeyUrl === null,
     background: () => undefined,
     tokenAuthenticatorFor: composeTokenAuthenticator(log, hasExpired),
     embedded: null,

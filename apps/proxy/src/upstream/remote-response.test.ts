@@ -1,7 +1,7 @@
 import { type PlainResponse, type Problem } from "@letta-environments/schema";
 import { describe, expect, test } from "vitest";
 import { fakeRequest } from "../../test/support/fake-request.ts";
-import { createTestProxy, problemOf, upstreamCredential } from "../../test/support/test-proxy.ts";
+import { createTestProxy, emptyUpstream, problemOf, upstreamCredential } from "../../test/support/test-proxy.ts";
 import { knownConnections } from "../../test/support/known-connections.ts";
 import type { UpstreamFetch } from "../ports.ts";
 
@@ -201,6 +201,12 @@ test.each([undefined, "0", "999999999"])(
     }
   },
 );
+
+test("no response promises deduplication where the store of sends ends with the process", async () => {
+  const { proxy, issueKey } = createTestProxy(emptyUpstream, { remote: { forgetsSends: true } });
+  const { key } = await issueKey();
+  expect((await proxy.handle(fakeRequest({ key }))).headers).not.toHaveProperty("x-message-deduplication");
+});
 
 test("only the body and the replay mark of an upstream success are forwarded", async () => {
   const headers = {

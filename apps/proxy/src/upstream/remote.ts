@@ -26,6 +26,8 @@ export interface RemoteUpstreamOptions {
   readonly fetch: UpstreamFetch;
   /** Remembers sends, so that a repeat is not delivered again. */
   readonly idempotencyStore: IdempotencyStore;
+  /** Whether responses say that clients may rely on it. */
+  readonly declaresDeduplication: boolean;
   /** The gateway's own `User-Agent`. */
   readonly userAgent: string;
   /** Whether requests may wait for what another one reads. */
@@ -36,7 +38,7 @@ export interface RemoteUpstreamOptions {
 /** Creates the {@link Upstream} over a remote server. */
 export function createRemoteUpstream(
   ports: Pick<GatewayPorts, "background" | "clock" | "digests" | "random" | "telemetry">,
-  { fetch, idempotencyStore, userAgent, sharesSearches, concurrency }: RemoteUpstreamOptions,
+  { fetch, idempotencyStore, declaresDeduplication, userAgent, sharesSearches, concurrency }: RemoteUpstreamOptions,
 ): Upstream {
   const { clock, digests, background = () => undefined, telemetry } = ports;
   const callRemote = createCallRemote(ports, fetch, concurrency);
@@ -72,7 +74,7 @@ export function createRemoteUpstream(
   }
 
   return {
-    forward: (call) => forward(call).then(declareDeduplication),
+    forward: (call) => (declaresDeduplication ? forward(call).then(declareDeduplication) : forward(call)),
     findConnection: () => Promise.resolve(undefined),
     forget: connections.forget,
   };

@@ -78,6 +78,7 @@ describe("a problem of ours", () => {
         "key_store_unavailable",
         "audit_unavailable",
         "idempotency_unavailable",
+        "overloaded",
         "shutting_down",
         "upstream_unreachable",
         "upstream_timeout",

@@ -21,6 +21,8 @@ export type UpstreamServer =
       readonly kind: "remote";
       readonly fetch: UpstreamFetch;
       readonly idempotencyStore: IdempotencyStore;
+      /** Whether that store ends with the process, so that clients must not rely on it. */
+      readonly forgetsSends?: boolean;
       readonly credentialOf: CredentialOf;
       readonly admitsTenant?: AdmitsTenant;
       /** How many calls may run at once, at most. */

@@ -46,7 +46,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true, maxRetries: 5 });
 });
 
-async function startWorker(): Promise<void> {
+async function startWorker(upstreamUrl: string = upstream.url): Promise<void> {
   const wrangler = join(dirname(createRequire(import.meta.url).resolve("wrangler/package.json")), "bin/wrangler.js");
   const secrets = { ...workerSecrets, LETTA_API_KEY: upstreamKey };
   const envFile = join(folder, "secrets.env");
@@ -61,7 +61,7 @@ async function startWorker(): Promise<void> {
     args: [
       wrangler,
       ...["dev", "--port", "0", "--inspector-port", "0", "--ip", "127.0.0.1", "--persist-to", join(folder, "state")],
-      ...["--var", `UPSTREAM_URL:${upstream.url}`, "--env-file", envFile],
+      ...["--var", `UPSTREAM_URL:${upstreamUrl}`, "--env-file", envFile],
       ...[
         "--var",
         `PROXY_CONFIG:${JSON.stringify({ rateLimits: { policies: { daily: { per: ["key"], limit: 100, windowMs: 86_400_000 } } } })}`,
@@ -108,6 +108,25 @@ test("keys, revocations and rate limits survive a kill and restart of the Worker
   expect((await ask(url, "/v1/environments", { key: ended.key })).status).toBe(401);
 });
 
+test("the result of a send survives a kill and restart of the Worker, and a repeat receives it without the upstream", async () => {
+  const { key } = await administerKeys(url).createKey({ scopes: ["list", "read", "send"] });
+  const { json } = await ask(url, `/v1/environments/${deviceId}`, { key });
+  const messages = [{ role: "user", content: "ping", client_message_id: "before-the-kill" }];
+  const send = (): ReturnType<typeof ask> =>
+    ask(url, `/v1/environments/${String(json["connectionId"])}/messages`, {
+      key,
+      body: JSON.stringify({ agentId: demoAgentId, messages }),
+    });
+  const sent = await send();
+  expect([sent.status, sent.headers.get("idempotency-replayed")]).toEqual([200, null]);
+  await worker.stop("SIGKILL");
+  // Nothing listens there.
+  await startWorker("http://127.0.0.1:9");
+  const repeated = await send();
+  expect([repeated.status, repeated.headers.get("idempotency-replayed")]).toEqual([200, "true"]);
+  expect(repeated.json).toEqual(sent.json);
+});
+
 test("the Worker can be deployed: wrangler accepts its configuration and every module", async () => {
   const wrangler = join(dirname(createRequire(import.meta.url).resolve("wrangler/package.json")), "bin/wrangler.js");
   const { stdout } = await promisify(execFile)(
@@ -117,4 +136,5 @@ test("the Worker can be deployed: wrangler accepts its configuration and every m
   );
   expect(stdout).toMatch(/Total Upload: .* gzip: /);
   expect(stdout).toContain("env.KEYS (KeyObject)");
+  expect(stdout).toContain("env.SENDS (SendObject)");
 });

@@ -37,6 +37,12 @@ export interface KillResult {
   readonly contradictions: readonly string[];
 }
 
+/**
+ * Timeout of upstream calls, in milliseconds. After a kill, a repeat of a send that was on its way waits as long, and its outcome is
+ * unknown ten seconds later.
+ */
+const timeoutMs = 2_000;
+
 /** Sends that are in flight at the same time. */
 export const concurrency = 10;
 
@@ -52,7 +58,7 @@ export async function sendThroughKills(options: KillOptions): Promise<KillResult
   let next = 0;
 
   async function sendAll(retries: number): Promise<void> {
-    const client = new Letta({ baseURL: target.url, apiKey: target.key, timeout: 15_000, maxRetries: retries });
+    const client = new Letta({ baseURL: target.url, apiKey: target.key, timeout: 12_000, maxRetries: retries });
     next = 0;
     await Promise.all(
       Array.from({ length: concurrency }, async () => {
@@ -182,7 +188,7 @@ function messageIds(input: Frame): readonly string[] {
 async function startProcess(env: Readonly<Record<string, string>>) {
   const dataDir = await mkdtemp(join(tmpdir(), "letta-kill-"));
   const config = join(dataDir, "proxy.config.json");
-  await writeFile(config, JSON.stringify({ rateLimits: { enabled: false } }));
+  await writeFile(config, JSON.stringify({ upstream: { timeoutMs }, rateLimits: { enabled: false } }));
   const args = ["--config", config];
   let proxy: LaunchedProxy = await launchProxy({ dataDir, args, env });
   const { url } = proxy;

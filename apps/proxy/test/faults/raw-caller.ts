@@ -18,14 +18,22 @@ export interface RawCall {
   readonly body?: object;
 }
 
-/** Opens a connection, sends the requests one after the other until one has no response, and returns the last outcome. */
-export async function call(port: number, calls: readonly RawCall[], timeoutMs: number): Promise<CallOutcome> {
+/**
+ * Opens a connection, sends the requests one after the other until one has no response, and returns the last outcome. The caller
+ * waits for the last response as long as it wants, and for the others as long as the gateway may take.
+ */
+export async function call(
+  port: number,
+  calls: readonly RawCall[],
+  timeoutMs: number,
+  lastTimeoutMs: number = timeoutMs,
+): Promise<CallOutcome> {
   const socket = connect(port, "127.0.0.1");
   socket.on("error", () => socket.destroy());
   await Promise.race([once(socket, "connect"), once(socket, "close")]);
   let outcome: CallOutcome = { kind: "closed" };
   for (const next of calls) {
-    outcome = await exchange(socket, formatRequest(next), timeoutMs);
+    outcome = await exchange(socket, formatRequest(next), next === calls.at(-1) ? lastTimeoutMs : timeoutMs);
     if (outcome.kind !== "response") break;
   }
   socket.destroy();

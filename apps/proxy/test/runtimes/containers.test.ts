@@ -120,5 +120,7 @@ describe("compose.yaml", () => {
 
 /** Substitutes variables as compose does: the value of a variable that is set, or its default. */
 function filledIn(name: string, value: string): string {
-  return name === "KEY_PEPPER" ? "a random text of one's own, of 32 characters or more" : value.replace(/^\$\{\w+:-(.*)\}$/, "$1");
+  return name === "KEY_PEPPER"
+    ? "a random text of one's own, of 32 characters or more"
+    : value.replace(/^\$\{\w+:-(.*)\}$/, "$1");
 }

@@ -37,6 +37,9 @@ export interface Answer {
 /** The credential with which the gateway calls the fake upstream. */
 export const upstreamCredential = "sk-of-the-upstream";
 
+/** The content of a message that the fake upstream accepts after half a second. */
+export const slowContent = "slowly";
+
 /** The one row that the fake upstream has. */
 export const upstreamRow = environmentRow("1");
 
@@ -110,14 +113,17 @@ function parse(text: string): Readonly<Record<string, unknown>> {
 }
 
 function answerAsUpstream(
-  { method, target }: SeenRequest,
+  { method, target, body: text }: SeenRequest,
   response: Parameters<Parameters<typeof createFakeUpstream>[0]>[1],
 ): void {
   const path = target.split("?")[0] ?? "";
   const send = (status: number, body: unknown): void => {
     response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
   };
-  if (method === "POST") return send(200, { success: true, message: "Message sent." });
+  if (method === "POST") {
+    const respond = (): void => send(200, { success: true, message: "Message sent." });
+    return text.includes(slowContent) ? void setTimeout(respond, 500) : respond();
+  }
   if (path === "/v1/environments") return send(200, { connections: [upstreamRow], hasNextPage: false });
   if (path.endsWith(`/${upstreamRow.deviceId}`)) return send(200, upstreamRow);
   return send(404, { message: "There is no such environment." });

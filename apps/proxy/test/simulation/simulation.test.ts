@@ -29,7 +29,7 @@ describe.each(["embedded", "remote"] as const)("with %s upstream", (upstream) =>
     60_000,
   );
 
-  test("most messages are delivered in spite of the faults", () => {
+  test("enough messages are sent and delivered in spite of the faults", () => {
     process.stdout.write(`${upstream}: ${JSON.stringify(total)}, new seeds ${newSeeds.join(", ")}\n`);
     expect(total.sends).toBeGreaterThan(1_000);
     expect(total.delivered).toBeGreaterThan(total.sends * leastShares[upstream]);

@@ -50,7 +50,9 @@ export function createTestProxy(
   overrides: {
     readonly ports?: Partial<GatewayServices>;
     readonly config?: Partial<GatewayConfig>;
-    readonly remote?: Partial<Pick<RemoteServer, "credentialOf" | "admitsTenant" | "idempotencyStore">>;
+    readonly remote?: Partial<
+      Pick<RemoteServer, "credentialOf" | "admitsTenant" | "idempotencyStore" | "forgetsSends">
+    >;
   } = {},
 ): TestProxy {
   const clock = createVirtualClock();

@@ -17,6 +17,8 @@ const maxAttempts = 100;
 export const lookAfterMs = 1_000;
 /** How long reads are trusted without a response, in milliseconds. With the time of a request it keeps the promise of five seconds. */
 export const trustMs = 4_000;
+/** The most keys whose uses wait; beyond that they are written at once. */
+const maxWaitingKeys = 10_000;
 
 /** Options of {@link createDurableKeyStore}. */
 export interface DurableKeyStoreOptions {
@@ -169,7 +171,7 @@ export interface DurableKeyUsesOptions {
  */
 export function createDurableKeyUses(options: DurableKeyUsesOptions): (keyId: string) => void {
   const { clock, keyStore, background, onFailure } = options;
-  const batch = createUseBatch(keyStore, onFailure);
+  const batch = createUseBatch(keyStore, onFailure, maxWaitingKeys);
   let flushedAt = -Infinity;
 
   return (keyId) => {

@@ -42,6 +42,8 @@ export interface GatewayResources {
   readonly environmentCache: Pick<OpenEnvironmentCache, "cacheFor">;
   /** `null` if the upstream is embedded. */
   readonly idempotencyStore: IdempotencyStore | null;
+  /** Whether that store ends with the process. */
+  readonly forgetsSends: boolean;
   readonly background: BackgroundWork["start"];
   readonly tokenAuthenticatorFor: (settings: JwtSettings) => TokenAuthenticator;
   /** `null` if the upstream is remote. */

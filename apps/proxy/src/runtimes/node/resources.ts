@@ -22,7 +22,7 @@ import { openAudit } from "./audit.ts";
 import { composeReadiness } from "./readiness.ts";
 import { composeTokenAuthenticator, type GatewayResources } from "./compose.ts";
 import { openKeys, type OpenKeys } from "./keys.ts";
-import { openSends } from "./sends.ts";
+import { type OpenSends, openSends } from "./sends.ts";
 import { openEnvironmentCache, openRateLimits } from "./shared-stores.ts";
 
 /** The open resources of a process. */
@@ -56,8 +56,8 @@ export async function openResources(settings: () => Settings, log: (event: LogEv
     onFailure: onKeyStoreFailure,
     onDamaged: (keyId) => log({ type: "key_record_damaged", keyId }),
   });
+  const sends = isEmbedded ? null : await openSendsOrClose(started, keys);
   const audit = await openAudit(started, keys.pepper);
-  const sends = isEmbedded ? null : await openSends(started);
   const rateLimits = await openRateLimits(started, log);
   const keyStore = reportOutages(keys.keyStore, log);
   const environmentCache = await openEnvironmentCache(started, log);
@@ -76,6 +76,7 @@ export async function openResources(settings: () => Settings, log: (event: LogEv
     rateLimits,
     environmentCache,
     idempotencyStore: sends?.store ?? null,
+    forgetsSends: false,
     background: background.start,
     finishBackground: background.finish,
     tokenAuthenticatorFor: composeTokenAuthenticator(log, hasExpired),
@@ -107,6 +108,16 @@ export async function openResources(settings: () => Settings, log: (event: LogEv
       lock?.release();
     },
   };
+}
+
+/** Opens the store of sends. An open connection to Valkey would keep a process alive whose start fails. */
+async function openSendsOrClose(settings: Settings, keys: Pick<OpenKeys, "close">): Promise<OpenSends> {
+  try {
+    return await openSends(settings);
+  } catch (cause) {
+    keys.close();
+    throw cause;
+  }
 }
 
 /** Starts the embedded environment server, whose environments are in the data directory. */

@@ -36,6 +36,7 @@ export interface UpstreamResources {
   readonly embedded: EmbeddedServer | null;
   /** `null` if the upstream is embedded. */
   readonly idempotencyStore: IdempotencyStore | null;
+  readonly forgetsSends: boolean;
 }
 
 /**
@@ -45,7 +46,7 @@ export interface UpstreamResources {
  */
 export async function composeUpstream(
   settings: Settings,
-  { keyStore, log, embedded, idempotencyStore }: UpstreamResources,
+  { keyStore, log, embedded, idempotencyStore, forgetsSends }: UpstreamResources,
 ): Promise<ComposedUpstream> {
   const { upstream, tenants, jwt } = settings;
   if (embedded !== null) return { server: { kind: "embedded", server: embedded } };
@@ -63,6 +64,7 @@ export async function composeUpstream(
       fetch: createUpstreamPool({ ...upstream, maxConnections: maxConcurrent }),
       maxConcurrent,
       idempotencyStore,
+      forgetsSends,
       credentialOf,
       admitsTenant,
     },

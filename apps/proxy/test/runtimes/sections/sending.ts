@@ -1,5 +1,5 @@
-import { expect, test } from "vitest";
-import type { GatewayUnderTest } from "../use-gateway.ts";
+import { expect, test, vi } from "vitest";
+import { type GatewayUnderTest, slowContent } from "../use-gateway.ts";
 
 /** The body of a send. */
 export function message(id: string, content: string = "ping"): object {
@@ -30,6 +30,20 @@ export function describeSending(gateway: GatewayUnderTest): void {
     expect(third.headers.get("x-message-deduplication")).toBe("86400");
     const sent = gateway.upstream.seen.filter(({ body: text }) => text.includes("sent-twice"));
     expect(sent).toHaveLength(1);
+  });
+
+  test("a send goes on when its caller disconnects, and a repeat receives its result", async () => {
+    const key = await gateway.keyFor("list", "read", "send");
+    const body = message("abandoned", slowContent);
+    const findSent = () => gateway.upstream.seen.filter(({ body: text }) => text.includes("abandoned"));
+    const caller = new AbortController();
+    const first = gateway.ask(path, { key, body, signal: caller.signal }).catch(() => "disconnected");
+    await vi.waitFor(() => expect(findSent()).toHaveLength(1), 5_000);
+    caller.abort();
+    expect(await first).toBe("disconnected");
+    const repeat = await gateway.ask(path, { key, body });
+    expect([repeat.status, repeat.headers.get("idempotency-replayed")]).toEqual([200, "true"]);
+    expect(findSent()).toHaveLength(1);
   });
 
   test.each([

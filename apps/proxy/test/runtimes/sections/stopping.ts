@@ -17,6 +17,6 @@ export function describeStopping(launcher: RuntimeLauncher): void {
     }
     expect((await fetch(`${gateway.url}/livez`)).status).toBe(200);
     await stopping;
-    await expect(fetch(`${gateway.url}/livez`)).rejects.toThrow();
+    await expect(fetch(`${gateway.url}/livez`)).rejects.toThrow("fetch failed");
   });
 }
