@@ -45,7 +45,7 @@ export interface GatewayUnderFaults {
 }
 
 /** Timeout of upstream calls in these tests, in milliseconds. */
-export const upstreamTimeoutMs = 600;
+export const upstreamTimeoutMs = 1_000;
 
 /** Starts a gateway that is ready to send. */
 export async function startGatewayUnderFaults(

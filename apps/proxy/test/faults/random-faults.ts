@@ -16,8 +16,8 @@ export interface RandomFaultsResult {
 
 /** Sends that are in flight at the same time. */
 const concurrency = 50;
-/** Probability that an exchange breaks on a hop. */
-const faultRate = 0.2;
+/** Probability that an exchange breaks on a hop. After five failures in a row, the gateway refuses sends for a second. */
+const faultRates = { caller: 0.2, upstream: 0.1 };
 
 /** Sends this many messages, and counts what became of them. */
 export async function sendThroughFaults(
@@ -29,8 +29,8 @@ export async function sendThroughFaults(
   const counts: Counts = { ...noCounts };
   const contradictions: string[] = [];
   let faults = 0;
-  gateway.chooseFault = () => {
-    const fault = random.happens(faultRate) ? pickFault(random) : null;
+  gateway.chooseFault = (hop) => {
+    const fault = random.happens(faultRates[hop]) ? pickFault(random) : null;
     if (fault !== null) faults += 1;
     return fault;
   };

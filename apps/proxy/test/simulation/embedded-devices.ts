@@ -80,6 +80,8 @@ export function createEmbeddedDevice(options: EmbeddedDeviceOptions): EmbeddedDe
   const name = `${tenant}/${deviceId}`;
   const connectionIds: string[] = [];
   const seen = new Map<string, boolean>();
+  /** Ids of accepted messages, by their conversation. */
+  const acceptedIds = new Map<string, readonly string[]>();
   let link: Link | null = null;
   /** The gateway with which the device registers or connects at the moment. */
   let busyWith: Pipeline | null = null;
@@ -132,12 +134,20 @@ export function createEmbeddedDevice(options: EmbeddedDeviceOptions): EmbeddedDe
     deliverToGateway(over, JSON.stringify(frame), requestId);
   }
 
+  /** Lists some of the messages that the device accepted as waiting, then none: it has run them. */
+  function reportQueue(over: Link, runtime: InputFrame["runtime"]): void {
+    const waiting = (acceptedIds.get(JSON.stringify(runtime)) ?? []).slice(-20).filter(() => random.happens(0.5));
+    const report = (ids: readonly string[]): void => {
+      const queue = ids.map((id) => ({ client_message_id: id }));
+      deliverToGateway(over, JSON.stringify({ type: "update_queue", runtime, queue }), null);
+    };
+    report(waiting);
+    clock.setTimer(500, () => report([]));
+  }
+
   function receive(over: Link, text: string): void {
     const frame = JSON.parse(text) as InputFrame;
-    if (frame.type === "sync") {
-      const report = { type: "update_queue", runtime: frame.runtime, queue: [] };
-      return deliverToGateway(over, JSON.stringify(report), null);
-    }
+    if (frame.type === "sync") return reportQueue(over, frame.runtime);
     if (frame.type !== "input") return;
     const requestId = frame.request_id;
     const known = seen.get(requestId);
@@ -147,10 +157,12 @@ export function createEmbeddedDevice(options: EmbeddedDeviceOptions): EmbeddedDe
     const accepted = !random.happens(reject);
     seen.set(requestId, accepted);
     const { agent_id: agentId, conversation_id: conversationId } = frame.runtime;
+    const queueKey = JSON.stringify(frame.runtime);
     for (const { client_message_id: id, content } of frame.payload?.messages ?? []) {
       const message = { tenant, deviceId, agentId: agentId ?? "", conversationId, id, text: content };
       options.onDelivery(message);
       truth.decide(message, accepted);
+      if (accepted) acceptedIds.set(queueKey, [...(acceptedIds.get(queueKey) ?? []), id]);
     }
     if (!random.happens(silent))
       return void clock.setTimer(random.below(50), () => acknowledge(over, requestId, accepted));
@@ -162,10 +174,7 @@ export function createEmbeddedDevice(options: EmbeddedDeviceOptions): EmbeddedDe
     if (!over.isOpen) throw new Error("the socket is closing");
     const frame = JSON.parse(text) as InputFrame;
     const ids = (frame.payload?.messages ?? []).map((message) => message.client_message_id);
-    if (frame.type === "input") {
-      over.unacknowledged.set(frame.request_id, ids);
-      truth.nameFrame(frame.request_id, ids);
-    }
+    if (frame.type === "input") over.unacknowledged.set(frame.request_id, ids);
     const { drop: lost, duplicate, delayMs } = faults();
     if (random.happens(lost)) {
       for (const id of ids) truth.excuse(id, `${name}: the message was lost on its way`);

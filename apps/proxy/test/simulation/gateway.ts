@@ -26,6 +26,7 @@ import { createMemoryRateLimitStore } from "../../src/adapters/memory/rate-limit
 import { createSqliteAuditStore } from "../../src/adapters/sqlite/audit-store.ts";
 import { createSqliteIdempotencyStore } from "../../src/adapters/sqlite/idempotency-store.ts";
 import { createSqliteKeyStore } from "../../src/adapters/sqlite/key-store.ts";
+import { createSqliteRateLimitStore } from "../../src/adapters/sqlite/rate-limit-store.ts";
 import { openAuditLog, type OpenAuditLog } from "../../src/audit/log.ts";
 import type { AuditStore } from "../../src/audit/store.ts";
 import { type AuditReport, verifyAudit } from "../../src/audit/verify.ts";
@@ -52,12 +53,16 @@ export interface GatewayOptions {
   /** The remote upstream and the credential of each tenant; `null` embeds the environment server. */
   readonly upstream: { readonly fetch: UpstreamFetch; readonly credentialOf: (tenant: string) => string } | null;
   readonly rateLimits: RateLimitsFile;
+  /** Where rate limits are counted. */
+  readonly limitStore: "memory" | "sqlite";
   /** Fault rates of every store. */
   readonly rates: () => StoreFaultRates;
   /** Receives each failure of a store that the simulation injects. */
   readonly onStoreFailure: StoreFaults["onFailure"];
   /** Receives each `internal_error` and each failure that no request reports. */
   readonly onFailure: (what: string, cause: unknown) => void;
+  /** Receives the id of each frame for which the ids of messages are reserved. */
+  readonly onReserve: (frameId: string, messageIds: readonly string[]) => void;
   /** Called when rate limits are decided without their store. */
   readonly onLimitsDegraded: () => void;
   /** Receives the ids of messages when their `send_started` is durable. */
@@ -245,16 +250,14 @@ function missing(): never {
   throw new TypeError("the embedded server was not opened");
 }
 
-function createLimiter({
-  process,
-  rates,
-  onStoreFailure,
-  onLimitsDegraded,
-  plant,
-}: Parts): GatewayServices["rateLimiter"] {
+function createLimiter(parts: Parts): GatewayServices["rateLimiter"] {
+  const { process, rates, onStoreFailure, onLimitsDegraded, plant } = parts;
   const { clock } = process;
-  const memory = createMemoryRateLimitStore(clock);
-  const store = plant?.rateLimitStore?.(memory) ?? memory;
+  const plain =
+    parts.limitStore === "sqlite"
+      ? createSqliteRateLimitStore(parts.open("limits.sqlite"), clock)
+      : createMemoryRateLimitStore(clock);
+  const store = plant?.rateLimitStore?.(plain) ?? plain;
   return createRateLimiter({
     store: process.withFaults(store, {
       rates,
@@ -269,12 +272,19 @@ function createLimiter({
 }
 
 function openEmbedded(
-  { process, open, rates, onStoreFailure, randomId, hasExpired, plant, onFailure }: Parts,
+  { process, open, rates, onStoreFailure, onReserve, randomId, hasExpired, plant, onFailure }: Parts,
   keyStore: KeyStore,
   invalidate: (tenant: string, target: { readonly deviceId: string }) => Promise<void>,
 ) {
   const plain = createSqliteEnvironmentStore(open("environments.sqlite"));
-  const store = process.withFaults(plant?.environmentStore?.(plain) ?? plain, {
+  const observed: EnvironmentStore = {
+    ...plain,
+    reserve(delivery, nowMs) {
+      onReserve(delivery.id, delivery.messageIds);
+      return plain.reserve(delivery, nowMs);
+    },
+  };
+  const store = process.withFaults(plant?.environmentStore?.(observed) ?? observed, {
     rates,
     error: (method) => new Error(`simulated failure of ${method}`),
     onFailure: onStoreFailure,

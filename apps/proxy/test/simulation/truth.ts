@@ -84,7 +84,7 @@ export interface Truth {
   excuse(id: string, why: string): void;
   /** The gateway was killed: every send that may still have run in it, also after its caller had left, has an unknown outcome. */
   excuseInterrupted(): void;
-  /** The gateway sent these messages to a device in one frame, which stores know by this id. */
+  /** The gateway is about to send these messages to a device in one frame, which stores know by this id. */
   nameFrame(frameId: string, messageIds: readonly string[]): void;
   /** Excuses the messages that the arguments of a failed call to a store name. */
   excuseNamed(values: readonly unknown[], why: string): void;

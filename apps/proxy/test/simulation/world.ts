@@ -91,7 +91,8 @@ export async function createWorld(options: WorldOptions): Promise<World> {
   const startedIds = new Set<string>();
   const onDelivery = (message: Message): void => noteDelivery(truth, startedIds, message);
   const kind = options.upstream ?? random.pick(["embedded", "remote"] as const);
-  trace.record(`seed ${options.seed}, upstream ${kind}`);
+  const limitStore = random.pick(["memory", "sqlite"] as const);
+  trace.record(`seed ${options.seed}, upstream ${kind}, limits in ${limitStore}`);
   const shared = { clock, random, trace, truth };
   const upstream = kind === "embedded" ? null : createRemote({ ...shared, onDelivery, faultRate: faults.upstreamRate });
   const embedded =
@@ -121,12 +122,14 @@ export async function createWorld(options: WorldOptions): Promise<World> {
     random,
     upstream,
     rateLimits: simulatedRateLimits,
+    limitStore,
     rates: faults.stores,
     onStoreFailure(method, values, acted) {
       trace.record(`the store fails ${acted ? "after" : "before"} ${method}`);
       truth.noteFault();
       truth.excuseNamed(values, `the store failed at ${method}`);
     },
+    onReserve: truth.nameFrame,
     onLimitsDegraded: watch.degrade,
     onFailure: (what, cause) => truth.noteFailure(what, cause),
     onSendStarted(ids) {
