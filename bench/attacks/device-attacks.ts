@@ -117,7 +117,7 @@ function atMost(text: string, value: number, most: number, unit: string): Benchm
 }
 
 function measureLists(): MeasuredLists {
-  const worker = join(import.meta.dirname, "in-process", "list-worker.ts");
+  const worker = join(import.meta.dirname, "..", "in-process", "list-worker.ts");
   return JSON.parse(execFileSync(process.execPath, [worker], { encoding: "utf8" })) as MeasuredLists;
 }
 
@@ -168,7 +168,7 @@ async function startGateway(dataDir: string): Promise<Gateway> {
 }
 
 function startAttacker(attack: Attack, url: string, key: string): LaunchedProcess {
-  const script = join(import.meta.dirname, "attacks", "attacker.ts");
+  const script = join(import.meta.dirname, "attacker.ts");
   const [command, args] = pinned(1, process.execPath, [script, attack.name, url, key]);
   // The caller is measured on the same core.
   return launchProcess({ command: "nice", args: ["-n", "19", command, ...args] });
