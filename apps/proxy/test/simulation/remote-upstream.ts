@@ -8,7 +8,7 @@ import { jsonResponse, type PlainResponse } from "@letta-environments/schema";
 import type { Random, Trace } from "@letta-environments/testkit";
 import type { UpstreamFailure, UpstreamFetch, UpstreamRequest } from "../../src/ports.ts";
 import { environmentRow } from "../support/environment-row.ts";
-import type { Message, Truth } from "./truth.ts";
+import type { Message, Remembered, Truth } from "./truth.ts";
 
 /** A device at the remote server. */
 export interface RemoteDevice {
@@ -38,7 +38,7 @@ export interface RemoteUpstreamOptions {
   /** Probability that a call goes wrong. */
   readonly faultRate: () => number;
   /** Called when a message reaches a device. */
-  readonly onDelivery: (message: Message) => void;
+  readonly onDelivery: (message: Message, departed?: Remembered) => void;
 }
 
 interface SentBody {
@@ -79,9 +79,11 @@ export function createRemoteUpstream(options: RemoteUpstreamOptions): RemoteUpst
     }
     const behaviour = fails ? random.pick(sendBehaviours) : wellBehaved;
     if (fails) excuse(options, send, behaviour.name);
-    const deliver = (): void => deliverAll(options, send);
-    if (behaviour.delivery === "at once") deliver();
-    if (behaviour.delivery === "late") void wait(random.below(20_000)).then(deliver);
+    if (behaviour.delivery === "at once") deliverAll(options, send);
+    if (behaviour.delivery === "late") {
+      const departed = options.truth.depart();
+      void wait(random.below(20_000)).then(() => deliverAll(options, send, departed));
+    }
     await wait(behaviour.delayMs + random.below(20));
     if (behaviour.result === "success") return accepted;
     if (typeof behaviour.result === "object") return behaviour.result;
@@ -151,10 +153,10 @@ function findSend(
   return { device, body: JSON.parse(text) as SentBody };
 }
 
-function deliverAll({ onDelivery }: RemoteUpstreamOptions, { device, body }: RemoteSend): void {
+function deliverAll({ onDelivery }: RemoteUpstreamOptions, { device, body }: RemoteSend, departed?: Remembered): void {
   const { agentId = "", conversationId = "default", messages } = body;
   for (const { client_message_id: id, content: text } of messages) {
-    onDelivery({ tenant: device.tenant, deviceId: device.deviceId, agentId, conversationId, id, text });
+    onDelivery({ tenant: device.tenant, deviceId: device.deviceId, agentId, conversationId, id, text }, departed);
   }
 }
 

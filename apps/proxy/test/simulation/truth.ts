@@ -35,13 +35,17 @@ export interface AttemptResponse {
   readonly saysNothingSent: boolean;
 }
 
-/** The delivery of a message to a device. */
-export interface Delivery {
-  readonly text: string;
-  /** When it was delivered, in the time by which the gateway forgets ids, in milliseconds. */
+/** How long the gateway must remember an id. */
+export interface Remembered {
+  /** When the message left the gateway, or reached the device, in the time by which the gateway forgets ids, in milliseconds. */
   retentionMs: number;
   /** A gateway may have forgotten the id, because the wall clock had moved by a day when it started. */
   isForgotten: boolean;
+}
+
+/** The delivery of a message to a device. */
+export interface Delivery extends Remembered {
+  readonly text: string;
   /** `null` while the device has not decided. */
   accepted: boolean | null;
 }
@@ -75,8 +79,10 @@ export interface Truth {
   violate(text: string): void;
   /** A gateway starts. It forgets ids that are too old by its clock, and times in the future become the present. */
   noteStart(): void;
-  /** A device received a message. */
-  deliver(message: Message): void;
+  /** Messages left the gateway and will reach their device later. Pass the result to {@link Truth.deliver}. */
+  depart(): Remembered;
+  /** A device received a message. `departed`: as it left the gateway; absent: it left just now. */
+  deliver(message: Message, departed?: Remembered): void;
   /** The device decided on a message that it received. */
   decide(message: Message, accepted: boolean): void;
   isExcused(id: string): boolean;
@@ -137,8 +143,8 @@ export function saysNothingSent(code: string | null, delivery: unknown): boolean
 const retentionMs = 86_400_000 - 60_000;
 
 /** Whether the gateway must still know the id of a delivered message. */
-export function isRemembered({ retentionMs: deliveredMs, isForgotten }: Delivery, nowMs: number): boolean {
-  return !isForgotten && nowMs - deliveredMs < retentionMs;
+export function isRemembered({ retentionMs: sinceMs, isForgotten }: Remembered, nowMs: number): boolean {
+  return !isForgotten && nowMs - sinceMs < retentionMs;
 }
 
 /** A key for a message: an id is unique in a conversation with an agent on a device. */
@@ -151,6 +157,8 @@ export function createTruth(trace: Trace, retentionNow: () => number): Truth {
   const violations: string[] = [];
   const counts: Counts = { ...noCounts };
   const deliveries = new Map<string, Delivery>();
+  /** Messages that have left the gateway and have not reached their device. */
+  const underway = new Set<Remembered>();
   const attempts: Attempt[] = [];
   const attemptsByKey = new Map<string, Attempt[]>();
   const excuses = new Map<string, string>();
@@ -195,22 +203,30 @@ export function createTruth(trace: Trace, retentionNow: () => number): Truth {
     violate,
     noteStart() {
       const nowMs = retentionNow();
-      for (const delivery of deliveries.values()) {
-        if (nowMs - delivery.retentionMs >= retentionMs) delivery.isForgotten = true;
-        delivery.retentionMs = Math.min(delivery.retentionMs, nowMs);
+      for (const sent of [...deliveries.values(), ...underway]) {
+        if (nowMs - sent.retentionMs >= retentionMs) sent.isForgotten = true;
+        sent.retentionMs = Math.min(sent.retentionMs, nowMs);
       }
     },
-    deliver(message) {
+    depart() {
+      const departed = { retentionMs: retentionNow(), isForgotten: false };
+      underway.add(departed);
+      return departed;
+    },
+    deliver(message, departed = { retentionMs: retentionNow(), isForgotten: false }) {
+      underway.delete(departed);
       const key = messageKey(message);
       const earlier = deliveries.get(key);
       trace.record(`delivered ${key} "${message.text}"`);
-      if (earlier !== undefined && isRemembered(earlier, retentionNow())) {
+      // The later message may have left first, and a gateway may have forgotten it before it reached the device.
+      const nowMs = retentionNow();
+      if (earlier !== undefined && isRemembered(earlier, nowMs) && isRemembered(departed, nowMs)) {
         counts.doubled += 1;
         violate(`${key} was delivered twice: "${earlier.text}", then "${message.text}"`);
         return;
       }
       counts.delivered += 1;
-      deliveries.set(key, { text: message.text, retentionMs: retentionNow(), isForgotten: false, accepted: null });
+      deliveries.set(key, { text: message.text, retentionMs: nowMs, isForgotten: false, accepted: null });
     },
     decide(message, accepted) {
       const delivery = deliveries.get(messageKey(message));

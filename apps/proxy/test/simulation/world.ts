@@ -25,7 +25,7 @@ import { type GatewayOptions, type PlantedBugs, type SimulatedGateway, startGate
 import { createNetwork, type Network } from "./network.ts";
 import { createRateLimitWatch, simulatedRateLimits } from "./rate-limit-watch.ts";
 import { createRemoteUpstream, type RemoteDevice, type RemoteUpstream } from "./remote-upstream.ts";
-import { createTruth, type Message, type Truth } from "./truth.ts";
+import { createTruth, type Message, type Remembered, type Truth } from "./truth.ts";
 
 /** What a world is made from. The same options give the same world. */
 export interface WorldOptions {
@@ -89,7 +89,8 @@ export async function createWorld(options: WorldOptions): Promise<World> {
   const network = createNetwork({ clock, random, faults: faults.network, pipeline });
   const { keys, connectKeys } = await createKeys(directory.path, clock, random);
   const startedIds = new Set<string>();
-  const onDelivery = (message: Message): void => noteDelivery(truth, startedIds, message);
+  const onDelivery = (message: Message, departed?: Remembered): void =>
+    noteDelivery(truth, startedIds, message, departed);
   const kind = options.upstream ?? random.pick(["embedded", "remote"] as const);
   const limitStore = random.pick(["memory", "sqlite"] as const);
   trace.record(`seed ${options.seed}, upstream ${kind}, limits in ${limitStore}`);
@@ -186,11 +187,11 @@ function createRemote(options: Omit<Parameters<typeof createRemoteUpstream>[0], 
 }
 
 /** A device received a message. It must be its own, and the audit log must know of it before. */
-function noteDelivery(truth: Truth, startedIds: ReadonlySet<string>, message: Message): void {
+function noteDelivery(truth: Truth, startedIds: ReadonlySet<string>, message: Message, departed?: Remembered): void {
   const { tenant, deviceId, id, text } = message;
   if (!text.startsWith(`<${tenant}/${deviceId}>`)) truth.violate(`${tenant}/${deviceId} received "${text}"`);
   if (!startedIds.has(id)) truth.violate(`${id} was delivered before its send_started was durable`);
-  truth.deliver(message);
+  truth.deliver(message, departed);
 }
 
 function checkResponse(
