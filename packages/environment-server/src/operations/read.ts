@@ -79,7 +79,7 @@ function compareLiveliness(left: Environment, right: Environment): number {
 
 /**
  * Finds the ids of as many rows as the filter asks for, of those that are online or that the principal may see. It looks at a
- * page of ids at a time, without what may be large in a row, and lets other work run between two pages.
+ * page of ids at a time, without what may be large in a row, and lets other work run after each {@link rowsAtATime} of them.
  */
 async function findIds(
   context: ServerContext,
@@ -93,6 +93,7 @@ async function findIds(
   const deviceIds = needsNames ? null : filter.deviceIds;
   const found: string[] = [];
   let { afterId } = filter;
+  let lookedAt = 0;
   // Most often every id counts, so the first page is as long as the response, and the next ones longer.
   for (let pageSize = filter.limit; ; pageSize = Math.min(rowsAtATime, 4 * pageSize)) {
     const openIds = onlineOnly ? hub.openIds(filter.tenant, afterId, pageSize) : null;
@@ -105,6 +106,9 @@ async function findIds(
       return found.slice(0, filter.limit);
     }
     afterId = last;
+    lookedAt += page.length;
+    if (lookedAt < rowsAtATime) continue;
+    lookedAt = 0;
     await new Promise<void>((resolve) => void clock.setTimer(0, resolve));
   }
 }
