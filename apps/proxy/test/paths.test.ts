@@ -8,7 +8,9 @@ import { fakeRequest } from "./support/fake-request.ts";
 import { knownConnections } from "./support/known-connections.ts";
 import { createTestProxy, emptyUpstream } from "./support/test-proxy.ts";
 
-const body = JSON.stringify({ agentId: "a", messages: [{ role: "user", content: "x", client_message_id: "m" }] });
+const bodyOf = (messageId: string): string =>
+  JSON.stringify({ agentId: "a", messages: [{ role: "user", content: "x", client_message_id: messageId }] });
+const body = bodyOf("m");
 
 /** A byte as it is, percent-encoded once in either case, or encoded twice. */
 function spelling(character: string): fc.Arbitrary<string> {
@@ -51,7 +53,7 @@ function decodeOnce(id: string): string {
 
 describe.each(positions)("the %s", (_member, method, pathOf, expected) => {
   test("an id from %s stays one segment of the upstream's path, or the request is refused", async () => {
-    let listed = "";
+    let [listed, count] = ["", 0];
     // The upstream lists every requested id, so that none is refused as unknown.
     const testProxy = createTestProxy((...call) => knownConnections(emptyUpstream, [listed])(...call));
     const { key } = await testProxy.issueKey();
@@ -59,7 +61,9 @@ describe.each(positions)("the %s", (_member, method, pathOf, expected) => {
       fc.asyncProperty(rawId, async (id) => {
         testProxy.upstreamRequests.length = 0;
         listed = decodeOnce(id);
-        const response = await testProxy.proxy.handle(fakeRequest({ method, path: pathOf(id), key, body }));
+        // A repeat of a message that was sent before does not reach the upstream.
+        const ownBody = bodyOf(`m-${(count += 1)}`);
+        const response = await testProxy.proxy.handle(fakeRequest({ method, path: pathOf(id), key, body: ownBody }));
         const request = testProxy.upstreamRequests.find(({ path }) => path !== endpoints.listEnvironments.path);
         if (request === undefined) {
           expect([400, 404, 405]).toContain(response.status);
