@@ -94,8 +94,10 @@ export function createAdmission({ clock, maxConnections, onOverload }: Admission
     if (turnBeganMs !== null) return nowMs - turnBeganMs;
     turnBeganMs = nowMs;
     admittedMeanwhile = 0;
-    // Runs when all connections that were ready have been looked at.
-    setImmediate(() => (turnBeganMs = null));
+    const endTurn = (): void => void (turnBeganMs = null);
+    // Run when all connections that were ready have been looked at: the first that comes counts.
+    setImmediate(endTurn);
+    clock.setTimer(0, endTurn);
     return 0;
   }
 
