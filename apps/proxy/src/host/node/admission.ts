@@ -14,6 +14,8 @@ export interface Load {
   readonly inFlight: number;
   /** How long the event loop has been busy since it last looked at all connections, in milliseconds. */
   readonly busyMs: number;
+  /** Number of requests that were admitted in that time. */
+  readonly admittedMeanwhile: number;
 }
 
 /** The share of the requests in progress up to which each priority is admitted. */
@@ -22,9 +24,17 @@ const shares: Readonly<Record<Priority, number>> = { 0: 1, 1: 0.85, 2: 0.7 };
 /** How long the event loop may have been busy for each priority, in milliseconds. */
 const busyLimitsMs: Readonly<Record<Priority, number>> = { 0: 100, 1: 50, 2: 25 };
 
+/** With fewer requests in a turn of the event loop, its time is not theirs: the process itself had to wait for the machine. */
+const leastRequests = 16;
+
 /** Decides whether a request is admitted. */
-export function isAdmitted(priority: Priority, { inFlight, busyMs }: Load, maxInFlight: number): boolean {
-  return inFlight < maxInFlight * shares[priority] && busyMs < busyLimitsMs[priority];
+export function isAdmitted(
+  priority: Priority,
+  { inFlight, busyMs, admittedMeanwhile }: Load,
+  maxInFlight: number,
+): boolean {
+  const isBusy = busyMs >= busyLimitsMs[priority] && admittedMeanwhile >= leastRequests;
+  return inFlight < maxInFlight * shares[priority] && !isBusy;
 }
 
 /** Returns the priority of a request; `null` for health checks, the administration and everything else that is always admitted. */
@@ -74,6 +84,7 @@ export function createAdmission({ clock, maxConnections, onOverload }: Admission
   let connections = 0;
   let inFlight = 0;
   let turnBeganMs: number | null = null;
+  let admittedMeanwhile = 0;
   let refusedRequests = 0;
   let closedConnections = 0;
   let isReporting = false;
@@ -82,8 +93,11 @@ export function createAdmission({ clock, maxConnections, onOverload }: Admission
     const nowMs = clock.monotonic();
     if (turnBeganMs !== null) return nowMs - turnBeganMs;
     turnBeganMs = nowMs;
-    // Runs when all connections that were ready have been looked at.
-    setImmediate(() => (turnBeganMs = null));
+    admittedMeanwhile = 0;
+    const endTurn = (): void => void (turnBeganMs = null);
+    // Run when all connections that were ready have been looked at: the first that comes counts.
+    setImmediate(endTurn);
+    clock.setTimer(0, endTurn);
     return 0;
   }
 
@@ -113,12 +127,15 @@ export function createAdmission({ clock, maxConnections, onOverload }: Admission
       if (connections > maxConnections * keptShare) outgoing.shouldKeepAlive = false;
       const priority = priorityOfRequest(incoming.method ?? "", incoming.url ?? "");
       if (priority === null) return null;
-      if (!isAdmitted(priority, { inFlight, busyMs: busyMs() }, maxInFlight)) {
+      // The order matters: a new turn starts the count.
+      const load = { busyMs: busyMs(), admittedMeanwhile, inFlight };
+      if (!isAdmitted(priority, load, maxInFlight)) {
         refusedRequests += 1;
         report();
         return overloaded;
       }
       inFlight += 1;
+      admittedMeanwhile += 1;
       outgoing.once("close", () => (inFlight -= 1));
       return null;
     },
