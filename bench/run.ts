@@ -18,6 +18,7 @@ import { measureRequests } from "./requests.ts";
 import { measureRevocation } from "./revocation.ts";
 import { measureDeviceAttacks } from "./device-attacks.ts";
 import { measureHosts } from "./hosts.ts";
+import { measureOverload } from "./overload.ts";
 import { measureStart } from "./start.ts";
 import { measureVerifiedKeys } from "./verified-keys.ts";
 import { measureDigestComparison } from "./timing-of-digest-comparison.ts";
@@ -34,6 +35,7 @@ const benchmarks: ReadonlyMap<string, () => BenchmarkResult | Promise<BenchmarkR
   ["cache", measureCache],
   ["revocation", measureRevocation],
   ["device-attacks", measureDeviceAttacks],
+  ["overload", measureOverload],
   ["start", measureStart],
   ["hosts", measureHosts],
   ["guards", measureGuards],

@@ -32,7 +32,7 @@ import { deviceSocketRequest } from "./upstream/embedded.ts";
 export interface Pipeline {
   /** Handles a request of the main listener. Synchronous where every step is. */
   handle(request: GatewayRequest): MaybePromise<PlainResponse>;
-  /** Handles a request of the administration listener, which serves nothing but the administration of keys. */
+  /** Handles a request of the administration listener, which serves nothing but the administration. */
   handleAdmin(request: GatewayRequest): MaybePromise<PlainResponse>;
   /** Decides on a WebSocket before its handshake. */
   upgrade(request: GatewayRequest): MaybePromise<UpgradeDecision>;

@@ -35,6 +35,9 @@ export function beginTrace(request: GatewayRequest, ports: Pick<GatewayPorts, "c
   };
 }
 
+/** Longest body that is read for its code: an error of a remote upstream may have megabytes. In bytes or characters. */
+const maxProblemLength = 16_384;
+
 /** A remote upstream may send any text as a code. */
 const errorCodePattern = /^[a-z0-9_]{1,64}$/i;
 
@@ -53,7 +56,8 @@ export function endTrace(
   ports: Pick<GatewayPorts, "clock" | "telemetry">,
   addressOf: (request: GatewayRequest) => string | null,
 ): void {
-  const errorCode = status < 400 || body === null ? undefined : parseJsonObject(body)?.["errorCode"];
+  const errorCode =
+    status < 400 || body === null || body.length > maxProblemLength ? undefined : parseJsonObject(body)?.["errorCode"];
   ports.telemetry({
     type: "request",
     requestId: trace.requestId,

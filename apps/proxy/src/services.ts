@@ -28,11 +28,11 @@ export interface GatewayServices extends GatewayPorts {
   readonly fetchJwks?: JwksFetch;
   /** Returns the token authenticator for these settings, where it outlives this gateway; absent: created with {@link fetchJwks}. */
   readonly tokenAuthenticatorFor?: ((settings: JwtSettings) => TokenAuthenticator) | undefined;
-  /** Services for the administration of keys; absent where keys are not administered over HTTP. */
+  /** Services for the administration; absent where keys and devices are not administered over HTTP. */
   readonly admin?: AdminServices | undefined;
 }
 
-/** Services that only the administration of keys needs. */
+/** Services that only the administration needs. */
 export interface AdminServices {
   readonly randomBytes: RandomBytes;
   readonly keyStoreFor: KeyStoreFor;

@@ -27,7 +27,7 @@ interface Row extends ModelDevice {
 }
 
 async function rowsOf({ store }: DeviceAdministrationProxy): Promise<readonly Row[]> {
-  const rows = await store.listDevices({ tenant: null, deviceId: null, afterId: null, limit: -1 });
+  const rows = await store.listDevices({ tenant: null, deviceId: null, afterId: null, limit: null });
   return rows.map((row) => ({ ...row, currentMode: null }));
 }
 

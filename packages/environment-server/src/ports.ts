@@ -128,7 +128,7 @@ export interface DeviceFilter {
   readonly deviceId: string | null;
   /** Only rows whose id sorts after this one. */
   readonly afterId: string | null;
-  readonly limit: number;
+  readonly limit: number | null;
 }
 
 /** Decides on a change from all rows of the device, inside the store's transaction. */

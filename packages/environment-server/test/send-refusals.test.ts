@@ -112,3 +112,27 @@ describe("a send is refused, and nothing is sent or stored", () => {
     expect((await sent).status).toBe(200);
   });
 });
+
+test("a send whose ids could not be released after nothing was written is sent by its repeat, also with another body", async () => {
+  for (const content of ["hello", "changed"]) {
+    const harness = createHarness();
+    const { connectionId, socket } = await harness.connect("device-1");
+    const { reserve, release } = harness.store;
+    const caller = new AbortController();
+    const gone = new Error("gone");
+    // The caller leaves while the ids are stored, and the store fails once when they are to be released.
+    harness.store.reserve = async (...values) => {
+      const isReserved = await reserve(...values);
+      caller.abort(gone);
+      return isReserved;
+    };
+    harness.store.release = () => Promise.reject(new Error("disk full"));
+    const messages = [userMessage("m-1")];
+    expect((await harness.send(connectionId, { messages }, { signal: caller.signal })).status).toBe(500);
+    Object.assign(harness.store, { reserve, release });
+    socket.onFrame = () => queueMicrotask(() => socket.acknowledge());
+    const repeat = await harness.send(connectionId, { messages: [userMessage("m-1", content)] });
+    expect([repeat.status, repeat.headers["idempotency-replayed"]]).toEqual([200, undefined]);
+    expect(socket.inputs()).toHaveLength(1);
+  }
+});

@@ -13,6 +13,13 @@ export type LogEvent =
   | EnvironmentServerEvent
   | ReloadEvent
   | { readonly type: "listening"; readonly url: string }
+  /** Requests were refused and connections closed in the last second, because there were too many. */
+  | {
+      readonly type: "overloaded";
+      readonly refusedRequests: number;
+      readonly closedConnections: number;
+      readonly inFlight: number;
+    }
   | { readonly type: "admin_listening"; readonly url: string }
   | { readonly type: "stopping"; readonly signal: string }
   /** A check of `/readyz` fails, and works again. */

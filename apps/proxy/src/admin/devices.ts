@@ -56,7 +56,7 @@ export function createDeviceOperations(devicesFor: DevicesFor | null): DeviceOpe
   const devicesOf = ({ authority }: DeviceAuthority): DeviceAdministration => devicesFor(actorOf(authority));
 
   async function find(by: DeviceAuthority, { deviceId, tenant = tenantOf(by.authority) }: DeviceTarget) {
-    const rows = await devicesOf(by).list({ tenant, deviceId, afterId: null, limit: -1 });
+    const rows = await devicesOf(by).list({ tenant, deviceId, afterId: null, limit: null });
     return rows.filter((row) => mayKnowDevice(by, row));
   }
 

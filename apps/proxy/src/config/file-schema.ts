@@ -120,6 +120,12 @@ export const ConfigFileSchema: v.GenericSchema<unknown, ConfigFile> = object({
   port: v.exactOptional(setting(number(0, 65_535), "Port to listen on; 0 lets the system choose. Default: 8787.")),
   publicUrl: v.exactOptional(setting(text(), "URL under which devices and callers reach the proxy.")),
   dataDir: v.exactOptional(setting(text(), "Directory of keys, devices and logs. Default: .data.")),
+  maxOpenFiles: v.exactOptional(
+    setting(
+      number(100, 10_000_000),
+      "Files and sockets that the process may have open. Default: the limit of the process, or 1024 on Deno.",
+    ),
+  ),
   log: v.exactOptional(setting(v.picklist(logFormats), "Log format. Default: pretty.")),
   upstream: v.exactOptional(
     object({

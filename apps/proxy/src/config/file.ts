@@ -13,6 +13,7 @@ export interface ConfigFile {
   port?: number;
   publicUrl?: string;
   dataDir?: string;
+  maxOpenFiles?: number;
   log?: LogFormat;
   upstream?: {
     /** Absent: the embedded environment server. */
@@ -43,7 +44,7 @@ export interface CacheFile {
   statusFor?: CacheStatusAudience;
 }
 
-/** `admin` of the file: a separate listener for the administration of keys. */
+/** `admin` of the file: a separate listener for the administration. */
 export interface AdminFile {
   host?: string;
   port: number;

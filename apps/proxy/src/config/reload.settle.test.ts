@@ -47,6 +47,7 @@ test.each([
   ["port", { port: 9999 }],
   ["publicUrl", { publicUrl: "https://gateway.example" }],
   ["dataDir", { dataDir: "elsewhere" }],
+  ["maxOpenFiles", { maxOpenFiles: 300 }],
   ["log", { log: "json" }],
   ["rateLimits.store", { rateLimits: { store: "sqlite" } }],
   ["cache.enabled", { cache: { enabled: false } }],

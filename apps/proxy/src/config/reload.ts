@@ -116,6 +116,7 @@ const fixed = {
   port: ({ port }) => port,
   publicUrl: ({ publicUrl }) => publicUrl,
   dataDir: ({ dataDir }) => dataDir,
+  maxOpenFiles: ({ maxOpenFiles }) => maxOpenFiles,
   log: ({ log }) => log,
   "rateLimits.store": ({ rateLimits }) => rateLimits.store,
   "cache.enabled": ({ cache }) => cache !== null,
@@ -141,6 +142,7 @@ export function settleReload(current: Settings, next: Settings): SettledReload {
     port: current.port,
     publicUrl: current.publicUrl,
     dataDir: current.dataDir,
+    maxOpenFiles: current.maxOpenFiles,
     log: current.log,
     // From environment variables, which do not change while a process runs.
     keyPepper: current.keyPepper,

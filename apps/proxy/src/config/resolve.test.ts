@@ -21,6 +21,7 @@ test("without settings, the proxy listens on loopback and embeds its server", ()
     port: 8787,
     publicUrl: null,
     dataDir: ".data",
+    maxOpenFiles: null,
     log: "pretty",
     readinessDelayMs: 250,
     upstream: { kind: "embedded" },
@@ -46,6 +47,7 @@ test("the command line overrides the environment, which overrides the file, and 
     host: "flag",
     port: 2,
     dataDir: "file",
+    maxOpenFiles: null,
     log: "json",
   });
 });

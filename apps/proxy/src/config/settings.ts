@@ -34,6 +34,8 @@ export interface Settings extends GatewaySettings {
   /** Origin and path under which devices and callers reach the proxy; `null`: the origin of each request. */
   readonly publicUrl: string | null;
   readonly dataDir: string;
+  /** Files and sockets that the process may have open; `null`: the limit of the process. */
+  readonly maxOpenFiles: number | null;
   readonly log: LogFormat;
   /** How long requests are accepted after SIGTERM while `/readyz` is 503, in milliseconds. */
   readonly readinessDelayMs: number;
@@ -41,6 +43,6 @@ export interface Settings extends GatewaySettings {
   readonly keyPepper: string | null;
   /** `VALKEY_URL`, where keys are stored; `null`: SQLite in the data directory. It can contain a password and is never shown. */
   readonly valkeyUrl: string | null;
-  /** A separate listener for the administration of keys; `null`: the main listener serves it. */
+  /** A separate listener for the administration of keys and devices; `null`: the main listener serves it. */
   readonly admin: AdminSettings | null;
 }

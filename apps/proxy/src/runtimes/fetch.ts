@@ -11,7 +11,7 @@ import type { Hono } from "hono";
 import { createConsoleTelemetry, type LogEvent } from "../adapters/log.ts";
 import { createMemoryIdempotencyStore } from "../adapters/memory/idempotency-store.ts";
 import { createMemoryKeyStore } from "../adapters/memory/key-store.ts";
-import { loadPepper } from "../adapters/node/pepper.ts";
+import { isShortPepper, loadPepper } from "../adapters/node/pepper.ts";
 import { loadOpenApi } from "../adapters/open-api.ts";
 import { resolveSettings } from "../config/resolve.ts";
 import type { Settings } from "../config/settings.ts";
@@ -21,11 +21,13 @@ import { webGatewayRequest } from "../host/web/request.ts";
 import { failureResponse, finishResponse } from "../http/response.ts";
 import { createHasExpired } from "../keys/credential-expiry.ts";
 import { KeyStoreUnavailableError, reportOutages, rootCauseMessage } from "../keys/key-store-outages.ts";
+import { minPepperLength } from "../keys/key-lifecycle.ts";
 import { createKeyUses } from "../keys/key-uses.ts";
 import type { Pipeline } from "../pipeline.ts";
 import type { KeyStore } from "../ports.ts";
 import { composePipeline, composeTokenAuthenticator } from "./node/compose.ts";
 import { openKeyStore } from "./node/keys.ts";
+import { composeKeyReadiness } from "./node/readiness.ts";
 import { openValkeySends } from "./node/sends.ts";
 import { openEnvironmentCache, openRateLimits } from "./node/shared-stores.ts";
 
@@ -87,6 +89,9 @@ function resolveFetchSettings({ environment = {}, config }: FetchSettingSources)
     settings.upstream.kind === "embedded" &&
       "UPSTREAM_URL is required: the embedded environment server needs a process that stays",
     settings.valkeyUrl !== null && settings.keyPepper === null && "KEY_PEPPER is required where keys are in Valkey",
+    settings.keyPepper !== null &&
+      isShortPepper(settings.keyPepper) &&
+      `KEY_PEPPER must have at least ${minPepperLength} characters`,
     settings.rateLimits.store === "sqlite" && "rateLimits.store must be memory or valkey: there is no disk",
     settings.admin !== null && "admin.port needs a port of its own; keys are made with 'letta-proxy keys create'",
   ].filter((problem) => problem !== false);
@@ -96,18 +101,27 @@ function resolveFetchSettings({ environment = {}, config }: FetchSettingSources)
 
 /** Opens the stores and composes the gateway over them. Rejects if a store cannot be opened. */
 async function openApp(settings: Settings, log: (event: LogEvent) => void): Promise<Hono<{ Bindings: FetchContext }>> {
-  return createGateway<FetchContext>(await openPipeline(settings, log), {
-    routes: createHostRoutes({ randomId, isDraining: () => false, openApi: loadOpenApi }),
+  const { pipeline, keyStore } = await openPipeline(settings, log);
+  return createGateway<FetchContext>(pipeline, {
+    routes: createHostRoutes({
+      randomId,
+      isDraining: () => false,
+      readReadiness: composeKeyReadiness(settings, keyStore, log),
+      openApi: loadOpenApi,
+    }),
     clientAddressOf: ({ env }) => env.clientAddress ?? null,
   });
 }
 
-async function openPipeline(settings: Settings, log: (event: LogEvent) => void): Promise<Pipeline> {
+async function openPipeline(
+  settings: Settings,
+  log: (event: LogEvent) => void,
+): Promise<{ readonly pipeline: Pipeline; readonly keyStore: KeyStore }> {
   const onFailure = (cause: unknown): void =>
     log({ type: "key_store_failed", requestId: "-", reason: rootCauseMessage(cause) });
   const keyStore = reportOutages(await openKeys(settings, log, onFailure), log);
   const hasExpired = createHasExpired(systemClock);
-  return composePipeline(settings, {
+  const pipeline = await composePipeline(settings, {
     keys: { pepper: loadPepper("", settings.keyPepper ?? randomBytes(32).toString("hex"), false) },
     keyStore,
     keyStoreFor: null,
@@ -129,6 +143,7 @@ async function openPipeline(settings: Settings, log: (event: LogEvent) => void):
     deviceSockets: null,
     log,
   });
+  return { pipeline, keyStore };
 }
 
 async function openKeys(

@@ -7,7 +7,13 @@ const never = new AbortController().signal;
 
 function createWorld(limits: Partial<ConcurrencyLimits> = {}) {
   const clock = createVirtualClock();
-  const limit = createConcurrencyLimit(clock, { total: 2, perTenant: 2, maxWaitMs: 500, maxWaiting: 3, ...limits });
+  const limit = createConcurrencyLimit(clock, {
+    total: 2,
+    perTenant: 2,
+    maxWaitMs: 500,
+    maxWaitingPerTenant: 3,
+    ...limits,
+  });
   /** What became of each call, in order. */
   const log: string[] = [];
   const releases = new Map<string, () => void>();
@@ -72,14 +78,15 @@ describe("calls to the upstream", () => {
   });
 
   test("are refused when they have waited too long, or too many wait, the least important ones first", async () => {
-    const world = createWorld({ total: 1, maxWaiting: 2 });
+    const world = createWorld({ total: 1, maxWaitingPerTenant: 2 });
     world.call("a");
     for (const name of ["list 1", "list 2", "list 3"]) world.call(name, "one", 2);
     world.call("send", "one", 0);
+    world.call("list of another", "two", 2);
     await world.settle();
     expect(world.log).toEqual(["a runs", "list 3 refused", "list 2 refused"]);
     await world.clock.advance(500);
-    expect(world.log.slice(3)).toEqual(["list 1 refused", "send refused"]);
+    expect(world.log.slice(3)).toEqual(["list 1 refused", "send refused", "list of another refused"]);
     expect(world.clock.timerCount).toBe(0);
   });
 
@@ -107,7 +114,7 @@ describe("calls to the upstream", () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 80 }), async (steps) => {
         const clock = createVirtualClock();
-        const limit = createConcurrencyLimit(clock, { total: 4, perTenant: 2, maxWaitMs: 500, maxWaiting: 5 });
+        const limit = createConcurrencyLimit(clock, { total: 4, perTenant: 2, maxWaitMs: 500, maxWaitingPerTenant: 5 });
         const running: { readonly tenant: string; readonly release: () => void }[] = [];
         let pending = 0;
         for (const event of steps) {

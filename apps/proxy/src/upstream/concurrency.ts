@@ -1,7 +1,7 @@
 /**
  * Limits how many calls to a remote server run at once, in total and for each tenant, so that one tenant's slow calls leave room for the others. A call
  * over a limit waits for a short time. Sends go before reads of a device, and those before lists; within a priority, the call that waits longest goes
- * first. When too many wait, the least important one is refused.
+ * first. When too many calls of a tenant wait, its least important one is refused.
  */
 import type { Clock } from "@letta-environments/platform";
 import type { Operation } from "@letta-environments/schema";
@@ -21,21 +21,21 @@ export interface ConcurrencyLimits {
   readonly perTenant: number;
   /** How long a call waits at most, in milliseconds; 0: not at all. */
   readonly maxWaitMs: number;
-  /** How many calls may wait. */
-  readonly maxWaiting: number;
+  /** How many calls of a tenant may wait. More would only wait longer, and few of them would run in time. */
+  readonly maxWaitingPerTenant: number;
 }
 
 /** How long a call waits for others to end, in milliseconds. Longer waits would only make slow responses slower. */
 const maxWaitMs = 100;
 
 /**
- * Divides the calls that may run at once. One tenant gets at most half of them, and half as many again may wait.
+ * Divides the calls that may run at once. One tenant gets at most half of them, and as many more may wait, so that a wait takes about as long as a call.
  *
  * @param mayWait false where requests must not wait for each other
  */
 export function divideCalls(total: number, perTenant: number, mayWait: boolean): ConcurrencyLimits {
-  const half = Math.max(1, Math.floor(total / 2));
-  return { total, perTenant: Math.min(perTenant, half), maxWaitMs: mayWait ? maxWaitMs : 0, maxWaiting: half };
+  const share = Math.min(perTenant, Math.max(1, Math.floor(total / 2)));
+  return { total, perTenant: share, maxWaitMs: mayWait ? maxWaitMs : 0, maxWaitingPerTenant: share };
 }
 
 /** Gives calls permission to run. */
@@ -54,26 +54,24 @@ interface Waiter {
 /** Creates a {@link ConcurrencyLimit}. */
 export function createConcurrencyLimit(
   clock: Pick<Clock, "setTimer">,
-  { total, perTenant, maxWaitMs, maxWaiting }: ConcurrencyLimits,
+  { total, perTenant, maxWaitMs, maxWaitingPerTenant }: ConcurrencyLimits,
 ): ConcurrencyLimit {
   const running = new Map<string, number>();
   const queues: readonly Set<Waiter>[] = [new Set(), new Set(), new Set()];
   let runningTotal = 0;
-  let waitingTotal = 0;
+  const waiting = new Map<string, number>();
 
   const hasRoom = (tenant: string): boolean => runningTotal < total && (running.get(tenant) ?? 0) < perTenant;
 
   function begin(tenant: string): () => void {
     runningTotal += 1;
-    running.set(tenant, (running.get(tenant) ?? 0) + 1);
+    add(running, tenant, 1);
     let isRunning = true;
     return () => {
       if (!isRunning) return;
       isRunning = false;
       runningTotal -= 1;
-      const left = (running.get(tenant) ?? 1) - 1;
-      if (left === 0) running.delete(tenant);
-      else running.set(tenant, left);
+      add(running, tenant, -1);
       next()?.settle(true);
     };
   }
@@ -85,10 +83,10 @@ export function createConcurrencyLimit(
     return null;
   }
 
-  /** Makes room for a waiter. Returns false if nobody who waits is less important. */
-  function displace(priority: Priority): boolean {
+  /** Makes room for a waiter. Returns false if none of the tenant's waiters is less important. */
+  function displace(tenant: string, priority: Priority): boolean {
     for (let lowest = queues.length - 1; lowest > priority; lowest--) {
-      const last = [...(queues[lowest] ?? [])].at(-1);
+      const last = [...(queues[lowest] ?? [])].findLast((waiter) => waiter.tenant === tenant);
       if (last !== undefined) {
         last.settle(false);
         return true;
@@ -101,7 +99,8 @@ export function createConcurrencyLimit(
     acquire(tenant, priority, signal) {
       if (hasRoom(tenant)) return Promise.resolve(begin(tenant));
       if (maxWaitMs === 0 || signal.aborted) return Promise.resolve(null);
-      if (waitingTotal >= maxWaiting && !displace(priority)) return Promise.resolve(null);
+      const isFull = (waiting.get(tenant) ?? 0) >= maxWaitingPerTenant;
+      if (isFull && !displace(tenant, priority)) return Promise.resolve(null);
       return new Promise((resolve) => {
         const stop = (): void => waiter.settle(false);
         const cancelTimer = clock.setTimer(maxWaitMs, stop);
@@ -111,14 +110,20 @@ export function createConcurrencyLimit(
           settle(mayRun) {
             cancelTimer();
             signal.removeEventListener("abort", stop);
-            if (queues[priority]?.delete(waiter) === true) waitingTotal -= 1;
+            if (queues[priority]?.delete(waiter) === true) add(waiting, tenant, -1);
             resolve(mayRun ? begin(tenant) : null);
           },
         };
         signal.addEventListener("abort", stop, { once: true });
         queues[priority]?.add(waiter);
-        waitingTotal += 1;
+        add(waiting, tenant, 1);
       });
     },
   };
+}
+
+function add(counts: Map<string, number>, tenant: string, change: 1 | -1): void {
+  const count = (counts.get(tenant) ?? 0) + change;
+  if (count === 0) counts.delete(tenant);
+  else counts.set(tenant, count);
 }

@@ -121,6 +121,8 @@ describe("without stores", () => {
     const valkey = { UPSTREAM_URL: "https://upstream.example", VALKEY_URL: "valkey://:hunter2@127.0.0.1" };
     expect(create(valkey)).toThrow("KEY_PEPPER is required");
     expect(create(valkey)).not.toThrow("hunter2");
+    expect(create({ ...valkey, KEY_PEPPER: "short-pepper" })).toThrow("KEY_PEPPER must have at least 32 characters");
+    expect(create({ ...valkey, KEY_PEPPER: "short-pepper" })).not.toThrow("short-pepper");
     expect(create({ UPSTREAM_URL: "https://u.example" }, { rateLimits: { store: "sqlite" } })).toThrow("no disk");
   });
 });
@@ -137,7 +139,12 @@ describe.skipIf(!canLaunchValkey())(
       const handle = built.createFetchHandler({ environment });
       expect((await handle(get("/v1/environments", authorization))).status).toBe(200);
       expect(upstream.seen.at(-1)?.headers.authorization).toBe("Bearer sk-of-the-upstream");
+      expect((await handle(get("/readyz"))).status).toBe(200);
       await valkey.stop();
+      await vi.waitFor(async () => expect((await handle(get("/readyz"))).status).toBe(503), {
+        timeout: 10_000,
+        interval: 100,
+      });
 
       const late = built.createFetchHandler({ environment });
       expect(await codeOf(late(get("/v1/environments", authorization)))).toBe("key_store_unavailable");

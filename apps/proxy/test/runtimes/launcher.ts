@@ -10,6 +10,8 @@ export interface LaunchRequest {
   readonly config: Readonly<Record<string, unknown>>;
   /** Environment variables or bindings: `UPSTREAM_URL` and `LETTA_API_KEY`; without `UPSTREAM_URL` the server is embedded. */
   readonly environment: Readonly<Record<string, string>>;
+  /** The process's limit of open files; absent: that of the test. */
+  readonly maxOpenFiles?: number;
 }
 
 /** The rights of a key for a test. */
@@ -32,6 +34,8 @@ export interface LaunchedGateway {
   readonly url: string;
   /** The process, where the gateway is one that this machine can inspect. */
   readonly pid?: number;
+  /** What the process has logged, one JSON object a line. */
+  readonly log?: () => string;
   createKey(options: KeyOptions): Promise<IssuedKey>;
   /** Ends a key. The suite waits until the gateway refuses it, as long as the runtime's stores may take. */
   revokeKey(id: string): Promise<void>;

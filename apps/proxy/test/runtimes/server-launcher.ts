@@ -16,19 +16,20 @@ export function createServerLauncher(runtime: ServerRuntime): RuntimeLauncher {
   };
 }
 
-async function launch(runtime: ServerRuntime, { config, environment }: LaunchRequest): Promise<LaunchedGateway> {
+async function launch(
+  runtime: ServerRuntime,
+  { config, environment, maxOpenFiles }: LaunchRequest,
+): Promise<LaunchedGateway> {
   const folder = await mkdtemp(join(tmpdir(), `letta-proxy-${runtime}-`));
   const [program, ...words] = installGateway(runtime, folder);
   const configFile = join(folder, "proxy.config.json");
   await writeFile(configFile, JSON.stringify(config));
   const where = ["--data-dir", join(folder, "data"), "--config", configFile];
   const env = { HOME: folder, ...environment };
-  const gateway = launchProcess({
-    command: program,
-    args: [...words, "start", "--port", "0", "--log", "json", ...where],
-    cwd: folder,
-    env,
-  });
+  const start = [program, ...words, "start", "--port", "0", "--log", "json", ...where];
+  const [command = program, ...args] =
+    maxOpenFiles === undefined ? start : ["sh", "-c", `ulimit -n ${maxOpenFiles} && exec "$@"`, "sh", ...start];
+  const gateway = launchProcess({ command, args, cwd: folder, env });
 
   async function run(...command: readonly string[]): Promise<string> {
     const options = { cwd: folder, env: { ...baseEnvironment, ...env } };
@@ -39,6 +40,7 @@ async function launch(runtime: ServerRuntime, { config, environment }: LaunchReq
   return {
     url,
     pid: gateway.pid,
+    log: () => gateway.standardOutput(),
     async createKey({ scopes, deviceIds = [] }: KeyOptions): Promise<IssuedKey> {
       const key = await run(
         ...["keys", "create", "--name", "suite"],

@@ -11,7 +11,7 @@ import { describeHostileRequests } from "./sections/hostile.ts";
 import { describeLimits, fewRequests } from "./sections/limits.ts";
 import { describeRealDevice } from "./sections/real-device.ts";
 import { describeSending } from "./sections/sending.ts";
-import { describeSlowCallers } from "./sections/slow-callers.ts";
+import { describeHalfClosedCallers, describeSlowCallers } from "./sections/slow-callers.ts";
 import { describeStopping } from "./sections/stopping.ts";
 import { describeWebPages, listedOrigin } from "./sections/web-pages.ts";
 import { useGateway } from "./use-gateway.ts";
@@ -61,6 +61,7 @@ export function describeEmbeddedServer(launcher: RuntimeLauncher): void {
     const gateway = useGateway(launcher);
     describe("slow callers", () => {
       describeSlowCallers(launcher, gateway);
+      describeHalfClosedCallers(gateway);
     });
     describe("stopping", () => {
       describeStopping(launcher);

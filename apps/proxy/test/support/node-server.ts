@@ -1,6 +1,7 @@
 import { loadOpenApi } from "../../src/adapters/open-api.ts";
 import type { Server } from "node:http";
-import { randomId } from "@letta-environments/platform/node";
+import { randomId, systemClock } from "@letta-environments/platform/node";
+import { createAdmission } from "../../src/host/node/admission.ts";
 import { createHttpServer, defaultServerTimeouts, type ServerTimeouts } from "../../src/host/node/http-server.ts";
 import { type DrainingServer, trackServer } from "../../src/host/node/drain.ts";
 import { nodeHost } from "../../src/host/node/request.ts";
@@ -23,9 +24,11 @@ export interface NodeServerUnderTest extends TestProxy {
 /** Starts a {@link NodeServerUnderTest} on a free port. */
 export async function startNodeServer(
   upstream?: UpstreamFetch,
-  options: { readonly timeouts?: Partial<ServerTimeouts>; readonly routes?: readonly HostRoute[] } & NonNullable<
-    Parameters<typeof createTestProxy>[1]
-  > = {},
+  options: {
+    readonly timeouts?: Partial<ServerTimeouts>;
+    readonly routes?: readonly HostRoute[];
+    readonly maxConnections?: number;
+  } & NonNullable<Parameters<typeof createTestProxy>[1]> = {},
 ): Promise<NodeServerUnderTest> {
   const testProxy = createTestProxy(upstream, options);
   const failures: unknown[] = [];
@@ -33,13 +36,16 @@ export async function startNodeServer(
   const routes = [...hostRoutes, ...(options.routes ?? [])];
   const app = createGateway(testProxy.proxy, { routes, ...nodeHost });
   const onFailure = (cause: unknown): void => void failures.push(cause);
+  const { maxConnections = 1_000 } = options;
+  const admission = createAdmission({ clock: systemClock, maxConnections, onOverload: () => undefined });
   const server = createHttpServer({
     app,
     randomId,
     timeouts: { ...defaultServerTimeouts, ...options.timeouts },
+    admission,
     onFailure,
   });
-  serveWebSockets(server, testProxy.proxy, { randomId, onFailure });
+  serveWebSockets(server, testProxy.proxy, { randomId, admission, onFailure });
   const connections = trackServer(server);
   const url = await listen(server, { host: "127.0.0.1", port: 0 });
   const underTest: NodeServerUnderTest = { ...testProxy, url, server, connections, failures, isDraining: false };

@@ -38,6 +38,13 @@ export interface PendingDeliveries {
   acknowledge(device: DeviceReference, deliveryId: string, outcome: DeliveryOutcome): PendingDelivery | undefined;
   /** Stores that a device has the messages of a send whose outcome was unknown. No effect for a send that waits here. */
   confirm(device: DeviceReference, deliveryId: string): void;
+  /**
+   * Releases the ids of a send of which nothing was written. When the store fails, this process remembers it, so that a repeat does
+   * not count as delivered.
+   */
+  release(deliveryId: string): Promise<void>;
+  /** Releases those of the sends whose release failed before, and returns them. */
+  releaseAgain(deliveryIds: readonly string[]): Promise<ReadonlySet<string>>;
   /** Ends the wait for everything that was sent to a row. */
   giveUp(environmentId: string, reason: GiveUpReason): void;
   /** Ends every wait. Resolves when every outcome is stored. */
@@ -64,11 +71,19 @@ interface State extends Dependencies {
   /** Sends that ended without an acknowledgement, by delivery id, the oldest first. */
   readonly unacknowledged: Map<string, { readonly environmentId: string; readonly isDecision: boolean }>;
   readonly lateWrites: Set<Promise<void>>;
+  /** Sends without effect whose ids could not be released, the oldest first. */
+  readonly unreleased: Set<string>;
 }
 
 /** Creates {@link PendingDeliveries}. */
 export function createPendingDeliveries(dependencies: Dependencies): PendingDeliveries {
-  const state: State = { ...dependencies, entries: new Map(), unacknowledged: new Map(), lateWrites: new Set() };
+  const state: State = {
+    ...dependencies,
+    entries: new Map(),
+    unacknowledged: new Map(),
+    lateWrites: new Set(),
+    unreleased: new Set(),
+  };
   const rowEntries = (environmentId: string): Entry[] => [...(state.entries.get(environmentId)?.values() ?? [])];
   return {
     open: (delivery, device, isDecision) => open(state, delivery, device, isDecision),
@@ -82,6 +97,12 @@ export function createPendingDeliveries(dependencies: Dependencies): PendingDeli
     find: (environmentId, deliveryId) => find(state, environmentId, deliveryId),
     waiting: (environmentId) => rowEntries(environmentId).filter((entry) => entry.waiting),
     acknowledge: (device, deliveryId, outcome) => acknowledge(state, device, deliveryId, outcome),
+    release: (deliveryId) => release(state, deliveryId),
+    async releaseAgain(deliveryIds) {
+      const found = new Set(deliveryIds.filter((deliveryId) => state.unreleased.has(deliveryId)));
+      for (const deliveryId of found) await release(state, deliveryId);
+      return found;
+    },
     confirm(device, deliveryId) {
       if (find(state, device.environmentId, deliveryId)?.waiting === true) return;
       state.unacknowledged.delete(deliveryId);
@@ -182,7 +203,9 @@ async function store(
   outcome: DeliveryOutcome,
 ): Promise<boolean> {
   if (!isDecision || outcome.kind !== "rejected") return settle(state, deliveryId, environmentId, outcome);
-  await release(state, deliveryId);
+  await release(state, deliveryId).catch((cause: unknown) =>
+    state.emit({ type: "store_failed", operation: "release", cause }),
+  );
   return true;
 }
 
@@ -201,8 +224,13 @@ async function settle(
   }
 }
 
-async function release({ log, emit }: State, deliveryId: string): Promise<void> {
-  await log.release(deliveryId).catch((cause: unknown) => emit({ type: "store_failed", operation: "release", cause }));
+async function release({ log, unreleased }: State, deliveryId: string): Promise<void> {
+  // Until the store has done it, a repeat finds the reservation.
+  unreleased.add(deliveryId);
+  const [oldest] = unreleased;
+  if (oldest !== undefined && unreleased.size > maxLateAcknowledgements) unreleased.delete(oldest);
+  await log.release(deliveryId);
+  unreleased.delete(deliveryId);
 }
 
 function emitAcknowledged(

@@ -134,7 +134,9 @@ async function toResponse(dispatch: Dispatch): Promise<PlainResponse> {
 async function dispatchRepeat(send: Send): Promise<Dispatch | null> {
   const { context, record, scope, part } = send;
   const { store, pending, retentionNow } = context;
-  const known = await store.findMessages(scope, storedIds(part), retentionNow());
+  const stored = await store.findMessages(scope, storedIds(part), retentionNow());
+  const released = await pending.releaseAgain(stored.map(({ deliveryId }) => deliveryId));
+  const known = stored.filter(({ deliveryId }) => !released.has(deliveryId));
   const repeat = classifyRepeat(part, known);
   switch (repeat.kind) {
     case "new":
@@ -193,7 +195,7 @@ async function dispatchNew(send: Send): Promise<Dispatch> {
   const isReady = modeAllowed && signal?.aborted !== true && findOnline(context, record) === connection;
   if (!isReady || !hub.send(connection, buildInputFrame(delivery.id, scope, payload))) {
     pending.discard(opened);
-    await store.release(delivery.id);
+    await pending.release(delivery.id);
     signal?.throwIfAborted();
     if (context.isClosing()) return respond(problemResponse("shutting_down"));
     return respond(modeAllowed ? unreachableResponse(record) : problemResponse("mode_not_allowed"));

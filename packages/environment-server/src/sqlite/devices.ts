@@ -25,7 +25,7 @@ export function createSqliteDeviceRows(database: SqliteDatabase): DeviceRows {
 
   function change(tenant: string, deviceId: string, permits: PermitsChange, run: () => void) {
     return database.transaction(() => {
-      const rows = list({ tenant, deviceId, afterId: null, limit: -1 });
+      const rows = list({ tenant, deviceId, afterId: null, limit: null });
       if (rows.length === 0 || !permits(rows)) return null;
       run();
       return rows;
@@ -49,7 +49,7 @@ export function createSqliteDeviceRows(database: SqliteDatabase): DeviceRows {
   };
 }
 
-/** Builds a list statement with only the conditions of the filter. SQLite reads a negative limit as none. */
+/** Builds a list statement with only the conditions of the filter. */
 function buildList({ tenant, deviceId, afterId, limit }: DeviceFilter): { sql: string; values: SqliteValue[] } {
   const conditions = ["environment.id > ?"];
   const values: SqliteValue[] = [afterId ?? ""];
@@ -60,7 +60,8 @@ function buildList({ tenant, deviceId, afterId, limit }: DeviceFilter): { sql: s
   };
   restrict("tenant", tenant);
   restrict("device_id", deviceId);
-  values.push(limit);
+  // SQLite reads a negative limit as none.
+  values.push(limit ?? -1);
   // A released device has no row in environment_device, a shared one has a row without a key.
   const sql = `SELECT ${environmentColumns}, device.owner_key_id,
       device.tenant IS NOT NULL AND device.owner_key_id IS NULL AS shared

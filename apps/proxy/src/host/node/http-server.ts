@@ -9,6 +9,8 @@ import type { Hono } from "hono";
 import { resolveRequestId } from "../../http/gateway-request.ts";
 import { finishResponse } from "../../http/response.ts";
 import { toWebResponse } from "../gateway.ts";
+import type { Admission } from "./admission.ts";
+import { allowHalfOpen } from "./half-open.ts";
 import { joinedHeader } from "./request.ts";
 import { asksForUpgrade, isServerOptions, refuseHead, serverOptions } from "./request-head.ts";
 
@@ -37,13 +39,14 @@ export interface HttpServerOptions {
   readonly app: Hono<{ Bindings: HttpBindings }>;
   readonly randomId: RandomId;
   readonly timeouts: ServerTimeouts;
+  readonly admission: Admission;
   /** Receives failures that have no request to respond to. */
   readonly onFailure: (cause: unknown) => void;
 }
 
 /** Creates Node's HTTP server in front of the app. Input that is not a valid request also gets a problem response. */
 export function createHttpServer(options: HttpServerOptions): Server {
-  const { app, randomId, timeouts, onFailure } = options;
+  const { app, randomId, timeouts, admission, onFailure } = options;
 
   function respond(incoming: IncomingMessage, outgoing: ServerResponse, response: PlainResponse): void {
     const requestId = resolveRequestId(joinedHeader(incoming.rawHeaders, "x-request-id"), randomId);
@@ -82,11 +85,15 @@ export function createHttpServer(options: HttpServerOptions): Server {
     (incoming, outgoing) => {
       const refusal = refuseHead(incoming);
       if (refusal !== null) return refuse(incoming, outgoing, refusal);
+      const overload = admission.admit(incoming, outgoing);
+      if (overload !== null) return respond(incoming, outgoing, overload);
       if (isServerOptions(incoming)) return respond(incoming, outgoing, serverOptions);
       if (asksForUpgrade(incoming)) outgoing.shouldKeepAlive = false;
       void listener(incoming, outgoing).catch(onFailure);
     },
   );
+  server.on("connection", admission.accept);
+  allowHalfOpen(server);
   server.on("checkExpectation", (incoming, outgoing) => refuse(incoming, outgoing, unknownExpectation));
   server.on("connect", (_incoming, socket) => {
     socket.on("error", () => socket.destroy());

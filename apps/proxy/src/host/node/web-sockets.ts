@@ -15,6 +15,7 @@ import type { Pipeline } from "../../pipeline.ts";
 import { writeRawResponse } from "./http-server.ts";
 import { incomingRequest, joinedHeader } from "./request.ts";
 import { refuseHead } from "./request-head.ts";
+import { type Admission, overloaded } from "./admission.ts";
 import { createFrameBudget, type FrameBudget, type SocketBudget } from "./frame-budget.ts";
 
 /** Largest frame on any socket, in bytes. The environment server's limit for a socket can be lower, and can change. */
@@ -43,6 +44,7 @@ const messageTooBig = 1009;
 /** The options of {@link serveWebSockets}. */
 export interface WebSocketOptions {
   readonly randomId: RandomId;
+  readonly admission: Pick<Admission, "hasRoomForDevices">;
   /** Receives failures of the code that serves a device. */
   readonly onFailure: (cause: unknown) => void;
 }
@@ -54,7 +56,7 @@ export interface WebSocketOptions {
 export function serveWebSockets(
   server: Server,
   proxy: Pick<Pipeline, "upgrade">,
-  { randomId, onFailure }: WebSocketOptions,
+  { randomId, admission, onFailure }: WebSocketOptions,
 ): void {
   function refuse(socket: Duplex, incoming: IncomingMessage, response: PlainResponse): void {
     const presented = joinedHeader(incoming.rawHeaders, "x-request-id");
@@ -75,6 +77,7 @@ export function serveWebSockets(
     socket.on("error", () => socket.destroy());
     const refusal = refuseHead(incoming);
     if (refusal !== null) return refuse(socket, incoming, refusal);
+    if (!admission.hasRoomForDevices()) return refuse(socket, incoming, overloaded);
     const request = incomingRequest(incoming, () => closeSignal(socket));
     // A defect in the code that serves one device ends that device's socket, not the process.
     const fail = (cause: unknown): void => {

@@ -4,6 +4,7 @@ import type { Server } from "node:http";
 import { CommandError } from "@letta-environments/command-line";
 import { randomId } from "@letta-environments/platform/node";
 import { createGateway } from "../../host/gateway.ts";
+import type { Admission } from "../../host/node/admission.ts";
 import { type DrainingServer, trackServer } from "../../host/node/drain.ts";
 import { createHttpServer, defaultServerTimeouts } from "../../host/node/http-server.ts";
 import { nodeHost } from "../../host/node/request.ts";
@@ -27,21 +28,27 @@ export interface ListenAddress {
   readonly setting?: { readonly host: string; readonly port: string };
 }
 
+/** What listeners of a process share. */
+export interface ListenerOptions {
+  readonly admission: Admission;
+  /** Receives failures that no response reports. */
+  readonly onFailure: (cause: unknown) => void;
+}
+
 /**
  * Opens a listener that serves the routes and the pipeline.
  *
- * @param onFailure Receives failures that no response reports.
  * @throws CommandError if the port cannot be opened
  */
 export async function openListener(
   address: ListenAddress,
   pipeline: Pick<Pipeline, "handle" | "upgrade">,
   routes: readonly HostRoute[],
-  onFailure: (cause: unknown) => void,
+  { admission, onFailure }: ListenerOptions,
 ): Promise<Listener> {
   const app = createGateway(pipeline, { routes, ...nodeHost });
-  const server = createHttpServer({ app, randomId, timeouts: defaultServerTimeouts, onFailure });
-  serveWebSockets(server, pipeline, { randomId, onFailure });
+  const server = createHttpServer({ app, randomId, timeouts: defaultServerTimeouts, admission, onFailure });
+  serveWebSockets(server, pipeline, { randomId, admission, onFailure });
   const connections = trackServer(server);
   return { url: await listen(server, address), connections };
 }

@@ -5,7 +5,12 @@ import type { LogEvent } from "../../adapters/log.ts";
 import { auditFile, environmentsFile, keysFile, limitsFile } from "../../adapters/node/data-dir.ts";
 import { createDatabaseFileCheck, createDiskCheck } from "../../adapters/node/readiness-checks.ts";
 import type { Settings } from "../../config/settings.ts";
-import { createReadiness, type ReadinessCheck, type ReadReadiness } from "../../host/readiness.ts";
+import {
+  createReadiness,
+  type ReadinessChange,
+  type ReadinessCheck,
+  type ReadReadiness,
+} from "../../host/readiness.ts";
 import type { EmbeddedServer, KeyStore } from "../../ports.ts";
 
 /** Composes the checks over open resources. Keys in Valkey are looked up there; the upstream is never called. */
@@ -15,18 +20,32 @@ export function composeReadiness(
   log: (event: LogEvent) => void,
 ): ReadReadiness {
   const checkFile = (name: string): (() => Promise<void>) => createDatabaseFileCheck(join(dataDir, name));
+  const keyFiles = valkeyUrl === null ? [checkFile(keysFile)] : [];
   const checks: ReadinessCheck[] = [
     { name: "disk", run: createDiskCheck(dataDir) },
-    check("keys", ...(valkeyUrl === null ? [checkFile(keysFile)] : []), () => keyStore.find(unknownId)),
+    check("keys", ...keyFiles, () => keyStore.find(unknownId)),
     check("audit", checkFile(auditFile)),
     ...(embedded === null
       ? []
       : [check("devices", checkFile(environmentsFile), () => embedded.findConnection(unknownId, unknownId))]),
     ...(rateLimits.store === "sqlite" ? [check("limits", checkFile(limitsFile))] : []),
   ];
-  return createReadiness(systemClock, checks, ({ name, isReady, cause }) =>
-    log(isReady ? { type: "readiness_recovered", check: name } : { type: "readiness_failed", check: name, cause }),
-  );
+  return createReadiness(systemClock, checks, logChanges(log));
+}
+
+/** Composes the check of a gateway without a disk: its keys in Valkey are looked up. Without Valkey there is nothing to check. */
+export function composeKeyReadiness(
+  { valkeyUrl }: Pick<Settings, "valkeyUrl">,
+  keyStore: KeyStore,
+  log: (event: LogEvent) => void,
+): ReadReadiness {
+  const checks = valkeyUrl === null ? [] : [check("keys", () => keyStore.find(unknownId))];
+  return createReadiness(systemClock, checks, logChanges(log));
+}
+
+function logChanges(log: (event: LogEvent) => void): (change: ReadinessChange) => void {
+  return ({ name, isReady, cause }) =>
+    log(isReady ? { type: "readiness_recovered", check: name } : { type: "readiness_failed", check: name, cause });
 }
 
 /** An id that nothing has: to look it up uses the store and finds nothing. */

@@ -5,15 +5,18 @@ import { randomId, systemClock } from "@letta-environments/platform/node";
 import { problemResponse } from "@letta-environments/schema";
 import { isShortPepper } from "../../adapters/node/pepper.ts";
 import { bufferLines, createConsoleTelemetry } from "../../adapters/log.ts";
+import { openFileLimit } from "../../adapters/node/open-files.ts";
 import { loadOpenApi } from "../../adapters/open-api.ts";
 import type { AdminSettings } from "../../admin/settings.ts";
 import type { ParsedLine } from "../../commands/program.ts";
+import { createAdmission } from "../../host/node/admission.ts";
+import { divideOpenFiles } from "../../host/node/capacity.ts";
 import { createHostRoutes } from "../../host/routes.ts";
 import { finishResponse } from "../../http/response.ts";
 import type { Pipeline } from "../../pipeline.ts";
 import { composePipeline } from "./compose.ts";
 import { printNextSteps } from "./first-start.ts";
-import { type Listener, openListener } from "./listen.ts";
+import { type Listener, type ListenerOptions, openListener } from "./listen.ts";
 import { openResources } from "./resources.ts";
 import { loadSettings, watchSettings } from "./settings.ts";
 import { stopOnSignal } from "./shutdown.ts";
@@ -45,8 +48,14 @@ export async function startCommand(parsed: ParsedLine): Promise<void> {
   });
 
   const { admin } = settings;
-  const adminListener = admin && (await openAdminListener(admin, pipeline, onFailure));
-  const listener = await openListener(settings, pipeline, routes, onFailure).catch(async (cause: unknown) => {
+  const admission = createAdmission({
+    clock: systemClock,
+    maxConnections: divideOpenFiles(settings.maxOpenFiles ?? openFileLimit()).inbound,
+    onOverload: (report) => log({ type: "overloaded", ...report }),
+  });
+  const shared = { admission, onFailure };
+  const adminListener = admin && (await openAdminListener(admin, pipeline, shared));
+  const listener = await openListener(settings, pipeline, routes, shared).catch(async (cause: unknown) => {
     await adminListener?.connections.close();
     throw cause;
   });
@@ -88,18 +97,18 @@ export async function startCommand(parsed: ParsedLine): Promise<void> {
   });
 }
 
-/** Opens the administration listener, which serves the administration of keys and `/livez`, and no WebSockets. */
+/** Opens the administration listener, which serves the administration and `/livez`, and no WebSockets. */
 function openAdminListener(
   { host, port }: AdminSettings,
   { handleAdmin }: Pipeline,
-  onFailure: (cause: unknown) => void,
+  options: ListenerOptions,
 ): Promise<Listener> {
   const address = { host, port, setting: { host: "admin.host", port: "admin.port" } };
   const upgrade: Pipeline["upgrade"] = () => ({
     kind: "refused",
     response: finishResponse(noSocketHere, randomId("req"), "GET"),
   });
-  return openListener(address, { handle: handleAdmin, upgrade }, createHostRoutes({ randomId }), onFailure);
+  return openListener(address, { handle: handleAdmin, upgrade }, createHostRoutes({ randomId }), options);
 }
 
 const noSocketHere = problemResponse("endpoint_not_found", { detail: "No WebSocket is served at this path." });

@@ -53,7 +53,7 @@ export async function composeUpstream(
   if (upstream.kind !== "http" || idempotencyStore === null) {
     throw new TypeError("a remote upstream needs its settings and a store of sends");
   }
-  const { upstream: maxConcurrent } = divideOpenFiles(openFileLimit());
+  const { upstream: maxConcurrent } = divideOpenFiles(settings.maxOpenFiles ?? openFileLimit());
   const credentialOf = openCredentials(settings, await keyStore.list(), (tenant, cause) =>
     log({ type: "credential_file_failed", tenant, cause }),
   );

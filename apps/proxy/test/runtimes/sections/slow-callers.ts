@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { openSocket, parseResponse, readToEnd, requestHead } from "../../support/raw-http.ts";
 import { answerTo, expectedAnswer } from "../exchange.ts";
 import { endlessRequests } from "../hostile-requests.ts";
 import type { RuntimeLauncher } from "../launcher.ts";
@@ -17,5 +18,15 @@ export function describeSlowCallers(launcher: RuntimeLauncher, gateway: GatewayU
       expect(seen[index]?.isProblem).toBe(expected.isProblem);
     }
     expect((await gateway.ask("/livez")).status).toBe(200);
+  });
+}
+
+/** Clients that close their side of the connection when they have sent the request. */
+export function describeHalfClosedCallers(gateway: GatewayUnderTest): void {
+  test("a client that half-closes its connection after the request receives the response", async () => {
+    const key = await gateway.keyFor("list", "read", "send");
+    const socket = await openSocket(gateway.url);
+    socket.end(requestHead("GET", "/v1/environments?limit=7", { authorization: `Bearer ${key}` }));
+    expect(parseResponse(await readToEnd(socket)).status).toBe(200);
   });
 }

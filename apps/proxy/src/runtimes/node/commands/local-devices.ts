@@ -67,8 +67,7 @@ export function administerLocalDevices(context: CommandContext): DeviceCommands 
 
   const find = (deviceId: string | null) =>
     withDevices(async (devices) => {
-      // SQLite reads a negative limit as none.
-      const rows = (await devices?.list({ tenant, deviceId, afterId: null, limit: -1 })) ?? [];
+      const rows = (await devices?.list({ tenant, deviceId, afterId: null, limit: null })) ?? [];
       return rows.map((row) => showDevice(row, false));
     });
 

@@ -1,0 +1,21 @@
+import { execFileSync } from "node:child_process";
+import { expect, test } from "vitest";
+import { openFileLimit, parseLimit } from "./open-files.ts";
+
+test("the limit of open files is the one that the shell shows", () => {
+  const shown = execFileSync("sh", ["-c", "ulimit -n"], { encoding: "utf8" }).trim();
+  expect(openFileLimit()).toBe(shown === "unlimited" ? Number.MAX_SAFE_INTEGER : Number(shown));
+});
+
+test.each([
+  [300, 300],
+  ["1024", 1_024],
+  ["unlimited", Number.MAX_SAFE_INTEGER],
+  [undefined, null],
+  [null, null],
+  ["", null],
+  [-1, null],
+  [{}, null],
+])("a limit of %j is read as %s", (value, expected) => {
+  expect(parseLimit(value)).toBe(expected);
+});

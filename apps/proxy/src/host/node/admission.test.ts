@@ -1,0 +1,129 @@
+import { EventEmitter } from "node:events";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
+import { createVirtualClock } from "@letta-environments/testkit";
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { createAdmission, isAdmitted, type OverloadReport, priorityOfRequest } from "./admission.ts";
+import { divideOpenFiles } from "./capacity.ts";
+
+describe("the priority of a request", () => {
+  test.each([
+    ["POST", "/v1/environments/c/messages", 0],
+    ["POST", "/v1/environments/register", 0],
+    ["GET", "/v1/environments/d", 1],
+    ["GET", "/v1/ratelimit", 1],
+    ["GET", "/v1/environments", 2],
+    ["HEAD", "/v1/environments?limit=1", 2],
+    ["GET", "/livez", null],
+    ["GET", "/readyz", null],
+    ["POST", "/admin/v1/keys", null],
+  ])("%s %s is %s", (method, target, expected) => {
+    expect(priorityOfRequest(method, target)).toBe(expected);
+  });
+});
+
+describe("under overload", () => {
+  test("lists are refused first, then reads of a device, then messages", () => {
+    const load = (inFlight: number, busyMs = 0) =>
+      ([0, 1, 2] as const).map((priority) => isAdmitted(priority, { inFlight, busyMs }, 100));
+    expect([0, 69, 70, 84, 85, 99, 100].map((inFlight) => load(inFlight).filter(Boolean).length)).toEqual([
+      3, 3, 2, 2, 1, 1, 0,
+    ]);
+    expect([0, 24, 25, 49, 50, 99, 100].map((busyMs) => load(0, busyMs).filter(Boolean).length)).toEqual([
+      3, 3, 2, 2, 1, 1, 0,
+    ]);
+  });
+
+  test("a request is never refused while a less important one would be admitted", () => {
+    fc.assert(
+      fc.property(fc.nat(200), fc.nat(300), fc.integer({ min: 1, max: 200 }), (inFlight, busyMs, maxInFlight) => {
+        const [send, device, list] = ([0, 1, 2] as const).map((priority) =>
+          isAdmitted(priority, { inFlight, busyMs }, maxInFlight),
+        );
+        expect([!list || device, !device || send]).toEqual([true, true]);
+      }),
+    );
+  });
+});
+
+function createWorld(maxConnections: number) {
+  const clock = createVirtualClock();
+  const reports: OverloadReport[] = [];
+  const admission = createAdmission({ clock, maxConnections, onOverload: (report) => void reports.push(report) });
+  return {
+    clock,
+    reports,
+    admission,
+    connect(): Socket & { isDestroyed: boolean } {
+      const socket = Object.assign(new EventEmitter(), { isDestroyed: false, destroy: () => undefined });
+      socket.destroy = () => void (socket.isDestroyed = true);
+      admission.accept(socket as unknown as Socket);
+      return socket as unknown as Socket & { isDestroyed: boolean };
+    },
+    ask(method = "POST", url = "/v1/environments/c/messages") {
+      const outgoing = Object.assign(new EventEmitter(), { shouldKeepAlive: true });
+      const refusal = admission.admit({ method, url } as IncomingMessage, outgoing as unknown as ServerResponse);
+      return { outgoing, status: refusal?.status ?? null };
+    },
+  };
+}
+
+describe("admission", () => {
+  test("refuses with 503 and Retry-After what is over the limit, until a request has ended", () => {
+    const { ask } = createWorld(2);
+    const first = ask();
+    ask();
+    expect(ask().status).toBe(503);
+    expect(ask("GET", "/livez").status).toBeNull();
+    first.outgoing.emit("close");
+    expect(ask().status).toBeNull();
+  });
+
+  test("closes connections over the limit, and leaves the last fifth to callers and to single requests", () => {
+    const { connect, ask, admission } = createWorld(10);
+    const sockets = Array.from({ length: 8 }, connect);
+    expect([admission.hasRoomForDevices(), ask().outgoing.shouldKeepAlive]).toEqual([true, true]);
+    sockets.push(connect(), connect(), connect());
+    expect([admission.hasRoomForDevices(), ask().outgoing.shouldKeepAlive]).toEqual([false, false]);
+    expect(sockets.map(({ isDestroyed }) => isDestroyed).indexOf(true)).toBe(10);
+    for (const socket of sockets.slice(0, 3)) socket.emit("close");
+    expect(connect().isDestroyed).toBe(false);
+    expect(admission.hasRoomForDevices()).toBe(true);
+  });
+
+  test("refuses requests behind 100 ms of work in one turn of the event loop, and admits them in the next turn", async () => {
+    let nowMs = 0;
+    const clock = { monotonic: () => nowMs, setTimer: () => () => undefined };
+    const admission = createAdmission({ clock, maxConnections: 10, onOverload: () => undefined });
+    const incoming = { method: "POST", url: "/v1/environments/c/messages" } as IncomingMessage;
+    const statusAt = (atMs: number): number | null => {
+      nowMs = atMs;
+      return admission.admit(incoming, new EventEmitter() as ServerResponse)?.status ?? null;
+    };
+    expect([0, 99, 100, 400].map(statusAt)).toEqual([null, null, 503, 503]);
+    await new Promise((resolve) => void setImmediate(resolve));
+    expect(statusAt(401)).toBeNull();
+  });
+
+  test("reports at most once in a second how much was refused", async () => {
+    const { clock, connect, ask, reports } = createWorld(1);
+    connect();
+    connect();
+    ask();
+    for (let count = 0; count < 5; count++) ask();
+    await clock.advance(1_000);
+    expect(reports).toEqual([{ refusedRequests: 5, closedConnections: 1, inFlight: 1 }]);
+    await clock.advance(5_000);
+    expect(reports).toHaveLength(1);
+  });
+});
+
+test.each([
+  [300, { upstream: 78, inbound: 158 }],
+  [1_024, { upstream: 256, inbound: 704 }],
+  [65_536, { upstream: 256, inbound: 65_216 }],
+  [64, { upstream: 2, inbound: 6 }],
+])("of %d files, %j are for connections, and some stay free", (limit, expected) => {
+  expect(divideOpenFiles(limit)).toEqual(expected);
+});

@@ -1,0 +1,130 @@
+/**
+ * Admission under overload. Before any work, a request is refused with 503 `overloaded` if too many are in progress or if the event loop has been busy for
+ * too long, lists first, then reads of a device, then messages. Connections are limited too, so that the process keeps files for everything else.
+ */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
+import type { Clock } from "@letta-environments/platform";
+import { type PlainResponse, problemResponse } from "@letta-environments/schema";
+import type { Priority } from "../../upstream/concurrency.ts";
+
+/** What the decision on a request depends on. */
+export interface Load {
+  /** Number of requests in progress. */
+  readonly inFlight: number;
+  /** How long the event loop has been busy since it last looked at all connections, in milliseconds. */
+  readonly busyMs: number;
+}
+
+/** The share of the requests in progress up to which each priority is admitted. */
+const shares: Readonly<Record<Priority, number>> = { 0: 1, 1: 0.85, 2: 0.7 };
+
+/** How long the event loop may have been busy for each priority, in milliseconds. */
+const busyLimitsMs: Readonly<Record<Priority, number>> = { 0: 100, 1: 50, 2: 25 };
+
+/** Decides whether a request is admitted. */
+export function isAdmitted(priority: Priority, { inFlight, busyMs }: Load, maxInFlight: number): boolean {
+  return inFlight < maxInFlight * shares[priority] && busyMs < busyLimitsMs[priority];
+}
+
+/** Returns the priority of a request; `null` for health checks, the administration and everything else that is always admitted. */
+export function priorityOfRequest(method: string, target: string): Priority | null {
+  if (!target.startsWith("/v1/")) return null;
+  if (method !== "GET" && method !== "HEAD") return 0;
+  return /^\/v1\/environments(?:\?|$)/.test(target) ? 2 : 1;
+}
+
+/** Reports refused requests and connections, at most once in a second. */
+export interface OverloadReport {
+  readonly refusedRequests: number;
+  readonly closedConnections: number;
+  readonly inFlight: number;
+}
+
+/** Options of {@link createAdmission}. */
+export interface AdmissionOptions {
+  readonly clock: Pick<Clock, "monotonic" | "setTimer">;
+  /** Maximum number of connections of callers and devices. */
+  readonly maxConnections: number;
+  readonly onOverload: (report: OverloadReport) => void;
+}
+
+/** Admits connections and requests of one process. */
+export interface Admission {
+  /** Counts a connection. It is closed at once if there are too many. */
+  accept(socket: Socket): void;
+  /** Counts a request until its end, or returns the response that refuses it. */
+  admit(incoming: IncomingMessage, outgoing: ServerResponse): PlainResponse | null;
+  /** Whether another connection may become a device's socket. The last fifth is for callers. */
+  hasRoomForDevices(): boolean;
+}
+
+/** The most requests in progress. */
+const maxInFlightRequests = 4_096;
+
+/** The share of the connections up to which they are kept open between requests and may become device sockets. */
+const keptShare = 0.8;
+
+/** At most one report in this time, in milliseconds. */
+const reportIntervalMs = 1_000;
+
+/** Creates an {@link Admission}. */
+export function createAdmission({ clock, maxConnections, onOverload }: AdmissionOptions): Admission {
+  const maxInFlight = Math.min(maxConnections, maxInFlightRequests);
+  let connections = 0;
+  let inFlight = 0;
+  let turnBeganMs: number | null = null;
+  let refusedRequests = 0;
+  let closedConnections = 0;
+  let isReporting = false;
+
+  function busyMs(): number {
+    const nowMs = clock.monotonic();
+    if (turnBeganMs !== null) return nowMs - turnBeganMs;
+    turnBeganMs = nowMs;
+    // Runs when all connections that were ready have been looked at.
+    setImmediate(() => (turnBeganMs = null));
+    return 0;
+  }
+
+  function report(): void {
+    if (isReporting) return;
+    isReporting = true;
+    clock.setTimer(reportIntervalMs, () => {
+      onOverload({ refusedRequests, closedConnections, inFlight });
+      isReporting = false;
+      refusedRequests = 0;
+      closedConnections = 0;
+    });
+  }
+
+  return {
+    accept(socket) {
+      if (connections >= maxConnections) {
+        closedConnections += 1;
+        report();
+        socket.destroy();
+        return;
+      }
+      connections += 1;
+      socket.once("close", () => (connections -= 1));
+    },
+    admit(incoming, outgoing) {
+      if (connections > maxConnections * keptShare) outgoing.shouldKeepAlive = false;
+      const priority = priorityOfRequest(incoming.method ?? "", incoming.url ?? "");
+      if (priority === null) return null;
+      if (!isAdmitted(priority, { inFlight, busyMs: busyMs() }, maxInFlight)) {
+        refusedRequests += 1;
+        report();
+        return overloaded;
+      }
+      inFlight += 1;
+      outgoing.once("close", () => (inFlight -= 1));
+      return null;
+    },
+    hasRoomForDevices: () => connections <= maxConnections * keptShare,
+  };
+}
+
+/** The response to a request that was not started. */
+export const overloaded: PlainResponse = problemResponse("overloaded", { headers: { "retry-after": "1" } });

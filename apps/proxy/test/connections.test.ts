@@ -1,0 +1,49 @@
+/** Connections of callers at Node's HTTP server: closed on one side, and too many of them. */
+import type { Socket } from "node:net";
+import { jsonResponse, type PlainResponse } from "@letta-environments/schema";
+import { describe, expect, test } from "vitest";
+import { startNodeServer } from "./support/node-server.ts";
+import { openSocket, parseResponse, type RawResponse, readToEnd, requestHead } from "./support/raw-http.ts";
+
+describe("a client that closes its side of the connection after its request", () => {
+  async function ask(url: string, key: string): Promise<RawResponse> {
+    const socket = await openSocket(url);
+    socket.end(requestHead("GET", "/v1/environments", { authorization: `Bearer ${key}` }));
+    return parseResponse(await readToEnd(socket));
+  }
+
+  test("still receives the response", async () => {
+    const respond = Promise.withResolvers<PlainResponse>();
+    const { url, issueKey, server, connections } = await startNodeServer(() => respond.promise);
+    const closing = Promise.withResolvers<undefined>();
+    server.on("connection", (socket: Socket) => socket.on("end", () => closing.resolve(undefined)));
+    const response = ask(url, (await issueKey()).key);
+    await closing.promise;
+    respond.resolve(jsonResponse(200, { connections: [], hasNextPage: false }));
+    expect((await response).status).toBe(200);
+    await connections.close();
+  });
+
+  test("counts as disconnected after two seconds", async () => {
+    const cancelled = Promise.withResolvers<undefined>();
+    const { url, issueKey, connections } = await startNodeServer((_request, signal) => {
+      signal.addEventListener("abort", () => cancelled.resolve(undefined));
+      return new Promise(() => undefined);
+    });
+    void ask(url, (await issueKey()).key);
+    expect(await cancelled.promise).toBeUndefined();
+    await connections.close();
+  });
+});
+
+test("more connections than are allowed are closed at once, and a device's socket is refused before that", async () => {
+  const { url, issueKey, connections } = await startNodeServer(undefined, { maxConnections: 2 });
+  const { key } = await issueKey({ scopes: ["list", "connect"] });
+  const kept = [await openSocket(url), await openSocket(url)] as const;
+  expect(await readToEnd(await openSocket(url))).toBe("");
+  const headers = { authorization: `Bearer ${key}`, connection: "upgrade", upgrade: "websocket" };
+  kept[0].write(requestHead("GET", "/v1/environments/c/ws", headers));
+  expect(parseResponse(await readToEnd(kept[0]))).toMatchObject({ status: 503, headers: { "retry-after": "1" } });
+  kept[1].destroy();
+  await connections.close();
+});
