@@ -16,7 +16,7 @@ import { measureRateLimits } from "./rate-limits.ts";
 import { measureRateLimitsHttp } from "./rate-limits-http.ts";
 import { measureRequests } from "./requests.ts";
 import { measureRevocation } from "./revocation.ts";
-import { measureDeviceAttacks } from "./device-attacks.ts";
+import { measureDeviceAttacks } from "./attacks/device-attacks.ts";
 import { measureHosts } from "./hosts.ts";
 import { measureOverload } from "./overload.ts";
 import { measureStart } from "./start.ts";

@@ -136,3 +136,18 @@ test("a send whose ids could not be released after nothing was written is sent b
     expect(socket.inputs()).toHaveLength(1);
   }
 });
+
+test("a send whose reservation failed after it was stored is sent by its repeat", async () => {
+  const harness = createHarness();
+  const { connectionId, socket } = await harness.connect("device-1");
+  const { reserve } = harness.store;
+  harness.store.reserve = async (...values) => {
+    await reserve(...values);
+    throw new Error("the answer was lost");
+  };
+  expect((await harness.send(connectionId)).status).toBe(500);
+  harness.store.reserve = reserve;
+  socket.onFrame = () => queueMicrotask(() => socket.acknowledge());
+  const repeat = await harness.send(connectionId);
+  expect([repeat.status, repeat.headers["idempotency-replayed"]]).toEqual([200, undefined]);
+});

@@ -188,6 +188,8 @@ async function dispatchNew(send: Send): Promise<Dispatch> {
     if (!(await store.reserve(delivery, context.retentionNow()))) throw new Error("another process took a message id");
   } catch (cause) {
     pending.discard(opened);
+    // The store may have failed after it stored the ids. Nothing was written, so a repeat has to find them free.
+    await pending.release(delivery.id).catch(() => undefined);
     throw cause;
   }
   // The device may have disconnected or changed its mode while the ids were stored.

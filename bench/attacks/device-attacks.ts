@@ -5,16 +5,16 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import process from "node:process";
 import { setTimeout as delay } from "node:timers/promises";
-import { launchProcess, type LaunchedProcess } from "../packages/testkit/src/process.ts";
-import { runLettaProxy } from "../packages/testkit/src/proxy.ts";
-import { connectScriptedDevice, type ScriptedDevice } from "../packages/testkit/src/scripted-device.ts";
-import { type Attack, attacks } from "./attacks/attacks.ts";
-import { pinned } from "./harness/pin.ts";
-import type { BenchmarkResult } from "./harness/result.ts";
-import { quantile, summarise } from "./harness/statistics.ts";
+import { launchProcess, type LaunchedProcess } from "../../packages/testkit/src/process.ts";
+import { runLettaProxy } from "../../packages/testkit/src/proxy.ts";
+import { connectScriptedDevice, type ScriptedDevice } from "../../packages/testkit/src/scripted-device.ts";
+import { type Attack, attacks } from "./attacks.ts";
+import { pinned } from "../harness/pin.ts";
+import type { BenchmarkResult } from "../harness/result.ts";
+import { quantile, summarise } from "../harness/statistics.ts";
 
 /** The gateway under test. Name another checkout's entry to compare it. */
-const entry = process.env["GATEWAY_ENTRY"] ?? resolve(import.meta.dirname, "../apps/proxy/src/runtimes/node.ts");
+const entry = process.env["GATEWAY_ENTRY"] ?? resolve(import.meta.dirname, "../../apps/proxy/src/runtimes/node.ts");
 const seconds = Number(process.env["ATTACK_SECONDS"] ?? 10);
 const runs = Number(process.env["ATTACK_RUNS"] ?? 5);
 
@@ -117,7 +117,7 @@ function atMost(text: string, value: number, most: number, unit: string): Benchm
 }
 
 function measureLists(): MeasuredLists {
-  const worker = join(import.meta.dirname, "in-process", "list-worker.ts");
+  const worker = join(import.meta.dirname, "..", "in-process", "list-worker.ts");
   return JSON.parse(execFileSync(process.execPath, [worker], { encoding: "utf8" })) as MeasuredLists;
 }
 
@@ -168,7 +168,7 @@ async function startGateway(dataDir: string): Promise<Gateway> {
 }
 
 function startAttacker(attack: Attack, url: string, key: string): LaunchedProcess {
-  const script = join(import.meta.dirname, "attacks", "attacker.ts");
+  const script = join(import.meta.dirname, "attacker.ts");
   const [command, args] = pinned(1, process.execPath, [script, attack.name, url, key]);
   // The caller is measured on the same core.
   return launchProcess({ command: "nice", args: ["-n", "19", command, ...args] });
