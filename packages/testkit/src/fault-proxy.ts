@@ -119,7 +119,7 @@ function passBytes({ client, target }: Pair, delayMs: () => number): void {
   let delivered: Promise<unknown> = Promise.resolve();
   target.on("data", (bytes) => {
     const due = delay(delayMs());
-    delivered = delivered.then(() => due).then(() => void (client.destroyed || client.write(bytes)));
+    delivered = delivered.then(() => due).then(() => void (client.writable && client.write(bytes)));
   });
 }
 

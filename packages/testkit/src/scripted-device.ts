@@ -74,6 +74,8 @@ export async function openDeviceSocket(
     const response = frame.type === "input" ? acknowledge(frame) : null;
     if (response !== null) socket.send(JSON.stringify(response));
   });
+  // The close event that follows reports the end.
+  socket.on("error", () => undefined);
   const closed = new Promise<number>((resolve) => void socket.once("close", resolve));
   await once(socket, "open");
   return {

@@ -122,7 +122,7 @@ test.each(["embedded", "remote"] as const)(
   "with %s upstream, kill -9 at random points during sends delivers no message twice, and no success is lost",
   async (kind) => {
     const seed = crypto.getRandomValues(new Uint32Array(1))[0] ?? 0;
-    const { counts, kills, contradictions } = await sendThroughKills({ kind, sends, sendsPerKill: 30, seed });
+    const { counts, kills, contradictions } = await sendThroughKills({ kind, sends, sendsPerKill: 40, seed });
     const words = countNames.map((name) => `${counts[name]} ${name}`);
     process.stdout.write(`kill -9, ${kind} upstream, seed ${seed}: ${words.join(", ")}; ${kills} kills\n`);
     expect(contradictions).toEqual([]);

@@ -1,5 +1,6 @@
 /** A built gateway with a fault proxy on the hop of its callers, and, in front of a remote upstream, another one on that hop. */
 import { readdirSync } from "node:fs";
+import { setTimeout as delay } from "node:timers/promises";
 import {
   acknowledgeAsStarted,
   connectScriptedDevice,
@@ -7,8 +8,10 @@ import {
   type Fault,
   type FaultProxy,
   type Frame,
+  openDeviceSocket,
   type ProxiedRequest,
   type ScriptedDevice,
+  type ScriptedDeviceOptions,
 } from "@letta-environments/testkit";
 import type { LaunchedGateway, RuntimeLauncher } from "../runtimes/launcher.ts";
 import { type CountingUpstream, createCountingUpstream, remoteRow } from "./counting-upstream.ts";
@@ -37,6 +40,8 @@ export interface GatewayUnderFaults {
   readonly deliveries: ReadonlyMap<string, number>;
   /** Chooses the fault of each request on a hop. */
   chooseFault: (hop: Hop, request: ProxiedRequest) => Fault | null;
+  /** Breaks the socket of the device, which opens it again; does nothing in front of a remote upstream. */
+  dropDevice(): Promise<void>;
   /** Open files and sockets of the gateway; `null` where they cannot be counted. */
   countHandles(): number | null;
   /** Reads from the gateway, without the fault proxy. */
@@ -70,12 +75,13 @@ export async function startGatewayUnderFaults(
     kind,
     key,
     deviceId: "box",
-    connectionId: device?.scripted.connectionId ?? String(remoteRow.connectionId),
+    connectionId: device?.connectionId ?? String(remoteRow.connectionId),
     callerProxy,
     upstreamProxy,
     upstream,
     deliveries: upstream?.deliveries ?? device?.deliveries ?? new Map(),
     chooseFault: () => null,
+    dropDevice: async () => device?.drop(),
     countHandles: () => (gateway.pid === undefined ? null : countHandles(gateway.pid)),
     async read(target) {
       const response = await fetch(`${gateway.url}${target}`, { headers: { authorization: `Bearer ${key}` } });
@@ -83,7 +89,7 @@ export async function startGatewayUnderFaults(
     },
     async stop() {
       await callerProxy.close();
-      await device?.scripted.close();
+      await device?.stop();
       await gateway.stop();
       await upstreamProxy?.close();
       await upstream?.close();
@@ -103,22 +109,56 @@ const policies = {
   },
 };
 
-async function connectDevice(gateway: LaunchedGateway): Promise<{
-  readonly scripted: ScriptedDevice;
+/** A device behind a proxy of its own, which opens its socket again whenever it breaks. */
+interface ConnectedDevice {
+  readonly connectionId: string;
   readonly deliveries: ReadonlyMap<string, number>;
-}> {
+  /** Breaks the socket, and resolves when it is open again. */
+  drop(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+async function connectDevice(gateway: LaunchedGateway): Promise<ConnectedDevice> {
   const deliveries = new Map<string, number>();
+  const proxy = await createFaultProxy(Number(new URL(gateway.url).port));
   const { key: apiKey } = await gateway.createKey({ scopes: ["connect"] });
-  const scripted = await connectScriptedDevice({
-    baseUrl: gateway.url,
+  const options: ScriptedDeviceOptions = {
+    baseUrl: proxy.url,
     apiKey,
     deviceId: "box",
     acknowledge(input) {
       for (const id of messageIds(input)) deliveries.set(id, (deliveries.get(id) ?? 0) + 1);
       return acknowledgeAsStarted(input);
     },
-  });
-  return { scripted, deliveries };
+  };
+  let isStopped = false;
+  let device = await connectScriptedDevice(options);
+  const { connectionId, wsUrl } = device;
+  const reopen = (): Promise<ScriptedDevice> =>
+    // It may break before it is open.
+    openDeviceSocket(connectionId, wsUrl, options).catch(reopen);
+  const connecting = (async () => {
+    for (;;) {
+      await device.closed;
+      if (isStopped) return;
+      device = await reopen();
+    }
+  })();
+  return {
+    connectionId,
+    deliveries,
+    async drop() {
+      const before = device;
+      await proxy.closeConnections();
+      while (device === before && !isStopped) await delay(5);
+    },
+    async stop() {
+      isStopped = true;
+      await device.close();
+      await connecting;
+      await proxy.close();
+    },
+  };
 }
 
 function messageIds(input: Frame): readonly string[] {

@@ -1,8 +1,8 @@
-/** Many sends of the official SDK, with its own retries, through random faults on both hops. */
+/** Many sends of the official SDK, with its own retries, through random faults on both hops and of the device's socket. */
 import Letta, { APIError } from "@letta-ai/letta-client";
 import { createRandom, type Fault, faultPoints, type Random } from "@letta-environments/testkit";
 import { parseJsonObject } from "../../src/lib/json.ts";
-import { type Counts, noCounts } from "../simulation/truth.ts";
+import { type Counts, noCounts, saysNothingSent } from "../simulation/truth.ts";
 import type { GatewayUnderFaults } from "./gateway-under-faults.ts";
 
 /** The result of many sends. */
@@ -16,6 +16,8 @@ export interface RandomFaultsResult {
 
 /** Sends that are in flight at the same time. */
 const concurrency = 50;
+/** The socket of the device breaks once for this many sends. */
+const sendsPerDrop = 120;
 /** Probability that an exchange breaks on a hop. After five failures in a row, the gateway refuses sends for a second. */
 const faultRates = { caller: 0.2, upstream: 0.1 };
 
@@ -29,6 +31,7 @@ export async function sendThroughFaults(
   const counts: Counts = { ...noCounts };
   const contradictions: string[] = [];
   let faults = 0;
+  let dropped: Promise<void> = Promise.resolve();
   gateway.chooseFault = (hop) => {
     const fault = random.happens(faultRates[hop]) ? pickFault(random) : null;
     if (fault !== null) faults += 1;
@@ -48,6 +51,9 @@ export async function sendThroughFaults(
 
   async function sendOne(number: number): Promise<void> {
     const id = `random-${seed}-${number}`;
+    if (number % sendsPerDrop === sendsPerDrop - 1) dropped = gateway.dropDevice();
+    // Sends that are on their way are hit, and no others.
+    await dropped;
     const outcome = await sendWithSdk(client, gateway.connectionId, id);
     counts.sends += 1;
     const deliveries = gateway.deliveries.get(id) ?? 0;
@@ -91,8 +97,11 @@ async function isTyped(response: Response): Promise<boolean> {
   }
 }
 
-/** `refused`: the message will never be delivered under this id. `unknown`: it may be running. */
-type SendOutcome = "success" | "refused" | "unknown";
+/**
+ * `refused`: the message will never be delivered under this id. `unsent`: the last attempt sent nothing, such as to a device that is
+ * offline. `unknown`: it may be running.
+ */
+type SendOutcome = "success" | "refused" | "unsent" | "unknown";
 
 async function sendWithSdk(client: Letta, connectionId: string, id: string): Promise<SendOutcome> {
   try {
@@ -102,7 +111,9 @@ async function sendWithSdk(client: Letta, connectionId: string, id: string): Pro
   } catch (cause) {
     // A connection that breaks inside a body is a TypeError of `fetch`.
     if (!(cause instanceof APIError || cause instanceof TypeError)) throw cause;
-    // An earlier attempt of the same send may have been delivered before a later one was refused.
-    return cause instanceof APIError && (cause.status === 422 || cause.status === 404) ? "refused" : "unknown";
+    if (!(cause instanceof APIError)) return "unknown";
+    if (cause.status === 422 || cause.status === 404) return "refused";
+    const { errorCode, delivery } = (cause.error ?? {}) as { readonly errorCode?: string; readonly delivery?: unknown };
+    return saysNothingSent(errorCode ?? null, delivery) ? "unsent" : "unknown";
   }
 }

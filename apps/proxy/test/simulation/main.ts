@@ -51,6 +51,7 @@ async function main(): Promise<void> {
     const result = await runSeed(run);
     seeds += 1;
     for (const name of countNames) total[name] += result.counts[name];
+    if (seeds % 100 === 0) process.stdout.write(`${seeds} seeds and ${total.sends} messages so far\n`);
     if (result.violations.length > 0) {
       process.stdout.write(`${await describeFailure(run, result)}\n`);
       process.exitCode = 1;
