@@ -85,12 +85,14 @@ export async function sendThroughKills(options: KillOptions): Promise<KillResult
       kills += 1;
     }
   })();
-  await sendAll(5);
-  isSending = false;
-  await killing;
-  // Every message again: the outcome of the first send, or the first delivery of one that never left.
-  await sendAll(2);
-  await target.stop();
+  try {
+    await sendAll(5).finally(() => (isSending = false));
+    await killing;
+    // Every message again: the outcome of the first send, or the first delivery of one that never left.
+    await sendAll(2);
+  } finally {
+    await target.stop();
+  }
   counts.sends = sends;
   for (const outcome of outcomes.values()) {
     if (outcome === "unknown") counts.unknown += 1;

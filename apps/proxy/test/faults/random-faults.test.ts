@@ -18,8 +18,8 @@ const leastShares: Readonly<Record<UpstreamKind, number>> = { embedded: 0.4, rem
 async function sendThrough(runtime: "node" | "bun" | "deno", kind: UpstreamKind): Promise<readonly string[]> {
   const gateway = await startGatewayUnderFaults(createServerLauncher(runtime), kind);
   const seed = crypto.getRandomValues(new Uint32Array(1))[0] ?? 0;
-  const { counts, faults, contradictions } = await sendThroughFaults(gateway, count, seed);
-  await gateway.stop();
+  const sending = sendThroughFaults(gateway, count, seed);
+  const { counts, faults, contradictions } = await sending.finally(() => gateway.stop());
   const name = `${runtime}, ${kind} upstream, seed ${seed}`;
   const words = countNames.map((countName) => `${counts[countName]} ${countName}`);
   process.stdout.write(`${name}: ${words.join(", ")}; ${faults} faults\n`);
