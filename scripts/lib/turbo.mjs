@@ -23,7 +23,7 @@ export function taskEnvironment() {
  * @param {readonly string[]} [turboArguments]
  * @param {(output: Uint8Array) => void} [write] receives the output; default: it goes to the terminal
  */
-export function runTasks(tasks, turboArguments = [], write = undefined) {
+export function runTasks(tasks, turboArguments = [], write) {
   return runPnpm(
     ["exec", "turbo", "run", ...tasks, "--continue", "--ui=stream", "--output-logs=new-only", ...turboArguments],
     { env: taskEnvironment(), ...(write && { write }) },

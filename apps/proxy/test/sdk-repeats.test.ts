@@ -74,7 +74,8 @@ describe.each(sdks)("the official SDK $version", ({ version, Sdk }) => {
     const delivered = server.upstreamRequests
       .filter(({ method, path }) => method === "POST" && path.includes(`/${version}-`))
       .map(({ path }) => path);
-    expect(delivered.toSorted()).toEqual(expected.map(([path]) => path).toSorted());
+    expect(delivered).toHaveLength(expected.length);
+    expect(new Set(delivered)).toEqual(new Set(expected.map(([path]) => path)));
     // Every attempt broke as planned, and was repeated.
     const relayed = relay.requests.filter(({ path }) => path.includes(`/${version}-`));
     expect(relayed).toHaveLength(

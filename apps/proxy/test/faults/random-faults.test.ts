@@ -3,7 +3,12 @@ import process from "node:process";
 import { expect, test } from "vitest";
 import { createServerLauncher } from "../runtimes/server-launcher.ts";
 import { countNames } from "../simulation/truth.ts";
-import { startGatewayUnderFaults, type UpstreamKind, upstreamKinds } from "./gateway-under-faults.ts";
+import {
+  type GatewayUnderFaults,
+  startGatewayUnderFaults,
+  type UpstreamKind,
+  upstreamKinds,
+} from "./gateway-under-faults.ts";
 import { sendThroughFaults } from "./random-faults.ts";
 
 const count = Number(process.env["FAULTED_SENDS"] ?? 150);
@@ -14,12 +19,19 @@ const count = Number(process.env["FAULTED_SENDS"] ?? 150);
  */
 const leastShares: Readonly<Record<UpstreamKind, number>> = { embedded: 0.4, remote: 0.4 };
 
+async function sendAndStop(gateway: GatewayUnderFaults, seed: number): ReturnType<typeof sendThroughFaults> {
+  try {
+    return await sendThroughFaults(gateway, count, seed);
+  } finally {
+    await gateway.stop();
+  }
+}
+
 /** Sends through one gateway, and returns what must not be. */
 async function sendThrough(runtime: "node" | "bun" | "deno", kind: UpstreamKind): Promise<readonly string[]> {
   const gateway = await startGatewayUnderFaults(createServerLauncher(runtime), kind);
   const seed = crypto.getRandomValues(new Uint32Array(1))[0] ?? 0;
-  const sending = sendThroughFaults(gateway, count, seed);
-  const { counts, faults, contradictions } = await sending.finally(() => gateway.stop());
+  const { counts, faults, contradictions } = await sendAndStop(gateway, seed);
   const name = `${runtime}, ${kind} upstream, seed ${seed}`;
   const words = countNames.map((countName) => `${counts[countName]} ${countName}`);
   process.stdout.write(`${name}: ${words.join(", ")}; ${faults} faults\n`);

@@ -94,7 +94,7 @@ describe.each([createServerLauncher("node"), createServerLauncher("bun"), create
       }
 
       await Promise.all(Array.from({ length: callers }, (_, index) => run(index)));
-      const shown = Object.fromEntries([...outcomes].toSorted());
+      const shown = Object.fromEntries(outcomes);
       process.stderr.write(`${launcher.name}: ${JSON.stringify(shown)}, sends received ${received} of ${sends}\n`);
       const allowed = /^(?:list|send) (?:200 -|503 overloaded|0 -)$/;
       expect([...outcomes.keys()].filter((name) => !allowed.test(name))).toEqual([]);

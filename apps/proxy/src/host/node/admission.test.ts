@@ -26,11 +26,11 @@ describe("the priority of a request", () => {
 describe("under overload", () => {
   test("lists are refused first, then reads of a device, then messages", () => {
     const load = (inFlight: number, busyMs = 0) =>
-      ([0, 1, 2] as const).map((priority) => isAdmitted(priority, { inFlight, busyMs, admittedMeanwhile: 16 }, 100));
+      ([0, 1, 2] as const).map((priority) => isAdmitted(priority, { inFlight, busyMs, admittedMeanwhile: 64 }, 100));
     expect([0, 69, 70, 84, 85, 99, 100].map((inFlight) => load(inFlight).filter(Boolean).length)).toEqual([
       3, 3, 2, 2, 1, 1, 0,
     ]);
-    expect([0, 24, 25, 49, 50, 99, 100].map((busyMs) => load(0, busyMs).filter(Boolean).length)).toEqual([
+    expect([0, 49, 50, 99, 100, 199, 200].map((busyMs) => load(0, busyMs).filter(Boolean).length)).toEqual([
       3, 3, 2, 2, 1, 1, 0,
     ]);
   });
@@ -39,7 +39,7 @@ describe("under overload", () => {
     fc.assert(
       fc.property(fc.nat(200), fc.nat(300), fc.integer({ min: 1, max: 200 }), (inFlight, busyMs, maxInFlight) => {
         const [send, device, list] = ([0, 1, 2] as const).map((priority) =>
-          isAdmitted(priority, { inFlight, busyMs, admittedMeanwhile: 16 }, maxInFlight),
+          isAdmitted(priority, { inFlight, busyMs, admittedMeanwhile: 64 }, maxInFlight),
         );
         expect([!list || device, !device || send]).toEqual([true, true]);
       }),
@@ -92,7 +92,7 @@ describe("admission", () => {
     expect(admission.hasRoomForDevices()).toBe(true);
   });
 
-  test("refuses requests behind 100 ms of work in one turn of the event loop, and admits them in the next turn", async () => {
+  test("refuses requests behind 200 ms of work in one turn of the event loop, and admits them in the next turn", async () => {
     let nowMs = 0;
     const clock = { monotonic: () => nowMs, setTimer: () => () => undefined };
     const admission = createAdmission({ clock, maxConnections: 1_000, onOverload: () => undefined });
@@ -102,9 +102,9 @@ describe("admission", () => {
       return admission.admit(incoming, new EventEmitter() as ServerResponse)?.status ?? null;
     };
     // A machine that stops the process for a while is no overload.
-    expect([0, 200].map(statusAt)).toEqual([null, null]);
-    for (let count = 0; count < 14; count++) expect(statusAt(99)).toBeNull();
-    expect([99, 100, 400].map(statusAt)).toEqual([null, 503, 503]);
+    expect([0, 300].map(statusAt)).toEqual([null, null]);
+    for (let count = 0; count < 62; count++) expect(statusAt(199)).toBeNull();
+    expect([199, 200, 400].map(statusAt)).toEqual([null, 503, 503]);
     await new Promise((resolve) => void setImmediate(resolve));
     expect(statusAt(401)).toBeNull();
   });

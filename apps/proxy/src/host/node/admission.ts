@@ -22,10 +22,13 @@ export interface Load {
 const shares: Readonly<Record<Priority, number>> = { 0: 1, 1: 0.85, 2: 0.7 };
 
 /** How long the event loop may have been busy for each priority, in milliseconds. */
-const busyLimitsMs: Readonly<Record<Priority, number>> = { 0: 100, 1: 50, 2: 25 };
+const busyLimitsMs: Readonly<Record<Priority, number>> = { 0: 200, 1: 100, 2: 50 };
 
-/** With fewer requests in a turn of the event loop, its time is not theirs: the process itself had to wait for the machine. */
-const leastRequests = 16;
+/**
+ * With fewer requests in a turn of the event loop, the time is no sign of overload: the process had to wait for the machine, or it has just started
+ * and its code is not compiled yet.
+ */
+const leastRequests = 64;
 
 /** Decides whether a request is admitted. */
 export function isAdmitted(
