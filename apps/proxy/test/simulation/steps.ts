@@ -213,10 +213,13 @@ async function connectAll({ embedded, clock }: World): Promise<void> {
   }
 }
 
+/** Longest time for which the leases of a killed gateway count as requests in progress, in milliseconds. */
+const leaseMs = 60_000;
+
 /** After the last fault, a new message to every device is delivered at once. */
 async function recover(session: Session): Promise<void> {
   const { world } = session;
-  await world.clock.advance(10_000);
+  await world.clock.advance(leaseMs + 1_000);
   for (const { tenant, deviceId, connectionIds } of world.devices) {
     const key = world.keys.find(({ name }) => name === `${tenant}/full`);
     const connectionId = connectionIds.at(-1);
