@@ -4,6 +4,9 @@
  */
 import {
   type PlainResponse,
+  checkIdempotencyKey,
+  idempotencyKeyHeader,
+  type KnownEndpoint,
   problemResponse,
   type SendMessageBody,
   type UpgradeDecision,
@@ -15,10 +18,9 @@ import { beginSend } from "./audit/sends.ts";
 import { authoriseBody, authoriseEndpoint } from "./auth/authorise.ts";
 import { createFeatures, type Features } from "./features.ts";
 import { type GatewayRequest, ignoreForwardedHeaders } from "./http/gateway-request.ts";
-import { readIdempotencyKey } from "./http/idempotency-key.ts";
 import { failureResponse, finishResponse } from "./http/response.ts";
 import { matchRequest, validateRequest } from "./http/validate-request.ts";
-import { mapMaybe, type MaybePromise, startSteps } from "./lib/steps.ts";
+import { mapMaybe, type MaybePromise, type Refusal, startSteps } from "./lib/steps.ts";
 import { retrieveRateLimit, rateLimitPath, checkRateLimitMethod } from "./limits/endpoint.ts";
 import { groupAddress } from "./limits/client-address.ts";
 import { limitRequest } from "./limits/request-limits.ts";
@@ -229,6 +231,16 @@ function createAdminSteps({ administer, limits }: Features, guard: AdminGuard | 
       const tenantDevices = principal?.tenantDevices ?? null;
       return administer({ endpoint, params, ...input, ifMatch: request.header("if-match"), tenantDevices }, authority);
     });
+}
+
+/** Reads the `Idempotency-Key` of a send; `null` if it has none, and for other requests, which ignore the header. */
+function readIdempotencyKey(
+  request: GatewayRequest,
+  { operation }: Pick<KnownEndpoint, "operation">,
+): { readonly idempotencyKey: string | null } | Refusal {
+  const idempotencyKey = operation === "sendMessage" ? request.header(idempotencyKeyHeader) : null;
+  const response = checkIdempotencyKey(idempotencyKey);
+  return response === null ? { idempotencyKey } : { kind: "refused", response };
 }
 
 /** The device that a request is about. Where a send's device is not known yet, its connection stands for it. */
