@@ -1,4 +1,4 @@
-/** What the API description says about the administration, which programs do not need. A new operation does not compile without an entry. */
+/** The texts of the API description for the administration. A new operation does not compile without one. */
 import type { ProblemCode } from "@letta-environments/schema";
 import type { AdminOperation } from "../../src/admin/endpoints.ts";
 import { exampleDevice, exampleKey, exampleNewKey, examplePatch, exampleSecret } from "./admin-examples.ts";
@@ -16,7 +16,7 @@ export interface AdminText {
     /** Headers besides those of every response. */
     readonly headers?: readonly string[];
   };
-  /** The name of the component that describes the request body, and an example of it; absent: there is none. */
+  /** The schema component of the request body, and an example; absent for operations without a body. */
   readonly body?: { readonly schema: string; readonly example: unknown; readonly mediaTypes?: readonly string[] };
   /** Whether the operation takes `If-Match`. */
   readonly isConditional?: boolean;
@@ -162,14 +162,14 @@ export const adminTexts: Readonly<Record<AdminOperation, AdminText>> = {
   },
 };
 
-/** What each id in a path is. */
+/** Descriptions and examples of the path parameters. */
 export const adminPathParameters: Readonly<Record<string, { readonly description: string; readonly example: string }>> =
   {
     keyId: { description: "The id of a key: its part between the first two underscores.", example: "p8DxxlMoq9Es" },
     deviceId: { description: "The `deviceId` of a device.", example: exampleDevice.deviceId },
   };
 
-/** What each parameter of a query is. */
+/** Descriptions of the query parameters. */
 export const adminQueryParameters: Readonly<Record<string, string>> = {
   limit: "The number of entries of a page.",
   after: "The id of the last entry of the previous page.",

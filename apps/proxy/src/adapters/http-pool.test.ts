@@ -1,4 +1,4 @@
-/** What the pool knows beyond `fetch`: whether anything of a request was sent. `http.test.ts` has the tests of both clients. */
+/** The pool, unlike `fetch`, reports whether any byte of a request was sent. `http.test.ts` tests both clients. */
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type RequestListener, type Server } from "node:http";
 import type { AddressInfo } from "node:net";

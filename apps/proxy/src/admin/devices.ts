@@ -65,7 +65,7 @@ export function createDeviceOperations(devicesFor: DevicesFor | null): DeviceOpe
     return rows.length === 0 ? notFound : jsonResponse(200, { devices: rows.map((row) => showDevice(row)) });
   }
 
-  /** Refuses a device that the authority does not see, or of which it sees only some rows. */
+  /** Changes a device. Returns a refusal unless the authority may see every row of the device. */
   async function change(
     by: DeviceAuthority,
     target: DeviceTarget,

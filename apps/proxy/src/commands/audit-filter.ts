@@ -3,7 +3,7 @@
  * it takes them from the `send_started` record with the same id.
  */
 
-/** Events: the types of records, and `send`, `key` and `device`, each of which selects several types. */
+/** Values of `--event`: each record type, and the groups `send`, `key` and `device`. */
 export const events: readonly string[] = [
   "send",
   "send_started",

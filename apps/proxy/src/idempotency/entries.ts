@@ -20,7 +20,7 @@ import type { SendEntry, SendScope } from "./store.ts";
 /** The most ids in one send. */
 export const maxIds = 256;
 
-/** What an id names. */
+/** The kind of thing that an id identifies. */
 export type EntryKind = "message" | "decision" | "tool_return" | "key";
 
 /** An id of a send, with its place in the request. */

@@ -1,4 +1,4 @@
-/** What is kept of the response to a send, and the response to its repeats. */
+/** The stored part of a response to a send, and the response to repeats. */
 import { type PlainHeaders, type PlainResponse, problemResponse } from "@letta-environments/schema";
 import { parseJsonObject } from "../lib/json.ts";
 import type { KnownEntry, SendResult } from "./store.ts";

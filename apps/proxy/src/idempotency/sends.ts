@@ -29,7 +29,7 @@ export interface FinishedSend {
   readonly response: PlainResponse;
 }
 
-/** What became of a requested send. */
+/** Result of a requested send. */
 export type SendTurn =
   /** It ran, or it was refused. */
   | { readonly kind: "responded"; readonly response: PlainResponse }
@@ -48,7 +48,7 @@ export interface Sends {
   findConnection(tenant: string, connectionId: string): Promise<KnownConnection | null>;
 }
 
-/** What {@link createSends} needs. */
+/** Dependencies of {@link createSends}. */
 export interface SendsPorts {
   readonly store: IdempotencyStore;
   readonly clock: Clock;

@@ -57,7 +57,7 @@ export interface KnownEntry extends SendEntry {
     | { readonly kind: "unknown" };
 }
 
-/** What became of a reservation. */
+/** Result of a reservation. */
 export type ReserveOutcome =
   | { readonly kind: "reserved" }
   /** At least one id is in use, and nothing was reserved. Holds those of the ids that are in use. */

@@ -96,7 +96,7 @@ export function createAttempt(
   };
 }
 
-/** What is known about the server for a tenant. */
+/** Health of the server for one tenant. */
 interface Health {
   readonly breaker: CircuitBreaker;
   /** Monotonic milliseconds. */
@@ -140,7 +140,7 @@ const failingStatuses: ReadonlySet<number> = new Set([502, 503, 504]);
 
 type SignOfLife = "works" | "failed" | "unknown";
 
-/** What an attempt shows about the server. One that ended early shows nothing; a send can also take long because of its device. */
+/** Returns what an attempt says about the server. One that ended early says nothing, and a send may be slow because of its device. */
 function signOfLifeOf({ method }: Endpoint, outcome: CallOutcome): SignOfLife {
   if (outcome.kind !== "finished") return outcome.kind === "timed_out" && method === "GET" ? "failed" : "unknown";
   const { result } = outcome;

@@ -22,7 +22,7 @@ import type { CallRemote } from "./remote-call.ts";
 import { describeDelivery, sendOutcome, type SentContent } from "./send-outcome.ts";
 import { neverAborted, releaseSend, type UpstreamCall } from "./upstream.ts";
 
-/** What {@link createSendRemote} needs. */
+/** Dependencies of {@link createSendRemote}. */
 export interface SendRemotePorts {
   readonly clock: Pick<Clock, "monotonic">;
   readonly sha256: Sha256;

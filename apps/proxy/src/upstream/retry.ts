@@ -14,7 +14,7 @@ const firstBoundMs = 100;
 /** The longest `Retry-After` that a read waits for, in milliseconds. Longer ones are passed on to the caller, who waits instead. */
 const maxRetryAfterMs = 5_000;
 
-/** What the decision on a retry depends on. */
+/** Inputs of {@link retryDelayMs}. */
 export interface RetrySituation {
   readonly result: PlainResponse | UpstreamFailure;
   /** Number of retries so far. */

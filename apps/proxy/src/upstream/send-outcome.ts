@@ -8,7 +8,7 @@ import { parseJsonObject } from "../lib/json.ts";
 import type { CallEnd } from "./remote-call.ts";
 import { provenCode } from "./validate-response.ts";
 
-/** What follows from the end of a send. */
+/** How to record a finished send, and whether its message was delivered. */
 export interface SendOutcome {
   /** `settle`: repeats receive this result. `release`: the ids are free, and a repeat is sent. */
   readonly action: "settle" | "release";
@@ -40,7 +40,7 @@ const undeliveredCodes: ReadonlySet<ProblemCode> = new Set([
 /** Statuses with which a server, or one in front of it, may give up a request that it has passed on. */
 const ambiguousStatuses: ReadonlySet<number> = new Set([408, 499]);
 
-/** What a body holds. */
+/** The kinds of messages in a body. */
 export interface SentContent {
   readonly hasMessages: boolean;
   readonly hasApprovals: boolean;

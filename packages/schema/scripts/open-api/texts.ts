@@ -1,10 +1,10 @@
 /** Texts of the OpenAPI document that the endpoint table does not have: a program needs none of them. */
 import type { Operation } from "../../src/index.ts";
 
-/** What the document says about an operation. */
+/** The texts of one operation. */
 export interface OperationText {
   readonly description: string;
-  /** What a success is. */
+  /** Description of the success response. */
   readonly success: string;
 }
 
@@ -43,7 +43,7 @@ export const operationTexts: Readonly<Record<Operation, OperationText>> = {
   },
 };
 
-/** What each id in a path is. */
+/** Descriptions and examples of the path parameters. */
 export const pathParameters: Readonly<Record<string, { readonly description: string; readonly example: string }>> = {
   deviceId: {
     description: "The `deviceId` of an environment, which stays the same when the device restarts.",
@@ -55,7 +55,7 @@ export const pathParameters: Readonly<Record<string, { readonly description: str
   },
 };
 
-/** What each parameter of a query is. */
+/** Descriptions of the query parameters. */
 export const queryParameters: Readonly<Record<string, string>> = {
   after: "The `id` of the last row of the previous page.",
   limit: "The number of rows of a page.",

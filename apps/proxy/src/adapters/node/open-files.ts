@@ -25,7 +25,7 @@ function readLimit(): unknown {
   }
 }
 
-/** Reads a limit of the report; `null` when it is none. */
+/** Reads a limit from the report; `null` if it is not a number. */
 export function parseLimit(value: unknown): number | null {
   if (value === "unlimited") return Number.MAX_SAFE_INTEGER;
   const limit = typeof value === "string" ? Number(value) : value;

@@ -3,7 +3,7 @@ import { open, rm, stat } from "node:fs/promises";
 import { statSync } from "node:fs";
 import { join } from "node:path";
 
-/** What the probe writes: more than a transaction usually needs. */
+/** Content of the probe file. It is larger than a typical transaction. */
 const probe: Uint8Array = new Uint8Array(65_536);
 const fileHeader = "SQLite format 3\0";
 

@@ -4,7 +4,7 @@
  */
 import type { ValkeyConnection } from "@letta-environments/platform";
 
-/** A setting of a server because of which it may forget what it has confirmed. The message says how to change it. */
+/** A server setting allows confirmed writes to be lost. The message says how to change it. */
 export class ValkeyNotDurableError extends Error {
   override readonly name = "ValkeyNotDurableError";
   /** The name of the setting in the server's configuration. */

@@ -8,7 +8,7 @@ import type { Clock } from "@letta-environments/platform";
 import { type PlainResponse, problemResponse } from "@letta-environments/schema";
 import type { Priority } from "../../upstream/concurrency.ts";
 
-/** What the decision on a request depends on. */
+/** The present load of the process. */
 export interface Load {
   /** Number of requests in progress. */
   readonly inFlight: number;
