@@ -147,6 +147,26 @@ describe("a repeat of a caller's own upstream key", () => {
 });
 
 describe("a repeat while the first send is in progress", () => {
+  test("receives the result of a send whose caller has disconnected, because the send runs on", async () => {
+    const world = await createSendWorld();
+    const answer = deferred<typeof accepted>();
+    const caller = new AbortController();
+    let sendSignal: AbortSignal | undefined;
+    world.upstream = (signal) => {
+      sendSignal = signal;
+      return answer.promise;
+    };
+    const first = world.send({ signal: caller.signal });
+    await world.clock.advance(1_000);
+    caller.abort();
+    expect(sendSignal?.aborted).toBe(false);
+    answer.resolve(accepted);
+    await world.clock.advance(1_000);
+    await first;
+    expect(summarise(await world.send())).toBe("200 replayed");
+    expect(world.delivered()).toHaveLength(1);
+  });
+
   test("waits, and receives its result", async () => {
     const world = await createSendWorld();
     const answer = deferred<typeof accepted>();
