@@ -5,14 +5,13 @@ import { readOptionalText, readText } from "./columns.ts";
 
 /** {@link DeliveryLog} in SQLite. */
 export function createSqliteDeliveryLog(database: SqliteDatabase): DeliveryLog {
+  // A join with the wanted ids would read every message of the conversation.
   const findMessages = database.prepare(`
     SELECT message.message_id, message.delivery_id, delivery.fingerprint, delivery.outcome, delivery.disposition,
       delivery.error
-    FROM json_each(?) AS wanted
-    JOIN environment_message AS message ON message.message_id = wanted.value
-      AND message.environment_id = ? AND message.agent_id = ? AND message.conversation_id = ?
-    JOIN environment_delivery AS delivery ON delivery.id = message.delivery_id
-    WHERE delivery.reserved_at > ?`);
+    FROM environment_message AS message JOIN environment_delivery AS delivery ON delivery.id = message.delivery_id
+    WHERE message.environment_id = ? AND message.agent_id = ? AND message.conversation_id = ?
+      AND message.message_id IN (SELECT value FROM json_each(?)) AND delivery.reserved_at > ?`);
   const forgetExpired = database.prepare(`
     DELETE FROM environment_delivery WHERE reserved_at <= ? AND id IN (SELECT delivery_id FROM environment_message
       WHERE environment_id = ? AND agent_id = ? AND conversation_id = ?
@@ -40,7 +39,7 @@ export function createSqliteDeliveryLog(database: SqliteDatabase): DeliveryLog {
   function find({ scope, messageIds }: Pick<Delivery, "scope" | "messageIds">, nowMs: number): KnownMessage[] {
     const { environmentId, agentId, conversationId } = scope;
     const wanted = JSON.stringify(messageIds);
-    return findMessages.all(wanted, environmentId, agentId, conversationId, nowMs - retentionMs).map(readMessage);
+    return findMessages.all(environmentId, agentId, conversationId, wanted, nowMs - retentionMs).map(readMessage);
   }
 
   function reserve(delivery: Delivery, nowMs: number): boolean {

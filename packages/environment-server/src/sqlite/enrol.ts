@@ -2,7 +2,7 @@ import type { SqliteDatabase } from "@letta-environments/platform";
 import { matchesNamePattern } from "@letta-environments/schema";
 import { maxConnectionsPerEnvironment } from "../limits.ts";
 import type { Enrolment, EnrolmentResult } from "../ports.ts";
-import { readInteger, readOptionalText, readText } from "./columns.ts";
+import { environmentByDevice, readInteger, readOptionalText, readText } from "./columns.ts";
 
 /** Prepares `enrol` of the port `EnvironmentRows`. */
 export function prepareEnrol(database: SqliteDatabase): (enrolment: Enrolment) => EnrolmentResult {
@@ -13,7 +13,9 @@ export function prepareEnrol(database: SqliteDatabase): (enrolment: Enrolment) =
   const findEnvironment = database.prepare(
     "SELECT id, key_id FROM environment WHERE tenant = ? AND device_id = ? AND listener_instance_id = ?",
   );
-  const findNames = database.prepare("SELECT connection_name FROM environment WHERE tenant = ? AND device_id = ?");
+  const findNames = database.prepare(
+    `SELECT connection_name FROM environment INDEXED BY ${environmentByDevice} WHERE tenant = ? AND device_id = ?`,
+  );
   const countEnvironments = database.prepare(
     "SELECT count(*) AS count FROM environment WHERE tenant = ? AND key_id = ?",
   );

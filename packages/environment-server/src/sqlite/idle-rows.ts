@@ -1,6 +1,6 @@
 import type { SqliteDatabase } from "@letta-environments/platform";
 import type { EnvironmentRows } from "../ports.ts";
-import { readText } from "./columns.ts";
+import { environmentByDevice, readText } from "./columns.ts";
 
 /** The part of {@link EnvironmentRows} that removes the rows of devices that do not connect any more, in SQLite. */
 export function createSqliteIdleRows(
@@ -12,7 +12,8 @@ export function createSqliteIdleRows(
   const removeDevices = database.prepare(`
     DELETE FROM environment_device WHERE (tenant, device_id) IN (
       SELECT tenant, device_id FROM environment WHERE id IN (SELECT value FROM json_each(?)))
-    AND NOT EXISTS (SELECT 1 FROM environment AS other WHERE other.tenant = environment_device.tenant
+    AND NOT EXISTS (SELECT 1 FROM environment AS other INDEXED BY ${environmentByDevice}
+      WHERE other.tenant = environment_device.tenant
       AND other.device_id = environment_device.device_id AND other.id NOT IN (SELECT value FROM json_each(?)))`);
   const removeRows = database.prepare("DELETE FROM environment WHERE id IN (SELECT value FROM json_each(?))");
   return {
