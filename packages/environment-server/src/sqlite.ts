@@ -1,4 +1,4 @@
-import type { SqliteDatabase } from "@letta-environments/platform";
+import { createGroupCommit, type GroupCommitOptions, type SqliteDatabase } from "@letta-environments/platform";
 import { retentionMs } from "./limits.ts";
 import type { EnvironmentStore } from "./ports.ts";
 import { createSqliteDeviceRows } from "./sqlite/devices.ts";
@@ -11,11 +11,17 @@ import { migrate } from "./sqlite/migrations.ts";
  * a promise resolves, the change is as durable as the database was opened; with platform's `openSqlite` it survives a power
  * cut.
  *
+ * @param defer Schedules a commit. Changes until then share it. Default: `queueMicrotask`; with `setImmediate` many more changes
+ *   share a commit, and with it the wait for the disk.
  * @throws Error when a newer program has written the database.
  */
-export function createSqliteEnvironmentStore(database: SqliteDatabase): EnvironmentStore {
+export function createSqliteEnvironmentStore(
+  database: SqliteDatabase,
+  { defer = queueMicrotask }: Partial<Pick<GroupCommitOptions, "defer">> = {},
+): EnvironmentStore {
   database.exec("PRAGMA foreign_keys = ON");
   migrate(database);
+  const commit = createGroupCommit(database, { defer });
   const forgetConnections = database.prepare(`DELETE FROM environment_connection WHERE id IN (
     SELECT id FROM environment_connection WHERE replaced_at <= ? LIMIT ?)`);
   const forgetDeliveries = database.prepare(`DELETE FROM environment_delivery WHERE id IN (
@@ -30,19 +36,18 @@ export function createSqliteEnvironmentStore(database: SqliteDatabase): Environm
     database.prepare(`UPDATE ${table} SET ${column} = ? WHERE ${column} > ?`),
   );
   return {
-    ...createSqliteEnvironmentRows(database),
-    ...createSqliteDeviceRows(database),
-    ...createSqliteDeliveryLog(database),
-    prune: async (nowMs, limit) =>
-      database.transaction(() => {
+    ...createSqliteEnvironmentRows(database, commit),
+    ...createSqliteDeviceRows(database, commit),
+    ...createSqliteDeliveryLog(database, commit),
+    prune: (nowMs, limit) =>
+      commit(() => {
         const connections = forgetConnections.run(nowMs - retentionMs, limit).changes;
         const deliveries = forgetDeliveries.run(nowMs - retentionMs, limit).changes;
         return connections >= limit || deliveries >= limit;
-      }),
-    async limitTimes(nowMs) {
-      database.transaction(() => {
+      }, limit),
+    limitTimes: (nowMs) =>
+      commit(() => {
         for (const limit of limitColumns) limit.run(nowMs, nowMs);
-      });
-    },
+      }),
   };
 }

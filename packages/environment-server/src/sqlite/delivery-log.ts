@@ -1,10 +1,10 @@
-import type { SqliteDatabase, SqliteRow } from "@letta-environments/platform";
+import type { GroupCommit, SqliteDatabase, SqliteRow } from "@letta-environments/platform";
 import { retentionMs } from "../limits.ts";
 import type { Delivery, DeliveryLog, DeliveryOutcome, KnownMessage, UnresolvedDelivery } from "../ports.ts";
 import { readOptionalText, readText } from "./columns.ts";
 
 /** {@link DeliveryLog} in SQLite. */
-export function createSqliteDeliveryLog(database: SqliteDatabase): DeliveryLog {
+export function createSqliteDeliveryLog(database: SqliteDatabase, commit: GroupCommit): DeliveryLog {
   // A join with the wanted ids would read every message of the conversation.
   const findMessages = database.prepare(`
     SELECT message.message_id, message.delivery_id, delivery.fingerprint, delivery.outcome, delivery.disposition,
@@ -55,13 +55,13 @@ export function createSqliteDeliveryLog(database: SqliteDatabase): DeliveryLog {
 
   return {
     findMessages: async (scope, messageIds, nowMs) => find({ scope, messageIds }, nowMs),
-    reserve: async (delivery, nowMs) => database.transaction(() => reserve(delivery, nowMs)),
-    release: async (deliveryId) => void releaseDelivery.run(deliveryId),
-    async settle(deliveryId, environmentId, outcome) {
+    reserve: (delivery, nowMs) => commit(() => reserve(delivery, nowMs), 1 + delivery.messageIds.length),
+    release: (deliveryId) => commit(() => void releaseDelivery.run(deliveryId)),
+    settle(deliveryId, environmentId, outcome) {
       const disposition = outcome.kind === "accepted" ? outcome.disposition : null;
       const error = outcome.kind === "rejected" ? outcome.error : null;
       const { kind } = outcome;
-      return settleDelivery.run(kind, disposition, error, deliveryId, environmentId, kind).changes > 0;
+      return commit(() => settleDelivery.run(kind, disposition, error, deliveryId, environmentId, kind).changes > 0);
     },
     async findUnresolved(environmentId, nowMs, maxMessages) {
       const rows = findUnresolved.all(environmentId, nowMs - retentionMs, maxMessages);

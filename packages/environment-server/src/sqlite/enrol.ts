@@ -4,7 +4,7 @@ import { maxConnectionsPerEnvironment } from "../limits.ts";
 import type { Enrolment, EnrolmentResult } from "../ports.ts";
 import { environmentByDevice, readInteger, readOptionalText, readText } from "./columns.ts";
 
-/** Prepares `enrol` of the port `EnvironmentRows`. */
+/** Prepares `enrol` of the port `EnvironmentRows`, to be run in a transaction. */
 export function prepareEnrol(database: SqliteDatabase): (enrolment: Enrolment) => EnrolmentResult {
   const findDevice = database.prepare("SELECT owner_key_id FROM environment_device WHERE tenant = ? AND device_id = ?");
   const insertDevice = database.prepare(
@@ -75,5 +75,5 @@ export function prepareEnrol(database: SqliteDatabase): (enrolment: Enrolment) =
     return { kind: "enrolled", environmentId };
   }
 
-  return (enrolment) => database.transaction(() => enrol(enrolment));
+  return enrol;
 }

@@ -1,10 +1,11 @@
-import type { SqliteDatabase } from "@letta-environments/platform";
+import type { GroupCommit, SqliteDatabase } from "@letta-environments/platform";
 import type { EnvironmentRows } from "../ports.ts";
 import { environmentByDevice, readText } from "./columns.ts";
 
 /** The part of {@link EnvironmentRows} that removes the rows of devices that do not connect any more, in SQLite. */
 export function createSqliteIdleRows(
   database: SqliteDatabase,
+  commit: GroupCommit,
 ): Pick<EnvironmentRows, "findIdleEnvironments" | "removeEnvironments"> {
   const findIdle = database.prepare(
     "SELECT id, tenant, device_id FROM environment WHERE last_seen_at <= ? ORDER BY last_seen_at LIMIT ?",
@@ -24,12 +25,12 @@ export function createSqliteIdleRows(
         deviceId: readText(row, "device_id"),
       }));
     },
-    removeEnvironments: async (environmentIds) =>
-      database.transaction(() => {
+    removeEnvironments: (environmentIds) =>
+      commit(() => {
         const ids = JSON.stringify(environmentIds);
         removeDevices.run(ids, ids);
         // The connectionIds of the rows are removed with them.
         removeRows.run(ids);
-      }),
+      }, environmentIds.length),
   };
 }

@@ -1,11 +1,17 @@
-import type { SqliteDatabase, SqliteRow, SqliteStatement, SqliteValue } from "@letta-environments/platform";
+import type {
+  GroupCommit,
+  SqliteDatabase,
+  SqliteRow,
+  SqliteStatement,
+  SqliteValue,
+} from "@letta-environments/platform";
 import type { ConnectionRecord, EnvironmentFilter, EnvironmentRows } from "../ports.ts";
 import { prepareEnrol } from "./enrol.ts";
 import { environmentColumns, readEnvironment, readInteger, readText } from "./columns.ts";
 import { createSqliteIdleRows } from "./idle-rows.ts";
 
 /** {@link EnvironmentRows} in SQLite. */
-export function createSqliteEnvironmentRows(database: SqliteDatabase): EnvironmentRows {
+export function createSqliteEnvironmentRows(database: SqliteDatabase, commit: GroupCommit): EnvironmentRows {
   const enrol = prepareEnrol(database);
   const findConnection = database.prepare(`
     SELECT connection.id AS connection_id, connection.generation, connection.key_id,
@@ -42,25 +48,23 @@ export function createSqliteEnvironmentRows(database: SqliteDatabase): Environme
   }
 
   return {
-    ...createSqliteIdleRows(database),
+    ...createSqliteIdleRows(database, commit),
     ...createLists(database),
-    enrol: async (enrolment) => enrol(enrolment),
+    enrol: (enrolment) => commit(() => enrol(enrolment), 2),
     async findConnection(tenant, connectionId) {
       const row = findConnection.get(connectionId, tenant);
       return row === undefined ? null : readConnection(row);
     },
-    openConnection: async (connectionId, nowMs) => database.transaction(() => openConnection(connectionId, nowMs)),
+    openConnection: (connectionId, nowMs) => commit(() => openConnection(connectionId, nowMs), 3),
     async findEnvironments(tenant, deviceId) {
       return findDevice.all(tenant, deviceId).map(readEnvironment);
     },
-    async saveStatus(environmentId, { currentMode, workingDirectory, gitBranch }) {
-      saveStatus.run(currentMode, workingDirectory, gitBranch, environmentId);
-    },
-    async saveLastSeen(times) {
-      database.transaction(() => {
+    saveStatus: (environmentId, { currentMode, workingDirectory, gitBranch }) =>
+      commit(() => void saveStatus.run(currentMode, workingDirectory, gitBranch, environmentId)),
+    saveLastSeen: (times) =>
+      commit(() => {
         for (const { environmentId, lastSeenAt } of times) markSeen.run(lastSeenAt, environmentId);
-      });
-    },
+      }, times.length),
   };
 }
 

@@ -2,14 +2,18 @@
  * Remembers sends in SQLite, in the file of the audit records. Several processes on one machine may share the file. Concurrent sends
  * share commits.
  */
-import type { Clock, SqliteDatabase } from "@letta-environments/platform";
+import {
+  type Clock,
+  createGroupCommit,
+  type GroupCommitOptions,
+  type SqliteDatabase,
+} from "@letta-environments/platform";
 import { IdempotencyUnavailableError, type IdempotencyStore } from "../../idempotency/store.ts";
 import { migrateAuditFile } from "./audit-migrations.ts";
-import { createGroupCommit, type GroupCommitOptions } from "./group-commit.ts";
 import { defaultCapacity, openSendTables } from "./idempotency-tables.ts";
 
 /** Options of {@link createSqliteIdempotencyStore}. */
-export interface SqliteIdempotencyStoreOptions extends GroupCommitOptions {
+export interface SqliteIdempotencyStoreOptions extends Partial<GroupCommitOptions> {
   /** Ids that are remembered at most; as many connections are. Default: 1,000,000. */
   readonly capacity?: number;
 }
@@ -18,12 +22,15 @@ export interface SqliteIdempotencyStoreOptions extends GroupCommitOptions {
 export function createSqliteIdempotencyStore(
   database: SqliteDatabase,
   clock: Pick<Clock, "now" | "monotonic">,
-  { capacity = defaultCapacity, ...options }: SqliteIdempotencyStoreOptions = {},
+  {
+    capacity = defaultCapacity,
+    defer = setImmediate,
+    guard = async (run) => run(),
+  }: SqliteIdempotencyStoreOptions = {},
 ): IdempotencyStore {
   migrateAuditFile(database);
   const tables = openSendTables(database, { clock, capacity });
-  const { guard = async (run) => run() } = options;
-  const commit = createGroupCommit(database, options);
+  const commit = createGroupCommit(database, { defer, guard });
 
   const write = <Result>(run: () => Result, rows?: number): Promise<Result> => translateFailure(commit(run, rows));
   const read = <Result>(run: () => Result): Promise<Result> => translateFailure(guard(run));

@@ -126,7 +126,9 @@ async function openEmbeddedServer(
   log: (event: LogEvent) => void,
   environmentCache: EnvironmentCache | null,
 ): Promise<{ readonly server: EnvironmentServer; close(): Promise<void> }> {
-  const { store, database } = await openStore(settings.dataDir, environmentsFile, createSqliteEnvironmentStore);
+  const { store, database } = await openStore(settings.dataDir, environmentsFile, (opened) =>
+    createSqliteEnvironmentStore(opened, { defer: setImmediate }),
+  );
   // A busy SQLite blocks the event loop, so it returns at once and the server waits instead.
   database.exec("PRAGMA busy_timeout = 0");
   const server = createEnvironmentServer({

@@ -2,7 +2,7 @@
  * Group commit: changes of a database that wait at the same time share one transaction. A commit waits for the disk, so this makes
  * many more changes possible in a second, and blocks the event loop less often.
  */
-import { isSqliteBusy, type SqliteDatabase } from "@letta-environments/platform";
+import { isSqliteBusy, type SqliteDatabase } from "./sqlite.ts";
 
 /** Rows that the changes of one transaction add or remove, about, so that it does not block the event loop for long. */
 const maxRows = 256;
@@ -19,7 +19,7 @@ export interface GroupCommitOptions {
   /** Runs a transaction, again while another process holds the file. Default: every transaction runs once. */
   readonly guard?: <Result>(run: () => Result) => Promise<Result>;
   /** Schedules a function after the work that is ready now. Changes that arrive until then share a transaction. */
-  readonly defer?: (run: () => void) => void;
+  readonly defer: (run: () => void) => void;
 }
 
 interface Change {
@@ -35,7 +35,7 @@ interface Change {
  */
 export function createGroupCommit(
   database: Pick<SqliteDatabase, "transaction">,
-  { guard = async (run) => run(), defer = (run) => void setImmediate(run) }: GroupCommitOptions = {},
+  { guard = async (run) => run(), defer }: GroupCommitOptions,
 ): GroupCommit {
   const waiting: Change[] = [];
   let isScheduled = false;

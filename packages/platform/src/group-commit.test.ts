@@ -1,7 +1,7 @@
-import type { SqliteDatabase } from "@letta-environments/platform";
-import { openSqlite } from "@letta-environments/platform/node";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { createGroupCommit, type GroupCommit } from "./group-commit.ts";
+import { openSqlite } from "./node/index.ts";
+import type { SqliteDatabase } from "./sqlite.ts";
 
 let database: SqliteDatabase;
 let transactions = 0;
@@ -20,6 +20,7 @@ beforeEach(() => {
     },
   };
   commit = createGroupCommit(counting, {
+    defer: setImmediate,
     async guard(run) {
       // As if waiting for the file.
       await Promise.resolve();
