@@ -81,7 +81,7 @@ export interface EnvironmentServer {
   upgrade(request: PlainRequest, principal: Principal): Promise<UpgradeDecision>;
   /** The administration of stored devices, for callers that have decided who may administer them. */
   readonly devices: DeviceAdministration;
-  /** Devices with an open socket here. */
+  /** Devices with an open socket here. Each is the same object as long as its socket is open. */
   connectedDevices(): readonly ConnectedDevice[];
   /**
    * Closes, with 1008, the sockets of the devices for which `isEnded` returns true. Call it after their keys are refused at

@@ -40,7 +40,7 @@ export async function decideUpgrade(
     owner: ownerOf(record),
     attach(socket) {
       const listener = context.hub.attach(record, principal.credentialId ?? null, socket);
-      context.removals.socketOpened();
+      context.removals.socketOpened(connectionId);
       return listener;
     },
   };

@@ -27,10 +27,8 @@ export interface Moment {
 /** The state of an open socket. */
 export interface DeviceConnection {
   readonly device: DeviceReference;
-  readonly keyId: string;
-  /** `credentialId` of the principal that opened the socket; `null` when it has none. */
-  readonly credentialId: string | null;
-  readonly connectionName: string;
+  /** Always the same object, by which other modules recognise the socket. */
+  readonly identity: ConnectedDevice;
   readonly listenerInstanceId: string;
   readonly generation: number;
   readonly socket: PlainSocket;
@@ -86,19 +84,20 @@ export function wallTimeOf({ wallMs, monotonicMs }: Moment, clock: Clock): numbe
 /** Creates the state of a socket that has just opened. A registration's first socket starts without the stored status. */
 export function createDeviceConnection({
   record,
+  credentialId,
   openedAt,
   ...parts
-}: Pick<DeviceConnection, "credentialId" | "socket" | "queues" | "traffic"> & {
+}: Pick<DeviceConnection, "socket" | "queues" | "traffic"> & {
   readonly record: ConnectionRecord;
+  readonly credentialId: string | null;
   readonly openedAt: Moment;
 }): DeviceConnection {
   const { environment, connectionId, generation, opened, keyId } = record;
-  const { currentMode, workingDirectory, gitBranch } = environment;
+  const { tenant, deviceId, connectionName, currentMode, workingDirectory, gitBranch } = environment;
   return {
     ...parts,
-    device: { tenant: environment.tenant, environmentId: environment.id, deviceId: environment.deviceId, connectionId },
-    keyId,
-    connectionName: environment.connectionName,
+    device: { tenant, environmentId: environment.id, deviceId, connectionId },
+    identity: { tenant, keyId, credentialId, deviceId, connectionName },
     listenerInstanceId: environment.listenerInstanceId,
     generation,
     connectedAt: openedAt,

@@ -45,8 +45,10 @@ export interface DeviceHub {
   openIds(tenant: string, afterId: string | null, limit: number): readonly string[];
   /** Writes a frame and returns whether it was written. A socket that fails is dropped. */
   send(connection: DeviceConnection, text: string): boolean;
-  /** Devices with an open socket, online or silent. */
+  /** Devices with an open socket, online or silent. Each is the same object as long as its socket is open. */
   connectedDevices(): readonly ConnectedDevice[];
+  /** Number of devices with an open socket. */
+  readonly size: number;
   /** For how long the device is refused because it exceeded limits, in milliseconds; 0 when it is not. */
   throttledMs(device: ThrottledDevice): number;
   /** Closes, with 1008, the sockets of the devices for which `isEnded` returns true. */
@@ -128,11 +130,14 @@ export function createDeviceHub(options: DeviceHubOptions): DeviceHub {
     presence: (environmentId) => presenceOf(findOnline(hub, environmentId), hub.clock),
     openIds: hub.index.after,
     send: (connection, text) => send(hub, connection, text),
-    connectedDevices: () => [...hub.connections.values()].map(describeDevice),
+    connectedDevices: () => [...hub.connections.values()].map(({ identity }) => identity),
+    get size() {
+      return hub.connections.size;
+    },
     throttledMs: hub.throttle.remainingMs,
     closeEnded(isEnded) {
       for (const connection of [...hub.connections.values()]) {
-        if (!isEnded(describeDevice(connection))) continue;
+        if (!isEnded(connection.identity)) continue;
         drop(hub, connection, "key_ended", policyViolation);
         connection.socket.close(policyViolation, keyEndedReason);
       }
@@ -169,7 +174,7 @@ function attach(
   const connection = createConnection(hub, record, credentialId, socket);
   hub.connections.set(environment.id, connection);
   hub.index.add(environment.tenant, environment.id);
-  hub.writes.opened(connection);
+  if (!record.opened) hub.writes.firstOpened(connection);
   hub.emit({ type: "device_connected", ...connection.device });
   startSweep(hub);
   for (const runtime of connection.queues.busy()) send(hub, connection, buildSyncFrame(hub.randomId("sync"), runtime));
@@ -268,8 +273,8 @@ function refuse(hub: Hub, connection: DeviceConnection, limit: string): void {
 /** Delays the next registrations and upgrades of a device, once for each socket. */
 function punish(hub: Hub, connection: DeviceConnection): void {
   if (!isCurrent(hub, connection)) return;
-  const { keyId, listenerInstanceId, device } = connection;
-  hub.throttle.punish({ tenant: device.tenant, keyId, deviceId: device.deviceId, listenerInstanceId });
+  const { identity, listenerInstanceId } = connection;
+  hub.throttle.punish({ ...identity, listenerInstanceId });
 }
 
 /** Removes a connection, once: its sends get their outcome, and the store learns when the device was last seen. */
@@ -370,8 +375,4 @@ async function close(hub: Hub): Promise<void> {
   hub.refused.clear();
   await hub.maintenance.stop();
   await hub.writes.settled();
-}
-
-function describeDevice({ device, keyId, credentialId, connectionName }: DeviceConnection): ConnectedDevice {
-  return { tenant: device.tenant, keyId, credentialId, deviceId: device.deviceId, connectionName };
 }
