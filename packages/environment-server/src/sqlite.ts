@@ -11,17 +11,17 @@ import { migrate } from "./sqlite/migrations.ts";
  * a promise resolves, the change is as durable as the database was opened; with platform's `openSqlite` it survives a power
  * cut.
  *
- * @param defer Schedules a commit. Changes until then share it. Default: `queueMicrotask`; with `setImmediate` many more changes
- *   share a commit, and with it the wait for the disk.
+ * @param options when changes are committed. By default at the end of the microtask; with `setImmediate` as `defer`, and a timer as
+ *   `deferPatient`, many more changes share a commit, and with it the wait for the disk.
  * @throws Error when a newer program has written the database.
  */
 export function createSqliteEnvironmentStore(
   database: SqliteDatabase,
-  { defer = queueMicrotask }: Partial<Pick<GroupCommitOptions, "defer">> = {},
+  { defer = queueMicrotask, ...options }: Partial<GroupCommitOptions> = {},
 ): EnvironmentStore {
   database.exec("PRAGMA foreign_keys = ON");
   migrate(database);
-  const commit = createGroupCommit(database, { defer });
+  const commit = createGroupCommit(database, { defer, ...options });
   const forgetConnections = database.prepare(`DELETE FROM environment_connection WHERE id IN (
     SELECT id FROM environment_connection WHERE replaced_at <= ? LIMIT ?)`);
   const forgetDeliveries = database.prepare(`DELETE FROM environment_delivery WHERE id IN (
@@ -40,11 +40,14 @@ export function createSqliteEnvironmentStore(
     ...createSqliteDeviceRows(database, commit),
     ...createSqliteDeliveryLog(database, commit),
     prune: (nowMs, limit) =>
-      commit(() => {
-        const connections = forgetConnections.run(nowMs - retentionMs, limit).changes;
-        const deliveries = forgetDeliveries.run(nowMs - retentionMs, limit).changes;
-        return connections >= limit || deliveries >= limit;
-      }, limit),
+      commit(
+        () => {
+          const connections = forgetConnections.run(nowMs - retentionMs, limit).changes;
+          const deliveries = forgetDeliveries.run(nowMs - retentionMs, limit).changes;
+          return connections >= limit || deliveries >= limit;
+        },
+        { rows: limit },
+      ),
     limitTimes: (nowMs) =>
       commit(() => {
         for (const limit of limitColumns) limit.run(nowMs, nowMs);

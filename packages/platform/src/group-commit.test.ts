@@ -52,7 +52,7 @@ test("changes that wait at the same time share a transaction, and each receives 
 
 test("a transaction changes at most 256 rows, or those of one change", async () => {
   const rows = [1_000, 250, 6, 1, 128, 127, 128];
-  await Promise.all(rows.map((count, index) => commit(() => insert(index), count)));
+  await Promise.all(rows.map((count, index) => commit(() => insert(index), { rows: count })));
   expect(transactions).toBe(4);
 });
 
@@ -63,6 +63,22 @@ test("a change resolves only after its transaction is committed", async () => {
   const broken = commit(() => database.exec("INSERT INTO parts (number) VALUES (7)"));
   await expect(broken).rejects.toThrow(/FOREIGN KEY/);
   expect(database.prepare("SELECT * FROM parts").all()).toEqual([]);
+});
+
+test("patient changes wait for their time, or share the commit of an impatient one", async () => {
+  let endWait = (): void => undefined;
+  const deferPatient = (run: () => void): void => void (endWait = run);
+  commit = createGroupCommit(database, { defer: setImmediate, deferPatient });
+  const patient = commit(() => insert(1), { isPatient: true });
+  await new Promise((resolve) => void setImmediate(resolve));
+  expect(stored()).toEqual([]);
+  await Promise.all([patient, commit(() => insert(2))]);
+  expect(stored()).toEqual([1, 2]);
+  endWait();
+  const another = commit(() => insert(3), { isPatient: true });
+  endWait();
+  await another;
+  expect(stored()).toEqual([1, 2, 3]);
 });
 
 test("a change that throws fails alone, and leaves nothing behind", async () => {

@@ -7,12 +7,16 @@ import { isSqliteBusy, type SqliteDatabase } from "./sqlite.ts";
 /** Rows that the changes of one transaction add or remove, about, so that it does not block the event loop for long. */
 const maxRows = 256;
 
-/**
- * Runs a function that changes a database in a write transaction. Resolves when it is committed.
- *
- * @param rows How many rows it adds or removes, about. Default: 1.
- */
-export type GroupCommit = <Result>(run: () => Result, rows?: number) => Promise<Result>;
+/** How a change shares its commit. */
+export interface ChangeOptions {
+  /** How many rows it adds or removes, about. Default: 1. */
+  readonly rows?: number;
+  /** Some milliseconds do not matter: it waits for `deferPatient`, or shares the next commit of a change that does not. Default: false. */
+  readonly isPatient?: boolean;
+}
+
+/** Runs a function that changes a database in a write transaction. Resolves when it is committed. */
+export type GroupCommit = <Result>(run: () => Result, options?: ChangeOptions) => Promise<Result>;
 
 /** Options of {@link createGroupCommit}. */
 export interface GroupCommitOptions {
@@ -20,12 +24,18 @@ export interface GroupCommitOptions {
   readonly guard?: <Result>(run: () => Result) => Promise<Result>;
   /** Schedules a function after the work that is ready now. Changes that arrive until then share a transaction. */
   readonly defer: (run: () => void) => void;
+  /**
+   * The same for patient changes, after more time: a turn of Node's event loop accepts one connection, so a commit in each turn would
+   * limit how fast devices connect. Default: `defer`.
+   */
+  readonly deferPatient?: (run: () => void) => void;
 }
 
 interface Change {
   /** Makes the change, and returns what reports its result. */
   readonly run: () => () => void;
   readonly rows: number;
+  readonly isPatient: boolean;
   readonly reject: (cause: unknown) => void;
 }
 
@@ -35,19 +45,29 @@ interface Change {
  */
 export function createGroupCommit(
   database: Pick<SqliteDatabase, "transaction">,
-  { guard = async (run) => run(), defer }: GroupCommitOptions,
+  { guard = async (run) => run(), defer, deferPatient = defer }: GroupCommitOptions,
 ): GroupCommit {
   const waiting: Change[] = [];
-  let isScheduled = false;
+  let isCommitting = false;
+  const isScheduled = { patient: false, impatient: false };
 
-  function schedule(): void {
-    if (isScheduled || waiting.length === 0) return;
-    isScheduled = true;
-    defer(() => {
-      void commit(takeBatch(waiting)).finally(() => {
-        isScheduled = false;
-        schedule();
-      });
+  function schedule({ isPatient }: Pick<Change, "isPatient">): void {
+    const kind = isPatient ? "patient" : "impatient";
+    if (isCommitting || isScheduled[kind]) return;
+    isScheduled[kind] = true;
+    (isPatient ? deferPatient : defer)(() => {
+      isScheduled[kind] = false;
+      start();
+    });
+  }
+
+  function start(): void {
+    if (isCommitting || waiting.length === 0) return;
+    isCommitting = true;
+    void commit(takeBatch(waiting)).finally(() => {
+      isCommitting = false;
+      const next = waiting.find(({ isPatient }) => !isPatient) ?? waiting[0];
+      if (next !== undefined) schedule(next);
     });
   }
 
@@ -62,14 +82,15 @@ export function createGroupCommit(
     }
   }
 
-  return (run, rows = 1) =>
+  return (run, { rows = 1, isPatient = false } = {}) =>
     new Promise((resolve, reject) => {
-      const change = (): (() => void) => {
+      const report = (): (() => void) => {
         const result = run();
         return () => resolve(result);
       };
-      waiting.push({ run: change, rows, reject });
-      schedule();
+      const change: Change = { run: report, rows, isPatient, reject };
+      waiting.push(change);
+      schedule(change);
     });
 }
 

@@ -55,7 +55,7 @@ export function createSqliteDeliveryLog(database: SqliteDatabase, commit: GroupC
 
   return {
     findMessages: async (scope, messageIds, nowMs) => find({ scope, messageIds }, nowMs),
-    reserve: (delivery, nowMs) => commit(() => reserve(delivery, nowMs), 1 + delivery.messageIds.length),
+    reserve: (delivery, nowMs) => commit(() => reserve(delivery, nowMs), { rows: 1 + delivery.messageIds.length }),
     release: (deliveryId) => commit(() => void releaseDelivery.run(deliveryId)),
     settle(deliveryId, environmentId, outcome) {
       const disposition = outcome.kind === "accepted" ? outcome.disposition : null;

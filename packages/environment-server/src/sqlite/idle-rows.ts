@@ -26,11 +26,14 @@ export function createSqliteIdleRows(
       }));
     },
     removeEnvironments: (environmentIds) =>
-      commit(() => {
-        const ids = JSON.stringify(environmentIds);
-        removeDevices.run(ids, ids);
-        // The connectionIds of the rows are removed with them.
-        removeRows.run(ids);
-      }, environmentIds.length),
+      commit(
+        () => {
+          const ids = JSON.stringify(environmentIds);
+          removeDevices.run(ids, ids);
+          // The connectionIds of the rows are removed with them.
+          removeRows.run(ids);
+        },
+        { rows: environmentIds.length },
+      ),
   };
 }

@@ -50,21 +50,25 @@ export function createSqliteEnvironmentRows(database: SqliteDatabase, commit: Gr
   return {
     ...createSqliteIdleRows(database, commit),
     ...createLists(database),
-    enrol: (enrolment) => commit(() => enrol(enrolment), 2),
+    enrol: (enrolment) => commit(() => enrol(enrolment), { rows: 2, isPatient: true }),
     async findConnection(tenant, connectionId) {
       const row = findConnection.get(connectionId, tenant);
       return row === undefined ? null : readConnection(row);
     },
-    openConnection: (connectionId, nowMs) => commit(() => openConnection(connectionId, nowMs), 3),
+    openConnection: (connectionId, nowMs) =>
+      commit(() => openConnection(connectionId, nowMs), { rows: 3, isPatient: true }),
     async findEnvironments(tenant, deviceId) {
       return findDevice.all(tenant, deviceId).map(readEnvironment);
     },
     saveStatus: (environmentId, { currentMode, workingDirectory, gitBranch }) =>
-      commit(() => void saveStatus.run(currentMode, workingDirectory, gitBranch, environmentId)),
+      commit(() => void saveStatus.run(currentMode, workingDirectory, gitBranch, environmentId), { isPatient: true }),
     saveLastSeen: (times) =>
-      commit(() => {
-        for (const { environmentId, lastSeenAt } of times) markSeen.run(lastSeenAt, environmentId);
-      }, times.length),
+      commit(
+        () => {
+          for (const { environmentId, lastSeenAt } of times) markSeen.run(lastSeenAt, environmentId);
+        },
+        { rows: times.length, isPatient: true },
+      ),
   };
 }
 

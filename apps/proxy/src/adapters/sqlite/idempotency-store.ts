@@ -32,13 +32,13 @@ export function createSqliteIdempotencyStore(
   const tables = openSendTables(database, { clock, capacity });
   const commit = createGroupCommit(database, { defer, guard });
 
-  const write = <Result>(run: () => Result, rows?: number): Promise<Result> => translateFailure(commit(run, rows));
+  const write = <Result>(run: () => Result, rows: number): Promise<Result> => translateFailure(commit(run, { rows }));
   const read = <Result>(run: () => Result): Promise<Result> => translateFailure(guard(run));
 
   return {
     reserve: (reservation) => write(() => tables.reserve(reservation), reservation.entries.length),
     find: (scope, ids) => read(() => tables.find(scope, ids)),
-    settle: (reservation, result) => write(() => tables.settle(reservation, result)),
+    settle: (reservation, result) => write(() => tables.settle(reservation, result), 1),
     release: (reservation) => write(() => tables.release(reservation), reservation.entries.length),
     findConnection: (tenant, connectionId) => read(() => tables.findConnection(tenant, connectionId)),
   };
