@@ -25,6 +25,7 @@ import { createKeyedQueue } from "./keyed-queue.ts";
 import { defaultSettleMs, retentionMs } from "./limits.ts";
 import type { RequestContext, ServerContext } from "./operations/context.ts";
 import { createDeviceAdministration, type DeviceAdministration } from "./operations/devices.ts";
+import { createPresentation } from "./operations/presentation.ts";
 import { listEnvironments, retrieveEnvironment } from "./operations/read.ts";
 import { registerEnvironment } from "./operations/register.ts";
 import { createRemovalWatch } from "./operations/removal-watch.ts";
@@ -114,6 +115,7 @@ export function createEnvironmentServer(options: EnvironmentServerOptions): Envi
     emit,
     pending,
     hub,
+    presentation: createPresentation({ ...options, hub }),
     removals,
     queue: createKeyedQueue(),
     retentionNow,
@@ -156,7 +158,7 @@ export function createEnvironmentServer(options: EnvironmentServerOptions): Envi
         return { kind: "refused", response: reportFailure(server, "openDeviceSocket", cause) };
       });
     },
-    devices: createDeviceAdministration({ store, hub, removals, emit }),
+    devices: createDeviceAdministration({ clock, store, hub, removals, emit }),
     connectedDevices: hub.connectedDevices,
     closeEnded: hub.closeEnded,
     async close() {

@@ -4,6 +4,7 @@ import type { EnvironmentStore } from "./ports.ts";
 import { createSqliteDeviceRows } from "./sqlite/devices.ts";
 import { createSqliteDeliveryLog } from "./sqlite/delivery-log.ts";
 import { createSqliteEnvironmentRows } from "./sqlite/rows.ts";
+import { createRowCache } from "./sqlite/row-cache.ts";
 import { migrate } from "./sqlite/migrations.ts";
 
 /**
@@ -22,6 +23,7 @@ export function createSqliteEnvironmentStore(
   database.exec("PRAGMA foreign_keys = ON");
   migrate(database);
   const commit = createGroupCommit(database, { defer, ...options });
+  const cache = createRowCache(database);
   const forgetConnections = database.prepare(`DELETE FROM environment_connection WHERE id IN (
     SELECT id FROM environment_connection WHERE replaced_at <= ? LIMIT ?)`);
   const forgetDeliveries = database.prepare(`DELETE FROM environment_delivery WHERE id IN (
@@ -36,20 +38,22 @@ export function createSqliteEnvironmentStore(
     database.prepare(`UPDATE ${table} SET ${column} = ? WHERE ${column} > ?`),
   );
   return {
-    ...createSqliteEnvironmentRows(database, commit),
-    ...createSqliteDeviceRows(database, commit),
+    ...createSqliteEnvironmentRows(database, commit, cache),
+    ...createSqliteDeviceRows(database, commit, cache),
     ...createSqliteDeliveryLog(database, commit),
     prune: (nowMs, limit) =>
       commit(
         () => {
           const connections = forgetConnections.run(nowMs - retentionMs, limit).changes;
           const deliveries = forgetDeliveries.run(nowMs - retentionMs, limit).changes;
+          if (connections > 0) cache.clear();
           return connections >= limit || deliveries >= limit;
         },
         { rows: limit },
       ),
     limitTimes: (nowMs) =>
       commit(() => {
+        cache.clear();
         for (const limit of limitColumns) limit.run(nowMs, nowMs);
       }),
   };

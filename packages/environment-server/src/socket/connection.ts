@@ -76,8 +76,8 @@ const leastChangeMs = 1_000;
  * Returns the wall time of an earlier moment. If the wall clock was changed since, the time is what the clock would have shown
  * with the change, so that callers see how long ago the moment was.
  */
-export function wallTimeOf({ wallMs, monotonicMs }: Moment, clock: Clock): number {
-  const changedByMs = Math.round(clock.now() - wallMs - (clock.monotonic() - monotonicMs));
+export function wallTimeOf({ wallMs, monotonicMs }: Moment, now: Moment): number {
+  const changedByMs = Math.round(now.wallMs - wallMs - (now.monotonicMs - monotonicMs));
   return Math.abs(changedByMs) < leastChangeMs ? wallMs : wallMs + changedByMs;
 }
 

@@ -13,6 +13,7 @@ import {
   type ConnectedDevice,
   createDeviceConnection,
   type DeviceConnection,
+  type Moment,
   momentOf,
   type Presence,
   wallTimeOf,
@@ -40,7 +41,8 @@ export interface DeviceHub {
   online(environmentId: string): DeviceConnection | null;
   /** Generation of the registration that holds the row's socket, online or silent; 0 without a socket. */
   generation(environmentId: string): number;
-  presence(environmentId: string): Presence | null;
+  /** @param now both clocks now, so that a caller with many rows reads them once */
+  presence(environmentId: string, now: Moment): Presence | null;
   /** Up to `limit` ids of a tenant's rows with an open socket, in ascending order, after `afterId`. */
   openIds(tenant: string, afterId: string | null, limit: number): readonly string[];
   /** Writes a frame and returns whether it was written. A socket that fails is dropped. */
@@ -127,7 +129,7 @@ export function createDeviceHub(options: DeviceHubOptions): DeviceHub {
     attach: (record, credentialId, socket) => attach(hub, record, credentialId, socket),
     online: (environmentId) => findOnline(hub, environmentId),
     generation: (environmentId) => hub.connections.get(environmentId)?.generation ?? 0,
-    presence: (environmentId) => presenceOf(findOnline(hub, environmentId), hub.clock),
+    presence: (environmentId, now) => presenceOf(findOnline(hub, environmentId, now), now),
     openIds: hub.index.after,
     send: (connection, text) => send(hub, connection, text),
     connectedDevices: () => [...hub.connections.values()].map(({ identity }) => identity),
@@ -313,23 +315,27 @@ function isCurrent({ connections }: Pick<Hub, "connections">, connection: Device
   return connections.get(connection.device.environmentId) === connection;
 }
 
-function isOnline({ clock }: Hub, { lastHeartbeat }: DeviceConnection): boolean {
-  return clock.monotonic() - lastHeartbeat.monotonicMs < onlineWindowMs;
+function isOnline({ lastHeartbeat }: DeviceConnection, { monotonicMs }: Pick<Moment, "monotonicMs">): boolean {
+  return monotonicMs - lastHeartbeat.monotonicMs < onlineWindowMs;
 }
 
-function findOnline(hub: Hub, environmentId: string): DeviceConnection | null {
-  const connection = hub.connections.get(environmentId);
-  return connection !== undefined && isOnline(hub, connection) ? connection : null;
+function findOnline(
+  { connections, clock }: Hub,
+  environmentId: string,
+  now: Pick<Moment, "monotonicMs"> = { monotonicMs: clock.monotonic() },
+): DeviceConnection | null {
+  const connection = connections.get(environmentId);
+  return connection !== undefined && isOnline(connection, now) ? connection : null;
 }
 
-function presenceOf(connection: DeviceConnection | null, clock: Clock): Presence | null {
+function presenceOf(connection: DeviceConnection | null, now: Moment): Presence | null {
   if (connection === null) return null;
   const { device, connectedAt, lastHeartbeat, lastSeen, status } = connection;
   return {
     connectionId: device.connectionId,
-    connectedAtMs: wallTimeOf(connectedAt, clock),
-    lastHeartbeatMs: wallTimeOf(lastHeartbeat, clock),
-    lastSeenMs: wallTimeOf(lastSeen, clock),
+    connectedAtMs: wallTimeOf(connectedAt, now),
+    lastHeartbeatMs: wallTimeOf(lastHeartbeat, now),
+    lastSeenMs: wallTimeOf(lastSeen, now),
     status,
   };
 }
@@ -350,8 +356,9 @@ function stopSweep(hub: Hub): void {
 
 function sweep(hub: Hub): void {
   hub.cancelSweep = null;
+  const now = momentOf(hub.clock);
   for (const connection of [...hub.connections.values()]) {
-    if (isOnline(hub, connection)) continue;
+    if (isOnline(connection, now)) continue;
     connection.socket.terminate();
     drop(hub, connection, "silent", droppedCode);
   }

@@ -1,9 +1,10 @@
 import type { GroupCommit, SqliteDatabase, SqliteRow, SqliteValue } from "@letta-environments/platform";
 import type { DeviceFilter, DeviceRow, DeviceRows, PermitsChange } from "../ports.ts";
 import { environmentColumns, readEnvironment, readInteger, readOptionalText, readText } from "./columns.ts";
+import type { RowCache } from "./row-cache.ts";
 
 /** {@link DeviceRows} in SQLite. */
-export function createSqliteDeviceRows(database: SqliteDatabase, commit: GroupCommit): DeviceRows {
+export function createSqliteDeviceRows(database: SqliteDatabase, commit: GroupCommit, cache: RowCache): DeviceRows {
   const release = database.prepare(
     "DELETE FROM environment_device WHERE tenant = ? AND device_id = ? AND owner_key_id IS NOT NULL",
   );
@@ -38,6 +39,7 @@ export function createSqliteDeviceRows(database: SqliteDatabase, commit: GroupCo
       change(tenant, deviceId, permits, () => void release.run(tenant, deviceId)),
     removeDevice: (tenant, deviceId, permits) =>
       change(tenant, deviceId, permits, () => {
+        cache.clear();
         removeDevice.run(tenant, deviceId);
         // The connectionIds of the rows are removed with them.
         removeRows.run(tenant, deviceId);

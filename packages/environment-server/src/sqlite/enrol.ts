@@ -3,9 +3,10 @@ import { matchesNamePattern } from "@letta-environments/schema";
 import { maxConnectionsPerEnvironment } from "../limits.ts";
 import type { Enrolment, EnrolmentResult } from "../ports.ts";
 import { environmentByDevice, readInteger, readOptionalText, readText } from "./columns.ts";
+import type { RowCache } from "./row-cache.ts";
 
 /** Prepares `enrol` of the port `EnvironmentRows`, to be run in a transaction. */
-export function prepareEnrol(database: SqliteDatabase): (enrolment: Enrolment) => EnrolmentResult {
+export function prepareEnrol(database: SqliteDatabase, cache: RowCache): (enrolment: Enrolment) => EnrolmentResult {
   const findDevice = database.prepare("SELECT owner_key_id FROM environment_device WHERE tenant = ? AND device_id = ?");
   const insertDevice = database.prepare(
     "INSERT INTO environment_device (tenant, device_id, owner_key_id) VALUES (?, ?, ?)",
@@ -57,6 +58,8 @@ export function prepareEnrol(database: SqliteDatabase): (enrolment: Enrolment) =
     const environmentId = known === undefined ? enrolment.environmentId : readText(known, "id");
     const metadata = enrolment.metadata === null ? null : JSON.stringify(enrolment.metadata);
     const { connectionName, owner } = enrolment;
+    cache.forget(environmentId);
+    cache.forgetDevice(tenant, deviceId);
     putEnvironment.run(
       environmentId,
       tenant,

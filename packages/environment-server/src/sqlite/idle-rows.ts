@@ -1,11 +1,13 @@
 import type { GroupCommit, SqliteDatabase } from "@letta-environments/platform";
 import type { EnvironmentRows } from "../ports.ts";
 import { environmentByDevice, readText } from "./columns.ts";
+import type { RowCache } from "./row-cache.ts";
 
 /** The part of {@link EnvironmentRows} that removes the rows of devices that do not connect any more, in SQLite. */
 export function createSqliteIdleRows(
   database: SqliteDatabase,
   commit: GroupCommit,
+  cache: RowCache,
 ): Pick<EnvironmentRows, "findIdleEnvironments" | "removeEnvironments"> {
   const findIdle = database.prepare(
     "SELECT id, tenant, device_id FROM environment WHERE last_seen_at <= ? ORDER BY last_seen_at LIMIT ?",
@@ -28,6 +30,7 @@ export function createSqliteIdleRows(
     removeEnvironments: (environmentIds) =>
       commit(
         () => {
+          cache.clear();
           const ids = JSON.stringify(environmentIds);
           removeDevices.run(ids, ids);
           // The connectionIds of the rows are removed with them.
