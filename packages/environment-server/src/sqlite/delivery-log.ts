@@ -21,7 +21,7 @@ export function createSqliteDeliveryLog(database: SqliteDatabase, commit: GroupC
   );
   const insertMessage = database.prepare(`
     INSERT INTO environment_message (environment_id, agent_id, conversation_id, message_id, delivery_id)
-    VALUES (?, ?, ?, ?, ?)`);
+    VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`);
   const releaseDelivery = database.prepare(
     "DELETE FROM environment_delivery WHERE id = ? AND (outcome IS NULL OR outcome = 'unknown')",
   );
@@ -42,15 +42,23 @@ export function createSqliteDeliveryLog(database: SqliteDatabase, commit: GroupC
     return findMessages.all(environmentId, agentId, conversationId, wanted, nowMs - retentionMs).map(readMessage);
   }
 
+  /** Inserts a send with its ids, unless one of them is stored. */
+  function insert({ id, scope, messageIds, fingerprint }: Delivery, nowMs: number): boolean {
+    const { environmentId, agentId, conversationId } = scope;
+    insertDelivery.run(id, environmentId, fingerprint, nowMs);
+    const isFree = messageIds.every(
+      (messageId) => insertMessage.run(environmentId, agentId, conversationId, messageId, id).changes === 1,
+    );
+    if (!isFree) releaseDelivery.run(id);
+    return isFree;
+  }
+
   function reserve(delivery: Delivery, nowMs: number): boolean {
+    if (insert(delivery, nowMs)) return true;
+    // A stored id may have expired.
     const { environmentId, agentId, conversationId } = delivery.scope;
     forgetExpired.run(nowMs - retentionMs, environmentId, agentId, conversationId, JSON.stringify(delivery.messageIds));
-    if (find(delivery, nowMs).length > 0) return false;
-    insertDelivery.run(delivery.id, environmentId, delivery.fingerprint, nowMs);
-    for (const messageId of delivery.messageIds) {
-      insertMessage.run(environmentId, agentId, conversationId, messageId, delivery.id);
-    }
-    return true;
+    return insert(delivery, nowMs);
   }
 
   return {
