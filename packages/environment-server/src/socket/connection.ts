@@ -46,11 +46,13 @@ export interface DeviceConnection {
    */
   reportedMode: string | null;
   hasReportedStatus: boolean;
-  readonly queues: QueueLedger;
+  /** `null` until the device has reported or accepted a message that waits. Most devices never do. */
+  queues: QueueLedger | null;
   /** Sends of this or an earlier process whose outcome the device may still report. */
   unresolved: UnresolvedDeliveries | null;
   frameCount: number;
-  readonly brokenRules: Set<string>;
+  /** Rules that frames of the device broke, each reported once. */
+  brokenRules: ReadonlySet<string>;
 }
 
 /** The facts about an online device that API responses show. */
@@ -62,6 +64,7 @@ export interface Presence {
   readonly status: DeviceStatus;
 }
 
+const noRules: ReadonlySet<string> = new Set();
 const noStatus: DeviceStatus = { currentMode: null, workingDirectory: null, gitBranch: null };
 
 /** Reads both clocks. */
@@ -87,7 +90,7 @@ export function createDeviceConnection({
   credentialId,
   openedAt,
   ...parts
-}: Pick<DeviceConnection, "socket" | "queues" | "traffic"> & {
+}: Pick<DeviceConnection, "socket" | "traffic"> & {
   readonly record: ConnectionRecord;
   readonly credentialId: string | null;
   readonly openedAt: Moment;
@@ -96,6 +99,7 @@ export function createDeviceConnection({
   const { tenant, deviceId, connectionName, currentMode, workingDirectory, gitBranch } = environment;
   return {
     ...parts,
+    queues: null,
     device: { tenant, environmentId: environment.id, deviceId, connectionId },
     identity: { tenant, keyId, credentialId, deviceId, connectionName },
     listenerInstanceId: environment.listenerInstanceId,
@@ -109,7 +113,7 @@ export function createDeviceConnection({
     hasReportedStatus: false,
     unresolved: null,
     frameCount: 0,
-    brokenRules: new Set(),
+    brokenRules: noRules,
   };
 }
 

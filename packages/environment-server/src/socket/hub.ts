@@ -22,8 +22,8 @@ import { createDeviceWrites, type DeviceWrites } from "./device-writes.ts";
 import { buildSyncFrame } from "./frames.ts";
 import { createMaintenance, type Maintenance } from "./maintenance.ts";
 import { createOnlineIndex, type OnlineIndex } from "./online-index.ts";
-import { createQueueLedgers, type QueueLedgers } from "./queue-ledger.ts";
-import { createReceiver, type FrameEffects } from "./receive.ts";
+import { createQueueLedgers, type QueueHolder, type QueueLedger, type QueueLedgers } from "./queue-ledger.ts";
+import { type FrameEffects, receiveText } from "./receive.ts";
 import { createReconciliation, type Reconciliation } from "./reconciliation.ts";
 import { createDeviceThrottle, type DeviceThrottle, type ThrottledDevice } from "./throttle.ts";
 import { createTraffic, type Traffic } from "./traffic.ts";
@@ -84,6 +84,7 @@ interface Hub extends DeviceHubOptions {
   readonly writes: DeviceWrites;
   readonly maintenance: Maintenance;
   readonly reconciliation: Reconciliation;
+  readonly effects: FrameEffects;
   readonly index: OnlineIndex;
   /** Sockets that were closed for a limit, each with the function that cancels the timer which drops it. */
   readonly refused: Map<DeviceConnection, () => void>;
@@ -117,12 +118,16 @@ export function createDeviceHub(options: DeviceHubOptions): DeviceHub {
     maintenance: createMaintenance({ ...options, isConnected }),
     ledgers: createQueueLedgers(options.clock),
     traffic: createTraffic(options.clock),
+    get effects() {
+      return effects;
+    },
     throttle: createDeviceThrottle(options.clock),
     writes: createDeviceWrites(options),
     refused: new Map(),
     isClosed: false,
     cancelSweep: null,
   };
+  const effects = createFrameEffects(hub);
   hub.writes.limitTimes();
   hub.maintenance.start();
   return {
@@ -179,7 +184,8 @@ function attach(
   if (!record.opened) hub.writes.firstOpened(connection);
   hub.emit({ type: "device_connected", ...connection.device });
   startSweep(hub);
-  for (const runtime of connection.queues.busy()) send(hub, connection, buildSyncFrame(hub.randomId("sync"), runtime));
+  for (const runtime of connection.queues?.busy() ?? [])
+    send(hub, connection, buildSyncFrame(hub.randomId("sync"), runtime));
   hub.reconciliation.start(connection);
   return listen(hub, connection);
 }
@@ -190,19 +196,22 @@ function createConnection(
   credentialId: string | null,
   socket: PlainSocket,
 ): DeviceConnection {
-  const owner = ownerOf(record);
-  const { connectionId, environment } = record;
-  const onLimit = (limit: string): void => refuse(hub, connection, limit);
-  const queues = hub.ledgers.take({ environmentId: environment.id, connectionId, owner, refuse: onLimit });
-  const traffic = hub.traffic.open(owner, onLimit);
-  const openedAt = momentOf(hub.clock);
-  const connection = createDeviceConnection({ record, credentialId, socket, queues, traffic, openedAt });
+  const owner = ownerOf({ tenant: record.environment.tenant, keyId: record.keyId });
+  const traffic = hub.traffic.open(owner, (limit) => refuse(hub, connection, limit));
+  const connection = createDeviceConnection({ record, credentialId, socket, traffic, openedAt: momentOf(hub.clock) });
+  connection.queues = hub.ledgers.take(holderOf(hub, connection));
   return connection;
 }
 
+function holderOf(hub: Hub, connection: DeviceConnection): QueueHolder {
+  const { environmentId, connectionId } = connection.device;
+  const owner = ownerOf(connection.identity);
+  return { environmentId, connectionId, owner, refuse: (limit) => refuse(hub, connection, limit) };
+}
+
 /** Devices of one key share their limits. */
-export function ownerOf({ environment, keyId }: ConnectionRecord): string {
-  return JSON.stringify([environment.tenant, keyId]);
+export function ownerOf({ tenant, keyId }: Pick<ConnectedDevice, "tenant" | "keyId">): string {
+  return JSON.stringify([tenant, keyId]);
 }
 
 const ignoredSocket: PlainSocketListener = {
@@ -214,9 +223,8 @@ const ignoredSocket: PlainSocketListener = {
 };
 
 function listen(hub: Hub, connection: DeviceConnection): PlainSocketListener {
-  const receive = createReceiver(connection, frameEffects(hub));
   const admit = (length: number): boolean => {
-    if (hub.refused.has(connection) || !connection.traffic.admit(length)) return false;
+    if (hub.refused.has(connection) || !hub.traffic.admit(connection.traffic, length)) return false;
     connection.frameCount += 1;
     return true;
   };
@@ -227,13 +235,13 @@ function listen(hub: Hub, connection: DeviceConnection): PlainSocketListener {
     // A character has at most three bytes, so a longer text would not be parsed.
     maxTextBytes: 3 * maxParsedLength,
     onMessage(text) {
-      if (admit(text.length)) receive(text);
+      if (admit(text.length)) receiveText(text, connection, hub.effects);
     },
     onOtherFrame: admit,
     onClose(code, limit) {
       hub.refused.get(connection)?.();
       hub.refused.delete(connection);
-      connection.traffic.close();
+      hub.traffic.close(connection.traffic);
       if (limit === undefined) return drop(hub, connection, "closed", code);
       punish(hub, connection);
       drop(hub, connection, "limit_exceeded", code, limit);
@@ -241,17 +249,24 @@ function listen(hub: Hub, connection: DeviceConnection): PlainSocketListener {
   };
 }
 
-function frameEffects(hub: Hub): FrameEffects {
+/** What frames do, for all connections: closures for each of them would add up. */
+function createFrameEffects(hub: Hub): FrameEffects {
+  const queuesOf = (connection: DeviceConnection): QueueLedger =>
+    (connection.queues ??= hub.ledgers.create(holderOf(hub, connection)));
   return {
     clock: hub.clock,
     pending: hub.pending,
     emit: hub.emit,
+    traffic: hub.traffic,
+    queuesOf,
     isCurrent: (connection) => isCurrent(hub, connection),
     send: (connection, text) => void send(hub, connection, text),
     changeStatus: hub.writes.changeStatus,
     listMessages: hub.reconciliation.listed,
     reportQueue(connection, { runtime, messageIds }) {
-      const limit = connection.queues.report(runtime, messageIds);
+      // An empty queue is the usual one.
+      if (connection.queues === null && messageIds.length === 0) return;
+      const limit = queuesOf(connection).report(runtime, messageIds);
       if (limit !== null) refuse(hub, connection, limit);
     },
   };
@@ -267,7 +282,7 @@ function refuse(hub: Hub, connection: DeviceConnection, limit: string): void {
   hub.refused.set(connection, cancel);
   punish(hub, connection);
   // A device drops its queues when it is closed with 1008.
-  connection.queues.clear();
+  connection.queues?.clear();
   drop(hub, connection, "limit_exceeded", policyViolation, limit);
   connection.socket.close(policyViolation, limit);
 }
