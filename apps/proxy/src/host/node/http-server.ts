@@ -59,8 +59,18 @@ export function createHttpServer(options: HttpServerOptions): Server {
 
   function read(incoming: IncomingMessage, outgoing: ServerResponse): void {
     const response = pipeline.handle(new NodeRequest(incoming, outgoing));
-    if (response instanceof Promise) void response.then((late) => sendResponse(late, outgoing));
-    else sendResponse(response, outgoing);
+    if (response instanceof Promise) void response.then((late) => send(incoming, outgoing, late));
+    else send(incoming, outgoing, response);
+  }
+
+  function send(incoming: IncomingMessage, outgoing: ServerResponse, response: PlainResponse): void {
+    try {
+      sendResponse(response, outgoing);
+    } catch (cause) {
+      // A header field that Node refuses to write, which nothing of the response precedes.
+      onFailure(cause);
+      refuse(incoming, outgoing, problemResponse("internal_error"));
+    }
   }
 
   function refuse(incoming: IncomingMessage, outgoing: ServerResponse, response: PlainResponse): void {
@@ -138,14 +148,17 @@ type AnsweredSocket = Socket & { [latest]?: ServerResponse };
 /** Responds to input that never became a request: bytes that are not HTTP, headers that are too large, slow callers. */
 export function answerClientErrors(server: Server, randomId: RandomId): void {
   server.on("request", ({ socket }: { readonly socket: AnsweredSocket }, outgoing) => (socket[latest] = outgoing));
-  server.on("clientError", (error: NodeJS.ErrnoException & { readonly rawPacket?: Uint8Array }, socket: AnsweredSocket) => {
-    const outgoing = socket[latest];
-    // Bytes in the middle of another response would be read as a part of it.
-    if (outgoing !== undefined && outgoing.headersSent && !outgoing.writableFinished) socket.destroy();
-    // The last response of the connection is sent, and what follows is not read.
-    else if (outgoing?.headersSent === true && !outgoing.shouldKeepAlive) socket.destroySoon();
-    else writeRawResponse(socket, finishResponse(describe(error.code, error.rawPacket), randomId("req"), "GET"));
-  });
+  server.on(
+    "clientError",
+    (error: NodeJS.ErrnoException & { readonly rawPacket?: Uint8Array }, socket: AnsweredSocket) => {
+      const outgoing = socket[latest];
+      // Bytes in the middle of another response would be read as a part of it.
+      if (outgoing !== undefined && outgoing.headersSent && !outgoing.writableFinished) socket.destroy();
+      // The last response of the connection is sent, and what follows is not read.
+      else if (outgoing?.headersSent === true && !outgoing.shouldKeepAlive) socket.destroySoon();
+      else writeRawResponse(socket, finishResponse(describe(error.code, error.rawPacket), randomId("req"), "GET"));
+    },
+  );
 }
 
 /** Whether the refused bytes are a request with an unknown method. Deno's parser does not report why it refuses them. */
