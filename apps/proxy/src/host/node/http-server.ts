@@ -13,8 +13,8 @@ import { toWebResponse } from "../gateway.ts";
 import type { Admission } from "./admission.ts";
 import { allowHalfOpen } from "./half-open.ts";
 import { joinedHeader, NodeRequest } from "./request.ts";
-import { asksForUpgrade, isPlainRead, isServerOptions, refuseHead, serverOptions } from "./request-head.ts";
-import { sendResponse } from "./response.ts";
+import { asksForUpgrade, isPlainRequest, isServerOptions, refuseHead, serverOptions } from "./request-head.ts";
+import { dropUnreadBody, sendResponse } from "./response.ts";
 
 /** Timeouts for callers, in milliseconds. */
 export interface ServerTimeouts {
@@ -39,7 +39,7 @@ export const defaultServerTimeouts: ServerTimeouts = {
 /** The options of {@link createHttpServer}. */
 export interface HttpServerOptions {
   readonly app: Hono<{ Bindings: HttpBindings }>;
-  /** The pipeline of the app. Plain reads of the API are passed to it directly. */
+  /** The pipeline of the app. Plain requests for the API are passed to it directly. */
   readonly pipeline: Pick<Pipeline, "handle">;
   readonly randomId: RandomId;
   readonly timeouts: ServerTimeouts;
@@ -57,19 +57,21 @@ export function createHttpServer(options: HttpServerOptions): Server {
     sendResponse(finishResponse(response, requestId, "GET"), outgoing);
   }
 
-  function read(incoming: IncomingMessage, outgoing: ServerResponse): void {
+  function handle(incoming: IncomingMessage, outgoing: ServerResponse): void {
     const response = pipeline.handle(new NodeRequest(incoming, outgoing));
     if (response instanceof Promise) void response.then((late) => send(incoming, outgoing, late));
     else send(incoming, outgoing, response);
   }
 
   function send(incoming: IncomingMessage, outgoing: ServerResponse, response: PlainResponse): void {
+    if (incoming.method === "POST" && !incoming.readableEnded) dropUnreadBody(incoming, outgoing);
     try {
       sendResponse(response, outgoing);
     } catch (cause) {
-      // A header field that Node refuses to write, which nothing of the response precedes.
+      // A header field that Node refuses to write, before anything is written.
       onFailure(cause);
-      refuse(incoming, outgoing, problemResponse("internal_error"));
+      if (outgoing.headersSent) outgoing.destroy();
+      else refuse(incoming, outgoing, problemResponse("internal_error"));
     }
   }
 
@@ -108,7 +110,7 @@ export function createHttpServer(options: HttpServerOptions): Server {
       if (overload !== null) return respond(incoming, outgoing, overload);
       if (isServerOptions(incoming)) return respond(incoming, outgoing, serverOptions);
       if (asksForUpgrade(incoming)) outgoing.shouldKeepAlive = false;
-      if (isPlainRead(incoming)) return read(incoming, outgoing);
+      if (isPlainRequest(incoming)) return handle(incoming, outgoing);
       void listener(incoming, outgoing).catch(onFailure);
     },
   );
