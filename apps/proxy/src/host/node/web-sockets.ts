@@ -13,7 +13,7 @@ import { resolveRequestId } from "../../http/gateway-request.ts";
 import { finishResponse } from "../../http/response.ts";
 import type { Pipeline } from "../../pipeline.ts";
 import { writeRawResponse } from "./http-server.ts";
-import { incomingRequest, joinedHeader } from "./request.ts";
+import { joinedHeader, NodeRequest } from "./request.ts";
 import { refuseHead } from "./request-head.ts";
 import { type Admission, overloaded } from "./admission.ts";
 import { createFrameBudget, type FrameBudget, type SocketBudget } from "./frame-budget.ts";
@@ -78,7 +78,7 @@ export function serveWebSockets(
     const refusal = refuseHead(incoming);
     if (refusal !== null) return refuse(socket, incoming, refusal);
     if (!admission.hasRoomForDevices()) return refuse(socket, incoming, overloaded);
-    const request = incomingRequest(incoming, () => closeSignal(socket));
+    const request = new NodeRequest(incoming, socket);
     const decide = async (): Promise<void> => {
       const decision = await proxy.upgrade(request);
       if (decision.kind === "refused") return writeRawResponse(socket, decision.response);
@@ -212,13 +212,6 @@ function createPlainSocket(
     },
     terminate: () => webSocket.terminate(),
   };
-}
-
-function closeSignal(socket: Duplex): AbortSignal {
-  const controller = new AbortController();
-  if (socket.destroyed) controller.abort();
-  else socket.once("close", () => controller.abort());
-  return controller.signal;
 }
 
 const badHandshake = problemResponse("invalid_request", {
