@@ -59,7 +59,7 @@ export function prepareEnrol(database: SqliteDatabase, cache: RowCache): (enrolm
     const metadata = enrolment.metadata === null ? null : JSON.stringify(enrolment.metadata);
     const { connectionName, owner } = enrolment;
     cache.forget(environmentId);
-    cache.forgetDevice(tenant, deviceId);
+    cache.forgetPlaces(tenant, deviceId);
     putEnvironment.run(
       environmentId,
       tenant,

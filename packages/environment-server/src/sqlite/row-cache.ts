@@ -14,15 +14,20 @@ export interface RowCache {
   rowsOfDevice(tenant: string, deviceId: string): readonly EnvironmentRow[];
   /** The rows with these ids, in their order, without those that do not exist. */
   rowsById(environmentIds: readonly string[]): readonly EnvironmentRow[];
+  /** The ids of a page of a list. `read` reads them when the page is not known. */
+  page(key: string, read: () => readonly string[]): readonly string[];
   /** Forgets a row and its connections. Call it in the transaction that changes them. */
   forget(environmentId: string): void;
-  /** Forgets which rows a device has. */
-  forgetDevice(tenant: string, deviceId: string): void;
+  /** Forgets which rows a device and which rows every page has. */
+  forgetPlaces(tenant: string, deviceId: string): void;
   clear(): void;
 }
 
 /** Rows that are remembered at most, and as many connections and devices. Beyond it, all are forgotten. */
 const maxRows = 2_048;
+
+/** Pages that are remembered at most, of up to 101 ids each. */
+const maxPages = 256;
 
 /** Rows with longer metadata, in characters of JSON, are not remembered. Real devices send about 700. */
 const maxMetadataLength = 2_048;
@@ -49,17 +54,19 @@ export function createRowCache(database: SqliteDatabase): RowCache {
   const rows = new Map<string, EnvironmentRow>();
   const connections = new Map<string, ConnectionRecord>();
   const devices = new Map<string, readonly EnvironmentRow[]>();
+  const pages = new Map<string, readonly string[]>();
 
   function clear(): void {
     rows.clear();
     connections.clear();
     devices.clear();
+    pages.clear();
   }
 
   /** Call it before the cache is used for a request. */
   function refresh(): void {
     const current = selectVersion.get()?.["data_version"];
-    const isFull = Math.max(rows.size, connections.size, devices.size) >= maxRows;
+    const isFull = Math.max(rows.size, connections.size, devices.size) >= maxRows || pages.size >= maxPages;
     if (current !== version || isFull) clear();
     version = current;
   }
@@ -106,8 +113,19 @@ export function createRowCache(database: SqliteDatabase): RowCache {
       const readRows = new Map(read.map((row) => [row.id, row]));
       return environmentIds.flatMap((id) => rows.get(id) ?? readRows.get(id) ?? []);
     },
+    page(key, read) {
+      refresh();
+      const known = pages.get(key);
+      if (known !== undefined) return known;
+      const ids = read();
+      pages.set(key, ids);
+      return ids;
+    },
     forget: (environmentId) => void rows.delete(environmentId),
-    forgetDevice: (tenant, deviceId) => void devices.delete(deviceKey(tenant, deviceId)),
+    forgetPlaces(tenant, deviceId) {
+      devices.delete(deviceKey(tenant, deviceId));
+      pages.clear();
+    },
     clear,
   };
 }

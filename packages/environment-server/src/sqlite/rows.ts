@@ -91,8 +91,11 @@ function createLists(
         const rows = cache.rowsById(environmentIds.toSorted());
         return rows.filter((row) => row.tenant === tenant && row.id > (afterId ?? "")).slice(0, limit);
       }
+      const readIds = (): readonly string[] => list(filter, "id").map((row) => readText(row, "id"));
+      const isPage = environmentIds === null && deviceIds === null;
+      const key = JSON.stringify([tenant, afterId, owner, limit]);
       for (;;) {
-        const ids = list(filter, "id").map((row) => readText(row, "id"));
+        const ids = isPage ? cache.page(key, readIds) : readIds();
         const rows = cache.rowsById(ids);
         // Another process may have removed a row in between. A page with fewer rows would look like the last one.
         if (rows.length === ids.length) return rows;
