@@ -111,35 +111,41 @@ export function watchSocketKeys(
       const credential = credentialOf(device);
       const token = tokens.find(device);
       const expiresAt = expiryOf(device, token, records);
-      if (hasExpired(credential, expiresAt) || hasEnded(device, token, records, tenantDevices, nowMs)) {
-        ended.add(device);
-        continue;
-      }
-      permitted.add(device);
-      expiries.set(credential, expiresAt);
+      const isEnded = hasExpired(credential, expiresAt) || hasEnded(device, token, records, tenantDevices, nowMs);
+      if (!isEnded) expiries.set(credential, expiresAt);
+      (isEnded ? ended : permitted).add(device);
     }
     if (ended.size > 0) sockets.closeEnded((device) => ended.has(device));
     if (isAll) tokens.retain(sockets.connectedDevices());
-    nextExpiryMs = Infinity;
-    for (const end of expiries.values()) if (end !== null && end > nowMs) nextExpiryMs = Math.min(nextExpiryMs, end);
+    nextExpiryMs = firstAfter(expiries.values(), nowMs);
   }
 
-  return {
-    async upgrade(request, principal) {
-      const keepToken = tokens.prepare(principal);
-      const decision = await sockets.upgrade(request, principal);
-      if (decision.kind === "refused") return decision;
-      return {
-        ...decision,
-        attach(socket) {
-          keepToken();
-          const listener = decision.attach(socket);
-          start();
-          return listener;
-        },
-      };
-    },
+  return { upgrade: watchUpgrades(sockets, tokens, start) };
+}
+
+/** Keeps the token of each socket that opens, and calls `onOpen`. */
+function watchUpgrades(sockets: DeviceSockets, tokens: SocketTokens, onOpen: () => void): DeviceSockets["upgrade"] {
+  return async (request, principal) => {
+    const keepToken = tokens.prepare(principal);
+    const decision = await sockets.upgrade(request, principal);
+    if (decision.kind === "refused") return decision;
+    return {
+      ...decision,
+      attach(socket) {
+        keepToken();
+        const listener = decision.attach(socket);
+        onOpen();
+        return listener;
+      },
+    };
   };
+}
+
+/** The first of the times after a time; infinite when there is none. */
+function firstAfter(times: Iterable<number | null>, nowMs: number): number {
+  let first = Infinity;
+  for (const time of times) if (time !== null && time > nowMs && time < first) first = time;
+  return first;
 }
 
 /** Reads the records of the keys that hold a socket. */

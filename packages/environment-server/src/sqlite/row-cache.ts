@@ -32,24 +32,28 @@ const maxPages = 256;
 /** Rows with longer metadata, in characters of JSON, are not remembered. Real devices send about 700. */
 const maxMetadataLength = 2_048;
 
+function prepareReads(database: SqliteDatabase) {
+  return {
+    connection: database.prepare(`
+      SELECT connection.id AS connection_id, connection.generation, connection.key_id,
+        connection.opened_at IS NOT NULL AS opened, connection.replaced_at IS NOT NULL AS replaced,
+        connection.generation = (SELECT max(generation) FROM environment_connection AS other
+          WHERE other.environment_id = connection.environment_id) AS latest,
+        ${environmentColumns}
+      FROM environment_connection AS connection JOIN environment ON environment.id = connection.environment_id
+      WHERE connection.id = ? AND environment.tenant = ?`),
+    device: database.prepare(`SELECT ${environmentColumns} FROM environment WHERE tenant = ? AND device_id = ?`),
+    rows: database.prepare(
+      `SELECT ${environmentColumns} FROM environment WHERE id IN (SELECT value FROM json_each(?))`,
+    ),
+    // SQLite changes this number with every commit of another connection to the file, and with none of this one.
+    version: database.prepare("PRAGMA data_version"),
+  };
+}
+
 /** Creates an empty {@link RowCache}. */
 export function createRowCache(database: SqliteDatabase): RowCache {
-  const selectConnection = database.prepare(`
-    SELECT connection.id AS connection_id, connection.generation, connection.key_id,
-      connection.opened_at IS NOT NULL AS opened, connection.replaced_at IS NOT NULL AS replaced,
-      connection.generation = (SELECT max(generation) FROM environment_connection AS other
-        WHERE other.environment_id = connection.environment_id) AS latest,
-      ${environmentColumns}
-    FROM environment_connection AS connection JOIN environment ON environment.id = connection.environment_id
-    WHERE connection.id = ? AND environment.tenant = ?`);
-  const selectDevice = database.prepare(
-    `SELECT ${environmentColumns} FROM environment WHERE tenant = ? AND device_id = ?`,
-  );
-  const selectRows = database.prepare(
-    `SELECT ${environmentColumns} FROM environment WHERE id IN (SELECT value FROM json_each(?))`,
-  );
-  // SQLite changes this number with every commit of another connection to the file, and with none of this one.
-  const selectVersion = database.prepare("PRAGMA data_version");
+  const reads = prepareReads(database);
   let version: unknown = null;
   const rows = new Map<string, EnvironmentRow>();
   const connections = new Map<string, ConnectionRecord>();
@@ -65,7 +69,7 @@ export function createRowCache(database: SqliteDatabase): RowCache {
 
   /** Call it before the cache is used for a request. */
   function refresh(): void {
-    const current = selectVersion.get()?.["data_version"];
+    const current = reads.version.get()?.["data_version"];
     const isFull = Math.max(rows.size, connections.size, devices.size) >= maxRows || pages.size >= maxPages;
     if (current !== version || isFull) clear();
     version = current;
@@ -90,7 +94,7 @@ export function createRowCache(database: SqliteDatabase): RowCache {
       refresh();
       const known = connections.get(connectionId);
       if (known?.environment.tenant === tenant && isCurrent(known.environment)) return known;
-      const row = selectConnection.get(connectionId, tenant);
+      const row = reads.connection.get(connectionId, tenant);
       if (row === undefined) return null;
       const record = readConnection(row, remember(row));
       connections.set(connectionId, record);
@@ -101,7 +105,7 @@ export function createRowCache(database: SqliteDatabase): RowCache {
       const key = deviceKey(tenant, deviceId);
       const known = devices.get(key);
       if (known?.every(isCurrent) === true) return known;
-      const found = selectDevice.all(tenant, deviceId).map(remember);
+      const found = reads.device.all(tenant, deviceId).map(remember);
       // Names that do not exist would fill the memory.
       if (found.length > 0) devices.set(key, found);
       return found;
@@ -109,7 +113,7 @@ export function createRowCache(database: SqliteDatabase): RowCache {
     rowsById(environmentIds) {
       refresh();
       const missing = environmentIds.filter((id) => !rows.has(id));
-      const read = missing.length === 0 ? [] : selectRows.all(JSON.stringify(missing)).map(remember);
+      const read = missing.length === 0 ? [] : reads.rows.all(JSON.stringify(missing)).map(remember);
       const readRows = new Map(read.map((row) => [row.id, row]));
       return environmentIds.flatMap((id) => rows.get(id) ?? readRows.get(id) ?? []);
     },

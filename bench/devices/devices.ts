@@ -9,16 +9,16 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import process from "node:process";
 import { setTimeout as delay } from "node:timers/promises";
-import { launchProcess, type LaunchedProcess } from "../packages/testkit/src/process.ts";
-import { runLettaProxy } from "../packages/testkit/src/proxy.ts";
-import { openRawSocket, type RawSocket, textFrame } from "./attacks/raw-socket.ts";
-import { pinned } from "./harness/pin.ts";
-import type { BenchmarkResult } from "./harness/result.ts";
-import { quantile } from "./harness/statistics.ts";
+import { launchProcess, type LaunchedProcess } from "../../packages/testkit/src/process.ts";
+import { runLettaProxy } from "../../packages/testkit/src/proxy.ts";
+import { openRawSocket, type RawSocket, textFrame } from "../attacks/raw-socket.ts";
+import { pinned } from "../harness/pin.ts";
+import type { BenchmarkResult } from "../harness/result.ts";
+import { quantile } from "../harness/statistics.ts";
 
 const deviceCount = Number(process.env["DEVICES"] ?? 10_000);
 const devicesPerKey = 1_000;
-const dist = resolve(import.meta.dirname, "../apps/proxy/dist");
+const dist = resolve(import.meta.dirname, "../../apps/proxy/dist");
 const runtimes = (process.env["RUNTIMES"] ?? "node,bun").split(",");
 
 /** With limits raised, nobody waits for them. */
@@ -156,7 +156,7 @@ async function measureFleet(runtime: string, limits: string): Promise<Measured> 
 
 async function startGateway(runtime: string, dataDir: string, config: string, port: number): Promise<Gateway> {
   const program =
-    runtime === "node" ? process.execPath : resolve(import.meta.dirname, "../apps/proxy/node_modules/.bin", runtime);
+    runtime === "node" ? process.execPath : resolve(import.meta.dirname, "../../apps/proxy/node_modules/.bin", runtime);
   const entry = process.env["GATEWAY_ENTRY"] ?? join(dist, `${runtime}.js`);
   const words = [...(process.env["GATEWAY_FLAGS"]?.split(" ") ?? []), entry, "start", "--log", "json"];
   const where = ["--port", String(port), "--data-dir", dataDir, "--config", config];
@@ -243,7 +243,7 @@ async function observe(gateway: Gateway, _fleet: Fleet, storm: () => Promise<num
   const cpuBefore = await cpuSeconds(gateway);
   const watcher = launchProcess({
     command: process.execPath,
-    args: [join(import.meta.dirname, "in-process", "livez-worker.ts"), gateway.url],
+    args: [join(import.meta.dirname, "livez-worker.ts"), gateway.url],
   });
   await watcher.waitForOutput(/ready/);
   const startedAt = performance.now();
