@@ -119,9 +119,7 @@ export function createRowCache(database: SqliteDatabase): RowCache {
     },
     page(key, read) {
       refresh();
-      const known = pages.get(key);
-      if (known !== undefined) return known;
-      const ids = read();
+      const ids = pages.get(key) ?? read();
       pages.set(key, ids);
       return ids;
     },
