@@ -2,7 +2,6 @@
 import { createMemoryCacheStore } from "@letta-environments/http-cache";
 import { randomId, sha256Hex, systemClock } from "@letta-environments/platform/node";
 import { jsonResponse, type PlainResponse, problemResponse } from "@letta-environments/schema";
-import { Hono } from "hono";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createMemoryRateLimitStore } from "../src/adapters/memory/rate-limit-store.ts";
 import { createEnvironmentCache } from "../src/cache/environment-cache.ts";
@@ -150,8 +149,8 @@ test("a response that Node refuses to write becomes 500 and is reported", async 
     Promise.resolve({ status: 200, headers: { "x-bad": "a\nb" }, body: "x" });
   const failures: unknown[] = [];
   const httpServer = createHttpServer({
-    app: new Hono(),
     pipeline: { handle },
+    routes: [],
     randomId,
     timeouts: defaultServerTimeouts,
     admission: createAdmission({ clock: systemClock, maxConnections: 10, onOverload: () => undefined }),

@@ -2,16 +2,15 @@
 import { createServer, type IncomingMessage, METHODS, type Server, type ServerResponse, STATUS_CODES } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { getRequestListener, type HttpBindings, RequestError } from "@hono/node-server";
 import type { RandomId } from "@letta-environments/platform";
 import { type PlainResponse, problemResponse } from "@letta-environments/schema";
-import type { Hono } from "hono";
 import { resolveRequestId } from "../../http/gateway-request.ts";
 import { finishResponse } from "../../http/response.ts";
 import type { Pipeline } from "../../pipeline.ts";
-import { toWebResponse } from "../gateway.ts";
+import type { HostRoute } from "../routes.ts";
 import type { Admission } from "./admission.ts";
 import { allowHalfOpen } from "./half-open.ts";
+import type { HonoListener } from "./hono-listener.ts";
 import { joinedHeader, NodeRequest } from "./request.ts";
 import { asksForUpgrade, isPlainRead, isServerOptions, refuseHead, serverOptions } from "./request-head.ts";
 import { sendResponse } from "./response.ts";
@@ -38,9 +37,9 @@ export const defaultServerTimeouts: ServerTimeouts = {
 
 /** The options of {@link createHttpServer}. */
 export interface HttpServerOptions {
-  readonly app: Hono<{ Bindings: HttpBindings }>;
-  /** The pipeline of the app. Plain reads of the API are passed to it directly. */
+  /** Plain reads of the API are passed to it directly; other requests through Hono. */
   readonly pipeline: Pick<Pipeline, "handle">;
+  readonly routes: readonly HostRoute[];
   readonly randomId: RandomId;
   readonly timeouts: ServerTimeouts;
   readonly admission: Admission;
@@ -48,9 +47,10 @@ export interface HttpServerOptions {
   readonly onFailure: (cause: unknown) => void;
 }
 
-/** Creates Node's HTTP server in front of the app. Input that is not a valid request also gets a problem response. */
+/** Creates Node's HTTP server in front of the pipeline. Input that is not a valid request also gets a problem response. */
 export function createHttpServer(options: HttpServerOptions): Server {
-  const { app, pipeline, randomId, timeouts, admission, onFailure } = options;
+  const { pipeline, randomId, timeouts, admission, onFailure } = options;
+  let opening: Promise<HonoListener> | null = null;
 
   function respond(incoming: IncomingMessage, outgoing: ServerResponse, response: PlainResponse): void {
     const requestId = resolveRequestId(joinedHeader(incoming.rawHeaders, "x-request-id"), randomId);
@@ -78,18 +78,12 @@ export function createHttpServer(options: HttpServerOptions): Server {
     respond(incoming, outgoing, response);
   }
 
-  function answerFailure(cause: unknown): Response {
-    const isRequestError = cause instanceof RequestError;
-    if (!isRequestError) onFailure(cause);
-    const response = isRequestError ? unreadableRequest : problemResponse("internal_error");
-    return toWebResponse(finishResponse(response, randomId("req"), "GET"));
+  async function passToHono(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
+    opening ??= import("./hono-listener.ts").then(({ createHonoListener }) => createHonoListener(options));
+    const listener = await opening;
+    await listener(incoming, outgoing);
   }
 
-  const listener = getRequestListener((request, bindings) => app.fetch(request, bindings), {
-    // Replacing the global Response would break other code in the process.
-    overrideGlobalObjects: false,
-    errorHandler: answerFailure,
-  });
   const server = createServer(
     {
       headersTimeout: timeouts.headersMs,
@@ -109,7 +103,7 @@ export function createHttpServer(options: HttpServerOptions): Server {
       if (isServerOptions(incoming)) return respond(incoming, outgoing, serverOptions);
       if (asksForUpgrade(incoming)) outgoing.shouldKeepAlive = false;
       if (isPlainRead(incoming)) return read(incoming, outgoing);
-      void listener(incoming, outgoing).catch(onFailure);
+      passToHono(incoming, outgoing).catch(onFailure);
     },
   );
   server.on("connection", admission.accept);
@@ -135,10 +129,6 @@ const noTunnel = problemResponse("method_not_allowed", {
 const unknownExpectation = problemResponse("invalid_request", {
   status: 417,
   issues: [{ member: "expect", rule: "must be 100-continue" }],
-});
-
-const unreadableRequest = problemResponse("invalid_request", {
-  detail: "The request target or the Host header cannot be read.",
 });
 
 /** The latest response on a socket: a property, because a `WeakMap` costs every request more. */
