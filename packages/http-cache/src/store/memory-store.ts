@@ -1,11 +1,11 @@
 import { type CacheEntry, type CacheStore, type Clock, isSameVariant } from "../ports.ts";
 import { createBodyArenas } from "./body-arenas.ts";
-import { createEvictionQueue, maximumUses } from "./eviction-queue.ts";
-import { createInterner, MemoryEntry } from "./memory-entry.ts";
+import { createEvictionQueue, hashKey, maximumUses } from "./eviction-queue.ts";
+import { MemoryEntry, packHead, UnpackedEntry } from "./memory-entry.ts";
 
 /** The bounds of a memory store. */
 export interface MemoryCacheStoreOptions {
-  /** Bytes of all entries: bodies including the largest possible waste in their blocks, fields, keys and an estimate for objects. Default: 64 MiB. */
+  /** Bytes of all entries: keys, fields and bodies including the largest possible waste in their blocks, and an estimate for objects. Default: 64 MiB. */
   readonly maxBytes?: number;
   /** Default: 100,000. */
   readonly maxEntries?: number;
@@ -31,10 +31,11 @@ const nothing: readonly CacheEntry[] = [];
 /** Creates an empty store. An entry larger than the whole store is not stored. */
 export function createMemoryCacheStore(options: MemoryCacheStoreOptions): MemoryCacheStore {
   const { maxBytes = 67_108_864, maxEntries = 100_000, maxVariants = 32, clock } = options;
-  const entries = new Map<string, MemoryEntry>();
+  // By the hash of their key: the keys themselves are in the records.
+  const entries = new Map<number, MemoryEntry>();
   const groups = createGroupIndex();
   const arenas = createBodyArenas();
-  const intern = createInterner();
+  const unpacker = createUnpacker();
   const queue = createEvictionQueue<MemoryEntry>(({ keepUntilMs }) => keepUntilMs <= clock.now());
   let entryCount = 0;
   let byteCount = 0;
@@ -42,8 +43,9 @@ export function createMemoryCacheStore(options: MemoryCacheStoreOptions): Memory
   function forget(entry: MemoryEntry): void {
     entryCount--;
     byteCount -= entry.weight;
+    groups.leave(entry, (entry.unpacked ?? new UnpackedEntry(entry)).groups);
+    unpacker.forget(entry);
     arenas.release(entry);
-    groups.leave(entry);
     unlink(entries, entry);
   }
 
@@ -52,17 +54,30 @@ export function createMemoryCacheStore(options: MemoryCacheStoreOptions): Memory
     forget(entry);
   }
 
-  /** Removes the same variant, and the oldest one if there are too many. Returns the uses of the replaced entry, which its successor inherits. */
-  function replace(key: string, entry: CacheEntry): number {
+  /** The variants of a key, the newest first. */
+  function find(key: string, hash: number): readonly MemoryEntry[] {
+    const found: MemoryEntry[] = [];
+    for (let entry = entries.get(hash) ?? null; entry !== null; entry = entry.sibling)
+      if (unpacker.open(entry).key === key) found.push(entry);
+    return found;
+  }
+
+  /** Removes the same variant, and the oldest entry of the hash if there are too many. Returns the uses of the replaced entry, which its successor inherits. */
+  function replace(key: string, hash: number, entry: CacheEntry): number {
     let uses = 0;
-    const variants = listVariants(entries.get(key) ?? null);
-    for (const variant of variants) {
-      if (!isSameVariant(variant, entry)) continue;
+    for (const variant of find(key, hash)) {
+      if (!isSameVariant(unpacker.open(variant), entry)) continue;
       uses = variant.uses;
       remove(variant);
     }
-    const last = variants.at(-1);
-    if (variants.length >= maxVariants && last !== undefined && !last.isReleased) remove(last);
+    let last: MemoryEntry | null = null;
+    let count = 0;
+    for (let other = entries.get(hash) ?? null; other !== null; other = other.sibling) {
+      last = other;
+      count++;
+    }
+    // Keys that were chosen to have one hash cannot make a look-up slow either.
+    if (count >= maxVariants && last !== null) remove(last);
     return uses;
   }
 
@@ -74,34 +89,32 @@ export function createMemoryCacheStore(options: MemoryCacheStoreOptions): Memory
       return byteCount;
     },
     get(key) {
-      const entry = entries.get(key);
-      if (entry === undefined) return nothing;
-      if (entry.uses < maximumUses) entry.uses++;
-      if (entry.sibling === null) return [entry];
-      const variants = listVariants(entry);
-      for (const variant of variants) if (variant.uses < maximumUses) variant.uses++;
-      return variants;
+      const found = find(key, hashKey(key));
+      for (const entry of found) if (entry.uses < maximumUses) entry.uses++;
+      return found.length === 0 ? nothing : found.map(unpacker.open);
     },
     put(key, put) {
-      const uses = replace(key, put);
-      const entry = new MemoryEntry(key, put, intern);
+      const hash = hashKey(key);
+      const uses = replace(key, hash, put);
+      const head = packHead(key, put);
+      const entry = new MemoryEntry(hash, put.keepUntilMs, head.length, put.body.length);
       if (entry.weight > maxBytes || maxEntries < 1) return;
       while (entryCount >= maxEntries || byteCount + entry.weight > maxBytes) {
         const evicted = queue.evict();
         if (evicted === null) break;
         forget(evicted);
       }
-      arenas.write(put.body, entry);
-      entry.sibling = entries.get(key) ?? null;
-      entries.set(key, entry);
+      arenas.write(put.body, entry, head);
+      entry.sibling = entries.get(hash) ?? null;
+      entries.set(hash, entry);
       queue.add(entry);
       entry.uses = uses;
       entryCount++;
       byteCount += entry.weight;
-      groups.join(entry);
+      groups.join(entry, put.groups);
     },
     delete(key) {
-      for (const entry of listVariants(entries.get(key) ?? null)) remove(entry);
+      for (const entry of find(key, hashKey(key))) remove(entry);
     },
     deleteGroup(group) {
       for (const entry of groups.members(group)) remove(entry);
@@ -109,48 +122,78 @@ export function createMemoryCacheStore(options: MemoryCacheStoreOptions): Memory
   };
 }
 
-function listVariants(first: MemoryEntry | null): MemoryEntry[] {
-  const variants: MemoryEntry[] = [];
-  for (let entry = first; entry !== null; entry = entry.sibling) variants.push(entry);
-  return variants;
-}
-
-/** Removes an entry from the variants of its key. */
-function unlink(entries: Map<string, MemoryEntry>, entry: MemoryEntry): void {
-  const first = entries.get(entry.key);
+/** Removes an entry from the entries of its hash. */
+function unlink(entries: Map<number, MemoryEntry>, entry: MemoryEntry): void {
+  const first = entries.get(entry.hash);
   if (first === entry) {
-    if (entry.sibling === null) entries.delete(entry.key);
-    else entries.set(entry.key, entry.sibling);
+    if (entry.sibling === null) entries.delete(entry.hash);
+    else entries.set(entry.hash, entry.sibling);
     return;
   }
   for (let other = first ?? null; other !== null; other = other.sibling)
     if (other.sibling === entry) other.sibling = entry.sibling;
 }
 
+/** Unpacked entries that are remembered, so that a response that is read often is unpacked once. */
+const maxUnpacked = 1_000;
+
+interface Unpacker {
+  open(entry: MemoryEntry): UnpackedEntry;
+  forget(entry: MemoryEntry): void;
+}
+
+function createUnpacker(): Unpacker {
+  const remembered = new Set<MemoryEntry>();
+
+  function forget(entry: MemoryEntry): void {
+    entry.unpacked = null;
+    remembered.delete(entry);
+  }
+
+  return {
+    open(entry) {
+      if (entry.unpacked !== null) return entry.unpacked;
+      const [oldest] = remembered;
+      if (remembered.size >= maxUnpacked && oldest !== undefined) forget(oldest);
+      remembered.add(entry);
+      return (entry.unpacked = new UnpackedEntry(entry));
+    },
+    forget,
+  };
+}
+
 interface GroupIndex {
-  join(entry: MemoryEntry): void;
-  leave(entry: MemoryEntry): void;
+  join(entry: MemoryEntry, groups: readonly string[]): void;
+  leave(entry: MemoryEntry, groups: readonly string[]): void;
   /** A copy of the group's entries. */
   members(group: string): readonly MemoryEntry[];
 }
 
+/** Most groups have one member, which needs no set. */
 function createGroupIndex(): GroupIndex {
-  const groups = new Map<string, Set<MemoryEntry>>();
+  const index = new Map<string, MemoryEntry | Set<MemoryEntry>>();
   return {
-    join(entry) {
-      for (const group of entry.groups) {
-        const members = groups.get(group);
-        if (members === undefined) groups.set(group, new Set([entry]));
-        else members.add(entry);
+    join(entry, groups) {
+      for (const group of groups) {
+        const members = index.get(group);
+        if (members === undefined) index.set(group, entry);
+        else if (members instanceof Set) members.add(entry);
+        else if (members !== entry) index.set(group, new Set([members, entry]));
       }
     },
-    leave(entry) {
-      for (const group of entry.groups) {
-        const members = groups.get(group);
-        members?.delete(entry);
-        if (members?.size === 0) groups.delete(group);
+    leave(entry, groups) {
+      for (const group of groups) {
+        const members = index.get(group);
+        if (members === entry) index.delete(group);
+        if (!(members instanceof Set)) continue;
+        members.delete(entry);
+        if (members.size === 0) index.delete(group);
       }
     },
-    members: (group) => [...(groups.get(group) ?? [])],
+    members(group) {
+      const members = index.get(group);
+      if (members === undefined) return [];
+      return members instanceof Set ? [...members] : [members];
+    },
   };
 }
