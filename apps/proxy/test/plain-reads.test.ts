@@ -144,6 +144,12 @@ test("a request over its limit is refused with the same response with and withou
   expect(direct).toBe(await bytesOf("GET", "/v1/environments", fields, "gateway.example:80"));
 });
 
+test.each(["GET", "HEAD"])("%s /livez has the same response with and without Hono", async (method) => {
+  const direct = await bytesOf(method, "/livez", {}, "gateway.example");
+  expect(direct).toMatch(/^HTTP\/1\.1 200 /);
+  expect(direct).toBe(await bytesOf(method, "/livez", {}, "gateway.example:80"));
+});
+
 test("a response that Node refuses to write becomes 500 and is reported", async () => {
   const handle = (): Promise<PlainResponse> =>
     Promise.resolve({ status: 200, headers: { "x-bad": "a\nb" }, body: "x" });

@@ -35,7 +35,7 @@ export function createHonoListener({ pipeline, routes, randomId, onFailure }: Ho
     toResponse(response, { env }) {
       // A stream is left to node-server; the marker says that the rest is done.
       if (response.body instanceof ReadableStream) return toWebResponse(response);
-      sendResponse({ ...response, body: response.body }, env.outgoing);
+      sendResponse(response, env.outgoing);
       return RESPONSE_ALREADY_SENT;
     },
   });

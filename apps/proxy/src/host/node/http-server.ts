@@ -4,15 +4,16 @@ import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { RandomId } from "@letta-environments/platform";
 import { type PlainResponse, problemResponse } from "@letta-environments/schema";
-import { resolveRequestId } from "../../http/gateway-request.ts";
-import { finishResponse } from "../../http/response.ts";
+import { type GatewayRequest, resolveRequestId } from "../../http/gateway-request.ts";
+import { finishResponse, type GatewayResponse } from "../../http/response.ts";
+import type { MaybePromise } from "../../lib/steps.ts";
 import type { Pipeline } from "../../pipeline.ts";
 import type { HostRoute } from "../routes.ts";
 import type { Admission } from "./admission.ts";
 import { allowHalfOpen } from "./half-open.ts";
 import type { HonoListener } from "./hono-listener.ts";
 import { joinedHeader, NodeRequest } from "./request.ts";
-import { asksForUpgrade, isPlainRead, isServerOptions, refuseHead, serverOptions } from "./request-head.ts";
+import { asksForUpgrade, isLivenessProbe, isPlainRead, isServerOptions, refuseHead, serverOptions } from "./request-head.ts";
 import { sendResponse } from "./response.ts";
 
 /** Timeouts for callers, in milliseconds. */
@@ -49,7 +50,8 @@ export interface HttpServerOptions {
 
 /** Creates Node's HTTP server in front of the pipeline. Input that is not a valid request also gets a problem response. */
 export function createHttpServer(options: HttpServerOptions): Server {
-  const { pipeline, randomId, timeouts, admission, onFailure } = options;
+  const { pipeline, routes, randomId, timeouts, admission, onFailure } = options;
+  const liveness = routes.find(({ path }) => path === "/livez");
   let opening: Promise<HonoListener> | null = null;
 
   function respond(incoming: IncomingMessage, outgoing: ServerResponse, response: PlainResponse): void {
@@ -57,17 +59,21 @@ export function createHttpServer(options: HttpServerOptions): Server {
     sendResponse(finishResponse(response, requestId, "GET"), outgoing);
   }
 
-  function read(incoming: IncomingMessage, outgoing: ServerResponse): void {
-    const response = pipeline.handle(new NodeRequest(incoming, outgoing));
+  function read(
+    incoming: IncomingMessage,
+    outgoing: ServerResponse,
+    handle: (request: GatewayRequest) => MaybePromise<GatewayResponse>,
+  ): void {
+    const response = handle(new NodeRequest(incoming, outgoing));
     if (response instanceof Promise) void response.then((late) => send(incoming, outgoing, late));
     else send(incoming, outgoing, response);
   }
 
-  function send(incoming: IncomingMessage, outgoing: ServerResponse, response: PlainResponse): void {
+  function send(incoming: IncomingMessage, outgoing: ServerResponse, response: GatewayResponse): void {
     try {
       sendResponse(response, outgoing);
     } catch (cause) {
-      // A header field that Node refuses to write, which nothing of the response precedes.
+      // A header field that Node refuses to write, or a stream: nothing of the response precedes.
       onFailure(cause);
       refuse(incoming, outgoing, problemResponse("internal_error"));
     }
@@ -102,7 +108,8 @@ export function createHttpServer(options: HttpServerOptions): Server {
       if (overload !== null) return respond(incoming, outgoing, overload);
       if (isServerOptions(incoming)) return respond(incoming, outgoing, serverOptions);
       if (asksForUpgrade(incoming)) outgoing.shouldKeepAlive = false;
-      if (isPlainRead(incoming)) return read(incoming, outgoing);
+      if (isPlainRead(incoming)) return read(incoming, outgoing, pipeline.handle);
+      if (liveness !== undefined && isLivenessProbe(incoming)) return read(incoming, outgoing, liveness.respond);
       passToHono(incoming, outgoing).catch(onFailure);
     },
   );
