@@ -44,7 +44,14 @@ export async function openListener(
   routes: readonly HostRoute[],
   { admission, onFailure }: ListenerOptions,
 ): Promise<Listener> {
-  const server = createHttpServer({ pipeline, routes, randomId, timeouts: defaultServerTimeouts, admission, onFailure });
+  const server = createHttpServer({
+    pipeline,
+    routes,
+    randomId,
+    timeouts: defaultServerTimeouts,
+    admission,
+    onFailure,
+  });
   serveWebSockets(server, pipeline, { randomId, admission, onFailure });
   const connections = trackServer(server);
   return { url: await listen(server, address), connections };
