@@ -31,11 +31,10 @@ const nothing: readonly CacheEntry[] = [];
 /** Creates an empty store. An entry larger than the whole store is not stored. */
 export function createMemoryCacheStore(options: MemoryCacheStoreOptions): MemoryCacheStore {
   const { maxBytes = 67_108_864, maxEntries = 100_000, maxVariants = 32, clock } = options;
-  // By the hash of their key: the keys themselves are in the records.
-  const entries = new Map<number, MemoryEntry>();
+  const unpacker = createUnpacker();
+  const entries = createKeyIndex(unpacker);
   const groups = createGroupIndex();
   const arenas = createBodyArenas();
-  const unpacker = createUnpacker();
   const queue = createEvictionQueue<MemoryEntry>(({ keepUntilMs }) => keepUntilMs <= clock.now());
   let entryCount = 0;
   let byteCount = 0;
@@ -46,7 +45,7 @@ export function createMemoryCacheStore(options: MemoryCacheStoreOptions): Memory
     groups.leave(entry, (entry.unpacked ?? new UnpackedEntry(entry)).groups);
     unpacker.forget(entry);
     arenas.release(entry);
-    unlink(entries, entry);
+    entries.remove(entry);
   }
 
   function remove(entry: MemoryEntry): void {
@@ -54,30 +53,18 @@ export function createMemoryCacheStore(options: MemoryCacheStoreOptions): Memory
     forget(entry);
   }
 
-  /** The variants of a key, the newest first. */
-  function find(key: string, hash: number): readonly MemoryEntry[] {
-    const found: MemoryEntry[] = [];
-    for (let entry = entries.get(hash) ?? null; entry !== null; entry = entry.sibling)
-      if (unpacker.open(entry).key === key) found.push(entry);
-    return found;
-  }
-
   /** Removes the same variant, and the oldest entry of the hash if there are too many. Returns the uses of the replaced entry, which its successor inherits. */
   function replace(key: string, hash: number, entry: CacheEntry): number {
     let uses = 0;
-    for (const variant of find(key, hash)) {
+    for (const variant of entries.find(key, hash)) {
       if (!isSameVariant(unpacker.open(variant), entry)) continue;
       uses = variant.uses;
       remove(variant);
     }
-    let last: MemoryEntry | null = null;
-    let count = 0;
-    for (let other = entries.get(hash) ?? null; other !== null; other = other.sibling) {
-      last = other;
-      count++;
-    }
+    const sameHash = entries.withHash(hash);
+    const last = sameHash.at(-1);
     // Keys that were chosen to have one hash cannot make a look-up slow either.
-    if (count >= maxVariants && last !== null) remove(last);
+    if (sameHash.length >= maxVariants && last !== undefined) remove(last);
     return uses;
   }
 
@@ -89,7 +76,7 @@ export function createMemoryCacheStore(options: MemoryCacheStoreOptions): Memory
       return byteCount;
     },
     get(key) {
-      const found = find(key, hashKey(key));
+      const found = entries.find(key, hashKey(key));
       for (const entry of found) if (entry.uses < maximumUses) entry.uses++;
       return found.length === 0 ? nothing : found.map(unpacker.open);
     },
@@ -105,8 +92,7 @@ export function createMemoryCacheStore(options: MemoryCacheStoreOptions): Memory
         forget(evicted);
       }
       arenas.write(put.body, entry, head);
-      entry.sibling = entries.get(hash) ?? null;
-      entries.set(hash, entry);
+      entries.add(entry);
       queue.add(entry);
       entry.uses = uses;
       entryCount++;
@@ -114,7 +100,7 @@ export function createMemoryCacheStore(options: MemoryCacheStoreOptions): Memory
       groups.join(entry, put.groups);
     },
     delete(key) {
-      for (const entry of find(key, hashKey(key))) remove(entry);
+      for (const entry of entries.find(key, hashKey(key))) remove(entry);
     },
     deleteGroup(group) {
       for (const entry of groups.members(group)) remove(entry);
@@ -122,16 +108,40 @@ export function createMemoryCacheStore(options: MemoryCacheStoreOptions): Memory
   };
 }
 
-/** Removes an entry from the entries of its hash. */
-function unlink(entries: Map<number, MemoryEntry>, entry: MemoryEntry): void {
-  const first = entries.get(entry.hash);
-  if (first === entry) {
-    if (entry.sibling === null) entries.delete(entry.hash);
-    else entries.set(entry.hash, entry.sibling);
-    return;
+/** The entries by the hash of their key. The keys themselves are in the records. */
+interface KeyIndex {
+  /** The variants of a key, the newest first. */
+  find(key: string, hash: number): readonly MemoryEntry[];
+  /** The entries of every key with a hash, the newest first. */
+  withHash(hash: number): readonly MemoryEntry[];
+  add(entry: MemoryEntry): void;
+  remove(entry: MemoryEntry): void;
+}
+
+function createKeyIndex({ open }: Pick<Unpacker, "open">): KeyIndex {
+  const newest = new Map<number, MemoryEntry>();
+
+  function withHash(hash: number): MemoryEntry[] {
+    const found: MemoryEntry[] = [];
+    for (let entry = newest.get(hash) ?? null; entry !== null; entry = entry.sibling) found.push(entry);
+    return found;
   }
-  for (let other = first ?? null; other !== null; other = other.sibling)
-    if (other.sibling === entry) other.sibling = entry.sibling;
+
+  return {
+    find: (key, hash) => withHash(hash).filter((entry) => open(entry).key === key),
+    withHash,
+    add(entry) {
+      entry.sibling = newest.get(entry.hash) ?? null;
+      newest.set(entry.hash, entry);
+    },
+    remove(entry) {
+      const { hash, sibling } = entry;
+      const newer = withHash(hash).find((other) => other.sibling === entry);
+      if (newer !== undefined) newer.sibling = sibling;
+      else if (sibling === null) newest.delete(hash);
+      else newest.set(hash, sibling);
+    },
+  };
 }
 
 /** Unpacked entries that are remembered, so that a response that is read often is unpacked once. */

@@ -1,5 +1,5 @@
 /**
- * The gateway's Hono app on node-server, for every request that is not a plain read. The HTTP server loads it with the first such request, because
+ * The gateway's Hono app on node-server, for every request that is not plain. The HTTP server loads it with the first such request, because
  * node-server loads Node's whole `fetch`: that would take a third of the time from start to listening.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";

@@ -13,15 +13,8 @@ import type { Admission } from "./admission.ts";
 import { allowHalfOpen } from "./half-open.ts";
 import type { HonoListener } from "./hono-listener.ts";
 import { joinedHeader, NodeRequest } from "./request.ts";
-import {
-  asksForUpgrade,
-  isLivenessProbe,
-  isPlainRead,
-  isServerOptions,
-  refuseHead,
-  serverOptions,
-} from "./request-head.ts";
-import { sendResponse } from "./response.ts";
+import { asksForUpgrade, isLivenessProbe, isPlainRequest, isServerOptions, refuseHead, serverOptions } from "./request-head.ts";
+import { dropUnreadBody, sendResponse } from "./response.ts";
 
 /** Timeouts for callers, in milliseconds. */
 export interface ServerTimeouts {
@@ -45,7 +38,7 @@ export const defaultServerTimeouts: ServerTimeouts = {
 
 /** The options of {@link createHttpServer}. */
 export interface HttpServerOptions {
-  /** Plain reads of the API are passed to it directly; other requests through Hono. */
+  /** Plain requests for the API are passed to it directly, others through Hono. */
   readonly pipeline: Pick<Pipeline, "handle">;
   readonly routes: readonly HostRoute[];
   readonly randomId: RandomId;
@@ -66,10 +59,10 @@ export function createHttpServer(options: HttpServerOptions): Server {
     sendResponse(finishResponse(response, requestId, "GET"), outgoing);
   }
 
-  function read(
+  function respondBy(
+    handle: (request: GatewayRequest) => MaybePromise<GatewayResponse>,
     incoming: IncomingMessage,
     outgoing: ServerResponse,
-    handle: (request: GatewayRequest) => MaybePromise<GatewayResponse>,
   ): void {
     const response = handle(new NodeRequest(incoming, outgoing));
     if (response instanceof Promise) void response.then((late) => send(incoming, outgoing, late));
@@ -77,12 +70,14 @@ export function createHttpServer(options: HttpServerOptions): Server {
   }
 
   function send(incoming: IncomingMessage, outgoing: ServerResponse, response: GatewayResponse): void {
+    if (incoming.method === "POST" && !incoming.readableEnded) dropUnreadBody(incoming, outgoing);
     try {
       sendResponse(response, outgoing);
     } catch (cause) {
-      // A header field that Node refuses to write, or a stream: nothing of the response precedes.
+      // A header field that Node refuses to write, or a stream, before anything is written.
       onFailure(cause);
-      refuse(incoming, outgoing, problemResponse("internal_error"));
+      if (outgoing.headersSent) outgoing.destroy();
+      else refuse(incoming, outgoing, problemResponse("internal_error"));
     }
   }
 
@@ -115,8 +110,8 @@ export function createHttpServer(options: HttpServerOptions): Server {
       if (overload !== null) return respond(incoming, outgoing, overload);
       if (isServerOptions(incoming)) return respond(incoming, outgoing, serverOptions);
       if (asksForUpgrade(incoming)) outgoing.shouldKeepAlive = false;
-      if (isPlainRead(incoming)) return read(incoming, outgoing, pipeline.handle);
-      if (liveness !== undefined && isLivenessProbe(incoming)) return read(incoming, outgoing, liveness.respond);
+      if (isPlainRequest(incoming)) return respondBy(pipeline.handle, incoming, outgoing);
+      if (liveness !== undefined && isLivenessProbe(incoming)) return respondBy(liveness.respond, incoming, outgoing);
       passToHono(incoming, outgoing).catch(onFailure);
     },
   );

@@ -1,4 +1,4 @@
-/** Plain reads reach the pipeline without Hono. An unusual `Host` sends the same request through Hono, so both responses can be compared. */
+/** Plain requests reach the pipeline without Hono. An unusual `Host` sends the same request through Hono, so both responses can be compared. */
 import { createMemoryCacheStore } from "@letta-environments/http-cache";
 import { randomId, sha256Hex, systemClock } from "@letta-environments/platform/node";
 import { jsonResponse, type PlainResponse, problemResponse } from "@letta-environments/schema";
@@ -8,7 +8,7 @@ import { createEnvironmentCache } from "../src/cache/environment-cache.ts";
 import { resolveRateLimits } from "../src/config/resolve-rate-limits.ts";
 import { createAdmission } from "../src/host/node/admission.ts";
 import { createHttpServer, defaultServerTimeouts } from "../src/host/node/http-server.ts";
-import { isPlainRead } from "../src/host/node/request-head.ts";
+import { isPlainRequest } from "../src/host/node/request-head.ts";
 import { createRateLimiter } from "../src/rate-limit/limiter.ts";
 import { listen } from "../src/runtimes/node/listen.ts";
 import { environmentRow } from "./support/environment-row.ts";
@@ -58,10 +58,13 @@ afterAll(() => server.connections.close());
 type Fields = Readonly<Record<string, string>>;
 
 /** Returns the whole response, with the parts masked that depend on the time. */
-async function bytesOf(method: string, target: string, fields: Fields, host: string): Promise<string> {
-  const lines = Object.entries({ Host: host, "X-Request-Id": "same", Connection: "close", ...fields });
+async function bytesOf(method: string, target: string, fields: Fields, host: string, body = ""): Promise<string> {
+  const length = body === "" ? {} : { "Content-Length": String(Buffer.byteLength(body)) };
+  const lines = Object.entries({ Host: host, "X-Request-Id": "same", Connection: "close", ...length, ...fields });
   const socket = await openSocket(server.url);
-  socket.write(`${method} ${target} HTTP/1.1\r\n${lines.map(([name, value]) => `${name}: ${value}\r\n`).join("")}\r\n`);
+  socket.write(
+    `${method} ${target} HTTP/1.1\r\n${lines.map(([name, value]) => `${name}: ${value}\r\n`).join("")}\r\n${body}`,
+  );
   return (await readToEnd(socket))
     .replaceAll(/^(date|age|ratelimit|retry-after): .*$/gim, "$1: masked")
     .replaceAll(/ttl=-?\d+/g, "ttl=masked")
@@ -78,9 +81,28 @@ interface Case {
   readonly target: string;
   /** Default: those of a reader. */
   readonly fields?: () => Fields | Promise<Fields>;
+  readonly body?: string;
 }
 
+const json = (): Fields => ({ Authorization: `Bearer ${keys["sender"]}`, "Content-Type": "application/json" });
+const sending = { method: "POST", target: "/v1/environments/conn-1/messages", fields: json };
+const message = JSON.stringify({ messages: [{ role: "user", content: "Grüße", client_message_id: "m1" }] });
+
 const requests: readonly Case[] = [
+  { ...sending, title: "a send", body: message },
+  { ...sending, title: "a send without a body" },
+  { ...sending, title: "a send with a wrong body", body: '{"messages":[]}' },
+  { ...sending, title: "a send that is not JSON", body: "{" },
+  { ...sending, title: "a send of too many bytes", body: "x".repeat(2_000_000) },
+  { ...sending, title: "a send without its scope", fields: reader, body: message },
+  { ...sending, title: "a send with a wrong key", fields: () => ({ Authorization: "Bearer x" }), body: message },
+  {
+    ...sending,
+    title: "a send with an invalid Idempotency-Key",
+    fields: () => ({ ...json(), "Idempotency-Key": "" }),
+    body: message,
+  },
+  { title: "a POST of the list", method: "POST", target: "/v1/environments" },
   { title: "a list", target: "/v1/environments" },
   { title: "a list with a query", target: "/v1/environments?limit=2&onlineOnly=true&extra=%C3%A4" },
   { title: "a device with a large body", target: "/v1/environments/device-1" },
@@ -124,13 +146,13 @@ const requests: readonly Case[] = [
 
 test.each(requests)(
   "$title has the same response with and without Hono",
-  async ({ method = "GET", target, fields = reader }) => {
+  async ({ method = "GET", target, fields = reader, body }) => {
     const given = await fields();
     // The first request fills the cache for both.
-    await bytesOf(method, target, given, "gateway.example");
+    await bytesOf(method, target, given, "gateway.example", body);
     const mask = (text: string): string => text.replace(/^x-request-id: req-.*$/im, "x-request-id: masked");
-    const direct = await bytesOf(method, target, given, "gateway.example");
-    const throughHono = await bytesOf(method, target, given, "gateway.example:80");
+    const direct = await bytesOf(method, target, given, "gateway.example", body);
+    const throughHono = await bytesOf(method, target, given, "gateway.example:80", body);
     expect(direct).toMatch(/^HTTP\/1\.1 \d{3} /);
     expect(mask(direct)).toBe(mask(throughHono));
   },
@@ -142,6 +164,13 @@ test("a request over its limit is refused with the same response with and withou
   const direct = await bytesOf("GET", "/v1/environments", fields, "gateway.example");
   expect(direct).toMatch(/^HTTP\/1\.1 429 /);
   expect(direct).toBe(await bytesOf("GET", "/v1/environments", fields, "gateway.example:80"));
+});
+
+test("a body that nobody reads does not keep its connection open", async () => {
+  const socket = await openSocket(server.url);
+  socket.write("POST /v1/environments HTTP/1.1\r\nHost: gateway.example\r\nContent-Length: 1000000\r\n\r\n");
+  // The connection is kept alive, and the rest of the body never arrives.
+  expect(await readToEnd(socket)).toMatch(/^HTTP\/1\.1 405 /);
 });
 
 test.each(["GET", "HEAD"])("%s /livez has the same response with and without Hono", async (method) => {
@@ -170,7 +199,7 @@ test("a response that Node refuses to write becomes 500 and is reported", async 
 });
 
 test.each([
-  ["POST", "/v1/environments", "gateway.example"],
+  ["PUT", "/v1/environments", "gateway.example"],
   ["GET", "/admin/v1/keys", "gateway.example"],
   ["GET", "/livez", "gateway.example"],
   ["GET", "http://gateway.example/v1/environments", "gateway.example"],
@@ -180,6 +209,6 @@ test.each([
   ["GET", "/v1/environments", "a b"],
   ["GET", "/v1/environments", "gateway.example:80"],
   ["GET", "/v1/environments", "[::1]:8787"],
-])("%s %j with the Host %j is not a plain read", (method, url, host) => {
-  expect(isPlainRead({ method, url, rawHeaders: ["Host", host] })).toBe(false);
+])("%s %j with the Host %j is not a plain request", (method, url, host) => {
+  expect(isPlainRequest({ method, url, rawHeaders: ["Host", host] })).toBe(false);
 });
