@@ -13,7 +13,14 @@ import type { Admission } from "./admission.ts";
 import { allowHalfOpen } from "./half-open.ts";
 import type { HonoListener } from "./hono-listener.ts";
 import { joinedHeader, NodeRequest } from "./request.ts";
-import { asksForUpgrade, isLivenessProbe, isPlainRequest, isServerOptions, refuseHead, serverOptions } from "./request-head.ts";
+import {
+  asksForUpgrade,
+  isLivenessProbe,
+  isPlainRequest,
+  isServerOptions,
+  refuseHead,
+  serverOptions,
+} from "./request-head.ts";
 import { dropUnreadBody, sendResponse } from "./response.ts";
 
 /** Timeouts for callers, in milliseconds. */
