@@ -4,18 +4,13 @@ import { defineConfig, type Rolldown, type UserConfig } from "tsdown";
 
 /**
  * Loads Node's modules without import statements. An import statement reads every export of a module, and some exports of `node:http` load Node's
- * whole `fetch`: half of the time from start to listening. node-server knows HTTP/2, which the gateway does not serve, and
- * `node:http2` loads TLS.
+ * whole `fetch`: half of the time from start to listening.
  */
 const builtinModules: Rolldown.Plugin = {
   name: "builtin-modules",
-  resolveId(id, importer) {
-    // The bundle's own first lines need `node:module`.
-    if (!isBuiltin(id) || id === "node:module") return null;
-    return id === "node:http2" && importer?.includes("/@hono/node-server/") === true ? "\0no-http2" : `\0builtin:${id}`;
-  },
+  // The bundle's own first lines need `node:module`.
+  resolveId: (id) => (isBuiltin(id) && id !== "node:module" ? `\0builtin:${id}` : null),
   load(id) {
-    if (id === "\0no-http2") return "export class Http2ServerRequest {}\nexport const constants = {};";
     return id.startsWith("\0builtin:")
       ? `module.exports = process.getBuiltinModule(${JSON.stringify(id.slice("\0builtin:".length))});`
       : null;
