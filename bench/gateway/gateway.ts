@@ -11,6 +11,7 @@ import { type MeasuredLoad, measureRounds, type Participant, type RoundOptions }
 import { measureMemory, summariseMemory } from "./memory.ts";
 import { hasWrk, loadCore } from "./run-load.ts";
 import { startOrigin } from "./servers/start-origin.ts";
+import { tableOfOverview } from "./overview.ts";
 import { defaultToleratedShare } from "./slice.ts";
 import { tableOfLoad } from "./summary.ts";
 import type { RunningSystem, System } from "./system.ts";
@@ -34,9 +35,6 @@ const setup = `${connections} connections, ${rounds} rounds of slices of ${secon
 const rows = [...remoteLoads, "latency", ...embeddedLoads, "memory", "start"] as const;
 type Row = (typeof rows)[number];
 
-/** A part of the result. */
-type Part = Omit<BenchmarkResult, "data"> & { readonly data: unknown };
-
 /**
  * Measures the gateway on every runtime beside other gateways and bare servers: cache hits, misses, sends, what it adds to the time of a request,
  * the embedded server, memory and start.
@@ -45,7 +43,7 @@ export async function measureGateway(): Promise<BenchmarkResult> {
   const wanted = selected("GATEWAY_ROWS", rows);
   const systems = selectSystems();
   moveToCore(process.pid, loadCore);
-  const parts: Part[] = [];
+  const parts: BenchmarkResult[] = [];
   if ([...remoteLoads, "latency" as const].some((row) => wanted.has(row)))
     parts.push(await measureRemote(systems, wanted));
   const runtimes = (["node", "bun", "deno"] as const).filter((runtime) => systems.some(({ id }) => id === runtime));
@@ -64,6 +62,7 @@ export async function measureGateway(): Promise<BenchmarkResult> {
   return {
     tables: parts.flatMap(({ tables }) => tables),
     goals: parts.flatMap(({ goals }) => goals),
+    overview: parts.find(({ overview }) => overview != null)?.overview ?? null,
     data: parts.map(({ data }) => data),
   };
 }
@@ -92,7 +91,7 @@ function selectSystems(): readonly System[] {
   return all.filter(({ id, missing }) => ids.has(id) && missing === null);
 }
 
-async function measureRemote(systems: readonly System[], wanted: ReadonlySet<Row>): Promise<Part> {
+async function measureRemote(systems: readonly System[], wanted: ReadonlySet<Row>): Promise<BenchmarkResult> {
   const origin = await startOrigin();
   const running = new Map<System, RunningSystem>();
   try {
@@ -122,7 +121,13 @@ async function measureRemote(systems: readonly System[], wanted: ReadonlySet<Row
     }
     const namesOf = (load: LoadName): ReadonlyMap<string, string> =>
       namesBy(systems.filter(({ loads }) => loads.includes(load)));
-    const part = partOfLoads(measured, namesOf, namesBy(systems.filter(({ kind }) => kind === "peer")));
+    const part = {
+      ...partOfLoads(measured, namesOf, namesBy(systems.filter(({ kind }) => kind === "peer"))),
+      overview: tableOfOverview(
+        measured,
+        namesBy(systems.filter(({ kind, id }) => kind !== "bare" && !id.endsWith("-disk"))),
+      ),
+    };
     if (!wanted.has("latency")) return part;
     const alone = (load: LoadName): Participant => ({
       ...{ system: originId, port: Number(new URL(origin.url).port), pid: origin.pid, helpers: [] },
@@ -152,7 +157,7 @@ function partOfLoads(
   measured: ReadonlyMap<LoadName, MeasuredLoad>,
   namesOf: (load: LoadName) => ReadonlyMap<string, string>,
   peers: ReadonlyMap<string, string>,
-): Part {
+): BenchmarkResult {
   const loads = [...measured];
   return {
     tables: loads.map(([load, slices]): Table => tableOfLoad(load, slices, namesOf(load), setup)),

@@ -46,6 +46,8 @@ const repeats = 2;
 /**
  * Sends load to the servers in turn, in rounds that each begin with another server. A disturbed slice is dropped and repeated at once, so that
  * the slices of a round stay close to each other.
+ *
+ * @throws Error if a request failed in a slice that was not disturbed
  */
 export async function measureRounds(
   load: LoadName,
@@ -64,6 +66,8 @@ export async function measureRounds(
       for (let attempt = 0; attempt <= repeats; attempt++) {
         const slice = await measureSlice(participant, { port, connections, seconds });
         if (!isDisturbed(slice, toleratedShare)) {
+          if (slice.failed > 0)
+            throw new Error(`${load}: ${system} failed ${slice.failed} of ${slice.requests} requests.`);
           slices.push({ load, system, round, slice });
           break;
         }

@@ -4,6 +4,7 @@ import { type CoreUse, isDisturbed, type Slice } from "./slice.ts";
 const quiet: CoreUse = { wallUs: 1_000_000, busyUs: 990_000, stolenUs: 0, ownUs: 980_000 };
 const slice: Slice = {
   requests: 1,
+  failed: 0,
   seconds: 1,
   p50Us: 1,
   p99Us: 1,

@@ -14,6 +14,8 @@ export interface CoreUse {
 /** The figures of a slice. */
 export interface Slice {
   readonly requests: number;
+  /** Responses other than 2xx, and failures of connections. */
+  readonly failed: number;
   readonly seconds: number;
   readonly p50Us: number;
   readonly p99Us: number;

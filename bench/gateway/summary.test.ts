@@ -6,7 +6,16 @@ import { summariseFigure, summariseRatio, tableOfLoad } from "./summary.ts";
 const core: CoreUse = { wallUs: 1_000_000, busyUs: 0, stolenUs: 0, ownUs: 0 };
 
 function measured(system: string, round: number, requests: number): Measured {
-  const slice = { requests, seconds: 1, p50Us: 1, p99Us: 2_000, cpuUs: 1_000, gatewayCore: core, loadCore: core };
+  const slice = {
+    requests,
+    failed: 0,
+    seconds: 1,
+    p50Us: 1,
+    p99Us: 2_000,
+    cpuUs: 1_000,
+    gatewayCore: core,
+    loadCore: core,
+  };
   return { load: "hit-one", system, round, slice };
 }
 

@@ -9,7 +9,7 @@ const core: CoreUse = { wallUs: 1_000_000, busyUs: 0, stolenUs: 0, ownUs: 0 };
 /** One round: requests of each server in a second, at a CPU time of 1 s. */
 function goals(load: LoadName, requests: Readonly<Record<string, number>>, peers: readonly string[] = []) {
   const slices = Object.entries(requests).map(([system, count]): Measured => {
-    const figures = { requests: count, seconds: 1, p50Us: 1, p99Us: 1e8 / count, cpuUs: 1e6 };
+    const figures = { requests: count, failed: 0, seconds: 1, p50Us: 1, p99Us: 1e8 / count, cpuUs: 1e6 };
     return { load, system, round: 0, slice: { ...figures, gatewayCore: core, loadCore: core } };
   });
   return goalsOfLoad(load, slices, new Map(peers.map((peer) => [peer, peer])));
