@@ -1,21 +1,20 @@
 import process from "node:process";
-import { moveToCore } from "../harness/proc.ts";
 import { pins } from "../harness/pin.ts";
+import { moveToCore } from "../harness/proc.ts";
 import type { BenchmarkResult, Goal, Table } from "../harness/result.ts";
 import { measureStart } from "../start.ts";
-import { latencyLoads, originId, tableOfLatency } from "./added-latency.ts";
-import { assertServes } from "./assert-serves.ts";
+import { tableOfLatency } from "./added-latency.ts";
 import { measureEmbedded } from "./embedded.ts";
-import { embeddedLoads, type LoadName, remoteLoads, requestOf } from "./loads.ts";
-import { type MeasuredLoad, measureRounds, type Participant, type RoundOptions } from "./measure-rounds.ts";
+import { embeddedLoads, type LoadName, remoteLoads } from "./loads.ts";
+import type { MeasuredLoad, RoundOptions } from "./measure-rounds.ts";
 import { measureMemory, summariseMemory } from "./memory.ts";
-import { hasWrk, loadCore } from "./run-load.ts";
-import { startOrigin } from "./servers/start-origin.ts";
 import { tableOfOverview } from "./overview.ts";
+import { measureRemote } from "./remote.ts";
+import { hasWrk, loadCore } from "./run-load.ts";
+import { listSystems } from "./servers/systems.ts";
 import { defaultToleratedShare } from "./slice.ts";
 import { tableOfLoad } from "./summary.ts";
-import type { RunningSystem, System } from "./system.ts";
-import { listSystems } from "./servers/systems.ts";
+import type { System } from "./system.ts";
 import { goalsOfLoad } from "./targets.ts";
 
 const rounds = Number(process.env["GATEWAY_ROUNDS"] ?? 7);
@@ -23,14 +22,7 @@ const seconds = Number(process.env["GATEWAY_SECONDS"] ?? 1);
 const toleratedShare = Number(process.env["GATEWAY_TOLERATE"] ?? defaultToleratedShare);
 const connections = 64;
 const options: RoundOptions = { rounds, seconds, connections, warmUpSeconds: 4, toleratedShare };
-const latencyOptions: RoundOptions = {
-  rounds: Math.ceil(rounds / 2),
-  seconds,
-  connections: 1,
-  warmUpSeconds: 1,
-  toleratedShare,
-};
-const setup = `${connections} connections, ${rounds} rounds of slices of ${seconds} s; gateway and load ${pins() ? "on a core each" : "not pinned"}; others used at most ${100 * toleratedShare} % of a core`;
+const latencyOptions: RoundOptions = { ...options, rounds: Math.ceil(rounds / 2), connections: 1, warmUpSeconds: 1 };
 
 const rows = [...remoteLoads, "latency", ...embeddedLoads, "memory", "start"] as const;
 type Row = (typeof rows)[number];
@@ -43,10 +35,8 @@ export async function measureGateway(): Promise<BenchmarkResult> {
   const wanted = selected("GATEWAY_ROWS", rows);
   const systems = selectSystems();
   moveToCore(process.pid, loadCore);
-  const parts: BenchmarkResult[] = [];
-  if ([...remoteLoads, "latency" as const].some((row) => wanted.has(row)))
-    parts.push(await measureRemote(systems, wanted));
   const runtimes = (["node", "bun", "deno"] as const).filter((runtime) => systems.some(({ id }) => id === runtime));
+  const parts = [await measureRemoteRows(systems, wanted)];
   const embedded = embeddedLoads.filter((load) => wanted.has(load));
   if (embedded.length > 0) {
     const { names, loads } = await measureEmbedded(runtimes, embedded, options);
@@ -55,14 +45,14 @@ export async function measureGateway(): Promise<BenchmarkResult> {
   if (wanted.has("memory")) {
     const measured = [];
     for (const runtime of runtimes) if (runtime !== "deno") measured.push(await measureMemory(runtime));
-    const { table, goals } = summariseMemory(measured);
-    parts.push({ tables: [table], goals, data: measured });
+    parts.push(summariseMemory(measured));
   }
   if (wanted.has("start")) parts.push(await measureStart());
+  const overview = parts[0]?.overview;
   return {
     tables: parts.flatMap(({ tables }) => tables),
     goals: parts.flatMap(({ goals }) => goals),
-    overview: parts.find(({ overview }) => overview != null)?.overview ?? null,
+    ...(overview !== undefined && { overview }),
     data: parts.map(({ data }) => data),
   };
 }
@@ -83,84 +73,51 @@ function selectSystems(): readonly System[] {
     all.map(({ id }) => id),
   );
   const warn = (text: string): void => void process.stderr.write(`\nNOT MEASURED: ${text}\n\n`);
-  if (!hasWrk)
-    warn("requests a second of fast servers. Install the Debian package wrk; a slower load generator is used.");
+  if (!hasWrk) warn("fast servers at their limit. Install the Debian package wrk: the load generator here is slower.");
   for (const { id, name, missing } of all) {
     if (missing !== null && ids.has(id)) warn(`${name}. Install ${missing}.`);
   }
   return all.filter(({ id, missing }) => ids.has(id) && missing === null);
 }
 
-async function measureRemote(systems: readonly System[], wanted: ReadonlySet<Row>): Promise<BenchmarkResult> {
-  const origin = await startOrigin();
-  const running = new Map<System, RunningSystem>();
-  try {
-    for (const system of systems) {
-      process.stderr.write(`starting ${system.name}\n`);
-      const server = await system.start(origin.url);
-      running.set(system, server);
-      await assertServes(system, server, origin.countRequests);
-    }
-    const participants = (load: LoadName): readonly Participant[] =>
-      [...running].flatMap(([{ id, loads }, { key, pid, helpers, portOf }]) =>
-        loads.includes(load)
-          ? [
-              {
-                system: id,
-                port: portOf(load),
-                request: requestOf(load, key ?? "none"),
-                pid,
-                helpers: [...helpers, ...origin.pids],
-              },
-            ]
-          : [],
-      );
-    const measured = new Map<LoadName, MeasuredLoad>();
-    for (const load of remoteLoads.filter((name) => wanted.has(name))) {
-      measured.set(load, await measureRounds(load, participants(load), options));
-    }
-    const namesOf = (load: LoadName): ReadonlyMap<string, string> =>
-      namesBy(systems.filter(({ loads }) => loads.includes(load)));
-    const part = {
-      ...partOfLoads(measured, namesOf, namesBy(systems.filter(({ kind }) => kind === "peer"))),
-      overview: tableOfOverview(
-        measured,
-        namesBy(systems.filter(({ kind, id }) => kind !== "bare" && !id.endsWith("-disk"))),
-      ),
-    };
-    if (!wanted.has("latency")) return part;
-    const alone = (load: LoadName): Participant => ({
-      ...{ system: originId, port: Number(new URL(origin.url).port), pid: origin.pid, helpers: [] },
-      request: requestOf(load, "none"),
-    });
-    const latency = new Map<LoadName, MeasuredLoad>();
-    for (const load of latencyLoads) {
-      latency.set(load, await measureRounds(load, [alone(load), ...participants(load)], latencyOptions));
-    }
-    const table = tableOfLatency(
-      latency,
-      namesBy(systems.filter(({ kind }) => kind !== "bare")),
-      latencyOptions.rounds,
-    );
-    return { ...part, tables: [...part.tables, table], data: [part.data, Object.fromEntries(latency)] };
-  } finally {
-    await Promise.allSettled([...running.values()].map((server) => server.stop()));
-    await origin.stop();
-  }
+async function measureRemoteRows(systems: readonly System[], wanted: ReadonlySet<Row>): Promise<BenchmarkResult> {
+  const loads = remoteLoads.filter((load) => wanted.has(load));
+  const latencyRounds = wanted.has("latency") ? latencyOptions : null;
+  if (loads.length === 0 && latencyRounds === null) return { tables: [], goals: [], data: null };
+  const measured = await measureRemote(systems, { loads, rounds: options, latencyRounds });
+  const part = partOfLoads(
+    measured.loads,
+    (load) => namesOf(systems, (system) => system.loads.includes(load)),
+    namesOf(systems, ({ kind }) => kind === "peer"),
+  );
+  const overview = tableOfOverview(
+    measured.loads,
+    namesOf(systems, ({ kind, id }) => kind !== "bare" && !id.endsWith("-disk")),
+  );
+  const latency = tableOfLatency(measured.latency, namesOf(systems), latencyOptions.rounds);
+  return {
+    ...part,
+    tables: [...part.tables, ...(latencyRounds === null ? [] : [latency])],
+    ...(loads.length > 0 && { overview }),
+    data: [part.data, Object.fromEntries(measured.latency)],
+  };
 }
 
-function namesBy(systems: readonly System[]): ReadonlyMap<string, string> {
-  return new Map(systems.map(({ id, name }) => [id, name]));
+function namesOf(systems: readonly System[], isWanted: (system: System) => boolean = () => true) {
+  return new Map(systems.filter(isWanted).map(({ id, name }) => [id, name]));
 }
 
 function partOfLoads(
   measured: ReadonlyMap<LoadName, MeasuredLoad>,
-  namesOf: (load: LoadName) => ReadonlyMap<string, string>,
+  namesFor: (load: LoadName) => ReadonlyMap<string, string>,
   peers: ReadonlyMap<string, string>,
 ): BenchmarkResult {
   const loads = [...measured];
+  const setup =
+    `${connections} connections, ${rounds} rounds of slices of ${seconds} s; gateway and load ` +
+    `${pins() ? "on a core each" : "not pinned"}, of which others used at most ${100 * toleratedShare} %`;
   return {
-    tables: loads.map(([load, slices]): Table => tableOfLoad(load, slices, namesOf(load), setup)),
+    tables: loads.map(([load, slices]): Table => tableOfLoad(load, slices, namesFor(load), setup)),
     goals: loads.flatMap(([load, { slices }]): readonly Goal[] => goalsOfLoad(load, slices, peers)),
     data: loads.map(([load, { slices, dropped }]) => ({ load, slices, dropped: Object.fromEntries(dropped) })),
   };

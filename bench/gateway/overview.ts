@@ -17,9 +17,8 @@ const titles: readonly (readonly [LoadName, string])[] = [
 export function tableOfOverview(
   measured: ReadonlyMap<LoadName, MeasuredLoad>,
   names: ReadonlyMap<string, string>,
-): Table | null {
+): Table {
   const loads = titles.filter(([load]) => measured.has(load));
-  if (loads.length === 0) return null;
   const cell = (system: string, load: LoadName): string => {
     const slices = measured.get(load)?.slices ?? [];
     const [ratio, cpuUs] = [

@@ -41,6 +41,7 @@ test("a server without a slice has no figures", () => {
 
 test("a table says how many slices were kept and dropped, and has a row for a server without any", () => {
   const names = new Map([
+    ["nginx", "nginx/1.26.3"],
     ["node", "gateway on Node"],
     ["bun", "gateway on Bun"],
   ]);
@@ -50,7 +51,14 @@ test("a table says how many slices were kept and dropped, and has a row for a se
   ]);
   const { rows } = tableOfLoad("hit-one", { slices, dropped }, names, "1 s");
   expect(rows).toEqual([
+    ["nginx/1.26.3", "1.00", "7.5 (5.0 to 10.0)", "2.00", "150 (100 to 200)", "2 (0)"],
     ["gateway on Node", "0.45 (0.40 to 0.50)", "12.5 (1.0 to 20.0)", "2.00", "80 (50 to 1000)", "3 (1)"],
     ["gateway on Bun", "-", "-", "-", "-", "0 (9)"],
   ]);
+});
+
+test("a table without nginx has no ratios to it", () => {
+  const names = new Map([["node", "gateway on Node"]]);
+  const { columns } = tableOfLoad("hit-one", { slices, dropped: new Map() }, names, "1 s");
+  expect(columns).toEqual(["server", "CPU us a request", "p99 ms", "requests/s", "slices (dropped)"]);
 });

@@ -48,31 +48,35 @@ function summarisePairs(
   return compared.length === 0 ? null : summarise(compared);
 }
 
-/** The table of a load, ratios first; `names` has the servers in the order of the rows. */
+/** The table of a load, ratios first where nginx was measured; `names` has the servers in the order of the rows. */
 export function tableOfLoad(
   load: LoadName,
   { slices, dropped }: MeasuredLoad,
   names: ReadonlyMap<string, string>,
   setup: string,
 ): Table {
-  const rows = [...names].map(([system, name]) => {
-    const kept = slices.filter((measured) => measured.system === system).length;
-    return [
-      name,
-      format(summariseRatio(slices, system, "nginx", perSecond), 2),
-      format(summariseFigure(slices, system, cpuUsEach), 1),
-      format(
-        summariseFigure(slices, system, ({ p99Us }) => p99Us / 1_000),
-        2,
-      ),
-      format(summariseFigure(slices, system, perSecond), 0),
-      `${kept} (${dropped.get(system) ?? 0})`,
-    ];
-  });
+  const columns: readonly (readonly [string, (system: string) => string])[] = [
+    ["x nginx", (system) => format(summariseRatio(slices, system, "nginx", perSecond), 2)],
+    ["CPU us a request", (system) => format(summariseFigure(slices, system, cpuUsEach), 1)],
+    [
+      "p99 ms",
+      (system) =>
+        format(
+          summariseFigure(slices, system, ({ p99Us }) => p99Us / 1_000),
+          2,
+        ),
+    ],
+    ["requests/s", (system) => format(summariseFigure(slices, system, perSecond), 0)],
+    [
+      "slices (dropped)",
+      (system) => `${slices.filter((slice) => slice.system === system).length} (${dropped.get(system) ?? 0})`,
+    ],
+  ];
+  const shown = names.has("nginx") ? columns : columns.slice(1);
   return {
     caption: `**${loadTitles[load]}**; ${setup}. Median (smallest to largest slice).`,
-    columns: ["server", "x nginx", "CPU us a request", "p99 ms", "requests/s", "slices (dropped)"],
-    rows,
+    columns: ["server", ...shown.map(([title]) => title)],
+    rows: [...names].map(([system, name]) => [name, ...shown.map(([, cell]) => cell(system))]),
   };
 }
 

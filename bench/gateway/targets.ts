@@ -94,7 +94,7 @@ function beatsPeers(
 
 function durability(runtime: string, slices: readonly Measured[]): readonly Goal[] {
   const [inMemory, onDisk] = [runtime, `${runtime}-disk`].map((system) => summariseFigure(slices, system, cpuUsEach));
-  if (inMemory == null || onDisk == null) return [];
+  if (!inMemory || !onDisk) return [];
   const added = onDisk.median - inMemory.median;
   return atMost(`what durability adds to a send on ${runtime}, CPU us`, added, durabilityCpuUs);
 }

@@ -17,7 +17,7 @@ export interface BenchmarkResult {
   readonly tables: readonly Table[];
   readonly goals: readonly Goal[];
   /** A summary for the README of the repository. */
-  readonly overview?: Table | null;
+  readonly overview?: Table;
   /** Every figure, for other programs. */
   readonly data: unknown;
 }

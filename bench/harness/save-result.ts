@@ -35,7 +35,7 @@ export async function writeReadme(folder: string, names: readonly string[]): Pro
   );
   await writeBetween(join(folder, "README.md"), resultMarks, sections);
   const overviews = saved.flatMap(({ overview, environment }) =>
-    overview == null ? [] : [renderTable(overview), wrap(renderEnvironment(environment))],
+    overview === undefined ? [] : [renderTable(overview), wrap(renderEnvironment(environment))],
   );
   await writeBetween(join(folder, "..", "README.md"), overviewMarks, overviews);
 }

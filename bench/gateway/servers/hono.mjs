@@ -44,7 +44,7 @@ const cachedApp = createApp()
 
 const passThroughApp = createApp().all("*", (context) =>
   proxy(`${settings.origin}${context.req.path}`, {
-    ...context.req,
+    raw: context.req.raw,
     headers: { ...context.req.header(), authorization: settings.upstreamAuthorization },
   }),
 );
