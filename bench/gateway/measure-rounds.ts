@@ -2,7 +2,7 @@ import process from "node:process";
 import { type CoreTimes, cpuUsOf, cpuUsOfTree, endedChildrenCpuUs, timesOfCore } from "../harness/proc.ts";
 import type { LoadName, LoadRequest } from "./loads.ts";
 import { gatewayCore, loadCore, type LoadOptions, runLoad } from "./run-load.ts";
-import { type CoreUse, foreignShare, isDisturbed, type Slice } from "./slice.ts";
+import { type CoreUse, isDisturbed, type Slice } from "./slice.ts";
 
 /** A server and the request that it gets. */
 export interface Participant {
@@ -65,22 +65,26 @@ export async function measureRounds(
       const { system, port } = participant;
       for (let attempt = 0; attempt <= repeats; attempt++) {
         const slice = await measureSlice(participant, { port, connections, seconds });
-        if (!isDisturbed(slice, toleratedShare)) {
-          if (slice.failed > 0)
-            throw new Error(`${load}: ${system} failed ${slice.failed} of ${slice.requests} requests.`);
+        if (counts(slice, toleratedShare, `${load} of ${system}`)) {
           slices.push({ load, system, round, slice });
           break;
         }
         dropped.set(system, (dropped.get(system) ?? 0) + 1);
-        const [ofGateway, ofLoad] = [slice.gatewayCore, slice.loadCore].map((core) =>
-          (100 * foreignShare(core)).toFixed(0),
-        );
-        process.stderr.write(`${load}, ${system}: dropped, others used ${ofGateway} % and ${ofLoad} % of the cores\n`);
       }
     }
-    process.stderr.write(`${load}: round ${round + 1} of ${rounds}\n`);
+    const drops = [...dropped].map(([system, times]) => `, ${system} ${times}`).join("");
+    process.stderr.write(
+      `${load}: round ${round + 1} of ${rounds}; slices dropped so far: ${drops.slice(2) || "none"}\n`,
+    );
   }
   return { slices, dropped };
+}
+
+/** Whether a slice says something about its server. */
+function counts(slice: Slice, toleratedShare: number, what: string): boolean {
+  if (slice.requests === 0 || isDisturbed(slice, toleratedShare)) return false;
+  if (slice.failed > 0) throw new Error(`${what}: ${slice.failed} of ${slice.requests} requests failed.`);
+  return true;
 }
 
 interface Reading {
