@@ -120,7 +120,7 @@ function partOfLoads(
     `${pins() ? "on a core each" : "not pinned"}, of which others used at most ${100 * toleratedShare} %`;
   return {
     tables: loads.map(([load, slices]): Table => tableOfLoad(load, slices, namesFor(load), setup)),
-    goals: loads.flatMap(([load, { slices }]): readonly Goal[] => goalsOfLoad(load, slices, peers)),
+    goals: loads.flatMap(([load, slices]): readonly Goal[] => goalsOfLoad(load, slices, peers)),
     data: loads.map(([load, { slices, dropped }]) => ({ load, slices, dropped: Object.fromEntries(dropped) })),
   };
 }

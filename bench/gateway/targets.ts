@@ -1,7 +1,8 @@
 /** The targets of the gateway, compared with what was measured. A target whose servers were not measured is left out. */
 import type { Goal } from "../harness/result.ts";
+import type { Summary } from "../harness/statistics.ts";
 import type { LoadName } from "./loads.ts";
-import type { Measured } from "./measure-rounds.ts";
+import type { MeasuredLoad } from "./measure-rounds.ts";
 import { cpuUsEach, perSecond } from "./slice.ts";
 import { summariseFigure, summariseRatio } from "./summary.ts";
 
@@ -36,77 +37,82 @@ const toBestPeer = { hit: 1.5, other: 1 };
 const serverRuntimes = ["node", "bun"] as const;
 const bareServers = { deno: "bare-deno", workerd: "bare-workerd" } as const;
 
+/** A figure; `disturbed` if every slice that it needs was dropped, and absent if its servers were not to be measured. */
+type Value = number | "disturbed" | undefined;
+
 /** The goals of a load. `peers` has the names of the JavaScript peers by system. */
 export function goalsOfLoad(
   load: LoadName,
-  slices: readonly Measured[],
+  measured: MeasuredLoad,
   peers: ReadonlyMap<string, string>,
 ): readonly Goal[] {
+  const { slices, dropped } = measured;
+  const valueOf = (summary: Summary | null, ...systems: readonly string[]): Value =>
+    summary?.median ??
+    (systems.every((name) => dropped.has(name) || slices.some(({ system }) => system === name))
+      ? "disturbed"
+      : undefined);
+  const ratio = (system: string, base: string, figure = perSecond): Value =>
+    valueOf(summariseRatio(slices, system, base, figure), system, base);
+  const cpuUs = (system: string): Value => valueOf(summariseFigure(slices, system, cpuUsEach), system);
   const isHit = load.startsWith("hit-");
+
   return [
     ...serverRuntimes.flatMap((runtime) => [
-      ...atLeast(
-        `${load} on ${runtime}, x nginx`,
-        summariseRatio(slices, runtime, "nginx", perSecond)?.median,
-        toNginx[load]?.[runtime],
-      ),
-      ...(isHit ? atMostP99(load, runtime, slices) : []),
+      ...atLeast(`${load} on ${runtime}, x nginx`, ratio(runtime, "nginx"), toNginx[load]?.[runtime]),
       ...atMost(
-        `${load} on ${runtime}, CPU us`,
-        summariseFigure(slices, runtime, cpuUsEach)?.median,
-        embeddedCpuUs[load],
+        `p99 of ${load} on ${runtime}, x nginx`,
+        ratio(runtime, "nginx", ({ p99Us }) => p99Us),
+        isHit ? p99ToNginx : undefined,
       ),
-      ...beatsPeers(load, runtime, slices, peers),
+      ...atMost(`${load} on ${runtime}, CPU us`, cpuUs(runtime), embeddedCpuUs[load]),
+      ...beatsBest(
+        `${load} on ${runtime}, x the best JavaScript peer`,
+        [...peers].map(([peer, name]) => [name, ratio(runtime, peer)]),
+        isHit ? toBestPeer.hit : toBestPeer.other,
+      ),
+      ...atMost(
+        `what durability adds to a send on ${runtime}, CPU us`,
+        difference(cpuUs(`${runtime}-disk`), cpuUs(runtime)),
+        load === "send" ? durabilityCpuUs : undefined,
+      ),
     ]),
-    ...(load === "send" ? serverRuntimes.flatMap((runtime) => durability(runtime, slices)) : []),
     ...Object.entries(bareServers).flatMap(([runtime, bare]) =>
-      isHit
-        ? atLeast(
-            `${load} on ${runtime}, share of ${bare}`,
-            summariseRatio(slices, runtime, bare, perSecond)?.median,
-            toBare,
-          )
-        : [],
+      atLeast(`${load} on ${runtime}, share of ${bare}`, ratio(runtime, bare), isHit ? toBare : undefined),
     ),
   ];
 }
 
-function atMostP99(load: LoadName, runtime: string, slices: readonly Measured[]): readonly Goal[] {
-  const ratio = summariseRatio(slices, runtime, "nginx", ({ p99Us }) => p99Us);
-  return atMost(`p99 of ${load} on ${runtime}, x nginx`, ratio?.median, p99ToNginx);
+function beatsBest(text: string, ratios: readonly (readonly [string, Value])[], least: number): readonly Goal[] {
+  const known = ratios.flatMap(([name, ratio]) => (typeof ratio === "number" ? [{ name, ratio }] : []));
+  const [closest] = known.toSorted((left, right) => left.ratio - right.ratio);
+  return closest === undefined
+    ? atLeast(text, ratios.find(([, ratio]) => ratio !== undefined)?.[1], least)
+    : atLeast(`${text} (${closest.name})`, closest.ratio, least);
 }
 
-function beatsPeers(
-  load: LoadName,
-  runtime: string,
-  slices: readonly Measured[],
-  peers: ReadonlyMap<string, string>,
-): readonly Goal[] {
-  const ratios = [...peers].flatMap(([peer, name]) => {
-    const ratio = summariseRatio(slices, runtime, peer, perSecond);
-    return ratio === null ? [] : [{ name, ratio: ratio.median }];
-  });
-  const [closest] = ratios.toSorted((left, right) => left.ratio - right.ratio);
-  if (closest === undefined) return [];
-  const least = load.startsWith("hit-") ? toBestPeer.hit : toBestPeer.other;
-  return atLeast(`${load} on ${runtime}, x the best JavaScript peer (${closest.name})`, closest.ratio, least);
-}
-
-function durability(runtime: string, slices: readonly Measured[]): readonly Goal[] {
-  const [inMemory, onDisk] = [runtime, `${runtime}-disk`].map((system) => summariseFigure(slices, system, cpuUsEach));
-  if (!inMemory || !onDisk) return [];
-  const added = onDisk.median - inMemory.median;
-  return atMost(`what durability adds to a send on ${runtime}, CPU us`, added, durabilityCpuUs);
+function difference(left: Value, right: Value): Value {
+  if (left === undefined || right === undefined) return undefined;
+  return left === "disturbed" || right === "disturbed" ? "disturbed" : left - right;
 }
 
 /** A goal that a figure is at least so large; none without a figure or a target. */
-export function atLeast(text: string, value: number | undefined, least: number | undefined): readonly Goal[] {
-  if (value === undefined || least === undefined) return [];
-  return [{ goal: `${text}: at least ${least}`, shown: value.toFixed(2), met: value >= least }];
+export function atLeast(text: string, value: Value, least: number | undefined): readonly Goal[] {
+  return goal(`${text}: at least ${least}`, value, least, (figure, bound) => figure >= bound);
 }
 
 /** A goal that a figure is at most so large; none without a figure or a target. */
-export function atMost(text: string, value: number | undefined, most: number | undefined): readonly Goal[] {
-  if (value === undefined || most === undefined) return [];
-  return [{ goal: `${text}: at most ${most}`, shown: value.toFixed(1), met: value <= most }];
+export function atMost(text: string, value: Value, most: number | undefined): readonly Goal[] {
+  return goal(`${text}: at most ${most}`, value, most, (figure, bound) => figure <= bound);
+}
+
+function goal(
+  text: string,
+  value: Value,
+  bound: number | undefined,
+  isMet: (figure: number, bound: number) => boolean,
+): readonly Goal[] {
+  if (value === undefined || bound === undefined) return [];
+  if (value === "disturbed") return [{ goal: text, shown: "every slice was disturbed", met: false }];
+  return [{ goal: text, shown: value.toFixed(value < 10 ? 2 : 0), met: isMet(value, bound) }];
 }
