@@ -82,9 +82,10 @@ export async function measureRounds(
 
 /** Whether a slice says something about its server. */
 function counts(slice: Slice, toleratedShare: number, what: string): boolean {
-  if (slice.requests === 0 || isDisturbed(slice, toleratedShare)) return false;
-  if (slice.failed > 0) throw new Error(`${what}: ${slice.failed} of ${slice.requests} requests failed.`);
-  return true;
+  if (slice.failed > 0 && !isDisturbed(slice)) {
+    throw new Error(`${what}: ${slice.failed} of ${slice.requests} requests failed.`);
+  }
+  return slice.requests > 0 && slice.failed === 0 && !isDisturbed(slice, toleratedShare);
 }
 
 interface Reading {
