@@ -13,7 +13,7 @@ import { measureRemote } from "./remote.ts";
 import { hasWrk, loadCore } from "./run-load.ts";
 import { listSystems } from "./servers/systems.ts";
 import { defaultToleratedShare } from "./slice.ts";
-import { tableOfLoad } from "./summary.ts";
+import { dataOf, tableOfLoad } from "./summary.ts";
 import type { System } from "./system.ts";
 import { goalsOfLoad } from "./targets.ts";
 
@@ -101,7 +101,7 @@ async function measureRemoteRows(systems: readonly System[], wanted: ReadonlySet
     ...part,
     tables: [...part.tables, ...(latencyRounds === null ? [] : [latency])],
     ...(loads.length > 0 && { overview }),
-    data: [part.data, Object.fromEntries(measured.latency)],
+    data: [part.data, [...measured.latency].map(([load, slices]) => ({ load, ...dataOf(slices) }))],
   };
 }
 
@@ -121,6 +121,6 @@ function partOfLoads(
   return {
     tables: loads.map(([load, slices]): Table => tableOfLoad(load, slices, namesFor(load), setup)),
     goals: loads.flatMap(([load, slices]): readonly Goal[] => goalsOfLoad(load, slices, peers)),
-    data: loads.map(([load, { slices, dropped }]) => ({ load, slices, dropped: Object.fromEntries(dropped) })),
+    data: loads.map(([load, slices]) => ({ load, ...dataOf(slices) })),
   };
 }

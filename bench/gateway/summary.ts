@@ -3,7 +3,7 @@ import type { Table } from "../harness/result.ts";
 import { type Summary, summarise } from "../harness/statistics.ts";
 import { loadTitles, type LoadName } from "./loads.ts";
 import type { Measured, MeasuredLoad } from "./measure-rounds.ts";
-import { cpuUsEach, perSecond, type Slice } from "./slice.ts";
+import { cpuUsEach, foreignShare, perSecond, type Slice } from "./slice.ts";
 
 /** A figure of a slice. */
 export type Figure = (slice: Slice) => number;
@@ -78,6 +78,17 @@ export function tableOfLoad(
     columns: ["server", ...shown.map(([title]) => title)],
     rows: [...names].map(([system, name]) => [name, ...shown.map(([, cell]) => cell(system))]),
   };
+}
+
+/** Every slice for other programs, in a few figures: requests/s, CPU us of a request, p50 and p99 in us, and the shares of the cores that others used. */
+export function dataOf({ slices, dropped }: MeasuredLoad): object {
+  const round = (value: number): number => Math.round(value * 100) / 100;
+  const figures = slices.map(({ system, round: ofRound, slice }) => {
+    const { p50Us, p99Us, gatewayCore, loadCore } = slice;
+    const others = [foreignShare(gatewayCore), foreignShare(loadCore)];
+    return [system, ofRound, ...[perSecond(slice), cpuUsEach(slice), p50Us, p99Us, ...others].map(round)].join(" ");
+  });
+  return { slices: figures, dropped: Object.fromEntries(dropped) };
 }
 
 /** Median and spread, or a dash. */
