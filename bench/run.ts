@@ -42,6 +42,9 @@ const benchmarks: ReadonlyMap<string, () => BenchmarkResult | Promise<BenchmarkR
   ["client-behaviour", measureClientBehaviour],
 ]);
 
+// The servers under test are in process groups of their own and end when this process exits, which a signal alone does not do.
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.once(signal, () => process.exit(1));
+
 const words = process.argv.slice(2);
 const saves = words.includes("--save");
 const named = words.filter((word) => word !== "--save");
