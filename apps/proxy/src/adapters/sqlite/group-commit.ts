@@ -1,0 +1,85 @@
+/**
+ * Group commit: changes of a database that wait at the same time share one transaction. A commit waits for the disk, so this makes
+ * many more changes possible in a second, and blocks the event loop less often.
+ */
+import { isSqliteBusy, type SqliteDatabase } from "@letta-environments/platform";
+
+/** Rows that the changes of one transaction add or remove, about, so that it does not block the event loop for long. */
+const maxRows = 256;
+
+/**
+ * Runs a function that changes a database in a write transaction. Resolves when it is committed.
+ *
+ * @param rows How many rows it adds or removes, about. Default: 1.
+ */
+export type GroupCommit = <Result>(run: () => Result, rows?: number) => Promise<Result>;
+
+/** Options of {@link createGroupCommit}. */
+export interface GroupCommitOptions {
+  /** Runs a transaction, again while another process holds the file. Default: every transaction runs once. */
+  readonly guard?: <Result>(run: () => Result) => Promise<Result>;
+  /** Schedules a function after the work that is ready now. Changes that arrive until then share a transaction. */
+  readonly defer?: (run: () => void) => void;
+}
+
+interface Change {
+  /** Makes the change, and returns what reports its result. */
+  readonly run: () => () => void;
+  readonly rows: number;
+  readonly reject: (cause: unknown) => void;
+}
+
+/**
+ * Creates a group commit over a database. A change that throws fails alone. While another process holds the file, all wait together,
+ * and fail together when it takes too long. A change may run again after its transaction was rolled back.
+ */
+export function createGroupCommit(
+  database: Pick<SqliteDatabase, "transaction">,
+  { guard = async (run) => run(), defer = (run) => void setImmediate(run) }: GroupCommitOptions = {},
+): GroupCommit {
+  const waiting: Change[] = [];
+  let isScheduled = false;
+
+  function schedule(): void {
+    if (isScheduled || waiting.length === 0) return;
+    isScheduled = true;
+    defer(() => {
+      void commit(takeBatch(waiting)).finally(() => {
+        isScheduled = false;
+        schedule();
+      });
+    });
+  }
+
+  async function commit(batch: readonly Change[]): Promise<void> {
+    try {
+      const reports = await guard(() => database.transaction(() => batch.map(({ run }) => run())));
+      for (const report of reports) report();
+    } catch (cause) {
+      if (isSqliteBusy(cause)) for (const { reject } of [...batch, ...waiting.splice(0)]) reject(cause);
+      else if (batch.length === 1) batch[0]?.reject(cause);
+      else for (const change of batch) await commit([change]);
+    }
+  }
+
+  return (run, rows = 1) =>
+    new Promise((resolve, reject) => {
+      const change = (): (() => void) => {
+        const result = run();
+        return () => resolve(result);
+      };
+      waiting.push({ run: change, rows, reject });
+      schedule();
+    });
+}
+
+/** Removes the first changes that fit into one transaction; at least one. */
+function takeBatch(waiting: Change[]): readonly Change[] {
+  let [count, rows] = [0, 0];
+  for (const change of waiting) {
+    rows += change.rows;
+    if (count > 0 && rows > maxRows) break;
+    count += 1;
+  }
+  return waiting.splice(0, count);
+}
