@@ -11,14 +11,7 @@ import { pause } from "../lib/pause.ts";
 import { classifyRequest, type RequestClass } from "./classify.ts";
 import type { RequestedEntry, SendIds } from "./entries.ts";
 import { keptResult, replayResponse } from "./result.ts";
-import type {
-  IdempotencyStore,
-  KnownConnection,
-  KnownEntry,
-  Reservation,
-  ReserveOutcome,
-  SendScope,
-} from "./store.ts";
+import type { IdempotencyStore, KnownConnection, KnownEntry, Reservation, ReserveOutcome, SendScope } from "./store.ts";
 
 /** A send that a caller requests. */
 export interface RequestedSend {
@@ -107,12 +100,7 @@ export function createSends(ports: SendsPorts): Sends {
     const result = keptResult(response);
     const call = (): Promise<void> =>
       action === "settle" ? store.settle(reservation, result) : store.release(reservation);
-    try {
-      await call();
-    } catch (cause) {
-      onFailure(action, cause);
-      ports.background(repeat(call, reservation.leaseMs));
-    }
+    if ((await attempt(action, call)) === null) ports.background(repeat(call, reservation.leaseMs));
   }
 
   async function repeat(call: () => Promise<void>, durationMs: number): Promise<void> {
