@@ -91,3 +91,20 @@ test("when another process holds the file for too long, all changes that wait fa
   expect(await commit.write(() => insert(5))).toBe(5);
   expect(stored()).toEqual([5]);
 });
+
+test("what takes part in every transaction begins and completes it, and learns whether it was committed", async () => {
+  const calls: string[] = [];
+  commit.join({
+    begin: () => void calls.push("begin"),
+    complete: () => void calls.push("complete"),
+    settled: (isCommitted) => void calls.push(isCommitted ? "committed" : "failed"),
+  });
+  const results = await Promise.allSettled([
+    commit.write(() => void calls.push("change")),
+    commit.write(() => {
+      throw new Error("no");
+    }),
+  ]);
+  expect(results.map(({ status }) => status)).toEqual(["fulfilled", "rejected"]);
+  expect(calls).toEqual(["begin", "change", "failed", "begin", "change", "complete", "committed"]);
+});
