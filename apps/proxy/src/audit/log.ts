@@ -62,10 +62,11 @@ export async function openAuditLog(options: AuditLogOptions): Promise<OpenAuditL
       if (next === null) return;
       if (isCommitted) end = next;
       uncertain = isCommitted ? null : next;
+      next = null;
     },
   });
 
-  function enter(entry: AuditEntry): void {
+  function link(entry: AuditEntry): void {
     const previous = next ?? recover();
     const record = linkRecord(previous, entry, clock.now(), options);
     store.insert(record);
@@ -86,7 +87,7 @@ export async function openAuditLog(options: AuditLogOptions): Promise<OpenAuditL
   async function append(entry: AuditEntry): Promise<void> {
     if (isClosed) throw new AuditUnavailableError("the log is closed");
     try {
-      await transactions.write(() => enter(entry));
+      await transactions.write(() => link(entry));
     } catch (cause) {
       throw new AuditUnavailableError(cause);
     }
@@ -94,7 +95,10 @@ export async function openAuditLog(options: AuditLogOptions): Promise<OpenAuditL
 
   return {
     append,
-    enter,
+    enter(entry) {
+      if (isClosed) throw new AuditUnavailableError("the log is closed");
+      link(entry);
+    },
     end: () => end,
     async close() {
       const closing = append({ type: "writer_closed" });
