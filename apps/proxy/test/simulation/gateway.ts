@@ -254,14 +254,16 @@ function compose(
   };
 }
 
-/** The store of sends, in the file of the audit log. */
+/** The store of sends, in the file of the audit log. Its writes fail with the transactions of the file. */
 function openSends({ process, rates, onStoreFailure, plant }: Parts, file: OpenFile): IdempotencyStore {
-  const store = file.createSendStore();
-  return process.withFaults(plant?.idempotencyStore?.(store) ?? store, {
+  const plain = file.createSendStore();
+  const store = plant?.idempotencyStore?.(plain) ?? plain;
+  const { find, findConnection } = process.withFaults(store, {
     rates,
     error: (method) => new IdempotencyUnavailableError(new Error(`simulated failure of ${method}`)),
     onFailure: onStoreFailure,
   });
+  return { ...store, find, findConnection };
 }
 
 function missing(): never {
