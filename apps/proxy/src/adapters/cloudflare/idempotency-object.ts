@@ -72,7 +72,10 @@ export class SendObject extends DurableObject {
 
   #run<Result>(run: (tables: SendTables) => Result): Result {
     const tables = this.#open();
-    return this.#storage.transactionSync(() => run(tables));
+    return this.#storage.transactionSync(() => {
+      tables.begin();
+      return run(tables);
+    });
   }
 
   #open(): SendTables {
