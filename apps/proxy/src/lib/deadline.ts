@@ -37,15 +37,14 @@ export function runWithDeadline<Result>(
       cancelTimer();
       deadline.signal.removeEventListener("abort", onCallerGone);
     };
-    run(controller.signal).then(
-      (result) => {
-        settle();
-        resolve({ kind: "finished", result });
-      },
-      (cause: unknown) => {
-        settle();
-        reject(cause instanceof Error ? cause : new Error("the upstream call failed", { cause }));
-      },
-    );
+    const finish = (result: Result): void => {
+      settle();
+      resolve({ kind: "finished", result });
+    };
+    const fail = (cause: unknown): void => {
+      settle();
+      reject(cause instanceof Error ? cause : new Error("the upstream call failed", { cause }));
+    };
+    run(controller.signal).then(finish, fail);
   });
 }

@@ -20,6 +20,7 @@ import { isLimitedToDevices, listPermitted, presentList, presentRow, readUpstrea
 import { buildRemoteRequest, createCallRemote, type ReadRemote, readRequest } from "./remote-call.ts";
 import { createSendRemote } from "./remote-send.ts";
 import type { Upstream, UpstreamCall } from "./upstream.ts";
+import type { ValidatedResponse } from "./validate-response.ts";
 
 /** Settings of a remote upstream. */
 export interface RemoteUpstreamOptions {
@@ -90,13 +91,13 @@ async function list(
   return presentList(principal, await read(endpoints.listEnvironments, {}, query));
 }
 
-async function retrieve(principal: Principal, read: () => Promise<PlainResponse>): Promise<PlainResponse> {
+async function retrieve(principal: Principal, read: () => Promise<ValidatedResponse>): Promise<PlainResponse> {
   const response = await read();
   if (isLimitedToDevices(principal)) {
     // A device outside the limits and one that does not exist must look alike.
     if (response.status === 404) return problemResponse("environment_not_found");
     if (response.status !== endpoints.retrieveEnvironment.successStatus) return response;
-    const row = readUpstreamRow(response.body);
+    const row = readUpstreamRow(response);
     if (row === null) return problemResponse("upstream_invalid_response");
     if (!allowsDevice(principal, row)) return problemResponse("environment_not_found");
   }

@@ -1,4 +1,5 @@
 /** The upstream: its settings, and its URLs. */
+import { isStablePath } from "@letta-environments/schema";
 import type { IdempotencyStore } from "../idempotency/store.ts";
 import type { EmbeddedServer, UpstreamFetch } from "../ports.ts";
 import type { AdmitsTenant, CredentialOf } from "../tenants/settings.ts";
@@ -60,15 +61,11 @@ export function parseUpstreamBaseUrl(
 }
 
 /**
- * Returns the URL of a path at the upstream.
+ * Returns the request target of a path at the upstream: what follows the origin in its URL.
  *
- * @throws RangeError if the path of the URL would differ from the given path
+ * @throws RangeError if a URL parser would read the path as another path
  */
-export function upstreamUrl(base: UpstreamBaseUrl, path: string, query: string): string {
-  const pathname = base.basePath + path;
-  const url = new URL(base.origin + pathname);
-  if (url.origin !== base.origin || url.pathname !== pathname || url.search !== "" || url.hash !== "") {
-    throw new RangeError("the path would be read as another path");
-  }
-  return query === "" ? url.href : `${url.href}?${query}`;
+export function upstreamTarget({ basePath }: UpstreamBaseUrl, path: string, query: string): string {
+  if (!isStablePath(path)) throw new RangeError("the path would be read as another path");
+  return query === "" ? basePath + path : `${basePath}${path}?${query}`;
 }
