@@ -1,5 +1,5 @@
 /**
- * The gateway's HTTP client for its upstream on Node.js and Deno: a pool of connections of undici. Unlike `fetch`, it shows whether a request was
+ * The gateway's HTTP client for its upstream on Node.js, Deno and, for all but reads, Bun: a pool of connections of undici. Unlike `fetch`, it shows whether a request was
  * handed to a connection, so a failure before that is certain to have sent nothing: a name that is not found, a refused connection, a failed TLS
  * handshake, no free file descriptor, or the end of the request while it waited for a connection.
  */
