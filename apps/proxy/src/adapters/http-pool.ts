@@ -1,7 +1,7 @@
 /**
- * The gateway's HTTP client for its upstream on Node.js, Deno and, for all but reads, Bun: a pool of connections of undici. Unlike `fetch`, it shows whether a request was
- * handed to a connection, so a failure before that is certain to have sent nothing: a name that is not found, a refused connection, a failed TLS
- * handshake, no free file descriptor, or the end of the request while it waited for a connection.
+ * The gateway's HTTP client for its upstream on Node.js and Deno, and on Bun for all but reads: a pool of connections of undici. Unlike `fetch`, it shows
+ * whether a request was handed to a connection, so a failure before that is certain to have sent nothing: a name that is not found, a refused connection, a
+ * failed TLS handshake, no free file descriptor, or the end of the request while it waited for a connection.
  */
 import { promisify } from "node:util";
 import { brotliDecompress, gunzip } from "node:zlib";

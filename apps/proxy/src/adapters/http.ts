@@ -63,23 +63,6 @@ function oneShotBody(headers: PlainHeaders, bytes: Uint8Array): OneShotBody {
   return { headers: { ...headers, "content-length": String(bytes.byteLength) }, body, duplex: "half" };
 }
 
-/**
- * Sends reads with one client, at most so many at once, and everything else with the pool. Bun's `fetch` needs half as much CPU as the pool. Its errors do
- * not show whether anything was sent, and it may repeat a request, which does not matter for a read.
- */
-export function withReadClient(pool: UpstreamFetch, readClient: UpstreamFetch, maxReads: number): UpstreamFetch {
-  let reads = 0;
-  return async (request, signal, progress) => {
-    if (request.method !== "GET" || reads >= maxReads) return pool(request, signal, progress);
-    reads += 1;
-    try {
-      return await readClient(request, signal, progress);
-    } finally {
-      reads -= 1;
-    }
-  };
-}
-
 /** Some runtimes report a redirect that is not followed as status 0. */
 function statusOf(response: Response): number {
   return response.type === "opaqueredirect" ? 302 : response.status;

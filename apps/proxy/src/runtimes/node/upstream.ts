@@ -1,9 +1,7 @@
 /** Connects the gateway to its upstream: the embedded environment server, or a remote server with the credentials of tenants. */
-import process from "node:process";
 import { CommandError } from "@letta-environments/command-line";
 import { systemClock } from "@letta-environments/platform/node";
-import { createHttpUpstreamFetch, withReadClient } from "../../adapters/http.ts";
-import { createUpstreamPool, type UpstreamPoolOptions } from "../../adapters/http-pool.ts";
+import { createUpstreamPool } from "#upstream-pool";
 import type { LogEvent } from "../../adapters/log.ts";
 import { openFileLimit } from "../../adapters/node/open-files.ts";
 import { CredentialFileError, watchCredentialFiles } from "../../adapters/node/watched-files.ts";
@@ -12,7 +10,7 @@ import { divideOpenFiles } from "../../host/node/capacity.ts";
 import type { IdempotencyStore } from "../../idempotency/store.ts";
 import type { KeyRecord } from "../../keys/key-record.ts";
 import type { SettingProblem } from "../../lib/setting-rules.ts";
-import type { EmbeddedServer, KeyStore, UpstreamFetch } from "../../ports.ts";
+import type { EmbeddedServer, KeyStore } from "../../ports.ts";
 import type { AdminServices } from "../../services.ts";
 import {
   createTenantAdmission,
@@ -63,7 +61,7 @@ export async function composeUpstream(
   return {
     server: {
       kind: "remote",
-      fetch: createUpstreamClient({ ...upstream, maxConnections: maxConcurrent }),
+      fetch: createUpstreamPool({ ...upstream, maxConnections: maxConcurrent }),
       maxConcurrent,
       idempotencyStore,
       forgetsSends,
@@ -73,22 +71,6 @@ export async function composeUpstream(
     findCredentialConflicts: async (record) =>
       findCredentialConflicts({ tenants, jwt, credentialOf }, await keyStore.list(), record, systemClock.now()),
   };
-}
-
-/** Bun runs 256 calls of `fetch` at once. The others are for the key sets of issuers. */
-const maxBunReads = 128;
-
-/** Variables with which Bun's `fetch` would send requests to a proxy. The pool ignores them. */
-const proxyVariables = ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"];
-
-/** Creates the client for a remote upstream. On Bun, reads use its `fetch`. */
-function createUpstreamClient(options: UpstreamPoolOptions): UpstreamFetch {
-  if (process.versions.bun === undefined || proxyVariables.some((name) => process.env[name])) {
-    return createUpstreamPool(options);
-  }
-  const maxReads = Math.min(maxBunReads, Math.floor(options.maxConnections / 2));
-  const pool = createUpstreamPool({ ...options, maxConnections: options.maxConnections - maxReads });
-  return withReadClient(pool, createHttpUpstreamFetch({ ...options, fetch: globalThis.fetch }), maxReads);
 }
 
 /**
