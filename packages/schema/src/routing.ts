@@ -126,14 +126,7 @@ export function buildPath(
     if (value === undefined || !isIdentifier(value)) throw new RangeError(`${name} must be ${identifierRule}`);
     path = path.replace(`{${name}}`, () => encodeURIComponent(value));
   }
-  if (!isStablePath(path)) throw new RangeError(`${path} must be a path that URL parsers leave unchanged`);
+  if (new URL(path, "http://localhost").pathname !== path)
+    throw new RangeError(`${path} must be a path that URL parsers leave unchanged`);
   return path;
-}
-
-// Without empty segments, and without those that URL parsers resolve, percent-encoded or not.
-const stablePath = /^(?:\/(?!(?:\.|%2e){1,2}(?:\/|$))(?:[\w.~!$&'()*+,;=:@-]|%[0-9a-f]{2})+)+$/i;
-
-/** Returns whether every URL parser leaves a path unchanged. */
-export function isStablePath(path: string): boolean {
-  return stablePath.test(path);
 }

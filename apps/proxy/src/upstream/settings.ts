@@ -1,5 +1,4 @@
 /** The upstream: its settings, and its URLs. */
-import { isStablePath } from "@letta-environments/schema";
 import type { IdempotencyStore } from "../idempotency/store.ts";
 import type { EmbeddedServer, UpstreamFetch } from "../ports.ts";
 import type { AdmitsTenant, CredentialOf } from "../tenants/settings.ts";
@@ -60,12 +59,15 @@ export function parseUpstreamBaseUrl(
   return { ok: true, value: { origin: url.origin, basePath: url.pathname.replace(/\/+$/, "") } };
 }
 
+/** A path that no URL parser changes: without empty segments, and without those that it resolves, percent-encoded or not. */
+const stablePath = /^(?:\/(?!(?:\.|%2e){1,2}(?:\/|$))(?:[\w.~!$&'()*+,;=:@-]|%[0-9a-f]{2})+)+$/i;
+
 /**
  * Returns the request target of a path at the upstream: what follows the origin in its URL.
  *
  * @throws RangeError if a URL parser would read the path as another path
  */
 export function upstreamTarget({ basePath }: UpstreamBaseUrl, path: string, query: string): string {
-  if (!isStablePath(path)) throw new RangeError("the path would be read as another path");
+  if (!stablePath.test(path)) throw new RangeError("the path would be read as another path");
   return query === "" ? basePath + path : `${basePath}${path}?${query}`;
 }
