@@ -37,14 +37,15 @@ export function runWithDeadline<Result>(
       cancelTimer();
       deadline.signal.removeEventListener("abort", onCallerGone);
     };
-    const finish = (result: Result): void => {
-      settle();
-      resolve({ kind: "finished", result });
-    };
-    const fail = (cause: unknown): void => {
-      settle();
-      reject(cause instanceof Error ? cause : new Error("the upstream call failed", { cause }));
-    };
-    run(controller.signal).then(finish, fail);
+    run(controller.signal).then(
+      (result) => {
+        settle();
+        resolve({ kind: "finished", result });
+      },
+      (cause: unknown) => {
+        settle();
+        reject(cause instanceof Error ? cause : new Error("the upstream call failed", { cause }));
+      },
+    );
   });
 }
