@@ -3,7 +3,7 @@ import { buildPath, endpoints, isIdentifier } from "@letta-environments/schema";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { UpstreamRequest } from "../src/ports.ts";
-import { type UpstreamBaseUrl, upstreamUrl } from "../src/upstream/settings.ts";
+import { type UpstreamBaseUrl, upstreamTarget } from "../src/upstream/settings.ts";
 import { fakeRequest } from "./support/fake-request.ts";
 import { knownConnections } from "./support/known-connections.ts";
 import { createTestProxy, emptyUpstream } from "./support/test-proxy.ts";
@@ -40,7 +40,7 @@ const base: UpstreamBaseUrl = { origin: "https://upstream.example", basePath: "/
 
 /** Where a request would go, as a URL parser sees it. */
 function pathnameOf({ path, query }: UpstreamRequest): string {
-  return new URL(upstreamUrl(base, path, query)).pathname.slice("/base".length);
+  return new URL(base.origin + upstreamTarget(base, path, query)).pathname.slice("/base".length);
 }
 
 function decodeOnce(id: string): string {
@@ -112,7 +112,7 @@ test("every valid id reaches exactly its own upstream path", () => {
   fc.assert(
     fc.property(fc.stringMatching(/^[A-Za-z0-9._~:-]{1,128}$/).filter(isIdentifier), (id) => {
       const path = buildPath(endpoints.retrieveEnvironment, { deviceId: id });
-      const url = new URL(upstreamUrl(base, path, ""));
+      const url = new URL(base.origin + upstreamTarget(base, path, ""));
       expect(url.origin).toBe("https://upstream.example");
       expect(decodeURIComponent(url.pathname)).toBe(`/base/v1/environments/${id}`);
       expect(url.search + url.hash).toBe("");
@@ -121,7 +121,53 @@ test("every valid id reaches exactly its own upstream path", () => {
 });
 
 test("an upstream path that a URL parser would change is never requested", () => {
-  for (const path of ["/v1/../agents", "/v1/%2e%2e/agents", "/v1\\agents", "/v1?x", "/v1#x", "/v1/\n"]) {
-    expect(() => upstreamUrl(base, path, "")).toThrow(RangeError);
-  }
+  const changed = [
+    "/v1/../agents",
+    "/v1/%2e%2e/agents",
+    "/v1/.%2E",
+    "/v1\\agents",
+    "/v1?x",
+    "/v1#x",
+    "/v1/\n",
+    "//v1",
+    "/v1/",
+    "",
+  ];
+  for (const path of changed) expect(() => upstreamTarget(base, path, "")).toThrow(RangeError);
+  const characters = fc.constantFrom(
+    "/",
+    ".",
+    "%2e",
+    "%2E",
+    "%",
+    "2",
+    "e",
+    "a",
+    ":",
+    "@",
+    "\\",
+    "?",
+    "#",
+    " ",
+    "\t",
+    "é",
+  );
+  fc.assert(
+    fc.property(fc.array(characters, { maxLength: 8 }), (parts) => {
+      const path = `/${parts.join("")}`;
+      let target;
+      try {
+        target = upstreamTarget(base, path, "");
+      } catch (cause) {
+        expect(cause).toBeInstanceOf(RangeError);
+        return;
+      }
+      expect(new URL(base.origin + target)).toMatchObject({
+        origin: base.origin,
+        pathname: `/base${path}`,
+        search: "",
+        hash: "",
+      });
+    }),
+  );
 });

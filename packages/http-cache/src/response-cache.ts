@@ -2,6 +2,7 @@
 import { fetchedStatus, storedStatus } from "./engine/cache-status.ts";
 import { type CacheOptions, createCacheEngine, defaultName } from "./engine/engine.ts";
 import { type CacheCall, type CacheStrategy, type Candidate, describesResource, type Miss } from "./engine/strategy.ts";
+import { formatHttpDate } from "./fields/http-date.ts";
 import { type CacheEntry, currentAgeMs, isClockBehind, type MaybePromise } from "./ports.ts";
 
 /**
@@ -164,7 +165,7 @@ function toCandidate<Value extends { readonly status: number }>(
   const keepStaleMs = Math.max(stored.staleWhileRevalidateMs, stored.staleIfErrorMs);
   const entry: CacheEntry = {
     status,
-    headers: { ...headers, date: new Date(receivedAtMs).toUTCString() },
+    headers: { ...headers, date: formatHttpDate(receivedAtMs) },
     ...stored,
     vary: none,
     variant: none,

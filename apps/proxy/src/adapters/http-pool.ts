@@ -1,7 +1,7 @@
 /**
- * The gateway's HTTP client for its upstream on Node.js and Deno: a pool of connections of undici. Unlike `fetch`, it shows whether a request was
- * handed to a connection, so a failure before that is certain to have sent nothing: a name that is not found, a refused connection, a failed TLS
- * handshake, no free file descriptor, or the end of the request while it waited for a connection.
+ * The gateway's HTTP client for its upstream on Node.js and Deno, and on Bun for all but reads: a pool of connections of undici. Unlike `fetch`, it shows
+ * whether a request was handed to a connection, so a failure before that is certain to have sent nothing: a name that is not found, a refused connection, a
+ * failed TLS handshake, no free file descriptor, or the end of the request while it waited for a connection.
  */
 import { promisify } from "node:util";
 import { brotliDecompress, gunzip } from "node:zlib";
@@ -9,7 +9,7 @@ import type { PlainHeaders, PlainResponse } from "@letta-environments/schema";
 import type { Dispatcher, Pool } from "undici";
 import { concatenate } from "../lib/read-stream.ts";
 import type { UpstreamFailure, UpstreamFetch, UpstreamProgress, UpstreamRequest } from "../ports.ts";
-import { type UpstreamBaseUrl, upstreamUrl } from "../upstream/settings.ts";
+import { type UpstreamBaseUrl, upstreamTarget } from "../upstream/settings.ts";
 
 /** Settings of the client. */
 export interface UpstreamPoolOptions {
@@ -30,12 +30,12 @@ const maxIdleMs = 60_000;
 export function createUpstreamPool(options: UpstreamPoolOptions): UpstreamFetch {
   const { baseUrl, maxResponseBytes } = options;
   let opening: Promise<Pool> | null = null;
+  let opened: Pool | null = null;
   return async (request, signal, progress = { isSent: true }) => {
     progress.isSent = false;
-    const path = upstreamUrl(baseUrl, request.path, request.query).slice(baseUrl.origin.length);
-    opening ??= openPool(options);
-    const received = await dispatch(await opening, path, request, { signal, progress, maxResponseBytes });
-    return "reason" in received ? received : decode(received, maxResponseBytes);
+    const path = upstreamTarget(baseUrl, request.path, request.query);
+    opened ??= await (opening ??= openPool(options));
+    return dispatch(opened, path, request, { signal, progress, maxResponseBytes });
   };
 }
 
@@ -58,13 +58,13 @@ interface DispatchContext {
   readonly maxResponseBytes: number;
 }
 
-/** Sends a request and collects the response, still compressed. */
+/** Sends a request and collects the response. */
 function dispatch(
   pool: Pool,
   path: string,
   { method, headers, body }: UpstreamRequest,
   { signal, progress, maxResponseBytes }: DispatchContext,
-): Promise<(PlainResponse & { readonly body: Uint8Array }) | UpstreamFailure> {
+): Promise<PlainResponse | UpstreamFailure> {
   return new Promise((resolve) => {
     /** Set when the request is handed to a connection. From then on it counts as sent. */
     let sending: Dispatcher.DispatchController | null = null;
@@ -113,7 +113,9 @@ function dispatch(
           controller.abort(new Error("the response is too large"));
         },
         onResponseEnd() {
-          if (!isSettled) settle({ status, headers: responseHeaders, body: concatenate(chunks, length) });
+          if (isSettled) return;
+          const response = { status, headers: responseHeaders, body: concatenate(chunks, length) };
+          settle(isEncoded(response) ? decode(response, maxResponseBytes) : response);
         },
         onResponseError: (_controller, cause) => fail(cause),
       },
@@ -124,7 +126,8 @@ function dispatch(
 /** Joins the values of repeated fields (RFC 9110 section 5.3). */
 function joinHeaders(headers: Readonly<Record<string, string | readonly string[] | undefined>>): PlainHeaders {
   const joined: Record<string, string> = {};
-  for (const [name, value] of Object.entries(headers)) {
+  for (const name in headers) {
+    const value = headers[name];
     if (value !== undefined) joined[name] = typeof value === "string" ? value : value.join(", ");
   }
   return joined;
@@ -133,13 +136,20 @@ function joinHeaders(headers: Readonly<Record<string, string | readonly string[]
 const decoders = { gzip: promisify(gunzip), "x-gzip": promisify(gunzip), br: promisify(brotliDecompress) };
 const acceptedEncodings: PlainHeaders = { "accept-encoding": "gzip, br" };
 
+/** A response whose body may be compressed. */
+type ReceivedResponse = PlainResponse & { readonly body: Uint8Array };
+
+function encodingOf({ headers }: ReceivedResponse): string {
+  return headers["content-encoding"]?.toLowerCase() ?? "identity";
+}
+
+function isEncoded(response: ReceivedResponse): boolean {
+  return response.body.byteLength > 0 && encodingOf(response) !== "identity";
+}
+
 /** Decompresses a response (RFC 9110 section 8.4). A body that cannot be decoded is a broken response. */
-async function decode(
-  response: PlainResponse & { readonly body: Uint8Array },
-  maxBytes: number,
-): Promise<PlainResponse | UpstreamFailure> {
-  const encoding = response.headers["content-encoding"]?.toLowerCase() ?? "identity";
-  if (encoding === "identity" || response.body.byteLength === 0) return response;
+async function decode(response: ReceivedResponse, maxBytes: number): Promise<PlainResponse | UpstreamFailure> {
+  const encoding = encodingOf(response);
   if (!isKnown(encoding)) return { reason: "broken", cause: new Error("the response has an unknown content encoding") };
   try {
     return { ...response, body: await decoders[encoding](response.body, { maxOutputLength: maxBytes }) };

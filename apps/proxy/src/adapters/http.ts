@@ -1,11 +1,11 @@
 /**
- * The requests that the gateway sends with the runtime's `fetch`: to the issuer of tokens for its key set, and on Workers to the upstream. Elsewhere
- * `http-pool.ts` calls the upstream.
+ * The requests that the gateway sends with the runtime's `fetch`: to the issuer of tokens for its key set, on Workers to the upstream, and on Bun reads
+ * of the upstream. Otherwise `http-pool.ts` calls the upstream.
  */
 import type { PlainHeaders } from "@letta-environments/schema";
 import { readStream } from "../lib/read-stream.ts";
 import type { JwksFetch, UpstreamFetch } from "../ports.ts";
-import { type UpstreamBaseUrl, upstreamUrl } from "../upstream/settings.ts";
+import { type UpstreamBaseUrl, upstreamTarget } from "../upstream/settings.ts";
 
 /** Settings of the adapter. */
 export interface HttpUpstreamOptions {
@@ -24,8 +24,9 @@ type OneShotBody = Required<Pick<RequestInit, "headers" | "body">> & { readonly 
  * not show whether anything was sent, so after every failure the upstream may have acted.
  */
 export function createHttpUpstreamFetch(options: HttpUpstreamOptions): UpstreamFetch {
+  const { baseUrl } = options;
   return async (request, signal) => {
-    const url = upstreamUrl(options.baseUrl, request.path, request.query);
+    const url = baseUrl.origin + upstreamTarget(baseUrl, request.path, request.query);
     let response: Response;
     try {
       response = await options.fetch(url, {

@@ -14,12 +14,14 @@ export function toFetchedResponse(
 ): FetchedResponse<PlainResponse> {
   const ttls = ttlsByStatus.get(response.status);
   if (ttls === undefined) return { value: response, storable: null, isError: isReplaceableError(response) };
-  const body = typeof response.body === "string" ? new TextEncoder().encode(response.body) : (response.body ?? nothing);
-  const object = response.status === 200 ? parseJsonObject(body) : null;
-  const tag = object === null ? {} : { etag: weakEntityTag(object, sha256) };
+  const body = typeof response.body === "string" ? encoder.encode(response.body) : (response.body ?? nothing);
+  const headers =
+    response.status === 200
+      ? { ...response.headers, etag: weakEntityTag(response.body ?? "", sha256) }
+      : response.headers;
   return {
-    value: { ...response, headers: { ...response.headers, ...tag } },
-    storable: { ...ttls, headers: { ...withoutRequestFields(response.headers), ...tag }, body, groups },
+    value: { status: response.status, headers, body: response.body },
+    storable: { ...ttls, headers: withoutRequestFields(headers), body, groups },
     isError: false,
   };
 }
@@ -76,24 +78,28 @@ function isReplaceableError({ status, body }: PlainResponse): boolean {
 
 /** Removes the fields that describe a single request to the upstream and would be wrong for a later one. */
 function withoutRequestFields(headers: PlainHeaders): PlainHeaders {
-  return Object.fromEntries(
-    Object.entries(headers).filter(
-      ([name]) => !/^(?:ratelimit|x-ratelimit|retry-after|idempotency-replayed)/.test(name),
-    ),
-  );
+  const kept: Record<string, string> = {};
+  for (const [name, value] of Object.entries(headers)) if (!requestFields.test(name)) kept[name] = value;
+  return kept;
 }
 
+const requestFields = /^(?:ratelimit|x-ratelimit|retry-after|idempotency-replayed)/;
 const nothing = new Uint8Array();
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
 
 /** Heartbeat times are rounded down to this step, in milliseconds, so that a heartbeat alone rarely changes the tag. */
 const heartbeatStepMs = 30_000;
 
-const heartbeatMembers: ReadonlySet<string> = new Set(["lastHeartbeat", "lastSeenAt"]);
+/** A member with a heartbeat time in JSON. In a text such a name has backslashes before its quotation marks, so it does not match. */
+const heartbeat = /("(?:lastHeartbeat|lastSeenAt)"\s*:\s*)([0-9]{1,15})(?=\s*[,}])/g;
 
-/** Computes the weak entity tag (RFC 9110, section 8.8.3) of a response body with environments. */
-export function weakEntityTag(value: unknown, sha256: Sha256): string {
-  const text = JSON.stringify(value, (name, member: unknown) =>
-    typeof member === "number" && heartbeatMembers.has(name) ? member - (member % heartbeatStepMs) : member,
-  );
-  return `W/"${sha256(text).slice(0, 32)}"`;
+/** Computes the weak entity tag (RFC 9110, section 8.8.3) of a JSON body with environments. */
+export function weakEntityTag(body: Uint8Array | string, sha256: Sha256): string {
+  const text = typeof body === "string" ? body : decoder.decode(body);
+  const rounded = text.replace(heartbeat, (_, member: string, time: string) => {
+    const timeMs = Number(time);
+    return `${member}${timeMs - (timeMs % heartbeatStepMs)}`;
+  });
+  return `W/"${sha256(rounded).slice(0, 32)}"`;
 }

@@ -73,17 +73,22 @@ export function createAttempt(
     if (admission === null) return { kind: "refused", response: isDown(health.breaker.retryAfterMs() ?? 0) };
     const progress: UpstreamProgress = { isSent: true };
     let outcome: CallOutcome = { kind: "caller_gone" };
+    let release = (): void => undefined;
     try {
-      outcome = await runWithDeadline(clock, deadline, async (signal) => {
+      outcome = await runWithDeadline(clock, deadline, (signal) => {
         progress.isSent = false;
-        const release = await concurrency.acquire(tenant, priorityOf(endpoint.operation), signal);
-        if (release === null) return null;
-        progress.isSent = true;
-        // An aborted call has closed its connection.
-        signal.addEventListener("abort", release, { once: true });
-        return fetchUpstream(request, signal, progress).finally(release);
+        const call = (acquired: (() => void) | null): Promise<PlainResponse | UpstreamFailure | null> => {
+          if (acquired === null) return notCalled;
+          release = acquired;
+          progress.isSent = true;
+          return fetchUpstream(request, signal, progress);
+        };
+        const acquired = concurrency.acquire(tenant, priorityOf(endpoint.operation), signal);
+        return acquired instanceof Promise ? acquired.then(call) : call(acquired);
       });
     } finally {
+      // A call that ended early has closed its connection.
+      release();
       record(health, tenant, admission, signOfLifeOf(endpoint, outcome));
     }
     const failure = failureOf(outcome);
@@ -95,6 +100,8 @@ export function createAttempt(
     return result === null ? { kind: "refused", response: overloaded } : { kind: "result", result };
   };
 }
+
+const notCalled: Promise<null> = Promise.resolve(null);
 
 /** Health of the server for one tenant. */
 interface Health {

@@ -21,7 +21,7 @@ function createWorld(limits: Partial<ConcurrencyLimits> = {}) {
     clock,
     log,
     call(name: string, tenant = "one", priority: Priority = 1, signal = never): void {
-      void limit.acquire(tenant, priority, signal).then((release) => {
+      void Promise.resolve(limit.acquire(tenant, priority, signal)).then((release) => {
         log.push(`${name} ${release === null ? "refused" : "runs"}`);
         if (release !== null) releases.set(name, release);
       });
@@ -121,7 +121,7 @@ describe("calls to the upstream", () => {
           if (event.kind === "call") {
             const tenant = `t${event.tenant}`;
             pending += 1;
-            void limit.acquire(tenant, event.priority as Priority, never).then((release) => {
+            void Promise.resolve(limit.acquire(tenant, event.priority as Priority, never)).then((release) => {
               pending -= 1;
               if (release !== null) running.push({ tenant, release });
             });

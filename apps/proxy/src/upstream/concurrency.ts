@@ -5,6 +5,7 @@
  */
 import type { Clock } from "@letta-environments/platform";
 import type { Operation } from "@letta-environments/schema";
+import type { MaybePromise } from "../lib/steps.ts";
 
 /** The order in which waiting calls run: 0 first. */
 export type Priority = 0 | 1 | 2;
@@ -40,8 +41,8 @@ export function divideCalls(total: number, perTenant: number, mayWait: boolean):
 
 /** Gives calls permission to run. */
 export interface ConcurrencyLimit {
-  /** Resolves with a function that must be called when the call has ended; `null`: it may not run now. An aborted call stops waiting. */
-  acquire(tenant: string, priority: Priority, signal: AbortSignal): Promise<(() => void) | null>;
+  /** Returns a function that must be called when the call has ended; `null`: it may not run now. An aborted call stops waiting. */
+  acquire(tenant: string, priority: Priority, signal: AbortSignal): MaybePromise<(() => void) | null>;
 }
 
 interface Waiter {
@@ -97,10 +98,10 @@ export function createConcurrencyLimit(
 
   return {
     acquire(tenant, priority, signal) {
-      if (hasRoom(tenant)) return Promise.resolve(begin(tenant));
-      if (maxWaitMs === 0 || signal.aborted) return Promise.resolve(null);
+      if (hasRoom(tenant)) return begin(tenant);
+      if (maxWaitMs === 0 || signal.aborted) return null;
       const isFull = (waiting.get(tenant) ?? 0) >= maxWaitingPerTenant;
-      if (isFull && !displace(tenant, priority)) return Promise.resolve(null);
+      if (isFull && !displace(tenant, priority)) return null;
       return new Promise((resolve) => {
         const stop = (): void => waiter.settle(false);
         const cancelTimer = clock.setTimer(maxWaitMs, stop);

@@ -15,9 +15,9 @@ import {
   type Principal,
   problemResponse,
 } from "@letta-environments/schema";
-import * as v from "valibot";
-import { parseJsonObject } from "../lib/json.ts";
+import { isJsonObject, parseJsonObject } from "../lib/json.ts";
 import type { ReadRemote } from "./remote-call.ts";
+import type { ValidatedResponse } from "./validate-response.ts";
 
 /** An environment of a remote server. */
 export interface UpstreamRow extends PresentableEnvironment {
@@ -29,18 +29,6 @@ export interface UpstreamRow extends PresentableEnvironment {
   readonly connectionId?: string | null | undefined;
 }
 
-const UpstreamRowSchema = v.looseObject({
-  id: v.string(),
-  deviceId: v.string(),
-  connectionName: v.string(),
-  connectionId: v.exactOptional(v.nullable(v.string())),
-});
-
-const UpstreamListSchema = v.looseObject({
-  connections: v.array(UpstreamRowSchema),
-  hasNextPage: v.boolean(),
-});
-
 /** A page of a remote server's list. */
 interface UpstreamList {
   readonly [member: string]: unknown;
@@ -48,15 +36,34 @@ interface UpstreamList {
   readonly hasNextPage: boolean;
 }
 
-/** Reads one environment; `null` when the body is not an environment. */
-export function readUpstreamRow(body: PlainResponse["body"]): UpstreamRow | null {
-  const row: unknown = parseJsonObject(body);
-  return v.is(UpstreamRowSchema, row) ? row : null;
+/** Reads one environment; `null` when the response is not an environment. */
+export function readUpstreamRow({ object, body }: ValidatedResponse): UpstreamRow | null {
+  const row = object ?? parseJsonObject(body);
+  return isUpstreamRow(row) ? row : null;
 }
 
-function readUpstreamList(body: PlainResponse["body"]): UpstreamList | null {
-  const list: unknown = parseJsonObject(body);
-  return v.is(UpstreamListSchema, list) ? list : null;
+function readUpstreamList({ object, body }: ValidatedResponse): UpstreamList | null {
+  const list = object ?? parseJsonObject(body);
+  return isUpstreamList(list) ? list : null;
+}
+
+function isUpstreamRow(value: unknown): value is UpstreamRow {
+  return (
+    isJsonObject(value) &&
+    typeof value["id"] === "string" &&
+    typeof value["deviceId"] === "string" &&
+    typeof value["connectionName"] === "string" &&
+    isTextOrAbsent(value["connectionId"])
+  );
+}
+
+function isTextOrAbsent(value: unknown): boolean {
+  return value === undefined || value === null || typeof value === "string";
+}
+
+function isUpstreamList(value: unknown): value is UpstreamList {
+  if (!isJsonObject(value) || typeof value["hasNextPage"] !== "boolean") return false;
+  return Array.isArray(value["connections"]) && value["connections"].every(isUpstreamRow);
 }
 
 /** Whether a principal may see some devices only, so that rows must be checked one by one. */
@@ -65,23 +72,24 @@ export function isLimitedToDevices({ deviceIds, connectionNames, tenantDevices =
 }
 
 /** A list response without the members that the principal may not see; the same response when nothing is hidden. */
-export function presentList(principal: Principal, response: PlainResponse): PlainResponse {
+export function presentList(principal: Principal, response: ValidatedResponse): PlainResponse {
   if (response.status !== endpoints.listEnvironments.successStatus || principal.scopes.has("details")) return response;
-  const list = readUpstreamList(response.body);
+  const list = readUpstreamList(response);
   if (list === null) return problemResponse("upstream_invalid_response");
   const connections = list.connections.map((row) => presentEnvironment(principal, row));
   if (connections.every((row, index) => row === list.connections[index])) return response;
-  return { ...response, body: JSON.stringify({ ...list, connections }) };
+  return { status: response.status, headers: response.headers, body: JSON.stringify({ ...list, connections }) };
 }
 
 /** A device response without the members that the principal may not see; the same response when nothing is hidden. */
-export function presentRow(principal: Principal, response: PlainResponse): PlainResponse {
+export function presentRow(principal: Principal, response: ValidatedResponse): PlainResponse {
   const { successStatus } = endpoints.retrieveEnvironment;
   if (response.status !== successStatus || principal.scopes.has("details")) return response;
-  const row = readUpstreamRow(response.body);
+  const row = readUpstreamRow(response);
   if (row === null) return problemResponse("upstream_invalid_response");
   const presented = presentEnvironment(principal, row);
-  return presented === row ? response : { ...response, body: JSON.stringify(presented) };
+  if (presented === row) return response;
+  return { status: response.status, headers: response.headers, body: JSON.stringify(presented) };
 }
 
 /** Maximum number of devices of an allowlist that are read one by one. */
@@ -111,7 +119,7 @@ export async function readDevice(
   const response = await read(endpoints.retrieveEnvironment, { deviceId }, "");
   if (response.status === 404) return { kind: "read", row: null };
   return response.status === endpoints.retrieveEnvironment.successStatus
-    ? { kind: "read", row: readUpstreamRow(response.body) }
+    ? { kind: "read", row: readUpstreamRow(response) }
     : { kind: "refused", response };
 }
 
@@ -140,7 +148,7 @@ export async function* readEnvironmentPages(
   for (let count = 0; count < limit; count++) {
     const response = await read(endpoints.listEnvironments, {}, parameters.toString());
     if (response.status !== endpoints.listEnvironments.successStatus) return yield refuse(response);
-    const list = readUpstreamList(response.body);
+    const list = readUpstreamList(response);
     if (list === null) return yield refuse(problemResponse("upstream_invalid_response"));
     const { connections, hasNextPage } = list;
     yield { kind: "rows", rows: connections };

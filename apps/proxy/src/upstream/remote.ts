@@ -20,6 +20,7 @@ import { isLimitedToDevices, listPermitted, presentList, presentRow, readUpstrea
 import { buildRemoteRequest, createCallRemote, type ReadRemote, readRequest } from "./remote-call.ts";
 import { createSendRemote } from "./remote-send.ts";
 import type { Upstream, UpstreamCall } from "./upstream.ts";
+import type { ValidatedResponse } from "./validate-response.ts";
 
 /** Settings of a remote upstream. */
 export interface RemoteUpstreamOptions {
@@ -52,18 +53,19 @@ export function createRemoteUpstream(
   const send = createSendRemote({ clock, sha256: digests.sha256, connections, sends, callRemote });
 
   function forward(call: UpstreamCall): Promise<PlainResponse> {
-    const { decoded, principal, deadline } = call;
+    const { endpoint: own, decoded, principal, deadline } = call;
     const request = buildRemoteRequest(call, userAgent);
     const readUntil =
       (until: Deadline): ReadRemote =>
       async (endpoint, params, query) =>
         (await callRemote(endpoint, readRequest(request, endpoint, params, query), until)).response;
-    const read = readUntil(deadline);
     switch (decoded.operation) {
       case "listEnvironments":
-        return list(principal, call.query, decoded.query.limit, read);
+        return isLimitedToDevices(principal)
+          ? listPermitted(principal, call.query, decoded.query.limit, readUntil(deadline))
+          : callRemote(own, request, deadline).then(({ response }) => presentList(principal, response));
       case "retrieveEnvironment":
-        return retrieve(principal, () => read(endpoints.retrieveEnvironment, decoded.params, call.query));
+        return callRemote(own, request, deadline).then(({ response }) => presentPermitted(principal, response));
       case "sendMessage":
         return send({ call, input: decoded, request, reads: { deadline, readUntil } });
       case "registerEnvironment":
@@ -80,23 +82,12 @@ export function createRemoteUpstream(
   };
 }
 
-async function list(
-  principal: Principal,
-  query: string,
-  limit: number | undefined,
-  read: ReadRemote,
-): Promise<PlainResponse> {
-  if (isLimitedToDevices(principal)) return listPermitted(principal, query, limit, read);
-  return presentList(principal, await read(endpoints.listEnvironments, {}, query));
-}
-
-async function retrieve(principal: Principal, read: () => Promise<PlainResponse>): Promise<PlainResponse> {
-  const response = await read();
+/** The response to a read of one device. A device that the principal may not use and one that does not exist look alike. */
+function presentPermitted(principal: Principal, response: ValidatedResponse): PlainResponse {
   if (isLimitedToDevices(principal)) {
-    // A device outside the limits and one that does not exist must look alike.
     if (response.status === 404) return problemResponse("environment_not_found");
     if (response.status !== endpoints.retrieveEnvironment.successStatus) return response;
-    const row = readUpstreamRow(response.body);
+    const row = readUpstreamRow(response);
     if (row === null) return problemResponse("upstream_invalid_response");
     if (!allowsDevice(principal, row)) return problemResponse("environment_not_found");
   }

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { parseUpstreamBaseUrl, upstreamUrl } from "./settings.ts";
+import { parseUpstreamBaseUrl, upstreamTarget } from "./settings.ts";
 
 test.each([
   ["https://api.example", "https://api.example", ""],
@@ -33,8 +33,8 @@ test("http: to another host than loopback must be allowed explicitly", () => {
   expect(parseUpstreamBaseUrl("http://10.0.0.1", true)).toMatchObject({ ok: true });
 });
 
-test("an upstream URL starts with the base path and ends with the query", () => {
+test("the request target at an upstream starts with the base path and ends with the query", () => {
   const base = { origin: "https://api.example", basePath: "/base" };
-  expect(upstreamUrl(base, "/v1/environments", "")).toBe("https://api.example/base/v1/environments");
-  expect(upstreamUrl(base, "/v1/environments", "a=b")).toBe("https://api.example/base/v1/environments?a=b");
+  expect(upstreamTarget(base, "/v1/environments", "")).toBe("/base/v1/environments");
+  expect(upstreamTarget(base, "/v1/environments", "a=b")).toBe("/base/v1/environments?a=b");
 });

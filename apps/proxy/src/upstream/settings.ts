@@ -59,16 +59,15 @@ export function parseUpstreamBaseUrl(
   return { ok: true, value: { origin: url.origin, basePath: url.pathname.replace(/\/+$/, "") } };
 }
 
+/** A path that no URL parser changes: without empty segments, and without those that it resolves, percent-encoded or not. */
+const stablePath = /^(?:\/(?!(?:\.|%2e){1,2}(?:\/|$))(?:[\w.~!$&'()*+,;=:@-]|%[0-9a-f]{2})+)+$/i;
+
 /**
- * Returns the URL of a path at the upstream.
+ * Returns the request target of a path at the upstream: what follows the origin in its URL.
  *
- * @throws RangeError if the path of the URL would differ from the given path
+ * @throws RangeError if a URL parser would read the path as another path
  */
-export function upstreamUrl(base: UpstreamBaseUrl, path: string, query: string): string {
-  const pathname = base.basePath + path;
-  const url = new URL(base.origin + pathname);
-  if (url.origin !== base.origin || url.pathname !== pathname || url.search !== "" || url.hash !== "") {
-    throw new RangeError("the path would be read as another path");
-  }
-  return query === "" ? url.href : `${url.href}?${query}`;
+export function upstreamTarget({ basePath }: UpstreamBaseUrl, path: string, query: string): string {
+  if (!stablePath.test(path)) throw new RangeError("the path would be read as another path");
+  return query === "" ? basePath + path : `${basePath}${path}?${query}`;
 }

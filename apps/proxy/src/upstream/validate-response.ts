@@ -13,8 +13,14 @@ import {
   problemType,
 } from "@letta-environments/schema";
 import { invalidKey } from "../auth/authentication.ts";
-import { parseJsonObject } from "../lib/json.ts";
+import { type JsonObject, parseJsonObject } from "../lib/json.ts";
 import type { UpstreamCredential } from "../ports.ts";
+
+/** A response for the caller. */
+export interface ValidatedResponse extends PlainResponse {
+  /** The body of a success, parsed once for everybody who reads it. */
+  readonly object?: JsonObject;
+}
 
 /** Returns the response for the caller. Of the upstream's header fields only {@link passedFields}, `Idempotency-Replayed: true` and the
  * `Retry-After` of errors are passed on. */
@@ -22,15 +28,16 @@ export function validateResponse(
   endpoint: Endpoint,
   response: PlainResponse,
   credential: UpstreamCredential | undefined,
-): PlainResponse {
+): ValidatedResponse {
   const { status, headers, body } = response;
   if (status >= 300 && status < 400) return problemResponse("upstream_redirected");
   if (status === 401 || status === 403) return credentialRefused(status, credential);
   // RFC 9110 section 15 defines no status above 599.
   if (status >= 400 && status < 600) return translateError(endpoint, response, credential?.value ?? null);
   const contentType = headers["content-type"];
-  const isJson = contentType !== undefined && isJsonMediaType(contentType) && parseJsonObject(body) !== null;
-  if (status !== endpoint.successStatus || !isJson) return problemResponse("upstream_invalid_response");
+  const isJson = contentType !== undefined && isJsonMediaType(contentType);
+  const object = isJson && status === endpoint.successStatus ? parseJsonObject(body) : null;
+  if (object === null) return problemResponse("upstream_invalid_response");
   credential?.onCallerAccepted?.();
   const replayed = headers["idempotency-replayed"];
   return {
@@ -41,6 +48,7 @@ export function validateResponse(
       ...(replayed === "true" && { "idempotency-replayed": replayed }),
     },
     body,
+    object,
   };
 }
 
@@ -123,6 +131,7 @@ const olderValue = /^[\x21-\x7e][\x20-\x7e]{0,127}$/;
 export function passedFields(headers: PlainHeaders): PlainHeaders {
   const passed: Record<string, string> = {};
   for (const [name, value] of Object.entries(headers)) {
+    if (!name.includes("ratelimit")) continue;
     const isList = name === "ratelimit" || name === "ratelimit-policy";
     const isPassed = isList
       ? value.length <= maxListLength && listPattern.test(value)

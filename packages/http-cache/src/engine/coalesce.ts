@@ -32,28 +32,44 @@ export interface CoalescingSteps<Call extends CacheCall, Result> {
 }
 
 /** Fetches once for all calls that need the same response at the same time. */
-export async function coalesce<Call extends CacheCall, Result>(
+export function coalesce<Call extends CacheCall, Result>(
   coalescer: Coalescer,
   steps: CoalescingSteps<Call, Result>,
   pending: PendingFetch<Call>,
 ): Promise<Result> {
   const key = steps.keyOf(pending);
-  if (key === null) return (await steps.exchange(pending)).result;
+  if (key === null) return fetchAlone(steps, pending);
   const entered = coalescer.enter(key);
-  const role = entered instanceof Promise ? await entered : entered;
-  if (role.role === "solo") return (await steps.exchange(pending)).result;
-  if (role.role === "leader")
+  const play = (role: Leader | Follower | Solo): Promise<Result> => {
+    if (role.role === "solo") return fetchAlone(steps, pending);
+    if (role.role === "follower") return follow(coalescer, steps, pending, { key, follower: role });
     return entered instanceof Promise ? leadUnlessStored(steps, pending, role) : lead(steps, pending, role);
+  };
+  return entered instanceof Promise ? entered.then(play) : play(entered);
+}
 
-  const action = await waitForAction(role, pending.call.signal);
+async function fetchAlone<Call extends CacheCall, Result>(
+  steps: CoalescingSteps<Call, Result>,
+  pending: PendingFetch<Call>,
+): Promise<Result> {
+  return (await steps.exchange(pending)).result;
+}
+
+async function follow<Call extends CacheCall, Result>(
+  coalescer: Coalescer,
+  steps: CoalescingSteps<Call, Result>,
+  pending: PendingFetch<Call>,
+  { key, follower }: { readonly key: string; readonly follower: Follower },
+): Promise<Result> {
+  const action = await waitForAction(follower, pending.call.signal);
   const waited = { ...pending, isCollapsed: false };
   if (typeof action === "object") return lead(steps, waited, action);
-  if (action === "fetch-alone") return (await steps.exchange(waited)).result;
+  if (action === "fetch-alone") return fetchAlone(steps, waited);
   const found = await steps.lookAgain(waited);
   if ("result" in found) return found.result;
   // Wait a second time only if the stored response revealed that this call needs another variant.
   const needsOtherVariant = pending.isCollapsed === null && steps.keyOf(found.pending) !== key;
-  return needsOtherVariant ? coalesce(coalescer, steps, found.pending) : (await steps.exchange(found.pending)).result;
+  return needsOtherVariant ? coalesce(coalescer, steps, found.pending) : fetchAlone(steps, found.pending);
 }
 
 /**

@@ -1,4 +1,4 @@
-import { type CacheEntry, type Clock, currentAgeMs, type FetchOutcome } from "../ports.ts";
+import { type CacheEntry, type Clock, currentAgeMs, type FetchOutcome, type MaybePromise } from "../ports.ts";
 import type { Exchanged, PendingFetch } from "./coalesce.ts";
 import type { GuardedStore, InFlightRequest } from "./guarded-store.ts";
 import type { CacheCall, CacheStrategy, Candidate, Forwarded, StoreRefusal, UpstreamFailure } from "./strategy.ts";
@@ -35,8 +35,10 @@ export function createExchange<Call extends CacheCall, Fetched, Result>(
       }
       const invalidation = strategy.invalidatedBy?.(call, fetched) ?? null;
       if (invalidation !== null) await inFlight.invalidateOthers(invalidation);
-      const candidate = await strategy.toCandidate(call, decision, fetched);
-      const refusal = await put(inFlight, candidate);
+      const derived = strategy.toCandidate(call, decision, fetched);
+      const candidate = derived instanceof Promise ? await derived : derived;
+      const stored = put(inFlight, candidate);
+      const refusal = stored instanceof Promise ? await stored : stored;
       const isOutdated = decision.kind === "revalidate" && refusal !== null && invalidatesStored(refusal);
       if (isOutdated && candidate.describesResource) await store.delete(call.key);
       const storage = { entry: candidate.entry, refusal };
@@ -54,8 +56,8 @@ export function createExchange<Call extends CacheCall, Fetched, Result>(
   };
 }
 
-/** Stores a candidate that has no refusal. Resolves to the reason if it was not stored, else to `null`. */
-export async function put(inFlight: InFlightRequest, { entry, refusal }: Candidate): Promise<StoreRefusal | null> {
+/** Stores a candidate that has no refusal. Returns the reason if it was not stored, else `null`. */
+export function put(inFlight: InFlightRequest, { entry, refusal }: Candidate): MaybePromise<StoreRefusal | null> {
   return refusal === null ? inFlight.put(entry) : refusal;
 }
 

@@ -20,8 +20,8 @@ export interface GuardedStore {
 
 /** A request that was sent to the origin and has not finished. */
 export interface InFlightRequest {
-  /** Stores the response unless it was invalidated in the meantime. Resolves to the reason if it was not stored, else to `null`. */
-  put(entry: CacheEntry): Promise<"outdated" | "store-failed" | null>;
+  /** Stores the response unless it was invalidated in the meantime. Returns the reason if it was not stored, else `null`. */
+  put(entry: CacheEntry): MaybePromise<"outdated" | "store-failed" | null>;
   /** Invalidates as {@link GuardedStore.invalidate} does, but not for this request itself: its response already reflects the change. */
   invalidateOthers(invalidation: Invalidation): Promise<void>;
   end(): void;
@@ -30,7 +30,8 @@ export interface InFlightRequest {
 interface InFlightState {
   readonly key: string;
   isOutdated: boolean;
-  readonly outdatedGroups: Set<string>;
+  /** `null` for none. */
+  outdatedGroups: Set<string> | null;
 }
 
 const nothing: readonly CacheEntry[] = [];
@@ -47,13 +48,17 @@ export function createGuardedStore(
     return nothing;
   }
 
-  async function change(failure: CacheFailure, run: () => MaybePromise<void>): Promise<boolean> {
-    try {
-      await run();
-      return true;
-    } catch (cause) {
+  /** Changes the store. Returns false if that fails. */
+  function change(failure: CacheFailure, run: () => MaybePromise<void>): MaybePromise<boolean> {
+    const fail = (cause: unknown): boolean => {
       onError(failure, cause);
       return false;
+    };
+    try {
+      const changing = run();
+      return changing instanceof Promise ? changing.then(() => true, fail) : true;
+    } catch (cause) {
+      return fail(cause);
     }
   }
 
@@ -68,7 +73,7 @@ export function createGuardedStore(
     for (const state of inFlight) {
       if (state === except) continue;
       if (keys.includes(state.key)) state.isOutdated = true;
-      for (const group of groups) state.outdatedGroups.add(group);
+      for (const group of groups) (state.outdatedGroups ??= new Set()).add(group);
     }
     await Promise.all([
       ...keys.map(remove),
@@ -77,18 +82,21 @@ export function createGuardedStore(
   }
 
   function begin(key: string): InFlightRequest {
-    const state: InFlightState = { key, isOutdated: false, outdatedGroups: new Set() };
+    const state: InFlightState = { key, isOutdated: false, outdatedGroups: null };
     inFlight.add(state);
     const isOutdated = ({ groups }: CacheEntry): boolean =>
-      state.isOutdated || groups.some((group) => state.outdatedGroups.has(group));
+      state.isOutdated || (state.outdatedGroups !== null && groups.some((group) => state.outdatedGroups?.has(group)));
+    // A remote store may have finished an invalidation before this write. Undo the write then.
+    const undo = async (): Promise<"outdated"> => {
+      await remove(key);
+      return "outdated";
+    };
     return {
-      async put(entry) {
+      put(entry) {
         if (isOutdated(entry)) return "outdated";
-        if (!(await change("store-put", () => store.put(key, entry)))) return "store-failed";
-        // A remote store may have finished an invalidation before this write. Undo the write then.
-        if (!isOutdated(entry)) return null;
-        await remove(key);
-        return "outdated";
+        const stored = change("store-put", () => store.put(key, entry));
+        if (!(stored instanceof Promise)) return stored ? null : "store-failed";
+        return stored.then((isStored) => (!isStored ? "store-failed" : isOutdated(entry) ? undo() : null));
       },
       invalidateOthers: (invalidation) => invalidate(invalidation, state),
       end: () => void inFlight.delete(state),

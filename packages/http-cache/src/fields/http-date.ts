@@ -41,3 +41,17 @@ function dateOf(
   if (midnight.getUTCDate() !== Number(day) || hour > 23 || minute > 59 || second > 60) return null;
   return midnight.getTime() + ((hour * 60 + minute) * 60 + second) * 1_000;
 }
+
+// Responses arrive by the thousand in a second, and all of them get the same date.
+let formattedSecond = Number.NaN;
+let formatted = "";
+
+/** Formats a time in epoch milliseconds as an HTTP date. */
+export function formatHttpDate(atMs: number): string {
+  const second = Math.floor(atMs / 1_000);
+  if (second !== formattedSecond) {
+    formatted = new Date(atMs).toUTCString();
+    formattedSecond = second;
+  }
+  return formatted;
+}

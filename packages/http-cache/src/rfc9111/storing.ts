@@ -1,5 +1,6 @@
 import type { StoreRefusal } from "../engine/strategy.ts";
 import { withoutConnectionFields } from "../fields/header-record.ts";
+import { formatHttpDate } from "../fields/http-date.ts";
 import type { CacheEntry } from "../ports.ts";
 import { readResponseDirectives, readRequestDirectives, type ResponseDirectives } from "./directives.ts";
 import { type Freshness, freshnessOf, heuristicStatuses, initialAgeMs } from "./freshness.ts";
@@ -134,7 +135,7 @@ function storedFields(
   delete fields["age"];
   if (setCookie === "omit") delete fields["set-cookie"];
   for (const name of unstoredFields) delete fields[name];
-  fields["date"] ??= new Date(receivedAtMs).toUTCString();
+  fields["date"] ??= formatHttpDate(receivedAtMs);
   return fields;
 }
 

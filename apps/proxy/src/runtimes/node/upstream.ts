@@ -1,7 +1,7 @@
 /** Connects the gateway to its upstream: the embedded environment server, or a remote server with the credentials of tenants. */
 import { CommandError } from "@letta-environments/command-line";
 import { systemClock } from "@letta-environments/platform/node";
-import { createUpstreamPool } from "../../adapters/http-pool.ts";
+import { createUpstreamPool } from "#upstream-pool";
 import type { LogEvent } from "../../adapters/log.ts";
 import { openFileLimit } from "../../adapters/node/open-files.ts";
 import { CredentialFileError, watchCredentialFiles } from "../../adapters/node/watched-files.ts";

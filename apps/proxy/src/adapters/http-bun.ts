@@ -1,0 +1,36 @@
+/**
+ * The gateway's HTTP client for its upstream on Bun, in the place of `http-pool.ts`: reads use Bun's `fetch`, which needs half as much CPU, and everything
+ * else uses the pool. The errors of `fetch` do not show whether anything was sent, and it may repeat a request, which does not matter for a read.
+ */
+import process from "node:process";
+import type { UpstreamFetch } from "../ports.ts";
+import { createHttpUpstreamFetch } from "./http.ts";
+import { createUpstreamPool as createPool, type UpstreamPoolOptions } from "./http-pool.ts";
+
+/** Bun runs 256 calls of `fetch` at once. The others are for the key sets of issuers. */
+const maxReads = 128;
+
+/** Variables with which Bun's `fetch` would send requests to a proxy. The pool ignores them. */
+const proxyVariables = ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"];
+
+/** Creates an {@link UpstreamFetch} that opens no more connections than the pool alone would. */
+export function createUpstreamPool(options: UpstreamPoolOptions): UpstreamFetch {
+  if (proxyVariables.some((name) => process.env[name] !== undefined)) return createPool(options);
+  const reads = Math.min(maxReads, Math.floor(options.maxConnections / 2));
+  const pool = createPool({ ...options, maxConnections: options.maxConnections - reads });
+  return withReadClient(pool, createHttpUpstreamFetch({ ...options, fetch: globalThis.fetch }), reads);
+}
+
+/** Sends reads with one client, at most so many at once, and everything else with the pool. */
+export function withReadClient(pool: UpstreamFetch, readClient: UpstreamFetch, limit: number): UpstreamFetch {
+  let reads = 0;
+  return async (request, signal, progress) => {
+    if (request.method !== "GET" || reads >= limit) return pool(request, signal, progress);
+    reads += 1;
+    try {
+      return await readClient(request, signal, progress);
+    } finally {
+      reads -= 1;
+    }
+  };
+}
