@@ -55,7 +55,7 @@ export async function startCommand(parsed: ParsedLine): Promise<void> {
   });
   const shared = { admission, onFailure };
   const adminListener = admin && (await openAdminListener(admin, pipeline, shared));
-  const listener = await openListener(settings, pipeline, routes, shared).catch(async (cause: unknown) => {
+  const listener = await openListener(settings, pipeline, routes, { ...shared, hasLane: settings.lane }).catch(async (cause: unknown) => {
     await adminListener?.connections.close();
     throw cause;
   });

@@ -1,0 +1,115 @@
+import type { Socket } from "node:net";
+import type { PlainResponse } from "@letta-environments/schema";
+import type { Pipeline } from "../../../pipeline.ts";
+import { type LaneFields, recognise } from "./grammar.ts";
+import { LaneExchange } from "./exchange.ts";
+import type { ResponseText } from "./response-text.ts";
+
+/** What the connections of a lane share. */
+export interface ConnectionOptions {
+  readonly pipeline: Pick<Pipeline, "handle">;
+  /** Counts a request, or returns the response that refuses it. */
+  readonly admit: (exchange: LaneExchange) => PlainResponse | null;
+  readonly toText: ResponseText;
+  /** Receives the connection, and the bytes that were not recognised. The lane reads no more of it. */
+  readonly handOver: (socket: Socket, unread: Buffer) => void;
+  readonly onFailure: (cause: unknown) => void;
+}
+
+/** A connection that the lane has not handed over. */
+export interface LaneConnection {
+  /** Whether a request is in progress, or its response not written. */
+  isBusy(): boolean;
+  /** How many requests were answered or are in progress. */
+  requests(): number;
+}
+
+/** Chunks whose fields are remembered for the next request. A longer one would be kept in memory with them. */
+const maxRememberedLength = 4_096;
+
+/** Answers the requests of a connection in order, one at a time. Reading pauses while bytes wait behind a request in progress. */
+export function answerReads(socket: Socket, options: ConnectionOptions): LaneConnection {
+  const { pipeline, admit, toText, handOver, onFailure } = options;
+  let known: LaneFields | null = null;
+  let current: LaneExchange | null = null;
+  let waiting: Buffer | null = null;
+  let isHalfClosed = false;
+  let requests = 0;
+
+  function read(chunk: Buffer): void {
+    if (current === null) return answer(chunk);
+    // A chunk that had been read before the pause is the only other one.
+    waiting = waiting === null ? chunk : Buffer.concat([waiting, chunk]);
+    socket.pause();
+  }
+
+  function answer(chunk: Buffer): void {
+    const text = chunk.toString("latin1");
+    for (let start = 0; start < text.length; ) {
+      const recognised = recognise(text, start, known);
+      if (recognised === null) return leave(chunk.subarray(start));
+      start = recognised.end;
+      if (text.length <= maxRememberedLength) known = recognised.fields;
+      requests += 1;
+      const exchange = (current = new LaneExchange(recognised, socket));
+      const response = admit(exchange) ?? pipeline.handle(exchange);
+      if (response instanceof Promise) void response.then((late) => respond(exchange, late) && proceed());
+      else if (respond(exchange, response)) continue;
+      if (start < text.length && !socket.destroyed) read(chunk.subarray(start));
+      return;
+    }
+  }
+
+  /** Returns whether the next request may follow at once. */
+  function respond(exchange: LaneExchange, response: PlainResponse): boolean {
+    if (socket.destroyed) return false;
+    try {
+      const text = toText(response, exchange);
+      const isWritten = typeof text === "string" ? socket.write(text, "latin1") : socket.write(text);
+      exchange.isAnswered = true;
+      if (!exchange.shouldKeepAlive) socket.off("data", read).destroySoon();
+      else if (isWritten) return endExchange();
+    } catch (cause) {
+      onFailure(cause);
+      socket.destroy();
+    }
+    return false;
+  }
+
+  function endExchange(): true {
+    const ended = current;
+    current = null;
+    ended?.close();
+    return true;
+  }
+
+  function proceed(): void {
+    const chunk = waiting;
+    waiting = null;
+    if (chunk !== null) answer(chunk);
+    else if (isHalfClosed) socket.end();
+    if (waiting === null) socket.resume();
+  }
+
+  function onDrain(): void {
+    if (current?.isAnswered === true && endExchange()) proceed();
+  }
+
+  function onEnd(): void {
+    isHalfClosed = true;
+    if (current === null) socket.end();
+  }
+
+  function destroy(): void {
+    socket.destroy();
+  }
+
+  function leave(unread: Buffer): void {
+    socket.off("data", read).off("drain", onDrain).off("end", onEnd).off("close", endExchange);
+    handOver(socket, unread);
+    socket.off("error", destroy);
+  }
+
+  socket.on("data", read).on("drain", onDrain).on("end", onEnd).on("close", endExchange).on("error", destroy);
+  return { isBusy: () => current !== null, requests: () => requests };
+}
