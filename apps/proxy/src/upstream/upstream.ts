@@ -107,7 +107,12 @@ export function createPrepareCall(
       credential: credential?.value ?? null,
       fetch(signal) {
         // The matcher filled every id of the path, and the endpoint's own schemas decoded the rest.
-        const decoded = { operation: endpoint.operation, params, query: queryValues, body: bodyValue } as DecodedRequest;
+        const decoded = {
+          operation: endpoint.operation,
+          params,
+          query: queryValues,
+          body: bodyValue,
+        } as DecodedRequest;
         const deadline =
           signal === undefined ? { atMs: newDeadline(), signal: neverAborted } : { atMs: requestDeadlineMs, signal };
         return upstream.forward({ ...authorised, decoded, query, body, credential, deadline });

@@ -13,8 +13,8 @@ import { toWebResponse } from "../gateway.ts";
 import type { Admission } from "./admission.ts";
 import { allowHalfOpen } from "./half-open.ts";
 import { joinedHeader, NodeRequest } from "./request.ts";
-import { asksForUpgrade, isPlainRead, isServerOptions, refuseHead, serverOptions } from "./request-head.ts";
-import { sendResponse } from "./response.ts";
+import { asksForUpgrade, isPlainRequest, isServerOptions, refuseHead, serverOptions } from "./request-head.ts";
+import { dropUnreadBody, sendResponse } from "./response.ts";
 
 /** Timeouts for callers, in milliseconds. */
 export interface ServerTimeouts {
@@ -39,7 +39,7 @@ export const defaultServerTimeouts: ServerTimeouts = {
 /** The options of {@link createHttpServer}. */
 export interface HttpServerOptions {
   readonly app: Hono<{ Bindings: HttpBindings }>;
-  /** The pipeline of the app. Plain reads of the API are passed to it directly. */
+  /** The pipeline of the app. Plain requests for the API are passed to it directly. */
   readonly pipeline: Pick<Pipeline, "handle">;
   readonly randomId: RandomId;
   readonly timeouts: ServerTimeouts;
@@ -59,10 +59,22 @@ export function createHttpServer(options: HttpServerOptions): Server {
     sendResponse(finishResponse(response, requestId, "GET"), outgoing);
   }
 
-  function read(incoming: IncomingMessage, outgoing: ServerResponse): void {
+  function handle(incoming: IncomingMessage, outgoing: ServerResponse): void {
     const response = pipeline.handle(new NodeRequest(incoming, outgoing));
-    if (response instanceof Promise) void response.then((late) => sendResponse(late, outgoing));
-    else sendResponse(response, outgoing);
+    if (response instanceof Promise) void response.then((late) => send(incoming, outgoing, late));
+    else send(incoming, outgoing, response);
+  }
+
+  function send(incoming: IncomingMessage, outgoing: ServerResponse, response: PlainResponse): void {
+    if (incoming.method === "POST" && !incoming.readableEnded) dropUnreadBody(incoming, outgoing);
+    try {
+      sendResponse(response, outgoing);
+    } catch (cause) {
+      // A header field that Node refuses to write, before anything is written.
+      onFailure(cause);
+      if (outgoing.headersSent) outgoing.destroy();
+      else refuse(incoming, outgoing, problemResponse("internal_error"));
+    }
   }
 
   function refuse(incoming: IncomingMessage, outgoing: ServerResponse, response: PlainResponse): void {
@@ -100,7 +112,7 @@ export function createHttpServer(options: HttpServerOptions): Server {
       if (overload !== null) return respond(incoming, outgoing, overload);
       if (isServerOptions(incoming)) return respond(incoming, outgoing, serverOptions);
       if (asksForUpgrade(incoming)) outgoing.shouldKeepAlive = false;
-      if (isPlainRead(incoming)) return read(incoming, outgoing);
+      if (isPlainRequest(incoming)) return handle(incoming, outgoing);
       void listener(incoming, outgoing).catch(onFailure);
     },
   );
@@ -142,14 +154,17 @@ type AnsweredSocket = Socket & { [latest]?: ServerResponse };
 /** Responds to input that never became a request: bytes that are not HTTP, headers that are too large, slow callers. */
 export function answerClientErrors(server: Server, randomId: RandomId): void {
   server.on("request", ({ socket }: { readonly socket: AnsweredSocket }, outgoing) => (socket[latest] = outgoing));
-  server.on("clientError", (error: NodeJS.ErrnoException & { readonly rawPacket?: Uint8Array }, socket: AnsweredSocket) => {
-    const outgoing = socket[latest];
-    // Bytes in the middle of another response would be read as a part of it.
-    if (outgoing !== undefined && outgoing.headersSent && !outgoing.writableFinished) socket.destroy();
-    // The last response of the connection is sent, and what follows is not read.
-    else if (outgoing?.headersSent === true && !outgoing.shouldKeepAlive) socket.destroySoon();
-    else writeRawResponse(socket, finishResponse(describe(error.code, error.rawPacket), randomId("req"), "GET"));
-  });
+  server.on(
+    "clientError",
+    (error: NodeJS.ErrnoException & { readonly rawPacket?: Uint8Array }, socket: AnsweredSocket) => {
+      const outgoing = socket[latest];
+      // Bytes in the middle of another response would be read as a part of it.
+      if (outgoing !== undefined && outgoing.headersSent && !outgoing.writableFinished) socket.destroy();
+      // The last response of the connection is sent, and what follows is not read.
+      else if (outgoing?.headersSent === true && !outgoing.shouldKeepAlive) socket.destroySoon();
+      else writeRawResponse(socket, finishResponse(describe(error.code, error.rawPacket), randomId("req"), "GET"));
+    },
+  );
 }
 
 /** Whether the refused bytes are a request with an unknown method. Deno's parser does not report why it refuses them. */

@@ -57,11 +57,15 @@ export const plainTarget: RegExp = /^\/v1\/[\w.~!$&'()*+,;=:@%/?-]*$/;
 export const plainHost: RegExp = /^[a-z0-9._-]+(?::(?:[1-5]\d{3,4}|[6-9]\d{3}))?$/;
 
 /**
- * Whether a request reads the API and has nothing unusual in its target and its Host. The host then calls the pipeline itself: a web `Request`
- * and Hono's router would cost more than all of the pipeline's steps, and find the same handler.
+ * Whether a request is for the API and has nothing unusual in its method, its target and its Host. The host then calls the pipeline itself:
+ * a web `Request` and Hono's router would cost more than all of the pipeline's steps, and find the same handler.
  */
-export function isPlainRead({ method, url, rawHeaders }: Pick<IncomingMessage, "method" | "url" | "rawHeaders">): boolean {
-  if (method !== "GET" && method !== "HEAD") return false;
+export function isPlainRequest({
+  method,
+  url,
+  rawHeaders,
+}: Pick<IncomingMessage, "method" | "url" | "rawHeaders">): boolean {
+  if (method !== "GET" && method !== "HEAD" && method !== "POST") return false;
   return plainTarget.test(url ?? "") && plainHost.test(joinedHeader(rawHeaders, "host") ?? "");
 }
 

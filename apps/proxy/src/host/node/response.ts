@@ -1,4 +1,4 @@
-import type { ServerResponse } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import type { PlainResponse } from "@letta-environments/schema";
 
 /**
@@ -28,4 +28,16 @@ export function sendResponse({ status, headers, body }: PlainResponse, outgoing:
 
 function asBuffer(bytes: Uint8Array): Buffer {
   return bytes instanceof Buffer ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+/** How long the rest of a body may take that nobody reads, in milliseconds. */
+const unreadBodyMs = 100;
+
+/** Closes the connection of a request that has its response and whose body still arrives. Node would read and drop it without a limit. */
+export function dropUnreadBody(incoming: IncomingMessage, outgoing: ServerResponse): void {
+  outgoing.once("close", () => {
+    setTimeout(() => {
+      if (!incoming.readableEnded) incoming.destroy();
+    }, unreadBodyMs).unref();
+  });
 }
