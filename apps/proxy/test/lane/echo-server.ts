@@ -43,11 +43,10 @@ const pipeline = {
 };
 
 async function open(hasLane: boolean): Promise<Server> {
-  const app = createGateway({ ...pipeline, upgrade: () => ({ kind: "refused", response: problemResponse("endpoint_not_found") }) }, { routes: [], ...nodeHost });
+  const app = createGateway(pipeline, { routes: [], ...nodeHost });
   const admission = createAdmission({ clock: { monotonic: () => 0, setTimer: () => () => undefined }, maxConnections: 10_000, onOverload: () => undefined });
   const options = { app, pipeline, randomId: (prefix: string) => `${prefix}_1`, timeouts: defaultServerTimeouts, admission, isBehindLane: hasLane, onFailure: console.error };
   const server = createHttpServer(options);
-  if (process.env["DBG"]) server.prependListener("clientError", (e: any) => console.error("clientError", e.code, e.message));
   const listener = hasLane ? createLane(server, options) : server;
   if (hasLane) listener.on("request", () => (answered += 1));
   listener.listen(0, "127.0.0.1");

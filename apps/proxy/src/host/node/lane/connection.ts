@@ -1,19 +1,17 @@
 import type { Socket } from "node:net";
 import type { PlainResponse } from "@letta-environments/schema";
 import type { Pipeline } from "../../../pipeline.ts";
-import { type LaneFields, recognise } from "./grammar.ts";
 import { LaneExchange } from "./exchange.ts";
-import type { ResponseText } from "./response-text.ts";
+import { type LaneFields, recognise } from "./grammar.ts";
 
 /** What the connections of a lane share. */
 export interface ConnectionOptions {
   readonly pipeline: Pick<Pipeline, "handle">;
   /** Counts a request, or returns the response that refuses it. */
   readonly admit: (exchange: LaneExchange) => PlainResponse | null;
-  readonly toText: ResponseText;
+  readonly toText: (response: PlainResponse, exchange: LaneExchange) => string | Buffer;
   /** Receives the connection, and the bytes that were not recognised. The lane reads no more of it. */
   readonly handOver: (socket: Socket, unread: Buffer) => void;
-  readonly onFailure: (cause: unknown) => void;
 }
 
 /** A connection that the lane has not handed over. */
@@ -29,7 +27,7 @@ const maxRememberedLength = 4_096;
 
 /** Answers the requests of a connection in order, one at a time. Reading pauses while bytes wait behind a request in progress. */
 export function answerReads(socket: Socket, options: ConnectionOptions): LaneConnection {
-  const { pipeline, admit, toText, handOver, onFailure } = options;
+  const { pipeline, admit, toText, handOver } = options;
   let known: LaneFields | null = null;
   let current: LaneExchange | null = null;
   let waiting: Buffer | null = null;
@@ -63,16 +61,11 @@ export function answerReads(socket: Socket, options: ConnectionOptions): LaneCon
   /** Returns whether the next request may follow at once. */
   function respond(exchange: LaneExchange, response: PlainResponse): boolean {
     if (socket.destroyed) return false;
-    try {
-      const text = toText(response, exchange);
-      const isWritten = typeof text === "string" ? socket.write(text, "latin1") : socket.write(text);
-      exchange.isAnswered = true;
-      if (!exchange.shouldKeepAlive) socket.off("data", read).destroySoon();
-      else if (isWritten) return endExchange();
-    } catch (cause) {
-      onFailure(cause);
-      socket.destroy();
-    }
+    const text = toText(response, exchange);
+    const isWritten = typeof text === "string" ? socket.write(text, "latin1") : socket.write(text);
+    exchange.isAnswered = true;
+    if (!exchange.shouldKeepAlive) socket.off("data", read).destroySoon();
+    else if (isWritten) return endExchange();
     return false;
   }
 

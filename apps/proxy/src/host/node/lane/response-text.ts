@@ -39,7 +39,9 @@ export function createResponseText(keepAliveMs: number): ResponseText {
     }
     const bytes = body === null ? null : asBuffer(body);
     if (bytes !== null) head += `content-length: ${bytes.byteLength}\r\n`;
-    head += `Date: ${currentDate()}\r\n${shouldKeepAlive ? kept : "Connection: close\r\n\r\n"}`;
+    // A cached response has the date of its origin.
+    if (headers["date"] === undefined) head += `Date: ${currentDate()}\r\n`;
+    head += shouldKeepAlive ? kept : "Connection: close\r\n\r\n";
     if (bytes === null || method === "HEAD" || status === 304 || status === 204) return head;
     if (bytes.byteLength <= maxTextBytes) return head + bytes.toString("latin1");
     const all = Buffer.allocUnsafe(head.length + bytes.byteLength);
