@@ -34,16 +34,16 @@ beforeAll(async () => {
     },
   })({ upstream: "http://upstream.example", showsStatus: () => true });
   const upstream: UpstreamFetch = ({ path: pathname }) => {
-      if (pathname.endsWith("/broken")) return Promise.resolve({ status: 500, headers: {}, body: "broken" });
-      if (pathname.endsWith("/missing")) return Promise.resolve(problemResponse("environment_not_found"));
-      return Promise.resolve(
-        pathname.endsWith("/environments")
-          ? jsonResponse(200, {
-              connections: [environmentRow("1", { connectionName: "Müller ✓" })],
-              hasNextPage: false,
-            })
-          : jsonResponse(200, environmentRow("1", { connectionName: "ä".repeat(3_000) })),
-      );
+    if (pathname.endsWith("/broken")) return Promise.resolve({ status: 500, headers: {}, body: "broken" });
+    if (pathname.endsWith("/missing")) return Promise.resolve(problemResponse("environment_not_found"));
+    return Promise.resolve(
+      pathname.endsWith("/environments")
+        ? jsonResponse(200, {
+            connections: [environmentRow("1", { connectionName: "Müller ✓" })],
+            hasNextPage: false,
+          })
+        : jsonResponse(200, environmentRow("1", { connectionName: "ä".repeat(3_000) })),
+    );
   };
   const config = { rateLimits: settings, corsOrigins: ["https://page.example"] };
   server = await startNodeServer(upstream, { ports: { environmentCache, rateLimiter }, config });
@@ -62,7 +62,14 @@ afterAll(async () => {
 type Fields = Readonly<Record<string, string>>;
 
 /** Returns the whole response, with the parts masked that depend on the time. */
-async function bytesOf(method: string, target: string, fields: Fields, host: string, body = "", to = server): Promise<string> {
+async function bytesOf(
+  method: string,
+  target: string,
+  fields: Fields,
+  host: string,
+  body = "",
+  to = server,
+): Promise<string> {
   const length = body === "" ? {} : { "Content-Length": String(Buffer.byteLength(body)) };
   const lines = Object.entries({ Host: host, "X-Request-Id": "same", Connection: "keep-alive", ...length, ...fields });
   const socket = await openSocket(to.url);

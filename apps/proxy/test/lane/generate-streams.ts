@@ -19,10 +19,25 @@ export function createRandom(seed: number): Random {
 
 const methods = ["GET", "GET", "GET", "GET", "HEAD", "HEAD", "POST", "OPTIONS", "get", "DELETE", "GETT", "QUERY"];
 const targets = [
-  ..."/v1/environments /v1/environments?limit=2 /v1/environments/device-1 /v1/slow /v1/large /v1/%2e%2e/livez /v1/../livez /v1/a;b=c,d".split(" "),
-  ..."/livez /v1 /v1/ /v1/a#b /v1/é /v1/a\\b /v1/%zz //v1/x http://a/v1/x * /v1/a?b?c /v1/[x] /v1/a|b /v1/\x7f /v1/a%00".split(" "),
+  ..."/v1/environments /v1/environments?limit=2 /v1/environments/device-1 /v1/slow /v1/large /v1/%2e%2e/livez /v1/../livez /v1/a;b=c,d".split(
+    " ",
+  ),
+  ..."/livez /v1 /v1/ /v1/a#b /v1/é /v1/a\\b /v1/%zz //v1/x http://a/v1/x * /v1/a?b?c /v1/[x] /v1/a|b /v1/\x7f /v1/a%00".split(
+    " ",
+  ),
 ];
-const versions = ["HTTP/1.1", "HTTP/1.1", "HTTP/1.1", "HTTP/1.1", "HTTP/1.1", "HTTP/1.0", "HTTP/2.0", "HTTP/1.2", "http/1.1", "HTTP/1.10"];
+const versions = [
+  "HTTP/1.1",
+  "HTTP/1.1",
+  "HTTP/1.1",
+  "HTTP/1.1",
+  "HTTP/1.1",
+  "HTTP/1.0",
+  "HTTP/2.0",
+  "HTTP/1.2",
+  "http/1.1",
+  "HTTP/1.10",
+];
 const fields = [
   "Host: a", "Host: b.example:8080", "host: A.example", "Host: a/b", "Host:", "Host: [::1]", "Host: a:80:80", "Accept: */*",
   "Authorization: Bearer key", "authorization: Bearer other", "X-Request-Id: trace-1", "If-None-Match: \"a\", W/\"b\"", "Accept:  two",
@@ -44,9 +59,29 @@ function pick<Item>(random: Random, items: readonly Item[]): Item {
 
 function plainRead(random: Random): string {
   const target = pick(random, targets.slice(0, 6));
-  const more = ["Accept: */*", "Authorization: Bearer key", "X-Request-Id: trace-1", "Connection: keep-alive", "Cookie: a=b; c=d"];
+  const more = [
+    "Accept: */*",
+    "Authorization: Bearer key",
+    "X-Request-Id: trace-1",
+    "Connection: keep-alive",
+    "Cookie: a=b; c=d",
+  ];
   const lines = ["Host: a", ...more.filter(() => random(2) === 0)];
   return `${pick(random, methods.slice(0, 6))} ${target} HTTP/1.1\r\n${lines.join("\r\n")}\r\n\r\n`;
+}
+
+/** A plain read with one thing that may not be plain. */
+function nearlyPlainRead(random: Random): string {
+  const [line = "", ...lines] = plainRead(random).split("\r\n");
+  const [method = "", target = "", version = ""] = line.split(" ");
+  const changes = [
+    () => `${pick(random, methods)} ${target} ${version}`,
+    () => `${method} ${pick(random, targets)} ${version}`,
+    () => `${method} ${target} ${pick(random, versions)}`,
+  ];
+  const change = random(8);
+  if (change > 2) lines.splice(random(lines.length - 1), 0, pick(random, fields));
+  return [changes[change]?.() ?? line, ...lines].join("\r\n");
 }
 
 function oddRequest(random: Random): string {
@@ -58,7 +93,26 @@ function oddRequest(random: Random): string {
   return [line, ...lines, "", ["", "", "", "hello", "0\r\n\r\n", "5\r\nhello\r\n0\r\n\r\n"][random(6)]].join(lineEnd);
 }
 
-const insertions = [" ", "\r", "\n", "\r\n", "\t", ":", "\0", "\x80", "\xff", "\x7f", "%", "/", "?", "#", "\\", "GET ", "HTTP/1.1", "\r\n\r\n"];
+const insertions = [
+  " ",
+  "\r",
+  "\n",
+  "\r\n",
+  "\t",
+  ":",
+  "\0",
+  "\x80",
+  "\xff",
+  "\x7f",
+  "%",
+  "/",
+  "?",
+  "#",
+  "\\",
+  "GET ",
+  "HTTP/1.1",
+  "\r\n\r\n",
+];
 
 function mutate(random: Random, text: string): string {
   const at = random(text.length + 1);
@@ -81,7 +135,7 @@ function mutate(random: Random, text: string): string {
 /** Generates a stream of one to six requests, sent in one to four pieces. */
 export function generateStream(random: Random): ByteStream {
   const requests = Array.from({ length: 1 + (random(2) === 0 ? 0 : random(6)) }, () =>
-    random(3) === 0 ? oddRequest(random) : plainRead(random),
+    pick(random, [oddRequest, nearlyPlainRead, plainRead, plainRead])(random),
   );
   let text = requests.join("");
   for (let count = random(3) === 0 ? 1 + random(3) : 0; count > 0; count--) text = mutate(random, text);

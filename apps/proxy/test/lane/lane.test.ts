@@ -98,9 +98,7 @@ test("a request that arrives in pieces is answered once, by the HTTP server", as
     const { url, answered, connections } = await open(echo);
     const socket = await openSocket(url);
     const received = readToEnd(socket.setNoDelay());
-    const accepted = once(socket, "ready").catch(() => undefined);
     socket.write(read("a").slice(0, at));
-    void accepted;
     await new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
     socket.end(read("a").slice(at));
     expect(bodiesIn(await received)).toEqual(["a"]);
@@ -138,19 +136,23 @@ test("a caller that does not read its responses stops the lane from answering mo
     handled += 1;
     return large;
   });
-  const count = 2_000;
+  const count = 400;
   const socket = await openSocket(url);
   socket.pause();
   socket.write(read("a").repeat(count));
   await expect.poll(() => handled).toBeGreaterThan(0);
-  // What waits is in the buffers of the system: some MB of the 120 MB.
+  // What waits is in the buffers of the system: some MB of the 24 MB.
   expect(handled).toBeLessThan(count / 2);
   let length = 0;
-  socket.on("data", (chunk: Buffer) => (length += chunk.byteLength));
-  socket.end();
-  await once(socket, "close");
+  await new Promise<void>((resolve) => {
+    socket.on("data", (chunk: Buffer) => {
+      length += chunk.byteLength;
+      if (length > count * 60_000) resolve();
+    });
+    socket.resume();
+  });
   expect(handled).toBe(count);
-  expect(length).toBeGreaterThan(count * 60_000);
+  socket.destroy();
 });
 
 const strict = { headersMs: 40, requestMs: 40, keepAliveMs: 80, checkIntervalMs: 10 };
@@ -161,7 +163,7 @@ test.each([
   ["sends a part of a head behind a read", `${read("a")}GET /v1/a HT`, [200, 408]],
   ["sends a part of a body", "POST /v1/a HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nx", [408]],
   ["sends nothing behind a read", read("a"), [200]],
-  ["sends nothing behind a request of the HTTP server", read("a").replace("Accept", "Accept:"), [400]],
+  ["sends nothing behind a request of the HTTP server", read("a").replace("Accept: ", "Accept:"), [200]],
 ])("the connection of a caller that %s is closed", async (_what, text, statuses) => {
   const handle = async (request: GatewayRequest): Promise<PlainResponse> => {
     if (request.method === "POST") await request.readBody(10);
@@ -177,7 +179,7 @@ test.each([
 test("a connection counts once, also when it is handed over, and those over the limit are closed", async () => {
   const { url } = await open(echo, { maxConnections: 3 });
   const handedOver = await openSocket(url);
-  handedOver.write(read("a").replace("Accept", "Expect"));
+  handedOver.write(read("a").replace("Accept: ", "Accept:"));
   await once(handedOver, "data");
   const [second, third] = [await openSocket(url), await openSocket(url)];
   third.write(read("a"));

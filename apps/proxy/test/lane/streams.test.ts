@@ -14,7 +14,9 @@ test.each(["node", "bun", "deno"] as const)(
   async (runtime) => {
     const seed = count > 10_000 ? Date.now() : 1;
     const { differences, answered, paced } = await compareStreams(runtime, count, seed);
-    process.stdout.write(`${runtime}: ${count} streams, seed ${seed}, ${answered} requests answered by the lane, ${paced} streams sent again\n`);
+    process.stdout.write(
+      `${runtime}: ${count} streams, seed ${seed}, ${answered} requests answered by the lane, ${paced} streams sent again\n`,
+    );
     expect(differences).toEqual([]);
     expect(answered).toBeGreaterThan(count / 4);
   },

@@ -2,6 +2,7 @@
 import { describe, vi } from "vitest";
 import { describeAuthentication } from "./sections/authentication.ts";
 import { describeCaching } from "./sections/caching.ts";
+import { describeDeviceSockets } from "./sections/device-sockets.ts";
 import { describeErrors } from "./sections/errors.ts";
 import { describeHostileRequests } from "./sections/hostile.ts";
 import { describeLimits, fewRequests } from "./sections/limits.ts";
@@ -15,9 +16,14 @@ import type { RuntimeLauncher } from "./launcher.ts";
 // Processes start slowly on a busy machine.
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
-/** Starts gateways with a lane. */
+/** Starts gateways with a lane. Behind it Bun has the parser of Node and timeouts of the lane, and so the responses of Node. */
 function withLane(launcher: RuntimeLauncher): RuntimeLauncher {
-  return { ...launcher, launch: (request) => launcher.launch({ ...request, config: { ...request.config, lane: true } }) };
+  const name = launcher.name === "bun" ? "node" : launcher.name;
+  return {
+    ...launcher,
+    name,
+    launch: (request) => launcher.launch({ ...request, config: { ...request.config, lane: true } }),
+  };
 }
 
 for (const runtime of ["node", "bun", "deno"] as const) {
@@ -32,6 +38,7 @@ for (const runtime of ["node", "bun", "deno"] as const) {
     describeSlowCallers(launcher, gateway);
     describeHalfClosedCallers(gateway);
     describeStopping(launcher);
+    describeDeviceSockets(launcher);
     describe("with limits", () => {
       describeLimits(useGateway(launcher, fewRequests));
     });

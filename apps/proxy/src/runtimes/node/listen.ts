@@ -50,7 +50,15 @@ export async function openListener(
   { admission, hasLane = false, onFailure }: ListenerOptions,
 ): Promise<Listener> {
   const app = createGateway(pipeline, { routes, ...nodeHost });
-  const options = { app, pipeline, randomId, timeouts: defaultServerTimeouts, admission, isBehindLane: hasLane, onFailure };
+  const options = {
+    app,
+    pipeline,
+    randomId,
+    timeouts: defaultServerTimeouts,
+    admission,
+    isBehindLane: hasLane,
+    onFailure,
+  };
   const server = createHttpServer(options);
   serveWebSockets(server, pipeline, { randomId, admission, onFailure });
   const lane = hasLane ? createLane(server, options) : null;

@@ -30,20 +30,13 @@ export function answerReads(socket: Socket, options: ConnectionOptions): LaneCon
   const { pipeline, admit, toText, handOver } = options;
   let known: LaneFields | null = null;
   let current: LaneExchange | null = null;
-  let waiting: Buffer | null = null;
   let isHalfClosed = false;
   let requests = 0;
 
   function read(chunk: Buffer): void {
-    if (current === null) return answer(chunk);
-    // A chunk that had been read before the pause is the only other one.
-    waiting = waiting === null ? chunk : Buffer.concat([waiting, chunk]);
-    socket.pause();
-  }
-
-  function answer(chunk: Buffer): void {
+    if (current !== null) return putBack(chunk);
     const text = chunk.toString("latin1");
-    for (let start = 0; start < text.length; ) {
+    for (let start = 0; start < text.length;) {
       const recognised = recognise(text, start, known);
       if (recognised === null) return leave(chunk.subarray(start));
       start = recognised.end;
@@ -53,8 +46,7 @@ export function answerReads(socket: Socket, options: ConnectionOptions): LaneCon
       const response = admit(exchange) ?? pipeline.handle(exchange);
       if (response instanceof Promise) void response.then((late) => respond(exchange, late) && proceed());
       else if (respond(exchange, response)) continue;
-      if (start < text.length && !socket.destroyed) read(chunk.subarray(start));
-      return;
+      return start < text.length ? putBack(chunk.subarray(start)) : undefined;
     }
   }
 
@@ -76,12 +68,14 @@ export function answerReads(socket: Socket, options: ConnectionOptions): LaneCon
     return true;
   }
 
+  /** Leaves bytes to be read behind the present request. The stream must have them: otherwise it would end before them. */
+  function putBack(chunk: Buffer): void {
+    socket.pause().unshift(chunk);
+  }
+
   function proceed(): void {
-    const chunk = waiting;
-    waiting = null;
-    if (chunk !== null) answer(chunk);
-    else if (isHalfClosed) socket.end();
-    if (waiting === null) socket.resume();
+    if (isHalfClosed) socket.end();
+    else socket.resume();
   }
 
   function onDrain(): void {
