@@ -7,7 +7,6 @@ import type { AddressInfo, Server } from "node:net";
 import process from "node:process";
 import { type PlainResponse, problemResponse } from "@letta-environments/schema";
 import { createGateway } from "../../src/host/gateway.ts";
-import { createAdmission } from "../../src/host/node/admission.ts";
 import { createHttpServer, defaultServerTimeouts } from "../../src/host/node/http-server.ts";
 import { createLane } from "../../src/host/node/lane/lane.ts";
 import { nodeHost } from "../../src/host/node/request.ts";
@@ -68,11 +67,8 @@ const pipeline = {
 
 async function open(hasLane: boolean): Promise<Server> {
   const app = createGateway(pipeline, { routes: [], ...nodeHost });
-  const admission = createAdmission({
-    clock: { monotonic: () => 0, setTimer: () => () => undefined },
-    maxConnections: 10_000,
-    onOverload: () => undefined,
-  });
+  // Deno never ends a response that waits behind another one on a connection that is dropped; admission would count it for ever.
+  const admission = { accept: () => undefined, admit: () => null, hasRoomForDevices: () => true };
   const options = {
     app,
     pipeline,
