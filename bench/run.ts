@@ -14,12 +14,11 @@ import { saveResult, writeReadme } from "./harness/save-result.ts";
 import { measureGuards } from "./guards.ts";
 import { measureRateLimits } from "./rate-limits.ts";
 import { measureRateLimitsHttp } from "./rate-limits-http.ts";
-import { measureRequests } from "./requests.ts";
 import { measureRevocation } from "./revocation.ts";
 import { measureDeviceAttacks } from "./attacks/device-attacks.ts";
+import { measureGateway } from "./gateway/gateway.ts";
 import { measureHosts } from "./hosts.ts";
 import { measureOverload } from "./overload.ts";
-import { measureStart } from "./start.ts";
 import { measureVerifiedKeys } from "./verified-keys.ts";
 import { measureDigestComparison } from "./timing-of-digest-comparison.ts";
 
@@ -27,7 +26,7 @@ const benchmarks: ReadonlyMap<string, () => BenchmarkResult | Promise<BenchmarkR
   string,
   () => BenchmarkResult | Promise<BenchmarkResult>
 >([
-  ["requests", measureRequests],
+  ["gateway", measureGateway],
   ["authentication", measureAuthentication],
   ["verified-keys", measureVerifiedKeys],
   ["rate-limits", measureRateLimits],
@@ -36,13 +35,15 @@ const benchmarks: ReadonlyMap<string, () => BenchmarkResult | Promise<BenchmarkR
   ["revocation", measureRevocation],
   ["device-attacks", measureDeviceAttacks],
   ["overload", measureOverload],
-  ["start", measureStart],
   ["hosts", measureHosts],
   ["guards", measureGuards],
   ["digest-comparison", measureDigestComparison],
   ["client", measureClient],
   ["client-behaviour", measureClientBehaviour],
 ]);
+
+// The servers under test are in process groups of their own and end when this process exits, which a signal alone does not do.
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.once(signal, () => process.exit(1));
 
 const words = process.argv.slice(2);
 const saves = words.includes("--save");

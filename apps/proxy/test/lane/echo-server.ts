@@ -6,10 +6,8 @@ import { once } from "node:events";
 import type { AddressInfo, Server } from "node:net";
 import process from "node:process";
 import { type PlainResponse, problemResponse } from "@letta-environments/schema";
-import { createGateway } from "../../src/host/gateway.ts";
 import { createHttpServer, defaultServerTimeouts } from "../../src/host/node/http-server.ts";
 import { createLane } from "../../src/host/node/lane/lane.ts";
-import { nodeHost } from "../../src/host/node/request.ts";
 import type { GatewayRequest } from "../../src/http/gateway-request.ts";
 import { finishResponse } from "../../src/http/response.ts";
 import type { MaybePromise } from "../../src/lib/steps.ts";
@@ -66,12 +64,11 @@ const pipeline = {
 };
 
 async function open(hasLane: boolean): Promise<Server> {
-  const app = createGateway(pipeline, { routes: [], ...nodeHost });
   // Deno never ends a response that waits behind another one on a connection that is dropped; admission would count it for ever.
   const admission = { accept: () => undefined, admit: () => null, hasRoomForDevices: () => true };
   const options = {
-    app,
     pipeline,
+    routes: [],
     randomId: (prefix: string) => `${prefix}_1`,
     timeouts: defaultServerTimeouts,
     admission,

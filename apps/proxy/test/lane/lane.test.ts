@@ -3,12 +3,10 @@ import { once } from "node:events";
 import { randomId, systemClock } from "@letta-environments/platform/node";
 import type { PlainResponse } from "@letta-environments/schema";
 import { afterEach, expect, test } from "vitest";
-import { createGateway } from "../../src/host/gateway.ts";
 import { createAdmission } from "../../src/host/node/admission.ts";
 import { type DrainingServer, trackServer } from "../../src/host/node/drain.ts";
 import { createHttpServer, defaultServerTimeouts, type ServerTimeouts } from "../../src/host/node/http-server.ts";
 import { createLane } from "../../src/host/node/lane/lane.ts";
-import { nodeHost } from "../../src/host/node/request.ts";
 import type { GatewayRequest } from "../../src/http/gateway-request.ts";
 import type { MaybePromise } from "../../src/lib/steps.ts";
 import { listen } from "../../src/runtimes/node/listen.ts";
@@ -34,8 +32,8 @@ async function open(
 ): Promise<LaneUnderTest> {
   const failures: unknown[] = [];
   const options = {
-    app: createGateway({ handle }, { routes: [], ...nodeHost }),
     pipeline: { handle },
+    routes: [],
     randomId,
     timeouts: { ...defaultServerTimeouts, ...timeouts },
     admission: createAdmission({ clock: systemClock, maxConnections, onOverload: () => undefined }),

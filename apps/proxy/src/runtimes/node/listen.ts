@@ -3,12 +3,10 @@ import { once } from "node:events";
 import type { Server } from "node:net";
 import { CommandError } from "@letta-environments/command-line";
 import { randomId } from "@letta-environments/platform/node";
-import { createGateway } from "../../host/gateway.ts";
 import type { Admission } from "../../host/node/admission.ts";
 import { type DrainingServer, trackServer } from "../../host/node/drain.ts";
 import { createHttpServer, defaultServerTimeouts } from "../../host/node/http-server.ts";
 import { createLane } from "../../host/node/lane/lane.ts";
-import { nodeHost } from "../../host/node/request.ts";
 import { serveWebSockets } from "../../host/node/web-sockets.ts";
 import type { HostRoute } from "../../host/routes.ts";
 import type { Pipeline } from "../../pipeline.ts";
@@ -49,10 +47,9 @@ export async function openListener(
   routes: readonly HostRoute[],
   { admission, hasLane = false, onFailure }: ListenerOptions,
 ): Promise<Listener> {
-  const app = createGateway(pipeline, { routes, ...nodeHost });
   const options = {
-    app,
     pipeline,
+    routes,
     randomId,
     timeouts: defaultServerTimeouts,
     admission,
