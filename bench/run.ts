@@ -16,6 +16,7 @@ import { measureRateLimits } from "./rate-limits.ts";
 import { measureRateLimitsHttp } from "./rate-limits-http.ts";
 import { measureRevocation } from "./revocation.ts";
 import { measureDeviceAttacks } from "./attacks/device-attacks.ts";
+import { measureDevices } from "./devices/devices.ts";
 import { measureGateway } from "./gateway/gateway.ts";
 import { measureHosts } from "./hosts.ts";
 import { measureOverload } from "./overload.ts";
@@ -34,6 +35,7 @@ const benchmarks: ReadonlyMap<string, () => BenchmarkResult | Promise<BenchmarkR
   ["cache", measureCache],
   ["revocation", measureRevocation],
   ["device-attacks", measureDeviceAttacks],
+  ["devices", measureDevices],
   ["overload", measureOverload],
   ["hosts", measureHosts],
   ["guards", measureGuards],

@@ -1,10 +1,26 @@
 import { expect, test } from "vitest";
-import { createMemoryBudget, type MemoryAccount, type MemoryBudget } from "./memory-budget.ts";
+import { createMemoryBudget, type MemoryBudget } from "./memory-budget.ts";
 
 const limits = { maxOwnerBytes: 100, maxTotalBytes: 250 };
 
-function open(budget: MemoryBudget, owner: string, name: string, released: string[]): MemoryAccount {
-  return budget.open(owner, (limit) => void released.push(`${name}: ${limit}`));
+/** An account with the functions of its budget. */
+interface TestAccount {
+  readonly bytes: number;
+  resize(bytes: number): void;
+  markExpendable(): void;
+  close(): void;
+}
+
+function open(budget: MemoryBudget, owner: string, name: string, released: string[]): TestAccount {
+  const account = budget.open(owner, (limit) => void released.push(`${name}: ${limit}`));
+  return {
+    get bytes() {
+      return account.bytes;
+    },
+    resize: (bytes) => budget.resize(account, bytes),
+    markExpendable: () => void (account.isExpendable = true),
+    close: () => budget.close(account),
+  };
 }
 
 test("an owner that exceeds its limit loses its own largest account, and no other owner loses one", () => {
@@ -47,7 +63,7 @@ test("an expendable account is released before a larger one of the same owner", 
   const released: string[] = [];
   const kept = open(budget, "a", "kept", released);
   kept.resize(30);
-  kept.markExpendable(true);
+  kept.markExpendable();
   open(budget, "a", "live", released).resize(80);
   expect(released).toEqual(["kept: owner"]);
 });

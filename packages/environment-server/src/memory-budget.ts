@@ -10,15 +10,11 @@ export interface MemoryLimits {
   readonly maxTotalBytes: number;
 }
 
-/** The bytes of one holder. */
+/** The bytes of one holder. There are many, so it has no functions of its own. */
 export interface MemoryAccount {
   readonly bytes: number;
-  /** Sets the number of bytes, and releases accounts when a limit is exceeded. This account may be one of them. */
-  resize(bytes: number): void;
-  /** Marks it as one that is released before the others of its owner. */
-  markExpendable(isExpendable: boolean): void;
-  /** Gives all bytes back. Later calls have no effect. */
-  close(): void;
+  /** It is released before the others of its owner. */
+  isExpendable: boolean;
 }
 
 /** Which limit an account was released for. */
@@ -28,17 +24,22 @@ export type MemoryLimit = "owner" | "total";
 export interface MemoryBudget {
   /** Opens an account. `release` is called once, after the account was closed, when its holder has to free the memory. */
   open(owner: string, release: (limit: MemoryLimit) => void): MemoryAccount;
+  /** Sets the number of bytes, and releases accounts when a limit is exceeded. This account may be one of them. */
+  resize(account: MemoryAccount, bytes: number): void;
+  /** Gives all bytes back. Later calls have no effect. */
+  close(account: MemoryAccount): void;
   /** Bytes of all accounts. */
   readonly totalBytes: number;
 }
 
 interface Account extends MemoryAccount {
   bytes: number;
-  isExpendable: boolean;
+  readonly owner: Owner;
   readonly release: (limit: MemoryLimit) => void;
 }
 
 interface Owner {
+  readonly name: string;
   bytes: number;
   readonly accounts: Set<Account>;
 }
@@ -48,58 +49,52 @@ export function createMemoryBudget({ maxOwnerBytes, maxTotalBytes }: MemoryLimit
   const owners = new Map<string, Owner>();
   let totalBytes = 0;
 
-  function change(owner: Owner, account: Account, bytes: number): void {
+  function change(account: Account, bytes: number): void {
     totalBytes += bytes - account.bytes;
-    owner.bytes += bytes - account.bytes;
+    account.owner.bytes += bytes - account.bytes;
     account.bytes = bytes;
   }
 
-  function close(name: string, owner: Owner, account: Account): void {
+  function close(account: Account): void {
+    const { owner } = account;
     if (!owner.accounts.delete(account)) return;
-    change(owner, account, 0);
-    if (owner.accounts.size === 0) owners.delete(name);
+    change(account, 0);
+    if (owner.accounts.size === 0) owners.delete(owner.name);
   }
 
-  function release(name: string, owner: Owner, limit: MemoryLimit): void {
-    const account = findLargest(owner.accounts);
+  function release({ accounts }: Owner, limit: MemoryLimit): void {
+    const account = findLargest(accounts);
     if (account === null) return;
-    close(name, owner, account);
+    close(account);
     account.release(limit);
   }
 
   /** The owner that resized an account pays if it has more than its share, else the one with the most. */
-  function findPayer(name: string, owner: Owner): readonly [string, Owner] {
-    if (owner.bytes > maxTotalBytes / owners.size) return [name, owner];
-    return [...owners].reduce((left, right) => (left[1].bytes >= right[1].bytes ? left : right), [name, owner]);
+  function findPayer(owner: Owner): Owner {
+    if (owner.bytes > maxTotalBytes / owners.size) return owner;
+    return [...owners.values()].reduce((left, right) => (left.bytes >= right.bytes ? left : right), owner);
   }
 
-  function enforce(name: string, owner: Owner): void {
-    while (owner.bytes > maxOwnerBytes) release(name, owner, "owner");
-    while (totalBytes > maxTotalBytes) release(...findPayer(name, owner), "total");
+  function enforce(owner: Owner): void {
+    while (owner.bytes > maxOwnerBytes) release(owner, "owner");
+    while (totalBytes > maxTotalBytes) release(findPayer(owner), "total");
   }
 
   return {
     open(name, onRelease) {
-      const owner = owners.get(name) ?? { bytes: 0, accounts: new Set<Account>() };
+      const owner = owners.get(name) ?? { name, bytes: 0, accounts: new Set<Account>() };
       owners.set(name, owner);
-      const account: Account = {
-        bytes: 0,
-        isExpendable: false,
-        release: onRelease,
-        resize(bytes) {
-          if (!owner.accounts.has(account)) return;
-          const isMore = bytes > account.bytes;
-          change(owner, account, bytes);
-          if (isMore) enforce(name, owner);
-        },
-        markExpendable(isExpendable) {
-          account.isExpendable = isExpendable;
-        },
-        close: () => close(name, owner, account),
-      };
+      const account: Account = { bytes: 0, isExpendable: false, owner, release: onRelease };
       owner.accounts.add(account);
       return account;
     },
+    resize(account: Account, bytes) {
+      if (!account.owner.accounts.has(account)) return;
+      const isMore = bytes > account.bytes;
+      change(account, bytes);
+      if (isMore) enforce(account.owner);
+    },
+    close,
     get totalBytes() {
       return totalBytes;
     },

@@ -25,6 +25,7 @@ import { createKeyedQueue } from "./keyed-queue.ts";
 import { defaultSettleMs, retentionMs } from "./limits.ts";
 import type { RequestContext, ServerContext } from "./operations/context.ts";
 import { createDeviceAdministration, type DeviceAdministration } from "./operations/devices.ts";
+import { createPresentation } from "./operations/presentation.ts";
 import { listEnvironments, retrieveEnvironment } from "./operations/read.ts";
 import { registerEnvironment } from "./operations/register.ts";
 import { createRemovalWatch } from "./operations/removal-watch.ts";
@@ -81,7 +82,7 @@ export interface EnvironmentServer {
   upgrade(request: PlainRequest, principal: Principal): Promise<UpgradeDecision>;
   /** The administration of stored devices, for callers that have decided who may administer them. */
   readonly devices: DeviceAdministration;
-  /** Devices with an open socket here. */
+  /** Devices with an open socket here. Each is the same object as long as its socket is open. */
   connectedDevices(): readonly ConnectedDevice[];
   /**
    * Closes, with 1008, the sockets of the devices for which `isEnded` returns true. Call it after their keys are refused at
@@ -114,6 +115,7 @@ export function createEnvironmentServer(options: EnvironmentServerOptions): Envi
     emit,
     pending,
     hub,
+    presentation: createPresentation({ ...options, hub }),
     removals,
     queue: createKeyedQueue(),
     retentionNow,
@@ -156,7 +158,7 @@ export function createEnvironmentServer(options: EnvironmentServerOptions): Envi
         return { kind: "refused", response: reportFailure(server, "openDeviceSocket", cause) };
       });
     },
-    devices: createDeviceAdministration({ store, hub, removals, emit }),
+    devices: createDeviceAdministration({ clock, store, hub, removals, emit }),
     connectedDevices: hub.connectedDevices,
     closeEnded: hub.closeEnded,
     async close() {

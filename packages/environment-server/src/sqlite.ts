@@ -1,9 +1,10 @@
-import type { SqliteDatabase } from "@letta-environments/platform";
+import { createGroupCommit, type GroupCommitOptions, type SqliteDatabase } from "@letta-environments/platform";
 import { retentionMs } from "./limits.ts";
 import type { EnvironmentStore } from "./ports.ts";
 import { createSqliteDeviceRows } from "./sqlite/devices.ts";
 import { createSqliteDeliveryLog } from "./sqlite/delivery-log.ts";
 import { createSqliteEnvironmentRows } from "./sqlite/rows.ts";
+import { createRowCache } from "./sqlite/row-cache.ts";
 import { migrate } from "./sqlite/migrations.ts";
 
 /**
@@ -11,11 +12,18 @@ import { migrate } from "./sqlite/migrations.ts";
  * a promise resolves, the change is as durable as the database was opened; with platform's `openSqlite` it survives a power
  * cut.
  *
+ * @param options when changes are committed. By default at the end of the microtask; with `setImmediate` as `defer`, and a timer as
+ *   `deferPatient`, many more changes share a commit, and with it the wait for the disk.
  * @throws Error when a newer program has written the database.
  */
-export function createSqliteEnvironmentStore(database: SqliteDatabase): EnvironmentStore {
+export function createSqliteEnvironmentStore(
+  database: SqliteDatabase,
+  { defer = queueMicrotask, ...options }: Partial<GroupCommitOptions> = {},
+): EnvironmentStore {
   database.exec("PRAGMA foreign_keys = ON");
   migrate(database);
+  const commit = createGroupCommit(database, { defer, ...options });
+  const cache = createRowCache(database);
   const forgetConnections = database.prepare(`DELETE FROM environment_connection WHERE id IN (
     SELECT id FROM environment_connection WHERE replaced_at <= ? LIMIT ?)`);
   const forgetDeliveries = database.prepare(`DELETE FROM environment_delivery WHERE id IN (
@@ -30,19 +38,23 @@ export function createSqliteEnvironmentStore(database: SqliteDatabase): Environm
     database.prepare(`UPDATE ${table} SET ${column} = ? WHERE ${column} > ?`),
   );
   return {
-    ...createSqliteEnvironmentRows(database),
-    ...createSqliteDeviceRows(database),
-    ...createSqliteDeliveryLog(database),
-    prune: async (nowMs, limit) =>
-      database.transaction(() => {
-        const connections = forgetConnections.run(nowMs - retentionMs, limit).changes;
-        const deliveries = forgetDeliveries.run(nowMs - retentionMs, limit).changes;
-        return connections >= limit || deliveries >= limit;
-      }),
-    async limitTimes(nowMs) {
-      database.transaction(() => {
+    ...createSqliteEnvironmentRows(database, commit, cache),
+    ...createSqliteDeviceRows(database, commit, cache),
+    ...createSqliteDeliveryLog(database, commit),
+    prune: (nowMs, limit) =>
+      commit(
+        () => {
+          const connections = forgetConnections.run(nowMs - retentionMs, limit).changes;
+          const deliveries = forgetDeliveries.run(nowMs - retentionMs, limit).changes;
+          if (connections > 0) cache.clear();
+          return connections >= limit || deliveries >= limit;
+        },
+        { rows: limit },
+      ),
+    limitTimes: (nowMs) =>
+      commit(() => {
+        cache.clear();
         for (const limit of limitColumns) limit.run(nowMs, nowMs);
-      });
-    },
+      }),
   };
 }

@@ -1,6 +1,7 @@
 export type { Clock } from "./clock.ts";
 export { createSteadyClock, createSteadyNow } from "./steady-clock.ts";
 export type { HmacSha256, Sha256 } from "./digests.ts";
+export { createGroupCommit, type ChangeOptions, type GroupCommit, type GroupCommitOptions } from "./group-commit.ts";
 export { formatUlid, type RandomId, ulidRandomBytes } from "./ids.ts";
 export { migrateSqlite, type SqliteVersionStore } from "./migrate-sqlite.ts";
 export {

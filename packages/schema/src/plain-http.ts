@@ -66,9 +66,14 @@ export type UpgradeDecision =
 
 /** Builds a JSON response that shared caches and browsers must not store. */
 export function jsonResponse(status: number, value: unknown, headers: PlainHeaders = {}): PlainResponse {
+  return jsonTextResponse(status, JSON.stringify(value), headers);
+}
+
+/** The same for a value that is JSON already. */
+export function jsonTextResponse(status: number, text: string, headers: PlainHeaders = {}): PlainResponse {
   return {
     status,
     headers: { "content-type": "application/json", "cache-control": "private, no-store", ...headers },
-    body: JSON.stringify(value),
+    body: text,
   };
 }

@@ -13,6 +13,7 @@ const retryMs = 1_000;
 
 /** Device sockets that can be listed and closed. */
 export interface WatchedSockets extends DeviceSockets {
+  /** Each device is the same object as long as its socket is open. */
   connectedDevices(): readonly ConnectedDevice[];
   closeEnded(isEnded: (device: ConnectedDevice) => boolean): void;
 }
@@ -48,14 +49,17 @@ export function watchSocketKeys(
   let generation = keyStore.generation();
   let checkedTenants = tenants();
   const tokens = createSocketTokens(tokenSettings);
-  let mustCheck = false;
+  let mustCheckAll = false;
+  let hasNewSocket = false;
+  /** Sockets that were found permitted. */
+  let permitted = new WeakSet<ConnectedDevice>();
   let nextExpiryMs = Infinity;
   /** When the credential of each open socket expires, by {@link credentialOf}, as of the last successful check. */
-  let expiries: ReadonlyMap<string, number | null> = new Map();
+  let expiries = new Map<string, number | null>();
   let isTicking = false;
 
   function start(): void {
-    mustCheck = true;
+    hasNewSocket = true;
     if (!isTicking) schedule(checkIntervalMs);
   }
 
@@ -68,56 +72,80 @@ export function watchSocketKeys(
     const devices = sockets.connectedDevices();
     isTicking = devices.length > 0;
     if (!isTicking) return tokens.retain([]);
-    if (tokens.forgetAfterChange()) mustCheck = true;
+    if (tokens.forgetAfterChange()) mustCheckAll = true;
     const current = keyStore.generation();
     const currentTenants = tenants();
-    const isUnchanged = current === generation && currentTenants === checkedTenants;
-    if (isUnchanged && !mustCheck && clock.now() < nextExpiryMs) return schedule(checkIntervalMs);
-    mustCheck = false;
+    const isUnchanged = current === generation && currentTenants === checkedTenants && clock.now() < nextExpiryMs;
+    // Credentials whose sockets have ended are forgotten when there are many.
+    if (!isUnchanged || expiries.size > 2 * devices.length + 16) mustCheckAll = true;
+    if (!mustCheckAll && !hasNewSocket) return schedule(checkIntervalMs);
+    if (mustCheckAll) permitted = new WeakSet();
+    mustCheckAll = false;
+    hasNewSocket = false;
     try {
-      await check(devices, currentTenants);
+      // After a storm of thousands of devices, only those that are new are checked.
+      const unchecked = devices.filter((device) => !permitted.has(device));
+      await check(unchecked, currentTenants, unchecked.length === devices.length);
       generation = current;
       checkedTenants = currentTenants;
       schedule(checkIntervalMs);
     } catch (cause) {
       onFailure(cause);
-      mustCheck = true;
+      mustCheckAll = true;
       // A failure ends no key, and extends none.
       sockets.closeEnded((device) => hasExpired(credentialOf(device), expiries.get(credentialOf(device)) ?? null));
       schedule(retryMs);
     }
   }
 
-  async function check(devices: readonly ConnectedDevice[], tenantDevices: typeof checkedTenants): Promise<void> {
+  async function check(
+    devices: readonly ConnectedDevice[],
+    tenantDevices: typeof checkedTenants,
+    isAll: boolean,
+  ): Promise<void> {
     const records = await findRecords(keyStore, devices, tokens);
     const nowMs = clock.now();
-    const isExpired = (device: ConnectedDevice): boolean =>
-      hasExpired(credentialOf(device), expiryOf(device, tokens.find(device), records));
-    sockets.closeEnded(
-      (device) => isExpired(device) || hasEnded(device, tokens.find(device), records, tenantDevices, nowMs),
-    );
-    const open = sockets.connectedDevices();
-    tokens.retain(open);
-    expiries = new Map(open.map((device) => [credentialOf(device), expiryOf(device, tokens.find(device), records)]));
-    nextExpiryMs = Math.min(Infinity, ...[...expiries.values()].map((end) => end ?? 0).filter((end) => end > nowMs));
+    if (isAll) expiries = new Map();
+    const ended = new Set<ConnectedDevice>();
+    for (const device of devices) {
+      const credential = credentialOf(device);
+      const token = tokens.find(device);
+      const expiresAt = expiryOf(device, token, records);
+      const isEnded = hasExpired(credential, expiresAt) || hasEnded(device, token, records, tenantDevices, nowMs);
+      if (!isEnded) expiries.set(credential, expiresAt);
+      (isEnded ? ended : permitted).add(device);
+    }
+    if (ended.size > 0) sockets.closeEnded((device) => ended.has(device));
+    if (isAll) tokens.retain(sockets.connectedDevices());
+    nextExpiryMs = firstAfter(expiries.values(), nowMs);
   }
 
-  return {
-    async upgrade(request, principal) {
-      const keepToken = tokens.prepare(principal);
-      const decision = await sockets.upgrade(request, principal);
-      if (decision.kind === "refused") return decision;
-      return {
-        ...decision,
-        attach(socket) {
-          keepToken();
-          const listener = decision.attach(socket);
-          start();
-          return listener;
-        },
-      };
-    },
+  return { upgrade: watchUpgrades(sockets, tokens, start) };
+}
+
+/** Keeps the token of each socket that opens, and calls `onOpen`. */
+function watchUpgrades(sockets: DeviceSockets, tokens: SocketTokens, onOpen: () => void): DeviceSockets["upgrade"] {
+  return async (request, principal) => {
+    const keepToken = tokens.prepare(principal);
+    const decision = await sockets.upgrade(request, principal);
+    if (decision.kind === "refused") return decision;
+    return {
+      ...decision,
+      attach(socket) {
+        keepToken();
+        const listener = decision.attach(socket);
+        onOpen();
+        return listener;
+      },
+    };
   };
+}
+
+/** The first of the times after a time; infinite when there is none. */
+function firstAfter(times: Iterable<number | null>, nowMs: number): number {
+  let first = Infinity;
+  for (const time of times) if (time !== null && time > nowMs && time < first) first = time;
+  return first;
 }
 
 /** Reads the records of the keys that hold a socket. */
@@ -157,9 +185,7 @@ function hasEnded(
 ): boolean {
   const tenantDevices = tenants.get(device.tenant);
   if (token !== undefined) return !allowsTokenSocket(token, tenantDevices, device, nowMs);
-  const record = records.get(device.keyId);
-  // A socket without a record opened during the check, and has scheduled another one.
-  return record !== undefined && !mayStayConnected(record, tenantDevices, device, nowMs);
+  return !mayStayConnected(records.get(device.keyId) ?? null, tenantDevices, device, nowMs);
 }
 
 function mayStayConnected(

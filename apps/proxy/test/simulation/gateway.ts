@@ -272,11 +272,14 @@ function createLimiter(parts: Parts): GatewayServices["rateLimiter"] {
 }
 
 function openEmbedded(
-  { process, open, rates, onStoreFailure, onReserve, randomId, hasExpired, plant, onFailure }: Parts,
+  { process, open, rates, random, onStoreFailure, onReserve, randomId, hasExpired, plant, onFailure }: Parts,
   keyStore: KeyStore,
   invalidate: (tenant: string, target: { readonly deviceId: string }) => Promise<void>,
 ) {
-  const plain = createSqliteEnvironmentStore(open("environments.sqlite"));
+  const plain = createSqliteEnvironmentStore(open("environments.sqlite"), {
+    defer: (run) => void process.clock.setTimer(random.below(2), run),
+    deferPatient: (run) => void process.clock.setTimer(random.below(10), run),
+  });
   const observed: EnvironmentStore = {
     ...plain,
     reserve(delivery, nowMs) {

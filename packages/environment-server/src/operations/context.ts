@@ -5,6 +5,7 @@ import type { EmitEvent } from "../events.ts";
 import type { KeyedQueue } from "../keyed-queue.ts";
 import type { ConnectionRecord, EnvironmentRow, EnvironmentStore } from "../ports.ts";
 import type { DeviceHub } from "../socket/hub.ts";
+import type { Presentation } from "./presentation.ts";
 import type { RemovalWatch } from "./removal-watch.ts";
 
 /** The parts of the server that its operations share. */
@@ -17,6 +18,7 @@ export interface ServerContext {
   readonly publicUrl: string | null;
   readonly settleMs: number;
   readonly hub: DeviceHub;
+  readonly presentation: Presentation;
   readonly removals: RemovalWatch;
   readonly pending: PendingDeliveries;
   readonly queue: KeyedQueue;

@@ -2,8 +2,10 @@
  * The administration of devices: listing all of them with their owners, releasing one, and removing one. The caller has decided
  * who may administer devices, and passes what depends on the rows as `permits`.
  */
+import type { Clock } from "@letta-environments/platform";
 import type { DeviceFilter, DeviceRow, DeviceRows, PermitsChange } from "../ports.ts";
 import type { EmitEvent } from "../events.ts";
+import { momentOf } from "../socket/connection.ts";
 import type { DeviceHub } from "../socket/hub.ts";
 import type { RemovalWatch } from "./removal-watch.ts";
 
@@ -31,11 +33,13 @@ export interface DeviceAdministration {
 
 /** Creates a {@link DeviceAdministration}. */
 export function createDeviceAdministration({
+  clock,
   store,
   hub,
   removals,
   emit,
 }: {
+  readonly clock: Clock;
   readonly store: DeviceRows;
   readonly hub: Pick<DeviceHub, "presence">;
   readonly removals: Pick<RemovalWatch, "check">;
@@ -44,8 +48,9 @@ export function createDeviceAdministration({
   return {
     async list(filter) {
       const rows = await store.listDevices(filter);
+      const now = momentOf(clock);
       return rows.map((row) => {
-        const presence = hub.presence(row.id);
+        const presence = hub.presence(row.id, now);
         const lastSeenAt = Math.max(row.lastSeenAt, presence?.lastSeenMs ?? 0);
         return { ...row, lastSeenAt, connectionId: presence?.connectionId ?? null };
       });

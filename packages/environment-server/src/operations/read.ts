@@ -1,25 +1,18 @@
 /**
- * Listing and retrieving environments. A row of the store becomes what the API shows: with the presence of a device that is
- * online, and without what the principal may not see.
+ * Listing and retrieving environments: which rows a response has, in which order.
  */
 import {
   allowsDevice,
   defaultListLimit,
-  type Environment,
   type EnvironmentList,
-  type EnvironmentMetadata,
   jsonResponse,
   type OperationInput,
   type PlainResponse,
-  presentEnvironment,
   type Principal,
   problemResponse,
 } from "@letta-environments/schema";
-import type { DeviceStatus, EnvironmentFilter, EnvironmentRow } from "../ports.ts";
+import type { EnvironmentFilter, EnvironmentRow } from "../ports.ts";
 import type { ServerContext } from "./context.ts";
-
-/** An environment with a member that official clients read although the API text does not mention it. */
-type ShownEnvironment = Environment & { readonly listenerInstanceId: string };
 
 /** Names and ids that are looked at in one turn of the event loop. */
 const rowsAtATime = 500;
@@ -41,17 +34,12 @@ export async function listEnvironments(
     limit: limit + 1,
   };
   const needsNames = principal.connectionNames !== null || (principal.tenantDevices ?? null) !== null;
-  const rows =
-    onlineOnly || needsNames
-      ? await readByIds(context, await findIds(context, principal, filter, { onlineOnly, needsNames }), filter)
+  const rows = needsNames
+    ? await readByIds(context, await findIds(context, principal, filter, onlineOnly), filter)
+    : onlineOnly
+      ? await readOnline(context, filter)
       : await context.store.listEnvironments(filter);
-  const list: EnvironmentList = {
-    connections: rows
-      .slice(0, limit)
-      .map((row) => presentEnvironment<Environment>(principal, toEnvironment(context, row))),
-    hasNextPage: rows.length > limit,
-  };
-  return jsonResponse(200, list);
+  return context.presentation.page(principal, rows.slice(0, limit), rows.length > limit);
 }
 
 /**
@@ -64,49 +52,66 @@ export async function retrieveEnvironment(
   principal: Principal,
 ): Promise<PlainResponse> {
   const rows = await context.store.findEnvironments(principal.tenant, params.deviceId);
-  const [best] = rows
-    .filter((row) => allowsDevice(principal, row))
-    .map((row) => toEnvironment(context, row))
-    .toSorted(compareLiveliness);
-  if (best === undefined) return problemResponse("environment_not_found");
-  return jsonResponse(200, presentEnvironment(principal, best));
+  const best = context.presentation.liveliest(rows.filter((row) => allowsDevice(principal, row)));
+  return best === undefined ? problemResponse("environment_not_found") : context.presentation.one(principal, best);
 }
 
-/** Sorts the row with the latest sign of life first. */
-function compareLiveliness(left: Environment, right: Environment): number {
-  return (right.lastHeartbeat ?? -1) - (left.lastHeartbeat ?? -1) || right.lastSeenAt - left.lastSeenAt;
+/** Reads as many rows as the filter asks for, of devices that are online. */
+function readOnline(context: ServerContext, filter: EnvironmentFilter): Promise<readonly EnvironmentRow[]> {
+  const { hub, store } = context;
+  return readPages(context, filter, async (afterId, pageSize) => {
+    const ids = hub.openIds(filter.tenant, afterId, pageSize);
+    const environmentIds = ids.filter((id) => hub.online(id) !== null);
+    return { found: await store.listEnvironments({ ...filter, environmentIds }), ids };
+  });
 }
 
 /**
- * Finds the ids of as many rows as the filter asks for, of those that are online or that the principal may see. It looks at a
- * page of ids at a time, without what may be large in a row, and lets other work run after each {@link rowsAtATime} of them.
+ * Finds the ids of as many rows as the filter asks for, of those that the principal may see by their names, without what may be
+ * large in a row. Name patterns are matched here, because the query language of a store may match differently. So are ids of devices
+ * then, because a key may see a device by its id or by its name.
  */
-async function findIds(
+function findIds(
   context: ServerContext,
   principal: Principal,
   filter: EnvironmentFilter,
-  { onlineOnly, needsNames }: { readonly onlineOnly: boolean; readonly needsNames: boolean },
+  onlineOnly: boolean,
 ): Promise<readonly string[]> {
-  const { hub, store, clock } = context;
-  // Name patterns are matched here, because the query language of a store may match differently. So are ids of devices then,
-  // because a key may see a device by its id or by its name.
-  const deviceIds = needsNames ? null : filter.deviceIds;
-  const found: string[] = [];
+  const { hub, store } = context;
+  return readPages(context, filter, async (afterId, pageSize) => {
+    const openIds = onlineOnly ? hub.openIds(filter.tenant, afterId, pageSize) : null;
+    const environmentIds = openIds?.filter((id) => hub.online(id) !== null) ?? null;
+    const names = await store.listNames({ ...filter, afterId, environmentIds, deviceIds: null, limit: pageSize });
+    const found = names.filter((name) => allowsDevice(principal, name)).map(({ id }) => id);
+    return { found, ids: openIds ?? names.map(({ id }) => id) };
+  });
+}
+
+/** What was found in a page, and the ids that were looked at. */
+interface Page<Found> {
+  readonly found: readonly Found[];
+  readonly ids: readonly string[];
+}
+
+/** Reads pages until enough is found. Lets other work run after each {@link rowsAtATime} ids. */
+async function readPages<Found>(
+  { clock }: ServerContext,
+  filter: EnvironmentFilter,
+  read: (afterId: string | null, pageSize: number) => Promise<Page<Found>>,
+): Promise<readonly Found[]> {
+  const found: Found[] = [];
   let { afterId } = filter;
   let lookedAt = 0;
   // Most often every id counts, so the first page is as long as the response, and the next ones longer.
   for (let pageSize = filter.limit; ; pageSize = Math.min(rowsAtATime, 4 * pageSize)) {
-    const openIds = onlineOnly ? hub.openIds(filter.tenant, afterId, pageSize) : null;
-    const environmentIds = openIds?.filter((id) => hub.online(id) !== null) ?? null;
-    const names = await store.listNames({ ...filter, afterId, environmentIds, deviceIds, limit: pageSize });
-    found.push(...names.filter((name) => !needsNames || allowsDevice(principal, name)).map(({ id }) => id));
-    const page = openIds ?? names.map(({ id }) => id);
-    const last = page.at(-1);
-    if (found.length >= filter.limit || last === undefined || page.length < pageSize) {
+    const page = await read(afterId, pageSize);
+    found.push(...page.found);
+    const last = page.ids.at(-1);
+    if (found.length >= filter.limit || last === undefined || page.ids.length < pageSize) {
       return found.slice(0, filter.limit);
     }
     afterId = last;
-    lookedAt += page.length;
+    lookedAt += page.ids.length;
     if (lookedAt < rowsAtATime) continue;
     lookedAt = 0;
     await new Promise<void>((resolve) => void clock.setTimer(0, resolve));
@@ -119,38 +124,4 @@ async function readByIds(
   filter: EnvironmentFilter,
 ): Promise<readonly EnvironmentRow[]> {
   return store.listEnvironments({ ...filter, environmentIds, deviceIds: null });
-}
-
-/** Converts a row. `connectedAt`, `connectionId`, `lastHeartbeat` and `podId` are `null` while the device is offline. */
-function toEnvironment({ hub, podId }: Pick<ServerContext, "hub" | "podId">, row: EnvironmentRow): ShownEnvironment {
-  const presence = hub.presence(row.id);
-  const status = presence?.status ?? row;
-  const metadata = mergeMetadata(row.metadata, status);
-  return {
-    id: row.id,
-    connectedAt: presence?.connectedAtMs ?? null,
-    connectionId: presence?.connectionId ?? null,
-    connectionName: row.connectionName,
-    deviceId: row.deviceId,
-    listenerInstanceId: row.listenerInstanceId,
-    firstSeenAt: row.firstSeenAt,
-    lastHeartbeat: presence?.lastHeartbeatMs ?? null,
-    lastSeenAt: presence?.lastSeenMs ?? row.lastSeenAt,
-    organizationId: row.tenant,
-    podId: presence === null ? null : podId,
-    apiKeyOwner: row.owner,
-    userId: row.owner,
-    ...(status.currentMode !== null && { currentMode: status.currentMode }),
-    ...(metadata !== null && { metadata }),
-  };
-}
-
-function mergeMetadata(registered: EnvironmentMetadata | null, status: DeviceStatus): EnvironmentMetadata | null {
-  const { workingDirectory, gitBranch } = status;
-  if (workingDirectory === null && gitBranch === null) return registered;
-  return {
-    ...registered,
-    ...(workingDirectory !== null && { workingDirectory }),
-    ...(gitBranch !== null && { gitBranch }),
-  };
 }

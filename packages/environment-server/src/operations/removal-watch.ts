@@ -9,10 +9,13 @@ import type { EmitEvent } from "../events.ts";
 import { removalCheckIntervalMs } from "../limits.ts";
 import type { DeviceHub } from "../socket/hub.ts";
 
+/** Connections that are looked up at a time. */
+const removalBatchSize = 500;
+
 /** See the description of this file. */
 export interface RemovalWatch {
   /** Call it whenever a socket has opened. */
-  socketOpened(): void;
+  socketOpened(connectionId: string): void;
   /** Call it whenever a socket has ended. No timer runs without sockets. */
   socketEnded(): void;
   /** Closes the sockets of removed devices now. */
@@ -29,29 +32,34 @@ export function createRemovalWatch({
 }: {
   readonly clock: Clock;
   readonly store: Pick<DeviceRows, "findRemovedConnections" | "readVersion">;
-  readonly hub: Pick<DeviceHub, "connectionIds" | "closeRemoved">;
+  readonly hub: Pick<DeviceHub, "size" | "connectionIds" | "closeRemoved">;
   readonly emit: EmitEvent;
 }): RemovalWatch {
   let version: number | null = null;
-  let hasNewSocket = false;
+  /** Connections whose sockets have opened since the last look. */
+  let opened: string[] = [];
   let isTicking = false;
   let isClosed = false;
   let cancel: () => void = () => undefined;
 
-  async function check(): Promise<void> {
-    const removed = await store.findRemovedConnections(hub.connectionIds());
-    if (removed.length > 0) hub.closeRemoved(new Set(removed));
+  /** Lets other work run between the batches, since a look-up blocks the process. */
+  async function check(connectionIds: readonly string[]): Promise<void> {
+    for (let start = 0; start < connectionIds.length; start += removalBatchSize) {
+      if (start > 0) await new Promise<void>((resolve) => void clock.setTimer(0, resolve));
+      const removed = await store.findRemovedConnections(connectionIds.slice(start, start + removalBatchSize));
+      if (removed.length > 0) hub.closeRemoved(new Set(removed));
+    }
   }
 
   async function tick(): Promise<void> {
-    const isNew = hasNewSocket;
-    hasNewSocket = false;
+    const fresh = opened;
+    opened = [];
     try {
       const current = await store.readVersion();
-      if (isNew || current !== version) await check();
+      await check(current === version ? fresh : hub.connectionIds());
       version = current;
     } catch (cause) {
-      hasNewSocket ||= isNew;
+      opened.push(...fresh);
       if (!isClosed) emit({ type: "store_failed", operation: "findRemovedConnections", cause });
     }
     schedule();
@@ -59,21 +67,22 @@ export function createRemovalWatch({
 
   function schedule(): void {
     cancel();
-    isTicking = !isClosed && hub.connectionIds().length > 0;
+    isTicking = !isClosed && hub.size > 0;
     if (isTicking) cancel = clock.setTimer(removalCheckIntervalMs, () => void tick());
   }
 
   return {
-    socketOpened() {
-      hasNewSocket = true;
+    socketOpened(connectionId) {
+      opened.push(connectionId);
       if (!isTicking) schedule();
     },
     socketEnded() {
-      if (hub.connectionIds().length > 0) return;
+      if (hub.size > 0) return;
       isTicking = false;
+      opened = [];
       cancel();
     },
-    check,
+    check: () => check(hub.connectionIds()),
     close() {
       isClosed = true;
       cancel();

@@ -241,7 +241,8 @@ function checkQueue({ context, part, scope }: Send, connection: DeviceConnection
   const unacknowledgedIds = waiting
     .filter(({ isDecision, delivery }) => !isDecision && isSameConversation(delivery.scope, scope))
     .flatMap(({ delivery }) => delivery.messageIds.filter((id) => !isKeyId(id)));
-  const count = connection.queues.count(scope, unacknowledgedIds) + part.messageIds.length;
+  const waitingCount = connection.queues?.count(scope, unacknowledgedIds) ?? new Set(unacknowledgedIds).size;
+  const count = waitingCount + part.messageIds.length;
   return count > maxWaitingMessages ? problemResponse("queue_full") : null;
 }
 

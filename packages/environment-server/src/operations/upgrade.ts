@@ -37,10 +37,10 @@ export async function decideUpgrade(
   if (context.isClosing()) return refuse(problemResponse("shutting_down"));
   return {
     kind: "accepted",
-    owner: ownerOf(record),
+    owner: ownerOf({ tenant: record.environment.tenant, keyId: record.keyId }),
     attach(socket) {
       const listener = context.hub.attach(record, principal.credentialId ?? null, socket);
-      context.removals.socketOpened();
+      context.removals.socketOpened(connectionId);
       return listener;
     },
   };

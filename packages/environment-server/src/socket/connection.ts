@@ -27,10 +27,8 @@ export interface Moment {
 /** The state of an open socket. */
 export interface DeviceConnection {
   readonly device: DeviceReference;
-  readonly keyId: string;
-  /** `credentialId` of the principal that opened the socket; `null` when it has none. */
-  readonly credentialId: string | null;
-  readonly connectionName: string;
+  /** Always the same object, by which other modules recognise the socket. */
+  readonly identity: ConnectedDevice;
   readonly listenerInstanceId: string;
   readonly generation: number;
   readonly socket: PlainSocket;
@@ -48,11 +46,13 @@ export interface DeviceConnection {
    */
   reportedMode: string | null;
   hasReportedStatus: boolean;
-  readonly queues: QueueLedger;
+  /** `null` until the device has reported or accepted a message that waits. Most devices never do. */
+  queues: QueueLedger | null;
   /** Sends of this or an earlier process whose outcome the device may still report. */
   unresolved: UnresolvedDeliveries | null;
   frameCount: number;
-  readonly brokenRules: Set<string>;
+  /** Rules that frames of the device broke, each reported once. */
+  brokenRules: ReadonlySet<string>;
 }
 
 /** The facts about an online device that API responses show. */
@@ -64,6 +64,7 @@ export interface Presence {
   readonly status: DeviceStatus;
 }
 
+const noRules: ReadonlySet<string> = new Set();
 const noStatus: DeviceStatus = { currentMode: null, workingDirectory: null, gitBranch: null };
 
 /** Reads both clocks. */
@@ -78,27 +79,29 @@ const leastChangeMs = 1_000;
  * Returns the wall time of an earlier moment. If the wall clock was changed since, the time is what the clock would have shown
  * with the change, so that callers see how long ago the moment was.
  */
-export function wallTimeOf({ wallMs, monotonicMs }: Moment, clock: Clock): number {
-  const changedByMs = Math.round(clock.now() - wallMs - (clock.monotonic() - monotonicMs));
+export function wallTimeOf({ wallMs, monotonicMs }: Moment, now: Moment): number {
+  const changedByMs = Math.round(now.wallMs - wallMs - (now.monotonicMs - monotonicMs));
   return Math.abs(changedByMs) < leastChangeMs ? wallMs : wallMs + changedByMs;
 }
 
 /** Creates the state of a socket that has just opened. A registration's first socket starts without the stored status. */
 export function createDeviceConnection({
   record,
+  credentialId,
   openedAt,
   ...parts
-}: Pick<DeviceConnection, "credentialId" | "socket" | "queues" | "traffic"> & {
+}: Pick<DeviceConnection, "socket" | "traffic"> & {
   readonly record: ConnectionRecord;
+  readonly credentialId: string | null;
   readonly openedAt: Moment;
 }): DeviceConnection {
   const { environment, connectionId, generation, opened, keyId } = record;
-  const { currentMode, workingDirectory, gitBranch } = environment;
+  const { tenant, deviceId, connectionName, currentMode, workingDirectory, gitBranch } = environment;
   return {
     ...parts,
-    device: { tenant: environment.tenant, environmentId: environment.id, deviceId: environment.deviceId, connectionId },
-    keyId,
-    connectionName: environment.connectionName,
+    queues: null,
+    device: { tenant, environmentId: environment.id, deviceId, connectionId },
+    identity: { tenant, keyId, credentialId, deviceId, connectionName },
     listenerInstanceId: environment.listenerInstanceId,
     generation,
     connectedAt: openedAt,
@@ -110,7 +113,7 @@ export function createDeviceConnection({
     hasReportedStatus: false,
     unresolved: null,
     frameCount: 0,
-    brokenRules: new Set(),
+    brokenRules: noRules,
   };
 }
 

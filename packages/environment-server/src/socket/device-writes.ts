@@ -13,7 +13,8 @@ import type { DeviceConnection } from "./connection.ts";
 export interface DeviceWrites {
   /** Moves stored times that are in the future to now. Call it once, before the first socket opens. */
   limitTimes(): void;
-  opened(connection: DeviceConnection): void;
+  /** Stores that a registration has opened its socket for the first time. When it opens again, nothing but its last sign of life changes. */
+  firstOpened(connection: DeviceConnection): void;
   /** Stores the status of a connection and emits `device_changed`, now or when the interval is over. */
   changeStatus(connection: DeviceConnection, status: DeviceStatus): void;
   /** Stores the last sign of life of each connection that has a new one. */
@@ -76,7 +77,7 @@ export function createDeviceWrites({
 
   return {
     limitTimes: () => write("", "limitTimes", () => store.limitTimes(retentionNow())),
-    opened({ device }) {
+    firstOpened({ device }) {
       const { environmentId, connectionId } = device;
       write(environmentId, "openConnection", () => store.openConnection(connectionId, retentionNow()));
     },

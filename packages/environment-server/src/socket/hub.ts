@@ -13,6 +13,7 @@ import {
   type ConnectedDevice,
   createDeviceConnection,
   type DeviceConnection,
+  type Moment,
   momentOf,
   type Presence,
   wallTimeOf,
@@ -21,8 +22,8 @@ import { createDeviceWrites, type DeviceWrites } from "./device-writes.ts";
 import { buildSyncFrame } from "./frames.ts";
 import { createMaintenance, type Maintenance } from "./maintenance.ts";
 import { createOnlineIndex, type OnlineIndex } from "./online-index.ts";
-import { createQueueLedgers, type QueueLedgers } from "./queue-ledger.ts";
-import { createReceiver, type FrameEffects } from "./receive.ts";
+import { createQueueLedgers, type QueueHolder, type QueueLedger, type QueueLedgers } from "./queue-ledger.ts";
+import { type FrameEffects, receiveText } from "./receive.ts";
 import { createReconciliation, type Reconciliation } from "./reconciliation.ts";
 import { createDeviceThrottle, type DeviceThrottle, type ThrottledDevice } from "./throttle.ts";
 import { createTraffic, type Traffic } from "./traffic.ts";
@@ -40,13 +41,16 @@ export interface DeviceHub {
   online(environmentId: string): DeviceConnection | null;
   /** Generation of the registration that holds the row's socket, online or silent; 0 without a socket. */
   generation(environmentId: string): number;
-  presence(environmentId: string): Presence | null;
+  /** @param now both clocks now, so that a caller with many rows reads them once */
+  presence(environmentId: string, now: Moment): Presence | null;
   /** Up to `limit` ids of a tenant's rows with an open socket, in ascending order, after `afterId`. */
   openIds(tenant: string, afterId: string | null, limit: number): readonly string[];
   /** Writes a frame and returns whether it was written. A socket that fails is dropped. */
   send(connection: DeviceConnection, text: string): boolean;
-  /** Devices with an open socket, online or silent. */
+  /** Devices with an open socket, online or silent. Each is the same object as long as its socket is open. */
   connectedDevices(): readonly ConnectedDevice[];
+  /** Number of devices with an open socket. */
+  readonly size: number;
   /** For how long the device is refused because it exceeded limits, in milliseconds; 0 when it is not. */
   throttledMs(device: ThrottledDevice): number;
   /** Closes, with 1008, the sockets of the devices for which `isEnded` returns true. */
@@ -80,6 +84,7 @@ interface Hub extends DeviceHubOptions {
   readonly writes: DeviceWrites;
   readonly maintenance: Maintenance;
   readonly reconciliation: Reconciliation;
+  readonly effects: FrameEffects;
   readonly index: OnlineIndex;
   /** Sockets that were closed for a limit, each with the function that cancels the timer which drops it. */
   readonly refused: Map<DeviceConnection, () => void>;
@@ -113,26 +118,33 @@ export function createDeviceHub(options: DeviceHubOptions): DeviceHub {
     maintenance: createMaintenance({ ...options, isConnected }),
     ledgers: createQueueLedgers(options.clock),
     traffic: createTraffic(options.clock),
+    get effects() {
+      return effects;
+    },
     throttle: createDeviceThrottle(options.clock),
     writes: createDeviceWrites(options),
     refused: new Map(),
     isClosed: false,
     cancelSweep: null,
   };
+  const effects = createFrameEffects(hub);
   hub.writes.limitTimes();
   hub.maintenance.start();
   return {
     attach: (record, credentialId, socket) => attach(hub, record, credentialId, socket),
     online: (environmentId) => findOnline(hub, environmentId),
     generation: (environmentId) => hub.connections.get(environmentId)?.generation ?? 0,
-    presence: (environmentId) => presenceOf(findOnline(hub, environmentId), hub.clock),
+    presence: (environmentId, now) => presenceOf(findOnline(hub, environmentId, now), now),
     openIds: hub.index.after,
     send: (connection, text) => send(hub, connection, text),
-    connectedDevices: () => [...hub.connections.values()].map(describeDevice),
+    connectedDevices: () => [...hub.connections.values()].map(({ identity }) => identity),
+    get size() {
+      return hub.connections.size;
+    },
     throttledMs: hub.throttle.remainingMs,
     closeEnded(isEnded) {
       for (const connection of [...hub.connections.values()]) {
-        if (!isEnded(describeDevice(connection))) continue;
+        if (!isEnded(connection.identity)) continue;
         drop(hub, connection, "key_ended", policyViolation);
         connection.socket.close(policyViolation, keyEndedReason);
       }
@@ -169,10 +181,11 @@ function attach(
   const connection = createConnection(hub, record, credentialId, socket);
   hub.connections.set(environment.id, connection);
   hub.index.add(environment.tenant, environment.id);
-  hub.writes.opened(connection);
+  if (!record.opened) hub.writes.firstOpened(connection);
   hub.emit({ type: "device_connected", ...connection.device });
   startSweep(hub);
-  for (const runtime of connection.queues.busy()) send(hub, connection, buildSyncFrame(hub.randomId("sync"), runtime));
+  for (const runtime of connection.queues?.busy() ?? [])
+    send(hub, connection, buildSyncFrame(hub.randomId("sync"), runtime));
   hub.reconciliation.start(connection);
   return listen(hub, connection);
 }
@@ -183,19 +196,22 @@ function createConnection(
   credentialId: string | null,
   socket: PlainSocket,
 ): DeviceConnection {
-  const owner = ownerOf(record);
-  const { connectionId, environment } = record;
-  const onLimit = (limit: string): void => refuse(hub, connection, limit);
-  const queues = hub.ledgers.take({ environmentId: environment.id, connectionId, owner, refuse: onLimit });
-  const traffic = hub.traffic.open(owner, onLimit);
-  const openedAt = momentOf(hub.clock);
-  const connection = createDeviceConnection({ record, credentialId, socket, queues, traffic, openedAt });
+  const owner = ownerOf({ tenant: record.environment.tenant, keyId: record.keyId });
+  const traffic = hub.traffic.open(owner, (limit) => refuse(hub, connection, limit));
+  const connection = createDeviceConnection({ record, credentialId, socket, traffic, openedAt: momentOf(hub.clock) });
+  connection.queues = hub.ledgers.take(holderOf(hub, connection));
   return connection;
 }
 
+function holderOf(hub: Hub, connection: DeviceConnection): QueueHolder {
+  const { environmentId, connectionId } = connection.device;
+  const owner = ownerOf(connection.identity);
+  return { environmentId, connectionId, owner, refuse: (limit) => refuse(hub, connection, limit) };
+}
+
 /** Devices of one key share their limits. */
-export function ownerOf({ environment, keyId }: ConnectionRecord): string {
-  return JSON.stringify([environment.tenant, keyId]);
+export function ownerOf({ tenant, keyId }: Pick<ConnectedDevice, "tenant" | "keyId">): string {
+  return JSON.stringify([tenant, keyId]);
 }
 
 const ignoredSocket: PlainSocketListener = {
@@ -207,9 +223,8 @@ const ignoredSocket: PlainSocketListener = {
 };
 
 function listen(hub: Hub, connection: DeviceConnection): PlainSocketListener {
-  const receive = createReceiver(connection, frameEffects(hub));
   const admit = (length: number): boolean => {
-    if (hub.refused.has(connection) || !connection.traffic.admit(length)) return false;
+    if (hub.refused.has(connection) || !hub.traffic.admit(connection.traffic, length)) return false;
     connection.frameCount += 1;
     return true;
   };
@@ -220,13 +235,13 @@ function listen(hub: Hub, connection: DeviceConnection): PlainSocketListener {
     // A character has at most three bytes, so a longer text would not be parsed.
     maxTextBytes: 3 * maxParsedLength,
     onMessage(text) {
-      if (admit(text.length)) receive(text);
+      if (admit(text.length)) receiveText(text, connection, hub.effects);
     },
     onOtherFrame: admit,
     onClose(code, limit) {
       hub.refused.get(connection)?.();
       hub.refused.delete(connection);
-      connection.traffic.close();
+      hub.traffic.close(connection.traffic);
       if (limit === undefined) return drop(hub, connection, "closed", code);
       punish(hub, connection);
       drop(hub, connection, "limit_exceeded", code, limit);
@@ -234,17 +249,24 @@ function listen(hub: Hub, connection: DeviceConnection): PlainSocketListener {
   };
 }
 
-function frameEffects(hub: Hub): FrameEffects {
+/** What frames do, for all connections: closures for each of them would add up. */
+function createFrameEffects(hub: Hub): FrameEffects {
+  const queuesOf = (connection: DeviceConnection): QueueLedger =>
+    (connection.queues ??= hub.ledgers.create(holderOf(hub, connection)));
   return {
     clock: hub.clock,
     pending: hub.pending,
     emit: hub.emit,
+    traffic: hub.traffic,
+    queuesOf,
     isCurrent: (connection) => isCurrent(hub, connection),
     send: (connection, text) => void send(hub, connection, text),
     changeStatus: hub.writes.changeStatus,
     listMessages: hub.reconciliation.listed,
     reportQueue(connection, { runtime, messageIds }) {
-      const limit = connection.queues.report(runtime, messageIds);
+      // An empty queue is the usual one.
+      if (connection.queues === null && messageIds.length === 0) return;
+      const limit = queuesOf(connection).report(runtime, messageIds);
       if (limit !== null) refuse(hub, connection, limit);
     },
   };
@@ -260,7 +282,7 @@ function refuse(hub: Hub, connection: DeviceConnection, limit: string): void {
   hub.refused.set(connection, cancel);
   punish(hub, connection);
   // A device drops its queues when it is closed with 1008.
-  connection.queues.clear();
+  connection.queues?.clear();
   drop(hub, connection, "limit_exceeded", policyViolation, limit);
   connection.socket.close(policyViolation, limit);
 }
@@ -268,8 +290,8 @@ function refuse(hub: Hub, connection: DeviceConnection, limit: string): void {
 /** Delays the next registrations and upgrades of a device, once for each socket. */
 function punish(hub: Hub, connection: DeviceConnection): void {
   if (!isCurrent(hub, connection)) return;
-  const { keyId, listenerInstanceId, device } = connection;
-  hub.throttle.punish({ tenant: device.tenant, keyId, deviceId: device.deviceId, listenerInstanceId });
+  const { identity, listenerInstanceId } = connection;
+  hub.throttle.punish({ ...identity, listenerInstanceId });
 }
 
 /** Removes a connection, once: its sends get their outcome, and the store learns when the device was last seen. */
@@ -308,23 +330,27 @@ function isCurrent({ connections }: Pick<Hub, "connections">, connection: Device
   return connections.get(connection.device.environmentId) === connection;
 }
 
-function isOnline({ clock }: Hub, { lastHeartbeat }: DeviceConnection): boolean {
-  return clock.monotonic() - lastHeartbeat.monotonicMs < onlineWindowMs;
+function isOnline({ lastHeartbeat }: DeviceConnection, { monotonicMs }: Pick<Moment, "monotonicMs">): boolean {
+  return monotonicMs - lastHeartbeat.monotonicMs < onlineWindowMs;
 }
 
-function findOnline(hub: Hub, environmentId: string): DeviceConnection | null {
-  const connection = hub.connections.get(environmentId);
-  return connection !== undefined && isOnline(hub, connection) ? connection : null;
+function findOnline(
+  { connections, clock }: Hub,
+  environmentId: string,
+  now: Pick<Moment, "monotonicMs"> = { monotonicMs: clock.monotonic() },
+): DeviceConnection | null {
+  const connection = connections.get(environmentId);
+  return connection !== undefined && isOnline(connection, now) ? connection : null;
 }
 
-function presenceOf(connection: DeviceConnection | null, clock: Clock): Presence | null {
+function presenceOf(connection: DeviceConnection | null, now: Moment): Presence | null {
   if (connection === null) return null;
   const { device, connectedAt, lastHeartbeat, lastSeen, status } = connection;
   return {
     connectionId: device.connectionId,
-    connectedAtMs: wallTimeOf(connectedAt, clock),
-    lastHeartbeatMs: wallTimeOf(lastHeartbeat, clock),
-    lastSeenMs: wallTimeOf(lastSeen, clock),
+    connectedAtMs: wallTimeOf(connectedAt, now),
+    lastHeartbeatMs: wallTimeOf(lastHeartbeat, now),
+    lastSeenMs: wallTimeOf(lastSeen, now),
     status,
   };
 }
@@ -345,8 +371,9 @@ function stopSweep(hub: Hub): void {
 
 function sweep(hub: Hub): void {
   hub.cancelSweep = null;
+  const now = momentOf(hub.clock);
   for (const connection of [...hub.connections.values()]) {
-    if (isOnline(hub, connection)) continue;
+    if (isOnline(connection, now)) continue;
     connection.socket.terminate();
     drop(hub, connection, "silent", droppedCode);
   }
@@ -370,8 +397,4 @@ async function close(hub: Hub): Promise<void> {
   hub.refused.clear();
   await hub.maintenance.stop();
   await hub.writes.settled();
-}
-
-function describeDevice({ device, keyId, credentialId, connectionName }: DeviceConnection): ConnectedDevice {
-  return { tenant: device.tenant, keyId, credentialId, deviceId: device.deviceId, connectionName };
 }

@@ -43,8 +43,10 @@ export interface QueueHolder {
 
 /** The ledgers of all devices: those in use, and those of devices that have disconnected and may come back. */
 export interface QueueLedgers {
-  /** Returns the ledger for a socket that opens: the remembered one of the same connection, or an empty one. */
-  take(holder: QueueHolder): QueueLedger;
+  /** Returns the remembered ledger of a connection whose socket opens again; `null` when there is none. */
+  take(holder: QueueHolder): QueueLedger | null;
+  /** Creates the ledger of a connection that has none. */
+  create(holder: QueueHolder): QueueLedger;
   /**
    * Remembers the ledger of a device that disconnected. A device that reconnects keeps its queue and does not report it
    * by itself. Another connection of the same row is another process, whose queues are empty.
@@ -81,7 +83,7 @@ export function createQueueLedgers({ monotonic }: Pick<Clock, "monotonic">): Que
 
   function forget(entry: Entry): void {
     entry.ledger.clear();
-    entry.account.close();
+    budget.close(entry.account);
   }
 
   function forgetExpired(): void {
@@ -93,38 +95,42 @@ export function createQueueLedgers({ monotonic }: Pick<Clock, "monotonic">): Que
     }
   }
 
-  function create({ environmentId, connectionId, owner, refuse }: QueueHolder): Entry {
+  function open({ environmentId, connectionId, owner, refuse }: QueueHolder): Entry {
     const account = budget.open(owner, (limit) => {
       entry.ledger.clear();
       if (kept.get(environmentId) === entry) kept.delete(environmentId);
       else entry.refuse(limitTexts[limit]);
     });
-    const ledger = createQueueLedger((bytes) => account.resize(bytes));
+    const ledger = createQueueLedger((bytes) => budget.resize(account, bytes));
     const entry: Entry = { connectionId, ledger, account, refuse, keptAtMs: 0 };
+    used.set(environmentId, entry);
     return entry;
   }
 
   return {
+    create: (holder) => open(holder).ledger,
     take(holder) {
       forgetExpired();
       const previous = kept.get(holder.environmentId);
       kept.delete(holder.environmentId);
-      const isSame = previous?.connectionId === holder.connectionId;
-      if (previous !== undefined && !isSame) forget(previous);
-      const entry = previous !== undefined && isSame ? previous : create(holder);
-      entry.refuse = holder.refuse;
-      entry.account.markExpendable(false);
-      used.set(holder.environmentId, entry);
-      return entry.ledger;
+      if (previous === undefined) return null;
+      if (previous.connectionId !== holder.connectionId) {
+        forget(previous);
+        return null;
+      }
+      previous.refuse = holder.refuse;
+      previous.account.isExpendable = false;
+      used.set(holder.environmentId, previous);
+      return previous.ledger;
     },
     keep(environmentId) {
       forgetExpired();
       const entry = used.get(environmentId);
       used.delete(environmentId);
       if (entry === undefined) return;
-      if (entry.ledger.bytes === 0) return entry.account.close();
+      if (entry.ledger.bytes === 0) return budget.close(entry.account);
       entry.keptAtMs = monotonic();
-      entry.account.markExpendable(true);
+      entry.account.isExpendable = true;
       kept.set(environmentId, entry);
     },
   };

@@ -5,12 +5,16 @@ import type { EmitEvent } from "../events.ts";
 import type { DeviceStatus } from "../ports.ts";
 import { changeStatus, type DeviceConnection, momentOf } from "./connection.ts";
 import { type DeviceFrame, type FrameRuntime, parseFrame, pongFrame, skipFrame } from "./frames.ts";
+import type { QueueLedger } from "./queue-ledger.ts";
+import type { Traffic } from "./traffic.ts";
 
 /** The parts of the server that a frame can affect. */
 export interface FrameEffects {
   readonly clock: Clock;
   readonly pending: PendingDeliveries;
+  readonly traffic: Pick<Traffic, "admitParsing">;
   readonly emit: EmitEvent;
+  queuesOf(connection: DeviceConnection): QueueLedger;
   /** Returns true for the present socket of a row. An earlier one may only acknowledge what it was sent. */
   isCurrent(connection: DeviceConnection): boolean;
   send(connection: DeviceConnection, text: string): void;
@@ -20,14 +24,12 @@ export interface FrameEffects {
   listMessages(connection: DeviceConnection, runtime: FrameRuntime, messageIds: readonly (string | null)[]): void;
 }
 
-/** Returns the function that receives the text frames of a connection. It never throws. */
-export function createReceiver(connection: DeviceConnection, effects: FrameEffects): (text: string) => void {
-  return (text) => {
-    const skipped = skipFrame(text);
-    // A device over its limit is closed by this call.
-    if (skipped === null && !connection.traffic.admitParsing(text.length)) return;
-    receive(skipped ?? parseFrame(text), connection, effects);
-  };
+/** Handles a text frame of a connection. It never throws. */
+export function receiveText(text: string, connection: DeviceConnection, effects: FrameEffects): void {
+  const skipped = skipFrame(text);
+  // A device over its limit is closed by this call.
+  if (skipped === null && !effects.traffic.admitParsing(connection.traffic, text.length)) return;
+  receive(skipped ?? parseFrame(text), connection, effects);
 }
 
 function receive(frame: DeviceFrame, connection: DeviceConnection, effects: FrameEffects): void {
@@ -56,20 +58,20 @@ function receive(frame: DeviceFrame, connection: DeviceConnection, effects: Fram
   }
 }
 
-function reportInvalid(rule: string, { device, brokenRules }: DeviceConnection, { emit }: FrameEffects): void {
-  if (brokenRules.has(rule)) return;
-  brokenRules.add(rule);
-  emit({ type: "frame_ignored", ...device, rule });
+function reportInvalid(rule: string, connection: DeviceConnection, { emit }: FrameEffects): void {
+  if (connection.brokenRules.has(rule)) return;
+  connection.brokenRules = new Set([...connection.brokenRules, rule]);
+  emit({ type: "frame_ignored", ...connection.device, rule });
 }
 
 function acknowledge(
   { requestId, accepted, disposition, error }: DeviceFrame & { readonly kind: "input_accepted" },
-  { device, queues }: DeviceConnection,
-  { pending }: FrameEffects,
+  connection: DeviceConnection,
+  { pending, queuesOf }: FrameEffects,
 ): void {
   const outcome = accepted ? ({ kind: "accepted", disposition } as const) : ({ kind: "rejected", error } as const);
-  const sent = pending.acknowledge(device, requestId, outcome);
+  const sent = pending.acknowledge(connection.device, requestId, outcome);
   if (sent !== undefined && !sent.isDecision && accepted && disposition === "queued") {
-    queues.accept(sent.delivery.scope, sent.delivery.messageIds);
+    queuesOf(connection).accept(sent.delivery.scope, sent.delivery.messageIds);
   }
 }

@@ -1,13 +1,25 @@
 import { createVirtualClock } from "@letta-environments/testkit";
 import { expect, test } from "vitest";
 import { frameRate, keyFrameRate } from "../limits.ts";
-import { createTraffic, fillBucket, refillBucket, type SocketTraffic, takeTokens, type Traffic } from "./traffic.ts";
+import { createTraffic, fillBucket, refillBucket, takeTokens, type Traffic } from "./traffic.ts";
 
-function open(traffic: Traffic, owner: string, name: string, refused: string[]): SocketTraffic {
-  return traffic.open(owner, (limit) => void refused.push(`${name}: ${limit}`));
+/** The functions of {@link Traffic} for one socket. */
+interface TestSocket {
+  admit(length: number): boolean;
+  admitParsing(length: number): boolean;
+  close(): void;
 }
 
-function admit(socket: SocketTraffic, count: number, length: number = 10): number {
+function open(traffic: Traffic, owner: string, name: string, refused: string[]): TestSocket {
+  const socket = traffic.open(owner, (limit) => void refused.push(`${name}: ${limit}`));
+  return {
+    admit: (length) => traffic.admit(socket, length),
+    admitParsing: (length) => traffic.admitParsing(socket, length),
+    close: () => traffic.close(socket),
+  };
+}
+
+function admit(socket: TestSocket, count: number, length: number = 10): number {
   let admitted = 0;
   for (let frame = 0; frame < count; frame++) if (socket.admit(length)) admitted += 1;
   return admitted;

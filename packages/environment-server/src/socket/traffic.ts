@@ -26,19 +26,21 @@ export function takeTokens(bucket: Bucket, wanted: number): Bucket | null {
   return bucket.tokens < wanted ? null : { ...bucket, tokens: bucket.tokens - wanted };
 }
 
-/** Counts what one socket sends. */
-export interface SocketTraffic {
-  /** Counts a frame of `length` characters or bytes. Returns whether it may be handled. */
-  admit(length: number): boolean;
-  /** Counts text that is about to be parsed, in characters. Returns whether it may be parsed. */
-  admitParsing(length: number): boolean;
-  close(): void;
+/** The count of one socket. There are many, so it has no functions of its own. */
+export interface SocketTraffic extends Meter {
+  readonly key: KeyMeter;
+  readonly refuse: (limit: string) => void;
 }
 
 /** Counts what all sockets send. */
 export interface Traffic {
   /** Opens the count of a socket. `refuse` is called with the limit in words when the socket has to be closed. */
   open(owner: string, refuse: (limit: string) => void): SocketTraffic;
+  /** Counts a frame of `length` characters or bytes. Returns whether it may be handled. */
+  admit(socket: SocketTraffic, length: number): boolean;
+  /** Counts text that is about to be parsed, in characters. Returns whether it may be parsed. */
+  admitParsing(socket: SocketTraffic, length: number): boolean;
+  close(socket: SocketTraffic): void;
   /** Forgets keys without sockets whose buckets are full again. */
   prune(): void;
 }
@@ -51,12 +53,8 @@ interface Meter {
 
 type Unit = keyof Meter;
 
-interface SocketMeter extends Meter {
-  readonly refuse: (limit: string) => void;
-}
-
 interface KeyMeter extends Meter {
-  readonly sockets: Set<SocketMeter>;
+  readonly sockets: Set<SocketTraffic>;
 }
 
 const socketRates: Readonly<Record<Unit, Rate>> = { frames: frameRate, text: textRate, parsed: parsedRate };
@@ -73,9 +71,9 @@ export function createTraffic({ monotonic }: Pick<Clock, "monotonic">): Traffic 
   const keys = new Map<string, KeyMeter>();
 
   /** Finds the socket of a key with the fewest tokens, and gives the key back what that socket had taken. */
-  function exclude(key: KeyMeter, unit: Unit, nowMs: number): SocketMeter | null {
+  function exclude(key: KeyMeter, unit: Unit, nowMs: number): SocketTraffic | null {
     const rate = socketRates[unit];
-    let busiest: SocketMeter | null = null;
+    let busiest: SocketTraffic | null = null;
     let fewest = Number.POSITIVE_INFINITY;
     for (const socket of key.sockets) {
       const { tokens } = refillBucket(socket[unit], rate, nowMs);
@@ -88,7 +86,8 @@ export function createTraffic({ monotonic }: Pick<Clock, "monotonic">): Traffic 
     return busiest;
   }
 
-  function take(key: KeyMeter, socket: SocketMeter, unit: Unit, wanted: number): boolean {
+  function take(socket: SocketTraffic, unit: Unit, wanted: number): boolean {
+    const { key } = socket;
     if (!key.sockets.has(socket)) return false;
     const nowMs = monotonic();
     const own = takeTokens(refillBucket(socket[unit], socketRates[unit], nowMs), wanted);
@@ -111,16 +110,15 @@ export function createTraffic({ monotonic }: Pick<Clock, "monotonic">): Traffic 
   return {
     open(owner, refuse) {
       const nowMs = monotonic();
-      const key = keys.get(owner) ?? { sockets: new Set<SocketMeter>(), ...fillMeter(keyRates, nowMs) };
+      const key = keys.get(owner) ?? { sockets: new Set<SocketTraffic>(), ...fillMeter(keyRates, nowMs) };
       keys.set(owner, key);
-      const socket: SocketMeter = { refuse, ...fillMeter(socketRates, nowMs) };
+      const socket: SocketTraffic = { key, refuse, ...fillMeter(socketRates, nowMs) };
       key.sockets.add(socket);
-      return {
-        admit: (length) => take(key, socket, "frames", 1) && take(key, socket, "text", length),
-        admitParsing: (length) => take(key, socket, "parsed", length),
-        close: () => void key.sockets.delete(socket),
-      };
+      return socket;
     },
+    admit: (socket, length) => take(socket, "frames", 1) && take(socket, "text", length),
+    admitParsing: (socket, length) => take(socket, "parsed", length),
+    close: (socket) => void socket.key.sockets.delete(socket),
     prune() {
       const nowMs = monotonic();
       for (const [owner, key] of keys) if (key.sockets.size === 0 && isFull(key, nowMs)) keys.delete(owner);

@@ -22,6 +22,12 @@ export const environmentColumns: string = [
   .map((column) => `environment.${column}`)
   .join(", ");
 
+/**
+ * The index of the environments of a device, which SQLite made for a `UNIQUE` constraint. Where a statement does not name it, SQLite
+ * prefers an index that has every wanted column, and reads all environments of the tenant.
+ */
+export const environmentByDevice = "sqlite_autoindex_environment_2";
+
 /** Converts a row with {@link environmentColumns}. */
 export function readEnvironment(row: SqliteRow): EnvironmentRow {
   return {

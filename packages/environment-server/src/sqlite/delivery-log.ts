@@ -1,18 +1,17 @@
-import type { SqliteDatabase, SqliteRow } from "@letta-environments/platform";
+import type { GroupCommit, SqliteDatabase, SqliteRow } from "@letta-environments/platform";
 import { retentionMs } from "../limits.ts";
 import type { Delivery, DeliveryLog, DeliveryOutcome, KnownMessage, UnresolvedDelivery } from "../ports.ts";
 import { readOptionalText, readText } from "./columns.ts";
 
 /** {@link DeliveryLog} in SQLite. */
-export function createSqliteDeliveryLog(database: SqliteDatabase): DeliveryLog {
+export function createSqliteDeliveryLog(database: SqliteDatabase, commit: GroupCommit): DeliveryLog {
+  // A join with the wanted ids would read every message of the conversation.
   const findMessages = database.prepare(`
     SELECT message.message_id, message.delivery_id, delivery.fingerprint, delivery.outcome, delivery.disposition,
       delivery.error
-    FROM json_each(?) AS wanted
-    JOIN environment_message AS message ON message.message_id = wanted.value
-      AND message.environment_id = ? AND message.agent_id = ? AND message.conversation_id = ?
-    JOIN environment_delivery AS delivery ON delivery.id = message.delivery_id
-    WHERE delivery.reserved_at > ?`);
+    FROM environment_message AS message JOIN environment_delivery AS delivery ON delivery.id = message.delivery_id
+    WHERE message.environment_id = ? AND message.agent_id = ? AND message.conversation_id = ?
+      AND message.message_id IN (SELECT value FROM json_each(?)) AND delivery.reserved_at > ?`);
   const forgetExpired = database.prepare(`
     DELETE FROM environment_delivery WHERE reserved_at <= ? AND id IN (SELECT delivery_id FROM environment_message
       WHERE environment_id = ? AND agent_id = ? AND conversation_id = ?
@@ -22,7 +21,7 @@ export function createSqliteDeliveryLog(database: SqliteDatabase): DeliveryLog {
   );
   const insertMessage = database.prepare(`
     INSERT INTO environment_message (environment_id, agent_id, conversation_id, message_id, delivery_id)
-    VALUES (?, ?, ?, ?, ?)`);
+    VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`);
   const releaseDelivery = database.prepare(
     "DELETE FROM environment_delivery WHERE id = ? AND (outcome IS NULL OR outcome = 'unknown')",
   );
@@ -40,29 +39,37 @@ export function createSqliteDeliveryLog(database: SqliteDatabase): DeliveryLog {
   function find({ scope, messageIds }: Pick<Delivery, "scope" | "messageIds">, nowMs: number): KnownMessage[] {
     const { environmentId, agentId, conversationId } = scope;
     const wanted = JSON.stringify(messageIds);
-    return findMessages.all(wanted, environmentId, agentId, conversationId, nowMs - retentionMs).map(readMessage);
+    return findMessages.all(environmentId, agentId, conversationId, wanted, nowMs - retentionMs).map(readMessage);
+  }
+
+  /** Inserts a send with its ids, unless one of them is stored. */
+  function insert({ id, scope, messageIds, fingerprint }: Delivery, nowMs: number): boolean {
+    const { environmentId, agentId, conversationId } = scope;
+    insertDelivery.run(id, environmentId, fingerprint, nowMs);
+    const isFree = messageIds.every(
+      (messageId) => insertMessage.run(environmentId, agentId, conversationId, messageId, id).changes === 1,
+    );
+    if (!isFree) releaseDelivery.run(id);
+    return isFree;
   }
 
   function reserve(delivery: Delivery, nowMs: number): boolean {
+    if (insert(delivery, nowMs)) return true;
+    // A stored id may have expired.
     const { environmentId, agentId, conversationId } = delivery.scope;
     forgetExpired.run(nowMs - retentionMs, environmentId, agentId, conversationId, JSON.stringify(delivery.messageIds));
-    if (find(delivery, nowMs).length > 0) return false;
-    insertDelivery.run(delivery.id, environmentId, delivery.fingerprint, nowMs);
-    for (const messageId of delivery.messageIds) {
-      insertMessage.run(environmentId, agentId, conversationId, messageId, delivery.id);
-    }
-    return true;
+    return insert(delivery, nowMs);
   }
 
   return {
     findMessages: async (scope, messageIds, nowMs) => find({ scope, messageIds }, nowMs),
-    reserve: async (delivery, nowMs) => database.transaction(() => reserve(delivery, nowMs)),
-    release: async (deliveryId) => void releaseDelivery.run(deliveryId),
-    async settle(deliveryId, environmentId, outcome) {
+    reserve: (delivery, nowMs) => commit(() => reserve(delivery, nowMs), { rows: 1 + delivery.messageIds.length }),
+    release: (deliveryId) => commit(() => void releaseDelivery.run(deliveryId)),
+    settle(deliveryId, environmentId, outcome) {
       const disposition = outcome.kind === "accepted" ? outcome.disposition : null;
       const error = outcome.kind === "rejected" ? outcome.error : null;
       const { kind } = outcome;
-      return settleDelivery.run(kind, disposition, error, deliveryId, environmentId, kind).changes > 0;
+      return commit(() => settleDelivery.run(kind, disposition, error, deliveryId, environmentId, kind).changes > 0);
     },
     async findUnresolved(environmentId, nowMs, maxMessages) {
       const rows = findUnresolved.all(environmentId, nowMs - retentionMs, maxMessages);

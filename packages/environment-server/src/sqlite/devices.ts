@@ -1,9 +1,10 @@
-import type { SqliteDatabase, SqliteRow, SqliteValue } from "@letta-environments/platform";
+import type { GroupCommit, SqliteDatabase, SqliteRow, SqliteValue } from "@letta-environments/platform";
 import type { DeviceFilter, DeviceRow, DeviceRows, PermitsChange } from "../ports.ts";
 import { environmentColumns, readEnvironment, readInteger, readOptionalText, readText } from "./columns.ts";
+import type { RowCache } from "./row-cache.ts";
 
 /** {@link DeviceRows} in SQLite. */
-export function createSqliteDeviceRows(database: SqliteDatabase): DeviceRows {
+export function createSqliteDeviceRows(database: SqliteDatabase, commit: GroupCommit, cache: RowCache): DeviceRows {
   const release = database.prepare(
     "DELETE FROM environment_device WHERE tenant = ? AND device_id = ? AND owner_key_id IS NOT NULL",
   );
@@ -24,7 +25,7 @@ export function createSqliteDeviceRows(database: SqliteDatabase): DeviceRows {
   }
 
   function change(tenant: string, deviceId: string, permits: PermitsChange, run: () => void) {
-    return database.transaction(() => {
+    return commit(() => {
       const rows = list({ tenant, deviceId, afterId: null, limit: null });
       if (rows.length === 0 || !permits(rows)) return null;
       run();
@@ -34,10 +35,11 @@ export function createSqliteDeviceRows(database: SqliteDatabase): DeviceRows {
 
   return {
     listDevices: async (filter) => list(filter),
-    releaseDevice: async (tenant, deviceId, permits) =>
+    releaseDevice: (tenant, deviceId, permits) =>
       change(tenant, deviceId, permits, () => void release.run(tenant, deviceId)),
-    removeDevice: async (tenant, deviceId, permits) =>
+    removeDevice: (tenant, deviceId, permits) =>
       change(tenant, deviceId, permits, () => {
+        cache.clear();
         removeDevice.run(tenant, deviceId);
         // The connectionIds of the rows are removed with them.
         removeRows.run(tenant, deviceId);

@@ -2,10 +2,11 @@ import type { SqliteDatabase } from "@letta-environments/platform";
 import { matchesNamePattern } from "@letta-environments/schema";
 import { maxConnectionsPerEnvironment } from "../limits.ts";
 import type { Enrolment, EnrolmentResult } from "../ports.ts";
-import { readInteger, readOptionalText, readText } from "./columns.ts";
+import { environmentByDevice, readInteger, readOptionalText, readText } from "./columns.ts";
+import type { RowCache } from "./row-cache.ts";
 
-/** Prepares `enrol` of the port `EnvironmentRows`. */
-export function prepareEnrol(database: SqliteDatabase): (enrolment: Enrolment) => EnrolmentResult {
+/** Prepares `enrol` of the port `EnvironmentRows`, to be run in a transaction. */
+export function prepareEnrol(database: SqliteDatabase, cache: RowCache): (enrolment: Enrolment) => EnrolmentResult {
   const findDevice = database.prepare("SELECT owner_key_id FROM environment_device WHERE tenant = ? AND device_id = ?");
   const insertDevice = database.prepare(
     "INSERT INTO environment_device (tenant, device_id, owner_key_id) VALUES (?, ?, ?)",
@@ -13,7 +14,9 @@ export function prepareEnrol(database: SqliteDatabase): (enrolment: Enrolment) =
   const findEnvironment = database.prepare(
     "SELECT id, key_id FROM environment WHERE tenant = ? AND device_id = ? AND listener_instance_id = ?",
   );
-  const findNames = database.prepare("SELECT connection_name FROM environment WHERE tenant = ? AND device_id = ?");
+  const findNames = database.prepare(
+    `SELECT connection_name FROM environment INDEXED BY ${environmentByDevice} WHERE tenant = ? AND device_id = ?`,
+  );
   const countEnvironments = database.prepare(
     "SELECT count(*) AS count FROM environment WHERE tenant = ? AND key_id = ?",
   );
@@ -55,6 +58,8 @@ export function prepareEnrol(database: SqliteDatabase): (enrolment: Enrolment) =
     const environmentId = known === undefined ? enrolment.environmentId : readText(known, "id");
     const metadata = enrolment.metadata === null ? null : JSON.stringify(enrolment.metadata);
     const { connectionName, owner } = enrolment;
+    cache.forget(environmentId);
+    cache.forgetPlaces(tenant, deviceId);
     putEnvironment.run(
       environmentId,
       tenant,
@@ -73,5 +78,5 @@ export function prepareEnrol(database: SqliteDatabase): (enrolment: Enrolment) =
     return { kind: "enrolled", environmentId };
   }
 
-  return (enrolment) => database.transaction(() => enrol(enrolment));
+  return enrol;
 }

@@ -1,10 +1,13 @@
-import type { SqliteDatabase } from "@letta-environments/platform";
+import type { GroupCommit, SqliteDatabase } from "@letta-environments/platform";
 import type { EnvironmentRows } from "../ports.ts";
-import { readText } from "./columns.ts";
+import { environmentByDevice, readText } from "./columns.ts";
+import type { RowCache } from "./row-cache.ts";
 
 /** The part of {@link EnvironmentRows} that removes the rows of devices that do not connect any more, in SQLite. */
 export function createSqliteIdleRows(
   database: SqliteDatabase,
+  commit: GroupCommit,
+  cache: RowCache,
 ): Pick<EnvironmentRows, "findIdleEnvironments" | "removeEnvironments"> {
   const findIdle = database.prepare(
     "SELECT id, tenant, device_id FROM environment WHERE last_seen_at <= ? ORDER BY last_seen_at LIMIT ?",
@@ -12,7 +15,8 @@ export function createSqliteIdleRows(
   const removeDevices = database.prepare(`
     DELETE FROM environment_device WHERE (tenant, device_id) IN (
       SELECT tenant, device_id FROM environment WHERE id IN (SELECT value FROM json_each(?)))
-    AND NOT EXISTS (SELECT 1 FROM environment AS other WHERE other.tenant = environment_device.tenant
+    AND NOT EXISTS (SELECT 1 FROM environment AS other INDEXED BY ${environmentByDevice}
+      WHERE other.tenant = environment_device.tenant
       AND other.device_id = environment_device.device_id AND other.id NOT IN (SELECT value FROM json_each(?)))`);
   const removeRows = database.prepare("DELETE FROM environment WHERE id IN (SELECT value FROM json_each(?))");
   return {
@@ -23,12 +27,16 @@ export function createSqliteIdleRows(
         deviceId: readText(row, "device_id"),
       }));
     },
-    removeEnvironments: async (environmentIds) =>
-      database.transaction(() => {
-        const ids = JSON.stringify(environmentIds);
-        removeDevices.run(ids, ids);
-        // The connectionIds of the rows are removed with them.
-        removeRows.run(ids);
-      }),
+    removeEnvironments: (environmentIds) =>
+      commit(
+        () => {
+          cache.clear();
+          const ids = JSON.stringify(environmentIds);
+          removeDevices.run(ids, ids);
+          // The connectionIds of the rows are removed with them.
+          removeRows.run(ids);
+        },
+        { rows: environmentIds.length },
+      ),
   };
 }

@@ -1,25 +1,25 @@
-import type { SqliteDatabase, SqliteRow, SqliteStatement, SqliteValue } from "@letta-environments/platform";
-import type { ConnectionRecord, EnvironmentFilter, EnvironmentRows } from "../ports.ts";
+import type {
+  GroupCommit,
+  SqliteDatabase,
+  SqliteRow,
+  SqliteStatement,
+  SqliteValue,
+} from "@letta-environments/platform";
+import type { EnvironmentFilter, EnvironmentRows } from "../ports.ts";
 import { prepareEnrol } from "./enrol.ts";
-import { environmentColumns, readEnvironment, readInteger, readText } from "./columns.ts";
+import { readInteger, readText } from "./columns.ts";
 import { createSqliteIdleRows } from "./idle-rows.ts";
+import type { RowCache } from "./row-cache.ts";
 
 /** {@link EnvironmentRows} in SQLite. */
-export function createSqliteEnvironmentRows(database: SqliteDatabase): EnvironmentRows {
-  const enrol = prepareEnrol(database);
-  const findConnection = database.prepare(`
-    SELECT connection.id AS connection_id, connection.generation, connection.key_id,
-      connection.opened_at IS NOT NULL AS opened, connection.replaced_at IS NOT NULL AS replaced,
-      connection.generation = (SELECT max(generation) FROM environment_connection AS other
-        WHERE other.environment_id = connection.environment_id) AS latest,
-      ${environmentColumns}
-    FROM environment_connection AS connection JOIN environment ON environment.id = connection.environment_id
-    WHERE connection.id = ? AND environment.tenant = ?`);
+export function createSqliteEnvironmentRows(
+  database: SqliteDatabase,
+  commit: GroupCommit,
+  cache: RowCache,
+): EnvironmentRows {
+  const enrol = prepareEnrol(database, cache);
   const findOpening = database.prepare(
     "SELECT environment_id, generation, opened_at IS NOT NULL AS opened FROM environment_connection WHERE id = ?",
-  );
-  const findDevice = database.prepare(
-    `SELECT ${environmentColumns} FROM environment WHERE tenant = ? AND device_id = ?`,
   );
   const markOpened = database.prepare("UPDATE environment_connection SET opened_at = ? WHERE id = ?");
   const markReplaced = database.prepare(`
@@ -34,6 +34,7 @@ export function createSqliteEnvironmentRows(database: SqliteDatabase): Environme
     const opening = findOpening.get(connectionId);
     if (opening === undefined) return;
     const environmentId = readText(opening, "environment_id");
+    cache.forget(environmentId);
     markSeen.run(nowMs, environmentId);
     if (readInteger(opening, "opened") === 1) return;
     markOpened.run(nowMs, connectionId);
@@ -42,29 +43,38 @@ export function createSqliteEnvironmentRows(database: SqliteDatabase): Environme
   }
 
   return {
-    ...createSqliteIdleRows(database),
-    ...createLists(database),
-    enrol: async (enrolment) => enrol(enrolment),
-    async findConnection(tenant, connectionId) {
-      const row = findConnection.get(connectionId, tenant);
-      return row === undefined ? null : readConnection(row);
-    },
-    openConnection: async (connectionId, nowMs) => database.transaction(() => openConnection(connectionId, nowMs)),
-    async findEnvironments(tenant, deviceId) {
-      return findDevice.all(tenant, deviceId).map(readEnvironment);
-    },
-    async saveStatus(environmentId, { currentMode, workingDirectory, gitBranch }) {
-      saveStatus.run(currentMode, workingDirectory, gitBranch, environmentId);
-    },
-    async saveLastSeen(times) {
-      database.transaction(() => {
-        for (const { environmentId, lastSeenAt } of times) markSeen.run(lastSeenAt, environmentId);
-      });
-    },
+    ...createSqliteIdleRows(database, commit, cache),
+    ...createLists(database, cache),
+    enrol: (enrolment) => commit(() => enrol(enrolment), { rows: 2, isPatient: true }),
+    findConnection: async (tenant, connectionId) => cache.findConnection(tenant, connectionId),
+    openConnection: (connectionId, nowMs) =>
+      commit(() => openConnection(connectionId, nowMs), { rows: 3, isPatient: true }),
+    findEnvironments: async (tenant, deviceId) => cache.rowsOfDevice(tenant, deviceId),
+    saveStatus: (environmentId, { currentMode, workingDirectory, gitBranch }) =>
+      commit(
+        () => {
+          cache.forget(environmentId);
+          saveStatus.run(currentMode, workingDirectory, gitBranch, environmentId);
+        },
+        { isPatient: true },
+      ),
+    saveLastSeen: (times) =>
+      commit(
+        () => {
+          for (const { environmentId, lastSeenAt } of times) {
+            cache.forget(environmentId);
+            markSeen.run(lastSeenAt, environmentId);
+          }
+        },
+        { rows: times.length },
+      ),
   };
 }
 
-function createLists(database: SqliteDatabase): Pick<EnvironmentRows, "listEnvironments" | "listNames"> {
+function createLists(
+  database: SqliteDatabase,
+  cache: RowCache,
+): Pick<EnvironmentRows, "listEnvironments" | "listNames"> {
   const statements = new Map<string, SqliteStatement>();
 
   function list(filter: EnvironmentFilter, columns: string): SqliteRow[] {
@@ -76,7 +86,20 @@ function createLists(database: SqliteDatabase): Pick<EnvironmentRows, "listEnvir
 
   return {
     async listEnvironments(filter) {
-      return list(filter, environmentColumns).map(readEnvironment);
+      const { tenant, afterId, environmentIds, deviceIds, owner, limit } = filter;
+      if (environmentIds !== null && deviceIds === null && owner === null) {
+        const rows = cache.rowsById(environmentIds.toSorted());
+        return rows.filter((row) => row.tenant === tenant && row.id > (afterId ?? "")).slice(0, limit);
+      }
+      const readIds = (): readonly string[] => list(filter, "id").map((row) => readText(row, "id"));
+      const isPage = environmentIds === null && deviceIds === null;
+      const key = JSON.stringify([tenant, afterId, owner, limit]);
+      for (;;) {
+        const ids = isPage ? cache.page(key, readIds) : readIds();
+        const rows = cache.rowsById(ids);
+        // Another process may have removed a row in between. A page with fewer rows would look like the last one.
+        if (rows.length === ids.length) return rows;
+      }
     },
     async listNames(filter) {
       return list(filter, "id, device_id, connection_name").map((row) => ({
@@ -103,16 +126,4 @@ function buildList(filter: EnvironmentFilter, columns: string): { sql: string; v
   values.push(filter.limit);
   const where = conditions.join(" AND ");
   return { sql: `SELECT ${columns} FROM environment WHERE ${where} ORDER BY id LIMIT ?`, values };
-}
-
-function readConnection(row: SqliteRow): ConnectionRecord {
-  return {
-    connectionId: readText(row, "connection_id"),
-    generation: readInteger(row, "generation"),
-    keyId: readText(row, "key_id"),
-    opened: readInteger(row, "opened") === 1,
-    replaced: readInteger(row, "replaced") === 1,
-    latest: readInteger(row, "latest") === 1,
-    environment: readEnvironment(row),
-  };
 }

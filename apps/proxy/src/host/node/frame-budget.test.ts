@@ -1,7 +1,32 @@
 import { expect, test } from "vitest";
-import { createFrameBudget } from "./frame-budget.ts";
+import { createFrameBudget as createBudget } from "./frame-budget.ts";
 
 const limits = { maxOwnerBytes: 600_000, maxTotalBytes: 1_000_000 };
+
+/** A budget whose sockets have its functions. */
+function createFrameBudget(memoryLimits: typeof limits) {
+  const budget = createBudget(memoryLimits);
+  return {
+    open(...values: Parameters<typeof budget.open>) {
+      const socket = budget.open(...values);
+      return {
+        get unfinishedBytes() {
+          return socket.unfinishedBytes;
+        },
+        get waitingBytes() {
+          return socket.waitingBytes;
+        },
+        get isClosed() {
+          return socket.isClosed;
+        },
+        received: (byteCount: number) => budget.received(socket, byteCount),
+        completed: (payloadBytes: number) => budget.completed(socket, payloadBytes),
+        waiting: (byteCount: number) => budget.waiting(socket, byteCount),
+        close: () => budget.close(socket),
+      };
+    },
+  };
+}
 
 const never = (): void => expect.unreachable();
 

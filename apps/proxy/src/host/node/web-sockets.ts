@@ -81,16 +81,11 @@ export function serveWebSockets(
 
   const budget = createFrameBudget(memoryLimits);
   server.on("upgrade", (incoming: IncomingMessage, socket: Duplex, head: Buffer) => {
-    socket.on("error", () => socket.destroy());
+    const fail = endOnFailure(socket, onFailure);
     const refusal = refuseHead(incoming);
     if (refusal !== null) return refuse(socket, incoming, refusal);
     if (!admission.hasRoomForDevices()) return refuse(socket, incoming, overloaded);
     const request = new NodeRequest(incoming, socket);
-    // A defect in the code that serves one device ends that device's socket, not the process.
-    const fail = (cause: unknown): void => {
-      onFailure(cause);
-      socket.destroy();
-    };
     const decide = async (): Promise<void> => {
       const webSockets = await (opening ??= openWebSockets());
       const decision = await proxy.upgrade(request);
@@ -102,6 +97,18 @@ export function serveWebSockets(
     };
     decide().catch(fail);
   });
+}
+
+/**
+ * Returns the function that receives failures of the code that serves a device: they end its socket, not the process. It lives as
+ * long as the socket, so it is created here, where it does not keep the upgrade request in memory.
+ */
+function endOnFailure(socket: Duplex, onFailure: (cause: unknown) => void): (cause: unknown) => void {
+  socket.on("error", () => socket.destroy());
+  return (cause) => {
+    onFailure(cause);
+    socket.destroy();
+  };
 }
 
 type Accepted = Extract<UpgradeDecision, { readonly kind: "accepted" }>;
@@ -120,10 +127,10 @@ function connect(
     exceeded = limit;
     webSocket.terminate();
   });
-  const listener = attach({ ...createPlainSocket(webSocket, memory), close });
+  const listener = attach({ ...createPlainSocket(webSocket, budget, memory), close });
 
   function onClose(code: number, limit?: string): void {
-    memory.close();
+    budget.close(memory);
     if (!isClosed) listener.onClose(code, limit);
     isClosed = true;
   }
@@ -155,14 +162,14 @@ function connect(
   }
 
   // `ws` handles a chunk, and emits the messages in it, between these two listeners.
-  stream.prependListener("data", (chunk: Buffer) => memory.received(chunk.byteLength));
+  stream.prependListener("data", (chunk: Buffer) => budget.received(memory, chunk.byteLength));
   stream.on("data", () => {
     if (memory.unfinishedBytes > listener.maxFrameBytes + headerAllowanceBytes) closeTooBig();
   });
   webSocket.on("message", (data, isBinary) => {
     // The protocol is text, and `ws` passes a text frame as one Buffer.
     if (!Buffer.isBuffer(data)) return;
-    memory.completed(data.byteLength);
+    budget.completed(memory, data.byteLength);
     if (data.byteLength > listener.maxFrameBytes) return isClosed ? undefined : closeTooBig();
     handle(() => {
       if (isBinary || data.byteLength > listener.maxTextBytes) listener.onOtherFrame(data.byteLength);
@@ -172,7 +179,7 @@ function connect(
   webSocket.on("ping", (data) => {
     handle(() => {
       if (!listener.onOtherFrame(data.byteLength) || memory.waitingBytes > maxWaitingBytes) return;
-      webSocket.pong(data, false, memory.waiting(data.byteLength));
+      webSocket.pong(data, false, budget.waiting(memory, data.byteLength));
     });
   });
   webSocket.on("pong", (data) => handle(() => listener.onOtherFrame(data.byteLength)));
@@ -197,13 +204,17 @@ const refusalCodes: Readonly<Record<string, number>> = {
   WS_ERR_TOO_MANY_BUFFERED_PARTS: policyViolation,
 };
 
-function createPlainSocket(webSocket: WebSocket, memory: SocketBudget): Omit<PlainSocket, "close"> {
+function createPlainSocket(
+  webSocket: WebSocket,
+  budget: FrameBudget,
+  memory: SocketBudget,
+): Omit<PlainSocket, "close"> {
   return {
     send(text) {
       // `ws` silently drops a text that is sent on a closing socket.
       if (webSocket.readyState !== webSocket.OPEN) throw new Error("the socket is closing");
       if (memory.waitingBytes > maxWaitingBytes) throw new Error("the device does not read");
-      const written = memory.waiting(Buffer.byteLength(text));
+      const written = budget.waiting(memory, Buffer.byteLength(text));
       if (memory.isClosed) throw new Error(limitTexts.owner);
       webSocket.send(text, written);
     },

@@ -120,13 +120,21 @@ async function openSendsOrClose(settings: Settings, keys: Pick<OpenKeys, "close"
   }
 }
 
+/** How long registrations and statuses of devices wait for a commit, in milliseconds. Sends do not wait. */
+const patientCommitMs = 10;
+
 /** Starts the embedded environment server, whose environments are in the data directory. */
 async function openEmbeddedServer(
   settings: Pick<Settings, "dataDir" | "publicUrl">,
   log: (event: LogEvent) => void,
   environmentCache: EnvironmentCache | null,
 ): Promise<{ readonly server: EnvironmentServer; close(): Promise<void> }> {
-  const { store, database } = await openStore(settings.dataDir, environmentsFile, createSqliteEnvironmentStore);
+  const { store, database } = await openStore(settings.dataDir, environmentsFile, (opened) =>
+    createSqliteEnvironmentStore(opened, {
+      defer: setImmediate,
+      deferPatient: (run) => setTimeout(run, patientCommitMs),
+    }),
+  );
   // A busy SQLite blocks the event loop, so it returns at once and the server waits instead.
   database.exec("PRAGMA busy_timeout = 0");
   const server = createEnvironmentServer({

@@ -1,0 +1,134 @@
+/**
+ * Environments as API responses show them: a row of the store with the presence of its device, and without what the principal may not
+ * see. The JSON of a row is remembered until the row, its presence or what is shown of it changes.
+ */
+import type { Clock } from "@letta-environments/platform";
+import {
+  type Environment,
+  type EnvironmentMetadata,
+  jsonTextResponse,
+  type PlainResponse,
+  presentEnvironment,
+  type Principal,
+} from "@letta-environments/schema";
+import type { DeviceStatus, EnvironmentRow } from "../ports.ts";
+import { momentOf, type Moment, type Presence } from "../socket/connection.ts";
+import type { DeviceHub } from "../socket/hub.ts";
+
+/** An environment with a member that official clients read although the API text does not mention it. */
+type ShownEnvironment = Environment & { readonly listenerInstanceId: string };
+
+/** See the description of this file. */
+export interface Presentation {
+  /** Builds the response with one row. */
+  one(principal: Principal, row: EnvironmentRow): PlainResponse;
+  /** Builds the response with a page of rows. */
+  page(principal: Principal, rows: readonly EnvironmentRow[], hasNextPage: boolean): PlainResponse;
+  /** The row whose device is online with the latest heartbeat, else the one that was seen last; `undefined` without rows. */
+  liveliest(rows: readonly EnvironmentRow[]): EnvironmentRow | undefined;
+}
+
+interface Shown {
+  readonly presence: Presence | null;
+  readonly showsDetails: boolean;
+  readonly tenantName: string | undefined;
+  readonly text: string;
+}
+
+/** Creates a {@link Presentation}. */
+export function createPresentation({
+  hub,
+  clock,
+  podId,
+}: {
+  readonly hub: Pick<DeviceHub, "presence">;
+  readonly clock: Clock;
+  readonly podId: string;
+}): Presentation {
+  // A store returns the same object for a row until the row changes.
+  const shown = new WeakMap<EnvironmentRow, Shown>();
+
+  function textOf(principal: Principal, row: EnvironmentRow, now: Moment): string {
+    const presence = hub.presence(row.id, now);
+    const showsDetails = principal.scopes.has("details");
+    const { tenantName } = principal;
+    const last = shown.get(row);
+    const isSame =
+      last !== undefined &&
+      last.showsDetails === showsDetails &&
+      last.tenantName === tenantName &&
+      isSamePresence(last.presence, presence);
+    if (isSame) return last.text;
+    const text = JSON.stringify(presentEnvironment<Environment>(principal, toEnvironment(row, presence, podId)));
+    shown.set(row, { presence, showsDetails, tenantName, text });
+    return text;
+  }
+
+  return {
+    one: (principal, row) => jsonTextResponse(200, textOf(principal, row, momentOf(clock))),
+    page(principal, rows, hasNextPage) {
+      const now = momentOf(clock);
+      const connections = rows.map((row) => textOf(principal, row, now)).join(",");
+      return jsonTextResponse(200, `{"connections":[${connections}],"hasNextPage":${hasNextPage}}`);
+    },
+    liveliest(rows) {
+      if (rows.length < 2) return rows[0];
+      const now = momentOf(clock);
+      const candidates = rows.map((row) => ({ row, presence: hub.presence(row.id, now) }));
+      const [best] = candidates.toSorted(
+        (left, right) =>
+          (right.presence?.lastHeartbeatMs ?? -1) - (left.presence?.lastHeartbeatMs ?? -1) ||
+          lastSeenAt(right.row, right.presence) - lastSeenAt(left.row, left.presence),
+      );
+      return best?.row;
+    },
+  };
+}
+
+function isSamePresence(left: Presence | null, right: Presence | null): boolean {
+  if (left === null || right === null) return left === right;
+  return (
+    left.connectionId === right.connectionId &&
+    left.connectedAtMs === right.connectedAtMs &&
+    left.lastHeartbeatMs === right.lastHeartbeatMs &&
+    left.lastSeenMs === right.lastSeenMs &&
+    left.status === right.status
+  );
+}
+
+function lastSeenAt(row: EnvironmentRow, presence: Presence | null): number {
+  return presence?.lastSeenMs ?? row.lastSeenAt;
+}
+
+/** Converts a row. `connectedAt`, `connectionId`, `lastHeartbeat` and `podId` are `null` while the device is offline. */
+function toEnvironment(row: EnvironmentRow, presence: Presence | null, podId: string): ShownEnvironment {
+  const status = presence?.status ?? row;
+  const metadata = mergeMetadata(row.metadata, status);
+  return {
+    id: row.id,
+    connectedAt: presence?.connectedAtMs ?? null,
+    connectionId: presence?.connectionId ?? null,
+    connectionName: row.connectionName,
+    deviceId: row.deviceId,
+    listenerInstanceId: row.listenerInstanceId,
+    firstSeenAt: row.firstSeenAt,
+    lastHeartbeat: presence?.lastHeartbeatMs ?? null,
+    lastSeenAt: lastSeenAt(row, presence),
+    organizationId: row.tenant,
+    podId: presence === null ? null : podId,
+    apiKeyOwner: row.owner,
+    userId: row.owner,
+    ...(status.currentMode !== null && { currentMode: status.currentMode }),
+    ...(metadata !== null && { metadata }),
+  };
+}
+
+function mergeMetadata(registered: EnvironmentMetadata | null, status: DeviceStatus): EnvironmentMetadata | null {
+  const { workingDirectory, gitBranch } = status;
+  if (workingDirectory === null && gitBranch === null) return registered;
+  return {
+    ...registered,
+    ...(workingDirectory !== null && { workingDirectory }),
+    ...(gitBranch !== null && { gitBranch }),
+  };
+}

@@ -1,0 +1,81 @@
+import { openSqlite } from "@letta-environments/platform/node";
+import { expect, it } from "vitest";
+import { createSqliteEnvironmentStore } from "../src/sqlite.ts";
+
+/** The searches that read only rows which the statement needs, or at most a hundred others. */
+const permittedSearches = new Set([
+  // By a whole key.
+  "id=?",
+  "tenant=? AND id=?",
+  "tenant=? AND device_id=?",
+  "tenant=? AND device_id=? AND listener_instance_id=?",
+  "environment_id=? AND agent_id=? AND conversation_id=? AND message_id=?",
+  "delivery_id=?",
+  // The connections of one environment, of which few are remembered.
+  "environment_id=?",
+  "environment_id=? AND generation<?",
+  // Pages: the statement has a limit.
+  "tenant=? AND id>?",
+  "id>?",
+  "last_seen_at<?",
+  "reserved_at<?",
+  "replaced_at<?",
+  "environment_id=? AND reserved_at>?",
+  // The environments of a key, of which there may be few.
+  "tenant=? AND key_id=?",
+]);
+
+/** At the start, a server looks once for times in the future. */
+const atStart = /^UPDATE \w+ SET (\w+) = \? WHERE \1 > \?$/;
+
+function createRecordingStore() {
+  const database = openSqlite(":memory:");
+  const statements = new Set<string>();
+  const store = createSqliteEnvironmentStore({
+    ...database,
+    prepare(sql) {
+      statements.add(sql.replaceAll(/\s+/g, " ").trim());
+      return database.prepare(sql);
+    },
+  });
+  const planOf = (sql: string): string[] => {
+    const values = Array.from(sql.matchAll(/\?/g), () => 1);
+    return database
+      .prepare(`EXPLAIN QUERY PLAN ${sql}`)
+      .all(...values)
+      .map(({ detail }) => String(detail));
+  };
+  return { database, store, statements, planOf };
+}
+
+it("no statement reads more rows than it needs, however many are stored", async () => {
+  const { database, store, statements, planOf } = createRecordingStore();
+  for (const [environmentIds, deviceIds, owner] of [
+    [null, null, null],
+    [["env-1"], null, null],
+    [null, ["device-1"], "owner"],
+  ] as const) {
+    const filter = { tenant: "t", afterId: null, environmentIds, deviceIds, owner, limit: 1 };
+    await store.listEnvironments(filter);
+    await store.listNames(filter);
+  }
+  for (const [tenant, deviceId] of [
+    [null, null],
+    ["t", null],
+    ["t", "device-1"],
+  ] as const) {
+    await store.listDevices({ tenant, deviceId, afterId: null, limit: 1 });
+  }
+  const wasteful = [...statements]
+    .filter((sql) => !atStart.test(sql) && !sql.includes("environment_schema") && /^(?:SELECT|UPDATE|DELETE)/.test(sql))
+    .flatMap((sql) => planOf(sql).map((step) => ({ sql, step })))
+    .filter(({ step }) => {
+      const search = /^SEARCH .*\((.*)\)$/.exec(step)?.[1];
+      const isScan = /^SCAN (?!.*VIRTUAL TABLE)/.test(step);
+      return isScan || (search !== undefined && !permittedSearches.has(search));
+    });
+  database.close();
+
+  expect(wasteful).toEqual([]);
+  expect(statements.size).toBeGreaterThan(30);
+});
