@@ -3,13 +3,14 @@ import type { PlainResponse } from "@letta-environments/schema";
 import type { Pipeline } from "../../../pipeline.ts";
 import { LaneExchange } from "./exchange.ts";
 import { type LaneFields, recognise } from "./grammar.ts";
+import type { ResponseText } from "./response-text.ts";
 
 /** What the connections of a lane share. */
 export interface ConnectionOptions {
   readonly pipeline: Pick<Pipeline, "handle">;
   /** Counts a request, or returns the response that refuses it. */
   readonly admit: (exchange: LaneExchange) => PlainResponse | null;
-  readonly toText: (response: PlainResponse, exchange: LaneExchange) => string | Buffer;
+  readonly toText: (response: PlainResponse, exchange: LaneExchange) => ReturnType<ResponseText>;
   /** Receives the connection, and the bytes that were not recognised. The lane reads no more of it. */
   readonly handOver: (socket: Socket, unread: Buffer) => void;
 }
@@ -54,7 +55,7 @@ export function answerReads(socket: Socket, options: ConnectionOptions): LaneCon
   function respond(exchange: LaneExchange, response: PlainResponse): boolean {
     if (socket.destroyed) return false;
     const text = toText(response, exchange);
-    const isWritten = typeof text === "string" ? socket.write(text, "latin1") : socket.write(text);
+    const isWritten = typeof text === "string" ? socket.write(text, "latin1") : writeBoth(socket, text);
     exchange.isAnswered = true;
     if (!exchange.shouldKeepAlive) socket.off("data", read).destroySoon();
     else if (isWritten) return endExchange();
@@ -99,4 +100,13 @@ export function answerReads(socket: Socket, options: ConnectionOptions): LaneCon
 
   socket.on("data", read).on("drain", onDrain).on("end", onEnd).on("close", endExchange).on("error", destroy);
   return { isBusy: () => current !== null, requests: () => requests };
+}
+
+/** Writes a head and its body in one system call. */
+function writeBoth(socket: Socket, [head, body]: readonly [string, Buffer]): boolean {
+  socket.cork();
+  socket.write(head, "latin1");
+  const isWritten = socket.write(body);
+  socket.uncork();
+  return isWritten;
 }

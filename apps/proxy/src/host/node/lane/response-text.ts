@@ -1,7 +1,7 @@
 import { STATUS_CODES } from "node:http";
 import type { PlainResponse } from "@letta-environments/schema";
 
-/** Up to this size a body becomes a part of the text. */
+/** Up to this size a body becomes a part of the text. Beyond it, copying the body costs more than a second buffer in the system call. */
 const maxTextBytes = 4_096;
 
 /** What `node:http` refuses in the value of a field, so that no value can end its line. */
@@ -19,11 +19,11 @@ function currentDate(): string {
   return date;
 }
 
-/** Returns a response as `node:http` would write it: a text in Latin-1, or bytes for a large body. Throws a TypeError if a field has an invalid value. */
+/** Returns a response as `node:http` would write it: a text in Latin-1, with the bytes of a large body beside it. Throws a TypeError if a field has an invalid value. */
 export type ResponseText = (
   response: PlainResponse,
   request: { readonly method: string; readonly shouldKeepAlive: boolean },
-) => string | Buffer;
+) => string | readonly [head: string, body: Buffer];
 
 /** Creates a {@link ResponseText} for connections that stay open between requests for a time, in milliseconds. */
 export function createResponseText(keepAliveMs: number): ResponseText {
@@ -44,10 +44,7 @@ export function createResponseText(keepAliveMs: number): ResponseText {
     head += shouldKeepAlive ? kept : "Connection: close\r\n\r\n";
     if (bytes === null || method === "HEAD" || status === 304 || status === 204) return head;
     if (bytes.byteLength <= maxTextBytes) return head + bytes.toString("latin1");
-    const all = Buffer.allocUnsafe(head.length + bytes.byteLength);
-    all.write(head, "latin1");
-    all.set(bytes, head.length);
-    return all;
+    return [head, bytes];
   };
 }
 
