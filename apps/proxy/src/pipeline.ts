@@ -19,7 +19,7 @@ import { authoriseBody, authoriseEndpoint } from "./auth/authorise.ts";
 import { createFeatures, type Features } from "./features.ts";
 import { type GatewayRequest, ignoreForwardedHeaders } from "./http/gateway-request.ts";
 import { failureResponse, finishResponse } from "./http/response.ts";
-import { createRequestTargets } from "./http/read-targets.ts";
+import { createRequestTargets } from "./http/request-targets.ts";
 import { validateRequest } from "./http/validate-request.ts";
 import { mapMaybe, type MaybePromise, type Refusal, startSteps } from "./lib/steps.ts";
 import { retrieveRateLimit, rateLimitPath, checkRateLimitMethod } from "./limits/endpoint.ts";

@@ -25,6 +25,7 @@ function setUp() {
     },
   };
   const events: ProxyEvent[] = [];
+  const uses: string[] = [];
   const telemetry = (event: ProxyEvent): void => void events.push(event);
   const authenticate = createKeyAuthenticator({
     clock,
@@ -32,9 +33,18 @@ function setUp() {
     digests: testDigests,
     keyStore,
     pepper: testPepper,
+    noteKeyUse: (keyId) => void uses.push(keyId),
     telemetry,
   });
-  return { clock, store, found, events, authenticate, present: async (key: string) => authenticate(`Bearer ${key}`) };
+  return {
+    clock,
+    store,
+    found,
+    events,
+    uses,
+    authenticate,
+    present: async (key: string) => authenticate(`Bearer ${key}`),
+  };
 }
 
 function codeOf(authentication: Authentication): string | undefined {
@@ -49,6 +59,18 @@ async function principalOf(authentication: Promise<Authentication>): Promise<Gat
 }
 
 describe("a good key", () => {
+  test("each use is noted and the expiry is checked each time, however often the key was used before", async () => {
+    const { store, clock, present, uses } = setUp();
+    const { key, record } = await issueTestKey(store, clock, { expiresAt: clock.now() + 1_000 });
+    for (let use = 1; use <= 4; use++) {
+      expect(codeOf(await present(key))).toBeUndefined();
+      expect(uses).toEqual(Array.from({ length: use }, () => record.id));
+    }
+    await clock.advance(1_000);
+    expect(codeOf(await present(key))).toBe("invalid_key");
+    expect(uses.length).toBe(4);
+  });
+
   test("a valid key authenticates as the principal of its record", async () => {
     const { store, clock, present } = setUp();
     const { key, record } = await issueTestKey(store, clock, {

@@ -2,7 +2,7 @@
  * Admission under overload. Before any work, a request is refused with 503 `overloaded` if too many are in progress or if the event loop has been busy for
  * too long, lists first, then reads of a device, then messages. Connections are limited too, so that the process keeps files for everything else.
  */
-import type { IncomingMessage, ServerResponse } from "node:http";
+import type { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
 import type { Clock } from "@letta-environments/platform";
 import { type PlainResponse, problemResponse } from "@letta-environments/schema";
@@ -62,12 +62,18 @@ export interface AdmissionOptions {
   readonly onOverload: (report: OverloadReport) => void;
 }
 
+/** The response to an admitted request: its end, and whether its connection stays open. */
+export interface AdmittedExchange {
+  shouldKeepAlive: boolean;
+  on(event: "close", listener: () => void): unknown;
+}
+
 /** Admits connections and requests of one process. */
 export interface Admission {
   /** Counts a connection. It is closed at once if there are too many. */
   accept(socket: Socket): void;
   /** Counts a request until its end, or returns the response that refuses it. */
-  admit(incoming: IncomingMessage, outgoing: ServerResponse): PlainResponse | null;
+  admit(incoming: Pick<IncomingMessage, "method" | "url">, outgoing: AdmittedExchange): PlainResponse | null;
   /** Whether another connection may become a device's socket. The last fifth is for callers. */
   hasRoomForDevices(): boolean;
 }

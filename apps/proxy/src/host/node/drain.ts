@@ -4,6 +4,8 @@
  */
 import type { Server } from "node:http";
 import type { Duplex } from "node:stream";
+import type { AdmittedExchange } from "./admission.ts";
+import type { Lane } from "./lane/lane.ts";
 
 /** A server that can be stopped without dropping requests in flight. */
 export interface DrainingServer {
@@ -13,8 +15,9 @@ export interface DrainingServer {
   close(): Promise<void>;
 }
 
-/** Tracks the requests and sockets of a server, so that it can be stopped in two steps. */
-export function trackServer(server: Server): DrainingServer {
+/** Tracks the requests and sockets of a server, and of the lane in front of it, so that they can be stopped in two steps. */
+export function trackServer(server: Server, lane: Lane | null = null): DrainingServer {
+  const listener = lane ?? server;
   const upgraded = new Set<Duplex>();
   let inFlight = 0;
   let onIdle: (() => void) | null = null;
@@ -25,17 +28,22 @@ export function trackServer(server: Server): DrainingServer {
     if (inFlight === 0) onIdle?.();
   }
 
-  server.on("request", (_incoming, outgoing) => {
+  const countRequest = (_incoming: unknown, outgoing: AdmittedExchange): void => {
     inFlight += 1;
     outgoing.on("close", endRequest);
-  });
+  };
+  server.on("request", countRequest);
+  lane?.on("request", countRequest);
   server.on("upgrade", (_incoming, socket: Duplex) => {
     upgraded.add(socket);
     socket.once("close", () => upgraded.delete(socket));
   });
 
   function stopAccepting(): Promise<void> {
-    return (closed ??= new Promise((resolve) => void server.close(() => resolve())));
+    return (closed ??= new Promise((resolve) => {
+      listener.close(() => resolve());
+      lane?.closeIdleConnections();
+    }));
   }
 
   return {
@@ -52,7 +60,7 @@ export function trackServer(server: Server): DrainingServer {
     },
     close() {
       const done = stopAccepting();
-      server.closeAllConnections();
+      listener.closeAllConnections();
       for (const socket of upgraded) socket.destroy();
       return done;
     },

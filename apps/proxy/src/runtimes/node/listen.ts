@@ -1,11 +1,12 @@
 /** Opens the listeners of the process: a port, the HTTP server behind it, and its WebSockets. */
 import { once } from "node:events";
-import type { Server } from "node:http";
+import type { Server } from "node:net";
 import { CommandError } from "@letta-environments/command-line";
 import { randomId } from "@letta-environments/platform/node";
 import type { Admission } from "../../host/node/admission.ts";
 import { type DrainingServer, trackServer } from "../../host/node/drain.ts";
 import { createHttpServer, defaultServerTimeouts } from "../../host/node/http-server.ts";
+import { createLane } from "../../host/node/lane/lane.ts";
 import { serveWebSockets } from "../../host/node/web-sockets.ts";
 import type { HostRoute } from "../../host/routes.ts";
 import type { Pipeline } from "../../pipeline.ts";
@@ -29,6 +30,8 @@ export interface ListenAddress {
 /** What listeners of a process share. */
 export interface ListenerOptions {
   readonly admission: Admission;
+  /** Whether plain reads are answered in front of the HTTP server. Default: false. */
+  readonly hasLane?: boolean;
   /** Receives failures that no response reports. */
   readonly onFailure: (cause: unknown) => void;
 }
@@ -42,19 +45,22 @@ export async function openListener(
   address: ListenAddress,
   pipeline: Pick<Pipeline, "handle" | "upgrade">,
   routes: readonly HostRoute[],
-  { admission, onFailure }: ListenerOptions,
+  { admission, hasLane = false, onFailure }: ListenerOptions,
 ): Promise<Listener> {
-  const server = createHttpServer({
+  const options = {
     pipeline,
     routes,
     randomId,
     timeouts: defaultServerTimeouts,
     admission,
+    isBehindLane: hasLane,
     onFailure,
-  });
+  };
+  const server = createHttpServer(options);
   serveWebSockets(server, pipeline, { randomId, admission, onFailure });
-  const connections = trackServer(server);
-  return { url: await listen(server, address), connections };
+  const lane = hasLane ? createLane(server, options) : null;
+  const connections = trackServer(server, lane);
+  return { url: await listen(lane ?? server, address), connections };
 }
 
 /**
