@@ -16,6 +16,8 @@ export interface CacheApiStoreOptions {
   readonly sha256: Sha256;
   /** Returns a unique string. */
   readonly newStamp: () => string;
+  /** Returns the group that contains every entry of a group, or the group itself if there is none. */
+  readonly wholeOf: (group: string) => string;
 }
 
 /** A host that never resolves (RFC 6761 section 6.4). */
@@ -24,21 +26,29 @@ const origin = "https://letta-gateway.invalid";
 const maxKeepSeconds = 31_536_000;
 const stampSeconds = 86_400;
 
+/** The parts of a group that contains others, each with its stamp: the digits of a digest. */
+const parts: readonly string[] = [..."0123456789abcdef"];
+
 /**
- * Stores responses in the Cache API of a Cloudflare data centre. The Cache API cannot delete groups. Therefore each resource and each group has a
- * stamp, which is an entry of its own, and a response is stored with the current stamps. Deleting a group deletes its stamp, and a response with a
- * missing or different stamp is ignored. Invalidation is immediate in the data centre where it was requested; elsewhere responses expire. Only the last
- * variant of a resource is stored.
+ * Stores responses in the Cache API of a Cloudflare data centre. The Cache API cannot delete groups. Therefore groups have stamps, which are entries of
+ * their own, and a response is stored with the current stamps. Deleting a group deletes its stamp, and a response with a missing or different stamp is
+ * ignored. Invalidation is immediate in the data centre where it was requested; elsewhere responses expire. Only the last variant of a resource is
+ * stored.
+ *
+ * A read must not need a stamp for each of its groups. So a group that contains others has {@link parts}, and the groups in it share their
+ * stamps: deleting a group deletes the stamp of its part, and deleting the containing one deletes them all. A read with one group in a containing one
+ * therefore needs two calls, and a deletion may also invalidate other groups of the same part.
  */
 export function createCacheApiStore(options: CacheApiStoreOptions): CacheStore {
-  const { openCache, clock, sha256, newStamp } = options;
+  const { openCache, clock, sha256, newStamp, wholeOf } = options;
   const entryUrl = (key: string): string => `${origin}/answers/${sha256(key)}`;
-  const resourceStampUrl = (key: string): string => `${origin}/stamps/${sha256(encodeKey(["resource", key]))}`;
-  const groupStampUrl = (group: string): string => `${origin}/stamps/${sha256(encodeKey(["group", group]))}`;
-  const stampUrls = (key: string, { groups }: CacheEntry): readonly string[] => [
-    resourceStampUrl(key),
-    ...groups.map(groupStampUrl),
-  ];
+  const stampUrl = (whole: string, part: string): string => `${origin}/stamps/${sha256(encodeKey([whole, part]))}`;
+  const stampOfGroup = (group: string): string => stampUrl(wholeOf(group), sha256(group).charAt(0));
+
+  function stampUrls({ groups }: CacheEntry): readonly string[] {
+    const contained = groups.filter((group) => wholeOf(group) !== group);
+    return (contained.length === 0 ? groups : contained).map(stampOfGroup);
+  }
 
   async function readStamp(cache: WebCache, url: string): Promise<string | null> {
     const found = await cache.match(url);
@@ -60,33 +70,34 @@ export function createCacheApiStore(options: CacheApiStoreOptions): CacheStore {
       if (found === undefined) return [];
       const { entry, stamps } = decodeEntry(new Uint8Array(await found.arrayBuffer()));
       if (!(entry.keepUntilMs > clock.now())) return [];
-      const present = await Promise.all(stampUrls(key, entry).map((url) => readStamp(cache, url)));
+      const present = await Promise.all(stampUrls(entry).map((url) => readStamp(cache, url)));
       return present.every((stamp, index) => stamp !== null && stamp === stamps[index]) ? [entry] : [];
     },
     async put(key, entry) {
       const cache = await openCache();
       // Read the stamps first, so that an invalidation from here on also invalidates this entry.
-      const stamps = await Promise.all(stampUrls(key, entry).map((url) => stampOf(cache, url)));
+      const stamps = await Promise.all(stampUrls(entry).map((url) => stampOf(cache, url)));
       const keepSeconds = Math.ceil((entry.keepUntilMs - clock.now()) / 1_000);
       if (keepSeconds <= 0) return;
       const headers = { "cache-control": `max-age=${Math.min(keepSeconds, maxKeepSeconds)}` };
       await cache.put(entryUrl(key), new Response(encodeEntry({ entry, stamps }), { headers }));
     },
     async delete(key) {
-      const cache = await openCache();
-      // Delete the stamp too, because a put in progress may already have read it.
-      await Promise.all([cache.delete(resourceStampUrl(key)), cache.delete(entryUrl(key))]);
+      // A put in progress elsewhere may still store a response that was fetched before. It is as old as any that was stored a moment ago.
+      await (await openCache()).delete(entryUrl(key));
     },
     async deleteGroup(group) {
-      await (await openCache()).delete(groupStampUrl(group));
+      const cache = await openCache();
+      const isWhole = wholeOf(group) === group;
+      const urls = isWhole ? parts.map((part) => stampUrl(group, part)) : [stampOfGroup(group)];
+      await Promise.all(urls.map((url) => cache.delete(url)));
     },
   };
 }
 
-/** An entry with the stamps that its resource and groups had when it was stored. It is valid while these stamps have not changed. */
+/** An entry with the stamps that its groups had when it was stored. It is valid while these stamps have not changed. */
 export interface StampedEntry {
   readonly entry: CacheEntry;
-  /** The stamp of the resource, then the stamps of the entry's groups in their order. */
   readonly stamps: readonly string[];
 }
 

@@ -20,7 +20,7 @@ import { createMemoryRateLimitStore } from "../../adapters/memory/rate-limit-sto
 import { pepperOf } from "../../keys/key-lifecycle.ts";
 import { createPipeline, type Pipeline } from "../../pipeline.ts";
 import { auditKeyStore } from "../../audit/key-changes.ts";
-import { createEnvironmentCache, type EnvironmentCache } from "../../cache/environment-cache.ts";
+import { createEnvironmentCache, type EnvironmentCache, wholeGroupOf } from "../../cache/environment-cache.ts";
 import { cacheScopeOf } from "../../cache/policy.ts";
 import type { Settings } from "../../config/settings.ts";
 import { createHasExpired } from "../../keys/credential-expiry.ts";
@@ -137,6 +137,7 @@ function composeCache(
       clock: systemClock,
       sha256: sha256Hex,
       newStamp: () => randomId("stamp"),
+      wholeOf: wholeGroupOf,
     }),
     clock: systemClock,
     sha256: sha256Hex,

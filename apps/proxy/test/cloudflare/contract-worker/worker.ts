@@ -88,7 +88,8 @@ async function runCacheContract(): Promise<ContractResults> {
     () => {
       const name = randomId("cache");
       const openCache = () => caches.open(name);
-      return createCacheApiStore({ openCache, clock: systemClock, sha256: sha256Hex, newStamp: () => randomId("s") });
+      const newStamp = (): string => randomId("s");
+      return createCacheApiStore({ openCache, clock: systemClock, sha256: sha256Hex, newStamp, wholeOf: (group) => group });
     },
     false,
   );
