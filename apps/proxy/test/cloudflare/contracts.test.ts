@@ -100,16 +100,17 @@ describeKeyStore("in a Durable Object", { generationBoundMs: 5_000, storesText: 
 
 describeRateLimitStore("in a Durable Object", { time: "monotonic", runs: 15 }, (clock) => {
   const prefix = `limits ${count++}`;
-  return createDurableRateLimitStore(
-    (name) => {
+  return createDurableRateLimitStore({
+    objectOf(name) {
       const stub = limitObject(`${prefix} ${name}`);
       return {
-        take: (checks, options) => stub.takeAt({ nowMs: clock.now(), monotonicMs: clock.monotonic() }, checks, options),
+        take: (...take) => stub.takeAt({ nowMs: clock.now(), monotonicMs: clock.monotonic() }, ...take),
         release: (leaseId, checks) => stub.release(leaseId, checks),
       };
     },
-    () => undefined,
-  );
+    clock,
+    background: () => undefined,
+  });
 });
 
 test("an unused rate-limit object removes idle counters and finally all of its storage", async () => {

@@ -22,10 +22,12 @@ const background: Promise<unknown>[] = [];
 /** The module `cloudflare:workers` for `vi.mock`. */
 export const workersModule = {
   DurableObject: class {
-    constructor(
-      readonly ctx: DurableObjectContext,
-      readonly env: unknown,
-    ) {}
+    readonly ctx: DurableObjectContext;
+    readonly env: unknown;
+    constructor(ctx: DurableObjectContext, env: unknown) {
+      this.ctx = ctx;
+      this.env = env;
+    }
   },
   waitUntil: (work: Promise<unknown>) => void background.push(work),
 };

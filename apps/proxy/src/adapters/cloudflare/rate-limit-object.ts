@@ -2,8 +2,8 @@ import type { Clock } from "@letta-environments/platform";
 import { openDurableSqlite, systemClock } from "@letta-environments/platform/cloudflare";
 import { DurableObject, type DurableObjectContext } from "cloudflare:workers";
 import type { RateLimitCheck } from "../../rate-limit/policy.ts";
-import type { RateLimitOutcome, RateLimitTakeOptions } from "../../rate-limit/store.ts";
-import { createSqliteRateLimitStore, type SqliteRateLimitStore } from "../sqlite/rate-limit-store.ts";
+import type { RateLimitTakeOptions } from "../../rate-limit/store.ts";
+import { createSqliteRateLimitStore, type GrantingOutcome, type SqliteRateLimitStore } from "../sqlite/rate-limit-store.ts";
 
 /** The least time between two sweeps of an object, in milliseconds. */
 const sweepAfterMs = 3_600_000;
@@ -23,8 +23,12 @@ export class RateLimitObject extends DurableObject {
     this.#clock = clock;
   }
 
-  take(checks: readonly RateLimitCheck[], options: RateLimitTakeOptions): RateLimitOutcome {
-    return this.#open().take(checks, options);
+  take(
+    checks: readonly RateLimitCheck[],
+    options: RateLimitTakeOptions,
+    wanted: readonly number[] = [],
+  ): GrantingOutcome {
+    return this.#open().takeAndGrant(checks, options, wanted);
   }
 
   release(leaseId: string, checks: readonly RateLimitCheck[]): void {

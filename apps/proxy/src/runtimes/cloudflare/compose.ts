@@ -160,7 +160,11 @@ function composeRateLimits(
 ): { readonly settings: RateLimitSettings; readonly limiter: RateLimiter | null } {
   if (settings.limits.length === 0) return { settings, limiter: null };
   const limiter = createRateLimiter({
-    store: createDurableRateLimitStore((name) => limits.getByName(name), waitUntil),
+    store: createDurableRateLimitStore({
+      objectOf: (name) => limits.getByName(name),
+      clock: systemClock,
+      background: waitUntil,
+    }),
     localStore: createMemoryRateLimitStore(systemClock),
     clock: systemClock,
     deadlineMs: settings.deadlineMs,

@@ -7,7 +7,8 @@ import { createCacheApiStore } from "../../../src/adapters/cloudflare/cache-stor
 import { SendObject } from "../../../src/adapters/cloudflare/idempotency-object.ts";
 import { RateLimitObject } from "../../../src/adapters/cloudflare/rate-limit-object.ts";
 import type { RateLimitCheck } from "../../../src/rate-limit/policy.ts";
-import type { RateLimitOutcome, RateLimitTakeOptions } from "../../../src/rate-limit/store.ts";
+import type { RateLimitTakeOptions } from "../../../src/rate-limit/store.ts";
+import type { GrantingOutcome } from "../../../src/adapters/sqlite/rate-limit-store.ts";
 
 export { KeyObject } from "../../../src/adapters/cloudflare/key-object.ts";
 
@@ -29,9 +30,14 @@ export class ClockedRateLimitObject extends RateLimitObject {
     this.#storage = this.ctx.storage as unknown as DurableObjectStorage;
   }
 
-  takeAt(time: Time, checks: readonly RateLimitCheck[], options: RateLimitTakeOptions): RateLimitOutcome {
+  takeAt(
+    time: Time,
+    checks: readonly RateLimitCheck[],
+    options: RateLimitTakeOptions,
+    wanted?: readonly number[],
+  ): GrantingOutcome {
     Object.assign(this.#clock, time);
-    return this.take(checks, options);
+    return this.take(checks, options, wanted);
   }
 
   /** Runs the alarm as the platform does. */
