@@ -1,5 +1,6 @@
-import { type CacheEntry, type CacheStore, encodeKey } from "@letta-environments/http-cache";
+import { type CacheEntry, type CacheStore, currentAgeMs, encodeKey } from "@letta-environments/http-cache";
 import type { Clock, Sha256 } from "@letta-environments/platform";
+import { createBoundedMap } from "../../lib/bounded-map.ts";
 
 /** The part of a Cache API cache that the store uses; `caches.open(...)` returns one. */
 export interface WebCache {
@@ -26,6 +27,10 @@ const origin = "https://letta-gateway.invalid";
 const maxKeepSeconds = 31_536_000;
 const stampSeconds = 86_400;
 
+/** Responses that an isolate keeps in its own memory, and the largest body among them, in bytes: 16 MiB together. */
+const maxCopies = 512;
+const maxCopyBytes = 32_768;
+
 /** The parts of a group that contains others, each with its stamp: the digits of a digest. */
 const parts: readonly string[] = [..."0123456789abcdef"];
 
@@ -38,6 +43,9 @@ const parts: readonly string[] = [..."0123456789abcdef"];
  * A read must not need a stamp for each of its groups. So a group that contains others has {@link parts}, and the groups in it share their
  * stamps: deleting a group deletes the stamp of its part, and deleting the containing one deletes them all. A read with one group in a containing one
  * therefore needs two calls, and a deletion may also invalidate other groups of the same part.
+ *
+ * The store also keeps copies of responses in memory while they are fresh. A copy is only used after its stamps were read, so it is invalidated as the
+ * stored response is, and a repeated read needs one call.
  */
 export function createCacheApiStore(options: CacheApiStoreOptions): CacheStore {
   const { openCache, clock, sha256, newStamp, wholeOf } = options;
@@ -45,7 +53,17 @@ export function createCacheApiStore(options: CacheApiStoreOptions): CacheStore {
   const stampUrl = (whole: string, part: string): string => `${origin}/stamps/${sha256(encodeKey([whole, part]))}`;
   const stampOfGroup = (group: string): string => stampUrl(wholeOf(group), sha256(group).charAt(0));
 
-  function stampUrls({ groups }: CacheEntry): readonly string[] {
+  const copies = createBoundedMap<Copy>(maxCopies);
+
+  function keepCopy(key: string, { entry, stamps }: StampedEntry): void {
+    if (entry.body.byteLength > maxCopyBytes) copies.delete(key);
+    else copies.set(key, { entry, stamps, stampUrls: stampUrlsOf(entry) });
+  }
+
+  const readStamps = (cache: WebCache, urls: readonly string[]): Promise<readonly (string | null)[]> =>
+    Promise.all(urls.map((url) => readStamp(cache, url)));
+
+  function stampUrlsOf({ groups }: CacheEntry): readonly string[] {
     const contained = groups.filter((group) => wholeOf(group) !== group);
     return (contained.length === 0 ? groups : contained).map(stampOfGroup);
   }
@@ -66,23 +84,35 @@ export function createCacheApiStore(options: CacheApiStoreOptions): CacheStore {
   return {
     async get(key) {
       const cache = await openCache();
+      const copy = copies.get(key);
+      // A stale copy is not used, because another isolate may have stored a newer response.
+      const isFresh = copy !== undefined && currentAgeMs(copy.entry, clock.now()) < copy.entry.freshForMs;
+      const seen = isFresh ? await readStamps(cache, copy.stampUrls) : null;
+      if (copy !== undefined && seen !== null && isValid(copy, seen)) return [copy.entry];
       const found = await cache.match(entryUrl(key));
       if (found === undefined) return [];
-      const { entry, stamps } = decodeEntry(new Uint8Array(await found.arrayBuffer()));
+      const stored = decodeEntry(new Uint8Array(await found.arrayBuffer()));
+      const { entry } = stored;
       if (!(entry.keepUntilMs > clock.now())) return [];
-      const present = await Promise.all(stampUrls(entry).map((url) => readStamp(cache, url)));
-      return present.every((stamp, index) => stamp !== null && stamp === stamps[index]) ? [entry] : [];
+      // The groups of a resource do not change in practice, so its stamps are read once.
+      const stampUrls = stampUrlsOf(entry);
+      const isSame = seen !== null && String(copy?.stampUrls) === String(stampUrls);
+      if (!isValid(stored, isSame ? seen : await readStamps(cache, stampUrls))) return [];
+      keepCopy(key, stored);
+      return [entry];
     },
     async put(key, entry) {
       const cache = await openCache();
       // Read the stamps first, so that an invalidation from here on also invalidates this entry.
-      const stamps = await Promise.all(stampUrls(entry).map((url) => stampOf(cache, url)));
+      const stamps = await Promise.all(stampUrlsOf(entry).map((url) => stampOf(cache, url)));
       const keepSeconds = Math.ceil((entry.keepUntilMs - clock.now()) / 1_000);
       if (keepSeconds <= 0) return;
       const headers = { "cache-control": `max-age=${Math.min(keepSeconds, maxKeepSeconds)}` };
       await cache.put(entryUrl(key), new Response(encodeEntry({ entry, stamps }), { headers }));
+      keepCopy(key, { entry, stamps });
     },
     async delete(key) {
+      copies.delete(key);
       // A put in progress elsewhere may still store a response that was fetched before. It is as old as any that was stored a moment ago.
       await (await openCache()).delete(entryUrl(key));
     },
@@ -99,6 +129,16 @@ export function createCacheApiStore(options: CacheApiStoreOptions): CacheStore {
 export interface StampedEntry {
   readonly entry: CacheEntry;
   readonly stamps: readonly string[];
+}
+
+/** Whether an entry is valid: its stamps have not changed since it was stored. */
+function isValid({ stamps }: StampedEntry, present: readonly (string | null)[]): boolean {
+  return present.every((stamp, index) => stamp !== null && stamp === stamps[index]);
+}
+
+/** An entry in memory, with the addresses of its stamps. */
+interface Copy extends StampedEntry {
+  readonly stampUrls: readonly string[];
 }
 
 type Wire = Omit<CacheEntry, "body"> & { readonly stamps: readonly string[] };
