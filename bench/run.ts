@@ -17,6 +17,7 @@ import { measureRateLimitsHttp } from "./rate-limits-http.ts";
 import { measureRequests } from "./requests.ts";
 import { measureRevocation } from "./revocation.ts";
 import { measureDeviceAttacks } from "./attacks/device-attacks.ts";
+import { measureEdge } from "./edge.ts";
 import { measureHosts } from "./hosts.ts";
 import { measureOverload } from "./overload.ts";
 import { measureStart } from "./start.ts";
@@ -38,6 +39,7 @@ const benchmarks: ReadonlyMap<string, () => BenchmarkResult | Promise<BenchmarkR
   ["overload", measureOverload],
   ["start", measureStart],
   ["hosts", measureHosts],
+  ["edge", measureEdge],
   ["guards", measureGuards],
   ["digest-comparison", measureDigestComparison],
   ["client", measureClient],
