@@ -163,12 +163,9 @@ function createApiSteps(services: GatewayServices, { authenticate, limits, upstr
       return authoriseBody(principal, endpoint, input.bodyValue);
     })
     .add("prepare the upstream call", (exchange) => {
-      const { send } = exchange.trace;
-      const { requestId } = exchange.trace;
-      const beforeSend = (deviceId: string | null): Promise<PlainResponse | null> =>
-        send === null ? Promise.resolve(null) : sends.start(send, deviceId);
-      const { connection, sendId = "" } = send ?? {};
-      return { call: prepareCall({ ...exchange, requestId, connection, sendId, beforeSend }) };
+      const { send, requestId } = exchange.trace;
+      const record = send === null ? null : sends.recordOf(send);
+      return { call: prepareCall({ ...exchange, requestId, connection: send?.connection, send: record }) };
     })
     .check("read through the cache", ({ call }) => environmentCache?.read(call) ?? null)
     .end("call the upstream", async ({ call, request, principal, trace }) => {

@@ -1,16 +1,19 @@
 import { expect, test } from "vitest";
 import { createTestAudit, finishedSend } from "../../test/support/test-audit.ts";
-import { type AuditStore, AuditUnavailableError } from "./store.ts";
+import type { GroupCommitOptions } from "../adapters/sqlite/group-commit.ts";
+import { AuditUnavailableError } from "./store.ts";
 
-/** A store whose appends fail in the given order: before the commit, or after it. */
-function failing(store: AuditStore, faults: ("before" | "after")[]): AuditStore {
+/** Transactions that fail in the given order: before the commit, or after it. The first one begins the chain. */
+function failing(faults: ("before" | "after")[]): GroupCommitOptions {
+  let isOpen = false;
   return {
-    ...store,
-    async append(records, head) {
-      const fault = faults.shift();
+    async guard(run) {
+      const fault = isOpen ? faults.shift() : undefined;
+      isOpen = true;
       if (fault === "before") throw new Error("disk full");
-      await store.append(records, head);
+      const result = run();
       if (fault === "after") throw new Error("i/o error");
+      return result;
     },
   };
 }
@@ -41,20 +44,19 @@ test("entries that arrive together share a commit", async () => {
   const audit = createTestAudit();
   let commits = 0;
   const log = await audit.openWriter("writer-1", {
-    ...audit.store,
-    append(records, head) {
+    async guard(run) {
       commits += 1;
-      return audit.store.append(records, head);
+      return run();
     },
   });
   await Promise.all(Array.from({ length: 50 }, (_, index) => log.append(finishedSend(`${index}`))));
-  expect(commits).toBe(1);
+  expect(commits).toBe(2);
   expect(log.end().sequence).toBe(51);
 });
 
 test("an entry that could not be stored is rejected, and the next one continues the chain", async () => {
   const audit = createTestAudit();
-  const log = await audit.openWriter("writer-1", failing(audit.store, ["before"]));
+  const log = await audit.openWriter("writer-1", failing(["before"]));
   await expect(log.append(finishedSend("lost"))).rejects.toBeInstanceOf(AuditUnavailableError);
   await log.append(finishedSend("kept"));
   expect(await audit.verify()).toMatchObject({ intact: true, records: 2 });
@@ -62,7 +64,7 @@ test("an entry that could not be stored is rejected, and the next one continues 
 
 test("a commit whose success was not reported is found in the store, and the chain continues after it", async () => {
   const audit = createTestAudit();
-  const log = await audit.openWriter("writer-1", failing(audit.store, ["after"]));
+  const log = await audit.openWriter("writer-1", failing(["after"]));
   await expect(log.append(finishedSend("untold"))).rejects.toBeInstanceOf(AuditUnavailableError);
   await log.append(finishedSend("next"));
   expect(await audit.verify()).toMatchObject({ intact: true, records: 3 });
@@ -70,7 +72,7 @@ test("a commit whose success was not reported is found in the store, and the cha
 
 test("a chain that another process changed accepts no more entries", async () => {
   const audit = createTestAudit();
-  const log = await audit.openWriter("writer-1", failing(audit.store, ["before"]));
+  const log = await audit.openWriter("writer-1", failing(["after"]));
   await expect(log.append(finishedSend("a"))).rejects.toBeInstanceOf(AuditUnavailableError);
   audit.database.exec("UPDATE audit_heads SET hash = 'other'");
   await expect(log.append(finishedSend("b"))).rejects.toMatchObject({ cause: expect.any(Error) });

@@ -1,10 +1,10 @@
 /**
  * The audit log of one process: a hash chain of its own, whose end is sealed under the pepper. Entries that arrive together are
- * committed together.
+ * committed together, with the other changes of the file.
  */
 import type { Clock } from "@letta-environments/platform";
 import type { AuditEntry } from "./entry.ts";
-import { type AuditChains, type AuditRecord, AuditUnavailableError } from "./store.ts";
+import { type AuditChains, AuditUnavailableError, type Transactions } from "./store.ts";
 import {
   type AuditCheckpoint,
   emptyChain,
@@ -19,10 +19,12 @@ import {
 export interface AuditLog {
   /** Resolves when the entry is durable; rejects with {@link AuditUnavailableError} when it could not be stored. */
   append(entry: AuditEntry): Promise<void>;
+  /** Adds an entry to the running transaction of the log's file, for what is committed with it. Absent where that is impossible. */
+  enter?(entry: AuditEntry): void;
 }
 
 /** An {@link AuditLog} of this process. */
-export interface OpenAuditLog extends AuditLog {
+export interface OpenAuditLog extends Required<AuditLog> {
   /** The end of the chain now. Stored elsewhere, it later proves that no record before it was removed. */
   end(): AuditCheckpoint;
   /** Stores the waiting entries and `writer_closed`. Later entries are rejected. */
@@ -32,82 +34,67 @@ export interface OpenAuditLog extends AuditLog {
 /** Options of {@link openAuditLog}. */
 export interface AuditLogOptions extends Sealing {
   readonly store: AuditChains;
+  readonly transactions: Transactions;
   readonly clock: Pick<Clock, "now">;
   /** The unique name of this process. */
   readonly writer: string;
   readonly version: string;
-  /** Schedules a function after the work that is ready now. Entries that arrive until then share a commit. */
-  readonly defer: (run: () => void) => void;
-}
-
-interface Waiting {
-  readonly entry: AuditEntry;
-  readonly resolve: () => void;
-  readonly reject: (cause: unknown) => void;
 }
 
 /** Begins a chain. Rejects when it cannot be stored. */
 export async function openAuditLog(options: AuditLogOptions): Promise<OpenAuditLog> {
-  const { store, clock, defer } = options;
-  let end = await beginChain(options);
-  let waiting: Waiting[] = [];
-  let isScheduled = false;
-  let lastFailed: AuditCheckpoint | null = null;
-  let running: Promise<void> = Promise.resolve();
+  const { store, transactions, clock } = options;
+  let end = await transactions.write(() => beginChain(options));
+  /** The end of the chain in the running transaction, once it has an entry. */
+  let next: AuditCheckpoint | null = null;
+  /** The end that a failed transaction may have stored. */
+  let uncertain: AuditCheckpoint | null = null;
   let isClosed = false;
 
-  function schedule(): void {
-    if (isScheduled) return;
-    isScheduled = true;
-    defer(() => {
-      isScheduled = false;
-      running = running.then(commit);
-    });
+  transactions.join({
+    begin() {
+      next = null;
+    },
+    complete() {
+      if (next !== null) store.saveHead(sealHead(next, options));
+    },
+    settled(isCommitted) {
+      if (next === null) return;
+      if (isCommitted) end = next;
+      uncertain = isCommitted ? null : next;
+    },
+  });
+
+  function enter(entry: AuditEntry): void {
+    const previous = next ?? recover();
+    const record = linkRecord(previous, entry, clock.now(), options);
+    store.insert(record);
+    next = { ...previous, sequence: record.sequence, hash: record.hash };
   }
 
-  async function commit(): Promise<void> {
-    const batch = waiting;
-    waiting = [];
-    if (batch.length === 0) return;
-    try {
-      await recover();
-      const records: AuditRecord[] = [];
-      let next = end;
-      for (const { entry } of batch) {
-        const record = linkRecord(next, entry, clock.now(), options);
-        records.push(record);
-        next = { ...next, sequence: record.sequence, hash: record.hash };
-      }
-      lastFailed = next;
-      await store.append(records, sealHead(next, options));
-      end = next;
-      lastFailed = null;
-      for (const { resolve } of batch) resolve();
-    } catch (cause) {
-      for (const { reject } of batch) reject(new AuditUnavailableError(cause));
-    }
-  }
-
-  /** After a failed commit, reads the stored head to learn whether the commit was made. */
-  async function recover(): Promise<void> {
-    if (lastFailed === null) return;
-    const stored = await store.head(end.writer);
-    if (stored?.hash === lastFailed.hash) end = lastFailed;
+  /** Returns the end that is stored. After a failed commit, the stored head shows whether the commit was made. */
+  function recover(): AuditCheckpoint {
+    if (uncertain === null) return end;
+    const stored = store.head(end.writer);
+    if (stored?.hash === uncertain.hash) end = uncertain;
     else if (stored?.hash !== end.hash)
       throw new Error("the audit chain of this process was changed by another process");
-    lastFailed = null;
+    uncertain = null;
+    return end;
   }
 
-  function append(entry: AuditEntry): Promise<void> {
-    if (isClosed) return Promise.reject(new AuditUnavailableError("the log is closed"));
-    return new Promise((resolve, reject) => {
-      waiting.push({ entry, resolve, reject });
-      schedule();
-    });
+  async function append(entry: AuditEntry): Promise<void> {
+    if (isClosed) throw new AuditUnavailableError("the log is closed");
+    try {
+      await transactions.write(() => enter(entry));
+    } catch (cause) {
+      throw new AuditUnavailableError(cause);
+    }
   }
 
   return {
     append,
+    enter,
     end: () => end,
     async close() {
       const closing = append({ type: "writer_closed" });
@@ -117,10 +104,10 @@ export async function openAuditLog(options: AuditLogOptions): Promise<OpenAuditL
   };
 }
 
-async function beginChain(options: AuditLogOptions): Promise<AuditCheckpoint> {
+function beginChain(options: AuditLogOptions): AuditCheckpoint {
   const { store, writer, version, clock } = options;
   let end: AuditCheckpoint | null = null;
-  await store.open(({ directory, count, unnoted }) => {
+  store.open(({ directory, count, unnoted }) => {
     const directoryIntact =
       directory === null ? count === 0 : directory.count === count && isDirectorySealed(directory, options);
     const ends = unnoted.map(({ writer: earlier, sequence, hash }) => ({ writer: earlier, sequence, hash }));

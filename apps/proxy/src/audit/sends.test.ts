@@ -52,7 +52,7 @@ describe("a request that ends while the start of its send is being stored", () =
     const { log, entries, store } = createSlowLog();
     const sends = createAuditSends(log, { keepContent: false, onFailure: () => undefined });
     const send = beginTestSend();
-    const started = sends.start(send, "device-1");
+    const started = sends.recordOf(send).start("device-1");
     const finished = sends.finish(send, cancelled);
     store();
     await Promise.all([started, finished]);

@@ -8,7 +8,8 @@ import {
   type SendMessageBody,
 } from "@letta-environments/schema";
 import { parseJsonObject } from "../lib/json.ts";
-import type { SendFacts } from "./entry.ts";
+import type { SendRecord } from "../upstream/upstream.ts";
+import type { AuditEntry, SendFacts } from "./entry.ts";
 import type { AuditLog } from "./log.ts";
 
 /** The most message ids that the entry of a refused send contains. */
@@ -27,19 +28,21 @@ export interface AuditedSend {
   deviceId: string | null;
   /** Whether `send_started` is on disk, so that the send may leave. */
   isStarted: boolean;
-  /** Settles when `send_started` is on disk or has failed; `null` before {@link AuditSends.start}. */
+  /** Settles when `send_started` is on disk or has failed; `null` where nobody has to wait for it. */
   starting: Promise<unknown> | null;
+  /** Settles when the result is stored for repeats; `null` where none is. */
+  storing: Promise<void> | null;
   /** The connection, where it has been looked up; `null` when it does not exist. */
   readonly connection: ConnectionRecord | null | undefined;
 }
 
 /** Writes the entries of sends. */
 export interface AuditSends {
-  /** Records that a send is about to leave. When it resolves with a response instead of `null`, the send must not leave. */
-  start(send: AuditedSend, deviceId: string | null): Promise<PlainResponse | null>;
+  /** Returns the record of a send for its upstream call. */
+  recordOf(send: AuditedSend): SendRecord;
   /**
    * Records the response to a send, after its start: a request can end by its deadline or its caller while the start is being
-   * stored. It never rejects: `onFailure` receives a failure.
+   * stored. Then the response may leave. It never rejects: `onFailure` receives a failure.
    */
   finish(send: AuditedSend, response: PlainResponse): Promise<void>;
 }
@@ -54,62 +57,79 @@ export function beginSend(
     deviceId: send.connection?.environment.deviceId ?? null,
     isStarted: false,
     starting: null,
+    storing: null,
   };
 }
 
-/** Creates {@link AuditSends}. Without a log nothing is written, and sends leave at once. */
+/** Creates {@link AuditSends}. Without a log nothing is written. */
 export function createAuditSends(
   log: AuditLog | null,
   options: { readonly keepContent: boolean; readonly onFailure: (requestId: string, cause: unknown) => void },
 ): AuditSends {
-  if (log === null) return withoutLog;
   const { keepContent, onFailure } = options;
 
-  const store = async (send: AuditedSend): Promise<PlainResponse | null> => {
+  function startOf(send: AuditedSend, deviceId: string | null): AuditEntry {
+    send.deviceId = deviceId;
     const content = keepContent ? { content: send.body?.messages ?? null } : {};
+    return { type: "send_started", ...factsOf(send), ...content };
+  }
+
+  async function start(send: AuditedSend, deviceId: string | null): Promise<PlainResponse | null> {
+    const entry = startOf(send, deviceId);
     try {
-      await log.append({ type: "send_started", ...factsOf(send), ...content });
+      await log?.append(entry);
     } catch (cause) {
       onFailure(send.requestId, cause);
       return problemResponse("audit_unavailable");
     }
     send.isStarted = true;
     return null;
-  };
+  }
 
   return {
-    start(send, deviceId) {
-      send.deviceId = deviceId;
-      const starting = store(send);
-      send.starting = starting;
-      return starting;
-    },
+    recordOf: (send) => ({
+      sendId: send.sendId,
+      start(deviceId) {
+        const starting = start(send, deviceId);
+        send.starting = starting;
+        return starting;
+      },
+      enterStart(deviceId) {
+        const entry = startOf(send, deviceId);
+        if (log === null) return;
+        if (log.enter === undefined) throw new TypeError("the audit log is in another file");
+        log.enter(entry);
+      },
+      started() {
+        send.isStarted = true;
+      },
+      respondAfter(work) {
+        send.storing = work;
+      },
+    }),
     async finish(send, response) {
-      await send.starting;
-      // Callers without a verified key must not be able to fill the disk. Their refused sends did not leave.
-      if (!send.isStarted && !send.isCallerKnown) return;
-      const result = { status: response.status, code: codeOf(response) };
-      const replayed = response.headers["idempotency-replayed"] === "true";
-      const entry = send.isStarted
-        ? ({ type: "send_finished", sendId: send.sendId, ...result, replayed } as const)
-        : ({ type: "send_refused", ...refusedFactsOf(send), ...result } as const);
+      if (send.starting !== null) await send.starting;
       try {
-        await log.append(entry);
+        const entry = log === null ? null : endOf(send, response);
+        if (entry !== null) await log?.append(entry);
       } catch (cause) {
         onFailure(send.requestId, cause);
       }
+      await send.storing;
     },
   };
 }
 
-const withoutLog: AuditSends = {
-  start(send, deviceId) {
-    send.deviceId = deviceId;
-    send.isStarted = true;
-    return Promise.resolve(null);
-  },
-  finish: () => Promise.resolve(),
-};
+/** The entry at the end of a send; `null` for none. */
+function endOf(send: AuditedSend, response: PlainResponse): AuditEntry | null {
+  const { sendId, isStarted, isCallerKnown } = send;
+  // Callers without a verified key must not be able to fill the disk. Their refused sends did not leave.
+  if (!isStarted && !isCallerKnown) return null;
+  const result = { status: response.status, code: codeOf(response) };
+  if (!isStarted) return { type: "send_refused", ...refusedFactsOf(send), ...result };
+  const replayed = response.headers["idempotency-replayed"] === "true";
+  return { type: "send_finished", sendId, ...result, replayed };
+}
 
 function factsOf({ sendId, requestId, principal, connectionId, deviceId, body }: AuditedSend): SendFacts {
   const messages = body?.messages ?? [];

@@ -56,18 +56,38 @@ export interface PresentChains {
   readonly unnoted: readonly AuditHead[];
 }
 
-/** The writing side of audit storage. Each method is atomic, and durable when its promise resolves. */
+/** The writing side of audit storage. Every call is made inside a write transaction, see {@link Transactions}. */
 export interface AuditChains {
   /** Adds the chain that `begin` returns. The heads that `begin` received count as noted afterwards. */
-  open(begin: (present: PresentChains) => ChainStart): Promise<void>;
-  /** Appends records to a chain and replaces its head. Rejects, and stores nothing, when a record exists already. */
-  append(records: readonly AuditRecord[], head: AuditHead): Promise<void>;
+  open(begin: (present: PresentChains) => ChainStart): void;
+  /** Appends a record to a chain. Throws when it exists already. */
+  insert(record: AuditRecord): void;
+  /** Replaces the head of a chain. */
+  saveHead(head: AuditHead): void;
   /** Returns the head of a chain; `null` when it has none. */
-  head(writer: string): Promise<AuditHead | null>;
+  head(writer: string): AuditHead | null;
 }
 
-/** Audit storage that can also be read. */
-export interface AuditStore extends AuditChains {
+/** Runs changes of a file in write transactions. Changes that wait at the same time share one, and are durable together. */
+export interface Transactions {
+  /** Runs a change; it may run again after its transaction was rolled back. Resolves when it is durable. */
+  write<Result>(run: () => Result): Promise<Result>;
+  /** Adds what takes part in every transaction. */
+  join(part: TransactionPart): void;
+}
+
+/** Work around the changes of a transaction. */
+export interface TransactionPart {
+  /** Called before the first change. */
+  begin?(): void;
+  /** Called after the last change, before the commit. */
+  complete?(): void;
+  /** Called after the commit, or after a failure. It is not certain that a failed transaction was rolled back. */
+  settled?(isCommitted: boolean): void;
+}
+
+/** The reading side of audit storage. */
+export interface AuditStore {
   /** Calls `read` with a snapshot, which stays consistent until `read` returns. */
   snapshot<Result>(read: (snapshot: AuditSnapshot) => Result): Promise<Result>;
 }

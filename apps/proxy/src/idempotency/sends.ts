@@ -29,10 +29,18 @@ export interface FinishedSend {
   readonly response: PlainResponse;
 }
 
+/** How to run a send. */
+export interface SendSteps {
+  /** Adds its start to the audit log, in the transaction of the reservation; see `IdempotencyStore.reserve`. */
+  readonly recordStart: () => void;
+  /** Sends it. `isRecorded`: its start is in the audit log already. */
+  readonly transmit: (isRecorded: boolean) => Promise<FinishedSend>;
+}
+
 /** Result of a requested send. */
 export type SendTurn =
-  /** It ran, or it was refused. */
-  | { readonly kind: "responded"; readonly response: PlainResponse }
+  /** It ran, or it was refused. Its caller must wait until the result is stored, too. */
+  | { readonly kind: "responded"; readonly response: PlainResponse; readonly storing?: Promise<void> }
   /** It repeats an earlier send, and this is the response to that one. */
   | { readonly kind: "replayed"; readonly response: PlainResponse }
   /** None of its ids is in use: they never were, or the send that used them was released. */
@@ -41,7 +49,7 @@ export type SendTurn =
 /** See the description of this file. */
 export interface Sends {
   /** Reserves the ids of a send and runs it, or returns the result of the send that it repeats. `free`: begin again. */
-  run(send: RequestedSend, connection: KnownConnection, transmit: () => Promise<FinishedSend>): Promise<SendTurn>;
+  run(send: RequestedSend, connection: KnownConnection, steps: SendSteps): Promise<SendTurn>;
   /** Returns the result of the send that this one repeats, without sending anything. */
   replay(send: RequestedSend, connection: KnownConnection): Promise<SendTurn>;
   /** Returns the device behind a connection to which something was sent; `null` if none is remembered, or the store fails. */
@@ -126,9 +134,9 @@ export function createSends(ports: SendsPorts): Sends {
   }
 
   return {
-    async run(send, connection, transmit) {
+    async run(send, connection, { recordStart, transmit }) {
       const reservation = reservationOf(send, connection, clock);
-      const reserved = await attempt("reserve", () => store.reserve(reservation));
+      const reserved = await attempt("reserve", () => store.reserve(reservation, recordStart));
       if (reserved === null) {
         // Nothing was sent, but the ids may have been reserved nevertheless.
         ports.background(repeat(() => store.release(reservation), reservation.leaseMs));
@@ -141,9 +149,8 @@ export function createSends(ports: SendsPorts): Sends {
           onFailure("reserve", new Error("the store is full"));
           return responded(unavailable);
         case "reserved": {
-          const finished = await transmit();
-          await conclude(reservation, finished);
-          return responded(finished.response);
+          const finished = await transmit(reserved.result.isRecorded === true);
+          return { kind: "responded", response: finished.response, storing: conclude(reservation, finished) };
         }
       }
     },

@@ -59,7 +59,11 @@ export interface KnownEntry extends SendEntry {
 
 /** Result of a reservation. */
 export type ReserveOutcome =
-  | { readonly kind: "reserved" }
+  | {
+      readonly kind: "reserved";
+      /** `recordStart` was called in the transaction of the reservation. */
+      readonly isRecorded?: true;
+    }
   /** At least one id is in use, and nothing was reserved. Holds those of the ids that are in use. */
   | { readonly kind: "known"; readonly entries: readonly KnownEntry[] }
   /** The store has no room, and nothing was reserved. */
@@ -71,8 +75,13 @@ export type ReserveOutcome =
  * clock while it is open forgets nothing.
  */
 export interface IdempotencyStore {
-  /** Reserves all ids of a send or none, and remembers the connection. */
-  reserve(reservation: Reservation): Promise<ReserveOutcome>;
+  /**
+   * Reserves all ids of a send or none, and remembers the connection.
+   *
+   * @param recordStart Adds the start of the send to the audit log, in the same transaction. Only a store in the file of the log can
+   * call it, and says so in the outcome. It may be called again after a transaction was rolled back.
+   */
+  reserve(reservation: Reservation, recordStart?: () => void): Promise<ReserveOutcome>;
   /** Returns those of the ids that are in use. */
   find(scope: SendScope, ids: readonly string[]): Promise<readonly KnownEntry[]>;
   /** Stores the result of a send. A result that is stored already stays; a send that was released stays so. */

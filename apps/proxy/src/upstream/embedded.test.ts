@@ -6,11 +6,9 @@ import { fakeRequest } from "../../test/support/fake-request.ts";
 import { problemOf } from "../../test/support/test-proxy.ts";
 import type { EmbeddedServer } from "../ports.ts";
 import { createEmbeddedUpstream } from "./embedded.ts";
-import type { UpstreamCall } from "./upstream.ts";
+import type { SendRecord } from "./upstream.ts";
 
-type BeforeSend = UpstreamCall["beforeSend"];
-
-function setUp(beforeSend: BeforeSend) {
+function setUp(start: SendRecord["start"]) {
   const clock = createVirtualClock();
   const operations: string[] = [];
   const operate: EmbeddedServer["operate"] = (operation) => {
@@ -30,9 +28,14 @@ function setUp(beforeSend: BeforeSend) {
       principal: createTestPrincipal(),
       connection: null,
       deadline: { atMs: clock.monotonic() + 1_000, signal: new AbortController().signal },
-      sendId: "send-1",
+      send: {
+        sendId: "send-1",
+        start,
+        enterStart: () => undefined,
+        started: () => undefined,
+        respondAfter: () => undefined,
+      },
       idempotencyKey: null,
-      beforeSend,
     });
   return { clock, operations, send };
 }

@@ -4,7 +4,7 @@
  */
 import { buildPath, type Endpoint, type PlainRequest, type PlainResponse } from "@letta-environments/schema";
 import type { EmbeddedServer, GatewayPorts } from "../ports.ts";
-import { releaseSend, runCall, type Upstream, type UpstreamCall } from "./upstream.ts";
+import { recordOf, refuseLate, runCall, type Upstream, type UpstreamCall } from "./upstream.ts";
 
 /** Creates the {@link Upstream} over the embedded server. */
 export function createEmbeddedUpstream(
@@ -14,8 +14,9 @@ export function createEmbeddedUpstream(
   return {
     async forward(call) {
       if (call.decoded.operation === "sendMessage") {
-        const refusal = await releaseSend(call, ports.clock, call.connection?.environment.deviceId ?? null);
-        if (refusal !== null) return refusal;
+        const refusal = await recordOf(call).start(call.connection?.environment.deviceId ?? null);
+        const response = refusal ?? refuseLate(call, ports.clock);
+        if (response !== null) return response;
       }
       const outcome = await runCall(ports, call.endpoint, call.deadline, (signal) => operate(server, call, signal));
       return outcome.kind === "finished" ? outcome.result : outcome.response;

@@ -20,7 +20,7 @@ import type { UpstreamRequest } from "../ports.ts";
 import { alwaysRead, type ConnectionLookup, type LookupReads, maxRowAgeMs } from "./connections.ts";
 import type { CallRemote } from "./remote-call.ts";
 import { describeDelivery, sendOutcome, type SentContent } from "./send-outcome.ts";
-import { neverAborted, releaseSend, type UpstreamCall } from "./upstream.ts";
+import { neverAborted, recordOf, refuseLate, type UpstreamCall } from "./upstream.ts";
 
 /** Dependencies of {@link createSendRemote}. */
 export interface SendRemotePorts {
@@ -47,10 +47,12 @@ export function createSendRemote(ports: SendRemotePorts): SendRemote {
   const { sha256, sends } = ports;
   return async (send) => {
     const { call, input } = send;
-    const { principal, deadline, idempotencyKey, sendId } = call;
+    const { principal, deadline, idempotencyKey } = call;
+    const record = recordOf(call);
     const read = readSendIds(input.body, idempotencyKey, sha256);
     if (read.kind === "refused") return read.response;
     const { connectionId } = input.params;
+    const { sendId } = record;
     const requested: RequestedSend = { sendId, tenant: principal.tenant, connectionId, ids: read.ids, deadline };
     for (;;) {
       const found = await findConnection(ports, send);
@@ -58,13 +60,17 @@ export function createSendRemote(ports: SendRemotePorts): SendRemote {
       const { connection } = found;
       const turn =
         found.kind === "permitted"
-          ? await sends.run(requested, connection, () => transmit(ports, send, connection.deviceId))
+          ? await sends.run(requested, connection, {
+              recordStart: () => record.enterStart(connection.deviceId),
+              transmit: (isRecorded) => transmit(ports, send, connection.deviceId, isRecorded),
+            })
           : await sends.replay(requested, connection);
       switch (turn.kind) {
         case "responded":
+          if (turn.storing !== undefined) record.respondAfter(turn.storing);
           return turn.response;
         case "replayed":
-          return (await call.beforeSend(connection.deviceId)) ?? turn.response;
+          return (await record.start(connection.deviceId)) ?? turn.response;
         case "free":
           if (found.kind === "replayable") return found.response;
         // An earlier send with these ids was released meanwhile. The device or its mode may have changed since the look-up.
@@ -108,13 +114,16 @@ async function findConnection(
     : { kind: "replayable", connection, response: problemResponse("mode_not_allowed") };
 }
 
-/** Sends the request, unless it must not leave. */
+/** Sends the request, unless it must not leave. `isRecorded`: its start is in the audit log already. */
 async function transmit(
   { clock, callRemote }: SendRemotePorts,
   { call, input, request }: RemoteSend,
   deviceId: string,
+  isRecorded: boolean,
 ): Promise<FinishedSend> {
-  const refusal = await releaseSend(call, clock, deviceId);
+  const record = recordOf(call);
+  if (isRecorded) record.started();
+  const refusal = (isRecorded ? null : await record.start(deviceId)) ?? refuseLate(call, clock);
   if (refusal !== null) return { action: "release", response: refusal };
   const { sendMessage } = endpoints;
   const deadline = { atMs: call.deadline.atMs, signal: neverAborted };

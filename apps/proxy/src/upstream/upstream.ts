@@ -48,21 +48,33 @@ export interface UpstreamCall {
   /** The connection of a send, where it has been looked up. */
   readonly connection?: ConnectionRecord | null | undefined;
   readonly deadline: Deadline;
-  /** Names the send, here and in the audit log; empty for other requests. */
-  readonly sendId: string;
+  /** The audit record of a send; `null` for other requests. */
+  readonly send: SendRecord | null;
   /** The `Idempotency-Key` of a send; `null` for none. */
   readonly idempotencyKey: string | null;
+}
+
+/** The audit record of a send. Its start must be stored before the send leaves. */
+export interface SendRecord {
+  /** Names the send, here and in the audit log. */
+  readonly sendId: string;
   /**
-   * Called before a send leaves, with its device; `null` if the device is not known. If it resolves with a response, nothing is sent and the caller
-   * receives that response.
+   * Stores the start, with the device; `null` if the device is not known. If it resolves with a response, nothing is sent and the caller receives that
+   * response.
    */
-  readonly beforeSend: (deviceId: string | null) => Promise<PlainResponse | null>;
+  start(deviceId: string | null): Promise<PlainResponse | null>;
+  /** Adds the start to the running transaction of a store that shares the file of the audit log. */
+  enterStart(deviceId: string): void;
+  /** Tells that this transaction was committed. */
+  started(): void;
+  /** Makes the response wait for work that does not reject: the result is being stored. */
+  respondAfter(work: Promise<void>): void;
 }
 
 /** A validated and authorised request, before a credential and a deadline are chosen for it. */
 export interface AuthorisedRequest extends Pick<
   UpstreamCall,
-  "request" | "requestId" | "endpoint" | "principal" | "connection" | "sendId" | "idempotencyKey" | "beforeSend"
+  "request" | "requestId" | "endpoint" | "principal" | "connection" | "send" | "idempotencyKey"
 > {
   readonly params: Readonly<Record<string, string>>;
   readonly input: ValidRequest;
@@ -120,14 +132,17 @@ export function createPrepareCall(
 /** A signal for work that does not end with its caller. */
 export const neverAborted: AbortSignal = new AbortController().signal;
 
-/** Prepares a send that is about to leave. Returns the response for the caller if it must not, or if its time is up. */
-export async function releaseSend(
-  { beforeSend, deadline }: Pick<UpstreamCall, "beforeSend" | "deadline">,
+/** Returns the audit record of a send. */
+export function recordOf({ send }: Pick<UpstreamCall, "send">): SendRecord {
+  if (send === null) throw new TypeError("a send needs its audit record");
+  return send;
+}
+
+/** Returns the response for the caller of a send that is about to leave, if its caller has gone or its time is up. */
+export function refuseLate(
+  { deadline }: Pick<UpstreamCall, "deadline">,
   clock: Pick<Clock, "monotonic">,
-  deviceId: string | null,
-): Promise<PlainResponse | null> {
-  const refusal = await beforeSend(deviceId);
-  if (refusal !== null) return refusal;
+): PlainResponse | null {
   // Nothing was sent yet. The end of the send itself could not say so.
   if (deadline.signal.aborted) return callerGone;
   return clock.monotonic() >= deadline.atMs ? problemResponse("upstream_timeout") : null;

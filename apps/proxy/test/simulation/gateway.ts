@@ -24,11 +24,12 @@ import {
 } from "@letta-environments/testkit";
 import { createMemoryRateLimitStore } from "../../src/adapters/memory/rate-limit-store.ts";
 import { createSqliteAuditStore } from "../../src/adapters/sqlite/audit-store.ts";
+import { createGroupCommit } from "../../src/adapters/sqlite/group-commit.ts";
 import { createSqliteIdempotencyStore } from "../../src/adapters/sqlite/idempotency-store.ts";
 import { createSqliteKeyStore } from "../../src/adapters/sqlite/key-store.ts";
 import { createSqliteRateLimitStore } from "../../src/adapters/sqlite/rate-limit-store.ts";
 import { openAuditLog, type OpenAuditLog } from "../../src/audit/log.ts";
-import type { AuditStore } from "../../src/audit/store.ts";
+import type { AuditChains } from "../../src/audit/store.ts";
 import { type AuditReport, verifyAudit } from "../../src/audit/verify.ts";
 import { createEnvironmentCache } from "../../src/cache/environment-cache.ts";
 import type { RateLimitsFile } from "../../src/config/file.ts";
@@ -75,7 +76,7 @@ export interface GatewayOptions {
 export interface PlantedBugs {
   readonly environmentStore?: (store: EnvironmentStore) => EnvironmentStore;
   readonly rateLimitStore?: (store: RateLimitStore) => RateLimitStore;
-  readonly auditStore?: (store: AuditStore) => AuditStore;
+  readonly auditChains?: (chains: AuditChains) => AuditChains;
   readonly idempotencyStore?: (store: IdempotencyStore) => IdempotencyStore;
   readonly upstreamFetch?: (fetch: UpstreamFetch) => UpstreamFetch;
   readonly pipeline?: (pipeline: Pipeline) => Pipeline;
@@ -116,7 +117,7 @@ export async function startGateway(options: GatewayOptions): Promise<SimulatedGa
   const parts: Parts = { ...options, process, open, randomId, hasExpired: createHasExpired(process.clock) };
   const keyStore = openKeys(parts);
   const audit = await openAudit(parts);
-  const { services, close } = compose(parts, keyStore, audit.log);
+  const { services, close } = compose(parts, keyStore, audit);
   const pipeline = createPipeline(services, {
     upstreamTimeoutMs: 30_000,
     maxConcurrentPerTenant: 128,
@@ -148,36 +149,55 @@ function openKeys({ process, open, rates, onStoreFailure }: Parts): KeyStore {
   return process.withFaults(store, { synchronous: ["generation"], rates, error, onFailure: onStoreFailure });
 }
 
-async function openAudit(parts: Parts): Promise<{ readonly log: OpenAuditLog; verify(): Promise<AuditReport> }> {
+interface OpenFile {
+  readonly log: OpenAuditLog;
+  /** Creates the store of sends in the file. */
+  createSendStore(): IdempotencyStore;
+  verify(): Promise<AuditReport>;
+}
+
+/** The file with the audit log and the sends. Its transactions fail before or after their commit. */
+async function openAudit(parts: Parts): Promise<OpenFile> {
   const { process, open, random, randomId, onStoreFailure, onSendStarted, plant } = parts;
-  const plain = createSqliteAuditStore(open("audit.sqlite"));
+  const { clock } = process;
+  const database = open("audit.sqlite");
+  const plain = createSqliteAuditStore(database);
   const sealing = { digests: testDigests, pepper: testPepper };
+  const writer = randomId("writer");
+  const readNew = database.prepare("SELECT sequence, text FROM audit_records WHERE writer = ? AND sequence > ?");
+  let reported = 0;
   let isOpen = false;
-  const observed: AuditStore = {
-    ...plain,
-    async append(records, head) {
-      await plain.append(records, head);
-      for (const { text } of records) {
-        const entry = JSON.parse(text) as { readonly type: string; readonly messageIds?: readonly string[] };
-        if (entry.type === "send_started") onSendStarted(entry.messageIds ?? []);
-      }
+  const file = process.withFaults(
+    {
+      async transact<Result>(run: () => Result): Promise<Result> {
+        const result = run();
+        for (const { sequence, text } of readNew.all(writer, reported)) {
+          reported = Number(sequence);
+          const entry = JSON.parse(String(text)) as { readonly type: string; readonly messageIds?: readonly string[] };
+          if (entry.type === "send_started") onSendStarted(entry.messageIds ?? []);
+        }
+        return result;
+      },
     },
-  };
-  const store = process.withFaults(plant?.auditStore?.(observed) ?? observed, {
-    rates: () => (isOpen ? parts.rates() : noFaults),
-    error: (method) => new Error(`simulated failure of ${method}`),
-    onFailure: onStoreFailure,
+    {
+      rates: () => (isOpen ? parts.rates() : noFaults),
+      error: (method) => new Error(`simulated failure of ${method}`),
+      onFailure: onStoreFailure,
+    },
+  );
+  const transactions = createGroupCommit(database, {
+    guard: (run) => file.transact(run),
+    // The clock stands still while a process starts.
+    defer: (run) => void (isOpen ? clock.setTimer(random.below(2), run) : queueMicrotask(run)),
   });
-  const log = await openAuditLog({
-    ...sealing,
-    store,
-    clock: process.clock,
-    writer: randomId("writer"),
-    version: "0.0.0",
-    defer: (run) => void process.clock.setTimer(random.below(2), run),
-  });
+  const store = plant?.auditChains?.(plain) ?? plain;
+  const log = await openAuditLog({ ...sealing, store, transactions, clock, writer, version: "0.0.0" });
   isOpen = true;
-  return { log, verify: () => plain.snapshot((snapshot) => verifyAudit(snapshot, sealing)) };
+  return {
+    log,
+    createSendStore: () => createSqliteIdempotencyStore(database, transactions, clock),
+    verify: () => plain.snapshot((snapshot) => verifyAudit(snapshot, sealing)),
+  };
 }
 
 /** Rates of a store without faults. */
@@ -186,7 +206,7 @@ export const noFaults: StoreFaultRates = { reject: 0, slow: 0, slowMs: 0 };
 function compose(
   parts: Parts,
   keyStore: KeyStore,
-  audit: OpenAuditLog,
+  file: OpenFile,
 ): { readonly services: GatewayServices; close(): Promise<void> } {
   const { process, random, randomId, upstream, plant, onFailure } = parts;
   const { clock } = process;
@@ -217,10 +237,10 @@ function compose(
             kind: "remote",
             fetch: plant?.upstreamFetch?.(upstream.fetch) ?? upstream.fetch,
             credentialOf: upstream.credentialOf,
-            idempotencyStore: openSends(parts),
+            idempotencyStore: openSends(parts, file),
             maxConcurrent: 256,
           },
-    audit,
+    audit: file.log,
     environmentCache,
     rateLimiter: createLimiter(parts),
     deviceSockets: embedded?.sockets ?? null,
@@ -235,10 +255,8 @@ function compose(
 }
 
 /** The store of sends, in the file of the audit log. */
-function openSends({ process, open, random, rates, onStoreFailure, plant }: Parts): IdempotencyStore {
-  const { clock } = process;
-  const defer = (run: () => void): void => void clock.setTimer(random.below(2), run);
-  const store = createSqliteIdempotencyStore(open("audit.sqlite"), clock, { defer });
+function openSends({ process, rates, onStoreFailure, plant }: Parts, file: OpenFile): IdempotencyStore {
+  const store = file.createSendStore();
   return process.withFaults(plant?.idempotencyStore?.(store) ?? store, {
     rates,
     error: (method) => new IdempotencyUnavailableError(new Error(`simulated failure of ${method}`)),

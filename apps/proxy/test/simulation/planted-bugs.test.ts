@@ -94,20 +94,17 @@ test("an upstream adapter that repeats a POST delivers messages twice", async ()
 
 test("an audit log that is written after the send is missing at the delivery", async () => {
   const found = await findViolations("embedded", {
-    auditStore: (store) => ({ ...store, append: () => Promise.resolve() }),
+    auditChains: (chains) => ({ ...chains, insert: () => undefined, saveHead: () => undefined }),
   });
   expect(found).toMatch(/before its send_started was durable/);
 });
 
 test("an audit log that is changed afterwards is damaged", async () => {
   const found = await findViolations("embedded", {
-    auditStore: (store) => ({
-      ...store,
-      append: (records, head) =>
-        store.append(
-          records.map((record) => ({ ...record, text: record.text.replace('"status":403', '"status":200') })),
-          head,
-        ),
+    auditChains: (chains) => ({
+      ...chains,
+      insert: (record) =>
+        chains.insert({ ...record, text: record.text.replace('"status":403', '"status":200') }),
     }),
   });
   expect(found).toMatch(/the audit log is damaged/);

@@ -4,10 +4,10 @@
  */
 import process from "node:process";
 import { openSqlite, systemClock } from "@letta-environments/platform/node";
-import { createSqliteIdempotencyStore } from "../../src/adapters/sqlite/idempotency-store.ts";
+import { openSendStore } from "./open-send-store.ts";
 import { testReservation, testResult } from "./test-reservation.ts";
 
-const store = createSqliteIdempotencyStore(openSqlite(process.argv[2] ?? ""), systemClock);
+const store = openSendStore(openSqlite(process.argv[2] ?? ""), systemClock);
 let count = 0;
 
 async function reserveForever(): Promise<never> {

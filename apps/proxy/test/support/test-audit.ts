@@ -1,10 +1,10 @@
 import type { Clock, SqliteDatabase } from "@letta-environments/platform";
 import { openSqlite } from "@letta-environments/platform/node";
 import { createVirtualClock } from "@letta-environments/testkit";
-import { createSqliteAuditStore } from "../../src/adapters/sqlite/audit-store.ts";
+import { createSqliteAuditStore, type SqliteAuditStore } from "../../src/adapters/sqlite/audit-store.ts";
+import { createGroupCommit, type GroupCommitOptions } from "../../src/adapters/sqlite/group-commit.ts";
 import type { AuditEntry } from "../../src/audit/entry.ts";
 import { type OpenAuditLog, openAuditLog } from "../../src/audit/log.ts";
-import type { AuditStore } from "../../src/audit/store.ts";
 import type { Sealing } from "../../src/audit/chain.ts";
 import { type AuditReport, type AuditCheckpoints, verifyAudit } from "../../src/audit/verify.ts";
 import { testDigests, testPepper } from "./test-proxy.ts";
@@ -14,8 +14,8 @@ export const testSealing: Sealing = { digests: testDigests, pepper: testPepper }
 /** A log in memory, with everything a test looks at and tampers with. */
 export interface TestAudit {
   readonly database: SqliteDatabase;
-  readonly store: AuditStore;
-  openWriter(writer: string, store?: AuditStore): Promise<OpenAuditLog>;
+  readonly store: SqliteAuditStore;
+  openWriter(writer: string, options?: GroupCommitOptions): Promise<OpenAuditLog>;
   entries(): Promise<AuditEntry[]>;
   verify(earlier?: AuditCheckpoints): Promise<AuditReport>;
 }
@@ -26,8 +26,10 @@ export function createTestAudit(clock: Pick<Clock, "now"> = createVirtualClock()
   return {
     database,
     store,
-    openWriter: (writer, over = store) =>
-      openAuditLog({ ...testSealing, store: over, clock, writer, version: "1.0.0", defer: queueMicrotask }),
+    openWriter(writer, options) {
+      const transactions = createGroupCommit(database, { defer: queueMicrotask, ...options });
+      return openAuditLog({ ...testSealing, store, transactions, clock, writer, version: "1.0.0" });
+    },
     entries: () =>
       store.snapshot(({ records }) => [...records].map(({ text }): AuditEntry => JSON.parse(text) as AuditEntry)),
     verify: (earlier) => store.snapshot((snapshot) => verifyAudit(snapshot, testSealing, earlier)),

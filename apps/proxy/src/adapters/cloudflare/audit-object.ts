@@ -14,6 +14,7 @@ import { version } from "../../version.ts";
 import { pepperOf } from "../../keys/key-lifecycle.ts";
 import { auditTables } from "../sqlite/audit-migrations.ts";
 import { createSqliteAuditChains } from "../sqlite/audit-store.ts";
+import { createGroupCommit } from "../sqlite/group-commit.ts";
 
 /** The bindings of {@link AuditObject}. */
 export interface AuditObjectBindings {
@@ -54,11 +55,11 @@ function openObjectAuditLog(storage: DurableStorage, keyPepper: string): Promise
   database.transaction(() => database.exec(auditTables));
   return openAuditLog({
     store: createSqliteAuditChains(database),
+    transactions: createGroupCommit(database, { defer: (run) => void setTimeout(run, 0) }),
     clock: systemClock,
     writer: randomId("writer"),
     version,
     digests: { sha256: sha256Hex, hmacSha256: hmacSha256Hex, constantTimeEqual },
     pepper: pepperOf(keyPepper, hmacSha256Hex),
-    defer: (run) => void setTimeout(run, 0),
   });
 }

@@ -5,8 +5,9 @@ import { openSqlite } from "@letta-environments/platform/node";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { finishedSend, testSealing } from "../../../test/support/test-audit.ts";
 import { createSqliteAuditStore } from "../../adapters/sqlite/audit-store.ts";
+import { createGroupCommit } from "../../adapters/sqlite/group-commit.ts";
 import { type OpenAuditLog, openAuditLog } from "../../audit/log.ts";
-import { createFileGuard, guardAuditFile } from "./audit-file.ts";
+import { createFileGuard } from "./audit-file.ts";
 
 let folder = "";
 let path = "";
@@ -29,11 +30,11 @@ function open(now: () => number = () => 0): Promise<OpenAuditLog> {
   database.exec("PRAGMA busy_timeout = 0");
   return openAuditLog({
     ...testSealing,
-    store: guardAuditFile(store, createFileGuard(path, now)),
+    store,
+    transactions: createGroupCommit(database, { guard: createFileGuard(path, now), defer: queueMicrotask }),
     clock: { now },
     writer: "writer-1",
     version: "1.0.0",
-    defer: queueMicrotask,
   });
 }
 

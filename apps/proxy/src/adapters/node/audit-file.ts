@@ -1,7 +1,6 @@
 import { statSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { createSqliteRetry } from "@letta-environments/platform";
-import type { AuditStore } from "../../audit/store.ts";
 
 /** How long calls wait while another process holds the file, and the pause between two attempts, in milliseconds. */
 const limits = { maxWaitMs: 5_000, pauseMs: 20 };
@@ -24,15 +23,6 @@ export function createFileGuard(path: string, monotonic: () => number): FileGuar
       if (identityOf(path) !== opened) throw new Error(`${path} is not the file that was opened`);
       return run();
     });
-}
-
-/** Wraps an audit store, so that it writes through a guard of its file. */
-export function guardAuditFile(store: AuditStore, guard: FileGuard): AuditStore {
-  return {
-    ...store,
-    open: (begin) => guard(() => store.open(begin)),
-    append: (records, head) => guard(() => store.append(records, head)),
-  };
 }
 
 function identityOf(path: string): string | null {

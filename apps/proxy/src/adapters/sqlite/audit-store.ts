@@ -9,8 +9,11 @@ import { migrateAuditFile } from "./audit-migrations.ts";
 /** Records in memory at once while all are read. */
 const pageSize = 500;
 
+/** Audit storage in SQLite. */
+export interface SqliteAuditStore extends AuditStore, AuditChains {}
+
 /** Creates audit storage over a database, and migrates its tables. */
-export function createSqliteAuditStore(database: SqliteDatabase): AuditStore {
+export function createSqliteAuditStore(database: SqliteDatabase): SqliteAuditStore {
   migrateAuditFile(database);
   const chains = createSqliteAuditChains(database);
   const selectHeads = database.prepare("SELECT * FROM audit_heads ORDER BY ordinal, writer");
@@ -56,7 +59,7 @@ export interface SqliteAuditChains extends AuditChains {
 /** Creates the writing side over a database that has the `auditTables`. */
 export function createSqliteAuditChains(database: SqliteDatabase): SqliteAuditChains {
   const insertRecord = database.prepare("INSERT INTO audit_records (writer, sequence, text, hash) VALUES (?, ?, ?, ?)");
-  const saveHead = database.prepare(
+  const replaceHead = database.prepare(
     "INSERT INTO audit_heads (writer, ordinal, sequence, hash, pepper_id, seal) VALUES (?, ?, ?, ?, ?, ?) " +
       "ON CONFLICT (writer) DO UPDATE SET ordinal = excluded.ordinal, sequence = excluded.sequence, hash = excluded.hash, " +
       "pepper_id = excluded.pepper_id, seal = excluded.seal",
@@ -77,8 +80,8 @@ export function createSqliteAuditChains(database: SqliteDatabase): SqliteAuditCh
     insertRecord.run(writer, sequence, text, hash);
   }
 
-  function replaceHead({ writer, ordinal, sequence, hash, pepperId, seal }: AuditHead): void {
-    saveHead.run(writer, ordinal, sequence, hash, pepperId, seal);
+  function saveHead({ writer, ordinal, sequence, hash, pepperId, seal }: AuditHead): void {
+    replaceHead.run(writer, ordinal, sequence, hash, pepperId, seal);
   }
 
   function directory(): AuditDirectory | null {
@@ -88,24 +91,18 @@ export function createSqliteAuditChains(database: SqliteDatabase): SqliteAuditCh
   }
 
   return {
-    async open(begin) {
-      database.transaction(() => {
-        const unnoted = selectUnnoted.all().map(readHead);
-        const count = Number(countHeads.get()?.["count"]);
-        const { record, head, directory: next } = begin({ directory: directory(), count, unnoted });
-        for (const { writer } of unnoted) markNoted.run(writer);
-        insert(record);
-        replaceHead(head);
-        saveDirectory.run(next.count, next.pepperId, next.seal);
-      });
+    open(begin) {
+      const unnoted = selectUnnoted.all().map(readHead);
+      const count = Number(countHeads.get()?.["count"]);
+      const { record, head, directory: next } = begin({ directory: directory(), count, unnoted });
+      for (const { writer } of unnoted) markNoted.run(writer);
+      insert(record);
+      saveHead(head);
+      saveDirectory.run(next.count, next.pepperId, next.seal);
     },
-    async append(records, head) {
-      database.transaction(() => {
-        for (const record of records) insert(record);
-        replaceHead(head);
-      });
-    },
-    async head(writer) {
+    insert,
+    saveHead,
+    head(writer) {
       const row = selectHead.get(writer);
       return row === undefined ? null : readHead(row);
     },

@@ -45,13 +45,13 @@ function stored(): readonly number[] {
 
 test("changes that wait at the same time share a transaction, and each receives its own result", async () => {
   const numbers = Array.from({ length: 200 }, (_, index) => index);
-  expect(await Promise.all(numbers.map((number) => commit(() => insert(number))))).toEqual(numbers);
+  expect(await Promise.all(numbers.map((number) => commit.write(() => insert(number))))).toEqual(numbers);
   expect([transactions, stored().length]).toEqual([1, 200]);
 });
 
 test("a transaction changes at most 256 rows, or those of one change", async () => {
   const rows = [1_000, 250, 6, 1, 128, 127, 128];
-  await Promise.all(rows.map((count, index) => commit(() => insert(index), count)));
+  await Promise.all(rows.map((count, index) => commit.write(() => insert(index), count)));
   expect(transactions).toBe(4);
 });
 
@@ -59,20 +59,20 @@ test("a change resolves only after its transaction is committed", async () => {
   database.exec(
     "PRAGMA foreign_keys = ON; CREATE TABLE parts (number INTEGER REFERENCES numbers DEFERRABLE INITIALLY DEFERRED)",
   );
-  const broken = commit(() => database.exec("INSERT INTO parts (number) VALUES (7)"));
+  const broken = commit.write(() => database.exec("INSERT INTO parts (number) VALUES (7)"));
   await expect(broken).rejects.toThrow(/FOREIGN KEY/);
   expect(database.prepare("SELECT * FROM parts").all()).toEqual([]);
 });
 
 test("a change that throws fails alone, and leaves nothing behind", async () => {
   const results = await Promise.allSettled([
-    commit(() => insert(1)),
-    commit(() => {
+    commit.write(() => insert(1)),
+    commit.write(() => {
       insert(2);
       throw new Error("no");
     }),
-    commit(() => insert(3)),
-    commit(() => insert(1)),
+    commit.write(() => insert(3)),
+    commit.write(() => insert(1)),
   ]);
   expect(results.map(({ status }) => status)).toEqual(["fulfilled", "rejected", "fulfilled", "rejected"]);
   expect(stored()).toEqual([1, 3]);
@@ -80,14 +80,14 @@ test("a change that throws fails alone, and leaves nothing behind", async () => 
 
 test("when another process holds the file for too long, all changes that wait fail, and later ones succeed", async () => {
   failure = Object.assign(new Error("database is locked"), { code: "ERR_SQLITE_ERROR", errcode: 5 });
-  const first = commit(() => insert(1));
+  const first = commit.write(() => insert(1));
   const results = await Promise.allSettled([
     first,
-    ...Array.from({ length: 200 }, (_, index) => commit(() => insert(index + 2))),
+    ...Array.from({ length: 200 }, (_, index) => commit.write(() => insert(index + 2))),
   ]);
   expect(results.every((result) => result.status === "rejected" && result.reason === failure)).toBe(true);
   expect(transactions).toBe(0);
   failure = null;
-  expect(await commit(() => insert(5))).toBe(5);
+  expect(await commit.write(() => insert(5))).toBe(5);
   expect(stored()).toEqual([5]);
 });

@@ -7,10 +7,10 @@ import { openSqlite, systemClock } from "@letta-environments/platform/node";
 import { createVirtualClock, launchProcess } from "@letta-environments/testkit";
 import { afterEach, describe, expect, test } from "vitest";
 import { describeIdempotencyStore } from "../../../test/idempotency-store-contract.ts";
+import { openSendStore } from "../../../test/support/open-send-store.ts";
 import { testReservation, testResult, testScope } from "../../../test/support/test-reservation.ts";
 import { type IdempotencyStore, IdempotencyUnavailableError, retentionMs } from "../../idempotency/store.ts";
 import { createFileGuard } from "../node/audit-file.ts";
-import { createSqliteIdempotencyStore } from "./idempotency-store.ts";
 
 const folders: string[] = [];
 const databases: SqliteDatabase[] = [];
@@ -35,7 +35,7 @@ afterEach(() => {
 describeIdempotencyStore("in SQLite", { time: "monotonic", countsIds: true, runs: 200 }, (clock, capacity) => {
   const database = open(":memory:");
   const options = capacity === undefined ? {} : { capacity };
-  const connect = (): IdempotencyStore => createSqliteIdempotencyStore(database, clock, options);
+  const connect = (): IdempotencyStore => openSendStore(database, clock, options);
   return { store: connect(), connect };
 });
 
@@ -45,7 +45,7 @@ describe("the idempotency store in a SQLite file", () => {
   /** Opens the store as a process does. */
   function start(path: string, at: Pick<Clock, "now" | "monotonic">): IdempotencyStore {
     const database = open(path);
-    const store = createSqliteIdempotencyStore(database, at, { guard: createFileGuard(path, () => performance.now()) });
+    const store = openSendStore(database, at, { guard: createFileGuard(path, () => performance.now()) });
     database.exec("PRAGMA busy_timeout = 10");
     return store;
   }
@@ -168,7 +168,7 @@ describe("the idempotency store in a SQLite file", () => {
     const database = open(path);
     let now = 0;
     const guard = createFileGuard(path, () => (now += 2_000));
-    const store = createSqliteIdempotencyStore(database, clock(), { guard });
+    const store = openSendStore(database, clock(), { guard });
     database.exec("PRAGMA busy_timeout = 0");
     const holder = open(path);
     holder.exec("BEGIN EXCLUSIVE");

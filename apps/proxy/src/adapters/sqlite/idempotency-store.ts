@@ -1,46 +1,48 @@
 /**
  * Remembers sends in SQLite, in the file of the audit records. Several processes on one machine may share the file. Concurrent sends
- * share commits.
+ * share commits, with each other and with their audit records.
  */
 import type { Clock, SqliteDatabase } from "@letta-environments/platform";
 import { IdempotencyUnavailableError, type IdempotencyStore } from "../../idempotency/store.ts";
-import { migrateAuditFile } from "./audit-migrations.ts";
-import { createGroupCommit, type GroupCommitOptions } from "./group-commit.ts";
+import type { GroupCommit } from "./group-commit.ts";
 import { defaultCapacity, openSendTables } from "./idempotency-tables.ts";
 
 /** Options of {@link createSqliteIdempotencyStore}. */
-export interface SqliteIdempotencyStoreOptions extends GroupCommitOptions {
+export interface SqliteIdempotencyStoreOptions {
   /** Ids that are remembered at most; as many connections are. Default: 1,000,000. */
   readonly capacity?: number;
+  /** Runs a function that reads. */
+  readonly guard?: <Result>(run: () => Result) => Promise<Result>;
 }
 
-/** Creates a store over a database, and migrates its tables. */
+/** Creates a store over a database that has the tables of the audit file. Its changes go through `commit`. */
 export function createSqliteIdempotencyStore(
   database: SqliteDatabase,
+  commit: GroupCommit,
   clock: Pick<Clock, "now" | "monotonic">,
-  { capacity = defaultCapacity, ...options }: SqliteIdempotencyStoreOptions = {},
+  { capacity = defaultCapacity, guard = async (run) => run() }: SqliteIdempotencyStoreOptions = {},
 ): IdempotencyStore {
-  migrateAuditFile(database);
   const tables = openSendTables(database, { clock, capacity });
-  const { guard = async (run) => run() } = options;
-  const commit = createGroupCommit(database, options);
-
-  const write = <Result>(run: () => Result, rows?: number): Promise<Result> => translateFailure(commit(run, rows));
-  const read = <Result>(run: () => Result): Promise<Result> => translateFailure(guard(run));
+  commit.join(tables);
 
   return {
-    reserve: (reservation) => write(() => tables.reserve(reservation), reservation.entries.length),
-    find: (scope, ids) => read(() => tables.find(scope, ids)),
-    settle: (reservation, result) => write(() => tables.settle(reservation, result)),
-    release: (reservation) => write(() => tables.release(reservation), reservation.entries.length),
-    findConnection: (tenant, connectionId) => read(() => tables.findConnection(tenant, connectionId)),
+    reserve: (reservation, recordStart) =>
+      commit
+        .write(() => {
+          const outcome = tables.reserve(reservation);
+          if (outcome.kind !== "reserved" || recordStart === undefined) return outcome;
+          recordStart();
+          return { kind: "reserved", isRecorded: true } as const;
+        }, reservation.entries.length + 1)
+        .catch(fail),
+    find: (scope, ids) => guard(() => tables.find(scope, ids)).catch(fail),
+    settle: (reservation, result) => commit.write(() => tables.settle(reservation, result)).catch(fail),
+    release: (reservation) =>
+      commit.write(() => tables.release(reservation), reservation.entries.length).catch(fail),
+    findConnection: (tenant, connectionId) => guard(() => tables.findConnection(tenant, connectionId)).catch(fail),
   };
 }
 
-async function translateFailure<Result>(running: Promise<Result>): Promise<Result> {
-  try {
-    return await running;
-  } catch (cause) {
-    throw new IdempotencyUnavailableError(cause);
-  }
+function fail(cause: unknown): never {
+  throw new IdempotencyUnavailableError(cause);
 }

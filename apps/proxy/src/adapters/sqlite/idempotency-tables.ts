@@ -62,8 +62,10 @@ export const sendTables = `
     BEGIN UPDATE send_counts SET connections = connections - 1; END;
 `;
 
-/** The operations of `IdempotencyStore`, at the time of the call. */
+/** The operations of `IdempotencyStore`, at the time of the call. Those that change something follow a call of `begin`. */
 export interface SendTables {
+  /** Begins a write transaction. Its changes share the time, the counts and the search for expired rows. */
+  begin(): void;
   reserve(reservation: Reservation): ReserveOutcome;
   find(scope: SendScope, ids: readonly string[]): readonly KnownEntry[];
   settle(reservation: Reservation, result: SendResult): void;
@@ -81,14 +83,13 @@ export interface SendTablesOptions {
 }
 
 const sql = {
-  selectKnown: `SELECT wanted.key AS wanted_at, send_ids.fingerprint, send_attempts.* FROM json_each(?) AS wanted
-    JOIN send_ids ON send_ids.key = wanted.value JOIN send_attempts ON send_attempts.attempt = send_ids.attempt
-    WHERE send_attempts.reserved_at > ?`,
-  selectAttempt: `SELECT send_attempts.attempt FROM json_each(?) AS wanted
-    JOIN send_ids ON send_ids.key = wanted.value JOIN send_attempts ON send_attempts.attempt = send_ids.attempt
-    WHERE send_attempts.send_id = ? AND send_attempts.result IS NULL AND send_attempts.reserved_at > ? LIMIT 1`,
-  selectCounts: "SELECT ids, connections FROM send_counts",
-  insertAttempt: "INSERT INTO send_attempts (send_id, reserved_at, lease_ends_at) VALUES (?, ?, ?) RETURNING attempt",
+  selectKnown: `SELECT fingerprint, send_attempts.* FROM send_ids JOIN send_attempts USING (attempt)
+    WHERE key = ? AND reserved_at > ?`,
+  // All ids of an attempt that has not expired belong to it, so the first one finds it.
+  selectOpen: `SELECT attempt FROM send_attempts WHERE attempt = (SELECT attempt FROM send_ids WHERE key = ?)
+    AND send_id = ? AND result IS NULL`,
+  selectCounts: `SELECT ids, connections, (SELECT max(attempt) FROM send_attempts) AS attempt FROM send_counts`,
+  insertAttempt: "INSERT INTO send_attempts (attempt, send_id, reserved_at, lease_ends_at) VALUES (?, ?, ?, ?)",
   // The id may still belong to an attempt that has expired and was not removed yet.
   saveId: `INSERT INTO send_ids (key, fingerprint, attempt) VALUES (?, ?, ?)
     ON CONFLICT (key) DO UPDATE SET fingerprint = excluded.fingerprint, attempt = excluded.attempt`,
@@ -96,7 +97,8 @@ const sql = {
     ON CONFLICT (key) DO UPDATE SET connection = excluded.connection, used_at = excluded.used_at`,
   selectConnection: "SELECT connection FROM send_connections WHERE key = ? AND used_at > ?",
   isConnectionStored: "SELECT 1 FROM send_connections WHERE key = ?",
-  saveResult: "UPDATE send_attempts SET result = ? WHERE attempt = ?",
+  saveResult: `UPDATE send_attempts SET result = ? WHERE attempt = (SELECT attempt FROM send_ids WHERE key = ?)
+    AND send_id = ? AND result IS NULL AND reserved_at > ?`,
   deleteIds: "DELETE FROM send_ids WHERE attempt = ?",
   deleteAttempt: "DELETE FROM send_attempts WHERE attempt = ?",
   selectExpired: "SELECT attempt FROM send_attempts WHERE reserved_at <= ? ORDER BY reserved_at LIMIT ?",
@@ -110,74 +112,118 @@ const sql = {
 
 type Statements = Readonly<Record<keyof typeof sql, ReturnType<SqliteDatabase["prepare"]>>>;
 
+/** What the changes of one transaction share. */
+interface Batch {
+  readonly nowMs: number;
+  /** Expired rows may be left. */
+  hasExpired: boolean;
+  /** What is stored, at most, and the highest attempt; `null` until a reservation needs them. */
+  counts: { ids: number; connections: number; attempt: number } | null;
+  /** The connections that were saved, as they are stored, by key. */
+  readonly connections: Map<string, string>;
+}
+
 /** Prepares the operations on a database that has the {@link sendTables}. */
 export function openSendTables(database: SqliteDatabase, { clock, capacity }: SendTablesOptions): SendTables {
   const statements = Object.fromEntries(
     Object.entries(sql).map(([name, text]) => [name, database.prepare(text)]),
   ) as Statements;
-
   const now = createSharedTime(createSteadyNow(clock), () => Number(statements.selectLatest.get()?.["latest"] ?? 0));
+  let batch: Batch | null = null;
 
-  function find(scope: SendScope, ids: readonly string[], nowMs: number): readonly KnownEntry[] {
-    const wanted = JSON.stringify(ids.map((id) => keyOf(scope, id)));
-    const rows = statements.selectKnown.all(wanted, nowMs - retentionMs);
-    return rows.map((row) => readEntry(row, ids[Number(row["wanted_at"])] ?? "", nowMs));
-  }
-
-  function hasRoom({ scope, entries, connectionId }: Reservation): boolean {
-    const counts = statements.selectCounts.get();
-    if (Number(counts?.["ids"]) + entries.length > capacity) return false;
-    if (Number(counts?.["connections"]) < capacity) return true;
-    return statements.isConnectionStored.get(connectionKeyOf(scope.tenant, connectionId)) !== undefined;
-  }
-
-  function reserve(reservation: Reservation): ReserveOutcome {
-    const nowMs = now();
-    const { scope, entries, sendId, leaseMs, connectionId, connection } = reservation;
-    prune(statements, nowMs, rowsPerPrune);
-    const ids = entries.map(({ id }) => id);
-    const known = find(scope, ids, nowMs);
-    if (known.length > 0) return { kind: "known", entries: known };
-    if (!hasRoom(reservation)) {
-      prune(statements, nowMs, rowsPerFullPrune);
-      if (!hasRoom(reservation)) return { kind: "full" };
-    }
-    const attempt = Number(statements.insertAttempt.get(sendId, nowMs, nowMs + leaseMs)?.["attempt"]);
-    for (const { id, fingerprint } of entries) statements.saveId.run(keyOf(scope, id), fingerprint, attempt);
-    const key = connectionKeyOf(scope.tenant, connectionId);
-    statements.saveConnection.run(key, JSON.stringify(connection), nowMs);
-    return { kind: "reserved" };
-  }
-
-  /** The attempt of a reservation, if it still has ids and no result. */
-  function openAttempt({ scope, entries, sendId }: Reservation, sinceMs: number): number | null {
-    const keys = JSON.stringify(entries.map(({ id }) => keyOf(scope, id)));
-    const row = statements.selectAttempt.get(keys, sendId, sinceMs);
-    return row === undefined ? null : Number(row["attempt"]);
-  }
+  const running = (): Batch =>
+    (batch ??= { nowMs: now(), hasExpired: true, counts: null, connections: new Map<string, string>() });
 
   return {
-    reserve,
-    find: (scope, ids) => find(scope, ids, now()),
+    begin() {
+      batch = null;
+    },
+    reserve(reservation) {
+      const current = running();
+      const { scope, entries, connectionId } = reservation;
+      if (current.hasExpired) prune(statements, current, rowsPerPrune);
+      const ids = entries.map(({ id }) => id);
+      const known = find(statements, scope, ids, current.nowMs);
+      if (known.length > 0) return { kind: "known", entries: known };
+      const connectionKey = connectionKeyOf(scope.tenant, connectionId);
+      if (!hasRoom(statements, current, capacity, ids.length, connectionKey)) {
+        prune(statements, current, rowsPerFullPrune);
+        current.counts = null;
+        if (!hasRoom(statements, current, capacity, ids.length, connectionKey)) return { kind: "full" };
+      }
+      save(statements, current, reservation, connectionKey);
+      return { kind: "reserved" };
+    },
+    find: (scope, ids) => find(statements, scope, ids, now()),
     settle(reservation, result) {
-      const attempt = openAttempt(reservation, now() - retentionMs);
-      if (attempt !== null) statements.saveResult.run(JSON.stringify(result), attempt);
+      const sinceMs = running().nowMs - retentionMs;
+      statements.saveResult.run(JSON.stringify(result), firstKeyOf(reservation), reservation.sendId, sinceMs);
     },
     release(reservation) {
-      const attempt = openAttempt(reservation, -1);
-      if (attempt !== null) deleteAttempt(statements, attempt);
+      const row = statements.selectOpen.get(firstKeyOf(reservation), reservation.sendId);
+      if (row === undefined) return;
+      deleteAttempt(statements, Number(row["attempt"]));
+      running().counts = null;
     },
     findConnection(tenant, connectionId) {
       const row = statements.selectConnection.get(connectionKeyOf(tenant, connectionId), now() - retentionMs);
       return row === undefined ? null : (JSON.parse(String(row["connection"])) as KnownConnection);
     },
     prune(rows) {
-      const nowMs = now();
-      prune(statements, nowMs, rows);
+      prune(statements, running(), rows);
       const oldest = statements.selectOldest.get()?.["oldest"] ?? null;
-      return oldest === null ? null : Number(oldest) + retentionMs - nowMs;
+      return oldest === null ? null : Number(oldest) + retentionMs - running().nowMs;
     },
   };
+}
+
+function find(
+  { selectKnown }: Statements,
+  scope: SendScope,
+  ids: readonly string[],
+  nowMs: number,
+): readonly KnownEntry[] {
+  return ids.flatMap((id) => {
+    const row = selectKnown.get(keyOf(scope, id), nowMs - retentionMs);
+    return row === undefined ? [] : [readEntry(row, id, nowMs)];
+  });
+}
+
+/** Whether there is room for ids and a connection. */
+function hasRoom(
+  statements: Statements,
+  batch: Batch,
+  capacity: number,
+  idCount: number,
+  connectionKey: string,
+): boolean {
+  const { ids, connections } = countsOf(statements, batch);
+  if (ids + idCount > capacity) return false;
+  if (connections < capacity || batch.connections.has(connectionKey)) return true;
+  return statements.isConnectionStored.get(connectionKey) !== undefined;
+}
+
+function countsOf({ selectCounts }: Statements, batch: Batch): NonNullable<Batch["counts"]> {
+  if (batch.counts !== null) return batch.counts;
+  const row = selectCounts.get();
+  const [ids, connections, attempt] = ["ids", "connections", "attempt"].map((name) => Number(row?.[name] ?? 0));
+  return (batch.counts = { ids: ids ?? 0, connections: connections ?? 0, attempt: attempt ?? 0 });
+}
+
+function save(statements: Statements, batch: Batch, reservation: Reservation, connectionKey: string): void {
+  const { sendId, scope, entries, leaseMs, connection } = reservation;
+  const { nowMs, connections } = batch;
+  const counts = countsOf(statements, batch);
+  counts.attempt += 1;
+  statements.insertAttempt.run(counts.attempt, sendId, nowMs, nowMs + leaseMs);
+  for (const { id, fingerprint } of entries) statements.saveId.run(keyOf(scope, id), fingerprint, counts.attempt);
+  // A row that is replaced is counted twice, so these are upper bounds.
+  counts.ids += entries.length;
+  const text = JSON.stringify(connection);
+  if (connections.get(connectionKey) === text) return;
+  statements.saveConnection.run(connectionKey, text, nowMs);
+  connections.set(connectionKey, text);
+  counts.connections += 1;
 }
 
 /**
@@ -195,10 +241,12 @@ function createSharedTime(ownNow: () => number, latestStored: () => number): () 
   return now;
 }
 
-function prune(statements: Statements, nowMs: number, rows: number): void {
-  const cutMs = nowMs - retentionMs;
-  for (const row of statements.selectExpired.all(cutMs, rows)) deleteAttempt(statements, Number(row["attempt"]));
-  statements.deleteExpiredConnections.run(cutMs, rows);
+function prune(statements: Statements, batch: Batch, rows: number): void {
+  const cutMs = batch.nowMs - retentionMs;
+  const expired = statements.selectExpired.all(cutMs, rows);
+  for (const row of expired) deleteAttempt(statements, Number(row["attempt"]));
+  const { changes } = statements.deleteExpiredConnections.run(cutMs, rows);
+  batch.hasExpired = expired.length === rows || changes === rows;
 }
 
 function deleteAttempt({ deleteIds, deleteAttempt: deleteRow }: Statements, attempt: number): void {
@@ -209,6 +257,10 @@ function deleteAttempt({ deleteIds, deleteAttempt: deleteRow }: Statements, atte
 /** JSON separates the parts whatever they contain, and escapes what SQLite texts cannot hold: NUL and lone surrogates. */
 function keyOf({ tenant, environmentId, agentId, conversationId }: SendScope, id: string): string {
   return JSON.stringify([tenant, environmentId, agentId, conversationId, id]);
+}
+
+function firstKeyOf({ scope, entries }: Reservation): string {
+  return keyOf(scope, entries[0]?.id ?? "");
 }
 
 function connectionKeyOf(tenant: string, connectionId: string): string {

@@ -1,16 +1,25 @@
-/** Opens the audit log in the data directory: its records for commands that read them, and the log to which a process appends. */
+/**
+ * Opens the audit log in the data directory: its records for commands that read them, and the log to which a process appends. The same
+ * file remembers sends to a remote upstream, so that a send and its record are committed together, and a back-up has both or neither.
+ */
 import { join } from "node:path";
 import { CommandError } from "@letta-environments/command-line";
 import { constantTimeEqual, hmacSha256Hex, randomId, sha256Hex, systemClock } from "@letta-environments/platform/node";
-import { createFileGuard, guardAuditFile } from "../../adapters/node/audit-file.ts";
+import type { SqliteDatabase } from "@letta-environments/platform";
+import { createFileGuard } from "../../adapters/node/audit-file.ts";
 import { auditFile, openStore } from "../../adapters/node/data-dir.ts";
-import { createSqliteAuditStore } from "../../adapters/sqlite/audit-store.ts";
+import { createSqliteAuditStore, type SqliteAuditStore } from "../../adapters/sqlite/audit-store.ts";
+import { createGroupCommit } from "../../adapters/sqlite/group-commit.ts";
+import { createSqliteIdempotencyStore } from "../../adapters/sqlite/idempotency-store.ts";
 import type { Sealing } from "../../audit/chain.ts";
 import { openAuditLog, type OpenAuditLog } from "../../audit/log.ts";
 import type { AuditStore } from "../../audit/store.ts";
 import type { Settings } from "../../config/settings.ts";
+import type { IdempotencyStore } from "../../idempotency/store.ts";
 import type { Pepper } from "../../ports.ts";
 import { version } from "../../version.ts";
+
+const digests = { sha256: sha256Hex, hmacSha256: hmacSha256Hex, constantTimeEqual };
 
 /** The audit records of a data directory. */
 export interface OpenAuditStore {
@@ -25,17 +34,14 @@ export interface OpenAuditStore {
  * @throws CommandError if they cannot be opened or written
  */
 export async function openAuditStore({ dataDir }: Pick<Settings, "dataDir">, pepper: Pepper): Promise<OpenAuditStore> {
-  const { store: plain, database } = await openStore(dataDir, auditFile, createSqliteAuditStore);
-  const digests = { sha256: sha256Hex, hmacSha256: hmacSha256Hex, constantTimeEqual };
-  try {
-    // A busy SQLite blocks the event loop, so it returns almost at once and the guard waits instead.
-    database.exec("PRAGMA busy_timeout = 10");
-    const store = guardAuditFile(plain, createFileGuard(join(dataDir, auditFile), systemClock.monotonic));
-    return { store, sealing: { digests, pepper }, close: () => database.close() };
-  } catch (cause) {
-    database.close();
-    throw unusable(dataDir, cause);
-  }
+  const { store, database } = await openAuditFile(dataDir);
+  return { store, sealing: { digests, pepper }, close: () => database.close() };
+}
+
+/** The audit log of this process, in its file. */
+export interface OpenAudit extends OpenAuditLog {
+  /** Creates the store of sends in the same file. */
+  createSendStore(): IdempotencyStore;
 }
 
 /**
@@ -43,28 +49,39 @@ export async function openAuditStore({ dataDir }: Pick<Settings, "dataDir">, pep
  *
  * @throws CommandError if the records cannot be opened
  */
-export async function openAudit(settings: Pick<Settings, "dataDir">, pepper: Pepper): Promise<OpenAuditLog> {
-  const { store, sealing, close } = await openAuditStore(settings, pepper);
-  const opening = openAuditLog({
-    ...sealing,
-    store,
-    clock: systemClock,
-    writer: randomId("writer"),
-    version,
-    defer: (run) => void setImmediate(run),
-  });
-  const log = await opening.catch((cause: unknown) => {
-    close();
-    throw unusable(settings.dataDir, cause);
-  });
-  return {
-    append: log.append,
-    end: log.end,
-    async close() {
-      await log.close();
-      close();
-    },
-  };
+export async function openAudit({ dataDir }: Pick<Settings, "dataDir">, pepper: Pepper): Promise<OpenAudit> {
+  const { store, database } = await openAuditFile(dataDir);
+  try {
+    const guard = createFileGuard(join(dataDir, auditFile), systemClock.monotonic);
+    const transactions = createGroupCommit(database, { guard });
+    const writer = randomId("writer");
+    const log = await openAuditLog({ digests, pepper, store, transactions, clock: systemClock, writer, version });
+    return {
+      append: log.append,
+      enter: log.enter,
+      end: log.end,
+      createSendStore: () => createSqliteIdempotencyStore(database, transactions, systemClock, { guard }),
+      async close() {
+        await log.close();
+        database.close();
+      },
+    };
+  } catch (cause) {
+    database.close();
+    throw unusable(dataDir, cause);
+  }
+}
+
+async function openAuditFile(dataDir: string): Promise<{ store: SqliteAuditStore; database: SqliteDatabase }> {
+  const { store, database } = await openStore(dataDir, auditFile, createSqliteAuditStore);
+  try {
+    // A busy SQLite blocks the event loop, so it returns almost at once and the guard waits instead.
+    database.exec("PRAGMA busy_timeout = 10");
+    return { store, database };
+  } catch (cause) {
+    database.close();
+    throw unusable(dataDir, cause);
+  }
 }
 
 function unusable(dataDir: string, cause: unknown): CommandError {

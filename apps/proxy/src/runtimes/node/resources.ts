@@ -22,7 +22,7 @@ import { openAudit } from "./audit.ts";
 import { composeReadiness } from "./readiness.ts";
 import { composeTokenAuthenticator, type GatewayResources } from "./compose.ts";
 import { openKeys, type OpenKeys } from "./keys.ts";
-import { type OpenSends, openSends } from "./sends.ts";
+import { type OpenSends, openValkeySends } from "./sends.ts";
 import { openEnvironmentCache, openRateLimits } from "./shared-stores.ts";
 
 /** The open resources of a process. */
@@ -56,7 +56,7 @@ export async function openResources(settings: () => Settings, log: (event: LogEv
     onFailure: onKeyStoreFailure,
     onDamaged: (keyId) => log({ type: "key_record_damaged", keyId }),
   });
-  const sends = isEmbedded ? null : await openSendsOrClose(started, keys);
+  const valkeySends = isEmbedded ? null : await openSendsOrClose(started, keys);
   const audit = await openAudit(started, keys.pepper);
   const rateLimits = await openRateLimits(started, log);
   const keyStore = reportOutages(keys.keyStore, log);
@@ -75,7 +75,7 @@ export async function openResources(settings: () => Settings, log: (event: LogEv
     audit,
     rateLimits,
     environmentCache,
-    idempotencyStore: sends?.store ?? null,
+    idempotencyStore: isEmbedded ? null : (valkeySends?.store ?? audit.createSendStore()),
     forgetsSends: false,
     background: background.start,
     finishBackground: background.finish,
@@ -101,7 +101,7 @@ export async function openResources(settings: () => Settings, log: (event: LogEv
       await audit.close().catch(onFailure);
       const { writer, sequence, hash } = audit.end();
       log({ type: "audit_end", writer, sequence, hash });
-      sends?.close();
+      valkeySends?.close();
       rateLimits.close();
       environmentCache.close();
       keys.close();
@@ -110,10 +110,14 @@ export async function openResources(settings: () => Settings, log: (event: LogEv
   };
 }
 
-/** Opens the store of sends. An open connection to Valkey would keep a process alive whose start fails. */
-async function openSendsOrClose(settings: Settings, keys: Pick<OpenKeys, "close">): Promise<OpenSends> {
+/** Opens the store of sends in Valkey, if it is configured. An open connection to it would keep a process alive whose start fails. */
+async function openSendsOrClose(
+  { valkeyUrl }: Pick<Settings, "valkeyUrl">,
+  keys: Pick<OpenKeys, "close">,
+): Promise<OpenSends | null> {
+  if (valkeyUrl === null) return null;
   try {
-    return await openSends(settings);
+    return await openValkeySends(valkeyUrl);
   } catch (cause) {
     keys.close();
     throw cause;
