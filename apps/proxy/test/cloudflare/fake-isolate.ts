@@ -39,7 +39,8 @@ export async function startFakeIsolate(
 ): Promise<FakeIsolate> {
   const counts = new Map<string, number>();
   const count = (name: string): void => void counts.set(name, (counts.get(name) ?? 0) + 1);
-  vi.stubGlobal("caches", { open: () => Promise.resolve(createFakeCache(count)) });
+  const cache = createFakeCache(count);
+  vi.stubGlobal("caches", { open: () => Promise.resolve(cache) });
   vi.stubGlobal("fetch", async (input: string | URL | Request, init?: RequestInit) =>
     upstream(new Request(input, init)),
   );
@@ -129,18 +130,18 @@ function createFakeContext(): DurableObjectContext {
   return { storage } as unknown as DurableObjectContext;
 }
 
-const stored = new Map<string, { readonly body: ArrayBuffer }>();
-
+/** A cache in memory. */
 function createFakeCache(count: (name: string) => void) {
+  const stored = new Map<string, ArrayBuffer>();
   return {
     match(url: string) {
       count("cache.match");
       const found = stored.get(url);
-      return Promise.resolve(found === undefined ? undefined : new Response(found.body.slice(0)));
+      return Promise.resolve(found && new Response(found.slice()));
     },
     async put(url: string, response: Response) {
       count("cache.put");
-      stored.set(url, { body: await response.arrayBuffer() });
+      stored.set(url, await response.arrayBuffer());
     },
     delete(url: string) {
       count("cache.delete");

@@ -1,7 +1,7 @@
 /**
- * Counts rate limits in Durable Objects (`RateLimitObject`), one for each shard. `chooseShards` puts all checks of a request into
- * the same shard, so that one object decides them in one atomic step and each counter is in one object only. A busy isolate takes
- * units in advance (`rate-limit/allowance.ts`), and decides most requests by itself.
+ * Counts rate limits in Durable Objects, one for each shard: those of a tenant in its object (`SendObject`), the others in a
+ * `RateLimitObject`. `chooseShards` puts all checks of a request into the same shard, so that one object decides them in one atomic step
+ * and each counter is in one object only. A busy isolate takes units in advance (`rate-limit/allowance.ts`), and decides most requests by itself.
  */
 import type { Clock } from "@letta-environments/platform";
 import { type BoundedMap, createBoundedMap } from "../../lib/bounded-map.ts";
@@ -19,7 +19,7 @@ import type { RateLimitCheck, RateLimitPolicy } from "../../rate-limit/policy.ts
 import type { RateLimitOutcome, RateLimitStore, RateLimitTakeOptions } from "../../rate-limit/store.ts";
 import type { GrantingOutcome } from "../sqlite/rate-limit-store.ts";
 
-/** The remote methods of `RateLimitObject`. */
+/** The remote methods of an object that counts. */
 export interface RateLimitObjectStub {
   take(
     checks: readonly RateLimitCheck[],
@@ -34,8 +34,8 @@ const maxAllowances = 10_000;
 
 /** The dependencies of the store. */
 export interface DurableRateLimitStoreOptions {
-  /** Returns a stub of the object with this name. It is called for each request to the object. */
-  readonly objectOf: (name: string) => RateLimitObjectStub;
+  /** Returns a stub of the object that has this check and the others of its request. It is called for each request to the object. */
+  readonly objectOf: (check: RateLimitCheck) => RateLimitObjectStub;
   readonly clock: Pick<Clock, "monotonic">;
   /** Keeps work alive after the response: leases are released then. */
   readonly background: (work: Promise<unknown>) => void;
@@ -44,8 +44,10 @@ export interface DurableRateLimitStoreOptions {
 /** Creates a store whose counters are in Durable Objects. `take` returns synchronously where allowances decide. */
 export function createDurableRateLimitStore(options: DurableRateLimitStoreOptions): RateLimitStore {
   const { objectOf, clock, background } = options;
-  // Two shards with the same name would do no harm: an object counts by policy and key.
-  const shardOf = ([first]: readonly RateLimitCheck[]): RateLimitObjectStub => objectOf(`shard ${first?.shard ?? ""}`);
+  const shardOf = ([first]: readonly RateLimitCheck[]): RateLimitObjectStub => {
+    if (first === undefined) throw new TypeError("a request without checks has no shard");
+    return objectOf(first);
+  };
   const known = new WeakMap<RateLimitPolicy, BoundedMap<Allowance>>();
 
   function allowanceOf({ policy, key }: RateLimitCheck): Allowance {

@@ -4,8 +4,8 @@ import type { DurableObjectContext } from "cloudflare:workers";
 import { storeContract } from "@letta-environments/http-cache/testing";
 import { randomId, sha256Hex, systemClock } from "@letta-environments/platform/cloudflare";
 import { createCacheApiStore } from "../../../src/adapters/cloudflare/cache-store.ts";
-import { SendObject } from "../../../src/adapters/cloudflare/idempotency-object.ts";
 import { RateLimitObject } from "../../../src/adapters/cloudflare/rate-limit-object.ts";
+import { SendObject } from "../../../src/adapters/cloudflare/tenant-object.ts";
 import type { RateLimitCheck } from "../../../src/rate-limit/policy.ts";
 import type { RateLimitTakeOptions } from "../../../src/rate-limit/store.ts";
 import type { GrantingOutcome } from "../../../src/adapters/sqlite/rate-limit-store.ts";
@@ -56,7 +56,7 @@ export class ClockedSendObject extends SendObject {
   readonly #options: { nowMs: number; capacity: number };
   readonly #storage: Pick<DurableObjectStorage, "getAlarm">;
 
-  constructor(ctx: DurableObjectContext, env: unknown) {
+  constructor(ctx: DurableObjectContext, env: object) {
     const options = { nowMs: 0, capacity: 0, clock: { now: () => options.nowMs, monotonic: () => options.nowMs } };
     super(ctx, env, options);
     this.#options = options;
