@@ -17,7 +17,7 @@ import { measureRateLimitsHttp } from "./rate-limits-http.ts";
 import { measureRequests } from "./requests.ts";
 import { measureRevocation } from "./revocation.ts";
 import { measureDeviceAttacks } from "./attacks/device-attacks.ts";
-import { measureEdge } from "./edge.ts";
+import { measureEdge } from "./edge/edge.ts";
 import { measureHosts } from "./hosts.ts";
 import { measureOverload } from "./overload.ts";
 import { measureStart } from "./start.ts";

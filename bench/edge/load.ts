@@ -12,7 +12,11 @@ export interface Load {
 let count = 0;
 
 /** Sends at least one request on each connection, and more for a while, and resolves with the duration of each, in microseconds, without those of the first tenth. */
-export async function measureLoad({ url, request }: Load, connections: number, durationMs: number): Promise<Float64Array> {
+export async function measureLoad(
+  { url, request }: Load,
+  connections: number,
+  durationMs: number,
+): Promise<Float64Array> {
   const port = Number(new URL(url).port);
   const startedAt = performance.now();
   const durations: number[] = [];

@@ -39,7 +39,7 @@ const objects = {
   SENDS: "SendObject",
 } as const;
 
-const flags = `compatibilityDate = "2026-11-01", compatibilityFlags = ["nodejs_compat", "enable_request_signal"]`;
+const flags = `compatibilityDate = "2026-11-01", compatibilityFlags = ["enable_request_signal"]`;
 const rowText: string = new TextDecoder().decode(fixedBody);
 const text = (value: string): string => JSON.stringify(value);
 
@@ -66,7 +66,11 @@ function gatewayWorker(name: "gateway" | "counting", config: object): string {
   const built = readdirSync(folder).filter((file) => file.endsWith(".js"));
   const first = name === "gateway" ? [] : [moduleOf("counting.js", join(import.meta.dirname, "workers/counting.js"))];
   const modules = [...first, ...built.toSorted(mainFirst).map((file) => moduleOf(file, join(folder, file)))];
-  const variables = { ...workerSecrets, UPSTREAM_URL: "https://upstream.example", PROXY_CONFIG: JSON.stringify(config) };
+  const variables = {
+    ...workerSecrets,
+    UPSTREAM_URL: "https://upstream.example",
+    PROXY_CONFIG: JSON.stringify(config),
+  };
   const bindings = [
     ...Object.entries(variables).map(([key, value]) => `(name = ${text(key)}, text = ${text(value)})`),
     ...Object.entries(objects).map(
@@ -109,7 +113,7 @@ export async function startWorkerd(workers: readonly EdgeWorker[], config: objec
   const words = ["serve", "--experimental", "--control-fd=3", join(folder, "config.capnp")];
   const [command, args] = pinned(0, program, words);
   // Its log goes nowhere: reading it would cost the other core time.
-  const child = spawn(command, args, { stdio: ["ignore", "ignore", "ignore", "pipe"] });
+  const child = spawn(command, args, { stdio: ["ignore", "ignore", "inherit", "pipe"] });
   const ports = await readPorts(child, workers.length);
   return {
     url: (worker) => `http://127.0.0.1:${ports.get(worker)}`,
@@ -126,12 +130,14 @@ export async function startWorkerd(workers: readonly EdgeWorker[], config: objec
 /** Reads the ports that workerd has chosen from its control channel. */
 async function readPorts(child: ChildProcess, count: number): Promise<ReadonlyMap<string, number>> {
   const control = child.stdio[3];
-  if (control === null || control === undefined || !("read" in control)) throw new Error("workerd has no control channel.");
+  if (control === null || control === undefined || !("read" in control))
+    throw new Error("workerd has no control channel.");
   const ports = new Map<string, number>();
   let received = "";
   for await (const chunk of control) {
     received += String(chunk);
-    for (const [, name = "", port] of received.matchAll(/"socket":"(\w+)","port":(\d+)/g)) ports.set(name, Number(port));
+    for (const [, name = "", port] of received.matchAll(/"socket":"(\w+)","port":(\d+)/g))
+      ports.set(name, Number(port));
     if (ports.size === count) return ports;
   }
   throw new Error("workerd ended before it listened.");

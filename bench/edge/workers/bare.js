@@ -13,6 +13,7 @@ export class Counter extends DurableObject {
   }
 }
 
+// oxlint-disable-next-line import/no-default-export -- a Worker is a default export
 export default {
   async fetch(request, { COUNTER, BODY }) {
     if (request.url.endsWith("/object")) await COUNTER.getByName("bench").add();

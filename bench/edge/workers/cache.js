@@ -14,6 +14,7 @@ function readResponse(bytes) {
   return { body: bytes.slice(end), headers: [...headers, ["cf-cache-status", "HIT"]] };
 }
 
+// oxlint-disable-next-line import/no-default-export -- a Worker is a default export
 export default {
   async fetch(request) {
     const key = `${request.headers.get("cf-cache-namespace") ?? ""} ${request.url}`;

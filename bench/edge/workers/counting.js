@@ -64,6 +64,7 @@ function countCalls(namespace) {
 
 let counted = null;
 
+// oxlint-disable-next-line import/no-default-export -- a Worker is a default export
 export default {
   fetch(request, env) {
     if (request.url.endsWith("/counts")) {

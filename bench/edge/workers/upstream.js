@@ -1,4 +1,5 @@
 /** The upstream of the gateway: the fixed row for every device, a list with it, and success for every send. */
+// oxlint-disable-next-line import/no-default-export -- a Worker is a default export
 export default {
   fetch(request, { BODY }) {
     const { pathname } = new URL(request.url);

@@ -86,7 +86,8 @@ function createFakeNamespace(
       const object = objects.get(name) ?? new Class(createFakeContext(), env as never);
       objects.set(name, object);
       return new Proxy(object, {
-        get: (_, method) =>
+        get:
+          (_, method) =>
           async (...values: readonly unknown[]): Promise<unknown> => {
             count(`${binding}.${String(method)}`);
             const run = Reflect.get(object, method) as (...values: readonly unknown[]) => unknown;

@@ -103,8 +103,7 @@ test("an audit log that is changed afterwards is damaged", async () => {
   const found = await findViolations("embedded", {
     auditChains: (chains) => ({
       ...chains,
-      insert: (record) =>
-        chains.insert({ ...record, text: record.text.replace('"status":403', '"status":200') }),
+      insert: (record) => chains.insert({ ...record, text: record.text.replace('"status":403', '"status":200') }),
     }),
   });
   expect(found).toMatch(/the audit log is damaged/);

@@ -3,7 +3,11 @@ import { openDurableSqlite, systemClock } from "@letta-environments/platform/clo
 import { DurableObject, type DurableObjectContext } from "cloudflare:workers";
 import type { RateLimitCheck } from "../../rate-limit/policy.ts";
 import type { RateLimitTakeOptions } from "../../rate-limit/store.ts";
-import { createSqliteRateLimitStore, type GrantingOutcome, type SqliteRateLimitStore } from "../sqlite/rate-limit-store.ts";
+import {
+  createSqliteRateLimitStore,
+  type GrantingOutcome,
+  type SqliteRateLimitStore,
+} from "../sqlite/rate-limit-store.ts";
 
 /** The least time between two sweeps of an object, in milliseconds. */
 const sweepAfterMs = 3_600_000;

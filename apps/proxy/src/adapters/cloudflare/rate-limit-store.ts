@@ -96,6 +96,9 @@ export function createDurableRateLimitStore(options: DurableRateLimitStoreOption
 
 /** Replaces the copies of policies by those of this isolate: headers are remembered by policy. */
 function withOwnPolicies(outcome: RateLimitOutcome, checks: readonly RateLimitCheck[]): RateLimitOutcome {
-  const decisions = outcome.decisions.map((decision, index) => ({ ...decision, policy: checks[index]?.policy ?? decision.policy }));
+  const decisions = outcome.decisions.map((decision, index) => ({
+    ...decision,
+    policy: checks[index]?.policy ?? decision.policy,
+  }));
   return { ...outcome, decisions, constrained: mostConstrained(decisions) };
 }

@@ -83,18 +83,11 @@ export interface TenantCalls {
   limitsOf(tenant: string): RateLimitObjectStub;
 }
 
-interface HeldResult {
-  readonly stored: StoredEnd;
-  readonly cancelTimer: () => void;
-  readonly settled: (failure: unknown) => void;
-}
-
 /** Creates {@link TenantCalls}. */
 export function createTenantCalls(options: TenantCallsOptions): TenantCalls {
   const { objectOf, clock, background, timeoutMs = defaultTimeoutMs, holdMs = defaultHoldMs } = options;
   const tenantsOfSends = createBoundedMap<string>(maxRunningSends);
-  const heldResults = new Map<string, HeldResult>();
-  const waitingLeases = new Map<string, HeldLease[]>();
+  const ends = createSendEnds(call, clock, holdMs);
   /** The start that a reservation is about to record. */
   let entered: AuditEntry | undefined;
 
@@ -107,45 +100,9 @@ export function createTenantCalls(options: TenantCallsOptions): TenantCalls {
     });
   }
 
-  function conclude(tenant: string, end: Omit<SendEnd, "leases">): Promise<SendEndOutcome> {
-    const leases = waitingLeases.get(tenant) ?? [];
-    waitingLeases.delete(tenant);
-    return call(tenant, (stub) => stub.conclude({ ...end, leases }));
-  }
-
-  /** Stores the end of a send with the next record of it or, after a moment, alone. */
-  function store(stored: StoredEnd): Promise<void> {
-    const { sendId, scope } = stored.reservation;
-    return new Promise((resolve, reject) => {
-      const settled = (failure: unknown): void =>
-        failure === null ? resolve() : reject(new IdempotencyUnavailableError(failure));
-      const cancelTimer = clock.setTimer(holdMs, () => {
-        heldResults.delete(sendId);
-        conclude(scope.tenant, { stored }).then(({ storeFailure }) => settled(storeFailure), settled);
-      });
-      heldResults.set(sendId, { stored, cancelTimer, settled });
-    });
-  }
-
   function tenantOf(entry: AuditEntry): string | null {
     if (entry.type === "send_finished") return tenantsOfSends.get(entry.sendId) ?? null;
     return entry.type === "send_started" || entry.type === "send_refused" ? entry.tenant : null;
-  }
-
-  async function record(tenant: string, entry: AuditEntry): Promise<void> {
-    const held = entry.type === "send_finished" ? heldResults.get(entry.sendId) : undefined;
-    if (entry.type === "send_started") tenantsOfSends.set(entry.sendId, tenant);
-    if (entry.type === "send_finished") tenantsOfSends.delete(entry.sendId);
-    held?.cancelTimer();
-    if (held !== undefined) heldResults.delete(held.stored.reservation.sendId);
-    try {
-      const { storeFailure, auditFailure } = await conclude(tenant, { entry, stored: held?.stored });
-      held?.settled(storeFailure);
-      if (auditFailure !== null) throw new Error(auditFailure);
-    } catch (cause) {
-      held?.settled(cause);
-      throw new AuditUnavailableError(cause);
-    }
   }
 
   return {
@@ -156,19 +113,21 @@ export function createTenantCalls(options: TenantCallsOptions): TenantCalls {
         const started = entered;
         entered = undefined;
         if (started !== undefined) tenantsOfSends.set(reservation.sendId, tenant);
-        const reserving = call(tenant, (stub) => stub.reserve(reservation, started));
-        return reserving.catch(failSend);
+        return call(tenant, (stub) => stub.reserve(reservation, started)).catch(failSend);
       },
       find: (scope, ids) => call(scope.tenant, (stub) => stub.find(scope, ids)).catch(failSend),
-      settle: (reservation, result) => store({ reservation, result }),
-      release: (reservation) => store({ reservation, result: null }),
+      settle: (reservation, result) => ends.store({ reservation, result }),
+      release: (reservation) => ends.store({ reservation, result: null }),
       findConnection: (tenant, connectionId) =>
         call(tenant, (stub) => stub.findConnection(tenant, connectionId)).catch(failSend),
     },
     auditLog: (other) => ({
       append(entry) {
         const tenant = tenantOf(entry);
-        return tenant === null ? other.append(entry) : record(tenant, entry);
+        if (tenant === null) return other.append(entry);
+        if (entry.type === "send_started") tenantsOfSends.set(entry.sendId, tenant);
+        if (entry.type === "send_finished") tenantsOfSends.delete(entry.sendId);
+        return ends.record(tenant, entry);
       },
       enter(entry) {
         entered = entry;
@@ -177,12 +136,65 @@ export function createTenantCalls(options: TenantCallsOptions): TenantCalls {
     limitsOf: (tenant) => ({
       take: (...take) => objectOf(`tenant ${tenant}`).take(...take),
       async release(leaseId, checks) {
-        const waiting = waitingLeases.get(tenant) ?? [];
-        waitingLeases.set(tenant, [...waiting, { leaseId, checks }]);
-        const end = new Promise<void>((resolve) => void clock.setTimer(0, resolve));
-        background(end.then(() => (waitingLeases.has(tenant) ? conclude(tenant, {}) : null)).catch(() => undefined));
+        background(ends.release(tenant, { leaseId, checks }));
       },
     }),
+  };
+}
+
+type Call = <Result>(tenant: string, run: (stub: TenantObjectStub) => Promise<Result>) => Promise<Result>;
+
+interface HeldResult {
+  readonly stored: StoredEnd;
+  readonly cancelTimer: () => void;
+  readonly settled: (failure: unknown) => void;
+}
+
+/** Collects what ends with a send, so that it is one call. */
+function createSendEnds(call: Call, clock: Pick<Clock, "setTimer">, holdMs: number) {
+  const heldResults = new Map<string, HeldResult>();
+  const waitingLeases = new Map<string, HeldLease[]>();
+
+  function conclude(tenant: string, end: Omit<SendEnd, "leases">): Promise<SendEndOutcome> {
+    const leases = waitingLeases.get(tenant) ?? [];
+    waitingLeases.delete(tenant);
+    return call(tenant, (stub) => stub.conclude({ ...end, leases }));
+  }
+
+  return {
+    /** Stores the end of a send with the next record of it or, after a moment, alone. */
+    store(stored: StoredEnd): Promise<void> {
+      const { sendId, scope } = stored.reservation;
+      return new Promise((resolve, reject) => {
+        const settled = (failure: unknown): void =>
+          failure === null ? resolve() : reject(new IdempotencyUnavailableError(failure));
+        const cancelTimer = clock.setTimer(holdMs, () => {
+          heldResults.delete(sendId);
+          conclude(scope.tenant, { stored }).then(({ storeFailure }) => settled(storeFailure), settled);
+        });
+        heldResults.set(sendId, { stored, cancelTimer, settled });
+      });
+    },
+    /** Records an entry, with what waits for it. */
+    async record(tenant: string, entry: AuditEntry): Promise<void> {
+      const held = entry.type === "send_finished" ? heldResults.get(entry.sendId) : undefined;
+      if (held !== undefined) heldResults.delete(held.stored.reservation.sendId);
+      held?.cancelTimer();
+      try {
+        const { storeFailure, auditFailure } = await conclude(tenant, { entry, stored: held?.stored });
+        held?.settled(storeFailure);
+        if (auditFailure !== null) throw new Error(auditFailure);
+      } catch (cause) {
+        held?.settled(cause);
+        throw new AuditUnavailableError(cause);
+      }
+    },
+    /** Releases a lease with the next end of a send or, once nothing else is ready, alone. One that cannot be released expires. */
+    async release(tenant: string, lease: HeldLease): Promise<void> {
+      waitingLeases.set(tenant, [...(waitingLeases.get(tenant) ?? []), lease]);
+      await new Promise<void>((resolve) => void clock.setTimer(0, resolve));
+      if (waitingLeases.has(tenant)) await conclude(tenant, {}).catch(() => undefined);
+    },
   };
 }
 

@@ -16,7 +16,11 @@ import { auditTables } from "../sqlite/audit-migrations.ts";
 import type { GroupCommit } from "../sqlite/group-commit.ts";
 import { createSqliteIdempotencyStore } from "../sqlite/idempotency-store.ts";
 import { defaultCapacity, openSendTables, sendTables, type SendTablesOptions } from "../sqlite/idempotency-tables.ts";
-import { createSqliteRateLimitStore, type GrantingOutcome, type SqliteRateLimitStore } from "../sqlite/rate-limit-store.ts";
+import {
+  createSqliteRateLimitStore,
+  type GrantingOutcome,
+  type SqliteRateLimitStore,
+} from "../sqlite/rate-limit-store.ts";
 import { type AuditObjectBindings, createObjectTransactions, openObjectAuditLog } from "./audit-object.ts";
 import type { SendEnd, SendEndOutcome } from "./tenant-calls.ts";
 
@@ -84,7 +88,9 @@ export class SendObject extends DurableObject<AuditObjectBindings> {
     for (const { leaseId, checks } of leases) this.#openLimits().release(leaseId, checks);
     const store = stored === undefined ? null : this.#openSends().store;
     const [storing, recording] = await Promise.allSettled([
-      stored?.result === null ? store?.release(stored.reservation) : stored && store?.settle(stored.reservation, stored.result),
+      stored?.result === null
+        ? store?.release(stored.reservation)
+        : stored && store?.settle(stored.reservation, stored.result),
       entry && this.#record(entry),
     ]);
     return { storeFailure: failureOf(storing), auditFailure: failureOf(recording) };

@@ -37,8 +37,7 @@ export function createSqliteIdempotencyStore(
         .catch(fail),
     find: (scope, ids) => guard(() => tables.find(scope, ids)).catch(fail),
     settle: (reservation, result) => commit.write(() => tables.settle(reservation, result)).catch(fail),
-    release: (reservation) =>
-      commit.write(() => tables.release(reservation), reservation.entries.length).catch(fail),
+    release: (reservation) => commit.write(() => tables.release(reservation), reservation.entries.length).catch(fail),
     findConnection: (tenant, connectionId) => guard(() => tables.findConnection(tenant, connectionId)).catch(fail),
   };
 }

@@ -95,7 +95,13 @@ async function runCacheContract(): Promise<ContractResults> {
       const name = randomId("cache");
       const openCache = () => caches.open(name);
       const newStamp = (): string => randomId("s");
-      return createCacheApiStore({ openCache, clock: systemClock, sha256: sha256Hex, newStamp, wholeOf: (group) => group });
+      return createCacheApiStore({
+        openCache,
+        clock: systemClock,
+        sha256: sha256Hex,
+        newStamp,
+        wholeOf: (group) => group,
+      });
     },
     false,
   );

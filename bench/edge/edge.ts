@@ -3,13 +3,13 @@
  * and the calls and rows of each kind of request, from which its cost follows. workerd runs without a platform around it, so an object
  * is in the same process and the Cache API is a Worker: the figures compare, they do not predict a data centre.
  */
-import { administerKeys } from "../apps/proxy/test/runtimes/workerd-launcher.ts";
-import { type Load, measureLoad, requestText } from "./edge/load.ts";
-import { costOfMillion, prices, type Usage } from "./edge/prices.ts";
-import { type EdgeWorker, type RunningWorkerd, startWorkerd, workerdVersion } from "./edge/start-workerd.ts";
-import type { BenchmarkResult, Table } from "./harness/result.ts";
-import { quantile, type Summary, summarise } from "./harness/statistics.ts";
-import { devicePath } from "./systems/fixed-answer.ts";
+import { administerKeys } from "../../apps/proxy/test/runtimes/workerd-launcher.ts";
+import { type Load, measureLoad, requestText } from "./load.ts";
+import { costOfMillion, prices, type Usage } from "./prices.ts";
+import { type EdgeWorker, type RunningWorkerd, startWorkerd, workerdVersion } from "./start-workerd.ts";
+import type { BenchmarkResult, Table } from "../harness/result.ts";
+import { quantile, type Summary, summarise } from "../harness/statistics.ts";
+import { devicePath } from "../systems/fixed-answer.ts";
 
 const rounds = 6;
 const sliceMs = 900;
@@ -63,7 +63,9 @@ export async function measureEdge(): Promise<BenchmarkResult> {
       },
       {
         goal: "a hit needs at most one Durable Object call and two calls of the Cache API, a send at most three Durable Object calls",
-        shown: usage.map(({ name, used }) => `${name}: ${used.calls.toFixed(2)}, ${used.cacheCalls.toFixed(2)}`).join("; "),
+        shown: usage
+          .map(({ name, used }) => `${name}: ${used.calls.toFixed(2)}, ${used.cacheCalls.toFixed(2)}`)
+          .join("; "),
         met: usage.every(({ name, used }) => isWithinCalls(name, used)),
       },
     ],
@@ -112,7 +114,13 @@ async function measureKinds(): Promise<readonly Measured[]> {
       { name: kindNames.object, load: { url: bare, request: requestText(bare, "/object", "none") } },
       ...kindsOf(gateway, await createKey(gateway)),
     ];
-    const slices = kinds.map(({ name, load }) => ({ name, load, latencies: [] as number[], cpuUs: [] as number[], rates: [] as number[] }));
+    const slices = kinds.map(({ name, load }) => ({
+      name,
+      load,
+      latencies: [] as number[],
+      cpuUs: [] as number[],
+      rates: [] as number[],
+    }));
     for (let round = 0; round <= rounds; round++) {
       for (const slice of slices) await measureRound(workerd, slice, round > 0);
     }
@@ -243,8 +251,12 @@ function tableOfKinds(measured: readonly Measured[]): Table {
   };
 }
 
-function tableOfUsage(usage: readonly { readonly name: string; readonly used: Usage }[], measured: readonly Measured[]): Table {
-  const cpuOf = (name: string): number => measured.find((kind) => name.startsWith(kind.name.split(",")[0] ?? name))?.cpuUs.median ?? 0;
+function tableOfUsage(
+  usage: readonly { readonly name: string; readonly used: Usage }[],
+  measured: readonly Measured[],
+): Table {
+  const cpuOf = (name: string): number =>
+    measured.find((kind) => name.startsWith(kind.name.split(",")[0] ?? name))?.cpuUs.median ?? 0;
   return {
     caption:
       `Calls and rows of a request, and dollars for a million of them beyond what the paid plan includes, with the CPU time above. Prices of ` +
