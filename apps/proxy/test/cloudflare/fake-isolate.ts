@@ -133,16 +133,16 @@ function createFakeContext(): DurableObjectContext {
 
 /** A cache in memory. */
 function createFakeCache(count: (name: string) => void) {
-  const stored = new Map<string, ArrayBuffer>();
+  const stored = new Map<string, Response>();
   return {
     match(url: string) {
       count("cache.match");
-      const found = stored.get(url);
-      return Promise.resolve(found && new Response(found.slice()));
+      return Promise.resolve(stored.get(url)?.clone());
     },
-    async put(url: string, response: Response) {
+    put(url: string, response: Response) {
       count("cache.put");
-      stored.set(url, await response.arrayBuffer());
+      stored.set(url, response);
+      return Promise.resolve();
     },
     delete(url: string) {
       count("cache.delete");

@@ -26,6 +26,8 @@ const origin = "https://letta-gateway.invalid";
 /** The longest time that an entry is stored, in seconds: a year. Stamps are stored for a day; without them an entry is invalid. */
 const maxKeepSeconds = 31_536_000;
 const stampSeconds = 86_400;
+/** The field that contains a stamp: reading a body takes longer. */
+const stampField = "x-stamp";
 
 /** Responses that an isolate keeps in its own memory, and the largest body among them, in bytes: 16 MiB together. */
 const maxCopies = 512;
@@ -69,15 +71,15 @@ export function createCacheApiStore(options: CacheApiStoreOptions): CacheStore {
   }
 
   async function readStamp(cache: WebCache, url: string): Promise<string | null> {
-    const found = await cache.match(url);
-    return found === undefined ? null : found.text();
+    return (await cache.match(url))?.headers.get(stampField) ?? null;
   }
 
   async function stampOf(cache: WebCache, url: string): Promise<string> {
     const present = await readStamp(cache, url);
     if (present !== null) return present;
     const stamp = newStamp();
-    await cache.put(url, new Response(stamp, { headers: { "cache-control": `max-age=${stampSeconds}` } }));
+    const headers = { "cache-control": `max-age=${stampSeconds}`, [stampField]: stamp };
+    await cache.put(url, new Response(null, { headers }));
     return stamp;
   }
 
