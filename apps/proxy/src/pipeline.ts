@@ -19,7 +19,8 @@ import { authoriseBody, authoriseEndpoint } from "./auth/authorise.ts";
 import { createFeatures, type Features } from "./features.ts";
 import { type GatewayRequest, ignoreForwardedHeaders } from "./http/gateway-request.ts";
 import { failureResponse, finishResponse } from "./http/response.ts";
-import { matchRequest, validateRequest } from "./http/validate-request.ts";
+import { createRequestTargets } from "./http/read-targets.ts";
+import { validateRequest } from "./http/validate-request.ts";
 import { mapMaybe, type MaybePromise, type Refusal, startSteps } from "./lib/steps.ts";
 import { retrieveRateLimit, rateLimitPath, checkRateLimitMethod } from "./limits/endpoint.ts";
 import { groupAddress } from "./limits/client-address.ts";
@@ -122,10 +123,11 @@ export function createPipeline(given: GatewayServices, config: GatewayConfig): P
 /** The steps of the API. Requests and the sockets of devices share the steps up to the rate limits. */
 function createApiSteps(services: GatewayServices, { authenticate, limits, upstream, prepareCall, sends }: Features) {
   const { deviceSockets, environmentCache } = services;
+  const targets = createRequestTargets(deviceSockets !== null);
 
   const admission = startSteps<Received>()
     .add("match the endpoint", ({ request, trace }) => {
-      const match = matchRequest(request.method, request.path, deviceSockets !== null);
+      const match = targets.match(request);
       if (match.kind === "matched") trace.operation = match.endpoint.operation;
       return match;
     })
@@ -158,7 +160,9 @@ function createApiSteps(services: GatewayServices, { authenticate, limits, upstr
       endpoint.successStatus === 101 ? upgradeRequired : null,
     )
     .add("read the idempotency key", ({ request, endpoint }) => readIdempotencyKey(request, endpoint))
-    .add("validate query and body", ({ request, endpoint }) => validateRequest(request, endpoint))
+    .add("validate query and body", ({ request, endpoint, params, knownInput }) =>
+      targets.validate(request, { endpoint, params }, knownInput),
+    )
     .check("authorise the body", ({ principal, endpoint, input, trace }) => {
       // The endpoint's own schema has decoded it.
       if (trace.send !== null) trace.send.body = input.bodyValue as SendMessageBody;

@@ -50,15 +50,30 @@ export type CacheMode = "no-cache" | "no-store";
 
 /** The options of one {@link ResponseCache.read}. */
 export interface ReadOptions {
-  /** Aborts when the client goes away. */
-  readonly signal?: AbortSignal;
+  /** Aborts when the client goes away. It is read only if the cache fetches. */
+  readonly signal?: AbortSignal | undefined;
   /** Default: `null`, which uses the cache. */
   readonly cacheMode?: CacheMode | null;
 }
 
-interface Read<Value> extends CacheCall {
+/** A call of {@link ResponseCache.read}. */
+class Read<Value> implements CacheCall {
+  readonly key: string;
   readonly fetchResponse: FetchResponse<Value>;
   readonly cacheMode: CacheMode | null;
+  readonly #options: ReadOptions | undefined;
+
+  constructor(key: string, fetchResponse: FetchResponse<Value>, options: ReadOptions | undefined) {
+    this.key = key;
+    this.fetchResponse = fetchResponse;
+    this.cacheMode = options?.cacheMode ?? null;
+    this.#options = options;
+  }
+
+  /** Opening a signal may be costly, and a hit needs none. */
+  get signal(): AbortSignal | undefined {
+    return this.#options?.signal;
+  }
 }
 
 type TimedResponse<Value> = FetchedResponse<Value> & { readonly requestedAtMs: number; readonly receivedAtMs: number };
@@ -73,8 +88,8 @@ export function createResponseCache<Value extends { readonly status: number }>(
 ): ResponseCache<Value> {
   const engine = createCacheEngine(options, createStrategy<Value>(options));
   return {
-    read(key, fetchResponse, { signal, cacheMode = null } = {}) {
-      const call: Read<Value> = { key, fetchResponse, signal, cacheMode };
+    read(key, fetchResponse, options) {
+      const call = new Read(key, fetchResponse, options);
       const decision = engine.lookUp(call);
       return decision instanceof Promise
         ? decision.then((decided) => engine.proceed(call, decided))
@@ -108,7 +123,7 @@ function createStrategy<Value extends { readonly status: number }>({
     },
     // A caller that wants a new response must not get one that was requested before its own call.
     coalescingKey: ({ key, cacheMode }) => (cacheMode === null ? key : null),
-    toRevalidation: (read) => ({ ...read, signal: undefined }),
+    toRevalidation: ({ key, fetchResponse, cacheMode }) => new Read(key, fetchResponse, { cacheMode }),
     async fetch({ fetchResponse, signal }) {
       const requestedAtMs = clock.now();
       const fetched = await fetchResponse(signal);

@@ -31,4 +31,5 @@ test("a later ULID sorts after an earlier one, regardless of their random parts"
 test("throws a RangeError for a time outside 48 bits and for the wrong number of random bytes", () => {
   for (const timeMs of [-1, 0.5, 2 ** 48, Number.NaN]) expect(() => formatUlid(timeMs, zeros)).toThrow(RangeError);
   expect(() => formatUlid(0, new Uint8Array(9))).toThrow(RangeError);
+  expect(() => formatUlid(0, new Uint8Array(19), 10)).toThrow(RangeError);
 });

@@ -1,8 +1,8 @@
 /**
  * Authenticates gateway keys.
  *
- * A key that was verified before is found in a bounded map by the SHA-256 of the presented key, synchronously. Any other key is
- * parsed without the store, then looked up and verified. Valid keys stay cached until any key changes
+ * A key that was verified before is found synchronously in a bounded map, by its `Authorization` header or by the SHA-256 of the key.
+ * Any other key is parsed without the store, then looked up and verified. Valid keys stay cached until any key changes
  * (`KeyStore.generation`), refused ones for a few seconds. Expiry is checked on every request.
  */
 import type { Scope } from "@letta-environments/schema";
@@ -16,6 +16,8 @@ import { readBearerToken } from "./authentication.ts";
 
 /** Verified keys kept in memory, each of about 500 bytes. `pnpm bench verified-keys` measures both. */
 const maxVerifiedKeys = 131_072;
+/** Headers whose keys are found without hashing, each of about 200 bytes. */
+const maxKnownHeaders = 8_192;
 /** Sets of scopes that are shared between keys. */
 const maxKnownScopes = 1_000;
 /** Refused keys kept in memory, and for how long, in milliseconds. */
@@ -34,6 +36,7 @@ export function createKeyAuthenticator(
 ): KeyAuthenticator {
   const { clock, digests, hasExpired, keyStore, noteKeyUse, pepper, telemetry } = ports;
   const verified = createBoundedMap<VerifiedKey>(maxVerifiedKeys);
+  const byHeader = createBoundedMap<VerifiedKey>(maxKnownHeaders);
   const refused = createBoundedMap<{ readonly untilMs: number; readonly reason: string }>(maxRefusedKeys);
   let generation = keyStore.generation();
 
@@ -42,6 +45,7 @@ export function createKeyAuthenticator(
     if (current === generation) return;
     generation = current;
     verified.clear();
+    byHeader.clear();
     refused.clear();
   }
 
@@ -71,15 +75,20 @@ export function createKeyAuthenticator(
   }
 
   return (authorization, cachedOnly = false) => {
+    forgetWhenKeysChanged();
+    const recent = authorization === null ? undefined : byHeader.get(authorization);
+    if (recent !== undefined) return accept(recent);
     const credentials = readBearerToken(authorization);
-    if (credentials.kind === "absent") return { kind: "refused", response: missingKey() };
+    if (authorization === null || credentials.kind === "absent") return { kind: "refused", response: missingKey() };
     if (credentials.kind !== "token") return refuseInvalidKey("credentials_malformed");
     if (!hasKeyLength(credentials.token)) return refuseInvalidKey("key_malformed");
     const { token } = credentials;
-    forgetWhenKeysChanged();
     const digest = digests.sha256(token);
     const known = verified.get(digest);
-    if (known !== undefined) return accept(known);
+    if (known !== undefined) {
+      byHeader.set(authorization, known);
+      return accept(known);
+    }
     // Only a key that is not cached is parsed; a malformed one never reaches the store.
     const id = parseKeyId(token);
     if (id === null) return refuseInvalidKey("key_malformed");

@@ -28,21 +28,18 @@ export function toFetchedResponse(
 export function toClientResponse(result: CacheResult<PlainResponse>, showsStatus: boolean): PlainResponse {
   // A fresh fetch keeps every upstream header.
   const { status, headers, body } = result.kind === "fetched" ? result.value : result.entry;
-  const { date, ...shown } = headers;
-  return {
-    status,
-    headers: {
-      ...shown,
-      "cache-control": shown["etag"] !== undefined && status === 200 ? revalidated : "private, no-store",
-      // `Age` and an old `Date` reveal the same thing as `Cache-Status`: that another caller made this request before.
-      ...(showsStatus && {
-        ...(date !== undefined && { date }),
-        ...(result.kind === "stored" && { age: String(Math.floor(result.ageMs / 1_000)) }),
-        "cache-status": result.cacheStatus,
-      }),
-    },
-    body,
+  const shown: Record<string, string> = {
+    ...headers,
+    "cache-control": headers["etag"] !== undefined && status === 200 ? revalidated : "private, no-store",
   };
+  if (showsStatus) {
+    if (result.kind === "stored") shown["age"] = String(Math.floor(result.ageMs / 1_000));
+    shown["cache-status"] = result.cacheStatus;
+  } else {
+    // `Age` and an old `Date` reveal the same thing as `Cache-Status`: that another caller made this request before.
+    delete shown["date"];
+  }
+  return { status, headers: shown, body };
 }
 
 /** Returns 304 if the caller already has the response (RFC 9110, section 13.1.2), else the response itself. */

@@ -14,6 +14,7 @@ import {
   decodeKey,
   encodeKey,
   type MaybePromise,
+  type ReadOptions,
 } from "@letta-environments/http-cache";
 import type { Clock, Sha256 } from "@letta-environments/platform";
 import {
@@ -23,8 +24,8 @@ import {
   type PlainResponse,
   type Principal,
 } from "@letta-environments/schema";
-import { callerGone, type GatewayRequest } from "../http/gateway-request.ts";
-import { createBoundedMap } from "../lib/bounded-map.ts";
+import { callerGone, type GatewayRequest, targetOf } from "../http/gateway-request.ts";
+import { type BoundedMap, createBoundedMap } from "../lib/bounded-map.ts";
 import { notModified, toClientResponse, toFetchedResponse } from "./cached-response.ts";
 import { cacheTtls, type EnvironmentCacheScope } from "./policy.ts";
 
@@ -82,15 +83,11 @@ export function createEnvironmentCache(
   });
   const visibilityKeyOf = createVisibilityKey(sha256);
   const digests = createBoundedMap<string>(maxCredentials);
+  const resources = createBoundedMap<string>(maxResources);
 
   function digestOf(credential: string | null): string {
     if (credential === null) return "none";
-    let digest = digests.get(credential);
-    if (digest === undefined) {
-      digest = sha256(credential);
-      digests.set(credential, digest);
-    }
-    return digest;
+    return remembered(digests, credential, () => sha256(credential));
   }
 
   return ({ upstream, showsStatus }) => ({
@@ -98,13 +95,18 @@ export function createEnvironmentCache(
       const ttls = cacheTtls[endpoint.operation];
       if (ttls === undefined) return null;
       const { tenant } = principal;
-      const visibility = visibilityKeyOf(principal);
-      const digest = digestOf(credential);
-      const key = cacheKeyOf({ upstream, tenant, visibility, credential: digest, endpoint, params, query });
+      const key = cacheKeyOf({
+        upstream,
+        tenant,
+        visibility: visibilityKeyOf(principal),
+        credential: digestOf(credential),
+        // The path and the query decide which resource it is, however the caller has encoded them.
+        resource: remembered(resources, targetOf(request), () => resourceOf(endpoint, params, query)),
+      });
       const result = cache.read(
         key,
         async (signal) => toFetchedResponse(await fetch(signal), ttls, groupsOf(upstream, tenant, params), sha256),
-        { signal: request.signal, cacheMode: cacheModeOf(request) },
+        new RequestOptions(request),
       );
       const ifNoneMatch = request.header("if-none-match");
       const present = (settled: CacheResult<PlainResponse>): PlainResponse =>
@@ -122,8 +124,33 @@ export function createEnvironmentCache(
   });
 }
 
-/** The number of credentials whose digests are remembered. */
+/** The number of credentials whose digests are remembered, and of request targets whose resources are. */
 const maxCredentials = 1_000;
+const maxResources = 10_000;
+
+function remembered(known: BoundedMap<string>, key: string, compute: () => string): string {
+  let value = known.get(key);
+  if (value === undefined) {
+    value = compute();
+    known.set(key, value);
+  }
+  return value;
+}
+
+/** The options of a read. The signal is opened only if the cache fetches. */
+class RequestOptions implements ReadOptions {
+  readonly cacheMode: CacheMode | null;
+  readonly #request: GatewayRequest;
+
+  constructor(request: GatewayRequest) {
+    this.#request = request;
+    this.cacheMode = cacheModeOf(request);
+  }
+
+  get signal(): AbortSignal {
+    return this.#request.signal;
+  }
+}
 
 const everything = "everything";
 const lists = "lists";
@@ -142,8 +169,12 @@ function groupsOf(upstream: string, tenant: string, { deviceId }: Readonly<Recor
  * instead, so that callers with and without a tag share one fetch. `only-if-cached` is ignored, because it would reveal what is cached.
  */
 function cacheModeOf(request: GatewayRequest): CacheMode | null {
-  const cacheControl = request.header("cache-control")?.toLowerCase() ?? "";
-  const directives = cacheControl.split(",").map((directive) => directive.trim());
+  const cacheControl = request.header("cache-control");
+  if (cacheControl === null) return null;
+  const directives = cacheControl
+    .toLowerCase()
+    .split(",")
+    .map((directive) => directive.trim());
   if (directives.includes("no-store")) return "no-store";
   return directives.includes("no-cache") || directives.includes("max-age=0") ? "no-cache" : null;
 }
@@ -155,18 +186,20 @@ export interface EnvironmentCacheKey {
   readonly visibility: VisibilityKey;
   /** Digest of the upstream credential, because another credential may belong to another account. */
   readonly credential: string;
-  readonly endpoint: Endpoint;
-  readonly params: Readonly<Record<string, string>>;
-  /** The query that is sent to the upstream, including unknown parameters. */
-  readonly query: string;
+  /** From {@link resourceOf}. */
+  readonly resource: string;
 }
 
-/** Encodes the key for the cache. The order of query parameters does not matter. */
-export function cacheKeyOf(key: EnvironmentCacheKey): string {
-  const query = new URLSearchParams(key.query);
+/** Encodes the key for the cache. */
+export function cacheKeyOf({ upstream, tenant, visibility, credential, resource }: EnvironmentCacheKey): string {
+  return encodeKey([upstream, tenant, visibility, credential, resource]);
+}
+
+/** Names the resource by its path and the query that is sent to the upstream, including unknown parameters. The order of parameters does not matter. */
+export function resourceOf(endpoint: Endpoint, params: Readonly<Record<string, string>>, rawQuery: string): string {
+  const query = new URLSearchParams(rawQuery);
   query.sort();
-  const resource = `${buildPath(key.endpoint, key.params)}?${query.toString()}`;
-  return encodeKey([key.upstream, key.tenant, key.visibility, key.credential, resource]);
+  return `${buildPath(endpoint, params)}?${query.toString()}`;
 }
 
 /** The key of a group of a tenant's responses. It does not contain the visibility, so invalidating it reaches all callers. */

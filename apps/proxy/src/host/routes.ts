@@ -63,7 +63,7 @@ export function createHostRoutes({
         ]),
     ...(openApi === undefined
       ? []
-      : [route(openApiPath, ({ method, header }) => describeApi(method, header("if-none-match"), openApi))]),
+      : [route(openApiPath, (request) => describeApi(request.method, request.header("if-none-match"), openApi))]),
   ];
 }
 

@@ -21,6 +21,11 @@ export interface GatewayRequest {
   readonly clientAddress: string | null;
 }
 
+/** The path and the query as they were on the wire. */
+export function targetOf({ path, query }: GatewayRequest): string {
+  return query === "" ? path : `${path}?${query}`;
+}
+
 const requestIdPattern = /^[A-Za-z0-9._-]{1,128}$/;
 
 /** Returns the id of a request: the caller's `X-Request-Id` if it is safe to log and to forward, else a new one. */

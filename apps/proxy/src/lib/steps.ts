@@ -51,7 +51,10 @@ function createSteps<Input extends object, Output extends object>(steps: readonl
     check: (name, run) =>
       append({
         name,
-        run: (exchange) => mapMaybe(run(exchange as Output), (response) => response && refuse(response)),
+        run(exchange) {
+          const response = run(exchange as Output);
+          return response instanceof Promise ? response.then(toRefusal) : toRefusal(response);
+        },
       }),
     end: (_name, run) => (exchange) =>
       mapMaybe(runFrom(steps, 0, exchange), (outcome) =>
@@ -82,8 +85,8 @@ function runFrom(steps: readonly Step[], start: number, exchange: object): Maybe
   return complete;
 }
 
-function refuse(response: PlainResponse): Refusal {
-  return { kind: "refused", response };
+function toRefusal(response: PlainResponse | null): Refusal | null {
+  return response === null ? null : { kind: "refused", response };
 }
 
 /** Applies a function to a value, or to the value of a promise. */

@@ -104,13 +104,10 @@ export function createPrepareCall(
   chooseCredential: ChooseCredential,
   timeoutMs: number,
 ): PrepareCall {
-  return ({ params, input, ownCredential, ...exchange }) => {
-    const { request, requestId, endpoint, principal } = exchange;
+  return (authorised) => {
+    const { request, requestId, endpoint, principal, params, input, ownCredential } = authorised;
     const { query, queryValues, body, bodyValue } = input;
     const credential = chooseCredential(request, requestId, principal, ownCredential);
-    // The matcher filled every id of the path, and the endpoint's own schemas decoded the rest.
-    const decoded = { operation: endpoint.operation, params, query: queryValues, body: bodyValue } as DecodedRequest;
-    const call = { ...exchange, decoded, query, body, credential };
     const newDeadline = (): number => clock.monotonic() + timeoutMs;
     const requestDeadlineMs = newDeadline();
     return {
@@ -121,9 +118,16 @@ export function createPrepareCall(
       principal,
       credential: credential?.value ?? null,
       fetch(signal) {
+        // The matcher filled every id of the path, and the endpoint's own schemas decoded the rest.
+        const decoded = {
+          operation: endpoint.operation,
+          params,
+          query: queryValues,
+          body: bodyValue,
+        } as DecodedRequest;
         const deadline =
           signal === undefined ? { atMs: newDeadline(), signal: neverAborted } : { atMs: requestDeadlineMs, signal };
-        return upstream.forward({ ...call, deadline });
+        return upstream.forward({ ...authorised, decoded, query, body, credential, deadline });
       },
     };
   };

@@ -40,6 +40,7 @@ export async function startNodeServer(
   const admission = createAdmission({ clock: systemClock, maxConnections, onOverload: () => undefined });
   const server = createHttpServer({
     app,
+    pipeline: testProxy.proxy,
     randomId,
     timeouts: { ...defaultServerTimeouts, ...options.timeouts },
     admission,

@@ -38,7 +38,7 @@ export const randomId: RandomId = (prefix) => {
     randomFillSync(randomPool);
     usedBytes = 0;
   }
-  const random = randomPool.subarray(usedBytes, usedBytes + ulidRandomBytes);
+  const id = `${prefix}-${formatUlid(Date.now(), randomPool, usedBytes)}`;
   usedBytes += ulidRandomBytes;
-  return `${prefix}-${formatUlid(Date.now(), random)}`;
+  return id;
 };

@@ -92,6 +92,10 @@ export function createAdmission({ clock, maxConnections, onOverload }: Admission
   let closedConnections = 0;
   let isReporting = false;
 
+  function endRequest(): void {
+    inFlight -= 1;
+  }
+
   function busyMs(): number {
     const nowMs = clock.monotonic();
     if (turnBeganMs !== null) return nowMs - turnBeganMs;
@@ -139,7 +143,8 @@ export function createAdmission({ clock, maxConnections, onOverload }: Admission
       }
       inFlight += 1;
       admittedMeanwhile += 1;
-      outgoing.once("close", () => (inFlight -= 1));
+      // Closes once. A listener of `once` would be another object for each request.
+      outgoing.on("close", endRequest);
       return null;
     },
     hasRoomForDevices: () => connections <= maxConnections * keptShare,

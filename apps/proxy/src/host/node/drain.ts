@@ -20,12 +20,14 @@ export function trackServer(server: Server): DrainingServer {
   let onIdle: (() => void) | null = null;
   let closed: Promise<void> | null = null;
 
+  function endRequest(): void {
+    inFlight -= 1;
+    if (inFlight === 0) onIdle?.();
+  }
+
   server.on("request", (_incoming, outgoing) => {
     inFlight += 1;
-    outgoing.once("close", () => {
-      inFlight -= 1;
-      if (inFlight === 0) onIdle?.();
-    });
+    outgoing.on("close", endRequest);
   });
   server.on("upgrade", (_incoming, socket: Duplex) => {
     upgraded.add(socket);

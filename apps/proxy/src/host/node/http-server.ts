@@ -8,11 +8,13 @@ import { type PlainResponse, problemResponse } from "@letta-environments/schema"
 import type { Hono } from "hono";
 import { resolveRequestId } from "../../http/gateway-request.ts";
 import { finishResponse } from "../../http/response.ts";
+import type { Pipeline } from "../../pipeline.ts";
 import { toWebResponse } from "../gateway.ts";
 import type { Admission } from "./admission.ts";
 import { allowHalfOpen } from "./half-open.ts";
-import { joinedHeader } from "./request.ts";
-import { asksForUpgrade, isServerOptions, refuseHead, serverOptions } from "./request-head.ts";
+import { joinedHeader, NodeRequest } from "./request.ts";
+import { asksForUpgrade, isPlainRequest, isServerOptions, refuseHead, serverOptions } from "./request-head.ts";
+import { dropUnreadBody, sendResponse } from "./response.ts";
 
 /** Timeouts for callers, in milliseconds. */
 export interface ServerTimeouts {
@@ -37,6 +39,8 @@ export const defaultServerTimeouts: ServerTimeouts = {
 /** The options of {@link createHttpServer}. */
 export interface HttpServerOptions {
   readonly app: Hono<{ Bindings: HttpBindings }>;
+  /** The pipeline of the app. Plain requests for the API are passed to it directly. */
+  readonly pipeline: Pick<Pipeline, "handle">;
   readonly randomId: RandomId;
   readonly timeouts: ServerTimeouts;
   readonly admission: Admission;
@@ -46,12 +50,29 @@ export interface HttpServerOptions {
 
 /** Creates Node's HTTP server in front of the app. Input that is not a valid request also gets a problem response. */
 export function createHttpServer(options: HttpServerOptions): Server {
-  const { app, randomId, timeouts, admission, onFailure } = options;
+  const { app, pipeline, randomId, timeouts, admission, onFailure } = options;
 
   function respond(incoming: IncomingMessage, outgoing: ServerResponse, response: PlainResponse): void {
     const requestId = resolveRequestId(joinedHeader(incoming.rawHeaders, "x-request-id"), randomId);
-    const { status, headers, body } = finishResponse(response, requestId, "GET");
-    outgoing.writeHead(status, { ...headers }).end(body);
+    sendResponse(finishResponse(response, requestId, "GET"), outgoing);
+  }
+
+  function handle(incoming: IncomingMessage, outgoing: ServerResponse): void {
+    const response = pipeline.handle(new NodeRequest(incoming, outgoing));
+    if (response instanceof Promise) void response.then((late) => send(incoming, outgoing, late));
+    else send(incoming, outgoing, response);
+  }
+
+  function send(incoming: IncomingMessage, outgoing: ServerResponse, response: PlainResponse): void {
+    if (incoming.method === "POST" && !incoming.readableEnded) dropUnreadBody(incoming, outgoing);
+    try {
+      sendResponse(response, outgoing);
+    } catch (cause) {
+      // A header field that Node refuses to write, before anything is written.
+      onFailure(cause);
+      if (outgoing.headersSent) outgoing.destroy();
+      else refuse(incoming, outgoing, problemResponse("internal_error"));
+    }
   }
 
   function refuse(incoming: IncomingMessage, outgoing: ServerResponse, response: PlainResponse): void {
@@ -89,6 +110,7 @@ export function createHttpServer(options: HttpServerOptions): Server {
       if (overload !== null) return respond(incoming, outgoing, overload);
       if (isServerOptions(incoming)) return respond(incoming, outgoing, serverOptions);
       if (asksForUpgrade(incoming)) outgoing.shouldKeepAlive = false;
+      if (isPlainRequest(incoming)) return handle(incoming, outgoing);
       void listener(incoming, outgoing).catch(onFailure);
     },
   );
@@ -121,18 +143,24 @@ const unreadableRequest = problemResponse("invalid_request", {
   detail: "The request target or the Host header cannot be read.",
 });
 
+/** The latest response on a socket: a property, because a `WeakMap` costs every request more. */
+const latest = Symbol("latest response");
+type AnsweredSocket = Socket & { [latest]?: ServerResponse };
+
 /** Responds to input that never became a request: bytes that are not HTTP, headers that are too large, slow callers. */
 export function answerClientErrors(server: Server, randomId: RandomId): void {
-  const latest = new WeakMap<Socket, ServerResponse>();
-  server.on("request", (incoming, outgoing) => latest.set(incoming.socket, outgoing));
-  server.on("clientError", (error: NodeJS.ErrnoException & { readonly rawPacket?: Uint8Array }, socket: Socket) => {
-    const outgoing = latest.get(socket);
-    // Bytes in the middle of another response would be read as a part of it.
-    if (outgoing !== undefined && outgoing.headersSent && !outgoing.writableFinished) socket.destroy();
-    // The last response of the connection is sent, and what follows is not read.
-    else if (outgoing?.headersSent === true && !outgoing.shouldKeepAlive) socket.destroySoon();
-    else writeRawResponse(socket, finishResponse(describe(error.code, error.rawPacket), randomId("req"), "GET"));
-  });
+  server.on("request", ({ socket }: { readonly socket: AnsweredSocket }, outgoing) => (socket[latest] = outgoing));
+  server.on(
+    "clientError",
+    (error: NodeJS.ErrnoException & { readonly rawPacket?: Uint8Array }, socket: AnsweredSocket) => {
+      const outgoing = socket[latest];
+      // Bytes in the middle of another response would be read as a part of it.
+      if (outgoing !== undefined && outgoing.headersSent && !outgoing.writableFinished) socket.destroy();
+      // The last response of the connection is sent, and what follows is not read.
+      else if (outgoing?.headersSent === true && !outgoing.shouldKeepAlive) socket.destroySoon();
+      else writeRawResponse(socket, finishResponse(describe(error.code, error.rawPacket), randomId("req"), "GET"));
+    },
+  );
 }
 
 /** Whether the refused bytes are a request with an unknown method. Deno's parser does not report why it refuses them. */

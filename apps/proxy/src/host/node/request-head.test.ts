@@ -49,7 +49,7 @@ test("only OPTIONS with an asterisk is about the whole server", () => {
 });
 
 test("a request asks for another protocol if it has Upgrade and names it in Connection", () => {
-  expect(asksForUpgrade({ headers: { upgrade: "h2c", connection: "keep-alive, Upgrade" } })).toBe(true);
-  expect(asksForUpgrade({ headers: { upgrade: "h2c" } })).toBe(false);
-  expect(asksForUpgrade({ headers: { connection: "upgrade" } })).toBe(false);
+  expect(asksForUpgrade({ rawHeaders: ["Upgrade", "h2c", "Connection", "keep-alive, Upgrade"] })).toBe(true);
+  expect(asksForUpgrade({ rawHeaders: ["Upgrade", "h2c"] })).toBe(false);
+  expect(asksForUpgrade({ rawHeaders: ["Connection", "upgrade"] })).toBe(false);
 });

@@ -4,6 +4,7 @@
  */
 import type { IncomingMessage } from "node:http";
 import { type PlainResponse, problemResponse } from "@letta-environments/schema";
+import { joinedHeader } from "./request.ts";
 
 /** The facts about a request head that the rules need. */
 export type RequestHead = Pick<IncomingMessage, "httpVersionMajor" | "httpVersionMinor" | "rawHeaders">;
@@ -45,8 +46,25 @@ export function isServerOptions({ method, url }: Pick<IncomingMessage, "method" 
  * Whether a request asks for another protocol. A server may ignore that (RFC 9110 section 7.8), but the parsers stop reading behind such a
  * request, so it must be the last one of its connection.
  */
-export function asksForUpgrade({ headers }: Pick<IncomingMessage, "headers">): boolean {
-  return headers.upgrade !== undefined && /(?:^|,)\s*upgrade\s*(?:,|$)/i.test(headers.connection ?? "");
+export function asksForUpgrade({ rawHeaders }: Pick<IncomingMessage, "rawHeaders">): boolean {
+  if (joinedHeader(rawHeaders, "upgrade") === null) return false;
+  return /(?:^|,)\s*upgrade\s*(?:,|$)/i.test(joinedHeader(rawHeaders, "connection") ?? "");
+}
+
+const plainTarget = /^\/v1\/[\w.~!$&'()*+,;=:@%/?-]*$/;
+const plainHost = /^[a-z0-9._-]+(?::(?:[1-5]\d{3,4}|[6-9]\d{3}))?$/;
+
+/**
+ * Whether a request is for the API and has nothing unusual in its method, its target and its Host. The host then calls the pipeline itself:
+ * a web `Request` and Hono's router would cost more than all of the pipeline's steps, and find the same handler.
+ */
+export function isPlainRequest({
+  method,
+  url,
+  rawHeaders,
+}: Pick<IncomingMessage, "method" | "url" | "rawHeaders">): boolean {
+  if (method !== "GET" && method !== "HEAD" && method !== "POST") return false;
+  return plainTarget.test(url ?? "") && plainHost.test(joinedHeader(rawHeaders, "host") ?? "");
 }
 
 /** The response to {@link isServerOptions}. */

@@ -1,34 +1,55 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Duplex } from "node:stream";
 import type { HttpBindings } from "@hono/node-server";
 import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
 import type { GatewayRequest } from "../../http/gateway-request.ts";
-import type { GatewayResponse } from "../../http/response.ts";
 import { type GatewayOptions, toWebResponse } from "../gateway.ts";
+import { sendResponse } from "./response.ts";
 
 const plainHost = /^(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?$/;
 
 /**
- * Wraps Node's request as a {@link GatewayRequest}. Path, query and headers are as they were on the wire: no dot segment is
- * resolved and no second header field is dropped.
- *
- * @param openSignal returns the signal that aborts when the caller disconnects; called at most once
+ * Node's request as a {@link GatewayRequest}. Path, query and headers are as they were on the wire: no dot segment is resolved and no
+ * second header field is dropped. Members that most requests do not need are computed when they are read.
  */
-export function incomingRequest(incoming: IncomingMessage, openSignal: () => AbortSignal): GatewayRequest {
-  const { path, query } = requestTarget(incoming.url ?? "");
-  const host = incoming.headers.host ?? "";
-  let signal: AbortSignal | undefined;
-  return {
-    method: incoming.method ?? "",
-    path,
-    query,
-    header: (name) => joinedHeader(incoming.rawHeaders, name),
-    readBody: (limitBytes) => readIncomingBody(incoming, limitBytes),
-    get signal() {
-      return (signal ??= openSignal());
-    },
-    authority: plainHost.test(host) ? `http://${host}` : null,
-    clientAddress: incoming.socket.remoteAddress ?? null,
-  };
+export class NodeRequest implements GatewayRequest {
+  readonly method: string;
+  readonly path: string;
+  readonly query: string;
+  readonly #incoming: IncomingMessage;
+  readonly #answered: ServerResponse | Duplex;
+  #signal: AbortSignal | undefined;
+
+  /** @param answered the response, or the socket of an upgrade: the caller has disconnected when it closes too early */
+  constructor(incoming: IncomingMessage, answered: ServerResponse | Duplex) {
+    const { path, query } = requestTarget(incoming.url ?? "");
+    this.method = incoming.method ?? "";
+    this.path = path;
+    this.query = query;
+    this.#incoming = incoming;
+    this.#answered = answered;
+  }
+
+  header(name: string): string | null {
+    return joinedHeader(this.#incoming.rawHeaders, name);
+  }
+
+  readBody(limitBytes: number): Promise<Uint8Array | null | "too_large" | "aborted"> {
+    return readIncomingBody(this.#incoming, limitBytes);
+  }
+
+  get signal(): AbortSignal {
+    return (this.#signal ??= unfinishedSignal(this.#answered));
+  }
+
+  get authority(): string | null {
+    const host = this.header("host") ?? "";
+    return plainHost.test(host) ? `http://${host}` : null;
+  }
+
+  get clientAddress(): string | null {
+    return this.#incoming.socket.remoteAddress ?? null;
+  }
 }
 
 /** Joins all fields of a name. Node's own `headers` keeps only the first of two `Authorization` fields. */
@@ -45,19 +66,24 @@ export function joinedHeader(rawHeaders: readonly string[], name: string): strin
 
 /** Connects `createGateway` to Node's server: requests as they were on the wire, responses without a detour. */
 export const nodeHost: Required<Pick<GatewayOptions<HttpBindings>, "toGatewayRequest" | "toPath" | "toResponse">> = {
-  toGatewayRequest: ({ env }) => incomingRequest(env.incoming, () => unfinishedSignal(env.outgoing)),
+  toGatewayRequest: ({ env }) => new NodeRequest(env.incoming, env.outgoing),
   toPath: (_request, options) => requestTarget(options?.env?.incoming.url ?? "").path,
-  toResponse: (response, { env }) => writeResponse(response, env.outgoing),
+  toResponse(response, { env }) {
+    // A stream is left to node-server; the marker says that the rest is done.
+    if (response.body instanceof ReadableStream) return toWebResponse(response);
+    sendResponse({ ...response, body: response.body }, env.outgoing);
+    return RESPONSE_ALREADY_SENT;
+  },
 };
 
 /** Aborts when the connection closes before the response is complete. */
-function unfinishedSignal(outgoing: ServerResponse): AbortSignal {
+function unfinishedSignal(answered: ServerResponse | Duplex): AbortSignal {
   const controller = new AbortController();
   const abortIfUnfinished = (): void => {
-    if (!outgoing.writableFinished) controller.abort();
+    if (!answered.writableFinished) controller.abort();
   };
-  if (outgoing.closed || outgoing.destroyed) abortIfUnfinished();
-  else outgoing.once("close", abortIfUnfinished);
+  if (answered.closed || answered.destroyed) abortIfUnfinished();
+  else answered.once("close", abortIfUnfinished);
   return controller.signal;
 }
 
@@ -66,7 +92,7 @@ function unfinishedSignal(outgoing: ServerResponse): AbortSignal {
  * because the caller can write anything there.
  */
 export function requestTarget(target: string): { readonly path: string; readonly query: string } {
-  const origin = target.replace(/^https?:\/\/[^/?#]*/i, "");
+  const origin = target.startsWith("/") ? target : target.replace(/^https?:\/\/[^/?#]*/i, "");
   const end = origin.indexOf("?");
   const path = end === -1 ? origin : origin.slice(0, end);
   return { path: path === "" ? "/" : path, query: end === -1 ? "" : origin.slice(end + 1) };
@@ -99,20 +125,4 @@ export function readIncomingBody(
     // An aborted request also emits an error, which ends the process if nobody listens.
     incoming.on("error", onClose).on("data", onData).on("end", onEnd).on("close", onClose);
   });
-}
-
-/**
- * Writes a response to Node's own response object, because a `Response` with its headers and stream would cost more than the
- * rest of the request. Returns the marker that tells node-server so. A body that is a stream is left to node-server.
- */
-function writeResponse(response: GatewayResponse, outgoing: ServerResponse): Response {
-  const { status, headers, body } = response;
-  if (body instanceof ReadableStream) return toWebResponse(response);
-  if (outgoing.destroyed) return RESPONSE_ALREADY_SENT;
-  if (body === null) outgoing.writeHead(status, headers).end();
-  else {
-    const contentLength = typeof body === "string" ? Buffer.byteLength(body) : body.byteLength;
-    outgoing.writeHead(status, { ...headers, "content-length": contentLength }).end(body);
-  }
-  return RESPONSE_ALREADY_SENT;
 }

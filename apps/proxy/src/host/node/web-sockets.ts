@@ -13,7 +13,7 @@ import { resolveRequestId } from "../../http/gateway-request.ts";
 import { finishResponse } from "../../http/response.ts";
 import type { Pipeline } from "../../pipeline.ts";
 import { writeRawResponse } from "./http-server.ts";
-import { incomingRequest, joinedHeader } from "./request.ts";
+import { joinedHeader, NodeRequest } from "./request.ts";
 import { refuseHead } from "./request-head.ts";
 import { type Admission, overloaded } from "./admission.ts";
 import { createFrameBudget, type FrameBudget, type SocketBudget } from "./frame-budget.ts";
@@ -78,7 +78,7 @@ export function serveWebSockets(
     const refusal = refuseHead(incoming);
     if (refusal !== null) return refuse(socket, incoming, refusal);
     if (!admission.hasRoomForDevices()) return refuse(socket, incoming, overloaded);
-    const request = incomingRequest(incoming, () => closeSignal(socket));
+    const request = new NodeRequest(incoming, socket);
     // A defect in the code that serves one device ends that device's socket, not the process.
     const fail = (cause: unknown): void => {
       onFailure(cause);
@@ -201,13 +201,6 @@ function createPlainSocket(webSocket: WebSocket, memory: SocketBudget): Omit<Pla
     },
     terminate: () => webSocket.terminate(),
   };
-}
-
-function closeSignal(socket: Duplex): AbortSignal {
-  const controller = new AbortController();
-  if (socket.destroyed) controller.abort();
-  else socket.once("close", () => controller.abort());
-  return controller.signal;
 }
 
 const badHandshake = problemResponse("invalid_request", {

@@ -47,7 +47,7 @@ export async function openListener(
   { admission, onFailure }: ListenerOptions,
 ): Promise<Listener> {
   const app = createGateway(pipeline, { routes, ...nodeHost });
-  const server = createHttpServer({ app, randomId, timeouts: defaultServerTimeouts, admission, onFailure });
+  const server = createHttpServer({ app, pipeline, randomId, timeouts: defaultServerTimeouts, admission, onFailure });
   serveWebSockets(server, pipeline, { randomId, admission, onFailure });
   const connections = trackServer(server);
   return { url: await listen(server, address), connections };

@@ -1,0 +1,43 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { PlainResponse } from "@letta-environments/schema";
+
+/**
+ * Up to this size a body is joined with the header block as text, which Node writes in one system call. Beyond it, copying the body costs
+ * more than a second buffer in the call.
+ */
+const maxJoinedBytes = 4_096;
+
+/** Writes a response to Node's own response object, because a `Response` with its headers and stream would cost more than the rest of the request. */
+export function sendResponse({ status, headers, body }: PlainResponse, outgoing: ServerResponse): void {
+  if (outgoing.destroyed) return;
+  const fields: string[] = [];
+  for (const name in headers) {
+    const value = headers[name];
+    if (value !== undefined) fields.push(name, value);
+  }
+  if (body === null) {
+    outgoing.writeHead(status, fields).end();
+    return;
+  }
+  const bytes = typeof body === "string" ? Buffer.from(body) : body;
+  fields.push("content-length", String(bytes.byteLength));
+  outgoing.writeHead(status, fields);
+  if (bytes.byteLength > maxJoinedBytes) outgoing.end(bytes);
+  else outgoing.end(asBuffer(bytes).toString("latin1"), "latin1");
+}
+
+function asBuffer(bytes: Uint8Array): Buffer {
+  return bytes instanceof Buffer ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+/** How long the rest of a body may take that nobody reads, in milliseconds. */
+const unreadBodyMs = 100;
+
+/** Closes the connection of a request that has its response and whose body still arrives. Node would read and drop it without a limit. */
+export function dropUnreadBody(incoming: IncomingMessage, outgoing: ServerResponse): void {
+  outgoing.once("close", () => {
+    setTimeout(() => {
+      if (!incoming.readableEnded) incoming.destroy();
+    }, unreadBodyMs).unref();
+  });
+}

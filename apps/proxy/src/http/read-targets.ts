@@ -1,0 +1,54 @@
+import type { EndpointMatch, KnownEndpoint } from "@letta-environments/schema";
+import { createBoundedMap } from "../lib/bounded-map.ts";
+import { mapMaybe, type MaybePromise } from "../lib/steps.ts";
+import { type GatewayRequest, targetOf } from "./gateway-request.ts";
+import { matchRequest, validateRequest, type Validation, type ValidRequest } from "./validate-request.ts";
+
+/** Request targets that are remembered, each of at most about 1 KB. */
+const maxTargets = 10_000;
+const maxTargetLength = 512;
+
+/** A match, with the validated input of a read whose target is remembered. */
+export type TargetMatch =
+  | (Extract<EndpointMatch, { readonly kind: "matched" }> & { readonly knownInput?: ValidRequest })
+  | Extract<EndpointMatch, { readonly kind: "refused" }>;
+
+/**
+ * Finds the endpoint of a request and validates its input. The endpoint, the ids and the query of a read follow from its target alone,
+ * whoever sends it, so they are remembered by the target as it was on the wire.
+ */
+export interface RequestTargets {
+  match(request: GatewayRequest): TargetMatch;
+  /** Validates the query and the body. A read that passes is remembered, so call it for authorised requests only. */
+  validate(
+    request: GatewayRequest,
+    matched: { readonly endpoint: KnownEndpoint; readonly params: Readonly<Record<string, string>> },
+    knownInput?: ValidRequest,
+  ): MaybePromise<Validation>;
+}
+
+/** Creates {@link RequestTargets}. Without an embedded server the endpoints for devices do not exist. */
+export function createRequestTargets(servesDevices: boolean): RequestTargets {
+  const known = createBoundedMap<TargetMatch>(maxTargets);
+  return {
+    match(request) {
+      const { method, path } = request;
+      return (isRead(method) && known.get(targetOf(request))) || matchRequest(method, path, servesDevices);
+    },
+    validate(request, { endpoint, params }, knownInput) {
+      if (knownInput !== undefined) return { kind: "valid", input: knownInput };
+      return mapMaybe(validateRequest(request, endpoint), (validation) => {
+        if (validation.kind === "valid" && isRead(request.method)) {
+          const target = targetOf(request);
+          if (target.length <= maxTargetLength)
+            known.set(target, { kind: "matched", endpoint, params, knownInput: validation.input });
+        }
+        return validation;
+      });
+    },
+  };
+}
+
+function isRead(method: string): boolean {
+  return method === "GET" || method === "HEAD";
+}
