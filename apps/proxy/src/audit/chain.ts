@@ -21,7 +21,7 @@ export function emptyChain(writer: string, ordinal: number, { digests }: Sealing
 export function linkRecord(end: AuditCheckpoint, entry: AuditEntry, timeMs: number, { digests }: Sealing): AuditRecord {
   const { writer } = end;
   const sequence = end.sequence + 1;
-  const text = JSON.stringify({ writer, sequence, time: timeMs, ...entry });
+  const text = `{"writer":${JSON.stringify(writer)},"sequence":${sequence},"time":${timeMs},${JSON.stringify(entry).slice(1)}`;
   return { writer, sequence, text, hash: linkHash(end.hash, text, digests) };
 }
 

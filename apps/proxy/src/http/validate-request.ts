@@ -89,7 +89,9 @@ function hasInexactNumber(value: unknown): boolean {
   if (typeof value === "number") {
     return !Number.isFinite(value) || (Number.isInteger(value) && !Number.isSafeInteger(value));
   }
-  return typeof value === "object" && value !== null && Object.values(value).some(hasInexactNumber);
+  if (typeof value !== "object" || value === null) return false;
+  for (const name in value) if (hasInexactNumber((value as Record<string, unknown>)[name])) return true;
+  return false;
 }
 
 function isIdentityEncoding(contentEncoding: string | null): boolean {

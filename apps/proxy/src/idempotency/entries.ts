@@ -78,6 +78,7 @@ function normaliseDecision({ type: _type, reason, updated_input: updatedInput, .
 }
 
 function findIssues(entries: readonly RequestedEntry[]): readonly ProblemIssue[] {
+  if (entries.length === 1) return [];
   if (entries.length > maxIds) return [{ member: "messages", rule: `must have at most ${maxIds} ids` }];
   const seen = new Set<string>();
   return entries.flatMap(({ id, member }) => {

@@ -13,12 +13,16 @@ const keptFields = ["content-type", "x-should-retry"] as const;
 
 /** Returns what is kept of a response. A longer success is reduced to the members of the API. */
 export function keptResult({ status, headers, body }: PlainResponse): SendResult {
-  const kept: PlainHeaders = Object.fromEntries(
-    keptFields.flatMap((name) => (headers[name] === undefined ? [] : [[name, headers[name]]])),
-  );
-  const text = typeof body === "string" ? body : new TextDecoder().decode(body ?? undefined);
+  const kept: Record<string, string> = {};
+  for (const name of keptFields) {
+    const value = headers[name];
+    if (value !== undefined) kept[name] = value;
+  }
+  const text = typeof body === "string" ? body : decoder.decode(body ?? undefined);
   return { status, headers: kept, body: text.length <= maxBodyLength ? text : reduceBody(text) };
 }
+
+const decoder = new TextDecoder();
 
 function reduceBody(text: string): string {
   const { success, message, disposition } = parseJsonObject(text) ?? {};

@@ -11,7 +11,7 @@ import { pause } from "../lib/pause.ts";
 import { classifyRequest, type RequestClass } from "./classify.ts";
 import type { RequestedEntry, SendIds } from "./entries.ts";
 import { keptResult, replayResponse } from "./result.ts";
-import type { IdempotencyStore, KnownConnection, KnownEntry, Reservation, SendScope } from "./store.ts";
+import type { IdempotencyStore, KnownConnection, KnownEntry, Reservation, ReserveOutcome, SendScope } from "./store.ts";
 
 /** A send that a caller requests. */
 export interface RequestedSend {
@@ -136,20 +136,23 @@ export function createSends(ports: SendsPorts): Sends {
   return {
     async run(send, connection, { recordStart, transmit }) {
       const reservation = reservationOf(send, connection, clock);
-      const reserved = await attempt("reserve", () => store.reserve(reservation, recordStart));
-      if (reserved === null) {
+      let outcome: ReserveOutcome;
+      try {
+        outcome = await store.reserve(reservation, recordStart);
+      } catch (cause) {
+        onFailure("reserve", cause);
         // Nothing was sent, but the ids may have been reserved nevertheless.
         ports.background(repeat(() => store.release(reservation), reservation.leaseMs));
         return responded(unavailable);
       }
-      switch (reserved.result.kind) {
+      switch (outcome.kind) {
         case "known":
-          return respond(send, reservation.scope, reserved.result.entries);
+          return respond(send, reservation.scope, outcome.entries);
         case "full":
           onFailure("reserve", new Error("the store is full"));
           return responded(unavailable);
         case "reserved": {
-          const finished = await transmit(reserved.result.isRecorded === true);
+          const finished = await transmit(outcome.isRecorded === true);
           return { kind: "responded", response: finished.response, storing: conclude(reservation, finished) };
         }
       }

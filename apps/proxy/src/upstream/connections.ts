@@ -14,7 +14,6 @@ import {
   onlyDevices,
   readDevice,
   readEnvironmentPages,
-  type UpstreamRow,
 } from "./environments.ts";
 import type { ReadRemote } from "./remote-call.ts";
 import { neverAborted } from "./upstream.ts";
@@ -48,6 +47,8 @@ export interface ConnectionLookup {
   forget(principal: Principal): void;
 }
 
+type KnownRow = Extract<FoundConnection, { readonly kind: "found" }>;
+
 /** Options of {@link createConnectionLookup}. */
 export interface ConnectionLookupOptions {
   /** Default: {@link maxKnownConnections}. */
@@ -64,26 +65,27 @@ export function createConnectionLookup(
   clock: Clock,
   { capacity = maxKnownConnections, sharesSearches }: ConnectionLookupOptions,
 ): ConnectionLookup {
-  const known: BoundedMap<{ readonly row: UpstreamRow; readonly readAtMs: number }> = createBoundedMap(capacity);
+  const known: BoundedMap<KnownRow> = createBoundedMap(capacity);
   const search = createConnectionSearch(clock, sharesSearches);
+
+  function remember(key: string, found: KnownRow): KnownRow {
+    known.delete(key);
+    known.set(key, found);
+    return found;
+  }
 
   return {
     async find(principal, connectionId, { deadline, readUntil }, maxAgeMs) {
       const prefix = keyPrefixOf(principal);
       const key = prefix + connectionId;
-      const remember = (row: UpstreamRow, readAtMs: number): FoundConnection => {
-        known.delete(key);
-        known.set(key, { row, readAtMs });
-        return { kind: "found", row, readAtMs };
-      };
-
       const remembered = known.get(key);
       if (remembered !== undefined) {
-        const nowMs = clock.monotonic();
-        if (nowMs - remembered.readAtMs <= maxAgeMs) return { kind: "found", ...remembered };
+        const readAtMs = clock.monotonic();
+        if (readAtMs - remembered.readAtMs <= maxAgeMs) return remembered;
         const confirmed = await readDevice(remembered.row.deviceId, readUntil(deadline));
         if (confirmed.kind === "refused") return confirmed;
-        if (confirmed.row?.connectionId === connectionId) return remember(confirmed.row, nowMs);
+        const { row } = confirmed;
+        if (row?.connectionId === connectionId) return remember(key, { kind: "found", row, readAtMs });
         known.delete(key);
       }
 
@@ -97,7 +99,7 @@ export function createConnectionLookup(
         return { kind: "refused", response };
       }
       const { result } = outcome;
-      return result.kind === "found" ? remember(result.row, result.readAtMs) : result;
+      return result.kind === "found" ? remember(key, result) : result;
     },
     forget(principal) {
       const prefix = keyPrefixOf(principal);

@@ -57,10 +57,10 @@ export function createMemoryIdempotencyStore(
     }
   }
 
-  function known(scope: SendScope, ids: readonly string[], nowMs: number): KnownEntry[] {
-    return ids.flatMap((id) => {
-      const key = keyOf(scope, id);
-      const send = sends.get(sendIdsByKey.get(key) ?? "");
+  function known(keys: readonly string[], nowMs: number): KnownEntry[] {
+    return keys.flatMap((key) => {
+      const sendId = sendIdsByKey.get(key);
+      const send = sendId === undefined ? undefined : sends.get(sendId);
       return send === undefined ? [] : describeEntry(send, key, nowMs);
     });
   }
@@ -70,16 +70,15 @@ export function createMemoryIdempotencyStore(
       const { sendId, scope, entries, connectionId, connection, leaseMs } = reservation;
       const nowMs = clock.monotonic();
       removeExpired(nowMs);
-      const ids = entries.map(({ id }) => id);
-      const used = known(scope, ids, nowMs);
+      const keys = entries.map(({ id }) => keyOf(scope, id));
+      const used = known(keys, nowMs);
       if (used.length > 0) return { kind: "known", entries: used };
       const connectionKey = JSON.stringify([scope.tenant, connectionId]);
       const isFull =
-        sendIdsByKey.size + ids.length > maxIds ||
+        sendIdsByKey.size + keys.length > maxIds ||
         resultLength >= maxResultLength ||
         (connections.size >= maxIds && !connections.has(connectionKey));
       if (isFull) return { kind: "full" };
-      const keys = ids.map((id) => keyOf(scope, id));
       const expiresMs = nowMs + retentionMs;
       sends.set(sendId, { reservation, keys, leaseEndsMs: nowMs + leaseMs, expiresMs, result: null });
       for (const key of keys) sendIdsByKey.set(key, sendId);
@@ -90,7 +89,10 @@ export function createMemoryIdempotencyStore(
     async find(scope, ids) {
       const nowMs = clock.monotonic();
       removeExpired(nowMs);
-      return known(scope, ids, nowMs);
+      return known(
+        ids.map((id) => keyOf(scope, id)),
+        nowMs,
+      );
     },
     async settle({ sendId }, result) {
       const send = sends.get(sendId);
