@@ -93,7 +93,7 @@ test("a read takes two calls, a repeated one in the same isolate takes one, and 
   const { stores, calls } = createTestStores(2);
   const [first, second = first] = stores;
   await first.put("key", lastingEntry("a", groupsOf("t", "lists")));
-  const callsOf = async (read: Promise<unknown> | unknown): Promise<number> => {
+  const callsOf = async (read: unknown): Promise<number> => {
     calls.length = 0;
     await read;
     return calls.length;

@@ -34,7 +34,7 @@ const maxCopies = 512;
 const maxCopyBytes = 32_768;
 
 /** The parts of a group that contains others, each with its stamp: the digits of a digest. */
-const parts: readonly string[] = [..."0123456789abcdef"];
+const parts: readonly string[] = "0123456789abcdef".split("");
 
 /**
  * Stores responses in the Cache API of a Cloudflare data centre. The Cache API cannot delete groups. Therefore groups have stamps, which are entries of
