@@ -4,7 +4,7 @@
  * is in the same process and the Cache API is a Worker: the figures compare, they do not predict a data centre.
  */
 import { administerKeys } from "../../apps/proxy/test/runtimes/workerd-launcher.ts";
-import { type Load, measureLoad, requestText } from "./load.ts";
+import { keepToCores, type Load, measureLoad, requestText } from "./load.ts";
 import { costOfMillion, prices, type Usage } from "./prices.ts";
 import { type EdgeWorker, type RunningWorkerd, startWorkerd, workerdVersion } from "./start-workerd.ts";
 import type { BenchmarkResult, Table } from "../harness/result.ts";
@@ -43,6 +43,8 @@ interface Measured {
   readonly p99Us: number;
   readonly cpuUs: Summary;
   readonly requestsPerSecond: Summary;
+  /** Requests a second of the bare Worker with a call in the same round, as a share. */
+  readonly share: Summary;
 }
 
 /** Measures the gateway in workerd. */
@@ -50,9 +52,7 @@ export async function measureEdge(): Promise<BenchmarkResult> {
   const measured = await measureKinds();
   const usage = await countUsage();
   const cold = await measureStarts();
-  const hit = measured.find(({ name }) => name === kindNames.hit);
-  const object = measured.find(({ name }) => name === kindNames.object);
-  const share = (hit?.requestsPerSecond.median ?? 0) / (object?.requestsPerSecond.median ?? Infinity);
+  const share = measured.find(({ name }) => name === kindNames.hit)?.share.median ?? 0;
   return {
     tables: [tableOfKinds(measured), tableOfUsage(usage, measured), tableOfStarts(cold)],
     goals: [
@@ -107,6 +107,7 @@ function kindsOf(url: string, key: string): readonly Kind[] {
 
 async function measureKinds(): Promise<readonly Measured[]> {
   const workerd = await startWorkerd(["gateway", "bare"], config);
+  keepToCores("1");
   try {
     const [gateway, bare] = [workerd.url("gateway"), workerd.url("bare")];
     const kinds: readonly Kind[] = [
@@ -124,14 +125,17 @@ async function measureKinds(): Promise<readonly Measured[]> {
     for (let round = 0; round <= rounds; round++) {
       for (const slice of slices) await measureRound(workerd, slice, round > 0);
     }
+    const objectRates = slices.find(({ name }) => name === kindNames.object)?.rates ?? [];
     return slices.map(({ name, latencies, cpuUs, rates }) => ({
       name,
       p50Us: quantile(latencies, 0.5),
       p99Us: quantile(latencies, 0.99),
       cpuUs: summarise(cpuUs),
       requestsPerSecond: summarise(rates),
+      share: summarise(rates.map((rate, round) => rate / (objectRates[round] ?? Infinity))),
     }));
   } finally {
+    keepToCores(null);
     await workerd.stop();
   }
 }
@@ -232,21 +236,20 @@ async function measureStarts(): Promise<readonly ColdStart[]> {
 function tableOfKinds(measured: readonly Measured[]): Table {
   const [bare, object] = measured;
   const added = (value: number, from: number | undefined): string => ((value - (from ?? 0)) / 1_000).toFixed(2);
-  const share = (rate: number): string => (rate / (object?.requestsPerSecond.median ?? 1)).toFixed(2);
   return {
     caption:
       `workerd ${workerdVersion}: milliseconds more than a bare Worker, and more than one with a Durable Object call, takes with one request ` +
       `at a time; with ${connections} connections CPU time of the whole process, with the objects, the Cache API and the upstream in it, and ` +
       `requests a second as a share of the bare Worker with a call. ${rounds} interleaved rounds: medians.`,
     columns: ["", "added p50", "added p99", "p50 over one call", "p99 over one call", "CPU us a request", "share"],
-    rows: measured.map(({ name, p50Us, p99Us, cpuUs, requestsPerSecond }) => [
+    rows: measured.map(({ name, p50Us, p99Us, cpuUs, share }) => [
       name,
       added(p50Us, bare?.p50Us),
       added(p99Us, bare?.p99Us),
       added(p50Us, object?.p50Us),
       added(p99Us, object?.p99Us),
       cpuUs.median.toFixed(0),
-      share(requestsPerSecond.median),
+      `${share.median.toFixed(2)} (${share.min.toFixed(2)} to ${share.max.toFixed(2)})`,
     ]),
   };
 }

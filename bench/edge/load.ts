@@ -1,7 +1,15 @@
 /** Requests over connections that are kept open, one at a time on each, and how long each of them took. */
+import { execFileSync } from "node:child_process";
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
+import process from "node:process";
 import { endOfResponse } from "../harness/end-of-response.ts";
+import { pins } from "../harness/pin.ts";
+
+/** Keeps this process, which makes the load, off the core of workerd: on the second core alone, or on any with `null`. */
+export function keepToCores(cores: "1" | null): void {
+  if (pins()) execFileSync("taskset", ["--all-tasks", "--cpu-list", "--pid", cores ?? "0-1023", String(process.pid)]);
+}
 
 /** The request of a load, as it goes over the wire. `{n}` becomes a number that no other request has. */
 export interface Load {
