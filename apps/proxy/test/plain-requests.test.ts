@@ -2,7 +2,6 @@
 import { createMemoryCacheStore } from "@letta-environments/http-cache";
 import { randomId, sha256Hex, systemClock } from "@letta-environments/platform/node";
 import { jsonResponse, type PlainResponse, problemResponse } from "@letta-environments/schema";
-import { Hono } from "hono";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createMemoryRateLimitStore } from "../src/adapters/memory/rate-limit-store.ts";
 import { createEnvironmentCache } from "../src/cache/environment-cache.ts";
@@ -174,13 +173,19 @@ test("a body that nobody reads does not keep its connection open", async () => {
   expect(await readToEnd(socket)).toMatch(/^HTTP\/1\.1 405 /);
 });
 
+test.each(["GET", "HEAD"])("%s /livez has the same response with and without Hono", async (method) => {
+  const direct = await bytesOf(method, "/livez", {}, "gateway.example");
+  expect(direct).toMatch(/^HTTP\/1\.1 200 /);
+  expect(direct).toBe(await bytesOf(method, "/livez", {}, "gateway.example:80"));
+});
+
 test("a response that Node refuses to write becomes 500 and is reported", async () => {
   const handle = (): Promise<PlainResponse> =>
     Promise.resolve({ status: 200, headers: { "x-bad": "a\nb" }, body: "x" });
   const failures: unknown[] = [];
   const httpServer = createHttpServer({
-    app: new Hono(),
     pipeline: { handle },
+    routes: [],
     randomId,
     timeouts: defaultServerTimeouts,
     admission: createAdmission({ clock: systemClock, maxConnections: 10, onOverload: () => undefined }),

@@ -4,9 +4,7 @@ import { randomId, systemClock } from "@letta-environments/platform/node";
 import { createAdmission } from "../../src/host/node/admission.ts";
 import { createHttpServer, defaultServerTimeouts, type ServerTimeouts } from "../../src/host/node/http-server.ts";
 import { type DrainingServer, trackServer } from "../../src/host/node/drain.ts";
-import { nodeHost } from "../../src/host/node/request.ts";
 import { serveWebSockets } from "../../src/host/node/web-sockets.ts";
-import { createGateway } from "../../src/host/gateway.ts";
 import { createHostRoutes, type HostRoute } from "../../src/host/routes.ts";
 import type { UpstreamFetch } from "../../src/ports.ts";
 import { listen } from "../../src/runtimes/node/listen.ts";
@@ -34,13 +32,12 @@ export async function startNodeServer(
   const failures: unknown[] = [];
   const hostRoutes = createHostRoutes({ randomId, isDraining: () => underTest.isDraining, openApi: loadOpenApi });
   const routes = [...hostRoutes, ...(options.routes ?? [])];
-  const app = createGateway(testProxy.proxy, { routes, ...nodeHost });
   const onFailure = (cause: unknown): void => void failures.push(cause);
   const { maxConnections = 1_000 } = options;
   const admission = createAdmission({ clock: systemClock, maxConnections, onOverload: () => undefined });
   const server = createHttpServer({
-    app,
     pipeline: testProxy.proxy,
+    routes,
     randomId,
     timeouts: { ...defaultServerTimeouts, ...options.timeouts },
     admission,

@@ -21,8 +21,8 @@ export interface BodyArena {
 export interface BodyArenas {
   /** Bytes of all blocks, including the dead ones in them. */
   readonly allocatedBytes: number;
-  /** Copies a body and writes its location into `place`. */
-  write(body: Uint8Array, place: BodyPlace): void;
+  /** Copies a body, behind its head if it has one, and writes the location of both into `place`. */
+  write(body: Uint8Array, place: BodyPlace, head?: Uint8Array): void;
   release(place: BodyPlace): void;
 }
 
@@ -35,6 +35,8 @@ export const arenaOverhead: number = 1 / (1 - deadShare);
 
 /** The arena of a place without a body. */
 export const nowhere: BodyArena = createArena(0);
+
+const noHead = new Uint8Array(0);
 
 /** A view of the bytes of a place. */
 export function readBody({ arena, offset, length }: BodyPlace): Uint8Array<ArrayBuffer> {
@@ -60,16 +62,18 @@ export function createBodyArenas(): BodyArenas {
     return current;
   }
 
-  function write(body: Uint8Array, place: BodyPlace): void {
+  function write(body: Uint8Array, place: BodyPlace, head: Uint8Array = noHead): void {
+    const length = head.length + body.length;
     // An empty body never fills a block, so a block would keep its place forever.
-    if (body.length === 0) return;
-    const arena = arenaFor(body.length);
-    arena.bytes.set(body, arena.usedBytes);
+    if (length === 0) return;
+    const arena = arenaFor(length);
+    arena.bytes.set(head, arena.usedBytes);
+    arena.bytes.set(body, arena.usedBytes + head.length);
     place.arena = arena;
     place.offset = arena.usedBytes;
-    place.length = body.length;
+    place.length = length;
     place.index = arena.places.length;
-    arena.usedBytes += body.length;
+    arena.usedBytes += length;
     arena.places.push(place);
   }
 

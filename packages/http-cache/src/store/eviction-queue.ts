@@ -3,12 +3,13 @@ export interface QueueNode {
   previous: QueueNode | null;
   next: QueueNode | null;
   /** Bytes. */
-  weight: number;
+  readonly weight: number;
 }
 
 /** The eviction state of an entry. */
 export interface EvictionNode extends QueueNode {
-  readonly key: string;
+  /** From {@link hashKey}. */
+  readonly hash: number;
   /** Uses since the entry was last considered for eviction, 0 to 3. */
   uses: number;
   isProven: boolean;
@@ -40,14 +41,12 @@ export function createEvictionQueue<Node extends EvictionNode>(
   let evicted = new Int32Array(1_024);
   let count = 0;
 
-  function remember(key: string): void {
+  function remember(hash: number): void {
     if (evicted.length < count) evicted = grown(evicted);
-    const hash = hashKey(key);
     evicted[hash & (evicted.length - 1)] = hash;
   }
 
-  function wasEvicted(key: string): boolean {
-    const hash = hashKey(key);
+  function wasEvicted(hash: number): boolean {
     return hash !== 0 && evicted[hash & (evicted.length - 1)] === hash;
   }
 
@@ -66,13 +65,13 @@ export function createEvictionQueue<Node extends EvictionNode>(
       return false;
     }
     remove(node);
-    remember(node.key);
+    remember(node.hash);
     return true;
   }
 
   return {
     add(node) {
-      node.isProven = wasEvicted(node.key);
+      node.isProven = wasEvicted(node.hash);
       node.uses = 0;
       (node.isProven ? proven : trial).add(node);
       count++;
@@ -94,8 +93,8 @@ function grown(table: Int32Array<ArrayBuffer>): Int32Array<ArrayBuffer> {
   return larger;
 }
 
-/** A 32-bit FNV-1a hash. */
-function hashKey(key: string): number {
+/** A 32-bit FNV-1a hash. Different keys can have the same one. */
+export function hashKey(key: string): number {
   let hash = 0x811c9dc5;
   for (let index = 0; index < key.length; index++) hash = Math.imul(hash ^ key.charCodeAt(index), 0x01000193);
   return hash;

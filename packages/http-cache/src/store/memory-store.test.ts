@@ -4,6 +4,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { CacheEntry } from "../ports.ts";
 import { storeContract } from "../testing.ts";
+import { hashKey } from "./eviction-queue.ts";
 import { createMemoryCacheStore } from "./memory-store.ts";
 
 const clock = createVirtualClock();
@@ -107,6 +108,40 @@ test("expired entries are evicted first, however often they were used", async ()
   store.put("c", entry(filled(1, 1)));
   expect(store.get("dead")).toEqual([]);
   expect(store.get("b")).toHaveLength(1);
+});
+
+test("keys with the same hash are different keys", () => {
+  const store = createMemoryCacheStore({ clock });
+  const [one, other] = ["dev-657546", "dev-1008820"];
+  expect(hashKey(one)).toBe(hashKey(other));
+  store.put(one, entry(filled(1, 1)));
+  store.put(other, entry(filled(1, 2)));
+  expect([one, other].map((key) => store.get(key).map(({ body }) => body[0]))).toEqual([[1], [2]]);
+  store.delete(one);
+  expect([one, other].map((key) => store.get(key).map(({ body }) => body[0]))).toEqual([[], [2]]);
+});
+
+test("an entry keeps every text and number exactly, however often it is read", () => {
+  const store = createMemoryCacheStore({ clock });
+  const headers = Object.fromEntries([
+    ["__proto__", "a"],
+    ["x-surrogate", "\ud800"],
+    ["x-quote", '"\\\u0000'],
+  ]);
+  const put = entry(filled(2, 1), { headers, initialAgeMs: 0.25, freshForMs: 2 ** 40, groups: ["\ufeffg"] });
+  store.put("\ufeffk", put);
+  // More entries than the store keeps unpacked.
+  for (let index = 0; index < 2_000; index++) store.put(`k${index}`, entry(filled(1, 1)));
+  for (let index = 0; index < 2_000; index++) store.get(`k${index}`);
+  const [read] = store.get("\ufeffk");
+  expect([read?.headers, read?.initialAgeMs, read?.freshForMs, read?.groups]).toEqual([
+    headers,
+    0.25,
+    2 ** 40,
+    ["\ufeffg"],
+  ]);
+  store.deleteGroup("\ufeffg");
+  expect(store.get("\ufeffk")).toEqual([]);
 });
 
 test("the number of variants of a resource is limited, and the oldest is evicted", () => {

@@ -2,18 +2,25 @@
 import { createServer, type IncomingMessage, METHODS, type Server, type ServerResponse, STATUS_CODES } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { getRequestListener, type HttpBindings, RequestError } from "@hono/node-server";
 import type { RandomId } from "@letta-environments/platform";
 import { type PlainResponse, problemResponse } from "@letta-environments/schema";
-import type { Hono } from "hono";
-import { resolveRequestId } from "../../http/gateway-request.ts";
-import { finishResponse } from "../../http/response.ts";
+import { type GatewayRequest, resolveRequestId } from "../../http/gateway-request.ts";
+import { finishResponse, type GatewayResponse } from "../../http/response.ts";
+import type { MaybePromise } from "../../lib/steps.ts";
 import type { Pipeline } from "../../pipeline.ts";
-import { toWebResponse } from "../gateway.ts";
+import type { HostRoute } from "../routes.ts";
 import type { Admission } from "./admission.ts";
 import { allowHalfOpen } from "./half-open.ts";
+import type { HonoListener } from "./hono-listener.ts";
 import { joinedHeader, NodeRequest } from "./request.ts";
-import { asksForUpgrade, isPlainRequest, isServerOptions, refuseHead, serverOptions } from "./request-head.ts";
+import {
+  asksForUpgrade,
+  isLivenessProbe,
+  isPlainRequest,
+  isServerOptions,
+  refuseHead,
+  serverOptions,
+} from "./request-head.ts";
 import { dropUnreadBody, sendResponse } from "./response.ts";
 
 /** Timeouts for callers, in milliseconds. */
@@ -38,9 +45,9 @@ export const defaultServerTimeouts: ServerTimeouts = {
 
 /** The options of {@link createHttpServer}. */
 export interface HttpServerOptions {
-  readonly app: Hono<{ Bindings: HttpBindings }>;
-  /** The pipeline of the app. Plain requests for the API are passed to it directly. */
+  /** Plain requests for the API are passed to it directly, others through Hono. */
   readonly pipeline: Pick<Pipeline, "handle">;
+  readonly routes: readonly HostRoute[];
   readonly randomId: RandomId;
   readonly timeouts: ServerTimeouts;
   readonly admission: Admission;
@@ -48,27 +55,33 @@ export interface HttpServerOptions {
   readonly onFailure: (cause: unknown) => void;
 }
 
-/** Creates Node's HTTP server in front of the app. Input that is not a valid request also gets a problem response. */
+/** Creates Node's HTTP server in front of the pipeline. Input that is not a valid request also gets a problem response. */
 export function createHttpServer(options: HttpServerOptions): Server {
-  const { app, pipeline, randomId, timeouts, admission, onFailure } = options;
+  const { pipeline, routes, randomId, timeouts, admission, onFailure } = options;
+  const liveness = routes.find(({ path }) => path === "/livez");
+  let opening: Promise<HonoListener> | null = null;
 
   function respond(incoming: IncomingMessage, outgoing: ServerResponse, response: PlainResponse): void {
     const requestId = resolveRequestId(joinedHeader(incoming.rawHeaders, "x-request-id"), randomId);
     sendResponse(finishResponse(response, requestId, "GET"), outgoing);
   }
 
-  function handle(incoming: IncomingMessage, outgoing: ServerResponse): void {
-    const response = pipeline.handle(new NodeRequest(incoming, outgoing));
+  function respondBy(
+    handle: (request: GatewayRequest) => MaybePromise<GatewayResponse>,
+    incoming: IncomingMessage,
+    outgoing: ServerResponse,
+  ): void {
+    const response = handle(new NodeRequest(incoming, outgoing));
     if (response instanceof Promise) void response.then((late) => send(incoming, outgoing, late));
     else send(incoming, outgoing, response);
   }
 
-  function send(incoming: IncomingMessage, outgoing: ServerResponse, response: PlainResponse): void {
+  function send(incoming: IncomingMessage, outgoing: ServerResponse, response: GatewayResponse): void {
     if (incoming.method === "POST" && !incoming.readableEnded) dropUnreadBody(incoming, outgoing);
     try {
       sendResponse(response, outgoing);
     } catch (cause) {
-      // A header field that Node refuses to write, before anything is written.
+      // A header field that Node refuses to write, or a stream, before anything is written.
       onFailure(cause);
       if (outgoing.headersSent) outgoing.destroy();
       else refuse(incoming, outgoing, problemResponse("internal_error"));
@@ -80,18 +93,12 @@ export function createHttpServer(options: HttpServerOptions): Server {
     respond(incoming, outgoing, response);
   }
 
-  function answerFailure(cause: unknown): Response {
-    const isRequestError = cause instanceof RequestError;
-    if (!isRequestError) onFailure(cause);
-    const response = isRequestError ? unreadableRequest : problemResponse("internal_error");
-    return toWebResponse(finishResponse(response, randomId("req"), "GET"));
+  async function passToHono(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
+    opening ??= import("./hono-listener.ts").then(({ createHonoListener }) => createHonoListener(options));
+    const listener = await opening;
+    await listener(incoming, outgoing);
   }
 
-  const listener = getRequestListener((request, bindings) => app.fetch(request, bindings), {
-    // Replacing the global Response would break other code in the process.
-    overrideGlobalObjects: false,
-    errorHandler: answerFailure,
-  });
   const server = createServer(
     {
       headersTimeout: timeouts.headersMs,
@@ -110,8 +117,9 @@ export function createHttpServer(options: HttpServerOptions): Server {
       if (overload !== null) return respond(incoming, outgoing, overload);
       if (isServerOptions(incoming)) return respond(incoming, outgoing, serverOptions);
       if (asksForUpgrade(incoming)) outgoing.shouldKeepAlive = false;
-      if (isPlainRequest(incoming)) return handle(incoming, outgoing);
-      void listener(incoming, outgoing).catch(onFailure);
+      if (isPlainRequest(incoming)) return respondBy(pipeline.handle, incoming, outgoing);
+      if (liveness !== undefined && isLivenessProbe(incoming)) return respondBy(liveness.respond, incoming, outgoing);
+      passToHono(incoming, outgoing).catch(onFailure);
     },
   );
   server.on("connection", admission.accept);
@@ -137,10 +145,6 @@ const noTunnel = problemResponse("method_not_allowed", {
 const unknownExpectation = problemResponse("invalid_request", {
   status: 417,
   issues: [{ member: "expect", rule: "must be 100-continue" }],
-});
-
-const unreadableRequest = problemResponse("invalid_request", {
-  detail: "The request target or the Host header cannot be read.",
 });
 
 /** The latest response on a socket: a property, because a `WeakMap` costs every request more. */

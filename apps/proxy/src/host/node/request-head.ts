@@ -67,6 +67,15 @@ export function isPlainRequest({
   return plainTarget.test(url ?? "") && plainHost.test(joinedHeader(rawHeaders, "host") ?? "");
 }
 
+/** Whether a request is a plain probe of `/livez`, which the host answers without Hono too: it is the first request after a start. */
+export function isLivenessProbe({
+  method,
+  url,
+  rawHeaders,
+}: Pick<IncomingMessage, "method" | "url" | "rawHeaders">): boolean {
+  return method === "GET" && url === "/livez" && plainHost.test(joinedHeader(rawHeaders, "host") ?? "");
+}
+
 /** The response to {@link isServerOptions}. */
 export const serverOptions: PlainResponse = {
   status: 204,

@@ -1,10 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
-import type { HttpBindings } from "@hono/node-server";
-import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
 import type { GatewayRequest } from "../../http/gateway-request.ts";
-import { type GatewayOptions, toWebResponse } from "../gateway.ts";
-import { sendResponse } from "./response.ts";
 
 const plainHost = /^(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?$/;
 
@@ -63,18 +59,6 @@ export function joinedHeader(rawHeaders: readonly string[], name: string): strin
   }
   return joined;
 }
-
-/** Connects `createGateway` to Node's server: requests as they were on the wire, responses without a detour. */
-export const nodeHost: Required<Pick<GatewayOptions<HttpBindings>, "toGatewayRequest" | "toPath" | "toResponse">> = {
-  toGatewayRequest: ({ env }) => new NodeRequest(env.incoming, env.outgoing),
-  toPath: (_request, options) => requestTarget(options?.env?.incoming.url ?? "").path,
-  toResponse(response, { env }) {
-    // A stream is left to node-server; the marker says that the rest is done.
-    if (response.body instanceof ReadableStream) return toWebResponse(response);
-    sendResponse({ ...response, body: response.body }, env.outgoing);
-    return RESPONSE_ALREADY_SENT;
-  },
-};
 
 /** Aborts when the connection closes before the response is complete. */
 function unfinishedSignal(answered: ServerResponse | Duplex): AbortSignal {

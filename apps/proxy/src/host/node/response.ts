@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { PlainResponse } from "@letta-environments/schema";
+import type { GatewayResponse } from "../../http/response.ts";
 
 /**
  * Up to this size a body is joined with the header block as text, which Node writes in one system call. Beyond it, copying the body costs
@@ -7,9 +7,14 @@ import type { PlainResponse } from "@letta-environments/schema";
  */
 const maxJoinedBytes = 4_096;
 
-/** Writes a response to Node's own response object, because a `Response` with its headers and stream would cost more than the rest of the request. */
-export function sendResponse({ status, headers, body }: PlainResponse, outgoing: ServerResponse): void {
+/**
+ * Writes a response to Node's own response object, because a `Response` with its headers and stream would cost more than the rest of the request.
+ *
+ * @throws TypeError if the body is a stream, or Node refuses a header field
+ */
+export function sendResponse({ status, headers, body }: GatewayResponse, outgoing: ServerResponse): void {
   if (outgoing.destroyed) return;
+  if (body instanceof ReadableStream) throw new TypeError("node-server sends streams");
   const fields: string[] = [];
   for (const name in headers) {
     const value = headers[name];

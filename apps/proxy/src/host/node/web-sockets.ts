@@ -8,7 +8,7 @@ import {
   type PlainSocket,
   type UpgradeDecision,
 } from "@letta-environments/schema";
-import { type WebSocket, WebSocketServer } from "ws";
+import type { WebSocket, WebSocketServer } from "ws";
 import { resolveRequestId } from "../../http/gateway-request.ts";
 import { finishResponse } from "../../http/response.ts";
 import type { Pipeline } from "../../pipeline.ts";
@@ -63,16 +63,23 @@ export function serveWebSockets(
     writeRawResponse(socket, finishResponse(response, resolveRequestId(presented, randomId), "GET"));
   }
 
-  const webSockets = new WebSocketServer({
-    noServer: true,
-    maxPayload: maxFrameBytes,
-    maxFragments,
-    autoPong: false,
-    perMessageDeflate: false,
-    handleProtocols: () => false,
-  });
+  let opening: Promise<WebSocketServer> | null = null;
+
+  /** Loads `ws` with the first upgrade: it loads TLS, which the start does not need. */
+  async function openWebSockets(): Promise<WebSocketServer> {
+    const { WebSocketServer: Server } = await import("ws");
+    const webSockets = new Server({
+      noServer: true,
+      maxPayload: maxFrameBytes,
+      maxFragments,
+      autoPong: false,
+      perMessageDeflate: false,
+      handleProtocols: () => false,
+    });
+    return webSockets.on("wsClientError", (_error, socket, incoming) => refuse(socket, incoming, badHandshake));
+  }
+
   const budget = createFrameBudget(memoryLimits);
-  webSockets.on("wsClientError", (_error, socket, incoming) => refuse(socket, incoming, badHandshake));
   server.on("upgrade", (incoming: IncomingMessage, socket: Duplex, head: Buffer) => {
     socket.on("error", () => socket.destroy());
     const refusal = refuseHead(incoming);
@@ -85,6 +92,7 @@ export function serveWebSockets(
       socket.destroy();
     };
     const decide = async (): Promise<void> => {
+      const webSockets = await (opening ??= openWebSockets());
       const decision = await proxy.upgrade(request);
       if (decision.kind === "refused") return writeRawResponse(socket, decision.response);
       if (socket.destroyed) return;

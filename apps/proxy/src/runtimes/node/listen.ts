@@ -3,11 +3,9 @@ import { once } from "node:events";
 import type { Server } from "node:http";
 import { CommandError } from "@letta-environments/command-line";
 import { randomId } from "@letta-environments/platform/node";
-import { createGateway } from "../../host/gateway.ts";
 import type { Admission } from "../../host/node/admission.ts";
 import { type DrainingServer, trackServer } from "../../host/node/drain.ts";
 import { createHttpServer, defaultServerTimeouts } from "../../host/node/http-server.ts";
-import { nodeHost } from "../../host/node/request.ts";
 import { serveWebSockets } from "../../host/node/web-sockets.ts";
 import type { HostRoute } from "../../host/routes.ts";
 import type { Pipeline } from "../../pipeline.ts";
@@ -46,8 +44,14 @@ export async function openListener(
   routes: readonly HostRoute[],
   { admission, onFailure }: ListenerOptions,
 ): Promise<Listener> {
-  const app = createGateway(pipeline, { routes, ...nodeHost });
-  const server = createHttpServer({ app, pipeline, randomId, timeouts: defaultServerTimeouts, admission, onFailure });
+  const server = createHttpServer({
+    pipeline,
+    routes,
+    randomId,
+    timeouts: defaultServerTimeouts,
+    admission,
+    onFailure,
+  });
   serveWebSockets(server, pipeline, { randomId, admission, onFailure });
   const connections = trackServer(server);
   return { url: await listen(server, address), connections };

@@ -1,0 +1,57 @@
+/**
+ * The gateway's Hono app on node-server, for every request that is not plain. The HTTP server loads it with the first such request, because
+ * node-server loads Node's whole `fetch`: that would take a third of the time from start to listening.
+ */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { getRequestListener, type HttpBindings, RequestError } from "@hono/node-server";
+import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
+import type { RandomId } from "@letta-environments/platform";
+import { problemResponse } from "@letta-environments/schema";
+import { finishResponse } from "../../http/response.ts";
+import type { Pipeline } from "../../pipeline.ts";
+import { createGateway, toWebResponse } from "../gateway.ts";
+import type { HostRoute } from "../routes.ts";
+import { NodeRequest, requestTarget } from "./request.ts";
+import { sendResponse } from "./response.ts";
+
+/** Responds to a request. It never rejects for a reason that the caller could cause. */
+export type HonoListener = (incoming: IncomingMessage, outgoing: ServerResponse) => Promise<void>;
+
+/** The options of {@link createHonoListener}. */
+export interface HonoListenerOptions {
+  readonly pipeline: Pick<Pipeline, "handle">;
+  readonly routes: readonly HostRoute[];
+  readonly randomId: RandomId;
+  /** Receives failures that become a 500. */
+  readonly onFailure: (cause: unknown) => void;
+}
+
+/** Creates the app of a pipeline and connects it to Node's server: requests as they were on the wire, responses without a detour. */
+export function createHonoListener({ pipeline, routes, randomId, onFailure }: HonoListenerOptions): HonoListener {
+  const app = createGateway<HttpBindings>(pipeline, {
+    routes,
+    toGatewayRequest: ({ env }) => new NodeRequest(env.incoming, env.outgoing),
+    toPath: (_request, options) => requestTarget(options?.env?.incoming.url ?? "").path,
+    toResponse(response, { env }) {
+      // A stream is left to node-server; the marker says that the rest is done.
+      if (response.body instanceof ReadableStream) return toWebResponse(response);
+      sendResponse(response, env.outgoing);
+      return RESPONSE_ALREADY_SENT;
+    },
+  });
+
+  return getRequestListener((request, bindings) => app.fetch(request, bindings), {
+    // Replacing the global Response would break other code in the process.
+    overrideGlobalObjects: false,
+    errorHandler(cause) {
+      const isRequestError = cause instanceof RequestError;
+      if (!isRequestError) onFailure(cause);
+      const response = isRequestError ? unreadableRequest : problemResponse("internal_error");
+      return toWebResponse(finishResponse(response, randomId("req"), "GET"));
+    },
+  }) as HonoListener;
+}
+
+const unreadableRequest = problemResponse("invalid_request", {
+  detail: "The request target or the Host header cannot be read.",
+});
