@@ -8,13 +8,7 @@ import { callerGone } from "../http/gateway-request.ts";
 import { type BoundedMap, createBoundedMap } from "../lib/bounded-map.ts";
 import { type Deadline, runWithDeadline } from "../lib/deadline.ts";
 import { createConnectionSearch, type FoundConnection } from "./connection-search.ts";
-import {
-  type EnvironmentPage,
-  maxPages,
-  onlyDevices,
-  readDevice,
-  readEnvironmentPages,
-} from "./environments.ts";
+import { type EnvironmentPage, maxPages, onlyDevices, readDevice, readEnvironmentPages } from "./environments.ts";
 import type { ReadRemote } from "./remote-call.ts";
 import { neverAborted } from "./upstream.ts";
 
