@@ -97,32 +97,36 @@ export class SendObject extends DurableObject<AuditObjectBindings> {
   }
 
   async alarm(): Promise<void> {
-    const { limitsMs, sendsMs } = this.#removeExpired();
+    const limitsMs = this.#openLimits().sweep();
+    const hasSends = this.#exists("SELECT 1 FROM sqlite_master WHERE name = 'send_ids'");
+    const sendsMs = hasSends ? this.#pruneSends() : null;
     this.#hasAlarm = false;
     const dueMs = [limitsMs, sendsMs].filter((ms) => ms !== null).map((ms) => Math.max(ms, pruneAfterMs));
     if (sendsMs !== null && sendsMs <= 0) dueMs.push(pruneAgainMs);
     if (dueMs.length > 0) return this.#setAlarm(Math.min(...dueMs));
-    if (this.#storage.sql.exec("SELECT 1 FROM audit_heads LIMIT 1").toArray().length > 0) return undefined;
+    if (hasSends && this.#exists("SELECT 1 FROM audit_heads LIMIT 1")) return undefined;
     // This deletes the tables. The next call creates them again.
     [this.#limits, this.#sends, this.#log] = [null, null, null];
     return this.#storage.deleteAll();
   }
 
-  /** Removes what has expired. Returns in how many milliseconds the next rows expire; `null` if none remain. */
-  #removeExpired(): { readonly limitsMs: number | null; readonly sendsMs: number | null } {
-    const limitsMs = this.#openLimits().sweep();
-    this.#openSends();
+  #exists(sql: string): boolean {
+    return this.#storage.sql.exec(sql).toArray().length > 0;
+  }
+
+  /** Removes sends that have expired. Returns in how many milliseconds the next ones expire; `null` if none remain. */
+  #pruneSends(): number | null {
     const tables = openSendTables(openDurableSqlite(this.#storage), this.#options);
-    const sendsMs = this.#storage.transactionSync(() => {
+    return this.#storage.transactionSync(() => {
       tables.begin();
       return tables.prune(rowsPerAlarm);
     });
-    return { limitsMs, sendsMs };
   }
 
   #openLimits(): SqliteRateLimitStore {
     this.#ensureAlarm();
-    this.#limits ??= createSqliteRateLimitStore(openDurableSqlite(this.#storage), systemClock, null);
+    const clock = { ...systemClock, ...this.#options.clock };
+    this.#limits ??= createSqliteRateLimitStore(openDurableSqlite(this.#storage), clock, null);
     return this.#limits;
   }
 

@@ -23,9 +23,9 @@ export class ClockedRateLimitObject extends RateLimitObject {
   readonly #clock: Time;
   readonly #storage: Pick<DurableObjectStorage, "getAlarm">;
 
-  constructor(ctx: DurableObjectContext, env: unknown) {
+  constructor(ctx: DurableObjectContext, env: object) {
     const clock = { nowMs: 0, monotonicMs: 0 };
-    super(ctx, env, { ...systemClock, now: () => clock.nowMs, monotonic: () => clock.monotonicMs });
+    super(ctx, env, { clock: { now: () => clock.nowMs, monotonic: () => clock.monotonicMs }, capacity: 1 });
     this.#clock = clock;
     this.#storage = this.ctx.storage as unknown as DurableObjectStorage;
   }
