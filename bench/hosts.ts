@@ -1,11 +1,10 @@
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { launchProcess } from "../packages/testkit/src/process.ts";
 import { runtimeProgram, runtimeVersion } from "../apps/proxy/test/runtimes/runtime-commands.ts";
 import { startControlled } from "./harness/control.ts";
 import { measureSlice } from "./harness/measure-slice.ts";
+import { cpuUsOfTree } from "./harness/proc.ts";
 import type { BenchmarkResult } from "./harness/result.ts";
-import { requestText } from "./harness/start-system.ts";
 import { summarise } from "./harness/statistics.ts";
 
 const rounds = 7;
@@ -29,7 +28,7 @@ export async function measureHosts(): Promise<BenchmarkResult> {
     for (let round = 0; round <= rounds; round++) {
       for (const server of running) {
         const sample = await measureSlice(server, generator, sliceMs);
-        if (round > 0) cpuUs.get(server.name)?.push((sample.serverCpuMs * 1_000) / sample.requests);
+        if (round > 0) cpuUs.get(server.name)?.push(sample.cpuUs);
       }
     }
   } finally {
@@ -60,14 +59,8 @@ async function start({ name, program, words }: (typeof hosts)[number]) {
   return {
     name,
     port: Number(port),
-    request: requestText(Number(port), "lek_none"),
-    cpuUs: () => Promise.resolve(processCpuUs(server.pid)),
+    key: "lek_none",
+    cpuUs: () => cpuUsOfTree(server.pid),
     stop: () => server.stop("SIGKILL"),
   };
-}
-
-/** CPU time of a process so far, in steps of a hundredth of a second: user and system time of proc(5). */
-function processCpuUs(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]?.split(" ") ?? [];
-  return (Number(fields[11]) + Number(fields[12])) * 10_000;
 }

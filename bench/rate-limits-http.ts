@@ -1,18 +1,26 @@
 import { join } from "node:path";
 import { startControlled } from "./harness/control.ts";
-import { connections, measureSlice } from "./harness/measure-slice.ts";
+import { connections, type MeasuredServer, measureSlice } from "./harness/measure-slice.ts";
 import { pins } from "./harness/pin.ts";
+import { cpuUsOfTree } from "./harness/proc.ts";
 import type { BenchmarkResult } from "./harness/result.ts";
-import { findNginx, type LimitedServer, nginxVersion, startNginx } from "./harness/start-nginx.ts";
-import { requestText } from "./harness/start-system.ts";
+import { findNginx, nginxVersion } from "./harness/start-nginx.ts";
 import { type Summary, summarise } from "./harness/statistics.ts";
 import { limitCounts } from "./systems/limit-counts.ts";
+import { startLimitedNginx } from "./systems/limited-nginx.ts";
 
 const starts = 2;
 const rounds = 7;
 const sliceMs = 400;
 const warmUpMs = 2_000;
 const [serverCore, generatorCore] = [0, 1];
+
+/** A server with a port for each number of limits. */
+interface LimitedServer extends Omit<MeasuredServer, "port"> {
+  /** In the order of `limitCounts`. */
+  readonly ports: readonly number[];
+  stop(): Promise<void>;
+}
 
 /** A server that is measured with and without limits. */
 interface LimitedSystem {
@@ -40,9 +48,7 @@ export async function measureRateLimitsHttp(): Promise<BenchmarkResult> {
     start: () => startNode(join(import.meta.dirname, "systems", file), word === undefined ? [] : [word]),
   });
   const systems: LimitedSystem[] = [
-    ...(nginx === null
-      ? []
-      : [{ name: `${nginxVersion(nginx)}, limit_req`, start: () => startNginx(nginx, serverCore) }]),
+    ...(nginx === null ? [] : [{ name: `${nginxVersion(nginx)}, limit_req`, start: () => startWithNginx(nginx) }]),
     nodeSystem("Hono with hono-rate-limiter", "limited-hono.ts", "hono-rate-limiter"),
     nodeSystem("Hono with rate-limiter-flexible", "limited-hono.ts", "rate-limiter-flexible"),
     nodeSystem("proxy's pipeline with auth", "limited-pipeline.ts"),
@@ -50,6 +56,11 @@ export async function measureRateLimitsHttp(): Promise<BenchmarkResult> {
   const samples: LimitedSample[] = [];
   for (let start = 0; start < starts; start++) samples.push(...(await measureStart(systems, start)));
   return tableOf(systems, samples, nginx !== null);
+}
+
+async function startWithNginx(command: string): Promise<LimitedServer> {
+  const nginx = await startLimitedNginx(command, serverCore);
+  return { ...nginx, key: "bench", cpuUs: () => cpuUsOfTree(nginx.pid) };
 }
 
 async function startNode(entry: string, words: readonly string[]): Promise<LimitedServer> {
@@ -85,7 +96,7 @@ async function measureStart(systems: readonly LimitedSystem[], start: number): P
       server.ports.map((port, place) => ({
         system: systems[index]?.name ?? "",
         limits: limitCounts[place] ?? 0,
-        server: { port, request: requestText(port, server.key), cpuUs: server.cpuUs },
+        server: { ...server, port },
       })),
     );
     for (const { server } of places) await measureSlice(server, generator, warmUpMs);
@@ -93,9 +104,7 @@ async function measureStart(systems: readonly LimitedSystem[], start: number): P
     for (let round = 0; round < rounds; round++) {
       const first = (round * 5) % places.length;
       for (const { system, limits, server } of [...places.slice(first), ...places.slice(0, first)]) {
-        const { requests, wallMs, serverCpuMs } = await measureSlice(server, generator, sliceMs);
-        const cpuUs = (serverCpuMs * 1_000) / requests;
-        samples.push({ system, start, round, limits, cpuUs, requestsPerSecond: (requests * 1_000) / wallMs });
+        samples.push({ system, start, round, limits, ...(await measureSlice(server, generator, sliceMs)) });
       }
     }
     return samples;

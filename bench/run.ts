@@ -14,13 +14,12 @@ import { saveResult, writeReadme } from "./harness/save-result.ts";
 import { measureGuards } from "./guards.ts";
 import { measureRateLimits } from "./rate-limits.ts";
 import { measureRateLimitsHttp } from "./rate-limits-http.ts";
-import { measureRequests } from "./requests.ts";
 import { measureRevocation } from "./revocation.ts";
 import { measureDeviceAttacks } from "./attacks/device-attacks.ts";
 import { measureEdge } from "./edge/edge.ts";
+import { measureGateway } from "./gateway/gateway.ts";
 import { measureHosts } from "./hosts.ts";
 import { measureOverload } from "./overload.ts";
-import { measureStart } from "./start.ts";
 import { measureVerifiedKeys } from "./verified-keys.ts";
 import { measureDigestComparison } from "./timing-of-digest-comparison.ts";
 
@@ -28,7 +27,7 @@ const benchmarks: ReadonlyMap<string, () => BenchmarkResult | Promise<BenchmarkR
   string,
   () => BenchmarkResult | Promise<BenchmarkResult>
 >([
-  ["requests", measureRequests],
+  ["gateway", measureGateway],
   ["authentication", measureAuthentication],
   ["verified-keys", measureVerifiedKeys],
   ["rate-limits", measureRateLimits],
@@ -37,7 +36,6 @@ const benchmarks: ReadonlyMap<string, () => BenchmarkResult | Promise<BenchmarkR
   ["revocation", measureRevocation],
   ["device-attacks", measureDeviceAttacks],
   ["overload", measureOverload],
-  ["start", measureStart],
   ["hosts", measureHosts],
   ["edge", measureEdge],
   ["guards", measureGuards],
@@ -45,6 +43,9 @@ const benchmarks: ReadonlyMap<string, () => BenchmarkResult | Promise<BenchmarkR
   ["client", measureClient],
   ["client-behaviour", measureClientBehaviour],
 ]);
+
+// The servers under test are in process groups of their own and end when this process exits, which a signal alone does not do.
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.once(signal, () => process.exit(1));
 
 const words = process.argv.slice(2);
 const saves = words.includes("--save");

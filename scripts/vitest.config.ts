@@ -1,10 +1,10 @@
 import { defineConfig, type ViteUserConfig } from "vitest/config";
 
-/** Tests of the scripts and of the statistics in bench/. */
+/** Tests of the scripts and of the pure parts of bench/. */
 const config: ViteUserConfig = defineConfig({
   root: import.meta.dirname,
   test: {
-    include: ["**/*.test.mjs", "../bench/harness/*.test.ts"],
+    include: ["**/*.test.mjs", "../bench/*/*.test.ts"],
     reporters: ["default", "json"],
     outputFile: { json: "../reports/vitest.json" },
     allowOnly: false,

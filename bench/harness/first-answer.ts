@@ -6,11 +6,11 @@ import { setTimeout as delay } from "node:timers/promises";
 /** Longest wait for a server, in milliseconds. */
 const patienceMs = 30_000;
 
-/** Resolves when a server on loopback first answers a path with 200; it is asked again a millisecond after each failure. */
-export async function firstAnswer(port: number, path: string): Promise<void> {
+/** Resolves when a server on loopback first answers a path with this status; it is asked again a millisecond after each failure. */
+export async function firstAnswer(port: number, path: string, status = 200): Promise<void> {
   const until = performance.now() + patienceMs;
-  while ((await statusOf(port, path)) !== 200) {
-    if (performance.now() > until) throw new Error(`Port ${port} did not answer ${path} with 200.`);
+  while ((await statusOf(port, path)) !== status) {
+    if (performance.now() > until) throw new Error(`Port ${port} did not answer ${path} with ${status}.`);
     await delay(1);
   }
 }

@@ -6,10 +6,19 @@ import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import process from "node:process";
 import { endOfResponse } from "./end-of-response.ts";
+import { quantile } from "./statistics.ts";
 
 /** Requests of the parent process. */
 export type LoadCommand =
-  | { readonly kind: "open"; readonly port: number; readonly request: string; readonly connections: number }
+  | {
+      readonly kind: "open";
+      readonly port: number;
+      /** `{n}` in it becomes a number that counts up from `first`, and `{value}` the next of the values. */
+      readonly request: string;
+      readonly connections: number;
+      readonly first?: number;
+      readonly values?: readonly string[];
+    }
   | { readonly kind: "run"; readonly durationMs: number; readonly maxRequests: number }
   | { readonly kind: "close" };
 
@@ -17,13 +26,26 @@ export type LoadCommand =
 export interface LoadReport {
   readonly requests: number;
   readonly wallMs: number;
+  readonly p50Us: number;
+  readonly p99Us: number;
   /** CPU time of the generator itself: where it nears the wall time, the generator was the limit. */
   readonly cpuMs: number;
 }
 
 let sockets: Socket[] = [];
-let request: Buffer = Buffer.alloc(0);
+let nextRequest: () => Buffer = () => Buffer.alloc(0);
 let answered: (socket: Socket) => void = () => undefined;
+
+function prepareRequests({ request, first = 0, values = [] }: LoadCommand & { readonly kind: "open" }): () => Buffer {
+  const bytes = Buffer.from(request, "latin1");
+  if (!/\{(?:n|value)\}/.test(request)) return () => bytes;
+  let count = first;
+  return () => {
+    count += 1;
+    const value = values[count % values.length] ?? "";
+    return Buffer.from(request.replaceAll("{n}", String(count)).replaceAll("{value}", value), "latin1");
+  };
+}
 
 async function open(port: number, connections: number): Promise<void> {
   sockets = await Promise.all(Array.from({ length: connections }, () => openOne(port)));
@@ -57,18 +79,29 @@ function run(durationMs: number, maxRequests: number): Promise<LoadReport> {
   const startedAt = performance.now();
   const endsAt = startedAt + durationMs;
   let [sent, requests] = [0, 0];
+  const sentAt = new Map<Socket, number>();
+  const latenciesMs: number[] = [];
   return new Promise((resolve) => {
     const send = (socket: Socket): void => {
       sent += 1;
-      socket.write(request);
+      sentAt.set(socket, performance.now());
+      socket.write(nextRequest());
     };
     answered = (socket) => {
       requests += 1;
       const now = performance.now();
+      latenciesMs.push(now - (sentAt.get(socket) ?? now));
       if (now < endsAt && sent < maxRequests) return send(socket);
       if (requests < sent) return;
       const { user, system } = process.cpuUsage(cpu);
-      resolve({ requests, wallMs: now - startedAt, cpuMs: (user + system) / 1_000 });
+      const [p50Us, p99Us] = [0.5, 0.99].map((fraction) => quantile(latenciesMs, fraction) * 1_000);
+      resolve({
+        requests,
+        wallMs: now - startedAt,
+        p50Us: p50Us ?? 0,
+        p99Us: p99Us ?? 0,
+        cpuMs: (user + system) / 1_000,
+      });
     };
     for (const socket of sockets) send(socket);
   });
@@ -89,7 +122,7 @@ async function close(): Promise<void> {
 async function obey(command: LoadCommand): Promise<object> {
   switch (command.kind) {
     case "open":
-      request = Buffer.from(command.request, "latin1");
+      nextRequest = prepareRequests(command);
       await open(command.port, command.connections);
       return {};
     case "run":

@@ -16,6 +16,8 @@ export interface Goal {
 export interface BenchmarkResult {
   readonly tables: readonly Table[];
   readonly goals: readonly Goal[];
+  /** A summary for the README of the repository. */
+  readonly overview?: Table;
   /** Every figure, for other programs. */
   readonly data: unknown;
 }
@@ -26,7 +28,8 @@ export function renderResult({ tables, goals }: Pick<BenchmarkResult, "tables" |
   return [...tables.map(renderTable), ...(verdicts.length === 0 ? [] : [verdicts.join("\n")])].join("\n\n");
 }
 
-function renderTable({ caption, columns, rows }: Table): string {
+/** A table as Markdown. */
+export function renderTable({ caption, columns, rows }: Table): string {
   const line = (cells: readonly string[]): string => `| ${cells.join(" | ")} |`;
   const rule = columns.map((_, index) => (index === 0 ? "---" : "---:"));
   return [wrap(caption), "", line(columns), line(rule), ...rows.map(line)].join("\n");

@@ -1,5 +1,8 @@
-/** The answer that every host gives, with the fields that the gateway's answers have. */
-export const body = new TextEncoder().encode("x".repeat(800));
+/** The answers that every host gives, one device at its first port and a list of 20 at its second, with the fields of the gateway's answers. */
+import process from "node:process";
+import { fixedBody, listText } from "../systems/fixed-answer.ts";
+
+export const bodies = [fixedBody, new TextEncoder().encode(listText)];
 
 export const headers = {
   "content-type": "application/json",
@@ -7,3 +10,8 @@ export const headers = {
   "x-content-type-options": "nosniff",
   "x-request-id": "req-1",
 };
+
+/** Tells the benchmark the ports. */
+export function announce(ports) {
+  process.stdout.write(`listening ${ports.join(" ")}\n`);
+}

@@ -1,9 +1,14 @@
 /** `node:http`, on whichever runtime runs this. */
+import { once } from "node:events";
 import { createServer } from "node:http";
-import process from "node:process";
-import { body, headers } from "./answer.mjs";
+import { announce, bodies, headers } from "./answer.mjs";
 
-const server = createServer((_request, response) => {
-  response.writeHead(200, { ...headers, "content-length": body.byteLength }).end(body);
-});
-server.listen(0, "127.0.0.1", () => process.stdout.write(`listening ${server.address().port}\n`));
+async function listen(body) {
+  const server = createServer((_request, response) => {
+    response.writeHead(200, { ...headers, "content-length": body.byteLength }).end(body);
+  });
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  return server.address().port;
+}
+
+announce(await Promise.all(bodies.map(listen)));

@@ -1,0 +1,22 @@
+/** A Worker without a gateway: one call of a Durable Object, which counts, and a fixed response. The smallest Worker that keeps a limit. */
+import { DurableObject } from "cloudflare:workers";
+
+const headers = { "content-type": "application/json" };
+
+/** Counts calls. */
+export class Counter extends DurableObject {
+  count = 0;
+
+  add() {
+    this.count += 1;
+    return this.count;
+  }
+}
+
+// oxlint-disable-next-line import/no-default-export -- a Worker is a default export
+export default {
+  async fetch(request, { COUNTER, ONE, LIST }) {
+    await COUNTER.get(COUNTER.idFromName("bench")).add();
+    return new Response(request.url.endsWith("/environments") ? LIST : ONE, { headers });
+  },
+};
