@@ -9,7 +9,7 @@ import { costOfMillion, prices, type Usage } from "./prices.ts";
 import { type EdgeWorker, type RunningWorkerd, startWorkerd, workerdVersion } from "./start-workerd.ts";
 import type { BenchmarkResult, Table } from "../harness/result.ts";
 import { quantile, type Summary, summarise } from "../harness/statistics.ts";
-import { devicePath } from "../systems/fixed-answer.ts";
+import { connectionIdOf, devicePath } from "../systems/fixed-answer.ts";
 
 const rounds = 6;
 const sliceMs = 900;
@@ -96,11 +96,10 @@ async function createKey(url: string): Promise<string> {
 function kindsOf(url: string, key: string): readonly Kind[] {
   const message = { role: "user", content: "hi", client_message_id: "message-{n}" };
   const send = { agentId: "agent-1", messages: [message] };
-  const [, deviceId = ""] = /([^/]+)$/.exec(devicePath) ?? [];
-  const connectionPath = "/v1/environments/conn-01JD00000000000000000000AB/messages";
+  const connectionPath = `/v1/environments/${connectionIdOf(0)}/messages`;
   return [
-    { name: kindNames.hit, load: { url, request: requestText(url, `/v1/environments/${deviceId}`, key) } },
-    { name: kindNames.miss, load: { url, request: requestText(url, `/v1/environments/${deviceId}-{n}`, key) } },
+    { name: kindNames.hit, load: { url, request: requestText(url, devicePath, key) } },
+    { name: kindNames.miss, load: { url, request: requestText(url, `${devicePath}-{n}`, key) } },
     { name: kindNames.send, load: { url, request: requestText(url, connectionPath, key, send) } },
   ];
 }
