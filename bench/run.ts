@@ -17,6 +17,7 @@ import { measureRateLimitsHttp } from "./rate-limits-http.ts";
 import { measureRevocation } from "./revocation.ts";
 import { measureDeviceAttacks } from "./attacks/device-attacks.ts";
 import { measureDevices } from "./devices/devices.ts";
+import { measureEdge } from "./edge/edge.ts";
 import { measureGateway } from "./gateway/gateway.ts";
 import { measureHosts } from "./hosts.ts";
 import { measureOverload } from "./overload.ts";
@@ -38,6 +39,7 @@ const benchmarks: ReadonlyMap<string, () => BenchmarkResult | Promise<BenchmarkR
   ["devices", measureDevices],
   ["overload", measureOverload],
   ["hosts", measureHosts],
+  ["edge", measureEdge],
   ["guards", measureGuards],
   ["digest-comparison", measureDigestComparison],
   ["client", measureClient],

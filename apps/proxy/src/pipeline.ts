@@ -95,6 +95,8 @@ export function createPipeline(given: GatewayServices, config: GatewayConfig): P
     const responding = mapMaybe(run(received, steps), (response) => {
       const { send } = received.trace;
       if (send === null) return finish(received, response);
+      // Where one store has its leases and its records, they end together.
+      received.trace.rateLimit?.release();
       return sends.finish(send, response).then(() => finish(received, response));
     });
     // What a request has begun to change is finished and recorded, even if its caller disconnects.

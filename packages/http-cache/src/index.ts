@@ -8,7 +8,7 @@ export {
   noCoalescing,
 } from "./engine/in-process-coalescer.ts";
 export type { HeaderRecord } from "./fields/header-record.ts";
-export { encodeKey } from "./key.ts";
+export { decodeKey, encodeKey } from "./key.ts";
 export {
   type Background,
   type CacheEntry,

@@ -1,15 +1,24 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { cacheKey, encodeKey, groupKey } from "./key.ts";
+import { cacheKey, decodeKey, encodeKey, groupKey } from "./key.ts";
+
+const part = fc.oneof(fc.string(), fc.constantFrom("", "1:a", "0:", "a1:", "group"));
+const parts = fc.array(part, { maxLength: 4 });
 
 test("different lists of key parts never encode to the same key", () => {
-  const part = fc.oneof(fc.string(), fc.constantFrom("", "1:a", "0:", "a1:", "group"));
-  const parts = fc.array(part, { maxLength: 4 });
   fc.assert(
     fc.property(parts, parts, (left, right) => {
       expect(encodeKey(left) === encodeKey(right)).toBe(JSON.stringify(left) === JSON.stringify(right));
     }),
     { numRuns: 2_000 },
+  );
+});
+
+test("decoding a key returns its parts", () => {
+  fc.assert(
+    fc.property(parts, (list) => {
+      expect(decodeKey(encodeKey(list))).toEqual(list);
+    }),
   );
 });
 

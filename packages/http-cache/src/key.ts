@@ -16,6 +16,18 @@ export function encodeKey(parts: readonly string[]): string {
   return key;
 }
 
+/** Returns the strings that {@link encodeKey} joined. */
+export function decodeKey(key: string): string[] {
+  const parts: string[] = [];
+  for (let start = 0; start < key.length;) {
+    const colon = key.indexOf(":", start);
+    const end = colon + 1 + Number(key.slice(start, colon));
+    parts.push(key.slice(colon + 1, end));
+    start = end;
+  }
+  return parts;
+}
+
 /** The primary key of a resource (RFC 9111, 2). */
 export function cacheKey({ url, partition }: CacheTarget): string {
   const hash = url.indexOf("#");

@@ -11,6 +11,7 @@ import {
   type Coalescer,
   createInProcessCoalescer,
   createResponseCache,
+  decodeKey,
   encodeKey,
   type MaybePromise,
   type ReadOptions,
@@ -204,6 +205,12 @@ export function resourceOf(endpoint: Endpoint, params: Readonly<Record<string, s
 /** The key of a group of a tenant's responses. It does not contain the visibility, so invalidating it reaches all callers. */
 export function groupKeyOf(upstream: string, tenant: string, group: string): string {
   return encodeKey([upstream, tenant, group]);
+}
+
+/** Returns the group of all responses of the tenant that a group belongs to. */
+export function wholeGroupOf(groupKey: string): string {
+  const [upstream = "", tenant = ""] = decodeKey(groupKey);
+  return groupKeyOf(upstream, tenant, everything);
 }
 
 /** Identifies what a principal can see of its tenant. Only principals with the same visibility key share cached responses. */

@@ -68,11 +68,13 @@ export function createRequestLimits(
       const checks = checksOf(principal, route, context);
       // Never the request's own id, which callers may choose: two requests could share a lease.
       const leaseId = routes.get(route)?.countsLeases === true ? randomId("lease") : null;
+      let isReleased = false;
       const toResult = (outcome: RateLimitOutcome): RateLimitResult => ({
         outcome,
         refusal: rateLimitResponse(outcome),
         release() {
-          if (leaseId !== null) limiter.release(leaseId, checks, outcome.degraded);
+          if (leaseId !== null && !isReleased) limiter.release(leaseId, checks, outcome.degraded);
+          isReleased = true;
         },
       });
       return mapMaybe(limiter.take(checks, { probe: false, leaseId }), toResult);

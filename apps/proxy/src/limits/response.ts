@@ -11,7 +11,7 @@ export interface RateLimitResult {
   readonly outcome: RateLimitOutcome;
   /** The response to a refused request; `null` if it was admitted. */
   readonly refusal: PlainResponse | null;
-  /** Releases the leases of the request. Call it when the response is complete. */
+  /** Releases the leases of the request, once. Call it when the response is complete. */
   release(): void;
 }
 

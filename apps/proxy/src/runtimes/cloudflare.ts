@@ -15,9 +15,9 @@ import { resolveWorkerSettings, type WorkerBindings } from "./cloudflare/setting
 
 export { AuditObject } from "../adapters/cloudflare/audit-object.ts";
 export { FlightObject } from "../adapters/cloudflare/coordinator-object.ts";
-export { SendObject } from "../adapters/cloudflare/idempotency-object.ts";
 export { KeyObject } from "../adapters/cloudflare/key-object.ts";
 export { RateLimitObject } from "../adapters/cloudflare/rate-limit-object.ts";
+export { SendObject } from "../adapters/cloudflare/tenant-object.ts";
 
 /** A request as the platform passes it. */
 type WorkerRequest = Request & { readonly cf?: { readonly colo?: string } };

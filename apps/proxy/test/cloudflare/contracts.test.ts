@@ -3,12 +3,12 @@ import { resolve } from "node:path";
 import process from "node:process";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import type { TestHarness } from "wrangler";
-import { createDurableIdempotencyStore, type SendObjectStub } from "../../src/adapters/cloudflare/idempotency-store.ts";
 import { createDurableKeyStore } from "../../src/adapters/cloudflare/key-store.ts";
 import { createDurableRateLimitStore } from "../../src/adapters/cloudflare/rate-limit-store.ts";
 import type { KeyObjectStub } from "../../src/adapters/cloudflare/key-object.ts";
 import type { ObjectNamespace } from "../../src/runtimes/cloudflare/settings.ts";
 import type { RateLimitObjectStub } from "../../src/adapters/cloudflare/rate-limit-store.ts";
+import { createTenantCalls, type TenantObjectStub } from "../../src/adapters/cloudflare/tenant-calls.ts";
 import { systemClock } from "@letta-environments/platform/node";
 import { defaultCapacity } from "../../src/adapters/sqlite/idempotency-tables.ts";
 import { retentionMs } from "../../src/idempotency/store.ts";
@@ -31,7 +31,7 @@ interface ClockedStub extends RateLimitObjectStub {
   takeAt(time: Time, ...take: Parameters<RateLimitObjectStub["take"]>): ReturnType<RateLimitObjectStub["take"]>;
 }
 
-interface ClockedSendStub extends SendObjectStub {
+interface ClockedSendStub extends TenantObjectStub {
   moveTo(nowMs: number, capacity: number): Promise<void>;
   ring(): Promise<void>;
   alarmAt(): Promise<number | null>;
@@ -100,16 +100,17 @@ describeKeyStore("in a Durable Object", { generationBoundMs: 5_000, storesText: 
 
 describeRateLimitStore("in a Durable Object", { time: "monotonic", runs: 15 }, (clock) => {
   const prefix = `limits ${count++}`;
-  return createDurableRateLimitStore(
-    (name) => {
-      const stub = limitObject(`${prefix} ${name}`);
+  return createDurableRateLimitStore({
+    objectOf({ shard }) {
+      const stub = limitObject(`${prefix} ${shard ?? ""}`);
       return {
-        take: (checks, options) => stub.takeAt({ nowMs: clock.now(), monotonicMs: clock.monotonic() }, checks, options),
+        take: (...take) => stub.takeAt({ nowMs: clock.now(), monotonicMs: clock.monotonic() }, ...take),
         release: (leaseId, checks) => stub.release(leaseId, checks),
       };
     },
-    () => undefined,
-  );
+    clock,
+    background: () => undefined,
+  });
 });
 
 test("an unused rate-limit object removes idle counters and finally all of its storage", async () => {
@@ -139,7 +140,7 @@ test("an unused rate-limit object removes idle counters and finally all of its s
 });
 
 /** The object at a time and with room for `capacity` ids. */
-function sendObjectAt(name: string, nowMs: () => number, capacity: number): SendObjectStub {
+function sendObjectAt(name: string, nowMs: () => number, capacity: number): TenantObjectStub {
   const stub = sendObject(name);
   let lastMs: number | null = null;
   const at =
@@ -149,10 +150,10 @@ function sendObjectAt(name: string, nowMs: () => number, capacity: number): Send
       return call(...values);
     };
   return {
+    take: at((checks, options) => stub.take(checks, options)),
     reserve: at((reservation) => stub.reserve(reservation)),
     find: at((scope, ids) => stub.find(scope, ids)),
-    settle: at((reservation, result) => stub.settle(reservation, result)),
-    release: at((reservation) => stub.release(reservation)),
+    conclude: at((end) => stub.conclude(end)),
     findConnection: at((tenant, connectionId) => stub.findConnection(tenant, connectionId)),
   };
 }
@@ -163,19 +164,21 @@ describeIdempotencyStore(
   (clock, capacity = defaultCapacity) => {
     const prefix = `sends ${count++}`;
     const startMs = clock.now() - clock.monotonic();
-    const objects = new Map<string, SendObjectStub>();
-    const objectOf = (name: string): SendObjectStub => {
+    const objects = new Map<string, TenantObjectStub>();
+    const objectOf = (name: string): TenantObjectStub => {
       const object =
         objects.get(name) ?? sendObjectAt(`${prefix} ${name}`, () => startMs + clock.monotonic(), capacity);
       objects.set(name, object);
       return object;
     };
     const connect = () =>
-      createDurableIdempotencyStore({
+      createTenantCalls({
         objectOf,
         clock: systemClock,
+        background: () => undefined,
         timeoutMs: 60_000,
-      });
+        holdMs: 0,
+      }).sends;
     return { store: connect(), connect };
   },
 );
@@ -193,7 +196,7 @@ test("a send object without requests removes expired sends and finally all of it
   const storage = await server.getWorker().getDurableObjectStorage("SENDS", { name });
   const first = testReservation(["a", "b"]);
   expect(await object.reserve(first)).toEqual({ kind: "reserved" });
-  await object.settle(first, testResult("a"));
+  await object.conclude({ stored: { reservation: first, result: testResult("a") }, leases: [] });
   expect(await stub.alarmAt()).toBeGreaterThan(Date.now());
   nowMs += 60_000;
   await object.reserve(testReservation(["c"]));

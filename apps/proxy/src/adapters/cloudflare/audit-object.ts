@@ -10,20 +10,22 @@ import {
 } from "@letta-environments/platform/cloudflare";
 import type { AuditEntry } from "../../audit/entry.ts";
 import { type OpenAuditLog, openAuditLog } from "../../audit/log.ts";
+import type { TransactionPart, Transactions } from "../../audit/store.ts";
 import { version } from "../../version.ts";
 import { pepperOf } from "../../keys/key-lifecycle.ts";
 import { auditTables } from "../sqlite/audit-migrations.ts";
 import { createSqliteAuditChains } from "../sqlite/audit-store.ts";
-import { createGroupCommit } from "../sqlite/group-commit.ts";
+import type { GroupCommit } from "../sqlite/group-commit.ts";
 
-/** The bindings of {@link AuditObject}. */
+/** The bindings of an object with an audit log. */
 export interface AuditObjectBindings {
   readonly KEY_PEPPER?: string;
 }
 
 /**
- * The Durable Object that has the audit log: one for all gateways. Each time it starts, it begins a new chain with the first entry,
- * as a process does, which records the ends of the earlier chains. A response leaves the object once its writes are on disk.
+ * The Durable Object that has the audit log of changes of keys: one for all gateways. Sends are in the log of their tenant
+ * (`tenant-object.ts`). Each time it starts, it begins a new chain with the first entry, as a process does, which records the ends of the
+ * earlier chains. A response leaves the object once its writes are on disk.
  */
 export class AuditObject extends DurableObject<AuditObjectBindings> {
   readonly #storage: DurableStorage;
@@ -42,7 +44,7 @@ export class AuditObject extends DurableObject<AuditObjectBindings> {
 
   async #open(): Promise<OpenAuditLog> {
     try {
-      return await openObjectAuditLog(this.#storage, this.env.KEY_PEPPER ?? "");
+      return await openObjectAuditLog(this.#storage, createObjectTransactions(this.#storage), this.env);
     } catch (cause) {
       this.#opening = null;
       throw cause;
@@ -50,16 +52,47 @@ export class AuditObject extends DurableObject<AuditObjectBindings> {
   }
 }
 
-function openObjectAuditLog(storage: DurableStorage, keyPepper: string): Promise<OpenAuditLog> {
+/**
+ * Creates the transactions of an object. Changes do not wait for each other: the platform writes what an object has changed at once,
+ * and holds its responses until then.
+ */
+export function createObjectTransactions(storage: DurableStorage): GroupCommit {
+  const parts: TransactionPart[] = [];
+  return {
+    async write(run) {
+      let isCommitted = false;
+      try {
+        const result = storage.transactionSync(() => {
+          for (const part of parts) part.begin?.();
+          const changed = run();
+          for (const part of parts) part.complete?.();
+          return changed;
+        });
+        isCommitted = true;
+        return result;
+      } finally {
+        for (const part of parts) part.settled?.(isCommitted);
+      }
+    },
+    join: (part) => void parts.push(part),
+  };
+}
+
+/** Begins a chain in the database of an object. Rejects when it cannot be stored. */
+export function openObjectAuditLog(
+  storage: DurableStorage,
+  transactions: Transactions,
+  { KEY_PEPPER = "" }: AuditObjectBindings,
+): Promise<OpenAuditLog> {
   const database = openDurableSqlite(storage);
   database.transaction(() => database.exec(auditTables));
   return openAuditLog({
     store: createSqliteAuditChains(database),
-    transactions: createGroupCommit(database, { defer: (run) => void setTimeout(run, 0) }),
+    transactions,
     clock: systemClock,
     writer: randomId("writer"),
     version,
     digests: { sha256: sha256Hex, hmacSha256: hmacSha256Hex, constantTimeEqual },
-    pepper: pepperOf(keyPepper, hmacSha256Hex),
+    pepper: pepperOf(KEY_PEPPER, hmacSha256Hex),
   });
 }

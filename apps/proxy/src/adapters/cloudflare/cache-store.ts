@@ -1,5 +1,6 @@
-import { type CacheEntry, type CacheStore, encodeKey } from "@letta-environments/http-cache";
+import { type CacheEntry, type CacheStore, currentAgeMs, encodeKey } from "@letta-environments/http-cache";
 import type { Clock, Sha256 } from "@letta-environments/platform";
+import { createBoundedMap } from "../../lib/bounded-map.ts";
 
 /** The part of a Cache API cache that the store uses; `caches.open(...)` returns one. */
 export interface WebCache {
@@ -16,6 +17,8 @@ export interface CacheApiStoreOptions {
   readonly sha256: Sha256;
   /** Returns a unique string. */
   readonly newStamp: () => string;
+  /** Returns the group that contains every entry of a group, or the group itself if there is none. */
+  readonly wholeOf: (group: string) => string;
 }
 
 /** A host that never resolves (RFC 6761 section 6.4). */
@@ -23,71 +26,121 @@ const origin = "https://letta-gateway.invalid";
 /** The longest time that an entry is stored, in seconds: a year. Stamps are stored for a day; without them an entry is invalid. */
 const maxKeepSeconds = 31_536_000;
 const stampSeconds = 86_400;
+/** The field that contains a stamp: reading a body takes longer. */
+const stampField = "x-stamp";
+
+/** Responses that an isolate keeps in its own memory, and the largest body among them, in bytes: 16 MiB together. */
+const maxCopies = 512;
+const maxCopyBytes = 32_768;
+
+/** The parts of a group that contains others, each with its stamp: the digits of a digest. */
+const parts: readonly string[] = "0123456789abcdef".split("");
 
 /**
- * Stores responses in the Cache API of a Cloudflare data centre. The Cache API cannot delete groups. Therefore each resource and each group has a
- * stamp, which is an entry of its own, and a response is stored with the current stamps. Deleting a group deletes its stamp, and a response with a
- * missing or different stamp is ignored. Invalidation is immediate in the data centre where it was requested; elsewhere responses expire. Only the last
- * variant of a resource is stored.
+ * Stores responses in the Cache API of a Cloudflare data centre. The Cache API cannot delete groups. Therefore groups have stamps, which are entries of
+ * their own, and a response is stored with the current stamps. Deleting a group deletes its stamp, and a response with a missing or different stamp is
+ * ignored. Invalidation is immediate in the data centre where it was requested; elsewhere responses expire. Only the last variant of a resource is
+ * stored.
+ *
+ * A read must not need a stamp for each of its groups. So a group that contains others has {@link parts}, and the groups in it share their
+ * stamps: deleting a group deletes the stamp of its part, and deleting the containing one deletes them all. A read with one group in a containing one
+ * therefore needs two calls, and a deletion may also invalidate other groups of the same part.
+ *
+ * The store also keeps copies of responses in memory while they are fresh. A copy is only used after its stamps were read, so it is invalidated as the
+ * stored response is, and a repeated read needs one call.
  */
 export function createCacheApiStore(options: CacheApiStoreOptions): CacheStore {
-  const { openCache, clock, sha256, newStamp } = options;
+  const { openCache, clock, sha256, newStamp, wholeOf } = options;
   const entryUrl = (key: string): string => `${origin}/answers/${sha256(key)}`;
-  const resourceStampUrl = (key: string): string => `${origin}/stamps/${sha256(encodeKey(["resource", key]))}`;
-  const groupStampUrl = (group: string): string => `${origin}/stamps/${sha256(encodeKey(["group", group]))}`;
-  const stampUrls = (key: string, { groups }: CacheEntry): readonly string[] => [
-    resourceStampUrl(key),
-    ...groups.map(groupStampUrl),
-  ];
+  const stampUrl = (whole: string, part: string): string => `${origin}/stamps/${sha256(encodeKey([whole, part]))}`;
+  const stampOfGroup = (group: string): string => stampUrl(wholeOf(group), sha256(group).charAt(0));
+
+  const copies = createBoundedMap<Copy>(maxCopies);
+
+  function keepCopy(key: string, { entry, stamps }: StampedEntry): void {
+    if (entry.body.byteLength > maxCopyBytes) copies.delete(key);
+    else copies.set(key, { entry, stamps, stampUrls: stampUrlsOf(entry) });
+  }
+
+  const readStamps = (cache: WebCache, urls: readonly string[]): Promise<readonly (string | null)[]> =>
+    Promise.all(urls.map((url) => readStamp(cache, url)));
+
+  function stampUrlsOf({ groups }: CacheEntry): readonly string[] {
+    const contained = groups.filter((group) => wholeOf(group) !== group);
+    return (contained.length === 0 ? groups : contained).map(stampOfGroup);
+  }
 
   async function readStamp(cache: WebCache, url: string): Promise<string | null> {
-    const found = await cache.match(url);
-    return found === undefined ? null : found.text();
+    return (await cache.match(url))?.headers.get(stampField) ?? null;
   }
 
   async function stampOf(cache: WebCache, url: string): Promise<string> {
     const present = await readStamp(cache, url);
     if (present !== null) return present;
     const stamp = newStamp();
-    await cache.put(url, new Response(stamp, { headers: { "cache-control": `max-age=${stampSeconds}` } }));
+    const headers = { "cache-control": `max-age=${stampSeconds}`, [stampField]: stamp };
+    await cache.put(url, new Response(null, { headers }));
     return stamp;
   }
 
   return {
     async get(key) {
       const cache = await openCache();
+      const copy = copies.get(key);
+      // A stale copy is not used, because another isolate may have stored a newer response.
+      const isFresh = copy !== undefined && currentAgeMs(copy.entry, clock.now()) < copy.entry.freshForMs;
+      const seen = isFresh ? await readStamps(cache, copy.stampUrls) : null;
+      if (copy !== undefined && seen !== null && isValid(copy, seen)) return [copy.entry];
       const found = await cache.match(entryUrl(key));
       if (found === undefined) return [];
-      const { entry, stamps } = decodeEntry(new Uint8Array(await found.arrayBuffer()));
+      const stored = decodeEntry(new Uint8Array(await found.arrayBuffer()));
+      const { entry } = stored;
       if (!(entry.keepUntilMs > clock.now())) return [];
-      const present = await Promise.all(stampUrls(key, entry).map((url) => readStamp(cache, url)));
-      return present.every((stamp, index) => stamp !== null && stamp === stamps[index]) ? [entry] : [];
+      // The groups of a resource do not change in practice, so its stamps are read once.
+      const stampUrls = stampUrlsOf(entry);
+      const isSame = seen !== null && String(copy?.stampUrls) === String(stampUrls);
+      if (!isValid(stored, isSame ? seen : await readStamps(cache, stampUrls))) return [];
+      keepCopy(key, stored);
+      return [entry];
     },
     async put(key, entry) {
       const cache = await openCache();
       // Read the stamps first, so that an invalidation from here on also invalidates this entry.
-      const stamps = await Promise.all(stampUrls(key, entry).map((url) => stampOf(cache, url)));
+      const stamps = await Promise.all(stampUrlsOf(entry).map((url) => stampOf(cache, url)));
       const keepSeconds = Math.ceil((entry.keepUntilMs - clock.now()) / 1_000);
       if (keepSeconds <= 0) return;
       const headers = { "cache-control": `max-age=${Math.min(keepSeconds, maxKeepSeconds)}` };
       await cache.put(entryUrl(key), new Response(encodeEntry({ entry, stamps }), { headers }));
+      keepCopy(key, { entry, stamps });
     },
     async delete(key) {
-      const cache = await openCache();
-      // Delete the stamp too, because a put in progress may already have read it.
-      await Promise.all([cache.delete(resourceStampUrl(key)), cache.delete(entryUrl(key))]);
+      copies.delete(key);
+      // A put in progress elsewhere may still store a response that was fetched before. It is as old as any that was stored a moment ago.
+      await (await openCache()).delete(entryUrl(key));
     },
     async deleteGroup(group) {
-      await (await openCache()).delete(groupStampUrl(group));
+      const cache = await openCache();
+      const isWhole = wholeOf(group) === group;
+      const urls = isWhole ? parts.map((part) => stampUrl(group, part)) : [stampOfGroup(group)];
+      await Promise.all(urls.map((url) => cache.delete(url)));
     },
   };
 }
 
-/** An entry with the stamps that its resource and groups had when it was stored. It is valid while these stamps have not changed. */
+/** An entry with the stamps that its groups had when it was stored. It is valid while these stamps have not changed. */
 export interface StampedEntry {
   readonly entry: CacheEntry;
-  /** The stamp of the resource, then the stamps of the entry's groups in their order. */
   readonly stamps: readonly string[];
+}
+
+/** Whether an entry is valid: its stamps have not changed since it was stored. */
+function isValid({ stamps }: StampedEntry, present: readonly (string | null)[]): boolean {
+  return present.every((stamp, index) => stamp !== null && stamp === stamps[index]);
+}
+
+/** An entry in memory, with the addresses of its stamps. */
+interface Copy extends StampedEntry {
+  readonly stampUrls: readonly string[];
 }
 
 type Wire = Omit<CacheEntry, "body"> & { readonly stamps: readonly string[] };

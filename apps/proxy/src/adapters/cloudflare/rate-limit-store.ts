@@ -1,35 +1,104 @@
 /**
- * Counts rate limits in Durable Objects (`RateLimitObject`), one for each shard. `chooseShards` puts all checks of a request into
- * the same shard, so that one object decides them in one atomic step and each counter is in one object only.
+ * Counts rate limits in Durable Objects, one for each shard: those of a tenant in its object (`SendObject`), the others in a
+ * `RateLimitObject`. `chooseShards` puts all checks of a request into the same shard, so that one object decides them in one atomic step
+ * and each counter is in one object only. A busy isolate takes units in advance (`rate-limit/allowance.ts`), and decides most requests by itself.
  */
-import type { RateLimitCheck } from "../../rate-limit/policy.ts";
+import type { Clock } from "@letta-environments/platform";
+import { type BoundedMap, createBoundedMap } from "../../lib/bounded-map.ts";
+import {
+  type Allowance,
+  canHaveAllowances,
+  countAndAsk,
+  createAllowance,
+  noteAsked,
+  noteGranted,
+  spendAllowances,
+} from "../../rate-limit/allowance.ts";
+import { mostConstrained } from "../../rate-limit/decide.ts";
+import type { RateLimitCheck, RateLimitPolicy } from "../../rate-limit/policy.ts";
 import type { RateLimitOutcome, RateLimitStore, RateLimitTakeOptions } from "../../rate-limit/store.ts";
+import type { GrantingOutcome } from "../sqlite/rate-limit-store.ts";
 
-/** The remote methods of `RateLimitObject`. */
+/** The remote methods of an object that counts. */
 export interface RateLimitObjectStub {
-  take(checks: readonly RateLimitCheck[], options: RateLimitTakeOptions): Promise<RateLimitOutcome>;
+  take(
+    checks: readonly RateLimitCheck[],
+    options: RateLimitTakeOptions,
+    wanted?: readonly number[],
+  ): Promise<GrantingOutcome>;
   release(leaseId: string, checks: readonly RateLimitCheck[]): Promise<void>;
 }
 
-/**
- * Creates a store whose counters are in Durable Objects.
- *
- * @param objectOf Returns a stub of the object with this name. It is called for each request to the object.
- * @param background Keeps work alive after the response: leases are released then.
- */
-export function createDurableRateLimitStore(
-  objectOf: (name: string) => RateLimitObjectStub,
-  background: (work: Promise<unknown>) => void,
-): RateLimitStore {
-  // Two shards with the same name would do no harm: an object counts by policy and key.
-  const shardOf = ([first]: readonly RateLimitCheck[]): RateLimitObjectStub => objectOf(`shard ${first?.shard ?? ""}`);
+/** Partition keys of one policy whose allowances an isolate remembers. */
+const maxAllowances = 10_000;
+
+/** The dependencies of the store. */
+export interface DurableRateLimitStoreOptions {
+  /** Returns a stub of the object that has this check and the others of its request. It is called for each request to the object. */
+  readonly objectOf: (check: RateLimitCheck) => RateLimitObjectStub;
+  readonly clock: Pick<Clock, "monotonic">;
+  /** Keeps work alive after the response: leases are released then. */
+  readonly background: (work: Promise<unknown>) => void;
+}
+
+/** Creates a store whose counters are in Durable Objects. `take` returns synchronously where allowances decide. */
+export function createDurableRateLimitStore(options: DurableRateLimitStoreOptions): RateLimitStore {
+  const { objectOf, clock, background } = options;
+  const shardOf = ([first]: readonly RateLimitCheck[]): RateLimitObjectStub => {
+    if (first === undefined) throw new TypeError("a request without checks has no shard");
+    return objectOf(first);
+  };
+  const known = new WeakMap<RateLimitPolicy, BoundedMap<Allowance>>();
+
+  function allowanceOf({ policy, key }: RateLimitCheck): Allowance {
+    const ofPolicy = known.get(policy) ?? createBoundedMap<Allowance>(maxAllowances);
+    const allowance = ofPolicy.get(key) ?? createAllowance();
+    known.set(policy, ofPolicy);
+    ofPolicy.set(key, allowance);
+    return allowance;
+  }
+
+  async function takeFromObject(
+    checks: readonly RateLimitCheck[],
+    takeOptions: RateLimitTakeOptions,
+    allowances: readonly Allowance[] = [],
+    wanted: readonly number[] = [],
+  ): Promise<RateLimitOutcome> {
+    const askedMs = clock.monotonic();
+    const asking = wanted.length === 0 ? [] : allowances;
+    noteAsked(asking, askedMs);
+    try {
+      const { granted = [], ...outcome } = await shardOf(checks).take(checks, takeOptions, wanted);
+      noteGranted(asking, granted, outcome.decisions, askedMs);
+      return withOwnPolicies(outcome, checks);
+    } catch (cause) {
+      noteGranted(asking, [], [], askedMs);
+      throw cause;
+    }
+  }
+
   return {
-    // A stub returns a thenable, not a `Promise`.
-    take: async (checks, options) => shardOf(checks).take(checks, options),
+    take(checks, takeOptions) {
+      if (takeOptions.probe || !canHaveAllowances(checks)) return takeFromObject(checks, takeOptions);
+      const nowMs = clock.monotonic();
+      const allowances = checks.map(allowanceOf);
+      const wanted = countAndAsk(checks, allowances, nowMs);
+      return spendAllowances(checks, allowances, nowMs) ?? takeFromObject(checks, takeOptions, allowances, wanted);
+    },
     async release(leaseId, checks) {
+      // A stub returns a thenable, not a `Promise`.
       const released = Promise.resolve(shardOf(checks).release(leaseId, checks));
       background(released.catch(() => undefined));
       await released;
     },
   };
+}
+
+/** Replaces the copies of policies by those of this isolate: headers are remembered by policy. */
+function withOwnPolicies(outcome: RateLimitOutcome, checks: readonly RateLimitCheck[]): RateLimitOutcome {
+  const decisions = outcome.decisions.map((decision, index) => ({
+    ...decision,
+    policy: checks[index]?.policy ?? decision.policy,
+  }));
+  return { ...outcome, decisions, constrained: mostConstrained(decisions) };
 }

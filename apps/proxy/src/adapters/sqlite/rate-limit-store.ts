@@ -14,9 +14,10 @@ import {
   type SqliteDatabase,
   type SqliteStatement,
 } from "@letta-environments/platform";
+import { grantAllowances } from "../../rate-limit/allowance.ts";
 import { decideRateLimits } from "../../rate-limit/decide.ts";
 import type { RateLimitCheck } from "../../rate-limit/policy.ts";
-import type { LocalRateLimitStore, RateLimitTakeOptions } from "../../rate-limit/store.ts";
+import type { LocalRateLimitStore, RateLimitOutcome, RateLimitTakeOptions } from "../../rate-limit/store.ts";
 
 /** Default of `deadlineMs`. */
 const defaultDeadlineMs = 100;
@@ -50,8 +51,17 @@ const sharedTime = `
   INSERT INTO rate_limit_time (latest_us) SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM rate_limit_time);
 `;
 
+/** An outcome, and the units that were granted in advance for each check; absent if none were. */
+export type GrantingOutcome = RateLimitOutcome & { readonly granted?: readonly number[] };
+
 /** A rate-limit store in SQLite. */
 export interface SqliteRateLimitStore extends LocalRateLimitStore {
+  /** As `take`, and also grants allowances of at most `wanted` units for the checks of an admitted request, see `allowance.ts`. */
+  takeAndGrant(
+    checks: readonly RateLimitCheck[],
+    options: RateLimitTakeOptions,
+    wanted: readonly number[],
+  ): GrantingOutcome;
   /** Removes all idle rows. Returns in how many milliseconds the last remaining row becomes idle, or `null` if none remains. */
   sweep(): number | null;
 }
@@ -77,21 +87,31 @@ export function createSqliteRateLimitStore(
   const statements = prepareStatements(database);
   const time = deadlineMs === null ? createOwnTime(clock) : createSharedTime(database, clock);
   let takes = 0;
+
+  function takeAndGrant(
+    checks: readonly RateLimitCheck[],
+    options: RateLimitTakeOptions,
+    wanted: readonly number[],
+  ): GrantingOutcome {
+    return database.transaction(() => {
+      const nowUs = time.readUs();
+      const states = Float64Array.from(checks, (check) => readState(statements, check, nowUs, options));
+      const before = states.slice();
+      const outcome = decideRateLimits(checks, states, nowUs, options.probe);
+      if (options.probe) return outcome;
+      const grants = outcome.admitted && wanted.length > 0;
+      const granted = grants ? grantAllowances(checks, states, nowUs, wanted) : [];
+      writeStates(statements, checks, { before, states }, nowUs, options.leaseId);
+      time.save(nowUs);
+      takes += 1;
+      if (takes % takesBetweenPurges === 0) purge(statements, nowUs, rowsPerPurge);
+      return granted.length > 0 ? { ...outcome, granted } : outcome;
+    });
+  }
+
   return {
-    take(checks, options) {
-      return database.transaction(() => {
-        const nowUs = time.readUs();
-        const states = Float64Array.from(checks, (check) => readState(statements, check, nowUs, options));
-        const before = states.slice();
-        const outcome = decideRateLimits(checks, states, nowUs, options.probe);
-        if (options.probe) return outcome;
-        writeStates(statements, checks, { before, states }, nowUs, options.leaseId);
-        time.save(nowUs);
-        takes += 1;
-        if (takes % takesBetweenPurges === 0) purge(statements, nowUs, rowsPerPurge);
-        return outcome;
-      });
-    },
+    take: (checks, options) => takeAndGrant(checks, options, []),
+    takeAndGrant,
     sweep() {
       return database.transaction(() => {
         const nowUs = time.readUs();

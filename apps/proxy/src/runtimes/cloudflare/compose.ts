@@ -11,16 +11,16 @@ import { waitUntil } from "cloudflare:workers";
 import { createCacheApiStore } from "../../adapters/cloudflare/cache-store.ts";
 import { createDurableAuditLog } from "../../adapters/cloudflare/audit-log.ts";
 import { createDurableCoalescer } from "../../adapters/cloudflare/coalescer.ts";
-import { createDurableIdempotencyStore } from "../../adapters/cloudflare/idempotency-store.ts";
 import { createDurableKeyStore, createDurableKeyUses } from "../../adapters/cloudflare/key-store.ts";
 import { createDurableRateLimitStore } from "../../adapters/cloudflare/rate-limit-store.ts";
+import { createTenantCalls, type TenantCalls } from "../../adapters/cloudflare/tenant-calls.ts";
 import { createHttpJwksFetch, createHttpUpstreamFetch } from "../../adapters/http.ts";
 import { type LogEvent, logStoreEvents } from "../../adapters/log.ts";
 import { createMemoryRateLimitStore } from "../../adapters/memory/rate-limit-store.ts";
 import { pepperOf } from "../../keys/key-lifecycle.ts";
 import { createPipeline, type Pipeline } from "../../pipeline.ts";
 import { auditKeyStore } from "../../audit/key-changes.ts";
-import { createEnvironmentCache, type EnvironmentCache } from "../../cache/environment-cache.ts";
+import { createEnvironmentCache, type EnvironmentCache, wholeGroupOf } from "../../cache/environment-cache.ts";
 import { cacheScopeOf } from "../../cache/policy.ts";
 import type { Settings } from "../../config/settings.ts";
 import { createHasExpired } from "../../keys/credential-expiry.ts";
@@ -58,7 +58,12 @@ export function composeWorker(
   const keyStore = reportOutages(keys, log);
   const audit = createDurableAuditLog(() => bindings.AUDIT.getByName("audit"));
   const credentialOf = credentialsFromSettings(tenants, upstream.credential);
-  const rateLimits = composeRateLimits(settings.rateLimits, bindings.LIMITS, log);
+  const tenantCalls = createTenantCalls({
+    objectOf: (name) => bindings.SENDS.getByName(name),
+    clock,
+    background: waitUntil,
+  });
+  const rateLimits = composeRateLimits(settings.rateLimits, tenantCalls, bindings.LIMITS, log);
   const userAgent = `letta-environments-proxy/${version}`;
   // The runtime's `fetch` must not be called as a method of another object.
   const webFetch: typeof fetch = (input, init) => fetch(input, init);
@@ -79,12 +84,12 @@ export function composeWorker(
         kind: "remote",
         fetch: createHttpUpstreamFetch({ ...upstream, fetch: webFetch }),
         credentialOf,
-        idempotencyStore: createDurableIdempotencyStore({ objectOf: (name) => bindings.SENDS.getByName(name), clock }),
+        idempotencyStore: tenantCalls.sends,
         isolatesRequests: true,
         maxConcurrent: maxConcurrentCalls,
         admitsTenant: createTenantAdmission({ clock, keyStore, tenants, jwt, credentialOf }),
       },
-      audit,
+      audit: tenantCalls.auditLog(audit),
       environmentCache: composeCache(settings, bindings.FLIGHTS, place, log),
       rateLimiter: rateLimits.limiter,
       deviceSockets: null,
@@ -137,6 +142,7 @@ function composeCache(
       clock: systemClock,
       sha256: sha256Hex,
       newStamp: () => randomId("stamp"),
+      wholeOf: wholeGroupOf,
     }),
     clock: systemClock,
     sha256: sha256Hex,
@@ -154,17 +160,26 @@ function composeCache(
 /** Composes the rate limiter, which counts in Durable Objects. While they are unavailable, each policy falls back as configured. */
 function composeRateLimits(
   settings: RateLimitSettings,
-  limits: WorkerBindings["LIMITS"],
+  tenantCalls: Pick<TenantCalls, "limitsOf">,
+  objects: WorkerBindings["LIMITS"],
   log: (event: LogEvent) => void,
 ): { readonly settings: RateLimitSettings; readonly limiter: RateLimiter | null } {
   if (settings.limits.length === 0) return { settings, limiter: null };
+  const limits = chooseShards(settings.limits);
+  const ofTenants = new Set(limits.filter(({ rule }) => rule.shardBy === "tenant").map(({ rule }) => rule.policy.name));
   const limiter = createRateLimiter({
-    store: createDurableRateLimitStore((name) => limits.getByName(name), waitUntil),
+    store: createDurableRateLimitStore({
+      objectOf: ({ policy, shard }) =>
+        // Two shards with the same name would do no harm: an object counts by policy and key.
+        ofTenants.has(policy.name) ? tenantCalls.limitsOf(shard ?? "") : objects.getByName(`shard ${shard ?? ""}`),
+      clock: systemClock,
+      background: waitUntil,
+    }),
     localStore: createMemoryRateLimitStore(systemClock),
     clock: systemClock,
     deadlineMs: settings.deadlineMs,
     instances: settings.instances,
     onDegraded: logStoreEvents(log),
   });
-  return { settings: { ...settings, limits: chooseShards(settings.limits) }, limiter };
+  return { settings: { ...settings, limits }, limiter };
 }

@@ -1,8 +1,8 @@
 import type { AuditObjectStub } from "../../adapters/cloudflare/audit-log.ts";
 import type { CoordinatorStub } from "../../adapters/cloudflare/coordinator-object.ts";
-import type { SendObjectStub } from "../../adapters/cloudflare/idempotency-store.ts";
 import type { KeyObjectStub } from "../../adapters/cloudflare/key-object.ts";
 import type { RateLimitObjectStub } from "../../adapters/cloudflare/rate-limit-store.ts";
+import type { TenantObjectStub } from "../../adapters/cloudflare/tenant-calls.ts";
 import { isOperatorTokenText, tokenRule } from "../../config/resolve-auth.ts";
 import { resolveGatewaySettings } from "../../config/resolve-gateway.ts";
 import { parseConfigFile } from "../../config/resolve.ts";
@@ -134,8 +134,8 @@ export interface WorkerBindings {
   /** The coordinators of concurrent cache misses. */
   readonly FLIGHTS: ObjectNamespace<CoordinatorStub>;
   readonly AUDIT: ObjectNamespace<AuditObjectStub>;
-  /** The sends that are remembered, an object for each tenant. */
-  readonly SENDS: ObjectNamespace<SendObjectStub>;
+  /** Sends, their audit log and rate limits, an object for each tenant. */
+  readonly SENDS: ObjectNamespace<TenantObjectStub>;
   /** The static assets, which contain the API description. */
   readonly ASSETS: { fetch(url: string): Promise<Response> };
 }

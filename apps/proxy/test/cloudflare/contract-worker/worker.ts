@@ -4,10 +4,11 @@ import type { DurableObjectContext } from "cloudflare:workers";
 import { storeContract } from "@letta-environments/http-cache/testing";
 import { randomId, sha256Hex, systemClock } from "@letta-environments/platform/cloudflare";
 import { createCacheApiStore } from "../../../src/adapters/cloudflare/cache-store.ts";
-import { SendObject } from "../../../src/adapters/cloudflare/idempotency-object.ts";
 import { RateLimitObject } from "../../../src/adapters/cloudflare/rate-limit-object.ts";
+import { SendObject } from "../../../src/adapters/cloudflare/tenant-object.ts";
 import type { RateLimitCheck } from "../../../src/rate-limit/policy.ts";
-import type { RateLimitOutcome, RateLimitTakeOptions } from "../../../src/rate-limit/store.ts";
+import type { RateLimitTakeOptions } from "../../../src/rate-limit/store.ts";
+import type { GrantingOutcome } from "../../../src/adapters/sqlite/rate-limit-store.ts";
 
 export { KeyObject } from "../../../src/adapters/cloudflare/key-object.ts";
 
@@ -22,16 +23,21 @@ export class ClockedRateLimitObject extends RateLimitObject {
   readonly #clock: Time;
   readonly #storage: Pick<DurableObjectStorage, "getAlarm">;
 
-  constructor(ctx: DurableObjectContext, env: unknown) {
+  constructor(ctx: DurableObjectContext, env: object) {
     const clock = { nowMs: 0, monotonicMs: 0 };
-    super(ctx, env, { ...systemClock, now: () => clock.nowMs, monotonic: () => clock.monotonicMs });
+    super(ctx, env, { clock: { now: () => clock.nowMs, monotonic: () => clock.monotonicMs }, capacity: 1 });
     this.#clock = clock;
     this.#storage = this.ctx.storage as unknown as DurableObjectStorage;
   }
 
-  takeAt(time: Time, checks: readonly RateLimitCheck[], options: RateLimitTakeOptions): RateLimitOutcome {
+  takeAt(
+    time: Time,
+    checks: readonly RateLimitCheck[],
+    options: RateLimitTakeOptions,
+    wanted?: readonly number[],
+  ): GrantingOutcome {
     Object.assign(this.#clock, time);
-    return this.take(checks, options);
+    return this.take(checks, options, wanted);
   }
 
   /** Runs the alarm as the platform does. */
@@ -50,7 +56,7 @@ export class ClockedSendObject extends SendObject {
   readonly #options: { nowMs: number; capacity: number };
   readonly #storage: Pick<DurableObjectStorage, "getAlarm">;
 
-  constructor(ctx: DurableObjectContext, env: unknown) {
+  constructor(ctx: DurableObjectContext, env: object) {
     const options = { nowMs: 0, capacity: 0, clock: { now: () => options.nowMs, monotonic: () => options.nowMs } };
     super(ctx, env, options);
     this.#options = options;
@@ -88,7 +94,14 @@ async function runCacheContract(): Promise<ContractResults> {
     () => {
       const name = randomId("cache");
       const openCache = () => caches.open(name);
-      return createCacheApiStore({ openCache, clock: systemClock, sha256: sha256Hex, newStamp: () => randomId("s") });
+      const newStamp = (): string => randomId("s");
+      return createCacheApiStore({
+        openCache,
+        clock: systemClock,
+        sha256: sha256Hex,
+        newStamp,
+        wholeOf: (group) => group,
+      });
     },
     false,
   );

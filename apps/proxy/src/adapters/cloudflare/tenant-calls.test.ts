@@ -1,0 +1,138 @@
+import { createVirtualClock } from "@letta-environments/testkit";
+import { expect, test } from "vitest";
+import { testReservation, testResult, testScope } from "../../../test/support/test-reservation.ts";
+import { finishedSend } from "../../../test/support/test-audit.ts";
+import { testCheck } from "../../../test/support/test-check.ts";
+import type { AuditEntry } from "../../audit/entry.ts";
+import type { AuditLog } from "../../audit/log.ts";
+import type { IdempotencyStore } from "../../idempotency/store.ts";
+import { createTenantCalls, type SendEnd, type TenantObjectStub } from "./tenant-calls.ts";
+
+const reservation = testReservation(["a"]);
+const { sendId } = reservation;
+const calls: readonly ((store: IdempotencyStore) => Promise<unknown>)[] = [
+  (store) => store.reserve(reservation),
+  (store) => store.find(testScope, ["a"]),
+  (store) => store.settle(reservation, testResult("a")),
+  (store) => store.release(reservation),
+  (store) => store.findConnection("default", "connection-1"),
+];
+const start: AuditEntry = {
+  ...{ type: "send_started", sendId, requestId: "r", tenant: testScope.tenant, keyId: "k", owner: "o" },
+  ...{ connectionId: "c", deviceId: "d", agentId: null, conversationId: null, messageIds: [], answersApproval: false },
+};
+const noLog: AuditLog = { append: () => Promise.reject(new Error("an entry of no tenant")) };
+
+function stubOf(respond: () => Promise<never>): TenantObjectStub {
+  return { take: respond, reserve: respond, find: respond, findConnection: respond, conclude: respond };
+}
+
+/** Calls to an object that reserves everything, and ends of sends as it received them. */
+function setUp(outcome = { storeFailure: null as string | null, auditFailure: null as string | null }) {
+  const clock = createVirtualClock();
+  const ends: SendEnd[] = [];
+  const started: unknown[] = [];
+  const work: Promise<unknown>[] = [];
+  const stub: TenantObjectStub = {
+    ...stubOf(() => Promise.reject(new Error("unexpected"))),
+    async reserve(_reservation, entry) {
+      started.push(entry);
+      return { kind: "reserved", isRecorded: true };
+    },
+    async conclude(end) {
+      ends.push(end);
+      return outcome;
+    },
+  };
+  const tenant = createTenantCalls({ objectOf: () => stub, clock, background: (promise) => void work.push(promise) });
+  return { clock, ends, started, work, tenant, log: tenant.auditLog(noLog) };
+}
+
+test("every call rejects with a typed error after five seconds when the object does not respond", async () => {
+  const clock = createVirtualClock();
+  const objectOf = () => stubOf(() => new Promise(() => undefined));
+  const { sends } = createTenantCalls({ objectOf, clock, background: () => undefined });
+  for (const call of calls) {
+    let failure: unknown = null;
+    void call(sends).catch((cause: unknown) => (failure = cause));
+    await clock.advance(4_999);
+    expect(failure).toBeNull();
+    await clock.advance(51);
+    expect(failure).toMatchObject({ name: "IdempotencyUnavailableError", cause: { message: /in time/ } });
+  }
+});
+
+test("a failure of the object, or of its name, is a typed error with its cause, and leaves no timer", async () => {
+  const clock = createVirtualClock();
+  const cause = new Error("broken");
+  const failing = [
+    () => stubOf(() => Promise.reject(cause)),
+    () => {
+      throw cause;
+    },
+  ];
+  for (const objectOf of failing) {
+    const { sends } = createTenantCalls({ objectOf, clock, background: () => undefined });
+    for (const call of calls) {
+      let failure: unknown = null;
+      void call(sends).catch((thrown: unknown) => (failure = thrown));
+      await clock.advance(50);
+      expect(failure).toMatchObject({ name: "IdempotencyUnavailableError", cause });
+    }
+  }
+  await clock.advance(0);
+  expect(clock.timerCount).toBe(0);
+});
+
+test("a reservation and the record of its start are one call, and so are the result, the record of the end and the leases", async () => {
+  const { ends, started, tenant, log } = setUp();
+  await tenant.sends.reserve(reservation, () => log.enter(start));
+  expect(started).toEqual([start]);
+  const settled = tenant.sends.settle(reservation, testResult("a"));
+  const check = testCheck({ unit: "concurrent-requests" });
+  await tenant.limitsOf(testScope.tenant).release("lease", [check]);
+  const end = finishedSend(sendId);
+  await Promise.all([log.append(end), settled]);
+  const stored = { reservation, result: testResult("a") };
+  expect(ends).toEqual([{ stored, entry: end, leases: [{ leaseId: "lease", checks: [check] }] }]);
+});
+
+test("a result without the record of an end, and leases without a send, are stored alone after a moment", async () => {
+  const { clock, ends, work, tenant } = setUp();
+  const settled = tenant.sends.release(reservation);
+  await tenant.limitsOf("other").release("lease", []);
+  await clock.advance(50);
+  await Promise.all([settled, ...work]);
+  expect(ends).toEqual([
+    { leases: [{ leaseId: "lease", checks: [] }] },
+    { stored: { reservation, result: null }, leases: [] },
+  ]);
+  expect(clock.timerCount).toBe(0);
+});
+
+test("a result that could not be stored and an entry that could not be recorded are reported apart", async () => {
+  for (const [storeFailure, auditFailure] of [
+    ["full", null],
+    [null, "full"],
+  ] as const) {
+    const { tenant, log } = setUp({ storeFailure, auditFailure });
+    await tenant.sends.reserve(reservation, () => log.enter(start));
+    const results = await Promise.allSettled([
+      tenant.sends.settle(reservation, testResult("a")),
+      log.append(finishedSend(sendId)),
+    ]);
+    expect(results.map(({ status }) => status)).toEqual([
+      storeFailure === null ? "fulfilled" : "rejected",
+      auditFailure === null ? "fulfilled" : "rejected",
+    ]);
+  }
+});
+
+test("entries of no tenant go to the log of the gateway", async () => {
+  const { tenant } = setUp();
+  const other: unknown[] = [];
+  const log = tenant.auditLog({ append: async (entry) => void other.push(entry) });
+  const entry = { type: "key_change_started", actor: { kind: "operator" }, keyId: "k" } as never;
+  await log.append(entry);
+  expect(other).toEqual([entry]);
+});

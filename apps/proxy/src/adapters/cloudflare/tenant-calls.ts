@@ -1,0 +1,203 @@
+/**
+ * The calls of an isolate to the objects of tenants (`SendObject`): their sends, the audit log of them, and their rate limits. What one
+ * send needs at the same time is one call: its reservation with the record of its start, and its result with the record of its end and
+ * the leases that it releases.
+ */
+import type { Clock } from "@letta-environments/platform";
+import type { AuditEntry } from "../../audit/entry.ts";
+import type { AuditLog } from "../../audit/log.ts";
+import { AuditUnavailableError } from "../../audit/store.ts";
+import {
+  type IdempotencyStore,
+  IdempotencyUnavailableError,
+  type KnownConnection,
+  type KnownEntry,
+  type Reservation,
+  type ReserveOutcome,
+  type SendResult,
+  type SendScope,
+} from "../../idempotency/store.ts";
+import { createBoundedMap } from "../../lib/bounded-map.ts";
+import type { RateLimitCheck } from "../../rate-limit/policy.ts";
+import type { RateLimitObjectStub } from "./rate-limit-store.ts";
+
+/** The remote methods of `SendObject`. */
+export interface TenantObjectStub extends Pick<RateLimitObjectStub, "take"> {
+  reserve(reservation: Reservation, started?: AuditEntry): Promise<ReserveOutcome>;
+  find(scope: SendScope, ids: readonly string[]): Promise<readonly KnownEntry[]>;
+  findConnection(tenant: string, connectionId: string): Promise<KnownConnection | null>;
+  conclude(end: SendEnd): Promise<SendEndOutcome>;
+}
+
+/** What ends with a send. */
+export interface SendEnd {
+  /** Its result; `null`: nothing was delivered, and its ids are released. */
+  readonly stored?: StoredEnd | undefined;
+  readonly entry?: AuditEntry;
+  readonly leases: readonly HeldLease[];
+}
+
+interface StoredEnd {
+  readonly reservation: Reservation;
+  readonly result: SendResult | null;
+}
+
+/** A lease of concurrent requests. */
+export interface HeldLease {
+  readonly leaseId: string;
+  readonly checks: readonly RateLimitCheck[];
+}
+
+/** Why a part of a {@link SendEnd} failed; `null` if it did not. */
+export interface SendEndOutcome {
+  readonly storeFailure: string | null;
+  readonly auditFailure: string | null;
+}
+
+/** How long a call waits for an object, in milliseconds. It may be on another continent. */
+const defaultTimeoutMs = 5_000;
+/** Default of `holdMs`. */
+const defaultHoldMs = 50;
+/** Sends of an isolate that are remembered until they end. */
+const maxRunningSends = 10_000;
+
+/** Options of {@link createTenantCalls}. */
+export interface TenantCallsOptions {
+  /** Returns a stub of the object with this name. It is called for each request to the object. */
+  readonly objectOf: (name: string) => TenantObjectStub;
+  readonly clock: Pick<Clock, "setTimer">;
+  /** Keeps work alive after the response: leases are released then. */
+  readonly background: (work: Promise<unknown>) => void;
+  /** How long a call waits for the object, in milliseconds. Default: 5,000. */
+  readonly timeoutMs?: number;
+  /** How long a result waits for the record of its send's end, in milliseconds. Default: 50. */
+  readonly holdMs?: number;
+}
+
+/** The stores in the objects of tenants. */
+export interface TenantCalls {
+  readonly sends: IdempotencyStore;
+  /** Returns the audit log of sends. Entries of no tenant go to the other log. */
+  auditLog(other: AuditLog): Required<AuditLog>;
+  /** The rate limits of a tenant. A release waits for the end of its send, or is a call of its own. */
+  limitsOf(tenant: string): RateLimitObjectStub;
+}
+
+/** Creates {@link TenantCalls}. */
+export function createTenantCalls(options: TenantCallsOptions): TenantCalls {
+  const { objectOf, clock, background, timeoutMs = defaultTimeoutMs, holdMs = defaultHoldMs } = options;
+  const tenantsOfSends = createBoundedMap<string>(maxRunningSends);
+  const ends = createSendEnds(call, clock, holdMs);
+  /** The start that a reservation is about to record. */
+  let entered: AuditEntry | undefined;
+
+  function call<Result>(tenant: string, run: (stub: TenantObjectStub) => Promise<Result>): Promise<Result> {
+    return new Promise((resolve, reject) => {
+      const cancel = clock.setTimer(timeoutMs, () => reject(new Error("the object did not respond in time")));
+      // A stub returns a thenable, not a `Promise`, and may throw.
+      const running = (async () => run(objectOf(`tenant ${tenant}`)))();
+      void running.then(resolve, reject).finally(cancel);
+    });
+  }
+
+  function tenantOf(entry: AuditEntry): string | null {
+    if (entry.type === "send_finished") return tenantsOfSends.get(entry.sendId) ?? null;
+    return entry.type === "send_started" || entry.type === "send_refused" ? entry.tenant : null;
+  }
+
+  return {
+    sends: {
+      reserve(reservation, recordStart) {
+        const { tenant } = reservation.scope;
+        recordStart?.();
+        const started = entered;
+        entered = undefined;
+        if (started !== undefined) tenantsOfSends.set(reservation.sendId, tenant);
+        return call(tenant, (stub) => stub.reserve(reservation, started)).catch(failSend);
+      },
+      find: (scope, ids) => call(scope.tenant, (stub) => stub.find(scope, ids)).catch(failSend),
+      settle: (reservation, result) => ends.store({ reservation, result }),
+      release: (reservation) => ends.store({ reservation, result: null }),
+      findConnection: (tenant, connectionId) =>
+        call(tenant, (stub) => stub.findConnection(tenant, connectionId)).catch(failSend),
+    },
+    auditLog: (other) => ({
+      append(entry) {
+        const tenant = tenantOf(entry);
+        if (tenant === null) return other.append(entry);
+        if (entry.type === "send_started") tenantsOfSends.set(entry.sendId, tenant);
+        if (entry.type === "send_finished") tenantsOfSends.delete(entry.sendId);
+        return ends.record(tenant, entry);
+      },
+      enter(entry) {
+        entered = entry;
+      },
+    }),
+    limitsOf: (tenant) => ({
+      take: (...take) => objectOf(`tenant ${tenant}`).take(...take),
+      async release(leaseId, checks) {
+        background(ends.release(tenant, { leaseId, checks }));
+      },
+    }),
+  };
+}
+
+type Call = <Result>(tenant: string, run: (stub: TenantObjectStub) => Promise<Result>) => Promise<Result>;
+
+interface HeldResult {
+  readonly stored: StoredEnd;
+  readonly cancelTimer: () => void;
+  readonly settled: (failure: unknown) => void;
+}
+
+/** Collects what ends with a send, so that it is one call. */
+function createSendEnds(call: Call, clock: Pick<Clock, "setTimer">, holdMs: number) {
+  const heldResults = new Map<string, HeldResult>();
+  const waitingLeases = new Map<string, HeldLease[]>();
+
+  function conclude(tenant: string, end: Omit<SendEnd, "leases">): Promise<SendEndOutcome> {
+    const leases = waitingLeases.get(tenant) ?? [];
+    waitingLeases.delete(tenant);
+    return call(tenant, (stub) => stub.conclude({ ...end, leases }));
+  }
+
+  return {
+    /** Stores the end of a send with the next record of it or, after a moment, alone. */
+    store(stored: StoredEnd): Promise<void> {
+      const { sendId, scope } = stored.reservation;
+      return new Promise((resolve, reject) => {
+        const settled = (failure: unknown): void =>
+          failure === null ? resolve() : reject(new IdempotencyUnavailableError(failure));
+        const cancelTimer = clock.setTimer(holdMs, () => {
+          heldResults.delete(sendId);
+          conclude(scope.tenant, { stored }).then(({ storeFailure }) => settled(storeFailure), settled);
+        });
+        heldResults.set(sendId, { stored, cancelTimer, settled });
+      });
+    },
+    /** Records an entry, with what waits for it. */
+    async record(tenant: string, entry: AuditEntry): Promise<void> {
+      const held = entry.type === "send_finished" ? heldResults.get(entry.sendId) : undefined;
+      if (held !== undefined) heldResults.delete(held.stored.reservation.sendId);
+      held?.cancelTimer();
+      try {
+        const { storeFailure, auditFailure } = await conclude(tenant, { entry, stored: held?.stored });
+        held?.settled(storeFailure);
+        if (auditFailure !== null) throw new Error(auditFailure);
+      } catch (cause) {
+        held?.settled(cause);
+        throw new AuditUnavailableError(cause);
+      }
+    },
+    /** Releases a lease with the next end of a send or, once nothing else is ready, alone. One that cannot be released expires. */
+    async release(tenant: string, lease: HeldLease): Promise<void> {
+      waitingLeases.set(tenant, [...(waitingLeases.get(tenant) ?? []), lease]);
+      await new Promise<void>((resolve) => void clock.setTimer(0, resolve));
+      if (waitingLeases.has(tenant)) await conclude(tenant, {}).catch(() => undefined);
+    },
+  };
+}
+
+function failSend(cause: unknown): never {
+  throw new IdempotencyUnavailableError(cause);
+}

@@ -1,0 +1,175 @@
+import { type DurableStorage, openDurableSqlite, systemClock } from "@letta-environments/platform/cloudflare";
+import { DurableObject, type DurableObjectContext } from "cloudflare:workers";
+import type { AuditEntry } from "../../audit/entry.ts";
+import type { OpenAuditLog } from "../../audit/log.ts";
+import type {
+  IdempotencyStore,
+  KnownConnection,
+  KnownEntry,
+  Reservation,
+  ReserveOutcome,
+  SendScope,
+} from "../../idempotency/store.ts";
+import type { RateLimitCheck } from "../../rate-limit/policy.ts";
+import type { RateLimitTakeOptions } from "../../rate-limit/store.ts";
+import { auditTables } from "../sqlite/audit-migrations.ts";
+import type { GroupCommit } from "../sqlite/group-commit.ts";
+import { createSqliteIdempotencyStore } from "../sqlite/idempotency-store.ts";
+import { defaultCapacity, openSendTables, sendTables, type SendTablesOptions } from "../sqlite/idempotency-tables.ts";
+import {
+  createSqliteRateLimitStore,
+  type GrantingOutcome,
+  type SqliteRateLimitStore,
+} from "../sqlite/rate-limit-store.ts";
+import { type AuditObjectBindings, createObjectTransactions, openObjectAuditLog } from "./audit-object.ts";
+import type { SendEnd, SendEndOutcome } from "./tenant-calls.ts";
+
+/** The least time between two alarms while nothing has expired, and the pause between two when more has, in milliseconds. */
+const pruneAfterMs = 3_600_000;
+const pruneAgainMs = 1_000;
+/** Expired rows of each table that one alarm removes. */
+const rowsPerAlarm = 5_000;
+
+/** What an object opens with its first send. */
+interface OpenSends {
+  readonly store: IdempotencyStore;
+  readonly commit: GroupCommit;
+}
+
+/**
+ * The Durable Object of one tenant, in its own SQLite database: its sends, the audit log of them, and its rate limits, so that one call does what a
+ * send needs at once. A response leaves the object once its writes are on disk. An object whose rows have all expired, and that has no audit record,
+ * deletes its storage, so that it costs nothing.
+ */
+export class SendObject extends DurableObject<AuditObjectBindings> {
+  readonly #storage: DurableObjectContext["storage"];
+  readonly #options: SendTablesOptions;
+  #limits: SqliteRateLimitStore | null = null;
+  #sends: OpenSends | null = null;
+  #log: Promise<OpenAuditLog> | null = null;
+  #hasAlarm = false;
+
+  constructor(
+    ctx: DurableObjectContext,
+    env: AuditObjectBindings,
+    options: SendTablesOptions = { clock: systemClock, capacity: defaultCapacity },
+  ) {
+    super(ctx, env);
+    this.#storage = ctx.storage;
+    this.#options = options;
+  }
+
+  take(
+    checks: readonly RateLimitCheck[],
+    options: RateLimitTakeOptions,
+    wanted: readonly number[] = [],
+  ): GrantingOutcome {
+    return this.#openLimits().takeAndGrant(checks, options, wanted);
+  }
+
+  /** Reserves the ids of a send and, in the same transaction, records its start. */
+  async reserve(reservation: Reservation, started?: AuditEntry): Promise<ReserveOutcome> {
+    const { store } = this.#openSends();
+    if (started === undefined) return store.reserve(reservation);
+    const log = await this.#openLog();
+    return store.reserve(reservation, () => log.enter(started));
+  }
+
+  find(scope: SendScope, ids: readonly string[]): Promise<readonly KnownEntry[]> {
+    return this.#openSends().store.find(scope, ids);
+  }
+
+  findConnection(tenant: string, connectionId: string): Promise<KnownConnection | null> {
+    return this.#openSends().store.findConnection(tenant, connectionId);
+  }
+
+  /** Ends a send: stores its result, records its end and releases its leases. Each of them may be absent, and fails alone. */
+  async conclude({ stored, entry, leases }: SendEnd): Promise<SendEndOutcome> {
+    for (const { leaseId, checks } of leases) this.#openLimits().release(leaseId, checks);
+    const store = stored === undefined ? null : this.#openSends().store;
+    const [storing, recording] = await Promise.allSettled([
+      stored?.result === null
+        ? store?.release(stored.reservation)
+        : stored && store?.settle(stored.reservation, stored.result),
+      entry && this.#record(entry),
+    ]);
+    return { storeFailure: failureOf(storing), auditFailure: failureOf(recording) };
+  }
+
+  async alarm(): Promise<void> {
+    const limitsMs = this.#openLimits().sweep();
+    const hasSends = this.#exists("SELECT 1 FROM sqlite_master WHERE name = 'send_ids'");
+    const sendsMs = hasSends ? this.#pruneSends() : null;
+    this.#hasAlarm = false;
+    const dueMs = [limitsMs, sendsMs].filter((ms) => ms !== null).map((ms) => Math.max(ms, pruneAfterMs));
+    if (sendsMs !== null && sendsMs <= 0) dueMs.push(pruneAgainMs);
+    if (dueMs.length > 0) return this.#setAlarm(Math.min(...dueMs));
+    if (hasSends && this.#exists("SELECT 1 FROM audit_heads LIMIT 1")) return undefined;
+    // This deletes the tables. The next call creates them again.
+    [this.#limits, this.#sends, this.#log] = [null, null, null];
+    return this.#storage.deleteAll();
+  }
+
+  #exists(sql: string): boolean {
+    return this.#storage.sql.exec(sql).toArray().length > 0;
+  }
+
+  /** Removes sends that have expired. Returns in how many milliseconds the next ones expire; `null` if none remain. */
+  #pruneSends(): number | null {
+    const tables = openSendTables(openDurableSqlite(this.#storage), this.#options);
+    return this.#storage.transactionSync(() => {
+      tables.begin();
+      return tables.prune(rowsPerAlarm);
+    });
+  }
+
+  #openLimits(): SqliteRateLimitStore {
+    this.#ensureAlarm();
+    const clock = { ...systemClock, ...this.#options.clock };
+    this.#limits ??= createSqliteRateLimitStore(openDurableSqlite(this.#storage), clock, null);
+    return this.#limits;
+  }
+
+  #openSends(): OpenSends {
+    this.#ensureAlarm();
+    this.#sends ??= openSends(this.#storage, this.#options);
+    return this.#sends;
+  }
+
+  /** Each time the object starts, it begins a new chain with the first entry, as a process does. */
+  async #openLog(): Promise<OpenAuditLog> {
+    this.#log ??= openObjectAuditLog(this.#storage, this.#openSends().commit, this.env);
+    try {
+      return await this.#log;
+    } catch (cause) {
+      this.#log = null;
+      throw cause;
+    }
+  }
+
+  async #record(entry: AuditEntry): Promise<void> {
+    await (await this.#openLog()).append(entry);
+  }
+
+  #ensureAlarm(): void {
+    if (this.#hasAlarm) return;
+    void this.#setAlarm(pruneAfterMs);
+  }
+
+  /** Schedules the next alarm. Alarms go by the platform's clock, even if this object has another one. */
+  #setAlarm(delayMs: number): Promise<void> {
+    this.#hasAlarm = true;
+    return this.#storage.setAlarm(systemClock.now() + delayMs);
+  }
+}
+
+function openSends(storage: DurableStorage, { clock, capacity }: SendTablesOptions): OpenSends {
+  const database = openDurableSqlite(storage);
+  database.transaction(() => database.exec(`${sendTables}${auditTables}`));
+  const commit = createObjectTransactions(storage);
+  return { store: createSqliteIdempotencyStore(database, commit, clock, { capacity }), commit };
+}
+
+function failureOf(result: PromiseSettledResult<unknown>): string | null {
+  return result.status === "fulfilled" ? null : String(result.reason);
+}

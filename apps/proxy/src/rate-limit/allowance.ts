@@ -1,0 +1,161 @@
+/**
+ * Allowances: units that a process takes in advance from a store that is far away, so that most of its requests need no call.
+ *
+ * The store charges an allowance when it grants it, as if all of its units were spent at its end, `allowanceMs` from now. So the
+ * policy holds strictly, in any span of time: a unit is charged no earlier than it is spent, and GCRA admits no more charges than the
+ * policy says. (Let the first charge of a span be made at time `a` or later. With `c` units charged from then on, the TAT is at least
+ * `a + c * interval`. The last of them was allowed at a time `b` of the span, so the TAT is at most `b + burst * interval`.) Units that
+ * are not spent in time are lost.
+ *
+ * So that callers lose little, an allowance is never more than the process has spent in a second, than a tenth of the burst and than the
+ * policy regains in a second; it leaves half of the burst to others; and policies for which that is less than {@link minUnits} have none.
+ * A request is decided locally only if every one of its policies has an allowance.
+ */
+import { intervalUsOf, mostConstrained } from "./decide.ts";
+import type { RateLimitCheck, RateLimitPolicy } from "./policy.ts";
+import type { RateLimitDecision, RateLimitOutcome } from "./store.ts";
+
+/** The time in which an allowance is charged, in milliseconds. */
+const allowanceMs = 1_000;
+/** The time in which it may be spent, from before the store was called. It is shorter, because a Worker's clock stands still while it computes. */
+const spendingMs = 900;
+/** The smallest allowance that is worth its losses, in units. */
+const minUnits = 5;
+/** The period over which a process counts what it has spent, in milliseconds. */
+const periodMs = 1_000;
+
+/** Returns the most units of one allowance; 0 if the policy has none. */
+function largestAllowance(policy: RateLimitPolicy): number {
+  if (policy.unit !== "requests") return 0;
+  const units = Math.floor(Math.min(policy.burst / 10, (allowanceMs * 1_000) / intervalUsOf(policy)));
+  return units < minUnits ? 0 : units;
+}
+
+/**
+ * Grants allowances for the checks of a request that was just charged: as much of `wanted` as each policy can give, or none at all.
+ * `states` holds the TAT of each check, and is overwritten with the new one.
+ */
+export function grantAllowances(
+  checks: readonly RateLimitCheck[],
+  states: Float64Array,
+  nowUs: number,
+  wanted: readonly number[],
+): readonly number[] {
+  const endUs = nowUs + allowanceMs * 1_000;
+  const granted = checks.map(({ policy }, index) => {
+    const intervalUs = intervalUsOf(policy);
+    const freeUs = nowUs + (intervalUs * policy.burst) / 2 - Math.max(states[index] ?? 0, endUs);
+    return Math.min(wanted[index] ?? 0, largestAllowance(policy), Math.floor(freeUs / intervalUs));
+  });
+  if (granted.some((units) => units < 1)) return [];
+  for (const [index, { policy }] of checks.entries()) {
+    states[index] = Math.max(states[index] ?? 0, endUs) + (granted[index] ?? 0) * intervalUsOf(policy);
+  }
+  return granted;
+}
+
+/** The allowance of one policy and partition key in one process. Times are monotonic milliseconds. */
+export interface Allowance {
+  /** Units that are left and, with those that were spent, what was granted. */
+  left: number;
+  granted: number;
+  /** When the store was called, and what it said remained then. */
+  sinceMs: number;
+  remaining: number;
+  resetMs: number;
+  /** When the store was last asked for one and has not responded; `-Infinity` if it is not asked. */
+  askedMs: number;
+  /** What was spent in this period and in the one before. */
+  periodStartMs: number;
+  spent: number;
+  spentBefore: number;
+}
+
+/** Creates an {@link Allowance} without units. */
+export function createAllowance(): Allowance {
+  const unknown = { left: 0, granted: 0, sinceMs: 0, remaining: 0, resetMs: 0 };
+  return { ...unknown, askedMs: -Infinity, periodStartMs: -Infinity, spent: 0, spentBefore: 0 };
+}
+
+/** Whether all policies of a request can have allowances. */
+export function canHaveAllowances(checks: readonly RateLimitCheck[]): boolean {
+  return checks.every(({ policy }) => largestAllowance(policy) > 0);
+}
+
+/** Spends a request from its allowances, one for each check. Returns `null`, and spends nothing, if one of them is too small. */
+export function spendAllowances(
+  checks: readonly RateLimitCheck[],
+  allowances: readonly Allowance[],
+  nowMs: number,
+): RateLimitOutcome | null {
+  const isEnough = ({ left, sinceMs }: Allowance, index: number): boolean =>
+    nowMs - sinceMs < spendingMs && left >= (checks[index]?.cost ?? 0);
+  if (!allowances.every(isEnough)) return null;
+  const decisions = checks.map(({ policy, cost }, index) => spend(policy, cost, allowances[index], nowMs));
+  return { admitted: true, decisions, constrained: mostConstrained(decisions), degraded: null };
+}
+
+function spend(
+  policy: RateLimitPolicy,
+  cost: number,
+  allowance: Allowance = createAllowance(),
+  nowMs: number,
+): RateLimitDecision {
+  allowance.left -= cost;
+  // As if only this process had spent since then, and nothing had been regained.
+  const spent = allowance.granted - allowance.left;
+  const debtMs = allowance.resetMs + (spent * intervalUsOf(policy)) / 1_000 - (nowMs - allowance.sinceMs);
+  return {
+    policy,
+    allowed: true,
+    remaining: allowance.remaining - spent,
+    resetMs: Math.max(0, Math.ceil(debtMs)),
+    retryAfterMs: 0,
+    degraded: null,
+  };
+}
+
+/** Counts what a request spends. Returns the units to ask for with it, for each check; empty if none, or while another request asks. */
+export function countAndAsk(
+  checks: readonly RateLimitCheck[],
+  allowances: readonly Allowance[],
+  nowMs: number,
+): readonly number[] {
+  const wanted = allowances.map((allowance, index) => countSpent(allowance, checks[index]?.cost ?? 0, nowMs));
+  const isAsked = allowances.some(({ askedMs }) => nowMs - askedMs < allowanceMs);
+  return isAsked || wanted.some((units) => units < 1) ? [] : wanted;
+}
+
+/** Counts units. Returns what was spent before them in about a second. */
+function countSpent(allowance: Allowance, cost: number, nowMs: number): number {
+  const elapsedMs = nowMs - allowance.periodStartMs;
+  if (elapsedMs >= periodMs) {
+    allowance.spentBefore = elapsedMs < 2 * periodMs ? allowance.spent : 0;
+    allowance.spent = 0;
+    allowance.periodStartMs = nowMs;
+  }
+  const before = Math.max(allowance.spent, allowance.spentBefore);
+  allowance.spent += cost;
+  return before;
+}
+
+/** Notes that the store is asked for allowances. */
+export function noteAsked(allowances: readonly Allowance[], nowMs: number): void {
+  for (const allowance of allowances) allowance.askedMs = nowMs;
+}
+
+/** Notes the response of a store that was asked at `askedMs`; `granted` is empty if it granted nothing or failed. */
+export function noteGranted(
+  allowances: readonly Allowance[],
+  granted: readonly number[],
+  decisions: readonly RateLimitDecision[],
+  askedMs: number,
+): void {
+  for (const [index, allowance] of allowances.entries()) {
+    allowance.askedMs = -Infinity;
+    const [units, decision] = [granted[index], decisions[index]];
+    if (units === undefined || decision === undefined) continue;
+    const { remaining, resetMs } = decision;
+    Object.assign(allowance, { left: units, granted: units, sinceMs: askedMs, remaining: remaining ?? 0, resetMs });
+  }
+}
