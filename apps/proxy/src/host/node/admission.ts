@@ -7,6 +7,7 @@ import type { Socket } from "node:net";
 import type { Clock } from "@letta-environments/platform";
 import { type PlainResponse, problemResponse } from "@letta-environments/schema";
 import type { Priority } from "../../upstream/concurrency.ts";
+import { createRequestCount } from "./request-count.ts";
 
 /** The present load of the process. */
 export interface Load {
@@ -68,12 +69,15 @@ export interface AdmittedExchange {
   on(event: "close", listener: () => void): unknown;
 }
 
+/** A request that asks for admission, with its connection. */
+export type AdmittedRequest = Pick<IncomingMessage, "method" | "url"> & Partial<Pick<IncomingMessage, "socket">>;
+
 /** Admits connections and requests of one process. */
 export interface Admission {
   /** Counts a connection. It is closed at once if there are too many. */
   accept(socket: Socket): void;
   /** Counts a request until its end, or returns the response that refuses it. */
-  admit(incoming: Pick<IncomingMessage, "method" | "url">, outgoing: AdmittedExchange): PlainResponse | null;
+  admit(incoming: AdmittedRequest, outgoing: AdmittedExchange): PlainResponse | null;
   /** Whether another connection may become a device's socket. The last fifth is for callers. */
   hasRoomForDevices(): boolean;
 }
@@ -91,16 +95,12 @@ const reportIntervalMs = 1_000;
 export function createAdmission({ clock, maxConnections, onOverload }: AdmissionOptions): Admission {
   const maxInFlight = Math.min(maxConnections, maxInFlightRequests);
   let connections = 0;
-  let inFlight = 0;
+  const requests = createRequestCount();
   let turnBeganMs: number | null = null;
   let admittedMeanwhile = 0;
   let refusedRequests = 0;
   let closedConnections = 0;
   let isReporting = false;
-
-  function endRequest(): void {
-    inFlight -= 1;
-  }
 
   function busyMs(): number {
     const nowMs = clock.monotonic();
@@ -118,7 +118,7 @@ export function createAdmission({ clock, maxConnections, onOverload }: Admission
     if (isReporting) return;
     isReporting = true;
     clock.setTimer(reportIntervalMs, () => {
-      onOverload({ refusedRequests, closedConnections, inFlight });
+      onOverload({ refusedRequests, closedConnections, inFlight: requests.value });
       isReporting = false;
       refusedRequests = 0;
       closedConnections = 0;
@@ -141,16 +141,14 @@ export function createAdmission({ clock, maxConnections, onOverload }: Admission
       const priority = priorityOfRequest(incoming.method ?? "", incoming.url ?? "");
       if (priority === null) return null;
       // The order matters: a new turn starts the count.
-      const load = { busyMs: busyMs(), admittedMeanwhile, inFlight };
+      const load = { busyMs: busyMs(), admittedMeanwhile, inFlight: requests.value };
       if (!isAdmitted(priority, load, maxInFlight)) {
         refusedRequests += 1;
         report();
         return overloaded;
       }
-      inFlight += 1;
       admittedMeanwhile += 1;
-      // Closes once. A listener of `once` would be another object for each request.
-      outgoing.on("close", endRequest);
+      requests.begin(incoming, outgoing);
       return null;
     },
     hasRoomForDevices: () => connections <= maxConnections * keptShare,

@@ -4,8 +4,8 @@
  */
 import type { Server } from "node:http";
 import type { Duplex } from "node:stream";
-import type { AdmittedExchange } from "./admission.ts";
 import type { Lane } from "./lane/lane.ts";
+import { createRequestCount, type RequestCount } from "./request-count.ts";
 
 /** A server that can be stopped without dropping requests in flight. */
 export interface DrainingServer {
@@ -19,21 +19,14 @@ export interface DrainingServer {
 export function trackServer(server: Server, lane: Lane | null = null): DrainingServer {
   const listener = lane ?? server;
   const upgraded = new Set<Duplex>();
-  let inFlight = 0;
   let onIdle: (() => void) | null = null;
   let closed: Promise<void> | null = null;
 
-  function endRequest(): void {
-    inFlight -= 1;
-    if (inFlight === 0) onIdle?.();
-  }
-
-  const countRequest = (_incoming: unknown, outgoing: AdmittedExchange): void => {
-    inFlight += 1;
-    outgoing.on("close", endRequest);
-  };
-  server.on("request", countRequest);
-  lane?.on("request", countRequest);
+  const requests: RequestCount = createRequestCount(() => {
+    if (requests.value === 0) onIdle?.();
+  });
+  server.on("request", requests.begin);
+  lane?.on("request", requests.begin);
   server.on("upgrade", (_incoming, socket: Duplex) => {
     upgraded.add(socket);
     socket.once("close", () => upgraded.delete(socket));
@@ -55,7 +48,7 @@ export function trackServer(server: Server, lane: Lane | null = null): DrainingS
           clearTimeout(timer);
           resolve();
         };
-        if (inFlight === 0) onIdle();
+        if (requests.value === 0) onIdle();
       });
     },
     close() {
