@@ -12,6 +12,9 @@ const timed = [
   "test/valkey-processes.test.ts",
 ];
 
+/** Tests that replace the timers of the platform need a process that no earlier file has left a timer in. */
+const simulated = ["test/simulation/*.test.ts"];
+
 // Reporters belong to the run, and everything else to its projects.
 const { reporters: _reporters, outputFile: _outputFile, ...shared } = { ...sharedConfig.test };
 
@@ -20,7 +23,11 @@ const config: ViteUserConfig = defineConfig({
     ...sharedConfig.test,
     globalSetup: ["test/runtimes/build-first.ts"],
     projects: [
-      { extends: false, test: { ...shared, name: "together", exclude: [...configDefaults.exclude, ...timed] } },
+      {
+        extends: false,
+        test: { ...shared, name: "together", exclude: [...configDefaults.exclude, ...timed, ...simulated] },
+      },
+      { extends: false, test: { ...shared, name: "simulated", include: simulated, isolate: true } },
       {
         extends: false,
         test: { ...shared, name: "timed", include: timed, maxWorkers: 1, sequence: { groupOrder: 1 } },
