@@ -22,7 +22,7 @@ interface Admitted {
 function setUp({ isolates = 1, waits = false } = {}) {
   const clock = createMovableClock();
   const counter = createSqliteRateLimitStore(openSqlite(":memory:"), clock, null);
-  /** What is to be done next for calls in flight: deciding them, and then delivering their responses. */
+  /** The next steps of calls in flight: decide them, then deliver their responses. */
   const inFlight: (() => void)[] = [];
   const admitted: Admitted[] = [];
   let calls = 0;
@@ -158,7 +158,7 @@ test("a caller that has spent half of its burst is decided by the object alone",
   expect(takeCalls()).toBe(20);
 });
 
-test("each response shows less than the one before while nothing is regained, whoever decides", async () => {
+test("each response shows less than the one before while nothing is regained, in whichever isolate it is decided", async () => {
   const { take, takeCalls } = setUp();
   let last = Infinity;
   for (let request = 0; request < 60; request++) {

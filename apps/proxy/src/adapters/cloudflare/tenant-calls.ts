@@ -29,7 +29,7 @@ export interface TenantObjectStub extends Pick<RateLimitObjectStub, "take"> {
   conclude(end: SendEnd): Promise<SendEndOutcome>;
 }
 
-/** What ends with a send. */
+/** The records and leases that end together with a send. */
 export interface SendEnd {
   /** Its result; `null`: nothing was delivered, and its ids are released. */
   readonly stored?: StoredEnd | undefined;

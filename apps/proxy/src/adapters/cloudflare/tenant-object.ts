@@ -30,7 +30,7 @@ const pruneAgainMs = 1_000;
 /** Expired rows of each table that one alarm removes. */
 const rowsPerAlarm = 5_000;
 
-/** What an object opens with its first send. */
+/** The stores that an object opens with its first send. */
 interface OpenSends {
   readonly store: IdempotencyStore;
   readonly commit: GroupCommit;

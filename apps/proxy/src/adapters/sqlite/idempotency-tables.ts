@@ -114,12 +114,12 @@ const sql = {
 
 type Statements = Readonly<Record<keyof typeof sql, ReturnType<SqliteDatabase["prepare"]>>>;
 
-/** What the changes of one transaction share. */
+/** The state that the changes of one transaction share. */
 interface Batch {
   readonly nowMs: number;
   /** Expired rows may be left. */
   hasExpired: boolean;
-  /** What is stored, at most, and the highest attempt; `null` until a reservation needs them. */
+  /** The number of stored rows, at most, and the highest attempt; `null` until a reservation needs them. */
   counts: { ids: number; connections: number; attempt: number } | null;
   /** The connections that were saved, by key. */
   readonly connections: Map<string, KnownConnection>;

@@ -3,7 +3,7 @@ import type { Socket } from "node:net";
 import type { ServerTimeouts } from "../http-server.ts";
 import type { LaneConnection } from "./connection.ts";
 
-/** What a connection waits for. */
+/** The event that a connection waits for. */
 type Phase = "head" | "body" | "response" | "next request";
 
 interface Connection {
@@ -16,7 +16,7 @@ interface Connection {
   requests: number;
   /** Bytes that were read when the latest response was complete. What follows is the head of a request. */
   answeredBytes: number;
-  /** What it waited for at the latest check, in which request, and for how many checks. */
+  /** The event it waited for at the latest check, in which request, and for how many checks. */
   checked: string;
   checks: number;
 }

@@ -5,7 +5,7 @@ import { LaneExchange } from "./exchange.ts";
 import { type LaneFields, recognise } from "./grammar.ts";
 import type { ResponseText } from "./response-text.ts";
 
-/** What the connections of a lane share. */
+/** Options that the connections of a lane share. */
 export interface ConnectionOptions {
   readonly pipeline: Pick<Pipeline, "handle">;
   /** Counts a request, or returns the response that refuses it. */

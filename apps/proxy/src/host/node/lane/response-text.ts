@@ -4,7 +4,7 @@ import type { PlainResponse } from "@letta-environments/schema";
 /** Up to this size a body becomes a part of the text. Beyond it, copying the body costs more than a second buffer in the system call. */
 const maxTextBytes = 4_096;
 
-/** What `node:http` refuses in the value of a field, so that no value can end its line. */
+/** Characters that `node:http` refuses in the value of a field, so that no value can end its line. */
 const invalidValue = /[^\t\x20-\x7e\x80-\xff]/;
 
 let date = "";
