@@ -92,7 +92,7 @@ async function setUp({ guard, monotonic = systemClock.monotonic, upstream = acce
           }),
         }),
       ),
-    /** What another process finds in the file. */
+    /** The records that another process reads from the file. */
     stored(): { readonly types: readonly string[]; readonly ids: number; readonly results: number } {
       const texts = reader.prepare("SELECT text FROM audit_records WHERE sequence > 1 ORDER BY sequence").all();
       const count = (sql: string): number => Number(reader.prepare(sql).get()?.["count"]);

@@ -14,8 +14,8 @@ export type TargetMatch =
   | Extract<EndpointMatch, { readonly kind: "refused" }>;
 
 /**
- * Finds the endpoint of a request and validates its input. The endpoint, the ids and the query of a read follow from its target alone,
- * whoever sends it, so they are remembered by the target as it was on the wire.
+ * Finds the endpoint of a request and validates its input. The endpoint, the ids and the query of a read follow from its target alone and
+ * are the same for every caller, so they are remembered by the target as it was on the wire.
  */
 export interface RequestTargets {
   match(request: GatewayRequest): TargetMatch;

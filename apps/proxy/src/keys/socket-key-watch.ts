@@ -141,7 +141,7 @@ function watchUpgrades(sockets: DeviceSockets, tokens: SocketTokens, onOpen: () 
   };
 }
 
-/** The first of the times after a time; infinite when there is none. */
+/** Returns the earliest time after `nowMs`; `Infinity` if all have passed. */
 function firstAfter(times: Iterable<number | null>, nowMs: number): number {
   let first = Infinity;
   for (const time of times) if (time !== null && time > nowMs && time < first) first = time;

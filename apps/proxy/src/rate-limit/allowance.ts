@@ -65,7 +65,7 @@ export interface Allowance {
   resetMs: number;
   /** When the store was last asked for one and has not responded; `-Infinity` if it is not asked. */
   askedMs: number;
-  /** What was spent in this period and in the one before. */
+  /** Units spent in this period and in the one before. */
   periodStartMs: number;
   spent: number;
   spentBefore: number;

@@ -16,7 +16,7 @@ export interface Difference {
   readonly lane: string;
 }
 
-/** What a comparison found. */
+/** The result of a comparison. */
 export interface Comparison {
   readonly differences: readonly Difference[];
   /** Requests that the lane answered itself. */

@@ -17,7 +17,7 @@ export interface CacheApiStoreOptions {
   readonly sha256: Sha256;
   /** Returns a unique string. */
   readonly newStamp: () => string;
-  /** Returns the group that contains every entry of a group, or the group itself if there is none. */
+  /** Returns the larger group to which all entries of a group belong; the group itself if it is not part of another. */
   readonly wholeOf: (group: string) => string;
 }
 
