@@ -23,11 +23,17 @@ interface Entry<Value> {
 /** Creates a {@link BoundedMap}. */
 export function createBoundedMap<Value>(capacity: number): BoundedMap<Value> {
   const entries = new Map<string, Entry<Value>>();
+  // One iterator for all drops: a new one would pass over every place that an earlier drop has left empty.
+  let oldestFirst = entries.entries();
 
   function drop(): void {
     for (let chances = 0; ; chances++) {
-      const oldest = entries.entries().next();
-      if (oldest.done === true) return;
+      let oldest = oldestFirst.next();
+      if (oldest.done === true) {
+        oldestFirst = entries.entries();
+        oldest = oldestFirst.next();
+        if (oldest.done === true) return;
+      }
       const [key, entry] = oldest.value;
       entries.delete(key);
       if (!entry.isUsed || chances >= maxSecondChances) return;
