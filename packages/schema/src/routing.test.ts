@@ -127,6 +127,15 @@ describe("buildPath", () => {
     );
   });
 
+  test("a URL parser does not change the path of any endpoint and id", () => {
+    fc.assert(
+      fc.property(fc.constantFrom(...all), arbitraryIdentifier, (endpoint, id) => {
+        const path = buildPath(endpoint, Object.fromEntries(endpoint.params.map((name) => [name, id])));
+        expect(new URL(path, "http://localhost").pathname).toBe(path);
+      }),
+    );
+  });
+
   test("throws a RangeError for a text that is not an id", () => {
     const notAnId = fc
       .oneof(fc.string({ unit: "binary" }), fc.constantFrom("..", ".", "%2e%2e", "a/../b", "\ud800", "register"))
@@ -145,9 +154,5 @@ describe("buildPath", () => {
   test("does not interpret replacement patterns in a template or an id", () => {
     expect(buildPath({ path: "/v1/{a}/{b}", params: ["a", "b"] }, { a: "x", b: "y" })).toBe("/v1/x/y");
     expect(() => buildPath({ path: "/v1/{a}", params: ["a"] }, { a: "$&" })).toThrow(RangeError);
-  });
-
-  test("throws a RangeError for a template that a URL parser would change", () => {
-    expect(() => buildPath({ path: "/v1/../{a}", params: ["a"] }, { a: "x" })).toThrow(RangeError);
   });
 });

@@ -43,7 +43,7 @@ export type Validation =
 
 /** Validates the query and the body of a request. Synchronous for an endpoint that takes no body. */
 export function validateRequest(request: GatewayRequest, endpoint: InputRules): MaybePromise<Validation> {
-  const query = new URLSearchParams(request.query).toString();
+  const query = request.query === "" ? "" : new URLSearchParams(request.query).toString();
   let queryValues: unknown = null;
   if (endpoint.query !== null) {
     const decoded = decodeQuery(endpoint.query, query);
