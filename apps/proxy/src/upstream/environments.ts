@@ -17,7 +17,6 @@ import {
 } from "@letta-environments/schema";
 import { isJsonObject, parseJsonObject } from "../lib/json.ts";
 import type { ReadRemote } from "./remote-call.ts";
-import type { ValidatedResponse } from "./validate-response.ts";
 
 /** An environment of a remote server. */
 export interface UpstreamRow extends PresentableEnvironment {
@@ -37,13 +36,13 @@ interface UpstreamList {
 }
 
 /** Reads one environment; `null` when the response is not an environment. */
-export function readUpstreamRow({ object, body }: ValidatedResponse): UpstreamRow | null {
-  const row = object ?? parseJsonObject(body);
+export function readUpstreamRow({ body }: PlainResponse): UpstreamRow | null {
+  const row = parseJsonObject(body);
   return isUpstreamRow(row) ? row : null;
 }
 
-function readUpstreamList({ object, body }: ValidatedResponse): UpstreamList | null {
-  const list = object ?? parseJsonObject(body);
+function readUpstreamList({ body }: PlainResponse): UpstreamList | null {
+  const list = parseJsonObject(body);
   return isUpstreamList(list) ? list : null;
 }
 
@@ -72,7 +71,7 @@ export function isLimitedToDevices({ deviceIds, connectionNames, tenantDevices =
 }
 
 /** A list response without the members that the principal may not see; the same response when nothing is hidden. */
-export function presentList(principal: Principal, response: ValidatedResponse): PlainResponse {
+export function presentList(principal: Principal, response: PlainResponse): PlainResponse {
   if (response.status !== endpoints.listEnvironments.successStatus || principal.scopes.has("details")) return response;
   const list = readUpstreamList(response);
   if (list === null) return problemResponse("upstream_invalid_response");
@@ -81,12 +80,18 @@ export function presentList(principal: Principal, response: ValidatedResponse): 
   return { status: response.status, headers: response.headers, body: JSON.stringify({ ...list, connections }) };
 }
 
-/** A device response without the members that the principal may not see; the same response when nothing is hidden. */
-export function presentRow(principal: Principal, response: ValidatedResponse): PlainResponse {
-  const { successStatus } = endpoints.retrieveEnvironment;
-  if (response.status !== successStatus || principal.scopes.has("details")) return response;
+/**
+ * A device response without the members that the principal may not see; the same response when nothing is hidden. A device that the principal may
+ * not use and one that does not exist look alike.
+ */
+export function presentRow(principal: Principal, response: PlainResponse): PlainResponse {
+  const isLimited = isLimitedToDevices(principal);
+  if (isLimited && response.status === 404) return problemResponse("environment_not_found");
+  if (response.status !== endpoints.retrieveEnvironment.successStatus) return response;
+  if (!isLimited && principal.scopes.has("details")) return response;
   const row = readUpstreamRow(response);
   if (row === null) return problemResponse("upstream_invalid_response");
+  if (!allowsDevice(principal, row)) return problemResponse("environment_not_found");
   const presented = presentEnvironment(principal, row);
   if (presented === row) return response;
   return { status: response.status, headers: response.headers, body: JSON.stringify(presented) };

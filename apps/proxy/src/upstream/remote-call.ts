@@ -17,7 +17,7 @@ import { type AttemptOutcome, createAttempt } from "./attempt.ts";
 import type { ConcurrencyLimits } from "./concurrency.ts";
 import { createRetryBudget, retryDelayMs } from "./retry.ts";
 import type { UpstreamCall } from "./upstream.ts";
-import { type ValidatedResponse, validateResponse } from "./validate-response.ts";
+import { validateResponse } from "./validate-response.ts";
 
 /** Calls the remote server for an endpoint. */
 export type CallRemote = (
@@ -32,7 +32,7 @@ export type CallEnd = PlainResponse | UpstreamFailure | null;
 /** The end of a call, and the response that follows from it. */
 export interface RemoteExchange {
   readonly end: CallEnd;
-  readonly response: ValidatedResponse;
+  readonly response: PlainResponse;
 }
 
 /** Reads from the remote server on behalf of a request: with its credential and within its deadline. */
@@ -40,7 +40,7 @@ export type ReadRemote = (
   endpoint: KnownEndpoint,
   params: Readonly<Record<string, string>>,
   query: string,
-) => Promise<ValidatedResponse>;
+) => Promise<PlainResponse>;
 
 /** Creates a {@link CallRemote}. */
 export function createCallRemote(

@@ -3,8 +3,6 @@
  * devices and its mode, and removes the members that the principal may not see.
  */
 import {
-  allowsDevice,
-  endpoints,
   messageDeduplicationHeader,
   type PlainResponse,
   type Principal,
@@ -16,11 +14,10 @@ import type { Deadline } from "../lib/deadline.ts";
 import type { GatewayPorts, UpstreamFetch } from "../ports.ts";
 import type { ConcurrencyLimits } from "./concurrency.ts";
 import { createConnectionLookup } from "./connections.ts";
-import { isLimitedToDevices, listPermitted, presentList, presentRow, readUpstreamRow } from "./environments.ts";
+import { isLimitedToDevices, listPermitted, presentList, presentRow } from "./environments.ts";
 import { buildRemoteRequest, createCallRemote, type ReadRemote, readRequest } from "./remote-call.ts";
 import { createSendRemote } from "./remote-send.ts";
 import type { Upstream, UpstreamCall } from "./upstream.ts";
-import type { ValidatedResponse } from "./validate-response.ts";
 
 /** Settings of a remote upstream. */
 export interface RemoteUpstreamOptions {
@@ -65,7 +62,7 @@ export function createRemoteUpstream(
           ? listPermitted(principal, call.query, decoded.query.limit, readUntil(deadline))
           : callRemote(own, request, deadline).then(({ response }) => presentList(principal, response));
       case "retrieveEnvironment":
-        return callRemote(own, request, deadline).then(({ response }) => presentPermitted(principal, response));
+        return callRemote(own, request, deadline).then(({ response }) => presentRow(principal, response));
       case "sendMessage":
         return send({ call, input: decoded, request, reads: { deadline, readUntil } });
       case "registerEnvironment":
@@ -80,18 +77,6 @@ export function createRemoteUpstream(
     findConnection: () => Promise.resolve(undefined),
     forget: connections.forget,
   };
-}
-
-/** The response to a read of one device. A device that the principal may not use and one that does not exist look alike. */
-function presentPermitted(principal: Principal, response: ValidatedResponse): PlainResponse {
-  if (isLimitedToDevices(principal)) {
-    if (response.status === 404) return problemResponse("environment_not_found");
-    if (response.status !== endpoints.retrieveEnvironment.successStatus) return response;
-    const row = readUpstreamRow(response);
-    if (row === null) return problemResponse("upstream_invalid_response");
-    if (!allowsDevice(principal, row)) return problemResponse("environment_not_found");
-  }
-  return presentRow(principal, response);
 }
 
 /** Adds the header that lets clients repeat a send whose outcome they do not know. The gateway recognises it, whatever the upstream does. */

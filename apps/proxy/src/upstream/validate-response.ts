@@ -13,14 +13,8 @@ import {
   problemType,
 } from "@letta-environments/schema";
 import { invalidKey } from "../auth/authentication.ts";
-import { type JsonObject, parseJsonObject } from "../lib/json.ts";
+import { parseJsonObject } from "../lib/json.ts";
 import type { UpstreamCredential } from "../ports.ts";
-
-/** A response for the caller. */
-export interface ValidatedResponse extends PlainResponse {
-  /** The body of a success, parsed once for everybody who reads it. */
-  readonly object?: JsonObject;
-}
 
 /** Returns the response for the caller. Of the upstream's header fields only {@link passedFields}, `Idempotency-Replayed: true` and the
  * `Retry-After` of errors are passed on. */
@@ -28,7 +22,7 @@ export function validateResponse(
   endpoint: Endpoint,
   response: PlainResponse,
   credential: UpstreamCredential | undefined,
-): ValidatedResponse {
+): PlainResponse {
   const { status, headers, body } = response;
   if (status >= 300 && status < 400) return problemResponse("upstream_redirected");
   if (status === 401 || status === 403) return credentialRefused(status, credential);
@@ -36,8 +30,9 @@ export function validateResponse(
   if (status >= 400 && status < 600) return translateError(endpoint, response, credential?.value ?? null);
   const contentType = headers["content-type"];
   const isJson = contentType !== undefined && isJsonMediaType(contentType);
-  const object = isJson && status === endpoint.successStatus ? parseJsonObject(body) : null;
-  if (object === null) return problemResponse("upstream_invalid_response");
+  if (!isJson || status !== endpoint.successStatus || !hasJsonObject(endpoint, body)) {
+    return problemResponse("upstream_invalid_response");
+  }
   credential?.onCallerAccepted?.();
   const replayed = headers["idempotency-replayed"];
   return {
@@ -48,8 +43,28 @@ export function validateResponse(
       ...(replayed === "true" && { "idempotency-replayed": replayed }),
     },
     body,
-    object,
   };
+}
+
+/**
+ * Whether a body is a JSON object. That of a read is parsed only where its rows are read or changed, because that takes longer than the rest of
+ * the call; here it has to begin and end as an object does.
+ */
+function hasJsonObject({ method }: Endpoint, body: PlainResponse["body"]): boolean {
+  if (method !== "GET") return parseJsonObject(body) !== null;
+  if (body === null || typeof body === "string") return /^\s*\{[^]*\}\s*$/.test(body ?? "");
+  let [start, end] = [0, body.length - 1];
+  while (isJsonSpace(body[start])) start += 1;
+  while (isJsonSpace(body[end])) end -= 1;
+  return start < end && body[start] === openingBrace && body[end] === closingBrace;
+}
+
+const openingBrace = 0x7b;
+const closingBrace = 0x7d;
+
+/** Insignificant whitespace (RFC 8259 section 2). */
+function isJsonSpace(byte: number | undefined): boolean {
+  return byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09;
 }
 
 /** Callers can replace their own key, but not the gateway's credential. */
