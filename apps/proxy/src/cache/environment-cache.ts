@@ -81,28 +81,17 @@ export function createEnvironmentCache(
     maxBodyBytes: 8_388_608,
     onError,
   });
-  const visibilityKeyOf = createVisibilityKey(sha256);
-  const digests = createBoundedMap<string>(maxCredentials);
+  const audienceOf = createAudienceKey(sha256);
   const resources = createBoundedMap<string>(maxResources);
-
-  function digestOf(credential: string | null): string {
-    if (credential === null) return "none";
-    return remembered(digests, credential, () => sha256(credential));
-  }
 
   return ({ upstream, showsStatus }) => ({
     read({ request, endpoint, params, query, principal, credential, fetch }) {
       const ttls = cacheTtls[endpoint.operation];
       if (ttls === undefined) return null;
       const { tenant } = principal;
-      const key = cacheKeyOf({
-        upstream,
-        tenant,
-        visibility: visibilityKeyOf(principal),
-        credential: digestOf(credential),
-        // The path and the query decide which resource it is, however the caller has encoded them.
-        resource: remembered(resources, targetOf(request), () => resourceOf(endpoint, params, query)),
-      });
+      // The path and the query decide which resource it is, however the caller has encoded them.
+      const resource = remembered(resources, targetOf(request), () => resourceOf(endpoint, params, query));
+      const key = encodeKey([audienceOf(upstream, principal, credential), resource]);
       const result = cache.read(
         key,
         async (signal) => toFetchedResponse(await fetch(signal), ttls, groupsOf(upstream, tenant, params), sha256),
@@ -124,8 +113,7 @@ export function createEnvironmentCache(
   });
 }
 
-/** The number of credentials whose digests are remembered, and of request targets whose resources are. */
-const maxCredentials = 1_000;
+/** The number of request targets whose resources are remembered. */
 const maxResources = 10_000;
 
 function remembered(known: BoundedMap<string>, key: string, compute: () => string): string {
@@ -179,27 +167,33 @@ function cacheModeOf(request: GatewayRequest): CacheMode | null {
   return directives.includes("no-cache") || directives.includes("max-age=0") ? "no-cache" : null;
 }
 
-/** Everything that a cached response depends on. Without any one part, a caller could get a response that is not meant for it. */
-export interface EnvironmentCacheKey {
-  readonly upstream: string;
-  readonly tenant: string;
-  readonly visibility: VisibilityKey;
-  /** Digest of the upstream credential, because another credential may belong to another account. */
-  readonly credential: string;
-  /** From {@link resourceOf}. */
-  readonly resource: string;
-}
-
-/** Encodes the key for the cache. */
-export function cacheKeyOf({ upstream, tenant, visibility, credential, resource }: EnvironmentCacheKey): string {
-  return encodeKey([upstream, tenant, visibility, credential, resource]);
+/**
+ * Returns a function that computes everything that a cached response depends on besides its resource: without any one part, a caller could get a
+ * response that is not meant for it. Another credential may belong to another account. The digest of a principal is computed once for each credential
+ * that it uses in a row.
+ */
+function createAudienceKey(
+  sha256: Sha256,
+): (upstream: string, principal: Principal, credential: string | null) => string {
+  const visibilityKeyOf = createVisibilityKey(sha256);
+  const known = new WeakMap<Principal, { upstream: string; credential: string | null; key: string }>();
+  return (upstream, principal, credential) => {
+    const last = known.get(principal);
+    if (last !== undefined && last.upstream === upstream && last.credential === credential) return last.key;
+    const parts = [upstream, principal.tenant, visibilityKeyOf(principal), credential];
+    const key = sha256(JSON.stringify(parts));
+    known.set(principal, { upstream, credential, key });
+    return key;
+  };
 }
 
 /** Names the resource by its path and the query that is sent to the upstream, including unknown parameters. The order of parameters does not matter. */
 export function resourceOf(endpoint: Endpoint, params: Readonly<Record<string, string>>, rawQuery: string): string {
+  const path = buildPath(endpoint, params);
+  if (rawQuery === "") return `${path}?`;
   const query = new URLSearchParams(rawQuery);
   query.sort();
-  return `${buildPath(endpoint, params)}?${query.toString()}`;
+  return `${path}?${query.toString()}`;
 }
 
 /** The key of a group of a tenant's responses. It does not contain the visibility, so invalidating it reaches all callers. */
