@@ -6,6 +6,7 @@
 import { promisify } from "node:util";
 import { brotliDecompress, gunzip } from "node:zlib";
 import type { PlainHeaders, PlainResponse } from "@letta-environments/schema";
+import { atTurnEnd } from "@letta-environments/platform/node";
 import type { Dispatcher, Pool } from "undici";
 import { concatenate } from "../lib/read-stream.ts";
 import type { UpstreamFailure, UpstreamFetch, UpstreamProgress, UpstreamRequest } from "../ports.ts";
@@ -89,37 +90,43 @@ function dispatch(
 
     if (signal.aborted) return fail(signal.reason);
     signal.addEventListener("abort", onAbort, { once: true });
-    pool.dispatch(
-      { method: method as Dispatcher.HttpMethod, path, headers: { ...headers, ...acceptedEncodings }, body },
-      {
-        // undici writes the request when this returns. If it throws, nothing is written.
-        onRequestStart(controller) {
-          if (isSettled) throw new Error("the request was aborted before it was sent");
-          if (sending !== null) throw new Error("the request was sent before");
-          sending = controller;
-          progress.isSent = true;
-        },
-        onResponseStart(_controller, statusCode, rawHeaders) {
-          status = statusCode;
-          responseHeaders = joinHeaders(rawHeaders);
-        },
-        onResponseData(controller, chunk) {
-          length += chunk.byteLength;
-          if (length <= maxResponseBytes) {
-            chunks.push(chunk);
-            return;
-          }
-          if (!isSettled) settle({ reason: "too_large", cause: null });
-          controller.abort(new Error("the response is too large"));
-        },
-        onResponseEnd() {
-          if (isSettled) return;
-          const response = { status, headers: responseHeaders, body: concatenate(chunks, length) };
-          settle(isEncoded(response) ? decode(response, maxResponseBytes) : response);
-        },
-        onResponseError: (_controller, cause) => fail(cause),
+    const options = {
+      method: method as Dispatcher.HttpMethod,
+      path,
+      headers: { ...headers, ...acceptedEncodings },
+      body,
+    };
+    const handler: Dispatcher.DispatchHandler = {
+      // undici writes the request when this returns. If it throws, nothing is written.
+      onRequestStart(controller) {
+        if (isSettled) throw new Error("the request was aborted before it was sent");
+        if (sending !== null) throw new Error("the request was sent before");
+        sending = controller;
+        progress.isSent = true;
       },
-    );
+      onResponseStart(_controller, statusCode, rawHeaders) {
+        status = statusCode;
+        responseHeaders = joinHeaders(rawHeaders);
+      },
+      onResponseData(controller, chunk) {
+        length += chunk.byteLength;
+        if (length <= maxResponseBytes) {
+          chunks.push(chunk);
+          return;
+        }
+        if (!isSettled) settle({ reason: "too_large", cause: null });
+        controller.abort(new Error("the response is too large"));
+      },
+      onResponseEnd() {
+        if (isSettled) return;
+        const response = { status, headers: responseHeaders, body: concatenate(chunks, length) };
+        settle(isEncoded(response) ? decode(response, maxResponseBytes) : response);
+      },
+      onResponseError: (_controller, cause) => fail(cause),
+    };
+    atTurnEnd(() => {
+      if (!isSettled) pool.dispatch(options, handler);
+    });
   });
 }
 

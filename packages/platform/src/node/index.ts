@@ -8,3 +8,4 @@ export {
   systemClock,
 } from "./primitives.ts";
 export { openSqlite } from "./sqlite.ts";
+export { atTurnEnd } from "./turn-end.ts";

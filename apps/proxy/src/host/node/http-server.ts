@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, METHODS, type Server, type ServerRe
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { RandomId } from "@letta-environments/platform";
+import { atTurnEnd } from "@letta-environments/platform/node";
 import { type PlainResponse, problemResponse } from "@letta-environments/schema";
 import { type GatewayRequest, resolveRequestId } from "../../http/gateway-request.ts";
 import { finishResponse, type GatewayResponse } from "../../http/response.ts";
@@ -74,8 +75,9 @@ export function createHttpServer(options: HttpServerOptions): Server {
     outgoing: ServerResponse,
   ): void {
     const response = handle(new NodeRequest(incoming, outgoing));
-    if (response instanceof Promise) void response.then((late) => send(incoming, outgoing, late));
-    else send(incoming, outgoing, response);
+    const sendLater = (ready: GatewayResponse): void => atTurnEnd(() => send(incoming, outgoing, ready));
+    if (response instanceof Promise) void response.then(sendLater);
+    else sendLater(response);
   }
 
   function send(incoming: IncomingMessage, outgoing: ServerResponse, response: GatewayResponse): void {
