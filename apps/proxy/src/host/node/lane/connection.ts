@@ -1,4 +1,5 @@
 import type { Socket } from "node:net";
+import { atTurnEnd } from "@letta-environments/platform/node";
 import type { PlainResponse } from "@letta-environments/schema";
 import type { Pipeline } from "../../../pipeline.ts";
 import { LaneExchange } from "./exchange.ts";
@@ -32,6 +33,7 @@ export function answerReads(socket: Socket, options: ConnectionOptions): LaneCon
   let known: LaneFields | null = null;
   let current: LaneExchange | null = null;
   let isHalfClosed = false;
+  let isCorked = false;
   let requests = 0;
 
   function read(chunk: Buffer): void {
@@ -55,11 +57,29 @@ export function answerReads(socket: Socket, options: ConnectionOptions): LaneCon
   function respond(exchange: LaneExchange, response: PlainResponse): boolean {
     if (socket.destroyed) return false;
     const text = toText(response, exchange);
-    const isWritten = typeof text === "string" ? socket.write(text, "latin1") : writeBoth(socket, text);
+    const isWritten = write(text);
     exchange.isAnswered = true;
     if (!exchange.shouldKeepAlive) socket.off("data", read).destroySoon();
     else if (isWritten) return endExchange();
     return false;
+  }
+
+  /** Writes a response at the end of the turn of the event loop, in one system call. */
+  function write(text: ReturnType<ResponseText>): boolean {
+    if (!isCorked) {
+      isCorked = true;
+      socket.cork();
+      atTurnEnd(uncork);
+    }
+    if (typeof text === "string") return socket.write(text, "latin1");
+    const [head, body] = text;
+    socket.write(head, "latin1");
+    return socket.write(body);
+  }
+
+  function uncork(): void {
+    if (isCorked) socket.uncork();
+    isCorked = false;
   }
 
   function endExchange(): true {
@@ -93,6 +113,8 @@ export function answerReads(socket: Socket, options: ConnectionOptions): LaneCon
   }
 
   function leave(unread: Buffer): void {
+    // What the HTTP server writes on Bun would come before it, or instead of it.
+    uncork();
     socket.off("data", read).off("drain", onDrain).off("end", onEnd).off("close", endExchange);
     handOver(socket, unread);
     socket.off("error", destroy);
@@ -100,13 +122,4 @@ export function answerReads(socket: Socket, options: ConnectionOptions): LaneCon
 
   socket.on("data", read).on("drain", onDrain).on("end", onEnd).on("close", endExchange).on("error", destroy);
   return { isBusy: () => current !== null, requests: () => requests };
-}
-
-/** Writes a head and its body in one system call. */
-function writeBoth(socket: Socket, [head, body]: readonly [string, Buffer]): boolean {
-  socket.cork();
-  socket.write(head, "latin1");
-  const isWritten = socket.write(body);
-  socket.uncork();
-  return isWritten;
 }
