@@ -62,7 +62,10 @@ export const folderOrder = new Map([
   ],
   ["packages/cli/src", ["bin.ts", "adapters/", "commands/", "format/"]],
   ["packages/client/src", ["index.ts", "testing/", "operations/", "adapters/"]],
-  ["packages/environment-server/src", ["index.ts", "operations/", "socket/", "delivery/", "sqlite/"]],
+  [
+    "packages/environment-server/src",
+    ["index.ts", "operations/", "socket/", "commands/", "delivery/", "dialects/", "sqlite/"],
+  ],
   [
     "packages/http-cache/src",
     ["index.ts", "rfc9111.ts", "web/", "rfc9111/", "engine/", "store/", "fields/", "adapters/"],

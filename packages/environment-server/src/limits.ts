@@ -26,6 +26,17 @@ export const maxUnacknowledgedSends = 64;
 /** Sends without an acknowledgement, over all devices, for which a late one is still accepted. The oldest are dropped first. */
 export const maxLateAcknowledgements = 10_000;
 
+// Commands to devices
+
+/** How long a command waits for the device's answer, in milliseconds. After that its result is 504 `control_unknown`. */
+export const commandTimeoutMs = 10_000;
+
+/** Commands to one device that may wait for an answer at the same time. */
+export const maxWaitingCommands = 16;
+
+/** Conversations of one device whose mode is remembered one by one. */
+export const maxKnownModes = 64;
+
 // Frames of devices
 
 /** Largest frame before a device has reported its status, in bytes. Statuses of a real device have 3 to 14 KB. */

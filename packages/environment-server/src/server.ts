@@ -19,11 +19,13 @@ import {
   problemResponse,
   type UpgradeDecision,
 } from "@letta-environments/schema";
+import { createDeviceCommands } from "./commands/device-commands.ts";
 import { createPendingDeliveries } from "./delivery/pending.ts";
 import { createEmitter, type EmitEvent, type EnvironmentServerEvent } from "./events.ts";
 import { createKeyedQueue } from "./keyed-queue.ts";
 import { defaultSettleMs, retentionMs } from "./limits.ts";
 import type { RequestContext, ServerContext } from "./operations/context.ts";
+import { controlConversation } from "./operations/control.ts";
 import { createDeviceAdministration, type DeviceAdministration } from "./operations/devices.ts";
 import { createPresentation } from "./operations/presentation.ts";
 import { listEnvironments, retrieveEnvironment } from "./operations/read.ts";
@@ -104,7 +106,9 @@ export function createEnvironmentServer(options: EnvironmentServerOptions): Envi
     emit(event);
     if (event.type === "device_disconnected") removals.socketEnded();
   };
-  const hub = createDeviceHub({ clock, randomId, store, pending, emit: emitAndWatch, retentionNow, settleMs });
+  const commands = createDeviceCommands({ clock, randomId });
+  const hubOptions = { clock, randomId, store, pending, commands, retentionNow, settleMs };
+  const hub = createDeviceHub({ ...hubOptions, emit: emitAndWatch });
   const removals = createRemovalWatch({ clock, store, hub, emit });
   const { track, settled } = createRunningWork();
   let closing = false;
@@ -114,6 +118,7 @@ export function createEnvironmentServer(options: EnvironmentServerOptions): Envi
     settleMs,
     emit,
     pending,
+    commands,
     hub,
     presentation: createPresentation({ ...options, hub }),
     removals,
@@ -227,6 +232,12 @@ function runOperation(
       return declareDeduplication(sendMessage(server, request, principal, context));
     case "registerEnvironment":
       return registerEnvironment(server, request, principal, context);
+    case "stopTurn":
+    case "changeMode":
+    case "changeDirectory":
+    case "resumeQueue":
+    case "removeQueueItem":
+      return declareDeduplication(controlConversation(server, request, principal, context));
     case "openDeviceSocket":
       // RFC 9110 section 15.5.22: a 426 response names the protocol to upgrade to.
       return Promise.resolve(

@@ -30,6 +30,7 @@ const ruleSchemas: ReadonlyMap<string, JsonSchema> = new Map<string, JsonSchema>
   ["isListLimit", { pattern: "^0{0,8}([1-9][0-9]?|100)$" }],
   // Text in UTF-8 has no unpaired surrogates.
   ["isWellFormed", {}],
+  ["isDirectory", { pattern: "^(/|[A-Za-z]:[\\\\/]|\\\\\\\\)[^\\u0000-\\u001f\\u007f-\\u009f]*$" }],
   ["isDisplayable", { pattern: "^[^\\u0000-\\u001f\\u007f-\\u009f]*$" }],
 ]);
 

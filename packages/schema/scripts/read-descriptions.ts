@@ -9,23 +9,26 @@ export interface InterfaceDescription {
 
 const source = new URL("../src/", import.meta.url);
 
-/** Returns the descriptions of every exported interface by its name. */
+/** Returns the descriptions of every exported interface by its name. An interface has the members of the one that it extends. */
 function readDescriptions(): ReadonlyMap<string, InterfaceDescription> {
   const found = new Map<string, InterfaceDescription>();
   for (const file of readdirSync(source)) {
     if (!file.endsWith(".ts") || /\.(?:gen|test|test-d)\.ts$/.test(file)) continue;
     const text = readFileSync(new URL(file, source), "utf8");
-    for (const [, comment, name = "", body = ""] of text.matchAll(interfacePattern)) {
+    for (const [, comment, name = "", base = "", body = ""] of text.matchAll(interfacePattern)) {
       const members = [...body.matchAll(memberPattern)].map(
         ([, about = "", member = ""]) => [member, plain(about)] as const,
       );
-      found.set(name, { text: comment === undefined ? undefined : plain(comment), members: new Map(members) });
+      const inherited = found.get(base)?.members ?? [];
+      const about = comment === undefined ? undefined : plain(comment);
+      found.set(name, { text: about, members: new Map([...inherited, ...members]) });
     }
   }
   return found;
 }
 
-const interfacePattern = /(?:\/\*\*((?:(?!\*\/)[^])*)\*\/\n)?export interface (\w+)[^{]*\{([^]*?)\n\}/g;
+const interfacePattern =
+  /(?:\/\*\*((?:(?!\*\/)[^])*)\*\/\n)?export interface (\w+)(?: extends (\w+))?[^{]*\{([^]*?)\n\}/g;
 const memberPattern = /\/\*\*((?:(?!\*\/)[^])*)\*\/\s*(?:readonly )?(\w+)\??:/g;
 
 /** Returns a comment as one line of text, without stars and links. */

@@ -50,6 +50,12 @@ export function allowsMode({ maxMode }: Pick<Principal, "maxMode">, currentMode:
   return ceiling !== undefined && rank !== undefined && rank <= ceiling;
 }
 
+/** Returns whether two names mean the same mode: `default` is `standard`, and `bypassPermissions` is `unrestricted`. */
+export function isSameMode(left: string, right: string): boolean {
+  const rank = modeRanks.get(left);
+  return rank === undefined ? left === right : rank === modeRanks.get(right);
+}
+
 /** The members that {@link presentEnvironment} may hide. A row of a newer server may have any value there. */
 export interface PresentableEnvironment {
   readonly organizationId?: unknown;

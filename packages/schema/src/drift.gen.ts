@@ -1,4 +1,5 @@
 // Generated from the schemas by scripts/generate.ts. Do not edit.
+import type { ChangeDirectoryResponse, ChangeModeResponse, RemoveQueueItemResponse, ResumeQueueResponse, StopTurnResponse } from "./control.ts";
 import type { Environment, EnvironmentList } from "./environment.ts";
 import type { Problem } from "./problem.ts";
 import type { RegisterResponse } from "./register.ts";
@@ -18,6 +19,16 @@ const environmentListMembers: readonly string[] = ["connections","hasNextPage"];
 const sendMessageResponseMembers: readonly string[] = ["success","message"];
 
 const registerResponseMembers: readonly string[] = ["connectionId","wsUrl","supportsSplitStatusChannels","supportsPairedListenerGenerations"];
+
+const stopTurnResponseMembers: readonly string[] = ["stopped"];
+
+const changeModeResponseMembers: readonly string[] = ["mode"];
+
+const changeDirectoryResponseMembers: readonly string[] = ["directory"];
+
+const resumeQueueResponseMembers: readonly string[] = ["resumed"];
+
+const removeQueueItemResponseMembers: readonly string[] = ["removed"];
 
 const problemIssueMembers: readonly string[] = ["member","rule"];
 
@@ -76,6 +87,48 @@ export const findRegisterResponseDrift = (value: RegisterResponse): Drift[] => {
   const report: DriftReport = new Map();
   const place0 = createPlace("", registerResponseMembers, report);
   findUnknownMembers(place0, value, 2 + (value.supportsSplitStatusChannels === undefined ? 0 : 1) + (value.supportsPairedListenerGenerations === undefined ? 0 : 1));
+  return [...report.values()];
+};
+
+/** Returns the unknown members of a {@link StopTurnResponse}, and the unknown values of its open enums. */
+export const findStopTurnResponseDrift = (value: StopTurnResponse): Drift[] => {
+  const report: DriftReport = new Map();
+  const place0 = createPlace("", stopTurnResponseMembers, report);
+  findUnknownMembers(place0, value, 1);
+  return [...report.values()];
+};
+
+/** Returns the unknown members of a {@link ChangeModeResponse}, and the unknown values of its open enums. */
+export const findChangeModeResponseDrift = (value: ChangeModeResponse): Drift[] => {
+  const report: DriftReport = new Map();
+  const place0 = createPlace("", changeModeResponseMembers, report);
+  const place1 = createPlace("mode", ["default","standard","acceptEdits","bypassPermissions","unrestricted"], report);
+  findUnknownMembers(place0, value, 1);
+  findUnknownValue(place1, value.mode);
+  return [...report.values()];
+};
+
+/** Returns the unknown members of a {@link ChangeDirectoryResponse}, and the unknown values of its open enums. */
+export const findChangeDirectoryResponseDrift = (value: ChangeDirectoryResponse): Drift[] => {
+  const report: DriftReport = new Map();
+  const place0 = createPlace("", changeDirectoryResponseMembers, report);
+  findUnknownMembers(place0, value, 1);
+  return [...report.values()];
+};
+
+/** Returns the unknown members of a {@link ResumeQueueResponse}, and the unknown values of its open enums. */
+export const findResumeQueueResponseDrift = (value: ResumeQueueResponse): Drift[] => {
+  const report: DriftReport = new Map();
+  const place0 = createPlace("", resumeQueueResponseMembers, report);
+  findUnknownMembers(place0, value, 1);
+  return [...report.values()];
+};
+
+/** Returns the unknown members of a {@link RemoveQueueItemResponse}, and the unknown values of its open enums. */
+export const findRemoveQueueItemResponseDrift = (value: RemoveQueueItemResponse): Drift[] => {
+  const report: DriftReport = new Map();
+  const place0 = createPlace("", removeQueueItemResponseMembers, report);
+  findUnknownMembers(place0, value, 1);
   return [...report.values()];
 };
 

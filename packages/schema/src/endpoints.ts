@@ -3,6 +3,28 @@
  * are all derived from this table.
  */
 import type { GenericSchema } from "valibot";
+import {
+  ChangeDirectoryBodySchema,
+  ChangeDirectoryResponseSchema,
+  ChangeModeBodySchema,
+  ChangeModeResponseSchema,
+  ConversationTargetSchema,
+  RemoveQueueItemQuerySchema,
+  RemoveQueueItemResponseSchema,
+  ResumeQueueResponseSchema,
+  StopTurnBodySchema,
+  StopTurnResponseSchema,
+  type ChangeDirectoryBody,
+  type ChangeDirectoryResponse,
+  type ChangeModeBody,
+  type ChangeModeResponse,
+  type ConversationTarget,
+  type RemoveQueueItemQuery,
+  type RemoveQueueItemResponse,
+  type ResumeQueueResponse,
+  type StopTurnBody,
+  type StopTurnResponse,
+} from "./control.ts";
 import { EnvironmentListSchema, EnvironmentSchema, type Environment, type EnvironmentList } from "./environment.ts";
 import { ListEnvironmentsQuerySchema, type ListEnvironmentsQuery } from "./list-query.ts";
 import {
@@ -26,12 +48,16 @@ export type Operation =
   | "retrieveEnvironment"
   | "sendMessage"
   | "registerEnvironment"
-  | "openDeviceSocket";
+  | "openDeviceSocket"
+  | ControlOperation;
+
+/** Names of the operations that control a conversation on a device. */
+export type ControlOperation = "stopTurn" | "changeMode" | "changeDirectory" | "resumeQueue" | "removeQueueItem";
 
 /** One endpoint as data. */
 export interface Endpoint<Query = unknown, Body = unknown, Response = unknown, Param extends string = string> {
   readonly operation: Operation;
-  readonly method: "GET" | "POST";
+  readonly method: "GET" | "POST" | "DELETE";
   /** Path template; `{name}` is replaced by one id. */
   readonly path: string;
   readonly summary: string;
@@ -39,6 +65,8 @@ export interface Endpoint<Query = unknown, Body = unknown, Response = unknown, P
   readonly description?: string;
   /** `caller`: an endpoint of the public API. `device`: an endpoint that devices use to enrol and to connect. */
   readonly audience: "caller" | "device";
+  /** `true`: not part of the API of the vendor. A server may lack it, and answers 404 `endpoint_not_found` then. */
+  readonly extension?: boolean;
   /** The scope that a gateway key must have. */
   readonly scope: Scope;
   /** Names of the ids in the path, in order. */
@@ -62,6 +90,11 @@ export interface Endpoints {
   readonly sendMessage: Endpoint<never, SendMessageBody, SendMessageResponse, "connectionId">;
   readonly registerEnvironment: Endpoint<never, RegisterRequest, RegisterResponse, never>;
   readonly openDeviceSocket: Endpoint<never, never, never, "connectionId">;
+  readonly stopTurn: Endpoint<never, StopTurnBody, StopTurnResponse, "connectionId">;
+  readonly changeMode: Endpoint<never, ChangeModeBody, ChangeModeResponse, "connectionId">;
+  readonly changeDirectory: Endpoint<never, ChangeDirectoryBody, ChangeDirectoryResponse, "connectionId">;
+  readonly resumeQueue: Endpoint<never, ConversationTarget, ResumeQueueResponse, "connectionId">;
+  readonly removeQueueItem: Endpoint<RemoveQueueItemQuery, never, RemoveQueueItemResponse, "connectionId" | "itemId">;
 }
 
 /** An endpoint of the table. */
@@ -82,6 +115,33 @@ type DecodedBy<Schema extends GenericSchema | null> =
 export type DecodedRequest = {
   [Name in Operation]: { readonly operation: Name } & OperationInput<Name>;
 }[Operation];
+
+/** Problems of every operation that controls a conversation. */
+const controlProblems: readonly ProblemCode[] = [
+  "invalid_request",
+  "invalid_id",
+  "connection_not_found",
+  "device_offline",
+  "connection_replaced",
+  "control_rejected",
+  "agent_not_allowed",
+  "agent_required",
+  "queue_full",
+  "storage_unavailable",
+  "control_unknown",
+];
+
+/** The members that the operations with a body have in common. */
+const control = {
+  method: "POST",
+  audience: "caller",
+  extension: true,
+  scope: "control",
+  params: ["connectionId"],
+  query: null,
+  successStatus: 200,
+  problems: ["malformed_json", "body_too_large", "unsupported_media_type", ...controlProblems],
+} as const;
 
 /** The endpoints of the API, and the two that devices use. */
 export const endpoints: Endpoints = {
@@ -144,6 +204,7 @@ export const endpoints: Endpoints = {
       "agent_required",
       "approvals_unsupported",
       "message_id_reused",
+      "mode_not_set",
       "queue_full",
       "storage_unavailable",
       "delivery_unknown",
@@ -193,5 +254,51 @@ export const endpoints: Endpoints = {
       "storage_unavailable",
       "upgrade_required",
     ],
+  },
+  stopTurn: {
+    ...control,
+    operation: "stopTurn",
+    path: "/v1/environments/{connectionId}/stop",
+    summary: "Stop the turn of a conversation.",
+    body: StopTurnBodySchema,
+    response: StopTurnResponseSchema,
+  },
+  changeMode: {
+    ...control,
+    operation: "changeMode",
+    path: "/v1/environments/{connectionId}/mode",
+    summary: "Change the permission mode of a conversation.",
+    description: "A key with a maximum mode may not set a more permissive one: 403 `mode_not_allowed`.",
+    body: ChangeModeBodySchema,
+    response: ChangeModeResponseSchema,
+    problems: [...control.problems, "mode_not_allowed"],
+  },
+  changeDirectory: {
+    ...control,
+    operation: "changeDirectory",
+    path: "/v1/environments/{connectionId}/directory",
+    summary: "Change the working directory of a conversation.",
+    body: ChangeDirectoryBodySchema,
+    response: ChangeDirectoryResponseSchema,
+  },
+  resumeQueue: {
+    ...control,
+    operation: "resumeQueue",
+    path: "/v1/environments/{connectionId}/queue/resume",
+    summary: "Resume the queue of a conversation after a stop.",
+    body: ConversationTargetSchema,
+    response: ResumeQueueResponseSchema,
+  },
+  removeQueueItem: {
+    ...control,
+    operation: "removeQueueItem",
+    method: "DELETE",
+    path: "/v1/environments/{connectionId}/queue/{itemId}",
+    summary: "Remove a waiting message from the queue of a conversation.",
+    params: ["connectionId", "itemId"],
+    query: RemoveQueueItemQuerySchema,
+    body: null,
+    response: RemoveQueueItemResponseSchema,
+    problems: controlProblems,
   },
 };

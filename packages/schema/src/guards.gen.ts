@@ -1,11 +1,12 @@
 // Generated from the schemas by scripts/generate.ts. Do not edit. For values from JSON: a member that is undefined counts as absent.
+import type { ChangeDirectoryBody, ChangeDirectoryResponse, ChangeModeBody, ChangeModeResponse, ConversationTarget, RemoveQueueItemQuery, RemoveQueueItemResponse, ResumeQueueResponse, StopTurnBody, StopTurnResponse } from "./control.ts";
 import type { Environment, EnvironmentList } from "./environment.ts";
 import type { ListEnvironmentsWireQuery } from "./list-query.ts";
 import type { Problem } from "./problem.ts";
 import type { RegisterRequest, RegisterResponse } from "./register.ts";
 import type { SendMessageBody, SendMessageResponse } from "./message.ts";
 import { findMismatch } from "./find-mismatch.ts";
-import { isDisplayable, isListLimit, isRecord, isWellFormed, looksLikeApproval, looksLikeToolReturn } from "./rules.ts";
+import { isDirectory, isDisplayable, isListLimit, isRecord, isWellFormed, looksLikeApproval, looksLikeToolReturn } from "./rules.ts";
 import { isIdentifier } from "./identifier.ts";
 
 export { isRecord };
@@ -29,6 +30,7 @@ const isTextWellFormedFrom1To256 = (value: unknown): boolean => isText(value) &&
 const isTextFrom1 = (value: unknown): boolean => isText(value) && value.length >= 1;
 const isTextWellFormedTo256 = (value: unknown): boolean => isText(value) && isWellFormed(value) && value.length <= 256;
 const isTextFrom1To256Displayable = (value: unknown): boolean => isText(value) && value.length >= 1 && value.length <= 256 && isDisplayable(value);
+const isTextTo4096Directory = (value: unknown): boolean => isText(value) && value.length <= 4096 && isDirectory(value);
 
 const isSelfUpdate = (value: unknown): boolean =>
   isRecord(value) &&
@@ -164,6 +166,94 @@ export const isRegisterResponse = (value: unknown): value is RegisterResponse =>
 
 /** Returns the path of the first member that does not match {@link RegisterResponse}, such as `messages[0].role`; `""` for the whole value, `null` if it matches. */
 export const findRegisterResponseMismatch = (value: unknown): string | null => findMismatch(isRegisterResponse, value);
+
+/** Returns whether a value matches {@link StopTurnBody}. */
+export const isStopTurnBody = (value: unknown): value is StopTurnBody =>
+  isRecord(value) &&
+  (value["agentId"] === undefined || isTextWellFormedFrom1To256(value["agentId"])) &&
+  (value["conversationId"] === undefined || (value["conversationId"] === null || isTextWellFormedTo256(value["conversationId"]))) &&
+  (value["runId"] === undefined || isTextWellFormedFrom1To256(value["runId"]));
+
+/** Returns the path of the first member that does not match {@link StopTurnBody}, such as `messages[0].role`; `""` for the whole value, `null` if it matches. */
+export const findStopTurnBodyMismatch = (value: unknown): string | null => findMismatch(isStopTurnBody, value);
+
+/** Returns whether a value matches {@link StopTurnResponse}. */
+export const isStopTurnResponse = (value: unknown): value is StopTurnResponse =>
+  isRecord(value) &&
+  isFlag(value["stopped"]);
+
+/** Returns the path of the first member that does not match {@link StopTurnResponse}, such as `messages[0].role`; `""` for the whole value, `null` if it matches. */
+export const findStopTurnResponseMismatch = (value: unknown): string | null => findMismatch(isStopTurnResponse, value);
+
+/** Returns whether a value matches {@link ChangeModeBody}. */
+export const isChangeModeBody = (value: unknown): value is ChangeModeBody =>
+  isRecord(value) &&
+  (value["agentId"] === undefined || isTextWellFormedFrom1To256(value["agentId"])) &&
+  (value["conversationId"] === undefined || (value["conversationId"] === null || isTextWellFormedTo256(value["conversationId"]))) &&
+  (value["mode"] === "default" || value["mode"] === "standard" || value["mode"] === "acceptEdits" || value["mode"] === "bypassPermissions" || value["mode"] === "unrestricted");
+
+/** Returns the path of the first member that does not match {@link ChangeModeBody}, such as `messages[0].role`; `""` for the whole value, `null` if it matches. */
+export const findChangeModeBodyMismatch = (value: unknown): string | null => findMismatch(isChangeModeBody, value);
+
+/** Returns whether a value matches {@link ChangeModeResponse}. */
+export const isChangeModeResponse = (value: unknown): value is ChangeModeResponse =>
+  isRecord(value) &&
+  isText(value["mode"]);
+
+/** Returns the path of the first member that does not match {@link ChangeModeResponse}, such as `messages[0].role`; `""` for the whole value, `null` if it matches. */
+export const findChangeModeResponseMismatch = (value: unknown): string | null => findMismatch(isChangeModeResponse, value);
+
+/** Returns whether a value matches {@link ChangeDirectoryBody}. */
+export const isChangeDirectoryBody = (value: unknown): value is ChangeDirectoryBody =>
+  isRecord(value) &&
+  (value["agentId"] === undefined || isTextWellFormedFrom1To256(value["agentId"])) &&
+  (value["conversationId"] === undefined || (value["conversationId"] === null || isTextWellFormedTo256(value["conversationId"]))) &&
+  isTextTo4096Directory(value["directory"]);
+
+/** Returns the path of the first member that does not match {@link ChangeDirectoryBody}, such as `messages[0].role`; `""` for the whole value, `null` if it matches. */
+export const findChangeDirectoryBodyMismatch = (value: unknown): string | null => findMismatch(isChangeDirectoryBody, value);
+
+/** Returns whether a value matches {@link ChangeDirectoryResponse}. */
+export const isChangeDirectoryResponse = (value: unknown): value is ChangeDirectoryResponse =>
+  isRecord(value) &&
+  isText(value["directory"]);
+
+/** Returns the path of the first member that does not match {@link ChangeDirectoryResponse}, such as `messages[0].role`; `""` for the whole value, `null` if it matches. */
+export const findChangeDirectoryResponseMismatch = (value: unknown): string | null => findMismatch(isChangeDirectoryResponse, value);
+
+/** Returns whether a value matches {@link ConversationTarget}. */
+export const isConversationTarget = (value: unknown): value is ConversationTarget =>
+  isRecord(value) &&
+  (value["agentId"] === undefined || isTextWellFormedFrom1To256(value["agentId"])) &&
+  (value["conversationId"] === undefined || (value["conversationId"] === null || isTextWellFormedTo256(value["conversationId"])));
+
+/** Returns the path of the first member that does not match {@link ConversationTarget}, such as `messages[0].role`; `""` for the whole value, `null` if it matches. */
+export const findConversationTargetMismatch = (value: unknown): string | null => findMismatch(isConversationTarget, value);
+
+/** Returns whether a value matches {@link ResumeQueueResponse}. */
+export const isResumeQueueResponse = (value: unknown): value is ResumeQueueResponse =>
+  isRecord(value) &&
+  isNumber(value["resumed"]);
+
+/** Returns the path of the first member that does not match {@link ResumeQueueResponse}, such as `messages[0].role`; `""` for the whole value, `null` if it matches. */
+export const findResumeQueueResponseMismatch = (value: unknown): string | null => findMismatch(isResumeQueueResponse, value);
+
+/** Returns whether a value matches {@link RemoveQueueItemQuery}. */
+export const isRemoveQueueItemQuery = (value: unknown): value is RemoveQueueItemQuery =>
+  isRecord(value) &&
+  isTextWellFormedFrom1To256(value["agentId"]) &&
+  (value["conversationId"] === undefined || isTextWellFormedTo256(value["conversationId"]));
+
+/** Returns the path of the first member that does not match {@link RemoveQueueItemQuery}, such as `messages[0].role`; `""` for the whole value, `null` if it matches. */
+export const findRemoveQueueItemQueryMismatch = (value: unknown): string | null => findMismatch(isRemoveQueueItemQuery, value);
+
+/** Returns whether a value matches {@link RemoveQueueItemResponse}. */
+export const isRemoveQueueItemResponse = (value: unknown): value is RemoveQueueItemResponse =>
+  isRecord(value) &&
+  isFlag(value["removed"]);
+
+/** Returns the path of the first member that does not match {@link RemoveQueueItemResponse}, such as `messages[0].role`; `""` for the whole value, `null` if it matches. */
+export const findRemoveQueueItemResponseMismatch = (value: unknown): string | null => findMismatch(isRemoveQueueItemResponse, value);
 
 const isProblemIssue = (value: unknown): boolean =>
   isRecord(value) &&

@@ -1,6 +1,7 @@
 export * from "./access.ts";
 export * from "./canonical-json.ts";
 export * from "./check-value.ts";
+export * from "./control.ts";
 export * from "./decode-request.ts";
 export * from "./endpoints.ts";
 export * from "./environment.ts";
@@ -14,6 +15,7 @@ export * from "./presence.ts";
 export * from "./principal.ts";
 export * from "./problem-definitions.ts";
 export * from "./problem.ts";
+export { defaultConversationId, maxReferenceLength } from "./reference.ts";
 export * from "./register.ts";
 export * from "./routing.ts";
 export { defaultListLimit, maxListLimit } from "./rules.ts";

@@ -4,7 +4,8 @@
  * for an upstream that knows more.
  */
 import * as v from "valibot";
-import { isRecord, isWellFormed, looksLikeApproval, looksLikeToolReturn } from "./rules.ts";
+import { conversationReference, reference } from "./reference.ts";
+import { isRecord, looksLikeApproval, looksLikeToolReturn } from "./rules.ts";
 import { either, wireObject, type WireObjectSchema } from "./wire-schema.ts";
 
 /**
@@ -95,21 +96,6 @@ export function isApprovalMessage(message: UserMessage | ApprovalMessage): messa
   return "approvals" in message;
 }
 
-/** The conversation of an agent that needs no id. */
-export const defaultConversationId = "default";
-
-/** Maximum length of the id of a message, an agent or a conversation, in UTF-16 code units. */
-export const maxReferenceLength = 256;
-
-const wellFormed = (): v.CheckAction<string, string> =>
-  v.check(isWellFormed, "must be well-formed Unicode, without unpaired surrogates");
-const maxLength = (): v.MaxLengthAction<string, number, string> =>
-  v.maxLength(maxReferenceLength, `must have at most ${maxReferenceLength} characters`);
-
-/** The id of a message, an agent or a tool call. */
-const reference = (): v.GenericSchema<string> =>
-  v.pipe(v.string(), wellFormed(), v.minLength(1, "must not be empty"), maxLength());
-
 /** Schema of {@link TextPart}. */
 export const TextPartSchema: WireObjectSchema<TextPart> = /* @__PURE__ */ wireObject(() => ({
   text: v.string(),
@@ -164,7 +150,7 @@ export const SendMessageBodySchema: WireObjectSchema<SendMessageBody> = /* @__PU
     v.minLength(1, "must have at least one message"),
   ),
   agentId: v.exactOptional(reference()),
-  conversationId: v.exactOptional(v.nullable(v.pipe(v.string(), wellFormed(), maxLength()))),
+  conversationId: v.exactOptional(v.nullable(conversationReference())),
 }));
 
 /** Schema of {@link SendMessageResponse}. `success` comes first because a guard reports the first member that does not match. */

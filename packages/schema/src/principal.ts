@@ -6,12 +6,39 @@ import type { EnvironmentMode } from "./environment.ts";
 
 /**
  * A permission of a gateway key. `list`, `read` and `send` are the three operations for callers. `approve` is required to send
- * approvals, `connect` lets a device enrol, `details` shows hidden members, `admin` administers keys and devices.
+ * approvals, `view` shows what a turn says, `control` stops turns and changes the mode, the directory and the queue of a
+ * conversation, `files`, `terminal` and `manage` are the other commands of a device. `connect` lets a device enrol, `details`
+ * shows hidden members, `admin` administers keys and devices.
  */
-export type Scope = "list" | "read" | "send" | "approve" | "connect" | "details" | "admin";
+export type Scope =
+  | "list"
+  | "read"
+  | "send"
+  | "approve"
+  | "view"
+  | "control"
+  | "files"
+  | "terminal"
+  | "manage"
+  | "connect"
+  | "details"
+  | "admin";
 
 /** Every {@link Scope}, in display order. */
-export const scopes: readonly Scope[] = ["list", "read", "send", "approve", "connect", "details", "admin"];
+export const scopes: readonly Scope[] = [
+  "list",
+  "read",
+  "send",
+  "approve",
+  "view",
+  "control",
+  "files",
+  "terminal",
+  "manage",
+  "connect",
+  "details",
+  "admin",
+];
 
 /**
  * Allowed devices, by id and by patterns of their names (`*` matches any characters). A device is allowed if one of the lists
@@ -46,6 +73,11 @@ export interface Principal extends DeviceAllowlist {
   readonly agentIds: readonly string[] | null;
   /** The most permissive mode that a device may have when a message is sent to it; `null`: any mode, even an unknown one. */
   readonly maxMode: EnvironmentMode | null;
+  /**
+   * The mode to which a conversation is switched before a message of this principal runs in it; absent or `null`: it keeps its
+   * mode. Nothing is sent unless the device reports that mode.
+   */
+  readonly setMode?: EnvironmentMode | null;
   /** Whether other keys may also use the devices that this key enrols. */
   readonly shared: boolean;
 }

@@ -65,6 +65,8 @@ export type ProblemCode =
   | "connection_replaced"
   | "input_rejected"
   | "approval_decided"
+  | "control_rejected"
+  | "mode_not_set"
   | "send_in_progress"
   | "key_revoked"
   | "key_damaged"
@@ -95,6 +97,7 @@ export type ProblemCode =
   | "limits_unavailable"
   | "overloaded"
   | "delivery_unknown"
+  | "control_unknown"
   | "upstream_timeout";
 
 /** The definition of every problem code. */
@@ -183,6 +186,13 @@ export const problemDefinitions: Readonly<Record<ProblemCode, ProblemDefinition>
     "Approval decided",
     "Another decision on this tool call was sent before. Nothing was sent.",
     false,
+  ),
+  control_rejected: define(409, "Control rejected", "The device refused the command. Nothing was changed.", false),
+  mode_not_set: define(
+    409,
+    "Mode not set",
+    "The gateway key sets the mode of the conversation first, and the device did not report that mode. The message was not sent.",
+    true,
   ),
   send_in_progress: define(
     409,
@@ -332,6 +342,12 @@ export const problemDefinitions: Readonly<Record<ProblemCode, ProblemDefinition>
     "Delivery unknown",
     "The message was sent, but the device did not acknowledge it in time. It may be running. Do not send it again under another id.",
     false,
+  ),
+  control_unknown: define(
+    504,
+    "Control unknown",
+    "The command was sent, but the device did not report its effect in time. The effect may have happened, or may follow.",
+    true,
   ),
   upstream_timeout: define(504, "Upstream timeout", "The upstream did not respond in time.", true),
 };

@@ -88,9 +88,9 @@ describe("matchEndpoint", () => {
     );
     fc.assert(
       fc.property(
-        fc.constantFrom("GET", "POST"),
+        fc.constantFrom("GET", "POST", "DELETE"),
         encodedIds,
-        fc.constantFrom("", "/messages", "/socket"),
+        fc.constantFrom("", "/messages", "/socket", "/stop", "/queue/resume", "/queue/q-1"),
         (method, parts, tail) => {
           const match = matchEndpoint(method, `/v1/environments/${parts.join("")}${tail}`);
           if (match.kind === "refused") expect([400, 404, 405]).toContain(match.response.status);
@@ -107,7 +107,7 @@ describe("matchEndpoint", () => {
 
   test("finds every endpoint of the table at its own path", () => {
     for (const endpoint of all) {
-      const path = endpoint.path.replace(/\{\w+\}/, "id-1");
+      const path = endpoint.path.replaceAll(/\{\w+\}/g, "id-1");
       expect(matchEndpoint(endpoint.method, path)).toMatchObject({ kind: "matched", endpoint });
     }
   });

@@ -31,6 +31,14 @@ export function isDisplayable(text: string): boolean {
   return !/[\p{Cc}\p{Surrogate}]/u.test(text);
 }
 
+/**
+ * Returns whether a text is an absolute path that can be shown: of POSIX, with a drive letter, or of a Windows share, without
+ * control characters and unpaired surrogates.
+ */
+export function isDirectory(text: string): boolean {
+  return /^(?:\/|[A-Za-z]:[\\/]|\\\\)[^\p{Cc}\p{Surrogate}]*$/u.test(text);
+}
+
 /** Returns whether a member of `messages` is checked as an approval message instead of a user message. */
 export function looksLikeApproval(message: unknown): boolean {
   return isRecord(message) && ("approvals" in message || message["type"] === "approval");

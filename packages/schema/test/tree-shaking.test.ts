@@ -34,7 +34,7 @@ test.each([
   ["SendMessageResponseSchema", ["message", "rules", "valibot", "wire-schema"]],
   ["RegisterResponseSchema", ["register", "rules", "valibot", "wire-schema"]],
   ["TextPartSchema", ["message", "rules", "valibot", "wire-schema"]],
-  ["UserMessageSchema", ["message", "rules", "valibot", "wire-schema"]],
+  ["UserMessageSchema", ["message", "reference", "rules", "valibot", "wire-schema"]],
   ["ProblemSchema", ["problem", "rules", "valibot", "wire-schema"]],
 ])("a bundle of %s has only the modules that it uses", async (name, modules) => {
   expect(await bundledModules(`export { ${name} } from "../src/index.ts";`)).toEqual(modules);

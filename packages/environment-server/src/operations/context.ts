@@ -1,5 +1,6 @@
 import type { Clock, RandomId, Sha256 } from "@letta-environments/platform";
 import type { PlainResponse } from "@letta-environments/schema";
+import type { DeviceCommands } from "../commands/device-commands.ts";
 import type { PendingDeliveries } from "../delivery/pending.ts";
 import type { EmitEvent } from "../events.ts";
 import type { KeyedQueue } from "../keyed-queue.ts";
@@ -21,6 +22,7 @@ export interface ServerContext {
   readonly presentation: Presentation;
   readonly removals: RemovalWatch;
   readonly pending: PendingDeliveries;
+  readonly commands: DeviceCommands;
   readonly queue: KeyedQueue;
   readonly emit: EmitEvent;
   /** The time by which message ids expire, in epoch milliseconds. Changes of the wall clock do not affect it. */
@@ -39,7 +41,7 @@ export interface RequestContext {
   /** Aborted when the caller has disconnected. A message that was already written to a device is not taken back. */
   readonly signal?: AbortSignal;
   /**
-   * The connection that a send names, as `findConnection` returned it; `null` when it does not exist. Pass it when you
+   * The connection that a send or a control operation names, as `findConnection` returned it; `null` when it does not exist. Pass it when you
    * have looked it up before, so that the server does not look it up again.
    */
   readonly connection?: ConnectionRecord | null;

@@ -6,8 +6,6 @@
  */
 import {
   allowsAgent,
-  allowsDevice,
-  allowsMode,
   isApprovalMessage,
   type OperationInput,
   type PlainResponse,
@@ -30,6 +28,8 @@ import type { ConnectionRecord, ConversationScope, Delivery } from "../ports.ts"
 import type { DeviceConnection } from "../socket/connection.ts";
 import { buildInputFrame } from "../socket/frames.ts";
 import type { RequestContext, ServerContext } from "./context.ts";
+import { modeRefusal, switchMode } from "./modes.ts";
+import { findOnline, findPermitted, unreachableResponse, waitUntilSettled } from "./reach.ts";
 
 /** The result of a frame's turn in the queue: a response, or a send whose outcome is awaited outside of the queue. */
 type Dispatch =
@@ -50,8 +50,8 @@ interface Send {
  * Sends messages and approval decisions to the device behind a connection, and responds when the device has acknowledged
  * them. The frames of a body are delivered one after the other; the first one that fails ends the request.
  *
- * A key with a maximum mode is checked against the mode that the device has when a frame leaves. A repeat sends nothing, so it
- * is not checked.
+ * A key that sets a mode has the conversation switched to it before its message leaves. A key with a maximum mode is checked
+ * against the mode that the conversation has when a frame leaves. A repeat sends nothing, so it is not checked.
  *
  * Rejects with the reason of `signal` when it is aborted before a frame was sent. A frame that was already sent is not taken
  * back, and the frames after it are not sent.
@@ -89,25 +89,6 @@ export async function sendMessage(
   }
   if (response.status === 200 || deliveredCount === 0) return response;
   return afterPartialDelivery(response, deliveredCount, planned.plan.parts.length);
-}
-
-/** Finds the connection of a send. Another tenant's and a device outside the key's allowlist are 404, as if they did not exist. */
-async function findPermitted(
-  { store }: ServerContext,
-  connectionId: string,
-  principal: Principal,
-  { connection, beforeSend, signal }: RequestContext,
-): Promise<
-  | { readonly kind: "found"; readonly record: ConnectionRecord }
-  | { readonly kind: "refused"; readonly response: PlainResponse }
-> {
-  const record = connection === undefined ? await store.findConnection(principal.tenant, connectionId) : connection;
-  if (record === null || !allowsDevice(principal, record.environment)) {
-    return { kind: "refused", response: problemResponse("connection_not_found") };
-  }
-  signal?.throwIfAborted();
-  const response = (await beforeSend?.(record.environment)) ?? null;
-  return response === null ? { kind: "found", record } : { kind: "refused", response };
 }
 
 /** Runs a frame in its row's queue, which keeps a reservation and its frame together under every connectionId of the row. */
@@ -173,12 +154,18 @@ function conflictResponse(part: DeliveryPart, isKnown: (messageId: string) => bo
 async function dispatchNew(send: Send): Promise<Dispatch> {
   const { context, record, scope, part, principal, signal } = send;
   const { store, pending, hub } = context;
+  // A decision belongs to the turn that runs, whose mode stays.
+  const setMode = part.payload.kind === "create_message" ? (principal.setMode ?? null) : null;
+  const modes = { maxMode: principal.maxMode, setMode };
   if (context.isClosing()) return respond(problemResponse("shutting_down"));
+  // Later sends wait behind it in the row's queue.
   await waitUntilSettled(context, findOnline(context, record));
   const connection = findOnline(context, record);
   if (connection === null) return respond(unreachableResponse(record));
-  if (!isModeAllowed(principal, connection)) return respond(problemResponse("mode_not_allowed"));
-  const refusal = checkQueue(send, connection);
+  const refusal =
+    (await switchMode(context, modes, scope, connection)) ??
+    modeRefusal(context, modes, scope) ??
+    checkQueue(send, connection);
   if (refusal !== null) return respond(refusal);
   const { fingerprint, payload } = part;
   const delivery: Delivery = { id: context.randomId("msg"), scope, messageIds: storedIds(part), fingerprint };
@@ -193,40 +180,18 @@ async function dispatchNew(send: Send): Promise<Dispatch> {
     throw cause;
   }
   // The device may have disconnected or changed its mode while the ids were stored.
-  const modeAllowed = isModeAllowed(principal, connection);
-  const isReady = modeAllowed && signal?.aborted !== true && findOnline(context, record) === connection;
+  const refusedMode = modeRefusal(context, modes, scope);
+  const isReady = refusedMode === null && signal?.aborted !== true && findOnline(context, record) === connection;
   if (!isReady || !hub.send(connection, buildInputFrame(delivery.id, scope, payload))) {
     pending.discard(opened);
     await pending.release(delivery.id);
     signal?.throwIfAborted();
     if (context.isClosing()) return respond(problemResponse("shutting_down"));
-    return respond(modeAllowed ? unreachableResponse(record) : problemResponse("mode_not_allowed"));
+    return respond(refusedMode ?? unreachableResponse(record));
   }
   pending.markSent(opened);
   context.emit({ type: "message_sent", ...connection.device, deliveryId: delivery.id });
   return { kind: "pending", pending: opened, replayed: false };
-}
-
-function findOnline({ hub }: ServerContext, { environment, connectionId }: ConnectionRecord): DeviceConnection | null {
-  const connection = hub.online(environment.id);
-  return connection?.device.connectionId === connectionId ? connection : null;
-}
-
-function isModeAllowed(principal: Principal, { reportedMode }: DeviceConnection): boolean {
-  return allowsMode(principal, reportedMode ?? undefined);
-}
-
-/** Waits for the settle time of a socket that has just opened. Later sends wait behind it in the row's queue. */
-async function waitUntilSettled(
-  { clock, settleMs }: ServerContext,
-  connection: DeviceConnection | null,
-): Promise<void> {
-  const waitMs = connection === null ? 0 : connection.connectedAt.monotonicMs + settleMs - clock.monotonic();
-  if (waitMs > 0) await new Promise<void>((resolve) => void clock.setTimer(waitMs, resolve));
-}
-
-function unreachableResponse({ latest }: ConnectionRecord): PlainResponse {
-  return problemResponse(latest ? "device_offline" : "connection_replaced");
 }
 
 /** Returns 429 `queue_full` when the device would have to hold too much, because it drops accepted messages without an error. */

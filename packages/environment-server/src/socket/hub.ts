@@ -5,6 +5,7 @@
  */
 import type { Clock, RandomId } from "@letta-environments/platform";
 import { onlineWindowMs, type PlainSocket, type PlainSocketListener } from "@letta-environments/schema";
+import type { DeviceCommands } from "../commands/device-commands.ts";
 import type { PendingDeliveries } from "../delivery/pending.ts";
 import type { DisconnectReason, EmitEvent } from "../events.ts";
 import { closingTimeoutMs, maxFirstFrameBytes, maxFrameBytes, maxParsedLength, sweepIntervalMs } from "../limits.ts";
@@ -69,6 +70,7 @@ export interface DeviceHubOptions {
   readonly randomId: RandomId;
   readonly store: EnvironmentStore;
   readonly pending: PendingDeliveries;
+  readonly commands: DeviceCommands;
   readonly emit: EmitEvent;
   /** The time by which stored records expire, in epoch milliseconds. */
   readonly retentionNow: () => number;
@@ -256,6 +258,7 @@ function createFrameEffects(hub: Hub): FrameEffects {
   return {
     clock: hub.clock,
     pending: hub.pending,
+    commands: hub.commands,
     emit: hub.emit,
     traffic: hub.traffic,
     queuesOf,
@@ -302,16 +305,10 @@ function drop(hub: Hub, connection: DeviceConnection, reason: DisconnectReason, 
   hub.index.remove(connection.device.tenant, environmentId);
   hub.ledgers.keep(environmentId);
   hub.pending.giveUp(environmentId, reason === "shutdown" ? "shutdown" : "disconnected");
+  hub.commands.giveUp(environmentId);
   hub.writes.ended(connection);
-  const { device, frameCount } = connection;
-  hub.emit({
-    type: "device_disconnected",
-    ...device,
-    code,
-    reason,
-    frames: frameCount,
-    ...(limit !== undefined && { limit }),
-  });
+  const { device, frameCount: frames } = connection;
+  hub.emit({ type: "device_disconnected", ...device, code, reason, frames, ...(limit !== undefined && { limit }) });
   if (hub.connections.size === 0) stopSweep(hub);
 }
 

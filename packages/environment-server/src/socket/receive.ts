@@ -1,6 +1,8 @@
 /** Handles the frames of one device: parses them and updates the state of the connection. */
 import type { Clock } from "@letta-environments/platform";
+import type { DeviceCommands } from "../commands/device-commands.ts";
 import type { PendingDeliveries } from "../delivery/pending.ts";
+import { mayBeFailureNotice, parseFailureNotice } from "../dialects/command-frames.ts";
 import type { EmitEvent } from "../events.ts";
 import type { DeviceStatus } from "../ports.ts";
 import { changeStatus, type DeviceConnection, momentOf } from "./connection.ts";
@@ -12,6 +14,7 @@ import type { Traffic } from "./traffic.ts";
 export interface FrameEffects {
   readonly clock: Clock;
   readonly pending: PendingDeliveries;
+  readonly commands: DeviceCommands;
   readonly traffic: Pick<Traffic, "admitParsing">;
   readonly emit: EmitEvent;
   queuesOf(connection: DeviceConnection): QueueLedger;
@@ -29,7 +32,21 @@ export function receiveText(text: string, connection: DeviceConnection, effects:
   const skipped = skipFrame(text);
   // A device over its limit is closed by this call.
   if (skipped === null && !effects.traffic.admitParsing(connection.traffic, text.length)) return;
+  if (skipped?.kind === "other") receiveFailure(text, connection, effects);
   receive(skipped ?? parseFrame(text), connection, effects);
+}
+
+/** Reads a frame that is skipped otherwise, while a command waits that it could end. */
+function receiveFailure(
+  text: string,
+  connection: DeviceConnection,
+  { commands, traffic, isCurrent }: FrameEffects,
+): void {
+  const { environmentId } = connection.device;
+  if (!commands.isChanging(environmentId) || !mayBeFailureNotice(text) || !isCurrent(connection)) return;
+  if (!traffic.admitParsing(connection.traffic, text.length)) return;
+  const notice = parseFailureNotice(text);
+  if (notice !== null) commands.failed(environmentId, notice);
 }
 
 function receive(frame: DeviceFrame, connection: DeviceConnection, effects: FrameEffects): void {
@@ -44,7 +61,7 @@ function receive(frame: DeviceFrame, connection: DeviceConnection, effects: Fram
       return effects.send(connection, pongFrame);
     case "update_device_status": {
       connection.hasReportedStatus = true;
-      if (frame.change.currentMode !== undefined) connection.reportedMode = frame.change.currentMode;
+      reportState(frame, connection, effects);
       const status = changeStatus(connection.status, frame.change);
       return status === connection.status ? undefined : effects.changeStatus(connection, status);
     }
@@ -53,9 +70,24 @@ function receive(frame: DeviceFrame, connection: DeviceConnection, effects: Fram
       return effects.reportQueue(connection, frame);
     case "update_loop_status":
       return effects.listMessages(connection, frame.runtime, frame.messageIds);
+    case "command_response":
+      return effects.commands.responded(connection.device.environmentId, frame);
     case "input_accepted":
     case "other":
   }
+}
+
+function reportState(
+  { runtime, change, directoryRevision }: DeviceFrame & { readonly kind: "update_device_status" },
+  { device }: DeviceConnection,
+  { commands }: FrameEffects,
+): void {
+  const { currentMode: mode, workingDirectory: directory } = change;
+  commands.reported(device.environmentId, runtime, {
+    revision: directoryRevision,
+    ...(mode !== undefined && { mode }),
+    ...(directory !== undefined && { directory }),
+  });
 }
 
 function reportInvalid(rule: string, connection: DeviceConnection, { emit }: FrameEffects): void {

@@ -23,9 +23,7 @@ export interface OpenApiParts {
 
 /** Returns the OpenAPI document of the endpoint table. */
 export function describeApi(types: readonly WireType[] = wireTypes): OpenApiParts {
-  const objects = types
-    .filter(({ name }) => name !== "ListEnvironmentsWireQuery")
-    .flatMap(({ shape }) => objectsOf(shape));
+  const objects = types.filter(({ name }) => !name.endsWith("Query")).flatMap(({ shape }) => objectsOf(shape));
   const table = Object.values<Endpoint>({ ...endpoints });
   const paths: Record<string, JsonSchema> = {};
   for (const endpoint of table) {

@@ -41,6 +41,33 @@ export const operationTexts: Readonly<Record<Operation, OperationText>> = {
       "connection switches protocols. The frames are JSON texts of the device protocol and are not part of this document.",
     success: "The connection switches to WebSocket.",
   },
+  stopTurn: {
+    description:
+      "Interrupts the running turn of a conversation, and a pending request for permission. Messages that wait in its queue stay there, " +
+      "paused, until a new message arrives or `resumeQueue` is called. An extension of this server.",
+    success: "What the device reported. `stopped` is `false` when there was nothing to stop.",
+  },
+  changeMode: {
+    description:
+      "Changes the permission mode of one conversation and waits until the device reports it. Other conversations of the device keep " +
+      "theirs. An extension of this server.",
+    success: "The mode that the device reports now.",
+  },
+  changeDirectory: {
+    description:
+      "Changes the directory in which a conversation runs its tools, and waits until the device reports it. An extension of this server.",
+    success: "The directory that the device reports now.",
+  },
+  resumeQueue: {
+    description:
+      "Releases the messages that a stop has paused, so that they start the next turn. An extension of this server.",
+    success: "How many messages the device released.",
+  },
+  removeQueueItem: {
+    description:
+      "Removes one waiting message, by the id that the device gave it, without stopping the running turn. An extension of this server.",
+    success: "Whether the device had the message and removed it.",
+  },
 };
 
 /** Descriptions and examples of the path parameters. */
@@ -53,10 +80,16 @@ export const pathParameters: Readonly<Record<string, { readonly description: str
     description: "The `connectionId` of an environment, which is new after each registration of its device.",
     example: "conn-2b7e",
   },
+  itemId: {
+    description: "The id that the device gave the waiting message, as its `update_queue` reports show it.",
+    example: "q-1",
+  },
 };
 
 /** Descriptions of the query parameters. */
 export const queryParameters: Readonly<Record<string, string>> = {
+  agentId: "The agent whose conversation it is.",
+  conversationId: "The conversation; the agent's default conversation when absent.",
   after: "The `id` of the last row of the previous page.",
   limit: "The number of rows of a page.",
   onlineOnly: "`true`: only devices that can receive messages now.",

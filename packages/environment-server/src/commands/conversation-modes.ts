@@ -1,0 +1,58 @@
+/**
+ * The mode that each conversation of a device has reported on its present socket. A device has a mode for each conversation, so
+ * the mode of one says nothing about another.
+ */
+import type { CommandRuntime } from "../dialects/command-frames.ts";
+import { maxKnownModes } from "../limits.ts";
+
+/** See the description of this file. `null` is a mode that the API cannot name. */
+export interface ConversationModes {
+  /** Takes a report. Without a conversation it is about the device as a whole. */
+  report(environmentId: string, runtime: CommandRuntime | null, mode: string | null): void;
+  /** The mode of a conversation; `undefined` while it has reported none. */
+  modeOf(environmentId: string, runtime: CommandRuntime): string | null | undefined;
+  /** Every mode that a conversation of the device has reported last; empty before the first report. */
+  modesOf(environmentId: string): ReadonlySet<string | null>;
+  /** Forgets a row whose socket has ended. */
+  forget(environmentId: string): void;
+}
+
+interface RowModes {
+  /** By conversation, the one that reported longest ago first. */
+  readonly known: Map<string, string | null>;
+  /** Modes of conversations that no longer fit. They may still have them. */
+  readonly forgotten: Set<string | null>;
+}
+
+/** Longer ids are not remembered one by one. No agent of a real device has one. */
+const maxKeyLength = 256;
+
+/** Creates {@link ConversationModes}. */
+export function createConversationModes(): ConversationModes {
+  const rows = new Map<string, RowModes>();
+
+  return {
+    report(environmentId, runtime, mode) {
+      const row = rows.get(environmentId) ?? { known: new Map(), forgotten: new Set() };
+      rows.set(environmentId, row);
+      const key = keyOf(runtime);
+      if (key.length > maxKeyLength) return void row.forgotten.add(mode);
+      row.known.delete(key);
+      row.known.set(key, mode);
+      const [oldest] = row.known;
+      if (oldest === undefined || row.known.size <= maxKnownModes) return;
+      row.known.delete(oldest[0]);
+      row.forgotten.add(oldest[1]);
+    },
+    modeOf: (environmentId, runtime) => rows.get(environmentId)?.known.get(keyOf(runtime)),
+    modesOf(environmentId) {
+      const row = rows.get(environmentId);
+      return new Set([...(row?.known.values() ?? []), ...(row?.forgotten ?? [])]);
+    },
+    forget: (environmentId) => void rows.delete(environmentId),
+  };
+}
+
+function keyOf(runtime: CommandRuntime | null): string {
+  return runtime === null ? "" : JSON.stringify([runtime.agentId, runtime.conversationId]);
+}

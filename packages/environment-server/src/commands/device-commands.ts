@@ -1,0 +1,136 @@
+/**
+ * Commands to a device, and what counts as their effect: the response of the device, or the next report of the conversation that
+ * shows the change. Nothing is derived from having sent a command.
+ */
+import type { Clock, RandomId } from "@letta-environments/platform";
+import { isSameMode } from "@letta-environments/schema";
+import {
+  buildCommandFrame,
+  buildStateFrame,
+  type CommandResponse,
+  type CommandRuntime,
+  type FailureNotice,
+  isOlderModeName,
+  type QuestionCommand,
+  type StateChange,
+  toDeviceMode,
+} from "../dialects/command-frames.ts";
+import { createConversationModes, type ConversationModes } from "./conversation-modes.ts";
+import { decideDirectoryChange, type ReportedDirectory } from "./directory-change.ts";
+import {
+  type CommandOutcome,
+  type CommandTarget,
+  createWaitingCommands,
+  type ReportedState,
+} from "./waiting-commands.ts";
+
+/** See the description of this file. */
+export interface DeviceCommands {
+  readonly modes: Pick<ConversationModes, "modeOf" | "modesOf">;
+  /** Sends a command and resolves with the effect in the device's response. */
+  ask(
+    target: CommandTarget,
+    runtime: CommandRuntime,
+    command: QuestionCommand,
+  ): Promise<CommandOutcome<boolean | number>>;
+  /** Changes the mode of a conversation and resolves with the mode that the device then reports for it. */
+  changeMode(target: CommandTarget, runtime: CommandRuntime, mode: string): Promise<CommandOutcome<string>>;
+  /** Changes the directory of a conversation and resolves with the directory that the device then reports for it. */
+  changeDirectory(target: CommandTarget, runtime: CommandRuntime, directory: string): Promise<CommandOutcome<string>>;
+  /** Takes a response of a device. */
+  responded(environmentId: string, response: CommandResponse): void;
+  /** Takes a report of a conversation's state; `null`: of the device as a whole. */
+  reported(environmentId: string, runtime: CommandRuntime | null, state: ReportedState): void;
+  /** Whether a change of a conversation's state waits for the device, so that its failures matter. */
+  isChanging(environmentId: string): boolean;
+  /** Takes a failure that a device reports. */
+  failed(environmentId: string, notice: FailureNotice): void;
+  /** Ends the commands of a row whose socket has ended, as unknown, and forgets its modes. */
+  giveUp(environmentId: string): void;
+}
+
+/** Creates {@link DeviceCommands}. */
+export function createDeviceCommands({
+  clock,
+  randomId,
+}: {
+  readonly clock: Pick<Clock, "setTimer">;
+  readonly randomId: RandomId;
+}): DeviceCommands {
+  const modes = createConversationModes();
+  const waiting = createWaitingCommands(clock);
+
+  function changeFrame(environmentId: string, runtime: CommandRuntime, change: StateChange): string {
+    const usesOlderNames = [...modes.modesOf(environmentId)].some((mode) => mode !== null && isOlderModeName(mode));
+    const { mode } = change;
+    return buildStateFrame(
+      runtime,
+      mode === undefined ? change : { ...change, mode: toDeviceMode(mode, usesOlderNames) },
+    );
+  }
+
+  return {
+    modes,
+    ask(target, runtime, command) {
+      const requestId = randomId("command");
+      return waiting.run(target, {
+        runtime,
+        isChange: false,
+        frames: [buildCommandFrame(requestId, runtime, command)],
+        onResponse(response) {
+          if (response.requestId !== requestId || response.command !== command.kind) return null;
+          const { success, effect, error } = response;
+          return success ? { kind: "done", effect } : { kind: "rejected", error };
+        },
+      });
+    },
+    changeMode: (target, runtime, mode) =>
+      waiting.run<string>(target, {
+        runtime,
+        isChange: true,
+        frames: [changeFrame(target.environmentId, runtime, { mode })],
+        onReport: ({ mode: reported = null }) =>
+          reported !== null && isSameMode(reported, mode) ? { kind: "done", effect: reported } : null,
+      }),
+    changeDirectory(target, runtime, directory) {
+      let before: ReportedDirectory | null = null;
+      return waiting.run<string>(target, {
+        runtime,
+        isChange: true,
+        // The first frame changes nothing: the device reports where the conversation works now.
+        frames: [buildStateFrame(runtime, {}), buildStateFrame(runtime, { cwd: directory })],
+        onReport({ directory: reported = null, revision = null }) {
+          const now = { directory: reported, revision };
+          const decision = decideDirectoryChange(directory, before, now);
+          before ??= now;
+          if (decision === null) return null;
+          if (decision.kind === "changed") return { kind: "done", effect: decision.directory };
+          return { kind: "rejected", error: "The device did not change the directory. Does it exist there?" };
+        },
+      });
+    },
+    responded(environmentId, response) {
+      for (const command of waiting.of(environmentId)) command.responded(response);
+    },
+    reported(environmentId, runtime, state) {
+      if (state.mode !== undefined) modes.report(environmentId, runtime, state.mode);
+      for (const command of waiting.of(environmentId)) {
+        if (runtime !== null && isSameRuntime(command.runtime, runtime)) command.reported(state);
+      }
+    },
+    isChanging: (environmentId) => waiting.of(environmentId).some(({ isChange }) => isChange),
+    failed(environmentId, { runtime, text }) {
+      for (const command of waiting.of(environmentId)) {
+        if (isSameRuntime(command.runtime, runtime)) command.failed(text);
+      }
+    },
+    giveUp(environmentId) {
+      modes.forget(environmentId);
+      for (const command of waiting.of(environmentId)) command.giveUp();
+    },
+  };
+}
+
+function isSameRuntime(left: CommandRuntime, right: CommandRuntime): boolean {
+  return left.agentId === right.agentId && left.conversationId === right.conversationId;
+}

@@ -1,0 +1,101 @@
+/**
+ * Commands that wait for the answers of devices. Each ends once: by an answer, by its deadline, or with the socket. At most a few
+ * wait for each device.
+ */
+import type { Clock } from "@letta-environments/platform";
+import type { CommandResponse, CommandRuntime } from "../dialects/command-frames.ts";
+import { commandTimeoutMs, maxWaitingCommands } from "../limits.ts";
+import type { ReportedDirectory } from "./directory-change.ts";
+
+/** How a command ended. */
+export type CommandOutcome<Effect> =
+  | { readonly kind: "done"; readonly effect: Effect }
+  /** The device refused it, with its own text if it gave one. */
+  | { readonly kind: "rejected"; readonly error: string | null }
+  /** It was written, and nothing shows whether it had an effect. */
+  | { readonly kind: "unknown"; readonly reason: "timeout" | "disconnected" }
+  /** Too many commands wait for the device; it was not written. */
+  | { readonly kind: "busy" }
+  /** The socket failed; it was not written. */
+  | { readonly kind: "unsent" };
+
+/** The socket that a command is written to. */
+export interface CommandTarget {
+  readonly environmentId: string;
+  /** Writes a frame and returns whether it was written. */
+  readonly write: (text: string) => boolean;
+}
+
+/** The state of a conversation in one report of a device. An absent member was not reported. */
+export interface ReportedState extends Partial<ReportedDirectory> {
+  readonly mode?: string | null;
+}
+
+/** A command, and how the answers of the device end it. `null` keeps it waiting. */
+export interface Expectation<Effect> {
+  readonly runtime: CommandRuntime;
+  /** It changes the state of the conversation, so that a failure that the device reports there is its own. */
+  readonly isChange: boolean;
+  readonly frames: readonly string[];
+  readonly onResponse?: (response: CommandResponse) => CommandOutcome<Effect> | null;
+  readonly onReport?: (state: ReportedState) => CommandOutcome<Effect> | null;
+}
+
+/** A command that waits, as the answers of its device reach it. */
+export interface WaitingCommand {
+  readonly runtime: CommandRuntime;
+  readonly isChange: boolean;
+  responded(response: CommandResponse): void;
+  reported(state: ReportedState): void;
+  failed(text: string | null): void;
+  giveUp(): void;
+}
+
+/** See the description of this file. */
+export interface WaitingCommands {
+  /** Writes a command and resolves when it has ended. */
+  run<Effect>(target: CommandTarget, expectation: Expectation<Effect>): Promise<CommandOutcome<Effect>>;
+  /** The commands that wait for a device now. */
+  of(environmentId: string): readonly WaitingCommand[];
+}
+
+const none: readonly WaitingCommand[] = [];
+
+/** Creates {@link WaitingCommands}. */
+export function createWaitingCommands(clock: Pick<Clock, "setTimer">): WaitingCommands {
+  const rows = new Map<string, Set<WaitingCommand>>();
+
+  return {
+    of(environmentId) {
+      const row = rows.get(environmentId);
+      return row === undefined ? none : [...row];
+    },
+    run<Effect>(
+      { environmentId, write }: CommandTarget,
+      { runtime, isChange, frames, onResponse, onReport }: Expectation<Effect>,
+    ): Promise<CommandOutcome<Effect>> {
+      const row = rows.get(environmentId) ?? new Set<WaitingCommand>();
+      if (row.size >= maxWaitingCommands) return Promise.resolve({ kind: "busy" });
+      return new Promise((resolve) => {
+        const end = (outcome: CommandOutcome<Effect> | null | undefined): void => {
+          if (outcome === null || outcome === undefined || !row.delete(waiting)) return;
+          if (row.size === 0 && rows.get(environmentId) === row) rows.delete(environmentId);
+          cancelDeadline();
+          resolve(outcome);
+        };
+        const waiting: WaitingCommand = {
+          runtime,
+          isChange,
+          responded: (response) => end(onResponse?.(response)),
+          reported: (state) => end(onReport?.(state)),
+          failed: (error) => end(isChange ? { kind: "rejected", error } : null),
+          giveUp: () => end({ kind: "unknown", reason: "disconnected" }),
+        };
+        const cancelDeadline = clock.setTimer(commandTimeoutMs, () => end({ kind: "unknown", reason: "timeout" }));
+        // An answer can arrive while the frame is written.
+        rows.set(environmentId, row.add(waiting));
+        if (!frames.every(write)) end({ kind: "unsent" });
+      });
+    },
+  };
+}

@@ -1,0 +1,148 @@
+/**
+ * Frames of the device protocol (v2) that control a conversation, and what a device answers. Stop and the two commands for the
+ * queue have a response with the same `request_id`. `change_device_state` has none: its effect shows in the conversation's next
+ * `update_device_status`, and its failure in a `loop_error`. Recorded from devices 0.30.28 and 0.32.18 on 2026-11-25.
+ */
+import { toPublicText } from "./public-text.ts";
+
+/** The conversation of a command. The agent is empty for a conversation without one. */
+export interface CommandRuntime {
+  readonly agentId: string;
+  readonly conversationId: string;
+}
+
+/** A command that the device answers with a response of its own. */
+export type QuestionCommand =
+  | { readonly kind: "stop"; readonly runId: string | null }
+  | { readonly kind: "resume_queue" }
+  | { readonly kind: "remove_queue_item"; readonly itemId: string };
+
+/** The members of a conversation's state that can be changed, by the device's names. Neither: the device reports its state. */
+export interface StateChange {
+  readonly mode?: string;
+  readonly cwd?: string;
+}
+
+/** A parsed response to a {@link QuestionCommand}. */
+export interface CommandResponse {
+  readonly kind: "command_response";
+  readonly command: QuestionCommand["kind"];
+  readonly requestId: string;
+  /** Whether the device executed the command. */
+  readonly success: boolean;
+  /** What it did: whether a turn was stopped, how many messages it released, whether it removed one. */
+  readonly effect: boolean | number;
+  readonly error: string | null;
+}
+
+/** Builds the frame of a command. */
+export function buildCommandFrame(requestId: string, runtime: CommandRuntime, command: QuestionCommand): string {
+  const frame = { request_id: requestId, runtime: toWireRuntime(runtime) };
+  switch (command.kind) {
+    case "stop":
+      return JSON.stringify({
+        type: "abort_message",
+        ...frame,
+        ...(command.runId !== null && { run_id: command.runId }),
+      });
+    case "resume_queue":
+      return JSON.stringify({ type: "resume_queue", ...frame });
+    case "remove_queue_item":
+      return JSON.stringify({ type: "remove_queue_item", ...frame, item_id: command.itemId });
+  }
+}
+
+/** Builds the frame that changes a conversation's mode or directory. */
+export function buildStateFrame(runtime: CommandRuntime, change: StateChange): string {
+  return JSON.stringify({ type: "change_device_state", runtime: toWireRuntime(runtime), payload: change });
+}
+
+type Members = Readonly<Record<string, unknown>>;
+
+/** Each type of response, with the command that it belongs to and the member that has the effect. */
+const responses: ReadonlyMap<unknown, readonly [command: QuestionCommand["kind"], effect: string]> = new Map([
+  ["abort_message_response", ["stop", "aborted"]],
+  ["resume_queue_response", ["resume_queue", "resumed"]],
+  // The device has no other member: `success` is false when it has no such item.
+  ["remove_queue_item_response", ["remove_queue_item", "success"]],
+]);
+
+/** The types of {@link CommandResponse} frames. */
+export const commandResponseTypes: readonly string[] = [...responses.keys()].map(String);
+
+/** Parses the response to a command; `null` when a member is missing. */
+export function parseCommandResponse(frame: Members): CommandResponse | null {
+  const [command, member] = responses.get(frame["type"]) ?? [];
+  if (command === undefined || member === undefined) return null;
+  const { request_id: requestId, success, error, [member]: effect } = frame;
+  if (typeof requestId !== "string" || requestId.length > maxIdLength || typeof success !== "boolean") return null;
+  if (success && typeof effect !== "boolean" && !isCount(effect)) return null;
+  return {
+    kind: "command_response",
+    command,
+    requestId,
+    success: success || command === "remove_queue_item",
+    effect: typeof effect === "boolean" || isCount(effect) ? effect : false,
+    error: typeof error === "string" ? toPublicText(error) : null,
+  };
+}
+
+/** A failure that a device reports for a conversation while a command runs. */
+export interface FailureNotice {
+  readonly runtime: CommandRuntime;
+  /** `null`: the device gave no reason. */
+  readonly text: string | null;
+}
+
+/** Whether a text is likely a frame that {@link parseFailureNotice} understands. Cheap, because turns stream many frames. */
+export function mayBeFailureNotice(text: string): boolean {
+  return text.length <= maxNoticeLength && text.includes('"loop_error"');
+}
+
+/** Parses a `stream_delta` with a `loop_error` that does not end a turn; `null` for any other text. */
+export function parseFailureNotice(text: string): FailureNotice | null {
+  let frame: unknown;
+  try {
+    frame = JSON.parse(text);
+  } catch {
+    return null;
+  }
+  const { type, delta, runtime } = isMembers(frame) ? frame : {};
+  const { message_type: kind, message, is_terminal: endsTurn } = isMembers(delta) ? delta : {};
+  const { agent_id: agentId, conversation_id: conversationId } = isMembers(runtime) ? runtime : {};
+  if (type !== "stream_delta" || kind !== "loop_error" || endsTurn === true) return null;
+  if (typeof message !== "string" || typeof conversationId !== "string") return null;
+  return {
+    runtime: { agentId: typeof agentId === "string" ? agentId : "", conversationId },
+    text: toPublicText(message),
+  };
+}
+
+/** Returns the name by which a device takes a mode. Devices before 0.26 know the older names only. */
+export function toDeviceMode(mode: string, usesOlderNames: boolean): string {
+  const [from, to] = usesOlderNames ? [newerNames, olderNames] : [olderNames, newerNames];
+  const index = from.indexOf(mode);
+  return to[index] ?? mode;
+}
+
+/** Whether a mode that a device reported shows that it knows the older names only. */
+export function isOlderModeName(mode: string): boolean {
+  return olderNames.includes(mode);
+}
+
+const olderNames: readonly string[] = ["default", "bypassPermissions"];
+const newerNames: readonly string[] = ["standard", "unrestricted"];
+const maxIdLength = 256;
+const maxNoticeLength = 65_536;
+
+function toWireRuntime({ agentId, conversationId }: CommandRuntime): Members {
+  return { agent_id: agentId === "" ? null : agentId, conversation_id: conversationId };
+}
+
+function isCount(value: unknown): value is number {
+  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
+}
+
+function isMembers(value: unknown): value is Members {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,129 @@
+/**
+ * Control of a conversation on a device: stop a turn, change mode or directory, resume or shorten the queue. The response says
+ * what the device answered or reported, never what was sent. Commands do not wait behind sends: a stop has to overtake them.
+ */
+import {
+  allowsAgent,
+  allowsMode,
+  type ControlOperation,
+  type DecodedRequest,
+  defaultConversationId,
+  jsonResponse,
+  type PlainResponse,
+  type Principal,
+  problemResponse,
+} from "@letta-environments/schema";
+import type { CommandOutcome, CommandTarget } from "../commands/waiting-commands.ts";
+import type { CommandRuntime } from "../dialects/command-frames.ts";
+import { commandTimeoutMs, maxWaitingCommands } from "../limits.ts";
+import type { RequestContext, ServerContext } from "./context.ts";
+import { commandTargetOf } from "./modes.ts";
+import { findOnline, findPermitted, unreachableResponse, waitUntilSettled } from "./reach.ts";
+
+/** A decoded request of one of the operations. */
+export type ControlRequest = Extract<DecodedRequest, { readonly operation: ControlOperation }>;
+
+/**
+ * Runs a control operation and responds when the device has answered.
+ *
+ * Refusals: 403 `agent_not_allowed` and `mode_not_allowed`, 404 `connection_not_found`, 409 `device_offline`,
+ * `connection_replaced` and `control_rejected`, 422 `agent_required`, 429 `queue_full`, and 504 `control_unknown` when the
+ * device did not answer.
+ */
+export async function controlConversation(
+  context: ServerContext,
+  request: ControlRequest,
+  principal: Principal,
+  requestContext: RequestContext,
+): Promise<PlainResponse> {
+  const refusal = checkRequest(request, principal);
+  if (refusal !== null) return refusal;
+  const found = await findPermitted(context, request.params.connectionId, principal, requestContext);
+  if (found.kind === "refused") return found.response;
+  const { record } = found;
+  await waitUntilSettled(context, findOnline(context, record));
+  if (context.isClosing()) return problemResponse("shutting_down");
+  requestContext.signal?.throwIfAborted();
+  const connection = findOnline(context, record);
+  if (connection === null) return unreachableResponse(record);
+  const response = await runCommand(context, commandTargetOf(context.hub, connection), request);
+  return response ?? unreachableResponse(record);
+}
+
+function checkRequest(request: ControlRequest, principal: Principal): PlainResponse | null {
+  const { agentId, conversationId } = runtimeOf(request);
+  if (!allowsAgent(principal, agentId === "" ? undefined : agentId)) {
+    return problemResponse("agent_not_allowed", { detail: "The gateway key may not control this agent." });
+  }
+  if (agentId === "" && conversationId === defaultConversationId) {
+    const issues = [{ member: "agentId", rule: "is required unless conversationId names a conversation" }];
+    return problemResponse("agent_required", { issues });
+  }
+  if (request.operation !== "changeMode" || allowsMode(principal, request.body.mode)) return null;
+  const detail = `The gateway key may not set a mode beyond its maximum mode '${principal.maxMode}'. Nothing was changed.`;
+  return problemResponse("mode_not_allowed", { detail });
+}
+
+/** Returns `null` when the frame could not be written. */
+async function runCommand(
+  { commands }: ServerContext,
+  target: CommandTarget,
+  request: ControlRequest,
+): Promise<PlainResponse | null> {
+  const runtime = runtimeOf(request);
+  switch (request.operation) {
+    case "stopTurn":
+      return toResponse(
+        await commands.ask(target, runtime, { kind: "stop", runId: request.body.runId ?? null }),
+        (stopped) => ({ stopped: stopped === true }),
+      );
+    case "changeMode":
+      return toResponse(await commands.changeMode(target, runtime, request.body.mode), (mode) => ({ mode }));
+    case "changeDirectory":
+      return toResponse(await commands.changeDirectory(target, runtime, request.body.directory), (directory) => ({
+        directory,
+      }));
+    case "resumeQueue":
+      // A repeat could release what another stop has paused since.
+      return toResponse(
+        await commands.ask(target, runtime, { kind: "resume_queue" }),
+        (resumed) => ({ resumed: Number(resumed) }),
+        { retryable: false },
+      );
+    case "removeQueueItem":
+      return toResponse(
+        await commands.ask(target, runtime, { kind: "remove_queue_item", itemId: request.params.itemId }),
+        (removed) => ({ removed: removed === true }),
+      );
+  }
+}
+
+function runtimeOf(request: ControlRequest): CommandRuntime {
+  const { agentId = "", conversationId } = request.operation === "removeQueueItem" ? request.query : request.body;
+  return { agentId, conversationId: conversationId || defaultConversationId };
+}
+
+function toResponse<Effect>(
+  outcome: CommandOutcome<Effect>,
+  present: (effect: Effect) => object,
+  repeats: { readonly retryable?: boolean } = {},
+): PlainResponse | null {
+  switch (outcome.kind) {
+    case "done":
+      return jsonResponse(200, present(outcome.effect));
+    case "rejected":
+      return problemResponse("control_rejected", outcome.error === null ? {} : { detail: outcome.error });
+    case "unknown": {
+      const what =
+        outcome.reason === "timeout" ? `did not answer within ${commandTimeoutMs / 1_000} seconds` : "disconnected";
+      const detail = `The command was sent, but the device ${what}. It may have had its effect, or may have it later.`;
+      return problemResponse("control_unknown", { detail, ...repeats });
+    }
+    case "busy": {
+      const detail = `The device has not answered ${maxWaitingCommands} earlier commands; nothing was sent.`;
+      return problemResponse("queue_full", { detail });
+    }
+    case "unsent":
+      return null;
+  }
+}

@@ -1,0 +1,49 @@
+/** Finds the device behind the connection that a request names, and its socket. Sends and control commands share it. */
+import { allowsDevice, type PlainResponse, type Principal, problemResponse } from "@letta-environments/schema";
+import type { ConnectionRecord } from "../ports.ts";
+import type { DeviceConnection } from "../socket/connection.ts";
+import type { RequestContext, ServerContext } from "./context.ts";
+
+/** The registration of a permitted device, or the response that refuses the request. */
+export type Reached =
+  | { readonly kind: "found"; readonly record: ConnectionRecord }
+  | { readonly kind: "refused"; readonly response: PlainResponse };
+
+/** Finds a connection. Another tenant's and a device outside the key's allowlist are 404, as if they did not exist. */
+export async function findPermitted(
+  { store }: Pick<ServerContext, "store">,
+  connectionId: string,
+  principal: Principal,
+  { connection, beforeSend, signal }: Pick<RequestContext, "connection" | "beforeSend" | "signal">,
+): Promise<Reached> {
+  const record = connection === undefined ? await store.findConnection(principal.tenant, connectionId) : connection;
+  if (record === null || !allowsDevice(principal, record.environment)) {
+    return { kind: "refused", response: problemResponse("connection_not_found") };
+  }
+  signal?.throwIfAborted();
+  const response = (await beforeSend?.(record.environment)) ?? null;
+  return response === null ? { kind: "found", record } : { kind: "refused", response };
+}
+
+/** Returns the socket of exactly this registration while the device is online. */
+export function findOnline(
+  { hub }: Pick<ServerContext, "hub">,
+  { environment, connectionId }: ConnectionRecord,
+): DeviceConnection | null {
+  const connection = hub.online(environment.id);
+  return connection?.device.connectionId === connectionId ? connection : null;
+}
+
+/** Waits for the settle time of a socket that has just opened. */
+export async function waitUntilSettled(
+  { clock, settleMs }: Pick<ServerContext, "clock" | "settleMs">,
+  connection: DeviceConnection | null,
+): Promise<void> {
+  const waitMs = connection === null ? 0 : connection.connectedAt.monotonicMs + settleMs - clock.monotonic();
+  if (waitMs > 0) await new Promise<void>((resolve) => void clock.setTimer(waitMs, resolve));
+}
+
+/** The refusal of a request to a registration without a socket. */
+export function unreachableResponse({ latest }: ConnectionRecord): PlainResponse {
+  return problemResponse(latest ? "device_offline" : "connection_replaced");
+}

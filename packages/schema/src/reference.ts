@@ -1,0 +1,21 @@
+/** References in bodies and queries: ids of messages, agents, conversations, tool calls and runs, which are never part of a path. */
+import * as v from "valibot";
+import { isWellFormed } from "./rules.ts";
+
+/** The conversation of an agent that needs no id. */
+export const defaultConversationId = "default";
+
+/** Maximum length of the id of a message, an agent or a conversation, in UTF-16 code units. */
+export const maxReferenceLength = 256;
+
+const wellFormed = (): v.CheckAction<string, string> =>
+  v.check(isWellFormed, "must be well-formed Unicode, without unpaired surrogates");
+const maxLength = (): v.MaxLengthAction<string, number, string> =>
+  v.maxLength(maxReferenceLength, `must have at most ${maxReferenceLength} characters`);
+
+/** The id of a message, an agent, a run or a tool call. */
+export const reference = (): v.GenericSchema<string> =>
+  v.pipe(v.string(), wellFormed(), v.minLength(1, "must not be empty"), maxLength());
+
+/** The id of a conversation; an empty one stands for {@link defaultConversationId}. */
+export const conversationReference = (): v.GenericSchema<string> => v.pipe(v.string(), wellFormed(), maxLength());
