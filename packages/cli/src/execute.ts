@@ -1,6 +1,7 @@
 import { CommandError, completionScript, printable } from "@letta-environments/command-line";
 import { type CommandContext, createContext, type ParsedLine } from "./context.ts";
 import { getCommand, listCommand } from "./commands/devices.ts";
+import { modeCommand, stopCommand } from "./commands/control.ts";
 import { decideCommand, sendCommand } from "./commands/send.ts";
 import { watchCommand } from "./commands/watch.ts";
 import { exitCodes } from "./exit-code.ts";
@@ -15,6 +16,8 @@ const run: Readonly<Record<CommandName, (context: CommandContext) => Promise<num
   watch: watchCommand,
   approve: (context) => decideCommand(context, true),
   deny: (context) => decideCommand(context, false),
+  stop: stopCommand,
+  mode: modeCommand,
   async completion({ host, parsed }) {
     await host.stdout.write(completionScript(program, parsed.operands[0] ?? ""));
     return exitCodes.done;

@@ -42,6 +42,9 @@ const byCode: Readonly<Record<string, number>> = {
   agent_required: exitCodes.misused,
   message_id_reused: exitCodes.misused,
   delivery_unknown: exitCodes.unknown,
+  control_unknown: exitCodes.unknown,
+  control_rejected: exitCodes.refused,
+  mode_not_set: exitCodes.refused,
   // Servers respond with these before they do anything.
   upstream_unreachable: exitCodes.later,
   audit_unavailable: exitCodes.later,

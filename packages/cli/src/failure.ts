@@ -30,7 +30,7 @@ export function describeFailure(error: unknown, { host, parsed, sent }: FailureC
     {
       details: [
         ...(error.code === "ambiguous_device" ? deviceLines(error.environments ?? [], host.clock.now()) : []),
-        ...(exitCode === exitCodes.unknown ? [repeatHint(sent)] : []),
+        ...(exitCode === exitCodes.unknown ? [error.code === "control_unknown" ? controlHint : repeatHint(sent)] : []),
         ...(parsed.options.has("verbose") ? verboseLines(error) : []),
       ],
     },
@@ -46,6 +46,8 @@ function interrupted({ interrupted: { reason } }: Host, { command }: ParsedLine,
   const isSend = command.name === "send" || command.name === "approve" || command.name === "deny";
   return new CommandError(isSend ? "ended; nothing was sent" : "ended", exitCode);
 }
+
+const controlHint = "Running the same command again is safe.";
 
 function repeatHint(sent: DeliveryReport | undefined): string {
   const messageId = sent?.messageId ?? null;

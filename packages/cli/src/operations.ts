@@ -1,5 +1,6 @@
 /** The requests of the commands to a server. No other module uses the client's operations. */
 import {
+  type ChangeModeResponse,
   createTransport,
   type DeviceSelector,
   type Environment,
@@ -13,6 +14,10 @@ import {
   sendMessage,
   type SendOutcome,
   sendToDevice,
+  setMode,
+  stop,
+  type StopInput,
+  type StopTurnResponse,
   type Transport,
   type TransportEvent,
   watchEnvironments,
@@ -44,6 +49,8 @@ export interface EnvironmentOperations {
   send(connectionId: string, body: SendMessageBody, settings: SendSettings): Promise<Sent>;
   /** Sends to the connection that the device has by then; `device_offline` if it has none in time. */
   sendToDevice(device: DeviceSelector, body: SendMessageBody, settings: SendSettings): Promise<Sent>;
+  stop(device: DeviceSelector, turn: StopInput): Promise<StopTurnResponse>;
+  setMode(device: DeviceSelector, mode: string, conversation: StopInput): Promise<ChangeModeResponse>;
   /** Ends when the user ends the program. Temporary failures do not end it. */
   watch(query: ListEnvironmentsInput, intervalMs: number): AsyncIterable<EnvironmentEvent>;
   /** Epoch milliseconds by the server's clock, as far as it is known. */
@@ -79,6 +86,8 @@ export function createEnvironmentOperations(host: Host, settings: Settings): Env
       const { outcome, environment } = await sendToDevice(withSends(transport, onSend), device, body, options);
       return { outcome, connectionId: environment.connectionId ?? "" };
     },
+    stop: async (device, turn) => stop(transport, device, turn, { signal }),
+    setMode: async (device, mode, conversation) => setMode(transport, device, mode, conversation, { signal }),
     watch: (query, intervalMs) => watchEnvironments(transport, query, { signal, intervalMs }),
     now,
   };

@@ -6,9 +6,10 @@ import {
   type OptionDefinition,
   type ProgramDefinition,
 } from "@letta-environments/command-line";
+import { ceilingModes } from "@letta-environments/schema";
 
 /** Names of the commands. */
-export type CommandName = "list" | "get" | "send" | "watch" | "approve" | "deny" | "completion";
+export type CommandName = "list" | "get" | "send" | "watch" | "approve" | "deny" | "stop" | "mode" | "completion";
 
 const commonOptions: readonly OptionDefinition[] = [
   { name: "base-url", value: "URL", text: "the gateway or server (default LETTA_BASE_URL)" },
@@ -133,6 +134,25 @@ const commands: readonly CommandDefinition<CommandName>[] = [
     options: decisionOptions,
     notes: [deviceNote],
   },
+  {
+    name: "stop",
+    summary: "Stop the turn that runs on a device.",
+    operands: ["DEVICE"],
+    options: [
+      agent,
+      conversation,
+      { name: "run", value: "ID", text: "stop the turn only while it is in this run" },
+      json,
+    ],
+    notes: [deviceNote, "Messages that wait behind the turn stay in the queue of the device until the next message."],
+  },
+  {
+    name: "mode",
+    summary: "Change the permission mode of a conversation on a device.",
+    operands: ["DEVICE", "MODE"],
+    options: [agent, conversation, json],
+    notes: [deviceNote, `MODE is one of ${ceilingModes.join(", ")}.`],
+  },
   completionCommand,
 ];
 
@@ -164,7 +184,7 @@ const sections: readonly HelpSection[] = [
 /** `letta-env`. */
 export const program: ProgramDefinition<CommandName> = {
   name: "letta-env",
-  summary: "List, watch and message the devices of the Letta Code Environments API.",
+  summary: "List, watch, message and control the devices of the Letta Code Environments API.",
   groups: {},
   commands,
   commonOptions,

@@ -1,5 +1,6 @@
 /** A client object whose methods are the operations of this package bound to one transport. */
 import { approve, deny } from "./operations/approvals.ts";
+import { removeQueueItem, resumeQueue, setDirectory, setMode, stop } from "./operations/control.ts";
 import { sendToDevice } from "./operations/device.ts";
 import { listAllEnvironments, listEnvironmentPages, listEnvironments } from "./operations/list.ts";
 import { retrieveEnvironment } from "./operations/retrieve.ts";
@@ -34,6 +35,16 @@ export interface EnvironmentsResource {
   readonly approve: Bound<typeof approve>;
   /** See {@link deny}. */
   readonly deny: Bound<typeof deny>;
+  /** See {@link stop}. */
+  readonly stop: Bound<typeof stop>;
+  /** See {@link setMode}. */
+  readonly setMode: Bound<typeof setMode>;
+  /** See {@link setDirectory}. */
+  readonly setDirectory: Bound<typeof setDirectory>;
+  /** See {@link resumeQueue}. */
+  readonly resumeQueue: Bound<typeof resumeQueue>;
+  /** See {@link removeQueueItem}. */
+  readonly removeQueueItem: Bound<typeof removeQueueItem>;
   /** See {@link watchEnvironments}. */
   readonly watch: Bound<typeof watchEnvironments>;
 }
@@ -64,6 +75,11 @@ export function createClient(options: ClientOptions): Client {
       sendToDevice: bind(sendToDevice),
       approve: bind(approve),
       deny: bind(deny),
+      stop: bind(stop),
+      setMode: bind(setMode),
+      setDirectory: bind(setDirectory),
+      resumeQueue: bind(resumeQueue),
+      removeQueueItem: bind(removeQueueItem),
       watch: bind(watchEnvironments),
     },
   };

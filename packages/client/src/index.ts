@@ -17,6 +17,15 @@ export {
 } from "./error.ts";
 export { type AnswerApprovals, approve, type ApprovalDetails, deny } from "./operations/approvals.ts";
 export {
+  type ConversationInput,
+  removeQueueItem,
+  resumeQueue,
+  setDirectory,
+  setMode,
+  stop,
+  type StopInput,
+} from "./operations/control.ts";
+export {
   type DeviceSelector,
   sendToDevice,
   type SendToDeviceOptions,
@@ -55,6 +64,8 @@ export { createTransport, type Transport } from "./transport.ts";
 export type {
   ApprovalDecision,
   ApprovalMessage,
+  ChangeDirectoryResponse,
+  ChangeModeResponse,
   Environment,
   EnvironmentList,
   EnvironmentMetadata,
@@ -62,9 +73,12 @@ export type {
   Problem,
   ProblemCode,
   ProblemIssue,
+  RemoveQueueItemResponse,
+  ResumeQueueResponse,
   SelfUpdate,
   SendMessageBody,
   SendMessageResponse,
+  StopTurnResponse,
   TextPart,
   ToolReturn,
   UserMessage,

@@ -72,8 +72,8 @@ async function sendWithRetries<Value>(
   const { baseUrl, onEvent } = connection.settings;
   const options = readRequestOptions(connection.settings, callOptions);
   const { timeoutMs, signal: callerSignal } = options;
-  const { operation, body, safety } = request;
-  const call: Call = { operation, method: body ? "POST" : "GET", url: baseUrl + request.path };
+  const { operation, body, safety, method = body ? "POST" : "GET" } = request;
+  const call: Call = { operation, method, url: baseUrl + request.path };
   const headers = {
     ...options.headers,
     ...request.headers,

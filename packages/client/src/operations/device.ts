@@ -90,7 +90,7 @@ async function findAndSend(
 }
 
 /** A device that is online. */
-interface FoundDevice extends Environment {
+export interface FoundDevice extends Environment {
   readonly connectionId: string;
 }
 
@@ -99,7 +99,11 @@ interface FoundDevice extends Environment {
  *
  * Rejects with `environment_not_found`, `device_offline`, or `ambiguous_device` if several devices that match are online.
  */
-async function findDevice(transport: Transport, device: DeviceSelector, options: RequestOptions): Promise<FoundDevice> {
+export async function findDevice(
+  transport: Transport,
+  device: DeviceSelector,
+  options: RequestOptions,
+): Promise<FoundDevice> {
   const { rows, nowMs } = await findRows(transport, device, options);
   const online = rows
     .sort((left, right) => (right.lastHeartbeat ?? 0) - (left.lastHeartbeat ?? 0))

@@ -1,0 +1,89 @@
+/** `stop` and `mode`: control of a conversation on a device. */
+import { isLettaEnvironmentsError, type StopInput } from "@letta-environments/client";
+import {
+  CommandError,
+  formatAge,
+  formatColumns,
+  formatJson,
+  misuse,
+  printable,
+} from "@letta-environments/command-line";
+import { ceilingModes } from "@letta-environments/schema";
+import type { CommandContext } from "../context.ts";
+import { findDevice, type FoundDevice } from "../device.ts";
+import { exitCodes } from "../exit-code.ts";
+import type { EnvironmentOperations } from "../operations.ts";
+
+/** `letta-env stop DEVICE --agent ID`. */
+export async function stopCommand(context: CommandContext): Promise<number> {
+  const runId = context.option("run");
+  const turn = { ...readConversation(context), ...(runId !== undefined && { runId }) };
+  const { found, result } = await control(context, (operations, { selector }) => operations.stop(selector, turn));
+  const name = printable(found.environment.connectionName);
+  await print(context, found, {
+    members: { stopped: result.stopped },
+    word: result.stopped ? "stopped" : "idle",
+    sentence: result.stopped ? `Stopped the turn on ${name}.` : `Nothing was running on ${name}.`,
+  });
+  return exitCodes.done;
+}
+
+/** `letta-env mode DEVICE MODE --agent ID`. */
+export async function modeCommand(context: CommandContext): Promise<number> {
+  const [, mode = ""] = context.parsed.operands;
+  if (!ceilingModes.includes(mode)) throw misuse(`MODE must be one of ${ceilingModes.join(", ")}`);
+  const conversation = readConversation(context);
+  const { found, result } = await control(context, (operations, { selector }) =>
+    operations.setMode(selector, mode, conversation),
+  );
+  const name = printable(found.environment.connectionName);
+  await print(context, found, {
+    members: { mode: result.mode },
+    word: result.mode,
+    sentence: `The conversation on ${name} is in mode ${printable(result.mode)} now.`,
+  });
+  return exitCodes.done;
+}
+
+function readConversation({ parsed, option }: CommandContext): StopInput {
+  const agentId = option("agent");
+  const conversationId = option("conversation");
+  if (agentId === undefined && conversationId === undefined) throw misuse(`'${parsed.command.name}' needs --agent ID`);
+  return {
+    ...(agentId !== undefined && { agentId }),
+    ...(conversationId !== undefined && { conversationId }),
+  };
+}
+
+/** Finds the device and runs an operation on it. Rejects with a `CommandError` when the device is offline. */
+async function control<Result>(
+  context: CommandContext,
+  run: (operations: EnvironmentOperations, found: FoundDevice) => Promise<Result>,
+): Promise<{ readonly found: FoundDevice; readonly result: Result }> {
+  const operations = await context.connect();
+  const found = await findDevice(operations, context.parsed.operands[0] ?? "", "online");
+  try {
+    return { found, result: await run(operations, found) };
+  } catch (error) {
+    if (!isLettaEnvironmentsError(error) || error.code !== "device_offline") throw error;
+    const { connectionName, lastSeenAt } = found.environment;
+    throw new CommandError(
+      `${connectionName} is offline (last seen ${formatAge(lastSeenAt, operations.now())}); nothing was sent`,
+      exitCodes.offline,
+    );
+  }
+}
+
+/** What a device reported: for people, as columns (the result, deviceId), or as JSON. */
+async function print(
+  { host, isJson }: CommandContext,
+  { environment: { deviceId } }: FoundDevice,
+  report: { readonly members: object; readonly word: string; readonly sentence: string },
+): Promise<void> {
+  const text = isJson
+    ? formatJson({ ...report.members, deviceId })
+    : host.stdout.isTerminal
+      ? `${report.sentence}\n`
+      : formatColumns([report.word, deviceId]);
+  await host.stdout.write(text);
+}

@@ -1,0 +1,88 @@
+/** `letta-env stop` and `letta-env mode` as a user runs them: a process of its own, a real gateway, a scripted device. */
+import { createFakeUpstream } from "@letta-environments/testkit";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { type Fleet, launchFleet } from "./support/launch-fleet.ts";
+import { runCli } from "./support/run-cli.ts";
+
+// Every test starts a process, on a machine that may be busy with others.
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
+
+let fleet: Fleet;
+let env: Readonly<Record<string, string>>;
+beforeAll(async () => {
+  fleet = await launchFleet();
+  const apiKey = await fleet.gateway.proxy.createKey({ scopes: ["list", "read", "control"] });
+  env = { ...fleet.gateway.env, LETTA_API_KEY: apiKey };
+});
+afterAll(() => fleet.stop());
+
+/** Answers the next stop of the laptop. */
+async function answerStop(aborted: boolean): Promise<void> {
+  const { frames } = fleet.laptop.received;
+  const before = frames.length;
+  const { request_id, runtime } = await fleet.laptop.received.waitFor(
+    (frame) => frame.type === "abort_message" && frames.indexOf(frame) >= before,
+  );
+  fleet.laptop.send({ type: "abort_message_response", request_id, runtime, aborted, success: true });
+}
+
+test("stop prints whether a turn was stopped, and the deviceId", async () => {
+  for (const [aborted, word] of [
+    [true, "stopped"],
+    [false, "idle"],
+  ] as const) {
+    const answered = answerStop(aborted);
+    const { code, stdout, stderr } = await runCli(["stop", "laptop", "--agent", "a1"], { env });
+    await answered;
+    expect({ code, stdout, stderr }).toEqual({ code: 0, stdout: `${word}\tdevice-1\n`, stderr: "" });
+  }
+  const answered = answerStop(true);
+  const { stdout } = await runCli(["stop", "device-1", "--conversation", "c1", "--json"], { env });
+  await answered;
+  expect(JSON.parse(stdout)).toEqual({ stopped: true, deviceId: "device-1" });
+});
+
+test("mode prints the mode that the device reports", async () => {
+  const changed = fleet.laptop.received
+    .waitFor((frame) => frame.type === "change_device_state")
+    .then(({ runtime }) =>
+      fleet.laptop.send({
+        type: "update_device_status",
+        runtime,
+        device_status: { current_permission_mode: "acceptEdits" },
+      }),
+    );
+  const { code, stdout } = await runCli(["mode", "laptop", "acceptEdits", "--agent", "a1"], { env });
+  await changed;
+  expect([code, stdout]).toEqual([0, "acceptEdits\tdevice-1\n"]);
+});
+
+test("an unknown mode and a missing agent are refused before any request; an offline device ends with 3", async () => {
+  const free = await runCli(["mode", "laptop", "free", "--agent", "a1"], { env });
+  expect([free.code, free.stderr]).toEqual([2, expect.stringContaining("MODE must be one of default, standard")]);
+  const without = await runCli(["stop", "laptop"], { env });
+  expect([without.code, without.stderr]).toEqual([2, "letta-env: 'stop' needs --agent ID\n"]);
+  const asleep = await runCli(["stop", "asleep", "--agent", "a1"], { env });
+  expect([asleep.code, asleep.stderr]).toEqual([3, expect.stringContaining("asleep is offline")]);
+});
+
+test("a key without the scope is refused with its name", async () => {
+  const { code, stderr } = await runCli(["stop", "laptop", "--agent", "a1"], { env: fleet.gateway.env });
+  expect([code, stderr]).toEqual([4, expect.stringContaining("lacks the scope 'control'")]);
+});
+
+test("in front of a server without control, the message says what is missing", async () => {
+  const row = {
+    ...{ id: "e1", deviceId: "d1", connectionId: "c1", connectionName: "laptop", organizationId: "o", podId: null },
+    ...{ connectedAt: 1, firstSeenAt: 1, lastHeartbeat: Date.now(), lastSeenAt: 1 },
+  };
+  const server = await createFakeUpstream(({ method }, response) => {
+    const status = method === "GET" ? 200 : 404;
+    response.writeHead(status, { "content-type": "application/json" });
+    response.end(JSON.stringify(method === "GET" ? row : { message: "Not Found" }));
+  });
+  const other = { LETTA_BASE_URL: server.url, LETTA_API_KEY: "key-1" };
+  const { code, stderr } = await runCli(["mode", "d1", "standard", "--agent", "a1"], { env: other });
+  await server.close();
+  expect([code, stderr]).toEqual([1, expect.stringContaining("the server does not offer changeMode")]);
+});

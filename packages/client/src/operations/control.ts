@@ -1,0 +1,159 @@
+/**
+ * Control of a conversation on a device: stops a turn, changes mode and directory, resumes or shortens the queue. Each resolves
+ * with what the device reported. Servers without these operations exist; the error then says what is missing.
+ */
+import type {
+  ChangeDirectoryResponse,
+  ChangeModeResponse,
+  ControlOperation,
+  EnvironmentMode,
+  RemoveQueueItemResponse,
+  ResumeQueueResponse,
+  StopTurnResponse,
+} from "@letta-environments/schema";
+import {
+  findChangeDirectoryResponseMismatch,
+  findChangeModeResponseMismatch,
+  findRemoveQueueItemResponseMismatch,
+  findResumeQueueResponseMismatch,
+  findStopTurnResponseMismatch,
+} from "@letta-environments/schema/guards";
+import { checkIdentifier, checkRecord, checkText } from "../check.ts";
+import { isLettaEnvironmentsError } from "../error.ts";
+import type { RequestOptions } from "../options.ts";
+import { type PendingCall, pendingCall, type TransportRequest } from "../request.ts";
+import type { Transport } from "../transport.ts";
+import { type DeviceSelector, findDevice } from "./device.ts";
+import { environmentPath } from "./retrieve.ts";
+
+/** The conversation that is controlled. */
+export interface ConversationInput {
+  /** Required unless `conversationId` names a conversation. */
+  readonly agentId?: string | undefined;
+  /** The agent's default conversation when absent, null or `default`. */
+  readonly conversationId?: string | null | undefined;
+}
+
+/** The turn that is stopped. */
+export interface StopInput extends ConversationInput {
+  /** Stops the turn only while it is in this run. */
+  readonly runId?: string | undefined;
+}
+
+/**
+ * Stops the turn of a conversation, or the request for permission that it waits for. `stopped` is `false` when there was
+ * nothing to stop. Waiting messages stay in the queue until {@link resumeQueue} or a new message. Rejects with a
+ * `LettaEnvironmentsError`.
+ */
+export function stop(
+  transport: Transport,
+  device: DeviceSelector,
+  turn: StopInput,
+  options?: RequestOptions,
+): PendingCall<StopTurnResponse> {
+  const command = { operation: "stopTurn", path: "stop", findMismatch: findStopTurnResponseMismatch } as const;
+  return control(transport, device, command, turn, options);
+}
+
+/** Changes the permission mode of a conversation. Resolves with the mode that the device reports then. */
+export function setMode(
+  transport: Transport,
+  device: DeviceSelector,
+  mode: EnvironmentMode,
+  conversation: ConversationInput,
+  options?: RequestOptions,
+): PendingCall<ChangeModeResponse> {
+  const command = { operation: "changeMode", path: "mode", findMismatch: findChangeModeResponseMismatch } as const;
+  return control(transport, device, { ...command, text: ["mode", mode] }, conversation, options);
+}
+
+/** Changes the working directory of a conversation. Resolves with the directory that the device reports then. */
+export function setDirectory(
+  transport: Transport,
+  device: DeviceSelector,
+  directory: string,
+  conversation: ConversationInput,
+  options?: RequestOptions,
+): PendingCall<ChangeDirectoryResponse> {
+  const findMismatch = findChangeDirectoryResponseMismatch;
+  const command = { operation: "changeDirectory", path: "directory", findMismatch } as const;
+  return control(transport, device, { ...command, text: ["directory", directory] }, conversation, options);
+}
+
+/** Releases the messages that a stop has paused. Resolves with their number. A call without a response is not repeated. */
+export function resumeQueue(
+  transport: Transport,
+  device: DeviceSelector,
+  conversation: ConversationInput,
+  options?: RequestOptions,
+): PendingCall<ResumeQueueResponse> {
+  const findMismatch = findResumeQueueResponseMismatch;
+  // A repeat could release what another stop has paused since.
+  const command = { operation: "resumeQueue", path: "queue/resume", safety: "once", findMismatch } as const;
+  return control(transport, device, command, conversation, options);
+}
+
+/** Removes a waiting message by the id that the device gave it. `removed` is `false` when the device has no such item. */
+export function removeQueueItem(
+  transport: Transport,
+  device: DeviceSelector,
+  itemId: string,
+  conversation: ConversationInput,
+  options?: RequestOptions,
+): PendingCall<RemoveQueueItemResponse> {
+  const findMismatch = findRemoveQueueItemResponseMismatch;
+  const command = { operation: "removeQueueItem", path: "queue/", findMismatch, itemId } as const;
+  return control(transport, device, command, conversation, options);
+}
+
+interface Command {
+  readonly operation: ControlOperation;
+  readonly path: string;
+  readonly findMismatch: (value: unknown) => string | null;
+  /** Default `read`: a repeat has no other effect than the first request. */
+  readonly safety?: "once";
+  /** The member that the operation sets, and its value. */
+  readonly text?: readonly [member: string, value: string];
+  readonly itemId?: string;
+}
+
+function control<Value>(
+  transport: Transport,
+  device: DeviceSelector,
+  { operation, path, findMismatch, safety, text, itemId }: Command,
+  conversation: object,
+  options: RequestOptions = {},
+): PendingCall<Value> {
+  return pendingCall(async () => {
+    checkRecord("conversation", conversation);
+    if (text) checkText(...text);
+    if (itemId !== undefined) checkIdentifier("itemId", itemId);
+    const { connectionId } = await findDevice(transport, device, options);
+    const members = Object.entries(text ? { ...conversation, [text[0]]: text[1] } : conversation);
+    const given = members.filter(([, value]) => value !== undefined && (value !== null || itemId === undefined));
+    const base = `${environmentPath("connectionId", connectionId)}/${path}` as const;
+    const request: Pick<TransportRequest<Value>, "path" | "body" | "headers" | "method"> = itemId === undefined
+      ? {
+          path: base,
+          body: JSON.stringify(Object.fromEntries(given)),
+          headers: { "content-type": "application/json" },
+        }
+      : { path: `${base}${itemId}?${new URLSearchParams(given)}`, method: "DELETE" };
+    try {
+      return await transport.send({ operation, safety: safety ?? "read", findMismatch, ...request }, options);
+    } catch (error) {
+      throw describeMissing(error, operation);
+    }
+  });
+}
+
+/** Adds to the error of a server without the operation what is missing. Any other error is returned unchanged. */
+function describeMissing(error: unknown, operation: ControlOperation): unknown {
+  if (!isLettaEnvironmentsError(error)) return error;
+  const { code, status, message } = error;
+  const isMissing = code === "endpoint_not_found" || (code === "http_error" && (status === 404 || status === 405));
+  if (!isMissing) return error;
+  return Object.assign(error, {
+    message: `the server does not offer ${operation}, an extension of @letta-environments: ${message}`,
+  });
+}

@@ -1,0 +1,99 @@
+import { describe, expect, test } from "vitest";
+import { createClient } from "../src/index.ts";
+import { createFakeServer, exampleEnvironment, jsonAnswer, problemAnswer, scriptFetch } from "../src/testing/index.ts";
+import { catchError } from "./catch-error.ts";
+
+const agent = { agentId: "agent-1" };
+const row = jsonAnswer(200, exampleEnvironment({ deviceId: "d-1", connectionId: "conn-1", lastHeartbeat: Date.now() }));
+
+/** A client whose device is found, and whose command is answered. */
+function answering(...answers: readonly (() => Response | Error)[]) {
+  const script = scriptFetch(row, ...answers);
+  const { environments } = createClient({ baseUrl: "https://gateway.example", apiKey: "key", fetch: script.fetch });
+  const sent = () =>
+    script.seen
+      .slice(1)
+      .map(({ url, init, body }) => [init.method, new URL(url).pathname + new URL(url).search, body] as const);
+  return { environments, sent };
+}
+
+describe("a control operation", () => {
+  test("stop, setMode, setDirectory and resumeQueue post the conversation to the device's connection", async () => {
+    const cases = [
+      ["stop", { stopped: true }, () => answering(jsonAnswer(200, { stopped: true }))],
+      ["mode", { mode: "standard" }, () => answering(jsonAnswer(200, { mode: "standard" }))],
+      ["directory", { directory: "/code" }, () => answering(jsonAnswer(200, { directory: "/code" }))],
+      ["queue/resume", { resumed: 2 }, () => answering(jsonAnswer(200, { resumed: 2 }))],
+    ] as const;
+    for (const [path, result, setUp] of cases) {
+      const { environments, sent } = setUp();
+      const call = {
+        stop: () => environments.stop("d-1", { ...agent, conversationId: undefined, runId: "run-1" }),
+        mode: () => environments.setMode("d-1", "standard", agent),
+        directory: () => environments.setDirectory("d-1", "/code", agent),
+        "queue/resume": () => environments.resumeQueue("d-1", { conversationId: "conv-1" }),
+      }[path];
+      expect(await call()).toEqual(result);
+      const [[method, target, body] = []] = sent();
+      expect([method, target]).toEqual(["POST", `/v1/environments/conn-1/${path}`]);
+      expect(JSON.parse(body ?? "")).toEqual(
+        {
+          stop: { ...agent, runId: "run-1" },
+          mode: { ...agent, mode: "standard" },
+          directory: { ...agent, directory: "/code" },
+          "queue/resume": { conversationId: "conv-1" },
+        }[path],
+      );
+    }
+  });
+
+  test("removeQueueItem deletes the item of the conversation, and has no body", async () => {
+    const { environments, sent } = answering(jsonAnswer(200, { removed: true }));
+    const item = environments.removeQueueItem("d-1", "q-1", { ...agent, conversationId: null });
+    expect(await item).toEqual({ removed: true });
+    expect(sent()).toEqual([["DELETE", "/v1/environments/conn-1/queue/q-1?agentId=agent-1", ""]]);
+  });
+
+  test("a broken argument is refused before any request", async () => {
+    const { environments, sent } = answering();
+    for (const call of [
+      environments.setMode("d-1", "", agent),
+      environments.setDirectory("d-1", 5 as unknown as string, agent),
+      environments.removeQueueItem("d-1", "../x", agent),
+      environments.stop("d-1", null as unknown as object),
+    ]) {
+      expect((await catchError(call)).code).toBe("invalid_argument");
+    }
+    expect(sent()).toEqual([]);
+  });
+
+  test("a stop without a response is repeated, because it has no other effect; a resume is not", async () => {
+    const broken = (): Error => new TypeError("fetch failed");
+    const stopping = answering(broken, jsonAnswer(200, { stopped: true }));
+    expect(await stopping.environments.stop("d-1", agent)).toEqual({ stopped: true });
+    const resuming = answering(broken, jsonAnswer(200, { resumed: 1 }));
+    const error = await catchError(resuming.environments.resumeQueue("d-1", agent));
+    expect([error.code, error.outcome, resuming.sent().length]).toEqual(["connection_failed", "unknown", 1]);
+  });
+
+  test("an offline device is device_offline, and nothing is sent", async () => {
+    const server = createFakeServer();
+    server.put({ deviceId: "d-1" });
+    const { environments } = createClient({ baseUrl: "https://fake.example", apiKey: "key", fetch: server.fetch });
+    expect((await catchError(environments.stop("d-1", agent))).code).toBe("device_offline");
+    expect(server.requests).toHaveLength(1);
+  });
+
+  test.each([
+    ["our code", problemAnswer("endpoint_not_found"), "endpoint_not_found"],
+    ["a plain 404", jsonAnswer(404, { message: "Not Found" }), "http_error"],
+    ["a plain 405", jsonAnswer(405, {}), "http_error"],
+  ])("a server without the operation (%s) is explained in words", async (_case, answer, code) => {
+    const { environments } = answering(answer);
+    const error = await catchError(environments.setMode("d-1", "standard", agent));
+    expect([error.code, error.message]).toEqual([
+      code,
+      expect.stringContaining("the server does not offer changeMode, an extension of @letta-environments"),
+    ]);
+  });
+});
