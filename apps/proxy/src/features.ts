@@ -1,6 +1,7 @@
 /** The features that the steps of the pipeline call, created from the services of a runtime and the configuration. */
 import { type AdminGuards, createAdminGuards } from "./admin/admission.ts";
 import { type Administer, createAdminister } from "./admin/handler.ts";
+import { type AuditControls, createAuditControls } from "./audit/controls.ts";
 import { type AuditSends, createAuditSends } from "./audit/sends.ts";
 import { createCallerAuthenticator } from "./auth/caller.ts";
 import { type Cors, createCors } from "./http/cors.ts";
@@ -22,6 +23,7 @@ export interface Features {
   readonly upstream: Upstream;
   readonly prepareCall: PrepareCall;
   readonly sends: AuditSends;
+  readonly controls: AuditControls;
   readonly adminGuards: AdminGuards;
   /** `null` where keys are not administered over HTTP. */
   readonly administer: Administer | null;
@@ -57,6 +59,8 @@ export function createFeatures(services: GatewayServices, config: GatewayConfig)
           ),
         });
   const authenticate = createAuthenticateRequest(callers, limits);
+  const onAuditFailure = (requestId: string, cause: unknown): void =>
+    services.telemetry({ type: "audit_failed", requestId, cause });
   const authenticateKey = createAuthenticateRequest({ authenticate: callers.authenticateKey }, limits);
   const chooseCredential: ChooseCredential =
     server.kind === "embedded"
@@ -78,8 +82,9 @@ export function createFeatures(services: GatewayServices, config: GatewayConfig)
     prepareCall: createPrepareCall(services, upstream, chooseCredential, config.upstreamTimeoutMs),
     sends: createAuditSends(services.audit, {
       keepContent: config.auditContent === true,
-      onFailure: (requestId, cause) => services.telemetry({ type: "audit_failed", requestId, cause }),
+      onFailure: onAuditFailure,
     }),
+    controls: createAuditControls(services.audit, onAuditFailure),
     adminGuards: createAdminGuards(services, { authenticate, authenticateKey }, config),
     administer:
       services.admin === undefined

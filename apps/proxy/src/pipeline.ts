@@ -3,10 +3,14 @@
  * feature. A step that refuses ends the request with its response.
  */
 import {
+  type ControlOperation,
   type PlainResponse,
   checkIdempotencyKey,
+  endpoints,
   idempotencyKeyHeader,
   type KnownEndpoint,
+  type Operation,
+  type Principal,
   problemResponse,
   type SendMessageBody,
   type UpgradeDecision,
@@ -14,8 +18,9 @@ import {
 import { matchAdminEndpoint } from "./admin/endpoints.ts";
 import type { AdminGuard } from "./admin/admission.ts";
 import { isAdminPath } from "./admin/endpoints.ts";
+import { beginControl } from "./audit/controls.ts";
 import { beginSend } from "./audit/sends.ts";
-import { authoriseBody, authoriseEndpoint } from "./auth/authorise.ts";
+import { authoriseEndpoint, authoriseInput } from "./auth/authorise.ts";
 import { createFeatures, type Features } from "./features.ts";
 import { type GatewayRequest, ignoreForwardedHeaders } from "./http/gateway-request.ts";
 import { failureResponse, finishResponse } from "./http/response.ts";
@@ -25,6 +30,7 @@ import { mapMaybe, type MaybePromise, type Refusal, startSteps } from "./lib/ste
 import { retrieveRateLimit, rateLimitPath, checkRateLimitMethod } from "./limits/endpoint.ts";
 import { groupAddress } from "./limits/client-address.ts";
 import { limitRequest } from "./limits/request-limits.ts";
+import { routeOf } from "./limits/settings.ts";
 import { finishRateLimit, recordRefusal } from "./limits/response.ts";
 import { beginTrace, endTrace, type RequestTrace } from "./request-trace.ts";
 import type { GatewayConfig, GatewayServices } from "./services.ts";
@@ -57,7 +63,7 @@ export function createPipeline(given: GatewayServices, config: GatewayConfig): P
   const [admin, adminListener] = [adminGuards.main, adminGuards.listener].map((guard) =>
     createAdminSteps(features, guard),
   );
-  const { cors, sends, limits } = features;
+  const { cors, sends, controls, limits } = features;
   const addressOf = limits?.addressOf ?? ((request: GatewayRequest) => groupAddress(request.clientAddress));
 
   function route(received: Received): MaybePromise<PlainResponse> {
@@ -93,11 +99,12 @@ export function createPipeline(given: GatewayServices, config: GatewayConfig): P
   ): MaybePromise<PlainResponse> {
     const received = { request, trace: beginTrace(request, services) };
     const responding = mapMaybe(run(received, steps), (response) => {
-      const { send } = received.trace;
-      if (send === null) return finish(received, response);
+      const { send, control } = received.trace;
+      if (send === null && control === null) return finish(received, response);
       // Where one store has its leases and its records, they end together.
       received.trace.rateLimit?.release();
-      return sends.finish(send, response).then(() => finish(received, response));
+      const recorded = send === null ? control && controls.finish(control, response) : sends.finish(send, response);
+      return Promise.resolve(recorded).then(() => finish(received, response));
     });
     // What a request has begun to change is finished and recorded, even if its caller disconnects.
     if (responding instanceof Promise && !isSafe(request.method)) services.background?.(responding);
@@ -121,9 +128,13 @@ export function createPipeline(given: GatewayServices, config: GatewayConfig): P
 }
 
 /** The steps of the API. Requests and the sockets of devices share the steps up to the rate limits. */
-function createApiSteps(services: GatewayServices, { authenticate, limits, upstream, prepareCall, sends }: Features) {
+function createApiSteps(services: GatewayServices, features: Features) {
+  const { authenticate, limits, prepareCall, sends, controls } = features;
   const { deviceSockets, environmentCache } = services;
-  const targets = createRequestTargets(deviceSockets !== null);
+  const targets = createRequestTargets({
+    devices: deviceSockets !== null,
+    extensions: services.upstream.kind === "embedded" || services.upstream.isolatesRequests !== true,
+  });
 
   const admission = startSteps<Received>()
     .add("match the endpoint", ({ request, trace }) => {
@@ -139,20 +150,12 @@ function createApiSteps(services: GatewayServices, { authenticate, limits, upstr
         return { principal, ownCredential };
       }),
     )
-    .check("open the audit record of a send", ({ endpoint, params, principal, ownCredential, trace }) => {
-      if (endpoint.operation !== "sendMessage") return null;
-      const { connectionId = "" } = params;
-      return upstream.findConnection(principal.tenant, connectionId).then((connection) => {
-        const ids = { sendId: services.randomId("send"), requestId: trace.requestId, connectionId };
-        trace.send = beginSend({ ...ids, principal, isCallerKnown: ownCredential === null, connection });
-        return null;
-      });
-    })
+    .check("open the audit record", createOpenRecord(services, features))
     .check("authorise the endpoint", ({ principal, endpoint, params }) =>
       authoriseEndpoint(principal, endpoint, params),
     )
     .check("take from the rate limits", ({ request, trace, principal, endpoint, params }) =>
-      limitRequest(limits, request, trace, principal, endpoint.operation, deviceOf(trace, params)),
+      limitRequest(limits, request, trace, principal, routeOf(endpoint.operation), deviceOf(trace, params)),
     );
 
   const api = admission
@@ -163,23 +166,29 @@ function createApiSteps(services: GatewayServices, { authenticate, limits, upstr
     .add("validate query and body", ({ request, endpoint, params, knownInput }) =>
       targets.validate(request, { endpoint, params }, knownInput),
     )
-    .check("authorise the body", ({ principal, endpoint, input, trace }) => {
+    .check("authorise the input", ({ principal, endpoint, input, trace }) => {
+      const values = input.bodyValue ?? input.queryValues;
       // The endpoint's own schema has decoded it.
-      if (trace.send !== null) trace.send.body = input.bodyValue as SendMessageBody;
-      return authoriseBody(principal, endpoint, input.bodyValue);
+      if (trace.send !== null) trace.send.body = values as SendMessageBody;
+      if (trace.control !== null) trace.control.input = values as Readonly<Record<string, unknown>>;
+      return authoriseInput(principal, endpoint, values);
     })
     .add("prepare the upstream call", (exchange) => {
-      const { send, requestId } = exchange.trace;
-      const record = send === null ? null : sends.recordOf(send);
-      return { call: prepareCall({ ...exchange, requestId, connection: send?.connection, send: record }) };
+      const { send, control, requestId } = exchange.trace;
+      const records = {
+        send: send === null ? null : sends.recordOf(send),
+        control: control === null ? null : controls.recordOf(control),
+      };
+      const { connection } = send ?? control ?? {};
+      return { call: prepareCall({ ...exchange, ...records, requestId, connection }) };
     })
     .check("read through the cache", ({ call }) => environmentCache?.read(call) ?? null)
     .end("call the upstream", async ({ call, request, principal, trace }) => {
       const response = await call.fetch(request.signal);
-      const { send } = trace;
-      // A send may have changed the status that its device reports, whatever became of it.
-      if (send?.isStarted === true && send.deviceId !== null) {
-        await environmentCache?.invalidate(principal.tenant, { deviceId: send.deviceId });
+      const acted = trace.send ?? trace.control;
+      // It may have changed the status that its device reports, whatever became of it.
+      if (acted?.isStarted === true && acted.deviceId !== null) {
+        await environmentCache?.invalidate(principal.tenant, { deviceId: acted.deviceId });
       }
       return response;
     });
@@ -191,6 +200,30 @@ function createApiSteps(services: GatewayServices, { authenticate, limits, upstr
   });
 
   return { api, socket };
+}
+
+/** A request whose endpoint and principal are known. */
+interface Admitted extends Received {
+  readonly endpoint: KnownEndpoint;
+  readonly params: Readonly<Record<string, string>>;
+  readonly principal: Principal;
+  readonly ownCredential: string | null;
+}
+
+/** Opens the audit record of a send or a control operation, whose connection is looked up for it. Other requests have none. */
+function createOpenRecord({ randomId }: GatewayServices, { upstream }: Features) {
+  return ({ endpoint, params, principal, ownCredential, trace }: Admitted): Promise<null> | null => {
+    const { operation } = endpoint;
+    if (operation !== "sendMessage" && !isControl(operation)) return null;
+    const { connectionId = "", itemId = null } = params;
+    return upstream.findConnection(principal.tenant, connectionId).then((connection) => {
+      const { requestId } = trace;
+      const facts = { requestId, connectionId, principal, isCallerKnown: ownCredential === null, connection };
+      if (operation === "sendMessage") trace.send = beginSend({ ...facts, sendId: randomId("send") });
+      else trace.control = beginControl({ ...facts, controlId: randomId("control"), operation, itemId });
+      return null;
+    });
+  };
 }
 
 /** The steps of `GET /v1/ratelimit`, which every key may read, whatever its scopes. */
@@ -246,9 +279,14 @@ function readIdempotencyKey(
   return response === null ? { idempotencyKey } : { kind: "refused", response };
 }
 
-/** The device that a request is about. Where a send's device is not known yet, its connection stands for it. */
-function deviceOf({ send }: RequestTrace, params: Readonly<Record<string, string>>): string | null {
-  return send?.deviceId ?? params["deviceId"] ?? params["connectionId"] ?? null;
+/** Whether an operation controls a conversation. */
+function isControl(operation: Operation): operation is ControlOperation {
+  return endpoints[operation].scope === "control";
+}
+
+/** The device that a request is about. Where it is not known yet, the connection in the path stands for it. */
+function deviceOf({ send, control }: RequestTrace, params: Readonly<Record<string, string>>): string | null {
+  return send?.deviceId ?? control?.deviceId ?? params["deviceId"] ?? params["connectionId"] ?? null;
 }
 
 /** Whether a method only reads (RFC 9110 section 9.2.1). */

@@ -1,4 +1,5 @@
 import type { PlainResponse, Principal } from "@letta-environments/schema";
+import type { AuditedControl } from "./audit/controls.ts";
 import type { AuditedSend } from "./audit/sends.ts";
 import type { GatewayRequest } from "./http/gateway-request.ts";
 import { parseJsonObject } from "./lib/json.ts";
@@ -15,6 +16,8 @@ export interface RequestTrace {
   principal: Principal | null;
   /** The audit record, for a send. */
   send: AuditedSend | null;
+  /** The audit record, for a control operation. */
+  control: AuditedControl | null;
   /** The result of the rate limits; `null` if they were not checked. */
   rateLimit: RateLimitResult | null;
   /** Why the credentials were refused; for the log only. */
@@ -30,6 +33,7 @@ export function beginTrace(request: GatewayRequest, ports: Pick<GatewayPorts, "c
     operation: null,
     principal: null,
     send: null,
+    control: null,
     rateLimit: null,
     refusalReason: null,
   };

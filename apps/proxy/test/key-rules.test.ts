@@ -31,6 +31,12 @@ const bad: readonly (readonly [member: string, words: readonly string[], body: R
   ["description", ["--description", "x".repeat(129)], { description: "x".repeat(129) }],
   ["owner", ["--owner", "\t"], { owner: "\t" }],
   ["maxMode", ["--max-mode", "free"], { maxMode: "free" }],
+  ["setMode", ["--set-mode", "free"], { setMode: "free" }],
+  [
+    "setMode",
+    ["--max-mode", "standard", "--set-mode", "unrestricted"],
+    { maxMode: "standard", setMode: "unrestricted" },
+  ],
   ["expiresAt", ["--expires", "0s"], { expiresAt: 0 }],
   ["expiresAt", ["--expires", "36526d"], { expiresAt: century + 86_400_000 }],
 ];
@@ -53,6 +59,7 @@ const options: Readonly<Record<string, string>> = {
   connectionNames: "--device-name",
   agentIds: "--agent",
   maxMode: "--max-mode",
+  setMode: "--set-mode",
   expiresAt: "--expires",
 };
 
@@ -78,7 +85,7 @@ test("the command line and HTTP create the same record from the same input", asy
   const { key } = await testProxy.issueKey({ scopes: ["admin"], tenant: "t" });
   const words =
     "--name n --tenant t --scope send --scope list --device a --device b --device a --device-name lab-* --agent x " +
-    "--max-mode acceptEdits --expires 36525d --shared --owner ada --description why";
+    "--max-mode acceptEdits --set-mode standard --expires 36525d --shared --owner ada --description why";
   const wanted = read(words.split(" "), nowMs);
   const members = {
     name: "n",
@@ -88,6 +95,7 @@ test("the command line and HTTP create the same record from the same input", asy
     connectionNames: ["lab-*"],
     agentIds: ["x"],
     maxMode: "acceptEdits",
+    setMode: "standard",
     expiresAt: nowMs + century,
     shared: true,
     owner: "ada",
@@ -103,7 +111,7 @@ test("the command line and HTTP create the same record from the same input", asy
     nowMs,
     null,
     null,
-    [],
+    ["set-mode"],
     1,
   ]);
   expect(wanted).toEqual(stored);

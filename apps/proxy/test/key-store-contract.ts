@@ -319,7 +319,16 @@ function describeDamage(open: () => KeyStoreUnderTest): void {
     const store = await underTest.connect(createVirtualClock());
     const record = newRecord();
     await store.create(record);
-    const newer = ["description", "connectionNames", "agentIds", "maxMode", "disabledAt", "rateLimits", "requires"];
+    const newer = [
+      "description",
+      "connectionNames",
+      "agentIds",
+      "maxMode",
+      "setMode",
+      "disabledAt",
+      "rateLimits",
+      "requires",
+    ];
     const older = Object.fromEntries(Object.entries(record).filter(([name]) => !newer.includes(name)));
     await underTest.damage?.(record.id, JSON.stringify({ ...older, later: { kept: true } }));
     expect(await store.find(record.id)).toEqual({ ...record, later: { kept: true } });

@@ -2,7 +2,7 @@
  * Every status a remote upstream can send, for every endpoint and kind of key. Only the endpoint's success status is a success, and only a
  * success reaches the caller with its body.
  */
-import { endpoints, type Operation, type PlainResponse } from "@letta-environments/schema";
+import { endpoints, matchEndpoint, type Operation, type PlainResponse } from "@letta-environments/schema";
 import { describe, expect, test } from "vitest";
 import type { UpstreamFetch } from "../src/ports.ts";
 import { environmentRow } from "./support/environment-row.ts";
@@ -21,13 +21,30 @@ const rows = [
   environmentRow(foreign, { ...details, deviceId: "theirs", connectionId: "conn-theirs", connectionName: foreign }),
 ];
 
-const requests: Readonly<Record<"listEnvironments" | "retrieveEnvironment" | "sendMessage", object>> = {
+type Forwarded = Exclude<Operation, "registerEnvironment" | "openDeviceSocket">;
+
+const control = (path: string, members: object = {}): object => ({
+  method: "POST",
+  path: `/v1/environments/conn-theirs/${path}`,
+  body: JSON.stringify({ agentId: "agent-1", ...members }),
+});
+
+const requests: Readonly<Record<Forwarded, object>> = {
   listEnvironments: {},
   retrieveEnvironment: { path: "/v1/environments/theirs" },
   sendMessage: {
     method: "POST",
     path: "/v1/environments/conn-theirs/messages",
     body: JSON.stringify({ messages: [{ role: "user", content: "x", client_message_id: "m" }] }),
+  },
+  stopTurn: control("stop"),
+  changeMode: control("mode", { mode: "standard" }),
+  changeDirectory: control("directory", { directory: "/code" }),
+  resumeQueue: control("queue/resume"),
+  removeQueueItem: {
+    method: "DELETE",
+    path: "/v1/environments/conn-theirs/queue/q-1",
+    query: "agentId=agent-1",
   },
 };
 
@@ -39,11 +56,13 @@ interface KindOfKey {
   readonly isLimitedById?: boolean;
   /** Whether it has scope `details`. */
   readonly hasDetails?: boolean;
+  /** False for callers that get the scope `control` from their own name for it in no case: only a setting of the operator gives it. */
+  readonly mayControl?: boolean;
   readonly keyOf: (proxy: TestProxy) => Promise<string>;
 }
 
 const issuer = await createTestIssuer();
-const scopes = ["list", "read", "send"] as const;
+const scopes = ["list", "read", "send", "control"] as const;
 const kindsOfKey: readonly KindOfKey[] = [
   { name: "an unrestricted key", isRestricted: false, keyOf: async ({ issueKey }) => (await issueKey({ scopes })).key },
   {
@@ -80,36 +99,36 @@ const kindsOfKey: readonly KindOfKey[] = [
     isRestricted: false,
     // The upstream itself decides what its own key shows.
     hasDetails: true,
+    mayControl: false,
     keyOf: async () => "sk-let-callers-own-key",
   },
   {
     name: "a JWT limited to one device",
     isRestricted: true,
     isLimitedById: true,
+    mayControl: false,
     keyOf: ({ clock }) => issuer.sign(clock.now(), { claims: { scope: scopes.join(" "), devices: ["mine"] } }),
   },
 ];
 
 /** The request is about a device that the key may not use, as far as the upstream is called for it. */
-function requestOf({ isLimitedById = false }: KindOfKey, operation: keyof typeof requests): object {
+function requestOf({ isLimitedById = false }: KindOfKey, operation: Forwarded): object {
   const isOwnDevice = isLimitedById && operation === "retrieveEnvironment";
   return isOwnDevice ? { path: "/v1/environments/mine" } : requests[operation];
 }
 
 /** An upstream with a good body behind every status. */
-function upstreamWith(statusOf: (operation: keyof typeof requests) => number): UpstreamFetch {
+function upstreamWith(statusOf: (operation: Forwarded) => number): UpstreamFetch {
   return ({ method, path }) => {
-    const operation =
-      method === "POST"
-        ? "sendMessage"
-        : path === endpoints.listEnvironments.path
-          ? "listEnvironments"
-          : "retrieveEnvironment";
-    const body = {
+    const match = matchEndpoint(method, path);
+    if (match.kind === "refused") throw new Error(`${method} ${path} is no endpoint`);
+    const operation = match.endpoint.operation as Forwarded;
+    const bodies: Readonly<Partial<Record<Forwarded, unknown>>> = {
       listEnvironments: { connections: rows, hasNextPage: false },
       retrieveEnvironment: rows.find(({ deviceId }) => path.endsWith(deviceId)),
       sendMessage: { success: true, message: "accepted" },
-    }[operation];
+    };
+    const body = bodies[operation] ?? { stopped: true };
     const headers = { "content-type": "application/json" };
     return Promise.resolve({ status: statusOf(operation), headers, body: JSON.stringify(body) });
   };
@@ -117,8 +136,8 @@ function upstreamWith(statusOf: (operation: keyof typeof requests) => number): U
 
 async function request(
   kind: KindOfKey,
-  operation: keyof typeof requests,
-  statusOf: (operation: keyof typeof requests) => number,
+  operation: Forwarded,
+  statusOf: (operation: Forwarded) => number,
 ): Promise<{ readonly response: PlainResponse; readonly proxy: TestProxy }> {
   const limited = { credential: null, publicName: null, deviceIds: null, connectionNames: ["ci-*"] };
   const proxy = createTestProxy(upstreamWith(statusOf), {
@@ -158,20 +177,23 @@ const statuses = [
 ];
 
 /** The expected response for a status of the upstream. */
-function expectedOutcome(kind: KindOfKey, operation: keyof typeof requests, status: number): string {
-  const { isRestricted, isLimitedById = false } = kind;
+function expectedOutcome(kind: KindOfKey, operation: Forwarded, status: number): string {
+  const { isRestricted, isLimitedById = false, mayControl = true } = kind;
+  const isControl = endpoints[operation].scope === "control";
+  if (isControl && !mayControl) return "403 insufficient_scope";
   // For a restricted key the other device does not exist, whatever the upstream returns for it.
   const isSuccess = status === endpoints[operation].successStatus;
-  if (isRestricted && operation === "sendMessage") return "404 connection_not_found";
+  if (isRestricted && (operation === "sendMessage" || isControl)) return "404 connection_not_found";
   if (isRestricted && operation === "retrieveEnvironment" && (status === 404 || (isSuccess && !isLimitedById))) {
     return "404 environment_not_found";
   }
   if (isSuccess) return String(status);
+  if (isControl && (status === 404 || status === 405)) return "404 endpoint_not_found";
   if (status >= 300 && status < 400) return "502 upstream_redirected";
   return status >= 400 && status < 600 ? `${status} upstream_error` : "502 upstream_invalid_response";
 }
 
-const operations = Object.keys(requests) as readonly (keyof typeof requests)[];
+const operations = Object.keys(requests) as readonly Forwarded[];
 
 describe.each(kindsOfKey)("for $name", (kind) => {
   test.each(operations)(

@@ -16,6 +16,7 @@ export const exampleKey: ShownKey = {
   connectionNames: ["ci-*"],
   agentIds: null,
   maxMode: "acceptEdits",
+  setMode: null,
   shared: false,
   rateLimits: null,
   requires: [],

@@ -14,6 +14,8 @@ const memberTexts: Readonly<Record<string, string>> = {
   connectionNames: "Patterns of the names of the only devices that the key may use; `null`: all.",
   agentIds: "The only agents to which the key may send; `null`: all.",
   maxMode: "The most permissive mode in which a device may be when the key sends to it; `null`: any.",
+  setMode:
+    "The mode to which a conversation is switched before a message of the key runs in it; `null`: it keeps its own.",
   shared: "Whether other keys of the tenant may take over the devices that this key enrols.",
   rateLimits:
     "Overrides by the name of a policy, each as `LIMIT/WINDOW`, `LIMIT/WINDOW/BURST` or `none`; `null`: none.",
@@ -73,6 +75,7 @@ const keyMembers: Readonly<Record<string, JsonSchema>> = {
   connectionNames: orNull(texts),
   agentIds: orNull(texts),
   maxMode: orNull(text),
+  setMode: orNull(text),
   shared: { type: "boolean" },
   rateLimits: orNull({ type: "object", additionalProperties: text }),
   requires: texts,

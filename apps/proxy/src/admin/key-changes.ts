@@ -13,7 +13,15 @@ import {
   problemResponse,
   type ProblemIssue,
 } from "@letta-environments/schema";
-import { disableKey, type KeyPatch, keyState, patchKey, revokeKey, rotateKey } from "../keys/key-lifecycle.ts";
+import {
+  disableKey,
+  type KeyPatch,
+  keyState,
+  patchKey,
+  revokeKey,
+  rotateKey,
+  setModeRule,
+} from "../keys/key-lifecycle.ts";
 import type { KeyRecord, KeySecret } from "../keys/key-record.ts";
 import { expiryRule } from "../keys/key-schemas.ts";
 import { showKey } from "../keys/key-view.ts";
@@ -44,7 +52,7 @@ export function policyRefusal(
 
 /** Decides whether a key may be created. */
 export function decideCreate(authority: AdminAuthority, record: KeyRecord, nowMs: number): KeyDecision {
-  return expiryRefusal(record.expiresAt, nowMs) ?? withinGrants(authority, record, null);
+  return expiryRefusal(record.expiresAt, nowMs) ?? setModeRefusal(record) ?? withinGrants(authority, record, null);
 }
 
 /** Decides on a patch. Every administering key of the tenant may disable a key. */
@@ -62,7 +70,8 @@ export function decidePatch(
   if (refusal !== null) return refusal;
   const { disabled, ...members } = patch;
   if (disabled === true && Object.keys(members).length === 0) return changed(disableKey(record, nowMs));
-  return withinGrants(authority, patchKey(record, patch, nowMs), record);
+  const patched = patchKey(record, patch, nowMs);
+  return setModeRefusal(patched) ?? withinGrants(authority, patched, record);
 }
 
 /** Decides on a rotation. The response shows the new secret, so the key must be within the authority's own rights. */
@@ -184,6 +193,11 @@ function expiryRefusal(expiresAt: number | null | undefined, nowMs: number): Key
   return rule === null
     ? null
     : refused(problemResponse("invalid_request", { issues: [{ member: "expiresAt", rule }] }));
+}
+
+function setModeRefusal(record: KeyRecord): KeyDecision | null {
+  const rule = setModeRule(record);
+  return rule === null ? null : refused(problemResponse("invalid_request", { issues: [{ member: "setMode", rule }] }));
 }
 
 function withinGrants(authority: AdminAuthority, record: KeyRecord, before: KeyRecord | null): KeyDecision {

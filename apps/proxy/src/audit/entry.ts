@@ -1,11 +1,12 @@
 /**
- * The entries of the audit log: the life of each writer, every send, and every change of a key or a device. Stored entries are never changed,
+ * The entries of the audit log: the life of each writer, every send, every control of a conversation, and every change of a key or a device. Stored entries are never changed,
  * so neither are the members here.
  */
+import type { ControlOperation } from "@letta-environments/schema";
 import type { KeyActor } from "../keys/key-record.ts";
 
 /** An entry of the audit log. No entry contains a key, and only `send_started` may contain message content. */
-export type AuditEntry = WriterEntry | SendEntry | KeyEntry | DeviceEntry;
+export type AuditEntry = WriterEntry | SendEntry | ControlEntry | KeyEntry | DeviceEntry;
 
 /** The life of a writer: one process that appends to a chain of its own. */
 export type WriterEntry =
@@ -56,6 +57,39 @@ export type SendEntry =
       readonly code: string | null;
       /** The result of an earlier send with the same message id was returned. */
       readonly replayed: boolean;
+    };
+
+/** Who controls what: the conversation, and what was requested. */
+export interface ControlFacts {
+  /** Joins the entries of one request. */
+  readonly controlId: string;
+  /** `x-request-id` of the response. Callers may choose it. */
+  readonly requestId: string;
+  readonly tenant: string;
+  readonly keyId: string;
+  readonly owner: string;
+  readonly connectionId: string;
+  /** `null` where it was not known yet. */
+  readonly deviceId: string | null;
+  readonly operation: ControlOperation;
+  readonly agentId: string | null;
+  readonly conversationId: string | null;
+  /** The mode, the directory, the run or the item of the queue that the request names; `null` for none. */
+  readonly value: string | null;
+}
+
+/** Control of a conversation. `control_started` is on disk before the command leaves, and `control_finished` follows. */
+export type ControlEntry =
+  | ({ readonly type: "control_started" } & ControlFacts)
+  | ({ readonly type: "control_refused"; readonly status: number; readonly code: string | null } & ControlFacts)
+  | {
+      readonly type: "control_finished";
+      readonly controlId: string;
+      readonly status: number;
+      /** `errorCode` of a problem; `null` for a success. */
+      readonly code: string | null;
+      /** What the device reported, as in the response; `null` when it reported nothing. */
+      readonly effect: Readonly<Record<string, unknown>> | null;
     };
 
 /** The kind of a change of a key. */

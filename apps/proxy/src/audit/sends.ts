@@ -154,7 +154,8 @@ function refusedFactsOf(send: AuditedSend): SendFacts {
   return { ...facts, messageIds: facts.messageIds.slice(0, maxRefusedMessageIds) };
 }
 
-function codeOf({ status, body }: PlainResponse): string | null {
+/** The code of a problem; `null` for a success and for a response without one. */
+export function codeOf({ status, body }: PlainResponse): string | null {
   if (status < 400 || body === null) return null;
   const problem = parseJsonObject(body);
   return typeof problem?.["errorCode"] === "string" ? problem["errorCode"] : null;

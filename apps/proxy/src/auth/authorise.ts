@@ -1,6 +1,9 @@
 /** Authorisation of a request by its endpoint and body. The device allowlist for lists and sends is applied by the upstream. */
 import {
   allowsAgent,
+  allowsMode,
+  type ChangeModeBody,
+  type ConversationTarget,
   type Endpoint,
   isApprovalMessage,
   type PlainResponse,
@@ -26,16 +29,32 @@ export function authoriseEndpoint(
 }
 
 /**
- * Returns the refusal of a body that addresses an agent outside the key's list, or that decides an approval without the scope
- * `approve`; `null` when the key may send it.
+ * Returns the refusal of an input that addresses an agent outside the key's list, that decides an approval without the scope
+ * `approve`, or that sets a mode beyond the key's maximum; `null` when the key may send it.
+ *
+ * @param input the decoded body; the decoded query of an operation without a body
  */
-export function authoriseBody(principal: Principal, endpoint: Endpoint, body: unknown): PlainResponse | null {
+export function authoriseInput(principal: Principal, endpoint: Endpoint, input: unknown): PlainResponse | null {
+  if (endpoint.scope === "control") return authoriseControl(principal, endpoint, input as ConversationTarget);
   if (endpoint.operation !== "sendMessage") return null;
   // The endpoint's own schema has decoded it.
-  const { messages, agentId } = body as SendMessageBody;
+  const { messages, agentId } = input as SendMessageBody;
   if (!allowsAgent(principal, agentId)) return problemResponse("agent_not_allowed");
   if (principal.scopes.has("approve")) return null;
   return messages.some(isApprovalMessage) ? insufficientScope("approve") : null;
+}
+
+function authoriseControl(
+  principal: Principal,
+  { operation }: Endpoint,
+  input: ConversationTarget,
+): PlainResponse | null {
+  if (!allowsAgent(principal, input.agentId)) {
+    return problemResponse("agent_not_allowed", { detail: "The gateway key may not control this agent." });
+  }
+  if (operation !== "changeMode" || allowsMode(principal, (input as ChangeModeBody).mode)) return null;
+  const detail = `The gateway key may not set a mode beyond its maximum mode '${principal.maxMode}'. Nothing was changed.`;
+  return problemResponse("mode_not_allowed", { detail });
 }
 
 /** Whether a device with this id can be in the allowlist. With name patterns only the device's row can tell. */

@@ -149,6 +149,7 @@ function principalOf(record: KeyRecord, credentialId: string): GatewayPrincipal 
     connectionNames: record.connectionNames,
     agentIds: record.agentIds,
     maxMode: record.maxMode,
+    ...(record.setMode !== null && { setMode: record.setMode }),
     shared: record.shared,
     ...(record.rateLimits !== null && { rateLimits: record.rateLimits }),
   };

@@ -16,7 +16,11 @@ const strictestMode = "default";
 const keyOnlyScope: Scope = "admin";
 
 /** Scopes whose names an issuer may use for something else; only `scopeMap` grants them. */
-const mappedScopes: ReadonlySet<Scope> = new Set(["connect", "admin"]);
+const mappedScopes: ReadonlySet<Scope> = new Set([
+  ...(["connect", "admin"] as const),
+  // Tokens that were issued before these scopes existed must not gain them.
+  ...(["view", "control", "files", "terminal", "manage"] as const),
+]);
 
 /** The setting under `claims` whose claim is missing or malformed, or `sub`. */
 export interface InvalidClaim {

@@ -1,6 +1,6 @@
 /**
- * Which records of the audit log `audit list` shows, and what it shows of them. A `send_finished` record has no key and no device of its own;
- * it takes them from the `send_started` record with the same id.
+ * Which records of the audit log `audit list` shows, and what it shows of them. A `send_finished` or `control_finished` record has no key
+ * and no device of its own; it takes them from the record of the start with the same id.
  */
 
 /** Values of `--event`: each record type, and the groups `send`, `key` and `device`. */
@@ -9,6 +9,10 @@ export const events: readonly string[] = [
   "send_started",
   "send_finished",
   "send_refused",
+  "control",
+  "control_started",
+  "control_finished",
+  "control_refused",
   "key",
   "key_change_started",
   "key_changed",
@@ -34,7 +38,7 @@ export const actions: readonly string[] = [
   "removed",
 ];
 
-/** How a send or a change ended. */
+/** How a send, a control or a change ended. */
 export const outcomes: readonly string[] = ["ok", "refused", "failed", "unknown"];
 
 /** The records that are wanted; an undefined member restricts nothing. Times are epoch milliseconds. */
@@ -70,10 +74,11 @@ export function createAuditReader(): (text: string) => AuditFacts {
     }
     const { writer: _writer, sequence: _sequence, time, type, act, keyId, deviceId, ...members } = record;
     const own = { keyId: textOf(keyId), deviceId: textOf(deviceId) };
-    const sendId = textOf(members["sendId"]) ?? "";
-    if (type === "send_started") started.set(sendId, own);
-    const { keyId: key, deviceId: device } = (type === "send_finished" ? started.get(sendId) : undefined) ?? own;
-    if (type === "send_finished") started.delete(sendId);
+    const id = textOf(members["sendId"] ?? members["controlId"]) ?? "";
+    const isEnd = type === "send_finished" || type === "control_finished";
+    if (type === "send_started" || type === "control_started") started.set(id, own);
+    const { keyId: key, deviceId: device } = (isEnd ? started.get(id) : undefined) ?? own;
+    if (isEnd) started.delete(id);
     return {
       time: typeof time === "number" ? time : 0,
       type: String(type),
@@ -103,9 +108,11 @@ export function matchesFilter(facts: AuditFacts, filter: AuditFilter): boolean {
 function outcomeOf(type: string, { status, code }: Readonly<Record<string, unknown>>): string | null {
   switch (type) {
     case "send_finished":
+    case "control_finished":
       if (typeof status === "number" && status < 300) return "ok";
-      return code === "delivery_unknown" ? "unknown" : "failed";
+      return code === "delivery_unknown" || code === "control_unknown" ? "unknown" : "failed";
     case "send_refused":
+    case "control_refused":
     case "key_change_abandoned":
     case "device_change_abandoned":
       return "refused";

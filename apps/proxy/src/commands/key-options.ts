@@ -4,8 +4,7 @@
  */
 import { misuse, parseTime, suggestWord, timeForms } from "@letta-environments/command-line";
 import { checkValue, type ProblemIssue } from "@letta-environments/schema";
-import type { KeyPatch } from "../keys/key-lifecycle.ts";
-import type { KeyRequest } from "../keys/key-lifecycle.ts";
+import { type KeyPatch, type KeyRequest, setModeRule } from "../keys/key-lifecycle.ts";
 import { expiryRule, KeyPatchSchema, RequestedKeySchema } from "../keys/key-schemas.ts";
 
 /** The given options of a command. */
@@ -22,6 +21,7 @@ const optionsByMember: Readonly<Record<string, string>> = {
   connectionNames: "device-name",
   agentIds: "agent",
   maxMode: "max-mode",
+  setMode: "set-mode",
   expiresAt: "expires",
   rateLimits: "rate-limit",
 };
@@ -30,7 +30,7 @@ const listMembers: ReadonlySet<string> = new Set(["scopes", "deviceIds", "connec
 
 /** Options whose effect `keys update --clear` can remove. */
 export const clearableOptions: readonly string[] = [
-  ...["description", "owner", "device", "device-name", "agent", "max-mode", "rate-limit", "expires"],
+  ...["description", "owner", "device", "device-name", "agent", "max-mode", "set-mode", "rate-limit", "expires"],
 ];
 
 /**
@@ -49,6 +49,7 @@ export function readKeyRequest(options: GivenOptions, nowMs: number, policies: r
   const checked = checkValue(RequestedKeySchema, input, "the key", { firstIssueOnly: true });
   if (!checked.ok) throw misuse(describe(checked.issues));
   checkExpiry(checked.value.expiresAt, nowMs);
+  checkSetMode(checked.value);
   return { tenant: "default", ...checked.value };
 }
 
@@ -70,6 +71,7 @@ export function readKeyPatch(options: GivenOptions, nowMs: number, policies: rea
   const checked = checkValue(KeyPatchSchema, patch, "the key", { firstIssueOnly: true });
   if (!checked.ok) throw misuse(describe(checked.issues));
   checkExpiry(checked.value.expiresAt, nowMs);
+  checkSetMode(checked.value);
   return checked.value;
 }
 
@@ -128,6 +130,11 @@ function unknownPolicy(policy: string, policies: readonly string[]): string {
 function checkExpiry(expiresAt: number | null | undefined, nowMs: number): void {
   const rule = expiryRule(expiresAt, nowMs);
   if (rule !== null) throw misuse(`--expires ${rule}`);
+}
+
+function checkSetMode(modes: Pick<KeyRequest, "setMode" | "maxMode">): void {
+  const rule = setModeRule(modes);
+  if (rule !== null) throw misuse(`--set-mode ${rule}`);
 }
 
 function describe([issue]: readonly ProblemIssue[]): string {

@@ -61,6 +61,7 @@ export function formatKeyDetails(key: ShownKey, width: number | null, paint: Pai
         "Mode",
         plain(key.maxMode === null ? "devices in any mode" : `only devices in mode ${key.maxMode} or a stricter one`),
       ],
+      ["Sets mode", plain(key.setMode === null ? "" : `${key.setMode}, before each message`)],
       ["Rate limits", plain(limitsOf(key).join(", ") || "those of the configuration")],
       [
         "Sharing",
@@ -95,6 +96,7 @@ function restrictionsOf(key: ShownKey): string[] {
     ...(key.connectionNames === null ? [] : [`device names ${key.connectionNames.join(", ")}`]),
     ...(key.agentIds === null ? [] : [`agents ${key.agentIds.join(", ")}`]),
     ...(key.maxMode === null ? [] : [`mode at most ${key.maxMode}`]),
+    ...((key.setMode ?? null) === null ? [] : [`sets mode ${key.setMode}`]),
     ...limitsOf(key),
     ...(key.shared ? ["shared devices"] : []),
   ];

@@ -78,6 +78,12 @@ const grants: readonly OptionDefinition[] = [
     choices: ceilingModes,
   },
   {
+    name: "set-mode",
+    value: "MODE",
+    text: "switch the conversation to this mode before each message of the key; nothing is sent unless the device reports it",
+    choices: ceilingModes,
+  },
+  {
     name: "rate-limit",
     value: "POLICY=LIMIT/WINDOW",
     text: "a limit of its own under a policy, such as gateway-sends=10/1m, =10/1m/20 (with burst) or =none",

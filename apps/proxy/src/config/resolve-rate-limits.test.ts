@@ -22,6 +22,7 @@ test("the default limits count callers, sends, devices and failures in memory", 
   expect(settings.limits.map(({ rule }) => rule.policy.name)).toEqual([
     "gateway-requests",
     "gateway-sends",
+    "gateway-controls",
     "gateway-running-sends",
     "gateway-devices",
     "gateway-failed-authentication",
@@ -45,7 +46,7 @@ test("the defaults of a policy are a minute, a burst of its whole limit, every o
 
 test("a policy by device applies to operations on a device", () => {
   const [limit] = resolveRateLimits(withPolicy({ per: ["device"] }), false).settings.limits;
-  expect([...(limit?.routes ?? [])]).toEqual(["retrieveEnvironment", "sendMessage"]);
+  expect([...(limit?.routes ?? [])]).toEqual(["retrieveEnvironment", "sendMessage", "controlDevice"]);
 });
 
 test("disabled limits limit nothing, and their errors are still reported", () => {

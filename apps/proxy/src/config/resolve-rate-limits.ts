@@ -67,7 +67,7 @@ const defaultMeasures = { unit: "requests", windowMs: 60_000, mode: "enforce", o
 const concurrent = "concurrent-requests";
 
 /** Routes whose device is known before the body is read. */
-const deviceRoutes: readonly LimitedRoute[] = ["retrieveEnvironment", "sendMessage"];
+const deviceRoutes: readonly LimitedRoute[] = ["retrieveEnvironment", "sendMessage", "controlDevice"];
 
 const isOfKey: ReadonlySet<string> = new Set(["key", "tenant", "device"]);
 
@@ -108,15 +108,16 @@ export const defaultRateLimits: Readonly<Record<string, RateLimitPolicyFile>> = 
     limit: 6_000,
     windowMs: 60_000,
     burst: 1_000,
-    routes: ["listEnvironments", "retrieveEnvironment", "sendMessage", "administerKeys"],
+    routes: ["listEnvironments", "retrieveEnvironment", "sendMessage", "controlDevice", "administerKeys"],
   },
   "gateway-sends": { per: ["key", "device"], limit: 600, windowMs: 60_000, burst: 300, routes: ["sendMessage"] },
+  "gateway-controls": { per: ["key", "device"], limit: 120, windowMs: 60_000, burst: 60, routes: ["controlDevice"] },
   "gateway-running-sends": {
     per: ["key"],
     unit: "concurrent-requests",
     limit: 100,
     windowMs: 60_000,
-    routes: ["sendMessage"],
+    routes: ["sendMessage", "controlDevice"],
   },
   "gateway-devices": {
     per: ["key"],

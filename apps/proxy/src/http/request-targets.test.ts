@@ -17,7 +17,7 @@ const parts = fc.constantFrom("v1", "environments", "device-1", "%2e", "..", "",
 const queries = fc.constantFrom("", "limit=2", "limit=0", "limit=2&after=a", "onlineOnly=true", "extra=%zz");
 
 test("a remembered target has the endpoint, ids and query that it had the first time", () => {
-  const targets = createRequestTargets(true);
+  const targets = createRequestTargets({ devices: true, extensions: true });
   fc.assert(
     fc.property(
       fc.constantFrom("GET", "HEAD", "POST", "DELETE"),
@@ -28,7 +28,7 @@ test("a remembered target has the endpoint, ids and query that it had the first 
       queries,
       (method, path, query) => {
         const { isKnown: _isKnown, ...decided } = { isKnown: false, ...decide(targets, method, path, query) };
-        const match = matchRequest(method, path, true);
+        const match = matchRequest(method, path, { devices: true, extensions: true });
         if (match.kind === "refused") {
           expect(decided).toEqual(match.response);
           return;
@@ -44,7 +44,7 @@ test("a remembered target has the endpoint, ids and query that it had the first 
 });
 
 test("GET and HEAD share what is remembered, and only valid reads are remembered", () => {
-  const targets = createRequestTargets(false);
+  const targets = createRequestTargets({ devices: false, extensions: true });
   expect(decide(targets, "GET", "/v1/environments", "limit=2")).toMatchObject({ isKnown: false });
   expect(decide(targets, "HEAD", "/v1/environments", "limit=2")).toMatchObject({ isKnown: true });
   expect(decide(targets, "GET", "/v1/environments", "limit=3")).toMatchObject({ isKnown: false });

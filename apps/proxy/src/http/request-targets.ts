@@ -2,7 +2,13 @@ import type { EndpointMatch, KnownEndpoint } from "@letta-environments/schema";
 import { createBoundedMap } from "../lib/bounded-map.ts";
 import { mapMaybe, type MaybePromise } from "../lib/steps.ts";
 import { type GatewayRequest, targetOf } from "./gateway-request.ts";
-import { matchRequest, validateRequest, type Validation, type ValidRequest } from "./validate-request.ts";
+import {
+  matchRequest,
+  type ServedEndpoints,
+  validateRequest,
+  type Validation,
+  type ValidRequest,
+} from "./validate-request.ts";
 
 /** Request targets that are remembered, each of at most about 1 KB. */
 const maxTargets = 10_000;
@@ -27,13 +33,13 @@ export interface RequestTargets {
   ): MaybePromise<Validation>;
 }
 
-/** Creates {@link RequestTargets}. Without an embedded server the endpoints for devices do not exist. */
-export function createRequestTargets(servesDevices: boolean): RequestTargets {
+/** Creates {@link RequestTargets}. */
+export function createRequestTargets(serves: ServedEndpoints): RequestTargets {
   const known = createBoundedMap<TargetMatch>(maxTargets);
   return {
     match(request) {
       const { method, path } = request;
-      return (isRead(method) && known.get(targetOf(request))) || matchRequest(method, path, servesDevices);
+      return (isRead(method) && known.get(targetOf(request))) || matchRequest(method, path, serves);
     },
     validate(request, { endpoint, params }, knownInput) {
       if (knownInput !== undefined) return { kind: "valid", input: knownInput };

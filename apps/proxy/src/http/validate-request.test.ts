@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { matchRequest } from "./validate-request.ts";
 
 function outcome(method: string, path: string, servesDevices: boolean): string | number {
-  const match = matchRequest(method, path, servesDevices);
+  const match = matchRequest(method, path, { devices: servesDevices, extensions: servesDevices });
   return match.kind === "matched" ? match.endpoint.operation : match.response.status;
 }
 
@@ -33,4 +33,17 @@ describe("where devices are served", () => {
     expect(outcome("GET", "//v1/environments", true)).toBe(404);
     expect(outcome("GET", "//v1/environments/device-1", true)).toBe(404);
   });
+});
+
+test("where extensions are not offered, they are 404 with the reason, and the API of the vendor is served", () => {
+  const serves = { devices: false, extensions: false };
+  for (const path of ["stop", "mode", "directory", "queue/resume"]) {
+    const match = matchRequest("POST", `/v1/environments/conn-1/${path}`, serves);
+    expect(match).toMatchObject({ kind: "refused", response: { status: 404 } });
+    expect(match.kind === "refused" && String(match.response.body)).toContain("Cloudflare Workers");
+    expect(matchRequest("POST", `/v1/environments/conn-1/${path}`, { ...serves, extensions: true }).kind).toBe(
+      "matched",
+    );
+  }
+  expect(matchRequest("POST", "/v1/environments/conn-1/messages", serves).kind).toBe("matched");
 });

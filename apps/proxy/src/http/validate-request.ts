@@ -100,11 +100,25 @@ function isIdentityEncoding(contentEncoding: string | null): boolean {
 
 const doubledRegisterPath = `/${endpoints.registerEnvironment.path}`;
 
+/** Which endpoints a gateway serves beside those of the vendor's API for callers. */
+export interface ServedEndpoints {
+  readonly devices: boolean;
+  readonly extensions: boolean;
+}
+
+const notOffered = problemResponse("endpoint_not_found", {
+  detail:
+    "This gateway does not offer this operation, because it runs on Cloudflare Workers. " +
+    "A gateway on Node.js, Bun or Deno offers it.",
+});
+
 /**
  * Finds the endpoint of a request. Without an embedded server the endpoints for devices do not exist. A device appends the
  * path to its base URL as it is, so a base URL with a trailing slash gives two slashes.
  */
-export function matchRequest(method: string, path: string, servesDevices: boolean): EndpointMatch {
+export function matchRequest(method: string, path: string, serves: ServedEndpoints): EndpointMatch {
   const served = path === doubledRegisterPath ? path.slice(1) : path;
-  return matchEndpoint(method, served, (endpoint) => servesDevices || endpoint.audience !== "device");
+  const match = matchEndpoint(method, served, (endpoint) => serves.devices || endpoint.audience !== "device");
+  const isOffered = match.kind === "refused" || serves.extensions || match.endpoint.extension !== true;
+  return isOffered ? match : { kind: "refused", response: notOffered };
 }

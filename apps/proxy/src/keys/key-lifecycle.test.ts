@@ -1,7 +1,16 @@
 import { expect, test } from "vitest";
 import { testMint } from "../../test/support/test-proxy.ts";
 import { createTestKeyRecord } from "../../test/support/create-test-key-record.ts";
-import { createKey, disableKey, enableKey, keyState, mintSecret, revokeKey, rotateKey } from "./key-lifecycle.ts";
+import {
+  createKey,
+  disableKey,
+  enableKey,
+  keyState,
+  mintSecret,
+  patchKey,
+  revokeKey,
+  rotateKey,
+} from "./key-lifecycle.ts";
 
 const now = 1_800_000_000_000;
 const hour = 3_600_000;
@@ -29,6 +38,14 @@ test("a rotation keeps id, owner and expiry, and leaves at most two secrets", ()
 test("a rotation without overlap ends the old secret at once", () => {
   const { secret } = mintSecret(record.id, now, testMint);
   expect(rotateKey(record, secret, now, 0).secrets).toEqual([secret]);
+});
+
+test("a key that sets a mode requires gateways that know how, until it sets none any more", () => {
+  const newer = { ...record, requires: ["newer"] };
+  const setting = patchKey(newer, { setMode: "standard" }, now);
+  expect(setting).toMatchObject({ setMode: "standard", requires: ["newer", "set-mode"] });
+  expect(patchKey(setting, { setMode: null }, now)).toEqual(newer);
+  expect(keyState(patchKey(record, { setMode: "standard" }, now), now)).toBe("active");
 });
 
 test("a second revocation keeps the date of the first", () => {

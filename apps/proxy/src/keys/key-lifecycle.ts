@@ -2,11 +2,17 @@
  * The life of a key: creation, changes, rotation, and the states that end it. Every function is pure: it takes a record and the
  * time, and returns the new record, which a store saves.
  */
-import type { EnvironmentMode, Scope } from "@letta-environments/schema";
+import { allowsMode, type EnvironmentMode, type Scope } from "@letta-environments/schema";
 import { generateKey, generateKeyId } from "./key-format.ts";
 import type { Digests, Pepper, RandomBytes } from "../ports.ts";
 import { type KeyRateLimits, patchRateLimits } from "./key-rate-limit.ts";
-import { type KeyRecord, type KeySecret, unrestricted, unsupportedFeatures } from "./key-record.ts";
+import {
+  type KeyRecord,
+  type KeySecret,
+  unrestricted,
+  unsupportedFeatures,
+  withRequiredFeatures,
+} from "./key-record.ts";
 
 /** The rights and the description of a new key. An absent member restricts nothing. */
 export interface KeyRequest {
@@ -20,6 +26,7 @@ export interface KeyRequest {
   readonly connectionNames?: readonly string[] | null;
   readonly agentIds?: readonly string[] | null;
   readonly maxMode?: EnvironmentMode | null;
+  readonly setMode?: EnvironmentMode | null;
   readonly shared?: boolean;
   readonly rateLimits?: KeyRateLimits | null;
   /** Epoch milliseconds. */
@@ -37,6 +44,7 @@ export interface KeyPatch {
   readonly connectionNames?: readonly string[] | null;
   readonly agentIds?: readonly string[] | null;
   readonly maxMode?: EnvironmentMode | null;
+  readonly setMode?: EnvironmentMode | null;
   /** Epoch milliseconds. */
   readonly expiresAt?: number | null;
   readonly rateLimits?: Readonly<Record<string, string | null>> | null;
@@ -70,7 +78,16 @@ export function createKey(request: KeyRequest, nowMs: number, mint: KeyMint): Mi
     disabledAt: null,
     secrets: [secret],
   };
-  return { key, record };
+  return { key, record: withRequiredFeatures(record) };
+}
+
+/** Returns the rule that the mode which a key sets breaks; `null` for none. */
+export function setModeRule({
+  setMode = null,
+  maxMode = null,
+}: Pick<KeyRequest, "setMode" | "maxMode">): string | null {
+  if (setMode === null || allowsMode({ maxMode }, setMode)) return null;
+  return `must not be beyond the maximum mode of the key, ${maxMode}`;
 }
 
 /** Creates a secret for the key with a public id. */
@@ -89,7 +106,7 @@ export function patchKey(record: KeyRecord, patch: KeyPatch, nowMs: number): Key
   const { disabled, owner, rateLimits, ...members } = patch;
   const limited =
     rateLimits === undefined ? record : { ...record, rateLimits: patchRateLimits(record.rateLimits, rateLimits) };
-  const patched = { ...limited, ...members };
+  const patched = withRequiredFeatures({ ...limited, ...members });
   const owned = owner === undefined ? patched : { ...patched, owner: owner ?? patched.name };
   if (disabled === undefined) return owned;
   return disabled ? disableKey(owned, nowMs) : enableKey(owned);

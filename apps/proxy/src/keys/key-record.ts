@@ -26,6 +26,8 @@ export interface KeyRecord {
   readonly agentIds: readonly string[] | null;
   /** The freest mode in which a device may be when the key sends to it; `null` means any. */
   readonly maxMode: EnvironmentMode | null;
+  /** The mode to which a conversation is switched before a message of the key runs in it; `null`: it keeps its own. */
+  readonly setMode: EnvironmentMode | null;
   /** Another key may later enrol the devices that this key enrols. */
   readonly shared: boolean;
   /** Rate limits that differ from the configuration's for this key; `null` means none. */
@@ -63,6 +65,7 @@ export const unrestricted: Pick<
   | "connectionNames"
   | "agentIds"
   | "maxMode"
+  | "setMode"
   | "shared"
   | "rateLimits"
   | "requires"
@@ -73,6 +76,7 @@ export const unrestricted: Pick<
   connectionNames: null,
   agentIds: null,
   maxMode: null,
+  setMode: null,
   shared: false,
   rateLimits: null,
   requires: [],
@@ -89,8 +93,17 @@ export function credentialOf(credential: { readonly keyId: string; readonly cred
   return `${credential.keyId} ${credential.credentialId ?? ""}`;
 }
 
+/** The feature of a key with a {@link KeyRecord.setMode}: an older version would send in any mode. */
+const setsMode = "set-mode";
+
+/** Returns a key with the features that its restrictions require. Features that newer versions require are kept. */
+export function withRequiredFeatures(record: KeyRecord): KeyRecord {
+  const others = record.requires.filter((feature) => feature !== setsMode);
+  return { ...record, requires: record.setMode === null ? others : [...others, setsMode] };
+}
+
 /** Features that this version can enforce, for {@link KeyRecord.requires}. */
-const supportedFeatures: ReadonlySet<string> = new Set();
+const supportedFeatures: ReadonlySet<string> = new Set([setsMode]);
 
 /** Returns the features that a key requires and this version does not support. A key with any is refused. */
 export function unsupportedFeatures({ requires }: Pick<KeyRecord, "requires">): readonly string[] {
@@ -154,6 +167,7 @@ const KeyRecordSchema = v.looseObject({
   connectionNames: v.exactOptional(ListSchema, null),
   agentIds: v.exactOptional(ListSchema, null),
   maxMode: v.exactOptional(v.nullable(v.picklist<readonly EnvironmentMode[]>(ceilingModes)), null),
+  setMode: v.exactOptional(v.nullable(v.picklist<readonly EnvironmentMode[]>(ceilingModes)), null),
   shared: v.boolean(),
   rateLimits: v.exactOptional(v.nullable(v.record(v.string(), v.string())), null),
   requires: v.exactOptional(v.array(v.string()), []),

@@ -81,6 +81,7 @@ const restrictions = {
   connectionNames: v.exactOptional(v.nullable(list(TextSchema))),
   agentIds: v.exactOptional(v.nullable(list(TextSchema))),
   maxMode: v.exactOptional(v.nullable(ModeSchema)),
+  setMode: v.exactOptional(v.nullable(ModeSchema)),
   expiresAt: v.exactOptional(v.nullable(whole("must be whole epoch milliseconds"))),
 };
 

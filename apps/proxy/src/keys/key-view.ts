@@ -16,6 +16,7 @@ export interface ShownKey {
   readonly connectionNames: readonly string[] | null;
   readonly agentIds: readonly string[] | null;
   readonly maxMode: EnvironmentMode | null;
+  readonly setMode: EnvironmentMode | null;
   readonly shared: boolean;
   readonly rateLimits: KeyRateLimits | null;
   readonly requires: readonly string[];
@@ -43,6 +44,7 @@ export function showKey(record: KeyRecord, nowMs: number, lastUsedAt: number | n
     connectionNames: record.connectionNames,
     agentIds: record.agentIds,
     maxMode: record.maxMode,
+    setMode: record.setMode,
     shared: record.shared,
     rateLimits: record.rateLimits,
     requires: record.requires,

@@ -24,6 +24,7 @@ export const limitedOperations = [
   "sendMessage",
   "registerEnvironment",
   "openDeviceSocket",
+  "controlDevice",
 ] as const;
 
 const QuerySchema = exactObject(

@@ -14,6 +14,7 @@ test("default limits are sharded by tenant, and those on failed authentication b
   expect(shardsOf()).toEqual({
     "gateway-requests": "tenant",
     "gateway-sends": "tenant",
+    "gateway-controls": "tenant",
     "gateway-running-sends": "tenant",
     "gateway-devices": "tenant",
     "gateway-failed-authentication": "address",

@@ -1,20 +1,36 @@
 /** The settings of rate limits: which routes a rule counts, where counters are stored, and how a sharded store divides them. */
+import type { Operation } from "@letta-environments/schema";
 import type { RateLimitDimension, RateLimitFailureMode, RateLimitRule } from "../rate-limit/policy.ts";
 import type { TrustedProxies } from "./client-address.ts";
 
-/** The routes that limits can apply to: operations of the API, all of the administration, and failed authentication. */
+/** The routes that limits can apply to: operations of the API, all that control a conversation, all of the administration, and failed authentication. */
 export const limitedRoutes = [
   "listEnvironments",
   "retrieveEnvironment",
   "sendMessage",
   "registerEnvironment",
   "openDeviceSocket",
+  "controlDevice",
   "administerKeys",
   "failedAuthentication",
 ] as const;
 
 /** One of the {@link limitedRoutes}. */
 export type LimitedRoute = (typeof limitedRoutes)[number];
+
+/** Returns the route of an operation. */
+export function routeOf(operation: Operation): LimitedRoute {
+  switch (operation) {
+    case "stopTurn":
+    case "changeMode":
+    case "changeDirectory":
+    case "resumeQueue":
+    case "removeQueueItem":
+      return "controlDevice";
+    default:
+      return operation;
+  }
+}
 
 /** Every {@link RateLimitDimension}. */
 export const rateLimitDimensions: readonly RateLimitDimension[] = ["key", "tenant", "address", "route", "device"];

@@ -4,7 +4,7 @@
  */
 import { buildPath, type Endpoint, type PlainRequest, type PlainResponse } from "@letta-environments/schema";
 import type { EmbeddedServer, GatewayPorts } from "../ports.ts";
-import { recordOf, refuseLate, runCall, type Upstream, type UpstreamCall } from "./upstream.ts";
+import { controlRecordOf, recordOf, refuseLate, runCall, type Upstream, type UpstreamCall } from "./upstream.ts";
 
 /** Creates the {@link Upstream} over the embedded server. */
 export function createEmbeddedUpstream(
@@ -13,8 +13,9 @@ export function createEmbeddedUpstream(
 ): Upstream {
   return {
     async forward(call) {
-      if (call.decoded.operation === "sendMessage") {
-        const refusal = await recordOf(call).start(call.connection?.environment.deviceId ?? null);
+      if (call.endpoint.operation === "sendMessage" || call.endpoint.scope === "control") {
+        const record = call.endpoint.operation === "sendMessage" ? recordOf(call) : controlRecordOf(call);
+        const refusal = await record.start(call.connection?.environment.deviceId ?? null);
         const response = refusal ?? refuseLate(call, ports.clock);
         if (response !== null) return response;
       }
@@ -29,6 +30,7 @@ export function createEmbeddedUpstream(
 function operate(server: EmbeddedServer, call: UpstreamCall, signal: AbortSignal): Promise<PlainResponse> {
   const { decoded, principal, request, connection } = call;
   const context = { authority: request.authority, signal };
+  const found = { ...context, ...(connection !== undefined && { connection }) };
   // A switch, since the compiler matches an operation to its input for a single operation only.
   switch (decoded.operation) {
     case "listEnvironments":
@@ -37,14 +39,23 @@ function operate(server: EmbeddedServer, call: UpstreamCall, signal: AbortSignal
       return server.operate(decoded.operation, decoded, principal, context);
     case "sendMessage":
       return server.operate(decoded.operation, decoded, principal, {
-        ...context,
+        ...found,
         idempotencyKey: call.idempotencyKey,
-        ...(connection !== undefined && { connection }),
       });
     case "registerEnvironment":
       return server.operate(decoded.operation, decoded, principal, context);
     case "openDeviceSocket":
       return server.operate(decoded.operation, decoded, principal, context);
+    case "stopTurn":
+      return server.operate(decoded.operation, decoded, principal, found);
+    case "changeMode":
+      return server.operate(decoded.operation, decoded, principal, found);
+    case "changeDirectory":
+      return server.operate(decoded.operation, decoded, principal, found);
+    case "resumeQueue":
+      return server.operate(decoded.operation, decoded, principal, found);
+    case "removeQueueItem":
+      return server.operate(decoded.operation, decoded, principal, found);
   }
 }
 

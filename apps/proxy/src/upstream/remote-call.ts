@@ -16,7 +16,7 @@ import type { GatewayPorts, UpstreamFailure, UpstreamFetch, UpstreamRequest } fr
 import { type AttemptOutcome, createAttempt } from "./attempt.ts";
 import type { ConcurrencyLimits } from "./concurrency.ts";
 import { createRetryBudget, retryDelayMs } from "./retry.ts";
-import type { UpstreamCall } from "./upstream.ts";
+import { unknownOutcomeOf, type UpstreamCall } from "./upstream.ts";
 import { validateResponse } from "./validate-response.ts";
 
 /** Calls the remote server for an endpoint. */
@@ -97,7 +97,7 @@ function failureResponse(endpoint: Endpoint, failure: UpstreamFailure): PlainRes
     case "broken":
       return endpoint.method === "GET"
         ? problemResponse("upstream_unreachable", { detail: "The connection to the upstream broke." })
-        : problemResponse("delivery_unknown");
+        : problemResponse(unknownOutcomeOf(endpoint));
   }
 }
 

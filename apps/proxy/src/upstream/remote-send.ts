@@ -19,6 +19,7 @@ import type { KnownConnection } from "../idempotency/store.ts";
 import type { UpstreamRequest } from "../ports.ts";
 import { alwaysRead, type ConnectionLookup, type LookupReads, maxRowAgeMs } from "./connections.ts";
 import type { CallRemote } from "./remote-call.ts";
+import { setRemoteMode } from "./extensions/control.ts";
 import { describeDelivery, sendOutcome, type SentContent } from "./send-outcome.ts";
 import { neverAborted, recordOf, refuseLate, type UpstreamCall } from "./upstream.ts";
 
@@ -91,8 +92,10 @@ async function findConnection(
   { call: { principal }, input, reads }: RemoteSend,
 ): Promise<Found> {
   const { connectionId } = input.params;
-  // A mode can change at any time, so a key with a maximum mode reads it for every send.
-  const maxAgeMs = principal.maxMode === null ? maxRowAgeMs : alwaysRead;
+  // A mode can change at any time, so a key with a maximum mode reads it for every send, unless it sets the mode itself.
+  const { setMode = null } = principal;
+  const readsMode = principal.maxMode !== null && setMode === null;
+  const maxAgeMs = !readsMode ? maxRowAgeMs : alwaysRead;
   const found = await connections.find(principal, connectionId, reads, maxAgeMs);
   if (found.kind === "refused") {
     const { response } = found;
@@ -109,7 +112,7 @@ async function findConnection(
   const { id: environmentId, deviceId, connectionName } = row;
   const connection = { environmentId, deviceId, connectionName };
   const currentMode = typeof row["currentMode"] === "string" ? row["currentMode"] : undefined;
-  return allowsMode(principal, currentMode)
+  return allowsMode(principal, setMode ?? currentMode)
     ? { kind: "permitted", connection }
     : { kind: "replayable", connection, response: problemResponse("mode_not_allowed") };
 }
@@ -124,12 +127,26 @@ async function transmit(
   const record = recordOf(call);
   if (isRecorded) record.started();
   const refusal = (isRecorded ? null : await record.start(deviceId)) ?? refuseLate(call, clock);
-  if (refusal !== null) return { action: "release", response: refusal };
+  const notSet = refusal ?? (await setMode(callRemote, { call, input, request }));
+  if (notSet !== null) return { action: "release", response: notSet };
   const { sendMessage } = endpoints;
   const deadline = { atMs: call.deadline.atMs, signal: neverAborted };
   const { end, response } = await callRemote(sendMessage, request, deadline);
   const outcome = sendOutcome(end, response.status === sendMessage.successStatus, contentOf(input));
   return { action: outcome.action, response: describeDelivery(response, outcome) };
+}
+
+/** Has the conversation switched to the mode that the key sets, before a message runs in it. */
+async function setMode(
+  callRemote: CallRemote,
+  { call, input: { params, body }, request }: Pick<RemoteSend, "call" | "input" | "request">,
+): Promise<PlainResponse | null> {
+  const { setMode: mode = null } = call.principal;
+  // A decision belongs to the turn that runs, whose mode stays.
+  if (mode === null || body.messages.every(isApprovalMessage)) return null;
+  const { agentId, conversationId } = body;
+  const deadline = { atMs: call.deadline.atMs, signal: neverAborted };
+  return setRemoteMode(callRemote, request, { ...params, agentId, conversationId, mode }, deadline);
 }
 
 function contentOf({ body }: OperationInput<"sendMessage">): SentContent {

@@ -16,6 +16,7 @@ import type { ConcurrencyLimits } from "./concurrency.ts";
 import { createConnectionLookup } from "./connections.ts";
 import { isLimitedToDevices, listPermitted, presentList, presentRow } from "./environments.ts";
 import { buildRemoteRequest, createCallRemote, type ReadRemote, readRequest } from "./remote-call.ts";
+import { createControlRemote } from "./extensions/control.ts";
 import { createSendRemote } from "./remote-send.ts";
 import type { Upstream, UpstreamCall } from "./upstream.ts";
 
@@ -49,6 +50,8 @@ export function createRemoteUpstream(
   });
   const send = createSendRemote({ clock, sha256: digests.sha256, connections, sends, callRemote });
 
+  const control = createControlRemote({ clock, connections, callRemote });
+
   function forward(call: UpstreamCall): Promise<PlainResponse> {
     const { endpoint: own, decoded, principal, deadline } = call;
     const request = buildRemoteRequest(call, userAgent);
@@ -65,6 +68,12 @@ export function createRemoteUpstream(
         return callRemote(own, request, deadline).then(({ response }) => presentRow(principal, response));
       case "sendMessage":
         return send({ call, input: decoded, request, reads: { deadline, readUntil } });
+      case "stopTurn":
+      case "changeMode":
+      case "changeDirectory":
+      case "resumeQueue":
+      case "removeQueueItem":
+        return control({ call, connectionId: decoded.params.connectionId, request, reads: { deadline, readUntil } });
       case "registerEnvironment":
       case "openDeviceSocket":
         // A remote server has endpoints of its own for devices.

@@ -9,6 +9,7 @@ import {
   type DecodedRequest,
   type KnownEndpoint,
   type PlainResponse,
+  type ProblemCode,
   type Principal,
   problemResponse,
 } from "@letta-environments/schema";
@@ -50,8 +51,16 @@ export interface UpstreamCall {
   readonly deadline: Deadline;
   /** The audit record of a send; `null` for other requests. */
   readonly send: SendRecord | null;
+  /** The audit record of a control operation; absent or `null` for other requests. */
+  readonly control?: ControlRecord | null;
   /** The `Idempotency-Key` of a send; `null` for none. */
   readonly idempotencyKey: string | null;
+}
+
+/** The audit record of a control operation. Its start must be stored before the command leaves. */
+export interface ControlRecord {
+  /** Stores the start, with the device; see {@link SendRecord.start}. */
+  start(deviceId: string | null): Promise<PlainResponse | null>;
 }
 
 /** The audit record of a send. Its start must be stored before the send leaves. */
@@ -74,7 +83,7 @@ export interface SendRecord {
 /** A validated and authorised request, before a credential and a deadline are chosen for it. */
 export interface AuthorisedRequest extends Pick<
   UpstreamCall,
-  "request" | "requestId" | "endpoint" | "principal" | "connection" | "send" | "idempotencyKey"
+  "request" | "requestId" | "endpoint" | "principal" | "connection" | "send" | "control" | "idempotencyKey"
 > {
   readonly params: Readonly<Record<string, string>>;
   readonly input: ValidRequest;
@@ -142,6 +151,17 @@ export function recordOf({ send }: Pick<UpstreamCall, "send">): SendRecord {
   return send;
 }
 
+/** Returns the audit record of a control operation. */
+export function controlRecordOf({ control = null }: Pick<UpstreamCall, "control">): ControlRecord {
+  if (control === null) throw new TypeError("a control operation needs its audit record");
+  return control;
+}
+
+/** Returns the problem of a call that may have had its effect, and has no result. */
+export function unknownOutcomeOf({ scope }: Pick<KnownEndpoint, "scope">): ProblemCode {
+  return scope === "control" ? "control_unknown" : "delivery_unknown";
+}
+
 /** Returns the response for the caller of a send that is about to leave, if its caller has gone or its time is up. */
 export function refuseLate(
   { deadline }: Pick<UpstreamCall, "deadline">,
@@ -169,6 +189,6 @@ export async function runCall<Result>(
   if (outcome.kind === "caller_gone") return { kind: "ended", response: callerGone };
   telemetry({ type: "upstream_failed", operation: endpoint.operation, reason: "timeout", cause: null });
   // A send may have been delivered by now, so it is not safe to repeat it.
-  const code = endpoint.method === "GET" ? "upstream_timeout" : "delivery_unknown";
+  const code = endpoint.method === "GET" ? "upstream_timeout" : unknownOutcomeOf(endpoint);
   return { kind: "ended", response: problemResponse(code) };
 }

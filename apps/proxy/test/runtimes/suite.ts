@@ -5,6 +5,7 @@ import { recordResults } from "./record-results.ts";
 import { describeAuthentication } from "./sections/authentication.ts";
 import { describeBodies } from "./sections/bodies.ts";
 import { describeCaching } from "./sections/caching.ts";
+import { describeControl } from "./sections/control.ts";
 import { describeDeviceSockets } from "./sections/device-sockets.ts";
 import { describeErrors } from "./sections/errors.ts";
 import { describeHostileRequests } from "./sections/hostile.ts";
@@ -29,6 +30,9 @@ export function describeRuntime(launcher: RuntimeLauncher): void {
     });
     describe("sends", () => {
       describeSending(gateway);
+    });
+    describe("control", () => {
+      describeControl(launcher, gateway);
     });
     describe("cache", () => {
       describeCaching(gateway);

@@ -51,7 +51,7 @@ export function createTestProxy(
     readonly ports?: Partial<GatewayServices>;
     readonly config?: Partial<GatewayConfig>;
     readonly remote?: Partial<
-      Pick<RemoteServer, "credentialOf" | "admitsTenant" | "idempotencyStore" | "forgetsSends">
+      Pick<RemoteServer, "credentialOf" | "admitsTenant" | "idempotencyStore" | "forgetsSends" | "isolatesRequests">
     >;
   } = {},
 ): TestProxy {

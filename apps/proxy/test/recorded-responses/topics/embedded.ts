@@ -51,7 +51,14 @@ const registrations: readonly (readonly [title: string, body: unknown])[] = [
 ];
 
 const first = "conn-0001";
+const stop = (connectionId: string) => ({
+  method: "POST",
+  path: `/v1/environments/${connectionId}/stop`,
+  body: { agentId: "agent-1" },
+});
 const sends: readonly RecordedRequest[] = [
+  { title: "a stop without its scope", as: "everything", ...stop(first) },
+  { title: "a stop with GET", as: "everything", ...stop(first), method: "GET", body: undefined },
   { title: "a send that is accepted", as: "everything", ...send(first, messageBody("m-1")), before: accepts },
   { title: "the same send again", as: "everything", ...send(first, messageBody("m-1")) },
   {

@@ -26,6 +26,8 @@ export function describeHostileRequests(launcher: RuntimeLauncher, gateway: Gate
       "GET /v1/environments/device-1",
       "GET /v1/environments/another",
       "POST /v1/environments/conn-1/messages",
+      "POST /v1/environments/conn-1/stop",
+      "DELETE /v1/environments/conn-1/queue/q-1",
     ];
     expect([...targets].filter((target) => !built.includes(target))).toEqual([]);
   });

@@ -1,0 +1,293 @@
+/** Control of conversations through the gateway: its audit records, its cache and its limits, embedded and in front of a remote server. */
+import { createEnvironmentServer } from "@letta-environments/environment-server";
+import { createSqliteEnvironmentStore } from "@letta-environments/environment-server/sqlite";
+import { openSqlite, randomId, sha256Hex } from "@letta-environments/platform/node";
+import { type Environment, jsonResponse, type PlainResponse, problemResponse } from "@letta-environments/schema";
+import { createVirtualClock } from "@letta-environments/testkit";
+import { describe, expect, test } from "vitest";
+import type { AuditEntry } from "../src/audit/entry.ts";
+import type { AuditLog } from "../src/audit/log.ts";
+import { AuditUnavailableError } from "../src/audit/store.ts";
+import type { EnvironmentCache } from "../src/cache/environment-cache.ts";
+import type { KeyRequest } from "../src/keys/key-lifecycle.ts";
+import type { UpstreamRequest } from "../src/ports.ts";
+import { environmentRow } from "./support/environment-row.ts";
+import { fakeRequest } from "./support/fake-request.ts";
+import { bodyOf, createTestProxy, problemOf, type TestProxy } from "./support/test-proxy.ts";
+
+interface Controlled extends TestProxy {
+  readonly entries: AuditEntry[];
+  readonly invalidated: unknown[];
+  control(key: string, path: string, body?: object | null): Promise<PlainResponse>;
+}
+
+/** A gateway that records what it audits and invalidates. @param failing the type of entry that cannot be stored */
+function observe(
+  createProxy: (ports: { audit: AuditLog; environmentCache: EnvironmentCache }) => TestProxy,
+  failing?: AuditEntry["type"],
+): Controlled {
+  const entries: AuditEntry[] = [];
+  const invalidated: unknown[] = [];
+  const audit: AuditLog = {
+    append(entry) {
+      if (entry.type === failing) return Promise.reject(new AuditUnavailableError(new Error("disk full")));
+      entries.push(entry);
+      return Promise.resolve();
+    },
+  };
+  const environmentCache: EnvironmentCache = {
+    read: () => null,
+    invalidate: (_tenant, target) => Promise.resolve(void invalidated.push(target)),
+  };
+  const testProxy = createProxy({ audit, environmentCache });
+  return {
+    ...testProxy,
+    entries,
+    invalidated,
+    control(key, path, body = { agentId: "agent-1" }) {
+      const [target = "", query = ""] = `/v1/environments/${path}`.split("?");
+      return testProxy.proxy.handle(
+        fakeRequest({
+          key,
+          method: body === null ? "DELETE" : "POST",
+          path: target,
+          query,
+          ...(body !== null && { body: JSON.stringify(body) }),
+        }),
+      );
+    },
+  };
+}
+
+const controlKey: Partial<KeyRequest> = { scopes: ["read", "send", "control"], owner: "ada" };
+
+describe("in front of the embedded server", () => {
+  /** A gateway with one device, whose answers the test writes. */
+  async function setUp(failing?: AuditEntry["type"]) {
+    const clock = createVirtualClock();
+    const server = createEnvironmentServer({
+      store: createSqliteEnvironmentStore(openSqlite(":memory:")),
+      clock,
+      sha256: sha256Hex,
+      randomId,
+      podId: "pod-1",
+      publicUrl: null,
+      settleMs: 0,
+    });
+    const world = observe(
+      (ports) => createTestProxy(undefined, { ports: { ...ports, clock, upstream: { kind: "embedded", server } } }),
+      failing,
+    );
+    const connectKey = await world.issueKey({ scopes: ["connect"] });
+    const principal = {
+      ...{ tenant: "default", keyId: connectKey.record.id, owner: "box", scopes: new Set(["connect"] as const) },
+      ...{ deviceIds: null, connectionNames: null, agentIds: null, maxMode: null, shared: false },
+    };
+    const body = new TextEncoder().encode(JSON.stringify({ deviceId: "device-1", connectionName: "box" }));
+    const registered = await server.handle(
+      { method: "POST", path: "/v1/environments/register", query: "", headers: {}, body },
+      principal,
+      { authority: "http://127.0.0.1" },
+    );
+    const { connectionId } = bodyOf(registered) as { connectionId: string };
+    const upgrade = await server.upgrade(
+      { method: "GET", path: `/v1/environments/${connectionId}/socket`, query: "", headers: {}, body: null },
+      principal,
+    );
+    if (upgrade.kind === "refused") throw new Error("the socket was refused");
+    const frames: Record<string, unknown>[] = [];
+    const device = upgrade.attach({
+      send(text) {
+        const frame: Record<string, unknown> = JSON.parse(text);
+        frames.push(frame);
+        const { type, request_id, runtime, payload } = frame;
+        const answer =
+          type === "abort_message"
+            ? { type: "abort_message_response", request_id, runtime, aborted: true, success: true }
+            : type === "change_device_state"
+              ? {
+                  type: "update_device_status",
+                  runtime,
+                  device_status: { current_permission_mode: (payload as { mode: string }).mode },
+                }
+              : { type: "remove_queue_item_response", request_id, success: true };
+        device.onMessage(JSON.stringify(answer));
+      },
+      close: () => undefined,
+      terminate: () => undefined,
+    });
+    return { ...world, connectionId, frames };
+  }
+
+  test("a stop is audited before it leaves, with who, what and where, and again with what the device reported", async () => {
+    const { control, entries, issueKey, connectionId } = await setUp();
+    const { key, record } = await issueKey(controlKey);
+    const response = await control(key, `${connectionId}/stop`, { agentId: "agent-1", runId: "run-1" });
+    expect([response.status, bodyOf(response)]).toEqual([200, { stopped: true }]);
+    const [started, finished] = entries;
+    expect(started).toMatchObject({
+      ...{ type: "control_started", tenant: "default", keyId: record.id, owner: "ada", connectionId },
+      ...{ deviceId: "device-1", operation: "stopTurn", agentId: "agent-1", conversationId: null, value: "run-1" },
+    });
+    expect(finished).toEqual({
+      type: "control_finished",
+      controlId: started?.type === "control_started" ? started.controlId : "",
+      status: 200,
+      code: null,
+      effect: { stopped: true },
+    });
+    expect(entries).toHaveLength(2);
+  });
+
+  test("a change invalidates what the cache has of the device, and a removed item is named in the log", async () => {
+    const { control, entries, invalidated, issueKey, connectionId } = await setUp();
+    const { key } = await issueKey(controlKey);
+    expect(bodyOf(await control(key, `${connectionId}/mode`, { agentId: "a", mode: "standard" }))).toEqual({
+      mode: "standard",
+    });
+    expect(invalidated).toEqual([{ deviceId: "device-1" }]);
+    expect(bodyOf(await control(key, `${connectionId}/queue/q-7?agentId=a`, null))).toEqual({ removed: true });
+    expect(entries[2]).toMatchObject({ type: "control_started", operation: "removeQueueItem", value: "q-7" });
+  });
+
+  test("what is refused is audited as refused, and reaches no device", async () => {
+    const { control, entries, frames, issueKey, connectionId } = await setUp();
+    const without = await issueKey({ scopes: ["read", "send", "approve", "details"] });
+    const ceiling = await issueKey({ ...controlKey, maxMode: "standard", agentIds: ["agent-1"] });
+    const code = async (...given: Parameters<typeof control>) => problemOf(await control(...given)).errorCode;
+    expect(await code(without.key, `${connectionId}/stop`)).toBe("insufficient_scope");
+    expect(await code(ceiling.key, `${connectionId}/stop`, { agentId: "agent-2" })).toBe("agent_not_allowed");
+    expect(await code(ceiling.key, `${connectionId}/queue/q-1?agentId=agent-2`, null)).toBe("agent_not_allowed");
+    const mode = { agentId: "agent-1", mode: "unrestricted" };
+    expect(await code(ceiling.key, `${connectionId}/mode`, mode)).toBe("mode_not_allowed");
+    expect(frames).toEqual([]);
+    expect(entries.map(({ type }) => type)).toEqual(Array.from({ length: 4 }, () => "control_refused"));
+    expect(entries.at(-1)).toMatchObject({ code: "mode_not_allowed", value: "unrestricted", deviceId: "device-1" });
+  });
+
+  test("a command whose start cannot be stored does not leave", async () => {
+    const { control, frames, issueKey, connectionId } = await setUp("control_started");
+    const { key } = await issueKey(controlKey);
+    expect(problemOf(await control(key, `${connectionId}/stop`)).errorCode).toBe("audit_unavailable");
+    expect(frames).toEqual([]);
+  });
+});
+
+describe("in front of a remote server", () => {
+  const row: Environment = environmentRow("1", { deviceId: "device-1", connectionId: "conn-1" });
+
+  function setUp(answer: (request: UpstreamRequest) => PlainResponse): Controlled {
+    return observe((ports) =>
+      createTestProxy(
+        (request) =>
+          Promise.resolve(
+            request.method === "GET" ? jsonResponse(200, { connections: [row], hasNextPage: false }) : answer(request),
+          ),
+        { ports },
+      ),
+    );
+  }
+
+  const sentOf = ({ upstreamRequests }: TestProxy): string[] =>
+    upstreamRequests.filter(({ method }) => method !== "GET").map(({ method, path }) => `${method} ${path}`);
+
+  test("a command is forwarded once its device was found, with the body that was checked", async () => {
+    const world = setUp(() => jsonResponse(200, { stopped: false }));
+    const { key } = await world.issueKey(controlKey);
+    const response = await world.control(key, "conn-1/stop");
+    expect(bodyOf(response)).toEqual({ stopped: false });
+    expect(sentOf(world)).toEqual(["POST /v1/environments/conn-1/stop"]);
+    await world.control(key, "conn-1/queue/q-1?agentId=agent-1", null);
+    expect(world.upstreamRequests.at(-1)).toMatchObject({ method: "DELETE", query: "agentId=agent-1", body: null });
+    expect(world.entries[0]).toMatchObject({ type: "control_started", deviceId: "device-1" });
+  });
+
+  test("a connection that is not in the tenant's list, or not the key's, is 404 and nothing is forwarded", async () => {
+    const world = setUp(() => jsonResponse(200, { stopped: true }));
+    const { key } = await world.issueKey(controlKey);
+    const other = await world.issueKey({ ...controlKey, deviceIds: ["device-2"] });
+    const unknown = await world.control(key, "conn-9/stop");
+    const hidden = await world.control(other.key, "conn-1/stop");
+    expect(problemOf(unknown)).toEqual(problemOf(hidden));
+    expect(problemOf(unknown).errorCode).toBe("connection_not_found");
+    expect(sentOf(world)).toEqual([]);
+  });
+
+  test.each([
+    ["404 without a problem", jsonResponse(404, { message: "Not Found" })],
+    ["405", jsonResponse(405, { message: "Method Not Allowed" })],
+    ["404 endpoint_not_found", problemResponse("endpoint_not_found")],
+  ])("a server without the operation (%s) becomes endpoint_not_found, which says so", async (_name, answer) => {
+    const world = setUp(() => answer);
+    const { key } = await world.issueKey(controlKey);
+    const response = await world.control(key, "conn-1/stop");
+    expect(response.status).toBe(404);
+    expect(problemOf(response)).toMatchObject({
+      errorCode: "endpoint_not_found",
+      detail: "The environment server behind this gateway does not have this operation.",
+    });
+  });
+
+  test("the server's own refusals pass, and a broken answer is control_unknown and not repeated", async () => {
+    const refusing = setUp(() => problemResponse("device_offline"));
+    const { key } = await refusing.issueKey(controlKey);
+    expect(problemOf(await refusing.control(key, "conn-1/stop")).errorCode).toBe("device_offline");
+    const broken = observe((ports) =>
+      createTestProxy(
+        ({ method }) =>
+          Promise.resolve(
+            method === "GET"
+              ? jsonResponse(200, { connections: [row], hasNextPage: false })
+              : { reason: "broken", cause: null },
+          ),
+        { ports },
+      ),
+    );
+    const brokenKey = await broken.issueKey(controlKey);
+    expect(problemOf(await broken.control(brokenKey.key, "conn-1/stop")).errorCode).toBe("control_unknown");
+    expect(sentOf(broken)).toHaveLength(1);
+  });
+
+  test("on Workers the operations are 404 with the reason", async () => {
+    const world = createTestProxy(undefined, { remote: { isolatesRequests: true } });
+    const { key } = await world.issueKey(controlKey);
+    const path = "/v1/environments/conn-1/stop";
+    const response = await world.proxy.handle(fakeRequest({ key, method: "POST", path, body: "{}" }));
+    expect(problemOf(response)).toMatchObject({
+      errorCode: "endpoint_not_found",
+      detail: expect.stringContaining("Cloudflare Workers"),
+    });
+  });
+
+  test("a key that sets a mode has the conversation switched first; nothing is sent when the device does not report it", async () => {
+    let reported = "standard";
+    const world = setUp(({ path }) =>
+      path.endsWith("/mode")
+        ? jsonResponse(200, { mode: reported })
+        : jsonResponse(200, { success: true, message: "ok" }),
+    );
+    const { key } = await world.issueKey({ ...controlKey, scopes: ["send"], setMode: "default", maxMode: "standard" });
+    const send = (id: string) =>
+      world.proxy.handle(
+        fakeRequest({
+          ...{ key, method: "POST", path: "/v1/environments/conn-1/messages" },
+          body: JSON.stringify({
+            agentId: "agent-1",
+            messages: [{ role: "user", content: "x", client_message_id: id }],
+          }),
+        }),
+      );
+    expect((await send("m-1")).status).toBe(200);
+    expect(sentOf(world)).toEqual(["POST /v1/environments/conn-1/mode", "POST /v1/environments/conn-1/messages"]);
+    const change = world.upstreamRequests.find(({ path }) => path.endsWith("/mode"));
+    expect(JSON.parse(new TextDecoder().decode(change?.body ?? undefined))).toEqual({
+      agentId: "agent-1",
+      mode: "default",
+    });
+    reported = "unrestricted";
+    expect(problemOf(await send("m-2"))).toMatchObject({ errorCode: "mode_not_set", status: 409 });
+    expect(sentOf(world)).toHaveLength(3);
+    reported = "standard";
+    expect((await send("m-2")).status).toBe(200);
+  });
+});
