@@ -2,12 +2,7 @@
  * A server elsewhere, called over HTTP with the tenant's credential. It knows nothing of gateway keys, so the gateway itself limits a principal to its
  * devices and its mode, and removes the members that the principal may not see.
  */
-import {
-  messageDeduplicationHeader,
-  type PlainResponse,
-  type Principal,
-  problemResponse,
-} from "@letta-environments/schema";
+import { messageDeduplicationHeader, type PlainResponse, problemResponse } from "@letta-environments/schema";
 import { createSends } from "../idempotency/sends.ts";
 import { type IdempotencyStore, retentionMs } from "../idempotency/store.ts";
 import type { Deadline } from "../lib/deadline.ts";

@@ -118,7 +118,7 @@ export function parseFailureNotice(text: string): FailureNotice | null {
   };
 }
 
-/** Returns the name by which a device takes a mode. Devices before 0.26 know the older names only. */
+/** Returns the name by which a device takes a mode. Devices up to 0.25.3 report the older names. */
 export function toDeviceMode(mode: string, usesOlderNames: boolean): string {
   const [from, to] = usesOlderNames ? [newerNames, olderNames] : [olderNames, newerNames];
   const index = from.indexOf(mode);
