@@ -26,8 +26,6 @@ export interface MemoryCacheStore extends CacheStore {
   readonly byteCount: number;
 }
 
-const nothing: readonly CacheEntry[] = [];
-
 /** Creates an empty store. An entry larger than the whole store is not stored. */
 export function createMemoryCacheStore(options: MemoryCacheStoreOptions): MemoryCacheStore {
   const { maxBytes = 67_108_864, maxEntries = 100_000, maxVariants = 32, clock } = options;
@@ -55,7 +53,6 @@ export function createMemoryCacheStore(options: MemoryCacheStoreOptions): Memory
 
   /** Removes the same variant, and the oldest entry of the hash if there are too many. Returns the uses of the replaced entry, which its successor inherits. */
   function replace(key: string, hash: number, entry: CacheEntry): number {
-    if (!entries.has(hash)) return 0;
     let uses = 0;
     for (const variant of entries.find(key, hash)) {
       if (!isSameVariant(unpacker.open(variant), entry)) continue;
@@ -77,9 +74,7 @@ export function createMemoryCacheStore(options: MemoryCacheStoreOptions): Memory
       return byteCount;
     },
     get(key) {
-      const hash = hashKey(key);
-      if (!entries.has(hash)) return nothing;
-      return entries.find(key, hash).map((entry) => {
+      return entries.find(key, hashKey(key)).map((entry) => {
         if (entry.uses < maximumUses) entry.uses++;
         return unpacker.open(entry);
       });
@@ -114,8 +109,6 @@ export function createMemoryCacheStore(options: MemoryCacheStoreOptions): Memory
 
 /** The entries by the hash of their key. The keys themselves are in the records. */
 interface KeyIndex {
-  /** Whether there may be variants of a key with this hash. */
-  has(hash: number): boolean;
   /** The variants of a key, the newest first. */
   find(key: string, hash: number): readonly MemoryEntry[];
   /** The entries of every key with a hash, the newest first. */
@@ -134,7 +127,6 @@ function createKeyIndex({ open }: Pick<Unpacker, "open">): KeyIndex {
   }
 
   return {
-    has: (hash) => newest.has(hash),
     find: (key, hash) => withHash(hash).filter((entry) => open(entry).key === key),
     withHash,
     add(entry) {

@@ -30,10 +30,10 @@ const maxRememberedLength = 4_096;
 /** Answers the requests of a connection in order, one at a time. Reading pauses while bytes wait behind a request in progress. */
 export function answerReads(socket: Socket, options: ConnectionOptions): LaneConnection {
   const { pipeline, admit, toText, handOver } = options;
+  const writer = createTurnWriter(socket);
   let known: LaneFields | null = null;
   let current: LaneExchange | null = null;
   let isHalfClosed = false;
-  let isCorked = false;
   let requests = 0;
 
   function read(chunk: Buffer): void {
@@ -56,30 +56,11 @@ export function answerReads(socket: Socket, options: ConnectionOptions): LaneCon
   /** Returns whether the next request may follow at once. */
   function respond(exchange: LaneExchange, response: PlainResponse): boolean {
     if (socket.destroyed) return false;
-    const text = toText(response, exchange);
-    const isWritten = write(text);
+    const isWritten = writer.write(toText(response, exchange));
     exchange.isAnswered = true;
     if (!exchange.shouldKeepAlive) socket.off("data", read).destroySoon();
     else if (isWritten) return endExchange();
     return false;
-  }
-
-  /** Writes a response at the end of the turn of the event loop, in one system call. */
-  function write(text: ReturnType<ResponseText>): boolean {
-    if (!isCorked) {
-      isCorked = true;
-      socket.cork();
-      atTurnEnd(uncork);
-    }
-    if (typeof text === "string") return socket.write(text, "latin1");
-    const [head, body] = text;
-    socket.write(head, "latin1");
-    return socket.write(body);
-  }
-
-  function uncork(): void {
-    if (isCorked) socket.uncork();
-    isCorked = false;
   }
 
   function endExchange(): true {
@@ -114,7 +95,7 @@ export function answerReads(socket: Socket, options: ConnectionOptions): LaneCon
 
   function leave(unread: Buffer): void {
     // What the HTTP server writes on Bun would come before it, or instead of it.
-    uncork();
+    writer.flush();
     socket.off("data", read).off("drain", onDrain).off("end", onEnd).off("close", endExchange);
     handOver(socket, unread);
     socket.off("error", destroy);
@@ -122,4 +103,29 @@ export function answerReads(socket: Socket, options: ConnectionOptions): LaneCon
 
   socket.on("data", read).on("drain", onDrain).on("end", onEnd).on("close", endExchange).on("error", destroy);
   return { isBusy: () => current !== null, requests: () => requests };
+}
+
+/** Writes responses at the end of the turn of the event loop, in one system call. `write` returns false when the socket is full. */
+function createTurnWriter(socket: Socket) {
+  let isCorked = false;
+
+  function flush(): void {
+    if (isCorked) socket.uncork();
+    isCorked = false;
+  }
+
+  return {
+    flush,
+    write(text: ReturnType<ResponseText>): boolean {
+      if (!isCorked) {
+        isCorked = true;
+        socket.cork();
+        atTurnEnd(flush);
+      }
+      if (typeof text === "string") return socket.write(text, "latin1");
+      const [head, body] = text;
+      socket.write(head, "latin1");
+      return socket.write(body);
+    },
+  };
 }
