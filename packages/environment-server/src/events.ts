@@ -36,6 +36,15 @@ export type EnvironmentServerEvent =
   | { readonly type: "device_released"; readonly tenant: string; readonly deviceId: string }
   /** The device was removed with all its rows. */
   | { readonly type: "device_removed"; readonly tenant: string; readonly deviceId: string }
+  /** One row of the device was removed. */
+  | {
+      readonly type: "environment_removed";
+      readonly tenant: string;
+      readonly environmentId: string;
+      readonly deviceId: string;
+    }
+  /** The display name or the tags of the device were changed. */
+  | { readonly type: "device_labelled"; readonly tenant: string; readonly deviceId: string }
   /** A row was removed because its device has not connected for a long time. */
   | {
       readonly type: "environment_expired";

@@ -27,6 +27,7 @@ export type {
   EnvironmentStore,
   KnownMessage,
   PermitsChange,
+  Run,
   UnresolvedDelivery,
 } from "./ports.ts";
 export type { AdministeredDevice, DeviceAdministration } from "./operations/devices.ts";

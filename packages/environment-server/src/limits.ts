@@ -20,6 +20,9 @@ export const retentionMs: number = 24 * 60 * 60 * 1_000;
 /** Messages that may wait in one conversation. Beyond this, a device silently drops its oldest accepted message. */
 export const maxWaitingMessages = 100;
 
+/** Conversations of which a row remembers when they ran on it. The one that ran longest ago is forgotten first. */
+export const maxRuntimesPerEnvironment = 1_000;
+
 /** Sends to one device that may wait for an acknowledgement at the same time. */
 export const maxUnacknowledgedSends = 64;
 

@@ -1,4 +1,4 @@
-import type { EnvironmentMetadata } from "@letta-environments/schema";
+import type { DeviceLabels, EnvironmentMetadata, EnvironmentPatch } from "@letta-environments/schema";
 
 /** Status that a device reports on its socket. `null`: not reported, or not representable in the API. */
 export interface DeviceStatus {
@@ -8,7 +8,7 @@ export interface DeviceStatus {
 }
 
 /** A stored device. It does not include whether the device is online, which depends on its socket. Times are epoch milliseconds. */
-export interface EnvironmentRow extends DeviceStatus {
+export interface EnvironmentRow extends DeviceStatus, DeviceLabels {
   readonly id: string;
   readonly tenant: string;
   readonly deviceId: string;
@@ -53,6 +53,8 @@ export interface Enrolment {
    * its names must match one of them. Otherwise a key could gain access to a device of others by renaming it.
    */
   readonly knownNames: readonly string[] | null;
+  /** Labels that the device gets, in addition to its own, if it belonged to no key and the key becomes its owner; `null`: none. */
+  readonly labels: DeviceLabels | null;
   /** Id for the row, if it is created. */
   readonly environmentId: string;
   readonly connectionId: string;
@@ -69,7 +71,7 @@ export type EnrolmentResult =
   | { readonly kind: "too_many_environments" };
 
 /** What access rules need to know of a row. */
-export type EnvironmentName = Pick<EnvironmentRow, "id" | "deviceId" | "connectionName">;
+export type EnvironmentName = Pick<EnvironmentRow, "id" | "deviceId" | "connectionName" | "tags">;
 
 /** Filter for the rows of a tenant. `null` means no restriction. */
 export interface EnvironmentFilter {
@@ -143,8 +145,23 @@ export interface DeviceRows {
    * the device has no rows or the change is not permitted.
    */
   releaseDevice(tenant: string, deviceId: string, permits: PermitsChange): Promise<readonly DeviceRow[] | null>;
-  /** Removes a device: its rows, its connectionIds and its owner. Resolves like {@link DeviceRows.releaseDevice}. */
-  removeDevice(tenant: string, deviceId: string, permits: PermitsChange): Promise<readonly DeviceRow[] | null>;
+  /**
+   * Removes a device: its rows, its connectionIds and its owner; with an `environmentId` only that row, and the owner if it was the
+   * last one. Resolves like {@link DeviceRows.releaseDevice}, with the rows that are removed, which `permits` receives too.
+   */
+  removeDevice(
+    tenant: string,
+    deviceId: string,
+    permits: PermitsChange,
+    environmentId?: string | null,
+  ): Promise<readonly DeviceRow[] | null>;
+  /** Changes the labels of all rows of a device. Resolves like {@link DeviceRows.releaseDevice}. */
+  labelDevice(
+    tenant: string,
+    deviceId: string,
+    patch: EnvironmentPatch,
+    permits: PermitsChange,
+  ): Promise<readonly DeviceRow[] | null>;
   /** Returns those of the connectionIds that are not stored, because their device was removed. */
   findRemovedConnections(connectionIds: readonly string[]): Promise<readonly string[]>;
   /** Returns a number that differs after another process has changed the store. Cheap, because it is read every second. */
@@ -191,6 +208,12 @@ export interface UnresolvedDelivery {
   readonly messageIds: readonly string[];
 }
 
+/** A row on which a conversation has run, and when it was last used there, in epoch milliseconds. */
+export interface Run {
+  readonly environmentId: string;
+  readonly usedAt: number;
+}
+
 /** Message ids and outcomes. Each method is atomic, and durable when its promise resolves. */
 export interface DeliveryLog {
   /** Returns those of the given ids that were used in the conversation and have not expired. */
@@ -208,6 +231,8 @@ export interface DeliveryLog {
    * or a missing outcome. The outcome of a send to another row is never stored.
    */
   settle(deliveryId: string, environmentId: string, outcome: DeliveryOutcome): Promise<boolean>;
+  /** Returns the rows of a tenant that have accepted a message of a conversation, the latest first, at most `limit`. */
+  findRuns(tenant: string, agentId: string, conversationId: string, limit: number): Promise<readonly Run[]>;
   /** Returns the sends to a row that have not expired and whose outcome is missing or unknown, the latest first. */
   findUnresolved(environmentId: string, nowMs: number, maxMessages: number): Promise<readonly UnresolvedDelivery[]>;
 }

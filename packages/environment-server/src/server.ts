@@ -1,5 +1,7 @@
 import { type Clock, createSteadyNow, type RandomId, type Sha256 } from "@letta-environments/platform";
 import {
+  allowsEndpoint,
+  ChangeRefusedError,
   checkIdempotencyKey,
   decodeRequest,
   type Decoded,
@@ -28,6 +30,8 @@ import type { RequestContext, ServerContext } from "./operations/context.ts";
 import { controlConversation } from "./operations/control.ts";
 import { createDeviceAdministration, type DeviceAdministration } from "./operations/devices.ts";
 import { createPresentation } from "./operations/presentation.ts";
+import { retrieveLastRuntime } from "./operations/last-runtime.ts";
+import { removeEnvironment, updateEnvironment } from "./operations/manage.ts";
 import { listEnvironments, retrieveEnvironment } from "./operations/read.ts";
 import { registerEnvironment } from "./operations/register.ts";
 import { createRemovalWatch } from "./operations/removal-watch.ts";
@@ -102,14 +106,11 @@ export function createEnvironmentServer(options: EnvironmentServerOptions): Envi
   const emit = createEmitter(options.onEvent);
   const retentionNow = createSteadyNow(clock);
   const pending = createPendingDeliveries({ clock, log: store, emit });
-  const emitAndWatch: EmitEvent = (event) => {
-    emit(event);
-    if (event.type === "device_disconnected") removals.socketEnded();
-  };
   const commands = createDeviceCommands({ clock, randomId });
   const hubOptions = { clock, randomId, store, pending, commands, retentionNow, settleMs };
-  const hub = createDeviceHub({ ...hubOptions, emit: emitAndWatch });
+  const hub = createDeviceHub({ ...hubOptions, emit: withEnds(emit, () => removals.socketEnded()) });
   const removals = createRemovalWatch({ clock, store, hub, emit });
+  const devices = createDeviceAdministration({ clock, store, hub, removals, emit });
   const { track, settled } = createRunningWork();
   let closing = false;
   const server: ServerContext = {
@@ -122,6 +123,7 @@ export function createEnvironmentServer(options: EnvironmentServerOptions): Envi
     hub,
     presentation: createPresentation({ ...options, hub }),
     removals,
+    devices,
     queue: createKeyedQueue(),
     retentionNow,
     isClosing: () => closing,
@@ -135,6 +137,7 @@ export function createEnvironmentServer(options: EnvironmentServerOptions): Envi
     if (closing) return problemResponse("shutting_down");
     return track(runOperation(server, request, principal, context)).catch((cause: unknown) => {
       if (context.signal?.aborted === true && cause === context.signal.reason) throw cause;
+      if (cause instanceof ChangeRefusedError) return cause.response;
       return reportFailure(server, request.operation, cause);
     });
   }
@@ -163,7 +166,7 @@ export function createEnvironmentServer(options: EnvironmentServerOptions): Envi
         return { kind: "refused", response: reportFailure(server, "openDeviceSocket", cause) };
       });
     },
-    devices: createDeviceAdministration({ clock, store, hub, removals, emit }),
+    devices,
     connectedDevices: hub.connectedDevices,
     closeEnded: hub.closeEnded,
     async close() {
@@ -174,6 +177,14 @@ export function createEnvironmentServer(options: EnvironmentServerOptions): Envi
       await settled();
       await socketsClosed;
     },
+  };
+}
+
+/** Emits events, and calls a function when a socket has ended. */
+function withEnds(emit: EmitEvent, onEnd: () => void): EmitEvent {
+  return (event) => {
+    emit(event);
+    if (event.type === "device_disconnected") onEnd();
   };
 }
 
@@ -211,8 +222,9 @@ function decode({ method, path, query, headers, body }: PlainRequest, principal:
 }
 
 /** Returns 403 `insufficient_scope` when the principal lacks the scope of an endpoint, else `null`. */
-function checkScope({ scope }: Pick<Endpoint, "scope">, principal: Principal): PlainResponse | null {
-  if (principal.scopes.has(scope)) return null;
+function checkScope(endpoint: Pick<Endpoint, "scope" | "ownerScope">, principal: Principal): PlainResponse | null {
+  if (allowsEndpoint(principal, endpoint)) return null;
+  const { scope } = endpoint;
   const detail = `The gateway key lacks the scope '${scope}', which this operation needs.`;
   return problemResponse("insufficient_scope", { detail });
 }
@@ -230,6 +242,12 @@ function runOperation(
       return declareDeduplication(retrieveEnvironment(server, request, principal));
     case "sendMessage":
       return declareDeduplication(sendMessage(server, request, principal, context));
+    case "updateEnvironment":
+      return declareDeduplication(updateEnvironment(server, request, principal, context));
+    case "removeEnvironment":
+      return declareDeduplication(removeEnvironment(server, request, principal, context));
+    case "retrieveLastRuntime":
+      return declareDeduplication(retrieveLastRuntime(server, request, principal));
     case "registerEnvironment":
       return registerEnvironment(server, request, principal, context);
     case "stopTurn":

@@ -33,6 +33,7 @@ export function createSqliteEnvironmentStore(
     ["environment", "last_seen_at"],
     ["environment_connection", "replaced_at"],
     ["environment_delivery", "reserved_at"],
+    ["environment_runtime", "used_at"],
   ];
   const limitColumns = limitedColumns.map(([table, column]) =>
     database.prepare(`UPDATE ${table} SET ${column} = ? WHERE ${column} > ?`),

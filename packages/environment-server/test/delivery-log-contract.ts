@@ -1,10 +1,27 @@
 import { beforeEach, describe, expect, test } from "vitest";
-import type { Delivery, EnvironmentStore } from "../src/index.ts";
+import type { Delivery, Enrolment, EnvironmentStore } from "../src/index.ts";
 
 const hourMs = 3_600_000;
 
 const scope = { environmentId: "env-1", agentId: "agent-1", conversationId: "default" };
 const delivery: Delivery = { id: "msg-1", scope, messageIds: ["m-1", "m-2"], fingerprint: "f-1" };
+
+const enrolment: Enrolment = {
+  tenant: "acme",
+  deviceId: "device-1",
+  listenerInstanceId: "default",
+  connectionName: "box",
+  metadata: null,
+  keyId: "key-1",
+  owner: "ada",
+  shared: false,
+  knownNames: null,
+  labels: null,
+  environmentId: "env-1",
+  connectionId: "conn-1",
+  nowMs: 1_000,
+  maxEnvironments: 10,
+};
 
 /** The contract suite of a store's message ids and outcomes. */
 export function describeDeliveryLogContract(name: string, createStore: () => EnvironmentStore): void {
@@ -45,6 +62,56 @@ export function describeDeliveryLogContract(name: string, createStore: () => Env
       expect(await store.settle("msg-1", "env-1", { kind: "unknown" })).toBe(false);
       expect(await store.settle("msg-1", "env-1", { kind: "accepted", disposition: "queued" })).toBe(false);
       expect(await outcome()).toEqual({ kind: "rejected", error: "full" });
+    });
+
+    test("findRuns returns the rows of a tenant that accepted a message of a conversation, the latest first", async () => {
+      const ids = ["env-1", "env-2", "env-3"];
+      for (const environmentId of ids) {
+        const tenant = environmentId === "env-3" ? "other" : "acme";
+        await store.enrol({
+          ...enrolment,
+          tenant,
+          deviceId: environmentId,
+          environmentId,
+          connectionId: environmentId,
+        });
+      }
+      const send = async (id: string, environmentId: string, nowMs: number, isAccepted = true): Promise<void> => {
+        await store.reserve({ ...delivery, id, scope: { ...scope, environmentId }, messageIds: [id] }, nowMs);
+        const accepted = { kind: "accepted", disposition: "started" } as const;
+        await store.settle(id, environmentId, isAccepted ? accepted : { kind: "rejected", error: null });
+      };
+      const runs = (conversationId = "default", limit = 10): ReturnType<EnvironmentStore["findRuns"]> =>
+        store.findRuns("acme", "agent-1", conversationId, limit);
+      expect(await runs()).toEqual([]);
+      await send("a", "env-1", 1_000);
+      await send("b", "env-2", 2_000);
+      await send("c", "env-3", 3_000);
+      await send("d", "env-1", 4_000, false);
+      const latest = { environmentId: "env-2", usedAt: 2_000 };
+      expect(await runs()).toEqual([latest, { environmentId: "env-1", usedAt: 1_000 }]);
+      expect(await runs("default", 1)).toEqual([latest]);
+      expect(await runs("other")).toEqual([]);
+      await send("e", "env-1", 5_000);
+      expect(await runs()).toEqual([{ environmentId: "env-1", usedAt: 5_000 }, latest]);
+      await store.prune(100 * hourMs, 100);
+      expect(await runs()).toHaveLength(2);
+      await store.removeEnvironments(["env-1"]);
+      expect(await runs()).toEqual([latest]);
+      await send("f", "env-1", 6_000);
+      expect(await runs()).toEqual([latest]);
+    });
+
+    test("a row remembers the last 1,000 conversations that ran on it", async () => {
+      await store.enrol(enrolment);
+      for (let index = 0; index <= 1_000; index++) {
+        const own = { ...scope, conversationId: `conv-${index}` };
+        await store.reserve({ ...delivery, id: `d-${index}`, scope: own, messageIds: [`m-${index}`] }, 1_000 + index);
+        await store.settle(`d-${index}`, "env-1", { kind: "accepted", disposition: null });
+      }
+      const isKnown = async (index: number): Promise<boolean> =>
+        (await store.findRuns("acme", "agent-1", `conv-${index}`, 1)).length === 1;
+      expect([await isKnown(0), await isKnown(1), await isKnown(1_000)]).toEqual([false, true, true]);
     });
 
     test("settle stores an outcome only for the row of the send", async () => {

@@ -11,6 +11,7 @@ const enrolment: Enrolment = {
   owner: "ada",
   shared: false,
   knownNames: null,
+  labels: null,
   environmentId: "env-1",
   connectionId: "conn-1",
   nowMs: 1_000,
@@ -107,6 +108,80 @@ export function describeDevicesContract(name: string, createStore: () => Environ
         kind: "enrolled",
         environmentId: "env-5",
       });
+    });
+
+    test("removeDevice of one row keeps the device and its owner, until the last row is removed", async () => {
+      await enrolSeveral();
+      const removed = await store.removeDevice("acme", "device-1", always, "env-1");
+      expect(removed?.map(({ id }) => id)).toEqual(["env-1"]);
+      expect(await ownersOf({ tenant: "acme", deviceId: "device-1" })).toEqual([["env-2", "key-1"]]);
+      expect(await store.findRemovedConnections(["conn-1", "conn-2"])).toEqual(["conn-1"]);
+      expect(await store.removeDevice("acme", "device-1", always, "env-1")).toBeNull();
+      expect(await store.removeDevice("acme", "device-1", always, "env-3")).toBeNull();
+      expect(await enrol({ keyId: "key-2", connectionId: "conn-5" })).toEqual({ kind: "owned_by_another_key" });
+      expect(await store.removeDevice("acme", "device-1", always, "env-2")).toHaveLength(1);
+      expect(await enrol({ keyId: "key-2", environmentId: "env-5", connectionId: "conn-6" })).toMatchObject({
+        kind: "enrolled",
+      });
+    });
+
+    const labelsOf = async (deviceId = "device-1"): Promise<readonly unknown[]> =>
+      (await store.findEnvironments("acme", deviceId)).map(({ id, displayName, tags }) => [id, displayName, tags]);
+
+    test("labelDevice labels every row of a device, and a later row of it gets the same labels", async () => {
+      await enrolSeveral();
+      expect(await labelsOf()).toEqual([
+        ["env-1", null, []],
+        ["env-2", null, []],
+      ]);
+      await store.labelDevice("acme", "device-1", { displayName: "Büro", tags: ["linux", "ci", "ci"] }, always);
+      await enrol({ connectionName: "renamed", connectionId: "conn-5" });
+      await enrol({ listenerInstanceId: "third", environmentId: "env-5", connectionId: "conn-6" });
+      expect(await labelsOf()).toEqual(
+        expect.arrayContaining([
+          ["env-1", "Büro", ["ci", "linux"]],
+          ["env-2", "Büro", ["ci", "linux"]],
+          ["env-5", "Büro", ["ci", "linux"]],
+        ]),
+      );
+      expect(await labelsOf("device-2")).toEqual([["env-3", null, []]]);
+      const filter = { tenant: "acme", afterId: null, environmentIds: null, deviceIds: null, owner: null, limit: 10 };
+      expect((await store.listNames(filter)).map(({ tags }) => tags.join())).toEqual([
+        "ci,linux",
+        "ci,linux",
+        "",
+        "ci,linux",
+      ]);
+    });
+
+    test("labels stay after a release, and are gone after a removal", async () => {
+      await enrol();
+      await store.labelDevice("acme", "device-1", { tags: ["ci"] }, always);
+      await store.labelDevice("acme", "device-1", { displayName: "Box" }, always);
+      await store.releaseDevice("acme", "device-1", always);
+      await enrol({ keyId: "key-2", connectionId: "conn-2" });
+      expect(await labelsOf()).toEqual([["env-1", "Box", ["ci"]]]);
+      await store.labelDevice("acme", "device-1", { displayName: null }, always);
+      expect(await labelsOf()).toEqual([["env-1", null, ["ci"]]]);
+      await store.removeDevice("acme", "device-1", always);
+      await enrol({ keyId: "key-2", environmentId: "env-2", connectionId: "conn-3" });
+      expect(await labelsOf()).toEqual([["env-2", null, []]]);
+    });
+
+    test("the labels of an enrolment are for a device that becomes the key's own, and not for one that is", async () => {
+      const labels = { displayName: "CI", tags: ["ci"] };
+      await enrol({ labels });
+      expect(await labelsOf()).toEqual([["env-1", "CI", ["ci"]]]);
+      await store.labelDevice("acme", "device-1", { displayName: null, tags: ["gpu"] }, always);
+      await enrol({ labels, connectionId: "conn-2" });
+      expect(await labelsOf()).toEqual([["env-1", null, ["gpu"]]]);
+      await store.releaseDevice("acme", "device-1", always);
+      await enrol({ labels, keyId: "key-2", connectionId: "conn-3" });
+      expect(await labelsOf()).toEqual([["env-1", "CI", ["ci", "gpu"]]]);
+      expect(await enrol({ labels: { displayName: null, tags: ["x"] }, connectionId: "conn-4" })).toEqual({
+        kind: "owned_by_another_key",
+      });
+      expect(await labelsOf()).toEqual([["env-1", "CI", ["ci", "gpu"]]]);
     });
 
     test.each(["releaseDevice", "removeDevice"] as const)(

@@ -5,12 +5,15 @@ import { createSqliteEnvironmentStore } from "../src/sqlite.ts";
 /** The searches that read only rows which the statement needs, or at most a hundred others. */
 const permittedSearches = new Set([
   // By a whole key.
+  "agent_id=? AND conversation_id=? AND environment_id=?",
   "id=?",
   "tenant=? AND id=?",
   "tenant=? AND device_id=?",
   "tenant=? AND device_id=? AND listener_instance_id=?",
   "environment_id=? AND agent_id=? AND conversation_id=? AND message_id=?",
   "delivery_id=?",
+  // The rows on which a conversation has run.
+  "agent_id=? AND conversation_id=?",
   // The connections of one environment, of which few are remembered.
   "environment_id=?",
   "environment_id=? AND generation<?",

@@ -9,7 +9,7 @@ test("registration returns a connectionId and the URL of its socket, and does no
   const { call } = createHarness();
   const answer = await call("POST", path, { body });
   const connectionId = String(answer.body["connectionId"]);
-  expect(connectionId).toMatch(/^conn-/);
+  expect(connectionId).toMatch(/^env-conn-/);
   expect(answer).toMatchObject({ status: 200, headers: { "cache-control": "private, no-store" } });
   expect(answer.body).toEqual({ connectionId, wsUrl: `ws://127.0.0.1:8787/v1/environments/${connectionId}/socket` });
 });
@@ -22,14 +22,14 @@ test("each registration has its own connectionId", async () => {
 test("the socket URL is built from the public URL and its path, regardless of the request's origin", async () => {
   const { call } = createHarness({ publicUrl: "https://gateway.example/base/" });
   const answer = await call("POST", path, { body, authority: "http://evil.example" });
-  expect(answer.body["wsUrl"]).toMatch(/^wss:\/\/gateway\.example\/base\/v1\/environments\/conn-\d+\/socket$/);
+  expect(answer.body["wsUrl"]).toMatch(/^wss:\/\/gateway\.example\/base\/v1\/environments\/env-conn-\d+\/socket$/);
 });
 
 test("without a public URL only host and port of the request's origin are used", async () => {
   const { call } = createHarness();
   const authority = "https://user:password@gateway.example:8443/path?query";
   const answer = await call("POST", path, { body, authority });
-  expect(answer.body["wsUrl"]).toMatch(/^wss:\/\/gateway\.example:8443\/v1\/environments\/conn-\d+\/socket$/);
+  expect(answer.body["wsUrl"]).toMatch(/^wss:\/\/gateway\.example:8443\/v1\/environments\/env-conn-\d+\/socket$/);
 });
 
 test("without a public URL and an origin, registration is 400 and enrols nothing", async () => {
@@ -68,7 +68,7 @@ test("a device belongs to the key that enrolled it first; another key is 403 and
 test("a device that a shared key enrolled may be enrolled by any key of the tenant", async () => {
   const { register } = createHarness();
   await register("device-1", { principal: { ...anyone, shared: true } });
-  await expect(register("device-1", { principal: { ...anyone, keyId: "key-2" } })).resolves.toMatch(/^conn-/);
+  await expect(register("device-1", { principal: { ...anyone, keyId: "key-2" } })).resolves.toMatch(/^env-conn-/);
 });
 
 test("a key with a device allowlist may enrol only those devices", async () => {
@@ -76,7 +76,7 @@ test("a key with a device allowlist may enrol only those devices", async () => {
   const principal: Principal = { ...anyone, deviceIds: ["device-2"] };
   const answer = await call("POST", path, { body, principal });
   expect(answer).toMatchObject({ status: 403, body: { errorCode: "device_not_allowed" } });
-  await expect(register("device-2", { principal })).resolves.toMatch(/^conn-/);
+  await expect(register("device-2", { principal })).resolves.toMatch(/^env-conn-/);
 });
 
 test("a registration that breaks a rule is 400 naming the member", async () => {

@@ -31,6 +31,7 @@ function createChanges(random: Random, metadataLengths = [1, 5_000]) {
         owner: "ada",
         shared: false,
         knownNames: null,
+        labels: null,
         environmentId: `env-${number}`,
         connectionId: `conn-${number}`,
         nowMs,

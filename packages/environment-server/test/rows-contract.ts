@@ -13,6 +13,7 @@ const enrolment: Enrolment = {
   owner: "ada",
   shared: false,
   knownNames: null,
+  labels: null,
   environmentId: "env-1",
   connectionId: "conn-1",
   nowMs: 1_000,
@@ -60,6 +61,8 @@ export function describeRowsContract(name: string, createStore: () => Environmen
           currentMode: null,
           workingDirectory: null,
           gitBranch: null,
+          displayName: null,
+          tags: [],
         },
       });
     });
@@ -179,12 +182,14 @@ export function describeRowsContract(name: string, createStore: () => Environmen
       expect(await enrol({ connectionId: "conn-5", maxEnvironments: 1 })).toEqual({ kind: "too_many_environments" });
     });
 
-    test("listNames returns ids and names of the rows that listEnvironments returns", async () => {
+    test("listNames returns ids, names and tags of the rows that listEnvironments returns", async () => {
       for (const number of [2, 1, 3]) {
         await enrol({ deviceId: `device-${number}`, environmentId: `env-${number}`, connectionId: `conn-${number}` });
       }
       const filter = { ...everything, afterId: "env-1", environmentIds: ["env-1", "env-2", "env-3"], limit: 1 };
-      expect(await store.listNames(filter)).toEqual([{ id: "env-2", deviceId: "device-2", connectionName: "box" }]);
+      expect(await store.listNames(filter)).toEqual([
+        { id: "env-2", deviceId: "device-2", connectionName: "box", tags: [] },
+      ]);
       expect((await store.listNames(everything)).map(({ id }) => id)).toEqual(["env-1", "env-2", "env-3"]);
     });
 

@@ -27,7 +27,9 @@ export function guardExpression(shape: Shape, access: string, context: GuardCont
     case "array": {
       const item = guardExpression(shape.item, "item", context);
       const check = /^(\w+)\(item\)$/.exec(item)?.[1] ?? `(item) => ${item}`;
-      return `isEach(${access}, ${check})${shape.minLength > 0 ? ` && ${access}.length >= ${shape.minLength}` : ""}`;
+      const least = shape.minLength > 0 ? ` && ${access}.length >= ${shape.minLength}` : "";
+      const most = shape.maxLength === null ? "" : ` && ${access}.length <= ${shape.maxLength}`;
+      return `isEach(${access}, ${check})${least}${most}`;
     }
     case "either": {
       const [first, second] = [shape.first, shape.second].map((chosen) => guardExpression(chosen, access, context));

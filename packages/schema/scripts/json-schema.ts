@@ -25,9 +25,10 @@ export function emitJsonSchema({ name, shape }: WireType): string {
 const ruleSchemas: ReadonlyMap<string, JsonSchema> = new Map<string, JsonSchema>([
   [
     "isIdentifier",
-    { pattern: "^[A-Za-z0-9._~:-]{1,128}$", not: { enum: [".", "..", "register", "events", "runtimes"] } },
+    { pattern: "^[A-Za-z0-9._~:-]{1,128}$", not: { enum: [".", "..", "register", "events", "approvals", "runtimes"] } },
   ],
   ["isListLimit", { pattern: "^0{0,8}([1-9][0-9]?|100)$" }],
+  ["isTag", { pattern: "^[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}$" }],
   // Text in UTF-8 has no unpaired surrogates.
   ["isWellFormed", {}],
   ["isDirectory", { pattern: "^(/|[A-Za-z]:[\\\\/]|\\\\\\\\)[^\\u0000-\\u001f\\u007f-\\u009f]*$" }],
@@ -57,6 +58,7 @@ export function jsonSchemaOf(shape: Shape, prefix: string): JsonSchema {
         type: "array",
         items: jsonSchemaOf(shape.item, prefix),
         ...(shape.minLength > 0 && { minItems: shape.minLength }),
+        ...(shape.maxLength !== null && { maxItems: shape.maxLength }),
       };
     case "object":
       return { $ref: `${prefix}${shape.name}` };

@@ -68,7 +68,7 @@ export function readShape(given: unknown, nameOf: NameOf, path = ""): Shape {
       case "nullable":
         return { kind: "nullable", inner: read(present(schema.wrapped, at), at) };
       case "array":
-        return { kind: "array", item: read(present(schema.item, at), `${at}[]`), minLength: 0 };
+        return { kind: "array", item: read(present(schema.item, at), `${at}[]`), minLength: 0, maxLength: null };
       case "custom":
         if (schema.check === wireRules.isRecord) return { kind: "record" };
     }
@@ -92,6 +92,8 @@ function withAction(shape: Shape, action: RuntimeSchema, at: string): Shape {
   if (action.kind === "transformation" || action.kind === "metadata") return shape;
   if (shape.kind === "array" && action.type === "min_length")
     return { ...shape, minLength: Number(action.requirement) };
+  if (shape.kind === "array" && action.type === "max_length")
+    return { ...shape, maxLength: Number(action.requirement) };
   const rule = shape.kind === "text" ? textRuleOf(action, at) : undefined;
   if (shape.kind !== "text" || rule === undefined)
     throw new Error(`the generators do not support ${action.type} at "${at}"`);

@@ -7,7 +7,7 @@ export type Shape =
   /** An object with any members. */
   | { readonly kind: "record" }
   | { readonly kind: "nullable"; readonly inner: Shape }
-  | { readonly kind: "array"; readonly item: Shape; readonly minLength: number }
+  | { readonly kind: "array"; readonly item: Shape; readonly minLength: number; readonly maxLength: number | null }
   | { readonly kind: "object"; readonly name: string; readonly members: readonly Member[] }
   | { readonly kind: "either"; readonly isFirst: Rule; readonly first: Shape; readonly second: Shape };
 

@@ -51,6 +51,8 @@ export const wireTypes: readonly WireType[] = [
   wireType(schemas.SendMessageResponseSchema, "message.ts", true),
   wireType(schemas.RegisterRequestSchema, "register.ts", false),
   wireType(schemas.RegisterResponseSchema, "register.ts", true),
+  wireType(schemas.EnvironmentPatchSchema, "labels.ts", false),
+  wireType(schemas.LastRuntimeSchema, "last-runtime.ts", true),
   wireType(schemas.StopTurnBodySchema, "control.ts", false),
   wireType(schemas.StopTurnResponseSchema, "control.ts", true),
   wireType(schemas.ChangeModeBodySchema, "control.ts", false),

@@ -5,6 +5,7 @@ import {
   allowsDevice,
   allowsMode,
   ceilingModes,
+  hasEveryTag,
   matchesNamePattern,
   presentEnvironment,
 } from "./access.ts";
@@ -21,6 +22,36 @@ function matchesByRegExp(pattern: string, name: string): boolean {
     .join("[^]*");
   return new RegExp(`^${source}$`).test(name);
 }
+
+describe("tags", () => {
+  const every = { deviceIds: null, connectionNames: null };
+  const device = { deviceId: "device-1", connectionName: "box", tags: ["ci", "linux"] };
+
+  test("a principal with tags may use the devices that have one of them", () => {
+    expect(allowsDevice({ ...every, deviceTags: ["gpu", "ci"] }, device)).toBe(true);
+    expect(allowsDevice({ ...every, deviceTags: ["gpu"] }, device)).toBe(false);
+    expect(allowsDevice({ ...every, deviceTags: [] }, device)).toBe(false);
+    expect(allowsDevice({ ...every, deviceTags: null }, device)).toBe(true);
+  });
+
+  test("they restrict in addition to ids and names", () => {
+    expect(allowsDevice({ ...every, deviceIds: ["device-2"], deviceTags: ["ci"] }, device)).toBe(false);
+    expect(allowsDevice({ deviceIds: ["device-1"], connectionNames: [], deviceTags: ["gpu"] }, device)).toBe(false);
+  });
+
+  test("a row without tags, or with something else in their place, has none", () => {
+    for (const tags of [undefined, null, "ci", { ci: true }, [["ci"]]]) {
+      expect(allowsDevice({ ...every, deviceTags: ["ci"] }, { ...device, tags })).toBe(false);
+      expect(hasEveryTag({ tags }, ["ci"])).toBe(false);
+    }
+  });
+
+  test("a list filter wants all of its tags", () => {
+    expect(hasEveryTag(device, [])).toBe(true);
+    expect(hasEveryTag(device, ["linux", "ci"])).toBe(true);
+    expect(hasEveryTag(device, ["ci", "gpu"])).toBe(false);
+  });
+});
 
 describe("matchesNamePattern", () => {
   test("matches the same names as the equivalent regular expression", () => {

@@ -2,26 +2,48 @@
  * Decisions about what a {@link Principal} may do: which devices and agents it may use, in which mode, and which members of an
  * environment it is shown. All are pure functions.
  */
+import type { Endpoint } from "./endpoints.ts";
 import type { Environment, EnvironmentMode } from "./environment.ts";
 import type { DeviceAllowlist, Principal } from "./principal.ts";
 import { isRecord } from "./rules.ts";
 
-/** The members of an environment that {@link allowsDevice} checks. */
-export type DeviceIdentity = Pick<Environment, "deviceId" | "connectionName">;
+/** The members of an environment that {@link allowsDevice} checks. A row of another server may have anything as its tags. */
+export type DeviceIdentity = Pick<Environment, "deviceId" | "connectionName"> & { readonly tags?: unknown };
 
 /** Returns whether a principal may use a device of its tenant. Services must treat other devices as nonexistent. */
 export function allowsDevice(
-  principal: DeviceAllowlist & Pick<Principal, "tenantDevices">,
+  principal: DeviceAllowlist & Pick<Principal, "tenantDevices" | "deviceTags">,
   device: DeviceIdentity,
 ): boolean {
-  const { tenantDevices = null } = principal;
-  return isListed(principal, device) && (tenantDevices === null || isListed(tenantDevices, device));
+  const { tenantDevices = null, deviceTags = null } = principal;
+  return (
+    isListed(principal, device) &&
+    (tenantDevices === null || isListed(tenantDevices, device)) &&
+    (deviceTags === null || deviceTags.some((tag) => hasTag(device, tag)))
+  );
+}
+
+/** Returns whether a device has all these tags, as a list with `tag` filters. */
+export function hasEveryTag(device: Pick<DeviceIdentity, "tags">, tags: readonly string[]): boolean {
+  return tags.every((tag) => hasTag(device, tag));
+}
+
+function hasTag({ tags }: Pick<DeviceIdentity, "tags">, tag: string): boolean {
+  return Array.isArray(tags) && tags.includes(tag);
 }
 
 function isListed({ deviceIds, connectionNames }: DeviceAllowlist, device: DeviceIdentity): boolean {
   if (deviceIds === null && connectionNames === null) return true;
   if (deviceIds?.includes(device.deviceId) === true) return true;
   return connectionNames?.some((pattern) => matchesNamePattern(pattern, device.connectionName)) === true;
+}
+
+/** Returns whether a principal has a scope with which it may use an endpoint. */
+export function allowsEndpoint(
+  { scopes }: Pick<Principal, "scopes">,
+  { scope, ownerScope }: Pick<Endpoint, "scope" | "ownerScope">,
+): boolean {
+  return scopes.has(scope) || (ownerScope !== undefined && scopes.has(ownerScope));
 }
 
 /** Returns whether a principal may send to an agent. A message without an agent requires that every agent is allowed. */
@@ -90,6 +112,12 @@ function hasHidden(environment: PresentableEnvironment, tenantName: string): boo
     Object.hasOwn(environment, "apiKeyOwner") ||
     withoutInstallPath(environment.metadata) !== environment.metadata
   );
+}
+
+/** Returns the metadata of a device as a principal may see it, see {@link presentEnvironment}. */
+export function presentMetadata<Metadata>({ scopes }: Pick<Principal, "scopes">, metadata: Metadata): Metadata {
+  // Only an optional member was removed.
+  return scopes.has("details") ? metadata : (withoutInstallPath(metadata) as Metadata);
 }
 
 /** Returns the same value if it has no such path. */

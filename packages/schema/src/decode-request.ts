@@ -54,17 +54,35 @@ const none = { ok: true, value: null } as const;
 const decoder = new TextDecoder("utf-8", { fatal: true });
 
 /**
- * Decodes a raw query with a schema. A parameter may be given once.
+ * Decodes a raw query with a schema. A parameter may be given once, and several times if its member is an array.
  *
  * Refusals: 400 `invalid_request` naming the parameter and the rule.
  */
 export function decodeQuery<Value>(schema: GenericSchema<unknown, Value>, rawQuery: string): Decoded<Value> {
-  const values: Record<string, string> = Object.create(null) as Record<string, string>;
+  const values: Record<string, string | string[]> = Object.create(null) as Record<string, string | string[]>;
   for (const [name, value] of new URLSearchParams(`?${rawQuery}`)) {
+    const known = values[name];
+    if (isRepeatable(schema, name)) {
+      values[name] = Array.isArray(known) ? [...known, value] : [value];
+      continue;
+    }
     if (Object.hasOwn(values, name)) return invalid([{ member: name.slice(0, 64), rule: "must be given once" }]);
     values[name] = value;
   }
   return check(checkValue(schema, values, "query"));
+}
+
+/** Whether the member of an object schema is an array, optional or not. */
+function isRepeatable(schema: GenericSchema, name: string): boolean {
+  const { entries = {} } = schema as { readonly entries?: Readonly<Record<string, MemberSchema>> };
+  const member = Object.hasOwn(entries, name) ? entries[name] : undefined;
+  return (member?.wrapped ?? member)?.type === "array";
+}
+
+/** The members of valibot's schemas that {@link isRepeatable} reads. */
+interface MemberSchema {
+  readonly type: string;
+  readonly wrapped?: MemberSchema;
 }
 
 /**

@@ -1,6 +1,7 @@
 // Generated from the schemas by scripts/generate.ts. Do not edit.
 import type { ChangeDirectoryResponse, ChangeModeResponse, RemoveQueueItemResponse, ResumeQueueResponse, StopTurnResponse } from "./control.ts";
 import type { Environment, EnvironmentList } from "./environment.ts";
+import type { LastRuntime } from "./last-runtime.ts";
 import type { Problem } from "./problem.ts";
 import type { RegisterResponse } from "./register.ts";
 import type { SendMessageResponse } from "./message.ts";
@@ -12,13 +13,15 @@ const selfUpdateMembers: readonly string[] = ["supported","writable","install_pa
 
 const environmentMetadataMembers: readonly string[] = ["gitBranch","lettaCodeVersion","nodeVersion","os","self_update","supported_commands","workingDirectory"];
 
-const environmentMembers: readonly string[] = ["id","connectedAt","connectionId","connectionName","deviceId","firstSeenAt","lastHeartbeat","lastSeenAt","organizationId","podId","apiKeyOwner","currentMode","metadata","userId"];
+const environmentMembers: readonly string[] = ["id","connectedAt","connectionId","connectionName","deviceId","firstSeenAt","lastHeartbeat","lastSeenAt","organizationId","podId","apiKeyOwner","currentMode","displayName","metadata","tags","userId"];
 
 const environmentListMembers: readonly string[] = ["connections","hasNextPage"];
 
 const sendMessageResponseMembers: readonly string[] = ["success","message"];
 
 const registerResponseMembers: readonly string[] = ["connectionId","wsUrl","supportsSplitStatusChannels","supportsPairedListenerGenerations"];
+
+const lastRuntimeMembers: readonly string[] = ["environmentId","deviceId","connectionName","metadata","status","isOnline","lastSeenAt","lastUsedAt","source"];
 
 const stopTurnResponseMembers: readonly string[] = ["stopped"];
 
@@ -41,7 +44,7 @@ export const findEnvironmentDrift = (value: Environment): Drift[] => {
   const place1 = createPlace("currentMode", ["default","standard","acceptEdits","bypassPermissions","unrestricted"], report);
   const place2 = createPlace("metadata.", environmentMetadataMembers, report);
   const place3 = createPlace("metadata.self_update.", selfUpdateMembers, report);
-  findUnknownMembers(place0, value, 10 + (value.apiKeyOwner === undefined ? 0 : 1) + (value.currentMode === undefined ? 0 : 1) + (value.metadata === undefined ? 0 : 1) + (value.userId === undefined ? 0 : 1));
+  findUnknownMembers(place0, value, 10 + (value.apiKeyOwner === undefined ? 0 : 1) + (value.currentMode === undefined ? 0 : 1) + (value.displayName === undefined ? 0 : 1) + (value.metadata === undefined ? 0 : 1) + (value.tags === undefined ? 0 : 1) + (value.userId === undefined ? 0 : 1));
   findUnknownValue(place1, value.currentMode);
   if (value.metadata !== undefined) {
     findUnknownMembers(place2, value.metadata, (value.metadata.gitBranch === undefined ? 0 : 1) + (value.metadata.lettaCodeVersion === undefined ? 0 : 1) + (value.metadata.nodeVersion === undefined ? 0 : 1) + (value.metadata.os === undefined ? 0 : 1) + (value.metadata.self_update === undefined ? 0 : 1) + (value.metadata.supported_commands === undefined ? 0 : 1) + (value.metadata.workingDirectory === undefined ? 0 : 1));
@@ -62,7 +65,7 @@ export const findEnvironmentListDrift = (value: EnvironmentList): Drift[] => {
   const place4 = createPlace("connections[].metadata.self_update.", selfUpdateMembers, report);
   findUnknownMembers(place0, value, 2);
   for (const item of value.connections) {
-    findUnknownMembers(place1, item, 10 + (item.apiKeyOwner === undefined ? 0 : 1) + (item.currentMode === undefined ? 0 : 1) + (item.metadata === undefined ? 0 : 1) + (item.userId === undefined ? 0 : 1));
+    findUnknownMembers(place1, item, 10 + (item.apiKeyOwner === undefined ? 0 : 1) + (item.currentMode === undefined ? 0 : 1) + (item.displayName === undefined ? 0 : 1) + (item.metadata === undefined ? 0 : 1) + (item.tags === undefined ? 0 : 1) + (item.userId === undefined ? 0 : 1));
     findUnknownValue(place2, item.currentMode);
     if (item.metadata !== undefined) {
       findUnknownMembers(place3, item.metadata, (item.metadata.gitBranch === undefined ? 0 : 1) + (item.metadata.lettaCodeVersion === undefined ? 0 : 1) + (item.metadata.nodeVersion === undefined ? 0 : 1) + (item.metadata.os === undefined ? 0 : 1) + (item.metadata.self_update === undefined ? 0 : 1) + (item.metadata.supported_commands === undefined ? 0 : 1) + (item.metadata.workingDirectory === undefined ? 0 : 1));
@@ -87,6 +90,18 @@ export const findRegisterResponseDrift = (value: RegisterResponse): Drift[] => {
   const report: DriftReport = new Map();
   const place0 = createPlace("", registerResponseMembers, report);
   findUnknownMembers(place0, value, 2 + (value.supportsSplitStatusChannels === undefined ? 0 : 1) + (value.supportsPairedListenerGenerations === undefined ? 0 : 1));
+  return [...report.values()];
+};
+
+/** Returns the unknown members of a {@link LastRuntime}, and the unknown values of its open enums. */
+export const findLastRuntimeDrift = (value: LastRuntime): Drift[] => {
+  const report: DriftReport = new Map();
+  const place0 = createPlace("", lastRuntimeMembers, report);
+  const place1 = createPlace("status", ["online","offline","unreachable"], report);
+  const place2 = createPlace("source", ["environment","sandbox","unknown"], report);
+  findUnknownMembers(place0, value, 9);
+  findUnknownValue(place1, value.status);
+  findUnknownValue(place2, value.source);
   return [...report.values()];
 };
 

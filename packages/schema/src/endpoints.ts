@@ -26,6 +26,13 @@ import {
   type StopTurnResponse,
 } from "./control.ts";
 import { EnvironmentListSchema, EnvironmentSchema, type Environment, type EnvironmentList } from "./environment.ts";
+import {
+  EnvironmentPatchSchema,
+  type EnvironmentPatch,
+  RemoveEnvironmentQuerySchema,
+  type RemoveEnvironmentQuery,
+} from "./labels.ts";
+import { type LastRuntime, LastRuntimeSchema } from "./last-runtime.ts";
 import { ListEnvironmentsQuerySchema, type ListEnvironmentsQuery } from "./list-query.ts";
 import {
   SendMessageBodySchema,
@@ -47,6 +54,9 @@ export type Operation =
   | "listEnvironments"
   | "retrieveEnvironment"
   | "sendMessage"
+  | "updateEnvironment"
+  | "removeEnvironment"
+  | "retrieveLastRuntime"
   | "registerEnvironment"
   | "openDeviceSocket"
   | ControlOperation;
@@ -57,7 +67,7 @@ export type ControlOperation = "stopTurn" | "changeMode" | "changeDirectory" | "
 /** One endpoint as data. */
 export interface Endpoint<Query = unknown, Body = unknown, Response = unknown, Param extends string = string> {
   readonly operation: Operation;
-  readonly method: "GET" | "POST" | "DELETE";
+  readonly method: "GET" | "POST" | "PATCH" | "DELETE";
   /** Path template; `{name}` is replaced by one id. */
   readonly path: string;
   readonly summary: string;
@@ -65,10 +75,12 @@ export interface Endpoint<Query = unknown, Body = unknown, Response = unknown, P
   readonly description?: string;
   /** `caller`: an endpoint of the public API. `device`: an endpoint that devices use to enrol and to connect. */
   readonly audience: "caller" | "device";
-  /** `true`: not part of the API of the vendor. A server may lack it, and answers 404 `endpoint_not_found` then. */
-  readonly extension?: boolean;
   /** The scope that a gateway key must have. */
   readonly scope: Scope;
+  /** The scope with which the key that owns the device may use the endpoint instead; absent: none. */
+  readonly ownerScope?: Scope;
+  /** `true`: not part of the API of the vendor. A server may lack it, and answers 404 `endpoint_not_found` then. */
+  readonly extension?: boolean;
   /** Names of the ids in the path, in order. */
   readonly params: readonly Param[];
   /** Decodes the query; `null` if the endpoint takes none. */
@@ -88,6 +100,9 @@ export interface Endpoints {
   readonly listEnvironments: Endpoint<ListEnvironmentsQuery, never, EnvironmentList, never>;
   readonly retrieveEnvironment: Endpoint<never, never, Environment, "deviceId">;
   readonly sendMessage: Endpoint<never, SendMessageBody, SendMessageResponse, "connectionId">;
+  readonly updateEnvironment: Endpoint<never, EnvironmentPatch, Environment, "deviceId">;
+  readonly removeEnvironment: Endpoint<RemoveEnvironmentQuery, never, never, "deviceId">;
+  readonly retrieveLastRuntime: Endpoint<never, never, LastRuntime, "agentId" | "conversationId">;
   readonly registerEnvironment: Endpoint<never, RegisterRequest, RegisterResponse, never>;
   readonly openDeviceSocket: Endpoint<never, never, never, "connectionId">;
   readonly stopTurn: Endpoint<never, StopTurnBody, StopTurnResponse, "connectionId">;
@@ -209,6 +224,64 @@ export const endpoints: Endpoints = {
       "storage_unavailable",
       "delivery_unknown",
     ],
+  },
+  updateEnvironment: {
+    operation: "updateEnvironment",
+    method: "PATCH",
+    path: "/v1/environments/{deviceId}",
+    summary: "Change the display name and the tags of a device.",
+    audience: "caller",
+    scope: "admin",
+    extension: true,
+    params: ["deviceId"],
+    query: null,
+    body: EnvironmentPatchSchema,
+    response: EnvironmentSchema,
+    successStatus: 200,
+    problems: [
+      "malformed_json",
+      "invalid_request",
+      "invalid_id",
+      "environment_not_found",
+      "grant_not_allowed",
+      "body_too_large",
+      "unsupported_media_type",
+      "storage_unavailable",
+    ],
+  },
+  removeEnvironment: {
+    operation: "removeEnvironment",
+    method: "DELETE",
+    path: "/v1/environments/{deviceId}",
+    summary: "Remove a device with all its rows, or one of them.",
+    description:
+      "The key that owns the device needs the scope `connect` only. The sockets of what is removed are closed. A device whose key " +
+      "is still valid registers again at once, as a new device.",
+    audience: "caller",
+    scope: "admin",
+    ownerScope: "connect",
+    extension: true,
+    params: ["deviceId"],
+    query: RemoveEnvironmentQuerySchema,
+    body: null,
+    response: null,
+    successStatus: 204,
+    problems: ["invalid_request", "invalid_id", "environment_not_found", "grant_not_allowed", "storage_unavailable"],
+  },
+  retrieveLastRuntime: {
+    operation: "retrieveLastRuntime",
+    method: "GET",
+    path: "/v1/environments/runtimes/{agentId}/{conversationId}/last",
+    summary: "Retrieve the device that ran a conversation last.",
+    audience: "caller",
+    scope: "read",
+    extension: true,
+    params: ["agentId", "conversationId"],
+    query: null,
+    body: null,
+    response: LastRuntimeSchema,
+    successStatus: 200,
+    problems: ["invalid_id", "environment_not_found", "storage_unavailable"],
   },
   registerEnvironment: {
     operation: "registerEnvironment",

@@ -69,8 +69,12 @@ export interface Environment {
   apiKeyOwner?: string;
   /** Which tools the device runs without asking. */
   currentMode?: EnvironmentMode;
+  /** Name that the server's administrator gave to the device. */
+  displayName?: string;
   /** What the device reports about itself. */
   metadata?: EnvironmentMetadata;
+  /** Tags that the server's administrator gave to the device. */
+  tags?: string[];
   /** User whose key the device enrolled with. */
   userId?: string;
 }
@@ -117,7 +121,9 @@ export const EnvironmentSchema: WireObjectSchema<Environment> = /* @__PURE__ */ 
   podId: v.nullable(v.string()),
   apiKeyOwner: v.exactOptional(v.string()),
   currentMode: v.exactOptional(openEnum(environmentModes)),
+  displayName: v.exactOptional(v.string()),
   metadata: v.exactOptional(EnvironmentMetadataSchema),
+  tags: v.exactOptional(v.array(v.string())),
   userId: v.exactOptional(v.string()),
 }));
 

@@ -1,12 +1,14 @@
 // Generated from the schemas by scripts/generate.ts. Do not edit. For values from JSON: a member that is undefined counts as absent.
 import type { ChangeDirectoryBody, ChangeDirectoryResponse, ChangeModeBody, ChangeModeResponse, ConversationTarget, RemoveQueueItemQuery, RemoveQueueItemResponse, ResumeQueueResponse, StopTurnBody, StopTurnResponse } from "./control.ts";
 import type { Environment, EnvironmentList } from "./environment.ts";
+import type { EnvironmentPatch } from "./labels.ts";
+import type { LastRuntime } from "./last-runtime.ts";
 import type { ListEnvironmentsWireQuery } from "./list-query.ts";
 import type { Problem } from "./problem.ts";
 import type { RegisterRequest, RegisterResponse } from "./register.ts";
 import type { SendMessageBody, SendMessageResponse } from "./message.ts";
 import { findMismatch } from "./find-mismatch.ts";
-import { isDirectory, isDisplayable, isListLimit, isRecord, isWellFormed, looksLikeApproval, looksLikeToolReturn } from "./rules.ts";
+import { isDirectory, isDisplayable, isListLimit, isRecord, isTag, isWellFormed, looksLikeApproval, looksLikeToolReturn } from "./rules.ts";
 import { isIdentifier } from "./identifier.ts";
 
 export { isRecord };
@@ -26,10 +28,12 @@ const isTextOrNull = (value: unknown): boolean => isText(value) || value === nul
 const isTextIdentifier = (value: unknown): boolean => isText(value) && isIdentifier(value);
 const isTextListLimit = (value: unknown): boolean => isText(value) && isListLimit(value);
 const isTextFrom1To256 = (value: unknown): boolean => isText(value) && value.length >= 1 && value.length <= 256;
+const isTextTag = (value: unknown): boolean => isText(value) && isTag(value);
 const isTextWellFormedFrom1To256 = (value: unknown): boolean => isText(value) && isWellFormed(value) && value.length >= 1 && value.length <= 256;
 const isTextFrom1 = (value: unknown): boolean => isText(value) && value.length >= 1;
 const isTextWellFormedTo256 = (value: unknown): boolean => isText(value) && isWellFormed(value) && value.length <= 256;
 const isTextFrom1To256Displayable = (value: unknown): boolean => isText(value) && value.length >= 1 && value.length <= 256 && isDisplayable(value);
+const isTextFrom1To128Displayable = (value: unknown): boolean => isText(value) && value.length >= 1 && value.length <= 128 && isDisplayable(value);
 const isTextTo4096Directory = (value: unknown): boolean => isText(value) && value.length <= 4096 && isDirectory(value);
 
 const isSelfUpdate = (value: unknown): boolean =>
@@ -65,7 +69,9 @@ export const isEnvironment = (value: unknown): value is Environment =>
   isTextOrNull(value["podId"]) &&
   isTextOrAbsent(value["apiKeyOwner"]) &&
   isTextOrAbsent(value["currentMode"]) &&
+  isTextOrAbsent(value["displayName"]) &&
   (value["metadata"] === undefined || isEnvironmentMetadata(value["metadata"])) &&
+  isTextsOrAbsent(value["tags"]) &&
   isTextOrAbsent(value["userId"]);
 
 /** Returns the path of the first member that does not match {@link Environment}, such as `messages[0].role`; `""` for the whole value, `null` if it matches. */
@@ -87,7 +93,8 @@ export const isListEnvironmentsWireQuery = (value: unknown): value is ListEnviro
   (value["limit"] === undefined || isTextListLimit(value["limit"])) &&
   (value["onlineOnly"] === undefined || (value["onlineOnly"] === "true" || value["onlineOnly"] === "false")) &&
   (value["source"] === undefined || (value["source"] === "local" || value["source"] === "remote")) &&
-  (value["userId"] === undefined || isTextFrom1To256(value["userId"]));
+  (value["userId"] === undefined || isTextFrom1To256(value["userId"])) &&
+  (value["tag"] === undefined || isEach(value["tag"], isTextTag) && value["tag"].length <= 20);
 
 /** Returns the path of the first member that does not match {@link ListEnvironmentsWireQuery}, such as `messages[0].role`; `""` for the whole value, `null` if it matches. */
 export const findListEnvironmentsWireQueryMismatch = (value: unknown): string | null => findMismatch(isListEnvironmentsWireQuery, value);
@@ -166,6 +173,31 @@ export const isRegisterResponse = (value: unknown): value is RegisterResponse =>
 
 /** Returns the path of the first member that does not match {@link RegisterResponse}, such as `messages[0].role`; `""` for the whole value, `null` if it matches. */
 export const findRegisterResponseMismatch = (value: unknown): string | null => findMismatch(isRegisterResponse, value);
+
+/** Returns whether a value matches {@link EnvironmentPatch}. */
+export const isEnvironmentPatch = (value: unknown): value is EnvironmentPatch =>
+  isRecord(value) &&
+  (value["displayName"] === undefined || (value["displayName"] === null || isTextFrom1To128Displayable(value["displayName"]))) &&
+  (value["tags"] == null || isEach(value["tags"], isTextTag) && value["tags"].length <= 20);
+
+/** Returns the path of the first member that does not match {@link EnvironmentPatch}, such as `messages[0].role`; `""` for the whole value, `null` if it matches. */
+export const findEnvironmentPatchMismatch = (value: unknown): string | null => findMismatch(isEnvironmentPatch, value);
+
+/** Returns whether a value matches {@link LastRuntime}. */
+export const isLastRuntime = (value: unknown): value is LastRuntime =>
+  isRecord(value) &&
+  isTextOrNull(value["environmentId"]) &&
+  isText(value["deviceId"]) &&
+  isText(value["connectionName"]) &&
+  (value["metadata"] === null || isEnvironmentMetadata(value["metadata"])) &&
+  isText(value["status"]) &&
+  isFlag(value["isOnline"]) &&
+  isNumberOrNull(value["lastSeenAt"]) &&
+  isNumber(value["lastUsedAt"]) &&
+  isText(value["source"]);
+
+/** Returns the path of the first member that does not match {@link LastRuntime}, such as `messages[0].role`; `""` for the whole value, `null` if it matches. */
+export const findLastRuntimeMismatch = (value: unknown): string | null => findMismatch(isLastRuntime, value);
 
 /** Returns whether a value matches {@link StopTurnBody}. */
 export const isStopTurnBody = (value: unknown): value is StopTurnBody =>

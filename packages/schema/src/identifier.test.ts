@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { isIdentifier, reservedIdentifiers } from "./identifier.ts";
+import { type Endpoint, endpoints } from "./endpoints.ts";
+import { identifierRule, isIdentifier, reservedIdentifiers } from "./identifier.ts";
 
 describe("isIdentifier", () => {
   test.each([
@@ -42,6 +43,16 @@ describe("isIdentifier", () => {
   test.each([...reservedIdentifiers])("refuses the reserved word %s in lower case only", (word) => {
     expect(isIdentifier(word)).toBe(false);
     expect(isIdentifier(word.toUpperCase())).toBe(true);
+  });
+
+  test("reserves every word that an endpoint has where others have an id", () => {
+    const words = Object.values<Endpoint>({ ...endpoints })
+      .map(({ path }) => path.split("/")[3] ?? "")
+      .filter((segment) => segment !== "" && !segment.startsWith("{"));
+    // Reserved before an endpoint has them.
+    const planned = ["approvals", "events", "runtimes"];
+    expect([...reservedIdentifiers].toSorted()).toEqual([...new Set([...words, ...planned])].toSorted());
+    for (const word of reservedIdentifiers) expect(identifierRule).toContain(`'${word}'`);
   });
 
   test.each([null, undefined, 5, {}, ["a"]])("refuses %j, which is not a string", (value) => {

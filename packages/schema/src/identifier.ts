@@ -4,14 +4,14 @@
  */
 
 /** Path segments of the API that can stand in the place of an id. They are never ids. */
-export const reservedIdentifiers: ReadonlySet<string> = new Set(["register", "events", "runtimes"]);
+export const reservedIdentifiers: ReadonlySet<string> = new Set(["register", "events", "approvals", "runtimes"]);
 
 // `.` and `..` are excluded because URL parsers resolve them into another path.
-const identifierPattern = /^(?!(?:\.\.?|register|events|runtimes)$)[\w.~:-]{1,128}$/;
+const identifierPattern = /^(?!(?:\.\.?|register|events|approvals|runtimes)$)[\w.~:-]{1,128}$/;
 
 /** The rule of {@link isIdentifier} in words, for error texts. */
 export const identifierRule: string =
-  "1 to 128 of A-Z a-z 0-9 . _ ~ : - and none of '.', '..', 'register', 'events', 'runtimes'";
+  "1 to 128 of A-Z a-z 0-9 . _ ~ : - and none of '.', '..', 'register', 'events', 'approvals', 'runtimes'";
 
 /** Returns whether a value may be used as an id in a path. */
 export function isIdentifier(value: unknown): boolean {

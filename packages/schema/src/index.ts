@@ -7,6 +7,8 @@ export * from "./endpoints.ts";
 export * from "./environment.ts";
 export * from "./idempotency-key.ts";
 export * from "./identifier.ts";
+export * from "./labels.ts";
+export * from "./last-runtime.ts";
 export * from "./list-query.ts";
 export * from "./message.ts";
 export * from "./open-api.ts";

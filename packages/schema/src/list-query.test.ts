@@ -13,12 +13,16 @@ test("decoding a formatted query returns the same values", () => {
       onlineOnly: fc.boolean(),
       source: fc.constantFrom("local" as const, "remote" as const),
       userId: fc.string({ minLength: 1, maxLength: 256 }),
+      tag: fc.array(fc.stringMatching(/^[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}$/), { minLength: 1, maxLength: 20 }),
     },
     { requiredKeys: [], noNullPrototype: true },
   );
   fc.assert(
     fc.property(query, (value) => {
-      const raw = new URLSearchParams({ ...formatListQuery(value) }).toString();
+      const pairs = Object.entries(formatListQuery(value)).flatMap(([name, given]) =>
+        [given].flat().map((text): [string, string] => [name, String(text)]),
+      );
+      const raw = new URLSearchParams(pairs).toString();
       expect(decodeQuery(ListEnvironmentsQuerySchema, raw)).toEqual({ ok: true, value });
     }),
   );

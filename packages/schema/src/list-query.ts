@@ -4,6 +4,7 @@
  */
 import * as v from "valibot";
 import { isListLimit, maxListLimit } from "./rules.ts";
+import { maxTags, TagSchema } from "./labels.ts";
 import { IdentifierSchema, wireObject, type WireObjectSchema } from "./wire-schema.ts";
 
 /** Where the server of an environment runs, by the names of the API. */
@@ -19,15 +20,19 @@ export interface ListEnvironmentsQuery {
   onlineOnly?: boolean;
   source?: EnvironmentSource;
   userId?: string;
+  /** Only devices that have all these tags. */
+  tag?: string[];
 }
 
-/** The query as it is written in a URL: every value is a string (API text). */
+/** The query as it is written in a URL: every value is a string (API text), or several for a parameter that may be repeated. */
 export interface ListEnvironmentsWireQuery {
   after?: string;
   limit?: string;
   onlineOnly?: string;
   source?: EnvironmentSource;
   userId?: string;
+  /** May be given several times. */
+  tag?: string[];
 }
 
 /** Decodes `limit` from its string to a number, 1 to {@link maxListLimit}. */
@@ -52,6 +57,7 @@ export const ListEnvironmentsQuerySchema: WireObjectSchema<ListEnvironmentsQuery
     userId: v.exactOptional(
       v.pipe(v.string(), v.minLength(1, "must not be empty"), v.maxLength(256, "must have at most 256 characters")),
     ),
+    tag: v.exactOptional(v.pipe(v.array(TagSchema), v.maxLength(maxTags, `must be given at most ${maxTags} times`))),
   }));
 
 /** Formats the values of a query as strings. Absent members stay absent. */
@@ -62,5 +68,6 @@ export function formatListQuery(query: ListEnvironmentsQuery): ListEnvironmentsW
     ...(query.onlineOnly !== undefined && { onlineOnly: String(query.onlineOnly) }),
     ...(query.source !== undefined && { source: query.source }),
     ...(query.userId !== undefined && { userId: query.userId }),
+    ...(query.tag !== undefined && { tag: query.tag }),
   };
 }

@@ -22,6 +22,17 @@ export interface PlainResponse {
   readonly body: Uint8Array | string | null;
 }
 
+/** Ends a change of a device with a response, before anything was changed. */
+export class ChangeRefusedError extends Error {
+  override readonly name = "ChangeRefusedError";
+  readonly response: PlainResponse;
+
+  constructor(response: PlainResponse, options?: ErrorOptions) {
+    super("the change was refused", options);
+    this.response = response;
+  }
+}
+
 /** An open WebSocket, as a runtime provides it. */
 export interface PlainSocket {
   /** Sends a text frame. Throws only when none of it was written, for example because the socket is closing. */

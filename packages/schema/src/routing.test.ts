@@ -48,7 +48,7 @@ describe("matchEndpoint", () => {
 
   test.each([
     ["POST", "/v1/environments", "GET, HEAD"],
-    ["DELETE", "/v1/environments/d-1", "GET, HEAD"],
+    ["PUT", "/v1/environments/d-1", "GET, HEAD, PATCH, DELETE"],
     ["GET", "/v1/environments/register", "POST"],
     ["GET", "/v1/environments/c-1/messages", "POST"],
     ["get", "/v1/environments", "GET, HEAD"],

@@ -31,6 +31,11 @@ export function isDisplayable(text: string): boolean {
   return !/[\p{Cc}\p{Surrogate}]/u.test(text);
 }
 
+/** Returns whether a text is a tag of a device. It needs no encoding in a URL, and no quotes in a shell. */
+export function isTag(text: string): boolean {
+  return /^[A-Za-z0-9][\w.:-]{0,63}$/.test(text);
+}
+
 /**
  * Returns whether a text is an absolute path that can be shown: of POSIX, with a drive letter, or of a Windows share, without
  * control characters and unpaired surrogates.

@@ -35,7 +35,11 @@ export const guardedTypes: readonly GuardedType[] = [
     schema: schema.ListEnvironmentsQuerySchema,
     isValid: guards.isListEnvironmentsWireQuery,
     findMismatch: guards.findListEnvironmentsWireQueryMismatch,
-    bodies: [{}, { after: "env-1", limit: "20", onlineOnly: "true", source: "remote", userId: "user-1" }],
+    bodies: [
+      {},
+      { after: "env-1", limit: "20", onlineOnly: "true", source: "remote", userId: "user-1" },
+      { tag: ["ci"] },
+    ],
   },
   {
     name: "SendMessageBody",
@@ -140,6 +144,35 @@ export const guardedTypes: readonly GuardedType[] = [
     isValid: guards.isRegisterResponse,
     findMismatch: guards.findRegisterResponseMismatch,
     bodies: [{ connectionId: "conn-1", wsUrl: "ws://localhost/socket", supportsSplitStatusChannels: true }],
+  },
+  {
+    name: "EnvironmentPatch",
+    schema: schema.EnvironmentPatchSchema,
+    isValid: guards.isEnvironmentPatch,
+    findMismatch: guards.findEnvironmentPatchMismatch,
+    bodies: [
+      { displayName: "Build machine 1", tags: ["ci"] },
+      { displayName: null, tags: null },
+    ],
+  },
+  {
+    name: "LastRuntime",
+    schema: schema.LastRuntimeSchema,
+    isValid: guards.isLastRuntime,
+    findMismatch: guards.findLastRuntimeMismatch,
+    bodies: [
+      {
+        environmentId: "env-1",
+        deviceId: "device-1",
+        connectionName: "box",
+        metadata: { os: "linux" },
+        status: "online",
+        isOnline: true,
+        lastSeenAt: 1,
+        lastUsedAt: 1,
+        source: "environment",
+      },
+    ],
   },
   {
     name: "Problem",

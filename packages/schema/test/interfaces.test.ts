@@ -22,7 +22,9 @@ const environment: Shape<schema.Environment> = {
   podId: "required | null",
   apiKeyOwner: "optional",
   currentMode: "optional",
+  displayName: "optional",
   metadata: "optional",
+  tags: "optional",
   userId: "optional",
 };
 const metadata: Shape<schema.EnvironmentMetadata> = {
@@ -47,6 +49,7 @@ const query: Shape<schema.ListEnvironmentsQuery> = {
   onlineOnly: "optional",
   source: "optional",
   userId: "optional",
+  tag: "optional",
 };
 const sendBody: Shape<schema.SendMessageBody> = {
   messages: "required",

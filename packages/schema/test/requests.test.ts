@@ -81,7 +81,7 @@ const wrongRegistrations: readonly Wrong[] = [
     ["deviceId"],
     "..",
     "deviceId",
-    "must be 1 to 128 of A-Z a-z 0-9 . _ ~ : - and none of '.', '..', 'register', 'events', 'runtimes'",
+    "must be 1 to 128 of A-Z a-z 0-9 . _ ~ : - and none of '.', '..', 'register', 'events', 'approvals', 'runtimes'",
   ],
   [["connectionName"], "", "connectionName", "must not be empty"],
   [["metadata"], [], "metadata", "must be an object"],

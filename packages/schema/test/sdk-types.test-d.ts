@@ -29,7 +29,8 @@ type DifferentMembers = "currentMode" | "metadata";
 expectTypeOf<Omit<Environment, DifferentMembers>>().toExtend<Omit<SdkConnection, DifferentMembers>>();
 expectTypeOf<Omit<SdkConnection, DifferentMembers>>().toExtend<Omit<Environment, DifferentMembers>>();
 expectTypeOf<Omit<EnvironmentList, "connections">>().toEqualTypeOf<Omit<EnvironmentListResponse, "connections">>();
-expectTypeOf<keyof Environment>().toEqualTypeOf<keyof SdkConnection>();
+type Added = "displayName" | "tags";
+expectTypeOf<Exclude<keyof Environment, Added>>().toEqualTypeOf<keyof SdkConnection>();
 expectTypeOf<EnvironmentRetrieveResponse>().toExtend<SdkConnection>();
 expectTypeOf<SdkConnection>().toExtend<EnvironmentRetrieveResponse>();
 
@@ -55,9 +56,12 @@ expectTypeOf<SendMessageBody>().toExtend<EnvironmentSendMessageParams>();
 expectTypeOf<EnvironmentSendMessageParams>().toExtend<SendMessageBody>();
 expectTypeOf<SendMessageResponse>().toEqualTypeOf<EnvironmentSendMessageResponse>();
 
-// The list query has none on the wire; as values, `limit` and `onlineOnly` are a number and a boolean.
-expectTypeOf<ListEnvironmentsWireQuery>().toEqualTypeOf<EnvironmentListParams>();
+// The list query has none on the wire but `tag`, which servers of ours know; as values, `limit` and `onlineOnly` are a number and a boolean.
+type KnownWireQuery = Omit<ListEnvironmentsWireQuery, "tag">;
+expectTypeOf<KnownWireQuery>().toEqualTypeOf<EnvironmentListParams>();
 type ValueMembers = "limit" | "onlineOnly";
-expectTypeOf<Omit<ListEnvironmentsQuery, ValueMembers>>().toEqualTypeOf<Omit<EnvironmentListParams, ValueMembers>>();
+expectTypeOf<Omit<ListEnvironmentsQuery, ValueMembers | "tag">>().toEqualTypeOf<
+  Omit<EnvironmentListParams, ValueMembers>
+>();
 expectTypeOf<Pick<EnvironmentListParams, ValueMembers>>().toEqualTypeOf<{ limit?: string; onlineOnly?: string }>();
 expectTypeOf<Pick<ListEnvironmentsQuery, ValueMembers>>().toEqualTypeOf<{ limit?: number; onlineOnly?: boolean }>();

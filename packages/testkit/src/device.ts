@@ -1,5 +1,5 @@
 /** The real Letta Code device program, for tests and for people who try things out. */
-import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import process from "node:process";
@@ -67,6 +67,52 @@ export async function launchDevice(options: {
 }
 
 /**
+ * Starts a real device with a command for a shell that starts one with `npx`, such as the one that `letta-proxy devices invite` prints.
+ * The pinned program runs in place of the one that `npx` would download.
+ */
+export async function launchDeviceWith(options: {
+  readonly command: string;
+  readonly deviceId: string;
+}): Promise<LaunchedDevice> {
+  const { command, deviceId } = options;
+  const root = await mkdtemp(join(tmpdir(), "letta-device-"));
+  const [home, workingDirectory, bin] = ["home", "work", "bin"].map((name) => join(root, name)) as [
+    string,
+    string,
+    string,
+  ];
+  for (const folder of [workingDirectory, bin]) await mkdir(folder, { recursive: true });
+  await seedLocalAgent(home);
+  // `npx -y PACKAGE server ...`
+  const npx = `#!/bin/sh\nshift 2\nexec '${process.execPath}' '${program}' "$@" --debug\n`;
+  await writeFile(join(bin, "npx"), npx, { mode: 0o755 });
+  const device = launchProcess({
+    command: "/bin/sh",
+    args: ["-c", command],
+    cwd: workingDirectory,
+    env: {
+      ...offlineEnvironment,
+      HOME: home,
+      LETTA_LISTENER_DEVICE_ID: deviceId,
+      PATH: `${bin}:${process.env["PATH"]}`,
+    },
+  });
+  const end = async (signal: NodeJS.Signals): Promise<void> => {
+    await device.stop(signal);
+    await rm(root, { recursive: true, force: true, maxRetries: 5 });
+  };
+  return { deviceId, process: device, stop: () => end("SIGTERM"), kill: () => end("SIGKILL") };
+}
+
+/** A device with it needs no model, and talks to nobody but its server. */
+const offlineEnvironment = {
+  LETTA_LOCAL_BACKEND_EXECUTOR: "deterministic",
+  LETTA_CODE_TELEM: "0",
+  DO_NOT_TRACK: "1",
+  DISABLE_AUTOUPDATER: "1",
+};
+
+/**
  * Returns the command of a device that needs no account, no model and no network but its server: the local backend with the
  * deterministic executor, which replies "pong" to every message. The program accepts a base URL of another vendor only with
  * `IGNORE_SELF_HOSTED_LISTENER_ERROR`. With `--debug` it prints lines instead of redrawing a screen, and stops cleanly on a
@@ -82,10 +128,8 @@ export function deviceCommand(options: DeviceOptions): LaunchOptions {
       LETTA_BASE_URL: options.baseUrl.replace(/\/+$/, ""),
       LETTA_API_KEY: options.apiKey,
       IGNORE_SELF_HOSTED_LISTENER_ERROR: "1",
-      LETTA_LOCAL_BACKEND_EXECUTOR: options.usesTools === true ? "deterministic-reflection" : "deterministic",
-      LETTA_CODE_TELEM: "0",
-      DO_NOT_TRACK: "1",
-      DISABLE_AUTOUPDATER: "1",
+      ...offlineEnvironment,
+      ...(options.usesTools === true && { LETTA_LOCAL_BACKEND_EXECUTOR: "deterministic-reflection" }),
       ...(options.deviceId !== undefined && { LETTA_LISTENER_DEVICE_ID: options.deviceId }),
     },
   };

@@ -1,11 +1,12 @@
 import type { Clock, RandomId, Sha256 } from "@letta-environments/platform";
-import type { PlainResponse } from "@letta-environments/schema";
+import type { DeviceLabels, PlainResponse } from "@letta-environments/schema";
 import type { DeviceCommands } from "../commands/device-commands.ts";
 import type { PendingDeliveries } from "../delivery/pending.ts";
 import type { EmitEvent } from "../events.ts";
 import type { KeyedQueue } from "../keyed-queue.ts";
 import type { ConnectionRecord, EnvironmentRow, EnvironmentStore } from "../ports.ts";
 import type { DeviceHub } from "../socket/hub.ts";
+import type { DeviceAdministration } from "./devices.ts";
 import type { Presentation } from "./presentation.ts";
 import type { RemovalWatch } from "./removal-watch.ts";
 
@@ -21,6 +22,7 @@ export interface ServerContext {
   readonly hub: DeviceHub;
   readonly presentation: Presentation;
   readonly removals: RemovalWatch;
+  readonly devices: DeviceAdministration;
   readonly pending: PendingDeliveries;
   readonly commands: DeviceCommands;
   readonly queue: KeyedQueue;
@@ -47,6 +49,13 @@ export interface RequestContext {
   readonly connection?: ConnectionRecord | null;
   /** The `Idempotency-Key` of a send, of at most 256 characters. With another body, it is refused for 24 hours. */
   readonly idempotencyKey?: string | null;
+  /** Labels for the device that registers, if it belonged to no key and the principal's key becomes its owner. */
+  readonly labels?: DeviceLabels | null;
+  /**
+   * The administration through which the principal changes a device, such as one that audits changes; the server's own when absent.
+   * If it rejects with a {@link ChangeRefusedError}, the caller receives the response of the error.
+   */
+  readonly devices?: DeviceAdministration;
   /**
    * Called once for a send, after its input and its device were found permitted and before anything is reserved or sent.
    * When it resolves with a response, nothing is sent and the caller receives that response. It runs in the order in which

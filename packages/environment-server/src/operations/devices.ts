@@ -1,8 +1,9 @@
 /**
- * The administration of devices: listing all of them with their owners, releasing one, and removing one. The caller has decided
+ * The administration of devices: listing all of them with their owners, releasing, removing and labelling one. The caller has decided
  * who may administer devices, and passes what depends on the rows as `permits`.
  */
 import type { Clock } from "@letta-environments/platform";
+import type { EnvironmentPatch } from "@letta-environments/schema";
 import type { DeviceFilter, DeviceRow, DeviceRows, PermitsChange } from "../ports.ts";
 import type { EmitEvent } from "../events.ts";
 import { momentOf } from "../socket/connection.ts";
@@ -25,10 +26,23 @@ export interface DeviceAdministration {
    */
   release(tenant: string, deviceId: string, permits: PermitsChange): Promise<readonly DeviceRow[] | null>;
   /**
-   * Removes a device with all its rows and connectionIds, and closes its sockets with 1008. A device whose key is still valid
-   * registers again at once, as a new device. Resolves like {@link DeviceAdministration.release}.
+   * Removes a device with all its rows and connectionIds, or only the row `environmentId`, and closes the sockets with 1008. A
+   * device whose key is still valid registers again at once, as a new device. Resolves like {@link DeviceAdministration.release},
+   * with the rows that were removed, which `permits` receives too.
    */
-  remove(tenant: string, deviceId: string, permits: PermitsChange): Promise<readonly DeviceRow[] | null>;
+  remove(
+    tenant: string,
+    deviceId: string,
+    permits: PermitsChange,
+    environmentId?: string | null,
+  ): Promise<readonly DeviceRow[] | null>;
+  /** Changes the labels of a device. Resolves like {@link DeviceAdministration.release}. */
+  label(
+    tenant: string,
+    deviceId: string,
+    patch: EnvironmentPatch,
+    permits: PermitsChange,
+  ): Promise<readonly DeviceRow[] | null>;
 }
 
 /** Creates a {@link DeviceAdministration}. */
@@ -60,11 +74,17 @@ export function createDeviceAdministration({
       if (rows !== null) emit({ type: "device_released", tenant, deviceId });
       return rows;
     },
-    async remove(tenant, deviceId, permits) {
-      const rows = await store.removeDevice(tenant, deviceId, permits);
+    async remove(tenant, deviceId, permits, environmentId = null) {
+      const rows = await store.removeDevice(tenant, deviceId, permits, environmentId);
       if (rows === null) return null;
-      emit({ type: "device_removed", tenant, deviceId });
+      if (environmentId === null) emit({ type: "device_removed", tenant, deviceId });
+      else emit({ type: "environment_removed", tenant, environmentId, deviceId });
       await removals.check();
+      return rows;
+    },
+    async label(tenant, deviceId, patch, permits) {
+      const rows = await store.labelDevice(tenant, deviceId, patch, permits);
+      if (rows !== null) emit({ type: "device_labelled", tenant, deviceId });
       return rows;
     },
   };

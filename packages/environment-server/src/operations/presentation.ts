@@ -120,10 +120,16 @@ function toEnvironment(row: EnvironmentRow, presence: Presence | null, podId: st
     userId: row.owner,
     ...(status.currentMode !== null && { currentMode: status.currentMode }),
     ...(metadata !== null && { metadata }),
+    ...(row.displayName !== null && { displayName: row.displayName }),
+    ...(row.tags.length > 0 && { tags: [...row.tags] }),
   };
 }
 
-function mergeMetadata(registered: EnvironmentMetadata | null, status: DeviceStatus): EnvironmentMetadata | null {
+/** What a device reported at its registration, and on its socket since. */
+export function mergeMetadata(
+  registered: EnvironmentMetadata | null,
+  status: DeviceStatus,
+): EnvironmentMetadata | null {
   const { workingDirectory, gitBranch } = status;
   if (workingDirectory === null && gitBranch === null) return registered;
   return {

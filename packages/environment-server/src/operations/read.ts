@@ -4,6 +4,7 @@
 import {
   allowsDevice,
   defaultListLimit,
+  hasEveryTag,
   type EnvironmentList,
   jsonResponse,
   type OperationInput,
@@ -11,7 +12,7 @@ import {
   type Principal,
   problemResponse,
 } from "@letta-environments/schema";
-import type { EnvironmentFilter, EnvironmentRow } from "../ports.ts";
+import type { EnvironmentFilter, EnvironmentName, EnvironmentRow } from "../ports.ts";
 import type { ServerContext } from "./context.ts";
 
 /** Names and ids that are looked at in one turn of the event loop. */
@@ -23,7 +24,7 @@ export async function listEnvironments(
   { query }: OperationInput<"listEnvironments">,
   principal: Principal,
 ): Promise<PlainResponse> {
-  const { after, limit = defaultListLimit, onlineOnly = false, source, userId } = query;
+  const { after, limit = defaultListLimit, onlineOnly = false, source, userId, tag: tags = [] } = query;
   if (source === "remote") return jsonResponse(200, { connections: [], hasNextPage: false } satisfies EnvironmentList);
   const filter: EnvironmentFilter = {
     tenant: principal.tenant,
@@ -33,9 +34,14 @@ export async function listEnvironments(
     owner: userId ?? null,
     limit: limit + 1,
   };
-  const needsNames = principal.connectionNames !== null || (principal.tenantDevices ?? null) !== null;
+  const needsNames =
+    tags.length > 0 ||
+    principal.connectionNames !== null ||
+    (principal.tenantDevices ?? null) !== null ||
+    (principal.deviceTags ?? null) !== null;
+  const isListed = (name: EnvironmentName): boolean => allowsDevice(principal, name) && hasEveryTag(name, tags);
   const rows = needsNames
-    ? await readByIds(context, await findIds(context, principal, filter, onlineOnly), filter)
+    ? await readByIds(context, await findIds(context, isListed, filter, onlineOnly), filter)
     : onlineOnly
       ? await readOnline(context, filter)
       : await context.store.listEnvironments(filter);
@@ -67,13 +73,13 @@ function readOnline(context: ServerContext, filter: EnvironmentFilter): Promise<
 }
 
 /**
- * Finds the ids of as many rows as the filter asks for, of those that the principal may see by their names, without what may be
+ * Finds the ids of as many rows as the filter asks for, of those that are listed by their names and tags, without what may be
  * large in a row. Name patterns are matched here, because the query language of a store may match differently. So are ids of devices
  * then, because a key may see a device by its id or by its name.
  */
 function findIds(
   context: ServerContext,
-  principal: Principal,
+  isListed: (name: EnvironmentName) => boolean,
   filter: EnvironmentFilter,
   onlineOnly: boolean,
 ): Promise<readonly string[]> {
@@ -82,7 +88,7 @@ function findIds(
     const openIds = onlineOnly ? hub.openIds(filter.tenant, afterId, pageSize) : null;
     const environmentIds = openIds?.filter((id) => hub.online(id) !== null) ?? null;
     const names = await store.listNames({ ...filter, afterId, environmentIds, deviceIds: null, limit: pageSize });
-    const found = names.filter((name) => allowsDevice(principal, name)).map(({ id }) => id);
+    const found = names.filter(isListed).map(({ id }) => id);
     return { found, ids: openIds ?? names.map(({ id }) => id) };
   });
 }

@@ -13,6 +13,12 @@ import { maxEnvironmentsPerKey, maxMetadataLength } from "../limits.ts";
 import type { RequestContext, ServerContext } from "./context.ts";
 import { throttledResponse } from "./throttled.ts";
 
+/**
+ * How connectionIds begin. Devices from version 0.32.8 on take an id that begins with `conn-` for one of the vendor's cloud, and ask an
+ * agents API there before they recover an interrupted turn. Registrations of earlier versions of this server keep such ids.
+ */
+const connectionIdPrefix = "env-conn";
+
 /** The listenerInstanceId of devices that send none. */
 const defaultListenerInstanceId = "default";
 
@@ -28,18 +34,19 @@ export async function registerEnvironment(
   context: ServerContext,
   { body }: OperationInput<"registerEnvironment">,
   principal: Principal,
-  { authority }: RequestContext,
+  { authority, labels = null }: RequestContext,
 ): Promise<PlainResponse> {
   const { deviceId, connectionName, listenerInstanceId = defaultListenerInstanceId, metadata = null } = body;
   if (metadata !== null && JSON.stringify(metadata).length > maxMetadataLength) {
     const issues = [{ member: "metadata", rule: `must have at most ${maxMetadataLength} characters as JSON` }];
     return problemResponse("invalid_request", { issues });
   }
-  if (!allowsDevice(principal, { deviceId, connectionName })) return problemResponse("device_not_allowed");
+  const tags = await readTags(context, principal, deviceId);
+  if (!allowsDevice(principal, { deviceId, connectionName, tags })) return problemResponse("device_not_allowed");
   const { tenant, keyId } = principal;
   const throttled = throttledResponse(context.hub, { tenant, keyId, deviceId, listenerInstanceId });
   if (throttled !== null) return throttled;
-  const connectionId = context.randomId("conn");
+  const connectionId = context.randomId(connectionIdPrefix);
   const wsUrl = buildSocketUrl(context.publicUrl, authority, connectionId);
   if (wsUrl === null) {
     const issues = [{ member: "host", rule: "must be the address of this server, which has no public URL configured" }];
@@ -55,6 +62,7 @@ export async function registerEnvironment(
     owner: principal.owner,
     shared: principal.shared,
     knownNames: principal.deviceIds?.includes(deviceId) === true ? null : principal.connectionNames,
+    labels,
     environmentId: context.randomId("env"),
     connectionId,
     nowMs: context.clock.now(),
@@ -76,6 +84,12 @@ export async function registerEnvironment(
       return jsonResponse(200, { connectionId, wsUrl } satisfies RegisterResponse);
     }
   }
+}
+
+/** The tags that the device has already, where the principal is limited to tags. A device cannot give itself any. */
+async function readTags({ store }: ServerContext, { tenant, deviceTags }: Principal, deviceId: string) {
+  if (deviceTags === undefined || deviceTags === null) return [];
+  return (await store.findEnvironments(tenant, deviceId))[0]?.tags ?? [];
 }
 
 /** Builds the URL of a device's socket below the public URL, else below the request's origin. `null` when neither is http(s). */

@@ -18,6 +18,8 @@ export const environmentColumns: string = [
   "current_mode",
   "working_directory",
   "git_branch",
+  "display_name",
+  "tags",
 ]
   .map((column) => `environment.${column}`)
   .join(", ");
@@ -43,7 +45,20 @@ export function readEnvironment(row: SqliteRow): EnvironmentRow {
     currentMode: readOptionalText(row, "current_mode"),
     workingDirectory: readOptionalText(row, "working_directory"),
     gitBranch: readOptionalText(row, "git_branch"),
+    displayName: readOptionalText(row, "display_name"),
+    tags: readTags(row),
   };
+}
+
+const noTags: readonly string[] = [];
+
+/** Returns the tags of a row, which are a JSON array. @throws TypeError when they are not. */
+export function readTags(row: SqliteRow | undefined): readonly string[] {
+  const json = readText(row, "tags");
+  if (json === "[]") return noTags;
+  const tags: unknown = JSON.parse(json);
+  if (!Array.isArray(tags) || !tags.every((tag) => typeof tag === "string")) throw new TypeError("tags is not a list");
+  return tags;
 }
 
 function readMetadata(json: string | null): EnvironmentMetadata | null {

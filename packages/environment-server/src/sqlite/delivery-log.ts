@@ -2,6 +2,7 @@ import type { GroupCommit, SqliteDatabase, SqliteRow } from "@letta-environments
 import { retentionMs } from "../limits.ts";
 import type { Delivery, DeliveryLog, DeliveryOutcome, KnownMessage, UnresolvedDelivery } from "../ports.ts";
 import { readOptionalText, readText } from "./columns.ts";
+import { createSqliteRuns } from "./runs.ts";
 
 /** {@link DeliveryLog} in SQLite. */
 export function createSqliteDeliveryLog(database: SqliteDatabase, commit: GroupCommit): DeliveryLog {
@@ -28,7 +29,7 @@ export function createSqliteDeliveryLog(database: SqliteDatabase, commit: GroupC
   const settleDelivery = database.prepare(`
     UPDATE environment_delivery SET outcome = ?, disposition = ?, error = ? WHERE id = ? AND environment_id = ?
       AND (outcome IS NULL OR (outcome = 'unknown' AND ? <> 'unknown'))`);
-
+  const runs = createSqliteRuns(database);
   const findUnresolved = database.prepare(`
     SELECT delivery.id, message.agent_id, message.conversation_id, message.message_id
     FROM environment_delivery AS delivery JOIN environment_message AS message ON message.delivery_id = delivery.id
@@ -62,14 +63,19 @@ export function createSqliteDeliveryLog(database: SqliteDatabase, commit: GroupC
   }
 
   return {
+    findRuns: runs.findRuns,
     findMessages: async (scope, messageIds, nowMs) => find({ scope, messageIds }, nowMs),
     reserve: (delivery, nowMs) => commit(() => reserve(delivery, nowMs), { rows: 1 + delivery.messageIds.length }),
     release: (deliveryId) => commit(() => void releaseDelivery.run(deliveryId)),
     settle(deliveryId, environmentId, outcome) {
-      const disposition = outcome.kind === "accepted" ? outcome.disposition : null;
-      const error = outcome.kind === "rejected" ? outcome.error : null;
       const { kind } = outcome;
-      return commit(() => settleDelivery.run(kind, disposition, error, deliveryId, environmentId, kind).changes > 0);
+      const disposition = kind === "accepted" ? outcome.disposition : null;
+      const error = kind === "rejected" ? outcome.error : null;
+      return commit(() => {
+        if (settleDelivery.run(kind, disposition, error, deliveryId, environmentId, kind).changes === 0) return false;
+        if (kind === "accepted") runs.record(deliveryId, environmentId);
+        return true;
+      });
     },
     async findUnresolved(environmentId, nowMs, maxMessages) {
       const rows = findUnresolved.all(environmentId, nowMs - retentionMs, maxMessages);

@@ -1,6 +1,8 @@
 import type { GroupCommit, SqliteDatabase, SqliteRow, SqliteValue } from "@letta-environments/platform";
+import { patchLabels } from "@letta-environments/schema";
 import type { DeviceFilter, DeviceRow, DeviceRows, PermitsChange } from "../ports.ts";
 import { environmentColumns, readEnvironment, readInteger, readOptionalText, readText } from "./columns.ts";
+import { prepareLabels } from "./labels.ts";
 import type { RowCache } from "./row-cache.ts";
 
 /** {@link DeviceRows} in SQLite. */
@@ -9,7 +11,8 @@ export function createSqliteDeviceRows(database: SqliteDatabase, commit: GroupCo
     "DELETE FROM environment_device WHERE tenant = ? AND device_id = ? AND owner_key_id IS NOT NULL",
   );
   const removeDevice = database.prepare("DELETE FROM environment_device WHERE tenant = ? AND device_id = ?");
-  const removeRows = database.prepare("DELETE FROM environment WHERE tenant = ? AND device_id = ?");
+  const removeRow = database.prepare("DELETE FROM environment WHERE id = ?");
+  const labels = prepareLabels(database);
   const findRemoved = database.prepare(
     "SELECT value FROM json_each(?) WHERE value NOT IN (SELECT id FROM environment_connection)",
   );
@@ -24,12 +27,20 @@ export function createSqliteDeviceRows(database: SqliteDatabase, commit: GroupCo
       .map(readDevice);
   }
 
-  function change(tenant: string, deviceId: string, permits: PermitsChange, run: () => void) {
+  /** `run` receives the rows of the device, of which `select` chooses those that the change is about. */
+  function change(
+    tenant: string,
+    deviceId: string,
+    permits: PermitsChange,
+    run: (rows: readonly DeviceRow[], selected: readonly DeviceRow[]) => void,
+    select: (row: DeviceRow) => boolean = () => true,
+  ) {
     return commit(() => {
       const rows = list({ tenant, deviceId, afterId: null, limit: null });
-      if (rows.length === 0 || !permits(rows)) return null;
-      run();
-      return rows;
+      const selected = rows.filter(select);
+      if (selected.length === 0 || !permits(selected)) return null;
+      run(rows, selected);
+      return selected;
     });
   }
 
@@ -37,12 +48,24 @@ export function createSqliteDeviceRows(database: SqliteDatabase, commit: GroupCo
     listDevices: async (filter) => list(filter),
     releaseDevice: (tenant, deviceId, permits) =>
       change(tenant, deviceId, permits, () => void release.run(tenant, deviceId)),
-    removeDevice: (tenant, deviceId, permits) =>
-      change(tenant, deviceId, permits, () => {
+    removeDevice: (tenant, deviceId, permits, environmentId = null) =>
+      change(
+        tenant,
+        deviceId,
+        permits,
+        (rows, selected) => {
+          cache.clear();
+          // The connectionIds of the rows are removed with them.
+          for (const { id } of selected) removeRow.run(id);
+          if (selected.length === rows.length) removeDevice.run(tenant, deviceId);
+        },
+        ({ id }) => environmentId === null || id === environmentId,
+      ),
+    labelDevice: (tenant, deviceId, patch, permits) =>
+      change(tenant, deviceId, permits, ([row]) => {
+        if (row === undefined) return;
         cache.clear();
-        removeDevice.run(tenant, deviceId);
-        // The connectionIds of the rows are removed with them.
-        removeRows.run(tenant, deviceId);
+        labels.save(tenant, deviceId, patchLabels(row, patch));
       }),
     async findRemovedConnections(connectionIds) {
       return findRemoved.all(JSON.stringify(connectionIds)).map((row) => readText(row, "value"));

@@ -3,6 +3,7 @@ import { matchesNamePattern } from "@letta-environments/schema";
 import { maxConnectionsPerEnvironment } from "../limits.ts";
 import type { Enrolment, EnrolmentResult } from "../ports.ts";
 import { environmentByDevice, readInteger, readOptionalText, readText } from "./columns.ts";
+import { prepareLabels } from "./labels.ts";
 import type { RowCache } from "./row-cache.ts";
 
 /** Prepares `enrol` of the port `EnvironmentRows`, to be run in a transaction. */
@@ -14,6 +15,7 @@ export function prepareEnrol(database: SqliteDatabase, cache: RowCache): (enrolm
   const findEnvironment = database.prepare(
     "SELECT id, key_id FROM environment WHERE tenant = ? AND device_id = ? AND listener_instance_id = ?",
   );
+  const labels = prepareLabels(database);
   const findNames = database.prepare(
     `SELECT connection_name FROM environment INDEXED BY ${environmentByDevice} WHERE tenant = ? AND device_id = ?`,
   );
@@ -55,10 +57,13 @@ export function prepareEnrol(database: SqliteDatabase, cache: RowCache): (enrolm
       return { kind: "too_many_environments" };
     }
     if (device === undefined) insertDevice.run(tenant, deviceId, enrolment.shared ? null : keyId);
+    const given = device === undefined ? enrolment.labels : null;
+    const present = known === undefined || given !== null ? labels.read(tenant, deviceId) : null;
     const environmentId = known === undefined ? enrolment.environmentId : readText(known, "id");
     const metadata = enrolment.metadata === null ? null : JSON.stringify(enrolment.metadata);
     const { connectionName, owner } = enrolment;
-    cache.forget(environmentId);
+    if (given === null) cache.forget(environmentId);
+    else cache.clear();
     cache.forgetPlaces(tenant, deviceId);
     putEnvironment.run(
       environmentId,
@@ -72,6 +77,7 @@ export function prepareEnrol(database: SqliteDatabase, cache: RowCache): (enrolm
       nowMs,
       keyId,
     );
+    labels.join(tenant, deviceId, present, given);
     const generation = readInteger(findGeneration.get(environmentId), "generation") + 1;
     insertConnection.run(enrolment.connectionId, environmentId, generation, keyId, nowMs);
     forgetConnections.run(environmentId, generation - maxConnectionsPerEnvironment);

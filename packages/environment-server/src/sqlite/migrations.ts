@@ -76,6 +76,25 @@ const migrations: readonly string[] = [
   CREATE INDEX environment_delivery_unresolved ON environment_delivery (environment_id, reserved_at)
     WHERE outcome IS NULL OR outcome = 'unknown';
   `,
+  `
+  ALTER TABLE environment ADD COLUMN display_name TEXT;
+  ALTER TABLE environment ADD COLUMN tags TEXT NOT NULL DEFAULT '[]';
+  DROP INDEX environment_by_tenant;
+  CREATE INDEX environment_by_tenant ON environment (tenant, id, device_id, connection_name, tags);
+
+  CREATE TABLE environment_runtime (
+    agent_id TEXT NOT NULL,
+    conversation_id TEXT NOT NULL,
+    environment_id TEXT NOT NULL REFERENCES environment (id) ON DELETE CASCADE,
+    used_at INTEGER NOT NULL,
+    PRIMARY KEY (agent_id, conversation_id, environment_id)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX environment_runtime_by_environment ON environment_runtime (environment_id);
+  INSERT INTO environment_runtime SELECT message.agent_id, message.conversation_id, environment.id, max(delivery.reserved_at)
+    FROM environment_delivery AS delivery JOIN environment_message AS message ON message.delivery_id = delivery.id
+      JOIN environment ON environment.id = message.environment_id
+    WHERE delivery.outcome = 'accepted' GROUP BY 1, 2, 3;
+  `,
 ];
 
 /** Records the version in a table, because the file may contain other tables. */

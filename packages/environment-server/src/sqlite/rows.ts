@@ -7,7 +7,7 @@ import type {
 } from "@letta-environments/platform";
 import type { EnvironmentFilter, EnvironmentRows } from "../ports.ts";
 import { prepareEnrol } from "./enrol.ts";
-import { readInteger, readText } from "./columns.ts";
+import { readInteger, readTags, readText } from "./columns.ts";
 import { createSqliteIdleRows } from "./idle-rows.ts";
 import type { RowCache } from "./row-cache.ts";
 
@@ -102,10 +102,11 @@ function createLists(
       }
     },
     async listNames(filter) {
-      return list(filter, "id, device_id, connection_name").map((row) => ({
+      return list(filter, "id, device_id, connection_name, tags").map((row) => ({
         id: readText(row, "id"),
         deviceId: readText(row, "device_id"),
         connectionName: readText(row, "connection_name"),
+        tags: readTags(row),
       }));
     },
   };

@@ -156,7 +156,7 @@ export function toAnswer({ status, headers, body }: PlainResponse): Answer {
   return { status, headers, body: text === null || text === "" ? {} : JSON.parse(text) };
 }
 
-/** Returns a function that creates ids in ascending order, such as `conn-000001`. */
+/** Returns a function that creates ids in ascending order, such as `env-000001`. */
 export function createCountingId(): (prefix: string) => string {
   let count = 0;
   return (prefix) => `${prefix}-${String((count += 1)).padStart(6, "0")}`;

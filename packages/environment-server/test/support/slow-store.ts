@@ -40,6 +40,7 @@ export function createSlowStore(inner: EnvironmentStore, random: Random, faults:
       listDevices: slow(inner.listDevices),
       releaseDevice: slow(inner.releaseDevice),
       removeDevice: slow(inner.removeDevice),
+      labelDevice: slow(inner.labelDevice),
       findRemovedConnections: slow(inner.findRemovedConnections),
       readVersion: slow(inner.readVersion),
       listNames: slow(inner.listNames),
@@ -48,6 +49,7 @@ export function createSlowStore(inner: EnvironmentStore, random: Random, faults:
       saveStatus: slow(inner.saveStatus),
       saveLastSeen: slow(inner.saveLastSeen),
       findMessages: slow(inner.findMessages),
+      findRuns: slow(inner.findRuns),
       async reserve(delivery, nowMs) {
         const fails = random.happens(faults);
         if (fails && random.happens(0.5)) throw new Error("the store failed before it acted");

@@ -2,6 +2,8 @@
 import type {
   Environment,
   EnvironmentList,
+  EnvironmentPatch,
+  LastRuntime,
   RegisterRequest,
   RegisterResponse,
   SendMessageBody,
@@ -10,7 +12,7 @@ import type {
 const online: Environment = {
   id: "env-7c1d",
   connectedAt: 1_795_000_000_000,
-  connectionId: "conn-2b7e",
+  connectionId: "env-conn-2b7e",
   connectionName: "build-farm-1",
   deviceId: "9b0f8a1e-3c64-4c5e-8d55-3f1f7d1f8f0a",
   firstSeenAt: 1_794_900_000_000,
@@ -20,6 +22,7 @@ const online: Environment = {
   podId: "pod-1",
   apiKeyOwner: "build farm",
   currentMode: "acceptEdits",
+  displayName: "Build machine 1",
   metadata: {
     gitBranch: "main",
     lettaCodeVersion: "0.32.18",
@@ -34,6 +37,7 @@ const online: Environment = {
     supported_commands: ["clear", "compact", "doctor", "init"],
     workingDirectory: "/home/build/project",
   },
+  tags: ["ci", "linux"],
   userId: "build farm",
 };
 
@@ -64,6 +68,20 @@ const message: SendMessageBody = {
   ],
 };
 
+const patch: EnvironmentPatch = { displayName: "Build machine 1", tags: ["ci", "linux"] };
+
+const lastRuntime: LastRuntime = {
+  environmentId: online.id,
+  deviceId: online.deviceId,
+  connectionName: online.connectionName,
+  metadata: online.metadata ?? null,
+  status: "online",
+  isOnline: true,
+  lastSeenAt: online.lastSeenAt,
+  lastUsedAt: 1_795_000_020_000,
+  source: "environment",
+};
+
 const registration: RegisterRequest = {
   deviceId: "9b0f8a1e-3c64-4c5e-8d55-3f1f7d1f8f0a",
   connectionName: "build-farm-1",
@@ -72,8 +90,8 @@ const registration: RegisterRequest = {
 };
 
 const registered: RegisterResponse = {
-  connectionId: "conn-2b7e",
-  wsUrl: "wss://gateway.example/v1/environments/conn-2b7e/socket",
+  connectionId: "env-conn-2b7e",
+  wsUrl: "wss://gateway.example/v1/environments/env-conn-2b7e/socket",
 };
 
 /** A realistic body by the name of its interface. */
@@ -85,6 +103,8 @@ export const examples: ReadonlyMap<string, unknown> = new Map<string, unknown>([
     "SendMessageResponse",
     { success: true, message: "Message accepted by the device (started).", disposition: "started" },
   ],
+  ["EnvironmentPatch", patch],
+  ["LastRuntime", lastRuntime],
   ["StopTurnBody", { agentId: "agent-local-2f1a", conversationId: "default" }],
   ["StopTurnResponse", { stopped: true }],
   ["ChangeModeBody", { agentId: "agent-local-2f1a", mode: "standard" }],

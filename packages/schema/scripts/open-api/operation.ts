@@ -69,6 +69,7 @@ export function operationOf(endpoint: Endpoint): JsonSchema {
     description: [description, endpoint.description].filter((part) => part !== undefined).join("\n\n"),
     tags: [endpoint.audience === "caller" ? "environments" : "devices"],
     "x-scope": endpoint.scope,
+    ...(endpoint.ownerScope !== undefined && { "x-owner-scope": endpoint.ownerScope }),
     parameters: [
       ...endpoint.params.map(pathParameterOf),
       ...queryParametersOf(endpoint),
@@ -84,8 +85,8 @@ export function operationOf(endpoint: Endpoint): JsonSchema {
 }
 
 /** Whether an endpoint is a read that gateways cache. */
-function isCachedRead({ method, audience }: Endpoint): boolean {
-  return method === "GET" && audience === "caller";
+function isCachedRead({ method, audience, extension }: Endpoint): boolean {
+  return method === "GET" && audience === "caller" && extension !== true;
 }
 
 /** The JSON Schema of an id in a path. */

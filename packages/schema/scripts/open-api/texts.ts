@@ -29,6 +29,24 @@ export const operationTexts: Readonly<Record<Operation, OperationText>> = {
       "`x-should-retry` in an error says whether the request may be repeated. After 504 `delivery_unknown` the message may be running.",
     success: "The device accepted the messages.",
   },
+  updateEnvironment: {
+    description:
+      "Assigns a display name and tags to a device; a device cannot change its own. They belong to all its rows and stay when it " +
+      "registers again. Tags select devices in a list and in gateway keys.",
+    success: "The environment with its new labels.",
+  },
+  removeEnvironment: {
+    description:
+      "Removes a device: its rows, its connections, its labels and its owner. With `id` only that row is removed; the device " +
+      "stays if it has another.",
+    success: "The device, or the row, was removed.",
+  },
+  retrieveLastRuntime: {
+    description:
+      "Returns the device, of those that the caller may see, that accepted a message of a conversation last. A device that was " +
+      "removed is not found.",
+    success: "The device.",
+  },
   registerEnvironment: {
     description:
       "A device calls this when it starts, and again whenever its socket was lost. Each registration gives the device a new " +
@@ -78,8 +96,10 @@ export const pathParameters: Readonly<Record<string, { readonly description: str
   },
   connectionId: {
     description: "The `connectionId` of an environment, which is new after each registration of its device.",
-    example: "conn-2b7e",
+    example: "env-conn-2b7e",
   },
+  agentId: { description: "The agent of a conversation.", example: "agent-local-2f1a" },
+  conversationId: { description: "The conversation, such as `default`.", example: "default" },
   itemId: {
     description: "The id that the device gave the waiting message, as its `update_queue` reports show it.",
     example: "q-1",
@@ -88,6 +108,8 @@ export const pathParameters: Readonly<Record<string, { readonly description: str
 
 /** Descriptions of the query parameters. */
 export const queryParameters: Readonly<Record<string, string>> = {
+  tag: "Only devices that have this tag; repeat it for devices that have all of several.",
+  id: "The `id` of the only row to remove.",
   agentId: "The agent whose conversation it is.",
   conversationId: "The conversation; the agent's default conversation when absent.",
   after: "The `id` of the last row of the previous page.",

@@ -1,0 +1,55 @@
+/** The device on which a conversation ran last. */
+import {
+  allowsDevice,
+  jsonResponse,
+  type LastRuntime,
+  type OperationInput,
+  type PlainResponse,
+  presentMetadata,
+  type Principal,
+  problemResponse,
+} from "@letta-environments/schema";
+import { momentOf } from "../socket/connection.ts";
+import type { ServerContext } from "./context.ts";
+import { mergeMetadata } from "./presentation.ts";
+
+/** Rows on which the conversation ran, of which the first one within reach is shown. */
+const maxRuns = 1_000;
+
+/**
+ * Returns the device, of those within reach, that accepted a message of a conversation last. Otherwise the response is 404
+ * `environment_not_found`, which is the same for an unknown conversation and for devices out of reach.
+ */
+export async function retrieveLastRuntime(
+  { store, hub, clock }: ServerContext,
+  { params: { agentId, conversationId } }: OperationInput<"retrieveLastRuntime">,
+  principal: Principal,
+): Promise<PlainResponse> {
+  const { tenant } = principal;
+  const runs = await store.findRuns(tenant, agentId, conversationId, maxRuns);
+  const environmentIds = runs.map(({ environmentId }) => environmentId);
+  const filter = { tenant, afterId: null, environmentIds, deviceIds: null, owner: null, limit: maxRuns };
+  const rows = runs.length === 0 ? [] : await store.listEnvironments(filter);
+  const reached = new Map(rows.filter((row) => allowsDevice(principal, row)).map((row) => [row.id, row]));
+  const run = runs.find(({ environmentId }) => reached.has(environmentId));
+  const row = run && reached.get(run.environmentId);
+  if (run === undefined || row === undefined) return notFound;
+  const presence = hub.presence(row.id, momentOf(clock));
+  const isOnline = presence !== null;
+  return jsonResponse(200, {
+    environmentId: row.id,
+    deviceId: row.deviceId,
+    connectionName: row.connectionName,
+    metadata: presentMetadata(principal, mergeMetadata(row.metadata, presence?.status ?? row)),
+    status: isOnline ? "online" : "offline",
+    isOnline,
+    lastSeenAt: presence?.lastSeenMs ?? row.lastSeenAt,
+    lastUsedAt: run.usedAt,
+    source: "environment",
+  } satisfies LastRuntime);
+}
+
+const notFound: PlainResponse = problemResponse("environment_not_found", {
+  detail: "No device has run this conversation.",
+  issues: [{ member: "conversationId", rule: "must be a conversation that a device has run" }],
+});
