@@ -1,17 +1,20 @@
 /** The features that the steps of the pipeline call, created from the services of a runtime and the configuration. */
 import { type AdminGuards, createAdminGuards } from "./admin/admission.ts";
 import { type Administer, createAdminister } from "./admin/handler.ts";
+import { createAcceptInvitation } from "./auth/invitations.ts";
+import { createAuditDeviceChange, refuseUnaudited } from "./audit/device-changes.ts";
 import { type AuditControls, createAuditControls } from "./audit/controls.ts";
 import { type AuditSends, createAuditSends } from "./audit/sends.ts";
 import { createCallerAuthenticator } from "./auth/caller.ts";
 import { type Cors, createCors } from "./http/cors.ts";
 import { type AuthenticateRequest, createAuthenticateRequest } from "./limits/authentication.ts";
 import { createRequestLimits, type RequestLimits } from "./limits/request-limits.ts";
+import type { DevicesFor } from "./ports.ts";
 import type { GatewayConfig, GatewayServices } from "./services.ts";
 import { divideCalls } from "./upstream/concurrency.ts";
 import { type ChooseCredential, createChooseCredential } from "./upstream/credentials.ts";
-import { createEmbeddedUpstream } from "./upstream/embedded.ts";
-import { createRemoteUpstream } from "./upstream/remote.ts";
+import { createEmbeddedUpstream, type EmbeddedUpstreamOptions } from "./upstream/embedded.ts";
+import { createRemoteUpstream, type RemoteUpstreamOptions } from "./upstream/remote.ts";
 import { createPrepareCall, type PrepareCall, type Upstream } from "./upstream/upstream.ts";
 
 /** See {@link createFeatures}. */
@@ -45,13 +48,14 @@ export function createFeatures(services: GatewayServices, config: GatewayConfig)
       : createRequestLimits(services.rateLimiter, config.rateLimits, services);
   const upstream =
     server.kind === "embedded"
-      ? createEmbeddedUpstream(services, server.server)
+      ? createEmbeddedUpstream(services, server.server, embeddedOptions(services, server.devicesFor ?? null))
       : createRemoteUpstream(services, {
           fetch: server.fetch,
           idempotencyStore: server.idempotencyStore,
           declaresDeduplication: server.forgetsSends !== true,
           userAgent: config.userAgent,
           sharesSearches: server.isolatesRequests !== true,
+          auditFor: auditFor(services),
           concurrency: divideCalls(
             server.maxConcurrent,
             config.maxConcurrentPerTenant,
@@ -94,5 +98,32 @@ export function createFeatures(services: GatewayServices, config: GatewayConfig)
             ...services.admin,
             rateLimitPolicies: (config.rateLimits?.limits ?? []).map(({ rule }) => rule.policy.name),
           }),
+  };
+}
+
+/** Audits changes of devices at a remote upstream. */
+function auditFor({
+  audit,
+  telemetry,
+}: Pick<GatewayServices, "audit" | "telemetry">): RemoteUpstreamOptions["auditFor"] {
+  if (audit === null) return null;
+  return ({ keyId, tenant }, requestId) => {
+    const onFailure = (cause: unknown): void => telemetry({ type: "audit_failed", requestId, cause });
+    const change = createAuditDeviceChange(audit, { kind: "key", keyId, tenant }, onFailure);
+    return (facts, run) => refuseUnaudited(() => change(facts, run))();
+  };
+}
+
+/** What the embedded server does on behalf of the gateway's keys: changes of devices and acceptances of invitations are audited. */
+function embeddedOptions(services: GatewayServices, devicesFor: DevicesFor | null): EmbeddedUpstreamOptions {
+  const accept = createAcceptInvitation({ ...services, keyStoreFor: services.admin?.keyStoreFor });
+  return {
+    devicesFor:
+      devicesFor &&
+      ((actor) => {
+        const devices = devicesFor(actor);
+        return { ...devices, remove: refuseUnaudited(devices.remove), label: refuseUnaudited(devices.label) };
+      }),
+    acceptInvitation: refuseUnaudited(accept),
   };
 }

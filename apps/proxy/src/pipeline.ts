@@ -190,6 +190,11 @@ function createApiSteps(services: GatewayServices, features: Features) {
       if (acted?.isStarted === true && acted.deviceId !== null) {
         await environmentCache?.invalidate(principal.tenant, { deviceId: acted.deviceId });
       }
+      // A removal can be refused and still have been made, by an upstream that did not respond.
+      if (call.endpoint.method === "PATCH" || call.endpoint.method === "DELETE") {
+        const { deviceId } = call.params;
+        if (deviceId !== undefined) await environmentCache?.invalidate(principal.tenant, { deviceId });
+      }
       return response;
     });
 

@@ -12,11 +12,15 @@ const memberTexts: Readonly<Record<string, string>> = {
   scopes: "What the key may do.",
   deviceIds: "The only devices that the key may use; `null`: all.",
   connectionNames: "Patterns of the names of the only devices that the key may use; `null`: all.",
+  deviceTags: "Tags of which a device must have at least one, in addition; `null`: none.",
   agentIds: "The only agents to which the key may send; `null`: all.",
   maxMode: "The most permissive mode in which a device may be when the key sends to it; `null`: any.",
   setMode:
     "The mode to which a conversation is switched before a message of the key runs in it; `null`: it keeps its own.",
   shared: "Whether other keys of the tenant may take over the devices that this key enrols.",
+  invite:
+    "Makes the key an invitation with the scope `connect`, which belongs to the first device that uses it; `null`: it is none. " +
+    "If no device uses it until `expiresAt`, it ends. The device gets the `tags`.",
   rateLimits:
     "Overrides by the name of a policy, each as `LIMIT/WINDOW`, `LIMIT/WINDOW/BURST` or `none`; `null`: none.",
   requires: "Features that a gateway must support to accept the key.",
@@ -73,10 +77,16 @@ const keyMembers: Readonly<Record<string, JsonSchema>> = {
   scopes: texts,
   deviceIds: orNull(texts),
   connectionNames: orNull(texts),
+  deviceTags: orNull(texts),
   agentIds: orNull(texts),
   maxMode: orNull(text),
   setMode: orNull(text),
   shared: { type: "boolean" },
+  invite: orNull({
+    type: "object",
+    required: ["expiresAt", "tags", "usedAt"],
+    properties: { expiresAt: time, tags: texts, usedAt: orNull(time) },
+  }),
   rateLimits: orNull({ type: "object", additionalProperties: text }),
   requires: texts,
   createdAt: time,
@@ -107,6 +117,8 @@ const device: JsonSchema = object("DeviceRow", {
   deviceId: described(text, "The id of the device, which stays the same."),
   tenant: described(text, "The tenant that owns the device."),
   connectionName: described(text, "The name of the device."),
+  displayName: described(orNull(text), "The name that was assigned to the device; `null`: none."),
+  tags: described(texts, "The tags that were assigned to the device."),
   listenerInstanceId: described(text, "The listener of the device that the row is for."),
   ownerKeyId: described(orNull(text), "The key that owns the device; `null` when it is shared or released."),
   shared: described({ type: "boolean" }, "Whether any key of the tenant may enrol the device."),

@@ -8,6 +8,9 @@ export interface ShownDevice {
   readonly deviceId: string;
   readonly tenant: string;
   readonly connectionName: string;
+  /** `null`: none. */
+  readonly displayName: string | null;
+  readonly tags: readonly string[];
   readonly listenerInstanceId: string;
   /** The key that owns the device; `null` when it is shared, or released. */
   readonly ownerKeyId: string | null;
@@ -27,6 +30,8 @@ export function showDevice(row: AdministeredDevice, knowsPresence: boolean = tru
     deviceId: row.deviceId,
     tenant: row.tenant,
     connectionName: row.connectionName,
+    displayName: row.displayName,
+    tags: row.tags,
     listenerInstanceId: row.listenerInstanceId,
     ownerKeyId: row.ownerKeyId,
     shared: row.shared,

@@ -23,7 +23,7 @@ import {
   setModeRule,
 } from "../keys/key-lifecycle.ts";
 import type { KeyRecord, KeySecret } from "../keys/key-record.ts";
-import { expiryRule } from "../keys/key-schemas.ts";
+import { expiryRule, inviteRule } from "../keys/key-schemas.ts";
 import { showKey } from "../keys/key-view.ts";
 import type { Digests } from "../ports.ts";
 import { type AdminAuthority, mayKnowKey } from "./admission.ts";
@@ -52,7 +52,12 @@ export function policyRefusal(
 
 /** Decides whether a key may be created. */
 export function decideCreate(authority: AdminAuthority, record: KeyRecord, nowMs: number): KeyDecision {
-  return expiryRefusal(record.expiresAt, nowMs) ?? setModeRefusal(record) ?? withinGrants(authority, record, null);
+  return (
+    expiryRefusal(record.expiresAt, nowMs) ??
+    inviteRefusal(record, nowMs) ??
+    setModeRefusal(record) ??
+    withinGrants(authority, record, null)
+  );
 }
 
 /** Decides on a patch. Every administering key of the tenant may disable a key. */
@@ -110,7 +115,16 @@ export function keyNotFound(): PlainResponse {
 /** The members of a key that give rights to its holder. */
 export type KeyGrants = Pick<
   KeyRecord,
-  "id" | "tenant" | "scopes" | "deviceIds" | "connectionNames" | "agentIds" | "maxMode" | "expiresAt" | "rateLimits"
+  | "id"
+  | "tenant"
+  | "scopes"
+  | "deviceIds"
+  | "connectionNames"
+  | "deviceTags"
+  | "agentIds"
+  | "maxMode"
+  | "expiresAt"
+  | "rateLimits"
 >;
 
 /**
@@ -133,6 +147,9 @@ export function grantIssues(
   }
   const devices = exceedingDevices(record, grants);
   if (devices !== null) exceeds(devices, "must allow no device beyond those of the administering key");
+  if (!isWithin(record.deviceTags, grants.deviceTags)) {
+    exceeds("deviceTags", "must allow no tag beyond those of the administering key");
+  }
   if (!isWithin(record.agentIds, grants.agentIds)) {
     exceeds("agentIds", "must allow no agent beyond those of the administering key");
   }
@@ -193,6 +210,11 @@ function expiryRefusal(expiresAt: number | null | undefined, nowMs: number): Key
   return rule === null
     ? null
     : refused(problemResponse("invalid_request", { issues: [{ member: "expiresAt", rule }] }));
+}
+
+function inviteRefusal(record: KeyRecord, nowMs: number): KeyDecision | null {
+  const rule = inviteRule(record, nowMs);
+  return rule === null ? null : refused(problemResponse("invalid_request", { issues: [{ member: "invite", rule }] }));
 }
 
 function setModeRefusal(record: KeyRecord): KeyDecision | null {

@@ -1,50 +1,83 @@
 /** Audit entries of device changes. A change is written to the log before it is made, and its result afterwards. */
 import type { DeviceAdministration, DeviceRow } from "@letta-environments/environment-server";
 import type { KeyActor } from "../keys/key-record.ts";
-import type { DeviceAct } from "./entry.ts";
+import { ChangeRefusedError, problemResponse } from "@letta-environments/schema";
+import type { AuditDeviceChange, DeviceChangeFacts } from "../upstream/upstream.ts";
 import type { AuditLog } from "./log.ts";
+import { AuditUnavailableError } from "./store.ts";
 
 /**
- * Wraps the administration of devices and audits its changes. A change that cannot be written to the log is not made. When only its
+ * Creates an {@link AuditDeviceChange} for the changes of an actor. A change that cannot be written to the log is not made. When only its
  * result cannot be written, the change stays and `onFailure` receives the failure.
  */
+export function createAuditDeviceChange(
+  audit: AuditLog,
+  actor: KeyActor,
+  onFailure: (cause: unknown) => void,
+): AuditDeviceChange {
+  return async ({ labels, ...change }, run) => {
+    const entry = { actor, ...change };
+    await audit.append({ type: "device_change_started", ...entry });
+    const end = (type: "device_change_abandoned" | "device_change_unknown"): Promise<void> =>
+      audit.append({ type, ...entry }).catch(onFailure);
+    let rows: Awaited<ReturnType<typeof run>>;
+    try {
+      rows = await run();
+    } catch (cause) {
+      await end("device_change_abandoned");
+      throw cause;
+    }
+    if (rows === null || rows === "unknown") {
+      await end(rows === null ? "device_change_abandoned" : "device_change_unknown");
+      return rows;
+    }
+    const connectionNames = [...new Set(rows.map(({ connectionName }) => connectionName))];
+    const ownerKeyId = rows[0]?.ownerKeyId ?? null;
+    const facts = { ownerKeyId, connectionNames, ...(labels !== undefined && { labels }) };
+    await audit.append({ type: "device_changed", ...entry, ...facts }).catch(onFailure);
+    return rows;
+  };
+}
+
+/** Wraps the administration of devices, and audits its changes like {@link createAuditDeviceChange}. */
 export function auditDevices(
   devices: DeviceAdministration,
   audit: AuditLog,
   actor: KeyActor,
   onFailure: (cause: unknown) => void,
 ): DeviceAdministration {
-  async function change(
-    act: DeviceAct,
-    tenant: string,
-    deviceId: string,
-    run: () => Promise<readonly DeviceRow[] | null>,
-  ): Promise<readonly DeviceRow[] | null> {
-    const entry = { actor, tenant, deviceId, act };
-    await audit.append({ type: "device_change_started", ...entry });
-    const abandon = (): Promise<void> => audit.append({ type: "device_change_abandoned", ...entry }).catch(onFailure);
-    let rows: readonly DeviceRow[] | null;
-    try {
-      rows = await run();
-    } catch (cause) {
-      await abandon();
-      throw cause;
-    }
-    if (rows === null) {
-      await abandon();
-      return null;
-    }
-    const connectionNames = [...new Set(rows.map(({ connectionName }) => connectionName))];
-    const ownerKeyId = rows[0]?.ownerKeyId ?? null;
-    await audit.append({ type: "device_changed", ...entry, ownerKeyId, connectionNames }).catch(onFailure);
-    return rows;
-  }
-
+  const auditChange = createAuditDeviceChange(audit, actor, onFailure);
+  const change = async (wanted: DeviceChangeFacts, run: () => Promise<readonly DeviceRow[] | null>) => {
+    const rows = await auditChange(wanted, run);
+    return rows === "unknown" ? null : rows;
+  };
   return {
     list: (filter) => devices.list(filter),
     release: (tenant, deviceId, permits) =>
-      change("released", tenant, deviceId, () => devices.release(tenant, deviceId, permits)),
-    remove: (tenant, deviceId, permits) =>
-      change("removed", tenant, deviceId, () => devices.remove(tenant, deviceId, permits)),
+      change({ act: "released", tenant, deviceId }, () => devices.release(tenant, deviceId, permits)),
+    remove(tenant, deviceId, permits, environmentId = null) {
+      const row = environmentId === null ? {} : { environmentId };
+      return change({ act: "removed", tenant, deviceId, ...row }, () =>
+        devices.remove(tenant, deviceId, permits, environmentId),
+      );
+    },
+    label(tenant, deviceId, patch, permits) {
+      const { displayName, tags } = patch;
+      const labels = { ...(displayName !== undefined && { displayName }), ...(tags !== undefined && { tags }) };
+      return change({ act: "labelled", tenant, deviceId, labels }, () =>
+        devices.label(tenant, deviceId, patch, permits),
+      );
+    },
   };
+}
+
+/** Wraps audited changes of devices, so that one that cannot be audited rejects with a response for the caller: 503 `audit_unavailable`. */
+export function refuseUnaudited<Values extends readonly unknown[], Result>(
+  change: (...values: Values) => Promise<Result>,
+): (...values: Values) => Promise<Result> {
+  return (...values) =>
+    change(...values).catch((cause: unknown) => {
+      if (!(cause instanceof AuditUnavailableError)) throw cause;
+      throw new ChangeRefusedError(problemResponse("audit_unavailable"), { cause });
+    });
 }

@@ -2,7 +2,8 @@
  * The entries of the audit log: the life of each writer, every send, every control of a conversation, and every change of a key or a device. Stored entries are never changed,
  * so neither are the members here.
  */
-import type { ControlOperation } from "@letta-environments/schema";
+import type { ControlOperation, EnvironmentPatch } from "@letta-environments/schema";
+import type { DeviceChangeFacts } from "../upstream/upstream.ts";
 import type { KeyActor } from "../keys/key-record.ts";
 
 /** An entry of the audit log. No entry contains a key, and only `send_started` may contain message content. */
@@ -120,13 +121,15 @@ export type KeyEntry =
   | { readonly type: "key_change_abandoned"; readonly actor: KeyActor; readonly keyId: string };
 
 /** The kind of a change of a device by its administration. */
-export type DeviceAct = "released" | "removed";
+export type DeviceAct = DeviceChangeFacts["act"];
 
 /** The device of a change, and who makes it. */
 export interface DeviceChange {
   readonly actor: KeyActor;
   readonly tenant: string;
   readonly deviceId: string;
+  /** The only row that is removed; absent: all of the device. */
+  readonly environmentId?: string;
   readonly act: DeviceAct;
 }
 
@@ -139,6 +142,10 @@ export type DeviceEntry =
       readonly ownerKeyId: string | null;
       /** The names of the device's rows. */
       readonly connectionNames: readonly string[];
+      /** The labels that were assigned; absent members stayed as they were. */
+      readonly labels?: EnvironmentPatch;
     } & DeviceChange)
+  /** The upstream did not respond, so it is unknown whether the change was made. */
+  | ({ readonly type: "device_change_unknown" } & DeviceChange)
   /** The change was not made: the device does not exist, or a rule forbids the change. */
   | ({ readonly type: "device_change_abandoned" } & DeviceChange);

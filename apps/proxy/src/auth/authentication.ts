@@ -1,5 +1,6 @@
 /** Authentication: the token of a request, and the result, which is a principal or the response that refuses the request. */
 import { type PlainResponse, type Principal, problemResponse, type Scope } from "@letta-environments/schema";
+import type { KeyInvite } from "../keys/key-record.ts";
 import type { KeyRateLimits } from "../keys/key-rate-limit.ts";
 import type { GatewayPorts } from "../ports.ts";
 
@@ -7,6 +8,8 @@ import type { GatewayPorts } from "../ports.ts";
 export interface GatewayPrincipal extends Principal {
   /** The key's own rate limits by policy name; absent where it has none. */
   readonly rateLimits?: KeyRateLimits;
+  /** The invitation that the key is; absent where it is none. */
+  readonly invite?: KeyInvite;
 }
 
 /** The principal of a request, or the response that refuses it. */

@@ -1,6 +1,7 @@
 /** Authorisation of a request by its endpoint and body. The device allowlist for lists and sends is applied by the upstream. */
 import {
   allowsAgent,
+  allowsEndpoint,
   allowsMode,
   type ChangeModeBody,
   type ConversationTarget,
@@ -22,7 +23,7 @@ export function authoriseEndpoint(
   endpoint: Endpoint,
   params: Readonly<Record<string, string>>,
 ): PlainResponse | null {
-  if (!principal.scopes.has(endpoint.scope)) return insufficientScope(endpoint.scope);
+  if (!allowsEndpoint(principal, endpoint)) return insufficientScope(endpoint.scope);
   const deviceId = params["deviceId"];
   if (deviceId !== undefined && !mayAllowId(principal, deviceId)) return problemResponse("environment_not_found");
   return null;
@@ -57,7 +58,7 @@ function authoriseControl(
   return problemResponse("mode_not_allowed", { detail });
 }
 
-/** Whether a device with this id can be in the allowlist. With name patterns only the device's row can tell. */
+/** Whether a device with this id can be in the allowlist. With name patterns, and of tags, only the device's row can tell. */
 function mayAllowId({ deviceIds, connectionNames }: Principal, deviceId: string): boolean {
   return deviceIds === null || connectionNames !== null || deviceIds.includes(deviceId);
 }

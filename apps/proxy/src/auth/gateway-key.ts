@@ -7,7 +7,7 @@
  */
 import type { Scope } from "@letta-environments/schema";
 import { hasKeyLength, parseKeyId } from "../keys/key-format.ts";
-import { credentialIdOf, credentialOf, type KeyRecord, unsupportedFeatures } from "../keys/key-record.ts";
+import { credentialIdOf, credentialOf, endOf, type KeyRecord, unsupportedFeatures } from "../keys/key-record.ts";
 import { createBoundedMap } from "../lib/bounded-map.ts";
 import type { MaybePromise } from "../lib/steps.ts";
 import type { Digests, GatewayPorts, Pepper } from "../ports.ts";
@@ -133,7 +133,7 @@ export function verifyKey(key: string, record: KeyRecord, pepper: Pepper, digest
   return {
     kind: "valid",
     principal: principalOf(record, credentialIdOf(secret)),
-    expiresAt: earlier(record.expiresAt, secret.expiresAt),
+    expiresAt: earlier(endOf(record), secret.expiresAt),
     isReplaced: secret !== record.secrets[0],
   };
 }
@@ -147,10 +147,12 @@ function principalOf(record: KeyRecord, credentialId: string): GatewayPrincipal 
     scopes: scopesOf(record.scopes),
     deviceIds: record.deviceIds,
     connectionNames: record.connectionNames,
+    ...(record.deviceTags !== null && { deviceTags: record.deviceTags }),
     agentIds: record.agentIds,
     maxMode: record.maxMode,
     ...(record.setMode !== null && { setMode: record.setMode }),
     shared: record.shared,
+    ...(record.invite !== null && { invite: record.invite }),
     ...(record.rateLimits !== null && { rateLimits: record.rateLimits }),
   };
 }

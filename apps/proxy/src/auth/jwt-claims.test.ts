@@ -50,13 +50,20 @@ describe("scopes", () => {
 });
 
 describe("allowlists", () => {
-  const mapped = { deviceIds: "devices", connectionNames: "names", agentIds: "agents", maxMode: "mode" };
+  const mapped = {
+    deviceIds: "devices",
+    connectionNames: "names",
+    deviceTags: "tags",
+    agentIds: "agents",
+    maxMode: "mode",
+  };
 
   test("allowlists come from the mapped claims", () => {
-    const claims = { devices: ["d1", "d2"], names: "lab-* box", agents: ["a1"], mode: "acceptEdits" };
+    const claims = { devices: ["d1", "d2"], names: "lab-* box", tags: "ci gpu", agents: ["a1"], mode: "acceptEdits" };
     expect(principalOf(claims, mapped)).toMatchObject({
       deviceIds: ["d1", "d2"],
       connectionNames: ["lab-*", "box"],
+      deviceTags: ["ci", "gpu"],
       agentIds: ["a1"],
       maxMode: "acceptEdits",
     });
@@ -66,18 +73,25 @@ describe("allowlists", () => {
     expect(principalOf({}, mapped)).toMatchObject({
       deviceIds: [],
       connectionNames: [],
+      deviceTags: [],
       agentIds: [],
       maxMode: "default",
     });
     expect(principalOf({ devices: ["d1"] })).toMatchObject({ deviceIds: null, agentIds: null, maxMode: null });
+    expect(principalOf({ tags: ["ci"] })?.deviceTags ?? null).toBeNull();
   });
 
-  test.each([{ devices: 1 }, { devices: null }, { names: [1] }, { agents: {} }, { mode: 5 }, { mode: null }])(
-    "a token with a malformed allowlist (%j) is refused",
-    (claims) => {
-      expect(principalOf(claims, mapped)).toBeNull();
-    },
-  );
+  test.each([
+    { devices: 1 },
+    { tags: 1 },
+    { devices: null },
+    { names: [1] },
+    { agents: {} },
+    { mode: 5 },
+    { mode: null },
+  ])("a token with a malformed allowlist (%j) is refused", (claims) => {
+    expect(principalOf(claims, mapped)).toBeNull();
+  });
 });
 
 test("claims are never read from inherited properties", () => {

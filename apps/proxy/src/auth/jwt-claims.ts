@@ -47,11 +47,13 @@ export function principalOfClaims(
   const granted = readNames(readClaim(claims, settings.claims.scopes));
   const deviceIds = readAllowlist(claims, settings.claims.deviceIds);
   const connectionNames = readAllowlist(claims, settings.claims.connectionNames);
+  const deviceTags = readAllowlist(claims, settings.claims.deviceTags);
   const agentIds = readAllowlist(claims, settings.claims.agentIds);
   const maxMode = readMaxMode(claims, settings.claims.maxMode);
   if (granted === null) return { invalidClaim: "scopes" };
   if (deviceIds === null) return { invalidClaim: "deviceIds" };
   if (connectionNames === null) return { invalidClaim: "connectionNames" };
+  if (deviceTags === null) return { invalidClaim: "deviceTags" };
   if (agentIds === null) return { invalidClaim: "agentIds" };
   if (maxMode === null) return { invalidClaim: "maxMode" };
   return {
@@ -62,6 +64,7 @@ export function principalOfClaims(
     scopes: new Set(granted.flatMap((name) => scopesOf(name, settings))),
     deviceIds: deviceIds.value,
     connectionNames: connectionNames.value,
+    ...(deviceTags.value !== null && { deviceTags: deviceTags.value }),
     agentIds: agentIds.value,
     maxMode: maxMode.value,
     shared: false,

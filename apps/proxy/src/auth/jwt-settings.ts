@@ -32,6 +32,7 @@ export interface ClaimSettings {
   readonly owner: ClaimPath;
   readonly deviceIds: ClaimPath | null;
   readonly connectionNames: ClaimPath | null;
+  readonly deviceTags: ClaimPath | null;
   readonly agentIds: ClaimPath | null;
   readonly maxMode: ClaimPath | null;
 }

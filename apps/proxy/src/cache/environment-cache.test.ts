@@ -19,6 +19,8 @@ test.each<Partial<Principal>>([
   { tenantDevices: { deviceIds: null, connectionNames: null } },
   { tenantDevices: { deviceIds: ["a"], connectionNames: null } },
   { tenantDevices: { deviceIds: null, connectionNames: ["a"] } },
+  { deviceTags: ["a"] },
+  { deviceTags: [] },
   { tenantName: "Acme" },
   { scopes: new Set(["list", "read", "send", "details"]) },
 ])("a principal with %j has a different visibility key", (difference) => {

@@ -227,11 +227,19 @@ export function createVisibilityKey(sha256: Sha256): (principal: Principal) => V
  * Everything that decides which rows a principal sees and which members of them, except the tenant, which is a separate part of the cache key. When
  * `Principal` gets a new member, decide whether it belongs here.
  */
-function visibilityOf({ deviceIds, connectionNames, tenantDevices, tenantName, scopes }: Principal): unknown {
+function visibilityOf({
+  deviceIds,
+  connectionNames,
+  deviceTags,
+  tenantDevices,
+  tenantName,
+  scopes,
+}: Principal): unknown {
   const sorted = (values: readonly string[] | null | undefined): readonly string[] | null => values?.toSorted() ?? null;
   return [
     sorted(deviceIds),
     sorted(connectionNames),
+    sorted(deviceTags),
     sorted(tenantDevices?.deviceIds),
     sorted(tenantDevices?.connectionNames),
     tenantDevices === undefined || tenantDevices === null,

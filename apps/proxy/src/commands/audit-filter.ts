@@ -22,6 +22,7 @@ export const events: readonly string[] = [
   "device_change_started",
   "device_changed",
   "device_change_abandoned",
+  "device_change_unknown",
   "writer_opened",
   "writer_closed",
 ];
@@ -36,6 +37,7 @@ export const actions: readonly string[] = [
   "revoked",
   "released",
   "removed",
+  "labelled",
 ];
 
 /** How a send, a control or a change ended. */
@@ -120,6 +122,7 @@ function outcomeOf(type: string, { status, code }: Readonly<Record<string, unkno
     case "key_changed":
       return "ok";
     case "key_change_unknown":
+    case "device_change_unknown":
       return "unknown";
     default:
       return null;

@@ -16,21 +16,25 @@ const columns: readonly Column[] = [
   { title: "OWNER KEY", shrinks: false },
   { title: "LAST SEEN", shrinks: false },
 ];
+const tagsColumn: Column = { title: "TAGS", shrinks: true };
 const onlineColumn: Column = { title: "ONLINE", shrinks: false };
 
 /** The devices as a table, one line for each listener. @param width columns of the terminal; `null`: no limit */
 export function formatDeviceTable(devices: readonly ShownDevice[], width: number | null, paint: Paint): string {
   if (devices.length === 0) return "There are no devices.\n";
   const knowsPresence = devices.some(({ online }) => online !== null);
+  const hasTags = devices.some((device) => tagsOf(device) !== "");
   const rows = devices.map((device) => [
     plain(device.deviceId),
-    plain(device.connectionName),
+    plain(nameOf(device)),
     plain(device.tenant),
     plain(ownerOf(device)),
     plain(formatTime(device.lastSeenAt)),
+    ...(hasTags ? [plain(tagsOf(device))] : []),
     ...(knowsPresence ? [onlineCell(device)] : []),
   ]);
-  return formatTable(knowsPresence ? [...columns, onlineColumn] : columns, rows, width, paint, "list");
+  const shown = [...columns, ...(hasTags ? [tagsColumn] : []), ...(knowsPresence ? [onlineColumn] : [])];
+  return formatTable(shown, rows, width, paint, "list");
 }
 
 /** Everything about the listeners of one device. */
@@ -40,6 +44,8 @@ export function formatDeviceDetails(devices: readonly ShownDevice[], width: numb
       [
         ["Device", plain(device.deviceId)],
         ["Name", plain(device.connectionName)],
+        ["Display name", plain(device.displayName ?? "")],
+        ["Tags", plain(tagsOf(device))],
         ["Tenant", plain(device.tenant)],
         ["Owner key", plain(ownerOf(device))],
         ["Row", plain(device.id)],
@@ -54,6 +60,15 @@ export function formatDeviceDetails(devices: readonly ShownDevice[], width: numb
     ),
   );
   return blocks.join("\n");
+}
+
+function nameOf({ connectionName, displayName }: ShownDevice): string {
+  return (displayName ?? null) === null ? connectionName : `${displayName} (${connectionName})`;
+}
+
+/** A gateway of an older version shows none. */
+function tagsOf({ tags }: { readonly tags?: readonly string[] }): string {
+  return (tags ?? []).join(", ");
 }
 
 function ownerOf({ ownerKeyId, shared }: ShownDevice): string {

@@ -19,6 +19,7 @@ const optionsByMember: Readonly<Record<string, string>> = {
   owner: "owner",
   deviceIds: "device",
   connectionNames: "device-name",
+  deviceTags: "tag",
   agentIds: "agent",
   maxMode: "max-mode",
   setMode: "set-mode",
@@ -26,11 +27,11 @@ const optionsByMember: Readonly<Record<string, string>> = {
   rateLimits: "rate-limit",
 };
 
-const listMembers: ReadonlySet<string> = new Set(["scopes", "deviceIds", "connectionNames", "agentIds"]);
+const listMembers: ReadonlySet<string> = new Set(["scopes", "deviceIds", "connectionNames", "deviceTags", "agentIds"]);
 
 /** Options whose effect `keys update --clear` can remove. */
 export const clearableOptions: readonly string[] = [
-  ...["description", "owner", "device", "device-name", "agent", "max-mode", "set-mode", "rate-limit", "expires"],
+  ...["description", "owner", "device", "device-name", "tag", "agent", "max-mode", "set-mode", "rate-limit", "expires"],
 ];
 
 /**

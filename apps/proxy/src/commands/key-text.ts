@@ -71,6 +71,7 @@ export function formatKeyDetails(key: ShownKey, width: number | null, paint: Pai
             : "the devices that it enrols belong to it alone",
         ),
       ],
+      ["Invitation", plain(invitationOf(key))],
       ["Created", time(key.createdAt)],
       ["Expires", plain(key.expiresAt === null ? "never" : formatTime(key.expiresAt))],
       ["Last used", plain(key.lastUsedAt === null ? "never" : formatTime(key.lastUsedAt))],
@@ -94,11 +95,13 @@ function restrictionsOf(key: ShownKey): string[] {
   return [
     ...(key.deviceIds === null ? [] : [`devices ${key.deviceIds.join(", ")}`]),
     ...(key.connectionNames === null ? [] : [`device names ${key.connectionNames.join(", ")}`]),
+    ...(isMissing(key.deviceTags) ? [] : [`device tags ${key.deviceTags.join(", ")}`]),
     ...(key.agentIds === null ? [] : [`agents ${key.agentIds.join(", ")}`]),
     ...(key.maxMode === null ? [] : [`mode at most ${key.maxMode}`]),
     ...((key.setMode ?? null) === null ? [] : [`sets mode ${key.setMode}`]),
     ...limitsOf(key),
     ...(key.shared ? ["shared devices"] : []),
+    ...(isMissing(key.invite) || key.invite.usedAt !== null ? [] : ["the first device"]),
   ];
 }
 
@@ -108,11 +111,26 @@ function limitsOf({ rateLimits }: ShownKey): string[] {
   );
 }
 
-function devicesOf({ deviceIds, connectionNames }: ShownKey): string {
-  if (deviceIds === null && connectionNames === null) return "every device of the tenant";
+function devicesOf({ deviceIds, connectionNames, deviceTags }: ShownKey): string {
+  const tagged = isMissing(deviceTags) ? "" : ` with one of the tags ${deviceTags.join(", ")}`;
+  if (deviceIds === null && connectionNames === null) return `every device of the tenant${tagged}`;
   const ids = deviceIds === null ? [] : [deviceIds.join(", ")];
   const names = connectionNames === null ? [] : [`those with a name like ${connectionNames.join(", ")}`];
-  return `only ${[...ids, ...names].join(", and ")}`;
+  return `only ${[...ids, ...names].join(", and ")}${tagged === "" ? "" : `, if${tagged}`}`;
+}
+
+/** A gateway of an older version shows no such member. */
+function isMissing(value: unknown): value is null | undefined {
+  return value === null || value === undefined;
+}
+
+/** In words; empty if the key is none. */
+function invitationOf({ invite }: ShownKey): string {
+  if (isMissing(invite)) return "";
+  const tags = invite.tags.length === 0 ? "" : `; its device gets the tags ${invite.tags.join(", ")}`;
+  return invite.usedAt === null
+    ? `for the first device that uses it before ${formatTime(invite.expiresAt)}${tags}`
+    : `used ${formatTime(invite.usedAt)}${tags}`;
 }
 
 function stateCell(state: KeyState): Cell {

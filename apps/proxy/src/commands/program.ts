@@ -26,6 +26,7 @@ export type CommandName =
   | "devices show"
   | "devices release"
   | "devices remove"
+  | "devices invite"
   | "config check"
   | "audit list"
   | "audit verify"
@@ -68,6 +69,12 @@ const grants: readonly OptionDefinition[] = [
     name: "device-name",
     value: "PATTERN",
     text: "restrict the key to devices with these names; * matches any characters",
+    isRepeatable: true,
+  },
+  {
+    name: "tag",
+    value: "TAG",
+    text: "restrict the key to devices that have one of these tags",
     isRepeatable: true,
   },
   { name: "agent", value: "ID", text: "restrict sends to these agents", isRepeatable: true },
@@ -142,7 +149,7 @@ const commands: readonly CommandDefinition<CommandName>[] = [
       ...keyStorage,
     ],
     notes: [
-      "--scope, --device, --device-name and --agent replace the whole list of the key.",
+      "--scope, --device, --device-name, --tag and --agent replace the whole list of the key.",
       "--rate-limit POLICY=default removes the limit of one policy. Tenant, sharing and secret cannot be changed.",
     ],
   },
@@ -189,6 +196,23 @@ const commands: readonly CommandDefinition<CommandName>[] = [
     operands: ["ID"],
     options: [deviceTenant, ...deviceStorage],
     notes: ["A connected device whose key is still valid registers again at once. Revoke or disable the key first."],
+  },
+  {
+    name: "devices invite",
+    summary: "Print one command that enrols a new device.",
+    operands: [],
+    options: [
+      { name: "name", value: "NAME", text: "the name of the device (default: its host name)" },
+      { name: "tag", value: "TAG", text: "a tag for the device", isRepeatable: true },
+      { name: "expires", value: "TIME", text: `until when it can be used first: ${timeForms} (default 1h)` },
+      { name: "once", value: null, text: "for one device only, as without this option" },
+      { name: "gateway", value: "URL", text: "where the device reaches the gateway (default: the public URL)" },
+      { ...deviceTenant, text: "the tenant of the device (default 'default')" },
+      ...deviceStorage,
+    ],
+    notes: [
+      "The code in the command is a key. It belongs to the first device that uses it, and then stays valid until it is revoked.",
+    ],
   },
   {
     name: "config check",
@@ -248,7 +272,7 @@ export const program: ProgramDefinition<CommandName> = {
   summary: "A gateway in front of the Letta Code Environments API.",
   groups: {
     keys: "Create, list, change and revoke gateway keys.",
-    devices: "List, release and remove devices.",
+    devices: "Invite, list, release and remove devices.",
     config: "Check the configuration.",
     audit: "Read and verify the audit log.",
   },

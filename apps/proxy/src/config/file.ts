@@ -82,6 +82,7 @@ export interface JwtFile {
     owner?: ClaimPath;
     deviceIds?: ClaimPath;
     connectionNames?: ClaimPath;
+    deviceTags?: ClaimPath;
     agentIds?: ClaimPath;
     maxMode?: ClaimPath;
   };

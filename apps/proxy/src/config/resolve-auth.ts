@@ -25,6 +25,7 @@ const defaultClaims = {
   owner: "sub",
   deviceIds: null,
   connectionNames: null,
+  deviceTags: null,
   agentIds: null,
   maxMode: null,
 };

@@ -46,7 +46,13 @@ test("the defaults of a policy are a minute, a burst of its whole limit, every o
 
 test("a policy by device applies to operations on a device", () => {
   const [limit] = resolveRateLimits(withPolicy({ per: ["device"] }), false).settings.limits;
-  expect([...(limit?.routes ?? [])]).toEqual(["retrieveEnvironment", "sendMessage", "controlDevice"]);
+  expect([...(limit?.routes ?? [])]).toEqual([
+    "retrieveEnvironment",
+    "sendMessage",
+    "controlDevice",
+    "updateEnvironment",
+    "removeEnvironment",
+  ]);
 });
 
 test("disabled limits limit nothing, and their errors are still reported", () => {

@@ -67,7 +67,13 @@ const defaultMeasures = { unit: "requests", windowMs: 60_000, mode: "enforce", o
 const concurrent = "concurrent-requests";
 
 /** Routes whose device is known before the body is read. */
-const deviceRoutes: readonly LimitedRoute[] = ["retrieveEnvironment", "sendMessage", "controlDevice"];
+const deviceRoutes: readonly LimitedRoute[] = [
+  "retrieveEnvironment",
+  "sendMessage",
+  "controlDevice",
+  "updateEnvironment",
+  "removeEnvironment",
+];
 
 const isOfKey: ReadonlySet<string> = new Set(["key", "tenant", "device"]);
 
@@ -108,7 +114,16 @@ export const defaultRateLimits: Readonly<Record<string, RateLimitPolicyFile>> = 
     limit: 6_000,
     windowMs: 60_000,
     burst: 1_000,
-    routes: ["listEnvironments", "retrieveEnvironment", "sendMessage", "controlDevice", "administerKeys"],
+    routes: [
+      "listEnvironments",
+      "retrieveEnvironment",
+      "sendMessage",
+      "controlDevice",
+      "updateEnvironment",
+      "removeEnvironment",
+      "retrieveLastRuntime",
+      "administerKeys",
+    ],
   },
   "gateway-sends": { per: ["key", "device"], limit: 600, windowMs: 60_000, burst: 300, routes: ["sendMessage"] },
   "gateway-controls": { per: ["key", "device"], limit: 120, windowMs: 60_000, burst: 60, routes: ["controlDevice"] },

@@ -15,7 +15,7 @@ const sdkHeaders =
   "x-stainless-retry-count, x-stainless-runtime, x-stainless-runtime-version, x-stainless-timeout";
 
 const preflightHeaders: PlainHeaders = {
-  "access-control-allow-methods": "GET, POST, DELETE",
+  "access-control-allow-methods": "GET, POST, PATCH, DELETE",
   "access-control-allow-headers": `authorization, content-type, idempotency-key, x-request-id, if-none-match, cache-control, ${sdkHeaders}`,
   "access-control-max-age": String(maxAgeSeconds),
 };

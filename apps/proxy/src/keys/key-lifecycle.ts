@@ -7,11 +7,12 @@ import { generateKey, generateKeyId } from "./key-format.ts";
 import type { Digests, Pepper, RandomBytes } from "../ports.ts";
 import { type KeyRateLimits, patchRateLimits } from "./key-rate-limit.ts";
 import {
+  endOf,
   type KeyRecord,
   type KeySecret,
   unrestricted,
   unsupportedFeatures,
-  withRequiredFeatures,
+  withRequirements,
 } from "./key-record.ts";
 
 /** The rights and the description of a new key. An absent member restricts nothing. */
@@ -24,13 +25,24 @@ export interface KeyRequest {
   readonly scopes: readonly Scope[];
   readonly deviceIds?: readonly string[] | null;
   readonly connectionNames?: readonly string[] | null;
+  readonly deviceTags?: readonly string[] | null;
   readonly agentIds?: readonly string[] | null;
   readonly maxMode?: EnvironmentMode | null;
   readonly setMode?: EnvironmentMode | null;
   readonly shared?: boolean;
+  /** Makes the key an invitation for one device. */
+  readonly invite?: InviteRequest | null;
   readonly rateLimits?: KeyRateLimits | null;
   /** Epoch milliseconds. */
   readonly expiresAt?: number | null;
+}
+
+/** The terms of an invitation. */
+export interface InviteRequest {
+  /** When the key ends if no device has used it, in epoch milliseconds. */
+  readonly expiresAt: number;
+  /** Tags for the device; absent: none. */
+  readonly tags?: readonly string[];
 }
 
 /** Changes of a key. An absent member stays as it is, and `null` removes it (RFC 7396). */
@@ -42,6 +54,7 @@ export interface KeyPatch {
   readonly scopes?: readonly Scope[];
   readonly deviceIds?: readonly string[] | null;
   readonly connectionNames?: readonly string[] | null;
+  readonly deviceTags?: readonly string[] | null;
   readonly agentIds?: readonly string[] | null;
   readonly maxMode?: EnvironmentMode | null;
   readonly setMode?: EnvironmentMode | null;
@@ -71,6 +84,7 @@ export function createKey(request: KeyRequest, nowMs: number, mint: KeyMint): Mi
   const record: KeyRecord = {
     ...unrestricted,
     ...request,
+    invite: request.invite ? { tags: [], ...request.invite, usedAt: null } : null,
     id,
     owner: request.owner ?? request.name,
     createdAt: nowMs,
@@ -78,7 +92,7 @@ export function createKey(request: KeyRequest, nowMs: number, mint: KeyMint): Mi
     disabledAt: null,
     secrets: [secret],
   };
-  return { key, record: withRequiredFeatures(record) };
+  return { key, record: withRequirements(record) };
 }
 
 /** Returns the rule that the mode which a key sets breaks; `null` for none. */
@@ -106,7 +120,7 @@ export function patchKey(record: KeyRecord, patch: KeyPatch, nowMs: number): Key
   const { disabled, owner, rateLimits, ...members } = patch;
   const limited =
     rateLimits === undefined ? record : { ...record, rateLimits: patchRateLimits(record.rateLimits, rateLimits) };
-  const patched = withRequiredFeatures({ ...limited, ...members });
+  const patched = withRequirements({ ...limited, ...members });
   const owned = owner === undefined ? patched : { ...patched, owner: owner ?? patched.name };
   if (disabled === undefined) return owned;
   return disabled ? disableKey(owned, nowMs) : enableKey(owned);
@@ -144,12 +158,13 @@ export type KeyState = "active" | "disabled" | "expired" | "revoked" | "unsuppor
 
 /** The members that decide the {@link KeyState} of a key. A gateway of an older version shows no `requires`. */
 export type KeyStateMembers = Pick<KeyRecord, "revokedAt" | "expiresAt" | "disabledAt"> &
-  Partial<Pick<KeyRecord, "requires">>;
+  Partial<Pick<KeyRecord, "requires" | "invite">>;
 
 /** Returns the {@link KeyState} of a key. A permanent end takes precedence over what can be undone. */
 export function keyState(record: KeyStateMembers, nowMs: number): KeyState {
   if (record.revokedAt !== null) return "revoked";
-  if (record.expiresAt !== null && nowMs >= record.expiresAt) return "expired";
+  const endsAt = endOf({ expiresAt: record.expiresAt, invite: record.invite ?? null });
+  if (endsAt !== null && nowMs >= endsAt) return "expired";
   if (record.disabledAt !== null) return "disabled";
   return unsupportedFeatures({ requires: record.requires ?? [] }).length === 0 ? "active" : "unsupported";
 }

@@ -22,6 +22,8 @@ export interface KeyRecord {
   readonly deviceIds: readonly string[] | null;
   /** The same by patterns of their names, in which `*` stands for any run of characters. */
   readonly connectionNames: readonly string[] | null;
+  /** Tags of which a device must have at least one, in addition to the lists above; `null` means none. */
+  readonly deviceTags: readonly string[] | null;
   /** The only agents that the key may send to; `null` means every agent. */
   readonly agentIds: readonly string[] | null;
   /** The freest mode in which a device may be when the key sends to it; `null` means any. */
@@ -30,6 +32,8 @@ export interface KeyRecord {
   readonly setMode: EnvironmentMode | null;
   /** Another key may later enrol the devices that this key enrols. */
   readonly shared: boolean;
+  /** Makes the key an invitation, which belongs to the first device that uses it; `null`: it is none. */
+  readonly invite: KeyInvite | null;
   /** Rate limits that differ from the configuration's for this key; `null` means none. */
   readonly rateLimits: KeyRateLimits | null;
   /**
@@ -45,6 +49,16 @@ export interface KeyRecord {
   readonly disabledAt: number | null;
   /** The newest first; a second one while a rotation overlaps. */
   readonly secrets: readonly KeySecret[];
+}
+
+/** An invitation: a `connect` key whose first device becomes its only one. */
+export interface KeyInvite {
+  /** When the key ends if no device has used it, in epoch milliseconds. */
+  readonly expiresAt: number;
+  /** Tags that a device gets when the key becomes its owner. */
+  readonly tags: readonly string[];
+  /** When the first device used it, in epoch milliseconds; `null`: none has. */
+  readonly usedAt: number | null;
 }
 
 /** One accepted secret of a key. */
@@ -63,10 +77,12 @@ export const unrestricted: Pick<
   | "description"
   | "deviceIds"
   | "connectionNames"
+  | "deviceTags"
   | "agentIds"
   | "maxMode"
   | "setMode"
   | "shared"
+  | "invite"
   | "rateLimits"
   | "requires"
   | "expiresAt"
@@ -74,10 +90,12 @@ export const unrestricted: Pick<
   description: null,
   deviceIds: null,
   connectionNames: null,
+  deviceTags: null,
   agentIds: null,
   maxMode: null,
   setMode: null,
   shared: false,
+  invite: null,
   rateLimits: null,
   requires: [],
   expiresAt: null,
@@ -93,17 +111,40 @@ export function credentialOf(credential: { readonly keyId: string; readonly cred
   return `${credential.keyId} ${credential.credentialId ?? ""}`;
 }
 
-/** The feature of a key with a {@link KeyRecord.setMode}: an older version would send in any mode. */
-const setsMode = "set-mode";
+/** The feature that a process needs for keys with {@link KeyRecord.deviceTags}. */
+const deviceTagsFeature = "device-tags";
 
-/** Returns a key with the features that its restrictions require. Features that newer versions require are kept. */
-export function withRequiredFeatures(record: KeyRecord): KeyRecord {
-  const others = record.requires.filter((feature) => feature !== setsMode);
-  return { ...record, requires: record.setMode === null ? others : [...others, setsMode] };
-}
+/** The feature that a process needs for invitations that no device has used: another one would accept any device. */
+const inviteFeature = "invite";
+
+/** The feature of a key with a {@link KeyRecord.setMode}: an older version would send in any mode. */
+const setModeFeature = "set-mode";
 
 /** Features that this version can enforce, for {@link KeyRecord.requires}. */
-const supportedFeatures: ReadonlySet<string> = new Set([setsMode]);
+const supportedFeatures: ReadonlySet<string> = new Set([deviceTagsFeature, setModeFeature, inviteFeature]);
+
+/** Returns a key with the features that its restrictions require. Features that others require stay. */
+export function withRequirements(record: KeyRecord): KeyRecord {
+  const requires = [
+    ...record.requires.filter((feature) => !supportedFeatures.has(feature)),
+    ...(record.deviceTags === null ? [] : [deviceTagsFeature]),
+    ...(record.setMode === null ? [] : [setModeFeature]),
+    ...(isUnused(record) ? [inviteFeature] : []),
+  ];
+  return requires.join() === record.requires.join() ? record : { ...record, requires };
+}
+
+/** Whether a key is an invitation that no device has used. */
+export function isUnused({ invite }: Pick<KeyRecord, "invite">): boolean {
+  return invite !== null && invite.usedAt === null;
+}
+
+/** When a key ends, in epoch milliseconds, as it is now; `null`: never. An invitation ends earlier if no device uses it. */
+export function endOf(record: Pick<KeyRecord, "expiresAt" | "invite">): number | null {
+  const { expiresAt, invite } = record;
+  if (invite === null || !isUnused(record)) return expiresAt;
+  return expiresAt === null ? invite.expiresAt : Math.min(expiresAt, invite.expiresAt);
+}
 
 /** Returns the features that a key requires and this version does not support. A key with any is refused. */
 export function unsupportedFeatures({ requires }: Pick<KeyRecord, "requires">): readonly string[] {
@@ -165,10 +206,15 @@ const KeyRecordSchema = v.looseObject({
   scopes: v.array(v.custom<Scope>((scope) => typeof scope === "string")),
   deviceIds: ListSchema,
   connectionNames: v.exactOptional(ListSchema, null),
+  deviceTags: v.exactOptional(ListSchema, null),
   agentIds: v.exactOptional(ListSchema, null),
   maxMode: v.exactOptional(v.nullable(v.picklist<readonly EnvironmentMode[]>(ceilingModes)), null),
   setMode: v.exactOptional(v.nullable(v.picklist<readonly EnvironmentMode[]>(ceilingModes)), null),
   shared: v.boolean(),
+  invite: v.exactOptional(
+    v.nullable(v.looseObject({ expiresAt: TimeSchema, tags: v.array(v.string()), usedAt: EndSchema })),
+    null,
+  ),
   rateLimits: v.exactOptional(v.nullable(v.record(v.string(), v.string())), null),
   requires: v.exactOptional(v.array(v.string()), []),
   createdAt: TimeSchema,

@@ -2,12 +2,21 @@
  * Validation of keys. The command line and the administration over HTTP apply the same schemas to a new key, a patch and a
  * rotation.
  */
-import { ceilingModes, type EnvironmentMode, IdentifierSchema, type Scope, scopes } from "@letta-environments/schema";
+import {
+  ceilingModes,
+  type EnvironmentMode,
+  IdentifierSchema,
+  maxTags,
+  type Scope,
+  scopes,
+  sortTags,
+  TagSchema,
+} from "@letta-environments/schema";
 import * as v from "valibot";
 import { oneOf } from "../lib/strict-schemas.ts";
 import { exactObject } from "../lib/strict-schemas.ts";
 import { isTenantName, tenantRule } from "../lib/setting-rules.ts";
-import type { KeyPatch, KeyRequest } from "./key-lifecycle.ts";
+import type { InviteRequest, KeyPatch, KeyRequest } from "./key-lifecycle.ts";
 import { maxDurationMs, parsePolicyOverride, policyOverrideRule } from "./key-rate-limit.ts";
 
 const maxTextLength = 128;
@@ -79,11 +88,27 @@ function rateLimits<Override>(
 const restrictions = {
   deviceIds: v.exactOptional(v.nullable(list(IdentifierSchema))),
   connectionNames: v.exactOptional(v.nullable(list(TextSchema))),
+  deviceTags: v.exactOptional(v.nullable(list(TagSchema))),
   agentIds: v.exactOptional(v.nullable(list(TextSchema))),
   maxMode: v.exactOptional(v.nullable(ModeSchema)),
   setMode: v.exactOptional(v.nullable(ModeSchema)),
   expiresAt: v.exactOptional(v.nullable(whole("must be whole epoch milliseconds"))),
 };
+
+/** Validates an {@link InviteRequest}. {@link inviteRule} checks what concerns the other members of the key. */
+const InviteSchema: v.GenericSchema<unknown, InviteRequest> = exactObject(
+  {
+    expiresAt: whole("must be whole epoch milliseconds"),
+    tags: v.exactOptional(
+      v.pipe(
+        v.array(TagSchema),
+        v.maxLength(maxTags, `must have at most ${maxTags} tags`),
+        v.transform((tags): string[] => [...sortTags(tags)]),
+      ),
+    ),
+  },
+  () => "is not a member of an invitation",
+);
 
 const texts = {
   description: v.exactOptional(v.nullable(TextSchema)),
@@ -100,6 +125,7 @@ export const RequestedKeySchema: v.GenericSchema<unknown, RequestedKey> = exactO
     tenant: v.exactOptional(TenantSchema),
     scopes: v.exactOptional(ScopesSchema, defaultScopes),
     shared: v.exactOptional(v.boolean()),
+    invite: v.exactOptional(v.nullable(InviteSchema)),
     rateLimits: v.exactOptional(v.nullable(rateLimits(PolicyOverrideSchema))),
     ...texts,
     ...restrictions,
@@ -108,7 +134,19 @@ export const RequestedKeySchema: v.GenericSchema<unknown, RequestedKey> = exactO
 );
 
 const fixedMembers: ReadonlySet<string> = new Set([
-  ...["id", "tenant", "shared", "createdAt", "revokedAt", "disabledAt", "state", "lastUsedAt", "secrets", "key"],
+  ...[
+    "id",
+    "tenant",
+    "shared",
+    "invite",
+    "createdAt",
+    "revokedAt",
+    "disabledAt",
+    "state",
+    "lastUsedAt",
+    "secrets",
+    "key",
+  ],
 ]);
 
 /** Validates a {@link KeyPatch}. A member that cannot be changed is an error, so that no patch is applied in part. */
@@ -144,6 +182,23 @@ export const RotationSchema: v.GenericSchema<unknown, Rotation> = exactObject(
   },
   () => "is not a member of a rotation",
 );
+
+/**
+ * Returns the rule that the invitation of a new key breaks, or `null` when it is valid or absent. Its device is not known yet, so nothing
+ * else may be restricted to devices by id or tag.
+ */
+export function inviteRule(
+  key: Pick<KeyRequest, "scopes" | "deviceIds" | "deviceTags" | "shared" | "invite">,
+  nowMs: number,
+): string | null {
+  const { invite = null, deviceIds = null, deviceTags = null } = key;
+  if (invite === null) return null;
+  if (key.scopes.join() !== "connect") return "must be of a key with the scope connect alone";
+  if (deviceIds !== null || deviceTags !== null) return "must be of a key without deviceIds and deviceTags";
+  if (key.shared === true) return "must be of a key that is not shared";
+  const expiry = expiryRule(invite.expiresAt, nowMs);
+  return expiry === null ? null : `has an expiresAt that ${expiry}`;
+}
 
 /** Returns the rule that an expiry breaks at the given time, or `null` when it is valid or absent. */
 export function expiryRule(expiresAt: number | null | undefined, nowMs: number): string | null {

@@ -2,7 +2,7 @@
 import type { EnvironmentMode, Scope } from "@letta-environments/schema";
 import { type KeyState, keyState } from "./key-lifecycle.ts";
 import type { KeyRateLimits } from "./key-rate-limit.ts";
-import type { KeyRecord } from "./key-record.ts";
+import type { KeyInvite, KeyRecord } from "./key-record.ts";
 
 /** A key as it is shown: without digests and the names of their peppers. Times are epoch milliseconds. */
 export interface ShownKey {
@@ -14,10 +14,12 @@ export interface ShownKey {
   readonly scopes: readonly Scope[];
   readonly deviceIds: readonly string[] | null;
   readonly connectionNames: readonly string[] | null;
+  readonly deviceTags: readonly string[] | null;
   readonly agentIds: readonly string[] | null;
   readonly maxMode: EnvironmentMode | null;
   readonly setMode: EnvironmentMode | null;
   readonly shared: boolean;
+  readonly invite: KeyInvite | null;
   readonly rateLimits: KeyRateLimits | null;
   readonly requires: readonly string[];
   readonly createdAt: number;
@@ -42,10 +44,16 @@ export function showKey(record: KeyRecord, nowMs: number, lastUsedAt: number | n
     scopes: record.scopes,
     deviceIds: record.deviceIds,
     connectionNames: record.connectionNames,
+    deviceTags: record.deviceTags,
     agentIds: record.agentIds,
     maxMode: record.maxMode,
     setMode: record.setMode,
     shared: record.shared,
+    invite: record.invite && {
+      expiresAt: record.invite.expiresAt,
+      tags: record.invite.tags,
+      usedAt: record.invite.usedAt,
+    },
     rateLimits: record.rateLimits,
     requires: record.requires,
     createdAt: record.createdAt,

@@ -200,6 +200,7 @@ function mayStayConnected(
     keyState(record, nowMs) === "active" &&
     record.tenant === device.tenant &&
     record.scopes.includes("connect") &&
-    allowsDevice({ ...record, tenantDevices: tenantDevices ?? null }, device)
+    // Tags are checked where a row is read, at registration and at the upgrade.
+    allowsDevice({ ...record, deviceTags: null, tenantDevices: tenantDevices ?? null }, device)
   );
 }

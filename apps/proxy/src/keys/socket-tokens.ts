@@ -63,7 +63,10 @@ export function allowsTokenSocket(
   device: { readonly deviceId: string; readonly connectionName: string },
   nowMs: number,
 ): boolean {
-  return nowMs < token.credentialExpiresAt && allowsDevice({ ...token, tenantDevices: tenantDevices ?? null }, device);
+  return (
+    nowMs < token.credentialExpiresAt &&
+    allowsDevice({ ...token, deviceTags: null, tenantDevices: tenantDevices ?? null }, device)
+  );
 }
 
 function isTokenPrincipal(principal: Principal): principal is TokenPrincipal {

@@ -9,7 +9,7 @@ import { type Admission, type CircuitBreaker, createCircuitBreaker } from "../li
 import { type Deadline, type DeadlineOutcome, runWithDeadline } from "../lib/deadline.ts";
 import type { GatewayPorts, UpstreamFailure, UpstreamFetch, UpstreamProgress, UpstreamRequest } from "../ports.ts";
 import { type ConcurrencyLimits, createConcurrencyLimit, priorityOf } from "./concurrency.ts";
-import { unknownOutcomeOf } from "./upstream.ts";
+import { leavesUnknown, unknownOutcomeOf } from "./upstream.ts";
 
 /** Number of calls in a row without a useful response after which the server counts as down. */
 export const failureThreshold = 5;
@@ -126,7 +126,7 @@ function endedResponse(
   kind: "timed_out" | "caller_gone",
   { isSent }: UpstreamProgress,
 ): PlainResponse {
-  const mayBeDelivered = endpoint.method !== "GET" && isSent;
+  const mayBeDelivered = leavesUnknown(endpoint) && isSent;
   if (kind === "timed_out") return problemResponse(mayBeDelivered ? unknownOutcomeOf(endpoint) : "upstream_timeout");
   if (endpoint.method === "GET" || isSent) return callerGone;
   // Nobody receives this response, but it is recorded that nothing was sent.

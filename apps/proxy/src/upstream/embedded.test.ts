@@ -16,7 +16,9 @@ function setUp(start: SendRecord["start"]) {
     return Promise.resolve(jsonResponse(200, { success: true, message: "accepted" }));
   };
   const server = { operate, findConnection: () => Promise.resolve(null) };
-  const upstream = createEmbeddedUpstream({ clock, telemetry: () => undefined }, server);
+  const upstream = createEmbeddedUpstream({ clock, telemetry: () => undefined }, server, {
+    acceptInvitation: (principal) => Promise.resolve({ kind: "accepted", principal }),
+  });
   const send = (): Promise<PlainResponse> =>
     upstream.forward({
       request: fakeRequest(),

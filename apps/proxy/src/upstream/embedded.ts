@@ -2,14 +2,36 @@
  * The environment server in the same process. It receives decoded input and the principal, and checks devices, agents and modes itself, so nothing
  * is matched, decoded or authorised twice.
  */
-import { buildPath, type Endpoint, type PlainRequest, type PlainResponse } from "@letta-environments/schema";
-import type { EmbeddedServer, GatewayPorts } from "../ports.ts";
+import type { DeviceAdministration } from "@letta-environments/environment-server";
+import {
+  buildPath,
+  ChangeRefusedError,
+  type Endpoint,
+  type PlainRequest,
+  type PlainResponse,
+  type Principal,
+  type RegisterRequest,
+} from "@letta-environments/schema";
+import type { GatewayPrincipal } from "../auth/authentication.ts";
+import type { Acceptance, AcceptInvitation } from "../auth/invitations.ts";
+import type { DevicesFor, EmbeddedServer, GatewayPorts } from "../ports.ts";
 import { controlRecordOf, recordOf, refuseLate, runCall, type Upstream, type UpstreamCall } from "./upstream.ts";
+
+/** See {@link createEmbeddedUpstream}. */
+export interface EmbeddedUpstreamOptions {
+  /**
+   * The audited administration of devices; absent or `null`: changes are not audited. It rejects with a `ChangeRefusedError` when a change
+   * cannot be audited.
+   */
+  readonly devicesFor?: DevicesFor | null | undefined;
+  readonly acceptInvitation: AcceptInvitation;
+}
 
 /** Creates the {@link Upstream} over the embedded server. */
 export function createEmbeddedUpstream(
   ports: Pick<GatewayPorts, "clock" | "telemetry">,
   server: EmbeddedServer,
+  { devicesFor = null, acceptInvitation }: EmbeddedUpstreamOptions,
 ): Upstream {
   return {
     async forward(call) {
@@ -19,7 +41,15 @@ export function createEmbeddedUpstream(
         const response = refusal ?? refuseLate(call, ports.clock);
         if (response !== null) return response;
       }
-      const outcome = await runCall(ports, call.endpoint, call.deadline, (signal) => operate(server, call, signal));
+      let { principal } = call;
+      if (call.decoded.operation === "registerEnvironment") {
+        const acceptance = await accept(acceptInvitation, principal, call.decoded.body);
+        if (acceptance.kind === "refused") return acceptance.response;
+        ({ principal } = acceptance);
+      }
+      const outcome = await runCall(ports, call.endpoint, call.deadline, (signal) =>
+        operate(server, { ...call, principal }, signal, devicesFor),
+      );
       return outcome.kind === "finished" ? outcome.result : outcome.response;
     },
     findConnection: (tenant, connectionId) => server.findConnection(tenant, connectionId),
@@ -27,7 +57,24 @@ export function createEmbeddedUpstream(
   };
 }
 
-function operate(server: EmbeddedServer, call: UpstreamCall, signal: AbortSignal): Promise<PlainResponse> {
+/** An acceptance that cannot be audited ends with its response. */
+function accept(
+  acceptInvitation: AcceptInvitation,
+  principal: GatewayPrincipal,
+  device: RegisterRequest,
+): Promise<Acceptance> {
+  return acceptInvitation(principal, device).catch((cause: unknown) => {
+    if (cause instanceof ChangeRefusedError) return { kind: "refused", response: cause.response };
+    throw cause;
+  });
+}
+
+function operate(
+  server: EmbeddedServer,
+  call: UpstreamCall,
+  signal: AbortSignal,
+  devicesFor: DevicesFor | null,
+): Promise<PlainResponse> {
   const { decoded, principal, request, connection } = call;
   const context = { authority: request.authority, signal };
   const found = { ...context, ...(connection !== undefined && { connection }) };
@@ -42,8 +89,17 @@ function operate(server: EmbeddedServer, call: UpstreamCall, signal: AbortSignal
         ...found,
         idempotencyKey: call.idempotencyKey,
       });
-    case "registerEnvironment":
+    case "retrieveLastRuntime":
       return server.operate(decoded.operation, decoded, principal, context);
+    case "updateEnvironment":
+      return server.operate(decoded.operation, decoded, principal, { ...context, ...devicesOf(devicesFor, principal) });
+    case "removeEnvironment":
+      return server.operate(decoded.operation, decoded, principal, { ...context, ...devicesOf(devicesFor, principal) });
+    case "registerEnvironment": {
+      const { invite } = principal;
+      const labels = invite === undefined ? null : { displayName: null, tags: invite.tags };
+      return server.operate(decoded.operation, decoded, principal, { ...context, labels });
+    }
     case "openDeviceSocket":
       return server.operate(decoded.operation, decoded, principal, context);
     case "stopTurn":
@@ -57,6 +113,14 @@ function operate(server: EmbeddedServer, call: UpstreamCall, signal: AbortSignal
     case "removeQueueItem":
       return server.operate(decoded.operation, decoded, principal, found);
   }
+}
+
+/** The administration through which a principal changes devices. */
+function devicesOf(
+  devicesFor: DevicesFor | null,
+  { keyId, tenant }: Principal,
+): { readonly devices?: DeviceAdministration } {
+  return devicesFor === null ? {} : { devices: devicesFor({ kind: "key", keyId, tenant }) };
 }
 
 /** The upgrade request of a device, as the embedded server receives it. Of the caller's headers it needs none. */

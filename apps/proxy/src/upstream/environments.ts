@@ -5,6 +5,8 @@
 import {
   allowsDevice,
   defaultListLimit,
+  hasEveryTag,
+  type ListEnvironmentsQuery,
   endpoints,
   isIdentifier,
   jsonResponse,
@@ -24,6 +26,7 @@ export interface UpstreamRow extends PresentableEnvironment {
   readonly id: string;
   readonly deviceId: string;
   readonly connectionName: string;
+  readonly tags?: unknown;
   /** Absent or `null` while offline. */
   readonly connectionId?: string | null | undefined;
 }
@@ -66,8 +69,9 @@ function isUpstreamList(value: unknown): value is UpstreamList {
 }
 
 /** Whether a principal may see some devices only, so that rows must be checked one by one. */
-export function isLimitedToDevices({ deviceIds, connectionNames, tenantDevices = null }: Principal): boolean {
-  return deviceIds !== null || connectionNames !== null || tenantDevices !== null;
+export function isLimitedToDevices(principal: Principal): boolean {
+  const { deviceIds, connectionNames, tenantDevices = null, deviceTags = null } = principal;
+  return deviceIds !== null || connectionNames !== null || tenantDevices !== null || deviceTags !== null;
 }
 
 /** A list response without the members that the principal may not see; the same response when nothing is hidden. */
@@ -165,13 +169,16 @@ export async function* readEnvironmentPages(
   yield { kind: "refused", response: problemResponse("upstream_response_too_large", { detail }), isAtLimit: true };
 }
 
-/** Lists the rows that a principal may see, read from as many pages of the remote server as the limit needs. */
+/**
+ * Lists the rows that a principal may see and that have the tags of the query, which the remote server may not know, read from as many pages of the remote server as the limit needs.
+ */
 export async function listPermitted(
   principal: Principal,
   query: string,
-  limit: number = defaultListLimit,
+  { limit = defaultListLimit, tag: tags = [] }: ListEnvironmentsQuery,
   read: ReadRemote,
 ): Promise<PlainResponse> {
+  const isListed = (row: UpstreamRow): boolean => allowsDevice(principal, row) && hasEveryTag(row, tags);
   const found: UpstreamRow[] = [];
   let lastId = "";
   const respond = (hasNextPage: boolean): PlainResponse => {
@@ -187,11 +194,11 @@ export async function listPermitted(
       if (deviceIds === null || !isPlainQuery(query)) return page.response;
       const rest = await readRowsAfter(lastId, deviceIds, read);
       if (rest.kind === "refused") return rest.response;
-      found.push(...rest.rows.filter((row) => allowsDevice(principal, row)));
+      found.push(...rest.rows.filter(isListed));
       return respond(found.length > limit);
     }
     lastId = page.rows.at(-1)?.id ?? lastId;
-    found.push(...page.rows.filter((row) => allowsDevice(principal, row)));
+    found.push(...page.rows.filter(isListed));
     if (found.length > limit) return respond(true);
   }
   return respond(false);

@@ -16,7 +16,7 @@ import type { GatewayPorts, UpstreamFailure, UpstreamFetch, UpstreamRequest } fr
 import { type AttemptOutcome, createAttempt } from "./attempt.ts";
 import type { ConcurrencyLimits } from "./concurrency.ts";
 import { createRetryBudget, retryDelayMs } from "./retry.ts";
-import { unknownOutcomeOf, type UpstreamCall } from "./upstream.ts";
+import { leavesUnknown, unknownOutcomeOf, type UpstreamCall } from "./upstream.ts";
 import { validateResponse } from "./validate-response.ts";
 
 /** Calls the remote server for an endpoint. */
@@ -95,9 +95,9 @@ function failureResponse(endpoint: Endpoint, failure: UpstreamFailure): PlainRes
     case "too_large":
       return problemResponse("upstream_response_too_large");
     case "broken":
-      return endpoint.method === "GET"
-        ? problemResponse("upstream_unreachable", { detail: "The connection to the upstream broke." })
-        : problemResponse(unknownOutcomeOf(endpoint));
+      return leavesUnknown(endpoint)
+        ? problemResponse(unknownOutcomeOf(endpoint))
+        : problemResponse("upstream_unreachable", { detail: "The connection to the upstream broke." });
   }
 }
 

@@ -11,6 +11,8 @@ import type { ConcurrencyLimits } from "./concurrency.ts";
 import { createConnectionLookup } from "./connections.ts";
 import { isLimitedToDevices, listPermitted, presentList, presentRow } from "./environments.ts";
 import { buildRemoteRequest, createCallRemote, type ReadRemote, readRequest } from "./remote-call.ts";
+import { createChangeRemoteDevice, type RemoteDevicePorts } from "./extensions/devices.ts";
+import { presentLastRuntime } from "./extensions/last-runtime.ts";
 import { createControlRemote } from "./extensions/control.ts";
 import { createSendRemote } from "./remote-send.ts";
 import type { Upstream, UpstreamCall } from "./upstream.ts";
@@ -27,12 +29,21 @@ export interface RemoteUpstreamOptions {
   /** Whether requests may wait for what another one reads. */
   readonly sharesSearches: boolean;
   readonly concurrency: ConcurrencyLimits;
+  readonly auditFor: RemoteDevicePorts["auditFor"];
 }
 
 /** Creates the {@link Upstream} over a remote server. */
 export function createRemoteUpstream(
   ports: Pick<GatewayPorts, "background" | "clock" | "digests" | "random" | "telemetry">,
-  { fetch, idempotencyStore, declaresDeduplication, userAgent, sharesSearches, concurrency }: RemoteUpstreamOptions,
+  {
+    fetch,
+    idempotencyStore,
+    declaresDeduplication,
+    userAgent,
+    sharesSearches,
+    concurrency,
+    auditFor,
+  }: RemoteUpstreamOptions,
 ): Upstream {
   const { clock, digests, background = () => undefined, telemetry } = ports;
   const callRemote = createCallRemote(ports, fetch, concurrency);
@@ -43,6 +54,7 @@ export function createRemoteUpstream(
     background,
     onFailure: (operation, cause) => telemetry({ type: "idempotency_failed", operation, cause }),
   });
+  const changeDevice = createChangeRemoteDevice({ callRemote, auditFor });
   const send = createSendRemote({ clock, sha256: digests.sha256, connections, sends, callRemote });
 
   const control = createControlRemote({ clock, connections, callRemote });
@@ -56,13 +68,20 @@ export function createRemoteUpstream(
         (await callRemote(endpoint, readRequest(request, endpoint, params, query), until)).response;
     switch (decoded.operation) {
       case "listEnvironments":
-        return isLimitedToDevices(principal)
-          ? listPermitted(principal, call.query, decoded.query.limit, readUntil(deadline))
+        return isLimitedToDevices(principal) || decoded.query.tag !== undefined
+          ? listPermitted(principal, call.query, decoded.query, readUntil(deadline))
           : callRemote(own, request, deadline).then(({ response }) => presentList(principal, response));
       case "retrieveEnvironment":
         return callRemote(own, request, deadline).then(({ response }) => presentRow(principal, response));
       case "sendMessage":
         return send({ call, input: decoded, request, reads: { deadline, readUntil } });
+      case "retrieveLastRuntime":
+        return callRemote(own, request, deadline).then((exchange) =>
+          presentLastRuntime(principal, exchange, readUntil(deadline)),
+        );
+      case "updateEnvironment":
+      case "removeEnvironment":
+        return changeDevice({ call, input: decoded, request, read: readUntil(deadline) });
       case "stopTurn":
       case "changeMode":
       case "changeDirectory":

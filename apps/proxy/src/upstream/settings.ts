@@ -1,6 +1,6 @@
 /** The upstream: its settings, and its URLs. */
 import type { IdempotencyStore } from "../idempotency/store.ts";
-import type { EmbeddedServer, UpstreamFetch } from "../ports.ts";
+import type { DevicesFor, EmbeddedServer, UpstreamFetch } from "../ports.ts";
 import type { AdmitsTenant, CredentialOf } from "../tenants/settings.ts";
 
 /** The upstream as it is configured. */
@@ -16,7 +16,12 @@ export type UpstreamSettings =
 
 /** The server behind the gateway, as a runtime provides it. */
 export type UpstreamServer =
-  | { readonly kind: "embedded"; readonly server: EmbeddedServer }
+  | {
+      readonly kind: "embedded";
+      readonly server: EmbeddedServer;
+      /** The audited administration of its devices; absent: changes are not audited. */
+      readonly devicesFor?: DevicesFor | null;
+    }
   | {
       readonly kind: "remote";
       readonly fetch: UpstreamFetch;

@@ -7,12 +7,14 @@ import type { ConnectionRecord } from "@letta-environments/environment-server";
 import type { Clock } from "@letta-environments/platform";
 import {
   type DecodedRequest,
+  type EnvironmentPatch,
   type KnownEndpoint,
   type PlainResponse,
   type ProblemCode,
   type Principal,
   problemResponse,
 } from "@letta-environments/schema";
+import type { GatewayPrincipal } from "../auth/authentication.ts";
 import { callerGone, type GatewayRequest } from "../http/gateway-request.ts";
 import type { ValidRequest } from "../http/validate-request.ts";
 import { type Deadline, runWithDeadline } from "../lib/deadline.ts";
@@ -43,7 +45,7 @@ export interface UpstreamCall {
   readonly query: string;
   /** The decoded body, serialised again; `null` when there is none. */
   readonly body: Uint8Array | null;
-  readonly principal: Principal;
+  readonly principal: GatewayPrincipal;
   /** The credential for a remote server; absent for none. */
   readonly credential?: UpstreamCredential | undefined;
   /** The connection of a send, where it has been looked up. */
@@ -79,6 +81,35 @@ export interface SendRecord {
   /** Makes the response wait for work that does not reject: the result is being stored. */
   respondAfter(work: Promise<void>): void;
 }
+
+/** A change of a device, for the audit log. */
+export interface DeviceChangeFacts {
+  readonly act: "released" | "removed" | "labelled";
+  readonly tenant: string;
+  readonly deviceId: string;
+  /** The only row that is removed; absent: all of the device. */
+  readonly environmentId?: string;
+  /** The labels that are assigned. */
+  readonly labels?: EnvironmentPatch;
+}
+
+/** What the audit log keeps of the rows of a changed device. */
+export interface ChangedDeviceRow {
+  readonly connectionName: string;
+  readonly ownerKeyId: string | null;
+}
+
+/** The rows of a changed device; `null` when nothing was changed, `unknown` when nobody knows. */
+export type DeviceChangeResult<Row extends ChangedDeviceRow> = readonly Row[] | null | "unknown";
+
+/**
+ * Makes a change of a device, and audits it. Resolves with the result of `run`, and rejects with a `ChangeRefusedError` when the change
+ * cannot be audited and was not made.
+ */
+export type AuditDeviceChange = <Row extends ChangedDeviceRow>(
+  change: DeviceChangeFacts,
+  run: () => Promise<DeviceChangeResult<Row>>,
+) => Promise<DeviceChangeResult<Row>>;
 
 /** A validated and authorised request, before a credential and a deadline are chosen for it. */
 export interface AuthorisedRequest extends Pick<
@@ -157,6 +188,14 @@ export function controlRecordOf({ control = null }: Pick<UpstreamCall, "control"
   return control;
 }
 
+/**
+ * Whether a call without a result has an unknown effect, which another call could have once more. Reads have none, and a change of a device
+ * can be repeated.
+ */
+export function leavesUnknown({ method, scope }: Pick<KnownEndpoint, "method" | "scope">): boolean {
+  return method === "POST" || scope === "control";
+}
+
 /** Returns the problem of a call that may have had its effect, and has no result. */
 export function unknownOutcomeOf({ scope }: Pick<KnownEndpoint, "scope">): ProblemCode {
   return scope === "control" ? "control_unknown" : "delivery_unknown";
@@ -189,6 +228,6 @@ export async function runCall<Result>(
   if (outcome.kind === "caller_gone") return { kind: "ended", response: callerGone };
   telemetry({ type: "upstream_failed", operation: endpoint.operation, reason: "timeout", cause: null });
   // A send may have been delivered by now, so it is not safe to repeat it.
-  const code = endpoint.method === "GET" ? "upstream_timeout" : unknownOutcomeOf(endpoint);
+  const code = leavesUnknown(endpoint) ? unknownOutcomeOf(endpoint) : "upstream_timeout";
   return { kind: "ended", response: problemResponse(code) };
 }

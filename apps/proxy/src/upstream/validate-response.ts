@@ -28,6 +28,10 @@ export function validateResponse(
   if (status === 401 || status === 403) return credentialRefused(status, credential);
   // RFC 9110 section 15 defines no status above 599.
   if (status >= 400 && status < 600) return translateError(endpoint, response, credential?.value ?? null);
+  if (endpoint.response === null && status === endpoint.successStatus) {
+    credential?.onCallerAccepted?.();
+    return { status, headers: passedFields(headers), body: null };
+  }
   const contentType = headers["content-type"];
   const isJson = contentType !== undefined && isJsonMediaType(contentType);
   if (!isJson || status !== endpoint.successStatus || !hasJsonObject(endpoint, body)) {

@@ -171,5 +171,7 @@ const changesResponses: ReadonlySet<string> = new Set([
   "device_disconnected",
   "device_changed",
   "device_removed",
+  "environment_removed",
+  "device_labelled",
   "environment_expired",
 ]);

@@ -10,7 +10,7 @@ import { divideOpenFiles } from "../../host/node/capacity.ts";
 import type { IdempotencyStore } from "../../idempotency/store.ts";
 import type { KeyRecord } from "../../keys/key-record.ts";
 import type { SettingProblem } from "../../lib/setting-rules.ts";
-import type { EmbeddedServer, KeyStore } from "../../ports.ts";
+import type { DevicesFor, EmbeddedServer, KeyStore } from "../../ports.ts";
 import type { AdminServices } from "../../services.ts";
 import {
   createTenantAdmission,
@@ -34,6 +34,8 @@ export interface UpstreamResources {
   readonly log: (event: LogEvent) => void;
   /** `null` if the upstream is remote. */
   readonly embedded: EmbeddedServer | null;
+  /** `null` if the upstream is remote. */
+  readonly devicesFor: DevicesFor | null;
   /** `null` if the upstream is embedded. */
   readonly idempotencyStore: IdempotencyStore | null;
   readonly forgetsSends: boolean;
@@ -46,10 +48,10 @@ export interface UpstreamResources {
  */
 export async function composeUpstream(
   settings: Settings,
-  { keyStore, log, embedded, idempotencyStore, forgetsSends }: UpstreamResources,
+  { keyStore, log, embedded, devicesFor, idempotencyStore, forgetsSends }: UpstreamResources,
 ): Promise<ComposedUpstream> {
   const { upstream, tenants, jwt } = settings;
-  if (embedded !== null) return { server: { kind: "embedded", server: embedded } };
+  if (embedded !== null) return { server: { kind: "embedded", server: embedded, devicesFor } };
   if (upstream.kind !== "http" || idempotencyStore === null) {
     throw new TypeError("a remote upstream needs its settings and a store of sends");
   }

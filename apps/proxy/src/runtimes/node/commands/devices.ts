@@ -1,9 +1,13 @@
 /** The commands for devices. They do the same to the devices of this machine's gateway and, with `--url`, to those of a gateway elsewhere. */
-import { formatJson } from "@letta-environments/command-line";
+import { CommandError, formatJson, misuse } from "@letta-environments/command-line";
+import { systemClock } from "@letta-environments/platform/node";
 import { formatDeviceDetails, formatDeviceTable } from "../../../commands/device-text.ts";
+import { formatDeviceCommand, readInvitation } from "../../../commands/invitation.ts";
 import { type CommandContext, type DeviceCommands, print } from "./context.ts";
 import { administerLocalDevices } from "./local-devices.ts";
+import { administerLocalKeys } from "./local-keys.ts";
 import { administerRemoteDevices } from "./remote-devices.ts";
+import { administerRemoteKeys } from "./remote-keys.ts";
 
 /** `devices list` */
 export async function listDevicesCommand(context: CommandContext): Promise<void> {
@@ -33,6 +37,32 @@ export async function releaseDeviceCommand(context: CommandContext): Promise<voi
 export async function removeDeviceCommand(context: CommandContext): Promise<void> {
   await administer(context).remove(idOf(context));
   print(`Removed ${idOf(context)}\n`);
+}
+
+/** `devices invite`: prints one command on standard output. */
+export async function inviteDeviceCommand(context: CommandContext): Promise<void> {
+  const { request, name } = readInvitation(context.parsed.options, systemClock.now());
+  const baseUrl = readGatewayUrl(context);
+  const isRemote = context.parsed.options.has("url");
+  if (!isRemote && context.settings().upstream.kind !== "embedded") {
+    throw new CommandError("The settings name a remote environment server, which has its own way to enrol devices.");
+  }
+  const keys = isRemote ? administerRemoteKeys(context) : administerLocalKeys(context);
+  print(`${formatDeviceCommand({ baseUrl, key: await keys.create(request), name })}\n`);
+}
+
+/** Where a new device reaches the gateway. */
+function readGatewayUrl(context: CommandContext): string {
+  const given = context.option("gateway") ?? context.option("url");
+  if (given === undefined) {
+    const { publicUrl, host, port } = context.settings();
+    // Every address of the machine is also reached by its loopback address.
+    const local = host === "0.0.0.0" ? "127.0.0.1" : host === "::" ? "[::1]" : host.includes(":") ? `[${host}]` : host;
+    return publicUrl ?? `http://${local}:${port}`;
+  }
+  const url = URL.parse(given);
+  if (url === null || !/^https?:$/.test(url.protocol)) throw misuse("--gateway must be an http: or https: URL");
+  return given.replace(/\/+$/, "");
 }
 
 function administer(context: CommandContext): DeviceCommands {

@@ -37,6 +37,7 @@ export function administerLocalDevices(context: CommandContext): DeviceCommands 
         list: async (filter) => (await store.listDevices(filter)).map((row) => ({ ...row, connectionId: null })),
         release: store.releaseDevice,
         remove: store.removeDevice,
+        label: store.labelDevice,
       });
     } finally {
       database.close();

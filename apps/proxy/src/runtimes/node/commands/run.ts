@@ -8,7 +8,13 @@ import { startCommand } from "../start.ts";
 import { listAuditCommand, verifyAuditCommand } from "./audit.ts";
 import { checkConfigCommand } from "./config.ts";
 import { type CommandContext, createContext, print } from "./context.ts";
-import { listDevicesCommand, releaseDeviceCommand, removeDeviceCommand, showDeviceCommand } from "./devices.ts";
+import {
+  inviteDeviceCommand,
+  listDevicesCommand,
+  releaseDeviceCommand,
+  removeDeviceCommand,
+  showDeviceCommand,
+} from "./devices.ts";
 import {
   createKeyCommand,
   listKeysCommand,
@@ -33,6 +39,7 @@ const run: Readonly<Record<CommandName, (context: CommandContext) => void | Prom
   "devices show": showDeviceCommand,
   "devices release": releaseDeviceCommand,
   "devices remove": removeDeviceCommand,
+  "devices invite": inviteDeviceCommand,
   "config check": checkConfigCommand,
   "audit list": listAuditCommand,
   "audit verify": verifyAuditCommand,

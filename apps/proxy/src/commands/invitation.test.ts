@@ -1,0 +1,55 @@
+import { readFileSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import { deviceVersion, formatDeviceCommand, readInvitation } from "./invitation.ts";
+
+const nowMs = 1_795_000_000_000;
+
+function read(options: Record<string, readonly string[]>) {
+  return readInvitation(new Map(Object.entries(options)), nowMs);
+}
+
+describe("the options of devices invite", () => {
+  test("become a connect key that ends in an hour unless a device uses it", () => {
+    expect(read({})).toEqual({
+      name: null,
+      request: {
+        name: "invitation",
+        tenant: "default",
+        scopes: ["connect"],
+        invite: { expiresAt: nowMs + 3_600_000, tags: [] },
+      },
+    });
+    expect(read({ name: ["box"], tag: ["linux", "ci", "ci"], expires: ["10m"], tenant: ["acme"] })).toMatchObject({
+      name: "box",
+      request: { name: "box", tenant: "acme", invite: { expiresAt: nowMs + 600_000, tags: ["ci", "linux"] } },
+    });
+  });
+
+  test.each([
+    [{ tag: ["a b"] }, "--tag must be 1 to 64 of A-Z a-z 0-9 . _ : - and begin with a letter or a digit"],
+    [{ expires: ["soon"] }, /^--expires must be a duration such as 30d/],
+    [{ expires: ["2020-01-01"] }, "--expires must be in the future, and at most a hundred years ahead"],
+    [{ expires: ["never"] }, /^--expires must be a duration/],
+    [{ name: [""] }, "--name must be 1 to 128 characters without control characters"],
+    [{ tenant: ["a/b"] }, /^--tenant /],
+  ])("refuse %j in words", (options, rule) => {
+    expect(() => read(options)).toThrow(rule);
+  });
+});
+
+describe("the command", () => {
+  test("is one line for a POSIX shell, with the version that this repository tests", () => {
+    const command = formatDeviceCommand({ baseUrl: "https://gateway.example", key: "lek_a_b", name: null });
+    expect(command).toBe(
+      "LETTA_BASE_URL=https://gateway.example LETTA_API_KEY=lek_a_b IGNORE_SELF_HOSTED_LISTENER_ERROR=1 " +
+        `npx -y @letta-ai/letta-code@${deviceVersion} server --backend local --computer-name "$(hostname)"`,
+    );
+    const catalog = readFileSync(new URL("../../../../pnpm-workspace.yaml", import.meta.url), "utf8");
+    expect(catalog).toContain(`letta-code": ${deviceVersion}\n`);
+  });
+
+  test("quotes a name that a shell would read otherwise", () => {
+    const command = formatDeviceCommand({ baseUrl: "http://127.0.0.1:8787", key: "k", name: "Ada's $(box)" });
+    expect(command).toMatch(/ --computer-name 'Ada'\\''s \$\(box\)'$/);
+  });
+});

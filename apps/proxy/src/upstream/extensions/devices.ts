@@ -1,0 +1,135 @@
+/**
+ * Changes of devices behind a remote server. It knows nothing of gateway keys, so the device is looked up first: what the principal may
+ * not see is 404. The change is audited, sent once, and runs to its end even if its caller disconnects.
+ */
+import {
+  allowsDevice,
+  ChangeRefusedError,
+  endpoints,
+  type OperationInput,
+  type PlainResponse,
+  type Principal,
+  problemResponse,
+  refuseEmptyPatch,
+} from "@letta-environments/schema";
+import { insufficientScope } from "../../auth/authentication.ts";
+import type { UpstreamRequest } from "../../ports.ts";
+import { maxPages, presentRow, readDevice, readEnvironmentPages, type UpstreamRow } from "../environments.ts";
+import { presentExtension } from "./response.ts";
+import type { CallRemote, ReadRemote } from "../remote-call.ts";
+import { type AuditDeviceChange, neverAborted, type UpstreamCall } from "../upstream.ts";
+
+/** Dependencies of {@link createChangeRemoteDevice}. */
+export interface RemoteDevicePorts {
+  readonly callRemote: CallRemote;
+  /** Audits the changes of a principal; `null`: nothing is audited. */
+  readonly auditFor: ((principal: Principal, requestId: string) => AuditDeviceChange) | null;
+}
+
+/** A change, as it goes to the remote server. */
+export interface RemoteDeviceChange {
+  readonly call: UpstreamCall;
+  readonly input:
+    | ({ readonly operation: "updateEnvironment" } & OperationInput<"updateEnvironment">)
+    | ({ readonly operation: "removeEnvironment" } & OperationInput<"removeEnvironment">);
+  readonly request: UpstreamRequest;
+  readonly read: ReadRemote;
+}
+
+/** Changes a device and returns the response for the caller. */
+export type ChangeRemoteDevice = (change: RemoteDeviceChange) => Promise<PlainResponse>;
+
+/** Creates a {@link ChangeRemoteDevice}. */
+export function createChangeRemoteDevice({ callRemote, auditFor }: RemoteDevicePorts): ChangeRemoteDevice {
+  return async (change) => {
+    const { call, input, request } = change;
+    const { principal, requestId } = call;
+    // The gateway does not know which key owns a device of another server.
+    if (!principal.scopes.has("admin")) return insufficientScope("admin");
+    const empty = input.operation === "updateEnvironment" ? refuseEmptyPatch(input.body) : null;
+    if (empty !== null) return empty;
+    const found = await findRows(principal, input, change.read);
+    if (found.kind === "refused") return found.response;
+    const { rows } = found;
+    let response: PlainResponse = problemResponse("environment_not_found");
+    const audit: AuditDeviceChange = auditFor?.(principal, requestId) ?? ((_change, run) => run());
+    try {
+      await audit(describe(principal, input), async () => {
+        const endpoint = endpoints[input.operation];
+        const exchange = await callRemote(endpoint, request, { atMs: call.deadline.atMs, signal: neverAborted });
+        const { end } = exchange;
+        response = presentExtension(end, presentRow(principal, exchange.response), ["environment_not_found"]);
+        if (response.status === endpoint.successStatus) return rows.map(toAudited);
+        const isUnknown = end === null || ("reason" in end ? end.reason !== "unreachable" : mayHaveActed(end.status));
+        return isUnknown ? "unknown" : null;
+      });
+    } catch (cause) {
+      if (cause instanceof ChangeRefusedError) return cause.response;
+      throw cause;
+    }
+    return response;
+  };
+}
+
+/** Whether a server may have made a change to which it responds so. */
+function mayHaveActed(status: number): boolean {
+  return status >= 500 && status !== 501;
+}
+
+function describe({ tenant }: Principal, input: RemoteDeviceChange["input"]) {
+  const { deviceId } = input.params;
+  if (input.operation === "updateEnvironment") {
+    const { displayName, tags } = input.body;
+    const labels = { ...(displayName !== undefined && { displayName }), ...(tags !== undefined && { tags }) };
+    return { act: "labelled", tenant, deviceId, labels } as const;
+  }
+  const { id } = input.query;
+  return { act: "removed", tenant, deviceId, ...(id !== undefined && { environmentId: id }) } as const;
+}
+
+function toAudited({ connectionName }: UpstreamRow) {
+  return { connectionName, ownerKeyId: null };
+}
+
+type FoundRows =
+  | { readonly kind: "found"; readonly rows: readonly UpstreamRow[] }
+  | { readonly kind: "refused"; readonly response: PlainResponse };
+
+/**
+ * Finds the rows that a change is about, if the principal may change all of them. A read shows one row of a device; where names decide
+ * or one row is named, the others are in the list alone.
+ */
+async function findRows(
+  principal: Principal,
+  input: RemoteDeviceChange["input"],
+  read: ReadRemote,
+): Promise<FoundRows> {
+  const { deviceId } = input.params;
+  const id = input.operation === "removeEnvironment" ? input.query.id : undefined;
+  const device = await readDevice(deviceId, read);
+  if (device.kind === "refused") return device;
+  if (device.row === null) return notFound;
+  const rows: UpstreamRow[] = [device.row];
+  if (id !== undefined || dependsOnNames(principal)) {
+    for await (const page of readEnvironmentPages(read, "", maxPages)) {
+      if (page.kind === "refused") return page;
+      rows.push(...page.rows.filter((row) => row.deviceId === deviceId && row.id !== device.row?.id));
+    }
+  }
+  const selected = rows.filter((row) => id === undefined || row.id === id);
+  const allowed = selected.filter((row) => allowsDevice(principal, row));
+  if (allowed.length === 0) return notFound;
+  return allowed.length === selected.length ? { kind: "found", rows: selected } : notAllowed;
+}
+
+function dependsOnNames({ connectionNames, tenantDevices = null }: Principal): boolean {
+  return connectionNames !== null || (tenantDevices?.connectionNames ?? null) !== null;
+}
+
+const notFound: FoundRows = { kind: "refused", response: problemResponse("environment_not_found") };
+const notAllowed: FoundRows = {
+  kind: "refused",
+  response: problemResponse("grant_not_allowed", {
+    issues: [{ member: "connectionNames", rule: "must allow every name that the device has" }],
+  }),
+};
