@@ -38,15 +38,25 @@ export function optionOf({ options }: ParsedLine): ReadOption {
   return (name) => (options.has(name) ? (options.get(name)?.[0] ?? "") : undefined);
 }
 
-/** The devices that `--online`, `--source` and `--user` select. @throws CommandError naming the option */
-export function readFilter(option: ReadOption): Pick<ListEnvironmentsInput, "onlineOnly" | "source" | "userId"> {
+const tagPattern = /^[A-Za-z0-9][\w.:-]{0,63}$/;
+
+/** The devices that `--online`, `--source`, `--user` and `--tag` select. @throws CommandError naming the option */
+export function readFilter({
+  option,
+  parsed,
+}: Pick<CommandContext, "option" | "parsed">): Pick<ListEnvironmentsInput, "onlineOnly" | "source" | "userId" | "tag"> {
   const source = option("source");
   if (source !== undefined && source !== "local" && source !== "remote") {
     throw misuse("--source must be local or remote");
   }
   const userId = option("user");
   if (userId !== undefined && userId.length > 256) throw misuse("--user must have at most 256 characters");
+  const tag = parsed.options.get("tag") ?? [];
+  if (!tag.every((each) => tagPattern.test(each))) {
+    throw misuse("--tag must be 1 to 64 of A-Z a-z 0-9 . _ : - and begin with a letter or a digit");
+  }
   return {
+    ...(tag.length > 0 && { tag }),
     ...(option("online") !== undefined && { onlineOnly: true }),
     ...(source !== undefined && { source }),
     ...(userId !== undefined && { userId }),

@@ -138,6 +138,16 @@ export async function collectEnvironments(
   }
 }
 
+/** Refuses the rows of a server that does not know tags and therefore returns devices without them. */
+export function refuseIgnoredTags(
+  { tag = [] }: Pick<ListEnvironmentsInput, "tag">,
+  connections: readonly Environment[],
+): void {
+  const wanted = [tag].flat();
+  if (connections.every(({ tags = [] }) => wanted.every((each) => tags.includes(each)))) return;
+  throw new CommandError("the server does not know tags, an extension of @letta-environments: it ignored --tag");
+}
+
 /** Explains a silence: the client repeats a rate-limited request by itself. */
 function announceWait({ stderr }: Host, delayMs: number): void {
   const seconds = Math.ceil(delayMs / 1_000);

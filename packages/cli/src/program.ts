@@ -31,6 +31,12 @@ const source: OptionDefinition = {
   choices: ["local", "remote"],
 };
 const user: OptionDefinition = { name: "user", value: "ID", text: "only devices of this user" };
+const tag: OptionDefinition = {
+  name: "tag",
+  value: "TAG",
+  text: "only devices that have this tag, or all of several",
+  isRepeatable: true,
+};
 const online: OptionDefinition = { name: "online", value: null, text: "only devices that are online" };
 const connection: OptionDefinition = {
   name: "connection",
@@ -65,6 +71,7 @@ const commands: readonly CommandDefinition<CommandName>[] = [
       { name: "all", value: null, text: "every device" },
       source,
       user,
+      tag,
       { ...json, text: "print one JSON document, in the form of the API" },
     ],
     notes: [
@@ -115,6 +122,7 @@ const commands: readonly CommandDefinition<CommandName>[] = [
       online,
       source,
       user,
+      tag,
       { name: "interval", value: "DURATION", text: "the time between two requests (default 2s)" },
       { ...json, text: "print one JSON document per line" },
     ],

@@ -57,6 +57,26 @@ describe("list", () => {
     expect(connections).toHaveLength(6);
   });
 
+  test("--tag selects the devices that have all tags, which the JSON shows with the display name", async () => {
+    const { url, createKey } = fleet.gateway.proxy;
+    const key = await createKey({ scopes: ["admin"] });
+    const patched = await fetch(`${url}/v1/environments/device-1`, {
+      method: "PATCH",
+      headers: { authorization: `Bearer ${key}`, "content-type": "application/json" },
+      body: JSON.stringify({ displayName: "Büro", tags: ["ci", "gpu"] }),
+    });
+    expect(patched.status).toBe(200);
+    const { stdout } = await run(["list", "--tag", "ci", "--tag", "gpu", "--json"]);
+    const { connections } = JSON.parse(stdout) as EnvironmentList;
+    expect(connections).toMatchObject([{ deviceId: "device-1", displayName: "Büro", tags: ["ci", "gpu"] }]);
+    expect((await run(["list", "--tag", "nothing"])).stdout).toBe("");
+    expect((await run(["get", "device-1"])).stdout).toContain("tags\tci,gpu\n");
+    expect(await run(["list", "--tag", "a b"])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining("--tag must be"),
+    });
+  });
+
   test("--online, --limit and --all select the devices; the JSON says whether there are more", async () => {
     const online = await run(["list", "--online"]);
     expect(online.stdout.match(/^device-[123]\t/gm)).toHaveLength(3);

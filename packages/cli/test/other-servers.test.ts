@@ -168,3 +168,14 @@ test("if all devices with a name are offline, a send says so, and --wait-online 
     "/v1/environments/c-d2/messages",
   ]);
 });
+
+test("a server that ignores tags is named as such, and no device is shown as tagged", async () => {
+  const env = await start((_request, response) =>
+    reply(response, 200, { connections: [row("c1")], hasNextPage: false }),
+  );
+  for (const command of ["list", "watch"]) {
+    const { code, stdout, stderr } = await runCli([command, "--tag", "ci"], { env });
+    expect([code, stdout]).toEqual([1, ""]);
+    expect(stderr).toContain("the server does not know tags");
+  }
+});

@@ -3,6 +3,7 @@ import { approve, deny } from "./operations/approvals.ts";
 import { removeQueueItem, resumeQueue, setDirectory, setMode, stop } from "./operations/control.ts";
 import { sendToDevice } from "./operations/device.ts";
 import { listAllEnvironments, listEnvironmentPages, listEnvironments } from "./operations/list.ts";
+import { removeEnvironment, updateEnvironment } from "./operations/manage.ts";
 import { retrieveEnvironment } from "./operations/retrieve.ts";
 import { sendMessage } from "./operations/send.ts";
 import { watchEnvironments } from "./operations/watch.ts";
@@ -27,6 +28,10 @@ export interface EnvironmentsResource {
   readonly listAll: Bound<typeof listAllEnvironments>;
   /** See {@link retrieveEnvironment}. */
   readonly retrieve: Bound<typeof retrieveEnvironment>;
+  /** See {@link updateEnvironment}. */
+  readonly update: Bound<typeof updateEnvironment>;
+  /** See {@link removeEnvironment}. */
+  readonly remove: Bound<typeof removeEnvironment>;
   /** See {@link sendMessage}. */
   readonly sendMessage: Bound<typeof sendMessage>;
   /** See {@link sendToDevice}. */
@@ -71,6 +76,8 @@ export function createClient(options: ClientOptions): Client {
       listPages: bind(listEnvironmentPages),
       listAll: bind(listAllEnvironments),
       retrieve: bind(retrieveEnvironment),
+      update: bind(updateEnvironment),
+      remove: bind(removeEnvironment),
       sendMessage: bind(sendMessage),
       sendToDevice: bind(sendToDevice),
       approve: bind(approve),

@@ -37,6 +37,7 @@ export {
   listEnvironments,
   type ListEnvironmentsInput,
 } from "./operations/list.ts";
+export { removeEnvironment, type RemoveEnvironmentInput, updateEnvironment } from "./operations/manage.ts";
 export { assignMessageIds, type SendMessageInput, type UserMessageInput } from "./operations/message.ts";
 export { retrieveEnvironment } from "./operations/retrieve.ts";
 export { sendMessage, type SendMessageResult, type SendOptions, type SendOutcome } from "./operations/send.ts";
@@ -70,6 +71,7 @@ export type {
   EnvironmentList,
   EnvironmentMetadata,
   EnvironmentMode,
+  EnvironmentPatch,
   Problem,
   ProblemCode,
   ProblemIssue,

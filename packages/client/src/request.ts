@@ -11,14 +11,14 @@ export type Fetch = (url: string, init: RequestInit) => Promise<Response>;
 /** One call with all its attempts. Events and attempts of a call hold the same object. */
 export interface Call {
   readonly operation: Operation;
-  readonly method: "GET" | "POST" | "DELETE";
+  readonly method: "GET" | "POST" | "PATCH" | "DELETE";
   readonly url: string;
 }
 
 /** One attempt of a call, as middleware sees it. `fetch` gets it as its second argument. */
 export interface HttpRequest extends RequestInit {
   readonly url: string;
-  readonly method: "GET" | "POST" | "DELETE";
+  readonly method: "GET" | "POST" | "PATCH" | "DELETE";
   readonly headers: Readonly<Record<string, string>>;
   readonly signal: AbortSignal;
   /** Number of the attempt, from 1. */
@@ -45,7 +45,7 @@ export interface TransportRequest<Value> {
   /** JSON text, the same for every attempt. */
   readonly body?: string;
   /** POST for a request with a body and GET for others, unless it is given. */
-  readonly method?: "DELETE";
+  readonly method?: "PATCH" | "DELETE";
   readonly safety: RepeatSafety;
   /** Returns the path of the first member that differs from what the API documents, `null` if none does. */
   readonly findMismatch: (value: unknown) => string | null;

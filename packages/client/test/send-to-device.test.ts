@@ -205,8 +205,8 @@ describe("after the device has a new connection", () => {
       const bodies = server.requests.filter(({ init }) => init.method === "POST").map(({ body }) => body);
       expect(bodies).toHaveLength(2);
       expect(new Set(bodies).size).toBe(1);
-      expect(server.taken).toMatchObject([{ connectionId: "conn-2" }]);
-      expect(result.environment.connectionId).toBe("conn-2");
+      expect(server.taken).toMatchObject([{ connectionId: "env-conn-2" }]);
+      expect(result.environment.connectionId).toBe("env-conn-2");
     },
   );
 

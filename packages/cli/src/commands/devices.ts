@@ -8,7 +8,7 @@ import {
   formatEnvironmentMembers,
   formatEnvironmentTable,
 } from "../format/environment.ts";
-import { collectEnvironments } from "../operations.ts";
+import { collectEnvironments, refuseIgnoredTags } from "../operations.ts";
 import { type CommandContext, readFilter } from "../context.ts";
 
 const defaultLimit = 50;
@@ -17,9 +17,10 @@ const defaultLimit = 50;
 export async function listCommand(context: CommandContext): Promise<number> {
   const { host, option } = context;
   const limit = readLimit(option("limit"), option("all") !== undefined);
-  const query: ListEnvironmentsInput = readFilter(option);
+  const query: ListEnvironmentsInput = readFilter(context);
   const operations = await context.connect();
   const { connections, hasNextPage } = await collectEnvironments(operations, query, limit);
+  refuseIgnoredTags(query, connections);
   const nowMs = operations.now();
   const rows = (): string => formatRows(context, connections, nowMs);
   await host.stdout.write(context.isJson ? formatJson({ connections, hasNextPage }) : rows());

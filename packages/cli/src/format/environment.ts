@@ -22,23 +22,27 @@ const columns: readonly Column[] = [
   { title: "DIRECTORY", shrinks: true },
 ];
 
-/** Devices as a table for people. */
+const tagsColumn: Column = { title: "TAGS", shrinks: true };
+
+/** Devices as a table for people. Tags have a column if a device has any. */
 export function formatEnvironmentTable(
   environments: readonly Environment[],
   nowMs: number,
   width: number | null,
   paint: Paint,
 ): string {
+  const hasTags = environments.some(({ tags = [] }) => tags.length > 0);
   const rows = environments.map((environment): Cell[] => [
-    plain(environment.connectionName),
+    plain(describeName(environment)),
     plain(environment.deviceId),
     describePresence(environment, nowMs),
     describeMode(environment),
     plain(formatAge(environment.lastSeenAt, nowMs)),
     plain(environment.metadata?.gitBranch),
     { text: environment.metadata?.workingDirectory ?? "", style: "dim" },
+    ...(hasTags ? [plain(environment.tags?.join(", "))] : []),
   ]);
-  return formatTable(columns, rows, width, paint);
+  return formatTable(hasTags ? [...columns, tagsColumn] : columns, rows, width, paint);
 }
 
 /** Devices for programs, a line each. The columns never change their place; `letta-env list --help` names them. */
@@ -69,6 +73,8 @@ export function formatEnvironmentDetails(
   return formatDetails(
     [
       ["Name", plain(environment.connectionName)],
+      ["Display name", plain(environment.displayName)],
+      ["Tags", plain(environment.tags?.join(", "))],
       ["Device", plain(environment.deviceId)],
       ["Status", describePresence(environment, nowMs)],
       ["Connection", plain(environment.connectionId)],
@@ -91,9 +97,15 @@ export function formatEnvironmentDetails(
 
 /** One device for programs: a line for each plain member, named as in the API, then its status. */
 export function formatEnvironmentMembers(environment: Environment, nowMs: number): string {
-  const { metadata = {}, ...members } = environment;
+  const { metadata = {}, tags, ...members } = environment;
+  const joined = tags === undefined ? [] : [["tags", tags.join(",")] as const];
   const nested = Object.entries(metadata).map(([name, value]) => [`metadata.${name}`, value] as const);
-  return [...Object.entries(members), ...nested, ["status", describePresence(environment, nowMs).text] as const]
+  return [
+    ...Object.entries(members),
+    ...joined,
+    ...nested,
+    ["status", describePresence(environment, nowMs).text] as const,
+  ]
     .flatMap(([name, value]) => (isPlain(value) ? [formatColumns([name, String(value ?? "")])] : []))
     .join("");
 }
@@ -101,6 +113,11 @@ export function formatEnvironmentMembers(environment: Environment, nowMs: number
 /** `online` or `offline`, and how it looks. */
 export function describePresence(environment: Environment, nowMs: number): { text: string; style: Style } {
   return isOnline(environment, nowMs) ? { text: "online", style: "green" } : { text: "offline", style: "dim" };
+}
+
+/** The name that the administrator gave to a device, beside its own, by which commands find it. */
+function describeName({ displayName, connectionName }: Environment): string {
+  return displayName === undefined ? connectionName : `${displayName} (${connectionName})`;
 }
 
 /** Modes in which a device runs commands without asking for permission. */

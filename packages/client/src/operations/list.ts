@@ -16,6 +16,8 @@ export interface ListEnvironmentsInput {
   readonly onlineOnly?: boolean | string | undefined;
   readonly source?: EnvironmentSource | undefined;
   readonly userId?: string | undefined;
+  /** Only devices that have this tag, or all of these. Servers that do not know tags ignore it. */
+  readonly tag?: string | readonly string[] | undefined;
 }
 
 /**
@@ -88,11 +90,12 @@ export async function* readPages(
 function listRequest(query?: ListEnvironmentsInput | null): TransportRequest<EnvironmentList> {
   checkQuery(query);
   const wire = new URLSearchParams();
-  for (const [name, value] of Object.entries(query ?? {}))
-    if (value !== undefined) {
-      checkMember(name, value);
-      wire.set(name, String(value));
-    }
+  for (const [name, given] of Object.entries(query ?? {}))
+    for (const value of name === "tag" ? [given].flat() : [given])
+      if (value !== undefined) {
+        checkMember(name, value);
+        wire.append(name, String(value));
+      }
   return {
     operation: "listEnvironments",
     path: `/v1/environments${wire.size > 0 ? `?${wire}` : ""}`,

@@ -68,6 +68,7 @@ export function createFakeServer(options: FakeServerOptions = {}): FakeServer {
     const limit = Number(query.get("limit") ?? 50);
     const all = [...rows.values()]
       .filter((row) => row.id > after && (query.get("onlineOnly") !== "true" || row.connectionId !== null))
+      .filter((row) => query.getAll("tag").every((tag) => row.tags?.includes(tag)))
       .sort((left, right) => (left.id < right.id ? -1 : 1));
     return tagged({ connections: all.slice(0, limit), hasNextPage: all.length > limit }, etag);
   }
@@ -99,6 +100,10 @@ export function createFakeServer(options: FakeServerOptions = {}): FakeServer {
     const etag = new Headers(init.headers).get("if-none-match");
     if (init.method === "POST" && tail !== undefined && id !== undefined && typeof init.body === "string")
       return send(decodeURIComponent(id), JSON.parse(init.body));
+    if (init.method === "DELETE" && id !== undefined && tail === undefined) {
+      const isKnown = rows.delete(decodeURIComponent(id));
+      return isKnown ? new Response(null, { status: 204 }) : problemAnswer("environment_not_found")();
+    }
     if (init.method !== "GET" || tail !== undefined) return problemAnswer("endpoint_not_found")();
     if (id === undefined) return list(url.searchParams, etag);
     const row = rows.get(decodeURIComponent(id));
@@ -119,7 +124,7 @@ export function createFakeServer(options: FakeServerOptions = {}): FakeServer {
       return response;
     },
     connect(deviceId) {
-      const connectionId = `conn-${(connections += 1)}`;
+      const connectionId = `env-conn-${(connections += 1)}`;
       deviceOf.set(connectionId, deviceId);
       put({ deviceId, connectionId, podId: "pod-1", connectedAt: now(), lastHeartbeat: now(), lastSeenAt: now() });
       return connectionId;

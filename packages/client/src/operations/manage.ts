@@ -1,0 +1,85 @@
+/** Changes the labels of a device, and removes it. Servers without these operations exist; the error then says what is missing. */
+import type { Environment, EnvironmentPatch } from "@letta-environments/schema";
+import { findEnvironmentMismatch } from "@letta-environments/schema/guards";
+import { checkIdentifier, checkRecord } from "../check.ts";
+import { isLettaEnvironmentsError } from "../error.ts";
+import type { RequestOptions } from "../options.ts";
+import { type PendingCall, pendingCall, type TransportRequest, type TransportResponse } from "../request.ts";
+import type { Transport } from "../transport.ts";
+import { environmentPath } from "./retrieve.ts";
+
+/**
+ * Assigns a display name and tags to a device, and resolves with it. An absent member stays as it is, and `null` clears it. Rejects with a
+ * `LettaEnvironmentsError`.
+ */
+export function updateEnvironment(
+  transport: Transport,
+  deviceId: string,
+  patch: EnvironmentPatch,
+  options?: RequestOptions,
+): PendingCall<Environment> {
+  return pendingCall(async () => {
+    checkRecord("patch", patch);
+    const request: TransportRequest<Environment> = {
+      operation: "updateEnvironment",
+      method: "PATCH",
+      path: environmentPath("deviceId", deviceId),
+      body: JSON.stringify(patch),
+      headers: { "content-type": "application/json" },
+      // A repeat assigns the same labels.
+      safety: "read",
+      findMismatch: findEnvironmentMismatch,
+    };
+    return sendExtension(transport, request, options);
+  });
+}
+
+/** What is removed of a device. */
+export interface RemoveEnvironmentInput {
+  /** `id` of the only row to remove; absent: all of the device. */
+  readonly id?: string | undefined;
+}
+
+/**
+ * Removes a device with all its rows, or one row. Rejects with a `LettaEnvironmentsError`. A call without a response is not repeated,
+ * because a repeat could remove a device that has registered again.
+ */
+export function removeEnvironment(
+  transport: Transport,
+  deviceId: string,
+  { id }: RemoveEnvironmentInput = {},
+  options?: RequestOptions,
+): PendingCall<void> {
+  return pendingCall(async () => {
+    if (id !== undefined) checkIdentifier("id", id);
+    const request: TransportRequest<void> = {
+      operation: "removeEnvironment",
+      method: "DELETE",
+      path: `${environmentPath("deviceId", deviceId)}${id === undefined ? "" : `?id=${id}`}`,
+      safety: "once",
+      findMismatch: () => null,
+    };
+    return sendExtension(transport, request, options);
+  });
+}
+
+/** Adds to the error of a server without the operation what is missing. */
+async function sendExtension<Value>(
+  transport: Transport,
+  request: TransportRequest<Value>,
+  options?: RequestOptions,
+): Promise<TransportResponse<Value>> {
+  try {
+    return await transport.send(request, options);
+  } catch (error) {
+    if (isLettaEnvironmentsError(error)) {
+      const { code, status, message } = error;
+      const isMissing = code === "endpoint_not_found" || (code === "http_error" && (status === 404 || status === 405));
+      if (isMissing) {
+        const text = `the server does not offer ${request.operation}, an extension of @letta-environments: ${message}`;
+        Object.assign(error, { message: text });
+      }
+    }
+    throw error;
+  }
+}
