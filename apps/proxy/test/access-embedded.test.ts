@@ -22,7 +22,19 @@ interface EmbeddedDevice extends model.ModelDevice {
 const tenants = ["one", "two"];
 const step = fc.record({
   // Devices have to be there before anything can be done to them.
-  kind: fc.constantFrom("list", "read", "send", "send", "send", "register", "register", "upgrade", "upgrade", "mode"),
+  kind: fc.constantFrom(
+    "list",
+    "read",
+    "send",
+    "send",
+    "send",
+    "register",
+    "register",
+    "upgrade",
+    "upgrade",
+    "mode",
+    "label",
+  ),
   key: fc.nat(3),
   device: fc.nat(5),
   deviceId: fc.constantFrom(...model.deviceIds),
@@ -88,7 +100,7 @@ function createWorld() {
     return true;
   }
 
-  return { ...testProxy, devices, sent, register, open };
+  return { ...testProxy, server, devices, sent, register, open };
 }
 
 type World = ReturnType<typeof createWorld>;
@@ -120,7 +132,8 @@ test("with the embedded server, no response reveals a device outside a key's res
           const { tenant, scopes: has } = record;
           const connectionName = `${tenant}-${given.suffix}`;
           const known = world.devices.find((other) => other.tenant === tenant && other.deviceId === given.deviceId);
-          const asked = { tenant, deviceId: given.deviceId, connectionName, currentMode: null };
+          const tags = known?.tags ?? [];
+          const asked = { tenant, deviceId: given.deviceId, connectionName, currentMode: null, tags };
           const mayTake =
             known === undefined ||
             known.ownerKeyId === record.id ||
@@ -139,6 +152,10 @@ test("with the embedded server, no response reveals a device outside a key's res
           const allowed = has.includes("connect") && device.registeredBy === id && model.mayKnow(opener.record, device);
           expect(await world.open(opener.key, device)).toBe(allowed);
           reached[allowed ? "opened" : "closed"] += 1;
+        }
+        if (kind === "label") {
+          device.tags = model.tags.slice(given.limit - 1);
+          await world.server.devices.label(device.tenant, device.deviceId, { tags: [...device.tags] }, () => true);
         }
         if (kind === "mode" && device.listener !== null && given.currentMode !== null) {
           device.currentMode = given.currentMode;

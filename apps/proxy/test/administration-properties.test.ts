@@ -21,12 +21,15 @@ const runs = 150;
 const devices = tenants.flatMap((tenant) =>
   modelDevices.flatMap((deviceId) =>
     ["", ...suffixes].flatMap((suffix) =>
-      [null, "standard", "acceptEdits", "unrestricted"].map((currentMode) => ({
-        tenant,
-        deviceId,
-        connectionName: `box-${suffix}`,
-        currentMode,
-      })),
+      [null, "standard", "acceptEdits", "unrestricted"].flatMap((currentMode) =>
+        [[], ["ci"], ["gpu"]].map((tags) => ({
+          tenant,
+          deviceId,
+          connectionName: `box-${suffix}`,
+          currentMode,
+          tags,
+        })),
+      ),
     ),
   ),
 );
@@ -56,6 +59,7 @@ const members = fc.tuple(anyKey(tenants, scopes), expiry, fc.boolean()).map(([ke
   lifetimeMs: isFree ? null : lifetimeMs,
   deviceIds: isFree ? null : orNull(key.deviceIds),
   connectionNames: isFree ? null : orNull(key.connectionNames),
+  deviceTags: isFree ? null : key.deviceTags,
   agentIds: isFree ? null : orNull(key.agentIds),
   maxMode: isFree ? null : key.maxMode,
 }));
@@ -64,7 +68,7 @@ function orNull(values: readonly string[] | null): readonly string[] | null {
   return values === null || values.length === 0 ? null : values;
 }
 
-const patchable = ["scopes", "deviceIds", "connectionNames", "agentIds", "maxMode", "expiresAt"] as const;
+const patchable = ["scopes", "deviceIds", "connectionNames", "deviceTags", "agentIds", "maxMode", "expiresAt"] as const;
 const step = fc.record({
   caller: fc.nat(30),
   target: fc.nat(30),
@@ -84,8 +88,8 @@ function callOf(taken: Step, maker: KeyRecord, targetId: string, nowMs: number):
   const path = `/${targetId}`;
   switch (taken.verb) {
     case "create": {
-      const { deviceIds, connectionNames, agentIds, maxMode, expiresAt } = maker;
-      const own = { deviceIds, connectionNames, agentIds, maxMode, expiresAt };
+      const { deviceIds, connectionNames, deviceTags, agentIds, maxMode, expiresAt } = maker;
+      const own = { deviceIds, connectionNames, deviceTags, agentIds, maxMode, expiresAt };
       return { body: { name: "made", ...own, ...chosen, ...(taken.foreignTenant && { tenant }) } };
     }
     case "patch":

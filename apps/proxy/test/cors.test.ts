@@ -42,7 +42,7 @@ describe("with origins", () => {
     expect({ status, body }).toEqual({ status: 204, body: null });
     expect(headers).toMatchObject({
       "access-control-allow-origin": page,
-      "access-control-allow-methods": "GET, POST, DELETE",
+      "access-control-allow-methods": "GET, POST, PATCH, DELETE",
       "access-control-allow-headers":
         "authorization, content-type, idempotency-key, x-request-id, if-none-match, cache-control, user-agent, x-project, x-project-id, x-stainless-arch, x-stainless-lang, x-stainless-os, x-stainless-package-version, x-stainless-retry-count, x-stainless-runtime, x-stainless-runtime-version, x-stainless-timeout",
       vary: "Origin",

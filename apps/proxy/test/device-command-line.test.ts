@@ -113,3 +113,23 @@ test("in front of a remote environment server the commands say that its devices 
     stderr: expect.stringContaining("remote environment server"),
   });
 });
+
+test("devices invite prints one command whose key is an invitation, and reports a broken option by its name", async () => {
+  const proxy = await start();
+  const { stdout } = await run(["devices", "invite", "--tag", "ci", "--gateway", proxy.url]);
+  const [, apiKey = ""] =
+    /^LETTA_BASE_URL=\S+ LETTA_API_KEY=(lek_\S+) .* --computer-name "\$\(hostname\)"\n$/.exec(stdout) ?? [];
+  const { url: baseUrl } = proxy;
+  await connectScriptedDevice({ baseUrl, apiKey, deviceId, connectionName: "demo" });
+  const refused = await registerDevice({ baseUrl, apiKey, deviceId: "another", connectionName: "demo" });
+  expect(refused).toMatchObject({ status: 403, body: { errorCode: "device_not_allowed" } });
+  expect((await listed())[0]).toMatchObject({ deviceId, tags: ["ci"], ownerKeyId: apiKey.slice(4, 16) });
+  expect((await run(["devices", "list"])).stdout).toMatch(/ TAGS\n.* ci\n/);
+  expect((await run(["keys", "show", apiKey.slice(4, 16)])).stdout).toMatch(/Invitation +used .*tags ci\n/);
+  expect(await run(["devices", "invite", "--expires", "soon"])).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining("--expires must be a duration"),
+  });
+  const env = { UPSTREAM_URL: "http://127.0.0.1:9" };
+  expect((await run(["devices", "invite"], env)).stderr).toContain("remote environment server");
+});

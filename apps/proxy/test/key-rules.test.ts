@@ -27,6 +27,7 @@ const bad: readonly (readonly [member: string, words: readonly string[], body: R
   ["deviceIds", listed(1_001).flatMap((id) => ["--device", id]), { deviceIds: listed(1_001) }],
   ["connectionNames", ["--device-name", " "], { connectionNames: [" "] }],
   ["connectionNames", ["--device-name", "*".repeat(129)], { connectionNames: ["*".repeat(129)] }],
+  ["deviceTags", ["--tag", "a b"], { deviceTags: ["a b"] }],
   ["agentIds", ["--agent", "a\nb"], { agentIds: ["a\nb"] }],
   ["description", ["--description", "x".repeat(129)], { description: "x".repeat(129) }],
   ["owner", ["--owner", "\t"], { owner: "\t" }],
@@ -57,6 +58,7 @@ const options: Readonly<Record<string, string>> = {
   scopes: "--scope",
   deviceIds: "--device",
   connectionNames: "--device-name",
+  deviceTags: "--tag",
   agentIds: "--agent",
   maxMode: "--max-mode",
   setMode: "--set-mode",
@@ -84,7 +86,7 @@ test("the command line and HTTP create the same record from the same input", asy
   const nowMs = testProxy.clock.now();
   const { key } = await testProxy.issueKey({ scopes: ["admin"], tenant: "t" });
   const words =
-    "--name n --tenant t --scope send --scope list --device a --device b --device a --device-name lab-* --agent x " +
+    "--name n --tenant t --scope send --scope list --device a --device b --device a --device-name lab-* --tag ci --agent x " +
     "--max-mode acceptEdits --set-mode standard --expires 36525d --shared --owner ada --description why";
   const wanted = read(words.split(" "), nowMs);
   const members = {
@@ -93,6 +95,7 @@ test("the command line and HTTP create the same record from the same input", asy
     scopes: ["send", "list"],
     deviceIds: ["a", "b", "a"],
     connectionNames: ["lab-*"],
+    deviceTags: ["ci"],
     agentIds: ["x"],
     maxMode: "acceptEdits",
     setMode: "standard",
@@ -103,16 +106,17 @@ test("the command line and HTTP create the same record from the same input", asy
   };
   const made = await administer(testProxy, key, { body: members });
   expect(made.status).toBe(201);
-  const { id, createdAt, revokedAt, disabledAt, requires, secrets, ...stored } = (await testProxy.keyStore.find(
+  const { id, createdAt, revokedAt, disabledAt, requires, secrets, invite, ...stored } = (await testProxy.keyStore.find(
     made.body.id,
   )) as KeyRecord;
-  expect([id, createdAt, revokedAt, disabledAt, requires, secrets.length]).toEqual([
+  expect([id, createdAt, revokedAt, disabledAt, requires, secrets.length, invite]).toEqual([
     made.body.id,
     nowMs,
     null,
     null,
-    ["set-mode"],
+    ["device-tags", "set-mode"],
     1,
+    null,
   ]);
   expect(wanted).toEqual(stored);
 });

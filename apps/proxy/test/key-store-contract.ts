@@ -2,11 +2,21 @@ import type { ConnectedDevice } from "@letta-environments/environment-server";
 import type { Clock } from "@letta-environments/platform";
 import { createVirtualClock, type VirtualClock } from "@letta-environments/testkit";
 import { describe, expect, test } from "vitest";
-import { disableKey, enableKey, mintSecret, patchKey, revokeKey, rotateKey } from "../src/keys/key-lifecycle.ts";
+import { createAcceptInvitation } from "../src/auth/invitations.ts";
+import {
+  createKey,
+  disableKey,
+  enableKey,
+  mintSecret,
+  patchKey,
+  revokeKey,
+  rotateKey,
+} from "../src/keys/key-lifecycle.ts";
 import { credentialIdOf, type KeyRecord, KeyRecordDamagedError } from "../src/keys/key-record.ts";
 import { watchSocketKeys } from "../src/keys/socket-key-watch.ts";
 import type { KeyStore } from "../src/ports.ts";
 import { createTestKeyRecord as newRecord } from "./support/create-test-key-record.ts";
+import { createTestPrincipal } from "./support/create-test-principal.ts";
 import { fakeSockets } from "./support/fake-sockets.ts";
 import { testMint } from "./support/test-proxy.ts";
 import { createHasExpired } from "../src/keys/credential-expiry.ts";
@@ -27,6 +37,11 @@ export interface KeyStorePromises {
   readonly generationBoundMs: number;
   /** Whether records are stored as text, which can be damaged. */
   readonly storesText: boolean;
+}
+
+function newInvitation(expiresAt: number): KeyRecord {
+  const request = { name: "n", tenant: "default", scopes: ["connect"], invite: { expiresAt, tags: ["ci"] } } as const;
+  return createKey(request, expiresAt - 60_000, testMint).record;
 }
 
 /** Texts that are not a record of a key with this id, derived from one that is. */
@@ -158,6 +173,36 @@ export function describeKeyStore(
       await other.update(record.id, (current) => revokeKey(current, 9));
       await waitForGeneration();
       expect(store.generation()).not.toBe(created);
+    });
+
+    test("accepts one of two devices that use an invitation at once, through different processes", async () => {
+      const { store, other, clock } = await setUp();
+      const record = newInvitation(clock.now() + 60_000);
+      await store.create(record);
+      const principal = createTestPrincipal({
+        keyId: record.id,
+        tenant: record.tenant,
+        ...(record.invite !== null && { invite: record.invite }),
+      });
+      const ids = Array.from({ length: 8 }, (_, index) => `device-${index}`);
+      const outcomes = await Promise.all(
+        ids.map((deviceId, index) => {
+          const accept = createAcceptInvitation({ clock, keyStore: index % 2 === 0 ? store : other });
+          return accept(principal, { deviceId, connectionName: "box" });
+        }),
+      );
+      const accepted = ids.filter((_, index) => outcomes[index]?.kind === "accepted");
+      expect(accepted).toHaveLength(1);
+      expect(await store.find(record.id)).toMatchObject({
+        deviceIds: accepted,
+        requires: [],
+        invite: { usedAt: clock.now(), tags: ["ci"] },
+      });
+      const again = await createAcceptInvitation({ clock, keyStore: other })(principal, {
+        deviceId: accepted[0] ?? "",
+        connectionName: "renamed",
+      });
+      expect(again).toMatchObject({ kind: "accepted", principal: { deviceIds: accepted } });
     });
 
     test("loses no change when two processes change one key at once", async () => {

@@ -10,6 +10,7 @@ import { describeDeviceSockets } from "./sections/device-sockets.ts";
 import { describeErrors } from "./sections/errors.ts";
 import { describeHostileRequests } from "./sections/hostile.ts";
 import { describeLimits, fewRequests } from "./sections/limits.ts";
+import { describeManagement } from "./sections/management.ts";
 import { describeRealDevice } from "./sections/real-device.ts";
 import { describeSending } from "./sections/sending.ts";
 import { describeHalfClosedCallers, describeSlowCallers } from "./sections/slow-callers.ts";
@@ -42,6 +43,9 @@ export function describeRuntime(launcher: RuntimeLauncher): void {
     });
     describe("web pages (CORS)", () => {
       describeWebPages(gateway);
+    });
+    describe("management of devices", () => {
+      describeManagement(launcher, gateway);
     });
     describe("bodies", () => {
       describeBodies(gateway);

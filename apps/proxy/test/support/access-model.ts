@@ -9,6 +9,8 @@ export interface ModelDevice {
   readonly deviceId: string;
   connectionName: string;
   currentMode: string | null;
+  /** Absent: none. */
+  tags?: readonly string[];
 }
 
 /** A text that occurs only in the environment of this device. */
@@ -21,12 +23,15 @@ export const hiddenMark = "hidden-mark";
 
 export const deviceIds: readonly string[] = ["d1", "d2", "d3"];
 export const suffixes: readonly string[] = ["ci-1", "ci-2", "prod-1"];
+export const tags: readonly string[] = ["ci", "gpu"];
 export const agentIds: readonly string[] = ["agent-1", "agent-2"];
 const modes = ["standard", "acceptEdits", "unrestricted"];
 
 /** Whether the key's record lets it know of the device: the rule in its plainest form, written apart from the product's. */
 export function mayKnow(key: KeyRecord, device: ModelDevice): boolean {
   if (key.tenant !== device.tenant) return false;
+  const { tags = [] } = device;
+  if (key.deviceTags !== null && !key.deviceTags.some((tag) => tags.includes(tag))) return false;
   if (key.deviceIds === null && key.connectionNames === null) return true;
   const byName = (key.connectionNames ?? []).some((pattern) =>
     new RegExp(`^${pattern.replaceAll("*", ".*")}$`).test(device.connectionName),
@@ -48,7 +53,10 @@ export function maySend(key: KeyRecord, device: ModelDevice, agentId: string | n
 
 /** The options of a key of {@link anyKey}. */
 export type AnyKey = Required<
-  Pick<KeyRequest, "tenant" | "scopes" | "deviceIds" | "connectionNames" | "agentIds" | "maxMode" | "shared">
+  Pick<
+    KeyRequest,
+    "tenant" | "scopes" | "deviceIds" | "connectionNames" | "deviceTags" | "agentIds" | "maxMode" | "shared"
+  >
 >;
 
 /** Any key of these tenants, with any restriction. */
@@ -59,6 +67,11 @@ export function anyKey(tenants: readonly string[], scopes: readonly Scope[]): fc
     scopes: fc.subarray([...scopes], { minLength: Math.max(1, scopes.length - 2) }),
     deviceIds: fc.option(fc.subarray([...deviceIds]), { freq: 2 }),
     connectionNames: fc.option(fc.subarray(patterns, { maxLength: 2 }), { freq: 2 }),
+    // Few keys, because those reach few devices.
+    deviceTags: fc.oneof(
+      { weight: 5, arbitrary: fc.constant(null) },
+      { weight: 1, arbitrary: fc.subarray([...tags], { minLength: 1 }) },
+    ),
     agentIds: fc.option(fc.subarray([...agentIds]), { freq: 2 }),
     maxMode: fc.option(fc.constantFrom(...modes), { freq: 2 }),
     shared: fc.boolean(),

@@ -10,6 +10,7 @@ import type { ShownDevice } from "../../src/admin/device-view.ts";
 import { createMemoryKeyStore } from "../../src/adapters/memory/key-store.ts";
 import { auditDevices } from "../../src/audit/device-changes.ts";
 import type { AuditEntry } from "../../src/audit/entry.ts";
+import type { DevicesFor } from "../../src/ports.ts";
 import type { GatewayConfig } from "../../src/services.ts";
 import { fakeRequest } from "./fake-request.ts";
 import { createTestAudit } from "./test-audit.ts";
@@ -69,16 +70,17 @@ export async function createDeviceAdministrationProxy(
   const onFailure = (cause: unknown): never => {
     throw cause;
   };
+  const devicesFor: DevicesFor = (actor) => auditDevices(server.devices, log, actor, onFailure);
   const testProxy = createTestProxy(undefined, {
     ports: {
       clock,
       keyStore,
       deviceSockets: server,
-      upstream: { kind: "embedded", server },
+      upstream: { kind: "embedded", server, devicesFor },
       admin: {
         randomBytes,
         keyStoreFor: () => keyStore,
-        devicesFor: (actor) => auditDevices(server.devices, log, actor, onFailure),
+        devicesFor,
       },
     },
     config,

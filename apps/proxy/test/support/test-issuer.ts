@@ -22,6 +22,7 @@ export const testJwtSettings: JwtSettings = {
     owner: "sub",
     deviceIds: null,
     connectionNames: null,
+    deviceTags: null,
     agentIds: null,
     maxMode: null,
   },

@@ -50,7 +50,7 @@ const registrations: readonly (readonly [title: string, body: unknown])[] = [
   ["an array", []],
 ];
 
-const first = "conn-0001";
+const first = "env-conn-0001";
 const stop = (connectionId: string) => ({
   method: "POST",
   path: `/v1/environments/${connectionId}/stop`,
@@ -156,6 +156,44 @@ const sends: readonly RecordedRequest[] = [
   },
 ];
 
+const laptopPath = "/v1/environments/laptop";
+const label = (title: string, as: string, body: unknown, path = laptopPath): RecordedRequest => ({
+  title,
+  as,
+  method: "PATCH",
+  path,
+  body,
+});
+const remove = (title: string, as: string, more: Partial<RecordedRequest> = {}): RecordedRequest => ({
+  title,
+  as,
+  method: "DELETE",
+  path: laptopPath,
+  ...more,
+});
+const lastPath = (conversationId: string): string => `/v1/environments/runtimes/agent-1/${conversationId}/last`;
+const management: readonly RecordedRequest[] = [
+  { title: "where a conversation ran last", as: "everything", path: lastPath("default") },
+  { title: "where an unknown conversation ran last", as: "everything", path: lastPath("nothing") },
+  { title: "where a conversation ran last, without the scope", as: "list only", path: lastPath("default") },
+  label("label the laptop", "manager", { displayName: "Büro 1", tags: ["linux", "ci"] }),
+  label("label the laptop without a change", "manager", {}),
+  label("label the laptop with a malformed tag", "manager", { tags: ["a b"] }),
+  label("label the laptop with a long name", "manager", { displayName: "x".repeat(129) }),
+  label("label the laptop without the scope", "device", { tags: [] }),
+  label("label an unknown device", "manager", { tags: [] }, "/v1/environments/nothing"),
+  { title: "the devices with a tag", as: "everything", query: "tag=ci" },
+  { title: "the devices with two tags", as: "everything", query: "tag=ci&tag=gpu" },
+  { title: "the devices with a malformed tag", as: "everything", query: "tag=a%20b" },
+  remove("remove the laptop as another device", "another device"),
+  remove("remove the laptop without the scope", "list only"),
+  remove("remove an unknown row of the laptop", "manager", { query: "id=env-9999" }),
+  remove("remove a malformed row of the laptop", "manager", { query: "id=a%2fb" }),
+  remove("remove the laptop as its own key", "device"),
+  remove("remove the laptop again", "device"),
+  { title: "where a conversation of a removed device ran last", as: "everything", path: lastPath("default") },
+];
+
 function useOf(key: string): readonly RecordedRequest[] {
   return [
     { title: `${key}: list`, as: key },
@@ -169,7 +207,12 @@ function useOf(key: string): readonly RecordedRequest[] {
 export const embedded: Topic = {
   name: "embedded",
   gateway: { upstream: "embedded" },
-  keys: { ...keysOfEveryKind, device: { scopes: ["connect"] }, "another device": { scopes: ["connect"] } },
+  keys: {
+    ...keysOfEveryKind,
+    device: { scopes: ["connect"] },
+    "another device": { scopes: ["connect"] },
+    manager: { scopes: ["admin"] },
+  },
   requests: [
     { title: "an empty list", as: "everything" },
     { title: "a device that is not there", as: "everything", path: "/v1/environments/laptop" },
@@ -213,5 +256,6 @@ export const embedded: Topic = {
     register("register the laptop again", "device", laptop),
     { title: "a send to the replaced connection", as: "everything", ...send(first, messageBody("m-21")) },
     upgrade("open the replaced socket", "device", first),
+    ...management,
   ],
 };

@@ -28,6 +28,7 @@ export function describeHostileRequests(launcher: RuntimeLauncher, gateway: Gate
       "POST /v1/environments/conn-1/messages",
       "POST /v1/environments/conn-1/stop",
       "DELETE /v1/environments/conn-1/queue/q-1",
+      "PATCH /v1/environments/device-1",
     ];
     expect([...targets].filter((target) => !built.includes(target))).toEqual([]);
   });

@@ -1,0 +1,221 @@
+/** `PATCH` and `DELETE /v1/environments/{deviceId}`: what is audited, and what reaches a remote upstream. */
+import { jsonResponse, type PlainResponse, problemResponse } from "@letta-environments/schema";
+import { describe, expect, test } from "vitest";
+import { createDeviceAdministrationProxy } from "./support/device-administration.ts";
+import { environmentRow } from "./support/environment-row.ts";
+import { fakeRequest } from "./support/fake-request.ts";
+import { createTestAudit } from "./support/test-audit.ts";
+import { createTestProxy, problemOf, type TestProxy } from "./support/test-proxy.ts";
+
+function change(
+  { proxy }: Pick<TestProxy, "proxy">,
+  key: string,
+  { path = "/v1/environments/d1", query = "", body }: { path?: string; query?: string; body?: object } = {},
+): Promise<PlainResponse> {
+  const method = body === undefined ? "DELETE" : "PATCH";
+  const text = body === undefined ? null : JSON.stringify(body);
+  return proxy.handle(fakeRequest({ key, method, path, query, body: text }));
+}
+
+function codeOf(response: PlainResponse): string {
+  return response.status < 300 ? String(response.status) : `${response.status} ${problemOf(response).errorCode}`;
+}
+
+describe("with an embedded environment server", () => {
+  async function setUp() {
+    const world = await createDeviceAdministrationProxy();
+    const connect = await world.issueKey({ scopes: ["connect"] });
+    const admin = await world.issueKey({ scopes: ["admin", "read"] });
+    const closes = await world.connect(connect.key, { deviceId: "d1", connectionName: "ci-1" });
+    const changes = async () => (await world.entries()).filter(({ type }) => type.startsWith("device_"));
+    return { ...world, connect, admin, closes, changes };
+  }
+
+  test("a removal is audited under the key that makes it, before it is made and after", async () => {
+    const world = await setUp();
+    expect(codeOf(await change(world, world.admin.key))).toBe("204");
+    expect(world.closes).toEqual([1008]);
+    const actor = { kind: "key", keyId: world.admin.record.id, tenant: "default" };
+    const entry = { actor, tenant: "default", deviceId: "d1", act: "removed" };
+    expect(await world.changes()).toMatchObject([
+      { type: "device_change_started", ...entry },
+      { type: "device_changed", ...entry, ownerKeyId: world.connect.record.id, connectionNames: ["ci-1"] },
+    ]);
+  });
+
+  test("the key of the device removes it too, and an unknown device leaves nothing in the audit log", async () => {
+    const world = await setUp();
+    const other = await world.issueKey({ scopes: ["connect"] });
+    expect(codeOf(await change(world, other.key))).toBe("404 environment_not_found");
+    expect(codeOf(await change(world, world.admin.key, { path: "/v1/environments/d9" }))).toBe(
+      "404 environment_not_found",
+    );
+    expect(await world.changes()).toEqual([]);
+    expect(codeOf(await change(world, world.connect.key))).toBe("204");
+    expect(await world.changes()).toHaveLength(2);
+  });
+
+  test("new labels are audited, and a change that cannot be audited is not made: 503 audit_unavailable", async () => {
+    const world = await setUp();
+    const labelled = await change(world, world.admin.key, { body: { displayName: "Büro", tags: ["ci"] } });
+    expect(JSON.parse(String(labelled.body))).toMatchObject({ displayName: "Büro", tags: ["ci"] });
+    expect((await world.changes()).at(-1)).toMatchObject({
+      act: "labelled",
+      labels: { displayName: "Büro", tags: ["ci"] },
+    });
+    world.auditDatabase.exec("DROP TABLE audit_records");
+    expect(codeOf(await change(world, world.admin.key, { body: { tags: ["gpu"] } }))).toBe("503 audit_unavailable");
+    expect(codeOf(await change(world, world.admin.key))).toBe("503 audit_unavailable");
+    expect((await world.store.findEnvironments("default", "d1"))[0]?.tags).toEqual(["ci"]);
+  });
+
+  test("a body with a broken rule is 400 with the member", async () => {
+    const world = await setUp();
+    const refused = await change(world, world.admin.key, { body: { tags: ["a b"] } });
+    expect(problemOf(refused)).toMatchObject({ errorCode: "invalid_request", errors: [{ member: "tags[0]" }] });
+    expect(codeOf(await change(world, world.admin.key, { query: "id=a&id=b" }))).toBe("400 invalid_request");
+  });
+});
+
+describe("in front of a remote upstream", () => {
+  const row = environmentRow("1", { deviceId: "d1", connectionName: "ci-1", tags: ["ci"] });
+
+  /** A gateway in front of a server that has one device, and that responds so to changes. */
+  async function setUp(respond: () => PlainResponse | Promise<PlainResponse>) {
+    const audit = createTestAudit();
+    const log = await audit.openWriter("writer-1");
+    const proxy = createTestProxy(
+      async ({ method, path }) => {
+        if (method !== "GET") return respond();
+        if (path === "/v1/environments/d1") return jsonResponse(200, row);
+        return path === "/v1/environments"
+          ? jsonResponse(200, { connections: [row], hasNextPage: false })
+          : problemResponse("environment_not_found");
+      },
+      { ports: { audit: log } },
+    );
+    const admin = await proxy.issueKey({ scopes: ["admin"] });
+    const sent = (): readonly string[] =>
+      proxy.upstreamRequests
+        .filter(({ method }) => method !== "GET")
+        .map(({ method, path, query }) => {
+          return `${method} ${path}${query === "" ? "" : `?${query}`}`;
+        });
+    const changes = async () =>
+      (await audit.entries()).map(({ type }) => type).filter((type) => type.startsWith("device_"));
+    return { ...proxy, admin, sent, changes };
+  }
+
+  const removed: PlainResponse = { status: 204, headers: {}, body: null };
+
+  test("a change is forwarded once, after the device was read, and audited", async () => {
+    const world = await setUp(() => removed);
+    expect(codeOf(await change(world, world.admin.key, { query: "id=1" }))).toBe("204");
+    expect(world.sent()).toEqual(["DELETE /v1/environments/d1?id=1"]);
+    expect(await world.changes()).toEqual(["device_change_started", "device_changed"]);
+  });
+
+  test("a patch shows the row without hidden members", async () => {
+    const world = await setUp(() => jsonResponse(200, { ...row, userId: "secret", tags: ["gpu"] }));
+    const response = await change(world, world.admin.key, { body: { tags: ["gpu"] } });
+    expect(JSON.parse(String(response.body))).toMatchObject({ deviceId: "d1", tags: ["gpu"], podId: null });
+    expect(String(response.body)).not.toContain("secret");
+  });
+
+  test("a device out of reach is 404 like an unknown one, and nothing is forwarded", async () => {
+    const world = await setUp(() => removed);
+    const unknown = await change(world, world.admin.key, { path: "/v1/environments/d9" });
+    for (const restriction of [{ connectionNames: ["prod-*"] }, { deviceTags: ["gpu"] }, { deviceIds: ["d2"] }]) {
+      const { key } = await world.issueKey({ scopes: ["admin"], ...restriction });
+      expect(problemOf(await change(world, key))).toEqual(problemOf(unknown));
+    }
+    expect(codeOf(await change(world, world.admin.key, { query: "id=2" }))).toBe("404 environment_not_found");
+    const { key } = await world.issueKey({ scopes: ["connect"] });
+    expect(codeOf(await change(world, key))).toBe("403 insufficient_scope");
+    expect(world.sent()).toEqual([]);
+    expect(await world.changes()).toEqual([]);
+  });
+
+  test.each([404, 405, 501])("a server that answers %i does not have the endpoint", async (status) => {
+    const world = await setUp(() => jsonResponse(status, { message: "nope" }));
+    expect(codeOf(await change(world, world.admin.key))).toBe("404 endpoint_not_found");
+    expect(await world.changes()).toEqual(["device_change_started", "device_change_abandoned"]);
+  });
+
+  test("a device that a server of ours does not find any more is 404 environment_not_found", async () => {
+    const world = await setUp(() => problemResponse("environment_not_found"));
+    expect(codeOf(await change(world, world.admin.key))).toBe("404 environment_not_found");
+  });
+
+  test("a change to which the server does not respond is unknown in the audit log", async () => {
+    const world = await setUp(() => jsonResponse(503, {}));
+    expect((await change(world, world.admin.key)).status).toBe(503);
+    expect(await world.changes()).toEqual(["device_change_started", "device_change_unknown"]);
+  });
+});
+
+describe("the device that ran a conversation last, in front of a remote upstream", () => {
+  const runtime = { deviceId: "d1", connectionName: "ci-1", metadata: { self_update: { install_path: "/hidden" } } };
+  const path = "/v1/environments/runtimes/agent-1/default/last";
+  const row = environmentRow("1", { deviceId: "d1", connectionName: "ci-1", tags: ["ci"] });
+
+  function setUp(respond: () => PlainResponse): TestProxy {
+    return createTestProxy(async (request) => (request.path === path ? respond() : jsonResponse(200, row)));
+  }
+
+  test("is shown to keys that may use the device, without hidden members", async () => {
+    const world = setUp(() => jsonResponse(200, runtime));
+    const get = async (restriction: object): Promise<PlainResponse> =>
+      world.proxy.handle(fakeRequest({ path, key: (await world.issueKey({ scopes: ["read"], ...restriction })).key }));
+    for (const restriction of [{}, { deviceIds: ["d1"] }, { deviceTags: ["ci"] }, { connectionNames: ["ci-*"] }]) {
+      const response = await get(restriction);
+      expect([response.status, String(response.body).includes("/hidden")]).toEqual([200, false]);
+    }
+    for (const restriction of [{ deviceIds: ["d2"] }, { deviceTags: ["gpu"] }, { connectionNames: ["prod-*"] }]) {
+      expect(codeOf(await get(restriction))).toBe("404 environment_not_found");
+    }
+    expect((await get({ scopes: ["read", "details"] })).body).toContain("/hidden");
+  });
+
+  test.each([
+    ["404 environment_not_found", problemResponse("environment_not_found")],
+    ["404 endpoint_not_found", jsonResponse(404, { message: "no such route" })],
+    ["502 upstream_invalid_response", jsonResponse(200, { later: true })],
+  ])("is %s where the server says so", async (expected, response) => {
+    const world = setUp(() => response);
+    const { key } = await world.issueKey({ scopes: ["read"] });
+    expect(codeOf(await world.proxy.handle(fakeRequest({ path, key })))).toBe(expected);
+  });
+});
+
+describe("a list with tags, in front of a remote upstream", () => {
+  const rows = [["ci"], ["ci", "gpu"], undefined].map((tags, index) =>
+    environmentRow(String(index), { deviceId: `d${index}`, ...(tags !== undefined && { tags }) }),
+  );
+
+  test("has the rows that have them, whether or not the server knows tags", async () => {
+    const proxy = createTestProxy(() => Promise.resolve(jsonResponse(200, { connections: rows, hasNextPage: false })));
+    const list = async (query: string, restriction: object = {}): Promise<readonly string[]> => {
+      const { key } = await proxy.issueKey({ scopes: ["list"], ...restriction });
+      const { body } = await proxy.proxy.handle(fakeRequest({ key, query }));
+      return (JSON.parse(String(body)) as { connections: { deviceId: string }[] }).connections.map(
+        (row) => row.deviceId,
+      );
+    };
+    expect(await list("tag=ci")).toEqual(["d0", "d1"]);
+    expect(await list("tag=ci&tag=gpu")).toEqual(["d1"]);
+    expect(await list("", { deviceTags: ["gpu"] })).toEqual(["d1"]);
+    expect(await list("tag=ci", { deviceTags: ["gpu"] })).toEqual(["d1"]);
+    expect(await list("", { deviceTags: ["other"] })).toEqual([]);
+    expect(proxy.upstreamRequests[0]?.query).toContain("tag=ci");
+  });
+});
+
+test("where extensions are not served they are 404 endpoint_not_found with the reason, for every key", async () => {
+  const proxy = createTestProxy(undefined, { remote: { isolatesRequests: true } });
+  const response = await change(proxy, "no key");
+  expect(problemOf(response)).toMatchObject({
+    errorCode: "endpoint_not_found",
+    detail: expect.stringContaining("Cloudflare Workers"),
+  });
+});

@@ -1,0 +1,116 @@
+/** Invitations: who may use one, for how long, and what its device gets. */
+import { describe, expect, test } from "vitest";
+import { createDeviceAdministrationProxy } from "./support/device-administration.ts";
+import { fakeRequest } from "./support/fake-request.ts";
+import { bodyOf, problemOf } from "./support/test-proxy.ts";
+
+const hourMs = 3_600_000;
+
+async function setUp(tags: readonly string[] = ["ci"]) {
+  const world = await createDeviceAdministrationProxy();
+  const expiresAt = world.clock.now() + hourMs;
+  const { key, record } = await world.issueKey({ scopes: ["connect"], invite: { expiresAt, tags } });
+  const admin = await world.issueKey({ scopes: ["admin", "read"] });
+  const stored = async () => (await world.keyStore.list()).find(({ id }) => id === record.id);
+  return { ...world, key, record, admin, stored };
+}
+
+describe("an invitation", () => {
+  test("belongs to the first device that uses it, and gives it its tags", async () => {
+    const { register, key, store, stored, connect } = await setUp();
+    await connect(key, { deviceId: "d1" });
+    expect((await store.findEnvironments("default", "d1")).map(({ tags }) => tags)).toEqual([["ci"]]);
+    await expect(register(key, { deviceId: "d2" })).rejects.toThrow("device_not_allowed");
+    expect(await store.findEnvironments("default", "d2")).toEqual([]);
+    expect(await stored()).toMatchObject({ deviceIds: ["d1"], requires: [], invite: { tags: ["ci"] } });
+  });
+
+  test("that no device uses ends at its time, and one that was used stays valid for its device", async () => {
+    const unused = await setUp();
+    await unused.clock.advance(hourMs);
+    await expect(unused.register(unused.key, { deviceId: "d1" })).rejects.toThrow("invalid_key");
+    const used = await setUp();
+    await used.register(used.key, { deviceId: "d1" });
+    await used.clock.advance(1_000 * hourMs);
+    await expect(used.connect(used.key, { deviceId: "d1", connectionName: "renamed" })).resolves.toEqual([]);
+  });
+
+  test("may be used again by its device, also after a registration that failed", async () => {
+    const { register, key, issueKey } = await setUp();
+    const owner = await issueKey({ scopes: ["connect"] });
+    await register(owner.key, { deviceId: "d1" });
+    await expect(register(key, { deviceId: "d1" })).rejects.toThrow("device_owned_by_another_key");
+    await expect(register(key, { deviceId: "d2" })).rejects.toThrow("device_not_allowed");
+    await expect(register(key, { deviceId: "d1" })).rejects.toThrow("device_owned_by_another_key");
+  });
+
+  test("adds its tags to a device that was released, and does not add them again to one that it owns", async () => {
+    const { register, key, admin, issueKey, proxy, devices, store } = await setUp(["ci", "gpu"]);
+    const owner = await issueKey({ scopes: ["connect"] });
+    await register(owner.key, { deviceId: "d1" });
+    const patch = (tags: readonly string[]) =>
+      proxy.handle(
+        fakeRequest({
+          key: admin.key,
+          method: "PATCH",
+          path: "/v1/environments/d1",
+          body: JSON.stringify({ tags }),
+        }),
+      );
+    await patch(["linux"]);
+    await devices(admin.key, "/d1/release", { method: "POST" });
+    await register(key, { deviceId: "d1" });
+    expect((await store.findEnvironments("default", "d1"))[0]?.tags).toEqual(["ci", "gpu", "linux"]);
+    await patch([]);
+    await register(key, { deviceId: "d1" });
+    expect((await store.findEnvironments("default", "d1"))[0]?.tags).toEqual([]);
+  });
+
+  test("that was revoked or disabled meanwhile is 401", async () => {
+    const { register, key, record, keyStore } = await setUp();
+    await keyStore.update(record.id, (present) => ({ ...present, disabledAt: 1 }));
+    await expect(register(key, { deviceId: "d1" })).rejects.toThrow("invalid_key");
+  });
+
+  test("can be used for nothing but a registration", async () => {
+    const { proxy, key } = await setUp();
+    const response = await proxy.handle(fakeRequest({ key }));
+    expect(problemOf(response).errorCode).toBe("insufficient_scope");
+  });
+});
+
+describe("the administration", () => {
+  test("creates an invitation, and shows how it was used", async () => {
+    const { proxy, admin, register, clock } = await setUp();
+    const create = (body: object) =>
+      proxy.handle(fakeRequest({ key: admin.key, method: "POST", path: "/admin/v1/keys", body: JSON.stringify(body) }));
+    const expiresAt = clock.now() + hourMs;
+    const invite = { name: "new box", scopes: ["connect"], invite: { expiresAt, tags: ["gpu"] } };
+    const created = bodyOf(await create(invite)) as { key: string; id: string; requires: string[] };
+    expect(created).toMatchObject({ invite: { expiresAt, tags: ["gpu"], usedAt: null }, requires: ["invite"] });
+    await register(created.key, { deviceId: "d7" });
+    const shown = await proxy.handle(fakeRequest({ key: admin.key, path: `/admin/v1/keys/${created.id}` }));
+    expect(bodyOf(shown)).toMatchObject({ deviceIds: ["d7"], invite: { usedAt: clock.now() }, requires: [] });
+
+    for (const [change, rule] of [
+      [{ scopes: ["connect", "list"] }, "must be of a key with the scope connect alone"],
+      [{ deviceIds: ["d1"] }, "must be of a key without deviceIds and deviceTags"],
+      [{ shared: true }, "must be of a key that is not shared"],
+      [{ invite: { expiresAt: clock.now() } }, "has an expiresAt that must be in the future"],
+    ] as const) {
+      const { errors } = problemOf(await create({ ...invite, ...change }));
+      expect(errors).toEqual([{ member: "invite", rule: expect.stringContaining(rule) }]);
+    }
+  });
+
+  test("of a key that is limited to devices or tags grants no invitation, since its device is not known", async () => {
+    const { proxy, issueKey, clock } = await setUp();
+    const invite = { expiresAt: clock.now() + hourMs };
+    for (const restriction of [{ deviceIds: ["d1"] }, { deviceTags: ["ci"] }]) {
+      const { key } = await issueKey({ scopes: ["admin"], ...restriction });
+      const body = JSON.stringify({ name: "n", scopes: ["connect"], invite });
+      const response = await proxy.handle(fakeRequest({ key, method: "POST", path: "/admin/v1/keys", body }));
+      expect(problemOf(response).errorCode).toBe("grant_not_allowed");
+    }
+  });
+});
