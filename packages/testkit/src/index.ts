@@ -24,6 +24,7 @@ export { launchDevice, launchDeviceWith, type LaunchedDevice } from "./device.ts
 export { baseEnvironment, type LaunchedProcess, launchProcess, type ProcessExit } from "./process.ts";
 export { launchProxy, type LaunchedProxy, type LaunchProxyOptions, type NewKey, runLettaProxy } from "./proxy.ts";
 export { canLaunchValkey, launchValkey, type LaunchedValkey, type LaunchValkeyOptions } from "./valkey.ts";
+export { readRecording, recordingNames, type RecordedFrame, type Recording } from "./recordings.ts";
 export { demoAgentId } from "./local-conversation.ts";
 export { replaceGlobals } from "./simulation/globals.ts";
 export { createRandom, type Random } from "./simulation/random.ts";
