@@ -27,6 +27,8 @@ const ruleSchemas: ReadonlyMap<string, JsonSchema> = new Map<string, JsonSchema>
     "isIdentifier",
     { pattern: "^[A-Za-z0-9._~:-]{1,128}$", not: { enum: [".", "..", "register", "events", "approvals", "runtimes"] } },
   ],
+  ["isReference", { minLength: 1, maxLength: 256 }],
+  ["isWaitSeconds", { pattern: "^[0-9]{1,9}$" }],
   ["isListLimit", { pattern: "^0{0,8}([1-9][0-9]?|100)$" }],
   ["isTag", { pattern: "^[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}$" }],
   // Text in UTF-8 has no unpaired surrogates.

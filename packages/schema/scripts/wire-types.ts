@@ -15,8 +15,9 @@ export interface WireType {
 }
 
 // The input of this schema has an interface of its own, because the schema decodes strings to values.
-const renamed: ReadonlyMap<unknown, string> = new Map([
+const renamed: ReadonlyMap<unknown, string> = new Map<unknown, string>([
   [schemas.ListEnvironmentsQuerySchema, "ListEnvironmentsWireQuery"],
+  [schemas.RetrieveMessageQuerySchema, "RetrieveMessageWireQuery"],
 ]);
 
 const names: ReadonlyMap<unknown, string> = new Map<unknown, string>([
@@ -49,6 +50,8 @@ export const wireTypes: readonly WireType[] = [
   wireType(schemas.ListEnvironmentsQuerySchema, "list-query.ts", false),
   wireType(schemas.SendMessageBodySchema, "message.ts", false),
   wireType(schemas.SendMessageResponseSchema, "message.ts", true),
+  wireType(schemas.RetrieveMessageQuerySchema, "message-status.ts", false),
+  wireType(schemas.MessageStatusSchema, "message-status.ts", true),
   wireType(schemas.RegisterRequestSchema, "register.ts", false),
   wireType(schemas.RegisterResponseSchema, "register.ts", true),
   wireType(schemas.EnvironmentPatchSchema, "labels.ts", false),

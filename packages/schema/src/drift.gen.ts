@@ -2,6 +2,7 @@
 import type { ChangeDirectoryResponse, ChangeModeResponse, RemoveQueueItemResponse, ResumeQueueResponse, StopTurnResponse } from "./control.ts";
 import type { Environment, EnvironmentList } from "./environment.ts";
 import type { LastRuntime } from "./last-runtime.ts";
+import type { MessageStatus } from "./message-status.ts";
 import type { Problem } from "./problem.ts";
 import type { RegisterResponse } from "./register.ts";
 import type { SendMessageResponse } from "./message.ts";
@@ -18,6 +19,10 @@ const environmentMembers: readonly string[] = ["id","connectedAt","connectionId"
 const environmentListMembers: readonly string[] = ["connections","hasNextPage"];
 
 const sendMessageResponseMembers: readonly string[] = ["success","message"];
+
+const turnUsageMembers: readonly string[] = ["cachedInputTokens","cacheWriteTokens","completionTokens","contextTokens","promptTokens","reasoningTokens","stepCount","totalTokens"];
+
+const messageStatusMembers: readonly string[] = ["agentId","clientMessageId","conversationId","deviceId","state","disposition","durationMs","error","sentAt","stopReason","text","textTruncated","updatedAt","usage","waitSeconds"];
 
 const registerResponseMembers: readonly string[] = ["connectionId","wsUrl","supportsSplitStatusChannels","supportsPairedListenerGenerations"];
 
@@ -82,6 +87,22 @@ export const findSendMessageResponseDrift = (value: SendMessageResponse): Drift[
   const report: DriftReport = new Map();
   const place0 = createPlace("", sendMessageResponseMembers, report);
   findUnknownMembers(place0, value, 2);
+  return [...report.values()];
+};
+
+/** Returns the unknown members of a {@link MessageStatus}, and the unknown values of its open enums. */
+export const findMessageStatusDrift = (value: MessageStatus): Drift[] => {
+  const report: DriftReport = new Map();
+  const place0 = createPlace("", messageStatusMembers, report);
+  const place1 = createPlace("state", ["received","sent","accepted","running","waiting_for_approval","finished","cancelled","evicted","failed","unknown"], report);
+  const place2 = createPlace("disposition", ["started","queued"], report);
+  const place3 = createPlace("usage.", turnUsageMembers, report);
+  findUnknownMembers(place0, value, 5 + (value.disposition === undefined ? 0 : 1) + (value.durationMs === undefined ? 0 : 1) + (value.error === undefined ? 0 : 1) + (value.sentAt === undefined ? 0 : 1) + (value.stopReason === undefined ? 0 : 1) + (value.text === undefined ? 0 : 1) + (value.textTruncated === undefined ? 0 : 1) + (value.updatedAt === undefined ? 0 : 1) + (value.usage === undefined ? 0 : 1) + (value.waitSeconds === undefined ? 0 : 1));
+  findUnknownValue(place1, value.state);
+  findUnknownValue(place2, value.disposition);
+  if (value.usage !== undefined) {
+    findUnknownMembers(place3, value.usage, (value.usage.cachedInputTokens === undefined ? 0 : 1) + (value.usage.cacheWriteTokens === undefined ? 0 : 1) + (value.usage.completionTokens === undefined ? 0 : 1) + (value.usage.contextTokens === undefined ? 0 : 1) + (value.usage.promptTokens === undefined ? 0 : 1) + (value.usage.reasoningTokens === undefined ? 0 : 1) + (value.usage.stepCount === undefined ? 0 : 1) + (value.usage.totalTokens === undefined ? 0 : 1));
+  }
   return [...report.values()];
 };
 

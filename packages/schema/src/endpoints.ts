@@ -25,6 +25,7 @@ import {
   type StopTurnBody,
   type StopTurnResponse,
 } from "./control.ts";
+import { controlProblems } from "./control-problems.ts";
 import { EnvironmentListSchema, EnvironmentSchema, type Environment, type EnvironmentList } from "./environment.ts";
 import {
   EnvironmentPatchSchema,
@@ -40,6 +41,12 @@ import {
   type SendMessageBody,
   type SendMessageResponse,
 } from "./message.ts";
+import {
+  MessageStatusSchema,
+  RetrieveMessageQuerySchema,
+  type MessageStatus,
+  type RetrieveMessageQuery,
+} from "./message-status.ts";
 import type { Scope } from "./principal.ts";
 import type { ProblemCode } from "./problem-definitions.ts";
 import {
@@ -54,6 +61,7 @@ export type Operation =
   | "listEnvironments"
   | "retrieveEnvironment"
   | "sendMessage"
+  | "retrieveMessage"
   | "updateEnvironment"
   | "removeEnvironment"
   | "retrieveLastRuntime"
@@ -83,6 +91,8 @@ export interface Endpoint<Query = unknown, Body = unknown, Response = unknown, P
   readonly extension?: boolean;
   /** Names of the ids in the path, in order. */
   readonly params: readonly Param[];
+  /** Those of `params` that are references, which their sender chose; see `isReference`. */
+  readonly references?: readonly Param[];
   /** Decodes the query; `null` if the endpoint takes none. */
   readonly query: GenericSchema<unknown, Query> | null;
   /** Decodes the JSON body; `null` if the endpoint takes none. */
@@ -100,6 +110,7 @@ export interface Endpoints {
   readonly listEnvironments: Endpoint<ListEnvironmentsQuery, never, EnvironmentList, never>;
   readonly retrieveEnvironment: Endpoint<never, never, Environment, "deviceId">;
   readonly sendMessage: Endpoint<never, SendMessageBody, SendMessageResponse, "connectionId">;
+  readonly retrieveMessage: Endpoint<RetrieveMessageQuery, never, MessageStatus, "connectionId" | "clientMessageId">;
   readonly updateEnvironment: Endpoint<never, EnvironmentPatch, Environment, "deviceId">;
   readonly removeEnvironment: Endpoint<RemoveEnvironmentQuery, never, never, "deviceId">;
   readonly retrieveLastRuntime: Endpoint<never, never, LastRuntime, "agentId" | "conversationId">;
@@ -130,21 +141,6 @@ type DecodedBy<Schema extends GenericSchema | null> =
 export type DecodedRequest = {
   [Name in Operation]: { readonly operation: Name } & OperationInput<Name>;
 }[Operation];
-
-/** Problems of every operation that controls a conversation. */
-const controlProblems: readonly ProblemCode[] = [
-  "invalid_request",
-  "invalid_id",
-  "connection_not_found",
-  "device_offline",
-  "connection_replaced",
-  "control_rejected",
-  "agent_not_allowed",
-  "agent_required",
-  "queue_full",
-  "storage_unavailable",
-  "control_unknown",
-];
 
 /** The members that the operations with a body have in common. */
 const control = {
@@ -224,6 +220,25 @@ export const endpoints: Endpoints = {
       "storage_unavailable",
       "delivery_unknown",
     ],
+  },
+  retrieveMessage: {
+    operation: "retrieveMessage",
+    method: "GET",
+    path: "/v1/environments/{connectionId}/messages/{clientMessageId}",
+    summary: "Retrieve what became of a message.",
+    description:
+      "An extension of the vendor's API. The final text of the agent requires the scope `view`. In front of a remote server, " +
+      "the state is what the gateway knows of the send: at most `accepted`.",
+    audience: "caller",
+    scope: "read",
+    params: ["connectionId", "clientMessageId"],
+    references: ["clientMessageId"],
+    extension: true,
+    query: RetrieveMessageQuerySchema,
+    body: null,
+    response: MessageStatusSchema,
+    successStatus: 200,
+    problems: ["invalid_request", "invalid_id", "message_not_found", "message_ambiguous", "storage_unavailable"],
   },
   updateEnvironment: {
     operation: "updateEnvironment",

@@ -4,12 +4,13 @@ import type { Environment, EnvironmentList } from "./environment.ts";
 import type { EnvironmentPatch } from "./labels.ts";
 import type { LastRuntime } from "./last-runtime.ts";
 import type { ListEnvironmentsWireQuery } from "./list-query.ts";
+import type { MessageStatus, RetrieveMessageWireQuery } from "./message-status.ts";
 import type { Problem } from "./problem.ts";
 import type { RegisterRequest, RegisterResponse } from "./register.ts";
 import type { SendMessageBody, SendMessageResponse } from "./message.ts";
 import { findMismatch } from "./find-mismatch.ts";
-import { isDirectory, isDisplayable, isListLimit, isRecord, isTag, isWellFormed, looksLikeApproval, looksLikeToolReturn } from "./rules.ts";
-import { isIdentifier } from "./identifier.ts";
+import { isDirectory, isDisplayable, isListLimit, isRecord, isTag, isWaitSeconds, isWellFormed, looksLikeApproval, looksLikeToolReturn } from "./rules.ts";
+import { isIdentifier, isReference } from "./identifier.ts";
 
 export { isRecord };
 /** Returns whether a value is a string. */
@@ -32,6 +33,9 @@ const isTextTag = (value: unknown): boolean => isText(value) && isTag(value);
 const isTextWellFormedFrom1To256 = (value: unknown): boolean => isText(value) && isWellFormed(value) && value.length >= 1 && value.length <= 256;
 const isTextFrom1 = (value: unknown): boolean => isText(value) && value.length >= 1;
 const isTextWellFormedTo256 = (value: unknown): boolean => isText(value) && isWellFormed(value) && value.length <= 256;
+const isTextReference = (value: unknown): boolean => isText(value) && isReference(value);
+const isTextWaitSeconds = (value: unknown): boolean => isText(value) && isWaitSeconds(value);
+const isNumberOrAbsent = (value: unknown): boolean => isNumber(value) || value === undefined;
 const isTextFrom1To256Displayable = (value: unknown): boolean => isText(value) && value.length >= 1 && value.length <= 256 && isDisplayable(value);
 const isTextFrom1To128Displayable = (value: unknown): boolean => isText(value) && value.length >= 1 && value.length <= 128 && isDisplayable(value);
 const isTextTo4096Directory = (value: unknown): boolean => isText(value) && value.length <= 4096 && isDirectory(value);
@@ -151,6 +155,50 @@ export const isSendMessageResponse = (value: unknown): value is SendMessageRespo
 
 /** Returns the path of the first member that does not match {@link SendMessageResponse}, such as `messages[0].role`; `""` for the whole value, `null` if it matches. */
 export const findSendMessageResponseMismatch = (value: unknown): string | null => findMismatch(isSendMessageResponse, value);
+
+/** Returns whether a value matches {@link RetrieveMessageWireQuery}. */
+export const isRetrieveMessageWireQuery = (value: unknown): value is RetrieveMessageWireQuery =>
+  isRecord(value) &&
+  (value["agentId"] === undefined || isTextReference(value["agentId"])) &&
+  (value["conversationId"] === undefined || isTextReference(value["conversationId"])) &&
+  (value["wait"] === undefined || (value["wait"] === "finished")) &&
+  (value["waitSeconds"] === undefined || isTextWaitSeconds(value["waitSeconds"]));
+
+/** Returns the path of the first member that does not match {@link RetrieveMessageWireQuery}, such as `messages[0].role`; `""` for the whole value, `null` if it matches. */
+export const findRetrieveMessageWireQueryMismatch = (value: unknown): string | null => findMismatch(isRetrieveMessageWireQuery, value);
+
+const isTurnUsage = (value: unknown): boolean =>
+  isRecord(value) &&
+  isNumberOrAbsent(value["cachedInputTokens"]) &&
+  isNumberOrAbsent(value["cacheWriteTokens"]) &&
+  isNumberOrAbsent(value["completionTokens"]) &&
+  isNumberOrAbsent(value["contextTokens"]) &&
+  isNumberOrAbsent(value["promptTokens"]) &&
+  isNumberOrAbsent(value["reasoningTokens"]) &&
+  isNumberOrAbsent(value["stepCount"]) &&
+  isNumberOrAbsent(value["totalTokens"]);
+
+/** Returns whether a value matches {@link MessageStatus}. */
+export const isMessageStatus = (value: unknown): value is MessageStatus =>
+  isRecord(value) &&
+  isTextOrNull(value["agentId"]) &&
+  isText(value["clientMessageId"]) &&
+  isText(value["conversationId"]) &&
+  isText(value["deviceId"]) &&
+  isText(value["state"]) &&
+  isTextOrAbsent(value["disposition"]) &&
+  isNumberOrAbsent(value["durationMs"]) &&
+  isTextOrAbsent(value["error"]) &&
+  isNumberOrAbsent(value["sentAt"]) &&
+  isTextOrAbsent(value["stopReason"]) &&
+  isTextOrAbsent(value["text"]) &&
+  (value["textTruncated"] === undefined || isFlag(value["textTruncated"])) &&
+  isNumberOrAbsent(value["updatedAt"]) &&
+  (value["usage"] === undefined || isTurnUsage(value["usage"])) &&
+  isNumberOrAbsent(value["waitSeconds"]);
+
+/** Returns the path of the first member that does not match {@link MessageStatus}, such as `messages[0].role`; `""` for the whole value, `null` if it matches. */
+export const findMessageStatusMismatch = (value: unknown): string | null => findMismatch(isMessageStatus, value);
 
 /** Returns whether a value matches {@link RegisterRequest}. */
 export const isRegisterRequest = (value: unknown): value is RegisterRequest =>

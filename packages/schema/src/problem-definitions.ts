@@ -59,12 +59,14 @@ export type ProblemCode =
   | "endpoint_not_found"
   | "environment_not_found"
   | "connection_not_found"
+  | "message_not_found"
   | "key_not_found"
   | "method_not_allowed"
   | "device_offline"
   | "connection_replaced"
   | "input_rejected"
   | "approval_decided"
+  | "message_ambiguous"
   | "control_rejected"
   | "mode_not_set"
   | "send_in_progress"
@@ -164,6 +166,10 @@ export const problemDefinitions: Readonly<Record<ProblemCode, ProblemDefinition>
     member: "connectionId",
     rule: "must be the connectionId of an environment",
   }),
+  message_not_found: define(404, "Message not found", "No message with this id was sent to this connection.", false, {
+    member: "clientMessageId",
+    rule: "must be the id of a message that was sent to the device of the connection",
+  }),
   key_not_found: define(404, "Key not found", "No gateway key has this id.", false, {
     member: "keyId",
     rule: "must be the id of a gateway key",
@@ -186,6 +192,13 @@ export const problemDefinitions: Readonly<Record<ProblemCode, ProblemDefinition>
     "Approval decided",
     "Another decision on this tool call was sent before. Nothing was sent.",
     false,
+  ),
+  message_ambiguous: define(
+    409,
+    "Message ambiguous",
+    "Messages of several conversations have this id. Add agentId and conversationId to the query.",
+    false,
+    { member: "conversationId", rule: "must select one of the conversations in which the id was used" },
   ),
   control_rejected: define(409, "Control rejected", "The device refused the command. Nothing was changed.", false),
   mode_not_set: define(

@@ -40,7 +40,7 @@ describe("matchEndpoint", () => {
     ["GET", "/v1/environments/runtimes"],
     ["POST", "/v1/environments//messages"],
     ["POST", "/v1/environments/runtimes/messages"],
-    ["POST", "/v1/environments/c-1/messages/x"],
+    ["POST", "/v1/environments/c-1/messages/x/y"],
     ["GET", "/v1/agents"],
   ])("%s %s is 404 endpoint_not_found", (method, path) => {
     expect(codeOf(method, path)).toBe("endpoint_not_found");
@@ -154,5 +154,39 @@ describe("buildPath", () => {
   test("does not interpret replacement patterns in a template or an id", () => {
     expect(buildPath({ path: "/v1/{a}/{b}", params: ["a", "b"] }, { a: "x", b: "y" })).toBe("/v1/x/y");
     expect(() => buildPath({ path: "/v1/{a}", params: ["a"] }, { a: "$&" })).toThrow(RangeError);
+  });
+});
+
+describe("references in paths", () => {
+  const path = (id: string): string => `/v1/environments/c-1/messages/${id}`;
+  const paramOf = (id: string): unknown => {
+    const match = matchEndpoint("GET", path(id));
+    return match.kind === "matched" ? match.params["clientMessageId"] : match.response.status;
+  };
+
+  test("a reference may have any characters when it is percent-encoded, and may be a reserved word", () => {
+    for (const id of [
+      "m-1",
+      "events",
+      "a/b?c#d%2F",
+      "é 漢字 🚀",
+      "\u0000\n",
+      "{connectionId}",
+      "$&",
+      "x".repeat(256),
+    ]) {
+      expect(paramOf(encodeURIComponent(id))).toBe(id);
+      expect(buildPath(endpoints.retrieveMessage, { connectionId: "c-1", clientMessageId: id })).toBe(
+        path(encodeURIComponent(id)),
+      );
+    }
+  });
+
+  test("an empty, a long, a malformed or a dot reference is refused", () => {
+    expect(paramOf("")).toBe(404);
+    for (const id of ["x".repeat(257), ".", "..", "%2e%2E", "%", "%ff", "%ED%A0%80"]) expect(paramOf(id)).toBe(400);
+    for (const clientMessageId of ["", "..", "x".repeat(257), "\ud800"]) {
+      expect(() => buildPath(endpoints.retrieveMessage, { connectionId: "c-1", clientMessageId })).toThrow(RangeError);
+    }
   });
 });

@@ -1,9 +1,10 @@
 /**
  * Conversion between URL paths and endpoints. Matching compares segments before it decodes anything. Each id is decoded once
- * and must pass the allowlist of {@link isIdentifier}, so no encoding of an id reaches another path.
+ * and must pass the allowlist of {@link isIdentifier}, so no encoding of an id reaches another path. A reference, which its sender
+ * chose, may have any characters: it is only compared with stored ones.
  */
 import { type Endpoint, endpoints, type KnownEndpoint } from "./endpoints.ts";
-import { identifierRule, isIdentifier, reservedIdentifiers } from "./identifier.ts";
+import { identifierRule, isIdentifier, isReference, referenceRule, reservedIdentifiers } from "./identifier.ts";
 import type { PlainResponse } from "./plain-http.ts";
 import { problemResponse } from "./problem.ts";
 
@@ -12,6 +13,8 @@ export interface Routable {
   readonly method: string;
   /** Path template; `{name}` is replaced by one id. */
   readonly path: string;
+  /** Those of the ids that are references; see {@link isReference}. */
+  readonly references?: readonly string[];
 }
 
 /** The endpoint for a method and a path, or the response that refuses the request. */
@@ -38,10 +41,15 @@ function createKnownMatcher(): MatchRoute<KnownEndpoint> {
   return createEndpointMatcher(Object.values<KnownEndpoint>({ ...endpoints }));
 }
 
+interface Param {
+  readonly param: string;
+  readonly isReference: boolean;
+}
+
 interface Route<Known> {
   readonly endpoint: Known;
   /** Literal segments as strings, ids as `{ param }`. */
-  readonly segments: readonly (string | { readonly param: string })[];
+  readonly segments: readonly (string | Param)[];
 }
 
 /**
@@ -53,7 +61,7 @@ export function createEndpointMatcher<Known extends Routable>(table: readonly Kn
   const routesByLength = new Map<number, Route<Known>[]>();
   for (const endpoint of table) {
     const segments = splitPath(endpoint.path).map((segment) =>
-      segment.startsWith("{") ? { param: segment.slice(1, -1) } : segment,
+      segment.startsWith("{") ? toParam(endpoint, segment.slice(1, -1)) : segment,
     );
     const routes = routesByLength.get(segments.length) ?? [];
     routesByLength.set(segments.length, [...routes, { endpoint, segments }]);
@@ -71,14 +79,18 @@ export function createEndpointMatcher<Known extends Routable>(table: readonly Kn
     for (const [index, segment] of route.segments.entries()) {
       if (typeof segment === "string") continue;
       const value = decodeSegment(segments[index] ?? "");
-      if (value === null || !isIdentifier(value)) {
-        const issues = [{ member: segment.param, rule: `must be ${identifierRule}` }];
-        return refuse(problemResponse("invalid_id", { issues }));
+      if (value === null || !(segment.isReference ? isReference(value) : isIdentifier(value))) {
+        const rule = `must be ${segment.isReference ? referenceRule : identifierRule}`;
+        return refuse(problemResponse("invalid_id", { issues: [{ member: segment.param, rule }] }));
       }
       params[segment.param] = value;
     }
     return { kind: "matched", endpoint: route.endpoint, params };
   };
+}
+
+function toParam({ references }: Routable, param: string): Param {
+  return { param, isReference: references?.includes(param) === true };
 }
 
 function splitPath(path: string): string[] {
@@ -89,7 +101,8 @@ function matchesSegments({ segments: expectedSegments }: Route<unknown>, segment
   return expectedSegments.every((expected, index) => {
     const segment = segments[index] ?? "";
     // An empty or reserved segment is never an id: `/v1/environments/` is neither the list nor a device.
-    return typeof expected === "string" ? segment === expected : segment !== "" && !reservedIdentifiers.has(segment);
+    if (typeof expected === "string") return segment === expected;
+    return segment !== "" && (expected.isReference || !reservedIdentifiers.has(segment));
   });
 }
 
@@ -112,19 +125,21 @@ function refuse(response: PlainResponse): { readonly kind: "refused"; readonly r
 }
 
 /**
- * Fills the path template of an endpoint. No id contains a slash, a percent sign or a dot segment, so a URL parser does not change the
- * result and no id leads to another path.
+ * Fills the path template of an endpoint. No id contains a slash, a percent sign or a dot segment unless it is encoded, so a URL parser
+ * does not change the result and no id leads to another path.
  *
- * @throws RangeError if an id is missing or not an identifier.
+ * @throws RangeError if an id is missing, or not an identifier or reference.
  */
 export function buildPath(
-  endpoint: Pick<Endpoint, "path" | "params">,
+  endpoint: Pick<Endpoint, "path" | "params" | "references">,
   params: Readonly<Record<string, string>> = {},
 ): string {
   let path = endpoint.path;
   for (const name of endpoint.params) {
     const value = params[name];
-    if (value === undefined || !isIdentifier(value)) throw new RangeError(`${name} must be ${identifierRule}`);
+    const isRef = endpoint.references?.includes(name) === true;
+    if (value === undefined || !(isRef ? isReference(value) : isIdentifier(value)))
+      throw new RangeError(`${name} must be ${isRef ? referenceRule : identifierRule}`);
     path = path.replace(`{${name}}`, () => encodeURIComponent(value));
   }
   return path;

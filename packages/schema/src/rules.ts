@@ -9,6 +9,11 @@ export const defaultListLimit = 50;
 /** Largest number of rows in a page. */
 export const maxListLimit = 100;
 
+/** Returns whether a text is a number of seconds. */
+export function isWaitSeconds(text: string): boolean {
+  return /^[0-9]{1,9}$/.test(text);
+}
+
 /** Returns whether a value is an object and not an array. */
 export const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === "object" && value !== null && !Array.isArray(value);

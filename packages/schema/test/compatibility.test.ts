@@ -38,6 +38,7 @@ const typeOf = new Map([
   ["approval-send", "SendMessageBody"],
   ["letta-code-send", "SendMessageBody"],
   ["letta-code-register", "RegisterRequest"],
+  ["message-status", "MessageStatus"],
 ]);
 
 test.each(listed.map(([, name = ""]) => name.replace(".json", "")))(

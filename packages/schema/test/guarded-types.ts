@@ -56,6 +56,20 @@ export const guardedTypes: readonly GuardedType[] = [
     bodies: [{ message: "Message delivered", success: true }],
   },
   {
+    name: "RetrieveMessageWireQuery",
+    schema: schema.RetrieveMessageQuerySchema,
+    isValid: guards.isRetrieveMessageWireQuery,
+    findMismatch: guards.findRetrieveMessageWireQueryMismatch,
+    bodies: [{}, { agentId: "agent-1", conversationId: "default", wait: "finished", waitSeconds: "90" }],
+  },
+  {
+    name: "MessageStatus",
+    schema: schema.MessageStatusSchema,
+    isValid: guards.isMessageStatus,
+    findMismatch: guards.findMessageStatusMismatch,
+    bodies: [readFixture("message-status")],
+  },
+  {
     name: "StopTurnBody",
     schema: schema.StopTurnBodySchema,
     isValid: guards.isStopTurnBody,

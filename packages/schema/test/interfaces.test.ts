@@ -101,6 +101,40 @@ const problem: Shape<schema.Problem> = {
   delivery: "optional",
 };
 
+const usage: Shape<schema.TurnUsage> = {
+  cachedInputTokens: "optional",
+  cacheWriteTokens: "optional",
+  completionTokens: "optional",
+  contextTokens: "optional",
+  promptTokens: "optional",
+  reasoningTokens: "optional",
+  stepCount: "optional",
+  totalTokens: "optional",
+};
+const messageQuery: Shape<schema.RetrieveMessageQuery> = {
+  agentId: "optional",
+  conversationId: "optional",
+  wait: "optional",
+  waitSeconds: "optional",
+};
+const messageStatus: Shape<schema.MessageStatus> = {
+  agentId: "required | null",
+  clientMessageId: "required",
+  conversationId: "required",
+  deviceId: "required",
+  state: "required",
+  sentAt: "optional",
+  updatedAt: "optional",
+  disposition: "optional",
+  durationMs: "optional",
+  error: "optional",
+  stopReason: "optional",
+  text: "optional",
+  textTruncated: "optional",
+  usage: "optional",
+  waitSeconds: "optional",
+};
+
 const anyInput = { any: "" };
 
 test.each([
@@ -119,6 +153,9 @@ test.each([
     { message: "required", success: "required" } satisfies Shape<schema.SendMessageResponse>,
     schema.SendMessageResponseSchema,
   ],
+  ["MessageStatus", messageStatus, schema.MessageStatusSchema],
+  ["TurnUsage", usage, schema.TurnUsageSchema],
+  ["RetrieveMessageQuery", messageQuery, schema.RetrieveMessageQuerySchema],
   ["UserMessage", userMessage, schema.UserMessageSchema],
   ["TextPart", { text: "required", type: "required" } satisfies Shape<schema.TextPart>, schema.TextPartSchema],
   [

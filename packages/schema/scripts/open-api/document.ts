@@ -64,7 +64,7 @@ function describedObject(object: Parameters<typeof objectSchemaOf>[0]): JsonSche
   const schema = objectSchemaOf(object, schemaPrefix);
   if (object.name !== "SendMessageResponse") return schema;
   const members = schema["properties"];
-  return { ...schema, properties: { ...(typeof members === "object" && members), disposition } };
+  return { ...schema, properties: { ...(typeof members === "object" && members), disposition, outcome } };
 }
 
 /** Our environment server says more than the API requires. */
@@ -79,3 +79,9 @@ const disposition: JsonSchema = {
 export function emitOpenApi(types: readonly WireType[]): string {
   return `${JSON.stringify(describeApi(types), null, 2)}\n`;
 }
+
+/** What the environment server adds if the request had the preference `wait`. */
+const outcome: JsonSchema = {
+  $ref: `${schemaPrefix}MessageStatus`,
+  description: "What became of the message, if the request had the preference `wait` and the server supports it.",
+};

@@ -4,6 +4,7 @@ import type {
   EnvironmentList,
   EnvironmentPatch,
   LastRuntime,
+  MessageStatus,
   RegisterRequest,
   RegisterResponse,
   SendMessageBody,
@@ -68,6 +69,22 @@ const message: SendMessageBody = {
   ],
 };
 
+const messageStatus: MessageStatus = {
+  agentId: "agent-local-2f1a",
+  clientMessageId: "5f0a0e0c-6cf9-4c0e-8f0c-0f6c9f6e3a01",
+  conversationId: "default",
+  deviceId: "9b0f8a1e-3c64-4c5e-8d55-3f1f7d1f8f0a",
+  sentAt: 1_795_000_040_000,
+  state: "finished",
+  updatedAt: 1_795_000_052_500,
+  disposition: "started",
+  durationMs: 12_400,
+  stopReason: "end_turn",
+  text: "All tests pass now. I changed one line in src/clock.ts.",
+  textTruncated: false,
+  usage: { completionTokens: 410, promptTokens: 5_120, stepCount: 3, totalTokens: 5_530 },
+};
+
 const patch: EnvironmentPatch = { displayName: "Build machine 1", tags: ["ci", "linux"] };
 
 const lastRuntime: LastRuntime = {
@@ -103,6 +120,7 @@ export const examples: ReadonlyMap<string, unknown> = new Map<string, unknown>([
     "SendMessageResponse",
     { success: true, message: "Message accepted by the device (started).", disposition: "started" },
   ],
+  ["MessageStatus", messageStatus],
   ["EnvironmentPatch", patch],
   ["LastRuntime", lastRuntime],
   ["StopTurnBody", { agentId: "agent-local-2f1a", conversationId: "default" }],

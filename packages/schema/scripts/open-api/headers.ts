@@ -76,6 +76,12 @@ export const responseHeaders: Readonly<Record<string, JsonSchema>> = {
     schema: { type: "string", const: "true" },
     example: "true",
   },
+  "preference-applied": {
+    description:
+      "Which preference of `Prefer` the server has used (RFC 7240), with the seconds that it was ready to wait.",
+    schema: text,
+    example: "wait=30",
+  },
 };
 
 /** Parameters in request headers, by the names of their components. */
@@ -102,6 +108,15 @@ export const requestHeaders: Readonly<Record<string, JsonSchema>> = {
       "Identifies the request, the same in every repeat of it. A message is also recognised by its `client_message_id` alone.",
     schema: { type: "string", pattern: "^[\\x20-\\x2b\\x2d-\\x7e]{1,256}$" },
     example: "5f0a0e0c-6cf9-4c0e-8f0c-0f6c9f6e3a01",
+  },
+  Prefer: {
+    name: "Prefer",
+    in: "header",
+    description:
+      "`wait=N` (RFC 7240): responds when the turn has ended or after N seconds, at most 60, with the member `outcome`. " +
+      "Servers without this extension ignore it.",
+    schema: text,
+    example: "wait=30",
   },
 };
 

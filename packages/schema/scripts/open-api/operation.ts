@@ -71,12 +71,12 @@ export function operationOf(endpoint: Endpoint): JsonSchema {
     "x-scope": endpoint.scope,
     ...(endpoint.ownerScope !== undefined && { "x-owner-scope": endpoint.ownerScope }),
     parameters: [
-      ...endpoint.params.map(pathParameterOf),
+      ...endpoint.params.map((name) => pathParameterOf(name, endpoint.references?.includes(name) === true)),
       ...queryParametersOf(endpoint),
       ...parameterReferences([
         "RequestId",
         ...(isRead ? ["IfNoneMatch"] : []),
-        ...(endpoint.operation === "sendMessage" ? ["IdempotencyKey"] : []),
+        ...(endpoint.operation === "sendMessage" ? ["IdempotencyKey", "Prefer"] : []),
       ]),
     ],
     ...(endpoint.body !== null && { requestBody: { required: true, content: contentOf(endpoint.body) } }),
@@ -95,12 +95,23 @@ export const identifierSchema: JsonSchema = jsonSchemaOf(
   schemaPrefix,
 );
 
-function pathParameterOf(name: string): JsonSchema {
-  return { name, in: "path", required: true, ...textOf(pathParameters, name), schema: identifierSchema };
+const referenceSchema: JsonSchema = { type: "string", minLength: 1, maxLength: 256 };
+
+function pathParameterOf(name: string, isReference: boolean): JsonSchema {
+  const schema = isReference ? referenceSchema : identifierSchema;
+  return { name, in: "path", required: true, ...textOf(pathParameters, name), schema };
 }
 
 /** The JSON Schema of the size of a page, as a number; the schemas decode it from a string. */
 export const listLimitSchema: JsonSchema = { type: "integer", minimum: 1, maximum: 100, default: 50 };
+
+const waitSecondsSchema: JsonSchema = { type: "integer", minimum: 0, default: 30 };
+
+/** Query parameters that the schemas decode from strings to numbers. */
+const numericParameters: Readonly<Record<string, JsonSchema>> = {
+  limit: listLimitSchema,
+  waitSeconds: waitSecondsSchema,
+};
 
 function queryParametersOf({ query }: Endpoint): JsonSchema[] {
   if (query === null) return [];
@@ -111,7 +122,7 @@ function queryParametersOf({ query }: Endpoint): JsonSchema[] {
     in: "query",
     required: !optional,
     description: textOf(queryParameters, name),
-    schema: name === "limit" ? listLimitSchema : jsonSchemaOf(member, schemaPrefix),
+    schema: numericParameters[name] ?? jsonSchemaOf(member, schemaPrefix),
   }));
 }
 
@@ -138,7 +149,7 @@ function responsesOf(endpoint: Endpoint): JsonSchema {
     "ratelimit-degraded",
     ...cacheHeaders,
     ...declared,
-    ...(endpoint.operation === "sendMessage" ? ["idempotency-replayed"] : []),
+    ...(endpoint.operation === "sendMessage" ? ["idempotency-replayed", "preference-applied"] : []),
   ];
   const success = {
     description: operationTexts[endpoint.operation].success,

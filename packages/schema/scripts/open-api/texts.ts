@@ -29,6 +29,13 @@ export const operationTexts: Readonly<Record<Operation, OperationText>> = {
       "`x-should-retry` in an error says whether the request may be repeated. After 504 `delivery_unknown` the message may be running.",
     success: "The device accepted the messages.",
   },
+  retrieveMessage: {
+    description:
+      "Returns the state of a message that was sent with this key's tenant in the last 30 days, and how its turn ended. Any " +
+      "`connectionId` that its device has had in the last 24 hours names the device. With `wait=finished` the response comes when the " +
+      "message has ended or the time is over, and the request may be sent again.",
+    success: "The message as it is now.",
+  },
   updateEnvironment: {
     description:
       "Assigns a display name and tags to a device; a device cannot change its own. They belong to all its rows and stay when it " +
@@ -98,6 +105,10 @@ export const pathParameters: Readonly<Record<string, { readonly description: str
     description: "The `connectionId` of an environment, which is new after each registration of its device.",
     example: "env-conn-2b7e",
   },
+  clientMessageId: {
+    description: "The `client_message_id` of the message, percent-encoded. It cannot be `.` or `..`.",
+    example: "5f0a0e0c-6cf9-4c0e-8f0c-0f6c9f6e3a01",
+  },
   agentId: { description: "The agent of a conversation.", example: "agent-local-2f1a" },
   conversationId: { description: "The conversation, such as `default`.", example: "default" },
   itemId: {
@@ -111,7 +122,11 @@ export const queryParameters: Readonly<Record<string, string>> = {
   tag: "Only devices that have this tag; repeat it for devices that have all of several.",
   id: "The `id` of the only row to remove.",
   agentId: "The agent whose conversation it is.",
-  conversationId: "The conversation; the agent's default conversation when absent.",
+  conversationId:
+    "The conversation; the agent's default conversation when absent. For a message: needed if its id was used in several.",
+  wait: "With the value `finished`, the response comes when the message has ended.",
+  waitSeconds:
+    "For how many seconds to wait; 30 by default. The response has the number that was used, which is at most 60.",
   after: "The `id` of the last row of the previous page.",
   limit: "The number of rows of a page.",
   onlineOnly: "`true`: only devices that can receive messages now.",

@@ -1,0 +1,36 @@
+/** The preference `wait` of the request header `Prefer` (RFC 7240 section 4.3): how long a caller is ready to wait. */
+
+/** Longest time for which a request may wait for the end of a message, in seconds. */
+export const maxWaitSeconds = 60;
+
+/** Seconds that a request waits if it does not say how long. */
+export const defaultWaitSeconds = 30;
+
+/** Returns the seconds that a request may wait of those that it prefers. */
+export function limitWait(seconds: number): number {
+  return Math.min(seconds, maxWaitSeconds);
+}
+
+/** Name of the header. */
+export const preferHeader = "prefer";
+
+/** Name of the response header that says which preference was used (RFC 7240 section 3). */
+export const preferenceAppliedHeader = "preference-applied";
+
+/**
+ * Returns the seconds of the preference `wait`, at most {@link maxWaitSeconds}; `null` without it. As the RFC demands, a preference
+ * that is not understood is ignored, and of a repeated one the first counts.
+ */
+export function readPreferredWait(header: string | null | undefined): number | null {
+  // Longer values are not read: a request has one preference that matters here.
+  for (const preference of (header ?? "").slice(0, 1_024).split(",")) {
+    const match = /^[ \t]*wait[ \t]*=[ \t]*("?)(\d{1,9})\1[ \t]*(?:;.*)?$/i.exec(preference);
+    if (match !== null) return limitWait(Number(match[2]));
+  }
+  return null;
+}
+
+/** Returns the header that says that a wait was used. */
+export function waitApplied(seconds: number): Readonly<Record<string, string>> {
+  return { [preferenceAppliedHeader]: `wait=${seconds}` };
+}
