@@ -64,7 +64,7 @@ export const folderOrder = new Map([
   ["packages/client/src", ["index.ts", "testing/", "operations/", "adapters/"]],
   [
     "packages/environment-server/src",
-    ["index.ts", "operations/", "socket/", "commands/", "delivery/", "dialects/", "sqlite/"],
+    ["index.ts", "operations/", "socket/", "messages/", "commands/", "delivery/", "dialects/", "sqlite/"],
   ],
   [
     "packages/http-cache/src",

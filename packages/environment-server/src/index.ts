@@ -26,9 +26,20 @@ export type {
   EnvironmentRows,
   EnvironmentStore,
   KnownMessage,
+  MessageUse,
   PermitsChange,
   Run,
   UnresolvedDelivery,
 } from "./ports.ts";
+export type {
+  MessageLog,
+  MessageReply,
+  MessageState,
+  MessageStatus,
+  StoredMessage,
+  TurnCounter,
+  TurnUsage,
+} from "./message-log.ts";
+export { createMemoryMessageLog } from "./messages/memory-log.ts";
 export type { AdministeredDevice, DeviceAdministration } from "./operations/devices.ts";
 export type { ConnectedDevice } from "./socket/connection.ts";

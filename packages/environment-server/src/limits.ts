@@ -111,6 +111,41 @@ export const maxQueueBytes: number = 64 * 1_048_576;
  */
 export const queueRetentionMs: number = 10 * 60 * 1_000;
 
+// Status of messages
+
+/** Messages that have not ended of one row whose device is followed. The oldest is `unknown` from then on. */
+export const maxFollowedPerRow = 1_000;
+
+/** Messages that have not ended of all rows. The oldest is `unknown` from then on. */
+export const maxFollowedMessages = 20_000;
+
+/** How long a change of a message's state that is not its end may wait before it is stored, in milliseconds. */
+export const messageWriteDelayMs = 1_000;
+
+/** The last text of the assistant in a turn, in characters (UTF-16 code units). What is longer is cut. */
+export const maxReplyLength: number = 64 * 1_024;
+
+/** The texts of all running turns together, in characters. */
+export const maxRepliesLength: number = 16 * 1_048_576;
+
+/** How long the status of a message is kept, in milliseconds. */
+export const messageRetentionMs: number = 30 * 24 * 60 * 60 * 1_000;
+
+/** Messages of one row whose status is kept. The oldest are removed first. */
+export const maxStoredPerRow = 10_000;
+
+/** Messages of all rows whose status is kept. */
+export const maxStoredMessages = 500_000;
+
+/** Texts of all stored messages together, in characters. */
+export const maxStoredReplies: number = 512 * 1_048_576;
+
+/** Conversations of a row that the id of a message is looked up in. */
+export const maxMessageConversations = 1_000;
+
+/** Messages with the same id that are read. Two are enough to see that the id is ambiguous, unless a query selects one. */
+export const maxSameMessages = 100;
+
 // Stored data
 
 /**

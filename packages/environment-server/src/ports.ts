@@ -1,4 +1,7 @@
 import type { DeviceLabels, EnvironmentMetadata, EnvironmentPatch } from "@letta-environments/schema";
+import type { ConversationScope, MessageLog } from "./message-log.ts";
+
+export type { ConversationScope } from "./message-log.ts";
 
 /** Status that a device reports on its socket. `null`: not reported, or not representable in the API. */
 export interface DeviceStatus {
@@ -174,19 +177,13 @@ export type DeliveryOutcome =
   | { readonly kind: "rejected"; readonly error: string | null }
   | { readonly kind: "unknown" };
 
-/** The scope of message ids: a conversation on a device. */
-export interface ConversationScope {
-  readonly environmentId: string;
-  /** Empty for a conversation without an agent. */
-  readonly agentId: string;
-  readonly conversationId: string;
-}
-
 /** A send whose ids are to be reserved. */
 export interface Delivery {
   readonly id: string;
   readonly scope: ConversationScope;
   readonly messageIds: readonly string[];
+  /** Those of its ids that name messages of a caller, whose status is followed. Default: none. */
+  readonly userMessageIds?: readonly string[];
   /** Digest of the content. */
   readonly fingerprint: string;
 }
@@ -198,6 +195,13 @@ export interface KnownMessage {
   readonly fingerprint: string;
   /** `null` while the outcome is not known. */
   readonly outcome: DeliveryOutcome | null;
+}
+
+/** The use of an id in a conversation. */
+export interface MessageUse extends KnownMessage {
+  readonly scope: ConversationScope;
+  /** When the id was reserved, in epoch milliseconds. */
+  readonly reservedAt: number;
 }
 
 /** A send whose outcome is missing or unknown. */
@@ -222,6 +226,8 @@ export interface DeliveryLog {
     messageIds: readonly string[],
     nowMs: number,
   ): Promise<readonly KnownMessage[]>;
+  /** Returns the uses of an id in the conversations of a row that have not expired, of at most `limit` conversations. */
+  findUses(environmentId: string, messageId: string, nowMs: number, limit: number): Promise<readonly MessageUse[]>;
   /** Reserves the ids of a send, all or none. Returns `false` when one of them is in use. */
   reserve(delivery: Delivery, nowMs: number): Promise<boolean>;
   /** Releases the ids of a send whose outcome is missing or unknown. */
@@ -238,7 +244,7 @@ export interface DeliveryLog {
 }
 
 /** All stored data of an environment server. */
-export interface EnvironmentStore extends EnvironmentRows, DeviceRows, DeliveryLog {
+export interface EnvironmentStore extends EnvironmentRows, DeviceRows, DeliveryLog, MessageLog {
   /**
    * Removes message ids and replaced connectionIds that are older than the retention time, at most `limit` of each. Returns
    * whether there may be more.

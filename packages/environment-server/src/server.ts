@@ -16,6 +16,8 @@ import {
   type Operation,
   type OperationInput,
   type PlainRequest,
+  preferHeader,
+  readPreferredWait,
   type PlainResponse,
   type Principal,
   problemResponse,
@@ -29,14 +31,16 @@ import { defaultSettleMs, retentionMs } from "./limits.ts";
 import type { RequestContext, ServerContext } from "./operations/context.ts";
 import { controlConversation } from "./operations/control.ts";
 import { createDeviceAdministration, type DeviceAdministration } from "./operations/devices.ts";
+import { retrieveMessage } from "./operations/messages/status.ts";
 import { createPresentation } from "./operations/presentation.ts";
 import { retrieveLastRuntime } from "./operations/last-runtime.ts";
 import { removeEnvironment, updateEnvironment } from "./operations/manage.ts";
 import { listEnvironments, retrieveEnvironment } from "./operations/read.ts";
 import { registerEnvironment } from "./operations/register.ts";
 import { createRemovalWatch } from "./operations/removal-watch.ts";
-import { sendMessage } from "./operations/send.ts";
+import { sendAndWait } from "./operations/messages/send-and-wait.ts";
 import { decideUpgrade } from "./operations/upgrade.ts";
+import { createMessageTracker } from "./messages/tracker.ts";
 import { lockedResponse, waitForLocks } from "./patient-store.ts";
 import type { ConnectionRecord, EnvironmentStore } from "./ports.ts";
 import type { ConnectedDevice } from "./socket/connection.ts";
@@ -101,40 +105,17 @@ export interface EnvironmentServer {
 
 /** Creates an environment server over a store. It opens no port and uses no timers but those of its clock. */
 export function createEnvironmentServer(options: EnvironmentServerOptions): EnvironmentServer {
-  const { clock, randomId, settleMs = defaultSettleMs } = options;
-  const store = waitForLocks(options.store, clock);
-  const emit = createEmitter(options.onEvent);
-  const retentionNow = createSteadyNow(clock);
-  const pending = createPendingDeliveries({ clock, log: store, emit });
-  const commands = createDeviceCommands({ clock, randomId });
-  const hubOptions = { clock, randomId, store, pending, commands, retentionNow, settleMs };
-  const hub = createDeviceHub({ ...hubOptions, emit: withEnds(emit, () => removals.socketEnded()) });
-  const removals = createRemovalWatch({ clock, store, hub, emit });
-  const devices = createDeviceAdministration({ clock, store, hub, removals, emit });
+  const closing = createClosing();
+  const server = createContext(options, closing);
+  const { store, hub, messages, pending, removals, devices } = server;
   const { track, settled } = createRunningWork();
-  let closing = false;
-  const server: ServerContext = {
-    ...options,
-    store,
-    settleMs,
-    emit,
-    pending,
-    commands,
-    hub,
-    presentation: createPresentation({ ...options, hub }),
-    removals,
-    devices,
-    queue: createKeyedQueue(),
-    retentionNow,
-    isClosing: () => closing,
-  };
 
   async function perform(
     request: DecodedRequest,
     principal: Principal,
     context: RequestContext,
   ): Promise<PlainResponse> {
-    if (closing) return problemResponse("shutting_down");
+    if (closing.hasBegun) return problemResponse("shutting_down");
     return track(runOperation(server, request, principal, context)).catch((cause: unknown) => {
       if (context.signal?.aborted === true && cause === context.signal.reason) throw cause;
       if (cause instanceof ChangeRefusedError) return cause.response;
@@ -144,12 +125,12 @@ export function createEnvironmentServer(options: EnvironmentServerOptions): Envi
 
   async function performRequest(request: PlainRequest, principal: Principal, context: RequestContext) {
     const decoded = decode(request, principal);
-    return decoded.ok ? perform(decoded.value, principal, withIdempotencyKey(context, request)) : decoded.response;
+    return decoded.ok ? perform(decoded.value, principal, withHeaders(context, request)) : decoded.response;
   }
 
   return {
     async handle(request, principal, context) {
-      if (closing) return problemResponse("shutting_down");
+      if (closing.hasBegun) return problemResponse("shutting_down");
       const response =
         options.openApi !== undefined && request.path === openApiPath
           ? await describeApi(server, request, options.openApi)
@@ -161,7 +142,7 @@ export function createEnvironmentServer(options: EnvironmentServerOptions): Envi
       perform({ operation, ...input } as unknown as DecodedRequest, principal, context),
     findConnection: (tenant, connectionId) => store.findConnection(tenant, connectionId),
     async upgrade(request, principal) {
-      if (closing) return { kind: "refused", response: problemResponse("shutting_down") };
+      if (closing.hasBegun) return { kind: "refused", response: problemResponse("shutting_down") };
       return track(upgrade(server, request, principal)).catch((cause: unknown) => {
         return { kind: "refused", response: reportFailure(server, "openDeviceSocket", cause) };
       });
@@ -170,12 +151,13 @@ export function createEnvironmentServer(options: EnvironmentServerOptions): Envi
     connectedDevices: hub.connectedDevices,
     closeEnded: hub.closeEnded,
     async close() {
-      closing = true;
+      closing.begin();
       removals.close();
       const socketsClosed = hub.close();
       await pending.close();
       await settled();
       await socketsClosed;
+      await messages.close();
     },
   };
 }
@@ -188,8 +170,78 @@ function withEnds(emit: EmitEvent, onEnd: () => void): EmitEvent {
   };
 }
 
-function withIdempotencyKey(context: RequestContext, { headers }: PlainRequest): RequestContext {
-  return { ...context, idempotencyKey: headers[idempotencyKeyHeader] ?? null };
+function withHeaders(context: RequestContext, { headers }: PlainRequest): RequestContext {
+  return {
+    ...context,
+    idempotencyKey: headers[idempotencyKeyHeader] ?? null,
+    waitSeconds: readPreferredWait(headers[preferHeader]),
+  };
+}
+
+/** Creates the parts of a server. */
+function createContext(options: EnvironmentServerOptions, closing: Closing): ServerContext {
+  const { clock, randomId, settleMs = defaultSettleMs } = options;
+  const store = waitForLocks(options.store, clock);
+  const emit = createEmitter(options.onEvent);
+  const retentionNow = createSteadyNow(clock);
+  const commands = createDeviceCommands({ clock, randomId });
+  const messages = createMessageTracker({ clock, log: store, emit, wallNow: retentionNow });
+  const pending = createPendingDeliveries({ clock, log: store, emit, onOutcome: messages.settle });
+  const hub = createDeviceHub({
+    clock,
+    randomId,
+    store,
+    pending,
+    messages,
+    commands,
+    emit: withEnds(emit, () => removals.socketEnded()),
+    retentionNow,
+    settleMs,
+  });
+  const removals = createRemovalWatch({ clock, store, hub, emit });
+  const devices = createDeviceAdministration({ clock, store, hub, removals, emit });
+  return {
+    ...options,
+    store,
+    settleMs,
+    emit,
+    pending,
+    messages,
+    commands,
+    hub,
+    presentation: createPresentation({ ...options, hub }),
+    removals,
+    devices,
+    queue: createKeyedQueue(),
+    retentionNow,
+    onClose: closing.onBegin,
+    isClosing: () => closing.hasBegun,
+  };
+}
+
+/** Whether the server is closing, and what has to end then. */
+interface Closing {
+  readonly hasBegun: boolean;
+  onBegin(run: () => void): () => void;
+  begin(): void;
+}
+
+function createClosing(): Closing {
+  const listeners = new Set<() => void>();
+  let hasBegun = false;
+  return {
+    get hasBegun() {
+      return hasBegun;
+    },
+    onBegin(run: () => void): () => void {
+      listeners.add(run);
+      return () => void listeners.delete(run);
+    },
+    begin() {
+      hasBegun = true;
+      for (const run of listeners) run();
+    },
+  };
 }
 
 /** Work that {@link EnvironmentServer.close} waits for. */
@@ -241,7 +293,9 @@ function runOperation(
     case "retrieveEnvironment":
       return declareDeduplication(retrieveEnvironment(server, request, principal));
     case "sendMessage":
-      return declareDeduplication(sendMessage(server, request, principal, context));
+      return declareDeduplication(sendAndWait(server, request, principal, context));
+    case "retrieveMessage":
+      return declareDeduplication(retrieveMessage(server, request, principal, context));
     case "updateEnvironment":
       return declareDeduplication(updateEnvironment(server, request, principal, context));
     case "removeEnvironment":

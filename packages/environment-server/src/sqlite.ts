@@ -3,6 +3,7 @@ import { retentionMs } from "./limits.ts";
 import type { EnvironmentStore } from "./ports.ts";
 import { createSqliteDeviceRows } from "./sqlite/devices.ts";
 import { createSqliteDeliveryLog } from "./sqlite/delivery-log.ts";
+import { createSqliteMessageLog } from "./sqlite/message-log.ts";
 import { createSqliteEnvironmentRows } from "./sqlite/rows.ts";
 import { createRowCache } from "./sqlite/row-cache.ts";
 import { migrate } from "./sqlite/migrations.ts";
@@ -33,6 +34,7 @@ export function createSqliteEnvironmentStore(
     ["environment", "last_seen_at"],
     ["environment_connection", "replaced_at"],
     ["environment_delivery", "reserved_at"],
+    ["environment_message_status", "sent_at"],
     ["environment_runtime", "used_at"],
   ];
   const limitColumns = limitedColumns.map(([table, column]) =>
@@ -42,6 +44,7 @@ export function createSqliteEnvironmentStore(
     ...createSqliteEnvironmentRows(database, commit, cache),
     ...createSqliteDeviceRows(database, commit, cache),
     ...createSqliteDeliveryLog(database, commit),
+    ...createSqliteMessageLog(database, commit),
     prune: (nowMs, limit) =>
       commit(
         () => {

@@ -52,6 +52,20 @@ export function describeDeliveryLogContract(name: string, createStore: () => Env
       }
     });
 
+    test("findUses returns the use of an id in each conversation of a row, with its outcome, within 24 hours", async () => {
+      await store.reserve(delivery, 1_000);
+      const other = { ...scope, agentId: "", conversationId: "conv-2" };
+      await store.reserve({ ...delivery, id: "msg-2", scope: other, messageIds: ["m-1"] }, 2_000);
+      await store.reserve({ ...delivery, id: "msg-3", scope: { ...scope, environmentId: "env-2" } }, 2_000);
+      await store.settle("msg-2", "env-1", { kind: "accepted", disposition: "queued" });
+      const second = { scope: other, deliveryId: "msg-2", reservedAt: 2_000, outcome: { kind: "accepted" } };
+      const uses = await store.findUses("env-1", "m-1", 3_000, 10);
+      expect(uses).toMatchObject([second, { scope, deliveryId: "msg-1", reservedAt: 1_000, outcome: null }]);
+      expect(await store.findUses("env-1", "m-1", 1_000 + 24 * hourMs, 10)).toMatchObject([second]);
+      expect(await store.findUses("env-1", "m-1", 3_000, 1)).toHaveLength(1);
+      expect(await store.findUses("env-1", "m-9", 3_000, 10)).toEqual([]);
+    });
+
     test("settle never replaces a result of the device with unknown, and replaces unknown with a result", async () => {
       await store.reserve(delivery, 1_000);
       const outcome = async (): Promise<unknown> => (await store.findMessages(scope, ["m-1"], 1_000))[0]?.outcome;

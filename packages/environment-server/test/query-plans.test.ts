@@ -11,7 +11,14 @@ const permittedSearches = new Set([
   "tenant=? AND device_id=?",
   "tenant=? AND device_id=? AND listener_instance_id=?",
   "environment_id=? AND agent_id=? AND conversation_id=? AND message_id=?",
+  "environment_id=? AND message_id=? AND agent_id=? AND conversation_id=?",
+  "rowid=?",
+  // The next conversation of an environment.
+  "environment_id=? AND agent_id=? AND conversation_id>?",
+  "environment_id=? AND agent_id>?",
   "delivery_id=?",
+  // The conversations in which a message id was used, of which there are few.
+  "environment_id=? AND message_id=?",
   // The rows on which a conversation has run.
   "agent_id=? AND conversation_id=?",
   // The connections of one environment, of which few are remembered.
@@ -20,6 +27,9 @@ const permittedSearches = new Set([
   // Pages: the statement has a limit.
   "tenant=? AND id>?",
   "id>?",
+  "sent_at<?",
+  // Full rows, of which there are few.
+  "environment_id>?",
   "last_seen_at<?",
   "reserved_at<?",
   "replaced_at<?",

@@ -13,7 +13,10 @@ async function restartAfterSends(): Promise<{ after: Harness; connectionId: stri
   const store = createSqliteEnvironmentStore(openSqlite(":memory:"));
   const clock = createVirtualClock();
   const before = createHarness({ store, clock });
-  const { connectionId } = await before.connect("device-1");
+  const metadata = { lettaCodeVersion: "0.32.18" };
+  const body = { deviceId: "device-1", connectionName: "box", metadata };
+  const connectionId = await before.register("device-1", { body });
+  await before.open(connectionId);
   for (const id of ["m-1", "m-2"]) void before.send(connectionId, { messages: [userMessage(id)] });
   await before.settle();
   return { after: createHarness({ store, clock }), connectionId };

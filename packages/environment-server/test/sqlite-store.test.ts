@@ -41,3 +41,30 @@ test("prune removes expired records from the file", async () => {
   expect(await store.prune(1_000 + 24 * 3_600_000, 10)).toBe(false);
   expect([count("environment_delivery"), count("environment_message")]).toEqual([0, 0]);
 });
+
+test("the statuses of a device's messages are removed with it, and their text is counted no more", async () => {
+  const database = openSqlite(":memory:");
+  const store = createSqliteEnvironmentStore(database);
+  const device = { tenant: "t", deviceId: "d", listenerInstanceId: "default", connectionName: "d", metadata: null };
+  const key = { keyId: "k", owner: "o", shared: false, knownNames: null, labels: null, maxEnvironments: 1 };
+  await store.enrol({ ...device, ...key, environmentId: "env-1", connectionId: "conn-1", nowMs: 0 });
+  const scope = { environmentId: "env-1", agentId: "", conversationId: "conv-1" };
+  const reply = { text: "pong", isTruncated: false };
+  const detail = { disposition: null, stopReason: null, error: null, usage: null, durationMs: null };
+  const message = { scope, messageId: "m-1", deliveryId: "msg-1", sentAt: 1, updatedAt: 1 };
+  const save = (text: typeof reply | null): Promise<void> =>
+    store.saveMessages([{ ...message, status: { state: "finished", ...detail, reply: text } }]);
+  const counts = (): unknown => database.prepare("SELECT * FROM environment_message_count").all();
+  const none = { environment_id: "", messages: 0, characters: 0 };
+  await save(null);
+  await save(reply);
+  expect(counts()).toEqual([
+    { ...none, characters: 4 },
+    { environment_id: "env-1", messages: 1, characters: 0 },
+  ]);
+  await store.removeDevice("t", "d", () => true);
+  expect(await store.readMessages("env-1", "m-1", 9)).toEqual([]);
+  expect(counts()).toEqual([none]);
+  await save(reply);
+  expect(counts()).toEqual([none]);
+});

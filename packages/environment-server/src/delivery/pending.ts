@@ -18,6 +18,8 @@ export interface PendingDelivery {
   readonly outcome: Promise<DeliveryOutcome>;
   /** No outcome is known yet. */
   readonly waiting: boolean;
+  /** Its frame was written. */
+  readonly sent: boolean;
 }
 
 /** Why the wait for an acknowledgement ended without one. */
@@ -36,6 +38,11 @@ export interface PendingDeliveries {
   waiting(environmentId: string): readonly PendingDelivery[];
   /** Takes an acknowledgement. Returns the send when it was waiting. Unknown ids have no effect and cost no store access. */
   acknowledge(device: DeviceReference, deliveryId: string, outcome: DeliveryOutcome): PendingDelivery | undefined;
+  /**
+   * Takes a device's report that it has the messages of a send that waits. A device that acknowledges inputs may still reject them,
+   * so this is the outcome only if the wait ends without an acknowledgement.
+   */
+  noteReported(environmentId: string, deliveryId: string, disposition: string): void;
   /** Stores that a device has the messages of a send whose outcome was unknown. No effect for a send that waits here. */
   confirm(device: DeviceReference, deliveryId: string): void;
   /**
@@ -55,11 +62,15 @@ interface Dependencies {
   readonly clock: Clock;
   readonly log: Pick<DeliveryLog, "settle" | "release">;
   readonly emit: EmitEvent;
+  /** Called with each outcome, early or late, as soon as it is known and before it is stored. */
+  readonly onOutcome?: (environmentId: string, deliveryId: string, outcome: DeliveryOutcome) => void;
 }
 
 interface Entry extends PendingDelivery {
   waiting: boolean;
   sent: boolean;
+  /** Disposition of the messages that the device has reported without acknowledging them; `null` without a report. */
+  reported: string | null;
   readonly device: DeviceReference;
   readonly resolve: (outcome: DeliveryOutcome) => void;
   cancelDeadline: () => void;
@@ -97,6 +108,10 @@ export function createPendingDeliveries(dependencies: Dependencies): PendingDeli
     find: (environmentId, deliveryId) => find(state, environmentId, deliveryId),
     waiting: (environmentId) => rowEntries(environmentId).filter((entry) => entry.waiting),
     acknowledge: (device, deliveryId, outcome) => acknowledge(state, device, deliveryId, outcome),
+    noteReported(environmentId, deliveryId, disposition) {
+      const entry = find(state, environmentId, deliveryId);
+      if (entry !== undefined) entry.reported = disposition;
+    },
     release: (deliveryId) => release(state, deliveryId),
     async releaseAgain(deliveryIds) {
       const found = new Set(deliveryIds.filter((deliveryId) => state.unreleased.has(deliveryId)));
@@ -122,7 +137,17 @@ export function createPendingDeliveries(dependencies: Dependencies): PendingDeli
 function open(state: State, delivery: Delivery, device: DeviceReference, isDecision: boolean): Entry {
   const { promise: outcome, resolve } = withResolvers<DeliveryOutcome>();
   const cancelDeadline = (): void => undefined;
-  const entry: Entry = { delivery, device, isDecision, outcome, resolve, waiting: true, sent: false, cancelDeadline };
+  const entry: Entry = {
+    delivery,
+    device,
+    isDecision,
+    outcome,
+    resolve,
+    waiting: true,
+    sent: false,
+    reported: null,
+    cancelDeadline,
+  };
   const { environmentId } = delivery.scope;
   const ofRow = state.entries.get(environmentId) ?? new Map<string, Entry>();
   state.entries.set(environmentId, ofRow.set(delivery.id, entry));
@@ -167,6 +192,7 @@ function storeLate(
   outcome: DeliveryOutcome,
 ): void {
   const { environmentId } = device;
+  state.onOutcome?.(environmentId, deliveryId, outcome);
   const write = store(state, deliveryId, { environmentId, isDecision }, outcome).then((stored) => {
     if (stored) emitAcknowledged(state, device, deliveryId, outcome, true);
   });
@@ -177,6 +203,11 @@ function storeLate(
 function giveUp(state: State, entry: Entry, reason: GiveUpReason): void {
   if (!entry.waiting || !entry.sent) return;
   const { id, scope } = entry.delivery;
+  if (entry.reported !== null) {
+    const outcome = { kind: "accepted", disposition: entry.reported } as const;
+    emitAcknowledged(state, entry.device, id, outcome, false);
+    return conclude(state, entry, outcome);
+  }
   state.unacknowledged.set(id, { environmentId: scope.environmentId, isDecision: entry.isDecision });
   const [oldest] = state.unacknowledged.keys();
   if (oldest !== undefined && state.unacknowledged.size > maxLateAcknowledgements) state.unacknowledged.delete(oldest);
@@ -189,6 +220,7 @@ function conclude(state: State, entry: Entry, outcome: DeliveryOutcome): void {
   entry.cancelDeadline();
   const { id, scope } = entry.delivery;
   const { environmentId } = scope;
+  state.onOutcome?.(environmentId, id, outcome);
   void store(state, id, { environmentId, isDecision: entry.isDecision }, outcome).then(() => {
     remove(state, entry);
     entry.resolve(outcome);

@@ -17,6 +17,7 @@ import {
   type ToolReturn,
   type UserMessage,
 } from "@letta-environments/schema";
+import type { ApprovalResponse, InputPayload } from "../dialects/build.ts";
 
 /** The frames of a body, in order, and the conversation that receives them. */
 export interface DeliveryPlan {
@@ -47,20 +48,6 @@ export interface KeyIds {
   readonly key: string;
   readonly keyAndBody: string;
 }
-
-/** The payload of an `input` frame. */
-export type InputPayload =
-  | { readonly kind: "create_message"; readonly messages: readonly UserMessage[] }
-  | { readonly kind: "approval_response"; readonly request_id: string; readonly decision: ApprovalResponse };
-
-/** The response to a request for permission to use a tool. A device requires a message with a denial. */
-export type ApprovalResponse =
-  | {
-      readonly behavior: "allow";
-      readonly message?: string;
-      readonly updated_input?: Readonly<Record<string, unknown>>;
-    }
-  | { readonly behavior: "deny"; readonly message: string };
 
 /** The plan, or the response that refuses the body. */
 export type PlannedDelivery =

@@ -15,14 +15,17 @@ interface Conversation {
 export interface UnresolvedDeliveries {
   /** The conversations with unresolved sends, those with the latest ones first. */
   conversations(): readonly Conversation[];
-  /** Takes the ids that a device lists for a conversation. Returns the sends of which it has now listed every message. */
+  /**
+   * Takes the ids that a device lists for a conversation. Returns the sends of which it lists a message: a device takes the
+   * messages of a send together, and its queue names only the first.
+   */
   confirm(conversation: Conversation, messageIds: Iterable<string | null>): readonly string[];
   readonly isEmpty: boolean;
 }
 
 interface Unconfirmed {
   readonly deliveryId: string;
-  readonly missing: Set<string>;
+  readonly messageIds: readonly string[];
 }
 
 /** Creates {@link UnresolvedDeliveries}. */
@@ -32,7 +35,7 @@ export function createUnresolvedDeliveries(deliveries: readonly UnresolvedDelive
     const conversation = { agentId, conversationId };
     const entry = byConversation.get(keyOf(conversation)) ?? { conversation, sends: new Set() };
     byConversation.set(keyOf(conversation), entry);
-    entry.sends.add({ deliveryId, missing: new Set(messageIds) });
+    entry.sends.add({ deliveryId, messageIds });
   }
   return {
     conversations: () => [...byConversation.values()].map(({ conversation }) => conversation),
@@ -43,8 +46,7 @@ export function createUnresolvedDeliveries(deliveries: readonly UnresolvedDelive
       const listed = new Set(messageIds);
       const confirmed: string[] = [];
       for (const send of entry.sends) {
-        for (const messageId of send.missing) if (listed.has(messageId)) send.missing.delete(messageId);
-        if (send.missing.size > 0) continue;
+        if (!send.messageIds.some((messageId) => listed.has(messageId))) continue;
         entry.sends.delete(send);
         confirmed.push(send.deliveryId);
       }

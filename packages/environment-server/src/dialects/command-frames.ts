@@ -3,7 +3,7 @@
  * queue have a response with the same `request_id`. `change_device_state` has none: its effect shows in the conversation's next
  * `update_device_status`, and its failure in a `loop_error`. Recorded from devices 0.30.28 and 0.32.18 on 2026-11-25.
  */
-import { toPublicText } from "./public-text.ts";
+import { readLine } from "./values.ts";
 
 /** The conversation of a command. The agent is empty for a conversation without one. */
 export interface CommandRuntime {
@@ -83,7 +83,7 @@ export function parseCommandResponse(frame: Members): CommandResponse | null {
     requestId,
     success: success || command === "remove_queue_item",
     effect: typeof effect === "boolean" || isCount(effect) ? effect : false,
-    error: typeof error === "string" ? toPublicText(error) : null,
+    error: readLine(error),
   };
 }
 
@@ -92,30 +92,6 @@ export interface FailureNotice {
   readonly runtime: CommandRuntime;
   /** `null`: the device gave no reason. */
   readonly text: string | null;
-}
-
-/** Whether a text is likely a frame that {@link parseFailureNotice} understands. Cheap, because turns stream many frames. */
-export function mayBeFailureNotice(text: string): boolean {
-  return text.length <= maxNoticeLength && text.includes('"loop_error"');
-}
-
-/** Parses a `stream_delta` with a `loop_error` that does not end a turn; `null` for any other text. */
-export function parseFailureNotice(text: string): FailureNotice | null {
-  let frame: unknown;
-  try {
-    frame = JSON.parse(text);
-  } catch {
-    return null;
-  }
-  const { type, delta, runtime } = isMembers(frame) ? frame : {};
-  const { message_type: kind, message, is_terminal: endsTurn } = isMembers(delta) ? delta : {};
-  const { agent_id: agentId, conversation_id: conversationId } = isMembers(runtime) ? runtime : {};
-  if (type !== "stream_delta" || kind !== "loop_error" || endsTurn === true) return null;
-  if (typeof message !== "string" || typeof conversationId !== "string") return null;
-  return {
-    runtime: { agentId: typeof agentId === "string" ? agentId : "", conversationId },
-    text: toPublicText(message),
-  };
 }
 
 /** Returns the name by which a device takes a mode. Devices up to 0.25.3 report the older names. */
@@ -133,7 +109,6 @@ export function isOlderModeName(mode: string): boolean {
 const olderNames: readonly string[] = ["default", "bypassPermissions"];
 const newerNames: readonly string[] = ["standard", "unrestricted"];
 const maxIdLength = 256;
-const maxNoticeLength = 65_536;
 
 function toWireRuntime({ agentId, conversationId }: CommandRuntime): Members {
   return { agent_id: agentId === "" ? null : agentId, conversation_id: conversationId };
@@ -141,8 +116,4 @@ function toWireRuntime({ agentId, conversationId }: CommandRuntime): Members {
 
 function isCount(value: unknown): value is number {
   return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
-}
-
-function isMembers(value: unknown): value is Members {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -4,6 +4,7 @@ import type { DeviceCommands } from "../commands/device-commands.ts";
 import type { PendingDeliveries } from "../delivery/pending.ts";
 import type { EmitEvent } from "../events.ts";
 import type { KeyedQueue } from "../keyed-queue.ts";
+import type { MessageTracker } from "../messages/tracker.ts";
 import type { ConnectionRecord, EnvironmentRow, EnvironmentStore } from "../ports.ts";
 import type { DeviceHub } from "../socket/hub.ts";
 import type { DeviceAdministration } from "./devices.ts";
@@ -24,11 +25,14 @@ export interface ServerContext {
   readonly removals: RemovalWatch;
   readonly devices: DeviceAdministration;
   readonly pending: PendingDeliveries;
+  readonly messages: MessageTracker;
   readonly commands: DeviceCommands;
   readonly queue: KeyedQueue;
   readonly emit: EmitEvent;
   /** The time by which message ids expire, in epoch milliseconds. Changes of the wall clock do not affect it. */
   readonly retentionNow: () => number;
+  /** Calls `run` when the server closes. Returns a function that stops it. */
+  readonly onClose: (run: () => void) => () => void;
   /** True once the server is closing. Nothing is sent from then on. */
   readonly isClosing: () => boolean;
 }
@@ -49,6 +53,8 @@ export interface RequestContext {
   readonly connection?: ConnectionRecord | null;
   /** The `Idempotency-Key` of a send, of at most 256 characters. With another body, it is refused for 24 hours. */
   readonly idempotencyKey?: string | null;
+  /** Seconds of the preference `wait` of a send (RFC 7240); `null` or absent without it. */
+  readonly waitSeconds?: number | null;
   /** Labels for the device that registers, if it belonged to no key and the principal's key becomes its owner. */
   readonly labels?: DeviceLabels | null;
   /**

@@ -26,7 +26,7 @@ import { maxUnacknowledgedSends, maxWaitingMessages } from "../limits.ts";
 import { lockedResponse } from "../patient-store.ts";
 import type { ConnectionRecord, ConversationScope, Delivery } from "../ports.ts";
 import type { DeviceConnection } from "../socket/connection.ts";
-import { buildInputFrame } from "../socket/frames.ts";
+import { buildInputFrame } from "../dialects/build.ts";
 import type { RequestContext, ServerContext } from "./context.ts";
 import { modeRefusal, switchMode } from "./modes.ts";
 import { findOnline, findPermitted, unreachableResponse, waitUntilSettled } from "./reach.ts";
@@ -153,7 +153,7 @@ function conflictResponse(part: DeliveryPart, isKnown: (messageId: string) => bo
 
 async function dispatchNew(send: Send): Promise<Dispatch> {
   const { context, record, scope, part, principal, signal } = send;
-  const { store, pending, hub } = context;
+  const { store, pending, hub, messages } = context;
   // A decision belongs to the turn that runs, whose mode stays.
   const setMode = part.payload.kind === "create_message" ? (principal.setMode ?? null) : null;
   const modes = { maxMode: principal.maxMode, setMode };
@@ -168,7 +168,13 @@ async function dispatchNew(send: Send): Promise<Dispatch> {
     checkQueue(send, connection);
   if (refusal !== null) return respond(refusal);
   const { fingerprint, payload } = part;
-  const delivery: Delivery = { id: context.randomId("msg"), scope, messageIds: storedIds(part), fingerprint };
+  const delivery: Delivery = {
+    id: context.randomId("msg"),
+    scope,
+    messageIds: storedIds(part),
+    ...(payload.kind === "create_message" && { userMessageIds: part.messageIds }),
+    fingerprint,
+  };
   const opened = pending.open(delivery, connection.device, payload.kind === "approval_response");
   try {
     // The ids were free a moment ago and this row's queue is ours, so only another process on the same store can have taken them.
@@ -179,17 +185,20 @@ async function dispatchNew(send: Send): Promise<Dispatch> {
     await pending.release(delivery.id).catch(() => undefined);
     throw cause;
   }
+  messages.open(delivery);
   // The device may have disconnected or changed its mode while the ids were stored.
   const refusedMode = modeRefusal(context, modes, scope);
   const isReady = refusedMode === null && signal?.aborted !== true && findOnline(context, record) === connection;
   if (!isReady || !hub.send(connection, buildInputFrame(delivery.id, scope, payload))) {
     pending.discard(opened);
+    messages.discard(delivery);
     await pending.release(delivery.id);
     signal?.throwIfAborted();
     if (context.isClosing()) return respond(problemResponse("shutting_down"));
     return respond(refusedMode ?? unreachableResponse(record));
   }
   pending.markSent(opened);
+  messages.sent(delivery);
   context.emit({ type: "message_sent", ...connection.device, deliveryId: delivery.id });
   return { kind: "pending", pending: opened, replayed: false };
 }

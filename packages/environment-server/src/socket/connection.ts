@@ -2,9 +2,11 @@
 import type { Clock } from "@letta-environments/platform";
 import type { PlainSocket } from "@letta-environments/schema";
 import type { UnresolvedDeliveries } from "../delivery/unresolved.ts";
+import { createLoopActivities, type LoopActivities } from "../delivery/implied.ts";
 import type { DeviceReference } from "../events.ts";
 import type { ConnectionRecord, DeviceStatus } from "../ports.ts";
-import type { StatusChange } from "./frames.ts";
+import { type Acknowledging, acknowledgingOf } from "../dialects/acknowledging.ts";
+import type { StatusChange } from "../dialects/frame.ts";
 import type { QueueLedger } from "./queue-ledger.ts";
 import type { SocketTraffic } from "./traffic.ts";
 
@@ -30,6 +32,10 @@ export interface DeviceConnection {
   /** Always the same object, by which other modules recognise the socket. */
   readonly identity: ConnectedDevice;
   readonly listenerInstanceId: string;
+  /** Whether the device acknowledges inputs: what it registered says so, or an acknowledgement on this socket. */
+  acknowledging: Acknowledging;
+  /** What the loops of conversations did last, for a device that does not acknowledge inputs; `null` for others. */
+  loops: LoopActivities | null;
   readonly generation: number;
   readonly socket: PlainSocket;
   readonly traffic: SocketTraffic;
@@ -80,6 +86,19 @@ export function wallTimeOf({ wallMs, monotonicMs }: Moment, now: Moment): number
   return Math.abs(changedByMs) < leastChangeMs ? wallMs : wallMs + changedByMs;
 }
 
+/** Returns the presence of an online device; `null` without a connection. */
+export function presenceOf(connection: DeviceConnection | null, now: Moment): Presence | null {
+  if (connection === null) return null;
+  const { device, connectedAt, lastHeartbeat, lastSeen, status } = connection;
+  return {
+    connectionId: device.connectionId,
+    connectedAtMs: wallTimeOf(connectedAt, now),
+    lastHeartbeatMs: wallTimeOf(lastHeartbeat, now),
+    lastSeenMs: wallTimeOf(lastSeen, now),
+    status,
+  };
+}
+
 /** Creates the state of a socket that has just opened. A registration's first socket starts without the stored status. */
 export function createDeviceConnection({
   record,
@@ -92,6 +111,7 @@ export function createDeviceConnection({
   readonly openedAt: Moment;
 }): DeviceConnection {
   const { environment, connectionId, generation, opened, keyId } = record;
+  const acknowledging = acknowledgingOf(environment.metadata);
   const { tenant, deviceId, connectionName, currentMode, workingDirectory, gitBranch } = environment;
   return {
     ...parts,
@@ -99,6 +119,8 @@ export function createDeviceConnection({
     device: { tenant, environmentId: environment.id, deviceId, connectionId },
     identity: { tenant, keyId, credentialId, deviceId, connectionName },
     listenerInstanceId: environment.listenerInstanceId,
+    acknowledging,
+    loops: acknowledging === "no" ? createLoopActivities() : null,
     generation,
     connectedAt: openedAt,
     lastHeartbeat: openedAt,

@@ -8,6 +8,7 @@ import { onlineWindowMs, type PlainSocket, type PlainSocketListener } from "@let
 import type { DeviceCommands } from "../commands/device-commands.ts";
 import type { PendingDeliveries } from "../delivery/pending.ts";
 import type { DisconnectReason, EmitEvent } from "../events.ts";
+import type { MessageTracker } from "../messages/tracker.ts";
 import { closingTimeoutMs, maxFirstFrameBytes, maxFrameBytes, maxParsedLength, sweepIntervalMs } from "../limits.ts";
 import type { ConnectionRecord, EnvironmentStore } from "../ports.ts";
 import {
@@ -17,10 +18,10 @@ import {
   type Moment,
   momentOf,
   type Presence,
-  wallTimeOf,
+  presenceOf,
 } from "./connection.ts";
 import { createDeviceWrites, type DeviceWrites } from "./device-writes.ts";
-import { buildSyncFrame } from "./frames.ts";
+import { buildSyncFrame } from "../dialects/build.ts";
 import { createMaintenance, type Maintenance } from "./maintenance.ts";
 import { createOnlineIndex, type OnlineIndex } from "./online-index.ts";
 import { createQueueLedgers, type QueueHolder, type QueueLedger, type QueueLedgers } from "./queue-ledger.ts";
@@ -70,6 +71,7 @@ export interface DeviceHubOptions {
   readonly randomId: RandomId;
   readonly store: EnvironmentStore;
   readonly pending: PendingDeliveries;
+  readonly messages: MessageTracker;
   readonly commands: DeviceCommands;
   readonly emit: EmitEvent;
   /** The time by which stored records expire, in epoch milliseconds. */
@@ -183,6 +185,7 @@ function attach(
   const connection = createConnection(hub, record, credentialId, socket);
   hub.connections.set(environment.id, connection);
   hub.index.add(environment.tenant, environment.id);
+  hub.messages.connect(environment.id, connection.acknowledging !== "no");
   if (!record.opened) hub.writes.firstOpened(connection);
   hub.emit({ type: "device_connected", ...connection.device });
   startSweep(hub);
@@ -258,6 +261,7 @@ function createFrameEffects(hub: Hub): FrameEffects {
   return {
     clock: hub.clock,
     pending: hub.pending,
+    messages: hub.messages,
     commands: hub.commands,
     emit: hub.emit,
     traffic: hub.traffic,
@@ -305,6 +309,7 @@ function drop(hub: Hub, connection: DeviceConnection, reason: DisconnectReason, 
   hub.index.remove(connection.device.tenant, environmentId);
   hub.ledgers.keep(environmentId);
   hub.pending.giveUp(environmentId, reason === "shutdown" ? "shutdown" : "disconnected");
+  hub.messages.disconnect(environmentId);
   hub.commands.giveUp(environmentId);
   hub.writes.ended(connection);
   const { device, frameCount: frames } = connection;
@@ -338,18 +343,6 @@ function findOnline(
 ): DeviceConnection | null {
   const connection = connections.get(environmentId);
   return connection !== undefined && isOnline(connection, now) ? connection : null;
-}
-
-function presenceOf(connection: DeviceConnection | null, now: Moment): Presence | null {
-  if (connection === null) return null;
-  const { device, connectedAt, lastHeartbeat, lastSeen, status } = connection;
-  return {
-    connectionId: device.connectionId,
-    connectedAtMs: wallTimeOf(connectedAt, now),
-    lastHeartbeatMs: wallTimeOf(lastHeartbeat, now),
-    lastSeenMs: wallTimeOf(lastSeen, now),
-    status,
-  };
 }
 
 function startSweep(hub: Hub): void {

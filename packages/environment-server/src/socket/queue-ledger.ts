@@ -13,7 +13,7 @@ import {
   queueRetentionMs,
 } from "../limits.ts";
 import { createMemoryBudget, type MemoryAccount } from "../memory-budget.ts";
-import type { FrameRuntime } from "./frames.ts";
+import type { FrameRuntime } from "../dialects/frame.ts";
 
 /** The queues of one device. */
 export interface QueueLedger {

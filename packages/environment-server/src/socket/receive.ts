@@ -1,12 +1,22 @@
 /** Handles the frames of one device: parses them and updates the state of the connection. */
 import type { Clock } from "@letta-environments/platform";
 import type { DeviceCommands } from "../commands/device-commands.ts";
+import { namedSends, startedSend } from "../delivery/implied.ts";
 import type { PendingDeliveries } from "../delivery/pending.ts";
-import { mayBeFailureNotice, parseFailureNotice } from "../dialects/command-frames.ts";
+import { pongFrame } from "../dialects/build.ts";
+import type {
+  AcknowledgementFrame,
+  DeviceFrame,
+  FrameRuntime,
+  LoopFrame,
+  QueueFrame,
+  StatusFrame,
+} from "../dialects/frame.ts";
+import { parseFrame, skipFrame } from "../dialects/parse.ts";
 import type { EmitEvent } from "../events.ts";
-import type { DeviceStatus } from "../ports.ts";
+import type { MessageTracker } from "../messages/tracker.ts";
+import type { DeliveryOutcome, DeviceStatus } from "../ports.ts";
 import { changeStatus, type DeviceConnection, momentOf } from "./connection.ts";
-import { type DeviceFrame, type FrameRuntime, parseFrame, pongFrame, skipFrame } from "./frames.ts";
 import type { QueueLedger } from "./queue-ledger.ts";
 import type { Traffic } from "./traffic.ts";
 
@@ -14,6 +24,7 @@ import type { Traffic } from "./traffic.ts";
 export interface FrameEffects {
   readonly clock: Clock;
   readonly pending: PendingDeliveries;
+  readonly messages: Pick<MessageTracker, "receive">;
   readonly commands: DeviceCommands;
   readonly traffic: Pick<Traffic, "admitParsing">;
   readonly emit: EmitEvent;
@@ -22,7 +33,7 @@ export interface FrameEffects {
   isCurrent(connection: DeviceConnection): boolean;
   send(connection: DeviceConnection, text: string): void;
   changeStatus(connection: DeviceConnection, status: DeviceStatus): void;
-  reportQueue(connection: DeviceConnection, frame: DeviceFrame & { readonly kind: "update_queue" }): void;
+  reportQueue(connection: DeviceConnection, frame: QueueFrame): void;
   /** Takes the ids of messages that a device lists for a conversation: it has them. */
   listMessages(connection: DeviceConnection, runtime: FrameRuntime, messageIds: readonly (string | null)[]): void;
 }
@@ -32,21 +43,7 @@ export function receiveText(text: string, connection: DeviceConnection, effects:
   const skipped = skipFrame(text);
   // A device over its limit is closed by this call.
   if (skipped === null && !effects.traffic.admitParsing(connection.traffic, text.length)) return;
-  if (skipped?.kind === "other") receiveFailure(text, connection, effects);
   receive(skipped ?? parseFrame(text), connection, effects);
-}
-
-/** Reads a frame that is skipped otherwise, while a command waits that it could end. */
-function receiveFailure(
-  text: string,
-  connection: DeviceConnection,
-  { commands, traffic, isCurrent }: FrameEffects,
-): void {
-  const { environmentId } = connection.device;
-  if (!commands.isChanging(environmentId) || !mayBeFailureNotice(text) || !isCurrent(connection)) return;
-  if (!traffic.admitParsing(connection.traffic, text.length)) return;
-  const notice = parseFailureNotice(text);
-  if (notice !== null) commands.failed(environmentId, notice);
 }
 
 function receive(frame: DeviceFrame, connection: DeviceConnection, effects: FrameEffects): void {
@@ -61,24 +58,45 @@ function receive(frame: DeviceFrame, connection: DeviceConnection, effects: Fram
       return effects.send(connection, pongFrame);
     case "update_device_status": {
       connection.hasReportedStatus = true;
+      effects.messages.receive(connection.device.environmentId, frame);
       reportState(frame, connection, effects);
       const status = changeStatus(connection.status, frame.change);
       return status === connection.status ? undefined : effects.changeStatus(connection, status);
     }
     case "update_queue":
+      inferAcknowledgements(frame, connection, effects);
+      effects.messages.receive(connection.device.environmentId, frame);
       effects.listMessages(connection, frame.runtime, frame.messageIds);
       return effects.reportQueue(connection, frame);
     case "update_loop_status":
-      return effects.listMessages(connection, frame.runtime, frame.messageIds);
+      inferAcknowledgements(frame, connection, effects);
+      effects.messages.receive(connection.device.environmentId, frame);
+      return effects.listMessages(
+        connection,
+        frame.runtime,
+        (frame.runs ?? []).flatMap(({ messageIds }) => messageIds),
+      );
     case "command_response":
       return effects.commands.responded(connection.device.environmentId, frame);
+    case "loop_error": {
+      const { environmentId } = connection.device;
+      const { runtime, message: text } = frame;
+      // One that does not end a turn may be the failure of a command.
+      if (!frame.isTerminal && effects.commands.isChanging(environmentId))
+        effects.commands.failed(environmentId, { runtime, text });
+      return effects.messages.receive(environmentId, frame);
+    }
+    case "turn_finished":
+    case "assistant_text":
+    case "control_request":
+      return effects.messages.receive(connection.device.environmentId, frame);
     case "input_accepted":
     case "other":
   }
 }
 
 function reportState(
-  { runtime, change, directoryRevision }: DeviceFrame & { readonly kind: "update_device_status" },
+  { runtime, change, directoryRevision }: StatusFrame,
   { device }: DeviceConnection,
   { commands }: FrameEffects,
 ): void {
@@ -96,14 +114,45 @@ function reportInvalid(rule: string, connection: DeviceConnection, { emit }: Fra
   emit({ type: "frame_ignored", ...connection.device, rule });
 }
 
+/** Applies what a report says about sends that wait for an acknowledgement; see `delivery/implied.ts`. */
+function inferAcknowledgements(
+  frame: QueueFrame | LoopFrame,
+  connection: DeviceConnection,
+  effects: FrameEffects,
+): void {
+  const { environmentId } = connection.device;
+  const isStart = frame.kind === "update_loop_status" && connection.loops?.isStart(frame) === true;
+  const waiting = effects.pending.waiting(environmentId);
+  if (waiting.length === 0) return;
+  const named = namedSends(frame, waiting);
+  if (connection.acknowledging === "yes") {
+    for (const { deliveryId, disposition } of named)
+      effects.pending.noteReported(environmentId, deliveryId, disposition);
+    return;
+  }
+  const started = isStart && named.length === 0 ? startedSend(frame.runtime, waiting) : null;
+  for (const { deliveryId, disposition } of started === null ? named : [started]) {
+    conclude(deliveryId, { kind: "accepted", disposition }, connection, effects);
+  }
+}
+
 function acknowledge(
-  { requestId, accepted, disposition, error }: DeviceFrame & { readonly kind: "input_accepted" },
+  { requestId, accepted, disposition, error }: AcknowledgementFrame,
+  connection: DeviceConnection,
+  effects: FrameEffects,
+): void {
+  connection.acknowledging = "yes";
+  const outcome = accepted ? ({ kind: "accepted", disposition } as const) : ({ kind: "rejected", error } as const);
+  conclude(requestId, outcome, connection, effects);
+}
+
+function conclude(
+  deliveryId: string,
+  outcome: DeliveryOutcome,
   connection: DeviceConnection,
   { pending, queuesOf }: FrameEffects,
 ): void {
-  const outcome = accepted ? ({ kind: "accepted", disposition } as const) : ({ kind: "rejected", error } as const);
-  const sent = pending.acknowledge(connection.device, requestId, outcome);
-  if (sent !== undefined && !sent.isDecision && accepted && disposition === "queued") {
-    queuesOf(connection).accept(sent.delivery.scope, sent.delivery.messageIds);
-  }
+  const sent = pending.acknowledge(connection.device, deliveryId, outcome);
+  if (sent === undefined || sent.isDecision || outcome.kind !== "accepted" || outcome.disposition !== "queued") return;
+  queuesOf(connection).accept(sent.delivery.scope, sent.delivery.messageIds);
 }

@@ -1,15 +1,17 @@
 /**
- * Asks a device that connects about the sends of its row whose outcome is unknown, in this process or an earlier one. The device's
- * reports then settle those that it has; see `delivery/unresolved.ts`.
+ * Asks a device that connects about the sends of its row whose outcome is unknown and about the messages that have not ended, of this
+ * process or an earlier one. The device's reports then settle those that it has; see `delivery/unresolved.ts` and `messages/`.
  */
 import type { Clock, RandomId } from "@letta-environments/platform";
 import type { PendingDeliveries } from "../delivery/pending.ts";
 import { createUnresolvedDeliveries } from "../delivery/unresolved.ts";
 import type { EmitEvent } from "../events.ts";
+import type { MessageTracker } from "../messages/tracker.ts";
 import { maxReconciledConversations, maxUnresolvedMessages } from "../limits.ts";
 import type { EnvironmentStore } from "../ports.ts";
 import type { DeviceConnection } from "./connection.ts";
-import { buildSyncFrame, type FrameRuntime } from "./frames.ts";
+import { buildSyncFrame } from "../dialects/build.ts";
+import type { FrameRuntime } from "../dialects/frame.ts";
 
 /** See the description of this file. */
 export interface Reconciliation {
@@ -25,6 +27,7 @@ export function createReconciliation({
   randomId,
   store,
   pending,
+  messages,
   emit,
   retentionNow,
   settleMs,
@@ -35,6 +38,7 @@ export function createReconciliation({
   readonly randomId: RandomId;
   readonly store: Pick<EnvironmentStore, "findUnresolved">;
   readonly pending: Pick<PendingDeliveries, "find" | "confirm">;
+  readonly messages: Pick<MessageTracker, "resume">;
   readonly emit: EmitEvent;
   readonly retentionNow: () => number;
   /** Pause before the first frame to a socket that has just opened, in milliseconds. */
@@ -42,9 +46,12 @@ export function createReconciliation({
   readonly isCurrent: (connection: DeviceConnection) => boolean;
   readonly send: (connection: DeviceConnection, text: string) => void;
 }): Reconciliation {
-  function ask(connection: DeviceConnection): void {
-    const conversations = connection.unresolved?.conversations() ?? [];
-    for (const runtime of conversations.slice(0, maxReconciledConversations)) {
+  function ask(connection: DeviceConnection, followed: readonly FrameRuntime[]): void {
+    const all = [...(connection.unresolved?.conversations() ?? []), ...followed];
+    const conversations = new Map(
+      all.map((runtime) => [JSON.stringify([runtime.agentId, runtime.conversationId]), runtime]),
+    );
+    for (const runtime of [...conversations.values()].slice(0, maxReconciledConversations)) {
       if (!isCurrent(connection)) return;
       send(connection, buildSyncFrame(randomId("sync"), runtime));
     }
@@ -52,12 +59,15 @@ export function createReconciliation({
 
   async function load(connection: DeviceConnection): Promise<void> {
     const { environmentId } = connection.device;
-    const found = await store.findUnresolved(environmentId, retentionNow(), maxUnresolvedMessages);
+    const [found, followed] = await Promise.all([
+      store.findUnresolved(environmentId, retentionNow(), maxUnresolvedMessages),
+      messages.resume(environmentId),
+    ]);
     // A send that waits here has its own acknowledgement.
     const unresolved = found.filter(({ deliveryId }) => pending.find(environmentId, deliveryId)?.waiting !== true);
-    if (unresolved.length === 0 || !isCurrent(connection)) return;
-    connection.unresolved = createUnresolvedDeliveries(unresolved);
-    clock.setTimer(settleMs, () => ask(connection));
+    if (!isCurrent(connection)) return;
+    if (unresolved.length > 0) connection.unresolved = createUnresolvedDeliveries(unresolved);
+    if (unresolved.length + followed.length > 0) clock.setTimer(settleMs, () => ask(connection, followed));
   }
 
   return {

@@ -1,7 +1,7 @@
 import type { GroupCommit, SqliteDatabase, SqliteRow } from "@letta-environments/platform";
 import { retentionMs } from "../limits.ts";
-import type { Delivery, DeliveryLog, DeliveryOutcome, KnownMessage, UnresolvedDelivery } from "../ports.ts";
-import { readOptionalText, readText } from "./columns.ts";
+import type { Delivery, DeliveryLog, DeliveryOutcome, KnownMessage, MessageUse, UnresolvedDelivery } from "../ports.ts";
+import { readInteger, readOptionalText, readText } from "./columns.ts";
 import { createSqliteRuns } from "./runs.ts";
 
 /** {@link DeliveryLog} in SQLite. */
@@ -65,6 +65,7 @@ export function createSqliteDeliveryLog(database: SqliteDatabase, commit: GroupC
   return {
     findRuns: runs.findRuns,
     findMessages: async (scope, messageIds, nowMs) => find({ scope, messageIds }, nowMs),
+    findUses: prepareFindUses(database),
     reserve: (delivery, nowMs) => commit(() => reserve(delivery, nowMs), { rows: 1 + delivery.messageIds.length }),
     release: (deliveryId) => commit(() => void releaseDelivery.run(deliveryId)),
     settle(deliveryId, environmentId, outcome) {
@@ -79,10 +80,41 @@ export function createSqliteDeliveryLog(database: SqliteDatabase, commit: GroupC
     },
     async findUnresolved(environmentId, nowMs, maxMessages) {
       const rows = findUnresolved.all(environmentId, nowMs - retentionMs, maxMessages);
-      const deliveries = groupByDelivery(rows);
       // The limit may have cut the messages of the last one.
-      return rows.length < maxMessages ? deliveries : deliveries.slice(0, -1);
+      return groupByDelivery(rows).slice(0, rows.length < maxMessages ? undefined : -1);
     },
+  };
+}
+
+/** Goes from conversation to conversation of a row, because an id is found by its conversation. There are few of them. */
+function prepareFindUses(database: SqliteDatabase): DeliveryLog["findUses"] {
+  const findInAgent = database.prepare(`SELECT agent_id, conversation_id FROM environment_message
+    WHERE environment_id = ? AND agent_id = ? AND conversation_id > ? ORDER BY conversation_id LIMIT 1`);
+  const findInNextAgent = database.prepare(`SELECT agent_id, conversation_id FROM environment_message
+    WHERE environment_id = ? AND agent_id > ? ORDER BY agent_id, conversation_id LIMIT 1`);
+  const findNext = (environmentId: string, agentId: string, conversationId: string): SqliteRow | undefined =>
+    findInAgent.get(environmentId, agentId, conversationId) ?? findInNextAgent.get(environmentId, agentId);
+  const findUse = database.prepare(`
+    SELECT message.message_id, message.delivery_id, delivery.fingerprint, delivery.outcome, delivery.disposition,
+      delivery.error, delivery.reserved_at
+    FROM environment_message AS message JOIN environment_delivery AS delivery ON delivery.id = message.delivery_id
+    WHERE message.environment_id = ? AND message.agent_id = ? AND message.conversation_id = ?
+      AND message.message_id = ? AND delivery.reserved_at > ?`);
+  return async (environmentId, messageId, nowMs, limit) => {
+    const uses: MessageUse[] = [];
+    let next = findNext(environmentId, "", "");
+    for (let count = 0; next !== undefined && count < limit; count += 1) {
+      const scope = {
+        environmentId,
+        agentId: readText(next, "agent_id"),
+        conversationId: readText(next, "conversation_id"),
+      };
+      const { agentId, conversationId } = scope;
+      const use = findUse.get(environmentId, agentId, conversationId, messageId, nowMs - retentionMs);
+      if (use !== undefined) uses.push({ ...readMessage(use), scope, reservedAt: readInteger(use, "reserved_at") });
+      next = findNext(environmentId, agentId, conversationId);
+    }
+    return uses;
   };
 }
 

@@ -95,6 +95,54 @@ const migrations: readonly string[] = [
       JOIN environment ON environment.id = message.environment_id
     WHERE delivery.outcome = 'accepted' GROUP BY 1, 2, 3;
   `,
+  `
+  CREATE TABLE environment_message_status (
+    environment_id TEXT NOT NULL REFERENCES environment (id) ON DELETE CASCADE,
+    message_id TEXT NOT NULL,
+    agent_id TEXT NOT NULL,
+    conversation_id TEXT NOT NULL,
+    delivery_id TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('received', 'sent', 'accepted', 'running', 'waiting_for_approval', 'finished',
+      'cancelled', 'evicted', 'failed', 'unknown')),
+    detail TEXT NOT NULL,
+    reply TEXT,
+    reply_truncated INTEGER NOT NULL,
+    sent_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    UNIQUE (environment_id, message_id, agent_id, conversation_id)
+  ) STRICT;
+  CREATE INDEX environment_message_status_by_time ON environment_message_status (sent_at);
+  CREATE INDEX environment_message_status_open ON environment_message_status (environment_id)
+    WHERE state NOT IN ('finished', 'cancelled', 'evicted', 'failed');
+
+  -- A row for each environment, and one with an empty id for the texts of all.
+  CREATE TABLE environment_message_count (
+    environment_id TEXT NOT NULL PRIMARY KEY,
+    messages INTEGER NOT NULL,
+    characters INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX environment_message_count_full ON environment_message_count (environment_id) WHERE messages > 10000;
+  INSERT INTO environment_message_count VALUES ('', 0, 0);
+  CREATE TRIGGER environment_message_status_added AFTER INSERT ON environment_message_status BEGIN
+    INSERT INTO environment_message_count (environment_id, messages, characters) VALUES (new.environment_id, 1, 0)
+      ON CONFLICT DO UPDATE SET messages = messages + 1;
+  END;
+  CREATE TRIGGER environment_message_status_added_reply AFTER INSERT ON environment_message_status
+    WHEN new.reply IS NOT NULL BEGIN
+    UPDATE environment_message_count SET characters = characters + length(new.reply) WHERE environment_id = '';
+  END;
+  CREATE TRIGGER environment_message_status_changed_reply AFTER UPDATE OF reply ON environment_message_status
+    WHEN new.reply IS NOT old.reply BEGIN
+    UPDATE environment_message_count
+      SET characters = characters + coalesce(length(new.reply), 0) - coalesce(length(old.reply), 0)
+      WHERE environment_id = '';
+  END;
+  CREATE TRIGGER environment_message_status_removed AFTER DELETE ON environment_message_status BEGIN
+    UPDATE environment_message_count SET messages = messages - 1 WHERE environment_id = old.environment_id;
+    UPDATE environment_message_count SET characters = characters - coalesce(length(old.reply), 0) WHERE environment_id = '';
+    DELETE FROM environment_message_count WHERE environment_id = old.environment_id AND messages = 0;
+  END;
+  `,
 ];
 
 /** Records the version in a table, because the file may contain other tables. */

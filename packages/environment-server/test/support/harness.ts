@@ -25,6 +25,7 @@ export interface CallOptions {
   readonly signal?: AbortSignal;
   readonly authority?: string | null;
   readonly idempotencyKey?: string;
+  readonly prefer?: string;
 }
 
 /** A server over an in-memory database and a virtual clock, with helpers for requests and devices. */
@@ -143,11 +144,12 @@ export function createHarness(
 export function toRequest(
   method: string,
   path: string,
-  { body, query = "", idempotencyKey }: CallOptions = {},
+  { body, query = "", idempotencyKey, prefer }: CallOptions = {},
 ): PlainRequest {
   const bytes = body === undefined ? null : new TextEncoder().encode(JSON.stringify(body));
   const key = idempotencyKey === undefined ? {} : { "idempotency-key": idempotencyKey };
-  return { method, path, query, headers: { "content-type": "application/json", ...key }, body: bytes };
+  const preference = prefer === undefined ? {} : { prefer };
+  return { method, path, query, headers: { "content-type": "application/json", ...key, ...preference }, body: bytes };
 }
 
 /** Parses the JSON body of a response. A missing body is an empty object. */

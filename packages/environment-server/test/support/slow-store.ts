@@ -64,6 +64,12 @@ export function createSlowStore(inner: EnvironmentStore, random: Random, faults:
         for (let turns = 3; turns > 0; turns--) await Promise.resolve();
         return dead ? never : inner.findUnresolved(...values);
       },
+      // Without random delays, for the same reason.
+      saveMessages: (messages) => (dead ? never : inner.saveMessages(messages)),
+      findUses: (...values) => (dead ? never : inner.findUses(...values)),
+      readMessages: (...values) => (dead ? never : inner.readMessages(...values)),
+      findOpenMessages: (...values) => (dead ? never : inner.findOpenMessages(...values)),
+      pruneMessages: (...values) => (dead ? never : inner.pruneMessages(...values)),
       prune: slow(inner.prune),
       limitTimes: slow(inner.limitTimes),
     },

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { parseFrame, skipFrame } from "./frames.ts";
+import { parseFrame, skipFrame } from "./parse.ts";
 
 const parse = (frame: unknown): ReturnType<typeof parseFrame> => parseFrame(JSON.stringify(frame));
 const runtime = { agent_id: "agent-1", conversation_id: "default" };
@@ -29,6 +29,7 @@ test("parseFrame returns invalid, and never throws, for a known type with broken
 
 test("parseFrame returns the name of an unknown type when it is a short word", () => {
   expect(parse({ type: "stream_delta", delta: {} })).toEqual({ kind: "other", type: "stream_delta" });
+  expect(parse({ type: "terminal_output" })).toEqual({ kind: "other", type: "terminal_output" });
   expect(parse({ type: "x".repeat(65) }).kind).toBe("invalid");
 });
 
@@ -42,21 +43,6 @@ test("skipFrame recognises frames that need not be parsed: of another type, too 
   expect(skipFrame(queue.padEnd(512 * 1_024))).toBeNull();
   expect(skipFrame(queue.padEnd(512 * 1_024 + 1))).toMatchObject({ kind: "invalid" });
   expect(skipFrame(queue + "[".repeat(32))).toMatchObject({ kind: "invalid" });
-});
-
-test("parseFrame returns the messages that the runs of a conversation have consumed", () => {
-  const loop_status = {
-    status: "WAITING_ON_INPUT",
-    client_message_ids_by_run_id: { "run-1": ["a", "b"], "run-2": ["c", 1] },
-  };
-  expect(parse({ type: "update_loop_status", runtime, loop_status })).toEqual({
-    kind: "update_loop_status",
-    runtime: { agentId: "agent-1", conversationId: "default" },
-    messageIds: ["a", "b", "c", null],
-  });
-  const other = { kind: "other", type: "update_loop_status" };
-  expect(parse({ type: "update_loop_status", runtime, loop_status: {} })).toEqual(other);
-  expect(parse({ type: "update_loop_status", loop_status })).toEqual(other);
 });
 
 test("parseFrame keeps the disposition of an acknowledgement when it is a word, and its error as one line of plain text", () => {
@@ -83,9 +69,14 @@ test("parseFrame maps the modes of devices to those of the API, and 'strict' and
 
 test("a status frame changes only the members that it contains", () => {
   const change = (device_status: unknown): unknown => parse({ type: "update_device_status", device_status });
-  expect(change({})).toMatchObject({ kind: "update_device_status", change: {} });
-  expect(change({ current_working_directory: "/code", git_context: null })).toMatchObject({
+  expect(change({})).toEqual({
     kind: "update_device_status",
+    change: {},
+    runtime: null,
+    directoryRevision: null,
+    isWaiting: null,
+  });
+  expect(change({ current_working_directory: "/code", git_context: null })).toMatchObject({
     change: { workingDirectory: "/code", gitBranch: null },
   });
   expect(change({ current_working_directory: "x".repeat(5_000) })).toMatchObject({
@@ -99,5 +90,6 @@ test("a queue report counts every item, also those that no caller sent", () => {
     kind: "update_queue",
     runtime: { agentId: "", conversationId: "default" },
     messageIds: ["m-1", null, null],
+    removed: null,
   });
 });

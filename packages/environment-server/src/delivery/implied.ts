@@ -1,0 +1,79 @@
+/**
+ * Acknowledgements that follow from what a device reports about a conversation, for devices that send none. Its queue and its runs
+ * name messages, which proves for any version that it has them. Versions before 0.30.3 report no runs, and since 0.25 no queue for a
+ * message that starts a turn: then the start of the loop is the acknowledgement of the oldest send that waits for one.
+ */
+import type { FrameRuntime, LoopFrame, QueueFrame } from "../dialects/frame.ts";
+import { maxConversationsPerDevice } from "../limits.ts";
+import type { ConversationScope } from "../ports.ts";
+
+/** A send that waits for its acknowledgement. */
+export interface WaitingSend {
+  readonly delivery: { readonly id: string; readonly scope: ConversationScope; readonly messageIds: readonly string[] };
+  readonly isDecision: boolean;
+  /** Its frame was written. */
+  readonly sent: boolean;
+}
+
+/** An acknowledgement that follows from a report. */
+export interface ImpliedAcknowledgement {
+  readonly deliveryId: string;
+  readonly disposition: "started" | "queued";
+}
+
+/** Returns the sends of which a report names a message. */
+export function namedSends(
+  frame: QueueFrame | LoopFrame,
+  waiting: readonly WaitingSend[],
+): readonly ImpliedAcknowledgement[] {
+  const candidates = waiting.filter((send) => isCandidate(send, frame.runtime));
+  if (candidates.length === 0) return [];
+  const queued = new Set(frame.kind === "update_queue" ? frame.messageIds : []);
+  const left = frame.kind === "update_queue" ? (frame.removed ?? []) : [];
+  for (const { messageId, disposition } of left) if (disposition === "cancelled") queued.add(messageId);
+  const started = new Set(
+    left.filter(({ disposition }) => disposition === "dequeued").map(({ messageId }) => messageId),
+  );
+  if (frame.kind === "update_loop_status")
+    for (const { messageIds } of frame.runs ?? []) for (const messageId of messageIds) started.add(messageId);
+  return candidates.flatMap(({ delivery: { id: deliveryId, messageIds } }): ImpliedAcknowledgement[] => {
+    if (messageIds.some((messageId) => started.has(messageId))) return [{ deliveryId, disposition: "started" }];
+    return messageIds.some((messageId) => queued.has(messageId)) ? [{ deliveryId, disposition: "queued" }] : [];
+  });
+}
+
+/** Returns the send that started a loop, of a device that does not acknowledge inputs; `null` when none waits. */
+export function startedSend(runtime: FrameRuntime, waiting: readonly WaitingSend[]): ImpliedAcknowledgement | null {
+  const oldest = waiting.find((send) => isCandidate(send, runtime));
+  return oldest === undefined ? null : { deliveryId: oldest.delivery.id, disposition: "started" };
+}
+
+function isCandidate({ isDecision, sent, delivery: { scope } }: WaitingSend, runtime: FrameRuntime): boolean {
+  return sent && !isDecision && scope.agentId === runtime.agentId && scope.conversationId === runtime.conversationId;
+}
+
+/** What the loops of a device's conversations did last. */
+export interface LoopActivities {
+  /** Takes a report. Returns whether it is the start of a loop: devices repeat reports, and a turn has several. */
+  isStart(frame: LoopFrame): boolean;
+}
+
+/** Creates {@link LoopActivities}. The conversation that was reported first is forgotten first. */
+export function createLoopActivities(): LoopActivities {
+  const busy = new Set<string>();
+  return {
+    isStart({ runtime, activity }) {
+      if (activity === null) return false;
+      const key = JSON.stringify([runtime.agentId, runtime.conversationId]);
+      if (activity === "idle") {
+        busy.delete(key);
+        return false;
+      }
+      if (busy.has(key)) return false;
+      busy.add(key);
+      const [oldest] = busy;
+      if (oldest !== undefined && busy.size > maxConversationsPerDevice) busy.delete(oldest);
+      return true;
+    },
+  };
+}

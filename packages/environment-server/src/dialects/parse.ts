@@ -1,0 +1,109 @@
+/**
+ * Parsing of a device's frames: JSON texts over one WebSocket. This folder is the only one that knows the vendor's private protocol.
+ * A device may be newer or older than the server, so an unknown frame or member is ignored, and nothing throws.
+ */
+import { environmentModes } from "@letta-environments/schema";
+import { maxParsedLength } from "../limits.ts";
+import { commandResponseTypes, parseCommandResponse } from "./command-frames.ts";
+import type { DeviceFrame, StatusChange } from "./frame.ts";
+import {
+  parseApprovalRequest,
+  parseDelta,
+  parseLoopStatus,
+  parseQueue,
+  parseTurnFinished,
+  readIsWaiting,
+} from "./turn-frames.ts";
+import { isMembers, type Members, readId, readLine, readPath, readRuntime, readWord } from "./values.ts";
+
+const parsers: ReadonlyMap<string, (frame: Members) => DeviceFrame> = new Map<string, (frame: Members) => DeviceFrame>([
+  ["ping", () => ({ kind: "ping" })],
+  ["input_accepted", parseAcknowledgement],
+  ["update_device_status", parseStatus],
+  ["update_queue", parseQueue],
+  ["update_loop_status", parseLoopStatus],
+  ["turn_finished", parseTurnFinished],
+  ["stream_delta", parseDelta],
+  ["control_request", parseApprovalRequest],
+  ...commandResponseTypes.map((type) => [type, parseResponse] as const),
+]);
+
+/** A kind of delta stands near the start of a frame, behind ids and dates of limited length. */
+const deltaPrefixLength = 1_024;
+const understoodDelta = /"message_type":"(?:loop_error|assistant_message)"/;
+
+/**
+ * Recognises a frame that need not be parsed: one of a type that the server does not use, which devices write first, or one that
+ * would take too much time or memory. `null` for any other.
+ */
+export function skipFrame(text: string): DeviceFrame | null {
+  const type = /^\{"type":"([a-z_]{1,64})"/.exec(text)?.[1];
+  if (type !== undefined && !parsers.has(type)) return { kind: "other", type };
+  if (type === "stream_delta" && !understoodDelta.test(text.slice(0, deltaPrefixLength)))
+    return { kind: "other", type };
+  if (text.length > maxParsedLength)
+    return { kind: "invalid", rule: `must have at most ${maxParsedLength} characters` };
+  return /[[{]{32}/.test(text) ? { kind: "invalid", rule: "must not be nested deeply" } : null;
+}
+
+/** Parses a text frame. It never throws: a device may be newer than the server. */
+export function parseFrame(text: string): DeviceFrame {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return { kind: "invalid", rule: "must be JSON" };
+  }
+  if (!isMembers(value)) return { kind: "invalid", rule: "must be an object" };
+  const { type } = value;
+  if (typeof type !== "string") return { kind: "invalid", rule: "must have a type" };
+  const parse = parsers.get(type);
+  if (parse !== undefined) return parse(value);
+  return /^[A-Za-z0-9_.:-]{1,64}$/.test(type) ? { kind: "other", type } : { kind: "invalid", rule: "must have a type" };
+}
+
+function parseAcknowledgement(frame: Members): DeviceFrame {
+  const { accepted, disposition, error } = frame;
+  const requestId = readId(frame["request_id"]);
+  if (requestId === null || typeof accepted !== "boolean") {
+    return { kind: "invalid", rule: "input_accepted must have request_id and accepted" };
+  }
+  return {
+    kind: "input_accepted",
+    requestId,
+    accepted,
+    disposition: readWord(disposition),
+    error: readLine(error),
+  };
+}
+
+function parseResponse(frame: Members): DeviceFrame {
+  const rule = `${String(frame["type"])} must have request_id and success`;
+  return parseCommandResponse(frame) ?? { kind: "invalid", rule };
+}
+
+function parseStatus(frame: Members): DeviceFrame {
+  const status = frame["device_status"];
+  if (!isMembers(status)) return { kind: "invalid", rule: "update_device_status must have device_status" };
+  const change: StatusChange = {};
+  if ("current_permission_mode" in status) change.currentMode = toMode(status["current_permission_mode"]);
+  if ("current_working_directory" in status) change.workingDirectory = readPath(status["current_working_directory"]);
+  if ("git_context" in status) {
+    const context = status["git_context"];
+    change.gitBranch = isMembers(context) ? readPath(context["branch"]) : null;
+  }
+  const runtime = readRuntime(frame["runtime"]);
+  const revision = status["cwd_revision"];
+  return {
+    kind: "update_device_status",
+    change,
+    runtime: "kind" in runtime ? null : runtime,
+    directoryRevision: typeof revision === "number" ? revision : null,
+    isWaiting: readIsWaiting(status),
+  };
+}
+
+/** Maps a device's mode to the API's name; `null` for `strict` and newer modes, which have no name in the API. */
+function toMode(mode: unknown): string | null {
+  return environmentModes.find((known) => known === mode) ?? null;
+}

@@ -1,0 +1,128 @@
+import { expect, test } from "vitest";
+import { parseFrame, skipFrame } from "./parse.ts";
+
+const runtime = { agent_id: "agent-1", conversation_id: "default" };
+const conversation = { agentId: "agent-1", conversationId: "default" };
+const parse = (frame: unknown): ReturnType<typeof parseFrame> => parseFrame(JSON.stringify(frame));
+
+test("a loop status has the runs with their messages, and what the loop does", () => {
+  const loop_status = {
+    status: "PROCESSING_API_RESPONSE",
+    active_run_ids: ["run-2", 1],
+    client_message_ids_by_run_id: { "run-1": ["a", "b"], "run-2": ["c", 1] },
+  };
+  expect(parse({ type: "update_loop_status", runtime, loop_status })).toEqual({
+    kind: "update_loop_status",
+    runtime: conversation,
+    activity: "active",
+    activeRunIds: ["run-2"],
+    runs: [
+      { runId: "run-1", messageIds: ["a", "b"] },
+      { runId: "run-2", messageIds: ["c"] },
+    ],
+  });
+  const activityOf = (status: unknown): unknown =>
+    parse({ type: "update_loop_status", runtime, loop_status: { status } });
+  expect(activityOf("WAITING_ON_INPUT")).toMatchObject({ activity: "idle", runs: null });
+  expect(activityOf("WAITING_ON_APPROVAL")).toMatchObject({ activity: "waiting" });
+  expect(activityOf("A_NEWER_STATUS")).toMatchObject({ activity: "active" });
+  expect(activityOf(7)).toMatchObject({ activity: null });
+  const other = { kind: "other", type: "update_loop_status" };
+  expect(parse({ type: "update_loop_status", loop_status })).toEqual(other);
+  expect(parse({ type: "update_loop_status", runtime })).toEqual(other);
+});
+
+test("a queue report has the removals that are well formed, and null when the device reports none", () => {
+  const removed = [
+    { client_message_id: "a", disposition: "dequeued" },
+    { client_message_id: "b", disposition: "cancelled" },
+    { client_message_id: "c", disposition: "exploded" },
+    { client_message_id: 1, disposition: "dequeued" },
+    null,
+  ];
+  expect(parse({ type: "update_queue", runtime, queue: [], removed })).toMatchObject({
+    removed: [
+      { messageId: "a", disposition: "dequeued" },
+      { messageId: "b", disposition: "cancelled" },
+    ],
+  });
+  expect(parse({ type: "update_queue", runtime, queue: [], removed: "all" })).toMatchObject({ removed: null });
+});
+
+test("the end of a turn has its reason, one line of its error, and counters that are whole numbers", () => {
+  const usage = { prompt_tokens: 12, completion_tokens: -1, total_tokens: 1.5, step_count: "2", context_tokens: 9 };
+  expect(
+    parse({
+      type: "turn_finished",
+      runtime,
+      turn_id: "t",
+      stop_reason: "error",
+      run_id: "run-1",
+      error: "a\u001b[31m\nb",
+      usage,
+    }),
+  ).toEqual({
+    kind: "turn_finished",
+    runtime: conversation,
+    runId: "run-1",
+    stopReason: "error",
+    error: "a [31m b",
+    usage: { promptTokens: 12, contextTokens: 9 },
+  });
+  expect(parse({ type: "turn_finished", runtime, stop_reason: "end_turn" })).toMatchObject({
+    runId: null,
+    usage: null,
+  });
+  expect(parse({ type: "turn_finished", runtime, stop_reason: "<b>" }).kind).toBe("invalid");
+  expect(parse({ type: "turn_finished", stop_reason: "end_turn" }).kind).toBe("invalid");
+});
+
+test("of the deltas, the assistant's text and errors are read; those of subagents are not", () => {
+  const delta = (members: object, more: object = {}): unknown =>
+    parse({ type: "stream_delta", runtime, delta: members, ...more });
+  const text = {
+    message_type: "assistant_message",
+    id: "a-1",
+    content: [{ type: "text", text: "po\u0007" }, { type: "image" }, { type: "text", text: "ng\n" }],
+  };
+  expect(delta(text)).toEqual({ kind: "assistant_text", runtime: conversation, id: "a-1", text: "pong\n" });
+  expect(delta({ ...text, content: "x" })).toMatchObject({ text: "x" });
+  expect(delta({ ...text, content: 1 })).toMatchObject({ text: "" });
+  expect(delta(text, { subagent_id: "s" })).toMatchObject({ kind: "other" });
+  const error = { message_type: "loop_error", message: "404 {}", stop_reason: "error", is_terminal: true };
+  expect(delta(error)).toEqual({
+    kind: "loop_error",
+    runtime: conversation,
+    message: "404 {}",
+    stopReason: "error",
+    isTerminal: true,
+  });
+  expect(delta({ ...error, is_terminal: false, message: null })).toMatchObject({ isTerminal: false });
+  expect(delta({ message_type: "reasoning_message" })).toMatchObject({ kind: "other" });
+});
+
+test("deltas of another kind are not parsed, whatever their text says", () => {
+  const skipped = (delta: unknown): unknown => skipFrame(JSON.stringify({ type: "stream_delta", delta, runtime }));
+  expect(skipped({ id: "a", message_type: "assistant_message" })).toBeNull();
+  expect(skipped({ id: "a", message_type: "loop_error" })).toBeNull();
+  expect(skipped({ id: "a", message_type: "tool_return_message" })).toMatchObject({ kind: "other" });
+  const quoted = { id: "a", message_type: "reasoning_message", reasoning: '"message_type":"assistant_message"' };
+  expect(skipped(quoted)).toMatchObject({ kind: "other" });
+});
+
+test("a request for permission has its conversation in the frame or in its envelope", () => {
+  const request = { type: "control_request", request_id: "perm-1", request: { subtype: "can_use_tool" } };
+  const expected = { kind: "control_request", runtime: conversation, requestId: "perm-1" };
+  expect(parse({ ...request, ...runtime })).toEqual(expected);
+  expect(parse({ ...request, runtime })).toEqual(expected);
+  expect(parse(request).kind).toBe("invalid");
+  expect(parse({ ...request, runtime, request_id: null }).kind).toBe("invalid");
+});
+
+test("a status says whether its conversation waits for a permission, as devices of every version report it", () => {
+  const status = (pending_control_requests: unknown): unknown =>
+    parse({ type: "update_device_status", runtime, device_status: { pending_control_requests } });
+  expect(status([{ request_id: "perm-1" }])).toMatchObject({ runtime: conversation, isWaiting: true });
+  expect(status([])).toMatchObject({ isWaiting: false });
+  expect(status({})).toMatchObject({ isWaiting: null });
+});

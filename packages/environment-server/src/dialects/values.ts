@@ -1,0 +1,72 @@
+/** Reading of untrusted members of a frame: types, lengths, and texts that are safe to store and to show. */
+
+/** The conversation of a frame. The agent is empty for a conversation without one. */
+export interface FrameRuntime {
+  readonly agentId: string;
+  readonly conversationId: string;
+}
+
+/** A frame that is not understood. `rule` says what it breaks. */
+export interface InvalidFrame {
+  readonly kind: "invalid";
+  readonly rule: string;
+}
+
+/** The members of an object. */
+export type Members = Readonly<Record<string, unknown>>;
+
+const maxErrorLength = 500;
+const maxPathLength = 4_096;
+const maxIdLength = 256;
+
+/** Whether a value is an object, not an array. */
+export function isMembers(value: unknown): value is Members {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** The members of a value; none when it is not an object. */
+export function membersOf(value: unknown): Members {
+  return isMembers(value) ? value : {};
+}
+
+/** Reads the conversation of a frame. */
+export function readRuntime(runtime: unknown): FrameRuntime | InvalidFrame {
+  const { agent_id: agentId, conversation_id: conversationId } = membersOf(runtime);
+  if (typeof conversationId !== "string" || conversationId.length > maxIdLength) {
+    return { kind: "invalid", rule: "runtime must have conversation_id" };
+  }
+  if (typeof agentId === "string" && agentId.length > maxIdLength) {
+    return { kind: "invalid", rule: "agent_id is too long" };
+  }
+  return { agentId: typeof agentId === "string" ? agentId : "", conversationId };
+}
+
+/** Returns an id, or `null` for anything else. */
+export function readId(value: unknown): string | null {
+  return typeof value === "string" && value.length <= maxIdLength ? value : null;
+}
+
+/** Returns a path or the name of a branch, or `null` for anything else. */
+export function readPath(value: unknown): string | null {
+  return typeof value === "string" && value !== "" && value.length <= maxPathLength ? value : null;
+}
+
+/** Returns a short lower-case word such as `end_turn`, or `null` for anything else. */
+export function readWord(value: unknown): string | null {
+  return typeof value === "string" && /^[a-z_]{1,32}$/.test(value) ? value : null;
+}
+
+/** Returns a device's text as one short line without control characters and unpaired surrogates; `null` when nothing is left. */
+export function readLine(value: unknown): string | null {
+  if (typeof value !== "string") return null;
+  const shown = value
+    .slice(0, maxErrorLength)
+    .replaceAll(/[\p{Cc}\p{Surrogate}]+/gu, " ")
+    .trim();
+  return shown === "" ? null : shown;
+}
+
+/** Returns a device's text without control characters other than tabs and line breaks, and without unpaired surrogates. */
+export function cleanText(text: string): string {
+  return text.replaceAll(/(?![\t\n])[\p{Cc}\p{Surrogate}]/gu, "");
+}

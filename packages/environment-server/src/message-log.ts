@@ -1,0 +1,89 @@
+/**
+ * What happened to each message after it was sent, and the port that stores it. A state after `sent` always has evidence from the
+ * device. A message whose device cannot be asked at present is `unknown`, whatever is stored.
+ */
+
+/** The scope of message ids: a conversation on a device. */
+export interface ConversationScope {
+  readonly environmentId: string;
+  /** Empty for a conversation without an agent. */
+  readonly agentId: string;
+  readonly conversationId: string;
+}
+
+/**
+ * `received`: stored, not written to the device yet. `sent`: written. `accepted`: by the device, which started a turn or queued the
+ * message. `finished`: its turn ended by itself, well or with an error. `cancelled`: its turn was stopped, or it was taken out of the
+ * queue. `evicted`: the device dropped it because its queue was full. `failed`: the device rejected it. `unknown`: nobody can tell now.
+ */
+export type MessageState =
+  | "received"
+  | "sent"
+  | "accepted"
+  | "running"
+  | "waiting_for_approval"
+  | "finished"
+  | "cancelled"
+  | "evicted"
+  | "failed"
+  | "unknown";
+
+/** A counter of {@link TurnUsage}. */
+export type TurnCounter =
+  | "promptTokens"
+  | "completionTokens"
+  | "totalTokens"
+  | "stepCount"
+  | "cachedInputTokens"
+  | "cacheWriteTokens"
+  | "reasoningTokens"
+  | "contextTokens";
+
+/** Counters of a turn. Those that the device does not report are absent. */
+export type TurnUsage = Readonly<Partial<Record<TurnCounter, number>>>;
+
+/** The last text of the assistant in a turn. */
+export interface MessageReply {
+  readonly text: string;
+  /** The text was longer. */
+  readonly isTruncated: boolean;
+}
+
+/** The status of a message. `null`: not known (yet). */
+export interface MessageStatus {
+  readonly state: MessageState;
+  /** What the device did when it accepted the message: `started` or `queued`. */
+  readonly disposition: string | null;
+  /** Why the turn ended, such as `end_turn`; `unknown` when it ended and the device did not say why. */
+  readonly stopReason: string | null;
+  readonly error: string | null;
+  readonly usage: TurnUsage | null;
+  /** Duration of the turn in milliseconds. */
+  readonly durationMs: number | null;
+  readonly reply: MessageReply | null;
+}
+
+/** A message and its status. Times are epoch milliseconds. */
+export interface StoredMessage {
+  readonly scope: ConversationScope;
+  readonly messageId: string;
+  readonly deliveryId: string;
+  readonly status: MessageStatus;
+  readonly sentAt: number;
+  readonly updatedAt: number;
+}
+
+/** Statuses of messages. Each method is atomic, and durable when its promise resolves. */
+export interface MessageLog {
+  /** Stores messages, or replaces their status. Messages of a row that no longer exists are left out. */
+  saveMessages(messages: readonly StoredMessage[]): Promise<void>;
+  /** Returns the messages of a row with an id, one for each conversation, the latest first; at most `limit`. */
+  readMessages(environmentId: string, messageId: string, limit: number): Promise<readonly StoredMessage[]>;
+  /** Returns the messages of a row that have not ended, the latest first. */
+  findOpenMessages(environmentId: string, limit: number): Promise<readonly StoredMessage[]>;
+  /**
+   * Removes messages that are older than their retention or exceed its limits, the oldest first, at most `limit` of each. Returns
+   * whether there may be more.
+   */
+  pruneMessages(nowMs: number, limit: number): Promise<boolean>;
+}

@@ -1,0 +1,57 @@
+import { maxStoredMessages, maxStoredPerRow, maxStoredReplies, messageRetentionMs } from "../limits.ts";
+import type { MessageLog, StoredMessage } from "../message-log.ts";
+import { isEnd } from "./status.ts";
+
+/** Creates a {@link MessageLog} that lasts as long as the process. */
+export function createMemoryMessageLog(): MessageLog {
+  const messages = new Map<string, StoredMessage>();
+
+  const ofRow = (environmentId: string): StoredMessage[] =>
+    latestFirst([...messages.values()].filter(({ scope }) => scope.environmentId === environmentId));
+
+  /** Removes messages until a limit is met, at most `limit`. Returns whether there may be more. */
+  function removeOldest(candidates: readonly StoredMessage[], count: number, limit: number): boolean {
+    const oldest = latestFirst(candidates).toReversed().slice(0, Math.min(count, limit));
+    for (const message of oldest) messages.delete(keyOf(message));
+    return count >= limit;
+  }
+
+  return {
+    async saveMessages(saved) {
+      for (const message of saved) messages.set(keyOf(message), message);
+    },
+    async readMessages(environmentId, messageId, limit) {
+      return ofRow(environmentId)
+        .filter((message) => message.messageId === messageId)
+        .slice(0, limit);
+    },
+    async findOpenMessages(environmentId, limit) {
+      return ofRow(environmentId)
+        .filter(({ status }) => !isEnd(status.state))
+        .slice(0, limit);
+    },
+    async pruneMessages(nowMs, limit) {
+      const old = [...messages.values()].filter(({ sentAt }) => sentAt <= nowMs - messageRetentionMs);
+      let mayBeMore = removeOldest(old, old.length, limit);
+      const counts = new Map<string, number>();
+      for (const { scope } of messages.values())
+        counts.set(scope.environmentId, (counts.get(scope.environmentId) ?? 0) + 1);
+      for (const [environmentId, count] of counts) {
+        if (count > maxStoredPerRow)
+          mayBeMore = removeOldest(ofRow(environmentId), count - maxStoredPerRow, limit) || mayBeMore;
+      }
+      const all = [...messages.values()];
+      const length = all.reduce((sum, { status }) => sum + (status.reply?.text.length ?? 0), 0);
+      const excess = Math.max(all.length - maxStoredMessages, length > maxStoredReplies ? limit : 0);
+      return removeOldest(all, excess, limit) || mayBeMore;
+    },
+  };
+}
+
+function latestFirst(messages: readonly StoredMessage[]): StoredMessage[] {
+  return messages.toSorted((left, right) => right.sentAt - left.sentAt || (keyOf(left) < keyOf(right) ? -1 : 1));
+}
+
+function keyOf({ scope, messageId }: StoredMessage): string {
+  return JSON.stringify([scope.environmentId, scope.agentId, scope.conversationId, messageId]);
+}

@@ -1,0 +1,139 @@
+/**
+ * The life of a message as a state machine. `advance` is pure: it takes a status and a piece of evidence, and returns the next status,
+ * or the same object when the evidence adds nothing. A state only moves forward, except that `unknown` can become known again.
+ */
+import type { MessageReply, MessageState, MessageStatus, TurnUsage } from "../message-log.ts";
+import type { DeliveryOutcome } from "../ports.ts";
+
+/** Something that is known about a message. All but `sent` and `lost` come from its device. */
+export type Evidence =
+  | { readonly kind: "sent" }
+  | { readonly kind: "accepted"; readonly disposition: string | null }
+  | { readonly kind: "rejected"; readonly error: string | null }
+  | { readonly kind: "queued" }
+  | { readonly kind: "running" }
+  | { readonly kind: "waiting" }
+  | {
+      readonly kind: "ended";
+      /** {@link unknownReason} when the device did not say it. */
+      readonly stopReason: string;
+      readonly error: string | null;
+      readonly usage: TurnUsage | null;
+      readonly durationMs: number | null;
+      readonly reply: MessageReply | null;
+    }
+  /** An error that the device reported after the end of the turn. */
+  | { readonly kind: "error"; readonly stopReason: string | null; readonly error: string }
+  | { readonly kind: "removed" }
+  | { readonly kind: "evicted" }
+  /** The device cannot be asked any more, or did not answer. */
+  | { readonly kind: "lost" };
+
+/** Returns what the outcome of a send says about its messages. */
+export function evidenceOf(outcome: DeliveryOutcome): Evidence {
+  switch (outcome.kind) {
+    case "accepted":
+      return { kind: "accepted", disposition: outcome.disposition };
+    case "rejected":
+      return { kind: "rejected", error: outcome.error };
+    case "unknown":
+      return { kind: "lost" };
+  }
+}
+
+/** The reason of a turn that ended for a reason that nobody reported. */
+export const unknownReason = "unknown";
+
+/** The status of a message that was stored and not written yet. */
+export const receivedStatus: MessageStatus = {
+  state: "received",
+  disposition: null,
+  stopReason: null,
+  error: null,
+  usage: null,
+  durationMs: null,
+  reply: null,
+};
+
+const endStates: ReadonlySet<MessageState> = new Set(["finished", "cancelled", "evicted", "failed"]);
+
+/** Whether a state never changes any more. */
+export function isEnd(state: MessageState): boolean {
+  return endStates.has(state);
+}
+
+/** How far a message is. A turn moves between `running` and `waiting_for_approval`. */
+const ranks: Readonly<Record<MessageState, number>> = {
+  unknown: 0,
+  received: 0,
+  sent: 1,
+  accepted: 2,
+  running: 3,
+  waiting_for_approval: 3,
+  finished: 4,
+  cancelled: 4,
+  evicted: 4,
+  failed: 4,
+};
+
+/** Returns the status after a piece of evidence; see the description of this file. */
+export function advance(status: MessageStatus, evidence: Evidence): MessageStatus {
+  if (isEnd(status.state)) return completeEnd(status, evidence);
+  switch (evidence.kind) {
+    case "sent":
+      return status.state === "received" ? { ...status, state: "sent" } : status;
+    case "accepted":
+      return accept(status, evidence.disposition);
+    case "queued":
+      return accept(status, "queued");
+    case "rejected":
+      // A device that has started a turn with a message did not reject it.
+      return ranks[status.state] > ranks.sent ? status : { ...status, state: "failed", error: evidence.error };
+    case "running":
+      return move(status, "running");
+    case "waiting":
+      return move(status, "waiting_for_approval");
+    case "ended":
+      return end(status, evidence);
+    case "removed":
+      return { ...status, state: "cancelled" };
+    case "evicted":
+      return { ...status, state: "evicted" };
+    case "lost":
+      return move(status, "unknown");
+    case "error":
+      return status;
+  }
+}
+
+function accept(status: MessageStatus, disposition: string | null): MessageStatus {
+  const known = status.disposition ?? disposition;
+  const state = ranks[status.state] < ranks.accepted ? "accepted" : status.state;
+  return state === status.state && known === status.disposition ? status : { ...status, state, disposition: known };
+}
+
+function move(status: MessageStatus, state: MessageState): MessageStatus {
+  return status.state === state ? status : { ...status, state };
+}
+
+function end(status: MessageStatus, { kind: _kind, ...outcome }: Evidence & { readonly kind: "ended" }): MessageStatus {
+  return { ...status, ...outcome, state: outcome.stopReason === "cancelled" ? "cancelled" : "finished" };
+}
+
+/** Adds the reason of a turn whose end was known without it. Nothing else changes after the end. */
+function completeEnd(status: MessageStatus, evidence: Evidence): MessageStatus {
+  if (status.state !== "finished" || status.stopReason !== unknownReason) return status;
+  if (evidence.kind === "ended" && evidence.stopReason !== unknownReason) {
+    const { durationMs, reply, error } = evidence;
+    return end(status, {
+      ...evidence,
+      durationMs: durationMs ?? status.durationMs,
+      reply: reply ?? status.reply,
+      error: error ?? status.error,
+    });
+  }
+  if (evidence.kind === "error") {
+    return { ...status, stopReason: evidence.stopReason ?? unknownReason, error: evidence.error };
+  }
+  return status;
+}

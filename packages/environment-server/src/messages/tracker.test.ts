@@ -1,0 +1,123 @@
+import { createVirtualClock } from "@letta-environments/testkit";
+import { describe, expect, test } from "vitest";
+import type { TurnFrame } from "../dialects/frame.ts";
+import { maxFollowedPerRow, maxRepliesLength, maxReplyLength } from "../limits.ts";
+import type { StoredMessage } from "../message-log.ts";
+import { createMemoryMessageLog } from "./memory-log.ts";
+import { createReplyCollector } from "./reply.ts";
+import { createMessageTracker, type MessageTracker } from "./tracker.ts";
+
+const scope = { environmentId: "env-1", agentId: "agent-1", conversationId: "default" };
+const runtime = { agentId: "agent-1", conversationId: "default" };
+const active: TurnFrame = { kind: "update_loop_status", runtime, activity: "active", activeRunIds: [], runs: null };
+const waiting: TurnFrame = { ...active, activity: "waiting" };
+const finished: TurnFrame = {
+  kind: "turn_finished",
+  runtime,
+  runId: null,
+  stopReason: "end_turn",
+  error: null,
+  usage: null,
+};
+
+function setUp() {
+  const clock = createVirtualClock();
+  const log = createMemoryMessageLog();
+  const writes: (readonly StoredMessage[])[] = [];
+  const saveMessages = (messages: readonly StoredMessage[]): Promise<void> => {
+    writes.push(messages);
+    return log.saveMessages(messages);
+  };
+  const failures: unknown[] = [];
+  const tracker = createMessageTracker({
+    clock,
+    log: { ...log, saveMessages },
+    emit: (event) => void failures.push(event),
+    wallNow: () => clock.now(),
+  });
+  tracker.connect("env-1", true);
+  return { clock, log, tracker, writes, failures };
+}
+
+function start(tracker: MessageTracker, id: string): void {
+  const delivery = { id: `msg-${id}`, scope, messageIds: [id], userMessageIds: [id], fingerprint: "f" };
+  tracker.open(delivery);
+  tracker.sent(delivery);
+  tracker.settle("env-1", delivery.id, { kind: "accepted", disposition: "started" });
+}
+
+describe("writes", () => {
+  test("a turn with many frames writes its message at most once a second, and its end at once", async () => {
+    const { clock, tracker, writes } = setUp();
+    start(tracker, "m-1");
+    for (let frame = 0; frame < 200; frame++) {
+      tracker.receive("env-1", frame % 2 === 0 ? active : waiting);
+      await clock.advance(10);
+    }
+    expect(writes.length).toBeLessThanOrEqual(2);
+    tracker.receive("env-1", finished);
+    expect(writes.at(-1)).toMatchObject([{ messageId: "m-1", status: { state: "finished" } }]);
+    const count = writes.length;
+    await clock.advance(60_000);
+    expect(writes).toHaveLength(count);
+  });
+
+  test("the messages of many sends share a write", async () => {
+    const { clock, tracker, writes } = setUp();
+    for (let index = 0; index < 150; index++) start(tracker, `m-${index}`);
+    await clock.advance(1_000);
+    expect(writes.map((messages) => messages.length)).toEqual([150]);
+  });
+
+  test("somebody who waits for an end is called when it is stored, also by a store that fails", async () => {
+    const { clock, tracker, log } = setUp();
+    start(tracker, "m-1");
+    let ends = 0;
+    const stop = tracker.onEnd("env-1", "m-1", () => void (ends += 1));
+    tracker.receive("env-1", finished);
+    expect(ends).toBe(0);
+    expect(tracker.find("env-1", "m-1")).toMatchObject([{ status: { state: "finished" } }]);
+    await clock.advance(0);
+    expect(ends).toBe(1);
+    expect(await log.readMessages("env-1", "m-1", 1)).toMatchObject([{ status: { state: "finished" } }]);
+    expect(tracker.find("env-1", "m-1")).toEqual([]);
+    stop();
+  });
+});
+
+describe("limits", () => {
+  test("of more messages than are followed, the oldest is unknown", async () => {
+    const { clock, tracker, log } = setUp();
+    for (let index = 0; index <= maxFollowedPerRow; index++) start(tracker, `m-${index}`);
+    await clock.advance(1_000);
+    expect(tracker.find("env-1", "m-0")).toEqual([]);
+    expect(await log.readMessages("env-1", "m-0", 1)).toMatchObject([{ status: { state: "unknown" } }]);
+    expect(tracker.find("env-1", "m-1")).toHaveLength(1);
+  });
+
+  test("a text is cut after 65,536 characters, never in the middle of a character, and says so", () => {
+    const budget = { used: 0 };
+    const reply = createReplyCollector(budget);
+    reply.add("a", "x".repeat(maxReplyLength - 1));
+    reply.add("a", "🚀");
+    expect(reply.current()).toEqual({ text: "x".repeat(maxReplyLength - 1), isTruncated: true });
+    reply.add("b", "y");
+    expect(reply.current()).toEqual({ text: "y", isTruncated: false });
+    reply.clear();
+    expect([reply.current(), budget.used]).toEqual([null, 0]);
+  });
+
+  test("the texts of all turns together are bounded", () => {
+    const budget = { used: 0 };
+    const text = "x".repeat(maxReplyLength);
+    const replies = Array.from({ length: 2 * (maxRepliesLength / maxReplyLength) }, () => {
+      const reply = createReplyCollector(budget);
+      reply.add(null, text);
+      return reply;
+    });
+    expect(budget.used).toBe(maxRepliesLength);
+    expect(replies.at(-1)?.current()).toEqual({ text: "", isTruncated: true });
+    for (const reply of replies) reply.clear();
+    expect(budget.used).toBe(0);
+  });
+});

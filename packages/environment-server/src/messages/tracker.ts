@@ -1,0 +1,276 @@
+/**
+ * Follows the messages that were sent to connected devices until they end. For each row it remembers the sends that have not ended and
+ * the turns of their conversations; frames become evidence, evidence changes the status, and the status is stored. When a device
+ * disconnects its messages are unknown. When it comes back it is asked about them, and its reports continue where they stopped.
+ */
+import type { Clock } from "@letta-environments/platform";
+import type { FrameRuntime, StatusFrame, TurnFrame } from "../dialects/frame.ts";
+import type { EmitEvent } from "../events.ts";
+import { maxConversationsPerDevice, maxFollowedMessages, maxFollowedPerRow } from "../limits.ts";
+import type { MessageLog, MessageStatus, StoredMessage } from "../message-log.ts";
+import type { ConversationScope, Delivery, DeliveryOutcome } from "../ports.ts";
+import type { ReplyBudget } from "./reply.ts";
+import { advance, type Evidence, evidenceOf, isEnd, receivedStatus } from "./status.ts";
+import { type ConversationTurns, createConversationTurns, type TurnMember } from "./turns.ts";
+import { createMessageWriter, type MessageWriter } from "./writer.ts";
+
+/** See the description of this file. */
+export interface MessageTracker {
+  /** Follows a send whose ids have just been stored. */
+  open(delivery: Delivery): void;
+  /** Its frame was written. */
+  sent(delivery: Delivery): void;
+  /** Nothing of it was written, and its ids are free again. */
+  discard(delivery: Delivery): void;
+  /** Takes the outcome of a send, also a late one. */
+  settle(environmentId: string, deliveryId: string, outcome: DeliveryOutcome): void;
+  /** A device has connected. `reportsTurnEnds`: see {@link createConversationTurns}. */
+  connect(environmentId: string, reportsTurnEnds: boolean): void;
+  /** Follows the stored messages of a connected row that have not ended. Resolves with their conversations. */
+  resume(environmentId: string): Promise<readonly FrameRuntime[]>;
+  disconnect(environmentId: string): void;
+  receive(environmentId: string, frame: TurnFrame | StatusFrame): void;
+  /** The messages of a row with an id that are followed at present, or have just ended. The latest of a conversation is the last. */
+  find(environmentId: string, messageId: string): readonly StoredMessage[];
+  /** Calls `run` whenever a message of a row with this id has ended and is stored. Returns a function that stops it. */
+  onEnd(environmentId: string, messageId: string, run: () => void): () => void;
+  /** Resolves when everything is stored. */
+  close(): Promise<void>;
+}
+
+interface Entry extends TurnMember {
+  readonly deliveryId: string;
+  readonly scope: ConversationScope;
+  readonly sentAt: number;
+  updatedAt: number;
+  status: MessageStatus;
+  toStored(): readonly StoredMessage[];
+}
+
+interface Row {
+  readonly reportsTurnEnds: boolean;
+  readonly entries: Map<string, Entry>;
+  readonly conversations: Map<string, ConversationTurns<Entry>>;
+}
+
+/** What a tracker needs. */
+export interface MessageTrackerOptions {
+  readonly clock: Clock;
+  readonly log: Pick<MessageLog, "saveMessages" | "findOpenMessages">;
+  readonly emit: EmitEvent;
+  /** The time that is stored, in epoch milliseconds. */
+  readonly wallNow: () => number;
+}
+
+interface State extends MessageTrackerOptions {
+  readonly rows: Map<string, Row>;
+  readonly writer: MessageWriter<Entry>;
+  readonly budget: ReplyBudget;
+  /** Of all rows, the oldest first. */
+  readonly followed: Set<Entry>;
+  /** Ended, and not stored yet. */
+  readonly ending: Set<Entry>;
+  readonly listeners: Map<string, Set<() => void>>;
+}
+
+/** Creates a {@link MessageTracker}. */
+export function createMessageTracker(options: MessageTrackerOptions): MessageTracker {
+  const state: State = {
+    ...options,
+    rows: new Map(),
+    writer: createMessageWriter<Entry>(options),
+    budget: { used: 0 },
+    followed: new Set(),
+    ending: new Set(),
+    listeners: new Map(),
+  };
+  const { rows, writer, wallNow } = state;
+  return {
+    open({ id, scope, userMessageIds = [] }) {
+      const row = rows.get(scope.environmentId);
+      if (row === undefined || userMessageIds.length === 0) return;
+      const now = wallNow();
+      const given = { deliveryId: id, scope, messageIds: userMessageIds, sentAt: now, updatedAt: now };
+      follow(state, row, createEntry(given));
+    },
+    sent({ id, scope }) {
+      const entry = findEntry(state, scope.environmentId, id);
+      if (entry !== undefined) apply(state, entry, { kind: "sent" });
+    },
+    discard({ id, scope }) {
+      const entry = findEntry(state, scope.environmentId, id);
+      if (entry === undefined) return;
+      writer.cancel(entry);
+      forget(state, entry);
+    },
+    settle: (environmentId, deliveryId, outcome) => settle(state, environmentId, deliveryId, outcome),
+    connect(environmentId, reportsTurnEnds) {
+      rows.set(environmentId, { reportsTurnEnds, entries: new Map(), conversations: new Map() });
+    },
+    resume: (environmentId) => resume(state, environmentId),
+    disconnect(environmentId) {
+      const row = rows.get(environmentId);
+      if (row === undefined) return;
+      for (const entry of [...row.entries.values()]) lose(state, entry);
+      for (const turns of row.conversations.values()) turns.close();
+      rows.delete(environmentId);
+    },
+    receive(environmentId, frame) {
+      if (frame.runtime === null) return;
+      rows.get(environmentId)?.conversations.get(keyOfConversation(frame.runtime))?.receive(frame);
+    },
+    find(environmentId, messageId) {
+      const ended = [...state.ending].filter(({ scope }) => scope.environmentId === environmentId);
+      const entries = [...(rows.get(environmentId)?.entries.values() ?? []), ...ended];
+      return entries.flatMap((entry) => entry.toStored()).filter((message) => message.messageId === messageId);
+    },
+    onEnd: (environmentId, messageId, run) => listen(state, keyOf(environmentId, messageId), run),
+    close: () => writer.flush(),
+  };
+}
+
+function apply(state: State, entry: Entry, evidence: Evidence): void {
+  const status = advance(entry.status, evidence);
+  if (status === entry.status) return;
+  entry.status = status;
+  entry.updatedAt = state.wallNow();
+  if (!isEnd(status.state)) return state.writer.later(entry);
+  state.ending.add(entry);
+  void state.writer.now(entry).then(() => {
+    state.ending.delete(entry);
+    for (const messageId of entry.messageIds)
+      for (const run of state.listeners.get(keyOf(entry.scope.environmentId, messageId)) ?? []) run();
+  });
+}
+
+function settle(state: State, environmentId: string, deliveryId: string, outcome: DeliveryOutcome): void {
+  const row = state.rows.get(environmentId);
+  const entry = row?.entries.get(deliveryId);
+  if (row === undefined || entry === undefined) return;
+  apply(state, entry, evidenceOf(outcome));
+  if (isEnd(entry.status.state)) return forget(state, entry);
+  const isStarted = outcome.kind === "accepted" && outcome.disposition === "started";
+  if (isStarted) turnsOf(state, row, entry.scope).start(entry);
+}
+
+async function resume(state: State, environmentId: string): Promise<readonly FrameRuntime[]> {
+  // What was followed a moment ago may not be stored yet.
+  await state.writer.flush();
+  const stored = await state.log.findOpenMessages(environmentId, maxFollowedPerRow);
+  const row = state.rows.get(environmentId);
+  if (row === undefined) return [];
+  const resumed = groupByDelivery(stored).filter(({ deliveryId }) => !row.entries.has(deliveryId));
+  // The oldest first, as they were sent.
+  for (const entry of resumed.toReversed()) follow(state, row, entry);
+  return resumed.map(({ scope }) => scope);
+}
+
+function follow(state: State, row: Row, entry: Entry): void {
+  row.entries.set(entry.deliveryId, entry);
+  state.followed.add(entry);
+  for (const earlier of turnsOf(state, row, entry.scope).add(entry)) {
+    state.writer.cancel(earlier);
+    forget(state, earlier);
+  }
+  const [oldestOfRow] = row.entries.values();
+  if (row.entries.size > maxFollowedPerRow && oldestOfRow !== undefined) lose(state, oldestOfRow);
+  const [oldest] = state.followed;
+  if (state.followed.size > maxFollowedMessages && oldest !== undefined) lose(state, oldest);
+}
+
+function forget({ rows, followed }: State, entry: Entry): void {
+  const row = rows.get(entry.scope.environmentId);
+  if (row?.entries.get(entry.deliveryId) === entry) row.entries.delete(entry.deliveryId);
+  row?.conversations.get(keyOfConversation(entry.scope))?.remove(entry);
+  followed.delete(entry);
+}
+
+/** What cannot be followed any more is unknown. */
+function lose(state: State, entry: Entry): void {
+  apply(state, entry, { kind: "lost" });
+  forget(state, entry);
+}
+
+function findEntry({ rows }: State, environmentId: string, deliveryId: string): Entry | undefined {
+  return rows.get(environmentId)?.entries.get(deliveryId);
+}
+
+function turnsOf(state: State, row: Row, scope: FrameRuntime): ConversationTurns<Entry> {
+  const { clock, budget } = state;
+  const key = keyOfConversation(scope);
+  const { reportsTurnEnds, conversations } = row;
+  const turns =
+    conversations.get(key) ??
+    createConversationTurns<Entry>({
+      monotonic: () => clock.monotonic(),
+      budget,
+      reportsTurnEnds,
+      apply: (entry, evidence) => apply(state, entry, evidence),
+      release: (entry) => forget(state, entry),
+    });
+  // The conversation that was used last is the last one.
+  conversations.delete(key);
+  conversations.set(key, turns);
+  for (const [oldKey, old] of conversations) {
+    if (conversations.size <= maxConversationsPerDevice) break;
+    for (const entry of [...row.entries.values()]) if (keyOfConversation(entry.scope) === oldKey) lose(state, entry);
+    old.close();
+    conversations.delete(oldKey);
+  }
+  return turns;
+}
+
+function listen({ listeners }: State, key: string, run: () => void): () => void {
+  const runs = listeners.get(key) ?? new Set();
+  listeners.set(key, runs.add(run));
+  return () => {
+    runs.delete(run);
+    if (runs.size === 0 && listeners.get(key) === runs) listeners.delete(key);
+  };
+}
+
+function createEntry({
+  status = receivedStatus,
+  ...given
+}: Omit<Entry, "status" | "toStored"> & { readonly status?: MessageStatus }): Entry {
+  const entry: Entry = {
+    ...given,
+    status,
+    toStored: () =>
+      entry.messageIds.map((messageId) => ({
+        scope: entry.scope,
+        messageId,
+        deliveryId: entry.deliveryId,
+        status: entry.status,
+        sentAt: entry.sentAt,
+        updatedAt: entry.updatedAt,
+      })),
+  };
+  return entry;
+}
+
+/** The entries of stored messages. Until the device has said something about them, their state is unknown. */
+function groupByDelivery(stored: readonly StoredMessage[]): Entry[] {
+  const groups = new Map<string, StoredMessage[]>();
+  for (const message of stored) {
+    const group = groups.get(message.deliveryId);
+    if (group === undefined) groups.set(message.deliveryId, [message]);
+    else group.push(message);
+  }
+  return [...groups].flatMap(([deliveryId, messages]) => {
+    const [first] = messages;
+    if (first === undefined) return [];
+    const { scope, sentAt, updatedAt } = first;
+    const messageIds = messages.map(({ messageId }) => messageId);
+    const status = advance(first.status, { kind: "lost" });
+    return [createEntry({ deliveryId, scope, messageIds, sentAt, updatedAt, status })];
+  });
+}
+
+function keyOf(environmentId: string, messageId: string): string {
+  return JSON.stringify([environmentId, messageId]);
+}
+
+function keyOfConversation({ agentId, conversationId }: FrameRuntime): string {
+  return JSON.stringify([agentId, conversationId]);
+}

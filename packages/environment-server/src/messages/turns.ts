@@ -1,0 +1,265 @@
+/**
+ * Which messages belong to which turn of a conversation. A message joins the turn that its acknowledgement says it started, the turn
+ * that took it out of the queue, or the turn of the run that lists it. All messages of a turn share its outcome. A device runs one turn
+ * at a time in a conversation.
+ */
+import type {
+  LoopErrorFrame,
+  LoopFrame,
+  QueueFrame,
+  StatusFrame,
+  TurnFinishedFrame,
+  TurnFrame,
+} from "../dialects/frame.ts";
+import { maxWaitingMessages } from "../limits.ts";
+import { createReplyCollector, type ReplyBudget, type ReplyCollector } from "./reply.ts";
+import { type Evidence, unknownReason } from "./status.ts";
+
+/** The messages of one send. A device takes them together. */
+export interface TurnMember {
+  readonly messageIds: readonly string[];
+}
+
+/** The turns of one conversation. */
+export interface ConversationTurns<Member extends TurnMember> {
+  /** Adds a send whose place in the conversation is not known yet. Returns earlier sends with the same ids, which it replaces. */
+  add(member: Member): readonly Member[];
+  /** The device has started a turn with a send. */
+  start(member: Member): void;
+  /** Forgets a send. */
+  remove(member: Member): void;
+  receive(frame: TurnFrame | StatusFrame): void;
+  /** Frees memory. Nothing may be called afterwards. */
+  close(): void;
+}
+
+/** What the turns of a conversation need. */
+export interface TurnsOptions<Member extends TurnMember> {
+  readonly monotonic: () => number;
+  readonly budget: ReplyBudget;
+  /** The device reports the end of each turn with its reason. Otherwise an idle loop is the end. */
+  readonly reportsTurnEnds: boolean;
+  readonly apply: (member: Member, evidence: Evidence) => void;
+  /** Called when nothing more will be known of a send. */
+  readonly release: (member: Member) => void;
+}
+
+const withoutReason = { stopReason: unknownReason, error: null, usage: null };
+
+type Runs = NonNullable<LoopFrame["runs"]>;
+type End = Pick<TurnFinishedFrame, "stopReason" | "error" | "usage">;
+
+interface State<Member extends TurnMember> extends TurnsOptions<Member> {
+  readonly byMessage: Map<string, Member>;
+  /** Sends of the present turn. */
+  readonly turn: Set<Member>;
+  /** Sends that were seen in the queue and have not left it. */
+  readonly queued: Set<Member>;
+  readonly reply: ReplyCollector;
+  /** Sends of the last turn, if it ended without a reason. */
+  endedWithoutReason: readonly Member[];
+  activity: LoopFrame["activity"];
+  runs: Runs;
+  /** When the present turn started; `null` if that was not seen. */
+  startedAtMs: number | null;
+  /** The last error of the present turn. */
+  error: string | null;
+  /** The loop is idle after the present turn, whose end is about to be reported. */
+  isOver: boolean;
+}
+
+/** Creates {@link ConversationTurns}. */
+export function createConversationTurns<Member extends TurnMember>(
+  options: TurnsOptions<Member>,
+): ConversationTurns<Member> {
+  const state: State<Member> = {
+    ...options,
+    byMessage: new Map(),
+    turn: new Set(),
+    queued: new Set(),
+    reply: createReplyCollector(options.budget),
+    endedWithoutReason: [],
+    activity: null,
+    runs: [],
+    startedAtMs: null,
+    error: null,
+    isOver: false,
+  };
+  return {
+    add(member) {
+      const replaced = [...membersOf(state, member.messageIds)];
+      for (const earlier of replaced) forget(state, earlier);
+      for (const id of member.messageIds) state.byMessage.set(id, member);
+      return replaced;
+    },
+    start(member) {
+      if (state.isOver) finish(state, state.turn, withoutReason);
+      join(state, member);
+      state.startedAtMs ??= state.monotonic();
+    },
+    remove: (member) => forget(state, member),
+    receive: (frame) => receive(state, frame),
+    close: state.reply.clear,
+  };
+}
+
+function receive<Member extends TurnMember>(state: State<Member>, frame: TurnFrame | StatusFrame): void {
+  switch (frame.kind) {
+    case "update_queue":
+      return receiveQueue(state, frame);
+    case "update_loop_status":
+      return receiveLoop(state, frame);
+    case "turn_finished":
+      return receiveEnd(state, frame);
+    case "assistant_text":
+      return state.turn.size > 0 ? state.reply.add(frame.id, frame.text) : undefined;
+    case "loop_error":
+      return frame.isTerminal ? receiveError(state, frame) : undefined;
+    case "control_request":
+      return applyToTurn(state, { kind: "waiting" });
+    case "update_device_status":
+      return frame.isWaiting === true ? applyToTurn(state, { kind: "waiting" }) : undefined;
+  }
+}
+
+function receiveQueue<Member extends TurnMember>(state: State<Member>, { messageIds, removed }: QueueFrame): void {
+  const { byMessage, turn, queued, apply } = state;
+  const listed = membersOf(state, messageIds);
+  // A device that reports no removals has none but those into a turn.
+  if (removed === null) for (const member of [...queued]) if (!listed.has(member)) join(state, member);
+  for (const { messageId, disposition } of removed ?? []) {
+    const member = byMessage.get(messageId);
+    if (member === undefined) continue;
+    if (disposition === "dequeued") {
+      join(state, member);
+      apply(member, { kind: "running" });
+      continue;
+    }
+    // A device that drops a message to make room for another keeps a full queue. A removal by a person leaves room.
+    apply(member, { kind: messageIds.length >= maxWaitingMessages ? "evicted" : "removed" });
+    release(state, [member]);
+  }
+  for (const member of listed) {
+    if (turn.has(member)) continue;
+    queued.add(member);
+    apply(member, { kind: "queued" });
+  }
+  if (removed === null) applyActivity(state);
+}
+
+function receiveLoop<Member extends TurnMember>(state: State<Member>, frame: LoopFrame): void {
+  state.runs = frame.runs ?? [];
+  const wasActive = state.activity === "active" || state.activity === "waiting";
+  const startsNow = state.activity === "idle" && frame.activity !== "idle" && frame.activity !== null;
+  // When the next turn starts, one whose end was not reported is over.
+  if (startsNow && state.isOver) finish(state, state.turn, withoutReason);
+  if (startsNow) state.startedAtMs ??= state.monotonic();
+  state.activity = frame.activity ?? state.activity;
+  if (state.activity === "idle") return receiveIdle(state, wasActive);
+  const active = new Set(frame.activeRunIds);
+  for (const [index, { runId, messageIds }] of state.runs.entries()) {
+    // Between two runs of a turn, the active one is the last or not listed yet.
+    if (!active.has(runId) && index < state.runs.length - 1) continue;
+    for (const member of membersOf(state, messageIds)) join(state, member);
+  }
+  applyActivity(state);
+}
+
+function receiveIdle<Member extends TurnMember>(state: State<Member>, wasActive: boolean): void {
+  if (state.turn.size > 0) {
+    state.isOver ||= wasActive;
+    if (state.isOver && !state.reportsTurnEnds) finish(state, state.turn, withoutReason);
+    return;
+  }
+  state.startedAtMs = null;
+  // Their turns ended while nobody listened.
+  const missed = membersOf(
+    state,
+    state.runs.flatMap(({ messageIds }) => messageIds),
+  );
+  if (missed.size > 0) conclude(state, missed, withoutReason, null);
+}
+
+function receiveEnd<Member extends TurnMember>(state: State<Member>, frame: TurnFinishedFrame): void {
+  const run = state.runs.find(({ runId }) => runId === frame.runId);
+  const members = new Set([...state.turn, ...membersOf(state, run?.messageIds ?? [])]);
+  const late = members.size === 0 ? state.endedWithoutReason : [];
+  const { stopReason, usage, error } = frame;
+  finish(state, members, { stopReason, usage, error });
+  for (const member of late) {
+    state.apply(member, { kind: "ended", stopReason, error, usage, durationMs: null, reply: null });
+  }
+}
+
+function receiveError<Member extends TurnMember>(state: State<Member>, { message, stopReason }: LoopErrorFrame): void {
+  if (state.turn.size > 0) {
+    state.error = message;
+    return;
+  }
+  for (const member of state.endedWithoutReason) state.apply(member, { kind: "error", stopReason, error: message });
+}
+
+function membersOf<Member extends TurnMember>(
+  { byMessage }: State<Member>,
+  ids: Iterable<string | null>,
+): ReadonlySet<Member> {
+  return new Set([...ids].flatMap((id) => (id === null ? [] : (byMessage.get(id) ?? []))));
+}
+
+function join<Member extends TurnMember>({ queued, turn }: State<Member>, member: Member): void {
+  queued.delete(member);
+  turn.add(member);
+}
+
+function forget<Member extends TurnMember>({ turn, queued, byMessage }: State<Member>, member: Member): void {
+  turn.delete(member);
+  queued.delete(member);
+  for (const id of member.messageIds) if (byMessage.get(id) === member) byMessage.delete(id);
+}
+
+function applyActivity<Member extends TurnMember>(state: State<Member>): void {
+  if (state.activity === "active") applyToTurn(state, { kind: "running" });
+  if (state.activity === "waiting") applyToTurn(state, { kind: "waiting" });
+}
+
+function applyToTurn<Member extends TurnMember>({ turn, apply }: State<Member>, evidence: Evidence): void {
+  for (const member of turn) apply(member, evidence);
+}
+
+/** Ends the present turn. */
+function finish<Member extends TurnMember>(state: State<Member>, members: Iterable<Member>, end: End): void {
+  const { startedAtMs } = state;
+  const durationMs = startedAtMs === null ? null : Math.round(state.monotonic() - startedAtMs);
+  // A turn that ended well has survived its errors.
+  const error = end.error ?? (end.stopReason === "end_turn" ? null : state.error);
+  conclude(state, members, { ...end, error }, durationMs);
+  state.turn.clear();
+  state.reply.clear();
+  state.startedAtMs = null;
+  state.error = null;
+  state.isOver = false;
+}
+
+function conclude<Member extends TurnMember>(
+  state: State<Member>,
+  members: Iterable<Member>,
+  end: End,
+  durationMs: number | null,
+): void {
+  release(state, state.endedWithoutReason);
+  const ended = [...members];
+  for (const member of ended) {
+    forget(state, member);
+    state.apply(member, { kind: "ended", ...end, durationMs, reply: state.reply.current() });
+  }
+  // A device may still say why the turn ended.
+  state.endedWithoutReason = end.stopReason === unknownReason ? ended : [];
+  if (state.endedWithoutReason.length === 0) release(state, ended);
+}
+
+function release<Member extends TurnMember>(state: State<Member>, members: readonly Member[]): void {
+  for (const member of members) {
+    forget(state, member);
+    state.release(member);
+  }
+}

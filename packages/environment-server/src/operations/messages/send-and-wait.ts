@@ -1,0 +1,66 @@
+/**
+ * A send with the preference `wait` (RFC 7240): the ordinary response, when the turn has ended or the time is over, with the member
+ * `outcome`. The acknowledgement of the device is awaited in any case. Without the preference nothing changes.
+ */
+import {
+  defaultConversationId,
+  isApprovalMessage,
+  type MessageStatus,
+  type OperationInput,
+  type PlainResponse,
+  type Principal,
+  waitApplied,
+} from "@letta-environments/schema";
+import type { RequestContext, ServerContext } from "../context.ts";
+import { presentMessage, readMessage, waitForEnd } from "./status.ts";
+import { sendMessage } from "../send.ts";
+
+/** Like {@link sendMessage}, and waits for the end of the last message of the body if the caller prefers so. */
+export async function sendAndWait(
+  context: ServerContext,
+  input: OperationInput<"sendMessage">,
+  principal: Principal,
+  request: RequestContext,
+): Promise<PlainResponse> {
+  const startedAtMs = context.clock.monotonic();
+  const response = await sendMessage(context, input, principal, request);
+  const { waitSeconds = null } = request;
+  if (waitSeconds === null || response.status !== 200) return response;
+  const remainingMs = Math.max(0, waitSeconds * 1_000 - (context.clock.monotonic() - startedAtMs));
+  try {
+    const outcome = await readOutcome(context, input, principal, request, remainingMs);
+    if (outcome === null) return response;
+    const ordinary: object = JSON.parse(String(response.body));
+    const headers = { ...response.headers, ...waitApplied(waitSeconds) };
+    return { ...response, headers, body: JSON.stringify({ ...ordinary, outcome }) };
+  } catch (cause) {
+    // The message was delivered, and that is what the response is about.
+    context.emit({ type: "request_failed", operation: "retrieveMessage", cause });
+    return response;
+  }
+}
+
+/** Waits for the end of the last user message of a body, and returns its status; `null` for a body without user messages. */
+async function readOutcome(
+  context: ServerContext,
+  { params, body }: OperationInput<"sendMessage">,
+  principal: Principal,
+  { connection, signal }: RequestContext,
+  remainingMs: number,
+): Promise<MessageStatus | null> {
+  const last = body.messages.findLast((message) => !isApprovalMessage(message));
+  const record = connection ?? (await context.store.findConnection(principal.tenant, params.connectionId));
+  if (last === undefined || isApprovalMessage(last) || record === null) return null;
+  const message = await readMessage(context, {
+    environmentId: record.environment.id,
+    agentId: body.agentId ?? "",
+    conversationId: body.conversationId || defaultConversationId,
+    messageId: last.client_message_id,
+  });
+  if (message === null) return null;
+  const latest = await waitForEnd(context, message, remainingMs, signal).catch((cause: unknown) => {
+    if (signal?.aborted === true) return message;
+    throw cause;
+  });
+  return presentMessage(principal, latest, record.environment.deviceId);
+}

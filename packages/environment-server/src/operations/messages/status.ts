@@ -1,0 +1,188 @@
+/**
+ * The status of a message. While its device is connected, the state is the one that is followed; otherwise a message that has not
+ * ended is unknown, because nobody can ask the device. A message that the principal may not see looks like one that does not exist.
+ */
+import {
+  allowsAgent,
+  allowsDevice,
+  defaultWaitSeconds,
+  jsonResponse,
+  type MessageStatus,
+  type OperationInput,
+  type PlainResponse,
+  type Principal,
+  problemResponse,
+  waitApplied,
+} from "@letta-environments/schema";
+import { maxMessageConversations, maxSameMessages } from "../../limits.ts";
+import type { StoredMessage } from "../../message-log.ts";
+import { advance, evidenceOf, isEnd, receivedStatus } from "../../messages/status.ts";
+import type { EnvironmentRow, MessageUse } from "../../ports.ts";
+import type { RequestContext, ServerContext } from "../context.ts";
+
+/** A message of a device. */
+export interface MessageSelector {
+  readonly environment: Pick<EnvironmentRow, "id" | "deviceId">;
+  readonly messageId: string;
+  /** `null`: any. */
+  readonly agentId: string | null;
+  readonly conversationId: string | null;
+}
+
+/** Retrieves the status of a message, at once or when the message has ended. Waiting ends early when the server closes. */
+export async function retrieveMessage(
+  context: ServerContext,
+  { params, query }: OperationInput<"retrieveMessage">,
+  principal: Principal,
+  { signal }: RequestContext,
+): Promise<PlainResponse> {
+  const record = await context.store.findConnection(principal.tenant, params.connectionId);
+  if (record === null || !allowsDevice(principal, record.environment)) return problemResponse("message_not_found");
+  const selector: MessageSelector = {
+    environment: record.environment,
+    messageId: params.clientMessageId,
+    agentId: query.agentId ?? null,
+    conversationId: query.conversationId ?? null,
+  };
+  const waitSeconds = query.wait === undefined ? null : (query.waitSeconds ?? defaultWaitSeconds);
+  const found = (await readMessages(context, selector)).filter((message) => isAllowed(principal, message));
+  if (found.length > 1) return problemResponse("message_ambiguous");
+  const [message] = found;
+  if (message === undefined) return problemResponse("message_not_found");
+  const latest = waitSeconds === null ? message : await waitForEnd(context, message, waitSeconds * 1_000, signal);
+  const status = presentMessage(principal, latest, record.environment.deviceId);
+  return waitSeconds === null
+    ? jsonResponse(200, status)
+    : jsonResponse(200, { ...status, waitSeconds }, waitApplied(waitSeconds));
+}
+
+/**
+ * Waits until a message has ended, its time is over, or the server closes. Returns the message as it is then.
+ *
+ * Rejects with the reason of `signal` when it is aborted.
+ */
+export async function waitForEnd(
+  context: ServerContext,
+  message: StoredMessage,
+  durationMs: number,
+  signal: AbortSignal | undefined,
+): Promise<StoredMessage> {
+  const { clock, messages } = context;
+  if (isEnd(message.status.state) || durationMs === 0) return message;
+  const { scope, messageId } = message;
+  const key = { ...scope, messageId };
+  await new Promise<void>((resolve) => {
+    const cancelTimer = clock.setTimer(durationMs, finish);
+    const stop = messages.onEnd(scope.environmentId, messageId, check);
+    const stopClosing = context.onClose(finish);
+    signal?.addEventListener("abort", finish);
+    if (signal?.aborted === true) return finish();
+    // It may have ended since it was read.
+    check();
+
+    function check(): void {
+      void readMessage(context, key).then((found) => {
+        if (found === null || isEnd(found.status.state)) finish();
+      }, finish);
+    }
+    function finish(): void {
+      cancelTimer();
+      stop();
+      stopClosing();
+      signal?.removeEventListener("abort", finish);
+      resolve();
+    }
+  });
+  signal?.throwIfAborted();
+  return (await readMessage(context, key)) ?? message;
+}
+
+/** Shows a message as a principal may see it. */
+export function presentMessage(
+  { scopes }: Pick<Principal, "scopes">,
+  { scope, messageId, status, sentAt, updatedAt }: StoredMessage,
+  deviceId: string,
+): MessageStatus {
+  const { state, disposition, stopReason, error, usage, durationMs, reply } = status;
+  return {
+    clientMessageId: messageId,
+    deviceId,
+    agentId: scope.agentId === "" ? null : scope.agentId,
+    conversationId: scope.conversationId,
+    state,
+    sentAt,
+    updatedAt,
+    ...(disposition !== null && { disposition }),
+    ...(stopReason !== null && { stopReason }),
+    ...(error !== null && { error }),
+    ...(durationMs !== null && { durationMs }),
+    ...(usage !== null && { usage }),
+    ...(reply !== null && scopes.has("view") && { text: reply.text, textTruncated: reply.isTruncated }),
+  };
+}
+
+/**
+ * Reads the messages that a selector names, one for each conversation. A message of the last second may be in none of the stored
+ * statuses, if the process was killed: the log of deliveries has it.
+ */
+async function readMessages(context: ServerContext, selector: MessageSelector): Promise<readonly StoredMessage[]> {
+  const found = await readFollowed(context, selector);
+  if (found.length > 0) return found;
+  const { environment, messageId } = selector;
+  const uses = await context.store.findUses(environment.id, messageId, context.retentionNow(), maxMessageConversations);
+  return uses.map(fromUse).filter((message) => isSelected(message, selector));
+}
+
+async function readFollowed(context: ServerContext, selector: MessageSelector): Promise<readonly StoredMessage[]> {
+  const { environment, messageId } = selector;
+  // A message that ends while the store is read was followed before.
+  const before = context.messages.find(environment.id, messageId);
+  const stored = await context.store.readMessages(environment.id, messageId, maxSameMessages);
+  const followed = [...before, ...context.messages.find(environment.id, messageId)];
+  const known = new Map(
+    stored.map((message) => [keyOf(message), isEnd(message.status.state) ? message : lost(message)]),
+  );
+  for (const message of followed) {
+    const other = known.get(keyOf(message));
+    // A stored end is as new as what is followed, unless it is of an earlier message with the same id.
+    const isStored = other?.deliveryId === message.deliveryId && isEnd(other.status.state);
+    if (!isStored) known.set(keyOf(message), message);
+  }
+  return [...known.values()].filter((message) => isSelected(message, selector));
+}
+
+function isSelected({ scope }: StoredMessage, { agentId, conversationId }: MessageSelector): boolean {
+  return (
+    (agentId === null || scope.agentId === agentId) &&
+    (conversationId === null || scope.conversationId === conversationId)
+  );
+}
+
+/** The status of a message of which only the send is known. */
+function fromUse({ scope, messageId, deliveryId, outcome, reservedAt }: MessageUse): StoredMessage {
+  const sent = outcome === null ? receivedStatus : advance(receivedStatus, evidenceOf(outcome));
+  const status = advance(sent, { kind: "lost" });
+  return { scope, messageId, deliveryId, status, sentAt: reservedAt, updatedAt: reservedAt };
+}
+
+/** Reads one message; `null` when it does not exist. */
+export async function readMessage(
+  context: ServerContext,
+  { environmentId, agentId, conversationId, messageId }: StoredMessage["scope"] & { readonly messageId: string },
+): Promise<StoredMessage | null> {
+  const environment = { id: environmentId, deviceId: "" };
+  const [message] = await readMessages(context, { environment, messageId, agentId, conversationId });
+  return message ?? null;
+}
+
+function lost(message: StoredMessage): StoredMessage {
+  return { ...message, status: advance(message.status, { kind: "lost" }) };
+}
+
+function isAllowed(principal: Principal, { scope }: StoredMessage): boolean {
+  return allowsAgent(principal, scope.agentId === "" ? undefined : scope.agentId);
+}
+
+function keyOf({ scope }: StoredMessage): string {
+  return JSON.stringify([scope.agentId, scope.conversationId]);
+}

@@ -1,0 +1,102 @@
+/** {@link MessageLog} in SQLite. Triggers count the messages of each row and their text, so that the limits cost no scan. */
+import type { GroupCommit, SqliteDatabase, SqliteRow, SqliteStatement } from "@letta-environments/platform";
+import { maxStoredMessages, maxStoredPerRow, maxStoredReplies, messageRetentionMs } from "../limits.ts";
+import type { MessageLog, MessageState, MessageStatus, StoredMessage } from "../message-log.ts";
+import { readInteger, readOptionalText, readText } from "./columns.ts";
+
+const columns =
+  "environment_id, agent_id, conversation_id, message_id, delivery_id, state, detail, reply, reply_truncated, sent_at, updated_at";
+
+/** Creates a {@link MessageLog}. */
+export function createSqliteMessageLog(database: SqliteDatabase, commit: GroupCommit): MessageLog {
+  const save = database.prepare(`
+    INSERT INTO environment_message_status (${columns}) SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
+    WHERE EXISTS (SELECT 1 FROM environment WHERE id = ?)
+    ON CONFLICT DO UPDATE SET delivery_id = excluded.delivery_id, state = excluded.state, detail = excluded.detail,
+      reply = excluded.reply, reply_truncated = excluded.reply_truncated, sent_at = excluded.sent_at,
+      updated_at = excluded.updated_at`);
+  const read = database.prepare(`SELECT ${columns} FROM environment_message_status
+    WHERE environment_id = ? AND message_id = ? ORDER BY sent_at DESC LIMIT ?`);
+  const findOpen = database.prepare(`SELECT ${columns} FROM environment_message_status
+    WHERE environment_id = ? AND state NOT IN ('finished', 'cancelled', 'evicted', 'failed')
+    ORDER BY sent_at DESC LIMIT ?`);
+
+  return {
+    saveMessages: (messages) =>
+      commit(
+        () => {
+          for (const { scope, messageId, deliveryId, status, sentAt, updatedAt } of messages) {
+            const { environmentId, agentId, conversationId } = scope;
+            const { state, reply, ...detail } = status;
+            save.run(
+              ...[environmentId, agentId, conversationId, messageId, deliveryId, state, JSON.stringify(detail)],
+              ...[reply?.text ?? null, reply?.isTruncated === true ? 1 : 0, sentAt, updatedAt, environmentId],
+            );
+          }
+        },
+        { rows: messages.length, isPatient: true },
+      ),
+    readMessages: async (environmentId, messageId, limit) => read.all(environmentId, messageId, limit).map(readMessage),
+    findOpenMessages: async (environmentId, limit) => findOpen.all(environmentId, limit).map(readMessage),
+    pruneMessages: preparePrune(database, commit),
+  };
+}
+
+function preparePrune(database: SqliteDatabase, commit: GroupCommit): MessageLog["pruneMessages"] {
+  const removeWhere = (condition: string): SqliteStatement =>
+    database.prepare(`DELETE FROM environment_message_status WHERE rowid IN (
+      SELECT rowid FROM environment_message_status WHERE ${condition} ORDER BY sent_at LIMIT ?)`);
+  const removeOlder = removeWhere("sent_at <= ?");
+  const removeOfRow = removeWhere("environment_id = ?");
+  // The number is that of the index.
+  const findFullRow = database.prepare(`SELECT environment_id, messages FROM environment_message_count
+    WHERE messages > ${maxStoredPerRow} AND environment_id > '' LIMIT 1`);
+  // Rows are numbered as they are added, and the oldest are removed first.
+  const findFirst = database.prepare("SELECT coalesce(min(rowid), 0) AS number FROM environment_message_status");
+  const findLast = database.prepare("SELECT coalesce(max(rowid), 0) AS number FROM environment_message_status");
+  const countCharacters = database.prepare(
+    "SELECT characters FROM environment_message_count WHERE environment_id = ''",
+  );
+
+  return (nowMs, limit) =>
+    commit(
+      () => {
+        if (removeOlder.run(nowMs - messageRetentionMs, limit).changes >= limit) return true;
+        const full = findFullRow.get();
+        if (full !== undefined) {
+          const excess = readInteger(full, "messages") - maxStoredPerRow;
+          removeOfRow.run(readText(full, "environment_id"), Math.min(excess, limit));
+          return true;
+        }
+        const count = readInteger(findLast.get(), "number") - readInteger(findFirst.get(), "number") + 1;
+        const isTooLong = readInteger(countCharacters.get(), "characters") > maxStoredReplies;
+        if (count <= maxStoredMessages && !isTooLong) return false;
+        return removeOlder.run(nowMs, isTooLong ? limit : Math.min(count - maxStoredMessages, limit)).changes > 0;
+      },
+      { rows: limit },
+    );
+}
+
+type Detail = Omit<MessageStatus, "state" | "reply">;
+
+function readMessage(row: SqliteRow): StoredMessage {
+  const detail: Detail = JSON.parse(readText(row, "detail"));
+  const text = readOptionalText(row, "reply");
+  return {
+    scope: {
+      environmentId: readText(row, "environment_id"),
+      agentId: readText(row, "agent_id"),
+      conversationId: readText(row, "conversation_id"),
+    },
+    messageId: readText(row, "message_id"),
+    deliveryId: readText(row, "delivery_id"),
+    status: {
+      // A check of the table allows no other states, and only this file writes details.
+      state: readText(row, "state") as MessageState,
+      ...detail,
+      reply: text === null ? null : { text, isTruncated: readInteger(row, "reply_truncated") === 1 },
+    },
+    sentAt: readInteger(row, "sent_at"),
+    updatedAt: readInteger(row, "updated_at"),
+  };
+}

@@ -1,0 +1,316 @@
+/** The status of messages, as recorded devices of several versions cause it. */
+import { openSqlite } from "@letta-environments/platform/node";
+import type { Principal } from "@letta-environments/schema";
+import { createVirtualClock } from "@letta-environments/testkit";
+import { describe, expect, test } from "vitest";
+import { createSqliteEnvironmentStore } from "../src/sqlite.ts";
+import { type Answer, anyone, createHarness, userMessage } from "./support/harness.ts";
+import { retrieve, runtime, startMessage, stateOf, viewer } from "./support/message-status.ts";
+import { connectReplayed, replayedScope } from "./support/replay.ts";
+
+describe("the status of a message to a recorded device", () => {
+  test("0.32.18: goes from accepted to finished, with the reason, the duration and the text of the turn", async () => {
+    const harness = createHarness();
+    const { connectionId, replay } = await connectReplayed(harness, "0.32.18-turn");
+    const sent = harness.send(connectionId, { ...replayedScope, messages: [userMessage("m-1")] });
+    await harness.settle();
+    expect(await stateOf(harness, connectionId, "m-1")).toBe("sent");
+    replay();
+    await sent;
+    expect(await retrieve(harness, connectionId, "m-1")).toMatchObject({
+      status: 200,
+      body: {
+        clientMessageId: "m-1",
+        deviceId: "device-recorded",
+        ...replayedScope,
+        state: "finished",
+        disposition: "started",
+        stopReason: "end_turn",
+        durationMs: 0,
+        text: "pong",
+        textTruncated: false,
+      },
+    });
+  });
+
+  test("0.32.18: several messages of one send share the outcome of their turn", async () => {
+    const harness = createHarness();
+    const { connectionId, replay } = await connectReplayed(harness, "0.32.18-several-messages");
+    const messages = [userMessage("m-1"), userMessage("m-2")];
+    const sent = harness.send(connectionId, { ...replayedScope, messages });
+    await harness.settle();
+    replay();
+    await sent;
+    for (const id of ["m-1", "m-2"])
+      expect((await retrieve(harness, connectionId, id)).body).toMatchObject({ state: "finished", text: "pong" });
+  });
+
+  test("0.32.18: a turn that fails before its first run is finished with an error", async () => {
+    const harness = createHarness();
+    const { connectionId, replay } = await connectReplayed(harness, "0.32.18-turn-fails");
+    const sent = harness.send(connectionId, { agentId: "agent-local-none", messages: [userMessage("m-1")] });
+    await harness.settle();
+    replay();
+    expect((await sent).status).toBe(200);
+    expect((await retrieve(harness, connectionId, "m-1")).body).toMatchObject({
+      state: "finished",
+      stopReason: "error",
+      error: "Agent agent-local-none not found",
+    });
+  });
+
+  test("0.32.18: a turn waits for an approval, and messages that were queued meanwhile are removed or join it", async () => {
+    const harness = createHarness();
+    const { connectionId, replay } = await connectReplayed(harness, "0.32.18-approval-and-queue");
+    const send = (id: string): Promise<Answer> =>
+      harness.send(connectionId, { ...replayedScope, messages: [userMessage(id)] });
+    const first = send("m-1");
+    await harness.settle();
+    replay();
+    await first;
+    expect(await stateOf(harness, connectionId, "m-1")).toBe("waiting_for_approval");
+    const others = [send("m-2"), send("m-3")];
+    await harness.settle();
+    replay();
+    await Promise.all(others);
+    expect((await retrieve(harness, connectionId, "m-2")).body).toMatchObject({
+      state: "accepted",
+      disposition: "queued",
+    });
+    // A person removes m-3, and then allows the tool.
+    replay();
+    expect(await stateOf(harness, connectionId, "m-3")).toBe("cancelled");
+    replay();
+    await harness.settle();
+    const outcome = { state: "finished", stopReason: "end_turn", text: "reflection transcript inspected" };
+    for (const id of ["m-1", "m-2"]) expect((await retrieve(harness, connectionId, id)).body).toMatchObject(outcome);
+  });
+
+  test("0.32.18: a turn that is stopped is cancelled, and what waits behind it stays in the queue", async () => {
+    const harness = createHarness();
+    const { connectionId, replay } = await connectReplayed(harness, "0.32.18-approval-and-abort");
+    for (const id of ["m-1", "m-2"]) {
+      const sent = harness.send(connectionId, { ...replayedScope, messages: [userMessage(id)] });
+      await harness.settle();
+      replay();
+      await sent;
+    }
+    replay();
+    await harness.settle();
+    expect((await retrieve(harness, connectionId, "m-1")).body).toMatchObject({
+      state: "cancelled",
+      stopReason: "cancelled",
+    });
+    expect(await stateOf(harness, connectionId, "m-2")).toBe("accepted");
+  });
+
+  test("0.25.9: a turn that ends is finished, with its error", async () => {
+    const harness = createHarness();
+    const { connectionId, replay } = await connectReplayed(harness, "0.25.9-turn-fails");
+    const sent = harness.send(connectionId, { ...replayedScope, messages: [userMessage("m-1")] });
+    await harness.settle();
+    replay();
+    await sent;
+    expect((await retrieve(harness, connectionId, "m-1")).body).toMatchObject({
+      state: "finished",
+      disposition: "started",
+      stopReason: "error",
+      error: "404 {}",
+    });
+  });
+
+  test("0.22.4: messages that leave the queue together share the outcome of their turn", async () => {
+    const harness = createHarness();
+    const { connectionId, replay } = await connectReplayed(harness, "0.22.4-queue");
+    const sent = ["m-1", "m-2", "m-3"].map((id) =>
+      harness.send(connectionId, { ...replayedScope, messages: [userMessage(id)] }),
+    );
+    await harness.settle();
+    replay();
+    await Promise.all(sent);
+    for (const id of ["m-1", "m-2", "m-3"])
+      expect((await retrieve(harness, connectionId, id)).body).toMatchObject({
+        state: "finished",
+        stopReason: "error",
+      });
+  });
+});
+
+test("a message that a device drops from a full queue is evicted, and one that was removed from it is cancelled", async () => {
+  const { harness, connectionId, socket } = await startMessage("m-0");
+  const ids = ["m-1", "m-2"];
+  for (const id of ids) {
+    const sent = harness.send(connectionId, { messages: [userMessage(id)] });
+    await harness.settle();
+    socket.acknowledge({ accepted: true, disposition: "queued" });
+    await sent;
+  }
+  const queueOf = (length: number): unknown[] =>
+    Array.from({ length }, (_, index) => ({ client_message_id: `other-${index}` }));
+  const removedOf = (id: string): unknown[] => [{ client_message_id: id, disposition: "cancelled" }];
+  socket.say({ type: "update_queue", runtime, queue: queueOf(100), removed: removedOf("m-1") });
+  socket.say({ type: "update_queue", runtime, queue: queueOf(99), removed: removedOf("m-2") });
+  expect([await stateOf(harness, connectionId, "m-1"), await stateOf(harness, connectionId, "m-2")]).toEqual([
+    "evicted",
+    "cancelled",
+  ]);
+});
+
+test("a message that the device rejects has failed", async () => {
+  const harness = createHarness();
+  const { connectionId, socket } = await harness.connect("device-1");
+  const sent = harness.send(connectionId);
+  await harness.settle();
+  socket.acknowledge({ accepted: false, error: "Input was rejected by the queue" });
+  await sent;
+  expect((await retrieve(harness, connectionId, "m-1")).body).toMatchObject({
+    state: "failed",
+    error: "Input was rejected by the queue",
+  });
+});
+
+describe("a device that is lost in the middle of a turn", () => {
+  test("leaves its message unknown, and never finished", async () => {
+    const { harness, connectionId, socket } = await startMessage();
+    socket.say({ type: "update_loop_status", runtime, loop_status: { status: "PROCESSING_API_RESPONSE" } });
+    expect(await stateOf(harness, connectionId, "m-1")).toBe("running");
+    socket.listener.onClose(1006);
+    expect(await stateOf(harness, connectionId, "m-1")).toBe("unknown");
+    // Another process of the same device does not know the message.
+    const again = await harness.open(connectionId);
+    await harness.settle();
+    expect(again.frames).toMatchObject([{ type: "sync", runtime }]);
+    again.say({
+      type: "update_loop_status",
+      runtime,
+      loop_status: { status: "WAITING_ON_INPUT", client_message_ids_by_run_id: {} },
+    });
+    again.say({ type: "update_queue", runtime, queue: [], removed: [] });
+    expect(await stateOf(harness, connectionId, "m-1")).toBe("unknown");
+  });
+
+  test("and comes back says that the turn still runs, and how it ends", async () => {
+    const { harness, connectionId, socket } = await startMessage();
+    socket.listener.onClose(1006);
+    const again = await harness.open(connectionId);
+    await harness.settle();
+    const byRun = { "run-1": ["m-1"] };
+    const loop_status = {
+      status: "WAITING_ON_APPROVAL",
+      active_run_ids: ["run-1"],
+      client_message_ids_by_run_id: byRun,
+    };
+    again.say({ type: "update_loop_status", runtime, loop_status });
+    expect(await stateOf(harness, connectionId, "m-1")).toBe("waiting_for_approval");
+    again.say({ type: "turn_finished", runtime, turn_id: "t", stop_reason: "end_turn", run_id: "run-1" });
+    const { body } = await retrieve(harness, connectionId, "m-1");
+    expect(body).toMatchObject({ state: "finished", stopReason: "end_turn" });
+    expect(body).not.toHaveProperty("durationMs");
+  });
+
+  test("and comes back after the end says that the turn has ended, without a reason", async () => {
+    const { harness, connectionId, socket } = await startMessage();
+    socket.listener.onClose(1006);
+    const again = await harness.open(connectionId);
+    await harness.settle();
+    const loop_status = { status: "WAITING_ON_INPUT", client_message_ids_by_run_id: { "run-1": ["m-1"] } };
+    again.say({ type: "update_loop_status", runtime, loop_status });
+    expect((await retrieve(harness, connectionId, "m-1")).body).toMatchObject({
+      state: "finished",
+      stopReason: "unknown",
+    });
+  });
+});
+
+test("after a kill of the server, a message without an end is unknown until its device reports it; an end stays", async () => {
+  const store = createSqliteEnvironmentStore(openSqlite(":memory:"));
+  const clock = createVirtualClock();
+  const before = createHarness({ store, clock });
+  const { connectionId, socket } = await before.connect("device-1");
+  for (const id of ["m-1", "m-2"]) {
+    const sent = before.send(connectionId, { messages: [userMessage(id)] });
+    await before.settle();
+    socket.acknowledge({ accepted: true, disposition: id === "m-1" ? "started" : "queued" });
+    await sent;
+  }
+  socket.say({ type: "turn_finished", runtime, turn_id: "t", stop_reason: "end_turn" });
+  await clock.advance(1_000);
+  const after = createHarness({ store, clock });
+  expect([await stateOf(after, connectionId, "m-1"), await stateOf(after, connectionId, "m-2")]).toEqual([
+    "finished",
+    "unknown",
+  ]);
+  const again = await after.open(connectionId);
+  await after.settle();
+  again.say({ type: "update_queue", runtime, queue: [{ client_message_id: "m-2" }], removed: [] });
+  expect(await stateOf(after, connectionId, "m-2")).toBe("accepted");
+});
+
+test("a message whose process was killed at once is unknown, and known to have been accepted", async () => {
+  const store = createSqliteEnvironmentStore(openSqlite(":memory:"));
+  const clock = createVirtualClock();
+  const before = createHarness({ store, clock });
+  const { connectionId, socket } = await before.connect("device-1");
+  for (const answer of [
+    { accepted: true, disposition: "queued" },
+    { accepted: false, error: "full" },
+  ]) {
+    const sent = before.send(connectionId, { messages: [userMessage(String(answer.accepted))] });
+    await before.settle();
+    socket.acknowledge(answer);
+    await sent;
+  }
+  void before.send(connectionId, { messages: [userMessage("none")] });
+  await before.settle();
+  const after = createHarness({ store, clock });
+  const statuses = await Promise.all(["true", "false", "none"].map((id) => retrieve(after, connectionId, id)));
+  expect(statuses.map(({ body }) => [body["state"], body["disposition"], body["error"]])).toEqual([
+    ["unknown", "queued", undefined],
+    ["failed", undefined, "full"],
+    ["unknown", undefined, undefined],
+  ]);
+});
+
+describe("who may see a message", () => {
+  test("the text needs the scope view, everything else the scope read", async () => {
+    const { harness, connectionId, socket } = await startMessage();
+    const delta = { message_type: "assistant_message", id: "a-1", content: "po" };
+    socket.say({ type: "stream_delta", runtime, delta });
+    socket.say({ type: "stream_delta", runtime, delta: { ...delta, content: "ng" } });
+    socket.say({ type: "turn_finished", runtime, turn_id: "t", stop_reason: "end_turn" });
+    expect((await retrieve(harness, connectionId, "m-1")).body).toMatchObject({ text: "pong" });
+    const { body } = await retrieve(harness, connectionId, "m-1", "", anyone);
+    expect(body).toMatchObject({ state: "finished" });
+    expect(body).not.toHaveProperty("text");
+    const listOnly: Principal = { ...anyone, scopes: new Set(["list"] as const) };
+    expect((await retrieve(harness, connectionId, "m-1", "", listOnly)).status).toBe(403);
+  });
+
+  test("an unknown message, connection, device, tenant or agent are the same 404", async () => {
+    const { harness, connectionId } = await startMessage();
+    const answers = [
+      await retrieve(harness, connectionId, "m-9"),
+      await retrieve(harness, "conn-9", "m-1"),
+      await retrieve(harness, connectionId, "m-1", "", { ...viewer, tenant: "other" }),
+      await retrieve(harness, connectionId, "m-1", "", { ...viewer, deviceIds: ["device-2"] }),
+      await retrieve(harness, connectionId, "m-1", "", { ...viewer, agentIds: ["agent-2"] }),
+      await retrieve(harness, connectionId, "m-1", "agentId=agent-2"),
+    ];
+    for (const answer of answers) expect(answer).toEqual(answers[0]);
+    expect(answers[0]).toMatchObject({ status: 404, body: { errorCode: "message_not_found" } });
+  });
+
+  test("an id of several conversations is 409 until the query selects one", async () => {
+    const { harness, connectionId, socket } = await startMessage("a/b ü");
+    const sent = harness.send(connectionId, { messages: [userMessage("a/b ü")], conversationId: "conv-2" });
+    await harness.settle();
+    socket.acknowledge();
+    await sent;
+    expect(await retrieve(harness, connectionId, "a/b ü")).toMatchObject({
+      status: 409,
+      body: { errorCode: "message_ambiguous" },
+    });
+    const selected = await retrieve(harness, connectionId, "a/b ü", "agentId=agent-1&conversationId=conv-2");
+    expect(selected.body).toMatchObject({ clientMessageId: "a/b ü", conversationId: "conv-2" });
+  });
+});

@@ -1,0 +1,135 @@
+/** Devices before 0.30.3 run a message and never acknowledge it. What they report about the conversation is the acknowledgement. */
+import { describe, expect, test } from "vitest";
+import type { FakeSocket } from "./support/fake-socket.ts";
+import { createHarness, type Harness, userMessage } from "./support/harness.ts";
+import { connectReplayed, replayedScope } from "./support/replay.ts";
+
+const runtime = { agent_id: "agent-1", conversation_id: "default" };
+
+async function connectVersion(harness: Harness, lettaCodeVersion: string) {
+  const body = { deviceId: "device-1", connectionName: "box", metadata: { lettaCodeVersion } };
+  const connectionId = await harness.register("device-1", { body });
+  return { connectionId, socket: await harness.open(connectionId) };
+}
+
+function reportStatus(socket: FakeSocket, status: string, about: unknown = runtime): void {
+  socket.say({ type: "update_loop_status", runtime: about, loop_status: { status, active_run_ids: [] } });
+}
+
+function reportQueue(socket: FakeSocket, ids: readonly string[]): void {
+  socket.say({ type: "update_queue", runtime, queue: ids.map((id) => ({ client_message_id: id })) });
+}
+
+describe("a recorded device", () => {
+  test.each([
+    ["0.22.4-turn-fails", 1, "queued"],
+    ["0.22.4-several-messages", 2, "queued"],
+    ["0.25.9-turn-fails", 1, "started"],
+    ["0.25.9-several-messages", 2, "started"],
+    ["0.30.28-turn", 1, "started"],
+    ["0.32.18-turn", 1, "started"],
+    ["0.32.18-several-messages", 2, "started"],
+  ] as const)("of the recording %s gives a send of %i messages 200 (%s)", async (name, count, disposition) => {
+    const harness = createHarness();
+    const { connectionId, replay } = await connectReplayed(harness, name);
+    const messages = Array.from({ length: count }, (_, index) => userMessage(`m-${index + 1}`));
+    const sent = harness.send(connectionId, { ...replayedScope, messages });
+    await harness.settle();
+    replay();
+    expect(await sent).toMatchObject({ status: 200, body: { success: true, disposition } });
+  });
+
+  test("of version 0.22.4 that takes three sends into its queue gives each of them 200 (queued)", async () => {
+    const harness = createHarness();
+    const { connectionId, replay } = await connectReplayed(harness, "0.22.4-queue");
+    const sent = ["m-1", "m-2", "m-3"].map((id) =>
+      harness.send(connectionId, { ...replayedScope, messages: [userMessage(id)] }),
+    );
+    await harness.settle();
+    replay();
+    const answers = await Promise.all(sent);
+    expect(answers.map(({ status, body }) => [status, body["disposition"]])).toEqual(Array(3).fill([200, "queued"]));
+  });
+});
+
+describe("a device that does not acknowledge inputs", () => {
+  test("acknowledges with the start of its loop only the oldest send, and the same report twice only one", async () => {
+    const harness = createHarness();
+    const { connectionId, socket } = await connectVersion(harness, "0.25.9");
+    const first = harness.send(connectionId, { messages: [userMessage("m-1")] });
+    const second = harness.send(connectionId, { messages: [userMessage("m-2")] });
+    await harness.settle();
+    reportStatus(socket, "SENDING_API_REQUEST");
+    reportStatus(socket, "SENDING_API_REQUEST");
+    reportStatus(socket, "WAITING_FOR_API_RESPONSE");
+    expect((await first).status).toBe(200);
+    reportQueue(socket, ["m-2"]);
+    expect(await second).toMatchObject({ status: 200, body: { disposition: "queued" } });
+  });
+
+  test("acknowledges nothing with an idle loop, with another conversation, or with a turn that ran before the send", async () => {
+    const harness = createHarness();
+    const { connectionId, socket } = await connectVersion(harness, "0.25.9");
+    reportStatus(socket, "EXECUTING_CLIENT_SIDE_TOOL");
+    const sent = harness.send(connectionId);
+    await harness.settle();
+    reportStatus(socket, "SENDING_API_REQUEST");
+    reportStatus(socket, "WAITING_ON_INPUT");
+    reportStatus(socket, "SENDING_API_REQUEST", { ...runtime, conversation_id: "conv-2" });
+    reportQueue(socket, ["other"]);
+    await harness.clock.advance(10_000);
+    expect(await sent).toMatchObject({ status: 504, body: { errorCode: "delivery_unknown" } });
+  });
+
+  test("of an unknown version is believed when it names the message, and not when its loop starts", async () => {
+    const harness = createHarness();
+    const { connectionId, socket } = await harness.connect("device-1");
+    const first = harness.send(connectionId, { messages: [userMessage("m-1")] });
+    const second = harness.send(connectionId, { messages: [userMessage("m-2")] });
+    await harness.settle();
+    reportStatus(socket, "SENDING_API_REQUEST");
+    reportQueue(socket, ["m-1"]);
+    expect(await first).toMatchObject({ status: 200, body: { disposition: "queued" } });
+    await harness.clock.advance(10_000);
+    expect((await second).status).toBe(504);
+  });
+});
+
+describe("a device that acknowledges inputs", () => {
+  test("may still reject a message that it has reported", async () => {
+    const harness = createHarness();
+    const { connectionId, socket } = await connectVersion(harness, "0.32.18");
+    const sent = harness.send(connectionId);
+    await harness.settle();
+    reportStatus(socket, "SENDING_API_REQUEST");
+    reportQueue(socket, ["m-1"]);
+    socket.acknowledge({ accepted: false, error: "full" });
+    expect(await sent).toMatchObject({ status: 409, body: { detail: "full" } });
+  });
+
+  test("has accepted a message that it reported when its acknowledgement does not arrive in time", async () => {
+    const harness = createHarness();
+    const { connectionId, socket } = await connectVersion(harness, "0.32.18");
+    const reported = harness.send(connectionId, { messages: [userMessage("m-1")] });
+    const silent = harness.send(connectionId, { messages: [userMessage("m-2")] });
+    await harness.settle();
+    reportQueue(socket, ["m-1"]);
+    await harness.clock.advance(10_000);
+    expect(await reported).toMatchObject({ status: 200, body: { disposition: "queued" } });
+    expect((await silent).status).toBe(504);
+  });
+
+  test("is recognised by its first acknowledgement, whatever it registered", async () => {
+    const harness = createHarness();
+    const { connectionId, socket } = await connectVersion(harness, "0.25.9");
+    const first = harness.send(connectionId, { messages: [userMessage("m-1")] });
+    await harness.settle();
+    socket.acknowledge();
+    expect((await first).status).toBe(200);
+    const second = harness.send(connectionId, { messages: [userMessage("m-2")] });
+    await harness.settle();
+    reportStatus(socket, "SENDING_API_REQUEST");
+    socket.acknowledge({ accepted: false, error: "full" });
+    expect((await second).status).toBe(409);
+  });
+});
