@@ -11,6 +11,7 @@ import { administration, adminListener, operator } from "./recorded-responses/to
 import { authentication, passThrough } from "./recorded-responses/topics/authentication.ts";
 import { cache } from "./recorded-responses/topics/cache.ts";
 import { embedded } from "./recorded-responses/topics/embedded.ts";
+import { messageStatus } from "./recorded-responses/topics/message-status.ts";
 import { keyLifecycle, keys } from "./recorded-responses/topics/keys.ts";
 import { rateLimits } from "./recorded-responses/topics/rate-limits.ts";
 import { requests } from "./recorded-responses/topics/requests.ts";
@@ -19,7 +20,7 @@ import { health, webPages } from "./recorded-responses/topics/web.ts";
 
 const topics: readonly Topic[] = [
   ...[authentication, passThrough, keys, keyLifecycle, requests, upstreamResponses, cache, rateLimits],
-  ...[administration, operator, adminListener, embedded, webPages, health],
+  ...[administration, operator, adminListener, embedded, messageStatus, webPages, health],
 ];
 
 const folder = join(import.meta.dirname, "recorded-responses");

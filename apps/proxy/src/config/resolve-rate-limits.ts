@@ -118,6 +118,7 @@ export const defaultRateLimits: Readonly<Record<string, RateLimitPolicyFile>> = 
       "listEnvironments",
       "retrieveEnvironment",
       "sendMessage",
+      "retrieveMessage",
       "controlDevice",
       "updateEnvironment",
       "removeEnvironment",

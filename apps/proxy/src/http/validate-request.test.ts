@@ -37,11 +37,17 @@ describe("where devices are served", () => {
 
 test("where extensions are not offered, they are 404 with the reason, and the API of the vendor is served", () => {
   const serves = { devices: false, extensions: false };
-  for (const path of ["stop", "mode", "directory", "queue/resume"]) {
-    const match = matchRequest("POST", `/v1/environments/conn-1/${path}`, serves);
+  for (const [method, path] of [
+    ["POST", "stop"],
+    ["POST", "mode"],
+    ["POST", "directory"],
+    ["POST", "queue/resume"],
+    ["GET", "messages/m-1"],
+  ] as const) {
+    const match = matchRequest(method, `/v1/environments/conn-1/${path}`, serves);
     expect(match).toMatchObject({ kind: "refused", response: { status: 404 } });
     expect(match.kind === "refused" && String(match.response.body)).toContain("Cloudflare Workers");
-    expect(matchRequest("POST", `/v1/environments/conn-1/${path}`, { ...serves, extensions: true }).kind).toBe(
+    expect(matchRequest(method, `/v1/environments/conn-1/${path}`, { ...serves, extensions: true }).kind).toBe(
       "matched",
     );
   }

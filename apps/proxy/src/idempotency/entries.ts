@@ -40,6 +40,11 @@ export type ReadIds =
   | { readonly kind: "read"; readonly ids: SendIds }
   | { readonly kind: "refused"; readonly response: PlainResponse };
 
+/** Returns the id under which a user message is stored. */
+export function messageEntryId(clientMessageId: string): string {
+  return `message:${clientMessageId}`;
+}
+
 /** Reads the ids of a send. Refuses, with 400 `invalid_request`, a body that has an id twice or more than {@link maxIds} ids. */
 export function readSendIds(body: SendMessageBody, idempotencyKey: string | null, sha256: Sha256): ReadIds {
   const digest = (value: unknown): string => sha256(canonicalJson(value));
@@ -48,7 +53,9 @@ export function readSendIds(body: SendMessageBody, idempotencyKey: string | null
   const entries = body.messages.flatMap((message, index): RequestedEntry[] => {
     if (!isApprovalMessage(message)) {
       const member = `messages[${index}].client_message_id`;
-      return [{ kind: "message", id: `message:${message.client_message_id}`, fingerprint: usersFingerprint, member }];
+      return [
+        { kind: "message", id: messageEntryId(message.client_message_id), fingerprint: usersFingerprint, member },
+      ];
     }
     return message.approvals.map((approval, position) => {
       const kind = "approve" in approval ? "decision" : "tool_return";

@@ -9,7 +9,7 @@ import { callerGone } from "../http/gateway-request.ts";
 import type { Deadline } from "../lib/deadline.ts";
 import { pause } from "../lib/pause.ts";
 import { classifyRequest, type RequestClass } from "./classify.ts";
-import type { RequestedEntry, SendIds } from "./entries.ts";
+import { messageEntryId, type RequestedEntry, type SendIds } from "./entries.ts";
 import { keptResult, replayResponse } from "./result.ts";
 import type { IdempotencyStore, KnownConnection, KnownEntry, Reservation, ReserveOutcome, SendScope } from "./store.ts";
 
@@ -54,7 +54,14 @@ export interface Sends {
   replay(send: RequestedSend, connection: KnownConnection): Promise<SendTurn>;
   /** Returns the device behind a connection to which something was sent; `null` if none is remembered, or the store fails. */
   findConnection(tenant: string, connectionId: string): Promise<KnownConnection | null>;
+  /** Returns what is known of a message; its entry is `null` if it was not sent. */
+  findMessage(scope: SendScope, messageId: string): Promise<FoundMessage>;
 }
+
+/** A message of a conversation in the store. */
+export type FoundMessage =
+  | { readonly kind: "found"; readonly entry: KnownEntry | null }
+  | { readonly kind: "unavailable" };
 
 /** Dependencies of {@link createSends}. */
 export interface SendsPorts {
@@ -162,9 +169,19 @@ export function createSends(ports: SendsPorts): Sends {
       const found = await attempt("find", () => store.find(scope, idsOf(send.ids)));
       return found === null ? free : respond(send, scope, found.result);
     },
+    ...createLookUps(store, attempt),
+  };
+}
+
+function createLookUps(store: IdempotencyStore, attempt: Attempt): Pick<Sends, "findConnection" | "findMessage"> {
+  return {
     async findConnection(tenant, connectionId) {
       const found = await attempt("findConnection", () => store.findConnection(tenant, connectionId));
       return found?.result ?? null;
+    },
+    async findMessage(scope, messageId) {
+      const found = await attempt("find", () => store.find(scope, [messageEntryId(messageId)]));
+      return found === null ? { kind: "unavailable" } : { kind: "found", entry: found.result[0] ?? null };
     },
   };
 }

@@ -8,6 +8,7 @@ export const limitedRoutes = [
   "listEnvironments",
   "retrieveEnvironment",
   "sendMessage",
+  "retrieveMessage",
   "updateEnvironment",
   "removeEnvironment",
   "retrieveLastRuntime",

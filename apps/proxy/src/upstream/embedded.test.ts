@@ -38,6 +38,7 @@ function setUp(start: SendRecord["start"]) {
         respondAfter: () => undefined,
       },
       idempotencyKey: null,
+      waitSeconds: null,
     });
   return { clock, operations, send };
 }

@@ -88,7 +88,10 @@ function operate(
       return server.operate(decoded.operation, decoded, principal, {
         ...found,
         idempotencyKey: call.idempotencyKey,
+        waitSeconds: call.waitSeconds,
       });
+    case "retrieveMessage":
+      return server.operate(decoded.operation, decoded, principal, context);
     case "retrieveLastRuntime":
       return server.operate(decoded.operation, decoded, principal, context);
     case "updateEnvironment":

@@ -3,6 +3,7 @@
  * devices and its mode, and removes the members that the principal may not see.
  */
 import { messageDeduplicationHeader, type PlainResponse, problemResponse } from "@letta-environments/schema";
+import { retrieveLoggedMessage } from "../idempotency/message-status.ts";
 import { createSends } from "../idempotency/sends.ts";
 import { type IdempotencyStore, retentionMs } from "../idempotency/store.ts";
 import type { Deadline } from "../lib/deadline.ts";
@@ -75,6 +76,8 @@ export function createRemoteUpstream(
         return callRemote(own, request, deadline).then(({ response }) => presentRow(principal, response));
       case "sendMessage":
         return send({ call, input: decoded, request, reads: { deadline, readUntil } });
+      case "retrieveMessage":
+        return retrieveLoggedMessage(sends, decoded, principal);
       case "retrieveLastRuntime":
         return callRemote(own, request, deadline).then((exchange) =>
           presentLastRuntime(principal, exchange, readUntil(deadline)),

@@ -17,6 +17,7 @@ import {
 import type { GatewayPrincipal } from "../auth/authentication.ts";
 import { callerGone, type GatewayRequest } from "../http/gateway-request.ts";
 import type { ValidRequest } from "../http/validate-request.ts";
+import { waitSecondsOf } from "../http/waiting.ts";
 import { type Deadline, runWithDeadline } from "../lib/deadline.ts";
 import type { GatewayPorts, UpstreamCredential } from "../ports.ts";
 import type { ChooseCredential } from "./credentials.ts";
@@ -57,6 +58,8 @@ export interface UpstreamCall {
   readonly control?: ControlRecord | null;
   /** The `Idempotency-Key` of a send; `null` for none. */
   readonly idempotencyKey: string | null;
+  /** For how many seconds the request is ready to wait for the end of a turn; `null`: it is not. */
+  readonly waitSeconds: number | null;
 }
 
 /** The audit record of a control operation. Its start must be stored before the command leaves. */
@@ -148,7 +151,8 @@ export function createPrepareCall(
     const { request, requestId, endpoint, principal, params, input, ownCredential } = authorised;
     const { query, queryValues, body, bodyValue } = input;
     const credential = chooseCredential(request, requestId, principal, ownCredential);
-    const newDeadline = (): number => clock.monotonic() + timeoutMs;
+    const waitSeconds = waitSecondsOf(endpoint.operation, queryValues, request);
+    const newDeadline = (): number => clock.monotonic() + timeoutMs + (waitSeconds ?? 0) * 1_000;
     const requestDeadlineMs = newDeadline();
     return {
       request,
@@ -167,7 +171,7 @@ export function createPrepareCall(
         } as DecodedRequest;
         const deadline =
           signal === undefined ? { atMs: newDeadline(), signal: neverAborted } : { atMs: requestDeadlineMs, signal };
-        return upstream.forward({ ...authorised, decoded, query, body, credential, deadline });
+        return upstream.forward({ ...authorised, decoded, query, body, credential, deadline, waitSeconds });
       },
     };
   };

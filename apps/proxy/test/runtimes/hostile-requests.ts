@@ -44,6 +44,16 @@ const paths: readonly HostileRequest[] = [
   { name: "path: encoded dot segments as an id", bytes: read("/v1/environments/%2E%2e"), answer: problem(400) },
   { name: "path: dots encoded twice", bytes: read("/v1/environments/%252e%252e"), answer: problem(400) },
   { name: "path: dot segments that lead back", bytes: read("/v1/x/../environments"), answer: problem(404) },
+  {
+    name: "path: a reference with an encoded slash and dot segments",
+    bytes: read("/v1/environments/conn-1/messages/..%2f..%2flivez"),
+    answer: problem(404),
+  },
+  {
+    name: "path: a malformed reference",
+    bytes: read("/v1/environments/conn-1/messages/%ff"),
+    answer: problem(400, 404),
+  },
   { name: "path: a doubled slash", bytes: read("//v1/environments"), answer: problem(404) },
   { name: "path: a doubled slash inside", bytes: read("/v1//environments"), answer: problem(404) },
   { name: "path: a slash at the end", bytes: read("/v1/environments/"), answer: problem(404) },

@@ -61,6 +61,21 @@ export function describeSending(gateway: GatewayUnderTest): void {
     expect(gateway.upstream.seen.filter(({ method }) => method === "POST")).toHaveLength(before);
   });
 
+  test("the status of a message is what the gateway knows of its send; Workers say that they do not offer it", async () => {
+    const key = await gateway.keyFor("list", "read", "send");
+    await gateway.ask(path, { key, body: message("status/1") });
+    const answer = await gateway.ask(`${path}/status%2F1?agentId=agent-1`, { key });
+    if (answer.status === 404) {
+      expect(answer.json).toMatchObject({
+        errorCode: "endpoint_not_found",
+        detail: expect.stringContaining("Cloudflare Workers"),
+      });
+      return;
+    }
+    expect(answer.json).toMatchObject({ clientMessageId: "status/1", state: "accepted" });
+    expect((await gateway.ask(`${path}/unknown?agentId=agent-1`, { key })).json["errorCode"]).toBe("message_not_found");
+  });
+
   test("a body with another content type than JSON is 415", async () => {
     const key = await gateway.keyFor("list", "read", "send");
     const headers = { "content-type": "text/plain" };

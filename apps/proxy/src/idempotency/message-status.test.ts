@@ -1,0 +1,64 @@
+/** In front of a remote server, the status of a message is what the gateway's own log of sends knows. */
+import { jsonResponse, type PlainResponse } from "@letta-environments/schema";
+import { describe, expect, test } from "vitest";
+import { fakeRequest } from "../../test/support/fake-request.ts";
+import { createSendWorld, type SendWorld, unreachable, user } from "../../test/support/send-world.ts";
+import { bodyOf } from "../../test/support/test-proxy.ts";
+
+async function retrieve(world: SendWorld, id: string, query = "agentId=agent-1", key?: string): Promise<PlainResponse> {
+  const path = `/v1/environments/conn-1/messages/${encodeURIComponent(id)}`;
+  const issued = key ?? (await world.issueKey({ scopes: ["read"] })).key;
+  return world.proxy.handle(fakeRequest({ key: issued, path, query }));
+}
+
+const sendTo = (world: SendWorld, id: string): Promise<PlainResponse> =>
+  world.send({ messages: [user(id)], members: { agentId: "agent-1" } });
+
+describe("a message to a remote server", () => {
+  test("that the device accepted is accepted, whatever its turn did", async () => {
+    const world = await createSendWorld();
+    const response = { success: true, message: "ok", disposition: "queued" };
+    world.upstream = () => Promise.resolve(jsonResponse(200, response));
+    await sendTo(world, "a/b");
+    expect(bodyOf(await retrieve(world, "a/b"))).toEqual({
+      clientMessageId: "a/b",
+      deviceId: "device-1",
+      agentId: "agent-1",
+      conversationId: "default",
+      state: "accepted",
+      disposition: "queued",
+    });
+  });
+
+  test("that was lost on the way is unknown", async () => {
+    const world = await createSendWorld();
+    world.upstream = () => Promise.resolve({ ...unreachable, reason: "broken" } as typeof unreachable);
+    await sendTo(world, "m-1");
+    const body = bodyOf(await retrieve(world, "m-1"));
+    expect(body).toMatchObject({ state: expect.stringMatching(/^(?:unknown|received)$/) });
+  });
+
+  test("is not waited for, because its end is not known here", async () => {
+    const world = await createSendWorld();
+    await sendTo(world, "m-1");
+    const response = await retrieve(world, "m-1", "agentId=agent-1&wait=finished&waitSeconds=60");
+    expect(response.headers["preference-applied"]).toBe("wait=0");
+    expect(bodyOf(response)).toMatchObject({ state: "accepted", waitSeconds: 0 });
+  });
+
+  test("of another agent, device or connection, and one that was never sent, are the same 404", async () => {
+    const world = await createSendWorld();
+    await sendTo(world, "m-1");
+    const { key: otherDevice } = await world.issueKey({ scopes: ["read"], deviceIds: ["device-2"] });
+    const { key: otherAgent } = await world.issueKey({ scopes: ["read"], agentIds: ["agent-2"] });
+    const responses = [
+      await retrieve(world, "m-2"),
+      await retrieve(world, "m-1", "agentId=agent-2"),
+      await retrieve(world, "m-1", "agentId=agent-1", otherDevice),
+      await retrieve(world, "m-1", "agentId=agent-1", otherAgent),
+    ];
+    for (const { status, body } of responses) expect([status, body]).toEqual([404, responses[0]?.body]);
+    expect(bodyOf(responses[0] ?? jsonResponse(200, {}))).toMatchObject({ errorCode: "message_not_found" });
+    expect((await retrieve(world, "m-1")).status).toBe(200);
+  });
+});

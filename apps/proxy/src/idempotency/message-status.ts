@@ -1,0 +1,68 @@
+/**
+ * The status of a message in front of a remote server, which the gateway does not ask: what its own log of sends knows. A device
+ * accepted the message or rejected it; how its turn went is not known here, so there is nothing to wait for.
+ */
+import {
+  allowsAgent,
+  allowsDevice,
+  defaultConversationId,
+  jsonResponse,
+  type MessageStatus,
+  type OperationInput,
+  type PlainResponse,
+  type Principal,
+  problemResponse,
+  waitApplied,
+} from "@letta-environments/schema";
+import type { Sends } from "./sends.ts";
+import type { KnownEntry, SendResult } from "./store.ts";
+
+/**
+ * Returns the status of a message that was sent through the gateway in the last 24 hours. The log is ordered by conversation, so the
+ * request has to name the agent if the conversation has one. Connections, devices and agents that the principal may not use look like
+ * unknown messages.
+ */
+export async function retrieveLoggedMessage(
+  sends: Pick<Sends, "findConnection" | "findMessage">,
+  { params, query }: OperationInput<"retrieveMessage">,
+  principal: Principal,
+): Promise<PlainResponse> {
+  const { agentId = "", conversationId = defaultConversationId } = query;
+  const connection = await sends.findConnection(principal.tenant, params.connectionId);
+  const mayRead =
+    connection !== null && allowsDevice(principal, connection) && allowsAgent(principal, agentId || undefined);
+  if (!mayRead) return problemResponse("message_not_found");
+  const scope = { tenant: principal.tenant, environmentId: connection.environmentId, agentId, conversationId };
+  const found = await sends.findMessage(scope, params.clientMessageId);
+  if (found.kind === "unavailable") return problemResponse("idempotency_unavailable");
+  if (found.entry === null) return problemResponse("message_not_found");
+  const status: MessageStatus = {
+    clientMessageId: params.clientMessageId,
+    deviceId: connection.deviceId,
+    agentId: agentId === "" ? null : agentId,
+    conversationId,
+    ...describeState(found.entry.state),
+  };
+  return query.wait === undefined
+    ? jsonResponse(200, status)
+    : jsonResponse(200, { ...status, waitSeconds: 0 }, waitApplied(0));
+}
+
+function describeState(state: KnownEntry["state"]): Pick<MessageStatus, "state" | "disposition" | "error"> {
+  switch (state.kind) {
+    case "in_progress":
+      return { state: "received" };
+    case "unknown":
+      return { state: "unknown" };
+    case "finished":
+      return describeResult(state.result);
+  }
+}
+
+function describeResult({ status, body }: SendResult): Pick<MessageStatus, "state" | "disposition" | "error"> {
+  const { disposition, errorCode, detail }: Readonly<Record<string, unknown>> = JSON.parse(body || "{}") ?? {};
+  if (status === 200) return { state: "accepted", ...(typeof disposition === "string" && { disposition }) };
+  // Only a rejection says that the device will not run the message.
+  if (errorCode !== "input_rejected") return { state: "unknown" };
+  return { state: "failed", ...(typeof detail === "string" && { error: detail }) };
+}
