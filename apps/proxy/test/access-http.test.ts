@@ -166,7 +166,8 @@ test("with a remote upstream, no response reveals a device outside a key's restr
           }
           if (step.kind === "send") {
             const path = `/v1/environments/${device.connectionId}/messages`;
-            const body = model.sendBody(step.agentId, `m-${number}`);
+            // A repeat by another key would receive the first result, whatever the mode is.
+            const body = model.sendBody(step.agentId, `m-${number}-${record.id}`);
             const response = await world.proxy.handle(fakeRequest({ key, method: "POST", path, body }));
             expectNothingForeign(world, record, response);
             const allowed = model.maySend(record, device, step.agentId);
