@@ -64,14 +64,14 @@ export const folderOrder = new Map([
   ["packages/client/src", ["index.ts", "testing/", "operations/", "adapters/"]],
   [
     "packages/environment-server/src",
-    ["index.ts", "operations/", "socket/", "messages/", "commands/", "delivery/", "dialects/", "sqlite/"],
+    ["index.ts", "operations/", "socket/", "approvals/", "messages/", "commands/", "delivery/", "dialects/", "sqlite/"],
   ],
   [
     "packages/http-cache/src",
     ["index.ts", "rfc9111.ts", "web/", "rfc9111/", "engine/", "store/", "fields/", "adapters/"],
   ],
   ["packages/platform/src", ["bun/", "cloudflare/", "node/", "valkey/"]],
-  ["packages/testkit/src", ["index.ts", "simulation/"]],
+  ["packages/testkit/src", ["index.ts", "simulation/", "agents-api/"]],
 ]);
 
 /**

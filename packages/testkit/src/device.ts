@@ -17,6 +17,8 @@ export interface DeviceOptions {
   readonly connectionName: string;
   /** Identity of the device. By default it is created on the first start and kept in `home`. */
   readonly deviceId?: string;
+  /** What runs the turns: the device itself, or an agents API at `baseUrl`. Default: `local`. */
+  readonly backend?: "local" | "api";
   /**
    * A turn for a message that contains `$TRANSCRIPT_PATH` runs one Bash command, for which the device asks permission in
    * mode `standard`. Default: false.
@@ -48,6 +50,7 @@ export async function launchDevice(options: {
   readonly connectionName?: string;
   /** The device runs in mode `standard` and uses tools, so that it asks for permission; see {@link DeviceOptions}. */
   readonly asksPermission?: boolean;
+  readonly backend?: "local" | "api";
 }): Promise<LaunchedDevice> {
   const { deviceId, connectionName = deviceId, asksPermission = false } = options;
   const root = await mkdtemp(join(tmpdir(), "letta-device-"));
@@ -121,7 +124,10 @@ const offlineEnvironment = {
 export function deviceCommand(options: DeviceOptions): LaunchOptions {
   return {
     command: process.execPath,
-    args: [program, "server", "--backend", "local", "--computer-name", options.connectionName, "--debug"],
+    args: [
+      ...[program, "server", "--backend", options.backend ?? "local"],
+      ...["--computer-name", options.connectionName, "--debug"],
+    ],
     cwd: options.workingDirectory,
     env: {
       HOME: options.home,

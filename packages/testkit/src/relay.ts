@@ -25,6 +25,8 @@ export interface RelayOptions {
   readonly breakOf?: (method: string, path: string) => Break | null;
   /** Returns true for a frame that is recorded but not passed on. */
   readonly loses?: (frame: Frame) => boolean;
+  /** Base URL of another target for the requests of a path; `null` for the usual one. */
+  readonly targetOf?: (path: string) => string | null;
 }
 
 /**
@@ -33,7 +35,7 @@ export interface RelayOptions {
  */
 export async function createRelay(
   targetUrl: string,
-  { breakOf = () => null, loses = () => false }: RelayOptions = {},
+  { breakOf = () => null, loses = () => false, targetOf = () => null }: RelayOptions = {},
 ): Promise<Relay> {
   const requests: { method: string; path: string; status: number }[] = [];
   const fromDevice = createFrameLog();
@@ -44,7 +46,8 @@ export async function createRelay(
     void requests.push({ method: request.method ?? "", path: request.url ?? "", status });
 
   const server = createServer((request, response) => {
-    passRequest(targetUrl, request, response, breakOf(request.method ?? "", request.url ?? "")).then(
+    const target = targetOf(request.url ?? "") ?? targetUrl;
+    passRequest(target, request, response, breakOf(request.method ?? "", request.url ?? "")).then(
       (status) => record(request, status),
       () => {
         record(request, 502);

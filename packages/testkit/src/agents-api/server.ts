@@ -1,0 +1,98 @@
+/**
+ * A fake of the vendor's agents API, as far as a device with the API backend needs it for turns, approvals and stops (observed with
+ * 0.32.18). What it does in a turn is in `turn.ts`. A path that is not served is 404, which a device survives for what it looks up beside.
+ */
+import { once } from "node:events";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { eventsOf, planTurn, type TurnPlan } from "./turn.ts";
+
+/** A request for a turn that the API received. */
+export interface SeenTurn {
+  readonly conversationId: string;
+  readonly messages: readonly unknown[];
+  readonly plan: TurnPlan;
+}
+
+/** See the description of this file. */
+export interface FakeAgentsApi {
+  readonly url: string;
+  /** Method and path of every request, in order. */
+  readonly requests: readonly string[];
+  readonly turns: readonly SeenTurn[];
+  close(): Promise<void>;
+}
+
+/** Starts a {@link FakeAgentsApi} on loopback. Every agent and every conversation exists. */
+export async function createFakeAgentsApi(): Promise<FakeAgentsApi> {
+  const requests: string[] = [];
+  const turns: SeenTurn[] = [];
+
+  async function runTurn(conversationId: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const body: unknown = JSON.parse(await readText(request));
+    const messages: unknown = (body as { readonly messages?: unknown }).messages;
+    const plan = planTurn(messages);
+    turns.push({ conversationId, messages: Array.isArray(messages) ? messages : [], plan });
+    if (plan.kind === "fail") return respond(response, 400, { detail: "The fake agents API fails as requested" });
+    response.writeHead(200, { "content-type": "text/event-stream", "cache-control": "no-cache" });
+    response.flushHeaders();
+    // The response of a hanging turn ends with its connection.
+    if (plan.kind === "hang") return;
+    for (const event of eventsOf(plan, `run-${turns.length}`)) response.write(`data: ${JSON.stringify(event)}\n\n`);
+    response.end("data: [DONE]\n\n");
+  }
+
+  const server = createServer((request, response) => {
+    const { pathname } = new URL(request.url ?? "/", "http://127.0.0.1");
+    const method = request.method ?? "";
+    requests.push(`${method} ${pathname}`);
+    const turn = method === "POST" ? /^\/v1\/conversations\/([^/]+)\/messages$/.exec(pathname) : null;
+    if (turn !== null) return void runTurn(turn[1] ?? "", request, response).catch(() => response.destroy());
+    request.resume();
+    const answer = answerOf(method, pathname);
+    respond(response, answer === null ? 404 : 200, answer ?? { detail: "Not found" });
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  return {
+    url: `http://127.0.0.1:${port}`,
+    requests,
+    turns,
+    async close() {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
+
+/** The body of a response that is not a turn; `null` for 404. */
+function answerOf(method: string, path: string): unknown {
+  const [, kind, id = "", rest = ""] = /^\/v1\/(agents|conversations)\/([^/]+)(\/.*)?$/.exec(path) ?? [];
+  if (kind === "agents" && rest === "")
+    return {
+      id,
+      name: "Fake",
+      tags: [],
+      tools: [],
+      blocks: [],
+      llm_config: model,
+      model: "anthropic/claude-sonnet-4-5",
+    };
+  if (kind === "conversations" && rest === "" && method === "GET") return { id, agent_id: null };
+  if (method === "POST" && /^(?:\/messages)?\/cancel$/.test(rest)) return {};
+  if (kind === "agents" && /^\/(?:secrets|mcp-servers|repositories)$/.test(rest)) return [];
+  return null;
+}
+
+const model = { model: "claude-sonnet-4-5", model_endpoint_type: "anthropic", context_window: 200_000 };
+
+function respond(response: ServerResponse, status: number, body: unknown): void {
+  response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
+}
+
+async function readText(request: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of request) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks).toString("utf8");
+}
