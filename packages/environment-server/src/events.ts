@@ -68,6 +68,25 @@ export type EnvironmentServerEvent =
       readonly deliveryId: string;
       readonly reason: "timeout" | "disconnected" | "shutdown";
     } & DeviceReference)
+  /** A device asks for permission to use a tool. */
+  | ({ readonly type: "approval_requested"; readonly toolCallId: string; readonly tool: string } & DeviceReference)
+  /** A decision was sent to the device. */
+  | ({
+      readonly type: "approval_decided";
+      readonly agentId: string;
+      readonly conversationId: string;
+      readonly toolCallId: string;
+      readonly tool: string;
+      readonly behavior: "allow" | "deny";
+      /** Id of the key that decided, or `policy:` and the name of the policy. */
+      readonly decidedBy: string;
+      /** Whether the device has taken it. */
+      readonly outcome: "accepted" | "unknown";
+    } & DeviceReference)
+  /** The device no longer asks, and nobody decided here. */
+  | ({ readonly type: "approval_withdrawn"; readonly toolCallId: string } & DeviceReference)
+  /** Whether the turns of the device fail because this server has no agents API. */
+  | ({ readonly type: "agents_api_missing"; readonly isMissing: boolean } & DeviceReference)
   | { readonly type: "request_failed"; readonly operation: string; readonly cause: unknown }
   | { readonly type: "store_failed"; readonly operation: string; readonly cause: unknown };
 

@@ -32,6 +32,17 @@ export type {
   UnresolvedDelivery,
 } from "./ports.ts";
 export type {
+  ApprovalExpiry,
+  ApprovalKey,
+  ApprovalLog,
+  ApprovalPolicyName,
+  ApprovalRequest,
+  ApprovalSuggestion,
+  Decision,
+  StoredApproval,
+} from "./approval-log.ts";
+export { createMemoryApprovalLog } from "./approvals/memory-log.ts";
+export type {
   MessageLog,
   MessageReply,
   MessageState,

@@ -14,7 +14,7 @@ export const acknowledgementTimeoutMs = 10_000;
  */
 export const defaultSettleMs = 300;
 
-/** How long a message id is remembered with its result, and a replaced connectionId with its device, in milliseconds. */
+/** How long a message id is remembered with its result, a decision with its request, and a replaced connectionId with its device, in milliseconds. */
 export const retentionMs: number = 24 * 60 * 60 * 1_000;
 
 /** Messages that may wait in one conversation. Beyond this, a device silently drops its oldest accepted message. */
@@ -145,6 +145,35 @@ export const maxMessageConversations = 1_000;
 
 /** Messages with the same id that are read. Two are enough to see that the id is ambiguous, unless a query selects one. */
 export const maxSameMessages = 100;
+
+/** Devices without an agents API that are remembered. The oldest is found out again by its next turn. */
+export const maxDevicesWithoutApi = 10_000;
+
+// Approvals
+
+/** Requests for permission of one row that are remembered. What is beyond is not listed; a decision on it still reaches the device. */
+export const maxApprovalsPerDevice = 100;
+
+/** Requests for permission of the devices of one key that are remembered. */
+export const maxApprovalsPerKey = 1_000;
+
+/** Requests for permission of all devices that are remembered. */
+export const maxApprovals = 5_000;
+
+/** The arguments of a tool in a request for permission, in characters. What is longer is cut. */
+export const maxApprovalInputLength: number = 8 * 1_024;
+
+/** How long a change of the pending requests may wait before it is stored, in milliseconds. A decision is stored with its send. */
+export const approvalWriteDelayMs = 1_000;
+
+/** How long a decision of a body waits for its request after an earlier one was decided, in milliseconds: a device asks one by one. */
+export const approvalRequestWaitMs = 5_000;
+
+/** How long the denial of a policy that could not be sent to a connected device waits for the next attempt, in milliseconds. */
+export const denialRetryMs = 10_000;
+
+/** Decisions of all rows that are remembered. The oldest are removed first. */
+export const maxStoredDecisions = 100_000;
 
 // Stored data
 

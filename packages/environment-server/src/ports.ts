@@ -1,4 +1,5 @@
 import type { DeviceLabels, EnvironmentMetadata, EnvironmentPatch } from "@letta-environments/schema";
+import type { ApprovalLog } from "./approval-log.ts";
 import type { ConversationScope, MessageLog } from "./message-log.ts";
 
 export type { ConversationScope } from "./message-log.ts";
@@ -232,6 +233,8 @@ export interface DeliveryLog {
   reserve(delivery: Delivery, nowMs: number): Promise<boolean>;
   /** Releases the ids of a send whose outcome is missing or unknown. */
   release(deliveryId: string): Promise<void>;
+  /** Releases the ids of a send, whatever its outcome is. For a decision that the device asks for again. */
+  forget(deliveryId: string): Promise<void>;
   /**
    * Stores an outcome and returns whether it did. `unknown` replaces nothing; `accepted` and `rejected` replace only `unknown`
    * or a missing outcome. The outcome of a send to another row is never stored.
@@ -244,7 +247,7 @@ export interface DeliveryLog {
 }
 
 /** All stored data of an environment server. */
-export interface EnvironmentStore extends EnvironmentRows, DeviceRows, DeliveryLog, MessageLog {
+export interface EnvironmentStore extends EnvironmentRows, DeviceRows, DeliveryLog, MessageLog, ApprovalLog {
   /**
    * Removes message ids and replaced connectionIds that are older than the retention time, at most `limit` of each. Returns
    * whether there may be more.

@@ -28,6 +28,8 @@ import { createPendingDeliveries } from "./delivery/pending.ts";
 import { createEmitter, type EmitEvent, type EnvironmentServerEvent } from "./events.ts";
 import { createKeyedQueue } from "./keyed-queue.ts";
 import { defaultSettleMs, retentionMs } from "./limits.ts";
+import { followApprovals } from "./operations/approvals/follow.ts";
+import { countApprovals, listApprovals } from "./operations/approvals/list.ts";
 import type { RequestContext, ServerContext } from "./operations/context.ts";
 import { controlConversation } from "./operations/control.ts";
 import { createDeviceAdministration, type DeviceAdministration } from "./operations/devices.ts";
@@ -106,9 +108,9 @@ export interface EnvironmentServer {
 /** Creates an environment server over a store. It opens no port and uses no timers but those of its clock. */
 export function createEnvironmentServer(options: EnvironmentServerOptions): EnvironmentServer {
   const closing = createClosing();
-  const server = createContext(options, closing);
-  const { store, hub, messages, pending, removals, devices } = server;
   const { track, settled } = createRunningWork();
+  const server = createContext(options, closing, track);
+  const { store, hub, messages, approvals, pending, removals, devices } = server;
 
   async function perform(
     request: DecodedRequest,
@@ -158,6 +160,7 @@ export function createEnvironmentServer(options: EnvironmentServerOptions): Envi
       await settled();
       await socketsClosed;
       await messages.close();
+      await approvals.close();
     },
   };
 }
@@ -179,14 +182,23 @@ function withHeaders(context: RequestContext, { headers }: PlainRequest): Reques
 }
 
 /** Creates the parts of a server. */
-function createContext(options: EnvironmentServerOptions, closing: Closing): ServerContext {
+function createContext(
+  options: EnvironmentServerOptions,
+  closing: Closing,
+  track: RunningWork["track"],
+): ServerContext {
   const { clock, randomId, settleMs = defaultSettleMs } = options;
   const store = waitForLocks(options.store, clock);
   const emit = createEmitter(options.onEvent);
   const retentionNow = createSteadyNow(clock);
   const commands = createDeviceCommands({ clock, randomId });
   const messages = createMessageTracker({ clock, log: store, emit, wallNow: retentionNow });
-  const pending = createPendingDeliveries({ clock, log: store, emit, onOutcome: messages.settle });
+  const approvals = followApprovals({ ...options, store, emit, messages, retentionNow, track, server: () => server });
+  const onOutcome: typeof messages.settle = (...outcome) => {
+    messages.settle(...outcome);
+    approvals.settle(...outcome);
+  };
+  const pending = createPendingDeliveries({ clock, log: store, emit, onOutcome });
   const hub = createDeviceHub({
     clock,
     randomId,
@@ -194,13 +206,14 @@ function createContext(options: EnvironmentServerOptions, closing: Closing): Ser
     pending,
     messages,
     commands,
+    approvals,
     emit: withEnds(emit, () => removals.socketEnded()),
     retentionNow,
     settleMs,
   });
   const removals = createRemovalWatch({ clock, store, hub, emit });
   const devices = createDeviceAdministration({ clock, store, hub, removals, emit });
-  return {
+  const server: ServerContext = {
     ...options,
     store,
     settleMs,
@@ -208,8 +221,13 @@ function createContext(options: EnvironmentServerOptions, closing: Closing): Ser
     pending,
     messages,
     commands,
+    approvals,
     hub,
-    presentation: createPresentation({ ...options, hub }),
+    presentation: createPresentation({
+      ...options,
+      hub,
+      countApprovals: (principal, environmentId) => countApprovals({ approvals }, principal, environmentId),
+    }),
     removals,
     devices,
     queue: createKeyedQueue(),
@@ -217,6 +235,7 @@ function createContext(options: EnvironmentServerOptions, closing: Closing): Ser
     onClose: closing.onBegin,
     isClosing: () => closing.hasBegun,
   };
+  return server;
 }
 
 /** Whether the server is closing, and what has to end then. */
@@ -245,7 +264,12 @@ function createClosing(): Closing {
 }
 
 /** Work that {@link EnvironmentServer.close} waits for. */
-function createRunningWork() {
+interface RunningWork {
+  track<Result>(result: Promise<Result>): Promise<Result>;
+  settled(): Promise<unknown>;
+}
+
+function createRunningWork(): RunningWork {
   const running = new Set<Promise<unknown>>();
   return {
     async track<Result>(result: Promise<Result>): Promise<Result> {
@@ -302,6 +326,8 @@ function runOperation(
       return declareDeduplication(removeEnvironment(server, request, principal, context));
     case "retrieveLastRuntime":
       return declareDeduplication(retrieveLastRuntime(server, request, principal));
+    case "listApprovals":
+      return declareDeduplication(listApprovals(server, request, principal));
     case "registerEnvironment":
       return registerEnvironment(server, request, principal, context);
     case "stopTurn":

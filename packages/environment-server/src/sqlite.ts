@@ -1,6 +1,7 @@
 import { createGroupCommit, type GroupCommitOptions, type SqliteDatabase } from "@letta-environments/platform";
 import { retentionMs } from "./limits.ts";
 import type { EnvironmentStore } from "./ports.ts";
+import { createSqliteApprovalLog } from "./sqlite/approval-log.ts";
 import { createSqliteDeviceRows } from "./sqlite/devices.ts";
 import { createSqliteDeliveryLog } from "./sqlite/delivery-log.ts";
 import { createSqliteMessageLog } from "./sqlite/message-log.ts";
@@ -36,6 +37,8 @@ export function createSqliteEnvironmentStore(
     ["environment_delivery", "reserved_at"],
     ["environment_message_status", "sent_at"],
     ["environment_runtime", "used_at"],
+    ["environment_approval", "requested_at"],
+    ["environment_approval", "decided_at"],
   ];
   const limitColumns = limitedColumns.map(([table, column]) =>
     database.prepare(`UPDATE ${table} SET ${column} = ? WHERE ${column} > ?`),
@@ -45,6 +48,7 @@ export function createSqliteEnvironmentStore(
     ...createSqliteDeviceRows(database, commit, cache),
     ...createSqliteDeliveryLog(database, commit),
     ...createSqliteMessageLog(database, commit),
+    ...createSqliteApprovalLog(database, commit),
     prune: (nowMs, limit) =>
       commit(
         () => {

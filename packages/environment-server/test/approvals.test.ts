@@ -26,6 +26,13 @@ function decide(
   return call("POST", `/v1/environments/${connectionId}/messages`, { body, ...options });
 }
 
+/** Connects a device that asks for two permissions. */
+async function connectAsking(harness: Harness) {
+  const connected = await harness.connect("device-1");
+  for (const toolCallId of ["call-1", "call-2"]) connected.socket.ask(toolCallId);
+  return connected;
+}
+
 function payloads(socket: FakeSocket): unknown[] {
   return socket.inputs().map((input) => input.payload);
 }
@@ -52,7 +59,7 @@ describe("the frame of a decision", () => {
     ],
   ])("is an approval_response for %s", async (_, approval, decision) => {
     const harness = createHarness();
-    const { connectionId, socket } = await harness.connect("device-1");
+    const { connectionId, socket } = await connectAsking(harness);
     const sent = decide(harness, connectionId, [approval]);
     await harness.settle();
     expect(socket.frames).toEqual([
@@ -70,7 +77,7 @@ describe("the frame of a decision", () => {
 
 test("a principal without the scope 'approve' is refused, and nothing is sent", async () => {
   const harness = createHarness();
-  const { connectionId, socket } = await harness.connect("device-1");
+  const { connectionId, socket } = await connectAsking(harness);
   const answer = await decide(harness, connectionId, [allow], { principal: anyone });
   expect(answer).toMatchObject({ status: 403, body: { errorCode: "insufficient_scope" } });
   expect(answer.body["detail"]).toContain("'approve'");
@@ -79,7 +86,7 @@ test("a principal without the scope 'approve' is refused, and nothing is sent", 
 
 test("a repeated decision receives the first result and is not sent again", async () => {
   const harness = createHarness();
-  const { connectionId, socket } = await harness.connect("device-1");
+  const { connectionId, socket } = await connectAsking(harness);
   const sent = decide(harness, connectionId, [allow]);
   await harness.settle();
   socket.acknowledge({ accepted: true });
@@ -91,7 +98,7 @@ test("a repeated decision receives the first result and is not sent again", asyn
 
 test("another decision about the same tool call is 409 approval_decided naming it, and not repeated by clients", async () => {
   const harness = createHarness();
-  const { connectionId, socket } = await harness.connect("device-1");
+  const { connectionId, socket } = await connectAsking(harness);
   const sent = decide(harness, connectionId, [allow]);
   await harness.settle();
   socket.acknowledge({ accepted: true });
@@ -104,9 +111,9 @@ test("another decision about the same tool call is 409 approval_decided naming i
   expect(socket.inputs()).toHaveLength(1);
 });
 
-test("a decision that the device rejected had no effect, so it can be sent again", async () => {
+test("a decision that the device rejected had no effect, so it can be sent again when the device asks again", async () => {
   const harness = createHarness();
-  const { connectionId, socket } = await harness.connect("device-1");
+  const { connectionId, socket } = await connectAsking(harness);
   for (const accepted of [false, true]) {
     const sent = decide(harness, connectionId, [allow]);
     await harness.settle();
@@ -114,18 +121,20 @@ test("a decision that the device rejected had no effect, so it can be sent again
     expect(await sent).toMatchObject(
       accepted ? { status: 200 } : { status: 409, body: { detail: noLongerPending.error } },
     );
+    socket.ask("call-1");
   }
   expect(socket.inputs()).toHaveLength(2);
 });
 
 test("a decision that the device rejects after its deadline can be sent again, as if it had rejected it in time", async () => {
   const harness = createHarness();
-  const { connectionId, socket } = await harness.connect("device-1");
+  const { connectionId, socket } = await connectAsking(harness);
   const sent = decide(harness, connectionId, [allow]);
   await harness.clock.advance(10_000);
   expect((await sent).status).toBe(504);
   socket.acknowledge(noLongerPending);
   await harness.settle();
+  socket.ask("call-1");
   const again = decide(harness, connectionId, [allow]);
   await harness.settle();
   socket.acknowledge({ accepted: true });
@@ -135,7 +144,7 @@ test("a decision that the device rejects after its deadline can be sent again, a
 
 test("the frames of a body that follow are not sent when the caller leaves before the device has acknowledged the first", async () => {
   const harness = createHarness();
-  const { connectionId, socket } = await harness.connect("device-1");
+  const { connectionId, socket } = await connectAsking(harness);
   const caller = new AbortController();
   const second = { ...allow, tool_call_id: "call-2" };
   const options = { principal: withApprove, signal: caller.signal };
@@ -151,7 +160,7 @@ test("the frames of a body that follow are not sent when the caller leaves befor
 
 test("a decision without an acknowledgement is 504, and its repeat sends nothing", async () => {
   const harness = createHarness();
-  const { connectionId, socket } = await harness.connect("device-1");
+  const { connectionId, socket } = await connectAsking(harness);
   const sent = decide(harness, connectionId, [allow]);
   await harness.clock.advance(10_000);
   for (const answer of [await sent, await decide(harness, connectionId, [allow])]) {
@@ -162,7 +171,7 @@ test("a decision without an acknowledgement is 504, and its repeat sends nothing
 
 test("a decision with the id of a message is another message, and does not count as queued", async () => {
   const harness = createHarness();
-  const { connectionId, socket } = await harness.connect("device-1");
+  const { connectionId, socket } = await connectAsking(harness);
   socket.onFrame = ({ request_id: requestId }) =>
     socket.acknowledge({ accepted: true, disposition: "queued" }, String(requestId));
   expect((await harness.send(connectionId, { messages: [userMessage("call-1")] })).status).toBe(200);
@@ -175,7 +184,7 @@ test("a decision with the id of a message is another message, and does not count
 
 test("no message id of a caller without the scope 'approve' prevents a decision", async () => {
   const harness = createHarness();
-  const { connectionId, socket } = await harness.connect("device-1");
+  const { connectionId, socket } = await connectAsking(harness);
   socket.onFrame = ({ request_id: requestId }) => socket.acknowledge({ accepted: true }, String(requestId));
   for (const id of ["call-1", "approval/call-1", "perm-call-1"]) {
     expect((await harness.send(connectionId, { messages: [userMessage(id)] })).status).toBe(200);
@@ -188,7 +197,7 @@ describe("a body with several frames", () => {
 
   test("delivers them in order, each after the earlier one was acknowledged", async () => {
     const harness = createHarness();
-    const { connectionId, socket } = await harness.connect("device-1");
+    const { connectionId, socket } = await connectAsking(harness);
     const messages = [userMessage("m-1"), { type: "approval", approvals: [allow, second] }, userMessage("m-2")];
     const path = `/v1/environments/${connectionId}/messages`;
     const sent = harness.call("POST", path, { principal: withApprove, body: { agentId: "agent-1", messages } });
@@ -208,7 +217,7 @@ describe("a body with several frames", () => {
 
   test("stops at the first failure, says what was delivered, and its repeat delivers the rest", async () => {
     const harness = createHarness();
-    const { connectionId, socket } = await harness.connect("device-1");
+    const { connectionId, socket } = await connectAsking(harness);
     const sent = decide(harness, connectionId, [allow, second]);
     await harness.settle();
     socket.acknowledge({ accepted: true });
@@ -221,6 +230,7 @@ describe("a body with several frames", () => {
       body: { errorCode: "input_rejected" },
     });
     expect(answer.body["detail"]).toMatch(/^1 of 2 parts of the body were delivered; .*no longer pending/);
+    socket.ask("call-2");
     const repeat = decide(harness, connectionId, [allow, second]);
     await harness.settle();
     socket.acknowledge({ accepted: true });
@@ -234,7 +244,7 @@ describe("a body with several frames", () => {
 
   test("with a part whose acknowledgement is missing is 504, also when an earlier part was delivered", async () => {
     const harness = createHarness();
-    const { connectionId, socket } = await harness.connect("device-1");
+    const { connectionId, socket } = await connectAsking(harness);
     const sent = decide(harness, connectionId, [allow, second]);
     await harness.settle();
     socket.acknowledge({ accepted: true });
@@ -244,7 +254,7 @@ describe("a body with several frames", () => {
 
   test("with the same tool call twice is 400, and nothing is sent", async () => {
     const harness = createHarness();
-    const { connectionId, socket } = await harness.connect("device-1");
+    const { connectionId, socket } = await connectAsking(harness);
     expect(await decide(harness, connectionId, [allow, allow])).toMatchObject({
       status: 400,
       body: { errors: [{ member: "messages[0].approvals[1].tool_call_id" }] },

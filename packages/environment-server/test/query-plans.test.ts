@@ -16,6 +16,7 @@ const permittedSearches = new Set([
   // The next conversation of an environment.
   "environment_id=? AND agent_id=? AND conversation_id>?",
   "environment_id=? AND agent_id>?",
+  "environment_id=? AND tool_call_id=? AND agent_id=? AND conversation_id=?",
   "delivery_id=?",
   // The conversations in which a message id was used, of which there are few.
   "environment_id=? AND message_id=?",
@@ -28,6 +29,10 @@ const permittedSearches = new Set([
   "tenant=? AND id>?",
   "id>?",
   "sent_at<?",
+  // All pending requests, at the start, and whether there are too many decisions, now and then. Both numbers are limited.
+  "requested_at>?",
+  "decided_at>?",
+  "decided_at<?",
   // Full rows, of which there are few.
   "environment_id>?",
   "last_seen_at<?",

@@ -222,6 +222,7 @@ describe("an Idempotency-Key", () => {
   test("belongs to one body, however many frames that becomes", async () => {
     const { connect, call, settle } = createHarness();
     const { connectionId, socket } = await connect("device-1");
+    socket.ask("call-1");
     const decision = { type: "approval", approvals: [{ approve: true, tool_call_id: "call-1" }] };
     const send = (messages: readonly unknown[]): Promise<Answer> =>
       call("POST", `/v1/environments/${connectionId}/messages`, {

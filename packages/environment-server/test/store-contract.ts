@@ -1,4 +1,5 @@
 import type { Enrolment, EnvironmentStore } from "../src/index.ts";
+import { describeApprovalLogContract } from "./approval-log-contract.ts";
 import { describeDeliveryLogContract } from "./delivery-log-contract.ts";
 import { describeDevicesContract } from "./devices-contract.ts";
 import { describeMessageLogContract } from "./message-log-contract.ts";
@@ -9,11 +10,13 @@ export function describeStoreContract(name: string, createStore: () => Environme
   describeRowsContract(name, createStore);
   describeDevicesContract(name, createStore);
   describeDeliveryLogContract(name, createStore);
-  describeMessageLogContract(name, async () => {
+  const createWithRows = async (): Promise<EnvironmentStore> => {
     const store = createStore();
     for (const environmentId of ["env-1", "env-2"]) await store.enrol(enrolmentOf(environmentId));
     return store;
-  });
+  };
+  describeMessageLogContract(name, createWithRows);
+  describeApprovalLogContract(name, createWithRows);
 }
 
 function enrolmentOf(environmentId: string): Enrolment {

@@ -67,8 +67,10 @@ function emitMember(shape: Shape, access: string, path: string, places: string[]
     return [`findUnknownValue(${addPlace(path, JSON.stringify(shape.known), places)}, ${access});`];
   }
   if (shape.kind !== "array") return [];
-  const inner = emitMember(shape.item, "item", `${path}[]`, places);
-  return inner.length === 0 ? [] : [`for (const item of ${access}) {`, ...indent(inner), "}"];
+  // A list within a list has a name of its own.
+  const item = `item${path.split("[]").length - 1 || ""}`;
+  const inner = emitMember(shape.item, item, `${path}[]`, places);
+  return inner.length === 0 ? [] : [`for (const ${item} of ${access}) {`, ...indent(inner), "}"];
 }
 
 function addPlace(path: string, known: string, places: string[]): string {

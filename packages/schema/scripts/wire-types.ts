@@ -18,6 +18,7 @@ export interface WireType {
 const renamed: ReadonlyMap<unknown, string> = new Map<unknown, string>([
   [schemas.ListEnvironmentsQuerySchema, "ListEnvironmentsWireQuery"],
   [schemas.RetrieveMessageQuerySchema, "RetrieveMessageWireQuery"],
+  [schemas.ListApprovalsQuerySchema, "ListApprovalsWireQuery"],
 ]);
 
 const names: ReadonlyMap<unknown, string> = new Map<unknown, string>([
@@ -52,6 +53,8 @@ export const wireTypes: readonly WireType[] = [
   wireType(schemas.SendMessageResponseSchema, "message.ts", true),
   wireType(schemas.RetrieveMessageQuerySchema, "message-status.ts", false),
   wireType(schemas.MessageStatusSchema, "message-status.ts", true),
+  wireType(schemas.ListApprovalsQuerySchema, "approval.ts", false),
+  wireType(schemas.ApprovalListSchema, "approval.ts", true),
   wireType(schemas.RegisterRequestSchema, "register.ts", false),
   wireType(schemas.RegisterResponseSchema, "register.ts", true),
   wireType(schemas.EnvironmentPatchSchema, "labels.ts", false),

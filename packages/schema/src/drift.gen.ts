@@ -1,4 +1,5 @@
 // Generated from the schemas by scripts/generate.ts. Do not edit.
+import type { ApprovalList } from "./approval.ts";
 import type { ChangeDirectoryResponse, ChangeModeResponse, RemoveQueueItemResponse, ResumeQueueResponse, StopTurnResponse } from "./control.ts";
 import type { Environment, EnvironmentList } from "./environment.ts";
 import type { LastRuntime } from "./last-runtime.ts";
@@ -14,7 +15,7 @@ const selfUpdateMembers: readonly string[] = ["supported","writable","install_pa
 
 const environmentMetadataMembers: readonly string[] = ["gitBranch","lettaCodeVersion","nodeVersion","os","self_update","supported_commands","workingDirectory"];
 
-const environmentMembers: readonly string[] = ["id","connectedAt","connectionId","connectionName","deviceId","firstSeenAt","lastHeartbeat","lastSeenAt","organizationId","podId","apiKeyOwner","currentMode","displayName","metadata","tags","userId"];
+const environmentMembers: readonly string[] = ["id","connectedAt","connectionId","connectionName","deviceId","firstSeenAt","lastHeartbeat","lastSeenAt","organizationId","podId","apiKeyOwner","currentMode","displayName","metadata","tags","pendingApprovals","sendProblem","userId"];
 
 const environmentListMembers: readonly string[] = ["connections","hasNextPage"];
 
@@ -23,6 +24,12 @@ const sendMessageResponseMembers: readonly string[] = ["success","message"];
 const turnUsageMembers: readonly string[] = ["cachedInputTokens","cacheWriteTokens","completionTokens","contextTokens","promptTokens","reasoningTokens","stepCount","totalTokens"];
 
 const messageStatusMembers: readonly string[] = ["agentId","clientMessageId","conversationId","deviceId","state","disposition","durationMs","error","sentAt","stopReason","text","textTruncated","updatedAt","usage","waitSeconds"];
+
+const approvalSuggestionMembers: readonly string[] = ["id","text"];
+
+const approvalMembers: readonly string[] = ["id","connectionId","deviceId","agentId","conversationId","tool","input","inputTruncated","reason","suggestions","requestedAt","ageMs","expiresAt","clientMessageId"];
+
+const approvalListMembers: readonly string[] = ["approvals","hasNextPage","cursor"];
 
 const registerResponseMembers: readonly string[] = ["connectionId","wsUrl","supportsSplitStatusChannels","supportsPairedListenerGenerations"];
 
@@ -49,7 +56,8 @@ export const findEnvironmentDrift = (value: Environment): Drift[] => {
   const place1 = createPlace("currentMode", ["default","standard","acceptEdits","bypassPermissions","unrestricted"], report);
   const place2 = createPlace("metadata.", environmentMetadataMembers, report);
   const place3 = createPlace("metadata.self_update.", selfUpdateMembers, report);
-  findUnknownMembers(place0, value, 10 + (value.apiKeyOwner === undefined ? 0 : 1) + (value.currentMode === undefined ? 0 : 1) + (value.displayName === undefined ? 0 : 1) + (value.metadata === undefined ? 0 : 1) + (value.tags === undefined ? 0 : 1) + (value.userId === undefined ? 0 : 1));
+  const place4 = createPlace("sendProblem", ["agents_api_missing"], report);
+  findUnknownMembers(place0, value, 10 + (value.apiKeyOwner === undefined ? 0 : 1) + (value.currentMode === undefined ? 0 : 1) + (value.displayName === undefined ? 0 : 1) + (value.metadata === undefined ? 0 : 1) + (value.tags === undefined ? 0 : 1) + (value.pendingApprovals === undefined ? 0 : 1) + (value.sendProblem === undefined ? 0 : 1) + (value.userId === undefined ? 0 : 1));
   findUnknownValue(place1, value.currentMode);
   if (value.metadata !== undefined) {
     findUnknownMembers(place2, value.metadata, (value.metadata.gitBranch === undefined ? 0 : 1) + (value.metadata.lettaCodeVersion === undefined ? 0 : 1) + (value.metadata.nodeVersion === undefined ? 0 : 1) + (value.metadata.os === undefined ? 0 : 1) + (value.metadata.self_update === undefined ? 0 : 1) + (value.metadata.supported_commands === undefined ? 0 : 1) + (value.metadata.workingDirectory === undefined ? 0 : 1));
@@ -57,6 +65,7 @@ export const findEnvironmentDrift = (value: Environment): Drift[] => {
       findUnknownMembers(place3, value.metadata.self_update, 2 + (value.metadata.self_update.install_path === undefined ? 0 : 1) + (value.metadata.self_update.manual_command === undefined ? 0 : 1) + (value.metadata.self_update.reason === undefined ? 0 : 1));
     }
   }
+  findUnknownValue(place4, value.sendProblem);
   return [...report.values()];
 };
 
@@ -68,9 +77,10 @@ export const findEnvironmentListDrift = (value: EnvironmentList): Drift[] => {
   const place2 = createPlace("connections[].currentMode", ["default","standard","acceptEdits","bypassPermissions","unrestricted"], report);
   const place3 = createPlace("connections[].metadata.", environmentMetadataMembers, report);
   const place4 = createPlace("connections[].metadata.self_update.", selfUpdateMembers, report);
+  const place5 = createPlace("connections[].sendProblem", ["agents_api_missing"], report);
   findUnknownMembers(place0, value, 2);
   for (const item of value.connections) {
-    findUnknownMembers(place1, item, 10 + (item.apiKeyOwner === undefined ? 0 : 1) + (item.currentMode === undefined ? 0 : 1) + (item.displayName === undefined ? 0 : 1) + (item.metadata === undefined ? 0 : 1) + (item.tags === undefined ? 0 : 1) + (item.userId === undefined ? 0 : 1));
+    findUnknownMembers(place1, item, 10 + (item.apiKeyOwner === undefined ? 0 : 1) + (item.currentMode === undefined ? 0 : 1) + (item.displayName === undefined ? 0 : 1) + (item.metadata === undefined ? 0 : 1) + (item.tags === undefined ? 0 : 1) + (item.pendingApprovals === undefined ? 0 : 1) + (item.sendProblem === undefined ? 0 : 1) + (item.userId === undefined ? 0 : 1));
     findUnknownValue(place2, item.currentMode);
     if (item.metadata !== undefined) {
       findUnknownMembers(place3, item.metadata, (item.metadata.gitBranch === undefined ? 0 : 1) + (item.metadata.lettaCodeVersion === undefined ? 0 : 1) + (item.metadata.nodeVersion === undefined ? 0 : 1) + (item.metadata.os === undefined ? 0 : 1) + (item.metadata.self_update === undefined ? 0 : 1) + (item.metadata.supported_commands === undefined ? 0 : 1) + (item.metadata.workingDirectory === undefined ? 0 : 1));
@@ -78,6 +88,7 @@ export const findEnvironmentListDrift = (value: EnvironmentList): Drift[] => {
         findUnknownMembers(place4, item.metadata.self_update, 2 + (item.metadata.self_update.install_path === undefined ? 0 : 1) + (item.metadata.self_update.manual_command === undefined ? 0 : 1) + (item.metadata.self_update.reason === undefined ? 0 : 1));
       }
     }
+    findUnknownValue(place5, item.sendProblem);
   }
   return [...report.values()];
 };
@@ -102,6 +113,22 @@ export const findMessageStatusDrift = (value: MessageStatus): Drift[] => {
   findUnknownValue(place2, value.disposition);
   if (value.usage !== undefined) {
     findUnknownMembers(place3, value.usage, (value.usage.cachedInputTokens === undefined ? 0 : 1) + (value.usage.cacheWriteTokens === undefined ? 0 : 1) + (value.usage.completionTokens === undefined ? 0 : 1) + (value.usage.contextTokens === undefined ? 0 : 1) + (value.usage.promptTokens === undefined ? 0 : 1) + (value.usage.reasoningTokens === undefined ? 0 : 1) + (value.usage.stepCount === undefined ? 0 : 1) + (value.usage.totalTokens === undefined ? 0 : 1));
+  }
+  return [...report.values()];
+};
+
+/** Returns the unknown members of a {@link ApprovalList}, and the unknown values of its open enums. */
+export const findApprovalListDrift = (value: ApprovalList): Drift[] => {
+  const report: DriftReport = new Map();
+  const place0 = createPlace("", approvalListMembers, report);
+  const place1 = createPlace("approvals[].", approvalMembers, report);
+  const place2 = createPlace("approvals[].suggestions[].", approvalSuggestionMembers, report);
+  findUnknownMembers(place0, value, 3);
+  for (const item of value.approvals) {
+    findUnknownMembers(place1, item, 14);
+    for (const item1 of item.suggestions) {
+      findUnknownMembers(place2, item1, 2);
+    }
   }
   return [...report.values()];
 };

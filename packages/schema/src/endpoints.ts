@@ -25,7 +25,13 @@ import {
   type StopTurnBody,
   type StopTurnResponse,
 } from "./control.ts";
-import { controlProblems } from "./control-problems.ts";
+import { bodyProblems, control, controlProblems, deviceProblems } from "./endpoint-problems.ts";
+import {
+  ApprovalListSchema,
+  ListApprovalsQuerySchema,
+  type ApprovalList,
+  type ListApprovalsQuery,
+} from "./approval.ts";
 import { EnvironmentListSchema, EnvironmentSchema, type Environment, type EnvironmentList } from "./environment.ts";
 import {
   EnvironmentPatchSchema,
@@ -65,6 +71,7 @@ export type Operation =
   | "updateEnvironment"
   | "removeEnvironment"
   | "retrieveLastRuntime"
+  | "listApprovals"
   | "registerEnvironment"
   | "openDeviceSocket"
   | ControlOperation;
@@ -114,6 +121,7 @@ export interface Endpoints {
   readonly updateEnvironment: Endpoint<never, EnvironmentPatch, Environment, "deviceId">;
   readonly removeEnvironment: Endpoint<RemoveEnvironmentQuery, never, never, "deviceId">;
   readonly retrieveLastRuntime: Endpoint<never, never, LastRuntime, "agentId" | "conversationId">;
+  readonly listApprovals: Endpoint<ListApprovalsQuery, never, ApprovalList, never>;
   readonly registerEnvironment: Endpoint<never, RegisterRequest, RegisterResponse, never>;
   readonly openDeviceSocket: Endpoint<never, never, never, "connectionId">;
   readonly stopTurn: Endpoint<never, StopTurnBody, StopTurnResponse, "connectionId">;
@@ -141,18 +149,6 @@ type DecodedBy<Schema extends GenericSchema | null> =
 export type DecodedRequest = {
   [Name in Operation]: { readonly operation: Name } & OperationInput<Name>;
 }[Operation];
-
-/** The members that the operations with a body have in common. */
-const control = {
-  method: "POST",
-  audience: "caller",
-  extension: true,
-  scope: "control",
-  params: ["connectionId"],
-  query: null,
-  successStatus: 200,
-  problems: ["malformed_json", "body_too_large", "unsupported_media_type", ...controlProblems],
-} as const;
 
 /** The endpoints of the API, and the two that devices use. */
 export const endpoints: Endpoints = {
@@ -208,6 +204,8 @@ export const endpoints: Endpoints = {
       "connection_replaced",
       "input_rejected",
       "approval_decided",
+      "approval_not_found",
+      "agents_api_missing",
       "body_too_large",
       "unsupported_media_type",
       "agent_not_allowed",
@@ -253,16 +251,7 @@ export const endpoints: Endpoints = {
     body: EnvironmentPatchSchema,
     response: EnvironmentSchema,
     successStatus: 200,
-    problems: [
-      "malformed_json",
-      "invalid_request",
-      "invalid_id",
-      "environment_not_found",
-      "grant_not_allowed",
-      "body_too_large",
-      "unsupported_media_type",
-      "storage_unavailable",
-    ],
+    problems: [...bodyProblems, ...deviceProblems],
   },
   removeEnvironment: {
     operation: "removeEnvironment",
@@ -281,7 +270,7 @@ export const endpoints: Endpoints = {
     body: null,
     response: null,
     successStatus: 204,
-    problems: ["invalid_request", "invalid_id", "environment_not_found", "grant_not_allowed", "storage_unavailable"],
+    problems: deviceProblems,
   },
   retrieveLastRuntime: {
     operation: "retrieveLastRuntime",
@@ -297,6 +286,21 @@ export const endpoints: Endpoints = {
     response: LastRuntimeSchema,
     successStatus: 200,
     problems: ["invalid_id", "environment_not_found", "storage_unavailable"],
+  },
+  listApprovals: {
+    operation: "listApprovals",
+    method: "GET",
+    path: "/v1/environments/approvals",
+    summary: "List the requests for permission that wait for a decision, the oldest first.",
+    audience: "caller",
+    scope: "approve",
+    extension: true,
+    params: [],
+    query: ListApprovalsQuerySchema,
+    body: null,
+    response: ApprovalListSchema,
+    successStatus: 200,
+    problems: ["invalid_request", "storage_unavailable"],
   },
   registerEnvironment: {
     operation: "registerEnvironment",

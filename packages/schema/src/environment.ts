@@ -75,6 +75,10 @@ export interface Environment {
   metadata?: EnvironmentMetadata;
   /** Tags that the server's administrator gave to the device. */
   tags?: string[];
+  /** Requests for permission that wait for a decision, for callers that may decide on them; absent for none. */
+  pendingApprovals?: number;
+  /** Why messages to the device are refused although it is online; see the problem with this code. */
+  sendProblem?: OpenEnum<"agents_api_missing">;
   /** User whose key the device enrolled with. */
   userId?: string;
 }
@@ -124,6 +128,8 @@ export const EnvironmentSchema: WireObjectSchema<Environment> = /* @__PURE__ */ 
   displayName: v.exactOptional(v.string()),
   metadata: v.exactOptional(EnvironmentMetadataSchema),
   tags: v.exactOptional(v.array(v.string())),
+  pendingApprovals: v.exactOptional(v.number()),
+  sendProblem: v.exactOptional(openEnum(["agents_api_missing"])),
   userId: v.exactOptional(v.string()),
 }));
 

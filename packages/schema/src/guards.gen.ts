@@ -1,4 +1,5 @@
 // Generated from the schemas by scripts/generate.ts. Do not edit. For values from JSON: a member that is undefined counts as absent.
+import type { ApprovalList, ListApprovalsWireQuery } from "./approval.ts";
 import type { ChangeDirectoryBody, ChangeDirectoryResponse, ChangeModeBody, ChangeModeResponse, ConversationTarget, RemoveQueueItemQuery, RemoveQueueItemResponse, ResumeQueueResponse, StopTurnBody, StopTurnResponse } from "./control.ts";
 import type { Environment, EnvironmentList } from "./environment.ts";
 import type { EnvironmentPatch } from "./labels.ts";
@@ -26,6 +27,7 @@ const isTextsOrAbsent = (value: unknown): boolean =>
 const isTextOrAbsent = (value: unknown): boolean => isText(value) || value === undefined;
 const isNumberOrNull = (value: unknown): boolean => isNumber(value) || value === null;
 const isTextOrNull = (value: unknown): boolean => isText(value) || value === null;
+const isNumberOrAbsent = (value: unknown): boolean => isNumber(value) || value === undefined;
 const isTextIdentifier = (value: unknown): boolean => isText(value) && isIdentifier(value);
 const isTextListLimit = (value: unknown): boolean => isText(value) && isListLimit(value);
 const isTextFrom1To256 = (value: unknown): boolean => isText(value) && value.length >= 1 && value.length <= 256;
@@ -35,7 +37,6 @@ const isTextFrom1 = (value: unknown): boolean => isText(value) && value.length >
 const isTextWellFormedTo256 = (value: unknown): boolean => isText(value) && isWellFormed(value) && value.length <= 256;
 const isTextReference = (value: unknown): boolean => isText(value) && isReference(value);
 const isTextWaitSeconds = (value: unknown): boolean => isText(value) && isWaitSeconds(value);
-const isNumberOrAbsent = (value: unknown): boolean => isNumber(value) || value === undefined;
 const isTextFrom1To256Displayable = (value: unknown): boolean => isText(value) && value.length >= 1 && value.length <= 256 && isDisplayable(value);
 const isTextFrom1To128Displayable = (value: unknown): boolean => isText(value) && value.length >= 1 && value.length <= 128 && isDisplayable(value);
 const isTextTo4096Directory = (value: unknown): boolean => isText(value) && value.length <= 4096 && isDirectory(value);
@@ -76,6 +77,8 @@ export const isEnvironment = (value: unknown): value is Environment =>
   isTextOrAbsent(value["displayName"]) &&
   (value["metadata"] === undefined || isEnvironmentMetadata(value["metadata"])) &&
   isTextsOrAbsent(value["tags"]) &&
+  isNumberOrAbsent(value["pendingApprovals"]) &&
+  isTextOrAbsent(value["sendProblem"]) &&
   isTextOrAbsent(value["userId"]);
 
 /** Returns the path of the first member that does not match {@link Environment}, such as `messages[0].role`; `""` for the whole value, `null` if it matches. */
@@ -199,6 +202,47 @@ export const isMessageStatus = (value: unknown): value is MessageStatus =>
 
 /** Returns the path of the first member that does not match {@link MessageStatus}, such as `messages[0].role`; `""` for the whole value, `null` if it matches. */
 export const findMessageStatusMismatch = (value: unknown): string | null => findMismatch(isMessageStatus, value);
+
+/** Returns whether a value matches {@link ListApprovalsWireQuery}. */
+export const isListApprovalsWireQuery = (value: unknown): value is ListApprovalsWireQuery =>
+  isRecord(value) &&
+  (value["after"] === undefined || isTextIdentifier(value["after"])) &&
+  (value["limit"] === undefined || isTextListLimit(value["limit"]));
+
+/** Returns the path of the first member that does not match {@link ListApprovalsWireQuery}, such as `messages[0].role`; `""` for the whole value, `null` if it matches. */
+export const findListApprovalsWireQueryMismatch = (value: unknown): string | null => findMismatch(isListApprovalsWireQuery, value);
+
+const isApprovalSuggestion = (value: unknown): boolean =>
+  isRecord(value) &&
+  isText(value["id"]) &&
+  isText(value["text"]);
+
+const isApproval = (value: unknown): boolean =>
+  isRecord(value) &&
+  isText(value["id"]) &&
+  isTextOrNull(value["connectionId"]) &&
+  isText(value["deviceId"]) &&
+  isTextOrNull(value["agentId"]) &&
+  isText(value["conversationId"]) &&
+  isText(value["tool"]) &&
+  (value["input"] === null || isRecord(value["input"])) &&
+  isFlag(value["inputTruncated"]) &&
+  isTextOrNull(value["reason"]) &&
+  isEach(value["suggestions"], isApprovalSuggestion) &&
+  isNumber(value["requestedAt"]) &&
+  isNumber(value["ageMs"]) &&
+  isNumberOrNull(value["expiresAt"]) &&
+  isTextOrNull(value["clientMessageId"]);
+
+/** Returns whether a value matches {@link ApprovalList}. */
+export const isApprovalList = (value: unknown): value is ApprovalList =>
+  isRecord(value) &&
+  isEach(value["approvals"], isApproval) &&
+  isFlag(value["hasNextPage"]) &&
+  isTextOrNull(value["cursor"]);
+
+/** Returns the path of the first member that does not match {@link ApprovalList}, such as `messages[0].role`; `""` for the whole value, `null` if it matches. */
+export const findApprovalListMismatch = (value: unknown): string | null => findMismatch(isApprovalList, value);
 
 /** Returns whether a value matches {@link RegisterRequest}. */
 export const isRegisterRequest = (value: unknown): value is RegisterRequest =>

@@ -1,4 +1,5 @@
 export * from "./access.ts";
+export * from "./approval.ts";
 export * from "./canonical-json.ts";
 export * from "./check-value.ts";
 export * from "./control.ts";

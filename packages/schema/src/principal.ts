@@ -2,6 +2,7 @@
  * The principal of a request: its tenant and what it may do. A gateway determines it from the key and passes it to a service as an
  * argument, never in a header.
  */
+import type { ApprovalPolicy } from "./approval.ts";
 import type { EnvironmentMode } from "./environment.ts";
 
 /**
@@ -80,6 +81,11 @@ export interface Principal extends DeviceAllowlist {
    * mode. Nothing is sent unless the device reports that mode.
    */
   readonly setMode?: EnvironmentMode | null;
+  /**
+   * What decides on requests for permission when nobody does: of turns that this principal starts, and on devices that connect with its
+   * key. Absent or `null`: they wait.
+   */
+  readonly approvalPolicy?: ApprovalPolicy | null;
   /** Whether other keys may also use the devices that this key enrols. */
   readonly shared: boolean;
 }

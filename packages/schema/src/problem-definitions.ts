@@ -69,6 +69,8 @@ export type ProblemCode =
   | "message_ambiguous"
   | "control_rejected"
   | "mode_not_set"
+  | "approval_not_found"
+  | "agents_api_missing"
   | "send_in_progress"
   | "key_revoked"
   | "key_damaged"
@@ -206,6 +208,19 @@ export const problemDefinitions: Readonly<Record<ProblemCode, ProblemDefinition>
     "Mode not set",
     "The gateway key sets the mode of the conversation first, and the device did not report that mode. The message was not sent.",
     true,
+  ),
+  approval_not_found: define(
+    404,
+    "Approval not found",
+    "No such request for permission is pending in this conversation. Nothing was sent.",
+    false,
+  ),
+  agents_api_missing: define(
+    409,
+    "Agents API missing",
+    "The turns of this device fail because it uses the API backend, which needs an agents API at the address of this server, " +
+      "and there is none. Start the device with --backend local. Nothing was sent.",
+    false,
   ),
   send_in_progress: define(
     409,

@@ -25,6 +25,8 @@ const environment: Shape<schema.Environment> = {
   displayName: "optional",
   metadata: "optional",
   tags: "optional",
+  pendingApprovals: "optional",
+  sendProblem: "optional",
   userId: "optional",
 };
 const metadata: Shape<schema.EnvironmentMetadata> = {

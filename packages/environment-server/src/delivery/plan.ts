@@ -35,6 +35,8 @@ export interface DeliveryPart {
   readonly messageIds: readonly string[];
   /** The member of the request that each id comes from. */
   readonly members: readonly string[];
+  /** The tool call that it decides on; `null` for messages. */
+  readonly toolCallId: string | null;
   /** Digest of the content. */
   readonly fingerprint: string;
   readonly payload: InputPayload;
@@ -87,6 +89,11 @@ export function planDelivery(body: SendMessageBody, idempotencyKey: string | nul
   if (first === undefined) return refuse(problemResponse("invalid_request"));
   const keyIds = idempotencyKey === null ? null : toKeyIds(idempotencyKey, body, sha256);
   return { kind: "planned", plan: { agentId, conversationId, parts: [{ ...first, keyIds }, ...rest] } };
+}
+
+/** Plans a denial that no caller sent. */
+export function planDenial(toolCallId: string, reason: string, sha256: Sha256): DeliveryPart {
+  return toDecisionPart({ approve: false, tool_call_id: toolCallId, reason }, "tool_call_id", sha256);
 }
 
 /** The ids under which a part is stored: those of its content, and those of the key. */
@@ -144,6 +151,7 @@ function toMessagePart(
     keyIds: null,
     messageIds: messages.map((message) => message.client_message_id),
     members: users.map(({ member }) => member),
+    toolCallId: null,
     fingerprint: sha256(canonicalJson(messages)),
     payload: { kind: "create_message", messages },
   };
@@ -155,6 +163,7 @@ function toDecisionPart(approval: ApprovalDecision, member: string, sha256: Sha2
     keyIds: null,
     messageIds: [decisionIdPrefix + approval.tool_call_id],
     members: [member],
+    toolCallId: approval.tool_call_id,
     fingerprint: sha256(canonicalJson(decision)),
     payload: { kind: "approval_response", request_id: `perm-${approval.tool_call_id}`, decision },
   };

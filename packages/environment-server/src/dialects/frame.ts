@@ -2,6 +2,7 @@
  * What this server understands of a device's frames, without the vendor's names. Everything else in a frame is ignored. Texts from a
  * device are bounded, and free of control characters where they are shown as one line.
  */
+import type { ApprovalRequest } from "../approval-log.ts";
 import type { TurnUsage } from "../message-log.ts";
 import type { DeviceStatus } from "../ports.ts";
 import type { CommandResponse } from "./command-frames.ts";
@@ -81,7 +82,7 @@ export interface AssistantTextFrame extends Scoped {
 /** A turn asks for permission to use a tool. */
 export interface ApprovalRequestFrame extends Scoped {
   readonly kind: "control_request";
-  readonly requestId: string;
+  readonly request: ApprovalRequest;
 }
 
 /** The status of the device, as of one conversation. */
@@ -92,8 +93,8 @@ export interface StatusFrame {
   readonly runtime: FrameRuntime | null;
   /** Number of changes of a directory that the device has made or refused; `null` when it does not count them. */
   readonly directoryRevision: number | null;
-  /** A turn of the conversation waits for an approval; `null` when the frame does not say. */
-  readonly isWaiting: boolean | null;
+  /** The requests for permission that wait in the conversation, all of them; `null` when the frame does not say. */
+  readonly pending: readonly ApprovalRequest[] | null;
 }
 
 /** A parsed frame from a device. */

@@ -74,7 +74,7 @@ test("a status frame changes only the members that it contains", () => {
     change: {},
     runtime: null,
     directoryRevision: null,
-    isWaiting: null,
+    pending: null,
   });
   expect(change({ current_working_directory: "/code", git_context: null })).toMatchObject({
     change: { workingDirectory: "/code", gitBranch: null },

@@ -6,14 +6,8 @@ import { environmentModes } from "@letta-environments/schema";
 import { maxParsedLength } from "../limits.ts";
 import { commandResponseTypes, parseCommandResponse } from "./command-frames.ts";
 import type { DeviceFrame, StatusChange } from "./frame.ts";
-import {
-  parseApprovalRequest,
-  parseDelta,
-  parseLoopStatus,
-  parseQueue,
-  parseTurnFinished,
-  readIsWaiting,
-} from "./turn-frames.ts";
+import { parseApprovalRequest, readPendingRequests } from "./approval-requests.ts";
+import { parseDelta, parseLoopStatus, parseQueue, parseTurnFinished } from "./turn-frames.ts";
 import { isMembers, type Members, readId, readLine, readPath, readRuntime, readWord } from "./values.ts";
 
 const parsers: ReadonlyMap<string, (frame: Members) => DeviceFrame> = new Map<string, (frame: Members) => DeviceFrame>([
@@ -99,7 +93,7 @@ function parseStatus(frame: Members): DeviceFrame {
     change,
     runtime: "kind" in runtime ? null : runtime,
     directoryRevision: typeof revision === "number" ? revision : null,
-    isWaiting: readIsWaiting(status),
+    pending: readPendingRequests(status),
   };
 }
 

@@ -109,20 +109,3 @@ test("deltas of another kind are not parsed, whatever their text says", () => {
   const quoted = { id: "a", message_type: "reasoning_message", reasoning: '"message_type":"assistant_message"' };
   expect(skipped(quoted)).toMatchObject({ kind: "other" });
 });
-
-test("a request for permission has its conversation in the frame or in its envelope", () => {
-  const request = { type: "control_request", request_id: "perm-1", request: { subtype: "can_use_tool" } };
-  const expected = { kind: "control_request", runtime: conversation, requestId: "perm-1" };
-  expect(parse({ ...request, ...runtime })).toEqual(expected);
-  expect(parse({ ...request, runtime })).toEqual(expected);
-  expect(parse(request).kind).toBe("invalid");
-  expect(parse({ ...request, runtime, request_id: null }).kind).toBe("invalid");
-});
-
-test("a status says whether its conversation waits for a permission, as devices of every version report it", () => {
-  const status = (pending_control_requests: unknown): unknown =>
-    parse({ type: "update_device_status", runtime, device_status: { pending_control_requests } });
-  expect(status([{ request_id: "perm-1" }])).toMatchObject({ runtime: conversation, isWaiting: true });
-  expect(status([])).toMatchObject({ isWaiting: false });
-  expect(status({})).toMatchObject({ isWaiting: null });
-});

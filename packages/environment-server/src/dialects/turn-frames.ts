@@ -1,6 +1,6 @@
 /**
  * The frames in which a device reports its queue and its turns. They differ between versions: `removed` and `turn_finished` exist
- * since 0.30.3, `client_message_ids_by_run_id` since 0.30.28, and 0.19 reports a request for permission only in its status.
+ * since 0.30.3, `client_message_ids_by_run_id` since 0.30.28.
  */
 import type { TurnCounter, TurnUsage } from "../message-log.ts";
 import type { DeviceFrame, LoopFrame, QueueRemoval } from "./frame.ts";
@@ -69,21 +69,6 @@ export function parseDelta(frame: Members): DeviceFrame {
     default:
       return other;
   }
-}
-
-/** Parses `control_request`. Its conversation is in the frame itself, and since some version also in its envelope. */
-export function parseApprovalRequest(frame: Members): DeviceFrame {
-  const runtime = readRuntime(isMembers(frame["runtime"]) ? frame["runtime"] : frame);
-  if ("kind" in runtime) return runtime;
-  const requestId = readId(frame["request_id"]);
-  if (requestId === null) return { kind: "invalid", rule: "control_request must have request_id" };
-  return { kind: "control_request", runtime, requestId };
-}
-
-/** Whether the conversation of a status waits for an approval; `null` when the status does not say. */
-export function readIsWaiting(status: Members): boolean | null {
-  const pending = status["pending_control_requests"];
-  return Array.isArray(pending) ? pending.length > 0 : null;
 }
 
 function readRemovals(removed: readonly unknown[]): QueueRemoval[] {

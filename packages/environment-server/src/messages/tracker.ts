@@ -4,6 +4,7 @@
  * disconnects its messages are unknown. When it comes back it is asked about them, and its reports continue where they stopped.
  */
 import type { Clock } from "@letta-environments/platform";
+import type { ApprovalPolicy } from "@letta-environments/schema";
 import type { FrameRuntime, StatusFrame, TurnFrame } from "../dialects/frame.ts";
 import type { EmitEvent } from "../events.ts";
 import { maxConversationsPerDevice, maxFollowedMessages, maxFollowedPerRow } from "../limits.ts";
@@ -16,8 +17,8 @@ import { createMessageWriter, type MessageWriter } from "./writer.ts";
 
 /** See the description of this file. */
 export interface MessageTracker {
-  /** Follows a send whose ids have just been stored. */
-  open(delivery: Delivery): void;
+  /** Follows a send whose ids have just been stored. `policy`: what its sender lays down for requests of its turn. */
+  open(delivery: Delivery, policy?: ApprovalPolicy | null): void;
   /** Its frame was written. */
   sent(delivery: Delivery): void;
   /** Nothing of it was written, and its ids are free again. */
@@ -30,6 +31,8 @@ export interface MessageTracker {
   resume(environmentId: string): Promise<readonly FrameRuntime[]>;
   disconnect(environmentId: string): void;
   receive(environmentId: string, frame: TurnFrame | StatusFrame): void;
+  /** The message whose turn runs in a conversation, and the policy of its sender; `null` when none is known. */
+  causeOf(environmentId: string, runtime: FrameRuntime): MessageCause | null;
   /** The messages of a row with an id that are followed at present, or have just ended. The latest of a conversation is the last. */
   find(environmentId: string, messageId: string): readonly StoredMessage[];
   /** Calls `run` whenever a message of a row with this id has ended and is stored. Returns a function that stops it. */
@@ -38,9 +41,16 @@ export interface MessageTracker {
   close(): Promise<void>;
 }
 
+/** What made a turn run. */
+export interface MessageCause {
+  readonly messageId: string;
+  readonly policy: ApprovalPolicy | null;
+}
+
 interface Entry extends TurnMember {
   readonly deliveryId: string;
   readonly scope: ConversationScope;
+  readonly policy: ApprovalPolicy | null;
   readonly sentAt: number;
   updatedAt: number;
   status: MessageStatus;
@@ -86,11 +96,11 @@ export function createMessageTracker(options: MessageTrackerOptions): MessageTra
   };
   const { rows, writer, wallNow } = state;
   return {
-    open({ id, scope, userMessageIds = [] }) {
+    open({ id, scope, userMessageIds = [] }, policy = null) {
       const row = rows.get(scope.environmentId);
       if (row === undefined || userMessageIds.length === 0) return;
       const now = wallNow();
-      const given = { deliveryId: id, scope, messageIds: userMessageIds, sentAt: now, updatedAt: now };
+      const given = { deliveryId: id, scope, policy, messageIds: userMessageIds, sentAt: now, updatedAt: now };
       follow(state, row, createEntry(given));
     },
     sent({ id, scope }) {
@@ -118,6 +128,11 @@ export function createMessageTracker(options: MessageTrackerOptions): MessageTra
     receive(environmentId, frame) {
       if (frame.runtime === null) return;
       rows.get(environmentId)?.conversations.get(keyOfConversation(frame.runtime))?.receive(frame);
+    },
+    causeOf(environmentId, runtime) {
+      const entry = rows.get(environmentId)?.conversations.get(keyOfConversation(runtime))?.current();
+      const messageId = entry?.messageIds.at(-1);
+      return entry === undefined || messageId === undefined ? null : { messageId, policy: entry.policy };
     },
     find(environmentId, messageId) {
       const ended = [...state.ending].filter(({ scope }) => scope.environmentId === environmentId);
@@ -263,7 +278,7 @@ function groupByDelivery(stored: readonly StoredMessage[]): Entry[] {
     const { scope, sentAt, updatedAt } = first;
     const messageIds = messages.map(({ messageId }) => messageId);
     const status = advance(first.status, { kind: "lost" });
-    return [createEntry({ deliveryId, scope, messageIds, sentAt, updatedAt, status })];
+    return [createEntry({ deliveryId, scope, policy: null, messageIds, sentAt, updatedAt, status })];
   });
 }
 

@@ -29,6 +29,8 @@ export interface ConversationTurns<Member extends TurnMember> {
   /** Forgets a send. */
   remove(member: Member): void;
   receive(frame: TurnFrame | StatusFrame): void;
+  /** The send whose turn runs, the latest of several; `undefined` when none is known. */
+  current(): Member | undefined;
   /** Frees memory. Nothing may be called afterwards. */
   close(): void;
 }
@@ -99,6 +101,7 @@ export function createConversationTurns<Member extends TurnMember>(
     },
     remove: (member) => forget(state, member),
     receive: (frame) => receive(state, frame),
+    current: () => [...state.turn].at(-1),
     close: state.reply.clear,
   };
 }
@@ -118,7 +121,7 @@ function receive<Member extends TurnMember>(state: State<Member>, frame: TurnFra
     case "control_request":
       return applyToTurn(state, { kind: "waiting" });
     case "update_device_status":
-      return frame.isWaiting === true ? applyToTurn(state, { kind: "waiting" }) : undefined;
+      return (frame.pending?.length ?? 0) > 0 ? applyToTurn(state, { kind: "waiting" }) : undefined;
   }
 }
 

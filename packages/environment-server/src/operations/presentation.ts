@@ -32,6 +32,7 @@ interface Shown {
   readonly presence: Presence | null;
   readonly showsDetails: boolean;
   readonly tenantName: string | undefined;
+  readonly pendingApprovals: number;
   readonly text: string;
 }
 
@@ -40,10 +41,13 @@ export function createPresentation({
   hub,
   clock,
   podId,
+  countApprovals,
 }: {
   readonly hub: Pick<DeviceHub, "presence">;
   readonly clock: Clock;
   readonly podId: string;
+  /** The number of a row's pending requests for permission that a principal may decide on. */
+  readonly countApprovals: (principal: Principal, environmentId: string) => number;
 }): Presentation {
   // A store returns the same object for a row until the row changes.
   const shown = new WeakMap<EnvironmentRow, Shown>();
@@ -52,15 +56,18 @@ export function createPresentation({
     const presence = hub.presence(row.id, now);
     const showsDetails = principal.scopes.has("details");
     const { tenantName } = principal;
+    const pendingApprovals = presence === null ? 0 : countApprovals(principal, row.id);
     const last = shown.get(row);
     const isSame =
       last !== undefined &&
       last.showsDetails === showsDetails &&
       last.tenantName === tenantName &&
+      last.pendingApprovals === pendingApprovals &&
       isSamePresence(last.presence, presence);
     if (isSame) return last.text;
-    const text = JSON.stringify(presentEnvironment<Environment>(principal, toEnvironment(row, presence, podId)));
-    shown.set(row, { presence, showsDetails, tenantName, text });
+    const environment = toEnvironment(row, presence, podId, pendingApprovals);
+    const text = JSON.stringify(presentEnvironment<Environment>(principal, environment));
+    shown.set(row, { presence, showsDetails, tenantName, pendingApprovals, text });
     return text;
   }
 
@@ -92,7 +99,8 @@ function isSamePresence(left: Presence | null, right: Presence | null): boolean 
     left.connectedAtMs === right.connectedAtMs &&
     left.lastHeartbeatMs === right.lastHeartbeatMs &&
     left.lastSeenMs === right.lastSeenMs &&
-    left.status === right.status
+    left.status === right.status &&
+    left.isAgentsApiMissing === right.isAgentsApiMissing
   );
 }
 
@@ -101,7 +109,12 @@ function lastSeenAt(row: EnvironmentRow, presence: Presence | null): number {
 }
 
 /** Converts a row. `connectedAt`, `connectionId`, `lastHeartbeat` and `podId` are `null` while the device is offline. */
-function toEnvironment(row: EnvironmentRow, presence: Presence | null, podId: string): ShownEnvironment {
+function toEnvironment(
+  row: EnvironmentRow,
+  presence: Presence | null,
+  podId: string,
+  pendingApprovals: number,
+): ShownEnvironment {
   const status = presence?.status ?? row;
   const metadata = mergeMetadata(row.metadata, status);
   return {
@@ -122,6 +135,8 @@ function toEnvironment(row: EnvironmentRow, presence: Presence | null, podId: st
     ...(metadata !== null && { metadata }),
     ...(row.displayName !== null && { displayName: row.displayName }),
     ...(row.tags.length > 0 && { tags: [...row.tags] }),
+    ...(pendingApprovals > 0 && { pendingApprovals }),
+    ...(presence?.isAgentsApiMissing === true && { sendProblem: "agents_api_missing" }),
   };
 }
 

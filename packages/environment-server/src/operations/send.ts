@@ -12,6 +12,7 @@ import {
   type Principal,
   problemResponse,
 } from "@letta-environments/schema";
+import type { StoredApproval } from "../approval-log.ts";
 import type { PendingDelivery } from "../delivery/pending.ts";
 import {
   type DeliveryPart,
@@ -30,6 +31,16 @@ import { buildInputFrame } from "../dialects/build.ts";
 import type { RequestContext, ServerContext } from "./context.ts";
 import { modeRefusal, switchMode } from "./modes.ts";
 import { findOnline, findPermitted, unreachableResponse, waitUntilSettled } from "./reach.ts";
+import {
+  addressedPayload,
+  awaitRequest,
+  decidedResponse,
+  noteDecision,
+  policyDenial,
+  refuseDecision,
+  refuseWithoutAgentsApi,
+  withoutOvertaken,
+} from "./approvals/decisions.ts";
 
 /** The result of a frame's turn in the queue: a response, or a send whose outcome is awaited outside of the queue. */
 type Dispatch =
@@ -42,7 +53,7 @@ interface Send {
   readonly record: ConnectionRecord;
   readonly scope: ConversationScope;
   readonly part: DeliveryPart;
-  readonly principal: Principal;
+  readonly principal: Pick<Principal, "keyId" | "maxMode" | "setMode" | "approvalPolicy">;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -85,10 +96,21 @@ export async function sendMessage(
   for (const next of rest) {
     if (response.status !== 200) break;
     deliveredCount += 1;
+    await awaitRequest(context, next, begun.send.scope);
     response = await enqueue({ ...begun.send, part: next, signal }).then(toResponse, passOnUnlessLocked);
   }
   if (response.status === 200 || deliveredCount === 0) return response;
   return afterPartialDelivery(response, deliveredCount, planned.plan.parts.length);
+}
+
+/** Denies a request for permission in the name of a policy, while its device is connected. It does not reject for a lost device. */
+export async function denyByPolicy(context: ServerContext, approval: StoredApproval): Promise<void> {
+  const { scope, tenant } = approval;
+  const denial = policyDenial(context, approval);
+  const connectionId = context.hub.online(scope.environmentId)?.device.connectionId;
+  if (denial === null || connectionId === undefined) return;
+  const record = await context.store.findConnection(tenant, connectionId);
+  if (record !== null) await toResponse(await enqueue({ context, record, scope, ...denial }));
 }
 
 /** Runs a frame in its row's queue, which keeps a reservation and its frame together under every connectionId of the row. */
@@ -117,7 +139,8 @@ async function dispatchRepeat(send: Send): Promise<Dispatch | null> {
   const { store, pending, retentionNow } = context;
   const stored = await store.findMessages(scope, storedIds(part), retentionNow());
   const released = await pending.releaseAgain(stored.map(({ deliveryId }) => deliveryId));
-  const known = stored.filter(({ deliveryId }) => !released.has(deliveryId));
+  const unreleased = stored.filter(({ deliveryId }) => !released.has(deliveryId));
+  const known = part.toolCallId === null ? unreleased : await withoutOvertaken(context, part, scope, unreleased);
   const repeat = classifyRepeat(part, known);
   switch (repeat.kind) {
     case "new":
@@ -127,7 +150,7 @@ async function dispatchRepeat(send: Send): Promise<Dispatch | null> {
       return respond(problemResponse("message_id_reused", { issues }));
     }
     case "conflict":
-      return respond(conflictResponse(part, (messageId) => repeat.messageIds.has(messageId)));
+      return respond(await conflictResponse(send, repeat.messageIds));
     case "repeat": {
       const { id: environmentId } = record.environment;
       const found = pending.find(environmentId, repeat.deliveryId);
@@ -142,18 +165,18 @@ async function dispatchRepeat(send: Send): Promise<Dispatch | null> {
 }
 
 /** The response to a part whose known ids, at least one, were used for other content. The only id of a decision is its tool call. */
-function conflictResponse(part: DeliveryPart, isKnown: (messageId: string) => boolean): PlainResponse {
-  if (part.payload.kind === "approval_response") {
-    const issues = messageIdIssues(part, "was already decided otherwise", isKnown);
-    return problemResponse("approval_decided", { issues });
-  }
-  const issues = messageIdIssues(part, "was already used for another body", isKnown);
+async function conflictResponse(
+  { context, part, record, scope }: Send,
+  knownIds: ReadonlySet<string>,
+): Promise<PlainResponse> {
+  if (part.toolCallId !== null) return decidedResponse(context, part, record, scope);
+  const issues = messageIdIssues(part, "was already used for another body", (messageId) => knownIds.has(messageId));
   return problemResponse("message_id_reused", { issues });
 }
 
 async function dispatchNew(send: Send): Promise<Dispatch> {
   const { context, record, scope, part, principal, signal } = send;
-  const { store, pending, hub, messages } = context;
+  const { store, pending, hub, messages, approvals } = context;
   // A decision belongs to the turn that runs, whose mode stays.
   const setMode = part.payload.kind === "create_message" ? (principal.setMode ?? null) : null;
   const modes = { maxMode: principal.maxMode, setMode };
@@ -163,11 +186,14 @@ async function dispatchNew(send: Send): Promise<Dispatch> {
   const connection = findOnline(context, record);
   if (connection === null) return respond(unreachableResponse(record));
   const refusal =
+    refuseDecision(context, part, scope, connection) ??
+    refuseWithoutAgentsApi(part, connection) ??
     (await switchMode(context, modes, scope, connection)) ??
     modeRefusal(context, modes, scope) ??
     checkQueue(send, connection);
   if (refusal !== null) return respond(refusal);
-  const { fingerprint, payload } = part;
+  const { fingerprint } = part;
+  const payload = addressedPayload(context, part, scope);
   const delivery: Delivery = {
     id: context.randomId("msg"),
     scope,
@@ -176,22 +202,25 @@ async function dispatchNew(send: Send): Promise<Dispatch> {
     fingerprint,
   };
   const opened = pending.open(delivery, connection.device, payload.kind === "approval_response");
+  noteDecision(context, part, scope, delivery.id, principal);
   try {
     // The ids were free a moment ago and this row's queue is ours, so only another process on the same store can have taken them.
     if (!(await store.reserve(delivery, context.retentionNow()))) throw new Error("another process took a message id");
   } catch (cause) {
     pending.discard(opened);
+    approvals.undecide(scope.environmentId, delivery.id);
     // The store may have failed after it stored the ids. Nothing was written, so a repeat has to find them free.
     await pending.release(delivery.id).catch(() => undefined);
     throw cause;
   }
-  messages.open(delivery);
+  messages.open(delivery, principal.approvalPolicy);
   // The device may have disconnected or changed its mode while the ids were stored.
   const refusedMode = modeRefusal(context, modes, scope);
   const isReady = refusedMode === null && signal?.aborted !== true && findOnline(context, record) === connection;
   if (!isReady || !hub.send(connection, buildInputFrame(delivery.id, scope, payload))) {
     pending.discard(opened);
     messages.discard(delivery);
+    approvals.undecide(scope.environmentId, delivery.id);
     await pending.release(delivery.id);
     signal?.throwIfAborted();
     if (context.isClosing()) return respond(problemResponse("shutting_down"));

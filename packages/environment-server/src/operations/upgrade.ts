@@ -39,7 +39,7 @@ export async function decideUpgrade(
     kind: "accepted",
     owner: ownerOf({ tenant: record.environment.tenant, keyId: record.keyId }),
     attach(socket) {
-      const listener = context.hub.attach(record, principal.credentialId ?? null, socket);
+      const listener = context.hub.attach(record, principal, socket);
       context.removals.socketOpened(connectionId);
       return listener;
     },

@@ -1,6 +1,6 @@
 /** The state that this server keeps for each open socket of a device. */
 import type { Clock } from "@letta-environments/platform";
-import type { PlainSocket } from "@letta-environments/schema";
+import type { PlainSocket, Principal } from "@letta-environments/schema";
 import type { UnresolvedDeliveries } from "../delivery/unresolved.ts";
 import { createLoopActivities, type LoopActivities } from "../delivery/implied.ts";
 import type { DeviceReference } from "../events.ts";
@@ -19,6 +19,9 @@ export interface ConnectedDevice {
   readonly deviceId: string;
   readonly connectionName: string;
 }
+
+/** What is known of the principal that opens a socket. */
+export type SocketOpener = Pick<Principal, "credentialId" | "approvalPolicy">;
 
 /** One point in time on both clocks: wall time to show, monotonic time to compare. */
 export interface Moment {
@@ -48,6 +51,8 @@ export interface DeviceConnection {
   /** What is shown. It may still be from before a reconnect, so it does not permit anything: see `commands/conversation-modes.ts`. */
   status: DeviceStatus;
   hasReportedStatus: boolean;
+  /** Turns of the device fail because this server has no agents API. */
+  isAgentsApiMissing: boolean;
   /** `null` until the device has reported or accepted a message that waits. Most devices never do. */
   queues: QueueLedger | null;
   /** Sends of this or an earlier process whose outcome the device may still report. */
@@ -64,6 +69,8 @@ export interface Presence {
   readonly lastHeartbeatMs: number;
   readonly lastSeenMs: number;
   readonly status: DeviceStatus;
+  /** Turns of the device fail because this server has no agents API. */
+  readonly isAgentsApiMissing: boolean;
 }
 
 const noRules: ReadonlySet<string> = new Set();
@@ -89,13 +96,14 @@ export function wallTimeOf({ wallMs, monotonicMs }: Moment, now: Moment): number
 /** Returns the presence of an online device; `null` without a connection. */
 export function presenceOf(connection: DeviceConnection | null, now: Moment): Presence | null {
   if (connection === null) return null;
-  const { device, connectedAt, lastHeartbeat, lastSeen, status } = connection;
+  const { device, connectedAt, lastHeartbeat, lastSeen, status, isAgentsApiMissing } = connection;
   return {
     connectionId: device.connectionId,
     connectedAtMs: wallTimeOf(connectedAt, now),
     lastHeartbeatMs: wallTimeOf(lastHeartbeat, now),
     lastSeenMs: wallTimeOf(lastSeen, now),
     status,
+    isAgentsApiMissing,
   };
 }
 
@@ -128,6 +136,7 @@ export function createDeviceConnection({
     storedLastSeenMs: environment.lastSeenAt,
     status: opened ? { currentMode, workingDirectory, gitBranch } : noStatus,
     hasReportedStatus: false,
+    isAgentsApiMissing: false,
     unresolved: null,
     frameCount: 0,
     brokenRules: noRules,

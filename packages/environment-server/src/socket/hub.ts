@@ -4,8 +4,9 @@
  * devices are connected.
  */
 import type { Clock, RandomId } from "@letta-environments/platform";
-import { onlineWindowMs, type PlainSocket, type PlainSocketListener } from "@letta-environments/schema";
 import type { DeviceCommands } from "../commands/device-commands.ts";
+import { onlineWindowMs, type PlainSocket, type PlainSocketListener } from "@letta-environments/schema";
+import type { ApprovalTracker } from "../approvals/tracker.ts";
 import type { PendingDeliveries } from "../delivery/pending.ts";
 import type { DisconnectReason, EmitEvent } from "../events.ts";
 import type { MessageTracker } from "../messages/tracker.ts";
@@ -19,7 +20,9 @@ import {
   momentOf,
   type Presence,
   presenceOf,
+  type SocketOpener,
 } from "./connection.ts";
+import { type AgentsApiWatch, createAgentsApiWatch } from "./agents-api.ts";
 import { createDeviceWrites, type DeviceWrites } from "./device-writes.ts";
 import { buildSyncFrame } from "../dialects/build.ts";
 import { createMaintenance, type Maintenance } from "./maintenance.ts";
@@ -36,9 +39,9 @@ export interface DeviceHub {
    * Adds an open socket. It replaces the row's present socket, which is closed with 1000 "Replaced by new connection"; a
    * device ends its process then. When a later registration holds the row already, the new socket is closed instead.
    *
-   * @param credentialId the `credentialId` of the principal that opens the socket
+   * @param opener the principal that opens the socket
    */
-  attach(record: ConnectionRecord, credentialId: string | null, socket: PlainSocket): PlainSocketListener;
+  attach(record: ConnectionRecord, opener: SocketOpener, socket: PlainSocket): PlainSocketListener;
   /** The row's socket while the device can receive messages, else `null`. */
   online(environmentId: string): DeviceConnection | null;
   /** Generation of the registration that holds the row's socket, online or silent; 0 without a socket. */
@@ -73,6 +76,7 @@ export interface DeviceHubOptions {
   readonly pending: PendingDeliveries;
   readonly messages: MessageTracker;
   readonly commands: DeviceCommands;
+  readonly approvals: ApprovalTracker;
   readonly emit: EmitEvent;
   /** The time by which stored records expire, in epoch milliseconds. */
   readonly retentionNow: () => number;
@@ -88,6 +92,7 @@ interface Hub extends DeviceHubOptions {
   readonly writes: DeviceWrites;
   readonly maintenance: Maintenance;
   readonly reconciliation: Reconciliation;
+  readonly agentsApi: AgentsApiWatch;
   readonly effects: FrameEffects;
   readonly index: OnlineIndex;
   /** Sockets that were closed for a limit, each with the function that cancels the timer which drops it. */
@@ -117,6 +122,7 @@ export function createDeviceHub(options: DeviceHubOptions): DeviceHub {
   const hub: Hub = {
     ...options,
     reconciliation,
+    agentsApi: createAgentsApiWatch(options.emit),
     connections,
     index: createOnlineIndex(),
     maintenance: createMaintenance({ ...options, isConnected }),
@@ -135,7 +141,7 @@ export function createDeviceHub(options: DeviceHubOptions): DeviceHub {
   hub.writes.limitTimes();
   hub.maintenance.start();
   return {
-    attach: (record, credentialId, socket) => attach(hub, record, credentialId, socket),
+    attach: (record, opener, socket) => attach(hub, record, opener, socket),
     online: (environmentId) => findOnline(hub, environmentId),
     generation: (environmentId) => hub.connections.get(environmentId)?.generation ?? 0,
     presence: (environmentId, now) => presenceOf(findOnline(hub, environmentId, now), now),
@@ -165,12 +171,7 @@ export function createDeviceHub(options: DeviceHubOptions): DeviceHub {
   };
 }
 
-function attach(
-  hub: Hub,
-  record: ConnectionRecord,
-  credentialId: string | null,
-  socket: PlainSocket,
-): PlainSocketListener {
+function attach(hub: Hub, record: ConnectionRecord, opener: SocketOpener, socket: PlainSocket): PlainSocketListener {
   const { environment } = record;
   const previous = hub.connections.get(environment.id);
   if (hub.isClosed || (previous !== undefined && previous.generation > record.generation)) {
@@ -182,10 +183,13 @@ function attach(
     drop(hub, previous, "replaced", replacedClose.code);
     previous.socket.close(replacedClose.code, replacedClose.reason);
   }
-  const connection = createConnection(hub, record, credentialId, socket);
+  const connection = createConnection(hub, record, opener.credentialId ?? null, socket);
   hub.connections.set(environment.id, connection);
   hub.index.add(environment.tenant, environment.id);
   hub.messages.connect(environment.id, connection.acknowledging !== "no");
+  const { device, identity } = connection;
+  hub.approvals.connect({ device, owner: ownerOf(identity), policy: opener.approvalPolicy ?? null });
+  hub.agentsApi.connect(connection);
   if (!record.opened) hub.writes.firstOpened(connection);
   hub.emit({ type: "device_connected", ...connection.device });
   startSweep(hub);
@@ -261,8 +265,13 @@ function createFrameEffects(hub: Hub): FrameEffects {
   return {
     clock: hub.clock,
     pending: hub.pending,
-    messages: hub.messages,
     commands: hub.commands,
+    follow(connection, frame) {
+      const { environmentId } = connection.device;
+      hub.messages.receive(environmentId, frame);
+      hub.approvals.receive(environmentId, frame);
+      if (frame.kind !== "update_device_status") hub.agentsApi.receive(connection, frame);
+    },
     emit: hub.emit,
     traffic: hub.traffic,
     queuesOf,
@@ -311,6 +320,7 @@ function drop(hub: Hub, connection: DeviceConnection, reason: DisconnectReason, 
   hub.pending.giveUp(environmentId, reason === "shutdown" ? "shutdown" : "disconnected");
   hub.messages.disconnect(environmentId);
   hub.commands.giveUp(environmentId);
+  hub.approvals.disconnect(environmentId);
   hub.writes.ended(connection);
   const { device, frameCount: frames } = connection;
   hub.emit({ type: "device_disconnected", ...device, code, reason, frames, ...(limit !== undefined && { limit }) });

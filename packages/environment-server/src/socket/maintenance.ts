@@ -1,5 +1,5 @@
 /**
- * Removes what has expired from the store, in small batches with pauses: message ids, statuses of messages, replaced connectionIds, and the rows of
+ * Removes what has expired from the store, in small batches with pauses: message ids, statuses of messages, decisions, replaced connectionIds, and the rows of
  * devices that have not connected for a long time. A row with an open socket is never removed.
  */
 import type { Clock } from "@letta-environments/platform";
@@ -27,7 +27,10 @@ export function createMaintenance({
   isConnected,
 }: {
   readonly clock: Clock;
-  readonly store: Pick<EnvironmentStore, "prune" | "pruneMessages" | "findIdleEnvironments" | "removeEnvironments">;
+  readonly store: Pick<
+    EnvironmentStore,
+    "prune" | "pruneMessages" | "pruneApprovals" | "findIdleEnvironments" | "removeEnvironments"
+  >;
   readonly emit: EmitEvent;
   readonly retentionNow: () => number;
   readonly isConnected: (environmentId: string) => boolean;
@@ -66,6 +69,7 @@ export function createMaintenance({
     try {
       while (!isStopped && (await store.prune(retentionNow(), maintenanceBatchSize))) await pause();
       while (!isStopped && (await store.pruneMessages(retentionNow(), maintenanceBatchSize))) await pause();
+      while (!isStopped && (await store.pruneApprovals(retentionNow(), maintenanceBatchSize))) await pause();
       while (!isStopped && (await removeIdleRows())) await pause();
     } catch (cause) {
       emit({ type: "store_failed", operation: "prune", cause });

@@ -11,10 +11,10 @@ import type {
   LoopFrame,
   QueueFrame,
   StatusFrame,
+  TurnFrame,
 } from "../dialects/frame.ts";
 import { parseFrame, skipFrame } from "../dialects/parse.ts";
 import type { EmitEvent } from "../events.ts";
-import type { MessageTracker } from "../messages/tracker.ts";
 import type { DeliveryOutcome, DeviceStatus } from "../ports.ts";
 import { changeStatus, type DeviceConnection, momentOf } from "./connection.ts";
 import type { QueueLedger } from "./queue-ledger.ts";
@@ -24,10 +24,11 @@ import type { Traffic } from "./traffic.ts";
 export interface FrameEffects {
   readonly clock: Clock;
   readonly pending: PendingDeliveries;
-  readonly messages: Pick<MessageTracker, "receive">;
   readonly commands: DeviceCommands;
   readonly traffic: Pick<Traffic, "admitParsing">;
   readonly emit: EmitEvent;
+  /** Takes what a frame says about turns, messages and requests for permission. */
+  follow(connection: DeviceConnection, frame: TurnFrame | StatusFrame): void;
   queuesOf(connection: DeviceConnection): QueueLedger;
   /** Returns true for the present socket of a row. An earlier one may only acknowledge what it was sent. */
   isCurrent(connection: DeviceConnection): boolean;
@@ -58,19 +59,19 @@ function receive(frame: DeviceFrame, connection: DeviceConnection, effects: Fram
       return effects.send(connection, pongFrame);
     case "update_device_status": {
       connection.hasReportedStatus = true;
-      effects.messages.receive(connection.device.environmentId, frame);
+      effects.follow(connection, frame);
       reportState(frame, connection, effects);
       const status = changeStatus(connection.status, frame.change);
       return status === connection.status ? undefined : effects.changeStatus(connection, status);
     }
     case "update_queue":
       inferAcknowledgements(frame, connection, effects);
-      effects.messages.receive(connection.device.environmentId, frame);
+      effects.follow(connection, frame);
       effects.listMessages(connection, frame.runtime, frame.messageIds);
       return effects.reportQueue(connection, frame);
     case "update_loop_status":
       inferAcknowledgements(frame, connection, effects);
-      effects.messages.receive(connection.device.environmentId, frame);
+      effects.follow(connection, frame);
       return effects.listMessages(
         connection,
         frame.runtime,
@@ -84,12 +85,12 @@ function receive(frame: DeviceFrame, connection: DeviceConnection, effects: Fram
       // One that does not end a turn may be the failure of a command.
       if (!frame.isTerminal && effects.commands.isChanging(environmentId))
         effects.commands.failed(environmentId, { runtime, text });
-      return effects.messages.receive(environmentId, frame);
+      return effects.follow(connection, frame);
     }
     case "turn_finished":
     case "assistant_text":
     case "control_request":
-      return effects.messages.receive(connection.device.environmentId, frame);
+      return effects.follow(connection, frame);
     case "input_accepted":
     case "other":
   }

@@ -1,10 +1,11 @@
 /**
- * Asks a device that connects about the sends of its row whose outcome is unknown and about the messages that have not ended, of this
- * process or an earlier one. The device's reports then settle those that it has; see `delivery/unresolved.ts` and `messages/`.
+ * Asks a device that connects about the sends of its row whose outcome is unknown the messages that have not ended and
+ * the requests for permission, of this process or an earlier one. The device's reports then settle those that it has; see `delivery/unresolved.ts` and `messages/`.
  */
 import type { Clock, RandomId } from "@letta-environments/platform";
 import type { PendingDeliveries } from "../delivery/pending.ts";
 import { createUnresolvedDeliveries } from "../delivery/unresolved.ts";
+import type { ApprovalTracker } from "../approvals/tracker.ts";
 import type { EmitEvent } from "../events.ts";
 import type { MessageTracker } from "../messages/tracker.ts";
 import { maxReconciledConversations, maxUnresolvedMessages } from "../limits.ts";
@@ -28,6 +29,7 @@ export function createReconciliation({
   store,
   pending,
   messages,
+  approvals,
   emit,
   retentionNow,
   settleMs,
@@ -39,6 +41,7 @@ export function createReconciliation({
   readonly store: Pick<EnvironmentStore, "findUnresolved">;
   readonly pending: Pick<PendingDeliveries, "find" | "confirm">;
   readonly messages: Pick<MessageTracker, "resume">;
+  readonly approvals: Pick<ApprovalTracker, "resume">;
   readonly emit: EmitEvent;
   readonly retentionNow: () => number;
   /** Pause before the first frame to a socket that has just opened, in milliseconds. */
@@ -59,10 +62,12 @@ export function createReconciliation({
 
   async function load(connection: DeviceConnection): Promise<void> {
     const { environmentId } = connection.device;
-    const [found, followed] = await Promise.all([
+    const [found, resumed, asking] = await Promise.all([
       store.findUnresolved(environmentId, retentionNow(), maxUnresolvedMessages),
       messages.resume(environmentId),
+      approvals.resume(environmentId),
     ]);
+    const followed = [...resumed, ...asking];
     // A send that waits here has its own acknowledgement.
     const unresolved = found.filter(({ deliveryId }) => pending.find(environmentId, deliveryId)?.waiting !== true);
     if (!isCurrent(connection)) return;

@@ -4,6 +4,8 @@ import type { Delivery, DeliveryLog, DeliveryOutcome, KnownMessage, MessageUse, 
 import { readInteger, readOptionalText, readText } from "./columns.ts";
 import { createSqliteRuns } from "./runs.ts";
 
+const releaseUnsettled = "DELETE FROM environment_delivery WHERE id = ? AND (outcome IS NULL OR outcome = 'unknown')";
+
 /** {@link DeliveryLog} in SQLite. */
 export function createSqliteDeliveryLog(database: SqliteDatabase, commit: GroupCommit): DeliveryLog {
   // A join with the wanted ids would read every message of the conversation.
@@ -23,9 +25,7 @@ export function createSqliteDeliveryLog(database: SqliteDatabase, commit: GroupC
   const insertMessage = database.prepare(`
     INSERT INTO environment_message (environment_id, agent_id, conversation_id, message_id, delivery_id)
     VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`);
-  const releaseDelivery = database.prepare(
-    "DELETE FROM environment_delivery WHERE id = ? AND (outcome IS NULL OR outcome = 'unknown')",
-  );
+  const releaseDelivery = database.prepare(releaseUnsettled);
   const settleDelivery = database.prepare(`
     UPDATE environment_delivery SET outcome = ?, disposition = ?, error = ? WHERE id = ? AND environment_id = ?
       AND (outcome IS NULL OR (outcome = 'unknown' AND ? <> 'unknown'))`);
@@ -67,7 +67,7 @@ export function createSqliteDeliveryLog(database: SqliteDatabase, commit: GroupC
     findMessages: async (scope, messageIds, nowMs) => find({ scope, messageIds }, nowMs),
     findUses: prepareFindUses(database),
     reserve: (delivery, nowMs) => commit(() => reserve(delivery, nowMs), { rows: 1 + delivery.messageIds.length }),
-    release: (deliveryId) => commit(() => void releaseDelivery.run(deliveryId)),
+    ...createReleases(database, commit),
     settle(deliveryId, environmentId, outcome) {
       const { kind } = outcome;
       const disposition = kind === "accepted" ? outcome.disposition : null;
@@ -115,6 +115,15 @@ function prepareFindUses(database: SqliteDatabase): DeliveryLog["findUses"] {
       next = findNext(environmentId, agentId, conversationId);
     }
     return uses;
+  };
+}
+
+function createReleases(database: SqliteDatabase, commit: GroupCommit): Pick<DeliveryLog, "release" | "forget"> {
+  const release = database.prepare(releaseUnsettled);
+  const forget = database.prepare("DELETE FROM environment_delivery WHERE id = ?");
+  return {
+    release: (deliveryId) => commit(() => void release.run(deliveryId)),
+    forget: (deliveryId) => commit(() => void forget.run(deliveryId)),
   };
 }
 

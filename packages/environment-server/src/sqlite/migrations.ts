@@ -143,6 +143,23 @@ const migrations: readonly string[] = [
     DELETE FROM environment_message_count WHERE environment_id = old.environment_id AND messages = 0;
   END;
   `,
+  `
+  CREATE TABLE environment_approval (
+    environment_id TEXT NOT NULL REFERENCES environment (id) ON DELETE CASCADE,
+    tool_call_id TEXT NOT NULL,
+    agent_id TEXT NOT NULL,
+    conversation_id TEXT NOT NULL,
+    request TEXT NOT NULL,
+    message_id TEXT,
+    requested_at INTEGER NOT NULL,
+    expiry TEXT,
+    decision TEXT,
+    decided_at INTEGER,
+    PRIMARY KEY (environment_id, tool_call_id, agent_id, conversation_id)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX environment_approval_pending ON environment_approval (requested_at) WHERE decided_at IS NULL;
+  CREATE INDEX environment_approval_decided ON environment_approval (decided_at) WHERE decided_at IS NOT NULL;
+  `,
 ];
 
 /** Records the version in a table, because the file may contain other tables. */

@@ -25,6 +25,8 @@ export interface FakeSocket extends PlainSocket {
   listener: PlainSocketListener;
   inputs(): InputFrame[];
   say(frame: unknown): void;
+  /** Asks for permission, in the agent's default conversation, as devices since 0.30 do. */
+  ask(toolCallId: string, request?: Record<string, unknown>, agentId?: string): void;
   /** Acknowledges an input, by default the last one. */
   acknowledge(answer?: Record<string, unknown>, requestId?: string): void;
 }
@@ -59,6 +61,14 @@ export function createFakeSocket(): FakeSocket {
     },
     inputs: () => frames.filter((frame: unknown): frame is Frame & InputFrame => isInput(frame)),
     say: (frame) => socket.listener.onMessage(typeof frame === "string" ? frame : JSON.stringify(frame)),
+    ask(toolCallId, request = {}, agentId = "agent-1") {
+      socket.say({
+        type: "control_request",
+        request_id: `perm-${toolCallId}`,
+        request: { subtype: "can_use_tool", tool_name: "Bash", input: {}, tool_call_id: toolCallId, ...request },
+        runtime: { agent_id: agentId, conversation_id: "default" },
+      });
+    },
     acknowledge(answer = { accepted: true, disposition: "started" }, requestId = socket.inputs().at(-1)?.request_id) {
       socket.say({ type: "input_accepted", request_id: requestId, ...answer });
     },

@@ -58,6 +58,7 @@ export function createSlowStore(inner: EnvironmentStore, random: Random, faults:
         return reserved;
       },
       release: slow(inner.release),
+      forget: slow(inner.forget),
       settle: slow(inner.settle),
       async findUnresolved(...values) {
         // Without random delays, so that the seeds of earlier simulations stay what they were.
@@ -70,6 +71,10 @@ export function createSlowStore(inner: EnvironmentStore, random: Random, faults:
       readMessages: (...values) => (dead ? never : inner.readMessages(...values)),
       findOpenMessages: (...values) => (dead ? never : inner.findOpenMessages(...values)),
       pruneMessages: (...values) => (dead ? never : inner.pruneMessages(...values)),
+      saveApprovals: (...values) => (dead ? never : inner.saveApprovals(...values)),
+      findPendingApprovals: (...values) => (dead ? never : inner.findPendingApprovals(...values)),
+      findDecidedApproval: (...values) => (dead ? never : inner.findDecidedApproval(...values)),
+      pruneApprovals: (...values) => (dead ? never : inner.pruneApprovals(...values)),
       prune: slow(inner.prune),
       limitTimes: slow(inner.limitTimes),
     },

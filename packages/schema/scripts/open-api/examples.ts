@@ -1,5 +1,6 @@
 /** Realistic bodies for the OpenAPI document. Tests check them against the schemas, and that they have no unknown member. */
 import type {
+  ApprovalList,
   Environment,
   EnvironmentList,
   EnvironmentPatch,
@@ -99,6 +100,29 @@ const lastRuntime: LastRuntime = {
   source: "environment",
 };
 
+const approvals: ApprovalList = {
+  approvals: [
+    {
+      id: "call-7f2a",
+      connectionId: online.connectionId,
+      deviceId: online.deviceId,
+      agentId: "agent-local-2f1a",
+      conversationId: "default",
+      tool: "Bash",
+      input: { command: "npm test", description: "Run the tests" },
+      inputTruncated: false,
+      reason: null,
+      suggestions: [{ id: "save-default", text: "Yes, and don't ask again for 'npm test' commands in this project" }],
+      requestedAt: 1_795_000_030_000,
+      ageMs: 2_500,
+      expiresAt: null,
+      clientMessageId: "5f0a0e0c-6cf9-4c0e-8f0c-0f6c9f6e3a01",
+    },
+  ],
+  hasNextPage: false,
+  cursor: "1795000030000.0f6c9f6e3a015f0a0e0c6cf9",
+};
+
 const registration: RegisterRequest = {
   deviceId: "9b0f8a1e-3c64-4c5e-8d55-3f1f7d1f8f0a",
   connectionName: "build-farm-1",
@@ -132,6 +156,7 @@ export const examples: ReadonlyMap<string, unknown> = new Map<string, unknown>([
   ["ConversationTarget", { agentId: "agent-local-2f1a" }],
   ["ResumeQueueResponse", { resumed: 2 }],
   ["RemoveQueueItemResponse", { removed: true }],
+  ["ApprovalList", approvals],
   ["RegisterRequest", registration],
   ["RegisterResponse", registered],
 ]);

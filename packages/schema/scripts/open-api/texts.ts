@@ -54,6 +54,13 @@ export const operationTexts: Readonly<Record<Operation, OperationText>> = {
       "removed is not found.",
     success: "The device.",
   },
+  listApprovals: {
+    description:
+      "Returns a page of the requests for permission that wait for a decision, on every device that the caller can reach, for agents and in modes that it may use. To decide, send " +
+      "an approval message with the `id` of the request to its `connectionId`. The first decision counts; another one is 409 " +
+      "`approval_decided`. For the next page, list again with `after` set to `cursor`, while `hasNextPage` is true.",
+    success: "A page of requests.",
+  },
   registerEnvironment: {
     description:
       "A device calls this when it starts, and again whenever its socket was lost. Each registration gives the device a new " +

@@ -1,0 +1,81 @@
+/**
+ * Requests of devices for permission to use a tool, the decisions on them, and the port that stores both. A request is pending until it
+ * is decided here or the device no longer lists it.
+ */
+import type { ConversationScope } from "./message-log.ts";
+
+/** A rule that a device offers with a request for permission, such as to allow the same command from now on. */
+export interface ApprovalSuggestion {
+  readonly id: string;
+  readonly text: string;
+}
+
+/** A request for permission to use a tool, as a device reports it. */
+export interface ApprovalRequest {
+  /** By which the device recognises the decision. */
+  readonly requestId: string;
+  readonly toolCallId: string;
+  readonly tool: string;
+  /** Arguments of the tool. Long texts and long lists are cut; `null` when the device reports none. */
+  readonly input: Readonly<Record<string, unknown>> | null;
+  /** The input was longer. */
+  readonly isInputCut: boolean;
+  /** Why the device does not run the tool by itself, in words. */
+  readonly reason: string | null;
+  readonly suggestions: readonly ApprovalSuggestion[];
+}
+
+/** `denied_tool`: a policy always denies the tool. `deadline`: nobody decided in the time that a policy sets. */
+export type ApprovalPolicyName = "denied_tool" | "deadline";
+
+/** When a policy denies a request, in epoch milliseconds, and which. */
+export interface ApprovalExpiry {
+  readonly at: number;
+  readonly policy: ApprovalPolicyName;
+}
+
+/** A decision on a request. */
+export interface Decision {
+  readonly behavior: "allow" | "deny";
+  /** The text that the device receives; a denial always has one. */
+  readonly reason: string | null;
+  /** Id of the key that decided, or `policy:` and the name of the policy. */
+  readonly decidedBy: string;
+  /** Epoch milliseconds. */
+  readonly decidedAt: number;
+}
+
+/** A request, and the decision on it once there is one. */
+export interface StoredApproval {
+  readonly tenant: string;
+  readonly scope: ConversationScope;
+  readonly request: ApprovalRequest;
+  /** The message whose turn asks; `null` when it is not known. */
+  readonly messageId: string | null;
+  /** When this server learned of it, in epoch milliseconds. */
+  readonly requestedAt: number;
+  /** `null` when no policy denies it. */
+  readonly expiry: ApprovalExpiry | null;
+  readonly decision: Decision | null;
+}
+
+/** Identifies a request: a tool call in a conversation on a device. */
+export interface ApprovalKey {
+  readonly scope: ConversationScope;
+  readonly toolCallId: string;
+}
+
+/** Requests and decisions. Each method is atomic, and durable when its promise resolves. */
+export interface ApprovalLog {
+  /**
+   * Stores requests, or replaces what is stored of them, and removes others. The input of a decided request is not kept. Requests of a
+   * row that no longer exists are left out.
+   */
+  saveApprovals(saved: readonly StoredApproval[], removed: readonly ApprovalKey[]): Promise<void>;
+  /** Returns the pending requests of all rows, the oldest first. */
+  findPendingApprovals(limit: number): Promise<readonly StoredApproval[]>;
+  /** Returns a request that was decided; `null` when none was, or when it is forgotten. */
+  findDecidedApproval(key: ApprovalKey): Promise<StoredApproval | null>;
+  /** Removes decided requests that are older than their retention or exceed its limit, at most `limit`. Returns whether there may be more. */
+  pruneApprovals(nowMs: number, limit: number): Promise<boolean>;
+}

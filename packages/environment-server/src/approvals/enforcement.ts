@@ -1,0 +1,77 @@
+/**
+ * Denies requests for permission in the name of a policy: at once, or when their deadline passes while their device is connected. A request
+ * whose deadline passed before is denied when its device asks again.
+ */
+import type { Clock } from "@letta-environments/platform";
+import type { StoredApproval } from "../approval-log.ts";
+import { denialRetryMs } from "../limits.ts";
+import type { RegisteredApproval } from "./register.ts";
+
+/** See the description of this file. */
+export interface PolicyEnforcement {
+  /** Denies a request at its deadline. */
+  schedule(registered: RegisteredApproval): void;
+  /** Denies a request whose deadline has passed. */
+  apply(registered: RegisteredApproval): void;
+  /** Forgets a request. */
+  cancel(registered: RegisteredApproval): void;
+  /** Nothing is denied from now on. */
+  close(): void;
+}
+
+/** Creates a {@link PolicyEnforcement}. */
+export function createPolicyEnforcement({
+  clock,
+  wallNow,
+  deny,
+  isConnected,
+}: {
+  readonly clock: Clock;
+  readonly wallNow: () => number;
+  /** Never rejects. */
+  readonly deny: (approval: StoredApproval) => Promise<void>;
+  readonly isConnected: (environmentId: string) => boolean;
+}): PolicyEnforcement {
+  /** The timer of each request with a policy, also when it has fired. */
+  const timers = new Map<RegisteredApproval, () => void>();
+  const running = new Set<RegisteredApproval>();
+  let isClosed = false;
+
+  function apply(registered: RegisteredApproval): void {
+    const { approval, sent } = registered;
+    if (approval.expiry === null || approval.expiry.at > wallNow() || isClosed) return;
+    if (sent !== null || running.has(registered) || !isConnected(approval.scope.environmentId)) return;
+    running.add(registered);
+    void deny(approval).finally(() => {
+      running.delete(registered);
+      // The device may have had too much to acknowledge. One that was disconnected asks again.
+      const isPending = registered.sent === null && timers.has(registered) && !isClosed;
+      if (isPending && isConnected(approval.scope.environmentId)) applyLater(registered, denialRetryMs);
+    });
+  }
+
+  function applyLater(registered: RegisteredApproval, delayMs: number): void {
+    timers.set(
+      registered,
+      clock.setTimer(delayMs, () => apply(registered)),
+    );
+  }
+
+  return {
+    apply,
+    schedule(registered) {
+      const { expiry } = registered.approval;
+      if (expiry === null || isClosed) return;
+      applyLater(registered, Math.max(0, expiry.at - wallNow()));
+    },
+    cancel(registered) {
+      timers.get(registered)?.();
+      timers.delete(registered);
+    },
+    close() {
+      isClosed = true;
+      for (const cancel of timers.values()) cancel();
+      timers.clear();
+    },
+  };
+}

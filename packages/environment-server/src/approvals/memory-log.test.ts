@@ -1,0 +1,4 @@
+import { describeApprovalLogContract } from "../../test/approval-log-contract.ts";
+import { createMemoryApprovalLog } from "./memory-log.ts";
+
+describeApprovalLogContract("in memory", createMemoryApprovalLog);

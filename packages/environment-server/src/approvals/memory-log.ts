@@ -1,0 +1,53 @@
+import type { ApprovalKey, ApprovalLog, StoredApproval } from "../approval-log.ts";
+import { maxStoredDecisions, retentionMs } from "../limits.ts";
+
+/** Creates an {@link ApprovalLog} that lasts as long as the process. */
+export function createMemoryApprovalLog(): ApprovalLog {
+  const approvals = new Map<string, StoredApproval>();
+
+  const decided = (): StoredApproval[] =>
+    [...approvals.values()]
+      .filter(({ decision }) => decision !== null)
+      .toSorted((left, right) => decidedAt(left) - decidedAt(right));
+
+  return {
+    async saveApprovals(saved, removed) {
+      for (const key of removed) {
+        const text = keyText(key);
+        if (approvals.get(text)?.decision === null) approvals.delete(text);
+      }
+      for (const approval of saved) approvals.set(keyText(keyOf(approval)), withoutDecidedInput(approval));
+    },
+    async findPendingApprovals(limit) {
+      const pending = [...approvals.values()].filter(({ decision }) => decision === null);
+      return pending.toSorted((left, right) => left.requestedAt - right.requestedAt).slice(0, limit);
+    },
+    async findDecidedApproval(key) {
+      const approval = approvals.get(keyText(key));
+      return approval === undefined || approval.decision === null ? null : approval;
+    },
+    async pruneApprovals(nowMs, limit) {
+      const all = decided();
+      const old = all.filter((approval) => decidedAt(approval) <= nowMs - retentionMs).length;
+      const excess = Math.max(old, all.length - maxStoredDecisions);
+      for (const approval of all.slice(0, Math.min(excess, limit))) approvals.delete(keyText(keyOf(approval)));
+      return excess >= limit;
+    },
+  };
+}
+
+function withoutDecidedInput(approval: StoredApproval): StoredApproval {
+  return approval.decision === null ? approval : { ...approval, request: { ...approval.request, input: null } };
+}
+
+function decidedAt({ decision }: StoredApproval): number {
+  return decision?.decidedAt ?? Infinity;
+}
+
+function keyOf({ scope, request: { toolCallId } }: StoredApproval): ApprovalKey {
+  return { scope, toolCallId };
+}
+
+function keyText({ scope: { environmentId, agentId, conversationId }, toolCallId }: ApprovalKey): string {
+  return JSON.stringify([environmentId, agentId, conversationId, toolCallId]);
+}

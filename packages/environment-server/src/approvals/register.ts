@@ -1,0 +1,110 @@
+/**
+ * The requests for permission that are pending, of every device, in memory: what is listed, counted and decided. It has no clock and no
+ * store. Requests beyond a limit are not remembered, so that no device can push out the requests of another.
+ */
+import type { ApprovalKey, Decision, StoredApproval } from "../approval-log.ts";
+import type { FrameRuntime } from "../dialects/frame.ts";
+import { maxApprovals, maxApprovalsPerDevice, maxApprovalsPerKey } from "../limits.ts";
+
+/** A decision that was sent to the device and has no outcome yet. */
+export interface SentDecision {
+  readonly deliveryId: string;
+  readonly decision: Decision;
+}
+
+/** A request that the register remembers. */
+export interface RegisteredApproval {
+  readonly approval: StoredApproval;
+  /** Whose limit it counts for, such as the key of the device. */
+  readonly owner: string;
+  /** Its place in lists: when it was requested, then by its ids. */
+  readonly cursor: ApprovalCursor;
+  /** `null` while it is pending. */
+  sent: SentDecision | null;
+}
+
+/** A place in the list of all requests. */
+export interface ApprovalCursor {
+  readonly requestedAt: number;
+  readonly digest: string;
+}
+
+/** See the description of this file. */
+export interface ApprovalRegister {
+  /** Adds a request. Returns `null` when a limit is met. */
+  add(approval: StoredApproval, owner: string, digest: string): RegisteredApproval | null;
+  find(key: ApprovalKey): RegisteredApproval | undefined;
+  findSent(environmentId: string, deliveryId: string): RegisteredApproval | undefined;
+  /** The requests of a conversation, the oldest first. */
+  ofConversation(environmentId: string, runtime: FrameRuntime): readonly RegisteredApproval[];
+  ofRow(environmentId: string): readonly RegisteredApproval[];
+  /** The pending requests of a tenant in the order of their cursors. */
+  pendingOf(tenant: string): readonly RegisteredApproval[];
+  remove(registered: RegisteredApproval): void;
+  /** Whether every request of a row is remembered. */
+  isFull(environmentId: string, owner: string): boolean;
+}
+
+/** Creates an {@link ApprovalRegister}. */
+export function createApprovalRegister(): ApprovalRegister {
+  const rows = new Map<string, Map<string, RegisteredApproval>>();
+  const perOwner = new Map<string, number>();
+  let count = 0;
+
+  const ofRow = (environmentId: string): RegisteredApproval[] => [...(rows.get(environmentId)?.values() ?? [])];
+
+  function isFull(environmentId: string, owner: string): boolean {
+    const ofDevice = rows.get(environmentId)?.size ?? 0;
+    return (
+      ofDevice >= maxApprovalsPerDevice || (perOwner.get(owner) ?? 0) >= maxApprovalsPerKey || count >= maxApprovals
+    );
+  }
+
+  return {
+    isFull,
+    ofRow,
+    add(approval, owner, digest) {
+      const { scope, request, requestedAt } = approval;
+      if (isFull(scope.environmentId, owner)) return null;
+      const registered = { approval, owner, cursor: { requestedAt, digest }, sent: null };
+      const row = rows.get(scope.environmentId) ?? new Map<string, RegisteredApproval>();
+      rows.set(scope.environmentId, row.set(keyText({ scope, toolCallId: request.toolCallId }), registered));
+      perOwner.set(owner, (perOwner.get(owner) ?? 0) + 1);
+      count += 1;
+      return registered;
+    },
+    find: (key) => rows.get(key.scope.environmentId)?.get(keyText(key)),
+    findSent: (environmentId, deliveryId) =>
+      ofRow(environmentId).find(({ sent }) => sent !== null && sent.deliveryId === deliveryId),
+    ofConversation: (environmentId, { agentId, conversationId }) =>
+      ofRow(environmentId).filter(
+        ({ approval: { scope } }) => scope.agentId === agentId && scope.conversationId === conversationId,
+      ),
+    pendingOf(tenant) {
+      const all = [...rows.keys()].flatMap(ofRow);
+      const pending = all.filter(({ approval, sent }) => approval.tenant === tenant && sent === null);
+      return pending.toSorted((left, right) => compareCursors(left.cursor, right.cursor));
+    },
+    remove({ approval: { scope, request }, owner }) {
+      const row = rows.get(scope.environmentId);
+      if (row?.delete(keyText({ scope, toolCallId: request.toolCallId })) !== true) return;
+      if (row.size === 0) rows.delete(scope.environmentId);
+      const left = (perOwner.get(owner) ?? 0) - 1;
+      if (left > 0) perOwner.set(owner, left);
+      else perOwner.delete(owner);
+      count -= 1;
+    },
+  };
+}
+
+/** Orders cursors; negative when the first one is before the second. */
+export function compareCursors(left: ApprovalCursor, right: ApprovalCursor): number {
+  if (left.requestedAt !== right.requestedAt) return left.requestedAt - right.requestedAt;
+  if (left.digest === right.digest) return 0;
+  return left.digest < right.digest ? -1 : 1;
+}
+
+/** Identifies a request within all rows. */
+export function keyText({ scope: { environmentId, agentId, conversationId }, toolCallId }: ApprovalKey): string {
+  return JSON.stringify([environmentId, agentId, conversationId, toolCallId]);
+}

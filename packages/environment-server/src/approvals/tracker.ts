@@ -1,0 +1,285 @@
+/**
+ * Follows the requests for permission of every device: from its reports into the register and the store, until they are decided here or
+ * the device no longer lists them. A policy that denies a request acts when the request is known, or at its deadline. Pending requests
+ * survive a restart of the server, and a device that reconnects is asked about them.
+ */
+import type { Clock, Sha256 } from "@letta-environments/platform";
+import type { ApprovalPolicy } from "@letta-environments/schema";
+import type { ApprovalKey, ApprovalLog, ApprovalRequest, Decision, StoredApproval } from "../approval-log.ts";
+import type { FrameRuntime, StatusFrame, TurnFrame } from "../dialects/frame.ts";
+import type { DeviceReference, EmitEvent } from "../events.ts";
+import { maxApprovals } from "../limits.ts";
+import type { DeliveryOutcome } from "../ports.ts";
+import { createPolicyEnforcement, type PolicyEnforcement } from "./enforcement.ts";
+import { expiryOf } from "./policy.ts";
+import { type ApprovalRegister, createApprovalRegister, keyText, type RegisteredApproval } from "./register.ts";
+import { createRequestWaiters, type RequestWaiters } from "./waiters.ts";
+import { type ApprovalWriter, createApprovalWriter, keyOf } from "./writer.ts";
+
+/** A change of the requests. `withdrawn`: nobody decided here, and the device no longer asks. */
+export interface ApprovalChange {
+  readonly change: "requested" | "decided" | "withdrawn";
+  readonly approval: StoredApproval;
+}
+
+/** A connected device. */
+export interface ApprovalDevice {
+  readonly device: DeviceReference;
+  /** Devices of one owner share a limit. */
+  readonly owner: string;
+  /** Policy of the key with which the device connected. */
+  readonly policy: ApprovalPolicy | null;
+}
+
+/** See the description of this file. */
+export interface ApprovalTracker {
+  connect(device: ApprovalDevice): void;
+  disconnect(environmentId: string): void;
+  /** Resolves with the conversations of a row that have pending requests. */
+  resume(environmentId: string): Promise<readonly FrameRuntime[]>;
+  receive(environmentId: string, frame: TurnFrame | StatusFrame): void;
+  /** A pending request; `null` when it is decided or not known. */
+  find(key: ApprovalKey): StoredApproval | null;
+  /** Whether every request of a connected row is known. Otherwise its device decides which decisions it takes. */
+  isComplete(environmentId: string): boolean;
+  /** Resolves when a request is pending, or when the wait is over; see {@link RequestWaiters}. */
+  whenPending(key: ApprovalKey): Promise<void>;
+  /** A decision is about to be sent. Call it together with the reservation of its send, so that they are stored together. */
+  decide(key: ApprovalKey, deliveryId: string, decision: Decision): void;
+  /** Nothing of the decision was sent. */
+  undecide(environmentId: string, deliveryId: string): void;
+  /** Takes the outcome of a send. */
+  settle(environmentId: string, deliveryId: string, outcome: DeliveryOutcome): void;
+  /** A request with its decision; `null` when it has none, or when it is forgotten. */
+  findDecided(key: ApprovalKey): Promise<StoredApproval | null>;
+  /** The pending requests of a tenant, the oldest first. */
+  list(tenant: string): Promise<readonly RegisteredApproval[]>;
+  /** The pending requests of a row. */
+  pendingOf(environmentId: string): readonly StoredApproval[];
+  /** Forgets the requests of a row that was removed. */
+  forget(environmentId: string): void;
+  /** Calls `listener` with every change. Returns a function that stops it. */
+  onChange(listener: (change: ApprovalChange) => void): () => void;
+  /** Resolves when everything is stored. */
+  close(): Promise<void>;
+}
+
+/** Dependencies of an {@link ApprovalTracker}. */
+export interface ApprovalTrackerOptions {
+  readonly clock: Clock;
+  readonly sha256: Sha256;
+  readonly log: ApprovalLog;
+  readonly emit: EmitEvent;
+  /** The time that is stored, in epoch milliseconds. */
+  readonly wallNow: () => number;
+  /** The message whose turn runs in a conversation, and the policy of its sender; `null` when none is known. */
+  readonly causeOf: (
+    environmentId: string,
+    runtime: FrameRuntime,
+  ) => { readonly messageId: string; readonly policy: ApprovalPolicy | null } | null;
+  /** Denies a request that a policy denies now. Never rejects. */
+  readonly deny: (approval: StoredApproval) => Promise<void>;
+  /** A device no longer lists a request whose decision was sent: it has taken it. */
+  readonly onTaken: (environmentId: string, deliveryId: string) => void;
+}
+
+interface Tracker extends ApprovalTrackerOptions {
+  readonly register: ApprovalRegister;
+  readonly writer: ApprovalWriter;
+  readonly enforcement: PolicyEnforcement;
+  readonly waiters: RequestWaiters;
+  /** Connected devices by their rows. */
+  readonly devices: Map<string, ApprovalDevice>;
+  /** Rows with requests beyond a limit. */
+  readonly incomplete: Set<string>;
+  readonly listeners: Set<(change: ApprovalChange) => void>;
+}
+
+/** Creates an {@link ApprovalTracker}. */
+export function createApprovalTracker(options: ApprovalTrackerOptions): ApprovalTracker {
+  const devices = new Map<string, ApprovalDevice>();
+  const isConnected = (environmentId: string): boolean => devices.has(environmentId);
+  const tracker: Tracker = {
+    ...options,
+    devices,
+    register: createApprovalRegister(),
+    writer: createApprovalWriter(options),
+    enforcement: createPolicyEnforcement({ ...options, isConnected }),
+    waiters: createRequestWaiters(options.clock),
+    incomplete: new Set(),
+    listeners: new Set(),
+  };
+  const { register, writer, enforcement, waiters, incomplete, listeners } = tracker;
+  const loaded = load(tracker);
+  return {
+    connect(row) {
+      devices.set(row.device.environmentId, row);
+      incomplete.delete(row.device.environmentId);
+    },
+    disconnect: (environmentId) => void devices.delete(environmentId),
+    async resume(environmentId) {
+      await loaded;
+      return register.ofRow(environmentId).map(({ approval }) => approval.scope);
+    },
+    receive: (environmentId, frame) => receive(tracker, environmentId, frame),
+    find(key) {
+      const registered = register.find(key);
+      return registered === undefined || registered.sent !== null ? null : registered.approval;
+    },
+    isComplete: (environmentId) => !incomplete.has(environmentId),
+    whenPending: (key) => (register.find(key) === undefined ? waiters.wait(keyText(key)) : Promise.resolve()),
+    decide(key, deliveryId, decision) {
+      const registered = register.find(key);
+      if (registered === undefined) return;
+      registered.sent = { deliveryId, decision };
+      void writer.saveNow({ ...registered.approval, decision });
+    },
+    undecide(environmentId, deliveryId) {
+      const registered = register.findSent(environmentId, deliveryId);
+      if (registered === undefined) return;
+      registered.sent = null;
+      void writer.saveNow(registered.approval);
+    },
+    settle: (environmentId, deliveryId, outcome) => settle(tracker, environmentId, deliveryId, outcome),
+    async findDecided(key) {
+      const { approval, sent = null } = register.find(key) ?? {};
+      if (approval !== undefined && sent !== null) return { ...approval, decision: sent.decision };
+      return options.log.findDecidedApproval(key);
+    },
+    async list(tenant) {
+      await loaded;
+      return register.pendingOf(tenant);
+    },
+    pendingOf: (environmentId) =>
+      register.ofRow(environmentId).flatMap(({ approval, sent }) => (sent === null ? [approval] : [])),
+    forget(environmentId) {
+      for (const registered of register.ofRow(environmentId)) remove(tracker, registered);
+    },
+    onChange(listener) {
+      listeners.add(listener);
+      return () => void listeners.delete(listener);
+    },
+    async close() {
+      enforcement.close();
+      await loaded;
+      await writer.flush();
+    },
+  };
+}
+
+/** Reads what an earlier process has stored. */
+async function load(tracker: Tracker): Promise<void> {
+  try {
+    for (const approval of await tracker.log.findPendingApprovals(maxApprovals)) {
+      if (tracker.register.find(keyOf(approval)) === undefined)
+        add(tracker, approval, JSON.stringify([approval.tenant]));
+    }
+  } catch (cause) {
+    tracker.emit({ type: "store_failed", operation: "findPendingApprovals", cause });
+  }
+}
+
+function add({ register, enforcement, sha256 }: Tracker, approval: StoredApproval, owner: string) {
+  const registered = register.add(approval, owner, sha256(keyText(keyOf(approval))).slice(0, cursorDigestLength));
+  if (registered !== null) enforcement.schedule(registered);
+  return registered;
+}
+
+/** Enough that two requests of one millisecond differ. */
+const cursorDigestLength = 24;
+
+function remove({ register, enforcement }: Tracker, registered: RegisteredApproval): void {
+  enforcement.cancel(registered);
+  register.remove(registered);
+}
+
+function report({ listeners }: Tracker, change: ApprovalChange["change"], approval: StoredApproval): void {
+  for (const listener of listeners) listener({ change, approval });
+}
+
+function receive(tracker: Tracker, environmentId: string, frame: TurnFrame | StatusFrame): void {
+  const row = tracker.devices.get(environmentId);
+  if (row === undefined || frame.runtime === null) return;
+  switch (frame.kind) {
+    case "control_request":
+      return request(tracker, row, frame.runtime, frame.request);
+    case "update_device_status":
+      return frame.pending === null ? undefined : receiveList(tracker, row, frame.runtime, frame.pending);
+    case "update_loop_status":
+      return frame.activity === "idle" ? receiveList(tracker, row, frame.runtime, []) : undefined;
+    case "turn_finished":
+      return receiveList(tracker, row, frame.runtime, []);
+    case "update_queue":
+    case "assistant_text":
+    case "loop_error":
+  }
+}
+
+function receiveList(
+  tracker: Tracker,
+  row: ApprovalDevice,
+  runtime: FrameRuntime,
+  listed: readonly ApprovalRequest[],
+): void {
+  const known = tracker.register.ofConversation(row.device.environmentId, runtime);
+  // The usual status lists nothing, and nothing was pending.
+  if (listed.length === 0 && known.length === 0) return;
+  const ids = new Set(listed.map(({ toolCallId }) => toolCallId));
+  const gone = known.filter(({ approval }) => !ids.has(approval.request.toolCallId));
+  for (const registered of gone) withdraw(tracker, row, registered);
+  for (const asked of listed) request(tracker, row, runtime, asked);
+}
+
+function request(tracker: Tracker, row: ApprovalDevice, runtime: FrameRuntime, asked: ApprovalRequest): void {
+  const { register, enforcement, writer, waiters, incomplete, emit } = tracker;
+  const { environmentId, tenant } = row.device;
+  const key = { scope: { environmentId, ...runtime }, toolCallId: asked.toolCallId };
+  const known = register.find(key);
+  if (known !== undefined) return enforcement.apply(known);
+  const requestedAt = tracker.wallNow();
+  const cause = tracker.causeOf(environmentId, runtime);
+  const expiry = expiryOf([row.policy, cause?.policy], asked.tool, requestedAt);
+  const messageId = cause?.messageId ?? null;
+  const approval = { tenant, scope: key.scope, request: asked, messageId, requestedAt, expiry, decision: null };
+  const registered = add(tracker, approval, row.owner);
+  if (registered === null) return void incomplete.add(environmentId);
+  writer.save(approval);
+  emit({ type: "approval_requested", ...row.device, toolCallId: asked.toolCallId, tool: asked.tool });
+  report(tracker, "requested", approval);
+  waiters.notify(keyText(key));
+  enforcement.apply(registered);
+}
+
+/** The device does not list a request any more. */
+function withdraw(tracker: Tracker, { device }: ApprovalDevice, registered: RegisteredApproval): void {
+  const { approval, sent } = registered;
+  // Its outcome follows.
+  if (sent !== null) return tracker.onTaken(device.environmentId, sent.deliveryId);
+  remove(tracker, registered);
+  tracker.writer.remove(approval);
+  tracker.emit({ type: "approval_withdrawn", ...device, toolCallId: approval.request.toolCallId });
+  report(tracker, "withdrawn", approval);
+}
+
+function settle(tracker: Tracker, environmentId: string, deliveryId: string, outcome: DeliveryOutcome): void {
+  const registered = tracker.register.findSent(environmentId, deliveryId);
+  if (registered === undefined || registered.sent === null) return;
+  const { approval, sent } = registered;
+  const { decision } = sent;
+  remove(tracker, registered);
+  if (outcome.kind === "rejected") {
+    // The decision had no effect, and the device no longer asks.
+    void tracker.writer.saveNow(approval);
+    tracker.writer.remove(approval);
+    return report(tracker, "withdrawn", approval);
+  }
+  const row = tracker.devices.get(environmentId);
+  const { toolCallId, tool } = approval.request;
+  const { agentId, conversationId } = approval.scope;
+  const { behavior, decidedBy } = decision;
+  if (row !== undefined) {
+    const facts = { agentId, conversationId, toolCallId, tool, behavior, decidedBy, outcome: outcome.kind };
+    tracker.emit({ type: "approval_decided", ...row.device, ...facts });
+  }
+  report(tracker, "decided", { ...approval, decision });
+}

@@ -1,0 +1,92 @@
+import { readRecording, recordingNames } from "@letta-environments/testkit";
+import { expect, test } from "vitest";
+import { maxApprovalInputLength } from "../limits.ts";
+import type { DeviceFrame } from "./frame.ts";
+import { parseFrame } from "./parse.ts";
+
+const runtime = { agent_id: "agent-1", conversation_id: "default" };
+const conversation = { agentId: "agent-1", conversationId: "default" };
+const body = { subtype: "can_use_tool", tool_name: "Bash", tool_call_id: "call-1", input: { command: "ls" } };
+const request = { type: "control_request", request_id: "perm-call-1", request: body };
+
+function parse(frame: unknown): DeviceFrame {
+  return parseFrame(JSON.stringify(frame));
+}
+
+function parseRequest(change: Record<string, unknown>): unknown {
+  const frame = parse({ ...request, runtime, request: { ...body, ...change } });
+  return frame.kind === "control_request" ? frame.request : frame;
+}
+
+test("a request for permission has its conversation in the frame or in its envelope", () => {
+  for (const frame of [
+    { ...request, ...runtime },
+    { ...request, runtime },
+  ])
+    expect(parse(frame)).toMatchObject({ kind: "control_request", runtime: conversation });
+  expect(parse(request).kind).toBe("invalid");
+});
+
+test("a request has the tool, its input, the reason and the suggestions of the device", () => {
+  const suggestions = [{ id: "save-default", text: "Always\u001b[2J" }, { id: 1, text: "x" }, { id: "y" }];
+  expect(parseRequest({ permission_suggestions: suggestions, blocked_path: "/etc" })).toEqual({
+    requestId: "perm-call-1",
+    toolCallId: "call-1",
+    tool: "Bash",
+    input: { command: "ls" },
+    isInputCut: false,
+    reason: "The path /etc is not allowed.",
+    suggestions: [{ id: "save-default", text: "Always [2J" }],
+  });
+});
+
+test.each([
+  ["without a request id", { ...request, runtime, request_id: null }],
+  ["without a tool", { ...request, runtime, request: { ...body, tool_name: "\u0000" } }],
+  ["with an endless id", { ...request, runtime, request_id: "x".repeat(300), request: { ...body, tool_call_id: 1 } }],
+])("a request %s is not understood", (_, frame) => {
+  expect(parse(frame).kind).toBe("invalid");
+});
+
+test("a long input is cut to a valid object, and says so", () => {
+  const long = { path: "/a", content: "x".repeat(100_000), later: "y" };
+  const cut = parseRequest({ input: long });
+  expect(cut).toMatchObject({ isInputCut: true, input: { path: "/a", content: expect.stringMatching(/^x+$/) } });
+  expect(JSON.stringify(cut).length).toBeLessThan(maxApprovalInputLength + 500);
+  const nested = parseRequest({ input: JSON.parse(`${'{"a":'.repeat(20)}1${"}".repeat(20)}`) });
+  expect(nested).toMatchObject({ isInputCut: true });
+  const items = parseRequest({ input: { edits: Array.from({ length: 100_000 }, () => 1) } });
+  expect(items).toMatchObject({ isInputCut: true });
+  expect(JSON.stringify(items).length).toBeLessThan(maxApprovalInputLength + 500);
+  expect(parseRequest({ input: "ls" })).toMatchObject({ input: null, isInputCut: false });
+  const members = parseRequest({ input: JSON.parse('{"__proto__":{"a":1}}') });
+  expect(JSON.stringify(members)).toContain('"__proto__":{"a":1}');
+});
+
+test("a status lists every pending request of its conversation, as devices of every version do", () => {
+  const pending = (pending_control_requests: unknown): unknown => {
+    const frame = parse({ type: "update_device_status", runtime, device_status: { pending_control_requests } });
+    return frame.kind === "update_device_status" ? frame.pending : frame;
+  };
+  expect(pending([{ request_id: "perm-call-1", request: body }, null, {}])).toMatchObject([{ toolCallId: "call-1" }]);
+  expect(pending([])).toEqual([]);
+  expect(pending({})).toBeNull();
+});
+
+test("the requests in recordings of real devices are understood, in their frames and in the status", () => {
+  const frames = recordingNames
+    .flatMap((name) => readRecording(name).frames)
+    .flatMap((frame) => ("fromDevice" in frame ? [parse(frame.fromDevice)] : []));
+  const asked = frames.flatMap((frame) =>
+    frame.kind === "control_request"
+      ? [frame.request]
+      : frame.kind === "update_device_status"
+        ? (frame.pending ?? [])
+        : [],
+  );
+  expect(asked.length).toBeGreaterThan(5);
+  for (const { toolCallId, tool, suggestions } of asked) {
+    expect([toolCallId, tool]).toEqual(["tool-call-reflection-read-1", "Bash"]);
+    expect(suggestions).toHaveLength(1);
+  }
+});

@@ -1,0 +1,131 @@
+/**
+ * Decisions on requests for permission within a send: only a pending request can be decided, and only once. A request that a device makes
+ * again, because an earlier decision never had its effect there, can be decided again.
+ */
+import { type PlainResponse, type Principal, problemResponse } from "@letta-environments/schema";
+import type { ApprovalKey, Decision, StoredApproval } from "../../approval-log.ts";
+import { denialText, policyActor } from "../../approvals/policy.ts";
+import { type DeliveryPart, messageIdIssues, planDenial } from "../../delivery/plan.ts";
+import type { InputPayload } from "../../dialects/build.ts";
+import type { ConnectionRecord, ConversationScope, KnownMessage } from "../../ports.ts";
+import type { DeviceConnection } from "../../socket/connection.ts";
+import { toDecidedApproval } from "./list.ts";
+import type { ServerContext } from "../context.ts";
+
+/** The request that a part decides on; `null` for messages. */
+function decidedKey({ toolCallId }: DeliveryPart, scope: ConversationScope): ApprovalKey | null {
+  return toolCallId === null ? null : { scope, toolCallId };
+}
+
+/**
+ * Returns the sends with the ids of a part, without those of earlier decisions on a request that is pending again. Their ids are
+ * released.
+ */
+export async function withoutOvertaken(
+  { approvals, pending, store }: ServerContext,
+  part: DeliveryPart,
+  scope: ConversationScope,
+  known: readonly KnownMessage[],
+): Promise<readonly KnownMessage[]> {
+  const key = decidedKey(part, scope);
+  if (key === null || known.length === 0 || approvals.find(key) === null) return known;
+  const overtaken = new Set(
+    known
+      .filter(({ messageId }) => part.messageIds.includes(messageId))
+      .map(({ deliveryId }) => deliveryId)
+      .filter((deliveryId) => pending.find(scope.environmentId, deliveryId)?.waiting !== true),
+  );
+  for (const deliveryId of overtaken) await store.forget(deliveryId);
+  return known.filter(({ deliveryId }) => !overtaken.has(deliveryId));
+}
+
+/** Returns 404 `approval_not_found` for a decision on a request that is not pending; `null` for any other part. */
+export function refuseDecision(
+  { approvals }: ServerContext,
+  part: DeliveryPart,
+  scope: ConversationScope,
+  connection: DeviceConnection,
+): PlainResponse | null {
+  const key = decidedKey(part, scope);
+  if (key === null || approvals.find(key) !== null) return null;
+  // Of a device with requests that could not be read or remembered, the device itself decides.
+  if (!approvals.isComplete(scope.environmentId) || connection.brokenRules.size > 0) return null;
+  const issues = messageIdIssues(part, "must be the id of a request that is pending in this conversation", () => true);
+  return problemResponse("approval_not_found", { issues });
+}
+
+/** Returns 409 `agents_api_missing` for messages to a device whose turns would fail; `null` for any other part. */
+export function refuseWithoutAgentsApi(part: DeliveryPart, connection: DeviceConnection): PlainResponse | null {
+  const isRefused = part.payload.kind === "create_message" && connection.isAgentsApiMissing;
+  return isRefused ? problemResponse("agents_api_missing") : null;
+}
+
+/**
+ * Waits for the request that a later part of a body decides on, because a device asks for one permission of a turn after the other. Other
+ * parts do not wait.
+ */
+export async function awaitRequest(
+  { approvals, store, retentionNow }: ServerContext,
+  part: DeliveryPart,
+  scope: ConversationScope,
+): Promise<void> {
+  const key = decidedKey(part, scope);
+  if (key === null || approvals.find(key) !== null) return;
+  const known = await store.findMessages(scope, part.messageIds, retentionNow());
+  if (known.length === 0) await approvals.whenPending(key);
+}
+
+/** The payload with the id by which the device recognises its request. */
+export function addressedPayload(
+  { approvals }: ServerContext,
+  part: DeliveryPart,
+  scope: ConversationScope,
+): InputPayload {
+  const key = decidedKey(part, scope);
+  const approval = key === null ? null : approvals.find(key);
+  const { payload } = part;
+  return approval === null || payload.kind !== "approval_response"
+    ? payload
+    : { ...payload, request_id: approval.request.requestId };
+}
+
+/** Notes a decision that is about to be reserved and sent. */
+export function noteDecision(
+  { approvals, retentionNow }: ServerContext,
+  part: DeliveryPart,
+  scope: ConversationScope,
+  deliveryId: string,
+  { keyId }: Pick<Principal, "keyId">,
+): void {
+  const key = decidedKey(part, scope);
+  if (key === null || part.payload.kind !== "approval_response") return;
+  const { behavior, message = null } = part.payload.decision;
+  const decision: Decision = { behavior, reason: message, decidedBy: keyId, decidedAt: retentionNow() };
+  approvals.decide(key, deliveryId, decision);
+}
+
+/** The response to a decision on a request that was decided otherwise: 409 `approval_decided` with the first decision. */
+export async function decidedResponse(
+  context: ServerContext,
+  part: DeliveryPart,
+  { environment }: ConnectionRecord,
+  scope: ConversationScope,
+): Promise<PlainResponse> {
+  const issues = messageIdIssues(part, "was already decided otherwise", () => true);
+  const key = decidedKey(part, scope);
+  const approval = key === null ? null : await context.approvals.findDecided(key);
+  if (approval === null || approval.decision === null) return problemResponse("approval_decided", { issues });
+  const members = { approval: toDecidedApproval(context, environment, approval, approval.decision) };
+  return problemResponse("approval_decided", { issues, members });
+}
+
+/** What denies a request in the name of the policy in its `expiry`; `null` when no policy does. */
+export function policyDenial(
+  { sha256 }: Pick<ServerContext, "sha256">,
+  approval: StoredApproval,
+): { readonly part: DeliveryPart; readonly principal: Pick<Principal, "keyId" | "maxMode"> } | null {
+  const { expiry, request } = approval;
+  if (expiry === null) return null;
+  const part = planDenial(request.toolCallId, denialText(expiry.policy, approval), sha256);
+  return { part, principal: { keyId: policyActor(expiry.policy), maxMode: null } };
+}

@@ -1,0 +1,40 @@
+/** Connects the tracker of requests for permission to the server: causes, denials in the name of policies, and older devices. */
+import { type ApprovalTracker, createApprovalTracker } from "../../approvals/tracker.ts";
+import type { ServerContext } from "../context.ts";
+import { denyByPolicy } from "../send.ts";
+
+/** Creates the tracker of a server, which is created with it: `server` is called later. */
+export function followApprovals({
+  clock,
+  sha256,
+  store,
+  emit,
+  messages,
+  retentionNow,
+  track,
+  server,
+}: Pick<ServerContext, "clock" | "sha256" | "store" | "emit" | "messages" | "retentionNow"> & {
+  /** Makes the end of the server wait for work. */
+  readonly track: <Result>(work: Promise<Result>) => Promise<Result>;
+  readonly server: () => ServerContext;
+}): ApprovalTracker {
+  return createApprovalTracker({
+    clock,
+    sha256,
+    log: store,
+    emit,
+    wallNow: retentionNow,
+    causeOf: messages.causeOf,
+    deny: (approval) =>
+      track(denyByPolicy(server(), approval)).catch((cause: unknown) =>
+        emit({ type: "request_failed", operation: "denyByPolicy", cause }),
+      ),
+    onTaken(environmentId, deliveryId) {
+      const { hub, pending } = server();
+      const connection = hub.online(environmentId);
+      // Other devices say themselves whether they took it.
+      if (connection?.acknowledging === "no")
+        pending.acknowledge(connection.device, deliveryId, { kind: "accepted", disposition: null });
+    },
+  });
+}

@@ -1,0 +1,133 @@
+/** Requests for permission as API responses show them: the list of those that are pending, and one that is decided. */
+import {
+  allowsAgent,
+  allowsDevice,
+  type Approval,
+  type ApprovalList,
+  type DecidedApproval,
+  defaultListLimit,
+  jsonResponse,
+  type OperationInput,
+  type PlainResponse,
+  type Principal,
+  problemResponse,
+} from "@letta-environments/schema";
+import type { Decision, StoredApproval } from "../../approval-log.ts";
+import { type ApprovalCursor, compareCursors, type RegisteredApproval } from "../../approvals/register.ts";
+import type { EnvironmentRow } from "../../ports.ts";
+import type { ServerContext } from "../context.ts";
+import { modeRefusal } from "../modes.ts";
+
+/**
+ * Lists the pending requests of every device that a principal can reach, the oldest first: those that it may decide on, by device, agent
+ * and mode.
+ */
+export async function listApprovals(
+  context: ServerContext,
+  { query: { after, limit = defaultListLimit } }: OperationInput<"listApprovals">,
+  principal: Principal,
+): Promise<PlainResponse> {
+  const start = after === undefined ? null : readCursor(after);
+  if (start === undefined) {
+    return problemResponse("invalid_request", {
+      issues: [{ member: "after", rule: "must be the cursor of an earlier page" }],
+    });
+  }
+  const pending = await context.approvals.list(principal.tenant);
+  const later = pending.filter(({ cursor }) => start === null || compareCursors(cursor, start) > 0);
+  const rows = await readRows(context, principal, later);
+  const found = later.flatMap((registered) => {
+    const row = rows.get(registered.approval.scope.environmentId);
+    return row !== undefined && isReachable(context, principal, row, registered.approval) ? [{ registered, row }] : [];
+  });
+  const page = found.slice(0, limit);
+  const last = page.at(-1)?.registered.cursor;
+  return jsonResponse(200, {
+    approvals: page.map(({ registered, row }) => toApproval(context, row, registered.approval)),
+    hasNextPage: found.length > limit,
+    cursor: last === undefined ? null : writeCursor(last),
+  } satisfies ApprovalList);
+}
+
+/** The number of a row's pending requests that a principal may decide on. */
+export function countApprovals(
+  { approvals }: Pick<ServerContext, "approvals">,
+  principal: Pick<Principal, "scopes" | "agentIds">,
+  environmentId: string,
+): number {
+  if (!principal.scopes.has("approve")) return 0;
+  const pending = approvals.pendingOf(environmentId);
+  return pending.filter(({ scope }) => allowsAgent(principal, scope.agentId || undefined)).length;
+}
+
+/** The extension member of the problem `approval_decided`. */
+export function toDecidedApproval(
+  context: Pick<ServerContext, "hub">,
+  row: EnvironmentRow,
+  approval: StoredApproval,
+  decision: Decision,
+): DecidedApproval {
+  const { behavior, decidedBy, decidedAt, reason } = decision;
+  return { ...identityOf(context, row, approval), reason, decision: behavior, decidedBy, decidedAt };
+}
+
+function toApproval(context: ServerContext, row: EnvironmentRow, approval: StoredApproval): Approval {
+  const { request, requestedAt, expiry } = approval;
+  return {
+    ...identityOf(context, row, approval),
+    input: request.input,
+    inputTruncated: request.isInputCut,
+    ageMs: Math.max(0, context.retentionNow() - requestedAt),
+    expiresAt: expiry?.at ?? null,
+  };
+}
+
+function identityOf({ hub }: Pick<ServerContext, "hub">, row: EnvironmentRow, approval: StoredApproval) {
+  const { scope, request, requestedAt, messageId } = approval;
+  return {
+    id: request.toolCallId,
+    connectionId: hub.online(row.id)?.device.connectionId ?? null,
+    deviceId: row.deviceId,
+    agentId: scope.agentId || null,
+    conversationId: scope.conversationId,
+    tool: request.tool,
+    reason: request.reason,
+    suggestions: [...request.suggestions],
+    requestedAt,
+    clientMessageId: messageId,
+  };
+}
+
+/** Reads the rows of requests, and forgets the requests of rows that are no longer stored. */
+async function readRows(
+  { store, approvals }: ServerContext,
+  { tenant }: Principal,
+  pending: readonly RegisteredApproval[],
+): Promise<ReadonlyMap<string, EnvironmentRow>> {
+  const environmentIds = [...new Set(pending.map(({ approval }) => approval.scope.environmentId))];
+  if (environmentIds.length === 0) return new Map();
+  const filter = { tenant, afterId: null, environmentIds, deviceIds: null, owner: null, limit: environmentIds.length };
+  const rows = new Map((await store.listEnvironments(filter)).map((row) => [row.id, row]));
+  for (const environmentId of environmentIds) if (!rows.has(environmentId)) approvals.forget(environmentId);
+  return rows;
+}
+
+function isReachable(
+  context: ServerContext,
+  principal: Principal,
+  row: EnvironmentRow,
+  { scope }: StoredApproval,
+): boolean {
+  if (!allowsDevice(principal, row) || !allowsAgent(principal, scope.agentId || undefined)) return false;
+  return modeRefusal(context, { maxMode: principal.maxMode }, scope) === null;
+}
+
+function writeCursor({ requestedAt, digest }: ApprovalCursor): string {
+  return `${requestedAt}.${digest}`;
+}
+
+/** `undefined` for a text that no page had. */
+function readCursor(text: string): ApprovalCursor | undefined {
+  const [, requestedAt, digest] = /^(\d{1,16})\.([0-9a-f]{24})$/.exec(text) ?? [];
+  return requestedAt === undefined || digest === undefined ? undefined : { requestedAt: Number(requestedAt), digest };
+}

@@ -1,0 +1,50 @@
+/**
+ * Notices devices whose turns fail because this server has no agents API; see `dialects/agents-api.ts`. It holds for a registration, also
+ * over a reconnect: a device that is started again with another backend registers again. A turn that ends well disproves it.
+ */
+import { saysAgentsApiMissing } from "../dialects/agents-api.ts";
+import type { TurnFrame } from "../dialects/frame.ts";
+import type { EmitEvent } from "../events.ts";
+import { maxDevicesWithoutApi } from "../limits.ts";
+import type { DeviceConnection } from "./connection.ts";
+
+/** See the description of this file. */
+export interface AgentsApiWatch {
+  /** Applies what is known of the registration to a socket that has opened. */
+  connect(connection: DeviceConnection): void;
+  receive(connection: DeviceConnection, frame: TurnFrame): void;
+}
+
+/** Creates an {@link AgentsApiWatch}. */
+export function createAgentsApiWatch(emit: EmitEvent): AgentsApiWatch {
+  /** The connectionIds of devices without an agents API by their rows, the oldest first. */
+  const missing = new Map<string, string>();
+
+  function set(connection: DeviceConnection, isMissing: boolean): void {
+    if (connection.isAgentsApiMissing === isMissing) return;
+    connection.isAgentsApiMissing = isMissing;
+    const { environmentId, connectionId } = connection.device;
+    missing.delete(environmentId);
+    if (isMissing) missing.set(environmentId, connectionId);
+    const [oldest] = missing.keys();
+    if (oldest !== undefined && missing.size > maxDevicesWithoutApi) missing.delete(oldest);
+    emit({ type: "agents_api_missing", ...connection.device, isMissing });
+  }
+
+  return {
+    connect(connection) {
+      const { environmentId, connectionId } = connection.device;
+      connection.isAgentsApiMissing = missing.get(environmentId) === connectionId;
+    },
+    receive(connection, frame) {
+      if (frame.kind === "turn_finished" && frame.stopReason === "end_turn") return set(connection, false);
+      const error =
+        frame.kind === "turn_finished"
+          ? frame.error
+          : frame.kind === "loop_error" && frame.isTerminal
+            ? frame.message
+            : null;
+      if (error !== null && saysAgentsApiMissing(error)) set(connection, true);
+    },
+  };
+}

@@ -1,0 +1,94 @@
+/** {@link ApprovalLog} in SQLite. What only people read of a request is one column of JSON. */
+import type { GroupCommit, SqliteDatabase, SqliteRow } from "@letta-environments/platform";
+import type { ApprovalExpiry, ApprovalLog, ApprovalRequest, Decision, StoredApproval } from "../approval-log.ts";
+import { maxStoredDecisions, retentionMs } from "../limits.ts";
+import { readInteger, readOptionalText, readText } from "./columns.ts";
+
+const columns =
+  "environment_id, tool_call_id, agent_id, conversation_id, request, message_id, requested_at, expiry, decision, decided_at";
+const withTenant = columns.replaceAll(/\w+/g, "approval.$&").concat(", environment.tenant");
+const key = "environment_id = ? AND tool_call_id = ? AND agent_id = ? AND conversation_id = ?";
+
+/** Creates an {@link ApprovalLog}. */
+export function createSqliteApprovalLog(database: SqliteDatabase, commit: GroupCommit): ApprovalLog {
+  const save = database.prepare(`
+    INSERT INTO environment_approval (${columns}) SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
+    WHERE EXISTS (SELECT 1 FROM environment WHERE id = ?)
+    ON CONFLICT DO UPDATE SET request = excluded.request, message_id = excluded.message_id,
+      requested_at = excluded.requested_at, expiry = excluded.expiry, decision = excluded.decision,
+      decided_at = excluded.decided_at`);
+  const remove = database.prepare(`DELETE FROM environment_approval WHERE ${key} AND decided_at IS NULL`);
+  const findPending = database.prepare(`
+    SELECT ${withTenant} FROM environment_approval AS approval JOIN environment ON environment.id = environment_id
+    WHERE decided_at IS NULL AND requested_at >= 0 ORDER BY requested_at LIMIT ?`);
+  const findDecided = database.prepare(`
+    SELECT ${withTenant} FROM environment_approval AS approval JOIN environment ON environment.id = environment_id
+    WHERE ${key} AND decided_at IS NOT NULL`);
+  const removeDecided = (condition: string) =>
+    database.prepare(`DELETE FROM environment_approval WHERE (environment_id, tool_call_id, agent_id, conversation_id) IN (
+      SELECT environment_id, tool_call_id, agent_id, conversation_id FROM environment_approval
+      WHERE ${condition} ORDER BY decided_at LIMIT ?)`);
+  const removeOld = removeDecided("decided_at <= ?");
+  const findFirstExcess = database.prepare(`SELECT decided_at FROM environment_approval
+    WHERE decided_at >= 0 ORDER BY decided_at DESC LIMIT 1 OFFSET ?`);
+
+  function saveOne({ scope, request, messageId, requestedAt, expiry, decision }: StoredApproval): void {
+    const { environmentId, agentId, conversationId } = scope;
+    const { toolCallId, ...detail } = request;
+    const kept = decision === null ? detail : { ...detail, input: null };
+    save.run(
+      ...[environmentId, toolCallId, agentId, conversationId, JSON.stringify(kept), messageId, requestedAt],
+      ...[writeJson(expiry), writeJson(decision), decision?.decidedAt ?? null, environmentId],
+    );
+  }
+
+  return {
+    saveApprovals: (saved, removed) =>
+      commit(
+        () => {
+          for (const { scope, toolCallId } of removed)
+            remove.run(scope.environmentId, toolCallId, scope.agentId, scope.conversationId);
+          for (const approval of saved) saveOne(approval);
+        },
+        { rows: saved.length + removed.length, isPatient: true },
+      ),
+    findPendingApprovals: async (limit) => findPending.all(limit).map(readApproval),
+    async findDecidedApproval({ scope: { environmentId, agentId, conversationId }, toolCallId }) {
+      const row = findDecided.get(environmentId, toolCallId, agentId, conversationId);
+      return row === undefined ? null : readApproval(row);
+    },
+    pruneApprovals: (nowMs, limit) =>
+      commit(
+        () => {
+          if (removeOld.run(nowMs - retentionMs, limit).changes >= limit) return true;
+          const excess = findFirstExcess.get(maxStoredDecisions);
+          return excess !== undefined && removeOld.run(readInteger(excess, "decided_at"), limit).changes >= limit;
+        },
+        { rows: limit },
+      ),
+  };
+}
+
+function writeJson(value: ApprovalExpiry | Decision | null): string | null {
+  return value === null ? null : JSON.stringify(value);
+}
+
+function readApproval(row: SqliteRow): StoredApproval {
+  // Only this file writes these columns.
+  const detail = JSON.parse(readText(row, "request")) as Omit<ApprovalRequest, "toolCallId">;
+  const expiry = readOptionalText(row, "expiry");
+  const decision = readOptionalText(row, "decision");
+  return {
+    tenant: readText(row, "tenant"),
+    scope: {
+      environmentId: readText(row, "environment_id"),
+      agentId: readText(row, "agent_id"),
+      conversationId: readText(row, "conversation_id"),
+    },
+    request: { ...detail, toolCallId: readText(row, "tool_call_id") },
+    messageId: readOptionalText(row, "message_id"),
+    requestedAt: readInteger(row, "requested_at"),
+    expiry: expiry === null ? null : (JSON.parse(expiry) as ApprovalExpiry),
+    decision: decision === null ? null : (JSON.parse(decision) as Decision),
+  };
+}

@@ -1,0 +1,130 @@
+/** What policies decide on requests for permission, on a virtual clock. */
+import type { ApprovalPolicy, Principal } from "@letta-environments/schema";
+import { describe, expect, test } from "vitest";
+import type { FakeSocket } from "./support/fake-socket.ts";
+import { type Answer, anyone, createHarness, type Harness, userMessage, withApprove } from "./support/harness.ts";
+
+async function list(harness: Harness): Promise<unknown> {
+  const { body } = await harness.call("GET", "/v1/environments/approvals", { principal: withApprove });
+  return body["approvals"];
+}
+
+function decide(harness: Harness, connectionId: string, toolCallId: string, approve: boolean): Promise<Answer> {
+  const approvals = [{ approve, tool_call_id: toolCallId }];
+  const body = { agentId: "agent-1", messages: [{ type: "approval", approvals }] };
+  return harness.call("POST", `/v1/environments/${connectionId}/messages`, { body, principal: withApprove });
+}
+
+describe("a policy", () => {
+  const policy = (change: Partial<ApprovalPolicy>): ApprovalPolicy => ({
+    deniedTools: [],
+    deadlineMs: null,
+    ...change,
+  });
+
+  async function connectWith(harness: Harness, approvalPolicy: ApprovalPolicy) {
+    const connectionId = await harness.register("device-1");
+    return { connectionId, socket: await harness.open(connectionId, { ...anyone, approvalPolicy }) };
+  }
+
+  function denials(socket: FakeSocket): unknown[] {
+    return socket.inputs().flatMap(({ payload }) => ("decision" in payload ? [payload.decision] : []));
+  }
+
+  test("with a deadline denies a request with a text at that time, and not before", async () => {
+    const harness = createHarness();
+    const { connectionId, socket } = await connectWith(harness, policy({ deadlineMs: 60_000 }));
+    socket.ask("call-1");
+    socket.ask("call-2");
+    expect(await list(harness)).toMatchObject([{ expiresAt: expect.any(Number) }, {}]);
+    const sent = decide(harness, connectionId, "call-2", true);
+    await harness.settle();
+    socket.acknowledge({ accepted: true });
+    await sent;
+    await harness.clock.advance(59_999);
+    expect(denials(socket)).toHaveLength(1);
+    await harness.clock.advance(1);
+    expect(denials(socket)).toEqual([
+      { behavior: "allow" },
+      {
+        behavior: "deny",
+        message: "Nobody decided on this request within 60 seconds, so the environment server denied it.",
+      },
+    ]);
+    socket.acknowledge({ accepted: true });
+    await harness.settle();
+    expect(harness.events).toContainEqual(
+      expect.objectContaining({
+        type: "approval_decided",
+        toolCallId: "call-1",
+        decidedBy: "policy:deadline",
+        behavior: "deny",
+      }),
+    );
+    expect(await decide(harness, connectionId, "call-1", true)).toMatchObject({
+      status: 409,
+      body: { approval: { decision: "deny", decidedBy: "policy:deadline" } },
+    });
+  });
+
+  test("with denied tools denies their requests at once, and no others", async () => {
+    const harness = createHarness();
+    const { socket } = await connectWith(harness, policy({ deniedTools: ["Bash", "Web*"] }));
+    socket.onFrame = ({ request_id: id }) => socket.acknowledge({ accepted: true }, String(id));
+    socket.ask("call-1");
+    socket.ask("call-2", { tool_name: "WebFetch" });
+    socket.ask("call-3", { tool_name: "Read" });
+    await harness.settle();
+    expect(denials(socket)).toEqual(
+      ["Bash", "WebFetch"].map((tool) => ({
+        behavior: "deny",
+        message: `A rule of the environment server does not allow the tool ${tool}.`,
+      })),
+    );
+    expect(await list(harness)).toMatchObject([{ id: "call-3" }]);
+  });
+
+  test("of the sender applies to the turns of its messages; the earlier of two deadlines counts", async () => {
+    const harness = createHarness();
+    const { connectionId, socket } = await connectWith(harness, policy({ deadlineMs: 60_000 }));
+    const principal: Principal = { ...anyone, approvalPolicy: policy({ deadlineMs: 10_000 }) };
+    const sent = harness.send(connectionId, {}, { principal });
+    await harness.settle();
+    socket.acknowledge();
+    await sent;
+    socket.ask("call-1");
+    socket.ask("call-2", {}, "agent-2");
+    await harness.clock.advance(10_000);
+    expect(socket.inputs().at(-1)).toMatchObject({ payload: { request_id: "perm-call-1" } });
+    expect(denials(socket)).toHaveLength(1);
+    await harness.clock.advance(50_000);
+    expect(denials(socket)).toHaveLength(2);
+  });
+
+  test("denies later when the device has too much to acknowledge", async () => {
+    const harness = createHarness();
+    const { connectionId, socket } = await connectWith(harness, policy({ deniedTools: ["Bash"] }));
+    const sends = Array.from({ length: 64 }, (_, index) =>
+      harness.send(connectionId, { messages: [userMessage(`m-${index}`)] }),
+    );
+    await harness.settle();
+    socket.ask("call-1");
+    await harness.settle();
+    expect(denials(socket)).toEqual([]);
+    await harness.clock.advance(20_000);
+    await Promise.all(sends);
+    expect(denials(socket)).toHaveLength(1);
+  });
+
+  test("whose deadline passes while the device is away denies the request when the device asks again", async () => {
+    const harness = createHarness();
+    const { connectionId, socket } = await connectWith(harness, policy({ deadlineMs: 60_000 }));
+    socket.ask("call-1");
+    socket.listener.onClose(1006);
+    await harness.clock.advance(100_000);
+    const again = await harness.open(connectionId);
+    again.ask("call-1");
+    await harness.settle();
+    expect(denials(again)).toMatchObject([{ behavior: "deny" }]);
+  });
+});
