@@ -39,6 +39,7 @@ export function createFeatures(services: GatewayServices, config: GatewayConfig)
     jwt: config.jwt ?? null,
     passThrough: config.passThrough === true && server.kind === "remote",
     tenants: config.tenants ?? new Map(),
+    approvals: config.approvals ?? null,
     admitsTenant: server.kind === "remote" ? server.admitsTenant : undefined,
     operatorToken: config.adminListener?.token ?? config.operatorToken ?? null,
   });

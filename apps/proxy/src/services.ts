@@ -2,6 +2,7 @@
 import type { DeviceSockets } from "./ports.ts";
 import type { AdminListenerConfig } from "./admin/settings.ts";
 import type { RateLimitSettings } from "./limits/settings.ts";
+import type { ApprovalPolicies } from "./tenants/approval-policies.ts";
 import type { TenantSettings } from "./tenants/settings.ts";
 import type { UpstreamServer } from "./upstream/settings.ts";
 import type { AuditLog } from "./audit/log.ts";
@@ -56,6 +57,8 @@ export interface GatewayConfig {
   readonly passThrough?: boolean;
   /** Settings of tenants, by name. */
   readonly tenants?: ReadonlyMap<string, TenantSettings>;
+  /** What decides on requests for permission when nobody does; absent or `null`: nothing. */
+  readonly approvals?: ApprovalPolicies | null;
   /** Whether the audit log keeps what was sent; absent: it does not. */
   readonly auditContent?: boolean;
   /** Rate limits and whose address counts; absent: nothing is limited. */

@@ -7,7 +7,7 @@ import type { DeviceChangeFacts } from "../upstream/upstream.ts";
 import type { KeyActor } from "../keys/key-record.ts";
 
 /** An entry of the audit log. No entry contains a key, and only `send_started` may contain message content. */
-export type AuditEntry = WriterEntry | SendEntry | ControlEntry | KeyEntry | DeviceEntry;
+export type AuditEntry = WriterEntry | SendEntry | DecisionEntry | ControlEntry | KeyEntry | DeviceEntry;
 
 /** The life of a writer: one process that appends to a chain of its own. */
 export type WriterEntry =
@@ -40,6 +40,8 @@ export interface SendFacts {
   readonly messageIds: readonly string[];
   /** The body answers approval requests. */
   readonly answersApproval: boolean;
+  /** The decisions of the body; absent where it has none. */
+  readonly decisions?: readonly { readonly toolCallId: string; readonly approve: boolean }[];
 }
 
 /** A send. `send_started` is on disk before the send leaves, and `send_finished` follows once its result is known. */
@@ -92,6 +94,26 @@ export type ControlEntry =
       /** What the device reported, as in the response; `null` when it reported nothing. */
       readonly effect: Readonly<Record<string, unknown>> | null;
     };
+
+/** A decision on a request for permission, once it was sent to the device. */
+export interface DecisionEntry {
+  readonly type: "approval_decided";
+  readonly tenant: string;
+  readonly deviceId: string;
+  readonly connectionId: string;
+  /** `null` for a conversation without an agent. */
+  readonly agentId: string | null;
+  readonly conversationId: string;
+  readonly toolCallId: string;
+  readonly tool: string;
+  readonly decision: "allow" | "deny";
+  /** The key that decided; `null` for a policy. */
+  readonly keyId: string | null;
+  /** The policy that decided: `deadline` or `denied_tool`; `null` for a key. */
+  readonly policy: string | null;
+  /** Whether the device has taken it. */
+  readonly outcome: "accepted" | "unknown";
+}
 
 /** The kind of a change of a key. */
 export type KeyAct = "created" | "updated" | "rotated" | "disabled" | "enabled" | "revoked";

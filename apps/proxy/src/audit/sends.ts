@@ -1,11 +1,13 @@
 /** Audit entries of sends. A send is written to the log before it leaves, and its result once it is known. */
 import type { ConnectionRecord } from "@letta-environments/environment-server";
 import {
+  type ApprovalDecision,
   isApprovalMessage,
   type PlainResponse,
   type Principal,
   problemResponse,
   type SendMessageBody,
+  type ToolReturn,
 } from "@letta-environments/schema";
 import { parseJsonObject } from "../lib/json.ts";
 import type { SendRecord } from "../upstream/upstream.ts";
@@ -133,6 +135,7 @@ function endOf(send: AuditedSend, response: PlainResponse): AuditEntry | null {
 
 function factsOf({ sendId, requestId, principal, connectionId, deviceId, body }: AuditedSend): SendFacts {
   const messages = body?.messages ?? [];
+  const decisions = messages.filter(isApprovalMessage).flatMap(({ approvals }) => approvals.flatMap(toDecision));
   return {
     sendId,
     requestId,
@@ -145,13 +148,23 @@ function factsOf({ sendId, requestId, principal, connectionId, deviceId, body }:
     conversationId: body?.conversationId ?? null,
     messageIds: messages.flatMap((message) => ("client_message_id" in message ? [message.client_message_id] : [])),
     answersApproval: messages.some(isApprovalMessage),
+    ...(decisions.length > 0 && { decisions }),
   };
+}
+
+function toDecision(approval: ApprovalDecision | ToolReturn): { toolCallId: string; approve: boolean }[] {
+  return "approve" in approval ? [{ toolCallId: approval.tool_call_id, approve: approval.approve }] : [];
 }
 
 /** A refused send is recorded with few message ids: a body may contain thousands. */
 function refusedFactsOf(send: AuditedSend): SendFacts {
   const facts = factsOf(send);
-  return { ...facts, messageIds: facts.messageIds.slice(0, maxRefusedMessageIds) };
+  const { messageIds, decisions } = facts;
+  return {
+    ...facts,
+    messageIds: messageIds.slice(0, maxRefusedMessageIds),
+    ...(decisions !== undefined && { decisions: decisions.slice(0, maxRefusedMessageIds) }),
+  };
 }
 
 /** The code of a problem; `null` for a success and for a response without one. */

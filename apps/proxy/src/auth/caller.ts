@@ -6,6 +6,7 @@
 import { keyPrefix } from "../keys/key-format.ts";
 import type { MaybePromise } from "../lib/steps.ts";
 import type { GatewayPorts, JwksFetch } from "../ports.ts";
+import type { ApprovalPolicies } from "../tenants/approval-policies.ts";
 import type { AdmitsTenant, TenantSettings } from "../tenants/settings.ts";
 import { type Authentication, refuseInvalidKey } from "./authentication.ts";
 import { createIsOperatorToken, readBearerToken } from "./authentication.ts";
@@ -46,6 +47,8 @@ export interface CallerConfig {
   /** Whether callers may send their own upstream key. */
   readonly passThrough: boolean;
   readonly tenants: ReadonlyMap<string, TenantSettings>;
+  /** What decides on requests for permission when nobody does; absent or `null`: nothing. */
+  readonly approvals?: ApprovalPolicies | null;
   /** Whether a tenant may call the upstream; absent where every tenant may. */
   readonly admitsTenant?: AdmitsTenant | undefined;
   /** The operator's token; `null` if there is none. */

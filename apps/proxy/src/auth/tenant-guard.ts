@@ -1,6 +1,7 @@
-/** Applies the configuration of a tenant to its callers: whether it may call the upstream, its devices and its public name. */
+/** Applies the configuration of a tenant to its callers: whether it may call the upstream, its devices, its public name and its approval policies. */
 import { type PlainResponse, problemResponse } from "@letta-environments/schema";
 import { mapMaybe, type MaybePromise } from "../lib/steps.ts";
+import { type ApprovalPolicies, approvalPolicyOf } from "../tenants/approval-policies.ts";
 import type { AdmitsTenant, CredentialKind, TenantSettings } from "../tenants/settings.ts";
 import type { Authentication, GatewayPrincipal } from "./authentication.ts";
 
@@ -15,12 +16,15 @@ export interface TenantGuard {
  */
 export function createTenantGuard({
   tenants,
+  approvals = null,
   admitsTenant,
 }: {
   readonly tenants: ReadonlyMap<string, TenantSettings>;
+  readonly approvals?: ApprovalPolicies | null | undefined;
   readonly admitsTenant?: AdmitsTenant | undefined;
 }): TenantGuard {
-  if (admitsTenant === undefined && tenants.size === 0) return { admit: (authentication) => authentication };
+  if (admitsTenant === undefined && tenants.size === 0 && approvals === null)
+    return { admit: (authentication) => authentication };
   const admitted = new WeakMap<GatewayPrincipal, Authentication>();
 
   async function decide(principal: GatewayPrincipal, via: CredentialKind): Promise<Authentication> {
@@ -28,9 +32,11 @@ export function createTenantGuard({
     // A refusal is not cached: keys come and go, and with them the tenants that share a credential.
     if (!isAdmitted) return { kind: "refused", response: notConfigured };
     const settings = tenants.get(principal.tenant);
+    const approvalPolicy = approvals === null ? null : approvalPolicyOf(approvals, principal);
+    const configured = settings === undefined ? principal : applySettings(principal, settings);
     const authentication: Authentication = {
       kind: "authenticated",
-      principal: settings === undefined ? principal : applySettings(principal, settings),
+      principal: approvalPolicy === null ? configured : { ...configured, approvalPolicy },
     };
     admitted.set(principal, authentication);
     return authentication;

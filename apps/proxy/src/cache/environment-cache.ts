@@ -227,14 +227,8 @@ export function createVisibilityKey(sha256: Sha256): (principal: Principal) => V
  * Everything that decides which rows a principal sees and which members of them, except the tenant, which is a separate part of the cache key. When
  * `Principal` gets a new member, decide whether it belongs here.
  */
-function visibilityOf({
-  deviceIds,
-  connectionNames,
-  deviceTags,
-  tenantDevices,
-  tenantName,
-  scopes,
-}: Principal): unknown {
+function visibilityOf(principal: Principal): unknown {
+  const { deviceIds, connectionNames, deviceTags, tenantDevices, tenantName, scopes, agentIds } = principal;
   const sorted = (values: readonly string[] | null | undefined): readonly string[] | null => values?.toSorted() ?? null;
   return [
     sorted(deviceIds),
@@ -245,5 +239,7 @@ function visibilityOf({
     tenantDevices === undefined || tenantDevices === null,
     tenantName ?? null,
     scopes.has("details"),
+    // The number of requests for permission on which it may decide.
+    scopes.has("approve") ? (sorted(agentIds) ?? "every agent") : null,
   ];
 }

@@ -3,7 +3,7 @@
  * and no device of its own; it takes them from the record of the start with the same id.
  */
 
-/** Values of `--event`: each record type, and the groups `send`, `key` and `device`. */
+/** Values of `--event`: each record type, and the groups `send`, `approval`, `key` and `device`. */
 export const events: readonly string[] = [
   "send",
   "send_started",
@@ -13,6 +13,8 @@ export const events: readonly string[] = [
   "control_started",
   "control_finished",
   "control_refused",
+  "approval",
+  "approval_decided",
   "key",
   "key_change_started",
   "key_changed",
@@ -107,12 +109,14 @@ export function matchesFilter(facts: AuditFacts, filter: AuditFilter): boolean {
   );
 }
 
-function outcomeOf(type: string, { status, code }: Readonly<Record<string, unknown>>): string | null {
+function outcomeOf(type: string, { status, code, outcome }: Readonly<Record<string, unknown>>): string | null {
   switch (type) {
     case "send_finished":
     case "control_finished":
       if (typeof status === "number" && status < 300) return "ok";
       return code === "delivery_unknown" || code === "control_unknown" ? "unknown" : "failed";
+    case "approval_decided":
+      return outcome === "accepted" ? "ok" : "unknown";
     case "send_refused":
     case "control_refused":
     case "key_change_abandoned":

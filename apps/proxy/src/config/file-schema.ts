@@ -1,5 +1,6 @@
 import { type Scope, scopes } from "@letta-environments/schema";
 import * as v from "valibot";
+import { ApprovalsSchema } from "./approvals-schema.ts";
 import { type ClaimPath, jwtAlgorithms } from "../auth/jwt-settings.ts";
 import { cacheStatusAudiences } from "../cache/policy.ts";
 import { oneOf } from "../lib/strict-schemas.ts";
@@ -155,6 +156,9 @@ export const ConfigFileSchema: v.GenericSchema<unknown, ConfigFile> = object({
     }),
   ),
   tenants: v.exactOptional(setting(record(text(128), TenantSchema), "Settings of tenants, by name.")),
+  approvals: v.exactOptional(
+    setting(ApprovalsSchema, "What decides on requests of devices for permission to use a tool when nobody does."),
+  ),
   admin: v.exactOptional(AdminSchema),
   cors: v.exactOptional(
     object({

@@ -28,12 +28,25 @@ export interface ConfigFile {
   };
   auth?: { jwt?: JwtFile; passThrough?: boolean };
   tenants?: Record<string, TenantFile>;
+  approvals?: ApprovalsFile;
   cors?: { origins: string[] };
   audit?: { content?: boolean };
   admin?: AdminFile;
   rateLimits?: RateLimitsFile;
   cache?: CacheFile;
   shutdown?: { readinessDelayMs?: number };
+}
+
+/** What decides on requests for permission when nobody does. */
+export interface ApprovalPolicyFile {
+  deniedTools?: string[];
+  deadlineMs?: number;
+}
+
+/** `approvals` of the file: a policy for everybody, and further ones of tenants and keys. */
+export interface ApprovalsFile extends ApprovalPolicyFile {
+  tenants?: Record<string, ApprovalPolicyFile>;
+  keys?: Record<string, ApprovalPolicyFile>;
 }
 
 /** `cache` of the file. */

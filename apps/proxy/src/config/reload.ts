@@ -102,6 +102,7 @@ const live = {
   "auth.jwt": ({ jwt }) => jwt,
   "auth.passThrough": ({ passThrough }) => passThrough,
   tenants: ({ tenants }) => tenants,
+  approvals: ({ approvals }) => approvals,
   "cors.origins": ({ corsOrigins }) => corsOrigins,
   "audit.content": ({ auditContent }) => auditContent,
   rateLimits: ({ rateLimits }) => ({ ...rateLimits, store: null }),

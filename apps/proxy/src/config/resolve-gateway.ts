@@ -1,7 +1,9 @@
+import type { ApprovalPolicy } from "@letta-environments/schema";
 import type { SettingProblem } from "../lib/setting-rules.ts";
+import type { ApprovalPolicies } from "../tenants/approval-policies.ts";
 import type { UpstreamSettings } from "../upstream/settings.ts";
 import { parseUpstreamBaseUrl } from "../upstream/settings.ts";
-import type { ConfigFile } from "./file.ts";
+import type { ApprovalPolicyFile, ConfigFile } from "./file.ts";
 import { resolveJwt, resolveTenants } from "./resolve-auth.ts";
 import { resolveRateLimits } from "./resolve-rate-limits.ts";
 import type { GatewaySettings } from "./settings.ts";
@@ -37,12 +39,23 @@ export function resolveGatewaySettings(
     jwt: jwt?.settings ?? null,
     passThrough,
     tenants: tenants.tenants,
+    approvals: resolveApprovals(config),
     corsOrigins,
     rateLimits: rateLimits.settings,
     cache: resolveCache(config),
     auditContent: config.audit?.content ?? false,
   };
   return { settings, problems };
+}
+
+function resolveApprovals({ approvals }: ConfigFile): ApprovalPolicies | null {
+  if (approvals === undefined) return null;
+  const { tenants = {}, keys = {}, ...everybody } = approvals;
+  const toPolicy = (policy: ApprovalPolicyFile): ApprovalPolicy => ({ deniedTools: [], deadlineMs: null, ...policy });
+  const byName = (policies: Readonly<Record<string, ApprovalPolicyFile>>): ApprovalPolicies["keys"] =>
+    new Map(Object.entries(policies).map(([name, policy]) => [name, toPolicy(policy)]));
+  const isForEverybody = Object.keys(everybody).length > 0;
+  return { everybody: isForEverybody ? toPolicy(everybody) : null, tenants: byName(tenants), keys: byName(keys) };
 }
 
 /** Returns `null` for a setting that breaks a rule. */

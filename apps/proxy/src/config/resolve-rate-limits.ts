@@ -123,6 +123,7 @@ export const defaultRateLimits: Readonly<Record<string, RateLimitPolicyFile>> = 
       "updateEnvironment",
       "removeEnvironment",
       "retrieveLastRuntime",
+      "listApprovals",
       "administerKeys",
     ],
   },

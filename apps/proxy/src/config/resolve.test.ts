@@ -33,6 +33,7 @@ test("without settings, the proxy listens on loopback and embeds its server", ()
     jwt: null,
     passThrough: false,
     tenants: new Map(),
+    approvals: null,
     corsOrigins: [],
     auditContent: false,
     cache: { store: "memory", maxBytes: 67_108_864, maxEntries: 100_000, statusFor: "everybody" },

@@ -1,6 +1,7 @@
 import type { AdminSettings } from "../admin/settings.ts";
 import type { JwtSettings } from "../auth/jwt-settings.ts";
 import type { CacheSettings } from "../cache/policy.ts";
+import type { ApprovalPolicies } from "../tenants/approval-policies.ts";
 import type { TenantSettings } from "../tenants/settings.ts";
 import type { UpstreamSettings } from "../upstream/settings.ts";
 import type { LogFormat } from "./file.ts";
@@ -17,6 +18,8 @@ export interface GatewaySettings {
   /** Whether callers may send their own upstream key. */
   readonly passThrough: boolean;
   readonly tenants: ReadonlyMap<string, TenantSettings>;
+  /** What decides on requests for permission when nobody does; `null`: nothing. */
+  readonly approvals: ApprovalPolicies | null;
   /** Origins of web pages that may call the gateway, as browsers write them. */
   readonly corsOrigins: readonly string[];
   /** Whether the audit log contains the messages. */

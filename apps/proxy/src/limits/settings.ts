@@ -12,6 +12,7 @@ export const limitedRoutes = [
   "updateEnvironment",
   "removeEnvironment",
   "retrieveLastRuntime",
+  "listApprovals",
   "registerEnvironment",
   "openDeviceSocket",
   "controlDevice",

@@ -94,6 +94,8 @@ function operate(
       return server.operate(decoded.operation, decoded, principal, context);
     case "retrieveLastRuntime":
       return server.operate(decoded.operation, decoded, principal, context);
+    case "listApprovals":
+      return server.operate(decoded.operation, decoded, principal, context);
     case "updateEnvironment":
       return server.operate(decoded.operation, decoded, principal, { ...context, ...devicesOf(devicesFor, principal) });
     case "removeEnvironment":

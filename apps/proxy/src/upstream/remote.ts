@@ -11,6 +11,7 @@ import type { GatewayPorts, UpstreamFetch } from "../ports.ts";
 import type { ConcurrencyLimits } from "./concurrency.ts";
 import { createConnectionLookup } from "./connections.ts";
 import { isLimitedToDevices, listPermitted, presentList, presentRow } from "./environments.ts";
+import { presentApprovals } from "./extensions/approvals.ts";
 import { buildRemoteRequest, createCallRemote, type ReadRemote, readRequest } from "./remote-call.ts";
 import { createChangeRemoteDevice, type RemoteDevicePorts } from "./extensions/devices.ts";
 import { presentLastRuntime } from "./extensions/last-runtime.ts";
@@ -91,6 +92,10 @@ export function createRemoteUpstream(
       case "resumeQueue":
       case "removeQueueItem":
         return control({ call, connectionId: decoded.params.connectionId, request, reads: { deadline, readUntil } });
+      case "listApprovals":
+        return callRemote(own, request, deadline).then(({ response }) =>
+          presentApprovals(principal, response, readUntil(deadline)),
+        );
       case "registerEnvironment":
       case "openDeviceSocket":
         // A remote server has endpoints of its own for devices.

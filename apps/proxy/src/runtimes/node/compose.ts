@@ -96,6 +96,7 @@ export async function composePipeline(settings: Settings, resources: GatewayReso
       jwt: settings.jwt,
       passThrough: settings.passThrough,
       tenants: settings.tenants,
+      approvals: settings.approvals,
       corsOrigins: settings.corsOrigins,
       auditContent: settings.auditContent,
       rateLimits: settings.rateLimits,

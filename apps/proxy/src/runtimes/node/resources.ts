@@ -2,11 +2,16 @@
  * Opens everything that a process has only once: the data directory, the keys, the audit log, the shared stores and the embedded
  * environment server. A reload composes a new pipeline over the same resources.
  */
-import { createEnvironmentServer, type EnvironmentServer } from "@letta-environments/environment-server";
+import {
+  createEnvironmentServer,
+  type EnvironmentServer,
+  type EnvironmentServerEvent,
+} from "@letta-environments/environment-server";
 import { createSqliteEnvironmentStore } from "@letta-environments/environment-server/sqlite";
 import { randomId, sha256Hex, systemClock } from "@letta-environments/platform/node";
 import type { LogEvent } from "../../adapters/log.ts";
 import { environmentsFile, lockDataDir, openStore } from "../../adapters/node/data-dir.ts";
+import { auditDecision } from "../../audit/decisions.ts";
 import { auditDevices } from "../../audit/device-changes.ts";
 import { auditKeyStore } from "../../audit/key-changes.ts";
 import type { EnvironmentCache } from "../../cache/environment-cache.ts";
@@ -61,7 +66,12 @@ export async function openResources(settings: () => Settings, log: (event: LogEv
   const rateLimits = await openRateLimits(started, log);
   const keyStore = reportOutages(keys.keyStore, log);
   const environmentCache = await openEnvironmentCache(started, log);
-  const embedded = isEmbedded ? await openEmbeddedServer(started, log, environmentCache.cacheFor(started)) : null;
+  const embedded = isEmbedded
+    ? await openEmbeddedServer(started, environmentCache.cacheFor(started), (event) => {
+        log(event);
+        if (event.type === "approval_decided") void auditDecision(audit, event, onFailure);
+      })
+    : null;
   const background = createBackgroundWork(systemClock);
   const keyUses = createKeyUses({ clock: systemClock, keyStore, onFailure: onKeyStoreFailure });
   const hasExpired = createHasExpired(systemClock);
@@ -130,8 +140,8 @@ const patientCommitMs = 10;
 /** Starts the embedded environment server, whose environments are in the data directory. */
 async function openEmbeddedServer(
   settings: Pick<Settings, "dataDir" | "publicUrl">,
-  log: (event: LogEvent) => void,
   environmentCache: EnvironmentCache | null,
+  report: (event: EnvironmentServerEvent) => void,
 ): Promise<{ readonly server: EnvironmentServer; close(): Promise<void> }> {
   const { store, database } = await openStore(settings.dataDir, environmentsFile, (opened) =>
     createSqliteEnvironmentStore(opened, {
@@ -149,7 +159,7 @@ async function openEmbeddedServer(
     podId: randomId("pod"),
     publicUrl: settings.publicUrl,
     onEvent(event) {
-      log(event);
+      report(event);
       if (changesResponses.has(event.type) && "deviceId" in event) {
         void environmentCache?.invalidate(event.tenant, { deviceId: event.deviceId });
       }
@@ -174,4 +184,8 @@ const changesResponses: ReadonlySet<string> = new Set([
   "environment_removed",
   "device_labelled",
   "environment_expired",
+  "approval_requested",
+  "approval_decided",
+  "approval_withdrawn",
+  "agents_api_missing",
 ]);

@@ -31,6 +31,15 @@ const acknowledges =
   ({ device }: RecordedGateway) => {
     device.acknowledgement = acknowledgement;
   };
+/** Asks for the permission that the approvals below give. */
+const asks = ({ device }: RecordedGateway): void => {
+  device.send({
+    type: "control_request",
+    request_id: "perm-call-1",
+    request: { subtype: "can_use_tool", tool_name: "Bash", tool_call_id: "call-1", input: { command: "ls" } },
+    runtime: { agent_id: "agent-1", conversation_id: "default" },
+  });
+};
 const accepts = acknowledges({ accepted: true, disposition: "started" });
 
 /** Closes the device's socket, and waits until that is stored. */
@@ -123,6 +132,12 @@ const sends: readonly RecordedRequest[] = [
   },
   { title: "a conversation", as: "everything", ...send(first, messageBody("m-9", { conversationId: "conv-1" })) },
   { title: "a send without an agent", as: "everything", ...send(first, messageBody("m-10", { agentId: undefined })) },
+  { title: "an approval of what nobody asked", as: "everything", ...send(first, approvalBody()) },
+  { title: "no request for permission", as: "everything", path: "/v1/environments/approvals" },
+  { title: "a request for permission", as: "everything", path: "/v1/environments/approvals", before: asks },
+  { title: "a page of requests", as: "everything", path: "/v1/environments/approvals", query: "limit=1&after=1.0" },
+  { title: "requests without the scope", as: "standard mode", path: "/v1/environments/approvals" },
+  { title: "a device that asks", as: "everything", path: "/v1/environments/laptop" },
   { title: "an approval", as: "everything", ...send(first, approvalBody()) },
   { title: "a denial", as: "everything", ...send(first, approvalBody({ approve: false, reason: "no" })) },
   {

@@ -1,0 +1,23 @@
+import type { ApprovalPolicy } from "@letta-environments/schema";
+import { expect, test } from "vitest";
+import { approvalPolicyOf } from "./approval-policies.ts";
+
+const policy = (deniedTools: readonly string[], deadlineMs: number | null): ApprovalPolicy => ({
+  deniedTools,
+  deadlineMs,
+});
+const policies = {
+  everybody: policy(["Bash"], 60_000),
+  tenants: new Map([["acme", policy(["Bash", "Web*"], null)]]),
+  keys: new Map([["key-1", policy([], 1_000)]]),
+};
+
+test("a principal has the policies of everybody, of its tenant and of its key together, with the earliest deadline", () => {
+  expect(approvalPolicyOf(policies, { tenant: "acme", keyId: "key-1" })).toEqual(policy(["Bash", "Web*"], 1_000));
+  expect(approvalPolicyOf(policies, { tenant: "acme", keyId: "key-2" })).toEqual(policy(["Bash", "Web*"], 60_000));
+  expect(approvalPolicyOf(policies, { tenant: "other", keyId: "key-2" })).toBe(policies.everybody);
+});
+
+test("without a policy, requests wait", () => {
+  expect(approvalPolicyOf({ ...policies, everybody: null }, { tenant: "other", keyId: "key-2" })).toBeNull();
+});

@@ -1,0 +1,27 @@
+/** Which policies of the configuration decide on requests for permission: of every tenant, of one tenant, and of one key. */
+import type { ApprovalPolicy, Principal } from "@letta-environments/schema";
+
+/** The policies of a gateway. */
+export interface ApprovalPolicies {
+  /** `null`: none for everybody. */
+  readonly everybody: ApprovalPolicy | null;
+  readonly tenants: ReadonlyMap<string, ApprovalPolicy>;
+  /** By the ids of keys. */
+  readonly keys: ReadonlyMap<string, ApprovalPolicy>;
+}
+
+/** Returns what all policies of a principal together deny, at the earliest deadline; `null` without a policy. */
+export function approvalPolicyOf(
+  { everybody, tenants, keys }: ApprovalPolicies,
+  { tenant, keyId }: Pick<Principal, "tenant" | "keyId">,
+): ApprovalPolicy | null {
+  const policies = [everybody, tenants.get(tenant), keys.get(keyId)].filter(
+    (policy) => policy !== null && policy !== undefined,
+  );
+  if (policies.length < 2) return policies[0] ?? null;
+  const deadlines = policies.flatMap(({ deadlineMs }) => (deadlineMs === null ? [] : [deadlineMs]));
+  return {
+    deniedTools: [...new Set(policies.flatMap(({ deniedTools }) => deniedTools))],
+    deadlineMs: deadlines.length === 0 ? null : Math.min(...deadlines),
+  };
+}
