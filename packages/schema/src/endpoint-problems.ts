@@ -28,7 +28,16 @@ export const controlProblems: readonly ProblemCode[] = [
 ];
 
 /** The members that the operations with a body have in common, which control a conversation. */
-export const control = {
+export const control: {
+  readonly method: "POST";
+  readonly audience: "caller";
+  readonly extension: true;
+  readonly scope: "control";
+  readonly params: readonly ["connectionId"];
+  readonly query: null;
+  readonly successStatus: 200;
+  readonly problems: readonly ProblemCode[];
+} = {
   method: "POST",
   audience: "caller",
   extension: true,
@@ -37,4 +46,4 @@ export const control = {
   query: null,
   successStatus: 200,
   problems: [...bodyProblems, ...controlProblems],
-} as const;
+};
