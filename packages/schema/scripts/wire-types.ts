@@ -69,5 +69,7 @@ export const wireTypes: readonly WireType[] = [
   wireType(schemas.ResumeQueueResponseSchema, "control.ts", true),
   wireType(schemas.RemoveQueueItemQuerySchema, "control.ts", false),
   wireType(schemas.RemoveQueueItemResponseSchema, "control.ts", true),
+  wireType(schemas.OpenViewerSocketQuerySchema, "viewer.ts", false),
+  wireType(schemas.ViewerTicketSchema, "viewer.ts", true),
   wireType(schemas.ProblemSchema, "problem.ts", true),
 ];

@@ -4,7 +4,7 @@
  */
 import type { Endpoint } from "./endpoints.ts";
 import type { Environment, EnvironmentMode } from "./environment.ts";
-import type { DeviceAllowlist, Principal } from "./principal.ts";
+import type { DeviceAllowlist, Principal, Scope } from "./principal.ts";
 import { isRecord } from "./rules.ts";
 
 /** The members of an environment that {@link allowsDevice} checks. A row of another server may have anything as its tags. */
@@ -152,4 +152,19 @@ export function matchesNamePattern(pattern: string, name: string): boolean {
   }
   while (pattern[patternIndex] === "*") patternIndex++;
   return patternIndex === pattern.length;
+}
+
+/**
+ * Scopes that reach everything on a device: its files, a terminal, and the management of agents, schedules and secrets. A limit
+ * to some agents or modes cannot hold there.
+ */
+export const unlimitedScopes: readonly Scope[] = ["files", "terminal", "manage"];
+
+/** Returns whether a principal is limited to some agents or modes, so that it may not use {@link unlimitedScopes}. */
+export function isLimitedToAgentsOrModes({
+  agentIds = null,
+  maxMode = null,
+  setMode = null,
+}: Partial<Pick<Principal, "agentIds" | "maxMode" | "setMode">>): boolean {
+  return agentIds !== null || maxMode !== null || setMode !== null;
 }

@@ -7,6 +7,7 @@ import type { MessageStatus } from "./message-status.ts";
 import type { Problem } from "./problem.ts";
 import type { RegisterResponse } from "./register.ts";
 import type { SendMessageResponse } from "./message.ts";
+import type { ViewerTicket } from "./viewer.ts";
 import { createPlace, type Drift, type DriftReport, findUnknownMembers, findUnknownValue } from "./drift.ts";
 
 export type { Drift } from "./drift.ts";
@@ -44,6 +45,8 @@ const changeDirectoryResponseMembers: readonly string[] = ["directory"];
 const resumeQueueResponseMembers: readonly string[] = ["resumed"];
 
 const removeQueueItemResponseMembers: readonly string[] = ["removed"];
+
+const viewerTicketMembers: readonly string[] = ["expiresAt","ticket"];
 
 const problemIssueMembers: readonly string[] = ["member","rule"];
 
@@ -192,6 +195,14 @@ export const findRemoveQueueItemResponseDrift = (value: RemoveQueueItemResponse)
   const report: DriftReport = new Map();
   const place0 = createPlace("", removeQueueItemResponseMembers, report);
   findUnknownMembers(place0, value, 1);
+  return [...report.values()];
+};
+
+/** Returns the unknown members of a {@link ViewerTicket}, and the unknown values of its open enums. */
+export const findViewerTicketDrift = (value: ViewerTicket): Drift[] => {
+  const report: DriftReport = new Map();
+  const place0 = createPlace("", viewerTicketMembers, report);
+  findUnknownMembers(place0, value, 2);
   return [...report.values()];
 };
 

@@ -6,6 +6,7 @@ import type { EnvironmentPatch } from "./labels.ts";
 import type { LastRuntime } from "./last-runtime.ts";
 import type { ListEnvironmentsWireQuery } from "./list-query.ts";
 import type { MessageStatus, RetrieveMessageWireQuery } from "./message-status.ts";
+import type { OpenViewerSocketQuery, ViewerTicket } from "./viewer.ts";
 import type { Problem } from "./problem.ts";
 import type { RegisterRequest, RegisterResponse } from "./register.ts";
 import type { SendMessageBody, SendMessageResponse } from "./message.ts";
@@ -378,6 +379,26 @@ export const isRemoveQueueItemResponse = (value: unknown): value is RemoveQueueI
 
 /** Returns the path of the first member that does not match {@link RemoveQueueItemResponse}, such as `messages[0].role`; `""` for the whole value, `null` if it matches. */
 export const findRemoveQueueItemResponseMismatch = (value: unknown): string | null => findMismatch(isRemoveQueueItemResponse, value);
+
+/** Returns whether a value matches {@link OpenViewerSocketQuery}. */
+export const isOpenViewerSocketQuery = (value: unknown): value is OpenViewerSocketQuery =>
+  isRecord(value) &&
+  (value["agentId"] === undefined || isTextWellFormedFrom1To256(value["agentId"])) &&
+  (value["conversationId"] === undefined || isTextWellFormedTo256(value["conversationId"])) &&
+  (value["channel"] === undefined || (value["channel"] === "control" || value["channel"] === "stream")) &&
+  isTextOrAbsent(value["token"]);
+
+/** Returns the path of the first member that does not match {@link OpenViewerSocketQuery}, such as `messages[0].role`; `""` for the whole value, `null` if it matches. */
+export const findOpenViewerSocketQueryMismatch = (value: unknown): string | null => findMismatch(isOpenViewerSocketQuery, value);
+
+/** Returns whether a value matches {@link ViewerTicket}. */
+export const isViewerTicket = (value: unknown): value is ViewerTicket =>
+  isRecord(value) &&
+  isNumber(value["expiresAt"]) &&
+  isText(value["ticket"]);
+
+/** Returns the path of the first member that does not match {@link ViewerTicket}, such as `messages[0].role`; `""` for the whole value, `null` if it matches. */
+export const findViewerTicketMismatch = (value: unknown): string | null => findMismatch(isViewerTicket, value);
 
 const isProblemIssue = (value: unknown): boolean =>
   isRecord(value) &&

@@ -24,4 +24,5 @@ export { defaultConversationId, maxReferenceLength } from "./reference.ts";
 export * from "./register.ts";
 export * from "./routing.ts";
 export { defaultListLimit, maxListLimit } from "./rules.ts";
+export * from "./viewer.ts";
 export { IdentifierSchema, type OpenEnum, openEnum, type WireEntries, type WireObjectSchema } from "./wire-schema.ts";

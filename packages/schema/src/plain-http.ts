@@ -71,6 +71,8 @@ export type UpgradeDecision =
       readonly kind: "accepted";
       /** Sockets with the same owner share a limit on the memory that the runtime uses for them. */
       readonly owner: string;
+      /** Bytes that may wait to be sent on this socket, where that is less than for the socket of a device. */
+      readonly maxWaitingBytes?: number;
       /** Call it after the handshake. */
       attach(socket: PlainSocket): PlainSocketListener;
     };

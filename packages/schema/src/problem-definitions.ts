@@ -52,6 +52,7 @@ export type ProblemCode =
   | "device_not_allowed"
   | "agent_not_allowed"
   | "mode_not_allowed"
+  | "origin_not_allowed"
   | "tenant_not_configured"
   | "upstream_forbidden"
   | "device_owned_by_another_key"
@@ -82,6 +83,7 @@ export type ProblemCode =
   | "message_id_reused"
   | "upgrade_required"
   | "queue_full"
+  | "too_many_viewers"
   | "device_throttled"
   | "rate_limited"
   | "internal_error"
@@ -130,6 +132,12 @@ export const problemDefinitions: Readonly<Record<ProblemCode, ProblemDefinition>
     403,
     "Mode not allowed",
     "The device is in a more permissive mode than the gateway key allows, or in an unknown mode. Nothing was sent.",
+    false,
+  ),
+  origin_not_allowed: define(
+    403,
+    "Origin not allowed",
+    "Pages of this origin may not open this socket. Nothing was opened.",
     false,
   ),
   tenant_not_configured: define(
@@ -278,6 +286,12 @@ export const problemDefinitions: Readonly<Record<ProblemCode, ProblemDefinition>
   ),
   upgrade_required: define(426, "Upgrade required", "This endpoint accepts only WebSocket connections.", false),
   queue_full: define(429, "Queue full", "The conversation has too many waiting messages. Nothing was sent.", false),
+  too_many_viewers: define(
+    429,
+    "Too many viewers",
+    "The gateway key has too many viewer sockets or unused tickets. Nothing was opened.",
+    true,
+  ),
   device_throttled: define(
     429,
     "Device throttled",

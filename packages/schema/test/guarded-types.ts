@@ -108,6 +108,20 @@ export const guardedTypes: readonly GuardedType[] = [
     ],
   },
   {
+    name: "OpenViewerSocketQuery",
+    schema: schema.OpenViewerSocketQuerySchema,
+    isValid: guards.isOpenViewerSocketQuery,
+    findMismatch: guards.findOpenViewerSocketQueryMismatch,
+    bodies: [{}, { agentId: "agent-1", conversationId: "default", channel: "stream", token: "ticket-1" }],
+  },
+  {
+    name: "ViewerTicket",
+    schema: schema.ViewerTicketSchema,
+    isValid: guards.isViewerTicket,
+    findMismatch: guards.findViewerTicketMismatch,
+    bodies: [{ expiresAt: 1_790_000_060_000, ticket: "ticket-1" }],
+  },
+  {
     name: "StopTurnBody",
     schema: schema.StopTurnBodySchema,
     isValid: guards.isStopTurnBody,

@@ -157,6 +157,7 @@ export const examples: ReadonlyMap<string, unknown> = new Map<string, unknown>([
   ["ResumeQueueResponse", { resumed: 2 }],
   ["RemoveQueueItemResponse", { removed: true }],
   ["ApprovalList", approvals],
+  ["ViewerTicket", { expiresAt: 1_790_000_060_000, ticket: "ticket-01k5z4w7c3m8e2r6t9b1x0q5ja" }],
   ["RegisterRequest", registration],
   ["RegisterResponse", registered],
 ]);

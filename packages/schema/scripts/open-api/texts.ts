@@ -73,6 +73,18 @@ export const operationTexts: Readonly<Record<Operation, OperationText>> = {
       "connection switches protocols. The frames are JSON texts of the device protocol and are not part of this document.",
     success: "The connection switches to WebSocket.",
   },
+  openViewerSocket: {
+    description:
+      "A WebSocket handshake (RFC 6455). The frames are JSON texts of the device protocol and are not part of this document. It is " +
+      "refused with an HTTP response, before the connection switches protocols. Web pages need a listed origin and a ticket. An " +
+      "extension of this server.",
+    success: "The connection switches to WebSocket.",
+  },
+  createViewerTicket: {
+    description:
+      "Creates a credential for the WebSocket of a viewer, which browsers cannot open with a header. An extension of this server.",
+    success: "The ticket, which opens one socket of this connection.",
+  },
   stopTurn: {
     description:
       "Interrupts the running turn of a conversation, and a pending request for permission. Messages that wait in its queue stay there, " +
@@ -128,12 +140,15 @@ export const pathParameters: Readonly<Record<string, { readonly description: str
 export const queryParameters: Readonly<Record<string, string>> = {
   tag: "Only devices that have this tag; repeat it for devices that have all of several.",
   id: "The `id` of the only row to remove.",
-  agentId: "The agent whose conversation it is.",
+  agentId: "The agent whose conversation it is. For a socket: only frames of its conversations are sent.",
   conversationId:
     "The conversation; the agent's default conversation when absent. For a message: needed if its id was used in several.",
   wait: "With the value `finished`, the response comes when the message has ended.",
   waitSeconds:
     "For how many seconds to wait; 30 by default. The response has the number that was used, which is at most 60.",
+  channel: "Clients of the vendor may open two sockets. Both carry the same frames.",
+  token:
+    "A key, a token or a ticket, for clients that cannot send `Authorization`. URLs end up in logs: prefer the header.",
   after: "The `id` of the last row of the previous page.",
   limit: "The number of rows of a page.",
   onlineOnly: "`true`: only devices that can receive messages now.",
