@@ -41,6 +41,7 @@ export const folderOrder = new Map([
       "request-trace.ts",
       "config/",
       "admin/",
+      "viewers/",
       "audit/",
       "cache/",
       "upstream/",
@@ -64,14 +65,17 @@ export const folderOrder = new Map([
   ["packages/client/src", ["index.ts", "testing/", "operations/", "adapters/"]],
   [
     "packages/environment-server/src",
-    ["index.ts", "operations/", "socket/", "approvals/", "messages/", "commands/", "delivery/", "dialects/", "sqlite/"],
+    [
+      ...["index.ts", "operations/", "viewers/", "socket/", "approvals/", "messages/", "commands/", "delivery/"],
+      ...["dialects/", "sqlite/"],
+    ],
   ],
   [
     "packages/http-cache/src",
     ["index.ts", "rfc9111.ts", "web/", "rfc9111/", "engine/", "store/", "fields/", "adapters/"],
   ],
   ["packages/platform/src", ["bun/", "cloudflare/", "node/", "valkey/"]],
-  ["packages/testkit/src", ["index.ts", "simulation/", "agents-api/"]],
+  ["packages/testkit/src", ["index.ts", "clients/", "simulation/", "agents-api/"]],
 ]);
 
 /**

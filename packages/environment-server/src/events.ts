@@ -32,6 +32,10 @@ export type EnvironmentServerEvent =
     } & DeviceReference)
   /** The device reported another mode, directory or branch. Sent at most once a second for a device. */
   | ({ readonly type: "device_changed" } & DeviceReference)
+  /** A viewer opened its socket. */
+  | ({ readonly type: "viewer_connected"; readonly keyId: string } & DeviceReference)
+  /** The socket of a viewer ended. */
+  | ({ readonly type: "viewer_disconnected"; readonly code: number } & DeviceReference)
   /** The device belongs to no key any more; the next key that enrols it owns it. */
   | { readonly type: "device_released"; readonly tenant: string; readonly deviceId: string }
   /** The device was removed with all its rows. */

@@ -54,3 +54,6 @@ export type {
 export { createMemoryMessageLog } from "./messages/memory-log.ts";
 export type { AdministeredDevice, DeviceAdministration } from "./operations/devices.ts";
 export type { ConnectedDevice } from "./socket/connection.ts";
+export type { ApiCall } from "./viewers/api-calls.ts";
+export type { CommandFacts, ViewerRequests } from "./viewers/ports.ts";
+export type { ConnectedViewer } from "./viewers/viewer.ts";

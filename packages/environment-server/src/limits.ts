@@ -221,3 +221,50 @@ export interface Rate {
   readonly perSecond: number;
   readonly burst: number;
 }
+
+// Viewers
+
+/** Viewers of one key. */
+export const maxViewersPerKey = 20;
+
+/** Longest frame of a viewer that is read, in characters. A message of the API has at most 1 MiB, too. */
+export const maxViewerFrameLength: number = 1_048_576;
+
+/** Largest frame of a viewer that is answered, in bytes. A larger one closes the socket. */
+export const maxViewerFrameBytes: number = 8 * 1_048_576;
+
+/** Bytes that may wait to be sent to a viewer that does not read. */
+export const maxViewerWaitingBytes: number = 4 * 1_048_576;
+
+/** Rate and burst of the frames of one viewer, beside the rate limits of its key. */
+export const viewerFrameRate: Rate = { perSecond: 50, burst: 200 };
+
+/** Rate and burst of the frames of one viewer that are refused. Beyond it the socket is closed. */
+export const viewerViolationRate: Rate = { perSecond: 0.1, burst: 10 };
+
+/** Rate and burst of the text of one device that is parsed for its viewers, in characters. */
+export const viewerParsedRate: Rate = { perSecond: 2 * 1_048_576, burst: 16 * 1_048_576 };
+
+/** Requests of one viewer whose responses are awaited. The response to an older one is not shown. */
+export const maxAskedPerViewer = 256;
+
+/** Terminals of one viewer. */
+export const maxTerminalsPerViewer = 8;
+
+/** How long viewers keep their sockets while their device is offline, in milliseconds. */
+export const viewerGraceMs = 60_000;
+
+/** How often viewers receive a ping, in milliseconds. */
+export const viewerPingIntervalMs = 30_000;
+
+/** How often labels of devices are looked at for viewers that depend on them, in milliseconds. */
+export const viewerCheckIntervalMs = 1_000;
+
+/** How long a ticket for a viewer's socket is valid, in milliseconds. */
+export const ticketLifetimeMs = 60_000;
+
+/** Unused tickets of one key. */
+export const maxTicketsPerKey = 100;
+
+/** Unused tickets of all keys. */
+export const maxTickets = 10_000;

@@ -24,6 +24,7 @@ import {
   type UpgradeDecision,
 } from "@letta-environments/schema";
 import { createDeviceCommands } from "./commands/device-commands.ts";
+import { type Closing, createClosing } from "./closing.ts";
 import { createPendingDeliveries } from "./delivery/pending.ts";
 import { createEmitter, type EmitEvent, type EnvironmentServerEvent } from "./events.ts";
 import { createKeyedQueue } from "./keyed-queue.ts";
@@ -42,11 +43,16 @@ import { registerEnvironment } from "./operations/register.ts";
 import { createRemovalWatch } from "./operations/removal-watch.ts";
 import { sendAndWait } from "./operations/messages/send-and-wait.ts";
 import { decideUpgrade } from "./operations/upgrade.ts";
+import { createViewerTicket, decideViewerUpgrade, directRequests } from "./operations/viewer.ts";
 import { createMessageTracker } from "./messages/tracker.ts";
 import { lockedResponse, waitForLocks } from "./patient-store.ts";
 import type { ConnectionRecord, EnvironmentStore } from "./ports.ts";
 import type { ConnectedDevice } from "./socket/connection.ts";
 import { createDeviceHub } from "./socket/hub.ts";
+import { createViewerHub } from "./viewers/hub.ts";
+import type { ViewerRequests } from "./viewers/ports.ts";
+import { createViewerTickets } from "./viewers/tickets.ts";
+import type { ConnectedViewer } from "./viewers/viewer.ts";
 
 /** Options of an environment server. */
 export interface EnvironmentServerOptions {
@@ -90,14 +96,22 @@ export interface EnvironmentServer {
    * `context.connection` to {@link EnvironmentServer.operate}, so that a send is looked up once. Rejects when the store fails.
    */
   findConnection(tenant: string, connectionId: string): Promise<ConnectionRecord | null>;
-  /** Decides on the upgrade request of a device, before any handshake. Never rejects. */
-  upgrade(request: PlainRequest, principal: Principal): Promise<UpgradeDecision>;
+  /**
+   * Decides on the upgrade request of a device or a viewer, before any handshake. Never rejects.
+   *
+   * @param viewerRequests what a host does with the frames of a viewer; without it they are neither limited nor recorded
+   */
+  upgrade(request: PlainRequest, principal: Principal, viewerRequests?: ViewerRequests): Promise<UpgradeDecision>;
+  /** Returns the principal that created a ticket for the socket of a viewer, once; `null` for any other text. */
+  redeemTicket(ticket: string, connectionId: string): Principal | null;
   /** The administration of stored devices, for callers that have decided who may administer them. */
   readonly devices: DeviceAdministration;
   /** Devices with an open socket here. Each is the same object as long as its socket is open. */
   connectedDevices(): readonly ConnectedDevice[];
+  /** Viewers with an open socket here, in the same way. */
+  connectedViewers(): readonly ConnectedViewer[];
   /**
-   * Closes, with 1008, the sockets of the devices for which `isEnded` returns true. Call it after their keys are refused at
+   * Closes, with 1008, the sockets of the devices and viewers for which `isEnded` returns true. Call it after their keys are refused at
    * registration: a device registers again at once, and ends when that is refused.
    */
   closeEnded(isEnded: (device: ConnectedDevice) => boolean): void;
@@ -130,6 +144,9 @@ export function createEnvironmentServer(options: EnvironmentServerOptions): Envi
     return decoded.ok ? perform(decoded.value, principal, withHeaders(context, request)) : decoded.response;
   }
 
+  const performAs = (principal: Principal) => (request: PlainRequest) =>
+    performRequest(request, principal, { authority: null });
+
   return {
     async handle(request, principal, context) {
       if (closing.hasBegun) return problemResponse("shutting_down");
@@ -143,18 +160,24 @@ export function createEnvironmentServer(options: EnvironmentServerOptions): Envi
       // The type of `input` follows from `operation`, which the compiler cannot see through a type parameter.
       perform({ operation, ...input } as unknown as DecodedRequest, principal, context),
     findConnection: (tenant, connectionId) => store.findConnection(tenant, connectionId),
-    async upgrade(request, principal) {
+    async upgrade(request, principal, viewerRequests = directRequests(request.path, performAs(principal))) {
       if (closing.hasBegun) return { kind: "refused", response: problemResponse("shutting_down") };
-      return track(upgrade(server, request, principal)).catch((cause: unknown) => {
+      return track(upgrade(server, request, principal, viewerRequests)).catch((cause: unknown) => {
         return { kind: "refused", response: reportFailure(server, "openDeviceSocket", cause) };
       });
     },
+    redeemTicket: server.tickets.redeem,
     devices,
     connectedDevices: hub.connectedDevices,
-    closeEnded: hub.closeEnded,
+    connectedViewers: server.viewers.connectedViewers,
+    closeEnded(isEnded) {
+      hub.closeEnded(isEnded);
+      server.viewers.closeEnded(isEnded);
+    },
     async close() {
       closing.begin();
       removals.close();
+      server.viewers.close();
       const socketsClosed = hub.close();
       await pending.close();
       await settled();
@@ -199,6 +222,7 @@ function createContext(
     approvals.settle(...outcome);
   };
   const pending = createPendingDeliveries({ clock, log: store, emit, onOutcome });
+  const viewers = createViewerHub({ clock, randomId, emit });
   const hub = createDeviceHub({
     clock,
     randomId,
@@ -208,6 +232,7 @@ function createContext(
     commands,
     approvals,
     emit: withEnds(emit, () => removals.socketEnded()),
+    watch: viewers,
     retentionNow,
     settleMs,
   });
@@ -223,6 +248,8 @@ function createContext(
     commands,
     approvals,
     hub,
+    viewers,
+    tickets: createViewerTickets(clock, randomId),
     presentation: createPresentation({
       ...options,
       hub,
@@ -236,31 +263,6 @@ function createContext(
     isClosing: () => closing.hasBegun,
   };
   return server;
-}
-
-/** Whether the server is closing, and what has to end then. */
-interface Closing {
-  readonly hasBegun: boolean;
-  onBegin(run: () => void): () => void;
-  begin(): void;
-}
-
-function createClosing(): Closing {
-  const listeners = new Set<() => void>();
-  let hasBegun = false;
-  return {
-    get hasBegun() {
-      return hasBegun;
-    },
-    onBegin(run: () => void): () => void {
-      listeners.add(run);
-      return () => void listeners.delete(run);
-    },
-    begin() {
-      hasBegun = true;
-      for (const run of listeners) run();
-    },
-  };
 }
 
 /** Work that {@link EnvironmentServer.close} waits for. */
@@ -336,7 +338,10 @@ function runOperation(
     case "resumeQueue":
     case "removeQueueItem":
       return declareDeduplication(controlConversation(server, request, principal, context));
+    case "createViewerTicket":
+      return createViewerTicket(server, request, principal, context);
     case "openDeviceSocket":
+    case "openViewerSocket":
       // RFC 9110 section 15.5.22: a 426 response names the protocol to upgrade to.
       return Promise.resolve(
         problemResponse("upgrade_required", { headers: { upgrade: "websocket", connection: "Upgrade" } }),
@@ -351,14 +356,23 @@ async function declareDeduplication(running: Promise<PlainResponse>): Promise<Pl
   return { ...response, headers };
 }
 
-async function upgrade(server: ServerContext, request: PlainRequest, principal: Principal): Promise<UpgradeDecision> {
+async function upgrade(
+  server: ServerContext,
+  request: PlainRequest,
+  principal: Principal,
+  viewerRequests: ViewerRequests,
+): Promise<UpgradeDecision> {
   const match = matchEndpoint(request.method, request.path);
   if (match.kind === "refused") return match;
-  if (match.endpoint.operation !== "openDeviceSocket" || request.method !== "GET") {
+  if (match.endpoint.successStatus !== 101 || request.method !== "GET") {
     return { kind: "refused", response: problemResponse("endpoint_not_found") };
   }
   const denied = checkScope(match.endpoint, principal);
   if (denied !== null) return { kind: "refused", response: denied };
+  const decoded = decodeRequest(match, { query: request.query, body: null, contentType: undefined });
+  if (!decoded.ok) return { kind: "refused", response: decoded.response };
+  const { value } = decoded;
+  if (value.operation === "openViewerSocket") return decideViewerUpgrade(server, value, principal, viewerRequests);
   return decideUpgrade(server, match.params["connectionId"] ?? "", request.query, principal);
 }
 

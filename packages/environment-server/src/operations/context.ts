@@ -8,6 +8,8 @@ import type { KeyedQueue } from "../keyed-queue.ts";
 import type { MessageTracker } from "../messages/tracker.ts";
 import type { ConnectionRecord, EnvironmentRow, EnvironmentStore } from "../ports.ts";
 import type { DeviceHub } from "../socket/hub.ts";
+import type { ViewerHub } from "../viewers/hub.ts";
+import type { ViewerTickets } from "../viewers/tickets.ts";
 import type { DeviceAdministration } from "./devices.ts";
 import type { Presentation } from "./presentation.ts";
 import type { RemovalWatch } from "./removal-watch.ts";
@@ -29,6 +31,8 @@ export interface ServerContext {
   readonly messages: MessageTracker;
   readonly commands: DeviceCommands;
   readonly approvals: ApprovalTracker;
+  readonly viewers: ViewerHub;
+  readonly tickets: ViewerTickets;
   readonly queue: KeyedQueue;
   readonly emit: EmitEvent;
   /** The time by which message ids expire, in epoch milliseconds. Changes of the wall clock do not affect it. */

@@ -25,6 +25,8 @@ import {
 import { type AgentsApiWatch, createAgentsApiWatch } from "./agents-api.ts";
 import { createDeviceWrites, type DeviceWrites } from "./device-writes.ts";
 import { buildSyncFrame } from "../dialects/build.ts";
+import type { FrameWatch } from "./frame-watch.ts";
+import { ignoredSocket } from "./ignored-socket.ts";
 import { createMaintenance, type Maintenance } from "./maintenance.ts";
 import { createOnlineIndex, type OnlineIndex } from "./online-index.ts";
 import { createQueueLedgers, type QueueHolder, type QueueLedger, type QueueLedgers } from "./queue-ledger.ts";
@@ -78,6 +80,8 @@ export interface DeviceHubOptions {
   readonly commands: DeviceCommands;
   readonly approvals: ApprovalTracker;
   readonly emit: EmitEvent;
+  /** Receives the frames of devices that somebody watches. */
+  readonly watch: FrameWatch;
   /** The time by which stored records expire, in epoch milliseconds. */
   readonly retentionNow: () => number;
   /** Pause between the opening of a socket and the first frame to it, in milliseconds. */
@@ -192,6 +196,7 @@ function attach(hub: Hub, record: ConnectionRecord, opener: SocketOpener, socket
   hub.agentsApi.connect(connection);
   if (!record.opened) hub.writes.firstOpened(connection);
   hub.emit({ type: "device_connected", ...connection.device });
+  hub.watch.connected(environment.id, record.connectionId);
   startSweep(hub);
   for (const runtime of connection.queues?.busy() ?? [])
     send(hub, connection, buildSyncFrame(hub.randomId("sync"), runtime));
@@ -223,14 +228,6 @@ export function ownerOf({ tenant, keyId }: Pick<ConnectedDevice, "tenant" | "key
   return JSON.stringify([tenant, keyId]);
 }
 
-const ignoredSocket: PlainSocketListener = {
-  maxFrameBytes: maxFirstFrameBytes,
-  maxTextBytes: 0,
-  onMessage: () => undefined,
-  onOtherFrame: () => false,
-  onClose: () => undefined,
-};
-
 function listen(hub: Hub, connection: DeviceConnection): PlainSocketListener {
   const admit = (length: number): boolean => {
     if (hub.refused.has(connection) || !hub.traffic.admit(connection.traffic, length)) return false;
@@ -244,7 +241,9 @@ function listen(hub: Hub, connection: DeviceConnection): PlainSocketListener {
     // A character has at most three bytes, so a longer text would not be parsed.
     maxTextBytes: 3 * maxParsedLength,
     onMessage(text) {
-      if (admit(text.length)) receiveText(text, connection, hub.effects);
+      if (!admit(text.length)) return;
+      receiveText(text, connection, hub.effects);
+      if (isCurrent(hub, connection)) hub.watch.received(connection.device.environmentId, text);
     },
     onOtherFrame: admit,
     onClose(code, limit) {
@@ -317,6 +316,7 @@ function drop(hub: Hub, connection: DeviceConnection, reason: DisconnectReason, 
   hub.connections.delete(environmentId);
   hub.index.remove(connection.device.tenant, environmentId);
   hub.ledgers.keep(environmentId);
+  hub.watch.disconnected(environmentId);
   hub.pending.giveUp(environmentId, reason === "shutdown" ? "shutdown" : "disconnected");
   hub.messages.disconnect(environmentId);
   hub.commands.giveUp(environmentId);

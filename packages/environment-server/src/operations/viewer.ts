@@ -1,0 +1,139 @@
+/**
+ * The sockets of viewers: people and programs that watch a device and control it over the device protocol. A viewer is refused
+ * before the handshake, with the same responses as a send, and each of its frames finds the device anew.
+ */
+import {
+  allowsAgent,
+  buildPath,
+  type DecodedRequest,
+  endpoints,
+  jsonResponse,
+  matchEndpoint,
+  type OperationInput,
+  type PlainRequest,
+  type PlainResponse,
+  type Principal,
+  problemResponse,
+  type UpgradeDecision,
+} from "@letta-environments/schema";
+import { maxViewersPerKey, maxViewerWaitingBytes, ticketLifetimeMs } from "../limits.ts";
+import type { DevicePath, ViewerRequests } from "../viewers/ports.ts";
+import type { RequestContext, ServerContext } from "./context.ts";
+import { findOnline, findPermitted, unreachableResponse, waitUntilSettled } from "./reach.ts";
+
+/** A request to open the socket of a viewer, decoded. */
+export type ViewerRequest = Extract<DecodedRequest, { readonly operation: "openViewerSocket" }>;
+
+/**
+ * Decides on the upgrade request of a viewer.
+ *
+ * Refusals: 403 `agent_not_allowed`, 404 `connection_not_found` (unknown, of another tenant, or out of the key's reach), 409
+ * `device_offline` and `connection_replaced`, 429 `too_many_viewers`.
+ */
+export async function decideViewerUpgrade(
+  context: ServerContext,
+  { params, query }: Omit<ViewerRequest, "operation">,
+  principal: Principal,
+  requests: ViewerRequests,
+): Promise<UpgradeDecision> {
+  const { agentId = null, conversationId = null } = query;
+  if (agentId !== null && !allowsAgent(principal, agentId)) {
+    return refuse(problemResponse("agent_not_allowed", { detail: "The gateway key may not watch this agent." }));
+  }
+  const found = await findPermitted(context, params.connectionId, principal, {});
+  if (found.kind === "refused") return found;
+  const { connectionId, environment } = found.record;
+  if (findOnline(context, found.record) === null) return refuse(unreachableResponse(found.record));
+  if (context.viewers.isFull(principal.tenant, principal.keyId)) return refuse(tooManyViewers);
+  if (context.isClosing()) return refuse(problemResponse("shutting_down"));
+  const seat = {
+    principal,
+    environmentId: environment.id,
+    connectionId,
+    deviceId: environment.deviceId,
+    connectionName: environment.connectionName,
+    agentId,
+    conversationId,
+    requests,
+    findDevice: () => findDevice(context, connectionId, principal),
+    isPermitted: principal.deviceTags ? () => isPermitted(context, connectionId, principal) : null,
+  };
+  return {
+    kind: "accepted",
+    owner: JSON.stringify(["viewers", principal.tenant, principal.keyId]),
+    maxWaitingBytes: maxViewerWaitingBytes,
+    attach: (socket) => context.viewers.open(seat, socket),
+  };
+}
+
+/**
+ * The requests of a viewer at a server without a host that limits and records them.
+ *
+ * @param path of the upgrade request, whose connection is that of every call
+ */
+export function directRequests(
+  path: string,
+  perform: (request: PlainRequest) => Promise<PlainResponse>,
+): ViewerRequests {
+  const match = matchEndpoint("GET", path);
+  const { connectionId = "" } = match.kind === "matched" ? match.params : {};
+  return {
+    perform({ operation, itemId, query, body }) {
+      const endpoint = endpoints[operation];
+      return perform({
+        method: endpoint.method,
+        path: buildPath(endpoint, { connectionId, itemId: itemId ?? "" }),
+        query: new URLSearchParams(query).toString(),
+        headers: { "content-type": "application/json" },
+        body: body === null ? null : new TextEncoder().encode(JSON.stringify(body)),
+      });
+    },
+    admit: () => Promise.resolve(null),
+    refused: () => undefined,
+  };
+}
+
+/** Creates a ticket for a socket, for callers that may open it. */
+export async function createViewerTicket(
+  context: ServerContext,
+  { params }: OperationInput<"createViewerTicket">,
+  principal: Principal,
+  request: RequestContext,
+): Promise<PlainResponse> {
+  const found = await findPermitted(context, params.connectionId, principal, request);
+  if (found.kind === "refused") return found.response;
+  const ticket = context.tickets.issue(principal, params.connectionId);
+  if (ticket === null) {
+    const detail = "The gateway key has too many tickets that are not used. They expire after 60 seconds.";
+    return problemResponse("too_many_viewers", { detail });
+  }
+  return jsonResponse(200, { ticket, expiresAt: context.clock.now() + ticketLifetimeMs });
+}
+
+/** Finds the device of a viewer's frame: what the key may reach, and the socket, can have changed since the last one. */
+async function findDevice(context: ServerContext, connectionId: string, principal: Principal): Promise<DevicePath> {
+  const found = await findPermitted(context, connectionId, principal, {});
+  if (found.kind === "refused") return found;
+  const { record } = found;
+  await waitUntilSettled(context, findOnline(context, record));
+  if (context.isClosing()) return { kind: "refused", response: problemResponse("shutting_down") };
+  const connection = findOnline(context, record);
+  if (connection === null) return { kind: "refused", response: unreachableResponse(record) };
+  return {
+    kind: "open",
+    write: (text) => findOnline(context, record) === connection && context.hub.send(connection, text),
+  };
+}
+
+/** The tags of a device change without a change of the key. */
+async function isPermitted(context: ServerContext, connectionId: string, principal: Principal): Promise<boolean> {
+  return (await findPermitted(context, connectionId, principal, {})).kind === "found";
+}
+
+const tooManyViewers = problemResponse("too_many_viewers", {
+  detail: `The gateway key has ${maxViewersPerKey} viewers already.`,
+});
+
+function refuse(response: PlainResponse): UpgradeDecision {
+  return { kind: "refused", response };
+}

@@ -1,0 +1,204 @@
+/**
+ * Frames that do what an operation of the API does. They become calls of that operation, so a message of a viewer has the same
+ * checks, limits, deduplication and audit as one that is sent over HTTP, and is never written to the device by another path. The
+ * responses of the API become the responses of the device protocol.
+ */
+import type { Operation, PlainResponse, Principal } from "@letta-environments/schema";
+import type { FrameRuntime } from "../dialects/frame.ts";
+import { isMembers, type Members, membersOf } from "../dialects/values.ts";
+import { type FrameRefusal, invalidFrame, type ViewerFrame } from "./frame.ts";
+import { readTarget } from "./target.ts";
+
+/** A call of an API operation at the connection of the viewer. */
+export interface ApiCall {
+  readonly operation: Extract<
+    Operation,
+    "sendMessage" | "stopTurn" | "changeMode" | "changeDirectory" | "resumeQueue" | "removeQueueItem"
+  >;
+  /** The item in the path of `removeQueueItem`. */
+  readonly itemId: string | null;
+  readonly query: Readonly<Record<string, string>>;
+  /** The JSON body; `null` for none. */
+  readonly body: Members | null;
+}
+
+/** The calls of a frame, in order: the first that fails ends it. */
+export type Translated =
+  | {
+      readonly kind: "calls";
+      readonly runtime: FrameRuntime;
+      readonly calls: readonly ApiCall[];
+      /** Frames of one viewer whose order matters wait for each other. */
+      readonly isOrdered: boolean;
+    }
+  | { readonly kind: "refused"; readonly refusal: FrameRefusal };
+
+/** The types that {@link translateFrame} knows. */
+export const translatedTypes: ReadonlySet<string> = new Set([
+  "input",
+  "abort_message",
+  "change_device_state",
+  "resume_queue",
+  "remove_queue_item",
+]);
+
+/** Members of an input's payload that the API has. Others would change what the turn may do. */
+const messageMembers: ReadonlySet<string> = new Set(["kind", "messages"]);
+const approvalPrefix = "perm-";
+
+/** @param newId returns the id of a message that has none */
+export function translateFrame({ type, members }: ViewerFrame, principal: Principal, newId: () => string): Translated {
+  const target = readTarget(members["runtime"], principal);
+  if (target.kind === "refused") return target;
+  const { runtime } = target;
+  const conversation = {
+    ...(runtime.agentId !== "" && { agentId: runtime.agentId }),
+    conversationId: runtime.conversationId,
+  };
+  const call = (operation: ApiCall["operation"], body: Members): ApiCall => {
+    return { operation, itemId: null, query: {}, body: { ...conversation, ...body } };
+  };
+  const allow = (...calls: readonly ApiCall[]): Translated => {
+    return { kind: "calls", runtime, calls, isOrdered: type === "input" };
+  };
+  switch (type) {
+    case "input": {
+      const messages = readInput(membersOf(members["payload"]), newId);
+      return "refusal" in messages ? messages : allow(call("sendMessage", { messages: messages.messages }));
+    }
+    case "abort_message": {
+      const { run_id: runId } = members;
+      return allow(call("stopTurn", runId === undefined || runId === null ? {} : { runId }));
+    }
+    case "change_device_state":
+      return readChange(membersOf(members["payload"]), runtime, call, allow);
+    case "resume_queue":
+      return allow(call("resumeQueue", {}));
+    default: {
+      const { item_id: itemId } = members;
+      if (typeof itemId !== "string" || itemId === "") return refuse("item_id must be a text");
+      return allow({ operation: "removeQueueItem", itemId, query: conversation, body: null });
+    }
+  }
+}
+
+/** Whether an input answers a request for permission, which needs another scope than a message. */
+export function isDecision({ members }: ViewerFrame): boolean {
+  return membersOf(members["payload"])["kind"] === "approval_response";
+}
+
+type Refused = Extract<Translated, { readonly kind: "refused" }>;
+
+/** Reads the messages of an input, or its decision as the message that the API has for it. */
+function readInput(payload: Members, newId: () => string): { readonly messages: readonly unknown[] } | Refused {
+  if (payload["kind"] === "approval_response") return readDecision(payload);
+  if (payload["kind"] !== "create_message") return refuse("payload.kind must be create_message or approval_response");
+  const other = Object.keys(payload).find((name) => !messageMembers.has(name) && isPresent(payload[name]));
+  if (other !== undefined) return refuse(`payload.${other.slice(0, 64)} is not offered by this server`);
+  const { messages } = payload;
+  if (!Array.isArray(messages)) return refuse("payload.messages must be a list");
+  return {
+    messages: messages.map((message: unknown) =>
+      isMembers(message) && message["client_message_id"] === undefined
+        ? { ...message, client_message_id: newId() }
+        : message,
+    ),
+  };
+}
+
+function readDecision(payload: Members): { readonly messages: readonly unknown[] } | Refused {
+  const { request_id: requestId, error } = payload;
+  if (typeof requestId !== "string" || !requestId.startsWith(approvalPrefix)) {
+    return refuse(`payload.request_id must be that of a control_request: it begins with ${approvalPrefix}`);
+  }
+  const {
+    behavior,
+    message,
+    updated_input: input,
+    selected_permission_suggestion_ids: suggestions,
+  } = membersOf(payload["decision"]);
+  if (Array.isArray(suggestions) && suggestions.length > 0) {
+    return refuse("payload.decision.selected_permission_suggestion_ids is not offered by this server");
+  }
+  if (typeof error !== "string" && behavior !== "allow" && behavior !== "deny") {
+    return refuse("payload.decision.behavior must be allow or deny");
+  }
+  const approve = behavior === "allow";
+  const reason = typeof error === "string" ? error : message;
+  const approval = {
+    type: "approval",
+    tool_call_id: requestId.slice(approvalPrefix.length),
+    approve: approve && typeof error !== "string",
+    ...(isPresent(reason) && { reason }),
+    ...(approve && isPresent(input) && { updated_input: input }),
+  };
+  return { messages: [{ type: "approval", approvals: [approval] }] };
+}
+
+function readChange(
+  payload: Members,
+  runtime: FrameRuntime,
+  call: (operation: ApiCall["operation"], body: Members) => ApiCall,
+  allow: (...calls: readonly ApiCall[]) => Translated,
+): Translated {
+  const { mode, cwd, agent_id: agentId, conversation_id: conversationId } = payload;
+  // A device prefers the conversation of the payload to that of the frame.
+  const isOther =
+    (isPresent(agentId) && agentId !== runtime.agentId) ||
+    (isPresent(conversationId) && conversationId !== runtime.conversationId);
+  if (isOther) return refuse("payload must name the conversation of runtime, or none");
+  const calls = [
+    ...(mode === undefined ? [] : [call("changeMode", { mode })]),
+    ...(cwd === undefined ? [] : [call("changeDirectory", { directory: cwd })]),
+  ];
+  return calls.length === 0 ? refuse("payload must have mode or cwd") : allow(...calls);
+}
+
+/** The response frame of a translated frame when its calls succeeded; `null` when the protocol has none. */
+export function successFrame({ type, members }: ViewerFrame, runtime: FrameRuntime, body: Members): Members | null {
+  const wire = { runtime: { agent_id: runtime.agentId || null, conversation_id: runtime.conversationId } };
+  switch (type) {
+    case "input":
+      return { ...wire, accepted: true, ...(isPresent(body["disposition"]) && { disposition: body["disposition"] }) };
+    case "abort_message":
+      return { ...wire, aborted: body["stopped"] === true, success: true };
+    case "resume_queue":
+      return { ...wire, resumed: body["resumed"], success: true };
+    case "remove_queue_item":
+      return { success: body["removed"] === true, item_id: members["item_id"] };
+    default:
+      return null;
+  }
+}
+
+/** The refusal that a viewer receives for a response of the API that is not a success. */
+export function refusalOf(response: PlainResponse): FrameRefusal {
+  const problem = bodyOf(response);
+  const { errorCode, detail, title, errors } = problem;
+  const [issue] = Array.isArray(errors) ? errors : [];
+  const { member, rule } = membersOf(issue);
+  const text = [detail, title].find((value) => typeof value === "string") ?? "The request failed.";
+  return {
+    code: typeof errorCode === "string" ? errorCode : "internal_error",
+    message: typeof member === "string" && typeof rule === "string" ? `${text} ${member} ${rule}.` : text,
+    scope: null,
+  };
+}
+
+/** The JSON body of a response; empty when it is not an object. */
+export function bodyOf({ body }: PlainResponse): Members {
+  if (body === null) return {};
+  try {
+    return membersOf(JSON.parse(typeof body === "string" ? body : new TextDecoder().decode(body)));
+  } catch {
+    return {};
+  }
+}
+
+function isPresent(value: unknown): boolean {
+  return value !== undefined && value !== null;
+}
+
+function refuse(rule: string): Refused {
+  return { kind: "refused", refusal: invalidFrame(rule) };
+}

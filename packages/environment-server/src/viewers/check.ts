@@ -1,0 +1,143 @@
+/**
+ * Decides what becomes of a viewer's frame: a pure function of the frame and of what the key may do. Nothing reaches a device
+ * that this function has not allowed. Whether the key may use the device at all is decided where its row is read.
+ */
+import { isLimitedToAgentsOrModes, type Principal, unlimitedScopes } from "@letta-environments/schema";
+import { readLine, type Members } from "../dialects/values.ts";
+import { type ApiCall, isDecision, translatedTypes, translateFrame } from "./api-calls.ts";
+import type { FrameRuntime } from "../dialects/frame.ts";
+import { type FrameRefusal, invalidFrame, refusal, type ViewerFrame } from "./frame.ts";
+import { checkRuntimeStart } from "./runtime-start.ts";
+import { responseTypeOf, scopeOfFrame, type ViewerScope } from "./scopes.ts";
+import { readTarget } from "./target.ts";
+
+/** A frame that goes to the device, without the viewer's `request_id`. */
+export interface ViewerCommand {
+  readonly type: string;
+  readonly scope: ViewerScope;
+  readonly members: Members;
+  /** What it is about, for the audit log; `null` where the frame does not say. */
+  readonly agentId: string | null;
+  readonly conversationId: string | null;
+  /** The type of its response; `null` when the device sends none. */
+  readonly responseType: string | null;
+  /** The viewer's id of the terminal; `null` for any other frame. */
+  readonly terminalId: string | null;
+}
+
+/** What becomes of a frame. */
+export type FrameDecision =
+  | { readonly kind: "ping" }
+  /** `pong`, or the number of the last frame that the viewer has handled. */
+  | { readonly kind: "received"; readonly seq: number | null }
+  | {
+      readonly kind: "calls";
+      readonly scope: ViewerScope;
+      readonly runtime: FrameRuntime;
+      readonly calls: readonly ApiCall[];
+      readonly isOrdered: boolean;
+    }
+  | { readonly kind: "command"; readonly command: ViewerCommand }
+  | { readonly kind: "refused"; readonly refusal: FrameRefusal };
+
+const maxTerminalIdLength = 128;
+
+/** @param newId returns the id of a message that has none */
+export function checkFrame(frame: ViewerFrame, principal: Principal, newId: () => string): FrameDecision {
+  const { type, members } = frame;
+  if (type === "ping") return { kind: "ping" };
+  if (type === "pong") return { kind: "received", seq: null };
+  if (type === "ack") return readAcknowledgement(members);
+  const listed = scopeOfFrame(type);
+  if (listed === null) return refuse(refusal("unknown_frame_type", "No key may send frames of this type."));
+  const scope = type === "input" && isDecision(frame) ? "approve" : listed;
+  const denied = scopeRefusal(scope, principal);
+  if (denied !== null) return refuse(denied);
+  if (translatedTypes.has(type)) {
+    const translated = translateFrame(frame, principal, newId);
+    return translated.kind === "refused" ? translated : { ...translated, scope };
+  }
+  return toCommand(frame, scope, principal);
+}
+
+function readAcknowledgement({ seq }: Members): FrameDecision {
+  if (typeof seq === "number" && Number.isSafeInteger(seq) && seq >= 0) return { kind: "received", seq };
+  return refuse(invalidFrame("seq must be the number of a frame"));
+}
+
+/** Files, terminals and management reach everything on a device, so a key that is limited to less may not use them. */
+function scopeRefusal(scope: ViewerScope, principal: Principal): FrameRefusal | null {
+  if (!principal.scopes.has(scope)) {
+    const message = `The gateway key lacks the scope '${scope}', which this frame needs.`;
+    return { code: "insufficient_scope", message, scope };
+  }
+  if (!unlimitedScopes.includes(scope) || !isLimitedToAgentsOrModes(principal)) return null;
+  const message = `A key that is limited to agents or modes may not use the scope '${scope}'.`;
+  return { code: "insufficient_scope", message, scope };
+}
+
+function toCommand({ type, members }: ViewerFrame, scope: ViewerScope, principal: Principal): FrameDecision {
+  switch (type) {
+    case "app_server_info":
+      return allow(type, scope, { type });
+    case "sync": {
+      const target = readTarget(members["runtime"], principal);
+      if (target.kind === "refused") return target;
+      const { agentId, conversationId } = target.runtime;
+      return allow(type, scope, {
+        type,
+        runtime: { agent_id: agentId || null, conversation_id: conversationId },
+        recover_approvals: members["recover_approvals"] === true && principal.scopes.has("control"),
+        force_device_status: members["force_device_status"] === true,
+      });
+    }
+    case "runtime_start": {
+      const checked = checkRuntimeStart(members, principal);
+      return checked.kind === "refused" ? checked : allow(type, scope, checked.members);
+    }
+    default:
+      return scope === "terminal" ? toTerminal(type, members) : allow(type, scope, withoutClaims(members));
+  }
+}
+
+function toTerminal(type: string, members: Members): FrameDecision {
+  const { terminal_id: terminalId } = members;
+  if (typeof terminalId !== "string" || terminalId === "" || terminalId.length > maxTerminalIdLength) {
+    return refuse(invalidFrame(`terminal_id must be a text of at most ${maxTerminalIdLength} characters`));
+  }
+  return allow(type, "terminal", members, terminalId);
+}
+
+/** Removes who the caller claims to act for. */
+function withoutClaims(members: Members): Members {
+  const { acting_user_id: _claimed, runtime, ...rest } = members;
+  if (typeof runtime !== "object" || runtime === null) return runtime === undefined ? rest : { ...rest, runtime };
+  const { acting_user_id: _user, ...scope } = runtime as Members;
+  return { ...rest, runtime: scope };
+}
+
+function allow(type: string, scope: ViewerScope, members: Members, terminalId: string | null = null): FrameDecision {
+  const { request_id: _requestId, ...rest } = members;
+  const named = [members, typeof members["runtime"] === "object" ? members["runtime"] : null] as (Members | null)[];
+  const find = (name: string): string | null => readLine(named.map((value) => value?.[name]).find(isText));
+  return {
+    kind: "command",
+    command: {
+      type,
+      scope,
+      members: rest,
+      agentId: find("agent_id"),
+      conversationId: find("conversation_id"),
+      responseType: responseTypeOf(type),
+      terminalId,
+    },
+  };
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === "string";
+}
+
+function refuse(reason: FrameRefusal): FrameDecision {
+  return { kind: "refused", refusal: reason };
+}

@@ -1,0 +1,78 @@
+/** Parsing of what a viewer sends. Nothing in it is trusted: a frame is a JSON object with a type, bounded in size and depth. */
+import { isMembers, type Members } from "../dialects/values.ts";
+import { maxViewerFrameLength } from "../limits.ts";
+import type { ViewerScope } from "./scopes.ts";
+
+/** A frame of a viewer. */
+export interface ViewerFrame {
+  readonly type: string;
+  /** The viewer's own id for it; `null` for none. */
+  readonly requestId: string | null;
+  readonly members: Members;
+}
+
+/** Why a frame is refused. */
+export interface FrameRefusal {
+  /** For programs, such as `insufficient_scope`. Codes of API problems where there is one. */
+  readonly code: string;
+  /** For people. */
+  readonly message: string;
+  /** The scope that is missing; `null` when the reason is another one. */
+  readonly scope: ViewerScope | null;
+}
+
+/** A frame, or why the text is none. `type` is what could be read of it. */
+export type ParsedViewerFrame =
+  | { readonly kind: "frame"; readonly frame: ViewerFrame }
+  | { readonly kind: "malformed"; readonly type: string | null; readonly refusal: FrameRefusal };
+
+/** Longest `request_id` of a viewer, in characters. */
+const maxRequestIdLength = 256;
+const typePattern = /^[a-z_]{1,64}$/;
+
+/** Parses a text frame. It never throws. */
+export function parseViewerFrame(text: string): ParsedViewerFrame {
+  if (text.length > maxViewerFrameLength) return tooLarge;
+  if (/[[{]{32}/.test(text)) return malformed("must not be nested deeply");
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return malformed("must be JSON");
+  }
+  if (!isMembers(value)) return malformed("must be an object");
+  const { type, request_id: requestId } = value;
+  if (typeof type !== "string" || !typePattern.test(type)) return malformed("must have a type");
+  if (requestId === undefined || requestId === null) {
+    return { kind: "frame", frame: { type, requestId: null, members: value } };
+  }
+  if (typeof requestId !== "string" || requestId === "" || requestId.length > maxRequestIdLength) {
+    return malformed(`must have a request_id of 1 to ${maxRequestIdLength} characters, or none`, type);
+  }
+  return { kind: "frame", frame: { type, requestId, members: value } };
+}
+
+/** What a viewer is told about a frame that is too large to be parsed. */
+export const tooLarge: ParsedViewerFrame & { readonly kind: "malformed" } = {
+  kind: "malformed",
+  type: null,
+  refusal: {
+    code: "frame_too_large",
+    message: `A frame must have at most ${maxViewerFrameLength} characters.`,
+    scope: null,
+  },
+};
+
+function malformed(rule: string, type: string | null = null): ParsedViewerFrame {
+  return { kind: "malformed", type, refusal: { code: "malformed_frame", message: `The frame ${rule}.`, scope: null } };
+}
+
+/** Returns a refusal that is not about a scope. */
+export function refusal(code: string, message: string): FrameRefusal {
+  return { code, message, scope: null };
+}
+
+/** Returns the refusal of a frame whose members break a rule. */
+export function invalidFrame(rule: string): FrameRefusal {
+  return refusal("invalid_frame", rule);
+}

@@ -1,0 +1,258 @@
+/**
+ * The open sockets of viewers. Each belongs to one environment row. While no viewer watches a row, frames of its device cost one
+ * look-up; otherwise each frame is parsed once, whatever the number of viewers, and written again for those that may see it.
+ */
+import type { Clock, RandomId } from "@letta-environments/platform";
+import type { PlainSocket, PlainSocketListener } from "@letta-environments/schema";
+import { isMembers, type Members } from "../dialects/values.ts";
+import type { EmitEvent } from "../events.ts";
+import {
+  maxParsedLength,
+  maxViewersPerKey,
+  viewerCheckIntervalMs,
+  viewerGraceMs,
+  viewerParsedRate,
+  viewerPingIntervalMs,
+} from "../limits.ts";
+import type { FrameWatch } from "../socket/frame-watch.ts";
+import { type Bucket, fillBucket, refillBucket, takeTokens } from "../socket/traffic.ts";
+import type { ViewerSeat } from "./ports.ts";
+import { audienceOf, maySee, mayBeShown, presentFrame } from "./relay.ts";
+import { type ConnectedViewer, openViewer, type Viewer } from "./viewer.ts";
+
+/** See the description of this file. */
+export interface ViewerHub extends FrameWatch {
+  /** Adds an open socket. It is closed again when the key has too many. */
+  open(seat: ViewerSeat, socket: PlainSocket): PlainSocketListener;
+  /** Whether a row has viewers. */
+  isWatched(environmentId: string): boolean;
+  /** Whether a key has as many viewers as it may. */
+  isFull(tenant: string, keyId: string): boolean;
+  /** Viewers with an open socket. Each is the same object as long as its socket is open. */
+  connectedViewers(): readonly ConnectedViewer[];
+  /** Closes, with 1008, the sockets of the viewers for which `isEnded` returns true. */
+  closeEnded(isEnded: (viewer: ConnectedViewer) => boolean): void;
+  /** Closes every socket with 1001. */
+  close(): void;
+}
+
+/** The viewers of one environment row. */
+interface Row {
+  readonly viewers: Set<Viewer>;
+  parsed: Bucket;
+  /** Cancels the timer that closes the viewers of a device which stays away; `null` while it is connected. */
+  cancelGrace: (() => void) | null;
+}
+
+interface Hub {
+  readonly clock: Clock;
+  readonly rows: Map<string, Row>;
+  /** Number of viewers of each key. */
+  readonly counts: Map<string, number>;
+  cancelPing: (() => void) | null;
+  cancelCheck: (() => void) | null;
+  isClosed: boolean;
+}
+
+// RFC 6455 section 7.4.1: going away, and a violated policy.
+const goingAway = 1001;
+const policyViolation = 1008;
+const offlineReason = "The device is offline";
+const replacedReason = "The device registered again; look up its connectionId";
+
+/** Creates a {@link ViewerHub}. */
+export function createViewerHub(options: {
+  readonly clock: Clock;
+  readonly randomId: RandomId;
+  readonly emit: EmitEvent;
+}): ViewerHub {
+  const { clock, randomId, emit } = options;
+  const hub: Hub = { clock, rows: new Map(), counts: new Map(), cancelPing: null, cancelCheck: null, isClosed: false };
+  const viewersOf = (environmentId: string): readonly Viewer[] => [...(hub.rows.get(environmentId)?.viewers ?? [])];
+  const everyViewer = (): readonly Viewer[] => [...hub.rows.values()].flatMap(({ viewers }) => [...viewers]);
+
+  return {
+    open(seat, socket) {
+      const viewer = openViewer(seat, socket, {
+        clock,
+        randomId,
+        onEnd(ended, code) {
+          if (remove(hub, ended)) emit({ type: "viewer_disconnected", ...referenceOf(seat), code });
+        },
+        onFailure: (cause) => emit({ type: "request_failed", operation: "openViewerSocket", cause }),
+      });
+      add(hub, viewer);
+      emit({ type: "viewer_connected", ...referenceOf(seat), keyId: seat.principal.keyId });
+      if (hub.isClosed) viewer.close(goingAway, shutdownReason);
+      else if (countOf(hub, seat) > maxViewersPerKey) viewer.close(policyViolation, "The key has too many viewers");
+      startPings(hub);
+      startChecks(hub);
+      return viewer.listener;
+    },
+    isFull: (tenant, keyId) => (hub.counts.get(keyOf(tenant, keyId)) ?? 0) >= maxViewersPerKey,
+    isWatched: (environmentId) => hub.rows.has(environmentId),
+    received(environmentId, text) {
+      const row = hub.rows.get(environmentId);
+      if (row !== undefined && mayBeShown(text)) relay(hub, row, text);
+    },
+    connected(environmentId, connectionId) {
+      const row = hub.rows.get(environmentId);
+      row?.cancelGrace?.();
+      if (row !== undefined) row.cancelGrace = null;
+      for (const viewer of viewersOf(environmentId)) {
+        if (viewer.seat.connectionId !== connectionId) viewer.close(goingAway, replacedReason);
+      }
+    },
+    disconnected(environmentId) {
+      const row = hub.rows.get(environmentId);
+      if (row === undefined || row.cancelGrace !== null) return;
+      row.cancelGrace = clock.setTimer(viewerGraceMs, () => {
+        for (const viewer of viewersOf(environmentId)) viewer.close(goingAway, offlineReason);
+      });
+    },
+    connectedViewers: () => (hub.rows.size === 0 ? none : everyViewer().map(({ identity }) => identity)),
+    closeEnded(isEnded) {
+      for (const viewer of everyViewer()) {
+        if (isEnded(viewer.identity)) viewer.close(policyViolation, "The gateway key no longer allows this");
+      }
+    },
+    close() {
+      hub.isClosed = true;
+      for (const viewer of everyViewer()) viewer.close(goingAway, shutdownReason);
+    },
+  };
+}
+
+const none: readonly ConnectedViewer[] = [];
+const shutdownReason = "Server is shutting down";
+
+function relay(hub: Hub, row: Row, text: string): void {
+  if (text.length > maxParsedLength) return reportTooLong(row, text);
+  if (/[[{]{32}/.test(text)) return;
+  // A device that floods is cut where its frames are counted. Here its viewers only miss frames, and see it by `event_seq`.
+  const left = takeTokens(refillBucket(row.parsed, viewerParsedRate, hub.clock.monotonic()), text.length);
+  if (left === null) return;
+  row.parsed = left;
+  const frame = parse(text);
+  if (frame !== null) deliver(row, frame);
+}
+
+function deliver({ viewers }: Row, frame: Members): void {
+  const audience = audienceOf(frame);
+  if (audience === null) return;
+  switch (audience.kind) {
+    case "asker":
+      for (const viewer of viewers) if (viewer.respond(audience.requestId, frame)) return;
+      return;
+    case "terminal":
+      for (const viewer of viewers) if (viewer.deliverTerminal(audience.terminalId, frame)) return;
+      return;
+    default: {
+      const texts = new Map<Members, string>();
+      for (const viewer of [...viewers]) {
+        if (!maySee(viewer.seat, audience)) continue;
+        const shown = presentFrame(frame, viewer.seat.principal);
+        const json = texts.get(shown) ?? JSON.stringify(shown);
+        texts.set(shown, json);
+        viewer.deliver(json);
+      }
+    }
+  }
+}
+
+/** A device writes the id of a request near the start of its response. */
+const idPrefixLength = 1_024;
+
+function reportTooLong({ viewers }: Row, text: string): void {
+  const id = /"request_id":"([A-Za-z0-9-]{1,64})"/.exec(text.slice(0, idPrefixLength))?.[1];
+  if (id !== undefined) for (const viewer of viewers) viewer.respondTooLong(id);
+}
+
+/** Parses a frame and removes the member in which viewers get its number. */
+function parse(text: string): Members | null {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (!isMembers(value)) return null;
+    const { seq: _seq, ...frame } = value;
+    return frame;
+  } catch {
+    return null;
+  }
+}
+
+function add(hub: Hub, viewer: Viewer): void {
+  const { environmentId } = viewer.seat;
+  const parsed = fillBucket(viewerParsedRate, hub.clock.monotonic());
+  const row = hub.rows.get(environmentId) ?? { viewers: new Set<Viewer>(), parsed, cancelGrace: null };
+  hub.rows.set(environmentId, row);
+  row.viewers.add(viewer);
+  const { tenant, keyId } = viewer.seat.principal;
+  hub.counts.set(keyOf(tenant, keyId), countOf(hub, viewer.seat) + 1);
+}
+
+function remove(hub: Hub, viewer: Viewer): boolean {
+  const { environmentId } = viewer.seat;
+  const row = hub.rows.get(environmentId);
+  if (row?.viewers.delete(viewer) !== true) return false;
+  if (row.viewers.size === 0) {
+    row.cancelGrace?.();
+    hub.rows.delete(environmentId);
+  }
+  const { tenant, keyId } = viewer.seat.principal;
+  const count = countOf(hub, viewer.seat) - 1;
+  if (count <= 0) hub.counts.delete(keyOf(tenant, keyId));
+  else hub.counts.set(keyOf(tenant, keyId), count);
+  if (hub.rows.size === 0) stopTimers(hub);
+  return true;
+}
+
+function startPings(hub: Hub): void {
+  if (hub.cancelPing !== null || hub.rows.size === 0 || hub.isClosed) return;
+  hub.cancelPing = hub.clock.setTimer(viewerPingIntervalMs, () => {
+    hub.cancelPing = null;
+    const ping = JSON.stringify({ type: "ping" });
+    for (const { viewers } of [...hub.rows.values()]) for (const viewer of [...viewers]) viewer.deliver(ping);
+    startPings(hub);
+  });
+}
+
+/**
+ * Looks at the labels of devices again while a viewer depends on them. Its frames are checked as they arrive; this ends what it
+ * sees.
+ */
+function startChecks(hub: Hub): void {
+  const isNeeded = [...hub.rows.values()].some(({ viewers }) =>
+    [...viewers].some(({ seat }) => seat.isPermitted !== null),
+  );
+  if (hub.cancelCheck !== null || hub.isClosed || !isNeeded) return;
+  hub.cancelCheck = hub.clock.setTimer(viewerCheckIntervalMs, () => {
+    hub.cancelCheck = null;
+    for (const { viewers } of [...hub.rows.values()]) for (const viewer of [...viewers]) void checkPermission(viewer);
+    startChecks(hub);
+  });
+}
+
+async function checkPermission({ seat, close }: Viewer): Promise<void> {
+  // A store that fails ends nothing, and is asked again.
+  const isPermitted = (await seat.isPermitted?.().catch(() => true)) ?? true;
+  if (!isPermitted) close(policyViolation, "The gateway key no longer allows this");
+}
+
+function stopTimers(hub: Hub): void {
+  hub.cancelPing?.();
+  hub.cancelCheck?.();
+  hub.cancelPing = null;
+  hub.cancelCheck = null;
+}
+
+function countOf(hub: Hub, { principal }: ViewerSeat): number {
+  return hub.counts.get(keyOf(principal.tenant, principal.keyId)) ?? 0;
+}
+
+function keyOf(tenant: string, keyId: string): string {
+  return JSON.stringify([tenant, keyId]);
+}
+
+function referenceOf({ principal, environmentId, deviceId, connectionId }: ViewerSeat) {
+  return { tenant: principal.tenant, environmentId, deviceId, connectionId };
+}

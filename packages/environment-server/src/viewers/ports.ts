@@ -1,0 +1,45 @@
+/** What the viewers' sockets need from the code around them. */
+import type { PlainResponse, Principal } from "@letta-environments/schema";
+import type { ApiCall } from "./api-calls.ts";
+import type { ViewerCommand } from "./check.ts";
+
+/**
+ * Every frame of a viewer is a request. A host that limits and records requests passes its own functions when it accepts a
+ * socket; without them the server performs calls itself and admits every command.
+ */
+export interface ViewerRequests {
+  /** Performs a call of the API as the principal of the socket. */
+  perform(call: ApiCall): Promise<PlainResponse>;
+  /** Decides on a command before it goes to the device, and records it. `null`: it may go. */
+  admit(command: CommandFacts): Promise<PlainResponse | null>;
+  /** Records a frame that was refused before any call. It never throws. */
+  refused(command: CommandFacts, code: string): void;
+}
+
+/** A command, without what it contains. */
+export type CommandFacts = Pick<ViewerCommand, "type" | "agentId" | "conversationId"> & {
+  /** `null` when the type is not one that a key may send. */
+  readonly scope: ViewerCommand["scope"] | null;
+};
+
+/** The way from a viewer to its device. It is found anew for each frame, because what the key may use can change. */
+export type DevicePath =
+  | { readonly kind: "open"; readonly write: (text: string) => boolean }
+  | { readonly kind: "refused"; readonly response: PlainResponse };
+
+/** The viewer's place at a device, as its upgrade request was accepted. */
+export interface ViewerSeat {
+  readonly principal: Principal;
+  readonly environmentId: string;
+  readonly connectionId: string;
+  readonly deviceId: string;
+  readonly connectionName: string;
+  /** Shows only the conversations of this agent; `null`: of every agent that the key may use. */
+  readonly agentId: string | null;
+  /** Shows only this conversation; `null`: every one. */
+  readonly conversationId: string | null;
+  readonly requests: ViewerRequests;
+  findDevice(): Promise<DevicePath>;
+  /** Whether the key may still use the device; `null` where only a change of the key could change that. */
+  readonly isPermitted: (() => Promise<boolean>) | null;
+}

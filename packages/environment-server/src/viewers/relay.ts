@@ -1,0 +1,101 @@
+/**
+ * Which viewers receive a frame of a device. Only listed types are shown. A frame of a conversation goes to the viewers whose key
+ * may use its agent, a response only to the viewer that asked, the output of a terminal to the viewer that started it.
+ */
+import { allowsAgent, type Principal } from "@letta-environments/schema";
+import type { FrameRuntime } from "../dialects/frame.ts";
+import { isMembers, type Members, readRuntime } from "../dialects/values.ts";
+
+/** The viewers that a frame is for. */
+export type Audience =
+  | { readonly kind: "conversation"; readonly runtime: FrameRuntime }
+  | { readonly kind: "scope"; readonly scope: "files" | "manage" }
+  | { readonly kind: "asker"; readonly requestId: string }
+  | { readonly kind: "terminal"; readonly terminalId: string };
+
+/** What a viewer may see: the agents of its key, and the conversation that it chose when it connected. */
+export interface ViewerSight {
+  readonly principal: Pick<Principal, "agentIds" | "scopes">;
+  /** `null`: every agent that the key may use. */
+  readonly agentId: string | null;
+  /** `null`: every conversation. */
+  readonly conversationId: string | null;
+}
+
+type Kind = Audience["kind"] | "files" | "manage";
+
+const kinds: ReadonlyMap<string, Kind> = new Map<string, Kind>([
+  ["update_device_status", "conversation"],
+  ["update_loop_status", "conversation"],
+  ["update_queue", "conversation"],
+  ["update_subagent_state", "conversation"],
+  ["stream_delta", "conversation"],
+  ["turn_finished", "conversation"],
+  ["control_request", "conversation"],
+  ["terminal_output", "terminal"],
+  ["terminal_spawned", "terminal"],
+  ["terminal_exited", "terminal"],
+  ["file_changed", "files"],
+  ["file_ops", "files"],
+  ["memory_updated", "manage"],
+  ["skills_updated", "manage"],
+  ["crons_updated", "manage"],
+  ["channels_updated", "manage"],
+  ["channel_accounts_updated", "manage"],
+  ["channel_pairings_updated", "manage"],
+  ["channel_routes_updated", "manage"],
+  ["channel_targets_updated", "manage"],
+]);
+
+/** Returns how frames of a type are shown; `null`: to nobody. */
+function kindOf(type: string): Kind | null {
+  return kinds.get(type) ?? (type.endsWith("_response") ? "asker" : null);
+}
+
+/** Whether a text may be a frame that some viewer receives. Cheap, because devices send many others. */
+export function mayBeShown(text: string): boolean {
+  const type = /^\{"type":"([a-z_]{1,64})"/.exec(text)?.[1];
+  return type === undefined || kindOf(type) !== null;
+}
+
+/** Returns for whom a frame is; `null` for a frame that nobody receives. */
+export function audienceOf(frame: Members): Audience | null {
+  const { type, request_id: requestId, terminal_id: terminalId } = frame;
+  const kind = typeof type === "string" ? kindOf(type) : null;
+  switch (kind) {
+    case null:
+      return null;
+    case "files":
+    case "manage":
+      return { kind: "scope", scope: kind };
+    case "asker":
+      return typeof requestId === "string" ? { kind, requestId } : null;
+    case "terminal":
+      return typeof terminalId === "string" ? { kind, terminalId } : null;
+    default: {
+      // A request for permission has its conversation in the frame itself, and in newer versions also in its envelope.
+      const runtime = readRuntime(isMembers(frame["runtime"]) ? frame["runtime"] : frame);
+      return "kind" in runtime ? null : { kind: "conversation", runtime };
+    }
+  }
+}
+
+/** Whether a viewer may see a frame for everyone who may. */
+export function maySee(
+  { principal, agentId, conversationId }: ViewerSight,
+  audience: Extract<Audience, { readonly kind: "conversation" | "scope" }>,
+): boolean {
+  if (audience.kind === "scope") return principal.scopes.has(audience.scope);
+  const { runtime } = audience;
+  if (!allowsAgent(principal, runtime.agentId === "" ? undefined : runtime.agentId)) return false;
+  if (agentId !== null && agentId !== runtime.agentId) return false;
+  return conversationId === null || conversationId === runtime.conversationId;
+}
+
+/** The frame as a key sees it. The directories of all conversations name agents that a limited key may not know. */
+export function presentFrame(frame: Members, { agentIds }: Pick<Principal, "agentIds">): Members {
+  const status = frame["device_status"];
+  if (agentIds === null || frame["type"] !== "update_device_status" || !isMembers(status)) return frame;
+  const { cwd_map: _directories, ...shown } = status;
+  return { ...frame, device_status: shown };
+}

@@ -1,0 +1,107 @@
+/**
+ * `runtime_start` opens a conversation on a device, and can create its agent, its mode and its directory. So it needs more than
+ * the scope `send` for some members, and is rebuilt from those that are known: a member of a newer device could loosen what the
+ * key is limited to.
+ */
+import { allowsAgent, allowsMode, type Principal } from "@letta-environments/schema";
+import { isMembers, type Members } from "../dialects/values.ts";
+import { type FrameRefusal, invalidFrame, refusal } from "./frame.ts";
+import type { ViewerScope } from "./scopes.ts";
+import { agentNotAllowed, isId } from "./target.ts";
+
+/** The frame as it goes to the device, or why it is refused. */
+export type CheckedStart =
+  | { readonly kind: "allowed"; readonly members: Members; readonly agentId: string | null }
+  | { readonly kind: "refused"; readonly refusal: FrameRefusal };
+
+/** The scope of each member beside `send`; `null` for none. Every other member is refused. */
+const memberScopes: ReadonlyMap<string, ViewerScope | null> = new Map<string, ViewerScope | null>([
+  ["type", null],
+  ["request_id", null],
+  ["agent_id", null],
+  ["conversation_id", null],
+  ["client_info", null],
+  ["force_device_status", null],
+  ["wait_for_replay", null],
+  ["recover_approvals", null],
+  ["create_conversation", "control"],
+  ["cwd", "control"],
+  ["mode", "control"],
+  ["create_agent", "manage"],
+  ["conversation_source_tags", "manage"],
+  ["execution_settings", "manage"],
+  ["preserve_skill_sources", "manage"],
+  ["skill_sources", "manage"],
+  ["workspace_sandbox", "manage"],
+]);
+
+const deviceModes: ReadonlySet<unknown> = new Set(["standard", "acceptEdits", "unrestricted", "strict"]);
+const maxPathLength = 4_096;
+
+/** Checks a `runtime_start` frame against a key. */
+export function checkRuntimeStart(members: Members, principal: Principal): CheckedStart {
+  const present = Object.keys(members).filter((name) => members[name] !== undefined);
+  const unknown = present.find((name) => !memberScopes.has(name));
+  if (unknown !== undefined) return refuse(invalidFrame(`${unknown.slice(0, 64)} is not offered by this server`));
+  const missing = present
+    .flatMap((name) => scopesOfMember(name, members[name]))
+    .find((scope) => !principal.scopes.has(scope));
+  if (missing !== undefined) {
+    return refuse({
+      code: "insufficient_scope",
+      message: `The gateway key lacks the scope '${missing}', which a member of this frame needs.`,
+      scope: missing,
+    });
+  }
+  const rule = brokenRule(members) ?? null;
+  if (rule !== null) return refuse(invalidFrame(rule));
+  const { agent_id: agentId = null, mode, recover_approvals: recover, ...rest } = members;
+  if (members["create_agent"] === undefined && !allowsAgent(principal, isId(agentId) ? agentId : undefined)) {
+    return refuse(agentNotAllowed);
+  }
+  if (mode !== undefined && !allowsMode(principal, typeof mode === "string" ? mode : undefined)) {
+    const message = `The gateway key may not set a mode beyond its maximum mode '${principal.maxMode}'.`;
+    return refuse(refusal("mode_not_allowed", message));
+  }
+  return {
+    kind: "allowed",
+    agentId: isId(agentId) ? agentId : null,
+    members: {
+      ...rest,
+      ...(agentId !== null && { agent_id: agentId }),
+      ...(mode !== undefined && { mode }),
+      // A device that recovers goes on with an interrupted turn. Its default is to do so.
+      recover_approvals: recover === true && principal.scopes.has("control"),
+    },
+  };
+}
+
+/** A new conversation with settings of its own can have another model or system prompt. */
+function scopesOfMember(name: string, value: unknown): readonly ViewerScope[] {
+  const scope = memberScopes.get(name) ?? null;
+  const hasSettings = name === "create_conversation" && isMembers(value) && Object.keys(value).length > 0;
+  if (hasSettings && Object.keys(isMembers(value["body"]) ? value["body"] : value).length > 0) return ["manage"];
+  return scope === null ? [] : [scope];
+}
+
+function brokenRule(members: Members): string | null {
+  const { agent_id: agentId, conversation_id: conversationId, mode, cwd } = members;
+  for (const [name, value] of Object.entries({ agent_id: agentId, conversation_id: conversationId })) {
+    if (value !== undefined && value !== null && !isId(value)) return `${name} must be a text`;
+  }
+  for (const name of ["create_agent", "create_conversation", "client_info"]) {
+    if (members[name] !== undefined && !isMembers(members[name])) return `${name} must be an object`;
+  }
+  if (isId(agentId) && members["create_agent"] !== undefined) return "agent_id and create_agent exclude each other";
+  if (mode !== undefined && !deviceModes.has(mode)) return "mode must be standard, acceptEdits, unrestricted or strict";
+  if (cwd !== undefined && cwd !== null && !isPath(cwd)) return "cwd must be a path without control characters";
+  return null;
+}
+
+function isPath(value: unknown): boolean {
+  return typeof value === "string" && value !== "" && value.length <= maxPathLength && !/\p{Cc}/u.test(value);
+}
+
+function refuse(reason: FrameRefusal): CheckedStart {
+  return { kind: "refused", refusal: reason };
+}

@@ -1,0 +1,37 @@
+/** The conversation that a viewer's frame names, and whether its key may use it. */
+import { allowsAgent, type Principal } from "@letta-environments/schema";
+import type { FrameRuntime } from "../dialects/frame.ts";
+import { membersOf } from "../dialects/values.ts";
+import { type FrameRefusal, invalidFrame, refusal } from "./frame.ts";
+
+/** Longest id of an agent or a conversation, in characters. */
+const maxIdLength = 256;
+
+/** A conversation, or the refusal of the frame. */
+export type Targeted =
+  | { readonly kind: "target"; readonly runtime: FrameRuntime }
+  | { readonly kind: "refused"; readonly refusal: FrameRefusal };
+
+/**
+ * Reads `runtime` of a frame and checks its agent against the key's list. Other members of it are dropped, such as
+ * `acting_user_id`, by which a caller could claim to be somebody else.
+ */
+export function readTarget(runtime: unknown, principal: Pick<Principal, "agentIds">): Targeted {
+  const { agent_id: agentId = null, conversation_id: conversationId } = membersOf(runtime);
+  if (!isId(conversationId)) return refuse(invalidFrame("runtime.conversation_id must be a text"));
+  if (agentId !== null && !isId(agentId)) return refuse(invalidFrame("runtime.agent_id must be a text or null"));
+  if (!allowsAgent(principal, agentId ?? undefined)) return refuse(agentNotAllowed);
+  return { kind: "target", runtime: { agentId: agentId ?? "", conversationId } };
+}
+
+/** Whether a value is the id of an agent or a conversation. */
+export function isId(value: unknown): value is string {
+  return typeof value === "string" && value !== "" && value.length <= maxIdLength;
+}
+
+/** The refusal of an agent that is not in the key's list. */
+export const agentNotAllowed: FrameRefusal = refusal("agent_not_allowed", "The gateway key may not use this agent.");
+
+function refuse(reason: FrameRefusal): Targeted {
+  return { kind: "refused", refusal: reason };
+}

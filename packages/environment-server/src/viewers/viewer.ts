@@ -1,0 +1,150 @@
+/** One viewer: reads what its socket sends, and passes on what the device answers. */
+import type { PlainSocket, PlainSocketListener } from "@letta-environments/schema";
+import type { Members } from "../dialects/values.ts";
+import { maxViewerFrameBytes, maxViewerFrameLength } from "../limits.ts";
+import type { ConnectedDevice } from "../socket/connection.ts";
+import { checkFrame } from "./check.ts";
+import type { RefusedFrame } from "./error-frames.ts";
+import { invalidFrame, parseViewerFrame, refusal, tooLarge, type ViewerFrame } from "./frame.ts";
+import type { ViewerSeat } from "./ports.ts";
+import { scopeOfFrame } from "./scopes.ts";
+import {
+  answerRefusal,
+  closeSeat,
+  createSeatState,
+  deliver,
+  deliverFrame,
+  end,
+  type SeatState,
+  takeFrame,
+  toWireTerminalId,
+  type ViewerOptions,
+  violate,
+} from "./seat-state.ts";
+import { startCalls, startCommand } from "./work.ts";
+
+/** A viewer as other modules see it. */
+export interface Viewer {
+  readonly seat: ViewerSeat;
+  readonly identity: ConnectedViewer;
+  readonly listener: PlainSocketListener;
+  /** Sends a frame, as JSON of an object, under the next number. A viewer that does not read is dropped. */
+  deliver(json: string): void;
+  /** Takes the response to a frame of this viewer; `false` when it is not one. */
+  respond(wireId: string, frame: Members): boolean;
+  /** Tells the viewer that a response was too long to be read. */
+  respondTooLong(wireId: string): void;
+  /** Takes a frame of a terminal; `false` when the terminal belongs to another viewer. */
+  deliverTerminal(wireTerminalId: string, frame: Members): boolean;
+  /** Starts the closing handshake, once. */
+  close(code: number, reason: string): void;
+}
+
+/** A viewer with an open socket, and the credential that opened it. */
+export interface ConnectedViewer extends ConnectedDevice {
+  /** What the credential allowed when the socket opened. */
+  readonly principal: ViewerSeat["principal"];
+}
+
+/**
+ * Starts to serve a viewer.
+ *
+ * @param onEnd called once when the socket ends
+ */
+export function openViewer(
+  seat: ViewerSeat,
+  socket: PlainSocket,
+  { onEnd, ...options }: ViewerOptions & { readonly onEnd: (viewer: Viewer, code: number) => void },
+): Viewer {
+  const state = createSeatState(seat, socket, { ...options, onEnd: (code) => onEnd(viewer, code) });
+  const { tenant, keyId, credentialId = null } = seat.principal;
+  const { deviceId, connectionName } = seat;
+  const viewer: Viewer = {
+    seat,
+    identity: { tenant, keyId, credentialId, deviceId, connectionName, principal: seat.principal },
+    listener: {
+      maxFrameBytes: maxViewerFrameBytes,
+      // A character has at most three bytes, so a longer text is refused unread.
+      maxTextBytes: 3 * maxViewerFrameLength,
+      onMessage: (text) => receive(state, text),
+      onOtherFrame: (byteLength) => receiveOther(state, byteLength),
+      onClose: (code) => end(state, code),
+    },
+    deliver: (json) => deliver(state, json),
+    respond: (wireId, frame) => respond(state, wireId, frame),
+    respondTooLong: (wireId) => respondTooLong(state, wireId),
+    deliverTerminal: (wireId, frame) => deliverTerminal(state, wireId, frame),
+    close: (code, reason) => closeSeat(state, code, reason),
+  };
+  return viewer;
+}
+
+const unknownFrame: RefusedFrame = { type: null, requestId: null, members: {} };
+const tooFast = refusal("too_many_frames", "The viewer sends too many frames.");
+const responseTooLarge = refusal("response_too_large", "The response of the device is too large for this server.");
+const notSent = invalidFrame("seq is the number of a frame that was not sent");
+
+function receive(state: SeatState, text: string): void {
+  if (state.isEnded) return;
+  if (!takeFrame(state)) return violate(state, unknownFrame, tooFast);
+  const parsed = parseViewerFrame(text);
+  if (parsed.kind === "frame") return handle(state, parsed.frame);
+  violate(state, { ...unknownFrame, type: parsed.type }, parsed.refusal);
+}
+
+function handle(state: SeatState, frame: ViewerFrame): void {
+  const decision = checkFrame(frame, state.seat.principal, () => state.randomId("viewer-message"));
+  switch (decision.kind) {
+    case "ping":
+      return deliverFrame(state, { type: "pong" });
+    case "received":
+      return decision.seq === null || decision.seq <= state.seq ? undefined : violate(state, frame, notSent);
+    case "calls":
+      return startCalls(state, frame, decision);
+    case "command":
+      return startCommand(state, frame, decision.command);
+    case "refused": {
+      const facts = { type: frame.type, scope: scopeOfFrame(frame.type), agentId: null, conversationId: null };
+      state.seat.requests.refused(facts, decision.refusal.code);
+      return violate(state, frame, decision.refusal);
+    }
+  }
+}
+
+/** RFC 6455 section 5.5: control frames have at most 125 bytes. */
+const maxControlBytes = 125;
+
+/** Takes binary data, or a text that is too long to be read. Pings and pongs of the WebSocket protocol are small. */
+function receiveOther(state: SeatState, byteLength: number): boolean {
+  if (state.isEnded) return false;
+  if (!takeFrame(state)) violate(state, unknownFrame, tooFast);
+  else if (byteLength > maxControlBytes) violate(state, unknownFrame, tooLarge.refusal);
+  return !state.isEnded;
+}
+
+function respond(state: SeatState, wireId: string, frame: Members): boolean {
+  const asked = state.asked.get(wireId);
+  if (asked === undefined || frame["type"] !== asked.responseType) return false;
+  // Some responses come in several frames.
+  if (frame["done"] !== false) state.asked.delete(wireId);
+  const { request_id: _wireId, ...rest } = frame;
+  deliverFrame(state, asked.requestId === null ? rest : { ...rest, request_id: asked.requestId });
+  return true;
+}
+
+function respondTooLong(state: SeatState, wireId: string): void {
+  const asked = state.asked.get(wireId);
+  if (asked === undefined) return;
+  state.asked.delete(wireId);
+  const type = asked.responseType.replace(/_response$/, "");
+  answerRefusal(state, { type, requestId: asked.requestId, members: {} }, responseTooLarge);
+}
+
+function deliverTerminal(state: SeatState, wireId: string, frame: Members): boolean {
+  const prefix = toWireTerminalId(state, "");
+  if (!wireId.startsWith(prefix)) return false;
+  const terminalId = wireId.slice(prefix.length);
+  if (frame["type"] === "terminal_exited") state.terminals.delete(terminalId);
+  deliverFrame(state, { ...frame, terminal_id: terminalId });
+  return true;
+}

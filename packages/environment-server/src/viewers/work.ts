@@ -1,0 +1,102 @@
+/**
+ * Executes the frames of a viewer that were allowed: as calls of the API, or as commands to the device. Messages wait for each
+ * other, and so do commands, but a stop does not wait for a message that the device has not acknowledged yet.
+ */
+import type { Members } from "../dialects/values.ts";
+import { maxAskedPerViewer, maxTerminalsPerViewer } from "../limits.ts";
+import { bodyOf, refusalOf, successFrame } from "./api-calls.ts";
+import type { FrameDecision, ViewerCommand } from "./check.ts";
+import { refusal, type ViewerFrame } from "./frame.ts";
+import { responseTypeOf } from "./scopes.ts";
+import { answerRefusal, deliverFrame, type SeatState, toWireTerminalId } from "./seat-state.ts";
+
+type Calls = Extract<FrameDecision, { readonly kind: "calls" }>;
+
+/** Commands and calls of one viewer that may run at once. */
+const maxRunning = 64;
+
+const failed = refusal("internal_error", "The server failed. Whether the frame had an effect is unknown.");
+const tooMany = refusal(
+  "too_many_requests",
+  `At most ${maxRunning} frames may wait for their result. Nothing was sent.`,
+);
+const offline = refusal("device_offline", "The device is offline. Nothing was sent.");
+const tooManyTerminals = refusal(
+  "too_many_terminals",
+  `A viewer may have at most ${maxTerminalsPerViewer} terminals. Nothing was sent.`,
+);
+
+/** Starts calls. They begin at once if they can, so that a stop behind a message finds the message on its way. */
+export function startCalls(state: SeatState, frame: ViewerFrame, decision: Calls): void {
+  if (state.running >= maxRunning) return answerRefusal(state, frame, tooMany);
+  const run = (): Promise<void> => runCalls(state, frame, decision);
+  if (!decision.isOrdered) return void track(state, frame, run());
+  const running = track(state, frame, state.lastCall === null ? run() : state.lastCall.then(run));
+  const ended: Promise<void> = running.then(() => {
+    if (state.lastCall === ended) state.lastCall = null;
+  });
+  state.lastCall = ended;
+}
+
+/** Starts a command, behind the earlier ones. */
+export function startCommand(state: SeatState, frame: ViewerFrame, command: ViewerCommand): void {
+  if (state.running >= maxRunning) return answerRefusal(state, frame, tooMany);
+  const running = state.lastCommand.then(() => runCommand(state, frame, command));
+  state.lastCommand = track(state, frame, running);
+}
+
+/** Counts running work. It never rejects. */
+async function track(state: SeatState, frame: ViewerFrame, running: Promise<void>): Promise<void> {
+  state.running += 1;
+  await running.catch((cause: unknown) => {
+    state.onFailure(cause);
+    answerRefusal(state, frame, failed);
+  });
+  state.running -= 1;
+}
+
+async function runCalls(state: SeatState, frame: ViewerFrame, { calls, runtime }: Calls): Promise<void> {
+  let body: Members = {};
+  for (const call of calls) {
+    if (state.isEnded) return;
+    const response = await state.seat.requests.perform(call);
+    if (response.status >= 400) return answerRefusal(state, frame, refusalOf(response));
+    body = bodyOf(response);
+  }
+  const success = successFrame(frame, runtime, body);
+  if (success === null || frame.requestId === null) return;
+  deliverFrame(state, { type: responseTypeOf(frame.type), request_id: frame.requestId, ...success });
+}
+
+async function runCommand(state: SeatState, frame: ViewerFrame, command: ViewerCommand): Promise<void> {
+  if (state.isEnded) return;
+  const { requests } = state.seat;
+  const path = await state.seat.findDevice();
+  if (path.kind === "refused") return answerRefusal(state, frame, refusalOf(path.response));
+  const { type, scope, agentId, conversationId } = command;
+  const response = await requests.admit({ type, scope, agentId, conversationId });
+  if (response !== null) return answerRefusal(state, frame, refusalOf(response));
+  if (state.isEnded) return;
+  if (type === "terminal_spawn" && state.terminals.size >= maxTerminalsPerViewer) {
+    return answerRefusal(state, frame, tooManyTerminals);
+  }
+  if (!path.write(toDeviceText(state, frame, command))) answerRefusal(state, frame, offline);
+}
+
+/** Builds the text for the device, under ids of this server, so that ids of two viewers never meet. */
+function toDeviceText(state: SeatState, frame: ViewerFrame, command: ViewerCommand): string {
+  const { type, members, terminalId, responseType } = command;
+  const { type: _type, ...rest } = members;
+  if (terminalId !== null) {
+    if (type === "terminal_spawn") state.terminals.add(terminalId);
+    return JSON.stringify({ type, ...rest, terminal_id: toWireTerminalId(state, terminalId) });
+  }
+  if (type === "file_ops") return JSON.stringify({ type, ...rest });
+  const wireId = state.randomId("view");
+  if (responseType !== null) {
+    state.asked.set(wireId, { requestId: frame.requestId, responseType });
+    const [oldest] = state.asked.keys();
+    if (state.asked.size > maxAskedPerViewer && oldest !== undefined) state.asked.delete(oldest);
+  }
+  return JSON.stringify({ type, request_id: wireId, ...rest });
+}

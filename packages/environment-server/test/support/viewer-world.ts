@@ -1,0 +1,88 @@
+/** The hub of viewers with devices and requests that a test controls. */
+import { jsonResponse, type PlainResponse, type Principal, problemResponse } from "@letta-environments/schema";
+import { createVirtualClock } from "@letta-environments/testkit";
+import type { ApiCall } from "../../src/viewers/api-calls.ts";
+import { createViewerHub } from "../../src/viewers/hub.ts";
+import type { CommandFacts, ViewerSeat } from "../../src/viewers/ports.ts";
+import { createFakeSocket, type FakeSocket } from "./fake-socket.ts";
+import { anyone, createCountingId } from "./harness.ts";
+
+const everyScope = ["view", "send", "approve", "control", "files", "terminal", "manage"] as const;
+/** A key with every scope that frames need. */
+export const operator: Principal = { ...anyone, scopes: new Set(everyScope) };
+/** The conversation of most frames. */
+export const runtime = { agent_id: "agent-1", conversation_id: "c" };
+
+/** See the description of this file. */
+export interface ViewerWorld {
+  readonly clock: ReturnType<typeof createVirtualClock>;
+  readonly hub: ReturnType<typeof createViewerHub>;
+  /** What reached the device. */
+  readonly device: Record<string, unknown>[];
+  readonly calls: ApiCall[];
+  readonly admitted: CommandFacts[];
+  readonly refused: (readonly [CommandFacts, string])[];
+  respond: (call: ApiCall) => Promise<PlainResponse>;
+  admit: (command: CommandFacts) => Promise<PlainResponse | null>;
+  isOnline: boolean;
+  open(seat?: Partial<ViewerSeat>): FakeSocket;
+  /** A frame of the device. */
+  say(frame: object | string, environmentId?: string): void;
+  settle(): Promise<void>;
+}
+
+/** Creates a {@link ViewerWorld}. */
+export function createViewerWorld(): ViewerWorld {
+  const clock = createVirtualClock();
+  const hub = createViewerHub({ clock, randomId: createCountingId(), emit: () => undefined });
+  const world: ViewerWorld = {
+    clock,
+    hub,
+    device: [],
+    calls: [],
+    admitted: [],
+    refused: [],
+    respond: () => Promise.resolve(jsonResponse(200, { success: true, disposition: "started" })),
+    admit: () => Promise.resolve(null),
+    isOnline: true,
+    open(seat = {}) {
+      const socket = createFakeSocket();
+      socket.listener = hub.open(
+        {
+          principal: operator,
+          environmentId: "env-1",
+          connectionId: "conn-1",
+          deviceId: "device-1",
+          connectionName: "name",
+          isPermitted: null,
+          agentId: null,
+          conversationId: null,
+          requests: {
+            perform(call) {
+              world.calls.push(call);
+              return world.respond(call);
+            },
+            admit(command) {
+              world.admitted.push(command);
+              return world.admit(command);
+            },
+            refused: (command, code) => void world.refused.push([command, code]),
+          },
+          findDevice: () =>
+            Promise.resolve(
+              world.isOnline
+                ? { kind: "open", write: (text) => world.device.push(JSON.parse(text)) > 0 }
+                : { kind: "refused", response: problemResponse("device_offline") },
+            ),
+          ...seat,
+        },
+        socket,
+      );
+      return socket;
+    },
+    say: (frame, environmentId = "env-1") =>
+      hub.received(environmentId, typeof frame === "string" ? frame : JSON.stringify(frame)),
+    settle: () => clock.advance(0),
+  };
+  return world;
+}
