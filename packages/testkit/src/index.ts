@@ -26,6 +26,7 @@ export { launchDevice, launchDeviceWith, type LaunchedDevice } from "./device.ts
 export { baseEnvironment, type LaunchedProcess, launchProcess, type ProcessExit } from "./process.ts";
 export { launchProxy, type LaunchedProxy, type LaunchProxyOptions, type NewKey, runLettaProxy } from "./proxy.ts";
 export { canLaunchValkey, launchValkey, type LaunchedValkey, type LaunchValkeyOptions } from "./valkey.ts";
+export { createVendorClient, type ProtocolFrame, type VendorClient } from "./clients/vendor.ts";
 export { readRecording, recordingNames, type RecordedFrame, type Recording } from "./recordings.ts";
 export { demoAgentId } from "./local-conversation.ts";
 export { replaceGlobals } from "./simulation/globals.ts";
