@@ -5,6 +5,7 @@ import { createAcceptInvitation } from "./auth/invitations.ts";
 import { createAuditDeviceChange, refuseUnaudited } from "./audit/device-changes.ts";
 import { type AuditControls, createAuditControls } from "./audit/controls.ts";
 import { type AuditSends, createAuditSends } from "./audit/sends.ts";
+import { type AuditViewers, createAuditViewers } from "./audit/viewer-commands.ts";
 import { createCallerAuthenticator } from "./auth/caller.ts";
 import { type Cors, createCors } from "./http/cors.ts";
 import { type AuthenticateRequest, createAuthenticateRequest } from "./limits/authentication.ts";
@@ -16,16 +17,19 @@ import { type ChooseCredential, createChooseCredential } from "./upstream/creden
 import { createEmbeddedUpstream, type EmbeddedUpstreamOptions } from "./upstream/embedded.ts";
 import { createRemoteUpstream, type RemoteUpstreamOptions } from "./upstream/remote.ts";
 import { createPrepareCall, type PrepareCall, type Upstream } from "./upstream/upstream.ts";
+import { type AuthenticateViewer, createAuthenticateViewer } from "./viewers/credential.ts";
 
 /** See {@link createFeatures}. */
 export interface Features {
   readonly authenticate: AuthenticateRequest;
+  readonly authenticateViewer: AuthenticateViewer;
   /** `null` where nothing is limited. */
   readonly limits: RequestLimits | null;
   readonly cors: Cors;
   readonly upstream: Upstream;
   readonly prepareCall: PrepareCall;
   readonly sends: AuditSends;
+  readonly viewerAudit: AuditViewers;
   readonly controls: AuditControls;
   readonly adminGuards: AdminGuards;
   /** `null` where keys are not administered over HTTP. */
@@ -79,10 +83,13 @@ export function createFeatures(services: GatewayServices, config: GatewayConfig)
           },
           onAccepted: callers.confirm,
         });
+  const cors = createCors(config.corsOrigins ?? []);
   return {
     authenticate,
+    authenticateViewer: createAuthenticateViewer(authenticate, cors, services.deviceSockets),
+    viewerAudit: createAuditViewers(services.audit, onAuditFailure),
     limits,
-    cors: createCors(config.corsOrigins ?? []),
+    cors,
     upstream,
     prepareCall: createPrepareCall(services, upstream, chooseCredential, config.upstreamTimeoutMs),
     sends: createAuditSends(services.audit, {

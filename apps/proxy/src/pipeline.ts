@@ -21,6 +21,7 @@ import { isAdminPath } from "./admin/endpoints.ts";
 import { beginControl } from "./audit/controls.ts";
 import { beginSend } from "./audit/sends.ts";
 import { authoriseEndpoint, authoriseInput } from "./auth/authorise.ts";
+import type { GatewayPrincipal } from "./auth/authentication.ts";
 import { createFeatures, type Features } from "./features.ts";
 import { type GatewayRequest, ignoreForwardedHeaders } from "./http/gateway-request.ts";
 import { failureResponse, finishResponse } from "./http/response.ts";
@@ -29,6 +30,7 @@ import { validateRequest } from "./http/validate-request.ts";
 import { mapMaybe, type MaybePromise, type Refusal, startSteps } from "./lib/steps.ts";
 import { retrieveRateLimit, rateLimitPath, checkRateLimitMethod } from "./limits/endpoint.ts";
 import { groupAddress } from "./limits/client-address.ts";
+import type { AuthenticateRequest } from "./limits/authentication.ts";
 import { limitRequest } from "./limits/request-limits.ts";
 import { routeOf } from "./limits/settings.ts";
 import { finishRateLimit, recordRefusal } from "./limits/response.ts";
@@ -36,6 +38,8 @@ import { beginTrace, endTrace, type RequestTrace } from "./request-trace.ts";
 import type { GatewayConfig, GatewayServices } from "./services.ts";
 import { shieldTelemetry } from "./telemetry.ts";
 import { deviceSocketRequest } from "./upstream/embedded.ts";
+import { splitQuery } from "./viewers/credential.ts";
+import { clientFactsOf, createViewerRequests } from "./viewers/requests.ts";
 
 /** The gateway behind its hosts. No function throws, and no promise rejects. */
 export interface Pipeline {
@@ -51,13 +55,18 @@ export interface Pipeline {
 interface Received {
   readonly request: GatewayRequest;
   readonly trace: RequestTrace;
+  /** The caller, where it is known without a credential: for the frames of a socket that was authenticated when it opened. */
+  readonly caller?: GatewayPrincipal;
 }
+
+/** Runs the steps of the API for a request whose caller is known. */
+type HandleAs = (request: GatewayRequest, caller: GatewayPrincipal) => Promise<PlainResponse>;
 
 /** Creates the pipeline of a gateway. */
 export function createPipeline(given: GatewayServices, config: GatewayConfig): Pipeline {
   const services: GatewayServices = { ...given, telemetry: shieldTelemetry(given.telemetry) };
   const features = createFeatures(services, config);
-  const { api, socket } = createApiSteps(services, features);
+  const { api, socket } = createApiSteps(services, features, handleAs);
   const rateLimit = createRateLimitSteps(features);
   const { adminGuards } = features;
   const [admin, adminListener] = [adminGuards.main, adminGuards.listener].map((guard) =>
@@ -111,6 +120,10 @@ export function createPipeline(given: GatewayServices, config: GatewayConfig): P
     return responding;
   }
 
+  function handleAs(request: GatewayRequest, caller: GatewayPrincipal): Promise<PlainResponse> {
+    return Promise.resolve(respond(request, (received) => api({ ...received, caller })));
+  }
+
   return {
     handle: (request) => mapMaybe(respond(request, route), (response) => cors.decorate(response, request)),
     handleAdmin: (request) =>
@@ -120,6 +133,8 @@ export function createPipeline(given: GatewayServices, config: GatewayConfig): P
       return mapMaybe(run(received, socket), (outcome): UpgradeDecision => {
         if (!("kind" in outcome)) return { kind: "refused", response: finish(received, outcome) };
         if (outcome.kind === "refused") return { kind: "refused", response: finish(received, outcome.response) };
+        // A socket is not a request in progress.
+        received.trace.rateLimit?.release();
         endTrace(received.trace, request, { status: 101, body: null }, services, addressOf);
         return outcome;
       });
@@ -128,8 +143,8 @@ export function createPipeline(given: GatewayServices, config: GatewayConfig): P
 }
 
 /** The steps of the API. Requests and the sockets of devices share the steps up to the rate limits. */
-function createApiSteps(services: GatewayServices, features: Features) {
-  const { authenticate, limits, prepareCall, sends, controls } = features;
+function createApiSteps(services: GatewayServices, features: Features, handleAs: HandleAs) {
+  const { limits, prepareCall, sends, controls } = features;
   const { deviceSockets, environmentCache } = services;
   const targets = createRequestTargets({
     devices: deviceSockets !== null,
@@ -142,8 +157,8 @@ function createApiSteps(services: GatewayServices, features: Features) {
       if (match.kind === "matched") trace.operation = match.endpoint.operation;
       return match;
     })
-    .add("authenticate", ({ request, trace }) =>
-      mapMaybe(authenticate(request), (authentication) => {
+    .add("authenticate", ({ request, trace, caller, endpoint, params }) =>
+      mapMaybe(authenticateCaller(features, request, { caller, endpoint, params }), (authentication) => {
         if (authentication.kind === "refused") return recordRefusal(trace, authentication);
         const { principal, ownCredential = null } = authentication;
         trace.principal = principal;
@@ -198,13 +213,26 @@ function createApiSteps(services: GatewayServices, features: Features) {
       return response;
     });
 
-  const socket = admission.end("open the device socket", (exchange): MaybePromise<UpgradeDecision | PlainResponse> => {
-    if (exchange.endpoint.successStatus !== 101 || deviceSockets === null) return noSocketHere;
-    const { endpoint, params, request, principal } = exchange;
-    return deviceSockets.upgrade(deviceSocketRequest(endpoint, params, request.query), principal);
-  });
+  const socket = admission.end("open the socket", createOpenSocket(services, features, handleAs));
 
   return { api, socket };
+}
+
+/** Authenticates a request, unless its caller is known. */
+function authenticateCaller(
+  { authenticate, authenticateViewer }: Features,
+  request: GatewayRequest,
+  { caller, endpoint, params }: MatchedEndpoint & { readonly caller: GatewayPrincipal | undefined },
+): ReturnType<AuthenticateRequest> {
+  if (caller !== undefined) return { kind: "authenticated", principal: caller };
+  if (endpoint.operation !== "openViewerSocket") return authenticate(request);
+  return authenticateViewer(request, params["connectionId"] ?? "");
+}
+
+/** A request whose endpoint is known. */
+interface MatchedEndpoint {
+  readonly endpoint: KnownEndpoint;
+  readonly params: Readonly<Record<string, string>>;
 }
 
 /** A request whose endpoint and principal are known. */
@@ -213,6 +241,25 @@ interface Admitted extends Received {
   readonly params: Readonly<Record<string, string>>;
   readonly principal: Principal;
   readonly ownCredential: string | null;
+}
+
+/** Opens the socket of a device, or of a viewer, whose frames are requests of its principal. */
+function createOpenSocket(services: GatewayServices, { limits, upstream, viewerAudit }: Features, handle: HandleAs) {
+  const { deviceSockets } = services;
+  const ports = { ...services, limits, audit: viewerAudit, handle };
+  return ({ endpoint, params, request, principal }: Admitted): MaybePromise<UpgradeDecision | PlainResponse> => {
+    if (endpoint.successStatus !== 101 || deviceSockets === null) return noSocketHere;
+    // The token has done its work.
+    const upgradeRequest = deviceSocketRequest(endpoint, params, splitQuery(request.query).rest);
+    if (endpoint.operation !== "openViewerSocket") return deviceSockets.upgrade(upgradeRequest, principal);
+    const { connectionId = "" } = params;
+    const client = clientFactsOf(request);
+    return upstream.findConnection(principal.tenant, connectionId).then((connection) => {
+      const deviceId = connection?.environment.deviceId ?? connectionId;
+      const requests = createViewerRequests(ports, { principal, connectionId, deviceId, client });
+      return deviceSockets.upgrade(upgradeRequest, principal, requests);
+    });
+  };
 }
 
 /** Opens the audit record of a send or a control operation, whose connection is looked up for it. Other requests have none. */

@@ -4,7 +4,7 @@
  */
 import type { DeviceAdministration, EnvironmentServer } from "@letta-environments/environment-server";
 import type { Clock, HmacSha256, RandomId, Sha256 } from "@letta-environments/platform";
-import type { PlainRequest, PlainResponse, Principal, UpgradeDecision } from "@letta-environments/schema";
+import type { PlainRequest, PlainResponse, Principal } from "@letta-environments/schema";
 import type { KeyActor, KeyRecord } from "./keys/key-record.ts";
 import type { Telemetry } from "./telemetry.ts";
 
@@ -138,7 +138,5 @@ export type JwksFetch = (url: string, signal: AbortSignal) => Promise<string>;
 /** The environment server in the same process. */
 export type EmbeddedServer = Pick<EnvironmentServer, "operate" | "findConnection">;
 
-/** Opens device sockets at the embedded environment server. */
-export interface DeviceSockets {
-  upgrade(request: PlainRequest, principal: Principal): Promise<UpgradeDecision>;
-}
+/** Opens the sockets of devices and viewers at the embedded environment server. */
+export type DeviceSockets = Pick<EnvironmentServer, "upgrade"> & Partial<Pick<EnvironmentServer, "redeemTicket">>;

@@ -32,6 +32,17 @@ export type ProxyEvent =
       readonly limitsDegraded?: "timeout" | "error" | "unavailable";
     }
   | {
+      /** A viewer sent a command over its socket. */
+      readonly type: "viewer_command";
+      readonly requestId: string;
+      readonly tenant: string;
+      readonly keyId: string;
+      /** The type of the frame. */
+      readonly command: string;
+      /** Why it was refused; absent for one that was sent. */
+      readonly errorCode?: string;
+    }
+  | {
       /** The rate-limit store is unavailable. Each policy applies its failure mode until it recovers. */
       readonly type: "rate_limits_degraded";
       readonly reason: "timeout" | "error" | "unavailable";

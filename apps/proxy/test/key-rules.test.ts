@@ -22,6 +22,8 @@ const bad: readonly (readonly [member: string, words: readonly string[], body: R
   ["tenant", ["--tenant", "register"], { tenant: "register" }],
   ["scopes", ["--scope", "root"], { scopes: ["root"] }],
   ["scopes", ["--scope", "list", "--scope", "List"], { scopes: ["list", "List"] }],
+  ["scopes", ["--scope", "manage", "--agent", "a"], { scopes: ["manage"], agentIds: ["a"] }],
+  ["scopes", ["--scope", "files", "--max-mode", "standard"], { scopes: ["files"], maxMode: "standard" }],
   ["deviceIds", ["--device", ".."], { deviceIds: [".."] }],
   ["deviceIds", ["--device", "ok", "--device", "a/b"], { deviceIds: ["ok", "a/b"] }],
   ["deviceIds", listed(1_001).flatMap((id) => ["--device", id]), { deviceIds: listed(1_001) }],

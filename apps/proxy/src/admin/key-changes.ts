@@ -20,6 +20,7 @@ import {
   patchKey,
   revokeKey,
   rotateKey,
+  scopesRule,
   setModeRule,
 } from "../keys/key-lifecycle.ts";
 import type { KeyRecord, KeySecret } from "../keys/key-record.ts";
@@ -55,7 +56,7 @@ export function decideCreate(authority: AdminAuthority, record: KeyRecord, nowMs
   return (
     expiryRefusal(record.expiresAt, nowMs) ??
     inviteRefusal(record, nowMs) ??
-    setModeRefusal(record) ??
+    membersRefusal(record) ??
     withinGrants(authority, record, null)
   );
 }
@@ -76,7 +77,7 @@ export function decidePatch(
   const { disabled, ...members } = patch;
   if (disabled === true && Object.keys(members).length === 0) return changed(disableKey(record, nowMs));
   const patched = patchKey(record, patch, nowMs);
-  return setModeRefusal(patched) ?? withinGrants(authority, patched, record);
+  return membersRefusal(patched) ?? withinGrants(authority, patched, record);
 }
 
 /** Decides on a rotation. The response shows the new secret, so the key must be within the authority's own rights. */
@@ -217,9 +218,13 @@ function inviteRefusal(record: KeyRecord, nowMs: number): KeyDecision | null {
   return rule === null ? null : refused(problemResponse("invalid_request", { issues: [{ member: "invite", rule }] }));
 }
 
-function setModeRefusal(record: KeyRecord): KeyDecision | null {
-  const rule = setModeRule(record);
-  return rule === null ? null : refused(problemResponse("invalid_request", { issues: [{ member: "setMode", rule }] }));
+function membersRefusal(record: KeyRecord): KeyDecision | null {
+  const rules = [
+    { member: "setMode", rule: setModeRule(record) },
+    { member: "scopes", rule: scopesRule(record) },
+  ];
+  const issues = rules.flatMap(({ member, rule }) => (rule === null ? [] : [{ member, rule }]));
+  return issues.length === 0 ? null : refused(problemResponse("invalid_request", { issues }));
 }
 
 function withinGrants(authority: AdminAuthority, record: KeyRecord, before: KeyRecord | null): KeyDecision {

@@ -7,7 +7,14 @@ import type { DeviceChangeFacts } from "../upstream/upstream.ts";
 import type { KeyActor } from "../keys/key-record.ts";
 
 /** An entry of the audit log. No entry contains a key, and only `send_started` may contain message content. */
-export type AuditEntry = WriterEntry | SendEntry | DecisionEntry | ControlEntry | KeyEntry | DeviceEntry;
+export type AuditEntry =
+  | WriterEntry
+  | SendEntry
+  | DecisionEntry
+  | ControlEntry
+  | ViewerCommandEntry
+  | KeyEntry
+  | DeviceEntry;
 
 /** The life of a writer: one process that appends to a chain of its own. */
 export type WriterEntry =
@@ -113,6 +120,27 @@ export interface DecisionEntry {
   readonly policy: string | null;
   /** Whether the device has taken it. */
   readonly outcome: "accepted" | "unknown";
+}
+
+/**
+ * A frame that a viewer sent over its socket and that no operation of the API stands for. It is on disk before it leaves. What
+ * it contains is not recorded.
+ */
+export interface ViewerCommandEntry {
+  readonly type: "viewer_command";
+  /** As in the log of requests. */
+  readonly requestId: string;
+  readonly tenant: string;
+  readonly keyId: string;
+  readonly owner: string;
+  readonly connectionId: string;
+  readonly deviceId: string;
+  /** The type of the frame, such as `read_file`. */
+  readonly command: string;
+  readonly agentId: string | null;
+  readonly conversationId: string | null;
+  /** Why the frame was refused; `null`: it was sent to the device. */
+  readonly code: string | null;
 }
 
 /** The kind of a change of a key. */

@@ -15,6 +15,7 @@ export const events: readonly string[] = [
   "control_refused",
   "approval",
   "approval_decided",
+  "viewer_command",
   "key",
   "key_change_started",
   "key_changed",
@@ -117,6 +118,8 @@ function outcomeOf(type: string, { status, code, outcome }: Readonly<Record<stri
       return code === "delivery_unknown" || code === "control_unknown" ? "unknown" : "failed";
     case "approval_decided":
       return outcome === "accepted" ? "ok" : "unknown";
+    case "viewer_command":
+      return code === null ? "ok" : "refused";
     case "send_refused":
     case "control_refused":
     case "key_change_abandoned":

@@ -4,7 +4,7 @@
  */
 import { misuse, parseTime, suggestWord, timeForms } from "@letta-environments/command-line";
 import { checkValue, type ProblemIssue } from "@letta-environments/schema";
-import { type KeyPatch, type KeyRequest, setModeRule } from "../keys/key-lifecycle.ts";
+import { type KeyPatch, type KeyRequest, scopesRule, setModeRule } from "../keys/key-lifecycle.ts";
 import { expiryRule, KeyPatchSchema, RequestedKeySchema } from "../keys/key-schemas.ts";
 
 /** The given options of a command. */
@@ -51,6 +51,8 @@ export function readKeyRequest(options: GivenOptions, nowMs: number, policies: r
   if (!checked.ok) throw misuse(describe(checked.issues));
   checkExpiry(checked.value.expiresAt, nowMs);
   checkSetMode(checked.value);
+  const rule = scopesRule(checked.value);
+  if (rule !== null) throw misuse(`--scope ${rule}`);
   return { tenant: "default", ...checked.value };
 }
 

@@ -71,6 +71,7 @@ const deviceRoutes: readonly LimitedRoute[] = [
   "retrieveEnvironment",
   "sendMessage",
   "controlDevice",
+  "commandDevice",
   "updateEnvironment",
   "removeEnvironment",
 ];
@@ -120,6 +121,7 @@ export const defaultRateLimits: Readonly<Record<string, RateLimitPolicyFile>> = 
       "sendMessage",
       "retrieveMessage",
       "controlDevice",
+      "commandDevice",
       "updateEnvironment",
       "removeEnvironment",
       "retrieveLastRuntime",
@@ -129,6 +131,8 @@ export const defaultRateLimits: Readonly<Record<string, RateLimitPolicyFile>> = 
   },
   "gateway-sends": { per: ["key", "device"], limit: 600, windowMs: 60_000, burst: 300, routes: ["sendMessage"] },
   "gateway-controls": { per: ["key", "device"], limit: 120, windowMs: 60_000, burst: 60, routes: ["controlDevice"] },
+  // A terminal sends each key that is pressed.
+  "gateway-commands": { per: ["key", "device"], limit: 3_000, windowMs: 60_000, burst: 600, routes: ["commandDevice"] },
   "gateway-running-sends": {
     per: ["key"],
     unit: "concurrent-requests",

@@ -32,6 +32,8 @@ export interface Cors {
   preflight(request: GatewayRequest): PlainResponse | null;
   /** Adds the headers that let a page of an allowed origin read the response. */
   decorate(response: PlainResponse, request: GatewayRequest): PlainResponse;
+  /** Whether pages of an origin may call. Browsers do not apply the CORS protocol to WebSockets. */
+  allowsOrigin(origin: string): boolean;
 }
 
 /**
@@ -39,9 +41,12 @@ export interface Cors {
  * always have `Vary: Origin`, because a cache in front could otherwise serve one page's permission to another page.
  */
 export function createCors(origins: readonly string[]): Cors {
-  if (origins.length === 0) return { preflight: () => null, decorate: (response) => response };
+  if (origins.length === 0) {
+    return { preflight: () => null, decorate: (response) => response, allowsOrigin: () => false };
+  }
   const listed: ReadonlySet<string> = new Set(origins);
   return {
+    allowsOrigin: (origin) => listed.has(origin),
     preflight(request) {
       if (request.method !== "OPTIONS" || !request.path.startsWith(apiPrefix)) return null;
       const origin = request.header("origin");

@@ -5,6 +5,7 @@ import {
   type EndpointMatch,
   endpoints,
   matchEndpoint,
+  type Operation,
   maxBodyBytes,
   type PlainResponse,
   problemResponse,
@@ -119,6 +120,14 @@ const notOffered = problemResponse("endpoint_not_found", {
 export function matchRequest(method: string, path: string, serves: ServedEndpoints): EndpointMatch {
   const served = path === doubledRegisterPath ? path.slice(1) : path;
   const match = matchEndpoint(method, served, (endpoint) => serves.devices || endpoint.audience !== "device");
-  const isOffered = match.kind === "refused" || serves.extensions || match.endpoint.extension !== true;
-  return isOffered ? match : { kind: "refused", response: notOffered };
+  if (match.kind === "refused" || match.endpoint.extension !== true) return match;
+  if (!serves.extensions) return { kind: "refused", response: notOffered };
+  const isOffered = serves.devices || !viewerOperations.has(match.endpoint.operation);
+  return isOffered ? match : { kind: "refused", response: viewersNotOffered };
 }
+
+const viewerOperations: ReadonlySet<Operation> = new Set<Operation>(["openViewerSocket", "createViewerTicket"]);
+
+const viewersNotOffered = problemResponse("endpoint_not_found", {
+  detail: "This gateway is in front of a remote environment server. Viewer sockets need the embedded one.",
+});

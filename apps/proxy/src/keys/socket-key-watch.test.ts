@@ -1,4 +1,4 @@
-import type { DeviceAllowlist } from "@letta-environments/schema";
+import type { DeviceAllowlist, Principal } from "@letta-environments/schema";
 import { createVirtualClock } from "@letta-environments/testkit";
 import { expect, test } from "vitest";
 import { fakeSockets } from "../../test/support/fake-sockets.ts";
@@ -10,7 +10,7 @@ import { watchSocketKeys } from "./socket-key-watch.ts";
 import { createHasExpired } from "./credential-expiry.ts";
 
 /** A key whose device holds a socket that is watched. */
-async function setUp(more: Partial<KeyRequest> = {}, isDown = false) {
+async function setUp(more: Partial<KeyRequest> = {}, isDown = false, isViewer = false) {
   const clock = createVirtualClock();
   const keyStore = createMemoryKeyStore();
   const wanted = { name: "k", tenant: "default", scopes: ["connect"] as const, ...more };
@@ -33,7 +33,8 @@ async function setUp(more: Partial<KeyRequest> = {}, isDown = false) {
   const [secret] = record.secrets;
   const credentialId = secret === undefined ? null : credentialIdOf(secret);
   const device = { tenant: "default", keyId: record.id, credentialId, deviceId: "device-1", connectionName: "one" };
-  const sockets = fakeSockets([device]);
+  const principal: Principal = { ...record, ...device, scopes: new Set(record.scopes) };
+  const sockets = isViewer ? fakeSockets([], [{ ...device, principal }]) : fakeSockets([device]);
   let tenants: ReadonlyMap<string, DeviceAllowlist> = new Map();
   await sockets.open(
     watchSocketKeys(sockets, {
@@ -52,11 +53,28 @@ async function setUp(more: Partial<KeyRequest> = {}, isDown = false) {
     store,
     record,
     reads: () => reads,
-    isOpen: () => sockets.connectedDevices().length === 1,
+    isOpen: () => sockets.connectedDevices().length + sockets.connectedViewers().length === 1,
     restrictTenants: (restricted: typeof tenants) => void (tenants = restricted),
     change: (edit: (before: KeyRecord) => KeyRecord) => keyStore.update(record.id, edit),
   };
 }
+
+test.each<[string, (record: KeyRecord) => KeyRecord]>([
+  ["is revoked", (record) => revokeKey(record, 1)],
+  ["loses a scope", (record) => ({ ...record, scopes: ["view"] })],
+  ["gets another scope", (record) => ({ ...record, scopes: ["view", "send", "manage"] })],
+  ["is restricted to other devices", (record) => ({ ...record, deviceIds: ["device-2"] })],
+  ["is restricted to agents", (record) => ({ ...record, agentIds: ["agent-1"] })],
+  ["gets a maximum mode", (record) => ({ ...record, maxMode: "standard" })],
+])("the socket of a viewer is closed within 100 ms after its key %s", async (_what, edit) => {
+  const { clock, change, isOpen } = await setUp({ scopes: ["view", "send"] }, false, true);
+  await change((record) => ({ ...record, name: "renamed", description: "no permission" }));
+  await clock.advance(100);
+  expect(isOpen()).toBe(true);
+  await change(edit);
+  await clock.advance(100);
+  expect(isOpen()).toBe(false);
+});
 
 test.each<[string, (record: KeyRecord) => KeyRecord]>([
   ["is revoked", (record) => revokeKey(record, 1)],

@@ -1,6 +1,7 @@
-import type { ConnectedDevice } from "@letta-environments/environment-server";
+import type { ConnectedDevice, ConnectedViewer } from "@letta-environments/environment-server";
 import type { Clock } from "@letta-environments/platform";
-import { allowsDevice, type DeviceAllowlist } from "@letta-environments/schema";
+import { allowsDevice, type DeviceAllowlist, type Principal } from "@letta-environments/schema";
+import { isSameValue } from "../lib/same-value.ts";
 import type { DeviceSockets, HasExpired, KeyStore } from "../ports.ts";
 import { keyState } from "./key-lifecycle.ts";
 import { credentialIdOf, credentialOf, type KeyRecord, type KeySecret } from "./key-record.ts";
@@ -11,10 +12,12 @@ const checkIntervalMs = 50;
 /** The pause after the store could not be read, in milliseconds. */
 const retryMs = 1_000;
 
-/** Device sockets that can be listed and closed. */
-export interface WatchedSockets extends DeviceSockets {
+/** Sockets that can be listed and closed. */
+export interface WatchedSockets extends Required<DeviceSockets> {
   /** Each device is the same object as long as its socket is open. */
   connectedDevices(): readonly ConnectedDevice[];
+  /** Each viewer is the same object as long as its socket is open. */
+  connectedViewers(): readonly ConnectedViewer[];
   closeEnded(isEnded: (device: ConnectedDevice) => boolean): void;
 }
 
@@ -38,6 +41,8 @@ export interface SocketRules {
  * A socket is closed with 1008 when its key is revoked, disabled, expired or not allowed to connect that device any more, and
  * when a rotation has ended the secret that opened it, even if another secret of the key is valid. By then the gateway
  * refuses that secret at registration too.
+ *
+ * The socket of a viewer is closed, in addition, when any permission of its key changes: it holds those that it was opened with.
  *
  * The socket of a token is closed when the token expires, when its tenant may no longer connect that device, and when other
  * tokens are accepted (`socket-tokens.ts`).
@@ -69,7 +74,7 @@ export function watchSocketKeys(
   }
 
   async function tick(): Promise<void> {
-    const devices = sockets.connectedDevices();
+    const devices = openSockets(sockets);
     isTicking = devices.length > 0;
     if (!isTicking) return tokens.retain([]);
     if (tokens.forgetAfterChange()) mustCheckAll = true;
@@ -116,18 +121,23 @@ export function watchSocketKeys(
       (isEnded ? ended : permitted).add(device);
     }
     if (ended.size > 0) sockets.closeEnded((device) => ended.has(device));
-    if (isAll) tokens.retain(sockets.connectedDevices());
+    if (isAll) tokens.retain(openSockets(sockets));
     nextExpiryMs = firstAfter(expiries.values(), nowMs);
   }
 
-  return { upgrade: watchUpgrades(sockets, tokens, start) };
+  return { upgrade: watchUpgrades(sockets, tokens, start), redeemTicket: sockets.redeemTicket };
+}
+
+function openSockets(sockets: WatchedSockets): readonly ConnectedDevice[] {
+  const viewers = sockets.connectedViewers();
+  return viewers.length === 0 ? sockets.connectedDevices() : [...sockets.connectedDevices(), ...viewers];
 }
 
 /** Keeps the token of each socket that opens, and calls `onOpen`. */
 function watchUpgrades(sockets: DeviceSockets, tokens: SocketTokens, onOpen: () => void): DeviceSockets["upgrade"] {
-  return async (request, principal) => {
+  return async (request, principal, viewerRequests) => {
     const keepToken = tokens.prepare(principal);
-    const decision = await sockets.upgrade(request, principal);
+    const decision = await sockets.upgrade(request, principal, viewerRequests);
     if (decision.kind === "refused") return decision;
     return {
       ...decision,
@@ -199,8 +209,22 @@ function mayStayConnected(
     secretOf(record, device) !== undefined &&
     keyState(record, nowMs) === "active" &&
     record.tenant === device.tenant &&
-    record.scopes.includes("connect") &&
-    // Tags are checked where a row is read, at registration and at the upgrade.
+    (isViewer(device) ? hasSamePermissions(record, device.principal) : record.scopes.includes("connect")) &&
+    // Tags are checked where a row is read, at registration, at the upgrade, and for each frame of a viewer.
     allowsDevice({ ...record, deviceTags: null, tenantDevices: tenantDevices ?? null }, device)
   );
+}
+
+function isViewer(device: ConnectedDevice): device is ConnectedViewer {
+  return "principal" in device;
+}
+
+/** Whether a key still has the permissions that a socket was opened with. */
+function hasSamePermissions(record: KeyRecord, principal: Principal): boolean {
+  return isSameValue(permissionsOf(record), permissionsOf(principal));
+}
+
+function permissionsOf(holder: KeyRecord | Principal): object {
+  const { scopes, deviceIds, connectionNames, deviceTags = null, agentIds, maxMode, setMode = null } = holder;
+  return { scopes: [...scopes].toSorted(), deviceIds, connectionNames, deviceTags, agentIds, maxMode, setMode };
 }

@@ -25,6 +25,7 @@ export const limitedOperations = [
   "registerEnvironment",
   "openDeviceSocket",
   "controlDevice",
+  "commandDevice",
 ] as const;
 
 const QuerySchema = exactObject(

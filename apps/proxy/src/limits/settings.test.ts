@@ -15,6 +15,7 @@ test("default limits are sharded by tenant, and those on failed authentication b
     "gateway-requests": "tenant",
     "gateway-sends": "tenant",
     "gateway-controls": "tenant",
+    "gateway-commands": "tenant",
     "gateway-running-sends": "tenant",
     "gateway-devices": "tenant",
     "gateway-failed-authentication": "address",

@@ -3,7 +3,7 @@ import type { Operation } from "@letta-environments/schema";
 import type { RateLimitDimension, RateLimitFailureMode, RateLimitRule } from "../rate-limit/policy.ts";
 import type { TrustedProxies } from "./client-address.ts";
 
-/** The routes that limits can apply to: operations of the API, all that control a conversation, all of the administration, and failed authentication. */
+/** The routes that limits can apply to: operations of the API, all that control a conversation, all that viewers send beside them, all of the administration, and failed authentication. */
 export const limitedRoutes = [
   "listEnvironments",
   "retrieveEnvironment",
@@ -16,6 +16,7 @@ export const limitedRoutes = [
   "registerEnvironment",
   "openDeviceSocket",
   "controlDevice",
+  "commandDevice",
   "administerKeys",
   "failedAuthentication",
 ] as const;
@@ -32,6 +33,9 @@ export function routeOf(operation: Operation): LimitedRoute {
     case "resumeQueue":
     case "removeQueueItem":
       return "controlDevice";
+    case "openViewerSocket":
+    case "createViewerTicket":
+      return "commandDevice";
     default:
       return operation;
   }

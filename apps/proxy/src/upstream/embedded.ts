@@ -107,6 +107,10 @@ function operate(
     }
     case "openDeviceSocket":
       return server.operate(decoded.operation, decoded, principal, context);
+    case "openViewerSocket":
+      return server.operate(decoded.operation, decoded, principal, context);
+    case "createViewerTicket":
+      return server.operate(decoded.operation, decoded, principal, context);
     case "stopTurn":
       return server.operate(decoded.operation, decoded, principal, found);
     case "changeMode":

@@ -98,7 +98,9 @@ export function createRemoteUpstream(
         );
       case "registerEnvironment":
       case "openDeviceSocket":
-        // A remote server has endpoints of its own for devices.
+      case "openViewerSocket":
+      case "createViewerTicket":
+        // A remote server has endpoints of its own for devices and viewers.
         return Promise.resolve(problemResponse("endpoint_not_found"));
     }
   }

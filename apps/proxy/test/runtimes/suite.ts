@@ -15,6 +15,7 @@ import { describeRealDevice } from "./sections/real-device.ts";
 import { describeSending } from "./sections/sending.ts";
 import { describeHalfClosedCallers, describeSlowCallers } from "./sections/slow-callers.ts";
 import { describeStopping } from "./sections/stopping.ts";
+import { describeViewers } from "./sections/viewers.ts";
 import { describeWebPages, listedOrigin } from "./sections/web-pages.ts";
 import { useGateway } from "./use-gateway.ts";
 
@@ -82,6 +83,9 @@ export function describeEmbeddedServer(launcher: RuntimeLauncher): void {
     });
     describe("device sockets", () => {
       describeDeviceSockets(launcher);
+    });
+    describe("viewer sockets", () => {
+      describeViewers(launcher);
     });
   });
 }

@@ -1,4 +1,4 @@
-import type { ConnectedDevice } from "@letta-environments/environment-server";
+import type { ConnectedDevice, ConnectedViewer } from "@letta-environments/environment-server";
 import type { Principal, PlainSocketListener } from "@letta-environments/schema";
 import type { WatchedSockets } from "../../src/keys/socket-key-watch.ts";
 import type { DeviceSockets } from "../../src/ports.ts";
@@ -19,14 +19,21 @@ export const silentListener: PlainSocketListener = {
 };
 const socket = { send: () => undefined, close: () => undefined, terminate: () => undefined };
 
-/** Creates {@link FakeSockets} that hold the given devices. */
-export function fakeSockets(connected: readonly ConnectedDevice[]): FakeSockets {
+/** Creates {@link FakeSockets} that hold the given devices and viewers. */
+export function fakeSockets(
+  connected: readonly ConnectedDevice[],
+  watching: readonly ConnectedViewer[] = [],
+): FakeSockets {
   let devices = connected;
+  let viewers = watching;
   return {
+    redeemTicket: () => null,
+    connectedViewers: () => viewers,
     upgrade: () => Promise.resolve({ kind: "accepted", owner: "key", attach: () => silentListener }),
     connectedDevices: () => devices,
     closeEnded(isEnded) {
       devices = devices.filter((device) => !isEnded(device));
+      viewers = viewers.filter((viewer) => !isEnded(viewer));
     },
     async open(wrapper) {
       const request = { method: "GET", path: "/", query: "", headers: {}, body: null };

@@ -27,8 +27,8 @@ const maxFragments = 64;
 /** Memory of unfinished frames and of frames that wait to be sent, in bytes: for all sockets of a key, and for all together. */
 const memoryLimits = { maxOwnerBytes: 64 * 1024 * 1024, maxTotalBytes: 256 * 1024 * 1024 };
 
-/** Bytes that may wait to be sent to a device that does not read. */
-const maxWaitingBytes = 32 * 1024 * 1024;
+/** Bytes that may wait to be sent to a device that does not read. A viewer may have less. */
+const maxDeviceWaitingBytes = 32 * 1024 * 1024;
 
 /** Room for the headers of one frame. Devices do not fragment their frames. */
 const headerAllowanceBytes = 1_024;
@@ -117,7 +117,7 @@ type Accepted = Extract<UpgradeDecision, { readonly kind: "accepted" }>;
 function connect(
   webSocket: WebSocket,
   stream: Duplex,
-  { owner, attach }: Accepted,
+  { owner, attach, maxWaitingBytes = maxDeviceWaitingBytes }: Accepted,
   budget: FrameBudget,
   fail: (cause: unknown) => void,
 ): void {
@@ -127,7 +127,7 @@ function connect(
     exceeded = limit;
     webSocket.terminate();
   });
-  const listener = attach({ ...createPlainSocket(webSocket, budget, memory), close });
+  const listener = attach({ ...createPlainSocket(webSocket, budget, memory, maxWaitingBytes), close });
 
   function onClose(code: number, limit?: string): void {
     budget.close(memory);
@@ -208,12 +208,13 @@ function createPlainSocket(
   webSocket: WebSocket,
   budget: FrameBudget,
   memory: SocketBudget,
+  maxWaitingBytes: number,
 ): Omit<PlainSocket, "close"> {
   return {
     send(text) {
       // `ws` silently drops a text that is sent on a closing socket.
       if (webSocket.readyState !== webSocket.OPEN) throw new Error("the socket is closing");
-      if (memory.waitingBytes > maxWaitingBytes) throw new Error("the device does not read");
+      if (memory.waitingBytes > maxWaitingBytes) throw new Error("the other end does not read");
       const written = budget.waiting(memory, Buffer.byteLength(text));
       if (memory.isClosed) throw new Error(limitTexts.owner);
       webSocket.send(text, written);

@@ -3,7 +3,7 @@ import { CommandError } from "@letta-environments/command-line";
 import { systemClock } from "@letta-environments/platform/node";
 import { auditKeyStore } from "../../../audit/key-changes.ts";
 import { AuditUnavailableError } from "../../../audit/store.ts";
-import { keyState, patchKey, revokeKey, rotateKey } from "../../../keys/key-lifecycle.ts";
+import { keyState, patchKey, revokeKey, rotateKey, scopesRule } from "../../../keys/key-lifecycle.ts";
 import { createKey, mintSecret } from "../../../keys/key-lifecycle.ts";
 import { KeyRecordDamagedError } from "../../../keys/key-record.ts";
 import type { KeyRecord } from "../../../keys/key-record.ts";
@@ -49,7 +49,7 @@ export function administerLocalKeys(context: CommandContext): KeyAdministration 
         if (present !== null) refuseSharing(settings, await keyStore.list(), patchKey(present, patch, now));
         const updated = await keyStore.update(id, (record) => {
           const state = keyState(record, now);
-          if (state === "active" || state === "disabled") return patchKey(record, patch, now);
+          if (state === "active" || state === "disabled") return refuseScopes(patchKey(record, patch, now));
           throw new CommandError(`The key is ${state}; nothing was changed. Create a new one.`);
         });
         if (updated === null) throw unknownKey();
@@ -125,4 +125,11 @@ function damagedKey(cause: KeyRecordDamagedError): CommandError {
 
 function unknownKey(): CommandError {
   return new CommandError("There is no key with this id; 'letta-proxy keys list' shows the ids.");
+}
+
+/** Throws when a key would have scopes that its limits cannot hold in. */
+function refuseScopes(record: KeyRecord): KeyRecord {
+  const rule = scopesRule(record);
+  if (rule !== null) throw new CommandError(`The scopes of the key ${rule}; nothing was changed.`);
+  return record;
 }

@@ -1,0 +1,112 @@
+/**
+ * Frames of a viewer as requests of the gateway. What the API can do runs through the same steps as a request over HTTP, with
+ * the principal of the socket. Other commands are taken from the limits of their own route and written to the audit log.
+ */
+import type { ApiCall, CommandFacts, ViewerRequests } from "@letta-environments/environment-server";
+import type { RandomId } from "@letta-environments/platform";
+import { buildPath, endpoints, type PlainResponse } from "@letta-environments/schema";
+import { codeOf } from "../audit/sends.ts";
+import type { AuditViewers, ViewerCommandFacts } from "../audit/viewer-commands.ts";
+import type { GatewayPrincipal } from "../auth/authentication.ts";
+import type { GatewayRequest } from "../http/gateway-request.ts";
+import type { RequestLimits } from "../limits/request-limits.ts";
+import type { Telemetry } from "../telemetry.ts";
+
+/** What the requests of viewers need from the pipeline. */
+export interface ViewerRequestPorts {
+  readonly randomId: RandomId;
+  readonly limits: RequestLimits | null;
+  readonly audit: AuditViewers;
+  readonly telemetry: Telemetry;
+  /** Runs the steps of the API for a request whose caller is known. */
+  readonly handle: (request: GatewayRequest, caller: GatewayPrincipal) => Promise<PlainResponse>;
+}
+
+/** The socket that the frames arrive on. */
+export interface ViewerSocket {
+  readonly principal: GatewayPrincipal;
+  readonly connectionId: string;
+  readonly deviceId: string;
+  /** Of the upgrade request: where it came from. */
+  readonly client: ClientFacts;
+}
+
+/** The facts of a request by which its client is counted. */
+export interface ClientFacts {
+  readonly clientAddress: string | null;
+  readonly forwarding: ReadonlyMap<string, string | null>;
+}
+
+/** Reads {@link ClientFacts}, so that the request itself need not be kept as long as its socket. */
+export function clientFactsOf(request: GatewayRequest): ClientFacts {
+  const fields = ["x-forwarded-for", "forwarded"];
+  return {
+    clientAddress: request.clientAddress,
+    forwarding: new Map(fields.map((name) => [name, request.header(name)])),
+  };
+}
+
+/** Creates the requests of one socket. */
+export function createViewerRequests(ports: ViewerRequestPorts, socket: ViewerSocket): ViewerRequests {
+  const { principal, connectionId, deviceId, client } = socket;
+  const { limits, audit, telemetry, randomId } = ports;
+
+  function factsOf({ type, agentId, conversationId }: CommandFacts): ViewerCommandFacts {
+    const { tenant, keyId, owner } = principal;
+    const requestId = randomId("req");
+    return { requestId, tenant, keyId, owner, connectionId, deviceId, command: type, agentId, conversationId };
+  }
+
+  function report({ requestId, tenant, keyId, command }: ViewerCommandFacts, errorCode: string | null): void {
+    telemetry({
+      type: "viewer_command",
+      requestId,
+      tenant,
+      keyId,
+      command,
+      ...(errorCode !== null && { errorCode }),
+    });
+  }
+
+  return {
+    perform: (call) => ports.handle(toRequest(call, connectionId, client), principal),
+    async admit(command) {
+      const facts = factsOf(command);
+      const address = limits?.addressOf(toRequest(null, connectionId, client)) ?? null;
+      const taken = await limits?.take(principal, "commandDevice", { address, device: deviceId });
+      // The command has no response of its own that could hold a lease.
+      taken?.release();
+      const refusal = taken?.refusal ?? (isRecorded(command) ? await audit.record(facts) : null);
+      report(facts, refusal === null ? null : codeOf(refusal));
+      return refusal;
+    },
+    refused(command, code) {
+      const facts = factsOf(command);
+      audit.recordRefused(facts, code);
+      report(facts, code);
+    },
+  };
+}
+
+/** Commands that only read the state of a conversation are not in the audit log, as reads over HTTP are not. */
+function isRecorded({ scope }: CommandFacts): boolean {
+  return scope !== "view";
+}
+
+const never = new AbortController().signal;
+
+function toRequest(call: ApiCall | null, connectionId: string, client: ClientFacts): GatewayRequest {
+  const endpoint = endpoints[call?.operation ?? "openViewerSocket"];
+  const bytes = call?.body ? new TextEncoder().encode(JSON.stringify(call.body)) : null;
+  return {
+    method: endpoint.method,
+    path: buildPath(endpoint, { connectionId, itemId: call?.itemId ?? "" }),
+    query: new URLSearchParams(call?.query ?? {}).toString(),
+    header: (name) => (name === "content-type" ? "application/json" : (client.forwarding.get(name) ?? null)),
+    readBody: (limitBytes) => Promise.resolve(bytes !== null && bytes.byteLength > limitBytes ? "too_large" : bytes),
+    // What a viewer has sent is not taken back when it leaves.
+    signal: never,
+    authority: null,
+    clientAddress: client.clientAddress,
+  };
+}

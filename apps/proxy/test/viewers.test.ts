@@ -1,0 +1,213 @@
+/** The viewer socket in the gateway: how it is authenticated, and that its frames are requests like any other. */
+import { createEnvironmentServer } from "@letta-environments/environment-server";
+import { createSqliteEnvironmentStore } from "@letta-environments/environment-server/sqlite";
+import { openSqlite, randomId, sha256Hex } from "@letta-environments/platform/node";
+import type { PlainSocketListener, Scope } from "@letta-environments/schema";
+import { createVirtualClock } from "@letta-environments/testkit";
+import { describe, expect, test } from "vitest";
+import type { AuditEntry } from "../src/audit/entry.ts";
+import { AuditUnavailableError } from "../src/audit/store.ts";
+import type { GatewayServices } from "../src/services.ts";
+import { fakeRequest } from "./support/fake-request.ts";
+import { bodyOf, createTestProxy, problemOf } from "./support/test-proxy.ts";
+
+type Frame = Readonly<Record<string, unknown>>;
+
+const origin = "https://console.example";
+const runtime = { agent_id: "agent-1", conversation_id: "default" };
+const message = { role: "user", content: "hello", client_message_id: "m-1" };
+const input = { type: "input", runtime, payload: { kind: "create_message", messages: [message] } };
+
+/** A gateway with an embedded server and one device that accepts what it receives. */
+async function setUp({ ports = {}, failing }: { ports?: Partial<GatewayServices>; failing?: AuditEntry["type"] } = {}) {
+  const clock = createVirtualClock();
+  const entries: AuditEntry[] = [];
+  const server = createEnvironmentServer({
+    store: createSqliteEnvironmentStore(openSqlite(":memory:")),
+    clock,
+    sha256: sha256Hex,
+    randomId,
+    podId: "pod-1",
+    publicUrl: null,
+    settleMs: 0,
+  });
+  const audit = {
+    append(entry: AuditEntry) {
+      if (entry.type === failing) return Promise.reject(new AuditUnavailableError(new Error("disk full")));
+      return Promise.resolve(void entries.push(entry));
+    },
+  };
+  const world = createTestProxy(undefined, {
+    ports: { clock, audit, upstream: { kind: "embedded", server }, deviceSockets: server, ...ports },
+    config: { corsOrigins: [origin] },
+  });
+  const connectKey = await world.issueKey({ scopes: ["connect"] });
+  const registered = await world.proxy.handle(
+    fakeRequest({
+      key: connectKey.key,
+      method: "POST",
+      path: "/v1/environments/register",
+      body: JSON.stringify({ deviceId: "device-1", connectionName: "box" }),
+    }),
+  );
+  const { connectionId } = bodyOf(registered) as { connectionId: string };
+  const received: Frame[] = [];
+  const device = await open(
+    fakeRequest({ key: connectKey.key, path: `/v1/environments/${connectionId}/socket` }),
+    (frame) => {
+      received.push(frame);
+      const { type, request_id: id } = frame;
+      if (type === "input")
+        say(device, { type: "input_accepted", request_id: id, accepted: true, disposition: "started" });
+    },
+  );
+  const path = `/v1/environments/${connectionId}/status/ws`;
+
+  async function open(request: ReturnType<typeof fakeRequest>, onFrame: (frame: Frame) => void = () => undefined) {
+    const decision = await world.proxy.upgrade(request);
+    if (decision.kind === "refused") throw new Error(problemOf(decision.response).errorCode);
+    return decision.attach({
+      send: (text) => onFrame(JSON.parse(text) as Frame),
+      close: () => undefined,
+      terminate: () => undefined,
+    });
+  }
+
+  /** Opens the socket of a viewer with a new key. */
+  async function watch(scopes: readonly Scope[]) {
+    const { key, record } = await world.issueKey({ scopes });
+    const frames: Frame[] = [];
+    const listener = await open(fakeRequest({ key, path }), (frame) => void frames.push(frame));
+    return { key, record, frames, say: (frame: object) => say(listener, frame) };
+  }
+
+  /** The code of the refusal; `accepted` when there is none. */
+  async function refusal(request: Parameters<typeof fakeRequest>[0]): Promise<string> {
+    const decision = await world.proxy.upgrade(fakeRequest({ path, ...request }));
+    return decision.kind === "accepted" ? "accepted" : problemOf(decision.response).errorCode;
+  }
+
+  return { ...world, clock, entries, connectionId, received, path, open, watch, refusal };
+}
+
+function say(listener: PlainSocketListener, frame: object): void {
+  listener.onMessage(JSON.stringify(frame));
+}
+
+describe("authentication", () => {
+  test("takes the key from the header, or from the query of this path only", async () => {
+    const { issueKey, refusal, path, connectionId, proxy } = await setUp();
+    const { key } = await issueKey({ scopes: ["view"] });
+    expect(await refusal({ key })).toBe("accepted");
+    expect(await refusal({ query: `agentId=a&token=${key}` })).toBe("accepted");
+    expect(await refusal({ query: `%74oken=${key}` })).toBe("accepted");
+    expect(await refusal({})).toBe("missing_key");
+    expect(await refusal({ query: "token=wrong" })).toBe("invalid_key");
+    expect(await refusal({ query: `token=${key}&token=${key}` })).toBe("invalid_key");
+    // A wrong header is not replaced by a right token.
+    expect(await refusal({ key: "wrong", query: `token=${key}` })).toBe("invalid_key");
+    expect(await refusal({ path: path.replace("status/ws", "socket"), query: `token=${key}` })).toBe("missing_key");
+    const plain = fakeRequest({
+      path: `/v1/environments/${connectionId}/status/ws-ticket`,
+      method: "POST",
+      query: `token=${key}`,
+    });
+    expect(problemOf(await proxy.handle(plain)).errorCode).toBe("missing_key");
+  });
+
+  test("of a web page needs an allowed origin and a ticket, which opens one socket", async () => {
+    const { issueKey, refusal, proxy, path } = await setUp();
+    const { key } = await issueKey({ scopes: ["view"] });
+    const issue = async (): Promise<string> => {
+      const response = await proxy.handle(fakeRequest({ key, method: "POST", path: `${path}-ticket` }));
+      return (bodyOf(response) as { ticket: string }).ticket;
+    };
+    const page = { headers: { origin } };
+    expect(await refusal({ ...page, query: `token=${key}` })).toBe("invalid_key");
+    const ticket = await issue();
+    expect(await refusal({ ...page, headers: { origin: "https://other.example" }, query: `token=${ticket}` })).toBe(
+      "origin_not_allowed",
+    );
+    expect(await refusal({ ...page, query: `token=${ticket}` })).toBe("accepted");
+    expect(await refusal({ ...page, query: `token=${ticket}` })).toBe("invalid_key");
+    expect(await refusal({ query: `token=${await issue()}` })).toBe("accepted");
+    expect(await refusal({ key, headers: { origin: "null" } })).toBe("origin_not_allowed");
+  });
+
+  test("leaves the token out of every event and entry", async () => {
+    const { issueKey, refusal, events, entries, path, proxy } = await setUp();
+    const { key } = await issueKey({ scopes: ["view"] });
+    await refusal({ query: `token=${key}` });
+    await refusal({ query: `token=${key}x` });
+    await refusal({ query: `token=${key}&channel=wrong` });
+    const plain = await proxy.handle(fakeRequest({ path, query: `token=${key}` }));
+    const seen = JSON.stringify([events, entries, plain, problemOf(plain)]);
+    expect(seen.includes(key)).toBe(false);
+  });
+});
+
+describe("frames are requests", () => {
+  test("a message is audited, limited and deduplicated like a send over HTTP", async () => {
+    const { watch, entries, events, received, clock, proxy, connectionId } = await setUp();
+    const viewer = await watch(["view", "send"]);
+    viewer.say({ ...input, request_id: "r-1" });
+    await clock.advance(0);
+    expect(viewer.frames).toMatchObject([{ type: "input_accepted", request_id: "r-1", accepted: true }]);
+    const facts = { keyId: viewer.record.id, connectionId, deviceId: "device-1", messageIds: ["m-1"] };
+    expect(entries).toMatchObject([
+      { type: "send_started", ...facts },
+      { type: "send_finished", status: 200 },
+    ]);
+    expect(events.at(-1)).toMatchObject({ type: "request", operation: "sendMessage", status: 200 });
+    // The same message over HTTP is a repeat of it.
+    const body = JSON.stringify({ agentId: "agent-1", conversationId: "default", messages: [message] });
+    const repeat = await proxy.handle(
+      fakeRequest({ key: viewer.key, method: "POST", path: `/v1/environments/${connectionId}/messages`, body }),
+    );
+    expect([repeat.status, repeat.headers["idempotency-replayed"]]).toEqual([200, "true"]);
+    expect(received.filter(({ type }) => type === "input")).toHaveLength(1);
+  });
+
+  test("a command is in the audit log before it leaves, and a refused one with its reason; reads are not", async () => {
+    const { watch, entries, received, clock } = await setUp();
+    const viewer = await watch(["view", "files"]);
+    viewer.say({ type: "read_file", request_id: "r", path: "/secret" });
+    viewer.say({ type: "terminal_spawn", terminal_id: "t" });
+    viewer.say({ type: "sync", request_id: "s", runtime });
+    await clock.advance(0);
+    expect(received.map(({ type }) => type)).toEqual(["read_file", "sync"]);
+    const facts = { type: "viewer_command", keyId: viewer.record.id, deviceId: "device-1" };
+    expect(entries).toHaveLength(2);
+    expect(entries).toEqual(
+      expect.arrayContaining([
+        expect.objectContaining({ ...facts, command: "terminal_spawn", code: "insufficient_scope" }),
+        expect.objectContaining({ ...facts, command: "read_file", code: null }),
+      ]),
+    );
+    expect(JSON.stringify(entries)).not.toContain("/secret");
+  });
+
+  test("a command that cannot be recorded does not leave", async () => {
+    const { watch, received, clock } = await setUp({ failing: "viewer_command" });
+    const viewer = await watch(["view", "files"]);
+    viewer.say({ type: "read_file", request_id: "r", path: "/a" });
+    await clock.advance(0);
+    expect(received).toEqual([]);
+    expect(viewer.frames).toMatchObject([{ type: "error", code: "audit_unavailable" }, { success: false }]);
+  });
+});
+
+test("in front of a remote upstream the socket and its tickets do not exist, and the response says why", async () => {
+  const { proxy, issueKey, upstreamRequests } = createTestProxy();
+  const { key } = await issueKey({ scopes: ["view"] });
+  const path = "/v1/environments/conn-1/status/ws";
+  const decision = await proxy.upgrade(fakeRequest({ key, path }));
+  const refused = [
+    decision.kind === "refused" ? problemOf(decision.response) : null,
+    problemOf(await proxy.handle(fakeRequest({ key, path: `${path}-ticket`, method: "POST" }))),
+  ];
+  for (const problem of refused) {
+    expect(problem).toMatchObject({ errorCode: "endpoint_not_found", detail: expect.stringContaining("remote") });
+  }
+  expect(upstreamRequests).toEqual([]);
+});
