@@ -55,6 +55,7 @@ export const wireTypes: readonly WireType[] = [
   wireType(schemas.MessageStatusSchema, "message-status.ts", true),
   wireType(schemas.ListApprovalsQuerySchema, "approval.ts", false),
   wireType(schemas.ApprovalListSchema, "approval.ts", true),
+  wireType(schemas.StreamEventsQuerySchema, "event-stream.ts", false),
   wireType(schemas.RegisterRequestSchema, "register.ts", false),
   wireType(schemas.RegisterResponseSchema, "register.ts", true),
   wireType(schemas.EnvironmentPatchSchema, "labels.ts", false),

@@ -41,9 +41,9 @@ function isListed({ deviceIds, connectionNames }: DeviceAllowlist, device: Devic
 /** Returns whether a principal has a scope with which it may use an endpoint. */
 export function allowsEndpoint(
   { scopes }: Pick<Principal, "scopes">,
-  { scope, ownerScope }: Pick<Endpoint, "scope" | "ownerScope">,
+  { scope, ownerScope, otherScopes = [] }: Pick<Endpoint, "scope" | "ownerScope" | "otherScopes">,
 ): boolean {
-  return scopes.has(scope) || (ownerScope !== undefined && scopes.has(ownerScope));
+  return [scope, ownerScope, ...otherScopes].some((given) => given !== undefined && scopes.has(given));
 }
 
 /** Returns whether a principal may send to an agent. A message without an agent requires that every agent is allowed. */

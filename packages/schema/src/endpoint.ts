@@ -13,6 +13,7 @@ export type Operation =
   | "removeEnvironment"
   | "retrieveLastRuntime"
   | "listApprovals"
+  | "streamEvents"
   | "registerEnvironment"
   | "openDeviceSocket"
   | "openViewerSocket"
@@ -39,6 +40,8 @@ export interface Endpoint<Query = unknown, Body = unknown, Response = unknown, P
   readonly ownerScope?: Scope;
   /** `true`: not part of the API of the vendor. A server may lack it, and answers 404 `endpoint_not_found` then. */
   readonly extension?: boolean;
+  /** Scopes with each of which the endpoint may be used instead. Default: none. */
+  readonly otherScopes?: readonly Scope[];
   /** Names of the ids in the path, in order. */
   readonly params: readonly Param[];
   /** Those of `params` that are references, which their sender chose; see `isReference`. */
@@ -49,6 +52,8 @@ export interface Endpoint<Query = unknown, Body = unknown, Response = unknown, P
   readonly body: GenericSchema<unknown, Body> | null;
   /** The body of a success; `null` if it has none. */
   readonly response: GenericSchema<unknown, Response> | null;
+  /** Media type of a success that is not JSON, such as a stream of events. */
+  readonly mediaType?: string;
   /** Status of a success; 101 switches the connection to WebSocket. */
   readonly successStatus: number;
   /** Codes of {@link problemDefinitions} that are specific to this endpoint. */

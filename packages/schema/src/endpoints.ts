@@ -33,6 +33,7 @@ import {
   type ApprovalList,
   type ListApprovalsQuery,
 } from "./approval.ts";
+import type { Endpoint, Operation } from "./endpoint.ts";
 import { EnvironmentListSchema, EnvironmentSchema, type Environment, type EnvironmentList } from "./environment.ts";
 import {
   EnvironmentPatchSchema,
@@ -41,6 +42,7 @@ import {
   type RemoveEnvironmentQuery,
 } from "./labels.ts";
 import { type LastRuntime, LastRuntimeSchema } from "./last-runtime.ts";
+import { eventStreamMediaType, StreamEventsQuerySchema, type StreamEventsQuery } from "./event-stream.ts";
 import { ListEnvironmentsQuerySchema, type ListEnvironmentsQuery } from "./list-query.ts";
 import {
   SendMessageBodySchema,
@@ -75,6 +77,7 @@ export interface Endpoints {
   readonly removeEnvironment: Endpoint<RemoveEnvironmentQuery, never, never, "deviceId">;
   readonly retrieveLastRuntime: Endpoint<never, never, LastRuntime, "agentId" | "conversationId">;
   readonly listApprovals: Endpoint<ListApprovalsQuery, never, ApprovalList, never>;
+  readonly streamEvents: Endpoint<StreamEventsQuery, never, never, never>;
   readonly registerEnvironment: Endpoint<never, RegisterRequest, RegisterResponse, never>;
   readonly openDeviceSocket: Endpoint<never, never, never, "connectionId">;
   readonly openViewerSocket: Endpoint<OpenViewerSocketQuery, never, never, "connectionId">;
@@ -254,6 +257,27 @@ export const endpoints: Endpoints = {
     query: ListApprovalsQuerySchema,
     body: null,
     response: ApprovalListSchema,
+    successStatus: 200,
+    problems: ["invalid_request", "storage_unavailable"],
+  },
+  streamEvents: {
+    operation: "streamEvents",
+    method: "GET",
+    path: "/v1/environments/events",
+    summary: "Stream what happens to environments and messages.",
+    description:
+      "An extension of the vendor's API: server-sent events. Events of environments require the scope `list` or `read`, events of " +
+      "messages `read`, and `include=output` requires `view`. Each event reaches only keys that may read the same. `Last-Event-ID` " +
+      "continues behind an event. A server in front of another one does not have this endpoint.",
+    audience: "caller",
+    scope: "list",
+    otherScopes: ["read"],
+    extension: true,
+    params: [],
+    query: StreamEventsQuerySchema,
+    body: null,
+    response: null,
+    mediaType: eventStreamMediaType,
     successStatus: 200,
     problems: ["invalid_request", "storage_unavailable"],
   },

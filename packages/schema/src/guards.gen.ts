@@ -10,6 +10,7 @@ import type { OpenViewerSocketQuery, ViewerTicket } from "./viewer.ts";
 import type { Problem } from "./problem.ts";
 import type { RegisterRequest, RegisterResponse } from "./register.ts";
 import type { SendMessageBody, SendMessageResponse } from "./message.ts";
+import type { StreamEventsQuery } from "./event-stream.ts";
 import { findMismatch } from "./find-mismatch.ts";
 import { isDirectory, isDisplayable, isListLimit, isRecord, isTag, isWaitSeconds, isWellFormed, looksLikeApproval, looksLikeToolReturn } from "./rules.ts";
 import { isIdentifier, isReference } from "./identifier.ts";
@@ -244,6 +245,15 @@ export const isApprovalList = (value: unknown): value is ApprovalList =>
 
 /** Returns the path of the first member that does not match {@link ApprovalList}, such as `messages[0].role`; `""` for the whole value, `null` if it matches. */
 export const findApprovalListMismatch = (value: unknown): string | null => findMismatch(isApprovalList, value);
+
+/** Returns whether a value matches {@link StreamEventsQuery}. */
+export const isStreamEventsQuery = (value: unknown): value is StreamEventsQuery =>
+  isRecord(value) &&
+  (value["deviceId"] === undefined || isTextIdentifier(value["deviceId"])) &&
+  (value["include"] === undefined || (value["include"] === "output"));
+
+/** Returns the path of the first member that does not match {@link StreamEventsQuery}, such as `messages[0].role`; `""` for the whole value, `null` if it matches. */
+export const findStreamEventsQueryMismatch = (value: unknown): string | null => findMismatch(isStreamEventsQuery, value);
 
 /** Returns whether a value matches {@link RegisterRequest}. */
 export const isRegisterRequest = (value: unknown): value is RegisterRequest =>

@@ -12,6 +12,7 @@ export * from "./labels.ts";
 export * from "./last-runtime.ts";
 export * from "./list-query.ts";
 export * from "./message.ts";
+export * from "./event-stream.ts";
 export * from "./message-status.ts";
 export * from "./open-api.ts";
 export * from "./plain-http.ts";

@@ -36,7 +36,6 @@ describe("matchEndpoint", () => {
     ["GET", "/V1/environments"],
     ["GET", "/v1/%65nvironments"],
     ["GET", "/v1/environments/d-1/"],
-    ["GET", "/v1/environments/events"],
     ["GET", "/v1/environments/runtimes"],
     ["POST", "/v1/environments//messages"],
     ["POST", "/v1/environments/runtimes/messages"],

@@ -56,6 +56,13 @@ export const guardedTypes: readonly GuardedType[] = [
     bodies: [{ message: "Message delivered", success: true }],
   },
   {
+    name: "StreamEventsQuery",
+    schema: schema.StreamEventsQuerySchema,
+    isValid: guards.isStreamEventsQuery,
+    findMismatch: guards.findStreamEventsQueryMismatch,
+    bodies: [{}, { deviceId: "demo", include: "output" }],
+  },
+  {
     name: "RetrieveMessageWireQuery",
     schema: schema.RetrieveMessageQuerySchema,
     isValid: guards.isRetrieveMessageWireQuery,

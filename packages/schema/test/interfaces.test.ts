@@ -158,6 +158,11 @@ test.each([
   ["MessageStatus", messageStatus, schema.MessageStatusSchema],
   ["TurnUsage", usage, schema.TurnUsageSchema],
   ["RetrieveMessageQuery", messageQuery, schema.RetrieveMessageQuerySchema],
+  [
+    "StreamEventsQuery",
+    { deviceId: "optional", include: "optional" } satisfies Shape<schema.StreamEventsQuery>,
+    schema.StreamEventsQuerySchema,
+  ],
   ["UserMessage", userMessage, schema.UserMessageSchema],
   ["TextPart", { text: "required", type: "required" } satisfies Shape<schema.TextPart>, schema.TextPartSchema],
   [

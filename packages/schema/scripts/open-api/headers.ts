@@ -109,6 +109,13 @@ export const requestHeaders: Readonly<Record<string, JsonSchema>> = {
     schema: { type: "string", pattern: "^[\\x20-\\x2b\\x2d-\\x7e]{1,256}$" },
     example: "5f0a0e0c-6cf9-4c0e-8f0c-0f6c9f6e3a01",
   },
+  LastEventId: {
+    name: "Last-Event-ID",
+    in: "header",
+    description: "The id of the last event that the client has received. The stream continues behind it.",
+    schema: text,
+    example: "5be1c3f0a7d2e964.2g.mkq0x1da",
+  },
   Prefer: {
     name: "Prefer",
     in: "header",

@@ -1,6 +1,6 @@
 /** One endpoint of the table as an operation of the OpenAPI document. */
 import type { Endpoint, ProblemCode } from "../../src/index.ts";
-import { messageDeduplicationHeader } from "../../src/index.ts";
+import { eventStreamMediaType, messageDeduplicationHeader } from "../../src/index.ts";
 import { type JsonSchema, jsonSchemaOf } from "../json-schema.ts";
 import type { Shape } from "../shape.ts";
 import { shapeOf } from "../wire-types.ts";
@@ -77,6 +77,7 @@ export function operationOf(endpoint: Endpoint): JsonSchema {
         "RequestId",
         ...(isRead ? ["IfNoneMatch"] : []),
         ...(endpoint.operation === "sendMessage" ? ["IdempotencyKey", "Prefer"] : []),
+        ...(endpoint.mediaType === eventStreamMediaType ? ["LastEventId"] : []),
       ]),
     ],
     ...(endpoint.body !== null && { requestBody: { required: true, content: contentOf(endpoint.body) } }),
@@ -140,6 +141,14 @@ function contentOf(schema: unknown): JsonSchema {
   return { "application/json": { schema: jsonSchemaOf(shape, schemaPrefix), example } };
 }
 
+/** OpenAPI 3.1 has no description of a stream but a text. */
+const eventStreamContent: JsonSchema = {
+  [eventStreamMediaType]: {
+    schema: { type: "string" },
+    example: 'id: 5be1c3f0a7d2e964.2g.mkq0x1da\nevent: gap\ndata: {"reason":"expired"}\n\n',
+  },
+};
+
 function responsesOf(endpoint: Endpoint): JsonSchema {
   const isRead = isCachedRead(endpoint);
   const cacheHeaders = isRead ? ["etag", "age", "cache-status"] : [];
@@ -155,6 +164,7 @@ function responsesOf(endpoint: Endpoint): JsonSchema {
     description: operationTexts[endpoint.operation].success,
     ...(endpoint.successStatus !== 101 && { headers: headerReferences(names) }),
     ...(endpoint.response !== null && { content: contentOf(endpoint.response) }),
+    ...(endpoint.mediaType === eventStreamMediaType && { content: eventStreamContent }),
   };
   const unchanged = {
     description: "The response has not changed since the one with this entity tag.",

@@ -61,6 +61,14 @@ export const operationTexts: Readonly<Record<Operation, OperationText>> = {
       "`approval_decided`. For the next page, list again with `after` set to `cursor`, while `hasNextPage` is true.",
     success: "A page of requests.",
   },
+  streamEvents: {
+    description:
+      "Streams events as server-sent events (WHATWG HTML, section 9.2), of the types `environment`, `message`, `approval`, `output` and " +
+      "`gap`. Every event is stored before it is sent, so `Last-Event-ID` misses nothing and repeats nothing, also after a crash. When " +
+      "events in between are not kept any more, the stream begins with `gap`. A comment every 15 seconds keeps the connection open. The " +
+      "stream ends when its key ends or changes, and when the client does not read.",
+    success: "The stream.",
+  },
   registerEnvironment: {
     description:
       "A device calls this when it starts, and again whenever its socket was lost. Each registration gives the device a new " +
@@ -143,6 +151,8 @@ export const queryParameters: Readonly<Record<string, string>> = {
   agentId: "The agent whose conversation it is. For a socket: only frames of its conversations are sent.",
   conversationId:
     "The conversation; the agent's default conversation when absent. For a message: needed if its id was used in several.",
+  deviceId: "Only events of this device.",
+  include: "With the value `output`, also what turns say. The key needs the scope `view`.",
   wait: "With the value `finished`, the response comes when the message has ended.",
   waitSeconds:
     "For how many seconds to wait; 30 by default. The response has the number that was used, which is at most 60.",
