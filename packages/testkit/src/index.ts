@@ -1,5 +1,6 @@
 export { createFakeAgentsApi, type FakeAgentsApi, type SeenTurn } from "./agents-api/server.ts";
 export type { TurnPlan } from "./agents-api/turn.ts";
+export { type EventSink, readEvents, type ReceivedEvent } from "./streams/event-reader.ts";
 export { createFakeUpstream, type FakeUpstream, type SeenRequest } from "./fake-upstream.ts";
 export { createFrameLog, type Frame, type FrameLog } from "./frame-log.ts";
 export { type Break, createRelay, type Relay, type RelayOptions } from "./relay.ts";
