@@ -1,3 +1,5 @@
+/** What the end of a server needs: that it has begun, and the work that it waits for. */
+
 /** Whether the server is closing, and what has to end then. */
 export interface Closing {
   readonly hasBegun: boolean;
@@ -21,5 +23,29 @@ export function createClosing(): Closing {
       hasBegun = true;
       for (const run of listeners) run();
     },
+  };
+}
+
+/** Work that the end of a server waits for. */
+export interface RunningWork {
+  /** Adds work, and resolves like it. */
+  track<Result>(result: Promise<Result>): Promise<Result>;
+  /** Resolves when all work has ended. */
+  settled(): Promise<unknown>;
+}
+
+/** Creates a {@link RunningWork}. */
+export function createRunningWork(): RunningWork {
+  const running = new Set<Promise<unknown>>();
+  return {
+    async track<Result>(result: Promise<Result>): Promise<Result> {
+      running.add(result);
+      try {
+        return await result;
+      } finally {
+        running.delete(result);
+      }
+    },
+    settled: () => Promise.allSettled(running),
   };
 }

@@ -1,4 +1,20 @@
 export { createEnvironmentServer, type EnvironmentServer, type EnvironmentServerOptions } from "./server.ts";
+export type {
+  ChangeKind,
+  ChangeLimits,
+  ChangeLog,
+  ChangeLogState,
+  ChangePage,
+  ChangeRecording,
+  ChangeRetention,
+  ChangeSelection,
+  ChangeSubject,
+  NewChange,
+  StoredChange,
+} from "./change-log.ts";
+export { createMemoryChangeLog } from "./changes/memory-log.ts";
+export type { StreamEnd } from "./changes/reader.ts";
+export type { EventStream } from "./changes/streams.ts";
 export type { DeviceReference, DisconnectReason, EnvironmentServerEvent } from "./events.ts";
 export {
   createMemoryBudget,
@@ -7,6 +23,7 @@ export {
   type MemoryLimit,
   type MemoryLimits,
 } from "./memory-budget.ts";
+export type { EventsDecision, EventsRequest } from "./operations/events/open.ts";
 export type { RequestContext } from "./operations/context.ts";
 export type {
   ConnectionRecord,

@@ -2,6 +2,7 @@
  * Every limit and interval of the environment server. The table in README.md lists the same values. The host limits the memory of unfinished
  * frames, because only complete frames reach this package.
  */
+import type { ChangeLimits } from "./change-log.ts";
 
 // Sending
 
@@ -174,6 +175,52 @@ export const denialRetryMs = 10_000;
 
 /** Decisions of all rows that are remembered. The oldest are removed first. */
 export const maxStoredDecisions = 100_000;
+// Streams of events
+
+/** How long events, and what turns say, are kept, in milliseconds, and how many characters of them. */
+export const changeLimits: ChangeLimits = {
+  events: { durationMs: 24 * 60 * 60 * 1_000, maxSize: 256 * 1_048_576 },
+  output: { durationMs: 60 * 60 * 1_000, maxSize: 64 * 1_048_576 },
+};
+
+/** Events of one page that is read for a reader that comes back, and their size in characters. */
+export const changePageLimits = { changes: 200, size: 131_072 };
+
+/** Events that wait until they are stored, in characters. What is more is lost, and readers receive `gap`. */
+export const maxPendingChanges: number = 16 * 1_048_576;
+
+/** Pause before events are stored again after the store has failed, in milliseconds. */
+export const changeRetryMs = 1_000;
+
+/** Interval between comments that keep streams open, in milliseconds. */
+export const eventHeartbeatMs = 15_000;
+
+/** How long a reader may leave what was sent to it unread, in milliseconds. It is disconnected then. */
+export const maxUnreadMs = 15_000;
+
+/** Unread events of one reader in memory, in bytes. With more, it reads them from the store. */
+export const maxUnreadBytesPerReader = 262_144;
+
+/** Unread events of all readers with one key, in bytes. */
+export const maxUnreadBytesPerKey: number = 8 * 1_048_576;
+
+/** Unread events of all readers, in bytes. */
+export const maxUnreadBytes: number = 64 * 1_048_576;
+
+/** Streams of events that one key may have open. */
+export const maxStreamsPerKey = 100;
+
+/** Streams of events of all keys. */
+export const maxStreams = 2_000;
+
+/** Shortest interval between two events of one environment, in milliseconds. */
+export const environmentEventIntervalMs = 1_000;
+
+/** Keys of the last frames of one row, by which repeated frames are recognised. */
+export const maxRecentFrameKeys = 256;
+
+/** Rows whose last frames are remembered. */
+export const maxRowsWithFrameKeys = 2_000;
 
 // Stored data
 

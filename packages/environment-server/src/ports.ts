@@ -1,5 +1,6 @@
 import type { DeviceLabels, EnvironmentMetadata, EnvironmentPatch } from "@letta-environments/schema";
 import type { ApprovalLog } from "./approval-log.ts";
+import type { ChangeLog } from "./change-log.ts";
 import type { ConversationScope, MessageLog } from "./message-log.ts";
 
 export type { ConversationScope } from "./message-log.ts";
@@ -247,7 +248,7 @@ export interface DeliveryLog {
 }
 
 /** All stored data of an environment server. */
-export interface EnvironmentStore extends EnvironmentRows, DeviceRows, DeliveryLog, MessageLog, ApprovalLog {
+export interface EnvironmentStore extends EnvironmentRows, DeviceRows, DeliveryLog, MessageLog, ApprovalLog, ChangeLog {
   /**
    * Removes message ids and replaced connectionIds that are older than the retention time, at most `limit` of each. Returns
    * whether there may be more.

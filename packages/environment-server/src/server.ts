@@ -23,17 +23,21 @@ import {
   problemResponse,
   type UpgradeDecision,
 } from "@letta-environments/schema";
+import { type Closing, createClosing, createRunningWork, type RunningWork } from "./closing.ts";
 import { createDeviceCommands } from "./commands/device-commands.ts";
-import { type Closing, createClosing } from "./closing.ts";
+import { createChanges } from "./changes/changes.ts";
+import type { ChangeFeed } from "./changes/feed.ts";
 import { createPendingDeliveries } from "./delivery/pending.ts";
 import { createEmitter, type EmitEvent, type EnvironmentServerEvent } from "./events.ts";
 import { createKeyedQueue } from "./keyed-queue.ts";
 import { defaultSettleMs, retentionMs } from "./limits.ts";
 import { followApprovals } from "./operations/approvals/follow.ts";
 import { countApprovals, listApprovals } from "./operations/approvals/list.ts";
+import { createChangeSources, noteApprovals, noteDeviceChanges } from "./operations/events/sources.ts";
 import type { RequestContext, ServerContext } from "./operations/context.ts";
 import { controlConversation } from "./operations/control.ts";
 import { createDeviceAdministration, type DeviceAdministration } from "./operations/devices.ts";
+import { type EventsDecision, type EventsRequest, openEvents } from "./operations/events/open.ts";
 import { retrieveMessage } from "./operations/messages/status.ts";
 import { createPresentation } from "./operations/presentation.ts";
 import { retrieveLastRuntime } from "./operations/last-runtime.ts";
@@ -97,6 +101,13 @@ export interface EnvironmentServer {
    */
   findConnection(tenant: string, connectionId: string): Promise<ConnectionRecord | null>;
   /**
+   * Opens a stream of events, as `streamEvents`, for callers that have checked the scope of the endpoint and decoded its query. Never
+   * rejects.
+   */
+  openEvents(request: EventsRequest, principal: Principal): Promise<EventsDecision>;
+  /** Ends every stream of events. Call it when the process begins to stop: requests in progress would wait for them. */
+  endEvents(): void;
+  /**
    * Decides on the upgrade request of a device or a viewer, before any handshake. Never rejects.
    *
    * @param viewerRequests what a host does with the frames of a viewer; without it they are neither limited nor recorded
@@ -124,7 +135,7 @@ export function createEnvironmentServer(options: EnvironmentServerOptions): Envi
   const closing = createClosing();
   const { track, settled } = createRunningWork();
   const server = createContext(options, closing, track);
-  const { store, hub, messages, approvals, pending, removals, devices } = server;
+  const { store, hub, messages, approvals, changes, pending, removals, devices } = server;
 
   async function perform(
     request: DecodedRequest,
@@ -159,6 +170,12 @@ export function createEnvironmentServer(options: EnvironmentServerOptions): Envi
     operate: (operation, input, principal, context) =>
       // The type of `input` follows from `operation`, which the compiler cannot see through a type parameter.
       perform({ operation, ...input } as unknown as DecodedRequest, principal, context),
+    openEvents: (request, principal) =>
+      openEvents(server, request, principal).catch((cause: unknown) => ({
+        kind: "refused",
+        response: reportFailure(server, "streamEvents", cause),
+      })),
+    endEvents: () => changes.streams.end("shutdown"),
     findConnection: (tenant, connectionId) => store.findConnection(tenant, connectionId),
     async upgrade(request, principal, viewerRequests = directRequests(request.path, performAs(principal))) {
       if (closing.hasBegun) return { kind: "refused", response: problemResponse("shutting_down") };
@@ -184,14 +201,16 @@ export function createEnvironmentServer(options: EnvironmentServerOptions): Envi
       await socketsClosed;
       await messages.close();
       await approvals.close();
+      await changes.close();
     },
   };
 }
 
 /** Emits events, and calls a function when a socket has ended. */
-function withEnds(emit: EmitEvent, onEnd: () => void): EmitEvent {
+function withEnds(emit: EmitEvent, feed: ChangeFeed, onEnd: () => void): EmitEvent {
   return (event) => {
     emit(event);
+    feed.happened(event);
     if (event.type === "device_disconnected") onEnd();
   };
 }
@@ -215,7 +234,16 @@ function createContext(
   const emit = createEmitter(options.onEvent);
   const retentionNow = createSteadyNow(clock);
   const commands = createDeviceCommands({ clock, randomId });
-  const messages = createMessageTracker({ clock, log: store, emit, wallNow: retentionNow });
+  const changes = createChanges({
+    ...options,
+    ...createChangeSources(store, () => presentation),
+    log: store,
+    emit,
+    nowMs: retentionNow,
+    isConnected: (environmentId) => hub.generation(environmentId) > 0,
+  });
+  const { feed } = changes;
+  const messages = createMessageTracker({ clock, log: store, emit, wallNow: retentionNow, onChange: feed.messages });
   const approvals = followApprovals({ ...options, store, emit, messages, retentionNow, track, server: () => server });
   const onOutcome: typeof messages.settle = (...outcome) => {
     messages.settle(...outcome);
@@ -223,6 +251,8 @@ function createContext(
   };
   const pending = createPendingDeliveries({ clock, log: store, emit, onOutcome });
   const viewers = createViewerHub({ clock, randomId, emit });
+  noteApprovals(approvals, feed);
+  const emitAndNote = withEnds(emit, feed, () => removals.socketEnded());
   const hub = createDeviceHub({
     clock,
     randomId,
@@ -231,30 +261,33 @@ function createContext(
     messages,
     commands,
     approvals,
-    emit: withEnds(emit, () => removals.socketEnded()),
     watch: viewers,
+    changes: feed,
+    emit: emitAndNote,
     retentionNow,
     settleMs,
   });
   const removals = createRemovalWatch({ clock, store, hub, emit });
-  const devices = createDeviceAdministration({ clock, store, hub, removals, emit });
+  const devices = noteDeviceChanges(createDeviceAdministration({ clock, store, hub, removals, emit }), feed);
+  const presentation = createPresentation({
+    ...options,
+    hub,
+    countApprovals: (principal, environmentId) => countApprovals({ approvals }, principal, environmentId),
+  });
   const server: ServerContext = {
     ...options,
     store,
     settleMs,
-    emit,
+    emit: emitAndNote,
     pending,
     messages,
     commands,
     approvals,
+    changes,
     hub,
     viewers,
     tickets: createViewerTickets(clock, randomId),
-    presentation: createPresentation({
-      ...options,
-      hub,
-      countApprovals: (principal, environmentId) => countApprovals({ approvals }, principal, environmentId),
-    }),
+    presentation,
     removals,
     devices,
     queue: createKeyedQueue(),
@@ -263,27 +296,6 @@ function createContext(
     isClosing: () => closing.hasBegun,
   };
   return server;
-}
-
-/** Work that {@link EnvironmentServer.close} waits for. */
-interface RunningWork {
-  track<Result>(result: Promise<Result>): Promise<Result>;
-  settled(): Promise<unknown>;
-}
-
-function createRunningWork(): RunningWork {
-  const running = new Set<Promise<unknown>>();
-  return {
-    async track<Result>(result: Promise<Result>): Promise<Result> {
-      running.add(result);
-      try {
-        return await result;
-      } finally {
-        running.delete(result);
-      }
-    },
-    settled: () => Promise.allSettled(running),
-  };
 }
 
 /** Matches a request, checks the principal's scope and decodes the input. */
@@ -300,7 +312,10 @@ function decode({ method, path, query, headers, body }: PlainRequest, principal:
 }
 
 /** Returns 403 `insufficient_scope` when the principal lacks the scope of an endpoint, else `null`. */
-function checkScope(endpoint: Pick<Endpoint, "scope" | "ownerScope">, principal: Principal): PlainResponse | null {
+function checkScope(
+  endpoint: Pick<Endpoint, "scope" | "ownerScope" | "otherScopes">,
+  principal: Principal,
+): PlainResponse | null {
   if (allowsEndpoint(principal, endpoint)) return null;
   const { scope } = endpoint;
   const detail = `The gateway key lacks the scope '${scope}', which this operation needs.`;
@@ -340,6 +355,10 @@ function runOperation(
       return declareDeduplication(controlConversation(server, request, principal, context));
     case "createViewerTicket":
       return createViewerTicket(server, request, principal, context);
+    case "streamEvents":
+      return Promise.resolve(
+        problemResponse("endpoint_not_found", { detail: "This server sends whole responses only, no streams." }),
+      );
     case "openDeviceSocket":
     case "openViewerSocket":
       // RFC 9110 section 15.5.22: a 426 response names the protocol to upgrade to.

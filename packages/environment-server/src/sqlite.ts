@@ -1,7 +1,9 @@
 import { createGroupCommit, type GroupCommitOptions, type SqliteDatabase } from "@letta-environments/platform";
-import { retentionMs } from "./limits.ts";
+import type { ChangeLimits } from "./change-log.ts";
+import { changeLimits, retentionMs } from "./limits.ts";
 import type { EnvironmentStore } from "./ports.ts";
 import { createSqliteApprovalLog } from "./sqlite/approval-log.ts";
+import { createSqliteChangeLog } from "./sqlite/change-log.ts";
 import { createSqliteDeviceRows } from "./sqlite/devices.ts";
 import { createSqliteDeliveryLog } from "./sqlite/delivery-log.ts";
 import { createSqliteMessageLog } from "./sqlite/message-log.ts";
@@ -20,7 +22,11 @@ import { migrate } from "./sqlite/migrations.ts";
  */
 export function createSqliteEnvironmentStore(
   database: SqliteDatabase,
-  { defer = queueMicrotask, ...options }: Partial<GroupCommitOptions> = {},
+  {
+    defer = queueMicrotask,
+    limits = changeLimits,
+    ...options
+  }: Partial<GroupCommitOptions> & { readonly limits?: ChangeLimits } = {},
 ): EnvironmentStore {
   database.exec("PRAGMA foreign_keys = ON");
   migrate(database);
@@ -39,6 +45,7 @@ export function createSqliteEnvironmentStore(
     ["environment_runtime", "used_at"],
     ["environment_approval", "requested_at"],
     ["environment_approval", "decided_at"],
+    ["environment_change", "stored_at"],
   ];
   const limitColumns = limitedColumns.map(([table, column]) =>
     database.prepare(`UPDATE ${table} SET ${column} = ? WHERE ${column} > ?`),
@@ -49,6 +56,7 @@ export function createSqliteEnvironmentStore(
     ...createSqliteDeliveryLog(database, commit),
     ...createSqliteMessageLog(database, commit),
     ...createSqliteApprovalLog(database, commit),
+    ...createSqliteChangeLog(database, commit, limits),
     prune: (nowMs, limit) =>
       commit(
         () => {

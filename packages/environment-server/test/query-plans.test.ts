@@ -37,11 +37,19 @@ const permittedSearches = new Set([
   "environment_id>?",
   "last_seen_at<?",
   "reserved_at<?",
+  "rowid>?",
+  "rowid>? AND rowid<?",
+  "is_output=?",
+  // The oldest changes, which are removed.
+  "is_output=? AND position<?",
   "replaced_at<?",
   "environment_id=? AND reserved_at>?",
   // The environments of a key, of which there may be few.
   "tenant=? AND key_id=?",
 ]);
+
+/** Tables with one row, and with one for each tenant whose events somebody reads. */
+const smallTables = /^SCAN environment_change_(?:log|recording)$/;
 
 /** At the start, a server looks once for times in the future. */
 const atStart = /^UPDATE \w+ SET (\w+) = \? WHERE \1 > \?$/;
@@ -89,7 +97,7 @@ it("no statement reads more rows than it needs, however many are stored", async 
     .flatMap((sql) => planOf(sql).map((step) => ({ sql, step })))
     .filter(({ step }) => {
       const search = /^SEARCH .*\((.*)\)$/.exec(step)?.[1];
-      const isScan = /^SCAN (?!.*VIRTUAL TABLE)/.test(step);
+      const isScan = /^SCAN (?!.*VIRTUAL TABLE)/.test(step) && !smallTables.test(step);
       return isScan || (search !== undefined && !permittedSearches.has(search));
     });
   database.close();

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { openSqlite } from "@letta-environments/platform/node";
 import { afterAll, expect, test } from "vitest";
 import { createSqliteEnvironmentStore } from "../src/sqlite.ts";
+import { describeChangeLogContract } from "./change-log-contract.ts";
 import { describeStoreContract } from "./store-contract.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "environment-store-"));
@@ -12,6 +13,7 @@ let files = 0;
 const newFile = (): string => join(directory, `${(files += 1)}.sqlite`);
 
 describeStoreContract("SQLite in memory", () => createSqliteEnvironmentStore(openSqlite(":memory:")));
+describeChangeLogContract("SQLite", (limits) => createSqliteEnvironmentStore(openSqlite(":memory:"), { limits }));
 describeStoreContract("SQLite in a file", () => createSqliteEnvironmentStore(openSqlite(newFile())));
 
 test("tables of a newer version are refused and not changed", () => {

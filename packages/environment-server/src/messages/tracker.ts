@@ -70,6 +70,8 @@ export interface MessageTrackerOptions {
   readonly emit: EmitEvent;
   /** The time that is stored, in epoch milliseconds. */
   readonly wallNow: () => number;
+  /** Receives the messages of a send after each change of their status, from `sent` on. */
+  readonly onChange?: (messages: readonly StoredMessage[]) => void;
 }
 
 interface State extends MessageTrackerOptions {
@@ -149,6 +151,7 @@ function apply(state: State, entry: Entry, evidence: Evidence): void {
   if (status === entry.status) return;
   entry.status = status;
   entry.updatedAt = state.wallNow();
+  state.onChange?.(entry.toStored());
   if (!isEnd(status.state)) return state.writer.later(entry);
   state.ending.add(entry);
   void state.writer.now(entry).then(() => {

@@ -2,6 +2,7 @@ import type { Clock, RandomId, Sha256 } from "@letta-environments/platform";
 import type { DeviceLabels, PlainResponse } from "@letta-environments/schema";
 import type { DeviceCommands } from "../commands/device-commands.ts";
 import type { ApprovalTracker } from "../approvals/tracker.ts";
+import type { Changes } from "../changes/changes.ts";
 import type { PendingDeliveries } from "../delivery/pending.ts";
 import type { EmitEvent } from "../events.ts";
 import type { KeyedQueue } from "../keyed-queue.ts";
@@ -33,6 +34,7 @@ export interface ServerContext {
   readonly approvals: ApprovalTracker;
   readonly viewers: ViewerHub;
   readonly tickets: ViewerTickets;
+  readonly changes: Changes;
   readonly queue: KeyedQueue;
   readonly emit: EmitEvent;
   /** The time by which message ids expire, in epoch milliseconds. Changes of the wall clock do not affect it. */

@@ -10,10 +10,14 @@ import {
   type PlainResponse,
   presentEnvironment,
   type Principal,
+  type Scope,
 } from "@letta-environments/schema";
+import type { EventEnvironment } from "../changes/environment-changes.ts";
 import type { DeviceStatus, EnvironmentRow } from "../ports.ts";
 import { momentOf, type Moment, type Presence } from "../socket/connection.ts";
 import type { DeviceHub } from "../socket/hub.ts";
+
+const noScopes: ReadonlySet<Scope> = new Set();
 
 /** An environment with a member that official clients read although the API text does not mention it. */
 type ShownEnvironment = Environment & { readonly listenerInstanceId: string };
@@ -24,6 +28,8 @@ export interface Presentation {
   one(principal: Principal, row: EnvironmentRow): PlainResponse;
   /** Builds the response with a page of rows. */
   page(principal: Principal, rows: readonly EnvironmentRow[], hasNextPage: boolean): PlainResponse;
+  /** Shows a row in events: members that everyone may see who may see the row, and that do not change all the time. */
+  inEvents(row: EnvironmentRow): EventEnvironment;
   /** The row whose device is online with the latest heartbeat, else the one that was seen last; `undefined` without rows. */
   liveliest(rows: readonly EnvironmentRow[]): EnvironmentRow | undefined;
 }
@@ -77,6 +83,20 @@ export function createPresentation({
       const now = momentOf(clock);
       const connections = rows.map((row) => textOf(principal, row, now)).join(",");
       return jsonTextResponse(200, `{"connections":[${connections}],"hasNextPage":${hasNextPage}}`);
+    },
+    inEvents(row) {
+      const presence = hub.presence(row.id, momentOf(clock));
+      // How many requests for permission wait depends on who asks. They have events of their own.
+      const environment = toEnvironment(row, presence, podId, 0);
+      const {
+        podId: _podId,
+        organizationId: _organizationId,
+        lastHeartbeat: _lastHeartbeat,
+        lastSeenAt: _lastSeenAt,
+        ...members
+      } = presentEnvironment({ scopes: noScopes, tenant: row.tenant }, environment);
+      const { connectionName, tags } = row;
+      return { members, connectionId: environment.connectionId ?? null, identity: { connectionName, tags } };
     },
     liveliest(rows) {
       if (rows.length < 2) return rows[0];

@@ -7,6 +7,7 @@ import type { Clock, RandomId } from "@letta-environments/platform";
 import type { DeviceCommands } from "../commands/device-commands.ts";
 import { onlineWindowMs, type PlainSocket, type PlainSocketListener } from "@letta-environments/schema";
 import type { ApprovalTracker } from "../approvals/tracker.ts";
+import type { ChangeFeed } from "../changes/feed.ts";
 import type { PendingDeliveries } from "../delivery/pending.ts";
 import type { DisconnectReason, EmitEvent } from "../events.ts";
 import type { MessageTracker } from "../messages/tracker.ts";
@@ -40,7 +41,6 @@ export interface DeviceHub {
   /**
    * Adds an open socket. It replaces the row's present socket, which is closed with 1000 "Replaced by new connection"; a
    * device ends its process then. When a later registration holds the row already, the new socket is closed instead.
-   *
    * @param opener the principal that opens the socket
    */
   attach(record: ConnectionRecord, opener: SocketOpener, socket: PlainSocket): PlainSocketListener;
@@ -56,7 +56,6 @@ export interface DeviceHub {
   send(connection: DeviceConnection, text: string): boolean;
   /** Devices with an open socket, online or silent. Each is the same object as long as its socket is open. */
   connectedDevices(): readonly ConnectedDevice[];
-  /** Number of devices with an open socket. */
   readonly size: number;
   /** For how long the device is refused because it exceeded limits, in milliseconds; 0 when it is not. */
   throttledMs(device: ThrottledDevice): number;
@@ -79,6 +78,7 @@ export interface DeviceHubOptions {
   readonly messages: MessageTracker;
   readonly commands: DeviceCommands;
   readonly approvals: ApprovalTracker;
+  readonly changes: ChangeFeed;
   readonly emit: EmitEvent;
   /** Receives the frames of devices that somebody watches. */
   readonly watch: FrameWatch;
@@ -271,6 +271,7 @@ function createFrameEffects(hub: Hub): FrameEffects {
       hub.approvals.receive(environmentId, frame);
       if (frame.kind !== "update_device_status") hub.agentsApi.receive(connection, frame);
     },
+    changes: hub.changes,
     emit: hub.emit,
     traffic: hub.traffic,
     queuesOf,
@@ -305,8 +306,7 @@ function refuse(hub: Hub, connection: DeviceConnection, limit: string): void {
 /** Delays the next registrations and upgrades of a device, once for each socket. */
 function punish(hub: Hub, connection: DeviceConnection): void {
   if (!isCurrent(hub, connection)) return;
-  const { identity, listenerInstanceId } = connection;
-  hub.throttle.punish({ ...identity, listenerInstanceId });
+  hub.throttle.punish({ ...connection.identity, listenerInstanceId: connection.listenerInstanceId });
 }
 
 /** Removes a connection, once: its sends get their outcome, and the store learns when the device was last seen. */

@@ -1,5 +1,5 @@
 /**
- * Removes what has expired from the store, in small batches with pauses: message ids, statuses of messages, decisions, replaced connectionIds, and the rows of
+ * Removes what has expired from the store, in small batches with pauses: message ids, statuses of messages, decisions, changes, replaced connectionIds, and the rows of
  * devices that have not connected for a long time. A row with an open socket is never removed.
  */
 import type { Clock } from "@letta-environments/platform";
@@ -29,7 +29,7 @@ export function createMaintenance({
   readonly clock: Clock;
   readonly store: Pick<
     EnvironmentStore,
-    "prune" | "pruneMessages" | "pruneApprovals" | "findIdleEnvironments" | "removeEnvironments"
+    "prune" | "pruneMessages" | "pruneApprovals" | "pruneChanges" | "findIdleEnvironments" | "removeEnvironments"
   >;
   readonly emit: EmitEvent;
   readonly retentionNow: () => number;
@@ -70,6 +70,7 @@ export function createMaintenance({
       while (!isStopped && (await store.prune(retentionNow(), maintenanceBatchSize))) await pause();
       while (!isStopped && (await store.pruneMessages(retentionNow(), maintenanceBatchSize))) await pause();
       while (!isStopped && (await store.pruneApprovals(retentionNow(), maintenanceBatchSize))) await pause();
+      while (!isStopped && (await store.pruneChanges(retentionNow(), maintenanceBatchSize))) await pause();
       while (!isStopped && (await removeIdleRows())) await pause();
     } catch (cause) {
       emit({ type: "store_failed", operation: "prune", cause });

@@ -1,6 +1,7 @@
 /** Handles the frames of one device: parses them and updates the state of the connection. */
 import type { Clock } from "@letta-environments/platform";
 import type { DeviceCommands } from "../commands/device-commands.ts";
+import type { ChangeFeed } from "../changes/feed.ts";
 import { namedSends, startedSend } from "../delivery/implied.ts";
 import type { PendingDeliveries } from "../delivery/pending.ts";
 import { pongFrame } from "../dialects/build.ts";
@@ -26,6 +27,7 @@ export interface FrameEffects {
   readonly pending: PendingDeliveries;
   readonly commands: DeviceCommands;
   readonly traffic: Pick<Traffic, "admitParsing">;
+  readonly changes: Pick<ChangeFeed, "wantsOutput" | "output">;
   readonly emit: EmitEvent;
   /** Takes what a frame says about turns, messages and requests for permission. */
   follow(connection: DeviceConnection, frame: TurnFrame | StatusFrame): void;
@@ -42,8 +44,11 @@ export interface FrameEffects {
 /** Handles a text frame of a connection. It never throws. */
 export function receiveText(text: string, connection: DeviceConnection, effects: FrameEffects): void {
   const skipped = skipFrame(text);
+  const { changes } = effects;
+  const hasOutput = skipped?.kind !== "invalid" && changes.wantsOutput(connection.device, text);
   // A device over its limit is closed by this call.
-  if (skipped === null && !effects.traffic.admitParsing(connection.traffic, text.length)) return;
+  if ((skipped === null || hasOutput) && !effects.traffic.admitParsing(connection.traffic, text.length)) return;
+  if (hasOutput && effects.isCurrent(connection)) changes.output(connection.device, text);
   receive(skipped ?? parseFrame(text), connection, effects);
 }
 

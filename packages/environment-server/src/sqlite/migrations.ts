@@ -160,6 +160,41 @@ const migrations: readonly string[] = [
   CREATE INDEX environment_approval_pending ON environment_approval (requested_at) WHERE decided_at IS NULL;
   CREATE INDEX environment_approval_decided ON environment_approval (decided_at) WHERE decided_at IS NOT NULL;
   `,
+  `
+  CREATE TABLE environment_change (
+    position INTEGER NOT NULL PRIMARY KEY,
+    kind TEXT NOT NULL CHECK (kind IN ('environment', 'message', 'approval', 'output')),
+    is_output INTEGER NOT NULL,
+    tenant TEXT NOT NULL,
+    environment_id TEXT NOT NULL,
+    device_id TEXT NOT NULL,
+    connection_name TEXT NOT NULL,
+    tags TEXT,
+    agent_id TEXT,
+    data TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    stored_at INTEGER NOT NULL
+  ) STRICT;
+  CREATE INDEX environment_change_by_part ON environment_change (is_output, position, size, stored_at);
+
+  -- One row.
+  CREATE TABLE environment_change_log (
+    epoch TEXT NOT NULL,
+    last_position INTEGER NOT NULL,
+    removed_through INTEGER NOT NULL,
+    output_removed_through INTEGER NOT NULL,
+    events_size INTEGER NOT NULL,
+    output_size INTEGER NOT NULL
+  ) STRICT;
+  INSERT INTO environment_change_log VALUES (lower(hex(randomblob(8))), 0, 0, 0, 0, 0);
+
+  CREATE TABLE environment_change_recording (
+    tenant TEXT NOT NULL PRIMARY KEY,
+    until INTEGER NOT NULL,
+    output_since INTEGER NOT NULL,
+    output_until INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  `,
 ];
 
 /** Records the version in a table, because the file may contain other tables. */

@@ -1,0 +1,112 @@
+/**
+ * The changes that streams of events report, and the port that stores them. A change is stored before any reader receives it, so a
+ * reader that comes back after a crash continues where it stopped.
+ */
+
+/** What a change is about. `output` is what a turn says; it is kept for a shorter time than the others. */
+export type ChangeKind = "environment" | "message" | "approval" | "output";
+
+/** The device that a change concerns, as it was when the change happened. It decides who may see the change. */
+export interface ChangeSubject {
+  readonly tenant: string;
+  readonly environmentId: string;
+  readonly deviceId: string;
+  readonly connectionName: string;
+  readonly tags: readonly string[];
+  /** Empty for a conversation without an agent; `null` for a change that concerns no agent. */
+  readonly agentId: string | null;
+}
+
+/** A change that is to be stored. */
+export interface NewChange extends ChangeSubject {
+  readonly kind: ChangeKind;
+  /** JSON of the event's data. */
+  readonly data: string;
+}
+
+/** A stored change. */
+export interface StoredChange extends NewChange {
+  /** Later changes have higher positions. */
+  readonly position: number;
+  /** Epoch milliseconds. */
+  readonly storedAt: number;
+}
+
+/** Selects changes of a tenant. */
+export interface ChangeSelection {
+  readonly tenant: string;
+  /** Only changes after this position. */
+  readonly after: number;
+  readonly includesOutput: boolean;
+  /** Only changes of these devices; `null`: of all. */
+  readonly deviceIds: readonly string[] | null;
+}
+
+/** A page of changes. */
+export interface ChangePage {
+  readonly changes: readonly StoredChange[];
+  /** The page has every change that matches, up to this position. */
+  readonly through: number;
+  /** Whether changes after `through` were stored when the page was read. */
+  readonly hasMore: boolean;
+}
+
+/** Positions of a log. */
+export interface ChangeLogState {
+  /** Names this series of positions. Positions of another series mean nothing here. */
+  readonly epoch: string;
+  /** Position of the last change; 0 before the first. */
+  readonly lastPosition: number;
+  /** No change up to this position is complete any more, because some were removed. */
+  readonly removedThrough: number;
+  /** The same for output. */
+  readonly outputRemovedThrough: number;
+}
+
+/** When changes of a tenant are stored, in epoch milliseconds: while somebody reads them, and as long as that reader may come back. */
+export interface ChangeRecording {
+  readonly tenant: string;
+  readonly untilMs: number;
+  /** Output is stored without a break since then. */
+  readonly outputSinceMs: number;
+  readonly outputUntilMs: number;
+}
+
+/** How much is kept of events, or of output: a time in milliseconds, and a size in characters of data. */
+export interface ChangeRetention {
+  readonly durationMs: number;
+  readonly maxSize: number;
+}
+
+/** The {@link ChangeRetention} of both. */
+export interface ChangeLimits {
+  readonly events: ChangeRetention;
+  readonly output: ChangeRetention;
+}
+
+/** About what a stored change takes in addition to its texts, in characters. */
+const overhead = 200;
+
+/** The size of a stored change in characters. */
+export function sizeOfChange({ data, tags, connectionName }: NewChange): number {
+  return overhead + data.length + connectionName.length + tags.reduce((sum, tag) => sum + tag.length, 0);
+}
+
+/** Changes. Each method is atomic, and durable when its promise resolves. */
+export interface ChangeLog {
+  /**
+   * Stores changes under consecutive positions, and resolves with the first of them. Removes the oldest changes when the size is
+   * exceeded.
+   */
+  appendChanges(changes: readonly NewChange[], nowMs: number): Promise<number>;
+  /** Reads the first changes of a selection. A page is limited in size, but has at least one change if there is one. */
+  readChanges(selection: ChangeSelection): Promise<ChangePage>;
+  readChangeLog(): Promise<ChangeLogState>;
+  /** Begins another series of positions, because changes were lost: no earlier position can be resumed. */
+  restartChangeLog(epoch: string): Promise<void>;
+  listRecordings(): Promise<readonly ChangeRecording[]>;
+  /** Stores a recording in place of the tenant's earlier one. */
+  saveRecording(recording: ChangeRecording): Promise<void>;
+  /** Removes changes and recordings that are older than their retention, about `limit`. Returns whether there may be more. */
+  pruneChanges(nowMs: number, limit: number): Promise<boolean>;
+}

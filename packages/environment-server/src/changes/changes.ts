@@ -1,0 +1,60 @@
+/** The parts of this folder as one: what the server tells it, and the streams that report it. */
+import type { Clock, RandomId, Sha256 } from "@letta-environments/platform";
+import type { ChangeLog } from "../change-log.ts";
+import type { EmitEvent } from "../events.ts";
+import { createEnvironmentChanges, type EventEnvironment } from "./environment-changes.ts";
+import { createFanOut } from "./fan-out.ts";
+import { type ChangeFeed, createChangeFeed } from "./feed.ts";
+import { createOfflineRows, type OfflineRowsOptions } from "./offline-rows.ts";
+import { createChangeRecorder, type DeviceIdentity, type NotedChange } from "./recorder.ts";
+import { createEventStreams, type EventStreams } from "./streams.ts";
+
+/** Changes of a server, and the streams of them. */
+export interface Changes {
+  readonly feed: ChangeFeed;
+  readonly streams: EventStreams;
+  /** Ends the streams. Resolves when everything that has happened is stored. */
+  close(): Promise<void>;
+}
+
+/** What {@link createChanges} needs. */
+export interface ChangesOptions {
+  readonly clock: Clock;
+  readonly randomId: RandomId;
+  readonly sha256: Sha256;
+  readonly log: ChangeLog;
+  readonly emit: EmitEvent;
+  /** The time that is stored, in epoch milliseconds. */
+  readonly nowMs: () => number;
+  /** Returns an environment as events show it; `null` when it does not exist. */
+  readonly readEnvironment: (device: NotedChange["device"]) => Promise<EventEnvironment | null>;
+  /** Returns what decides who may see a device; `null` when it does not exist. */
+  readonly identify: (device: NotedChange["device"]) => Promise<DeviceIdentity | null>;
+  readonly listEnvironments: OfflineRowsOptions["list"];
+  readonly isConnected: OfflineRowsOptions["isConnected"];
+  readonly presentMessage: Parameters<typeof createChangeFeed>[0]["present"];
+}
+
+/** Creates {@link Changes}. */
+export function createChanges(options: ChangesOptions): Changes {
+  const { clock, nowMs } = options;
+  const fanOut = createFanOut();
+  const recorder = createChangeRecorder({
+    ...options,
+    onContinued: (tenants) => noteOffline(tenants),
+    onStored: fanOut.publish,
+    onLost: (state) => fanOut.publishGap(state, "lost", nowMs()),
+  });
+  const noteOffline = createOfflineRows({ ...options, recorder, list: options.listEnvironments });
+  const environments = createEnvironmentChanges({ clock, recorder, read: options.readEnvironment });
+  const streams = createEventStreams({ ...options, recorder, fanOut });
+  return {
+    feed: createChangeFeed({ recorder, environments, present: options.presentMessage }),
+    streams,
+    async close() {
+      await environments.flush();
+      await recorder.close();
+      streams.end("shutdown");
+    },
+  };
+}

@@ -1,0 +1,116 @@
+/**
+ * Notes changes of environments: the first one at once, later ones at most once a second for each environment, and only the members that
+ * differ. A device reports its whole status, of about 9 KB, whenever anything happens; most reports change nothing here.
+ */
+import type { Clock } from "@letta-environments/platform";
+import { environmentEventIntervalMs } from "../limits.ts";
+import { differenceOf } from "./difference.ts";
+import type { ChangeRecorder, DeviceIdentity, NotedChange } from "./recorder.ts";
+
+/** An environment as its events show it, and whether its device has an open socket. */
+export interface EventEnvironment {
+  readonly members: Readonly<Record<string, unknown>>;
+  readonly connectionId: string | null;
+  /** Who may see it. */
+  readonly identity: DeviceIdentity;
+}
+
+/** See the description of this file. */
+export interface EnvironmentChanges {
+  /** An environment may have changed. */
+  changed(device: NotedChange["device"]): void;
+  /** An environment was removed. */
+  removed(device: NotedChange["device"], identity: DeviceIdentity): void;
+  /** Notes what waits for its second. Resolves when it is noted. */
+  flush(): Promise<void>;
+}
+
+interface Entry {
+  readonly device: NotedChange["device"];
+  /** As the last event left it; `null` before the first one of this process. */
+  shown: EventEnvironment | null;
+  hasChanged: boolean;
+  reading: Promise<void> | null;
+  cancelTimer: (() => void) | null;
+}
+
+/** Creates {@link EnvironmentChanges}. `read` returns an environment as it is now, or `null` when it does not exist. */
+export function createEnvironmentChanges({
+  clock,
+  recorder,
+  read,
+}: {
+  readonly clock: Clock;
+  readonly recorder: Pick<ChangeRecorder, "records" | "note">;
+  readonly read: (device: NotedChange["device"]) => Promise<EventEnvironment | null>;
+}): EnvironmentChanges {
+  const entries = new Map<string, Entry>();
+
+  async function publish(entry: Entry): Promise<void> {
+    const { device } = entry;
+    const shown = await read(device).catch(() => {
+      // It is read again after the interval.
+      entry.hasChanged = true;
+      return null;
+    });
+    if (entries.get(device.environmentId) !== entry) return;
+    // Another process has removed it.
+    if (shown === null && !entry.hasChanged && entry.shown !== null) return noteRemoved(device, entry.shown.identity);
+    if (shown === null) return;
+    const patch = differenceOf(entry.shown?.members ?? {}, shown.members);
+    entry.shown = shown;
+    if (patch === null) return;
+    recorder.note(eventOf(device, patch, { connectionId: shown.connectionId }));
+  }
+
+  function publishAndWait(entry: Entry): void {
+    entry.hasChanged = false;
+    entry.cancelTimer = clock.setTimer(environmentEventIntervalMs, () => endInterval(entry));
+    entry.reading = publish(entry).finally(() => (entry.reading = null));
+  }
+
+  function endInterval(entry: Entry): void {
+    entry.cancelTimer = null;
+    if (entry.reading !== null) return void entry.reading.then(() => endInterval(entry));
+    if (entry.hasChanged) return publishAndWait(entry);
+    // What was shown is remembered for devices that are connected only.
+    if ((entry.shown?.connectionId ?? null) === null) entries.delete(entry.device.environmentId);
+  }
+
+  function noteRemoved(device: NotedChange["device"], identity: DeviceIdentity): void {
+    entries.get(device.environmentId)?.cancelTimer?.();
+    entries.delete(device.environmentId);
+    recorder.note({ ...eventOf(device, {}, { connectionId: null, removed: true }), identity });
+  }
+
+  return {
+    changed(device) {
+      const { environmentId, tenant } = device;
+      const known = entries.get(environmentId);
+      if (!recorder.records(tenant, "environment")) {
+        known?.cancelTimer?.();
+        entries.delete(environmentId);
+        return;
+      }
+      const entry = known ?? { device, shown: null, hasChanged: false, reading: null, cancelTimer: null };
+      entries.set(environmentId, entry);
+      if (entry.cancelTimer === null && entry.reading === null) publishAndWait(entry);
+      else entry.hasChanged = true;
+    },
+    removed: noteRemoved,
+    async flush() {
+      for (const entry of [...entries.values()]) {
+        entry.cancelTimer?.();
+        entry.cancelTimer = null;
+        await entry.reading;
+        if (entry.hasChanged) await publish(entry);
+      }
+    },
+  };
+}
+
+function eventOf(device: NotedChange["device"], patch: object, members: object): NotedChange {
+  const { deviceId, environmentId: id } = device;
+  const data = { deviceId, ...members, environment: { id, deviceId, ...patch } };
+  return { kind: "environment", device, agentId: null, data };
+}

@@ -1,0 +1,133 @@
+/**
+ * Passes stored changes on to the readers that may see them. Readers that see the same share one filter, so each event is decided once for
+ * all of them; a filter for some devices is only asked about those. The text of an event is written once.
+ */
+import type { ChangeLogState, StoredChange } from "../change-log.ts";
+import { audienceKey, type ChangeView, devicesOf, receives } from "./audience.ts";
+import { formatCursor } from "./cursor.ts";
+import { eventText, heartbeatText } from "./event-text.ts";
+import type { EventReader, StreamEnd } from "./reader.ts";
+import type { GapReason } from "./start.ts";
+
+/** See the description of this file. */
+export interface FanOut {
+  /** Adds a reader. Returns a function that removes it. */
+  add(reader: EventReader, view: ChangeView): () => void;
+  /** Passes changes on. They are stored, and in the order of their positions. */
+  publish(epoch: string, changes: readonly StoredChange[]): void;
+  /** Tells every reader that events are missing, and continues behind the last change. */
+  publishGap(state: ChangeLogState, reason: GapReason, nowMs: number): void;
+  /** Keeps the streams open, and moves their readers forward over what they may not see. */
+  beat(epoch: string, nowMs: number): void;
+  /** Ends every stream. */
+  end(reason: StreamEnd): void;
+  readonly size: number;
+}
+
+interface Audience {
+  readonly view: ChangeView;
+  readonly readers: Set<EventReader>;
+}
+
+/** The audiences of a tenant. */
+interface Tenant {
+  readonly byKey: Map<string, Audience>;
+  /** Those that see some devices only, by each of their ids. */
+  readonly byDevice: Map<string, Set<Audience>>;
+  /** All others. */
+  readonly wide: Set<Audience>;
+}
+
+/** Creates a {@link FanOut}. */
+export function createFanOut(): FanOut {
+  const tenants = new Map<string, Tenant>();
+  const readers = new Set<EventReader>();
+  /** Position of the last change that was passed on; 0 before the first. */
+  let last = 0;
+
+  function publishOne(epoch: string, change: StoredChange): void {
+    const tenant = tenants.get(change.tenant);
+    if (tenant === undefined) return;
+    let text: Uint8Array | null = null;
+    const textOf = (): Uint8Array => (text ??= changeText(epoch, change));
+    for (const audiences of [tenant.wide, tenant.byDevice.get(change.deviceId) ?? []]) {
+      for (const audience of audiences) {
+        if (!receives(audience.view, change)) continue;
+        // A reader may end while it receives.
+        for (const reader of [...audience.readers]) reader.receive(change, textOf);
+      }
+    }
+  }
+
+  return {
+    add(reader, view) {
+      readers.add(reader);
+      const leave = join(tenants, reader, view);
+      return () => {
+        readers.delete(reader);
+        leave();
+      };
+    },
+    publish(epoch, changes) {
+      for (const change of changes) publishOne(epoch, change);
+      last = changes.at(-1)?.position ?? last;
+    },
+    publishGap({ epoch, lastPosition: position }, reason, nowMs) {
+      last = position;
+      const text = gapText(formatCursor({ epoch, position, atMs: nowMs }), reason);
+      for (const reader of [...readers]) reader.skipTo(position, text);
+    },
+    beat(epoch, atMs) {
+      const textOf = (position: number | null): Uint8Array =>
+        heartbeatText(position === null ? null : formatCursor({ epoch, position: Math.max(position, last), atMs }));
+      for (const reader of [...readers]) reader.beat(textOf);
+    },
+    end(reason) {
+      for (const reader of [...readers]) reader.end(reason);
+    },
+    get size() {
+      return readers.size;
+    },
+  };
+}
+
+function join(tenants: Map<string, Tenant>, reader: EventReader, view: ChangeView): () => void {
+  const { tenant: name } = view.principal;
+  const tenant: Tenant = tenants.get(name) ?? { byKey: new Map(), byDevice: new Map(), wide: new Set() };
+  tenants.set(name, tenant);
+  const key = audienceKey(view);
+  const devices = devicesOf(view);
+  let audience = tenant.byKey.get(key);
+  if (audience === undefined) {
+    audience = { view, readers: new Set() };
+    tenant.byKey.set(key, audience);
+    if (devices === null) tenant.wide.add(audience);
+    for (const deviceId of devices ?? []) {
+      tenant.byDevice.set(deviceId, (tenant.byDevice.get(deviceId) ?? new Set()).add(audience));
+    }
+  }
+  const joined = audience;
+  joined.readers.add(reader);
+  return () => {
+    joined.readers.delete(reader);
+    if (joined.readers.size > 0 || tenant.byKey.get(key) !== joined) return;
+    tenant.byKey.delete(key);
+    tenant.wide.delete(joined);
+    for (const deviceId of devices ?? []) {
+      const audiences = tenant.byDevice.get(deviceId);
+      audiences?.delete(joined);
+      if (audiences?.size === 0) tenant.byDevice.delete(deviceId);
+    }
+    if (tenant.byKey.size === 0 && tenants.get(name) === tenant) tenants.delete(name);
+  };
+}
+
+/** The text of a stored change. */
+export function changeText(epoch: string, { position, storedAt, kind, data }: StoredChange): Uint8Array {
+  return eventText(formatCursor({ epoch, position, atMs: storedAt }), kind, data);
+}
+
+/** The text of a gap. */
+export function gapText(id: string, reason: GapReason): Uint8Array {
+  return eventText(id, "gap", JSON.stringify({ reason }));
+}

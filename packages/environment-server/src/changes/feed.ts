@@ -1,0 +1,110 @@
+/** Turns what happens in the server into changes: events of its devices, statuses of messages, and what turns say. */
+import type { MessageStatus } from "@letta-environments/schema";
+import { isOutput, parseOutput } from "../dialects/output.ts";
+import type { DeviceReference, EnvironmentServerEvent } from "../events.ts";
+import type { ConversationScope, StoredMessage } from "../message-log.ts";
+import type { EnvironmentChanges } from "./environment-changes.ts";
+import type { ChangeRecorder, DeviceIdentity, NotedChange } from "./recorder.ts";
+import { createIsRepeat } from "./repeats.ts";
+
+/** A row that was removed. */
+export interface RemovedRow extends DeviceIdentity {
+  readonly id: string;
+  readonly tenant: string;
+  readonly deviceId: string;
+}
+
+/** See the description of this file. */
+export interface ChangeFeed {
+  /** An event of the server, after what it reports has happened. */
+  happened(event: EnvironmentServerEvent): void;
+  /** What a row shows may have changed. */
+  changed(device: NotedChange["device"]): void;
+  removed(row: RemovedRow): void;
+  /** Messages of one connected row have another status. */
+  messages(messages: readonly StoredMessage[]): void;
+  /** A request for permission of a connected device has changed. `dataOf` returns the members `change` and `approval` of the event. */
+  approval(
+    scope: Pick<ConversationScope, "environmentId" | "agentId">,
+    dataOf: (device: DeviceReference) => Readonly<Record<string, unknown>>,
+  ): void;
+  /** Whether a frame of a device has to be passed to {@link ChangeFeed.output}. */
+  wantsOutput(device: DeviceReference, text: string): boolean;
+  /** A frame with output has arrived. */
+  output(device: DeviceReference, text: string): void;
+}
+
+/** Creates a {@link ChangeFeed}. `present` shows a message without what needs the scope `view`. */
+export function createChangeFeed({
+  recorder,
+  environments,
+  present,
+}: {
+  readonly recorder: Pick<ChangeRecorder, "records" | "note">;
+  readonly environments: Pick<EnvironmentChanges, "changed" | "removed">;
+  readonly present: (message: StoredMessage, deviceId: string) => MessageStatus;
+}): ChangeFeed {
+  const isRepeat = createIsRepeat();
+  /** Rows with an open socket. */
+  const connected = new Map<string, DeviceReference>();
+
+  return {
+    happened(event) {
+      switch (event.type) {
+        case "device_connected":
+          connected.set(event.environmentId, pick(event));
+          return environments.changed(pick(event));
+        case "device_disconnected":
+          connected.delete(event.environmentId);
+          return environments.changed(pick(event));
+        case "device_registered":
+        case "device_changed":
+          return environments.changed(pick(event));
+        default:
+      }
+    },
+    changed: environments.changed,
+    removed({ id: environmentId, tenant, deviceId, connectionName, tags }) {
+      environments.removed({ tenant, environmentId, deviceId }, { connectionName, tags });
+    },
+    messages(messages) {
+      for (const message of messages) {
+        const device = connected.get(message.scope.environmentId);
+        if (device === undefined || !recorder.records(device.tenant, "message")) continue;
+        const { deviceId, connectionId } = device;
+        const data = { deviceId, connectionId, message: present(message, deviceId) };
+        recorder.note({ kind: "message", device, agentId: message.scope.agentId, data });
+      }
+    },
+    approval({ environmentId, agentId }, dataOf) {
+      const device = connected.get(environmentId);
+      if (device === undefined || !recorder.records(device.tenant, "approval")) return;
+      const { deviceId, connectionId } = device;
+      recorder.note({ kind: "approval", device, agentId, data: { deviceId, connectionId, ...dataOf(device) } });
+    },
+    wantsOutput: ({ tenant }, text) => isOutput(text) && recorder.records(tenant, "output"),
+    output(device, text) {
+      const frame = parseOutput(text);
+      if (frame === null || (frame.key !== null && isRepeat(device.environmentId, frame.key))) return;
+      const { deviceId, connectionId } = device;
+      const { runtime, subagentId, delta } = frame;
+      recorder.note({
+        kind: "output",
+        device,
+        agentId: runtime.agentId,
+        data: {
+          deviceId,
+          connectionId,
+          agentId: runtime.agentId === "" ? null : runtime.agentId,
+          conversationId: runtime.conversationId,
+          ...(subagentId !== null && { subagentId }),
+          delta,
+        },
+      });
+    },
+  };
+}
+
+function pick({ tenant, environmentId, deviceId, connectionId }: DeviceReference): DeviceReference {
+  return { tenant, environmentId, deviceId, connectionId };
+}

@@ -1,0 +1,50 @@
+/**
+ * After a crash nobody has noted that devices lost their sockets. Devices that are there come back at once, and their events say so. For
+ * the others an event is noted when they would count as offline anyway: it repeats what may be known, and changes nothing then.
+ */
+import type { Clock } from "@letta-environments/platform";
+import { onlineWindowMs } from "@letta-environments/schema";
+import type { EmitEvent } from "../events.ts";
+import { changeLimits, maintenanceBatchSize } from "../limits.ts";
+import type { EnvironmentFilter, EnvironmentRow } from "../ports.ts";
+import type { ChangeRecorder } from "./recorder.ts";
+
+/** What {@link createOfflineRows} needs. */
+export interface OfflineRowsOptions {
+  readonly clock: Clock;
+  readonly emit: EmitEvent;
+  readonly recorder: Pick<ChangeRecorder, "note">;
+  readonly nowMs: () => number;
+  readonly list: (filter: EnvironmentFilter) => Promise<readonly EnvironmentRow[]>;
+  readonly isConnected: (environmentId: string) => boolean;
+}
+
+/** Returns a function that notes, after the time of the online rule, which rows of tenants that were seen lately are offline. */
+export function createOfflineRows(options: OfflineRowsOptions): (tenants: readonly string[]) => void {
+  const { clock, emit } = options;
+  return (tenants) => {
+    if (tenants.length === 0) return;
+    clock.setTimer(onlineWindowMs, () => {
+      for (const tenant of tenants)
+        void noteRows(options, tenant).catch((cause: unknown) =>
+          emit({ type: "store_failed", operation: "listEnvironments", cause }),
+        );
+    });
+  };
+}
+
+async function noteRows({ recorder, nowMs, list, isConnected }: OfflineRowsOptions, tenant: string): Promise<void> {
+  const seenSinceMs = nowMs() - changeLimits.events.durationMs;
+  const filter = { tenant, environmentIds: null, deviceIds: null, owner: null, limit: maintenanceBatchSize };
+  for (let afterId: string | null = null; ;) {
+    const rows: readonly EnvironmentRow[] = await list({ ...filter, afterId });
+    for (const { id, deviceId, lastSeenAt } of rows) {
+      if (lastSeenAt < seenSinceMs || isConnected(id)) continue;
+      const environment = { id, deviceId, connectionId: null, connectedAt: null };
+      const data = { deviceId, connectionId: null, environment };
+      recorder.note({ kind: "environment", device: { tenant, environmentId: id, deviceId }, agentId: null, data });
+    }
+    afterId = rows.at(-1)?.id ?? null;
+    if (afterId === null || rows.length < maintenanceBatchSize) return;
+  }
+}

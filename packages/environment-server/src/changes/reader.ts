@@ -1,0 +1,208 @@
+/**
+ * One reader of events, as a stream of bytes. While it is behind, it reads stored changes, a page whenever the host has sent the last
+ * one; then it receives changes as they are stored. When more waits than may be in memory, it is behind again. A reader that reads nothing
+ * for a while is disconnected, and can resume.
+ */
+import type { Clock } from "@letta-environments/platform";
+import type { ChangePage, StoredChange } from "../change-log.ts";
+import { maxUnreadBytesPerReader, maxUnreadMs } from "../limits.ts";
+import type { MemoryAccount, MemoryBudget } from "../memory-budget.ts";
+
+/** Why a stream ended: by the caller, for a limit, with the caller's credential, with the server, or because the store failed. */
+export type StreamEnd = "caller_gone" | "unread" | "credential_ended" | "shutdown" | "failed";
+
+/** See the description of this file. */
+export interface EventReader {
+  readonly stream: ReadableStream<Uint8Array>;
+  /** Resolves when the stream has ended, with the reason. */
+  readonly ended: Promise<StreamEnd>;
+  /** Passes a stored change on, unless the reader has it or will read it. `text` is called when it is needed. */
+  receive(change: StoredChange, text: () => Uint8Array): void;
+  /**
+   * Sends a comment, and ends the stream of a reader that does not read. For a live reader, `textOf` receives the position up to which
+   * it has everything.
+   */
+  beat(textOf: (position: number | null) => Uint8Array): void;
+  /** Sends a text in place of everything up to a position. */
+  skipTo(position: number, text: Uint8Array): void;
+  end(reason: StreamEnd): void;
+}
+
+/** What a reader needs. */
+export interface EventReaderOptions {
+  readonly clock: Pick<Clock, "monotonic">;
+  readonly budget: MemoryBudget;
+  /** Readers with the same owner share a limit of memory. */
+  readonly owner: string;
+  /** The first bytes of the stream. */
+  readonly opening: readonly Uint8Array[];
+  /** Position after which changes are sent. */
+  readonly after: number;
+  readonly readPage: (after: number) => Promise<ChangePage>;
+  /** Returns the text of a change, or `null` if the reader may not see it. */
+  readonly textOf: (change: StoredChange) => Uint8Array | null;
+}
+
+interface Reader extends EventReaderOptions {
+  account: MemoryAccount;
+  /** Changes up to here are read or wait in `chunks`. */
+  position: number;
+  /** Changes up to here were handed over to the host. */
+  handedOver: number;
+  /** What is not stored: it waits until it is handed over. */
+  kept: Uint8Array[];
+  chunks: Uint8Array[];
+  unreadBytes: number;
+  /** When the host received the last bytes; `null` while it waits for more. */
+  handedOverAtMs: number | null;
+  isBehind: boolean;
+  /** A change was stored while the reader was behind. */
+  hasMissed: boolean;
+  wake: (() => void) | null;
+  reason: StreamEnd | null;
+  settle: (reason: StreamEnd) => void;
+  controller: ReadableStreamDefaultController<Uint8Array> | null;
+}
+
+/** Creates an {@link EventReader}. */
+export function createEventReader(options: EventReaderOptions): EventReader {
+  const { clock, budget, owner, opening, after } = options;
+  let settle: Reader["settle"] = () => undefined;
+  const ended = new Promise<StreamEnd>((resolve) => (settle = resolve));
+  const reader: Reader = {
+    ...options,
+    account: budget.open(owner, () => releaseMemory(reader)),
+    position: after,
+    handedOver: after,
+    kept: [...opening],
+    chunks: [],
+    unreadBytes: 0,
+    handedOverAtMs: clock.monotonic(),
+    isBehind: true,
+    hasMissed: false,
+    wake: null,
+    reason: null,
+    settle,
+    controller: null,
+  };
+  const source: UnderlyingDefaultSource<Uint8Array> = {
+    start: (controller) => void (reader.controller = controller),
+    pull: (controller) => pull(reader, controller),
+    cancel: () => end(reader, "caller_gone"),
+  };
+  return {
+    stream: new ReadableStream(source, { highWaterMark: 0 }),
+    ended,
+    receive(change, text) {
+      if (reader.isBehind) reader.hasMissed = true;
+      else if (change.position > reader.position) {
+        reader.position = change.position;
+        push(reader, text());
+      }
+    },
+    beat(textOf) {
+      const { handedOverAtMs, isBehind, position } = reader;
+      if (handedOverAtMs !== null && clock.monotonic() - handedOverAtMs >= maxUnreadMs) return end(reader, "unread");
+      push(reader, textOf(isBehind ? null : position));
+    },
+    skipTo(position, text) {
+      if (reader.reason !== null) return;
+      forgetChunks(reader);
+      // What waited is before the gap, and need not be complete.
+      Object.assign(reader, { position, handedOver: position, isBehind: false });
+      reader.kept.push(text);
+      reader.wake?.();
+    },
+    end: (reason) => end(reader, reason),
+  };
+}
+
+function push(reader: Reader, chunk: Uint8Array): void {
+  if (reader.reason !== null) return;
+  reader.chunks.push(chunk);
+  reader.unreadBytes += chunk.byteLength;
+  if (reader.unreadBytes > maxUnreadBytesPerReader) fallBehind(reader);
+  else reader.budget.resize(reader.account, reader.unreadBytes);
+  reader.wake?.();
+}
+
+/** Forgets what waits: it is stored, and read again when the host has sent what it has. */
+function fallBehind(reader: Reader): void {
+  forgetChunks(reader);
+  reader.position = reader.handedOver;
+  reader.isBehind = true;
+}
+
+function releaseMemory(reader: Reader): void {
+  reader.account = reader.budget.open(reader.owner, () => releaseMemory(reader));
+  fallBehind(reader);
+}
+
+function forgetChunks(reader: Reader): void {
+  reader.chunks = [];
+  reader.unreadBytes = 0;
+  reader.budget.resize(reader.account, 0);
+}
+
+/** Hands the host what waits, or waits for it. */
+async function pull(reader: Reader, controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
+  reader.handedOverAtMs = null;
+  while (reader.kept.length + reader.chunks.length === 0 && reader.reason === null) {
+    if (reader.isBehind) await catchUp(reader).catch(() => end(reader, "failed"));
+    else await new Promise<void>((resolve) => (reader.wake = resolve));
+    reader.wake = null;
+  }
+  if (reader.reason !== null) return;
+  const bytes = takeChunks(reader);
+  reader.handedOver = reader.position;
+  reader.handedOverAtMs = reader.clock.monotonic();
+  controller.enqueue(bytes);
+}
+
+function takeChunks(reader: Reader): Uint8Array {
+  const bytes = joinChunks([...reader.kept, ...reader.chunks]);
+  reader.kept = [];
+  forgetChunks(reader);
+  return bytes;
+}
+
+async function catchUp(reader: Reader): Promise<void> {
+  reader.hasMissed = false;
+  const { changes, through, hasMore } = await reader.readPage(reader.position);
+  if (reader.reason !== null) return;
+  for (const change of changes) {
+    const text = reader.textOf(change);
+    if (text !== null) reader.chunks.push(text);
+  }
+  reader.position = through;
+  reader.isBehind = hasMore || reader.hasMissed;
+}
+
+function end(reader: Reader, reason: StreamEnd): void {
+  if (reader.reason !== null) return;
+  reader.reason = reason;
+  const { controller, kept, chunks, unreadBytes } = reader;
+  reader.budget.close(reader.account);
+  // An error makes the host drop the connection: it must not wait until somebody reads what is left.
+  if (reason === "unread" || reason === "failed" || (reason === "credential_ended" && unreadBytes > 0)) {
+    controller?.error(new Error(`the stream of events has ended: ${reason}`));
+  } else if (reason !== "caller_gone") {
+    if (kept.length + chunks.length > 0) controller?.enqueue(takeChunks(reader));
+    controller?.close();
+  }
+  reader.chunks = [];
+  reader.wake?.();
+  reader.settle(reason);
+}
+
+function joinChunks(chunks: readonly Uint8Array[]): Uint8Array {
+  const [first] = chunks;
+  if (first !== undefined && chunks.length === 1) return first;
+  const joined = new Uint8Array(chunks.reduce((sum, { byteLength }) => sum + byteLength, 0));
+  let offset = 0;
+  for (const chunk of chunks) {
+    joined.set(chunk, offset);
+    offset += chunk.byteLength;
+  }
+  return joined;
+}

@@ -1,0 +1,141 @@
+import { sha256Hex } from "@letta-environments/platform/node";
+import { createVirtualClock } from "@letta-environments/testkit";
+import { expect, test } from "vitest";
+import type { ChangeLog, ChangeLogState, StoredChange } from "../change-log.ts";
+import type { EnvironmentServerEvent } from "../events.ts";
+import { changeLimits, changeRetryMs, maxPendingChanges } from "../limits.ts";
+import { createMemoryChangeLog } from "./memory-log.ts";
+import { createChangeRecorder, type NotedChange } from "./recorder.ts";
+
+const change: NotedChange = {
+  kind: "message",
+  device: { tenant: "acme", environmentId: "env-1", deviceId: "device-a" },
+  agentId: "agent-1",
+  data: { n: 1 },
+};
+
+function setUp({ failsToRecord = false } = {}) {
+  const clock = createVirtualClock();
+  const memory = createMemoryChangeLog("0123456789abcdef");
+  const state = { fails: false, batches: [] as number[] };
+  let mustFail = failsToRecord;
+  const log: ChangeLog = {
+    ...memory,
+    async saveRecording(recording) {
+      if (mustFail) {
+        mustFail = false;
+        throw new Error("the disk is full");
+      }
+      await memory.saveRecording(recording);
+    },
+    async appendChanges(changes, nowMs) {
+      if (state.fails) throw new Error("the disk is full");
+      state.batches.push(changes.length);
+      await new Promise<void>((resolve) => void clock.setTimer(10, resolve));
+      return memory.appendChanges(changes, nowMs);
+    },
+  };
+  const stored: StoredChange[] = [];
+  const lost: ChangeLogState[] = [];
+  const events: EnvironmentServerEvent[] = [];
+  const recorder = createChangeRecorder({
+    clock,
+    sha256: sha256Hex,
+    randomId: (prefix) => `${prefix}-${clock.now()}`,
+    log,
+    emit: (event) => void events.push(event),
+    nowMs: clock.now,
+    identify: ({ deviceId }) => Promise.resolve(deviceId === "gone" ? null : { connectionName: "box", tags: [] }),
+    onStored: (_epoch, changes) => void stored.push(...changes),
+    onContinued: () => undefined,
+    onLost: (restarted) => void lost.push(restarted),
+  });
+  return { clock, memory, state, stored, lost, events, recorder };
+}
+
+test("changes that are noted while a batch is stored form the next one, and are passed on in order after they are stored", async () => {
+  const { clock, state, stored, recorder } = setUp();
+  await recorder.keep("acme", false);
+  for (let index = 0; index < 100; index += 1) {
+    recorder.note({ ...change, data: { n: index } });
+    if (index % 10 === 0) await clock.advance(1);
+  }
+  expect(stored.length).toBeLessThan(100);
+  await clock.advance(30);
+  expect(stored.map(({ data }) => data)).toEqual(Array.from({ length: 100 }, (_, index) => `{"n":${index}}`));
+  expect(stored.map(({ position }) => position)).toEqual(Array.from({ length: 100 }, (_, index) => index + 1));
+  expect(state.batches.length).toBeLessThan(5);
+});
+
+test("a change of a tenant that nobody reads, and one of a device that does not exist, is not stored", async () => {
+  const { clock, stored, recorder } = setUp();
+  await recorder.keep("acme", false);
+  recorder.note({ ...change, device: { ...change.device, tenant: "other" } });
+  recorder.note({ ...change, kind: "output" });
+  recorder.note({ ...change, device: { ...change.device, deviceId: "gone" } });
+  await clock.advance(30);
+  expect(stored).toEqual([]);
+});
+
+test("changes are stored for as long as a reader may come back, and output for a shorter time", async () => {
+  const { clock, recorder } = setUp();
+  await recorder.keep("acme", true);
+  await clock.advance(changeLimits.output.durationMs);
+  expect([recorder.records("acme", "message"), recorder.records("acme", "output")]).toEqual([true, true]);
+  await clock.advance(changeLimits.events.durationMs - changeLimits.output.durationMs);
+  expect([recorder.records("acme", "message"), recorder.records("acme", "output")]).toEqual([true, false]);
+  await clock.advance(changeLimits.output.durationMs);
+  expect(recorder.records("acme", "message")).toBe(false);
+});
+
+test("a recording that cannot be stored is not kept, and the next one waits until it is stored", async () => {
+  const { clock, memory, recorder } = setUp({ failsToRecord: true });
+  await expect(recorder.keep("acme", false)).rejects.toThrow("the disk is full");
+  expect(recorder.records("acme", "message")).toBe(false);
+  await Promise.all([recorder.keep("acme", false), recorder.keep("acme", false)]);
+  expect(await memory.listRecordings()).toHaveLength(1);
+  expect(recorder.records("acme", "message")).toBe(true);
+  await clock.advance(0);
+});
+
+test("while the store fails, changes wait and then are stored in their order", async () => {
+  const { clock, state, stored, lost, events, recorder } = setUp();
+  await recorder.keep("acme", false);
+  state.fails = true;
+  recorder.note({ ...change, data: { n: 1 } });
+  await clock.advance(3 * changeRetryMs);
+  recorder.note({ ...change, data: { n: 2 } });
+  state.fails = false;
+  await clock.advance(2 * changeRetryMs);
+  expect(stored.map(({ data }) => data)).toEqual(['{"n":1}', '{"n":2}']);
+  expect(lost).toEqual([]);
+  expect(events[0]).toMatchObject({ type: "store_failed", operation: "appendChanges" });
+});
+
+test("when too many changes wait they are lost, and the log begins another series of positions", async () => {
+  const { clock, memory, state, stored, lost, recorder } = setUp();
+  await recorder.keep("acme", false);
+  recorder.note(change);
+  await clock.advance(30);
+  const { epoch } = await memory.readChangeLog();
+  state.fails = true;
+  const text = "x".repeat(1_048_576);
+  for (let size = 0; size <= maxPendingChanges; size += text.length) recorder.note({ ...change, data: { text } });
+  await clock.advance(changeRetryMs);
+  state.fails = false;
+  recorder.note({ ...change, data: { n: 2 } });
+  await clock.advance(2 * changeRetryMs);
+  expect(lost).toHaveLength(1);
+  expect(lost[0]?.epoch).not.toBe(epoch);
+  expect(stored.at(-1)?.data).toBe('{"n":2}');
+});
+
+test("closing stores what was noted", async () => {
+  const { clock, stored, recorder } = setUp();
+  await recorder.keep("acme", false);
+  recorder.note(change);
+  const closed = recorder.close();
+  await clock.advance(30);
+  await closed;
+  expect(stored).toHaveLength(1);
+});

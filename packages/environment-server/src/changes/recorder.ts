@@ -1,0 +1,226 @@
+/**
+ * Stores changes and passes them on, in the order in which they were noted. Changes that are noted while a batch is being stored form
+ * the next one, so many share a commit. Only changes of tenants whose events somebody reads, or read a while ago, are stored. While the
+ * store fails, changes wait; when too many wait they are lost, and every reader is told so.
+ */
+import type { Clock, RandomId, Sha256 } from "@letta-environments/platform";
+import type {
+  ChangeLog,
+  ChangeLogState,
+  ChangeRecording,
+  ChangeSubject,
+  NewChange,
+  StoredChange,
+} from "../change-log.ts";
+import type { EmitEvent } from "../events.ts";
+import { changeLimits, changeRetryMs, maxPendingChanges } from "../limits.ts";
+
+/** A change that has happened. */
+export interface NotedChange extends Pick<NewChange, "kind"> {
+  /** The device. What its row says of it is read when the change is stored. */
+  readonly device: Pick<ChangeSubject, "tenant" | "environmentId" | "deviceId">;
+  /** What the row said, for a row that is gone; absent: it is read. */
+  readonly identity?: DeviceIdentity;
+  readonly agentId: string | null;
+  /** Data of the event. */
+  readonly data: Readonly<Record<string, unknown>>;
+}
+
+/** What a row says of a device that decides who may see it. */
+export type DeviceIdentity = Pick<ChangeSubject, "connectionName" | "tags">;
+
+/** See the description of this file. */
+export interface ChangeRecorder {
+  /** Whether changes of a tenant are stored. */
+  records(tenant: string, kind: NewChange["kind"]): boolean;
+  note(change: NotedChange): void;
+  /** Stores changes of a tenant from now on. Resolves when that itself is stored. */
+  keep(tenant: string, includesOutput: boolean): Promise<ChangeRecording>;
+  /** Resolves with the positions of the log, when its changes were restarted after a loss. */
+  readState(): Promise<ChangeLogState>;
+  /** Resolves when everything that was noted is stored and passed on, or cannot be stored. */
+  close(): Promise<void>;
+}
+
+/** What a recorder needs. */
+export interface ChangeRecorderOptions {
+  readonly clock: Clock;
+  readonly randomId: RandomId;
+  readonly sha256: Sha256;
+  readonly log: ChangeLog;
+  readonly emit: EmitEvent;
+  /** The time that is stored, in epoch milliseconds. */
+  readonly nowMs: () => number;
+  readonly identify: (device: NotedChange["device"]) => Promise<DeviceIdentity | null>;
+  readonly onStored: (epoch: string, changes: readonly StoredChange[]) => void;
+  readonly onLost: (state: ChangeLogState) => void;
+  /** Receives the tenants whose changes an earlier process stored. */
+  readonly onContinued: (tenants: readonly string[]) => void;
+}
+
+/** How much longer than events changes are recorded, so that the time need not be stored for every event, in milliseconds. */
+const slackMs = 600_000;
+
+interface Waiting extends Omit<NotedChange, "data"> {
+  readonly data: string;
+}
+
+/** Creates a {@link ChangeRecorder}. */
+export function createChangeRecorder(options: ChangeRecorderOptions): ChangeRecorder {
+  const { clock, log, emit, nowMs, onStored, onLost } = options;
+  const recordings = createRecordings(options);
+  let waiting: Waiting[] = [];
+  let waitingSize = 0;
+  let epoch: string | null = null;
+  let hasLost = false;
+  let isClosed = false;
+  let running: Promise<void> | null = null;
+
+  async function readEpoch(): Promise<string> {
+    if (hasLost) {
+      await log.restartChangeLog(newEpoch(options));
+      [hasLost, epoch] = [false, null];
+      onLost(await log.readChangeLog());
+    }
+    epoch ??= (await log.readChangeLog()).epoch;
+    return epoch;
+  }
+
+  async function store(batch: readonly Waiting[]): Promise<void> {
+    await recordings.load();
+    const current = await readEpoch();
+    const kept = batch.filter(({ device, kind }) => recordings.records(device.tenant, kind));
+    const changes = await describe(kept, options);
+    if (changes.length === 0) return;
+    const storedAt = nowMs();
+    const first = await log.appendChanges(changes, storedAt);
+    onStored(
+      current,
+      changes.map((change, index) => ({ ...change, position: first + index, storedAt })),
+    );
+  }
+
+  async function run(): Promise<void> {
+    while (waiting.length > 0) {
+      const batch = waiting;
+      const size = waitingSize;
+      [waiting, waitingSize] = [[], 0];
+      try {
+        await store(batch);
+      } catch (cause) {
+        emit({ type: "store_failed", operation: "appendChanges", cause });
+        if (isClosed) return;
+        [waiting, waitingSize] = [[...batch, ...waiting], size + waitingSize];
+        limitWaiting();
+        await new Promise<void>((resolve) => void clock.setTimer(changeRetryMs, resolve));
+      }
+    }
+  }
+
+  function limitWaiting(): void {
+    if (waitingSize <= maxPendingChanges) return;
+    [waiting, waitingSize] = [[], 0];
+    hasLost = true;
+  }
+
+  return {
+    records: recordings.records,
+    note({ data, ...change }) {
+      if (isClosed || !recordings.records(change.device.tenant, change.kind)) return;
+      const text = JSON.stringify(data);
+      waiting.push({ ...change, data: text });
+      waitingSize += text.length;
+      limitWaiting();
+      running ??= run().finally(() => (running = null));
+    },
+    keep: recordings.keep,
+    async readState() {
+      await readEpoch();
+      return log.readChangeLog();
+    },
+    async close() {
+      isClosed = true;
+      await running;
+    },
+  };
+}
+
+/** Adds what the rows of the devices say now. */
+async function describe(
+  batch: readonly Waiting[],
+  { identify }: Pick<ChangeRecorderOptions, "identify">,
+): Promise<readonly NewChange[]> {
+  const known = new Map<string, DeviceIdentity | null>();
+  const changes: NewChange[] = [];
+  for (const { device, identity, kind, agentId, data } of batch) {
+    let found = identity ?? known.get(device.environmentId);
+    if (found === undefined) known.set(device.environmentId, (found = await identify(device)));
+    // Nobody may see a device that does not exist.
+    if (found !== null) changes.push({ ...device, ...found, kind, agentId, data });
+  }
+  return changes;
+}
+
+/** The recordings in memory and in the store. Before they are read, everything counts as recorded. */
+function createRecordings({ log, nowMs, onContinued }: Pick<ChangeRecorderOptions, "log" | "nowMs" | "onContinued">) {
+  const known = new Map<string, ChangeRecording>();
+  const saving = new Map<string, Promise<void>>();
+  let isLoaded = false;
+
+  async function save(recording: ChangeRecording, before: ChangeRecording): Promise<void> {
+    const { tenant } = recording;
+    const running = log.saveRecording(recording).finally(() => saving.delete(tenant));
+    saving.set(tenant, running);
+    try {
+      await running;
+    } catch (cause) {
+      known.set(tenant, before);
+      throw cause;
+    }
+  }
+
+  async function load(): Promise<void> {
+    if (isLoaded) return;
+    const stored = await log.listRecordings();
+    // Another call may have finished meanwhile.
+    if (isLoaded) return;
+    for (const recording of stored) known.set(recording.tenant, recording);
+    isLoaded = true;
+    onContinued([...known.keys()]);
+  }
+
+  return {
+    load,
+    records(tenant: string, kind: NewChange["kind"]): boolean {
+      const recording = known.get(tenant);
+      if (recording === undefined) return !isLoaded;
+      return (kind === "output" ? recording.outputUntilMs : recording.untilMs) > nowMs();
+    },
+    async keep(tenant: string, includesOutput: boolean): Promise<ChangeRecording> {
+      await load();
+      // A stream may begin when it is certain that its events are stored, also after a crash.
+      while (saving.has(tenant)) await saving.get(tenant);
+      const now = nowMs();
+      const before = known.get(tenant) ?? { tenant, untilMs: 0, outputSinceMs: 0, outputUntilMs: 0 };
+      const { events, output } = changeLimits;
+      const isFresh =
+        before.untilMs >= now + events.durationMs + slackMs / 2 &&
+        (!includesOutput || before.outputUntilMs >= now + output.durationMs + slackMs / 2);
+      if (isFresh) return before;
+      const recording: ChangeRecording = {
+        tenant,
+        untilMs: now + events.durationMs + slackMs,
+        outputSinceMs: includesOutput && before.outputUntilMs <= now ? now : before.outputSinceMs,
+        outputUntilMs: includesOutput ? now + output.durationMs + slackMs : before.outputUntilMs,
+      };
+      known.set(tenant, recording);
+      await save(recording, before);
+      return recording;
+    },
+  };
+}
+
+/** Names a new series of positions. */
+function newEpoch({ randomId, sha256 }: Pick<ChangeRecorderOptions, "randomId" | "sha256">): string {
+  return sha256(randomId("epoch")).slice(0, 16);
+}

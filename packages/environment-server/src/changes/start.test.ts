@@ -1,0 +1,40 @@
+import { expect, test } from "vitest";
+import { changeLimits } from "../limits.ts";
+import { decideStart } from "./start.ts";
+
+const state = { epoch: "0123456789abcdef", lastPosition: 100, removedThrough: 10, outputRemovedThrough: 50 };
+const now = 1_770_000_000_000;
+const cursor = { epoch: state.epoch, position: 60, atMs: now - 1_000 };
+const { events, output } = changeLimits;
+
+test("a reader without a last event receives what happens from now on", () => {
+  expect(decideStart(null, state, now, 0)).toEqual({ after: 100, gap: null });
+});
+
+test("a reader continues behind its last event while everything is kept", () => {
+  expect(decideStart(cursor, state, now, 0)).toEqual({ after: 60, gap: null });
+  expect(decideStart({ ...cursor, position: 10 }, state, now, null)).toEqual({ after: 10, gap: null });
+  expect(decideStart({ ...cursor, position: 100 }, state, now, 0)).toEqual({ after: 100, gap: null });
+});
+
+test.each([
+  ["another epoch", { epoch: "fedcba9876543210" }, "unknown"],
+  ["a position that does not exist yet", { position: 101 }, "unknown"],
+  ["removed events", { position: 9 }, "expired"],
+  ["the time for which events are kept", { atMs: now - events.durationMs }, "expired"],
+] as const)(
+  "a reader that has missed events, by %s, is told so and receives what happens from now on",
+  (_why, change, gap) => {
+    expect(decideStart({ ...cursor, ...change }, state, now, null)).toEqual({ after: 100, gap });
+  },
+);
+
+test.each([
+  ["removed output", { position: 49 }, 0],
+  ["the time for which output is kept", { atMs: now - output.durationMs }, 0],
+  ["output that was not stored", {}, now],
+] as const)("a reader that has missed output only, by %s, is told so and continues", (_why, change, outputSinceMs) => {
+  const given = { ...cursor, ...change };
+  expect(decideStart(given, state, now, outputSinceMs)).toEqual({ after: given.position, gap: "output_expired" });
+  expect(decideStart(given, state, now, null)).toEqual({ after: given.position, gap: null });
+});

@@ -1,0 +1,149 @@
+/** The open streams of events: how many there may be, where each one starts, and what keeps them open. */
+import type { Clock } from "@letta-environments/platform";
+import type { ChangeLog } from "../change-log.ts";
+import type { EmitEvent } from "../events.ts";
+import { eventHeartbeatMs, maxStreams, maxStreamsPerKey, maxUnreadBytes, maxUnreadBytesPerKey } from "../limits.ts";
+import { createMemoryBudget, type MemoryBudget } from "../memory-budget.ts";
+import { type ChangeView, devicesOf, receives } from "./audience.ts";
+import { type Cursor, formatCursor } from "./cursor.ts";
+import { openingText } from "./event-text.ts";
+import { changeText, type FanOut, gapText } from "./fan-out.ts";
+import { createEventReader, type EventReader, type StreamEnd } from "./reader.ts";
+import type { ChangeRecorder } from "./recorder.ts";
+import { decideStart } from "./start.ts";
+
+/** An open stream. */
+export type EventStream = Pick<EventReader, "stream" | "ended" | "end">;
+
+/** See the description of this file. */
+export interface EventStreams {
+  /**
+   * Opens a stream behind the last event of a reader; `null` for a reader that wants what happens from now on. Resolves with
+   * `too_many` when the key, or all keys together, have too many. Rejects when the store fails.
+   */
+  open(view: ChangeView, cursor: Cursor | null): Promise<EventStream | "too_many">;
+  /** Ends every stream. */
+  end(reason: StreamEnd): void;
+}
+
+/** What streams need. */
+export interface EventStreamsOptions {
+  readonly clock: Clock;
+  readonly log: Pick<ChangeLog, "readChanges">;
+  readonly recorder: Pick<ChangeRecorder, "keep" | "readState">;
+  readonly fanOut: FanOut;
+  readonly emit: EmitEvent;
+  readonly nowMs: () => number;
+}
+
+/** Creates {@link EventStreams}. */
+export function createEventStreams(options: EventStreamsOptions): EventStreams {
+  const { fanOut } = options;
+  const budget = createMemoryBudget({ maxOwnerBytes: maxUnreadBytesPerKey, maxTotalBytes: maxUnreadBytes });
+  const reserve = createPlaces();
+  const heartbeat = createHeartbeat(options);
+  return {
+    async open(view, cursor) {
+      const { tenant, keyId } = view.principal;
+      const owner = JSON.stringify([tenant, keyId]);
+      const release = reserve(owner);
+      if (release === null) return "too_many";
+      try {
+        const reader = await openReader(options, budget, { view, cursor, owner });
+        const leave = fanOut.add(reader, view);
+        const stopBeat = heartbeat.add(view);
+        void reader.ended.then(() => {
+          leave();
+          stopBeat();
+          release();
+        });
+        return reader;
+      } catch (cause) {
+        release();
+        throw cause;
+      }
+    },
+    end: (reason) => fanOut.end(reason),
+  };
+}
+
+/** Counts the streams. Returns a function that takes a place of a key: it returns what gives it back, or `null` if there is none. */
+function createPlaces(): (owner: string) => (() => void) | null {
+  const counts = new Map<string, number>();
+  let opened = 0;
+  return (owner) => {
+    const count = counts.get(owner) ?? 0;
+    if (count >= maxStreamsPerKey || opened >= maxStreams) return null;
+    counts.set(owner, count + 1);
+    opened += 1;
+    return () => {
+      opened -= 1;
+      const left = (counts.get(owner) ?? 1) - 1;
+      if (left === 0) counts.delete(owner);
+      else counts.set(owner, left);
+    };
+  };
+}
+
+/** Keeps streams open, and the changes of their tenants stored. Its timer runs only while there are streams. */
+function createHeartbeat({ clock, recorder, fanOut, emit, nowMs }: EventStreamsOptions) {
+  const views = new Set<ChangeView>();
+  let cancelTimer: (() => void) | null = null;
+
+  function schedule(): void {
+    cancelTimer ??= clock.setTimer(eventHeartbeatMs, () => {
+      cancelTimer = null;
+      void beat().catch((cause: unknown) => emit({ type: "store_failed", operation: "saveRecording", cause }));
+      if (views.size > 0) schedule();
+    });
+  }
+
+  async function beat(): Promise<void> {
+    const { epoch } = await recorder.readState();
+    fanOut.beat(epoch, nowMs());
+    const tenants = new Map<string, boolean>();
+    for (const { principal, includesOutput } of views)
+      tenants.set(principal.tenant, includesOutput || tenants.get(principal.tenant) === true);
+    for (const [tenant, includesOutput] of tenants) await recorder.keep(tenant, includesOutput);
+  }
+
+  return {
+    /** Returns a function that stops it for a stream. */
+    add(view: ChangeView): () => void {
+      views.add(view);
+      schedule();
+      return () => {
+        views.delete(view);
+        if (views.size > 0) return;
+        cancelTimer?.();
+        cancelTimer = null;
+      };
+    },
+  };
+}
+
+async function openReader(
+  { clock, log, recorder, nowMs }: EventStreamsOptions,
+  budget: MemoryBudget,
+  { view, cursor, owner }: { readonly view: ChangeView; readonly cursor: Cursor | null; readonly owner: string },
+): Promise<EventReader> {
+  const { principal, includesOutput } = view;
+  const { tenant } = principal;
+  const { outputSinceMs } = await recorder.keep(tenant, includesOutput);
+  const state = await recorder.readState();
+  const { epoch } = state;
+  const atMs = nowMs();
+  const { after, gap } = decideStart(cursor, state, atMs, includesOutput ? outputSinceMs : null);
+  // A reader that continues keeps its own id, which says how old its last event is.
+  const id = formatCursor(cursor !== null && gap === null ? cursor : { epoch, position: after, atMs });
+  const selection = { tenant, includesOutput, deviceIds: devicesOf(view) };
+  return createEventReader({
+    clock,
+    budget,
+    owner,
+    opening: [openingText(id), ...(gap === null ? [] : [gapText(id, gap)])],
+    after,
+    readPage: (position) => log.readChanges({ ...selection, after: position }),
+    textOf: (change) => (receives(view, change) ? changeText(epoch, change) : null),
+  });
+}

@@ -1,0 +1,56 @@
+/** Streams of events: which ones a principal may open, and how a stream is resumed. */
+import {
+  type PlainResponse,
+  type Principal,
+  problemResponse,
+  type StreamEventsQuery,
+} from "@letta-environments/schema";
+import { parseCursor } from "../../changes/cursor.ts";
+import type { EventStream } from "../../changes/streams.ts";
+import { maxStreams, maxStreamsPerKey } from "../../limits.ts";
+import type { ServerContext } from "../context.ts";
+
+/** What a reader asks for. */
+export interface EventsRequest {
+  readonly query: StreamEventsQuery;
+  /** `Last-Event-ID` of the request; `null` when it has none. */
+  readonly lastEventId: string | null;
+}
+
+/** An open stream, or the response that refuses it. */
+export type EventsDecision =
+  | { readonly kind: "opened"; readonly stream: EventStream }
+  | { readonly kind: "refused"; readonly response: PlainResponse };
+
+/** Opens a stream of events. The caller has checked the scope of the endpoint. */
+export async function openEvents(
+  { changes, isClosing }: Pick<ServerContext, "changes" | "isClosing">,
+  { query, lastEventId }: EventsRequest,
+  principal: Principal,
+): Promise<EventsDecision> {
+  const includesOutput = query.include === "output";
+  if (includesOutput && !principal.scopes.has("view")) return refuse(withoutView);
+  // An empty id is what a client has before the first event (WHATWG HTML, section 9.2.4).
+  const cursor = lastEventId === null || lastEventId === "" ? null : parseCursor(lastEventId);
+  if (cursor === null && lastEventId !== null && lastEventId !== "") return refuse(malformedId);
+  if (isClosing()) return refuse(problemResponse("shutting_down"));
+  const stream = await changes.streams.open({ principal, includesOutput, deviceId: query.deviceId ?? null }, cursor);
+  return stream === "too_many" ? refuse(tooMany) : { kind: "opened", stream };
+}
+
+function refuse(response: PlainResponse): EventsDecision {
+  return { kind: "refused", response };
+}
+
+const withoutView = problemResponse("insufficient_scope", {
+  detail: "The gateway key lacks the scope 'view', which include=output needs.",
+});
+
+const malformedId = problemResponse("invalid_request", {
+  issues: [{ member: "last-event-id", rule: "must be the id of an event, or absent" }],
+});
+
+const tooMany = problemResponse("rate_limited", {
+  detail: `The gateway key has ${maxStreamsPerKey} streams of events open, or the server has ${maxStreams}.`,
+  headers: { "retry-after": "10" },
+});

@@ -1,0 +1,81 @@
+/** What changes need to know of devices and messages: the rows as events show them, and who may see them. */
+import type { StoredApproval } from "../../approval-log.ts";
+import type { ApprovalTracker } from "../../approvals/tracker.ts";
+import type { ChangesOptions } from "../../changes/changes.ts";
+import type { ChangeFeed } from "../../changes/feed.ts";
+import type { DeviceReference } from "../../events.ts";
+import type { EnvironmentRow, EnvironmentRows } from "../../ports.ts";
+import type { DeviceAdministration } from "../devices.ts";
+import { presentMessage } from "../messages/status.ts";
+import type { Presentation } from "../presentation.ts";
+
+/** Creates the sources. `presentation` is called with the first change. */
+export function createChangeSources(
+  store: Pick<EnvironmentRows, "findEnvironments" | "listEnvironments">,
+  presentation: () => Pick<Presentation, "inEvents">,
+): Pick<ChangesOptions, "identify" | "readEnvironment" | "listEnvironments" | "presentMessage"> {
+  type Device = Parameters<ChangesOptions["identify"]>[0];
+  async function find({ tenant, deviceId, environmentId }: Device): Promise<EnvironmentRow | undefined> {
+    const rows = await store.findEnvironments(tenant, deviceId);
+    return rows.find(({ id }) => id === environmentId);
+  }
+  return {
+    async identify(device) {
+      const row = await find(device);
+      return row === undefined ? null : { connectionName: row.connectionName, tags: row.tags };
+    },
+    async readEnvironment(device) {
+      const row = await find(device);
+      return row === undefined ? null : presentation().inEvents(row);
+    },
+    listEnvironments: (filter) => store.listEnvironments(filter),
+    presentMessage: (message, deviceId) => presentMessage({ scopes: new Set() }, message, deviceId),
+  };
+}
+
+/** Returns an administration whose changes of devices are events. */
+export function noteDeviceChanges(
+  devices: DeviceAdministration,
+  feed: Pick<ChangeFeed, "changed" | "removed">,
+): DeviceAdministration {
+  return {
+    ...devices,
+    async remove(...values) {
+      const rows = await devices.remove(...values);
+      for (const row of rows ?? []) feed.removed(row);
+      return rows;
+    },
+    async label(...values) {
+      const rows = await devices.label(...values);
+      for (const { tenant, id: environmentId, deviceId } of rows ?? [])
+        feed.changed({ tenant, environmentId, deviceId });
+      return rows;
+    },
+  };
+}
+
+/** Makes changes of requests for permission events. */
+export function noteApprovals(approvals: Pick<ApprovalTracker, "onChange">, feed: Pick<ChangeFeed, "approval">): void {
+  approvals.onChange(({ change, approval }) =>
+    feed.approval(approval.scope, (device) => ({ change, approval: presentApproval(device, approval) })),
+  );
+}
+
+function presentApproval({ deviceId, connectionId }: DeviceReference, approval: StoredApproval): object {
+  const { scope, request, requestedAt, messageId, expiry, decision } = approval;
+  return {
+    id: request.toolCallId,
+    connectionId,
+    deviceId,
+    agentId: scope.agentId || null,
+    conversationId: scope.conversationId,
+    tool: request.tool,
+    reason: decision === null ? request.reason : decision.reason,
+    suggestions: request.suggestions,
+    requestedAt,
+    clientMessageId: messageId,
+    ...(decision === null
+      ? { input: request.input, inputTruncated: request.isInputCut, expiresAt: expiry?.at ?? null }
+      : { decision: decision.behavior, decidedBy: decision.decidedBy, decidedAt: decision.decidedAt }),
+  };
+}

@@ -1,0 +1,215 @@
+/**
+ * {@link ChangeLog} in SQLite. One row has the last position and the sizes, so that the limits cost no scan. Changes are appended in
+ * the order of their primary key, which is the cheapest place to insert.
+ */
+import type { GroupCommit, SqliteDatabase, SqliteRow } from "@letta-environments/platform";
+import {
+  type ChangeKind,
+  type ChangeLimits,
+  type ChangeLog,
+  type ChangePage,
+  type ChangeSelection,
+  type NewChange,
+  sizeOfChange,
+  type StoredChange,
+} from "../change-log.ts";
+import { changePageLimits } from "../limits.ts";
+import { readInteger, readOptionalText, readText } from "./columns.ts";
+
+const columns = "position, kind, tenant, environment_id, device_id, connection_name, tags, agent_id, data, stored_at";
+
+/** Oldest changes that are looked at in one step when the size is exceeded. */
+const evictionStep = 64;
+
+/** Creates a {@link ChangeLog}. */
+export function createSqliteChangeLog(database: SqliteDatabase, commit: GroupCommit, limits: ChangeLimits): ChangeLog {
+  const readState = database.prepare("SELECT * FROM environment_change_log");
+  const restart = database.prepare(`UPDATE environment_change_log SET epoch = ?, events_size = 0, output_size = 0,
+    removed_through = last_position, output_removed_through = last_position`);
+  const removeAll = database.prepare("DELETE FROM environment_change");
+  const listRecordings = database.prepare(
+    "SELECT tenant, until, output_since, output_until FROM environment_change_recording",
+  );
+  const saveRecording =
+    database.prepare(`INSERT INTO environment_change_recording (tenant, until, output_since, output_until)
+    VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE
+    SET until = excluded.until, output_since = excluded.output_since, output_until = excluded.output_until`);
+  const append = prepareAppend(database, limits);
+  const prune = preparePrune(database, limits);
+
+  return {
+    appendChanges: (changes, nowMs) => commit(() => append(changes, nowMs), { rows: changes.length, isPatient: true }),
+    readChanges: preparePages(database),
+    async readChangeLog() {
+      const row = readState.get() ?? {};
+      return {
+        epoch: readText(row, "epoch"),
+        lastPosition: readInteger(row, "last_position"),
+        removedThrough: readInteger(row, "removed_through"),
+        outputRemovedThrough: readInteger(row, "output_removed_through"),
+      };
+    },
+    restartChangeLog: (epoch) =>
+      commit(() => {
+        removeAll.run();
+        restart.run(epoch);
+      }),
+    listRecordings: async () =>
+      listRecordings.all().map((row) => ({
+        tenant: readText(row, "tenant"),
+        untilMs: readInteger(row, "until"),
+        outputSinceMs: readInteger(row, "output_since"),
+        outputUntilMs: readInteger(row, "output_until"),
+      })),
+    saveRecording: ({ tenant, untilMs, outputSinceMs, outputUntilMs }) =>
+      commit(() => void saveRecording.run(tenant, untilMs, outputSinceMs, outputUntilMs)),
+    pruneChanges: (nowMs, limit) => commit(() => prune(nowMs, limit), { rows: limit }),
+  };
+}
+
+/** Removes the oldest changes of one part, events or output, for as long as they match. */
+type RemoveOldest = (mayStay: (row: SqliteRow, removedSize: number) => boolean, limit: number) => number;
+
+function prepareRemoval(database: SqliteDatabase, isOutput: 0 | 1): RemoveOldest {
+  const part = isOutput === 1 ? "output_" : "";
+  const findOldest = database.prepare(`SELECT position, size, stored_at FROM environment_change
+    WHERE is_output = ${isOutput} ORDER BY position LIMIT ?`);
+  const remove = database.prepare(`DELETE FROM environment_change WHERE is_output = ${isOutput} AND position <= ?`);
+  const note = database.prepare(`UPDATE environment_change_log
+    SET ${part === "" ? "events_" : part}size = ${part === "" ? "events_" : part}size - ?, ${part}removed_through = ?`);
+  return (mayStay, limit) => {
+    let [removedSize, count, last] = [0, 0, 0];
+    for (const row of findOldest.all(limit)) {
+      if (mayStay(row, removedSize)) break;
+      removedSize += readInteger(row, "size");
+      last = readInteger(row, "position");
+      count += 1;
+    }
+    if (count === 0) return 0;
+    remove.run(last);
+    note.run(removedSize, last);
+    return count;
+  };
+}
+
+function prepareAppend(database: SqliteDatabase, limits: ChangeLimits) {
+  const insert = database.prepare(`INSERT INTO environment_change (${columns}, is_output, size)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`);
+  const advance = database.prepare(`UPDATE environment_change_log
+    SET last_position = last_position + ?, events_size = events_size + ?, output_size = output_size + ?
+    RETURNING last_position, events_size, output_size`);
+  const removeEvents = prepareRemoval(database, 0);
+  const removeOutput = prepareRemoval(database, 1);
+
+  function limitSize(size: number, maxSize: number, remove: RemoveOldest): void {
+    let excess = size - maxSize;
+    while (excess > 0) {
+      let removed = 0;
+      const mayStay = (row: SqliteRow, removedSize: number): boolean => {
+        if (removedSize >= excess) return true;
+        removed = removedSize + readInteger(row, "size");
+        return false;
+      };
+      if (remove(mayStay, evictionStep) === 0) return;
+      excess -= removed;
+    }
+  }
+
+  return (changes: readonly NewChange[], nowMs: number): number => {
+    const sizes = changes.map(sizeOfChange);
+    const [events, output] = [0, 1].map((isOutput) =>
+      changes.reduce(
+        (sum, { kind }, index) => sum + (Number(kind === "output") === isOutput ? (sizes[index] ?? 0) : 0),
+        0,
+      ),
+    );
+    const state = advance.get(changes.length, events ?? 0, output ?? 0) ?? {};
+    const first = readInteger(state, "last_position") - changes.length + 1;
+    for (const [index, change] of changes.entries()) {
+      const { kind, tenant, environmentId, deviceId, connectionName, tags, agentId, data } = change;
+      insert.run(
+        ...[
+          first + index,
+          kind,
+          tenant,
+          environmentId,
+          deviceId,
+          connectionName,
+          writeTags(tags),
+          agentId,
+          data,
+          nowMs,
+        ],
+        ...[Number(kind === "output"), sizes[index] ?? 0],
+      );
+    }
+    limitSize(readInteger(state, "events_size"), limits.events.maxSize, removeEvents);
+    limitSize(readInteger(state, "output_size"), limits.output.maxSize, removeOutput);
+    return first;
+  };
+}
+
+function preparePrune(database: SqliteDatabase, limits: ChangeLimits): (nowMs: number, limit: number) => boolean {
+  const removals = [
+    [prepareRemoval(database, 0), limits.events],
+    [prepareRemoval(database, 1), limits.output],
+  ] as const;
+  const removeRecordings = database.prepare("DELETE FROM environment_change_recording WHERE until <= ?");
+  return (nowMs, limit) => {
+    removeRecordings.run(nowMs);
+    const counts = removals.map(([remove, { durationMs }]) =>
+      remove((row) => readInteger(row, "stored_at") > nowMs - durationMs, limit),
+    );
+    return counts.some((count) => count >= limit);
+  };
+}
+
+function preparePages(database: SqliteDatabase): ChangeLog["readChanges"] {
+  const where = `tenant = ? AND position > ? AND is_output <= ?
+    AND (? IS NULL OR device_id IN (SELECT value FROM json_each(?)))`;
+  const findSizes = database.prepare(
+    `SELECT position, size FROM environment_change WHERE ${where} ORDER BY position LIMIT ?`,
+  );
+  const read = database.prepare(
+    `SELECT ${columns} FROM environment_change WHERE ${where} AND position <= ? ORDER BY position`,
+  );
+  const readLast = database.prepare("SELECT last_position FROM environment_change_log");
+
+  return async ({ tenant, after, includesOutput, deviceIds }: ChangeSelection): Promise<ChangePage> => {
+    const devices = deviceIds === null ? null : JSON.stringify(deviceIds);
+    const values = [tenant, after, Number(includesOutput), devices, devices];
+    const sizes = findSizes.all(...values, changePageLimits.changes + 1);
+    let [count, size, through] = [0, 0, after];
+    for (const row of sizes.slice(0, changePageLimits.changes)) {
+      size += readInteger(row, "size");
+      if (count > 0 && size > changePageLimits.size) break;
+      through = readInteger(row, "position");
+      count += 1;
+    }
+    const hasMore = count < sizes.length;
+    const changes = count === 0 ? [] : read.all(...values, through).map(readChange);
+    const last = readInteger(readLast.get() ?? {}, "last_position");
+    return { changes, through: hasMore ? through : Math.max(after, last), hasMore };
+  };
+}
+
+function readChange(row: SqliteRow): StoredChange {
+  const tags = readOptionalText(row, "tags");
+  return {
+    position: readInteger(row, "position"),
+    // A check of the table allows no other kinds, and only this file writes tags.
+    kind: readText(row, "kind") as ChangeKind,
+    tenant: readText(row, "tenant"),
+    environmentId: readText(row, "environment_id"),
+    deviceId: readText(row, "device_id"),
+    connectionName: readText(row, "connection_name"),
+    tags: tags === null ? [] : (JSON.parse(tags) as string[]),
+    agentId: readOptionalText(row, "agent_id"),
+    data: readText(row, "data"),
+    storedAt: readInteger(row, "stored_at"),
+  };
+}
+
+function writeTags(tags: readonly string[]): string | null {
+  return tags.length === 0 ? null : JSON.stringify(tags);
+}
