@@ -6,7 +6,7 @@ import type { PlainResponse } from "@letta-environments/schema";
 import { type Context, Hono } from "hono";
 import { basePath } from "hono/route";
 import type { GatewayRequest } from "../http/gateway-request.ts";
-import type { GatewayResponse } from "../http/response.ts";
+import { type GatewayResponse, isStreamed } from "../http/response.ts";
 import type { MaybePromise } from "../lib/steps.ts";
 import type { Pipeline } from "../pipeline.ts";
 import type { HostRoute } from "./routes.ts";
@@ -69,7 +69,9 @@ export function createGateway<Bindings extends object = object>(
 }
 
 /** The response as the web's `Response`. */
-export function toWebResponse({ status, headers, body }: GatewayResponse): Response {
+export function toWebResponse(response: GatewayResponse): Response {
+  const { status, headers } = response;
+  const body = isStreamed(response) ? response.stream : response.body;
   // A body never views shared memory, which the type does not say.
   return new Response(body as Exclude<PlainResponse["body"], Uint8Array> | Uint8Array<ArrayBuffer>, {
     status,

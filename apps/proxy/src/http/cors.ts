@@ -16,7 +16,7 @@ const sdkHeaders =
 
 const preflightHeaders: PlainHeaders = {
   "access-control-allow-methods": "GET, POST, PATCH, DELETE",
-  "access-control-allow-headers": `authorization, content-type, idempotency-key, prefer, x-request-id, if-none-match, cache-control, ${sdkHeaders}`,
+  "access-control-allow-headers": `authorization, content-type, idempotency-key, prefer, x-request-id, if-none-match, cache-control, last-event-id, ${sdkHeaders}`,
   "access-control-max-age": String(maxAgeSeconds),
 };
 

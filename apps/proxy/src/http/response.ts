@@ -12,6 +12,20 @@ export interface ResponseWith<Body> extends Omit<PlainResponse, "body"> {
 /** A response of the gateway. Its body may be a stream, which the host sends chunk by chunk. */
 export type GatewayResponse = ResponseWith<PlainResponse["body"] | ReadableStream<Uint8Array>>;
 
+/**
+ * A response whose body is a stream that goes on after the response was completed, such as one of events. The steps of the pipeline see a
+ * response without a body; the host sends the stream.
+ */
+export interface StreamedResponse extends PlainResponse {
+  readonly body: null;
+  readonly stream: ReadableStream<Uint8Array>;
+}
+
+/** Whether a response has a stream. */
+export function isStreamed(response: object): response is StreamedResponse {
+  return "stream" in response;
+}
+
 /** `Cache-Control` of responses with an entity tag: the client may store them but must revalidate. */
 export const revalidated = "private, no-cache";
 
@@ -26,7 +40,10 @@ export function finishResponse<Body extends GatewayResponse["body"]>(
 ): ResponseWith<Body | null> {
   // Nobody reads the stream of a HEAD, so its source must end.
   if (method === "HEAD" && response.body instanceof ReadableStream) void response.body.cancel().catch(() => undefined);
+  const stream = isStreamed(response) ? response.stream : null;
+  if (method === "HEAD") void stream?.cancel().catch(() => undefined);
   return {
+    ...(stream !== null && method !== "HEAD" && { stream }),
     status: response.status,
     headers: {
       ...response.headers,

@@ -65,7 +65,12 @@ const pipeline = {
 
 async function open(hasLane: boolean): Promise<Server> {
   // Deno never ends a response that waits behind another one on a connection that is dropped; admission would count it for ever.
-  const admission = { accept: () => undefined, admit: () => null, hasRoomForDevices: () => true };
+  const admission = {
+    accept: () => undefined,
+    admit: () => null,
+    admitStream: () => true,
+    hasRoomForDevices: () => true,
+  };
   const options = {
     pipeline,
     routes: [],

@@ -78,6 +78,11 @@ export interface Admission {
   accept(socket: Socket): void;
   /** Counts a request until its end, or returns the response that refuses it. */
   admit(incoming: AdmittedRequest, outgoing: AdmittedExchange): PlainResponse | null;
+  /**
+   * Counts an admitted request no longer, because its response is a stream, which is limited as a connection. Returns whether there is
+   * room for it: the last fifth of the connections is for other requests.
+   */
+  admitStream(incoming: AdmittedRequest, outgoing: AdmittedExchange): boolean;
   /** Whether another connection may become a device's socket. The last fifth is for callers. */
   hasRoomForDevices(): boolean;
 }
@@ -150,6 +155,10 @@ export function createAdmission({ clock, maxConnections, onOverload }: Admission
       admittedMeanwhile += 1;
       requests.begin(incoming, outgoing);
       return null;
+    },
+    admitStream(incoming, outgoing) {
+      requests.leave(incoming, outgoing);
+      return connections <= maxConnections * keptShare;
     },
     hasRoomForDevices: () => connections <= maxConnections * keptShare,
   };

@@ -7,12 +7,14 @@ import { getRequestListener, type HttpBindings, RequestError } from "@hono/node-
 import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
 import type { RandomId } from "@letta-environments/platform";
 import { problemResponse } from "@letta-environments/schema";
-import { finishResponse } from "../../http/response.ts";
+import { finishResponse, isStreamed } from "../../http/response.ts";
 import type { Pipeline } from "../../pipeline.ts";
 import { createGateway, toWebResponse } from "../gateway.ts";
 import type { HostRoute } from "../routes.ts";
+import type { Admission } from "./admission.ts";
 import { NodeRequest, requestTarget } from "./request.ts";
 import { sendResponse } from "./response.ts";
+import { startStream } from "./stream.ts";
 
 /** Responds to a request. It never rejects for a reason that the caller could cause. */
 export type HonoListener = (incoming: IncomingMessage, outgoing: ServerResponse) => Promise<void>;
@@ -22,20 +24,29 @@ export interface HonoListenerOptions {
   readonly pipeline: Pick<Pipeline, "handle">;
   readonly routes: readonly HostRoute[];
   readonly randomId: RandomId;
+  readonly admission: Pick<Admission, "admitStream">;
   /** Receives failures that become a 500. */
   readonly onFailure: (cause: unknown) => void;
 }
 
 /** Creates the app of a pipeline and connects it to Node's server: requests as they were on the wire, responses without a detour. */
-export function createHonoListener({ pipeline, routes, randomId, onFailure }: HonoListenerOptions): HonoListener {
+export function createHonoListener({
+  pipeline,
+  routes,
+  randomId,
+  admission,
+  onFailure,
+}: HonoListenerOptions): HonoListener {
   const app = createGateway<HttpBindings>(pipeline, {
     routes,
     toGatewayRequest: ({ env }) => new NodeRequest(env.incoming, env.outgoing),
     toPath: (_request, options) => requestTarget(options?.env?.incoming.url ?? "").path,
     toResponse(response, { env }) {
-      // A stream is left to node-server; the marker says that the rest is done.
-      if (response.body instanceof ReadableStream) return toWebResponse(response);
-      sendResponse(response, env.outgoing);
+      if (isStreamed(response)) startStream(admission, env.incoming, env.outgoing, response);
+      // A stream of another kind is left to node-server.
+      else if (response.body instanceof ReadableStream) return toWebResponse(response);
+      else sendResponse(response, env.outgoing);
+      // The marker says that the rest is done.
       return RESPONSE_ALREADY_SENT;
     },
   });

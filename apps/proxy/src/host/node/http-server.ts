@@ -6,7 +6,7 @@ import type { RandomId } from "@letta-environments/platform";
 import { atTurnEnd } from "@letta-environments/platform/node";
 import { type PlainResponse, problemResponse } from "@letta-environments/schema";
 import { type GatewayRequest, resolveRequestId } from "../../http/gateway-request.ts";
-import { finishResponse, type GatewayResponse } from "../../http/response.ts";
+import { finishResponse, type GatewayResponse, isStreamed } from "../../http/response.ts";
 import type { MaybePromise } from "../../lib/steps.ts";
 import type { Pipeline } from "../../pipeline.ts";
 import type { HostRoute } from "../routes.ts";
@@ -23,6 +23,7 @@ import {
   serverOptions,
 } from "./request-head.ts";
 import { dropUnreadBody, sendResponse } from "./response.ts";
+import { startStream } from "./stream.ts";
 
 /** Timeouts for callers, in milliseconds. */
 export interface ServerTimeouts {
@@ -83,7 +84,8 @@ export function createHttpServer(options: HttpServerOptions): Server {
   function send(incoming: IncomingMessage, outgoing: ServerResponse, response: GatewayResponse): void {
     if (incoming.method === "POST" && !incoming.readableEnded) dropUnreadBody(incoming, outgoing);
     try {
-      sendResponse(response, outgoing);
+      if (isStreamed(response)) startStream(admission, incoming, outgoing, response);
+      else sendResponse(response, outgoing);
     } catch (cause) {
       // A header field that Node refuses to write, or a stream, before anything is written.
       onFailure(cause);

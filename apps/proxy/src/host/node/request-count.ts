@@ -8,6 +8,8 @@ export interface RequestCount {
   readonly value: number;
   /** Counts a request until its response closes, or its connection. `socket` is absent where the response always closes. */
   begin(incoming: { readonly socket?: Closing }, outgoing: Closing): void;
+  /** Counts a request no longer, although its response goes on: it is a stream. The connection has no other request. */
+  leave(incoming: { readonly socket?: Closing }, outgoing: Closing): void;
 }
 
 /**
@@ -39,6 +41,10 @@ export function createRequestCount(onEnd: () => void = () => undefined): Request
       counted[unfinished] = (counted[unfinished] ?? 0) + 1;
       value += 1;
       outgoing.on("close", () => end(counted, Math.min(1, counted[unfinished] ?? 0)));
+    },
+    leave({ socket }, outgoing) {
+      const counted: Closing & { [unfinished]?: number } = socket ?? outgoing;
+      end(counted, counted[unfinished] ?? 0);
     },
   };
 }

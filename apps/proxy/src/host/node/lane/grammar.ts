@@ -13,6 +13,7 @@
  * - No field may be read in two ways: `Host` is there exactly once, and is one that `isPlainRequest` accepts; a value is not empty, and has no blanks around it.
  * - It is smaller than the smallest limit of the three servers.
  */
+import { endpoints } from "@letta-environments/schema";
 import { maxFields, plainHost, plainTarget } from "../request-head.ts";
 
 /** The fields of a request: values by lower-case names; several fields of a name are joined by `, ` (RFC 9110 section 5.3). */
@@ -37,6 +38,9 @@ const maxBytes = 8_192;
 const version = " HTTP/1.1\r\n";
 const block = /^(?:[\w-]+: [!-~]+(?: [!-~]+)*\r\n)+\r\n$/;
 
+/** Responses of this path are streams, which the lane does not write. A lane that recognised it would still be correct for refusals. */
+const streamPath: string = endpoints.streamEvents.path;
+
 /** Fields that change where a request ends, what the connection is used for, or whom the request is for. */
 const unrecognised =
   /^(?:content-length|transfer-encoding|upgrade|expect|te|trailer|keep-alive|http2-settings|proxy-.*)$/;
@@ -52,6 +56,7 @@ export function recognise(text: string, start: number, known: LaneFields | null)
   const target = text.slice(targetStart, targetEnd);
   const end = text.indexOf("\r\n\r\n", blockStart) + 4;
   if (end < blockStart || end - start > maxBytes || !plainTarget.test(target)) return null;
+  if (target.startsWith(streamPath)) return null;
   const isKnown = known !== null && end - blockStart === known.block.length && text.startsWith(known.block, blockStart);
   const fields = isKnown ? known : readFields(text.slice(blockStart, end));
   return fields === null ? null : { method: isGet ? "GET" : "HEAD", target, fields, end };
