@@ -47,6 +47,7 @@ export function createFeatures(services: GatewayServices, config: GatewayConfig)
     admitsTenant: server.kind === "remote" ? server.admitsTenant : undefined,
     operatorToken: config.adminListener?.token ?? config.operatorToken ?? null,
   });
+  services.eventStreams?.authenticateWith(callers.authenticate);
   const limits =
     services.rateLimiter === null || config.rateLimits === undefined
       ? null

@@ -36,6 +36,7 @@ import { routeOf } from "./limits/settings.ts";
 import { finishRateLimit, recordRefusal } from "./limits/response.ts";
 import { beginTrace, endTrace, type RequestTrace } from "./request-trace.ts";
 import type { GatewayConfig, GatewayServices } from "./services.ts";
+import { openEventStream } from "./streams/open-event-stream.ts";
 import { shieldTelemetry } from "./telemetry.ts";
 import { deviceSocketRequest } from "./upstream/embedded.ts";
 import { splitQuery } from "./viewers/credential.ts";
@@ -95,7 +96,7 @@ export function createPipeline(given: GatewayServices, config: GatewayConfig): P
     }
   }
 
-  /** Ends everything that the trace began, and completes the response. */
+  /** Ends everything that the trace began, and completes the response. The log line of a stream is written when it begins. */
   function finish({ request, trace }: Received, response: PlainResponse): PlainResponse {
     const withLimits = finishRateLimit(trace, response);
     endTrace(trace, request, response, services, addressOf);
@@ -198,7 +199,9 @@ function createApiSteps(services: GatewayServices, features: Features, handleAs:
       return { call: prepareCall({ ...exchange, ...records, requestId, connection }) };
     })
     .check("read through the cache", ({ call }) => environmentCache?.read(call) ?? null)
-    .end("call the upstream", async ({ call, request, principal, trace }) => {
+    .end("call the upstream", async ({ call, request, principal, trace, endpoint, input }): Promise<PlainResponse> => {
+      if (endpoint.operation === "streamEvents")
+        return openEventStream(services, request, { principal, trace, ...input });
       const response = await call.fetch(request.signal);
       const acted = trace.send ?? trace.control;
       // It may have changed the status that its device reports, whatever became of it.

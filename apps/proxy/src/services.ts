@@ -3,6 +3,7 @@ import type { DeviceSockets } from "./ports.ts";
 import type { AdminListenerConfig } from "./admin/settings.ts";
 import type { RateLimitSettings } from "./limits/settings.ts";
 import type { ApprovalPolicies } from "./tenants/approval-policies.ts";
+import type { EventStreams } from "./streams/event-streams.ts";
 import type { TenantSettings } from "./tenants/settings.ts";
 import type { UpstreamServer } from "./upstream/settings.ts";
 import type { AuditLog } from "./audit/log.ts";
@@ -25,6 +26,8 @@ export interface GatewayServices extends GatewayPorts {
   readonly rateLimiter: RateLimiter | null;
   /** Device sockets, where the environment server is embedded; `null` hides the endpoints for devices. */
   readonly deviceSockets: DeviceSockets | null;
+  /** Streams of events of the embedded environment server; absent or `null` where it is not embedded. */
+  readonly eventStreams?: EventStreams | null;
   /** Reads the JWKS of the token issuer; required where the configuration accepts tokens. */
   readonly fetchJwks?: JwksFetch;
   /** Returns the token authenticator for these settings, where it outlives this gateway; absent: created with {@link fetchJwks}. */

@@ -43,6 +43,17 @@ export type ProxyEvent =
       readonly errorCode?: string;
     }
   | {
+      /** A stream of events ended. Its `request` was reported when it began. */
+      readonly type: "stream_ended";
+      readonly requestId: string;
+      readonly tenant: string;
+      readonly keyId: string;
+      /** `unread`: the client did not read what was sent to it. */
+      readonly reason: "caller_gone" | "unread" | "credential_ended" | "shutdown" | "failed";
+      /** Whole milliseconds. */
+      readonly durationMs: number;
+    }
+  | {
       /** The rate-limit store is unavailable. Each policy applies its failure mode until it recovers. */
       readonly type: "rate_limits_degraded";
       readonly reason: "timeout" | "error" | "unavailable";

@@ -126,6 +126,7 @@ export const defaultRateLimits: Readonly<Record<string, RateLimitPolicyFile>> = 
       "removeEnvironment",
       "retrieveLastRuntime",
       "listApprovals",
+      "streamEvents",
       "administerKeys",
     ],
   },

@@ -13,6 +13,7 @@ export const limitedRoutes = [
   "removeEnvironment",
   "retrieveLastRuntime",
   "listApprovals",
+  "streamEvents",
   "registerEnvironment",
   "openDeviceSocket",
   "controlDevice",

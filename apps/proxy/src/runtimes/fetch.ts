@@ -141,6 +141,7 @@ async function openPipeline(
     tokenAuthenticatorFor: composeTokenAuthenticator(log, hasExpired),
     embedded: null,
     deviceSockets: null,
+    eventStreams: null,
     log,
   });
   return { pipeline, keyStore };

@@ -95,6 +95,7 @@ function operate(
     case "retrieveLastRuntime":
       return server.operate(decoded.operation, decoded, principal, context);
     case "listApprovals":
+    case "streamEvents":
       return server.operate(decoded.operation, decoded, principal, context);
     case "updateEnvironment":
       return server.operate(decoded.operation, decoded, principal, { ...context, ...devicesOf(devicesFor, principal) });

@@ -96,6 +96,7 @@ export function createRemoteUpstream(
         return callRemote(own, request, deadline).then(({ response }) =>
           presentApprovals(principal, response, readUntil(deadline)),
         );
+      case "streamEvents":
       case "registerEnvironment":
       case "openDeviceSocket":
       case "openViewerSocket":

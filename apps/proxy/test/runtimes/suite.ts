@@ -8,6 +8,7 @@ import { describeCaching } from "./sections/caching.ts";
 import { describeControl } from "./sections/control.ts";
 import { describeDeviceSockets } from "./sections/device-sockets.ts";
 import { describeErrors } from "./sections/errors.ts";
+import { describeEvents } from "./sections/events.ts";
 import { describeHostileRequests } from "./sections/hostile.ts";
 import { describeLimits, fewRequests } from "./sections/limits.ts";
 import { describeManagement } from "./sections/management.ts";
@@ -80,6 +81,9 @@ export function describeEmbeddedServer(launcher: RuntimeLauncher): void {
   describe("with the environment server inside", () => {
     describe("the real device", () => {
       describeRealDevice(launcher);
+    });
+    describe("streams of events", () => {
+      describeEvents(launcher);
     });
     describe("device sockets", () => {
       describeDeviceSockets(launcher);

@@ -20,6 +20,7 @@ import type { BackgroundWork } from "../../lib/background.ts";
 import { createPipeline, type Pipeline } from "../../pipeline.ts";
 import type { KeyUses } from "../../keys/key-uses.ts";
 import type { DeviceSockets, DevicesFor, EmbeddedServer, HasExpired, KeyStore, KeyStoreFor } from "../../ports.ts";
+import type { EventStreams } from "../../streams/event-streams.ts";
 import { version } from "../../version.ts";
 import type { OpenKeys } from "./keys.ts";
 import type { OpenEnvironmentCache, OpenRateLimits } from "./shared-stores.ts";
@@ -50,6 +51,8 @@ export interface GatewayResources {
   readonly embedded: EmbeddedServer | null;
   /** Device sockets of the embedded server, which close when their key ends; `null` if the upstream is remote. */
   readonly deviceSockets: DeviceSockets | null;
+  /** Streams of events of the embedded server; `null` if the upstream is remote. */
+  readonly eventStreams: EventStreams | null;
   readonly log: (event: LogEvent) => void;
 }
 
@@ -83,6 +86,7 @@ export async function composePipeline(settings: Settings, resources: GatewayReso
       environmentCache: resources.environmentCache.cacheFor(settings),
       rateLimiter: resources.rateLimits.limiterFor(settings),
       deviceSockets: resources.deviceSockets,
+      eventStreams: resources.eventStreams,
       tokenAuthenticatorFor: resources.tokenAuthenticatorFor,
       admin:
         keyStoreFor === null

@@ -23,6 +23,7 @@ import { createKeyUses } from "../../keys/key-uses.ts";
 import { createBackgroundWork } from "../../lib/background.ts";
 import { watchSocketKeys } from "../../keys/socket-key-watch.ts";
 import type { KeyStoreFor } from "../../ports.ts";
+import { createEventStreams } from "../../streams/event-streams.ts";
 import { openAudit } from "./audit.ts";
 import { composeReadiness } from "./readiness.ts";
 import { composeTokenAuthenticator, type GatewayResources } from "./compose.ts";
@@ -101,6 +102,7 @@ export async function openResources(settings: () => Settings, log: (event: LogEv
         tokenSettings: () => settings().jwt,
         onFailure: onKeyStoreFailure,
       }),
+    eventStreams: embedded && createEventStreams({ clock: systemClock, server: embedded.server, telemetry: log }),
     readReadiness: composeReadiness(started, { keyStore: keys.keyStore, embedded: embedded?.server ?? null }, log),
     log,
     async closeDevices() {

@@ -1,0 +1,135 @@
+/**
+ * The streams of events that are open in this process. A stream is authorised once, when it opens, and may stay open for days. So its
+ * credential is authenticated again every second, and the stream ends when that is refused or means other permissions than before: the
+ * client connects again, and continues behind its last event with what its key may see now.
+ */
+import type { EnvironmentServer, EventStream, EventsRequest, StreamEnd } from "@letta-environments/environment-server";
+import type { Clock } from "@letta-environments/platform";
+import { eventStreamMediaType, type PlainResponse, problemResponse } from "@letta-environments/schema";
+import type { Authentication, GatewayPrincipal } from "../auth/authentication.ts";
+import type { StreamedResponse } from "../http/response.ts";
+import { isSameValue } from "../lib/same-value.ts";
+import type { MaybePromise } from "../lib/steps.ts";
+import type { Telemetry } from "../telemetry.ts";
+
+/** How often credentials are authenticated again, in milliseconds. */
+const checkIntervalMs = 1_000;
+
+/** Authenticates the `Authorization` header of a request. */
+export type AuthenticateAgain = (authorization: string | null) => MaybePromise<Authentication>;
+
+/** A request for a stream that has passed every check. */
+export interface StreamRequest extends EventsRequest {
+  readonly requestId: string;
+  readonly principal: GatewayPrincipal;
+  /** `Authorization` of the request. */
+  readonly authorization: string | null;
+}
+
+/** See the description of this file. */
+export interface EventStreams {
+  /** Opens a stream. The response is its head, with the stream as the body, or the refusal. Never rejects. */
+  open(request: StreamRequest): Promise<PlainResponse | StreamedResponse>;
+  /** Authenticates open streams with this function from now on: the configuration has changed. */
+  authenticateWith(authenticate: AuthenticateAgain): void;
+  /** Ends every stream and refuses new ones, because the process stops. */
+  end(): void;
+}
+
+interface OpenStream {
+  readonly request: StreamRequest;
+  readonly stream: EventStream;
+}
+
+/** Creates {@link EventStreams} over the embedded server. */
+export function createEventStreams({
+  clock,
+  server,
+  telemetry,
+}: {
+  readonly clock: Clock;
+  readonly server: Pick<EnvironmentServer, "openEvents" | "endEvents">;
+  readonly telemetry: Telemetry;
+}): EventStreams {
+  const streams = new Set<OpenStream>();
+  let authenticate: AuthenticateAgain | null = null;
+  let isStopping = false;
+  let isChecking = false;
+
+  function schedule(): void {
+    if (isChecking || streams.size === 0) return;
+    isChecking = true;
+    clock.setTimer(checkIntervalMs, () => {
+      void check().finally(() => {
+        isChecking = false;
+        schedule();
+      });
+    });
+  }
+
+  async function check(): Promise<void> {
+    for (const { request, stream } of [...streams]) {
+      if (authenticate === null) return;
+      if (hasEnded(request.principal, await authenticateSafely(authenticate, request))) stream.end("credential_ended");
+    }
+  }
+
+  function track(open: OpenStream): void {
+    streams.add(open);
+    const startedAtMs = clock.monotonic();
+    const { requestId, principal } = open.request;
+    void open.stream.ended.then((reason: StreamEnd) => {
+      streams.delete(open);
+      const durationMs = Math.round(clock.monotonic() - startedAtMs);
+      telemetry({
+        type: "stream_ended",
+        requestId,
+        tenant: principal.tenant,
+        keyId: principal.keyId,
+        reason,
+        durationMs,
+      });
+    });
+    schedule();
+  }
+
+  return {
+    async open(request) {
+      if (isStopping) return problemResponse("shutting_down");
+      const decision = await server.openEvents(request, request.principal);
+      if (decision.kind === "refused") return decision.response;
+      const { stream } = decision;
+      if (isStopping) stream.end("shutdown");
+      track({ request, stream });
+      return { status: 200, headers: streamHeaders, body: null, stream: stream.stream };
+    },
+    authenticateWith(next) {
+      authenticate = next;
+    },
+    end() {
+      isStopping = true;
+      server.endEvents();
+    },
+  };
+}
+
+// Some proxies keep a response until it is complete; this field tells them not to.
+const streamHeaders: PlainResponse["headers"] = { "content-type": eventStreamMediaType, "x-accel-buffering": "no" };
+
+/** A failure ends no credential. */
+async function authenticateSafely(
+  authenticate: AuthenticateAgain,
+  { authorization }: Pick<StreamRequest, "authorization">,
+): Promise<Authentication | null> {
+  try {
+    return await authenticate(authorization);
+  } catch {
+    return null;
+  }
+}
+
+function hasEnded(principal: GatewayPrincipal, authentication: Authentication | null): boolean {
+  if (authentication === null) return false;
+  if (authentication.kind === "authenticated") return !isSameValue(authentication.principal, principal);
+  return authentication.response.status < 500;
+}
