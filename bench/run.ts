@@ -18,6 +18,7 @@ import { measureRevocation } from "./revocation.ts";
 import { measureDeviceAttacks } from "./attacks/device-attacks.ts";
 import { measureDevices } from "./devices/devices.ts";
 import { measureEdge } from "./edge/edge.ts";
+import { measureEvents } from "./events/events.ts";
 import { measureGateway } from "./gateway/gateway.ts";
 import { measureHosts } from "./hosts.ts";
 import { measureOverload } from "./overload.ts";
@@ -37,6 +38,7 @@ const benchmarks: ReadonlyMap<string, () => BenchmarkResult | Promise<BenchmarkR
   ["revocation", measureRevocation],
   ["device-attacks", measureDeviceAttacks],
   ["devices", measureDevices],
+  ["events", measureEvents],
   ["overload", measureOverload],
   ["hosts", measureHosts],
   ["edge", measureEdge],

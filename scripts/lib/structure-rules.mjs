@@ -45,6 +45,7 @@ export const folderOrder = new Map([
       "audit/",
       "cache/",
       "upstream/",
+      "streams/",
       "idempotency/",
       "limits/",
       "http/",
@@ -66,8 +67,17 @@ export const folderOrder = new Map([
   [
     "packages/environment-server/src",
     [
-      ...["index.ts", "operations/", "viewers/", "socket/", "approvals/", "messages/", "commands/", "delivery/"],
-      ...["dialects/", "sqlite/"],
+      "index.ts",
+      "operations/",
+      "viewers/",
+      "socket/",
+      "approvals/",
+      "changes/",
+      "messages/",
+      "commands/",
+      "delivery/",
+      "dialects/",
+      "sqlite/",
     ],
   ],
   [
@@ -75,7 +85,7 @@ export const folderOrder = new Map([
     ["index.ts", "rfc9111.ts", "web/", "rfc9111/", "engine/", "store/", "fields/", "adapters/"],
   ],
   ["packages/platform/src", ["bun/", "cloudflare/", "node/", "valkey/"]],
-  ["packages/testkit/src", ["index.ts", "clients/", "simulation/", "agents-api/"]],
+  ["packages/testkit/src", ["index.ts", "clients/", "simulation/", "agents-api/", "streams/"]],
 ]);
 
 /**

@@ -1,5 +1,5 @@
 /**
- * `pnpm soak [simulation] [sockets] [kills] [streams]`: the long runs, all of them by default. Each counts sends, and none may be delivered
+ * `pnpm soak [simulation] [sockets] [kills] [events] [streams]`: the long runs, all of them by default. Each counts sends, and none may be delivered
  * twice or have an outcome without a type; the last compares 1,000,000 byte streams with and without the lane. Takes about two hours on two cores.
  */
 import { spawn } from "node:child_process";
@@ -27,6 +27,10 @@ const runs = {
     words: [vitest, "run", "test/e2e/crash.test.ts", "--reporter=default"],
     variables: { KILLED_SENDS: "5000" },
   },
+  events: {
+    words: [vitest, "run", "test/e2e/events.test.ts", "--reporter=default"],
+    variables: { KILLED_STREAMS: "100" },
+  },
   streams: {
     words: [vitest, "run", "test/lane/streams.test.ts", "--reporter=default"],
     variables: { COMPARED_STREAMS: "350000" },
@@ -34,7 +38,7 @@ const runs = {
 };
 
 /** Lines that a run prints about what it counted. */
-const countLine = /^.*(?:\d+ sends, \d+ delivered|\d+ streams), .*$/gm;
+const countLine = /^.*(?:\d+ sends, \d+ delivered|\d+ streams|\d+ events), .*$/gm;
 
 /**
  * Executes a run, shows what it prints, and returns whether it passed and what it counted.
