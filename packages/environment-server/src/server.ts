@@ -1,4 +1,3 @@
-import { type Clock, createSteadyNow, type RandomId, type Sha256 } from "@letta-environments/platform";
 import {
   allowsEndpoint,
   ChangeRefusedError,
@@ -23,58 +22,29 @@ import {
   problemResponse,
   type UpgradeDecision,
 } from "@letta-environments/schema";
-import { type Closing, createClosing, createRunningWork, type RunningWork } from "./closing.ts";
-import { createDeviceCommands } from "./commands/device-commands.ts";
-import { createChanges } from "./changes/changes.ts";
-import type { ChangeFeed } from "./changes/feed.ts";
-import { createPendingDeliveries } from "./delivery/pending.ts";
-import { createEmitter, type EmitEvent, type EnvironmentServerEvent } from "./events.ts";
-import { createKeyedQueue } from "./keyed-queue.ts";
-import { defaultSettleMs, retentionMs } from "./limits.ts";
-import { followApprovals } from "./operations/approvals/follow.ts";
-import { countApprovals, listApprovals } from "./operations/approvals/list.ts";
-import { createChangeSources, noteApprovals, noteDeviceChanges } from "./operations/events/sources.ts";
+import { createClosing, createRunningWork } from "./closing.ts";
+import { retentionMs } from "./limits.ts";
+import { listApprovals } from "./operations/approvals/list.ts";
 import type { RequestContext, ServerContext } from "./operations/context.ts";
 import { controlConversation } from "./operations/control.ts";
-import { createDeviceAdministration, type DeviceAdministration } from "./operations/devices.ts";
+import type { DeviceAdministration } from "./operations/devices.ts";
 import { type EventsDecision, type EventsRequest, openEvents } from "./operations/events/open.ts";
 import { retrieveMessage } from "./operations/messages/status.ts";
-import { createPresentation } from "./operations/presentation.ts";
 import { retrieveLastRuntime } from "./operations/last-runtime.ts";
 import { removeEnvironment, updateEnvironment } from "./operations/manage.ts";
 import { listEnvironments, retrieveEnvironment } from "./operations/read.ts";
 import { registerEnvironment } from "./operations/register.ts";
-import { createRemovalWatch } from "./operations/removal-watch.ts";
 import { sendAndWait } from "./operations/messages/send-and-wait.ts";
 import { decideUpgrade } from "./operations/upgrade.ts";
 import { createViewerTicket, decideViewerUpgrade, directRequests } from "./operations/viewer.ts";
-import { createMessageTracker } from "./messages/tracker.ts";
-import { lockedResponse, waitForLocks } from "./patient-store.ts";
-import type { ConnectionRecord, EnvironmentStore } from "./ports.ts";
+import { lockedResponse } from "./patient-store.ts";
+import { createParts, type EnvironmentServerOptions } from "./parts.ts";
+import type { ConnectionRecord } from "./ports.ts";
 import type { ConnectedDevice } from "./socket/connection.ts";
-import { createDeviceHub } from "./socket/hub.ts";
-import { createViewerHub } from "./viewers/hub.ts";
 import type { ViewerRequests } from "./viewers/ports.ts";
-import { createViewerTickets } from "./viewers/tickets.ts";
 import type { ConnectedViewer } from "./viewers/viewer.ts";
 
-/** Options of an environment server. */
-export interface EnvironmentServerOptions {
-  readonly store: EnvironmentStore;
-  readonly clock: Clock;
-  readonly sha256: Sha256;
-  readonly randomId: RandomId;
-  /** Name of this process, shown as `podId` of the devices that are connected to it. */
-  readonly podId: string;
-  /** URL under which devices reach the server, such as `https://gateway.example/base`; `null` uses each request's own origin. */
-  readonly publicUrl: string | null;
-  /** Pause between the opening of a socket and the first message on it, in milliseconds. Default: 300. */
-  readonly settleMs?: number;
-  /** The API description for `/openapi.json`, which needs no key. Without it the path is 404. */
-  readonly openApi?: OpenApiSource;
-  /** Receives events for logs and metrics. */
-  readonly onEvent?: (event: EnvironmentServerEvent) => void;
-}
+export type { EnvironmentServerOptions } from "./parts.ts";
 
 /** The environment server: the HTTP API as functions, and the devices' sockets. */
 export interface EnvironmentServer {
@@ -134,7 +104,7 @@ export interface EnvironmentServer {
 export function createEnvironmentServer(options: EnvironmentServerOptions): EnvironmentServer {
   const closing = createClosing();
   const { track, settled } = createRunningWork();
-  const server = createContext(options, closing, track);
+  const server = createParts(options, closing, track);
   const { store, hub, messages, approvals, changes, pending, removals, devices } = server;
 
   async function perform(
@@ -206,96 +176,12 @@ export function createEnvironmentServer(options: EnvironmentServerOptions): Envi
   };
 }
 
-/** Emits events, and calls a function when a socket has ended. */
-function withEnds(emit: EmitEvent, feed: ChangeFeed, onEnd: () => void): EmitEvent {
-  return (event) => {
-    emit(event);
-    feed.happened(event);
-    if (event.type === "device_disconnected") onEnd();
-  };
-}
-
 function withHeaders(context: RequestContext, { headers }: PlainRequest): RequestContext {
   return {
     ...context,
     idempotencyKey: headers[idempotencyKeyHeader] ?? null,
     waitSeconds: readPreferredWait(headers[preferHeader]),
   };
-}
-
-/** Creates the parts of a server. */
-function createContext(
-  options: EnvironmentServerOptions,
-  closing: Closing,
-  track: RunningWork["track"],
-): ServerContext {
-  const { clock, randomId, settleMs = defaultSettleMs } = options;
-  const store = waitForLocks(options.store, clock);
-  const emit = createEmitter(options.onEvent);
-  const retentionNow = createSteadyNow(clock);
-  const commands = createDeviceCommands({ clock, randomId });
-  const changes = createChanges({
-    ...options,
-    ...createChangeSources(store, () => presentation),
-    log: store,
-    emit,
-    nowMs: retentionNow,
-    isConnected: (environmentId) => hub.generation(environmentId) > 0,
-  });
-  const { feed } = changes;
-  const messages = createMessageTracker({ clock, log: store, emit, wallNow: retentionNow, onChange: feed.messages });
-  const approvals = followApprovals({ ...options, store, emit, messages, retentionNow, track, server: () => server });
-  const onOutcome: typeof messages.settle = (...outcome) => {
-    messages.settle(...outcome);
-    approvals.settle(...outcome);
-  };
-  const pending = createPendingDeliveries({ clock, log: store, emit, onOutcome });
-  const viewers = createViewerHub({ clock, randomId, emit });
-  noteApprovals(approvals, feed);
-  const emitAndNote = withEnds(emit, feed, () => removals.socketEnded());
-  const hub = createDeviceHub({
-    clock,
-    randomId,
-    store,
-    pending,
-    messages,
-    commands,
-    approvals,
-    watch: viewers,
-    changes: feed,
-    emit: emitAndNote,
-    retentionNow,
-    settleMs,
-  });
-  const removals = createRemovalWatch({ clock, store, hub, emit });
-  const devices = noteDeviceChanges(createDeviceAdministration({ clock, store, hub, removals, emit }), feed);
-  const presentation = createPresentation({
-    ...options,
-    hub,
-    countApprovals: (principal, environmentId) => countApprovals({ approvals }, principal, environmentId),
-  });
-  const server: ServerContext = {
-    ...options,
-    store,
-    settleMs,
-    emit: emitAndNote,
-    pending,
-    messages,
-    commands,
-    approvals,
-    changes,
-    hub,
-    viewers,
-    tickets: createViewerTickets(clock, randomId),
-    presentation,
-    removals,
-    devices,
-    queue: createKeyedQueue(),
-    retentionNow,
-    onClose: closing.onBegin,
-    isClosing: () => closing.hasBegun,
-  };
-  return server;
 }
 
 /** Matches a request, checks the principal's scope and decodes the input. */

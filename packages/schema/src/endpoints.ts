@@ -3,7 +3,6 @@
  * are all derived from this table.
  */
 import type { GenericSchema } from "valibot";
-import type { Endpoint, Operation } from "./endpoint.ts";
 import {
   ChangeDirectoryBodySchema,
   ChangeDirectoryResponseSchema,

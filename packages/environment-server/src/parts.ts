@@ -1,0 +1,126 @@
+/** The options of an environment server, and its parts: each is created here, and told of the others that it needs. */
+import { type Clock, createSteadyNow, type RandomId, type Sha256 } from "@letta-environments/platform";
+import type { OpenApiSource } from "@letta-environments/schema";
+import { createChanges } from "./changes/changes.ts";
+import type { ChangeFeed } from "./changes/feed.ts";
+import type { Closing, RunningWork } from "./closing.ts";
+import { createDeviceCommands } from "./commands/device-commands.ts";
+import { createPendingDeliveries } from "./delivery/pending.ts";
+import { createEmitter, type EmitEvent, type EnvironmentServerEvent } from "./events.ts";
+import { createKeyedQueue } from "./keyed-queue.ts";
+import { defaultSettleMs } from "./limits.ts";
+import { createMessageTracker } from "./messages/tracker.ts";
+import { followApprovals } from "./operations/approvals/follow.ts";
+import { countApprovals } from "./operations/approvals/list.ts";
+import type { ServerContext } from "./operations/context.ts";
+import { createDeviceAdministration } from "./operations/devices.ts";
+import { createChangeSources, noteApprovals, noteDeviceChanges } from "./operations/events/sources.ts";
+import { createPresentation } from "./operations/presentation.ts";
+import { createRemovalWatch } from "./operations/removal-watch.ts";
+import { waitForLocks } from "./patient-store.ts";
+import type { EnvironmentStore } from "./ports.ts";
+import { createDeviceHub } from "./socket/hub.ts";
+import { createViewerHub } from "./viewers/hub.ts";
+import { createViewerTickets } from "./viewers/tickets.ts";
+
+/** Options of an environment server. */
+export interface EnvironmentServerOptions {
+  readonly store: EnvironmentStore;
+  readonly clock: Clock;
+  readonly sha256: Sha256;
+  readonly randomId: RandomId;
+  /** Name of this process, shown as `podId` of the devices that are connected to it. */
+  readonly podId: string;
+  /** URL under which devices reach the server, such as `https://gateway.example/base`; `null` uses each request's own origin. */
+  readonly publicUrl: string | null;
+  /** Pause between the opening of a socket and the first message on it, in milliseconds. Default: 300. */
+  readonly settleMs?: number;
+  /** The API description for `/openapi.json`, which needs no key. Without it the path is 404. */
+  readonly openApi?: OpenApiSource;
+  /** Receives events for logs and metrics. */
+  readonly onEvent?: (event: EnvironmentServerEvent) => void;
+}
+
+/** Creates the parts of a server. */
+export function createParts(
+  options: EnvironmentServerOptions,
+  closing: Closing,
+  track: RunningWork["track"],
+): ServerContext {
+  const { clock, randomId, settleMs = defaultSettleMs } = options;
+  const store = waitForLocks(options.store, clock);
+  const emit = createEmitter(options.onEvent);
+  const retentionNow = createSteadyNow(clock);
+  const commands = createDeviceCommands({ clock, randomId });
+  const changes = createChanges({
+    ...options,
+    ...createChangeSources(store, () => presentation),
+    log: store,
+    emit,
+    nowMs: retentionNow,
+    isConnected: (environmentId) => hub.generation(environmentId) > 0,
+  });
+  const { feed } = changes;
+  const messages = createMessageTracker({ clock, log: store, emit, wallNow: retentionNow, onChange: feed.messages });
+  const approvals = followApprovals({ ...options, store, emit, messages, retentionNow, track, server: () => server });
+  const onOutcome: typeof messages.settle = (...outcome) => {
+    messages.settle(...outcome);
+    approvals.settle(...outcome);
+  };
+  const pending = createPendingDeliveries({ clock, log: store, emit, onOutcome });
+  const viewers = createViewerHub({ clock, randomId, emit });
+  noteApprovals(approvals, feed);
+  const emitAndNote = withEnds(emit, feed, () => removals.socketEnded());
+  const hub = createDeviceHub({
+    clock,
+    randomId,
+    store,
+    pending,
+    messages,
+    commands,
+    approvals,
+    watch: viewers,
+    changes: feed,
+    emit: emitAndNote,
+    retentionNow,
+    settleMs,
+  });
+  const removals = createRemovalWatch({ clock, store, hub, emit });
+  const devices = noteDeviceChanges(createDeviceAdministration({ clock, store, hub, removals, emit }), feed);
+  const presentation = createPresentation({
+    ...options,
+    hub,
+    countApprovals: (principal, environmentId) => countApprovals({ approvals }, principal, environmentId),
+  });
+  const server: ServerContext = {
+    ...options,
+    store,
+    settleMs,
+    emit: emitAndNote,
+    pending,
+    messages,
+    commands,
+    approvals,
+    changes,
+    hub,
+    viewers,
+    tickets: createViewerTickets(clock, randomId),
+    presentation,
+    removals,
+    devices,
+    queue: createKeyedQueue(),
+    retentionNow,
+    onClose: closing.onBegin,
+    isClosing: () => closing.hasBegun,
+  };
+  return server;
+}
+
+/** Emits events, and calls a function when a socket has ended. */
+function withEnds(emit: EmitEvent, feed: ChangeFeed, onEnd: () => void): EmitEvent {
+  return (event) => {
+    emit(event);
+    feed.happened(event);
+    if (event.type === "device_disconnected") onEnd();
+  };
+}
