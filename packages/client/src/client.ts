@@ -1,13 +1,24 @@
 /** A client object whose methods are the operations of this package bound to one transport. */
-import { approve, deny } from "./operations/approvals.ts";
+import { approve, decideApproval, deny, listApprovals } from "./operations/approvals.ts";
 import { removeQueueItem, resumeQueue, setDirectory, setMode, stop } from "./operations/control.ts";
-import { sendToDevice } from "./operations/device.ts";
+import {
+  type DeviceSelector,
+  type SendAndWaitOptions,
+  type SendAndWaitResult,
+  sendToDevice,
+  type SendToDeviceOptions,
+  type SendToDeviceResult,
+} from "./operations/device.ts";
+import { streamEvents } from "./operations/events.ts";
 import { listAllEnvironments, listEnvironmentPages, listEnvironments } from "./operations/list.ts";
 import { removeEnvironment, updateEnvironment } from "./operations/manage.ts";
+import type { SendMessageInput } from "./operations/message.ts";
 import { retrieveEnvironment } from "./operations/retrieve.ts";
 import { sendMessage } from "./operations/send.ts";
+import { retrieveMessage, waitForTurn } from "./operations/turn.ts";
 import { watchEnvironments } from "./operations/watch.ts";
 import type { TransportOptions } from "./options.ts";
+import type { PendingCall } from "./request.ts";
 import { createTransport, type Transport } from "./transport.ts";
 
 /** Options of {@link createClient}; see {@link TransportOptions}. */
@@ -17,6 +28,28 @@ export type ClientOptions = TransportOptions;
 type Bound<Operation> = Operation extends (transport: Transport, ...rest: infer Rest) => infer Result
   ? (...rest: Rest) => Result
   : never;
+
+/** Operations on messages that were sent. */
+export interface MessagesResource {
+  /** See {@link retrieveMessage}. */
+  readonly retrieve: Bound<typeof retrieveMessage>;
+  /** See {@link waitForTurn}. */
+  readonly wait: Bound<typeof waitForTurn>;
+}
+
+/** Operations on requests for permission. */
+export interface ApprovalsResource {
+  /** See {@link listApprovals}. */
+  readonly list: Bound<typeof listApprovals>;
+  /** See {@link decideApproval}. */
+  readonly decide: Bound<typeof decideApproval>;
+}
+
+/** See {@link sendToDevice}. */
+export interface SendToDevice {
+  (device: DeviceSelector, body: SendMessageInput, options: SendAndWaitOptions): PendingCall<SendAndWaitResult>;
+  (device: DeviceSelector, body: SendMessageInput, options?: SendToDeviceOptions): PendingCall<SendToDeviceResult>;
+}
 
 /** Operations on environments. `list`, `retrieve` and `sendMessage` take the same arguments as in the official SDK. */
 export interface EnvironmentsResource {
@@ -35,7 +68,9 @@ export interface EnvironmentsResource {
   /** See {@link sendMessage}. */
   readonly sendMessage: Bound<typeof sendMessage>;
   /** See {@link sendToDevice}. */
-  readonly sendToDevice: Bound<typeof sendToDevice>;
+  readonly sendToDevice: SendToDevice;
+  readonly messages: MessagesResource;
+  readonly approvals: ApprovalsResource;
   /** See {@link approve}. */
   readonly approve: Bound<typeof approve>;
   /** See {@link deny}. */
@@ -50,6 +85,8 @@ export interface EnvironmentsResource {
   readonly resumeQueue: Bound<typeof resumeQueue>;
   /** See {@link removeQueueItem}. */
   readonly removeQueueItem: Bound<typeof removeQueueItem>;
+  /** See {@link streamEvents}. */
+  readonly events: Bound<typeof streamEvents>;
   /** See {@link watchEnvironments}. */
   readonly watch: Bound<typeof watchEnvironments>;
 }
@@ -79,7 +116,10 @@ export function createClient(options: ClientOptions): Client {
       update: bind(updateEnvironment),
       remove: bind(removeEnvironment),
       sendMessage: bind(sendMessage),
-      sendToDevice: bind(sendToDevice),
+      // Binding keeps one of the two signatures.
+      sendToDevice: bind(sendToDevice) as SendToDevice,
+      messages: { retrieve: bind(retrieveMessage), wait: bind(waitForTurn) },
+      approvals: { list: bind(listApprovals), decide: bind(decideApproval) },
       approve: bind(approve),
       deny: bind(deny),
       stop: bind(stop),
@@ -87,6 +127,7 @@ export function createClient(options: ClientOptions): Client {
       setDirectory: bind(setDirectory),
       resumeQueue: bind(resumeQueue),
       removeQueueItem: bind(removeQueueItem),
+      events: bind(streamEvents),
       watch: bind(watchEnvironments),
     },
   };

@@ -1,4 +1,12 @@
-export { type Client, type ClientOptions, createClient, type EnvironmentsResource } from "./client.ts";
+export {
+  type ApprovalsResource,
+  type Client,
+  type ClientOptions,
+  createClient,
+  type EnvironmentsResource,
+  type MessagesResource,
+  type SendToDevice,
+} from "./client.ts";
 export {
   type AbortedError,
   type AmbiguousDeviceError,
@@ -15,7 +23,16 @@ export {
   type ProblemError,
   type UnusableAnswerError,
 } from "./error.ts";
-export { type AnswerApprovals, approve, type ApprovalDetails, deny } from "./operations/approvals.ts";
+export {
+  type AnswerApprovals,
+  type ApprovalDetails,
+  type ApprovalVerdict,
+  approve,
+  decideApproval,
+  deny,
+  listApprovals,
+  type ListApprovalsInput,
+} from "./operations/approvals.ts";
 export {
   type ConversationInput,
   removeQueueItem,
@@ -27,10 +44,13 @@ export {
 } from "./operations/control.ts";
 export {
   type DeviceSelector,
+  type SendAndWaitOptions,
+  type SendAndWaitResult,
   sendToDevice,
   type SendToDeviceOptions,
   type SendToDeviceResult,
 } from "./operations/device.ts";
+export { type StreamedEvent, streamEvents, type StreamEventsOptions } from "./operations/events.ts";
 export {
   listAllEnvironments,
   listEnvironmentPages,
@@ -41,6 +61,14 @@ export { removeEnvironment, type RemoveEnvironmentInput, updateEnvironment } fro
 export { assignMessageIds, type SendMessageInput, type UserMessageInput } from "./operations/message.ts";
 export { retrieveEnvironment } from "./operations/retrieve.ts";
 export { sendMessage, type SendMessageResult, type SendOptions, type SendOutcome } from "./operations/send.ts";
+export {
+  readTurn,
+  retrieveMessage,
+  type Turn,
+  type TurnOutcome,
+  waitForTurn,
+  type WaitForTurnOptions,
+} from "./operations/turn.ts";
 export { type EnvironmentEvent, watchEnvironments, type WatchOptions } from "./operations/watch.ts";
 export type {
   Answer,
@@ -63,26 +91,34 @@ export type {
 export { maxRetryAfterMs, type RepeatSafety } from "./retry.ts";
 export { createTransport, type Transport } from "./transport.ts";
 export type {
+  Approval,
   ApprovalDecision,
+  ApprovalList,
   ApprovalMessage,
+  ApprovalSuggestion,
   ChangeDirectoryResponse,
   ChangeModeResponse,
+  DecidedApproval,
   Environment,
   EnvironmentList,
   EnvironmentMetadata,
   EnvironmentMode,
   EnvironmentPatch,
+  MessageState,
+  MessageStatus,
   Problem,
   ProblemCode,
   ProblemIssue,
   RemoveQueueItemResponse,
   ResumeQueueResponse,
+  RetrieveMessageQuery,
   SelfUpdate,
   SendMessageBody,
   SendMessageResponse,
   StopTurnResponse,
   TextPart,
   ToolReturn,
+  TurnUsage,
   UserMessage,
 } from "@letta-environments/schema";
 export { isOnline } from "@letta-environments/schema/presence";

@@ -51,6 +51,8 @@ export interface TransportRequest<Value> {
   readonly findMismatch: (value: unknown) => string | null;
   /** The value to return if the server responds 304 to an entity tag in `headers`. */
   readonly known?: Value | undefined;
+  /** Makes the value of a response whose body is a stream. The deadline of the call ends with the header of the response. */
+  readonly open?: ((response: Response) => Value) | undefined;
 }
 
 /** A successful response. */

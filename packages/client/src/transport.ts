@@ -76,8 +76,8 @@ async function sendWithRetries<Value>(
   const call: Call = { operation, method, url: baseUrl + request.path };
   const headers = {
     ...options.headers,
-    ...request.headers,
     accept: "application/json",
+    ...request.headers,
     authorization: `Bearer ${connection.settings.apiKey}`,
   };
   const endsAtMs = now() + timeoutMs;
@@ -185,6 +185,7 @@ async function exchange<Value>(
       // A redirect also has status 0: browsers hide which one it is.
       return status === 304 && known ? { data: known, response } : failWith("redirected");
     }
+    if (request.open) return { data: request.open(response), response };
     const text = await readText(response, maxResponseBytes, signal);
     if (text === null) return failWith("response_too_large");
     const data = parseJson(text) as Value;

@@ -27,7 +27,9 @@ import {
   sendMessage,
   type SendMessageResult,
   type SendToDeviceResult,
+  type StreamedEvent,
   type Transport,
+  type Turn,
 } from "../src/index.ts";
 
 // Two options are required, and no others.
@@ -101,6 +103,29 @@ export function describe(error: EnvironmentsError): string {
       return "";
     default:
       return error.code;
+  }
+}
+
+// A send that waits has the turn; another one does not.
+export async function sendTwice(send: Methods["sendToDevice"], body: Parameters<Methods["sendToDevice"]>[1]) {
+  expectTypeOf((await send("d-1", body, { wait: "finished" })).turn).toEqualTypeOf<Turn>();
+  expectTypeOf(await send("d-1", body)).not.toHaveProperty("turn");
+}
+
+// The type of an event narrows its members.
+export function readEvent(event: StreamedEvent): string {
+  switch (event.type) {
+    case "message":
+      return event.message.state;
+    case "output":
+      expectTypeOf(event.delta).toEqualTypeOf<Readonly<Record<string, unknown>>>();
+      return event.conversationId;
+    case "approval":
+      return event.approval.tool;
+    case "environment":
+      return event.environment["id"] === undefined ? "" : event.deviceId;
+    case "gap":
+      return event.reason;
   }
 }
 

@@ -1,8 +1,15 @@
 import { createVirtualClock } from "@letta-environments/testkit";
 import { expect, test } from "vitest";
-import { createClient, type EnvironmentEvent, type ListEnvironmentsInput, type WatchOptions } from "../src/index.ts";
+import {
+  createClient,
+  type EnvironmentEvent,
+  type Fetch,
+  type ListEnvironmentsInput,
+  type WatchOptions,
+} from "../src/index.ts";
 import { createFakeServer, exampleEnvironment, jsonAnswer, problemAnswer } from "../src/testing/index.ts";
 import { catchError } from "./catch-error.ts";
+import { createWrittenStream } from "./event-stream.ts";
 import { installRandom, installClock } from "./install-clock.ts";
 
 function setUp(options: WatchOptions = {}, query: ListEnvironmentsInput = {}) {
@@ -12,7 +19,9 @@ function setUp(options: WatchOptions = {}, query: ListEnvironmentsInput = {}) {
   const server = createFakeServer({ now: clock.now });
   const settings = { baseUrl: "http://127.0.0.1:1", apiKey: "lek_test", fetch: server.fetch };
   const watch = () => createClient(settings).environments.watch(query, options);
-  return { clock, server, watch };
+  /** The requests for the list since the last call. */
+  const takeLists = () => server.requests.splice(0).filter(({ url }) => !url.includes("/events"));
+  return { clock, server, watch, takeLists };
 }
 
 /** Collects the events of a watcher as they come. */
@@ -64,13 +73,13 @@ test("a heartbeat is not a change", async () => {
 });
 
 test("each page is requested with its entity tag, so that an unchanged page is 304", async () => {
-  const { clock, server, watch } = setUp({}, { limit: 2 });
+  const { clock, server, watch, takeLists } = setUp({}, { limit: 2 });
   for (const deviceId of ["d-1", "d-2", "d-3"]) server.put({ deviceId });
   const events = watch();
   const { take } = follow(events);
   await clock.advance(0);
   expect(take()).toHaveLength(3);
-  const tags = () => server.requests.splice(0).map(({ init }) => new Headers(init.headers).get("if-none-match"));
+  const tags = () => takeLists().map(({ init }) => new Headers(init.headers).get("if-none-match"));
   expect(tags()).toEqual([null, null]);
   await clock.advance(5_000);
   const [first, second] = tags();
@@ -83,14 +92,15 @@ test("each page is requested with its entity tag, so that an unchanged page is 3
 });
 
 test("a server without entity tags receives unconditional requests", async () => {
-  const { clock, server, watch } = setUp();
+  const { clock, server, watch, takeLists } = setUp();
   const page = jsonAnswer(200, { connections: [], hasNextPage: false });
   server.interrupt(page, page);
   const events = watch();
   const next = events.next();
   await clock.advance(5_000);
-  for (const { init } of server.requests) expect(init.headers).not.toHaveProperty("if-none-match");
-  expect(server.requests).toHaveLength(2);
+  const lists = takeLists();
+  for (const { init } of lists) expect(init.headers).not.toHaveProperty("if-none-match");
+  expect(lists).toHaveLength(2);
   await events.return();
   await next;
 });
@@ -220,7 +230,7 @@ test("a Retry-After beyond the longest timer does not make watch request without
 test("a poll that fails halfway repeats no event, loses none, and reports no row as gone", async () => {
   const row = (id: string, lastSeenAt = 1) => exampleEnvironment({ id, deviceId: id, lastSeenAt });
   const page = (rows: object[], hasNextPage = false) => jsonAnswer(200, { connections: rows, hasNextPage });
-  const { clock, server, watch } = setUp();
+  const { clock, server, watch, takeLists } = setUp();
   server.interrupt(
     ...[page([row("a")], true), page([row("b")])],
     ...[page([row("a"), row("c")], true), jsonAnswer(503, {})],
@@ -233,7 +243,7 @@ test("a poll that fails halfway repeats no event, loses none, and reports no row
   expect(take()).toEqual(["a appeared", "b appeared"]);
   await clock.advance(5_000);
   expect(take()).toEqual(["c appeared"]);
-  expect(server.requests).toHaveLength(4);
+  expect(takeLists()).toHaveLength(4);
   await clock.advance(10_000);
   expect(take()).toEqual(["c gone"]);
   await clock.advance(5_000);
@@ -258,4 +268,34 @@ test("a signal that is already aborted ends watching before any request", async 
   const { server, watch } = setUp({ signal: AbortSignal.abort() });
   expect(await watch().next()).toEqual({ done: true, value: undefined });
   expect(server.requests).toEqual([]);
+});
+
+test("where the server streams events, a change is seen at once, and the list is read seldom otherwise", async () => {
+  const clock = createVirtualClock();
+  installClock(clock);
+  installRandom(0);
+  const server = createFakeServer({ now: clock.now });
+  const stream = createWrittenStream();
+  const answer: Fetch = (url, init) =>
+    url.includes("/events") ? Promise.resolve(stream.response()) : server.fetch(url, init);
+  const { environments } = createClient({ baseUrl: "http://127.0.0.1:1", apiKey: "lek_test", fetch: answer });
+  server.connect("d-1");
+  const events = environments.watch();
+  const { take } = follow(events);
+  await clock.advance(1_000);
+  expect(take()).toEqual(["d-1 appeared"]);
+  // What changed before the stream was open is seen by a second look.
+  expect(server.requests).toHaveLength(2);
+  await clock.advance(20_000);
+  expect(server.requests).toHaveLength(2);
+  server.disconnect("d-1");
+  stream.event("1", "environment", { deviceId: "d-1", connectionId: null, environment: {} });
+  stream.event("2", "message", { deviceId: "d-1", connectionId: null, message: {} });
+  await clock.advance(0);
+  expect(take()).toEqual(["d-1 offline"]);
+  await clock.advance(31_000);
+  expect(server.requests).toHaveLength(4);
+  await events.return();
+  await clock.advance(0);
+  expect([stream.isCancelled, clock.timerCount]).toEqual([true, 0]);
 });

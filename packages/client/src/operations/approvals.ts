@@ -1,8 +1,76 @@
-/** Allows or denies tool calls for which a device has requested permission. */
-import type { ApprovalDecision } from "@letta-environments/schema";
-import type { PendingCall } from "../request.ts";
+/** Lists the tool calls for which devices request permission, and allows or denies them. */
+import type { Approval, ApprovalDecision, ApprovalList, ApprovalMessage } from "@letta-environments/schema";
+import { findApprovalListMismatch } from "@letta-environments/schema/guards";
+import { checkRecord } from "../check.ts";
+import { createError } from "../error.ts";
+import type { RequestOptions } from "../options.ts";
+import { type PendingCall, pendingCall } from "../request.ts";
 import type { Transport } from "../transport.ts";
 import { type DeviceSelector, sendToDevice, type SendToDeviceOptions, type SendToDeviceResult } from "./device.ts";
+import { sendExtension } from "./extension.ts";
+import { encodeQuery } from "./list.ts";
+import { encodeMessages } from "./message.ts";
+import { postMessages, type SendMessageResult } from "./send.ts";
+
+/** The page of a list of requests for permission. */
+export interface ListApprovalsInput {
+  /** `cursor` of the previous page. */
+  readonly after?: string | undefined;
+  /** Requests in a page, 1 to 100. */
+  readonly limit?: number | undefined;
+}
+
+/**
+ * Lists the requests for permission that wait for a decision, on every device that the key can reach, the oldest first. Rejects with a
+ * `LettaEnvironmentsError`.
+ */
+export function listApprovals(
+  transport: Transport,
+  query?: ListApprovalsInput,
+  options?: RequestOptions,
+): PendingCall<ApprovalList> {
+  return pendingCall(async () => {
+    return sendExtension(
+      transport,
+      {
+        operation: "listApprovals",
+        path: `/v1/environments/approvals${encodeQuery(query)}`,
+        safety: "read",
+        findMismatch: findApprovalListMismatch,
+      },
+      options,
+      "environment_not_found",
+    );
+  });
+}
+
+/** A decision on a request for permission. */
+export interface ApprovalVerdict extends Pick<ApprovalDetails, "reason" | "updatedInput"> {
+  readonly approve: boolean;
+}
+
+/**
+ * Decides a request for permission that was listed or streamed. The first decision counts: a later one is an error
+ * `approval_decided`, whose `problem` has the first. Rejects with a `LettaEnvironmentsError`, `device_offline` if the device is.
+ */
+export function decideApproval(
+  transport: Transport,
+  approval: Pick<Approval, "id" | "connectionId" | "deviceId" | "agentId" | "conversationId">,
+  { approve: isApproved, reason, updatedInput }: ApprovalVerdict,
+  options?: RequestOptions,
+): PendingCall<SendMessageResult> {
+  return pendingCall(async () => {
+    checkRecord("approval", approval);
+    const { id, connectionId, deviceId, agentId, conversationId } = approval;
+    if (connectionId === null) {
+      const message = `device ${deviceId} is offline; nothing was sent`;
+      throw createError("device_offline", { message, retryable: true, outcome: "refused" });
+    }
+    const messages = [decisionMessage(isApproved, [id], { reason, updatedInput })];
+    const body = encodeMessages({ messages, ...(agentId !== null && { agentId }), conversationId });
+    return postMessages(transport, connectionId, body, options);
+  });
+}
 
 /** Details of a decision. */
 export interface ApprovalDetails {
@@ -42,10 +110,19 @@ function sendDecisions(
   options?: SendToDeviceOptions,
 ): PendingCall<SendToDeviceResult> {
   const { reason, updatedInput, ...target } = details ?? {};
-  const approvals = [toolCallIds].flat().map((id) => {
+  const messages = [decisionMessage(isApproved, [toolCallIds].flat(), { reason, updatedInput })];
+  return sendToDevice(transport, device, { messages, ...target }, options);
+}
+
+function decisionMessage(
+  isApproved: boolean,
+  toolCallIds: readonly string[],
+  { reason, updatedInput }: Pick<ApprovalDetails, "reason" | "updatedInput">,
+): ApprovalMessage {
+  const approvals = toolCallIds.map((id) => {
     const decision = { type: "approval", approve: isApproved, tool_call_id: id, reason, updated_input: updatedInput };
     // Members that are undefined are absent in JSON.
     return decision as ApprovalDecision;
   });
-  return sendToDevice(transport, device, { messages: [{ type: "approval", approvals }], ...target }, options);
+  return { type: "approval", approvals };
 }

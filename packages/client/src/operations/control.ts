@@ -19,11 +19,11 @@ import {
   findStopTurnResponseMismatch,
 } from "@letta-environments/schema/guards";
 import { checkIdentifier, checkRecord, checkText } from "../check.ts";
-import { isLettaEnvironmentsError } from "../error.ts";
 import type { RequestOptions } from "../options.ts";
 import { type PendingCall, pendingCall, type TransportRequest } from "../request.ts";
 import type { Transport } from "../transport.ts";
 import { type DeviceSelector, findDevice } from "./device.ts";
+import { sendExtension } from "./extension.ts";
 import { environmentPath } from "./retrieve.ts";
 
 /** The conversation that is controlled. */
@@ -139,21 +139,6 @@ function control<Value>(
           headers: { "content-type": "application/json" },
         }
       : { path: `${base}${itemId}?${new URLSearchParams(given)}`, method: "DELETE" };
-    try {
-      return await transport.send({ operation, safety: safety ?? "read", findMismatch, ...request }, options);
-    } catch (error) {
-      throw describeMissing(error, operation);
-    }
-  });
-}
-
-/** Adds to the error of a server without the operation what is missing. Any other error is returned unchanged. */
-function describeMissing(error: unknown, operation: ControlOperation): unknown {
-  if (!isLettaEnvironmentsError(error)) return error;
-  const { code, status, message } = error;
-  const isMissing = code === "endpoint_not_found" || (code === "http_error" && (status === 404 || status === 405));
-  if (!isMissing) return error;
-  return Object.assign(error, {
-    message: `the server does not offer ${operation}, an extension of @letta-environments: ${message}`,
+    return sendExtension(transport, { operation, safety: safety ?? "read", findMismatch, ...request }, options);
   });
 }

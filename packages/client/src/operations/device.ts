@@ -1,5 +1,5 @@
 /** Sends messages to a device by its id or name instead of its present connection: looks the device up, and waits for it if asked to. */
-import type { Environment } from "@letta-environments/schema";
+import type { Environment, MessageStatus } from "@letta-environments/schema";
 import { isText } from "@letta-environments/schema/guards";
 import { isOnline } from "@letta-environments/schema/presence";
 import { now, sleep } from "../adapters/platform.ts";
@@ -12,6 +12,15 @@ import { readPages } from "./list.ts";
 import { type EncodedMessages, encodeMessages, type SendMessageInput } from "./message.ts";
 import { retrieveEnvironment } from "./retrieve.ts";
 import { describeSend, postMessages, type SendMessageResult, type SendOptions } from "./send.ts";
+import {
+  awaitTurn,
+  defaultWaitMs,
+  readTurn,
+  type Turn,
+  type WaitForTurnOptions,
+  waitSecondsWithin,
+  waitTimeoutMs,
+} from "./turn.ts";
 
 /** Selects a device: by `deviceId` (also as a plain string), by the name that people gave it, or by any rule. */
 export type DeviceSelector =
@@ -31,9 +40,20 @@ export interface SendToDeviceOptions extends SendOptions {
   readonly intervalMs?: number | undefined;
 }
 
+/** Options of a send that waits for the end of the turn. */
+export interface SendAndWaitOptions extends SendToDeviceOptions, Pick<WaitForTurnOptions, "waitUntilFinishedMs"> {
+  /** Resolves when the turn of the last message has ended, or when `waitUntilFinishedMs` are over. */
+  readonly wait: "finished";
+}
+
 /** The result of a send, with the row of the device that took it. */
 export interface SendToDeviceResult extends SendMessageResult {
   readonly environment: Environment;
+}
+
+/** The result of a send that waited for the end of the turn. */
+export interface SendAndWaitResult extends SendToDeviceResult {
+  readonly turn: Turn;
 }
 
 /**
@@ -41,15 +61,83 @@ export interface SendToDeviceResult extends SendMessageResult {
  * anything is sent, unless `waitUntilOnlineMs` allows to wait. If the send is refused with 404 or 409, the connection may be
  * gone: the device is looked up once more, and the same messages go to its new connection, if it has one, under the same ids.
  *
+ * With `wait: "finished"` the call goes on until the turn has ended. A turn that failed or was stopped is a result. An error after the
+ * message has left has the outcome `unknown`: use {@link waitForTurn} with its `clientMessageIds`, or repeat the send with them.
+ *
  * Rejects with a `LettaEnvironmentsError`, or with whatever a rule throws.
  */
 export function sendToDevice(
   transport: Transport,
   device: DeviceSelector,
   body: SendMessageInput,
-  options: SendToDeviceOptions = {},
-): PendingCall<SendToDeviceResult> {
-  return pendingCall(async () => findAndSend(transport, device, encodeMessages(body), options));
+  options: SendAndWaitOptions,
+): PendingCall<SendAndWaitResult>;
+export function sendToDevice(
+  transport: Transport,
+  device: DeviceSelector,
+  body: SendMessageInput,
+  options?: SendToDeviceOptions,
+): PendingCall<SendToDeviceResult>;
+export function sendToDevice(
+  transport: Transport,
+  device: DeviceSelector,
+  body: SendMessageInput,
+  options: SendToDeviceOptions & Partial<SendAndWaitOptions> = {},
+): PendingCall<SendToDeviceResult | SendAndWaitResult> {
+  return pendingCall(async () => {
+    checkRecord("options", options);
+    const { wait, waitUntilFinishedMs, ...sendOptions } = options;
+    if (wait !== undefined) check("wait", wait === "finished", 'must be "finished"');
+    const messages = encodeMessages(body);
+    if (wait === undefined) return findAndSend(transport, device, messages, sendOptions);
+    return sendAndWait(transport, device, { body, messages }, sendOptions, waitUntilFinishedMs);
+  });
+}
+
+async function sendAndWait(
+  transport: Transport,
+  device: DeviceSelector,
+  { body, messages }: { readonly body: SendMessageInput; readonly messages: EncodedMessages },
+  options: SendToDeviceOptions,
+  waitUntilFinishedMs = defaultWaitMs,
+): Promise<TransportResponse<SendAndWaitResult>> {
+  const id = messages.clientMessageIds.at(-1);
+  checkInteger("waitUntilFinishedMs", waitUntilFinishedMs, 0);
+  check("wait", id !== undefined, "needs a user message");
+  const timeoutMs = waitTimeoutMs(options);
+  const waitSeconds = waitSecondsWithin(timeoutMs, waitUntilFinishedMs);
+  const sent = await findAndSend(transport, device, messages, { ...options, timeoutMs }, waitSeconds);
+  const endsAtMs = sent.sentAtMs + waitUntilFinishedMs;
+  const { agentId, conversationId } = body;
+  try {
+    const { status, response: sendResponse, data } = sent;
+    const { connectionId } = data.environment;
+    const conversation = { ...(agentId && { agentId }), conversationId: conversationId || "default" };
+    const known = status && { data: readTurn(status), response: sendResponse };
+    const { data: turn, response } = await awaitTurn(
+      transport,
+      connectionId ?? "",
+      id,
+      conversation,
+      options,
+      endsAtMs,
+      known,
+    );
+    return { data: { ...data, turn }, response };
+  } catch (error) {
+    if (isLettaEnvironmentsError(error)) {
+      const { clientMessageIds } = messages;
+      const message = `the message was sent, but its turn cannot be followed: ${error.message}`;
+      Object.assign(error, { outcome: "unknown", clientMessageIds, message });
+    }
+    throw error;
+  }
+}
+
+interface FoundAndSent extends TransportResponse<SendToDeviceResult> {
+  readonly status: MessageStatus | undefined;
+  /** When the request that delivered the messages began, in epoch milliseconds. */
+  readonly sentAtMs: number;
 }
 
 async function findAndSend(
@@ -57,8 +145,8 @@ async function findAndSend(
   device: DeviceSelector,
   messages: EncodedMessages,
   options: SendToDeviceOptions,
-): Promise<TransportResponse<SendToDeviceResult>> {
-  checkRecord("options", options);
+  waitSeconds?: number,
+): Promise<FoundAndSent> {
   const { waitUntilOnlineMs = 0, intervalMs = 2_000, ...sendOptions } = options;
   checkInteger("intervalMs", intervalMs);
   checkInteger("waitUntilOnlineMs", waitUntilOnlineMs, 0, Number.MAX_SAFE_INTEGER);
@@ -73,8 +161,9 @@ async function findAndSend(
       const environment = await findDevice(transport, device, sendOptions);
       if (connectionId === environment.connectionId) throw refusal;
       ({ connectionId } = environment);
-      const { data, response } = await postMessages(transport, connectionId, messages, sendOptions);
-      return { data: { ...data, environment }, response };
+      const sentAtMs = now();
+      const posted = await postMessages(transport, connectionId, messages, sendOptions, waitSeconds);
+      return { ...posted, sentAtMs, data: { ...posted.data, environment } };
     } catch (error) {
       // An error from elsewhere does not say whether the messages were sent.
       if (!isLettaEnvironmentsError(error)) throw error;

@@ -70,7 +70,7 @@ export async function* readPages(
   found?: KnownPages,
 ): AsyncGenerator<TransportResponse<EnvironmentList>, void, undefined> {
   // Checked before it is spread, which would turn a string into members.
-  checkQuery(query);
+  checkRecord("query", query ?? {});
   let after = query?.after;
   for (;;) {
     const request = { ...listRequest({ limit: 100, ...query, after }), ...known?.get(after) };
@@ -88,7 +88,17 @@ export async function* readPages(
 
 /** @throws LettaEnvironmentsError `invalid_argument` naming a member of the query. */
 function listRequest(query?: ListEnvironmentsInput | null): TransportRequest<EnvironmentList> {
-  checkQuery(query);
+  return {
+    operation: "listEnvironments",
+    path: `/v1/environments${encodeQuery(query)}`,
+    safety: "read",
+    findMismatch: findEnvironmentListMismatch,
+  };
+}
+
+/** Returns a query with its question mark; empty if it has no members. @throws LettaEnvironmentsError `invalid_argument` naming a member. */
+export function encodeQuery(query?: object | null): string {
+  checkRecord("query", query ?? {});
   const wire = new URLSearchParams();
   for (const [name, given] of Object.entries(query ?? {}))
     for (const value of name === "tag" ? [given].flat() : [given])
@@ -96,16 +106,7 @@ function listRequest(query?: ListEnvironmentsInput | null): TransportRequest<Env
         checkMember(name, value);
         wire.append(name, String(value));
       }
-  return {
-    operation: "listEnvironments",
-    path: `/v1/environments${wire.size > 0 ? `?${wire}` : ""}`,
-    safety: "read",
-    findMismatch: findEnvironmentListMismatch,
-  };
-}
-
-function checkQuery(query: unknown): void {
-  checkRecord("query", query ?? {});
+  return wire.size > 0 ? `?${wire}` : "";
 }
 
 function checkMember(name: string, value: unknown): void {

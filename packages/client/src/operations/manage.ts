@@ -2,10 +2,10 @@
 import type { Environment, EnvironmentPatch } from "@letta-environments/schema";
 import { findEnvironmentMismatch } from "@letta-environments/schema/guards";
 import { checkIdentifier, checkRecord } from "../check.ts";
-import { isLettaEnvironmentsError } from "../error.ts";
 import type { RequestOptions } from "../options.ts";
-import { type PendingCall, pendingCall, type TransportRequest, type TransportResponse } from "../request.ts";
+import { type PendingCall, pendingCall, type TransportRequest } from "../request.ts";
 import type { Transport } from "../transport.ts";
+import { sendExtension } from "./extension.ts";
 import { environmentPath } from "./retrieve.ts";
 
 /**
@@ -61,25 +61,4 @@ export function removeEnvironment(
     };
     return sendExtension(transport, request, options);
   });
-}
-
-/** Adds to the error of a server without the operation what is missing. */
-async function sendExtension<Value>(
-  transport: Transport,
-  request: TransportRequest<Value>,
-  options?: RequestOptions,
-): Promise<TransportResponse<Value>> {
-  try {
-    return await transport.send(request, options);
-  } catch (error) {
-    if (isLettaEnvironmentsError(error)) {
-      const { code, status, message } = error;
-      const isMissing = code === "endpoint_not_found" || (code === "http_error" && (status === 404 || status === 405));
-      if (isMissing) {
-        const text = `the server does not offer ${request.operation}, an extension of @letta-environments: ${message}`;
-        Object.assign(error, { message: text });
-      }
-    }
-    throw error;
-  }
 }

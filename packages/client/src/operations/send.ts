@@ -1,6 +1,6 @@
 /** Sends messages to the device behind a connection. */
-import type { SendMessageResponse } from "@letta-environments/schema";
-import { findSendMessageResponseMismatch } from "@letta-environments/schema/guards";
+import type { MessageStatus, SendMessageResponse } from "@letta-environments/schema";
+import { findMessageStatusMismatch, findSendMessageResponseMismatch } from "@letta-environments/schema/guards";
 import { checkRecord, checkToken } from "../check.ts";
 import { isLettaEnvironmentsError } from "../error.ts";
 import type { RequestOptions } from "../options.ts";
@@ -49,13 +49,23 @@ export function sendMessage(
   return pendingCall(async () => postMessages(transport, connectionId, encodeMessages(body), options));
 }
 
-/** Sends an encoded body. */
+/** A response to a send, and what became of the last message if the server waited for that. */
+export interface PostedMessages extends TransportResponse<SendMessageResult> {
+  readonly status: MessageStatus | undefined;
+}
+
+/**
+ * Sends an encoded body.
+ *
+ * @param waitSeconds how long the server should wait for the end of the turn (RFC 7240), if it can
+ */
 export async function postMessages(
   transport: Transport,
   connectionId: string,
   messages: EncodedMessages,
   options: SendOptions = {},
-): Promise<TransportResponse<SendMessageResult>> {
+  waitSeconds = 0,
+): Promise<PostedMessages> {
   const { text, safety, clientMessageIds, otids } = messages;
   checkRecord("options", options);
   const { idempotencyKey, ...requestOptions } = options;
@@ -67,13 +77,18 @@ export async function postMessages(
         operation: "sendMessage",
         path: `${environmentPath("connectionId", connectionId)}/messages`,
         body: text,
-        headers: { "content-type": "application/json", ...(key && { "idempotency-key": key }) },
+        headers: {
+          "content-type": "application/json",
+          ...(key && { "idempotency-key": key }),
+          ...(waitSeconds > 0 && { prefer: `wait=${waitSeconds}` }),
+        },
         safety,
         findMismatch: findSendMessageResponseMismatch,
       },
       requestOptions,
     );
-    return { response, data: { ...data, clientMessageIds, otids, outcome: readOutcome(data, response) } };
+    const status = isMessageStatus(data.outcome) ? data.outcome : undefined;
+    return { response, status, data: { ...data, clientMessageIds, otids, outcome: readOutcome(data, response) } };
   } catch (error) {
     throw describeSend(error, messages);
   }
@@ -82,6 +97,12 @@ export async function postMessages(
 /** A server of ours also reports what the device does with the message. */
 interface ReportedDelivery extends SendMessageResponse {
   readonly disposition?: unknown;
+  /** What became of the last message, if the server waited for that. */
+  readonly outcome?: unknown;
+}
+
+function isMessageStatus(value: unknown): value is MessageStatus {
+  return findMessageStatusMismatch(value) === null;
 }
 
 function readOutcome({ success, disposition }: ReportedDelivery, { headers }: Response): SendOutcome {

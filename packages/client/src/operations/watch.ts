@@ -1,15 +1,18 @@
 /**
- * Watches environments by polling the list. Each page is requested with the entity tag of its last response, so that the
- * server responds 304 while nothing changes.
+ * Watches environments by reading the list again and again. Each page is requested with the entity tag of its last response, so that
+ * the server responds 304 while nothing changes. Where the server streams events, they say when to read it: a change is seen at once,
+ * and the list is read seldom otherwise.
  */
 import type { Environment } from "@letta-environments/schema";
 import { isOnline } from "@letta-environments/schema/presence";
 import { random, sleep } from "../adapters/platform.ts";
 import { checkInteger, checkRecord } from "../check.ts";
+import { endEarly } from "../end-early.ts";
 import { isLettaEnvironmentsError } from "../error.ts";
 import { checkSignal, type RequestOptions } from "../options.ts";
 import type { Transport } from "../transport.ts";
 import { serverTimeMs } from "./device.ts";
+import { streamEvents } from "./events.ts";
 import { type KnownPages, type ListEnvironmentsInput, readPages } from "./list.ts";
 
 /** A change of an environment. The first poll reports every row as `appeared`. */
@@ -26,7 +29,10 @@ export interface EnvironmentEvent {
 
 /** Options of {@link watchEnvironments}. */
 export interface WatchOptions extends Omit<RequestOptions, "maxRetries"> {
-  /** Time between polls, in milliseconds. A random part of up to a second is added. Default 5,000. */
+  /**
+   * Time between polls, in milliseconds. A random part of up to a second is added. Default 5,000. Where the server streams events, the
+   * time is at least 30 s, because changes are seen without polls.
+   */
   readonly intervalMs?: number | undefined;
 }
 
@@ -40,15 +46,7 @@ export function watchEnvironments(
   query?: ListEnvironmentsInput | null,
   options: WatchOptions = {},
 ): AsyncGenerator<EnvironmentEvent, void, undefined> {
-  const ending = new AbortController();
-  const events = poll(transport, query, options, ending.signal);
-  // By itself, `return` would only take effect after the present wait or request.
-  const end = events.return.bind(events);
-  events.return = (value) => {
-    ending.abort();
-    return end(value);
-  };
-  return events;
+  return endEarly((left) => poll(transport, query, options, left));
 }
 
 /** A row as last seen. */
@@ -69,8 +67,10 @@ async function* poll(
   const { intervalMs = 5_000, ...requestOptions } = options;
   checkInteger("intervalMs", intervalMs);
   checkSignal(options.signal);
-  const signal = AbortSignal.any([left, options.signal ?? left]);
+  const ended = new AbortController();
+  const signal = AbortSignal.any([left, options.signal ?? left, ended.signal]);
   const rows = new Map<string, SeenRow>();
+  let changes: ChangeListener | undefined;
   let known: KnownPages | undefined;
   let waitMs = intervalMs;
   while (!signal.aborted) {
@@ -92,13 +92,58 @@ async function* poll(
         }
       known = pages;
       waitMs = intervalMs;
+      changes ??= listen(transport, requestOptions, signal);
     } catch (error) {
       if (signal.aborted) return;
-      if (!isLettaEnvironmentsError(error) || !error.retryable) throw error;
+      if (!isLettaEnvironmentsError(error) || !error.retryable) {
+        ended.abort();
+        throw error;
+      }
       waitMs = Math.max(error.retryAfterMs ?? 0, Math.min(60_000, waitMs * 2));
     }
-    await sleep(waitMs + random() * 1_000, signal);
+    await (changes?.wait(waitMs) ?? sleep(waitMs + random() * 1_000, signal));
   }
+}
+
+/** Time between polls where changes are seen without them, in milliseconds: presence also ends without a change. */
+const relaxedMs = 30_000;
+
+/** Changes that follow each other are seen by one poll, in milliseconds. */
+const settleMs = 500;
+
+/** Knows when environments have changed. */
+interface ChangeListener {
+  /** Resolves when the list should be read again: after the delay and up to a second more, or because something has changed. */
+  wait(delayMs: number): Promise<void>;
+}
+
+/** Listens for changes of environments, as far as the server streams events. A server that does not is polled alone. */
+function listen(transport: Transport, options: Omit<WatchOptions, "intervalMs">, signal: AbortSignal): ChangeListener {
+  let isOpen = false;
+  let hasChanged = false;
+  let bell = new AbortController();
+  const ring = (): void => {
+    hasChanged = true;
+    bell.abort();
+  };
+  const onOpen = (): void => {
+    isOpen = true;
+    // What changed before the stream was open is not in it.
+    ring();
+  };
+  void (async () => {
+    for await (const { type } of streamEvents(transport, { ...options, signal, onOpen }))
+      if (type === "environment" || type === "gap") ring();
+  })().catch(() => (isOpen = false));
+  return {
+    async wait(delayMs) {
+      const pollMs = isOpen ? Math.max(delayMs, relaxedMs) : delayMs;
+      if (isOpen) await sleep(Math.min(delayMs, settleMs), signal);
+      if (!hasChanged) await sleep(pollMs + random() * 1_000, AbortSignal.any([signal, bell.signal]));
+      hasChanged = false;
+      bell = new AbortController();
+    },
+  };
 }
 
 function compare(old: SeenRow | undefined, { online, text }: SeenRow): EnvironmentEvent["type"] | undefined {

@@ -30,7 +30,7 @@ export interface FakeServer {
   heartbeat(deviceId: string): void;
   disconnect(deviceId: string): void;
   remove(deviceId: string): void;
-  /** Replaces the responses of the next requests, one each; an `Error` is thrown. */
+  /** Replaces the responses of the next requests, one each; an `Error` is thrown. Requests for a stream of events do not count. */
   interrupt(...answers: readonly (() => Response | Error)[]): void;
 }
 
@@ -96,7 +96,9 @@ export function createFakeServer(options: FakeServerOptions = {}): FakeServer {
   }
 
   function answer(url: URL, init: RequestInit): Response {
-    const [, id, tail] = /\/v1\/environments(?:\/([^/]+))?(\/messages)?$/.exec(url.pathname) ?? [];
+    const found = /\/v1\/environments(?:\/([^/]+))?(\/messages)?$/.exec(url.pathname);
+    if (found === null) return problemAnswer("endpoint_not_found")();
+    const [, id, tail] = found;
     const etag = new Headers(init.headers).get("if-none-match");
     if (init.method === "POST" && tail !== undefined && id !== undefined && typeof init.body === "string")
       return send(decodeURIComponent(id), JSON.parse(init.body));
@@ -117,6 +119,8 @@ export function createFakeServer(options: FakeServerOptions = {}): FakeServer {
     async fetch(url, init) {
       init.signal?.throwIfAborted();
       requests.push(readRequest(url, init));
+      // A watcher asks for a stream beside its other requests; this server has none.
+      if (new URL(url).pathname.endsWith("/v1/environments/events")) return problemAnswer("endpoint_not_found")();
       const interruption = interruptions.shift();
       const response = interruption === undefined ? answer(new URL(url), init) : interruption();
       if (response instanceof Error) throw response;

@@ -106,6 +106,22 @@ export const suite: Readonly<Record<string, Case>> = {
     // The local server of Workers responds 500 for a server that is not there.
     check(code === "connection_failed" || code === "http_error", code);
   },
+  async "a stream of events has the states of a sent message, and the stream ends when the loop is left"(setting) {
+    const environments = environmentsOf(setting);
+    let opened: (() => void) | undefined;
+    const isOpen = new Promise<void>((resolve) => (opened = resolve));
+    const states: string[] = [];
+    const reading = (async () => {
+      for await (const event of environments.events({ onOpen: opened })) {
+        if (event.type === "message") states.push(event.message.state);
+        if (event.type === "message" && event.message.state === "accepted") return;
+      }
+    })();
+    await isOpen;
+    await environments.sendToDevice({ name: setting.onlineName }, hello);
+    await reading;
+    check(states.at(-1) === "accepted", states.join());
+  },
   async "watching requests with an entity tag, receives 304, and ends when it is aborted"(setting) {
     const statuses: number[] = [];
     const controller = new AbortController();

@@ -1,0 +1,187 @@
+/**
+ * Streams of events over `fetch`: what happens to environments, messages and requests for permission, and what turns say. A stream that
+ * ends is continued behind its last event.
+ */
+import type {
+  ApprovalEvent,
+  EnvironmentEvent as EnvironmentChange,
+  GapEvent,
+  MessageEvent as MessageChange,
+  OutputEvent,
+} from "@letta-environments/schema";
+import { isRecord } from "@letta-environments/schema/guards";
+import { now, random, sleep, startAlarm } from "../adapters/platform.ts";
+import { checkFunction, checkIdentifier, checkRecord, checkText } from "../check.ts";
+import { createError, isLettaEnvironmentsError } from "../error.ts";
+import { createEventParser, type EventParser, type ParsedEvent } from "../event-parser.ts";
+import { endEarly } from "../end-early.ts";
+import { checkSignal, type RequestOptions } from "../options.ts";
+import { parseJson } from "../response.ts";
+import type { Transport } from "../transport.ts";
+import { sendExtension } from "./extension.ts";
+import { encodeQuery } from "./list.ts";
+
+/** An event of a stream. `id` continues the stream behind it. Texts come from devices and models: escape them for a page or terminal. */
+export type StreamedEvent =
+  | ({ readonly type: "environment"; readonly id: string } & EnvironmentChange)
+  | ({ readonly type: "message"; readonly id: string } & MessageChange)
+  | ({ readonly type: "approval"; readonly id: string } & ApprovalEvent)
+  | ({ readonly type: "output"; readonly id: string } & OutputEvent)
+  /** Events are missing before the next one: read what you need with ordinary requests. */
+  | ({ readonly type: "gap"; readonly id: string } & GapEvent);
+
+/** Options of {@link streamEvents}. `timeoutMs` applies to the start of each stream. */
+export interface StreamEventsOptions extends Omit<RequestOptions, "maxRetries"> {
+  /** `output`: also what turns say. The key needs the scope `view`. */
+  readonly include?: "output" | undefined;
+  /** Only events of this device. */
+  readonly deviceId?: string | undefined;
+  /** The `id` of the last event that you have; the stream begins behind it. Default: what happens from now on. */
+  readonly lastEventId?: string | undefined;
+  /** Called whenever a stream is open: what happens afterwards is in it. */
+  readonly onOpen?: (() => void) | undefined;
+}
+
+/** A server sends something every 15 seconds. After three times as long, the connection counts as broken. */
+const silenceMs = 45_000;
+
+/** Longest wait between two streams, unless the server asks for more, in milliseconds. */
+const maxPauseMs = 30_000;
+
+/** A stream that was open for so long has worked, so that the next wait is short again. */
+const stableMs = 5_000;
+
+/** Size limit of one event, in characters. */
+const maxEventLength = 2 ** 23;
+
+const types: readonly string[] = ["environment", "message", "approval", "output", "gap"];
+
+/**
+ * Streams events. After the end of a stream, or a failure that may pass, the next one continues behind the last event: nothing is
+ * missing and nothing comes twice, or an event `gap` says so. Waits between streams are random and grow up to 30 s, or as long as
+ * `Retry-After` asks. Other failures are thrown as `LettaEnvironmentsError`. Events of types that are newer than this package are left
+ * out. The iteration ends when `signal` is aborted or the loop is left.
+ */
+export function streamEvents(
+  transport: Transport,
+  options: StreamEventsOptions = {},
+): AsyncGenerator<StreamedEvent, void, undefined> {
+  return endEarly((left) => followStreams(transport, options, left));
+}
+
+async function* followStreams(
+  transport: Transport,
+  options: StreamEventsOptions,
+  left: AbortSignal,
+): AsyncGenerator<StreamedEvent, void, undefined> {
+  const { onOpen, wire, requestOptions } = readOptions(options);
+  const signal = AbortSignal.any([left, options.signal ?? left]);
+  let { lastEventId = "" } = options;
+  let retryMs = 1_000;
+  for (let attempt = 0; !signal.aborted; attempt += 1) {
+    let pauseMs = 0;
+    let startedAtMs = now();
+    try {
+      const response = await openStream(transport, wire, lastEventId, { ...requestOptions, signal, maxRetries: 0 });
+      startedAtMs = now();
+      const parser = createEventParser();
+      const reader = createStreamReader(response, parser, signal);
+      try {
+        onOpen?.();
+        for (let parsed = await reader.read(); parsed; parsed = await reader.read()) {
+          for (const each of parsed) {
+            lastEventId = each.id || lastEventId;
+            const event = readEvent(each);
+            if (event) yield event;
+          }
+          lastEventId = parser.lastEventId || lastEventId;
+          retryMs = parser.retryMs ?? retryMs;
+        }
+      } finally {
+        reader.end();
+      }
+    } catch (error) {
+      if (signal.aborted) return;
+      if (!isLettaEnvironmentsError(error) || !error.retryable) throw error;
+      pauseMs = error.retryAfterMs ?? 0;
+    }
+    if (now() - startedAtMs >= stableMs) attempt = 0;
+    await sleep(Math.max(pauseMs, random() * Math.min(maxPauseMs, retryMs * 2 ** attempt)), signal);
+  }
+}
+
+interface ReadOptions {
+  readonly onOpen: (() => void) | undefined;
+  readonly wire: string;
+  readonly requestOptions: RequestOptions;
+}
+
+/** @throws LettaEnvironmentsError `invalid_argument` */
+function readOptions(options: StreamEventsOptions): ReadOptions {
+  checkRecord("options", options);
+  const { include, deviceId, lastEventId, onOpen, ...requestOptions } = options;
+  if (deviceId !== undefined) checkIdentifier("deviceId", deviceId);
+  if (lastEventId !== undefined) checkText("lastEventId", lastEventId);
+  if (onOpen !== undefined) checkFunction("onOpen", onOpen);
+  checkSignal(options.signal);
+  return { onOpen, wire: encodeQuery({ include, deviceId }), requestOptions };
+}
+
+async function openStream(
+  transport: Transport,
+  query: string,
+  lastEventId: string,
+  options: RequestOptions,
+): Promise<Response> {
+  const { data: response } = await sendExtension<Response>(
+    transport,
+    {
+      operation: "streamEvents",
+      path: `/v1/environments/events${query}`,
+      headers: { accept: "text/event-stream", ...(lastEventId && { "last-event-id": lastEventId }) },
+      safety: "read",
+      findMismatch: () => null,
+      open: (opened) => opened,
+    },
+    options,
+    "environment_not_found",
+  );
+  if (response.headers.get("content-type")?.startsWith("text/event-stream")) return response;
+  response.body?.cancel().catch(() => undefined);
+  throw createError("invalid_response", {
+    status: response.status,
+    message: "invalid response: not a stream of events",
+  });
+}
+
+/** Reads the body of a stream. */
+interface StreamReader {
+  /** The next events; `undefined` at the end, also when the connection breaks, is silent for too long, or the signal is aborted. */
+  read(): Promise<ParsedEvent[] | undefined>;
+  end(): void;
+}
+
+function createStreamReader(response: Response, parser: EventParser, signal: AbortSignal): StreamReader {
+  const reader = response.body?.getReader();
+  const decoder = new TextDecoder();
+  const end = (): void => void reader?.cancel().catch(() => undefined);
+  return {
+    end,
+    async read() {
+      const cancelAlarm = startAlarm(silenceMs, signal, end);
+      // A broken connection is an end: the next stream continues.
+      const chunk = await reader?.read().catch(() => undefined);
+      cancelAlarm();
+      if (signal.aborted || !chunk || chunk.done) return undefined;
+      const events = parser.push(decoder.decode(chunk.value, { stream: true }));
+      if (parser.pendingLength > maxEventLength) throw createError("response_too_large", { status: response.status });
+      return events;
+    },
+  };
+}
+
+function readEvent({ id, type, data }: ParsedEvent): StreamedEvent | undefined {
+  const value = parseJson(data);
+  // What else the members are, the server promises.
+  return types.includes(type) && isRecord(value) ? ({ ...value, type, id } as StreamedEvent) : undefined;
+}

@@ -1,0 +1,37 @@
+/**
+ * Requests for operations that only servers of this project have. When a server lacks one, the error says in words which, so that
+ * nobody searches for a wrong id.
+ */
+import { type ErrorCode, isLettaEnvironmentsError } from "../error.ts";
+import type { RequestOptions } from "../options.ts";
+import type { TransportRequest, TransportResponse } from "../request.ts";
+import type { Transport } from "../transport.ts";
+
+/**
+ * Sends a request, and adds to the error of a server without the operation what is missing.
+ *
+ * @param otherCode a code that means the same: a server that does not know `/v1/environments/events` takes it for a device
+ */
+export async function sendExtension<Value>(
+  transport: Transport,
+  request: TransportRequest<Value>,
+  options?: RequestOptions,
+  otherCode?: ErrorCode,
+): Promise<TransportResponse<Value>> {
+  try {
+    return await transport.send(request, options);
+  } catch (error) {
+    if (isLettaEnvironmentsError(error)) {
+      const { code, status, message } = error;
+      const isMissing =
+        code === "endpoint_not_found" ||
+        code === otherCode ||
+        (code === "http_error" && (status === 404 || status === 405));
+      if (isMissing) {
+        const text = `the server does not offer ${request.operation}, an extension of @letta-environments: ${message}`;
+        Object.assign(error, { message: text });
+      }
+    }
+    throw error;
+  }
+}

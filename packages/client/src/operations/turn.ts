@@ -1,0 +1,180 @@
+/**
+ * What became of a message: its status, and the end of its turn, which is awaited in requests that the server delays. A turn that
+ * fails or is stopped is a result, not an error.
+ */
+import type { MessageStatus, RetrieveMessageQuery } from "@letta-environments/schema";
+import { findMessageStatusMismatch } from "@letta-environments/schema/guards";
+import { isReference, referenceRule } from "@letta-environments/schema/identifier";
+import { now, random, sleep } from "../adapters/platform.ts";
+import { check, checkInteger, checkRecord } from "../check.ts";
+import { isLettaEnvironmentsError } from "../error.ts";
+import type { RequestOptions } from "../options.ts";
+import { type PendingCall, pendingCall, type TransportResponse } from "../request.ts";
+import type { Transport } from "../transport.ts";
+import { sendExtension } from "./extension.ts";
+import { encodeQuery } from "./list.ts";
+import { environmentPath } from "./retrieve.ts";
+
+/**
+ * How the turn of a message ended. `finished`: without a reported error. `failed`: with an error, before its end, or the device
+ * rejected the message. `cancelled`: it was stopped, or taken out of the queue. `evicted`: the device dropped it from a full queue.
+ * `unfinished`: it had not ended when the time was over. `unknown`: nobody can tell now, such as when the device went offline.
+ */
+export type TurnOutcome = "finished" | "failed" | "cancelled" | "evicted" | "unfinished" | "unknown";
+
+/** The turn of a message. */
+export interface Turn {
+  readonly outcome: TurnOutcome;
+  /** The last text of the agent; `null` without one, and for keys without the scope `view`. */
+  readonly reply: string | null;
+  /** As the server reported it last. */
+  readonly status: MessageStatus;
+}
+
+/** Options of {@link waitForTurn}. `timeoutMs` applies to each of its requests. */
+export interface WaitForTurnOptions extends RequestOptions {
+  /** How long to wait for the end of the turn, in milliseconds. Default 600,000. */
+  readonly waitUntilFinishedMs?: number | undefined;
+}
+
+/**
+ * Retrieves the status of a message that was sent to a device. The connection may be an earlier one of the device. Rejects with a
+ * `LettaEnvironmentsError`.
+ */
+export function retrieveMessage(
+  transport: Transport,
+  connectionId: string,
+  clientMessageId: string,
+  query?: RetrieveMessageQuery,
+  options?: RequestOptions,
+): PendingCall<MessageStatus> {
+  return pendingCall(async () => requestStatus(transport, connectionId, clientMessageId, query, options));
+}
+
+/**
+ * Waits until the turn of a message has ended, or until the time is over. Failures that may pass are repeated meanwhile. Rejects with
+ * a `LettaEnvironmentsError`.
+ */
+export function waitForTurn(
+  transport: Transport,
+  connectionId: string,
+  clientMessageId: string,
+  conversation?: Pick<RetrieveMessageQuery, "agentId" | "conversationId">,
+  options: WaitForTurnOptions = {},
+): PendingCall<Turn> {
+  return pendingCall(async () => {
+    checkRecord("options", options);
+    const { waitUntilFinishedMs = defaultWaitMs, ...requestOptions } = options;
+    checkInteger("waitUntilFinishedMs", waitUntilFinishedMs, 0);
+    const endsAtMs = now() + waitUntilFinishedMs;
+    return awaitTurn(transport, connectionId, clientMessageId, conversation, requestOptions, endsAtMs);
+  });
+}
+
+/** How long a turn is awaited, in milliseconds. */
+export const defaultWaitMs = 600_000;
+
+/** Reads a status as the {@link Turn} that it describes. */
+export function readTurn(status: MessageStatus): Turn {
+  return { outcome: readOutcome(status), reply: status.text ?? null, status };
+}
+
+/** Reasons for which a turn ends well. Devices before 0.30.3 report none, and their server `unknown`. */
+const goodReasons: readonly string[] = ["end_turn", "tool_rule", "no_tool_call", "unknown"];
+
+/** States that are an outcome. */
+const outcomes: readonly TurnOutcome[] = ["failed", "cancelled", "evicted", "unknown"];
+
+function readOutcome({ state, error, stopReason = "unknown" }: MessageStatus): TurnOutcome {
+  if (state !== "finished") return outcomes.find((outcome) => outcome === state) ?? "unfinished";
+  return error === undefined && goodReasons.includes(stopReason) ? "finished" : "failed";
+}
+
+/**
+ * How long the server may delay a response so that a request with this time limit still receives it, in seconds. Many proxies end
+ * requests without a response after 30 seconds.
+ */
+export function waitSecondsWithin(timeoutMs: number, leftMs: number): number {
+  return Math.min(20, Math.floor(timeoutMs / 3_000), Math.ceil(Math.max(0, leftMs) / 1_000));
+}
+
+/** The time limit of requests that wait. The transport's own may be shorter than the wait. */
+export function waitTimeoutMs({ timeoutMs, timeout = 60_000 }: RequestOptions): number {
+  return timeoutMs ?? timeout;
+}
+
+/** A turn, and the response that reported it. */
+export type TurnResponse = TransportResponse<Turn>;
+
+/**
+ * Awaits a turn; see {@link waitForTurn}.
+ *
+ * @param endsAtMs epoch milliseconds
+ * @param latest what is known of the turn
+ */
+export async function awaitTurn(
+  transport: Transport,
+  connectionId: string,
+  clientMessageId: string,
+  conversation: Pick<RetrieveMessageQuery, "agentId" | "conversationId"> | undefined,
+  options: RequestOptions,
+  endsAtMs: number,
+  latest?: TurnResponse,
+): Promise<TurnResponse> {
+  const timeoutMs = waitTimeoutMs(options);
+  let failures = 0;
+  while (!latest || canChange(latest.data)) {
+    const startedAtMs = now();
+    const waitSeconds = waitSecondsWithin(timeoutMs, endsAtMs - startedAtMs);
+    if (latest && !waitSeconds) break;
+    // A response that was delayed needs no pause.
+    let pauseMs = 1_000;
+    try {
+      const wait = waitSeconds ? ({ wait: "finished", waitSeconds } as const) : {};
+      const request = { ...options, timeoutMs };
+      const { data, response } = await requestStatus(
+        transport,
+        connectionId,
+        clientMessageId,
+        { ...conversation, ...wait },
+        request,
+      );
+      latest = { data: readTurn(data), response };
+      failures = 0;
+    } catch (error) {
+      if (!isLettaEnvironmentsError(error) || !error.retryable || !waitSeconds) throw error;
+      failures += 1;
+      pauseMs = Math.max(error.retryAfterMs ?? 0, random() * Math.min(30_000, 1_000 * 2 ** failures));
+    }
+    if (!latest || canChange(latest.data))
+      await sleep(Math.min(endsAtMs, startedAtMs + pauseMs) - now(), options.signal);
+  }
+  return latest;
+}
+
+/** Whether a turn may still end. A server that cannot hear the device has nothing to wait for, and says so. */
+function canChange({ outcome, status: { waitSeconds } }: Turn): boolean {
+  return (outcome === "unfinished" || outcome === "unknown") && waitSeconds !== 0;
+}
+
+async function requestStatus(
+  transport: Transport,
+  connectionId: string,
+  clientMessageId: string,
+  query?: RetrieveMessageQuery,
+  options?: RequestOptions,
+): Promise<TransportResponse<MessageStatus>> {
+  check("clientMessageId", isReference(clientMessageId), `must be ${referenceRule}`);
+  const id = encodeURIComponent(clientMessageId);
+  const wire = { ...query, waitSeconds: query?.waitSeconds?.toString() };
+  return sendExtension(
+    transport,
+    {
+      operation: "retrieveMessage",
+      path: `${environmentPath("connectionId", connectionId)}/messages/${id}${encodeQuery(wire)}`,
+      safety: "read",
+      findMismatch: findMessageStatusMismatch,
+    },
+    options,
+  );
+}

@@ -1,0 +1,64 @@
+import type { Approval, DecidedApproval } from "@letta-environments/schema";
+import { expect, test } from "vitest";
+import { createClient } from "../src/index.ts";
+import { jsonAnswer, problemAnswer, scriptFetch } from "../src/testing/index.ts";
+import { catchError } from "./catch-error.ts";
+
+const approval: Approval = {
+  ...{ id: "call-1", connectionId: "c-1", deviceId: "d-1", agentId: "a", conversationId: "conv-1", tool: "Bash" },
+  ...{ input: { command: "ls" }, inputTruncated: false, reason: null, suggestions: [], requestedAt: 1, ageMs: 2 },
+  ...{ expiresAt: null, clientMessageId: "m-1" },
+};
+
+function setUp(...answers: readonly (() => Response)[]) {
+  const script = scriptFetch(...answers);
+  const { environments } = createClient({ baseUrl: "http://127.0.0.1:1", apiKey: "lek_test", fetch: script.fetch });
+  return { script, approvals: environments.approvals };
+}
+
+test("approvals.list returns a page, and says what is missing on a server without approvals", async () => {
+  const page = { approvals: [approval], hasNextPage: false, cursor: "x.1" };
+  const { script, approvals } = setUp(jsonAnswer(200, page), problemAnswer("environment_not_found"));
+  expect(await approvals.list({ after: "x.0", limit: 2 })).toEqual(page);
+  expect(script.seen[0]?.url).toBe("http://127.0.0.1:1/v1/environments/approvals?after=x.0&limit=2");
+  const missing = await catchError(approvals.list());
+  expect(missing.message).toMatch(/^the server does not offer listApprovals/);
+  for (const query of [{ limit: 0 }, { after: "a/b" }])
+    expect(await catchError(approvals.list(query))).toMatchObject({ code: "invalid_argument" });
+});
+
+test("approvals.decide sends the decision to the conversation that waits", async () => {
+  const { script, approvals } = setUp(jsonAnswer(200, { success: true, message: "ok" }));
+  await approvals.decide(approval, { approve: false, reason: "not here" });
+  await approvals.decide({ ...approval, agentId: null }, { approve: true, updatedInput: { command: "pwd" } });
+  const [denied, allowed] = script.seen;
+  expect(denied?.url).toBe("http://127.0.0.1:1/v1/environments/c-1/messages");
+  expect(JSON.parse(denied?.body ?? "")).toEqual({
+    messages: [
+      {
+        type: "approval",
+        approvals: [{ type: "approval", approve: false, tool_call_id: "call-1", reason: "not here" }],
+      },
+    ],
+    agentId: "a",
+    conversationId: "conv-1",
+  });
+  const decision = { type: "approval", approve: true, tool_call_id: "call-1", updated_input: { command: "pwd" } };
+  expect(JSON.parse(allowed?.body ?? "")).toEqual({
+    messages: [{ type: "approval", approvals: [decision] }],
+    conversationId: "conv-1",
+  });
+});
+
+test("the error of a later decision has the first; a device that is offline receives none", async () => {
+  const { ageMs: _age, expiresAt: _expires, input: _input, inputTruncated: _cut, ...request } = approval;
+  const decided: DecidedApproval = { ...request, decision: "deny", decidedBy: "key-2", decidedAt: 5 };
+  const { script, approvals } = setUp(
+    jsonAnswer(409, { title: "x", errorCode: "approval_decided", approval: decided }),
+  );
+  const error = await catchError(approvals.decide(approval, { approve: true }));
+  expect(error).toMatchObject({ code: "approval_decided", problem: { approval: decided } });
+  const offline = await catchError(approvals.decide({ ...approval, connectionId: null }, { approve: true }));
+  expect(offline).toMatchObject({ code: "device_offline", outcome: "refused" });
+  expect(script.seen).toHaveLength(1);
+});

@@ -1,0 +1,163 @@
+import { createVirtualClock } from "@letta-environments/testkit";
+import { expect, test } from "vitest";
+import { createClient, type StreamedEvent, type StreamEventsOptions } from "../src/index.ts";
+import { jsonAnswer, problemAnswer, scriptFetch } from "../src/testing/index.ts";
+import { catchError } from "./catch-error.ts";
+import { createWrittenStream } from "./event-stream.ts";
+import { installClock, installRandom } from "./install-clock.ts";
+
+function setUp(options: StreamEventsOptions, ...answers: readonly (() => Response | Error)[]) {
+  const clock = createVirtualClock();
+  installClock(clock);
+  installRandom(0.5);
+  const script = scriptFetch(...answers);
+  const { environments } = createClient({ baseUrl: "http://127.0.0.1:1", apiKey: "lek_test", fetch: script.fetch });
+  const events = environments.events(options);
+  const headers = () => script.seen.map(({ init }) => new Headers(init.headers).get("last-event-id"));
+  return { clock, script, events, headers };
+}
+
+/** Collects events as they come. */
+function follow(events: AsyncIterable<StreamedEvent>) {
+  const seen: StreamedEvent[] = [];
+  const ended = (async () => {
+    for await (const event of events) seen.push(event);
+  })();
+  return { seen, ended };
+}
+
+const device = { deviceId: "d-1", connectionId: "c-1" };
+
+test("events have their type, id and data; unknown types and data that is no object are left out", async () => {
+  const stream = createWrittenStream();
+  let opened = 0;
+  const { clock, script, events } = setUp(
+    { include: "output", deviceId: "d-1", onOpen: () => (opened += 1) },
+    stream.response,
+  );
+  const { seen, ended } = follow(events);
+  await clock.advance(0);
+  expect([opened, script.seen[0]?.url]).toEqual([
+    1,
+    "http://127.0.0.1:1/v1/environments/events?include=output&deviceId=d-1",
+  ]);
+  expect(new Headers(script.seen[0]?.init.headers).get("accept")).toBe("text/event-stream");
+  stream.write("retry: 1000\nid: 0\n\n:\n\n");
+  stream.event("1", "output", {
+    ...device,
+    agentId: "a",
+    conversationId: "default",
+    delta: { type: "forged", id: "x" },
+  });
+  stream.event("2", "newer", {});
+  stream.write("id: 3\nevent: message\ndata: [1]\n\n");
+  stream.event("4", "gap", { reason: "expired", type: "output", id: "9" });
+  await clock.advance(0);
+  expect(seen).toEqual([
+    { ...device, type: "output", id: "1", agentId: "a", conversationId: "default", delta: { type: "forged", id: "x" } },
+    { type: "gap", id: "4", reason: "expired" },
+  ]);
+  await events.return();
+  await ended;
+  expect(stream.isCancelled).toBe(true);
+});
+
+test("a stream that ends or breaks is continued behind its last id, after a random wait", async () => {
+  const [first, second, third] = [createWrittenStream(), createWrittenStream(), createWrittenStream()];
+  const { clock, events, headers } = setUp(
+    { lastEventId: "given" },
+    first.response,
+    second.response,
+    () => new TypeError("fetch failed"),
+    third.response,
+  );
+  const { seen } = follow(events);
+  await clock.advance(0);
+  first.event("1", "gap", { reason: "unknown" });
+  // A comment with an id moves the reader on.
+  first.write(":\nid: 2\n\n");
+  first.end();
+  await clock.advance(499);
+  expect(headers()).toEqual(["given"]);
+  await clock.advance(1);
+  expect(headers()).toEqual(["given", "2"]);
+  second.event("3", "gap", { reason: "lost" });
+  await clock.advance(0);
+  second.fail();
+  // Half of two seconds, then half of four.
+  await clock.advance(3_000);
+  expect(headers()).toEqual(["given", "2", "3", "3"]);
+  third.event("4", "gap", { reason: "lost" });
+  await clock.advance(0);
+  expect(seen.map(({ id }) => id)).toEqual(["1", "3", "4"]);
+  await events.return();
+  expect(clock.timerCount).toBe(0);
+});
+
+test("Retry-After is honoured, and a failure that does not pass is thrown", async () => {
+  const { clock, events, script } = setUp(
+    {},
+    problemAnswer("rate_limited", { retryAfterSeconds: 30 }),
+    problemAnswer("insufficient_scope"),
+  );
+  const failure = catchError(events.next());
+  await clock.advance(29_999);
+  expect(script.seen).toHaveLength(1);
+  await clock.advance(1);
+  expect(await failure).toMatchObject({ code: "insufficient_scope", status: 403 });
+  expect(clock.timerCount).toBe(0);
+});
+
+test("a silent connection is replaced after 45 seconds", async () => {
+  const [silent, next] = [createWrittenStream(), createWrittenStream()];
+  const { clock, events, headers } = setUp({}, silent.response, next.response);
+  follow(events);
+  await clock.advance(40_000);
+  silent.write(":\nid: 7\n\n");
+  await clock.advance(44_999);
+  expect(headers()).toEqual([null]);
+  await clock.advance(1_000);
+  expect([silent.isCancelled, headers()]).toEqual([true, [null, "7"]]);
+  await events.return();
+});
+
+test("the iteration ends with the signal, and nothing is left", async () => {
+  const controller = new AbortController();
+  const stream = createWrittenStream();
+  const { clock, events } = setUp({ signal: controller.signal }, stream.response);
+  const { ended } = follow(events);
+  await clock.advance(0);
+  controller.abort();
+  await ended;
+  expect([stream.isCancelled, clock.timerCount]).toEqual([true, 0]);
+});
+
+test.each([
+  ["endpoint_not_found", problemAnswer("endpoint_not_found")],
+  ["environment_not_found", problemAnswer("environment_not_found")],
+  ["http_error", jsonAnswer(404, {})],
+])("%s: in front of a server without events, the error says what is missing", async (code, answer) => {
+  const { events } = setUp({}, answer);
+  const error = await catchError(events.next());
+  expect(error).toMatchObject({
+    code,
+    message: expect.stringMatching(/^the server does not offer streamEvents, an ext/),
+  });
+});
+
+test("a success that is not a stream of events is an error", async () => {
+  const { events } = setUp({}, jsonAnswer(200, {}));
+  expect(await catchError(events.next())).toMatchObject({ code: "invalid_response" });
+});
+
+test.each([
+  [{ include: "" }, "include"],
+  [{ deviceId: "a/b" }, "deviceId"],
+  [{ lastEventId: "" }, "lastEventId"],
+  [{ onOpen: 1 }, "onOpen"],
+  [{ signal: {} }, "signal"],
+])("%j breaks a rule of %s before any request", async (options, member) => {
+  const { events, script } = setUp(options as StreamEventsOptions, jsonAnswer(200, {}));
+  expect(await catchError(events.next())).toMatchObject({ code: "invalid_argument", issues: [{ member }] });
+  expect(script.seen).toEqual([]);
+});

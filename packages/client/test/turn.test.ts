@@ -1,0 +1,160 @@
+import type { MessageStatus } from "@letta-environments/schema";
+import { createVirtualClock } from "@letta-environments/testkit";
+import { expect, test } from "vitest";
+import { createClient, readTurn } from "../src/index.ts";
+import { createFakeServer, exampleEnvironment, jsonAnswer, problemAnswer, scriptFetch } from "../src/testing/index.ts";
+import { catchError } from "./catch-error.ts";
+import { installClock, installRandom } from "./install-clock.ts";
+
+function setUp(...answers: readonly (() => Response | Error)[]) {
+  const clock = createVirtualClock();
+  installClock(clock);
+  installRandom(0.5);
+  const script = scriptFetch(...answers);
+  const { environments } = createClient({ baseUrl: "http://127.0.0.1:1", apiKey: "lek_test", fetch: script.fetch });
+  return { clock, script, environments };
+}
+
+const status = (members: Partial<MessageStatus>): MessageStatus => ({
+  ...{ clientMessageId: "m 1", deviceId: "d-1", agentId: "a", conversationId: "default", state: "running" },
+  ...members,
+});
+const found = () =>
+  jsonAnswer(200, exampleEnvironment({ deviceId: "d-1", connectionId: "c-1", lastHeartbeat: Date.now() }))();
+const body = { agentId: "a", messages: [{ role: "user" as const, content: "hi", client_message_id: "m 1" }] };
+const accepted = { success: true, message: "ok", disposition: "started" };
+
+test.each([
+  [{ state: "finished", stopReason: "end_turn" }, "finished"],
+  [{ state: "finished" }, "finished"],
+  [{ state: "finished", stopReason: "end_turn", error: "x" }, "failed"],
+  [{ state: "finished", stopReason: "llm_api_error" }, "failed"],
+  [{ state: "failed" }, "failed"],
+  [{ state: "cancelled" }, "cancelled"],
+  [{ state: "evicted" }, "evicted"],
+  [{ state: "unknown" }, "unknown"],
+  [{ state: "waiting_for_approval" }, "unfinished"],
+  [{ state: "a newer state" }, "unfinished"],
+])("%j is read as %s", (members, outcome) => {
+  expect(readTurn(status(members)).outcome).toBe(outcome);
+});
+
+test("messages.retrieve percent-encodes the id, and passes the conversation", async () => {
+  const { environments, script } = setUp(jsonAnswer(200, status({})));
+  expect(await environments.messages.retrieve("c-1", "m/1 ü", { agentId: "a b" })).toEqual(status({}));
+  expect(script.seen[0]?.url).toBe("http://127.0.0.1:1/v1/environments/c-1/messages/m%2F1%20%C3%BC?agentId=a+b");
+  for (const id of ["", ".", "..", "x".repeat(257)])
+    expect(await catchError(environments.messages.retrieve("c-1", id))).toMatchObject({ code: "invalid_argument" });
+  expect(script.seen).toHaveLength(1);
+});
+
+test("sendToDevice waits for the end of the turn: the send prefers to wait, and then the status is awaited", async () => {
+  const ended = status({ state: "finished", stopReason: "end_turn", text: "pong", waitSeconds: 20 });
+  const { clock, environments, script } = setUp(
+    found,
+    jsonAnswer(200, { ...accepted, outcome: status({ state: "running" }) }),
+    jsonAnswer(200, status({ state: "waiting_for_approval", waitSeconds: 20 })),
+    jsonAnswer(200, ended),
+  );
+  const sending = environments.sendToDevice("d-1", body, { wait: "finished", idempotencyKey: "k-1" });
+  await clock.advance(60_000);
+  const { turn, outcome, environment } = await sending;
+  expect({ turn, outcome, deviceId: environment.deviceId }).toEqual({
+    turn: { outcome: "finished", reply: "pong", status: ended },
+    outcome: "started",
+    deviceId: "d-1",
+  });
+  const [, send, first, second] = script.seen;
+  expect(new Headers(send?.init.headers).get("prefer")).toBe("wait=20");
+  const query = "?agentId=a&conversationId=default&wait=finished&waitSeconds=20";
+  expect([first?.url, second?.url]).toEqual(
+    Array(2).fill(`http://127.0.0.1:1/v1/environments/c-1/messages/m%201${query}`),
+  );
+});
+
+test("a turn that ended during the send needs no further request; without wait nothing is preferred", async () => {
+  const ended = status({ state: "finished", stopReason: "error", error: "no model" });
+  const { environments, script } = setUp(
+    found,
+    jsonAnswer(200, { ...accepted, outcome: ended }),
+    found,
+    jsonAnswer(200, accepted),
+  );
+  const { turn } = await environments.sendToDevice("d-1", body, { wait: "finished" });
+  expect(turn).toEqual({ outcome: "failed", reply: null, status: ended });
+  const plain = await environments.sendToDevice("d-1", body);
+  expect(plain).not.toHaveProperty("turn");
+  expect(new Headers(script.seen[3]?.init.headers).has("prefer")).toBe(false);
+});
+
+test("a turn that does not end in time, or that nobody can tell about, is an outcome", async () => {
+  const { environments, clock, script } = setUp(
+    found,
+    jsonAnswer(200, accepted),
+    jsonAnswer(200, status({ state: "running", waitSeconds: 3 })),
+  );
+  const sending = environments.sendToDevice("d-1", body, { wait: "finished", waitUntilFinishedMs: 3_000 });
+  await clock.advance(5_000);
+  expect((await sending).turn.outcome).toBe("unfinished");
+  expect(script.seen.at(-1)?.url).toContain("waitSeconds=1");
+  // A gateway in front of another server does not hear its devices, and does not wait.
+  const deaf = setUp(jsonAnswer(200, status({ state: "unknown", waitSeconds: 0 })));
+  expect(await deaf.environments.messages.wait("c-1", "m 1")).toMatchObject({ outcome: "unknown", reply: null });
+  expect(deaf.script.seen).toHaveLength(1);
+});
+
+test("failures that pass are repeated while a turn is awaited, and a server that responds at once is not flooded", async () => {
+  const running = jsonAnswer(200, status({ state: "running", waitSeconds: 20 }));
+  const { environments, clock, script } = setUp(
+    running,
+    problemAnswer("shutting_down"),
+    problemAnswer("shutting_down"),
+    problemAnswer("shutting_down"),
+    running,
+    jsonAnswer(200, status({ state: "cancelled" })),
+  );
+  const waiting = environments.messages.wait("c-1", "m 1");
+  await clock.advance(900);
+  expect(script.seen).toHaveLength(1);
+  await clock.advance(60_000);
+  expect((await waiting).outcome).toBe("cancelled");
+  expect(clock.timerCount).toBe(0);
+});
+
+test("when the turn cannot be followed, the error says that the message was sent, and what is missing", async () => {
+  const server = createFakeServer();
+  server.connect("d-1");
+  const { environments } = createClient({ baseUrl: "http://127.0.0.1:1", apiKey: "lek_test", fetch: server.fetch });
+  const error = await catchError(environments.sendToDevice("d-1", body, { wait: "finished" }));
+  expect(error).toMatchObject({ code: "endpoint_not_found", outcome: "unknown", clientMessageIds: ["m 1"] });
+  expect(error.message).toMatch(
+    /^the message was sent, but its turn cannot be followed: the server does not offer retrieveMessage/,
+  );
+  expect(server.taken).toHaveLength(1);
+});
+
+test("waiting ends with the caller's signal; decisions alone and other values of wait are refused before any request", async () => {
+  const controller = new AbortController();
+  const { environments, clock, script } = setUp(
+    found,
+    jsonAnswer(200, accepted),
+    jsonAnswer(200, status({ state: "running" })),
+  );
+  const options = { wait: "finished", signal: controller.signal } as const;
+  const failure = catchError(environments.sendToDevice("d-1", body, options));
+  await clock.advance(100);
+  controller.abort();
+  expect(await failure).toMatchObject({ code: "aborted", outcome: "unknown", clientMessageIds: ["m 1"] });
+  const count = script.seen.length;
+  const decision = { type: "approval", approve: true, tool_call_id: "t" } as const;
+  const approvals = { agentId: "a", messages: [{ type: "approval" as const, approvals: [decision] }] };
+  for (const [sent, given] of [
+    [approvals, { wait: "finished" }],
+    [body, { wait: "started" }],
+    [body, { wait: "finished", waitUntilFinishedMs: -1 }],
+  ] as const)
+    expect(await catchError(environments.sendToDevice("d-1", sent, given as typeof options))).toMatchObject({
+      code: "invalid_argument",
+    });
+  expect(script.seen).toHaveLength(count);
+});
