@@ -168,12 +168,30 @@ describe("send", () => {
   });
 });
 
+/** The laptop asks for permission; resolves when the gateway knows. */
+async function askPermission(toolCallId: string): Promise<void> {
+  const runtime = { agent_id: "a1", conversation_id: "default" };
+  fleet.laptop.send({
+    type: "control_request",
+    request_id: `perm-${toolCallId}`,
+    request: { subtype: "can_use_tool", tool_name: "Bash", input: {}, tool_call_id: toolCallId },
+    ...runtime,
+    runtime,
+  });
+  const { proxy, callerKey } = fleet.gateway;
+  await vi.waitUntil(async () => {
+    const headers = { authorization: `Bearer ${callerKey}` };
+    return (await (await fetch(`${proxy.url}/v1/environments/approvals`, { headers })).text()).includes(toolCallId);
+  });
+}
+
 describe("approve and deny", () => {
   test("deliver the decision to the device, and print the outcome without a message id", async () => {
     for (const [command, behavior] of [
       ["approve", "allow"],
       ["deny", "deny"],
     ] as const) {
+      await askPermission(`call-of-${command}`);
       const words = [command, "laptop", "--agent", "a1", "--request", `call-of-${command}`];
       const { code, stdout, stderr } = await run(words);
       expect({ code, stderr }).toEqual({ code: 0, stderr: "" });

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { formatColumns, formatJson, printable } from "./printable.ts";
+import { formatColumns, formatJson, printable, printableLines } from "./printable.ts";
 
 test("what moves the cursor, hides text or turns its direction is shown as in a JSON string", () => {
   expect(printable("a\u001b[2Jb\u009b1mc\u202ed\u2028e\u200bf\u{e0001}g\ud800h\r\n")).toBe(
@@ -23,4 +23,8 @@ test("columns and JSON stay one line a row and one document, whatever a name hol
   for (const character of ["\u001b", "\u202e", "\u{e0001}"]) expect(json).not.toContain(character);
   expect(JSON.parse(json)).toEqual({ name, turned: "\u202e\u{e0001}" });
   expect(formatJson({ a: 1 }, 0)).toBe('{"a":1}\n');
+});
+
+test("lines and tabs of a text stay, and everything else that controls a terminal is written out", () => {
+  expect(printableLines("a\tb\r\nc\u001b[2J\rd\u202e")).toBe("a\tb\nc\\u001b[2J\\u000dd\\u202e");
 });

@@ -12,6 +12,15 @@ export function printable(text: string): string {
   return text.replaceAll(hidden, escaped);
 }
 
+/** Returns a text of several lines with everything but line ends and tabs written as {@link printable} does. */
+export function printableLines(text: string): string {
+  return text.replaceAll(hidden, (character, offset: number) => {
+    if (character === "\n" || character === "\t") return character;
+    // Elsewhere a carriage return lets a line overwrite itself.
+    return character === "\r" && text[offset + 1] === "\n" ? "" : escaped(character);
+  });
+}
+
 /** A line of columns separated by tabs. Tabs and line ends inside a column are escaped. */
 export function formatColumns(columns: readonly string[]): string {
   return `${columns.map(printable).join("\t")}\n`;
