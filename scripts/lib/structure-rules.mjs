@@ -62,7 +62,7 @@ export const folderOrder = new Map([
       "*.ts",
     ],
   ],
-  ["packages/cli/src", ["bin.ts", "adapters/", "commands/", "format/"]],
+  ["packages/cli/src", ["bin.ts", "adapters/", "commands/", "follow/", "format/"]],
   ["packages/client/src", ["index.ts", "testing/", "operations/", "adapters/"]],
   [
     "packages/environment-server/src",

@@ -27,17 +27,20 @@ export interface Delivery {
   /** How long to wait for an offline device, in milliseconds; `null`: not at all. */
   readonly waitMs: number | null;
   readonly idempotencyKey: string | undefined;
+  /** Reports the outcome. Default: on standard output. */
+  readonly report?: (report: DeliveryReport) => Promise<void>;
 }
 
-/** Sends a message, prints its outcome, and resolves when a device has accepted it. Rejects with a `CommandError`. */
+/** Sends a message, reports its outcome, and resolves with it when a device has accepted it. Rejects with a `CommandError`. */
 export async function deliver(
   context: CommandContext,
   operations: EnvironmentOperations,
-  { target, message, waitMs, idempotencyKey }: Delivery,
-): Promise<void> {
+  { target, message, waitMs, idempotencyKey, report: print = (report) => printReport(context, report) }: Delivery,
+  device?: FoundDevice,
+): Promise<DeliveryReport> {
   const { host, parsed } = context;
   const body = readBody(context, message);
-  const found = target.kind === "device" ? await findDevice(operations, target.device, "online") : null;
+  const found = target.kind === "device" ? (device ?? (await findDevice(operations, target.device, "online"))) : null;
   let isSent = false;
   const settings: SendSettings = { idempotencyKey, waitMs: waitMs ?? 0, onSend: () => void (isSent = true) };
   const stop = startProgress(host, (elapsedMs) => {
@@ -58,16 +61,18 @@ export async function deliver(
     const connectionId = target.kind === "connection" ? target.connectionId : (found?.environment.connectionId ?? "");
     const report = reportOf(message, connectionId, found);
     const failure = describeFailure(error, { host, parsed, ...(isUnknown ? { sent: report } : {}) });
-    if (failure.exitCode === exitCodes.unknown) await print(context, { ...report, outcome: "unknown" });
+    if (failure.exitCode === exitCodes.unknown) await print({ ...report, outcome: "unknown" });
     throw failure;
   }
   await stop();
   const { outcome, connectionId } = sent;
   if (outcome === "refused") throw new CommandError("the device did not accept the message", exitCodes.refused);
-  await print(context, { ...reportOf(message, connectionId, found), outcome });
+  const report = { ...reportOf(message, connectionId, found), outcome };
+  await print(report);
+  return report;
 }
 
-async function print({ host, isJson }: CommandContext, report: DeliveryReport): Promise<void> {
+async function printReport({ host, isJson }: CommandContext, report: DeliveryReport): Promise<void> {
   await host.stdout.write(formatDelivery(report, isJson ? "json" : host.stdout.isTerminal ? "text" : "columns"));
 }
 

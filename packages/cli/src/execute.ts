@@ -1,5 +1,6 @@
 import { CommandError, completionScript, printable } from "@letta-environments/command-line";
 import { type CommandContext, createContext, type ParsedLine } from "./context.ts";
+import { approvalsCommand } from "./commands/approvals.ts";
 import { getCommand, listCommand } from "./commands/devices.ts";
 import { modeCommand, stopCommand } from "./commands/control.ts";
 import { decideCommand, sendCommand } from "./commands/send.ts";
@@ -16,6 +17,7 @@ const run: Readonly<Record<CommandName, (context: CommandContext) => Promise<num
   watch: watchCommand,
   approve: (context) => decideCommand(context, true),
   deny: (context) => decideCommand(context, false),
+  approvals: approvalsCommand,
   stop: stopCommand,
   mode: modeCommand,
   async completion({ host, parsed }) {

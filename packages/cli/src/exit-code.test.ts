@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { exitCodeOf, exitCodes } from "./exit-code.ts";
+import { exitCodeOf, exitCodeOfTurn, exitCodes } from "./exit-code.ts";
 
 test("a failed send that may have been delivered, as its problem says, is unknown whatever its status and code", () => {
   for (const [code, status] of [
@@ -18,4 +18,9 @@ test("a failed read is never unknown", () => {
   expect(exitCodeOf({ code: "upstream_error", status: 429, problem: { delivery: "unknown" } }, false)).toBe(
     exitCodes.later,
   );
+});
+
+test("the end of a turn that was followed has its own codes, and only a good end is 0", () => {
+  const outcomes = ["finished", "failed", "cancelled", "evicted", "unfinished", "unknown"] as const;
+  expect(outcomes.map(exitCodeOfTurn)).toEqual([0, 8, 9, 9, 5, 5]);
 });

@@ -1,5 +1,5 @@
 /** The exit codes of the program, and which failure ends with which. README.md lists them. */
-import type { LettaEnvironmentsError } from "@letta-environments/client";
+import type { LettaEnvironmentsError, TurnOutcome } from "@letta-environments/client";
 
 /** Exit codes by meaning. */
 export const exitCodes = {
@@ -11,11 +11,17 @@ export const exitCodes = {
   offline: 3,
   /** The server or the device refused it; nothing was done. */
   refused: 4,
-  /** The device may have received the message. Repeating it with its message id returns the outcome. */
+  /**
+   * The device may have received the message, or how its turn ended is not known. Repeating it with its message id returns the outcome.
+   */
   unknown: 5,
   notFound: 6,
   /** Nothing was done; the same command may succeed later. */
   later: 7,
+  /** The device took the message, and its turn failed. */
+  turnFailed: 8,
+  /** The device took the message, and its turn was stopped, or the message was taken out of the queue. */
+  turnStopped: 9,
   hungUp: 129,
   interrupted: 130,
   terminated: 143,
@@ -28,6 +34,20 @@ export function exitCodeOfSignal(name: unknown): number {
   return bySignal[String(name)] ?? exitCodes.interrupted;
 }
 
+const byTurn: Readonly<Record<TurnOutcome, number>> = {
+  finished: exitCodes.done,
+  failed: exitCodes.turnFailed,
+  cancelled: exitCodes.turnStopped,
+  evicted: exitCodes.turnStopped,
+  unfinished: exitCodes.unknown,
+  unknown: exitCodes.unknown,
+};
+
+/** The exit code after a turn that was followed. */
+export function exitCodeOfTurn(outcome: TurnOutcome): number {
+  return byTurn[outcome];
+}
+
 /** Codes whose meaning does not depend on the status that they came with. */
 const byCode: Readonly<Record<string, number>> = {
   invalid_argument: exitCodes.misused,
@@ -36,6 +56,8 @@ const byCode: Readonly<Record<string, number>> = {
   connection_replaced: exitCodes.offline,
   environment_not_found: exitCodes.notFound,
   connection_not_found: exitCodes.notFound,
+  approval_not_found: exitCodes.notFound,
+  agents_api_missing: exitCodes.refused,
   input_rejected: exitCodes.refused,
   approvals_unsupported: exitCodes.refused,
   approval_decided: exitCodes.refused,

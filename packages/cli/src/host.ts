@@ -12,6 +12,8 @@ export interface Host {
   newId(): string;
   /** Aborted when the user ends the program; the reason is the name of the signal. */
   readonly interrupted: AbortSignal;
+  /** Calls `handle` for the next Ctrl-C instead of ending the program. Returns a function that gives that up. */
+  onInterrupt(handle: () => void): () => void;
 }
 
 /** Where a command writes. */
@@ -28,6 +30,11 @@ export interface Input {
   readonly isTerminal: boolean;
   /** Everything up to the end; `null` if it is longer than `maxBytes`. */
   read(maxBytes: number): Promise<Uint8Array | null>;
+  /**
+   * The next line, without what was typed before `ready` was called: an answer to a question must come after it. `null` at the end of the
+   * input, or when the signal is aborted.
+   */
+  readLine(ready: () => void, cancelled: AbortSignal): Promise<string | null>;
 }
 
 /** Time. */

@@ -1,15 +1,22 @@
 /** The requests of the commands to a server. No other module uses the client's operations. */
 import {
+  type Approval,
+  type ApprovalVerdict,
   type ChangeModeResponse,
   createTransport,
+  decideApproval,
   type DeviceSelector,
   type Environment,
   type EnvironmentEvent,
   type EnvironmentList,
+  listApprovals,
   type ListEnvironmentsInput,
   listEnvironments,
+  type MessageStatus,
   type Middleware,
   retrieveEnvironment,
+  retrieveMessage,
+  type RetrieveMessageQuery,
   type SendMessageBody,
   sendMessage,
   type SendOutcome,
@@ -18,6 +25,9 @@ import {
   stop,
   type StopInput,
   type StopTurnResponse,
+  type StreamedEvent,
+  streamEvents,
+  type StreamEventsOptions,
   type Transport,
   type TransportEvent,
   watchEnvironments,
@@ -51,6 +61,12 @@ export interface EnvironmentOperations {
   sendToDevice(device: DeviceSelector, body: SendMessageBody, settings: SendSettings): Promise<Sent>;
   stop(device: DeviceSelector, turn: StopInput): Promise<StopTurnResponse>;
   setMode(device: DeviceSelector, mode: string, conversation: StopInput): Promise<ChangeModeResponse>;
+  message(connectionId: string, messageId: string, conversation: RetrieveMessageQuery): Promise<MessageStatus>;
+  /** Ends when the user ends the program, or with the signal of the options. */
+  events(options: StreamEventsOptions): AsyncGenerator<StreamedEvent, void, undefined>;
+  /** Every request for permission that waits. */
+  approvals(): Promise<readonly Approval[]>;
+  decide(approval: Approval, verdict: ApprovalVerdict): Promise<void>;
   /** Ends when the user ends the program. Temporary failures do not end it. */
   watch(query: ListEnvironmentsInput, intervalMs: number): AsyncIterable<EnvironmentEvent>;
   /** Epoch milliseconds by the server's clock, as far as it is known. */
@@ -88,6 +104,27 @@ export function createEnvironmentOperations(host: Host, settings: Settings): Env
     },
     stop: async (device, turn) => stop(transport, device, turn, { signal }),
     setMode: async (device, mode, conversation) => setMode(transport, device, mode, conversation, { signal }),
+    message: async (connectionId, messageId, query) =>
+      retrieveMessage(transport, connectionId, messageId, query, { signal }),
+    events: (options) =>
+      streamEvents(transport, { ...options, signal: AbortSignal.any([signal, options.signal ?? signal]) }),
+    async approvals() {
+      const found: Approval[] = [];
+      for (let after: string | undefined; ;) {
+        const page = await listApprovals(transport, { limit: maxPageSize, after }, { signal });
+        found.push(...page.approvals);
+        if (!page.hasNextPage || page.cursor === null || page.cursor === after) return found;
+        after = page.cursor;
+      }
+    },
+    async decide(approval, verdict) {
+      await decideApproval(
+        withSends(transport, () => undefined),
+        approval,
+        verdict,
+        { signal },
+      );
+    },
     watch: (query, intervalMs) => watchEnvironments(transport, query, { signal, intervalMs }),
     now,
   };

@@ -9,7 +9,17 @@ import {
 import { ceilingModes } from "@letta-environments/schema";
 
 /** Names of the commands. */
-export type CommandName = "list" | "get" | "send" | "watch" | "approve" | "deny" | "stop" | "mode" | "completion";
+export type CommandName =
+  | "list"
+  | "get"
+  | "send"
+  | "watch"
+  | "approve"
+  | "deny"
+  | "approvals"
+  | "stop"
+  | "mode"
+  | "completion";
 
 const commonOptions: readonly OptionDefinition[] = [
   { name: "base-url", value: "URL", text: "the gateway or server (default LETTA_BASE_URL)" },
@@ -106,12 +116,21 @@ const commands: readonly CommandDefinition<CommandName>[] = [
         text: "the id of the message; a message that is sent twice with one id runs once",
       },
       { name: "idempotency-key", value: "KEY", text: "the Idempotency-Key header" },
-      json,
+      {
+        name: "follow",
+        value: null,
+        text: "print the turn until it ends: texts of the agent, tool calls, errors",
+      },
+      { ...json, text: "print JSON; with --follow one document per line" },
     ],
     notes: [
       deviceNote,
       "Without MESSAGE, or with -, the message is read from standard input.",
       "Use -- before a MESSAGE that starts with a dash.",
+      "With --follow, texts of the agent go to standard output, everything else to standard error. On a",
+      "terminal, requests for permission are asked there. Ctrl-C asks once whether to stop the turn; a second",
+      "Ctrl-C, or no, only ends following: the turn goes on. Without a terminal Ctrl-C only ends following.",
+      "The key needs the scopes send, read and view, and approve and control to decide and to stop.",
     ],
   },
   {
@@ -141,6 +160,23 @@ const commands: readonly CommandDefinition<CommandName>[] = [
     operands: ["[DEVICE]"],
     options: decisionOptions,
     notes: [deviceNote],
+  },
+  {
+    name: "approvals",
+    summary: "List the tool calls that wait for permission, or decide about one.",
+    operands: ["[ACTION]", "[ID]"],
+    operandChoices: ["list", "allow", "deny"],
+    options: [
+      { name: "reason", value: "TEXT", text: "a reason that the agent receives" },
+      { ...agent, text: "only of this agent" },
+      { ...conversation, text: "only of this conversation" },
+      json,
+    ],
+    notes: [
+      "ACTION is list (the default), allow or deny; ID is that of a request in the list.",
+      "In a pipe, each request is a line of columns separated by tabs:",
+      "id, tool, input, deviceId, agent, conversation, time of the request, message id.",
+    ],
   },
   {
     name: "stop",
@@ -181,9 +217,11 @@ const sections: readonly HelpSection[] = [
       ["2", "the command line or the environment breaks a rule; nothing was sent"],
       ["3", "the device is offline; nothing was sent"],
       ["4", "refused by the server or the device"],
-      ["5", "it is unknown whether the device received the message; repeat it with its --message-id"],
-      ["6", "there is no such device"],
+      ["5", "it is unknown whether the device received the message, or how its turn ended"],
+      ["6", "there is no such device or request"],
       ["7", "nothing was done: unreachable, overloaded or rate limited; try again later"],
+      ["8", "send --follow: the turn failed"],
+      ["9", "send --follow: the turn was stopped, or the message taken out of the queue"],
       ["129, 130, 143", "ended by SIGHUP, Ctrl-C or SIGTERM"],
     ],
   },

@@ -7,7 +7,7 @@ import type { Host, Input, Output } from "../host.ts";
 
 /** Returns the host of this process. */
 export function createNodeHost(): Host {
-  const interrupted = listenForSignals();
+  const { interrupted, onInterrupt } = listenForSignals();
   // A command that reads standard input notices the signal by its end.
   interrupted.addEventListener("abort", () => process.stdin.destroy(), { once: true });
   return {
@@ -27,8 +27,12 @@ export function createNodeHost(): Host {
     },
     newId: () => randomUUID(),
     interrupted,
+    onInterrupt,
   };
 }
+
+/** What was typed before a question arrives within this time. */
+const typedAheadMs = 50;
 
 const standardInput: Input = {
   isTerminal: process.stdin.isTTY === true,
@@ -42,6 +46,32 @@ const standardInput: Input = {
       chunks.push(bytes);
     }
     return Buffer.concat(chunks);
+  },
+  readLine(ready, cancelled) {
+    const { stdin } = process;
+    return new Promise((resolve) => {
+      let text: string | null = null;
+      const timer = setTimeout(() => {
+        text = "";
+        ready();
+      }, typedAheadMs);
+      const finish = (line: string | null): void => {
+        clearTimeout(timer);
+        stdin.off("data", receive).off("end", end).off("error", end).off("close", end).pause();
+        cancelled.removeEventListener("abort", end);
+        resolve(line);
+      };
+      const end = (): void => finish(null);
+      const receive = (chunk: Buffer | string): void => {
+        if (text === null) return;
+        text += String(chunk);
+        const length = text.indexOf("\n");
+        if (length >= 0) finish(text.slice(0, length).trim());
+      };
+      if (cancelled.aborted || stdin.readableEnded || stdin.destroyed) return end();
+      cancelled.addEventListener("abort", end);
+      stdin.on("data", receive).on("end", end).on("error", end).on("close", end).resume();
+    });
   },
 };
 
@@ -84,15 +114,27 @@ function codeOf(error: Error): string {
   return "code" in error && typeof error.code === "string" ? error.code : error.name;
 }
 
-/** The first signal lets the command end by itself; a second one ends the process at once. */
-function listenForSignals(): AbortSignal {
+/** The first signal lets the command end by itself; a second one ends the process at once. A handler takes one Ctrl-C before. */
+function listenForSignals(): Pick<Host, "interrupted" | "onInterrupt"> {
   const controller = new AbortController();
+  let handler: (() => void) | null = null;
   const exitCodes = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
     process.on(signal, () => {
       if (controller.signal.aborted) process.exit(exitCodes[signal]);
+      const handle = signal === "SIGINT" ? handler : null;
+      handler = null;
+      if (handle !== null) return handle();
       controller.abort(signal);
     });
   }
-  return controller.signal;
+  return {
+    interrupted: controller.signal,
+    onInterrupt(handle) {
+      handler = handle;
+      return () => {
+        if (handler === handle) handler = null;
+      };
+    },
+  };
 }

@@ -4,6 +4,7 @@ import { misuse } from "@letta-environments/command-line";
 import { isIdentifier, maxBodyBytes } from "@letta-environments/schema";
 import { deliver, type Target } from "../delivery.ts";
 import { exitCodes } from "../exit-code.ts";
+import { follow } from "../follow/follow.ts";
 import type { Host } from "../host.ts";
 import { readDuration } from "../settings.ts";
 import type { CommandContext } from "../context.ts";
@@ -22,14 +23,14 @@ export async function sendCommand(context: CommandContext): Promise<number> {
     throw misuse("--idempotency-key must be 1 to 255 visible ASCII characters");
   }
   const messageId = option("message-id") ?? host.newId();
+  const isFollowed = option("follow") !== undefined;
+  if (isFollowed && target.kind === "connection") throw misuse("--follow needs DEVICE instead of --connection");
   const operations = await context.connect();
   const content = await readMessage(host, rest);
-  await deliver(context, operations, {
-    target,
-    message: { role: "user", content, client_message_id: messageId },
-    waitMs,
-    idempotencyKey,
-  });
+  const message = { role: "user", content, client_message_id: messageId } as const;
+  if (isFollowed && target.kind === "device")
+    return follow(context, operations, { target, message, waitMs, idempotencyKey });
+  await deliver(context, operations, { target, message, waitMs, idempotencyKey });
   return exitCodes.done;
 }
 

@@ -1,0 +1,77 @@
+/** `approvals`: lists the tool calls that wait for permission, and decides about one by its id alone. */
+import { type Approval, isLettaEnvironmentsError } from "@letta-environments/client";
+import { CommandError, formatColumns, formatJson, misuse, printable } from "@letta-environments/command-line";
+import type { CommandContext } from "../context.ts";
+import { describeDecision } from "../decision.ts";
+import { exitCodes } from "../exit-code.ts";
+import { describeInput, formatApprovalLines, formatApprovalTable } from "../format/approval.ts";
+
+/** `letta-env approvals [list | allow ID | deny ID]`. */
+export async function approvalsCommand(context: CommandContext): Promise<number> {
+  const [action = "list", id] = context.parsed.operands;
+  switch (action) {
+    case "list":
+      if (id !== undefined) throw misuse("'approvals list' takes no ID");
+      return list(context);
+    case "allow":
+    case "deny":
+      if (id === undefined) throw misuse(`'approvals ${action}' needs ID`);
+      return decide(context, id, action === "allow");
+    default:
+      throw misuse("ACTION must be list, allow or deny");
+  }
+}
+
+async function list(context: CommandContext): Promise<number> {
+  const { host, isJson, paint } = context;
+  const operations = await context.connect();
+  const approvals = select(context, await operations.approvals());
+  const text = isJson
+    ? formatJson({ approvals })
+    : !host.stdout.isTerminal
+      ? formatApprovalLines(approvals)
+      : approvals.length === 0
+        ? "Nothing waits for permission.\n"
+        : formatApprovalTable(approvals, operations.now(), host.stdout.columns(), paint);
+  await host.stdout.write(text);
+  return exitCodes.done;
+}
+
+async function decide(context: CommandContext, id: string, approve: boolean): Promise<number> {
+  const { host, option, isJson } = context;
+  const reason = option("reason");
+  const operations = await context.connect();
+  const found = select(context, await operations.approvals()).filter((approval) => approval.id === id);
+  const [approval, ...others] = found;
+  if (approval === undefined) throw new CommandError("no such request waits for permission", exitCodes.notFound);
+  if (others.length > 0)
+    throw misuse(
+      `${found.length} requests have this id; select one with --agent or --conversation:`,
+      found.map(({ deviceId, agentId, conversationId }) => `  ${deviceId}  ${agentId ?? ""}  ${conversationId}`),
+    );
+  try {
+    await operations.decide(approval, { approve, ...(reason !== undefined && { reason }) });
+  } catch (error) {
+    const decided = isLettaEnvironmentsError(error) ? describeDecision(error) : null;
+    if (decided === null) throw error;
+    throw new CommandError(decided, exitCodes.refused, { cause: error });
+  }
+  const decision = approve ? "allowed" : "denied";
+  const { tool, input, deviceId } = approval;
+  const text = isJson
+    ? formatJson({ decision, id, deviceId })
+    : host.stdout.isTerminal
+      ? `${approve ? "Allowed" : "Denied"} ${printable(`${tool} ${describeInput(input)}`.trim())}\n`
+      : formatColumns([decision, id, deviceId]);
+  await host.stdout.write(text);
+  return exitCodes.done;
+}
+
+function select({ option }: CommandContext, approvals: readonly Approval[]): readonly Approval[] {
+  const agent = option("agent");
+  const conversation = option("conversation");
+  return approvals.filter(
+    ({ agentId, conversationId }) =>
+      (agent === undefined || agentId === agent) && (conversation === undefined || conversationId === conversation),
+  );
+}

@@ -1,0 +1,109 @@
+/**
+ * Reads the pieces of a turn that a device reports. What a device or a model writes is never trusted: only known members of the right type
+ * are used, and the printer makes their texts safe.
+ */
+import { isRecord } from "@letta-environments/schema/guards";
+import { describeInput } from "../format/approval.ts";
+
+/** A piece of a turn, for people. */
+export type Piece =
+  /** The next part of a text of the agent. `id` is that of its message. */
+  | { readonly kind: "text"; readonly id: string; readonly text: string }
+  | { readonly kind: "tool"; readonly tool: string; readonly input: string }
+  | { readonly kind: "tool_failed"; readonly tool: string }
+  | { readonly kind: "error"; readonly text: string }
+  | { readonly kind: "notice"; readonly text: string };
+
+/** Reads the pieces of one turn in their order. */
+export interface DeltaReader {
+  /** The piece of a delta; `null` for one that says nothing to people. */
+  read(delta: Readonly<Record<string, unknown>>): Piece | null;
+}
+
+/** A tool call whose arguments arrive in parts. */
+interface ToolCall {
+  tool: string;
+  input: string;
+  isShown: boolean;
+}
+
+/** A turn with more tool calls than this forgets the oldest. */
+const maxToolCalls = 1_000;
+
+/** Creates a {@link DeltaReader}. */
+export function createDeltaReader(): DeltaReader {
+  const calls = new Map<string, ToolCall>();
+
+  function callOf(id: string): ToolCall {
+    const call = calls.get(id) ?? { tool: "", input: "", isShown: false };
+    calls.set(id, call);
+    const [oldest = ""] = calls.keys();
+    if (calls.size > maxToolCalls) calls.delete(oldest);
+    return call;
+  }
+
+  function show(call: ToolCall): Piece | null {
+    if (call.isShown || call.tool === "") return null;
+    call.isShown = true;
+    return { kind: "tool", tool: call.tool, input: describeArguments(call.input) };
+  }
+
+  return {
+    read(delta) {
+      const toolCallId = textOf(delta["tool_call_id"]);
+      switch (delta["message_type"]) {
+        case "assistant_message": {
+          const text = contentOf(delta["content"]);
+          return text === "" ? null : { kind: "text", id: textOf(delta["id"]), text };
+        }
+        case "approval_request_message":
+        case "tool_call_message":
+          for (const each of [delta["tool_call"], delta["tool_calls"]].flat()) {
+            if (!isRecord(each)) continue;
+            const call = callOf(textOf(each["tool_call_id"]));
+            call.tool ||= textOf(each["name"]);
+            if (call.input.length < 65_536) call.input += textOf(each["arguments"]);
+          }
+          return null;
+        case "client_tool_start": {
+          const call = callOf(toolCallId);
+          call.tool = textOf(delta["tool_name"]) || call.tool;
+          call.input = textOf(delta["tool_args"]) || call.input;
+          return show(call);
+        }
+        case "client_tool_end":
+          return delta["status"] === "error" ? { kind: "tool_failed", tool: callOf(toolCallId).tool || "tool" } : null;
+        case "tool_return_message":
+          // Of a tool that ran beside the model there was no other sign.
+          return show(callOf(toolCallId));
+        case "loop_error":
+          return { kind: "error", text: textOf(delta["message"]) || "the turn failed" };
+        case "status":
+        case "retry": {
+          const text = textOf(delta["message"]);
+          return text === "" ? null : { kind: "notice", text };
+        }
+        default:
+          return null;
+      }
+    },
+  };
+}
+
+function describeArguments(text: string): string {
+  try {
+    const value: unknown = JSON.parse(text);
+    return isRecord(value) ? describeInput(value) : text;
+  } catch {
+    return text;
+  }
+}
+
+function contentOf(content: unknown): string {
+  if (!Array.isArray(content)) return textOf(content);
+  return content.map((part: unknown) => (isRecord(part) ? textOf(part["text"]) : "")).join("");
+}
+
+function textOf(value: unknown): string {
+  return typeof value === "string" ? value : "";
+}

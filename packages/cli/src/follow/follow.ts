@@ -1,0 +1,303 @@
+/**
+ * `send --follow`: opens the stream of events, sends the message, and prints its turn until it ends. The stream is open before the message
+ * leaves, so that nothing of the turn is missing.
+ */
+import {
+  type Approval,
+  isLettaEnvironmentsError,
+  type MessageStatus,
+  readTurn,
+  type StreamedEvent,
+  type TurnOutcome,
+} from "@letta-environments/client";
+import { choosePaint, CommandError } from "@letta-environments/command-line";
+import type { CommandContext } from "../context.ts";
+import { deliver, type Delivery } from "../delivery.ts";
+import { findDevice, type FoundDevice } from "../device.ts";
+import { exitCodeOfSignal, exitCodeOfTurn, exitCodes } from "../exit-code.ts";
+import { describeFailure } from "../failure.ts";
+import type { EnvironmentOperations } from "../operations.ts";
+import { createDeltaReader } from "./delta.ts";
+import { createPermissionDesk, type PermissionDesk } from "./permission.ts";
+import { createTurnPrinter, type TurnPrinter } from "./printer.ts";
+
+/** How long a device may be away before the end of its turn counts as unknown, in milliseconds. */
+const patienceMs = 60_000;
+
+/** A user message to a device by its id or name. */
+export type FollowedDelivery = Delivery & {
+  readonly target: { readonly kind: "device" };
+  readonly message: { readonly client_message_id: string };
+};
+
+/** Sends a message and follows its turn. Resolves with the exit code. Rejects with a `CommandError`. */
+export async function follow(
+  context: CommandContext,
+  operations: EnvironmentOperations,
+  delivery: FollowedDelivery,
+): Promise<number> {
+  const { host, isJson, option } = context;
+  const device = await findDevice(operations, delivery.target.device, "online");
+  const ended = new AbortController();
+  const { deviceId } = device.environment;
+  const opened = defer<void>();
+  const events = operations.events({ include: "output", deviceId, signal: ended.signal, onOpen: opened.resolve });
+  const first = events.next();
+  // Its failure is handled where it is awaited, or the command has failed before.
+  first.catch(() => undefined);
+  // A key without the scope `view`, and a server without events, are found out before anything is sent.
+  await Promise.race([opened.promise, first]);
+  const printer = createTurnPrinter(context, choosePaint(host.stderr.isTerminal, host.variable));
+  const turn: FollowedTurn = {
+    context,
+    operations,
+    device,
+    printer,
+    messageId: delivery.message.client_message_id,
+    agentId: option("agent") ?? null,
+    conversationId: option("conversation") ?? "default",
+    isInteractive: host.stdin.isTerminal && host.stderr.isTerminal && !isJson,
+  };
+  try {
+    await checkStatusScope(turn);
+    const report = await deliver(
+      context,
+      operations,
+      { ...delivery, report: (sent) => reportSent(turn, sent) },
+      device,
+    );
+    const status = report.outcome === "duplicate" ? await retrieveStatus(turn, report.connectionId) : null;
+    return await run(turn, first, events, report.connectionId, status);
+  } finally {
+    ended.abort();
+    await events.return();
+  }
+}
+
+/** The turn, and the tools of the command. */
+interface FollowedTurn {
+  readonly context: CommandContext;
+  readonly operations: EnvironmentOperations;
+  readonly device: FoundDevice;
+  readonly printer: TurnPrinter;
+  readonly messageId: string;
+  readonly agentId: string | null;
+  readonly conversationId: string;
+  readonly isInteractive: boolean;
+}
+
+/** Events of messages need the scope `read`: without it nothing would ever end. Rejects before anything is sent. */
+async function checkStatusScope({ operations, device, messageId }: FollowedTurn): Promise<void> {
+  const { connectionId } = device.environment;
+  if (connectionId === null) return;
+  try {
+    await operations.message(connectionId, messageId, {});
+  } catch (error) {
+    const { code }: { code?: unknown } = isLettaEnvironmentsError(error) ? error : {};
+    if (code !== "message_not_found" && code !== "message_ambiguous") throw error;
+  }
+}
+
+async function reportSent(
+  { printer, device }: FollowedTurn,
+  report: { readonly outcome: string; readonly messageId: string | null },
+): Promise<void> {
+  const { connectionName, deviceId, connectionId } = device.environment;
+  await printer.document({
+    type: "sent",
+    outcome: report.outcome,
+    messageId: report.messageId,
+    deviceId,
+    connectionId,
+  });
+  if (report.outcome === "queued")
+    await printer.line(`${connectionName} is busy: the message waits in its queue`, "dim");
+}
+
+async function retrieveStatus(turn: FollowedTurn, connectionId: string): Promise<MessageStatus> {
+  const { operations, messageId, agentId, conversationId } = turn;
+  return operations.message(connectionId, messageId, { ...(agentId !== null && { agentId }), conversationId });
+}
+
+/** Prints events until the turn has ended; see {@link follow}. */
+async function run(
+  turn: FollowedTurn,
+  first: Promise<IteratorResult<StreamedEvent, void>>,
+  events: AsyncGenerator<StreamedEvent, void, undefined>,
+  connectionId: string,
+  known: MessageStatus | null,
+): Promise<number> {
+  const { context, printer, device } = turn;
+  const { host } = context;
+  const reader = createDeltaReader();
+  const absence = createAbsence(turn);
+  const desk = createDesk(turn);
+  const interruption = watchInterruption(turn, desk);
+  let isRunning = known === null ? false : isActive(known);
+  if (known !== null && isOver(known)) {
+    if (known.text !== undefined) await printer.piece({ kind: "text", id: "", text: known.text });
+    return finish(turn, known);
+  }
+  if (known?.state === "waiting_for_approval") desk.look();
+  try {
+    for (let next: Promise<IteratorResult<StreamedEvent, void>> = first; ; next = events.next()) {
+      const result = await Promise.race([next, absence.over, interruption.left]);
+      if (result === "absent") return await finish(turn, null);
+      if (result === "left" || result.done === true) break;
+      const event = result.value;
+      if (
+        event.type === "message" &&
+        event.message.clientMessageId === turn.messageId &&
+        isOfConversation(turn, event.message)
+      ) {
+        const { message } = event;
+        if (!(await printer.document({ type: "message", message }))) return exitCodes.done;
+        if (isOver(message)) return await finish(turn, message);
+        isRunning = isActive(message) || (isRunning && message.state === "unknown");
+        await absence.observe(message.state);
+        if (message.state === "waiting_for_approval") desk.look();
+        else desk.withdraw();
+      } else if (event.type === "output" && isRunning && isOfConversation(turn, event)) {
+        const { delta, subagentId } = event;
+        if (!(await printer.document({ type: "output", delta, ...(subagentId !== undefined && { subagentId }) })))
+          return exitCodes.done;
+        const piece = subagentId === undefined ? reader.read(delta) : null;
+        if (piece !== null) await printer.piece(piece);
+      } else if (event.type === "approval" && event.change === "requested" && isOfTurn(turn, event.approval))
+        desk.look();
+      else if (event.type === "gap") {
+        await printer.document({ type: "gap", reason: event.reason });
+        await printer.line("some of the output is missing here", "yellow");
+        const message = await retrieveStatus(turn, connectionId);
+        if (isOver(message)) return await finish(turn, message);
+      }
+    }
+  } catch (error) {
+    await printer.end();
+    if (!host.interrupted.aborted) throw describeFailure(error, context);
+  } finally {
+    desk.withdraw();
+    absence.cancel();
+    interruption.cancel();
+  }
+  await printer.end();
+  const text = `stopped following; the turn on ${device.environment.connectionName} goes on`;
+  throw new CommandError(text, exitCodeOfSignal(host.interrupted.reason));
+}
+
+/** Prints how the turn ended, and resolves with the exit code of a good end. Rejects with a `CommandError` for any other. */
+async function finish({ printer, device, messageId }: FollowedTurn, status: MessageStatus | null): Promise<number> {
+  const outcome: TurnOutcome = status === null ? "unknown" : readTurn(status).outcome;
+  await printer.end();
+  await printer.document({ type: "end", outcome, ...(status !== null && { status }) });
+  if (outcome === "finished") return exitCodes.done;
+  const { connectionName } = device.environment;
+  const reason = status?.error ?? status?.stopReason;
+  const texts: Readonly<Record<TurnOutcome, string>> = {
+    finished: "",
+    failed: `the turn failed${reason === undefined ? "" : `: ${reason}`}`,
+    cancelled: "the turn was stopped, or the message was taken out of the queue",
+    evicted: `the queue of ${connectionName} was full, and it dropped the message`,
+    unfinished: "the turn has not ended",
+    unknown: `it is not known how the turn ended: ${connectionName} is away`,
+  };
+  throw new CommandError(texts[outcome], exitCodeOfTurn(outcome), {
+    details:
+      outcome === "unknown" ? [`Repeat the same command with --message-id ${messageId} to follow it again.`] : [],
+  });
+}
+
+/** Counts how long the device is away. */
+function createAbsence({ context: { host }, printer, device }: FollowedTurn): {
+  readonly over: Promise<"absent">;
+  observe(state: string): Promise<void>;
+  cancel(): void;
+} {
+  const over = defer<"absent">();
+  let cancel: (() => void) | null = null;
+  return {
+    over: over.promise,
+    async observe(state) {
+      if (state !== "unknown") {
+        cancel?.();
+        cancel = null;
+      } else if (cancel === null) {
+        cancel = host.clock.setTimer(patienceMs, () => over.resolve("absent"));
+        await printer.line(`${device.environment.connectionName} is away; waiting for it`, "yellow");
+      }
+    },
+    cancel: () => cancel?.(),
+  };
+}
+
+function createDesk(turn: FollowedTurn): PermissionDesk {
+  const { context, operations, printer, isInteractive } = turn;
+  return createPermissionDesk({
+    context,
+    operations,
+    printer,
+    isInteractive,
+    isOfTurn: (approval) => isOfTurn(turn, approval),
+  });
+}
+
+function isOfTurn(
+  turn: FollowedTurn,
+  approval: Pick<Approval, "deviceId" | "agentId" | "conversationId" | "clientMessageId">,
+): boolean {
+  const { clientMessageId, deviceId } = approval;
+  if (deviceId !== turn.device.environment.deviceId) return false;
+  return clientMessageId === turn.messageId || (clientMessageId === null && isOfConversation(turn, approval));
+}
+
+/** On a terminal the first Ctrl-C asks whether to stop the turn. */
+function watchInterruption(
+  { context: { host }, context, operations, device, printer, isInteractive, agentId, conversationId }: FollowedTurn,
+  desk: PermissionDesk,
+): { readonly left: Promise<"left">; cancel(): void } {
+  const left = defer<"left">();
+  if (!isInteractive) return { left: left.promise, cancel: () => undefined };
+  const cancel = host.onInterrupt(() => {
+    desk.withdraw();
+    void ask();
+  });
+
+  async function ask(): Promise<void> {
+    await printer.line("");
+    const question = `Stop the turn on ${device.environment.connectionName}? [y/N]`;
+    const answer = await host.stdin.readLine(() => void printer.question(question), host.interrupted);
+    if (answer === null || !/^y(?:es)?$/i.test(answer)) return left.resolve("left");
+    try {
+      const conversation = { ...(agentId !== null && { agentId }), conversationId };
+      const { stopped } = await operations.stop(device.selector, conversation);
+      if (!stopped) await printer.line("nothing was running");
+    } catch (error) {
+      if (!host.interrupted.aborted) await printer.line(describeFailure(error, context).message, "yellow");
+    }
+  }
+
+  return { left: left.promise, cancel };
+}
+
+/** A promise that is resolved from outside. */
+function defer<Value>(): { readonly promise: Promise<Value>; resolve(value: Value): void } {
+  let settle: (value: Value) => void = () => undefined;
+  const promise = new Promise<Value>((resolve) => (settle = resolve));
+  return { promise, resolve: (value) => settle(value) };
+}
+
+function isOfConversation(
+  { agentId, conversationId }: FollowedTurn,
+  event: { readonly agentId: string | null; readonly conversationId: string },
+): boolean {
+  return event.conversationId === conversationId && (agentId === null || event.agentId === agentId);
+}
+
+function isOver(status: MessageStatus): boolean {
+  return ["finished", "cancelled", "evicted", "failed"].includes(status.state);
+}
+
+/** Whether output of the conversation belongs to the message. */
+function isActive({ state, disposition }: MessageStatus): boolean {
+  return state === "running" || state === "waiting_for_approval" || (state === "accepted" && disposition === "started");
+}

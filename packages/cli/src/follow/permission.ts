@@ -1,0 +1,116 @@
+/**
+ * Requests for permission of a turn that is followed: asks on a terminal, and elsewhere says how to decide. The decision of somebody else ends
+ * the question.
+ */
+import { type Approval, isLettaEnvironmentsError } from "@letta-environments/client";
+import type { CommandContext } from "../context.ts";
+import { describeDecision } from "../decision.ts";
+import { describeFailure } from "../failure.ts";
+import { describeInput } from "../format/approval.ts";
+import type { Clock } from "../host.ts";
+import type { EnvironmentOperations } from "../operations.ts";
+import type { TurnPrinter } from "./printer.ts";
+
+/** See the description of this file. */
+export interface PermissionDesk {
+  /** Looks for requests of the turn, again and again until {@link PermissionDesk.withdraw}: a device can make several. */
+  look(): void;
+  /** The turn waits no longer, or another question comes first: ends the present one, and looks no longer. */
+  withdraw(): void;
+}
+
+/** The turn, and how it asks. */
+export interface PermissionDeskOptions {
+  readonly context: CommandContext;
+  readonly operations: Pick<EnvironmentOperations, "approvals" | "decide">;
+  readonly printer: TurnPrinter;
+  /** Whether a request belongs to the turn. */
+  readonly isOfTurn: (approval: Approval) => boolean;
+  /** Whether somebody can be asked. */
+  readonly isInteractive: boolean;
+}
+
+/** Creates a {@link PermissionDesk}. */
+export function createPermissionDesk(options: PermissionDeskOptions): PermissionDesk {
+  const { context, operations, printer, isOfTurn, isInteractive } = options;
+  const { host } = context;
+  const known = new Set<string>();
+  let looking: AbortController | null = null;
+  let hasFailed = false;
+
+  async function look(withdrawn: AbortSignal): Promise<void> {
+    while (!withdrawn.aborted) {
+      const found = (await operations.approvals()).filter((approval) => isOfTurn(approval) && !known.has(approval.id));
+      for (const approval of found) {
+        if (withdrawn.aborted) return;
+        known.add(approval.id);
+        await printer.document({ type: "approval", approval });
+        await handle(approval, withdrawn);
+      }
+      await sleep(host.clock, withdrawn);
+    }
+  }
+
+  /** Says once that nothing can be decided here. */
+  async function reportFailure(error: unknown): Promise<void> {
+    if (host.interrupted.aborted || hasFailed) return;
+    hasFailed = true;
+    const { message } = describeFailure(error, context);
+    await printer.line(`the turn waits for a permission that this key cannot give: ${message}`, "yellow");
+  }
+
+  async function handle(approval: Approval, withdrawn: AbortSignal): Promise<void> {
+    const { id, tool, input, reason } = approval;
+    const what = `${tool}${input === null ? "" : `: ${describeInput(input)}`}`;
+    if (!isInteractive) {
+      await printer.line(`waiting for permission to use ${what}`, "yellow");
+      return printer.line(`'letta-env approvals allow ${id}' or 'letta-env approvals deny ${id}' decides.`);
+    }
+    if (reason !== null && reason !== "") await printer.line(reason);
+    for (;;) {
+      const answer = await host.stdin.readLine(() => void printer.question(`Allow ${what}? [y/n]`), withdrawn);
+      // Somebody else has decided, or another question comes first.
+      if (answer === null) return printer.line("");
+      if (/^y(?:es)?$/i.test(answer)) return decide(approval, true);
+      if (/^no?$/i.test(answer)) return decide(approval, false);
+    }
+  }
+
+  async function decide(approval: Approval, approve: boolean): Promise<void> {
+    try {
+      await operations.decide(approval, { approve });
+    } catch (error) {
+      if (host.interrupted.aborted) return;
+      const decided = isLettaEnvironmentsError(error) ? describeDecision(error) : null;
+      await printer.line(decided ?? describeFailure(error, context).message, "yellow");
+    }
+  }
+
+  return {
+    look() {
+      if (looking !== null || hasFailed) return;
+      looking = new AbortController();
+      void look(looking.signal).catch(reportFailure);
+    },
+    withdraw() {
+      looking?.abort();
+      looking = null;
+    },
+  };
+}
+
+/** Time between two looks, in milliseconds. */
+const lookAgainMs = 2_000;
+
+function sleep(clock: Clock, cancelled: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const wake = (): void => {
+      cancel();
+      cancelled.removeEventListener("abort", wake);
+      resolve();
+    };
+    const cancel = clock.setTimer(lookAgainMs, wake);
+    cancelled.addEventListener("abort", wake);
+    if (cancelled.aborted) wake();
+  });
+}

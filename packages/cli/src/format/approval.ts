@@ -1,0 +1,57 @@
+/** How requests for permission are printed. */
+import type { Approval } from "@letta-environments/client";
+import {
+  type Column,
+  formatAge,
+  formatColumns,
+  formatTable,
+  formatTime,
+  type Paint,
+} from "@letta-environments/command-line";
+
+const columns: readonly Column[] = [
+  { title: "ID", shrinks: false },
+  { title: "TOOL", shrinks: false },
+  { title: "INPUT", shrinks: true },
+  { title: "DEVICE", shrinks: false },
+  { title: "AGENT", shrinks: true },
+  { title: "WAITS", shrinks: false },
+];
+
+/** Members of an input that say most about a tool call. */
+const mainMembers = ["command", "cmd", "file_path", "path", "url", "query", "pattern"] as const;
+
+/** What a tool is called with, as one line: its command or path, otherwise all of it as JSON. */
+export function describeInput(input: Readonly<Record<string, unknown>> | null): string {
+  const main = mainMembers.map((name) => input?.[name]).find((value) => typeof value === "string" && value !== "");
+  if (typeof main === "string") return main;
+  return input === null || Object.keys(input).length === 0 ? "" : JSON.stringify(input);
+}
+
+/** Requests as a table for people. */
+export function formatApprovalTable(
+  approvals: readonly Approval[],
+  nowMs: number,
+  width: number | null,
+  paint: Paint,
+): string {
+  const rows = approvals.map(({ id, tool, input, deviceId, agentId, requestedAt }) =>
+    [id, tool, describeInput(input), deviceId, agentId ?? "", formatAge(requestedAt, nowMs)].map((text) => ({
+      text,
+      style: null,
+    })),
+  );
+  return formatTable(columns, rows, width, paint);
+}
+
+/** Requests for programs, a line each. The columns never change their place; `letta-env approvals --help` names them. */
+export function formatApprovalLines(approvals: readonly Approval[]): string {
+  return approvals
+    .map(({ id, tool, input, deviceId, agentId, conversationId, requestedAt, clientMessageId }) =>
+      formatColumns([
+        ...[id, tool, describeInput(input), deviceId, agentId ?? "", conversationId],
+        ...[formatTime(requestedAt), clientMessageId ?? ""],
+      ]),
+    )
+    .join("");
+}

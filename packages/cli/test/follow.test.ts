@@ -1,0 +1,179 @@
+/** `letta-env send --follow` in a pipe: a process of its own, a real gateway, a scripted device. */
+import { connectScriptedDevice, createFakeUpstream, type ScriptedDevice } from "@letta-environments/testkit";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { type Gateway, launchGateway } from "./support/gateway.ts";
+import { runCli, type StartedCli, startCli } from "./support/run-cli.ts";
+
+// Every test starts a process, on a machine that may be busy with others.
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
+
+let gateway: Gateway;
+let laptop: ScriptedDevice;
+let env: Readonly<Record<string, string>>;
+let sequence = 0;
+
+beforeAll(async () => {
+  gateway = await launchGateway();
+  const options = { baseUrl: gateway.proxy.url, apiKey: gateway.deviceKey };
+  laptop = await connectScriptedDevice({ ...options, deviceId: "device-1", connectionName: "laptop" });
+  const apiKey = await gateway.proxy.createKey({ scopes: ["list", "read", "send", "view"] });
+  env = { ...gateway.env, LETTA_API_KEY: apiKey };
+});
+afterAll(async () => {
+  await laptop?.terminate();
+  await gateway?.proxy.stop();
+});
+
+const runtime = { agent_id: "a1", conversation_id: "default" };
+
+/** Sends an event of the conversation. */
+function report(type: string, members: object): void {
+  sequence += 1;
+  laptop.send({ type, runtime, event_seq: sequence, idempotency_key: `${type}:${sequence}`, ...members });
+}
+
+const say = (text: string, id = "message-1"): void =>
+  report("stream_delta", { delta: { message_type: "assistant_message", id, content: [{ type: "text", text }] } });
+
+/** Starts the program, and resolves when the device has its message. */
+async function follow(messageId: string, more: readonly string[] = []): Promise<StartedCli> {
+  const words = ["send", "laptop", "--agent", "a1", "--message-id", messageId, "--follow", ...more, "hello"];
+  const cli = startCli(words, { env });
+  await laptop.received.waitFor((frame) => frame.type === "input" && JSON.stringify(frame).includes(messageId));
+  run(messageId);
+  return cli;
+}
+
+function run(messageId: string): void {
+  report("update_loop_status", {
+    loop_status: {
+      status: "PROCESSING_API_RESPONSE",
+      active_run_ids: [`run-${messageId}`],
+      client_message_ids_by_run_id: { [`run-${messageId}`]: [messageId] },
+    },
+  });
+}
+
+function finish(messageId: string, members: object = { stop_reason: "end_turn" }): void {
+  report("turn_finished", { turn_id: `turn-${messageId}`, run_id: `run-${messageId}`, ...members });
+}
+
+test("texts are printed while they arrive, tool calls and errors on standard error, and nothing controls the terminal", async () => {
+  const cli = await follow("follow-1");
+  say("The tests");
+  await cli.printed("The tests");
+  say(" pass\u001b[2J.\r\nAll\tof them.");
+  const call = { tool_call_id: "t-1", tool_name: "Bash\n", tool_args: '{"command":"npm test\\u001b[1A"}' };
+  report("stream_delta", { delta: { message_type: "client_tool_start", ...call } });
+  report("stream_delta", { delta: { message_type: "client_tool_end", tool_call_id: "t-1", status: "error" } });
+  say("Done.", "message-2");
+  finish("follow-1");
+  expect(await cli.result).toEqual({
+    code: 0,
+    stdout: "The tests pass\\u001b[2J.\nAll\tof them.\nDone.\n",
+    stderr: "> Bash\\u000a: npm test\\u001b[1A\n> Bash\\u000a failed\n",
+  });
+});
+
+test("a turn that fails ends with 8 and its error, one that is stopped with 9", async () => {
+  const failing = await follow("follow-2");
+  finish("follow-2", { stop_reason: "error", error: "no model\u001b[2J" });
+  expect(await failing.result).toMatchObject({
+    code: 8,
+    stdout: "",
+    stderr: expect.stringMatching(/^letta-env: the turn failed: no model\P{Cc}*\n$/u),
+  });
+  const stopped = await follow("follow-3");
+  finish("follow-3", { stop_reason: "cancelled" });
+  expect(await stopped.result).toMatchObject({ code: 9, stderr: expect.stringContaining("the turn was stopped") });
+});
+
+test("--json prints one document a line: what was sent, states, output, and the end", async () => {
+  const cli = await follow("follow-4", ["--json"]);
+  say("pong");
+  finish("follow-4");
+  const { code, stdout, stderr } = await cli.result;
+  expect([code, stderr]).toEqual([0, ""]);
+  const documents = stdout
+    .trimEnd()
+    .split("\n")
+    .map((line): Record<string, unknown> => JSON.parse(line));
+  expect(documents[0]).toMatchObject({ type: "sent", outcome: "started", messageId: "follow-4", deviceId: "device-1" });
+  expect(documents.filter(({ type }) => type === "output")).toMatchObject([{ delta: { id: "message-1" } }]);
+  expect(documents.filter(({ type }) => type === "message").at(-1)).toMatchObject({ message: { state: "finished" } });
+  expect(documents.at(-1)).toMatchObject({ type: "end", outcome: "finished", status: { stopReason: "end_turn" } });
+});
+
+test("the output of another conversation, and of a turn before, is left out", async () => {
+  say("earlier");
+  const cli = await follow("follow-5");
+  const other = { agent_id: "a1", conversation_id: "other" };
+  const delta = { message_type: "assistant_message", id: "x", content: "other" };
+  report("stream_delta", { delta, runtime: other });
+  say("mine");
+  finish("follow-5");
+  expect(await cli.result).toMatchObject({ code: 0, stdout: "mine\n" });
+});
+
+test("a message that has ended before is followed from its status", async () => {
+  const words = ["send", "laptop", "--agent", "a1", "--message-id", "follow-5", "--follow", "hello"];
+  expect(await runCli(words, { env })).toMatchObject({ code: 0, stdout: "mine\n" });
+});
+
+test("Ctrl-C without a terminal ends following with 130, and says that the turn goes on", async () => {
+  const cli = await follow("follow-6");
+  say("so far");
+  await cli.printed("so far");
+  cli.signal("SIGINT");
+  expect(await cli.result).toEqual({
+    code: 130,
+    stdout: "so far\n",
+    stderr: "letta-env: stopped following; the turn on laptop goes on\n",
+  });
+  finish("follow-6");
+});
+
+test.each([
+  ["view", ["list", "read", "send"]],
+  ["read", ["list", "view", "send"]],
+  ["send", ["list", "view", "read"]],
+] as const)("a key without the scope %s is refused with its name, before anything is sent", async (scope, scopes) => {
+  const before = laptop.received.frames.length;
+  const LETTA_API_KEY = await gateway.proxy.createKey({ scopes });
+  const words = ["send", "laptop", "--agent", "a1", "--follow", "hello"];
+  const { code, stdout, stderr } = await runCli(words, { env: { ...env, LETTA_API_KEY } });
+  expect([code, stdout]).toEqual([4, ""]);
+  expect(stderr).toContain(`lacks the scope '${scope}'`);
+  expect(laptop.received.frames.slice(before).filter(({ type }) => type === "input")).toEqual([]);
+});
+
+test("in front of a server without events, nothing is sent, and the message says what is missing", async () => {
+  const row = {
+    ...{ id: "e1", deviceId: "d1", connectionId: "c1", connectionName: "laptop", organizationId: "o", podId: null },
+    ...{ connectedAt: 1, firstSeenAt: 1, lastHeartbeat: Date.now(), lastSeenAt: 1 },
+  };
+  const server = await createFakeUpstream(({ target }, response) => {
+    const isDevice = target.endsWith("/d1");
+    response.writeHead(isDevice ? 200 : 404, { "content-type": "application/json" });
+    response.end(JSON.stringify(isDevice ? row : { message: "Not Found" }));
+  });
+  const other = { LETTA_BASE_URL: server.url, LETTA_API_KEY: "key-1" };
+  const follows = await runCli(["send", "d1", "--agent", "a1", "--follow", "hello"], { env: other });
+  const approvals = await runCli(["approvals"], { env: other });
+  await server.close();
+  expect([follows.code, follows.stderr]).toEqual([1, expect.stringContaining("does not offer streamEvents")]);
+  expect([approvals.code, approvals.stderr]).toEqual([1, expect.stringContaining("does not offer listApprovals")]);
+  expect(server.seen.filter(({ method }) => method === "POST")).toEqual([]);
+});
+
+test("--follow with --connection, and wrong words of approvals, are refused before any request", async () => {
+  const words = ["send", "--connection", "c1", "--agent", "a1", "--follow", "hello"];
+  const local = { LETTA_BASE_URL: "http://127.0.0.1:9", LETTA_API_KEY: "k" };
+  for (const [line, text] of [
+    [words, "--follow needs DEVICE instead of --connection"],
+    [["approvals", "allow"], "'approvals allow' needs ID"],
+    [["approvals", "list", "x"], "'approvals list' takes no ID"],
+    [["approvals", "refuse"], "ACTION must be list, allow or deny"],
+  ] as const)
+    expect(await runCli(line, { env: local })).toEqual({ code: 2, stdout: "", stderr: `letta-env: ${text}\n` });
+});
