@@ -7,7 +7,7 @@ import type { Pipeline } from "../../src/pipeline.ts";
 import type { PlantedBugs } from "./gateway.ts";
 import { runSeed } from "./run-seed.ts";
 
-const maxSeeds = 12;
+const maxSeeds = 60;
 
 /** Runs seeds until one fails, and returns its violations. */
 async function findViolations(upstream: "embedded" | "remote", plant: PlantedBugs): Promise<string> {
