@@ -3,6 +3,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { connect } from "node:net";
 import { join } from "node:path";
+import { clearTimeout, setTimeout } from "node:timers";
 import { setImmediate as nextTurn, setTimeout as delay } from "node:timers/promises";
 import { runtimeProgram, type ServerRuntime } from "../runtimes/runtime-commands.ts";
 import { recognise } from "../../src/host/node/lane/grammar.ts";
@@ -29,6 +30,9 @@ const responseStart = /HTTP\/1\.1 \d{3} [A-Z]/;
 
 /** Streams that are compared at the same time. */
 const concurrency = 32;
+
+/** How long a server may take to close a connection whose client has ended, in milliseconds. A difference is reported then, with its stream. */
+const closingMs = 60_000;
 
 /** Compares generated streams on a runtime. Ends at the tenth difference. */
 export async function compareStreams(runtime: ServerRuntime, count: number, seed: number): Promise<Comparison> {
@@ -139,6 +143,9 @@ async function responsesOf(
   }
   if (pauseMs > 0) await delay(pauseMs);
   socket.end();
+  const patience = setTimeout(() => socket.destroy(new Error("the server did not close the connection")), closingMs);
   await closed;
+  clearTimeout(patience);
+  if (socket.errored?.message.startsWith("the server") === true) return `${received}(not closed)`;
   return received.replaceAll(/^Date: .*$/gm, "Date");
 }
