@@ -123,7 +123,7 @@ function auditFor({
   };
 }
 
-/** What the embedded server does on behalf of the gateway's keys: changes of devices and acceptances of invitations are audited. */
+/** Work of the embedded server on behalf of the gateway's keys: changes of devices and acceptances of invitations are audited. */
 function embeddedOptions(services: GatewayServices, devicesFor: DevicesFor | null): EmbeddedUpstreamOptions {
   const accept = createAcceptInvitation({ ...services, keyStoreFor: services.admin?.keyStoreFor });
   return {

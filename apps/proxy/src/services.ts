@@ -60,7 +60,7 @@ export interface GatewayConfig {
   readonly passThrough?: boolean;
   /** Settings of tenants, by name. */
   readonly tenants?: ReadonlyMap<string, TenantSettings>;
-  /** What decides on requests for permission when nobody does; absent or `null`: nothing. */
+  /** The policies that decide on requests for permission when nobody does; absent or `null`: there are none. */
   readonly approvals?: ApprovalPolicies | null;
   /** Whether the audit log keeps what was sent; absent: it does not. */
   readonly auditContent?: boolean;

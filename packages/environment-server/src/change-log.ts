@@ -3,7 +3,7 @@
  * reader that comes back after a crash continues where it stopped.
  */
 
-/** What a change is about. `output` is what a turn says; it is kept for a shorter time than the others. */
+/** The subject of a change. `output` is what a turn says; it is kept for a shorter time than the others. */
 export type ChangeKind = "environment" | "message" | "approval" | "output";
 
 /** The device that a change concerns, as it was when the change happened. It decides who may see the change. */

@@ -1,4 +1,4 @@
-/** What the end of a server needs: that it has begun, and the work that it waits for. */
+/** The end of a server: whether it has begun, and the work that it waits for. */
 
 /** Whether the server is closing, and what has to end then. */
 export interface Closing {

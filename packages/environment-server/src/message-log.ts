@@ -1,5 +1,5 @@
 /**
- * What happened to each message after it was sent, and the port that stores it. A state after `sent` always has evidence from the
+ * The status of each message after it was sent, and the port that stores it. A state after `sent` always has evidence from the
  * device. A message whose device cannot be asked at present is `unknown`, whatever is stored.
  */
 
@@ -52,7 +52,7 @@ export interface MessageReply {
 /** The status of a message. `null`: not known (yet). */
 export interface MessageStatus {
   readonly state: MessageState;
-  /** What the device did when it accepted the message: `started` or `queued`. */
+  /** Whether the device `started` or `queued` the message when it accepted it. */
   readonly disposition: string | null;
   /** Why the turn ended, such as `end_turn`; `unknown` when it ended and the device did not say why. */
   readonly stopReason: string | null;

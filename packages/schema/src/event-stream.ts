@@ -27,7 +27,7 @@ export const lastEventIdHeader = "last-event-id";
 /** The media type of a stream of events. */
 export const eventStreamMediaType = "text/event-stream";
 
-/** What every event but `gap` has. */
+/** The members of every event but `gap`. */
 interface DeviceEvent {
   readonly deviceId: string;
   /** Connection of the device; `null` while it is offline. */

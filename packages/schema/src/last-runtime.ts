@@ -6,7 +6,7 @@ import { type OpenEnum, openEnum, wireObject, type WireObjectSchema } from "./wi
 /** Whether a device can receive messages now. */
 export type RuntimeStatus = OpenEnum<"online" | "offline" | "unreachable">;
 
-/** What kind of runtime a device is. */
+/** The kind of a runtime. */
 export type RuntimeSource = OpenEnum<"environment" | "sandbox" | "unknown">;
 
 /** The device that accepted a message of a conversation last. Times are epoch milliseconds. */

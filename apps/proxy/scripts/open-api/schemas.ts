@@ -12,14 +12,14 @@ const memberTexts: Readonly<Record<string, string>> = {
   scopes: "What the key may do.",
   deviceIds: "The only devices that the key may use; `null`: all.",
   connectionNames: "Patterns of the names of the only devices that the key may use; `null`: all.",
-  deviceTags: "Tags of which a device must have at least one, in addition; `null`: none.",
+  deviceTags: "The device must also have at least one of these tags; `null`: no such rule.",
   agentIds: "The only agents to which the key may send; `null`: all.",
   maxMode: "The most permissive mode in which a device may be when the key sends to it; `null`: any.",
   setMode:
     "The mode to which a conversation is switched before a message of the key runs in it; `null`: it keeps its own.",
   shared: "Whether other keys of the tenant may take over the devices that this key enrols.",
   invite:
-    "Makes the key an invitation with the scope `connect`, which belongs to the first device that uses it; `null`: it is none. " +
+    "Makes the key an invitation with the scope `connect`, which belongs to the first device that uses it; `null`: the key is not an invitation. " +
     "If no device uses it until `expiresAt`, it ends. The device gets the `tags`.",
   rateLimits:
     "Overrides by the name of a policy, each as `LIMIT/WINDOW`, `LIMIT/WINDOW/BURST` or `none`; `null`: none.",

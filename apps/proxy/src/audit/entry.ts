@@ -69,7 +69,7 @@ export type SendEntry =
       readonly replayed: boolean;
     };
 
-/** Who controls what: the conversation, and what was requested. */
+/** The conversation that is controlled, by which key, and the request. */
 export interface ControlFacts {
   /** Joins the entries of one request. */
   readonly controlId: string;
@@ -98,7 +98,7 @@ export type ControlEntry =
       readonly status: number;
       /** `errorCode` of a problem; `null` for a success. */
       readonly code: string | null;
-      /** What the device reported, as in the response; `null` when it reported nothing. */
+      /** The report of the device, as in the response; `null` when it reported nothing. */
       readonly effect: Readonly<Record<string, unknown>> | null;
     };
 

@@ -8,7 +8,7 @@ import type { GatewayPorts } from "../ports.ts";
 export interface GatewayPrincipal extends Principal {
   /** The key's own rate limits by policy name; absent where it has none. */
   readonly rateLimits?: KeyRateLimits;
-  /** The invitation that the key is; absent where it is none. */
+  /** The invitation; absent for a key that is not one. */
   readonly invite?: KeyInvite;
 }
 

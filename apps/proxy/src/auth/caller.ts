@@ -47,7 +47,7 @@ export interface CallerConfig {
   /** Whether callers may send their own upstream key. */
   readonly passThrough: boolean;
   readonly tenants: ReadonlyMap<string, TenantSettings>;
-  /** What decides on requests for permission when nobody does; absent or `null`: nothing. */
+  /** The policies that decide on requests for permission when nobody does; absent or `null`: there are none. */
   readonly approvals?: ApprovalPolicies | null;
   /** Whether a tenant may call the upstream; absent where every tenant may. */
   readonly admitsTenant?: AdmitsTenant | undefined;

@@ -124,7 +124,7 @@ function isMissing(value: unknown): value is null | undefined {
   return value === null || value === undefined;
 }
 
-/** In words; empty if the key is none. */
+/** The invitation in words; empty for a key that is not one. */
 function invitationOf({ invite }: ShownKey): string {
   if (isMissing(invite)) return "";
   const tags = invite.tags.length === 0 ? "" : `; its device gets the tags ${invite.tags.join(", ")}`;

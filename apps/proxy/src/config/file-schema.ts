@@ -61,7 +61,7 @@ const JwtSchema: v.GenericSchema<unknown, JwtFile> = object({
       owner: v.exactOptional(setting(ClaimPathSchema, claim("the owner's name (default sub)"))),
       deviceIds: v.exactOptional(setting(ClaimPathSchema, claim("the ids of the only devices that the token may use"))),
       connectionNames: v.exactOptional(setting(ClaimPathSchema, claim("patterns of the names of those devices"))),
-      deviceTags: v.exactOptional(setting(ClaimPathSchema, claim("tags of which those devices need one"))),
+      deviceTags: v.exactOptional(setting(ClaimPathSchema, claim("tags; those devices need at least one of them"))),
       agentIds: v.exactOptional(
         setting(ClaimPathSchema, claim("the ids of the only agents that the token may address")),
       ),

@@ -37,7 +37,7 @@ export interface ConfigFile {
   shutdown?: { readinessDelayMs?: number };
 }
 
-/** What decides on requests for permission when nobody does. */
+/** The policies that decide on requests for permission when nobody does. */
 export interface ApprovalPolicyFile {
   deniedTools?: string[];
   deadlineMs?: number;

@@ -18,7 +18,7 @@ export interface GatewaySettings {
   /** Whether callers may send their own upstream key. */
   readonly passThrough: boolean;
   readonly tenants: ReadonlyMap<string, TenantSettings>;
-  /** What decides on requests for permission when nobody does; `null`: nothing. */
+  /** The policies that decide on requests for permission when nobody does; `null`: there are none. */
   readonly approvals: ApprovalPolicies | null;
   /** Origins of web pages that may call the gateway, as browsers write them. */
   readonly corsOrigins: readonly string[];

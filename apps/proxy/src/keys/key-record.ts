@@ -22,7 +22,7 @@ export interface KeyRecord {
   readonly deviceIds: readonly string[] | null;
   /** The same by patterns of their names, in which `*` stands for any run of characters. */
   readonly connectionNames: readonly string[] | null;
-  /** Tags of which a device must have at least one, in addition to the lists above; `null` means none. */
+  /** In addition to the lists above, a device must have at least one of these tags; `null`: no such rule. */
   readonly deviceTags: readonly string[] | null;
   /** The only agents that the key may send to; `null` means every agent. */
   readonly agentIds: readonly string[] | null;

@@ -96,7 +96,7 @@ export interface DeviceChangeFacts {
   readonly labels?: EnvironmentPatch;
 }
 
-/** What the audit log keeps of the rows of a changed device. */
+/** The members of the rows of a changed device that the audit log keeps. */
 export interface ChangedDeviceRow {
   readonly connectionName: string;
   readonly ownerKeyId: string | null;

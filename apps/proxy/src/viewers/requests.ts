@@ -12,7 +12,7 @@ import type { GatewayRequest } from "../http/gateway-request.ts";
 import type { RequestLimits } from "../limits/request-limits.ts";
 import type { Telemetry } from "../telemetry.ts";
 
-/** What the requests of viewers need from the pipeline. */
+/** Dependencies of the requests of viewers. */
 export interface ViewerRequestPorts {
   readonly randomId: RandomId;
   readonly limits: RequestLimits | null;

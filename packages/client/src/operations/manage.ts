@@ -34,7 +34,7 @@ export function updateEnvironment(
   });
 }
 
-/** What is removed of a device. */
+/** The part of a device to remove. */
 export interface RemoveEnvironmentInput {
   /** `id` of the only row to remove; absent: all of the device. */
   readonly id?: string | undefined;

@@ -97,7 +97,7 @@ export async function postMessages(
 /** A server of ours also reports what the device does with the message. */
 interface ReportedDelivery extends SendMessageResponse {
   readonly disposition?: unknown;
-  /** What became of the last message, if the server waited for that. */
+  /** The outcome of the last message, if the server waited for it. */
   readonly outcome?: unknown;
 }
 

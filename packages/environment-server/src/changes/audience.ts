@@ -1,8 +1,8 @@
-/** Who may see a change. The rules are those of the requests that read the same: devices, agents, scopes and the tenant. */
+/** Decides which principals may see a change. The rules are those of the requests that read the same: devices, agents, scopes and the tenant. */
 import { allowsAgent, allowsDevice, type Principal } from "@letta-environments/schema";
 import type { ChangeSubject, StoredChange } from "../change-log.ts";
 
-/** What a reader asked for, and as whom. */
+/** The request of a reader, and its principal. */
 export interface ChangeView {
   readonly principal: Principal;
   /** Also what turns say. Needs the scope `view`. */

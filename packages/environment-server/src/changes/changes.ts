@@ -17,7 +17,7 @@ export interface Changes {
   close(): Promise<void>;
 }
 
-/** What {@link createChanges} needs. */
+/** Dependencies of {@link createChanges}. */
 export interface ChangesOptions {
   readonly clock: Clock;
   readonly randomId: RandomId;

@@ -11,7 +11,7 @@ import type { ChangeRecorder, DeviceIdentity, NotedChange } from "./recorder.ts"
 export interface EventEnvironment {
   readonly members: Readonly<Record<string, unknown>>;
   readonly connectionId: string | null;
-  /** Who may see it. */
+  /** The audience: principals that may see it. */
   readonly identity: DeviceIdentity;
 }
 

@@ -18,7 +18,7 @@ export interface RemovedRow extends DeviceIdentity {
 export interface ChangeFeed {
   /** An event of the server, after what it reports has happened. */
   happened(event: EnvironmentServerEvent): void;
-  /** What a row shows may have changed. */
+  /** A row may have changed. */
   changed(device: NotedChange["device"]): void;
   removed(row: RemovedRow): void;
   /** Messages of one connected row have another status. */

@@ -9,7 +9,7 @@ import { changeLimits, maintenanceBatchSize } from "../limits.ts";
 import type { EnvironmentFilter, EnvironmentRow } from "../ports.ts";
 import type { ChangeRecorder } from "./recorder.ts";
 
-/** What {@link createOfflineRows} needs. */
+/** Dependencies of {@link createOfflineRows}. */
 export interface OfflineRowsOptions {
   readonly clock: Clock;
   readonly emit: EmitEvent;

@@ -28,7 +28,7 @@ export interface EventReader {
   end(reason: StreamEnd): void;
 }
 
-/** What a reader needs. */
+/** Dependencies of a reader. */
 export interface EventReaderOptions {
   readonly clock: Pick<Clock, "monotonic">;
   readonly budget: MemoryBudget;
@@ -49,7 +49,7 @@ interface Reader extends EventReaderOptions {
   position: number;
   /** Changes up to here were handed over to the host. */
   handedOver: number;
-  /** What is not stored: it waits until it is handed over. */
+  /** Events that are not stored: they wait until they are handed over. */
   kept: Uint8Array[];
   chunks: Uint8Array[];
   unreadBytes: number;

@@ -42,7 +42,7 @@ export interface ChangeRecorder {
   close(): Promise<void>;
 }
 
-/** What a recorder needs. */
+/** Dependencies of a recorder. */
 export interface ChangeRecorderOptions {
   readonly clock: Clock;
   readonly randomId: RandomId;

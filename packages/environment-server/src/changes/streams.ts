@@ -26,7 +26,7 @@ export interface EventStreams {
   end(reason: StreamEnd): void;
 }
 
-/** What streams need. */
+/** Dependencies of streams. */
 export interface EventStreamsOptions {
   readonly clock: Clock;
   readonly log: Pick<ChangeLog, "readChanges">;

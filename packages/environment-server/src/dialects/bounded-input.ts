@@ -12,7 +12,7 @@ export interface BoundedInput {
 
 /** Objects and lists that are nested deeper than this are left out. */
 const maxDepth = 8;
-/** What a member, an item or a number costs, in characters. */
+/** The cost of a member, an item or a number, in characters. */
 const valueCost = 8;
 
 /** Returns at most about `maxLength` characters of an input; `null` when it is not an object. */

@@ -30,7 +30,7 @@ export interface CommandResponse {
   readonly requestId: string;
   /** Whether the device executed the command. */
   readonly success: boolean;
-  /** What it did: whether a turn was stopped, how many messages it released, whether it removed one. */
+  /** Its effect: whether a turn was stopped, how many messages it released, whether it removed one. */
   readonly effect: boolean | number;
   readonly error: string | null;
 }

@@ -1,5 +1,5 @@
 /**
- * What this server understands of a device's frames, without the vendor's names. Everything else in a frame is ignored. Texts from a
+ * The parts of a device's frames that this server understands, without the vendor's names. Everything else in a frame is ignored. Texts from a
  * device are bounded, and free of control characters where they are shown as one line.
  */
 import type { ApprovalRequest } from "../approval-log.ts";
@@ -38,11 +38,11 @@ export interface QueueFrame extends Scoped {
   readonly kind: "update_queue";
   /** Id of each queued item; `null` for an item that no caller sent. */
   readonly messageIds: readonly (string | null)[];
-  /** What left the queue since the last report; `null` for devices that do not report it. */
+  /** Items that left the queue since the last report; `null` for devices that do not report it. */
   readonly removed: readonly QueueRemoval[] | null;
 }
 
-/** What the loop of a conversation does. */
+/** The state of the loop of a conversation. */
 export interface LoopFrame extends Scoped {
   readonly kind: "update_loop_status";
   /** `idle`: no turn runs. `waiting`: the turn waits for an approval. `null`: not reported. */

@@ -41,7 +41,7 @@ export interface MessageTracker {
   close(): Promise<void>;
 }
 
-/** What made a turn run. */
+/** The cause of a turn. */
 export interface MessageCause {
   readonly messageId: string;
   readonly policy: ApprovalPolicy | null;
@@ -63,7 +63,7 @@ interface Row {
   readonly conversations: Map<string, ConversationTurns<Entry>>;
 }
 
-/** What a tracker needs. */
+/** Dependencies of a tracker. */
 export interface MessageTrackerOptions {
   readonly clock: Clock;
   readonly log: Pick<MessageLog, "saveMessages" | "findOpenMessages">;
@@ -203,7 +203,7 @@ function forget({ rows, followed }: State, entry: Entry): void {
   followed.delete(entry);
 }
 
-/** What cannot be followed any more is unknown. */
+/** A message that cannot be followed any more is unknown. */
 function lose(state: State, entry: Entry): void {
   apply(state, entry, { kind: "lost" });
   forget(state, entry);

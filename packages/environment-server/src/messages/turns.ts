@@ -35,7 +35,7 @@ export interface ConversationTurns<Member extends TurnMember> {
   close(): void;
 }
 
-/** What the turns of a conversation need. */
+/** Dependencies of the turns of a conversation. */
 export interface TurnsOptions<Member extends TurnMember> {
   readonly monotonic: () => number;
   readonly budget: ReplyBudget;

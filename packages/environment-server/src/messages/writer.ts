@@ -7,7 +7,7 @@ import type { EmitEvent } from "../events.ts";
 import { maintenanceBatchSize, messageWriteDelayMs } from "../limits.ts";
 import type { MessageLog, StoredMessage } from "../message-log.ts";
 
-/** What is stored of a followed send. */
+/** The stored part of a followed send. */
 export interface WritableMessages {
   /** The messages as they are now. */
   toStored(): readonly StoredMessage[];

@@ -25,7 +25,7 @@ export interface ViewerCommand {
   readonly terminalId: string | null;
 }
 
-/** What becomes of a frame. */
+/** The decision about a frame. */
 export type FrameDecision =
   | { readonly kind: "ping" }
   /** `pong`, or the number of the last frame that the viewer has handled. */

@@ -1,9 +1,9 @@
-/** What a viewer receives for a frame that had no effect. */
+/** The error frames that a viewer receives for a frame that had no effect. */
 import type { Members } from "../dialects/values.ts";
 import type { FrameRefusal } from "./frame.ts";
 import { responseTypeOf } from "./scopes.ts";
 
-/** What could be read of the frame. */
+/** The parts of the frame that could be read. */
 export interface RefusedFrame {
   readonly type: string | null;
   readonly requestId: string | null;

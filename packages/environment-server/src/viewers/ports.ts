@@ -1,4 +1,4 @@
-/** What the viewers' sockets need from the code around them. */
+/** Ports of the viewers' sockets. */
 import type { PlainResponse, Principal } from "@letta-environments/schema";
 import type { ApiCall } from "./api-calls.ts";
 import type { ViewerCommand } from "./check.ts";

@@ -13,7 +13,7 @@ export type Audience =
   | { readonly kind: "asker"; readonly requestId: string }
   | { readonly kind: "terminal"; readonly terminalId: string };
 
-/** What a viewer may see: the agents of its key, and the conversation that it chose when it connected. */
+/** The view of a viewer: the agents of its key, and the conversation that it chose when it connected. */
 export interface ViewerSight {
   readonly principal: Pick<Principal, "agentIds" | "scopes">;
   /** `null`: every agent that the key may use. */

@@ -42,7 +42,7 @@ export interface Viewer {
 
 /** A viewer with an open socket, and the credential that opened it. */
 export interface ConnectedViewer extends ConnectedDevice {
-  /** What the credential allowed when the socket opened. */
+  /** The permissions of the credential when the socket opened. */
   readonly principal: ViewerSeat["principal"];
 }
 

@@ -10,7 +10,7 @@ import type { EventStream } from "../../changes/streams.ts";
 import { maxStreams, maxStreamsPerKey } from "../../limits.ts";
 import type { ServerContext } from "../context.ts";
 
-/** What a reader asks for. */
+/** The request of a reader. */
 export interface EventsRequest {
   readonly query: StreamEventsQuery;
   /** `Last-Event-ID` of the request; `null` when it has none. */

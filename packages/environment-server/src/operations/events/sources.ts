@@ -1,4 +1,4 @@
-/** What changes need to know of devices and messages: the rows as events show them, and who may see them. */
+/** The sources of changes in devices and messages: the rows as events show them, and who may see them. */
 import type { StoredApproval } from "../../approval-log.ts";
 import type { ApprovalTracker } from "../../approvals/tracker.ts";
 import type { ChangesOptions } from "../../changes/changes.ts";
