@@ -36,8 +36,10 @@ describe.each(launchers.map((launcher) => [launcher.name, launcher] as const))("
       faultEffects.flatMap((effect) => connections.map((connection) => [hop, effect, connection] as const)),
     );
 
+    // Rarely, a kept connection of the caller is reset before its request is read; the group runs once more then.
     test.each(groups)(
       "a fault on the hop of the %s with the effect %s, on %s connections, delivers at most once, has a typed outcome and does not last",
+      { timeout: 30_000, retry: { count: 1, condition: /ECONNRESET/ } },
       async (hop, effect, connection) => {
         const isReused = connection === "reused";
         const cases = faultCases(hop).filter((fault) => fault.effect === effect && fault.isReused === isReused);
@@ -55,7 +57,6 @@ describe.each(launchers.map((launcher) => [launcher.name, launcher] as const))("
         // A runtime may open a new connection although it has an idle one.
         expect(struck).toContain(isReused);
       },
-      30_000,
     );
 
     test("faults leave no connection, handle or running send behind", async () => {
