@@ -32,7 +32,7 @@ export interface KeyRecord {
   readonly setMode: EnvironmentMode | null;
   /** Another key may later enrol the devices that this key enrols. */
   readonly shared: boolean;
-  /** Makes the key an invitation, which belongs to the first device that uses it; `null`: it is none. */
+  /** Makes the key an invitation, which belongs to the first device that uses it; `null`: the key is not an invitation. */
   readonly invite: KeyInvite | null;
   /** Rate limits that differ from the configuration's for this key; `null` means none. */
   readonly rateLimits: KeyRateLimits | null;

@@ -17,7 +17,7 @@ import {
   type ReceivedEvent,
 } from "@letta-environments/testkit";
 
-/** What a run found. */
+/** The findings of a run. */
 export interface KilledStreams {
   /** Events that were stored. */
   readonly stored: readonly string[];
@@ -87,7 +87,7 @@ function pieceOf(number: number): { readonly type: string } & Record<string, unk
 }
 
 function statusOf(number: number): { readonly type: string } & Record<string, unknown> {
-  return { type: "update_device_status", device_status: { current_working_directory: `/work/${number}` } };
+  return { type: "update_device_status", device_status: { current_working_directory: `/code/${number}` } };
 }
 
 function numberOf({ delta }: Record<string, unknown>): number {

@@ -110,7 +110,7 @@ test("info, start, input, live output, approval, mode and stop", async () => {
   expect(frames.filter(({ type }) => type === "error")).toEqual([]);
 }, 60_000);
 
-test("a key without a scope, and one with a ceiling, are told what they lack", async () => {
+test("a key without a scope, and one with a ceiling, receive an error that names what they lack", async () => {
   const authToken = await proxy.createKey({ scopes: ["view", "control"], more: ["--max-mode", "standard"] });
   const { client, frames, waitFor } = await connect({ authToken });
   expect(await client.submitInput(say("hello"))).toMatchObject({ accepted: false });

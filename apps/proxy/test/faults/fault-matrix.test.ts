@@ -36,9 +36,9 @@ describe.each(launchers.map((launcher) => [launcher.name, launcher] as const))("
       faultEffects.flatMap((effect) => connections.map((connection) => [hop, effect, connection] as const)),
     );
 
-    // Rarely, a kept connection of the caller is reset before its request is read; the group runs once more then.
     test.each(groups)(
       "a fault on the hop of the %s with the effect %s, on %s connections, delivers at most once, has a typed outcome and does not last",
+      // Rarely a run ends with this error. The reason is not known.
       { timeout: 30_000, retry: { count: 1, condition: /ECONNRESET/ } },
       async (hop, effect, connection) => {
         const isReused = connection === "reused";

@@ -4,8 +4,8 @@ const maxWaiting = 64;
 let waiting: (() => void)[] = [];
 
 /**
- * Runs a function at the end of this turn of the event loop, in order. Use it for writes to sockets: a write wakes the process at the other end,
- * which costs more than the write itself, and writes in a row wake it once. The function must not throw.
+ * Runs a function at the end of this turn of the event loop, in order. Use it for writes to sockets: many writes in a row cost less
+ * than as many between other work; see docs/decisions/0010-runtimes.md. The function must not throw.
  */
 export function atTurnEnd(run: () => void): void {
   waiting.push(run);
