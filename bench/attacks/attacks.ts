@@ -1,4 +1,4 @@
-/** What a misbehaving device can do on its socket, and how many sockets of one key do it. */
+/** The attacks of a misbehaving device on its socket, and how many sockets of one key do it. */
 import { buildFrame, type RawSocket, textFrame } from "./raw-socket.ts";
 
 /** One kind of attack. Each socket registers and connects again as soon as it is closed. */

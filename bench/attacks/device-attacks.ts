@@ -45,7 +45,7 @@ interface Measured {
 }
 
 /**
- * What a caller of another tenant notices while the devices of one key misbehave: its sends to its own device, /livez, and the memory of the
+ * Measures the effect on a caller of another tenant while the devices of one key misbehave: its sends to its own device, /livez, and the memory of the
  * process. Each run starts a new gateway on one core and the attackers on the other.
  */
 export async function measureDeviceAttacks(): Promise<BenchmarkResult> {

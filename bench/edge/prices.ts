@@ -18,7 +18,7 @@ export const prices = {
   rowsWritten: 1,
 } as const;
 
-/** What one request uses, on average. */
+/** Average use of one request. */
 export interface Usage {
   readonly calls: number;
   readonly cacheCalls: number;

@@ -1,4 +1,4 @@
-/** What a gateway adds to the time of a request when there is one at a time: the load has one connection, and the origin alone is measured too. */
+/** Measures the time that a gateway adds to a request when there is one at a time. The load has one connection, and the origin alone is measured too. */
 import type { Table } from "../harness/result.ts";
 import type { LoadName } from "./loads.ts";
 import type { MeasuredLoad } from "./measure-rounds.ts";

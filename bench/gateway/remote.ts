@@ -13,7 +13,7 @@ export interface MeasuredRemote {
   readonly latency: ReadonlyMap<LoadName, MeasuredLoad>;
 }
 
-/** What is wanted of the gateways in front of the origin. */
+/** The options of the gateways in front of the origin. */
 export interface RemoteOptions {
   readonly loads: readonly LoadName[];
   readonly rounds: RoundOptions;

@@ -22,7 +22,7 @@ export interface LoadOptions {
   readonly maxRequests?: number;
 }
 
-/** What the load saw. */
+/** The results that the load generator saw. */
 export interface LoadFigures {
   readonly requests: number;
   /** Responses other than 2xx, and failures of connections. */

@@ -7,7 +7,7 @@ export interface CoreUse {
   readonly busyUs: number;
   /** Taken away by the hypervisor. */
   readonly stolenUs: number;
-  /** What the processes of the measurement used. */
+  /** The CPU time used by the processes of the measurement. */
   readonly ownUs: number;
 }
 

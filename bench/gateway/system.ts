@@ -9,7 +9,7 @@ export interface System {
   /** `gateway`: ours. `peer`: of JavaScript libraries. `bare`: without a gateway's work. */
   readonly kind: "gateway" | "server" | "peer" | "bare";
   readonly loads: readonly LoadName[];
-  /** What to install where it is missing; `null` if it is there. */
+  /** The package to install where the program is missing; `null` if it is there. */
   readonly missing: string | null;
   /** Starts it in front of the origin and resolves when it answers. */
   start(origin: string): Promise<RunningSystem>;

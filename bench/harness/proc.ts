@@ -1,4 +1,4 @@
-/** What Linux tells about CPU time and memory, in proc(5): of a process with its threads and children, of a core, and of ended children. */
+/** Reads CPU time and memory from proc(5): of a process with its threads and children, of a core, and of ended children. */
 import { execFileSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import process from "node:process";

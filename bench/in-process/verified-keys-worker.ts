@@ -8,7 +8,7 @@ import { createWarmAuthentication } from "./warm-authentication.ts";
 const slices = 15;
 const callsOfSlice = 20_000;
 
-/** What the worker prints. */
+/** The output of the worker. */
 export interface VerifiedKeys {
   readonly keyCount: number;
   /** Nanoseconds of CPU for a check, in each slice. */

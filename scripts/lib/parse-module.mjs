@@ -16,6 +16,7 @@ import { parseSync, Visitor } from "oxc-parser";
  * @property {readonly Import[]} imports static, dynamic and type imports, re-exports and `require` calls with a constant specifier
  * @property {readonly { name: string, lines: number }[]} functions
  * @property {ReadonlySet<string>} identifiers every name in the code, properties included
+ * @property {readonly string[]} docstrings the text of every JSDoc comment
  * @property {readonly number[]} clockReads lines with a `new Date()` without arguments
  */
 
@@ -38,7 +39,7 @@ function createLineOf(source) {
 
 /** @param {string} path decides about the language, and names the file in errors @param {string} source @returns {Module} */
 export function parseModule(path, source) {
-  const { program, errors } = parseSync(path, source);
+  const { program, comments, errors } = parseSync(path, source);
   if (errors[0] !== undefined) throw new Error(`${path} cannot be parsed: ${errors[0].message}`);
   const lineOf = createLineOf(source);
   /** @type {Import[]} */
@@ -89,7 +90,16 @@ export function parseModule(path, source) {
     FunctionExpression: (node) => nameFunction(node, undefined),
     ArrowFunctionExpression: (node) => nameFunction(node, undefined),
   }).visit(program);
-  return { path, lines: source.trimEnd().split("\n").length, imports, functions, identifiers, clockReads };
+  const docstrings = comments
+    .filter(({ type, value }) => type === "Block" && value.startsWith("*"))
+    .map(({ value }) =>
+      value
+        .replaceAll(/\s*\n\s*\*/g, " ")
+        .replace(/^[*\s]+/, "")
+        .trim(),
+    );
+  const lines = source.trimEnd().split("\n").length;
+  return { path, lines, imports, functions, identifiers, docstrings, clockReads };
 }
 
 const builtins = new Set(builtinModules.filter((name) => !name.startsWith("_") && !name.includes(":")));

@@ -29,6 +29,7 @@ export function findStructureViolations(modules) {
       .map((key) => ({ rule: "folder pairs", key, detail: "these folders import each other" })),
     ...findSizeViolations(modules),
     ...modules.flatMap(findRetiredNames),
+    ...modules.flatMap(findVagueDocstrings),
   ];
 }
 
@@ -243,6 +244,17 @@ function findRetiredNames({ path, identifiers }) {
       rule: "retired names",
       key: `${path}: ${name}`,
       detail: "this name was replaced; use the new one",
+    }));
+}
+
+/** A docstring that begins with a question word describes a thing by what surrounds it. @param {Module} module @returns {Violation[]} */
+function findVagueDocstrings({ path, docstrings }) {
+  return docstrings
+    .filter((text) => /^(?:What|Who)\b/.test(text))
+    .map((text) => ({
+      rule: "docstrings",
+      key: `${path}: ${text.split(" ", 5).join(" ")}`,
+      detail: "name the thing or the action; do not begin with What or Who",
     }));
 }
 

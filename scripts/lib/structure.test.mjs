@@ -144,6 +144,19 @@ test("a retired name is reported as an identifier and as a file name, not in a c
   ]);
 });
 
+test("a docstring that begins with What or Who is reported, other comments are not", () => {
+  expect(
+    violations({
+      "packages/schema/src/a.ts":
+        "/** What a row says. */\nconst a = 1; /** A row. What else? */ const b = 2; // What a line",
+      "packages/schema/src/b.ts": "/**\n * Who may read it.\n */\nconst a = 1; /* What */ const whatever = 2;",
+    }),
+  ).toEqual([
+    "docstrings: packages/schema/src/a.ts: What a row says.",
+    "docstrings: packages/schema/src/b.ts: Who may read it.",
+  ]);
+});
+
 test("a listed exception is allowed, and reported once it no longer occurs", () => {
   const found = [{ rule: "sizes", key: "a.ts", detail: "is long" }];
   expect(compareWithExceptions(found, { sizes: ["a.ts"] })).toEqual([]);

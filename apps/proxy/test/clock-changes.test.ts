@@ -31,7 +31,7 @@ const dayMs = 86_400_000;
 /** Moves the wall clock, or not. A scenario calls it between its steps. */
 type MoveWallClock = () => void;
 
-/** What the wall clock does: nothing, a jump in the middle, or a jump at every step. */
+/** The behaviour of the wall clock: steady, a jump in the middle, or a jump at every step. */
 const courses: readonly (readonly number[])[] = [
   [dayMs],
   [-dayMs],
@@ -54,7 +54,7 @@ async function expectSameObservations<Seen>(
   return steady;
 }
 
-/** What a caller sees of a response, as far as it does not contain a time of day. */
+/** The parts of a response that contain no time of day. */
 function seen({ status, headers, body }: PlainResponse): unknown {
   const shown = ["retry-after", "ratelimit", "age", "cache-status", "idempotency-replayed", "x-should-retry"];
   const problem = status >= 400 && body !== null ? problemOf({ status, headers, body }).errorCode : null;

@@ -12,7 +12,7 @@ export interface IdempotencyStoreUnderTest {
   connect?(): IdempotencyStore;
 }
 
-/** What differs between stores. */
+/** The differences between stores. */
 export interface IdempotencyStorePromises {
   /** `monotonic`: a clock that is set back has no effect. `wall`: what is stored then stays for 24 hours from the next look at it. */
   readonly time: "monotonic" | "wall";

@@ -16,7 +16,7 @@ export interface ServerScript {
   readonly portIndex: (load: LoadName) => number;
 }
 
-/** What Deno needs to run a script of this folder. */
+/** The arguments with which Deno runs a script of this folder. */
 const denoWords = ["run", "--no-config", "--no-lock", "-A"];
 
 /** Starts a script on the gateway's core. */

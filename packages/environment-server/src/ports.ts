@@ -75,7 +75,7 @@ export type EnrolmentResult =
   | { readonly kind: "not_allowed" }
   | { readonly kind: "too_many_environments" };
 
-/** What access rules need to know of a row. */
+/** The members of a row that access rules read. */
 export type EnvironmentName = Pick<EnvironmentRow, "id" | "deviceId" | "connectionName" | "tags">;
 
 /** Filter for the rows of a tenant. `null` means no restriction. */

@@ -1,4 +1,4 @@
-/** What policies decide on requests for permission, on a virtual clock. */
+/** Decisions of policies on requests for permission, on a virtual clock. */
 import type { ApprovalPolicy, Principal } from "@letta-environments/schema";
 import { describe, expect, test } from "vitest";
 import type { FakeSocket } from "./support/fake-socket.ts";

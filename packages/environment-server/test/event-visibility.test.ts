@@ -29,7 +29,7 @@ function randomPrincipal(random: Random, index: number): Principal {
   };
 }
 
-/** What an event is about, so that the requests which read the same can be made. */
+/** The subject of an event, so that the test can read the same over REST. */
 interface Subject {
   readonly type: string;
   readonly deviceId: string;

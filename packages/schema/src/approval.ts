@@ -75,7 +75,7 @@ export interface ListApprovalsWireQuery {
   limit?: string;
 }
 
-/** What decides on a request for permission when nobody does. It concerns only tools for which a device asks. */
+/** The rules that decide on a request for permission when nobody does. It concerns only tools for which a device asks. */
 export interface ApprovalPolicy {
   /** Names of tools that are always denied; `*` matches any characters. */
   readonly deniedTools: readonly string[];

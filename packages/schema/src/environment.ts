@@ -71,7 +71,7 @@ export interface Environment {
   currentMode?: EnvironmentMode;
   /** Name that the server's administrator gave to the device. */
   displayName?: string;
-  /** What the device reports about itself. */
+  /** The device's own description. */
   metadata?: EnvironmentMetadata;
   /** Tags that the server's administrator gave to the device. */
   tags?: string[];

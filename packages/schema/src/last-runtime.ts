@@ -17,7 +17,7 @@ export interface LastRuntime {
   deviceId: string;
   /** Name that a person gave to the device. */
   connectionName: string;
-  /** What the device reports about itself; `null`: nothing. */
+  /** The device's own description; `null` if it gave none. */
   metadata: EnvironmentMetadata | null;
   /** Whether the device can receive messages now. */
   status: RuntimeStatus;

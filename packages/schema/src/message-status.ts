@@ -1,5 +1,5 @@
 /**
- * What became of a message after it was sent: what `retrieveMessage` takes and returns. Every state after `sent` has evidence from the
+ * The status of a message after it was sent: the input and the result of `retrieveMessage`. Every state after `sent` has evidence from the
  * device. This is an extension: servers without it answer 404 `endpoint_not_found`.
  */
 import * as v from "valibot";
@@ -70,7 +70,7 @@ export interface MessageStatus {
    * device cannot be asked now.
    */
   state: MessageState;
-  /** What the device did when it accepted the message. */
+  /** Whether the device started the message or queued it. */
   disposition?: OpenEnum<"started" | "queued">;
   /** Duration of the turn in milliseconds. */
   durationMs?: number;

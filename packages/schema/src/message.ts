@@ -41,7 +41,7 @@ export interface ToolReturn {
   status: "success" | "error";
   /** Id of the tool call that asked. */
   tool_call_id: string;
-  /** What the tool returned. */
+  /** The tool's result. */
   tool_return: string | TextPart[];
   /** Lines of the standard error. */
   stderr?: string[] | null;
@@ -87,7 +87,7 @@ export interface SendMessageBody {
 export interface SendMessageResponse {
   /** Whether the device accepted the message. */
   success: boolean;
-  /** What happened, for people. */
+  /** A description for people. */
   message: string;
 }
 

@@ -82,8 +82,8 @@ export interface Principal extends DeviceAllowlist {
    */
   readonly setMode?: EnvironmentMode | null;
   /**
-   * What decides on requests for permission when nobody does: of turns that this principal starts, and on devices that connect with its
-   * key. Absent or `null`: they wait.
+   * The rules that decide on requests for permission when nobody does: in turns that this principal starts, and on devices that connect
+   * with its key. Absent or `null`: they wait.
    */
   readonly approvalPolicy?: ApprovalPolicy | null;
   /** Whether other keys may also use the devices that this key enrols. */

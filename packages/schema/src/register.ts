@@ -12,7 +12,7 @@ export interface RegisterRequest {
   connectionName: string;
   /** Distinguishes several listeners on one device; the same after a restart. */
   listenerInstanceId?: string;
-  /** What the device reports about itself. */
+  /** The device's own description. */
   metadata?: EnvironmentMetadata;
 }
 

@@ -17,7 +17,7 @@ export interface DeviceOptions {
   readonly connectionName: string;
   /** Identity of the device. By default it is created on the first start and kept in `home`. */
   readonly deviceId?: string;
-  /** What runs the turns: the device itself, or an agents API at `baseUrl`. Default: `local`. */
+  /** Runs the turns: the device itself, or an agents API at `baseUrl`. Default: `local`. */
   readonly backend?: "local" | "api";
   /**
    * A turn for a message that contains `$TRANSCRIPT_PATH` runs one Bash command, for which the device asks permission in

@@ -12,7 +12,7 @@ export interface Recording {
   readonly version: string;
   /** Day of the recording, such as `2026-11-26`. */
   readonly recordedOn: string;
-  /** What ran the turns. */
+  /** The backend that ran the turns. */
   readonly backend: string;
   /** Body of the device's registration. */
   readonly registration: Readonly<Record<string, unknown>>;

@@ -14,7 +14,7 @@ function createWorld(limits: Partial<ConcurrencyLimits> = {}) {
     maxWaitingPerTenant: 3,
     ...limits,
   });
-  /** What became of each call, in order. */
+  /** The outcome of each call, in order. */
   const log: string[] = [];
   const releases = new Map<string, () => void>();
   return {

@@ -20,7 +20,7 @@ import {
 import { createCountingUpstream, remoteRow } from "../faults/counting-upstream.ts";
 import { type Counts, noCounts } from "../simulation/truth.ts";
 
-/** What to do. */
+/** The parameters of a run. */
 export interface KillOptions {
   readonly kind: "embedded" | "remote";
   readonly sends: number;

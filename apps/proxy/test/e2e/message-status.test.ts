@@ -1,4 +1,4 @@
-/** What a caller learns about the turn of a message on a real device. */
+/** The status of a message on a real device, as callers read it. */
 import {
   createRelay,
   demoAgentId,

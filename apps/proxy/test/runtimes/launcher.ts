@@ -34,7 +34,7 @@ export interface LaunchedGateway {
   readonly url: string;
   /** The process, where the gateway is one that this machine can inspect. */
   readonly pid?: number;
-  /** What the process has logged, one JSON object a line. */
+  /** The log of the process, one JSON object a line. */
   readonly log?: () => string;
   createKey(options: KeyOptions): Promise<IssuedKey>;
   /** Ends a key. The suite waits until the gateway refuses it, as long as the runtime's stores may take. */

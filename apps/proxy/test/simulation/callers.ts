@@ -43,7 +43,7 @@ export interface Callers {
   readonly running: number;
 }
 
-/** What {@link Callers} need. */
+/** The dependencies of {@link Callers}. */
 export interface CallersOptions {
   readonly network: Network;
   readonly clock: Clock;

@@ -38,7 +38,7 @@ export interface EmbeddedDevice {
   say(frame: unknown): void;
 }
 
-/** What a device needs. */
+/** The dependencies of a device. */
 export interface EmbeddedDeviceOptions {
   readonly tenant: string;
   readonly deviceId: string;

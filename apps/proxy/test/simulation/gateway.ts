@@ -46,7 +46,7 @@ import type { RateLimitStore } from "../../src/rate-limit/store.ts";
 import type { GatewayServices } from "../../src/services.ts";
 import { testDigests, testPepper } from "../support/test-proxy.ts";
 
-/** What a gateway process is started with. */
+/** The options of a gateway process. */
 export interface GatewayOptions {
   readonly dataDir: string;
   readonly clock: Clock;

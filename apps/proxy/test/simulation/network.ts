@@ -18,7 +18,7 @@ export interface NetworkFaults {
   readonly delayMs: number;
 }
 
-/** What the network reports about one HTTP request. */
+/** The network's report about one HTTP request. */
 export interface ExchangeObserver {
   /** The gateway begins to process it. */
   onBegin(): void;

@@ -28,7 +28,7 @@ export interface RemoteUpstream {
   readonly inFlight: number;
 }
 
-/** What a {@link RemoteUpstream} needs. */
+/** The dependencies of a {@link RemoteUpstream}. */
 export interface RemoteUpstreamOptions {
   readonly devices: readonly RemoteDevice[];
   readonly clock: Clock;

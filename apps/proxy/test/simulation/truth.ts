@@ -1,5 +1,5 @@
 /**
- * What really happened in a simulation, apart from what the gateway says: which messages devices received, what they decided, and
+ * The record of what really happened in a simulation, apart from what the gateway says: which messages devices received, what they decided, and
  * which attempts callers made. It reports each contradiction between the two as a violation.
  */
 import type { Trace } from "@letta-environments/testkit";

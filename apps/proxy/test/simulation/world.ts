@@ -27,7 +27,7 @@ import { createRateLimitWatch, simulatedRateLimits } from "./rate-limit-watch.ts
 import { createRemoteUpstream, type RemoteDevice, type RemoteUpstream } from "./remote-upstream.ts";
 import { createTruth, type Message, type Remembered, type Truth } from "./truth.ts";
 
-/** What a world is made from. The same options give the same world. */
+/** The options of a world. The same options give the same world. */
 export interface WorldOptions {
   readonly seed: number;
   /** Default: the seed decides. */

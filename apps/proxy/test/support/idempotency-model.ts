@@ -1,4 +1,4 @@
-/** What an idempotency store must do, as simply as possible. Nothing is ever removed from it. */
+/** The simplest correct idempotency store. Nothing is ever removed from it. */
 import {
   type KnownConnection,
   type KnownEntry,

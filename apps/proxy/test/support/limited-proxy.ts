@@ -10,7 +10,7 @@ import type { GatewayConfig } from "../../src/services.ts";
 import { knownConnections } from "./known-connections.ts";
 import { createTestProxy, emptyUpstream, type TestProxy } from "./test-proxy.ts";
 
-/** What a test sets besides the limits. */
+/** Settings of a test besides the limits. */
 export interface LimitedProxyOptions {
   readonly upstream?: UpstreamFetch;
   readonly store?: RateLimitStore;

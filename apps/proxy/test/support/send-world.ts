@@ -21,9 +21,9 @@ export interface TestSend {
 
 export interface SendWorld extends TestProxy {
   rows: readonly Environment[];
-  /** What the upstream returns to every read instead of its rows. */
+  /** The upstream's response to every read, instead of its rows. */
   reads: PlainResponse | UpstreamFailure | null;
-  /** What the upstream does with the next sends. Default: it accepts them. */
+  /** The upstream's reactions to the next sends. Default: it accepts them. */
   upstream: (signal: AbortSignal) => Promise<PlainResponse | UpstreamFailure>;
   readonly entries: AuditEntry[];
   /** Entries of the audit log that cannot be written. */

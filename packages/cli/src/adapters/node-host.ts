@@ -31,7 +31,7 @@ export function createNodeHost(): Host {
   };
 }
 
-/** What was typed before a question arrives within this time. */
+/** Input typed before a question arrives within this time. */
 const typedAheadMs = 50;
 
 const standardInput: Input = {

@@ -74,7 +74,7 @@ async function control<Result>(
   }
 }
 
-/** What a device reported: for people, as columns (the result, deviceId), or as JSON. */
+/** Prints a device's answer: for people, as columns (the result, deviceId), or as JSON. */
 async function print(
   { host, isJson }: CommandContext,
   { environment: { deviceId } }: FoundDevice,

@@ -21,7 +21,7 @@ const columns: readonly Column[] = [
 /** Members of an input that say most about a tool call. */
 const mainMembers = ["command", "cmd", "file_path", "path", "url", "query", "pattern"] as const;
 
-/** What a tool is called with, as one line: its command or path, otherwise all of it as JSON. */
+/** Formats the input of a tool call as one line: its command or path, otherwise all of it as JSON. */
 export function describeInput(input: Readonly<Record<string, unknown>> | null): string {
   const main = mainMembers.map((name) => input?.[name]).find((value) => typeof value === "string" && value !== "");
   if (typeof main === "string") return main;

@@ -1,5 +1,5 @@
 /**
- * What became of a message: its status, and the end of its turn, which is awaited in requests that the server delays. A turn that
+ * The status of a message, and the end of its turn, which is awaited in requests that the server delays. A turn that
  * fails or is stopped is a result, not an error.
  */
 import type { MessageStatus, RetrieveMessageQuery } from "@letta-environments/schema";

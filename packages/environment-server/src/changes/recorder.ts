@@ -19,14 +19,14 @@ import { changeLimits, changeRetryMs, maxPendingChanges } from "../limits.ts";
 export interface NotedChange extends Pick<NewChange, "kind"> {
   /** The device. What its row says of it is read when the change is stored. */
   readonly device: Pick<ChangeSubject, "tenant" | "environmentId" | "deviceId">;
-  /** What the row said, for a row that is gone; absent: it is read. */
+  /** The former content of a row that is gone; absent: the row is read. */
   readonly identity?: DeviceIdentity;
   readonly agentId: string | null;
   /** Data of the event. */
   readonly data: Readonly<Record<string, unknown>>;
 }
 
-/** What a row says of a device that decides who may see it. */
+/** The members of a row that decide who may see its device. */
 export type DeviceIdentity = Pick<ChangeSubject, "connectionName" | "tags">;
 
 /** See the description of this file. */

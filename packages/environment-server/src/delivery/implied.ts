@@ -52,7 +52,7 @@ function isCandidate({ isDecision, sent, delivery: { scope } }: WaitingSend, run
   return sent && !isDecision && scope.agentId === runtime.agentId && scope.conversationId === runtime.conversationId;
 }
 
-/** What the loops of a device's conversations did last. */
+/** The last reported state of the loop of each conversation of a device. */
 export interface LoopActivities {
   /** Takes a report. Returns whether it is the start of a loop: devices repeat reports, and a turn has several. */
   isStart(frame: LoopFrame): boolean;

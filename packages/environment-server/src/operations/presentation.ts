@@ -160,7 +160,7 @@ function toEnvironment(
   };
 }
 
-/** What a device reported at its registration, and on its socket since. */
+/** A device's description of itself, from its registration and its socket. */
 export function mergeMetadata(
   registered: EnvironmentMetadata | null,
   status: DeviceStatus,

@@ -93,7 +93,7 @@ function findIds(
   });
 }
 
-/** What was found in a page, and the ids that were looked at. */
+/** The rows found in a page, and the ids that were looked at. */
 interface Page<Found> {
   readonly found: readonly Found[];
   readonly ids: readonly string[];

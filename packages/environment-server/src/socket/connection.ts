@@ -20,7 +20,7 @@ export interface ConnectedDevice {
   readonly connectionName: string;
 }
 
-/** What is known of the principal that opens a socket. */
+/** The principal that opens a socket. */
 export type SocketOpener = Pick<Principal, "credentialId" | "approvalPolicy">;
 
 /** One point in time on both clocks: wall time to show, monotonic time to compare. */
@@ -37,7 +37,7 @@ export interface DeviceConnection {
   readonly listenerInstanceId: string;
   /** Whether the device acknowledges inputs: what it registered says so, or an acknowledgement on this socket. */
   acknowledging: Acknowledging;
-  /** What the loops of conversations did last, for a device that does not acknowledge inputs; `null` for others. */
+  /** The last reported state of each conversation's loop, for a device that does not acknowledge inputs; `null` for others. */
   loops: LoopActivities | null;
   readonly generation: number;
   readonly socket: PlainSocket;
@@ -48,7 +48,7 @@ export interface DeviceConnection {
   lastSeen: Moment;
   /** The last sign of life in the store, as wall time. */
   storedLastSeenMs: number;
-  /** What is shown. It may still be from before a reconnect, so it does not permit anything: see `commands/conversation-modes.ts`. */
+  /** The mode that is shown. It may still be from before a reconnect, so it does not permit anything: see `commands/conversation-modes.ts`. */
   status: DeviceStatus;
   hasReportedStatus: boolean;
   /** Turns of the device fail because this server has no agents API. */

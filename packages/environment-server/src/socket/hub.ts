@@ -257,7 +257,7 @@ function listen(hub: Hub, connection: DeviceConnection): PlainSocketListener {
   };
 }
 
-/** What frames do, for all connections: closures for each of them would add up. */
+/** Creates the effects of frames once for all connections: closures for each of them would add up. */
 function createFrameEffects(hub: Hub): FrameEffects {
   const queuesOf = (connection: DeviceConnection): QueueLedger =>
     (connection.queues ??= hub.ledgers.create(holderOf(hub, connection)));

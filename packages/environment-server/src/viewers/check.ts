@@ -16,7 +16,7 @@ export interface ViewerCommand {
   readonly type: string;
   readonly scope: ViewerScope;
   readonly members: Members;
-  /** What it is about, for the audit log; `null` where the frame does not say. */
+  /** The subject of the frame, for the audit log; `null` where the frame does not say. */
   readonly agentId: string | null;
   readonly conversationId: string | null;
   /** The type of its response; `null` when the device sends none. */

@@ -9,7 +9,7 @@ import type { Scope } from "@letta-environments/schema";
 export type ViewerScope = Extract<Scope, "view" | "send" | "approve" | "control" | "files" | "terminal" | "manage">;
 
 /**
- * What each scope allows. `view` only asks for state. An `input` with a decision needs `approve` instead of `send`, and
+ * The frames that each scope allows. `view` only asks for state. An `input` with a decision needs `approve` instead of `send`, and
  * `runtime_start` more scopes for some members (`check.ts`).
  */
 export const viewerFrameTypes: Readonly<Record<ViewerScope, readonly string[]>> = {

@@ -1,4 +1,4 @@
-/** What is known about one viewer's socket while it is open, and how it is answered and closed. */
+/** The state of one viewer's open socket, and how the server answers and closes it. */
 import type { Clock, RandomId } from "@letta-environments/platform";
 import type { PlainSocket } from "@letta-environments/schema";
 import type { Members } from "../dialects/values.ts";

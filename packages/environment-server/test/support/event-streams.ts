@@ -4,7 +4,7 @@ import type { EventStream } from "../../src/index.ts";
 import { type EventSink, readEvents } from "@letta-environments/testkit";
 import { anyone, type Harness } from "./harness.ts";
 
-/** What a reader asks for. */
+/** The parameters of a reader. */
 export interface StreamOptions {
   readonly principal?: Principal;
   readonly include?: "output";

@@ -17,7 +17,7 @@ export const runtime = { agent_id: "agent-1", conversation_id: "c" };
 export interface ViewerWorld {
   readonly clock: ReturnType<typeof createVirtualClock>;
   readonly hub: ReturnType<typeof createViewerHub>;
-  /** What reached the device. */
+  /** The frames that reached the device. */
   readonly device: Record<string, unknown>[];
   readonly calls: ApiCall[];
   readonly admitted: CommandFacts[];

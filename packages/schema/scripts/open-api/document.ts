@@ -80,7 +80,7 @@ export function emitOpenApi(types: readonly WireType[]): string {
   return `${JSON.stringify(describeApi(types), null, 2)}\n`;
 }
 
-/** What the environment server adds if the request had the preference `wait`. */
+/** The members that the environment server adds if the request had the preference `wait`. */
 const outcome: JsonSchema = {
   $ref: `${schemaPrefix}MessageStatus`,
   description: "What became of the message, if the request had the preference `wait` and the server supports it.",

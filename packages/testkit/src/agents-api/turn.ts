@@ -1,9 +1,9 @@
 /**
- * What the fake agents API does in a turn: the words of a message choose it, and the events are those that a device with the API backend
+ * The behaviour of the fake agents API in a turn. The words of a message choose it. The events are those that a device with the API backend
  * reads from `POST /v1/conversations/{id}/messages`.
  */
 
-/** What the API does when a device sends it messages. */
+/** The API's reaction to messages from a device. */
 export type TurnPlan =
   /** Sends a text in pieces and ends the turn. */
   | { readonly kind: "reply"; readonly pieces: readonly string[] }

@@ -27,7 +27,7 @@ export interface ListenAddress {
   readonly setting?: { readonly host: string; readonly port: string };
 }
 
-/** What listeners of a process share. */
+/** State that the listeners of a process share. */
 export interface ListenerOptions {
   readonly admission: Admission;
   /** Whether plain reads are answered in front of the HTTP server. Default: false. */

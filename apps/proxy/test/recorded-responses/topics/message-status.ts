@@ -1,4 +1,4 @@
-/** What the embedded server says about messages after their sends. */
+/** Responses of the embedded server about messages after their sends. */
 import type { RecordedGateway } from "../gateway.ts";
 import type { RecordedRequest, Topic } from "../topic.ts";
 import { messageBody, send } from "./shared.ts";

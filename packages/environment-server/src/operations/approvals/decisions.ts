@@ -119,7 +119,7 @@ export async function decidedResponse(
   return problemResponse("approval_decided", { issues, members });
 }
 
-/** What denies a request in the name of the policy in its `expiry`; `null` when no policy does. */
+/** The denial by the policy in the `expiry` of a request; `null` when no policy denies it. */
 export function policyDenial(
   { sha256 }: Pick<ServerContext, "sha256">,
   approval: StoredApproval,
