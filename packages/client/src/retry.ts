@@ -7,7 +7,7 @@ import type { ErrorCode } from "./error.ts";
 
 /**
  * Effect of the same request reaching the server twice. `read`: none. `deduplicated`: none on a server that recognises message
- * ids. `once`: it may run twice on any server.
+ * ids. `once`: no server recognises a repeat, so the request must be sent once.
  */
 export type RepeatSafety = "read" | "deduplicated" | "once";
 

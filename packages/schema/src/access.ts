@@ -64,7 +64,7 @@ const modeRanks: ReadonlyMap<string, number> = /* @__PURE__ */ new Map(rankedMod
 /** Modes that `maxMode` accepts, from the strictest to the most permissive. */
 export const ceilingModes: readonly EnvironmentMode[] = /* @__PURE__ */ rankedModes.map(([mode]) => mode);
 
-/** Returns whether a principal may send to a device in this mode. With a `maxMode`, an unknown or missing mode is refused. */
+/** Compares a mode with the `maxMode` of a principal. An unknown or missing mode exceeds it. The caller decides which modes of a device count. */
 export function allowsMode({ maxMode }: Pick<Principal, "maxMode">, currentMode: string | undefined): boolean {
   if (maxMode === null) return true;
   const ceiling = modeRanks.get(maxMode);

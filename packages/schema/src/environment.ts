@@ -71,7 +71,7 @@ export interface Environment {
   currentMode?: EnvironmentMode;
   /** Name that the server's administrator gave to the device. */
   displayName?: string;
-  /** The device's own description. */
+  /** Details that the device reports about itself. */
   metadata?: EnvironmentMetadata;
   /** Tags that the server's administrator gave to the device. */
   tags?: string[];

@@ -17,7 +17,7 @@ export interface LastRuntime {
   deviceId: string;
   /** Name that a person gave to the device. */
   connectionName: string;
-  /** The device's own description; `null` if it gave none. */
+  /** Details that the device reports about itself; `null` if it reported none. */
   metadata: EnvironmentMetadata | null;
   /** Whether the device can receive messages now. */
   status: RuntimeStatus;

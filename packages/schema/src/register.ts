@@ -12,7 +12,7 @@ export interface RegisterRequest {
   connectionName: string;
   /** Distinguishes several listeners on one device; the same after a restart. */
   listenerInstanceId?: string;
-  /** The device's own description. */
+  /** Details that the device reports about itself. */
   metadata?: EnvironmentMetadata;
 }
 

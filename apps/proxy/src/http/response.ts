@@ -30,8 +30,8 @@ export function isStreamed(response: object): response is StreamedResponse {
 export const revalidated = "private, no-cache";
 
 /**
- * Adds the headers of every response: the request id, no storage by shared caches (a response depends on the key), and no
- * media type sniffing. The response to a HEAD request has no body.
+ * Adds the headers that every response has: the request id, no storage by shared caches (a response depends on the key), and no
+ * media type sniffing. Headers of the cache, of rate limits and of CORS are added in `cache/`, `limits/` and `http/cors.ts`. The response to a HEAD request has no body.
  */
 export function finishResponse<Body extends GatewayResponse["body"]>(
   response: ResponseWith<Body>,

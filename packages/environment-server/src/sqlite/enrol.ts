@@ -1,3 +1,7 @@
+/**
+ * Enrols a device: finds or creates the row of a device and listener, for the key that owns the device. The rows of its other
+ * listeners stay as they are.
+ */
 import type { SqliteDatabase } from "@letta-environments/platform";
 import { matchesNamePattern } from "@letta-environments/schema";
 import { maxConnectionsPerEnvironment } from "../limits.ts";

@@ -1,6 +1,6 @@
 /** One endpoint of the table as an operation of the OpenAPI document. */
 import type { Endpoint, ProblemCode } from "../../src/index.ts";
-import { eventStreamMediaType, messageDeduplicationHeader } from "../../src/index.ts";
+import { defaultListLimit, eventStreamMediaType, maxListLimit, messageDeduplicationHeader } from "../../src/index.ts";
 import { type JsonSchema, jsonSchemaOf } from "../json-schema.ts";
 import type { Shape } from "../shape.ts";
 import { shapeOf } from "../wire-types.ts";
@@ -104,7 +104,12 @@ function pathParameterOf(name: string, isReference: boolean): JsonSchema {
 }
 
 /** The JSON Schema of the size of a page, as a number; the schemas decode it from a string. */
-export const listLimitSchema: JsonSchema = { type: "integer", minimum: 1, maximum: 100, default: 50 };
+export const listLimitSchema: JsonSchema = {
+  type: "integer",
+  minimum: 1,
+  maximum: maxListLimit,
+  default: defaultListLimit,
+};
 
 const waitSecondsSchema: JsonSchema = { type: "integer", minimum: 0, default: 30 };
 
