@@ -128,9 +128,6 @@ export const ConfigFileSchema: v.GenericSchema<unknown, ConfigFile> = object({
       "Files and sockets that the process may have open. Default: the limit of the process, or 1024 on Deno.",
     ),
   ),
-  lane: v.exactOptional(
-    setting(v.boolean(), "Experimental: answer plain reads in front of the HTTP server. Default: false."),
-  ),
   log: v.exactOptional(setting(v.picklist(logFormats), "Log format. Default: pretty.")),
   upstream: v.exactOptional(
     object({

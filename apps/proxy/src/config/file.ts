@@ -14,8 +14,6 @@ export interface ConfigFile {
   publicUrl?: string;
   dataDir?: string;
   maxOpenFiles?: number;
-  /** Answer plain reads in front of the HTTP server (`host/node/lane/`). An experiment. */
-  lane?: boolean;
   log?: LogFormat;
   upstream?: {
     /** Absent: the embedded environment server. */

@@ -48,7 +48,6 @@ test.each([
   ["publicUrl", { publicUrl: "https://gateway.example" }],
   ["dataDir", { dataDir: "elsewhere" }],
   ["maxOpenFiles", { maxOpenFiles: 300 }],
-  ["lane", { lane: true }],
   ["log", { log: "json" }],
   ["rateLimits.store", { rateLimits: { store: "sqlite" } }],
   ["cache.enabled", { cache: { enabled: false } }],

@@ -118,7 +118,6 @@ const fixed = {
   publicUrl: ({ publicUrl }) => publicUrl,
   dataDir: ({ dataDir }) => dataDir,
   maxOpenFiles: ({ maxOpenFiles }) => maxOpenFiles,
-  lane: ({ lane }) => lane,
   log: ({ log }) => log,
   "rateLimits.store": ({ rateLimits }) => rateLimits.store,
   "cache.enabled": ({ cache }) => cache !== null,
@@ -145,7 +144,6 @@ export function settleReload(current: Settings, next: Settings): SettledReload {
     publicUrl: current.publicUrl,
     dataDir: current.dataDir,
     maxOpenFiles: current.maxOpenFiles,
-    lane: current.lane,
     log: current.log,
     // From environment variables, which do not change while a process runs.
     keyPepper: current.keyPepper,

@@ -22,7 +22,6 @@ test("without settings, the proxy listens on loopback and embeds its server", ()
     publicUrl: null,
     dataDir: ".data",
     maxOpenFiles: null,
-    lane: false,
     log: "pretty",
     readinessDelayMs: 250,
     upstream: { kind: "embedded" },

@@ -76,7 +76,6 @@ export function resolveSettings({ flags, environment, file }: SettingSources): R
       null,
     ),
     maxOpenFiles: config.maxOpenFiles ?? null,
-    lane: config.lane ?? false,
     dataDir: check(choose("data-dir", "DATA_DIR", "dataDir", config.dataDir), readText, ".data"),
     log: check(choose("log", null, "log", config.log), readLogFormat, "pretty"),
     readinessDelayMs: config.shutdown?.readinessDelayMs ?? defaultReadinessDelayMs,

@@ -40,8 +40,6 @@ export interface Settings extends GatewaySettings {
   /** Files and sockets that the process may have open; `null`: the limit of the process. */
   readonly maxOpenFiles: number | null;
   readonly log: LogFormat;
-  /** Whether the main listener answers plain reads in front of the HTTP server. */
-  readonly lane: boolean;
   /** How long requests are accepted after SIGTERM while `/readyz` is 503, in milliseconds. */
   readonly readinessDelayMs: number;
   /** `KEY_PEPPER`; `null`: the file in the data directory. */

@@ -4,7 +4,6 @@ import { randomId, systemClock } from "@letta-environments/platform/node";
 import { createAdmission } from "../../src/host/node/admission.ts";
 import { createHttpServer, defaultServerTimeouts, type ServerTimeouts } from "../../src/host/node/http-server.ts";
 import { type DrainingServer, trackServer } from "../../src/host/node/drain.ts";
-import { createLane } from "../../src/host/node/lane/lane.ts";
 import { serveWebSockets } from "../../src/host/node/web-sockets.ts";
 import { createHostRoutes, type HostRoute } from "../../src/host/routes.ts";
 import type { UpstreamFetch } from "../../src/ports.ts";
@@ -27,7 +26,6 @@ export async function startNodeServer(
     readonly timeouts?: Partial<ServerTimeouts>;
     readonly routes?: readonly HostRoute[];
     readonly maxConnections?: number;
-    readonly hasLane?: boolean;
   } & NonNullable<Parameters<typeof createTestProxy>[1]> = {},
 ): Promise<NodeServerUnderTest> {
   const testProxy = createTestProxy(upstream, options);
@@ -35,7 +33,7 @@ export async function startNodeServer(
   const hostRoutes = createHostRoutes({ randomId, isDraining: () => underTest.isDraining, openApi: loadOpenApi });
   const routes = [...hostRoutes, ...(options.routes ?? [])];
   const onFailure = (cause: unknown): void => void failures.push(cause);
-  const { maxConnections = 1_000, hasLane = false } = options;
+  const { maxConnections = 1_000 } = options;
   const admission = createAdmission({ clock: systemClock, maxConnections, onOverload: () => undefined });
   const serverOptions = {
     pipeline: testProxy.proxy,
@@ -43,14 +41,12 @@ export async function startNodeServer(
     randomId,
     timeouts: { ...defaultServerTimeouts, ...options.timeouts },
     admission,
-    isBehindLane: hasLane,
     onFailure,
   };
   const server = createHttpServer(serverOptions);
   serveWebSockets(server, testProxy.proxy, { randomId, admission, onFailure });
-  const lane = hasLane ? createLane(server, serverOptions) : null;
-  const connections = trackServer(server, lane);
-  const url = await listen(lane ?? server, { host: "127.0.0.1", port: 0 });
+  const connections = trackServer(server);
+  const url = await listen(server, { host: "127.0.0.1", port: 0 });
   const underTest: NodeServerUnderTest = { ...testProxy, url, server, connections, failures, isDraining: false };
   return underTest;
 }

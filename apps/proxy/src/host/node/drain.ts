@@ -4,7 +4,6 @@
  */
 import type { Server } from "node:http";
 import type { Duplex } from "node:stream";
-import type { Lane } from "./lane/lane.ts";
 import { createRequestCount, type RequestCount } from "./request-count.ts";
 
 /** A server that can be stopped without dropping requests in flight. */
@@ -15,9 +14,8 @@ export interface DrainingServer {
   close(): Promise<void>;
 }
 
-/** Tracks the requests and sockets of a server, and of the lane in front of it, so that they can be stopped in two steps. */
-export function trackServer(server: Server, lane: Lane | null = null): DrainingServer {
-  const listener = lane ?? server;
+/** Tracks the requests and sockets of a server, so that they can be stopped in two steps. */
+export function trackServer(server: Server): DrainingServer {
   const upgraded = new Set<Duplex>();
   let onIdle: (() => void) | null = null;
   let closed: Promise<void> | null = null;
@@ -26,7 +24,6 @@ export function trackServer(server: Server, lane: Lane | null = null): DrainingS
     if (requests.value === 0) onIdle?.();
   });
   server.on("request", requests.begin);
-  lane?.on("request", requests.begin);
   server.on("upgrade", (_incoming, socket: Duplex) => {
     upgraded.add(socket);
     socket.once("close", () => upgraded.delete(socket));
@@ -34,8 +31,7 @@ export function trackServer(server: Server, lane: Lane | null = null): DrainingS
 
   function stopAccepting(): Promise<void> {
     return (closed ??= new Promise((resolve) => {
-      listener.close(() => resolve());
-      lane?.closeIdleConnections();
+      server.close(() => resolve());
     }));
   }
 
@@ -53,7 +49,7 @@ export function trackServer(server: Server, lane: Lane | null = null): DrainingS
     },
     close() {
       const done = stopAccepting();
-      listener.closeAllConnections();
+      server.closeAllConnections();
       for (const socket of upgraded) socket.destroy();
       return done;
     },

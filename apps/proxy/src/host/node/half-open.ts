@@ -3,16 +3,16 @@
  * The network does not tell them from callers that are gone, so after a short time their requests end like those of callers that disconnected.
  */
 import type { Server } from "node:http";
-import type { Server as NetServer, Socket } from "node:net";
+import type { Socket } from "node:net";
 
 /** How long a caller that closed its side may wait for the response, in milliseconds. */
 export const halfOpenMs = 2_000;
 
-/** Lets callers of a server half-close their connections. Another listener may accept them for the server. */
-export function allowHalfOpen(server: Server, listener: NetServer = server): void {
+/** Lets callers of a server half-close their connections. */
+export function allowHalfOpen(server: Server): void {
   // The property is missing in Node's documentation and types. Node, Bun and Deno read it; `node-http.test.ts` holds them to it.
   Object.assign(server, { httpAllowHalfOpen: true });
-  listener.on("connection", (socket: Socket) => {
+  server.on("connection", (socket: Socket) => {
     socket.once("end", () => {
       const timer = setTimeout(() => socket.destroy(), halfOpenMs);
       timer.unref();

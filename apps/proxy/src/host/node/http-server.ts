@@ -53,15 +53,13 @@ export interface HttpServerOptions {
   readonly randomId: RandomId;
   readonly timeouts: ServerTimeouts;
   readonly admission: Admission;
-  /** Whether a lane accepts the connections (`lane/lane.ts`), and limits them. Default: false. */
-  readonly isBehindLane?: boolean;
   /** Receives failures that have no request to respond to. */
   readonly onFailure: (cause: unknown) => void;
 }
 
 /** Creates Node's HTTP server in front of the pipeline. Input that is not a valid request also gets a problem response. */
 export function createHttpServer(options: HttpServerOptions): Server {
-  const { pipeline, routes, randomId, timeouts, admission, isBehindLane = false, onFailure } = options;
+  const { pipeline, routes, randomId, timeouts, admission, onFailure } = options;
   const liveness = routes.find(({ path }) => path === "/livez");
   let opening: Promise<HonoListener> | null = null;
 
@@ -128,10 +126,8 @@ export function createHttpServer(options: HttpServerOptions): Server {
       passToHono(incoming, outgoing).catch(onFailure);
     },
   );
-  if (!isBehindLane) {
-    server.on("connection", admission.accept);
-    allowHalfOpen(server);
-  }
+  server.on("connection", admission.accept);
+  allowHalfOpen(server);
   server.on("checkExpectation", (incoming, outgoing) => refuse(incoming, outgoing, unknownExpectation));
   server.on("connect", (_incoming, socket) => {
     socket.on("error", () => socket.destroy());

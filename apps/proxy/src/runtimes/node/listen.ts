@@ -6,7 +6,6 @@ import { randomId } from "@letta-environments/platform/node";
 import type { Admission } from "../../host/node/admission.ts";
 import { type DrainingServer, trackServer } from "../../host/node/drain.ts";
 import { createHttpServer, defaultServerTimeouts } from "../../host/node/http-server.ts";
-import { createLane } from "../../host/node/lane/lane.ts";
 import { serveWebSockets } from "../../host/node/web-sockets.ts";
 import type { HostRoute } from "../../host/routes.ts";
 import type { Pipeline } from "../../pipeline.ts";
@@ -30,8 +29,6 @@ export interface ListenAddress {
 /** State that the listeners of a process share. */
 export interface ListenerOptions {
   readonly admission: Admission;
-  /** Whether plain reads are answered in front of the HTTP server. Default: false. */
-  readonly hasLane?: boolean;
   /** Receives failures that no response reports. */
   readonly onFailure: (cause: unknown) => void;
 }
@@ -45,22 +42,19 @@ export async function openListener(
   address: ListenAddress,
   pipeline: Pick<Pipeline, "handle" | "upgrade">,
   routes: readonly HostRoute[],
-  { admission, hasLane = false, onFailure }: ListenerOptions,
+  { admission, onFailure }: ListenerOptions,
 ): Promise<Listener> {
-  const options = {
+  const server = createHttpServer({
     pipeline,
     routes,
     randomId,
     timeouts: defaultServerTimeouts,
     admission,
-    isBehindLane: hasLane,
     onFailure,
-  };
-  const server = createHttpServer(options);
+  });
   serveWebSockets(server, pipeline, { randomId, admission, onFailure });
-  const lane = hasLane ? createLane(server, options) : null;
-  const connections = trackServer(server, lane);
-  return { url: await listen(lane ?? server, address), connections };
+  const connections = trackServer(server);
+  return { url: await listen(server, address), connections };
 }
 
 /**

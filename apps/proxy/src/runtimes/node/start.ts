@@ -55,12 +55,10 @@ export async function startCommand(parsed: ParsedLine): Promise<void> {
   });
   const shared = { admission, onFailure };
   const adminListener = admin && (await openAdminListener(admin, pipeline, shared));
-  const listener = await openListener(settings, pipeline, routes, { ...shared, hasLane: settings.lane }).catch(
-    async (cause: unknown) => {
-      await adminListener?.connections.close();
-      throw cause;
-    },
-  );
+  const listener = await openListener(settings, pipeline, routes, shared).catch(async (cause: unknown) => {
+    await adminListener?.connections.close();
+    throw cause;
+  });
   if (adminListener !== null) log({ type: "admin_listening", url: adminListener.url });
   log({ type: "listening", url: listener.url });
   if (settings.log === "pretty") {
