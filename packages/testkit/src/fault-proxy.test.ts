@@ -82,3 +82,20 @@ test("without a fault the exchange is complete, and the connection is used again
   await proxy.closeConnections();
   expect(proxy.connectionCount).toBe(0);
 });
+
+test("closing the connections resolves when a peer resets its connection meanwhile", async () => {
+  const server = createServer({ allowHalfOpen: true }, (socket) => {
+    // It answers the end of the connection with a reset, as some HTTP clients and servers do.
+    socket.on("error", () => undefined).on("end", () => socket.resetAndDestroy());
+    socket.resume();
+  }).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const proxy = await createFaultProxy((server.address() as AddressInfo).port);
+  closers.push(() => server.close(), proxy.close);
+  const client = connect({ port: proxy.port, host: "127.0.0.1", allowHalfOpen: true });
+  client.on("error", () => undefined).on("end", () => client.resetAndDestroy());
+  client.resume();
+  await Promise.all([once(client, "connect"), once(server, "connection")]);
+  await proxy.closeConnections();
+  expect(proxy.connectionCount).toBe(0);
+});

@@ -90,7 +90,10 @@ export async function createFaultProxy(targetPort: number, chooseFault?: ChooseF
     },
     async closeConnections() {
       const closed = [...pairs].flatMap(({ client, target }) =>
-        [client, target].filter((socket) => !socket.destroyed).map((socket) => once(socket, "close")),
+        // A reset closes a connection too; `once` of Node would reject for it.
+        [client, target]
+          .filter((socket) => !socket.destroyed)
+          .map((socket) => new Promise((resolve) => socket.once("close", resolve))),
       );
       for (const { client } of pairs) client.end();
       await Promise.all(closed);

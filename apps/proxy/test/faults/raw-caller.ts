@@ -1,5 +1,4 @@
 /** A caller that sends one request after the other on a connection of its own, and sees how each ends. */
-import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { parseJsonObject } from "../../src/lib/json.ts";
 
@@ -30,7 +29,7 @@ export async function call(
 ): Promise<CallOutcome> {
   const socket = connect(port, "127.0.0.1");
   socket.on("error", () => socket.destroy());
-  await Promise.race([once(socket, "connect"), once(socket, "close")]);
+  await new Promise((resolve) => socket.once("connect", resolve).once("close", resolve));
   let outcome: CallOutcome = { kind: "closed" };
   for (const next of calls) {
     outcome = await exchange(socket, formatRequest(next), next === calls.at(-1) ? lastTimeoutMs : timeoutMs);
