@@ -3,12 +3,11 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { jsonResponse, type PlainResponse } from "@letta-environments/schema";
-import type { SqliteDatabase } from "@letta-environments/platform";
+import { createGroupCommit, type SqliteDatabase } from "@letta-environments/platform";
 import { openSqlite, systemClock } from "@letta-environments/platform/node";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createFileGuard, type FileGuard } from "../src/adapters/node/audit-file.ts";
 import { createSqliteAuditStore } from "../src/adapters/sqlite/audit-store.ts";
-import { createGroupCommit } from "../src/adapters/sqlite/group-commit.ts";
 import { createSqliteIdempotencyStore } from "../src/adapters/sqlite/idempotency-store.ts";
 import { openAuditLog } from "../src/audit/log.ts";
 import { verifyAudit } from "../src/audit/verify.ts";
@@ -54,6 +53,7 @@ async function setUp({ guard, monotonic = systemClock.monotonic, upstream = acce
   let commits = 0;
   const run = guard ?? createFileGuard(join(folder, "audit.sqlite"), monotonic);
   const transactions = createGroupCommit(database, {
+    defer: setImmediate,
     guard(transact) {
       commits += 1;
       return run(transact);

@@ -30,7 +30,7 @@ export function createSqliteEnvironmentStore(
 ): EnvironmentStore {
   database.exec("PRAGMA foreign_keys = ON");
   migrate(database);
-  const commit = createGroupCommit(database, { defer, ...options });
+  const { write: commit } = createGroupCommit(database, { defer, ...options });
   const cache = createRowCache(database);
   const forgetConnections = database.prepare(`DELETE FROM environment_connection WHERE id IN (
     SELECT id FROM environment_connection WHERE replaced_at <= ? LIMIT ?)`);

@@ -46,13 +46,13 @@ function stored(): readonly number[] {
 
 test("changes that wait at the same time share a transaction, and each receives its own result", async () => {
   const numbers = Array.from({ length: 200 }, (_, index) => index);
-  expect(await Promise.all(numbers.map((number) => commit(() => insert(number))))).toEqual(numbers);
+  expect(await Promise.all(numbers.map((number) => commit.write(() => insert(number))))).toEqual(numbers);
   expect([transactions, stored().length]).toEqual([1, 200]);
 });
 
 test("a transaction changes at most 256 rows, or those of one change", async () => {
   const rows = [1_000, 250, 6, 1, 128, 127, 128];
-  await Promise.all(rows.map((count, index) => commit(() => insert(index), { rows: count })));
+  await Promise.all(rows.map((count, index) => commit.write(() => insert(index), { rows: count })));
   expect(transactions).toBe(4);
 });
 
@@ -60,7 +60,7 @@ test("a change resolves only after its transaction is committed", async () => {
   database.exec(
     "PRAGMA foreign_keys = ON; CREATE TABLE parts (number INTEGER REFERENCES numbers DEFERRABLE INITIALLY DEFERRED)",
   );
-  const broken = commit(() => database.exec("INSERT INTO parts (number) VALUES (7)"));
+  const broken = commit.write(() => database.exec("INSERT INTO parts (number) VALUES (7)"));
   await expect(broken).rejects.toThrow(/FOREIGN KEY/);
   expect(database.prepare("SELECT * FROM parts").all()).toEqual([]);
 });
@@ -69,13 +69,13 @@ test("patient changes wait for their time, or share the commit of an impatient o
   let endWait = (): void => undefined;
   const deferPatient = (run: () => void): void => void (endWait = run);
   commit = createGroupCommit(database, { defer: setImmediate, deferPatient });
-  const patient = commit(() => insert(1), { isPatient: true });
+  const patient = commit.write(() => insert(1), { isPatient: true });
   await new Promise((resolve) => void setImmediate(resolve));
   expect(stored()).toEqual([]);
-  await Promise.all([patient, commit(() => insert(2))]);
+  await Promise.all([patient, commit.write(() => insert(2))]);
   expect(stored()).toEqual([1, 2]);
   endWait();
-  const another = commit(() => insert(3), { isPatient: true });
+  const another = commit.write(() => insert(3), { isPatient: true });
   endWait();
   await another;
   expect(stored()).toEqual([1, 2, 3]);
@@ -83,13 +83,13 @@ test("patient changes wait for their time, or share the commit of an impatient o
 
 test("a change that throws fails alone, and leaves nothing behind", async () => {
   const results = await Promise.allSettled([
-    commit(() => insert(1)),
-    commit(() => {
+    commit.write(() => insert(1)),
+    commit.write(() => {
       insert(2);
       throw new Error("no");
     }),
-    commit(() => insert(3)),
-    commit(() => insert(1)),
+    commit.write(() => insert(3)),
+    commit.write(() => insert(1)),
   ]);
   expect(results.map(({ status }) => status)).toEqual(["fulfilled", "rejected", "fulfilled", "rejected"]);
   expect(stored()).toEqual([1, 3]);
@@ -97,14 +97,31 @@ test("a change that throws fails alone, and leaves nothing behind", async () => 
 
 test("when another process holds the file for too long, all changes that wait fail, and later ones succeed", async () => {
   failure = Object.assign(new Error("database is locked"), { code: "ERR_SQLITE_ERROR", errcode: 5 });
-  const first = commit(() => insert(1));
+  const first = commit.write(() => insert(1));
   const results = await Promise.allSettled([
     first,
-    ...Array.from({ length: 200 }, (_, index) => commit(() => insert(index + 2))),
+    ...Array.from({ length: 200 }, (_, index) => commit.write(() => insert(index + 2))),
   ]);
   expect(results.every((result) => result.status === "rejected" && result.reason === failure)).toBe(true);
   expect(transactions).toBe(0);
   failure = null;
-  expect(await commit(() => insert(5))).toBe(5);
+  expect(await commit.write(() => insert(5))).toBe(5);
   expect(stored()).toEqual([5]);
+});
+
+test("what takes part in every transaction begins and completes it, and learns whether it was committed", async () => {
+  const calls: string[] = [];
+  commit.join({
+    begin: () => void calls.push("begin"),
+    complete: () => void calls.push("complete"),
+    settled: (isCommitted) => void calls.push(isCommitted ? "committed" : "failed"),
+  });
+  const results = await Promise.allSettled([
+    commit.write(() => void calls.push("change")),
+    commit.write(() => {
+      throw new Error("no");
+    }),
+  ]);
+  expect(results.map(({ status }) => status)).toEqual(["fulfilled", "rejected"]);
+  expect(calls).toEqual(["begin", "change", "failed", "begin", "change", "complete", "committed"]);
 });

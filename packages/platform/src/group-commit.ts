@@ -15,8 +15,28 @@ export interface ChangeOptions {
   readonly isPatient?: boolean;
 }
 
-/** Runs a function that changes a database in a write transaction. Resolves when it is committed. */
-export type GroupCommit = <Result>(run: () => Result, options?: ChangeOptions) => Promise<Result>;
+/**
+ * Runs a function that changes a database in a write transaction. Resolves when it is committed. The function may run again after its
+ * transaction was rolled back.
+ */
+export type CommitChange = <Result>(run: () => Result, options?: ChangeOptions) => Promise<Result>;
+
+/** Work around the changes of every transaction, such as a total that is stored once for all of them. */
+export interface TransactionPart {
+  /** Called before the first change. */
+  begin?(): void;
+  /** Called after the last change, before the commit. */
+  complete?(): void;
+  /** Called after the commit, or after a failure. It is not certain that a failed transaction was rolled back. */
+  settled?(isCommitted: boolean): void;
+}
+
+/** Runs changes of a database in write transactions. Changes that wait at the same time share one, and are durable together. */
+export interface GroupCommit {
+  readonly write: CommitChange;
+  /** Adds what takes part in every transaction. */
+  join(part: TransactionPart): void;
+}
 
 /** Options of {@link createGroupCommit}. */
 export interface GroupCommitOptions {
@@ -32,21 +52,24 @@ export interface GroupCommitOptions {
 }
 
 interface Change {
-  /** Makes the change, and returns what reports its result. */
-  readonly run: () => () => void;
+  /** Makes the change, and keeps its result. */
+  readonly run: () => void;
+  readonly resolve: () => void;
+  readonly reject: (cause: unknown) => void;
   readonly rows: number;
   readonly isPatient: boolean;
-  readonly reject: (cause: unknown) => void;
 }
 
 /**
- * Creates a group commit over a database. A change that throws fails alone. While another process holds the file, all wait together,
- * and fail together when it takes too long. A change may run again after its transaction was rolled back.
+ * Creates a group commit over a database. A change that throws fails alone: its transaction is rolled back, and the others run again
+ * without it. Where the transaction itself fails, all its changes do. While another process holds the file, all wait together, and
+ * fail together when it takes too long.
  */
 export function createGroupCommit(
   database: Pick<SqliteDatabase, "transaction">,
   { guard = async (run) => run(), defer, deferPatient = defer }: GroupCommitOptions,
 ): GroupCommit {
+  const parts: TransactionPart[] = [];
   const waiting: Change[] = [];
   let isCommitting = false;
   const isScheduled = { patient: false, impatient: false };
@@ -72,26 +95,56 @@ export function createGroupCommit(
   }
 
   async function commit(batch: readonly Change[]): Promise<void> {
+    let running: Change | null = null;
+    const run = (): void => {
+      for (const part of parts) part.begin?.();
+      for (const change of batch) {
+        running = change;
+        change.run();
+      }
+      running = null;
+      for (const part of parts) part.complete?.();
+    };
     try {
-      const reports = await guard(() => database.transaction(() => batch.map(({ run }) => run())));
-      for (const report of reports) report();
+      await guard(() => {
+        running = null;
+        database.transaction(run);
+      });
     } catch (cause) {
-      if (isSqliteBusy(cause)) for (const { reject } of [...batch, ...waiting.splice(0)]) reject(cause);
-      else if (batch.length === 1) batch[0]?.reject(cause);
-      else for (const change of batch) await commit([change]);
+      for (const part of parts) part.settled?.(false);
+      return fail(batch, running, cause);
     }
+    for (const part of parts) part.settled?.(true);
+    for (const { resolve } of batch) resolve();
   }
 
-  return (run, { rows = 1, isPatient = false } = {}) =>
-    new Promise((resolve, reject) => {
-      const report = (): (() => void) => {
-        const result = run();
-        return () => resolve(result);
-      };
-      const change: Change = { run: report, rows, isPatient, reject };
-      waiting.push(change);
-      schedule(change);
-    });
+  async function fail(batch: readonly Change[], running: Change | null, cause: unknown): Promise<void> {
+    if (running === null || isSqliteBusy(cause)) {
+      const failed = isSqliteBusy(cause) ? [...batch, ...waiting.splice(0)] : batch;
+      for (const { reject } of failed) reject(cause);
+      return;
+    }
+    running.reject(cause);
+    const others = batch.filter((change) => change !== running);
+    if (others.length > 0) await commit(others);
+  }
+
+  return {
+    write: <Result>(run: () => Result, { rows = 1, isPatient = false }: ChangeOptions = {}) =>
+      new Promise<Result>((resolve, reject) => {
+        let result: Result;
+        const change: Change = {
+          run: () => void (result = run()),
+          resolve: () => resolve(result),
+          reject,
+          rows,
+          isPatient,
+        };
+        waiting.push(change);
+        schedule(change);
+      }),
+    join: (part) => void parts.push(part),
+  };
 }
 
 /** Removes the first changes that fit into one transaction; at least one. */

@@ -1,7 +1,14 @@
 export type { Clock } from "./clock.ts";
 export { createSteadyClock, createSteadyNow } from "./steady-clock.ts";
 export type { HmacSha256, Sha256 } from "./digests.ts";
-export { createGroupCommit, type ChangeOptions, type GroupCommit, type GroupCommitOptions } from "./group-commit.ts";
+export {
+  type ChangeOptions,
+  type CommitChange,
+  createGroupCommit,
+  type GroupCommit,
+  type GroupCommitOptions,
+  type TransactionPart,
+} from "./group-commit.ts";
 export { formatUlid, type RandomId, ulidRandomBytes } from "./ids.ts";
 export { migrateSqlite, type SqliteVersionStore } from "./migrate-sqlite.ts";
 export {

@@ -1,10 +1,10 @@
+import type { GroupCommitOptions } from "@letta-environments/platform";
 import { expect, test } from "vitest";
 import { createTestAudit, finishedSend } from "../../test/support/test-audit.ts";
-import type { GroupCommitOptions } from "../adapters/sqlite/group-commit.ts";
 import { AuditUnavailableError } from "./store.ts";
 
 /** Transactions that fail in the given order: before the commit, or after it. The first one begins the chain. */
-function failing(faults: ("before" | "after")[]): GroupCommitOptions {
+function failing(faults: ("before" | "after")[]): Pick<GroupCommitOptions, "guard"> {
   let isOpen = false;
   return {
     async guard(run) {

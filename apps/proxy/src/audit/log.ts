@@ -2,9 +2,9 @@
  * The audit log of one process: a hash chain of its own, whose end is sealed under the pepper. Entries that arrive together are
  * committed together, with the other changes of the file.
  */
-import type { Clock } from "@letta-environments/platform";
+import type { Clock, GroupCommit } from "@letta-environments/platform";
 import type { AuditEntry } from "./entry.ts";
-import { type AuditChains, AuditUnavailableError, type Transactions } from "./store.ts";
+import { type AuditChains, AuditUnavailableError } from "./store.ts";
 import {
   type AuditCheckpoint,
   emptyChain,
@@ -34,7 +34,7 @@ export interface OpenAuditLog extends Required<AuditLog> {
 /** Options of {@link openAuditLog}. */
 export interface AuditLogOptions extends Sealing {
   readonly store: AuditChains;
-  readonly transactions: Transactions;
+  readonly transactions: GroupCommit;
   readonly clock: Pick<Clock, "now">;
   /** The unique name of this process. */
   readonly writer: string;

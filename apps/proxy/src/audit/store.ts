@@ -56,7 +56,7 @@ export interface PresentChains {
   readonly unnoted: readonly AuditHead[];
 }
 
-/** The writing side of audit storage. Every call is made inside a write transaction, see {@link Transactions}. */
+/** The writing side of audit storage. Every call is made inside a write transaction of a group commit. */
 export interface AuditChains {
   /** Adds the chain that `begin` returns. The heads that `begin` received count as noted afterwards. */
   open(begin: (present: PresentChains) => ChainStart): void;
@@ -66,24 +66,6 @@ export interface AuditChains {
   saveHead(head: AuditHead): void;
   /** Returns the head of a chain; `null` when it has none. */
   head(writer: string): AuditHead | null;
-}
-
-/** Runs changes of a file in write transactions. Changes that wait at the same time share one, and are durable together. */
-export interface Transactions {
-  /** Runs a change; it may run again after its transaction was rolled back. Resolves when it is durable. */
-  write<Result>(run: () => Result): Promise<Result>;
-  /** Adds what takes part in every transaction. */
-  join(part: TransactionPart): void;
-}
-
-/** Work around the changes of a transaction. */
-export interface TransactionPart {
-  /** Called before the first change. */
-  begin?(): void;
-  /** Called after the last change, before the commit. */
-  complete?(): void;
-  /** Called after the commit, or after a failure. It is not certain that a failed transaction was rolled back. */
-  settled?(isCommitted: boolean): void;
 }
 
 /** The reading side of audit storage. */

@@ -9,6 +9,7 @@ import { createSqliteEnvironmentStore } from "@letta-environments/environment-se
 import { createMemoryCacheStore } from "@letta-environments/http-cache";
 import {
   type Clock,
+  createGroupCommit,
   formatUlid,
   type RandomId,
   type SqliteDatabase,
@@ -24,7 +25,6 @@ import {
 } from "@letta-environments/testkit";
 import { createMemoryRateLimitStore } from "../../src/adapters/memory/rate-limit-store.ts";
 import { createSqliteAuditStore } from "../../src/adapters/sqlite/audit-store.ts";
-import { createGroupCommit } from "../../src/adapters/sqlite/group-commit.ts";
 import { createSqliteIdempotencyStore } from "../../src/adapters/sqlite/idempotency-store.ts";
 import { createSqliteKeyStore } from "../../src/adapters/sqlite/key-store.ts";
 import { createSqliteRateLimitStore } from "../../src/adapters/sqlite/rate-limit-store.ts";

@@ -1,6 +1,10 @@
-import type { Clock, SqliteDatabase } from "@letta-environments/platform";
+import {
+  type Clock,
+  createGroupCommit,
+  type GroupCommitOptions,
+  type SqliteDatabase,
+} from "@letta-environments/platform";
 import { migrateAuditFile } from "../../src/adapters/sqlite/audit-migrations.ts";
-import { createGroupCommit, type GroupCommitOptions } from "../../src/adapters/sqlite/group-commit.ts";
 import {
   createSqliteIdempotencyStore,
   type SqliteIdempotencyStoreOptions,
@@ -11,8 +15,13 @@ import type { IdempotencyStore } from "../../src/idempotency/store.ts";
 export function openSendStore(
   database: SqliteDatabase,
   clock: Pick<Clock, "now" | "monotonic">,
-  options: SqliteIdempotencyStoreOptions & GroupCommitOptions = {},
+  options: SqliteIdempotencyStoreOptions & Partial<GroupCommitOptions> = {},
 ): IdempotencyStore {
   migrateAuditFile(database);
-  return createSqliteIdempotencyStore(database, createGroupCommit(database, options), clock, options);
+  return createSqliteIdempotencyStore(
+    database,
+    createGroupCommit(database, { defer: setImmediate, ...options }),
+    clock,
+    options,
+  );
 }

@@ -1,8 +1,12 @@
-import type { Clock, SqliteDatabase } from "@letta-environments/platform";
+import {
+  type Clock,
+  createGroupCommit,
+  type GroupCommitOptions,
+  type SqliteDatabase,
+} from "@letta-environments/platform";
 import { openSqlite } from "@letta-environments/platform/node";
 import { createVirtualClock } from "@letta-environments/testkit";
 import { createSqliteAuditStore, type SqliteAuditStore } from "../../src/adapters/sqlite/audit-store.ts";
-import { createGroupCommit, type GroupCommitOptions } from "../../src/adapters/sqlite/group-commit.ts";
 import type { AuditEntry } from "../../src/audit/entry.ts";
 import { type OpenAuditLog, openAuditLog } from "../../src/audit/log.ts";
 import type { Sealing } from "../../src/audit/chain.ts";
@@ -15,7 +19,7 @@ export const testSealing: Sealing = { digests: testDigests, pepper: testPepper }
 export interface TestAudit {
   readonly database: SqliteDatabase;
   readonly store: SqliteAuditStore;
-  openWriter(writer: string, options?: GroupCommitOptions): Promise<OpenAuditLog>;
+  openWriter(writer: string, options?: Partial<GroupCommitOptions>): Promise<OpenAuditLog>;
   entries(): Promise<AuditEntry[]>;
   verify(earlier?: AuditCheckpoints): Promise<AuditReport>;
 }

@@ -1,5 +1,5 @@
 /** {@link ApprovalLog} in SQLite. What only people read of a request is one column of JSON. */
-import type { GroupCommit, SqliteDatabase, SqliteRow } from "@letta-environments/platform";
+import type { CommitChange, SqliteDatabase, SqliteRow } from "@letta-environments/platform";
 import type { ApprovalExpiry, ApprovalLog, ApprovalRequest, Decision, StoredApproval } from "../approval-log.ts";
 import { maxStoredDecisions, retentionMs } from "../limits.ts";
 import { readInteger, readOptionalText, readText } from "./columns.ts";
@@ -10,7 +10,7 @@ const withTenant = columns.replaceAll(/\w+/g, "approval.$&").concat(", environme
 const key = "environment_id = ? AND tool_call_id = ? AND agent_id = ? AND conversation_id = ?";
 
 /** Creates an {@link ApprovalLog}. */
-export function createSqliteApprovalLog(database: SqliteDatabase, commit: GroupCommit): ApprovalLog {
+export function createSqliteApprovalLog(database: SqliteDatabase, commit: CommitChange): ApprovalLog {
   const save = database.prepare(`
     INSERT INTO environment_approval (${columns}) SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
     WHERE EXISTS (SELECT 1 FROM environment WHERE id = ?)

@@ -2,7 +2,7 @@
  * {@link ChangeLog} in SQLite. One row has the last position and the sizes, so that the limits cost no scan. Changes are appended in
  * the order of their primary key, which is the cheapest place to insert.
  */
-import type { GroupCommit, SqliteDatabase, SqliteRow } from "@letta-environments/platform";
+import type { CommitChange, SqliteDatabase, SqliteRow } from "@letta-environments/platform";
 import {
   type ChangeKind,
   type ChangeLimits,
@@ -22,7 +22,7 @@ const columns = "position, kind, tenant, environment_id, device_id, connection_n
 const evictionStep = 64;
 
 /** Creates a {@link ChangeLog}. */
-export function createSqliteChangeLog(database: SqliteDatabase, commit: GroupCommit, limits: ChangeLimits): ChangeLog {
+export function createSqliteChangeLog(database: SqliteDatabase, commit: CommitChange, limits: ChangeLimits): ChangeLog {
   const readState = database.prepare("SELECT * FROM environment_change_log");
   const restart = database.prepare(`UPDATE environment_change_log SET epoch = ?, events_size = 0, output_size = 0,
     removed_through = last_position, output_removed_through = last_position`);

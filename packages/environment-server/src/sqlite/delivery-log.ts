@@ -1,4 +1,4 @@
-import type { GroupCommit, SqliteDatabase, SqliteRow } from "@letta-environments/platform";
+import type { CommitChange, SqliteDatabase, SqliteRow } from "@letta-environments/platform";
 import { retentionMs } from "../limits.ts";
 import type { Delivery, DeliveryLog, DeliveryOutcome, KnownMessage, MessageUse, UnresolvedDelivery } from "../ports.ts";
 import { readInteger, readOptionalText, readText } from "./columns.ts";
@@ -7,7 +7,7 @@ import { createSqliteRuns } from "./runs.ts";
 const releaseUnsettled = "DELETE FROM environment_delivery WHERE id = ? AND (outcome IS NULL OR outcome = 'unknown')";
 
 /** {@link DeliveryLog} in SQLite. */
-export function createSqliteDeliveryLog(database: SqliteDatabase, commit: GroupCommit): DeliveryLog {
+export function createSqliteDeliveryLog(database: SqliteDatabase, commit: CommitChange): DeliveryLog {
   // A join with the wanted ids would read every message of the conversation.
   const findMessages = database.prepare(`
     SELECT message.message_id, message.delivery_id, delivery.fingerprint, delivery.outcome, delivery.disposition,
@@ -118,7 +118,7 @@ function prepareFindUses(database: SqliteDatabase): DeliveryLog["findUses"] {
   };
 }
 
-function createReleases(database: SqliteDatabase, commit: GroupCommit): Pick<DeliveryLog, "release" | "forget"> {
+function createReleases(database: SqliteDatabase, commit: CommitChange): Pick<DeliveryLog, "release" | "forget"> {
   const release = database.prepare(releaseUnsettled);
   const forget = database.prepare("DELETE FROM environment_delivery WHERE id = ?");
   return {

@@ -1,4 +1,4 @@
-import type { GroupCommit, SqliteDatabase, SqliteRow, SqliteValue } from "@letta-environments/platform";
+import type { CommitChange, SqliteDatabase, SqliteRow, SqliteValue } from "@letta-environments/platform";
 import { patchLabels } from "@letta-environments/schema";
 import type { DeviceFilter, DeviceRow, DeviceRows, PermitsChange } from "../ports.ts";
 import { environmentColumns, readEnvironment, readInteger, readOptionalText, readText } from "./columns.ts";
@@ -6,7 +6,7 @@ import { prepareLabels } from "./labels.ts";
 import type { RowCache } from "./row-cache.ts";
 
 /** {@link DeviceRows} in SQLite. */
-export function createSqliteDeviceRows(database: SqliteDatabase, commit: GroupCommit, cache: RowCache): DeviceRows {
+export function createSqliteDeviceRows(database: SqliteDatabase, commit: CommitChange, cache: RowCache): DeviceRows {
   const release = database.prepare(
     "DELETE FROM environment_device WHERE tenant = ? AND device_id = ? AND owner_key_id IS NOT NULL",
   );

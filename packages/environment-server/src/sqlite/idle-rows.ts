@@ -1,4 +1,4 @@
-import type { GroupCommit, SqliteDatabase } from "@letta-environments/platform";
+import type { CommitChange, SqliteDatabase } from "@letta-environments/platform";
 import type { EnvironmentRows } from "../ports.ts";
 import { environmentByDevice, readText } from "./columns.ts";
 import type { RowCache } from "./row-cache.ts";
@@ -6,7 +6,7 @@ import type { RowCache } from "./row-cache.ts";
 /** The part of {@link EnvironmentRows} that removes the rows of devices that do not connect any more, in SQLite. */
 export function createSqliteIdleRows(
   database: SqliteDatabase,
-  commit: GroupCommit,
+  commit: CommitChange,
   cache: RowCache,
 ): Pick<EnvironmentRows, "findIdleEnvironments" | "removeEnvironments"> {
   const findIdle = database.prepare(

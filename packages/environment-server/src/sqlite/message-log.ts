@@ -1,5 +1,5 @@
 /** {@link MessageLog} in SQLite. Triggers count the messages of each row and their text, so that the limits cost no scan. */
-import type { GroupCommit, SqliteDatabase, SqliteRow, SqliteStatement } from "@letta-environments/platform";
+import type { CommitChange, SqliteDatabase, SqliteRow, SqliteStatement } from "@letta-environments/platform";
 import { maxStoredMessages, maxStoredPerRow, maxStoredReplies, messageRetentionMs } from "../limits.ts";
 import type { MessageLog, MessageState, MessageStatus, StoredMessage } from "../message-log.ts";
 import { readInteger, readOptionalText, readText } from "./columns.ts";
@@ -8,7 +8,7 @@ const columns =
   "environment_id, agent_id, conversation_id, message_id, delivery_id, state, detail, reply, reply_truncated, sent_at, updated_at";
 
 /** Creates a {@link MessageLog}. */
-export function createSqliteMessageLog(database: SqliteDatabase, commit: GroupCommit): MessageLog {
+export function createSqliteMessageLog(database: SqliteDatabase, commit: CommitChange): MessageLog {
   const save = database.prepare(`
     INSERT INTO environment_message_status (${columns}) SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
     WHERE EXISTS (SELECT 1 FROM environment WHERE id = ?)
@@ -42,7 +42,7 @@ export function createSqliteMessageLog(database: SqliteDatabase, commit: GroupCo
   };
 }
 
-function preparePrune(database: SqliteDatabase, commit: GroupCommit): MessageLog["pruneMessages"] {
+function preparePrune(database: SqliteDatabase, commit: CommitChange): MessageLog["pruneMessages"] {
   const removeWhere = (condition: string): SqliteStatement =>
     database.prepare(`DELETE FROM environment_message_status WHERE rowid IN (
       SELECT rowid FROM environment_message_status WHERE ${condition} ORDER BY sent_at LIMIT ?)`);

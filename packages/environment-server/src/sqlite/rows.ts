@@ -1,5 +1,5 @@
 import type {
-  GroupCommit,
+  CommitChange,
   SqliteDatabase,
   SqliteRow,
   SqliteStatement,
@@ -14,7 +14,7 @@ import type { RowCache } from "./row-cache.ts";
 /** {@link EnvironmentRows} in SQLite. */
 export function createSqliteEnvironmentRows(
   database: SqliteDatabase,
-  commit: GroupCommit,
+  commit: CommitChange,
   cache: RowCache,
 ): EnvironmentRows {
   const enrol = prepareEnrol(database, cache);

@@ -1,4 +1,5 @@
 import { DurableObject, type DurableObjectContext } from "cloudflare:workers";
+import type { GroupCommit, TransactionPart } from "@letta-environments/platform";
 import {
   constantTimeEqual,
   type DurableStorage,
@@ -10,12 +11,10 @@ import {
 } from "@letta-environments/platform/cloudflare";
 import type { AuditEntry } from "../../audit/entry.ts";
 import { type OpenAuditLog, openAuditLog } from "../../audit/log.ts";
-import type { TransactionPart, Transactions } from "../../audit/store.ts";
 import { version } from "../../version.ts";
 import { pepperOf } from "../../keys/key-lifecycle.ts";
 import { auditTables } from "../sqlite/audit-migrations.ts";
 import { createSqliteAuditChains } from "../sqlite/audit-store.ts";
-import type { GroupCommit } from "../sqlite/group-commit.ts";
 
 /** The bindings of an object with an audit log. */
 export interface AuditObjectBindings {
@@ -81,7 +80,7 @@ export function createObjectTransactions(storage: DurableStorage): GroupCommit {
 /** Begins a chain in the database of an object. Rejects when it cannot be stored. */
 export function openObjectAuditLog(
   storage: DurableStorage,
-  transactions: Transactions,
+  transactions: GroupCommit,
   { KEY_PEPPER = "" }: AuditObjectBindings,
 ): Promise<OpenAuditLog> {
   const database = openDurableSqlite(storage);

@@ -1,3 +1,4 @@
+import type { GroupCommit } from "@letta-environments/platform";
 import { type DurableStorage, openDurableSqlite, systemClock } from "@letta-environments/platform/cloudflare";
 import { DurableObject, type DurableObjectContext } from "cloudflare:workers";
 import type { AuditEntry } from "../../audit/entry.ts";
@@ -13,7 +14,6 @@ import type {
 import type { RateLimitCheck } from "../../rate-limit/policy.ts";
 import type { RateLimitTakeOptions } from "../../rate-limit/store.ts";
 import { auditTables } from "../sqlite/audit-migrations.ts";
-import type { GroupCommit } from "../sqlite/group-commit.ts";
 import { createSqliteIdempotencyStore } from "../sqlite/idempotency-store.ts";
 import { defaultCapacity, openSendTables, sendTables, type SendTablesOptions } from "../sqlite/idempotency-tables.ts";
 import {

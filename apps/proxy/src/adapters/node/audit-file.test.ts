@@ -1,11 +1,11 @@
 import { mkdtempSync, renameSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createGroupCommit } from "@letta-environments/platform";
 import { openSqlite } from "@letta-environments/platform/node";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { finishedSend, testSealing } from "../../../test/support/test-audit.ts";
 import { createSqliteAuditStore } from "../../adapters/sqlite/audit-store.ts";
-import { createGroupCommit } from "../../adapters/sqlite/group-commit.ts";
 import { type OpenAuditLog, openAuditLog } from "../../audit/log.ts";
 import { createFileGuard } from "./audit-file.ts";
 

@@ -2,9 +2,8 @@
  * Remembers sends in SQLite, in the file of the audit records. Several processes on one machine may share the file. Concurrent sends
  * share commits, with each other and with their audit records.
  */
-import type { Clock, SqliteDatabase } from "@letta-environments/platform";
+import type { Clock, GroupCommit, SqliteDatabase } from "@letta-environments/platform";
 import { IdempotencyUnavailableError, type IdempotencyStore } from "../../idempotency/store.ts";
-import type { GroupCommit } from "./group-commit.ts";
 import { defaultCapacity, openSendTables } from "./idempotency-tables.ts";
 
 /** Options of {@link createSqliteIdempotencyStore}. */
@@ -28,16 +27,20 @@ export function createSqliteIdempotencyStore(
   return {
     reserve: (reservation, recordStart) =>
       commit
-        .write(() => {
-          const outcome = tables.reserve(reservation);
-          if (outcome.kind !== "reserved" || recordStart === undefined) return outcome;
-          recordStart();
-          return { kind: "reserved", isRecorded: true } as const;
-        }, reservation.entries.length + 1)
+        .write(
+          () => {
+            const outcome = tables.reserve(reservation);
+            if (outcome.kind !== "reserved" || recordStart === undefined) return outcome;
+            recordStart();
+            return { kind: "reserved", isRecorded: true } as const;
+          },
+          { rows: reservation.entries.length + 1 },
+        )
         .catch(fail),
     find: (scope, ids) => guard(() => tables.find(scope, ids)).catch(fail),
     settle: (reservation, result) => commit.write(() => tables.settle(reservation, result)).catch(fail),
-    release: (reservation) => commit.write(() => tables.release(reservation), reservation.entries.length).catch(fail),
+    release: (reservation) =>
+      commit.write(() => tables.release(reservation), { rows: reservation.entries.length }).catch(fail),
     findConnection: (tenant, connectionId) => guard(() => tables.findConnection(tenant, connectionId)).catch(fail),
   };
 }

@@ -5,11 +5,10 @@
 import { join } from "node:path";
 import { CommandError } from "@letta-environments/command-line";
 import { constantTimeEqual, hmacSha256Hex, randomId, sha256Hex, systemClock } from "@letta-environments/platform/node";
-import type { SqliteDatabase } from "@letta-environments/platform";
+import { createGroupCommit, type SqliteDatabase } from "@letta-environments/platform";
 import { createFileGuard } from "../../adapters/node/audit-file.ts";
 import { auditFile, openStore } from "../../adapters/node/data-dir.ts";
 import { createSqliteAuditStore, type SqliteAuditStore } from "../../adapters/sqlite/audit-store.ts";
-import { createGroupCommit } from "../../adapters/sqlite/group-commit.ts";
 import { createSqliteIdempotencyStore } from "../../adapters/sqlite/idempotency-store.ts";
 import type { Sealing } from "../../audit/chain.ts";
 import { openAuditLog, type OpenAuditLog } from "../../audit/log.ts";
@@ -53,7 +52,7 @@ export async function openAudit({ dataDir }: Pick<Settings, "dataDir">, pepper: 
   const { store, database } = await openAuditFile(dataDir);
   try {
     const guard = createFileGuard(join(dataDir, auditFile), systemClock.monotonic);
-    const transactions = createGroupCommit(database, { guard });
+    const transactions = createGroupCommit(database, { guard, defer: setImmediate });
     const writer = randomId("writer");
     const log = await openAuditLog({ digests, pepper, store, transactions, clock: systemClock, writer, version });
     return {
