@@ -110,8 +110,8 @@ async function measureKinds(): Promise<readonly Measured[]> {
   try {
     const [gateway, bare] = [workerd.url("gateway"), workerd.url("bare")];
     const kinds: readonly Kind[] = [
-      { name: kindNames.bare, load: { url: bare, request: requestText(bare, "/", "none") } },
-      { name: kindNames.object, load: { url: bare, request: requestText(bare, "/object", "none") } },
+      { name: kindNames.bare, load: { url: bare, request: requestText(bare, "/plain", "none") } },
+      { name: kindNames.object, load: { url: bare, request: requestText(bare, "/", "none") } },
       ...kindsOf(gateway, await createKey(gateway)),
     ];
     const slices = kinds.map(({ name, load }) => ({
@@ -213,7 +213,7 @@ interface ColdStart {
 /** The time from the start of workerd to the first 200. */
 async function measureStarts(): Promise<readonly ColdStart[]> {
   const workers: readonly (readonly [EdgeWorker, string])[] = [
-    ["bare", "/"],
+    ["bare", "/plain"],
     ["gateway", "/livez"],
   ];
   const times = workers.map(() => [] as number[]);

@@ -56,7 +56,7 @@ function simpleWorker(name: string): string {
 function bareWorker(): string {
   const path = join(import.meta.dirname, "workers/bare.js");
   return `(name = "bare", worker = (modules = [${moduleOf("main.js", path)}], ${flags},
-    bindings = [(name = "BODY", text = ${text(rowText)}), (name = "COUNTER", durableObjectNamespace = (className = "Counter"))],
+    bindings = [(name = "ONE", text = ${text(rowText)}), (name = "COUNTER", durableObjectNamespace = (className = "Counter"))],
     durableObjectNamespaces = [(className = "Counter", uniqueKey = "counter", enableSql = true)],
     durableObjectStorage = (localDisk = "disk")))`;
 }

@@ -1,4 +1,4 @@
-/** A Worker without a gateway: a fixed response, at `/object` after one call of a Durable Object. */
+/** A Worker without a gateway: a fixed response after one call of a Durable Object, which counts. At `/plain` the response alone. */
 import { DurableObject } from "cloudflare:workers";
 
 const headers = { "content-type": "application/json" };
@@ -15,8 +15,8 @@ export class Counter extends DurableObject {
 
 // oxlint-disable-next-line import/no-default-export -- a Worker is a default export
 export default {
-  async fetch(request, { COUNTER, BODY }) {
-    if (request.url.endsWith("/object")) await COUNTER.getByName("bench").add();
-    return new Response(BODY, { headers });
+  async fetch(request, { COUNTER, ONE, LIST }) {
+    if (!request.url.endsWith("/plain")) await COUNTER.getByName("bench").add();
+    return new Response(request.url.endsWith("/environments") ? LIST : ONE, { headers });
   },
 };

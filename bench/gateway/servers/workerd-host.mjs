@@ -30,7 +30,7 @@ const workers = {
   }),
   bare: () => ({
     modules: true,
-    script: readFileSync(join(import.meta.dirname, "bare-worker.js"), "utf8"),
+    script: readFileSync(join(import.meta.dirname, "../../edge/workers/bare.js"), "utf8"),
     compatibilityDate: gateway.compatibilityDate,
     durableObjects: { COUNTER: { className: "Counter", useSQLite: true } },
     bindings: { ONE: deviceText("bench-device"), LIST: listText },
