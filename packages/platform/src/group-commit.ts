@@ -74,7 +74,7 @@ export function createGroupCommit(
   let isCommitting = false;
   const isScheduled = { patient: false, impatient: false };
 
-  function schedule({ isPatient }: Pick<Change, "isPatient">): void {
+  function schedule(isPatient: boolean): void {
     const kind = isPatient ? "patient" : "impatient";
     if (isCommitting || isScheduled[kind]) return;
     isScheduled[kind] = true;
@@ -90,7 +90,7 @@ export function createGroupCommit(
     void commit(takeBatch(waiting)).finally(() => {
       isCommitting = false;
       const next = waiting.find(({ isPatient }) => !isPatient) ?? waiting[0];
-      if (next !== undefined) schedule(next);
+      if (next !== undefined) schedule(next.isPatient);
     });
   }
 
@@ -133,15 +133,8 @@ export function createGroupCommit(
     write: <Result>(run: () => Result, { rows = 1, isPatient = false }: ChangeOptions = {}) =>
       new Promise<Result>((resolve, reject) => {
         let result: Result;
-        const change: Change = {
-          run: () => void (result = run()),
-          resolve: () => resolve(result),
-          reject,
-          rows,
-          isPatient,
-        };
-        waiting.push(change);
-        schedule(change);
+        waiting.push({ run: () => void (result = run()), resolve: () => resolve(result), reject, rows, isPatient });
+        schedule(isPatient);
       }),
     join: (part) => void parts.push(part),
   };
